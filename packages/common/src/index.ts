@@ -1,1 +1,3 @@
-export {};
+/** What every package shares: ids, locators, wire codecs, configuration, errors. */
+export * from "./errors.js";
+export * from "./locator.js";

@@ -1,0 +1,46 @@
+/**
+ * Locators: an address and UDP port where a host or server is reached (docs/wire.md §2).
+ *
+ *     IPv4:  | address 4  | port 2 |     6 bytes
+ *     IPv6:  | address 16 | port 2 |    18 bytes
+ */
+import { WireError } from "./errors.js";
+
+/** Where a datagram goes to or comes from. IPv4-mapped IPv6 addresses are always held as IPv4. */
+export interface Locator {
+  /** 4 or 16 bytes, network order. */
+  readonly address: Uint8Array;
+  /** 1–65535. */
+  readonly port: number;
+}
+
+const MAPPED_PREFIX = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
+
+const isMapped = (address: Uint8Array): boolean =>
+  address.length === 16 && MAPPED_PREFIX.every((byte, i) => address[i] === byte);
+
+/** Makes a locator from 4 or 16 address bytes (copied); IPv4-mapped becomes IPv4. Throws WireError on other lengths or port 0. */
+export function makeLocator(address: Uint8Array, port: number): Locator {
+  if (address.length !== 4 && address.length !== 16) throw new WireError("locator address", `length ${address.length}`);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new WireError("locator port", String(port));
+  return Object.freeze({ address: address.slice(isMapped(address) ? 12 : 0), port });
+}
+
+/** 6 or 18 bytes. */
+export function encodeLocator(locator: Locator): Uint8Array {
+  const out = new Uint8Array(locator.address.length + 2);
+  out.set(locator.address);
+  out[out.length - 2] = locator.port >> 8;
+  out[out.length - 1] = locator.port & 0xff;
+  return out;
+}
+
+/** The inverse of {@link encodeLocator}. Throws WireError. */
+export function decodeLocator(bytes: Uint8Array): Locator {
+  if (bytes.length !== 6 && bytes.length !== 18) throw new WireError("locator", `length ${bytes.length}`);
+  const end = bytes.length - 2;
+  return makeLocator(bytes.subarray(0, end), ((bytes[end] ?? 0) << 8) | (bytes[end + 1] ?? 0));
+}
+
+export const sameLocator = (a: Locator, b: Locator): boolean =>
+  a.port === b.port && a.address.length === b.address.length && a.address.every((byte, i) => b.address[i] === byte);

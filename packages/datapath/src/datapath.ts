@@ -1,0 +1,131 @@
+/**
+ * The packet engine's interface (docs/datapath.md): TypeScript decides per flow, the engine moves every packet.
+ * Implementations: `reference/` (TypeScript, the specification) and later `native/` (C++).
+ *
+ * Ids are 32 bytes, ring keys 16, virtual addresses 4 or 16; all are copied by the engine.
+ */
+import type { Locator } from "@i3/common";
+
+/** Rewrites of one inner address pair: a packet must carry `from`; it leaves with `to`. Equal when headers are preserved. */
+export interface AddressRewrite {
+  readonly from: Uint8Array;
+  readonly to: Uint8Array;
+}
+
+/** What to do with packets that local programs send to one virtual address. */
+export type Flow =
+  /** Hold packets (at most {@link LIMITS.queuedPacketsPerFlow}) and tell the control plane once: upcall `flow-setup`. */
+  | { readonly action: "setup" }
+  /**
+   * Put `header` (data header, perhaps a set-up message) in front and send to the server that the next-server table names
+   * for the ring key of its first id. `source`: the only inner source address that may use the flow.
+   */
+  | { readonly action: "tunnel"; readonly header: Uint8Array; readonly source: Uint8Array }
+  /** Answer with ICMP host unreachable (code 1) / ICMPv6 address unreachable (code 3). */
+  | { readonly action: "refuse" };
+
+/** What to do with data packets whose first id is exactly a given id of ours. */
+export type Inbound =
+  /** Whole payload goes up: upcall `payload` (public ids, set-up messages, native programs). */
+  | { readonly action: "upcall" }
+  /**
+   * Payload kind 1 goes to the TUN after the rewrites of its family; other kinds go up. A packet whose addresses do not
+   * match is dropped, counted `inner-address`. `flow` is the virtual address whose last use it also marks.
+   */
+  | {
+      readonly action: "tun";
+      readonly flow: Uint8Array;
+      readonly source4: AddressRewrite | null;
+      readonly destination4: AddressRewrite | null;
+      readonly source6: AddressRewrite | null;
+      readonly destination6: AddressRewrite | null;
+    };
+
+/** One trigger as the engine of a server sees it. */
+export interface TriggerEntry {
+  readonly id: Uint8Array;
+  readonly target: { readonly kind: "locator"; readonly locator: Locator } | { readonly kind: "stack"; readonly ids: readonly Uint8Array[] };
+}
+
+/** Ring keys in (from, to] belong to this server; `all` for a ring of one, `none` for hosts. */
+export type Responsibility = { readonly kind: "all" } | { readonly kind: "none" } | { readonly kind: "range"; readonly from: Uint8Array; readonly to: Uint8Array };
+
+export interface Datagram {
+  readonly locator: Locator;
+  readonly bytes: Uint8Array;
+}
+
+/** What the engine hands up, in batches of at most {@link LIMITS.upcallsPerBatch}. Byte arrays belong to the receiver. */
+export type Upcall =
+  /** A control datagram (first byte 0x19), not looked into. */
+  | { readonly kind: "control"; readonly from: Locator; readonly bytes: Uint8Array }
+  /** First packet to an address whose flow is `setup`; the packets wait for `release` or `discard`. Once per set-up. */
+  | { readonly kind: "flow-setup"; readonly address: Uint8Array }
+  /** A data packet for an inbound entry that wants it up. */
+  | { readonly kind: "payload"; readonly id: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly payloadKind: number; readonly payload: Uint8Array }
+  /** Server: no next server known for this ring key; packets wait for `setNextServer` or `discardRoute`. Once until one of them. */
+  | { readonly kind: "route-miss"; readonly ringKey: Uint8Array }
+  /** Server: a packet for an id that is ours and has no trigger. At most one per ring key and source in 100 ms. */
+  | { readonly kind: "no-trigger"; readonly id: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly forwarded: boolean; readonly requestBytes: number }
+  /** Server: CACHE_REQUEST was set by a sender that is not a server. At most one per ring key and source in 100 ms. */
+  | { readonly kind: "cache-request"; readonly ringKey: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly requestBytes: number };
+
+/** Bounds of every queue and table; see docs/datapath.md for what happens when one is full. */
+export const LIMITS = {
+  queuedPacketsPerFlow: 16,
+  queuedPacketsPerRoute: 32,
+  queuedBytes: 4 * 1024 * 1024,
+  upcallsPerBatch: 256,
+  upcallsPerSourcePerSecond: 2_000,
+  flows: 65_536,
+  inbound: 131_072,
+  nextServers: 65_536,
+  triggers: 1_048_576,
+  triggersPerRingKey: 4_096,
+} as const;
+
+/** Why a packet was dropped (docs/wire.md §7). */
+export type DropReason =
+  | "malformed" | "version" | "hip" | "esp" | "unknown-id" | "hop-limit" | "copy-budget" | "queue-full" | "no-trigger"
+  | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "refused" | "too-big" | "io-error";
+
+export interface Counters {
+  readonly drops: Readonly<Record<DropReason, number>>;
+  readonly tunIn: number;
+  readonly tunOut: number;
+  readonly udpIn: number;
+  readonly udpOut: number;
+  readonly upcalls: number;
+}
+
+export interface Datapath {
+  /** Which implementation this is; benches assert it. */
+  readonly implementation: "reference" | "native";
+  /** Own addresses on the TUN, the source of ICMP errors. */
+  setOwnAddresses(addresses: { readonly v4: Uint8Array | null; readonly v6: Uint8Array | null }): void;
+  /** `null` removes. Throws DatapathError ERR_I3_TABLE_FULL. Replacing `setup` by another action does not send what waits: call release. */
+  setFlow(address: Uint8Array, flow: Flow | null): void;
+  setInbound(id: Uint8Array, inbound: Inbound | null): void;
+  /** All triggers of one ring key, replacing what was there; an empty list removes. */
+  setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void;
+  setResponsibility(range: Responsibility): void;
+  /** Where packets for a ring key go next; `null` removes. Packets that wait for it go out. */
+  setNextServer(ringKey: Uint8Array, locator: Locator | null): void;
+  /** Where packets go whose ring key is not in the table (hosts: the first-hop server; servers: `null`, which makes a route-miss). */
+  setDefaultServer(locator: Locator | null): void;
+  /** The waiting packets of a route-miss are dropped, counted `no-route`. */
+  discardRoute(ringKey: Uint8Array): void;
+  /** The waiting packets go through the flow as it now is, in order. */
+  release(address: Uint8Array): void;
+  /** The waiting packets are dropped, each answered as `refuse` does when `refuse` is true. */
+  discard(address: Uint8Array, refuse: boolean): void;
+  /** Control datagrams and data packets made by the control plane. */
+  send(datagrams: readonly Datagram[]): void;
+  /** Whole IP packets to the TUN, as they are. */
+  inject(packets: readonly Uint8Array[]): void;
+  /** An IP packet that came inside a set-up message: treated as if it had arrived for `id` with payload kind 1. */
+  deliver(id: Uint8Array, packets: readonly Uint8Array[]): void;
+  /** ms (the engine's clock, see `step`) of the last packet either way through a flow; undefined when there is none. */
+  lastUse(address: Uint8Array): number | undefined;
+  counters(): Counters;
+}
