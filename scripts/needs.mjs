@@ -1,0 +1,29 @@
+// What a command needs from the machine, by purpose: a program on PATH (or an absolute file) and the Debian package that holds it.
+
+/** @type {Record<string, string>} */
+const BUILD = { 'g++': 'g++', make: 'make', python3: 'python3' };
+
+/** @type {Record<string, string>} */
+const NETWORK = {
+  ip: 'iproute2',
+  nft: 'nftables',
+  unshare: 'util-linux',
+  nsenter: 'util-linux',
+  mount: 'mount',
+  ping: 'iputils-ping',
+  curl: 'curl',
+};
+
+/** @typedef {'lint' | 'fuzz' | 'demo' | 'test' | 'bench'} Purpose */
+
+/** @type {Record<Purpose, Record<string, string>>} */
+export const NEEDS = {
+  lint: { ...BUILD },
+  fuzz: { ...BUILD },
+  demo: { ...BUILD, ...NETWORK },
+  test: { ...BUILD, ...NETWORK, iperf3: 'iperf3', dig: 'bind9-dnsutils' },
+  bench: { ...BUILD, ...NETWORK, iperf3: 'iperf3' },
+};
+
+/** Purposes that open a TUN device. @type {Set<Purpose>} */
+export const NEEDS_TUN = new Set(/** @type {const} */ (['demo', 'test', 'bench']));

@@ -1,0 +1,168 @@
+// Makes a machine and a checkout ready for a command: node, Debian packages, /dev/net/tun, npm packages, the native engine, tsc.
+// Plain JavaScript without dependencies, since it runs before `npm ci`.
+import { accessSync, constants, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { installPackages, openTun } from './machine.mjs';
+import { NEEDS, NEEDS_TUN } from './needs.mjs';
+import { runKept } from './processes.mjs';
+import { listFiles } from './test-projects.mjs';
+
+export const ROOT = path.resolve(import.meta.dirname, '..');
+
+const NODE_MINIMUM = [20, 19];
+
+/** The machine or the checkout is not ready; the message is one line that names the remedy. */
+export class PrepareError extends Error {
+  /** @param {string} message @param {'machine' | 'install' | 'build'} stage */
+  constructor(message, stage) {
+    super(message);
+    this.name = 'PrepareError';
+    this.stage = stage;
+  }
+}
+
+/** @param {string} text */
+export function say(text) {
+  console.log(`prepare: ${text}`);
+}
+
+/**
+ * @param {import('./needs.mjs').Purpose} purpose
+ * @param {Record<string, string>} [more] further programs and their packages, for example of one bench suite
+ */
+export async function prepare(purpose, more = {}) {
+  checkNode();
+  // Debian keeps ip, nft and others where an ordinary user's PATH does not look.
+  process.env['PATH'] = [process.env['PATH'], '/usr/local/sbin', '/usr/sbin', '/sbin'].join(':');
+  await checkPackages({ ...NEEDS[purpose], ...more });
+  if (NEEDS_TUN.has(purpose)) {
+    const problem = await openTun(say);
+    if (problem !== undefined) throw new PrepareError(problem, 'machine');
+  }
+  await installModules();
+  await buildNative();
+  await buildTypeScript();
+}
+
+function checkNode() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const [needMajor = 0, needMinor = 0] = NODE_MINIMUM;
+  if (major > needMajor || (major === needMajor && minor >= needMinor)) return;
+  throw new PrepareError(`node ${process.versions.node} is too old: install node ${NODE_MINIMUM.join('.')} or newer`, 'machine');
+}
+
+/** @param {Record<string, string>} needs */
+async function checkPackages(needs) {
+  const missing = missingPackages(needs);
+  if (missing.length === 0) return;
+  if (process.getuid?.() !== 0 || !isProgram('apt-get')) {
+    throw new PrepareError(`missing Debian packages: ${missing.join(' ')} (as root: apt-get install ${missing.join(' ')})`, 'machine');
+  }
+  say(`installing ${missing.join(' ')} with apt-get`);
+  const problem = await installPackages(missing);
+  if (problem !== undefined) throw new PrepareError(problem, 'machine');
+  const still = missingPackages(needs);
+  if (still.length > 0) throw new PrepareError(`apt-get installed ${still.join(' ')}, yet what they should bring is not there`, 'machine');
+}
+
+/** @param {Record<string, string>} needs @returns {string[]} */
+function missingPackages(needs) {
+  const absent = Object.entries(needs).filter(([thing]) => !(thing.startsWith('/') ? existsSync(thing) : isProgram(thing)));
+  return [...new Set(absent.map(([, name]) => name))].sort();
+}
+
+/** @param {string} name */
+function isProgram(name) {
+  return (process.env['PATH'] ?? '').split(':').some((directory) => {
+    try {
+      accessSync(path.join(directory, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function installModules() {
+  if (modulesMatchLock()) return;
+  say('installing npm packages (npm ci)');
+  // Install scripts are not run: the native engine is built below and nothing else needs one.
+  const { status, output } = await runKept('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: ROOT });
+  if (status !== 0) {
+    console.log(output);
+    throw new PrepareError(`npm ci failed with status ${status}: see its messages above`, 'install');
+  }
+}
+
+/** Whether node_modules holds every package of the lock file at its version; optional ones are for other platforms. */
+function modulesMatchLock() {
+  try {
+    const installed = readLock(path.join(ROOT, 'node_modules/.package-lock.json'));
+    return Object.entries(readLock(path.join(ROOT, 'package-lock.json'))).every(([name, wanted]) => {
+      if (!name.startsWith('node_modules/')) return true;
+      const present = installed[name];
+      return present === undefined ? wanted.optional === true : present.version === wanted.version;
+    });
+  } catch {
+    return false;
+  }
+}
+
+/** @param {string} file @returns {Record<string, { version?: string, optional?: boolean }>} */
+function readLock(file) {
+  return JSON.parse(readFileSync(file, 'utf8')).packages;
+}
+
+const NATIVE = path.join(ROOT, 'packages/datapath');
+const NATIVE_SOURCE = /\.(gypi?|cc|cpp|c|hh?|hpp)$/;
+
+async function buildNative() {
+  if (!existsSync(path.join(NATIVE, 'binding.gyp'))) return;
+  const nodedir = path.dirname(path.dirname(process.execPath));
+  // Changing node or the place of the checkout also makes what was built stale.
+  const stamp = `${process.version} ${process.arch} ${nodedir}\n`;
+  const stampFile = path.join(NATIVE, 'build/.built-by');
+  const sources = listFiles(NATIVE).filter((file) => NATIVE_SOURCE.test(file));
+  const newest = Math.max(...sources.map((file) => statSync(path.join(NATIVE, file)).mtimeMs));
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp && statSync(stampFile).mtimeMs > newest) return;
+  if (!existsSync(path.join(nodedir, 'include/node/node_api.h'))) {
+    const remedy = 'install node from nodejs.org or NodeSource, whose packages hold them';
+    throw new PrepareError(`node's headers are missing: no ${nodedir}/include/node/node_api.h; ${remedy}`, 'build');
+  }
+  say('building the native engine (node-gyp)');
+  // node-gyp lets npm_config_* override its arguments; those may come from a user's npm settings.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_(config|package)_/i.test(name)));
+  const startedMs = Date.now();
+  const gyp = path.join(ROOT, 'node_modules/node-gyp/bin/node-gyp.js');
+  const args = [gyp, 'rebuild', '--release', '--directory', NATIVE, '--nodedir', nodedir, '--jobs', 'max'];
+  const { status, output } = await runKept(process.execPath, args, { cwd: NATIVE, env });
+  if (status !== 0) {
+    console.log(output);
+    throw new PrepareError('the native engine does not build: see the messages of node-gyp above', 'build');
+  }
+  writeFileSync(stampFile, stamp);
+  say(`built the native engine in ${Math.round((Date.now() - startedMs) / 1000)} s`);
+}
+
+async function buildTypeScript() {
+  const slow = setTimeout(() => say('building TypeScript (tsc --build)'), 1000);
+  const { status, output } = await runKept(process.execPath, ['node_modules/typescript/bin/tsc', '--build'], { cwd: ROOT });
+  clearTimeout(slow);
+  if (status === 0) return;
+  console.log(output);
+  throw new PrepareError('TypeScript does not build: see the messages of tsc above', 'build');
+}
+
+/**
+ * Prepares, or says in one line why that is not possible and ends with status 1.
+ * @param {import('./needs.mjs').Purpose} purpose @param {Record<string, string>} [more]
+ */
+export async function prepareOrExit(purpose, more) {
+  try {
+    await prepare(purpose, more);
+  } catch (error) {
+    if (!(error instanceof PrepareError)) throw error;
+    console.error(error.message);
+    process.exit(1);
+  }
+}

@@ -1,0 +1,94 @@
+// npm test: prepares, lints, runs the vitest projects and a bounded fuzz run; the last line is `N passed, N failed`
+// (`, N skipped` when some were, each listed before). Options: --only STAGE[,STAGE]; anything else goes to vitest.
+import { fuzz } from './fuzz.mjs';
+import { prepare, PrepareError } from './prepare.mjs';
+import { runProject } from './vitest-stage.mjs';
+
+const STAGES = /** @type {const} */ (['lint', 'unit', 'system', 'fuzz']);
+
+/** A CI run must end within 25 minutes, whatever hangs; elsewhere only a hang is to be ended. */
+const LIMIT_MS = (process.env['CI'] === undefined ? 60 : 23) * 60_000;
+
+const FUZZ_SECONDS = Number(process.env['I3_FUZZ_SECONDS'] ?? '30');
+
+const startedMs = Date.now();
+const remainingMs = () => Math.max(1000, startedMs + LIMIT_MS - Date.now());
+
+/** @type {import('./vitest-counts.mjs').Counts} */
+const total = { passed: 0, failed: [], skipped: [] };
+
+/** @param {import('./vitest-counts.mjs').Counts} counts */
+function add(counts) {
+  total.passed += counts.passed;
+  total.failed.push(...counts.failed);
+  total.skipped.push(...counts.skipped);
+}
+
+/** @param {string} stage @param {string[]} args @returns {Promise<import('./vitest-counts.mjs').Counts & { interrupted?: boolean }>} */
+async function runOne(stage, args) {
+  if (stage === 'lint') {
+    const { lint } = await import('./lint.mjs');
+    return { ...(await lint()), skipped: [] };
+  }
+  if (stage === 'fuzz') return fuzz({ seconds: FUZZ_SECONDS, files: args, limitMs: remainingMs() });
+  // With a filter of files or names a project may well be left without tests.
+  const options = { args, limitMs: remainingMs(), emptyIsFine: args.length > 0 };
+  const counts = await runProject(/** @type {'unit' | 'system'} */ (stage), options);
+  // vitest reports the tests that a name filter leaves out as skipped, which they are only in its own words.
+  return args.some((arg) => /^(-t|--testNamePattern)\b/.test(arg)) ? { ...counts, skipped: [] } : counts;
+}
+
+/** @param {string[]} argv @returns {{ stages: readonly string[], args: string[] } | undefined} */
+function parse(argv) {
+  const args = [...argv];
+  const at = args.findIndex((arg) => arg === '--only' || arg.startsWith('--only='));
+  // A filter means certain tests, which are neither lint rules nor fuzz runs.
+  if (at < 0) return { stages: args.length === 0 ? STAGES : ['unit', 'system'], args };
+  const [option = ''] = args.splice(at, 1);
+  const value = option === '--only' ? args.splice(at, 1)[0] : option.slice('--only='.length);
+  const stages = (value ?? '').split(',');
+  return stages.every((stage) => STAGES.some((known) => known === stage)) ? { stages, args } : undefined;
+}
+
+/** @returns {Promise<number>} the exit status */
+async function main() {
+  const parsed = parse(process.argv.slice(2));
+  if (parsed === undefined) {
+    console.error(`usage: npm test -- [--only ${STAGES.join('|')}[,...]] [FILE FILTER | VITEST OPTION]...`);
+    return 2;
+  }
+  try {
+    await prepare('test');
+  } catch (error) {
+    if (!(error instanceof PrepareError)) throw error;
+    total.failed.push(error.message);
+    // What does not build is one failure; the tests that do not need it still tell something.
+    if (error.stage !== 'build') {
+      console.error(error.message);
+      return summary();
+    }
+  }
+  for (const stage of parsed.stages) {
+    console.log(`test: ${stage}`);
+    try {
+      const counts = await runOne(stage, parsed.args);
+      add(counts);
+      if (counts.interrupted === true) break;
+    } catch (error) {
+      console.error(error);
+      total.failed.push(`${stage}: the stage crashed`);
+    }
+  }
+  for (const { name, reason } of total.skipped) console.log(`skipped: ${name}: ${reason}`);
+  for (const name of total.failed) console.log(`failed: ${name}`);
+  return summary();
+}
+
+function summary() {
+  if (total.passed === 0 && total.failed.length === 0) total.failed.push('no test ran');
+  const skipped = total.skipped.length === 0 ? '' : `, ${total.skipped.length} skipped`;
+  console.log(`${total.passed} passed, ${total.failed.length} failed${skipped}`);
+  return total.failed.length === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();
