@@ -1,3 +1,8 @@
 /** What every package shares: ids, locators, wire codecs, configuration, errors. */
 export * from "./errors.js";
 export * from "./locator.js";
+export * from "./bytes.js";
+export * from "./hash.js";
+export * from "./ids.js";
+export * from "./wire/msgpack.js";
+export * from "./wire/control.js";

@@ -1,0 +1,251 @@
+/**
+ * Control messages (docs/wire.md §4): a fixed header, one MessagePack array, padding or a MAC.
+ *
+ *     0  0x19 | type | flags | 0
+ *     4  body length 2 | 0
+ *     8  nonce 8
+ *    16  body, then zeros (padding) or, flags & 1, a MAC of 16 bytes at the very end
+ *
+ * Unknown trailing array elements and padding are ignored; another version or type is a WireError.
+ */
+import { WireError } from "../errors.js";
+import { decodeLocator, encodeLocator, type Locator } from "../locator.js";
+import { BodyReader, decodeBody, encodeBody, type BodyValue } from "./msgpack.js";
+
+export const CONTROL_FIRST_BYTE = 0x19;
+export const CONTROL_HEADER_BYTES = 16;
+export const MAX_CONTROL_BYTES = 1_232;
+export const MAC_BYTES = 16;
+export const NONCE_BYTES = 8;
+export const COOKIE_BYTES = 24;
+export const FLAG_MAC = 0x01;
+
+const OFFSET_TYPE = 1;
+const OFFSET_FLAGS = 2;
+const OFFSET_BODY_LENGTH = 4;
+const OFFSET_NONCE = 8;
+
+/** Requests are padded to these lengths, so that no reply is larger (docs/wire.md §4). */
+export const PADDED_BYTES: Readonly<Partial<Record<ControlMessage["type"], number>>> = {
+  PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160,
+};
+
+/** A server on the ring. */
+export interface RingNode {
+  /** 16 bytes. */
+  readonly key: Uint8Array;
+  readonly locator: Locator;
+}
+
+export const TRIGGER_ACTION = { insert: 1, remove: 2 } as const;
+export type TriggerAction = (typeof TRIGGER_ACTION)[keyof typeof TRIGGER_ACTION];
+export const KEY_KIND = { none: 0, ecdsaP256: 1, ed25519: 2 } as const;
+export type KeyKind = (typeof KEY_KIND)[keyof typeof KEY_KIND];
+
+/** A signed request to insert or remove a trigger (docs/wire.md §4.1). */
+export interface TriggerMessage {
+  readonly type: "TRIGGER";
+  readonly action: TriggerAction;
+  readonly id: Uint8Array;
+  readonly target: Locator;
+  readonly flags: number;
+  /** The owner's clock in ms, strictly increasing. */
+  readonly counter: number;
+  readonly keyKind: KeyKind;
+  /** 64 bytes x | y for ECDSA P-256, 32 for Ed25519. */
+  readonly publicKey: Uint8Array;
+  /** End of the refresh chain, 16 bytes. */
+  readonly commitment: Uint8Array;
+  /** 24 bytes. */
+  readonly cookie: Uint8Array;
+  /** 64 bytes. */
+  readonly signature: Uint8Array;
+}
+
+export const REFUSAL = {
+  notResponsible: 1, badCookie: 2, badSignature: 3, oldCounter: 4, wrongKey: 5, quota: 6, unsupported: 7, notYourAddress: 8,
+} as const;
+
+export type ControlMessage =
+  | { readonly type: "PING" }
+  | { readonly type: "PONG"; readonly timeMs: number; readonly observed: Locator; readonly nodeKey: Uint8Array }
+  | { readonly type: "LOCATE"; readonly ringKey: Uint8Array }
+  | { readonly type: "LOCATED"; readonly ringKey: Uint8Array; readonly node: RingNode }
+  | { readonly type: "CHALLENGE_REQUEST"; readonly ringKey: Uint8Array }
+  | { readonly type: "CHALLENGE"; readonly ringKey: Uint8Array; readonly cookie: Uint8Array; readonly observed: Locator; readonly timeMs: number; readonly nodeKey: Uint8Array }
+  | TriggerMessage
+  | { readonly type: "TRIGGER_OK"; readonly action: TriggerAction; readonly id: Uint8Array; readonly lifeMs: number; readonly replica: Locator | null }
+  | { readonly type: "REFRESH"; readonly id: Uint8Array; readonly index: number; readonly token: Uint8Array }
+  /** `subject`: the id (32) or ring key (16) that was asked about. */
+  | { readonly type: "REFUSED"; readonly code: number; readonly subject: Uint8Array }
+  | { readonly type: "NOT_PRESENT"; readonly id: Uint8Array }
+  | { readonly type: "CACHE"; readonly ringKey: Uint8Array; readonly node: RingNode; readonly lifeMs: number }
+  | { readonly type: "FIND"; readonly from: RingNode; readonly ringKey: Uint8Array }
+  | { readonly type: "FOUND"; readonly from: RingNode; readonly final: boolean; readonly node: RingNode }
+  | { readonly type: "STATE"; readonly from: RingNode }
+  | { readonly type: "STATE_IS"; readonly from: RingNode; readonly pending: boolean; readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] }
+  | { readonly type: "NOTIFY"; readonly from: RingNode }
+  | { readonly type: "ALIVE"; readonly from: RingNode }
+  | { readonly type: "ALIVE_YES"; readonly from: RingNode }
+  | { readonly type: "LEAVING"; readonly from: RingNode; readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] };
+
+export type ControlType = ControlMessage["type"];
+
+/** Numbers on the wire. */
+export const CONTROL_TYPES: Readonly<Record<ControlType, number>> = {
+  PING: 1, PONG: 2, LOCATE: 3, LOCATED: 4, CHALLENGE_REQUEST: 5, CHALLENGE: 6, TRIGGER: 7, TRIGGER_OK: 8, REFRESH: 9,
+  REFUSED: 10, NOT_PRESENT: 11, CACHE: 12,
+  FIND: 32, FOUND: 33, STATE: 34, STATE_IS: 35, NOTIFY: 36, ALIVE: 37, ALIVE_YES: 38, LEAVING: 39,
+};
+const NAMES = new Map(Object.entries(CONTROL_TYPES).map(([name, number]) => [number, name as ControlType]));
+
+/** Whether a message passes only between servers and therefore carries a MAC. */
+export const isRingMessage = (type: ControlType): boolean => CONTROL_TYPES[type] >= 32;
+
+const MAX_SUCCESSORS = 16;
+const nodeValue = (node: RingNode): BodyValue => [node.key, encodeLocator(node.locator)];
+const nodeValueOrNull = (node: RingNode | null): BodyValue => (node === null ? null : nodeValue(node));
+
+function readNode(what: string, value: readonly BodyValue[]): RingNode {
+  const reader = new BodyReader(what, value);
+  return { key: reader.bytes("key", 16), locator: decodeLocator(reader.bytes("locator", 6, 18)) };
+}
+
+function bodyOf(m: ControlMessage): readonly BodyValue[] {
+  switch (m.type) {
+    case "PING": return [];
+    case "PONG": return [m.timeMs, encodeLocator(m.observed), m.nodeKey];
+    case "LOCATE": case "CHALLENGE_REQUEST": return [m.ringKey];
+    case "LOCATED": return [m.ringKey, encodeLocator(m.node.locator), m.node.key];
+    case "CHALLENGE": return [m.ringKey, m.cookie, encodeLocator(m.observed), m.timeMs, m.nodeKey];
+    case "TRIGGER":
+      return [m.action, m.id, [1, encodeLocator(m.target)], m.flags, m.counter, m.keyKind, m.publicKey, m.commitment, m.cookie, m.signature];
+    case "TRIGGER_OK": return [m.action, m.id, m.lifeMs, m.replica === null ? null : encodeLocator(m.replica)];
+    case "REFRESH": return [m.id, m.index, m.token];
+    case "REFUSED": return [m.code, m.subject];
+    case "NOT_PRESENT": return [m.id];
+    case "CACHE": return [m.ringKey, encodeLocator(m.node.locator), m.node.key, m.lifeMs];
+    case "FIND": return [nodeValue(m.from), m.ringKey];
+    case "FOUND": return [nodeValue(m.from), m.final, nodeValue(m.node)];
+    case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return [nodeValue(m.from)];
+    case "STATE_IS": return [nodeValue(m.from), m.pending, nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
+    case "LEAVING": return [nodeValue(m.from), nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
+  }
+}
+
+const readAction = (r: BodyReader): TriggerAction => (r.uint("action", 2) === 2 ? 2 : 1);
+const readNodeAt = (r: BodyReader, field: string): RingNode => readNode(field, r.array(field, 8));
+const readFrom = (r: BodyReader): RingNode => readNodeAt(r, "from");
+const readLocator = (r: BodyReader, field: string): Locator => decodeLocator(r.bytes(field, 6, 18));
+
+function readLocatedNode(r: BodyReader): RingNode {
+  const locator = readLocator(r, "locator");
+  return { locator, key: r.bytes("nodeKey", 16) };
+}
+
+function readTriggerMessage(r: BodyReader): TriggerMessage {
+  const action = readAction(r);
+  const id = r.bytes("id", 32);
+  const target = new BodyReader("TRIGGER.target", r.array("target", 16));
+  if (target.uint("kind") !== 1) throw new WireError("TRIGGER.target", "kind not supported");
+  const locator = readLocator(target, "locator");
+  const flags = r.uint("flags", 0xffff);
+  const counter = r.uint("counter");
+  const keyKind = r.uint("keyKind", 2);
+  if (keyKind !== KEY_KIND.ecdsaP256 && keyKind !== KEY_KIND.ed25519) throw new WireError("TRIGGER.keyKind", String(keyKind));
+  return {
+    type: "TRIGGER", action, id, target: locator, flags, counter, keyKind,
+    publicKey: r.bytes("publicKey", keyKind === KEY_KIND.ecdsaP256 ? 64 : 32),
+    commitment: r.bytes("commitment", 16), cookie: r.bytes("cookie", COOKIE_BYTES), signature: r.bytes("signature", 64),
+  };
+}
+
+function readRingState(r: BodyReader): { predecessor: RingNode | null; successors: readonly RingNode[] } {
+  const predecessor = r.arrayOrNull("predecessor", 8);
+  const successors = r.array("successors", MAX_SUCCESSORS);
+  return {
+    predecessor: predecessor === null ? null : readNode("predecessor", predecessor),
+    successors: successors.map((value) => readNode("successor", Array.isArray(value) ? (value as readonly BodyValue[]) : [])),
+  };
+}
+
+function messageOf(type: ControlType, r: BodyReader): ControlMessage {
+  switch (type) {
+    case "PING": return { type };
+    case "PONG": return { type, timeMs: r.uint("timeMs"), observed: readLocator(r, "observed"), nodeKey: r.bytes("nodeKey", 16) };
+    case "LOCATE": case "CHALLENGE_REQUEST": return { type, ringKey: r.bytes("ringKey", 16) };
+    case "LOCATED": return { type, ringKey: r.bytes("ringKey", 16), node: readLocatedNode(r) };
+    case "CHALLENGE":
+      return {
+        type, ringKey: r.bytes("ringKey", 16), cookie: r.bytes("cookie", COOKIE_BYTES), observed: readLocator(r, "observed"),
+        timeMs: r.uint("timeMs"), nodeKey: r.bytes("nodeKey", 16),
+      };
+    case "TRIGGER": return readTriggerMessage(r);
+    case "TRIGGER_OK": {
+      const action = readAction(r);
+      const id = r.bytes("id", 32);
+      const lifeMs = r.uint("lifeMs");
+      const replica = r.bytesOrNull("replica", 6, 18);
+      return { type, action, id, lifeMs, replica: replica === null ? null : decodeLocator(replica) };
+    }
+    case "REFRESH": return { type, id: r.bytes("id", 32), index: r.uint("index", 0xffff), token: r.bytes("token", 16) };
+    case "REFUSED": return { type, code: r.uint("code", 255), subject: r.bytes("subject", 16, 32) };
+    case "NOT_PRESENT": return { type, id: r.bytes("id", 32) };
+    case "CACHE": {
+      const ringKey = r.bytes("ringKey", 16);
+      return { type, ringKey, node: readLocatedNode(r), lifeMs: r.uint("lifeMs", 3_600_000) };
+    }
+    case "FIND": return { type, from: readFrom(r), ringKey: r.bytes("ringKey", 16) };
+    case "FOUND": return { type, from: readFrom(r), final: r.boolean("final"), node: readNodeAt(r, "node") };
+    case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from: readFrom(r) };
+    case "STATE_IS": return { type, from: readFrom(r), pending: r.boolean("pending"), ...readRingState(r) };
+    case "LEAVING": return { type, from: readFrom(r), ...readRingState(r) };
+  }
+}
+
+/**
+ * One datagram. `nonce`: 8 bytes. `mac`, for messages between servers, is given all bytes before the MAC and returns 16.
+ * Throws WireError when it would be longer than {@link MAX_CONTROL_BYTES}.
+ */
+export function encodeControl(message: ControlMessage, nonce: Uint8Array, mac?: (covered: Uint8Array) => Uint8Array): Uint8Array {
+  const body = encodeBody(bodyOf(message));
+  const unpadded = CONTROL_HEADER_BYTES + body.length + (mac === undefined ? 0 : MAC_BYTES);
+  const length = Math.max(unpadded, PADDED_BYTES[message.type] ?? 0);
+  if (length > MAX_CONTROL_BYTES) throw new WireError(message.type, `${length} bytes`);
+  const out = new Uint8Array(length);
+  out[0] = CONTROL_FIRST_BYTE;
+  out[OFFSET_TYPE] = CONTROL_TYPES[message.type];
+  out[OFFSET_FLAGS] = mac === undefined ? 0 : FLAG_MAC;
+  out[OFFSET_BODY_LENGTH] = body.length >> 8;
+  out[OFFSET_BODY_LENGTH + 1] = body.length & 0xff;
+  out.set(nonce, OFFSET_NONCE);
+  out.set(body, CONTROL_HEADER_BYTES);
+  if (mac !== undefined) out.set(mac(out.subarray(0, length - MAC_BYTES)), length - MAC_BYTES);
+  return out;
+}
+
+export interface DecodedControl {
+  readonly message: ControlMessage;
+  /** 8 bytes, a copy. */
+  readonly nonce: Uint8Array;
+  /** What the MAC covers and the MAC itself; null without one. Not yet checked. */
+  readonly mac: { readonly covered: Uint8Array; readonly value: Uint8Array } | null;
+}
+
+/** The inverse of {@link encodeControl}. Throws WireError on everything else. */
+export function decodeControl(bytes: Uint8Array): DecodedControl {
+  if (bytes.length < CONTROL_HEADER_BYTES) throw new WireError("control", "shorter than its header");
+  if (bytes.length > MAX_CONTROL_BYTES) throw new WireError("control", `${bytes.length} bytes`);
+  if (bytes[0] !== CONTROL_FIRST_BYTE) throw new WireError("control", "another version");
+  const type = NAMES.get(bytes[OFFSET_TYPE] ?? 0);
+  if (type === undefined) throw new WireError("control", `unknown type ${bytes[OFFSET_TYPE]}`);
+  const withMac = ((bytes[OFFSET_FLAGS] ?? 0) & FLAG_MAC) !== 0;
+  const bodyEnd = CONTROL_HEADER_BYTES + (((bytes[OFFSET_BODY_LENGTH] ?? 0) << 8) | (bytes[OFFSET_BODY_LENGTH + 1] ?? 0));
+  const macStart = bytes.length - MAC_BYTES;
+  if (bodyEnd > (withMac ? macStart : bytes.length)) throw new WireError(type, "body longer than the datagram");
+  return {
+    message: messageOf(type, new BodyReader(type, decodeBody(bytes.subarray(CONTROL_HEADER_BYTES, bodyEnd)))),
+    nonce: bytes.slice(OFFSET_NONCE, OFFSET_NONCE + NONCE_BYTES),
+    mac: withMac ? { covered: bytes.subarray(0, macStart), value: bytes.subarray(macStart) } : null,
+  };
+}

@@ -1,0 +1,48 @@
+/** Ed25519 keys behind private ids (architecture §4): one key, one prefix, many suffixes. */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from "node:crypto";
+
+import { I3Error, privatePrefix } from "@i3/common";
+
+const ED25519_SPKI_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
+const ED25519_PKCS8_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
+
+export interface TriggerKey {
+  readonly privateKey: KeyObject;
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  /** The first 16 bytes of every id that this key may insert. */
+  readonly prefix: Uint8Array;
+}
+
+function triggerKeyOf(privateKey: KeyObject): TriggerKey {
+  const spki = createPublicKey(privateKey).export({ type: "spki", format: "der" });
+  const publicKey = new Uint8Array(spki.subarray(ED25519_SPKI_PREFIX.length));
+  return Object.freeze({ privateKey, publicKey, prefix: privatePrefix(publicKey) });
+}
+
+export const generateTriggerKey = (): TriggerKey => triggerKeyOf(generateKeyPairSync("ed25519").privateKey);
+
+/** The secret of 32 bytes, for the state file. */
+export function triggerKeySeed(key: TriggerKey): Uint8Array {
+  const der = key.privateKey.export({ type: "pkcs8", format: "der" });
+  return new Uint8Array(der.subarray(ED25519_PKCS8_PREFIX.length));
+}
+
+/** The inverse of {@link triggerKeySeed}. Throws I3Error ERR_I3_KEY. */
+export function triggerKeyFromSeed(seed: Uint8Array): TriggerKey {
+  if (seed.length !== 32) throw new I3Error("ERR_I3_KEY", `an Ed25519 secret of ${seed.length} bytes`);
+  return triggerKeyOf(createPrivateKey({ key: Buffer.concat([ED25519_PKCS8_PREFIX, seed]), format: "der", type: "pkcs8" }));
+}
+
+export const signWithTriggerKey = (key: TriggerKey, message: Uint8Array): Uint8Array => sign(null, message, key.privateKey);
+
+/** Any bytes: never throws. */
+export function verifyWithTriggerKey(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  if (publicKey.length !== 32 || signature.length !== 64) return false;
+  try {
+    const key = createPublicKey({ key: Buffer.concat([ED25519_SPKI_PREFIX, publicKey]), format: "der", type: "spki" });
+    return verify(null, message, key, signature);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Who may insert a trigger: the first 128 bits of its id are a hash of a public key, and that key signs (architecture §4;
+ * docs/wire.md §4.1). Refresh tokens: a hash chain whose end the signature commits to.
+ */
+import {
+  commonPrefixBits, concatBytes, domainHash, encodeLocator, KEY_KIND, MIN_MATCH_BITS, privatePrefix, publicId, ringKey, u64Bytes,
+  type KeyKind, type TriggerMessage,
+} from "@i3/common";
+
+import { hitOf, signWithHost, verifyWithHost, type HostIdentity } from "./host-identity.js";
+import { signWithTriggerKey, verifyWithTriggerKey, type TriggerKey } from "./trigger-key.js";
+
+const DOMAIN = new TextEncoder().encode("i3/1 trigger\0");
+/** Values in a refresh chain: at one refresh in 15 s, four hours until the trigger is signed again. */
+export const REFRESH_CHAIN_LENGTH = 1_024;
+/** How many refreshes may be lost in a row. */
+export const REFRESH_MAX_SKIP = 64;
+
+/** A trigger message before it is signed. */
+export type UnsignedTrigger = Omit<TriggerMessage, "type" | "keyKind" | "publicKey" | "signature">;
+
+/** Who signs: the host key for the public id, a trigger key for private ids. */
+export type TriggerSigner = { readonly kind: "host"; readonly identity: HostIdentity } | { readonly kind: "private"; readonly key: TriggerKey };
+
+function signedBytes(trigger: UnsignedTrigger, nodeKey: Uint8Array): Uint8Array {
+  const target = encodeLocator(trigger.target);
+  return concatBytes(
+    DOMAIN, Uint8Array.of(trigger.action), trigger.id, Uint8Array.of(0, target.length + 1, 1), target, nodeKey,
+    Uint8Array.of(trigger.flags >> 8, trigger.flags & 0xff, 0, 0), u64Bytes(trigger.counter), trigger.commitment, trigger.cookie,
+  );
+}
+
+/** Signs for one server (`nodeKey`, 16 bytes). */
+export function signTrigger(signer: TriggerSigner, trigger: UnsignedTrigger, nodeKey: Uint8Array): TriggerMessage {
+  const bytes = signedBytes(trigger, nodeKey);
+  return signer.kind === "host"
+    ? { type: "TRIGGER", ...trigger, keyKind: KEY_KIND.ecdsaP256, publicKey: signer.identity.point, signature: signWithHost(signer.identity, bytes) }
+    : { type: "TRIGGER", ...trigger, keyKind: KEY_KIND.ed25519, publicKey: signer.key.publicKey, signature: signWithTriggerKey(signer.key, bytes) };
+}
+
+/** Whether the key is the one that the first 128 bits of the id commit to. Cheap: two hashes. */
+export function keyOwnsId(keyKind: KeyKind, publicKey: Uint8Array, id: Uint8Array): boolean {
+  if (keyKind === KEY_KIND.ecdsaP256 && publicKey.length === 64) return commonPrefixBits(publicId(hitOf(publicKey)), id) >= MIN_MATCH_BITS;
+  if (keyKind === KEY_KIND.ed25519 && publicKey.length === 32) return commonPrefixBits(privatePrefix(publicKey), ringKey(id)) >= MIN_MATCH_BITS;
+  return false;
+}
+
+/** Whether the signature holds for the server with this node key. Does not check {@link keyOwnsId}. Never throws. */
+export function verifyTrigger(message: TriggerMessage, nodeKey: Uint8Array): boolean {
+  const bytes = signedBytes(message, nodeKey);
+  return message.keyKind === KEY_KIND.ecdsaP256
+    ? verifyWithHost(message.publicKey, bytes, message.signature)
+    : verifyWithTriggerKey(message.publicKey, bytes, message.signature);
+}
+
+/** One step of a refresh chain: 16 bytes to 16 bytes. */
+export const refreshStep = (value: Uint8Array): Uint8Array => domainHash("refresh", value).slice(0, 16);
+
+/** The chain that begins with a secret of 16 bytes: element i is i steps from the secret; the last is the commitment. */
+export function refreshChain(secret: Uint8Array): readonly Uint8Array[] {
+  const chain = [secret];
+  for (let i = 0; i < REFRESH_CHAIN_LENGTH; i += 1) chain.push(refreshStep(chain[i] as Uint8Array));
+  return chain;
+}
