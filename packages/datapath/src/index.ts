@@ -1,1 +1,6 @@
-export {};
+/** The packet engine: the interface, its reference implementation, the data header's codec (docs/datapath.md). */
+export * from "./datapath.js";
+export * from "./errors.js";
+export * from "./wire/data-header.js";
+export * from "./wire/first-byte.js";
+export * from "./reference/step.js";
