@@ -6,7 +6,7 @@ import { listPackages, sourceExports, TEST_PROJECTS } from './scripts/test-proje
 const root = import.meta.dirname;
 const fuzzSecondsPerFile = Number(process.env['I3_FUZZ_SECONDS'] ?? '5');
 
-const alias = listPackages(root)
+const alias = [...listPackages(root), ...listPackages(root, 'test')]
   .flatMap(sourceExports)
   .map(([specifier, source]) => ({
     find: new RegExp(`^${specifier.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')}$`),

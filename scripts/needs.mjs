@@ -7,8 +7,10 @@ const BUILD = { 'g++': 'g++', make: 'make', python3: 'python3' };
 const NETWORK = {
   ip: 'iproute2',
   nft: 'nftables',
+  conntrack: 'conntrack',
   unshare: 'util-linux',
   nsenter: 'util-linux',
+  setpriv: 'util-linux',
   mount: 'mount',
   ping: 'iputils-ping',
   curl: 'curl',

@@ -59,13 +59,13 @@ export function listFiles(root, below = '') {
 
 /**
  * @typedef {{ directory: string, manifest: Record<string, any> }} Package
- * The packages under packages/, each with its parsed package.json.
- * @param {string} root
+ * The packages directly under a directory (packages/, or test/ for what tests import), each with its parsed package.json.
+ * @param {string} root @param {string} [parent]
  * @returns {Package[]}
  */
-export function listPackages(root) {
-  return listFiles(root, 'packages')
-    .filter((file) => /^packages\/[^/]+\/package\.json$/.test(file))
+export function listPackages(root, parent = 'packages') {
+  return listFiles(root, parent)
+    .filter((file) => file.endsWith('/package.json') && file.split('/').length === 3)
     .map((file) => ({
       directory: path.posix.dirname(file),
       manifest: JSON.parse(readFileSync(path.join(root, file), 'utf8')),

@@ -8,14 +8,14 @@ import { Packr, Unpackr } from "msgpackr";
 
 import { WireError } from "../errors.js";
 
-/** What a body element can be. Integers beyond 2^53 arrive as bigint. */
+/** What a body element can be. Integers of eight bytes arrive as bigint. */
 export type BodyValue = null | boolean | number | bigint | string | Uint8Array | readonly BodyValue[];
 
 export const MAX_BODY_ELEMENTS = 32;
 const MAX_NESTING = 3;
 
-const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: "auto" });
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: "auto" });
+const packr = new Packr({ useRecords: false, variableMapSize: true });
+const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true });
 
 // msgpackr writes integers beyond 32 bits as floats unless they are bigint.
 const asInteger = (value: BodyValue): BodyValue =>
@@ -100,7 +100,8 @@ export class BodyReader {
 
   /** An integer from 0 to `max`, at most 2^53 − 1. */
   uint(field: string, max: number = Number.MAX_SAFE_INTEGER): number {
-    const value = this.#take(field);
+    const taken = this.#take(field);
+    const value = typeof taken === "bigint" && taken <= Number.MAX_SAFE_INTEGER ? Number(taken) : taken;
     if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > max) throw this.#wrong(field, "integer out of range");
     return value;
   }
