@@ -1,0 +1,168 @@
+/** The machines of a topology: hosts, routers and NAT boxes, each in a network namespace of its own. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Child, type SpawnOptions } from "./child.js";
+import { NetnsError } from "./errors.js";
+import { Namespace } from "./namespace.js";
+import { learnedSets, type NatKind } from "./nat-rules.js";
+import type { NodeKind } from "./plan.js";
+import { runOk, type RunOptions, type RunResult } from "./run.js";
+
+/** A node's place on a link or LAN. */
+export interface Interface {
+  /** As the node itself sees it: eth0, eth1… on hosts, to-NEIGHBOUR on routers and NAT boxes. */
+  readonly name: string;
+  /** Name of the link ("core-s1") or LAN. */
+  readonly segment: string;
+  readonly address4: string | undefined;
+  readonly address6: string | undefined;
+  /** The other end of the wire: a port of the router, or of the LAN's switch. */
+  readonly far: { readonly namespace: Namespace; readonly interfaceName: string };
+}
+
+export abstract class NetNode {
+  abstract readonly kind: NodeKind;
+  readonly name: string;
+  readonly namespace: Namespace;
+  readonly #interfaces: Interface[] = [];
+  readonly #children = new Set<Child>();
+
+  constructor(name: string, namespace: Namespace) {
+    this.name = name;
+    this.namespace = namespace;
+  }
+
+  /** In the order in which links and LANs were declared. */
+  get interfaces(): readonly Interface[] {
+    return this.#interfaces;
+  }
+
+  /** Called by the topology while it is declared. */
+  attach(attached: Interface): void {
+    this.#interfaces.push(attached);
+  }
+
+  /** Programs started with `spawn`, ended ones too. */
+  get children(): readonly Child[] {
+    return [...this.#children];
+  }
+
+  /** The first IPv4 address. Throws ERR_I3_NETNS_PLAN when there is none. */
+  get address4(): string {
+    return this.#address("address4");
+  }
+
+  /** The first IPv6 address. Throws ERR_I3_NETNS_PLAN when there is none. */
+  get address6(): string {
+    return this.#address("address6");
+  }
+
+  /** A directory for the node's state; gone after `Topology.close`. */
+  get directory(): string {
+    return join(this.namespace.directory, "state");
+  }
+
+  /** Writes `name` into `directory`. Resolves with the absolute path. */
+  async writeFile(name: string, content: string | Uint8Array): Promise<string> {
+    const path = join(this.directory, name);
+    await writeFile(path, content);
+    return path;
+  }
+
+  /** What /etc/resolv.conf lists for programs on this node, running ones included. */
+  setResolvers(addresses: readonly string[]): Promise<void> {
+    return this.namespace.setResolvers(addresses);
+  }
+
+  /** Runs a program to its end; see `run` for the errors. A program that is not found gives status 127. */
+  exec(program: string, args: readonly string[] = [], options?: RunOptions): Promise<RunResult> {
+    return this.namespace.run([program, ...args], options);
+  }
+
+  /** Starts a program that is killed, at the latest, when the topology closes. */
+  spawn(program: string, args: readonly string[] = [], options?: SpawnOptions): Child {
+    const child = new Child(this.namespace.argvInside([program, ...args]), `${this.name}: ${program} ${args.join(" ")}`, options);
+    this.#children.add(child);
+    return child;
+  }
+
+  /**
+   * Drops everything from and to this node, silently, at the other end of its wires: the node sees neither an error nor a link
+   * that went down. `segment` limits it to one link or LAN. Repeating it changes nothing.
+   */
+  async cutOff(segment?: string): Promise<void> {
+    for (const { far } of this.#onSegment(segment)) await far.namespace.nft(`${forgetCut(far.interfaceName)}${cutTable(far.interfaceName)}`);
+  }
+
+  /** Undoes `cutOff`. */
+  async restore(segment?: string): Promise<void> {
+    for (const { far } of this.#onSegment(segment)) await far.namespace.nft(forgetCut(far.interfaceName));
+  }
+
+  #onSegment(segment: string | undefined): readonly Interface[] {
+    const found = this.#interfaces.filter((attached) => segment === undefined || attached.segment === segment);
+    if (found.length === 0) throw new NetnsError("ERR_I3_NETNS_PLAN", `${this.name} is not on ${segment ?? "any segment"}`);
+    return found;
+  }
+
+  #address(family: "address4" | "address6"): string {
+    const found = this.#interfaces.find((attached) => attached[family] !== undefined)?.[family];
+    if (found === undefined) throw new NetnsError("ERR_I3_NETNS_PLAN", `${this.name} has no ${family}`);
+    return found;
+  }
+}
+
+export class Host extends NetNode {
+  readonly kind = "host";
+}
+
+export class Router extends NetNode {
+  readonly kind = "router";
+}
+
+export interface NatOptions {
+  /** @default "port-restricted" */
+  readonly kind?: NatKind;
+  /** Life of a UDP mapping after its last packet, in seconds. @default 120 (the least that RFC 4787 REQ-5 allows) */
+  readonly udpTimeoutS?: number;
+}
+
+const UDP_TIMEOUT_S = 120;
+
+export class Nat extends NetNode {
+  readonly kind = "nat";
+  readonly natKind: NatKind;
+  readonly udpTimeoutS: number;
+
+  constructor(name: string, namespace: Namespace, options: NatOptions) {
+    super(name, namespace);
+    this.natKind = options.kind ?? "port-restricted";
+    this.udpTimeoutS = options.udpTimeoutS ?? UDP_TIMEOUT_S;
+  }
+
+  /** Forgets every mapping and connection, as a box does that lost its power. It comes back with the same addresses. */
+  async reboot(): Promise<void> {
+    const sets = learnedSets(this.natKind).map((set) => `flush ${set}\n`);
+    await this.namespace.nft(sets.join(""));
+    await runOk(["ip", "netns", "exec", this.namespace.name, "conntrack", "-F"]);
+  }
+}
+
+/** nft identifiers have no "-", node names have no "_". */
+function cutName(interfaceName: string): string {
+  return `cut_${interfaceName.replaceAll("-", "_")}`;
+}
+
+function cutTable(interfaceName: string): string {
+  const hook = (direction: "ingress" | "egress"): string => `  chain ${direction}_all {
+    type filter hook ${direction} device "${interfaceName}" priority 0; policy drop
+  }
+`;
+  return `table netdev ${cutName(interfaceName)} {\n${hook("ingress")}${hook("egress")}}\n`;
+}
+
+/** Deleting what may not exist: adding it first makes that legal, and the transaction is atomic. */
+function forgetCut(interfaceName: string): string {
+  const name = cutName(interfaceName);
+  return `add table netdev ${name}\ndelete table netdev ${name}\n`;
+}

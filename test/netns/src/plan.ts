@@ -1,0 +1,118 @@
+/**
+ * Pure part of the topology: who is on which segment with which address, and the routes that follow from it. No I/O.
+ *
+ * One rule gives direction to everything: each segment has a *gateway*. The others on it take their default route from it; a NAT
+ * translates from the segments of which it is the gateway (inside) to the one of which it is not (outside).
+ */
+import { NetnsError } from "./errors.js";
+import type { Subnet } from "./subnet.js";
+
+export type NodeKind = "host" | "router" | "nat";
+
+/** One node's place on one segment. */
+export interface Attachment {
+  readonly node: string;
+  readonly interfaceName: string;
+  readonly address4: string | undefined;
+  readonly address6: string | undefined;
+}
+
+export interface SegmentPlan {
+  readonly name: string;
+  readonly kind: "link" | "lan";
+  readonly subnet4: Subnet | undefined;
+  readonly subnet6: Subnet | undefined;
+  /** Name of a node that is attached, or undefined for a segment that leads nowhere else. */
+  readonly gateway: string | undefined;
+  readonly attachments: readonly Attachment[];
+}
+
+export interface RoutePlan {
+  readonly family: 4 | 6;
+  /** A prefix or "default". */
+  readonly destination: string;
+  readonly via: string;
+}
+
+export type Kinds = ReadonlyMap<string, NodeKind>;
+
+/** A name becomes part of interface names ("to-NAME"), which the kernel limits to 15 bytes. */
+const NAME = /^[a-z][a-z0-9-]{0,11}$/;
+
+/** Throws ERR_I3_NETNS_PLAN unless `name` may name a node or a LAN. */
+export function checkName(name: string): void {
+  if (NAME.test(name)) return;
+  throw new NetnsError("ERR_I3_NETNS_PLAN", `${JSON.stringify(name)} is no name: 1 to 12 of a-z, 0-9 and "-", a letter first`);
+}
+
+/** The routes of `node` beyond its own subnets: one default per family, and what lies behind neighbouring routers. */
+export function routesOf(node: string, kinds: Kinds, segments: readonly SegmentPlan[]): RoutePlan[] {
+  return ([4, 6] as const).flatMap((family) => routesOfFamily(node, family, kinds, segments));
+}
+
+/** Segments of a NAT, split as the rule above says. Throws ERR_I3_NETNS_PLAN unless one is outside and at least one inside. */
+export function natSides(node: string, segments: readonly SegmentPlan[]): { inside: string[]; outside: string } {
+  const own = segmentsOf(node, segments);
+  const names = (list: readonly SegmentPlan[]): string[] => list.map((segment) => attachmentOf(node, segment).interfaceName);
+  const inside = names(own.filter((segment) => segment.gateway === node));
+  const [outside, ...more] = names(own.filter((segment) => segment.gateway !== node));
+  if (outside === undefined || more.length > 0 || inside.length === 0) {
+    throw new NetnsError("ERR_I3_NETNS_PLAN", `NAT ${node} needs one segment outside (it has ${outside === undefined ? 0 : more.length + 1}) and one or more inside (${inside.length})`);
+  }
+  return { inside, outside };
+}
+
+export function attachmentOf(node: string, segment: SegmentPlan): Attachment {
+  const found = segment.attachments.find((attachment) => attachment.node === node);
+  if (found === undefined) throw new NetnsError("ERR_I3_NETNS_PLAN", `${node} is not on ${segment.name}`);
+  return found;
+}
+
+function segmentsOf(node: string, segments: readonly SegmentPlan[]): SegmentPlan[] {
+  return segments.filter((segment) => segment.attachments.some((attachment) => attachment.node === node));
+}
+
+function addressOf(attachment: Attachment, family: 4 | 6): string | undefined {
+  return family === 4 ? attachment.address4 : attachment.address6;
+}
+
+function routesOfFamily(node: string, family: 4 | 6, kinds: Kinds, segments: readonly SegmentPlan[]): RoutePlan[] {
+  const gateway = defaultGateway(node, family, kinds, segments);
+  const routes = kinds.get(node) === "host" ? [] : routesBehind(node, family, kinds, segments, gateway);
+  return gateway === undefined ? routes : [{ family, destination: "default", via: gateway }, ...routes];
+}
+
+function defaultGateway(node: string, family: 4 | 6, kinds: Kinds, segments: readonly SegmentPlan[]): string | undefined {
+  for (const segment of segmentsOf(node, segments)) {
+    const { gateway } = segment;
+    if (gateway === undefined || gateway === node || kinds.get(gateway) === "host") continue;
+    const address = addressOf(attachmentOf(gateway, segment), family);
+    if (address !== undefined) return address;
+  }
+  return undefined;
+}
+
+/** Breadth first, so the shortest way wins. IPv4 stops at a NAT, whose inside nobody outside can address; IPv6 passes it. */
+function routesBehind(start: string, family: 4 | 6, kinds: Kinds, segments: readonly SegmentPlan[], gateway: string | undefined): RoutePlan[] {
+  const routes: RoutePlan[] = [];
+  const seen = new Set(segmentsOf(start, segments));
+  const forwards = (node: string): boolean => kinds.get(node) === "router" || (kinds.get(node) === "nat" && family === 6);
+  const queue: { node: string; via: string }[] = [];
+  for (const segment of seen) {
+    for (const attachment of segment.attachments) {
+      const via = addressOf(attachment, family);
+      if (attachment.node === start || via === undefined || via === gateway || !forwards(attachment.node)) continue;
+      queue.push({ node: attachment.node, via });
+    }
+  }
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    for (const segment of segmentsOf(next.node, segments)) {
+      if (seen.has(segment)) continue;
+      seen.add(segment);
+      const subnet = family === 4 ? segment.subnet4 : segment.subnet6;
+      if (subnet !== undefined) routes.push({ family, destination: subnet.text, via: next.via });
+      for (const { node } of segment.attachments) if (node !== next.node && forwards(node)) queue.push({ node, via: next.via });
+    }
+  }
+  return routes;
+}

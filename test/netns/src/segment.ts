@@ -1,0 +1,155 @@
+/** What connects nodes: a `Link` of two, or a `Lan`, a switch in a namespace of its own. */
+import { NetnsError } from "./errors.js";
+import type { Namespace } from "./namespace.js";
+import type { NetNode } from "./node.js";
+import type { Attachment, SegmentPlan } from "./plan.js";
+import { addressAt, containsAddress, parseSubnet, type Subnet } from "./subnet.js";
+
+export interface SegmentOptions {
+  /** IPv4 prefix, such as "192.0.2.4/30". At least one of both families is needed. */
+  readonly subnet?: string;
+  /** IPv6 prefix, such as "2001:db8:1::/64". */
+  readonly subnet6?: string;
+  /** Addresses by node name, IPv4 or IPv6 inside the subnets, instead of those handed out. */
+  readonly addresses?: Readonly<Record<string, readonly string[]>>;
+  /** @default 1500 */
+  readonly mtu?: number;
+}
+
+export type LinkOptions = SegmentOptions;
+
+export interface LanOptions extends SegmentOptions {
+  /** The node from which the members take their default route. @default none */
+  readonly gateway?: NetNode;
+  readonly members: readonly NetNode[];
+}
+
+const MTU = 1500;
+/** Members of a LAN begin here, so that a person knows them from the gateway at a glance. */
+const FIRST_MEMBER = 10;
+const BRIDGE = "lan_bridge";
+
+export abstract class Segment {
+  readonly name: string;
+  readonly mtu: number;
+  readonly #options: SegmentOptions;
+  readonly #subnet4: Subnet | undefined;
+  readonly #subnet6: Subnet | undefined;
+  protected readonly attachments: Attachment[] = [];
+
+  constructor(name: string, options: SegmentOptions) {
+    this.name = name;
+    this.mtu = options.mtu ?? MTU;
+    this.#options = options;
+    this.#subnet4 = familySubnet(options.subnet, 4);
+    this.#subnet6 = familySubnet(options.subnet6, 6);
+    if (this.#subnet4 === undefined && this.#subnet6 === undefined) throw new NetnsError("ERR_I3_NETNS_PLAN", `${name} has no subnet`);
+  }
+
+  abstract get gateway(): NetNode | undefined;
+  /** Gives the nodes their interfaces and addresses; called once, when the segment is declared. */
+  abstract attachNodes(): void;
+  /** `ip` commands that make the interfaces in the nodes' namespaces, which exist. */
+  abstract wireCommands(): string[];
+
+  get plan(): SegmentPlan {
+    const kind = this instanceof Link ? "link" : "lan";
+    return { name: this.name, kind, subnet4: this.#subnet4, subnet6: this.#subnet6, gateway: this.gateway?.name, attachments: this.attachments };
+  }
+
+  /** `index`: of the address in the subnets; `far`: the other end of the wire. */
+  protected attachNode(node: NetNode, interfaceName: string, index: number, far: { namespace: Namespace; interfaceName: string }): void {
+    const address4 = this.#addressFor(node, this.#subnet4, index);
+    const address6 = this.#addressFor(node, this.#subnet6, index);
+    this.attachments.push({ node: node.name, interfaceName, address4, address6 });
+    node.attach({ name: interfaceName, segment: this.name, address4, address6, far });
+  }
+
+  #addressFor(node: NetNode, subnet: Subnet | undefined, index: number): string | undefined {
+    if (subnet === undefined) return undefined;
+    return this.#options.addresses?.[node.name]?.find((address) => containsAddress(subnet, address)) ?? addressAt(subnet, index);
+  }
+}
+
+/** A wire between two nodes, of which `a` is the gateway. Named "A-B". */
+export class Link extends Segment {
+  readonly a: NetNode;
+  readonly b: NetNode;
+
+  constructor(a: NetNode, b: NetNode, options: LinkOptions) {
+    super(`${a.name}-${b.name}`, options);
+    this.a = a;
+    this.b = b;
+  }
+
+  get gateway(): NetNode {
+    return this.a;
+  }
+
+  attachNodes(): void {
+    const nameA = interfaceName(this.a, this.b.name);
+    const nameB = interfaceName(this.b, this.a.name);
+    this.attachNode(this.a, nameA, 1, { namespace: this.b.namespace, interfaceName: nameB });
+    this.attachNode(this.b, nameB, 2, { namespace: this.a.namespace, interfaceName: nameA });
+  }
+
+  wireCommands(): string[] {
+    const [endA, endB] = this.attachments;
+    if (endA === undefined || endB === undefined) throw new NetnsError("ERR_I3_NETNS_PLAN", `${this.name} was never declared`);
+    return [vethCommand(endA.interfaceName, this.a.namespace, endB.interfaceName, this.b.namespace, this.mtu)];
+  }
+}
+
+export class Lan extends Segment {
+  readonly namespace: Namespace;
+  readonly gateway: NetNode | undefined;
+  readonly members: readonly NetNode[];
+
+  constructor(name: string, namespace: Namespace, options: LanOptions) {
+    super(name, options);
+    this.namespace = namespace;
+    this.gateway = options.gateway;
+    this.members = options.members;
+  }
+
+  attachNodes(): void {
+    const attach = (node: NetNode, index: number): void =>
+      this.attachNode(node, interfaceName(node, this.name), index, { namespace: this.namespace, interfaceName: node.name });
+    if (this.gateway !== undefined) attach(this.gateway, 1);
+    this.members.forEach((node, order) => attach(node, FIRST_MEMBER + order));
+  }
+
+  wireCommands(): string[] {
+    return this.#nodes().map((node, order) => {
+      const attached = this.attachments[order];
+      if (attached === undefined) throw new NetnsError("ERR_I3_NETNS_PLAN", `${this.name} was never declared`);
+      return vethCommand(attached.interfaceName, node.namespace, node.name, this.namespace, this.mtu);
+    });
+  }
+
+  /** Joins the ports to one bridge. Its ports forward at once: there is no spanning tree to wait for. */
+  async configure(): Promise<void> {
+    const ports = this.#nodes().flatMap(({ name }) => [`link set ${name} master ${BRIDGE}`, `link set ${name} up`]);
+    const ipCommands = [`link add ${BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`, `link set ${BRIDGE} up`, ...ports];
+    await this.namespace.configure({ sysctls: ["net/ipv6/conf/all/disable_ipv6 1"], ipCommands, nftRules: "" });
+  }
+
+  #nodes(): NetNode[] {
+    return this.gateway === undefined ? [...this.members] : [this.gateway, ...this.members];
+  }
+}
+
+function vethCommand(nameA: string, a: Namespace, nameB: string, b: Namespace, mtu: number): string {
+  return `link add ${nameA} netns ${a.name} mtu ${mtu} type veth peer name ${nameB} netns ${b.name} mtu ${mtu}`;
+}
+
+function interfaceName(node: NetNode, neighbour: string): string {
+  return node.kind === "host" ? `eth${node.interfaces.length}` : `to-${neighbour}`;
+}
+
+function familySubnet(text: string | undefined, family: 4 | 6): Subnet | undefined {
+  if (text === undefined) return undefined;
+  const subnet = parseSubnet(text);
+  if (subnet.family !== family) throw new NetnsError("ERR_I3_NETNS_PLAN", `${text} is no IPv${family} subnet`);
+  return subnet;
+}
