@@ -1,0 +1,30 @@
+{
+  # The native addon behind src/native-io.ts. N-API only, so one build serves every Node version from 20 on.
+  'targets': [
+    {
+      'target_name': 'i3_native_io',
+      'sources': [
+        'src/native/addon.cc',
+        'src/native/check.cc',
+        'src/native/environment.cc',
+        'src/native/netlink.cc',
+        'src/native/netlink-dump.cc',
+        'src/native/netlink-monitor.cc',
+        'src/native/netlink-set.cc',
+        'src/native/system-error.cc',
+        'src/native/tcp.cc',
+        'src/native/tun.cc',
+        'src/native/udp.cc',
+        'src/native/watch.cc',
+      ],
+      'defines': ['NAPI_VERSION=8', '_GNU_SOURCE'],
+      'cflags': ['-Wall', '-Wextra', '-Werror', '-fvisibility=hidden', '-fstack-protector-strong'],
+      'cflags_cc': ['-std=c++20', '-fno-exceptions', '-fno-rtti', '-fvisibility-inlines-hidden'],
+      'ldflags': ['-Wl,-z,relro,-z,now', '-Wl,-z,noexecstack'],
+      'configurations': {
+        # Only here: glibc warns about fortification of code that is not optimised.
+        'Release': {'defines': ['_FORTIFY_SOURCE=2'], 'cflags': ['-O2']},
+      },
+    },
+  ],
+}

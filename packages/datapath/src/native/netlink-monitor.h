@@ -1,0 +1,9 @@
+#pragma once
+
+#include <node_api.h>
+
+namespace i3io {
+
+napi_value watch_netlink(napi_env env, napi_callback_info info);
+
+}  // namespace i3io

@@ -1,0 +1,266 @@
+// UDP sockets with recvmmsg and sendmmsg. Addresses are 18 bytes: IPv6 or IPv4-mapped IPv6 address 16, port 2 (big-endian).
+#include "udp.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+#include "environment.h"
+#include "system-error.h"
+#include "unique-fd.h"
+
+namespace i3io {
+namespace {
+
+constexpr size_t address_bytes = 18;
+constexpr std::array<uint8_t, 12> mapped_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+// Messages of one system call: all its headers fit the stack, nothing is allocated per packet.
+constexpr size_t chunk = 64;
+
+struct Headers {
+  std::array<mmsghdr, chunk> messages{};
+  std::array<iovec, chunk> vectors{};
+  std::array<sockaddr_in6, chunk> names{};  // also holds sockaddr_in, which is shorter
+
+  void point(size_t index, std::span<uint8_t> bytes, socklen_t name_bytes) {
+    vectors[index] = {bytes.data(), bytes.size()};
+    msghdr& header = messages[index].msg_hdr;
+    header = {};
+    header.msg_name = &names[index];
+    header.msg_namelen = name_bytes;
+    header.msg_iov = &vectors[index];
+    header.msg_iovlen = 1;
+  }
+};
+
+struct UdpOptions {
+  bool is_v6 = false;
+  sockaddr_in6 name{};
+  socklen_t name_bytes = 0;
+  uint32_t mark = 0;
+  int buffer_bytes = 0;
+};
+
+UdpOptions take_options(Check& check, napi_value argument) {
+  UdpOptions options;
+  napi_value object = check.object(argument, "options");
+  const int64_t family = check.integer(check.property(object, "family"), "family", 4, 6);
+  if (family == 5) check.fail("family", "expected 4 or 6");
+  options.is_v6 = family == 6;
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  check.text(check.property(object, "address"), "address", text);
+  const auto port = static_cast<uint16_t>(check.integer(check.property(object, "port"), "port", 0, 65'535));
+  options.mark = static_cast<uint32_t>(check.integer(check.property(object, "mark"), "mark", 0, UINT32_MAX));
+  options.buffer_bytes = static_cast<int>(check.integer(check.property(object, "bufferBytes"), "bufferBytes", 0, 1 << 30));
+  if (!check.valid()) return options;
+  bool parsed = false;
+  if (options.is_v6) {
+    options.name.sin6_family = AF_INET6;
+    options.name.sin6_port = htons(port);
+    options.name_bytes = sizeof(sockaddr_in6);
+    parsed = inet_pton(AF_INET6, text.data(), &options.name.sin6_addr) == 1;
+  } else {
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_port = htons(port);
+    options.name_bytes = sizeof name;
+    parsed = inet_pton(AF_INET, text.data(), &name.sin_addr) == 1;
+    std::memcpy(&options.name, &name, sizeof name);
+  }
+  if (!parsed) check.fail("address", "not an address of this family");
+  return options;
+}
+
+// The FORCE variants may pass the system's limit but need CAP_NET_ADMIN; the others are cut to the limit silently.
+void set_buffers(int fd, int bytes) {
+  if (bytes == 0) return;
+  const auto set = [fd, bytes](int forced, int plain) {
+    if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof bytes) < 0) setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof bytes);
+  };
+  set(SO_RCVBUFFORCE, SO_RCVBUF);
+  set(SO_SNDBUFFORCE, SO_SNDBUF);
+}
+
+int bound_port(int fd) {
+  sockaddr_in6 name{};
+  socklen_t size = sizeof name;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) < 0) return -1;
+  return ntohs(name.sin6_port);  // sockaddr_in has its port at the same place
+}
+
+// The name of the call that failed (errno set), or nullptr.
+const char* configure(int fd, const UdpOptions& options) {
+  const int off = 0;
+  if (options.is_v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) < 0) return "setsockopt IPV6_V6ONLY";
+  if (options.mark != 0 && setsockopt(fd, SOL_SOCKET, SO_MARK, &options.mark, sizeof options.mark) < 0) return "setsockopt SO_MARK";
+  set_buffers(fd, options.buffer_bytes);
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&options.name), options.name_bytes) < 0) return "bind";
+  return nullptr;
+}
+
+void write_address(const sockaddr_in6& name, std::span<uint8_t> out) {
+  if (name.sin6_family == AF_INET6) {
+    std::memcpy(out.data(), &name.sin6_addr, 16);
+    std::memcpy(out.data() + 16, &name.sin6_port, 2);
+    return;
+  }
+  sockaddr_in name4{};
+  std::memcpy(&name4, &name, sizeof name4);
+  std::memcpy(out.data(), mapped_prefix.data(), mapped_prefix.size());
+  std::memcpy(out.data() + 12, &name4.sin_addr, 4);
+  std::memcpy(out.data() + 16, &name4.sin_port, 2);
+}
+
+// The length of the name, 0 when a socket of this family cannot reach the address.
+socklen_t read_address(std::span<const uint8_t> in, bool is_v6, sockaddr_in6& name) {
+  name = {};
+  if (is_v6) {
+    name.sin6_family = AF_INET6;
+    std::memcpy(&name.sin6_addr, in.data(), 16);
+    std::memcpy(&name.sin6_port, in.data() + 16, 2);
+    return sizeof name;
+  }
+  if (!std::equal(mapped_prefix.begin(), mapped_prefix.end(), in.begin())) return 0;
+  sockaddr_in name4{};
+  name4.sin_family = AF_INET;
+  std::memcpy(&name4.sin_addr, in.data() + 12, 4);
+  std::memcpy(&name4.sin_port, in.data() + 16, 2);
+  std::memcpy(&name, &name4, sizeof name4);
+  return sizeof name4;
+}
+
+// Errors of the socket or of this program, which the next datagram would meet as well.
+bool is_fatal(int error) { return error == EBADF || error == ENOTSOCK || error == EFAULT || error == EOPNOTSUPP; }
+
+std::span<uint8_t> take_addresses(Check& check, napi_value value, size_t count) {
+  const std::span<uint8_t> addresses = check.bytes(value, "addresses");
+  if (check.valid() && addresses.size() < count * address_bytes) check.fail("addresses", "shorter than 18 bytes a slot");
+  return addresses;
+}
+
+// Reads and checks the descriptor. Returns -1 when something was thrown.
+int take_socket(Check& check, Arguments& arguments, const char* syscall, bool* is_v6) {
+  const int fd = static_cast<int>(check.integer(arguments[0], "fd", 0, INT_MAX));
+  Kind kind{};
+  if (!Environment::of(check.env()).owns(check, fd, syscall, &kind)) return -1;
+  if (kind == Kind::tun) check.fail("fd", "not a UDP socket");
+  *is_v6 = kind == Kind::udp6;
+  return check.valid() ? fd : -1;
+}
+
+// One recvmmsg. MSG_TRUNC as a flag makes the kernel say the real length of what did not fit.
+int receive_chunk(int fd, const Batch& batch, size_t first, std::span<uint8_t> addresses, Headers& headers) {
+  const size_t wanted = std::min(chunk, batch.size() - first);
+  for (size_t i = 0; i < wanted; i++) headers.point(i, batch.slot(first + i), sizeof(sockaddr_in6));
+  const int received = recvmmsg(fd, headers.messages.data(), static_cast<unsigned>(wanted), MSG_DONTWAIT | MSG_TRUNC, nullptr);
+  for (int i = 0; i < received; i++) {
+    const size_t slot = first + static_cast<size_t>(i);
+    batch.set_length(slot, headers.messages[static_cast<size_t>(i)].msg_len);
+    write_address(headers.names[static_cast<size_t>(i)], addresses.subspan(slot * address_bytes, address_bytes));
+  }
+  return received;
+}
+
+// Fills headers from `next` on, skipping what this family cannot reach. Returns how many headers there are.
+size_t prepare_chunk(const Batch& batch, size_t& next, std::span<const uint8_t> addresses, bool is_v6, Headers& headers) {
+  size_t prepared = 0;
+  for (; next < batch.size() && prepared < chunk; next++) {
+    const socklen_t name_bytes = read_address(addresses.subspan(next * address_bytes, address_bytes), is_v6, headers.names[prepared]);
+    if (name_bytes > 0) headers.point(prepared++, batch.packet(next), name_bytes);
+  }
+  return prepared;
+}
+
+// Sends what is prepared; a refused datagram is left out. Returns the number sent; sets `error` when the socket is full or broken.
+size_t send_chunk(int fd, Headers& headers, size_t prepared, int& error) {
+  size_t sent = 0;
+  size_t at = 0;
+  while (at < prepared) {
+    const int result = sendmmsg(fd, headers.messages.data() + at, static_cast<unsigned>(prepared - at), MSG_DONTWAIT);
+    if (result > 0) {
+      at += static_cast<size_t>(result);
+      sent += static_cast<size_t>(result);
+    } else if (errno == EAGAIN || is_fatal(errno)) {
+      error = errno;
+      break;
+    } else if (errno != EINTR) {
+      at++;  // the error belongs to this datagram, or came in by ICMP from an earlier one
+    }
+  }
+  return sent;
+}
+
+}  // namespace
+
+napi_value open_udp(napi_env env, napi_callback_info info) {
+  Check check(env);
+  Arguments arguments(env, info);
+  const UdpOptions options = take_options(check, arguments[0]);
+  if (!check.valid()) return nullptr;
+  UniqueFd fd(socket(options.is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return throw_system(env, errno, "socket");
+  if (const char* failed = configure(fd.get(), options)) return throw_system(env, errno, failed);
+  const int port = bound_port(fd.get());
+  if (port < 0) return throw_system(env, errno, "getsockname");
+  napi_value result = nullptr;
+  napi_create_object(env, &result);
+  set_property(env, result, "fd", make_integer(env, fd.get()));
+  set_property(env, result, "port", make_integer(env, port));
+  Environment::of(env).descriptors[fd.get()] = options.is_v6 ? Kind::udp6 : Kind::udp4;
+  fd.release();
+  return result;
+}
+
+napi_value receive_batch(napi_env env, napi_callback_info info) {
+  Check check(env);
+  Arguments arguments(env, info);
+  const Batch batch = Batch::to_fill(check, arguments[1], arguments[2], arguments[3]);
+  const std::span<uint8_t> addresses = take_addresses(check, arguments[4], batch.size());
+  bool is_v6 = false;
+  const int fd = take_socket(check, arguments, "recvmmsg", &is_v6);
+  if (fd < 0) return nullptr;
+  Headers headers;
+  size_t count = 0;
+  // Errors that came in by ICMP are reported once each and then gone; this many of them are passed over.
+  int patience = 16;
+  while (count < batch.size()) {
+    const size_t wanted = std::min(chunk, batch.size() - count);
+    const int received = receive_chunk(fd, batch, count, addresses, headers);
+    if (received > 0) count += static_cast<size_t>(received);
+    if (received >= 0 && static_cast<size_t>(received) < wanted) break;
+    if (received >= 0) continue;
+    if (errno == EAGAIN) break;
+    if (is_fatal(errno) && count == 0) return throw_system(env, errno, "recvmmsg");
+    if (patience-- == 0) break;
+  }
+  return make_integer(env, static_cast<int64_t>(count));
+}
+
+napi_value send_batch(napi_env env, napi_callback_info info) {
+  Check check(env);
+  Arguments arguments(env, info);
+  const Batch batch = Batch::to_send(check, arguments[1], arguments[2], arguments[3], arguments[5]);
+  const std::span<uint8_t> addresses = take_addresses(check, arguments[4], batch.size());
+  bool is_v6 = false;
+  const int fd = take_socket(check, arguments, "sendmmsg", &is_v6);
+  if (fd < 0) return nullptr;
+  Headers headers;
+  size_t sent = 0;
+  size_t next = 0;
+  int error = 0;
+  while (next < batch.size() && error == 0) {
+    const size_t prepared = prepare_chunk(batch, next, addresses, is_v6, headers);
+    sent += send_chunk(fd, headers, prepared, error);
+  }
+  if (is_fatal(error)) return throw_system(env, error, "sendmmsg");
+  return make_integer(env, static_cast<int64_t>(sent));
+}
+
+}  // namespace i3io
