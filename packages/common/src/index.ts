@@ -4,5 +4,6 @@ export * from "./locator.js";
 export * from "./bytes.js";
 export * from "./hash.js";
 export * from "./ids.js";
+export * from "./config/index.js";
 export * from "./wire/msgpack.js";
 export * from "./wire/control.js";

@@ -1,0 +1,85 @@
+/** `<address-book>`: names of one's own for hosts, by host identity tag or by id. */
+import { bytesKey, toHex } from "../bytes.js";
+import { formatIpText } from "./ip-text.js";
+import { element, list, optional, readDocument, required } from "./schema.js";
+import { HIT, ID, NOTE, dnsName, normalName } from "./value-types.js";
+
+export const MAX_ADDRESS_BOOK_BYTES = 16_777_216;
+/** About as many as fit into the bytes. */
+const MAX_ENTRIES = 262_144;
+
+/** One host. It has exactly one of `hit` and `id`; the id that belongs to a hit is derived elsewhere (docs/wire.md §2). */
+export interface BookEntry {
+  /** Lower case, without trailing dot, at least two labels. */
+  readonly name: string;
+  /** 16 bytes. */
+  readonly hit?: Uint8Array;
+  /** 32 bytes. */
+  readonly id?: Uint8Array;
+  readonly note?: string;
+  /** In the file. */
+  readonly line: number;
+}
+
+export interface AddressBook {
+  /** In the order of the file. */
+  readonly entries: readonly BookEntry[];
+  /** Ignores case and one trailing dot. */
+  lookup(name: string): BookEntry | undefined;
+  /** The first entry with this hit (16 bytes) or id (32 bytes). */
+  reverse(hitOrId: Uint8Array): BookEntry | undefined;
+}
+
+const HOST_ENTRY = element(
+  { name: required(dnsName(2)), hit: optional(HIT), id: optional(ID), note: optional(NOTE) },
+  {},
+  ({ name, hit, id, note }, { line, fail }): BookEntry => {
+    if (hit !== undefined && id !== undefined) fail("id", "given beside hit", "exactly one of hit and id");
+    const remark = note === undefined ? {} : { note };
+    if (hit !== undefined) return { name, hit, ...remark, line };
+    if (id !== undefined) return { name, id, ...remark, line };
+    return fail(undefined, "neither hit nor id", "exactly one of hit and id");
+  },
+);
+
+function makeBook(entries: readonly BookEntry[]): AddressBook {
+  const byName = new Map<string, BookEntry>();
+  const byBytes = new Map<string, BookEntry>();
+  for (const entry of entries) {
+    byName.set(entry.name, entry);
+    const key = bytesKey(entry.hit ?? entry.id ?? new Uint8Array());
+    if (!byBytes.has(key)) byBytes.set(key, entry);
+  }
+  return {
+    entries,
+    lookup: (name) => byName.get(normalName(name) ?? ""),
+    reverse: (hitOrId) => byBytes.get(bytesKey(hitOrId)),
+  };
+}
+
+const BOOK = element({}, { host: list(HOST_ENTRY, 0, MAX_ENTRIES, "name") }, ({ host }) => makeBook(host));
+
+/**
+ * Parses an address book.
+ * @param input text, or bytes in UTF-8; at most 16 MiB
+ * @param file its name, for errors
+ * @throws ConfigError, and nothing else
+ */
+export const parseAddressBook = (input: string | Uint8Array, file: string): AddressBook =>
+  readDocument({ root: "address-book", element: BOOK, maxBytes: MAX_ADDRESS_BOOK_BYTES }, input, file);
+
+/** An address book without entries: what a missing file means. */
+export const EMPTY_ADDRESS_BOOK: AddressBook = Object.freeze(makeBook(Object.freeze([])));
+
+const escaped = (text: string): string =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+
+/** The text of an address book, for {@link parseAddressBook} to read back. Lines are numbered anew; comments are not kept. */
+export function renderAddressBook(entries: Iterable<Omit<BookEntry, "line">>): string {
+  const hosts = Array.from(entries, ({ name, hit, id, note }) => {
+    const who = hit === undefined ? `id="${toHex(id ?? new Uint8Array())}"` : `hit="${formatIpText(hit)}"`;
+    const remark = note === undefined ? "" : ` note="${escaped(note)}"`;
+    return `  <host name="${escaped(name)}" ${who}${remark}/>\n`;
+  });
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<address-book version="1">\n${hosts.join("")}</address-book>\n`;
+}

@@ -1,0 +1,10 @@
+/** XML configuration and address book: text in, frozen typed objects or a ConfigError out. */
+export * from "./address-book.js";
+export { I3_PORT, MAX_CONFIG_BYTES } from "./common-elements.js";
+export type { Endpoint, IpEndpoint, LogConfig } from "./common-elements.js";
+export * from "./config-error.js";
+export * from "./ip-text.js";
+export * from "./proxy-config.js";
+export * from "./server-config.js";
+export { MAX_NAME_CHARACTERS, normalName } from "./value-types.js";
+export type { ConfigHost, IpHost, NamePattern } from "./value-types.js";

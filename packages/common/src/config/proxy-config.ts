@@ -1,0 +1,159 @@
+/** `<i3-proxy>`: the configuration of the laptop daemon. deploy/examples/i3-proxy.xml explains every line. */
+import type { AddressRange } from "../ids.js";
+import { ENDPOINT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
+import type { Endpoint, IpEndpoint, LogConfig } from "./common-elements.js";
+import { element, implied, list, maybe, one, optional, readDocument, required, withDefault } from "./schema.js";
+import { BOOLEAN, FILE, INTERFACE_NAME, MAX_NAME_CHARACTERS, NAME_PATTERN, PORT, SOCKET_FILE } from "./value-types.js";
+import { addressRange, dnsName, wholeNumber, word } from "./value-types.js";
+import type { NamePattern } from "./value-types.js";
+
+const MAX_SERVERS = 64;
+const MAX_RULES = 1024;
+const MAX_RESOLVERS = 8;
+const DNS_PORT = 53;
+/** Above every DNS answer and key file, far below what a table of ours can hold. */
+const MAX_MAPPINGS = 1_048_576;
+const MAX_LIFETIME_S = 30 * 86_400;
+const DEFAULT_RANGE: AddressRange = Object.freeze({ network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 });
+
+interface RuleBase {
+  readonly pattern: NamePattern;
+  /** In the configuration file, for messages about what a name matched. */
+  readonly line: number;
+}
+
+/** How names that match a pattern are reached. */
+export type ProxyRule =
+  | (RuleBase & { readonly go: "direct" })
+  | (RuleBase & {
+      readonly go: "i3";
+      /** Has no default: nobody sends cleartext without having written so. */
+      readonly security: "none";
+      /** One private id for all peers of this rule, or one for each. */
+      readonly privateId: "shared" | "own";
+    });
+
+export interface ProxyConfig {
+  readonly identity: { readonly keyFile: string };
+  readonly state: { readonly directory: string };
+  /** 1–64. */
+  readonly servers: readonly Endpoint[];
+  readonly listen: IpEndpoint;
+  readonly tun: { readonly name: string; /** Bytes of an inner packet. */ readonly mtu: number };
+  readonly virtualAddresses: {
+    readonly range: AddressRange;
+    /** What happens to packets for addresses of the range that nobody was given. */
+    readonly unallocated: "auto" | "refuse" | "pass";
+  };
+  readonly dns: {
+    /** Lower case, without dots at its ends. */
+    readonly suffix: string;
+    /** UDP and TCP, on loopback. */
+    readonly port: number;
+    readonly intercept: boolean;
+    /** Empty: the system's own. */
+    readonly resolvers: readonly IpEndpoint[];
+  };
+  readonly addressBook: { readonly file: string } | undefined;
+  readonly mappings: {
+    readonly lifetimeS: number;
+    readonly unprovenLifetimeS: number;
+    readonly max: number;
+    readonly maxUnproven: number;
+  };
+  /** First match wins. */
+  readonly rules: readonly ProxyRule[];
+  readonly control: { readonly socket: string } | undefined;
+  readonly log: LogConfig;
+}
+
+const RULE = element(
+  {
+    name: required(NAME_PATTERN),
+    go: required(word(["i3", "direct"], ["gateway", "via", "anonymous"])),
+    security: optional(word(["none"], ["esp", "auth"])),
+    "private-id": optional(word(["shared", "own"])),
+  },
+  {},
+  ({ name: pattern, go, security, privateId }, site): ProxyRule => {
+    const { line } = site;
+    if (go === "direct") {
+      if (security !== undefined) site.fail("security", 'not for go="direct"', "no attribute security");
+      if (privateId !== undefined) site.fail("private-id", 'not for go="direct"', "no attribute private-id");
+      return { pattern, line, go };
+    }
+    if (security === undefined) {
+      return site.fail("security", 'missing on a rule with go="i3"', "none", 'Write security="none" to send in cleartext');
+    }
+    return { pattern, line, go, security, privateId: privateId ?? "shared" };
+  },
+);
+
+const MAPPINGS = element(
+  {
+    "lifetime-s": withDefault(wholeNumber(60, MAX_LIFETIME_S), 7200),
+    "unproven-lifetime-s": withDefault(wholeNumber(1, MAX_LIFETIME_S), 120),
+    max: withDefault(wholeNumber(1, MAX_MAPPINGS), 65_536),
+    "max-unproven": withDefault(wholeNumber(0, MAX_MAPPINGS), 256),
+  },
+  {},
+  (mappings, site) => {
+    const { lifetimeS, unprovenLifetimeS, max, maxUnproven } = mappings;
+    if (unprovenLifetimeS > lifetimeS) {
+      site.fail("unproven-lifetime-s", `${unprovenLifetimeS} is longer than lifetime-s`, `at most ${lifetimeS}`);
+    }
+    if (maxUnproven > max) site.fail("max-unproven", `${maxUnproven} is more than max`, `at most ${max}`);
+    return mappings;
+  },
+);
+
+const PROXY = element(
+  {},
+  {
+    identity: one(IDENTITY),
+    state: one(element({ directory: required(FILE) })),
+    servers: one(element({}, { server: list(ENDPOINT, 1, MAX_SERVERS) })),
+    listen: implied(LISTEN),
+    tun: implied(element({ name: withDefault(INTERFACE_NAME, "i3"), mtu: withDefault(wholeNumber(1280, 9000), 1360) })),
+    "virtual-addresses": implied(
+      element({
+        range: withDefault(addressRange(8, 24), DEFAULT_RANGE),
+        unallocated: withDefault(word(["auto", "refuse", "pass"]), "auto"),
+      }),
+    ),
+    dns: implied(
+      element(
+        {
+          suffix: withDefault(dnsName(1), "i3"),
+          port: withDefault(PORT, 5335),
+          intercept: withDefault(BOOLEAN, true),
+        },
+        { resolver: list(ipEndpoint(DNS_PORT), 0, MAX_RESOLVERS) },
+        ({ resolver: resolvers, ...dns }) => ({ ...dns, resolvers }),
+      ),
+    ),
+    "address-book": maybe(element({ file: required(FILE) })),
+    mappings: implied(MAPPINGS),
+    rules: implied(element({}, { rule: list(RULE, 0, MAX_RULES) })),
+    control: maybe(element({ socket: required(SOCKET_FILE) })),
+    log: implied(LOG),
+  },
+  ({ servers, rules, ...config }): ProxyConfig => ({ ...config, servers: servers.server, rules: rules.rule }),
+);
+
+/**
+ * Parses the configuration of a proxy.
+ * @param input text, or bytes in UTF-8; at most 1 MiB
+ * @param file its name: for errors, and what relative file names in it are relative to
+ * @throws ConfigError, and nothing else
+ */
+export const parseProxyConfig = (input: string | Uint8Array, file: string): ProxyConfig =>
+  readDocument({ root: "i3-proxy", element: PROXY, maxBytes: MAX_CONFIG_BYTES }, input, file);
+
+/** The first rule whose pattern matches the whole name. Ignores case and one trailing dot; no rule matches longer than a DNS name. */
+export function findRule(rules: readonly ProxyRule[], name: string): ProxyRule | undefined {
+  const bare = name.replace(/\.$/, "");
+  if (bare.length > MAX_NAME_CHARACTERS) return undefined;
+  return rules.find((rule) => rule.pattern.expression.test(bare));
+}
+

@@ -1,0 +1,64 @@
+/** `<i3-server>`: the configuration of a ring server. deploy/examples/i3-server.xml explains every line. */
+import { ENDPOINT, I3_PORT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
+import type { Endpoint, IpEndpoint, LogConfig } from "./common-elements.js";
+import { element, implied, list, maybe, one, readDocument, required, withDefault } from "./schema.js";
+import { FILE, wholeNumber, word } from "./value-types.js";
+
+const MAX_MEMBERS = 32;
+/** A trigger costs some hundred bytes. */
+const MAX_TRIGGERS = 16_777_216;
+
+export interface ServerConfig {
+  readonly identity: { readonly keyFile: string };
+  readonly listen: IpEndpoint;
+  /** Where others reach this server, when that is not the address it finds out. */
+  readonly advertise: IpEndpoint | undefined;
+  /** Undefined: a ring of one. */
+  readonly ring: { readonly secretFile: string; /** 0–32 to join through. */ readonly members: readonly Endpoint[] } | undefined;
+  readonly limits: { readonly triggers: number; readonly triggersPerSource: number };
+  readonly log: LogConfig;
+  readonly engine: { readonly kind: "auto" | "reference" | "dgram" };
+}
+
+const LIMITS = element(
+  {
+    triggers: withDefault(wholeNumber(1, MAX_TRIGGERS), 1_000_000),
+    "triggers-per-source": withDefault(wholeNumber(1, MAX_TRIGGERS), 4096),
+  },
+  {},
+  (limits, site) => {
+    const { triggers, triggersPerSource } = limits;
+    if (triggersPerSource > triggers) {
+      site.fail("triggers-per-source", `${triggersPerSource} is more than triggers`, `at most ${triggers}`);
+    }
+    return limits;
+  },
+);
+
+const SERVER = element(
+  {},
+  {
+    identity: one(IDENTITY),
+    listen: implied(LISTEN),
+    advertise: maybe(ipEndpoint(I3_PORT)),
+    ring: maybe(
+      element({ "secret-file": required(FILE) }, { member: list(ENDPOINT, 0, MAX_MEMBERS) }, ({ secretFile, member: members }) => ({
+        secretFile,
+        members,
+      })),
+    ),
+    limits: implied(LIMITS),
+    log: implied(LOG),
+    engine: implied(element({ kind: withDefault(word(["auto", "reference", "dgram"]), "auto") })),
+  },
+  (config): ServerConfig => config,
+);
+
+/**
+ * Parses the configuration of a server.
+ * @param input text, or bytes in UTF-8; at most 1 MiB
+ * @param file its name: for errors, and what relative file names in it are relative to
+ * @throws ConfigError, and nothing else
+ */
+export const parseServerConfig = (input: string | Uint8Array, file: string): ServerConfig =>
+  readDocument({ root: "i3-server", element: SERVER, maxBytes: MAX_CONFIG_BYTES }, input, file);

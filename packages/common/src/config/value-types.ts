@@ -1,0 +1,217 @@
+/** The values that stand in attributes. Each says what it expects and parses, or refuses with a reason. */
+import { dirname, isAbsolute, join } from "node:path";
+import { fromHex } from "../bytes.js";
+import { HIT_BYTES, ID_BYTES, type AddressRange } from "../ids.js";
+import { formatIpText, parseIpText, parseIpv4Text, parseIpv6Text } from "./ip-text.js";
+import { nearestName } from "./nearest-name.js";
+import { Refusal, type ValueType } from "./schema.js";
+
+/** RFC 1035 §2.3.4, as text without the trailing dot. */
+export const MAX_NAME_CHARACTERS = 253;
+export const MAX_PATTERN_CHARACTERS = 256;
+/** Linux: PATH_MAX, IFNAMSIZ and sun_path, less the zero at the end. */
+const MAX_PATH_BYTES = 4095;
+const MAX_INTERFACE_CHARACTERS = 15;
+const MAX_SOCKET_PATH_BYTES = 107;
+const MAX_NOTE_CHARACTERS = 1024;
+
+const LABEL = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/;
+
+/** A whole number in decimal. */
+export const wholeNumber = (min: number, max: number): ValueType<number> => ({
+  expected: `a whole number from ${min} to ${max}`,
+  parse: (text) => {
+    if (!/^(?:0|[1-9][0-9]*)$/.test(text)) return new Refusal("is not a whole number");
+    const value = Number(text);
+    return value >= min && value <= max ? value : new Refusal("is out of range");
+  },
+});
+
+export const PORT = wholeNumber(1, 65_535);
+
+export const BOOLEAN: ValueType<boolean> = {
+  expected: "true or false",
+  parse: (text) => (text === "true" || text === "false" ? text === "true" : new Refusal("is neither")),
+};
+
+/**
+ * One of some words.
+ * @param later words of versions to come: refused, but not as typing errors
+ */
+export const word = <const W extends string>(words: readonly W[], later: readonly string[] = []): ValueType<W> => ({
+  expected: words.length === 1 ? words.join() : `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`,
+  parse: (text) => {
+    const found = words.find((known) => known === text);
+    if (found !== undefined) return found;
+    if (later.includes(/^[a-z]*/.exec(text)?.[0] ?? "")) return new Refusal("is not built yet");
+    return new Refusal("is not known", nearestName(text, words));
+  },
+});
+
+/** Lower case, without trailing dot, or undefined when it is no DNS name (host names and `_service` labels; Unicode names as `xn--…`). */
+export function normalName(text: string): string | undefined {
+  const name = text.toLowerCase().replace(/\.$/, "");
+  if (name.length > MAX_NAME_CHARACTERS) return undefined;
+  return name.split(".").every((label) => LABEL.test(label)) ? name : undefined;
+}
+
+/** A DNS name in lower case. The last label has a letter: `10.0.0.256` is no name. */
+export const dnsName = (minLabels: number): ValueType<string> => ({
+  expected:
+    minLabels === 1
+      ? `a DNS name (letters, digits and hyphens; at most ${MAX_NAME_CHARACTERS} characters, labels of at most 63)`
+      : `a DNS name of at least ${minLabels} labels, such as home.i3 (letters, digits and hyphens; at most ${MAX_NAME_CHARACTERS} characters, labels of at most 63)`,
+  parse: (text) => {
+    if (text.endsWith(".")) return new Refusal("ends in a dot");
+    if (text.length > MAX_NAME_CHARACTERS) return new Refusal("is too long");
+    const name = normalName(text);
+    if (name === undefined) return new Refusal("is not a DNS name");
+    const labels = name.split(".");
+    if (!/[a-z]/.test(labels.at(-1) ?? "")) return new Refusal("is not a DNS name");
+    return labels.length < minLabels ? new Refusal("has too few labels") : name;
+  },
+});
+
+export interface IpHost {
+  readonly kind: "ipv4" | "ipv6";
+  /** Canonical text (RFC 5952). */
+  readonly text: string;
+  /** 4 or 16. */
+  readonly bytes: Uint8Array;
+}
+
+/** What stands in an attribute `address`. A name is looked up by whoever uses it, not here. */
+export type ConfigHost = IpHost | { readonly kind: "name"; readonly text: string };
+
+function ipHost(text: string): IpHost | undefined {
+  const bytes = parseIpText(text);
+  if (bytes === undefined) return undefined;
+  return Object.freeze({ kind: bytes.length === 4 ? "ipv4" : "ipv6", text: formatIpText(bytes), bytes });
+}
+
+/** An address of our own to bind to, `::` and `0.0.0.0` among them. */
+export const LISTEN_ADDRESS: ValueType<IpHost> = {
+  expected: 'an IPv4 or IPv6 address, such as "::"',
+  parse: (text) => ipHost(text) ?? new Refusal("is not an IP address"),
+};
+
+/** Whether datagrams can be sent there as to one host. */
+const isUnicast = ({ bytes }: IpHost): boolean =>
+  bytes.some((byte) => byte !== 0) && (bytes.length === 4 ? (bytes[0] ?? 0) < 224 : bytes[0] !== 0xff);
+
+/** An address that can be sent to. */
+export const IP_ADDRESS: ValueType<IpHost> = {
+  expected: "the IPv4 or IPv6 address of one host",
+  parse: (text) => {
+    const host = ipHost(text);
+    if (host === undefined) return new Refusal("is not an IP address");
+    return isUnicast(host) ? host : new Refusal("is not the address of one host");
+  },
+};
+
+/** An address that can be sent to, or the name of one. */
+export const HOST: ValueType<ConfigHost> = {
+  expected: "an IPv4 address, an IPv6 address or a host name",
+  parse: (text, file) => {
+    const host = ipHost(text);
+    if (host !== undefined) return isUnicast(host) ? host : new Refusal("is not the address of one host");
+    const name = dnsName(1).parse(text, file);
+    return name instanceof Refusal ? new Refusal("is neither address nor name") : Object.freeze({ kind: "name", text: name });
+  },
+};
+
+/** A range of IPv4 addresses that are free to be given to others: not "this network", loopback, multicast or reserved. */
+export const addressRange = (minBits: number, maxBits: number): ValueType<AddressRange> => ({
+  expected: `an IPv4 prefix from /${minBits} to /${maxBits}, such as 10.0.0.0/8`,
+  parse: (text) => {
+    const [address = "", bits = "", ...rest] = text.split("/");
+    const network = parseIpv4Text(address);
+    if (network === undefined || rest.length > 0 || !/^(?:0|[1-9][0-9]?)$/.test(bits)) return new Refusal("is not an IPv4 prefix");
+    const prefixBits = Number(bits);
+    if (prefixBits < minBits || prefixBits > maxBits) return new Refusal("is too wide or too narrow");
+    const value = network.reduce((sum, byte) => sum * 256 + byte, 0);
+    if (value % 2 ** (32 - prefixBits) !== 0) return new Refusal(`has bits behind the first ${prefixBits}`);
+    const first = network[0] ?? 0;
+    if (first === 0 || first === 127 || first >= 224) return new Refusal("is not a range for hosts");
+    return Object.freeze({ network, prefixBits });
+  },
+});
+
+const byteLength = (text: string): number => new TextEncoder().encode(text).length;
+
+const fileOfAtMost = (maxBytes: number): ValueType<string> => ({
+  expected: `the name of a file (at most ${maxBytes} bytes)`,
+  parse: (text, file) => {
+    if (text.trim() === "") return new Refusal("is empty");
+    const name = isAbsolute(text) ? text : join(dirname(file), text);
+    return byteLength(name) > maxBytes ? new Refusal("is too long") : name;
+  },
+});
+
+/** A file or directory; a relative name is relative to the document's own directory. */
+export const FILE = fileOfAtMost(MAX_PATH_BYTES);
+export const SOCKET_FILE = fileOfAtMost(MAX_SOCKET_PATH_BYTES);
+
+export const INTERFACE_NAME: ValueType<string> = {
+  expected: `the name of an interface (at most ${MAX_INTERFACE_CHARACTERS} letters, digits, "-", "_", ".")`,
+  parse: (text) =>
+    text.length <= MAX_INTERFACE_CHARACTERS && /^[A-Za-z0-9_.-]+$/.test(text) && !/^\.\.?$/.test(text)
+      ? text
+      : new Refusal("is not an interface name"),
+};
+
+/** A pattern that must match the whole of a name, ignoring case. */
+export interface NamePattern {
+  /** As it was written. */
+  readonly source: string;
+  readonly expression: RegExp;
+}
+
+export const NAME_PATTERN: ValueType<NamePattern> = {
+  expected: `a regular expression for whole names (at most ${MAX_PATTERN_CHARACTERS} characters)`,
+  parse: (text) => {
+    if (text === "") return new Refusal("is empty");
+    if (text.length > MAX_PATTERN_CHARACTERS) return new Refusal("is too long");
+    try {
+      // Alone first: `a)|(b` compiles between parentheses only.
+      void new RegExp(text);
+      return Object.freeze({ source: text, expression: new RegExp(`^(?:${text})$`, "i") });
+    } catch (error) {
+      return new Refusal(`does not compile (${error instanceof Error ? error.message : String(error)})`);
+    }
+  },
+};
+
+/** ORCHIDv2 suite 2, ECDSA/SHA-384 (RFC 7401 appendix E): the only one we make keys for. */
+const HIT_SUITE = 2;
+
+/** A host identity tag: 16 bytes (docs/wire.md §2). */
+export const HIT: ValueType<Uint8Array> = {
+  expected: `a host identity tag: an IPv6 address within 2001:20::/28 of suite ${HIT_SUITE} (2001:2${HIT_SUITE}:…)`,
+  parse: (text) => {
+    const bytes = parseIpv6Text(text);
+    if (bytes?.length !== HIT_BYTES) return new Refusal("is not an IPv6 address");
+    const [a, b, c, d = 0] = bytes;
+    if (a !== 0x20 || b !== 0x01 || c !== 0x00 || d >> 4 !== 2) return new Refusal("is outside of 2001:20::/28");
+    return (d & 0xf) === HIT_SUITE ? bytes : new Refusal(`is of the unknown suite ${d & 0xf}`);
+  },
+};
+
+/** An i3 id: 32 bytes. */
+export const ID: ValueType<Uint8Array> = {
+  expected: `an id: ${2 * ID_BYTES} hexadecimal digits`,
+  parse: (text) => {
+    if (!/^[0-9a-f]*$/i.test(text)) return new Refusal("is not hexadecimal");
+    if (text.length !== 2 * ID_BYTES) return new Refusal(`has ${text.length} digits`);
+    return fromHex(text);
+  },
+};
+
+/** A remark of the user's own, on one line. */
+export const NOTE: ValueType<string> = {
+  expected: `at most ${MAX_NOTE_CHARACTERS} characters on one line`,
+  parse: (text) => {
+    if (text.length > MAX_NOTE_CHARACTERS) return new Refusal("is too long");
+    return /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text) ? new Refusal("has control characters") : text;
+  },
+};
