@@ -33,7 +33,6 @@ export default tseslint.config(
       'no-restricted-syntax': [
         'error',
         { selector: "CallExpression Property[key.name='shell'][value.value!=false]", message: SHELL },
-        { selector: "CallExpression[callee.object.name=/^(child_?process|cp)$/i][callee.property.name=/^exec(Sync)?$/]", message: SHELL },
       ],
       '@typescript-eslint/await-thenable': 'error',
       '@typescript-eslint/ban-ts-comment': ['error', { 'ts-expect-error': 'allow-with-description', 'ts-ignore': true, 'ts-nocheck': true }],
