@@ -1,0 +1,504 @@
+/**
+ * Chord as Zave corrected it ("How to make Chord correct"; facts §2), as a core: no I/O, no clock, no randomness of its own.
+ * Call start once, then handleMessage, handleTimer (at deadlineMs) and lookup; after each drain pollOutput to undefined.
+ *
+ * A ring of one is the starting state of every node: it FINDs its own key at the configured members, again and again, and
+ * joins, or merges with, the ring it finds there. DEVIATION: Zave's proof starts from a ring of at least SUCCESSORS + 1 nodes; a
+ * smaller one is kept ordered by the same operations, its lists end where they come back to the node itself.
+ */
+import { sameLocator, type ControlMessage, type Locator, type RingNode } from "@i3/common";
+import type { Responsibility } from "@i3/datapath";
+
+import {
+  ATTEMPTS, FIND_ATTEMPTS, FINGER_MS, LEAVING_PAUSE_MS, LEAVING_TIMES, MAX_CANDIDATES, MAX_REMEMBERED, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MS,
+  PENDING_RETRY_MAX_MS, PENDING_RETRY_MIN_MS, QUIET_MS, SETTLE_MS, STABILIZE_MS,
+} from "./constants.js";
+import { Lookups, type Lookup } from "./lookups.js";
+import { sameNode } from "./neighbours.js";
+import { Requests, type Request } from "./requests.js";
+import { inHalfOpen, inOpen } from "./ring-key.js";
+import { RingState, type FindAnswer } from "./ring-state.js";
+
+export type RingMessage = Extract<ControlMessage, { readonly from: RingNode }>;
+
+export interface ChordInit {
+  readonly self: RingNode;
+  /** Locators of configured members; the own one among them is passed over. */
+  readonly members: readonly Locator[];
+  /** `length` unpredictable bytes. */
+  readonly random: (length: number) => Uint8Array;
+}
+
+export type ChordOutput =
+  /** `toKey`: the receiver's node key for the MAC, null when not known. */
+  | { readonly kind: "send"; readonly to: Locator; readonly toKey: Uint8Array | null; readonly nonce: Uint8Array; readonly message: ControlMessage }
+  | { readonly kind: "responsibility"; readonly range: Responsibility }
+  | { readonly kind: "found"; readonly id: number; readonly key: Uint8Array; readonly node: RingNode; readonly hops: number }
+  | { readonly kind: "not-found"; readonly id: number; readonly key: Uint8Array }
+  /** A neighbour or watched node died or left. */
+  | { readonly kind: "gone"; readonly node: RingNode; readonly left: boolean }
+  | { readonly kind: "joined"; readonly through: RingNode }
+  /** No member answered, or all are gone: this node is a ring of its own. */
+  | { readonly kind: "alone" }
+  /** Somebody else uses our node key. */
+  | { readonly kind: "duplicate-key"; readonly locator: Locator }
+  | { readonly kind: "left" };
+
+type Purpose =
+  | { readonly kind: "stabilize" | "join"; readonly node: RingNode; readonly stepsLeft: number }
+  | { readonly kind: "alive"; readonly node: RingNode }
+  | { readonly kind: "find"; readonly lookup: Lookup; readonly node: RingNode | null };
+
+export class Chord {
+  readonly #ring: RingState;
+  readonly #members: readonly Locator[];
+  readonly #random: (length: number) => Uint8Array;
+  readonly #requests = new Requests<Purpose>();
+  readonly #lookups: Lookups;
+  readonly #outputs: ChordOutput[] = [];
+  #remembered: readonly Locator[] = [];
+  #memberTurn = 0;
+  #nextId = 0;
+  #said: Responsibility | null = null;
+  #saidDuplicate = false;
+  #stabilizeMs = Infinity;
+  #memberMs = Infinity;
+  #fingerMs = Infinity;
+  #quietMs = Infinity;
+  #settleMs = Infinity;
+  #leavingMs = Infinity;
+  #leavingLeft = 0;
+  #running = false;
+  /** "Response pending" answers in a row. */
+  #pendings = 0;
+  /** A node that may be nearer than the head, to be asked in the next round. */
+  #hint: RingNode | null = null;
+  /** Notified us while our predecessor was not known to be dead. */
+  #rectifier: RingNode | null = null;
+
+  constructor(init: ChordInit) {
+    this.#ring = new RingState(init.self);
+    this.#members = init.members.filter((locator) => !sameLocator(locator, init.self.locator));
+    this.#random = init.random;
+    this.#lookups = new Lookups({
+      self: init.self,
+      answer: (nowMs, key) => this.#ring.answer(nowMs, key),
+      nearest: (nowMs, key, skip) => this.#ring.nearest(nowMs, key, skip),
+      isDead: (nowMs, node) => this.#ring.liveness.isDead(nowMs, node),
+      ask: (nowMs, lookup, to, node) => this.#askFind(nowMs, lookup, to, node),
+      found: (nowMs, lookup, node, via) => this.#found(nowMs, lookup, node, via),
+      notFound: (_nowMs, { key, purpose }) => {
+        if (purpose.kind === "caller") this.#outputs.push({ kind: "not-found", id: purpose.id, key });
+      },
+    });
+  }
+
+  get self(): RingNode {
+    return this.#ring.self;
+  }
+
+  get predecessor(): RingNode | null {
+    return this.#ring.predecessor;
+  }
+
+  get successors(): readonly RingNode[] {
+    return this.#ring.successors;
+  }
+
+  /** Whether `key` (16 bytes) is this node's. */
+  owns(key: Uint8Array): boolean {
+    return this.#ring.owns(key);
+  }
+
+  start(nowMs: number): void {
+    this.#running = true;
+    this.#ring.settled = this.#members.length === 0;
+    if (!this.#ring.settled) this.#settleMs = nowMs + SETTLE_MS;
+    this.#stabilizeMs = nowMs + STABILIZE_MS;
+    this.#memberMs = nowMs;
+    this.#fingerMs = nowMs + FINGER_MS;
+    this.#quietMs = nowMs + QUIET_MS;
+    this.#finish();
+  }
+
+  /** Next call of handleTimer; Infinity when none is needed. */
+  deadlineMs(): number {
+    if (this.#leavingLeft > 0) return this.#leavingMs;
+    if (!this.#running) return Infinity;
+    const timers = [this.#stabilizeMs, this.#memberMs, this.#fingerMs, this.#quietMs, this.#settleMs];
+    return Math.min(...timers, this.#requests.deadlineMs(), this.#lookups.deadlineMs());
+  }
+
+  pollOutput(): ChordOutput | undefined {
+    return this.#outputs.shift();
+  }
+
+  /** Finds the node responsible for `key`: output `found` or `not-found` with the returned number; null when too many run. */
+  lookup(nowMs: number, key: Uint8Array): number | null {
+    const id = (this.#nextId += 1);
+    return this.#running && this.#lookups.start(nowMs, key, { kind: "caller", id }) ? id : null;
+  }
+
+  /** Reports `gone` when `node` dies, until unwatch. False when too many are watched. */
+  watch(node: RingNode): boolean {
+    return this.#ring.liveness.watch(node);
+  }
+
+  unwatch(node: RingNode): void {
+    this.#ring.liveness.unwatch(node);
+  }
+
+  /** Tells the neighbours and stops; output `left` when all is said. */
+  leave(nowMs: number): void {
+    if (!this.#running) return;
+    this.#running = false;
+    this.#leavingLeft = LEAVING_TIMES;
+    this.#sayLeaving(nowMs);
+  }
+
+  /** An authenticated message between servers. Answers go to the locator that the sender names, which the MAC covers. */
+  handleMessage(nowMs: number, nonce: Uint8Array, message: RingMessage): void {
+    if (!this.#running) return;
+    const { from } = message;
+    if (sameNode(from, this.self)) return this.#meetDouble(from);
+    if (message.type !== "LEAVING") this.#meet(nowMs, from);
+    switch (message.type) {
+      case "FIND":
+        this.#reply(from, nonce, { type: "FOUND", from: this.self, ...this.#ring.answer(nowMs, message.ringKey) });
+        break;
+      case "STATE":
+        this.#reply(from, nonce, this.#ring.stateMessage(this.#awaiting()));
+        break;
+      case "ALIVE":
+        this.#reply(from, nonce, { type: "ALIVE_YES", from: this.self });
+        break;
+      case "NOTIFY":
+        this.#rectify(nowMs, from);
+        break;
+      case "LEAVING":
+        this.#handleLeaving(nowMs, message);
+        break;
+      case "FOUND": case "STATE_IS": case "ALIVE_YES":
+        this.#handleAnswer(nowMs, nonce, message);
+        break;
+    }
+    this.#finish();
+  }
+
+  handleTimer(nowMs: number): void {
+    if (this.#leavingLeft > 0 && nowMs >= this.#leavingMs) this.#sayLeaving(nowMs);
+    if (!this.#running) return;
+    const { again, failed } = this.#requests.due(nowMs);
+    for (const request of again) this.#transmit(request);
+    for (const request of failed) this.#handleSilence(nowMs, request);
+    this.#lookups.handleTimer(nowMs);
+    if (nowMs >= this.#settleMs) this.#settle();
+    if (nowMs >= this.#stabilizeMs) this.#stabilize(nowMs);
+    if (nowMs >= this.#memberMs) this.#probeMembers(nowMs);
+    if (nowMs >= this.#fingerMs) this.#refreshFinger(nowMs);
+    if (nowMs >= this.#quietMs) this.#askQuiet(nowMs);
+    this.#finish();
+  }
+
+  // --- sending -----------------------------------------------------------------------------------------------------
+
+  #reply(to: RingNode, nonce: Uint8Array, message: ControlMessage): void {
+    this.#outputs.push({ kind: "send", to: to.locator, toKey: to.key, nonce, message });
+  }
+
+  #transmit({ to, toKey, nonce, message }: Request<Purpose>): void {
+    this.#outputs.push({ kind: "send", to, toKey, nonce, message });
+  }
+
+  #ask(nowMs: number, node: RingNode, message: ControlMessage, purpose: Purpose): void {
+    const request = { nonce: this.#random(8), to: node.locator, toKey: node.key, message, purpose };
+    this.#transmit(this.#requests.add(nowMs, request, ATTEMPTS));
+  }
+
+  #askFind(nowMs: number, lookup: Lookup, to: Locator, node: RingNode | null): void {
+    const message = { type: "FIND", from: this.self, ringKey: lookup.key } as const;
+    const request = { nonce: this.#random(8), to, toKey: node?.key ?? null, message, purpose: { kind: "find", lookup, node } as const };
+    this.#transmit(this.#requests.add(nowMs, request, FIND_ATTEMPTS));
+  }
+
+  /** Reports what changed; called at the end of every input. */
+  #finish(): void {
+    const range = this.#ring.responsibility();
+    const said = this.#said;
+    const same = said?.kind === range.kind &&
+      (said.kind !== "range" || range.kind !== "range" || (sameKey(said.from, range.from) && sameKey(said.to, range.to)));
+    if (same) return;
+    this.#said = range;
+    this.#outputs.push({ kind: "responsibility", range });
+  }
+
+  // --- answers and silence -----------------------------------------------------------------------------------------
+
+  #meetDouble(from: RingNode): void {
+    if (this.#saidDuplicate || sameLocator(from.locator, this.self.locator)) return;
+    this.#saidDuplicate = true;
+    this.#outputs.push({ kind: "duplicate-key", locator: from.locator });
+  }
+
+  #meet(nowMs: number, from: RingNode): void {
+    this.#ring.liveness.heard(nowMs, from, this.#ring.isNeighbour(from));
+    this.#ring.renewLocator(from);
+    if (this.#ring.predecessorDead && this.#ring.predecessor !== null && sameNode(this.#ring.predecessor, from)) {
+      this.#ring.predecessorDead = false;
+    }
+  }
+
+  #handleAnswer(nowMs: number, nonce: Uint8Array, message: Extract<RingMessage, { type: "FOUND" | "STATE_IS" | "ALIVE_YES" }>): void {
+    const request = this.#requests.peek(nonce);
+    if (request === undefined || (request.toKey !== null && !sameKey(request.toKey, message.from.key))) return;
+    const { purpose } = request;
+    if (message.type === "FOUND" && purpose.kind === "find") {
+      this.#requests.remove(nonce);
+      this.#lookups.answered(nowMs, purpose.lookup, message.from, message);
+    } else if (message.type === "ALIVE_YES" && purpose.kind === "alive") {
+      this.#requests.remove(nonce);
+      if (this.#ring.predecessor !== null && sameNode(this.#ring.predecessor, message.from)) this.#rectifier = null;
+    } else if (message.type === "STATE_IS" && purpose.kind === "stabilize") {
+      this.#requests.remove(nonce);
+      this.#stabilized(nowMs, purpose.stepsLeft, message);
+    } else if (message.type === "STATE_IS" && purpose.kind === "join") {
+      this.#requests.remove(nonce);
+      this.#joining(nowMs, purpose.stepsLeft, message);
+    }
+  }
+
+  #handleSilence(nowMs: number, { purpose }: Request<Purpose>): void {
+    if (purpose.kind !== "find") return this.#declareGone(nowMs, purpose.node, false);
+    if (purpose.node !== null) this.#ring.fingers.remove(purpose.node);
+    this.#lookups.silent(nowMs, purpose.lookup);
+  }
+
+  /** Zave: a node that awaits the answer to a join or stabilize query does not answer state queries. */
+  #awaiting(): boolean {
+    return this.#requests.some(({ kind }) => kind === "stabilize" || kind === "join");
+  }
+
+  #declareGone(nowMs: number, node: RingNode, left: boolean): void {
+    const wasAlone = this.#ring.alone;
+    const wasHead = this.#ring.drop(nowMs, node);
+    this.#requests.cancel((purpose) => purpose.kind !== "find" && sameNode(purpose.node, node));
+    if (this.#hint !== null && sameNode(this.#hint, node)) this.#hint = null;
+    if (!left) this.#remember(node.locator);
+    this.#outputs.push({ kind: "gone", node, left });
+    if (this.#ring.predecessorDead && this.#rectifier !== null && !sameNode(this.#rectifier, node)) {
+      this.#ring.setPredecessor(this.#rectifier);
+      this.#rectifier = null;
+    }
+    if (this.#ring.successors.length === 0 && this.#ring.livePredecessor === null) {
+      this.#ring.setPredecessor(null);
+      if (!wasAlone) this.#outputs.push({ kind: "alone" });
+      this.#memberMs = Math.min(this.#memberMs, nowMs + MEMBER_PROBE_ALONE_MS);
+    } else if (wasHead || !this.#awaiting()) {
+      this.#stabilizeMs = nowMs;
+      this.#stabilize(nowMs);
+    }
+  }
+
+  #remember(locator: Locator): void {
+    if ([...this.#members, ...this.#remembered].some((known) => sameLocator(known, locator))) return;
+    this.#remembered = [...this.#remembered, locator].slice(-MAX_REMEMBERED);
+  }
+
+  // --- stabilize and rectify (Zave) --------------------------------------------------------------------------------
+
+  #stabilize(nowMs: number): void {
+    this.#stabilizeMs = nowMs + STABILIZE_MS;
+    if (this.#awaiting()) return;
+    const { head, livePredecessor } = this.#ring;
+    const hint = this.#hint;
+    this.#hint = null;
+    const first = head ?? livePredecessor;
+    if (first === null) return;
+    this.#askState(nowMs, hint !== null && this.#isNearer(nowMs, hint, first) ? hint : first, MAX_CANDIDATES);
+  }
+
+  #askState(nowMs: number, node: RingNode, stepsLeft: number, kind: "stabilize" | "join" = "stabilize"): void {
+    this.#ask(nowMs, node, { type: "STATE", from: this.self }, { kind, node, stepsLeft });
+  }
+
+  #isNearer(nowMs: number, node: RingNode, head: RingNode): boolean {
+    return inOpen(this.self.key, node.key, head.key) && !sameNode(node, this.self) && !this.#ring.liveness.isDead(nowMs, node);
+  }
+
+  #stabilized(nowMs: number, stepsLeft: number, state: Extract<ControlMessage, { type: "STATE_IS" }>): void {
+    const { head } = this.#ring;
+    const node = state.from;
+    if (head !== null && !inHalfOpen(this.self.key, node.key, head.key)) return; // a nearer one was adopted meanwhile
+    if (state.pending) return this.#retrySoon(nowMs);
+    this.#pendings = 0;
+    const nearer = this.#ring.adoptSuccessors(nowMs, [node, ...state.successors]);
+    const candidate = [state.predecessor, nearer].find((other) => other !== null && this.#isNearer(nowMs, other, node));
+    if (candidate !== undefined && candidate !== null && stepsLeft > 0) return this.#askState(nowMs, candidate, stepsLeft - 1);
+    this.#notifyHead();
+  }
+
+  #retrySoon(nowMs: number): void {
+    const limit = Math.min(STABILIZE_MS, PENDING_RETRY_MAX_MS * 2 ** this.#pendings);
+    this.#pendings = Math.min(this.#pendings + 1, 8);
+    this.#stabilizeMs = nowMs + this.#between(PENDING_RETRY_MIN_MS, limit);
+  }
+
+  #between(fromMs: number, toMs: number): number {
+    const [high = 0, low = 0] = this.#random(2);
+    return fromMs + Math.floor(((toMs - fromMs) * (high * 256 + low)) / 65_536);
+  }
+
+  #notifyHead(): void {
+    const { head } = this.#ring;
+    if (head !== null) this.#reply(head, this.#random(8), { type: "NOTIFY", from: this.self });
+  }
+
+  /** `node` thinks it is our predecessor: taken when nearer, otherwise only once the one we have is dead. */
+  #rectify(nowMs: number, node: RingNode): void {
+    const { predecessor, livePredecessor } = this.#ring;
+    if (predecessor !== null && sameNode(predecessor, node)) return;
+    if (livePredecessor === null || inOpen(livePredecessor.key, node.key, this.self.key)) {
+      this.#ring.setPredecessor(node);
+      this.#rectifier = null;
+      this.#ring.settled = true;
+      this.#settleMs = Infinity;
+      if (this.#ring.head === null) this.#stabilize(nowMs);
+      return;
+    }
+    if (this.#rectifier === null || inOpen(this.#rectifier.key, node.key, this.self.key)) this.#rectifier = node;
+    this.#askAlive(nowMs, livePredecessor);
+  }
+
+  #askAlive(nowMs: number, node: RingNode): void {
+    if (this.#requests.some((purpose) => purpose.kind === "alive" && sameNode(purpose.node, node))) return;
+    this.#ask(nowMs, node, { type: "ALIVE", from: this.self }, { kind: "alive", node });
+  }
+
+  #askQuiet(nowMs: number): void {
+    this.#quietMs = nowMs + QUIET_MS / 3;
+    const { liveness, livePredecessor } = this.#ring;
+    for (const node of livePredecessor === null ? liveness.watched() : [livePredecessor, ...liveness.watched()]) {
+      if (nowMs - liveness.lastHeardMs(nowMs, node) >= QUIET_MS) this.#askAlive(nowMs, node);
+    }
+  }
+
+  // --- join, merge, leave ------------------------------------------------------------------------------------------
+
+  #settle(): void {
+    this.#settleMs = Infinity;
+    if (this.#ring.alone && !this.#ring.settled) this.#outputs.push({ kind: "alone" });
+    this.#ring.settled = true;
+  }
+
+  #probeMembers(nowMs: number): void {
+    const { alone } = this.#ring;
+    this.#memberMs = nowMs + (alone ? MEMBER_PROBE_ALONE_MS : MEMBER_PROBE_MS);
+    const { livePredecessor, successors } = this.#ring;
+    const neighbours = livePredecessor === null ? successors : [livePredecessor, ...successors];
+    const strangers = [...this.#members, ...this.#remembered].filter((locator) => !neighbours.some((node) => sameLocator(node.locator, locator)));
+    for (let i = 0; i < Math.min(strangers.length, alone ? 4 : 1); i += 1) {
+      this.#memberTurn = (this.#memberTurn + 1) % strangers.length;
+      const locator = strangers[this.#memberTurn] as Locator;
+      if (this.#lookups.hasMember((other) => sameLocator(other, locator))) continue;
+      this.#lookups.start(nowMs, this.self.key, { kind: "member", locator });
+    }
+  }
+
+  #found(nowMs: number, { key, purpose, hops }: Lookup, node: RingNode, via: RingNode): void {
+    if (purpose.kind === "caller") this.#outputs.push({ kind: "found", id: purpose.id, key, node, hops });
+    else if (purpose.kind === "finger") this.#ring.fingers.set(purpose.index, node);
+    else this.#foundSelf(nowMs, node, via);
+  }
+
+  /** Where a member's ring would have us: `node` comes after us there, `via` said so. */
+  #foundSelf(nowMs: number, node: RingNode, via: RingNode): void {
+    const { head } = this.#ring;
+    if (head === null) {
+      if (!this.#awaiting()) this.#askState(nowMs, via, MAX_CANDIDATES, "join");
+    } else if (this.#isNearer(nowMs, node, head)) {
+      this.#hint = node;
+      if (!this.#awaiting()) this.#stabilize(nowMs);
+    }
+  }
+
+  /** Zave's Join: through the member after which we come, its list becomes ours and it our predecessor. */
+  #joining(nowMs: number, stepsLeft: number, state: Extract<ControlMessage, { type: "STATE_IS" }>): void {
+    const { from, predecessor, successors } = state;
+    if (this.#ring.head !== null) {
+      this.#hint = from;
+      return;
+    }
+    if (state.pending) {
+      this.#memberMs = nowMs + this.#between(PENDING_RETRY_MIN_MS, PENDING_RETRY_MAX_MS);
+      return;
+    }
+    const [next] = successors;
+    const others = successors.filter((node) => !sameNode(node, this.self));
+    if (next === undefined || sameNode(next, this.self) || inHalfOpen(from.key, this.self.key, next.key)) {
+      return this.#join(nowMs, from, [...others, from], from);
+    }
+    if (predecessor !== null && !sameNode(predecessor, this.self) && !this.#ring.liveness.isDead(nowMs, predecessor) && stepsLeft > 0) {
+      return this.#askState(nowMs, predecessor, stepsLeft - 1, "join");
+    }
+    this.#join(nowMs, from, [from, ...others], null);
+  }
+
+  #join(nowMs: number, through: RingNode, successors: readonly RingNode[], predecessor: RingNode | null): void {
+    this.#ring.adoptSuccessors(nowMs, successors);
+    if (this.#ring.livePredecessor === null) this.#ring.setPredecessor(predecessor);
+    this.#ring.settled = true;
+    this.#settleMs = Infinity;
+    this.#outputs.push({ kind: "joined", through });
+    this.#stabilize(nowMs);
+  }
+
+  #sayLeaving(nowMs: number): void {
+    const { head, livePredecessor, successors } = this.#ring;
+    const message = { type: "LEAVING", from: this.self, predecessor: livePredecessor, successors } as const;
+    for (const node of head === null ? [] : [head, ...successors.slice(1)]) this.#reply(node, this.#random(8), message);
+    if (livePredecessor !== null && !successors.some((node) => sameNode(node, livePredecessor))) {
+      this.#reply(livePredecessor, this.#random(8), message);
+    }
+    this.#leavingLeft -= 1;
+    this.#leavingMs = nowMs + LEAVING_PAUSE_MS;
+    if (this.#leavingLeft === 0 || this.#ring.alone) {
+      this.#leavingLeft = 0;
+      this.#outputs.push({ kind: "left" });
+    }
+  }
+
+  #handleLeaving(nowMs: number, { from, predecessor, successors }: Extract<ControlMessage, { type: "LEAVING" }>): void {
+    const ring = this.#ring;
+    if (!ring.isNeighbour(from)) {
+      if (!ring.liveness.isDead(nowMs, from)) this.#declareGone(nowMs, from, true);
+      return;
+    }
+    const wasPredecessor = ring.predecessor !== null && sameNode(ring.predecessor, from);
+    if (ring.head !== null && sameNode(ring.head, from)) {
+      ring.adoptSuccessors(nowMs, [from, ...successors]);
+    }
+    if (wasPredecessor) {
+      const usable = predecessor !== null && !sameNode(predecessor, this.self) && !ring.liveness.isDead(nowMs, predecessor);
+      if (usable) ring.setPredecessor(predecessor);
+    }
+    this.#declareGone(nowMs, from, true);
+  }
+
+  // --- fingers -----------------------------------------------------------------------------------------------------
+
+  #refreshFinger(nowMs: number): void {
+    this.#fingerMs = nowMs + FINGER_MS;
+    const last = this.#ring.successors.at(-1);
+    const finger = last === undefined ? null : this.#ring.fingers.next(last);
+    if (finger !== null) this.#lookups.start(nowMs, finger.key, { kind: "finger", index: finger.index });
+  }
+
+  /** For tests and the dashboard. */
+  inspect(): { readonly fingers: readonly RingNode[]; readonly requests: number; readonly lookups: number } {
+    return { fingers: this.#ring.fingers.nodes(), requests: this.#requests.size, lookups: this.#lookups.size };
+  }
+}
+
+const sameKey = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, i) => b[i] === byte);
+
+export type { FindAnswer };

@@ -1,0 +1,48 @@
+/** Numbers of the ring. */
+
+// Of the Berkeley i3 tree (facts §1–2):
+/** Length of a successor list. */
+export const SUCCESSORS = 8;
+
+// Ours:
+/** One stabilization round begins this long after the one before; half of Berkeley's, so that a crash heals in under 4 s. */
+export const STABILIZE_MS = 500;
+/** A request is sent again after this; six times, because three lose a live peer too often at 20 % loss. */
+export const ATTEMPT_MS = 250;
+/** Unanswered for ATTEMPTS × ATTEMPT_MS = 1.5 s: the peer is dead. */
+export const ATTEMPTS = 6;
+/** A lookup leaves a silent hop sooner: another node may know the way. */
+export const FIND_ATTEMPTS = 3;
+/** A predecessor or watched node that said nothing for this long is asked whether it lives. */
+export const QUIET_MS = 750;
+/** A dead node is not taken from other nodes' lists for this long, unless it speaks itself. */
+export const TOMBSTONE_MS = 10_000;
+export const MAX_TOMBSTONES = 256;
+/** After "response pending" a random time between these; the upper one doubles up to STABILIZE_MS. */
+export const PENDING_RETRY_MIN_MS = 20;
+export const PENDING_RETRY_MAX_MS = 80;
+/** How often a node looks for itself at a configured member that is no neighbour, which joins and merges rings. */
+export const MEMBER_PROBE_MS = 2_000;
+/** While alone: more often, so that a ring that starts together is there in a second. */
+export const MEMBER_PROBE_ALONE_MS = 500;
+/** For so long after its start a node with configured members claims no keys, unless it has joined. */
+export const SETTLE_MS = 2_000;
+/** Nodes met in the ring and lost are tried like configured members, so that partitions heal; at most so many. */
+export const MAX_REMEMBERED = 16;
+/** One finger is looked up each time. */
+export const FINGER_MS = 500;
+/** Fingers at distances 2^127 … 2^104: enough for rings of 2^24 nodes. */
+export const FINGERS = 24;
+/** Steps of one lookup; a ring of 65,536 needs about 8. */
+export const MAX_HOPS = 48;
+export const LOOKUP_MS = 5_000;
+/** A lookup that ran out of nodes to ask begins again after this. */
+export const LOOKUP_PAUSE_MS = 250;
+export const MAX_LOOKUPS = 512;
+/** Steps in one stabilization round towards ever nearer successors. */
+export const MAX_CANDIDATES = 32;
+/** Nodes watched for the server's route cache. */
+export const MAX_WATCHED = 512;
+/** LEAVING is not acknowledged, so it is said this often, this far apart. */
+export const LEAVING_TIMES = 3;
+export const LEAVING_PAUSE_MS = 40;

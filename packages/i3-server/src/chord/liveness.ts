@@ -1,0 +1,63 @@
+/** Which nodes are known to live or to be dead, and when each was last heard. */
+import { bytesKey, type RingNode } from "@i3/common";
+
+import { MAX_TOMBSTONES, MAX_WATCHED, TOMBSTONE_MS } from "./constants.js";
+
+export class Liveness {
+  /** Node key → end of the tombstone, ms. */
+  readonly #dead = new Map<string, number>();
+  /** Only for nodes in `#watched` and the predecessor, so bounded by them. */
+  readonly #heardMs = new Map<string, number>();
+  readonly #watched = new Map<string, RingNode>();
+
+  /** `node` sent an authenticated message. */
+  heard(nowMs: number, node: RingNode, isNeighbour: boolean): void {
+    const key = bytesKey(node.key);
+    this.#dead.delete(key);
+    if (isNeighbour || this.#watched.has(key)) this.#heardMs.set(key, nowMs);
+    else this.#heardMs.delete(key);
+    if (this.#watched.has(key)) this.#watched.set(key, node);
+  }
+
+  /** When the node was last heard; `nowMs` (and remembered) when it was not met before. */
+  lastHeardMs(nowMs: number, node: RingNode): number {
+    const key = bytesKey(node.key);
+    const heard = this.#heardMs.get(key);
+    if (heard === undefined) this.#heardMs.set(key, nowMs);
+    return heard ?? nowMs;
+  }
+
+  bury(nowMs: number, node: RingNode): void {
+    const key = bytesKey(node.key);
+    this.#dead.delete(key);
+    this.#dead.set(key, nowMs + TOMBSTONE_MS);
+    this.#heardMs.delete(key);
+    this.#watched.delete(key);
+    const oldest = this.#dead.keys().next();
+    if (this.#dead.size > MAX_TOMBSTONES && oldest.done === false) this.#dead.delete(oldest.value);
+  }
+
+  isDead(nowMs: number, node: RingNode): boolean {
+    return (this.#dead.get(bytesKey(node.key)) ?? -Infinity) > nowMs;
+  }
+
+  /** False when too many are watched already. */
+  watch(node: RingNode): boolean {
+    if (this.#watched.size >= MAX_WATCHED && !this.#watched.has(bytesKey(node.key))) return false;
+    this.#watched.set(bytesKey(node.key), node);
+    return true;
+  }
+
+  unwatch(node: RingNode): void {
+    this.#watched.delete(bytesKey(node.key));
+  }
+
+  /** No neighbour any more: its last sign of life is forgotten unless it is watched. */
+  forget(node: RingNode): void {
+    if (!this.#watched.has(bytesKey(node.key))) this.#heardMs.delete(bytesKey(node.key));
+  }
+
+  watched(): readonly RingNode[] {
+    return [...this.#watched.values()];
+  }
+}

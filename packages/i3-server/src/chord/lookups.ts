@@ -1,0 +1,134 @@
+/**
+ * Iterative lookups: ask the nearest known node before the key, then the node it names, until one says who is responsible.
+ * A silent node is left for another; when there is none left the lookup pauses and begins again, until its time is over.
+ */
+import { bytesKey, type Locator, type RingNode } from "@i3/common";
+
+import { LOOKUP_MS, LOOKUP_PAUSE_MS, MAX_HOPS, MAX_LOOKUPS } from "./constants.js";
+import type { FindAnswer } from "./ring-state.js";
+import { inHalfOpen, inOpen } from "./ring-key.js";
+
+export type LookupPurpose =
+  | { readonly kind: "caller"; readonly id: number }
+  | { readonly kind: "finger"; readonly index: number }
+  /** Looks for the own key from a member outside: joins and merges rings. */
+  | { readonly kind: "member"; readonly locator: Locator };
+
+export interface Lookup {
+  readonly key: Uint8Array;
+  readonly purpose: LookupPurpose;
+  readonly deadlineMs: number;
+  readonly asked: Set<string>;
+  hops: number;
+  /** When it begins again; null while an answer is awaited. */
+  resumeMs: number | null;
+}
+
+/** What a lookup needs of its node. */
+export interface LookupHost {
+  readonly self: RingNode;
+  answer(nowMs: number, key: Uint8Array): FindAnswer;
+  nearest(nowMs: number, key: Uint8Array, skip: (node: RingNode) => boolean): RingNode | null;
+  isDead(nowMs: number, node: RingNode): boolean;
+  ask(nowMs: number, lookup: Lookup, to: Locator, node: RingNode | null): void;
+  /** `via`: who said so. */
+  found(nowMs: number, lookup: Lookup, node: RingNode, via: RingNode): void;
+  notFound(nowMs: number, lookup: Lookup): void;
+}
+
+export class Lookups {
+  readonly #host: LookupHost;
+  readonly #running = new Set<Lookup>();
+
+  constructor(host: LookupHost) {
+    this.#host = host;
+  }
+
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** False when too many run already. May finish before it returns. */
+  start(nowMs: number, key: Uint8Array, purpose: LookupPurpose): boolean {
+    if (this.#running.size >= MAX_LOOKUPS) return false;
+    const lookup: Lookup = { key, purpose, deadlineMs: nowMs + LOOKUP_MS, asked: new Set(), hops: 0, resumeMs: null };
+    this.#running.add(lookup);
+    if (purpose.kind === "member") this.#host.ask(nowMs, lookup, purpose.locator, null);
+    else this.#next(nowMs, lookup);
+    return true;
+  }
+
+  /** Whether a lookup from this member runs. */
+  hasMember(isSame: (locator: Locator) => boolean): boolean {
+    for (const { purpose } of this.#running) if (purpose.kind === "member" && isSame(purpose.locator)) return true;
+    return false;
+  }
+
+  /** FOUND from a node that was asked. */
+  answered(nowMs: number, lookup: Lookup, from: RingNode, answer: FindAnswer): void {
+    if (!this.#running.has(lookup)) return;
+    const { node } = answer;
+    lookup.hops += 1;
+    if (answer.final) {
+      const plausible = bytesKey(node.key) === bytesKey(from.key) || inHalfOpen(from.key, lookup.key, node.key);
+      if (plausible && (lookup.purpose.kind === "member" || !this.#host.isDead(nowMs, node))) {
+        this.#running.delete(lookup);
+        this.#host.found(nowMs, lookup, node, from);
+        return;
+      }
+    } else if (inOpen(from.key, node.key, lookup.key) && this.#mayAsk(nowMs, lookup, node)) {
+      this.#ask(nowMs, lookup, node);
+      return;
+    }
+    this.#next(nowMs, lookup);
+  }
+
+  /** The node that was asked stayed silent. */
+  silent(nowMs: number, lookup: Lookup): void {
+    if (this.#running.has(lookup)) this.#next(nowMs, lookup);
+  }
+
+  handleTimer(nowMs: number): void {
+    for (const lookup of [...this.#running]) {
+      if (lookup.resumeMs === null || lookup.resumeMs > nowMs) continue;
+      lookup.resumeMs = null;
+      lookup.asked.clear();
+      this.#next(nowMs, lookup);
+    }
+  }
+
+  deadlineMs(): number {
+    let deadline = Infinity;
+    for (const { resumeMs } of this.#running) deadline = Math.min(deadline, resumeMs ?? Infinity);
+    return deadline;
+  }
+
+  #mayAsk(nowMs: number, lookup: Lookup, node: RingNode): boolean {
+    const key = bytesKey(node.key);
+    return key !== bytesKey(this.#host.self.key) && !lookup.asked.has(key) && !this.#host.isDead(nowMs, node);
+  }
+
+  #ask(nowMs: number, lookup: Lookup, node: RingNode): void {
+    lookup.asked.add(bytesKey(node.key));
+    this.#host.ask(nowMs, lookup, node.locator, node);
+  }
+
+  /** Goes on from what this node knows itself; a lookup through a member has nothing to go on from. */
+  #next(nowMs: number, lookup: Lookup): void {
+    if (lookup.purpose.kind === "member" || lookup.hops >= MAX_HOPS) return this.#fail(nowMs, lookup);
+    const own = this.#host.answer(nowMs, lookup.key);
+    if (own.final) {
+      this.#running.delete(lookup);
+      return this.#host.found(nowMs, lookup, own.node, this.#host.self);
+    }
+    const node = this.#host.nearest(nowMs, lookup.key, (other) => !this.#mayAsk(nowMs, lookup, other));
+    if (node !== null) return this.#ask(nowMs, lookup, node);
+    if (nowMs + LOOKUP_PAUSE_MS >= lookup.deadlineMs) return this.#fail(nowMs, lookup);
+    lookup.resumeMs = nowMs + LOOKUP_PAUSE_MS;
+  }
+
+  #fail(nowMs: number, lookup: Lookup): void {
+    this.#running.delete(lookup);
+    this.#host.notFound(nowMs, lookup);
+  }
+}

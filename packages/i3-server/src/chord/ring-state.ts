@@ -1,0 +1,111 @@
+/** What one node knows of the ring, and what follows from it without asking anybody. */
+import type { ControlMessage, RingNode } from "@i3/common";
+import type { Responsibility } from "@i3/datapath";
+
+import { Fingers } from "./fingers.js";
+import { Liveness } from "./liveness.js";
+import { orderSuccessors, sameNode, withLocator } from "./neighbours.js";
+import { inHalfOpen, inOpen, minusOne } from "./ring-key.js";
+
+/** `final`: `node` is responsible for the key; otherwise it is nearer to it. */
+export interface FindAnswer {
+  readonly final: boolean;
+  readonly node: RingNode;
+}
+
+export class RingState {
+  readonly self: RingNode;
+  readonly fingers: Fingers;
+  readonly liveness = new Liveness();
+  predecessor: RingNode | null = null;
+  /** The predecessor died and nobody has taken its place yet; its key still bounds what is ours. */
+  predecessorDead = false;
+  successors: readonly RingNode[] = [];
+  /** False while a node with configured members has not tried them long enough to claim the whole ring for itself. */
+  settled = false;
+
+  constructor(self: RingNode) {
+    this.self = self;
+    this.fingers = new Fingers(self);
+  }
+
+  get alone(): boolean {
+    return this.successors.length === 0 && this.predecessor === null;
+  }
+
+  get head(): RingNode | null {
+    return this.successors[0] ?? null;
+  }
+
+  /** The live predecessor. */
+  get livePredecessor(): RingNode | null {
+    return this.predecessorDead ? null : this.predecessor;
+  }
+
+  isNeighbour(node: RingNode): boolean {
+    return (this.predecessor !== null && sameNode(this.predecessor, node)) || this.successors.some((entry) => sameNode(entry, node));
+  }
+
+  setPredecessor(node: RingNode | null): void {
+    if (this.predecessor !== null) this.liveness.forget(this.predecessor);
+    this.predecessor = node;
+    this.predecessorDead = false;
+  }
+
+  /** Takes what may be kept of `nodes`; returns a node that stood out of order and is nearer than the head. */
+  adoptSuccessors(nowMs: number, nodes: readonly RingNode[]): RingNode | null {
+    const { list, nearer } = orderSuccessors(this.self, nodes, (node) => this.liveness.isDead(nowMs, node));
+    this.successors = list;
+    return nearer;
+  }
+
+  /** Buries a node. Returns whether it was the head. */
+  drop(nowMs: number, node: RingNode): boolean {
+    const wasHead = this.head !== null && sameNode(this.head, node);
+    this.liveness.bury(nowMs, node);
+    this.fingers.remove(node);
+    this.successors = this.successors.filter((entry) => !sameNode(entry, node));
+    if (this.predecessor !== null && sameNode(this.predecessor, node)) this.predecessorDead = true;
+    return wasHead;
+  }
+
+  renewLocator(node: RingNode): void {
+    this.successors = withLocator(this.successors, node);
+    if (this.predecessor !== null && sameNode(this.predecessor, node)) this.predecessor = node;
+    this.fingers.renewLocator(node);
+  }
+
+  owns(key: Uint8Array): boolean {
+    if (this.alone) return this.settled;
+    return this.predecessor !== null && inHalfOpen(this.predecessor.key, key, this.self.key);
+  }
+
+  responsibility(): Responsibility {
+    if (this.alone && this.settled) return { kind: "all" };
+    return { kind: "range", from: this.predecessor?.key ?? minusOne(this.self.key), to: this.self.key };
+  }
+
+  /** Answer to FIND. A lone node answers before it is settled, so that lone nodes find each other. */
+  answer(nowMs: number, key: Uint8Array): FindAnswer {
+    const { head, self } = this;
+    if (this.alone || this.owns(key)) return { final: true, node: self };
+    if (head === null) return { final: false, node: this.predecessor ?? self };
+    if (inHalfOpen(self.key, key, head.key)) return { final: true, node: head };
+    return { final: false, node: this.nearest(nowMs, key, () => false) ?? head };
+  }
+
+  /** Of the nodes known to live the last one before `key`, leaving out those for which `skip` holds. */
+  nearest(nowMs: number, key: Uint8Array, skip: (node: RingNode) => boolean): RingNode | null {
+    let best: RingNode | null = null;
+    for (const node of [...this.successors, ...this.fingers.nodes()]) {
+      if (!inOpen(best?.key ?? this.self.key, node.key, key)) continue;
+      if (!skip(node) && !this.liveness.isDead(nowMs, node)) best = node;
+    }
+    return best;
+  }
+
+  stateMessage(pending: boolean): ControlMessage {
+    if (pending) return { type: "STATE_IS", from: this.self, pending, predecessor: null, successors: [] };
+    return { type: "STATE_IS", from: this.self, pending, predecessor: this.livePredecessor, successors: this.successors };
+  }
+}

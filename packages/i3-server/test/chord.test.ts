@@ -1,0 +1,235 @@
+import { describe, expect, it } from "vitest";
+
+import { toHex, type RingNode } from "@i3/common";
+
+import { keyOf, RingNet } from "./ring-net.js";
+
+/** A ring of `size`, members started 10 ms apart, each knowing the first (the first knows the last). */
+function ringOf(size: number, seed: number, loss = 0): RingNet {
+  const net = new RingNet(seed);
+  net.loss = loss;
+  for (let i = 0; i < size; i += 1) {
+    net.add(size === 1 ? [] : [i === 0 ? size - 1 : 0]);
+    net.run(10);
+  }
+  return net;
+}
+
+const settled = (net: RingNet) => () => net.fault() === null;
+
+function expectLookupsRight(net: RingNet, times: number): void {
+  for (let i = 0; i < times; i += 1) {
+    const live = net.live();
+    const key = net.randomKey();
+    const asker = live[i % live.length];
+    const owner = net.ownerOf(key);
+    expect(keyOf(net.lookup(asker?.index ?? 0, key)), `key ${toHex(key)}`).toBe(keyOf(owner.node));
+    expect(owner.chord.owns(key)).toBe(true);
+    expect(live.filter(({ chord }) => chord.owns(key))).toHaveLength(1);
+  }
+}
+
+describe("forming", () => {
+  it.each([1, 2, 3, 8, 32])("%i nodes become one ordered ring with right lookups", (size) => {
+    const net = ringOf(size, 1_000 + size);
+    expect(net.runUntil(settled(net), 10_000)).toBeLessThan(6_000);
+    net.run(20_000);
+    expect(net.fault()).toBeNull();
+    expectLookupsRight(net, 50);
+  });
+
+  it.each([1, 2, 3, 4, 5])("nodes that start at once and know each other are a ring within 3 s (seed %i)", (seed) => {
+    const net = new RingNet(seed);
+    for (let i = 0; i < 5; i += 1) net.add([0, 1, 2, 3, 4]);
+    expect(net.runUntil(settled(net), 10_000)).toBeLessThan(3_000);
+  });
+
+  it("fills the successor lists of a large ring with the next eight", () => {
+    const net = ringOf(32, 5);
+    net.run(15_000);
+    const sorted = net.live().map(({ node }) => keyOf(node)).sort();
+    for (const { chord, node } of net.live()) {
+      const at = sorted.indexOf(keyOf(node));
+      expect(chord.successors.map(keyOf)).toEqual(Array.from({ length: 8 }, (_, i) => sorted[(at + 1 + i) % 32]));
+    }
+  });
+
+  it("joins under 20 % loss", () => {
+    for (let seed = 1; seed <= 5; seed += 1) {
+      const net = ringOf(8, seed, 0.2);
+      expect(net.runUntil(settled(net), 60_000), `seed ${seed}`).toBeLessThan(15_000);
+      net.loss = 0;
+      net.run(5_000);
+      expectLookupsRight(net, 10);
+    }
+  });
+
+  it("claims nothing until members had their time to answer, then everything, and says so once", () => {
+    const net = new RingNet(3);
+    const { chord, outputs } = net.add([7]);
+    net.run(1_900);
+    expect(chord.owns(net.randomKey())).toBe(false);
+    expect(outputs.some(({ kind }) => kind === "alone")).toBe(false);
+    net.run(20_000);
+    expect(chord.owns(net.randomKey())).toBe(true);
+    expect(outputs.filter(({ kind }) => kind === "alone")).toHaveLength(1);
+    expect(outputs.at(-1)).toEqual({ kind: "responsibility", range: { kind: "all" } });
+  });
+});
+
+describe("failures", () => {
+  it.each([2, 3, 8, 32])("a crash among %i heals within 4 s", (size) => {
+    for (let seed = 1; seed <= 5; seed += 1) {
+      const net = ringOf(size, seed);
+      net.run(12_000);
+      net.crash(Math.floor(net.random() * size));
+      expect(net.runUntil(settled(net), 20_000), `seed ${seed}`).toBeLessThan(4_000);
+      expectLookupsRight(net, 10);
+    }
+  });
+
+  it("three neighbours that crash together heal", () => {
+    const net = ringOf(12, 77);
+    net.run(12_000);
+    const sorted = net.live().sort((a, b) => (keyOf(a.node) < keyOf(b.node) ? -1 : 1));
+    for (const { index } of sorted.slice(4, 7)) net.crash(index);
+    expect(net.runUntil(settled(net), 20_000)).toBeLessThan(8_000);
+    expectLookupsRight(net, 10);
+  });
+
+  it("a node cut off silently is dropped and comes back by itself", () => {
+    const net = ringOf(5, 9);
+    net.run(10_000);
+    net.passes = (from, to) => from !== 2 && to !== 2;
+    const others = net.live().filter(({ index }) => index !== 2);
+    expect(net.runUntil(() => net.fault(others) === null, 20_000)).toBeLessThan(4_000);
+    net.run(10_000);
+    expect(net.fault([net.member(2)])).toBeNull();
+    net.passes = () => true;
+    expect(net.runUntil(settled(net), 20_000)).toBeLessThan(6_000);
+  });
+
+  it.each([1, 2, 3])("two halves of a partition each form a ring and merge when it ends (seed %i)", (seed) => {
+    const net = ringOf(8, seed);
+    net.run(12_000);
+    net.passes = (from, to) => from < 4 === to < 4;
+    const halves = [net.live().filter(({ index }) => index < 4), net.live().filter(({ index }) => index >= 4)];
+    expect(net.runUntil(() => halves.every((half) => net.fault(half) === null), 30_000)).toBeLessThan(15_000);
+    net.run(20_000);
+    net.passes = () => true;
+    expect(net.runUntil(settled(net), 60_000)).toBeLessThan(15_000);
+    expectLookupsRight(net, 20);
+  });
+
+  it("a ring whose members all restart in another order forms again", () => {
+    const net = ringOf(6, 21);
+    net.run(8_000);
+    for (let i = 0; i < 6; i += 1) net.crash(i);
+    net.run(3_000);
+    for (const index of [4, 1, 5, 3, 0, 2]) {
+      net.restart(index, [index === 0 ? 5 : 0]);
+      net.run(700);
+    }
+    expect(net.runUntil(settled(net), 30_000)).toBeLessThan(10_000);
+    expectLookupsRight(net, 20);
+  });
+
+  it("a node that restarts at once takes its old place", () => {
+    const net = ringOf(5, 33);
+    net.run(8_000);
+    net.crash(3);
+    net.run(300);
+    net.restart(3, [0]);
+    expect(net.runUntil(settled(net), 20_000)).toBeLessThan(4_000);
+  });
+
+  it("two rings of one of which only one knows the other merge", () => {
+    const net = new RingNet(4);
+    net.add([]);
+    net.run(3_000);
+    net.add([0]);
+    expect(net.runUntil(settled(net), 10_000)).toBeLessThan(2_000);
+  });
+});
+
+describe("leaving", () => {
+  it.each([2, 3, 8])("of %i nodes one leaves, and the ring is whole in 300 ms", (size) => {
+    const net = ringOf(size, 50 + size);
+    net.run(10_000);
+    net.leave(1);
+    expect(net.runUntil(settled(net), 10_000)).toBeLessThan(300);
+    net.run(5_000);
+    expect(net.fault()).toBeNull();
+    expectLookupsRight(net, 10);
+  });
+});
+
+describe("Zave's rules", () => {
+  const node = (byte: number, port = 4_000): RingNode => ({ key: new Uint8Array(16).fill(byte), locator: { address: Uint8Array.of(10, 9, 0, byte), port } });
+  const NONCE = new Uint8Array(8);
+
+  it("says response pending while it awaits the answer to a state query, and answers again afterwards", () => {
+    const net = new RingNet(8);
+    const { chord } = net.add([]);
+    const asker = node(1);
+    chord.handleMessage(0, NONCE, { type: "NOTIFY", from: asker });
+    const outputs = [];
+    for (let o = chord.pollOutput(); o !== undefined; o = chord.pollOutput()) outputs.push(o);
+    const query = outputs.find((o) => o.kind === "send" && o.message.type === "STATE");
+    if (query?.kind !== "send") throw new Error("no state query");
+    chord.handleMessage(1, NONCE, { type: "STATE", from: asker });
+    expect(chord.pollOutput()).toMatchObject({ message: { type: "STATE_IS", pending: true, predecessor: null, successors: [] } });
+    chord.handleMessage(2, query.nonce, { type: "STATE_IS", from: asker, pending: false, predecessor: null, successors: [] });
+    while (chord.pollOutput() !== undefined);
+    chord.handleMessage(3, NONCE, { type: "STATE", from: asker });
+    expect(chord.pollOutput()).toMatchObject({ message: { pending: false, successors: [asker], predecessor: asker } });
+  });
+
+  it("keeps a live predecessor against a farther node, and takes that only once the old one is dead", () => {
+    const net = new RingNet(8);
+    const near = net.add([]);
+    const far = net.add([0]);
+    net.run(3_000);
+    const self = net.add([0]);
+    net.run(5_000);
+    const predecessor = self.chord.predecessor;
+    const [other] = [near, far].filter((m) => keyOf(m.node) !== keyOf(predecessor));
+    self.chord.handleMessage(net.nowMs, NONCE, { type: "NOTIFY", from: (other as typeof near).node });
+    net.run(400);
+    expect(keyOf(self.chord.predecessor)).toBe(keyOf(predecessor));
+  });
+
+  it("ignores answers to questions that it did not ask, and from others than those it asked", () => {
+    const net = new RingNet(8);
+    const { chord } = net.add([]);
+    chord.handleMessage(0, NONCE, { type: "STATE_IS", from: node(1), pending: false, predecessor: null, successors: [node(2)] });
+    expect(chord.successors).toHaveLength(0);
+    chord.handleMessage(0, NONCE, { type: "NOTIFY", from: node(1) });
+    const outputs = [];
+    for (let o = chord.pollOutput(); o !== undefined; o = chord.pollOutput()) outputs.push(o);
+    const query = outputs.find((o) => o.kind === "send" && o.message.type === "STATE");
+    if (query?.kind !== "send") throw new Error("no state query");
+    chord.handleMessage(0, query.nonce, { type: "STATE_IS", from: node(2), pending: false, predecessor: null, successors: [] });
+    expect(chord.successors).toHaveLength(0);
+  });
+
+  it("reports another node under its own key once", () => {
+    const net = new RingNet(8);
+    const { chord, node: self } = net.add([]);
+    const double = { key: self.key, locator: node(7).locator };
+    for (let i = 0; i < 3; i += 1) chord.handleMessage(0, NONCE, { type: "NOTIFY", from: double });
+    const outputs = [];
+    for (let o = chord.pollOutput(); o !== undefined; o = chord.pollOutput()) outputs.push(o.kind);
+    expect(outputs).toEqual(["duplicate-key"]);
+  });
+});
+
+it("the same seed gives the same ring, another seed another", () => {
+  const digest = (seed: number): string => {
+    const net = ringOf(8, seed, 0.1);
+    net.run(10_000);
+    return net.digest();
+  };
+  expect(digest(1)).toBe(digest(1));
+  expect(digest(1)).not.toBe(digest(2));
+});
