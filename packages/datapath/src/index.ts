@@ -4,3 +4,4 @@ export * from "./errors.js";
 export * from "./wire/data-header.js";
 export * from "./wire/first-byte.js";
 export * from "./reference/step.js";
+export { ReferenceEngine } from "./reference/engine.js";

@@ -1,0 +1,26 @@
+/** What the engine counts; nothing is ever reset (docs/wire.md §7). */
+import type { Counters, DropReason } from "../datapath.js";
+
+const noDrops = (): Record<DropReason, number> => ({
+  malformed: 0, version: 0, hip: 0, esp: 0, "unknown-id": 0, "hop-limit": 0, "copy-budget": 0, "queue-full": 0, "no-trigger": 0,
+  "no-route": 0, "inner-address": 0, "inner-malformed": 0, "not-allocated": 0, rate: 0, refused: 0, "too-big": 0, "io-error": 0,
+});
+
+export class CounterSet {
+  readonly #drops = noDrops();
+  tunIn = 0;
+  tunOut = 0;
+  udpIn = 0;
+  udpOut = 0;
+  upcalls = 0;
+
+  drop(reason: DropReason, packets = 1): void {
+    this.#drops[reason] += packets;
+  }
+
+  /** A copy that does not change later. */
+  snapshot(): Counters {
+    const { tunIn, tunOut, udpIn, udpOut, upcalls } = this;
+    return { drops: { ...this.#drops }, tunIn, tunOut, udpIn, udpOut, upcalls };
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * The reference engine: the specification of the packet engine in TypeScript (docs/datapath.md). No I/O, clock or randomness:
+ * the time is that of the last step.
+ */
+import type { Locator } from "@i3/common";
+import type { Counters, Datagram, Flow, Inbound, Responsibility, TriggerEntry, Upcall } from "../datapath.js";
+import { DATA_OFFSET, ID_BYTES, LAST_PAYLOAD_KIND, NONCE_BYTES, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
+import { classifyDatagram } from "../wire/first-byte.js";
+import { PORT_OFFSET, decodeEndpoint, encodeEndpoint } from "./endpoints.js";
+import { HostRules } from "./host-rules.js";
+import { IcmpErrors } from "./icmp-errors.js";
+import type { InboundEntry } from "./inbound-table.js";
+import { addressKey, keyBytes, ringKey } from "./keys.js";
+import { asBuffer, copyBytes, ownBuffer, u16, u8 } from "./octets.js";
+import type { Output } from "./outputs.js";
+import { ServerRules } from "./server-rules.js";
+import { EngineState } from "./state.js";
+import { ADDRESS_SLOT_BYTES, type DatagramBatch, type PacketBatch, type StepCore, type StepInput } from "./step.js";
+
+/** A control datagram is never longer (docs/wire.md §4). */
+export const MAX_CONTROL_BYTES = 1_232;
+
+export class ReferenceEngine implements StepCore {
+  readonly implementation = "reference";
+  readonly #state = new EngineState();
+  readonly #icmp = new IcmpErrors(this.#state.tunOut);
+  readonly #host = new HostRules(this.#state, this.#icmp);
+  readonly #server = new ServerRules(this.#state);
+
+  step(nowMs: number, input: StepInput, tunOut: PacketBatch, udpOut: DatagramBatch): readonly Upcall[] {
+    const state = this.#state;
+    state.nowMs = Math.max(state.nowMs, nowMs);
+    state.tunOut.attach(tunOut);
+    state.udpOut.attach(udpOut);
+    if (input.tun !== null) this.#readTun(input.tun);
+    if (input.udp !== null) this.#readUdp(input.udp);
+    state.tunOut.detach();
+    state.udpOut.detach();
+    return state.upcalls.take();
+  }
+
+  pending(): boolean {
+    const { tunOut, udpOut, upcalls } = this.#state;
+    return tunOut.held > 0 || udpOut.held > 0 || upcalls.waiting > 0;
+  }
+
+  /** Packets that wait for `release`, `discard`, `setNextServer` or `discardRoute`. */
+  queuedPackets(): number {
+    return this.#state.budget.packets;
+  }
+
+  #readTun(batch: PacketBatch): void {
+    const bytes = asBuffer(batch.arena);
+    for (let i = 0; i < batch.count; i++) {
+      this.#state.counters.tunIn++;
+      this.#host.fromTun(bytes, i * batch.slotBytes, slotLength(batch, i));
+    }
+  }
+
+  #readUdp(batch: DatagramBatch): void {
+    const bytes = asBuffer(batch.arena);
+    const origins = asBuffer(batch.addresses);
+    for (let i = 0; i < batch.count; i++) {
+      this.#state.counters.udpIn++;
+      this.#fromUdp(bytes, i * batch.slotBytes, slotLength(batch, i), origins, i * ADDRESS_SLOT_BYTES);
+    }
+  }
+
+  #fromUdp(bytes: Buffer, at: number, length: number, origins: Buffer, originAt: number): void {
+    // Port 0 is nobody's: nothing could be answered to it (RFC 768).
+    if (length < 1 || u16(origins, originAt + PORT_OFFSET) === 0) return this.#state.counters.drop("malformed");
+    const kind = classifyDatagram(u8(bytes, at), length);
+    if (kind === "data") this.#data(bytes, at, length, origins, originAt);
+    else if (kind === "control") this.#control(bytes, at, length, origins, originAt);
+    else if (kind !== "keep-alive") this.#state.counters.drop(kind);
+  }
+
+  #control(bytes: Buffer, at: number, length: number, origins: Buffer, originAt: number): void {
+    const { counters, upcalls } = this.#state;
+    if (length > MAX_CONTROL_BYTES) return counters.drop("malformed");
+    if (!this.#mayGoUp(origins, originAt)) return;
+    upcalls.push({ kind: "control", from: decodeEndpoint(origins, originAt), bytes: copyBytes(bytes, at, at + length) });
+  }
+
+  /** Counts the drop when the answer is no. */
+  #mayGoUp(origins: Buffer, originAt: number): boolean {
+    const { counters, upcalls, nowMs } = this.#state;
+    const reason = !upcalls.allowSource(nowMs, origins, originAt) ? "rate" : upcalls.full ? "queue-full" : null;
+    if (reason !== null) counters.drop(reason);
+    return reason === null;
+  }
+
+  #data(bytes: Buffer, at: number, length: number, origins: Buffer, originAt: number): void {
+    const headerBytes = parseDataHeader(bytes, at, length);
+    if (headerBytes < 0) return this.#state.counters.drop("malformed");
+    const entry = this.#state.inbound.at(bytes, at + DATA_OFFSET.ids);
+    if (entry !== undefined) return this.#arrived(entry, bytes, at, headerBytes, length, origins, originAt);
+    if (this.#state.range.serves) return this.#server.serve(bytes, at, length, origins, originAt);
+    this.#state.counters.drop("unknown-id");
+  }
+
+  #arrived(entry: InboundEntry, bytes: Buffer, at: number, headerBytes: number, length: number, origins: Buffer, originAt: number): void {
+    const payloadKind = u8(bytes, at + DATA_OFFSET.payloadKind);
+    const payloadAt = at + headerBytes;
+    if (payloadKind > LAST_PAYLOAD_KIND) return this.#state.counters.drop("malformed");
+    if (entry.action === "tun" && payloadKind === PAYLOAD_KIND.ipPacket) return this.#host.toTun(entry, bytes, payloadAt, length - headerBytes);
+    if (!this.#mayGoUp(origins, originAt)) return;
+    this.#state.upcalls.push({
+      kind: "payload",
+      id: copyBytes(bytes, at + DATA_OFFSET.ids, at + DATA_OFFSET.ids + ID_BYTES),
+      from: decodeEndpoint(origins, originAt),
+      nonce: copyBytes(bytes, at + DATA_OFFSET.nonce, at + DATA_OFFSET.nonce + NONCE_BYTES),
+      payloadKind,
+      payload: copyBytes(bytes, payloadAt, at + length),
+    });
+  }
+
+  setOwnAddresses({ v4, v6 }: { readonly v4: Uint8Array | null; readonly v6: Uint8Array | null }): void {
+    this.#icmp.setOwnAddresses(v4, v6);
+  }
+
+  setFlow(address: Uint8Array, flow: Flow | null): void {
+    if (flow !== null) return this.#state.flows.set(address, flow);
+    const removed = this.#state.flows.remove(address);
+    if (removed !== undefined) this.#host.discard(removed, "not-allocated", false);
+  }
+
+  setInbound(id: Uint8Array, inbound: Inbound | null): void {
+    this.#state.inbound.set(id, inbound);
+  }
+
+  setTriggers(key: Uint8Array, triggers: readonly TriggerEntry[]): void {
+    this.#state.triggers.set(key, triggers);
+  }
+
+  /** Packets that wait for a server of keys that are now ours are served; as a host none wait. */
+  setResponsibility(range: Responsibility): void {
+    this.#state.range.set(range);
+    for (const key of this.#state.waitingRoutes.keys()) {
+      if (!this.#state.range.serves || this.#state.range.owns(keyBytes(key), 0)) this.#server.resume(key);
+    }
+  }
+
+  setNextServer(key: Uint8Array, locator: Locator | null): void {
+    const name = ringKey(key);
+    this.#state.nextServers.set(name, locator);
+    if (locator !== null) this.#server.resume(name);
+  }
+
+  setDefaultServer(locator: Locator | null): void {
+    this.#state.nextServers.setDefault(locator);
+    if (locator !== null) for (const key of this.#state.waitingRoutes.keys()) this.#server.resume(key);
+  }
+
+  discardRoute(key: Uint8Array): void {
+    this.#state.counters.drop("no-route", this.#state.waitingRoutes.take(ringKey(key)).length);
+  }
+
+  release(address: Uint8Array): void {
+    const flow = this.#state.flows.byKey(addressKey(address));
+    if (flow !== undefined) this.#host.release(flow);
+  }
+
+  discard(address: Uint8Array, refuse: boolean): void {
+    const flow = this.#state.flows.byKey(addressKey(address));
+    if (flow !== undefined) this.#host.discard(flow, "refused", refuse);
+  }
+
+  send(datagrams: readonly Datagram[]): void {
+    for (const { locator, bytes } of datagrams) this.#put(this.#state.udpOut, bytes, encodeEndpoint(locator));
+  }
+
+  inject(packets: readonly Uint8Array[]): void {
+    for (const packet of packets) this.#put(this.#state.tunOut, packet, null);
+  }
+
+  #put(out: Output, bytes: Uint8Array, endpoint: Buffer | null): void {
+    const refusal = out.reserve(bytes.length, endpoint);
+    if (refusal !== null) return this.#state.counters.drop(refusal);
+    out.buffer.set(bytes, out.at);
+  }
+
+  deliver(id: Uint8Array, packets: readonly Uint8Array[]): void {
+    const entry = this.#state.inbound.byId(id);
+    for (const packet of packets) {
+      if (entry?.action === "tun") this.#host.toTun(entry, ownBuffer(packet), 0, packet.length);
+      else this.#state.counters.drop("unknown-id");
+    }
+  }
+
+  lastUse(address: Uint8Array): number | undefined {
+    return this.#state.flows.byKey(addressKey(address))?.lastUse;
+  }
+
+  counters(): Counters {
+    return this.#state.counters.snapshot();
+  }
+}
+
+/** A length that does not fit the slot is a packet that was cut off on the way in: 0, which every rule counts as malformed. */
+function slotLength(batch: PacketBatch, i: number): number {
+  const length = batch.lengths[i] ?? 0;
+  return length < 0 || length > batch.slotBytes ? 0 : length;
+}

@@ -1,0 +1,109 @@
+/**
+ * Packets on their way out. They are written straight into the step's batch; between steps, and when the batch is full, they
+ * wait here in order, bounded.
+ */
+import type { DropReason } from "../datapath.js";
+import type { CounterSet } from "./counters.js";
+import { asBuffer, putBytes } from "./octets.js";
+import { ADDRESS_SLOT_BYTES, type DatagramBatch, type PacketBatch } from "./step.js";
+
+/** Bytes that wait for one of the two batches (ours: as much as all queues hold, so that a release always fits). */
+export const MAX_HELD_BYTES = 4 * 1024 * 1024;
+/** Packets that wait for one of the two batches: bounds what empty packets cost. */
+export const MAX_HELD_PACKETS = 65_536;
+/** The most that one UDP datagram over IPv4 carries (RFC 768, RFC 791); sockets take no more. */
+export const MAX_DATAGRAM_BYTES = 65_507;
+
+interface Held {
+  readonly bytes: Buffer;
+  readonly endpoint: Uint8Array | null;
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+export class Output {
+  readonly #counters: CounterSet;
+  readonly #counter: "tunOut" | "udpOut";
+  #batch: PacketBatch | null = null;
+  #arena: Buffer = NO_BYTES;
+  #addresses: Uint8Array | null = null;
+  #held: Held[] = [];
+  #heldBytes = 0;
+  /** Where the caller of {@link reserve} writes the packet. */
+  buffer: Buffer = NO_BYTES;
+  at = 0;
+
+  constructor(counters: CounterSet, counter: "tunOut" | "udpOut") {
+    this.#counters = counters;
+    this.#counter = counter;
+  }
+
+  get held(): number {
+    return this.#held.length;
+  }
+
+  /** From now on packets go into this batch, first those that wait. */
+  attach(batch: PacketBatch | DatagramBatch): void {
+    this.#batch = batch;
+    this.#arena = asBuffer(batch.arena);
+    this.#addresses = "addresses" in batch ? batch.addresses : null;
+    this.#drain();
+  }
+
+  detach(): void {
+    this.#batch = null;
+    this.#arena = NO_BYTES;
+    this.#addresses = null;
+    this.buffer = NO_BYTES;
+  }
+
+  /**
+   * Makes room for a packet of exactly `length` bytes, which the caller then writes whole to `buffer` from `at`. `endpoint`:
+   * where a datagram goes; must not change later. Returns null, or why there is no room.
+   */
+  reserve(length: number, endpoint: Uint8Array | null): DropReason | null {
+    if (endpoint !== null && length > MAX_DATAGRAM_BYTES) return "too-big";
+    const batch = this.#batch;
+    if (batch === null || this.#held.length > 0 || batch.count >= batch.lengths.length) return this.#hold(length, endpoint);
+    if (length > batch.slotBytes) return "too-big";
+    this.#claim(batch, length, endpoint);
+    return null;
+  }
+
+  #hold(length: number, endpoint: Uint8Array | null): DropReason | null {
+    if (this.#heldBytes + length > MAX_HELD_BYTES || this.#held.length >= MAX_HELD_PACKETS) return "queue-full";
+    const bytes = Buffer.alloc(length);
+    this.#held.push({ bytes, endpoint });
+    this.#heldBytes += length;
+    this.buffer = bytes;
+    this.at = 0;
+    return null;
+  }
+
+  #claim(batch: PacketBatch, length: number, endpoint: Uint8Array | null): void {
+    const slot = batch.count++;
+    batch.lengths[slot] = length;
+    if (this.#addresses !== null && endpoint !== null) putBytes(this.#addresses, slot * ADDRESS_SLOT_BYTES, endpoint);
+    this.buffer = this.#arena;
+    this.at = slot * batch.slotBytes;
+    this.#counters[this.#counter]++;
+  }
+
+  #drain(): void {
+    const batch = this.#batch;
+    if (batch === null || this.#held.length === 0) return;
+    let taken = 0;
+    for (const { bytes, endpoint } of this.#held) {
+      if (batch.count >= batch.lengths.length) break;
+      taken++;
+      this.#heldBytes -= bytes.length;
+      if (bytes.length > batch.slotBytes) {
+        this.#counters.drop("too-big");
+        continue;
+      }
+      this.#claim(batch, bytes.length, endpoint);
+      bytes.copy(this.buffer, this.at);
+    }
+    this.#held = this.#held.slice(taken);
+  }
+}

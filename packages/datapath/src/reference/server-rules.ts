@@ -1,0 +1,174 @@
+/**
+ * What a server does with a data packet (docs/wire.md §3 "At a server", docs/datapath.md "Server rules").
+ *
+ *     not ours ─► next server, FORWARDED set          no trigger ─► dropped, `no-trigger`
+ *     ours ─► one copy per longest match ─► address: sent, stack unchanged
+ *                                        └► stack: takes the place of id[0], and again from the top
+ */
+import type { DropReason } from "../datapath.js";
+import { COPY_BUDGET, DATA_FLAG, DATA_OFFSET, HOP_LIMIT, ID_BYTES, MAX_STACK_LENGTH, NONCE_BYTES, RING_KEY_BYTES, dataHeaderBytes } from "../wire/data-header.js";
+import { decodeEndpoint } from "./endpoints.js";
+import { keyBytes, ringKeyAt } from "./keys.js";
+import type { WaitingDatagram } from "./next-servers.js";
+import { copyBytes, u8 } from "./octets.js";
+import type { EngineState } from "./state.js";
+import { ADDRESS_SLOT_BYTES } from "./step.js";
+import type { TriggerTarget } from "./trigger-table.js";
+
+/**
+ * One packet or copy under way. The datagram itself is never changed: `head` (whole ids) stands in place of its id[0] once a
+ * trigger with a stack was met, so the payload is copied once, when the copy leaves.
+ */
+interface Work {
+  readonly bytes: Buffer;
+  readonly at: number;
+  readonly length: number;
+  /** Where the datagram came from: `origins[originAt …]`. */
+  readonly origins: Buffer;
+  readonly originAt: number;
+  readonly head: Buffer | null;
+  readonly hopLimit: number;
+  readonly copyBudget: number;
+}
+
+export class ServerRules {
+  readonly #state: EngineState;
+
+  constructor(state: EngineState) {
+    this.#state = state;
+  }
+
+  /** A data packet whose header was parsed. Values above what senders put in are cut: they only make floods cheaper. */
+  serve(bytes: Buffer, at: number, length: number, origins: Buffer, originAt: number): void {
+    const hopLimit = Math.min(u8(bytes, at + DATA_OFFSET.hopLimit), HOP_LIMIT);
+    const copyBudget = Math.min(u8(bytes, at + DATA_OFFSET.copyBudget), COPY_BUDGET);
+    this.#route({ bytes, at, length, origins, originAt, head: null, hopLimit, copyBudget });
+  }
+
+  /** The packets that wait for a ring key are looked at again, as the tables now are. */
+  resume(key: string): void {
+    for (const waiting of this.#state.waitingRoutes.take(key)) this.#resumeOne(waiting);
+  }
+
+  #resumeOne({ bytes, from, replaced }: WaitingDatagram): void {
+    if (!this.#state.range.serves) return this.#state.counters.drop("no-route");
+    const head = replaced ? bytes.subarray(DATA_OFFSET.ids, dataHeaderBytes(1)) : null;
+    const hopLimit = u8(bytes, DATA_OFFSET.hopLimit);
+    this.#route({ bytes, at: 0, length: bytes.length, origins: from, originAt: 0, head, hopLimit, copyBudget: u8(bytes, DATA_OFFSET.copyBudget) });
+  }
+
+  #route(work: Work): void {
+    if (this.#state.range.owns(idBytes(work), idAt(work))) this.#match(work);
+    else this.#sendOn(work);
+  }
+
+  #match(work: Work): void {
+    const targets = this.#state.triggers.match(idBytes(work), idAt(work));
+    if (targets.length === 0) return this.#noTrigger(work);
+    if (work.hopLimit <= 1) return this.#state.counters.drop("hop-limit");
+    this.#cacheRequest(work);
+    if (targets.length === 1) return this.#copy(work, targets[0] as TriggerTarget, work.copyBudget);
+    const share = Math.floor(work.copyBudget / targets.length);
+    const remainder = work.copyBudget - share * targets.length;
+    targets.forEach((target, i) => this.#copy(work, target, i === 0 ? share + remainder : share));
+  }
+
+  #copy(work: Work, target: TriggerTarget, copyBudget: number): void {
+    if (copyBudget === 0) return this.#state.counters.drop("copy-budget");
+    const hopLimit = work.hopLimit - 1;
+    if (target.kind === "locator") return this.#emit({ ...work, hopLimit, copyBudget }, target.endpoint, flagsOf(work));
+    const head = work.head === null ? target.ids : Buffer.concat([target.ids, work.head.subarray(ID_BYTES)]);
+    const copy = { ...work, hopLimit, copyBudget, head };
+    if (stackLength(copy) > MAX_STACK_LENGTH) return this.#state.counters.drop("malformed");
+    if (this.#state.range.owns(head, 0)) this.#match(copy);
+    else this.#send(copy);
+  }
+
+  /** To the server whose key it is; that takes one off the hop limit. */
+  #sendOn(work: Work): void {
+    if (work.hopLimit <= 1) return this.#state.counters.drop("hop-limit");
+    this.#send({ ...work, hopLimit: work.hopLimit - 1 });
+  }
+
+  #send(work: Work): void {
+    const key = ringKeyAt(idBytes(work), idAt(work));
+    const endpoint = this.#state.nextServers.lookup(key);
+    if (endpoint === null) return this.#wait(key, work);
+    this.#cacheRequest(work);
+    this.#emit(work, endpoint, flagsOf(work) | DATA_FLAG.forwarded);
+  }
+
+  /** Kept with the hop limit it had before {@link #sendOn}, through which it comes again. */
+  #wait(key: string, work: Work): void {
+    const make = (): WaitingDatagram => ({
+      bytes: this.#materialise({ ...work, hopLimit: work.hopLimit + 1 }),
+      from: Buffer.from(work.origins.subarray(work.originAt, work.originAt + ADDRESS_SLOT_BYTES)),
+      replaced: work.head !== null,
+    });
+    const { waitingRoutes, upcalls, counters } = this.#state;
+    // Asked even when the packet then finds no room: otherwise a key could wait for ever behind other keys' packets.
+    if (waitingRoutes.open(key) === "open") upcalls.push({ kind: "route-miss", ringKey: keyBytes(key) });
+    if (!waitingRoutes.push(key, sentBytes(work), make)) counters.drop("queue-full");
+  }
+
+  #materialise(work: Work): Buffer {
+    const out = Buffer.alloc(sentBytes(work));
+    writePacket(work, out, 0, flagsOf(work));
+    return out;
+  }
+
+  #emit(work: Work, endpoint: Buffer, flags: number): void {
+    const { udpOut, counters } = this.#state;
+    const refusal: DropReason | null = udpOut.reserve(sentBytes(work), endpoint);
+    if (refusal !== null) return counters.drop(refusal);
+    writePacket(work, udpOut.buffer, udpOut.at, flags);
+  }
+
+  #noTrigger(work: Work): void {
+    const { upcalls, counters, nowMs } = this.#state;
+    counters.drop("no-trigger");
+    // A head that this server put in is not the sender's to know: a receiver's stack stays private.
+    if (work.head !== null) return;
+    if (!upcalls.allowNotice("no-trigger", nowMs, work.bytes, idAt(work), work.origins, work.originAt)) return;
+    const id = copyBytes(work.bytes, idAt(work), idAt(work) + ID_BYTES);
+    upcalls.push({ kind: "no-trigger", id, ...senderOf(work), forwarded: (flagsOf(work) & DATA_FLAG.forwarded) !== 0 });
+  }
+
+  #cacheRequest(work: Work): void {
+    const asked = (flagsOf(work) & (DATA_FLAG.cacheRequest | DATA_FLAG.forwarded)) === DATA_FLAG.cacheRequest;
+    if (!asked || work.head !== null) return;
+    const { upcalls, nowMs } = this.#state;
+    if (!upcalls.allowNotice("cache-request", nowMs, work.bytes, idAt(work), work.origins, work.originAt)) return;
+    const ringKey = copyBytes(work.bytes, idAt(work), idAt(work) + RING_KEY_BYTES);
+    upcalls.push({ kind: "cache-request", ringKey, ...senderOf(work) });
+  }
+}
+
+const idBytes = (work: Work): Buffer => work.head ?? work.bytes;
+const idAt = (work: Work): number => (work.head === null ? work.at + DATA_OFFSET.ids : 0);
+const flagsOf = (work: Work): number => u8(work.bytes, work.at + DATA_OFFSET.flags);
+const headIds = (work: Work): number => (work.head === null ? 1 : work.head.length / ID_BYTES);
+const stackLength = (work: Work): number => u8(work.bytes, work.at + DATA_OFFSET.stackLength) - 1 + headIds(work);
+const sentBytes = (work: Work): number => work.length + (headIds(work) - 1) * ID_BYTES;
+
+function senderOf(work: Work): { from: ReturnType<typeof decodeEndpoint>; nonce: Uint8Array; requestBytes: number } {
+  const nonceAt = work.at + DATA_OFFSET.nonce;
+  const nonce = copyBytes(work.bytes, nonceAt, nonceAt + NONCE_BYTES);
+  return { from: decodeEndpoint(work.origins, work.originAt), nonce, requestBytes: work.length };
+}
+
+/** The packet as it leaves: the head in place of id[0], all else as it came but for the three fields. */
+function writePacket(work: Work, into: Buffer, to: number, flags: number): void {
+  const { bytes, at, length, head } = work;
+  if (head === null) {
+    bytes.copy(into, to, at, at + length);
+  } else {
+    bytes.copy(into, to, at, at + DATA_OFFSET.ids);
+    head.copy(into, to + DATA_OFFSET.ids);
+    bytes.copy(into, to + DATA_OFFSET.ids + head.length, at + dataHeaderBytes(1), at + length);
+    into[to + DATA_OFFSET.stackLength] = stackLength(work);
+  }
+  into[to + DATA_OFFSET.flags] = flags;
+  into[to + DATA_OFFSET.hopLimit] = work.hopLimit;
+  into[to + DATA_OFFSET.copyBudget] = work.copyBudget;
+}

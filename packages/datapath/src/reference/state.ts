@@ -1,0 +1,27 @@
+/** Everything that the rules of one engine share. */
+import { LIMITS } from "../datapath.js";
+import { CounterSet } from "./counters.js";
+import { FlowTable } from "./flow-table.js";
+import { InboundTable } from "./inbound-table.js";
+import { NextServers, WaitingRoutes } from "./next-servers.js";
+import { Output } from "./outputs.js";
+import { QueueBudget } from "./queues.js";
+import { RingRange } from "./ring-range.js";
+import { TriggerTable } from "./trigger-table.js";
+import { Upcalls } from "./upcalls.js";
+
+export class EngineState {
+  /** The time of the last step, ms. */
+  nowMs = 0;
+  readonly counters = new CounterSet();
+  readonly tunOut = new Output(this.counters, "tunOut");
+  readonly udpOut = new Output(this.counters, "udpOut");
+  readonly upcalls = new Upcalls(this.counters);
+  readonly budget = new QueueBudget(LIMITS.queuedBytes);
+  readonly flows = new FlowTable(this.budget);
+  readonly inbound = new InboundTable();
+  readonly triggers = new TriggerTable();
+  readonly nextServers = new NextServers();
+  readonly waitingRoutes = new WaitingRoutes(this.budget);
+  readonly range = new RingRange();
+}

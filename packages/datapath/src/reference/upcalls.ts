@@ -1,0 +1,56 @@
+/** Upcalls until the control plane takes them, and how many of each it gets. */
+import { LIMITS, type Upcall } from "../datapath.js";
+import { RING_KEY_BYTES } from "../wire/data-header.js";
+import type { CounterSet } from "./counters.js";
+import { NoticeLimit, SourceRates } from "./rate-limits.js";
+import { ADDRESS_SLOT_BYTES } from "./step.js";
+
+/** Upcalls that wait (ours: 16 batches). `flow-setup` and `route-miss` are kept beyond it, for their tables bound them. */
+export const MAX_WAITING_UPCALLS = 16 * LIMITS.upcallsPerBatch;
+
+export class Upcalls {
+  readonly #counters: CounterSet;
+  readonly #sources = new SourceRates(LIMITS.upcallsPerSourcePerSecond);
+  readonly #noTrigger = new NoticeLimit();
+  readonly #cacheRequest = new NoticeLimit();
+  #waiting: Upcall[] = [];
+
+  constructor(counters: CounterSet) {
+    this.#counters = counters;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** For what must not be lost: one per flow or ring key until the control plane has acted. */
+  push(upcall: Upcall): void {
+    this.#waiting.push(upcall);
+  }
+
+  get full(): boolean {
+    return this.#waiting.length >= MAX_WAITING_UPCALLS;
+  }
+
+  /** The source may make one more upcall. */
+  allowSource(nowMs: number, endpoints: Buffer, at: number): boolean {
+    return this.#sources.allow(nowMs, endpoints, at);
+  }
+
+  /** `idBytes[idAt …]` begins with the ring key. Nothing is dropped when the answer is no: the packet's fate is another matter. */
+  allowNotice(kind: "no-trigger" | "cache-request", nowMs: number, idBytes: Buffer, idAt: number, endpoints: Buffer, at: number): boolean {
+    if (this.full) return false;
+    const ringKey = idBytes.toString("latin1", idAt, idAt + RING_KEY_BYTES);
+    const key = ringKey + endpoints.toString("latin1", at, at + ADDRESS_SLOT_BYTES);
+    const limit = kind === "no-trigger" ? this.#noTrigger : this.#cacheRequest;
+    return limit.allow(nowMs, key) && this.#sources.allow(nowMs, endpoints, at);
+  }
+
+  /** The next batch. */
+  take(): readonly Upcall[] {
+    const batch = this.#waiting.slice(0, LIMITS.upcallsPerBatch);
+    if (batch.length > 0) this.#waiting = this.#waiting.slice(batch.length);
+    this.#counters.upcalls += batch.length;
+    return batch;
+  }
+}
