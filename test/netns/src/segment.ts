@@ -1,8 +1,12 @@
 /** What connects nodes: a `Link` of two, or a `Lan`, a switch in a namespace of its own. */
+import type { Emulator } from "./emulator.js";
+import type { Direction, StatsResult } from "./emulator-messages.js";
 import { NetnsError } from "./errors.js";
+import { changeImpairment, PLAIN_WIRE, type Impairment } from "./impairment.js";
 import type { Namespace } from "./namespace.js";
 import type { NetNode } from "./node.js";
 import type { Attachment, SegmentPlan } from "./plan.js";
+import { SeededRandom } from "./seeded-random.js";
 import { addressAt, containsAddress, parseSubnet, type Subnet } from "./subnet.js";
 
 export interface SegmentOptions {
@@ -16,7 +20,18 @@ export interface SegmentOptions {
   readonly mtu?: number;
 }
 
-export type LinkOptions = SegmentOptions;
+/** What both directions do to packets, and what one of them does differently. */
+export interface WanOptions extends Impairment {
+  /** From `b` to `a`, its gateway. */
+  readonly up?: Impairment;
+  /** From `a` to `b`. */
+  readonly down?: Impairment;
+}
+
+export interface LinkOptions extends SegmentOptions {
+  /** Makes this an emulated link, between TUN devices instead of a veth pair; `{}` is a plain wire that can be changed later. */
+  readonly wan?: WanOptions;
+}
 
 export interface LanOptions extends SegmentOptions {
   /** The node from which the members take their default route. @default none */
@@ -28,6 +43,8 @@ const MTU = 1500;
 /** Members of a LAN begin here, so that a person knows them from the gateway at a glance. */
 const FIRST_MEMBER = 10;
 const BRIDGE = "lan_bridge";
+/** Room for a burst while the emulator's process waits for its turn on a core. */
+const TUN_QUEUE_PACKETS = 2_000;
 
 export abstract class Segment {
   readonly name: string;
@@ -75,11 +92,19 @@ export abstract class Segment {
 export class Link extends Segment {
   readonly a: NetNode;
   readonly b: NetNode;
+  readonly #wan: Readonly<Record<Direction, Impairment>> | undefined;
+  #emulator: Emulator | undefined;
 
   constructor(a: NetNode, b: NetNode, options: LinkOptions) {
     super(`${a.name}-${b.name}`, options);
     this.a = a;
     this.b = b;
+    this.#wan = options.wan === undefined ? undefined : splitWan(options.wan);
+  }
+
+  /** Whether it has a WAN emulator; `set` and `stats` need one. */
+  get isEmulated(): boolean {
+    return this.#wan !== undefined;
   }
 
   get gateway(): NetNode {
@@ -96,8 +121,61 @@ export class Link extends Segment {
   wireCommands(): string[] {
     const [endA, endB] = this.attachments;
     if (endA === undefined || endB === undefined) throw new NetnsError("ERR_I3_NETNS_PLAN", `${this.name} was never declared`);
+    if (this.isEmulated) return [];
     return [vethCommand(endA.interfaceName, this.a.namespace, endB.interfaceName, this.b.namespace, this.mtu)];
   }
+
+  /** Makes the TUN devices and moves them into the ends' namespaces. Resolves with the `ip` commands that do the moving. */
+  async openEmulated(emulator: Emulator, seed: number): Promise<string[]> {
+    if (this.#wan === undefined) return [];
+    this.#emulator = emulator;
+    const direction = (name: Direction): { impairment: Impairment; seed: number } => {
+      return { impairment: this.#wan?.[name] ?? {}, seed: new SeededRandom(seed, `${this.name} ${name}`).next() * 2 ** 32 };
+    };
+    const devices = await emulator.open({ link: this.name, mtu: this.mtu, up: direction("up"), down: direction("down") });
+    const moves = [[devices.deviceA, this.a], [devices.deviceB, this.b]] as const;
+    return moves.map(([device, node], end) => {
+      const name = this.attachments[end]?.interfaceName ?? "";
+      return `link set ${device} netns ${node.namespace.name} name ${name} mtu ${this.mtu} txqueuelen ${TUN_QUEUE_PACKETS}`;
+    });
+  }
+
+  /**
+   * Changes what the emulator does to packets from now on; the rest stays. Rejects with ERR_I3_NETNS_PLAN for a value out of range
+   * or a link without `wan`, before `up` too.
+   */
+  async set(change: Impairment, directions: Direction | "both" = "both"): Promise<void> {
+    changeImpairment(PLAIN_WIRE, change);
+    const both = ["up", "down"] as const;
+    await this.#emulated().set({ type: "set", link: this.name, change, directions: directions === "both" ? both : [directions] });
+  }
+
+  /** Drops everything in these directions, also what is on its way. Nobody is told. */
+  cut(directions: Direction | "both" = "both"): Promise<void> {
+    return this.set({ isCut: true }, directions);
+  }
+
+  /** Undoes `cut`. */
+  mend(directions: Direction | "both" = "both"): Promise<void> {
+    return this.set({ isCut: false }, directions);
+  }
+
+  /** Counters of both directions since the start. */
+  stats(): Promise<StatsResult> {
+    return this.#emulated().stats(this.name);
+  }
+
+  #emulated(): Emulator {
+    if (this.#emulator !== undefined) return this.#emulator;
+    throw new NetnsError("ERR_I3_NETNS_PLAN", `${this.name} has no emulator yet, or was declared without wan`);
+  }
+}
+
+/** Checks every value, so that a mistake is found when the link is declared. */
+function splitWan(options: WanOptions): Record<Direction, Impairment> {
+  const { up = {}, down = {}, ...both } = options;
+  for (const part of [both, up, down]) changeImpairment(PLAIN_WIRE, part);
+  return { up: { ...both, ...up }, down: { ...both, ...down } };
 }
 
 export class Lan extends Segment {

@@ -17,9 +17,10 @@
  * Every link to `core` may be emulated (delay, loss, rate…). With `ipv6: true` each segment also has a prefix out of
  * 2001:db8::/32; NATs then route IPv6 untranslated behind a stateful firewall.
  */
+import { NetnsError } from "./errors.js";
 import type { NatKind } from "./nat-rules.js";
 import type { Host, Nat, NatOptions, Router } from "./node.js";
-import type { Lan, Link, LinkOptions } from "./segment.js";
+import type { Lan, Link, LinkOptions, WanOptions } from "./segment.js";
 import { Topology, type TopologyOptions } from "./topology.js";
 
 export interface StandardOptions extends TopologyOptions {
@@ -29,6 +30,8 @@ export interface StandardOptions extends TopologyOptions {
   readonly nat1?: NatKind | NatOptions;
   /** In front of home. @default "symmetric" */
   readonly nat2?: NatKind | NatOptions;
+  /** Emulated links, by the name of the node that is not `core`: { nat1: { delayMs: 20 }, s1: {} }. @default none */
+  readonly wan?: Readonly<Record<string, WanOptions>>;
   /** @default false */
   readonly ipv6?: boolean;
 }
@@ -52,13 +55,15 @@ export interface StandardTopology {
 
 const RESOLVER_ADDRESS = "203.0.113.6";
 
-/** Declares it, and with `up` (the default) builds it. */
+/** Declares and builds it. Rejects as `Topology.up` does; then nothing is left. */
 export async function standardTopology(options: StandardOptions = {}): Promise<StandardTopology> {
   const topology = await Topology.create({ resolvers: [RESOLVER_ADDRESS], ...options });
   const core = topology.router("core");
   const links = new Map<string, Link>();
   const connect = <T extends Host | Nat>(node: T, subnet: string, index: number): T => {
-    const link: LinkOptions = { subnet, ...(options.ipv6 === true ? { subnet6: `2001:db8:0:${index.toString(16)}::/64` } : {}) };
+    const wan = options.wan?.[node.name];
+    const subnet6 = `2001:db8:0:${index.toString(16)}::/64`;
+    const link: LinkOptions = { subnet, ...(options.ipv6 === true ? { subnet6 } : {}), ...(wan === undefined ? {} : { wan }) };
     links.set(node.name, topology.link(core, node, link));
     return node;
   };
@@ -74,6 +79,9 @@ export async function standardTopology(options: StandardOptions = {}): Promise<S
   const laptop = topology.host("laptop");
   const neighbour = topology.host("neighbour");
   const home = topology.host("home");
+  for (const name of Object.keys(options.wan ?? {})) {
+    if (!links.has(name)) throw new NetnsError("ERR_I3_NETNS_PLAN", `wan: there is no link between core and ${name}`);
+  }
   const laptopLan = lan("laptop-lan", 1, nat1, [laptop, neighbour]);
   const homeLan = lan("home-lan", 2, nat2, [home]);
   await topology.up();

@@ -15,6 +15,7 @@
 import { randomInt } from "node:crypto";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Emulator } from "./emulator.js";
 import { NetnsError } from "./errors.js";
 import { ipBatch, mountEtc, Namespace, unmountEtc } from "./namespace.js";
 import { natRuleset } from "./nat-rules.js";
@@ -49,6 +50,7 @@ export class Topology {
   readonly #forwarding = new Set<string>();
   readonly #segments: Segment[] = [];
   readonly #extraRoutes = new Map<string, string[]>();
+  #emulator: Emulator | undefined;
   #state: "declared" | "up" | "closed" = "declared";
 
   private constructor(id: string, options: TopologyOptions) {
@@ -144,6 +146,7 @@ export class Topology {
     const attempt = (work: Promise<unknown>): Promise<unknown> => work.catch((error: unknown) => void errors.push(error));
     if (wasUp) {
       await Promise.all(this.#namespaces().map((namespace) => attempt(namespace.killAll())));
+      await this.#emulator?.close();
       const children = this.nodes.flatMap((node) => node.children);
       for (const child of children) child.destroy();
       await Promise.all(children.map((child) => child.ended));
@@ -202,9 +205,19 @@ export class Topology {
     for (const node of this.nodes) await node.namespace.prepare(this.#nodeResolvers.get(node.name) ?? this.#resolvers);
     await mountEtc(this.nodes.map((node) => node.namespace));
     await ipBatch([...this.#namespaces().map(({ name }) => `netns add ${name}`), ...this.#segments.flatMap((segment) => segment.wireCommands())]);
+    await this.#openEmulated();
     const lans = this.#segments.filter((segment) => segment instanceof Lan);
     await Promise.all([...nodeSetups.map((configure) => configure()), ...lans.map((lan) => lan.configure())]);
     await writeFile(join(this.#directory, "seed"), `${this.seed}\n`);
+  }
+
+  async #openEmulated(): Promise<void> {
+    const links = this.#segments.filter((segment) => segment instanceof Link && segment.isEmulated) as Link[];
+    if (links.length === 0) return;
+    const emulator = new Emulator();
+    this.#emulator = emulator;
+    const moves = await Promise.all(links.map((link) => link.openEmulated(emulator, this.seed)));
+    await ipBatch(moves.flat());
   }
 
   #nodeSetups(plans: readonly SegmentPlan[]): (() => Promise<void>)[] {
