@@ -58,8 +58,6 @@ interface Sax {
   /** `position` just behind the `<` of the current tag. */
   readonly startTagPosition: number;
   readonly tagName: string;
-  /** Open elements, outermost first. */
-  readonly tags: readonly SaxTag[];
   onopentag: (tag: SaxTag) => void;
   onclosetag: (name: string) => void;
   ontext: (text: string) => void;
@@ -82,7 +80,8 @@ const NO_XML_CHARACTER = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}
 
 /** Follows one parse and turns everything that is wrong into a ConfigError. */
 class Locator {
-  readonly #openLines: number[] = [];
+  /** Outermost first. sax has its own list, which is a tag ahead when it reports text. */
+  readonly #open: { readonly name: string; readonly line: number }[] = [];
   #rootClosed = false;
   #instructions = 0;
   /** Where the text between two tags begins. */
@@ -94,27 +93,27 @@ class Locator {
     readonly sax: Sax,
   ) {}
 
-  path(): string {
-    return `/${this.sax.tags.map((tag) => tag.name).join("/")}`;
-  }
-
-  fail(line: number, problem: string, expected = "well-formed XML", path = this.path()): never {
+  fail(line: number, problem: string, expected = "well-formed XML", below?: string): never {
+    const names = this.#open.map((element) => element.name);
+    const path = `/${(below === undefined ? names : [...names, below]).join("/")}`;
     throw new ConfigError({ file: this.file, line, path, expected }, problem);
   }
 
-  /** Checks a start tag as it was written and notes its lines. sax has put it on `tags` already. */
+  /** Checks a start tag as it was written and notes its lines. */
   openTag(tag: SaxTag): void {
     const { sax, text } = this;
     const written = text.slice(sax.startTagPosition - 1, sax.position);
     const broken = written.includes("\n");
     const line = sax.line + 1 - (broken ? lineBreaks(written) : 0);
-    if (this.#rootClosed) this.fail(line, `a second root element <${tag.name}>`, "one root element", `/${tag.name}`);
-    if (sax.tags.length > MAX_DEPTH) this.fail(line, "nested too deeply", `at most ${MAX_DEPTH} levels`);
-    if (!written.startsWith(tag.name, 1)) this.fail(line, "white space between < and the element's name");
+    if (this.#rootClosed) this.fail(line, `a second root element <${tag.name}>`, "one root element", tag.name);
+    if (this.#open.length >= MAX_DEPTH) this.fail(line, "nested too deeply", `at most ${MAX_DEPTH} levels`, tag.name);
+    if (!written.startsWith(tag.name, 1)) this.fail(line, "white space between < and the element's name", undefined, tag.name);
     const reference = BAD_REFERENCE.exec(written)?.[0];
-    if (reference !== undefined) this.fail(line, `unknown entity ${shown(reference)}`, "&amp; &lt; &gt; &quot; &apos; or &#NUMBER;");
+    if (reference !== undefined) {
+      this.fail(line, `unknown entity ${shown(reference)}`, "&amp; &lt; &gt; &quot; &apos; or &#NUMBER;", tag.name);
+    }
     const lines = this.#attributeLines(tag, written, line, broken);
-    this.#openLines.push(line);
+    this.#open.push({ name: tag.name, line });
     tag.attributes[LINE] = line;
     if (lines !== undefined) tag.attributes[ATTRIBUTE_LINES] = lines;
     this.#contentStart = sax.position;
@@ -123,22 +122,26 @@ class Locator {
   #attributeLines(tag: SaxTag, written: string, line: number, broken: boolean): number[] | undefined {
     const seen = new Set<string>();
     const lines: number[] = [];
-    for (const match of written.slice(tag.name.length + 1).matchAll(ATTRIBUTE)) {
+    const rest = written.slice(tag.name.length + 1);
+    let at = line;
+    let counted = 0;
+    for (const match of rest.matchAll(ATTRIBUTE)) {
       const [, name = "", double, single] = match;
-      const at = broken ? line + lineBreaks(written.slice(0, tag.name.length + 1 + match.index)) : line;
-      if (seen.has(name)) this.fail(at, `attribute ${name} is given twice`);
-      if (!Object.hasOwn(tag.attributes, name)) this.fail(at, `attribute ${shown(name)} cannot be read`);
-      if ((double ?? single ?? "").includes("<")) this.fail(at, `< in the value of attribute ${name}`, "&lt;");
+      if (broken) at += lineBreaks(rest.slice(counted, match.index));
+      counted = match.index;
+      if (seen.has(name)) this.fail(at, `attribute ${name} is given twice`, undefined, tag.name);
+      if (!Object.hasOwn(tag.attributes, name)) this.fail(at, `attribute ${shown(name)} cannot be read`, undefined, tag.name);
+      if ((double ?? single ?? "").includes("<")) this.fail(at, `< in the value of attribute ${name}`, "&lt;", tag.name);
       seen.add(name);
       lines.push(at);
     }
-    if (seen.size !== Object.keys(tag.attributes).length) this.fail(line, "a start tag that cannot be read");
+    if (seen.size !== Object.keys(tag.attributes).length) this.fail(line, "a start tag that cannot be read", undefined, tag.name);
     return lines.every((at) => at === line) ? undefined : lines;
   }
 
   closeTag(): void {
-    this.#openLines.pop();
-    this.#rootClosed = this.#openLines.length === 0;
+    this.#open.pop();
+    this.#rootClosed = this.#open.length === 0;
     this.#contentStart = this.sax.position;
   }
 
@@ -147,14 +150,12 @@ class Locator {
     BLANKS_AND_COMMENTS.lastIndex = this.#contentStart;
     BLANKS_AND_COMMENTS.exec(this.text);
     const line = 1 + lineBreaks(this.text.slice(0, BLANKS_AND_COMMENTS.lastIndex));
-    // Outside of the root sax refuses it itself, and sees the next tag opened before it reports the text before it.
-    const path = `/${this.sax.tags.slice(0, this.#openLines.length).map((tag) => tag.name).join("/")}`;
-    this.fail(line, `text ${shown(content.trim())}`, "elements and attributes only", path);
+    this.fail(line, `text ${shown(content.trim())}`, "elements and attributes only");
   }
 
   declaration(declaration: string): void {
     const line = this.sax.line + 1 - lineBreaks(declaration);
-    this.fail(line, "a document type or declaration", "no <!…> except comments", "/");
+    this.fail(line, "a document type or declaration", "no <!…> except comments");
   }
 
   instruction(name: string, body: string): void {
@@ -172,12 +173,11 @@ class Locator {
   malformed(error: Error): void {
     const { sax } = this;
     const what = error.message.split("\n")[0] ?? "";
-    const open = sax.tags.at(-1);
-    const openLine = this.#openLines.at(-1);
-    if (open !== undefined && openLine !== undefined) {
-      if (what === "Unclosed root tag") this.fail(openLine, `<${open.name}> is never closed`);
+    const open = this.#open.at(-1);
+    if (open !== undefined) {
+      if (what === "Unclosed root tag") this.fail(open.line, `<${open.name}> is never closed`);
       if (what === "Unexpected close tag") {
-        this.fail(sax.line + 1, `</${sax.tagName}> where <${open.name}> of line ${openLine} is open`);
+        this.fail(sax.line + 1, `</${sax.tagName}> where <${open.name}> of line ${open.line} is open`);
       }
     }
     this.fail(sax.line + 1, `${what.charAt(0).toLowerCase()}${what.slice(1)}`.replace(/\.$/, ""));

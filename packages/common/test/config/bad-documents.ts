@@ -1,0 +1,391 @@
+/** Documents that must be refused, with the whole message: `{file}` stands for the file's name. */
+import type { AddressBook, ProxyConfig, ServerConfig } from "../../src/index.js";
+import { parseAddressBook, parseProxyConfig, parseServerConfig } from "../../src/index.js";
+
+export const FORMATS: Readonly<Record<string, (input: string | Uint8Array, file: string) => ProxyConfig | ServerConfig | AddressBook>> = {
+  "i3-proxy": parseProxyConfig,
+  "i3-server": parseServerConfig,
+  "address-book": parseAddressBook,
+};
+
+export interface BadDocument {
+  readonly what: string;
+  readonly format: keyof typeof FORMATS & string;
+  readonly input: string | Uint8Array;
+  /** Behind the file's name. */
+  readonly message: string;
+  readonly remedy?: string;
+  /** XSD 1.0 cannot say it, or an XML parser has other words for bytes. */
+  readonly schemaAccepts?: true;
+}
+
+const HIT = "2001:22::1";
+const ID = "ab".repeat(32);
+
+/** A proxy's configuration whose third line and those after it are given; the required elements stand on line 2. */
+export const proxy = (...lines: readonly string[]): string =>
+  [
+    '<i3-proxy version="1">',
+    '<identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.1"/></servers>',
+    ...lines,
+    "</i3-proxy>",
+  ].join("\n");
+
+export const server = (...lines: readonly string[]): string =>
+  ['<i3-server version="1">', '<identity key-file="k"/>', ...lines, "</i3-server>"].join("\n");
+
+export const book = (...lines: readonly string[]): string => ['<address-book version="1">', ...lines, "</address-book>"].join("\n");
+
+const rule = (attributes: string): string => proxy("<rules>", `<rule ${attributes}/>`, "</rules>");
+
+const WELL_FORMED = "expected well-formed XML";
+const HIT_EXPECTED = "expected a host identity tag: an IPv6 address within 2001:20::/28 of suite 2 (2001:22:…)";
+const ID_EXPECTED = "expected an id: 64 hexadecimal digits";
+const NAME_EXPECTED =
+  "expected a DNS name of at least 2 labels, such as home.i3 (letters, digits and hyphens; at most 253 characters, labels of at most 63)";
+const PORT_EXPECTED = "expected a whole number from 1 to 65535";
+const FILE_EXPECTED = "expected the name of a file (at most 4095 bytes)";
+const ELEMENTS =
+  "expected <identity>, <state>, <servers>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <mappings>, <rules>, <control>, <log>";
+
+const proxyRow = (what: string, lines: readonly string[], message: string, more: Partial<BadDocument> = {}): BadDocument => ({
+  what,
+  format: "i3-proxy",
+  input: proxy(...lines),
+  message,
+  ...more,
+});
+const bookRow = (what: string, lines: readonly string[], message: string, more: Partial<BadDocument> = {}): BadDocument => ({
+  what,
+  format: "address-book",
+  input: book(...lines),
+  message,
+  ...more,
+});
+const raw = (what: string, input: string | Uint8Array, message: string, more: Partial<BadDocument> = {}): BadDocument => ({
+  what,
+  format: "i3-proxy",
+  input,
+  message,
+  ...more,
+});
+
+const MALFORMED: readonly BadDocument[] = [
+  raw("an empty file", "", ":1: /: the file is empty; expected an XML document"),
+  raw("blanks only", "\n \t\r\n", ":1: /: the file is empty; expected an XML document"),
+  raw("binary garbage", Uint8Array.of(0x7f, 0x45, 0x4c, 0x46, 0xff, 0xfe, 0), ":1: /: bytes that are not UTF-8; expected XML text in UTF-8"),
+  raw("a zero byte", proxy("\0"), ":3: /: character U+0000, which XML does not allow; expected XML text in UTF-8"),
+  raw("a lone surrogate's bytes", Uint8Array.of(0x3c, 0xed, 0xa0, 0x80), ":1: /: bytes that are not UTF-8; expected XML text in UTF-8"),
+  raw(
+    "UTF-16",
+    Buffer.concat([Uint8Array.of(0xff, 0xfe), Buffer.from("<a/>", "utf16le")]),
+    ":1: /: bytes that are not UTF-8; expected XML text in UTF-8",
+  ),
+  raw("plain text", "hello", `:1: /: non-whitespace before first tag; ${WELL_FORMED}`),
+  raw("a comment only", "<!-- a -->\n", ":1: /: no root element; expected well-formed XML"),
+  raw("another encoding", '<?xml version="1.0" encoding="latin1"?><a/>', ':1: /: encoding "latin1"; expected UTF-8'),
+  raw(
+    "XML 1.1",
+    '<?xml version="1.1"?>\n<a/>',
+    ':1: /: an XML declaration of an unknown version; expected version="1.0"',
+  ),
+  raw(
+    "a late XML declaration",
+    '\n<?xml version="1.0"?><a/>',
+    ":2: /: processing instruction <?xml?>; expected an XML declaration at the very beginning, or none",
+  ),
+  raw(
+    "a processing instruction",
+    '<?xml version="1.0"?>\n<?xml-stylesheet href="a"?><a/>',
+    ":2: /: processing instruction <?xml-stylesheet?>; expected an XML declaration at the very beginning, or none",
+  ),
+  raw(
+    "a document type with an external entity",
+    '<?xml version="1.0"?>\n<!DOCTYPE a [\n<!ENTITY x SYSTEM "file:///etc/passwd">\n]>\n<a>&x;</a>',
+    ":2: /: a document type or declaration; expected no <!…> except comments",
+  ),
+  proxyRow("an entity of one's own", ['<log level="&x;"/>'], `:3: /i3-proxy: invalid character entity; ${WELL_FORMED}`),
+  proxyRow(
+    "an entity of HTML",
+    ['<tun name="&eacute;"/>'],
+    ':3: /i3-proxy/tun: unknown entity "&eacute;"; expected &amp; &lt; &gt; &quot; &apos; or &#NUMBER;',
+  ),
+  proxyRow("a bare ampersand", ['<tun name="a&b"/>'], `:3: /i3-proxy: invalid character in entity name; ${WELL_FORMED}`),
+  proxyRow("a < in a value", ['<tun\nname="a<b"/>'], ":4: /i3-proxy/tun: < in the value of attribute name; expected &lt;"),
+  proxyRow("an attribute twice", ["<log", ' level="info"', ' level="info"/>'], `:5: /i3-proxy/log: attribute level is given twice; ${WELL_FORMED}`),
+  proxyRow("an attribute called __proto__", ['<log __proto__="a"/>'], `:3: /i3-proxy/log: attribute "__proto__" cannot be read; ${WELL_FORMED}`, {
+  }),
+  proxyRow("an unquoted value", ["<log level=info/>"], `:3: /i3-proxy: unquoted attribute value; ${WELL_FORMED}`),
+  proxyRow("an attribute without value", ["<log level/>"], `:3: /i3-proxy: invalid attribute name; ${WELL_FORMED}`),
+  proxyRow("a blank before a name", ["< log/>"], `:3: /i3-proxy/log: white space between < and the element's name; ${WELL_FORMED}`),
+  proxyRow("crossed tags", ["<servers>", "<server>", "</servers>", "</server>"], `:5: /i3-proxy/servers/server: </servers> where <server> of line 4 is open; ${WELL_FORMED}`),
+  proxyRow("two hyphens in a comment", ["<!-- a -- b -->"], `:3: /i3-proxy: malformed comment; ${WELL_FORMED}`),
+  raw("an open element", '<i3-proxy version="1">\n<servers>\n', `:2: /i3-proxy/servers: <servers> is never closed; ${WELL_FORMED}`),
+  raw("half a tag", '<i3-proxy\nversion="1', `:2: /: unexpected end; ${WELL_FORMED}`),
+  raw("text behind the root", `${proxy()}\n\nbye`, `:5: /: text data outside of root node; ${WELL_FORMED}`),
+  raw("two roots", `${proxy()}\n<i3-proxy version="1"/>`, ":4: /i3-proxy: a second root element <i3-proxy>; expected one root element"),
+  raw("deep nesting", `<i3-proxy version="1">${"<a>\n".repeat(100)}`, ":16: /i3-proxy/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a: nested too deeply; expected at most 16 levels"),
+];
+
+const STRUCTURE: readonly BadDocument[] = [
+  raw("a wrong root", "\n<parameters/>", ':2: /parameters: wrong root element; expected <i3-proxy version="1">'),
+  raw("a misspelt root", '<i3proxy version="1"/>', ':1: /i3proxy: wrong root element; expected <i3-proxy version="1">', {
+    remedy: "Did you mean i3-proxy?",
+  }),
+  raw("no version", "<i3-proxy/>", ':1: /i3-proxy/@version: missing; expected version="1"'),
+  raw(
+    "a later version",
+    '<i3-proxy\n version="2"><hologram/></i3-proxy>',
+    ':2: /i3-proxy/@version: unknown version "2"; expected version="1"',
+  ),
+  raw(
+    "a namespace of its own",
+    '<i3-proxy version="1" xmlns="urn:x"/>',
+    ":1: /i3-proxy/@xmlns: unknown attribute; expected none",
+  ),
+  proxyRow("an unknown element", ["<hologram/>"], `:3: /i3-proxy/hologram: unknown element; ${ELEMENTS}`),
+  proxyRow("a misspelt element", ["", "<mapings/>"], `:4: /i3-proxy/mapings: unknown element; ${ELEMENTS}`, {
+    remedy: "Did you mean <mappings>?",
+  }),
+  proxyRow("an element called constructor", ["<constructor/>"], `:3: /i3-proxy/constructor: unknown element; ${ELEMENTS}`),
+  proxyRow("an element where none may be", ["<log>", "<file/>", "</log>"], ":4: /i3-proxy/log/file: unknown element; expected none"),
+  proxyRow("an unknown attribute", ['<log file="x"/>'], ":3: /i3-proxy/log/@file: unknown attribute; expected level, format"),
+  proxyRow(
+    "a misspelt attribute on its own line",
+    ["<mappings", '  max="1"', '  life-time-s="7200"/>'],
+    ":5: /i3-proxy/mappings/@life-time-s: unknown attribute; expected lifetime-s, unproven-lifetime-s, max, max-unproven",
+    { remedy: "Did you mean lifetime-s?" },
+  ),
+  proxyRow("an attribute in capitals", ['<log LEVEL="info"/>'], ":3: /i3-proxy/log/@LEVEL: unknown attribute; expected level, format", {
+    remedy: "Did you mean level?",
+  }),
+  proxyRow("text", ["<log>", "<!-- a\n -->", "debug</log>"], ':6: /i3-proxy/log: text "debug"; expected elements and attributes only'),
+  proxyRow("CDATA", ["<log><![CDATA[x]]></log>"], ':3: /i3-proxy/log: text "x"; expected elements and attributes only'),
+  proxyRow("text before an element", ["<rules>", "one\n<rule/></rules>"], ':4: /i3-proxy/rules: text "one"; expected elements and attributes only'),
+  proxyRow("an element twice", ["<log/>", "<log/>"], ":4: /i3-proxy/log[2]: already given on line 3; expected at most one <log>"),
+  raw(
+    "a missing element",
+    '<i3-proxy version="1">\n<identity key-file="k"/>\n<state directory="s"/>\n</i3-proxy>',
+    ":1: /i3-proxy/servers: missing; expected exactly one <servers>",
+  ),
+  raw(
+    "a missing element with an attribute",
+    '<i3-proxy version="1"/>',
+    ':1: /i3-proxy/identity: missing; expected exactly one <identity key-file="…">',
+  ),
+  raw(
+    "an empty list",
+    '<i3-proxy version="1">\n<identity key-file="k"/><state directory="s"/>\n<servers/></i3-proxy>',
+    ':3: /i3-proxy/servers/server: missing; expected 1 to 64 <server address="…">',
+  ),
+  raw(
+    "65 servers",
+    `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers>${'\n<server address="192.0.2.1"/>'.repeat(65)}</servers></i3-proxy>`,
+    ":66: /i3-proxy/servers/server[65]: one too many; expected 1 to 64 <server>",
+  ),
+  {
+    what: "33 members",
+    format: "i3-server",
+    input: server('<ring secret-file="s">', ...Array.from({ length: 33 }, () => '<member address="a"/>'), "</ring>"),
+    message: ":36: /i3-server/ring/member[33]: one too many; expected at most 32 <member>",
+  },
+  proxyRow("a missing attribute", ["<address-book/>"], `:3: /i3-proxy/address-book/@file: missing; ${FILE_EXPECTED}`),
+];
+
+const VALUES: readonly BadDocument[] = [
+  ...["", "-1", "1.5", "0x10", "1e3", "007", " 1", "many"].map((port) =>
+    proxyRow(`port ${JSON.stringify(port)}`, [`<dns port="${port}"/>`], `:3: /i3-proxy/dns/@port: "${port}" is not a whole number; ${PORT_EXPECTED}`, {
+      ...(port === " 1" && { schemaAccepts: true }),
+    }),
+  ),
+  ...["0", "65536", "99999999999999999999"].map((port) =>
+    proxyRow(`port ${port}`, [`<dns port="${port}"/>`], `:3: /i3-proxy/dns/@port: "${port}" is out of range; ${PORT_EXPECTED}`),
+  ),
+  proxyRow("an mtu too small for IPv6", ['<tun mtu="1279"/>'], ':3: /i3-proxy/tun/@mtu: "1279" is out of range; expected a whole number from 1280 to 9000'),
+  proxyRow(
+    "an interface name too long",
+    ['<tun name="abcdefghijklmnop"/>'],
+    ':3: /i3-proxy/tun/@name: "abcdefghijklmnop" is not an interface name; expected the name of an interface (at most 15 letters, digits, "-", "_", ".")',
+  ),
+  proxyRow("a boolean of another tongue", ['<dns intercept="yes"/>'], ':3: /i3-proxy/dns/@intercept: "yes" is neither; expected true or false'),
+  proxyRow("a misspelt word", ['<log level="wran"/>'], ':3: /i3-proxy/log/@level: "wran" is not known; expected info, debug, warn or error', {
+    remedy: "Did you mean warn?",
+  }),
+  ...(
+    [
+      ["10.0.0.0", "is not an IPv4 prefix"],
+      ["10.0.0.0/08", "is not an IPv4 prefix"],
+      ["10.0.0.0/8/8", "is not an IPv4 prefix"],
+      ["2001:db8::/16", "is not an IPv4 prefix"],
+      ["10.0.0.0/7", "is too wide or too narrow"],
+      ["10.0.0.0/25", "is too wide or too narrow"],
+      ["10.1.0.0/8", "has bits behind the first 8"],
+      ["127.0.0.0/8", "is not a range for hosts"],
+      ["224.0.0.0/8", "is not a range for hosts"],
+      ["0.0.0.0/8", "is not a range for hosts"],
+    ] as const
+  ).map(([range, why]) =>
+    proxyRow(
+      `range ${range}`,
+      [`<virtual-addresses range="${range}"/>`],
+      `:3: /i3-proxy/virtual-addresses/@range: "${range}" ${why}; expected an IPv4 prefix from /8 to /24, such as 10.0.0.0/8`,
+      { ...(/bits|hosts/.test(why) && { schemaAccepts: true }) },
+    ),
+  ),
+  proxyRow("a listen address that is a name", ['<listen address="localhost"/>'], ':3: /i3-proxy/listen/@address: "localhost" is not an IP address; expected an IPv4 or IPv6 address, such as "::"'),
+  ...(
+    [
+      ["10.0.0.256", "is neither address nor name"],
+      ["a..b", "is neither address nor name"],
+      ["-a.b", "is neither address nor name"],
+      ["host.", "is neither address nor name"],
+      ["höst", "is neither address nor name"],
+      ["fe80::1%eth0", "is neither address nor name"],
+      ["0.0.0.0", "is not the address of one host"],
+      ["ff02::1", "is not the address of one host"],
+      ["255.255.255.255", "is not the address of one host"],
+    ] as const
+  ).map(
+    ([address, why]): BadDocument => ({
+      what: `server ${address}`,
+      format: "i3-server",
+      input: server('<ring secret-file="s">', `<member address="${address}"/>`, "</ring>"),
+      message: `:4: /i3-server/ring/member[1]/@address: "${address}" ${why}; expected an IPv4 address, an IPv6 address or a host name`,
+      ...(why.includes("one host") && { schemaAccepts: true }),
+    }),
+  ),
+  proxyRow("a resolver that is a name", ["<dns>", '<resolver address="dns.example"/>', "</dns>"], ':4: /i3-proxy/dns/resolver[1]/@address: "dns.example" is not an IP address; expected the IPv4 or IPv6 address of one host'),
+  proxyRow("an empty file name", ['<address-book file=" "/>'], `:3: /i3-proxy/address-book/@file: " " is empty; ${FILE_EXPECTED}`),
+  proxyRow("a file name too long", [`<address-book file="${"a".repeat(5000)}"/>`], `:3: /i3-proxy/address-book/@file: "${"a".repeat(60)}…" is too long; ${FILE_EXPECTED}`),
+  proxyRow(
+    "a socket name too long",
+    [`<control socket="${"a".repeat(120)}"/>`],
+    `:3: /i3-proxy/control/@socket: "${"a".repeat(60)}…" is too long; expected the name of a file (at most 107 bytes)`,
+    { schemaAccepts: true },
+  ),
+  proxyRow(
+    "unproven mappings that outlive the others",
+    ["<mappings", 'lifetime-s="60"', 'unproven-lifetime-s="61"/>'],
+    ":5: /i3-proxy/mappings/@unproven-lifetime-s: 61 is longer than lifetime-s; expected at most 60",
+    { schemaAccepts: true },
+  ),
+  proxyRow(
+    "more unproven mappings than mappings",
+    ['<mappings max="100"/>'],
+    ":3: /i3-proxy/mappings/@max-unproven: 256 is more than max; expected at most 100",
+    { schemaAccepts: true },
+  ),
+  {
+    what: "more triggers of one source than triggers",
+    format: "i3-server",
+    input: server('<limits triggers="10"/>'),
+    message: ":3: /i3-server/limits/@triggers-per-source: 4096 is more than triggers; expected at most 10",
+    schemaAccepts: true,
+  },
+];
+
+const PATTERN_EXPECTED = "expected a regular expression for whole names (at most 256 characters)";
+const ruleRow = (what: string, attributes: string, message: string, more: Partial<BadDocument> = {}): BadDocument =>
+  raw(what, rule(attributes), `:4: /i3-proxy/rules/rule[1]${message}`, more);
+
+const RULES: readonly BadDocument[] = [
+  ruleRow(
+    "a pattern that does not compile",
+    'name="a)|(b" go="direct"',
+    `/@name: "a)|(b" does not compile (Invalid regular expression: /a)|(b/: Unmatched ')'); ${PATTERN_EXPECTED}`,
+    { schemaAccepts: true },
+  ),
+  ruleRow("an empty pattern", 'name="" go="direct"', `/@name: "" is empty; ${PATTERN_EXPECTED}`),
+  ruleRow("a long pattern", `name="${"a".repeat(257)}" go="direct"`, `/@name: "${"a".repeat(60)}…" is too long; ${PATTERN_EXPECTED}`),
+  ruleRow("no pattern", 'go="direct"', `/@name: missing; ${PATTERN_EXPECTED}`),
+  ...["gateway", "via abcd,ef01", "anonymous"].map((go) =>
+    ruleRow(`go="${go}"`, `name="a" go="${go}"`, `/@go: "${go}" is not built yet; expected i3 or direct`),
+  ),
+  ruleRow("go by another word", 'name="a" go="I3"', '/@go: "I3" is not known; expected i3 or direct', { remedy: "Did you mean i3?" }),
+  ...["esp", "auth"].map((security) =>
+    ruleRow(`security="${security}"`, `name="a" go="i3" security="${security}"`, `/@security: "${security}" is not built yet; expected none`),
+  ),
+  ruleRow("cleartext that nobody asked for", 'name="a" go="i3"', '/@security: missing on a rule with go="i3"; expected none', {
+    remedy: 'Write security="none" to send in cleartext',
+    schemaAccepts: true,
+  }),
+  ruleRow(
+    "security of a direct way",
+    'name="a" go="direct" security="none"',
+    '/@security: not for go="direct"; expected no attribute security',
+    { schemaAccepts: true },
+  ),
+  ruleRow(
+    "a private id of a direct way",
+    'name="a" go="direct" private-id="own"',
+    '/@private-id: not for go="direct"; expected no attribute private-id',
+    { schemaAccepts: true },
+  ),
+];
+
+const BOOKS: readonly BadDocument[] = [
+  bookRow(
+    "a name twice",
+    [`<host name="home.i3" hit="${HIT}"/>`, "", `<host`, ` name="home.i3" id="${ID}"/>`],
+    ':5: /address-book/host[2]/@name: "home.i3" is already given on line 2; expected every name once',
+  ),
+  bookRow(
+    "a name twice in other letters",
+    [`<host name="home.i3" hit="${HIT}"/>`, `<host name="Home.I3" hit="${HIT}"/>`],
+    ':3: /address-book/host[2]/@name: "home.i3" is already given on line 2; expected every name once',
+    { schemaAccepts: true },
+  ),
+  bookRow("neither hit nor id", ['<host name="a.i3"/>'], ":2: /address-book/host[1]: neither hit nor id; expected exactly one of hit and id", {
+    schemaAccepts: true,
+  }),
+  bookRow(
+    "both hit and id",
+    [`<host name="a.i3" hit="${HIT}"`, `id="${ID}"/>`],
+    ":3: /address-book/host[1]/@id: given beside hit; expected exactly one of hit and id",
+    { schemaAccepts: true },
+  ),
+  ...(
+    [
+      ["192.0.2.1", "is not an IPv6 address"],
+      ["2001:22:1", "is not an IPv6 address"],
+      ["2001:db8::1", "is outside of 2001:20::/28"],
+      ["2001:32::1", "is outside of 2001:20::/28"],
+      ["2001:122::1", "is outside of 2001:20::/28"],
+      ["2001:21::1", "is of the unknown suite 1"],
+      ["2001:2f::1", "is of the unknown suite 15"],
+    ] as const
+  ).map(([hit, why]) =>
+    bookRow(`hit ${hit}`, [`<host name="a.i3" hit="${hit}"/>`], `:2: /address-book/host[1]/@hit: "${hit}" ${why}; ${HIT_EXPECTED}`, {
+      ...(hit === "2001:22:1" && { schemaAccepts: true }),
+    }),
+  ),
+  bookRow("a short id", ['<host name="a.i3" id="abcd"/>'], `:2: /address-book/host[1]/@id: "abcd" has 4 digits; ${ID_EXPECTED}`),
+  bookRow("an id that is not hexadecimal", [`<host name="a.i3" id="${"xy".repeat(32)}"/>`], `:2: /address-book/host[1]/@id: "${"xy".repeat(30)}…" is not hexadecimal; ${ID_EXPECTED}`),
+  ...(
+    [
+      ["home", "has too few labels"],
+      ["home.i3.", "ends in a dot"],
+      [".i3", "is not a DNS name"],
+      ["a b.i3", "is not a DNS name"],
+      ["-a.i3", "is not a DNS name"],
+      ["10.0.0.1", "is not a DNS name"],
+      [`${"a".repeat(64)}.i3`, "is not a DNS name"],
+    ] as const
+  ).map(([name, why]) =>
+    bookRow(
+      `name ${name}`,
+      [`<host name="${name}" hit="${HIT}"/>`],
+      `:2: /address-book/host[1]/@name: "${name.length > 60 ? `${name.slice(0, 60)}…` : name}" ${why}; ${NAME_EXPECTED}`,
+    ),
+  ),
+  bookRow(
+    "a name too long",
+    [`<host name="${"abcdefghi.".repeat(25)}abcd" hit="${HIT}"/>`],
+    `:2: /address-book/host[1]/@name: "${"abcdefghi.".repeat(6)}…" is too long; ${NAME_EXPECTED}`,
+  ),
+  bookRow("a note with a line end", [`<host name="a.i3" hit="${HIT}" note="a&#10;b"/>`], ':2: /address-book/host[1]/@note: "a\\nb" has control characters; expected at most 1024 characters on one line', {
+    schemaAccepts: true,
+  }),
+];
+
+export const BAD_DOCUMENTS: readonly BadDocument[] = [...MALFORMED, ...STRUCTURE, ...VALUES, ...RULES, ...BOOKS];
