@@ -5,5 +5,7 @@ export * from "./bytes.js";
 export * from "./hash.js";
 export * from "./ids.js";
 export * from "./config/index.js";
+export * from "./io/bounded-file.js";
+export * from "./io/watched-file.js";
 export * from "./wire/msgpack.js";
 export * from "./wire/control.js";

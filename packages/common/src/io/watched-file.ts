@@ -1,0 +1,203 @@
+/**
+ * A file that is read again whenever it changes: edited in place, replaced by rename, deleted and made again, or reached
+ * through a symbolic link that is turned (as Kubernetes does). The last good content stays until better content comes.
+ *
+ * The directory is watched, not the file, since the watch of a replaced file stays with the old one. A slow poll stands behind
+ * the watch: some file systems report nothing, the number of watches is limited, and the directory itself may be replaced.
+ */
+import { createHash } from "node:crypto";
+import { watch, type FSWatcher } from "node:fs";
+import { basename, dirname } from "node:path";
+import { readBoundedFile, readStamp, sameStamp, type FileContent, type FileStamp } from "./bounded-file.js";
+
+/** Calls back once after a delay, unless the returned function is called before. */
+export type Schedule = (callback: () => void, delayMs: number) => () => void;
+
+/** Calls back when something in a directory may have changed, with the name if it is known. */
+export type WatchDirectory = (
+  directory: string,
+  onEvent: (name: string | undefined) => void,
+  onError: () => void,
+) => { close(): void };
+
+export type FileUpdate<T> =
+  | { readonly ok: true; readonly value: T }
+  /** ConfigError, or whatever `parse` threw. */
+  | { readonly ok: false; readonly error: unknown };
+
+export interface WatchedFileInit<T> {
+  readonly file: string;
+  readonly maxBytes: number;
+  readonly parse: (bytes: Uint8Array, file: string) => T | Promise<T>;
+  /** Every change after the first reading. Errors come once, not at each poll. */
+  readonly onUpdate: (update: FileUpdate<T>) => void;
+  /** From the first sign of a change to the reading, so that one save is one update. @default 50 */
+  readonly settleMs?: number;
+  /** @default 5000 */
+  readonly pollMs?: number;
+  /** @default timers of the process, which do not keep it alive */
+  readonly schedule?: Schedule;
+  /** @default fs.watch */
+  readonly watchDirectory?: WatchDirectory;
+}
+
+const DEFAULT_SETTLE_MS = 50;
+const DEFAULT_POLL_MS = 5000;
+
+const scheduleTimeout: Schedule = (callback, delayMs) => {
+  const timer = setTimeout(callback, delayMs).unref();
+  return () => clearTimeout(timer);
+};
+
+const watchWithFs: WatchDirectory = (directory, onEvent, onError) => {
+  let watcher: FSWatcher;
+  try {
+    watcher = watch(directory, { persistent: false }, (_, name) => onEvent(name ?? undefined));
+  } catch {
+    onError();
+    return { close: () => undefined };
+  }
+  watcher.on("error", onError);
+  return watcher;
+};
+
+const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("base64");
+
+export class WatchedFile<T> {
+  readonly #init: WatchedFileInit<T>;
+  readonly #schedule: Schedule;
+  #current: T;
+  #error: unknown;
+  #stamp: FileStamp | undefined;
+  /** Of the last content that was read, good or bad; undefined when none could be. */
+  #digest: string | undefined;
+  #watcher: { close(): void } | undefined;
+  #cancelSettle: (() => void) | undefined;
+  #cancelPoll: (() => void) | undefined;
+  /** A change of the very file was reported: a stamp can miss two changes within one tick of the file system's clock. */
+  #distrustStamp = false;
+  #reading: Promise<void> | undefined;
+  #closed = false;
+
+  private constructor(init: WatchedFileInit<T>, current: T) {
+    this.#init = init;
+    this.#schedule = init.schedule ?? scheduleTimeout;
+    this.#current = current;
+  }
+
+  /** Reads the file and begins to watch it. Throws what reading or parsing throws: a first reading has nothing to fall back on. */
+  static async open<T>(init: WatchedFileInit<T>): Promise<WatchedFile<T>> {
+    const { bytes, stamp } = await readBoundedFile(init.file, init.maxBytes);
+    const watched = new WatchedFile(init, await init.parse(bytes, init.file));
+    watched.#stamp = stamp;
+    watched.#digest = digest(bytes);
+    watched.#watch();
+    watched.#poll();
+    // What changed between the reading and the watch.
+    await watched.refresh();
+    return watched;
+  }
+
+  /** The last good content. */
+  get current(): T {
+    return this.#current;
+  }
+
+  /** Why the file as it is now is not used; undefined when it is. */
+  get error(): unknown {
+    return this.#error;
+  }
+
+  /** Looks at the file now, and resolves when any update has been reported. One reading at a time; later callers share the next. */
+  async refresh(): Promise<void> {
+    while (this.#reading !== undefined) await this.#reading;
+    if (this.#closed) return;
+    this.#reading = this.#read();
+    try {
+      await this.#reading;
+    } finally {
+      this.#reading = undefined;
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancelSettle?.();
+    this.#cancelPoll?.();
+    this.#watcher?.close();
+  }
+
+  #watch(): void {
+    const { file, watchDirectory = watchWithFs } = this.#init;
+    const name = basename(file);
+    let failed = false;
+    const watcher = watchDirectory(
+      dirname(file),
+      (changed) => this.#onEvent(changed === undefined || changed === name),
+      () => {
+        failed = true;
+        if (this.#watcher === watcher) this.#watcher = undefined;
+      },
+    );
+    this.#watcher = failed ? undefined : watcher;
+  }
+
+  #onEvent(own: boolean): void {
+    if (this.#closed) return;
+    this.#distrustStamp ||= own;
+    // Not put off by further events: a busy directory must not keep us from reading.
+    this.#cancelSettle ??= this.#schedule(() => {
+      this.#cancelSettle = undefined;
+      void this.refresh();
+    }, this.#init.settleMs ?? DEFAULT_SETTLE_MS);
+  }
+
+  #poll(): void {
+    this.#cancelPoll = this.#schedule(() => {
+      // A watch stays with its directory when that is renamed away, and tells nothing then: renewed each time.
+      this.#watcher?.close();
+      this.#watch();
+      void this.refresh().then(() => {
+        if (!this.#closed) this.#poll();
+      });
+    }, this.#init.pollMs ?? DEFAULT_POLL_MS);
+  }
+
+  async #read(): Promise<void> {
+    const distrust = this.#distrustStamp;
+    this.#distrustStamp = false;
+    const { file, maxBytes, parse } = this.#init;
+    let content: FileContent;
+    try {
+      if (!distrust && this.#stamp !== undefined && sameStamp(await readStamp(file), this.#stamp)) return;
+      content = await readBoundedFile(file, maxBytes);
+    } catch (error) {
+      this.#stamp = undefined;
+      this.#digest = undefined;
+      // Once, not at every poll.
+      const known = this.#error instanceof Error && error instanceof Error && this.#error.message === error.message;
+      if (!known) this.#fail(error);
+      return;
+    }
+    this.#stamp = content.stamp;
+    const contentDigest = digest(content.bytes);
+    if (contentDigest === this.#digest) return;
+    this.#digest = contentDigest;
+    let value: T;
+    try {
+      value = await parse(content.bytes, file);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    if (this.#closed) return;
+    this.#current = value;
+    this.#error = undefined;
+    this.#init.onUpdate({ ok: true, value });
+  }
+
+  #fail(error: unknown): void {
+    this.#error = error;
+    if (!this.#closed) this.#init.onUpdate({ ok: false, error });
+  }
+}
