@@ -4,6 +4,8 @@
  *     IPv4:  | address 4  | port 2 |     6 bytes
  *     IPv6:  | address 16 | port 2 |    18 bytes
  */
+import { bytesKey } from "./bytes.js";
+import { formatIpText } from "./config/ip-text.js";
 import { WireError } from "./errors.js";
 
 /** Where a datagram goes to or comes from. IPv4-mapped IPv6 addresses are always held as IPv4. */
@@ -44,3 +46,10 @@ export function decodeLocator(bytes: Uint8Array): Locator {
 
 export const sameLocator = (a: Locator, b: Locator): boolean =>
   a.port === b.port && a.address.length === b.address.length && a.address.every((byte, i) => b.address[i] === byte);
+
+/** For people and logs: `192.0.2.7:5610`, `[2001:db8::1]:5610`. */
+export const locatorText = (locator: Locator): string =>
+  locator.address.length === 4 ? `${formatIpText(locator.address)}:${locator.port}` : `[${formatIpText(locator.address)}]:${locator.port}`;
+
+/** A key for Map and Set. */
+export const locatorKey = (locator: Locator): string => bytesKey(encodeLocator(locator));

@@ -60,7 +60,7 @@ export type Upcall =
   /** A control datagram (first byte 0x19), not looked into. */
   | { readonly kind: "control"; readonly from: Locator; readonly bytes: Uint8Array }
   /** First packet to an address whose flow is `setup`; the packets wait for `release` or `discard`. Once per set-up. */
-  | { readonly kind: "flow-setup"; readonly address: Uint8Array }
+  | { readonly kind: "flow-setup"; readonly address: Uint8Array; /** A copy of that packet. */ readonly packet: Uint8Array }
   /** A data packet for an inbound entry that wants it up. */
   | { readonly kind: "payload"; readonly id: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly payloadKind: number; readonly payload: Uint8Array }
   /** Server: no next server known for this ring key; packets wait for `setNextServer` or `discardRoute`. Once until one of them. */
@@ -123,6 +123,8 @@ export interface Datapath {
   send(datagrams: readonly Datagram[]): void;
   /** Whole IP packets to the TUN, as they are. */
   inject(packets: readonly Uint8Array[]): void;
+  /** Whole IP packets, treated as if they had come from the TUN. */
+  submit(packets: readonly Uint8Array[]): void;
   /** An IP packet that came inside a set-up message: treated as if it had arrived for `id` with payload kind 1. */
   deliver(id: Uint8Array, packets: readonly Uint8Array[]): void;
   /** ms (the engine's clock, see `step`) of the last packet either way through a flow; undefined when there is none. */

@@ -1,1 +1,5 @@
-export {};
+/** Triggers, server choice, caches: what a native program imports and all daemons use. */
+export * from "./environment.js";
+export * from "./i3-client.js";
+export type { ServerStatus } from "./servers.js";
+export type { TriggerStatus } from "./trigger-keeper.js";

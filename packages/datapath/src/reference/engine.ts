@@ -174,6 +174,10 @@ export class ReferenceEngine implements StepCore {
     for (const packet of packets) this.#put(this.#state.tunOut, packet, null);
   }
 
+  submit(packets: readonly Uint8Array[]): void {
+    for (const packet of packets) this.#host.fromTun(ownBuffer(packet), 0, packet.length);
+  }
+
   #put(out: Output, bytes: Uint8Array, endpoint: Buffer | null): void {
     const refusal = out.reserve(bytes.length, endpoint);
     if (refusal !== null) return this.#state.counters.drop(refusal);

@@ -50,7 +50,7 @@ export class HostRules {
     // Asked even when the packet found no room: otherwise a flow could wait for ever behind other flows' queues.
     if (flow.asked) return;
     flow.asked = true;
-    this.#state.upcalls.push({ kind: "flow-setup", address: Uint8Array.from(flow.address) });
+    this.#state.upcalls.push({ kind: "flow-setup", address: Uint8Array.from(flow.address), packet: Uint8Array.from(bytes.subarray(at, at + size)) });
   }
 
   #tunnel(flow: FlowEntry, action: FlowAction & { action: "tunnel" }, bytes: Buffer, at: number, size: number): void {

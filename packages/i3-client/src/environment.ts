@@ -1,0 +1,28 @@
+/** What the client core needs from outside: it has no clock, randomness or sockets of its own. */
+import type { Locator } from "@i3/common";
+import type { Datapath } from "@i3/datapath";
+
+/** The part of the packet engine that the client programs. */
+export type ClientDatapath = Pick<Datapath, "send" | "setNextServer" | "setDefaultServer">;
+
+export interface ClientEnvironment {
+  readonly datapath: ClientDatapath;
+  /** Bytes from a source that cannot be predicted. */
+  readonly randomBytes: (length: number) => Uint8Array;
+  /** The wall clock in ms: for trigger counters, and compared with the servers' clocks. */
+  readonly wallMs: () => number;
+}
+
+/** What the client tells its owner; drained by `takeEvents`. */
+export type ClientEvent =
+  /** The first-hop server is this one now; null: no server answers any more. */
+  | { readonly kind: "first-hop"; readonly server: Locator | null }
+  | { readonly kind: "trigger-live"; readonly id: Uint8Array; readonly server: Locator }
+  /** It may be gone: its server died, or nothing was acknowledged for its whole life. Work on it goes on. */
+  | { readonly kind: "trigger-lost"; readonly id: Uint8Array; readonly why: string }
+  /** A server will not have it, for a reason that trying again soon does not mend (docs/wire.md §4, REFUSED). */
+  | { readonly kind: "trigger-refused"; readonly id: Uint8Array; readonly code: number }
+  /** The header of a path has changed: flows that use it must be installed again. */
+  | { readonly kind: "path-changed"; readonly id: Uint8Array }
+  /** The responsible server has no trigger for this id. */
+  | { readonly kind: "not-present"; readonly id: Uint8Array };

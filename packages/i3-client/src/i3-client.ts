@@ -1,0 +1,151 @@
+/**
+ * The i3 client as a core: triggers, server choice by round-trip time, caches (architecture §4, §5; paper §2). Daemons feed it
+ * the engine's control upcalls and a timer, and drain its events. No I/O, clock or randomness of its own.
+ *
+ * After every call: `takeEvents()`, then arm the timer for `nextDeadlineMs()`.
+ */
+import { decodeControl, WireError, type DecodedControl, type Locator } from "@i3/common";
+import type { TriggerSigner } from "@i3/hip";
+
+import type { ClientEnvironment, ClientEvent } from "./environment.js";
+import { SenderPaths } from "./sender-paths.js";
+import { Servers, type ServerStatus } from "./servers.js";
+import { TriggerKeeper, type TriggerStatus } from "./trigger-keeper.js";
+
+export interface ClientCounters {
+  /** Datagrams that are not control messages. */
+  malformed: number;
+  /** Control messages that answer nothing we asked. */
+  unexpected: number;
+}
+
+export class I3Client {
+  readonly counters: ClientCounters = { malformed: 0, unexpected: 0 };
+  readonly #servers: Servers;
+  readonly #triggers: TriggerKeeper;
+  readonly #paths: SenderPaths;
+  readonly #events: ClientEvent[] = [];
+  #nowMs = 0;
+  #firstHop: Locator | null = null;
+
+  constructor(environment: ClientEnvironment) {
+    const owner = {
+      emit: (event: ClientEvent) => void this.#events.push(event),
+      firstHop: () => this.#servers.firstHop(),
+      isAlive: (locator: Locator) => this.#servers.isAlive(locator),
+      learn: (locator: Locator) => {
+        this.#servers.add(this.#nowMs, locator, false);
+        this.#servers.hurry(locator);
+      },
+    };
+    this.#triggers = new TriggerKeeper(environment, owner);
+    this.#paths = new SenderPaths(environment, owner);
+    this.#servers = new Servers(environment, (locator) => this.#triggers.isNeeded(locator) || this.#paths.isNeeded(locator));
+  }
+
+  addServer(nowMs: number, locator: Locator): void {
+    this.#servers.add(nowMs, locator, true);
+  }
+
+  /** A trigger from `id` to this host, kept alive until {@link removeTrigger}. */
+  insertTrigger(nowMs: number, id: Uint8Array, signer: TriggerSigner): void {
+    this.#triggers.insert(nowMs, id, signer);
+  }
+
+  removeTrigger(nowMs: number, id: Uint8Array): void {
+    this.#triggers.remove(nowMs, id);
+  }
+
+  /** Our address may have changed: every trigger is signed again with the new one. */
+  renewTriggers(nowMs: number): void {
+    this.#triggers.renewAll(nowMs);
+  }
+
+  openPath(id: Uint8Array): boolean {
+    return this.#paths.open(id);
+  }
+
+  closePath(id: Uint8Array): void {
+    this.#paths.close(id);
+  }
+
+  /** The data header (docs/wire.md §3) for packets to an open path; new after each `path-changed`. */
+  pathHeader(id: Uint8Array, payloadKind: number): Uint8Array {
+    return this.#paths.header(id, payloadKind);
+  }
+
+  setPathActive(id: Uint8Array, active: boolean): void {
+    this.#paths.setActive(id, active);
+  }
+
+  /** The server that packets to an id go to now. */
+  serverOfPath(id: Uint8Array): Locator | null {
+    return this.#paths.serverOf(id) ?? this.#servers.firstHop();
+  }
+
+  firstHop(): Locator | null {
+    return this.#servers.firstHop();
+  }
+
+  clockOffsetMs(): number | null {
+    return this.#servers.clockOffsetMs();
+  }
+
+  servers(): readonly ServerStatus[] {
+    return this.#servers.list();
+  }
+
+  triggers(nowMs: number): readonly TriggerStatus[] {
+    return this.#triggers.list(nowMs);
+  }
+
+  /** Any bytes that begin like a control message. */
+  handleControl(nowMs: number, from: Locator, bytes: Uint8Array): void {
+    this.#nowMs = nowMs;
+    let decoded: DecodedControl;
+    try {
+      decoded = decodeControl(bytes);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.counters.malformed += 1;
+      return;
+    }
+    const { message, nonce } = decoded;
+    const handled = message.type === "PONG"
+      ? this.#servers.handlePong(nowMs, from, nonce, message)
+      : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, nonce, message);
+    if (!handled) this.counters.unexpected += 1;
+    this.#settle(nowMs);
+  }
+
+  handleTimer(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#servers.handleTimer(nowMs);
+    this.#settle(nowMs);
+    this.#triggers.handleTimer(nowMs);
+    this.#paths.handleTimer(nowMs);
+    this.#settle(nowMs);
+  }
+
+  /** On the clock of `nowMs`. */
+  nextDeadlineMs(): number {
+    return Math.min(this.#servers.nextDeadlineMs(), this.#triggers.nextDeadlineMs(), this.#paths.nextDeadlineMs());
+  }
+
+  takeEvents(): readonly ClientEvent[] {
+    return this.#events.splice(0);
+  }
+
+  /** Lets triggers and paths react to servers that came or went. */
+  #settle(nowMs: number): void {
+    for (const locator of this.#servers.takeDied()) {
+      this.#triggers.serverDied(nowMs, locator);
+      this.#paths.serverDied(locator);
+    }
+    for (const locator of this.#servers.takeAnswered()) this.#paths.serverAnswered(nowMs, locator);
+    const firstHop = this.#servers.firstHop();
+    if (firstHop === this.#firstHop) return;
+    this.#firstHop = firstHop;
+    this.#events.push({ kind: "first-hop", server: firstHop });
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * Ways to ids that we send to (docs/wire.md §5): through the first-hop server at first, with CACHE_REQUEST set; then straight
+ * to the responsible server, once that has answered a PING. An entry in use is confirmed by LOCATE before it is 30 s old.
+ */
+import {
+  bytesKey, encodeControl, locatorKey, NONCE_BYTES, ringKey, sameBytes, sameLocator, type ControlMessage, type Locator,
+} from "@i3/common";
+import { COPY_BUDGET, DATA_FLAG, encodeDataHeader, HOP_LIMIT } from "@i3/datapath";
+
+import type { ClientEnvironment, ClientEvent } from "./environment.js";
+
+// Of the paper (§2.2): cache entries live 30 s.
+const CACHE_LIFE_MS = 30_000;
+// Ours:
+const CONFIRM_AT_MS = 20_000;
+const CONFIRM_RETRY_MS = 1_000;
+const MAX_PATHS = 65_536;
+
+interface Path {
+  readonly id: Uint8Array;
+  nonce: Uint8Array;
+  /** Carried packets lately: its server is watched. */
+  active: boolean;
+}
+
+interface Way {
+  readonly ringKey: Uint8Array;
+  readonly paths: Set<Path>;
+  /** Of the paths, those that are active. */
+  activePaths: number;
+  /** Installed in the engine. */
+  server: Locator | null;
+  /** Named by a server, not yet seen alive. */
+  candidate: Locator | null;
+  confirmedMs: number;
+  nextConfirmMs: number;
+  confirmNonce: string;
+}
+
+export class SenderPaths {
+  readonly #environment: ClientEnvironment;
+  readonly #emit: (event: ClientEvent) => void;
+  readonly #learn: (locator: Locator) => void;
+  readonly #isAlive: (locator: Locator) => boolean;
+  readonly #paths = new Map<string, Path>();
+  readonly #ways = new Map<string, Way>();
+  readonly #confirms = new Map<string, Way>();
+
+  constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; learn(locator: Locator): void; isAlive(locator: Locator): boolean }) {
+    this.#environment = environment;
+    this.#emit = (event) => owner.emit(event);
+    this.#learn = (locator) => owner.learn(locator);
+    this.#isAlive = (locator) => owner.isAlive(locator);
+  }
+
+  /** Opens a path (at most 65,536; false when there is no room). */
+  open(id: Uint8Array): boolean {
+    const key = bytesKey(id);
+    if (this.#paths.has(key)) return true;
+    if (this.#paths.size >= MAX_PATHS) return false;
+    const path: Path = { id: id.slice(), nonce: this.#environment.randomBytes(NONCE_BYTES), active: true };
+    this.#paths.set(key, path);
+    const way = this.#wayOf(ringKey(path.id));
+    way.paths.add(path);
+    way.activePaths += 1;
+    return true;
+  }
+
+  close(id: Uint8Array): void {
+    const path = this.#paths.get(bytesKey(id));
+    if (path === undefined) return;
+    this.#paths.delete(bytesKey(id));
+    const way = this.#wayOf(ringKey(id));
+    way.paths.delete(path);
+    if (path.active) way.activePaths -= 1;
+    if (way.paths.size > 0) return;
+    this.#clear(way);
+    this.#confirms.delete(way.confirmNonce);
+    this.#ways.delete(bytesKey(way.ringKey));
+  }
+
+  /** The data header for packets to an open path. Throws RangeError when it is not open. */
+  header(id: Uint8Array, payloadKind: number): Uint8Array {
+    const path = this.#paths.get(bytesKey(id));
+    if (path === undefined) throw new RangeError("header of a path that is not open");
+    const flags = this.#wayOf(ringKey(id)).server === null ? DATA_FLAG.cacheRequest : 0;
+    return encodeDataHeader({ flags, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, payloadKind, nonce: path.nonce, ids: [path.id] });
+  }
+
+  /** Whether packets went over a path lately. */
+  setActive(id: Uint8Array, active: boolean): void {
+    const path = this.#paths.get(bytesKey(id));
+    if (path === undefined || path.active === active) return;
+    path.active = active;
+    this.#wayOf(ringKey(path.id)).activePaths += active ? 1 : -1;
+  }
+
+  /** The server that packets to an id go to directly; null: the first-hop server. */
+  serverOf(id: Uint8Array): Locator | null {
+    return this.#ways.get(bytesKey(ringKey(id)))?.server ?? null;
+  }
+
+  isNeeded(locator: Locator): boolean {
+    for (const way of this.#ways.values()) {
+      if (way.activePaths > 0 && way.server !== null && sameLocator(way.server, locator)) return true;
+    }
+    return false;
+  }
+
+  /** CACHE, NOT_PRESENT and the answers to our LOCATE; false when the nonce is not one of ours. */
+  handle(nowMs: number, nonce: Uint8Array, message: ControlMessage): boolean {
+    if (message.type === "CACHE") {
+      const way = this.#ways.get(bytesKey(message.ringKey));
+      if (way === undefined || ![...way.paths].some((path) => sameBytes(path.nonce, nonce))) return false;
+      this.#candidate(nowMs, way, message.node.locator);
+      return true;
+    }
+    if (message.type === "LOCATED") return this.#confirmed(nowMs, nonce, message);
+    if (message.type !== "NOT_PRESENT") return false;
+    const path = this.#paths.get(bytesKey(message.id));
+    if (path === undefined || !sameBytes(path.nonce, nonce)) return false;
+    this.#dropServer(this.#wayOf(ringKey(path.id)));
+    this.#emit({ kind: "not-present", id: path.id });
+    return true;
+  }
+
+  serverAnswered(nowMs: number, locator: Locator): void {
+    for (const way of this.#ways.values()) {
+      if (way.candidate !== null && sameLocator(way.candidate, locator)) this.#install(nowMs, way, way.candidate);
+    }
+  }
+
+  serverDied(locator: Locator): void {
+    for (const way of this.#ways.values()) {
+      if (way.candidate !== null && sameLocator(way.candidate, locator)) way.candidate = null;
+      if (way.server !== null && sameLocator(way.server, locator)) this.#dropServer(way);
+    }
+  }
+
+  handleTimer(nowMs: number): void {
+    for (const way of this.#ways.values()) {
+      if (way.server === null || nowMs < way.nextConfirmMs) continue;
+      if (way.activePaths === 0 || nowMs - way.confirmedMs >= CACHE_LIFE_MS) this.#dropServer(way);
+      else this.#confirm(nowMs, way, way.server);
+    }
+  }
+
+  nextDeadlineMs(): number {
+    let deadline = Infinity;
+    for (const way of this.#ways.values()) if (way.server !== null) deadline = Math.min(deadline, way.nextConfirmMs);
+    return deadline;
+  }
+
+  #wayOf(key: Uint8Array): Way {
+    let way = this.#ways.get(bytesKey(key));
+    if (way === undefined) {
+      way = { ringKey: key.slice(), paths: new Set(), activePaths: 0, server: null, candidate: null, confirmedMs: 0, nextConfirmMs: Infinity, confirmNonce: "" };
+      this.#ways.set(bytesKey(key), way);
+    }
+    return way;
+  }
+
+  #candidate(nowMs: number, way: Way, locator: Locator): void {
+    if (this.#isAlive(locator)) return this.#install(nowMs, way, locator);
+    way.candidate = locator;
+    this.#learn(locator);
+  }
+
+  #install(nowMs: number, way: Way, locator: Locator): void {
+    const changed = way.server === null || locatorKey(way.server) !== locatorKey(locator);
+    way.server = locator;
+    way.candidate = null;
+    way.confirmedMs = nowMs;
+    way.nextConfirmMs = nowMs + CONFIRM_AT_MS;
+    if (!changed) return;
+    this.#environment.datapath.setNextServer(way.ringKey, locator);
+    this.#renew(way);
+  }
+
+  /** Back to the first-hop server, asking for a new CACHE. */
+  #dropServer(way: Way): void {
+    if (way.server === null) return;
+    this.#clear(way);
+    this.#renew(way);
+  }
+
+  #clear(way: Way): void {
+    if (way.server !== null) this.#environment.datapath.setNextServer(way.ringKey, null);
+    way.server = null;
+    way.candidate = null;
+    way.nextConfirmMs = Infinity;
+  }
+
+  /** New nonces: whoever saw the old ones can no longer answer for a server. */
+  #renew(way: Way): void {
+    for (const path of way.paths) {
+      path.nonce = this.#environment.randomBytes(NONCE_BYTES);
+      this.#emit({ kind: "path-changed", id: path.id });
+    }
+  }
+
+  #confirm(nowMs: number, way: Way, server: Locator): void {
+    const nonce = this.#environment.randomBytes(NONCE_BYTES);
+    this.#confirms.delete(way.confirmNonce);
+    way.confirmNonce = bytesKey(nonce);
+    this.#confirms.set(way.confirmNonce, way);
+    way.nextConfirmMs = nowMs + CONFIRM_RETRY_MS;
+    this.#environment.datapath.send([{ locator: server, bytes: encodeControl({ type: "LOCATE", ringKey: way.ringKey }, nonce) }]);
+  }
+
+  #confirmed(nowMs: number, nonce: Uint8Array, message: Extract<ControlMessage, { type: "LOCATED" }>): boolean {
+    const way = this.#confirms.get(bytesKey(nonce));
+    if (way === undefined || !sameBytes(way.ringKey, message.ringKey)) return false;
+    this.#confirms.delete(bytesKey(nonce));
+    this.#candidate(nowMs, way, message.node.locator);
+    return true;
+  }
+}

@@ -1,0 +1,190 @@
+/**
+ * The servers a client knows: which is nearest, which are alive (docs/wire.md PING/PONG; architecture §5).
+ *
+ * A server in use is asked once a second and is dead after three questions in a row without an answer, at most 2.8 s after it
+ * stopped on a path of up to 200 ms; the others are asked every half minute, to know where to go.
+ */
+import { bytesKey, encodeControl, locatorKey, NONCE_BYTES, type ControlMessage, type Locator } from "@i3/common";
+
+import type { ClientEnvironment } from "./environment.js";
+
+// Ours:
+const PING_IN_USE_MS = 1_000;
+const PING_IDLE_MS = 30_000;
+/** While a server has never answered. */
+const PING_UNKNOWN_MS = 1_000;
+const PING_DEAD_MS = 5_000;
+/** An answer is waited for as long as three round trips, within these bounds. */
+const PONG_WAIT_MIN_MS = 600;
+const PONG_WAIT_MAX_MS = 3_000;
+const MISSES_UNTIL_DEAD = 3;
+const MAX_SERVERS = 256;
+const FORGET_UNUSED_MS = 600_000;
+/** A server replaces a living first-hop server only when it is this much nearer. */
+const SWITCH_FACTOR = 0.7;
+
+type Liveness = "unknown" | "alive" | "dead";
+
+interface Server {
+  readonly locator: Locator;
+  readonly configured: boolean;
+  liveness: Liveness;
+  /** Smoothed; Infinity before the first answer. */
+  rttMs: number;
+  misses: number;
+  lastPingMs: number;
+  /** Nonce of the question that is out. */
+  awaited: string | null;
+  lastInUseMs: number;
+  clockOffsetMs: number | null;
+}
+
+export interface ServerStatus {
+  readonly locator: Locator;
+  readonly liveness: Liveness;
+  readonly rttMs: number;
+  readonly inUse: boolean;
+}
+
+export class Servers {
+  readonly #environment: ClientEnvironment;
+  readonly #servers = new Map<string, Server>();
+  readonly #neededBy: (locator: Locator) => boolean;
+  readonly #died: Locator[] = [];
+  readonly #answered: Locator[] = [];
+  #firstHop: Server | null = null;
+
+  /** `neededBy` says whether triggers or paths depend on a server. */
+  constructor(environment: ClientEnvironment, neededBy: (locator: Locator) => boolean) {
+    this.#environment = environment;
+    this.#neededBy = neededBy;
+  }
+
+  /** Adds a server; one that is known stays. `configured` ones are never forgotten. */
+  add(nowMs: number, locator: Locator, configured: boolean): void {
+    const key = locatorKey(locator);
+    if (this.#servers.has(key) || (this.#servers.size >= MAX_SERVERS && !configured)) return;
+    this.#servers.set(key, {
+      locator, configured, liveness: "unknown", rttMs: Infinity, misses: 0, lastPingMs: -Infinity, awaited: null, lastInUseMs: nowMs, clockOffsetMs: null,
+    });
+  }
+
+  /** The nearest living server, where packets without a better way go. */
+  firstHop(): Locator | null {
+    return this.#firstHop?.locator ?? null;
+  }
+
+  isAlive(locator: Locator): boolean {
+    return this.#servers.get(locatorKey(locator))?.liveness === "alive";
+  }
+
+  isDead(locator: Locator): boolean {
+    return this.#servers.get(locatorKey(locator))?.liveness === "dead";
+  }
+
+  /** Asks at the next turn of the timer: for a server that is about to be used. */
+  hurry(locator: Locator): void {
+    const server = this.#servers.get(locatorKey(locator));
+    if (server !== undefined && server.awaited === null) server.lastPingMs = -Infinity;
+  }
+
+  /** Median of what the servers' clocks are ahead of ours, ms; null before one has answered. */
+  clockOffsetMs(): number | null {
+    const offsets = [...this.#servers.values()].flatMap((s) => (s.clockOffsetMs === null ? [] : [s.clockOffsetMs])).sort((a, b) => a - b);
+    return offsets[Math.floor((offsets.length - 1) / 2)] ?? null;
+  }
+
+  list(): readonly ServerStatus[] {
+    return [...this.#servers.values()].map((s) => ({ locator: s.locator, liveness: s.liveness, rttMs: s.rttMs, inUse: this.#inUse(s) }));
+  }
+
+  /** False when nobody asked. */
+  handlePong(nowMs: number, from: Locator, nonce: Uint8Array, message: Extract<ControlMessage, { type: "PONG" }>): boolean {
+    const server = this.#servers.get(locatorKey(from));
+    if (server === undefined || server.awaited === null || server.awaited !== bytesKey(nonce)) return false;
+    const sampleMs = nowMs - server.lastPingMs;
+    server.rttMs = server.rttMs === Infinity ? sampleMs : server.rttMs * 0.8 + sampleMs * 0.2;
+    server.clockOffsetMs = message.timeMs + sampleMs / 2 - this.#environment.wallMs();
+    server.awaited = null;
+    server.misses = 0;
+    if (server.liveness !== "alive") this.#answered.push(server.locator);
+    server.liveness = "alive";
+    this.#chooseFirstHop();
+    return true;
+  }
+
+  handleTimer(nowMs: number): void {
+    for (const [key, server] of this.#servers) {
+      if (this.#inUse(server)) server.lastInUseMs = nowMs;
+      else if (!server.configured && nowMs - server.lastInUseMs > FORGET_UNUSED_MS) this.#servers.delete(key);
+      if (this.#dueMs(server) > nowMs) continue;
+      if (server.awaited !== null) this.#countMiss(server);
+      if (this.#dueMs(server) <= nowMs) this.#ping(nowMs, server);
+    }
+  }
+
+  nextDeadlineMs(): number {
+    let deadline = Infinity;
+    for (const server of this.#servers.values()) deadline = Math.min(deadline, this.#dueMs(server));
+    return deadline;
+  }
+
+  /** Servers that were alive and are dead now, since the last call. */
+  takeDied(): readonly Locator[] {
+    return this.#died.splice(0);
+  }
+
+  /** Servers that answer now and did not before, since the last call. */
+  takeAnswered(): readonly Locator[] {
+    return this.#answered.splice(0);
+  }
+
+  #inUse(server: Server): boolean {
+    return server === this.#firstHop || this.#neededBy(server.locator);
+  }
+
+  /** When an answer is overdue or the next question is. */
+  #dueMs(server: Server): number {
+    if (server.awaited !== null) {
+      const threeRoundTripsMs = server.rttMs === Infinity ? PONG_WAIT_MIN_MS : server.rttMs * 3;
+      return server.lastPingMs + Math.min(Math.max(threeRoundTripsMs, PONG_WAIT_MIN_MS), PONG_WAIT_MAX_MS);
+    }
+    return server.lastPingMs + this.#intervalMs(server);
+  }
+
+  #intervalMs(server: Server): number {
+    if (server.liveness === "dead") return PING_DEAD_MS;
+    if (server.liveness === "unknown") return PING_UNKNOWN_MS;
+    if (server.misses > 0) return 0;
+    return this.#inUse(server) ? PING_IN_USE_MS : PING_IDLE_MS;
+  }
+
+  #ping(nowMs: number, server: Server): void {
+    const nonce = this.#environment.randomBytes(NONCE_BYTES);
+    server.awaited = bytesKey(nonce);
+    server.lastPingMs = nowMs;
+    this.#environment.datapath.send([{ locator: server.locator, bytes: encodeControl({ type: "PING" }, nonce) }]);
+  }
+
+  #countMiss(server: Server): void {
+    server.awaited = null;
+    server.misses += 1;
+    if (server.misses < MISSES_UNTIL_DEAD || server.liveness === "dead") return;
+    if (server.liveness === "alive") this.#died.push(server.locator);
+    server.liveness = "dead";
+    server.rttMs = Infinity;
+    this.#chooseFirstHop();
+  }
+
+  #chooseFirstHop(): void {
+    let nearest: Server | null = null;
+    for (const server of this.#servers.values()) {
+      if (server.liveness === "alive" && (nearest === null || server.rttMs < nearest.rttMs)) nearest = server;
+    }
+    const current = this.#firstHop;
+    const keeps = current?.liveness === "alive" && nearest !== null && nearest.rttMs > current.rttMs * SWITCH_FACTOR;
+    if (keeps || nearest === current) return;
+    this.#firstHop = nearest;
+    this.#environment.datapath.setDefaultServer(nearest?.locator ?? null);
+  }
+}

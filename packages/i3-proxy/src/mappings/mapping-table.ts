@@ -1,0 +1,171 @@
+/**
+ * All mappings of this host, found by peer, by virtual address and by own private id (paper §4.2, §7.2). Bounded: strangers who
+ * call us, and peers who prove nothing, can fill only their own share.
+ */
+import { bytesKey, concatBytes, SUFFIX_BYTES } from "@i3/common";
+import { generateTriggerKey, type TriggerKey } from "@i3/hip";
+
+import { makeMapping, mappingKey, type Mapping } from "./mapping.js";
+import type { VirtualAddresses } from "./virtual-addresses.js";
+
+export interface MappingLimits {
+  readonly max: number;
+  readonly maxUnproven: number;
+  readonly lifetimeMs: number;
+  readonly unprovenLifetimeMs: number;
+}
+
+/** Mappings that peers who are not in the address book may take up. */
+const MAX_STRANGERS = 4_096;
+
+export interface MappingHooks {
+  /** Addresses were given to programs: routes and guard. */
+  allocated(addresses: readonly Uint8Array[]): void;
+  released(addresses: readonly Uint8Array[]): void;
+  /** To be written to the journal. */
+  changed(mapping: Mapping): void;
+  removed(mapping: Mapping): void;
+}
+
+export interface NewPeer {
+  /** Public id; null for one who proves nothing, and then `privateId` is the key. */
+  readonly peerId: Uint8Array | null;
+  readonly peerHit: Uint8Array | null;
+  readonly privateId: Uint8Array | null;
+  readonly name: string | null;
+  /** A trigger of its own instead of the shared prefix. */
+  readonly ownTrigger: boolean;
+  /** In the address book, or asked for by a program of ours. */
+  readonly wanted: boolean;
+}
+
+export class MappingTable {
+  readonly #limits: MappingLimits;
+  readonly #addresses: VirtualAddresses;
+  readonly #hooks: MappingHooks;
+  readonly #sharedPrefix: Uint8Array;
+  readonly #randomBytes: (length: number) => Uint8Array;
+  readonly #byKey = new Map<string, Mapping>();
+  readonly #byAddress = new Map<string, Mapping>();
+  readonly #byPrivateId = new Map<string, Mapping>();
+  readonly #strangers = new Set<Mapping>();
+  #unproven = 0;
+
+  constructor(init: { limits: MappingLimits; addresses: VirtualAddresses; hooks: MappingHooks; sharedPrefix: Uint8Array; randomBytes: (length: number) => Uint8Array }) {
+    this.#limits = init.limits;
+    this.#addresses = init.addresses;
+    this.#hooks = init.hooks;
+    this.#sharedPrefix = init.sharedPrefix;
+    this.#randomBytes = init.randomBytes;
+  }
+
+  get size(): number {
+    return this.#byKey.size;
+  }
+
+  all(): Iterable<Mapping> {
+    return this.#byKey.values();
+  }
+
+  byPeer(id: Uint8Array): Mapping | undefined {
+    return this.#byKey.get(mappingKey(id));
+  }
+
+  byAddress(address: Uint8Array): Mapping | undefined {
+    return this.#byAddress.get(bytesKey(address));
+  }
+
+  byPrivateId(id: Uint8Array): Mapping | undefined {
+    return this.#byPrivateId.get(bytesKey(id));
+  }
+
+  /** A new mapping; null when the table, or the peer's share of it, or the address range is full. */
+  create(nowWallMs: number, peer: NewPeer): Mapping | null {
+    if (this.#isFull(peer)) return null;
+    const local4 = this.#addresses.draw4(peer.peerId);
+    if (local4 === null) return null;
+    const local6 = peer.peerHit === null && peer.peerId !== null ? null : this.#addresses.draw6(peer.peerHit);
+    const ownKey = peer.ownTrigger ? generateTriggerKey() : null;
+    const mapping = makeMapping({
+      key: mappingKey(peer.peerId ?? (peer.privateId as Uint8Array)), peerId: peer.peerId, peerHit: peer.peerHit, name: peer.name, local4, local6,
+      ownPrivateId: concatBytes(ownKey?.prefix ?? this.#sharedPrefix, this.#randomBytes(SUFFIX_BYTES)), ownKey, lastUseMs: nowWallMs,
+    });
+    if (!peer.wanted) this.#strangers.add(mapping);
+    this.#index(mapping);
+    return mapping;
+  }
+
+  /** A mapping of the journal. False when one of its addresses is taken by something else now. */
+  restore(mapping: Mapping): boolean {
+    if (this.#byKey.has(mapping.key) || this.#byKey.size >= this.#limits.max || !this.#addresses.take(mapping.local4)) return false;
+    if (mapping.local6 !== null && !this.#addresses.take(mapping.local6)) {
+      this.#addresses.give(mapping.local4);
+      return false;
+    }
+    this.#index(mapping);
+    return true;
+  }
+
+  /** The HIT of a peer that was known by id only: it gets an IPv6 address. */
+  learnHit(mapping: Mapping, hit: Uint8Array): void {
+    if (mapping.peerHit !== null || mapping.local6 !== null) return;
+    mapping.peerHit = hit;
+    mapping.local6 = this.#addresses.draw6(hit);
+    this.#byAddress.set(bytesKey(mapping.local6), mapping);
+    this.#hooks.allocated([mapping.local6]);
+  }
+
+  /** A program of ours has asked for this peer. */
+  want(mapping: Mapping): void {
+    this.#strangers.delete(mapping);
+  }
+
+  changed(mapping: Mapping): void {
+    this.#hooks.changed(mapping);
+  }
+
+  remove(mapping: Mapping): void {
+    if (!this.#byKey.delete(mapping.key)) return;
+    this.#strangers.delete(mapping);
+    if (mapping.peerId === null) this.#unproven -= 1;
+    this.#byPrivateId.delete(bytesKey(mapping.ownPrivateId));
+    const addresses = addressesOf(mapping);
+    for (const address of addresses) {
+      this.#byAddress.delete(bytesKey(address));
+      this.#addresses.give(address);
+    }
+    this.#hooks.released(addresses);
+    this.#hooks.removed(mapping);
+  }
+
+  /** Mappings whose time is over. */
+  expired(nowWallMs: number): readonly Mapping[] {
+    return [...this.#byKey.values()].filter((mapping) => {
+      const isShort = mapping.peerId === null || this.#strangers.has(mapping);
+      return nowWallMs - mapping.lastUseMs > (isShort ? this.#limits.unprovenLifetimeMs : this.#limits.lifetimeMs);
+    });
+  }
+
+  #isFull(peer: NewPeer): boolean {
+    if (this.#byKey.size >= this.#limits.max) return true;
+    if (peer.peerId === null) return this.#unproven >= this.#limits.maxUnproven;
+    return !peer.wanted && this.#strangers.size >= MAX_STRANGERS;
+  }
+
+  #index(mapping: Mapping): void {
+    this.#byKey.set(mapping.key, mapping);
+    this.#byPrivateId.set(bytesKey(mapping.ownPrivateId), mapping);
+    if (mapping.peerId === null) this.#unproven += 1;
+    const addresses = addressesOf(mapping);
+    for (const address of addresses) this.#byAddress.set(bytesKey(address), mapping);
+    this.#hooks.allocated(addresses);
+    this.#hooks.changed(mapping);
+  }
+}
+
+export const addressesOf = (mapping: Mapping): readonly Uint8Array[] =>
+  mapping.local6 === null ? [mapping.local4] : [mapping.local4, mapping.local6];
+
+/** Keys of triggers that the table's mappings need. */
+export const ownKeysOf = (mappings: Iterable<Mapping>): readonly { readonly id: Uint8Array; readonly key: TriggerKey }[] =>
+  [...mappings].flatMap((m) => (m.ownKey === null ? [] : [{ id: m.ownPrivateId, key: m.ownKey }]));

@@ -1,0 +1,107 @@
+/** One mapping (paper §4.2): the virtual addresses that stand for a peer, and the ids on both sides. */
+import { bytesKey, fromHex, I3Error, toHex } from "@i3/common";
+import { triggerKeyFromSeed, triggerKeySeed, type TriggerKey } from "@i3/hip";
+
+import type { AddressPairs } from "../setup/messages.js";
+
+/** What the peer has told us; null until its INIT or CONFIRM has come. */
+export interface PeerSide extends AddressPairs {
+  readonly privateId: Uint8Array;
+}
+
+export type MappingState =
+  /** Nothing has been sent yet; the first packet begins. */
+  | "idle"
+  /** INIT is on its way with every packet. */
+  | "calling"
+  /** Both sides know each other's private id. */
+  | "open"
+  /** Nobody answered: programs are told so for a while. */
+  | "refused";
+
+export interface Mapping {
+  /** Table key: the peer's public id, for an unproved peer its private id. */
+  readonly key: string;
+  /** Public id of the peer; null when unproved. */
+  readonly peerId: Uint8Array | null;
+  peerHit: Uint8Array | null;
+  /** For logs and reverse DNS; null when it is not in the address book. */
+  name: string | null;
+  readonly local4: Uint8Array;
+  local6: Uint8Array | null;
+  readonly ownPrivateId: Uint8Array;
+  /** Set when the peer has a trigger of its own. */
+  readonly ownKey: TriggerKey | null;
+  peer: PeerSide | null;
+  /** Highest counter of an INIT that was accepted from the peer; 0 none. */
+  peerCounter: number;
+  /** Wall clock, ms. */
+  lastUseMs: number;
+
+  // Not stored:
+  state: MappingState;
+  /** Of our INIT that is out; 0 none. */
+  callCounter: number;
+  callStartedMs: number;
+  nextCallMs: number;
+  /** Monotonic; when `refused` ends. */
+  refusedUntilMs: number;
+  /** Of the INIT last answered, and when. */
+  confirmed: { counter: number; atMs: number } | null;
+  /** First packet of a call, given back to the program as unreachable if nobody answers. */
+  firstPacket: Uint8Array | null;
+  /** Packets that came before the CONFIRM. */
+  early: Uint8Array[];
+}
+
+export const mappingKey = (id: Uint8Array): string => bytesKey(id);
+
+/** A mapping that nothing has happened to yet. */
+export function makeMapping(fields: Pick<Mapping, "key" | "peerId" | "peerHit" | "name" | "local4" | "local6" | "ownPrivateId" | "ownKey" | "lastUseMs">): Mapping {
+  return {
+    ...fields, peer: null, peerCounter: 0, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
+    confirmed: null, firstPacket: null, early: [],
+  };
+}
+
+const hexOrNull = (bytes: Uint8Array | null): string | null => (bytes === null ? null : toHex(bytes));
+
+/** For the journal. Contains secrets. */
+export function mappingToJson(m: Mapping): Record<string, unknown> {
+  const p = m.peer;
+  return {
+    peerId: hexOrNull(m.peerId), peerHit: hexOrNull(m.peerHit), name: m.name, local4: toHex(m.local4), local6: hexOrNull(m.local6),
+    ownPrivateId: toHex(m.ownPrivateId), ownSeed: m.ownKey === null ? null : toHex(triggerKeySeed(m.ownKey)),
+    peer: p === null ? null : [p.privateId, p.own4, p.peer4, p.own6, p.peer6].map(toHex), peerCounter: m.peerCounter, lastUseMs: m.lastUseMs,
+  };
+}
+
+/** The inverse. Throws I3Error ERR_I3_STATE on anything else. */
+export function mappingFromJson(json: unknown): Mapping {
+  const record = (typeof json === "object" && json !== null ? json : {}) as Record<string, unknown>;
+  const bytes = (value: unknown, length: number): Uint8Array => {
+    if (typeof value !== "string" || value.length !== length * 2 || !/^[0-9a-f]*$/.test(value)) throw new I3Error("ERR_I3_STATE", "a mapping with a wrong field");
+    return fromHex(value);
+  };
+  const bytesOrNull = (value: unknown, length: number): Uint8Array | null => (value === null ? null : bytes(value, length));
+  const count = (value: unknown): number => {
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw new I3Error("ERR_I3_STATE", "a mapping with a wrong number");
+    return value;
+  };
+  const peerId = bytesOrNull(record["peerId"], 32);
+  const ownSeed = bytesOrNull(record["ownSeed"], 32);
+  const peer = record["peer"];
+  const peerSide = Array.isArray(peer)
+    ? { privateId: bytes(peer[0], 32), own4: bytes(peer[1], 4), peer4: bytes(peer[2], 4), own6: bytes(peer[3], 16), peer6: bytes(peer[4], 16) }
+    : null;
+  if (peerId === null && peerSide === null) throw new I3Error("ERR_I3_STATE", "a mapping to nobody");
+  const mapping = makeMapping({
+    key: mappingKey(peerId ?? (peerSide as PeerSide).privateId), peerId, peerHit: bytesOrNull(record["peerHit"], 16),
+    name: typeof record["name"] === "string" ? record["name"] : null, local4: bytes(record["local4"], 4), local6: bytesOrNull(record["local6"], 16),
+    ownPrivateId: bytes(record["ownPrivateId"], 32), ownKey: ownSeed === null ? null : triggerKeyFromSeed(ownSeed), lastUseMs: count(record["lastUseMs"]),
+  });
+  mapping.peer = peerSide;
+  mapping.peerCounter = count(record["peerCounter"]);
+  mapping.state = peerSide === null ? "idle" : "open";
+  return mapping;
+}

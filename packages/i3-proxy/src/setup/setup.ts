@@ -1,0 +1,379 @@
+/**
+ * The plain set-up between proxies (paper §4.3; docs/wire.md §6) and what it installs in the packet engine. The encrypted set-up
+ * of architecture §6 will stand beside it: a mapping's state and its `install` stay, the messages change.
+ *
+ *     idle ──first packet──► calling ──CONFIRM or INIT──► open ──NOT_PRESENT──► calling …
+ *                               └── nobody ──► refused ──1 s──► idle
+ */
+import { bytesKey, concatBytes, publicId, toHex, WireError } from "@i3/common";
+import { PAYLOAD_KIND, type AddressRewrite, type Datapath, type Upcall } from "@i3/datapath";
+import type { HostIdentity } from "@i3/hip";
+import type { I3Client } from "@i3/i3-client";
+
+import type { MappingTable } from "../mappings/mapping-table.js";
+import type { Mapping, PeerSide } from "../mappings/mapping.js";
+import { TokenBucket } from "./token-bucket.js";
+import { decodeSetup, encodeConfirm, encodeInit, isHostOf, splitSetup, type AddressPairs, type ConfirmFields, type InitFields, type SetupMessage } from "./messages.js";
+
+// Ours:
+const CALL_RETRY_MS = 400;
+/** After this a program is told that the host cannot be reached, when a server has said that nobody is there. */
+const ABSENT_AFTER_MS = 1_500;
+/** The same when nothing is heard at all: the path may be slow. */
+const SILENT_AFTER_MS = 5_000;
+/** A living mapping survives a failure of servers on either side. */
+const LIVING_AFTER_MS = 12_000;
+const REFUSED_MS = 1_000;
+const CONFIRM_AGAIN_MS = 100;
+const MAX_EARLY_PACKETS = 8;
+/** An ECDSA verification takes 0.2 ms: at most a tenth of a core goes into strangers' signatures. */
+const PROOFS_PER_SECOND = 500;
+const PROOF_BURST = 200;
+const MAX_REMEMBERED_PROOFS = 512;
+
+const ZERO6 = new Uint8Array(16);
+
+export interface SetupEnvironment {
+  readonly identity: HostIdentity;
+  readonly ownId: Uint8Array;
+  readonly own4: Uint8Array;
+  readonly datapath: Datapath;
+  readonly client: I3Client;
+  readonly mappings: MappingTable;
+  readonly wallMs: () => number;
+  /** Name of a peer in the address book, for the log and its policy; null for a stranger. */
+  readonly nameOf: (hit: Uint8Array) => string | null;
+  /** Whether a peer gets a trigger of its own. */
+  readonly ownTriggerFor: (name: string | null) => boolean;
+  readonly onOwnTrigger: (mapping: Mapping) => void;
+  readonly log: (level: "debug" | "info" | "warn", event: string, fields: Record<string, unknown>) => void;
+}
+
+export interface SetupCounters {
+  malformed: number;
+  /** INIT with a counter that is not newer. */
+  replayed: number;
+  /** CONFIRM for nothing that we asked, or by somebody else. */
+  unexpected: number;
+  /** More signatures than we check in a second. */
+  rate: number;
+  mappingsFull: number;
+  unconfirmed: number;
+}
+
+export class Setup {
+  readonly counters: SetupCounters = { malformed: 0, replayed: 0, unexpected: 0, rate: 0, mappingsFull: 0, unconfirmed: 0 };
+  readonly #env: SetupEnvironment;
+  readonly #proofs = new Map<string, Uint8Array | null>();
+  readonly #proofBudget = new TokenBucket(PROOFS_PER_SECOND, PROOF_BURST);
+  /** Mappings with a deadline. */
+  readonly #timed = new Set<Mapping>();
+  /** INIT of each calling mapping. */
+  readonly #calls = new Map<Mapping, { readonly init: Uint8Array; absent: boolean }>();
+  /** Mappings by the private id of the peer that they send to. */
+  readonly #openTo = new Map<string, Mapping>();
+  #lastCounter = 0;
+
+  constructor(environment: SetupEnvironment) {
+    this.#env = environment;
+  }
+
+  /** Programs the engine for a mapping as it is now. */
+  install(mapping: Mapping): void {
+    const { datapath, own4, identity } = this.#env;
+    const header = this.#headerOf(mapping);
+    for (const [address, source] of [[mapping.local4, own4], [mapping.local6, identity.hit]] as const) {
+      if (address === null) continue;
+      if (mapping.state === "refused") datapath.setFlow(address, { action: "refuse" });
+      else datapath.setFlow(address, header === null ? { action: "setup" } : { action: "tunnel", header, source });
+    }
+    datapath.setInbound(mapping.ownPrivateId, mapping.peer === null ? { action: "upcall" } : this.#inboundOf(mapping, mapping.peer));
+  }
+
+  /** A mapping of the journal: its peer's private id is tried as it was. */
+  restore(mapping: Mapping): void {
+    if (mapping.peer !== null && !this.#openPeer(mapping, mapping.peer)) mapping.peer = null;
+    if (mapping.peer === null) mapping.state = "idle";
+    this.install(mapping);
+  }
+
+  /** Takes a mapping out of the engine. */
+  uninstall(mapping: Mapping): void {
+    const { datapath, client } = this.#env;
+    datapath.setFlow(mapping.local4, null);
+    if (mapping.local6 !== null) datapath.setFlow(mapping.local6, null);
+    datapath.setInbound(mapping.ownPrivateId, null);
+    if (mapping.peerId !== null) client.closePath(mapping.peerId);
+    if (mapping.peer !== null) this.#closePeer(mapping.peer);
+    this.#calls.delete(mapping);
+    this.#timed.delete(mapping);
+  }
+
+  /** The first packet to a peer: INIT goes with it and with all that follow (paper §4.3 step 2). */
+  call(nowMs: number, mapping: Mapping, firstPacket: Uint8Array | null): void {
+    if (mapping.peerId === null || mapping.state === "calling" || !this.#env.client.openPath(mapping.peerId)) return;
+    this.#lastCounter = Math.max(this.#lastCounter + 1, Math.floor(this.#env.wallMs()));
+    const fields = { calleeId: mapping.peerId, callerPrivateId: mapping.ownPrivateId, counter: this.#lastCounter, ...this.#ownSide(mapping) };
+    this.#calls.set(mapping, { init: encodeInit(fields, this.#env.identity), absent: false });
+    mapping.state = "calling";
+    mapping.callCounter = fields.counter;
+    mapping.callStartedMs = nowMs;
+    mapping.nextCallMs = nowMs + CALL_RETRY_MS;
+    mapping.firstPacket = firstPacket;
+    this.#timed.add(mapping);
+    this.install(mapping);
+  }
+
+  /** A packet that the engine handed up: a set-up message, or data before its CONFIRM. */
+  handlePayload(nowMs: number, upcall: Extract<Upcall, { kind: "payload" }>): void {
+    if (upcall.payloadKind === PAYLOAD_KIND.ipPacket) return this.#keepEarly(upcall);
+    if (upcall.payloadKind !== PAYLOAD_KIND.setUp) return;
+    try {
+      const { message, rest } = splitSetup(upcall.payload);
+      const decoded = decodeSetup(message);
+      if (decoded.type === "INIT") this.#handleInit(nowMs, upcall.id, message, decoded, rest);
+      else this.#handleConfirm(upcall.id, message, decoded);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      this.counters.malformed += 1;
+    }
+  }
+
+  /** The responsible server has no trigger for an id that a mapping sends to. */
+  handleNotPresent(nowMs: number, id: Uint8Array): void {
+    const called = this.#env.mappings.byPeer(id);
+    const call = called === undefined ? undefined : this.#calls.get(called);
+    if (call !== undefined) {
+      call.absent = true;
+      return;
+    }
+    const open = this.#openTo.get(bytesKey(id));
+    if (open === undefined) return;
+    this.#env.log("info", "peer-absent", { peer: peerText(open) });
+    if (open.peerId === null) return;
+    this.call(nowMs, open, null);
+    this.#sendInit(open);
+  }
+
+  /** The header of a path has changed. */
+  handlePathChanged(id: Uint8Array): void {
+    const mapping = this.#env.mappings.byPeer(id) ?? this.#openTo.get(bytesKey(id));
+    if (mapping !== undefined) this.install(mapping);
+  }
+
+  handleTimer(nowMs: number): void {
+    for (const mapping of this.#timed) {
+      if (mapping.state === "calling" && mapping.nextCallMs <= nowMs) this.#callAgain(nowMs, mapping);
+      else if (mapping.state === "refused" && mapping.refusedUntilMs <= nowMs) this.#endRefusal(mapping);
+    }
+  }
+
+  nextDeadlineMs(): number {
+    let deadline = Infinity;
+    for (const mapping of this.#timed) deadline = Math.min(deadline, mapping.state === "refused" ? mapping.refusedUntilMs : mapping.nextCallMs);
+    return deadline;
+  }
+
+  #callAgain(nowMs: number, mapping: Mapping): void {
+    const waitedMs = nowMs - mapping.callStartedMs;
+    const isAbsent = this.#calls.get(mapping)?.absent === true || this.#env.client.firstHop() === null;
+    const patienceMs = mapping.peer !== null ? LIVING_AFTER_MS : isAbsent ? ABSENT_AFTER_MS : SILENT_AFTER_MS;
+    if (waitedMs >= patienceMs) return this.#refuse(nowMs, mapping, isAbsent);
+    mapping.nextCallMs = nowMs + Math.min(CALL_RETRY_MS, Math.max(patienceMs - waitedMs, 1));
+    this.#sendInit(mapping);
+  }
+
+  #sendInit(mapping: Mapping): void {
+    const call = this.#calls.get(mapping);
+    if (call !== undefined && mapping.peerId !== null) this.#sendTo(mapping.peerId, call.init);
+  }
+
+  #sendTo(id: Uint8Array, message: Uint8Array): void {
+    const { client, datapath } = this.#env;
+    const locator = client.serverOfPath(id);
+    if (locator !== null) datapath.send([{ locator, bytes: concatBytes(client.pathHeader(id, PAYLOAD_KIND.setUp), message) }]);
+  }
+
+  /** Nobody answers: programs hear it, at once for the packet that began the call. */
+  #refuse(nowMs: number, mapping: Mapping, isAbsent: boolean): void {
+    this.#env.log("warn", "unreachable", {
+      peer: peerText(mapping), why: isAbsent ? "no host has registered this name's id" : "no answer",
+      remedy: "Is the other machine on, and its i3-proxy running and connected to the same ring?",
+    });
+    const packet = mapping.firstPacket;
+    this.#endCall(mapping);
+    mapping.state = "refused";
+    mapping.refusedUntilMs = nowMs + REFUSED_MS;
+    this.#timed.add(mapping);
+    this.install(mapping);
+    if (packet !== null) this.#env.datapath.submit([packet]);
+  }
+
+  #endRefusal(mapping: Mapping): void {
+    mapping.state = "idle";
+    this.#timed.delete(mapping);
+    this.install(mapping);
+  }
+
+  #endCall(mapping: Mapping): void {
+    this.#calls.delete(mapping);
+    this.#timed.delete(mapping);
+    mapping.firstPacket = null;
+    mapping.callCounter = 0;
+    mapping.nextCallMs = Infinity;
+    if (mapping.peerId !== null) this.#env.client.closePath(mapping.peerId);
+  }
+
+  #handleInit(nowMs: number, id: Uint8Array, message: Uint8Array, init: Extract<SetupMessage, { type: "INIT" }>, packet: Uint8Array): void {
+    if (bytesKey(id) !== bytesKey(this.#env.ownId) || bytesKey(init.calleeId) !== bytesKey(this.#env.ownId)) {
+      this.counters.malformed += 1;
+      return;
+    }
+    const hit = this.#prove(nowMs, message, init);
+    if (hit === undefined) return;
+    const mapping = this.#mappingForCaller(hit, init);
+    if (mapping === null) return;
+    if (hit !== null && !this.#acceptCounter(mapping, init)) return;
+    if (mapping.peer === null || (hit !== null && init.counter > mapping.peerCounter)) this.#open(mapping, { privateId: init.callerPrivateId, ...addressesOfMessage(init) }, init.counter);
+    this.#confirm(nowMs, mapping, init);
+    if (packet.length > 0) this.#env.datapath.deliver(mapping.ownPrivateId, [packet]);
+  }
+
+  /** HIT of the caller, null when unproved, undefined when it is not checked now. */
+  #prove(nowMs: number, message: Uint8Array, decoded: SetupMessage): Uint8Array | null | undefined {
+    const key = bytesKey(message);
+    const known = this.#proofs.get(key);
+    if (known !== undefined) return known;
+    if (!this.#proofBudget.take(nowMs)) {
+      this.counters.rate += 1;
+      return undefined;
+    }
+    const hit = decoded.prove();
+    if (this.#proofs.size >= MAX_REMEMBERED_PROOFS) this.#proofs.delete(this.#proofs.keys().next().value as string);
+    this.#proofs.set(key, hit);
+    return hit;
+  }
+
+  #mappingForCaller(hit: Uint8Array | null, init: InitFields): Mapping | null {
+    const { mappings, nameOf, ownTriggerFor } = this.#env;
+    const peerId = hit === null ? null : publicId(hit);
+    if (peerId !== null && bytesKey(peerId) === bytesKey(this.#env.ownId)) return null;
+    const old = mappings.byPeer(peerId ?? init.callerPrivateId);
+    if (old !== undefined) {
+      if (hit !== null) mappings.learnHit(old, hit);
+      return old;
+    }
+    const name = hit === null ? null : nameOf(hit);
+    const mapping = mappings.create(this.#env.wallMs(), {
+      peerId, peerHit: hit, privateId: init.callerPrivateId, name, ownTrigger: hit !== null && ownTriggerFor(name), wanted: name !== null,
+    });
+    if (mapping === null) this.counters.mappingsFull += 1;
+    else if (mapping.ownKey !== null) this.#env.onOwnTrigger(mapping);
+    return mapping;
+  }
+
+  /** Only a newer counter changes a living mapping; an equal one is the same INIT again. */
+  #acceptCounter(mapping: Mapping, init: InitFields): boolean {
+    if (init.counter > mapping.peerCounter) return true;
+    const isSame = init.counter === mapping.peerCounter && mapping.peer !== null && bytesKey(mapping.peer.privateId) === bytesKey(init.callerPrivateId);
+    if (!isSame) this.counters.replayed += 1;
+    return isSame;
+  }
+
+  #confirm(nowMs: number, mapping: Mapping, init: InitFields): void {
+    const last = mapping.confirmed;
+    if (mapping.peer === null || (last !== null && last.counter === init.counter && nowMs - last.atMs < CONFIRM_AGAIN_MS)) return;
+    mapping.confirmed = { counter: init.counter, atMs: nowMs };
+    const fields: ConfirmFields = {
+      callerId: mapping.peerId ?? new Uint8Array(32), callerPrivateId: mapping.peer.privateId, calleePrivateId: mapping.ownPrivateId,
+      counter: init.counter, ...this.#ownSide(mapping),
+    };
+    this.#sendTo(mapping.peer.privateId, encodeConfirm(fields, this.#env.identity));
+  }
+
+  #handleConfirm(id: Uint8Array, message: Uint8Array, confirm: Extract<SetupMessage, { type: "CONFIRM" }>): void {
+    const mapping = this.#env.mappings.byPrivateId(id);
+    const isAwaited = mapping !== undefined && mapping.state === "calling" && mapping.peerId !== null && confirm.counter === mapping.callCounter
+      && bytesKey(confirm.callerId) === bytesKey(this.#env.ownId) && bytesKey(confirm.callerPrivateId) === bytesKey(mapping.ownPrivateId);
+    const hit = isAwaited ? confirm.prove() : null;
+    if (mapping === undefined || mapping.peerId === null || !isHostOf(hit, mapping.peerId)) {
+      this.counters.unexpected += 1;
+      return;
+    }
+    this.#env.mappings.learnHit(mapping, hit as Uint8Array);
+    this.#open(mapping, { privateId: confirm.calleePrivateId, ...addressesOfMessage(confirm) }, mapping.peerCounter);
+  }
+
+  /** Both private ids are known: packets go to the peer's from now on. */
+  #open(mapping: Mapping, peer: PeerSide, peerCounter: number): void {
+    const { datapath, mappings } = this.#env;
+    if (mapping.peer !== null && bytesKey(mapping.peer.privateId) !== bytesKey(peer.privateId)) this.#closePeer(mapping.peer);
+    if (!this.#openPeer(mapping, peer)) return;
+    if (mapping.state === "calling") this.#endCall(mapping);
+    mapping.peer = peer;
+    mapping.peerCounter = peerCounter;
+    mapping.state = "open";
+    this.#timed.delete(mapping);
+    this.install(mapping);
+    datapath.release(mapping.local4);
+    if (mapping.local6 !== null) datapath.release(mapping.local6);
+    if (mapping.early.length > 0) datapath.deliver(mapping.ownPrivateId, mapping.early.splice(0));
+    mappings.changed(mapping);
+    this.#env.log("info", "mapping-open", { peer: peerText(mapping), proved: mapping.peerId !== null });
+  }
+
+  /** False when the private id is another mapping's already, or there is no room. */
+  #openPeer(mapping: Mapping, peer: PeerSide): boolean {
+    const key = bytesKey(peer.privateId);
+    const owner = this.#openTo.get(key);
+    if ((owner !== undefined && owner !== mapping) || !this.#env.client.openPath(peer.privateId)) {
+      this.counters.mappingsFull += 1;
+      return false;
+    }
+    this.#openTo.set(key, mapping);
+    return true;
+  }
+
+  #closePeer(peer: PeerSide): void {
+    this.#openTo.delete(bytesKey(peer.privateId));
+    this.#env.client.closePath(peer.privateId);
+  }
+
+  #keepEarly(upcall: Extract<Upcall, { kind: "payload" }>): void {
+    const mapping = this.#env.mappings.byPrivateId(upcall.id);
+    if (mapping === undefined || mapping.early.length >= MAX_EARLY_PACKETS) this.counters.unconfirmed += 1;
+    else if (mapping.peer !== null) this.#env.datapath.deliver(mapping.ownPrivateId, [upcall.payload]);
+    else mapping.early.push(upcall.payload);
+  }
+
+  #ownSide(mapping: Mapping): AddressPairs {
+    return { own4: this.#env.own4, peer4: mapping.local4, own6: this.#env.identity.hit, peer6: mapping.local6 ?? ZERO6 };
+  }
+
+  /** Null: nothing to send with yet, the first packet starts a call. */
+  #headerOf(mapping: Mapping): Uint8Array | null {
+    const { client } = this.#env;
+    const call = this.#calls.get(mapping);
+    if (mapping.state === "calling" && call !== undefined && mapping.peerId !== null) {
+      return concatBytes(client.pathHeader(mapping.peerId, PAYLOAD_KIND.setUp), call.init);
+    }
+    if (mapping.state !== "open" || mapping.peer === null) return null;
+    return client.pathHeader(mapping.peer.privateId, PAYLOAD_KIND.ipPacket);
+  }
+
+  #inboundOf(mapping: Mapping, peer: PeerSide): Parameters<Datapath["setInbound"]>[1] {
+    const { own4, identity } = this.#env;
+    const pair = (from: Uint8Array, to: Uint8Array): AddressRewrite => ({ from, to });
+    // A peer that called us by id, before it knew our HIT, had no IPv6 address for us; it takes the HIT.
+    const peer6 = bytesKey(peer.peer6) === bytesKey(ZERO6) ? identity.hit : peer.peer6;
+    return {
+      action: "tun", flow: mapping.local4, source4: pair(peer.own4, mapping.local4), destination4: pair(peer.peer4, own4),
+      source6: mapping.local6 === null ? null : pair(peer.own6, mapping.local6), destination6: mapping.local6 === null ? null : pair(peer6, identity.hit),
+    };
+  }
+}
+
+const addressesOfMessage = ({ own4, peer4, own6, peer6 }: AddressPairs): AddressPairs => ({ own4, peer4, own6, peer6 });
+
+/** For the log. */
+export const peerText = (mapping: Mapping): string => mapping.name ?? toHex((mapping.peerId ?? mapping.ownPrivateId).subarray(0, 8));
