@@ -1,1 +1,7 @@
-export {};
+/** The i3 server: ring, triggers, and the core that joins them to the packet engine. The daemon is main.ts. */
+export * from "./chord/chord.js";
+export * from "./counters.js";
+export * from "./server/server-core.js";
+export { isRingMacRight, sealRingMessage } from "./server/ring-mac.js";
+export { TriggerCore, type TriggerCoreInit } from "./triggers/trigger-core.js";
+export type { TriggerLimits } from "./triggers/trigger-table.js";

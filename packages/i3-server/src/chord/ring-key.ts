@@ -25,7 +25,7 @@ export const inHalfOpen = (from: Uint8Array, x: Uint8Array, to: Uint8Array): boo
 
 /** `key` + 2^`bit`, `bit` 0–127. */
 export function plusPowerOfTwo(key: Uint8Array, bit: number): Uint8Array {
-  const out = key.slice();
+  const out = new Uint8Array(key); // slice of a Buffer would be a view
   let carry = 1 << (bit % 8);
   for (let i = out.length - 1 - Math.floor(bit / 8); i >= 0 && carry !== 0; i -= 1) {
     const sum = (out[i] ?? 0) + carry;
@@ -37,7 +37,7 @@ export function plusPowerOfTwo(key: Uint8Array, bit: number): Uint8Array {
 
 /** `key` − 1. */
 export function minusOne(key: Uint8Array): Uint8Array {
-  const out = key.slice();
+  const out = new Uint8Array(key); // slice of a Buffer would be a view
   for (let i = out.length - 1; i >= 0; i -= 1) {
     const value = out[i] ?? 0;
     out[i] = (value - 1) & 0xff;

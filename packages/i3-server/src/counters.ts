@@ -1,0 +1,23 @@
+/** Counters by name: each refusal, drop and event of the control plane is one (docs/wire.md §7). */
+export type CounterName =
+  | "malformed" | "amplification" | "mac" | "cookie" | "signature" | "quota" | "rate" | "wrong-direction"
+  | "not-responsible" | "not-your-address" | "wrong-key" | "old-counter" | "unsupported" | "refresh-unknown" | "refresh-token" | "table-full"
+  | "inserted" | "repeated" | "refreshed" | "removed" | "expired"
+  | "challenges" | "located" | "lookups" | "lookups-failed" | "lookups-refused" | "routes-dropped" | "cache-sent" | "cache-pending-full"
+  | "not-present-sent" | "not-present-passed" | "not-present-unknown";
+
+export class ServerCounters {
+  readonly #counts = new Map<CounterName, number>();
+
+  count(name: CounterName): void {
+    this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
+  }
+
+  get(name: CounterName): number {
+    return this.#counts.get(name) ?? 0;
+  }
+
+  snapshot(): Readonly<Partial<Record<CounterName, number>>> {
+    return Object.fromEntries(this.#counts);
+  }
+}

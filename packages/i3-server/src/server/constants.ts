@@ -1,0 +1,20 @@
+/** Numbers of the server core. */
+
+// The paper's (§2.2):
+/** Way to the server of another's ids: kept so long. */
+export const ROUTE_LIFE_MS = 30_000;
+
+// Ours:
+/** A route that somebody asks for when it is older than this is looked up again, so that one in use does not end. */
+export const ROUTE_RENEW_MS = 20_000;
+/** Routes kept; the engine's table has 65,536. */
+export const MAX_ROUTES = 32_768;
+/** What clients may make us look up at once; the rest of chord's MAX_LOOKUPS is for packets that wait. */
+export const MAX_CLIENT_LOOKUPS = 256;
+/** Requests that wait for the lookup of one key. */
+export const MAX_WAITING_PER_KEY = 16;
+/** Senders of recent packets with CACHE_REQUEST, by nonce: NOT_PRESENT finds its way back through them. */
+export const SENDER_MEMORY_MS = 30_000;
+export const MAX_SENDERS = 65_536;
+/** One sender is told NOT_PRESENT at most once in this time, like the engine's upcall. */
+export const NOT_PRESENT_PAUSE_MS = 100;

@@ -1,0 +1,114 @@
+/** Which server is responsible for which ring key: remembered 30 s, in the engine's table where packets need it. */
+import { bytesKey, type RingNode } from "@i3/common";
+import { DatapathError, type Datapath } from "@i3/datapath";
+
+import { MAX_ROUTES, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
+
+interface Route {
+  readonly key: Uint8Array;
+  readonly node: RingNode;
+  readonly endMs: number;
+  /** Whether the engine has it. */
+  readonly programmed: boolean;
+}
+
+/** Told when the first route to a server comes and when the last is gone. */
+export interface RouteWatcher {
+  watch(node: RingNode): void;
+  unwatch(node: RingNode): void;
+}
+
+export class Routes {
+  readonly #datapath: Pick<Datapath, "setNextServer">;
+  readonly #watcher: RouteWatcher;
+  /** In order of their end. */
+  readonly #routes = new Map<string, Route>();
+  readonly #perNode = new Map<string, Set<string>>();
+
+  constructor(datapath: Pick<Datapath, "setNextServer">, watcher: RouteWatcher) {
+    this.#datapath = datapath;
+    this.#watcher = watcher;
+  }
+
+  get size(): number {
+    return this.#routes.size;
+  }
+
+  /** `renew`: it is old enough to be looked up again. */
+  get(nowMs: number, key: Uint8Array): { readonly node: RingNode; readonly renew: boolean } | undefined {
+    const route = this.#routes.get(bytesKey(key));
+    if (route === undefined || route.endMs <= nowMs) return undefined;
+    return { node: route.node, renew: route.endMs - nowMs <= ROUTE_LIFE_MS - ROUTE_RENEW_MS };
+  }
+
+  /** `program`: packets need it. False when the engine's table is full. */
+  set(nowMs: number, key: Uint8Array, node: RingNode, program: boolean): boolean {
+    const text = bytesKey(key);
+    const old = this.#routes.get(text);
+    const programmed = program || old?.programmed === true;
+    if (old !== undefined) this.#unlink(text, old);
+    const oldest = this.#routes.entries().next();
+    if (this.#routes.size >= MAX_ROUTES && oldest.done === false) this.#remove(...oldest.value);
+    this.#routes.set(text, { key: new Uint8Array(key), node, endMs: nowMs + ROUTE_LIFE_MS, programmed });
+    this.#link(text, node);
+    return !programmed || this.#program(key, node);
+  }
+
+  #program(key: Uint8Array, node: RingNode): boolean {
+    try {
+      this.#datapath.setNextServer(key, node.locator);
+      return true;
+    } catch (error) {
+      if (error instanceof DatapathError) return false;
+      throw error;
+    }
+  }
+
+  /** Forgets all routes to a server; returns how many there were. */
+  dropNode(nodeKey: Uint8Array): number {
+    const keys = [...(this.#perNode.get(bytesKey(nodeKey)) ?? [])];
+    for (const text of keys) {
+      const route = this.#routes.get(text);
+      if (route !== undefined) this.#remove(text, route);
+    }
+    return keys.length;
+  }
+
+  expire(nowMs: number): void {
+    for (const [text, route] of this.#routes) {
+      if (route.endMs > nowMs) return;
+      this.#remove(text, route);
+    }
+  }
+
+  deadlineMs(): number {
+    for (const { endMs } of this.#routes.values()) return endMs;
+    return Infinity;
+  }
+
+  #remove(text: string, route: Route): void {
+    this.#unlink(text, route);
+    if (route.programmed) this.#datapath.setNextServer(route.key, null);
+  }
+
+  #link(text: string, node: RingNode): void {
+    const nodeText = bytesKey(node.key);
+    const keys = this.#perNode.get(nodeText);
+    if (keys !== undefined) {
+      keys.add(text);
+      return;
+    }
+    this.#perNode.set(nodeText, new Set([text]));
+    this.#watcher.watch(node);
+  }
+
+  #unlink(text: string, route: Route): void {
+    this.#routes.delete(text);
+    const nodeText = bytesKey(route.node.key);
+    const keys = this.#perNode.get(nodeText);
+    keys?.delete(text);
+    if (keys?.size !== 0) return;
+    this.#perNode.delete(nodeText);
+    this.#watcher.unwatch(route.node);
+  }
+}

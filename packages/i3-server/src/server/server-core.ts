@@ -1,0 +1,321 @@
+/**
+ * A server without I/O: joins the ring, the triggers and the packet engine. Upcalls and time go in; table entries and
+ * datagrams go to the engine. Call start once, then handleUpcalls, and handleTimer at deadlineMs.
+ */
+import {
+  bytesKey, decodeControl, encodeControl, isRingMessage, locatorText, ringKey, toHex, WireError,
+  type ControlMessage, type ControlType, type DecodedControl, type Locator, type RingNode, type TriggerMessage,
+} from "@i3/common";
+import type { Datagram, Datapath, Upcall } from "@i3/datapath";
+
+import { Chord, type ChordOutput, type RingMessage } from "../chord/chord.js";
+import { ServerCounters } from "../counters.js";
+import { TriggerCore } from "../triggers/trigger-core.js";
+import type { TriggerLimits } from "../triggers/trigger-table.js";
+import { MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS } from "./constants.js";
+import { RecentSenders } from "./recent-senders.js";
+import { isRingMacRight, sealRingMessage } from "./ring-mac.js";
+import { Routes } from "./routes.js";
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+export type Log = (level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>) => void;
+
+export interface ServerCoreInit {
+  readonly self: RingNode;
+  /** Locators of configured ring members; empty for a ring of one. */
+  readonly members: readonly Locator[];
+  /** At least 16 bytes; null: a ring of one for ever. */
+  readonly ringSecret: Uint8Array | null;
+  readonly datapath: Pick<Datapath, "setTriggers" | "setResponsibility" | "setNextServer" | "discardRoute" | "send">;
+  readonly limits: TriggerLimits;
+  /** `length` unpredictable bytes. */
+  readonly random: (length: number) => Uint8Array;
+  /** What the clock on the wall shows at `nowMs`, whole ms since 1970. */
+  readonly wallMs: (nowMs: number) => number;
+  readonly log: Log;
+  /** @default verifyTrigger of @i3/hip */
+  readonly verify?: (message: TriggerMessage, nodeKey: Uint8Array) => boolean;
+  readonly verificationsPerSourcePerSecond?: number;
+}
+
+/** A request that is answered when the server of its key is known. */
+interface Asker {
+  readonly kind: "locate" | "cache";
+  readonly from: Locator;
+  readonly nonce: Uint8Array;
+  readonly requestBytes: number;
+}
+
+interface Waiting {
+  readonly askers: Asker[];
+  /** The engine holds packets for this key. */
+  packets: boolean;
+}
+
+/** Answers between servers: never larger than what they answer. */
+const RING_ANSWERS: ReadonlySet<ControlType> = new Set(["FOUND", "STATE_IS", "ALIVE_YES"]);
+
+export class ServerCore {
+  readonly counters = new ServerCounters();
+  readonly #init: ServerCoreInit;
+  readonly #chord: Chord;
+  readonly #triggers: TriggerCore;
+  readonly #routes: Routes;
+  readonly #senders = new RecentSenders();
+  /** Ring key → who waits for its lookup. */
+  readonly #waiting = new Map<string, Waiting>();
+  #datagrams: Datagram[] = [];
+  #hasLeft = false;
+
+  constructor(init: ServerCoreInit) {
+    this.#init = init;
+    this.#chord = new Chord({ self: init.self, members: init.ringSecret === null ? [] : init.members, random: init.random });
+    this.#routes = new Routes(init.datapath, { watch: (node) => void this.#chord.watch(node), unwatch: (node) => this.#chord.unwatch(node) });
+    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#chord.owns(key) });
+  }
+
+  start(nowMs: number): void {
+    this.#chord.start(nowMs);
+    this.#finish(nowMs, Infinity);
+  }
+
+  handleUpcalls(nowMs: number, upcalls: readonly Upcall[]): void {
+    for (const upcall of upcalls) {
+      const requestBytes = upcall.kind === "control" ? upcall.bytes.length : Infinity;
+      this.#handleUpcall(nowMs, upcall);
+      this.#drainChord(nowMs, requestBytes);
+    }
+    this.#flush();
+  }
+
+  handleTimer(nowMs: number): void {
+    this.#chord.handleTimer(nowMs);
+    this.#triggers.handleTimer(nowMs);
+    this.#routes.expire(nowMs);
+    this.#finish(nowMs, Infinity);
+  }
+
+  /** Next call of handleTimer, ms. */
+  deadlineMs(): number {
+    return Math.min(this.#chord.deadlineMs(), this.#triggers.deadlineMs(), this.#routes.deadlineMs());
+  }
+
+  /** Leaves the ring; hasLeft when the neighbours were told. */
+  leave(nowMs: number): void {
+    this.#chord.leave(nowMs);
+    this.#finish(nowMs, Infinity);
+  }
+
+  get hasLeft(): boolean {
+    return this.#hasLeft;
+  }
+
+  /** For logs and the dashboard. */
+  inspect(): { readonly successors: readonly string[]; readonly predecessor: string | null; readonly triggers: number; readonly routes: number } {
+    const { predecessor, successors } = this.#chord;
+    return {
+      successors: successors.map(nodeText), predecessor: predecessor === null ? null : nodeText(predecessor),
+      triggers: this.#triggers.liveCount, routes: this.#routes.size,
+    };
+  }
+
+  // --- upcalls -----------------------------------------------------------------------------------------------------
+
+  #handleUpcall(nowMs: number, upcall: Upcall): void {
+    switch (upcall.kind) {
+      case "control": return this.#control(nowMs, upcall.from, upcall.bytes);
+      case "route-miss": return this.#routeMiss(nowMs, upcall.ringKey);
+      case "cache-request": {
+        const { ringKey: key, from, nonce, requestBytes } = upcall;
+        this.#senders.remember(nowMs, nonce, { from, ringKey: key, requestBytes });
+        return this.#answerWhenKnown(nowMs, key, { kind: "cache", from, nonce, requestBytes });
+      }
+      case "no-trigger": {
+        const sent = this.#reply(upcall.from, upcall.requestBytes, { type: "NOT_PRESENT", id: upcall.id }, upcall.nonce);
+        if (sent) this.counters.count("not-present-sent");
+        return;
+      }
+      case "flow-setup": case "payload": return; // only hosts have flows and inbound ids
+    }
+  }
+
+  #control(nowMs: number, from: Locator, bytes: Uint8Array): void {
+    let decoded: DecodedControl;
+    try {
+      decoded = decodeControl(bytes);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      return this.counters.count("malformed");
+    }
+    const { message, nonce } = decoded;
+    if (isRingMessage(message.type)) return this.#ringMessage(nowMs, decoded);
+    switch (message.type) {
+      case "PING":
+        this.#reply(from, bytes.length, { type: "PONG", timeMs: this.#init.wallMs(nowMs), observed: from, nodeKey: this.#init.self.key }, nonce);
+        return;
+      case "LOCATE":
+        return this.#answerWhenKnown(nowMs, message.ringKey, { kind: "locate", from, nonce, requestBytes: bytes.length });
+      case "CHALLENGE_REQUEST": case "TRIGGER": case "REFRESH": {
+        const answer = this.#triggers.handle(nowMs, from, message);
+        if (answer !== null) this.#reply(from, bytes.length, answer, nonce);
+        return;
+      }
+      case "NOT_PRESENT":
+        return this.#passNotPresent(nowMs, message.id, nonce);
+      default:
+        this.counters.count("wrong-direction");
+    }
+  }
+
+  #ringMessage(nowMs: number, decoded: DecodedControl): void {
+    const { ringSecret, self } = this.#init;
+    if (ringSecret === null || !isRingMacRight(decoded, ringSecret, self.key)) return this.counters.count("mac");
+    this.#chord.handleMessage(nowMs, decoded.nonce, decoded.message as RingMessage);
+  }
+
+  #passNotPresent(nowMs: number, id: Uint8Array, nonce: Uint8Array): void {
+    const sender = this.#senders.take(nowMs, nonce, ringKey(id));
+    if (sender === undefined) return this.counters.count("not-present-unknown");
+    if (this.#reply(sender.from, sender.requestBytes, { type: "NOT_PRESENT", id }, nonce)) this.counters.count("not-present-passed");
+  }
+
+  // --- who is responsible ------------------------------------------------------------------------------------------
+
+  #nodeOf(nowMs: number, key: Uint8Array): { readonly node: RingNode; readonly renew: boolean } | undefined {
+    return this.#chord.owns(key) ? { node: this.#init.self, renew: false } : this.#routes.get(nowMs, key);
+  }
+
+  #routeMiss(nowMs: number, key: Uint8Array): void {
+    const known = this.#nodeOf(nowMs, key);
+    if (known !== undefined) return this.#program(nowMs, key, known.node);
+    const waiting = this.#lookUp(nowMs, key, false);
+    if (waiting === null) this.#init.datapath.discardRoute(key);
+    else waiting.packets = true;
+  }
+
+  #answerWhenKnown(nowMs: number, key: Uint8Array, asker: Asker): void {
+    const known = this.#nodeOf(nowMs, key);
+    if (known !== undefined) {
+      this.#answer(key, asker, known.node);
+      if (known.renew) this.#lookUp(nowMs, key, true);
+      return;
+    }
+    const waiting = this.#lookUp(nowMs, key, true);
+    if (waiting === null) return;
+    if (waiting.askers.length >= MAX_WAITING_PER_KEY) return this.counters.count("cache-pending-full");
+    waiting.askers.push(asker);
+  }
+
+  #answer(key: Uint8Array, { kind, from, nonce, requestBytes }: Asker, node: RingNode): void {
+    if (kind === "locate") {
+      if (this.#reply(from, requestBytes, { type: "LOCATED", ringKey: key, node }, nonce)) this.counters.count("located");
+    } else if (this.#reply(from, requestBytes, { type: "CACHE", ringKey: key, node, lifeMs: ROUTE_LIFE_MS }, nonce)) {
+      this.counters.count("cache-sent");
+    }
+  }
+
+  /** Begins or joins the lookup of a key; null when too many run. Its end comes through drainChord. */
+  #lookUp(nowMs: number, key: Uint8Array, forClient: boolean): Waiting | null {
+    const text = bytesKey(key);
+    const running = this.#waiting.get(text);
+    if (running !== undefined) return running;
+    const full = forClient && this.#waiting.size >= MAX_CLIENT_LOOKUPS;
+    if (full || this.#chord.lookup(nowMs, new Uint8Array(key)) === null) {
+      this.counters.count("lookups-refused");
+      return null;
+    }
+    this.counters.count("lookups");
+    const waiting: Waiting = { askers: [], packets: false };
+    this.#waiting.set(text, waiting);
+    return waiting;
+  }
+
+  #lookedUp(nowMs: number, key: Uint8Array, node: RingNode | null): void {
+    const text = bytesKey(key);
+    const waiting = this.#waiting.get(text);
+    this.#waiting.delete(text);
+    if (waiting === undefined) return;
+    const isSelf = node !== null && bytesKey(node.key) === bytesKey(this.#init.self.key);
+    if (node === null || (isSelf && !this.#chord.owns(key))) {
+      this.counters.count("lookups-failed");
+      if (waiting.packets) this.#init.datapath.discardRoute(key);
+      return;
+    }
+    if (!isSelf) this.#routes.set(nowMs, key, node, false);
+    if (waiting.packets) this.#program(nowMs, key, node);
+    for (const asker of waiting.askers) this.#answer(key, asker, node);
+  }
+
+  /** Sends the packets that wait for a key to its server. What is ours the engine took up when it became ours. */
+  #program(nowMs: number, key: Uint8Array, node: RingNode): void {
+    const isSelf = bytesKey(node.key) === bytesKey(this.#init.self.key);
+    if (isSelf || !this.#routes.set(nowMs, key, node, true)) this.#init.datapath.discardRoute(key);
+  }
+
+  // --- what the ring wants -----------------------------------------------------------------------------------------
+
+  #finish(nowMs: number, requestBytes: number): void {
+    this.#drainChord(nowMs, requestBytes);
+    this.#flush();
+  }
+
+  #drainChord(nowMs: number, requestBytes: number): void {
+    for (let output = this.#chord.pollOutput(); output !== undefined; output = this.#chord.pollOutput()) {
+      this.#handleChord(nowMs, output, requestBytes);
+    }
+  }
+
+  #handleChord(nowMs: number, output: ChordOutput, requestBytes: number): void {
+    const { log, datapath } = this.#init;
+    switch (output.kind) {
+      case "send": return this.#sendRing(output, requestBytes);
+      case "responsibility":
+        datapath.setResponsibility(output.range);
+        return log("debug", "responsibility", rangeText(output.range));
+      case "found": return this.#lookedUp(nowMs, output.key, output.node);
+      case "not-found": return this.#lookedUp(nowMs, output.key, null);
+      case "gone": {
+        for (let left = this.#routes.dropNode(output.node.key); left > 0; left -= 1) this.counters.count("routes-dropped");
+        return log("info", output.left ? "node-left" : "node-dead", { node: nodeText(output.node) });
+      }
+      case "joined": return log("info", "joined", { through: nodeText(output.through) });
+      case "alone":
+        return log("warn", "alone", { message: "no ring member answers; serving alone and trying on", remedy: "Check the members' addresses, ports and that all have the same ring secret." });
+      case "duplicate-key":
+        return log("error", "duplicate-key", { from: locatorText(output.locator), message: "another server has this server's key", remedy: "Give each server a key file of its own." });
+      case "left":
+        this.#hasLeft = true;
+        return log("info", "left-ring", {});
+    }
+  }
+
+  #sendRing({ to, toKey, nonce, message }: Extract<ChordOutput, { kind: "send" }>, requestBytes: number): void {
+    const { ringSecret } = this.#init;
+    if (ringSecret === null) return;
+    const bytes = sealRingMessage(message, nonce, ringSecret, toKey);
+    if (RING_ANSWERS.has(message.type) && bytes.length > requestBytes) return this.counters.count("amplification");
+    this.#datagrams.push({ locator: to, bytes });
+  }
+
+  /** False when the answer would be larger than what it answers; nothing is sent then. */
+  #reply(to: Locator, requestBytes: number, message: ControlMessage, nonce: Uint8Array): boolean {
+    const bytes = encodeControl(message, nonce);
+    if (bytes.length > requestBytes) {
+      this.counters.count("amplification");
+      return false;
+    }
+    this.#datagrams.push({ locator: to, bytes });
+    return true;
+  }
+
+  #flush(): void {
+    if (this.#datagrams.length === 0) return;
+    this.#init.datapath.send(this.#datagrams);
+    this.#datagrams = [];
+  }
+}
+
+const nodeText = (node: RingNode): string => `${toHex(node.key).slice(0, 8)}@${locatorText(node.locator)}`;
+
+const rangeText = (range: Parameters<Datapath["setResponsibility"]>[0]): Record<string, string> =>
+  range.kind === "range" ? { from: toHex(range.from), to: toHex(range.to) } : { keys: range.kind };

@@ -1,0 +1,18 @@
+/** Numbers of the trigger table. */
+
+// The paper's (§2):
+/** A trigger that is not refreshed is forgotten after this. */
+export const TRIGGER_LIFE_MS = 30_000;
+
+// Ours:
+/** How long the counter of a removed or expired trigger is remembered: longer than any cookie that a replay could carry. */
+export const COUNTER_MEMORY_MS = 60_000;
+/** A cookie is good for this long: a client signs within one round trip. */
+export const COOKIE_LIFE_MS = 30_000;
+/** A secret makes cookies for this long and checks them for twice as long. */
+export const COOKIE_SECRET_MS = 60_000;
+export const COOKIE_SECRET_BYTES = 32;
+/** Signatures checked for one address (IPv4) or /64 (IPv6) each second; checking one costs about 0.1 ms. */
+export const VERIFICATIONS_PER_SOURCE_PER_SECOND = 1_000;
+/** Sources whose rate is remembered; only proved addresses come this far. */
+export const MAX_RATED_SOURCES = 65_536;

@@ -1,0 +1,38 @@
+/** How many signatures are checked for one source: a token bucket each, of one second's worth. */
+import type { Locator } from "@i3/common";
+
+import { MAX_RATED_SOURCES } from "./constants.js";
+
+const IPV6_SITE_BYTES = 8;
+
+/** What counts as one source: an IPv4 address, or the /64 of an IPv6 address, which one subscriber has whole. */
+export function sourceOf(locator: Locator): string {
+  const { address } = locator;
+  return Buffer.from(address).toString("latin1", 0, address.length === 4 ? 4 : IPV6_SITE_BYTES);
+}
+
+interface Bucket {
+  tokens: number;
+  atMs: number;
+}
+
+export class SourceRate {
+  readonly #perSecond: number;
+  readonly #buckets = new Map<string, Bucket>();
+
+  constructor(perSecond: number) {
+    this.#perSecond = perSecond;
+  }
+
+  /** Takes one token; false when there is none. */
+  allow(nowMs: number, source: string): boolean {
+    const bucket = this.#buckets.get(source) ?? { tokens: this.#perSecond, atMs: nowMs };
+    const tokens = Math.min(this.#perSecond, bucket.tokens + ((nowMs - bucket.atMs) * this.#perSecond) / 1_000);
+    const allowed = tokens >= 1;
+    this.#buckets.delete(source); // the least recently seen source is forgotten first
+    this.#buckets.set(source, { tokens: allowed ? tokens - 1 : tokens, atMs: nowMs });
+    const oldest = this.#buckets.keys().next();
+    if (this.#buckets.size > MAX_RATED_SOURCES && oldest.done === false) this.#buckets.delete(oldest.value);
+    return allowed;
+  }
+}

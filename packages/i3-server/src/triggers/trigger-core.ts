@@ -1,0 +1,168 @@
+/**
+ * The rules by which triggers come and go (docs/wire.md §4.1, architecture §4). One message in, at most one reply out; the
+ * caller sends it only when it is not larger than the request. Cheapest checks first, every refusal counted.
+ */
+import {
+  REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, type ControlMessage, type Locator, type TriggerMessage,
+} from "@i3/common";
+import type { Datapath } from "@i3/datapath";
+import { keyOwnsId, REFRESH_MAX_SKIP, refreshStep, verifyTrigger } from "@i3/hip";
+
+import type { CounterName, ServerCounters } from "../counters.js";
+import { VERIFICATIONS_PER_SOURCE_PER_SECOND } from "./constants.js";
+import { Cookies } from "./cookies.js";
+import { SourceRate, sourceOf } from "./source-rate.js";
+import { TriggerTable, type TriggerLimits, type TriggerRecord } from "./trigger-table.js";
+
+export interface TriggerCoreInit {
+  /** This server's, 16 bytes. */
+  readonly nodeKey: Uint8Array;
+  readonly datapath: Pick<Datapath, "setTriggers">;
+  readonly counters: ServerCounters;
+  readonly limits: TriggerLimits;
+  /** `length` unpredictable bytes. */
+  readonly random: (length: number) => Uint8Array;
+  /** Whether a ring key (16 bytes) is this server's. */
+  readonly owns: (ringKey: Uint8Array) => boolean;
+  /** What the clock on the wall shows at `nowMs`, ms since 1970. */
+  readonly wallMs: (nowMs: number) => number;
+  /** @default verifyTrigger of @i3/hip */
+  readonly verify?: (message: TriggerMessage, nodeKey: Uint8Array) => boolean;
+  /** @default VERIFICATIONS_PER_SOURCE_PER_SECOND */
+  readonly verificationsPerSourcePerSecond?: number;
+}
+
+export type TriggerRequest = Extract<ControlMessage, { readonly type: "CHALLENGE_REQUEST" | "TRIGGER" | "REFRESH" }>;
+
+const REFUSAL_COUNTERS: Readonly<Record<keyof typeof REFUSAL, CounterName>> = {
+  notResponsible: "not-responsible", badCookie: "cookie", badSignature: "signature", oldCounter: "old-counter", wrongKey: "wrong-key",
+  quota: "quota", unsupported: "unsupported", notYourAddress: "not-your-address",
+};
+
+export class TriggerCore {
+  readonly #init: TriggerCoreInit;
+  readonly #table: TriggerTable;
+  readonly #cookies: Cookies;
+  readonly #rate: SourceRate;
+
+  constructor(init: TriggerCoreInit) {
+    this.#init = init;
+    this.#table = new TriggerTable(init.datapath, init.limits);
+    this.#cookies = new Cookies(init.random);
+    this.#rate = new SourceRate(init.verificationsPerSourcePerSecond ?? VERIFICATIONS_PER_SOURCE_PER_SECOND);
+  }
+
+  get liveCount(): number {
+    return this.#table.liveCount;
+  }
+
+  deadlineMs(): number {
+    return this.#table.deadlineMs();
+  }
+
+  handleTimer(nowMs: number): void {
+    for (let left = this.#table.expire(nowMs); left > 0; left -= 1) this.#init.counters.count("expired");
+  }
+
+  /** The answer to a request, or null. */
+  handle(nowMs: number, from: Locator, message: TriggerRequest): ControlMessage | null {
+    this.handleTimer(nowMs);
+    switch (message.type) {
+      case "CHALLENGE_REQUEST": return this.#challengeRequest(nowMs, from, message.ringKey);
+      case "TRIGGER": return this.#trigger(nowMs, from, message);
+      case "REFRESH": return this.#refresh(nowMs, from, message);
+    }
+  }
+
+  #challengeRequest(nowMs: number, from: Locator, key: Uint8Array): ControlMessage {
+    if (!this.#init.owns(key)) return this.#refuse("notResponsible", key);
+    this.#init.counters.count("challenges");
+    return this.#challenge(nowMs, from, key);
+  }
+
+  #challenge(nowMs: number, from: Locator, key: Uint8Array): ControlMessage {
+    const cookie = this.#cookies.make(nowMs, from, key);
+    return { type: "CHALLENGE", ringKey: key, cookie, observed: from, timeMs: this.#init.wallMs(nowMs), nodeKey: this.#init.nodeKey };
+  }
+
+  #refuse(why: keyof typeof REFUSAL, subject: Uint8Array): ControlMessage {
+    this.#init.counters.count(REFUSAL_COUNTERS[why]);
+    return { type: "REFUSED", code: REFUSAL[why], subject };
+  }
+
+  #trigger(nowMs: number, from: Locator, message: TriggerMessage): ControlMessage | null {
+    const { id } = message;
+    const key = ringKey(id);
+    if (message.flags !== 0) return this.#refuse("unsupported", id);
+    if (!this.#init.owns(key)) return this.#refuse("notResponsible", id);
+    if (!this.#cookies.check(nowMs, from, key, message.cookie)) return this.#refuse("badCookie", id);
+    if (!sameLocator(message.target, from)) return this.#refuse("notYourAddress", id);
+    if (!keyOwnsId(message.keyKind, message.publicKey, id)) return this.#refuse("wrongKey", id);
+    const old = this.#table.get(id);
+    if (old !== undefined && message.counter <= old.counter) return this.#sameCounter(nowMs, message, old);
+    if (this.#table.isFull(id, from)) return this.#refuse("quota", id);
+    return this.#verified(nowMs, from, message);
+  }
+
+  /** An answer that was lost is given again, and changes nothing; all else with this counter is old. */
+  #sameCounter(nowMs: number, message: TriggerMessage, old: TriggerRecord): ControlMessage {
+    const same = message.counter === old.counter && sameLocator(message.target, old.target) && sameBytes(message.commitment, old.commitment);
+    if (!same || (message.action === TRIGGER_ACTION.insert) !== old.live) return this.#refuse("oldCounter", message.id);
+    this.#init.counters.count("repeated");
+    return triggerOk(message.action, message.id, old.live ? old.endMs - nowMs : 0);
+  }
+
+  #verified(nowMs: number, from: Locator, message: TriggerMessage): ControlMessage | null {
+    if (!this.#rate.allow(nowMs, sourceOf(from))) {
+      this.#init.counters.count("rate");
+      return null;
+    }
+    const { action, id, target, counter, commitment } = message;
+    if (!(this.#init.verify ?? verifyTrigger)(message, this.#init.nodeKey)) return this.#refuse("badSignature", id);
+    const record = { id: new Uint8Array(id), target, counter, commitment: new Uint8Array(commitment) };
+    if (action === TRIGGER_ACTION.remove) {
+      this.#table.remove(nowMs, record);
+      this.#init.counters.count("removed");
+      return triggerOk(action, id, 0);
+    }
+    if (!this.#table.insert(nowMs, record)) {
+      this.#init.counters.count("table-full");
+      return this.#refuse("quota", id);
+    }
+    this.#init.counters.count("inserted");
+    return triggerOk(action, id, (this.#table.get(id)?.endMs ?? nowMs) - nowMs);
+  }
+
+  #refresh(nowMs: number, from: Locator, message: Extract<ControlMessage, { type: "REFRESH" }>): ControlMessage {
+    const { id, index, token } = message;
+    if (!this.#init.owns(ringKey(id))) return this.#refuse("notResponsible", id);
+    const record = this.#table.get(id);
+    if (record === undefined || !record.live || !sameLocator(record.target, from)) {
+      this.#init.counters.count("refresh-unknown");
+      return this.#challenge(nowMs, from, ringKey(id));
+    }
+    if (index === record.index && index > 0 && sameBytes(token, record.token)) {
+      this.#init.counters.count("repeated");
+      return triggerOk(TRIGGER_ACTION.insert, id, record.endMs - nowMs);
+    }
+    if (!leadsTo(record, index, token)) {
+      this.#init.counters.count("refresh-token");
+      return this.#challenge(nowMs, from, ringKey(id));
+    }
+    this.#table.refresh(nowMs, record, index, new Uint8Array(token));
+    this.#init.counters.count("refreshed");
+    return triggerOk(TRIGGER_ACTION.insert, id, (this.#table.get(id)?.endMs ?? nowMs) - nowMs);
+  }
+}
+
+/** Whether hashing `token` forward, at most REFRESH_MAX_SKIP steps, gives the last value seen. */
+function leadsTo(record: TriggerRecord, index: number, token: Uint8Array): boolean {
+  const steps = index - record.index;
+  if (steps < 1 || steps > REFRESH_MAX_SKIP) return false;
+  let value = token;
+  for (let i = 0; i < steps; i += 1) value = refreshStep(value);
+  return sameBytes(value, record.token);
+}
+
+const triggerOk = (action: TriggerMessage["action"], id: Uint8Array, lifeMs: number): ControlMessage =>
+  ({ type: "TRIGGER_OK", action, id, lifeMs: Math.max(0, Math.floor(lifeMs)), replica: null });

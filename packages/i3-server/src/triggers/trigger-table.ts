@@ -1,0 +1,156 @@
+/** Triggers and the counters of those that are gone: bounded by source, by ring key and over all; each ends by itself. */
+import { bytesKey, ringKey, type Locator } from "@i3/common";
+import { DatapathError, LIMITS, type Datapath } from "@i3/datapath";
+
+import { COUNTER_MEMORY_MS, TRIGGER_LIFE_MS } from "./constants.js";
+import { sourceOf } from "./source-rate.js";
+
+export interface TriggerRecord {
+  /** 32 bytes. */
+  readonly id: Uint8Array;
+  /** False: removed or expired, only its counter is remembered. */
+  readonly live: boolean;
+  readonly target: Locator;
+  readonly counter: number;
+  /** The end of the refresh chain as the signature gave it, 16 bytes. */
+  readonly commitment: Uint8Array;
+  /** Last value of the chain that was shown, and how many steps before the end it lies. */
+  readonly token: Uint8Array;
+  readonly index: number;
+  readonly endMs: number;
+}
+
+export interface TriggerLimits {
+  /** Records over all, live and gone. */
+  readonly triggers: number;
+  /** Records of one source (sourceOf). */
+  readonly perSource: number;
+}
+
+export class TriggerTable {
+  readonly #datapath: Pick<Datapath, "setTriggers">;
+  readonly #limits: TriggerLimits;
+  /** In order of their end, since every life has the same length. */
+  readonly #live = new Map<string, TriggerRecord>();
+  readonly #gone = new Map<string, TriggerRecord>();
+  readonly #perSource = new Map<string, number>();
+  /** Ring key → live ids. */
+  readonly #byRingKey = new Map<string, Set<string>>();
+
+  constructor(datapath: Pick<Datapath, "setTriggers">, limits: TriggerLimits) {
+    this.#datapath = datapath;
+    this.#limits = limits;
+  }
+
+  get liveCount(): number {
+    return this.#live.size;
+  }
+
+  get(id: Uint8Array): TriggerRecord | undefined {
+    const key = bytesKey(id);
+    return this.#live.get(key) ?? this.#gone.get(key);
+  }
+
+  /** Whether a record for `id` from `target` would go beyond a limit. */
+  isFull(id: Uint8Array, target: Locator): boolean {
+    const old = this.get(id);
+    const sameSource = old !== undefined && sourceOf(old.target) === sourceOf(target);
+    const siblings = this.#byRingKey.get(bytesKey(ringKey(id)))?.size ?? 0;
+    return (
+      (old === undefined && this.#live.size + this.#gone.size >= this.#limits.triggers) ||
+      (!sameSource && (this.#perSource.get(sourceOf(target)) ?? 0) >= this.#limits.perSource) ||
+      (old?.live !== true && siblings >= LIMITS.triggersPerRingKey)
+    );
+  }
+
+  /** Stores or replaces a live trigger. False when the engine's table is full; nothing is changed then. */
+  insert(nowMs: number, trigger: Pick<TriggerRecord, "id" | "target" | "counter" | "commitment">): boolean {
+    const key = bytesKey(trigger.id);
+    const old = this.get(trigger.id);
+    const record = { ...trigger, live: true, token: trigger.commitment, index: 0, endMs: nowMs + TRIGGER_LIFE_MS };
+    this.#store(key, old, record);
+    if (this.#program(trigger.id)) return true;
+    this.#drop(key, record);
+    if (old !== undefined) this.#store(key, undefined, old);
+    return false;
+  }
+
+  /** The trigger stops at once; `counter` is remembered. `target`: on whose account. */
+  remove(nowMs: number, trigger: Pick<TriggerRecord, "id" | "target" | "counter" | "commitment">): void {
+    const old = this.get(trigger.id);
+    this.#store(bytesKey(trigger.id), old, { ...trigger, live: false, token: trigger.commitment, index: 0, endMs: nowMs + COUNTER_MEMORY_MS });
+    if (old?.live === true) this.#program(trigger.id);
+  }
+
+  refresh(nowMs: number, record: TriggerRecord, index: number, token: Uint8Array): void {
+    const key = bytesKey(record.id);
+    this.#live.delete(key);
+    this.#live.set(key, { ...record, index, token, endMs: nowMs + TRIGGER_LIFE_MS });
+  }
+
+  /** Ends what is over; returns how many triggers that were. */
+  expire(nowMs: number): number {
+    let expired = 0;
+    for (const record of this.#live.values()) {
+      if (record.endMs > nowMs) break;
+      this.remove(nowMs, record);
+      expired += 1;
+    }
+    for (const [key, record] of this.#gone) {
+      if (record.endMs > nowMs) break;
+      this.#drop(key, record);
+    }
+    return expired;
+  }
+
+  deadlineMs(): number {
+    const first = (records: Map<string, TriggerRecord>): number => {
+      for (const { endMs } of records.values()) return endMs;
+      return Infinity;
+    };
+    return Math.min(first(this.#live), first(this.#gone));
+  }
+
+  #store(key: string, old: TriggerRecord | undefined, record: TriggerRecord): void {
+    if (old !== undefined) this.#drop(key, old);
+    const source = sourceOf(record.target);
+    this.#perSource.set(source, (this.#perSource.get(source) ?? 0) + 1);
+    if (!record.live) {
+      this.#gone.set(key, record);
+      return;
+    }
+    this.#live.set(key, record);
+    const ringKeyText = bytesKey(ringKey(record.id));
+    const siblings = this.#byRingKey.get(ringKeyText);
+    if (siblings === undefined) this.#byRingKey.set(ringKeyText, new Set([key]));
+    else siblings.add(key);
+  }
+
+  #drop(key: string, record: TriggerRecord): void {
+    const source = sourceOf(record.target);
+    const left = (this.#perSource.get(source) ?? 1) - 1;
+    if (left === 0) this.#perSource.delete(source);
+    else this.#perSource.set(source, left);
+    this.#gone.delete(key);
+    if (!this.#live.delete(key)) return;
+    const ringKeyText = bytesKey(ringKey(record.id));
+    const siblings = this.#byRingKey.get(ringKeyText);
+    siblings?.delete(key);
+    if (siblings?.size === 0) this.#byRingKey.delete(ringKeyText);
+  }
+
+  #program(id: Uint8Array): boolean {
+    const siblings = [...(this.#byRingKey.get(bytesKey(ringKey(id))) ?? [])];
+    const entries = siblings.flatMap((key) => {
+      const record = this.#live.get(key);
+      return record === undefined ? [] : [{ id: record.id, target: { kind: "locator" as const, locator: record.target } }];
+    });
+    try {
+      this.#datapath.setTriggers(ringKey(id), entries);
+      return true;
+    } catch (error) {
+      if (error instanceof DatapathError) return false;
+      throw error;
+    }
+  }
+}
