@@ -1,0 +1,92 @@
+/** The smallest cores: what a driver needs, and nothing else of an engine. */
+import {
+  type Counters,
+  type DatagramBatch,
+  type DropReason,
+  type PacketBatch,
+  type StepCore,
+  type StepInput,
+  type Upcall,
+} from "@i3/datapath";
+
+const REASONS: readonly DropReason[] = [
+  "malformed", "version", "hip", "esp", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger", "no-route",
+  "inner-address", "inner-malformed", "not-allocated", "rate", "refused", "too-big", "io-error",
+];
+
+/** A core that does nothing; subclasses say what a step does. */
+export abstract class TestCore implements StepCore {
+  readonly implementation = "reference";
+  steps = 0;
+  tunIn = 0;
+  udpIn = 0;
+
+  step(nowMs: number, input: StepInput, tunOut: PacketBatch, udpOut: DatagramBatch): readonly Upcall[] {
+    this.steps += 1;
+    this.tunIn += input.tun?.count ?? 0;
+    this.udpIn += input.udp?.count ?? 0;
+    return this.work(nowMs, input, tunOut, udpOut);
+  }
+
+  abstract work(nowMs: number, input: StepInput, tunOut: PacketBatch, udpOut: DatagramBatch): readonly Upcall[];
+
+  pending(): boolean {
+    return false;
+  }
+  counters(): Counters {
+    const drops = Object.fromEntries(REASONS.map((reason) => [reason, 0])) as Record<DropReason, number>;
+    return { drops, tunIn: this.tunIn, tunOut: 0, udpIn: this.udpIn, udpOut: 0, upcalls: 0 };
+  }
+  setOwnAddresses(): void {}
+  setFlow(): void {}
+  setInbound(): void {}
+  setTriggers(): void {}
+  setResponsibility(): void {}
+  setNextServer(): void {}
+  setDefaultServer(): void {}
+  discardRoute(): void {}
+  release(): void {}
+  discard(): void {}
+  send(): void {}
+  inject(): void {}
+  deliver(): void {}
+  lastUse(): number | undefined {
+    return undefined;
+  }
+}
+
+/** Copies packet `from` of one batch behind the last of another; false when that is full. */
+export function appendPacket(input: PacketBatch, from: number, output: PacketBatch): boolean {
+  if (output.count === output.lengths.length) return false;
+  const length = input.lengths[from] ?? 0;
+  const start = from * input.slotBytes;
+  output.arena.set(input.arena.subarray(start, start + length), output.count * output.slotBytes);
+  output.lengths[output.count] = length;
+  output.count += 1;
+  return true;
+}
+
+/** UDP goes back to its sender; IPv4/UDP from the TUN goes back with addresses and ports exchanged (checksums stay right). */
+export class EchoCore extends TestCore {
+  override work(_nowMs: number, input: StepInput, tunOut: PacketBatch, udpOut: DatagramBatch): readonly Upcall[] {
+    for (let i = 0; i < (input.udp?.count ?? 0) && input.udp !== null; i++) {
+      const to = udpOut.count * 18;
+      if (appendPacket(input.udp, i, udpOut)) udpOut.addresses.set(input.udp.addresses.subarray(i * 18, i * 18 + 18), to);
+    }
+    for (let i = 0; i < (input.tun?.count ?? 0) && input.tun !== null; i++) {
+      const start = tunOut.count * tunOut.slotBytes;
+      if (appendPacket(input.tun, i, tunOut)) exchangeEnds(tunOut.arena, start);
+    }
+    return [];
+  }
+}
+
+/** Exchanges source and destination of an IPv4 packet with a UDP header behind 20 bytes. */
+function exchangeEnds(bytes: Uint8Array, start: number): void {
+  const source = bytes.slice(start + 12, start + 16);
+  bytes.copyWithin(start + 12, start + 16, start + 20);
+  bytes.set(source, start + 16);
+  const sourcePort = bytes.slice(start + 20, start + 22);
+  bytes.copyWithin(start + 20, start + 22, start + 24);
+  bytes.set(sourcePort, start + 22);
+}
