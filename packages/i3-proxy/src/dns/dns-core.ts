@@ -1,0 +1,132 @@
+/**
+ * What the proxy answers to DNS questions of local programs (paper §3.1, §3.2; architecture §6.1): A and AAAA of overlay names with
+ * TTL 0, names of virtual addresses, and for everything else "forward": the system's resolvers get the bytes as they came.
+ *
+ * DEVIATION: class ANY is treated as not ours, as is every class but IN.
+ */
+import { decode as decodePacket, type DecodedPacket } from "dns-packet";
+import { Buffer } from "node:buffer";
+import { type AnswerParts, RCODE, encodeAnswer } from "./dns-answer.js";
+import { HEADER_BYTES, type Question, readQuestion, readUint16 } from "./question.js";
+import { addressOfReverseName, inHitTree } from "./reverse-name.js";
+
+export interface NameSource {
+  /**
+   * Overlay name (lower case, no trailing dot) → addresses, `null` for a family without one (both null: the name exists, as `i3` itself
+   * does). A call counts as use, which keeps the mapping alive.
+   */
+  resolve(name: string): NameAddresses | "unknown" | "elsewhere" | "unavailable";
+  /** A virtual address (4 or 16 bytes) → name, or null when not ours. */
+  reverse(address: Uint8Array): string | null;
+}
+
+export interface NameAddresses {
+  readonly v4: Uint8Array | null;
+  readonly v6: Uint8Array | null;
+}
+
+export type DropReason = "short" | "response";
+
+export type DnsVerdict =
+  | { readonly kind: "answer"; readonly bytes: Uint8Array }
+  | { readonly kind: "forward" }
+  | { readonly kind: "drop"; readonly reason: DropReason };
+
+// Of RFC 1035, 3596, 6891, 8482:
+const TYPE = { A: 1, PTR: 12, AAAA: 28, ANY: 255 } as const;
+const CLASS_IN = 1;
+const OPCODE_QUERY = 0;
+const FLAG_RESPONSE = 0x8000;
+const MIN_UDP_BYTES = 512;
+
+// Ours:
+/** Longest query about a name of ours that is read; a real one has at most a question, an OPT and a signature. */
+const MAX_QUERY_BYTES = 4_096;
+
+const FORWARD: DnsVerdict = { kind: "forward" };
+const SHORT: DnsVerdict = { kind: "drop", reason: "short" };
+const RESPONSE: DnsVerdict = { kind: "drop", reason: "response" };
+
+/** What is known about a name of ours. */
+type Known = { readonly rcode: number; readonly addresses: NameAddresses | null; readonly pointer: string | null };
+
+const NO_SUCH_NAME: Known = { rcode: RCODE.nxDomain, addresses: null, pointer: null };
+const NO_DATA: Known = { rcode: RCODE.noError, addresses: null, pointer: null };
+const FAILURE: Known = { rcode: RCODE.serverFailure, addresses: null, pointer: null };
+
+/** Decides about one DNS message from a local program. Never throws, whatever the bytes are. */
+export function answerQuery(query: Uint8Array, names: NameSource, transport: "udp" | "tcp" = "udp"): DnsVerdict {
+  if (query.length < HEADER_BYTES) return SHORT;
+  const flags = readUint16(query, 2);
+  if ((flags & FLAG_RESPONSE) !== 0) return RESPONSE;
+  const opcode = (flags >> 11) & 0xf;
+  const questions = readUint16(query, 4);
+  // RFC 9619: one question, or it is malformed. Other operations may have none (RFC 8490), which nobody could forward.
+  if (questions !== 1) return failure(query, null, questions === 0 && opcode !== OPCODE_QUERY ? RCODE.notImplemented : RCODE.formatError);
+  const question = readQuestion(query);
+  if (question === null) return failure(query, null, RCODE.formatError);
+  if (question.dnsClass !== CLASS_IN) return FORWARD;
+  const known = look(question.name, names);
+  if (known === null) return FORWARD;
+  if (opcode !== OPCODE_QUERY) return failure(query, question, RCODE.notImplemented);
+  return answerOwn(query, question, known, transport);
+}
+
+/** Null: not ours. */
+function look(name: string, names: NameSource): Known | null {
+  const address = addressOfReverseName(name);
+  if (address !== null) {
+    const pointer = names.reverse(address);
+    if (pointer !== null) return { rcode: RCODE.noError, addresses: null, pointer };
+    return inHitTree(name) ? NO_SUCH_NAME : null;
+  }
+  if (inHitTree(name)) return NO_DATA;
+  const found = names.resolve(name);
+  if (found === "elsewhere") return null;
+  if (found === "unknown") return NO_SUCH_NAME;
+  if (found === "unavailable") return FAILURE;
+  return { rcode: RCODE.noError, addresses: found, pointer: null };
+}
+
+function answerOwn(query: Uint8Array, question: Question, known: Known, transport: "udp" | "tcp"): DnsVerdict {
+  const decoded = decode(query);
+  if (decoded === null) return failure(query, question, RCODE.formatError);
+  const opts = (decoded.additionals ?? []).filter((record) => record.type === "OPT");
+  const opt = opts[0];
+  if (opts.length > 1 || (opt !== undefined && opt.name !== ".")) return failure(query, question, RCODE.formatError);
+  const limit = transport === "tcp" ? 65_535 : Math.max(MIN_UDP_BYTES, opt?.udpPayloadSize ?? MIN_UDP_BYTES);
+  const edns = opt === undefined ? null : { dnssecOk: (opt.flags & 0x8000) !== 0 };
+  // RFC 6891 §6.1.3: nothing but the version is answered to a version that is not known.
+  if (opt !== undefined && opt.ednsVersion > 0) return answer(query, question, { rcode: RCODE.badVersion, records: [], negative: false, edns }, limit);
+  const records = recordsFor(question.type, known);
+  const negative = records.length === 0 && known.rcode !== RCODE.serverFailure;
+  return answer(query, question, { rcode: known.rcode, records, negative, edns }, limit);
+}
+
+function decode(query: Uint8Array): DecodedPacket | null {
+  if (query.length > MAX_QUERY_BYTES) return null;
+  try {
+    return decodePacket(Buffer.from(query.buffer, query.byteOffset, query.length));
+  } catch {
+    return null;
+  }
+}
+
+function recordsFor(type: number, known: Known): AnswerParts["records"] {
+  const any = type === TYPE.ANY;
+  if (known.pointer !== null) return any || type === TYPE.PTR ? [{ type: TYPE.PTR, name: known.pointer }] : [];
+  const v4 = known.addresses?.v4 ?? null;
+  const v6 = known.addresses?.v6 ?? null;
+  const records: { type: number; data: Uint8Array }[] = [];
+  if (v4 !== null && (any || type === TYPE.A)) records.push({ type: TYPE.A, data: v4 });
+  if (v6 !== null && (any || type === TYPE.AAAA)) records.push({ type: TYPE.AAAA, data: v6 });
+  return records;
+}
+
+const failure = (query: Uint8Array, question: Question | null, rcode: number): DnsVerdict =>
+  answer(query, question, { rcode, records: [], negative: false, edns: null }, MIN_UDP_BYTES);
+
+const answer = (query: Uint8Array, question: Question | null, parts: AnswerParts, limit: number): DnsVerdict => ({
+  kind: "answer",
+  bytes: encodeAnswer(query, question, parts, limit),
+});
