@@ -55,11 +55,12 @@ class MonitorWatch final : public Watch {
   }
 
  private:
+  // ENOBUFS, here or as the socket's error: the kernel had more to say than the buffer holds, so anything may have changed.
   Changes drain() {
     Changes changes;
+    if (socket_error != 0) changes = {true, true, true};
     for (int i = 0; i < max_datagrams; i++) {
       const ssize_t length = recv(fd, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-      // The kernel had more to say than the buffer holds: anything may have changed.
       if (length < 0 && errno == ENOBUFS) changes = {true, true, true};
       else if (length < 0) break;
       else

@@ -65,9 +65,8 @@ void on_poll(uv_poll_t* handle, int status, int events);
 // TUN device reports one when it was removed, for good: the reader learns it from its next read.
 void resume_after_error(Watch& watch) {
   if (!watch.is_socket) return;
-  int error = 0;
-  socklen_t size = sizeof error;
-  if (getsockopt(watch.fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0) uv_poll_start(&watch.poll, UV_READABLE, on_poll);
+  socklen_t size = sizeof watch.socket_error;
+  if (getsockopt(watch.fd, SOL_SOCKET, SO_ERROR, &watch.socket_error, &size) == 0) uv_poll_start(&watch.poll, UV_READABLE, on_poll);
 }
 
 void on_poll(uv_poll_t* handle, int status, int) {
@@ -78,6 +77,7 @@ void on_poll(uv_poll_t* handle, int status, int) {
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env, &scope) != napi_ok) return;
   call_back(watch);
+  watch.socket_error = 0;
   napi_close_handle_scope(env, scope);
 }
 

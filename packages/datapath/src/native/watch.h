@@ -23,6 +23,8 @@ class Watch {
   uint64_t id = 0;
   int fd = -1;
   bool is_socket = false;
+  // What the socket reported and libuv stopped for, since the last callback; 0 for nothing.
+  int socket_error = 0;
   uv_poll_t poll{};
   napi_ref callback = nullptr;
   napi_async_context context = nullptr;
