@@ -132,7 +132,7 @@ export class Setup {
       const { message, rest } = splitSetup(upcall.payload);
       const decoded = decodeSetup(message);
       if (decoded.type === "INIT") this.#handleInit(nowMs, upcall.id, message, decoded, rest);
-      else this.#handleConfirm(upcall.id, message, decoded);
+      else this.#handleConfirm(upcall.id, decoded);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       this.counters.malformed += 1;
@@ -291,7 +291,7 @@ export class Setup {
     this.#sendTo(mapping.peer.privateId, encodeConfirm(fields, this.#env.identity));
   }
 
-  #handleConfirm(id: Uint8Array, message: Uint8Array, confirm: Extract<SetupMessage, { type: "CONFIRM" }>): void {
+  #handleConfirm(id: Uint8Array, confirm: Extract<SetupMessage, { type: "CONFIRM" }>): void {
     const mapping = this.#env.mappings.byPrivateId(id);
     const isAwaited = mapping !== undefined && mapping.state === "calling" && mapping.peerId !== null && confirm.counter === mapping.callCounter
       && bytesKey(confirm.callerId) === bytesKey(this.#env.ownId) && bytesKey(confirm.callerPrivateId) === bytesKey(mapping.ownPrivateId);

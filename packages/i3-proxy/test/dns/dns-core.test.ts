@@ -25,7 +25,7 @@ function queryBytes(name: string, type: string, options: QueryOptions = {}): Uin
 }
 
 const opt = (udpPayloadSize: number, ednsVersion = 0, flags = 0): dnsPacket.OptAnswer =>
-  ({ type: "OPT", name: ".", udpPayloadSize, extendedRcode: 0, ednsVersion, flags, flag_do: flags !== 0, options: [] }) as dnsPacket.OptAnswer;
+  ({ type: "OPT", name: ".", udpPayloadSize, extendedRcode: 0, ednsVersion, flags, flag_do: flags !== 0, options: [] });
 
 function answered(verdict: DnsVerdict): dnsPacket.DecodedPacket {
   if (verdict.kind !== "answer") throw new Error(`not answered: ${verdict.kind}`);
@@ -36,7 +36,7 @@ function answered(verdict: DnsVerdict): dnsPacket.DecodedPacket {
 function inShort(verdict: DnsVerdict): string {
   if (verdict.kind !== "answer") return verdict.kind === "drop" ? `drop ${verdict.reason}` : "forward";
   const packet = answered(verdict) as dnsPacket.DecodedPacket & { rcode: string };
-  const answers = (packet.answers ?? []).map((record) => `${record.type} ${"data" in record ? String(record.data) : ""}`);
+  const answers = (packet.answers ?? []).map((record) => `${record.type} ${"data" in record ? JSON.stringify(record.data).replaceAll(`"`, "") : ""}`);
   const authorities = (packet.authorities ?? []).map((record) => `${record.type} of ${record.name}`);
   return [packet.rcode, ...answers, ...authorities].join(", ");
 }

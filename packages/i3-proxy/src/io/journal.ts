@@ -1,0 +1,130 @@
+/**
+ * Mappings on disk (paper §7.2): one JSON line a change, read back after a crash. Holds trigger keys, so only the owner may read
+ * it; ESP keys never come here. A last line that was cut off by a crash is ignored; anything else that cannot be read is set
+ * aside, never overwritten.
+ *
+ *     {"shared": "<Ed25519 seed>"}                 the key of the private prefix, first line
+ *     {"put": "<key>", "mapping": {…}}             {"remove": "<key>"}
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
+import { join } from "node:path";
+
+import { errorLine, I3Error, toHex, fromHex } from "@i3/common";
+import { generateTriggerKey, triggerKeyFromSeed, triggerKeySeed, type TriggerKey } from "@i3/hip";
+
+import { mappingFromJson, mappingToJson, type Mapping } from "../mappings/mapping.js";
+
+/** Rewritten when it is this much longer than what lives in it. */
+const REWRITE_FACTOR = 4;
+const MIN_REWRITE_LINES = 1_000;
+
+export interface JournalContent {
+  readonly sharedKey: TriggerKey;
+  readonly mappings: readonly Mapping[];
+  /** What could not be read, for the log; null when all is well. */
+  readonly damage: string | null;
+}
+
+export class Journal {
+  readonly #file: string;
+  readonly #live = new Map<string, string>();
+  #sharedSeed = "";
+  #fd = -1;
+  #lines = 0;
+
+  private constructor(file: string) {
+    this.#file = file;
+  }
+
+  /** Opens (or makes) `mappings.journal` in a directory, which is made with mode 0700. Throws I3Error ERR_I3_STATE. */
+  static open(directory: string): { readonly journal: Journal; readonly content: JournalContent } {
+    const journal = new Journal(join(directory, "mappings.journal"));
+    try {
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      const content = journal.#read();
+      journal.#rewrite();
+      return { journal, content };
+    } catch (cause) {
+      if (cause instanceof I3Error) throw cause;
+      throw new I3Error("ERR_I3_STATE", `cannot use the state directory ${directory}`, { cause, remedy: "It must be a directory that this user may write to." });
+    }
+  }
+
+  put(mapping: Mapping): void {
+    const key = toHex(Buffer.from(mapping.key, "latin1"));
+    const line = JSON.stringify({ put: key, mapping: mappingToJson(mapping) });
+    this.#live.set(key, line);
+    this.#append(line);
+  }
+
+  remove(mapping: Mapping): void {
+    const key = toHex(Buffer.from(mapping.key, "latin1"));
+    if (this.#live.delete(key)) this.#append(JSON.stringify({ remove: key }));
+  }
+
+  close(): void {
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+  }
+
+  #append(line: string): void {
+    if (this.#fd < 0) return;
+    writeSync(this.#fd, `${line}\n`);
+    this.#lines += 1;
+    if (this.#lines > MIN_REWRITE_LINES && this.#lines > this.#live.size * REWRITE_FACTOR) this.#rewrite();
+  }
+
+  /** A new file with only what lives, in the place of the old one. */
+  #rewrite(): void {
+    const next = `${this.#file}.new`;
+    const fd = openSync(next, "w", 0o600);
+    writeSync(fd, [JSON.stringify({ shared: this.#sharedSeed }), ...this.#live.values(), ""].join("\n"));
+    fsyncSync(fd);
+    renameSync(next, this.#file);
+    this.close();
+    this.#fd = fd;
+    this.#lines = this.#live.size + 1;
+  }
+
+  #read(): JournalContent {
+    const mappings = new Map<string, Mapping>();
+    let sharedKey: TriggerKey | null = null;
+    let damage: string | null = null;
+    const lines = this.#text().split("\n");
+    const isCutOff = lines.at(-1) !== "";
+    for (const [i, line] of lines.entries()) {
+      if (line === "" || (isCutOff && i === lines.length - 1)) continue;
+      try {
+        sharedKey = this.#readLine(JSON.parse(line) as unknown, mappings) ?? sharedKey;
+      } catch (error) {
+        damage ??= `${this.#file}:${i + 1}: ${errorLine(error)}`;
+      }
+    }
+    if (damage !== null) renameSync(this.#file, `${this.#file}.damaged`);
+    sharedKey ??= generateTriggerKey();
+    this.#sharedSeed = toHex(triggerKeySeed(sharedKey));
+    for (const [key, mapping] of mappings) this.#live.set(key, JSON.stringify({ put: key, mapping: mappingToJson(mapping) }));
+    return { sharedKey, mappings: [...mappings.values()], damage };
+  }
+
+  #readLine(json: unknown, mappings: Map<string, Mapping>): TriggerKey | null {
+    const record = (typeof json === "object" && json !== null ? json : {}) as Record<string, unknown>;
+    if (typeof record["shared"] === "string") return triggerKeyFromSeed(fromHex(record["shared"]));
+    if (typeof record["put"] === "string") mappings.set(record["put"], mappingFromJson(record["mapping"]));
+    else if (typeof record["remove"] === "string") mappings.delete(record["remove"]);
+    else throw new I3Error("ERR_I3_STATE", "a line of an unknown kind");
+    return null;
+  }
+
+  #text(): string {
+    try {
+      if ((statSync(this.#file).mode & 0o077) !== 0) {
+        throw new I3Error("ERR_I3_STATE", `${this.#file} can be read by others`, { remedy: `Run: chmod 600 ${this.#file}` });
+      }
+      return readFileSync(this.#file, "utf8");
+    } catch (error) {
+      if (error instanceof Error && (error as NodeJS.ErrnoException).code === "ENOENT") return "";
+      throw error;
+    }
+  }
+}

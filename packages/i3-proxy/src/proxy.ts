@@ -1,0 +1,217 @@
+/**
+ * The i3 proxy as a core (paper §3, §4): joins names, mappings, the set-up and the i3 client, and programs the packet engine. No
+ * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
+ */
+import { concatBytes, locatorText, publicId, SUFFIX_BYTES, toHex, type AddressBook, type Locator, type ProxyRule } from "@i3/common";
+import type { Datapath, Upcall } from "@i3/datapath";
+import type { HostIdentity, TriggerKey } from "@i3/hip";
+import { I3Client, type ClientEvent } from "@i3/i3-client";
+
+import type { NameSource } from "./dns/dns-core.js";
+import type { Mapping } from "./mappings/mapping.js";
+import { MappingTable, type MappingHooks, type MappingLimits } from "./mappings/mapping-table.js";
+import { VirtualAddresses, type AddressSource } from "./mappings/virtual-addresses.js";
+import { Names } from "./names.js";
+import { Setup } from "./setup/setup.js";
+
+// Ours:
+/** Uses are read from the engine, and mappings expire, this often. */
+const SWEEP_MS = 2_000;
+/** A path that carried a packet this lately has its server watched. */
+const ACTIVE_MS = 10_000;
+/** The journal learns of a mapping's use this often. */
+const SAVE_USE_MS = 60_000;
+
+export type Log = (level: "debug" | "info" | "warn" | "error", event: string, fields: Record<string, unknown>) => void;
+
+export interface ProxyEnvironment {
+  readonly identity: HostIdentity;
+  /** The key of the prefix that private ids share. */
+  readonly sharedKey: TriggerKey;
+  readonly datapath: Datapath;
+  readonly addresses: AddressSource;
+  readonly limits: MappingLimits;
+  readonly hooks: MappingHooks;
+  readonly suffix: string;
+  readonly rules: readonly ProxyRule[];
+  readonly randomBytes: (length: number) => Uint8Array;
+  readonly wallMs: () => number;
+  readonly log: Log;
+}
+
+export class Proxy {
+  readonly ownId: Uint8Array;
+  /** 4 bytes. */
+  readonly own4: Uint8Array;
+  /** The HIT, 16 bytes. */
+  readonly own6: Uint8Array;
+  readonly client: I3Client;
+  readonly mappings: MappingTable;
+  readonly setup: Setup;
+  readonly #env: ProxyEnvironment;
+  readonly #names: Names;
+  readonly #savedUse = new WeakMap<Mapping, number>();
+  readonly #liveTriggers = new Set<string>();
+  #nextSweepMs = 0;
+
+  /** Throws RangeError when the virtual range has no address free for this host. */
+  constructor(environment: ProxyEnvironment, book: AddressBook) {
+    const { identity, datapath, sharedKey, randomBytes, wallMs, log } = environment;
+    this.#env = environment;
+    this.ownId = publicId(identity.hit);
+    this.own6 = identity.hit;
+    const addresses = new VirtualAddresses(environment.addresses);
+    const own4 = addresses.draw4(this.ownId);
+    if (own4 === null) throw new RangeError("no virtual address is free");
+    addresses.take(this.own6);
+    this.own4 = own4;
+    this.client = new I3Client({ datapath, randomBytes, wallMs });
+    this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: sharedKey.prefix, randomBytes });
+    this.#names = new Names({
+      suffix: environment.suffix, rules: environment.rules, own: { id: this.ownId, v4: own4, v6: this.own6 }, mappings: this.mappings, wallMs,
+      onCreated: (mapping) => this.#created(mapping), log,
+    }, book);
+    this.setup = new Setup({
+      identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, wallMs, log,
+      nameOf: (hit) => this.#names.nameOfHit(hit), ownTriggerFor: (name) => this.#names.wantsOwnTrigger(name),
+      onOwnTrigger: (mapping) => this.#insertOwnTrigger(0, mapping),
+    });
+    datapath.setOwnAddresses({ v4: own4, v6: this.own6 });
+  }
+
+  get names(): NameSource {
+    return this.#names;
+  }
+
+  setBook(book: AddressBook): void {
+    this.#names.setBook(book);
+  }
+
+  /** Takes over the mappings of the journal and registers with the ring. */
+  start(nowMs: number, servers: readonly Locator[], restored: readonly Mapping[]): void {
+    for (const server of servers) this.client.addServer(nowMs, server);
+    this.#env.datapath.setInbound(this.ownId, { action: "upcall" });
+    this.client.insertTrigger(nowMs, this.ownId, { kind: "host", identity: this.#env.identity });
+    const { sharedKey, randomBytes } = this.#env;
+    this.client.insertTrigger(nowMs, concatBytes(sharedKey.prefix, randomBytes(SUFFIX_BYTES)), { kind: "private", key: sharedKey });
+    for (const mapping of restored) this.#restore(nowMs, mapping);
+    this.#nextSweepMs = nowMs + SWEEP_MS;
+  }
+
+  /** Removes our triggers, so that nobody waits for a host that is gone. */
+  stop(nowMs: number): void {
+    for (const { id } of this.client.triggers(nowMs)) this.client.removeTrigger(nowMs, id);
+    this.client.handleTimer(nowMs);
+  }
+
+  /** True when both the public and the shared private trigger are in the ring. */
+  isReady(nowMs: number): boolean {
+    const triggers = this.client.triggers(nowMs);
+    return triggers.length > 0 && triggers.every((trigger) => trigger.live);
+  }
+
+  handleUpcalls(nowMs: number, upcalls: readonly Upcall[]): void {
+    for (const upcall of upcalls) {
+      if (upcall.kind === "control") this.client.handleControl(nowMs, upcall.from, upcall.bytes);
+      else if (upcall.kind === "flow-setup") this.#begin(nowMs, upcall);
+      else if (upcall.kind === "payload") this.setup.handlePayload(nowMs, upcall);
+    }
+    this.#handleEvents(nowMs);
+  }
+
+  handleTimer(nowMs: number): void {
+    this.client.handleTimer(nowMs);
+    this.#handleEvents(nowMs);
+    this.setup.handleTimer(nowMs);
+    if (nowMs >= this.#nextSweepMs) this.#sweep(nowMs);
+  }
+
+  nextDeadlineMs(): number {
+    return Math.min(this.client.nextDeadlineMs(), this.setup.nextDeadlineMs(), this.#nextSweepMs);
+  }
+
+  #hooks(): MappingHooks {
+    const { hooks } = this.#env;
+    return {
+      allocated: (addresses) => hooks.allocated(addresses),
+      released: (addresses) => hooks.released(addresses),
+      changed: (mapping) => {
+        this.#savedUse.set(mapping, mapping.lastUseMs);
+        hooks.changed(mapping);
+      },
+      removed: (mapping) => hooks.removed(mapping),
+    };
+  }
+
+  #created(mapping: Mapping): void {
+    this.#insertOwnTrigger(0, mapping);
+    this.setup.install(mapping);
+  }
+
+  #insertOwnTrigger(nowMs: number, mapping: Mapping): void {
+    if (mapping.ownKey !== null) this.client.insertTrigger(nowMs, mapping.ownPrivateId, { kind: "private", key: mapping.ownKey });
+  }
+
+  #restore(nowMs: number, mapping: Mapping): void {
+    if (!this.mappings.restore(mapping)) {
+      this.#env.log("warn", "mapping-lost", { name: mapping.name, why: "its virtual address is used by something else now" });
+      this.#env.hooks.removed(mapping);
+      return;
+    }
+    this.#insertOwnTrigger(nowMs, mapping);
+    this.setup.restore(mapping);
+  }
+
+  /** First packet of a program to a virtual address. */
+  #begin(nowMs: number, upcall: Extract<Upcall, { kind: "flow-setup" }>): void {
+    const mapping = this.mappings.byAddress(upcall.address);
+    if (mapping === undefined) return this.#env.datapath.discard(upcall.address, true);
+    if (mapping.state === "idle") this.setup.call(nowMs, mapping, upcall.packet);
+    if (mapping.state === "idle") this.#env.datapath.discard(upcall.address, true);
+    else this.#env.datapath.release(upcall.address);
+  }
+
+  #handleEvents(nowMs: number): void {
+    for (const event of this.client.takeEvents()) {
+      if (event.kind === "path-changed") this.setup.handlePathChanged(event.id);
+      else if (event.kind === "not-present") this.setup.handleNotPresent(nowMs, event.id);
+      else this.#logEvent(event);
+    }
+  }
+
+  #logEvent(event: Exclude<ClientEvent, { kind: "path-changed" | "not-present" }>): void {
+    const { log } = this.#env;
+    if (event.kind === "first-hop") {
+      if (event.server === null) log("warn", "no-server", { remedy: "No i3 server answers. Is this machine online?" });
+      else log("info", "server", { server: locatorText(event.server) });
+    } else if (event.kind === "trigger-live") {
+      const isFirst = !this.#liveTriggers.has(toHex(event.id));
+      this.#liveTriggers.add(toHex(event.id));
+      log(isFirst ? "info" : "debug", "trigger-live", { id: toHex(event.id.subarray(0, 8)), server: locatorText(event.server) });
+    } else if (event.kind === "trigger-lost") {
+      log("warn", "trigger-lost", { id: toHex(event.id.subarray(0, 8)), why: event.why });
+    } else log("warn", "trigger-refused", { id: toHex(event.id.subarray(0, 8)), code: event.code });
+  }
+
+  /** Reads the uses from the engine, watches the servers of active paths, and ends mappings whose time is over. */
+  #sweep(nowMs: number): void {
+    this.#nextSweepMs = nowMs + SWEEP_MS;
+    const wallMs = this.#env.wallMs();
+    for (const mapping of this.mappings.all()) {
+      const usedMs = Math.max(this.#lastUse(mapping.local4), mapping.local6 === null ? -Infinity : this.#lastUse(mapping.local6));
+      const sinceMs = nowMs - usedMs;
+      if (usedMs > -Infinity) mapping.lastUseMs = Math.max(mapping.lastUseMs, wallMs - sinceMs);
+      for (const id of [mapping.peerId, mapping.peer?.privateId]) if (id) this.client.setPathActive(id, sinceMs <= ACTIVE_MS);
+      if (mapping.lastUseMs - (this.#savedUse.get(mapping) ?? 0) >= SAVE_USE_MS) this.mappings.changed(mapping);
+    }
+    for (const mapping of this.mappings.expired(wallMs)) {
+      if (mapping.ownKey !== null) this.client.removeTrigger(nowMs, mapping.ownPrivateId);
+      this.setup.uninstall(mapping);
+      this.mappings.remove(mapping);
+    }
+  }
+
+  #lastUse(address: Uint8Array): number {
+    return this.#env.datapath.lastUse(address) ?? -Infinity;
+  }
+}
