@@ -41,6 +41,7 @@ export default class CountsReporter {
  * @returns {string}
  */
 function commentAt(file, task) {
+  if (task.type === 'suite' && task.errors().length > 0) return 'its suite failed before it';
   const lines = readFileSync(file, 'utf8').split('\n');
   const line = task.location?.line;
   if (line !== undefined) {

@@ -33,10 +33,12 @@ export async function runProject(project, { args = [], env = process.env, limitM
     /** @type {Counts} */
     const counts = existsSync(countsFile)
       ? JSON.parse(readFileSync(countsFile, 'utf8'))
-      : { passed: 0, failed: [`${project}: vitest ended with status ${status} before it counted`], skipped: [] };
+      : { passed: 0, failed: [], skipped: [] };
     if (timedOut) counts.failed.push(`${project}: stopped at the limit of ${Math.round(limitMs / 1000)} s`);
     else if (interrupted) counts.failed.push(`${project}: interrupted`);
-    else if (status !== 0 && counts.failed.length === 0) counts.failed.push(`${project}: vitest ended with status ${status}`);
+    else if ((status !== 0 || !existsSync(countsFile)) && counts.failed.length === 0) {
+      counts.failed.push(`${project}: vitest ended with status ${status}`);
+    }
     if (!emptyIsFine && counts.passed === 0 && counts.failed.length === 0) counts.failed.push(`${project}: no test ran`);
     return { ...counts, interrupted };
   } finally {

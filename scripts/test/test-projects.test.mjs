@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import { projectOf, sourceExports } from '../test-projects.mjs';
+
+test.each([
+  ['packages/hip/test/r1.test.ts', 'unit'],
+  ['packages/hip/test/wire/deep/r1.test.ts', 'unit'],
+  ['test/sim/ring.test.ts', 'unit'],
+  ['test/system/proxy.test.ts', 'system'],
+  ['test/netns/test/nat.test.ts', 'system'],
+  ['test/fuzz/wire.fuzz.ts', 'fuzz'],
+  ['test/fuzz/wire.test.ts', undefined],
+  ['packages/hip/src/r1.test.ts', undefined],
+  ['packages/hip/test/r1xtest.ts', undefined],
+  ['other/packages/hip/test/r1.test.ts', undefined],
+])('%s belongs to %s', (file, project) => {
+  expect(projectOf(file)).toBe(project);
+});
+
+test('an exports map gives the sources that tests import', () => {
+  const manifest = {
+    name: '@i3/x',
+    exports: {
+      '.': { types: './dist/index.d.ts', default: './dist/index.js' },
+      './testing': './dist/testing/index.js',
+      './native-io': { import: './dist/native-io.js' },
+      './package.json': './package.json',
+    },
+  };
+  expect(sourceExports({ directory: 'packages/x', manifest })).toEqual([
+    ['@i3/x', 'packages/x/src/index.ts'],
+    ['@i3/x/testing', 'packages/x/src/testing/index.ts'],
+    ['@i3/x/native-io', 'packages/x/src/native-io.ts'],
+  ]);
+  expect(sourceExports({ directory: 'packages/x', manifest: { name: '@i3/x' } })).toEqual([]);
+});
