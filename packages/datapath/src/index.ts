@@ -1,7 +1,8 @@
-/** The packet engine: the interface, its reference implementation, the data header's codec (docs/datapath.md). */
+/** The packet engine: the interface, its reference implementation, its I/O, the data header's codec (docs/datapath.md). */
 export * from "./datapath.js";
 export * from "./errors.js";
 export * from "./wire/data-header.js";
 export * from "./wire/first-byte.js";
 export * from "./reference/step.js";
 export { ReferenceEngine } from "./reference/engine.js";
+export * from "./io/index.js";

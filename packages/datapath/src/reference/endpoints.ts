@@ -6,10 +6,10 @@ import { ADDRESS_SLOT_BYTES } from "./step.js";
 export const PORT_OFFSET = 16;
 
 /** Throws RangeError for a locator that no socket could send to. */
-export function encodeEndpoint(locator: Locator): Buffer {
+export function encodeEndpoint(locator: Locator): Uint8Array {
   requireLength("locator address", locator.address, 4, 16);
   if (!Number.isInteger(locator.port) || locator.port < 1 || locator.port > 65_535) throw new RangeError(`locator port ${locator.port}`);
-  const out = Buffer.alloc(ADDRESS_SLOT_BYTES);
+  const out = new Uint8Array(ADDRESS_SLOT_BYTES);
   if (locator.address.length === 4) out.fill(0xff, 10, 12);
   out.set(locator.address, PORT_OFFSET - locator.address.length);
   put16(out, PORT_OFFSET, locator.port);

@@ -178,7 +178,7 @@ export class ReferenceEngine implements StepCore {
     for (const packet of packets) this.#host.fromTun(ownBuffer(packet), 0, packet.length);
   }
 
-  #put(out: Output, bytes: Uint8Array, endpoint: Buffer | null): void {
+  #put(out: Output, bytes: Uint8Array, endpoint: Uint8Array | null): void {
     const refusal = out.reserve(bytes.length, endpoint);
     if (refusal !== null) return this.#state.counters.drop(refusal);
     out.buffer.set(bytes, out.at);

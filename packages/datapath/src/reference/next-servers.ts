@@ -15,11 +15,11 @@ export interface WaitingDatagram extends Queued {
 }
 
 export class NextServers {
-  readonly #table = new Map<string, Buffer>();
-  #fallback: Buffer | null = null;
+  readonly #table = new Map<string, Uint8Array>();
+  #fallback: Uint8Array | null = null;
 
   /** The endpoint, the default server's when the key is not in the table, or null. */
-  lookup(key: string): Buffer | null {
+  lookup(key: string): Uint8Array | null {
     return this.#table.get(key) ?? this.#fallback;
   }
 

@@ -117,7 +117,7 @@ export class ServerRules {
     return out;
   }
 
-  #emit(work: Work, endpoint: Buffer, flags: number): void {
+  #emit(work: Work, endpoint: Uint8Array, flags: number): void {
     const { udpOut, counters } = this.#state;
     const refusal: DropReason | null = udpOut.reserve(sentBytes(work), endpoint);
     if (refusal !== null) return counters.drop(refusal);

@@ -12,7 +12,7 @@ import { ringKey, ringKeyAt } from "./keys.js";
 import { asBuffer, equalAt, ownBuffer, requireLength } from "./octets.js";
 
 /** Where one copy goes: to an address, or on with `ids` (whole ids one after the other) in place of the head of the stack. */
-export type TriggerTarget = { readonly kind: "locator"; readonly endpoint: Buffer } | { readonly kind: "stack"; readonly ids: Buffer };
+export type TriggerTarget = { readonly kind: "locator"; readonly endpoint: Uint8Array } | { readonly kind: "stack"; readonly ids: Buffer };
 
 /** The triggers of one id, in the order in which the control plane named them. */
 interface Bucket {

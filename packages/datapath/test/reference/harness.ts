@@ -39,8 +39,8 @@ export class Harness {
 
   step(tun: readonly Uint8Array[] = [], udp: readonly Arrival[] = []): Outcome {
     const { slots, slotBytes } = this.#sizes;
-    const tunIn = makePacketBatch(tun.length, 70_000);
-    const udpIn = makeDatagramBatch(udp.length, 70_000);
+    const tunIn = makePacketBatch(tun.length, longest(tun));
+    const udpIn = makeDatagramBatch(udp.length, longest(udp.map(({ bytes }) => bytes)));
     tun.forEach((packet, i) => {
       tunIn.arena.set(packet, i * tunIn.slotBytes);
       tunIn.lengths[i] = packet.length;
@@ -78,6 +78,8 @@ export class Harness {
     return this.step([], datagrams.map((bytes) => ({ from, bytes })));
   }
 }
+
+const longest = (packets: readonly Uint8Array[]): number => packets.reduce((most, { length }) => Math.max(most, length), 0);
 
 /** Reasons whose number rose. */
 export function risen(before: Readonly<Record<DropReason, number>>, after: Readonly<Record<DropReason, number>>): Partial<Record<DropReason, number>> {
