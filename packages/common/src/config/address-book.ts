@@ -1,7 +1,8 @@
 /** `<address-book>`: names of one's own for hosts, by host identity tag or by id. */
 import { bytesKey, toHex } from "../bytes.js";
+import { ConfigError, shown } from "./config-error.js";
 import { formatIpText } from "./ip-text.js";
-import { element, list, optional, readDocument, required } from "./schema.js";
+import { Refusal, element, list, optional, readDocument, required, type ValueType } from "./schema.js";
 import { HIT, ID, NOTE, dnsName, normalName } from "./value-types.js";
 
 export const MAX_ADDRESS_BOOK_BYTES = 16_777_216;
@@ -30,8 +31,10 @@ export interface AddressBook {
   reverse(hitOrId: Uint8Array): BookEntry | undefined;
 }
 
+const BOOK_NAME = dnsName(2);
+
 const HOST_ENTRY = element(
-  { name: required(dnsName(2)), hit: optional(HIT), id: optional(ID), note: optional(NOTE) },
+  { name: required(BOOK_NAME), hit: optional(HIT), id: optional(ID), note: optional(NOTE) },
   {},
   ({ name, hit, id, note }, { line, fail }): BookEntry => {
     if (hit !== undefined && id !== undefined) fail("id", "given beside hit", "exactly one of hit and id");
@@ -74,12 +77,35 @@ export const EMPTY_ADDRESS_BOOK: AddressBook = Object.freeze(makeBook(Object.fre
 const escaped = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
-/** The text of an address book, for {@link parseAddressBook} to read back. Lines are numbered anew; comments are not kept. */
+/** One attribute as text, after a check that it can be read back. */
+function written<T>(name: string, type: ValueType<T>, text: string, host: number): string {
+  const parsed = type.parse(text, "");
+  if (parsed instanceof Refusal) {
+    const site = { file: "address book", line: 0, path: `/address-book/host[${host}]/@${name}`, expected: type.expected };
+    throw new ConfigError(site, `${shown(text)} ${parsed.why}`);
+  }
+  return ` ${name}="${escaped(text)}"`;
+}
+
+/**
+ * The text of an address book, for {@link parseAddressBook} to read back. Lines are numbered anew; comments are not kept.
+ * Of an entry with both hit and id the hit is written. Throws ConfigError for entries that could not be read back.
+ */
 export function renderAddressBook(entries: Iterable<Omit<BookEntry, "line">>): string {
-  const hosts = Array.from(entries, ({ name, hit, id, note }) => {
-    const who = hit === undefined ? `id="${toHex(id ?? new Uint8Array())}"` : `hit="${formatIpText(hit)}"`;
-    const remark = note === undefined ? "" : ` note="${escaped(note)}"`;
-    return `  <host name="${escaped(name)}" ${who}${remark}/>\n`;
+  const names = new Set<string>();
+  const hosts = Array.from(entries, ({ name, hit, id, note }, i) => {
+    const host = i + 1;
+    const attributes = [
+      written("name", BOOK_NAME, name, host),
+      hit === undefined ? written("id", ID, toHex(id ?? new Uint8Array()), host) : written("hit", HIT, formatIpText(hit), host),
+      note === undefined ? "" : written("note", NOTE, note, host),
+    ];
+    names.add(name.toLowerCase());
+    if (names.size !== host) {
+      const site = { file: "address book", line: 0, path: `/address-book/host[${host}]/@name`, expected: "every name once" };
+      throw new ConfigError(site, `${shown(name)} is given twice`);
+    }
+    return `  <host${attributes.join("")}/>\n`;
   });
   return `<?xml version="1.0" encoding="UTF-8"?>\n<address-book version="1">\n${hosts.join("")}</address-book>\n`;
 }

@@ -212,6 +212,6 @@ export const NOTE: ValueType<string> = {
   expected: `at most ${MAX_NOTE_CHARACTERS} characters on one line`,
   parse: (text) => {
     if (text.length > MAX_NOTE_CHARACTERS) return new Refusal("is too long");
-    return /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/.test(text) ? new Refusal("has control characters") : text;
+    return /[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufffe\uffff]|\p{Surrogate}/u.test(text) ? new Refusal("has control characters") : text;
   },
 };

@@ -6,19 +6,20 @@
  * the watch: some file systems report nothing, the number of watches is limited, and the directory itself may be replaced.
  */
 import { createHash } from "node:crypto";
-import { watch, type FSWatcher } from "node:fs";
+import { watch } from "node:fs";
 import { basename, dirname } from "node:path";
 import { readBoundedFile, readStamp, sameStamp, type FileContent, type FileStamp } from "./bounded-file.js";
 
 /** Calls back once after a delay, unless the returned function is called before. */
 export type Schedule = (callback: () => void, delayMs: number) => () => void;
 
-/** Calls back when something in a directory may have changed, with the name if it is known. */
-export type WatchDirectory = (
-  directory: string,
-  onEvent: (name: string | undefined) => void,
-  onError: () => void,
-) => { close(): void };
+/** Calls back when something in a directory may have changed, with the name if it is known. Throws where it cannot watch. */
+export type WatchDirectory = (directory: string, onEvent: (name: string | undefined) => void) => { close(): void };
+
+export interface FileAccess {
+  readonly read: (file: string, maxBytes: number) => Promise<FileContent>;
+  readonly readStamp: (file: string) => Promise<FileStamp>;
+}
 
 export type FileUpdate<T> =
   | { readonly ok: true; readonly value: T }
@@ -39,6 +40,8 @@ export interface WatchedFileInit<T> {
   readonly schedule?: Schedule;
   /** @default fs.watch */
   readonly watchDirectory?: WatchDirectory;
+  /** @default regular files of the file system */
+  readonly access?: FileAccess;
 }
 
 const DEFAULT_SETTLE_MS = 50;
@@ -49,23 +52,21 @@ const scheduleTimeout: Schedule = (callback, delayMs) => {
   return () => clearTimeout(timer);
 };
 
-const watchWithFs: WatchDirectory = (directory, onEvent, onError) => {
-  let watcher: FSWatcher;
-  try {
-    watcher = watch(directory, { persistent: false }, (_, name) => onEvent(name ?? undefined));
-  } catch {
-    onError();
-    return { close: () => undefined };
-  }
-  watcher.on("error", onError);
+const watchWithFs: WatchDirectory = (directory, onEvent) => {
+  const watcher = watch(directory, { persistent: false }, (_, name) => onEvent(name ?? undefined));
+  // The next poll renews it.
+  watcher.on("error", () => watcher.close());
   return watcher;
 };
+
+const FILE_SYSTEM: FileAccess = { read: readBoundedFile, readStamp };
 
 const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("base64");
 
 export class WatchedFile<T> {
   readonly #init: WatchedFileInit<T>;
   readonly #schedule: Schedule;
+  readonly #access: FileAccess;
   #current: T;
   #error: unknown;
   #stamp: FileStamp | undefined;
@@ -82,12 +83,13 @@ export class WatchedFile<T> {
   private constructor(init: WatchedFileInit<T>, current: T) {
     this.#init = init;
     this.#schedule = init.schedule ?? scheduleTimeout;
+    this.#access = init.access ?? FILE_SYSTEM;
     this.#current = current;
   }
 
   /** Reads the file and begins to watch it. Throws what reading or parsing throws: a first reading has nothing to fall back on. */
   static async open<T>(init: WatchedFileInit<T>): Promise<WatchedFile<T>> {
-    const { bytes, stamp } = await readBoundedFile(init.file, init.maxBytes);
+    const { bytes, stamp } = await (init.access ?? FILE_SYSTEM).read(init.file, init.maxBytes);
     const watched = new WatchedFile(init, await init.parse(bytes, init.file));
     watched.#stamp = stamp;
     watched.#digest = digest(bytes);
@@ -130,16 +132,12 @@ export class WatchedFile<T> {
   #watch(): void {
     const { file, watchDirectory = watchWithFs } = this.#init;
     const name = basename(file);
-    let failed = false;
-    const watcher = watchDirectory(
-      dirname(file),
-      (changed) => this.#onEvent(changed === undefined || changed === name),
-      () => {
-        failed = true;
-        if (this.#watcher === watcher) this.#watcher = undefined;
-      },
-    );
-    this.#watcher = failed ? undefined : watcher;
+    try {
+      this.#watcher = watchDirectory(dirname(file), (changed) => this.#onEvent(changed === undefined || changed === name));
+    } catch {
+      // No watches left, or no directory now: the poll goes on, and tries again.
+      this.#watcher = undefined;
+    }
   }
 
   #onEvent(own: boolean): void {
@@ -169,8 +167,8 @@ export class WatchedFile<T> {
     const { file, maxBytes, parse } = this.#init;
     let content: FileContent;
     try {
-      if (!distrust && this.#stamp !== undefined && sameStamp(await readStamp(file), this.#stamp)) return;
-      content = await readBoundedFile(file, maxBytes);
+      if (!distrust && this.#stamp !== undefined && sameStamp(await this.#access.readStamp(file), this.#stamp)) return;
+      content = await this.#access.read(file, maxBytes);
     } catch (error) {
       this.#stamp = undefined;
       this.#digest = undefined;

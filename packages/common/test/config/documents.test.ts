@@ -1,0 +1,176 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { findRule, parseProxyConfig, parseServerConfig, type ProxyConfig } from "../../src/index.js";
+import { proxy, server } from "./bad-documents.js";
+
+const EXAMPLES = new URL("../../../../deploy/examples/", import.meta.url);
+const example = (name: string): Uint8Array => readFileSync(new URL(name, EXAMPLES));
+
+function expectFrozen(value: unknown): void {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || value instanceof RegExp) return;
+  expect(Object.isFrozen(value)).toBe(true);
+  for (const part of Object.values(value)) expectFrozen(part);
+}
+
+const withRules = (...rules: readonly string[]): ProxyConfig => parseProxyConfig(proxy("<rules>", ...rules, "</rules>"), "x.xml");
+
+describe("proxy configuration", () => {
+  it("has defaults for everything that is not required", () => {
+    expect(parseProxyConfig(proxy(), "x.xml")).toEqual({
+      identity: { keyFile: "k" },
+      state: { directory: "s" },
+      servers: [{ host: { kind: "ipv4", text: "192.0.2.1", bytes: Uint8Array.of(192, 0, 2, 1) }, port: 5610 }],
+      listen: { host: { kind: "ipv6", text: "::", bytes: new Uint8Array(16) }, port: 5610 },
+      tun: { name: "i3", mtu: 1360 },
+      virtualAddresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, unallocated: "auto" },
+      dns: { suffix: "i3", port: 5335, intercept: true, resolvers: [] },
+      addressBook: undefined,
+      mappings: { lifetimeS: 7200, unprovenLifetimeS: 120, max: 65_536, maxUnproven: 256 },
+      rules: [],
+      control: undefined,
+      log: { level: "info", format: "json" },
+    });
+  });
+
+  it("reads every setting of the example, which shows the defaults", () => {
+    const config = parseProxyConfig(example("i3-proxy.xml"), "/etc/i3/i3-proxy.xml");
+    const { listen, tun, virtualAddresses, mappings, log } = parseProxyConfig(proxy(), "x.xml");
+    expect(config).toMatchObject({ listen, tun, virtualAddresses, mappings, log });
+    expect(config.servers.map(({ host, port }) => [host.kind, host.text, port])).toEqual([
+      ["ipv4", "192.0.2.10", 5610],
+      ["ipv6", "2001:db8::10", 5610],
+      ["name", "i3.example.net", 5610],
+    ]);
+    expect(config.dns).toMatchObject({ suffix: "i3", port: 5335, intercept: true });
+    expect(config.dns.resolvers.map(({ host, port }) => [host.text, port])).toEqual([["192.0.2.53", 53]]);
+    expect(config.rules.map(({ pattern, line, ...how }) => [pattern.source, how])).toEqual([
+      ["(www\\.)?example\\.i3", { go: "direct" }],
+      [".*\\.friends\\.i3", { go: "i3", security: "none", privateId: "own" }],
+      [".*\\.i3", { go: "i3", security: "none", privateId: "shared" }],
+    ]);
+    expect([config.addressBook?.file, config.control?.socket]).toEqual(["/etc/i3/address-book.xml", "/run/i3-proxy/control.sock"]);
+  });
+
+  it("reads values other than the defaults", () => {
+    const lines = [
+      '<listen address="192.0.2.9" port="1"/><tun name="tun-9.x_" mtu="9000"/>',
+      '<virtual-addresses range="172.16.32.0/20" unallocated="pass"/>',
+      '<dns suffix="Over.Lay" port="65535" intercept="false"><resolver address="::1" port="54"/><resolver address="192.0.2.3"/></dns>',
+      '<mappings lifetime-s="60" unproven-lifetime-s="60" max="1" max-unproven="0"/><log level="error" format="text"/>',
+    ];
+    expect(parseProxyConfig(proxy(...lines), "x.xml")).toMatchObject({
+      listen: { host: { kind: "ipv4", text: "192.0.2.9" }, port: 1 },
+      tun: { name: "tun-9.x_", mtu: 9000 },
+      virtualAddresses: { range: { network: Uint8Array.of(172, 16, 32, 0), prefixBits: 20 }, unallocated: "pass" },
+      dns: {
+        suffix: "over.lay",
+        port: 65_535,
+        intercept: false,
+        resolvers: [
+          { host: { text: "::1" }, port: 54 },
+          { host: { text: "192.0.2.3" }, port: 53 },
+        ],
+      },
+      mappings: { lifetimeS: 60, unprovenLifetimeS: 60, max: 1, maxUnproven: 0 },
+      log: { level: "error", format: "text" },
+    });
+  });
+
+  it("takes relative file names from its own directory", () => {
+    const files = (file: string): readonly unknown[] => {
+      const { identity, state, addressBook, control } = parseProxyConfig(
+        proxy('<address-book file="../b.xml"/><control socket="/run/c"/>'),
+        file,
+      );
+      return [identity.keyFile, state.directory, addressBook?.file, control?.socket];
+    };
+    expect(files("/etc/i3/p.xml")).toEqual(["/etc/i3/k", "/etc/i3/s", "/etc/b.xml", "/run/c"]);
+    expect(files("p.xml")).toEqual(["k", "s", "../b.xml", "/run/c"]);
+  });
+
+  it.each(["i3-proxy.xml", "minimal"])("is frozen through and through (%s)", (name) => {
+    expectFrozen(parseProxyConfig(name === "minimal" ? proxy() : example(name), "x.xml"));
+  });
+
+  it("may name its schema for editors", () => {
+    const attributes =
+      'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:noNamespaceSchemaLocation="../schema/i3-proxy.xsd" version="1"';
+    expect(parseProxyConfig(proxy().replace('version="1"', attributes), "x.xml")).toEqual(parseProxyConfig(proxy(), "x.xml"));
+  });
+
+  it("reads references, either quote, comments and blanks as XML does", () => {
+    const text = `<?xml version='1.0' encoding='utf-8' standalone="yes"?>\n<!-- a -->${proxy(
+      "<rules><rule name = 'a&amp;&#98;&#x63;\"' go\n=\"direct\"></rule ></rules>",
+    )}\n<!-- z -->\n`;
+    expect(parseProxyConfig(text, "x.xml").rules[0]?.pattern.source).toBe('a&bc"');
+  });
+
+  it.each([
+    ["byte order mark", `\uFEFF${proxy()}`],
+    ["CRLF", proxy().replaceAll("\n", "\r\n")],
+  ])("reads a file with %s", (_, text) => {
+    expect(parseProxyConfig(Buffer.from(text), "x.xml")).toEqual(parseProxyConfig(proxy(), "x.xml"));
+    expect(parseProxyConfig(text, "x.xml")).toEqual(parseProxyConfig(proxy(), "x.xml"));
+  });
+});
+
+describe("rules", () => {
+  const { rules } = withRules(
+    '<rule name="a\\.i3|b\\.i3" go="direct"/>',
+    '<rule name=".\\.i3" go="i3" security="none"/>',
+    '<rule name=".*long.*" go="direct"/>',
+  );
+
+  it.each([
+    ["a.i3", 4],
+    ["A.I3", 4],
+    ["b.i3.", 4],
+    ["c.i3", 5],
+    ["xa.i3", undefined],
+    ["a.i3.example", undefined],
+    ["a.i3..", undefined],
+    ["a.i3\n", undefined],
+    ["", undefined],
+    [`long${"a".repeat(249)}`, 6],
+    [`long${"a".repeat(250)}`, undefined],
+  ])("for %s is that of line %s", (name, line) => {
+    expect(findRule(rules, name)?.line).toBe(line);
+    // Twice: a pattern keeps no state.
+    expect(findRule(rules, name)?.line).toBe(line);
+  });
+});
+
+describe("server configuration", () => {
+  it("has defaults for everything that is not required", () => {
+    expect(parseServerConfig(server(), "x.xml")).toEqual({
+      identity: { keyFile: "k" },
+      listen: { host: { kind: "ipv6", text: "::", bytes: new Uint8Array(16) }, port: 5610 },
+      advertise: undefined,
+      ring: undefined,
+      limits: { triggers: 1_000_000, triggersPerSource: 4096 },
+      log: { level: "info", format: "json" },
+      engine: { kind: "auto" },
+    });
+  });
+
+  it("reads every setting of the example, which shows the defaults", () => {
+    const config = parseServerConfig(example("i3-server.xml"), "/etc/i3/s.xml");
+    const { listen, limits, log, engine } = parseServerConfig(server(), "x.xml");
+    expect(config).toMatchObject({ listen, limits, log, engine });
+    expect(config.ring?.members.map(({ host, port }) => [host.kind, host.text, port])).toEqual([
+      ["ipv4", "192.0.2.11", 5610],
+      ["ipv6", "2001:db8::12", 5610],
+      ["name", "s3.i3.example.net", 5610],
+    ]);
+    expect([config.ring?.secretFile, config.advertise?.host.text, config.advertise?.port]).toEqual([
+      "/etc/i3/ring.secret",
+      "192.0.2.10",
+      5610,
+    ]);
+    expectFrozen(config);
+  });
+
+  it("may be in a ring without members to join through", () => {
+    expect(parseServerConfig(server('<ring secret-file="/r"/>'), "x.xml").ring).toEqual({ secretFile: "/r", members: [] });
+  });
+});

@@ -1,0 +1,98 @@
+// The XSDs beside the parser: what xmllint accepts and refuses. Needs xmllint (Debian: libxml2-utils).
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ConfigError } from "../../src/index.js";
+import { BAD_DOCUMENTS, FORMATS, book, proxy, server } from "./bad-documents.js";
+
+const DEPLOY = fileURLToPath(new URL("../../../../deploy/", import.meta.url));
+const present = spawnSync("xmllint", ["--version"]).error === undefined;
+if (!present) console.log("skipped: xmllint is not installed (Debian: libxml2-utils)");
+
+/** Which of the files xmllint accepts. */
+function accepted(format: string, files: readonly string[]): ReadonlySet<string> {
+  const schema = join(DEPLOY, "schema", `${format}.xsd`);
+  const { stderr, error } = spawnSync("xmllint", ["--noout", "--nonet", "--schema", schema, ...files], { encoding: "utf8" });
+  if (error !== undefined) throw error;
+  return new Set(files.filter((file) => stderr.includes(`${file} validates\n`)));
+}
+
+const GOOD = [
+  { format: "i3-proxy", what: "minimal", input: proxy() },
+  {
+    format: "i3-proxy",
+    what: "in another order",
+    input: proxy(
+      '<log/><rules/><dns suffix="a.b"><resolver address="::1"/></dns><listen address="0.0.0.0"/>',
+      '<virtual-addresses range="192.168.0.0/24"/><tun name="a-b_c.d"/><address-book file="a b"/>',
+    ),
+  },
+  { format: "i3-server", what: "minimal", input: server() },
+  { format: "i3-server", what: "with a ring", input: server('<ring secret-file="s"><member address="a_b.c1"/><member address="1::2"/></ring>') },
+  { format: "address-book", what: "empty", input: book() },
+  {
+    format: "address-book",
+    what: "with hosts",
+    input: book('<host name="a.b" hit="2001:0022::1.2.3.4" note=""/>', `<host name="A.C" id="${"aB".repeat(32)}"/>`),
+  },
+];
+
+describe.skipIf(!present)("schemas", () => {
+  let directory = "";
+  const files: string[] = [];
+  const write = (input: string | Uint8Array): string => {
+    const file = join(directory, `${files.length}.xml`);
+    writeFileSync(file, input);
+    files.push(file);
+    return file;
+  };
+
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), "i3-schema-"));
+  });
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  it.each(Object.keys(FORMATS))("accept the example of %s", (format) => {
+    const file = join(DEPLOY, "examples", `${format}.xml`);
+    expect([...accepted(format, [file])]).toEqual([file]);
+  });
+
+  it.each(GOOD)("accept what the parser accepts: $format $what", ({ format, input }) => {
+    expect(() => FORMATS[format]?.(input, "x.xml")).not.toThrow();
+    expect(accepted(format, [write(input)]).size).toBe(1);
+  });
+
+  it.each(Object.keys(FORMATS))("refuse what the parser refuses, as far as XSD can say it: %s", (format) => {
+    const rows = BAD_DOCUMENTS.filter((row) => row.format === format).map((row) => ({ ...row, file: write(row.input) }));
+    const valid = accepted(format, rows.map((row) => row.file));
+    const wrong = rows.filter((row) => valid.has(row.file) !== (row.schemaAccepts === true));
+    expect(wrong.map((row) => row.what)).toEqual([]);
+  });
+
+  it("refuse generated documents with one thing wrong, as the parser does", () => {
+    // Every attribute of every example in turn: misspelt, and with a value that no attribute but free text can have.
+    for (const [format, parse] of Object.entries(FORMATS)) {
+      const source = spawnSync("xmllint", ["--nonet", join(DEPLOY, "examples", `${format}.xml`)], { encoding: "utf8" }).stdout;
+      const text = source.replaceAll(/<!--[^]*?-->/g, "");
+      const attributes = [...text.slice(text.indexOf(`<${format}`)).matchAll(/ ([a-z-]+)="[^"]*"/g)];
+      const offset = text.indexOf(`<${format}`);
+      const variants = attributes.flatMap((match) => {
+        const at = offset + match.index;
+        const free = /note|file|directory|socket/.test(match[1] ?? "") || text.slice(0, at).endsWith("<rule");
+        const replace = (attribute: string): string => text.slice(0, at) + attribute + text.slice(at + match[0].length);
+        return [replace(match[0].replace("=", "x=")), ...(free ? [] : [replace(` ${match[1]}="?"`)])];
+      });
+      const elements = [...text.matchAll(/<([a-z][a-z0-9-]*)/g)].map((match) => {
+        const renamed = `${match[1]}x`;
+        return text.replaceAll(new RegExp(`(</?)${match[1]}(?=[\\s/>])`, "g"), `$1${renamed}`);
+      });
+      const written = [...variants, ...elements].map((input) => ({ input, file: write(input) }));
+      expect(written.length).toBeGreaterThan(8);
+      for (const { input } of written) expect(() => parse(input, "x.xml")).toThrow(ConfigError);
+      expect([...accepted(format, written.map(({ file }) => file))]).toEqual([]);
+    }
+  });
+});
