@@ -10,6 +10,7 @@ import { connectMarkedTcp } from "@i3/datapath/io";
 import { loadNativeIo } from "@i3/datapath/native-io";
 import { addressHex, receiveTexts, sendAll, textOf, until } from "./batches.js";
 
+const ADDON = fileURLToPath(new URL("../../build/Release/i3_native_io.node", import.meta.url));
 const io = loadNativeIo();
 const opened = new Set<number>();
 afterEach(() => {
@@ -165,12 +166,23 @@ describe("watchReadable", () => {
     return until(() => openFds() <= before, "every descriptor closed");
   });
 
+  it("makes an exception of the callback an uncaught one, as node does for its own events", async () => {
+    const worker = new Worker(
+      `const io = require(${JSON.stringify(ADDON)});
+       const { fd, port } = io.openUdp({ family: 4, address: "127.0.0.1", port: 0, mark: 0, bufferBytes: 0 });
+       io.watchReadable(fd, () => { throw new Error("from the callback"); });
+       require("node:dgram").createSocket("udp4").send("x", port, "127.0.0.1");`,
+      { eval: true },
+    );
+    const [error] = (await once(worker, "error")) as [Error];
+    expect(error.message).toBe("from the callback");
+  });
+
   it("closes everything when a worker ends in the middle", async () => {
     const before = openFds();
-    const addon = fileURLToPath(new URL("../../build/Release/i3_native_io.node", import.meta.url));
     for (let i = 0; i < 5; i++) {
       const worker = new Worker(
-        `const io = require(${JSON.stringify(addon)});
+        `const io = require(${JSON.stringify(ADDON)});
          const { fd } = io.openUdp({ family: 4, address: "127.0.0.1", port: 0, mark: 0, bufferBytes: 0 });
          io.watchReadable(fd, () => {}); io.watchNetlink(() => {});
          require("node:worker_threads").parentPort.postMessage("ready");`,
