@@ -13,10 +13,16 @@ import { run, runOk, type RunOptions, type RunResult } from "./run.js";
 /** $1 = the node's /etc, the rest is the program. The shell becomes the program, so signals and the pid are its own. */
 const ENTER_SCRIPT = 'mount --bind "$1" /etc && shift && exec "$@"';
 
-/** $1 = the node's directory. `sysctl` has lines "path value"; links exist already, so per-interface paths do too. */
+/**
+ * $1 = the node's directory. `sysctl` has lines "path value" (links exist already, so per-interface paths do too), `ready` has lines
+ * "file value…": after a veth's other end came up, the kernel takes a while, at times a second, before packets pass.
+ */
 const SETUP_SCRIPT = `
 while read -r path value; do echo "$value" > "/proc/sys/$path" || exit 1; done < "$1/sysctl"
-ip -batch "$1/ip-batch" && nft -f "$1/nft"
+ip -batch "$1/ip-batch" && nft -f "$1/nft" || exit 1
+while read -r file values; do
+  until case " $values " in *" $(cat "$file") "*) ;; *) false ;; esac do sleep 0.01; done
+done < "$1/ready"
 `;
 
 /** Arguments: triples of upper, work and merged directory. */
@@ -39,6 +45,8 @@ export interface NamespaceSetup {
   readonly ipCommands: readonly string[];
   /** Text for `nft -f`. */
   readonly nftRules: string;
+  /** Lines "FILE VALUE…": to be waited for until the file holds one of the values. The other ends are set up meanwhile. */
+  readonly ready: readonly string[];
 }
 
 export class Namespace {
@@ -67,6 +75,7 @@ export class Namespace {
     await writeFile(join(this.directory, "sysctl"), lines(setup.sysctls));
     await writeFile(join(this.directory, "ip-batch"), lines(setup.ipCommands));
     await writeFile(join(this.directory, "nft"), setup.nftRules);
+    await writeFile(join(this.directory, "ready"), lines(setup.ready));
     await runOk(["ip", "netns", "exec", this.name, "sh", "-c", SETUP_SCRIPT, "sh", this.directory]);
   }
 

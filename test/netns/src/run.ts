@@ -69,7 +69,8 @@ export async function runOk(argv: readonly string[], options: RunOptions = {}): 
   const result = await run(argv, options);
   if (result.status === 0) return result.stdout;
   const why = (result.stderr || result.stdout).trim();
-  throw new NetnsError("ERR_I3_NETNS_COMMAND", `${argv.join(" ")}: status ${result.status}: ${why}`);
+  const words = argv.map((word) => (word.includes("\n") ? "…" : word)); // A script of ours is no news.
+  throw new NetnsError("ERR_I3_NETNS_COMMAND", `${words.join(" ")}: status ${result.status}: ${why}`);
 }
 
 function collect(child: ChildProcess): { stdout: string; stderr: string } {

@@ -43,6 +43,8 @@ const MTU = 1500;
 /** Members of a LAN begin here, so that a person knows them from the gateway at a glance. */
 const FIRST_MEMBER = 10;
 const BRIDGE = "lan_bridge";
+/** BR_STATE_FORWARDING of linux/if_bridge.h. */
+const BRIDGE_PORT_FORWARDS = 3;
 /** Room for a burst while the emulator's process waits for its turn on a core. */
 const TUN_QUEUE_PACKETS = 2_000;
 
@@ -136,7 +138,7 @@ export class Link extends Segment {
     const moves = [[devices.deviceA, this.a], [devices.deviceB, this.b]] as const;
     return moves.map(([device, node], end) => {
       const name = this.attachments[end]?.interfaceName ?? "";
-      return `link set ${device} netns ${node.namespace.name} name ${name} mtu ${this.mtu} txqueuelen ${TUN_QUEUE_PACKETS}`;
+      return `link set dev ${device} netns ${node.namespace.name} name ${name} mtu ${this.mtu} txqueuelen ${TUN_QUEUE_PACKETS}`;
     });
   }
 
@@ -207,9 +209,10 @@ export class Lan extends Segment {
 
   /** Joins the ports to one bridge. Its ports forward at once: there is no spanning tree to wait for. */
   async configure(): Promise<void> {
-    const ports = this.#nodes().flatMap(({ name }) => [`link set ${name} master ${BRIDGE}`, `link set ${name} up`]);
-    const ipCommands = [`link add ${BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`, `link set ${BRIDGE} up`, ...ports];
-    await this.namespace.configure({ sysctls: ["net/ipv6/conf/all/disable_ipv6 1"], ipCommands, nftRules: "" });
+    const ports = this.#nodes().flatMap(({ name }) => [`link set dev ${name} master ${BRIDGE}`, `link set dev ${name} up`]);
+    const ipCommands = [`link add name ${BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`, `link set dev ${BRIDGE} up`, ...ports];
+    const ready = this.#nodes().map(({ name }) => `/sys/class/net/${name}/brport/state ${BRIDGE_PORT_FORWARDS}`);
+    await this.namespace.configure({ sysctls: ["net/ipv6/conf/all/disable_ipv6 1"], ipCommands, nftRules: "", ready });
   }
 
   #nodes(): NetNode[] {
@@ -218,7 +221,7 @@ export class Lan extends Segment {
 }
 
 function vethCommand(nameA: string, a: Namespace, nameB: string, b: Namespace, mtu: number): string {
-  return `link add ${nameA} netns ${a.name} mtu ${mtu} type veth peer name ${nameB} netns ${b.name} mtu ${mtu}`;
+  return `link add name ${nameA} netns ${a.name} mtu ${mtu} type veth peer name ${nameB} netns ${b.name} mtu ${mtu}`;
 }
 
 function interfaceName(node: NetNode, neighbour: string): string {

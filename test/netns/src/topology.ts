@@ -228,16 +228,17 @@ export class Topology {
         sysctls: this.#sysctls(node),
         ipCommands: [...this.#addressCommands(node, plans), ...routes, ...(this.#extraRoutes.get(node.name) ?? [])],
         nftRules: node instanceof Nat ? natRuleset({ ...natSides(node.name, plans), kind: node.natKind, udpTimeoutS: node.udpTimeoutS }) : "",
+        ready: node.interfaces.map(({ name }) => `/sys/class/net/${name}/operstate up unknown`), // A TUN device's is unknown.
       };
       return () => node.namespace.configure(setup);
     });
   }
 
   #addressCommands(node: NetNode, plans: readonly SegmentPlan[]): string[] {
-    const commands = ["link set lo up"];
+    const commands = ["link set dev lo up"];
     for (const attached of node.interfaces) {
       const plan = plans.find(({ name }) => name === attached.segment);
-      commands.push(`link set ${attached.name} up`);
+      commands.push(`link set dev ${attached.name} up`);
       if (attached.address4 !== undefined) commands.push(`addr add ${attached.address4}/${plan?.subnet4?.prefixBits ?? 32} dev ${attached.name}`);
       if (attached.address6 !== undefined) commands.push(`addr add ${attached.address6}/${plan?.subnet6?.prefixBits ?? 128} dev ${attached.name} nodad`);
     }

@@ -1,23 +1,15 @@
 /** Each kind of NAT behaves as RFC 4787 names it, seen from real sockets. */
-import { afterEach, describe, expect, onTestFailed, test } from "vitest";
-import { standardTopology, type NatKind, type StandardTopology } from "../src/index.js";
+import { describe, expect, test } from "vitest";
+import type { NatKind, StandardTopology } from "../src/index.js";
 import { UdpPeer } from "./udp-peer.js";
-
-let net: StandardTopology | undefined;
+import { buildStandard } from "./with-topology.js";
 
 async function build(nat1: NatKind, udpTimeoutS?: number): Promise<StandardTopology & { s1: UdpPeer; s2: UdpPeer; s3: UdpPeer }> {
-  const built = await standardTopology({ nat1: { kind: nat1, ...(udpTimeoutS === undefined ? {} : { udpTimeoutS }) }, seed: 1 });
-  net = built;
-  onTestFailed(async () => console.log(await built.topology.diagnose()));
+  const built = await buildStandard({ nat1: { kind: nat1, ...(udpTimeoutS === undefined ? {} : { udpTimeoutS }) } });
   const [s1, s2, s3] = await Promise.all(built.servers.map((server) => UdpPeer.open(server, 7000)));
   if (s1 === undefined || s2 === undefined || s3 === undefined) throw new Error("the standard topology has three servers");
   return { ...built, s1, s2, s3 };
 }
-
-afterEach(async () => {
-  await net?.topology.close();
-  net = undefined;
-});
 
 describe.each<NatKind>(["port-restricted", "full-cone"])("%s", (kind) => {
   test("maps one socket to one port, its own, towards every destination", async () => {
