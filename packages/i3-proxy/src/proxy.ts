@@ -2,14 +2,14 @@
  * The i3 proxy as a core (paper §3, §4): joins names, mappings, the set-up and the i3 client, and programs the packet engine. No
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
-import { concatBytes, locatorText, publicId, SUFFIX_BYTES, toHex, type AddressBook, type Locator, type ProxyRule } from "@i3/common";
+import { bytesKey, concatBytes, locatorText, publicId, SUFFIX_BYTES, toHex, type AddressBook, type Locator, type ProxyRule } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import type { HostIdentity, TriggerKey } from "@i3/hip";
 import { I3Client, type ClientEvent } from "@i3/i3-client";
 
 import type { NameSource } from "./dns/dns-core.js";
 import type { Mapping } from "./mappings/mapping.js";
-import { MappingTable, type MappingHooks, type MappingLimits } from "./mappings/mapping-table.js";
+import { addressesOf, MappingTable, type MappingHooks, type MappingLimits } from "./mappings/mapping-table.js";
 import { VirtualAddresses, type AddressSource } from "./mappings/virtual-addresses.js";
 import { Names } from "./names.js";
 import { Setup } from "./setup/setup.js";
@@ -21,6 +21,8 @@ const SWEEP_MS = 2_000;
 const ACTIVE_MS = 10_000;
 /** The journal learns of a mapping's use this often. */
 const SAVE_USE_MS = 60_000;
+/** A first packet waits this long for the trigger through which its answer will come. */
+const OWN_TRIGGER_WAIT_MS = 1_000;
 
 export type Log = (level: "debug" | "info" | "warn" | "error", event: string, fields: Record<string, unknown>) => void;
 
@@ -52,6 +54,8 @@ export class Proxy {
   readonly #names: Names;
   readonly #savedUse = new WeakMap<Mapping, number>();
   readonly #liveTriggers = new Set<string>();
+  /** First packets to peers whose own trigger is not in the ring yet, by its id. */
+  readonly #waitingForTrigger = new Map<string, { readonly mapping: Mapping; readonly packet: Uint8Array; readonly untilMs: number }>();
   #nextSweepMs = 0;
 
   /** Throws RangeError when the virtual range has no address free for this host. */
@@ -123,11 +127,13 @@ export class Proxy {
     this.client.handleTimer(nowMs);
     this.#handleEvents(nowMs);
     this.setup.handleTimer(nowMs);
+    this.#endWaits(nowMs, null);
     if (nowMs >= this.#nextSweepMs) this.#sweep(nowMs);
   }
 
   nextDeadlineMs(): number {
-    return Math.min(this.client.nextDeadlineMs(), this.setup.nextDeadlineMs(), this.#nextSweepMs);
+    const waitMs = Math.min(...Array.from(this.#waitingForTrigger.values(), (wait) => wait.untilMs));
+    return Math.min(waitMs, this.client.nextDeadlineMs(), this.setup.nextDeadlineMs(), this.#nextSweepMs);
   }
 
   #hooks(): MappingHooks {
@@ -166,25 +172,43 @@ export class Proxy {
   #begin(nowMs: number, upcall: Extract<Upcall, { kind: "flow-setup" }>): void {
     const mapping = this.mappings.byAddress(upcall.address);
     if (mapping === undefined) return this.#env.datapath.discard(upcall.address, true);
-    if (mapping.state === "idle") this.setup.call(nowMs, mapping, upcall.packet);
-    if (mapping.state === "idle") this.#env.datapath.discard(upcall.address, true);
-    else this.#env.datapath.release(upcall.address);
+    const isLive = mapping.ownKey === null || this.client.triggers(nowMs).some((t) => t.live && bytesKey(t.id) === bytesKey(mapping.ownPrivateId));
+    if (isLive || mapping.state !== "idle") this.#call(nowMs, mapping, upcall.packet);
+    else this.#waitingForTrigger.set(bytesKey(mapping.ownPrivateId), { mapping, packet: upcall.packet, untilMs: nowMs + OWN_TRIGGER_WAIT_MS });
+  }
+
+  #call(nowMs: number, mapping: Mapping, packet: Uint8Array): void {
+    if (mapping.state === "idle") this.setup.call(nowMs, mapping, packet);
+    for (const address of addressesOf(mapping)) {
+      if (mapping.state === "idle") this.#env.datapath.discard(address, true);
+      else this.#env.datapath.release(address);
+    }
+  }
+
+  /** The peer's answer needs the trigger; without it after all this time, the call is tried nevertheless. */
+  #endWaits(nowMs: number, liveId: Uint8Array | null): void {
+    for (const [key, { mapping, packet, untilMs }] of this.#waitingForTrigger) {
+      if (untilMs > nowMs && (liveId === null || key !== bytesKey(liveId))) continue;
+      this.#waitingForTrigger.delete(key);
+      if (this.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.#call(nowMs, mapping, packet);
+    }
   }
 
   #handleEvents(nowMs: number): void {
     for (const event of this.client.takeEvents()) {
       if (event.kind === "path-changed") this.setup.handlePathChanged(event.id);
       else if (event.kind === "not-present") this.setup.handleNotPresent(nowMs, event.id);
-      else this.#logEvent(event);
+      else this.#logEvent(nowMs, event);
     }
   }
 
-  #logEvent(event: Exclude<ClientEvent, { kind: "path-changed" | "not-present" }>): void {
+  #logEvent(nowMs: number, event: Exclude<ClientEvent, { kind: "path-changed" | "not-present" }>): void {
     const { log } = this.#env;
     if (event.kind === "first-hop") {
       if (event.server === null) log("warn", "no-server", { remedy: "No i3 server answers. Is this machine online?" });
       else log("info", "server", { server: locatorText(event.server) });
     } else if (event.kind === "trigger-live") {
+      this.#endWaits(nowMs, event.id);
       const isFirst = !this.#liveTriggers.has(toHex(event.id));
       this.#liveTriggers.add(toHex(event.id));
       log(isFirst ? "info" : "debug", "trigger-live", { id: toHex(event.id.subarray(0, 8)), server: locatorText(event.server) });

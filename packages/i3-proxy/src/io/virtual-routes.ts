@@ -1,0 +1,115 @@
+/**
+ * Routes of virtual addresses, each /32 or /128, in a table of our own (never one for the range, which would take the office's):
+ *
+ *     rule P      lookup T                      T:    ADDRESS dev TUN src OWN metric 10
+ *                                                     unreachable ADDRESS metric 1000     stays when the TUN vanishes
+ *     rule P+1    from OWN to RANGE lookup T+1  T+1:  RANGE dev TUN metric 10             so that the engine refuses what nobody was given
+ */
+import { bytesKey } from "@i3/common";
+import { type NativeIo, ROUTE_PROTOCOL, type RouteOptions, type RuleOptions } from "@i3/datapath/native-io";
+
+export interface VirtualRoutesOptions {
+  readonly io: Pick<NativeIo, "setRoute" | "removeRoute" | "setRule" | "removeRule" | "listRoutes">;
+  /** Index of the TUN, which must be up. */
+  readonly tunIndex: number;
+  readonly own: readonly Uint8Array[];
+  /** The IPv4 range, and the HIT prefix for IPv6. */
+  readonly range: { readonly network: Uint8Array; readonly prefixBits: number };
+  /** This and the next number are ours. @default 1313 */
+  readonly table?: number;
+  /** This and the next number are ours. @default 1313 */
+  readonly priority?: number;
+}
+
+const DEFAULT_TABLE = 1_313;
+const DEFAULT_PRIORITY = 1_313;
+const TUN_METRIC = 10;
+const UNREACHABLE_METRIC = 1_000;
+/** 2001:20::/28 (RFC 7343). */
+const HIT_RANGE = { network: Uint8Array.of(0x20, 0x01, 0x00, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), prefixBits: 28 };
+const FAMILIES = [4, 6] as const;
+
+export class VirtualRoutes {
+  readonly #options: VirtualRoutesOptions;
+  readonly #table: number;
+  readonly #priority: number;
+
+  /** Sets nothing. */
+  constructor(options: VirtualRoutesOptions) {
+    this.#options = options;
+    this.#table = options.table ?? DEFAULT_TABLE;
+    this.#priority = options.priority ?? DEFAULT_PRIORITY;
+  }
+
+  /**
+   * Sets the rules, the routes of `restored` addresses, and removes what an earlier run left behind and nobody needs any more.
+   * Throws what NativeIo throws (EPERM without CAP_NET_ADMIN).
+   */
+  start(restored: readonly Uint8Array[]): void {
+    for (const address of restored) this.add(address);
+    const kept = new Set(restored.map(bytesKey));
+    this.#removeRoutes((destination) => !kept.has(bytesKey(destination)));
+    for (const own of this.#options.own) this.#options.io.setRoute(this.#rangeRoute(own));
+    for (const rule of this.#rules()) this.#options.io.setRule(rule);
+  }
+
+  /** Synchronous: when a program is told the address, the way to it exists. Setting it again is not an error. */
+  add(address: Uint8Array): void {
+    this.#options.io.setRoute(this.#unreachable(address));
+    this.#options.io.setRoute(this.#unicast(address));
+  }
+
+  remove(address: Uint8Array): void {
+    this.#options.io.removeRoute(this.#unicast(address));
+    this.#options.io.removeRoute(this.#unreachable(address));
+  }
+
+  /** Removes all that is ours; the guard goes on refusing what is still allocated. */
+  close(): void {
+    for (const rule of this.#rules()) this.#options.io.removeRule(rule);
+    this.#removeRoutes(() => true);
+  }
+
+  #removeRoutes(which: (destination: Uint8Array) => boolean): void {
+    for (const family of FAMILIES) {
+      for (const route of this.#options.io.listRoutes(family)) {
+        const isOurs = route.table === this.#table || route.table === this.#table + 1;
+        if (!isOurs || route.protocol !== ROUTE_PROTOCOL || !which(route.destination)) continue;
+        const type = route.type === "unreachable" ? "unreachable" : "unicast";
+        this.#options.io.removeRoute({ ...route, type, source: null });
+      }
+    }
+  }
+
+  #rules(): RuleOptions[] {
+    const everything = FAMILIES.map((family) => ({ family, priority: this.#priority, table: this.#table, from: null, to: null }));
+    const fromOwn = this.#options.own.map((address) => {
+      const { network, prefixBits } = this.#rangeOf(address);
+      const from = { address, prefixBits: address.length * 8 };
+      return { family: familyOf(address), priority: this.#priority + 1, table: this.#table + 1, from, to: { address: network, prefixBits } };
+    });
+    return [...everything, ...fromOwn];
+  }
+
+  #rangeOf = (address: Uint8Array): VirtualRoutesOptions["range"] => (address.length === 4 ? this.#options.range : HIT_RANGE);
+
+  #rangeRoute(own: Uint8Array): RouteOptions {
+    const { network, prefixBits } = this.#rangeOf(own);
+    return { ...this.#unicast(network), prefixBits, table: this.#table + 1, source: own };
+  }
+
+  #unicast(address: Uint8Array): RouteOptions {
+    const source = this.#options.own.find((own) => own.length === address.length) ?? null;
+    return { ...this.#route(address), type: "unicast", index: this.#options.tunIndex, metric: TUN_METRIC, source };
+  }
+
+  #unreachable(address: Uint8Array): RouteOptions {
+    return { ...this.#route(address), type: "unreachable", index: 0, metric: UNREACHABLE_METRIC, source: null };
+  }
+
+  #route(address: Uint8Array): { destination: Uint8Array; prefixBits: number; table: number } {
+    return { destination: address, prefixBits: address.length * 8, table: this.#table };
+  }
+}
+
+const familyOf = (address: Uint8Array): 4 | 6 => (address.length === 4 ? 4 : 6);

@@ -1,0 +1,246 @@
+/**
+ * A whole overlay in one process and virtual time: real server, client and proxy cores on real reference engines, joined by a
+ * network that is only a delay, a loss rate and a list of hosts that are cut off. Deterministic: one seed, one run.
+ */
+import { createHash } from "node:crypto";
+
+import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, nodeKey, parseAddressBook, formatIpText, toHex, publicId, type AddressBook, type Locator, type ProxyRule } from "@i3/common";
+import { makeDatagramBatch, makePacketBatch, ReferenceEngine, type DatagramBatch, type PacketBatch, type Upcall } from "@i3/datapath";
+import { generateHostIdentity, generateTriggerKey, type HostIdentity } from "@i3/hip";
+import { ServerCore } from "@i3/i3-server";
+
+import type { Mapping } from "../../packages/i3-proxy/src/mappings/mapping.js";
+import { Proxy } from "../../packages/i3-proxy/src/proxy.js";
+
+const WALL_START_MS = 1_800_000_000_000;
+const RING_SECRET = new Uint8Array(32).fill(7);
+
+/** Deterministic bytes. */
+export function seededBytes(seed: string): (length: number) => Uint8Array {
+  let counter = 0;
+  return (length) => {
+    const out = new Uint8Array(length);
+    for (let at = 0; at < length; at += 32) {
+      counter += 1;
+      out.set(createHash("sha256").update(`${seed}/${counter}`).digest().subarray(0, Math.min(32, length - at)), at);
+    }
+    return out;
+  };
+}
+
+export interface LogLine {
+  readonly atMs: number;
+  readonly level: string;
+  readonly event: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+interface Core {
+  handleUpcalls(nowMs: number, upcalls: readonly Upcall[]): void;
+  handleTimer(nowMs: number): void;
+  deadlineMs(): number;
+}
+
+/** One machine: an engine and the core that programs it. */
+export class Node {
+  readonly engine = new ReferenceEngine();
+  /** Packets that the engine gave to local programs. */
+  readonly received: Uint8Array[] = [];
+  readonly log: LogLine[] = [];
+  core: Core | null = null;
+  down = false;
+  readonly tunOut: PacketBatch = makePacketBatch(64, 2_048);
+  readonly udpOut: DatagramBatch = makeDatagramBatch(64, 9_216);
+
+  constructor(readonly locator: Locator) {}
+}
+
+interface Flight {
+  readonly atMs: number;
+  readonly order: number;
+  readonly from: Locator;
+  readonly to: Locator;
+  readonly bytes: Uint8Array;
+}
+
+export interface WorldOptions {
+  readonly seed?: string;
+  /** One way, ms. @default 10 */
+  readonly delayMs?: number;
+  /** 0–1. @default 0 */
+  readonly loss?: number;
+}
+
+export class World {
+  nowMs = 0;
+  readonly random: (length: number) => Uint8Array;
+  readonly nodes = new Map<string, Node>();
+  /** Every datagram that was sent, for tests that look at the wire. */
+  readonly wire: { readonly atMs: number; readonly from: Locator; readonly to: Locator; readonly bytes: Uint8Array }[] = [];
+  delayMs: number;
+  loss: number;
+  #flights: Flight[] = [];
+  #order = 0;
+
+  constructor(options: WorldOptions = {}) {
+    this.random = seededBytes(options.seed ?? "world");
+    this.delayMs = options.delayMs ?? 10;
+    this.loss = options.loss ?? 0;
+  }
+
+  wallMs = (): number => WALL_START_MS + this.nowMs;
+
+  node(address: string): Node {
+    const node = new Node(makeLocator(Uint8Array.from(address.split(".").map(Number)), 5610));
+    this.nodes.set(locatorKey(node.locator), node);
+    return node;
+  }
+
+  /** A server at 192.0.2.`n`; all know the first. */
+  server(n: number, members: readonly Node[] = []): Node {
+    const node = this.node(`192.0.2.${n}`);
+    const identity = generateHostIdentity();
+    const core = new ServerCore({
+      self: { key: nodeKey(identity.point, new Uint8Array(16)), locator: node.locator }, members: members.map((m) => m.locator), ringSecret: RING_SECRET,
+      datapath: node.engine, limits: { triggers: 10_000, triggersPerSource: 1_000 }, random: this.random, wallMs: (nowMs) => WALL_START_MS + nowMs,
+      log: (level, event, fields) => node.log.push({ atMs: this.nowMs, level, event, fields }),
+    });
+    node.core = core;
+    core.start(this.nowMs);
+    return node;
+  }
+
+  ring(size: number): Node[] {
+    const first = this.server(1);
+    return [first, ...Array.from({ length: size - 1 }, (_, i) => this.server(i + 2, [first]))];
+  }
+
+  inject(node: Node, input: { readonly tun?: Uint8Array; readonly udp?: { readonly from: Locator; readonly bytes: Uint8Array } }): void {
+    const tun = input.tun === undefined ? null : batchOf(makePacketBatch(1, 2_048), input.tun);
+    const udp = input.udp === undefined ? null : batchOf(makeDatagramBatch(1, 9_216), input.udp.bytes);
+    if (udp !== null && input.udp !== undefined) writeAddress(udp, 0, input.udp.from);
+    this.#step(node, { tun, udp });
+  }
+
+  /** Runs until `untilMs` of virtual time, or until `done` holds. */
+  run(forMs: number, done: () => boolean = () => false): void {
+    const untilMs = this.nowMs + forMs;
+    while (!done()) {
+      const nextMs = Math.min(this.#flights[0]?.atMs ?? Infinity, ...[...this.nodes.values()].map((n) => (n.down ? Infinity : Math.max(n.core?.deadlineMs() ?? Infinity, this.nowMs))));
+      if (nextMs > untilMs) break;
+      this.nowMs = nextMs;
+      this.#deliverDue();
+      for (const node of this.nodes.values()) {
+        if (node.down || node.core === null || node.core.deadlineMs() > this.nowMs) continue;
+        node.core.handleTimer(this.nowMs);
+        this.#step(node, { tun: null, udp: null });
+      }
+    }
+    if (!done()) this.nowMs = untilMs;
+  }
+
+  #deliverDue(): void {
+    while ((this.#flights[0]?.atMs ?? Infinity) <= this.nowMs) {
+      const flight = this.#flights.shift() as Flight;
+      const node = this.nodes.get(locatorKey(flight.to));
+      if (node !== undefined && !node.down) this.inject(node, { udp: { from: flight.from, bytes: flight.bytes } });
+    }
+  }
+
+  #step(node: Node, input: { tun: PacketBatch | null; udp: DatagramBatch | null }): void {
+    let next = input;
+    do {
+      node.tunOut.count = 0;
+      node.udpOut.count = 0;
+      const upcalls = node.engine.step(this.nowMs, next, node.tunOut, node.udpOut);
+      next = { tun: null, udp: null };
+      this.#collect(node);
+      if (upcalls.length > 0) node.core?.handleUpcalls(this.nowMs, upcalls);
+    } while (node.engine.pending());
+  }
+
+  #collect(node: Node): void {
+    for (let i = 0; i < node.tunOut.count; i += 1) node.received.push(slot(node.tunOut, i));
+    for (let i = 0; i < node.udpOut.count; i += 1) this.#send(node.locator, readAddress(node.udpOut, i), slot(node.udpOut, i));
+  }
+
+  #send(from: Locator, to: Locator, bytes: Uint8Array): void {
+    this.wire.push({ atMs: this.nowMs, from, to, bytes });
+    if (this.loss > 0 && (this.random(1)[0] ?? 0) / 256 < this.loss) return;
+    this.#order += 1;
+    const flight = { atMs: this.nowMs + this.delayMs, order: this.#order, from, to, bytes };
+    let at = this.#flights.length;
+    while (at > 0 && (this.#flights[at - 1] as Flight).atMs > flight.atMs) at -= 1;
+    this.#flights.splice(at, 0, flight);
+  }
+}
+
+const slot = (batch: PacketBatch, i: number): Uint8Array => batch.arena.slice(i * batch.slotBytes, i * batch.slotBytes + (batch.lengths[i] ?? 0));
+
+function batchOf<T extends PacketBatch>(batch: T, bytes: Uint8Array): T {
+  batch.arena.set(bytes);
+  batch.lengths[0] = bytes.length;
+  batch.count = 1;
+  return batch;
+}
+
+function writeAddress(batch: DatagramBatch, i: number, locator: Locator): void {
+  const at = i * 18;
+  batch.addresses.fill(0, at, at + 18);
+  if (locator.address.length === 4) batch.addresses.set([0xff, 0xff, ...locator.address], at + 10);
+  else batch.addresses.set(locator.address, at);
+  batch.addresses.set([locator.port >> 8, locator.port & 0xff], at + 16);
+}
+
+const readAddress = (batch: DatagramBatch, i: number): Locator => {
+  const at = i * 18;
+  return makeLocator(batch.addresses.subarray(at, at + 16), ((batch.addresses[at + 16] ?? 0) << 8) | (batch.addresses[at + 17] ?? 0));
+};
+
+export interface HostOptions {
+  readonly servers: readonly Node[];
+  readonly identity?: HostIdentity;
+  readonly book?: AddressBook;
+  readonly isTaken?: (address: Uint8Array) => boolean;
+  readonly privateId?: "shared" | "own";
+  readonly lifetimeMs?: number;
+  readonly restored?: readonly Mapping[];
+  readonly sharedKey?: ReturnType<typeof generateTriggerKey>;
+}
+
+export interface Host {
+  readonly node: Node;
+  readonly proxy: Proxy;
+  readonly identity: HostIdentity;
+  readonly sharedKey: ReturnType<typeof generateTriggerKey>;
+  readonly changed: Mapping[];
+}
+
+/** A book that names hosts by HIT. */
+export const bookOf = (names: Readonly<Record<string, HostIdentity>>): AddressBook =>
+  parseAddressBook(`<address-book version="1">${Object.entries(names).map(([name, id]) => `<host name="${name}" hit="${formatIpText(id.hit)}"/>`).join("")}</address-book>`, "book.xml");
+
+/** The same, by id. */
+export const bookOfIds = (names: Readonly<Record<string, HostIdentity>>): AddressBook =>
+  parseAddressBook(`<address-book version="1">${Object.entries(names).map(([name, id]) => `<host name="${name}" id="${toHex(publicId(id.hit))}"/>`).join("")}</address-book>`, "book.xml");
+
+/** A proxy on a machine of its own. */
+export function addHost(world: World, address: string, options: HostOptions): Host {
+  const node = world.node(address);
+  const identity = options.identity ?? generateHostIdentity();
+  const sharedKey = options.sharedKey ?? generateTriggerKey();
+  const changed: Mapping[] = [];
+  const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: "none", privateId: options.privateId ?? "shared" } as unknown as ProxyRule;
+  const proxy = new Proxy({
+    identity, sharedKey, datapath: node.engine, suffix: "i3", rules: [rule], randomBytes: world.random, wallMs: world.wallMs,
+    addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },
+    limits: { max: 1_000, maxUnproven: 8, lifetimeMs: options.lifetimeMs ?? 7_200_000, unprovenLifetimeMs: 120_000 },
+    hooks: { allocated: () => undefined, released: () => undefined, changed: (m) => void changed.push(m), removed: () => undefined },
+    log: (level, event, fields) => node.log.push({ atMs: world.nowMs, level, event, fields }),
+  }, options.book ?? EMPTY_ADDRESS_BOOK);
+  node.core = {
+    handleUpcalls: (nowMs, upcalls) => proxy.handleUpcalls(nowMs, upcalls), handleTimer: (nowMs) => proxy.handleTimer(nowMs), deadlineMs: () => proxy.nextDeadlineMs(),
+  };
+  proxy.start(world.nowMs, options.servers.map((s) => s.locator), options.restored ?? []);
+  return { node, proxy, identity, sharedKey, changed };
+}
