@@ -51,7 +51,7 @@ type Purpose =
 
 export class Chord {
   readonly #ring: RingState;
-  readonly #members: readonly Locator[];
+  #members: readonly Locator[] = [];
   readonly #random: (length: number) => Uint8Array;
   readonly #requests = new Requests<Purpose>();
   readonly #lookups: Lookups;
@@ -78,7 +78,7 @@ export class Chord {
 
   constructor(init: ChordInit) {
     this.#ring = new RingState(init.self);
-    this.#members = init.members.filter((locator) => !sameLocator(locator, init.self.locator));
+    this.setMembers(init.members);
     this.#random = init.random;
     this.#lookups = new Lookups({
       self: init.self,
@@ -108,6 +108,11 @@ export class Chord {
   /** Whether `key` (16 bytes) is this node's. */
   owns(key: Uint8Array): boolean {
     return this.#ring.owns(key);
+  }
+
+  /** Replaces the configured members, when their names came to mean other addresses. The own locator is passed over. */
+  setMembers(members: readonly Locator[]): void {
+    this.#members = members.filter((locator) => !sameLocator(locator, this.self.locator));
   }
 
   start(nowMs: number): void {

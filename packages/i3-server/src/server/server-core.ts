@@ -100,6 +100,11 @@ export class ServerCore {
     return Math.min(this.#chord.deadlineMs(), this.#triggers.deadlineMs(), this.#routes.deadlineMs());
   }
 
+  /** The configured members' names came to mean other addresses. */
+  setMembers(members: readonly Locator[]): void {
+    if (this.#init.ringSecret !== null) this.#chord.setMembers(members);
+  }
+
   /** Leaves the ring; hasLeft when the neighbours were told. */
   leave(nowMs: number): void {
     this.#chord.leave(nowMs);

@@ -1,0 +1,258 @@
+/** The daemon as a process: three on loopback make a ring that delivers; what goes wrong is said in one line. */
+import { chmodSync, existsSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+
+import { TRIGGER_ACTION, type TriggerMessage } from "@i3/common";
+import { DATA_FLAG } from "@i3/datapath";
+import { generateTriggerKey, refreshChain, signTrigger, type TriggerKey } from "@i3/hip";
+
+import { at, DaemonProcess, Folder, freePort, serverXml, UdpClient, until } from "./daemon-process.js";
+
+const SECRET = "0123456789abcdef0123456789abcdef\n";
+const idOf = (key: TriggerKey): Uint8Array => Uint8Array.from([...key.prefix, ...new Uint8Array(16)]);
+
+/** Finds the responsible server through `port` and inserts there; returns its port. */
+async function insert(client: UdpClient, key: TriggerKey, port: number, counter: number): Promise<number> {
+  const id = idOf(key);
+  const { node } = await client.ask(port, { type: "LOCATE", ringKey: id.slice(0, 16) }, "LOCATED");
+  const challenge = await client.ask(node.locator.port, { type: "CHALLENGE_REQUEST", ringKey: id.slice(0, 16) }, "CHALLENGE");
+  expect(challenge.observed).toEqual(client.locator);
+  const commitment = refreshChain(new Uint8Array(16)).at(-1) as Uint8Array;
+  const unsigned = { action: TRIGGER_ACTION.insert, id, target: client.locator, flags: 0, counter, commitment, cookie: challenge.cookie } as const;
+  const message: TriggerMessage = signTrigger({ kind: "private", key }, unsigned, challenge.nodeKey);
+  await client.ask(node.locator.port, message, "TRIGGER_OK");
+  return node.locator.port;
+}
+
+describe("three daemons", () => {
+  const folder = new Folder();
+  let ports: number[] = [];
+  let daemons: DaemonProcess[] = [];
+  let receiver: UdpClient;
+  let sender: UdpClient;
+  const start = (i: number): DaemonProcess => new DaemonProcess(["--config", join(folder.path, `s${i}.xml`)]);
+
+  beforeAll(async () => {
+    ports = [await freePort(), await freePort(), await freePort()];
+    const secretFile = folder.file("ring.secret", SECRET);
+    for (const [i, port] of ports.entries()) {
+      folder.file(`s${i}.xml`, serverXml(join(folder.path, `s${i}.key`), port, { secretFile, members: ports }, i === 2 ? "dgram" : "auto"));
+    }
+    daemons = ports.map((_, i) => start(i));
+    await Promise.all(daemons.map((daemon) => daemon.ready()));
+    receiver = await UdpClient.open();
+    sender = await UdpClient.open();
+    await until(async () => {
+      const key = generateTriggerKey();
+      const found = await Promise.all(ports.map((port) => sender.ask(port, { type: "LOCATE", ringKey: idOf(key).slice(0, 16) }, "LOCATED", 5_000)));
+      return daemons.every((daemon) => daemon.logged("responsibility").at(-1)?.["from"] !== undefined) && new Set(found.map(({ node }) => node.locator.port)).size === 1;
+    }, 10_000);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+  }, 30_000);
+
+  afterAll(async () => {
+    receiver.close();
+    sender.close();
+    await Promise.all(daemons.map((daemon) => daemon.kill("SIGKILL")));
+    folder.remove();
+  });
+
+  it("agree who is responsible, deliver what is sent through each of them, and tell the way", async () => {
+    const key = generateTriggerKey();
+    const home = await insert(receiver, key, ports[0] as number, 1);
+    for (const port of ports) {
+      const nonce = sender.nonce();
+      const payload = `through ${port}, long enough that a CACHE message may answer it without being larger than it`;
+      sender.sendData(port, idOf(key), payload, DATA_FLAG.cacheRequest, nonce);
+      await until(() => receiver.payloads().includes(payload), 5_000, () => daemons.map((daemon) => daemon.stderr).join("\n"));
+      await until(() => sender.answers(nonce).length > 0, 2_000);
+      expect(sender.answers(nonce)[0]).toMatchObject({ type: "CACHE", node: { locator: at(home) } });
+    }
+  });
+
+  it("tell a sender that nobody is there, also when another server forwarded the packet", async () => {
+    const id = idOf(generateTriggerKey());
+    for (const port of ports) {
+      const nonce = sender.nonce();
+      sender.sendData(port, id, "is anybody there? is anybody there? is anybody there?", DATA_FLAG.cacheRequest, nonce);
+      await until(() => sender.answers(nonce).some(({ type }) => type === "NOT_PRESENT"), 3_000);
+    }
+  });
+
+  it("log counters on SIGUSR1 without anything secret", async () => {
+    const [daemon] = daemons as [DaemonProcess];
+    daemon.child.kill("SIGUSR1");
+    await until(() => daemon.logged("counters").length > 0, 3_000);
+    expect(daemon.logged("counters")[0]).toMatchObject({ level: "info", engine: { udpIn: expect.any(Number) as number }, ring: { successors: expect.any(Array) as unknown[] } });
+    expect(daemon.stderr).not.toContain("Debugger");
+    expect(daemon.stderr).not.toContain(SECRET.trim());
+  });
+
+  it("go on without one that is killed, within 10 s, and take it back", async () => {
+    const key = generateTriggerKey();
+    const home = await insert(receiver, key, ports[0] as number, 1);
+    const dead = ports.indexOf(home);
+    await daemons[dead]?.kill("SIGKILL");
+    const left = ports.filter((port) => port !== home);
+    const fromMs = Date.now();
+    const delivered = async (payload: string, counter: number): Promise<boolean> => {
+      try {
+        await insert(receiver, key, left[0] as number, counter);
+      } catch {
+        return false; // still on the dead server
+      }
+      for (const port of left) sender.sendData(port, idOf(key), `${payload} ${port}`);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return left.every((port) => receiver.payloads().includes(`${payload} ${port}`));
+    };
+    let counter = 1;
+    await until(() => delivered("after the crash", (counter += 1)), 20_000);
+    expect(Date.now() - fromMs).toBeLessThan(10_000);
+    daemons[dead] = start(dead);
+    await daemons[dead]?.ready();
+    await until(() => delivered("after the restart", (counter += 1)), 10_000);
+  }, 60_000);
+
+  it("one that gets SIGTERM leaves the ring, ends with status 0, and the others know at once", async () => {
+    const [first] = daemons as [DaemonProcess];
+    expect(await first.kill("SIGTERM")).toBe(0);
+    await until(() => daemons.slice(1).some((daemon) => daemon.logged("node-left").length > 0), 1_000);
+  });
+});
+
+describe("one daemon", () => {
+  let folder: Folder;
+  let running: DaemonProcess[] = [];
+  beforeEach(() => {
+    folder = new Folder();
+  });
+  afterEach(async () => {
+    await Promise.all(running.map((daemon) => daemon.kill("SIGKILL")));
+    running = [];
+    folder.remove();
+  });
+
+  const run = (...args: readonly string[]): DaemonProcess => {
+    const daemon = new DaemonProcess(args);
+    running.push(daemon);
+    return daemon;
+  };
+  const config = (xml: string): string => folder.file("server.xml", xml);
+  const keyFile = (): string => join(folder.path, "server.key");
+
+  /** Status and the one line that says why. */
+  async function failure(...args: readonly string[]): Promise<{ readonly status: number | null; readonly line: string }> {
+    const daemon = run(...args);
+    const status = await daemon.exited;
+    const lines = daemon.stderr.split("\n").filter((line) => line !== "" && !line.startsWith("{"));
+    expect(lines, daemon.stderr).toHaveLength(1);
+    return { status, line: lines[0] ?? "" };
+  }
+
+  it("makes its key with mode 0600 at the first start and has the same node key at the next, on the port that READY names", async () => {
+    const file = config(serverXml(keyFile(), 1));
+    const nodes: (string | undefined)[] = [];
+    for (let i = 0; i < 2; i += 1) {
+      const daemon = run("--config", file, "--port", "0");
+      const port = await daemon.ready();
+      const client = await UdpClient.open();
+      await client.ask(port, { type: "PING" }, "PONG");
+      client.close();
+      nodes.push(/node=([0-9a-f]{32})/.exec(daemon.stdout)?.[1]);
+      expect(daemon.logged("key-created")).toHaveLength(i === 0 ? 1 : 0);
+      expect(await daemon.kill("SIGTERM")).toBe(0);
+    }
+    expect(statSync(keyFile()).mode & 0o777).toBe(0o600);
+    expect(nodes[0]).toMatch(/^[0-9a-f]{32}$/);
+    expect(nodes[1]).toBe(nodes[0]);
+  });
+
+  it("says that a damaged key is damaged, and leaves it as it is", async () => {
+    folder.file("server.key", "-----BEGIN PRIVATE KEY-----\nnonsense\n");
+    const { status, line } = await failure("--config", config(serverXml(keyFile(), 1)), "--port", "0");
+    expect(status).toBe(1);
+    expect(line).toMatch(/^i3-server: .*server\.key is damaged.*backup/);
+    expect(readFileSync(keyFile(), "utf8")).toContain("nonsense");
+  });
+
+  it.each<[string, (secretFile: string) => void, RegExp]>([
+    ["missing", () => undefined, /cannot read the ring secret.*openssl rand/],
+    ["readable by others", (file) => (folder.file("ring.secret", SECRET), chmodSync(file, 0o644)), /mode 644.*chmod 600/],
+    ["too short", () => void folder.file("ring.secret", "short\n"), /5 bytes, fewer than 16/],
+  ])("refuses a ring secret that is %s", async (_name, prepare, expected) => {
+    const secretFile = join(folder.path, "ring.secret");
+    prepare(secretFile);
+    const { status, line } = await failure("--config", config(serverXml(keyFile(), 1, { secretFile, members: [] })));
+    expect(status).toBe(1);
+    expect(line).toMatch(expected);
+    expect(existsSync(keyFile())).toBe(false);
+  });
+
+  it("says who could have the port", async () => {
+    const port = await freePort();
+    const file = config(serverXml(keyFile(), port));
+    await run("--config", file).ready();
+    const { status, line } = await failure("--config", file);
+    expect(status).toBe(1);
+    expect(line).toMatch(/^i3-server: UDP port \d+ is in use.*choose another port/);
+  });
+
+  it("names file and line of a bad configuration, and refuses wrong arguments", async () => {
+    const bad = await failure("--config", config(serverXml(keyFile(), 1).replace("<listen", "<lissten")));
+    expect(bad.status).toBe(2);
+    expect(bad.line).toMatch(/^i3-server: .*server\.xml:1/);
+    expect(await failure("--confg", "x")).toMatchObject({ status: 2, line: expect.stringMatching(/--help/) as string });
+    expect(await failure()).toMatchObject({ status: 2, line: expect.stringMatching(/--config/) as string });
+    expect(await failure("--config", join(folder.path, "nothing.xml"))).toMatchObject({ status: 2 });
+  });
+
+  it("checks without changing anything", async () => {
+    const daemon = run("--config", config(serverXml(keyFile(), 1)), "--check");
+    expect(await daemon.exited).toBe(0);
+    expect(daemon.stdout).toMatch(/server\.xml: ok\n$/);
+    expect(existsSync(keyFile())).toBe(false);
+    folder.file("server.key", "nonsense");
+    expect((await failure("--config", config(serverXml(keyFile(), 1)), "--check")).status).toBe(1);
+  });
+
+  it("tells help and version", async () => {
+    const help = run("--help");
+    expect(await help.exited).toBe(0);
+    expect(help.stdout).toMatch(/^Usage: i3-server/);
+    const version = run("--version");
+    expect(await version.exited).toBe(0);
+    expect(version.stdout).toMatch(/^i3-server \d+\.\d+\.\d+\n$/);
+  });
+
+  it("serves alone when no member answers, warning once, and joins when one comes", async () => {
+    const secretFile = folder.file("ring.secret", SECRET);
+    const [port, later] = [await freePort(), await freePort()];
+    const daemon = run("--config", config(serverXml(keyFile(), port, { secretFile, members: [later] })));
+    await daemon.ready();
+    await until(() => daemon.logged("alone").length > 0, 5_000);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    expect(daemon.logged("alone")).toHaveLength(1);
+    expect(daemon.logged("alone")[0]).toMatchObject({ level: "warn", remedy: expect.any(String) as string });
+    const client = await UdpClient.open();
+    await client.ask(port, { type: "LOCATE", ringKey: new Uint8Array(16) }, "LOCATED");
+    client.close();
+    await run("--config", folder.file("other.xml", serverXml(join(folder.path, "other.key"), later, { secretFile, members: [] }))).ready();
+    await until(() => daemon.logged("joined").length > 0, 5_000);
+  });
+
+  it("keeps out a server with another ring secret", async () => {
+    const [port, other] = [await freePort(), await freePort()];
+    const mine = folder.file("ring.secret", SECRET);
+    const wrong = folder.file("wrong.secret", `${"w".repeat(32)}\n`);
+    const daemon = run("--config", config(serverXml(keyFile(), port, { secretFile: mine, members: [other] })));
+    await daemon.ready();
+    await run("--config", folder.file("other.xml", serverXml(join(folder.path, "other.key"), other, { secretFile: wrong, members: [port] }))).ready();
+    await until(() => daemon.logged("alone").length > 0, 5_000);
+    daemon.child.kill("SIGUSR1");
+    await until(() => daemon.logged("counters").length > 0, 3_000);
+    expect(daemon.logged("joined")).toHaveLength(0);
+    expect((daemon.logged("counters")[0]?.["control"] as Record<string, number>)["mac"]).toBeGreaterThan(0);
+  });
+});
