@@ -4,7 +4,7 @@ import { makeLocator } from "@i3/common";
 import type { DropReason, Upcall } from "../../src/datapath.js";
 import { decodeEndpoint, encodeEndpoint } from "../../src/reference/endpoints.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
-import { makeDatagramBatch, makePacketBatch } from "../../src/reference/step.js";
+import { makeDatagramBatch, makePacketBatch, type DatagramBatch, type PacketBatch } from "../../src/reference/step.js";
 import { encodeDataHeader, type DataHeader } from "../../src/wire/data-header.js";
 import { concat, ip4, makeId } from "./packets.js";
 
@@ -30,15 +30,18 @@ export const locator = (text: string, port = 4_000): Locator => makeLocator(ip4(
 
 export class Harness {
   readonly engine = new ReferenceEngine();
-  readonly #sizes: HarnessSizes;
+  readonly #slotBytes: number;
+  readonly #tunOut: PacketBatch;
+  readonly #udpOut: DatagramBatch;
   nowMs = 1_000;
 
   constructor(sizes: HarnessSizes = { slots: 64, slotBytes: 4_096 }) {
-    this.#sizes = sizes;
+    this.#slotBytes = sizes.slotBytes;
+    this.#tunOut = makePacketBatch(sizes.slots, sizes.slotBytes);
+    this.#udpOut = makeDatagramBatch(sizes.slots, sizes.slotBytes);
   }
 
   step(tun: readonly Uint8Array[] = [], udp: readonly Arrival[] = []): Outcome {
-    const { slots, slotBytes } = this.#sizes;
     const tunIn = makePacketBatch(tun.length, longest(tun));
     const udpIn = makeDatagramBatch(udp.length, longest(udp.map(({ bytes }) => bytes)));
     tun.forEach((packet, i) => {
@@ -52,8 +55,9 @@ export class Harness {
     });
     tunIn.count = tun.length;
     udpIn.count = udp.length;
-    const tunOut = makePacketBatch(slots, slotBytes);
-    const udpOut = makeDatagramBatch(slots, slotBytes);
+    const [tunOut, udpOut, slotBytes] = [this.#tunOut, this.#udpOut, this.#slotBytes];
+    tunOut.count = 0;
+    udpOut.count = 0;
     const before = this.engine.counters().drops;
     const upcalls = this.engine.step(this.nowMs, { tun: tunIn, udp: udpIn }, tunOut, udpOut);
     const after = this.engine.counters().drops;
