@@ -172,7 +172,7 @@ describe("set-up", () => {
     const harness = host(SETUP);
     const packets = Array.from({ length: 18 }, (_, i) => toPeer(data(i + 1)));
     const { upcalls, udp: none, tun, drops } = harness.fromTun(...packets);
-    expect(upcalls).toEqual([{ kind: "flow-setup", address: PEER }]);
+    expect(upcalls).toEqual([{ kind: "flow-setup", address: PEER, packet: packets[0] }]);
     expect([none, tun, drops]).toEqual([[], [], { "queue-full": 2 }]);
     harness.engine.setFlow(PEER, tunnel);
     expect(harness.engine.pending()).toBe(false);
@@ -198,7 +198,7 @@ describe("set-up", () => {
     const harness = host(SETUP);
     harness.fromTun(toPeer());
     harness.engine.release(PEER);
-    expect(harness.step().upcalls).toEqual([{ kind: "flow-setup", address: PEER }]);
+    expect(harness.step().upcalls).toEqual([{ kind: "flow-setup", address: PEER, packet: toPeer() }]);
     expect(harness.engine.queuedPackets()).toBe(1);
   });
 
@@ -256,6 +256,19 @@ describe("set-up", () => {
     expect(asked).toBe(100);
     harness.engine.discard(address(0), false);
     expect(harness.fromTun(packet(OWN, address(99), 17, udp(big))).drops).toEqual({});
+  });
+});
+
+describe("submit", () => {
+  it("treats packets as if they had come from the TUN, with what they become in the next step", () => {
+    const harness = host();
+    const given = [toPeer(), data(3), packet(OWN, ip4("10.0.0.77"), 17, udp(data(3)))];
+    harness.engine.submit(given);
+    for (const array of given) array.fill(0);
+    expect(harness.engine.pending()).toBe(true);
+    const { udp: out, tun } = harness.step();
+    expect([out.map((datagram) => datagram.bytes), tun.length]).toEqual([[concat(HEADER, toPeer())], 1]);
+    expect(harness.engine.counters()).toMatchObject({ tunIn: 0, drops: { "inner-malformed": 1, "not-allocated": 1 } });
   });
 });
 

@@ -29,6 +29,7 @@ export class RandomWorld {
   constructor(seed: number, multicast: boolean) {
     this.#random = makeRandom(seed);
     this.#multicast = multicast;
+    for (let change = 0; change < 60; change++) this.#changeTables();
   }
 
   /** Changes tables, or sends a packet and checks what became of it. Throws when something is wrong. */
@@ -114,6 +115,7 @@ export class RandomWorld {
       () => engine.discard(address, this.#random(2) === 0),
       () => engine.send([{ locator: this.#locator(), bytes: this.#bytes(this.#random(100)) }]),
       () => engine.inject([this.#bytes(this.#random(100))]),
+      () => engine.submit([this.#mutated(this.#innerPacket())]),
       () => engine.deliver(this.#id(), [this.#innerPacket()]),
       () => engine.setOwnAddresses({ v4: this.#pick(null, this.#address4()), v6: this.#pick(null, this.#address6()) }),
     )();
