@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Child, type SpawnOptions } from "./child.js";
 import { NetnsError } from "./errors.js";
-import { Namespace } from "./namespace.js";
+import type { Namespace } from "./namespace.js";
 import { learnedSets, type NatKind } from "./nat-rules.js";
 import type { NodeKind } from "./plan.js";
 import { runOk, type RunOptions, type RunResult } from "./run.js";

@@ -1,6 +1,6 @@
 /**
  * A UDP socket that a test drives: node udp-peer.mjs [ADDRESS [PORT]]
- *   prints  "bound PORT", then "got ADDRESS PORT TEXT" for each datagram and "sent TEXT" or "failed CODE" for each command
+ *   prints  "bound PORT", then "got ADDRESS PORT TEXT" for each datagram and "sent TEXT" or "failed WHY" for each command
  *   reads   "send ADDRESS PORT TEXT"
  * Datagrams whose text begins with "echo" are answered with "seen ADDRESS PORT TEXT": what the sender looks like from here.
  */
@@ -10,6 +10,7 @@ import { createInterface } from "node:readline";
 const [address = "0.0.0.0", port = "0"] = process.argv.slice(2);
 const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
 
+/** @param {(string | number)[]} words */
 const print = (...words) => process.stdout.write(`${words.join(" ")}\n`);
 
 socket.on("message", (message, from) => {
@@ -22,6 +23,6 @@ socket.bind(Number(port), address, () => print("bound", socket.address().port));
 createInterface({ input: process.stdin })
   .on("line", (line) => {
     const [, toAddress, toPort, text] = /^send (\S+) (\d+) (.*)$/.exec(line) ?? [];
-    socket.send(text ?? "", Number(toPort), toAddress, (error) => print(error ? `failed ${error.code}` : `sent ${text}`));
+    socket.send(text ?? "", Number(toPort), toAddress, (error) => print(error ? `failed ${error.message}` : `sent ${text}`));
   })
   .on("close", () => process.exit());
