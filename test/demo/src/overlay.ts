@@ -1,0 +1,131 @@
+/**
+ * The real daemons in a topology of namespaces: used by the demo, the system tests and the benches. Everything a person would
+ * do by hand stands here once: keys, address books, configurations, starting, waiting until ready.
+ */
+import { randomBytes } from "node:crypto";
+import { chmod } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+
+import { publicId, parseIpText, virtualAddress } from "@i3/common";
+import type { Child, Host } from "@i3/netns";
+
+export const I3_PORT = 5610;
+const READY_MS = 20_000;
+
+/** Path of a file in the repository, from src/ (vitest) and from dist/. */
+export const repositoryPath = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
+
+const SERVER = repositoryPath("packages/i3-server/dist/main.js");
+const PROXY = repositoryPath("packages/i3-proxy/dist/main.js");
+const RANGE = { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 };
+
+/** A server of the ring on one host. */
+export class RingServer {
+  child: Child | null = null;
+
+  constructor(readonly host: Host, readonly configFile: string) {}
+
+  async start(): Promise<void> {
+    this.child = this.host.spawn(process.execPath, [SERVER, "--config", this.configFile]);
+    await this.child.waitForLine(/READY i3-server/, READY_MS);
+  }
+}
+
+export interface RingOptions {
+  readonly limits?: string;
+}
+
+/** Writes secret and configurations and starts one server on each host; the first is known to all. */
+export async function startRing(hosts: readonly Host[], options: RingOptions = {}): Promise<readonly RingServer[]> {
+  const secret = randomBytes(32).toString("hex");
+  const servers: RingServer[] = [];
+  for (const host of hosts) {
+    const secretFile = await host.writeFile("ring.secret", `${secret}\n`);
+    await chmod(secretFile, 0o600);
+    const members = hosts.filter((other) => other !== host).map((other) => `<member address="${other.address4}" port="${I3_PORT}"/>`).join("");
+    const configFile = await host.writeFile("i3-server.xml", `<i3-server version="1">
+  <identity key-file="server.key"/>
+  <listen address="::" port="${I3_PORT}"/>
+  <advertise address="${host.address4}" port="${I3_PORT}"/>
+  <ring secret-file="ring.secret">${members}</ring>${options.limits ?? ""}
+</i3-server>
+`);
+    servers.push(new RingServer(host, configFile));
+  }
+  await Promise.all(servers.map((server) => server.start()));
+  return servers;
+}
+
+export interface LaptopOptions {
+  readonly serverAddresses: readonly string[];
+  /** Attributes and elements of the configuration that are not the usual ones. */
+  readonly mappings?: string;
+  readonly virtualAddresses?: string;
+  readonly dns?: string;
+  readonly rules?: string;
+  readonly tun?: string;
+}
+
+const RULES = `<rules><rule name=".*\\.i3" go="i3" security="none"/></rules>`;
+
+/** A machine with a proxy: its identity, its address book and the process. */
+export class Laptop {
+  child: Child | null = null;
+  /** Text of the HIT. */
+  hit = "";
+
+  private constructor(readonly host: Host, readonly options: LaptopOptions) {}
+
+  /** Makes key, configuration and an empty address book; starts nothing. */
+  static async make(host: Host, options: LaptopOptions): Promise<Laptop> {
+    const laptop = new Laptop(host, options);
+    await laptop.writeConfig();
+    await laptop.writeBook({});
+    const { status, stdout, stderr } = await host.exec(process.execPath, [PROXY, "--config", laptop.configFile, "--identity"]);
+    const found = /^hit (\S+)$/m.exec(stdout);
+    if (status !== 0 || found?.[1] === undefined) throw new Error(`i3-proxy --identity: status ${status}: ${stderr}`);
+    laptop.hit = found[1];
+    return laptop;
+  }
+
+  get configFile(): string {
+    return `${this.host.directory}/i3-proxy.xml`;
+  }
+
+  /** `10.H24(id)`: what the proxy's own address is, and its name's unless there is a collision. */
+  get address4(): string {
+    return virtualAddress(RANGE, publicId(parseIpText(this.hit) as Uint8Array)).join(".");
+  }
+
+  async writeConfig(changes: Partial<LaptopOptions> = {}): Promise<void> {
+    const { serverAddresses, mappings, virtualAddresses, dns, rules, tun } = { ...this.options, ...changes };
+    await this.host.writeFile("i3-proxy.xml", `<i3-proxy version="1">
+  <identity key-file="host.key"/>
+  <state directory="state"/>
+  <servers>${serverAddresses.map((address) => `<server address="${address}" port="${I3_PORT}"/>`).join("")}</servers>
+  ${tun ?? ""}${virtualAddresses ?? ""}${dns ?? ""}
+  <address-book file="book.xml"/>
+  ${mappings ?? ""}
+  ${rules ?? RULES}
+  <log level="debug" format="json"/>
+</i3-proxy>
+`);
+  }
+
+  /** Names of others by HIT. */
+  async writeBook(names: Readonly<Record<string, Laptop | string>>): Promise<void> {
+    const hosts = Object.entries(names).map(([name, who]) => `  <host name="${name}" hit="${typeof who === "string" ? who : who.hit}"/>\n`);
+    await this.host.writeFile("book.xml", `<address-book version="1">\n${hosts.join("")}</address-book>\n`);
+  }
+
+  /** Starts the proxy and waits until it is registered with the ring and answers DNS. */
+  async start(): Promise<void> {
+    this.child = this.host.spawn(process.execPath, [PROXY, "--config", this.configFile]);
+    await this.child.waitForLine(/READY i3-proxy/, READY_MS);
+  }
+
+  async kill(): Promise<void> {
+    this.child?.kill("SIGKILL");
+    await this.child?.ended;
+  }
+}
