@@ -17,7 +17,15 @@ export default defineConfig({
   root,
   test: {
     projects: [
-      { resolve: { alias }, test: { name: 'unit', include: TEST_PROJECTS.unit, testTimeout: 20_000 } },
+      {
+        resolve: { alias },
+        test: {
+          name: 'unit',
+          include: TEST_PROJECTS.unit,
+          exclude: ['**/node_modules/**', ...TEST_PROJECTS.system],
+          testTimeout: 20_000,
+        },
+      },
       {
         resolve: { alias },
         test: {

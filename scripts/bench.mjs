@@ -1,3 +1,4 @@
+// @ts-check
 // npm run bench -- SUITE [--json FILE] [ARGS]: side-by-side measurements in a sandbox of network namespaces.
 // bench/suites.json lists the suites: { "SUITE": { "about": "…", "tools": { "PROGRAM": "DEBIAN PACKAGE" } } }.
 import { readFileSync } from 'node:fs';

@@ -1,3 +1,4 @@
+// @ts-check
 // npm run demo [-- ARGS]: makes the machine ready and runs test/demo in a sandbox of network namespaces.
 import { prepareOrExit, ROOT } from './prepare.mjs';
 import { runThrough } from './processes.mjs';

@@ -1,3 +1,4 @@
+// @ts-check
 // npm run fuzz -- --seconds N [--seed S]: runs test/fuzz/**/*.fuzz.ts for N seconds in total.
 // Each file gets I3_FUZZ_SECONDS (its share) and I3_FUZZ_SEED (an unsigned 32-bit number); a failure is replayed with its seed.
 import { randomInt } from 'node:crypto';

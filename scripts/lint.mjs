@@ -1,3 +1,4 @@
+// @ts-check
 // npm run lint: eslint, the types of the tests, and the rules of this repository (scripts/lint/). Each is one check.
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';

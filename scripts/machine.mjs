@@ -1,3 +1,4 @@
+// @ts-check
 // Changes to the machine that a run as root may make: Debian packages and the TUN device.
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { runKept } from './processes.mjs';

@@ -1,3 +1,4 @@
+// @ts-check
 // What a command needs from the machine, by purpose: a program on PATH (or an absolute file) and the Debian package that holds it.
 
 /** @type {Record<string, string>} */

@@ -1,3 +1,4 @@
+// @ts-check
 // Makes a machine and a checkout ready for a command: node, Debian packages, /dev/net/tun, npm packages, the native engine, tsc.
 // Plain JavaScript without dependencies, since it runs before `npm ci`.
 import { accessSync, constants, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';

@@ -1,3 +1,4 @@
+// @ts-check
 // Starting other programs: with output passed through or kept, signals handed on, and the exit status as a shell would report it.
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';

@@ -1,11 +1,18 @@
+// @ts-check
 // Which file belongs to which vitest project. vitest.config.ts runs by this table and lint checks every test file against it.
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
+/** @type {Record<'system' | 'fuzz' | 'unit', string[]>} the first that matches a file runs it */
 export const TEST_PROJECTS = {
-  unit: ['packages/*/test/**/*.test.ts', 'test/sim/**/*.test.ts', 'scripts/test/**/*.test.mjs'],
-  system: ['test/netns/test/**/*.test.ts', 'test/system/**/*.test.ts', 'test/interop/**/*.test.ts'],
+  system: [
+    'packages/*/test/**/*.netns.test.ts',
+    'test/netns/test/**/*.test.ts',
+    'test/system/**/*.test.ts',
+    'test/interop/**/*.test.ts',
+  ],
   fuzz: ['test/fuzz/**/*.fuzz.ts'],
+  unit: ['packages/*/test/**/*.test.ts', 'test/sim/**/*.test.ts', 'scripts/test/**/*.test.mjs'],
 };
 
 /** Directories whose files no rule and no stage looks at. */

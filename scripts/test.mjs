@@ -1,3 +1,4 @@
+// @ts-check
 // npm test: prepares, lints, runs the vitest projects and a bounded fuzz run; the last line is `N passed, N failed`
 // (`, N skipped` when some were, each listed before). Options: --only STAGE[,STAGE]; anything else goes to vitest.
 import { fuzz } from './fuzz.mjs';

@@ -1,3 +1,4 @@
+// @ts-check
 // A vitest reporter that writes what scripts/test.mjs needs to I3_COUNTS_FILE: how many tests passed and failed, and each
 // skipped test with its reason: the note of `ctx.skip(note)`, or the comment at the test that lint demands.
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -50,5 +51,6 @@ function commentAt(file, task) {
       if (comment !== undefined) return comment;
     }
   }
-  return task.parent.type === 'suite' ? commentAt(file, task.parent) : 'no reason given';
+  if (task.parent.type === 'suite') return commentAt(file, task.parent);
+  return task.parent.errors().length > 0 ? 'its file failed before it' : 'no reason given';
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // Runs one vitest project in a process of its own and reads what it counted.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

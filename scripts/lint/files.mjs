@@ -1,3 +1,4 @@
+// @ts-check
 // Rules about files as such: how long they are, how they are called, whether anything uses them, and unfinished business in them.
 import path from 'node:path';
 import ts from 'typescript';
@@ -59,7 +60,7 @@ export function deadFiles(tree) {
     return { file, line: 1, rule: 'dead-file', message };
   });
 
-  const tests = tree.files.filter((file) => SCRIPT_EXTENSION.test(file) && /^((packages|bench)\/.*|test|scripts)\b/.test(file));
+  const tests = tree.files.filter((file) => SCRIPT_EXTENSION.test(file) && /^(packages|bench|test|scripts)\//.test(file));
   const run = tests.filter((file) => projectOf(file) !== undefined);
   const used = tree.reachable(run);
   const lost = tests.filter((file) => isTest(tree, file) && !used.has(file)).map((file) => {
@@ -78,10 +79,10 @@ function binaries({ directory, manifest }) {
     .map((name) => `${directory}/src/${name}.ts`);
 }
 
-/** Named as a test, or in a package's test/ directory, or using vitest. @param {Tree} tree @param {string} file */
+/** Named as a test, or TypeScript in a package's test/ directory, or using vitest. @param {Tree} tree @param {string} file */
 function isTest(tree, file) {
-  if (/\.(test|spec|fuzz)\.[a-z]+$/.test(file) || /^packages\/[^/]+\/test\//.test(file)) return true;
-  return /^(test|scripts)\//.test(file) && tree.imports(file).some(({ specifier }) => specifier === 'vitest');
+  if (/\.(test|spec|fuzz)\.[a-z]+$/.test(file) || /^packages\/[^/]+\/test\/.*\.ts$/.test(file)) return true;
+  return /^(test|scripts|packages\/[^/]+\/test)\//.test(file) && tree.imports(file).some(({ specifier }) => specifier === 'vitest');
 }
 
 const UNFINISHED = /\b(TODO|FIXME|XXX)\b(?!\s*\(?#\d+)/;

@@ -1,3 +1,4 @@
+// @ts-check
 // Rule: imports between packages point one way, name what `exports` offers, and are declared in package.json.
 import { isBuiltin } from 'node:module';
 import path from 'node:path';

@@ -1,3 +1,4 @@
+// @ts-check
 // Rules about package.json and the lock file: packages are wired up everywhere, dependencies have free licences and run on our node.
 import path from 'node:path';
 import semver from 'semver';

@@ -1,3 +1,4 @@
+// @ts-check
 // Rule: outside io/, main.ts and native*, a package does no I/O, reads no clock and draws no random numbers.
 import path from 'node:path';
 import ts from 'typescript';

@@ -1,3 +1,4 @@
+// @ts-check
 // The rules of this repository, by name.
 import { deadFiles, fileLength, fileNames, unfinished } from './files.mjs';
 import { importDirection } from './import-direction.mjs';

@@ -1,3 +1,4 @@
+// @ts-check
 // What the repository rules look at: the files, the packages and, for each source file, its syntax tree and imports.
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';

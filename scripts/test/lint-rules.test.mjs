@@ -1,3 +1,4 @@
+// @ts-check
 import { describe, expect, test } from 'vitest';
 import { RULES } from '../lint/rules.mjs';
 import { changed, check } from './tree-fixture.mjs';

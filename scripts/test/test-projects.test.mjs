@@ -1,9 +1,11 @@
+// @ts-check
 import { expect, test } from 'vitest';
 import { projectOf, sourceExports } from '../test-projects.mjs';
 
 test.each([
   ['packages/hip/test/r1.test.ts', 'unit'],
   ['packages/hip/test/wire/deep/r1.test.ts', 'unit'],
+  ['packages/datapath/test/io/tun.netns.test.ts', 'system'],
   ['test/sim/ring.test.ts', 'unit'],
   ['test/system/proxy.test.ts', 'system'],
   ['test/netns/test/nat.test.ts', 'system'],

@@ -1,3 +1,4 @@
+// @ts-check
 // A small repository in a temporary directory that every rule accepts; a test breaks one thing in it.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
