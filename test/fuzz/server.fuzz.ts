@@ -1,0 +1,161 @@
+/**
+ * Random bytes and mutated control messages into the server core, from strangers and from a member gone mad: nothing throws, no
+ * answer is larger than its request or goes to a stranger who did not ask, no trigger ever leads to the thief, and what the
+ * server sends can be decoded. Runs I3_FUZZ_SECONDS (default 2) from I3_FUZZ_SEED.
+ */
+import { randomInt } from "node:crypto";
+
+import { expect, it } from "vitest";
+
+import {
+  CONTROL_TYPES, decodeControl, encodeControl, isRingMessage, makeLocator, sameBytes, sameLocator, type ControlMessage, type Locator, type RingNode,
+} from "@i3/common";
+import { sealRingMessage } from "@i3/i3-server";
+
+import { randomBytesFrom, seeded } from "../../packages/i3-server/test/ring-net.js";
+import { CHAIN, CLIENT, idOf, KEY, ServerBench, THIEF, tokenAt } from "../../packages/i3-server/test/server-bench.js";
+
+const SECONDS = Number(process.env["I3_FUZZ_SECONDS"] ?? "2");
+const SEED = Number(process.env["I3_FUZZ_SEED"] ?? randomInt(2 ** 32));
+const SECRET = new TextEncoder().encode("the secret of a ring under attack");
+const TURNS_PER_WORLD = 400;
+const REQUEST_ANSWERS: ReadonlySet<string> = new Set(["PONG", "LOCATED", "CHALLENGE", "TRIGGER_OK", "REFUSED", "FOUND", "STATE_IS", "ALIVE_YES", "CACHE", "NOT_PRESENT"]);
+
+class World {
+  readonly random: () => number;
+  readonly bytes: (length: number) => Uint8Array;
+  readonly bench: ServerBench;
+  readonly peers: RingNode[];
+
+  constructor(seed: number) {
+    this.random = seeded(seed);
+    this.bytes = randomBytesFrom(this.random);
+    this.bench = new ServerBench({ ringSecret: SECRET, random: this.bytes, members: [makeLocator(Uint8Array.of(10, 0, 0, 2), 4_000)] });
+    this.peers = Array.from({ length: 6 }, (_, i) => ({ key: this.bytes(16), locator: makeLocator(Uint8Array.of(10, 0, 0, 2 + i), 4_000) }));
+    this.bench.advance(2_500);
+    this.bench.engine.take();
+  }
+
+  below(limit: number): number {
+    return Math.floor(this.random() * limit);
+  }
+
+  pick<T>(values: readonly T[]): T {
+    return values[this.below(values.length)] as T;
+  }
+
+  node(): RingNode {
+    return this.random() < 0.1 ? this.bench.self : this.pick(this.peers);
+  }
+
+  key(): Uint8Array {
+    return this.random() < 0.5 ? idOf(KEY).slice(0, 16) : this.bytes(16);
+  }
+
+  message(): ControlMessage {
+    const [from, node, ringKey] = [this.node(), this.node(), this.key()];
+    const id = this.random() < 0.5 ? idOf(KEY, this.below(3)) : this.bytes(32);
+    const successors = Array.from({ length: this.below(12) }, () => this.node());
+    const predecessor = this.random() < 0.3 ? null : this.node();
+    const type = this.pick(Object.keys(CONTROL_TYPES) as ControlMessage["type"][]);
+    switch (type) {
+      case "PING": return { type };
+      case "PONG": return { type, timeMs: this.below(1e9), observed: THIEF, nodeKey: ringKey };
+      case "LOCATE": case "CHALLENGE_REQUEST": return { type, ringKey };
+      case "LOCATED": return { type, ringKey, node };
+      case "CHALLENGE": return { type, ringKey, cookie: this.bytes(24), observed: THIEF, timeMs: 1, nodeKey: ringKey };
+      case "TRIGGER": return this.bench.trigger({ counter: this.below(50), id: idOf(KEY, this.below(3)), action: this.random() < 0.8 ? 1 : 2, cookie: this.cookie() });
+      case "TRIGGER_OK": return { type, action: 1, id, lifeMs: 1, replica: null };
+      case "REFRESH": {
+        const index = this.below(70);
+        return { type, id, index, token: this.random() < 0.5 ? tokenAt(index) : (CHAIN[this.below(CHAIN.length)] as Uint8Array) };
+      }
+      case "REFUSED": return { type, code: this.below(10), subject: id };
+      case "NOT_PRESENT": return { type, id };
+      case "CACHE": return { type, ringKey, node, lifeMs: this.below(3_600_000) };
+      case "FIND": return { type, from, ringKey };
+      case "FOUND": return { type, from, final: this.random() < 0.5, node };
+      case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from };
+      case "STATE_IS": return { type, from, pending: this.random() < 0.2, predecessor, successors };
+      case "LEAVING": return { type, from, predecessor, successors };
+    }
+  }
+
+  /** The client's, from this server if it is responsible. */
+  cookie(): Uint8Array {
+    const sent = this.bench.send({ type: "CHALLENGE_REQUEST", ringKey: idOf(KEY).slice(0, 16) }).map(({ bytes }) => decodeControl(bytes).message);
+    return sent.find((message) => message.type === "CHALLENGE")?.cookie ?? this.bytes(24);
+  }
+
+  mutated(bytes: Uint8Array): Uint8Array {
+    const out = new Uint8Array(bytes);
+    for (let i = this.below(4); i >= 0; i -= 1) out[this.below(out.length)] = this.below(256);
+    return this.random() < 0.3 ? out.subarray(0, this.below(out.length + 1)) : out;
+  }
+
+  /** From the honest client, whole; from the thief, anything. */
+  turn(): void {
+    const nonce = this.bytes(8);
+    const kind = this.random();
+    if (kind < 0.15) return this.check(this.bytes(this.below(200)), THIEF);
+    if (kind < 0.25) return this.upcall(nonce);
+    if (kind < 0.3) return this.bench.advance(this.below(3_000));
+    const message = this.message();
+    if (!isRingMessage(message.type)) {
+      const honest = encodeControl(message, nonce);
+      return this.random() < 0.3 ? this.check(honest, CLIENT) : this.check(this.mutated(honest), THIEF);
+    }
+    const answersAQuestion = this.#pendingNonce !== null && this.random() < 0.5;
+    const sealed = sealRingMessage(message, answersAQuestion ? (this.#pendingNonce as Uint8Array) : nonce, SECRET, this.bench.self.key);
+    this.check(this.random() < 0.7 ? sealed : this.mutated(sealed), THIEF);
+  }
+
+  #pendingNonce: Uint8Array | null = null;
+
+  upcall(nonce: Uint8Array): void {
+    const [ringKey, requestBytes, from] = [this.key(), this.below(200), THIEF];
+    const id = Uint8Array.from([...ringKey, ...this.bytes(16)]);
+    const sent = this.bench.upcall(this.pick([
+      { kind: "route-miss", ringKey },
+      { kind: "cache-request", ringKey, from, nonce, requestBytes },
+      { kind: "no-trigger", id, from, nonce, forwarded: this.random() < 0.5, requestBytes },
+    ] as const));
+    for (const datagram of sent) this.inspect(datagram, requestBytes, from, nonce);
+  }
+
+  check(request: Uint8Array, from: Locator): void {
+    const nonce = request.subarray(8, 16);
+    for (const datagram of this.bench.sendBytes(request, from)) this.inspect(datagram, request.length, from, nonce);
+    for (const entries of this.bench.engine.triggers.values()) {
+      for (const { target } of entries) expect(target).toEqual({ kind: "locator", locator: CLIENT });
+    }
+  }
+
+  inspect({ locator, bytes }: { readonly locator: Locator; readonly bytes: Uint8Array }, requestBytes: number, from: Locator, nonce: Uint8Array): void {
+    const decoded = decodeControl(bytes);
+    const { type } = decoded.message;
+    if (isRingMessage(type)) {
+      expect([...this.peers, { locator: makeLocator(Uint8Array.of(10, 0, 0, 2), 4_000) }].some((peer) => sameLocator(peer.locator, locator))).toBe(true);
+      if (!REQUEST_ANSWERS.has(type)) this.#pendingNonce = decoded.nonce;
+    }
+    if (!REQUEST_ANSWERS.has(type)) return;
+    if (sameBytes(decoded.nonce, nonce)) expect(bytes.length, type).toBeLessThanOrEqual(requestBytes);
+    else expect(["LOCATED", "CACHE"], `${type} to nobody's question`).toContain(type);
+    if (!isRingMessage(type) && sameBytes(decoded.nonce, nonce)) expect(locator).toEqual(type === "NOT_PRESENT" ? locator : from);
+  }
+}
+
+it(`server, seed ${SEED}`, { timeout: (SECONDS + 60) * 1_000 }, () => {
+  console.log(`server fuzz: I3_FUZZ_SEED=${SEED}`);
+  const endMs = performance.now() + SECONDS * 1_000;
+  let worlds = 0;
+  let inserted = 0;
+  while (worlds === 0 || performance.now() < endMs) {
+    const world = new World((SEED + worlds) >>> 0);
+    for (let turn = 0; turn < TURNS_PER_WORLD; turn += 1) world.turn();
+    worlds += 1;
+    inserted += world.bench.core.counters.get("inserted");
+  }
+  console.log(`server fuzz: ${worlds * TURNS_PER_WORLD} turns, ${inserted} triggers inserted`);
+  if (worlds >= 10) expect(inserted, "the honest client gets nothing done").toBeGreaterThan(0);
+});
