@@ -49,6 +49,7 @@ export abstract class TestCore implements StepCore {
   discard(): void {}
   send(): void {}
   inject(): void {}
+  submit(): void {}
   deliver(): void {}
   lastUse(): number | undefined {
     return undefined;

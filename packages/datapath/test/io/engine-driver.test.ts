@@ -9,7 +9,7 @@ import { EchoCore, TestCore } from "./echo-core.js";
 
 const clock = { nowMs: () => 1_234 };
 const io = loadNativeIo();
-const UPCALL: Upcall = { kind: "flow-setup", address: Uint8Array.of(10, 0, 0, 1) };
+const UPCALL: Upcall = { kind: "flow-setup", address: Uint8Array.of(10, 0, 0, 1), packet: new Uint8Array(20) };
 
 /** A port whose packets are counts: `waiting` are there to read, `written` were written. */
 class FakePort<Batch extends PacketBatch> implements Port<Batch> {

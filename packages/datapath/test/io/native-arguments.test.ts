@@ -76,7 +76,10 @@ describe("arguments of any kind", () => {
     expect(fill(arena, 0, lengths, addresses)).toThrow(TypeError);
     expect(fill(arena, 100, new Uint32Array(4), addresses)).toThrow(TypeError);
     expect(fill(new Uint8Array(5_000), 1, new Int32Array(1_025), new Uint8Array(1_025 * 18))).toThrow("1024");
-    expect(send(arena, 100, lengths, addresses, 5)).toThrow(TypeError);
+    expect(send(arena, 100, lengths, addresses, 5)).toThrow("count: more than lengths.length");
+    expect(fill(arena, 99.5, lengths, addresses)).toThrow(TypeError);
+    expect(fill(new Uint8Array(new SharedArrayBuffer(400)), 100, lengths, addresses)).toThrow("shared memory");
+    expect(fill(arena, 100, new Int32Array(new SharedArrayBuffer(16)), addresses)).toThrow("shared memory");
     expect(send(arena, 100, Int32Array.of(101, 0, 0, 0), addresses, 1)).toThrow("outside its slot");
     expect(send(arena, 100, Int32Array.of(-1, 0, 0, 0), addresses, 1)).toThrow("outside its slot");
     expect(send(arena, 100, lengths, addresses, -1)).toThrow(TypeError);
