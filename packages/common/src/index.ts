@@ -7,5 +7,7 @@ export * from "./ids.js";
 export * from "./config/index.js";
 export * from "./io/bounded-file.js";
 export * from "./io/watched-file.js";
+export * from "./io/daemon-main.js";
+export * from "./io/stderr-log.js";
 export * from "./wire/msgpack.js";
 export * from "./wire/control.js";

@@ -36,12 +36,13 @@ const BOOK_NAME = dnsName(2);
 const HOST_ENTRY = element(
   { name: required(BOOK_NAME), hit: optional(HIT), id: optional(ID), note: optional(NOTE) },
   {},
-  ({ name, hit, id, note }, { line, fail }): BookEntry => {
-    if (hit !== undefined && id !== undefined) fail("id", "given beside hit", "exactly one of hit and id");
+  ({ name, hit, id, note }, site): BookEntry => {
+    const { line } = site;
+    if (hit !== undefined && id !== undefined) site.fail("id", "given beside hit", "exactly one of hit and id");
     const remark = note === undefined ? {} : { note };
     if (hit !== undefined) return { name, hit, ...remark, line };
     if (id !== undefined) return { name, id, ...remark, line };
-    return fail(undefined, "neither hit nor id", "exactly one of hit and id");
+    return site.fail(undefined, "neither hit nor id", "exactly one of hit and id");
   },
 );
 

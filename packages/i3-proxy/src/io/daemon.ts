@@ -1,0 +1,313 @@
+/** The running proxy: the core, an engine on TUN and UDP, DNS, routes, guard, journal, clock and signals. */
+import { randomBytes } from "node:crypto";
+import { lookup } from "node:dns/promises";
+
+import {
+  EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, makeLocator, MAX_ADDRESS_BOOK_BYTES, parseAddressBook, parseIpText, readBoundedFile,
+  stderrLog, WatchedFile, type AddressBook, type AddressRange, type Endpoint, type Locator, type Log, type ProxyConfig, type RunningDaemon,
+} from "@i3/common";
+import { ReferenceEngine, type Upcall } from "@i3/datapath";
+import { EngineDriver } from "@i3/datapath/io";
+import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
+import { readHostKey, readOrCreateHostKey } from "@i3/hip";
+
+import { addressesOf } from "../mappings/mapping-table.js";
+import { Proxy } from "../proxy.js";
+import { removeGuard } from "./guard.js";
+import { Interception } from "./interception.js";
+import { NftChild } from "./interception-nft.js";
+import { Journal, type JournalContent } from "./journal.js";
+import { ResolverFiles } from "./dns-upstream-resolvers.js";
+import { overlapText, SystemView } from "./system-view.js";
+import { VirtualRoutes } from "./virtual-routes.js";
+
+/** SO_MARK of everything we send, so that it never enters our own TUN or DNS redirect: "i3". */
+export const OWN_MARK = 0x6933;
+/** A start without any server's answer is given up after this. */
+const NO_SERVER_MS = 8_000;
+/** READY waits this long for the triggers; names work after it too, as soon as they are in. */
+const TRIGGERS_MS = 10_000;
+/** Trigger counters come from the clock, and later certificates too. */
+const MAX_CLOCK_OFFSET_MS = 300_000;
+const POLL_READY_MS = 20;
+const MAX_SLEEP_MS = 1_000;
+const LAST_WORDS_MS = 50;
+
+/** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
+export async function checkFiles(config: ProxyConfig): Promise<void> {
+  if (config.addressBook !== undefined) await readBook(config.addressBook.file);
+  try {
+    readHostKey(config.identity.keyFile);
+  } catch (error) {
+    const cause = error instanceof I3Error ? error.cause : undefined;
+    if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT")) throw error; // it is made at the first start
+  }
+}
+
+const rangeText = ({ network, prefixBits }: AddressRange): string => `${formatIpText(network)}/${prefixBits}`;
+const readBook = async (file: string): Promise<AddressBook> => parseAddressBook((await readBoundedFile(file, MAX_ADDRESS_BOOK_BYTES)).bytes, file);
+
+/** Starts the proxy. Rejects with I3Error for what a person must mend. */
+export async function startProxy(config: ProxyConfig, onFailure: (error: I3Error) => void): Promise<RunningDaemon> {
+  const log = stderrLog(config.log);
+  const daemon = new Daemon(config, log, onFailure);
+  try {
+    await daemon.open();
+    return daemon;
+  } catch (error) {
+    await daemon.abandon();
+    throw error;
+  }
+}
+
+/** Removes what stays when a proxy ends: the guard and the routes. Rejects with I3Error. */
+export async function cleanUp({ tun, virtualAddresses: { range } }: ProxyConfig): Promise<string> {
+  new VirtualRoutes({ io: loadNativeIo(), tunIndex: 0, own: [], range }).close();
+  const nft = new NftChild({ onExit: () => undefined });
+  await removeGuard(nft, tun.name);
+  await nft.close();
+  return "removed\n";
+}
+
+class Daemon implements RunningDaemon {
+  readonly ended: Promise<void>;
+  ready = "";
+  readonly #config: ProxyConfig;
+  readonly #log: Log;
+  readonly #onFailure: (error: I3Error) => void;
+  readonly #engine = new ReferenceEngine();
+  #end: () => void = () => undefined;
+  /** Undone in reverse order. */
+  readonly #closers: (() => void | Promise<void>)[] = [];
+  #proxy: Proxy | undefined;
+  #driver: EngineDriver | undefined;
+  #routes: VirtualRoutes | undefined;
+  #interception: Interception | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopping = false;
+
+  constructor(config: ProxyConfig, log: Log, onFailure: (error: I3Error) => void) {
+    this.#config = config;
+    this.#log = log;
+    this.#onFailure = onFailure;
+    this.ended = new Promise((resolve) => (this.#end = resolve));
+  }
+
+  async open(): Promise<void> {
+    const config = this.#config;
+    const io = loadNativeIo();
+    const book = config.addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(config.addressBook.file);
+    const { identity, created } = readOrCreateHostKey(config.identity.keyFile);
+    if (created) this.#log("info", "key-created", { file: config.identity.keyFile, hit: formatIpText(identity.hit) });
+    const { journal, content } = Journal.open(config.state.directory);
+    this.#closers.push(() => journal.close());
+    if (content.damage !== null) this.#log("warn", "journal-damaged", { at: content.damage, remedy: "The file was set aside; what could be read goes on." });
+    const servers = await this.#resolveServers();
+    const resolvers = new ResolverFiles();
+    this.#closers.push(() => resolvers.close());
+    this.#openDriver(io);
+    const view = this.#systemView(io, resolvers);
+    this.#proxy = this.#makeProxy(book, identity, content, journal, view);
+    this.#openRoutes(io, content);
+    this.#run((proxy, nowMs) => proxy.start(nowMs, servers, content.mappings));
+    await this.#awaitServer();
+    await this.#awaitTriggers();
+    await this.#openInterception(io, view, resolvers);
+    await this.#watch(view);
+    this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${this.#driver?.tun?.name ?? ""} port=${this.#driver?.udp.port ?? 0}`;
+    this.#log("info", "started", { hit: formatIpText(identity.hit), address: formatIpText(this.#proxy.own4), mappings: this.#proxy.mappings.size, engine: this.#engine.implementation });
+  }
+
+  stop(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#log("info", "stopping", {});
+    this.#run((proxy, nowMs) => proxy.stop(nowMs));
+    setTimeout(() => void this.abandon().then(() => this.#end()), LAST_WORDS_MS);
+  }
+
+  /** Closes whatever is open. */
+  async abandon(): Promise<void> {
+    clearTimeout(this.#timer);
+    for (const close of this.#closers.splice(0).reverse()) await close();
+  }
+
+  logCounters(): void {
+    const { drops, ...counts } = this.#driver?.counters() ?? this.#engine.counters();
+    const proxy = this.#proxy;
+    if (proxy === undefined) return;
+    this.#log("info", "counters", {
+      engine: { ...counts, drops: Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0)) },
+      client: proxy.client.counters, setup: proxy.setup.counters, dns: this.#interception?.counters(),
+      mappings: Array.from(proxy.mappings.all(), (m) => ({ name: m.name, state: m.state, address: formatIpText(m.local4) })),
+      servers: proxy.client.servers().map((s) => ({ server: locatorText(s.locator), liveness: s.liveness, rttMs: Math.round(s.rttMs * 10) / 10, inUse: s.inUse })),
+    });
+  }
+
+  #openDriver(io: NativeIo): void {
+    const { tun, listen } = this.#config;
+    const onUpcalls = (upcalls: readonly Upcall[]): void => this.#run((proxy, nowMs) => proxy.handleUpcalls(nowMs, upcalls));
+    const clock = { nowMs: () => performance.now() };
+    const udp = { address: listen.host.text, port: listen.port, mark: OWN_MARK };
+    const driver = EngineDriver.open({ core: this.#engine, clock, onUpcalls, onFailure: this.#onFailure, io, tun, udp });
+    this.#driver = driver;
+    this.#closers.push(() => driver.close());
+  }
+
+  #systemView(io: NativeIo, resolvers: ResolverFiles): SystemView {
+    const tunIndex = this.#driver?.tun?.index ?? 0;
+    const view = new SystemView({ io, tunIndex: () => tunIndex, resolvers: () => resolvers.resolvers.map((r) => r.address) });
+    const { range } = this.#config.virtualAddresses;
+    for (const overlap of view.findOverlaps(range)) {
+      this.#log("warn", "overlap", { range: rangeText(range), with: overlapText(overlap), remedy: "Its addresses are not given out. If names fail, choose another <virtual-addresses range>." });
+    }
+    return view;
+  }
+
+  #makeProxy(book: AddressBook, identity: ReturnType<typeof readHostKey>, content: JournalContent, journal: Journal, view: SystemView): Proxy {
+    const { virtualAddresses: { range }, mappings: { max, maxUnproven, lifetimeS, unprovenLifetimeS }, dns, rules } = this.#config;
+    const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
+    try {
+      return new Proxy({
+        identity, sharedKey: content.sharedKey, datapath: this.#engine, suffix: dns.suffix, rules, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
+        addresses: { range, isTaken: (address) => view.isTaken(address), randomBytes: random },
+        limits: { max, maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
+        hooks: {
+          allocated: (addresses) => this.#allocated(addresses),
+          released: (addresses) => this.#released(addresses),
+          changed: (mapping) => journal.put(mapping),
+          removed: (mapping) => journal.remove(mapping),
+        },
+      }, book);
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
+      throw new I3Error("ERR_I3_RANGE_FULL", `no address of ${rangeText(range)} is free on this machine`, { cause, remedy: "Choose another <virtual-addresses range>." });
+    }
+  }
+
+  #allocated(addresses: readonly Uint8Array[]): void {
+    for (const address of addresses) {
+      this.#routes?.add(address);
+      this.#interception?.guard.add(address);
+    }
+    // A new mapping may want a trigger of its own.
+    setImmediate(() => this.#settle());
+  }
+
+  #released(addresses: readonly Uint8Array[]): void {
+    for (const address of addresses) {
+      this.#routes?.remove(address);
+      this.#interception?.guard.remove(address);
+    }
+  }
+
+  /** Addresses of the TUN, and the ways to what programs were given before a crash. */
+  #openRoutes(io: NativeIo, content: JournalContent): void {
+    const proxy = this.#proxy as Proxy;
+    const tun = this.#driver?.tun;
+    if (tun === null || tun === undefined) throw new RangeError("a proxy without a TUN");
+    const own = [proxy.own4, proxy.own6];
+    for (const address of own) io.addAddress({ index: tun.index, address, prefixBits: address.length * 8 });
+    const routes = new VirtualRoutes({ io, tunIndex: tun.index, own, range: this.#config.virtualAddresses.range });
+    routes.start(content.mappings.flatMap((mapping) => addressesOf(mapping)));
+    this.#routes = routes;
+    this.#closers.push(() => routes.close());
+  }
+
+  async #openInterception(io: NativeIo, view: SystemView, resolvers: ResolverFiles): Promise<void> {
+    const proxy = this.#proxy as Proxy;
+    const { virtualAddresses: { range, unallocated }, dns } = this.#config;
+    const allocated = (): Uint8Array[] => [...proxy.mappings.all()].flatMap((mapping) => addressesOf(mapping));
+    const interception = await Interception.start({
+      io, tunName: this.#driver?.tun?.name ?? "", mark: OWN_MARK, range, port: dns.port, names: proxy.names, unallocated, own: [proxy.own4, proxy.own6],
+      allocated: allocated(), resolvers, view, log: this.#log,
+    });
+    this.#interception = interception;
+    this.#closers.push(() => interception.close());
+    // What peers were given while nft was busy.
+    for (const address of allocated()) interception.guard.add(address);
+  }
+
+  async #resolveServers(): Promise<readonly Locator[]> {
+    const found = await Promise.all(this.#config.servers.map((server) => this.#resolveServer(server)));
+    const locators = found.flat();
+    if (locators.length > 0) return locators;
+    throw new I3Error("ERR_I3_NO_SERVER", "the name of no i3 server can be looked up", { remedy: "Check <servers>, and whether this machine is online." });
+  }
+
+  async #resolveServer({ host, port }: Endpoint): Promise<readonly Locator[]> {
+    if (host.kind !== "name") return [makeLocator(host.bytes, port)];
+    try {
+      const addresses = await lookup(host.text, { all: true });
+      return addresses.flatMap(({ address }) => {
+        const bytes = parseIpText(address);
+        return bytes === undefined ? [] : [makeLocator(bytes, port)];
+      });
+    } catch (cause) {
+      this.#log("warn", "server-unknown", { name: host.text, why: errorLine(cause) });
+      return [];
+    }
+  }
+
+  async #awaitServer(): Promise<void> {
+    const proxy = this.#proxy as Proxy;
+    if (!(await this.#until(() => proxy.client.firstHop() !== null, NO_SERVER_MS))) {
+      const names = this.#config.servers.map(({ host, port }) => `${host.text}:${port}`).join(", ");
+      throw new I3Error("ERR_I3_NO_SERVER", `no i3 server answers (${names})`, { remedy: "Check <servers>, whether this machine is online, and whether UDP to these ports is allowed." });
+    }
+    const offsetMs = proxy.client.clockOffsetMs() ?? 0;
+    if (Math.abs(offsetMs) <= MAX_CLOCK_OFFSET_MS) return;
+    const shown = `${Math.round(Math.abs(offsetMs) / 60_000)} minutes ${offsetMs > 0 ? "behind" : "ahead of"}`;
+    throw new I3Error("ERR_I3_CLOCK", `this machine's clock is ${shown} the servers'`, { remedy: "Set it, for example: timedatectl set-ntp true" });
+  }
+
+  async #awaitTriggers(): Promise<void> {
+    const proxy = this.#proxy as Proxy;
+    if (await this.#until(() => proxy.isReady(performance.now()), TRIGGERS_MS)) return;
+    this.#log("warn", "not-registered", { remedy: "The servers answer but have not taken this host's triggers yet; it goes on trying. Names of others work." });
+  }
+
+  /** False when `done` does not hold within the time. */
+  async #until(done: () => boolean, limitMs: number): Promise<boolean> {
+    const endMs = performance.now() + limitMs;
+    while (!done()) {
+      if (performance.now() > endMs) return false;
+      await new Promise((resolve) => setTimeout(resolve, POLL_READY_MS));
+    }
+    return true;
+  }
+
+  /** Calls the core, then sends what it left in the engine and sets the clock for its next deadline. */
+  #run(work: (proxy: Proxy, nowMs: number) => void): void {
+    const proxy = this.#proxy;
+    if (proxy === undefined) return;
+    work(proxy, performance.now());
+    this.#settle();
+  }
+
+  /** What was left in the engine goes out, and the timer is set anew. */
+  #settle(): void {
+    const proxy = this.#proxy;
+    if (proxy === undefined || this.#closers.length === 0) return;
+    if (this.#engine.pending()) this.#driver?.wake();
+    clearTimeout(this.#timer);
+    const sleepMs = Math.min(MAX_SLEEP_MS, Math.max(0, proxy.nextDeadlineMs() - performance.now()));
+    this.#timer = setTimeout(() => this.#run((p, nowMs) => p.handleTimer(nowMs)), Math.ceil(sleepMs));
+  }
+
+  async #watch(view: SystemView): Promise<void> {
+    const { addressBook } = this.#config;
+    if (addressBook !== undefined) {
+      const watched = await WatchedFile.open<AddressBook>({
+        file: addressBook.file, maxBytes: MAX_ADDRESS_BOOK_BYTES, parse: parseAddressBook,
+        onUpdate: (update) => {
+          if (update.ok) this.#run((proxy) => proxy.setBook(update.value));
+          this.#log(update.ok ? "info" : "error", "address-book", update.ok ? { entries: update.value.entries.length } : { error: errorLine(update.error), remedy: "The last good address book stays in use." });
+        },
+      });
+      this.#closers.push(() => watched.close());
+    }
+    const changes = view.watch(() => this.#run((proxy, nowMs) => proxy.client.renewTriggers(nowMs)));
+    this.#closers.push(() => changes.close());
+  }
+}

@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+/** The proxy daemon. */
+import { formatIpText, parseProxyConfig, publicId, runDaemon, toHex, type ProxyConfig } from "@i3/common";
+import { readOrCreateHostKey } from "@i3/hip";
+
+import { checkFiles, cleanUp, startProxy } from "./io/daemon.js";
+
+const HELP = `Usage: i3-proxy --config FILE.xml [--check | --identity | --clean]
+
+  --config FILE   the configuration; deploy/examples/i3-proxy.xml explains every setting
+  --check         check the configuration and the files it names, change nothing, and exit
+  --identity      make this machine's key if there is none, print its HIT and id, and exit
+  --clean         remove the nftables table and the routes that stay when the proxy ends, and exit
+  --help          this text
+  --version       the version
+
+Prints "READY i3-proxy hit=… address=… tun=…" to stdout when names can be used; logs to stderr.
+SIGTERM ends it; SIGUSR1 logs counters and mappings.
+Exit status: 0 after SIGTERM, 1 when the proxy cannot run, 2 for wrong arguments or a bad configuration.
+`;
+
+// eslint-disable-next-line @typescript-eslint/require-await -- actions are asynchronous
+async function identityText({ identity: { keyFile } }: ProxyConfig): Promise<string> {
+  const { identity } = readOrCreateHostKey(keyFile);
+  const hit = formatIpText(identity.hit);
+  return `hit ${hit}\nid ${toHex(publicId(identity.hit))}\nbook <host name="NAME.i3" hit="${hit}"/>\n`;
+}
+
+await runDaemon<ProxyConfig>({
+  name: "i3-proxy",
+  help: HELP,
+  manifest: new URL("../package.json", import.meta.url),
+  parse: parseProxyConfig,
+  check: checkFiles,
+  start: startProxy,
+  actions: { identity: identityText, clean: cleanUp },
+});
