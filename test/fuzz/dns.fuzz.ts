@@ -33,7 +33,7 @@ function wellFormed(): Buffer {
   const questions = Array.from({ length: below(12) === 0 ? below(3) : 1 }, () => ({
     name: pick(NAMES),
     type: pick(["A", "AAAA", "ANY", "PTR", "TXT", "SOA", "NS", "MX"]) as dnsPacket.RecordType,
-    class: pick(["IN", "IN", "IN", "IN", "CH", "ANY"]) as dnsPacket.RecordClass,
+    class: pick(["IN", "IN", "IN", "IN", "CH", "ANY"]),
   }));
   const option = { code: pick([3, 8, 10, 11, 12, 14, 65001]), data: bytes(below(12)) };
   const opt = { type: "OPT", name: ".", udpPayloadSize: below(5000), ednsVersion: pick([0, 0, 0, 1]), flags: pick([0, 0x8000]), options: below(2) === 0 ? [] : [option] };

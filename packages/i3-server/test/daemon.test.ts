@@ -242,6 +242,15 @@ describe("one daemon", () => {
     await until(() => daemon.logged("joined").length > 0, 5_000);
   });
 
+  it("starts although a member's name means nothing, and says so", async () => {
+    const secretFile = folder.file("ring.secret", SECRET);
+    const xml = serverXml(keyFile(), 1, { secretFile, members: [] }).replace("</ring>", '<member address="nobody.invalid"/></ring>');
+    const daemon = run("--config", config(xml), "--port", "0");
+    await daemon.ready();
+    await until(() => daemon.logged("member-unknown").length > 0, 15_000);
+    expect(daemon.logged("member-unknown")[0]).toMatchObject({ level: "warn", names: ["nobody.invalid"] });
+  }, 30_000);
+
   it("keeps out a server with another ring secret", async () => {
     const [port, other] = [await freePort(), await freePort()];
     const mine = folder.file("ring.secret", SECRET);

@@ -9,7 +9,7 @@ export default function buildFirst(): void {
     throw new Error("start this with: node test/netns/enter.mjs -- npx vitest run --root test/netns");
   }
   const root = new URL("../../../", import.meta.url);
-  const compiler = ["node_modules/typescript/bin/tsc", "--build", "test/netns"];
+  const compiler = ["node_modules/typescript/bin/tsc", "--project", "test/netns"];
   const { status, stdout } = spawnSync(process.execPath, compiler, { cwd: root, encoding: "utf8" });
-  if (status !== 0) throw new Error(`tsc --build test/netns: status ${status}\n${stdout}`);
+  if (status !== 0) throw new Error(`tsc --project test/netns: status ${status} (packages/datapath must be built before)\n${stdout}`);
 }

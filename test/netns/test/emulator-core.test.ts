@@ -53,6 +53,15 @@ describe("seed", () => {
     expect(run(7)).not.toEqual(run(8));
   });
 
+  test.each<Impairment>([
+    { lossPercent: 10 }, { burstStartPercent: 5 }, { burstStartPercent: 100, burstEndPercent: 0, burstLossPercent: 50 }, { jitterMs: 10 },
+    { reorderPercent: 10 }, { duplicatePercent: 10 },
+  ])("decides %o alone", (impairment) => {
+    const run = (seed: number): Arrival[] => drive(new EmulatedPath(impairment, seed), 500, 1);
+    expect(run(7)).toEqual(run(7));
+    expect(run(7)).not.toEqual(run(8));
+  });
+
   test("changing one parameter leaves the fate that others decide", () => {
     const lost = (extra: Impairment): number[] => {
       const arrived = new Set(serials(drive(new EmulatedPath({ lossPercent: 10, ...extra }, 3), 1_000, 1)));
@@ -110,10 +119,10 @@ describe("rate", () => {
   });
 
   test("room in the queue comes back as packets leave", () => {
-    const path = new EmulatedPath({ rateKbit: 8_000, burstBytes: 1_000, queueBytes: 2_000 }, 1);
-    const arrivals = drive(path, 4_000, 0.5);
-    expect(arrivals.length).toBeGreaterThan(1_995);
-    expect(path.stats.queueDropped + arrivals.length).toBe(4_000);
+    const path = new EmulatedPath({ rateKbit: 8_000, burstBytes: 1_000, queueBytes: 10_000 }, 1);
+    for (const nowMs of [0, 100, 105]) for (let i = 0; i < 11; i++) path.input(nowMs, packet(i));
+    expect(path.stats.queueDropped).toBe(6);
+    expect(path.poll(115)).toMatchObject({ packets: { length: 27 }, deadlineMs: undefined });
   });
 });
 
@@ -176,6 +185,15 @@ describe("changes while running", () => {
     path.set({ isCut: false });
     path.input(2, packet(2));
     expect(path.poll(102).packets).toHaveLength(1);
+  });
+
+  test("after a cut the bottleneck is idle and the order begins anew", () => {
+    const path = new EmulatedPath({ delayMs: 1, rateKbit: 800 }, 1);
+    for (let i = 0; i < 50; i++) path.input(0, packet(i));
+    path.set({ isCut: true });
+    path.set({ isCut: false });
+    path.input(2, packet(50));
+    expect(path.poll(3).packets).toHaveLength(1);
   });
 
   test("a shorter delay does not overtake, an unmentioned parameter stays", () => {

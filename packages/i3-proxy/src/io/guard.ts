@@ -7,10 +7,8 @@
  * It knows exactly the addresses that were given out and our own, never a range, so that it can lock nobody out. It stays after our
  * death, since programs still hold those addresses: nothing for them may leave in clear, and no neighbour may answer for them.
  */
-import type { I3Error } from "@i3/common";
-import { bytesKey } from "@i3/common";
-import { type NftChild, replaceTable, tableName } from "./interception-nft.js";
-import { addressText } from "./system-view-text.js";
+import { bytesKey, formatIpText, type I3Error } from "@i3/common";
+import { type NftRunner, replaceTable, tableName } from "./interception-nft.js";
 
 export interface GuardSettings {
   readonly tunName: string;
@@ -51,12 +49,12 @@ const isV4 = (address: Uint8Array): boolean => address.length === 4;
 const isV6 = (address: Uint8Array): boolean => address.length === 16;
 
 function setOf(name: string, type: string, addresses: readonly Uint8Array[]): string {
-  const elements = addresses.length === 0 ? "" : ` elements = { ${addresses.map(addressText).join(", ")} };`;
+  const elements = addresses.length === 0 ? "" : ` elements = { ${addresses.map(formatIpText).join(", ")} };`;
   return `set ${name} { type ${type};${elements} };`;
 }
 
 export class Guard {
-  readonly #nft: NftChild;
+  readonly #nft: NftRunner;
   readonly #settings: GuardSettings;
   /** What nft was told, and what it should know. */
   readonly #told = new Map<string, Uint8Array>();
@@ -65,13 +63,13 @@ export class Guard {
   readonly #changed = new Set<string>();
   #running: Promise<void> | null = null;
 
-  private constructor(nft: NftChild, settings: GuardSettings) {
+  private constructor(nft: NftRunner, settings: GuardSettings) {
     this.#nft = nft;
     this.#settings = settings;
   }
 
   /** Replaces, in one transaction, the guard that an earlier run left behind. Throws I3Error (nft missing, no permission). */
-  static async start(nft: NftChild, settings: GuardSettings, allocated: readonly Uint8Array[]): Promise<Guard> {
+  static async start(nft: NftRunner, settings: GuardSettings, allocated: readonly Uint8Array[]): Promise<Guard> {
     const guard = new Guard(nft, settings);
     await nft.run(guardRules(settings.tunName, settings.own, allocated));
     for (const address of allocated) {
@@ -142,7 +140,7 @@ export class Guard {
   #commands(adding: readonly Uint8Array[], removing: readonly Uint8Array[]): string {
     const table = guardTable(this.#settings.tunName);
     const change = (verb: string, set: string, addresses: readonly Uint8Array[]): string =>
-      addresses.length === 0 ? "" : `${verb} element inet ${table} ${set} { ${addresses.map(addressText).join(", ")} };`;
+      addresses.length === 0 ? "" : `${verb} element inet ${table} ${set} { ${addresses.map(formatIpText).join(", ")} };`;
     return [
       change("delete", "allocated4", removing.filter(isV4)),
       change("delete", "allocated6", removing.filter(isV6)),
@@ -153,6 +151,6 @@ export class Guard {
 }
 
 /** Removes the guard of a TUN name, for those who mean to be without: until then it outlives the proxy. */
-export async function removeGuard(nft: NftChild, tunName: string): Promise<void> {
+export async function removeGuard(nft: NftRunner, tunName: string): Promise<void> {
   await nft.run(`add table inet ${guardTable(tunName)}; delete table inet ${guardTable(tunName)}`);
 }

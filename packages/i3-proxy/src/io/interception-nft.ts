@@ -28,7 +28,12 @@ interface Waiting {
   readonly reject: (error: I3Error) => void;
 }
 
-export class NftChild {
+/** Applies one line as one transaction. */
+export interface NftRunner {
+  run(line: string): Promise<void>;
+}
+
+export class NftChild implements NftRunner {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #waiting: Waiting[] = [];
   #output = "";

@@ -7,8 +7,8 @@
  *     our questions to resolvers carry SO_MARK and pass
  */
 import { isIPv6 } from "node:net";
+import { formatIpText } from "@i3/common";
 import { replaceOwnedTable, tableName } from "./interception-nft.js";
-import { addressText } from "./system-view-text.js";
 
 export interface InterceptionSettings {
   readonly tunName: string;
@@ -17,15 +17,22 @@ export interface InterceptionSettings {
   readonly range: { readonly network: Uint8Array; readonly prefixBits: number };
 }
 
-export interface InterceptionState {
-  /** Where questions to each resolver go (address as text, without zone), in the order of resolv.conf. */
-  readonly resolvers: readonly { readonly address: string; readonly port: number }[];
+export interface DnsRedirect {
+  /** Where questions to each resolver go. */
+  readonly ports: readonly { readonly address: string; readonly port: number }[];
   /** Where all other questions go; null leaves them alone, for a local resolver asks them under a user id that is also others'. */
   readonly otherPort: number | null;
-  /** Users under which local DNS servers run: what these ask of servers that are not in `resolvers` is left alone. */
+  /** Users under which local DNS servers run: what these ask of servers that are not in `ports` is left alone. */
   readonly exemptUids: readonly number[];
   /** Whether IPv6 questions can be redirected: ::1 exists. */
   readonly ipv6: boolean;
+}
+
+export interface InterceptionState {
+  /** Null: nothing is redirected. */
+  readonly dns: DnsRedirect | null;
+  /** Addresses of resolvers, which are never refused. */
+  readonly resolvers: readonly string[];
   /** Refuse new connections to never-allocated addresses of the range and of the HIT prefix. */
   readonly refuse4: boolean;
   readonly refuse6: boolean;
@@ -37,39 +44,38 @@ const HIT_PREFIX = "2001:20::/28";
 const NAT_PRIORITY = -100;
 /** After every address translation in the output hook. */
 const REFUSE_PRIORITY = 50;
-const DNS = "meta l4proto { tcp, udp }";
+const TCP_OR_UDP = "meta l4proto { tcp, udp }";
 
 export const interceptionTable = (tunName: string): string => tableName("dns", tunName);
 
 /** One line for nft. */
 export function interceptionRules(settings: InterceptionSettings, state: InterceptionState): string {
-  const chains = [dnsChains(settings, state), refuseChain(settings, state)];
+  const chains = [state.dns === null ? "" : dnsChains(settings, state.dns), refuseChain(settings, state)];
   return replaceOwnedTable(interceptionTable(settings.tunName), chains.filter((chain) => chain !== "").join(" "));
 }
 
-function dnsChains({ mark }: InterceptionSettings, state: InterceptionState): string {
-  const listed = state.resolvers
-    .filter(({ address }) => state.ipv6 || !isIPv6(address))
-    .map(({ address, port }) => `${isIPv6(address) ? "ip6" : "ip"} daddr ${address} ${DNS} redirect to :${port};`);
-  const family = state.ipv6 ? "" : "meta nfproto ipv4 ";
-  const exempt = state.exemptUids.length === 0 ? "" : `meta skuid { ${state.exemptUids.join(", ")} } return;`;
-  const others = state.otherPort === null ? "" : `${exempt} ${family}${DNS} redirect to :${state.otherPort};`;
+const toAddress = (address: string): string => `${isIPv6(address) ? "ip6" : "ip"} daddr ${address}`;
+
+function dnsChains({ mark }: InterceptionSettings, { ports, otherPort, exemptUids, ipv6 }: DnsRedirect): string {
+  const listed = ports.filter(({ address }) => ipv6 || !isIPv6(address)).map(({ address, port }) => `${toAddress(address)} ${TCP_OR_UDP} redirect to :${port};`);
+  const exempt = exemptUids.length === 0 ? "" : `meta skuid { ${exemptUids.join(", ")} } return;`;
+  const others = otherPort === null ? "" : `${exempt} ${ipv6 ? "" : "meta nfproto ipv4 "}${TCP_OR_UDP} redirect to :${otherPort};`;
   return [
     `chain ask { meta mark ${mark} return; ${listed.join(" ")} ${others} };`,
-    `chain output_dns { type nat hook output priority ${NAT_PRIORITY}; policy accept; ${DNS} th dport 53 goto ask; };`,
+    `chain output_dns { type nat hook output priority ${NAT_PRIORITY}; policy accept; ${TCP_OR_UDP} th dport 53 goto ask; };`,
   ].join(" ");
 }
 
 /** Never silent, never about what is established or comes from outside. Allocated addresses leave by the TUN, which is let through. */
 function refuseChain({ tunName, mark, range }: InterceptionSettings, { refuse4, refuse6, resolvers }: InterceptionState): string {
   if (!refuse4 && !refuse6) return "";
-  const fresh = "ct state new ct direction original";
+  const fresh = "ct state new ct direction original counter";
   const rules = [
     `oifname { "lo", "${tunName}" } accept;`,
     `meta mark ${mark} accept;`,
-    ...resolvers.map(({ address }) => `${isIPv6(address) ? "ip6" : "ip"} daddr ${address} accept;`),
-    refuse4 ? `ip daddr ${addressText(range.network)}/${range.prefixBits} ${fresh} counter reject with icmp host-unreachable;` : "",
-    refuse6 ? `ip6 daddr ${HIT_PREFIX} ${fresh} counter reject with icmpv6 addr-unreachable;` : "",
+    ...resolvers.map((address) => `${toAddress(address)} accept;`),
+    refuse4 ? `ip daddr ${formatIpText(range.network)}/${range.prefixBits} ${fresh} reject with icmp host-unreachable;` : "",
+    refuse6 ? `ip6 daddr ${HIT_PREFIX} ${fresh} reject with icmpv6 addr-unreachable;` : "",
   ];
   return `chain output_refuse { type filter hook output priority ${REFUSE_PRIORITY}; policy accept; ${rules.join(" ")} };`;
 }

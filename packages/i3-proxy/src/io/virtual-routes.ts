@@ -7,6 +7,7 @@
  */
 import { bytesKey } from "@i3/common";
 import { type NativeIo, ROUTE_PROTOCOL, type RouteOptions, type RuleOptions } from "@i3/datapath/native-io";
+import { HIT_RANGE } from "./system-view.js";
 
 export interface VirtualRoutesOptions {
   readonly io: Pick<NativeIo, "setRoute" | "removeRoute" | "setRule" | "removeRule" | "listRoutes">;
@@ -25,8 +26,7 @@ const DEFAULT_TABLE = 1_313;
 const DEFAULT_PRIORITY = 1_313;
 const TUN_METRIC = 10;
 const UNREACHABLE_METRIC = 1_000;
-/** 2001:20::/28 (RFC 7343). */
-const HIT_RANGE = { network: Uint8Array.of(0x20, 0x01, 0x00, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), prefixBits: 28 };
+
 const FAMILIES = [4, 6] as const;
 
 export class VirtualRoutes {

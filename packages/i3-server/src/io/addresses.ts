@@ -15,6 +15,11 @@ export interface ResolvedMembers {
   readonly unknown: readonly string[];
 }
 
+/** Those that need no resolver. */
+export const literalMembers = (members: readonly Endpoint[]): readonly Locator[] =>
+  members.flatMap(({ host, port }) => (host.kind === "name" ? [] : [makeLocator(host.bytes, port)]));
+
+/** All of them; a name may mean several. Never rejects. */
 export async function resolveMembers(members: readonly Endpoint[]): Promise<ResolvedMembers> {
   const locators: Locator[] = [];
   const unknown: string[] = [];

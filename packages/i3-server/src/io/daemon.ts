@@ -1,5 +1,6 @@
 /** The running server: the core, an engine with a socket, the clock, signals. */
 import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 
 import { I3Error, locatorText, nodeKey, toHex, type ServerConfig } from "@i3/common";
 import { ReferenceEngine, type Upcall } from "@i3/datapath";
@@ -7,12 +8,14 @@ import { EngineDriver, openDgramDriver, type DriverOptions } from "@i3/datapath/
 import { readHostKey, readOrCreateHostKey, type HostIdentity } from "@i3/hip";
 
 import { ServerCore, type Log } from "../server/server-core.js";
-import { ownLocator, resolveMembers } from "./addresses.js";
+import { literalMembers, ownLocator, resolveMembers } from "./addresses.js";
 import { stderrLog } from "./log.js";
 import { readRingSecret } from "./ring-secret.js";
 
 /** Names of members are looked up again this often. */
 const RESOLVE_MS = 30_000;
+/** A resolver that does not answer delays the start by this; its members are tried when it does. */
+const FIRST_RESOLVE_MS = 2_000;
 /** Longest sleep, so that a jump of the timers is noticed. */
 const MAX_SLEEP_MS = 1_000;
 /** What is to go out at the end has this long. */
@@ -104,15 +107,20 @@ class Daemon implements Started {
     const { locator, guessed } = await ownLocator(this.#config, driver.udp.port);
     if (guessed) this.#log("warn", "loopback-only", { message: "this machine has no route; others cannot reach this server", remedy: "Name its address with <advertise>." });
     const members = this.#config.ring?.members ?? [];
+    const named = members.some(({ host }) => host.kind === "name");
+    const resolved = await Promise.race([resolveMembers(members), sleep(FIRST_RESOLVE_MS, { locators: literalMembers(members) }, { ref: false })]);
     const { triggers, triggersPerSource } = this.#config.limits;
     this.#core = new ServerCore({
       self: { key: new Uint8Array(nodeKey(identity.point, NO_NONCE)), locator },
-      members: (await resolveMembers(members)).locators,
+      members: resolved.locators,
       ringSecret: secret, datapath: this.#engine, limits: { triggers, perSource: triggersPerSource },
       random: (length) => new Uint8Array(randomBytes(length)), wallMs: () => Date.now(), log: this.#log,
     });
     this.#run((core, nowMs) => core.start(nowMs));
-    if (members.some(({ host }) => host.kind === "name")) this.#resolver = setInterval(() => void this.#resolve(), RESOLVE_MS);
+    if (named) {
+      this.#resolver = setInterval(() => void this.#resolve(), RESOLVE_MS);
+      void this.#resolve();
+    }
     const key = toHex(nodeKey(identity.point, NO_NONCE));
     this.ready = `port=${driver.udp.port} locator=${locatorText(locator)} node=${key} io=${io}`;
     this.#log("info", "started", { port: driver.udp.port, locator: locatorText(locator), node: key, engine: this.#engine.implementation, io, members: members.length });
