@@ -4,6 +4,8 @@
  * msgpackr trusts lengths that the bytes declare (a five-byte datagram can make it allocate an array of millions), so a
  * scanner walks the tokens first and lets only small arrays of nil, booleans, integers, binary and strings through.
  */
+import { isUtf8 } from "node:buffer";
+
 import { Packr, Unpackr } from "msgpackr";
 
 import { WireError } from "../errors.js";
@@ -43,11 +45,13 @@ function scanValue(bytes: Uint8Array, offset: number, depth: number): number {
   const token = bytes[offset];
   if (token === undefined) throw new WireError("body", "truncated");
   if (token <= 0x7f || token >= 0xe0 || token === 0xc0 || token === 0xc2 || token === 0xc3) return offset + 1;
-  if ((token & 0xe0) === 0xa0) return skip(bytes, offset + 1, token & 0x1f);
+  if ((token & 0xe0) === 0xa0) return skipText(bytes, offset + 1, token & 0x1f);
   if ((token & 0xf0) === 0x90) return scanArray(bytes, offset + 1, token & 0x0f, depth);
   switch (token) {
-    case 0xc4: case 0xd9: return skip(bytes, offset + 2, uint(bytes, offset + 1, 1));
-    case 0xc5: case 0xda: return skip(bytes, offset + 3, uint(bytes, offset + 1, 2));
+    case 0xc4: return skip(bytes, offset + 2, uint(bytes, offset + 1, 1));
+    case 0xc5: return skip(bytes, offset + 3, uint(bytes, offset + 1, 2));
+    case 0xd9: return skipText(bytes, offset + 2, uint(bytes, offset + 1, 1));
+    case 0xda: return skipText(bytes, offset + 3, uint(bytes, offset + 1, 2));
     case 0xcc: case 0xd0: return skip(bytes, offset + 1, 1);
     case 0xcd: case 0xd1: return skip(bytes, offset + 1, 2);
     case 0xce: case 0xd2: return skip(bytes, offset + 1, 4);
@@ -68,6 +72,13 @@ function scanArray(bytes: Uint8Array, offset: number, length: number, depth: num
 function skip(bytes: Uint8Array, start: number, length: number): number {
   if (start + length > bytes.length) throw new WireError("body", "truncated");
   return start + length;
+}
+
+/** msgpackr would read bytes that are not UTF-8 as other text. */
+function skipText(bytes: Uint8Array, start: number, length: number): number {
+  const end = skip(bytes, start, length);
+  if (!isUtf8(bytes.subarray(start, end))) throw new WireError("body", "text that is not UTF-8");
+  return end;
 }
 
 function uint(bytes: Uint8Array, offset: number, width: number): number {

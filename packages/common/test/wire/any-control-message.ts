@@ -1,0 +1,35 @@
+/** Arbitrary control messages for property tests. */
+import fc from "fast-check";
+
+import { makeLocator, REFUSAL, type ControlMessage, type RingNode } from "../../src/index.js";
+
+const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length });
+const uint = fc.oneof(fc.maxSafeNat(), fc.constantFrom(0, 127, 128, 255, 256, 65_535, 65_536, 0x7fff_ffff, 0xffff_ffff, 0x1_0000_0000, Number.MAX_SAFE_INTEGER));
+const id = bytes(32);
+const key = bytes(16);
+const locator = fc.tuple(fc.oneof(bytes(4), bytes(16)), fc.integer({ min: 1, max: 65_535 })).map(([address, port]) => makeLocator(address, port));
+const node: fc.Arbitrary<RingNode> = fc.record({ key, locator });
+const action = fc.constantFrom(1 as const, 2 as const);
+const type = <T extends string>(name: T): fc.Arbitrary<T> => fc.constant(name);
+const successors = fc.array(node, { maxLength: 16 });
+const unsigned = { type: type("TRIGGER"), action, id, target: locator, flags: fc.nat(65_535), counter: uint, commitment: key, cookie: bytes(24), signature: bytes(64) };
+
+export const anyControlMessage: fc.Arbitrary<ControlMessage> = fc.oneof(
+  fc.record({ type: type("PING") }),
+  fc.record({ type: type("PONG"), timeMs: uint, observed: locator, nodeKey: key }),
+  fc.record({ type: fc.constantFrom("LOCATE" as const, "CHALLENGE_REQUEST" as const), ringKey: key }),
+  fc.record({ type: type("LOCATED"), ringKey: key, node }),
+  fc.record({ type: type("CHALLENGE"), ringKey: key, cookie: bytes(24), observed: locator, timeMs: uint, nodeKey: key }),
+  fc.record({ ...unsigned, keyKind: fc.constant(1 as const), publicKey: bytes(64) }),
+  fc.record({ ...unsigned, keyKind: fc.constant(2 as const), publicKey: bytes(32) }),
+  fc.record({ type: type("TRIGGER_OK"), action, id, lifeMs: uint, replica: fc.option(locator) }),
+  fc.record({ type: type("REFRESH"), id, index: fc.nat(65_535), token: key }),
+  fc.record({ type: type("REFUSED"), code: fc.oneof(fc.constantFrom(...Object.values(REFUSAL)), fc.nat(255)), subject: fc.oneof(id, key) }),
+  fc.record({ type: type("NOT_PRESENT"), id }),
+  fc.record({ type: type("CACHE"), ringKey: key, node, lifeMs: fc.nat(3_600_000) }),
+  fc.record({ type: type("FIND"), from: node, ringKey: key }),
+  fc.record({ type: type("FOUND"), from: node, final: fc.boolean(), node }),
+  fc.record({ type: fc.constantFrom("STATE" as const, "NOTIFY" as const, "ALIVE" as const, "ALIVE_YES" as const), from: node }),
+  fc.record({ type: type("STATE_IS"), from: node, pending: fc.boolean(), predecessor: fc.option(node), successors }),
+  fc.record({ type: type("LEAVING"), from: node, predecessor: fc.option(node), successors }),
+);

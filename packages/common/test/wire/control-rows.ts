@@ -1,0 +1,129 @@
+/** Every control message as it stands on the wire, written by hand from docs/wire.md §4 and the MessagePack specification. */
+import { makeLocator, type ControlMessage, type RingNode } from "../../src/index.js";
+
+export const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replaceAll(/[\s|]/g, ""), "hex"));
+export const filled = (length: number, value: number): Uint8Array => new Uint8Array(length).fill(value);
+
+export const NONCE = hex("0102030405060708");
+const four = makeLocator(hex("c0000207"), 5610);
+const six = makeLocator(hex("20010db8000000000000000000000001"), 65_535);
+const node4: RingNode = { key: filled(16, 0x44), locator: four };
+const node6: RingNode = { key: filled(16, 0x66), locator: six };
+
+// MessagePack: 9n array of n, c4 binary with a length of one byte, cd 16 bits, d3 64 bits, c0 nil, c2 false, c3 true.
+const bin = (length: number, byte: string): string => `c4 ${length.toString(16).padStart(2, "0")} ${byte.repeat(length)}`;
+const FOUR = "c4 06 c0000207 15ea";
+const SIX = "c4 12 20010db8000000000000000000000001 ffff";
+const NODE4 = `92 ${bin(16, "44")} ${FOUR}`;
+const NODE6 = `92 ${bin(16, "66")} ${SIX}`;
+const header = (type: string, bodyLength: string): string => `19 ${type} 00 00 | ${bodyLength} 0000 | 0102030405060708 |`;
+const zeros = (length: number): string => "00".repeat(length);
+
+export interface ControlRow {
+  readonly name: string;
+  readonly message: ControlMessage;
+  readonly hex: string;
+}
+
+const id = filled(32, 0xaa);
+const ringKey = filled(16, 0xbb);
+const TIME_MS = 1_800_000_000_000; // 0x1a3185c5000
+const trigger = { type: "TRIGGER", id, flags: 0, counter: TIME_MS, commitment: filled(16, 0xcc), cookie: filled(24, 0xdd), signature: filled(64, 0xee) } as const;
+
+export const CONTROL_ROWS: readonly ControlRow[] = [
+  { name: "PING", message: { type: "PING" }, hex: `${header("01", "0001")} 90 | ${zeros(79)}` },
+  {
+    name: "PONG over IPv4",
+    message: { type: "PONG", timeMs: TIME_MS, observed: four, nodeKey: filled(16, 0x99) },
+    hex: `${header("02", "0024")} 93 d3 000001a3185c5000 ${FOUR} ${bin(16, "99")}`,
+  },
+  {
+    name: "PONG over IPv6, an early clock",
+    message: { type: "PONG", timeMs: 0, observed: six, nodeKey: filled(16, 0x99) },
+    hex: `${header("02", "0028")} 93 00 ${SIX} ${bin(16, "99")}`,
+  },
+  { name: "LOCATE", message: { type: "LOCATE", ringKey }, hex: `${header("03", "0013")} 91 ${bin(16, "bb")} | ${zeros(61)}` },
+  {
+    name: "LOCATED",
+    message: { type: "LOCATED", ringKey, node: node4 },
+    hex: `${header("04", "002d")} 93 ${bin(16, "bb")} ${FOUR} ${bin(16, "44")}`,
+  },
+  {
+    name: "CHALLENGE_REQUEST",
+    message: { type: "CHALLENGE_REQUEST", ringKey },
+    hex: `${header("05", "0013")} 91 ${bin(16, "bb")} | ${zeros(125)}`,
+  },
+  {
+    name: "CHALLENGE",
+    message: { type: "CHALLENGE", ringKey, cookie: filled(24, 0xdd), observed: four, timeMs: TIME_MS, nodeKey: filled(16, 0x99) },
+    hex: `${header("06", "0050")} 95 ${bin(16, "bb")} ${bin(24, "dd")} ${FOUR} d3 000001a3185c5000 ${bin(16, "99")}`,
+  },
+  {
+    name: "TRIGGER, insert with a host key",
+    message: { ...trigger, action: 1, target: four, keyKind: 1, publicKey: filled(64, 0xff) },
+    hex: `${header("07", "00e9")} 9a 01 ${bin(32, "aa")} 92 01 ${FOUR} 00 d3 000001a3185c5000 01 ${bin(64, "ff")} ${bin(16, "cc")} ${bin(24, "dd")} ${bin(64, "ee")}`,
+  },
+  {
+    name: "TRIGGER, remove with an Ed25519 key",
+    message: { ...trigger, action: 2, target: six, flags: 0xffff, counter: 0xffff_ffff, keyKind: 2, publicKey: filled(32, 0xff) },
+    hex: `${header("07", "00d3")} 9a 02 ${bin(32, "aa")} 92 01 ${SIX} cd ffff ce ffffffff 02 ${bin(32, "ff")} ${bin(16, "cc")} ${bin(24, "dd")} ${bin(64, "ee")}`,
+  },
+  {
+    name: "TRIGGER_OK without a replica",
+    message: { type: "TRIGGER_OK", action: 1, id, lifeMs: 30_000, replica: null },
+    hex: `${header("08", "0028")} 94 01 ${bin(32, "aa")} cd 7530 c0`,
+  },
+  {
+    name: "TRIGGER_OK with a replica",
+    message: { type: "TRIGGER_OK", action: 2, id, lifeMs: 0, replica: six },
+    hex: `${header("08", "0039")} 94 02 ${bin(32, "aa")} 00 ${SIX}`,
+  },
+  {
+    name: "REFRESH, the first",
+    message: { type: "REFRESH", id, index: 1, token: filled(16, 0x77) },
+    hex: `${header("09", "0036")} 93 ${bin(32, "aa")} 01 ${bin(16, "77")} | ${zeros(90)}`,
+  },
+  {
+    name: "REFRESH, the last",
+    message: { type: "REFRESH", id, index: 1_024, token: filled(16, 0x77) },
+    hex: `${header("09", "0038")} 93 ${bin(32, "aa")} cd 0400 ${bin(16, "77")} | ${zeros(88)}`,
+  },
+  { name: "REFUSED about an id", message: { type: "REFUSED", code: 2, subject: id }, hex: `${header("0a", "0024")} 92 02 ${bin(32, "aa")}` },
+  { name: "REFUSED about a ring key", message: { type: "REFUSED", code: 255, subject: ringKey }, hex: `${header("0a", "0015")} 92 cc ff ${bin(16, "bb")}` },
+  { name: "NOT_PRESENT", message: { type: "NOT_PRESENT", id }, hex: `${header("0b", "0023")} 91 ${bin(32, "aa")}` },
+  {
+    name: "CACHE",
+    message: { type: "CACHE", ringKey, node: node6, lifeMs: 30_000 },
+    hex: `${header("0c", "003c")} 94 ${bin(16, "bb")} ${SIX} ${bin(16, "66")} cd 7530`,
+  },
+  { name: "FIND", message: { type: "FIND", from: node4, ringKey }, hex: `${header("20", "002e")} 92 ${NODE4} ${bin(16, "bb")}` },
+  {
+    name: "FOUND",
+    message: { type: "FOUND", from: node4, final: true, node: node6 },
+    hex: `${header("21", "0044")} 93 ${NODE4} c3 ${NODE6}`,
+  },
+  { name: "STATE", message: { type: "STATE", from: node4 }, hex: `${header("22", "001c")} 91 ${NODE4}` },
+  {
+    name: "STATE_IS of a lonely server",
+    message: { type: "STATE_IS", from: node4, pending: false, predecessor: null, successors: [] },
+    hex: `${header("23", "001f")} 94 ${NODE4} c2 c0 90`,
+  },
+  {
+    name: "STATE_IS",
+    message: { type: "STATE_IS", from: node4, pending: true, predecessor: node6, successors: [node4, node6] },
+    hex: `${header("23", "0087")} 94 ${NODE4} c3 ${NODE6} 92 ${NODE4} ${NODE6}`,
+  },
+  { name: "NOTIFY", message: { type: "NOTIFY", from: node6 }, hex: `${header("24", "0028")} 91 ${NODE6}` },
+  { name: "ALIVE", message: { type: "ALIVE", from: node4 }, hex: `${header("25", "001c")} 91 ${NODE4}` },
+  { name: "ALIVE_YES", message: { type: "ALIVE_YES", from: node4 }, hex: `${header("26", "001c")} 91 ${NODE4}` },
+  {
+    name: "LEAVING",
+    message: { type: "LEAVING", from: node4, predecessor: node6, successors: [node4] },
+    hex: `${header("27", "005f")} 93 ${NODE4} ${NODE6} 91 ${NODE4}`,
+  },
+  {
+    name: "LEAVING of the last",
+    message: { type: "LEAVING", from: node6, predecessor: null, successors: [] },
+    hex: `${header("27", "002a")} 93 ${NODE6} c0 90`,
+  },
+];

@@ -1,0 +1,238 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+
+import {
+  CONTROL_TYPES, decodeControl, encodeControl, FLAG_MAC, isRingMessage, KEY_KIND, MAX_CONTROL_BYTES, PADDED_BYTES, WireError,
+  type ControlMessage, type ControlType,
+} from "../../src/index.js";
+import { anyControlMessage } from "./any-control-message.js";
+import { CONTROL_ROWS, filled, hex, NONCE } from "./control-rows.js";
+
+const rowOf = (type: ControlType): Uint8Array => hex(CONTROL_ROWS.find((row) => row.message.type === type)?.hex ?? "");
+const bodyLength = (wire: Uint8Array): number => new DataView(wire.buffer).getUint16(4);
+
+/** A datagram of a given type around body bytes. */
+function around(type: number, body: Uint8Array): Uint8Array {
+  const wire = new Uint8Array(16 + body.length);
+  wire.set([0x19, type, 0, 0, body.length >> 8, body.length & 0xff]);
+  wire.set(body, 16);
+  return wire;
+}
+
+describe("control messages", () => {
+  it("has a row for every type", () => {
+    expect(new Set(CONTROL_ROWS.map((row) => row.message.type))).toEqual(new Set(Object.keys(CONTROL_TYPES)));
+  });
+
+  describe.each(CONTROL_ROWS)("$name", ({ message, hex: text }) => {
+    const wire = hex(text);
+
+    it("is written", () => {
+      expect(encodeControl(message, NONCE)).toEqual(wire);
+    });
+
+    it("is read at an offset, and nothing of the datagram is kept", () => {
+      const datagram = Uint8Array.from([0xee, 0xee, 0xee, ...wire, 0xee]);
+      const decoded = decodeControl(datagram.subarray(3, 3 + wire.length));
+      datagram.fill(0xee);
+      expect(decoded).toEqual({ message, nonce: NONCE, mac: null });
+    });
+
+    it("is rejected at every truncation of header and body", () => {
+      const end = 16 + bodyLength(wire);
+      for (let length = 0; length < end; length++) expect(() => decodeControl(wire.subarray(0, length))).toThrow(WireError);
+      for (let length = end; length <= wire.length; length++) expect(decodeControl(wire.subarray(0, length)).message).toEqual(message);
+    });
+
+    it("is rejected at every other body length", () => {
+      const body = bodyLength(wire);
+      for (let length = 0; length < body; length++) {
+        const changed = wire.slice();
+        new DataView(changed.buffer).setUint16(4, length);
+        expect(() => decodeControl(changed)).toThrow(WireError);
+      }
+      const longer = Uint8Array.from([...wire.subarray(0, 16 + body), 0]);
+      new DataView(longer.buffer).setUint16(4, body + 1);
+      expect(() => decodeControl(longer)).toThrow(WireError);
+    });
+
+    it("ignores unknown array elements at its end, unknown flags, reserved bytes and padding", () => {
+      const body = Uint8Array.from([...wire.subarray(16, 16 + bodyLength(wire)), 0x91, 0xc0, 0xa2, 0x68, 0x69]);
+      body[0] = (body[0] ?? 0) + 2; // one array and one string more
+      const grown = Uint8Array.from([...around(CONTROL_TYPES[message.type], body), 1, 2, 3]);
+      grown.set([0xfe, 0xff], 2);
+      grown.set([0xff, 0xff], 6);
+      expect(decodeControl(grown).message).toEqual(message);
+    });
+
+    it("is rejected when any element is missing, nil or of another form", () => {
+      if (message.type === "PING") return;
+      const count = (wire[16] ?? 0) & 0x0f;
+      for (let elements = 0; elements < count; elements++) {
+        const nils = Uint8Array.from([0x90 | count, ...filled(count, 0xc0)]);
+        expect(() => decodeControl(around(CONTROL_TYPES[message.type], nils))).toThrow(WireError);
+        const bools = Uint8Array.from([0x90 | elements, ...filled(elements, 0xc3)]);
+        expect(() => decodeControl(around(CONTROL_TYPES[message.type], bools))).toThrow(WireError);
+      }
+    });
+  });
+
+  it.each([0x00, 0x11, 0x18, 0x1a, 0x1f, 0x20, 0xff])("refuses the first byte 0x%s", (first) => {
+    const wire = rowOf("PING");
+    wire[0] = first;
+    expect(() => decodeControl(wire)).toThrow(WireError);
+  });
+
+  it("refuses every unknown type", () => {
+    const known = new Set(Object.values(CONTROL_TYPES));
+    for (let type = 0; type < 256; type++) {
+      if (!known.has(type)) expect(() => decodeControl(around(type, Uint8Array.of(0x90)))).toThrow(/unknown type/);
+    }
+  });
+
+  it("takes 1,232 bytes and no more", () => {
+    const wire = new Uint8Array(MAX_CONTROL_BYTES + 1);
+    wire.set(rowOf("PING"));
+    expect(decodeControl(wire.subarray(0, MAX_CONTROL_BYTES)).message).toEqual({ type: "PING" });
+    expect(() => decodeControl(wire)).toThrow(WireError);
+  });
+
+  it("does not encode more than 1,232 bytes", () => {
+    const node = { key: filled(16, 1), locator: { address: filled(16, 2), port: 3 } };
+    const state = (count: number): ControlMessage => ({ type: "LEAVING", from: node, predecessor: node, successors: Array.from({ length: count }, () => node) });
+    expect(encodeControl(state(16), NONCE).length).toBeLessThanOrEqual(MAX_CONTROL_BYTES);
+    expect(decodeControl(encodeControl(state(16), NONCE)).message).toEqual(state(16));
+    expect(() => decodeControl(encodeControl(state(17), NONCE))).toThrow(WireError);
+    expect(() => encodeControl(state(31), NONCE)).toThrow(WireError);
+  });
+
+  it("decodes what it encodes", () => {
+    fc.assert(
+      fc.property(anyControlMessage, fc.uint8Array({ minLength: 8, maxLength: 8 }), (message, nonce) => {
+        expect(decodeControl(encodeControl(message, nonce))).toEqual({ message, nonce, mac: null });
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it("says which messages pass between servers", () => {
+    const ring = Object.keys(CONTROL_TYPES).filter((type) => isRingMessage(type as ControlType));
+    expect(ring).toEqual(["FIND", "FOUND", "STATE", "STATE_IS", "NOTIFY", "ALIVE", "ALIVE_YES", "LEAVING"]);
+  });
+});
+
+describe("fields of control messages", () => {
+  const trigger = rowOf("TRIGGER");
+  const changed = (offset: number, ...bytes: readonly number[]): Uint8Array => {
+    const out = trigger.slice();
+    out.set(bytes, offset);
+    return out;
+  };
+
+  it.each<readonly [string, Uint8Array, string]>([
+    ["action 3", changed(17, 3), "TRIGGER.action: integer out of range"],
+    ["a stack as target", changed(53, 2), "TRIGGER.target: kind not supported"],
+    ["port 0", changed(60, 0, 0), "locator port: 0"],
+    ["a negative counter", changed(64, 0x80), "TRIGGER.counter: integer out of range"],
+    ["a counter beyond 2^53", changed(64, 0x00, 0x20), "TRIGGER.counter: integer out of range"],
+    ["no key", changed(72, 0), "TRIGGER.keyKind: 0"],
+    ["a key of a later kind", changed(72, 3), "TRIGGER.keyKind: integer out of range"],
+    ["an Ed25519 key of 64 bytes", changed(72, 2), "TRIGGER.publicKey: 64 bytes"],
+  ])("refuses a trigger with %s", (_, wire, why) => {
+    expect(decodeControl(trigger).message.type).toBe("TRIGGER");
+    expect(() => decodeControl(wire)).toThrow(WireError);
+    expect(() => decodeControl(wire)).toThrow(why);
+  });
+
+  it("takes the largest counter in both encodings of 64 bits", () => {
+    for (const token of [0xd3, 0xcf]) {
+      const { message } = decodeControl(changed(63, token, 0x00, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff));
+      expect(message).toMatchObject({ counter: Number.MAX_SAFE_INTEGER, keyKind: KEY_KIND.ecdsaP256 });
+    }
+  });
+
+  it("takes integers that are longer than they need to be", () => {
+    const body = hex(`92 cf 0000000000000007 c410 ${"bb".repeat(16)}`);
+    expect(decodeControl(around(10, body)).message).toEqual({ type: "REFUSED", code: 7, subject: filled(16, 0xbb) });
+  });
+
+  it("reads an IPv4-mapped address as IPv4", () => {
+    const body = hex(`93 00 c412 00000000000000000000ffff c0000207 15ea c410 ${"99".repeat(16)}`);
+    expect(decodeControl(around(2, body)).message).toMatchObject({ observed: { address: hex("c0000207"), port: 5610 } });
+  });
+
+  it.each([
+    ["text where bytes are due", `91 b0 ${"61".repeat(16)}`],
+    ["17 bytes", `91 c411 ${"61".repeat(17)}`],
+    ["an array", `91 90`],
+  ])("refuses %s", (_, body) => {
+    expect(() => decodeControl(around(3, hex(body)))).toThrow(WireError);
+  });
+
+  it.each([
+    ["no node", "94 %N c2 c0 91 c0"],
+    ["seventeen successors", `94 %N c2 c0 dc0011 ${"%N".repeat(17)}`],
+    ["a node without a locator", `94 %N c2 c0 91 91 c410 ${"44".repeat(16)}`],
+    ["a number for a truth value", "94 %N 00 c0 90"],
+  ])("refuses STATE_IS with %s", (_, body) => {
+    const node = `92 c410 ${"44".repeat(16)} c406 c000020715ea`;
+    expect(() => decodeControl(around(CONTROL_TYPES.STATE_IS, hex(body.replaceAll("%N", node))))).toThrow(WireError);
+  });
+});
+
+describe("the MAC", () => {
+  const mac = (covered: Uint8Array): Uint8Array => filled(16, covered.length & 0xff);
+
+  it.each(CONTROL_ROWS)("stands behind $name", ({ message, hex: text }) => {
+    const bare = hex(text).subarray(0, 16 + bodyLength(hex(text)));
+    const sealed = encodeControl(message, NONCE, mac);
+    const macStart = sealed.length - 16;
+    expect(sealed[2]).toBe(FLAG_MAC);
+    expect(sealed.length).toBe(Math.max(bare.length + 16, PADDED_BYTES[message.type] ?? 0));
+    expect(sealed.subarray(3, bare.length)).toEqual(bare.subarray(3));
+    expect(sealed.subarray(macStart)).toEqual(filled(16, macStart));
+    const decoded = decodeControl(sealed);
+    expect(decoded).toEqual({ message, nonce: NONCE, mac: { covered: sealed.subarray(0, macStart), value: filled(16, macStart) } });
+  });
+
+  it("must be there whole when the flag says so", () => {
+    const sealed = encodeControl({ type: "STATE", from: { key: filled(16, 1), locator: { address: filled(4, 2), port: 3 } } }, NONCE, mac);
+    for (let length = 0; length < sealed.length; length++) expect(() => decodeControl(sealed.subarray(0, length))).toThrow(WireError);
+  });
+
+  it("is at the very end, behind padding", () => {
+    const wire = Uint8Array.from([...rowOf("PING"), ...filled(16, 0xab)]);
+    wire[2] = FLAG_MAC;
+    expect(decodeControl(wire).mac).toEqual({ covered: wire.subarray(0, 96), value: filled(16, 0xab) });
+  });
+});
+
+describe("sizes", () => {
+  const key = filled(16, 1);
+  const id = filled(32, 2);
+  const locators = { IPv4: { address: filled(4, 3), port: 4 }, IPv6: { address: filled(16, 3), port: 4 } };
+  const timeMs = Number.MAX_SAFE_INTEGER;
+  const size = (message: ControlMessage): number => encodeControl(message, NONCE).length;
+
+  describe.each(Object.entries(locators))("over %s", (_, observed) => {
+    const node = { key, locator: observed };
+    const challenge: ControlMessage = { type: "CHALLENGE", ringKey: key, cookie: filled(24, 5), observed, timeMs, nodeKey: key };
+    const refused: ControlMessage = { type: "REFUSED", code: 255, subject: id };
+    const ok: ControlMessage = { type: "TRIGGER_OK", action: 1, id, lifeMs: timeMs, replica: observed };
+    const smallest = { type: "TRIGGER", action: 2, id, target: locators.IPv4, flags: 0, counter: 0, keyKind: 2, publicKey: id, commitment: key, cookie: filled(24, 5), signature: filled(64, 6) } as const;
+
+    it.each<readonly [ControlMessage, readonly ControlMessage[]]>([
+      [{ type: "PING" }, [{ type: "PONG", timeMs, observed, nodeKey: key }]],
+      [{ type: "LOCATE", ringKey: key }, [{ type: "LOCATED", ringKey: key, node }, refused]],
+      [{ type: "CHALLENGE_REQUEST", ringKey: key }, [challenge, refused]],
+      [smallest, [ok, refused]],
+      [{ type: "REFRESH", id, index: 0, token: key }, [ok, challenge, refused]],
+    ])("no reply to $type is larger than it", (request, replies) => {
+      for (const reply of replies) expect(size(reply), reply.type).toBeLessThanOrEqual(size(request));
+    });
+  });
+
+  it("are padded as the page says", () => {
+    expect(PADDED_BYTES).toEqual({ PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160 });
+  });
+});
