@@ -16,6 +16,7 @@ export const P256_POINT_BYTES = 64;
 /** SubjectPublicKeyInfo of P-256 up to and including the byte 0x04 that begins an uncompressed point (RFC 5480). */
 const P256_SPKI_PREFIX = Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex");
 const SIGNATURE_ENCODING = "ieee-p1363";
+const SELF_TEST = new TextEncoder().encode("i3/1 self-test\0");
 
 /** A host's own key, its public half and the names derived from it. */
 export interface HostIdentity {
@@ -56,12 +57,18 @@ export function hostIdentityFromPem(pem: string): HostIdentity {
   if (key.asymmetricKeyType !== "ec" || key.asymmetricKeyDetails?.namedCurve !== "prime256v1") {
     throw new I3Error("ERR_I3_KEY", `a key of type ${key.asymmetricKeyType}, where ECDSA P-256 is expected`);
   }
-  return identityOf(key);
+  const identity = identityOf(key);
+  // A file holds the public half beside the private one, and nothing else compares them.
+  if (!verifyWithHost(identity.point, SELF_TEST, signWithHost(identity, SELF_TEST))) {
+    throw new I3Error("ERR_I3_KEY", "a key whose halves do not belong together");
+  }
+  return identity;
 }
 
 function identityOf(privateKey: KeyObject): HostIdentity {
-  const spki = createPublicKey(privateKey).export({ type: "spki", format: "der" });
-  const point = new Uint8Array(spki.subarray(P256_SPKI_PREFIX.length));
+  // As JWK: a key that was written with a compressed point keeps that form in SubjectPublicKeyInfo.
+  const { x = "", y = "" } = createPublicKey(privateKey).export({ format: "jwk" });
+  const point = new Uint8Array(Buffer.concat([Buffer.from(x, "base64url"), Buffer.from(y, "base64url")]));
   return Object.freeze({ privateKey, point, hit: hitOf(point) });
 }
 

@@ -1,10 +1,14 @@
 /** The host key on disk: PKCS #8 PEM, mode 0600, written whole or not at all. */
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { closeSync, constants, fstatSync, fsyncSync, linkSync, lstatSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
 import { I3Error } from "@i3/common";
 
 import { generateHostIdentity, hostIdentityFromPem, hostIdentityToPem, type HostIdentity } from "../host-identity.js";
+
+/** A P-256 key takes 241. */
+const MAX_KEY_FILE_BYTES = 16_384;
 
 const isErrno = (error: unknown, code: string): boolean => error instanceof Error && (error as NodeJS.ErrnoException).code === code;
 
@@ -12,11 +16,7 @@ const isErrno = (error: unknown, code: string): boolean => error instanceof Erro
 export function readHostKey(file: string): HostIdentity {
   let pem: string;
   try {
-    const mode = statSync(file).mode;
-    if ((mode & 0o077) !== 0) {
-      throw new I3Error("ERR_I3_KEY_FILE", `${file} can be read by others (mode ${(mode & 0o777).toString(8)})`, { remedy: `Run: chmod 600 ${file}` });
-    }
-    pem = readFileSync(file, "utf8");
+    pem = readPrivateFile(file);
   } catch (cause) {
     if (cause instanceof I3Error) throw cause;
     throw new I3Error("ERR_I3_KEY_FILE", `cannot read the host key ${file}`, { cause, remedy: "Restore it from a backup, or name another key-file." });
@@ -28,10 +28,26 @@ export function readHostKey(file: string): HostIdentity {
   }
 }
 
+function readPrivateFile(file: string): string {
+  // O_NONBLOCK: opening a FIFO would wait for a writer.
+  const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) throw new I3Error("ERR_I3_KEY_FILE", `${file} is not a regular file`, { remedy: "Name another key-file." });
+    if ((stats.mode & 0o077) !== 0) {
+      throw new I3Error("ERR_I3_KEY_FILE", `${file} can be read by others (mode ${(stats.mode & 0o777).toString(8)})`, { remedy: `Run: chmod 600 ${file}` });
+    }
+    if (stats.size > MAX_KEY_FILE_BYTES) throw new I3Error("ERR_I3_KEY_FILE", `${file} is too large for a key: ${stats.size} bytes`, { remedy: "Name another key-file." });
+    return readFileSync(fd, "utf8");
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Reads the key, or makes one when the file does not exist. `created` says which. */
 export function readOrCreateHostKey(file: string): { readonly identity: HostIdentity; readonly created: boolean } {
   try {
-    statSync(file);
+    lstatSync(file);
   } catch (cause) {
     if (isErrno(cause, "ENOENT")) return createHostKey(file);
   }
@@ -40,21 +56,40 @@ export function readOrCreateHostKey(file: string): { readonly identity: HostIden
 
 function createHostKey(file: string): { identity: HostIdentity; created: boolean } {
   const identity = generateHostIdentity();
-  const temporary = `${file}.${process.pid}.new`;
+  // Random: after a crash a process of the same id must not find the leftover in its way.
+  const temporary = `${file}.${randomBytes(8).toString("hex")}.new`;
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    const fd = openSync(temporary, "wx", 0o600);
-    writeSync(fd, hostIdentityToPem(identity));
-    fsyncSync(fd);
-    closeSync(fd);
     try {
+      writeDurably(temporary, hostIdentityToPem(identity));
       linkSync(temporary, file); // fails if another process was faster, and never overwrites
     } finally {
-      unlinkSync(temporary);
+      rmSync(temporary, { force: true });
     }
+    syncPath(dirname(file));
   } catch (cause) {
     if (isErrno(cause, "EEXIST")) return { identity: readHostKey(file), created: false };
     throw new I3Error("ERR_I3_KEY_FILE", `cannot write the host key ${file}`, { cause, remedy: "Check the folder's permissions." });
   }
   return { identity, created: true };
+}
+
+function writeDurably(file: string, text: string): void {
+  const fd = openSync(file, "wx", 0o600);
+  try {
+    writeFileSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** So that a power failure does not take the new name away. */
+function syncPath(folder: string): void {
+  const fd = openSync(folder, constants.O_RDONLY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }

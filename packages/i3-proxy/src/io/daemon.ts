@@ -83,6 +83,7 @@ class Daemon implements RunningDaemon {
   #driver: EngineDriver | undefined;
   #routes: VirtualRoutes | undefined;
   #interception: Interception | undefined;
+  #onResolvers: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
 
@@ -103,16 +104,18 @@ class Daemon implements RunningDaemon {
     this.#closers.push(() => journal.close());
     if (content.damage !== null) this.#log("warn", "journal-damaged", { at: content.damage, remedy: "The file was set aside; what could be read goes on." });
     const servers = await this.#resolveServers();
-    const resolvers = new ResolverFiles();
+    const resolvers = new ResolverFiles({ onChange: () => this.#onResolvers?.() });
     this.#closers.push(() => resolvers.close());
     this.#openDriver(io);
     const view = this.#systemView(io, resolvers);
     this.#proxy = this.#makeProxy(book, identity, content, journal, view);
-    this.#openRoutes(io, content);
+    const restored = content.mappings.flatMap((mapping) => addressesOf(mapping));
+    this.#openRoutes(io, restored);
+    await this.#openInterception(io, view, resolvers, restored);
     this.#run((proxy, nowMs) => proxy.start(nowMs, servers, content.mappings));
     await this.#awaitServer();
     await this.#awaitTriggers();
-    await this.#openInterception(io, view, resolvers);
+    await this.#interception?.enable();
     await this.#watch(view);
     this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${this.#driver?.tun?.name ?? ""} port=${this.#driver?.udp.port ?? 0}`;
     this.#log("info", "started", { hit: formatIpText(identity.hit), address: formatIpText(this.#proxy.own4), mappings: this.#proxy.mappings.size, engine: this.#engine.implementation });
@@ -188,7 +191,7 @@ class Daemon implements RunningDaemon {
   #allocated(addresses: readonly Uint8Array[]): void {
     for (const address of addresses) {
       this.#routes?.add(address);
-      this.#interception?.guard.add(address);
+      this.#interception?.allocated(address);
     }
     // A new mapping may want a trigger of its own.
     setImmediate(() => this.#settle());
@@ -197,35 +200,34 @@ class Daemon implements RunningDaemon {
   #released(addresses: readonly Uint8Array[]): void {
     for (const address of addresses) {
       this.#routes?.remove(address);
-      this.#interception?.guard.remove(address);
+      this.#interception?.released(address);
     }
   }
 
   /** Addresses of the TUN, and the ways to what programs were given before a crash. */
-  #openRoutes(io: NativeIo, content: JournalContent): void {
+  #openRoutes(io: NativeIo, restored: readonly Uint8Array[]): void {
     const proxy = this.#proxy as Proxy;
     const tun = this.#driver?.tun;
     if (tun === null || tun === undefined) throw new RangeError("a proxy without a TUN");
     const own = [proxy.own4, proxy.own6];
     for (const address of own) io.addAddress({ index: tun.index, address, prefixBits: address.length * 8 });
     const routes = new VirtualRoutes({ io, tunIndex: tun.index, own, range: this.#config.virtualAddresses.range });
-    routes.start(content.mappings.flatMap((mapping) => addressesOf(mapping)));
+    routes.start(restored);
     this.#routes = routes;
     this.#closers.push(() => routes.close());
   }
 
-  async #openInterception(io: NativeIo, view: SystemView, resolvers: ResolverFiles): Promise<void> {
+  async #openInterception(io: NativeIo, view: SystemView, resolvers: ResolverFiles, restored: readonly Uint8Array[]): Promise<void> {
     const proxy = this.#proxy as Proxy;
-    const { virtualAddresses: { range, unallocated }, dns } = this.#config;
-    const allocated = (): Uint8Array[] => [...proxy.mappings.all()].flatMap((mapping) => addressesOf(mapping));
-    const interception = await Interception.start({
-      io, tunName: this.#driver?.tun?.name ?? "", mark: OWN_MARK, range, port: dns.port, names: proxy.names, unallocated, own: [proxy.own4, proxy.own6],
-      allocated: allocated(), resolvers, view, log: this.#log,
+    const interception = await Interception.open({
+      io, tunName: this.#driver?.tun?.name ?? "", mark: OWN_MARK, config: this.#config, names: proxy.names, own: [proxy.own4, proxy.own6], restored, resolvers, view, log: this.#log,
     });
     this.#interception = interception;
     this.#closers.push(() => interception.close());
-    // What peers were given while nft was busy.
-    for (const address of allocated()) interception.guard.add(address);
+    this.#onResolvers = () => {
+      view.refresh();
+      interception.update();
+    };
   }
 
   async #resolveServers(): Promise<readonly Locator[]> {
@@ -307,7 +309,10 @@ class Daemon implements RunningDaemon {
       });
       this.#closers.push(() => watched.close());
     }
-    const changes = view.watch(() => this.#run((proxy, nowMs) => proxy.client.renewTriggers(nowMs)));
+    const changes = view.watch(() => {
+      this.#interception?.update();
+      this.#run((proxy, nowMs) => proxy.client.renewTriggers(nowMs));
+    });
     this.#closers.push(() => changes.close());
   }
 }
