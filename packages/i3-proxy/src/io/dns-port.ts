@@ -1,0 +1,223 @@
+/**
+ * Where local programs' DNS questions arrive: UDP and TCP on 127.0.0.1 and ::1, on one port for each resolver of the system, so that
+ * a question that is not ours goes on to the resolver that the program meant.
+ *
+ *     port     first resolver, and every server that resolv.conf does not name
+ *     port+1   second resolver …
+ */
+import { I3Error } from "@i3/common";
+import type { NativeIo } from "@i3/datapath/native-io";
+import { answerQuery, type DnsVerdict, type DropReason, type NameSource } from "../dns/dns-core.js";
+import { HEADER_BYTES, readQuestion } from "../dns/question.js";
+import { TcpListener } from "./dns-port-tcp.js";
+import { SOCKET_ADDRESS_BYTES, UdpUpstream, type UpstreamCounters } from "./dns-upstream.js";
+import { MAX_RESOLVERS, type Resolver } from "./dns-upstream-resolvers.js";
+import { ScopedUpstream } from "./dns-upstream-scoped.js";
+
+export interface DnsPortOptions {
+  readonly io: NativeIo;
+  /** First of up to {@link MAX_RESOLVERS} ports in a row. */
+  readonly port: number;
+  /** SO_MARK of the questions that we pass on. */
+  readonly mark: number;
+  readonly names: NameSource;
+}
+
+export interface DnsCounters extends UpstreamCounters {
+  /** Questions of ours that were answered. */
+  own: number;
+  drops: Record<DropReason | "oversize" | "unreadable", number>;
+  tcpConnections: number;
+}
+
+/** Queries longer than this do not come over UDP. */
+const SLOT_BYTES = 4_096;
+const SLOTS = 32;
+const BUFFER_BYTES = 1024 * 1024;
+const LOOPBACK = { 4: "127.0.0.1", 6: "::1" } as const;
+const SERVFAIL = 2;
+
+interface UdpListener {
+  readonly fd: number;
+  readonly watch: { close(): void };
+}
+
+/** The sockets of one port. */
+interface PortSockets {
+  readonly port: number;
+  readonly udp: UdpListener[];
+  readonly tcp: TcpListener[];
+}
+
+export class DnsPort {
+  readonly #options: DnsPortOptions;
+  readonly #upstream: UdpUpstream;
+  readonly #scoped: ScopedUpstream;
+  readonly #ports: PortSockets[] = [];
+  readonly #counts = { own: 0, drops: { short: 0, response: 0, oversize: 0, unreadable: 0 } };
+  readonly #queries = new Uint8Array(SLOTS * SLOT_BYTES);
+  readonly #queryLengths = new Int32Array(SLOTS);
+  readonly #clients = new Uint8Array(SLOTS * SOCKET_ADDRESS_BYTES);
+  readonly #oneLength = new Int32Array(1);
+  #resolvers: readonly Resolver[];
+  #ipv6 = true;
+
+  private constructor(options: DnsPortOptions, resolvers: readonly Resolver[]) {
+    this.#options = options;
+    this.#resolvers = resolvers;
+    this.#upstream = new UdpUpstream(options);
+    this.#scoped = new ScopedUpstream(options.io, options.mark);
+  }
+
+  /** Throws I3Error ERR_I3_PORT_IN_USE or ERR_I3_DNS_PORT with a remedy. `resolvers` must not be empty. */
+  static async open(options: DnsPortOptions, resolvers: readonly Resolver[]): Promise<DnsPort> {
+    const dns = new DnsPort(options, resolvers);
+    try {
+      await dns.#openPorts();
+    } catch (error) {
+      await dns.close();
+      throw error;
+    }
+    return dns;
+  }
+
+  /** Whether ::1 exists, so that IPv6 questions can be answered. */
+  get ipv6(): boolean {
+    return this.#ipv6;
+  }
+
+  /** The local port of each resolver, in their order. */
+  get ports(): readonly number[] {
+    return this.#resolvers.map((_, i) => this.#ports[i]?.port ?? this.#options.port);
+  }
+
+  /** Other resolvers from now on. Rejects, with the old ports open and the new resolvers in use, when a further port cannot be opened. */
+  async setResolvers(resolvers: readonly Resolver[]): Promise<void> {
+    this.#resolvers = resolvers;
+    await this.#openPorts();
+  }
+
+  counters(): DnsCounters {
+    const tcpConnections = this.#ports.flatMap(({ tcp }) => tcp).reduce((sum, { connections }) => sum + connections, 0);
+    return { ...this.#upstream.counters, own: this.#counts.own, drops: { ...this.#counts.drops }, tcpConnections };
+  }
+
+  async close(): Promise<void> {
+    this.#upstream.close();
+    for (const { udp, tcp } of this.#ports.splice(0)) {
+      for (const { fd, watch } of udp) {
+        watch.close();
+        this.#options.io.closeFd(fd);
+      }
+      await Promise.all(tcp.map((listener) => listener.close()));
+    }
+  }
+
+  /** Ports stay open when there are fewer resolvers: programs may still be waiting there. */
+  async #openPorts(): Promise<void> {
+    for (let i = this.#ports.length; i < Math.min(this.#resolvers.length, MAX_RESOLVERS); i += 1) {
+      const sockets: PortSockets = { port: this.#options.port + i, udp: [], tcp: [] };
+      this.#ports.push(sockets);
+      try {
+        await this.#openSockets(sockets, 4, i);
+        if (this.#ipv6) await this.#openSockets(sockets, 6, i);
+      } catch (cause) {
+        throw portError(cause, sockets.port);
+      }
+    }
+  }
+
+  async #openSockets(sockets: PortSockets, family: 4 | 6, index: number): Promise<void> {
+    const { io, mark } = this.#options;
+    const resolver = (): Resolver => this.#resolvers[index] ?? this.#firstResolver();
+    try {
+      const { fd } = io.openUdp({ family, address: LOOPBACK[family], port: sockets.port, mark: 0, bufferBytes: BUFFER_BYTES });
+      sockets.udp.push({ fd, watch: io.watchReadable(fd, () => this.#onReadable(fd, resolver())) });
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (family === 4 || (code !== "EADDRNOTAVAIL" && code !== "EAFNOSUPPORT")) throw error;
+      this.#ipv6 = false;
+      return;
+    }
+    const tcp = new TcpListener({ io, mark, resolver, answer: (query) => this.#answer(query, "tcp") });
+    await tcp.listen(LOOPBACK[family], sockets.port);
+    sockets.tcp.push(tcp);
+  }
+
+  #firstResolver(): Resolver {
+    const [first] = this.#resolvers;
+    if (first === undefined) throw new RangeError("no resolvers");
+    return first;
+  }
+
+  #onReadable(fd: number, resolver: Resolver): void {
+    let count = 0;
+    try {
+      count = this.#options.io.receiveBatch(fd, this.#queries, SLOT_BYTES, this.#queryLengths, this.#clients);
+    } catch {
+      // An ICMP error about an answer of ours: the program is gone.
+      return;
+    }
+    for (let i = 0; i < count; i += 1) {
+      const length = this.#queryLengths[i] ?? 0;
+      if (length > SLOT_BYTES) {
+        this.#counts.drops.oversize += 1;
+        continue;
+      }
+      const query = this.#queries.subarray(i * SLOT_BYTES, i * SLOT_BYTES + length);
+      this.#onQuery(fd, query, this.#clients.subarray(i * SOCKET_ADDRESS_BYTES, (i + 1) * SOCKET_ADDRESS_BYTES), resolver);
+    }
+  }
+
+  #onQuery(fd: number, query: Uint8Array, client: Uint8Array, resolver: Resolver): void {
+    const verdict = this.#answer(query, "udp");
+    if (verdict.kind === "answer") this.#send(fd, verdict.bytes, client);
+    else if (verdict.kind === "forward") this.#forward(fd, query, client, resolver);
+  }
+
+  #answer(query: Uint8Array, transport: "udp" | "tcp"): DnsVerdict {
+    const verdict = answerQuery(query, this.#options.names, transport);
+    if (verdict.kind === "answer") this.#counts.own += 1;
+    else if (verdict.kind === "drop") this.#counts.drops[verdict.reason] += 1;
+    return verdict;
+  }
+
+  #forward(fd: number, query: Uint8Array, client: Uint8Array, resolver: Resolver): void {
+    const question = readQuestion(query);
+    if (question === null) {
+      this.#counts.drops.unreadable += 1;
+      return;
+    }
+    const to = client.slice();
+    const upstream = resolver.zone === null ? this.#upstream : this.#scoped;
+    const reply = (answer: Uint8Array): void => this.#send(fd, answer, to);
+    // A resolver that cannot be reached at all: the program learns it at once and asks the next one, as it would without us.
+    if (!upstream.forward(query, question.end, resolver, reply)) this.#send(fd, failureOf(query, question.end), to);
+  }
+
+  #send(fd: number, bytes: Uint8Array, client: Uint8Array): void {
+    this.#oneLength[0] = bytes.length;
+    try {
+      this.#options.io.sendBatch(fd, bytes, bytes.length, this.#oneLength, client, 1);
+    } catch {
+      // The port was closed meanwhile.
+    }
+  }
+}
+
+/** SERVFAIL: header and question of the query. */
+function failureOf(query: Uint8Array, questionEnd: number): Uint8Array {
+  const out = query.slice(0, questionEnd);
+  out[2] = (out[2] ?? 0) | 0x80;
+  out[3] = 0x80 | ((out[3] ?? 0) & 0x10) | SERVFAIL;
+  out.fill(0, 6, HEADER_BYTES);
+  return out;
+}
+
+function portError(cause: unknown, port: number): I3Error {
+  if ((cause as NodeJS.ErrnoException).code === "EADDRINUSE") {
+    const remedy = `Stop what uses it (ss -lnptu sport = :${port}) or configure another DNS port.`;
+    return new I3Error("ERR_I3_PORT_IN_USE", `port ${port} of the loopback interface is in use`, { cause, remedy });
+  }
+  return new I3Error("ERR_I3_DNS_PORT", `DNS port ${port} cannot be opened`, { cause, remedy: "Run as root or with CAP_NET_ADMIN." });
+}

@@ -1,0 +1,115 @@
+/**
+ * The system's resolvers: resolv.conf, read again when it changes and never written to, and the servers that systemd-resolved asks.
+ * Also who else on this machine answers on port 53, since what those ask must not come back to them through us.
+ */
+import { readFileSync, unwatchFile, watchFile } from "node:fs";
+import { bytesKey, formatIpText, parseIpText } from "@i3/common";
+
+export interface Resolver {
+  /** 4 or 16 bytes. */
+  readonly address: Uint8Array;
+  readonly port: number;
+  /** Interface of a link-local address, otherwise null. */
+  readonly zone: string | null;
+}
+
+export const RESOLV_CONF = "/etc/resolv.conf";
+/** The servers behind the stub 127.0.0.53. */
+export const RESOLVED_CONF = "/run/systemd/resolve/resolv.conf";
+
+/** "192.0.2.1", "fe80::1%eth0". */
+export const resolverText = ({ address, zone }: Resolver): string => (zone === null ? formatIpText(address) : `${formatIpText(address)}%${zone}`);
+
+/** Each has local ports of its own. libc asks at most the first three. */
+export const MAX_RESOLVERS = 8;
+const DNS_PORT = 53;
+const MAX_FILE_CHARS = 65_536;
+const POLL_MS = 1_000;
+/** State of a UDP socket that takes datagrams from anybody. */
+const UNCONNECTED = "07";
+const DNS_PORT_HEX = "0035";
+/** What libc asks when resolv.conf names nobody (resolv.conf(5)). */
+const DEFAULT_RESOLVER: Resolver = { address: Uint8Array.of(127, 0, 0, 1), port: DNS_PORT, zone: null };
+
+/** The nameserver lines, in order, each once. */
+export function parseResolvConf(text: string): Resolver[] {
+  const resolvers = new Map<string, Resolver>();
+  for (const line of text.slice(0, MAX_FILE_CHARS).split("\n")) {
+    const [, server = ""] = /^nameserver[ \t]+([^ \t#;]+)/.exec(line) ?? [];
+    const [literal = "", zone = null] = server.split("%");
+    const address = parseIpText(literal);
+    if (address !== undefined) resolvers.set(`${bytesKey(address)}%${zone ?? ""}`, { address, port: DNS_PORT, zone });
+  }
+  return [...resolvers.values()];
+}
+
+/** User ids of sockets bound to port 53, from the text of /proc/net/udp or udp6. */
+export function parsePort53Uids(text: string): number[] {
+  const uids = new Set<number>();
+  for (const line of text.split("\n").slice(1)) {
+    // sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid …
+    const fields = line.trim().split(/\s+/);
+    const local = fields[1] ?? "";
+    const state = fields[3];
+    if (state === UNCONNECTED && local.endsWith(`:${DNS_PORT_HEX}`) && fields[7] !== undefined) uids.add(Number(fields[7]));
+  }
+  return [...uids];
+}
+
+export class ResolverFiles {
+  readonly #files: readonly string[];
+  readonly #listeners = new Set<() => void>();
+  #resolvers: readonly Resolver[];
+
+  /** The first file is what libc reads, the others name further servers. */
+  constructor(files: readonly string[] = [RESOLV_CONF, RESOLVED_CONF]) {
+    this.#files = files;
+    this.#resolvers = this.#read();
+    for (const file of this.#files) watchFile(file, { interval: POLL_MS, persistent: false }, () => this.#onFile());
+  }
+
+  /** Calls back when the resolvers have changed, until the returned function is called. */
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Those that programs ask come first; at least one, at most {@link MAX_RESOLVERS}. */
+  get resolvers(): readonly Resolver[] {
+    return this.#resolvers;
+  }
+
+  close(): void {
+    for (const file of this.#files) unwatchFile(file);
+  }
+
+  #onFile(): void {
+    const before = describe(this.#resolvers);
+    this.#resolvers = this.#read();
+    if (describe(this.#resolvers) === before) return;
+    for (const listener of this.#listeners) listener();
+  }
+
+  #read(): readonly Resolver[] {
+    const [first = [], ...more] = this.#files.map((file) => parseResolvConf(readText(file)));
+    const asked = first.length === 0 ? [DEFAULT_RESOLVER] : first;
+    const seen = new Set(asked.map((resolver) => bytesKey(resolver.address)));
+    return [...asked, ...more.flat().filter((resolver) => !seen.has(bytesKey(resolver.address)))].slice(0, MAX_RESOLVERS);
+  }
+}
+
+const describe = (resolvers: readonly Resolver[]): string => resolvers.map(({ address, zone }) => `${bytesKey(address)}%${zone ?? ""}`).join();
+
+/** User ids under which programs of this network namespace serve port 53. */
+export function localServerUids(): number[] {
+  return [...new Set(["udp", "udp6"].flatMap((name) => parsePort53Uids(readText(`/proc/net/${name}`))))];
+}
+
+/** Empty when it cannot be read. */
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
