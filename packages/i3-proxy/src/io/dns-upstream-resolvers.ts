@@ -56,22 +56,22 @@ export function parsePort53Uids(text: string): number[] {
   return [...uids];
 }
 
+export interface ResolverFilesOptions {
+  /** The first is what libc reads, the others name further servers. @default [RESOLV_CONF, RESOLVED_CONF] */
+  readonly files?: readonly string[];
+  readonly onChange: () => void;
+}
+
 export class ResolverFiles {
   readonly #files: readonly string[];
-  readonly #listeners = new Set<() => void>();
+  readonly #onChange: () => void;
   #resolvers: readonly Resolver[];
 
-  /** The first file is what libc reads, the others name further servers. */
-  constructor(files: readonly string[] = [RESOLV_CONF, RESOLVED_CONF]) {
-    this.#files = files;
+  constructor(options: ResolverFilesOptions) {
+    this.#files = options.files ?? [RESOLV_CONF, RESOLVED_CONF];
+    this.#onChange = options.onChange;
     this.#resolvers = this.#read();
     for (const file of this.#files) watchFile(file, { interval: POLL_MS, persistent: false }, () => this.#onFile());
-  }
-
-  /** Calls back when the resolvers have changed, until the returned function is called. */
-  subscribe(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
   }
 
   /** Those that programs ask come first; at least one, at most {@link MAX_RESOLVERS}. */
@@ -86,8 +86,7 @@ export class ResolverFiles {
   #onFile(): void {
     const before = describe(this.#resolvers);
     this.#resolvers = this.#read();
-    if (describe(this.#resolvers) === before) return;
-    for (const listener of this.#listeners) listener();
+    if (describe(this.#resolvers) !== before) this.#onChange();
   }
 
   #read(): readonly Resolver[] {

@@ -5,11 +5,11 @@
  * Three things must hold at any moment: a question that is not ours reaches the resolver that the program meant; what a local
  * resolver asks in turn does not come back to it; and when we die, nothing of it is left.
  */
-import { type AddressRange, formatIpText, type I3Error, type IpEndpoint, type Log } from "@i3/common";
+import { formatIpText, type I3Error, type IpEndpoint, type Log, type ProxyConfig } from "@i3/common";
 import type { NativeIo } from "@i3/datapath/native-io";
 import type { NameSource } from "../dns/dns-core.js";
 import { type DnsCounters, DnsPort } from "./dns-port.js";
-import { localServerUids, type Resolver, type ResolverFiles, resolverText } from "./dns-upstream-resolvers.js";
+import { localServerUids, type Resolver, type ResolverFiles } from "./dns-upstream-resolvers.js";
 import { Guard } from "./guard.js";
 import { NftSession } from "./interception-nft-session.js";
 import { type DnsRedirect, interceptionRules, type InterceptionState } from "./interception-rules.js";
@@ -20,22 +20,17 @@ export interface InterceptionOptions {
   readonly tunName: string;
   /** SO_MARK of all our sockets that reach the network. */
   readonly mark: number;
-  readonly range: AddressRange;
-  /** First of a row of local ports, one for each resolver. */
-  readonly port: number;
+  readonly config: {
+    readonly dns: Pick<ProxyConfig["dns"], "port" | "intercept" | "resolvers">;
+    readonly virtualAddresses: ProxyConfig["virtualAddresses"];
+  };
   readonly names: NameSource;
-  /** Whether DNS questions are redirected; the ports are open either way. @default true */
-  readonly intercept?: boolean;
-  /** Whom to ask instead of the system's resolvers. @default none */
-  readonly upstreams?: readonly IpEndpoint[];
-  /** What becomes of new connections to addresses of the range that nobody was given. */
-  readonly unallocated: "auto" | "refuse" | "pass";
   /** Our own virtual addresses. */
   readonly own: readonly Uint8Array[];
   /** Addresses of restored mappings. */
-  readonly allocated: readonly Uint8Array[];
-  readonly resolvers: ResolverFiles;
-  readonly view: SystemView;
+  readonly restored: readonly Uint8Array[];
+  readonly resolvers: Pick<ResolverFiles, "resolvers">;
+  readonly view: Pick<SystemView, "findOverlaps">;
   readonly log: Log;
   /** @default "nft" */
   readonly nftProgram?: string;
@@ -49,8 +44,7 @@ export class Interception {
   readonly #dns: DnsPort;
   readonly #guard: Guard;
   readonly #nft: NftSession;
-  readonly #stop: (() => void)[] = [];
-  #closed = false;
+  #timer: NodeJS.Timeout | null = null;
   /** The rules that nft has; "" when it has none of ours. */
   #rules = "";
   #work: Promise<void> = Promise.resolve();
@@ -68,21 +62,18 @@ export class Interception {
   }
 
   /**
-   * Sets the guard, opens the DNS ports, then redirects questions to them. Rejects with an I3Error that has a remedy (nft missing, no
+   * Sets the guard and opens the DNS ports; programs notice nothing yet. Rejects with an I3Error that has a remedy (nft missing, no
    * permission, port in use); what it leaves behind then is at most the guard.
    */
-  static async start(options: InterceptionOptions): Promise<Interception> {
-    const { tunName, own, allocated, log } = options;
+  static async open(options: InterceptionOptions): Promise<Interception> {
+    const { tunName, own, restored, log } = options;
     const nft = new NftSession(options);
     let dns: DnsPort | undefined;
     try {
       const onError = (error: I3Error): void => log("warn", "guard-failed", { error: error.message, remedy: "It is tried again with the next change." });
-      const guard = await Guard.start(nft, { tunName, own, onError }, allocated);
-      dns = await DnsPort.open(options, upstreams(options));
-      const interception = new Interception(options, nft, guard, dns);
-      await interception.#apply();
-      interception.#watch();
-      return interception;
+      const guard = await Guard.start(nft, { tunName, own, onError }, restored);
+      dns = await DnsPort.open({ ...options, port: options.config.dns.port }, upstreams(options));
+      return new Interception(options, nft, guard, dns);
     } catch (error) {
       await dns?.close();
       await nft.close();
@@ -90,16 +81,17 @@ export class Interception {
     }
   }
 
-  /** To be told of every virtual address that is given out or taken back. */
-  get guard(): Guard {
-    return this.#guard;
+  /** From now on redirects DNS questions (when the configuration says so) and refuses addresses that nobody was given. Rejects with I3Error. */
+  async enable(): Promise<void> {
+    this.#timer ??= setInterval(() => this.update(), LOOK_MS).unref();
+    await this.#apply();
   }
 
-  /** Brings the rules into step with resolvers, routes and local DNS servers, in the background. */
+  /** To be called when resolvers or routes have changed: brings the rules into step, in the background. */
   update(): void {
     this.#work = this.#work.then(async () => {
+      if (this.#timer === null) return;
       try {
-        if (this.#closed) return;
         await this.#dns.setResolvers(upstreams(this.#options));
         await this.#apply();
       } catch (error) {
@@ -108,46 +100,49 @@ export class Interception {
     });
   }
 
+  /** A virtual address was given out. */
+  allocated(address: Uint8Array): void {
+    this.#guard.add(address);
+  }
+
+  released(address: Uint8Array): void {
+    this.#guard.remove(address);
+  }
+
+  /** Resolves when the guard knows all that was given out so far. Rejects with I3Error. */
+  settled(): Promise<void> {
+    return this.#guard.settled();
+  }
+
   counters(): DnsCounters {
     return this.#dns.counters();
   }
 
   /** The redirect goes first, so that no question is lost. The guard of addresses still given out stays. */
   async close(): Promise<void> {
-    this.#closed = true;
-    for (const stop of this.#stop) stop();
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
     await this.#work;
     await this.#guard.settled().catch(() => undefined);
     await this.#nft.close();
     await this.#dns.close();
   }
 
-  #watch(): void {
-    const { resolvers, view, log } = this.#options;
-    const timer = setInterval(() => this.update(), LOOK_MS).unref();
-    const watch = view.watch(() => this.update());
-    const unsubscribe = resolvers.subscribe(() => {
-      log("info", "resolvers-changed", { resolvers: resolvers.resolvers.map(resolverText) });
-      view.refresh();
-      this.update();
-    });
-    this.#stop.push(() => clearInterval(timer), () => watch.close(), unsubscribe);
-  }
-
   async #apply(): Promise<void> {
-    const rules = interceptionRules(this.#options, this.#state());
+    const { tunName, mark, config } = this.#options;
+    const rules = interceptionRules({ tunName, mark, range: config.virtualAddresses.range }, this.#state());
     if (rules === this.#rules) return;
     await this.#nft.run(rules);
     this.#rules = rules;
   }
 
   #state(): InterceptionState {
-    const { resolvers, range, intercept = true } = this.#options;
-    const asked = [...resolvers.resolvers, ...chosenUpstreams(this.#options)];
+    const { config, resolvers } = this.#options;
+    const asked = [...resolvers.resolvers, ...configured(config.dns.resolvers)];
     return {
-      dns: intercept ? this.#redirect() : null,
+      dns: config.dns.intercept ? this.#redirect() : null,
       resolvers: [...new Set(asked.map(({ address }) => formatIpText(address)))],
-      refuse4: this.#refuses(range),
+      refuse4: this.#refuses(config.virtualAddresses.range),
       refuse6: this.#refuses(HIT_RANGE),
     };
   }
@@ -155,7 +150,7 @@ export class Interception {
   #redirect(): DnsRedirect {
     const ownUid = process.getuid?.() ?? 0;
     const uids = localServerUids();
-    const { port } = this.#options;
+    const { port } = this.#options.config.dns;
     const { ports, ipv6 } = this.#dns;
     return {
       ports: this.#options.resolvers.resolvers.map(({ address }, i) => ({ address: formatIpText(address), port: ports[i] ?? port })),
@@ -166,17 +161,17 @@ export class Interception {
   }
 
   #refuses(range: Prefix): boolean {
-    const { unallocated, view } = this.#options;
+    const { config, view } = this.#options;
+    const { unallocated } = config.virtualAddresses;
     return unallocated === "refuse" || (unallocated === "auto" && view.findOverlaps(range).length === 0);
   }
 }
 
-/** Whom to ask what comes in on each port: the chosen upstreams in turn, or else the system's resolvers. */
-function upstreams(options: InterceptionOptions): readonly Resolver[] {
-  const system = options.resolvers.resolvers;
-  const chosen = chosenUpstreams(options);
+/** Whom to ask what comes in on each port: the configured resolvers in turn, or else the system's. */
+function upstreams({ resolvers, config }: InterceptionOptions): readonly Resolver[] {
+  const system = resolvers.resolvers;
+  const chosen = configured(config.dns.resolvers);
   return chosen.length === 0 ? system : system.map((resolver, i) => chosen[i % chosen.length] ?? resolver);
 }
 
-const chosenUpstreams = ({ upstreams: chosen = [] }: InterceptionOptions): Resolver[] =>
-  chosen.map(({ host, port }) => ({ address: host.bytes, port, zone: null }));
+const configured = (endpoints: readonly IpEndpoint[]): Resolver[] => endpoints.map(({ host, port }) => ({ address: host.bytes, port, zone: null }));
