@@ -11,5 +11,5 @@ export function domainHash(domain: string, ...parts: readonly Uint8Array[]): Uin
     if (part.length > 0xffff) throw new RangeError(`domainHash: part of ${part.length} bytes`);
     hash.update(Uint8Array.of(part.length >> 8, part.length & 0xff)).update(part);
   }
-  return hash.digest();
+  return new Uint8Array(hash.digest()); // not a Buffer: its slice() would not copy
 }

@@ -53,6 +53,14 @@ describe("the hash of the system", () => {
     expect(new Set(hashes).size).toBe(hashes.length);
   });
 
+  it("yields bytes whose slice is a copy, which a Buffer's is not", () => {
+    for (const bytes of [domainHash("x"), publicId(upTo(16)), privatePrefix(upTo(32)), nodeKey(upTo(64), upTo(16))]) {
+      const before = toHex(bytes);
+      bytes.slice().fill(0);
+      expect(toHex(bytes)).toBe(before);
+    }
+  });
+
   it("refuses a part whose length does not fit two bytes", () => {
     expect(domainHash("x", new Uint8Array(65_535)).length).toBe(32);
     expect(() => domainHash("x", new Uint8Array(65_536))).toThrow(RangeError);
