@@ -3,14 +3,14 @@
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from "node:crypto";
 
-import { concatBytes, I3Error } from "@i3/common";
+import { concatBytes, fromHex, I3Error } from "@i3/common";
 
 /** HIT suite ECDSA/SHA-384 (RFC 7401 §5.2.10), the OGA id of the ORCHID. */
 export const HIT_SUITE_ECDSA_SHA384 = 2;
 /** Curve number of NIST P-256 in a HOST_ID (RFC 7401 §5.2.9). */
 const HI_CURVE_P256 = 1;
 /** ORCHIDv2 context id of HIP (RFC 7401 §3.2). */
-const HIT_CONTEXT_ID = Uint8Array.from(Buffer.from("F0EFF02FBFF43D0FE7930C3C6E6174EA", "hex"));
+const HIT_CONTEXT_ID = fromHex("F0EFF02FBFF43D0FE7930C3C6E6174EA");
 /** Length of a P-256 point as x | y. */
 export const P256_POINT_BYTES = 64;
 /** SubjectPublicKeyInfo of P-256 up to and including the byte 0x04 that begins an uncompressed point (RFC 5480). */
@@ -74,7 +74,7 @@ function identityOf(privateKey: KeyObject): HostIdentity {
 
 /** ECDSA P-256 with SHA-256, r | s, 64 bytes. */
 export const signWithHost = (identity: HostIdentity, message: Uint8Array): Uint8Array =>
-  sign("sha256", message, { key: identity.privateKey, dsaEncoding: SIGNATURE_ENCODING });
+  new Uint8Array(sign("sha256", message, { key: identity.privateKey, dsaEncoding: SIGNATURE_ENCODING }));
 
 /** Whether `signature` over `message` is that of the key with this point. Any bytes: never throws. */
 export function verifyWithHost(point: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {

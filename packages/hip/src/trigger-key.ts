@@ -34,7 +34,8 @@ export function triggerKeyFromSeed(seed: Uint8Array): TriggerKey {
   return triggerKeyOf(createPrivateKey({ key: Buffer.concat([ED25519_PKCS8_PREFIX, seed]), format: "der", type: "pkcs8" }));
 }
 
-export const signWithTriggerKey = (key: TriggerKey, message: Uint8Array): Uint8Array => sign(null, message, key.privateKey);
+export const signWithTriggerKey = (key: TriggerKey, message: Uint8Array): Uint8Array =>
+  new Uint8Array(sign(null, message, key.privateKey));
 
 /** Any bytes: never throws. */
 export function verifyWithTriggerKey(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {

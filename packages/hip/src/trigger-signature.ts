@@ -48,9 +48,11 @@ export function keyOwnsId(keyKind: KeyKind, publicKey: Uint8Array, id: Uint8Arra
 /** Whether the signature holds for the server with this node key. Does not check {@link keyOwnsId}. Never throws. */
 export function verifyTrigger(message: TriggerMessage, nodeKey: Uint8Array): boolean {
   const bytes = signedBytes(message, nodeKey);
-  return message.keyKind === KEY_KIND.ecdsaP256
-    ? verifyWithHost(message.publicKey, bytes, message.signature)
-    : verifyWithTriggerKey(message.publicKey, bytes, message.signature);
+  switch (message.keyKind) {
+    case KEY_KIND.ecdsaP256: return verifyWithHost(message.publicKey, bytes, message.signature);
+    case KEY_KIND.ed25519: return verifyWithTriggerKey(message.publicKey, bytes, message.signature);
+    case KEY_KIND.none: return false;
+  }
 }
 
 /** One step of a refresh chain: 16 bytes to 16 bytes. */

@@ -1,0 +1,131 @@
+import { concatBytes, fromHex, makeLocator, privateId, publicId, toHex, type TriggerMessage } from "@i3/common";
+import { describe, expect, it } from "vitest";
+
+import {
+  generateHostIdentity, generateTriggerKey, keyOwnsId, REFRESH_CHAIN_LENGTH, refreshChain, refreshStep, signTrigger, triggerKeyFromSeed,
+  verifyTrigger, verifyWithTriggerKey, type TriggerSigner, type UnsignedTrigger,
+} from "../src/index.js";
+
+const filled = (length: number, value: number): Uint8Array => new Uint8Array(length).fill(value);
+const identity = generateHostIdentity();
+const triggerKey = generateTriggerKey();
+const NODE_KEY = filled(16, 0x99);
+const SIGNERS = {
+  host: { signer: { kind: "host", identity }, id: publicId(identity.hit) },
+  private: { signer: { kind: "private", key: triggerKey }, id: privateId(triggerKey.prefix, filled(16, 1)) },
+} as const satisfies Record<string, { signer: TriggerSigner; id: Uint8Array }>;
+
+const unsigned = (id: Uint8Array): UnsignedTrigger => ({
+  action: 1, id, target: makeLocator(filled(4, 10), 5610), flags: 0, counter: 1_800_000_000_000, commitment: filled(16, 0xcc), cookie: filled(24, 0xdd),
+});
+
+const flipped = (bytes: Uint8Array, bit: number): Uint8Array => {
+  const out = bytes.slice();
+  out[bit >> 3] = (out[bit >> 3] ?? 0) ^ (0x80 >> (bit & 7));
+  return out;
+};
+
+/** Messages that differ from one in a single field, for every field of the type. */
+const CHANGES: { readonly [K in Exclude<keyof TriggerMessage, "type">]: (m: TriggerMessage) => readonly TriggerMessage[K][] } = {
+  action: (m) => [m.action === 1 ? 2 : 1],
+  id: (m) => Array.from({ length: 256 }, (_, bit) => flipped(m.id, bit)),
+  target: ({ target }) => [
+    makeLocator(target.address, target.port + 1), makeLocator(target.address, target.port ^ 0x100), makeLocator(flipped(target.address, 0), target.port),
+    makeLocator(flipped(target.address, 31), target.port), makeLocator(concatBytes(filled(12, 0x20), target.address), target.port),
+  ],
+  flags: () => [1, 0x100, 0xffff],
+  counter: (m) => [0, m.counter - 1, m.counter + 1, m.counter + 2 ** 32, Number.MAX_SAFE_INTEGER],
+  keyKind: (m) => [m.keyKind === 1 ? 2 : 1, 0],
+  publicKey: (m) => [...Array.from({ length: m.publicKey.length * 8 }, (_, bit) => flipped(m.publicKey, bit)), m.publicKey.subarray(1), new Uint8Array(0)],
+  commitment: (m) => Array.from({ length: 128 }, (_, bit) => flipped(m.commitment, bit)),
+  cookie: (m) => Array.from({ length: 192 }, (_, bit) => flipped(m.cookie, bit)),
+  signature: (m) => [...Array.from({ length: 512 }, (_, bit) => flipped(m.signature, bit)), m.signature.subarray(1), concatBytes(m.signature, filled(1, 0)), new Uint8Array(64)],
+};
+
+describe.each(Object.entries(SIGNERS))("a trigger signed by a %s key", (_, { signer, id }) => {
+  const message = signTrigger(signer, unsigned(id), NODE_KEY);
+
+  it("holds", () => {
+    expect(verifyTrigger(message, NODE_KEY)).toBe(true);
+    expect(keyOwnsId(message.keyKind, message.publicKey, message.id)).toBe(true);
+    for (const action of [1, 2] as const) {
+      for (const target of [makeLocator(filled(4, 1), 1), makeLocator(filled(16, 0x20), 65_535)]) {
+        expect(verifyTrigger(signTrigger(signer, { ...unsigned(id), action, target, counter: Number.MAX_SAFE_INTEGER }, NODE_KEY), NODE_KEY)).toBe(true);
+      }
+    }
+  });
+
+  it.each(Object.keys(CHANGES) as (keyof typeof CHANGES)[])("fails after a change of its %s", (field) => {
+    const values = CHANGES[field](message);
+    expect(values.length).toBeGreaterThan(0);
+    // Every third bit of long fields: each costs a verification.
+    for (const [i, value] of values.entries()) {
+      if (i % 3 === 0 || i > values.length - 5) expect(verifyTrigger({ ...message, [field]: value }, NODE_KEY)).toBe(false);
+    }
+  }, 60_000);
+
+  it("fails at a server with another node key", () => {
+    for (let bit = 0; bit < 128; bit += 5) expect(verifyTrigger(message, flipped(NODE_KEY, bit))).toBe(false);
+    expect(verifyTrigger(message, filled(16, 0))).toBe(false);
+  });
+
+  it("fails with the other kind of key", () => {
+    const other = Object.values(SIGNERS).find((row) => row.signer.kind !== signer.kind);
+    const key = other === undefined ? message : signTrigger(other.signer, unsigned(id), NODE_KEY);
+    expect(verifyTrigger({ ...message, keyKind: key.keyKind, publicKey: key.publicKey }, NODE_KEY)).toBe(false);
+    expect(keyOwnsId(key.keyKind, key.publicKey, id)).toBe(false);
+  });
+});
+
+it("the bytes that are signed are those of docs/wire.md §4.1", () => {
+  const key = triggerKeyFromSeed(filled(32, 7));
+  const message = signTrigger({ kind: "private", key }, { ...unsigned(filled(32, 0xaa)), flags: 0x0102, action: 2 }, NODE_KEY);
+  const bytes = fromHex([
+    Buffer.from("i3/1 trigger").toString("hex"), "00", "02", "aa".repeat(32), "0007", "01", "0a0a0a0a15ea", "99".repeat(16), "0102", "0000",
+    "000001a3185c5000", "cc".repeat(16), "dd".repeat(24),
+  ].join(""));
+  expect(verifyWithTriggerKey(key.publicKey, bytes, message.signature)).toBe(true);
+});
+
+describe("who owns an id", () => {
+  const { point } = identity;
+  const hostId = SIGNERS.host.id;
+
+  it("is decided by the first 128 bits", () => {
+    for (const [kind, key, id] of [[1, point, hostId], [2, triggerKey.publicKey, SIGNERS.private.id]] as const) {
+      for (let bit = 0; bit < 256; bit++) expect(keyOwnsId(kind, key, flipped(id, bit)), `bit ${bit}`).toBe(bit >= 128);
+    }
+  });
+
+  it("is nobody else", () => {
+    expect(keyOwnsId(1, generateHostIdentity().point, hostId)).toBe(false);
+    expect(keyOwnsId(2, generateTriggerKey().publicKey, SIGNERS.private.id)).toBe(false);
+    expect(keyOwnsId(0, point, hostId)).toBe(false);
+    expect(keyOwnsId(0, new Uint8Array(0), hostId)).toBe(false);
+    expect(keyOwnsId(2, point, hostId)).toBe(false);
+    expect(keyOwnsId(1, triggerKey.publicKey, SIGNERS.private.id)).toBe(false);
+    for (const length of [0, 31, 33, 63, 65]) {
+      for (const kind of [0, 1, 2] as const) expect(keyOwnsId(kind, filled(length, 1), hostId)).toBe(false);
+    }
+  });
+});
+
+describe("refresh chains", () => {
+  // H("refresh", x)[0..16] of bytes that count up, once and 1,024 times, by the Python of packages/common/test/ids.test.ts:
+  //   v = bytes(range(16))
+  //   for _ in range(1024): v = H("refresh", v)[:16]
+  const secret = Uint8Array.from({ length: 16 }, (_, i) => i);
+  const chain = refreshChain(secret);
+
+  it("end as computed elsewhere", () => {
+    expect(chain.length).toBe(REFRESH_CHAIN_LENGTH + 1);
+    expect(toHex(chain[0] ?? secret)).toBe(toHex(secret));
+    expect(toHex(chain[1] ?? secret)).toBe("6a8dce6609402482541d38b55ed9dc66");
+    expect(toHex(chain[1_024] ?? secret)).toBe("4a87bdc1380c917d8ecd0d747e9bc6d1");
+  });
+
+  it("lead from each element to the next, and never repeat", () => {
+    for (let i = 0; i < REFRESH_CHAIN_LENGTH; i++) expect(refreshStep(chain[i] ?? secret)).toEqual(chain[i + 1]);
+    expect(new Set(chain.map(toHex)).size).toBe(chain.length);
+  });
+});
