@@ -102,7 +102,7 @@ export class World {
     const identity = generateHostIdentity();
     const core = new ServerCore({
       self: { key: nodeKey(identity.point, new Uint8Array(16)), locator: node.locator }, members: members.map((m) => m.locator), ringSecret: RING_SECRET,
-      datapath: node.engine, limits: { triggers: 10_000, triggersPerSource: 1_000 }, random: this.random, wallMs: (nowMs) => WALL_START_MS + nowMs,
+      datapath: node.engine, limits: { triggers: 10_000, perSource: 1_000 }, random: this.random, wallMs: (nowMs) => WALL_START_MS + nowMs,
       log: (level, event, fields) => node.log.push({ atMs: this.nowMs, level, event, fields }),
     });
     node.core = core;

@@ -1,7 +1,7 @@
 /**
  * Host identities: ECDSA P-256 keys, their HIP encoding and host identity tags (RFC 7401 §3, §5.2.9; RFC 7343).
  */
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from "node:crypto";
+import { createHash, createPrivateKey, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
 
 import { concatBytes, fromHex, I3Error } from "@i3/common";
 
@@ -39,9 +39,6 @@ export function hitOf(point: Uint8Array): Uint8Array {
   return concatBytes(Uint8Array.of(0x20, 0x01, 0x00, 0x20 | HIT_SUITE_ECDSA_SHA384), hash.subarray(18, 30));
 }
 
-/** A new identity from the system's randomness. */
-export const generateHostIdentity = (): HostIdentity => identityOf(generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey);
-
 /** PKCS #8 PEM, for the key file. */
 export const hostIdentityToPem = (identity: HostIdentity): string =>
   identity.privateKey.export({ type: "pkcs8", format: "pem" }) as string;
@@ -65,7 +62,8 @@ export function hostIdentityFromPem(pem: string): HostIdentity {
   return identity;
 }
 
-function identityOf(privateKey: KeyObject): HostIdentity {
+/** The identity of a P-256 private key. */
+export function identityOf(privateKey: KeyObject): HostIdentity {
   // As JWK: a key that was written with a compressed point keeps that form in SubjectPublicKeyInfo.
   const { x = "", y = "" } = createPublicKey(privateKey).export({ format: "jwk" });
   const point = new Uint8Array(Buffer.concat([Buffer.from(x, "base64url"), Buffer.from(y, "base64url")]));

@@ -1,5 +1,5 @@
 /** Ed25519 keys behind private ids (architecture §4): one key, one prefix, many suffixes. */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
 
 import { I3Error, privatePrefix } from "@i3/common";
 
@@ -19,8 +19,6 @@ function triggerKeyOf(privateKey: KeyObject): TriggerKey {
   const publicKey = new Uint8Array(spki.subarray(ED25519_SPKI_PREFIX.length));
   return Object.freeze({ privateKey, publicKey, prefix: privatePrefix(publicKey) });
 }
-
-export const generateTriggerKey = (): TriggerKey => triggerKeyOf(generateKeyPairSync("ed25519").privateKey);
 
 /** The secret of 32 bytes, for the state file. */
 export function triggerKeySeed(key: TriggerKey): Uint8Array {

@@ -33,7 +33,7 @@ export interface DaemonDescription<Config> {
   readonly check: (config: Config) => void | Promise<void>;
   readonly start: (config: Config, onFailure: (error: I3Error) => void) => Promise<RunningDaemon>;
   /** Other things to do with a configuration, by option name; the result is printed. */
-  readonly actions?: Readonly<Record<string, (config: Config) => Promise<string>>>;
+  readonly actions?: Readonly<Record<string, (config: Config) => string | Promise<string>>>;
   /** Options with a value that change the configuration. Throws I3Error. */
   readonly overrides?: Readonly<Record<string, (config: Config, value: string) => Config>>;
 }
@@ -83,7 +83,7 @@ function readArguments<Config>(daemon: DaemonDescription<Config>): Readonly<Reco
   const settings = ["config", ...Object.keys(daemon.overrides ?? {})].map((setting) => [setting, { type: "string" as const }]);
   try {
     const options = Object.fromEntries([...flags, ...settings]) as Record<string, { type: "boolean" | "string" }>;
-    return parseArgs({ options, strict: true }).values as Record<string, string | boolean | undefined>;
+    return parseArgs({ options, strict: true }).values;
   } catch (error) {
     throw usageError(daemon.name, error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error));
   }

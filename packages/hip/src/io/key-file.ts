@@ -5,7 +5,8 @@ import { dirname } from "node:path";
 
 import { I3Error } from "@i3/common";
 
-import { generateHostIdentity, hostIdentityFromPem, hostIdentityToPem, type HostIdentity } from "../host-identity.js";
+import { hostIdentityFromPem, hostIdentityToPem, type HostIdentity } from "../host-identity.js";
+import { generateHostIdentity } from "./generate.js";
 
 /** A P-256 key takes 241. */
 const MAX_KEY_FILE_BYTES = 16_384;

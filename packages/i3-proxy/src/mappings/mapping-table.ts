@@ -3,7 +3,7 @@
  * call us, and peers who prove nothing, can fill only their own share.
  */
 import { bytesKey, concatBytes, SUFFIX_BYTES } from "@i3/common";
-import { generateTriggerKey, type TriggerKey } from "@i3/hip";
+import { triggerKeyFromSeed, type TriggerKey } from "@i3/hip";
 
 import { makeMapping, mappingKey, type Mapping } from "./mapping.js";
 import type { VirtualAddresses } from "./virtual-addresses.js";
@@ -85,7 +85,7 @@ export class MappingTable {
     const local4 = this.#addresses.draw4(peer.peerId);
     if (local4 === null) return null;
     const local6 = peer.peerHit === null && peer.peerId !== null ? null : this.#addresses.draw6(peer.peerHit);
-    const ownKey = peer.ownTrigger ? generateTriggerKey() : null;
+    const ownKey = peer.ownTrigger ? triggerKeyFromSeed(this.#randomBytes(32)) : null;
     const mapping = makeMapping({
       key: mappingKey(peer.peerId ?? (peer.privateId as Uint8Array)), peerId: peer.peerId, peerHit: peer.peerHit, name: peer.name, local4, local6,
       ownPrivateId: concatBytes(ownKey?.prefix ?? this.#sharedPrefix, this.#randomBytes(SUFFIX_BYTES)), ownKey, lastUseMs: nowWallMs,
