@@ -64,7 +64,8 @@ export class Output {
   reserve(length: number, endpoint: Uint8Array | null): DropReason | null {
     if (endpoint !== null && length > MAX_DATAGRAM_BYTES) return "too-big";
     const batch = this.#batch;
-    if (batch === null || this.#held.length > 0 || batch.count >= batch.lengths.length) return this.#hold(length, endpoint);
+    // While something waits the batch is full: `attach` took out all that it had room for.
+    if (batch === null || batch.count >= batch.lengths.length) return this.#hold(length, endpoint);
     if (length > batch.slotBytes) return "too-big";
     this.#claim(batch, length, endpoint);
     return null;

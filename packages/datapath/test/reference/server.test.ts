@@ -141,6 +141,15 @@ describe("no trigger", () => {
     expect(asks()).toBe(0);
     harness.nowMs = 1_200;
     expect(asks()).toBe(1);
+    // Whatever the moment at which the engine forgets older ones.
+    for (let offset = 0; offset < 200; offset += 10) {
+      harness.nowMs = 2_000 + offset * 20;
+      expect(asks(locator("192.0.2.10"))).toBe(1);
+      harness.nowMs += 90;
+      expect(asks(locator("192.0.2.11", 1 + offset))).toBe(1);
+      harness.nowMs += 20;
+      expect(asks(locator("192.0.2.11", 1 + offset))).toBe(0);
+    }
   });
 
   it("remembers a bounded number", () => {
