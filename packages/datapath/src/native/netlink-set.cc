@@ -203,8 +203,6 @@ napi_value add_address(napi_env env, napi_callback_info info) {
   body.ifa_family = family_of(prefix.address);
   body.ifa_prefixlen = prefix.bits;
   body.ifa_index = index;
-  // Nobody else is on a TUN: without this the address would be unusable for a second.
-  body.ifa_flags = body.ifa_family == AF_INET6 ? IFA_F_NODAD : 0;
   Request request(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, body);
   request.attribute(IFA_LOCAL, prefix.address.bytes());
   request.attribute(IFA_ADDRESS, prefix.address.bytes());
