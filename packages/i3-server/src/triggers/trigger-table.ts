@@ -1,6 +1,6 @@
 /** Triggers and the counters of those that are gone: bounded by source, by ring key and over all; each ends by itself. */
 import { bytesKey, ringKey, type Locator } from "@i3/common";
-import { DatapathError, LIMITS, type Datapath } from "@i3/datapath";
+import { DatapathError, LIMITS, type Datapath, type TriggerEntry } from "@i3/datapath";
 
 import { COUNTER_MEMORY_MS, TRIGGER_LIFE_MS } from "./constants.js";
 import { sourceOf } from "./source-rate.js";
@@ -34,8 +34,8 @@ export class TriggerTable {
   readonly #live = new Map<string, TriggerRecord>();
   readonly #gone = new Map<string, TriggerRecord>();
   readonly #perSource = new Map<string, number>();
-  /** Ring key → live ids. */
-  readonly #byRingKey = new Map<string, Set<string>>();
+  /** Ring key → live ids → what the engine gets: kept ready, since a key may have thousands of suffixes. */
+  readonly #byRingKey = new Map<string, Map<string, TriggerEntry>>();
 
   constructor(datapath: Pick<Datapath, "setTriggers">, limits: TriggerLimits) {
     this.#datapath = datapath;
@@ -77,9 +77,15 @@ export class TriggerTable {
 
   /** The trigger stops at once; `counter` is remembered. `target`: on whose account. */
   remove(nowMs: number, trigger: Pick<TriggerRecord, "id" | "target" | "counter" | "commitment">): void {
-    const old = this.get(trigger.id);
-    this.#store(bytesKey(trigger.id), old, { ...trigger, live: false, token: trigger.commitment, index: 0, endMs: nowMs + COUNTER_MEMORY_MS });
-    if (old?.live === true) this.#program(trigger.id);
+    if (this.#bury(nowMs, trigger)) this.#program(trigger.id);
+  }
+
+  /** Returns whether it was live. */
+  #bury(nowMs: number, { id, target, counter, commitment }: Pick<TriggerRecord, "id" | "target" | "counter" | "commitment">): boolean {
+    const old = this.get(id);
+    const endMs = nowMs + COUNTER_MEMORY_MS;
+    this.#store(bytesKey(id), old, { id, target, counter, commitment, live: false, token: commitment, index: 0, endMs });
+    return old?.live === true;
   }
 
   refresh(nowMs: number, record: TriggerRecord, index: number, token: Uint8Array): void {
@@ -91,11 +97,14 @@ export class TriggerTable {
   /** Ends what is over; returns how many triggers that were. */
   expire(nowMs: number): number {
     let expired = 0;
+    const changed = new Map<string, Uint8Array>();
     for (const record of this.#live.values()) {
       if (record.endMs > nowMs) break;
-      this.remove(nowMs, record);
+      this.#bury(nowMs, record);
+      changed.set(bytesKey(ringKey(record.id)), record.id);
       expired += 1;
     }
+    for (const id of changed.values()) this.#program(id);
     for (const [key, record] of this.#gone) {
       if (record.endMs > nowMs) break;
       this.#drop(key, record);
@@ -122,8 +131,9 @@ export class TriggerTable {
     this.#live.set(key, record);
     const ringKeyText = bytesKey(ringKey(record.id));
     const siblings = this.#byRingKey.get(ringKeyText);
-    if (siblings === undefined) this.#byRingKey.set(ringKeyText, new Set([key]));
-    else siblings.add(key);
+    const entry: TriggerEntry = { id: record.id, target: { kind: "locator", locator: record.target } };
+    if (siblings === undefined) this.#byRingKey.set(ringKeyText, new Map([[key, entry]]));
+    else siblings.set(key, entry);
   }
 
   #drop(key: string, record: TriggerRecord): void {
@@ -140,11 +150,7 @@ export class TriggerTable {
   }
 
   #program(id: Uint8Array): boolean {
-    const siblings = [...(this.#byRingKey.get(bytesKey(ringKey(id))) ?? [])];
-    const entries = siblings.flatMap((key) => {
-      const record = this.#live.get(key);
-      return record === undefined ? [] : [{ id: record.id, target: { kind: "locator" as const, locator: record.target } }];
-    });
+    const entries = [...(this.#byRingKey.get(bytesKey(ringKey(id)))?.values() ?? [])];
     try {
       this.#datapath.setTriggers(ringKey(id), entries);
       return true;
