@@ -20,7 +20,7 @@ export class ConfigError extends I3Error {
 
   constructor(site: ConfigErrorSite, problem: string, options: { readonly cause?: unknown; readonly remedy?: string } = {}) {
     const where = site.line === 0 ? site.file : `${site.file}:${site.line}`;
-    super("ERR_I3_CONFIG", `${where}: ${site.path}: ${problem}; expected ${site.expected}`, options);
+    super("ERR_I3_CONFIG", `${where}: ${printable(`${site.path}: ${problem}; expected ${site.expected}`)}`, options);
     this.file = site.file;
     this.line = site.line;
     this.path = site.path;
@@ -28,9 +28,13 @@ export class ConfigError extends I3Error {
   }
 }
 
+/** Messages quote files and end on terminals: what would steer one, or turn the direction of writing, is escaped. */
+const printable = (text: string): string =>
+  text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`);
+
 const SHOWN_CHARACTERS = 60;
 
-/** A value from a file as it is shown to people: quoted, control characters escaped, cut when long. */
+/** A value from a file as it is shown to people: quoted, and cut when long. */
 export function shown(value: string): string {
   return JSON.stringify(value.length > SHOWN_CHARACTERS ? `${value.slice(0, SHOWN_CHARACTERS)}…` : value);
 }

@@ -76,6 +76,9 @@ const ATTRIBUTE = /([^\s=<>"'/]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g;
 const BAD_REFERENCE = /&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)[^;\s"']{0,32};?/;
 const BLANK = /^[ \t\n]*$/;
 const BLANKS_AND_COMMENTS = /(?:[ \t\n]|<!--[^]*?-->)*/y;
+/** What stands between `<?xml` and `?>` (XML 1.0 §2.8); the encoding in one of two groups. */
+const DECLARATION =
+  /^version\s*=\s*(?:"1\.0"|'1\.0')(?:\s+encoding\s*=\s*(?:"([\w.-]*)"|'([\w.-]*)'))?(?:\s+standalone\s*=\s*(?:"(?:yes|no)"|'(?:yes|no)'))?\s*$/;
 const NO_XML_CHARACTER = /[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/u;
 
 /** Follows one parse and turns everything that is wrong into a ConfigError. */
@@ -163,10 +166,10 @@ class Locator {
     if (name !== "xml" || this.#instructions++ > 0 || !this.text.startsWith("<?xml")) {
       this.fail(line, `processing instruction <?${name.slice(0, 32)}?>`, "an XML declaration at the very beginning, or none");
     }
-    const encoding = /\bencoding\s*=\s*["']([^"']*)["']/.exec(body)?.[1] ?? "UTF-8";
+    const declaration = DECLARATION.exec(body);
+    if (declaration === null) this.fail(line, "an XML declaration that cannot be read", '<?xml version="1.0" encoding="UTF-8"?>');
+    const encoding = declaration[1] ?? declaration[2] ?? "UTF-8";
     if (!/^utf-?8$/i.test(encoding)) this.fail(line, `encoding ${shown(encoding)}`, "UTF-8");
-    const version = /\bversion\s*=\s*["']([^"']*)["']/.exec(body)?.[1];
-    if (version !== "1.0") this.fail(line, "an XML declaration of an unknown version", 'version="1.0"');
   }
 
   /** An error of sax: its first line says what, ours where. */

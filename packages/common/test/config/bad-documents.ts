@@ -87,7 +87,14 @@ const MALFORMED: readonly BadDocument[] = [
   raw(
     "XML 1.1",
     '<?xml version="1.1"?>\n<a/>',
-    ':1: /: an XML declaration of an unknown version; expected version="1.0"',
+    ':1: /: an XML declaration that cannot be read; expected <?xml version="1.0" encoding="UTF-8"?>',
+  ),
+  ...['version="1.0" a="b"', 'encoding="UTF-8"', 'version="1.0"encoding="UTF-8"', 'version="1.0" encoding=UTF-8', 'version="1.0" x'].map((body) =>
+    raw(
+      `an XML declaration with ${body}`,
+      `<?xml ${body}?>\n${proxy()}`,
+      ':1: /: an XML declaration that cannot be read; expected <?xml version="1.0" encoding="UTF-8"?>',
+    ),
   ),
   raw(
     "a late XML declaration",
@@ -98,6 +105,16 @@ const MALFORMED: readonly BadDocument[] = [
     "a processing instruction",
     '<?xml version="1.0"?>\n<?xml-stylesheet href="a"?><a/>',
     ":2: /: processing instruction <?xml-stylesheet?>; expected an XML declaration at the very beginning, or none",
+  ),
+  raw(
+    "two XML declarations",
+    '<?xml version="1.0"?>\n<?xml version="1.0"?><a/>',
+    ":2: /: processing instruction <?xml?>; expected an XML declaration at the very beginning, or none",
+  ),
+  raw(
+    "a processing instruction that begins like a declaration",
+    '<?xml-model version="1.0"?><a/>',
+    ":1: /: processing instruction <?xml-model?>; expected an XML declaration at the very beginning, or none",
   ),
   raw(
     "a document type with an external entity",
@@ -113,8 +130,7 @@ const MALFORMED: readonly BadDocument[] = [
   proxyRow("a bare ampersand", ['<tun name="a&b"/>'], `:3: /i3-proxy: invalid character in entity name; ${WELL_FORMED}`),
   proxyRow("a < in a value", ['<tun\nname="a<b"/>'], ":4: /i3-proxy/tun: < in the value of attribute name; expected &lt;"),
   proxyRow("an attribute twice", ["<log", ' level="info"', ' level="info"/>'], `:5: /i3-proxy/log: attribute level is given twice; ${WELL_FORMED}`),
-  proxyRow("an attribute called __proto__", ['<log __proto__="a"/>'], `:3: /i3-proxy/log: attribute "__proto__" cannot be read; ${WELL_FORMED}`, {
-  }),
+  proxyRow("an attribute called __proto__", ['<log __proto__="a"/>'], `:3: /i3-proxy/log: attribute "__proto__" cannot be read; ${WELL_FORMED}`),
   proxyRow("an unquoted value", ["<log level=info/>"], `:3: /i3-proxy: unquoted attribute value; ${WELL_FORMED}`),
   proxyRow("an attribute without value", ["<log level/>"], `:3: /i3-proxy: invalid attribute name; ${WELL_FORMED}`),
   proxyRow("a blank before a name", ["< log/>"], `:3: /i3-proxy/log: white space between < and the element's name; ${WELL_FORMED}`),
@@ -148,6 +164,7 @@ const STRUCTURE: readonly BadDocument[] = [
     remedy: "Did you mean <mappings>?",
   }),
   proxyRow("an element called constructor", ["<constructor/>"], `:3: /i3-proxy/constructor: unknown element; ${ELEMENTS}`),
+  proxyRow("an attribute called constructor", ['<log constructor="a"/>'], ":3: /i3-proxy/log/@constructor: unknown attribute; expected level, format"),
   proxyRow("an element where none may be", ["<log>", "<file/>", "</log>"], ":4: /i3-proxy/log/file: unknown element; expected none"),
   proxyRow("an unknown attribute", ['<log file="x"/>'], ":3: /i3-proxy/log/@file: unknown attribute; expected level, format"),
   proxyRow(
@@ -208,6 +225,11 @@ const VALUES: readonly BadDocument[] = [
     ':3: /i3-proxy/tun/@name: "abcdefghijklmnop" is not an interface name; expected the name of an interface (at most 15 letters, digits, "-", "_", ".")',
   ),
   proxyRow("a boolean of another tongue", ['<dns intercept="yes"/>'], ':3: /i3-proxy/dns/@intercept: "yes" is neither; expected true or false'),
+  proxyRow(
+    "a value that steers terminals",
+    ['<log level="&#x9b;2J&#x202e;&#10;"/>'],
+    ':3: /i3-proxy/log/@level: "\\u{9b}2J\\u{202e}\\n" is not known; expected info, debug, warn or error',
+  ),
   proxyRow("a misspelt word", ['<log level="wran"/>'], ':3: /i3-proxy/log/@level: "wran" is not known; expected info, debug, warn or error', {
     remedy: "Did you mean warn?",
   }),
@@ -293,6 +315,12 @@ const RULES: readonly BadDocument[] = [
     "a pattern that does not compile",
     'name="a)|(b" go="direct"',
     `/@name: "a)|(b" does not compile (Invalid regular expression: /a)|(b/: Unmatched ')'); ${PATTERN_EXPECTED}`,
+    { schemaAccepts: true },
+  ),
+  ruleRow(
+    "a pattern with a control character that does not compile",
+    'name="(&#x9b;" go="direct"',
+    `/@name: "(\\u{9b}" does not compile (Invalid regular expression: /(\\u{9b}/: Unterminated group); ${PATTERN_EXPECTED}`,
     { schemaAccepts: true },
   ),
   ruleRow("an empty pattern", 'name="" go="direct"', `/@name: "" is empty; ${PATTERN_EXPECTED}`),

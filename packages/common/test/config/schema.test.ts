@@ -1,9 +1,10 @@
 // The XSDs beside the parser: what xmllint accepts and refuses. Needs xmllint (Debian: libxml2-utils).
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ConfigError } from "../../src/index.js";
 import { BAD_DOCUMENTS, FORMATS, book, proxy, server } from "./bad-documents.js";
@@ -71,6 +72,23 @@ describe.skipIf(!present)("schemas", () => {
     const valid = accepted(format, rows.map((row) => row.file));
     const wrong = rows.filter((row) => valid.has(row.file) !== (row.schemaAccepts === true));
     expect(wrong.map((row) => row.what)).toEqual([]);
+  });
+
+  it.each(Object.keys(FORMATS))("accept every small change of the example of %s that the parser accepts", (format) => {
+    const text = readFileSync(join(DEPLOY, "examples", `${format}.xml`), "utf8").replaceAll(/<!--[^]*?-->/g, "");
+    const piece = fc.oneof(fc.constantFrom(..."<>/=\"'&; \n-!?a0:.x"), fc.constant(""), fc.string({ maxLength: 1, unit: "binary" }));
+    const change = fc.tuple(fc.nat(text.length), piece, fc.nat(2)).map(([at, put, cut]) => text.slice(0, at) + put + text.slice(at + cut));
+    const taken = fc.sample(change, { numRuns: 400, seed: 5610 }).filter((input) => {
+      try {
+        return FORMATS[format]?.(input, "x.xml") !== undefined;
+      } catch {
+        return false;
+      }
+    });
+    expect(taken.length).toBeGreaterThan(20);
+    const written = taken.map((input) => ({ input, file: write(input) }));
+    const valid = accepted(format, written.map(({ file }) => file));
+    expect(written.filter(({ file }) => !valid.has(file)).map(({ input }) => input)).toEqual([]);
   });
 
   it("refuse generated documents with one thing wrong, as the parser does", () => {
