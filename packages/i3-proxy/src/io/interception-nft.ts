@@ -17,8 +17,6 @@ export interface NftOptions {
 
 /** Commands that wait for nft; more are refused. Callers coalesce, so that a handful is usual. */
 const MAX_WAITING = 1_024;
-/** What of an error of nft is kept. */
-const MAX_ERROR_CHARS = 2_000;
 /** /usr/sbin is not in everybody's PATH; HOME keeps nft from writing a history file. */
 const childEnvironment = (): NodeJS.ProcessEnv => ({ PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin`, HOME: "/dev/null", LC_ALL: "C" });
 
@@ -99,7 +97,8 @@ function startError(cause: Error & { code?: string }): I3Error {
 }
 
 function commandError(text: string): I3Error {
-  const shown = text.slice(0, MAX_ERROR_CHARS);
+  // What follows is the command with marks below it.
+  const shown = text.slice(0, text.indexOf("\n") >>> 0).replace(/^Error: /, "");
   if (!/Operation not permitted|Permission denied/.test(text)) return new I3Error("ERR_I3_NFT", `nft: ${shown}`);
   const remedy = "Run as root or with CAP_NET_ADMIN, and stop another i3-proxy that uses the same TUN name.";
   return new I3Error("ERR_I3_NFT_DENIED", `nft: ${shown}`, { remedy });

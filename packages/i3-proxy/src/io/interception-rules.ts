@@ -69,13 +69,19 @@ function dnsChains({ mark }: InterceptionSettings, { ports, otherPort, exemptUid
 /** Never silent, never about what is established or comes from outside. Allocated addresses leave by the TUN, which is let through. */
 function refuseChain({ tunName, mark, range }: InterceptionSettings, { refuse4, refuse6, resolvers }: InterceptionState): string {
   if (!refuse4 && !refuse6) return "";
-  const fresh = "ct state new ct direction original counter";
   const rules = [
     `oifname { "lo", "${tunName}" } accept;`,
     `meta mark ${mark} accept;`,
     ...resolvers.map((address) => `${toAddress(address)} accept;`),
-    refuse4 ? `ip daddr ${formatIpText(range.network)}/${range.prefixBits} ${fresh} reject with icmp host-unreachable;` : "",
-    refuse6 ? `ip6 daddr ${HIT_PREFIX} ${fresh} reject with icmpv6 addr-unreachable;` : "",
+    ...(refuse4 ? refusals(`ip daddr ${formatIpText(range.network)}/${range.prefixBits}`, "icmp host-unreachable") : []),
+    ...(refuse6 ? refusals(`ip6 daddr ${HIT_PREFIX}`, "icmpv6 addr-unreachable") : []),
   ];
   return `chain output_refuse { type filter hook output priority ${REFUSE_PRIORITY}; policy accept; ${rules.join(" ")} };`;
 }
+
+/**
+ * New connections only. TCP gets a reset: the kernel takes an ICMP error for a socket that is busy connecting for a hint only, and
+ * connect() would fail a second later, at the first retransmission.
+ */
+const refusals = (destination: string, unreachable: string): string[] =>
+  [`meta l4proto tcp counter reject with tcp reset;`, `counter reject with ${unreachable};`].map((verdict) => `${destination} ct state new ct direction original ${verdict}`);

@@ -95,11 +95,11 @@ export class VirtualRoutes {
 
   #rangeRoute(own: Uint8Array): RouteOptions {
     const { network, prefixBits } = this.#rangeOf(own);
-    return { ...this.#unicast(network), prefixBits, table: this.#table + 1, source: own };
+    return { ...this.#unicast(network), prefixBits, table: this.#table + 1, source: preferredSource([own], own.length) };
   }
 
   #unicast(address: Uint8Array): RouteOptions {
-    const source = this.#options.own.find((own) => own.length === address.length) ?? null;
+    const source = preferredSource(this.#options.own, address.length);
     return { ...this.#route(address), type: "unicast", index: this.#options.tunIndex, metric: TUN_METRIC, source };
   }
 
@@ -113,3 +113,10 @@ export class VirtualRoutes {
 }
 
 const familyOf = (address: Uint8Array): 4 | 6 => (address.length === 4 ? 4 : 6);
+
+/**
+ * IPv6 needs none: the only address of the outgoing interface is preferred anyway (RFC 6724 §5, rule 5), and the kernel refuses a
+ * source that is not yet out of duplicate address detection.
+ */
+const preferredSource = (own: readonly Uint8Array[], bytes: number): Uint8Array | null =>
+  bytes === 4 ? (own.find((address) => address.length === bytes) ?? null) : null;

@@ -105,7 +105,7 @@ describe("addresses that nobody was given", () => {
     for (const url of ["http://10.77.0.1/", "http://[2001:25::77]/"]) {
       const refused = await timed(laptop, "curl", ["--silent", "--show-error", "--connect-timeout", "5", url]);
       expect(refused.status).toBe(7);
-      expect(refused.ms).toBeLessThan(1_000);
+      expect(refused.ms).toBeLessThan(700);
     }
     expect((await laptop.exec("ping", ["-c1", "-W2", "10.77.0.1"])).status).not.toBe(0);
     expect((await laptop.exec("ping", ["-c1", "-W2", "203.0.113.6"])).status).toBe(0);
@@ -140,10 +140,11 @@ describe("addresses that nobody was given", () => {
 describe("a resolver on this machine", () => {
   test.each([["as root", "root"], ["as another user", "nobody"]])("on 127.0.0.53 %s does not ask itself through us", async (_, user) => {
     const { laptop, r1 } = await machinesOf();
-    // In a namespace of one user all are root.
+    // In a namespace of one user all are root. As systemd-resolved does, the stub opens its sockets as the other user.
     const asUser = process.env["I3_NETNS_SANDBOX"] === "root" ? user : "root";
-    const stub = laptop.spawn("dnsmasq", [
-      "--keep-in-foreground", "--no-hosts", "--conf-file=/dev/null", "--pid-file=", `--user=${asUser}`, "--no-resolv", `--server=${r1.address4}`, "--listen-address=127.0.0.53",
+    const drop = asUser === "root" ? [] : ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service"];
+    const stub = laptop.spawn("setpriv", [
+      ...drop, "dnsmasq", "--keep-in-foreground", "--no-hosts", "--conf-file=/dev/null", "--pid-file=", `--user=${asUser}`, "--no-resolv", `--server=${r1.address4}`, "--listen-address=127.0.0.53",
       "--bind-interfaces", "--cache-size=0", "--log-queries", "--log-facility=-",
     ]);
     await stub.waitForLine(/started/);

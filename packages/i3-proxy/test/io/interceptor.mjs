@@ -31,8 +31,8 @@ async function main() {
   const io = loadNativeIo();
   const tun = io.openTun({ name: tunName, kind: "tun" });
   const tunIndex = io.interfaceIndex(tun.name);
-  for (const address of own) io.addAddress({ index: tunIndex, address, prefixBits: address.length * 8 });
   io.setLink({ index: tunIndex, up: true, mtu: 0 });
+  for (const address of own) io.addAddress({ index: tunIndex, address, prefixBits: address.length * 8 });
   const routes = new VirtualRoutes({ io, tunIndex, own, range });
   routes.start(restored.map(bytes));
   const resolvers = new ResolverFiles({
