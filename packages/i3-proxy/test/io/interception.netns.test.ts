@@ -144,8 +144,8 @@ describe("a resolver on this machine", () => {
     const asUser = process.env["I3_NETNS_SANDBOX"] === "root" ? user : "root";
     const drop = asUser === "root" ? [] : ["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service"];
     const stub = laptop.spawn("setpriv", [
-      ...drop, "dnsmasq", "--keep-in-foreground", "--no-hosts", "--conf-file=/dev/null", "--pid-file=", `--user=${asUser}`, "--no-resolv", `--server=${r1.address4}`, "--listen-address=127.0.0.53",
-      "--bind-interfaces", "--cache-size=0", "--log-queries", "--log-facility=-",
+      ...drop, "dnsmasq", "--no-daemon", "--no-hosts", "--conf-file=/dev/null", "--pid-file=", "--no-resolv", `--server=${r1.address4}`, "--listen-address=127.0.0.53",
+      "--bind-interfaces", "--cache-size=0", "--log-queries",
     ]);
     await stub.waitForLine(/started/);
     await laptop.setResolvers(["127.0.0.53"]);

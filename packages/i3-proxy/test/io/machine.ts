@@ -41,7 +41,7 @@ export async function office(): Promise<Machines> {
 async function startDnsmasq(host: Host): Promise<void> {
   const records = ["--address=/which.example/192.0.2.1", "--address=/www.example/192.0.2.80", `--txt-record=big.example,${BIG.join(",")}`];
   const limits = ["--edns-packet-max=4096", "--cache-size=0", "--local-ttl=60"];
-  await ready(host, host.spawn("dnsmasq", ["--keep-in-foreground", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--log-facility=-", "--log-queries", ...limits, ...records]), /started/);
+  await ready(host, host.spawn("dnsmasq", ["--no-daemon", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file=", "--log-queries", ...limits, ...records]), /started/);
 }
 
 async function startUnbound(host: Host): Promise<void> {
