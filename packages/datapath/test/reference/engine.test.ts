@@ -153,6 +153,9 @@ describe("batches", () => {
     const block = new Uint8Array(64 * 1024);
     harness.engine.inject(Array.from({ length: MAX_HELD_BYTES / block.length + 3 }, () => block));
     expect(harness.engine.counters().drops["queue-full"]).toBe(3);
+    while (harness.engine.pending()) harness.step();
+    harness.engine.inject(Array.from({ length: MAX_HELD_BYTES / block.length + 3 }, () => block));
+    expect(harness.engine.counters().drops["queue-full"]).toBe(6);
   });
 
   it("copies what it is given to send", () => {
