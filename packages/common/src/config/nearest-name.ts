@@ -28,7 +28,7 @@ export function editDistance(a: string, b: string): number {
 
 /** The candidate that `name` was probably meant to be, if one is near: an edit for every three characters, ignoring case. */
 export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
-  if (name.length === 0 || name.length > MAX_LENGTH) return undefined;
+  if (name.length > MAX_LENGTH) return undefined;
   let nearest: string | undefined;
   let nearestDistance = Infinity;
   for (const candidate of candidates) {

@@ -212,7 +212,7 @@ class Reader {
       Object.keys(schema.children).map((name) => [name, { values: [], lines: [], seen: new Map() }]),
     );
     for (const part of xml?.children ?? []) {
-      const rule = Object.hasOwn(schema.children, part.name) ? schema.children[part.name] : undefined;
+      const rule = schema.children[part.name];
       const siblings = found.get(part.name);
       if (rule === undefined || siblings === undefined) {
         const names = [...found.keys()];

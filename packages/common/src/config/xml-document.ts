@@ -138,7 +138,6 @@ class Locator {
       seen.add(name);
       lines.push(at);
     }
-    if (seen.size !== Object.keys(tag.attributes).length) this.fail(line, "a start tag that cannot be read", undefined, tag.name);
     return lines.every((at) => at === line) ? undefined : lines;
   }
 

@@ -15,7 +15,7 @@ const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minL
 const hit = bytes(12).map((tail) => Uint8Array.of(0x20, 0x01, 0x00, 0x22, ...tail));
 /** What people write, and all that XML gives a meaning to. */
 const note = fc
-  .string({ unit: "binary", maxLength: 100 })
+  .string({ unit: fc.oneof(fc.constantFrom(..."&<>\"';#]- a"), fc.string({ unit: "binary", minLength: 1, maxLength: 1 })), maxLength: 100 })
   .filter((text) => !/[\p{Control}\p{Surrogate}\u2028\u2029\ufffe\uffff]/u.test(text));
 const who = fc.oneof(hit.map((value) => ({ hit: value })), bytes(32).map((value) => ({ id: value })));
 const entry = fc

@@ -121,6 +121,7 @@ const MALFORMED: readonly BadDocument[] = [
     '<?xml version="1.0"?>\n<!DOCTYPE a [\n<!ENTITY x SYSTEM "file:///etc/passwd">\n]>\n<a>&x;</a>',
     ":2: /: a document type or declaration; expected no <!…> except comments",
   ),
+  proxyRow("a declaration", ["<!ELEMENT a", "ANY>"], ":3: /i3-proxy: a document type or declaration; expected no <!…> except comments"),
   proxyRow("an entity of one's own", ['<log level="&x;"/>'], `:3: /i3-proxy: invalid character entity; ${WELL_FORMED}`),
   proxyRow(
     "an entity of HTML",
@@ -223,6 +224,12 @@ const VALUES: readonly BadDocument[] = [
     "an interface name too long",
     ['<tun name="abcdefghijklmnop"/>'],
     ':3: /i3-proxy/tun/@name: "abcdefghijklmnop" is not an interface name; expected the name of an interface (at most 15 letters, digits, "-", "_", ".")',
+  ),
+  proxyRow(
+    "an interface name that is a directory",
+    ['<tun name=".."/>'],
+    ':3: /i3-proxy/tun/@name: ".." is not an interface name; expected the name of an interface (at most 15 letters, digits, "-", "_", ".")',
+    { schemaAccepts: true },
   ),
   proxyRow("a boolean of another tongue", ['<dns intercept="yes"/>'], ':3: /i3-proxy/dns/@intercept: "yes" is neither; expected true or false'),
   proxyRow(
@@ -411,6 +418,7 @@ const BOOKS: readonly BadDocument[] = [
     [`<host name="${"abcdefghi.".repeat(25)}abcd" hit="${HIT}"/>`],
     `:2: /address-book/host[1]/@name: "${"abcdefghi.".repeat(6)}…" is too long; ${NAME_EXPECTED}`,
   ),
+  bookRow("a note too long", [`<host name="a.i3" hit="${HIT}" note="${"a".repeat(1025)}"/>`], `:2: /address-book/host[1]/@note: "${"a".repeat(60)}…" is too long; expected at most 1024 characters on one line`),
   bookRow("a note with a line end", [`<host name="a.i3" hit="${HIT}" note="a&#10;b"/>`], ':2: /address-book/host[1]/@note: "a\\nb" has control characters; expected at most 1024 characters on one line', {
     schemaAccepts: true,
   }),

@@ -86,8 +86,8 @@ describe("watched file", () => {
   }
 
   /** The event, the wait, and the reading that follows. */
-  async function settle(watched: WatchedFile<string>, name: string | undefined = "book.xml"): Promise<void> {
-    watch.event(name);
+  async function settle(watched: WatchedFile<string>, name: string | null = "book.xml"): Promise<void> {
+    watch.event(name ?? undefined);
     expect(timers.fire(SETTLE_MS)).toBe(1);
     await watched.refresh();
   }
@@ -221,7 +221,7 @@ describe("watched file", () => {
     await settle(watched);
     expect(updates).toEqual(["two"]);
     content = "six";
-    await settle(watched, undefined);
+    await settle(watched, null);
     expect(updates).toEqual(["two", "six"]);
   });
 
@@ -274,6 +274,11 @@ describe("watched file", () => {
     await expect(readBoundedFile("/dev/zero", MAX_BYTES)).rejects.toThrow("not a regular file");
     execFileSync("mkfifo", [join(directory, "fifo")]);
     await expect(readBoundedFile(join(directory, "fifo"), MAX_BYTES)).rejects.toThrow("not a regular file");
+  });
+
+  it("is not taken when it is longer than it said", async () => {
+    // Files of /proc say 0 bytes.
+    await expect(readBoundedFile("/proc/self/status", MAX_BYTES)).rejects.toThrow("changed while it was read; expected a file at rest");
   });
 
   it("works with the system's own watch and timers", async () => {
