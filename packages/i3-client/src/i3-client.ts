@@ -113,7 +113,7 @@ export class I3Client {
     const { message, nonce } = decoded;
     const handled = message.type === "PONG"
       ? this.#servers.handlePong(nowMs, from, nonce, message)
-      : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, nonce, message);
+      : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, from, nonce, message);
     if (!handled) this.counters.unexpected += 1;
     this.#settle(nowMs);
   }
@@ -124,7 +124,6 @@ export class I3Client {
     this.#settle(nowMs);
     this.#triggers.handleTimer(nowMs);
     this.#paths.handleTimer(nowMs);
-    this.#settle(nowMs);
   }
 
   /** On the clock of `nowMs`. */
@@ -146,6 +145,7 @@ export class I3Client {
     const firstHop = this.#servers.firstHop();
     if (firstHop === this.#firstHop) return;
     this.#firstHop = firstHop;
+    if (firstHop !== null) this.#triggers.firstHopChanged(nowMs);
     this.#events.push({ kind: "first-hop", server: firstHop });
   }
 }

@@ -8,6 +8,7 @@ import {
 import { COPY_BUDGET, DATA_FLAG, encodeDataHeader, HOP_LIMIT } from "@i3/datapath";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
+import { LocatorCount } from "./locator-count.js";
 
 // Of the paper (§2.2): cache entries live 30 s.
 const CACHE_LIFE_MS = 30_000;
@@ -32,6 +33,7 @@ interface Way {
   server: Locator | null;
   /** Named by a server, not yet seen alive. */
   candidate: Locator | null;
+  namedMs: number;
   confirmedMs: number;
   nextConfirmMs: number;
   confirmNonce: string;
@@ -44,7 +46,11 @@ export class SenderPaths {
   readonly #isAlive: (locator: Locator) => boolean;
   readonly #paths = new Map<string, Path>();
   readonly #ways = new Map<string, Way>();
-  readonly #confirms = new Map<string, Way>();
+  readonly #confirms = new Map<string, { readonly way: Way; readonly to: Locator }>();
+  /** Servers of ways with active paths. */
+  readonly #uses = new LocatorCount();
+  /** Not later than the first deadline of all ways; found anew when it has passed. */
+  #deadlineMs = Infinity;
 
   constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; learn(locator: Locator): void; isAlive(locator: Locator): boolean }) {
     this.#environment = environment;
@@ -62,7 +68,7 @@ export class SenderPaths {
     this.#paths.set(key, path);
     const way = this.#wayOf(ringKey(path.id));
     way.paths.add(path);
-    way.activePaths += 1;
+    this.#countActive(way, 1);
     return true;
   }
 
@@ -72,7 +78,7 @@ export class SenderPaths {
     this.#paths.delete(bytesKey(id));
     const way = this.#wayOf(ringKey(id));
     way.paths.delete(path);
-    if (path.active) way.activePaths -= 1;
+    if (path.active) this.#countActive(way, -1);
     if (way.paths.size > 0) return;
     this.#clear(way);
     this.#confirms.delete(way.confirmNonce);
@@ -92,7 +98,7 @@ export class SenderPaths {
     const path = this.#paths.get(bytesKey(id));
     if (path === undefined || path.active === active) return;
     path.active = active;
-    this.#wayOf(ringKey(path.id)).activePaths += active ? 1 : -1;
+    this.#countActive(this.#wayOf(ringKey(path.id)), active ? 1 : -1);
   }
 
   /** The server that packets to an id go to directly; null: the first-hop server. */
@@ -101,21 +107,18 @@ export class SenderPaths {
   }
 
   isNeeded(locator: Locator): boolean {
-    for (const way of this.#ways.values()) {
-      if (way.activePaths > 0 && way.server !== null && sameLocator(way.server, locator)) return true;
-    }
-    return false;
+    return this.#uses.has(locator);
   }
 
   /** CACHE, NOT_PRESENT and the answers to our LOCATE; false when the nonce is not one of ours. */
-  handle(nowMs: number, nonce: Uint8Array, message: ControlMessage): boolean {
+  handle(nowMs: number, from: Locator, nonce: Uint8Array, message: ControlMessage): boolean {
     if (message.type === "CACHE") {
       const way = this.#ways.get(bytesKey(message.ringKey));
-      if (way === undefined || ![...way.paths].some((path) => sameBytes(path.nonce, nonce))) return false;
+      if (way === undefined || !hasNonce(way, nonce)) return false;
       this.#candidate(nowMs, way, message.node.locator);
       return true;
     }
-    if (message.type === "LOCATED") return this.#confirmed(nowMs, nonce, message);
+    if (message.type === "LOCATED") return this.#confirmed(nowMs, from, nonce, message);
     if (message.type !== "NOT_PRESENT") return false;
     const path = this.#paths.get(bytesKey(message.id));
     if (path === undefined || !sameBytes(path.nonce, nonce)) return false;
@@ -126,7 +129,9 @@ export class SenderPaths {
 
   serverAnswered(nowMs: number, locator: Locator): void {
     for (const way of this.#ways.values()) {
-      if (way.candidate !== null && sameLocator(way.candidate, locator)) this.#install(nowMs, way, way.candidate);
+      if (way.candidate === null || !sameLocator(way.candidate, locator)) continue;
+      if (nowMs - way.namedMs < CACHE_LIFE_MS) this.#install(nowMs, way, way.candidate);
+      else way.candidate = null;
     }
   }
 
@@ -138,23 +143,40 @@ export class SenderPaths {
   }
 
   handleTimer(nowMs: number): void {
+    if (nowMs < this.#deadlineMs) return;
+    this.#deadlineMs = Infinity;
     for (const way of this.#ways.values()) {
-      if (way.server === null || nowMs < way.nextConfirmMs) continue;
-      if (way.activePaths === 0 || nowMs - way.confirmedMs >= CACHE_LIFE_MS) this.#dropServer(way);
-      else this.#confirm(nowMs, way, way.server);
+      if (way.server === null) continue;
+      if (nowMs >= way.nextConfirmMs) {
+        if (way.activePaths === 0 || nowMs - way.confirmedMs >= CACHE_LIFE_MS) this.#dropServer(way);
+        else this.#confirm(nowMs, way, way.server);
+      }
+      this.#deadlineMs = Math.min(this.#deadlineMs, way.nextConfirmMs);
     }
   }
 
   nextDeadlineMs(): number {
-    let deadline = Infinity;
-    for (const way of this.#ways.values()) if (way.server !== null) deadline = Math.min(deadline, way.nextConfirmMs);
-    return deadline;
+    return this.#deadlineMs;
+  }
+
+  #countActive(way: Way, change: 1 | -1): void {
+    if (way.activePaths === 0) this.#uses.add(way.server);
+    way.activePaths += change;
+    if (way.activePaths === 0) this.#uses.remove(way.server);
+  }
+
+  #setServer(way: Way, server: Locator | null): void {
+    if (way.activePaths > 0) {
+      this.#uses.remove(way.server);
+      this.#uses.add(server);
+    }
+    way.server = server;
   }
 
   #wayOf(key: Uint8Array): Way {
     let way = this.#ways.get(bytesKey(key));
     if (way === undefined) {
-      way = { ringKey: key.slice(), paths: new Set(), activePaths: 0, server: null, candidate: null, confirmedMs: 0, nextConfirmMs: Infinity, confirmNonce: "" };
+      way = { ringKey: key.slice(), paths: new Set(), activePaths: 0, server: null, candidate: null, namedMs: 0, confirmedMs: 0, nextConfirmMs: Infinity, confirmNonce: "" };
       this.#ways.set(bytesKey(key), way);
     }
     return way;
@@ -163,15 +185,17 @@ export class SenderPaths {
   #candidate(nowMs: number, way: Way, locator: Locator): void {
     if (this.#isAlive(locator)) return this.#install(nowMs, way, locator);
     way.candidate = locator;
+    way.namedMs = nowMs;
     this.#learn(locator);
   }
 
   #install(nowMs: number, way: Way, locator: Locator): void {
     const changed = way.server === null || locatorKey(way.server) !== locatorKey(locator);
-    way.server = locator;
+    this.#setServer(way, locator);
     way.candidate = null;
     way.confirmedMs = nowMs;
     way.nextConfirmMs = nowMs + CONFIRM_AT_MS;
+    this.#deadlineMs = Math.min(this.#deadlineMs, way.nextConfirmMs);
     if (!changed) return;
     this.#environment.datapath.setNextServer(way.ringKey, locator);
     this.#renew(way);
@@ -186,7 +210,7 @@ export class SenderPaths {
 
   #clear(way: Way): void {
     if (way.server !== null) this.#environment.datapath.setNextServer(way.ringKey, null);
-    way.server = null;
+    this.#setServer(way, null);
     way.candidate = null;
     way.nextConfirmMs = Infinity;
   }
@@ -203,16 +227,21 @@ export class SenderPaths {
     const nonce = this.#environment.randomBytes(NONCE_BYTES);
     this.#confirms.delete(way.confirmNonce);
     way.confirmNonce = bytesKey(nonce);
-    this.#confirms.set(way.confirmNonce, way);
+    this.#confirms.set(way.confirmNonce, { way, to: server });
     way.nextConfirmMs = nowMs + CONFIRM_RETRY_MS;
     this.#environment.datapath.send([{ locator: server, bytes: encodeControl({ type: "LOCATE", ringKey: way.ringKey }, nonce) }]);
   }
 
-  #confirmed(nowMs: number, nonce: Uint8Array, message: Extract<ControlMessage, { type: "LOCATED" }>): boolean {
-    const way = this.#confirms.get(bytesKey(nonce));
-    if (way === undefined || !sameBytes(way.ringKey, message.ringKey)) return false;
+  #confirmed(nowMs: number, from: Locator, nonce: Uint8Array, message: Extract<ControlMessage, { type: "LOCATED" }>): boolean {
+    const asked = this.#confirms.get(bytesKey(nonce));
+    if (asked === undefined || !sameLocator(asked.to, from) || !sameBytes(asked.way.ringKey, message.ringKey)) return false;
     this.#confirms.delete(bytesKey(nonce));
-    this.#candidate(nowMs, way, message.node.locator);
+    this.#candidate(nowMs, asked.way, message.node.locator);
     return true;
   }
+}
+
+function hasNonce(way: Way, nonce: Uint8Array): boolean {
+  for (const path of way.paths) if (sameBytes(path.nonce, nonce)) return true;
+  return false;
 }

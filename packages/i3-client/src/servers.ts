@@ -20,6 +20,8 @@ const PONG_WAIT_MAX_MS = 3_000;
 const MISSES_UNTIL_DEAD = 3;
 const MAX_SERVERS = 256;
 const FORGET_UNUSED_MS = 600_000;
+/** Questions to which a late answer still counts: on a path slower than we wait, all answers are late. */
+const MAX_QUESTIONS = 4;
 /** A server replaces a living first-hop server only when it is this much nearer. */
 const SWITCH_FACTOR = 0.7;
 
@@ -33,8 +35,10 @@ interface Server {
   rttMs: number;
   misses: number;
   lastPingMs: number;
-  /** Nonce of the question that is out. */
-  awaited: string | null;
+  /** Questions without an answer, oldest first; `nonce` as a key. */
+  questions: { readonly nonce: string; readonly sentMs: number }[];
+  /** Whether the answer to the last question is still waited for. */
+  waiting: boolean;
   lastInUseMs: number;
   clockOffsetMs: number | null;
 }
@@ -63,9 +67,9 @@ export class Servers {
   /** Adds a server; one that is known stays. `configured` ones are never forgotten. */
   add(nowMs: number, locator: Locator, configured: boolean): void {
     const key = locatorKey(locator);
-    if (this.#servers.has(key) || (this.#servers.size >= MAX_SERVERS && !configured)) return;
+    if (this.#servers.has(key) || (!configured && this.#servers.size >= MAX_SERVERS && !this.#forgetOne())) return;
     this.#servers.set(key, {
-      locator, configured, liveness: "unknown", rttMs: Infinity, misses: 0, lastPingMs: -Infinity, awaited: null, lastInUseMs: nowMs, clockOffsetMs: null,
+      locator, configured, liveness: "unknown", rttMs: Infinity, misses: 0, lastPingMs: -Infinity, questions: [], waiting: false, lastInUseMs: nowMs, clockOffsetMs: null,
     });
   }
 
@@ -78,14 +82,10 @@ export class Servers {
     return this.#servers.get(locatorKey(locator))?.liveness === "alive";
   }
 
-  isDead(locator: Locator): boolean {
-    return this.#servers.get(locatorKey(locator))?.liveness === "dead";
-  }
-
   /** Asks at the next turn of the timer: for a server that is about to be used. */
   hurry(locator: Locator): void {
     const server = this.#servers.get(locatorKey(locator));
-    if (server !== undefined && server.awaited === null) server.lastPingMs = -Infinity;
+    if (server !== undefined && !server.waiting) server.lastPingMs = -Infinity;
   }
 
   /** Median of what the servers' clocks are ahead of ours, ms; null before one has answered. */
@@ -101,11 +101,14 @@ export class Servers {
   /** False when nobody asked. */
   handlePong(nowMs: number, from: Locator, nonce: Uint8Array, message: Extract<ControlMessage, { type: "PONG" }>): boolean {
     const server = this.#servers.get(locatorKey(from));
-    if (server === undefined || server.awaited === null || server.awaited !== bytesKey(nonce)) return false;
-    const sampleMs = nowMs - server.lastPingMs;
+    const nonceKey = bytesKey(nonce);
+    const question = server?.questions.find((asked) => asked.nonce === nonceKey);
+    if (server === undefined || question === undefined) return false;
+    const sampleMs = nowMs - question.sentMs;
     server.rttMs = server.rttMs === Infinity ? sampleMs : server.rttMs * 0.8 + sampleMs * 0.2;
     server.clockOffsetMs = message.timeMs + sampleMs / 2 - this.#environment.wallMs();
-    server.awaited = null;
+    server.questions = server.questions.filter((asked) => asked.sentMs > question.sentMs);
+    server.waiting = false;
     server.misses = 0;
     if (server.liveness !== "alive") this.#answered.push(server.locator);
     server.liveness = "alive";
@@ -116,9 +119,12 @@ export class Servers {
   handleTimer(nowMs: number): void {
     for (const [key, server] of this.#servers) {
       if (this.#inUse(server)) server.lastInUseMs = nowMs;
-      else if (!server.configured && nowMs - server.lastInUseMs > FORGET_UNUSED_MS) this.#servers.delete(key);
+      else if (!server.configured && nowMs - server.lastInUseMs > FORGET_UNUSED_MS) {
+        this.#servers.delete(key);
+        continue;
+      }
       if (this.#dueMs(server) > nowMs) continue;
-      if (server.awaited !== null) this.#countMiss(server);
+      if (server.waiting) this.#countMiss(server);
       if (this.#dueMs(server) <= nowMs) this.#ping(nowMs, server);
     }
   }
@@ -139,13 +145,22 @@ export class Servers {
     return this.#answered.splice(0);
   }
 
+  /** Makes room: of the learned servers that nobody needs, the one that was used longest ago goes. */
+  #forgetOne(): boolean {
+    let oldest: Server | null = null;
+    for (const server of this.#servers.values()) {
+      if (!server.configured && !this.#inUse(server) && (oldest === null || server.lastInUseMs < oldest.lastInUseMs)) oldest = server;
+    }
+    return oldest !== null && this.#servers.delete(locatorKey(oldest.locator));
+  }
+
   #inUse(server: Server): boolean {
     return server === this.#firstHop || this.#neededBy(server.locator);
   }
 
   /** When an answer is overdue or the next question is. */
   #dueMs(server: Server): number {
-    if (server.awaited !== null) {
+    if (server.waiting) {
       const threeRoundTripsMs = server.rttMs === Infinity ? PONG_WAIT_MIN_MS : server.rttMs * 3;
       return server.lastPingMs + Math.min(Math.max(threeRoundTripsMs, PONG_WAIT_MIN_MS), PONG_WAIT_MAX_MS);
     }
@@ -161,13 +176,15 @@ export class Servers {
 
   #ping(nowMs: number, server: Server): void {
     const nonce = this.#environment.randomBytes(NONCE_BYTES);
-    server.awaited = bytesKey(nonce);
+    server.questions.push({ nonce: bytesKey(nonce), sentMs: nowMs });
+    if (server.questions.length > MAX_QUESTIONS) server.questions.shift();
+    server.waiting = true;
     server.lastPingMs = nowMs;
     this.#environment.datapath.send([{ locator: server.locator, bytes: encodeControl({ type: "PING" }, nonce) }]);
   }
 
   #countMiss(server: Server): void {
-    server.awaited = null;
+    server.waiting = false;
     server.misses += 1;
     if (server.misses < MISSES_UNTIL_DEAD || server.liveness === "dead") return;
     if (server.liveness === "alive") this.#died.push(server.locator);

@@ -5,14 +5,16 @@
  *     locating ──LOCATED──► challenging ──CHALLENGE──► inserting ──TRIGGER_OK──► live ─┐ REFRESH every 5 s
  *         ▲                     │  ▲                      │                      │  ▲──┘
  *         └──── no answer, dead server, not responsible ◄─┴──────────────────────┘
+ *
+ * A trigger that is removed goes the same way with the action remove; TRIGGER_OK, or a few seconds, end it.
  */
 import {
-  bytesKey, encodeControl, NONCE_BYTES, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION,
-  type ControlMessage, type Locator, type TriggerAction,
+  bytesKey, encodeControl, NONCE_BYTES, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, type ControlMessage, type Locator,
 } from "@i3/common";
 import { REFRESH_CHAIN_LENGTH, refreshChain, signTrigger, type TriggerSigner } from "@i3/hip";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
+import { LocatorCount } from "./locator-count.js";
 
 // Ours. A refresh costs the server one hash, so it is sent more often than the 20 s of the paper: a server that has lost
 // responsibility says so in the answer, and the trigger is where it belongs at most this much later.
@@ -21,26 +23,36 @@ const RETRY_MS = 500;
 const MAX_RETRY_MS = 4_000;
 /** Unanswered requests before the responsible server is asked for again. */
 const TRIES_PER_STATE = 3;
+/** The second refusal in a row is followed by RETRY_MS of silence, doubled up to this: servers that contradict each other must not make us busy. */
+const MAX_SETBACK_MS = 2_000;
+/** Requests to which a late answer still counts: on a path slower than RETRY_MS, all answers are late. */
+const MAX_QUESTIONS = 8;
 const QUOTA_PAUSE_MS = 10_000;
 /** A refused old counter means that our clock went back: it is pushed ahead by this much, doubled each time. */
 const COUNTER_PUSH_MS = 60_000;
+/** A server may say that a trigger lives longer than the 30 s of the paper, but not for ever. */
+const MAX_LIFE_MS = 60_000;
+const REMOVAL_MS = 4_000;
 
-type State = "locating" | "challenging" | "inserting" | "live" | "removing";
+type State = "locating" | "challenging" | "inserting" | "live";
 
 interface Kept {
   readonly id: Uint8Array;
   readonly signer: TriggerSigner;
   state: State;
-  action: TriggerAction;
-  server: { locator: Locator; nodeKey: Uint8Array } | null;
-  nonce: string;
+  /** When we stop trying to remove it; null while it is wanted. */
+  removeUntilMs: number | null;
+  server: { readonly locator: Locator; readonly nodeKey: Uint8Array } | null;
+  /** Requests without an answer, oldest first; `nonce` as a key. */
+  questions: { readonly nonce: string; readonly to: Locator }[];
   tries: number;
+  /** Refusals since the last TRIGGER_OK. */
+  setbacks: number;
   nextMs: number;
   /** Exists on a server until then, as far as we know; 0 before the first TRIGGER_OK. */
   liveUntilMs: number;
   chain: readonly Uint8Array[];
   refreshIndex: number;
-  counter: number;
   pushes: number;
 }
 
@@ -50,6 +62,11 @@ export interface TriggerStatus {
   readonly server: Locator | null;
 }
 
+/** When something is to be done about it. */
+const dueMs = (kept: Kept): number => Math.min(kept.nextMs, kept.removeUntilMs ?? Infinity);
+
+const actionOf = (kept: Kept): 1 | 2 => (kept.removeUntilMs === null ? TRIGGER_ACTION.insert : TRIGGER_ACTION.remove);
+
 export class TriggerKeeper {
   readonly #environment: ClientEnvironment;
   readonly #emit: (event: ClientEvent) => void;
@@ -57,6 +74,7 @@ export class TriggerKeeper {
   readonly #learn: (locator: Locator) => void;
   readonly #kept = new Map<string, Kept>();
   readonly #byNonce = new Map<string, Kept>();
+  readonly #uses = new LocatorCount();
   #lastCounter = 0;
 
   constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; firstHop(): Locator | null; learn(locator: Locator): void }) {
@@ -70,30 +88,29 @@ export class TriggerKeeper {
   insert(nowMs: number, id: Uint8Array, signer: TriggerSigner): void {
     const key = bytesKey(id);
     const old = this.#kept.get(key);
-    if (old !== undefined && old.state !== "removing") return;
-    if (old !== undefined) this.#byNonce.delete(old.nonce);
+    if (old?.removeUntilMs === null) return;
+    if (old !== undefined) this.#forget(old);
     this.#kept.set(key, {
-      id: id.slice(), signer, state: "locating", action: TRIGGER_ACTION.insert, server: null, nonce: "", tries: 0, nextMs: nowMs,
-      liveUntilMs: 0, chain: [], refreshIndex: 0, counter: 0, pushes: 0,
+      id: id.slice(), signer, state: "locating", removeUntilMs: null, server: null, questions: [], tries: 0, setbacks: 0, nextMs: nowMs,
+      liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0,
     });
   }
 
   /** Removes it from the ring at once, as far as a server answers within a few seconds. */
   remove(nowMs: number, id: Uint8Array): void {
     const kept = this.#kept.get(bytesKey(id));
-    if (kept === undefined) return;
-    if (kept.server === null) return this.#forget(kept);
-    kept.action = TRIGGER_ACTION.remove;
-    this.#enter(nowMs, kept, "removing");
+    if (kept === undefined || kept.removeUntilMs !== null) return;
+    if (kept.server === null && kept.liveUntilMs <= nowMs) return this.#forget(kept);
+    kept.removeUntilMs = nowMs + REMOVAL_MS;
+    this.#enter(nowMs, kept, kept.server === null ? "locating" : "challenging");
   }
 
   isNeeded(locator: Locator): boolean {
-    for (const kept of this.#kept.values()) if (kept.server !== null && sameLocator(kept.server.locator, locator)) return true;
-    return false;
+    return this.#uses.has(locator);
   }
 
   list(nowMs: number): readonly TriggerStatus[] {
-    return [...this.#kept.values()].map((k) => ({ id: k.id, live: k.liveUntilMs > nowMs, server: k.server?.locator ?? null }));
+    return [...this.#kept.values()].map((k) => ({ id: k.id, live: k.removeUntilMs === null && k.liveUntilMs > nowMs, server: k.server?.locator ?? null }));
   }
 
   serverDied(nowMs: number, locator: Locator): void {
@@ -104,105 +121,122 @@ export class TriggerKeeper {
     }
   }
 
-  /** Our address may have changed: signed again at once. */
-  renewAll(nowMs: number): void {
-    for (const kept of this.#kept.values()) if (kept.state === "live") this.#enter(nowMs, kept, kept.server === null ? "locating" : "challenging");
+  /** There is a server to ask again, or a nearer one. */
+  firstHopChanged(nowMs: number): void {
+    for (const kept of this.#kept.values()) if (kept.state === "locating" && kept.tries > 0) this.#enter(nowMs, kept, "locating");
   }
 
-  /** False when nobody asked for it. */
+  /** Our address may have changed: signed again at once. */
+  renewAll(nowMs: number): void {
+    for (const kept of this.#kept.values()) if (kept.state === "live") this.#enter(nowMs, kept, "challenging");
+  }
+
+  /** False when nobody asked for it, or asked somebody else. */
   handle(nowMs: number, from: Locator, nonce: Uint8Array, message: ControlMessage): boolean {
-    const kept = this.#byNonce.get(bytesKey(nonce));
-    if (kept === undefined) return false;
+    const key = bytesKey(nonce);
+    const kept = this.#byNonce.get(key);
+    if (kept?.questions.some((asked) => asked.nonce === key && sameLocator(asked.to, from)) !== true) return false;
     switch (message.type) {
       case "LOCATED": return this.#located(nowMs, kept, message);
-      case "CHALLENGE": return this.#challenged(nowMs, kept, from, message);
-      case "TRIGGER_OK": return this.#acknowledged(nowMs, kept, from, message);
-      case "REFUSED": return this.#refused(nowMs, kept, from, message.code);
+      case "CHALLENGE": return this.#challenged(nowMs, kept, message);
+      case "TRIGGER_OK": return this.#acknowledged(nowMs, kept, message);
+      case "REFUSED": return this.#refused(nowMs, kept, message.code);
       default: return false;
     }
   }
 
   handleTimer(nowMs: number): void {
-    for (const kept of this.#kept.values()) if (kept.nextMs <= nowMs) this.#act(nowMs, kept);
+    for (const kept of this.#kept.values()) if (dueMs(kept) <= nowMs) this.#act(nowMs, kept);
   }
 
   nextDeadlineMs(): number {
     let deadline = Infinity;
-    for (const kept of this.#kept.values()) deadline = Math.min(deadline, kept.nextMs);
+    for (const kept of this.#kept.values()) deadline = Math.min(deadline, dueMs(kept));
     return deadline;
   }
 
   #located(nowMs: number, kept: Kept, message: Extract<ControlMessage, { type: "LOCATED" }>): boolean {
     if (kept.state !== "locating" || !sameBytes(message.ringKey, ringKey(kept.id))) return false;
-    kept.server = { locator: message.node.locator, nodeKey: message.node.key };
-    this.#learn(message.node.locator);
     this.#enter(nowMs, kept, "challenging");
+    this.#setServer(kept, { locator: message.node.locator, nodeKey: message.node.key });
+    this.#learn(message.node.locator);
     this.#act(nowMs, kept);
     return true;
   }
 
-  #challenged(nowMs: number, kept: Kept, from: Locator, message: Extract<ControlMessage, { type: "CHALLENGE" }>): boolean {
-    if (kept.server === null || kept.state === "locating" || !this.#isFromServer(kept, from)) return false;
-    kept.server = { locator: kept.server.locator, nodeKey: message.nodeKey };
-    if (kept.state !== "removing") this.#enter(nowMs, kept, "inserting");
+  #challenged(nowMs: number, kept: Kept, message: Extract<ControlMessage, { type: "CHALLENGE" }>): boolean {
+    if (kept.server === null || !sameBytes(message.ringKey, ringKey(kept.id))) return false;
+    const { locator } = kept.server;
+    kept.server = { locator, nodeKey: message.nodeKey };
+    this.#dropQuestions(kept);
+    // While inserting, tries go on counting: a server that challenges but never acknowledges is left after a few.
+    if (kept.state !== "inserting") kept.tries = 0;
+    kept.state = "inserting";
     kept.chain = refreshChain(this.#environment.randomBytes(16));
     kept.refreshIndex = 0;
-    kept.counter = this.#nextCounter(kept);
     const commitment = kept.chain[REFRESH_CHAIN_LENGTH] as Uint8Array;
-    const trigger = { action: kept.action, id: kept.id, target: message.observed, flags: 0, counter: kept.counter, commitment, cookie: message.cookie };
+    const trigger = { action: actionOf(kept), id: kept.id, target: message.observed, flags: 0, counter: this.#nextCounter(kept), commitment, cookie: message.cookie };
     kept.nextMs = nowMs + RETRY_MS;
-    this.#send(kept, kept.server.locator, signTrigger(kept.signer, trigger, message.nodeKey));
+    this.#ask(kept, locator, signTrigger(kept.signer, trigger, message.nodeKey));
     return true;
   }
 
-  #acknowledged(nowMs: number, kept: Kept, from: Locator, message: Extract<ControlMessage, { type: "TRIGGER_OK" }>): boolean {
-    if (!this.#isFromServer(kept, from) || message.action !== kept.action || !sameBytes(message.id, kept.id)) return false;
-    if (kept.state === "removing") {
+  #acknowledged(nowMs: number, kept: Kept, message: Extract<ControlMessage, { type: "TRIGGER_OK" }>): boolean {
+    if (kept.server === null || message.action !== actionOf(kept) || !sameBytes(message.id, kept.id)) return false;
+    if (kept.state !== "inserting" && kept.state !== "live") return false;
+    if (kept.removeUntilMs !== null) {
       this.#forget(kept);
       return true;
     }
-    if (kept.state !== "inserting" && kept.state !== "live") return false;
     const isNew = kept.liveUntilMs === 0;
-    kept.liveUntilMs = nowMs + message.lifeMs;
+    const lifeMs = Math.min(message.lifeMs, MAX_LIFE_MS);
+    kept.liveUntilMs = nowMs + lifeMs;
     kept.pushes = 0;
+    kept.setbacks = 0;
     this.#enter(nowMs, kept, "live");
-    kept.nextMs = nowMs + Math.min(REFRESH_MS, message.lifeMs / 3);
-    if (isNew) this.#emit({ kind: "trigger-live", id: kept.id, server: from });
+    kept.nextMs = nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));
+    if (isNew) this.#emit({ kind: "trigger-live", id: kept.id, server: kept.server.locator });
     return true;
   }
 
-  #refused(nowMs: number, kept: Kept, from: Locator, code: number): boolean {
-    if (kept.state === "locating" || !this.#isFromServer(kept, from)) return false;
-    if (code === REFUSAL.notResponsible) this.#enter(nowMs, kept, "locating");
-    else if (code === REFUSAL.badCookie || code === REFUSAL.notYourAddress) this.#enter(nowMs, kept, kept.state === "removing" ? "removing" : "challenging");
-    else if (code === REFUSAL.oldCounter) {
-      kept.pushes += 1;
-      this.#enter(nowMs, kept, kept.state === "removing" ? "removing" : "challenging");
-    } else {
-      this.#emit({ kind: "trigger-refused", id: kept.id, code });
-      if (kept.state === "removing") this.#forget(kept);
-      else {
+  #refused(nowMs: number, kept: Kept, code: number): boolean {
+    if (kept.state === "locating") return false;
+    switch (code) {
+      case REFUSAL.notResponsible:
+        this.#retreat(nowMs, kept, "locating");
+        return true;
+      case REFUSAL.oldCounter:
+        kept.pushes += 1;
+        this.#retreat(nowMs, kept, "challenging");
+        return true;
+      case REFUSAL.badCookie:
+      case REFUSAL.notYourAddress:
+        this.#retreat(nowMs, kept, "challenging");
+        return true;
+      default:
+        if (kept.removeUntilMs !== null) {
+          this.#forget(kept);
+          return true;
+        }
+        this.#emit({ kind: "trigger-refused", id: kept.id, code });
         this.#enter(nowMs, kept, "locating");
         kept.nextMs = nowMs + QUOTA_PAUSE_MS;
-      }
+        return true;
     }
-    return true;
   }
 
   /** Sends what the state asks for; after a few tries in vain, the responsible server is located anew. */
   #act(nowMs: number, kept: Kept): void {
+    if (kept.removeUntilMs !== null && kept.removeUntilMs <= nowMs) return this.#forget(kept);
     if (kept.liveUntilMs !== 0 && kept.liveUntilMs <= nowMs) this.#lose(kept, "not acknowledged for its whole life");
-    if (kept.tries >= TRIES_PER_STATE && kept.state !== "locating") {
-      if (kept.state === "removing") return this.#forget(kept);
-      this.#enter(nowMs, kept, "locating");
-    }
+    if (kept.tries >= TRIES_PER_STATE && kept.state !== "locating") this.#enter(nowMs, kept, "locating");
     kept.tries += 1;
     kept.nextMs = nowMs + Math.min(RETRY_MS * 2 ** Math.max(0, kept.tries - TRIES_PER_STATE), MAX_RETRY_MS);
     if (kept.state === "locating") {
       const firstHop = this.#firstHop();
-      if (firstHop !== null) this.#send(kept, firstHop, { type: "LOCATE", ringKey: ringKey(kept.id) });
+      if (firstHop !== null) this.#ask(kept, firstHop, { type: "LOCATE", ringKey: ringKey(kept.id) });
     } else if (kept.server !== null) {
-      this.#send(kept, kept.server.locator, this.#requestOf(nowMs, kept));
+      this.#ask(kept, kept.server.locator, this.#requestOf(nowMs, kept));
     }
   }
 
@@ -219,28 +253,45 @@ export class TriggerKeeper {
     kept.state = state;
     kept.tries = 0;
     kept.nextMs = nowMs;
-    if (state === "locating") kept.server = null;
+    this.#dropQuestions(kept);
+    if (state === "locating") this.#setServer(kept, null);
   }
 
-  #send(kept: Kept, locator: Locator, message: ControlMessage): void {
+  /** After a refusal: at once the first time, then ever more slowly. */
+  #retreat(nowMs: number, kept: Kept, state: State): void {
+    this.#enter(nowMs, kept, state);
+    if (kept.setbacks > 0) kept.nextMs = nowMs + Math.min(RETRY_MS * 2 ** (kept.setbacks - 1), MAX_SETBACK_MS);
+    kept.setbacks += 1;
+  }
+
+  #setServer(kept: Kept, server: Kept["server"]): void {
+    this.#uses.remove(kept.server?.locator ?? null);
+    this.#uses.add(server?.locator ?? null);
+    kept.server = server;
+  }
+
+  #ask(kept: Kept, to: Locator, message: ControlMessage): void {
     const nonce = this.#environment.randomBytes(NONCE_BYTES);
-    this.#byNonce.delete(kept.nonce);
-    kept.nonce = bytesKey(nonce);
-    this.#byNonce.set(kept.nonce, kept);
-    this.#environment.datapath.send([{ locator, bytes: encodeControl(message, nonce) }]);
+    const key = bytesKey(nonce);
+    kept.questions.push({ nonce: key, to });
+    this.#byNonce.set(key, kept);
+    if (kept.questions.length > MAX_QUESTIONS) this.#byNonce.delete(kept.questions.shift()?.nonce ?? "");
+    this.#environment.datapath.send([{ locator: to, bytes: encodeControl(message, nonce) }]);
   }
 
-  #isFromServer(kept: Kept, from: Locator): boolean {
-    return kept.server !== null && sameLocator(kept.server.locator, from);
+  #dropQuestions(kept: Kept): void {
+    for (const { nonce } of kept.questions) this.#byNonce.delete(nonce);
+    kept.questions = [];
   }
 
   #lose(kept: Kept, why: string): void {
-    if (kept.liveUntilMs !== 0) this.#emit({ kind: "trigger-lost", id: kept.id, why });
+    if (kept.liveUntilMs !== 0 && kept.removeUntilMs === null) this.#emit({ kind: "trigger-lost", id: kept.id, why });
     kept.liveUntilMs = 0;
   }
 
   #forget(kept: Kept): void {
-    this.#byNonce.delete(kept.nonce);
+    this.#dropQuestions(kept);
+    this.#setServer(kept, null);
     this.#kept.delete(bytesKey(kept.id));
   }
 

@@ -1,0 +1,236 @@
+/**
+ * A scripted ring around one client, in virtual time: servers that follow docs/wire.md §4.1 unless a test tells them otherwise,
+ * a delay, and a filter that loses datagrams. After every turn it checks that the client's next deadline lies in the future.
+ */
+import {
+  bytesKey, decodeControl, encodeControl, locatorKey, makeLocator, ringKey, sameBytes, sameLocator, type ControlMessage, type Locator, type TriggerMessage,
+} from "@i3/common";
+import { classifyDatagram } from "@i3/datapath";
+import { keyOwnsId, refreshStep, verifyTrigger } from "@i3/hip";
+
+import { I3Client, type ClientEvent } from "../src/index.js";
+
+export const WALL_START_MS = 1_800_000_000_000;
+export const CLIENT = makeLocator(Uint8Array.of(198, 51, 100, 1), 5610);
+export const filled = (length: number, value: number): Uint8Array => new Uint8Array(length).fill(value);
+
+/** Deterministic, different each time. */
+export function countingBytes(): (length: number) => Uint8Array {
+  let counter = 0;
+  return (length) => {
+    counter += 1;
+    const out = new Uint8Array(length);
+    for (let i = 0, state = counter; i < length; i++) {
+      state = (Math.imul(state, 0x9e3779b1) ^ (state >>> 13)) + i;
+      out[i] = state >>> 16;
+    }
+    new DataView(out.buffer).setUint32(0, counter);
+    return out;
+  };
+}
+
+interface Stored {
+  counter: number;
+  token: Uint8Array;
+  index: number;
+  endMs: number;
+}
+
+export class FakeServer {
+  readonly locator: Locator;
+  readonly key: Uint8Array;
+  down = false;
+  /** One way, ms. */
+  delayMs = 10;
+  clockAheadMs = 0;
+  lifeMs = 30_000;
+  /** What it does instead: a message, null for silence, undefined for what it always does. */
+  script: (message: ControlMessage) => ControlMessage | null | undefined = () => undefined;
+  readonly stored = new Map<string, Stored>();
+  readonly heard: { readonly atMs: number; readonly message: ControlMessage }[] = [];
+
+  constructor(readonly ring: FakeRing, readonly number: number) {
+    this.locator = makeLocator(Uint8Array.of(192, 0, 2, number), 5610);
+    this.key = filled(16, number);
+  }
+
+  has(id: Uint8Array): boolean {
+    return (this.stored.get(bytesKey(id))?.endMs ?? 0) > this.ring.nowMs;
+  }
+
+  count(type: ControlMessage["type"]): number {
+    return this.heard.filter(({ message }) => message.type === type).length;
+  }
+
+  answer(message: ControlMessage): ControlMessage | null {
+    this.heard.push({ atMs: this.ring.nowMs, message });
+    const scripted = this.script(message);
+    if (scripted !== undefined) return scripted;
+    switch (message.type) {
+      case "PING": return { type: "PONG", timeMs: WALL_START_MS + this.ring.nowMs + this.clockAheadMs, observed: CLIENT, nodeKey: this.key };
+      case "LOCATE": {
+        const owner = this.ring.ownerOf(message.ringKey);
+        return { type: "LOCATED", ringKey: message.ringKey, node: { key: owner.key, locator: owner.locator } };
+      }
+      case "CHALLENGE_REQUEST": return this.challenge(message.ringKey);
+      case "TRIGGER": return this.#trigger(message);
+      case "REFRESH": return this.#refresh(message);
+      default: throw new Error(`a server got ${message.type}`);
+    }
+  }
+
+  challenge(key: Uint8Array): ControlMessage {
+    return { type: "CHALLENGE", ringKey: key, cookie: filled(24, this.number), observed: CLIENT, timeMs: WALL_START_MS, nodeKey: this.key };
+  }
+
+  #trigger(message: TriggerMessage): ControlMessage {
+    const refused = (code: number): ControlMessage => ({ type: "REFUSED", code, subject: message.id });
+    if (this.ring.ownerOf(ringKey(message.id)) !== this) return refused(1);
+    if (!sameBytes(message.cookie, filled(24, this.number))) return refused(2);
+    if (!sameLocator(message.target, CLIENT)) return refused(8);
+    if (!keyOwnsId(message.keyKind, message.publicKey, message.id)) return refused(5);
+    const old = this.stored.get(bytesKey(message.id));
+    if (old !== undefined && message.counter <= old.counter) return refused(4);
+    if (!verifyTrigger(message, this.key)) return refused(3);
+    const life = message.action === 1 ? this.lifeMs : 0;
+    this.stored.set(bytesKey(message.id), { counter: message.counter, token: message.commitment, index: 0, endMs: this.ring.nowMs + life });
+    return { type: "TRIGGER_OK", action: message.action, id: message.id, lifeMs: life, replica: null };
+  }
+
+  #refresh({ id, index, token }: Extract<ControlMessage, { type: "REFRESH" }>): ControlMessage {
+    if (this.ring.ownerOf(ringKey(id)) !== this) return { type: "REFUSED", code: 1, subject: id };
+    const stored = this.stored.get(bytesKey(id));
+    if (stored === undefined || !this.has(id)) return this.challenge(ringKey(id));
+    let value = token;
+    for (let i = stored.index; i < index; i++) value = refreshStep(value);
+    if (index <= stored.index || !sameBytes(value, stored.token)) return this.challenge(ringKey(id));
+    Object.assign(stored, { index, token, endMs: this.ring.nowMs + this.lifeMs });
+    return { type: "TRIGGER_OK", action: 1, id, lifeMs: this.lifeMs, replica: null };
+  }
+}
+
+interface Flight {
+  readonly atMs: number;
+  readonly order: number;
+  readonly from: Locator;
+  readonly to: Locator;
+  readonly bytes: Uint8Array;
+}
+
+export class FakeRing {
+  nowMs = 0;
+  /** What the wall clock of the client is ahead of the servers'. */
+  wallAheadMs = 0;
+  readonly client: I3Client;
+  readonly servers: FakeServer[];
+  readonly events: (ClientEvent & { readonly atMs: number })[] = [];
+  readonly nextServers = new Map<string, Locator>();
+  defaultServer: Locator | null = null;
+  /** Datagrams so far, both ways. */
+  sent = 0;
+  /** Whether a datagram, counted from 0, is lost. */
+  loses: (n: number) => boolean = () => false;
+  owner: FakeServer | null = null;
+  readonly #flights: Flight[] = [];
+  #order = 0;
+
+  constructor(servers: number) {
+    this.servers = Array.from({ length: servers }, (_, i) => new FakeServer(this, i + 1));
+    this.client = new I3Client({
+      randomBytes: countingBytes(),
+      wallMs: () => WALL_START_MS + this.nowMs + this.wallAheadMs,
+      datapath: {
+        send: (datagrams) => {
+          for (const { locator, bytes } of datagrams) this.#fly(CLIENT, locator, bytes, this.#at(locator)?.delayMs ?? 10);
+        },
+        setNextServer: (key, locator) => void (locator === null ? this.nextServers.delete(bytesKey(key)) : this.nextServers.set(bytesKey(key), locator)),
+        setDefaultServer: (locator) => void (this.defaultServer = locator),
+      },
+    });
+    for (const server of this.servers) this.client.addServer(0, server.locator);
+  }
+
+  server(number: number): FakeServer {
+    const server = this.servers[number - 1];
+    if (server === undefined) throw new RangeError(`server ${number}`);
+    return server;
+  }
+
+  ownerOf(_key: Uint8Array): FakeServer {
+    return this.owner ?? this.server(this.servers.length);
+  }
+
+  /** To the client, from anybody. */
+  inject(from: Locator, message: ControlMessage, nonce: Uint8Array): void {
+    this.client.handleControl(this.nowMs, from, encodeControl(message, nonce));
+    this.#collect();
+  }
+
+  run(forMs: number): void {
+    const endMs = this.nowMs + forMs;
+    for (let turns = 0; ; turns++) {
+      if (turns > 20_000 + forMs * 10) throw new Error("the client is busy");
+      const flight = this.#flights[0];
+      const atMs = Math.min(flight?.atMs ?? Infinity, Math.max(this.client.nextDeadlineMs(), this.nowMs));
+      if (atMs > endMs) break;
+      this.nowMs = atMs;
+      if (flight !== undefined && flight.atMs <= atMs) this.#arrive(this.#flights.shift() as Flight);
+      else {
+        this.client.handleTimer(atMs);
+        if (!(this.client.nextDeadlineMs() > atMs)) throw new Error(`the deadline ${this.client.nextDeadlineMs()} is over at ${atMs}`);
+      }
+      this.#collect();
+    }
+    this.nowMs = endMs;
+  }
+
+  /** Runs until something holds; returns how long that took. */
+  until(what: () => boolean, limitMs: number): number {
+    const startMs = this.nowMs;
+    while (!what()) {
+      if (this.nowMs - startMs >= limitMs) throw new Error(`not within ${limitMs} ms`);
+      this.run(10);
+    }
+    return this.nowMs - startMs;
+  }
+
+  live(id: Uint8Array): boolean {
+    return this.client.triggers(this.nowMs).some((trigger) => trigger.live && sameBytes(trigger.id, id));
+  }
+
+  kinds(): string[] {
+    return this.events.map((event) => event.kind);
+  }
+
+  #at(locator: Locator): FakeServer | undefined {
+    return this.servers.find((server) => locatorKey(server.locator) === locatorKey(locator));
+  }
+
+  #fly(from: Locator, to: Locator, bytes: Uint8Array, delayMs: number): void {
+    if (classifyDatagram(bytes[0] ?? 0, bytes.length) !== "control") throw new Error("not a control message");
+    const isLost = this.loses(this.sent);
+    this.sent += 1;
+    if (isLost) return;
+    this.#flights.push({ atMs: this.nowMs + delayMs, order: this.#order++, from, to, bytes: bytes.slice() });
+    this.#flights.sort((a, b) => a.atMs - b.atMs || a.order - b.order);
+  }
+
+  #arrive({ from, to, bytes }: Flight): void {
+    if (sameLocator(to, CLIENT)) {
+      this.client.handleControl(this.nowMs, from, bytes);
+      return;
+    }
+    const server = this.#at(to);
+    if (server === undefined || server.down) return;
+    const { message, nonce } = decodeControl(bytes);
+    const answer = server.answer(message);
+    if (answer === null) return;
+    const encoded = encodeControl(answer, nonce);
+    if (encoded.length > bytes.length) throw new Error(`${answer.type} is larger than ${message.type}`);
+    this.#fly(server.locator, from, encoded, server.delayMs);
+  }
+
+  #collect(): void {
+    for (const event of this.client.takeEvents()) this.events.push({ ...event, atMs: this.nowMs });
+  }
+}
