@@ -1,4 +1,4 @@
-import { createECDH, createPrivateKey, generateKeyPairSync } from "node:crypto";
+import { createECDH, createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 
 import { fromHex, I3Error, toHex } from "@i3/common";
 import fc from "fast-check";
@@ -108,7 +108,7 @@ QaCf0jE9PxTpgZAfkwbfYTaQ0sQf27u1ums86e8wWqHc7XwL+DPBgaPPUqZ6
     expect(verifyWithHost(identity.point, text("x"), signWithHost(identity, text("x")))).toBe(true);
   });
 
-  const pemOf = (key: { export(options: { type: "pkcs8"; format: "pem" }): string | Buffer }): string => key.export({ type: "pkcs8", format: "pem" }) as string;
+  const pemOf = (key: KeyObject): string => key.export({ type: "pkcs8", format: "pem" }) as string;
 
   it.each<readonly [string, () => string]>([
     ["RSA", () => pemOf(generateKeyPairSync("rsa", { modulusLength: 2_048 }).privateKey)],
@@ -116,7 +116,7 @@ QaCf0jE9PxTpgZAfkwbfYTaQ0sQf27u1ums86e8wWqHc7XwL+DPBgaPPUqZ6
     ["secp256k1", () => pemOf(generateKeyPairSync("ec", { namedCurve: "secp256k1" }).privateKey)],
     ["Ed25519", () => pemOf(generateKeyPairSync("ed25519").privateKey)],
     ["X25519", () => pemOf(generateKeyPairSync("x25519").privateKey)],
-    ["a public key", () => generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ type: "spki", format: "pem" })],
+    ["a public key", () => generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ type: "spki", format: "pem" }) as string],
     ["an encrypted key", () => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "x" }) as string],
     ["nothing", () => ""],
     ["words", () => "no key\n"],

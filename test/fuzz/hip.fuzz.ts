@@ -1,0 +1,85 @@
+/**
+ * Any bytes as keys, signatures and key files: false or an I3Error, never another exception, and true only for what was signed.
+ * Runs I3_FUZZ_SECONDS (default 2) from I3_FUZZ_SEED.
+ */
+import { randomInt } from "node:crypto";
+import { I3Error, makeLocator, type KeyKind, type TriggerMessage } from "@i3/common";
+import {
+  hostIdentityFromPem, hostIdentityToPem, keyOwnsId, signTrigger, triggerKeyFromSeed, verifyTrigger, verifyWithHost, verifyWithTriggerKey,
+} from "@i3/hip";
+import { expect, it } from "vitest";
+import { mutated, Random } from "../../packages/common/test/wire/random-bytes.js";
+
+const SECONDS = Number(process.env["I3_FUZZ_SECONDS"] ?? "2");
+const SEED = Number(process.env["I3_FUZZ_SEED"] ?? randomInt(2 ** 32)) >>> 0;
+const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+
+// A key of openssl's, so that a seed gives the same bytes again (but for ECDSA's own randomness).
+const identity = hostIdentityFromPem(`-----BEGIN EC PRIVATE KEY-----
+MFcCAQEEIErl0L95AXlutEJBCeSUlb/vmOQW1am6gQvspHdWgpGSoAoGCCqGSM49
+AwEHoSQDIgAD1grTpepFo59SreQtf/PjajUupWeiq9TsEnlA3ATGX4Y=
+-----END EC PRIVATE KEY-----
+`);
+const triggerKey = triggerKeyFromSeed(new Uint8Array(32).fill(7));
+const PEM = hostIdentityToPem(identity);
+const NODE_KEY = new Uint8Array(16).fill(9);
+
+function pem(random: Random): string {
+  if (random.below(2) === 0) return Buffer.from(mutated(random, Buffer.from(PEM), [0x0a, 0x2d, 0x3d, 0x41])).toString("latin1");
+  const der = mutated(random, identity.privateKey.export({ type: "pkcs8", format: "der" }), [0x02, 0x03, 0x04, 0x06, 0x30, 0x80, 0x84, 0xff]);
+  return `-----BEGIN PRIVATE KEY-----\n${Buffer.from(der).toString("base64")}\n-----END PRIVATE KEY-----\n`;
+}
+
+function checkPem(random: Random): void {
+  try {
+    const read = hostIdentityFromPem(pem(random));
+    expect([read.point.length, read.hit.length]).toEqual([64, 16]);
+  } catch (error) {
+    if (!(error instanceof I3Error) || error.code !== "ERR_I3_KEY") throw error;
+  }
+}
+
+/** A field of a signed trigger becomes any bytes: it holds exactly when nothing was changed. */
+function checkTrigger(random: Random, signed: TriggerMessage): void {
+  const field = random.pick(["id", "publicKey", "commitment", "cookie", "signature"] as const);
+  const changed = random.below(3) === 0 ? random.bytes(random.below(80)) : mutated(random, signed[field], [0, 0xff]);
+  const keyKind: KeyKind = random.pick([signed.keyKind, signed.keyKind, 0, 1, 2]);
+  const message = { ...signed, keyKind, [field]: changed };
+  const isSame = keyKind === signed.keyKind && same(changed, signed[field]);
+  expect(verifyTrigger(message, NODE_KEY)).toBe(isSame);
+  expect(verifyTrigger(message, random.bytes(16))).toBe(false);
+  expect(typeof keyOwnsId(keyKind, message.publicKey, random.bytes(32))).toBe("boolean");
+}
+
+function checkBytes(random: Random): void {
+  const [message, point, signature] = [random.bytes(random.below(50)), random.bytes(random.below(70)), random.bytes(random.below(3) === 0 ? random.below(70) : 64)];
+  expect(verifyWithHost(point, message, signature)).toBe(false);
+  expect(verifyWithHost(identity.point, message, signature)).toBe(false);
+  // An all-zero or other small-order Ed25519 point would take forged signatures; nobody's id commits to one.
+  expect(typeof verifyWithTriggerKey(point, message, signature)).toBe("boolean");
+  expect(verifyWithTriggerKey(triggerKey.publicKey, message, signature)).toBe(false);
+  try {
+    expect(triggerKeyFromSeed(point).publicKey.length).toBe(32);
+  } catch (error) {
+    if (!(error instanceof I3Error)) throw error;
+  }
+}
+
+it(`keys and signatures, seed ${SEED}`, { timeout: (SECONDS + 60) * 1000 }, () => {
+  console.log(`hip fuzz: I3_FUZZ_SEED=${SEED}`);
+  const random = new Random(SEED);
+  const unsigned = { action: 1, id: random.bytes(32), target: makeLocator(random.bytes(4), 5610), flags: 0, counter: 1, commitment: random.bytes(16), cookie: random.bytes(24) } as const;
+  const signed = [signTrigger({ kind: "host", identity }, unsigned, NODE_KEY), signTrigger({ kind: "private", key: triggerKey }, unsigned, NODE_KEY)];
+  const end = performance.now() + SECONDS * 1000;
+  let cases = 0;
+  try {
+    for (; performance.now() < end || cases < 100; cases++) {
+      checkPem(random);
+      checkTrigger(random, random.pick(signed));
+      checkBytes(random);
+    }
+  } catch (error) {
+    throw new Error(`case ${cases} of seed ${SEED}`, { cause: error });
+  }
+  console.log(`hip fuzz: ${cases} cases`);
+});
