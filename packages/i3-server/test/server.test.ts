@@ -3,7 +3,7 @@ import { createHmac } from "node:crypto";
 import { describe, expect, it } from "vitest";
 
 import {
-  CONTROL_TYPES, decodeControl, encodeControl, isRingMessage, makeLocator, sameBytes, type ControlMessage, type ControlType, type Locator, type RingNode,
+  CONTROL_TYPES, decodeControl, encodeControl, isRingMessage, makeLocator, sameBytes, sameLocator, type ControlMessage, type ControlType, type Locator, type RingNode,
 } from "@i3/common";
 import { DatapathError, type Datagram, type Upcall } from "@i3/datapath";
 
@@ -22,6 +22,8 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 class PairBench extends ServerBench {
   readonly peer: RingNode;
   isPeerSilent = false;
+  /** A second neighbour, between the server and the first, when it is there. */
+  newcomer: RingNode | null = null;
 
   constructor(init: Partial<ServerCoreInit> = {}) {
     super({ ringSecret: SECRET, ...init });
@@ -45,7 +47,7 @@ class PairBench extends ServerBench {
     for (let sent = [...first, ...this.engine.take()]; sent.length > 0; sent = this.engine.take()) {
       for (const datagram of sent) {
         const { message, nonce } = decodeControl(datagram.bytes);
-        const answer = this.isPeerSilent ? null : this.#answer(message);
+        const answer = this.isPeerSilent ? null : this.#answer(message, datagram.locator);
         if (answer !== null) this.core.handleUpcalls(this.nowMs, [{ kind: "control", from: MEMBER, bytes: sealRingMessage(answer, nonce, SECRET, this.self.key) }]);
         else if (this.isPeerSilent || !isRingMessage(message.type)) others.push(datagram);
       }
@@ -53,9 +55,12 @@ class PairBench extends ServerBench {
     return others;
   }
 
-  #answer(message: ControlMessage): ControlMessage | null {
-    const from = this.peer;
-    if (message.type === "STATE") return { type: "STATE_IS", from, pending: false, predecessor: this.self, successors: [this.self] };
+  #answer(message: ControlMessage, to: Locator): ControlMessage | null {
+    const { newcomer, peer, self } = this;
+    const isNewcomer = newcomer !== null && sameLocator(to, newcomer.locator);
+    const from = isNewcomer ? newcomer : peer;
+    const [predecessor, successors] = isNewcomer ? [self, [peer, self]] : [newcomer ?? self, [self]];
+    if (message.type === "STATE") return { type: "STATE_IS", from, pending: false, predecessor, successors };
     if (message.type === "FIND") return { type: "FOUND", from, final: true, node: from };
     return message.type === "ALIVE" ? { type: "ALIVE_YES", from } : null;
   }
@@ -161,6 +166,18 @@ describe("routes", () => {
     expect(bench.ask({ type: "CHALLENGE_REQUEST", ringKey: bench.peer.key })).toMatchObject({ type: "REFUSED", code: 1 });
     expect(bench.ask({ type: "REFRESH", id: bench.foreignId(), index: 1, token: tokenAt(1) })).toMatchObject({ type: "REFUSED", code: 1 });
     expect(bench.ask({ type: "LOCATE", ringKey: bench.peer.key })).toEqual({ type: "LOCATED", ringKey: bench.peer.key, node: bench.peer });
+  });
+
+  it("LOCATE names the new server soon after a join, though an older route is still there for packets", () => {
+    const bench = new PairBench();
+    const ringKey = plusPowerOfTwo(bench.self.key, 90);
+    bench.upcall({ kind: "route-miss", ringKey });
+    const located = () => bench.answer("LOCATED", { type: "LOCATE", ringKey }).node;
+    expect(located()).toEqual(bench.peer);
+    bench.newcomer = peerOf(bench, 95, makeLocator(Uint8Array.of(10, 0, 0, 3), 4_000));
+    bench.live(1_500);
+    expect(located()).toEqual(bench.newcomer);
+    expect(bench.engine.nextServers.get(hex(ringKey))).toEqual(bench.newcomer.locator);
   });
 
   it("a flood of LOCATE starts a bounded number of lookups", () => {

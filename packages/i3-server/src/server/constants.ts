@@ -7,6 +7,11 @@ export const ROUTE_LIFE_MS = 30_000;
 // Ours:
 /** A route that somebody asks for when it is older than this is looked up again, so that one in use does not end. */
 export const ROUTE_RENEW_MS = 20_000;
+/**
+ * LOCATE is answered from a route only while it is this young. Packets on an old route are passed on by the server that no longer
+ * is responsible; a client that registers would be refused there (code 1) and sent back by an old route again and again.
+ */
+export const LOCATE_ROUTE_MS = 1_000;
 /** Routes kept; the engine's table has 65,536. */
 export const MAX_ROUTES = 32_768;
 /** What clients may make us look up at once; the rest of chord's MAX_LOOKUPS is for packets that wait. */
@@ -18,3 +23,5 @@ export const SENDER_MEMORY_MS = 30_000;
 export const MAX_SENDERS = 65_536;
 /** One sender is told NOT_PRESENT at most once in this time, like the engine's upcall. */
 export const NOT_PRESENT_PAUSE_MS = 100;
+/** Longer than the time in which clients refresh, and so learn of a new server (i3-client: 5 s). */
+export const CLAIM_AFTER_JOIN_MS = 6_500;

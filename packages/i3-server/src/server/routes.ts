@@ -2,7 +2,7 @@
 import { bytesKey, type RingNode } from "@i3/common";
 import { DatapathError, type Datapath } from "@i3/datapath";
 
-import { MAX_ROUTES, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
+import { MAX_ROUTES, ROUTE_LIFE_MS } from "./constants.js";
 
 interface Route {
   readonly key: Uint8Array;
@@ -34,11 +34,10 @@ export class Routes {
     return this.#routes.size;
   }
 
-  /** `renew`: it is old enough to be looked up again. */
-  get(nowMs: number, key: Uint8Array): { readonly node: RingNode; readonly renew: boolean } | undefined {
+  get(nowMs: number, key: Uint8Array): { readonly node: RingNode; readonly ageMs: number } | undefined {
     const route = this.#routes.get(bytesKey(key));
     if (route === undefined || route.endMs <= nowMs) return undefined;
-    return { node: route.node, renew: route.endMs - nowMs <= ROUTE_LIFE_MS - ROUTE_RENEW_MS };
+    return { node: route.node, ageMs: nowMs - (route.endMs - ROUTE_LIFE_MS) };
   }
 
   /** `program`: packets need it. False when the engine's table is full. */

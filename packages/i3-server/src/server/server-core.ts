@@ -6,13 +6,13 @@ import {
   bytesKey, decodeControl, encodeControl, isRingMessage, locatorText, ringKey, toHex, WireError,
   type ControlMessage, type ControlType, type DecodedControl, type Locator, type RingNode, type TriggerMessage,
 } from "@i3/common";
-import type { Datagram, Datapath, Upcall } from "@i3/datapath";
+import type { Datagram, Datapath, Responsibility, Upcall } from "@i3/datapath";
 
 import { Chord, type ChordOutput, type RingMessage } from "../chord/chord.js";
 import { ServerCounters } from "../counters.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
-import { MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS } from "./constants.js";
+import { LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
 import { RecentSenders } from "./recent-senders.js";
 import { isRingMacRight, sealRingMessage } from "./ring-mac.js";
 import { Routes } from "./routes.js";
@@ -66,6 +66,9 @@ export class ServerCore {
   readonly #waiting = new Map<string, Waiting>();
   #datagrams: Datagram[] = [];
   #hasLeft = false;
+  /** After a join the engine claims our keys this late: until their owners have registered here, the successor has the triggers. */
+  #claimMs = -Infinity;
+  #range: Responsibility = { kind: "none" };
 
   constructor(init: ServerCoreInit) {
     this.#init = init;
@@ -92,12 +95,17 @@ export class ServerCore {
     this.#chord.handleTimer(nowMs);
     this.#triggers.handleTimer(nowMs);
     this.#routes.expire(nowMs);
+    if (this.#claimMs !== -Infinity && nowMs >= this.#claimMs) {
+      this.#claimMs = -Infinity;
+      this.#init.datapath.setResponsibility(this.#range);
+    }
     this.#finish(nowMs, Infinity);
   }
 
   /** Next call of handleTimer, ms. */
   deadlineMs(): number {
-    return Math.min(this.#chord.deadlineMs(), this.#triggers.deadlineMs(), this.#routes.deadlineMs());
+    const claimMs = this.#claimMs === -Infinity ? Infinity : this.#claimMs;
+    return Math.min(this.#chord.deadlineMs(), this.#triggers.deadlineMs(), this.#routes.deadlineMs(), claimMs);
   }
 
   /** The configured members' names came to mean other addresses. */
@@ -186,8 +194,8 @@ export class ServerCore {
 
   // --- who is responsible ------------------------------------------------------------------------------------------
 
-  #nodeOf(nowMs: number, key: Uint8Array): { readonly node: RingNode; readonly renew: boolean } | undefined {
-    return this.#chord.owns(key) ? { node: this.#init.self, renew: false } : this.#routes.get(nowMs, key);
+  #nodeOf(nowMs: number, key: Uint8Array): { readonly node: RingNode; readonly ageMs: number } | undefined {
+    return this.#chord.owns(key) ? { node: this.#init.self, ageMs: 0 } : this.#routes.get(nowMs, key);
   }
 
   #routeMiss(nowMs: number, key: Uint8Array): void {
@@ -200,9 +208,9 @@ export class ServerCore {
 
   #answerWhenKnown(nowMs: number, key: Uint8Array, asker: Asker): void {
     const known = this.#nodeOf(nowMs, key);
-    if (known !== undefined) {
+    if (known !== undefined && (asker.kind === "cache" || known.ageMs <= LOCATE_ROUTE_MS)) {
       this.#answer(key, asker, known.node);
-      if (known.renew) this.#lookUp(nowMs, key, true);
+      if (known.ageMs >= ROUTE_RENEW_MS) this.#lookUp(nowMs, key, true);
       return;
     }
     const waiting = this.#lookUp(nowMs, key, true);
@@ -254,6 +262,8 @@ export class ServerCore {
   /** Sends the packets that wait for a key to its server. What is ours the engine took up when it became ours. */
   #program(nowMs: number, key: Uint8Array, node: RingNode): void {
     const isSelf = bytesKey(node.key) === bytesKey(this.#init.self.key);
+    const [successor] = this.#chord.successors;
+    if (isSelf && this.#claimMs !== -Infinity && successor !== undefined) return this.#program(nowMs, key, successor);
     if (isSelf || !this.#routes.set(nowMs, key, node, true)) this.#init.datapath.discardRoute(key);
   }
 
@@ -275,7 +285,8 @@ export class ServerCore {
     switch (output.kind) {
       case "send": return this.#sendRing(output, requestBytes);
       case "responsibility":
-        datapath.setResponsibility(output.range);
+        this.#range = output.range;
+        datapath.setResponsibility(this.#claimMs === -Infinity ? output.range : onlySelf(this.#init.self.key));
         return log("debug", "responsibility", rangeText(output.range));
       case "found": return this.#lookedUp(nowMs, output.key, output.node);
       case "not-found": return this.#lookedUp(nowMs, output.key, null);
@@ -283,7 +294,10 @@ export class ServerCore {
         for (let left = this.#routes.dropNode(output.node.key); left > 0; left -= 1) this.counters.count("routes-dropped");
         return log("info", output.left ? "node-left" : "node-dead", { node: nodeText(output.node) });
       }
-      case "joined": return log("info", "joined", { through: nodeText(output.through) });
+      case "joined":
+        this.#claimMs = nowMs + CLAIM_AFTER_JOIN_MS;
+        datapath.setResponsibility(onlySelf(this.#init.self.key));
+        return log("info", "joined", { through: nodeText(output.through) });
       case "alone":
         return log("warn", "alone", { message: "no ring member answers; serving alone and trying on", remedy: "Check the members' addresses, ports and that all have the same ring secret." });
       case "duplicate-key":
@@ -318,6 +332,15 @@ export class ServerCore {
     this.#init.datapath.send(this.#datagrams);
     this.#datagrams = [];
   }
+}
+
+/** A server whose own key is all it claims. */
+function onlySelf(key: Uint8Array): Responsibility {
+  const from = key.slice();
+  let i = from.length - 1;
+  for (; i >= 0 && from[i] === 0; i -= 1) from[i] = 0xff;
+  if (i >= 0) from[i] = (from[i] as number) - 1;
+  return { kind: "range", from, to: key };
 }
 
 const nodeText = (node: RingNode): string => `${toHex(node.key).slice(0, 8)}@${locatorText(node.locator)}`;
