@@ -2,6 +2,7 @@
 import * as dnsPacket from "dns-packet";
 import { expect, test } from "vitest";
 import { answerQuery } from "../../packages/i3-proxy/src/dns/dns-core.js";
+import { readOpt } from "../../packages/i3-proxy/src/dns/edns.js";
 import { readQuestion, sameQuestion } from "../../packages/i3-proxy/src/dns/question.js";
 import { testNames } from "../../packages/i3-proxy/test/dns/names.js";
 
@@ -63,6 +64,7 @@ function check(query: Buffer): void {
   const packet = decoded(query);
   const question = readQuestion(query);
   checkReader(query, packet, question);
+  if (question !== null && query.readUInt16BE(4) === 1) checkOpt(query, packet, question.end);
   if (verdict.kind !== "answer") return;
   const answer = decoded(Buffer.from(verdict.bytes));
   if (answer === null) throw new Error("our own answer cannot be decoded");
@@ -80,6 +82,16 @@ function checkReader(query: Buffer, packet: dnsPacket.DecodedPacket | null, ques
   expect(question.name === "" ? "." : question.name).toBe(first.name.toLowerCase());
   const encoded = dnsPacket.encode({ type: "query", questions: [first] });
   if (!first.type.startsWith("UNKNOWN") && question.dnsClass === 1) expect(question.type).toBe(encoded.readUInt16BE(encoded.length - 4));
+}
+
+/** Where dns-packet finds one OPT record and our reader does too, they find the same. */
+function checkOpt(query: Buffer, packet: dnsPacket.DecodedPacket | null, end: number): void {
+  const ours = readOpt(query, end);
+  const theirs = (packet?.additionals ?? []).filter((record) => record.type === "OPT");
+  if (packet === null || ours === "malformed") return;
+  expect(theirs.length).toBe(ours === null ? 0 : 1);
+  const [opt] = theirs;
+  if (ours !== null && opt !== undefined) expect(ours).toEqual({ udpBytes: opt.udpPayloadSize, version: opt.ednsVersion, flags: opt.flags });
 }
 
 test(`DNS queries, seed ${seed}`, () => {

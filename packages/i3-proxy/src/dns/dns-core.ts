@@ -4,9 +4,8 @@
  *
  * DEVIATION: class ANY is treated as not ours, as is every class but IN.
  */
-import { decode as decodePacket, type DecodedPacket } from "dns-packet";
-import { Buffer } from "node:buffer";
 import { type AnswerParts, RCODE, encodeAnswer } from "./dns-answer.js";
+import { FLAG_DNSSEC_OK, readOpt } from "./edns.js";
 import { HEADER_BYTES, type Question, readQuestion, readUint16 } from "./question.js";
 import { addressOfReverseName, inHitTree } from "./reverse-name.js";
 
@@ -38,10 +37,6 @@ const CLASS_IN = 1;
 const OPCODE_QUERY = 0;
 const FLAG_RESPONSE = 0x8000;
 const MIN_UDP_BYTES = 512;
-
-// Ours:
-/** Longest query about a name of ours that is read; a real one has at most a question, an OPT and a signature. */
-const MAX_QUERY_BYTES = 4_096;
 
 const FORWARD: DnsVerdict = { kind: "forward" };
 const SHORT: DnsVerdict = { kind: "drop", reason: "short" };
@@ -89,27 +84,15 @@ function look(name: string, names: NameSource): Known | null {
 }
 
 function answerOwn(query: Uint8Array, question: Question, known: Known, transport: "udp" | "tcp"): DnsVerdict {
-  const decoded = decode(query);
-  if (decoded === null) return failure(query, question, RCODE.formatError);
-  const opts = (decoded.additionals ?? []).filter((record) => record.type === "OPT");
-  const opt = opts[0];
-  if (opts.length > 1 || (opt !== undefined && opt.name !== ".")) return failure(query, question, RCODE.formatError);
-  const limit = transport === "tcp" ? 65_535 : Math.max(MIN_UDP_BYTES, opt?.udpPayloadSize ?? MIN_UDP_BYTES);
-  const edns = opt === undefined ? null : { dnssecOk: (opt.flags & 0x8000) !== 0 };
+  const opt = readOpt(query, question.end);
+  if (opt === "malformed") return failure(query, question, RCODE.formatError);
+  const limit = transport === "tcp" ? 65_535 : Math.max(MIN_UDP_BYTES, opt?.udpBytes ?? MIN_UDP_BYTES);
+  const edns = opt === null ? null : { dnssecOk: (opt.flags & FLAG_DNSSEC_OK) !== 0 };
   // RFC 6891 §6.1.3: nothing but the version is answered to a version that is not known.
-  if (opt !== undefined && opt.ednsVersion > 0) return answer(query, question, { rcode: RCODE.badVersion, records: [], negative: false, edns }, limit);
+  if (opt !== null && opt.version > 0) return answer(query, question, { rcode: RCODE.badVersion, records: [], negative: false, edns }, limit);
   const records = recordsFor(question.type, known);
   const negative = records.length === 0 && known.rcode !== RCODE.serverFailure;
   return answer(query, question, { rcode: known.rcode, records, negative, edns }, limit);
-}
-
-function decode(query: Uint8Array): DecodedPacket | null {
-  if (query.length > MAX_QUERY_BYTES) return null;
-  try {
-    return decodePacket(Buffer.from(query.buffer, query.byteOffset, query.length));
-  } catch {
-    return null;
-  }
 }
 
 function recordsFor(type: number, known: Known): AnswerParts["records"] {

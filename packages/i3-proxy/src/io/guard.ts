@@ -21,6 +21,8 @@ export interface GuardSettings {
 /** Before connection tracking, which must never learn of such packets. */
 const ARRIVE_PRIORITY = -310;
 const LEAVE_PRIORITY = 60;
+/** A burst of names makes one command. */
+const COALESCE_MS = 20;
 /** Elements a command carries at most, so that a line stays well below what nft reads at once. */
 const BATCH_ELEMENTS = 512;
 
@@ -79,7 +81,7 @@ export class Guard {
     return guard;
   }
 
-  /** A virtual address (4 or 16 bytes) was given out. Takes effect within milliseconds, in the background. */
+  /** A virtual address (4 or 16 bytes) was given out. Takes effect within some 20 ms, in the background. */
   add(address: Uint8Array): void {
     const key = bytesKey(address);
     this.#wanted.set(key, address.slice());
@@ -109,7 +111,7 @@ export class Guard {
   }
 
   async #drain(): Promise<void> {
-    await Promise.resolve();
+    await new Promise((resolve) => setTimeout(resolve, COALESCE_MS));
     while (this.#changed.size > 0) {
       try {
         await this.#flush();

@@ -33,12 +33,19 @@ export class VirtualRoutes {
   readonly #options: VirtualRoutesOptions;
   readonly #table: number;
   readonly #priority: number;
+  readonly #unicasts: Readonly<Record<4 | 6, Template>>;
+  readonly #unreachables: Readonly<Record<4 | 6, Template>>;
+  /** Addresses whose unreachable route is still to be set. */
+  readonly #later: Uint8Array[] = [];
+  #timer: NodeJS.Immediate | null = null;
 
   /** Sets nothing. */
   constructor(options: VirtualRoutesOptions) {
     this.#options = options;
     this.#table = options.table ?? DEFAULT_TABLE;
     this.#priority = options.priority ?? DEFAULT_PRIORITY;
+    this.#unicasts = templates({ type: "unicast", index: options.tunIndex, table: this.#table, metric: TUN_METRIC }, options.own);
+    this.#unreachables = templates({ type: "unreachable", index: 0, table: this.#table, metric: UNREACHABLE_METRIC }, null);
   }
 
   /**
@@ -49,25 +56,38 @@ export class VirtualRoutes {
     for (const address of restored) this.add(address);
     const kept = new Set(restored.map(bytesKey));
     this.#removeRoutes((destination) => !kept.has(bytesKey(destination)));
+    this.#setLater();
     for (const own of this.#options.own) this.#options.io.setRoute(this.#rangeRoute(own));
     for (const rule of this.#rules()) this.#options.io.setRule(rule);
   }
 
-  /** Synchronous: when a program is told the address, the way to it exists. Setting it again is not an error. */
+  /**
+   * Synchronous: when a program is told the address, the way to it exists. What only matters when the TUN has vanished is set after
+   * the answer is out. Setting it again is not an error.
+   */
   add(address: Uint8Array): void {
-    this.#options.io.setRoute(this.#unreachable(address));
     this.#options.io.setRoute(this.#unicast(address));
+    this.#later.push(address.slice());
+    this.#timer ??= setImmediate(() => this.#setLater());
   }
 
   remove(address: Uint8Array): void {
+    this.#setLater();
     this.#options.io.removeRoute(this.#unicast(address));
     this.#options.io.removeRoute(this.#unreachable(address));
   }
 
   /** Removes all that is ours; the guard goes on refusing what is still allocated. */
   close(): void {
+    this.#setLater();
     for (const rule of this.#rules()) this.#options.io.removeRule(rule);
     this.#removeRoutes(() => true);
+  }
+
+  #setLater(): void {
+    if (this.#timer !== null) clearImmediate(this.#timer);
+    this.#timer = null;
+    for (const address of this.#later.splice(0)) this.#options.io.setRoute(this.#unreachable(address));
   }
 
   #removeRoutes(which: (destination: Uint8Array) => boolean): void {
@@ -99,17 +119,28 @@ export class VirtualRoutes {
   }
 
   #unicast(address: Uint8Array): RouteOptions {
-    const source = preferredSource(this.#options.own, address.length);
-    return { ...this.#route(address), type: "unicast", index: this.#options.tunIndex, metric: TUN_METRIC, source };
+    return filled(this.#unicasts[familyOf(address)], address);
   }
 
   #unreachable(address: Uint8Array): RouteOptions {
-    return { ...this.#route(address), type: "unreachable", index: 0, metric: UNREACHABLE_METRIC, source: null };
+    return filled(this.#unreachables[familyOf(address)], address);
   }
+}
 
-  #route(address: Uint8Array): { destination: Uint8Array; prefixBits: number; table: number } {
-    return { destination: address, prefixBits: address.length * 8, table: this.#table };
-  }
+/** Routes are set while a program waits for a DNS answer: one object for each kind is filled again and again. */
+type Template = Omit<RouteOptions, "destination"> & { destination: Uint8Array };
+
+function filled(template: Template, destination: Uint8Array): RouteOptions {
+  template.destination = destination;
+  return template;
+}
+
+function templates(base: Omit<RouteOptions, "destination" | "prefixBits" | "source">, own: readonly Uint8Array[] | null): Readonly<Record<4 | 6, Template>> {
+  const template = (bytes: 4 | 16): Template => ({
+    type: base.type, destination: new Uint8Array(bytes), prefixBits: bytes * 8, index: base.index, table: base.table, metric: base.metric,
+    source: own === null ? null : preferredSource(own, bytes),
+  });
+  return { 4: template(4), 6: template(16) };
 }
 
 const familyOf = (address: Uint8Array): 4 | 6 => (address.length === 4 ? 4 : 6);
