@@ -56,12 +56,13 @@ export function interceptionRules(settings: InterceptionSettings, state: Interce
 
 const toAddress = (address: string): string => `${isIPv6(address) ? "ip6" : "ip"} daddr ${address}`;
 
-function dnsChains({ mark }: InterceptionSettings, { ports, otherPort, exemptUids, ipv6 }: DnsRedirect): string {
+function dnsChains({ tunName, mark }: InterceptionSettings, { ports, otherPort, exemptUids, ipv6 }: DnsRedirect): string {
   const listed = ports.filter(({ address }) => ipv6 || !isIPv6(address)).map(({ address, port }) => `${toAddress(address)} ${TCP_OR_UDP} redirect to :${port};`);
   const exempt = exemptUids.length === 0 ? "" : `meta skuid { ${exemptUids.join(", ")} } return;`;
   const others = otherPort === null ? "" : `${exempt} ${ipv6 ? "" : "meta nfproto ipv4 "}${TCP_OR_UDP} redirect to :${otherPort};`;
   return [
-    `chain ask { meta mark ${mark} return; ${listed.join(" ")} ${others} };`,
+    // A DNS server in the overlay, asked by its virtual address, answers itself.
+    `chain ask { meta mark ${mark} return; ${listed.join(" ")} oifname "${tunName}" return; ${others} };`,
     `chain output_dns { type nat hook output priority ${NAT_PRIORITY}; policy accept; ${TCP_OR_UDP} th dport 53 goto ask; };`,
   ].join(" ");
 }
