@@ -101,8 +101,6 @@ export interface Counters {
 export interface Datapath {
   /** Which implementation this is; benches assert it. */
   readonly implementation: "reference" | "native";
-  /** Own addresses on the TUN, the source of ICMP errors. */
-  setOwnAddresses(addresses: { readonly v4: Uint8Array | null; readonly v6: Uint8Array | null }): void;
   /** `null` removes. Throws DatapathError ERR_I3_TABLE_FULL. Replacing `setup` by another action does not send what waits: call release. */
   setFlow(address: Uint8Array, flow: Flow | null): void;
   setInbound(id: Uint8Array, inbound: Inbound | null): void;

@@ -80,7 +80,6 @@ export class Proxy {
       nameOf: (hit) => this.#names.nameOfHit(hit), ownTriggerFor: (name) => this.#names.wantsOwnTrigger(name),
       onOwnTrigger: (mapping) => this.#insertOwnTrigger(0, mapping),
     });
-    datapath.setOwnAddresses({ v4: own4, v6: this.own6 });
   }
 
   get names(): NameSource {

@@ -115,10 +115,6 @@ export class ReferenceEngine implements StepCore {
     });
   }
 
-  setOwnAddresses({ v4, v6 }: { readonly v4: Uint8Array | null; readonly v6: Uint8Array | null }): void {
-    this.#icmp.setOwnAddresses(v4, v6);
-  }
-
   setFlow(address: Uint8Array, flow: Flow | null): void {
     if (flow !== null) return this.#state.flows.set(address, flow);
     const removed = this.#state.flows.remove(address);

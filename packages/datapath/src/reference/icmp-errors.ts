@@ -2,12 +2,14 @@
  * "Nobody is there": ICMP host unreachable (RFC 792, type 3 code 1) and ICMPv6 address unreachable (RFC 4443 §3.1, type 1
  * code 3), written to the TUN for a packet that came from it.
  *
- *     | IP header, our own address as source | type, code, checksum, unused 4 | as much of the packet as fits |
+ *     | IP header, source = where the packet was to go | type, code, checksum, unused 4 | as much of the packet as fits |
+ *
+ * Not from our own address: the kernel takes a packet from one of its own addresses for a forgery ("martian source") and drops it.
  */
 import { isIcmpError4, isIcmpError6 } from "./address-rewrite.js";
 import { fold, sumWords } from "./checksum.js";
 import { IPV4, IPV6, PROTOCOL, innerVersion, isSingleHostSource, isUnassignable } from "./inner-packet.js";
-import { ownBuffer, put16, putBytes, requireLength, u8 } from "./octets.js";
+import { put16, putBytes, u8 } from "./octets.js";
 import type { Output } from "./outputs.js";
 import { findTransport, transportOffset, transportProtocol } from "./transport.js";
 
@@ -21,21 +23,11 @@ const TTL = 64;
 
 export class IcmpErrors {
   readonly #out: Output;
-  #v4: Buffer | null = null;
-  #v6: Buffer | null = null;
   #second = 0;
   #sent = 0;
 
   constructor(out: Output) {
     this.#out = out;
-  }
-
-  /** Throws RangeError. */
-  setOwnAddresses(v4: Uint8Array | null, v6: Uint8Array | null): void {
-    if (v4 !== null) requireLength("own IPv4 address", v4, 4);
-    if (v6 !== null) requireLength("own IPv6 address", v6, 16);
-    this.#v4 = v4 && ownBuffer(v4);
-    this.#v6 = v6 && ownBuffer(v6);
   }
 
   /** Answers the packet of exactly `length` bytes, unless the standards forbid it, there were too many, or there is no room. */
@@ -57,7 +49,7 @@ export class IcmpErrors {
     const total = IPV4.minBytes + ICMP_HEADER_BYTES + quoted;
     if (this.#out.reserve(total, null) !== null) return;
     const { buffer, at: start } = this.#out;
-    const source = this.#v4 ?? bytes.subarray(at + IPV4.destination, at + IPV4.destination + 4);
+    const source = bytes.subarray(at + IPV4.destination, at + IPV4.destination + 4);
     buffer.fill(0, start, start + IPV4.minBytes);
     buffer[start] = 0x45;
     put16(buffer, start + IPV4.totalLength, total);
@@ -76,7 +68,7 @@ export class IcmpErrors {
     const payload = ICMP_HEADER_BYTES + quoted;
     if (this.#out.reserve(IPV6.headerBytes + payload, null) !== null) return;
     const { buffer, at: start } = this.#out;
-    const source = this.#v6 ?? bytes.subarray(at + IPV6.destination, at + IPV6.destination + 16);
+    const source = bytes.subarray(at + IPV6.destination, at + IPV6.destination + 16);
     buffer.fill(0, start, start + IPV6.headerBytes);
     buffer[start] = 0x60;
     put16(buffer, start + IPV6.payloadLength, payload);

@@ -1,8 +1,8 @@
 /**
  * What a server does with a data packet (docs/wire.md §3 "At a server", docs/datapath.md "Server rules").
  *
- *     not ours ─► next server, FORWARDED set          no trigger ─► dropped, `no-trigger`
- *     ours ─► one copy per longest match ─► address: sent, stack unchanged
+ *     not ours, no trigger ─► next server, FORWARDED set          ours, no trigger ─► dropped, `no-trigger`
+ *     trigger ─► one copy per longest match ─► address: sent, stack unchanged
  *                                        └► stack: takes the place of id[0], and again from the top
  */
 import type { DropReason } from "../datapath.js";
@@ -10,7 +10,7 @@ import { COPY_BUDGET, DATA_FLAG, DATA_OFFSET, HOP_LIMIT, ID_BYTES, MAX_STACK_LEN
 import { decodeEndpoint } from "./endpoints.js";
 import { keyBytes, ringKeyAt } from "./keys.js";
 import type { WaitingDatagram } from "./next-servers.js";
-import { copyBytes, u8 } from "./octets.js";
+import { asBuffer, copyBytes, u8 } from "./octets.js";
 import type { EngineState } from "./state.js";
 import { ADDRESS_SLOT_BYTES } from "./step.js";
 import type { TriggerTarget } from "./trigger-table.js";
@@ -58,8 +58,13 @@ export class ServerRules {
   }
 
   #route(work: Work): void {
-    if (this.#state.range.owns(idBytes(work), idAt(work))) this.#match(work);
+    if (this.#isServedHere(idBytes(work), idAt(work))) this.#match(work);
     else this.#sendOn(work);
+  }
+
+  /** Ours, or held from the time when it was: until its owner has registered with the server that took over (architecture §4). */
+  #isServedHere(id: Buffer, at: number): boolean {
+    return this.#state.range.owns(id, at) || this.#state.triggers.match(id, at).length > 0;
   }
 
   #match(work: Work): void {
@@ -80,7 +85,7 @@ export class ServerRules {
     const head = work.head === null ? target.ids : Buffer.concat([target.ids, work.head.subarray(ID_BYTES)]);
     const copy = { ...work, hopLimit, copyBudget, head };
     if (stackLength(copy) > MAX_STACK_LENGTH) return this.#state.counters.drop("malformed");
-    if (this.#state.range.owns(head, 0)) this.#match(copy);
+    if (this.#isServedHere(head, 0)) this.#match(copy);
     else this.#send(copy);
   }
 
@@ -94,6 +99,8 @@ export class ServerRules {
     const key = ringKeyAt(idBytes(work), idAt(work));
     const endpoint = this.#state.nextServers.lookup(key);
     if (endpoint === null) return this.#wait(key, work);
+    // Two servers, each of which takes the other for responsible while the ring changes: neither has a trigger.
+    if ((flagsOf(work) & DATA_FLAG.forwarded) !== 0 && sameEndpoint(work, endpoint)) return this.#noTrigger(work);
     this.#cacheRequest(work);
     this.#emit(work, endpoint, flagsOf(work) | DATA_FLAG.forwarded);
   }
@@ -144,6 +151,9 @@ export class ServerRules {
   }
 }
 
+/** The packet came from there. */
+const sameEndpoint = (work: Work, endpoint: Uint8Array): boolean =>
+  asBuffer(endpoint).equals(work.origins.subarray(work.originAt, work.originAt + ADDRESS_SLOT_BYTES));
 const idBytes = (work: Work): Buffer => work.head ?? work.bytes;
 const idAt = (work: Work): number => (work.head === null ? work.at + DATA_OFFSET.ids : 0);
 const flagsOf = (work: Work): number => u8(work.bytes, work.at + DATA_OFFSET.flags);

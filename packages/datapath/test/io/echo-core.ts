@@ -37,7 +37,6 @@ export abstract class TestCore implements StepCore {
     const drops = Object.fromEntries(REASONS.map((reason) => [reason, 0])) as Record<DropReason, number>;
     return { drops, tunIn: this.tunIn, tunOut: 0, udpIn: this.udpIn, udpOut: 0, upcalls: 0 };
   }
-  setOwnAddresses(): void {}
   setFlow(): void {}
   setInbound(): void {}
   setTriggers(): void {}

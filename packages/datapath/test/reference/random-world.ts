@@ -117,7 +117,6 @@ export class RandomWorld {
       () => engine.inject([this.#bytes(this.#random(100))]),
       () => engine.submit([this.#mutated(this.#innerPacket())]),
       () => engine.deliver(this.#id(), [this.#innerPacket()]),
-      () => engine.setOwnAddresses({ v4: this.#pick(null, this.#address4()), v6: this.#pick(null, this.#address6()) }),
     )();
     while (engine.pending()) this.harness.step();
   }

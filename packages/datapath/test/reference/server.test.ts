@@ -227,7 +227,7 @@ describe("not responsible", () => {
 
   it("a default server, a new range or the end of serving end the waiting", () => {
     const waiting = (): Harness => {
-      const harness = server(to(OTHER, 0));
+      const harness = server();
       harness.fromUdp(SENDER, dataPacket({ ids: [OTHER] }));
       return harness;
     };
@@ -237,11 +237,24 @@ describe("not responsible", () => {
     const ours = waiting();
     ours.engine.setResponsibility({ kind: "range", from: key(0x40), to: key(0x50) });
     expect(ours.step().udp).toEqual([]);
+    ours.engine.setTriggers(OTHER.subarray(0, 16), [to(OTHER, 0)]);
     ours.engine.setResponsibility({ kind: "all" });
     expect(ours.step().udp).toEqual([{ to: HOME[0], bytes: dataPacket({ ids: [OTHER], hopLimit: 15 }) }]);
     const host = waiting();
     host.engine.setResponsibility({ kind: "none" });
     expect([host.step().udp, host.engine.counters().drops["no-route"], host.engine.queuedPackets()]).toEqual([[], 1, 0]);
+  });
+
+  it("a trigger from the time when the key was ours is served until it expires", () => {
+    const harness = server(to(OTHER, 0));
+    expect(harness.fromUdp(SENDER, dataPacket({ ids: [OTHER] }))).toMatchObject({ udp: [{ to: HOME[0] }], upcalls: [] });
+  });
+
+  it("a packet is not sent back to the server that forwarded it", () => {
+    const harness = server();
+    harness.engine.setNextServer(key(0x90), NEXT);
+    expect(harness.fromUdp(NEXT, dataPacket({ ids: [OTHER], flags: 4 }))).toMatchObject({ udp: [], upcalls: [{ kind: "no-trigger", from: NEXT, forwarded: true }] });
+    expect(harness.engine.counters().drops["no-trigger"]).toBe(1);
   });
 
   it("a replaced stack that waited stays hidden from the sender and loses one hop in all", () => {

@@ -164,7 +164,6 @@ describe("arguments of a wrong shape are RangeErrors and change nothing", () => 
     ["empty stack", () => engine.setTriggers(RING_KEY, [{ id: makeId(9), target: { kind: "stack", ids: [] } }])],
     ["short stack id", () => engine.setTriggers(RING_KEY, [{ id: makeId(9), target: { kind: "stack", ids: [bytes(1)] } }])],
     ["range", () => engine.setResponsibility({ kind: "range", from: bytes(1), to: RING_KEY })],
-    ["own address", () => engine.setOwnAddresses({ v4: bytes(1), v6: null })],
   ])("%s", (_, action) => {
     expect(action).toThrow(RangeError);
     expect(engine.lastUse(bytes(1, 2, 3, 4))).toBeUndefined();

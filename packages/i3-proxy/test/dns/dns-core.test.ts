@@ -106,7 +106,7 @@ describe("EDNS", () => {
   });
 
   test("OPT is answered with our size, version 0, the DO bit and no options", () => {
-    const cookie = { ...opt(4096, 0, 0x8000), options: [{ code: 10, data: Buffer.from("0102030405060708", "hex") }] } as dnsPacket.OptAnswer;
+    const cookie = { ...opt(4096, 0, 0x8000), options: [{ code: 10, data: Buffer.from("0102030405060708", "hex") }] } as unknown as dnsPacket.OptAnswer;
     const packet = answered(answerQuery(queryBytes("home.i3", "A", { additionals: [cookie] }), testNames));
     expect(additionals(packet)).toMatchObject([{ type: "OPT", name: ".", udpPayloadSize: 1232, ednsVersion: 0, extendedRcode: 0, flag_do: true, options: [] }]);
   });

@@ -12,7 +12,7 @@ import { Chord, type ChordOutput, type RingMessage } from "../chord/chord.js";
 import { ServerCounters } from "../counters.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
-import { LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
+import { CLAIM_AFTER_JOIN_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
 import { RecentSenders } from "./recent-senders.js";
 import { isRingMacRight, sealRingMessage } from "./ring-mac.js";
 import { Routes } from "./routes.js";
