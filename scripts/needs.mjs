@@ -24,7 +24,7 @@ export const NEEDS = {
   lint: { ...BUILD },
   fuzz: { ...BUILD },
   demo: { ...BUILD, ...NETWORK },
-  test: { ...BUILD, ...NETWORK, iperf3: 'iperf3', dig: 'bind9-dnsutils', pgrep: 'procps' },
+  test: { ...BUILD, ...NETWORK, iperf3: 'iperf3', dig: 'bind9-dnsutils', dnsmasq: 'dnsmasq-base', unbound: 'unbound', pgrep: 'procps' },
   bench: { ...BUILD, ...NETWORK, iperf3: 'iperf3' },
 };
 
