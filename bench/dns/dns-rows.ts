@@ -2,12 +2,15 @@
  * Our processing per DNS question (paper §8.1: 74 µs the first time of a name, 15 µs later; §8.2: 40 µs added to a question that is not
  * ours), beside dnsmasq answering a local name in the same run. Inside the sandbox (test/netns/enter.mjs), on its loopback.
  *
- * Processing is the time that the process was on a processor, all its threads, system calls included (/proc/PID/task/N/schedstat),
- * divided by the questions; the round trip is what a UDP client sees that asks one question after the other.
+ * Processing is what the paper's figures are about: from the question's arrival in the program to its answer's departure, system calls
+ * included, the median of all questions (not ours: question and answer together). On processor is all that a process used, its other
+ * threads and what it does after the answer too (/proc/PID/task/N/schedstat), divided by the questions. The round trip is what a UDP
+ * client sees that asks one question after the other.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { createInterface } from "node:readline";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 
 export interface DnsRow {
@@ -29,11 +32,15 @@ const DNSMASQ_PORT = 5_399;
 const RUNS = 5;
 const QUESTIONS = 2_000;
 const WARM_UP = 3_000;
+/** Of names never asked before: each stays, and nobody has many thousands. */
+const FIRST_QUESTIONS = 300;
 const ANSWER_MS = 1_000;
 const START_MS = 10_000;
 const SUBJECT = "bench/dns/subject.mjs";
 
 interface Sample {
+  /** Median of the handlers' calls; NaN for a program that does not tell. */
+  readonly handlerUs: number;
   readonly cpuUs: number;
   readonly roundTripUs: number;
 }
@@ -47,7 +54,7 @@ export async function dnsRows(): Promise<readonly DnsRow[]> {
   const ours = await start(process.execPath, [resolve(SUBJECT), String(OUR_PORT), String(DNSMASQ_PORT)], "ready");
   const client = new Client(loadNativeIo());
   try {
-    return measure(client, ours.pid ?? 0, dnsmasq.pid ?? 0);
+    return rowsOf(await measure(client, new Subject(ours), dnsmasq.pid ?? 0));
   } finally {
     client.close();
     ours.kill("SIGKILL");
@@ -55,35 +62,63 @@ export async function dnsRows(): Promise<readonly DnsRow[]> {
   }
 }
 
-function measure(client: Client, ourPid: number, dnsmasqPid: number): DnsRow[] {
-  const samples = { first: [] as Sample[], repeated: [] as Sample[], dnsmasq: [] as Sample[], elsewhere: [] as Sample[], direct: [] as Sample[] };
+type Kind = "first" | "repeated" | "elsewhere" | "dnsmasq";
+type Samples = Record<Kind, Sample[]>;
+
+async function measure(client: Client, subject: Subject, dnsmasqPid: number): Promise<Samples> {
+  const samples: Samples = { first: [], repeated: [], elsewhere: [], dnsmasq: [] };
   let fresh = 0;
-  const ask = (pid: number, port: number, name: (i: number) => string, count = QUESTIONS): Sample => client.sample(pid, port, name, count);
-  const firstTime = (): string => `n${(fresh += 1)}.i3`;
-  ask(ourPid, OUR_PORT, () => "n0.i3", WARM_UP);
-  ask(ourPid, OUR_PORT, () => "local.example", WARM_UP);
-  ask(ourPid, OUR_PORT, firstTime, WARM_UP);
-  ask(dnsmasqPid, DNSMASQ_PORT, () => "local.example", WARM_UP);
-  for (let run = 0; run < RUNS; run += 1) {
-    samples.dnsmasq.push(ask(dnsmasqPid, DNSMASQ_PORT, () => "local.example"));
-    samples.first.push(ask(ourPid, OUR_PORT, firstTime));
-    samples.repeated.push(ask(ourPid, OUR_PORT, () => "n0.i3"));
-    samples.direct.push(ask(dnsmasqPid, DNSMASQ_PORT, () => "local.example"));
-    samples.elsewhere.push(ask(ourPid, OUR_PORT, () => "local.example"));
-  }
-  const cpu = (rows: readonly Sample[]): number[] => rows.map(({ cpuUs }) => cpuUs);
-  const trip = (rows: readonly Sample[]): number[] => rows.map(({ roundTripUs }) => roundTripUs);
-  const dnsmasqCpu = { "dnsmasq, local name": median(cpu(samples.dnsmasq)) };
-  const dnsmasqTrip = { "dnsmasq, local name": median(trip(samples.dnsmasq)) };
-  const added = samples.elsewhere.map(({ roundTripUs }, i) => roundTripUs - (samples.direct[i]?.roundTripUs ?? 0));
+  const names: Record<Kind, () => string> = { first: () => `n${(fresh += 1)}.i3`, repeated: () => "n0.i3", elsewhere: () => "local.example", dnsmasq: () => "local.example" };
+  const ask = async (kind: Kind, count: number): Promise<Sample> => {
+    if (kind === "dnsmasq") return { handlerUs: NaN, ...client.sample(dnsmasqPid, DNSMASQ_PORT, names.dnsmasq, count) };
+    await subject.handlerUs();
+    const sample = client.sample(subject.pid, OUR_PORT, names[kind], count);
+    // A question that is not ours takes two calls: its own and its answer's.
+    const calls = await subject.handlerUs();
+    return { ...sample, handlerUs: kind === "elsewhere" ? 2 * median(calls) : median(calls) };
+  };
+  const kinds: readonly Kind[] = ["dnsmasq", "first", "repeated", "elsewhere"];
+  for (const kind of kinds) await ask(kind, kind === "first" ? FIRST_QUESTIONS : WARM_UP);
+  for (let run = 0; run < RUNS; run += 1) for (const kind of kinds) samples[kind].push(await ask(kind, kind === "first" ? FIRST_QUESTIONS : QUESTIONS));
+  return samples;
+}
+
+function rowsOf({ first, repeated, elsewhere, dnsmasq }: Samples): DnsRow[] {
+  const pick = (samples: readonly Sample[], what: keyof Sample): number[] => samples.map((sample) => sample[what]);
+  const cpu = { "dnsmasq, local name": median(pick(dnsmasq, "cpuUs")) };
+  const trip = { "dnsmasq, local name": median(pick(dnsmasq, "roundTripUs")) };
+  const added = elsewhere.map(({ roundTripUs }, i) => roundTripUs - (dnsmasq[i]?.roundTripUs ?? NaN));
   return [
-    row("DNS, first time of a name: processing", cpu(samples.first), { paper: PAPER_US.first, ...dnsmasqCpu }),
-    row("DNS, repeated: processing", cpu(samples.repeated), { paper: PAPER_US.repeated, ...dnsmasqCpu }),
-    row("DNS, not ours: processing", cpu(samples.elsewhere), { paper: PAPER_US.added }),
+    row("DNS, first time of a name: processing", pick(first, "handlerUs"), { paper: PAPER_US.first }),
+    row("DNS, repeated: processing", pick(repeated, "handlerUs"), { paper: PAPER_US.repeated }),
+    row("DNS, not ours: processing", pick(elsewhere, "handlerUs"), { paper: PAPER_US.added }),
+    row("DNS, first time of a name: on processor", pick(first, "cpuUs"), cpu),
+    row("DNS, repeated: on processor", pick(repeated, "cpuUs"), cpu),
+    row("DNS, not ours: on processor", pick(elsewhere, "cpuUs"), cpu),
     row("DNS, not ours: added to the round trip", added, { paper: PAPER_US.added }),
-    row("DNS, first time of a name: round trip", trip(samples.first), dnsmasqTrip),
-    row("DNS, repeated: round trip", trip(samples.repeated), dnsmasqTrip),
+    row("DNS, first time of a name: round trip", pick(first, "roundTripUs"), trip),
+    row("DNS, repeated: round trip", pick(repeated, "roundTripUs"), trip),
   ];
+}
+
+/** Our process, which tells how long its handlers took. */
+class Subject {
+  readonly pid: number;
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(child: ChildProcessWithoutNullStreams) {
+    this.#child = child;
+    this.pid = child.pid ?? 0;
+    this.#lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  }
+
+  /** Each call since the last time, in µs. */
+  async handlerUs(): Promise<readonly number[]> {
+    this.#child.stdin.write("\n");
+    const line = await this.#lines.next();
+    return JSON.parse(String(line.value)) as readonly number[];
+  }
 }
 
 /** Asks one question after the other and spins for the answers, so that its own turn costs the same for everybody. */
@@ -100,8 +135,8 @@ class Client {
     this.#fd = io.openUdp({ family: 4, address: "127.0.0.1", port: 0, mark: 0, bufferBytes: 0 }).fd;
   }
 
-  sample(pid: number, port: number, name: (i: number) => string, count: number): Sample {
-    const queries = Array.from({ length: count }, (_, i) => queryBytes((this.#id = (this.#id + 1) & 0xffff), name(i)));
+  sample(pid: number, port: number, name: () => string, count: number): Omit<Sample, "handlerUs"> {
+    const queries = Array.from({ length: count }, () => queryBytes((this.#id = (this.#id + 1) & 0xffff), name()));
     const target = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, port === OUR_PORT ? 1 : 2, port >> 8, port & 0xff);
     const cpuBefore = onProcessorUs(pid);
     const startMs = performance.now();
@@ -138,8 +173,8 @@ function onProcessorUs(pid: number): number {
   return readdirSync(`/proc/${pid}/task`).reduce((sum, task) => sum + Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0]), 0) / 1_000;
 }
 
-function start(program: string, args: readonly string[], readyWord: string): Promise<ChildProcess> {
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+function start(program: string, args: readonly string[], readyWord: string): Promise<ChildProcessWithoutNullStreams> {
+  const child = spawn(program, args, { stdio: "pipe" });
   return new Promise((fulfil, reject) => {
     let text = "";
     const timer = setTimeout(() => reject(new Error(`${program} is not ready: ${text}`)), START_MS);
@@ -147,6 +182,7 @@ function start(program: string, args: readonly string[], readyWord: string): Pro
       text = (text + chunk.toString()).slice(-2_000);
       if (!text.includes(readyWord)) return;
       clearTimeout(timer);
+      child.stdout.off("data", onData);
       fulfil(child);
     };
     child.stdout.on("data", onData);

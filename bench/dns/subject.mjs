@@ -1,9 +1,11 @@
 // @ts-check
 /**
  * The part of the proxy that a DNS question passes: DNS port, routes, guard, on a TUN, inside the sandbox. Names nNUMBER.i3 have an address
- * of their own, which the first question allocates (two routes for each family, guard, as the proxy does). Prints "ready".
+ * of their own, which the first question allocates (routes, guard, as the proxy does). Prints "ready"; for
+ * each line on standard input one line of JSON: how long each call of the DNS port's handlers took since the line before, in µs.
  */
 import { createHash } from "node:crypto";
+import { createInterface } from "node:readline";
 import { loadNativeIo } from "@i3/datapath/native-io";
 import { DnsPort } from "../../packages/i3-proxy/dist/io/dns-port.js";
 import { Guard } from "../../packages/i3-proxy/dist/io/guard.js";
@@ -12,7 +14,19 @@ import { VirtualRoutes } from "../../packages/i3-proxy/dist/io/virtual-routes.js
 
 const [port = "5300", upstreamPort = "5399"] = process.argv.slice(2);
 const mark = 0x6933;
-const io = loadNativeIo();
+const native = loadNativeIo();
+/** @type {number[]} */
+let handlerUs = [];
+/** @type {import("@i3/datapath/native-io").NativeIo} */
+const io = {
+  ...native,
+  watchReadable: (fd, callback) =>
+    native.watchReadable(fd, () => {
+      const startMs = performance.now();
+      callback();
+      handlerUs.push((performance.now() - startMs) * 1_000);
+    }),
+};
 const tun = io.openTun({ name: "i3bench%d", kind: "tun" });
 const tunIndex = io.interfaceIndex(tun.name);
 const own = [Uint8Array.of(10, 255, 0, 1), Uint8Array.of(0x20, 0x01, 0, 0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1)];
@@ -43,4 +57,8 @@ const names = {
   reverse: () => null,
 };
 await DnsPort.open({ io, port: Number(port), mark, names }, [{ address: Uint8Array.of(127, 0, 0, 2), port: Number(upstreamPort), zone: null }]);
+createInterface({ input: process.stdin }).on("line", () => {
+  console.log(JSON.stringify(handlerUs));
+  handlerUs = [];
+});
 console.log("ready");

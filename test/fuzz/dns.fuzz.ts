@@ -34,7 +34,7 @@ function wellFormed(): Buffer {
   const questions = Array.from({ length: below(12) === 0 ? below(3) : 1 }, () => ({
     name: pick(NAMES),
     type: pick(["A", "AAAA", "ANY", "PTR", "TXT", "SOA", "NS", "MX"]) as dnsPacket.RecordType,
-    class: pick(["IN", "IN", "IN", "IN", "CH", "ANY"]),
+    class: pick<dnsPacket.RecordClass>(["IN", "IN", "IN", "IN", "CH", "ANY"]),
   }));
   const option = { code: pick([3, 8, 10, 11, 12, 14, 65001]), data: bytes(below(12)) };
   const opt = { type: "OPT", name: ".", udpPayloadSize: below(5000), ednsVersion: pick([0, 0, 0, 1]), flags: pick([0, 0x8000]), options: below(2) === 0 ? [] : [option] };
@@ -63,7 +63,7 @@ function check(query: Buffer): void {
   expect(query).toEqual(before);
   const packet = decoded(query);
   const question = readQuestion(query);
-  checkReader(query, packet, question);
+  checkReader(packet, question);
   if (question !== null && query.readUInt16BE(4) === 1) checkOpt(query, packet, question.end);
   if (verdict.kind !== "answer") return;
   const answer = decoded(Buffer.from(verdict.bytes));
@@ -76,7 +76,7 @@ function check(query: Buffer): void {
 }
 
 /** The reader of the first question says what dns-packet says, for names without odd bytes and without pointers. */
-function checkReader(query: Buffer, packet: dnsPacket.DecodedPacket | null, question: ReturnType<typeof readQuestion>): void {
+function checkReader(packet: dnsPacket.DecodedPacket | null, question: ReturnType<typeof readQuestion>): void {
   const first = packet?.questions?.[0];
   if (first === undefined || question === null || question.name.includes("\\")) return;
   expect(question.name === "" ? "." : question.name).toBe(first.name.toLowerCase());
