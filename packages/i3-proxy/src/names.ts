@@ -2,7 +2,7 @@
  * What a name means on this machine (paper §3.1, §3.2; architecture §6.1, §7): rules first, then the address book. Asking for a
  * host's name makes its mapping, so that an address is only ever given out together with its way.
  */
-import { findRule, publicId, sameBytes, type AddressBook, type BookEntry, type ProxyRule } from "@i3/common";
+import { findRule, publicId, sameBytes, type AddressBook, type BookEntry, type Log, type ProxyRule } from "@i3/common";
 
 import type { NameAddresses, NameSource } from "./dns/dns-core.js";
 import type { Mapping } from "./mappings/mapping.js";
@@ -15,7 +15,7 @@ export interface NamesEnvironment {
   readonly mappings: MappingTable;
   readonly wallMs: () => number;
   readonly onCreated: (mapping: Mapping) => void;
-  readonly log: (level: "debug" | "info" | "warn", event: string, fields: Record<string, unknown>) => void;
+  readonly log: Log;
 }
 
 const entryId = (entry: BookEntry): Uint8Array => entry.id ?? publicId(entry.hit as Uint8Array);

@@ -2,7 +2,7 @@
  * The i3 proxy as a core (paper §3, §4): joins names, mappings, the set-up and the i3 client, and programs the packet engine. No
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
-import { bytesKey, concatBytes, locatorText, publicId, SUFFIX_BYTES, toHex, type AddressBook, type Locator, type ProxyRule } from "@i3/common";
+import { bytesKey, concatBytes, locatorText, publicId, SUFFIX_BYTES, toHex, type AddressBook, type Locator, type Log, type ProxyRule } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import type { HostIdentity, TriggerKey } from "@i3/hip";
 import { I3Client, type ClientEvent } from "@i3/i3-client";
@@ -24,7 +24,6 @@ const SAVE_USE_MS = 60_000;
 /** A first packet waits this long for the trigger through which its answer will come. */
 const OWN_TRIGGER_WAIT_MS = 1_000;
 
-export type Log = (level: "debug" | "info" | "warn" | "error", event: string, fields: Record<string, unknown>) => void;
 
 export interface ProxyEnvironment {
   readonly identity: HostIdentity;

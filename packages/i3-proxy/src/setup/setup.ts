@@ -5,7 +5,7 @@
  *     idle ──first packet──► calling ──CONFIRM or INIT──► open ──NOT_PRESENT──► calling …
  *                               └── nobody ──► refused ──1 s──► idle
  */
-import { bytesKey, concatBytes, publicId, toHex, WireError } from "@i3/common";
+import { bytesKey, concatBytes, publicId, toHex, WireError, type Log } from "@i3/common";
 import { PAYLOAD_KIND, type AddressRewrite, type Datapath, type Upcall } from "@i3/datapath";
 import type { HostIdentity } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
@@ -46,7 +46,7 @@ export interface SetupEnvironment {
   /** Whether a peer gets a trigger of its own. */
   readonly ownTriggerFor: (name: string | null) => boolean;
   readonly onOwnTrigger: (mapping: Mapping) => void;
-  readonly log: (level: "debug" | "info" | "warn", event: string, fields: Record<string, unknown>) => void;
+  readonly log: Log;
 }
 
 export interface SetupCounters {

@@ -2,14 +2,13 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { I3Error, locatorText, nodeKey, toHex, type ServerConfig } from "@i3/common";
+import { I3Error, locatorText, nodeKey, stderrLog, toHex, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
 import { ReferenceEngine, type Upcall } from "@i3/datapath";
 import { EngineDriver, openDgramDriver, type DriverOptions } from "@i3/datapath/io";
 import { readHostKey, readOrCreateHostKey, type HostIdentity } from "@i3/hip";
 
-import { ServerCore, type Log } from "../server/server-core.js";
+import { ServerCore } from "../server/server-core.js";
 import { literalMembers, ownLocator, resolveMembers } from "./addresses.js";
-import { stderrLog } from "./log.js";
 import { readRingSecret } from "./ring-secret.js";
 
 /** Names of members are looked up again this often. */
@@ -24,15 +23,6 @@ const LAST_WORDS_MS = 20;
 const MAX_LEAVING_MS = 1_000;
 /** Rings have no authority yet, so node keys have no nonce (docs/wire.md §2). */
 const NO_NONCE = new Uint8Array(16);
-
-export interface Started {
-  /** One line for the READY message: `key=value …`. */
-  readonly ready: string;
-  /** Resolves when the server has left the ring after {@link stop}. */
-  readonly ended: Promise<void>;
-  stop(): void;
-  logCounters(): void;
-}
 
 /** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
 export function checkFiles(config: ServerConfig): void {
@@ -68,7 +58,7 @@ async function openDriver(config: ServerConfig, options: DriverOptions): Promise
 }
 
 /** Starts serving. Throws (rejects with) I3Error for what a person must mend: key, secret, port. */
-export async function startServer(config: ServerConfig, onFailure: (error: I3Error) => void): Promise<Started> {
+export async function startServer(config: ServerConfig, onFailure: (error: I3Error) => void): Promise<RunningDaemon> {
   const log = stderrLog(config.log);
   const secret = config.ring === undefined ? null : readRingSecret(config.ring.secretFile);
   const { identity, created } = readOrCreateHostKey(config.identity.keyFile);
@@ -78,7 +68,7 @@ export async function startServer(config: ServerConfig, onFailure: (error: I3Err
   return daemon;
 }
 
-class Daemon implements Started {
+class Daemon implements RunningDaemon {
   readonly #config: ServerConfig;
   readonly #log: Log;
   readonly #engine = new ReferenceEngine();

@@ -4,7 +4,7 @@
  */
 import {
   bytesKey, decodeControl, encodeControl, isRingMessage, locatorText, ringKey, toHex, WireError,
-  type ControlMessage, type ControlType, type DecodedControl, type Locator, type RingNode, type TriggerMessage,
+  type ControlMessage, type ControlType, type DecodedControl, type Locator, type Log, type RingNode, type TriggerMessage,
 } from "@i3/common";
 import type { Datagram, Datapath, Responsibility, Upcall } from "@i3/datapath";
 
@@ -17,8 +17,6 @@ import { RecentSenders } from "./recent-senders.js";
 import { isRingMacRight, sealRingMessage } from "./ring-mac.js";
 import { Routes } from "./routes.js";
 
-export type LogLevel = "debug" | "info" | "warn" | "error";
-export type Log = (level: LogLevel, event: string, fields: Readonly<Record<string, unknown>>) => void;
 
 export interface ServerCoreInit {
   readonly self: RingNode;
