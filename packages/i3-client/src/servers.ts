@@ -123,10 +123,10 @@ export class Servers {
         this.#servers.delete(key);
         continue;
       }
-      if (this.#dueMs(server) > nowMs) continue;
-      if (server.waiting) this.#countMiss(server);
-      if (this.#dueMs(server) <= nowMs) this.#ping(nowMs, server);
+      if (server.waiting && this.#dueMs(server) <= nowMs) this.#countMiss(server);
     }
+    // Only now: the death of one brings another into use, which is then asked at once.
+    for (const server of this.#servers.values()) if (this.#dueMs(server) <= nowMs) this.#ping(nowMs, server);
   }
 
   nextDeadlineMs(): number {

@@ -67,7 +67,7 @@ export class FakeServer {
     const scripted = this.script(message);
     if (scripted !== undefined) return scripted;
     switch (message.type) {
-      case "PING": return { type: "PONG", timeMs: WALL_START_MS + this.ring.nowMs + this.clockAheadMs, observed: CLIENT, nodeKey: this.key };
+      case "PING": return { type: "PONG", timeMs: Math.floor(WALL_START_MS + this.ring.nowMs) + this.clockAheadMs, observed: CLIENT, nodeKey: this.key };
       case "LOCATE": {
         const owner = this.ring.ownerOf(message.ringKey);
         return { type: "LOCATED", ringKey: message.ringKey, node: { key: owner.key, locator: owner.locator } };
