@@ -1,1 +1,7 @@
-export {};
+/** The proxy's parts, for benches and for daemons that will be built on them. The daemon is main.ts. */
+export { Proxy, type ProxyEnvironment } from "./proxy.js";
+export { DnsPort, type DnsPortOptions } from "./io/dns-port.js";
+export { Guard } from "./io/guard.js";
+export { NftSession } from "./io/interception-nft-session.js";
+export { Journal } from "./io/journal.js";
+export { VirtualRoutes } from "./io/virtual-routes.js";

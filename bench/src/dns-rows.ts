@@ -9,21 +9,12 @@
  */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { resolve } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 
-export interface DnsRow {
-  readonly name: string;
-  /** Median of `runs`. */
-  readonly ours: number;
-  readonly unit: "µs";
-  readonly better: "lower";
-  readonly runs: readonly number[];
-  readonly baselines: Readonly<Record<string, number>>;
-  /** baseline/ours: more than 1 is good. */
-  readonly ratios: Readonly<Record<string, number>>;
-}
+import { makeRow, median, type Row } from "./report.js";
 
 /** The paper's figures, on a machine of 2003; they are also ours to meet. */
 const PAPER_US = { first: 74, repeated: 15, added: 40 } as const;
@@ -36,7 +27,7 @@ const WARM_UP = 3_000;
 const FIRST_QUESTIONS = 300;
 const ANSWER_MS = 1_000;
 const START_MS = 10_000;
-const SUBJECT = "bench/dns/subject.mjs";
+const SUBJECT = fileURLToPath(new URL("dns-subject.js", import.meta.url));
 
 interface Sample {
   /** Median of the handlers' calls; NaN for a program that does not tell. */
@@ -45,13 +36,13 @@ interface Sample {
   readonly roundTripUs: number;
 }
 
-/** Rows for `npm run bench -- micro`. The working directory is the repository's root. */
-export async function dnsRows(): Promise<readonly DnsRow[]> {
+/** Rows for `npm run bench -- micro`. */
+export async function dnsRows(): Promise<readonly Row[]> {
   const dnsmasq = await start("dnsmasq", [
     "--no-daemon", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file=", "--listen-address=127.0.0.2", "--bind-interfaces", `--port=${DNSMASQ_PORT}`,
     "--address=/local.example/192.0.2.1",
   ], "started");
-  const ours = await start(process.execPath, [resolve(SUBJECT), String(OUR_PORT), String(DNSMASQ_PORT)], "ready");
+  const ours = await start(process.execPath, [SUBJECT, String(OUR_PORT), String(DNSMASQ_PORT)], "ready");
   const client = new Client(loadNativeIo());
   try {
     return rowsOf(await measure(client, new Subject(ours), dnsmasq.pid ?? 0));
@@ -83,7 +74,7 @@ async function measure(client: Client, subject: Subject, dnsmasqPid: number): Pr
   return samples;
 }
 
-function rowsOf({ first, repeated, elsewhere, dnsmasq }: Samples): DnsRow[] {
+function rowsOf({ first, repeated, elsewhere, dnsmasq }: Samples): Row[] {
   const pick = (samples: readonly Sample[], what: keyof Sample): number[] => samples.map((sample) => sample[what]);
   const cpu = { "dnsmasq, local name": median(pick(dnsmasq, "cpuUs")) };
   const trip = { "dnsmasq, local name": median(pick(dnsmasq, "roundTripUs")) };
@@ -192,13 +183,5 @@ function start(program: string, args: readonly string[], readyWord: string): Pro
   });
 }
 
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return ((sorted[(sorted.length - 1) >> 1] ?? NaN) + (sorted[sorted.length >> 1] ?? NaN)) / 2;
-}
-
-function row(name: string, runs: readonly number[], baselines: Readonly<Record<string, number>>): DnsRow {
-  const ours = median(runs);
-  const ratios = Object.fromEntries(Object.entries(baselines).map(([baseline, value]) => [baseline, value / ours]));
-  return { name, ours, unit: "µs", better: "lower", runs, baselines, ratios };
-}
+const row = (name: string, runs: readonly number[], baselines: Readonly<Record<string, number>>): Row =>
+  makeRow({ name, unit: "µs", better: "lower", runs, baselines });
