@@ -17,6 +17,18 @@ const NETWORK = {
   curl: 'curl',
 };
 
+/** What whole-system tests run between machines of the overlay. @type {Record<string, string>} */
+const REAL_PROGRAMS = {
+  ssh: 'openssh-client',
+  sshd: 'openssh-server',
+  vsftpd: 'vsftpd',
+  smbd: 'samba',
+  smbclient: 'smbclient',
+  dnsmasq: 'dnsmasq-base',
+  dig: 'bind9-dnsutils',
+  iperf3: 'iperf3',
+};
+
 /** @typedef {'lint' | 'fuzz' | 'demo' | 'test' | 'bench'} Purpose */
 
 /** @type {Record<Purpose, Record<string, string>>} */
@@ -24,7 +36,7 @@ export const NEEDS = {
   lint: { ...BUILD },
   fuzz: { ...BUILD },
   demo: { ...BUILD, ...NETWORK },
-  test: { ...BUILD, ...NETWORK, iperf3: 'iperf3', dig: 'bind9-dnsutils', dnsmasq: 'dnsmasq-base', unbound: 'unbound', pgrep: 'procps' },
+  test: { ...BUILD, ...NETWORK, ...REAL_PROGRAMS, unbound: 'unbound', pgrep: 'procps' },
   bench: { ...BUILD, ...NETWORK, iperf3: 'iperf3' },
 };
 

@@ -3,7 +3,7 @@
  * do by hand stands here once: keys, address books, configurations, starting, waiting until ready.
  */
 import { randomBytes } from "node:crypto";
-import { chmod } from "node:fs/promises";
+import { chmod, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
 import { publicId, parseIpText, virtualAddress } from "@i3/common";
@@ -127,5 +127,15 @@ export class Laptop {
   async kill(): Promise<void> {
     this.child?.kill("SIGKILL");
     await this.child?.ended;
+  }
+
+  /** Ends the proxy politely. */
+  async stop(): Promise<void> {
+    await this.child?.stop();
+  }
+
+  /** Forgets all mappings and the shared key; only while the proxy does not run. */
+  async forget(): Promise<void> {
+    await rm(`${this.host.directory}/state`, { recursive: true, force: true });
   }
 }

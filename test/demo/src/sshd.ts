@@ -47,11 +47,20 @@ async function spawnAsRoot(server: Host, config: string): Promise<Child> {
   return server.spawn("/usr/sbin/sshd", ["-D", "-e", "-f", config]);
 }
 
-/** sshd as an ordinary user of a nested namespace; passwd and group files are bound over the system's. */
+/** sshd as an ordinary user of a nested namespace. */
 async function spawnNested(server: Host, config: string): Promise<Child> {
+  const [program = "", ...args] = await nestedUserCommand(server, ["/usr/sbin/sshd", "-D", "-e", "-f", config]);
+  return server.spawn(program, args);
+}
+
+/**
+ * The argument vector that runs a server as `tester`, uid 1000, of a nested user namespace, where it does not try to change users or
+ * groups; ports below 1024 are open to it. passwd and group files are bound over the system's.
+ */
+export async function nestedUserCommand(server: Host, argv: readonly string[]): Promise<readonly string[]> {
   const passwd = await server.writeFile("passwd", `tester:x:1000:1000::${server.directory}:/bin/sh\nsshd:x:1001:1000::/run/sshd:/usr/sbin/nologin\n`);
   const group = await server.writeFile("group", "tester:x:1000:\n");
   await succeed(server, "sysctl", ["-qw", "net.ipv4.ip_unprivileged_port_start=0"]);
-  const script = 'mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/group && exec unshare -U --map-user=1000 --map-group=1000 /usr/sbin/sshd -D -e -f "$3"';
-  return server.spawn("unshare", ["-m", "sh", "-c", script, "sh", passwd, group, config]);
+  const script = 'mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/group && shift 2 && exec unshare -U --map-user=1000 --map-group=1000 "$@"';
+  return ["unshare", "-m", "sh", "-c", script, "sh", passwd, group, ...argv];
 }
