@@ -23,6 +23,8 @@ const ARRIVE_PRIORITY = -310;
 const LEAVE_PRIORITY = 60;
 /** A burst of names makes one command. */
 const COALESCE_MS = 20;
+/** Their program would notice an ICMP error only at the first retransmission (see interception-rules.ts); what is established goes on waiting. */
+const CONNECTING = "tcp flags & (fin | syn | rst | ack) == syn";
 /** Elements a command carries at most, so that a line stays well below what nft reads at once. */
 const BATCH_ELEMENTS = 512;
 
@@ -41,7 +43,9 @@ export function guardRules(tunName: string, own: readonly Uint8Array[], allocate
     `chain arrive { type filter hook prerouting priority ${ARRIVE_PRIORITY}; policy accept; iifname ${inside} accept;`,
     `${drop("saddr", 4)} ${drop("daddr", 4)} ${drop("saddr", 6)} ${drop("daddr", 6)} };`,
     `chain leave { type filter hook output priority ${LEAVE_PRIORITY}; policy accept; oifname ${inside} accept;`,
+    `ip daddr @allocated4 ${CONNECTING} counter reject with tcp reset;`,
     "ip daddr @allocated4 counter reject with icmp host-unreachable;",
+    `ip6 daddr @allocated6 ${CONNECTING} counter reject with tcp reset;`,
     "ip6 daddr @allocated6 counter reject with icmpv6 addr-unreachable; };",
   ];
   return replaceTable(guardTable(tunName), body.join(" "));
