@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-import { formatIpText, parseAddressBook, parseProxyConfig } from "@i3/common";
+import { bytesKey, formatIpText, parseAddressBook, parseProxyConfig } from "@i3/common";
 import { ReferenceEngine } from "@i3/datapath";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 import { generateHostIdentity } from "@i3/hip";
@@ -41,17 +41,30 @@ const { rules } = parseProxyConfig(
 const directory = mkdtempSync(join(tmpdir(), "i3-bench-"));
 const { journal, content } = Journal.open(directory);
 const range = { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 };
-const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
+// As the daemon does: many bytes at once.
+let pool = randomBytes(65_536);
+const random = (length: number): Uint8Array => {
+  if (pool.length < length) pool = randomBytes(65_536);
+  const out = new Uint8Array(pool.subarray(0, length));
+  pool = pool.subarray(length);
+  return out;
+};
+const fresh = new Map<string, Uint8Array>();
 const given: { routes?: VirtualRoutes; guard?: Guard } = {};
 const proxy = new Proxy({
   identity: generateHostIdentity(), sharedKey: content.sharedKey, datapath: new ReferenceEngine(), suffix: "i3", rules, randomBytes: random, wallMs: () => Date.now(),
   addresses: { range, isTaken: () => false, randomBytes: random }, limits: { max: 65_536, maxUnproven: 256, lifetimeMs: 7_200_000, unprovenLifetimeMs: 120_000 },
   hooks: {
     allocated: (addresses) => {
-      for (const address of addresses) {
-        given.routes?.add(address);
-        given.guard?.add(address);
-      }
+      for (const address of addresses) fresh.set(bytesKey(address), address);
+      setImmediate(() => {
+        for (const address of fresh.values()) {
+          given.routes?.add(address);
+          given.guard?.add(address);
+        }
+        fresh.clear();
+        proxy.installFresh();
+      });
     },
     released: () => undefined, changed: (mapping) => journal.put(mapping), removed: (mapping) => journal.remove(mapping),
   },
@@ -67,7 +80,7 @@ given.routes = new VirtualRoutes({ io, tunIndex, own, range });
 given.routes.start([]);
 const report = (level: string, event: string, fields: unknown): void => void process.stderr.write(`${level} ${event} ${JSON.stringify(fields)}\n`);
 given.guard = await Guard.start(new NftSession({ log: report }), { tunName: tun.name, own, onError: (error) => report("warn", "guard", error.message) }, []);
-await DnsPort.open({ io, port: Number(port), mark: MARK, names: proxy.names }, [{ address: Uint8Array.of(127, 0, 0, 2), port: Number(upstreamPort), zone: null }]);
+await DnsPort.open({ io, port: Number(port), mark: MARK, names: { resolve: (name) => proxy.names.resolve(name), reverse: (address) => proxy.names.reverse(address), told: (address) => void (fresh.has(bytesKey(address)) && given.routes?.add(address)) } }, [{ address: Uint8Array.of(127, 0, 0, 2), port: Number(upstreamPort), zone: null }]);
 createInterface({ input: process.stdin }).on("line", () => {
   process.stdout.write(`${JSON.stringify(handlerUs)}\n`);
   handlerUs = [];

@@ -14,24 +14,30 @@ export interface NamesEnvironment {
   readonly own: { readonly id: Uint8Array; readonly v4: Uint8Array; readonly v6: Uint8Array };
   readonly mappings: MappingTable;
   readonly wallMs: () => number;
+  /** An id that is likely to be asked for. */
+  readonly prepare: (id: Uint8Array) => void;
   readonly onCreated: (mapping: Mapping) => void;
   readonly log: Log;
 }
 
-const entryId = (entry: BookEntry): Uint8Array => entry.id ?? publicId(entry.hit as Uint8Array);
+const MAX_PREPARED = 4_096;
 
 export class Names implements NameSource {
   readonly #env: NamesEnvironment;
+  /** Ids of entries that were asked for: a hash costs as much as the rest of an answer. */
+  readonly #ids = new WeakMap<BookEntry, Uint8Array>();
   #book: AddressBook;
 
   constructor(environment: NamesEnvironment, book: AddressBook) {
     this.#env = environment;
     this.#book = book;
+    this.#prepare();
   }
 
   /** A new address book: mappings stay, their names follow it. */
   setBook(book: AddressBook): void {
     this.#book = book;
+    this.#prepare();
     for (const mapping of this.#env.mappings.all()) mapping.name = mapping.peerId === null ? null : this.#nameOf(mapping.peerId, mapping.peerHit);
   }
 
@@ -69,7 +75,7 @@ export class Names implements NameSource {
 
   #addressesOf(name: string, entry: BookEntry): NameAddresses | "unavailable" {
     const { own, mappings, wallMs, onCreated, log } = this.#env;
-    const id = entryId(entry);
+    const id = this.#idOf(entry);
     if (sameBytes(id, own.id)) return { v4: own.v4, v6: own.v6 };
     let mapping = mappings.byPeer(id);
     if (mapping === undefined) {
@@ -87,6 +93,17 @@ export class Names implements NameSource {
     mapping.lastUseMs = wallMs();
     mapping.name ??= name;
     return { v4: mapping.local4, v6: mapping.local6 };
+  }
+
+  /** Two hashes are half of what the first answer for a name costs: those of a book of usual size are made when it is read. */
+  #prepare(): void {
+    for (const entry of this.#book.entries.slice(0, MAX_PREPARED)) this.#env.prepare(this.#idOf(entry));
+  }
+
+  #idOf(entry: BookEntry): Uint8Array {
+    let id = this.#ids.get(entry);
+    if (id === undefined) this.#ids.set(entry, (id = entry.id ?? publicId(entry.hit as Uint8Array)));
+    return id;
   }
 
   #nameOf(id: Uint8Array, hit: Uint8Array | null): string | null {

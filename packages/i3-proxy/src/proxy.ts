@@ -53,6 +53,8 @@ export class Proxy {
   readonly #names: Names;
   readonly #savedUse = new WeakMap<Mapping, number>();
   readonly #liveTriggers = new Set<string>();
+  /** Mappings whose addresses were given out and that the engine does not know yet. */
+  readonly #fresh: Mapping[] = [];
   /** First packets to peers whose own trigger is not in the ring yet, by its id. */
   readonly #waitingForTrigger = new Map<string, { readonly mapping: Mapping; readonly packet: Uint8Array; readonly untilMs: number }>();
   #nextSweepMs = 0;
@@ -72,7 +74,7 @@ export class Proxy {
     this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: sharedKey.prefix, randomBytes });
     this.#names = new Names({
       suffix: environment.suffix, rules: environment.rules, own: { id: this.ownId, v4: own4, v6: this.own6 }, mappings: this.mappings, wallMs,
-      onCreated: (mapping) => this.#created(mapping), log,
+      prepare: (id) => addresses.prepare(id), onCreated: (mapping) => void this.#fresh.push(mapping), log,
     }, book);
     this.setup = new Setup({
       identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, wallMs, log,
@@ -100,6 +102,17 @@ export class Proxy {
     this.#nextSweepMs = nowMs + SWEEP_MS;
   }
 
+  /**
+   * Programs the engine for mappings that names have been resolved to: between the answer and the first packet, which the owner
+   * must not read before. Kept out of the answer's way.
+   */
+  installFresh(): void {
+    for (const mapping of this.#fresh.splice(0)) {
+      this.#insertOwnTrigger(0, mapping);
+      this.setup.install(mapping);
+    }
+  }
+
   /** Removes our triggers, so that nobody waits for a host that is gone. */
   stop(nowMs: number): void {
     for (const { id } of this.client.triggers(nowMs)) this.client.removeTrigger(nowMs, id);
@@ -113,6 +126,7 @@ export class Proxy {
   }
 
   handleUpcalls(nowMs: number, upcalls: readonly Upcall[]): void {
+    this.installFresh();
     for (const upcall of upcalls) {
       if (upcall.kind === "control") this.client.handleControl(nowMs, upcall.from, upcall.bytes);
       else if (upcall.kind === "flow-setup") this.#begin(nowMs, upcall);
@@ -122,6 +136,7 @@ export class Proxy {
   }
 
   handleTimer(nowMs: number): void {
+    this.installFresh();
     this.client.handleTimer(nowMs);
     this.#handleEvents(nowMs);
     this.setup.handleTimer(nowMs);
@@ -145,11 +160,6 @@ export class Proxy {
       },
       removed: (mapping) => hooks.removed(mapping),
     };
-  }
-
-  #created(mapping: Mapping): void {
-    this.#insertOwnTrigger(0, mapping);
-    this.setup.install(mapping);
   }
 
   #insertOwnTrigger(nowMs: number, mapping: Mapping): void {

@@ -32,6 +32,7 @@ const sourceOf = (packet: Uint8Array | undefined): string => [...(packet ?? new 
 function addressOf(host: Host, name: string): Uint8Array {
   const found = host.proxy.names.resolve(name);
   if (typeof found === "string" || found.v4 === null) throw new Error(`${name} is ${JSON.stringify(found)}`);
+  host.proxy.installFresh();
   return found.v4;
 }
 

@@ -17,6 +17,8 @@ export interface NameSource {
   resolve(name: string): NameAddresses | "unknown" | "elsewhere" | "unavailable";
   /** A virtual address (4 or 16 bytes) → name, or null when not ours. */
   reverse(address: Uint8Array): string | null;
+  /** The next answer tells a program this address: when this returns, the way to it exists. */
+  told?(address: Uint8Array): void;
 }
 
 export interface NameAddresses {
@@ -64,7 +66,7 @@ export function answerQuery(query: Uint8Array, names: NameSource, transport: "ud
   const known = look(question.name, names);
   if (known === null) return FORWARD;
   if (opcode !== OPCODE_QUERY) return failure(query, question, RCODE.notImplemented);
-  return answerOwn(query, question, known, transport);
+  return answerOwn(query, question, known, transport, names);
 }
 
 /** Null: not ours. */
@@ -83,7 +85,7 @@ function look(name: string, names: NameSource): Known | null {
   return { rcode: RCODE.noError, addresses: found, pointer: null };
 }
 
-function answerOwn(query: Uint8Array, question: Question, known: Known, transport: "udp" | "tcp"): DnsVerdict {
+function answerOwn(query: Uint8Array, question: Question, known: Known, transport: "udp" | "tcp", names: NameSource): DnsVerdict {
   const opt = readOpt(query, question.end);
   if (opt === "malformed") return failure(query, question, RCODE.formatError);
   const limit = transport === "tcp" ? 65_535 : Math.max(MIN_UDP_BYTES, opt?.udpBytes ?? MIN_UDP_BYTES);
@@ -91,6 +93,7 @@ function answerOwn(query: Uint8Array, question: Question, known: Known, transpor
   // RFC 6891 §6.1.3: nothing but the version is answered to a version that is not known.
   if (opt !== null && opt.version > 0) return answer(query, question, { rcode: RCODE.badVersion, records: [], negative: false, edns }, limit);
   const records = recordsFor(question.type, known);
+  if (known.addresses !== null) for (const record of records) if ("data" in record) names.told?.(record.data);
   const negative = records.length === 0 && known.rcode !== RCODE.serverFailure;
   return answer(query, question, { rcode: known.rcode, records, negative, edns }, limit);
 }

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { lookup } from "node:dns/promises";
 
 import {
-  EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, makeLocator, MAX_ADDRESS_BOOK_BYTES, parseAddressBook, parseIpText, readBoundedFile,
+  bytesKey, EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, makeLocator, MAX_ADDRESS_BOOK_BYTES, parseAddressBook, parseIpText, readBoundedFile,
   stderrLog, WatchedFile, type AddressBook, type AddressRange, type Endpoint, type Locator, type Log, type ProxyConfig, type RunningDaemon,
 } from "@i3/common";
 import { ReferenceEngine, type Upcall } from "@i3/datapath";
@@ -11,6 +11,7 @@ import { EngineDriver } from "@i3/datapath/io";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 import { readHostKey, readOrCreateHostKey } from "@i3/hip";
 
+import type { NameSource } from "../dns/dns-core.js";
 import { addressesOf } from "../mappings/mapping-table.js";
 import { Proxy } from "../proxy.js";
 import { removeGuard } from "./guard.js";
@@ -32,6 +33,7 @@ const MAX_CLOCK_OFFSET_MS = 300_000;
 const POLL_READY_MS = 20;
 const MAX_SLEEP_MS = 1_000;
 const LAST_WORDS_MS = 50;
+const RANDOM_POOL_BYTES = 4_096;
 
 /** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
 export async function checkFiles(config: ProxyConfig): Promise<void> {
@@ -42,6 +44,22 @@ export async function checkFiles(config: ProxyConfig): Promise<void> {
     const cause = error instanceof I3Error ? error.cause : undefined;
     if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT")) throw error; // it is made at the first start
   }
+}
+
+/** Randomness from the system, fetched for many uses at once; no byte is used twice. */
+function pooledRandom(): (length: number) => Uint8Array {
+  let pool = randomBytes(RANDOM_POOL_BYTES);
+  let used = 0;
+  return (length) => {
+    if (used + length > pool.length) {
+      pool = randomBytes(Math.max(RANDOM_POOL_BYTES, length));
+      used = 0;
+    }
+    const out = new Uint8Array(pool.subarray(used, used + length));
+    pool.fill(0, used, used + length);
+    used += length;
+    return out;
+  };
 }
 
 const rangeText = ({ network, prefixBits }: AddressRange): string => `${formatIpText(network)}/${prefixBits}`;
@@ -83,6 +101,8 @@ class Daemon implements RunningDaemon {
   #driver: EngineDriver | undefined;
   #routes: VirtualRoutes | undefined;
   #interception: Interception | undefined;
+  /** Addresses that were given out in this turn of the event loop. */
+  readonly #given = new Map<string, Uint8Array>();
   #onResolvers: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
@@ -169,7 +189,7 @@ class Daemon implements RunningDaemon {
 
   #makeProxy(book: AddressBook, identity: ReturnType<typeof readHostKey>, content: JournalContent, journal: Journal, view: SystemView): Proxy {
     const { virtualAddresses: { range }, mappings: { max, maxUnproven, lifetimeS, unprovenLifetimeS }, dns, rules } = this.#config;
-    const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
+    const random = pooledRandom();
     try {
       return new Proxy({
         identity, sharedKey: content.sharedKey, datapath: this.#engine, suffix: dns.suffix, rules, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
@@ -188,16 +208,31 @@ class Daemon implements RunningDaemon {
     }
   }
 
+  /** What has time until the first packet comes, in a later turn of the event loop, waits until the DNS answer has gone. */
   #allocated(addresses: readonly Uint8Array[]): void {
-    for (const address of addresses) {
+    if (this.#given.size === 0) setImmediate(() => this.#run((proxy) => proxy.installFresh()));
+    for (const address of addresses) this.#given.set(bytesKey(address), address);
+  }
+
+  #names({ names }: Proxy): NameSource {
+    return { resolve: (name) => names.resolve(name), reverse: (address) => names.reverse(address), told: (address) => this.#told(address) };
+  }
+
+  /** The route exists before the DNS answer goes out. */
+  #told(address: Uint8Array): void {
+    if (this.#given.has(bytesKey(address))) this.#routes?.add(address);
+  }
+
+  #settleGiven(): void {
+    for (const address of this.#given.values()) {
       this.#routes?.add(address);
       this.#interception?.allocated(address);
     }
-    // A new mapping may want a trigger of its own.
-    setImmediate(() => this.#settle());
+    this.#given.clear();
   }
 
   #released(addresses: readonly Uint8Array[]): void {
+    this.#settleGiven();
     for (const address of addresses) {
       this.#routes?.remove(address);
       this.#interception?.released(address);
@@ -220,7 +255,7 @@ class Daemon implements RunningDaemon {
   async #openInterception(io: NativeIo, view: SystemView, resolvers: ResolverFiles, restored: readonly Uint8Array[]): Promise<void> {
     const proxy = this.#proxy as Proxy;
     const interception = await Interception.open({
-      io, tunName: this.#driver?.tun?.name ?? "", mark: OWN_MARK, config: this.#config, names: proxy.names, own: [proxy.own4, proxy.own6], restored, resolvers, view, log: this.#log,
+      io, tunName: this.#driver?.tun?.name ?? "", mark: OWN_MARK, config: this.#config, names: this.#names(proxy), own: [proxy.own4, proxy.own6], restored, resolvers, view, log: this.#log,
     });
     this.#interception = interception;
     this.#closers.push(() => interception.close());
@@ -284,6 +319,7 @@ class Daemon implements RunningDaemon {
     const proxy = this.#proxy;
     if (proxy === undefined) return;
     work(proxy, performance.now());
+    this.#settleGiven();
     this.#settle();
   }
 

@@ -104,6 +104,12 @@ export class Guard {
     if (this.#changed.size > 0) await this.#flush();
   }
 
+  /** Ends when there is nothing left to guard; with addresses that are still given out it stays. Rejects with I3Error. */
+  async close(): Promise<void> {
+    await this.settled().catch(() => undefined);
+    if (this.#wanted.size === 0) await removeGuard(this.#nft, this.#settings.tunName);
+  }
+
   #note(key: string): void {
     if (this.#wanted.has(key) === this.#told.has(key)) this.#changed.delete(key);
     else this.#changed.add(key);

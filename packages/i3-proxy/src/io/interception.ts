@@ -63,19 +63,21 @@ export class Interception {
 
   /**
    * Sets the guard and opens the DNS ports; programs notice nothing yet. Rejects with an I3Error that has a remedy (nft missing, no
-   * permission, port in use); what it leaves behind then is at most the guard.
+   * permission, port in use); what it leaves behind then is at most the guard of restored addresses.
    */
   static async open(options: InterceptionOptions): Promise<Interception> {
     const { tunName, own, restored, log } = options;
     const nft = new NftSession(options);
+    let guard: Guard | undefined;
     let dns: DnsPort | undefined;
     try {
       const onError = (error: I3Error): void => log("warn", "guard-failed", { error: error.message, remedy: "It is tried again with the next change." });
-      const guard = await Guard.start(nft, { tunName, own, onError }, restored);
+      guard = await Guard.start(nft, { tunName, own, onError }, restored);
       dns = await DnsPort.open({ ...options, port: options.config.dns.port }, upstreams(options));
       return new Interception(options, nft, guard, dns);
     } catch (error) {
       await dns?.close();
+      await guard?.close().catch(() => undefined);
       await nft.close();
       throw error;
     }
@@ -123,7 +125,7 @@ export class Interception {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     await this.#work;
-    await this.#guard.settled().catch(() => undefined);
+    await this.#guard.close().catch(() => undefined);
     await this.#nft.close();
     await this.#dns.close();
   }

@@ -28,6 +28,8 @@ export interface JournalContent {
 export class Journal {
   readonly #file: string;
   readonly #live = new Map<string, string>();
+  /** Not written yet; true: as it is then, false: removed. */
+  readonly #changed = new Map<Mapping, boolean>();
   #sharedSeed = "";
   #fd = -1;
   #lines = 0;
@@ -50,27 +52,44 @@ export class Journal {
     }
   }
 
+  /** Written, as it then is, at the end of this turn of the event loop. */
   put(mapping: Mapping): void {
-    const key = toHex(Buffer.from(mapping.key, "latin1"));
-    const line = JSON.stringify({ put: key, mapping: mappingToJson(mapping) });
-    this.#live.set(key, line);
-    this.#append(line);
+    this.#later(mapping, true);
   }
 
   remove(mapping: Mapping): void {
-    const key = toHex(Buffer.from(mapping.key, "latin1"));
-    if (this.#live.delete(key)) this.#append(JSON.stringify({ remove: key }));
+    this.#later(mapping, false);
   }
 
   close(): void {
+    this.#flush();
     if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = -1;
   }
 
-  #append(line: string): void {
+  #later(mapping: Mapping, isLive: boolean): void {
+    if (this.#changed.size === 0) setImmediate(() => this.#flush());
+    this.#changed.set(mapping, isLive);
+  }
+
+  #flush(): void {
+    const lines = [...this.#changed].flatMap(([mapping, isLive]) => this.#lineOf(mapping, isLive));
+    this.#changed.clear();
+    if (lines.length > 0) this.#append(lines);
+  }
+
+  #lineOf(mapping: Mapping, isLive: boolean): string[] {
+    const key = toHex(Buffer.from(mapping.key, "latin1"));
+    if (!isLive) return this.#live.delete(key) ? [JSON.stringify({ remove: key })] : [];
+    const line = JSON.stringify({ put: key, mapping: mappingToJson(mapping) });
+    this.#live.set(key, line);
+    return [line];
+  }
+
+  #append(lines: readonly string[]): void {
     if (this.#fd < 0) return;
-    writeSync(this.#fd, `${line}\n`);
-    this.#lines += 1;
+    writeSync(this.#fd, `${lines.join("\n")}\n`);
+    this.#lines += lines.length;
     if (this.#lines > MIN_REWRITE_LINES && this.#lines > this.#live.size * REWRITE_FACTOR) this.#rewrite();
   }
 
@@ -81,7 +100,7 @@ export class Journal {
     writeSync(fd, [JSON.stringify({ shared: this.#sharedSeed }), ...this.#live.values(), ""].join("\n"));
     fsyncSync(fd);
     renameSync(next, this.#file);
-    this.close();
+    if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = fd;
     this.#lines = this.#live.size + 1;
   }

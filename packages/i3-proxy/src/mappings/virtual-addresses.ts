@@ -8,6 +8,7 @@ import { addressInRange, bytesKey, concatBytes, virtualAddress, type AddressRang
 const RANDOM6_PREFIX = Uint8Array.of(0xfd, 0x69, 0x33, 0x00);
 /** A range that is this hard to find a free address in is full. */
 const MAX_DRAWS = 128;
+const MAX_PREPARED = 4_096;
 
 export interface AddressSource {
   readonly range: AddressRange;
@@ -19,15 +20,22 @@ export interface AddressSource {
 export class VirtualAddresses {
   readonly #source: AddressSource;
   readonly #given = new Set<string>();
+  /** Addresses that belong to ids, computed beforehand. */
+  readonly #wanted = new Map<string, Uint8Array>();
 
   constructor(source: AddressSource) {
     this.#source = source;
   }
 
+  /** Computes the address of an id that is likely to be asked for. At most 4,096 are kept. */
+  prepare(id: Uint8Array): void {
+    if (this.#wanted.size < MAX_PREPARED) this.#wanted.set(bytesKey(id), virtualAddress(this.#source.range, id));
+  }
+
   /** The address that belongs to an id, or a free random one; null when the range is full. 4 bytes. */
   draw4(id: Uint8Array | null): Uint8Array | null {
     if (id !== null) {
-      const wanted = virtualAddress(this.#source.range, id);
+      const wanted = this.#wanted.get(bytesKey(id))?.slice() ?? virtualAddress(this.#source.range, id);
       if (this.take(wanted)) return wanted;
     }
     const hosts = 2 ** (32 - this.#source.range.prefixBits);
