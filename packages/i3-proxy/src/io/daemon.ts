@@ -120,13 +120,14 @@ class Daemon implements RunningDaemon {
     const book = config.addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(config.addressBook.file);
     const { identity, created } = readOrCreateHostKey(config.identity.keyFile);
     if (created) this.#log("info", "key-created", { file: config.identity.keyFile, hit: formatIpText(identity.hit) });
-    const { journal, content } = Journal.open(config.state.directory);
-    this.#closers.push(() => journal.close());
-    if (content.damage !== null) this.#log("warn", "journal-damaged", { at: content.damage, remedy: "The file was set aside; what could be read goes on." });
     const servers = await this.#resolveServers();
     const resolvers = new ResolverFiles({ onChange: () => this.#onResolvers?.() });
     this.#closers.push(() => resolvers.close());
     this.#openDriver(io);
+    // Only now: the ports and the TUN show that no other proxy writes this journal.
+    const { journal, content } = Journal.open(config.state.directory);
+    this.#closers.push(() => journal.close());
+    if (content.damage !== null) this.#log("warn", "journal-damaged", { at: content.damage, remedy: "The file was set aside; what could be read goes on." });
     const view = this.#systemView(io, resolvers);
     this.#proxy = this.#makeProxy(book, identity, content, journal, view);
     const restored = content.mappings.flatMap((mapping) => addressesOf(mapping));
