@@ -128,6 +128,7 @@ describe("a DNS server on home", () => {
 });
 
 interface IperfReport {
+  readonly error?: string;
   readonly end: { readonly sum: { readonly bytes: number; readonly lost_percent?: number; readonly packets?: number }; readonly sum_received?: { readonly bytes: number } };
 }
 
@@ -137,6 +138,7 @@ describe("iperf3", () => {
     const server = home.host.spawn("iperf3", ["--server", "--one-off", "--forceflush"]);
     await server.waitForLine(/Server listening/);
     const report = JSON.parse(await output(laptop.host, "iperf3", ["--json", "--time", "3", "--client", NAMES.home, ...args])) as IperfReport;
+    expect(report.error).toBeUndefined();
     await server.ended;
     return report.end;
   };
@@ -146,7 +148,7 @@ describe("iperf3", () => {
     expect(received?.bytes).toBeGreaterThan(1_000_000);
   });
 
-  test.each([["-4", []], ["-6", ["--reverse"]]] as const)("UDP %s %s at 5 Mbit/s arrives", async (family, args) => {
+  test.each([["up", "-4", []], ["down", "-6", ["--reverse"]]] as const)("UDP %s (%s) at 5 Mbit/s arrives", async (_, family, args) => {
     const { sum } = await iperf(family, "--udp", "--bitrate", "5M", "--length", "1200", ...args);
     expect(sum.packets).toBeGreaterThan(1_400);
     expect(sum.lost_percent).toBeLessThan(2);
