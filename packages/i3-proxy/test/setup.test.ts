@@ -231,6 +231,26 @@ describe("a proxy restarts", () => {
   });
 });
 
+describe("a clock that went back", () => {
+  it("does not keep a restarted proxy from calling: counters go on from the journal", () => {
+    const { world, ring, laptop, home, book } = pair();
+    roundTrip(world, laptop, home, "home.i3", "before");
+    const restored = [...laptop.proxy.mappings.all()].map((m) => mappingFromJson(JSON.parse(JSON.stringify(mappingToJson(m)))));
+    world.nodes.delete([...world.nodes.entries()].find(([, n]) => n === laptop.node)?.[0] ?? "");
+    const honest = world.wallMs;
+    world.wallMs = () => honest() - 3_600_000;
+    const again = addHost(world, "198.51.100.1", { servers: ring, identity: laptop.identity, book, restored });
+    world.run(10_000, () => again.proxy.isReady(world.nowMs));
+    // The home machine has forgotten its side, so the laptop must call again.
+    const to = addressOf(again, "home.i3");
+    again.proxy.setup.handleNotPresent(world.nowMs, restored[0]?.peer?.privateId ?? new Uint8Array(32));
+    world.inject(again.node, { tun: packet4(again.proxy.own4, to, "called again") });
+    world.run(3_000);
+    expect(home.node.received.map(textOf)).toContain("called again");
+    expect(home.proxy.setup.counters.replayed).toBe(0);
+  });
+});
+
 describe("liars", () => {
   const fieldsOf = (world: World, home: Host, overrides: Partial<InitFields> = {}): InitFields => ({
     calleeId: publicId(home.identity.hit), callerPrivateId: world.random(32), counter: world.wallMs() + 1_000_000,

@@ -32,7 +32,8 @@ const TRIGGERS_MS = 10_000;
 const MAX_CLOCK_OFFSET_MS = 300_000;
 const POLL_READY_MS = 20;
 const MAX_SLEEP_MS = 1_000;
-const LAST_WORDS_MS = 50;
+/** A stop waits this long for the ring to have removed our triggers. */
+const UNREGISTER_MS = 1_000;
 const RANDOM_POOL_BYTES = 4_096;
 
 /** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
@@ -147,7 +148,8 @@ class Daemon implements RunningDaemon {
     this.#stopping = true;
     this.#log("info", "stopping", {});
     this.#run((proxy, nowMs) => proxy.stop(nowMs));
-    setTimeout(() => void this.abandon().then(() => this.#end()), LAST_WORDS_MS);
+    const isUnregistered = (): boolean => this.#proxy?.client.triggers(performance.now()).length === 0;
+    void this.#until(isUnregistered, UNREGISTER_MS).then(() => this.abandon()).then(() => this.#end());
   }
 
   /** Closes whatever is open. */

@@ -35,6 +35,8 @@ export interface Mapping {
   peer: PeerSide | null;
   /** Highest counter of an INIT that was accepted from the peer; 0 none. */
   peerCounter: number;
+  /** Of our last INIT to the peer, who accepts only newer ones, whatever our clock says after a restart; 0 none. */
+  lastCallCounter: number;
   /** Wall clock, ms. */
   lastUseMs: number;
 
@@ -62,7 +64,7 @@ export function makeMapping(fields: Pick<Mapping, "key" | "peerId" | "peerHit" |
   return {
     key: fields.key, peerId: fields.peerId, peerHit: fields.peerHit, name: fields.name, local4: fields.local4, local6: fields.local6,
     ownPrivateId: fields.ownPrivateId, ownKey: fields.ownKey, lastUseMs: fields.lastUseMs,
-    peer: null, peerCounter: 0, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
+    peer: null, peerCounter: 0, lastCallCounter: 0, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
     confirmed: null, firstPacket: null, early: [],
   };
 }
@@ -75,7 +77,7 @@ export function mappingToJson(m: Mapping): Record<string, unknown> {
   return {
     peerId: hexOrNull(m.peerId), peerHit: hexOrNull(m.peerHit), name: m.name, local4: toHex(m.local4), local6: hexOrNull(m.local6),
     ownPrivateId: toHex(m.ownPrivateId), ownSeed: m.ownKey === null ? null : toHex(triggerKeySeed(m.ownKey)),
-    peer: p === null ? null : [p.privateId, p.own4, p.peer4, p.own6, p.peer6].map(toHex), peerCounter: m.peerCounter, lastUseMs: m.lastUseMs,
+    peer: p === null ? null : [p.privateId, p.own4, p.peer4, p.own6, p.peer6].map(toHex), peerCounter: m.peerCounter, lastCallCounter: m.lastCallCounter, lastUseMs: m.lastUseMs,
   };
 }
 
@@ -105,6 +107,7 @@ export function mappingFromJson(json: unknown): Mapping {
   });
   mapping.peer = peerSide;
   mapping.peerCounter = count(record["peerCounter"]);
+  mapping.lastCallCounter = count(record["lastCallCounter"]);
   mapping.state = peerSide === null ? "idle" : "open";
   return mapping;
 }

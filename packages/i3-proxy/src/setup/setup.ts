@@ -92,6 +92,7 @@ export class Setup {
 
   /** A mapping of the journal: its peer's private id is tried as it was. */
   restore(mapping: Mapping): void {
+    this.#lastCounter = Math.max(this.#lastCounter, mapping.lastCallCounter);
     if (mapping.peer !== null && !this.#openPeer(mapping, mapping.peer)) mapping.peer = null;
     if (mapping.peer === null) mapping.state = "idle";
     this.install(mapping);
@@ -117,10 +118,12 @@ export class Setup {
     this.#calls.set(mapping, { init: encodeInit(fields, this.#env.identity), absent: false });
     mapping.state = "calling";
     mapping.callCounter = fields.counter;
+    mapping.lastCallCounter = fields.counter;
     mapping.callStartedMs = nowMs;
     mapping.nextCallMs = nowMs + CALL_RETRY_MS;
     mapping.firstPacket = firstPacket;
     this.#timed.add(mapping);
+    this.#env.mappings.changed(mapping);
     this.install(mapping);
   }
 
