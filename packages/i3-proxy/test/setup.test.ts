@@ -280,6 +280,27 @@ describe("liars", () => {
     expect(roundTrip(world, laptop, home, "home.i3", "after").back).not.toBe("nothing");
   });
 
+  it("who proves nothing and names a peer's public id as its own gets a mapping of its own", () => {
+    const { world, laptop, home } = pair();
+    const attack = (): void => {
+      const callerPrivateId = publicId(laptop.identity.hit);
+      deliver(world, home, encodeInit(fieldsOf(world, home, { callerPrivateId, counter: Number.MAX_SAFE_INTEGER }), null), packet4(Uint8Array.of(10, 1, 1, 1), home.proxy.own4, "evil"));
+    };
+    // Before the victim has a mapping, when its name was only looked up, and when it is open.
+    attack();
+    addressOf(home, "laptop.i3");
+    attack();
+    expect(roundTrip(world, laptop, home, "home.i3", "genuine").there).toBe([...laptop.proxy.own4].join("."));
+    attack();
+    expect(home.proxy.mappings.byPeer(publicId(laptop.identity.hit))).toMatchObject({ state: "open", peer: { own4: laptop.proxy.own4 } });
+    expect([...home.proxy.mappings.all()].filter((m) => m.peerId === null)).toHaveLength(1);
+    const evil = home.node.received.filter((p) => textOf(p) === "evil").map(sourceOf);
+    expect(evil.length).toBeGreaterThan(0);
+    expect(evil).not.toContain([...laptop.proxy.own4].join("."));
+    expect(home.proxy.setup.counters.replayed).toBe(0);
+    expect(roundTrip(world, laptop, home, "home.i3", "still").back).not.toBe("nothing");
+  });
+
   it("a replayed INIT changes nothing", () => {
     const { world, laptop, home } = pair();
     roundTrip(world, laptop, home, "home.i3", "before");

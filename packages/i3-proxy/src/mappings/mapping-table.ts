@@ -3,9 +3,9 @@
  * call us, and peers who prove nothing, can fill only their own share.
  */
 import { bytesKey, concatBytes, SUFFIX_BYTES } from "@i3/common";
-import { triggerKeyFromSeed, type TriggerKey } from "@i3/hip";
+import { triggerKeyFromSeed } from "@i3/hip";
 
-import { makeMapping, mappingKey, type Mapping } from "./mapping.js";
+import { makeMapping, mappingKey, unprovedKey, type Mapping } from "./mapping.js";
 import type { VirtualAddresses } from "./virtual-addresses.js";
 
 export interface MappingLimits {
@@ -67,8 +67,14 @@ export class MappingTable {
     return this.#byKey.values();
   }
 
+  /** A peer that has proved its public id, or that we have asked for by it. */
   byPeer(id: Uint8Array): Mapping | undefined {
     return this.#byKey.get(mappingKey(id));
+  }
+
+  /** A peer that has proved nothing, by the private id it named. */
+  byUnproved(privateId: Uint8Array): Mapping | undefined {
+    return this.#byKey.get(unprovedKey(privateId));
   }
 
   byAddress(address: Uint8Array): Mapping | undefined {
@@ -87,17 +93,17 @@ export class MappingTable {
     const local6 = peer.peerHit === null && peer.peerId !== null ? null : this.#addresses.draw6(peer.peerHit);
     const ownKey = peer.ownTrigger ? triggerKeyFromSeed(this.#randomBytes(32)) : null;
     const mapping = makeMapping({
-      key: mappingKey(peer.peerId ?? (peer.privateId as Uint8Array)), peerId: peer.peerId, peerHit: peer.peerHit, name: peer.name, local4, local6,
-      ownPrivateId: concatBytes(ownKey?.prefix ?? this.#sharedPrefix, this.#randomBytes(SUFFIX_BYTES)), ownKey, lastUseMs: nowWallMs,
+      key: peer.peerId === null ? unprovedKey(peer.privateId as Uint8Array) : mappingKey(peer.peerId), peerId: peer.peerId, peerHit: peer.peerHit, name: peer.name, local4, local6,
+      ownPrivateId: concatBytes(ownKey?.prefix ?? this.#sharedPrefix, this.#randomBytes(SUFFIX_BYTES)), ownKey, isStranger: !peer.wanted, lastUseMs: nowWallMs,
     });
-    if (!peer.wanted) this.#strangers.add(mapping);
     this.#index(mapping);
     return mapping;
   }
 
   /** A mapping of the journal. False when one of its addresses is taken by something else now. */
   restore(mapping: Mapping): boolean {
-    if (this.#byKey.has(mapping.key) || this.#byKey.size >= this.#limits.max || !this.#addresses.take(mapping.local4)) return false;
+    const share = { peerId: mapping.peerId, wanted: !mapping.isStranger };
+    if (this.#byKey.has(mapping.key) || this.#isFull(share) || !this.#addresses.take(mapping.local4)) return false;
     if (mapping.local6 !== null && !this.#addresses.take(mapping.local6)) {
       this.#addresses.give(mapping.local4);
       return false;
@@ -117,7 +123,10 @@ export class MappingTable {
 
   /** A program of ours has asked for this peer. */
   want(mapping: Mapping): void {
+    if (!mapping.isStranger) return;
+    mapping.isStranger = false;
     this.#strangers.delete(mapping);
+    this.changed(mapping);
   }
 
   changed(mapping: Mapping): void {
@@ -141,12 +150,12 @@ export class MappingTable {
   /** Mappings whose time is over. */
   expired(nowWallMs: number): readonly Mapping[] {
     return [...this.#byKey.values()].filter((mapping) => {
-      const isShort = mapping.peerId === null || this.#strangers.has(mapping);
+      const isShort = mapping.peerId === null || mapping.isStranger;
       return nowWallMs - mapping.lastUseMs > (isShort ? this.#limits.unprovenLifetimeMs : this.#limits.lifetimeMs);
     });
   }
 
-  #isFull(peer: NewPeer): boolean {
+  #isFull(peer: Pick<NewPeer, "peerId" | "wanted">): boolean {
     if (this.#byKey.size >= this.#limits.max) return true;
     if (peer.peerId === null) return this.#unproven >= this.#limits.maxUnproven;
     return !peer.wanted && this.#strangers.size >= MAX_STRANGERS;
@@ -154,6 +163,7 @@ export class MappingTable {
 
   #index(mapping: Mapping): void {
     this.#byKey.set(mapping.key, mapping);
+    if (mapping.isStranger && mapping.peerId !== null) this.#strangers.add(mapping);
     this.#byPrivateId.set(bytesKey(mapping.ownPrivateId), mapping);
     if (mapping.peerId === null) this.#unproven += 1;
     const addresses = addressesOf(mapping);
@@ -165,7 +175,3 @@ export class MappingTable {
 
 export const addressesOf = (mapping: Mapping): readonly Uint8Array[] =>
   mapping.local6 === null ? [mapping.local4] : [mapping.local4, mapping.local6];
-
-/** Keys of triggers that the table's mappings need. */
-export const ownKeysOf = (mappings: Iterable<Mapping>): readonly { readonly id: Uint8Array; readonly key: TriggerKey }[] =>
-  [...mappings].flatMap((m) => (m.ownKey === null ? [] : [{ id: m.ownPrivateId, key: m.ownKey }]));

@@ -20,7 +20,7 @@ export type MappingState =
   | "refused";
 
 export interface Mapping {
-  /** Table key: the peer's public id, for an unproved peer its private id. */
+  /** {@link mappingKey} of the peer's public id, for an unproved peer {@link unprovedKey} of its private id. */
   readonly key: string;
   /** Public id of the peer; null when unproved. */
   readonly peerId: Uint8Array | null;
@@ -33,6 +33,8 @@ export interface Mapping {
   /** Set when the peer has a trigger of its own. */
   readonly ownKey: TriggerKey | null;
   peer: PeerSide | null;
+  /** It called us, is not in the address book, and no program of ours has asked for it: it has a share of the table and a short life. */
+  isStranger: boolean;
   /** Highest counter of an INIT that was accepted from the peer; 0 none. */
   peerCounter: number;
   /** Of our last INIT to the peer, who accepts only newer ones, whatever our clock says after a restart; 0 none. */
@@ -56,14 +58,17 @@ export interface Mapping {
   early: Uint8Array[];
 }
 
-export const mappingKey = (id: Uint8Array): string => bytesKey(id);
+/** Table key of a peer that has proved its public id. */
+export const mappingKey = (peerId: Uint8Array): string => `p${bytesKey(peerId)}`;
+/** Of one that has not: whatever id it names, it is never the mapping of a proved peer. */
+export const unprovedKey = (privateId: Uint8Array): string => `u${bytesKey(privateId)}`;
 
 /** A mapping that nothing has happened to yet. */
-export function makeMapping(fields: Pick<Mapping, "key" | "peerId" | "peerHit" | "name" | "local4" | "local6" | "ownPrivateId" | "ownKey" | "lastUseMs">): Mapping {
+export function makeMapping(fields: Pick<Mapping, "key" | "peerId" | "peerHit" | "name" | "local4" | "local6" | "ownPrivateId" | "ownKey" | "isStranger" | "lastUseMs">): Mapping {
   // Written out: copying the fields by spread takes 25 µs here, in the way of a DNS answer.
   return {
     key: fields.key, peerId: fields.peerId, peerHit: fields.peerHit, name: fields.name, local4: fields.local4, local6: fields.local6,
-    ownPrivateId: fields.ownPrivateId, ownKey: fields.ownKey, lastUseMs: fields.lastUseMs,
+    ownPrivateId: fields.ownPrivateId, ownKey: fields.ownKey, isStranger: fields.isStranger, lastUseMs: fields.lastUseMs,
     peer: null, peerCounter: 0, lastCallCounter: 0, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
     confirmed: null, firstPacket: null, early: [],
   };
@@ -77,7 +82,7 @@ export function mappingToJson(m: Mapping): Record<string, unknown> {
   return {
     peerId: hexOrNull(m.peerId), peerHit: hexOrNull(m.peerHit), name: m.name, local4: toHex(m.local4), local6: hexOrNull(m.local6),
     ownPrivateId: toHex(m.ownPrivateId), ownSeed: m.ownKey === null ? null : toHex(triggerKeySeed(m.ownKey)),
-    peer: p === null ? null : [p.privateId, p.own4, p.peer4, p.own6, p.peer6].map(toHex), peerCounter: m.peerCounter, lastCallCounter: m.lastCallCounter, lastUseMs: m.lastUseMs,
+    peer: p === null ? null : [p.privateId, p.own4, p.peer4, p.own6, p.peer6].map(toHex), peerCounter: m.peerCounter, lastCallCounter: m.lastCallCounter, stranger: m.isStranger, lastUseMs: m.lastUseMs,
   };
 }
 
@@ -101,13 +106,13 @@ export function mappingFromJson(json: unknown): Mapping {
     : null;
   if (peerId === null && peerSide === null) throw new I3Error("ERR_I3_STATE", "a mapping to nobody");
   const mapping = makeMapping({
-    key: mappingKey(peerId ?? (peerSide as PeerSide).privateId), peerId, peerHit: bytesOrNull(record["peerHit"], 16),
+    key: peerId === null ? unprovedKey((peerSide as PeerSide).privateId) : mappingKey(peerId), peerId, peerHit: bytesOrNull(record["peerHit"], 16),
     name: typeof record["name"] === "string" ? record["name"] : null, local4: bytes(record["local4"], 4), local6: bytesOrNull(record["local6"], 16),
-    ownPrivateId: bytes(record["ownPrivateId"], 32), ownKey: ownSeed === null ? null : triggerKeyFromSeed(ownSeed), lastUseMs: count(record["lastUseMs"]),
+    ownPrivateId: bytes(record["ownPrivateId"], 32), ownKey: ownSeed === null ? null : triggerKeyFromSeed(ownSeed), isStranger: record["stranger"] === true, lastUseMs: count(record["lastUseMs"]),
   });
   mapping.peer = peerSide;
   mapping.peerCounter = count(record["peerCounter"]);
-  mapping.lastCallCounter = count(record["lastCallCounter"]);
+  mapping.lastCallCounter = count(record["lastCallCounter"] ?? 0);
   mapping.state = peerSide === null ? "idle" : "open";
   return mapping;
 }

@@ -237,7 +237,8 @@ export class Setup {
     const mapping = this.#mappingForCaller(hit, init);
     if (mapping === null) return;
     if (hit !== null && !this.#acceptCounter(mapping, init)) return;
-    if (mapping.peer === null || (hit !== null && init.counter > mapping.peerCounter)) this.#open(mapping, { privateId: init.callerPrivateId, ...addressesOfMessage(init) }, init.counter);
+    const isNewer = hit !== null && init.counter > mapping.peerCounter;
+    if (mapping.peer === null || isNewer) this.#open(mapping, { privateId: init.callerPrivateId, ...addressesOfMessage(init) }, hit === null ? 0 : init.counter);
     this.#confirm(nowMs, mapping, init);
     if (packet.length > 0) this.#env.datapath.deliver(mapping.ownPrivateId, [packet]);
   }
@@ -261,7 +262,7 @@ export class Setup {
     const { mappings, nameOf, ownTriggerFor } = this.#env;
     const peerId = hit === null ? null : publicId(hit);
     if (peerId !== null && bytesKey(peerId) === bytesKey(this.#env.ownId)) return null;
-    const old = mappings.byPeer(peerId ?? init.callerPrivateId);
+    const old = peerId === null ? mappings.byUnproved(init.callerPrivateId) : mappings.byPeer(peerId);
     if (old !== undefined) {
       if (hit !== null) mappings.learnHit(old, hit);
       return old;
