@@ -35,8 +35,8 @@ const REAL_PROGRAMS = {
 export const NEEDS = {
   lint: { ...BUILD },
   fuzz: { ...BUILD },
-  demo: { ...BUILD, ...NETWORK },
-  test: { ...BUILD, ...NETWORK, ...REAL_PROGRAMS, unbound: 'unbound', pgrep: 'procps' },
+  demo: { ...BUILD, ...NETWORK, dig: 'bind9-dnsutils', sysctl: 'procps' },
+  test: { ...BUILD, ...NETWORK, ...REAL_PROGRAMS, unbound: 'unbound', pgrep: 'procps', nc: 'netcat-openbsd', xmllint: 'libxml2-utils', ss: 'iproute2', tcpdump: 'tcpdump' },
   bench: { ...BUILD, ...NETWORK, iperf3: 'iperf3' },
 };
 

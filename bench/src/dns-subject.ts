@@ -52,7 +52,7 @@ const random = (length: number): Uint8Array => {
 const fresh = new Map<string, Uint8Array>();
 const given: { routes?: VirtualRoutes; guard?: Guard } = {};
 const proxy = new Proxy({
-  identity: generateHostIdentity(), sharedKey: content.sharedKey, datapath: new ReferenceEngine(), suffix: "i3", rules, randomBytes: random, wallMs: () => Date.now(),
+  identity: generateHostIdentity(), sharedKey: content.sharedKey, datapath: new ReferenceEngine(), lastOwn4: null, suffix: "i3", rules, randomBytes: random, wallMs: () => Date.now(),
   addresses: { range, isTaken: () => false, randomBytes: random }, limits: { max: 65_536, maxUnproven: 256, lifetimeMs: 7_200_000, unprovenLifetimeMs: 120_000 },
   hooks: {
     allocated: (addresses) => {

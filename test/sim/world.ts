@@ -204,6 +204,7 @@ export interface HostOptions {
   readonly isTaken?: (address: Uint8Array) => boolean;
   readonly privateId?: "shared" | "own";
   readonly lifetimeMs?: number;
+  readonly lastOwn4?: Uint8Array;
   readonly restored?: readonly Mapping[];
   readonly sharedKey?: ReturnType<typeof generateTriggerKey>;
 }
@@ -232,7 +233,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   const changed: Mapping[] = [];
   const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: "none", privateId: options.privateId ?? "shared" } as unknown as ProxyRule;
   const proxy = new Proxy({
-    identity, sharedKey, datapath: node.engine, suffix: "i3", rules: [rule], randomBytes: world.random, wallMs: world.wallMs,
+    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: [rule], randomBytes: world.random, wallMs: world.wallMs,
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },
     limits: { max: 1_000, maxUnproven: 8, lifetimeMs: options.lifetimeMs ?? 7_200_000, unprovenLifetimeMs: 120_000 },
     hooks: { allocated: () => undefined, released: () => undefined, changed: (m) => void changed.push(m), removed: () => undefined },

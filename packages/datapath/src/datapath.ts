@@ -81,7 +81,8 @@ export const LIMITS = {
   inbound: 131_072,
   nextServers: 65_536,
   triggers: 1_048_576,
-  triggersPerRingKey: 4_096,
+  /** Until groups with certified members exist: hosts need one or two, and each is a copy and a step for whoever sends there. */
+  triggersPerRingKey: 128,
 } as const;
 
 /** Why a packet was dropped (docs/wire.md §7). */

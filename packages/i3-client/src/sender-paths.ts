@@ -22,6 +22,8 @@ interface Path {
   nonce: Uint8Array;
   /** Carried packets lately: its server is watched. */
   active: boolean;
+  /** How often it was opened and not closed: two peers may name one id. */
+  users: number;
 }
 
 interface Way {
@@ -44,6 +46,7 @@ export class SenderPaths {
   readonly #emit: (event: ClientEvent) => void;
   readonly #learn: (locator: Locator) => void;
   readonly #isAlive: (locator: Locator) => boolean;
+  readonly #firstHop: () => Locator | null;
   readonly #paths = new Map<string, Path>();
   readonly #ways = new Map<string, Way>();
   readonly #confirms = new Map<string, { readonly way: Way; readonly to: Locator }>();
@@ -52,19 +55,24 @@ export class SenderPaths {
   /** Not later than the first deadline of all ways; found anew when it has passed. */
   #deadlineMs = Infinity;
 
-  constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; learn(locator: Locator): void; isAlive(locator: Locator): boolean }) {
+  constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; learn(locator: Locator): void; isAlive(locator: Locator): boolean; firstHop(): Locator | null }) {
     this.#environment = environment;
     this.#emit = (event) => owner.emit(event);
     this.#learn = (locator) => owner.learn(locator);
     this.#isAlive = (locator) => owner.isAlive(locator);
+    this.#firstHop = () => owner.firstHop();
   }
 
   /** Opens a path (at most 65,536; false when there is no room). */
   open(id: Uint8Array): boolean {
     const key = bytesKey(id);
-    if (this.#paths.has(key)) return true;
+    const old = this.#paths.get(key);
+    if (old !== undefined) {
+      old.users += 1;
+      return true;
+    }
     if (this.#paths.size >= MAX_PATHS) return false;
-    const path: Path = { id: id.slice(), nonce: this.#environment.randomBytes(NONCE_BYTES), active: true };
+    const path: Path = { id: id.slice(), nonce: this.#environment.randomBytes(NONCE_BYTES), active: true, users: 1 };
     this.#paths.set(key, path);
     const way = this.#wayOf(ringKey(path.id));
     way.paths.add(path);
@@ -75,6 +83,8 @@ export class SenderPaths {
   close(id: Uint8Array): void {
     const path = this.#paths.get(bytesKey(id));
     if (path === undefined) return;
+    path.users -= 1;
+    if (path.users > 0) return;
     this.#paths.delete(bytesKey(id));
     const way = this.#wayOf(ringKey(id));
     way.paths.delete(path);
@@ -114,7 +124,7 @@ export class SenderPaths {
   handle(nowMs: number, from: Locator, nonce: Uint8Array, message: ControlMessage): boolean {
     if (message.type === "CACHE") {
       const way = this.#ways.get(bytesKey(message.ringKey));
-      if (way === undefined || !hasNonce(way, nonce)) return false;
+      if (way === undefined || !hasNonce(way, nonce) || !this.#mayTell(from, way)) return false;
       this.#candidate(nowMs, way, message.node.locator);
       return true;
     }
@@ -122,9 +132,16 @@ export class SenderPaths {
     if (message.type !== "NOT_PRESENT") return false;
     const path = this.#paths.get(bytesKey(message.id));
     if (path === undefined || !sameBytes(path.nonce, nonce)) return false;
-    this.#dropServer(this.#wayOf(ringKey(path.id)));
+    const way = this.#wayOf(ringKey(path.id));
+    if (!this.#mayTell(from, way)) return false;
+    this.#dropServer(way);
     this.#emit({ kind: "not-present", id: path.id });
     return true;
+  }
+
+  /** Peers see our nonces too: only the servers that we send to speak for the ring. */
+  #mayTell(from: Locator, way: Way): boolean {
+    return [this.#firstHop(), way.server, way.candidate].some((server) => server !== null && sameLocator(server, from));
   }
 
   serverAnswered(nowMs: number, locator: Locator): void {

@@ -193,13 +193,19 @@ export class Servers {
     this.#chooseFirstHop();
   }
 
-  #chooseFirstHop(): void {
+  #nearest(isMeant: (server: Server) => boolean): Server | null {
     let nearest: Server | null = null;
     for (const server of this.#servers.values()) {
-      if (server.liveness === "alive" && (nearest === null || server.rttMs < nearest.rttMs)) nearest = server;
+      if (server.liveness === "alive" && isMeant(server) && (nearest === null || server.rttMs < nearest.rttMs)) nearest = server;
     }
+    return nearest;
+  }
+
+  #chooseFirstHop(): void {
+    // One that was only heard of may serve its own keys; it speaks for the whole ring only when no configured one is left.
+    const nearest = this.#nearest((server) => server.configured) ?? this.#nearest(() => true);
     const current = this.#firstHop;
-    const keeps = current?.liveness === "alive" && nearest !== null && nearest.rttMs > current.rttMs * SWITCH_FACTOR;
+    const keeps = current?.liveness === "alive" && (current.configured || nearest?.configured === false) && nearest !== null && nearest.rttMs > current.rttMs * SWITCH_FACTOR;
     if (keeps || nearest === current) return;
     this.#firstHop = nearest;
     this.#environment.datapath.setDefaultServer(nearest?.locator ?? null);

@@ -216,6 +216,8 @@ describe("the table of paths", () => {
     expect(client.openPath(id(65_536))).toBe(false);
     expect(client.openPath(id(5))).toBe(true);
     client.closePath(id(5));
+    expect(client.openPath(id(65_536)), "opened twice, closed once").toBe(false);
+    client.closePath(id(5));
     expect(client.openPath(id(65_536))).toBe(true);
   });
 

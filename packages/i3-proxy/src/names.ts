@@ -2,7 +2,7 @@
  * What a name means on this machine (paper §3.1, §3.2; architecture §6.1, §7): rules first, then the address book. Asking for a
  * host's name makes its mapping, so that an address is only ever given out together with its way.
  */
-import { findRule, publicId, sameBytes, type AddressBook, type BookEntry, type Log, type ProxyRule } from "@i3/common";
+import { findRule, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type Log, type ProxyRule } from "@i3/common";
 
 import type { NameAddresses, NameSource } from "./dns/dns-core.js";
 import type { Mapping } from "./mappings/mapping.js";
@@ -27,11 +27,28 @@ export class Names implements NameSource {
   /** Ids of entries that were asked for: a hash costs as much as the rest of an answer. */
   readonly #ids = new WeakMap<BookEntry, Uint8Array>();
   #book: AddressBook;
+  #rules: readonly ProxyRule[];
 
   constructor(environment: NamesEnvironment, book: AddressBook) {
     this.#env = environment;
     this.#book = book;
+    this.#rules = environment.rules;
     this.#prepare();
+  }
+
+  /** Other rules for names from now on; mappings stay. */
+  setRules(rules: readonly ProxyRule[]): void {
+    this.#rules = rules;
+  }
+
+  /** Virtual addresses that the book's hosts have when nothing collides: of the usual number of entries. */
+  bookAddresses(range: AddressRange): readonly Uint8Array[] {
+    const own = this.#env.own;
+    return this.#book.entries.slice(0, MAX_PREPARED).flatMap((entry) => {
+      const id = this.#idOf(entry);
+      if (sameBytes(id, own.id)) return [];
+      return [virtualAddress(range, id), ...(entry.hit === undefined ? [] : [entry.hit])];
+    });
   }
 
   /** A new address book: mappings stay, their names follow it. */
@@ -45,7 +62,7 @@ export class Names implements NameSource {
     const { suffix } = this.#env;
     if (name === suffix) return { v4: null, v6: null };
     const isOurs = name.endsWith(`.${suffix}`);
-    const rule = findRule(this.#env.rules, name);
+    const rule = findRule(this.#rules, name);
     if (rule?.go === "direct") return "elsewhere";
     // A name of our suffix that no rule admits never leaves this machine.
     if (rule === undefined) return isOurs ? "unknown" : "elsewhere";
@@ -69,7 +86,7 @@ export class Names implements NameSource {
   /** Whether the rules want a trigger of its own for a peer (null: a stranger). */
   wantsOwnTrigger(name: string | null): boolean {
     if (name === null) return false;
-    const rule = findRule(this.#env.rules, name);
+    const rule = findRule(this.#rules, name);
     return rule?.go === "i3" && rule.privateId === "own";
   }
 

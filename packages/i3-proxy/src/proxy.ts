@@ -2,7 +2,9 @@
  * The i3 proxy as a core (paper §3, §4): joins names, mappings, the set-up and the i3 client, and programs the packet engine. No
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
-import { bytesKey, concatBytes, locatorText, publicId, SUFFIX_BYTES, toHex, type AddressBook, type Locator, type Log, type ProxyRule } from "@i3/common";
+import {
+  bytesKey, concatBytes, errorLine, inRange, locatorText, publicId, sameBytes, SUFFIX_BYTES, toHex, type AddressBook, type Locator, type Log, type ProxyRule,
+} from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import type { HostIdentity, TriggerKey } from "@i3/hip";
 import { I3Client, type ClientEvent } from "@i3/i3-client";
@@ -31,6 +33,8 @@ export interface ProxyEnvironment {
   readonly sharedKey: TriggerKey;
   readonly datapath: Datapath;
   readonly addresses: AddressSource;
+  /** Our own virtual IPv4 address of the last run: kept if it is still free, for peers were told it. */
+  readonly lastOwn4: Uint8Array | null;
   readonly limits: MappingLimits;
   readonly hooks: MappingHooks;
   readonly suffix: string;
@@ -49,6 +53,8 @@ export class Proxy {
   readonly client: I3Client;
   readonly mappings: MappingTable;
   readonly setup: Setup;
+  /** Exceptions that an upcall caused: each is a fault of ours. */
+  internalErrors = 0;
   readonly #env: ProxyEnvironment;
   readonly #names: Names;
   readonly #savedUse = new WeakMap<Mapping, number>();
@@ -66,7 +72,9 @@ export class Proxy {
     this.ownId = publicId(identity.hit);
     this.own6 = identity.hit;
     const addresses = new VirtualAddresses(environment.addresses);
-    const own4 = addresses.draw4(this.ownId);
+    const { lastOwn4 } = environment;
+    const keeps = lastOwn4 !== null && inRange(environment.addresses.range, lastOwn4) && addresses.take(lastOwn4);
+    const own4 = keeps ? lastOwn4 : addresses.draw4(this.ownId);
     if (own4 === null) throw new RangeError("no virtual address is free");
     addresses.take(this.own6);
     this.own4 = own4;
@@ -89,6 +97,24 @@ export class Proxy {
 
   setBook(book: AddressBook): void {
     this.#names.setBook(book);
+  }
+
+  setRules(rules: readonly ProxyRule[]): void {
+    this.#names.setRules(rules);
+  }
+
+  /** Virtual addresses that hosts of the address book have or would get (at most 4,096 hosts), but for those of real machines. */
+  bookAddresses(): readonly Uint8Array[] {
+    return this.#names.bookAddresses(this.#env.addresses.range).filter((address) => !this.#env.addresses.isTaken(address));
+  }
+
+  /** Mappings whose address something real of this machine has now: their programs cannot be helped, the real one must be reachable. */
+  dropOverlapping(nowMs: number): void {
+    for (const mapping of [...this.mappings.all()]) {
+      if (!this.#env.addresses.isTaken(mapping.local4)) continue;
+      this.#env.log("warn", "mapping-lost", { name: mapping.name, why: "its virtual address is used by something else now", remedy: "Ask for the name again: it gets another address." });
+      this.#drop(nowMs, mapping);
+    }
   }
 
   /** Takes over the mappings of the journal and registers with the ring. */
@@ -128,11 +154,21 @@ export class Proxy {
   handleUpcalls(nowMs: number, upcalls: readonly Upcall[]): void {
     this.installFresh();
     for (const upcall of upcalls) {
-      if (upcall.kind === "control") this.client.handleControl(nowMs, upcall.from, upcall.bytes);
-      else if (upcall.kind === "flow-setup") this.#begin(nowMs, upcall);
-      else if (upcall.kind === "payload") this.setup.handlePayload(nowMs, upcall);
+      try {
+        this.#handleUpcall(nowMs, upcall);
+      } catch (error) {
+        // A fault of ours that a datagram has found: it costs that datagram, never the host's connections.
+        this.internalErrors += 1;
+        this.#env.log("error", "internal", { upcall: upcall.kind, error: errorLine(error) });
+      }
     }
     this.#handleEvents(nowMs);
+  }
+
+  #handleUpcall(nowMs: number, upcall: Upcall): void {
+    if (upcall.kind === "control") this.client.handleControl(nowMs, upcall.from, upcall.bytes);
+    else if (upcall.kind === "flow-setup") this.#begin(nowMs, upcall);
+    else if (upcall.kind === "payload") this.setup.handlePayload(nowMs, upcall);
   }
 
   handleTimer(nowMs: number): void {
@@ -173,7 +209,8 @@ export class Proxy {
       return;
     }
     this.#insertOwnTrigger(nowMs, mapping);
-    this.setup.restore(mapping);
+    const { lastOwn4 } = this.#env;
+    this.setup.restore(mapping, lastOwn4 !== null && !sameBytes(lastOwn4, this.own4));
   }
 
   /** First packet of a program to a virtual address. */
@@ -237,10 +274,14 @@ export class Proxy {
       if (mapping.lastUseMs - (this.#savedUse.get(mapping) ?? 0) >= SAVE_USE_MS) this.mappings.changed(mapping);
     }
     for (const mapping of this.mappings.expired(wallMs)) {
-      if (mapping.ownKey !== null) this.client.removeTrigger(nowMs, mapping.ownPrivateId);
-      this.setup.uninstall(mapping);
-      this.mappings.remove(mapping);
+      this.#drop(nowMs, mapping);
     }
+  }
+
+  #drop(nowMs: number, mapping: Mapping): void {
+    if (mapping.ownKey !== null) this.client.removeTrigger(nowMs, mapping.ownPrivateId);
+    this.setup.uninstall(mapping);
+    this.mappings.remove(mapping);
   }
 
   #lastUse(address: Uint8Array): number {

@@ -231,6 +231,28 @@ describe("a proxy restarts", () => {
   });
 });
 
+describe("an own address that collides", () => {
+  it("stays the same over a restart, so that sessions go on", () => {
+    const taken = new Set<string>();
+    const { world, ring, laptop, home, book } = pair({ laptopTaken: (address) => taken.has(toHex(address)) });
+    roundTrip(world, laptop, home, "home.i3", "before");
+    const restored = [...laptop.proxy.mappings.all()].map((m) => mappingFromJson(JSON.parse(JSON.stringify(mappingToJson(m)))));
+    world.nodes.delete([...world.nodes.entries()].find(([, n]) => n === laptop.node)?.[0] ?? "");
+    const lastOwn4 = Uint8Array.of(10, 9, 8, 7);
+    const kept = addHost(world, "198.51.100.1", { servers: ring, identity: laptop.identity, sharedKey: laptop.sharedKey, book, restored: [], lastOwn4 });
+    expect([...kept.proxy.own4]).toEqual([10, 9, 8, 7]);
+    // And when it must change, the peer is called again with the new one.
+    taken.add(toHex(laptop.proxy.own4));
+    world.nodes.delete([...world.nodes.entries()].find(([, n]) => n === kept.node)?.[0] ?? "");
+    const again = addHost(world, "198.51.100.1", {
+      servers: ring, identity: laptop.identity, sharedKey: laptop.sharedKey, book, restored, lastOwn4: laptop.proxy.own4, isTaken: (address) => taken.has(toHex(address)),
+    });
+    world.run(10_000, () => again.proxy.isReady(world.nowMs));
+    expect([...again.proxy.own4]).not.toEqual([...laptop.proxy.own4]);
+    expect(roundTrip(world, again, home, "home.i3", "after").back).not.toBe("nothing");
+  });
+});
+
 describe("a clock that went back", () => {
   it("does not keep a restarted proxy from calling: counters go on from the journal", () => {
     const { world, ring, laptop, home, book } = pair();
@@ -299,6 +321,37 @@ describe("liars", () => {
     expect(evil).not.toContain([...laptop.proxy.own4].join("."));
     expect(home.proxy.setup.counters.replayed).toBe(0);
     expect(roundTrip(world, laptop, home, "home.i3", "still").back).not.toBe("nothing");
+  });
+
+  it("a private id that is another peer's is refused, and the mapping keeps the one it had", () => {
+    const { world, laptop, home } = pair();
+    const taken = world.random(32);
+    const stranger = generateHostIdentity();
+    deliver(world, home, encodeInit(fieldsOf(world, home, { callerPrivateId: taken }), null), new Uint8Array());
+    const own = world.random(32);
+    deliver(world, home, encodeInit(fieldsOf(world, home, { callerPrivateId: own, counter: 10 }), stranger), new Uint8Array());
+    for (const callerPrivateId of [taken, publicId(home.identity.hit), publicId(stranger.hit)]) {
+      deliver(world, home, encodeInit(fieldsOf(world, home, { callerPrivateId, counter: 20 }), stranger), new Uint8Array());
+      deliver(world, home, encodeInit(fieldsOf(world, home, { callerPrivateId, counter: 20 }), stranger), new Uint8Array());
+      world.run(200);
+    }
+    expect(home.proxy.mappings.byPeer(publicId(stranger.hit))).toMatchObject({ peerCounter: 10, peer: { privateId: own } });
+    expect(home.proxy.internalErrors).toBe(0);
+    expect(roundTrip(world, laptop, home, "home.i3", "hello").back).not.toBe("nothing");
+  });
+
+  it("a stranger's share is a part of the table, also after a restart", () => {
+    const { world, home } = pair();
+    for (let i = 0; i < 300; i += 1) {
+      deliver(world, home, encodeInit(fieldsOf(world, home), generateHostIdentity()), new Uint8Array());
+      if (i % 50 === 49) world.run(200);
+    }
+    expect(home.proxy.mappings.size).toBe(250);
+    const restored = [...home.proxy.mappings.all()].map((m) => mappingFromJson(JSON.parse(JSON.stringify(mappingToJson(m)))));
+    expect(restored.every((m) => m.isStranger)).toBe(true);
+    const again = addHost(world, "198.51.100.9", { servers: [], identity: home.identity, restored });
+    world.run(130_000);
+    expect(again.proxy.mappings.size).toBe(0);
   });
 
   it("a replayed INIT changes nothing", () => {

@@ -31,7 +31,8 @@ export interface DaemonDescription<Config> {
   readonly parse: (bytes: Uint8Array, file: string) => Config;
   /** Checks what the configuration names and changes nothing. Throws I3Error. */
   readonly check: (config: Config) => void | Promise<void>;
-  readonly start: (config: Config, onFailure: (error: I3Error) => void) => Promise<RunningDaemon>;
+  /** `file`: where the configuration came from. */
+  readonly start: (config: Config, onFailure: (error: I3Error) => void, file: string) => Promise<RunningDaemon>;
   /** Other things to do with a configuration, by option name; the result is printed. */
   readonly actions?: Readonly<Record<string, (config: Config) => string | Promise<string>>>;
   /** Options with a value that change the configuration. Throws I3Error. */
@@ -65,7 +66,7 @@ async function run<Config>(daemon: DaemonDescription<Config>): Promise<void> {
     return print(`${file}: ok\n`);
   }
   for (const [option, action] of Object.entries(daemon.actions ?? {})) if (values[option] === true) return print(await action(config));
-  const running = await daemon.start(config, (error) => fail(daemon.name, error, EXIT_FAILED));
+  const running = await daemon.start(config, (error) => fail(daemon.name, error, EXIT_FAILED), file);
   process.on("SIGTERM", () => running.stop());
   process.on("SIGINT", () => running.stop());
   process.on("SIGUSR1", () => running.logCounters());

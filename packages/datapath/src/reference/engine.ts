@@ -78,14 +78,14 @@ export class ReferenceEngine implements StepCore {
   #control(bytes: Buffer, at: number, length: number, origins: Buffer, originAt: number): void {
     const { counters, upcalls } = this.#state;
     if (length > MAX_CONTROL_BYTES) return counters.drop("malformed");
-    if (!this.#mayGoUp(origins, originAt)) return;
+    if (!this.#mayGoUp("control", origins, originAt)) return;
     upcalls.push({ kind: "control", from: decodeEndpoint(origins, originAt), bytes: copyBytes(bytes, at, at + length) });
   }
 
   /** Counts the drop when the answer is no. */
-  #mayGoUp(origins: Buffer, originAt: number): boolean {
+  #mayGoUp(what: "control" | "data", origins: Buffer, originAt: number): boolean {
     const { counters, upcalls, nowMs } = this.#state;
-    const reason = !upcalls.allowSource(nowMs, origins, originAt) ? "rate" : upcalls.full ? "queue-full" : null;
+    const reason = !upcalls.allowSource(what, nowMs, origins, originAt) ? "rate" : upcalls.full ? "queue-full" : null;
     if (reason !== null) counters.drop(reason);
     return reason === null;
   }
@@ -104,7 +104,7 @@ export class ReferenceEngine implements StepCore {
     const payloadAt = at + headerBytes;
     if (payloadKind > LAST_PAYLOAD_KIND) return this.#state.counters.drop("malformed");
     if (entry.action === "tun" && payloadKind === PAYLOAD_KIND.ipPacket) return this.#host.toTun(entry, bytes, payloadAt, length - headerBytes);
-    if (!this.#mayGoUp(origins, originAt)) return;
+    if (!this.#mayGoUp("data", origins, originAt)) return;
     this.#state.upcalls.push({
       kind: "payload",
       id: copyBytes(bytes, at + DATA_OFFSET.ids, at + DATA_OFFSET.ids + ID_BYTES),

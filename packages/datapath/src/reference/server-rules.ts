@@ -68,7 +68,7 @@ export class ServerRules {
   }
 
   #match(work: Work): void {
-    const targets = this.#state.triggers.match(idBytes(work), idAt(work));
+    const targets = distinct(this.#state.triggers.match(idBytes(work), idAt(work)));
     if (targets.length === 0) return this.#noTrigger(work);
     if (work.hopLimit <= 1) return this.#state.counters.drop("hop-limit");
     this.#cacheRequest(work);
@@ -151,6 +151,16 @@ export class ServerRules {
   }
 }
 
+/** One copy for each address: it leaves with its original id, so that a second one would say nothing new. */
+function distinct(targets: readonly TriggerTarget[]): readonly TriggerTarget[] {
+  if (targets.length < 2) return targets;
+  const seen = new Set<string>();
+  return targets.filter((target) => {
+    if (target.kind !== "locator") return true;
+    const key = asBuffer(target.endpoint).toString("latin1");
+    return !seen.has(key) && seen.add(key);
+  });
+}
 /** The packet came from there. */
 const sameEndpoint = (work: Work, endpoint: Uint8Array): boolean =>
   asBuffer(endpoint).equals(work.origins.subarray(work.originAt, work.originAt + ADDRESS_SLOT_BYTES));

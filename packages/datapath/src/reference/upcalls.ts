@@ -10,7 +10,9 @@ export const MAX_WAITING_UPCALLS = 16 * LIMITS.upcallsPerBatch;
 
 export class Upcalls {
   readonly #counters: CounterSet;
-  readonly #sources = new SourceRates(LIMITS.upcallsPerSourcePerSecond);
+  /** Apart: whoever sends data through a host's server must not use up what that server's own answers need. */
+  readonly #control = new SourceRates(LIMITS.upcallsPerSourcePerSecond);
+  readonly #data = new SourceRates(LIMITS.upcallsPerSourcePerSecond);
   readonly #noTrigger = new NoticeLimit();
   readonly #cacheRequest = new NoticeLimit();
   #waiting: Upcall[] = [];
@@ -33,8 +35,8 @@ export class Upcalls {
   }
 
   /** The source may make one more upcall. */
-  allowSource(nowMs: number, endpoints: Buffer, at: number): boolean {
-    return this.#sources.allow(nowMs, endpoints, at);
+  allowSource(what: "control" | "data", nowMs: number, endpoints: Buffer, at: number): boolean {
+    return (what === "control" ? this.#control : this.#data).allow(nowMs, endpoints, at);
   }
 
   /** `idBytes[idAt …]` begins with the ring key. Nothing is dropped when the answer is no: the packet's fate is another matter. */
@@ -43,7 +45,7 @@ export class Upcalls {
     const ringKey = idBytes.toString("latin1", idAt, idAt + RING_KEY_BYTES);
     const key = ringKey + endpoints.toString("latin1", at, at + ADDRESS_SLOT_BYTES);
     const limit = kind === "no-trigger" ? this.#noTrigger : this.#cacheRequest;
-    return limit.allow(nowMs, key) && this.#sources.allow(nowMs, endpoints, at);
+    return limit.allow(nowMs, key) && this.#data.allow(nowMs, endpoints, at);
   }
 
   /** The next batch. */

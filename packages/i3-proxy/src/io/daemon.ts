@@ -3,10 +3,10 @@ import { randomBytes } from "node:crypto";
 import { lookup } from "node:dns/promises";
 
 import {
-  bytesKey, EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, makeLocator, MAX_ADDRESS_BOOK_BYTES, parseAddressBook, parseIpText, readBoundedFile,
-  stderrLog, WatchedFile, type AddressBook, type AddressRange, type Endpoint, type Locator, type Log, type ProxyConfig, type RunningDaemon,
+  bytesKey, EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, makeLocator, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook, parseIpText, parseProxyConfig, readBoundedFile,
+  stderrLog, WatchedFile, type AddressBook, type AddressRange, type Endpoint, type FileUpdate, type Locator, type Log, type ProxyConfig, type RunningDaemon,
 } from "@i3/common";
-import { ReferenceEngine, type Upcall } from "@i3/datapath";
+import { LIMITS, ReferenceEngine, type Upcall } from "@i3/datapath";
 import { EngineDriver } from "@i3/datapath/io";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 import { readHostKey, readOrCreateHostKey } from "@i3/hip";
@@ -67,9 +67,10 @@ const rangeText = ({ network, prefixBits }: AddressRange): string => `${formatIp
 const readBook = async (file: string): Promise<AddressBook> => parseAddressBook((await readBoundedFile(file, MAX_ADDRESS_BOOK_BYTES)).bytes, file);
 
 /** Starts the proxy. Rejects with I3Error for what a person must mend. */
-export async function startProxy(config: ProxyConfig, onFailure: (error: I3Error) => void): Promise<RunningDaemon> {
+export async function startProxy(config: ProxyConfig, onFailure: (error: I3Error) => void, file: string): Promise<RunningDaemon> {
   const log = stderrLog(config.log);
-  const daemon = new Daemon(config, log, onFailure);
+  if (config.control !== undefined) log("warn", "control-unused", { remedy: "The control socket is of a later version: nothing listens there yet." });
+  const daemon = new Daemon(config, file, log, onFailure);
   try {
     await daemon.open();
     return daemon;
@@ -92,6 +93,7 @@ class Daemon implements RunningDaemon {
   readonly ended: Promise<void>;
   ready = "";
   readonly #config: ProxyConfig;
+  readonly #configFile: string;
   readonly #log: Log;
   readonly #onFailure: (error: I3Error) => void;
   readonly #engine = new ReferenceEngine();
@@ -104,12 +106,16 @@ class Daemon implements RunningDaemon {
   #interception: Interception | undefined;
   /** Addresses that were given out in this turn of the event loop. */
   readonly #given = new Map<string, Uint8Array>();
+  #overlaps: readonly string[] = [];
+  /** Guarded because the address book names their hosts. */
+  #bookAddresses: ReadonlyMap<string, Uint8Array> = new Map();
   #onResolvers: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
 
-  constructor(config: ProxyConfig, log: Log, onFailure: (error: I3Error) => void) {
+  constructor(config: ProxyConfig, configFile: string, log: Log, onFailure: (error: I3Error) => void) {
     this.#config = config;
+    this.#configFile = configFile;
     this.#log = log;
     this.#onFailure = onFailure;
     this.ended = new Promise((resolve) => (this.#end = resolve));
@@ -126,11 +132,13 @@ class Daemon implements RunningDaemon {
     this.#closers.push(() => resolvers.close());
     this.#openDriver(io);
     // Only now: the ports and the TUN show that no other proxy writes this journal.
-    const { journal, content } = Journal.open(config.state.directory);
+    const { journal, content } = Journal.open(config.state.directory, (error) =>
+      this.#log("error", "journal-failed", { error: errorLine(error), remedy: "Mappings live on, but not over a restart. Is the disk full? It is tried again with each change." }));
     this.#closers.push(() => journal.close());
     if (content.damage !== null) this.#log("warn", "journal-damaged", { at: content.damage, remedy: "The file was set aside; what could be read goes on." });
     const view = this.#systemView(io, resolvers);
     this.#proxy = this.#makeProxy(book, identity, content, journal, view);
+    journal.setOwn4(this.#proxy.own4);
     const restored = content.mappings.flatMap((mapping) => addressesOf(mapping));
     this.#openRoutes(io, restored);
     await this.#openInterception(io, view, resolvers, restored);
@@ -183,11 +191,40 @@ class Daemon implements RunningDaemon {
   #systemView(io: NativeIo, resolvers: ResolverFiles): SystemView {
     const tunIndex = this.#driver?.tun?.index ?? 0;
     const view = new SystemView({ io, tunIndex: () => tunIndex, resolvers: () => resolvers.resolvers.map((r) => r.address) });
-    const { range } = this.#config.virtualAddresses;
-    for (const overlap of view.findOverlaps(range)) {
-      this.#log("warn", "overlap", { range: rangeText(range), with: overlapText(overlap), remedy: "Its addresses are not given out. If names fail, choose another <virtual-addresses range>." });
-    }
+    this.#logOverlaps(view);
     return view;
+  }
+
+  /** Each overlap once. */
+  #logOverlaps(view: SystemView): void {
+    const { range } = this.#config.virtualAddresses;
+    const overlaps = view.findOverlaps(range).map(overlapText);
+    for (const overlap of overlaps) {
+      if (this.#overlaps.includes(overlap)) continue;
+      this.#log("warn", "overlap", { range: rangeText(range), with: overlap, remedy: "Its addresses are not given out. If names fail, choose another <virtual-addresses range>." });
+    }
+    this.#overlaps = overlaps;
+  }
+
+  /**
+   * Nobody on the LAN passes as a host of the address book before we have spoken with it: the guard knows the book's addresses
+   * beforehand. When we stop it forgets those that no program was given.
+   */
+  #guardBook(): void {
+    const proxy = this.#proxy as Proxy;
+    const wanted = new Map(proxy.bookAddresses().map((address) => [bytesKey(address), address]));
+    for (const [key, address] of this.#bookAddresses) {
+      if (!wanted.has(key) && proxy.mappings.byAddress(address) === undefined) this.#interception?.released(address);
+    }
+    for (const [key, address] of wanted) if (!this.#bookAddresses.has(key)) this.#interception?.allocated(address);
+    this.#bookAddresses = wanted;
+  }
+
+  #unguardBook(): void {
+    for (const address of this.#bookAddresses.values()) {
+      if (this.#proxy?.mappings.byAddress(address) === undefined) this.#interception?.released(address);
+    }
+    this.#bookAddresses = new Map();
   }
 
   #makeProxy(book: AddressBook, identity: ReturnType<typeof readHostKey>, content: JournalContent, journal: Journal, view: SystemView): Proxy {
@@ -195,9 +232,10 @@ class Daemon implements RunningDaemon {
     const random = pooledRandom();
     try {
       return new Proxy({
-        identity, sharedKey: content.sharedKey, datapath: this.#engine, suffix: dns.suffix, rules, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
+        identity, sharedKey: content.sharedKey, lastOwn4: content.own4, datapath: this.#engine, suffix: dns.suffix, rules, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
         addresses: { range, isTaken: (address) => view.isTaken(address), randomBytes: random },
-        limits: { max, maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
+        // Two flows a mapping; a quarter of a small range is left free, so that drawing an address does not take long.
+        limits: { max: Math.min(max, LIMITS.flows / 2, (2 ** (32 - range.prefixBits) * 3) / 4), maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
         hooks: {
           allocated: (addresses) => this.#allocated(addresses),
           released: (addresses) => this.#released(addresses),
@@ -238,7 +276,7 @@ class Daemon implements RunningDaemon {
     this.#settleGiven();
     for (const address of addresses) {
       this.#routes?.remove(address);
-      this.#interception?.released(address);
+      if (!this.#bookAddresses.has(bytesKey(address))) this.#interception?.released(address);
     }
   }
 
@@ -262,6 +300,8 @@ class Daemon implements RunningDaemon {
     });
     this.#interception = interception;
     this.#closers.push(() => interception.close());
+    this.#closers.push(() => this.#unguardBook());
+    this.#guardBook();
     this.#onResolvers = () => {
       view.refresh();
       interception.update();
@@ -338,20 +378,41 @@ class Daemon implements RunningDaemon {
 
   async #watch(view: SystemView): Promise<void> {
     const { addressBook } = this.#config;
+    const config = await WatchedFile.open<ProxyConfig>({
+      file: this.#configFile, maxBytes: MAX_CONFIG_BYTES, parse: parseProxyConfig, onUpdate: (update) => this.#onConfig(update),
+    });
+    this.#closers.push(() => config.close());
     if (addressBook !== undefined) {
       const watched = await WatchedFile.open<AddressBook>({
         file: addressBook.file, maxBytes: MAX_ADDRESS_BOOK_BYTES, parse: parseAddressBook,
         onUpdate: (update) => {
-          if (update.ok) this.#run((proxy) => proxy.setBook(update.value));
+          if (update.ok) {
+            this.#run((proxy) => proxy.setBook(update.value));
+            this.#guardBook();
+          }
           this.#log(update.ok ? "info" : "error", "address-book", update.ok ? { entries: update.value.entries.length } : { error: errorLine(update.error), remedy: "The last good address book stays in use." });
         },
       });
       this.#closers.push(() => watched.close());
     }
     const changes = view.watch(() => {
+      this.#logOverlaps(view);
       this.#interception?.update();
-      this.#run((proxy, nowMs) => proxy.client.renewTriggers(nowMs));
+      this.#run((proxy, nowMs) => {
+        proxy.dropOverlapping(nowMs);
+        proxy.client.renewTriggers(nowMs);
+      });
+      this.#guardBook();
     });
     this.#closers.push(() => changes.close());
+  }
+
+  /** Rules act at once; everything else of the configuration is read at the start only, and the log says so. */
+  #onConfig(update: FileUpdate<ProxyConfig>): void {
+    if (!update.ok) return this.#log("error", "config", { error: errorLine(update.error), remedy: "The last good configuration stays in use." });
+    const { rules } = update.value;
+    this.#run((proxy) => proxy.setRules(rules));
+    const isSame = JSON.stringify({ ...update.value, rules: [] }) === JSON.stringify({ ...this.#config, rules: [] });
+    this.#log(isSame ? "info" : "warn", "config", { rules: rules.length, ...(isSame ? {} : { remedy: "Rules are in use now; other changes act after a restart." }) });
   }
 }

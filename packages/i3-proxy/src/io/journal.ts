@@ -3,10 +3,10 @@
  * it; ESP keys never come here. A last line that was cut off by a crash is ignored; anything else that cannot be read is set
  * aside, never overwritten.
  *
- *     {"shared": "<Ed25519 seed>"}                 the key of the private prefix, first line
+ *     {"journal": 1, "shared": "<Ed25519 seed>", "own4": "<hex>" or null}     first line: the key of the private prefix, our address
  *     {"put": "<key>", "mapping": {…}}             {"remove": "<key>"}
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 import { errorLine, I3Error, toHex, fromHex } from "@i3/common";
@@ -17,10 +17,19 @@ import { mappingFromJson, mappingToJson, type Mapping } from "../mappings/mappin
 /** Rewritten when it is this much longer than what lives in it. */
 const REWRITE_FACTOR = 4;
 const MIN_REWRITE_LINES = 1_000;
+const VERSION = 1;
+
+/** Throws what write(2) throws, ENOSPC for one. */
+function writeWhole(fd: number, text: string): void {
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+}
 
 export interface JournalContent {
   readonly sharedKey: TriggerKey;
   readonly mappings: readonly Mapping[];
+  /** Our own virtual IPv4 address of the last run, which peers were told; null at the first start. */
+  readonly own4: Uint8Array | null;
   /** What could not be read, for the log; null when all is well. */
   readonly damage: string | null;
 }
@@ -30,17 +39,24 @@ export class Journal {
   readonly #live = new Map<string, string>();
   /** Not written yet; true: as it is then, false: removed. */
   readonly #changed = new Map<Mapping, boolean>();
+  readonly #onError: (error: unknown) => void;
   #sharedSeed = "";
+  #own4: string | null = null;
+  #hasFailed = false;
   #fd = -1;
   #lines = 0;
 
-  private constructor(file: string) {
+  private constructor(file: string, onError: (error: unknown) => void) {
     this.#file = file;
+    this.#onError = onError;
   }
 
-  /** Opens (or makes) `mappings.journal` in a directory, which is made with mode 0700. Throws I3Error ERR_I3_STATE. */
-  static open(directory: string): { readonly journal: Journal; readonly content: JournalContent } {
-    const journal = new Journal(join(directory, "mappings.journal"));
+  /**
+   * Opens (or makes) `mappings.journal` in a directory, which is made with mode 0700. Throws I3Error ERR_I3_STATE. Later errors, as of a
+   * full disk, go to `onError` once; writing is tried again with each change.
+   */
+  static open(directory: string, onError: (error: unknown) => void = () => undefined): { readonly journal: Journal; readonly content: JournalContent } {
+    const journal = new Journal(join(directory, "mappings.journal"), onError);
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       const content = journal.#read();
@@ -50,6 +66,13 @@ export class Journal {
       if (cause instanceof I3Error) throw cause;
       throw new I3Error("ERR_I3_STATE", `cannot use the state directory ${directory}`, { cause, remedy: "It must be a directory that this user may write to." });
     }
+  }
+
+  /** What peers are told from now on (4 bytes). */
+  setOwn4(own4: Uint8Array): void {
+    if (this.#own4 === toHex(own4)) return;
+    this.#own4 = toHex(own4);
+    this.#guarded(() => this.#rewrite());
   }
 
   /** Written, as it then is, at the end of this turn of the event loop. */
@@ -88,18 +111,35 @@ export class Journal {
 
   #append(lines: readonly string[]): void {
     if (this.#fd < 0) return;
-    writeSync(this.#fd, `${lines.join("\n")}\n`);
     this.#lines += lines.length;
-    if (this.#lines > MIN_REWRITE_LINES && this.#lines > this.#live.size * REWRITE_FACTOR) this.#rewrite();
+    const isLong = this.#lines > MIN_REWRITE_LINES && this.#lines > this.#live.size * REWRITE_FACTOR;
+    // After an error the end of the file is not known: it is written anew.
+    this.#guarded(() => (isLong || this.#hasFailed ? this.#rewrite() : writeWhole(this.#fd, `${lines.join("\n")}\n`)));
+  }
+
+  #guarded(write: () => void): void {
+    try {
+      write();
+      this.#hasFailed = false;
+    } catch (error) {
+      if (!this.#hasFailed) this.#onError(error);
+      this.#hasFailed = true;
+    }
   }
 
   /** A new file with only what lives, in the place of the old one. */
   #rewrite(): void {
     const next = `${this.#file}.new`;
-    const fd = openSync(next, "w", 0o600);
-    writeSync(fd, [JSON.stringify({ shared: this.#sharedSeed }), ...this.#live.values(), ""].join("\n"));
-    fsyncSync(fd);
-    renameSync(next, this.#file);
+    rmSync(next, { force: true });
+    const fd = openSync(next, "wx", 0o600); // a file of our own making, whatever lay there
+    try {
+      writeWhole(fd, [JSON.stringify({ journal: VERSION, shared: this.#sharedSeed, own4: this.#own4 }), ...this.#live.values(), ""].join("\n"));
+      fsyncSync(fd);
+      renameSync(next, this.#file);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
     if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = fd;
     this.#lines = this.#live.size + 1;
@@ -123,12 +163,17 @@ export class Journal {
     sharedKey ??= generateTriggerKey();
     this.#sharedSeed = toHex(triggerKeySeed(sharedKey));
     for (const [key, mapping] of mappings) this.#live.set(key, JSON.stringify({ put: key, mapping: mappingToJson(mapping) }));
-    return { sharedKey, mappings: [...mappings.values()], damage };
+    return { sharedKey, mappings: [...mappings.values()], own4: this.#own4 === null ? null : fromHex(this.#own4), damage };
   }
 
   #readLine(json: unknown, mappings: Map<string, Mapping>): TriggerKey | null {
     const record = (typeof json === "object" && json !== null ? json : {}) as Record<string, unknown>;
-    if (typeof record["shared"] === "string") return triggerKeyFromSeed(fromHex(record["shared"]));
+    if (typeof record["shared"] === "string") {
+      if (record["journal"] !== VERSION) throw new I3Error("ERR_I3_STATE", "a journal of another version");
+      const own4 = record["own4"];
+      this.#own4 = typeof own4 === "string" && /^[0-9a-f]{8}$/.test(own4) ? own4 : null;
+      return triggerKeyFromSeed(fromHex(record["shared"]));
+    }
     if (typeof record["put"] === "string") mappings.set(record["put"], mappingFromJson(record["mapping"]));
     else if (typeof record["remove"] === "string") mappings.delete(record["remove"]);
     else throw new I3Error("ERR_I3_STATE", "a line of an unknown kind");

@@ -15,8 +15,9 @@ export interface MappingLimits {
   readonly unprovenLifetimeMs: number;
 }
 
-/** Mappings that peers who are not in the address book may take up. */
+/** Mappings that peers who are not in the address book may take up: this many, and at most this part of the table. */
 const MAX_STRANGERS = 4_096;
+const STRANGERS_PART = 4;
 
 export interface MappingHooks {
   /** Addresses were given to programs: routes and guard. */
@@ -158,7 +159,7 @@ export class MappingTable {
   #isFull(peer: Pick<NewPeer, "peerId" | "wanted">): boolean {
     if (this.#byKey.size >= this.#limits.max) return true;
     if (peer.peerId === null) return this.#unproven >= this.#limits.maxUnproven;
-    return !peer.wanted && this.#strangers.size >= MAX_STRANGERS;
+    return !peer.wanted && this.#strangers.size >= Math.min(MAX_STRANGERS, this.#limits.max / STRANGERS_PART);
   }
 
   #index(mapping: Mapping): void {

@@ -50,8 +50,8 @@ export interface Mapping {
   nextCallMs: number;
   /** Monotonic; when `refused` ends. */
   refusedUntilMs: number;
-  /** Of the INIT last answered, and when. */
-  confirmed: { counter: number; atMs: number } | null;
+  /** When an INIT was last answered; each answer costs a signature. */
+  confirmedMs: number | null;
   /** First packet of a call, given back to the program as unreachable if nobody answers. */
   firstPacket: Uint8Array | null;
   /** Packets that came before the CONFIRM. */
@@ -70,7 +70,7 @@ export function makeMapping(fields: Pick<Mapping, "key" | "peerId" | "peerHit" |
     key: fields.key, peerId: fields.peerId, peerHit: fields.peerHit, name: fields.name, local4: fields.local4, local6: fields.local6,
     ownPrivateId: fields.ownPrivateId, ownKey: fields.ownKey, isStranger: fields.isStranger, lastUseMs: fields.lastUseMs,
     peer: null, peerCounter: 0, lastCallCounter: 0, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
-    confirmed: null, firstPacket: null, early: [],
+    confirmedMs: null, firstPacket: null, early: [],
   };
 }
 

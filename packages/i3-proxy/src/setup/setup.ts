@@ -90,11 +90,11 @@ export class Setup {
     datapath.setInbound(mapping.ownPrivateId, mapping.peer === null ? { action: "upcall" } : this.#inboundOf(mapping, mapping.peer));
   }
 
-  /** A mapping of the journal: its peer's private id is tried as it was. */
-  restore(mapping: Mapping): void {
+  /** A mapping of the journal: its peer's private id is tried as it was, unless our own address is another one now: then we must call again. */
+  restore(mapping: Mapping, mustCall: boolean): void {
     this.#lastCounter = Math.max(this.#lastCounter, mapping.lastCallCounter);
     if (mapping.peer !== null && !this.#openPeer(mapping, mapping.peer)) mapping.peer = null;
-    if (mapping.peer === null) mapping.state = "idle";
+    if (mapping.peer === null || (mustCall && mapping.peerId !== null)) mapping.state = "idle";
     this.install(mapping);
   }
 
@@ -104,7 +104,7 @@ export class Setup {
     datapath.setFlow(mapping.local4, null);
     if (mapping.local6 !== null) datapath.setFlow(mapping.local6, null);
     datapath.setInbound(mapping.ownPrivateId, null);
-    if (mapping.peerId !== null) client.closePath(mapping.peerId);
+    if (mapping.peerId !== null && this.#calls.has(mapping)) client.closePath(mapping.peerId);
     if (mapping.peer !== null) this.#closePeer(mapping.peer);
     this.#calls.delete(mapping);
     this.#timed.delete(mapping);
@@ -238,7 +238,10 @@ export class Setup {
     if (mapping === null) return;
     if (hit !== null && !this.#acceptCounter(mapping, init)) return;
     const isNewer = hit !== null && init.counter > mapping.peerCounter;
-    if (mapping.peer === null || isNewer) this.#open(mapping, { privateId: init.callerPrivateId, ...addressesOfMessage(init) }, hit === null ? 0 : init.counter);
+    if (mapping.peer === null || isNewer) {
+      const isOpen = this.#open(mapping, { privateId: init.callerPrivateId, ...addressesOfMessage(init) }, hit === null ? 0 : init.counter);
+      if (!isOpen) return this.#forgetUnused(mapping);
+    }
     this.#confirm(nowMs, mapping, init);
     if (packet.length > 0) this.#env.datapath.deliver(mapping.ownPrivateId, [packet]);
   }
@@ -285,9 +288,9 @@ export class Setup {
   }
 
   #confirm(nowMs: number, mapping: Mapping, init: InitFields): void {
-    const last = mapping.confirmed;
-    if (mapping.peer === null || (last !== null && last.counter === init.counter && nowMs - last.atMs < CONFIRM_AGAIN_MS)) return;
-    mapping.confirmed = { counter: init.counter, atMs: nowMs };
+    const last = mapping.confirmedMs;
+    if (mapping.peer === null || (last !== null && nowMs - last < CONFIRM_AGAIN_MS)) return;
+    mapping.confirmedMs = nowMs;
     const fields: ConfirmFields = {
       callerId: mapping.peerId ?? new Uint8Array(32), callerPrivateId: mapping.peer.privateId, calleePrivateId: mapping.ownPrivateId,
       counter: init.counter, ...this.#ownSide(mapping),
@@ -308,11 +311,12 @@ export class Setup {
     this.#open(mapping, { privateId: confirm.calleePrivateId, ...addressesOfMessage(confirm) }, mapping.peerCounter);
   }
 
-  /** Both private ids are known: packets go to the peer's from now on. */
-  #open(mapping: Mapping, peer: PeerSide, peerCounter: number): void {
+  /** Both private ids are known: packets go to the peer's from now on. False, and nothing is changed, when the id cannot be used. */
+  #open(mapping: Mapping, peer: PeerSide, peerCounter: number): boolean {
     const { datapath, mappings } = this.#env;
-    if (mapping.peer !== null && bytesKey(mapping.peer.privateId) !== bytesKey(peer.privateId)) this.#closePeer(mapping.peer);
-    if (!this.#openPeer(mapping, peer)) return;
+    const old = mapping.peer;
+    if (!this.#openPeer(mapping, peer)) return false;
+    if (old !== null && bytesKey(old.privateId) !== bytesKey(peer.privateId)) this.#closePeer(old);
     if (mapping.state === "calling") this.#endCall(mapping);
     mapping.peer = peer;
     mapping.peerCounter = peerCounter;
@@ -323,14 +327,25 @@ export class Setup {
     if (mapping.local6 !== null) datapath.release(mapping.local6);
     if (mapping.early.length > 0) datapath.deliver(mapping.ownPrivateId, mapping.early.splice(0));
     mappings.changed(mapping);
-    this.#env.log("info", "mapping-open", { peer: peerText(mapping), proved: mapping.peerId !== null });
+    this.#env.log(mapping.isStranger ? "debug" : "info", "mapping-open", { peer: peerText(mapping), proved: mapping.peerId !== null });
+    return true;
+  }
+
+  /** A mapping that was made for a caller whose INIT then could not be used. */
+  #forgetUnused(mapping: Mapping): void {
+    if (mapping.peer !== null || !mapping.isStranger) return;
+    this.uninstall(mapping);
+    this.#env.mappings.remove(mapping);
   }
 
   /** False when the private id is another mapping's already, or there is no room. */
   #openPeer(mapping: Mapping, peer: PeerSide): boolean {
     const key = bytesKey(peer.privateId);
     const owner = this.#openTo.get(key);
-    if ((owner !== undefined && owner !== mapping) || !this.#env.client.openPath(peer.privateId)) {
+    if (owner === mapping) return true;
+    // A public id, ours or a host's that we know, is nobody's private id.
+    const isPublic = key === bytesKey(this.#env.ownId) || this.#env.mappings.byPeer(peer.privateId) !== undefined;
+    if (owner !== undefined || isPublic || !this.#env.client.openPath(peer.privateId)) {
       this.counters.mappingsFull += 1;
       return false;
     }
@@ -339,7 +354,7 @@ export class Setup {
   }
 
   #closePeer(peer: PeerSide): void {
-    this.#openTo.delete(bytesKey(peer.privateId));
+    if (!this.#openTo.delete(bytesKey(peer.privateId))) return;
     this.#env.client.closePath(peer.privateId);
   }
 
