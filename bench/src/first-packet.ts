@@ -30,7 +30,7 @@ export async function firstPacket(): Promise<readonly Row[]> {
     const first: number[] = [];
     const after: number[] = [];
     for (let i = 0; i < ROUNDS; i += 1) {
-      // A mapping is fresh when both sides have forgotten it.
+      // The laptop comes with new private ids; whoever answers it must set up anew.
       await bed.laptop.exec("rm", ["-rf", `${bed.laptop.directory}/state`]);
       await laptop.start();
       const [firstMs = NaN] = await pingTimes(laptop, 1);
@@ -38,8 +38,8 @@ export async function firstPacket(): Promise<readonly Row[]> {
       after.push(median(await pingTimes(laptop, PINGS_AFTER)));
       await laptop.child?.stop();
     }
-    const answered = first.filter((ms) => !Number.isNaN(ms));
-    return [makeRow({ name: "first answer of a fresh mapping, relayed, 2 × 20 ms paths", unit: "ms", better: "lower", runs: answered, baselines: { "later answers": median(after) } })];
+    if (first.some(Number.isNaN)) throw new Error(`a first ping was not answered: ${first.join(", ")} ms`);
+    return [makeRow({ name: "first answer of a fresh mapping, relayed, 2 × 20 ms paths", unit: "ms", better: "lower", runs: first, baselines: { "later answers": median(after) } })];
   } finally {
     await bed.topology.close();
   }

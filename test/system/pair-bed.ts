@@ -50,7 +50,7 @@ export async function eventually<T>(what: string, limitMs: number, attempt: () =
 export const pings = async (host: Host, name: string, waitS = 1): Promise<boolean> =>
   (await host.exec("ping", ["-c", "1", "-W", String(waitS), name])).status === 0;
 
-/** Milliseconds from now until pings, five in a second, are answered again; at least `quietMs` after they may still be by luck. */
+/** The longest silence, in ms, between answers to five pings a second during the 8 s and more after `cause`. */
 export async function outageMs(host: Host, address: string, cause: () => Promise<void>): Promise<number> {
   const child = host.spawn("ping", ["-n", "-i", "0.2", "-W", "1", "-O", address]);
   await child.waitForLine(/icmp_seq=3 ttl/);

@@ -11,7 +11,7 @@ import { hitOf, signWithHost, verifyWithHost, type HostIdentity } from "./host-i
 import { signWithTriggerKey, verifyWithTriggerKey, type TriggerKey } from "./trigger-key.js";
 
 const DOMAIN = new TextEncoder().encode("i3/1 trigger\0");
-/** Values in a refresh chain: at one refresh in 15 s, four hours until the trigger is signed again. */
+/** Values in a refresh chain: at one refresh in 5 s, 85 minutes until the trigger is signed again. */
 export const REFRESH_CHAIN_LENGTH = 1_024;
 /** How many refreshes may be lost in a row. */
 export const REFRESH_MAX_SKIP = 64;

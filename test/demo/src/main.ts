@@ -72,9 +72,6 @@ function checksOf(laptop: Laptop, home: Laptop, killServer: () => Promise<string
         return "NXDOMAIN";
       },
     },
-    ...(existsSync("/usr/sbin/sshd")
-      ? [{ title: "ssh home.i3 runs a command there", run: () => runSsh(laptop, home) }]
-      : []),
     {
       title: "the server that holds the home machine's triggers is killed; the page comes again within 10 s",
       run: async () => {
@@ -86,6 +83,9 @@ function checksOf(laptop: Laptop, home: Laptop, killServer: () => Promise<string
         return `without ${which}: ${text.stdout.trim()} (after ${seconds} s)`;
       },
     },
+    ...(existsSync("/usr/sbin/sshd")
+      ? [{ title: "ssh home.i3 runs a command there", run: () => runSsh(laptop, home) }]
+      : []),
   ];
 }
 

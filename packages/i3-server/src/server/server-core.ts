@@ -45,6 +45,8 @@ interface Asker {
 }
 
 interface Waiting {
+  /** Begun for a client's request, not for packets. */
+  readonly forClient: boolean;
   readonly askers: Asker[];
   /** The engine holds packets for this key. */
   packets: boolean;
@@ -230,13 +232,15 @@ export class ServerCore {
     const text = bytesKey(key);
     const running = this.#waiting.get(text);
     if (running !== undefined) return running;
-    const full = forClient && this.#waiting.size >= MAX_CLIENT_LOOKUPS;
+    // Half for each: neither packets for random ids nor clients take what the other needs.
+    const askedByClients = [...this.#waiting.values()].filter((waiting) => waiting.forClient).length;
+    const full = forClient ? askedByClients >= MAX_CLIENT_LOOKUPS : this.#waiting.size - askedByClients >= MAX_CLIENT_LOOKUPS;
     if (full || this.#chord.lookup(nowMs, new Uint8Array(key)) === null) {
       this.counters.count("lookups-refused");
       return null;
     }
     this.counters.count("lookups");
-    const waiting: Waiting = { askers: [], packets: false };
+    const waiting: Waiting = { askers: [], packets: false, forClient };
     this.#waiting.set(text, waiting);
     return waiting;
   }
