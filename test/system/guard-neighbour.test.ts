@@ -57,9 +57,10 @@ beforeAll(async () => {
   await laptop.namespace.nft(WITNESS([own.v4, peer.v4], [own.v6, peer.v6]));
   [onLaptop, onHome] = [laptop, home].map((host) => host.spawn(process.execPath, ["-e", LISTENER])) as [Child, Child];
   await Promise.all([onLaptop, onHome].map((child) => child.waitForLine(/ready/)));
+  // Before the laptop has asked for home or heard from it: the address book names it.
+  await eventually("the guard", 2_000, async () => ((await guard()).includes(peer.v4) && (await guard()).includes(peer.v6)) || undefined);
   expect((await laptop.exec("ping", ["-4", "-c", "1", "-W", "5", "home.i3"])).status).toBe(0);
   expect((await laptop.exec("ping", ["-6", "-c", "1", "-W", "5", "home.i3"])).status).toBe(0);
-  await eventually("the guard", 2_000, async () => ((await guard()).includes(peer.v4) && (await guard()).includes(peer.v6)) || undefined);
   const mac = (await laptop.exec("cat", ["/sys/class/net/eth0/address"])).stdout.trim();
   for (const address of [laptop.address4, laptop.address6]) await neighbour.exec("ip", ["neigh", "replace", address, "lladdr", mac, "dev", "eth0", "nud", "permanent"]);
   for (const address of [own.v4, peer.v4]) await neighbour.exec("ip", ["route", "add", address, "via", laptop.address4]);
