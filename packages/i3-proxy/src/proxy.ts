@@ -21,6 +21,11 @@ import { Setup } from "./setup/setup.js";
 const SWEEP_MS = 2_000;
 /** A path that carried a packet this lately has its server watched. */
 const ACTIVE_MS = 10_000;
+/**
+ * After this silence the next packet carries an INIT again (no round trip is added): the peer may have forgotten a mapping that we
+ * keep, and could not tell us. Shorter than any mapping lives: strangers' live 120 s.
+ */
+const CALL_AGAIN_AFTER_MS = 60_000;
 /** The journal learns of a mapping's use this often. */
 const SAVE_USE_MS = 60_000;
 /** A first packet waits this long for the trigger through which its answer will come. */
@@ -254,10 +259,11 @@ export class Proxy {
       else log("info", "server", { server: locatorText(event.server) });
     } else if (event.kind === "trigger-live") {
       this.#endWaits(nowMs, event.id);
-      const isFirst = !this.#liveTriggers.has(toHex(event.id));
+      const isNews = !this.#liveTriggers.has(toHex(event.id));
       this.#liveTriggers.add(toHex(event.id));
-      log(isFirst ? "info" : "debug", "trigger-live", { id: toHex(event.id.subarray(0, 8)), server: locatorText(event.server) });
+      log(isNews ? "info" : "debug", "trigger-live", { id: toHex(event.id.subarray(0, 8)), server: locatorText(event.server) });
     } else if (event.kind === "trigger-lost") {
+      this.#liveTriggers.delete(toHex(event.id));
       log("warn", "trigger-lost", { id: toHex(event.id.subarray(0, 8)), why: event.why });
     } else log("warn", "trigger-refused", { id: toHex(event.id.subarray(0, 8)), code: event.code });
   }
@@ -271,6 +277,7 @@ export class Proxy {
       const sinceMs = nowMs - usedMs;
       if (usedMs > -Infinity) mapping.lastUseMs = Math.max(mapping.lastUseMs, wallMs - sinceMs);
       for (const id of [mapping.peerId, mapping.peer?.privateId]) if (id) this.client.setPathActive(id, sinceMs <= ACTIVE_MS);
+      if (sinceMs > CALL_AGAIN_AFTER_MS) this.setup.rest(mapping);
       if (mapping.lastUseMs - (this.#savedUse.get(mapping) ?? 0) >= SAVE_USE_MS) this.mappings.changed(mapping);
     }
     for (const mapping of this.mappings.expired(wallMs)) {

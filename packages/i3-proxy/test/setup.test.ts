@@ -176,6 +176,15 @@ describe("plain set-up", () => {
     expect(world.nowMs - startMs).toBeLessThan(1_000);
   });
 
+  it("heals when the callee has forgotten a caller whom it does not know by name", () => {
+    const { world, laptop, home } = pair();
+    home.proxy.setBook(bookOf({ "home.i3": home.identity }));
+    for (const pauseMs of [0, 125_000, 30_000, 400_000]) {
+      world.run(pauseMs);
+      expect(roundTrip(world, laptop, home, "home.i3", `after ${pauseMs}`).back, `after ${pauseMs} ms of silence`).not.toBe("nothing");
+    }
+  });
+
   it("ends a mapping when its time after the last use is over, and not before", () => {
     const { world, laptop, home } = pair({ lifetimeMs: 200_000 });
     roundTrip(world, laptop, home, "home.i3", "first");

@@ -95,12 +95,14 @@ async function runSsh(laptop: Laptop, home: Laptop): Promise<string> {
   return stdout.trim();
 }
 
-function explainHands(laptop: Host, pid: number): void {
-  const userns = process.getuid?.() === 0 && !existsSync("/run/i3-userns") ? "" : "-U --preserve-credentials ";
+function explainHands(laptop: Host): void {
+  const userns = process.env["I3_NETNS_SANDBOX"] === "user" ? "-U --preserve-credentials " : "";
+  // The number of a process is another one outside of the sandbox: it is found by its command line there.
+  const pid = `$(pgrep -n -f 'i3-proxy/dist/main.js --config ${laptop.directory}')`;
   print("");
-  print("The demo stays until Ctrl-C. In another terminal you can sit at the laptop:");
-  print(`  nsenter ${userns}-t ${pid} -n -m -- sh -c 'curl http://home.i3/; ping -c3 home.i3; ip addr show i3; nft list ruleset'`);
-  print(`Its files, with the configuration and the address book: ${laptop.directory}`);
+  print("The demo stays until Ctrl-C. In another terminal, as the same user, you can sit at the laptop:");
+  print(`  nsenter ${userns}-n -m -t "${pid}" -- sh -c 'curl http://home.i3/; ping -c3 home.i3; ip addr show i3; nft list ruleset'`);
+  print(`Its files, to be looked at in the same way: ${laptop.directory}`);
 }
 
 async function main(): Promise<number> {
@@ -127,7 +129,7 @@ async function main(): Promise<number> {
       return victim?.host.name ?? "nobody";
     }), print);
     if (tally.failed > 0) print(`\n${laptop.child?.tail(15) ?? ""}\n${home.child?.tail(15) ?? ""}\n${await topology.diagnose()}`);
-    if (!isOnce) await stayUntilInterrupted(bed.laptop, laptop.child?.pid ?? process.pid);
+    if (!isOnce) await stayUntilInterrupted(bed.laptop);
     print(`demo: ${tally.passed} passed, ${tally.failed} failed`);
     return tally.failed === 0 ? 0 : 1;
   } finally {
@@ -135,8 +137,8 @@ async function main(): Promise<number> {
   }
 }
 
-async function stayUntilInterrupted(laptop: Host, pid: number): Promise<void> {
-  explainHands(laptop, pid);
+async function stayUntilInterrupted(laptop: Host): Promise<void> {
+  explainHands(laptop);
   const forever = setInterval(() => undefined, 1 << 30);
   await new Promise<void>((resolve) => {
     process.once("SIGINT", () => resolve());

@@ -81,6 +81,8 @@ export class VirtualRoutes {
   close(): void {
     this.#setLater();
     for (const rule of this.#rules()) this.#options.io.removeRule(rule);
+    // Whatever address the rules of an earlier run name: priority and table tell that they are ours.
+    for (const family of FAMILIES) this.#options.io.removeRule({ family, priority: this.#priority + 1, table: this.#table + 1, from: null, to: null });
     this.#removeRoutes(() => true);
   }
 

@@ -98,6 +98,13 @@ export class Setup {
     this.install(mapping);
   }
 
+  /** After a long silence: what arrives is still let in, and the next packet calls again. A peer that proved nothing cannot be called. */
+  rest(mapping: Mapping): void {
+    if (mapping.state !== "open" || mapping.peerId === null) return;
+    mapping.state = "idle";
+    this.install(mapping);
+  }
+
   /** Takes a mapping out of the engine. */
   uninstall(mapping: Mapping): void {
     const { datapath, client } = this.#env;
