@@ -66,18 +66,18 @@ async function run<Config>(daemon: DaemonDescription<Config>): Promise<void> {
     return print(`${file}: ok\n`);
   }
   for (const [option, action] of Object.entries(daemon.actions ?? {})) if (values[option] === true) return print(await action(config));
-  let running: RunningDaemon | undefined;
-  let isEnding = false;
+  const state: { running: RunningDaemon | null; isEnding: boolean } = { running: null, isEnding: false };
   // A signal during the start ends it in order, as soon as it is through: what was set up is undone.
   const end = (): void => {
-    isEnding = true;
-    running?.stop();
+    state.isEnding = true;
+    state.running?.stop();
   };
   process.on("SIGTERM", end);
   process.on("SIGINT", end);
-  process.on("SIGUSR1", () => running?.logCounters());
-  running = await daemon.start(config, (error) => fail(daemon.name, error, EXIT_FAILED), file);
-  if (isEnding) running.stop();
+  process.on("SIGUSR1", () => state.running?.logCounters());
+  const running = await daemon.start(config, (error) => fail(daemon.name, error, EXIT_FAILED), file);
+  state.running = running;
+  if (state.isEnding) running.stop();
   print(`READY ${daemon.name} ${running.ready}\n`);
   await running.ended;
   process.exit(0);
