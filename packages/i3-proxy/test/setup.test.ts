@@ -156,6 +156,18 @@ describe("plain set-up", () => {
     expect(laptop.node.log.some((line) => line.event === "unreachable" && line.fields["peer"] === "home.i3")).toBe(true);
   });
 
+  it("says so as soon of a host that was there some minutes ago", () => {
+    const { world, laptop, home } = pair();
+    roundTrip(world, laptop, home, "home.i3", "before");
+    home.node.down = true;
+    world.run(120_000);
+    const startMs = world.nowMs;
+    laptop.node.received.length = 0;
+    world.inject(laptop.node, { tun: packet4(laptop.proxy.own4, addressOf(laptop, "home.i3"), "still there?") });
+    world.run(15_000, () => laptop.node.received.length > 0);
+    expect(world.nowMs - startMs).toBeLessThan(2_000);
+  });
+
   it("reaches a host that comes back after it was unreachable", () => {
     const { world, laptop, home } = pair();
     home.node.down = true;

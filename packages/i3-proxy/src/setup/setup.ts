@@ -21,7 +21,7 @@ const CALL_RETRY_MS = 400;
 const ABSENT_AFTER_MS = 1_500;
 /** The same when nothing is heard at all: the path may be slow. */
 const SILENT_AFTER_MS = 5_000;
-/** A living mapping survives a failure of servers on either side. */
+/** A mapping that was in use a moment ago survives a failure of servers on either side. */
 const LIVING_AFTER_MS = 12_000;
 const REFUSED_MS = 1_000;
 const CONFIRM_AGAIN_MS = 100;
@@ -69,7 +69,7 @@ export class Setup {
   /** Mappings with a deadline. */
   readonly #timed = new Set<Mapping>();
   /** INIT of each calling mapping. */
-  readonly #calls = new Map<Mapping, { readonly init: Uint8Array; absent: boolean }>();
+  readonly #calls = new Map<Mapping, { readonly init: Uint8Array; readonly isLiving: boolean; absent: boolean }>();
   /** Mappings by the private id of the peer that they send to. */
   readonly #openTo = new Map<string, Mapping>();
   #lastCounter = 0;
@@ -122,7 +122,7 @@ export class Setup {
     if (mapping.peerId === null || mapping.state === "calling" || !this.#env.client.openPath(mapping.peerId)) return;
     this.#lastCounter = Math.max(this.#lastCounter + 1, Math.floor(this.#env.wallMs()));
     const fields = { calleeId: mapping.peerId, callerPrivateId: mapping.ownPrivateId, counter: this.#lastCounter, ...this.#ownSide(mapping) };
-    this.#calls.set(mapping, { init: encodeInit(fields, this.#env.identity), absent: false });
+    this.#calls.set(mapping, { init: encodeInit(fields, this.#env.identity), isLiving: mapping.state === "open", absent: false });
     mapping.state = "calling";
     mapping.callCounter = fields.counter;
     mapping.lastCallCounter = fields.counter;
@@ -186,8 +186,9 @@ export class Setup {
 
   #callAgain(nowMs: number, mapping: Mapping): void {
     const waitedMs = nowMs - mapping.callStartedMs;
-    const isAbsent = this.#calls.get(mapping)?.absent === true || this.#env.client.firstHop() === null;
-    const patienceMs = mapping.peer !== null ? LIVING_AFTER_MS : isAbsent ? ABSENT_AFTER_MS : SILENT_AFTER_MS;
+    const call = this.#calls.get(mapping);
+    const isAbsent = call?.absent === true || this.#env.client.firstHop() === null;
+    const patienceMs = call?.isLiving === true ? LIVING_AFTER_MS : isAbsent ? ABSENT_AFTER_MS : SILENT_AFTER_MS;
     if (waitedMs >= patienceMs) return this.#refuse(nowMs, mapping, isAbsent);
     mapping.nextCallMs = nowMs + Math.min(CALL_RETRY_MS, Math.max(patienceMs - waitedMs, 1));
     this.#sendInit(mapping);
