@@ -3,7 +3,7 @@
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
 import {
-  bytesKey, concatBytes, errorLine, inRange, locatorText, publicId, sameBytes, SUFFIX_BYTES, toHex, type AddressBook, type Locator, type Log, type ProxyRule,
+  bytesKey, errorLine, inRange, locatorText, privateId, publicId, sameBytes, SUFFIX_BYTES, toHex, type AddressBook, type Locator, type Log, type ProxyRule,
 } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import type { HostIdentity, TriggerKey } from "@i3/hip";
@@ -128,7 +128,7 @@ export class Proxy {
     this.#env.datapath.setInbound(this.ownId, { action: "upcall" });
     this.client.insertTrigger(nowMs, this.ownId, { kind: "host", identity: this.#env.identity });
     const { sharedKey, randomBytes } = this.#env;
-    this.client.insertTrigger(nowMs, concatBytes(sharedKey.prefix, randomBytes(SUFFIX_BYTES)), { kind: "private", key: sharedKey });
+    this.client.insertTrigger(nowMs, privateId(sharedKey.prefix, randomBytes(SUFFIX_BYTES)), { kind: "private", key: sharedKey });
     for (const mapping of restored) this.#restore(nowMs, mapping);
     this.#nextSweepMs = nowMs + SWEEP_MS;
   }

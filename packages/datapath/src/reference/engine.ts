@@ -2,7 +2,7 @@
  * The reference engine: the specification of the packet engine in TypeScript (docs/datapath.md). No I/O, clock or randomness:
  * the time is that of the last step.
  */
-import type { Locator } from "@i3/common";
+import { MAX_CONTROL_BYTES, type Locator } from "@i3/common";
 import type { Counters, Datagram, Flow, Inbound, Responsibility, TriggerEntry, Upcall } from "../datapath.js";
 import { DATA_OFFSET, ID_BYTES, LAST_PAYLOAD_KIND, NONCE_BYTES, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
 import { classifyDatagram } from "../wire/first-byte.js";
@@ -16,9 +16,6 @@ import type { Output } from "./outputs.js";
 import { ServerRules } from "./server-rules.js";
 import { EngineState } from "./state.js";
 import { ADDRESS_SLOT_BYTES, type DatagramBatch, type PacketBatch, type StepCore, type StepInput } from "./step.js";
-
-/** A control datagram is never longer (docs/wire.md §4). */
-export const MAX_CONTROL_BYTES = 1_232;
 
 export class ReferenceEngine implements StepCore {
   readonly implementation = "reference";

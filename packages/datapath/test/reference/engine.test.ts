@@ -1,7 +1,7 @@
-import { makeLocator } from "@i3/common";
+import { MAX_CONTROL_BYTES, makeLocator } from "@i3/common";
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../src/datapath.js";
-import { MAX_CONTROL_BYTES, ReferenceEngine } from "../../src/reference/engine.js";
+import { ReferenceEngine } from "../../src/reference/engine.js";
 import { MAX_HELD_BYTES } from "../../src/reference/outputs.js";
 import { MAX_RATED_SOURCES, SourceRates } from "../../src/reference/rate-limits.js";
 import { makeDatagramBatch, makePacketBatch } from "../../src/reference/step.js";

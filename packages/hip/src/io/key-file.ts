@@ -45,6 +45,15 @@ function readPrivateFile(file: string): string {
   }
 }
 
+/** For `--check`: as {@link readHostKey}, but a missing file is fine, for it is made at the first start. */
+export function checkHostKey(file: string): void {
+  try {
+    readHostKey(file);
+  } catch (error) {
+    if (!(error instanceof I3Error) || !isErrno(error.cause, "ENOENT")) throw error;
+  }
+}
+
 /** Reads the key, or makes one when the file does not exist. `created` says which. */
 export function readOrCreateHostKey(file: string): { readonly identity: HostIdentity; readonly created: boolean } {
   try {

@@ -9,7 +9,7 @@ import {
 import { LIMITS, ReferenceEngine, type Upcall } from "@i3/datapath";
 import { EngineDriver } from "@i3/datapath/io";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
-import { readHostKey, readOrCreateHostKey } from "@i3/hip";
+import { checkHostKey, readOrCreateHostKey, type HostIdentity } from "@i3/hip";
 
 import type { NameSource } from "../dns/dns-core.js";
 import { addressesOf } from "../mappings/mapping-table.js";
@@ -23,7 +23,7 @@ import { overlapText, SystemView } from "./system-view.js";
 import { VirtualRoutes } from "./virtual-routes.js";
 
 /** SO_MARK of everything we send, so that it never enters our own TUN or DNS redirect: "i3". */
-export const OWN_MARK = 0x6933;
+const OWN_MARK = 0x6933;
 /** A start without any server's answer is given up after this. */
 const NO_SERVER_MS = 8_000;
 /** READY waits this long for the triggers; names work after it too, as soon as they are in. */
@@ -39,12 +39,7 @@ const RANDOM_POOL_BYTES = 4_096;
 /** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
 export async function checkFiles(config: ProxyConfig): Promise<void> {
   if (config.addressBook !== undefined) await readBook(config.addressBook.file);
-  try {
-    readHostKey(config.identity.keyFile);
-  } catch (error) {
-    const cause = error instanceof I3Error ? error.cause : undefined;
-    if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT")) throw error; // it is made at the first start
-  }
+  checkHostKey(config.identity.keyFile);
 }
 
 /** Randomness from the system, fetched for many uses at once; no byte is used twice. */
@@ -241,7 +236,7 @@ class Daemon implements RunningDaemon {
     this.#bookAddresses = new Map();
   }
 
-  #makeProxy(book: AddressBook, identity: ReturnType<typeof readHostKey>, content: JournalContent, journal: Journal, view: SystemView): Proxy {
+  #makeProxy(book: AddressBook, identity: HostIdentity, content: JournalContent, journal: Journal, view: SystemView): Proxy {
     const { virtualAddresses: { range }, mappings: { max, maxUnproven, lifetimeS, unprovenLifetimeS }, dns, rules } = this.#config;
     const random = pooledRandom();
     try {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { I3Error, locatorText, nodeKey, stderrLog, toHex, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
 import { ReferenceEngine, type Upcall } from "@i3/datapath";
 import { EngineDriver, openDgramDriver, type DriverOptions } from "@i3/datapath/io";
-import { readHostKey, readOrCreateHostKey, type HostIdentity } from "@i3/hip";
+import { checkHostKey, readOrCreateHostKey, type HostIdentity } from "@i3/hip";
 
 import { ServerCore } from "../server/server-core.js";
 import { literalMembers, ownLocator, resolveMembers } from "./addresses.js";
@@ -27,13 +27,7 @@ const NO_NONCE = new Uint8Array(16);
 /** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
 export function checkFiles(config: ServerConfig): void {
   if (config.ring !== undefined) readRingSecret(config.ring.secretFile);
-  try {
-    readHostKey(config.identity.keyFile);
-  } catch (error) {
-    const cause = error instanceof I3Error ? error.cause : undefined;
-    const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT"; // it is made at the first start
-    if (!isMissing) throw error;
-  }
+  checkHostKey(config.identity.keyFile);
 }
 
 interface OpenedDriver {
