@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 import { bytesKey, formatIpText, parseAddressBook, parseProxyConfig } from "@i3/common";
-import { ReferenceEngine } from "@i3/datapath";
+import { NativeEngine } from "@i3/datapath";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 import { generateHostIdentity } from "@i3/hip";
 import { DnsPort, Guard, Journal, NftSession, Proxy, VirtualRoutes } from "@i3/i3-proxy";
@@ -51,8 +51,15 @@ const random = (length: number): Uint8Array => {
 };
 const fresh = new Map<string, Uint8Array>();
 const given: { routes?: VirtualRoutes; guard?: Guard } = {};
+const engine = NativeEngine.open({
+  tun: { name: "i3bench%d", mtu: 1_360 }, udp: { address: "::", port: 0, mark: MARK }, clock: { nowMs: () => performance.now() }, onUpcalls: () => undefined,
+  onFailure: (error) => {
+    throw error;
+  },
+});
+const { name: tunName, index: tunIndex } = engine.tun ?? { name: "", index: 0 };
 const proxy = new Proxy({
-  identity: generateHostIdentity(), sharedKey: content.sharedKey, datapath: new ReferenceEngine(), lastOwn4: null, suffix: "i3", rules, randomBytes: random, wallMs: () => Date.now(),
+  identity: generateHostIdentity(), sharedKey: content.sharedKey, datapath: engine, lastOwn4: null, suffix: "i3", rules, randomBytes: random, wallMs: () => Date.now(),
   addresses: { range, isTaken: () => false, randomBytes: random }, limits: { max: 65_536, maxUnproven: 256, lifetimeMs: 7_200_000, unprovenLifetimeMs: 120_000 },
   hooks: {
     allocated: (addresses) => {
@@ -71,16 +78,17 @@ const proxy = new Proxy({
   log: () => undefined,
 }, book);
 
-const tun = io.openTun({ name: "i3bench%d", kind: "tun" });
-const tunIndex = io.interfaceIndex(tun.name);
-io.setLink({ index: tunIndex, up: true, mtu: 0 });
 const own = [proxy.own4, proxy.own6];
 for (const address of own) io.addAddress({ index: tunIndex, address, prefixBits: address.length * 8 });
 given.routes = new VirtualRoutes({ io, tunIndex, own, range });
 given.routes.start([]);
 const report = (level: string, event: string, fields: unknown): void => void process.stderr.write(`${level} ${event} ${JSON.stringify(fields)}\n`);
-given.guard = await Guard.start(new NftSession({ log: report }), { tunName: tun.name, own, onError: (error) => report("warn", "guard", error.message) }, []);
-await DnsPort.open({ io, port: Number(port), mark: MARK, names: { resolve: (name) => proxy.names.resolve(name), reverse: (address) => proxy.names.reverse(address), told: (address) => void (fresh.has(bytesKey(address)) && given.routes?.add(address)) } }, [{ address: Uint8Array.of(127, 0, 0, 2), port: Number(upstreamPort), zone: null }]);
+given.guard = await Guard.start(new NftSession({ log: report }), { tunName, own, onError: (error) => report("warn", "guard", error.message) }, []);
+await DnsPort.open({ io, port: Number(port), mark: MARK, names: { resolve: (name) => proxy.names.resolve(name), reverse: (address) => proxy.names.reverse(address), told: (address) => {
+  if (!fresh.has(bytesKey(address))) return;
+  proxy.installFresh();
+  given.routes?.add(address);
+} } }, [{ address: Uint8Array.of(127, 0, 0, 2), port: Number(upstreamPort), zone: null }]);
 createInterface({ input: process.stdin }).on("line", () => {
   process.stdout.write(`${JSON.stringify(handlerUs)}\n`);
   handlerUs = [];

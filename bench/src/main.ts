@@ -3,16 +3,29 @@ import { parseArgs } from "node:util";
 
 import { micro } from "./micro.js";
 import { printTable, writeJson, type Row } from "./report.js";
+import { tunnel } from "./tunnel/suite.js";
 
-const SUITES: Readonly<Record<string, () => Promise<readonly Row[]>>> = { micro };
+interface Options {
+  /** Short runs that show whether everything works. */
+  readonly quick: boolean;
+  /** Names of rows with commas between; undefined: all. */
+  readonly only: string | undefined;
+}
 
-const { values, positionals } = parseArgs({ options: { json: { type: "string" } }, allowPositionals: true });
+const SUITES: Readonly<Record<string, (options: Options) => Promise<readonly Row[]>>> = { micro, tunnel };
+
+const { values, positionals } = parseArgs({ options: { json: { type: "string" }, quick: { type: "boolean" }, only: { type: "string" } }, allowPositionals: true });
 const suite = positionals[0] ?? "";
 const measure = SUITES[suite];
 if (measure === undefined) {
   process.stderr.write(`bench: no suite "${suite}"; there are: ${Object.keys(SUITES).join(", ")}\n`);
   process.exit(2);
 }
-const rows = await measure();
+const rows = await measure({ quick: values.quick ?? false, only: values.only }).catch((error: unknown) => {
+  // A name that is not there; everything else deserves its stack.
+  if (!(error instanceof RangeError)) throw error;
+  process.stderr.write(`bench: ${error.message}\n`);
+  process.exit(2);
+});
 printTable(rows);
 if (values.json !== undefined) writeJson(values.json, suite, rows);

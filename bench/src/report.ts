@@ -14,6 +14,10 @@ export interface Row {
   readonly baselines: Readonly<Record<string, number>>;
   /** More than 1 is good: ours/baseline where higher is better, baseline/ours where lower is. */
   readonly ratios: Readonly<Record<string, number>>;
+  /** The least ratio to a baseline that we ask of ourselves. */
+  readonly limits?: Readonly<Record<string, number>>;
+  /** What else was seen in the same runs: by what it is, with its unit, and whose it is. */
+  readonly beside?: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
 export const median = (values: readonly number[]): number => {
@@ -31,10 +35,26 @@ export function makeRow(row: Omit<Row, "ours" | "ratios">): Row {
 
 const shown = (value: number): string => (value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2));
 
+const NAME_COLUMNS = 58;
+
+/** "met", or by how much a limit is missed. */
+function verdict(ratio: number, least: number): string {
+  if (ratio >= least) return "met";
+  return Number.isNaN(ratio) ? "missed: not measured" : `missed by ${((1 - ratio / least) * 100).toFixed(0)} %`;
+}
+
 export function printTable(rows: readonly Row[]): void {
-  for (const { name, ours, unit, baselines, ratios } of rows) {
-    const beside = Object.entries(baselines).map(([baseline, value]) => `${baseline} ${shown(value)} (×${shown(ratios[baseline] ?? NaN)})`);
-    process.stdout.write(`${name.padEnd(58)} ${shown(ours).padStart(8)} ${unit.padEnd(6)} ${beside.join("   ")}\n`);
+  for (const { name, ours, unit, better, baselines, ratios, limits = {}, beside = {} } of rows) {
+    const compared = Object.entries(baselines).map(([baseline, value]) => `${baseline} ${shown(value)} (×${shown(ratios[baseline] ?? NaN)})`);
+    process.stdout.write(`${name.padEnd(NAME_COLUMNS)} ${shown(ours).padStart(8)} ${unit.padEnd(6)} ${compared.join("   ")}\n`);
+    for (const [what, values] of Object.entries(beside)) {
+      process.stdout.write(`    ${what}: ${Object.entries(values).map(([whose, value]) => `${whose} ${shown(value)}`).join(", ")}\n`);
+    }
+    for (const [baseline, least] of Object.entries(limits)) {
+      const value = baselines[baseline] ?? NaN;
+      const bound = better === "higher" ? `at least ${shown(value * least)}` : `at most ${shown(value / least)}`;
+      process.stdout.write(`    ${bound} ${unit}, ×${shown(least)} of ${baseline}: ${verdict(ratios[baseline] ?? NaN, least)}\n`);
+    }
   }
 }
 

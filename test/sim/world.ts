@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 
 import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, nodeKey, parseAddressBook, formatIpText, toHex, publicId, type AddressBook, type Locator, type ProxyRule } from "@i3/common";
-import { makeDatagramBatch, makePacketBatch, ReferenceEngine, type DatagramBatch, type PacketBatch, type Upcall } from "@i3/datapath";
+import { makeDatagramBatch, makePacketBatch, ReferenceEngine, type Batch, type DatagramBatch, type PacketBatch, type Upcall } from "@i3/datapath";
 import { generateHostIdentity, generateTriggerKey, type HostIdentity } from "@i3/hip";
 import { ServerCore } from "@i3/i3-server";
 
@@ -175,9 +175,9 @@ export class World {
   }
 }
 
-const slot = (batch: PacketBatch, i: number): Uint8Array => batch.arena.slice(i * batch.slotBytes, i * batch.slotBytes + (batch.lengths[i] ?? 0));
+const slot = (batch: Batch, i: number): Uint8Array => batch.arena.slice(i * batch.slotBytes, i * batch.slotBytes + (batch.lengths[i] ?? 0));
 
-function batchOf<T extends PacketBatch>(batch: T, bytes: Uint8Array): T {
+function batchOf<T extends Batch>(batch: T, bytes: Uint8Array): T {
   batch.arena.set(bytes);
   batch.lengths[0] = bytes.length;
   batch.count = 1;

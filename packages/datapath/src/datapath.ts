@@ -1,6 +1,6 @@
 /**
  * The packet engine's interface (docs/datapath.md): TypeScript decides per flow, the engine moves every packet.
- * Implementations: `reference/` (TypeScript, the specification) and later `native/` (C++).
+ * Implementations: `reference/` (TypeScript, the specification) and `native/` (C++, own threads).
  *
  * Ids are 32 bytes, ring keys 16, virtual addresses 4 or 16; all are copied by the engine.
  */
@@ -12,6 +12,47 @@ export interface AddressRewrite {
   readonly to: Uint8Array;
 }
 
+/**
+ * What protects the packets of one association (RFC 4303, 64-bit sequence numbers). The engine copies keys and wipes its copies
+ * when the entry goes. Lengths in bytes; wrong ones are a RangeError.
+ */
+export type EspTransform =
+  /** RFC 4106; `key` 16 or 32, `salt` 4. The IV is the sequence number. */
+  | { readonly kind: "aes-gcm-16"; readonly key: Uint8Array; readonly salt: Uint8Array }
+  /** RFC 2410 with HMAC-SHA-256-128 (RFC 4868), for `security="auth"`; `integrityKey` 32. */
+  | { readonly kind: "null-hmac-sha-256"; readonly integrityKey: Uint8Array }
+  /** RFC 3602 with HMAC-SHA-256-128, for conformity (RFC 7402 §5.1.2); `key` 16 or 32, `integrityKey` 32. */
+  | { readonly kind: "aes-cbc-hmac-sha-256"; readonly key: Uint8Array; readonly integrityKey: Uint8Array };
+
+interface AssociationBase {
+  readonly transform: EspTransform;
+  /** The family whose packets may travel without their IP header (BEET, RFC 7402 appendix B) when nothing is lost by it; null: always tunnel mode. */
+  readonly beet: 4 | 6 | null;
+  /** Negotiated: the checksum's state travels in the length of the padding (docs/wire.md §7), so that it need not be computed. */
+  readonly checksumState: boolean;
+}
+
+export interface OutboundAssociation extends AssociationBase {
+  /** The receiver's, {@link MIN_SPI}–{@link MAX_SPI}. */
+  readonly spi: number;
+  /** Number of the first packet. Setting an association again with the same SPI and keys keeps its counter: none is used twice. @default 1n */
+  readonly firstSequence?: bigint;
+}
+
+/** Setting it again with the same keys keeps its replay window. */
+export interface InboundAssociation extends AssociationBase {
+  /** As in {@link Inbound} `tun`. A BEET packet carries the `from` addresses of its family. */
+  readonly flow: Uint8Array;
+  readonly source4: AddressRewrite | null;
+  readonly destination4: AddressRewrite | null;
+  readonly source6: AddressRewrite | null;
+  readonly destination6: AddressRewrite | null;
+}
+
+/** SPIs never begin like an i3 header or a HIP marker (docs/wire.md §1). */
+export const MIN_SPI = 0x2000_0000;
+export const MAX_SPI = 0xfeff_ffff;
+
 /** What to do with packets that local programs send to one virtual address. */
 export type Flow =
   /** Hold packets (at most {@link LIMITS.queuedPacketsPerFlow}) and tell the control plane once: upcall `flow-setup`. */
@@ -20,7 +61,25 @@ export type Flow =
    * Put `header` (data header, perhaps a set-up message) in front and send to the server that the next-server table names
    * for the ring key of its first id. `source`: the only inner source address that may use the flow.
    */
-  | { readonly action: "tunnel"; readonly header: Uint8Array; readonly source: Uint8Array }
+  | {
+      readonly action: "tunnel";
+      readonly header: Uint8Array;
+      readonly source: Uint8Array;
+      /** Largest inner packet, bytes: 576 (IPv4) or 1,280 (IPv6) to 65,535. Larger ones are cut or answered "too big", MSS options are clamped. @default none */
+      readonly mtu?: number;
+    }
+  /**
+   * Seal with the outbound association of that name and send: `header` (a data header of payload kind 4) in front and to the server of its first id,
+   * or without one straight to `locator`. Exactly one of the two is null.
+   */
+  | {
+      readonly action: "esp";
+      readonly association: number;
+      readonly header: Uint8Array | null;
+      readonly locator: Locator | null;
+      readonly source: Uint8Array;
+      readonly mtu?: number;
+    }
   /** Answer with ICMP host unreachable (code 1) / ICMPv6 address unreachable (code 3). */
   | { readonly action: "refuse" };
 
@@ -79,15 +138,17 @@ export const LIMITS = {
   upcallsPerSourcePerSecond: 2_000,
   flows: 65_536,
   inbound: 131_072,
+  /** Outbound, and as many inbound. */
+  associations: 131_072,
   nextServers: 65_536,
   triggers: 1_048_576,
   /** Until groups with certified members exist: hosts need one or two, and each is a copy and a step for whoever sends there. */
   triggersPerRingKey: 128,
 } as const;
 
-/** Why a packet was dropped (docs/wire.md §7). */
+/** Why a packet was dropped (docs/wire.md §8). */
 export type DropReason =
-  | "malformed" | "version" | "hip" | "esp" | "unknown-id" | "hop-limit" | "copy-budget" | "queue-full" | "no-trigger"
+  | "malformed" | "version" | "hip" | "unknown-spi" | "replay" | "integrity" | "sequence" | "ecn" | "unknown-id" | "hop-limit" | "copy-budget" | "queue-full" | "no-trigger"
   | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "refused" | "too-big" | "io-error";
 
 export interface Counters {
@@ -99,12 +160,26 @@ export interface Counters {
   readonly upcalls: number;
 }
 
+/** Of one flow since it was set; bytes are of inner packets. */
+export interface FlowCounters {
+  readonly packetsOut: number;
+  readonly bytesOut: number;
+  readonly packetsIn: number;
+  readonly bytesIn: number;
+}
+
 export interface Datapath {
   /** Which implementation this is; benches assert it. */
   readonly implementation: "reference" | "native";
   /** `null` removes. Throws DatapathError ERR_I3_TABLE_FULL. Replacing `setup` by another action does not send what waits: call release. */
   setFlow(address: Uint8Array, flow: Flow | null): void;
   setInbound(id: Uint8Array, inbound: Inbound | null): void;
+  /** `name` is the caller's: an integer from 0 to 2^32 - 1. Flows that name a missing one drop their packets, `no-route`. `null` removes and wipes. */
+  setOutboundAssociation(name: number, association: OutboundAssociation | null): void;
+  /** ESP with this SPI, bare or behind an id of ours. `null` removes and wipes. */
+  setInboundAssociation(spi: number, association: InboundAssociation | null): void;
+  /** The number that the next packet of an outbound association will carry; undefined when there is none. For rekeying in time. */
+  nextSequence(name: number): bigint | undefined;
   /** All triggers of one ring key, replacing what was there; an empty list removes. */
   setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void;
   setResponsibility(range: Responsibility): void;
@@ -128,5 +203,6 @@ export interface Datapath {
   deliver(id: Uint8Array, packets: readonly Uint8Array[]): void;
   /** ms (the engine's clock, see `step`) of the last packet either way through a flow; undefined when there is none. */
   lastUse(address: Uint8Array): number | undefined;
+  flowCounters(address: Uint8Array): FlowCounters | undefined;
   counters(): Counters;
 }

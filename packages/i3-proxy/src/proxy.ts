@@ -134,8 +134,8 @@ export class Proxy {
   }
 
   /**
-   * Programs the engine for mappings that names have been resolved to: between the answer and the first packet, which the owner
-   * must not read before. Kept out of the answer's way.
+   * Programs the engine for mappings that names have been resolved to. To be called before a program is told the address, and after
+   * every resolution: an engine with threads of its own takes the first packet before we get to do anything more.
    */
   installFresh(): void {
     for (const mapping of this.#fresh.splice(0)) {

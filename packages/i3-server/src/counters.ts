@@ -1,4 +1,4 @@
-/** Counters by name: each refusal, drop and event of the control plane is one (docs/wire.md §7). */
+/** Counters by name: each refusal, drop and event of the control plane is one (docs/wire.md §8). */
 export type CounterName =
   | "malformed" | "amplification" | "mac" | "cookie" | "signature" | "quota" | "rate" | "wrong-direction"
   | "not-responsible" | "not-your-address" | "wrong-key" | "old-counter" | "unsupported" | "refresh-unknown" | "refresh-token" | "table-full"

@@ -12,7 +12,7 @@ const HELP = `Usage: i3-server --config FILE.xml [--port N] [--check]
   --help          this text
   --version       the version
 
-Prints "READY i3-server port=… locator=… node=… io=…" to stdout when it serves; logs to stderr.
+Prints "READY i3-server port=… locator=… node=… engine=… io=…" to stdout when it serves; logs to stderr.
 SIGTERM leaves the ring and ends; SIGUSR1 logs the counters.
 Exit status: 0 after SIGTERM, 1 when the server cannot run, 2 for wrong arguments or a bad configuration.
 `;

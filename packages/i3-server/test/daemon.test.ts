@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { TRIGGER_ACTION, type TriggerMessage } from "@i3/common";
+import { OFFLOAD_NAMES, TRIGGER_ACTION, type TriggerMessage } from "@i3/common";
 import { DATA_FLAG } from "@i3/datapath";
 import { generateTriggerKey, refreshChain, signTrigger, type TriggerKey } from "@i3/hip";
 
@@ -38,7 +38,7 @@ describe("three daemons", () => {
     ports = [await freePort(), await freePort(), await freePort()];
     const secretFile = folder.file("ring.secret", SECRET);
     for (const [i, port] of ports.entries()) {
-      folder.file(`s${i}.xml`, serverXml(join(folder.path, `s${i}.key`), port, { secretFile, members: ports }, i === 2 ? "dgram" : "auto"));
+      folder.file(`s${i}.xml`, serverXml(join(folder.path, `s${i}.key`), port, { secretFile, members: ports }, i === 2 ? "reference" : "auto"));
     }
     daemons = ports.map((_, i) => start(i));
     await Promise.all(daemons.map((daemon) => daemon.ready()));
@@ -90,11 +90,21 @@ describe("three daemons", () => {
     }
   });
 
+  it("say which engine they run on", () => {
+    const [first, , third] = daemons as [DaemonProcess, DaemonProcess, DaemonProcess];
+    expect(first.stdout).toMatch(/^READY i3-server .* engine=native io=native$/m);
+    expect(first.logged("engine")).toMatchObject([{ level: "info", engine: "native", io: "native", workers: 1, offloads: Object.fromEntries(OFFLOAD_NAMES.map((name) => [name, expect.any(Boolean) as boolean])) }]);
+    expect(third.stdout).toMatch(/^READY i3-server .* engine=reference io=dgram$/m);
+    expect(third.logged("engine")).toMatchObject([{ level: "info", engine: "reference", io: "dgram", workers: 0 }]);
+    expect(daemons.flatMap((daemon) => daemon.logged("no-native-engine"))).toEqual([]);
+  });
+
   it("log counters on SIGUSR1 without anything secret", async () => {
     const [daemon] = daemons as [DaemonProcess];
     daemon.child.kill("SIGUSR1");
     await until(() => daemon.logged("counters").length > 0, 3_000);
-    expect(daemon.logged("counters")[0]).toMatchObject({ level: "info", engine: { udpIn: expect.any(Number) as number }, ring: { successors: expect.any(Array) as unknown[] } });
+    const engine = { udpIn: expect.any(Number) as number, drops: {}, offloads: { udpSegment: expect.any(Boolean) as boolean }, packetsPerCall: { udpRead: expect.any(Number) as number } };
+    expect(daemon.logged("counters")[0]).toMatchObject({ level: "info", engine, ring: { successors: expect.any(Array) as unknown[] } });
     expect(daemon.stderr).not.toContain("Debugger");
     expect(daemon.stderr).not.toContain(SECRET.trim());
   });

@@ -1,6 +1,6 @@
 /** Elements that more than one format has. */
 import { element, required, withDefault } from "./schema.js";
-import { FILE, HOST, IP_ADDRESS, LISTEN_ADDRESS, PORT, word } from "./value-types.js";
+import { FILE, HOST, IP_ADDRESS, LISTEN_ADDRESS, PORT, someOf, wholeNumber, word } from "./value-types.js";
 import type { ConfigHost, IpHost } from "./value-types.js";
 
 /** UDP port of servers and hosts (docs/wire.md). */
@@ -24,6 +24,19 @@ export interface LogConfig {
   readonly format: "json" | "text";
 }
 
+/** What the packet engine's ports may do without asking the kernel for each packet, as the log names it. */
+export const OFFLOAD_NAMES = ["tunChecksum", "tunTcp4", "tunTcp6", "tunUdp", "udpSegment", "udpReceive", "trafficClass"] as const;
+export type OffloadName = (typeof OFFLOAD_NAMES)[number];
+
+/** The native packet engine's. */
+export interface EngineConfig {
+  /** Threads, 1–16. */
+  readonly workers: number;
+  /** Offloads that stay off, to find out whether one of them is at fault. */
+  readonly without: readonly OffloadName[];
+}
+
+const MAX_WORKERS = 16;
 const DEFAULT_LISTEN: IpHost = Object.freeze({ kind: "ipv6", text: "::", bytes: new Uint8Array(16) });
 
 export const ENDPOINT = element(
@@ -52,3 +65,10 @@ export const LOG = element({
   level: withDefault(word(["info", "debug", "warn", "error"]), "info"),
   format: withDefault(word(["json", "text"]), "json"),
 });
+
+const NO_OFFLOADS: readonly OffloadName[] = Object.freeze([]);
+
+export const ENGINE_ATTRIBUTES = {
+  workers: withDefault(wholeNumber(1, MAX_WORKERS), 1),
+  without: withDefault(someOf(OFFLOAD_NAMES), NO_OFFLOADS),
+};

@@ -1,7 +1,7 @@
 /** `<i3-proxy>`: the configuration of the laptop daemon. deploy/examples/i3-proxy.xml explains every line. */
 import type { AddressRange } from "../ids.js";
-import { ENDPOINT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
-import type { Endpoint, IpEndpoint, LogConfig } from "./common-elements.js";
+import { ENDPOINT, ENGINE_ATTRIBUTES, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
+import type { Endpoint, EngineConfig, IpEndpoint, LogConfig } from "./common-elements.js";
 import { element, implied, list, maybe, one, optional, readDocument, required, withDefault } from "./schema.js";
 import { BOOLEAN, FILE, INTERFACE_NAME, MAX_NAME_CHARACTERS, NAME_PATTERN, PORT, SOCKET_FILE } from "./value-types.js";
 import { addressRange, dnsName, wholeNumber, word } from "./value-types.js";
@@ -65,6 +65,7 @@ export interface ProxyConfig {
   readonly rules: readonly ProxyRule[];
   readonly control: { readonly socket: string } | undefined;
   readonly log: LogConfig;
+  readonly engine: EngineConfig;
 }
 
 const RULE = element(
@@ -137,6 +138,7 @@ const PROXY = element(
     rules: implied(element({}, { rule: list(RULE, 0, MAX_RULES) })),
     control: maybe(element({ socket: required(SOCKET_FILE) })),
     log: implied(LOG),
+    engine: implied(element(ENGINE_ATTRIBUTES)),
   },
   ({ servers, rules, ...config }): ProxyConfig => ({ ...config, servers: servers.server, rules: rules.rule }),
 );

@@ -1,6 +1,6 @@
 /** `<i3-server>`: the configuration of a ring server. deploy/examples/i3-server.xml explains every line. */
-import { ENDPOINT, I3_PORT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
-import type { Endpoint, IpEndpoint, LogConfig } from "./common-elements.js";
+import { ENDPOINT, ENGINE_ATTRIBUTES, I3_PORT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
+import type { Endpoint, EngineConfig, IpEndpoint, LogConfig } from "./common-elements.js";
 import { element, implied, list, maybe, one, readDocument, required, withDefault } from "./schema.js";
 import { FILE, wholeNumber, word } from "./value-types.js";
 
@@ -17,7 +17,7 @@ export interface ServerConfig {
   readonly ring: { readonly secretFile: string; /** 0–32 to join through. */ readonly members: readonly Endpoint[] } | undefined;
   readonly limits: { readonly triggers: number; readonly triggersPerSource: number };
   readonly log: LogConfig;
-  readonly engine: { readonly kind: "auto" | "reference" | "dgram" };
+  readonly engine: EngineConfig & { readonly kind: "auto" | "native" | "reference" };
 }
 
 const LIMITS = element(
@@ -35,6 +35,13 @@ const LIMITS = element(
   },
 );
 
+const ENGINE = element({ kind: withDefault(word(["auto", "native", "reference"]), "auto"), ...ENGINE_ATTRIBUTES }, {}, (engine, site) => {
+  const { kind, workers, without } = engine;
+  if (kind === "reference" && workers !== 1) site.fail("workers", 'not for kind="reference"', "1");
+  if (kind === "reference" && without.length > 0) site.fail("without", 'not for kind="reference"', "no attribute without");
+  return engine;
+});
+
 const SERVER = element(
   {},
   {
@@ -49,7 +56,7 @@ const SERVER = element(
     ),
     limits: implied(LIMITS),
     log: implied(LOG),
-    engine: implied(element({ kind: withDefault(word(["auto", "reference", "dgram"]), "auto") })),
+    engine: implied(ENGINE),
   },
   (config): ServerConfig => config,
 );

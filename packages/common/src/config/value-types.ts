@@ -48,6 +48,18 @@ export const word = <const W extends string>(words: readonly W[], later: readonl
   },
 });
 
+/** Some of the words, each at most once, with blanks between; none is empty. */
+export const someOf = <const W extends string>(words: readonly W[]): ValueType<readonly W[]> => ({
+  expected: `some of ${words.join(" ")}`,
+  parse: (text) => {
+    const given = text.split(/[ \t\r\n]+/).filter((name) => name !== "");
+    const found = given.flatMap((name) => words.filter((known) => known === name));
+    const unknown = given.find((name) => !(words as readonly string[]).includes(name));
+    if (unknown !== undefined) return new Refusal("has a word that is not known", nearestName(unknown, words));
+    return new Set(found).size < found.length ? new Refusal("names one twice") : Object.freeze(found);
+  },
+});
+
 /** Lower case, without trailing dot, or undefined when it is no DNS name (host names and `_service` labels; Unicode names as `xn--…`). */
 export function normalName(text: string): string | undefined {
   const name = text.toLowerCase().replace(/\.$/, "");

@@ -44,9 +44,10 @@ const ID_EXPECTED = "expected an id: 64 hexadecimal digits";
 const NAME_EXPECTED =
   "expected a DNS name of at least 2 labels, such as home.i3 (letters, digits and hyphens; at most 253 characters, labels of at most 63)";
 const PORT_EXPECTED = "expected a whole number from 1 to 65535";
+const OFFLOADS_EXPECTED = "expected some of tunChecksum tunTcp4 tunTcp6 tunUdp udpSegment udpReceive trafficClass";
 const FILE_EXPECTED = "expected the name of a file (at most 4095 bytes)";
 const ELEMENTS =
-  "expected <identity>, <state>, <servers>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <mappings>, <rules>, <control>, <log>";
+  "expected <identity>, <state>, <servers>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <mappings>, <rules>, <control>, <log>, <engine>";
 
 const proxyRow = (what: string, lines: readonly string[], message: string, more: Partial<BadDocument> = {}): BadDocument => ({
   what,
@@ -304,6 +305,48 @@ const VALUES: readonly BadDocument[] = [
     ":3: /i3-proxy/mappings/@max-unproven: 256 is more than max; expected at most 100",
     { schemaAccepts: true },
   ),
+  ...[
+    { of: "i3-server" as const, document: server },
+    { of: "i3-proxy" as const, document: proxy },
+  ].flatMap(({ of: format, document }): readonly BadDocument[] => [
+    { what: "no workers", format, input: document('<engine workers="0"/>'), message: `:3: /${format}/engine/@workers: "0" is out of range; expected a whole number from 1 to 16` },
+    { what: "too many workers", format, input: document('<engine workers="17"/>'), message: `:3: /${format}/engine/@workers: "17" is out of range; expected a whole number from 1 to 16` },
+    {
+      what: "an unknown offload",
+      format,
+      input: document('<engine without="tunUdp tunTCP4"/>'),
+      message: `:3: /${format}/engine/@without: "tunUdp tunTCP4" has a word that is not known; ${OFFLOADS_EXPECTED}`,
+      remedy: "Did you mean tunTcp4?",
+    },
+    {
+      what: "an offload twice",
+      format,
+      input: document('<engine without="tunUdp tunUdp"/>'),
+      message: `:3: /${format}/engine/@without: "tunUdp tunUdp" names one twice; ${OFFLOADS_EXPECTED}`,
+      schemaAccepts: true,
+    },
+  ]),
+  proxyRow("another engine", ['<engine kind="reference"/>'], ":3: /i3-proxy/engine/@kind: unknown attribute; expected workers, without"),
+  {
+    what: "an engine of an earlier version",
+    format: "i3-server",
+    input: server('<engine kind="dgram"/>'),
+    message: ':3: /i3-server/engine/@kind: "dgram" is not known; expected auto, native or reference',
+  },
+  {
+    what: "workers of the reference engine",
+    format: "i3-server",
+    input: server('<engine kind="reference" workers="2"/>'),
+    message: ':3: /i3-server/engine/@workers: not for kind="reference"; expected 1',
+    schemaAccepts: true,
+  },
+  {
+    what: "offloads of the reference engine",
+    format: "i3-server",
+    input: server('<engine kind="reference" without="tunUdp"/>'),
+    message: ':3: /i3-server/engine/@without: not for kind="reference"; expected no attribute without',
+    schemaAccepts: true,
+  },
   {
     what: "more triggers of one source than triggers",
     format: "i3-server",

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { findRule, parseProxyConfig, parseServerConfig, type ProxyConfig } from "../../src/index.js";
+import { findRule, OFFLOAD_NAMES, parseProxyConfig, parseServerConfig, type ProxyConfig } from "../../src/index.js";
 import { proxy, server } from "./bad-documents.js";
 
 const EXAMPLES = new URL("../../../../deploy/examples/", import.meta.url);
@@ -29,13 +29,14 @@ describe("proxy configuration", () => {
       rules: [],
       control: undefined,
       log: { level: "info", format: "json" },
+      engine: { workers: 1, without: [] },
     });
   });
 
   it("reads every setting of the example, which shows the defaults", () => {
     const config = parseProxyConfig(example("i3-proxy.xml"), "/etc/i3/i3-proxy.xml");
-    const { listen, tun, virtualAddresses, mappings, log } = parseProxyConfig(proxy(), "x.xml");
-    expect(config).toMatchObject({ listen, tun, virtualAddresses, mappings, log });
+    const { listen, tun, virtualAddresses, mappings, log, engine } = parseProxyConfig(proxy(), "x.xml");
+    expect(config).toMatchObject({ listen, tun, virtualAddresses, mappings, log, engine });
     expect(config.servers.map(({ host, port }) => [host.kind, host.text, port])).toEqual([
       ["ipv4", "192.0.2.10", 5610],
       ["ipv6", "2001:db8::10", 5610],
@@ -57,6 +58,7 @@ describe("proxy configuration", () => {
       '<virtual-addresses range="172.16.32.0/20" unallocated="pass"/>',
       '<dns suffix="Over.Lay" port="65535" intercept="false"><resolver address="::1" port="54"/><resolver address="192.0.2.3"/></dns>',
       '<mappings lifetime-s="60" unproven-lifetime-s="60" max="1" max-unproven="0"/><log level="error" format="text"/>',
+      '<engine workers="16" without=" tunTcp4\tudpSegment "/>',
     ];
     expect(parseProxyConfig(proxy(...lines), "x.xml")).toMatchObject({
       listen: { host: { kind: "ipv4", text: "192.0.2.9" }, port: 1 },
@@ -73,6 +75,7 @@ describe("proxy configuration", () => {
       },
       mappings: { lifetimeS: 60, unprovenLifetimeS: 60, max: 1, maxUnproven: 0 },
       log: { level: "error", format: "text" },
+      engine: { workers: 16, without: ["tunTcp4", "udpSegment"] },
     });
   });
 
@@ -149,7 +152,7 @@ describe("server configuration", () => {
       ring: undefined,
       limits: { triggers: 1_000_000, triggersPerSource: 4096 },
       log: { level: "info", format: "json" },
-      engine: { kind: "auto" },
+      engine: { kind: "auto", workers: 1, without: [] },
     });
   });
 
@@ -167,6 +170,16 @@ describe("server configuration", () => {
       "192.0.2.10",
       5610,
     ]);
+    expectFrozen(config);
+  });
+
+  it.each([
+    ['<engine kind="reference"/>', { kind: "reference", workers: 1, without: [] }],
+    ['<engine kind="native" workers="4" without="trafficClass"/>', { kind: "native", workers: 4, without: ["trafficClass"] }],
+    [`<engine without="${OFFLOAD_NAMES.join(" ")}"/>`, { kind: "auto", workers: 1, without: OFFLOAD_NAMES }],
+  ])("may choose the engine: %s", (element, engine) => {
+    const config = parseServerConfig(server(element), "x.xml");
+    expect(config.engine).toEqual(engine);
     expectFrozen(config);
   });
 

@@ -100,6 +100,8 @@ class DgramPort implements UdpPort {
     if (!this.#addresses.write(from.address, from.port, batch.addresses, i * 18)) return;
     batch.arena.set(bytes, i * batch.slotBytes);
     batch.lengths[i] = bytes.length;
+    // Node does not tell; and sets none when it sends.
+    batch.trafficClasses[i] = 0;
     batch.count += 1;
   }
 

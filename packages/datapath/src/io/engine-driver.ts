@@ -11,7 +11,8 @@
 import { I3Error } from "@i3/common";
 import type { Counters, Upcall } from "../datapath.js";
 import { loadNativeIo, type NativeIo } from "../native-io.js";
-import { makeDatagramBatch, makePacketBatch, type DatagramBatch, type PacketBatch, type StepCore, type StepInput } from "../reference/step.js";
+import { completeChecksum } from "../reference/checksum-state.js";
+import { CHECKSUM, makeDatagramBatch, makePacketBatch, type DatagramBatch, type PacketBatch, type StepCore, type StepInput } from "../reference/step.js";
 import { MAX_MTU_BYTES, openTunPort, openUdpPort, UDP_SLOT_BYTES, type TunOptions, type UdpPortOptions } from "./native-ports.js";
 import type { TunPort, UdpPort } from "./ports.js";
 
@@ -173,6 +174,7 @@ export class EngineDriver {
       this.#tunOut.count = 0;
       return;
     }
+    completeChecksums(this.#tunOut);
     try {
       this.tun.write(this.#tunOut);
     } catch (error) {
@@ -194,4 +196,9 @@ export class EngineDriver {
     if (onFailure === undefined) throw error;
     onFailure(error);
   }
+}
+
+/** A device without vnet headers takes whole packets only. */
+function completeChecksums({ arena, slotBytes, lengths, checksums, count }: PacketBatch): void {
+  for (let i = 0; i < count; i++) if (checksums[i] === CHECKSUM.partial) completeChecksum(arena, i * slotBytes, lengths[i] ?? 0);
 }

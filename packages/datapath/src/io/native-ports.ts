@@ -1,7 +1,7 @@
 /** TUN devices and UDP sockets of the native addon as ports of the engine, with errors for people. */
 import { I3Error } from "@i3/common";
 import type { NativeIo } from "../native-io.js";
-import type { DatagramBatch, PacketBatch } from "../reference/step.js";
+import { CHECKSUM, type DatagramBatch, type PacketBatch } from "../reference/step.js";
 import { removeCutDatagrams, type PortDrops, type TunPort, type UdpPort } from "./ports.js";
 
 export interface TunOptions {
@@ -45,6 +45,8 @@ class NativeTunPort implements TunPort {
 
   read(batch: PacketBatch): boolean {
     batch.count = this.io.readBatch(this.fd, batch.arena, batch.slotBytes, batch.lengths);
+    // Without vnet headers the kernel completes what it hands over.
+    batch.checksums.fill(CHECKSUM.complete, 0, batch.count);
     return batch.count === batch.lengths.length;
   }
 
@@ -76,6 +78,7 @@ class NativeUdpPort implements UdpPort {
 
   read(batch: DatagramBatch): boolean {
     batch.count = this.io.receiveBatch(this.fd, batch.arena, batch.slotBytes, batch.lengths, batch.addresses);
+    batch.trafficClasses.fill(0, 0, batch.count);
     const full = batch.count === batch.lengths.length;
     this.drops.tooBig += removeCutDatagrams(batch);
     return full;
@@ -101,7 +104,7 @@ const NO_TUN_REMEDY =
   "Creating one needs CAP_NET_ADMIN and a /dev/net/tun that this user may open (mode 0666): run as root or with that capability, " +
   'or use a user and network namespace, as "npm run demo" does.';
 
-function tunError(name: string, cause: unknown): I3Error {
+export function tunError(name: string, cause: unknown): I3Error {
   const shown = name === "" ? "a TUN device" : `the TUN device ${name}`;
   switch (systemCode(cause)) {
     case "EBUSY":

@@ -1,5 +1,5 @@
 /** The engine's ports: where packets come from and go to. The native ones are in `native-ports.ts`, node's own in `dgram-port.ts`. */
-import type { DatagramBatch, PacketBatch } from "../reference/step.js";
+import type { Batch, DatagramBatch, PacketBatch } from "../reference/step.js";
 
 /** What a port dropped since it was opened. */
 export interface PortDrops {
@@ -9,15 +9,15 @@ export interface PortDrops {
   tooBig: number;
 }
 
-export interface Port<Batch extends PacketBatch> {
+export interface Port<Packets extends Batch> {
   readonly drops: PortDrops;
   /**
    * Fills `batch` from slot 0 and sets its count. True: the port stopped because the batch was full, so there may be more.
    * Throws when the port is broken for good.
    */
-  read(batch: Batch): boolean;
+  read(batch: Packets): boolean;
   /** Writes the batch and empties it; what is not taken is counted. Throws when the port is broken for good. */
-  write(batch: Batch): void;
+  write(batch: Packets): void;
   /** Calls back once per turn of the event loop while there is something to read or the port is broken. */
   watch(callback: () => void): { close(): void };
   close(): void;
@@ -41,9 +41,10 @@ export function removeCutDatagrams(batch: DatagramBatch): number {
 }
 
 function moveDatagram(batch: DatagramBatch, from: number, to: number): void {
-  const { arena, slotBytes, lengths, addresses } = batch;
+  const { arena, slotBytes, lengths, addresses, trafficClasses } = batch;
   const length = lengths[from] ?? 0;
   arena.copyWithin(to * slotBytes, from * slotBytes, from * slotBytes + length);
   addresses.copyWithin(to * 18, from * 18, from * 18 + 18);
   lengths[to] = length;
+  trafficClasses[to] = trafficClasses[from] ?? 0;
 }

@@ -1,8 +1,9 @@
-// The addon's table of functions; what each does is said in src/native-io.ts, interface NativeIo.
+// The addon's table of functions; what each does is said in src/native-io.ts, interface NativeIo, and in src/native-addon.ts.
 #include <node_api.h>
 
 #include <array>
 
+#include "engine-skin.h"
 #include "environment.h"
 #include "netlink-dump.h"
 #include "netlink-monitor.h"
@@ -19,7 +20,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 19> entries{{
+constexpr std::array<Entry, 49> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -39,6 +40,36 @@ constexpr std::array<Entry, 19> entries{{
     {"listRoutes", i3io::list_routes},
     {"listAddresses", i3io::list_addresses},
     {"watchNetlink", i3io::watch_netlink},
+    {"openEngine", i3io::open_engine},
+    {"createSteppedEngine", i3io::create_stepped_engine},
+    {"stepEngine", i3io::step_engine},
+    {"closeEngine", i3io::close_engine},
+    {"engineSetFlow", i3io::engine_set_flow},
+    {"engineRemoveFlow", i3io::engine_remove_flow},
+    {"engineSetInboundUpcall", i3io::engine_set_inbound_upcall},
+    {"engineSetInboundTun", i3io::engine_set_inbound_tun},
+    {"engineRemoveInbound", i3io::engine_remove_inbound},
+    {"engineSetOutboundAssociation", i3io::engine_set_outbound_association},
+    {"engineRemoveOutboundAssociation", i3io::engine_remove_outbound_association},
+    {"engineSetInboundAssociation", i3io::engine_set_inbound_association},
+    {"engineRemoveInboundAssociation", i3io::engine_remove_inbound_association},
+    {"engineNextSequence", i3io::engine_next_sequence},
+    {"engineSetTriggers", i3io::engine_set_triggers},
+    {"engineSetResponsibility", i3io::engine_set_responsibility},
+    {"engineSetNextServer", i3io::engine_set_next_server},
+    {"engineSetDefaultServer", i3io::engine_set_default_server},
+    {"engineDiscardRoute", i3io::engine_discard_route},
+    {"engineRelease", i3io::engine_release},
+    {"engineDiscard", i3io::engine_discard},
+    {"engineSend", i3io::engine_send},
+    {"engineInject", i3io::engine_inject},
+    {"engineSubmit", i3io::engine_submit},
+    {"engineDeliver", i3io::engine_deliver},
+    {"engineFlowReport", i3io::engine_flow_report},
+    {"engineTakeUpcalls", i3io::engine_take_upcalls},
+    {"engineUpcallsWait", i3io::engine_upcalls_wait},
+    {"engineCounters", i3io::engine_counters},
+    {"engineOffloads", i3io::engine_offloads},
 }};
 
 }  // namespace

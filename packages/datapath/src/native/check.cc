@@ -39,6 +39,23 @@ int64_t Check::integer(napi_value value, const char* name, int64_t minimum, int6
   return static_cast<int64_t>(number);
 }
 
+double Check::number(napi_value value, const char* name) {
+  if (!valid_) return 0;
+  double result = 0;
+  const bool read = type_of(value) == napi_number && napi_get_value_double(env_, value, &result) == napi_ok;
+  if (!read || !std::isfinite(result)) fail(name, "expected a number");
+  return valid_ ? result : 0;
+}
+
+uint64_t Check::big(napi_value value, const char* name) {
+  if (!valid_) return 0;
+  uint64_t result = 0;
+  bool lossless = false;
+  const bool read = type_of(value) == napi_bigint && napi_get_value_bigint_uint64(env_, value, &result, &lossless) == napi_ok;
+  if (!read || !lossless) fail(name, "expected a BigInt from 0 to 2^64 - 1");
+  return valid_ ? result : 0;
+}
+
 bool Check::boolean(napi_value value, const char* name) {
   if (!valid_) return false;
   bool result = false;
@@ -104,6 +121,23 @@ napi_value Check::function(napi_value value, const char* name) {
 napi_value Check::object(napi_value value, const char* name) {
   if (valid_ && type_of(value) != napi_object) fail(name, "expected an object");
   return value;
+}
+
+uint32_t Check::array(napi_value value, const char* name, uint32_t maximum) {
+  if (!valid_) return 0;
+  bool is_array = false;
+  uint32_t length = 0;
+  if (value != nullptr) napi_is_array(env_, value, &is_array);
+  if (!is_array || napi_get_array_length(env_, value, &length) != napi_ok) fail(name, "expected an array");
+  else if (length > maximum) fail(name, "the array is too long");
+  return valid_ ? length : 0;
+}
+
+napi_value Check::element(napi_value array, const char* name, uint32_t index) {
+  if (!valid_) return nullptr;
+  napi_value value = nullptr;
+  if (napi_get_element(env_, array, index, &value) != napi_ok) fail(name, "cannot be read");
+  return valid_ ? value : nullptr;
 }
 
 napi_value Check::property(napi_value object, const char* name) {

@@ -33,6 +33,10 @@ class Check {
   void fail(const char* name, const char* what);
 
   int64_t integer(napi_value value, const char* name, int64_t minimum, int64_t maximum);
+  // Neither NaN nor an infinity.
+  double number(napi_value value, const char* name);
+  // A BigInt from 0 to 2^64 - 1.
+  uint64_t big(napi_value value, const char* name);
   bool boolean(napi_value value, const char* name);
   // Copies the string and a final zero byte into `out`; strings that do not fit or hold a zero byte are wrong. Returns its length.
   size_t text(napi_value value, const char* name, std::span<char> out);
@@ -40,6 +44,9 @@ class Check {
   std::span<int32_t> integers(napi_value value, const char* name);
   napi_value function(napi_value value, const char* name);
   napi_value object(napi_value value, const char* name);
+  // The length of an array. Its elements may be getters, see above.
+  uint32_t array(napi_value value, const char* name, uint32_t maximum);
+  napi_value element(napi_value array, const char* name, uint32_t index);
   // A property of an object that object() has checked.
   napi_value property(napi_value object, const char* name);
   bool is_nullish(napi_value value);
@@ -56,7 +63,7 @@ class Check {
 
 class Arguments {
  public:
-  static constexpr size_t capacity = 6;
+  static constexpr size_t capacity = 11;
 
   Arguments(napi_env env, napi_callback_info info);
   // Missing arguments are undefined, as in JavaScript.

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "engine-handle.h"
 #include "system-error.h"
 #include "watch.h"
 
@@ -12,6 +13,7 @@ namespace {
 void on_cleanup(napi_async_cleanup_hook_handle, void* data) {
   auto* environment = static_cast<Environment*>(data);
   environment->ending = true;
+  close_all_engines(*environment);
   close_all_watches(*environment);
   environment->finish_if_idle();
 }

@@ -1,4 +1,4 @@
-// What one JavaScript environment (the main thread or a worker) owns: descriptors, watches, the netlink socket.
+// What one JavaScript environment (the main thread or a worker) owns: descriptors, watches, engines, the netlink socket.
 #pragma once
 
 #include <node_api.h>
@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "check.h"
@@ -14,6 +15,7 @@
 
 namespace i3io {
 
+class EngineInstance;
 class Watch;
 
 enum class Kind : uint8_t { tun, udp4, udp6 };
@@ -29,7 +31,9 @@ struct Environment {
   std::unordered_map<int, Kind> descriptors;
   std::unordered_map<uint64_t, Watch*> watches;
   uint64_t next_watch = 1;
-  // Watches whose uv_close callback has not run yet; the environment outlives them.
+  // Those that have ports and threads.
+  std::unordered_set<EngineInstance*> engines;
+  // Watches and engines whose uv_close callback has not run yet; the environment outlives them.
   size_t closing = 0;
   bool ending = false;
   napi_async_cleanup_hook_handle cleanup = nullptr;

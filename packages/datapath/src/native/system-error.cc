@@ -20,7 +20,7 @@ void set_text(napi_env env, napi_value object, const char* key, const char* text
 
 }  // namespace
 
-napi_value throw_system(napi_env env, int number, const char* syscall, const char* detail) {
+napi_value make_system_error(napi_env env, int number, const char* syscall, const char* detail) {
   std::array<char, 64> name{};
   const char* known = unnamed_by_libuv(number);
   if (known == nullptr) known = uv_err_name_r(-number, name.data(), name.size());
@@ -40,7 +40,12 @@ napi_value throw_system(napi_env env, int number, const char* syscall, const cha
   if (napi_create_error(env, code, text, &error) != napi_ok) return nullptr;
   if (napi_create_int32(env, -number, &errno_value) == napi_ok) napi_set_named_property(env, error, "errno", errno_value);
   set_text(env, error, "syscall", syscall);
-  napi_throw(env, error);
+  return error;
+}
+
+napi_value throw_system(napi_env env, int number, const char* syscall, const char* detail) {
+  napi_value error = make_system_error(env, number, syscall, detail);
+  if (error != nullptr) napi_throw(env, error);
   return nullptr;
 }
 

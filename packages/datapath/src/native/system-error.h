@@ -5,7 +5,9 @@
 
 namespace i3io {
 
-// Throws in `env` and returns nullptr, so that a binding can `return throw_system(…)`. `detail` may be nullptr.
+// nullptr when that fails. `detail` may be nullptr.
+napi_value make_system_error(napi_env env, int number, const char* syscall, const char* detail = nullptr);
+// Throws in `env` and returns nullptr, so that a binding can `return throw_system(…)`.
 napi_value throw_system(napi_env env, int number, const char* syscall, const char* detail = nullptr);
 
 }  // namespace i3io

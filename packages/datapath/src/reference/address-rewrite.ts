@@ -5,9 +5,10 @@
  *     | ICMP error: checksum | unused 4 | quoted IP header | quoted transport, perhaps cut off |
  */
 import type { AddressRewrite } from "../datapath.js";
-import { adjustChecksum, adjustUdpChecksum, fieldDelta, fold } from "./checksum.js";
+import { adjustChecksum, adjustPartial, adjustUdpChecksum, fieldDelta, fold } from "./checksum.js";
 import { IPV4, IPV6, PROTOCOL, innerVersion, ipv4HeaderBytes } from "./inner-packet.js";
 import { equalAt, ownBuffer, putBytes, requireLength, u8 } from "./octets.js";
+import { CHECKSUM } from "./step.js";
 import { findTransport, transportOffset, transportProtocol } from "./transport.js";
 
 /** The two rewrites of one family, ready for packets. */
@@ -54,8 +55,8 @@ export function matchesPlan(bytes: Uint8Array, at: number, version: number, plan
   return equalAt(bytes, at + sourceOffset(version), plan.source.from) && equalAt(bytes, at + destinationOffset(version), plan.destination.from);
 }
 
-/** Rewrites a packet that {@link matchesPlan}; `found` is its {@link findTransport}, `length` its own. */
-export function rewriteAddresses(bytes: Uint8Array, at: number, length: number, found: number, plan: RewritePlan): void {
+/** Rewrites a packet that {@link matchesPlan}; `found` is its {@link findTransport}, `length` its own, `state` its checksum's. */
+export function rewriteAddresses(bytes: Uint8Array, at: number, length: number, found: number, plan: RewritePlan, state: number): void {
   if (!plan.changes) return;
   const version = innerVersion(bytes, at);
   putBytes(bytes, at + sourceOffset(version), plan.source.to);
@@ -63,8 +64,10 @@ export function rewriteAddresses(bytes: Uint8Array, at: number, length: number, 
   if (version === 4) adjustChecksum(bytes, at + IPV4.checksum, plan.delta);
   if (found < 0) return;
   const header = at + transportOffset(found);
-  const quoteDelta = rewriteQuote(bytes, header, at + length, version, transportProtocol(found), plan);
-  adjustTransport(bytes, header, at + length, version, transportProtocol(found), plan.delta, quoteDelta);
+  const protocol = transportProtocol(found);
+  if (state === CHECKSUM.partial) return adjustPartial(bytes, header + (protocol === PROTOCOL.tcp ? TCP.checksum : UDP.checksum), plan.delta);
+  const quoteDelta = rewriteQuote(bytes, header, at + length, version, protocol, plan);
+  adjustTransport(bytes, header, at + length, version, protocol, plan.delta, quoteDelta);
 }
 
 /**

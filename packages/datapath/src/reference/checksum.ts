@@ -38,6 +38,9 @@ export function adjustChecksum(bytes: Uint8Array, at: number, delta: number): nu
   return wordDelta(before, after);
 }
 
+/** Updates a partial checksum, which is a sum that is not inverted; 0 says nothing else there. */
+export const adjustPartial = (bytes: Uint8Array, at: number, delta: number): void => put16(bytes, at, fold(u16(bytes, at) + delta));
+
 /** As {@link adjustChecksum} for UDP: 0 says "none" and stays (RFC 768); a result of 0 is written as 0xffff. */
 export function adjustUdpChecksum(bytes: Uint8Array, at: number, delta: number): number {
   const before = u16(bytes, at);

@@ -3,25 +3,29 @@
  * the time is that of the last step.
  */
 import { MAX_CONTROL_BYTES, type Locator } from "@i3/common";
-import type { Counters, Datagram, Flow, Inbound, Responsibility, TriggerEntry, Upcall } from "../datapath.js";
+import type { Counters, Datagram, Flow, FlowCounters, Inbound, InboundAssociation, OutboundAssociation, Responsibility, TriggerEntry, Upcall } from "../datapath.js";
 import { DATA_OFFSET, ID_BYTES, LAST_PAYLOAD_KIND, NONCE_BYTES, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
 import { classifyDatagram } from "../wire/first-byte.js";
+import type { Arrival } from "./arrival.js";
+import { requireName } from "./association-table.js";
 import { PORT_OFFSET, decodeEndpoint, encodeEndpoint } from "./endpoints.js";
+import { EspInput } from "./esp-input.js";
 import { HostRules } from "./host-rules.js";
 import { IcmpErrors } from "./icmp-errors.js";
-import type { InboundEntry } from "./inbound-table.js";
+import type { InboundEntry, TunTarget } from "./inbound-table.js";
 import { addressKey, keyBytes, ringKey } from "./keys.js";
 import { asBuffer, copyBytes, ownBuffer, u16, u8 } from "./octets.js";
 import type { Output } from "./outputs.js";
 import { ServerRules } from "./server-rules.js";
 import { EngineState } from "./state.js";
-import { ADDRESS_SLOT_BYTES, type DatagramBatch, type PacketBatch, type StepCore, type StepInput } from "./step.js";
+import { ADDRESS_SLOT_BYTES, CHECKSUM, type Batch, type DatagramBatch, type PacketBatch, type StepCore, type StepInput } from "./step.js";
 
 export class ReferenceEngine implements StepCore {
   readonly implementation = "reference";
   readonly #state = new EngineState();
   readonly #icmp = new IcmpErrors(this.#state.tunOut);
   readonly #host = new HostRules(this.#state, this.#icmp);
+  readonly #esp = new EspInput(this.#state, this.#host);
   readonly #server = new ServerRules(this.#state);
 
   step(nowMs: number, input: StepInput, tunOut: PacketBatch, udpOut: DatagramBatch): readonly Upcall[] {
@@ -50,7 +54,7 @@ export class ReferenceEngine implements StepCore {
     const bytes = asBuffer(batch.arena);
     for (let i = 0; i < batch.count; i++) {
       this.#state.counters.tunIn++;
-      this.#host.fromTun(bytes, i * batch.slotBytes, slotLength(batch, i));
+      this.#host.fromTun(bytes, i * batch.slotBytes, slotLength(batch, i), batch.checksums[i] ?? CHECKSUM.complete);
     }
   }
 
@@ -59,20 +63,23 @@ export class ReferenceEngine implements StepCore {
     const origins = asBuffer(batch.addresses);
     for (let i = 0; i < batch.count; i++) {
       this.#state.counters.udpIn++;
-      this.#fromUdp(bytes, i * batch.slotBytes, slotLength(batch, i), origins, i * ADDRESS_SLOT_BYTES);
+      const trafficClass = batch.trafficClasses[i] ?? 0;
+      this.#fromUdp({ bytes, at: i * batch.slotBytes, length: slotLength(batch, i), origins, originAt: i * ADDRESS_SLOT_BYTES, trafficClass });
     }
   }
 
-  #fromUdp(bytes: Buffer, at: number, length: number, origins: Buffer, originAt: number): void {
+  #fromUdp(arrival: Arrival): void {
+    const { bytes, at, length, origins, originAt, trafficClass } = arrival;
     // Port 0 is nobody's: nothing could be answered to it (RFC 768).
     if (length < 1 || u16(origins, originAt + PORT_OFFSET) === 0) return this.#state.counters.drop("malformed");
     const kind = classifyDatagram(u8(bytes, at), length);
-    if (kind === "data") this.#data(bytes, at, length, origins, originAt);
-    else if (kind === "control") this.#control(bytes, at, length, origins, originAt);
+    if (kind === "data") this.#data(arrival);
+    else if (kind === "control") this.#control(arrival);
+    else if (kind === "esp") this.#esp.receive(bytes, at, length, trafficClass);
     else if (kind !== "keep-alive") this.#state.counters.drop(kind);
   }
 
-  #control(bytes: Buffer, at: number, length: number, origins: Buffer, originAt: number): void {
+  #control({ bytes, at, length, origins, originAt }: Arrival): void {
     const { counters, upcalls } = this.#state;
     if (length > MAX_CONTROL_BYTES) return counters.drop("malformed");
     if (!this.#mayGoUp("control", origins, originAt)) return;
@@ -87,20 +94,32 @@ export class ReferenceEngine implements StepCore {
     return reason === null;
   }
 
-  #data(bytes: Buffer, at: number, length: number, origins: Buffer, originAt: number): void {
+  #data(arrival: Arrival): void {
+    const { bytes, at, length } = arrival;
     const headerBytes = parseDataHeader(bytes, at, length);
     if (headerBytes < 0) return this.#state.counters.drop("malformed");
     const entry = this.#state.inbound.at(bytes, at + DATA_OFFSET.ids);
-    if (entry !== undefined) return this.#arrived(entry, bytes, at, headerBytes, length, origins, originAt);
-    if (this.#state.range.serves) return this.#server.serve(bytes, at, length, origins, originAt);
+    if (entry !== undefined) return this.#arrived(entry, arrival, headerBytes);
+    if (this.#state.range.serves) return this.#server.serve(arrival);
     this.#state.counters.drop("unknown-id");
   }
 
-  #arrived(entry: InboundEntry, bytes: Buffer, at: number, headerBytes: number, length: number, origins: Buffer, originAt: number): void {
+  #arrived(entry: InboundEntry, arrival: Arrival, headerBytes: number): void {
+    const { bytes, at, length, trafficClass } = arrival;
     const payloadKind = u8(bytes, at + DATA_OFFSET.payloadKind);
     const payloadAt = at + headerBytes;
     if (payloadKind > LAST_PAYLOAD_KIND) return this.#state.counters.drop("malformed");
-    if (entry.action === "tun" && payloadKind === PAYLOAD_KIND.ipPacket) return this.#host.toTun(entry, bytes, payloadAt, length - headerBytes);
+    if (payloadKind === PAYLOAD_KIND.esp) return this.#esp.receive(bytes, payloadAt, length - headerBytes, trafficClass);
+    if (entry.action === "tun" && payloadKind === PAYLOAD_KIND.ipPacket) return this.#plainToTun(entry, bytes, payloadAt, length - headerBytes, trafficClass);
+    this.#goUp(arrival, payloadKind, payloadAt);
+  }
+
+  #plainToTun(target: TunTarget, bytes: Buffer, at: number, length: number, trafficClass: number): void {
+    const reason = this.#host.toTun(target, { bytes, at, length, state: CHECKSUM.complete }, trafficClass);
+    if (reason !== null) this.#state.counters.drop(reason);
+  }
+
+  #goUp({ bytes, at, length, origins, originAt }: Arrival, payloadKind: number, payloadAt: number): void {
     if (!this.#mayGoUp("data", origins, originAt)) return;
     this.#state.upcalls.push({
       kind: "payload",
@@ -120,6 +139,19 @@ export class ReferenceEngine implements StepCore {
 
   setInbound(id: Uint8Array, inbound: Inbound | null): void {
     this.#state.inbound.set(id, inbound);
+  }
+
+  setOutboundAssociation(name: number, association: OutboundAssociation | null): void {
+    this.#state.outboundAssociations.set(name, association);
+  }
+
+  setInboundAssociation(spi: number, association: InboundAssociation | null): void {
+    this.#state.inboundAssociations.set(spi, association);
+  }
+
+  nextSequence(name: number): bigint | undefined {
+    requireName(name);
+    return this.#state.outboundAssociations.get(name)?.nextSequence;
   }
 
   setTriggers(key: Uint8Array, triggers: readonly TriggerEntry[]): void {
@@ -168,11 +200,12 @@ export class ReferenceEngine implements StepCore {
   }
 
   submit(packets: readonly Uint8Array[]): void {
-    for (const packet of packets) this.#host.fromTun(ownBuffer(packet), 0, packet.length);
+    for (const packet of packets) this.#host.fromTun(ownBuffer(packet), 0, packet.length, CHECKSUM.complete);
   }
 
+  /** With traffic class 0, or a complete checksum. */
   #put(out: Output, bytes: Uint8Array, endpoint: Uint8Array | null): void {
-    const refusal = out.reserve(bytes.length, endpoint);
+    const refusal = out.reserve(bytes.length, endpoint, 0);
     if (refusal !== null) return this.#state.counters.drop(refusal);
     out.buffer.set(bytes, out.at);
   }
@@ -180,7 +213,7 @@ export class ReferenceEngine implements StepCore {
   deliver(id: Uint8Array, packets: readonly Uint8Array[]): void {
     const entry = this.#state.inbound.byId(id);
     for (const packet of packets) {
-      if (entry?.action === "tun") this.#host.toTun(entry, ownBuffer(packet), 0, packet.length);
+      if (entry?.action === "tun") this.#plainToTun(entry, ownBuffer(packet), 0, packet.length, 0);
       else this.#state.counters.drop("unknown-id");
     }
   }
@@ -189,13 +222,17 @@ export class ReferenceEngine implements StepCore {
     return this.#state.flows.byKey(addressKey(address))?.lastUse;
   }
 
+  flowCounters(address: Uint8Array): FlowCounters | undefined {
+    return this.#state.flows.byKey(addressKey(address))?.counters();
+  }
+
   counters(): Counters {
     return this.#state.counters.snapshot();
   }
 }
 
 /** A length that does not fit the slot is a packet that was cut off on the way in: 0, which every rule counts as malformed. */
-function slotLength(batch: PacketBatch, i: number): number {
+function slotLength(batch: Batch, i: number): number {
   const length = batch.lengths[i] ?? 0;
   return length < 0 || length > batch.slotBytes ? 0 : length;
 }

@@ -1,16 +1,18 @@
 /**
- * "Nobody is there": ICMP host unreachable (RFC 792, type 3 code 1) and ICMPv6 address unreachable (RFC 4443 §3.1, type 1
- * code 3), written to the TUN for a packet that came from it.
+ * ICMP errors for packets that came from the TUN, written to the TUN. "Nobody is there": host unreachable (RFC 792, type 3 code 1),
+ * address unreachable (RFC 4443 §3.1, type 1 code 3). "Too big": fragmentation needed (RFC 1191 §4, type 3 code 4), packet too big
+ * (RFC 4443 §3.2, type 2).
  *
- *     | IP header, source = where the packet was to go | type, code, checksum, unused 4 | as much of the packet as fits |
+ *     | IP header, source = where the packet was to go | type, code, checksum, unused or MTU 4 | as much of the packet as fits |
  *
  * Not from our own address: the kernel takes a packet from one of its own addresses for a forgery ("martian source") and drops it.
  */
 import { isIcmpError4, isIcmpError6 } from "./address-rewrite.js";
 import { fold, sumWords } from "./checksum.js";
 import { IPV4, IPV6, PROTOCOL, innerVersion, isSingleHostSource, isUnassignable } from "./inner-packet.js";
-import { put16, putBytes, u8 } from "./octets.js";
+import { put16, put32, putBytes, u8 } from "./octets.js";
 import type { Output } from "./outputs.js";
+import { CHECKSUM } from "./step.js";
 import { findTransport, transportOffset, transportProtocol } from "./transport.js";
 
 /** RFC 1812 §4.3.2.3: 576 bytes in all; RFC 4443 §2.4 c: the minimum MTU in all. */
@@ -21,6 +23,14 @@ export const MAX_ERRORS_PER_SECOND = 1_000;
 const ICMP_HEADER_BYTES = 8;
 const TTL = 64;
 
+interface IcmpError {
+  readonly v4: { readonly type: number; readonly code: number };
+  readonly v6: { readonly type: number; readonly code: number };
+}
+
+const UNREACHABLE: IcmpError = { v4: { type: 3, code: 1 }, v6: { type: 1, code: 3 } };
+const TOO_BIG: IcmpError = { v4: { type: 3, code: 4 }, v6: { type: 2, code: 0 } };
+
 export class IcmpErrors {
   readonly #out: Output;
   #second = 0;
@@ -30,11 +40,20 @@ export class IcmpErrors {
     this.#out = out;
   }
 
-  /** Answers the packet of exactly `length` bytes, unless the standards forbid it, there were too many, or there is no room. */
+  /** Nobody is there. The packet has exactly `length` bytes; there is no answer when the standards forbid it, there were too many, or there is no room. */
   unreachable(nowMs: number, bytes: Buffer, at: number, length: number): void {
+    this.#answer(nowMs, UNREACHABLE, 0, bytes, at, length);
+  }
+
+  /** No packet above `mtu` bytes gets there. As {@link unreachable}. */
+  tooBig(nowMs: number, bytes: Buffer, at: number, length: number, mtu: number): void {
+    this.#answer(nowMs, TOO_BIG, mtu, bytes, at, length);
+  }
+
+  #answer(nowMs: number, error: IcmpError, value: number, bytes: Buffer, at: number, length: number): void {
     if (!mayBeAnswered(bytes, at, length) || !this.#allow(nowMs)) return;
-    if (innerVersion(bytes, at) === 4) this.#unreachable4(bytes, at, length);
-    else this.#unreachable6(bytes, at, length);
+    if (innerVersion(bytes, at) === 4) this.#answer4(error.v4, value, bytes, at, length);
+    else this.#answer6(error.v6, value, bytes, at, length);
   }
 
   #allow(nowMs: number): boolean {
@@ -44,10 +63,10 @@ export class IcmpErrors {
     return this.#sent++ < MAX_ERRORS_PER_SECOND;
   }
 
-  #unreachable4(bytes: Buffer, at: number, length: number): void {
+  #answer4(form: IcmpError["v4"], value: number, bytes: Buffer, at: number, length: number): void {
     const quoted = Math.min(length, MAX_QUOTE_BYTES.v4);
     const total = IPV4.minBytes + ICMP_HEADER_BYTES + quoted;
-    if (this.#out.reserve(total, null) !== null) return;
+    if (this.#out.reserve(total, null, CHECKSUM.complete) !== null) return;
     const { buffer, at: start } = this.#out;
     const source = bytes.subarray(at + IPV4.destination, at + IPV4.destination + 4);
     buffer.fill(0, start, start + IPV4.minBytes);
@@ -60,13 +79,13 @@ export class IcmpErrors {
     putBytes(buffer, start + IPV4.source, source);
     bytes.copy(buffer, start + IPV4.destination, at + IPV4.source, at + IPV4.source + 4);
     put16(buffer, start + IPV4.checksum, ~sumWords(buffer, start, start + IPV4.minBytes) & 0xffff);
-    putIcmp(buffer, start + IPV4.minBytes, 3, 1, bytes, at, quoted, 0);
+    putIcmp(buffer, start + IPV4.minBytes, form, value, bytes, at, quoted, 0);
   }
 
-  #unreachable6(bytes: Buffer, at: number, length: number): void {
+  #answer6(form: IcmpError["v6"], value: number, bytes: Buffer, at: number, length: number): void {
     const quoted = Math.min(length, MAX_QUOTE_BYTES.v6);
     const payload = ICMP_HEADER_BYTES + quoted;
-    if (this.#out.reserve(IPV6.headerBytes + payload, null) !== null) return;
+    if (this.#out.reserve(IPV6.headerBytes + payload, null, CHECKSUM.complete) !== null) return;
     const { buffer, at: start } = this.#out;
     const source = bytes.subarray(at + IPV6.destination, at + IPV6.destination + 16);
     buffer.fill(0, start, start + IPV6.headerBytes);
@@ -77,14 +96,15 @@ export class IcmpErrors {
     putBytes(buffer, start + IPV6.source, source);
     bytes.copy(buffer, start + IPV6.destination, at + IPV6.source, at + IPV6.source + 16);
     const pseudo = sumWords(buffer, start + IPV6.source, start + IPV6.headerBytes) + payload + PROTOCOL.icmp6;
-    putIcmp(buffer, start + IPV6.headerBytes, 1, 3, bytes, at, quoted, pseudo);
+    putIcmp(buffer, start + IPV6.headerBytes, form, value, bytes, at, quoted, pseudo);
   }
 }
 
-function putIcmp(buffer: Buffer, start: number, type: number, code: number, bytes: Buffer, at: number, quoted: number, pseudo: number): void {
+function putIcmp(buffer: Buffer, start: number, { type, code }: IcmpError["v4"], value: number, bytes: Buffer, at: number, quoted: number, pseudo: number): void {
   buffer.fill(0, start, start + ICMP_HEADER_BYTES);
   buffer[start] = type;
   buffer[start + 1] = code;
+  put32(buffer, start + 4, value);
   bytes.copy(buffer, start + ICMP_HEADER_BYTES, at, at + quoted);
   put16(buffer, start + 2, ~fold(pseudo + sumWords(buffer, start, start + ICMP_HEADER_BYTES + quoted)) & 0xffff);
 }

@@ -4,9 +4,14 @@ import { tableFull } from "../errors.js";
 import { makeRewritePlan, type RewritePlan } from "./address-rewrite.js";
 import { addressKey, idKey, idKeyAt, type AddressKey } from "./keys.js";
 
-export type InboundEntry =
-  | { readonly action: "upcall" }
-  | { readonly action: "tun"; readonly flow: AddressKey; readonly plan4: RewritePlan | null; readonly plan6: RewritePlan | null };
+/** How packets get to the TUN: what they must carry, what they leave with, and the flow that they belong to. */
+export interface TunTarget {
+  readonly flow: AddressKey;
+  readonly plan4: RewritePlan | null;
+  readonly plan6: RewritePlan | null;
+}
+
+export type InboundEntry = { readonly action: "upcall" } | ({ readonly action: "tun" } & TunTarget);
 
 export class InboundTable {
   readonly #entries = new Map<string, InboundEntry>();
@@ -35,7 +40,10 @@ export class InboundTable {
 
 function prepareInbound(inbound: Inbound): InboundEntry {
   if (inbound.action === "upcall") return { action: "upcall" };
-  const plan4 = makeRewritePlan(inbound.source4, inbound.destination4, 4);
-  const plan6 = makeRewritePlan(inbound.source6, inbound.destination6, 16);
-  return { action: "tun", flow: addressKey(inbound.flow), plan4, plan6 };
+  return { action: "tun", ...makeTunTarget(inbound) };
+}
+
+/** Throws RangeError. */
+export function makeTunTarget({ flow, source4, destination4, source6, destination6 }: Omit<Inbound & { action: "tun" }, "action">): TunTarget {
+  return { flow: addressKey(flow), plan4: makeRewritePlan(source4, destination4, 4), plan6: makeRewritePlan(source6, destination6, 16) };
 }

@@ -3,7 +3,15 @@ import { u16, u32, u8 } from "./octets.js";
 
 export const IPV4 = { minBytes: 20, totalLength: 2, fragment: 6, ttl: 8, protocol: 9, checksum: 10, source: 12, destination: 16 } as const;
 export const IPV6 = { headerBytes: 40, payloadLength: 4, nextHeader: 6, hopLimit: 7, source: 8, destination: 24 } as const;
-export const PROTOCOL = { hopByHop: 0, icmp: 1, tcp: 6, udp: 17, routing: 43, fragment: 44, icmp6: 58, destinationOptions: 60 } as const;
+export const PROTOCOL = { hopByHop: 0, icmp: 1, ipv4: 4, tcp: 6, udp: 17, ipv6: 41, routing: 43, fragment: 44, icmp6: 58, nothing: 59, destinationOptions: 60 } as const;
+
+/** A packet under way: `bytes[at … at + length]`. `state` is one of {@link CHECKSUM}. */
+export interface InnerPacket {
+  readonly bytes: Buffer;
+  readonly at: number;
+  readonly length: number;
+  readonly state: number;
+}
 
 /** 4 or 6; of a packet that {@link innerLength} accepted. */
 export const innerVersion = (bytes: Uint8Array, at: number): number => u8(bytes, at) >>> 4;

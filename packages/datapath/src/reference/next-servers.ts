@@ -11,6 +11,7 @@ export const MAX_WAITING_ROUTES = 4_096;
 /** A datagram as it will be looked at again. `replaced`: this server has put another stack into it. */
 export interface WaitingDatagram extends Queued {
   readonly from: Buffer;
+  readonly trafficClass: number;
   readonly replaced: boolean;
 }
 

@@ -11,6 +11,11 @@ export function put16(bytes: Uint8Array, at: number, value: number): void {
   bytes[at + 1] = value;
 }
 
+export function put32(bytes: Uint8Array, at: number, value: number): void {
+  put16(bytes, at, value >>> 16);
+  put16(bytes, at + 2, value & 0xffff);
+}
+
 /** `a[aAt … + a.length of b]` equals `b`. A loop: for the 4 to 32 bytes of our fields it beats a call into C++. */
 export function equalAt(bytes: Uint8Array, at: number, expected: Uint8Array): boolean {
   for (let i = 0; i < expected.length; i++) if (bytes[at + i] !== expected[i]) return false;

@@ -5,7 +5,7 @@
 import type { DropReason } from "../datapath.js";
 import type { CounterSet } from "./counters.js";
 import { asBuffer, putBytes } from "./octets.js";
-import { ADDRESS_SLOT_BYTES, type DatagramBatch, type PacketBatch } from "./step.js";
+import { ADDRESS_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch } from "./step.js";
 
 /** Bytes that wait for one of the two batches (ours: as much as all queues hold, so that a release always fits). */
 export const MAX_HELD_BYTES = 4 * 1024 * 1024;
@@ -17,6 +17,7 @@ export const MAX_DATAGRAM_BYTES = 65_507;
 interface Held {
   readonly bytes: Buffer;
   readonly endpoint: Uint8Array | null;
+  readonly mark: number;
 }
 
 const NO_BYTES = Buffer.alloc(0);
@@ -24,9 +25,11 @@ const NO_BYTES = Buffer.alloc(0);
 export class Output {
   readonly #counters: CounterSet;
   readonly #counter: "tunOut" | "udpOut";
-  #batch: PacketBatch | null = null;
+  #batch: Batch | null = null;
   #arena: Buffer = NO_BYTES;
   #addresses: Uint8Array | null = null;
+  /** Checksum states of packets, traffic classes of datagrams. */
+  #marks: Uint8Array = NO_BYTES;
   #held: Held[] = [];
   #heldBytes = 0;
   /** Where the caller of {@link reserve} writes the packet. */
@@ -47,6 +50,7 @@ export class Output {
     this.#batch = batch;
     this.#arena = asBuffer(batch.arena);
     this.#addresses = "addresses" in batch ? batch.addresses : null;
+    this.#marks = "addresses" in batch ? batch.trafficClasses : batch.checksums;
     this.#drain();
   }
 
@@ -54,36 +58,39 @@ export class Output {
     this.#batch = null;
     this.#arena = NO_BYTES;
     this.#addresses = null;
+    this.#marks = NO_BYTES;
     this.buffer = NO_BYTES;
   }
 
   /**
    * Makes room for a packet of exactly `length` bytes, which the caller then writes whole to `buffer` from `at`. `endpoint`:
-   * where a datagram goes; must not change later. Returns null, or why there is no room.
+   * where a datagram goes; must not change later. `mark`: its traffic class, or the checksum state of a packet. Returns null, or
+   * why there is no room.
    */
-  reserve(length: number, endpoint: Uint8Array | null): DropReason | null {
+  reserve(length: number, endpoint: Uint8Array | null, mark: number): DropReason | null {
     if (endpoint !== null && length > MAX_DATAGRAM_BYTES) return "too-big";
     const batch = this.#batch;
     // While something waits the batch is full: `attach` took out all that it had room for.
-    if (batch === null || batch.count >= batch.lengths.length) return this.#hold(length, endpoint);
+    if (batch === null || batch.count >= batch.lengths.length) return this.#hold(length, endpoint, mark);
     if (length > batch.slotBytes) return "too-big";
-    this.#claim(batch, length, endpoint);
+    this.#claim(batch, length, endpoint, mark);
     return null;
   }
 
-  #hold(length: number, endpoint: Uint8Array | null): DropReason | null {
+  #hold(length: number, endpoint: Uint8Array | null, mark: number): DropReason | null {
     if (this.#heldBytes + length > MAX_HELD_BYTES || this.#held.length >= MAX_HELD_PACKETS) return "queue-full";
     const bytes = Buffer.alloc(length);
-    this.#held.push({ bytes, endpoint });
+    this.#held.push({ bytes, endpoint, mark });
     this.#heldBytes += length;
     this.buffer = bytes;
     this.at = 0;
     return null;
   }
 
-  #claim(batch: PacketBatch, length: number, endpoint: Uint8Array | null): void {
+  #claim(batch: Batch, length: number, endpoint: Uint8Array | null, mark: number): void {
     const slot = batch.count++;
     batch.lengths[slot] = length;
+    this.#marks[slot] = mark;
     if (this.#addresses !== null && endpoint !== null) putBytes(this.#addresses, slot * ADDRESS_SLOT_BYTES, endpoint);
     this.buffer = this.#arena;
     this.at = slot * batch.slotBytes;
@@ -94,7 +101,7 @@ export class Output {
     const batch = this.#batch;
     if (batch === null || this.#held.length === 0) return;
     let taken = 0;
-    for (const { bytes, endpoint } of this.#held) {
+    for (const { bytes, endpoint, mark } of this.#held) {
       if (batch.count >= batch.lengths.length) break;
       taken++;
       this.#heldBytes -= bytes.length;
@@ -102,7 +109,7 @@ export class Output {
         this.#counters.drop("too-big");
         continue;
       }
-      this.#claim(batch, bytes.length, endpoint);
+      this.#claim(batch, bytes.length, endpoint, mark);
       bytes.copy(this.buffer, this.at);
     }
     this.#held = this.#held.slice(taken);

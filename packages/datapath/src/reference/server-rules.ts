@@ -4,9 +4,12 @@
  *     not ours, no trigger ─► next server, FORWARDED set          ours, no trigger ─► dropped, `no-trigger`
  *     trigger ─► one copy per longest match ─► address: sent, stack unchanged
  *                                        └► stack: takes the place of id[0], and again from the top
+ *
+ * Everything leaves with the traffic class that it came with.
  */
 import type { DropReason } from "../datapath.js";
 import { COPY_BUDGET, DATA_FLAG, DATA_OFFSET, HOP_LIMIT, ID_BYTES, MAX_STACK_LENGTH, NONCE_BYTES, RING_KEY_BYTES, dataHeaderBytes } from "../wire/data-header.js";
+import type { Arrival } from "./arrival.js";
 import { decodeEndpoint } from "./endpoints.js";
 import { keyBytes, ringKeyAt } from "./keys.js";
 import type { WaitingDatagram } from "./next-servers.js";
@@ -19,13 +22,7 @@ import type { TriggerTarget } from "./trigger-table.js";
  * One packet or copy under way. The datagram itself is never changed: `head` (whole ids) stands in place of its id[0] once a
  * trigger with a stack was met, so the payload is copied once, when the copy leaves.
  */
-interface Work {
-  readonly bytes: Buffer;
-  readonly at: number;
-  readonly length: number;
-  /** Where the datagram came from: `origins[originAt …]`. */
-  readonly origins: Buffer;
-  readonly originAt: number;
+interface Work extends Arrival {
   readonly head: Buffer | null;
   readonly hopLimit: number;
   readonly copyBudget: number;
@@ -39,10 +36,11 @@ export class ServerRules {
   }
 
   /** A data packet whose header was parsed. Values above what senders put in are cut: they only make floods cheaper. */
-  serve(bytes: Buffer, at: number, length: number, origins: Buffer, originAt: number): void {
+  serve({ bytes, at, length, origins, originAt, trafficClass }: Arrival): void {
     const hopLimit = Math.min(u8(bytes, at + DATA_OFFSET.hopLimit), HOP_LIMIT);
     const copyBudget = Math.min(u8(bytes, at + DATA_OFFSET.copyBudget), COPY_BUDGET);
-    this.#route({ bytes, at, length, origins, originAt, head: null, hopLimit, copyBudget });
+    // Spelt out: a copy by `...` that then grows makes every later copy slow.
+    this.#route({ bytes, at, length, origins, originAt, trafficClass, head: null, hopLimit, copyBudget });
   }
 
   /** The packets that wait for a ring key are looked at again, as the tables now are. */
@@ -50,11 +48,12 @@ export class ServerRules {
     for (const waiting of this.#state.waitingRoutes.take(key)) this.#resumeOne(waiting);
   }
 
-  #resumeOne({ bytes, from, replaced }: WaitingDatagram): void {
+  #resumeOne({ bytes, from, trafficClass, replaced }: WaitingDatagram): void {
     if (!this.#state.range.serves) return this.#state.counters.drop("no-route");
     const head = replaced ? bytes.subarray(DATA_OFFSET.ids, dataHeaderBytes(1)) : null;
     const hopLimit = u8(bytes, DATA_OFFSET.hopLimit);
-    this.#route({ bytes, at: 0, length: bytes.length, origins: from, originAt: 0, head, hopLimit, copyBudget: u8(bytes, DATA_OFFSET.copyBudget) });
+    const copyBudget = u8(bytes, DATA_OFFSET.copyBudget);
+    this.#route({ bytes, at: 0, length: bytes.length, origins: from, originAt: 0, trafficClass, head, hopLimit, copyBudget });
   }
 
   #route(work: Work): void {
@@ -110,6 +109,7 @@ export class ServerRules {
     const make = (): WaitingDatagram => ({
       bytes: this.#materialise({ ...work, hopLimit: work.hopLimit + 1 }),
       from: Buffer.from(work.origins.subarray(work.originAt, work.originAt + ADDRESS_SLOT_BYTES)),
+      trafficClass: work.trafficClass,
       replaced: work.head !== null,
     });
     const { waitingRoutes, upcalls, counters } = this.#state;
@@ -126,7 +126,7 @@ export class ServerRules {
 
   #emit(work: Work, endpoint: Uint8Array, flags: number): void {
     const { udpOut, counters } = this.#state;
-    const refusal: DropReason | null = udpOut.reserve(sentBytes(work), endpoint);
+    const refusal: DropReason | null = udpOut.reserve(sentBytes(work), endpoint, work.trafficClass);
     if (refusal !== null) return counters.drop(refusal);
     writePacket(work, udpOut.buffer, udpOut.at, flags);
   }

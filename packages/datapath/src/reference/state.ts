@@ -1,5 +1,6 @@
 /** Everything that the rules of one engine share. */
 import { LIMITS } from "../datapath.js";
+import { InboundAssociations, OutboundAssociations } from "./association-table.js";
 import { CounterSet } from "./counters.js";
 import { FlowTable } from "./flow-table.js";
 import { InboundTable } from "./inbound-table.js";
@@ -20,6 +21,8 @@ export class EngineState {
   readonly budget = new QueueBudget(LIMITS.queuedBytes);
   readonly flows = new FlowTable(this.budget);
   readonly inbound = new InboundTable();
+  readonly outboundAssociations = new OutboundAssociations();
+  readonly inboundAssociations = new InboundAssociations();
   readonly triggers = new TriggerTable();
   readonly nextServers = new NextServers();
   readonly waitingRoutes = new WaitingRoutes(this.budget);

@@ -6,16 +6,29 @@
 import type { Datapath, Upcall } from "../datapath.js";
 
 /** Packet i is `arena[i * slotBytes … + lengths[i]]`; packets 0…count-1 are there. */
-export interface PacketBatch {
+export interface Batch {
   readonly arena: Uint8Array;
   readonly slotBytes: number;
   readonly lengths: Int32Array;
   count: number;
 }
 
-/** Datagrams and where each comes from or goes to: 18 bytes a slot, IPv6 or IPv4-mapped address 16, port 2. */
-export interface DatagramBatch extends PacketBatch {
+/**
+ * State of a packet's TCP or UDP checksum: `complete`, as it stands in the packet and not looked at; `partial`, the field holds the
+ * sum of the pseudo-header alone, not inverted (as Linux does for packets on their way to hardware); `verified`, complete and known to be right.
+ */
+export const CHECKSUM = { complete: 0, partial: 1, verified: 2 } as const;
+
+/** IP packets, with {@link CHECKSUM} states. */
+export interface PacketBatch extends Batch {
+  readonly checksums: Uint8Array;
+}
+
+/** Datagrams, where each comes from or goes to (18 bytes a slot: IPv6 or IPv4-mapped address 16, port 2), and their DSCP and ECN bits. */
+export interface DatagramBatch extends Batch {
   readonly addresses: Uint8Array;
+  /** The outer header's TOS or traffic class, 0 where the system does not tell. */
+  readonly trafficClasses: Uint8Array;
 }
 
 /** What arrived since the last step; the engine keeps no reference to it. */
@@ -40,10 +53,12 @@ export const ADDRESS_SLOT_BYTES = 18;
 
 /** An empty batch of `slots` packets of at most `slotBytes` bytes. */
 export function makePacketBatch(slots: number, slotBytes: number): PacketBatch {
-  return { arena: new Uint8Array(slots * slotBytes), slotBytes, lengths: new Int32Array(slots), count: 0 };
+  return { ...makeBatch(slots, slotBytes), checksums: new Uint8Array(slots) };
 }
 
 /** An empty batch of `slots` datagrams of at most `slotBytes` bytes. */
 export function makeDatagramBatch(slots: number, slotBytes: number): DatagramBatch {
-  return { ...makePacketBatch(slots, slotBytes), addresses: new Uint8Array(slots * ADDRESS_SLOT_BYTES) };
+  return { ...makeBatch(slots, slotBytes), addresses: new Uint8Array(slots * ADDRESS_SLOT_BYTES), trafficClasses: new Uint8Array(slots) };
 }
+
+const makeBatch = (slots: number, slotBytes: number): Batch => ({ arena: new Uint8Array(slots * slotBytes), slotBytes, lengths: new Int32Array(slots), count: 0 });

@@ -15,7 +15,7 @@ import { asBuffer, equalAt, ownBuffer, requireLength } from "./octets.js";
 export type TriggerTarget = { readonly kind: "locator"; readonly endpoint: Uint8Array } | { readonly kind: "stack"; readonly ids: Buffer };
 
 /** The triggers of one id, in the order in which the control plane named them. */
-interface Bucket {
+export interface Bucket {
   readonly id: Buffer;
   readonly targets: TriggerTarget[];
 }
@@ -48,7 +48,7 @@ export class TriggerTable {
   }
 }
 
-function makeBuckets(key: Uint8Array, triggers: readonly TriggerEntry[]): readonly Bucket[] {
+export function makeBuckets(key: Uint8Array, triggers: readonly TriggerEntry[]): readonly Bucket[] {
   const byId = new Map<string, Bucket>();
   for (const { id, target } of triggers) {
     requireLength("trigger id", id, ID_BYTES);

@@ -1,6 +1,7 @@
 /** The smallest cores: what a driver needs, and nothing else of an engine. */
 import {
   type Counters,
+  type Batch,
   type DatagramBatch,
   type DropReason,
   type PacketBatch,
@@ -10,7 +11,7 @@ import {
 } from "@i3/datapath";
 
 const REASONS: readonly DropReason[] = [
-  "malformed", "version", "hip", "esp", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger", "no-route",
+  "malformed", "version", "hip", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger", "no-route",
   "inner-address", "inner-malformed", "not-allocated", "rate", "refused", "too-big", "io-error",
 ];
 
@@ -39,6 +40,11 @@ export abstract class TestCore implements StepCore {
   }
   setFlow(): void {}
   setInbound(): void {}
+  setOutboundAssociation(): void {}
+  setInboundAssociation(): void {}
+  nextSequence(): bigint | undefined {
+    return undefined;
+  }
   setTriggers(): void {}
   setResponsibility(): void {}
   setNextServer(): void {}
@@ -50,13 +56,14 @@ export abstract class TestCore implements StepCore {
   inject(): void {}
   submit(): void {}
   deliver(): void {}
+  flowCounters(): undefined {}
   lastUse(): number | undefined {
     return undefined;
   }
 }
 
 /** Copies packet `from` of one batch behind the last of another; false when that is full. */
-export function appendPacket(input: PacketBatch, from: number, output: PacketBatch): boolean {
+export function appendPacket(input: Batch, from: number, output: Batch): boolean {
   if (output.count === output.lengths.length) return false;
   const length = input.lengths[from] ?? 0;
   const start = from * input.slotBytes;

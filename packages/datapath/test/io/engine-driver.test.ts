@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { I3Error } from "@i3/common";
-import type { DatagramBatch, PacketBatch, StepInput, Upcall } from "@i3/datapath";
+import type { Batch, DatagramBatch, PacketBatch, StepInput, Upcall } from "@i3/datapath";
 import { BATCHES_PER_TURN, EngineDriver, SLOTS_PER_BATCH, type DriverOptions } from "@i3/datapath/io";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 import type { Port, PortDrops, TunPort, UdpPort } from "../../src/io/ports.js";
@@ -12,7 +12,7 @@ const io = loadNativeIo();
 const UPCALL: Upcall = { kind: "flow-setup", address: Uint8Array.of(10, 0, 0, 1), packet: new Uint8Array(20) };
 
 /** A port whose packets are counts: `waiting` are there to read, `written` were written. */
-class FakePort<Batch extends PacketBatch> implements Port<Batch> {
+class FakePort<Packets extends Batch> implements Port<Packets> {
   readonly drops: PortDrops = { ioError: 0, tooBig: 0 };
   readonly name = "fake0";
   readonly index = 9;
@@ -26,14 +26,14 @@ class FakePort<Batch extends PacketBatch> implements Port<Batch> {
   broken: Error | undefined;
   readable: () => void = () => {};
 
-  read(batch: Batch): boolean {
+  read(batch: Packets): boolean {
     this.reads += 1;
     if (this.broken !== undefined) throw this.broken;
     batch.count = Math.min(this.waiting, batch.lengths.length);
     this.waiting -= batch.count;
     return batch.count === batch.lengths.length;
   }
-  write(batch: Batch): void {
+  write(batch: Packets): void {
     const { count } = batch;
     batch.count = 0;
     if (this.broken !== undefined) throw this.broken;
@@ -118,6 +118,32 @@ describe("a turn", () => {
     core.upcalls = [UPCALL];
     udp.readable();
     expect(udp.written).toBe(5);
+  });
+});
+
+describe("packets for a TUN without vnet headers", () => {
+  it("have whole checksums: partial ones are completed, others are left", () => {
+    const partial = Uint8Array.from([0x45, 0, 0, 29, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0x13, 0x88, 0, 53, 0, 9, 0x14, 0x1d, 7]);
+    class PartialCore extends TestCore {
+      override work(_nowMs: number, _input: StepInput, tunOut: PacketBatch): readonly Upcall[] {
+        for (const state of [1, 0, 2]) {
+          tunOut.arena.set(partial, tunOut.count * tunOut.slotBytes);
+          tunOut.lengths[tunOut.count] = partial.length;
+          tunOut.checksums[tunOut.count] = state;
+          tunOut.count += 1;
+        }
+        return [];
+      }
+    }
+    const { tun } = setUp(new PartialCore());
+    const checksums: number[][] = [];
+    vi.spyOn(tun, "write").mockImplementation((batch) => {
+      for (let i = 0; i < batch.count; i++) checksums.push([...batch.arena.subarray(i * batch.slotBytes + 26, i * batch.slotBytes + 28)]);
+      batch.count = 0;
+    });
+    tun.readable();
+    // ~(0x141d + 0x1388 + 0x0035 + 0x0009 + 0x0700), by hand.
+    expect(checksums).toEqual([[0xd1, 0x1c], [0x14, 0x1d], [0x14, 0x1d]]);
   });
 });
 

@@ -11,6 +11,8 @@ import { concat, ip4, makeId } from "./packets.js";
 export interface Arrival {
   readonly from: Locator;
   readonly bytes: Uint8Array;
+  /** @default 0 */
+  readonly trafficClass?: number;
 }
 
 export interface Outcome {
@@ -34,6 +36,9 @@ export class Harness {
   readonly #tunOut: PacketBatch;
   readonly #udpOut: DatagramBatch;
   nowMs = 1_000;
+  /** Checksum states and traffic classes of what the last step yielded. */
+  tunStates: readonly number[] = [];
+  udpClasses: readonly number[] = [];
 
   constructor(sizes: HarnessSizes = { slots: 64, slotBytes: 4_096 }) {
     this.#slotBytes = sizes.slotBytes;
@@ -41,14 +46,17 @@ export class Harness {
     this.#udpOut = makeDatagramBatch(sizes.slots, sizes.slotBytes);
   }
 
-  step(tun: readonly Uint8Array[] = [], udp: readonly Arrival[] = []): Outcome {
+  /** `states`: the checksum states of the packets from the TUN, when they are not complete. */
+  step(tun: readonly Uint8Array[] = [], udp: readonly Arrival[] = [], states: readonly number[] = []): Outcome {
     const tunIn = makePacketBatch(tun.length, longest(tun));
     const udpIn = makeDatagramBatch(udp.length, longest(udp.map(({ bytes }) => bytes)));
     tun.forEach((packet, i) => {
       tunIn.arena.set(packet, i * tunIn.slotBytes);
       tunIn.lengths[i] = packet.length;
     });
-    udp.forEach(({ from, bytes }, i) => {
+    tunIn.checksums.set(states);
+    udp.forEach(({ from, bytes, trafficClass = 0 }, i) => {
+      udpIn.trafficClasses[i] = trafficClass;
       udpIn.arena.set(bytes, i * udpIn.slotBytes);
       udpIn.lengths[i] = bytes.length;
       udpIn.addresses.set(encodeEndpoint(from), i * 18);
@@ -65,6 +73,8 @@ export class Harness {
     tunIn.arena.fill(0xdd);
     udpIn.arena.fill(0xdd);
     udpIn.addresses.fill(0xdd);
+    this.tunStates = [...tunOut.checksums.subarray(0, tunOut.count)];
+    this.udpClasses = [...udpOut.trafficClasses.subarray(0, udpOut.count)];
     const take = (batch: { arena: Uint8Array; lengths: Int32Array }, i: number): Uint8Array => batch.arena.slice(i * slotBytes, i * slotBytes + (batch.lengths[i] ?? 0));
     return {
       tun: Array.from({ length: tunOut.count }, (_, i) => take(tunOut, i)),

@@ -345,7 +345,7 @@ describe("last use", () => {
 describe("inbound", () => {
   const arrived = (payloadKind: number): Uint8Array => dataPacket({ ids: [ID, makeId(8)], payloadKind }, data(20));
 
-  it.each([0, 1, 2, 3, 4, 5])("upcall: payload kind %i goes up", (payloadKind) => {
+  it.each([0, 1, 2, 3, 5])("upcall: payload kind %i goes up", (payloadKind) => {
     const harness = host();
     harness.engine.setInbound(ID, { action: "upcall" });
     const { upcalls, drops } = harness.fromUdp(SERVER, arrived(payloadKind));

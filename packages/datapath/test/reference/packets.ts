@@ -69,17 +69,20 @@ export interface Ip4Fields {
   /** The flags and fragment offset word. */
   readonly fragment?: number;
   readonly totalLength?: number;
+  readonly ttl?: number;
+  readonly trafficClass?: number;
+  readonly identification?: number;
 }
 
 export function ip4Packet(fields: Ip4Fields, payload: Uint8Array): Uint8Array {
   const options = fields.options ?? new Uint8Array(0);
   const headerBytes = 20 + options.length;
   const header = concat(
-    bytes(0x40 | (headerBytes / 4), 0),
+    bytes(0x40 | (headerBytes / 4), fields.trafficClass ?? 0),
     be16(fields.totalLength ?? headerBytes + payload.length),
-    be16(0x1234),
+    be16(fields.identification ?? 0x1234),
     be16(fields.fragment ?? 0),
-    bytes(64, fields.protocol, 0, 0),
+    bytes(fields.ttl ?? 64, fields.protocol, 0, 0),
     fields.source,
     fields.destination,
     options,
@@ -92,10 +95,12 @@ export interface Ip6Fields {
   readonly destination: Uint8Array;
   readonly nextHeader: number;
   readonly payloadLength?: number;
+  readonly hopLimit?: number;
+  readonly trafficClass?: number;
 }
 
 export function ip6Packet(fields: Ip6Fields, payload: Uint8Array): Uint8Array {
-  const header = concat(bytes(0x60, 0, 0, 0), be16(fields.payloadLength ?? payload.length), bytes(fields.nextHeader, 64), fields.source, fields.destination);
+  const header = concat(be16(0x6000 | ((fields.trafficClass ?? 0) << 4)), bytes(0, 0), be16(fields.payloadLength ?? payload.length), bytes(fields.nextHeader, fields.hopLimit ?? 64), fields.source, fields.destination);
   return concat(header, payload);
 }
 

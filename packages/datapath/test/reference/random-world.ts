@@ -3,9 +3,10 @@
  * packets meet entries; half of the packets are changed after they were made.
  */
 import { makeLocator, type Locator } from "@i3/common";
-import type { Flow, Inbound, Responsibility, TriggerEntry } from "../../src/datapath.js";
+import type { EspTransform, Flow, Inbound, InboundAssociation, OutboundAssociation, Responsibility, TriggerEntry } from "../../src/datapath.js";
 import { innerLength } from "../../src/reference/inner-packet.js";
 import { parseDataHeader } from "../../src/wire/data-header.js";
+import { CBC, GCM, NULL, SPI } from "./associations.js";
 import { Harness, dataPacket, type Outcome } from "./harness.js";
 import { bytes, concat, icmp, ip4, ip4Packet, ip6, ip6Packet, makeId, packet, tcp, udp } from "./packets.js";
 
@@ -25,6 +26,8 @@ export class RandomWorld {
   readonly #random: (below: number) => number;
   /** Whether several triggers may match: then one packet may have many ends. */
   readonly #multicast: boolean;
+  /** ESP packets that left, perhaps behind a header: some come back. */
+  readonly #sealed: Uint8Array[] = [];
 
   constructor(seed: number, multicast: boolean) {
     this.#random = makeRandom(seed);
@@ -81,6 +84,7 @@ export class RandomWorld {
     const kind = this.#random(12);
     if (kind === 0) return concat(bytes(0x19), this.#bytes(this.#random(60)));
     if (kind === 1) return this.#bytes(this.#random(120));
+    if (kind < 5) return this.#sealed[this.#random(this.#sealed.length)] ?? bytes(0xff);
     return dataPacket(
       { ids: this.#ids(15), flags: this.#random(256), hopLimit: this.#random(20), copyBudget: this.#multicast ? this.#random(256) : 64, payloadKind: this.#pick(1, 1, 1, 0, 2, 7), nonce: this.#bytes(8) },
       this.#innerPacket(),
@@ -107,6 +111,10 @@ export class RandomWorld {
       () => engine.setInbound(this.#id(), this.#inbound()),
       () => this.#setTriggers(),
       () => this.#setTriggers(),
+      () => engine.setOutboundAssociation(this.#random(2), this.#outbound()),
+      () => engine.setOutboundAssociation(this.#random(2), this.#outbound()),
+      () => engine.setInboundAssociation(SPI + this.#random(2), this.#inboundAssociation()),
+      () => engine.setInboundAssociation(SPI + this.#random(2), this.#inboundAssociation()),
       () => engine.setResponsibility(this.#responsibility()),
       () => engine.setNextServer(ringKey, this.#pick(null, this.#locator())),
       () => engine.setDefaultServer(this.#pick(null, this.#locator())),
@@ -123,7 +131,30 @@ export class RandomWorld {
 
   #flow(addressBytes: number): Flow | null {
     const source = addressBytes === 4 ? this.#address4() : this.#address6();
-    return this.#pick<Flow | null>(null, { action: "setup" }, { action: "refuse" }, { action: "tunnel", header: dataPacket({ ids: this.#ids(15) }), source });
+    const mtu = this.#pick({}, { mtu: 1_280 });
+    const header = dataPacket({ ids: this.#ids(3), payloadKind: 4 });
+    const way = this.#pick({ header, locator: null }, { header: null, locator: this.#locator() });
+    return this.#pick<Flow | null>(
+      null,
+      { action: "setup" },
+      { action: "refuse" },
+      { action: "tunnel", header: dataPacket({ ids: this.#ids(15) }), source, ...mtu },
+      { action: "esp", association: this.#random(2), source, ...way, ...mtu },
+      { action: "esp", association: this.#random(2), source, ...way, ...mtu },
+    );
+  }
+
+  #association = (): { transform: EspTransform; beet: 4 | 6 | null; checksumState: boolean } => ({
+    transform: this.#pick<EspTransform>(GCM, NULL, CBC), beet: this.#pick(4, 6, null), checksumState: this.#random(2) === 0,
+  });
+
+  #outbound = (): OutboundAssociation | null => this.#pick(null, { spi: SPI + this.#random(2), ...this.#association() }, { spi: SPI, ...this.#association() });
+
+  #inboundAssociation(): InboundAssociation | null {
+    const four = (): { from: Uint8Array; to: Uint8Array } => ({ from: this.#address4(), to: this.#address4() });
+    const six = (): { from: Uint8Array; to: Uint8Array } => ({ from: this.#address6(), to: this.#address6() });
+    const whole = { ...this.#association(), flow: this.#address4(), source4: four(), destination4: four(), source6: six(), destination6: six() };
+    return this.#pick<InboundAssociation | null>(null, whole, whole, { ...whole, source4: null, source6: null });
   }
 
   #inbound(): Inbound | null {
@@ -148,7 +179,7 @@ export class RandomWorld {
   /** ICMP errors are the only thing that a packet from the TUN puts on the TUN; they come beside its drop. */
   #checkTun(inner: Uint8Array): void {
     const queued = this.harness.engine.queuedPackets();
-    const outcome = this.harness.fromTun(inner);
+    const outcome = this.harness.step([inner], [], [this.#random(4)]);
     const ends = outcome.udp.length + dropped(outcome) + this.harness.engine.queuedPackets() - queued;
     if (ends !== 1) throw new Error(`packet from the TUN has ${ends} ends: ${hex(inner)}`);
     if (outcome.tun.length > (outcome.drops["not-allocated"] ?? 0) + (outcome.drops.refused ?? 0)) throw new Error(`too many ICMP errors: ${hex(inner)}`);
@@ -157,7 +188,7 @@ export class RandomWorld {
 
   #checkUdp(datagram: Uint8Array): void {
     const queued = this.harness.engine.queuedPackets();
-    const outcome = this.harness.fromUdp(this.#locator(), datagram);
+    const outcome = this.harness.step([], [{ from: this.#locator(), bytes: datagram, trafficClass: this.#random(256) }]);
     const up = outcome.upcalls.filter(({ kind }) => kind === "control" || kind === "payload").length;
     const ends = outcome.udp.length + outcome.tun.length + up + dropped(outcome) + this.harness.engine.queuedPackets() - queued;
     const keepAlive = datagram.length === 1 && datagram[0] === 0xff;
@@ -168,7 +199,11 @@ export class RandomWorld {
 
   #checkForm(outcome: Outcome, input: Uint8Array): void {
     for (const inner of outcome.tun) if (innerLength(inner, 0, inner.length) !== inner.length) throw new Error(`bad packet ${hex(inner)} from ${hex(input)}`);
-    for (const { bytes: sent } of outcome.udp) if (parseDataHeader(sent, 0, sent.length) < 0) throw new Error(`bad datagram ${hex(sent)} from ${hex(input)}`);
+    for (const { bytes: sent } of outcome.udp) {
+      const isBare = (sent[0] ?? 0) >= 0x20;
+      if (!isBare && parseDataHeader(sent, 0, sent.length) < 0) throw new Error(`bad datagram ${hex(sent)} from ${hex(input)}`);
+      if ((isBare || sent[5] === 4) && this.#sealed.length < 50) this.#sealed.push(sent);
+    }
   }
 
   #checkBounds(): void {

@@ -6,8 +6,8 @@ import {
   bytesKey, EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, makeLocator, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook, parseIpText, parseProxyConfig, readBoundedFile,
   stderrLog, WatchedFile, type AddressBook, type AddressRange, type Endpoint, type FileUpdate, type Locator, type Log, type ProxyConfig, type RunningDaemon,
 } from "@i3/common";
-import { LIMITS, ReferenceEngine, type Upcall } from "@i3/datapath";
-import { EngineDriver } from "@i3/datapath/io";
+import { LIMITS, type Datapath } from "@i3/datapath";
+import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 import { checkHostKey, readOrCreateHostKey, type HostIdentity } from "@i3/hip";
 
@@ -105,12 +105,11 @@ class Daemon implements RunningDaemon {
   readonly #configFile: string;
   readonly #log: Log;
   readonly #onFailure: (error: I3Error) => void;
-  readonly #engine = new ReferenceEngine();
   #end: () => void = () => undefined;
   /** Undone in reverse order. */
   readonly #closers: (() => void | Promise<void>)[] = [];
   #proxy: Proxy | undefined;
-  #driver: EngineDriver | undefined;
+  #engine: RunningEngine | undefined;
   #routes: VirtualRoutes | undefined;
   #interception: Interception | undefined;
   /** Addresses that were given out in this turn of the event loop. */
@@ -139,14 +138,14 @@ class Daemon implements RunningDaemon {
     const servers = await this.#resolveServers();
     const resolvers = new ResolverFiles({ onChange: () => this.#onResolvers?.() });
     this.#closers.push(() => resolvers.close());
-    this.#openDriver(io);
+    const engine = await this.#openEngine();
     // Only now: the ports and the TUN show that no other proxy writes this journal.
     const { journal, content } = Journal.open(config.state.directory, (error) =>
       this.#log("error", "journal-failed", { error: errorLine(error), remedy: "Mappings live on, but not over a restart. Is the disk full? It is tried again with each change." }));
     this.#closers.push(() => journal.close());
     if (content.damage !== null) this.#log("warn", "journal-damaged", { at: content.damage, remedy: "The file was set aside; what could be read goes on." });
     const view = this.#systemView(io, resolvers);
-    this.#proxy = this.#makeProxy(book, identity, content, journal, view);
+    this.#proxy = this.#makeProxy(book, identity, content, journal, view, engine.datapath);
     journal.setOwn4(this.#proxy.own4);
     const restored = content.mappings.flatMap((mapping) => addressesOf(mapping));
     this.#openRoutes(io, restored);
@@ -156,8 +155,8 @@ class Daemon implements RunningDaemon {
     await this.#awaitTriggers();
     await this.#interception?.enable();
     await this.#watch(view);
-    this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${this.#driver?.tun?.name ?? ""} port=${this.#driver?.udp.port ?? 0}`;
-    this.#log("info", "started", { hit: formatIpText(identity.hit), address: formatIpText(this.#proxy.own4), mappings: this.#proxy.mappings.size, engine: this.#engine.implementation });
+    this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${engine.tun?.name ?? ""} port=${engine.udp.port} engine=${engine.implementation}`;
+    this.#log("info", "started", { hit: formatIpText(identity.hit), address: formatIpText(this.#proxy.own4), mappings: this.#proxy.mappings.size, engine: engine.implementation });
   }
 
   stop(): void {
@@ -176,29 +175,34 @@ class Daemon implements RunningDaemon {
   }
 
   logCounters(): void {
-    const { drops, ...counts } = this.#driver?.counters() ?? this.#engine.counters();
-    const proxy = this.#proxy;
-    if (proxy === undefined) return;
+    const [proxy, engine] = [this.#proxy, this.#engine];
+    if (proxy === undefined || engine === undefined) return;
     this.#log("info", "counters", {
-      engine: { ...counts, drops: Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0)) },
+      engine: engineCounterFields(engine),
       client: proxy.client.counters, setup: proxy.setup.counters, dns: this.#interception?.counters(),
       mappings: Array.from(proxy.mappings.all(), (m) => ({ name: m.name, state: m.state, address: formatIpText(m.local4) })),
       servers: proxy.client.servers().map((s) => ({ server: locatorText(s.locator), liveness: s.liveness, rttMs: Math.round(s.rttMs * 10) / 10, inUse: s.inUse })),
     });
   }
 
-  #openDriver(io: NativeIo): void {
-    const { tun, listen } = this.#config;
-    const onUpcalls = (upcalls: readonly Upcall[]): void => this.#run((proxy, nowMs) => proxy.handleUpcalls(nowMs, upcalls));
-    const clock = { nowMs: () => performance.now() };
-    const udp = { address: listen.host.text, port: listen.port, mark: OWN_MARK };
-    const driver = EngineDriver.open({ core: this.#engine, clock, onUpcalls, onFailure: this.#onFailure, io, tun, udp });
-    this.#driver = driver;
-    this.#closers.push(() => driver.close());
+  async #openEngine(): Promise<RunningEngine> {
+    const { tun, listen, engine: settings } = this.#config;
+    const engine = await openEngine({
+      ...settings, kind: "native", tun, udp: { address: listen.host.text, port: listen.port, mark: OWN_MARK }, clock: { nowMs: () => performance.now() },
+      onUpcalls: (upcalls) => this.#run((proxy, nowMs) => proxy.handleUpcalls(nowMs, upcalls)), onFailure: this.#onFailure,
+    });
+    this.#engine = engine;
+    this.#closers.push(() => {
+      this.#proxy = undefined;
+      this.#engine = undefined;
+      engine.close();
+    });
+    this.#log("info", "engine", engineFields(engine));
+    return engine;
   }
 
   #systemView(io: NativeIo, resolvers: ResolverFiles): SystemView {
-    const tunIndex = this.#driver?.tun?.index ?? 0;
+    const tunIndex = this.#engine?.tun?.index ?? 0;
     const view = new SystemView({ io, tunIndex: () => tunIndex, resolvers: () => resolvers.resolvers.map((r) => r.address) });
     this.#logOverlaps(view);
     return view;
@@ -236,12 +240,12 @@ class Daemon implements RunningDaemon {
     this.#bookAddresses = new Map();
   }
 
-  #makeProxy(book: AddressBook, identity: HostIdentity, content: JournalContent, journal: Journal, view: SystemView): Proxy {
+  #makeProxy(book: AddressBook, identity: HostIdentity, content: JournalContent, journal: Journal, view: SystemView, datapath: Datapath): Proxy {
     const { virtualAddresses: { range }, mappings: { max, maxUnproven, lifetimeS, unprovenLifetimeS }, dns, rules } = this.#config;
     const random = pooledRandom();
     try {
       return new Proxy({
-        identity, sharedKey: content.sharedKey, lastOwn4: content.own4, datapath: this.#engine, suffix: dns.suffix, rules, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
+        identity, sharedKey: content.sharedKey, lastOwn4: content.own4, datapath, suffix: dns.suffix, rules, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
         addresses: { range, isTaken: (address) => view.isTaken(address), randomBytes: random },
         // Two flows a mapping; a quarter of a small range is left free, so that drawing an address does not take long.
         limits: { max: Math.min(max, LIMITS.flows / 2, (2 ** (32 - range.prefixBits) * 3) / 4), maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
@@ -268,9 +272,11 @@ class Daemon implements RunningDaemon {
     return { resolve: (name) => names.resolve(name), reverse: (address) => names.reverse(address), told: (address) => this.#told(address) };
   }
 
-  /** The route exists before the DNS answer goes out. */
+  /** The flow and the route exist before the DNS answer goes out: the engine's threads take the program's first packet at once. */
   #told(address: Uint8Array): void {
-    if (this.#given.has(bytesKey(address))) this.#routes?.add(address);
+    if (!this.#given.has(bytesKey(address))) return;
+    this.#proxy?.installFresh();
+    this.#routes?.add(address);
   }
 
   #settleGiven(): void {
@@ -292,7 +298,7 @@ class Daemon implements RunningDaemon {
   /** Addresses of the TUN, and the ways to what programs were given before a crash. */
   #openRoutes(io: NativeIo, restored: readonly Uint8Array[]): void {
     const proxy = this.#proxy as Proxy;
-    const tun = this.#driver?.tun;
+    const tun = this.#engine?.tun;
     if (tun === null || tun === undefined) throw new RangeError("a proxy without a TUN");
     const own = [proxy.own4, proxy.own6];
     for (const address of own) io.addAddress({ index: tun.index, address, prefixBits: address.length * 8 });
@@ -305,7 +311,7 @@ class Daemon implements RunningDaemon {
   async #openInterception(io: NativeIo, view: SystemView, resolvers: ResolverFiles, restored: readonly Uint8Array[]): Promise<void> {
     const proxy = this.#proxy as Proxy;
     const interception = await Interception.open({
-      io, tunName: this.#driver?.tun?.name ?? "", mark: OWN_MARK, config: this.#config, names: this.#names(proxy), own: [proxy.own4, proxy.own6], restored, resolvers, view, log: this.#log,
+      io, tunName: this.#engine?.tun?.name ?? "", mark: OWN_MARK, config: this.#config, names: this.#names(proxy), own: [proxy.own4, proxy.own6], restored, resolvers, view, log: this.#log,
     });
     this.#interception = interception;
     this.#closers.push(() => interception.close());
@@ -379,7 +385,7 @@ class Daemon implements RunningDaemon {
   #settle(): void {
     const proxy = this.#proxy;
     if (proxy === undefined || this.#closers.length === 0) return;
-    if (this.#engine.pending()) this.#driver?.wake();
+    this.#engine?.settle();
     clearTimeout(this.#timer);
     const sleepMs = Math.min(MAX_SLEEP_MS, Math.max(0, proxy.nextDeadlineMs() - performance.now()));
     this.#timer = setTimeout(() => this.#run((p, nowMs) => p.handleTimer(nowMs)), Math.ceil(sleepMs));

@@ -2,9 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { I3Error, locatorText, nodeKey, stderrLog, toHex, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
-import { ReferenceEngine, type Upcall } from "@i3/datapath";
-import { EngineDriver, openDgramDriver, type DriverOptions } from "@i3/datapath/io";
+import { locatorText, nodeKey, stderrLog, toHex, type I3Error, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
+import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
 import { checkHostKey, readOrCreateHostKey, type HostIdentity } from "@i3/hip";
 
 import { ServerCore } from "../server/server-core.js";
@@ -30,27 +29,6 @@ export function checkFiles(config: ServerConfig): void {
   checkHostKey(config.identity.keyFile);
 }
 
-interface OpenedDriver {
-  readonly driver: EngineDriver;
-  readonly io: "addon" | "dgram";
-  /** Why the addon is not used, when it should be. */
-  readonly without: I3Error | undefined;
-}
-
-async function openDriver(config: ServerConfig, options: DriverOptions): Promise<OpenedDriver> {
-  const udp = { address: config.listen.host.text, port: config.listen.port, mark: 0 };
-  let without: I3Error | undefined;
-  if (config.engine.kind !== "dgram") {
-    try {
-      return { driver: EngineDriver.open({ ...options, udp }), io: "addon", without };
-    } catch (error) {
-      if (!(error instanceof I3Error) || error.code !== "ERR_I3_NO_NATIVE" || config.engine.kind !== "auto") throw error;
-      without = error;
-    }
-  }
-  return { driver: await openDgramDriver({ ...options, udp }), io: "dgram", without };
-}
-
 /** Starts serving. Throws (rejects with) I3Error for what a person must mend: key, secret, port. */
 export async function startServer(config: ServerConfig, onFailure: (error: I3Error) => void): Promise<RunningDaemon> {
   const log = stderrLog(config.log);
@@ -65,11 +43,11 @@ export async function startServer(config: ServerConfig, onFailure: (error: I3Err
 class Daemon implements RunningDaemon {
   readonly #config: ServerConfig;
   readonly #log: Log;
-  readonly #engine = new ReferenceEngine();
   readonly ended: Promise<void>;
   #end: () => void = () => undefined;
+  /** Undefined: not yet, or not any more. */
   #core: ServerCore | undefined;
-  #driver: EngineDriver | undefined;
+  #engine: RunningEngine | undefined;
   #timer: NodeJS.Timeout | undefined;
   #resolver: NodeJS.Timeout | undefined;
   #unknownMembers = "";
@@ -83,12 +61,8 @@ class Daemon implements RunningDaemon {
   }
 
   async open(identity: HostIdentity, secret: Uint8Array | null, onFailure: (error: I3Error) => void): Promise<void> {
-    const clock = { nowMs: () => performance.now() };
-    const onUpcalls = (upcalls: readonly Upcall[]): void => this.#run((core, nowMs) => core.handleUpcalls(nowMs, upcalls));
-    const { driver, io, without } = await openDriver(this.#config, { core: this.#engine, clock, onUpcalls, onFailure });
-    this.#driver = driver;
-    if (without !== undefined) this.#log("warn", "no-addon", { message: without.message, remedy: without.remedy });
-    const { locator, guessed } = await ownLocator(this.#config, driver.udp.port);
+    const engine = await this.#openEngine(onFailure);
+    const { locator, guessed } = await ownLocator(this.#config, engine.udp.port);
     if (guessed) this.#log("warn", "loopback-only", { message: "this machine has no route; others cannot reach this server", remedy: "Name its address with <advertise>." });
     const members = this.#config.ring?.members ?? [];
     const named = members.some(({ host }) => host.kind === "name");
@@ -97,7 +71,7 @@ class Daemon implements RunningDaemon {
     this.#core = new ServerCore({
       self: { key: new Uint8Array(nodeKey(identity.point, NO_NONCE)), locator },
       members: resolved.locators,
-      ringSecret: secret, datapath: this.#engine, limits: { triggers, perSource: triggersPerSource },
+      ringSecret: secret, datapath: engine.datapath, limits: { triggers, perSource: triggersPerSource },
       random: (length) => new Uint8Array(randomBytes(length)), wallMs: () => Date.now(), log: this.#log,
     });
     this.#run((core, nowMs) => core.start(nowMs));
@@ -106,8 +80,21 @@ class Daemon implements RunningDaemon {
       void this.#resolve();
     }
     const key = toHex(nodeKey(identity.point, NO_NONCE));
-    this.ready = `port=${driver.udp.port} locator=${locatorText(locator)} node=${key} io=${io}`;
-    this.#log("info", "started", { port: driver.udp.port, locator: locatorText(locator), node: key, engine: this.#engine.implementation, io, members: members.length });
+    this.ready = `port=${engine.udp.port} locator=${locatorText(locator)} node=${key} engine=${engine.implementation} io=${engine.io}`;
+    this.#log("info", "started", { port: engine.udp.port, locator: locatorText(locator), node: key, engine: engine.implementation, io: engine.io, members: members.length });
+  }
+
+  async #openEngine(onFailure: (error: I3Error) => void): Promise<RunningEngine> {
+    const { listen, engine: settings } = this.#config;
+    const engine = await openEngine({
+      ...settings, udp: { address: listen.host.text, port: listen.port, mark: 0 }, clock: { nowMs: () => performance.now() },
+      onUpcalls: (upcalls) => this.#run((core, nowMs) => core.handleUpcalls(nowMs, upcalls)), onFailure,
+    });
+    this.#engine = engine;
+    const { without } = engine;
+    if (without !== undefined) this.#log("warn", "no-native-engine", { message: `no native engine: ${without.message}`, remedy: without.remedy });
+    this.#log("info", "engine", engineFields(engine));
+    return engine;
   }
 
   /** Calls the core, then sends what it left in the engine and sets the clock for its next deadline. */
@@ -115,7 +102,7 @@ class Daemon implements RunningDaemon {
     const core = this.#core;
     if (core === undefined) return;
     work(core, performance.now());
-    if (this.#engine.pending()) this.#driver?.wake();
+    this.#engine?.settle();
     if (this.#stopping && core.hasLeft) return this.#close();
     clearTimeout(this.#timer);
     const sleepMs = Math.min(MAX_SLEEP_MS, Math.max(0, core.deadlineMs() - performance.now()));
@@ -142,15 +129,16 @@ class Daemon implements RunningDaemon {
   #close(): void {
     clearTimeout(this.#timer);
     clearInterval(this.#resolver);
+    this.#core = undefined;
     setTimeout(() => {
-      this.#driver?.close();
+      this.#engine?.close();
+      this.#engine = undefined;
       this.#end();
     }, LAST_WORDS_MS);
   }
 
   logCounters(): void {
-    const { upcalls, udpIn, udpOut, drops } = this.#driver?.counters() ?? this.#engine.counters();
-    const dropped = Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0));
-    this.#log("info", "counters", { control: this.#core?.counters.snapshot(), engine: { udpIn, udpOut, upcalls, drops: dropped }, ring: this.#core?.inspect() });
+    if (this.#core === undefined || this.#engine === undefined) return;
+    this.#log("info", "counters", { control: this.#core.counters.snapshot(), engine: engineCounterFields(this.#engine), ring: this.#core.inspect() });
   }
 }

@@ -1,0 +1,123 @@
+/**
+ * The packet engine's side of the addon, as C++ offers it (src/native/engine-skin.cc); `NativeEngine` makes a {@link Datapath} of it.
+ * Arguments are checked there: a wrong shape is a TypeError, and what the engine itself refuses is a status.
+ */
+
+/** `enum class Status` in native/engine/engine.h: 0 ok, 1 table full, 2 ring key's group full, 3 wrong shape. */
+export type EngineStatus = 0 | 1 | 2 | 3;
+
+/** An engine; lives until `closeEngine` or until nobody has it any more. */
+export type EngineHandle = object & { readonly __brand: "i3-engine" };
+
+/** What the ports do without asking the kernel for each packet, by name; false: probed and not there, or stepped down after an error. */
+export interface Offloads {
+  /** TUN: partial checksums and, with these, segments of TCP over IPv4 and IPv6, and UDP. */
+  readonly tunChecksum: boolean;
+  readonly tunTcp4: boolean;
+  readonly tunTcp6: boolean;
+  readonly tunUdp: boolean;
+  readonly udpSegment: boolean;
+  readonly udpReceive: boolean;
+  /** DSCP and ECN bits can be sent and seen. */
+  readonly trafficClass: boolean;
+}
+
+export interface EngineOptions {
+  /** 1–16. One worker thread each, with a TUN queue and a UDP socket of its own (SO_REUSEPORT when there are several). */
+  readonly workers: number;
+  /** null: a server. */
+  readonly tun: { readonly name: string; readonly mtu: number } | null;
+  readonly udp: { readonly family: 4 | 6; readonly address: string; readonly port: number; readonly mark: number; readonly bufferBytes: number };
+  /** The caller's clock now, ms: `lastUse` is told in it. */
+  readonly nowMs: number;
+  /** Offloads that must stay off, by their name in {@link Offloads}. */
+  readonly without: readonly string[];
+  /** Called in JavaScript, at most once a turn, while upcalls wait. */
+  readonly onUpcalls: () => void;
+  /** A worker met an error for good: `port` broke. The others go on. */
+  readonly onFailure: (port: "tun" | "udp", error: Error) => void;
+}
+
+export interface OpenedEngine {
+  readonly handle: EngineHandle;
+  readonly tun: { readonly name: string; readonly index: number } | null;
+  readonly port: number;
+}
+
+/** Upcall as C++ makes it: `from` is an endpoint of 18 bytes; fields that a kind has not are absent. */
+export interface RawUpcall {
+  /** 0 control, 1 flow-setup, 2 payload, 3 route-miss, 4 no-trigger, 5 cache-request */
+  readonly kind: number;
+  readonly from?: Uint8Array;
+  readonly name?: Uint8Array;
+  readonly nonce?: Uint8Array;
+  readonly bytes?: Uint8Array;
+  readonly payloadKind?: number;
+  readonly forwarded?: boolean;
+  readonly requestBytes?: number;
+}
+
+/** One packet of {@link NativeEngineAddon.stepEngine} in or out on the TUN side: a virtio_net_hdr (10 bytes, little-endian fields) and the packet. */
+export type VnetPacket = Uint8Array;
+
+/** One datagram or train. `segmentBytes` 0 or the length: a single datagram. */
+export interface RawDatagram {
+  readonly bytes: Uint8Array;
+  readonly segmentBytes: number;
+  readonly endpoint: Uint8Array;
+  readonly trafficClass: number;
+}
+
+export interface NativeEngineAddon {
+  /** Opens the ports and starts the workers. Throws system errors as the rest of the addon does; nothing stays open then. */
+  openEngine(options: EngineOptions): OpenedEngine;
+  /** An engine without ports and threads, driven by `stepEngine`: for the conformance suite. */
+  createSteppedEngine(): EngineHandle;
+  /** Throws when the engine has ports. Input arrays are copied. `offloads` false: the TUN takes no partial checksum and no train. */
+  stepEngine(
+    handle: EngineHandle, nowMs: number, tun: readonly VnetPacket[], udp: readonly RawDatagram[], offloads: boolean,
+  ): { readonly tun: readonly VnetPacket[]; readonly udp: readonly RawDatagram[]; readonly upcalls: readonly RawUpcall[] };
+  /** Joins the threads, closes the ports, frees the tables. What waits to be sent is given to the system first. Twice is no error. */
+  closeEngine(handle: EngineHandle): void;
+
+  /** `action`: 0 setup, 1 tunnel, 2 esp, 3 refuse. Empty arrays and null where the action has no such thing. */
+  engineSetFlow(handle: EngineHandle, address: Uint8Array, action: number, header: Uint8Array, locator: Uint8Array | null, source: Uint8Array, association: number, mtu: number): EngineStatus;
+  engineRemoveFlow(handle: EngineHandle, address: Uint8Array): void;
+  engineSetInboundUpcall(handle: EngineHandle, id: Uint8Array): EngineStatus;
+  /** `pairs4`: source from, to, destination from, to, 16 bytes in all, or empty; `pairs6` the same with 64. */
+  engineSetInboundTun(handle: EngineHandle, id: Uint8Array, flow: Uint8Array, pairs4: Uint8Array, pairs6: Uint8Array): EngineStatus;
+  engineRemoveInbound(handle: EngineHandle, id: Uint8Array): void;
+  /** `transform`: 0 AES-GCM, 1 NULL, 2 AES-CBC. `beet`: 4, 6 or 0. */
+  engineSetOutboundAssociation(
+    handle: EngineHandle, name: number, spi: number, transform: number, key: Uint8Array, salt: Uint8Array, integrityKey: Uint8Array, beet: number, checksumState: boolean, firstSequence: bigint,
+  ): EngineStatus;
+  engineRemoveOutboundAssociation(handle: EngineHandle, name: number): void;
+  engineSetInboundAssociation(
+    handle: EngineHandle, spi: number, transform: number, key: Uint8Array, salt: Uint8Array, integrityKey: Uint8Array, beet: number, checksumState: boolean,
+    flow: Uint8Array, pairs4: Uint8Array, pairs6: Uint8Array,
+  ): EngineStatus;
+  engineRemoveInboundAssociation(handle: EngineHandle, spi: number): void;
+  /** undefined: no such association. 0n: all numbers are used. */
+  engineNextSequence(handle: EngineHandle, name: number): bigint | undefined;
+  /** For each trigger: id 32, then 0 and an endpoint of 18, or 1, the number of ids and these. */
+  engineSetTriggers(handle: EngineHandle, ringKey: Uint8Array, packed: Uint8Array): EngineStatus;
+  /** 0 all, 1 none, 2 range. */
+  engineSetResponsibility(handle: EngineHandle, kind: number, from: Uint8Array, to: Uint8Array): EngineStatus;
+  engineSetNextServer(handle: EngineHandle, ringKey: Uint8Array, endpoint: Uint8Array | null): EngineStatus;
+  engineSetDefaultServer(handle: EngineHandle, endpoint: Uint8Array | null): void;
+  engineDiscardRoute(handle: EngineHandle, ringKey: Uint8Array): EngineStatus;
+  engineRelease(handle: EngineHandle, address: Uint8Array): EngineStatus;
+  engineDiscard(handle: EngineHandle, address: Uint8Array, refuse: boolean): EngineStatus;
+  engineSend(handle: EngineHandle, endpoint: Uint8Array, bytes: Uint8Array): void;
+  engineInject(handle: EngineHandle, packet: Uint8Array): void;
+  engineSubmit(handle: EngineHandle, packet: Uint8Array): void;
+  engineDeliver(handle: EngineHandle, id: Uint8Array, packet: Uint8Array): EngineStatus;
+  /** [last use ms or NaN, packets out, bytes out, packets in, bytes in]; undefined: no such flow. */
+  engineFlowReport(handle: EngineHandle, address: Uint8Array): Float64Array | undefined;
+  /** At most LIMITS.upcallsPerBatch. */
+  engineTakeUpcalls(handle: EngineHandle): readonly RawUpcall[];
+  engineUpcallsWait(handle: EngineHandle): boolean;
+  /** Drops in the order of DROP_REASONS (native-engine.ts), then tunIn, tunOut, udpIn, udpOut, upcalls, tunReads, tunWrites, udpReads, udpSends, tableBytes. */
+  engineCounters(handle: EngineHandle): Float64Array;
+  engineOffloads(handle: EngineHandle): Offloads;
+}

@@ -1,0 +1,34 @@
+/** Upcalls as the addon makes them → upcalls as the control plane gets them. */
+import type { Upcall } from "./datapath.js";
+import type { RawUpcall } from "./native-addon.js";
+import { decodeEndpoint } from "./reference/endpoints.js";
+
+/** `enum class UpcallKind` in native/engine/engine.h. */
+const KIND = { control: 0, flowSetup: 1, payload: 2, routeMiss: 3, noTrigger: 4, cacheRequest: 5 } as const;
+
+/** A field that the kind has: one that is missing is a fault of the addon. */
+function present<T>(field: T | undefined): T {
+  if (field === undefined) throw new TypeError("an upcall without one of its fields");
+  return field;
+}
+
+/** The byte arrays become the receiver's. */
+export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forwarded, requestBytes }: RawUpcall): Upcall {
+  const sender = () => decodeEndpoint(present(from), 0);
+  switch (kind) {
+    case KIND.control:
+      return { kind: "control", from: sender(), bytes: present(bytes) };
+    case KIND.flowSetup:
+      return { kind: "flow-setup", address: present(name), packet: present(bytes) };
+    case KIND.payload:
+      return { kind: "payload", id: present(name), from: sender(), nonce: present(nonce), payloadKind: present(payloadKind), payload: present(bytes) };
+    case KIND.routeMiss:
+      return { kind: "route-miss", ringKey: present(name) };
+    case KIND.noTrigger:
+      return { kind: "no-trigger", id: present(name), from: sender(), nonce: present(nonce), forwarded: present(forwarded), requestBytes: present(requestBytes) };
+    case KIND.cacheRequest:
+      return { kind: "cache-request", ringKey: present(name), from: sender(), nonce: present(nonce), requestBytes: present(requestBytes) };
+    default:
+      throw new TypeError(`an upcall of kind ${kind}`);
+  }
+}

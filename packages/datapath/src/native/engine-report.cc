@@ -1,0 +1,80 @@
+// What JavaScript learns from an engine: upcalls, reports, counters.
+#include <array>
+#include <limits>
+#include <vector>
+
+#include "engine-handle.h"
+#include "engine-skin.h"
+#include "engine-values.h"
+
+namespace i3io {
+namespace {
+
+constexpr size_t totals_after_drops = 10;
+
+}  // namespace
+
+napi_value engine_take_upcalls(napi_env env, napi_callback_info info) {
+  Check check(env);
+  Arguments arguments(env, info);
+  EngineInstance* instance = take_engine(check, arguments[0]);
+  if (instance == nullptr) return nullptr;
+  std::vector<i3::Upcall> upcalls;
+  // The engine tells of the first that waits, and not again until all are taken.
+  if (instance->engine().take_upcalls(upcalls) > 0) instance->tell();
+  return make_upcalls(env, upcalls);
+}
+
+napi_value engine_upcalls_wait(napi_env env, napi_callback_info info) {
+  Check check(env);
+  Arguments arguments(env, info);
+  EngineInstance* instance = take_engine(check, arguments[0]);
+  return instance == nullptr ? nullptr : make_boolean(env, instance->engine().upcalls_wait());
+}
+
+napi_value engine_flow_report(napi_env env, napi_callback_info info) {
+  Check check(env);
+  Arguments arguments(env, info);
+  const std::span<uint8_t> address = check.bytes(arguments[1], "address");
+  EngineInstance* instance = take_engine(check, arguments[0]);
+  if (instance == nullptr) return nullptr;
+  const auto report = instance->engine().report(address);
+  if (!report) return make_undefined(env);
+  const std::array values{
+      report->last_use_ms.value_or(std::numeric_limits<double>::quiet_NaN()), static_cast<double>(report->packets_out),
+      static_cast<double>(report->bytes_out), static_cast<double>(report->packets_in), static_cast<double>(report->bytes_in),
+  };
+  return make_doubles(env, values);
+}
+
+napi_value engine_next_sequence(napi_env env, napi_callback_info info) {
+  Check check(env);
+  Arguments arguments(env, info);
+  const uint32_t name = take_u32(check, arguments[1], "name");
+  EngineInstance* instance = take_engine(check, arguments[0]);
+  if (instance == nullptr) return nullptr;
+  const std::optional<uint64_t> next = instance->engine().next_sequence(name);
+  if (!next) return make_undefined(env);
+  napi_value result = nullptr;
+  napi_create_bigint_uint64(env, *next, &result);
+  return result;
+}
+
+napi_value engine_counters(napi_env env, napi_callback_info info) {
+  Check check(env);
+  Arguments arguments(env, info);
+  EngineInstance* instance = take_engine(check, arguments[0]);
+  if (instance == nullptr) return nullptr;
+  const i3::Engine::Totals totals = instance->engine().totals();
+  const std::array<uint64_t, totals_after_drops> rest{
+      totals.tun_in,    totals.tun_out,    totals.udp_in,    totals.udp_out,   totals.upcalls,
+      totals.tun_reads, totals.tun_writes, totals.udp_reads, totals.udp_sends, instance->engine().table_bytes(),
+  };
+  std::array<double, i3::drop_reasons + totals_after_drops> values{};
+  size_t at = 0;
+  for (const uint64_t drops : totals.drops) values[at++] = static_cast<double>(drops);
+  for (const uint64_t value : rest) values[at++] = static_cast<double>(value);
+  return make_doubles(env, values);
+}
+
+}  // namespace i3io

@@ -1,0 +1,253 @@
+// What JavaScript tells an engine: tables, and packets of its own. Arguments are read first and the engine is asked for last.
+#include <type_traits>
+
+#include "engine-handle.h"
+#include "engine-skin.h"
+#include "engine-values.h"
+
+namespace i3io {
+namespace {
+
+// What every function here does: reads arguments with `read`, then calls `act` with the engine and what was read.
+template <typename Read, typename Act>
+napi_value with_engine(napi_env env, napi_callback_info info, Read read, Act act) {
+  Check check(env);
+  const Arguments arguments(env, info);
+  const auto values = read(check, arguments);
+  EngineInstance* instance = take_engine(check, arguments[0]);
+  if (instance == nullptr) return nullptr;
+  if constexpr (std::is_void_v<decltype(act(instance->engine(), values))>) {
+    act(instance->engine(), values);
+    return nullptr;
+  } else {
+    return make_integer(env, static_cast<int64_t>(act(instance->engine(), values)));
+  }
+}
+
+// Where the only argument is some bytes.
+template <typename Act>
+napi_value with_bytes(napi_env env, napi_callback_info info, const char* name, Act act) {
+  const auto read = [name](Check& check, const Arguments& arguments) -> i3::Bytes { return check.bytes(arguments[1], name); };
+  return with_engine(env, info, read, act);
+}
+
+// Where they are two.
+struct Two {
+  i3::Bytes first;
+  i3::Bytes second;
+};
+template <typename Act>
+napi_value with_two(napi_env env, napi_callback_info info, const char* first, const char* second, Act act) {
+  return with_engine(
+      env, info,
+      [first, second](Check& check, const Arguments& arguments) {
+        return Two{check.bytes(arguments[1], first), check.bytes(arguments[2], second)};
+      },
+      act);
+}
+
+i3::RewriteSpec take_rewrites(Check& check, napi_value pairs4, napi_value pairs6) {
+  return {check.bytes(pairs4, "pairs4"), check.bytes(pairs6, "pairs6")};
+}
+
+// `first`: the argument "transform"; key, salt and integrity key follow.
+i3::TransformSpec take_transform(Check& check, const Arguments& arguments, size_t first) {
+  i3::TransformSpec transform;
+  transform.kind = static_cast<i3::TransformKind>(check.integer(arguments[first], "transform", 0, 2));
+  transform.key = check.bytes(arguments[first + 1], "key");
+  transform.salt = check.bytes(arguments[first + 2], "salt");
+  transform.integrity_key = check.bytes(arguments[first + 3], "integrityKey");
+  return transform;
+}
+
+uint8_t take_beet(Check& check, napi_value value) {
+  const int64_t beet = check.integer(value, "beet", 0, 6);
+  if (beet != 0 && beet != 4 && beet != 6) check.fail("beet", "expected 0, 4 or 6");
+  return static_cast<uint8_t>(beet);
+}
+
+template <typename Spec>
+struct Named {
+  uint32_t name = 0;
+  Spec spec;
+};
+
+Named<i3::OutboundSpec> take_outbound(Check& check, const Arguments& arguments) {
+  Named<i3::OutboundSpec> named;
+  named.name = take_u32(check, arguments[1], "name");
+  named.spec.spi = take_u32(check, arguments[2], "spi");
+  named.spec.transform = take_transform(check, arguments, 3);
+  named.spec.beet = take_beet(check, arguments[7]);
+  named.spec.checksum_state = check.boolean(arguments[8], "checksumState");
+  named.spec.first_sequence = check.big(arguments[9], "firstSequence");
+  return named;
+}
+
+Named<i3::InboundSpec> take_inbound(Check& check, const Arguments& arguments) {
+  Named<i3::InboundSpec> named;
+  named.name = take_u32(check, arguments[1], "spi");
+  named.spec.transform = take_transform(check, arguments, 2);
+  named.spec.beet = take_beet(check, arguments[6]);
+  named.spec.checksum_state = check.boolean(arguments[7], "checksumState");
+  named.spec.flow = check.bytes(arguments[8], "flow");
+  named.spec.rewrites = take_rewrites(check, arguments[9], arguments[10]);
+  return named;
+}
+
+struct FlowArguments {
+  i3::Bytes address;
+  i3::FlowSpec flow;
+};
+
+FlowArguments take_flow(Check& check, const Arguments& arguments) {
+  FlowArguments result;
+  result.address = check.bytes(arguments[1], "address");
+  result.flow.action = static_cast<i3::FlowAction>(check.integer(arguments[2], "action", 0, 3));
+  result.flow.header = check.bytes(arguments[3], "header");
+  result.flow.locator = take_optional_endpoint(check, arguments[4], "locator");
+  result.flow.source = check.bytes(arguments[5], "source");
+  result.flow.association = take_u32(check, arguments[6], "association");
+  result.flow.mtu = static_cast<uint16_t>(check.integer(arguments[7], "mtu", 0, 65'535));
+  return result;
+}
+
+}  // namespace
+
+napi_value engine_set_flow(napi_env env, napi_callback_info info) {
+  return with_engine(env, info, take_flow, [](i3::Engine& engine, const FlowArguments& values) {
+    return engine.set_flow(values.address, values.flow);
+  });
+}
+
+napi_value engine_remove_flow(napi_env env, napi_callback_info info) {
+  return with_bytes(env, info, "address", [](i3::Engine& engine, i3::Bytes address) { (void)engine.remove_flow(address); });
+}
+
+napi_value engine_set_inbound_upcall(napi_env env, napi_callback_info info) {
+  return with_bytes(env, info, "id", [](i3::Engine& engine, i3::Bytes id) { return engine.set_inbound_upcall(id); });
+}
+
+napi_value engine_set_inbound_tun(napi_env env, napi_callback_info info) {
+  struct Values {
+    i3::Bytes id;
+    i3::Bytes flow;
+    i3::RewriteSpec rewrites;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) {
+    return Values{check.bytes(arguments[1], "id"), check.bytes(arguments[2], "flow"), take_rewrites(check, arguments[3], arguments[4])};
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) {
+    return engine.set_inbound_tun(values.id, values.flow, values.rewrites);
+  });
+}
+
+napi_value engine_remove_inbound(napi_env env, napi_callback_info info) {
+  return with_bytes(env, info, "id", [](i3::Engine& engine, i3::Bytes id) { (void)engine.remove_inbound(id); });
+}
+
+napi_value engine_set_outbound_association(napi_env env, napi_callback_info info) {
+  return with_engine(env, info, take_outbound, [](i3::Engine& engine, const Named<i3::OutboundSpec>& values) {
+    return engine.set_outbound_association(values.name, values.spec);
+  });
+}
+
+napi_value engine_set_inbound_association(napi_env env, napi_callback_info info) {
+  return with_engine(env, info, take_inbound, [](i3::Engine& engine, const Named<i3::InboundSpec>& values) {
+    return engine.set_inbound_association(values.name, values.spec);
+  });
+}
+
+napi_value engine_remove_outbound_association(napi_env env, napi_callback_info info) {
+  const auto read = [](Check& check, const Arguments& arguments) { return take_u32(check, arguments[1], "name"); };
+  return with_engine(env, info, read, [](i3::Engine& engine, uint32_t name) { (void)engine.remove_outbound_association(name); });
+}
+
+napi_value engine_remove_inbound_association(napi_env env, napi_callback_info info) {
+  const auto read = [](Check& check, const Arguments& arguments) { return take_u32(check, arguments[1], "spi"); };
+  return with_engine(env, info, read, [](i3::Engine& engine, uint32_t spi) { (void)engine.remove_inbound_association(spi); });
+}
+
+napi_value engine_set_triggers(napi_env env, napi_callback_info info) {
+  return with_two(env, info, "ringKey", "packed", [](i3::Engine& engine, const Two& values) {
+    return engine.set_triggers(values.first, values.second);
+  });
+}
+
+napi_value engine_set_responsibility(napi_env env, napi_callback_info info) {
+  struct Values {
+    int64_t kind = 0;
+    Two range;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) {
+    return Values{check.integer(arguments[1], "kind", 0, 2), {check.bytes(arguments[2], "from"), check.bytes(arguments[3], "to")}};
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) {
+    if (values.kind == 0) return engine.set_responsibility_all();
+    if (values.kind == 1) return engine.set_responsibility_none();
+    return engine.set_responsibility_range(values.range.first, values.range.second);
+  });
+}
+
+napi_value engine_set_next_server(napi_env env, napi_callback_info info) {
+  struct Values {
+    i3::Bytes ring_key;
+    std::optional<i3::Endpoint> endpoint;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) {
+    return Values{check.bytes(arguments[1], "ringKey"), take_optional_endpoint(check, arguments[2], "endpoint")};
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) {
+    return engine.set_next_server(values.ring_key, values.endpoint);
+  });
+}
+
+napi_value engine_set_default_server(napi_env env, napi_callback_info info) {
+  const auto read = [](Check& check, const Arguments& arguments) { return take_optional_endpoint(check, arguments[1], "endpoint"); };
+  return with_engine(env, info, read, [](i3::Engine& engine, const std::optional<i3::Endpoint>& endpoint) {
+    engine.set_default_server(endpoint);
+  });
+}
+
+napi_value engine_discard_route(napi_env env, napi_callback_info info) {
+  return with_bytes(env, info, "ringKey", [](i3::Engine& engine, i3::Bytes ring_key) { return engine.discard_route(ring_key); });
+}
+
+napi_value engine_release(napi_env env, napi_callback_info info) {
+  return with_bytes(env, info, "address", [](i3::Engine& engine, i3::Bytes address) { return engine.release(address); });
+}
+
+napi_value engine_discard(napi_env env, napi_callback_info info) {
+  struct Values {
+    i3::Bytes address;
+    bool refuse = false;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) {
+    return Values{check.bytes(arguments[1], "address"), check.boolean(arguments[2], "refuse")};
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { return engine.discard(values.address, values.refuse); });
+}
+
+napi_value engine_send(napi_env env, napi_callback_info info) {
+  struct Values {
+    i3::Endpoint to;
+    i3::Bytes bytes;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) {
+    return Values{take_endpoint(check, arguments[1], "endpoint"), check.bytes(arguments[2], "bytes")};
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { engine.send(values.to, values.bytes); });
+}
+
+napi_value engine_inject(napi_env env, napi_callback_info info) {
+  return with_bytes(env, info, "packet", [](i3::Engine& engine, i3::Bytes packet) { engine.inject(packet); });
+}
+
+napi_value engine_submit(napi_env env, napi_callback_info info) {
+  return with_bytes(env, info, "packet", [](i3::Engine& engine, i3::Bytes packet) { engine.submit(packet); });
+}
+
+napi_value engine_deliver(napi_env env, napi_callback_info info) {
+  return with_two(env, info, "id", "packet", [](i3::Engine& engine, const Two& values) { return engine.deliver(values.first, values.second); });
+}
+
+}  // namespace i3io

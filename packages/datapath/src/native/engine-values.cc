@@ -1,0 +1,89 @@
+#include "engine-values.h"
+
+#include <cstring>
+
+#include "environment.h"
+
+namespace i3io {
+namespace {
+
+template <typename T>
+napi_value make_array(napi_env env, napi_typedarray_type type, std::span<const T> values) {
+  void* data = nullptr;
+  napi_value buffer = nullptr;
+  napi_value array = nullptr;
+  if (napi_create_arraybuffer(env, values.size_bytes(), &data, &buffer) != napi_ok) return nullptr;
+  if (!values.empty()) std::memcpy(data, values.data(), values.size_bytes());
+  if (napi_create_typedarray(env, type, values.size(), buffer, 0, &array) != napi_ok) return nullptr;
+  return array;
+}
+
+napi_value make_upcall(napi_env env, const i3::Upcall& upcall) {
+  using i3::UpcallKind;
+  const UpcallKind kind = upcall.kind;
+  napi_value object = nullptr;
+  napi_create_object(env, &object);
+  set_property(env, object, "kind", make_integer(env, static_cast<int64_t>(kind)));
+  const bool has_sender = kind != UpcallKind::flow_setup && kind != UpcallKind::route_miss;
+  const bool has_nonce = has_sender && kind != UpcallKind::control;
+  const bool is_notice = kind == UpcallKind::no_trigger || kind == UpcallKind::cache_request;
+  if (has_sender) set_property(env, object, "from", make_bytes(env, upcall.from.bytes));
+  if (kind != UpcallKind::control) set_property(env, object, "name", make_bytes(env, i3::part(upcall.name, 0, upcall.name_bytes)));
+  if (has_nonce) set_property(env, object, "nonce", make_bytes(env, upcall.nonce));
+  if (kind != UpcallKind::route_miss && !is_notice) set_property(env, object, "bytes", make_bytes(env, upcall.bytes));
+  if (kind == UpcallKind::payload) set_property(env, object, "payloadKind", make_integer(env, upcall.payload_kind));
+  if (kind == UpcallKind::no_trigger) set_property(env, object, "forwarded", make_boolean(env, upcall.forwarded));
+  if (is_notice) set_property(env, object, "requestBytes", make_integer(env, upcall.request_bytes));
+  return object;
+}
+
+}  // namespace
+
+i3::Endpoint take_endpoint(Check& check, napi_value value, const char* name) {
+  i3::Endpoint endpoint;
+  const std::span<uint8_t> bytes = check.bytes(value, name);
+  if (check.valid() && bytes.size() != endpoint.bytes.size()) check.fail(name, "expected 18 bytes");
+  if (check.valid()) std::memcpy(endpoint.bytes.data(), bytes.data(), bytes.size());
+  return endpoint;
+}
+
+std::optional<i3::Endpoint> take_optional_endpoint(Check& check, napi_value value, const char* name) {
+  if (!check.valid() || check.is_nullish(value)) return std::nullopt;
+  return take_endpoint(check, value, name);
+}
+
+uint32_t take_u32(Check& check, napi_value value, const char* name) {
+  return static_cast<uint32_t>(check.integer(value, name, 0, UINT32_MAX));
+}
+
+napi_value make_bytes(napi_env env, i3::Bytes bytes) { return make_array(env, napi_uint8_array, bytes); }
+
+napi_value make_doubles(napi_env env, std::span<const double> values) { return make_array(env, napi_float64_array, values); }
+
+napi_value make_boolean(napi_env env, bool value) {
+  napi_value result = nullptr;
+  napi_get_boolean(env, value, &result);
+  return result;
+}
+
+napi_value make_undefined(napi_env env) {
+  napi_value result = nullptr;
+  napi_get_undefined(env, &result);
+  return result;
+}
+
+napi_value make_upcalls(napi_env env, std::span<const i3::Upcall> upcalls) {
+  napi_value array = nullptr;
+  if (napi_create_array_with_length(env, upcalls.size(), &array) != napi_ok) return nullptr;
+  uint32_t index = 0;
+  for (const i3::Upcall& upcall : upcalls) {
+    // Each of its own, so that a full batch does not hold thousands of handles at once.
+    napi_handle_scope scope = nullptr;
+    if (napi_open_handle_scope(env, &scope) != napi_ok) return nullptr;
+    napi_set_element(env, array, index++, make_upcall(env, upcall));
+    napi_close_handle_scope(env, scope);
+  }
+  return array;
+}
+
+}  // namespace i3io

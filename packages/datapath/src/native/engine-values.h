@@ -1,0 +1,26 @@
+// The engine's values from and to JavaScript.
+#pragma once
+
+#include <node_api.h>
+
+#include <optional>
+
+#include "check.h"
+#include "engine/engine.h"
+
+namespace i3io {
+
+// 18 bytes.
+i3::Endpoint take_endpoint(Check& check, napi_value value, const char* name);
+// The same, or null.
+std::optional<i3::Endpoint> take_optional_endpoint(Check& check, napi_value value, const char* name);
+uint32_t take_u32(Check& check, napi_value value, const char* name);
+
+// Copies.
+napi_value make_bytes(napi_env env, i3::Bytes bytes);
+napi_value make_boolean(napi_env env, bool value);
+napi_value make_undefined(napi_env env);
+napi_value make_doubles(napi_env env, std::span<const double> values);
+napi_value make_upcalls(napi_env env, std::span<const i3::Upcall> upcalls);
+
+}  // namespace i3io

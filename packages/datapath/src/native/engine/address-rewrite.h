@@ -1,0 +1,30 @@
+// Rewriting the addresses of a packet in place, with every checksum that covers them (docs/datapath.md, "To the TUN").
+//
+//     | IP header: source, destination, checksum (IPv4) | TCP, UDP, ICMPv6: checksum over the pseudo-header |
+//     | ICMP error: checksum | unused 4 | quoted IP header | quoted transport, perhaps cut off |
+#pragma once
+
+#include "checksum-state.h"
+
+namespace i3 {
+
+// The two rewrites of one family, ready for packets.
+struct RewritePlan {
+  std::array<uint8_t, 16> source_from{}, source_to{}, destination_from{}, destination_to{};
+  uint8_t address_size = 0;
+  // An address differs: false when headers are preserved.
+  bool changes = false;
+  // Of both addresses together; the other way round (quoted packets) it is the same.
+  uint32_t delta = 0;
+
+  // `pairs`: source from, to, destination from, to; 4 × 4 or 4 × 16 bytes.
+  static RewritePlan from_pairs(Bytes pairs);
+  Bytes view(const std::array<uint8_t, 16>& address) const { return Bytes(address).first(address_size); }
+};
+
+// The packet carries the two `from` addresses of its family.
+bool matches_plan(Bytes packet, const RewritePlan& plan);
+// Rewrites a packet that matches.
+void rewrite_addresses(MutableBytes packet, const Transport& transport, const RewritePlan& plan, ChecksumState state);
+
+}  // namespace i3

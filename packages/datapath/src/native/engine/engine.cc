@@ -1,0 +1,265 @@
+#include "engine.h"
+
+#include "host-rules.h"
+#include "server-rules.h"
+
+namespace i3 {
+
+Engine::Engine(Bytes seed, size_t workers) : tables_(std::make_unique<Tables>(seed, workers)), shared_(std::make_unique<Shared>(tables_->hasher)) {
+  for (size_t i = 0; i < workers; i++) lanes_.push_back(std::make_unique<Lane>(*tables_, *shared_, i));
+}
+Engine::~Engine() = default;
+
+void Engine::on_upcalls(std::function<void()> callback) { shared_->on_upcalls = std::move(callback); }
+
+void Engine::tell_output() {
+  if (output_waits() && on_output_) on_output_();
+}
+
+Status Engine::set_flow(Bytes address, const FlowSpec& flow) { return tables_->flows.set(address, flow, tables_->hasher, tables_->gates); }
+
+Status Engine::remove_flow(Bytes address) {
+  if (!FlowName::is_valid(address)) return Status::invalid;
+  std::unique_ptr<Flow> removed;
+  {
+    Closed closed(tables_->gates);
+    removed = tables_->flows.remove(address, tables_->hasher);
+    if (removed) lanes_[0]->host().discard(*removed, Drop::not_allocated, false);
+  }
+  return Status::ok;
+}
+
+Status Engine::set_inbound_upcall(Bytes id) {
+  if (id.size() != id_bytes) return Status::invalid;
+  InboundEntry entry;
+  copy_to(entry.id, 0, id);
+  return tables_->inbound.set(std::move(entry), tables_->hasher, tables_->gates);
+}
+
+Status Engine::set_inbound_tun(Bytes id, Bytes flow, const RewriteSpec& rewrites) {
+  if (id.size() != id_bytes || !FlowName::is_valid(flow) || !Rewrites::is_valid(rewrites)) return Status::invalid;
+  InboundEntry entry;
+  copy_to(entry.id, 0, id);
+  entry.rewrites = std::make_unique<Rewrites>(rewrites);
+  entry.flow = FlowName(flow);
+  return tables_->inbound.set(std::move(entry), tables_->hasher, tables_->gates);
+}
+
+Status Engine::remove_inbound(Bytes id) {
+  if (id.size() != id_bytes) return Status::invalid;
+  tables_->inbound.remove(id, tables_->hasher, tables_->gates);
+  return Status::ok;
+}
+
+Status Engine::set_outbound_association(uint32_t name, const OutboundSpec& association) {
+  return set_outbound(tables_->outbound_associations, name, association, tables_->hasher, tables_->gates, lanes_.size());
+}
+
+Status Engine::remove_outbound_association(uint32_t name) {
+  tables_->outbound_associations.remove(name, tables_->hasher, tables_->gates);
+  return Status::ok;
+}
+
+Status Engine::set_inbound_association(uint32_t spi, const InboundSpec& association) {
+  return set_inbound(tables_->inbound_associations, spi, association, tables_->hasher, tables_->gates, lanes_.size());
+}
+
+Status Engine::remove_inbound_association(uint32_t spi) {
+  tables_->inbound_associations.remove(spi, tables_->hasher, tables_->gates);
+  return Status::ok;
+}
+
+std::optional<uint64_t> Engine::next_sequence(uint32_t name) const {
+  const OutboundAssociation* association = tables_->outbound_associations.find(name, tables_->hasher);
+  if (association == nullptr) return std::nullopt;
+  return association->next.load(std::memory_order_relaxed);
+}
+
+Status Engine::set_triggers(Bytes ring_key, Bytes packed) { return tables_->triggers.set(ring_key, packed, tables_->hasher, tables_->gates); }
+
+// Packets that wait for a server of keys that are now ours are served; as a host none wait.
+Status Engine::set_responsibility_all() {
+  {
+    Closed closed(tables_->gates);
+    tables_->range.set(RingRange::Kind::all);
+    lanes_[0]->server().resume_if([](Bytes) { return true; });
+  }
+  tell_output();
+  return Status::ok;
+}
+
+Status Engine::set_responsibility_none() {
+  Closed closed(tables_->gates);
+  tables_->range.set(RingRange::Kind::none);
+  lanes_[0]->server().resume_if([](Bytes) { return true; });
+  return Status::ok;
+}
+
+Status Engine::set_responsibility_range(Bytes from, Bytes to) {
+  if (from.size() != ring_key_bytes || to.size() != ring_key_bytes) return Status::invalid;
+  {
+    Closed closed(tables_->gates);
+    tables_->range.set(from, to);
+    lanes_[0]->server().resume_if([this](Bytes key) { return tables_->range.owns(key); });
+  }
+  tell_output();
+  return Status::ok;
+}
+
+Status Engine::set_next_server(Bytes ring_key, const std::optional<Endpoint>& endpoint) {
+  if (ring_key.size() != ring_key_bytes || (endpoint && endpoint->port() == 0)) return Status::invalid;
+  const Status status = tables_->next_servers.set(ring_key, endpoint, tables_->hasher, tables_->gates);
+  if (status != Status::ok || !endpoint) return status;
+  {
+    Closed closed(tables_->gates);
+    lanes_[0]->server().resume(ring_key);
+  }
+  tell_output();
+  return Status::ok;
+}
+
+void Engine::set_default_server(const std::optional<Endpoint>& endpoint) {
+  tables_->next_servers.set_default(endpoint, tables_->gates);
+  if (!endpoint) return;
+  {
+    Closed closed(tables_->gates);
+    lanes_[0]->server().resume_if([](Bytes) { return true; });
+  }
+  tell_output();
+}
+
+Status Engine::discard_route(Bytes ring_key) {
+  if (ring_key.size() != ring_key_bytes) return Status::invalid;
+  Closed closed(tables_->gates);
+  lanes_[0]->server().discard(ring_key);
+  return Status::ok;
+}
+
+Status Engine::release(Bytes address) {
+  if (!FlowName::is_valid(address)) return Status::invalid;
+  {
+    Closed closed(tables_->gates);
+    Flow* flow = tables_->flows.find(address, tables_->hasher);
+    if (flow != nullptr) lanes_[0]->host().release(*flow);
+  }
+  tell_output();
+  return Status::ok;
+}
+
+Status Engine::discard(Bytes address, bool refuse) {
+  if (!FlowName::is_valid(address)) return Status::invalid;
+  {
+    Closed closed(tables_->gates);
+    Flow* flow = tables_->flows.find(address, tables_->hasher);
+    if (flow != nullptr) lanes_[0]->host().discard(*flow, Drop::refused, refuse);
+  }
+  tell_output();
+  return Status::ok;
+}
+
+void Engine::send(const Endpoint& to, Bytes bytes) {
+  {
+    Closed closed(tables_->gates);
+    LaneContext& lane = lanes_[0]->context();
+    const auto [refused, room] = lane.udp.reserve(to, 0, bytes.size());
+    if (refused != Drop::none) lane.drop(refused);
+    else copy_to(room, 0, bytes);
+  }
+  tell_output();
+}
+
+void Engine::inject(Bytes packet) {
+  {
+    Closed closed(tables_->gates);
+    LaneContext& lane = lanes_[0]->context();
+    std::vector<uint8_t> copy(packet.begin(), packet.end());
+    const Drop refused = lane.tun.hold_bytes(copy);
+    if (refused != Drop::none) lane.drop(refused);
+  }
+  tell_output();
+}
+
+void Engine::submit(Bytes packet) {
+  std::vector<uint8_t> buffer(packet.size() + Lane::tun_slack_bytes);
+  copy_to(buffer, 0, packet);
+  {
+    Closed closed(tables_->gates);
+    lanes_[0]->host().from_tun({buffer, 0, packet.size(), ChecksumState::complete});
+  }
+  tell_output();
+}
+
+Status Engine::deliver(Bytes id, Bytes packet) {
+  if (id.size() != id_bytes) return Status::invalid;
+  std::vector<uint8_t> buffer(packet.begin(), packet.end());
+  {
+    Closed closed(tables_->gates);
+    const InboundEntry* entry = tables_->inbound.find(id, tables_->hasher);
+    HostRules& host = lanes_[0]->host();
+    host.forget();
+    if (entry != nullptr && entry->rewrites) host.arrived(*entry->rewrites, entry->flow, buffer, 0, ChecksumState::complete);
+    else lanes_[0]->context().drop(Drop::unknown_id);
+  }
+  tell_output();
+  return Status::ok;
+}
+
+std::optional<FlowReport> Engine::report(Bytes address) const {
+  if (!FlowName::is_valid(address)) return std::nullopt;
+  // Without the gates: only this thread changes the table, and the fields are atomic.
+  const Flow* flow = tables_->flows.find(address, tables_->hasher);
+  if (flow == nullptr) return std::nullopt;
+  FlowReport report;
+  const double last_use_ms = flow->last_use_ms.load(std::memory_order_relaxed);
+  if (!std::isnan(last_use_ms)) report.last_use_ms = last_use_ms;
+  report.packets_out = flow->packets_out.load(std::memory_order_relaxed);
+  report.bytes_out = flow->bytes_out.load(std::memory_order_relaxed);
+  report.packets_in = flow->packets_in.load(std::memory_order_relaxed);
+  report.bytes_in = flow->bytes_in.load(std::memory_order_relaxed);
+  return report;
+}
+
+size_t Engine::take_upcalls(std::vector<Upcall>& out) {
+  const std::lock_guard lock(shared_->mutex);
+  auto& waiting = shared_->upcalls;
+  for (size_t i = 0; i < limits::upcalls_per_batch && !waiting.empty(); i++) {
+    out.push_back(std::move(waiting.front()));
+    waiting.pop_front();
+    shared_->upcalls_taken++;
+  }
+  return waiting.size();
+}
+
+bool Engine::upcalls_wait() const {
+  const std::lock_guard lock(shared_->mutex);
+  return !shared_->upcalls.empty();
+}
+
+bool Engine::output_waits() const { return shared_->output_waits.load(std::memory_order_acquire); }
+
+Engine::Totals Engine::totals() const {
+  Totals totals;
+  for (const auto& lane : lanes_) {
+    const LaneCounters& counters = lane->counters();
+    for (size_t i = 0; i < drop_reasons; i++) totals.drops[i] += counters.drops[i].read();
+    totals.tun_in += counters.tun_in.read();
+    totals.tun_out += counters.tun_out.read();
+    totals.udp_in += counters.udp_in.read();
+    totals.udp_out += counters.udp_out.read();
+    totals.tun_reads += counters.tun_reads.read();
+    totals.tun_writes += counters.tun_writes.read();
+    totals.udp_reads += counters.udp_reads.read();
+    totals.udp_sends += counters.udp_sends.read();
+  }
+  const std::lock_guard lock(shared_->mutex);
+  totals.upcalls = shared_->upcalls_taken;
+  return totals;
+}
+
+size_t Engine::table_bytes() const {
+  const Tables& t = *tables_;
+  return t.flows.memory_bytes() + t.inbound.memory_bytes() + t.outbound_associations.memory_bytes() + t.inbound_associations.memory_bytes() +
+         t.triggers.memory_bytes() + t.next_servers.memory_bytes();
+}
+
+}  // namespace i3

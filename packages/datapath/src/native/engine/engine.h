@@ -1,0 +1,159 @@
+// The packet engine (docs/datapath.md): tables that the control plane fills, and lanes that move packets.
+//
+//     control plane (one thread) ── set_… release … ──► Engine ──► take_upcalls
+//                                                        │ gates: a change waits for the batch of each lane, and no longer
+//     TUN, UDP ─► Lane::from_tun, from_udp ─► rules ─► Lane's outboxes ─► Sink (ports)
+//
+// A lane belongs to one worker thread. No exceptions, no I/O, no clock: time comes with begin().
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "counters.h"
+#include "packets.h"
+
+namespace i3 {
+
+enum class Status : uint8_t { ok, full, group_full, invalid };
+
+enum class FlowAction : uint8_t { setup, tunnel, esp, refuse };
+
+struct FlowSpec {
+  FlowAction action = FlowAction::setup;
+  // tunnel, esp: a data header, or empty; esp: then `locator` is set.
+  Bytes header;
+  std::optional<Endpoint> locator;
+  Bytes source;
+  uint32_t association = 0;
+  // 65,535: none.
+  uint16_t mtu = 65'535;
+};
+
+enum class TransformKind : uint8_t { aes_gcm, null_hmac, aes_cbc_hmac };
+
+struct TransformSpec {
+  TransformKind kind = TransformKind::aes_gcm;
+  Bytes key;            // GCM and CBC: 16 or 32
+  Bytes salt;           // GCM: 4
+  Bytes integrity_key;  // HMAC: 32
+};
+
+// Source from, to, destination from, to: each 4 or each 16 bytes, one after the other (16 or 64 in all); empty: none.
+struct RewriteSpec {
+  Bytes pairs4;
+  Bytes pairs6;
+};
+
+struct OutboundSpec {
+  TransformSpec transform;
+  uint32_t spi = 0;
+  // 4, 6, or 0 for none.
+  uint8_t beet = 0;
+  bool checksum_state = false;
+  uint64_t first_sequence = 1;
+};
+
+struct InboundSpec {
+  TransformSpec transform;
+  uint8_t beet = 0;
+  bool checksum_state = false;
+  Bytes flow;
+  RewriteSpec rewrites;
+};
+
+enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_trigger, cache_request };
+
+// Which fields are there: interface Upcall in src/datapath.ts.
+struct Upcall {
+  UpcallKind kind = UpcallKind::control;
+  bool forwarded = false;
+  uint8_t payload_kind = 0;
+  uint32_t request_bytes = 0;
+  Endpoint from;
+  std::array<uint8_t, 8> nonce{};
+  // Virtual address, id or ring key.
+  std::array<uint8_t, 32> name{};
+  uint8_t name_bytes = 0;
+  // Packet, datagram or payload.
+  std::vector<uint8_t> bytes;
+};
+
+struct FlowReport {
+  std::optional<double> last_use_ms;
+  uint64_t packets_out = 0, bytes_out = 0, packets_in = 0, bytes_in = 0;
+};
+
+class Lane;
+struct Tables;
+struct Shared;
+
+class Engine {
+ public:
+  // `seed`: 16 random bytes for the hash tables. `workers`: lanes, at least 1.
+  Engine(Bytes seed, size_t workers);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  size_t lanes() const { return lanes_.size(); }
+  Lane& lane(size_t index) { return *lanes_[index]; }
+
+  // Called when an upcall was added (in any thread, locks held: only signal), and when output waits for a lane's next batch (in the control
+  // plane's). Set before a lane runs.
+  void on_upcalls(std::function<void()> callback);
+  void on_output(std::function<void()> callback) { on_output_ = std::move(callback); }
+
+  // Arguments of a wrong shape are `invalid` and change nothing.
+  Status set_flow(Bytes address, const FlowSpec& flow);
+  Status remove_flow(Bytes address);
+  Status set_inbound_upcall(Bytes id);
+  Status set_inbound_tun(Bytes id, Bytes flow, const RewriteSpec& rewrites);
+  Status remove_inbound(Bytes id);
+  Status set_outbound_association(uint32_t name, const OutboundSpec& association);
+  Status remove_outbound_association(uint32_t name);
+  Status set_inbound_association(uint32_t spi, const InboundSpec& association);
+  Status remove_inbound_association(uint32_t spi);
+  // No value: no such association. 0: all numbers are used.
+  std::optional<uint64_t> next_sequence(uint32_t name) const;
+  // `packed`: for each trigger id 32, then 0 and an endpoint 18, or 1, the number of ids (1–15) and these.
+  Status set_triggers(Bytes ring_key, Bytes packed);
+  Status set_responsibility_all();
+  Status set_responsibility_none();
+  Status set_responsibility_range(Bytes from, Bytes to);
+  Status set_next_server(Bytes ring_key, const std::optional<Endpoint>& endpoint);
+  void set_default_server(const std::optional<Endpoint>& endpoint);
+  Status discard_route(Bytes ring_key);
+  Status release(Bytes address);
+  Status discard(Bytes address, bool refuse);
+  void send(const Endpoint& to, Bytes bytes);
+  void inject(Bytes packet);
+  void submit(Bytes packet);
+  Status deliver(Bytes id, Bytes packet);
+  std::optional<FlowReport> report(Bytes address) const;
+
+  // Appends at most limits::upcalls_per_batch and returns how many more wait.
+  size_t take_upcalls(std::vector<Upcall>& out);
+  bool upcalls_wait() const;
+  bool output_waits() const;
+  // The sum over the lanes. `drops[i]`: Drop(i).
+  struct Totals {
+    std::array<uint64_t, drop_reasons> drops{};
+    uint64_t tun_in = 0, tun_out = 0, udp_in = 0, udp_out = 0, upcalls = 0, tun_reads = 0, tun_writes = 0, udp_reads = 0, udp_sends = 0;
+  };
+  Totals totals() const;
+  // Bytes that the tables hold now, for the bench's memory rows.
+  size_t table_bytes() const;
+
+ private:
+  void tell_output();
+
+  std::function<void()> on_output_;
+  std::unique_ptr<Tables> tables_;
+  std::unique_ptr<Shared> shared_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+};
+
+}  // namespace i3

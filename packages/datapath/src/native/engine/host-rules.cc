@@ -1,0 +1,313 @@
+#include "host-rules.h"
+
+#include "checksum.h"
+#include "esp-form.h"
+#include "mtu.h"
+#include "segments.h"
+
+namespace i3 {
+
+HostRules::HostRules(LaneContext& lane) : lane_(lane), scratch_(Lane::tun_packet_bytes + Lane::tun_slack_bytes) {}
+
+void HostRules::from_tun(MutableBytes buffer, size_t bytes, const VnetHeader& vnet) {
+  const MutableBytes whole = buffer.first(bytes);
+  if (vnet.gso_type == VnetHeader::gso_none) {
+    lane_.counters.tun_in.add();
+    return from_tun({buffer, 0, bytes, take_checksum_state(whole, vnet)});
+  }
+  const auto length = inner_length(whole);
+  const auto segments = length ? Segments::parse(buffer.first(*length), vnet) : std::nullopt;
+  if (!segments) {
+    lane_.counters.tun_in.add();
+    return lane_.drop(Drop::inner_malformed);
+  }
+  lane_.counters.tun_in.add(segments->count());
+  for (size_t i = 0; i < segments->count(); i++) {
+    const auto [at, segment_bytes] = segments->make(buffer.first(*length), i);
+    from_tun({buffer, at, segment_bytes, ChecksumState::partial});
+  }
+}
+
+void HostRules::from_tun(const Inner& inner) {
+  const auto length = inner_length(inner.packet());
+  if (!length) return lane_.drop(Drop::inner_malformed);
+  const Inner cut{inner.buffer, inner.at, *length, inner.checksum};
+  const Bytes packet = cut.packet();
+  if (is_unassignable(packet)) return lane_.drop(Drop::not_allocated);
+  Flow* flow = lane_.tables.flows.find(destination_of(packet), lane_.tables.hasher);
+  if (flow == nullptr) {
+    lane_.drop(Drop::not_allocated);
+    return answer(IcmpError::unreachable(), packet);
+  }
+  use_flow(*flow, cut);
+}
+
+void HostRules::use_flow(Flow& flow, const Inner& inner) {
+  switch (flow.action) {
+    case FlowAction::setup:
+      return wait(flow, inner);
+    case FlowAction::refuse:
+      lane_.drop(Drop::refused);
+      return answer(IcmpError::unreachable(), inner.packet());
+    case FlowAction::tunnel:
+    case FlowAction::esp:
+      return send(flow, inner);
+  }
+}
+
+// Tells the sender, unless the standards forbid it or there were too many.
+void HostRules::answer(const IcmpError& error, Bytes packet) {
+  if (!may_be_answered(packet)) return;
+  {
+    const std::lock_guard lock(lane_.shared.mutex);
+    if (!lane_.shared.errors.allow(lane_.now_ms)) return;
+  }
+  const MutableBytes made = make_icmp_error(lane_.copy_room(max_icmp_error_bytes), error, packet);
+  lane_.tun.add(made, ChecksumState::complete);
+}
+
+void HostRules::wait(Flow& flow, const Inner& inner) {
+  flow.use(lane_.now_ms);
+  const std::lock_guard lock(lane_.shared.mutex);
+  const Bytes packet = inner.packet();
+  if (flow.waiting.has_room(packet.size(), limits::queued_packets_per_flow, lane_.shared.budget)) {
+    Waiting waiting;
+    waiting.buffer.resize(packet.size() + Lane::tun_slack_bytes);
+    copy_to(waiting.buffer, 0, packet);
+    waiting.length = packet.size();
+    waiting.checksum = inner.checksum;
+    flow.waiting.push(std::move(waiting));
+  } else {
+    lane_.drop(Drop::queue_full);
+  }
+  // Asked even when the packet found no room: otherwise a flow could wait for ever behind other flows' queues.
+  if (flow.asked) return;
+  flow.asked = true;
+  Upcall upcall;
+  upcall.kind = UpcallKind::flow_setup;
+  upcall.name_bytes = flow.address.size;
+  copy_to(upcall.name, 0, flow.address.view());
+  upcall.bytes.assign(packet.begin(), packet.end());
+  if (effective_state(packet, inner.checksum) == ChecksumState::partial) complete_checksum(upcall.bytes);
+  lane_.push_upcall(std::move(upcall));
+}
+
+void HostRules::release(Flow& flow) {
+  flow.asked = false;
+  std::vector<Waiting> packets;
+  {
+    const std::lock_guard lock(lane_.shared.mutex);
+    packets = flow.waiting.take_all(lane_.shared.budget);
+  }
+  for (Waiting& packet : packets) use_flow(flow, {packet.buffer, 0, packet.length, packet.checksum});
+}
+
+void HostRules::discard(Flow& flow, Drop reason, bool answers) {
+  flow.asked = false;
+  std::vector<Waiting> packets;
+  {
+    const std::lock_guard lock(lane_.shared.mutex);
+    packets = flow.waiting.take_all(lane_.shared.budget);
+  }
+  for (const Waiting& packet : packets) {
+    lane_.drop(reason);
+    if (answers) answer(IcmpError::unreachable(), packet.bytes());
+  }
+}
+
+void HostRules::send(Flow& flow, const Inner& inner) {
+  const MutableBytes packet = inner.packet();
+  const Bytes source = source_of(packet);
+  if (!equal(source, Bytes(flow.source).first(source.size()))) return lane_.drop(Drop::inner_address);
+  flow.use(lane_.now_ms);
+  if (flow.mtu == no_mtu || fits_mtu(flow, inner)) emit(flow, inner);
+}
+
+// False: it was answered or sent in pieces.
+bool HostRules::fits_mtu(Flow& flow, const Inner& inner) {
+  const MutableBytes packet = inner.packet();
+  clamp_mss(packet, find_transport(packet), flow.mtu, inner.checksum);
+  if (packet.size() <= flow.mtu) return true;
+  const bool is_v4 = inner_version(packet) == 4;
+  if (is_v4 && (u16(packet, ipv4::fragment) & ipv4::dont_fragment) == 0) {
+    send_fragments(flow, inner);
+    return false;
+  }
+  lane_.drop(Drop::too_big);
+  answer(IcmpError::too_big(flow.mtu), packet);
+  return false;
+}
+
+void HostRules::send_fragments(Flow& flow, const Inner& inner) {
+  const MutableBytes packet = inner.packet();
+  if (ipv4_header_bytes(packet) != ipv4::min_bytes) return lane_.drop(Drop::too_big);
+  if (effective_state(packet, inner.checksum) == ChecksumState::partial) complete_checksum(packet);
+  const size_t piece_bytes = (size_t{flow.mtu} - ipv4::min_bytes) / 8 * 8;
+  for (size_t at = ipv4::min_bytes; at < packet.size(); at += piece_bytes) {
+    const size_t length = make_fragment(scratch_, packet, at, piece_bytes);
+    emit(flow, {scratch_, 0, length, ChecksumState::complete});
+  }
+}
+
+const Endpoint* HostRules::endpoint_of(const Flow& flow) const {
+  return flow.has_locator ? &flow.locator : lane_.tables.next_servers.lookup(flow.ring_key(), flow.ring_key_hash);
+}
+
+void HostRules::emit(Flow& flow, const Inner& inner) {
+  if (flow.action == FlowAction::esp) emit_sealed(flow, inner);
+  else emit_plain(flow, inner);
+}
+
+void HostRules::emit_plain(Flow& flow, const Inner& inner) {
+  const MutableBytes packet = inner.packet();
+  const Endpoint* endpoint = endpoint_of(flow);
+  if (endpoint == nullptr) return lane_.drop(Drop::no_route);
+  if (effective_state(packet, inner.checksum) == ChecksumState::partial) complete_checksum(packet);
+  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), flow.header.size() + packet.size());
+  if (refused != Drop::none) return lane_.drop(refused);
+  copy_to(room, 0, flow.header);
+  copy_to(room, flow.header.size(), packet);
+  flow.count_out(packet.size());
+}
+
+void HostRules::emit_sealed(Flow& flow, const Inner& inner) {
+  OutboundAssociation* association = lane_.tables.outbound_associations.find(flow.association, lane_.tables.hasher);
+  const Endpoint* endpoint = association == nullptr ? nullptr : endpoint_of(flow);
+  if (endpoint == nullptr) return lane_.drop(Drop::no_route);
+  if (association->next.load(std::memory_order_relaxed) == 0) return lane_.drop(Drop::sequence);
+  const MutableBytes packet = inner.packet();
+  ChecksumState state = effective_state(packet, inner.checksum);
+  if (state == ChecksumState::partial && !association->checksum_state) {
+    complete_checksum(packet);
+    state = ChecksumState::complete;
+  }
+  const EspForm form = esp_form(*association, packet, state);
+  const size_t sealed_bytes = form.sealed_bytes(association->keys.kind());
+  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), flow.header.size() + sealed_bytes);
+  if (refused != Drop::none) return lane_.drop(refused);
+  copy_to(room, 0, flow.header);
+  const uint64_t sequence = association->take();
+  const SavedTail tail(inner.buffer, inner.at + inner.length, form.trailer_bytes());
+  const Bytes plaintext = form.put_trailer(inner.buffer, inner.at, inner.length);
+  Cipher& cipher = *association->ciphers[lane_.index];
+  if (sequence == 0 || !cipher.seal(room.subspan(flow.header.size()), association->spi, sequence, plaintext)) {
+    lane_.udp.retract();
+    return lane_.drop(Drop::sequence);
+  }
+  flow.count_out(packet.size());
+}
+
+Flow* HostRules::flow_named(const FlowName& name) {
+  if (cached_name_ == &name) return cached_flow_;
+  cached_flow_ = lane_.tables.flows.find(name.view(), lane_.tables.hasher);
+  cached_name_ = &name;
+  return cached_flow_;
+}
+
+// The packet is as long as its header says. Sets the plan and the place of the transport header.
+Drop HostRules::check(const Rewrites& rewrites, Bytes packet, const RewritePlan*& plan, Transport& transport) const {
+  plan = rewrites.plan(inner_version(packet));
+  if (plan == nullptr || !matches_plan(packet, *plan)) return Drop::inner_address;
+  transport = find_transport(packet);
+  const bool refused = transport.kind == Transport::Kind::broken_chain || (inner_version(packet) == 4 && has_refused_options4(packet));
+  return refused ? Drop::inner_malformed : Drop::none;
+}
+
+void HostRules::arrived(const Rewrites& rewrites, const FlowName& flow, MutableBytes bytes, uint8_t outer_class, ChecksumState state) {
+  const auto length = inner_length(bytes);
+  if (!length) return lane_.drop(Drop::inner_malformed);
+  const MutableBytes packet = bytes.first(*length);
+  const RewritePlan* plan = nullptr;
+  Transport transport;
+  Drop reason = check(rewrites, packet, plan, transport);
+  if (reason == Drop::none && !combine_ecn(packet, outer_class)) reason = Drop::ecn;
+  if (reason == Drop::none) reason = deliver(flow, *plan, packet, transport, state);
+  if (reason != Drop::none) lane_.drop(reason);
+}
+
+Drop HostRules::deliver(const FlowName& name, const RewritePlan& plan, MutableBytes packet, const Transport& transport, ChecksumState state) {
+  Flow* flow = flow_named(name);
+  if (flow != nullptr) flow->use(lane_.now_ms);
+  const ChecksumState effective = effective_state(packet, state);
+  if (flow != nullptr && flow->mtu != no_mtu) clamp_mss(packet, transport, flow->mtu, effective);
+  rewrite_addresses(packet, transport, plan, effective);
+  const Drop reason = lane_.tun.add(packet, effective);
+  if (reason == Drop::none && flow != nullptr) flow->count_in(packet.size());
+  return reason;
+}
+
+void HostRules::esp_arrived(MutableBytes packet, uint8_t outer_class) {
+  if (packet.size() < esp_header_bytes) return lane_.drop(Drop::malformed);
+  InboundAssociation* association = lane_.tables.inbound_associations.find(u32(packet, 0), lane_.tables.hasher);
+  if (association == nullptr) return lane_.drop(Drop::unknown_spi);
+  if (!Cipher::has_room(association->keys.kind(), packet.size())) return lane_.drop(Drop::malformed);
+  std::optional<uint64_t> sequence;
+  {
+    const std::lock_guard lock(association->window_mutex);
+    sequence = association->window.infer(u32(packet, 4));
+    if (sequence && !association->window.accepts(*sequence)) sequence.reset();
+  }
+  if (!sequence) return lane_.drop(Drop::replay);
+  const auto opened = open(*association, packet, *sequence);
+  if (!opened || opened->next_header == protocol::none) return;
+  if (opened->next_header != protocol::ipv4 && opened->next_header != protocol::ipv6) return beet_arrived(*association, *opened, outer_class);
+  const unsigned version = opened->next_header == protocol::ipv4 ? 4 : 6;
+  if (opened->payload.empty() || inner_version(opened->payload) != version) return lane_.drop(Drop::inner_malformed);
+  arrived(association->rewrites, association->flow, opened->payload, outer_class, opened->checksum);
+}
+
+// Nothing: it was dropped and counted.
+std::optional<HostRules::Opened> HostRules::open(InboundAssociation& association, MutableBytes packet, uint64_t sequence) {
+  const MutableBytes plaintext = association.ciphers[lane_.index]->open(packet, association.number, sequence);
+  if (plaintext.empty()) {
+    lane_.drop(Drop::integrity);
+    return std::nullopt;
+  }
+  {
+    // Another lane may have opened the same packet meanwhile.
+    const std::lock_guard lock(association.window_mutex);
+    if (lane_.tables.lane_count > 1 && !association.window.accepts(sequence)) {
+      lane_.drop(Drop::replay);
+      return std::nullopt;
+    }
+    association.window.mark(sequence);
+  }
+  const size_t padding = u8(plaintext, plaintext.size() - 2);
+  if (padding + 2 > plaintext.size()) {
+    lane_.drop(Drop::inner_malformed);
+    return std::nullopt;
+  }
+  Opened opened{plaintext.first(plaintext.size() - 2 - padding), u8(plaintext, plaintext.size() - 1), ChecksumState::complete};
+  if (association.checksum_state) opened.checksum = state_of_padding(padding, association.keys.kind());
+  return opened;
+}
+
+// A transport packet without its IP header: that of the association is put before it.
+void HostRules::beet_arrived(const InboundAssociation& association, const Opened& opened, uint8_t outer_class) {
+  if (association.beet == 0 || !may_travel_bare(opened.next_header)) return lane_.drop(Drop::inner_malformed);
+  const RewritePlan* plan = association.rewrites.plan(association.beet);
+  if (plan == nullptr) return lane_.drop(Drop::inner_address);
+  const size_t header_bytes = association.beet == 4 ? ipv4::min_bytes : ipv6::header_bytes;
+  if (opened.payload.size() > (association.beet == 4 ? 65'535 - header_bytes : 65'535)) return lane_.drop(Drop::inner_malformed);
+  std::array<uint8_t, ipv6::header_bytes> header{};
+  const MutableBytes ip = MutableBytes(header).first(header_bytes);
+  put_beet_header(ip, *plan, opened.next_header, outer_class, opened.payload.size());
+  Flow* flow = flow_named(association.flow);
+  const bool is_simple = !plan->changes && (flow == nullptr || flow->mtu == no_mtu);
+  if (!is_simple || (opened.next_header != protocol::tcp && opened.next_header != protocol::udp)) {
+    const MutableBytes packet = lane_.copy_room(header_bytes + opened.payload.size());
+    copy_to(packet, 0, ip);
+    copy_to(packet, header_bytes, opened.payload);
+    const Drop reason = deliver(association.flow, *plan, packet, find_transport(packet), opened.checksum);
+    if (reason != Drop::none) lane_.drop(reason);
+    return;
+  }
+  if (flow != nullptr) flow->use(lane_.now_ms);
+  const size_t field = opened.next_header == protocol::tcp ? tcp::checksum : udp::checksum;
+  const ChecksumState state = field + 2 > opened.payload.size() && opened.checksum == ChecksumState::partial ? ChecksumState::complete : opened.checksum;
+  const Drop reason = lane_.tun.add_split(ip, opened.payload, state);
+  if (reason != Drop::none) return lane_.drop(reason);
+  if (flow != nullptr) flow->count_in(header_bytes + opened.payload.size());
+}
+
+}  // namespace i3

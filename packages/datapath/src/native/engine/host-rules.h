@@ -1,0 +1,68 @@
+// What a host does with packets from its TUN, and with packets that arrive for it (docs/datapath.md).
+#pragma once
+
+#include "icmp-errors.h"
+#include "lane-state.h"
+
+namespace i3 {
+
+// An IP packet in a buffer with Lane::tun_slack_bytes behind it, whose bytes may be changed.
+struct Inner {
+  MutableBytes buffer;
+  size_t at;
+  size_t length;
+  ChecksumState checksum;
+
+  MutableBytes packet() const { return part(buffer, at, length); }
+};
+
+class HostRules {
+ public:
+  explicit HostRules(LaneContext& lane);
+
+  // A packet, or several in one, that a local program sent; `bytes` without the slack.
+  void from_tun(MutableBytes buffer, size_t bytes, const VnetHeader& vnet);
+  void from_tun(const Inner& inner);
+  // The waiting packets go through the flow as it now is, in order.
+  void release(Flow& flow);
+  // The waiting packets are dropped; the next one asks again.
+  void discard(Flow& flow, Drop reason, bool answer);
+
+  // An IP packet for an id of ours, as it stands in the datagram.
+  void arrived(const Rewrites& rewrites, const FlowName& flow, MutableBytes bytes, uint8_t outer_class, ChecksumState state);
+  // ESP from the SPI on.
+  void esp_arrived(MutableBytes packet, uint8_t outer_class);
+  // A batch begins: tables may have changed.
+  void forget() { cached_name_ = nullptr; }
+
+ private:
+  void use_flow(Flow& flow, const Inner& inner);
+  void wait(Flow& flow, const Inner& inner);
+  void answer(const IcmpError& error, Bytes packet);
+  void send(Flow& flow, const Inner& inner);
+  bool fits_mtu(Flow& flow, const Inner& inner);
+  void send_fragments(Flow& flow, const Inner& inner);
+  void emit(Flow& flow, const Inner& inner);
+  void emit_plain(Flow& flow, const Inner& inner);
+  void emit_sealed(Flow& flow, const Inner& inner);
+  const Endpoint* endpoint_of(const Flow& flow) const;
+  Flow* flow_named(const FlowName& name);
+
+  struct Opened {
+    MutableBytes payload;
+    uint8_t next_header = 0;
+    ChecksumState checksum = ChecksumState::complete;
+  };
+  std::optional<Opened> open(InboundAssociation& association, MutableBytes packet, uint64_t sequence);
+  void beet_arrived(const InboundAssociation& association, const Opened& opened, uint8_t traffic_class);
+  Drop deliver(const FlowName& name, const RewritePlan& plan, MutableBytes packet, const Transport& transport, ChecksumState state);
+  Drop check(const Rewrites& rewrites, Bytes packet, const RewritePlan*& plan, Transport& transport) const;
+
+  LaneContext& lane_;
+  // For fragments.
+  std::vector<uint8_t> scratch_;
+  const FlowName* cached_name_ = nullptr;
+  Flow* cached_flow_ = nullptr;
+};
+
+}  // namespace i3

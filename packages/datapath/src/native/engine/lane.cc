@@ -1,0 +1,71 @@
+#include "lane.h"
+
+#include "udp-rules.h"
+
+namespace i3 {
+
+class LaneState {
+ public:
+  LaneState(Tables& tables, Shared& shared, size_t index) : context(tables, shared, index), host(context), server(context), udp(context, host, server) {}
+
+  LaneContext context;
+  HostRules host;
+  ServerRules server;
+  UdpRules udp;
+  // Output of the control plane that this batch writes.
+  std::deque<HeldPacket> packets;
+
+  void take_held();
+};
+
+// First in, first out, before anything new. The packets stay until the batch has ended, since the outbox points into them.
+void LaneState::take_held() {
+  Shared& shared = context.shared;
+  if (!shared.output_waits.load(std::memory_order_acquire)) return;
+  std::deque<HeldDatagram> datagrams;
+  {
+    const std::lock_guard lock(shared.mutex);
+    shared.output_waits.store(false, std::memory_order_release);
+    datagrams = shared.datagrams.take_all();
+    packets = shared.packets.take_all();
+  }
+  for (const HeldDatagram& held : datagrams) {
+    const auto [refused, room] = context.udp.reserve(held.to, held.traffic_class, held.bytes.size());
+    if (refused != Drop::none) context.drop(refused);
+    else copy_to(room, 0, held.bytes);
+  }
+  for (HeldPacket& held : packets) context.tun.add_as_is(held.bytes, held.checksum);
+}
+
+Lane::Lane(Tables& tables, Shared& shared, size_t index) : state_(std::make_unique<LaneState>(tables, shared, index)) {}
+Lane::~Lane() = default;
+
+void Lane::lock() { state_->context.tables.gates[state_->context.index].lock(); }
+void Lane::unlock() { state_->context.tables.gates[state_->context.index].unlock(); }
+
+void Lane::begin(double now_ms, Sink& sink, const Capabilities& capabilities) {
+  LaneContext& context = state_->context;
+  context.now_ms = std::max(context.now_ms, now_ms);
+  context.udp.attach(sink);
+  context.tun.attach(sink, capabilities);
+  state_->host.forget();
+  state_->take_held();
+}
+
+void Lane::from_tun(MutableBytes buffer, size_t packet_bytes, const VnetHeader& vnet) { state_->host.from_tun(buffer, packet_bytes, vnet); }
+void Lane::from_udp(std::span<const UdpInput> inputs) { state_->udp.arrived(inputs); }
+
+void Lane::end() {
+  LaneContext& context = state_->context;
+  context.udp.detach();
+  context.tun.detach();
+  context.forget_copies();
+  state_->packets.clear();
+}
+
+LaneCounters& Lane::counters() { return state_->context.counters; }
+HostRules& Lane::host() { return state_->host; }
+ServerRules& Lane::server() { return state_->server; }
+LaneContext& Lane::context() { return state_->context; }
+
+}  // namespace i3

@@ -1,0 +1,39 @@
+// Bounds of every table and queue: those of docs/datapath.md and src/datapath.ts, LIMITS. A test compares the two.
+#pragma once
+
+#include <cstddef>
+
+namespace i3::limits {
+
+constexpr size_t queued_packets_per_flow = 16;
+constexpr size_t queued_packets_per_route = 32;
+constexpr size_t queued_bytes = 4 * 1024 * 1024;
+constexpr size_t upcalls_per_batch = 256;
+constexpr size_t waiting_upcalls = 16 * upcalls_per_batch;
+constexpr double upcalls_per_source_per_second = 2'000;
+constexpr size_t flows = 65'536;
+constexpr size_t inbound = 131'072;
+constexpr size_t associations = 131'072;
+constexpr size_t next_servers = 65'536;
+constexpr size_t triggers = 1'048'576;
+constexpr size_t triggers_per_ring_key = 128;
+constexpr size_t waiting_routes = 4'096;
+constexpr size_t held_bytes = 4 * 1024 * 1024;
+constexpr size_t held_packets = 65'536;
+constexpr size_t rated_sources = 4'096;
+constexpr size_t notices = 16'384;
+constexpr double notice_interval_ms = 100;
+constexpr unsigned icmp_errors_per_second = 1'000;
+// One UDP datagram over IPv4 (RFC 768, RFC 791).
+constexpr size_t datagram_bytes = 65'507;
+constexpr size_t control_bytes = 1'232;
+constexpr size_t stack_length = 15;
+constexpr unsigned hop_limit = 16;
+constexpr unsigned copy_budget = 64;
+constexpr size_t extension_headers = 8;
+
+// Ours: one GSO send. The kernel takes 64 segments and, with its headers, 65,535 bytes.
+constexpr size_t gso_segments = 64;
+constexpr size_t gso_bytes = 65'000;
+
+}  // namespace i3::limits

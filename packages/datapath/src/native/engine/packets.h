@@ -1,0 +1,78 @@
+// What passes between the engine and its ports. Nothing here owns memory: everything is good until the batch has ended.
+#pragma once
+
+#include <sys/uio.h>
+
+#include "bytes.h"
+
+namespace i3 {
+
+// An IPv6 or IPv4-mapped address (16 bytes) and a UDP port (2, big-endian).
+struct Endpoint {
+  static constexpr size_t port_offset = 16;
+  std::array<uint8_t, 18> bytes{};
+
+  uint16_t port() const { return u16(bytes, port_offset); }
+  Bytes address() const { return Bytes(bytes).first(port_offset); }
+  bool operator==(const Endpoint&) const = default;
+};
+
+// struct virtio_net_hdr of a TUN device with IFF_VNET_HDR, in host order (linux/virtio_net.h).
+struct VnetHeader {
+  static constexpr uint8_t needs_checksum = 1;
+  static constexpr uint8_t data_valid = 2;
+  static constexpr uint8_t gso_none = 0, gso_tcp4 = 1, gso_tcp6 = 4, gso_udp = 5, gso_ecn = 0x80;
+
+  uint8_t flags = 0;
+  uint8_t gso_type = gso_none;
+  uint16_t header_bytes = 0;
+  uint16_t gso_bytes = 0;
+  uint16_t checksum_start = 0;
+  uint16_t checksum_offset = 0;
+};
+static_assert(sizeof(VnetHeader) == 10);
+
+// A datagram, or a train of them with equal length (the last may be shorter), as UDP_GRO yields it.
+struct UdpInput {
+  MutableBytes bytes;
+  // 0: one datagram.
+  size_t segment_bytes = 0;
+  Endpoint from;
+  uint8_t traffic_class = 0;
+};
+
+// A datagram or train to send; more than `segment_bytes` bytes: UDP_SEGMENT.
+struct UdpMessage {
+  Bytes bytes;
+  size_t segment_bytes = 0;
+  size_t segments = 1;
+  Endpoint to;
+  uint8_t traffic_class = 0;
+};
+
+// A packet for the TUN in pieces; with `vnet.gso_type` set it is several packets in one.
+struct TunPacket {
+  VnetHeader vnet;
+  std::span<const iovec> parts;
+  // How many packets it is.
+  size_t packets = 1;
+};
+
+// Where a lane's output goes: system calls in a worker, memory in tests. Called at the latest when the batch ends.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual void send(std::span<const UdpMessage> messages) = 0;
+  virtual void write(const TunPacket& packet) = 0;
+};
+
+// What the ports of a lane can do; a port that steps down changes it between batches.
+struct Capabilities {
+  // The TUN takes packets with partial checksums.
+  bool tun_checksum = true;
+  bool tun_tcp4 = true;
+  bool tun_tcp6 = true;
+  bool tun_udp = true;
+};
+
+}  // namespace i3

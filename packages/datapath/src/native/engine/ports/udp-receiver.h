@@ -1,0 +1,54 @@
+// recvmmsg with UDP_GRO: many datagrams, and trains of them, in one call.
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <memory>
+
+#include "../packets.h"
+
+namespace i3 {
+
+class UdpReceiver {
+ public:
+  struct Received {
+    // Good until the next call.
+    std::span<const UdpInput> inputs;
+    // Datagrams that were longer than their buffer: none of `inputs`.
+    size_t cut = 0;
+    size_t bytes = 0;
+    // errno when nothing came.
+    int error = 0;
+    // There may be more.
+    bool full = false;
+  };
+
+  UdpReceiver();
+  Received receive(int fd);
+
+ private:
+  static constexpr size_t slots = 64;
+  // Room for the longest datagram and for changes in place. No multiple of 4,096: the beginnings of all slots would share a few
+  // sets of the cache.
+  static constexpr size_t stride = 65'536 + 192;
+  // IP_TOS or IPV6_TCLASS, UDP_GRO, and one to spare.
+  static constexpr size_t control_bytes = 3 * CMSG_SPACE(sizeof(int));
+  struct alignas(cmsghdr) Control {
+    std::array<uint8_t, control_bytes> bytes;
+  };
+
+  void prepare(size_t count);
+  void take(size_t index, Received& result);
+
+  std::unique_ptr<uint8_t[]> arena_;
+  std::array<mmsghdr, slots> messages_{};
+  std::array<iovec, slots> vectors_{};
+  std::array<sockaddr_in6, slots> names_{};
+  std::array<Control, slots> controls_{};
+  std::array<UdpInput, slots> inputs_{};
+  size_t wanted_ = slots;
+  size_t taken_ = 0;
+};
+
+}  // namespace i3

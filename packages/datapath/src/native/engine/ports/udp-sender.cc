@@ -1,0 +1,131 @@
+#include "udp-sender.h"
+
+#include <netinet/udp.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "socket-address.h"
+
+namespace i3 {
+namespace {
+
+constexpr int udp_segment = 103;  // linux/udp.h
+
+// Errors of the socket or of this program, which the next datagram would meet as well.
+bool is_fatal(int error) { return error == EBADF || error == ENOTSOCK || error == EFAULT || error == EOPNOTSUPP; }
+
+bool is_about_trains(int error) { return error == EIO || error == EINVAL || error == ENOPROTOOPT || error == EMSGSIZE; }
+
+// EINVAL and EMSGSIZE are about this train: its datagrams are longer than the path takes. The others are about the way out.
+bool is_about_all_trains(int error) { return error == EIO || error == ENOPROTOOPT; }
+
+}  // namespace
+
+bool UdpSender::Call::add(const UdpMessage& message, Bytes bytes, bool whole, bool is_v6, bool traffic_class) {
+  const size_t index = count_;
+  const socklen_t name_bytes = fill_name(names_[index], message.to, is_v6);
+  if (name_bytes == 0) return false;
+  count_++;
+  messages_[index] = &message;
+  trains_[index] = whole && message.segments > 1;
+  // The kernel only reads it.
+  vectors_[index] = {const_cast<uint8_t*>(bytes.data()), bytes.size()};
+  msghdr& header = headers_[index].msg_hdr;
+  header = {};
+  header.msg_name = &names_[index];
+  header.msg_namelen = name_bytes;
+  header.msg_iov = &vectors_[index];
+  header.msg_iovlen = 1;
+  uint8_t* control = controls_[index].bytes.data();
+  const auto put = [&](int level, int type, auto value) {
+    cmsghdr head{};
+    head.cmsg_level = level;
+    head.cmsg_type = type;
+    head.cmsg_len = CMSG_LEN(sizeof value);
+    std::memcpy(control + header.msg_controllen, &head, sizeof head);
+    std::memcpy(control + header.msg_controllen + CMSG_LEN(0), &value, sizeof value);
+    header.msg_control = control;
+    header.msg_controllen += CMSG_SPACE(sizeof value);
+  };
+  if (trains_[index]) put(SOL_UDP, udp_segment, static_cast<uint16_t>(message.segment_bytes));
+  if (traffic_class && message.traffic_class != 0) {
+    // Also on an IPv6 socket the kernel sends to a mapped address as IPv4, and looks for IPv4's field then.
+    const int value = message.traffic_class;
+    if (is_mapped(message.to)) put(SOL_IP, IP_TOS, value);
+    else put(SOL_IPV6, IPV6_TCLASS, value);
+  }
+  return true;
+}
+
+void UdpSender::open(int fd, bool is_v6, const Offloads& wanted) {
+  fd_ = fd;
+  is_v6_ = is_v6;
+  traffic_class_ = wanted.traffic_class;
+  const int none = 0;
+  segment_ = wanted.udp_segment && setsockopt(fd, SOL_UDP, udp_segment, &none, sizeof none) == 0;
+}
+
+int UdpSender::send(std::span<const UdpMessage> messages, LaneCounters& counters) {
+  int error = 0;
+  for (const UdpMessage& message : messages) {
+    // Full or broken: the rest would fare no better.
+    if (error != 0) {
+      counters.drop(Drop::io_error, message.segments);
+    } else if (message.segments > 1 && !segment_) {
+      error = send_cut(message, calls_, counters);
+    } else {
+      if (!calls_.add(message, message.bytes, true, is_v6_, traffic_class_)) counters.drop(Drop::io_error, message.segments);
+      if (calls_.is_full()) error = flush(calls_, counters);
+    }
+  }
+  if (error == 0) error = flush(calls_, counters);
+  return error == EAGAIN ? 0 : error;
+}
+
+int UdpSender::send_cut(const UdpMessage& message, Call& call, LaneCounters& counters) {
+  size_t at = 0;
+  for (size_t sent = 0; sent < message.segments; sent++) {
+    const size_t length = std::min(message.segment_bytes, message.bytes.size() - at);
+    if (!call.add(message, part(message.bytes, at, length), false, is_v6_, traffic_class_)) counters.drop(Drop::io_error);
+    at += length;
+    if (!call.is_full()) continue;
+    if (const int error = flush(call, counters)) {
+      counters.drop(Drop::io_error, message.segments - sent - 1);
+      return error;
+    }
+  }
+  return 0;
+}
+
+int UdpSender::flush(Call& call, LaneCounters& counters) {
+  size_t at = 0;
+  int error = 0;
+  while (at < call.size() && error == 0) {
+    const int result = sendmmsg(fd_, call.from(at), static_cast<unsigned>(call.size() - at), MSG_DONTWAIT);
+    if (result > 0) {
+      counters.udp_sends.add();
+      at += static_cast<size_t>(result);
+    } else if (errno == EAGAIN || is_fatal(errno)) {
+      error = errno;
+    } else if (errno != EINTR) {
+      error = refuse(call, at++, errno, counters);
+    }
+  }
+  for (; at < call.size(); at++) counters.drop(Drop::io_error, call.datagrams(at));
+  call.clear();
+  return error;
+}
+
+// The error belongs to this message, or came in by ICMP from an earlier one.
+int UdpSender::refuse(Call& call, size_t index, int error, LaneCounters& counters) {
+  if (!call.is_train(index) || !is_about_trains(error)) {
+    counters.drop(Drop::io_error, call.datagrams(index));
+    return 0;
+  }
+  if (is_about_all_trains(error)) segment_ = false;
+  if (const int failed = send_cut(call.message(index), cut_, counters)) return failed;
+  return flush(cut_, counters);
+}
+
+}  // namespace i3

@@ -1,0 +1,229 @@
+#include "worker.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+
+namespace i3 {
+namespace {
+
+// What one port may do before the other has its turn.
+constexpr size_t budget_reads = 64;  // of one packet each
+constexpr size_t budget_calls = 8;   // of up to 64 datagrams each
+constexpr size_t budget_bytes = 256 * 1024;
+// Packets of one batch: what the cache holds while they are worked on. One train is a batch of its own.
+constexpr size_t batch_bytes = 32 * 1024;
+// A nicer thread would wait for those that it serves. Only root and CAP_SYS_NICE may have it.
+constexpr int priority = -10;
+
+enum Tag : unsigned { tag_event, tag_tun, tag_udp, tags };
+
+}  // namespace
+
+Worker::Worker(Lane& lane, double clock_offset_ms, FailureHandler on_failure)
+    : lane_(lane),
+      counters_(lane.counters()),
+      clock_offset_ms_(clock_offset_ms),
+      on_failure_(std::move(on_failure)),
+      arena_(std::make_unique_for_overwrite<uint8_t[]>(tun_slots * tun_stride)) {}
+
+Worker::~Worker() { stop(); }
+
+bool Worker::watch(int fd, unsigned tag) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u32 = tag;
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+std::optional<PortError> Worker::start() {
+  epoll_ = i3io::UniqueFd(epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_) return PortError{errno, "epoll_create1"};
+  event_ = i3io::UniqueFd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (!event_) return PortError{errno, "eventfd"};
+  tun_port_.is_watched = static_cast<bool>(tun_);
+  udp_port_.is_watched = static_cast<bool>(udp_);
+  const bool watched = watch(event_.get(), tag_event) && (!tun_ || watch(tun_.fd(), tag_tun)) && (!udp_ || watch(udp_.fd(), tag_udp));
+  if (!watched) return PortError{errno, "epoll_ctl"};
+  // The thread inherits the mask: signals are for JavaScript's threads.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int error = pthread_create(&thread_, nullptr, run_thread, this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0) return PortError{error, "pthread_create"};
+  is_running_ = true;
+  pthread_setname_np(thread_, "i3-engine");
+  return std::nullopt;
+}
+
+void Worker::wake() {
+  if (is_woken_.exchange(true)) return;
+  // The counter cannot be full: it is read before the flag falls.
+  const uint64_t one = 1;
+  (void)!::write(event_.get(), &one, sizeof one);
+}
+
+void Worker::stop() {
+  if (!is_running_) return;
+  is_running_ = false;
+  is_stopping_ = true;
+  // Whatever the flag says: the thread may be between reading the counter and lowering it.
+  const uint64_t one = 1;
+  (void)!::write(event_.get(), &one, sizeof one);
+  pthread_join(thread_, nullptr);
+}
+
+void* Worker::run_thread(void* self) {
+  (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), priority);
+  static_cast<Worker*>(self)->run();
+  return nullptr;
+}
+
+void Worker::run() {
+  while (!is_stopping_) {
+    wait();
+    if (tun_port_.is_ready) pump_tun();
+    if (udp_port_.is_ready) pump_udp();
+    if (owes_batch_) run_empty_batch();
+    remove_broken();
+  }
+  run_empty_batch();
+}
+
+void Worker::wait() {
+  tun_port_.is_ready = false;
+  udp_port_.is_ready = false;
+  std::array<epoll_event, tags> events;
+  const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
+  for (int i = 0; i < count; i++) {
+    const unsigned tag = events[static_cast<size_t>(i)].data.u32;
+    if (tag == tag_tun) tun_port_.is_ready = true;
+    if (tag == tag_udp) udp_port_.is_ready = true;
+    if (tag != tag_event) continue;
+    uint64_t counter = 0;
+    (void)!::read(event_.get(), &counter, sizeof counter);
+    // Before the batch: who comes later writes again.
+    is_woken_ = false;
+    owes_batch_ = true;
+  }
+}
+
+double Worker::now_ms() const {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6 + clock_offset_ms_;
+}
+
+void Worker::begin_batch() {
+  owes_batch_ = false;
+  lane_.lock();
+  const bool has_tun = tun_ && tun_port_.error == 0;
+  lane_.begin(now_ms(), *this, has_tun ? tun_.capabilities() : Capabilities{false, false, false, false});
+}
+
+void Worker::end_batch() {
+  lane_.end();
+  lane_.unlock();
+}
+
+void Worker::run_empty_batch() {
+  begin_batch();
+  end_batch();
+}
+
+int Worker::gather_tun() {
+  gathered_ = 0;
+  gathered_bytes_ = 0;
+  while (gathered_ < tun_slots && gathered_bytes_ < batch_bytes) {
+    const MutableBytes buffer = tun_slot(gathered_).first(Lane::tun_packet_bytes);
+    if (const int error = tun_.read(buffer, packet_bytes_[gathered_], vnets_[gathered_])) return error;
+    counters_.tun_reads.add();
+    gathered_bytes_ += packet_bytes_[gathered_++];
+  }
+  return 0;
+}
+
+void Worker::run_tun_batch() {
+  begin_batch();
+  for (size_t i = 0; i < gathered_; i++) {
+    lane_.from_tun(tun_slot(i).first(packet_bytes_[i] + Lane::tun_slack_bytes), packet_bytes_[i], vnets_[i]);
+  }
+  end_batch();
+}
+
+void Worker::pump_tun() {
+  size_t reads = 0;
+  size_t bytes = 0;
+  int error = 0;
+  while (error == 0 && reads < budget_reads && bytes < budget_bytes && tun_port_.error == 0) {
+    error = gather_tun();
+    reads += gathered_;
+    bytes += gathered_bytes_;
+    if (gathered_ > 0) run_tun_batch();
+  }
+  if (error != 0 && error != EAGAIN) break_port(tun_port_, error, "read");
+}
+
+void Worker::pump_udp() {
+  size_t calls = 0;
+  size_t bytes = 0;
+  bool more = true;
+  while (more && calls++ < budget_calls && bytes < budget_bytes && udp_port_.error == 0) {
+    const UdpReceiver::Received received = udp_.receive();
+    bytes += received.bytes;
+    more = received.full;
+    if (received.error == 0) counters_.udp_reads.add();
+    if (UdpSocket::is_broken(received.error)) break_port(udp_port_, received.error, "recvmmsg");
+    if (received.inputs.empty() && received.cut == 0) continue;
+    begin_batch();
+    if (received.cut > 0) counters_.drop(Drop::too_big, received.cut);
+    lane_.from_udp(received.inputs);
+    end_batch();
+  }
+}
+
+void Worker::send(std::span<const UdpMessage> messages) {
+  if (udp_ && udp_port_.error == 0) {
+    if (const int error = udp_.send(messages, counters_)) break_port(udp_port_, error, "sendmmsg");
+    return;
+  }
+  for (const UdpMessage& message : messages) counters_.drop(Drop::io_error, message.segments);
+}
+
+void Worker::write(const TunPacket& packet) {
+  const int error = tun_ && tun_port_.error == 0 ? tun_.write(packet) : EBADFD;
+  if (error == 0) {
+    counters_.tun_writes.add();
+    return;
+  }
+  counters_.drop(Drop::io_error, packet.packets);
+  if (tun_ && TunQueue::is_broken(error)) break_port(tun_port_, error, "write");
+}
+
+void Worker::break_port(Port& port, int error, const char* call) {
+  if (port.error != 0) return;
+  port.error = error;
+  port.call = call;
+}
+
+void Worker::remove_broken() {
+  remove_if_broken(tun_port_, tun_.fd());
+  remove_if_broken(udp_port_, udp_.fd());
+}
+
+// After the batch, so that the gate is not held while others are told. The descriptor stays until the worker goes.
+void Worker::remove_if_broken(Port& port, int fd) {
+  if (port.error == 0 || !port.is_watched) return;
+  port.is_watched = false;
+  (void)epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  on_failure_(port.kind, {port.error, port.call});
+}
+
+}  // namespace i3

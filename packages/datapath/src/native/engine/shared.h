@@ -1,0 +1,90 @@
+// What the lanes share besides the tables: upcalls, queues and limits, all of the slow path and behind one mutex; and output of the
+// control plane, which waits for a lane's next batch.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <mutex>
+
+#include "engine.h"
+#include "queues.h"
+#include "rate-limits.h"
+
+namespace i3 {
+
+struct HeldDatagram {
+  Endpoint to;
+  uint8_t traffic_class = 0;
+  std::vector<uint8_t> bytes;
+};
+
+struct HeldPacket {
+  std::vector<uint8_t> bytes;
+  ChecksumState checksum = ChecksumState::complete;
+};
+
+// Output between batches, bounded.
+template <typename Packet>
+class Held {
+ public:
+  // nullptr: no room.
+  Packet* add(size_t length) {
+    if (bytes_ + length > limits::held_bytes || packets_.size() >= limits::held_packets) return nullptr;
+    bytes_ += length;
+    packets_.emplace_back().bytes.resize(length);
+    return &packets_.back();
+  }
+  // Undoes the last add.
+  void retract() {
+    bytes_ -= packets_.back().bytes.size();
+    packets_.pop_back();
+  }
+  bool empty() const { return packets_.empty(); }
+  std::deque<Packet> take_all() {
+    bytes_ = 0;
+    return std::exchange(packets_, {});
+  }
+
+ private:
+  std::deque<Packet> packets_;
+  size_t bytes_ = 0;
+};
+
+using RingKey = std::array<uint8_t, 16>;
+
+struct Shared {
+  explicit Shared(const Hasher& hasher) : control_rates(hasher), data_rates(hasher), no_trigger(hasher), cache_request(hasher) {}
+
+  mutable std::mutex mutex;
+  // All below: with the mutex.
+  std::deque<Upcall> upcalls;
+  uint64_t upcalls_taken = 0;
+  SourceRates control_rates;
+  SourceRates data_rates;
+  NoticeLimit no_trigger;
+  NoticeLimit cache_request;
+  ErrorLimit errors;
+  QueueBudget budget;
+  // A tree, so that an attacker's keys cost no more than others. They are served in the order in which they began to wait.
+  struct WaitingRoute {
+    uint64_t order = 0;
+    WaitingQueue queue;
+  };
+  std::map<RingKey, WaitingRoute> waiting_routes;
+  uint64_t routes_opened = 0;
+  Held<HeldDatagram> datagrams;
+  Held<HeldPacket> packets;
+  // Read without the mutex, to leave the common case alone.
+  std::atomic<bool> output_waits{false};
+
+  // Set before any lane runs.
+  std::function<void()> on_upcalls;
+
+  void notify() const {
+    if (on_upcalls) on_upcalls();
+  }
+  bool upcalls_full() const { return upcalls.size() >= limits::waiting_upcalls; }
+};
+
+}  // namespace i3

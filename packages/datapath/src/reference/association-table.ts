@@ -1,0 +1,113 @@
+/** ESP associations: outbound by the name that the control plane gave them, inbound by SPI (docs/datapath.md, "Associations"). */
+import { LIMITS, MAX_SPI, MIN_SPI, type InboundAssociation, type OutboundAssociation } from "../datapath.js";
+import { tableFull } from "../errors.js";
+import { makeCipher, sameKeys, wipeKeys, type EspCipher } from "./esp-transforms.js";
+import { makeTunTarget, type TunTarget } from "./inbound-table.js";
+import { ReplayWindow } from "./replay-window.js";
+
+/** The number after the last that is used. */
+export const SEQUENCE_END = 1n << 64n;
+const MAX_NAME = 0xffff_ffff;
+
+export interface OutboundEntry {
+  readonly spi: number;
+  readonly cipher: EspCipher;
+  readonly beet: 4 | 6 | null;
+  readonly checksumState: boolean;
+  /** The next packet's; {@link SEQUENCE_END} when all are used. */
+  nextSequence: bigint;
+}
+
+export interface InboundAssociationEntry extends TunTarget {
+  readonly cipher: EspCipher;
+  readonly beet: 4 | 6 | null;
+  readonly checksumState: boolean;
+  readonly window: ReplayWindow;
+}
+
+/** Throws RangeError when it is no name of an association. */
+export function requireName(name: number): void {
+  if (!Number.isInteger(name) || name < 0 || name > MAX_NAME) throw new RangeError(`association name ${name}`);
+}
+
+export function requireSpi(spi: number): void {
+  if (!Number.isInteger(spi) || spi < MIN_SPI || spi > MAX_SPI) throw new RangeError(`SPI ${spi}, expected ${MIN_SPI} to ${MAX_SPI}`);
+}
+
+export function requireFamily(beet: number | null): void {
+  if (beet !== null && beet !== 4 && beet !== 6) throw new RangeError(`BEET for family ${beet}`);
+}
+
+/** The entries of one direction; what leaves the table is wiped. */
+class AssociationTable<Entry extends { readonly cipher: EspCipher }> {
+  readonly #entries = new Map<number, Entry>();
+
+  constructor(readonly name: string) {}
+
+  get(key: number): Entry | undefined {
+    return this.#entries.get(key);
+  }
+
+  /** Throws DatapathError ERR_I3_TABLE_FULL. */
+  replace(key: number, entry: Entry): void {
+    if (!this.#entries.has(key) && this.#entries.size >= LIMITS.associations) {
+      wipeKeys(entry.cipher);
+      throw tableFull(this.name, LIMITS.associations);
+    }
+    this.remove(key);
+    this.#entries.set(key, entry);
+  }
+
+  remove(key: number): void {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) wipeKeys(entry.cipher);
+    this.#entries.delete(key);
+  }
+}
+
+export class OutboundAssociations {
+  readonly #table = new AssociationTable<OutboundEntry>("outbound association");
+
+  get(name: number): OutboundEntry | undefined {
+    return this.#table.get(name);
+  }
+
+  /** Sets, replaces or removes. Throws DatapathError ERR_I3_TABLE_FULL, RangeError. */
+  set(name: number, association: OutboundAssociation | null): void {
+    requireName(name);
+    if (association === null) return this.#table.remove(name);
+    const fresh = prepareOutbound(association);
+    const before = this.#table.get(name);
+    const keeps = before !== undefined && before.spi === fresh.spi && sameKeys(before.cipher, fresh.cipher);
+    if (keeps && before.nextSequence > fresh.nextSequence) fresh.nextSequence = before.nextSequence;
+    this.#table.replace(name, fresh);
+  }
+}
+
+export function prepareOutbound({ spi, transform, beet, checksumState, firstSequence = 1n }: OutboundAssociation): OutboundEntry {
+  requireSpi(spi);
+  requireFamily(beet);
+  if (typeof firstSequence !== "bigint" || firstSequence < 1n || firstSequence >= SEQUENCE_END) throw new RangeError(`first sequence number ${firstSequence}`);
+  return { spi, cipher: makeCipher(transform), beet, checksumState, nextSequence: firstSequence };
+}
+
+export class InboundAssociations {
+  readonly #table = new AssociationTable<InboundAssociationEntry>("inbound association");
+
+  get(spi: number): InboundAssociationEntry | undefined {
+    return this.#table.get(spi);
+  }
+
+  /** Sets, replaces or removes. Throws DatapathError ERR_I3_TABLE_FULL, RangeError. */
+  set(spi: number, association: InboundAssociation | null): void {
+    requireSpi(spi);
+    if (association === null) return this.#table.remove(spi);
+    const { transform, beet, checksumState } = association;
+    requireFamily(beet);
+    const target = makeTunTarget(association);
+    const cipher = makeCipher(transform);
+    const before = this.#table.get(spi);
+    const window = before !== undefined && sameKeys(before.cipher, cipher) ? before.window : new ReplayWindow();
+    this.#table.replace(spi, { ...target, cipher, beet, checksumState, window });
+  }
+}

@@ -1,0 +1,96 @@
+/** Sending what local programs sent: flows of action `tunnel` and `esp` (docs/datapath.md, "From the TUN" 5 and 6, "MTU"). */
+import type { DropReason } from "../datapath.js";
+import { SEQUENCE_END } from "./association-table.js";
+import { completed, ownPacket } from "./checksum-state.js";
+import { planSeal, seal } from "./esp-seal.js";
+import type { FlowAction, FlowEntry } from "./flow-table.js";
+import { canCut, cutPacket, isUnfragmentable4 } from "./fragments.js";
+import type { IcmpErrors } from "./icmp-errors.js";
+import { IPV4, IPV6, innerVersion, type InnerPacket } from "./inner-packet.js";
+import { findHighMss, lowerMss } from "./mss-clamp.js";
+import { equalAt } from "./octets.js";
+import type { EngineState } from "./state.js";
+import { trafficClassOf } from "./traffic-class.js";
+import { findTransport } from "./transport.js";
+
+type TunnelAction = FlowAction & { readonly action: "tunnel" };
+type EspAction = FlowAction & { readonly action: "esp" };
+type SendingAction = TunnelAction | EspAction;
+
+export class FlowSender {
+  readonly #state: EngineState;
+  readonly #icmp: IcmpErrors;
+
+  constructor(state: EngineState, icmp: IcmpErrors) {
+    this.#state = state;
+    this.#icmp = icmp;
+  }
+
+  send(flow: FlowEntry, action: SendingAction, packet: InnerPacket): void {
+    const { bytes, at, length } = packet;
+    const sourceAt = at + (action.source.length === 4 ? IPV4.source : IPV6.source);
+    if (!equalAt(bytes, sourceAt, action.source)) return this.#state.counters.drop("inner-address");
+    flow.lastUse = this.#state.nowMs;
+    if (action.mtu !== null && length > action.mtu) this.#sendTooLong(flow, action, packet, action.mtu);
+    else this.#sendOne(flow, action, packet);
+  }
+
+  #sendTooLong(flow: FlowEntry, action: SendingAction, packet: InnerPacket, mtu: number): void {
+    const { bytes, at, length } = packet;
+    if (innerVersion(bytes, at) === 6 || isUnfragmentable4(bytes, at)) {
+      this.#state.counters.drop("too-big");
+      return this.#icmp.tooBig(this.#state.nowMs, bytes, at, length, mtu);
+    }
+    if (!canCut(packet)) return this.#state.counters.drop("too-big");
+    for (const fragment of cutPacket(completed(packet), mtu)) this.#sendOne(flow, action, fragment);
+  }
+
+  #sendOne(flow: FlowEntry, action: SendingAction, packet: InnerPacket): void {
+    const clamped = action.mtu === null ? packet : withClampedMss(packet, action.mtu);
+    const reason = action.action === "tunnel" ? this.#tunnel(action, clamped) : this.#esp(action, clamped);
+    if (reason !== null) return this.#state.counters.drop(reason);
+    flow.packetsOut++;
+    flow.bytesOut += packet.length;
+  }
+
+  #tunnel({ header, ringKey }: TunnelAction, inner: InnerPacket): DropReason | null {
+    const { nextServers, udpOut } = this.#state;
+    const endpoint = nextServers.lookup(ringKey);
+    if (endpoint === null) return "no-route";
+    const refusal = udpOut.reserve(header.length + inner.length, endpoint, trafficClassOf(inner.bytes, inner.at));
+    if (refusal !== null) return refusal;
+    const { bytes, at, length } = completed(inner);
+    header.copy(udpOut.buffer, udpOut.at);
+    bytes.copy(udpOut.buffer, udpOut.at + header.length, at, at + length);
+    return null;
+  }
+
+  #esp({ association: name, route }: EspAction, packet: InnerPacket): DropReason | null {
+    const { nextServers, udpOut, outboundAssociations } = this.#state;
+    const association = outboundAssociations.get(name);
+    if (association === undefined) return "no-route";
+    const endpoint = "endpoint" in route ? route.endpoint : nextServers.lookup(route.ringKey);
+    if (endpoint === null) return "no-route";
+    if (association.nextSequence === SEQUENCE_END) return "sequence";
+    const plan = planSeal(association, packet);
+    const header = "endpoint" in route ? null : route.header;
+    const headerBytes = header?.length ?? 0;
+    // The sequence number is taken only when there is room.
+    const refusal = udpOut.reserve(headerBytes + plan.totalBytes, endpoint, trafficClassOf(packet.bytes, packet.at));
+    if (refusal !== null) return refusal;
+    header?.copy(udpOut.buffer, udpOut.at);
+    seal(plan, udpOut.buffer, udpOut.at + headerBytes);
+    return null;
+  }
+}
+
+/** The packet itself, or a copy whose MSS option is lowered. */
+function withClampedMss(packet: InnerPacket, mtu: number): InnerPacket {
+  const { bytes, at, length } = packet;
+  const found = findTransport(bytes, at, length);
+  const value = findHighMss(bytes, at, length, found, mtu);
+  if (value < 0) return packet;
+  const copy = ownPacket(packet);
+  lowerMss(copy.bytes, 0, found, value - at, mtu, copy.state);
+  return copy;
+}

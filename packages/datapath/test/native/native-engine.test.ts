@@ -1,0 +1,289 @@
+/** The native engine's TypeScript side: what it refuses, how it asks the addon, what it makes of the answers. */
+import { readFileSync } from "node:fs";
+import { MAX_CONTROL_BYTES } from "@i3/common";
+import { describe, expect, it } from "vitest";
+import { LIMITS, MAX_SPI, MIN_SPI, type Datapath, type EspTransform, type Flow, type InboundAssociation, type OutboundAssociation } from "../../src/datapath.js";
+import type { RawUpcall } from "../../src/native-addon.js";
+import { DROP_REASONS, NativeEngine } from "../../src/native-engine.js";
+import { encodeEndpoint } from "../../src/reference/endpoints.js";
+import { ReferenceEngine } from "../../src/reference/engine.js";
+import { MAX_WAITING_ROUTES } from "../../src/reference/next-servers.js";
+import { MAX_WAITING_UPCALLS } from "../../src/reference/upcalls.js";
+import { COPY_BUDGET, HOP_LIMIT, MAX_STACK_LENGTH, PAYLOAD_KIND } from "../../src/wire/data-header.js";
+import { dataPacket, locator } from "../reference/harness.js";
+import { bytes, concat, ip4, ip6, makeId } from "../reference/packets.js";
+import { fakeAddon } from "./fake-addon.js";
+
+const ADDRESS = bytes(10, 1, 2, 3);
+const RING_KEY = makeId(9).slice(0, 16);
+const AT = locator("192.0.2.1", 5_610);
+const TUNNEL: Flow = { action: "tunnel", header: dataPacket({}), source: ip4("10.9.9.9") };
+const ESP: Flow & { action: "esp" } = { action: "esp", association: 7, header: dataPacket({ payloadKind: PAYLOAD_KIND.esp }), locator: null, source: ip4("10.9.9.9") };
+const KEY = (length: number, value = 5): Uint8Array => new Uint8Array(length).fill(value);
+const GCM: EspTransform = { kind: "aes-gcm-16", key: KEY(32), salt: KEY(4, 6) };
+const CBC: EspTransform = { kind: "aes-cbc-hmac-sha-256", key: KEY(16), integrityKey: KEY(32, 7) };
+const NULL: EspTransform = { kind: "null-hmac-sha-256", integrityKey: KEY(32, 7) };
+const OUT: OutboundAssociation = { spi: MIN_SPI, transform: GCM, beet: null, checksumState: false };
+const PAIR4 = { from: ip4("10.0.0.1"), to: ip4("10.0.0.2") };
+const PAIR6 = { from: ip6(1), to: ip6(2) };
+const TARGET = { flow: ADDRESS, source4: PAIR4, destination4: { from: ip4("10.0.0.3"), to: ip4("10.0.0.4") }, source6: PAIR6, destination6: { from: ip6(3), to: ip6(4) } };
+const IN: InboundAssociation = { transform: GCM, beet: 4, checksumState: true, ...TARGET };
+const stepped = (answers: Parameters<typeof fakeAddon>[0] = {}): { readonly engine: NativeEngine; readonly calls: ReturnType<typeof fakeAddon>["calls"] } => {
+  const { addon, calls } = fakeAddon(answers);
+  return { engine: NativeEngine.stepped(addon), calls };
+};
+
+function errorOf(action: () => void): Error | undefined {
+  try {
+    action();
+  } catch (error) {
+    return error as Error;
+  }
+  return undefined;
+}
+
+type Row = readonly [what: string, act: (engine: Datapath) => void];
+
+describe("arguments of a wrong shape are the same RangeErrors as the reference's, and the addon is not asked", () => {
+  const flow = (change: object, base: Flow = TUNNEL) => (engine: Datapath) => engine.setFlow(ADDRESS, { ...base, ...change });
+  const out = (change: object) => (engine: Datapath) => engine.setOutboundAssociation(7, { ...OUT, ...change });
+  const inward = (change: object) => (engine: Datapath) => engine.setInboundAssociation(MIN_SPI, { ...IN, ...change });
+  const trigger = (id: Uint8Array, target: object) => (engine: Datapath) => engine.setTriggers(RING_KEY, [{ id, target: target as { kind: "stack"; ids: [] } }]);
+  it.each<Row>([
+    ["flow address", (engine) => engine.setFlow(bytes(1, 2, 3), { action: "setup" })],
+    ["address of a flow to remove", (engine) => engine.setFlow(bytes(), null)],
+    ["header that is cut off", flow({ header: bytes(0x11) })],
+    ["header that is none", flow({ header: dataPacket({}).fill(0x19, 0, 1) })],
+    ["empty header", flow({ header: bytes() })],
+    ["source of the other family", flow({ source: ip6(1) })],
+    ["MTU below IPv4's least", flow({ mtu: 575 })],
+    ["MTU below IPv6's least", (engine) => engine.setFlow(ip6(1), { ...TUNNEL, source: ip6(2), mtu: 1_279 })],
+    ["MTU above 65,535", flow({ mtu: 65_536 })],
+    ["MTU that is no whole number", flow({ mtu: 1_000.5 })],
+    ["MTU that is no number", flow({ mtu: NaN })],
+    ["header and locator", flow({ locator: AT }, ESP)],
+    ["neither header nor locator", flow({ header: null }, ESP)],
+    ["ESP header of another payload kind", flow({ header: dataPacket({}) }, ESP)],
+    ["ESP header with bytes behind", flow({ header: concat(ESP.header ?? bytes(), bytes(0)) }, ESP)],
+    ["ESP locator", flow({ header: null, locator: { address: bytes(1), port: 1 } }, ESP)],
+    ["ESP source", flow({ source: bytes(1) }, ESP)],
+    ["ESP MTU", flow({ mtu: 100 }, ESP)],
+    ["negative association of a flow", flow({ association: -1 }, ESP)],
+    ["too large an association of a flow", flow({ association: 2 ** 32 }, ESP)],
+    ["inbound id", (engine) => engine.setInbound(bytes(1), { action: "upcall" })],
+    ["inbound id to remove", (engine) => engine.setInbound(bytes(1), null)],
+    ["inbound flow", (engine) => engine.setInbound(makeId(1), { action: "tun", ...TARGET, flow: bytes(1) })],
+    ["rewrite of the other family", (engine) => engine.setInbound(makeId(1), { action: "tun", ...TARGET, source4: PAIR6 })],
+    ["rewrite to the other family", (engine) => engine.setInbound(makeId(1), { action: "tun", ...TARGET, destination6: { ...PAIR6, to: PAIR4.to } })],
+    ["name of an outbound association", (engine) => engine.setOutboundAssociation(-1, OUT)],
+    ["name that is no whole number", (engine) => engine.setOutboundAssociation(1.5, OUT)],
+    ["name to remove", (engine) => engine.setOutboundAssociation(2 ** 32, null)],
+    ["name that is asked for", (engine) => void engine.nextSequence(-1)],
+    ["outbound SPI too small", out({ spi: MIN_SPI - 1 })],
+    ["outbound SPI too large", out({ spi: MAX_SPI + 1 })],
+    ["outbound BEET", out({ beet: 5 })],
+    ["first sequence number 0", out({ firstSequence: 0n })],
+    ["first sequence number 2^64", out({ firstSequence: 1n << 64n })],
+    ["GCM key", out({ transform: { ...GCM, key: KEY(24) } })],
+    ["GCM salt", out({ transform: { ...GCM, salt: KEY(8) } })],
+    ["NULL key", out({ transform: { ...NULL, integrityKey: KEY(16) } })],
+    ["CBC key", out({ transform: { ...CBC, key: KEY(0) } })],
+    ["CBC integrity key", out({ transform: { ...CBC, integrityKey: KEY(31) } })],
+    ["unknown transform", out({ transform: { kind: "rot13" } })],
+    ["inbound SPI too small", (engine) => engine.setInboundAssociation(MIN_SPI - 1, IN)],
+    ["inbound SPI too large", (engine) => engine.setInboundAssociation(MAX_SPI + 1, IN)],
+    ["inbound SPI to remove", (engine) => engine.setInboundAssociation(0.5, null)],
+    ["inbound BEET", inward({ beet: 0 })],
+    ["inbound key", inward({ transform: { ...GCM, key: KEY(31) } })],
+    ["flow of an inbound association", inward({ flow: bytes(1) })],
+    ["rewrite of an inbound association", inward({ source6: PAIR4 })],
+    ["ring key of triggers", (engine) => engine.setTriggers(bytes(1), [])],
+    ["trigger id", trigger(bytes(9), { kind: "locator", locator: AT })],
+    ["trigger of another ring key", trigger(makeId(8), { kind: "locator", locator: AT })],
+    ["trigger locator", trigger(makeId(9), { kind: "locator", locator: { address: ADDRESS, port: 65_536 } })],
+    ["empty stack", trigger(makeId(9), { kind: "stack", ids: [] })],
+    ["stack of 16", trigger(makeId(9), { kind: "stack", ids: Array.from({ length: 16 }, () => makeId(1)) })],
+    ["short stack id", trigger(makeId(9), { kind: "stack", ids: [bytes(1)] })],
+    ["beginning of the range", (engine) => engine.setResponsibility({ kind: "range", from: bytes(1), to: RING_KEY })],
+    ["end of the range", (engine) => engine.setResponsibility({ kind: "range", from: RING_KEY, to: bytes(1) })],
+    ["ring key of a next server", (engine) => engine.setNextServer(bytes(1), AT)],
+    ["ring key of a next server to remove", (engine) => engine.setNextServer(bytes(1), null)],
+    ["next server", (engine) => engine.setNextServer(RING_KEY, { address: bytes(1, 2, 3), port: 1 })],
+    ["default server's port", (engine) => engine.setDefaultServer({ address: ADDRESS, port: 0 })],
+    ["default server's address", (engine) => engine.setDefaultServer({ address: bytes(1, 2, 3), port: 1 })],
+    ["ring key of packets that wait", (engine) => engine.discardRoute(makeId(1))],
+    ["address to release", (engine) => engine.release(bytes(1))],
+    ["address to discard", (engine) => engine.discard(bytes(1), true)],
+    ["receiver", (engine) => engine.send([{ locator: { address: ADDRESS, port: 1.5 }, bytes: bytes(1) }])],
+    ["id to deliver for", (engine) => engine.deliver(bytes(1), [bytes(0x45)])],
+    ["address of a last use", (engine) => void engine.lastUse(bytes(1))],
+    ["address of counters", (engine) => void engine.flowCounters(bytes(1))],
+  ])("%s", (_, act) => {
+    const { engine, calls } = stepped();
+    const expected = errorOf(() => act(new ReferenceEngine()));
+    expect(expected).toBeInstanceOf(RangeError);
+    expect(errorOf(() => act(engine))).toEqual(expected);
+    expect(calls).toEqual([]);
+  });
+});
+
+describe("calls of the addon", () => {
+  const [NONE, ENDPOINT] = [bytes(), encodeEndpoint(AT)];
+  const { header, source } = { header: dataPacket({}), source: ip4("10.9.9.9") };
+  const PAIRS4 = concat(PAIR4.from, PAIR4.to, ip4("10.0.0.3"), ip4("10.0.0.4"));
+  const PAIRS6 = concat(ip6(1), ip6(2), ip6(3), ip6(4));
+  const BIG = [makeId(1), makeId(2), makeId(3)];
+  const rows: readonly (readonly [...Row, ...expected: (readonly unknown[])[]])[] = [
+    ["setup", (engine) => engine.setFlow(ADDRESS, { action: "setup" }), ["engineSetFlow", ADDRESS, 0, NONE, null, NONE, 0, 65_535]],
+    ["tunnel", (engine) => engine.setFlow(ADDRESS, TUNNEL), ["engineSetFlow", ADDRESS, 1, header, null, source, 0, 65_535]],
+    ["tunnel with an MTU", (engine) => engine.setFlow(ADDRESS, { ...TUNNEL, mtu: 576 }), ["engineSetFlow", ADDRESS, 1, header, null, source, 0, 576]],
+    ["ESP behind a header", (engine) => engine.setFlow(ADDRESS, { ...ESP, mtu: 1_400 }), ["engineSetFlow", ADDRESS, 2, ESP.header, null, source, 7, 1_400]],
+    ["ESP straight", (engine) => engine.setFlow(ADDRESS, { ...ESP, header: null, locator: AT, association: 2 ** 32 - 1 }), ["engineSetFlow", ADDRESS, 2, NONE, ENDPOINT, source, 2 ** 32 - 1, 65_535]],
+    ["refuse", (engine) => engine.setFlow(ip6(9), { action: "refuse" }), ["engineSetFlow", ip6(9), 3, NONE, null, NONE, 0, 65_535]],
+    ["no flow", (engine) => engine.setFlow(ADDRESS, null), ["engineRemoveFlow", ADDRESS]],
+    ["inbound upcall", (engine) => engine.setInbound(makeId(1), { action: "upcall" }), ["engineSetInboundUpcall", makeId(1)]],
+    ["inbound TUN", (engine) => engine.setInbound(makeId(1), { action: "tun", ...TARGET }), ["engineSetInboundTun", makeId(1), ADDRESS, PAIRS4, PAIRS6]],
+    ["half a family is none", (engine) => engine.setInbound(makeId(1), { action: "tun", ...TARGET, destination6: null }), ["engineSetInboundTun", makeId(1), ADDRESS, PAIRS4, NONE]],
+    ["no inbound", (engine) => engine.setInbound(makeId(1), null), ["engineRemoveInbound", makeId(1)]],
+    ["outbound GCM", (engine) => engine.setOutboundAssociation(7, OUT), ["engineSetOutboundAssociation", 7, MIN_SPI, 0, KEY(32), KEY(4, 6), NONE, 0, false, 1n]],
+    [
+      "outbound CBC", (engine) => engine.setOutboundAssociation(0, { spi: MAX_SPI, transform: CBC, beet: 6, checksumState: true, firstSequence: 99n }),
+      ["engineSetOutboundAssociation", 0, MAX_SPI, 2, KEY(16), NONE, KEY(32, 7), 6, true, 99n],
+    ],
+    ["no outbound", (engine) => engine.setOutboundAssociation(7, null), ["engineRemoveOutboundAssociation", 7]],
+    ["inbound association", (engine) => engine.setInboundAssociation(MIN_SPI, { ...IN, transform: NULL }), ["engineSetInboundAssociation", MIN_SPI, 1, NONE, NONE, KEY(32, 7), 4, true, ADDRESS, PAIRS4, PAIRS6]],
+    ["no inbound association", (engine) => engine.setInboundAssociation(MAX_SPI, null), ["engineRemoveInboundAssociation", MAX_SPI]],
+    [
+      "triggers", (engine) => engine.setTriggers(RING_KEY, [{ id: makeId(9, 1), target: { kind: "locator", locator: AT } }, { id: makeId(9, 2), target: { kind: "stack", ids: BIG } }]),
+      ["engineSetTriggers", RING_KEY, concat(makeId(9, 1), bytes(0), ENDPOINT, makeId(9, 2), bytes(1, 3), ...BIG)],
+    ],
+    ["no triggers", (engine) => engine.setTriggers(RING_KEY, []), ["engineSetTriggers", RING_KEY, NONE]],
+    ["responsible for all", (engine) => engine.setResponsibility({ kind: "all" }), ["engineSetResponsibility", 0, NONE, NONE]],
+    ["responsible for nothing", (engine) => engine.setResponsibility({ kind: "none" }), ["engineSetResponsibility", 1, NONE, NONE]],
+    ["responsible for a range", (engine) => engine.setResponsibility({ kind: "range", from: RING_KEY, to: KEY(16) }), ["engineSetResponsibility", 2, RING_KEY, KEY(16)]],
+    ["next server", (engine) => engine.setNextServer(RING_KEY, AT), ["engineSetNextServer", RING_KEY, ENDPOINT]],
+    ["no next server", (engine) => engine.setNextServer(RING_KEY, null), ["engineSetNextServer", RING_KEY, null]],
+    ["default server", (engine) => engine.setDefaultServer(AT), ["engineSetDefaultServer", ENDPOINT]],
+    ["no default server", (engine) => engine.setDefaultServer(null), ["engineSetDefaultServer", null]],
+    ["discard a route", (engine) => engine.discardRoute(RING_KEY), ["engineDiscardRoute", RING_KEY]],
+    ["release", (engine) => engine.release(ADDRESS), ["engineRelease", ADDRESS]],
+    ["discard", (engine) => engine.discard(ADDRESS, true), ["engineDiscard", ADDRESS, true]],
+    ["send", (engine) => engine.send([{ locator: AT, bytes: bytes(1) }, { locator: AT, bytes: bytes(2) }]), ["engineSend", ENDPOINT, bytes(1)], ["engineSend", ENDPOINT, bytes(2)]],
+    ["inject", (engine) => engine.inject([bytes(1), bytes(2)]), ["engineInject", bytes(1)], ["engineInject", bytes(2)]],
+    ["submit", (engine) => engine.submit([bytes(1)]), ["engineSubmit", bytes(1)]],
+    ["deliver", (engine) => engine.deliver(makeId(3), [bytes(1)]), ["engineDeliver", makeId(3), bytes(1)]],
+  ];
+  it.each(rows.map(([what, act, ...expected]) => ({ what, act, expected })))("$what", ({ act, expected }) => {
+    const { engine, calls } = stepped();
+    act(engine);
+    expect(plain(calls)).toEqual(plain(expected));
+    for (const real of [new ReferenceEngine(), NativeEngine.stepped()]) expect(errorOf(() => act(real))).toBeUndefined();
+  });
+
+  /** Buffers are as good as plain arrays here. */
+  const plain = (value: unknown): unknown => (value instanceof Uint8Array ? Uint8Array.from(value) : Array.isArray(value) ? value.map(plain) : value);
+});
+
+describe("what the engine refuses", () => {
+  it.each<readonly [table: string, limit: number, ...Row]>([
+    ["flow", LIMITS.flows, "engineSetFlow", (engine) => engine.setFlow(ADDRESS, { action: "setup" })],
+    ["inbound", LIMITS.inbound, "engineSetInboundUpcall", (engine) => engine.setInbound(makeId(1), { action: "upcall" })],
+    ["inbound", LIMITS.inbound, "engineSetInboundTun", (engine) => engine.setInbound(makeId(1), { action: "tun", ...TARGET })],
+    ["outbound association", LIMITS.associations, "engineSetOutboundAssociation", (engine) => engine.setOutboundAssociation(7, OUT)],
+    ["inbound association", LIMITS.associations, "engineSetInboundAssociation", (engine) => engine.setInboundAssociation(MIN_SPI, IN)],
+    ["next-server", LIMITS.nextServers, "engineSetNextServer", (engine) => engine.setNextServer(RING_KEY, AT)],
+    ["trigger", LIMITS.triggers, "engineSetTriggers", (engine) => engine.setTriggers(RING_KEY, [])],
+  ])("is a full %s table of %i (%s)", (table, limit, call, act) => {
+    const message = `the ${table} table is full (${limit} entries)`;
+    expect(errorOf(() => act(stepped({ [call]: () => 1 }).engine))).toMatchObject({ name: "DatapathError", code: "ERR_I3_TABLE_FULL", message });
+    expect(errorOf(() => act(stepped({ [call]: () => 3 }).engine))).toBeInstanceOf(RangeError);
+  });
+
+  it("is a full group of triggers, said by either", () => {
+    const entry = { id: makeId(9), target: { kind: "locator", locator: AT } } as const;
+    const tooMany = Array.from({ length: LIMITS.triggersPerRingKey + 1 }, () => entry);
+    const expected = errorOf(() => new ReferenceEngine().setTriggers(RING_KEY, tooMany));
+    expect(expected).toMatchObject({ code: "ERR_I3_TABLE_FULL" });
+    const { engine, calls } = stepped({ engineSetTriggers: () => 2 });
+    expect(errorOf(() => engine.setTriggers(RING_KEY, tooMany))).toEqual(expected);
+    expect(calls).toEqual([]);
+    expect(errorOf(() => engine.setTriggers(RING_KEY, [entry]))).toEqual(expected);
+  });
+});
+
+describe("answers", () => {
+  const from = encodeEndpoint(AT);
+  const [name, nonce] = [makeId(4), KEY(8)];
+  it.each<readonly [RawUpcall, object]>([
+    [{ kind: 0, from, bytes: bytes(0x19) }, { kind: "control", from: AT, bytes: bytes(0x19) }],
+    [{ kind: 1, name: ADDRESS, bytes: bytes(0x45) }, { kind: "flow-setup", address: ADDRESS, packet: bytes(0x45) }],
+    [{ kind: 2, name, from, nonce, payloadKind: 2, bytes: bytes() }, { kind: "payload", id: name, from: AT, nonce, payloadKind: 2, payload: bytes() }],
+    [{ kind: 3, name: RING_KEY }, { kind: "route-miss", ringKey: RING_KEY }],
+    [{ kind: 4, name, from, nonce, forwarded: true, requestBytes: 48 }, { kind: "no-trigger", id: name, from: AT, nonce, forwarded: true, requestBytes: 48 }],
+    [{ kind: 5, name: RING_KEY, from, nonce, requestBytes: 48 }, { kind: "cache-request", ringKey: RING_KEY, from: AT, nonce, requestBytes: 48 }],
+  ])("upcall %#", (raw, expected) => {
+    const { addon } = fakeAddon({ stepEngine: () => ({ tun: [], udp: [], upcalls: [raw] }) });
+    expect(NativeEngine.stepped(addon).step(1, {}).upcalls).toEqual([expected]);
+  });
+
+  it.each<RawUpcall>([{ kind: 6 }, { kind: 0, bytes: bytes(1) }, { kind: 4, name, from, nonce, requestBytes: 1 }])("an upcall that the addon made wrong is its fault (%#)", (raw) => {
+    const { addon } = fakeAddon({ stepEngine: () => ({ tun: [], udp: [], upcalls: [raw] }) });
+    expect(() => NativeEngine.stepped(addon).step(1, {})).toThrow(TypeError);
+  });
+
+  it("a step's packets go through as they are", () => {
+    const output = { tun: [bytes(2)], udp: [{ bytes: bytes(3), segmentBytes: 0, endpoint: from, trafficClass: 3 }], upcalls: [] };
+    const { addon, calls } = fakeAddon({ stepEngine: () => output });
+    const engine = NativeEngine.stepped(addon);
+    expect(engine.step(9, { tun: [bytes(1)], udp: output.udp })).toEqual(output);
+    engine.step(10, {}, false);
+    expect(calls.map(([, , ...values]) => values)).toEqual([[9, [bytes(1)], output.udp, true], [10, [], [], false]]);
+  });
+
+  it("flow reports", () => {
+    const report = (...values: number[]) => stepped({ engineFlowReport: () => Float64Array.from(values) }).engine;
+    expect(report(5.5, 1, 2, 3, 4).lastUse(ADDRESS)).toBe(5.5);
+    expect(report(5.5, 1, 2, 3, 4).flowCounters(ADDRESS)).toEqual({ packetsOut: 1, bytesOut: 2, packetsIn: 3, bytesIn: 4 });
+    expect(report(NaN, 0, 0, 0, 0).lastUse(ADDRESS)).toBeUndefined();
+    expect(report(NaN, 0, 0, 0, 0).flowCounters(ADDRESS)).toEqual({ packetsOut: 0, bytesOut: 0, packetsIn: 0, bytesIn: 0 });
+    const none = stepped({ engineFlowReport: () => undefined }).engine;
+    expect([none.lastUse(ADDRESS), none.flowCounters(ADDRESS)]).toEqual([undefined, undefined]);
+  });
+
+  it.each([[undefined, undefined], [1n, 1n], [2n ** 64n - 1n, 2n ** 64n - 1n], [0n, 2n ** 64n]])("next sequence number %s is %s", (raw, expected) => {
+    expect(stepped({ engineNextSequence: () => raw }).engine.nextSequence(7)).toBe(expected);
+  });
+
+  it("counters", () => {
+    const { engine } = stepped({ engineCounters: () => Float64Array.from({ length: DROP_REASONS.length + 10 }, (_, i) => i + 1) });
+    const counters = engine.counters();
+    expect(Object.keys(counters.drops).toSorted()).toEqual(Object.keys(new ReferenceEngine().counters().drops).toSorted());
+    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 21]);
+    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 22, tunOut: 23, udpIn: 24, udpOut: 25, upcalls: 26 });
+    expect(engine.systemCalls()).toEqual({ tunReads: 27, tunWrites: 28, udpReads: 29, udpSends: 30 });
+    expect(engine.tableBytes()).toBe(31);
+  });
+});
+
+describe("C++ and TypeScript agree", () => {
+  const read = (file: string): string => readFileSync(new URL(`../../src/native/engine/${file}`, import.meta.url), "utf8");
+
+  it("on the order of the reasons for a drop", () => {
+    const list = /enum class Drop : uint8_t \{([^}]*)\bnone,/.exec(read("counters.h"))?.[1] ?? "";
+    expect([...list.matchAll(/\w+/g)].map(([reason]) => reason.replaceAll("_", "-"))).toEqual(DROP_REASONS);
+  });
+
+  it("on every limit", () => {
+    const text = read("limits.h");
+    const found = new Map<string, number>();
+    for (const [, name = "", value = ""] of text.matchAll(/^constexpr \w+ (\w+) = ([^;]+);/gm)) {
+      const factors = value.replaceAll("'", "").split("*").map((factor) => found.get(factor.trim()) ?? Number(factor));
+      found.set(name, factors.reduce((product, factor) => product * factor, 1));
+    }
+    const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, waitingRoutes: MAX_WAITING_ROUTES, controlBytes: MAX_CONTROL_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
+    const both = Object.entries(limits).map(([name, value]) => [name, value, found.get(snake(name))]);
+    expect(both.filter(([, ours, theirs]) => ours !== theirs)).toEqual([]);
+    expect([...found.values()].some(Number.isNaN)).toBe(false);
+  });
+});
