@@ -200,7 +200,7 @@ describe.each(["tunnel", "esp"] as const)("two engines (%s)", (kind) => {
   it("may be closed in the midst of traffic", async () => {
     for (let i = 0; i < 3; i++) {
       const joined = await join({ workers: 2 });
-      const transfer = echo(FAR[4][0], 500_000_000);
+      const transfer = echo(FAR[4][0], 500_000_000, 300);
       await until(() => joined.near.counters().tunIn > 1_000, "some traffic");
       joined.near.close();
       engines.pop();
@@ -213,8 +213,8 @@ describe.each(["tunnel", "esp"] as const)("two engines (%s)", (kind) => {
 });
 
 /** Sends and compares what comes back; the code of the error if it does not. */
-async function echo(host: string, bytes: number): Promise<string> {
-  const socket = connect({ host, port: ECHO_PORT, timeout: 20_000 });
+async function echo(host: string, bytes: number, timeoutMs = 20_000): Promise<string> {
+  const socket = connect({ host, port: ECHO_PORT, timeout: timeoutMs });
   const pattern = createHash("sha512").update(host).digest();
   const block = Buffer.concat(Array.from({ length: 1_000 }, () => pattern));
   const [sent, received] = [createHash("sha1"), createHash("sha1")];

@@ -16,6 +16,8 @@ bool can_travel_bare(Bytes packet) {
   return u8(packet, ipv6::hop_limit) == rebuilt_ttl && may_travel_bare(u8(packet, ipv6::next_header));
 }
 
+size_t least_padding(size_t payload, size_t step) { return (step - (payload + 2) % step) % step; }
+
 }  // namespace
 
 bool may_travel_bare(uint8_t next) {
@@ -34,8 +36,8 @@ EspForm esp_form(const OutboundAssociation& association, Bytes packet, ChecksumS
   }
   form.payload = packet.size() - form.skipped;
   const size_t step = padding_step(association.keys.kind());
-  form.padding = (step - (form.payload + 2) % step) % step;
-  if (association.checksum_state && checksum_field(packet)) form.padding += step * static_cast<size_t>(state);
+  form.padding = least_padding(form.payload, step);
+  if (association.checksum_state) form.padding += step * static_cast<size_t>(state);
   return form;
 }
 
@@ -47,8 +49,11 @@ Bytes EspForm::put_trailer(MutableBytes buffer, size_t at, size_t length) const 
   return part(buffer, at + skipped, payload + trailer_bytes());
 }
 
-ChecksumState state_of_padding(size_t padding, TransformKind kind) {
-  const size_t state = padding / padding_step(kind);
+ChecksumState state_of_padding(size_t payload, size_t padding, TransformKind kind) {
+  const size_t step = padding_step(kind);
+  const size_t least = least_padding(payload, step);
+  if (padding < least || (padding - least) % step != 0) return ChecksumState::complete;
+  const size_t state = (padding - least) / step;
   return state == 1 ? ChecksumState::partial : state == 2 ? ChecksumState::verified : ChecksumState::complete;
 }
 

@@ -20,7 +20,7 @@ struct EspForm {
 };
 
 EspForm esp_form(const OutboundAssociation& association, Bytes packet, ChecksumState state);
-ChecksumState state_of_padding(size_t padding, TransformKind kind);
+ChecksumState state_of_padding(size_t payload, size_t padding, TransformKind kind);
 // A protocol that may stand where the receiver has to guess nothing.
 bool may_travel_bare(uint8_t protocol);
 // The header that the receiver of a BEET packet rebuilds, with the plan's `from` addresses.

@@ -126,8 +126,10 @@ void HostRules::send(Flow& flow, const Inner& inner) {
 // False: it was answered or sent in pieces.
 bool HostRules::fits_mtu(Flow& flow, const Inner& inner) {
   const MutableBytes packet = inner.packet();
-  clamp_mss(packet, find_transport(packet), flow.mtu, inner.checksum);
-  if (packet.size() <= flow.mtu) return true;
+  if (packet.size() <= flow.mtu) {
+    clamp_mss(packet, find_transport(packet), flow.mtu, effective_state(packet, inner.checksum));
+    return true;
+  }
   const bool is_v4 = inner_version(packet) == 4;
   if (is_v4 && (u16(packet, ipv4::fragment) & ipv4::dont_fragment) == 0) {
     send_fragments(flow, inner);
@@ -140,7 +142,9 @@ bool HostRules::fits_mtu(Flow& flow, const Inner& inner) {
 
 void HostRules::send_fragments(Flow& flow, const Inner& inner) {
   const MutableBytes packet = inner.packet();
-  if (ipv4_header_bytes(packet) != ipv4::min_bytes) return lane_.drop(Drop::too_big);
+  const size_t first = (u16(packet, ipv4::fragment) & ipv4::offset_mask) * size_t{8};
+  // A fragment that would end beyond the largest packet is no fragment of any.
+  if (ipv4_header_bytes(packet) != ipv4::min_bytes || first + packet.size() - ipv4::min_bytes > 65'535) return lane_.drop(Drop::too_big);
   if (effective_state(packet, inner.checksum) == ChecksumState::partial) complete_checksum(packet);
   const size_t piece_bytes = (size_t{flow.mtu} - ipv4::min_bytes) / 8 * 8;
   for (size_t at = ipv4::min_bytes; at < packet.size(); at += piece_bytes) {
@@ -278,8 +282,14 @@ std::optional<HostRules::Opened> HostRules::open(InboundAssociation& association
     return std::nullopt;
   }
   Opened opened{plaintext.first(plaintext.size() - 2 - padding), u8(plaintext, plaintext.size() - 1), ChecksumState::complete};
-  if (association.checksum_state) opened.checksum = state_of_padding(padding, association.keys.kind());
+  if (association.checksum_state) opened.checksum = state_of_padding(opened.payload.size(), padding, association.keys.kind());
   return opened;
+}
+
+// More than its header's first bytes matter: anything but TCP and UDP may quote packets, a SYN may have an MSS option.
+bool HostRules::needs_look_inside(uint8_t next_header, Bytes payload) {
+  if (next_header == protocol::udp) return false;
+  return next_header != protocol::tcp || payload.size() < tcp::min_bytes || (u8(payload, tcp::flags) & tcp::syn) != 0;
 }
 
 // A transport packet without its IP header: that of the association is put before it.
@@ -292,9 +302,7 @@ void HostRules::beet_arrived(const InboundAssociation& association, const Opened
   std::array<uint8_t, ipv6::header_bytes> header{};
   const MutableBytes ip = MutableBytes(header).first(header_bytes);
   put_beet_header(ip, *plan, opened.next_header, outer_class, opened.payload.size());
-  Flow* flow = flow_named(association.flow);
-  const bool is_simple = !plan->changes && (flow == nullptr || flow->mtu == no_mtu);
-  if (!is_simple || (opened.next_header != protocol::tcp && opened.next_header != protocol::udp)) {
+  if (plan->changes || needs_look_inside(opened.next_header, opened.payload)) {
     const MutableBytes packet = lane_.copy_room(header_bytes + opened.payload.size());
     copy_to(packet, 0, ip);
     copy_to(packet, header_bytes, opened.payload);
@@ -302,6 +310,7 @@ void HostRules::beet_arrived(const InboundAssociation& association, const Opened
     if (reason != Drop::none) lane_.drop(reason);
     return;
   }
+  Flow* flow = flow_named(association.flow);
   if (flow != nullptr) flow->use(lane_.now_ms);
   const size_t field = opened.next_header == protocol::tcp ? tcp::checksum : udp::checksum;
   const ChecksumState state = field + 2 > opened.payload.size() && opened.checksum == ChecksumState::partial ? ChecksumState::complete : opened.checksum;

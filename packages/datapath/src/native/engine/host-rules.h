@@ -54,6 +54,7 @@ class HostRules {
     ChecksumState checksum = ChecksumState::complete;
   };
   std::optional<Opened> open(InboundAssociation& association, MutableBytes packet, uint64_t sequence);
+  static bool needs_look_inside(uint8_t next_header, Bytes payload);
   void beet_arrived(const InboundAssociation& association, const Opened& opened, uint8_t traffic_class);
   Drop deliver(const FlowName& name, const RewritePlan& plan, MutableBytes packet, const Transport& transport, ChecksumState state);
   Drop check(const Rewrites& rewrites, Bytes packet, const RewritePlan*& plan, Transport& transport) const;
