@@ -2,11 +2,10 @@
 // plane changes: in place while it holds the gates, and by building a larger one beforehand, so that growing delays no packet.
 #pragma once
 
-#include <memory>
 #include <utility>
 #include <vector>
 
-#include "bytes.h"
+#include "huge-array.h"
 
 namespace i3 {
 
@@ -45,7 +44,7 @@ class HashIndex {
   HashIndex() : slots_(initial_slots) {}
 
   size_t size() const { return size_; }
-  size_t memory_bytes() const { return slots_.capacity() * sizeof(Slot); }
+  size_t memory_bytes() const { return slots_.size() * sizeof(Slot); }
   void prefetch(uint32_t hash) const { __builtin_prefetch(&slots_[hash & mask()]); }
 
   // The entry with this hash for which `is_it(entry)` holds, or none.
@@ -57,17 +56,20 @@ class HashIndex {
       if (slot.hash == hash && is_it(slot.entry)) return slot.entry;
     }
   }
-  // The first entry with this hash, perhaps another one's: only to prefetch it.
+  // The first entry with this hash near its place, perhaps another one's: only to prefetch it.
   uint32_t likely(uint32_t hash) const {
-    const Slot& slot = slots_[hash & mask()];
-    return slot.hash == hash ? slot.entry : none;
+    for (size_t i = 0; i < 4; i++) {
+      const Slot& slot = slots_[(hash + i) & mask()];
+      if (slot.hash == hash || slot.entry == none) return slot.entry;
+    }
+    return none;
   }
 
   bool is_full() const { return (size_ + 1) * 2 > slots_.size(); }
   // A copy with room for more; made without any lock, for only the control plane changes this one.
   HashIndex grown() const {
     HashIndex larger;
-    larger.slots_.assign(slots_.size() * 2, Slot{});
+    larger.slots_ = HugeArray<Slot>(slots_.size() * 2);
     for (const Slot& slot : slots_) {
       if (slot.entry != none) larger.insert(slot.hash, slot.entry);
     }
@@ -102,16 +104,21 @@ class HashIndex {
   };
   size_t mask() const { return slots_.size() - 1; }
 
-  std::vector<Slot> slots_;
+  HugeArray<Slot> slots_;
   size_t size_ = 0;
 };
 
-// Entries with stable addresses and small numbers, in chunks.
+// Entries with stable addresses and small numbers: the first ones in small chunks, many in chunks of a huge page.
 template <typename T>
 class Slab {
  public:
-  T& operator[](uint32_t entry) const { return chunks_[entry / chunk_size][entry % chunk_size]; }
-  size_t memory_bytes() const { return chunks_.size() * chunk_size * sizeof(T) + free_.capacity() * sizeof(uint32_t); }
+  T& operator[](uint32_t entry) const {
+    if (entry < small_entries) return small_[entry / small_chunk][entry % small_chunk];
+    return large_[(entry - small_entries) / large_chunk][(entry - small_entries) % large_chunk];
+  }
+  size_t memory_bytes() const {
+    return (small_.size() * small_chunk + large_.size() * large_chunk) * sizeof(T) + free_.capacity() * sizeof(uint32_t);
+  }
 
   uint32_t add() {
     if (!free_.empty()) {
@@ -119,7 +126,9 @@ class Slab {
       free_.pop_back();
       return entry;
     }
-    if (used_ == chunks_.size() * chunk_size) chunks_.push_back(std::make_unique<T[]>(chunk_size));
+    const bool is_small = used_ < small_entries;
+    if (is_small && used_ == small_.size() * small_chunk) small_.emplace_back(small_chunk);
+    if (!is_small && used_ - small_entries == large_.size() * large_chunk) large_.emplace_back(large_chunk);
     return used_++;
   }
   void remove(uint32_t entry) {
@@ -128,8 +137,11 @@ class Slab {
   }
 
  private:
-  static constexpr uint32_t chunk_size = 256;
-  std::vector<std::unique_ptr<T[]>> chunks_;
+  static constexpr uint32_t small_chunk = 64;
+  static constexpr uint32_t small_entries = 16'384;
+  static constexpr uint32_t large_chunk = std::bit_floor(static_cast<uint32_t>(2 * 1024 * 1024 / sizeof(T)));
+  std::vector<HugeArray<T>> small_;
+  std::vector<HugeArray<T>> large_;
   std::vector<uint32_t> free_;
   uint32_t used_ = 0;
 };

@@ -14,7 +14,7 @@ class UdpRules {
  private:
   // Datagrams that are looked at together, so that the tables' memory is on its way when it is needed: with a million triggers
   // each look-up would otherwise wait twice for it.
-  static constexpr size_t window = 32;
+  static constexpr size_t window = 64;
   struct Datagram {
     MutableBytes bytes;
     const UdpInput* input;

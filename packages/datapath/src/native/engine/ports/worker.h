@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "../lane.h"
+#include "pace.h"
 #include "tun-queue.h"
 #include "udp-socket.h"
 
@@ -65,6 +66,7 @@ class Worker final : public Sink {
   void run_tun_batch();
   void pump_udp();
   void run_empty_batch();
+  void let_gather();
   void begin_batch();
   void end_batch();
   bool watch(int fd, unsigned tag);
@@ -90,6 +92,9 @@ class Worker final : public Sink {
   pthread_t thread_{};
   // Something was asked for that a batch does: it is owed until one began.
   bool owes_batch_ = false;
+  Pace pace_;
+  // Packets and short trains that this round of the loop read one by one.
+  size_t small_reads_ = 0;
 
   std::unique_ptr<uint8_t[]> arena_;
   std::array<size_t, tun_slots> packet_bytes_{};

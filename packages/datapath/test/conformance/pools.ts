@@ -1,0 +1,35 @@
+/** The few addresses, ids, keys and numbers that tables and packets of the conformance suite are made of, so that things meet. */
+import { makeLocator, type Locator } from "@i3/common";
+import { MIN_SPI, type EspTransform } from "../../src/datapath.js";
+import { CBC, CBC_128, GCM, GCM_128, NULL } from "../reference/associations.js";
+import { bytes, concat, ip4, ip6, makeId } from "../reference/packets.js";
+
+/** The first four of each family have flows; the others never lead anywhere. */
+export const ADDRESSES = {
+  4: [...["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "0.0.0.0", "224.0.0.1", "255.255.255.255", "169.254.3.3", "127.0.0.1"].map(ip4)],
+  6: [ip6(1), ip6(2), ip6(3), ip6(4), new Uint8Array(16), concat(bytes(0xff, 2), new Uint8Array(13), bytes(1)), concat(bytes(0xfe, 0x80), new Uint8Array(13), bytes(1))],
+} as const satisfies Record<4 | 6, readonly Uint8Array[]>;
+
+export type Family = keyof typeof ADDRESSES;
+export const addressOf = (family: Family, index: number): Uint8Array => ADDRESSES[family][index % ADDRESSES[family].length] ?? ADDRESSES[family][0] ?? bytes();
+export const FLOW_ADDRESSES = ([4, 6] as const).flatMap((family) => ADDRESSES[family].slice(0, 4));
+
+export const LOCATORS: readonly Locator[] = [
+  makeLocator(ip4("192.0.2.1"), 4_000), makeLocator(ip4("192.0.2.2"), 4_000), makeLocator(ip4("192.0.2.1"), 4_001), makeLocator(ip6(0x99), 65_535), makeLocator(ip4("192.0.2.3"), 1),
+];
+
+export const RING_BYTES = [0x10, 0x50, 0x90, 0xd0] as const;
+export const ringKeyOf = (index: number): Uint8Array => new Uint8Array(16).fill(RING_BYTES[index % RING_BYTES.length] ?? 0);
+/** Ids that share 128, 136, 143, 144 and more bits with each other. */
+const SUFFIXES = [[], [1], [0x80], [0, 1], [0, 0x80], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]];
+export const ID_COUNT = RING_BYTES.length * SUFFIXES.length;
+export const idOf = (index: number): Uint8Array => makeId(RING_BYTES[index % RING_BYTES.length] ?? 0, ...(SUFFIXES[Math.floor(index / RING_BYTES.length) % SUFFIXES.length] ?? []));
+
+export const SPIS = [MIN_SPI, 0x4455_6677, 0xfeff_ffff] as const;
+export const NAMES = [0, 1, 0xffff_ffff] as const;
+
+const OTHER_GCM: EspTransform = { ...GCM, salt: bytes(1, 2, 3, 4) };
+const OTHER_NULL: EspTransform = { ...NULL, integrityKey: NULL.integrityKey.map((byte) => byte ^ 0x55) };
+export const TRANSFORMS: readonly EspTransform[] = [GCM, NULL, CBC, GCM_128, CBC_128, OTHER_GCM, OTHER_NULL];
+
+export const nonceOf = (index: number): Uint8Array => new Uint8Array(8).fill(index);

@@ -1,0 +1,44 @@
+// A sink that holds what every packet and datagram that leaves the engine must be, and keeps some of them.
+#pragma once
+
+#include <deque>
+#include <vector>
+
+#include "packets.h"
+
+namespace i3::test {
+
+// Ends the process with a message; in every build.
+[[noreturn]] void fail(const char* what, const char* file, int line);
+#define CHECK(holds)                                      \
+  do {                                                    \
+    if (!(holds)) ::i3::test::fail(#holds, __FILE__, __LINE__); \
+  } while (false)
+
+// The first byte of bytes that are injected as they are, which need not be a packet.
+constexpr uint8_t raw_mark = 0xaa;
+
+// RFC 1071, the plain way: two bytes at a time.
+uint32_t naive_sum(Bytes bytes, uint32_t sum = 0);
+
+class CheckingSink : public Sink {
+ public:
+  void send(std::span<const UdpMessage> messages) override;
+  void write(const TunPacket& packet) override;
+
+  // Set with every begin().
+  Capabilities capabilities;
+  // The last datagrams and packets that left.
+  struct Sent {
+    Endpoint to;
+    uint8_t traffic_class;
+    std::vector<uint8_t> bytes;
+  };
+  std::deque<Sent> datagrams;
+  std::deque<std::vector<uint8_t>> packets;
+  size_t kept = 32;
+  uint64_t datagram_count = 0;
+  uint64_t packet_count = 0;
+};
+
+}  // namespace i3::test
