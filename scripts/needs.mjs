@@ -1,8 +1,10 @@
 // @ts-check
 // What a command needs from the machine, by purpose: a program on PATH (or an absolute file) and the Debian package that holds it.
+import { accessSync, constants, existsSync } from 'node:fs';
+import path from 'node:path';
 
-/** @type {Record<string, string>} */
-const BUILD = { 'g++': 'g++', make: 'make', python3: 'python3' };
+/** What the native engine is built with. @type {Record<string, string>} */
+export const BUILD = { 'g++': 'g++', make: 'make', python3: 'python3' };
 
 /** @type {Record<string, string>} */
 const NETWORK = {
@@ -42,3 +44,21 @@ export const NEEDS = {
 
 /** Purposes that open a TUN device. @type {Set<Purpose>} */
 export const NEEDS_TUN = new Set(/** @type {const} */ (['demo', 'test', 'bench']));
+
+/** @param {Record<string, string>} needs @returns {string[]} */
+export function missingPackages(needs) {
+  const absent = Object.entries(needs).filter(([thing]) => !(thing.startsWith('/') ? existsSync(thing) : isProgram(thing)));
+  return [...new Set(absent.map(([, name]) => name))].sort();
+}
+
+/** @param {string} name */
+export function isProgram(name) {
+  return (process.env['PATH'] ?? '').split(':').some((directory) => {
+    try {
+      accessSync(path.join(directory, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}

@@ -1,26 +1,17 @@
 // @ts-check
 // Makes a machine and a checkout ready for a command: node, Debian packages, /dev/net/tun, npm packages, the native engine, tsc.
 // Plain JavaScript without dependencies, since it runs before `npm ci`.
-import { accessSync, constants, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { installPackages, openTun } from './machine.mjs';
-import { NEEDS, NEEDS_TUN } from './needs.mjs';
+import { buildNative } from './native.mjs';
+import { isProgram, missingPackages, NEEDS, NEEDS_TUN } from './needs.mjs';
+import { PrepareError } from './prepare-error.mjs';
 import { runKept } from './processes.mjs';
-import { listFiles } from './test-projects.mjs';
 
 export const ROOT = path.resolve(import.meta.dirname, '..');
 
 const NODE_MINIMUM = [20, 19];
-
-/** The machine or the checkout is not ready; the message is one line that names the remedy. */
-export class PrepareError extends Error {
-  /** @param {string} message @param {'machine' | 'install' | 'build'} stage */
-  constructor(message, stage) {
-    super(message);
-    this.name = 'PrepareError';
-    this.stage = stage;
-  }
-}
 
 /** @param {string} text */
 export function say(text) {
@@ -41,7 +32,7 @@ export async function prepare(purpose, more = {}) {
     if (problem !== undefined) throw new PrepareError(problem, 'machine');
   }
   await installModules();
-  await buildNative();
+  await buildNative(say);
   await buildTypeScript();
 }
 
@@ -64,24 +55,6 @@ async function checkPackages(needs) {
   if (problem !== undefined) throw new PrepareError(problem, 'machine');
   const still = missingPackages(needs);
   if (still.length > 0) throw new PrepareError(`apt-get installed ${still.join(' ')}, yet what they should bring is not there`, 'machine');
-}
-
-/** @param {Record<string, string>} needs @returns {string[]} */
-function missingPackages(needs) {
-  const absent = Object.entries(needs).filter(([thing]) => !(thing.startsWith('/') ? existsSync(thing) : isProgram(thing)));
-  return [...new Set(absent.map(([, name]) => name))].sort();
-}
-
-/** @param {string} name */
-function isProgram(name) {
-  return (process.env['PATH'] ?? '').split(':').some((directory) => {
-    try {
-      accessSync(path.join(directory, name), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }
 
 async function installModules() {
@@ -112,37 +85,6 @@ function modulesMatchLock() {
 /** @param {string} file @returns {Record<string, { version?: string, optional?: boolean }>} */
 function readLock(file) {
   return JSON.parse(readFileSync(file, 'utf8')).packages;
-}
-
-const NATIVE = path.join(ROOT, 'packages/datapath');
-const NATIVE_SOURCE = /\.(gypi?|cc|cpp|c|hh?|hpp)$/;
-
-async function buildNative() {
-  if (!existsSync(path.join(NATIVE, 'binding.gyp'))) return;
-  const nodedir = path.dirname(path.dirname(process.execPath));
-  // Changing node or the place of the checkout also makes what was built stale.
-  const stamp = `${process.version} ${process.arch} ${nodedir}\n`;
-  const stampFile = path.join(NATIVE, 'build/.built-by');
-  const sources = listFiles(NATIVE).filter((file) => NATIVE_SOURCE.test(file));
-  const newest = Math.max(...sources.map((file) => statSync(path.join(NATIVE, file)).mtimeMs));
-  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp && statSync(stampFile).mtimeMs > newest) return;
-  if (!existsSync(path.join(nodedir, 'include/node/node_api.h'))) {
-    const remedy = 'install node from nodejs.org or NodeSource, whose packages hold them';
-    throw new PrepareError(`node's headers are missing: no ${nodedir}/include/node/node_api.h; ${remedy}`, 'build');
-  }
-  say('building the native engine (node-gyp)');
-  // node-gyp lets npm_config_* override its arguments; those may come from a user's npm settings.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_(config|package)_/i.test(name)));
-  const startedMs = Date.now();
-  const gyp = path.join(ROOT, 'node_modules/node-gyp/bin/node-gyp.js');
-  const args = [gyp, 'rebuild', '--release', '--directory', NATIVE, '--nodedir', nodedir, '--jobs', 'max'];
-  const { status, output } = await runKept(process.execPath, args, { cwd: NATIVE, env });
-  if (status !== 0) {
-    console.log(output);
-    throw new PrepareError('the native engine does not build: see the messages of node-gyp above', 'build');
-  }
-  writeFileSync(stampFile, stamp);
-  say(`built the native engine in ${Math.round((Date.now() - startedMs) / 1000)} s`);
 }
 
 async function buildTypeScript() {
