@@ -21,6 +21,13 @@ function holderOfHome(): RingServer {
 }
 
 describe("under running pings", () => {
+  // First, because a server that comes back takes its keys over for some seconds: one failure at a time.
+  it("the home machine's NAT reboots", async () => {
+    const ms = await outageMs(bed.laptop, bed.homeProxy.address4, () => bed.nat2.reboot());
+    process.stdout.write(`    outage after a NAT's reboot: ${Math.round(ms)} ms\n`);
+    expect(ms).toBeLessThan(9_000);
+  }, 60_000);
+
   it("the server that holds the triggers is killed", async () => {
     const server = holderOfHome();
     const ms = await outageMs(bed.laptop, bed.homeProxy.address4, async () => {
@@ -38,12 +45,6 @@ describe("under running pings", () => {
     process.stdout.write(`    outage after a silent cut: ${Math.round(ms)} ms\n`);
     expect(ms).toBeLessThan(9_000);
     await server.host.restore();
-  }, 60_000);
-
-  it("the home machine's NAT reboots", async () => {
-    const ms = await outageMs(bed.laptop, bed.homeProxy.address4, () => bed.nat2.reboot());
-    process.stdout.write(`    outage after a NAT's reboot: ${Math.round(ms)} ms\n`);
-    expect(ms).toBeLessThan(9_000);
   }, 60_000);
 });
 
