@@ -1,10 +1,20 @@
 // @ts-check
 // What a command needs from the machine, by purpose: a program on PATH (or an absolute file) and the Debian package that holds it.
+import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 
 /** What the native engine is built with. @type {Record<string, string>} */
 export const BUILD = { 'g++': 'g++', make: 'make', python3: 'python3' };
+
+/** clang's libFuzzer and sanitizers are a package of its version's name: of the one that is here, or of Debian 12's. @returns {Record<string, string>} */
+function clang() {
+  const found = spawnSync('clang++', ['--print-resource-dir'], { encoding: 'utf8' });
+  const directory = found.status === 0 ? found.stdout.trim() : '/usr/lib/llvm-14/lib/clang/14.0.6';
+  const version = /llvm-(\d+)/.exec(directory)?.[1] ?? '14';
+  const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+  return { 'clang++': 'clang', [`${directory}/lib/linux/libclang_rt.fuzzer-${machine}.a`]: `libclang-rt-${version}-dev` };
+}
 
 /** @type {Record<string, string>} */
 const NETWORK = {
@@ -36,9 +46,9 @@ const REAL_PROGRAMS = {
 /** @type {Record<Purpose, Record<string, string>>} */
 export const NEEDS = {
   lint: { ...BUILD },
-  fuzz: { ...BUILD },
+  fuzz: { ...BUILD, ...clang() },
   demo: { ...BUILD, ...NETWORK, dig: 'bind9-dnsutils', sysctl: 'procps' },
-  test: { ...BUILD, ...NETWORK, ...REAL_PROGRAMS, unbound: 'unbound', pgrep: 'procps', nc: 'netcat-openbsd', xmllint: 'libxml2-utils', ss: 'iproute2', tcpdump: 'tcpdump' },
+  test: { ...BUILD, ...clang(), ...NETWORK, ...REAL_PROGRAMS, unbound: 'unbound', pgrep: 'procps', nc: 'netcat-openbsd', xmllint: 'libxml2-utils', ss: 'iproute2', tcpdump: 'tcpdump' },
   bench: { ...BUILD, ...NETWORK, iperf3: 'iperf3' },
 };
 

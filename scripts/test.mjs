@@ -2,7 +2,8 @@
 // npm test: prepares, lints, runs the vitest projects and a bounded fuzz run; the last line is `N passed, N failed`
 // (`, N skipped` when some were, each listed before). Options: --only STAGE[,STAGE]; anything else goes to vitest.
 import { fuzz } from './fuzz.mjs';
-import { prepare, PrepareError } from './prepare.mjs';
+import { PrepareError } from './prepare-error.mjs';
+import { prepare } from './prepare.mjs';
 import { runProject } from './vitest-stage.mjs';
 
 const STAGES = /** @type {const} */ (['lint', 'unit', 'system', 'fuzz']);

@@ -1,6 +1,6 @@
 /** Opening the native engine's ports, with errors for people. */
 import { I3Error, type OffloadName } from "@i3/common";
-import { lacksIpv6, tunError, udpError, type TunOptions, type UdpPortOptions } from "./io/native-ports.js";
+import { lacksIpv6, tunError, udpError, type TunOptions, type UdpPortOptions } from "./io/port-errors.js";
 import type { EngineHandle, EngineOptions, NativeEngineAddon } from "./native-addon.js";
 import { loadNativeIo, type NativeIo } from "./native-io.js";
 

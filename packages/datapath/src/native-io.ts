@@ -1,6 +1,6 @@
 /**
- * The small native addon: opens TUN devices and UDP sockets and moves packets in batches, until the packet engine takes its
- * place. Linux only. All calls are synchronous and never block. Errors of the system are thrown as Error with `code` (EPERM,
+ * The native addon beside the packet engine (native-addon.ts): netlink, the sockets of the proxy's DNS, and TUN devices for the
+ * tests' WAN emulator, with packets in batches. Linux only. All calls are synchronous and never block. Errors of the system are thrown as Error with `code` (EPERM,
  * EBUSY, …), `syscall` and `errno` (negative); arguments that are wrong are a TypeError. Descriptors are those that this addon
  * opened in the same thread; any other number throws EBADF.
  *

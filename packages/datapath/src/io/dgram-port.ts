@@ -6,7 +6,7 @@ import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import type { DatagramBatch } from "../reference/step.js";
 import { EngineDriver, type DriverOptions } from "./engine-driver.js";
 import { DatagramAddresses } from "./datagram-addresses.js";
-import { lacksIpv6, udpError, type UdpPortOptions } from "./native-ports.js";
+import { lacksIpv6, udpError, type UdpPortOptions } from "./port-errors.js";
 import type { PortDrops, UdpPort } from "./ports.js";
 
 /** Datagrams that wait for the engine; more are dropped, counted `io-error`. A full turn of the driver takes 512. */
@@ -163,5 +163,5 @@ export async function openDgramPort({ address, port }: Omit<UdpPortOptions, "mar
 
 /** The driver of a server without the addon. */
 export async function openDgramDriver(options: DriverOptions & { readonly udp: Omit<UdpPortOptions, "mark"> }): Promise<EngineDriver> {
-  return new EngineDriver(options, null, await openDgramPort(options.udp));
+  return new EngineDriver(options, await openDgramPort(options.udp));
 }

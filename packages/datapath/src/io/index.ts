@@ -2,6 +2,6 @@
 export * from "./dgram-port.js";
 export * from "./engine-driver.js";
 export * from "./marked-tcp.js";
-export { MAX_MTU_BYTES, MIN_MTU_BYTES, openTunPort, openUdpPort, UDP_SLOT_BYTES, type TunOptions, type UdpPortOptions } from "./native-ports.js";
 export * from "./open-engine.js";
-export type { Port, PortDrops, TunPort, UdpPort } from "./ports.js";
+export type { TunOptions, UdpPortOptions } from "./port-errors.js";
+export type { PortDrops, UdpPort } from "./ports.js";

@@ -8,7 +8,7 @@ import { loadNativeEngine, type EngineAddon } from "../native-engine-open.js";
 import { NativeEngine, type Offloading, type SystemCalls } from "../native-engine.js";
 import { ReferenceEngine } from "../reference/engine.js";
 import { openDgramDriver } from "./dgram-port.js";
-import type { TunOptions, UdpPortOptions } from "./native-ports.js";
+import type { TunOptions, UdpPortOptions } from "./port-errors.js";
 
 export interface OpenEngineOptions {
   /** `auto`: native where the addon loads, otherwise reference. */

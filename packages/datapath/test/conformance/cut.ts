@@ -60,6 +60,7 @@ export function lengthOf(packet: Uint8Array): number | undefined {
 
 /** The transport header of a whole packet; undefined in later fragments and behind headers that cannot be walked. */
 export function placeOf(packet: Uint8Array): Place | undefined {
+  if (lengthOf(packet) !== packet.length) return undefined;
   if (versionOf(packet) === 4) {
     return (view(packet).getUint16(6) & 0x1fff) === 0 ? { protocol: packet[9] ?? 0, at: ((packet[0] ?? 0) & 15) * 4 } : undefined;
   }
@@ -126,6 +127,8 @@ export function withHeaderChecksum(packet: Uint8Array): Uint8Array {
   return out;
 }
 
+const MAX_HEADER_BYTES = 120;
+
 /** What the packet is cut at; undefined: the vnet header and the packet contradict each other. */
 function headerOf({ gsoType, gsoBytes }: Vnet, packet: Uint8Array): { readonly ipBytes: number; readonly bytes: number; readonly protocol: number } | undefined {
   const type = gsoType & ~GSO.ecn;
@@ -137,6 +140,8 @@ function headerOf({ gsoType, gsoBytes }: Vnet, packet: Uint8Array): { readonly i
   if (place.at + (protocol === TCP ? 20 : 8) > packet.length) return undefined;
   const transport = protocol === TCP ? ((packet[place.at + 12] ?? 0) >> 4) * 4 : 8;
   if (transport < (protocol === TCP ? 20 : 8) || place.at + transport >= packet.length) return undefined;
+  // No kernel makes longer ones.
+  if (place.at + transport > MAX_HEADER_BYTES) return undefined;
   return { ipBytes: place.at, bytes: place.at + transport, protocol };
 }
 

@@ -51,6 +51,8 @@ const TCP_OPTIONS = {
 
 const keysOf = <K extends string>(record: Readonly<Record<K, unknown>>): readonly K[] => Object.keys(record) as K[];
 
+const BALANCED = -1;
+
 export interface PacketRecipe {
   readonly family: Family;
   /** Indices into the pool of the family. */
@@ -62,6 +64,7 @@ export interface PacketRecipe {
   readonly ttl: number;
   /** IPv4: the flags and fragment offset word. */
   readonly fragment: number;
+  /** {@link BALANCED}: what makes the header's checksum 0. */
   readonly identification: number;
   readonly options: keyof typeof OPTIONS;
   readonly extensions: readonly (keyof typeof EXTENSIONS)[];
@@ -69,7 +72,8 @@ export interface PacketRecipe {
   readonly tcpOptions: keyof typeof TCP_OPTIONS;
   readonly sequence: number;
   readonly protocol: number;
-  readonly checksum: "right" | "wrong" | "zero";
+  /** `nothing`: the payload makes it 0 (UDP: 0xffff). */
+  readonly checksum: "right" | "wrong" | "zero" | "nothing";
   /** ICMP errors: the message quoted, how much of it, and whether its addresses are those of an answered packet. */
   readonly quoted: "udp" | "tcp" | "echo" | "other";
   readonly quotedBytes: number;
@@ -93,16 +97,17 @@ export const packetRecipes: fc.Arbitrary<PacketRecipe> = fc.record({
   trafficClass: common(0, fc.oneof(fc.constantFrom(1, 2, 3, 0xb8), fc.nat(255)), 3),
   ttl: common(64, fc.constantFrom(0, 1, 63, 65, 255), 8),
   fragment: fc.oneof({ arbitrary: fc.constant(0x4000), weight: 5 }, { arbitrary: fc.constant(0), weight: 3 }, { arbitrary: fc.constantFrom(0x2000, 0x6000, 0x8000, 1, 2, 0x2001, 0x1fff, 0x3fff, 0x4001, 0x1c00), weight: 2 }),
-  identification: fc.constantFrom(0, 0, 1, 0x1234, 0xffff),
+  identification: fc.constantFrom(0, 0, 1, 0x1234, 0xffff, BALANCED),
   options: common<keyof typeof OPTIONS>("none", fc.constantFrom(...keysOf(OPTIONS)), 8),
   extensions: common<readonly (keyof typeof EXTENSIONS)[]>([], fc.array(fc.constantFrom(...keysOf(EXTENSIONS)), { maxLength: 9 }), 8),
   tcpFlags: fc.oneof(fc.constantFrom(0x10, 0x18, 0x02, 0x12, 0x11, 0x90, 0xc2), fc.nat(255)),
   tcpOptions: fc.constantFrom(...keysOf(TCP_OPTIONS)),
   sequence: fc.constantFrom(1, 0xffff_ff00, 1_461),
   protocol: fc.oneof(fc.constantFrom(47, 50, 51, 132, 4, 41, 59, 0, 43, 44, 60, 1, 58, 2, 6, 17), fc.nat(255)),
-  checksum: common<PacketRecipe["checksum"]>("right", fc.constantFrom("wrong", "zero"), 8),
+  checksum: common<PacketRecipe["checksum"]>("right", fc.constantFrom("wrong", "zero", "nothing"), 7),
   quoted: fc.constantFrom("udp", "tcp", "echo", "other"),
-  quotedBytes: fc.oneof(fc.nat(120), fc.constantFrom(548, 1_232)),
+  // Most end before, in or behind the quoted checksum.
+  quotedBytes: fc.oneof(fc.nat(120), fc.constantFrom(28, 29, 36, 38, 40, 44, 46, 47, 48, 56, 57, 58, 60, 100, 548, 1_232)),
   quotesBack: common(true, fc.boolean(), 8),
   icmpType: fc.oneof(fc.constantFrom(3, 4, 5, 11, 12, 1, 2, 137), fc.nat(255)),
   damage: damages,
@@ -151,18 +156,30 @@ export function buildPacket(recipe: PacketRecipe): Uint8Array {
   const { family, trafficClass, ttl, fragment, identification, options, extensions, checksum, damage } = recipe;
   const [source, destination] = [addressOf(family, recipe.source), addressOf(family, recipe.destination)];
   const [protocol, raw] = messageOf(recipe);
-  const message = sealTransport(source, destination, protocol, raw);
   const at = CHECKSUM_AT[protocol];
-  if (checksum !== "right" && at !== undefined && at + 2 <= message.length) message.set(checksum === "zero" ? [0, 0] : [(message[at] ?? 0) ^ 0x5a, message[at + 1] ?? 0], at);
+  if (checksum === "nothing") balance(raw, at, sealTransport(source, destination, protocol, raw));
+  const message = sealTransport(source, destination, protocol, raw);
+  if ((checksum === "wrong" || checksum === "zero") && at !== undefined && at + 2 <= message.length) message.set(checksum === "zero" ? [0, 0] : [(message[at] ?? 0) ^ 0x5a, message[at + 1] ?? 0], at);
   if (family === 4) {
     const length = 20 + OPTIONS[options].length + message.length;
     const totalLength = Math.min(length, 65_535);
-    return damaged(ip4Packet({ source, destination, protocol, options: OPTIONS[options], fragment, totalLength, ttl, trafficClass, identification }, message), damage);
+    const fields = { source, destination, protocol, options: OPTIONS[options], fragment, totalLength, ttl, trafficClass, identification: Math.max(identification, 0) };
+    const whole = ip4Packet(fields, message);
+    const balanced = identification === BALANCED ? ip4Packet({ ...fields, identification: ((whole[10] ?? 0) << 8) | (whole[11] ?? 0) }, message) : whole;
+    return damaged(balanced, damage);
   }
   const kinds = extensions.map((name) => EXTENSIONS[name]);
   const headers = kinds.map(([, body], i) => concat(bytes(kinds[i + 1]?.[0] ?? protocol), lengthByte(extensions[i], body)));
   const payload = concat(...headers, message);
   return damaged(ip6Packet({ source, destination, nextHeader: kinds[0]?.[0] ?? protocol, hopLimit: ttl, trafficClass, payloadLength: Math.min(payload.length, 65_535) }, payload), damage);
+}
+
+/** Changes the last whole word so that the checksum, which `sealed` has, becomes 0. */
+function balance(raw: Uint8Array, at: number | undefined, sealed: Uint8Array): void {
+  const word = (raw.length - (raw.length % 2)) - 2;
+  if (at === undefined || word < 20) return;
+  const sum = ((raw[word] ?? 0) << 8) + (raw[word + 1] ?? 0) + ((sealed[at] ?? 0) << 8) + (sealed[at + 1] ?? 0);
+  raw.set(be16((sum & 0xffff) + (sum >> 16)), word);
 }
 
 /** The second byte of an extension header and what is behind it. */

@@ -73,27 +73,13 @@ export function appendPacket(input: Batch, from: number, output: Batch): boolean
   return true;
 }
 
-/** UDP goes back to its sender; IPv4/UDP from the TUN goes back with addresses and ports exchanged (checksums stay right). */
+/** UDP goes back to its sender. */
 export class EchoCore extends TestCore {
-  override work(_nowMs: number, input: StepInput, tunOut: PacketBatch, udpOut: DatagramBatch): readonly Upcall[] {
+  override work(_nowMs: number, input: StepInput, _tunOut: PacketBatch, udpOut: DatagramBatch): readonly Upcall[] {
     for (let i = 0; i < (input.udp?.count ?? 0) && input.udp !== null; i++) {
       const to = udpOut.count * 18;
       if (appendPacket(input.udp, i, udpOut)) udpOut.addresses.set(input.udp.addresses.subarray(i * 18, i * 18 + 18), to);
     }
-    for (let i = 0; i < (input.tun?.count ?? 0) && input.tun !== null; i++) {
-      const start = tunOut.count * tunOut.slotBytes;
-      if (appendPacket(input.tun, i, tunOut)) exchangeEnds(tunOut.arena, start);
-    }
     return [];
   }
-}
-
-/** Exchanges source and destination of an IPv4 packet with a UDP header behind 20 bytes. */
-function exchangeEnds(bytes: Uint8Array, start: number): void {
-  const source = bytes.slice(start + 12, start + 16);
-  bytes.copyWithin(start + 12, start + 16, start + 20);
-  bytes.set(source, start + 16);
-  const sourcePort = bytes.slice(start + 20, start + 22);
-  bytes.copyWithin(start + 20, start + 22, start + 24);
-  bytes.set(sourcePort, start + 22);
 }

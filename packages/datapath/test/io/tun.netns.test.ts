@@ -1,5 +1,5 @@
 /**
- *     test socket ── UDP ──▶ kernel ──▶ i3t… (TUN) ──▶ addon ──▶ test or driver
+ *     test socket ── UDP ──▶ kernel ──▶ i3t… (TUN) ──▶ addon ──▶ test
  *                ◀─────────          ◀──           ◀──       ◀──
  */
 import { readdirSync } from "node:fs";
@@ -8,14 +8,11 @@ import { fileURLToPath } from "node:url";
 import { once } from "node:events";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { makePacketBatch } from "@i3/datapath";
-import { EngineDriver } from "@i3/datapath/io";
 import { loadNativeIo } from "@i3/datapath/native-io";
 import { receiveTexts, sendAll, until } from "./batches.js";
-import { EchoCore } from "./echo-core.js";
-import { ip, ipJson, makeTun, requireOwnNamespace } from "./namespace.js";
+import { ip, makeTun, requireOwnNamespace } from "./namespace.js";
 
 const io = loadNativeIo();
-const clock = { nowMs: () => performance.now() };
 const fds: number[] = [];
 beforeAll(() => requireOwnNamespace(io));
 afterEach(() => {
@@ -143,62 +140,6 @@ describe("marks", () => {
     io.removeRule({ family: 4, priority: 77, table: 7_777, mark: 0x33, from: null, to: null });
   });
 });
-
-describe("EngineDriver on a TUN", () => {
-  const open = (name: string, core: EchoCore, more: object = {}): EngineDriver =>
-    EngineDriver.open({ core, clock, onUpcalls: () => {}, tun: { name, mtu: 1_360 }, udp: { address: "::", port: 0, mark: 0 }, ...more });
-
-  it("sets the MTU, brings the device up and takes it away with it", () => {
-    const driver = open("i3d0", new EchoCore());
-    expect(ipJson("link", "show", "i3d0")[0]).toMatchObject({ mtu: 1_360, flags: expect.arrayContaining(["UP"]), ifindex: driver.tun?.index });
-    expect(() => open("i3d0", new EchoCore())).toThrow(expect.objectContaining({ code: "ERR_I3_TUN_BUSY" }));
-    driver.close();
-    expect(ipJson("link").map(({ ifname }) => ifname)).not.toContain("i3d0");
-  });
-
-  it("goes on with UDP when somebody removes the device", async () => {
-    const failures: string[] = [];
-    const driver = open("i3d1", new EchoCore(), { onFailure: (error: { code: string }) => failures.push(error.code) });
-    ip("link", "delete", "i3d1");
-    await until(() => failures.length > 0, "a failure");
-    const socket = openSocket("127.0.0.1");
-    sendAll(io, socket.fd, [{ text: "still there", address: "127.0.0.1", port: driver.udp.port }]);
-    expect(await receiveTexts(io, socket.fd, 1)).toEqual(["still there"]);
-    expect(failures).toEqual(["ERR_I3_NO_TUN"]);
-    driver.close();
-  });
-
-  it("echoes 100,000 packets without losing one", { timeout: 60_000 }, async () => {
-    const core = new EchoCore();
-    const driver = open("i3d2", core);
-    io.addAddress({ index: driver.tun?.index ?? 0, address: Uint8Array.of(10, 99, 9, 1), prefixBits: 24 });
-    const socket = openSocket("10.99.9.1");
-    const window = Array.from({ length: 250 }, (_, i) => ({ text: `${i}`.padStart(1_000, "x"), address: "10.99.9.7", port: 9 }));
-    const texts = window.map(({ text }) => text);
-    let timers = 0;
-    const timer = setInterval(() => (timers += 1), 1);
-    for (let sent = 0; sent < 100_000; sent += window.length) {
-      expect(sendAll(io, socket.fd, window)).toBe(window.length);
-      const received: string[] = [];
-      // What the kernel sends by itself on a new interface is not ours; the echo goes to no socket then.
-      while (received.length < window.length) received.push(...(await receiveSome(socket.fd)));
-      expect(received).toEqual(texts);
-    }
-    clearInterval(timer);
-    expect(driver.counters()).toMatchObject({ drops: { "io-error": 0, "too-big": 0 } });
-    expect(core.tunIn).toBeGreaterThanOrEqual(100_000);
-    expect(timers).toBeGreaterThan(10);
-    driver.close();
-  });
-});
-
-const inbox = { arena: new Uint8Array(64 * 2_048), lengths: new Int32Array(64), addresses: new Uint8Array(64 * 18) };
-
-async function receiveSome(fd: number): Promise<string[]> {
-  await new Promise((resolve) => setImmediate(resolve));
-  const count = io.receiveBatch(fd, inbox.arena, 2_048, inbox.lengths, inbox.addresses);
-  return Array.from({ length: count }, (_, i) => Buffer.from(inbox.arena.buffer, i * 2_048, inbox.lengths[i]).toString("latin1"));
-}
 
 /** IPv4 with a right header checksum, UDP with none. */
 function udpPacket(source: readonly number[], destination: readonly number[], sourcePort: number, port: number, text: string): Uint8Array {

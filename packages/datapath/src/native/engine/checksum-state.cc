@@ -31,14 +31,6 @@ void complete_checksum(MutableBytes packet) {
   put16(packet, *field, sum == 0 && transport.protocol == protocol::udp ? 0xffff : sum);
 }
 
-bool checksum_is_right(Bytes packet, const Transport& transport) {
-  const auto field = checksum_field(packet, transport);
-  if (!field || (transport.protocol == protocol::udp && u16(packet, *field) == 0)) return false;
-  const size_t length = packet.size() - transport.offset;
-  const uint64_t sum = uint64_t{pseudo_sum(packet, transport.protocol, length)} + sum_words(packet.subspan(transport.offset));
-  return fold(sum) == 0xffff;
-}
-
 ChecksumState take_checksum_state(MutableBytes packet, const VnetHeader& vnet) {
   if ((vnet.flags & VnetHeader::data_valid) != 0) return ChecksumState::verified;
   if ((vnet.flags & VnetHeader::needs_checksum) == 0) return ChecksumState::complete;

@@ -20,8 +20,6 @@ uint16_t pseudo_sum(Bytes packet, uint8_t protocol, size_t transport_bytes);
 ChecksumState effective_state(Bytes packet, ChecksumState state);
 // Makes a packet whose effective state is partial complete.
 void complete_checksum(MutableBytes packet);
-// TCP or UDP of which the checksum is right; a UDP checksum of 0 says nothing and is not.
-bool checksum_is_right(Bytes packet, const Transport& transport);
 
 // The state of a packet that a TUN with vnet header yields. A checksum to compute that is none of TCP or UDP is computed at once.
 ChecksumState take_checksum_state(MutableBytes packet, const VnetHeader& vnet);

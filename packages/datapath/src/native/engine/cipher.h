@@ -1,6 +1,7 @@
 // The transforms of ESP (docs/wire.md §7) over OpenSSL. One object belongs to one lane and one direction; it allocates only when it is made.
 #pragma once
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include <memory>
@@ -45,6 +46,9 @@ class TransformKeys {
 class Cipher {
  public:
   enum class Direction : uint8_t { seal, open };
+  ~Cipher() { OPENSSL_cleanse(salt_.data(), salt_.size()); }
+  Cipher(const Cipher&) = delete;
+  Cipher& operator=(const Cipher&) = delete;
   // nullptr when OpenSSL refuses.
   static std::unique_ptr<Cipher> make(const TransformKeys& keys, Direction direction);
 

@@ -4,7 +4,7 @@ namespace i3 {
 
 bool FlowTable::is_valid(Bytes address, const FlowSpec& spec) {
   if (!FlowName::is_valid(address)) return false;
-  if (spec.action == FlowAction::setup || spec.action == FlowAction::refuse) return true;
+  if (spec.action == FlowAction::setup || spec.action == FlowAction::refuse) return spec.header.empty() && spec.source.empty() && !spec.locator && spec.mtu == 65'535;
   const bool has_header = !spec.header.empty();
   const bool header_fits = !has_header || (spec.header[0] == 0x11 && data_header::parse(spec.header) != 0);
   const bool way_fits = spec.action == FlowAction::tunnel ? has_header && !spec.locator : has_header != spec.locator.has_value();

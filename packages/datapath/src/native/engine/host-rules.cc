@@ -146,6 +146,7 @@ void HostRules::send_fragments(Flow& flow, const Inner& inner) {
   // A fragment that would end beyond the largest packet is no fragment of any.
   if (ipv4_header_bytes(packet) != ipv4::min_bytes || first + packet.size() - ipv4::min_bytes > 65'535) return lane_.drop(Drop::too_big);
   if (effective_state(packet, inner.checksum) == ChecksumState::partial) complete_checksum(packet);
+  clamp_mss(packet, find_transport(packet), flow.mtu, ChecksumState::complete);
   const size_t piece_bytes = (size_t{flow.mtu} - ipv4::min_bytes) / 8 * 8;
   for (size_t at = ipv4::min_bytes; at < packet.size(); at += piece_bytes) {
     const size_t length = make_fragment(scratch_, packet, at, piece_bytes);

@@ -18,7 +18,7 @@ namespace protocol {
 constexpr uint8_t hop_by_hop = 0, icmp = 1, ipv4 = 4, tcp = 6, udp = 17, ipv6 = 41, routing = 43, fragment = 44, icmp6 = 58, none = 59, destination_options = 60;
 }
 namespace tcp {
-constexpr size_t min_bytes = 20, sequence = 4, acknowledgement = 8, data_offset = 12, flags = 13, window = 14, checksum = 16;
+constexpr size_t min_bytes = 20, sequence = 4, acknowledgement = 8, data_offset = 12, flags = 13, window = 14, checksum = 16, urgent = 18;
 constexpr uint8_t fin = 1, syn = 2, rst = 4, psh = 8, ack = 16, urg = 32, ece = 64, cwr = 128;
 }  // namespace tcp
 namespace udp {

@@ -10,6 +10,7 @@ iovec piece(MutableBytes bytes) { return {bytes.data(), bytes.size()}; }
 // Flags with which a TCP segment may stand in a row; PSH and FIN end one.
 constexpr uint8_t row_flags = tcp::ack | tcp::psh;
 
+// A UDP checksum of 0 says nothing, so it is not.
 bool checksum_is_right(const TunPieces& pieces, uint8_t next) {
   if (next == protocol::udp && u16(pieces.rest, udp::checksum) == 0) return false;
   return fold(uint64_t{pseudo_sum(pieces.ip, next, pieces.rest.size())} + sum_words(pieces.rest)) == 0xffff;
@@ -93,7 +94,8 @@ Drop TunOutbox::place(const TunPieces& pieces, bool copy_header, ChecksumState s
     if (stream.used && same_stream(stream, *shape, pieces)) same = &stream;
   }
   bool joins = may_join(*shape) && can_begin(*shape, pieces);
-  // One header with a new checksum stands for all, so each must have been right (or never computed).
+  // One header with new checksums stands for all, so each must have been right (or never computed).
+  if (joins && shape->version == 4) joins = sum_words(pieces.ip) == 0xffff;
   if (joins && state == ChecksumState::complete) joins = checksum_is_right(pieces, shape->protocol);
   if (same != nullptr && joins && continues(*same, *shape, pieces)) {
     append(*same, *shape, pieces);
@@ -165,10 +167,10 @@ bool TunOutbox::continues(const Stream& stream, const Shape& shape, const TunPie
   if (shape.protocol == protocol::udp) return true;
   const Bytes first = stream.first.rest;
   const Bytes next = pieces.rest;
-  const size_t options = shape.transport_bytes - tcp::min_bytes;
+  const size_t urgent_and_options = shape.transport_bytes - tcp::urgent;
   return u32(next, tcp::sequence) == static_cast<uint32_t>(u32(first, tcp::sequence) + stream.payload_bytes) &&
          u32(next, tcp::acknowledgement) == u32(first, tcp::acknowledgement) && u16(next, tcp::window) == u16(first, tcp::window) &&
-         equal(part(first, tcp::min_bytes, options), part(next, tcp::min_bytes, options));
+         equal(part(first, tcp::urgent, urgent_and_options), part(next, tcp::urgent, urgent_and_options));
 }
 
 void TunOutbox::begin(Stream& stream, const Shape& shape, const TunPieces& pieces, ChecksumState state) {

@@ -10,10 +10,7 @@ namespace i3::test {
 
 // Ends the process with a message; in every build.
 [[noreturn]] void fail(const char* what, const char* file, int line);
-#define CHECK(holds)                                      \
-  do {                                                    \
-    if (!(holds)) ::i3::test::fail(#holds, __FILE__, __LINE__); \
-  } while (false)
+#define CHECK(holds) ((holds) ? static_cast<void>(0) : ::i3::test::fail(#holds, __FILE__, __LINE__))
 
 // The first byte of bytes that are injected as they are, which need not be a packet.
 constexpr uint8_t raw_mark = 0xaa;

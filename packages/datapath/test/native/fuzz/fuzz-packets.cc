@@ -193,6 +193,8 @@ class World {
     const UdpInput input{kept, segment_bytes, endpoint(host, host == 255 ? 0 : 5'610), traffic_class != 0 ? traffic_class : host};
     engine_.lane(0).from_udp(std::span(&input, 1));
   }
+  // The rewrites are of peer 1.
+  static std::optional<uint8_t> peer_of(uint8_t bits) { return (bits & 0x80) == 0 ? std::optional<uint8_t>(1) : std::nullopt; }
   std::vector<uint8_t> data() {
     const uint8_t bits = choices_.byte();
     const size_t ids = (bits & 0x0f) == 0x0f ? 15 : (bits & 3) + size_t{1};
@@ -200,7 +202,7 @@ class World {
     if ((bits & 0x10) == 0) made[1] &= 0x05, made[2] = 16, made[3] = 64;
     if ((bits & 0x20) != 0) made[5] = choices_.byte();
     for (size_t i = 0; i < ids; i++) append(made, make_id(static_cast<uint8_t>(choices_.below(12)), choices_.byte()));
-    append(made, (bits & 0x40) != 0 ? choose_packet(choices_, true, max_datagram - 600) : choose_bytes(choices_, max_datagram - 600));
+    append(made, (bits & 0x40) != 0 ? choose_packet(choices_, true, max_datagram - 600, peer_of(bits)) : choose_bytes(choices_, max_datagram - 600));
     return made;
   }
   // Datagrams with one head in common, and perhaps a short last one.
@@ -218,12 +220,10 @@ class World {
     const uint32_t n = static_cast<uint32_t>(choices_.below(associations) + 1);
     const uint8_t bits = choices_.byte();
     const uint8_t traffic_class = choices_.byte();
-    std::vector<uint8_t> text = (bits & 1) != 0 ? choose_bytes(choices_, 65'000) : choose_packet(choices_, true, 65'000);
+    std::vector<uint8_t> text = (bits & 1) != 0 ? choose_bytes(choices_, 65'000) : choose_packet(choices_, true, 65'000, peer_of(static_cast<uint8_t>(bits << 6)));
     const size_t step = padding_step(kind_of(n));
     uint8_t next = choose_protocol(choices_);
     if ((bits & 1) == 0 && !text.empty()) {
-      // Rewrites are of peer 1.
-      if ((bits & 2) == 0 && text.size() >= 40) copy_to(text, text[0] >> 4 == 4 ? 12 : 8, address_of(text[0] >> 4 == 4 ? 4 : 6, 1));
       next = text[0] >> 4 == 4 ? 4 : 41;
     }
     size_t padding = (step - (text.size() + 2) % step) % step + step * ((bits >> 2) & 3);
@@ -256,6 +256,7 @@ class World {
         put32(packet, header - 16, static_cast<uint32_t>(i * payload) + (oddity == 1 ? 1 : 0));
         put8(packet, header - 7, oddity == 2 ? 0x18 : oddity == 3 ? 0x12 : 0x10);
       }
+      put16(packet, is_v4 ? 20 : 40, oddity >= 16 && oddity < 32 ? oddity : 0);
       if (oddity == 4 && packet.size() > header + 1) packet.resize(packet.size() - 1);
       mend(packet, Mend(static_cast<uint8_t>((is_v4 ? 0 : 1) | 16 | (has_sums ? 32 : 0))), 1, own, is_tcp ? 6 : 17);
       const bool is_bare = beet_of(n) == (is_v4 ? 4 : 6);
@@ -294,7 +295,7 @@ class World {
   void control_plane() {
     end();
     const auto address = address_of(choices_.flag() ? 6 : 4, static_cast<uint8_t>(choices_.below(peers)));
-    switch (choices_.below(8)) {
+    switch (choices_.below(9)) {
       case 0: engine_.release(address); break;
       case 1: engine_.discard(address, choices_.flag()); break;
       case 2: engine_.submit(choose_packet(choices_, false)); break;
@@ -303,6 +304,7 @@ class World {
       case 5: engine_.inject(joined({std::vector<uint8_t>{raw_mark}, choose_bytes(choices_, 2'000)})); break;
       case 6: engine_.set_next_server(ring_key(static_cast<uint8_t>(choices_.below(12))), endpoint(23)); break;
       case 7: engine_.discard_route(ring_key(static_cast<uint8_t>(choices_.below(12)))); break;
+      case 8: choices_.flag() ? engine_.set_responsibility_all() : engine_.set_responsibility_none(); break;
     }
     begin(sink_.capabilities);
   }

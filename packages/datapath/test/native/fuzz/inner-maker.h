@@ -1,6 +1,8 @@
 // IP packets from arbitrary bytes, of which as many fields as the choices say are made right, so that rules behind the checks are reached.
 #pragma once
 
+#include <optional>
+
 #include "checking-sink.h"
 #include "choices.h"
 
@@ -13,12 +15,14 @@ inline std::vector<uint8_t> address_of(unsigned version, uint8_t n) { return ver
 
 // How a packet is mended: bits of one byte.
 struct Mend {
-  explicit Mend(uint8_t bits) : version((bits & 1) != 0 ? 6 : 4), length((bits & 2) == 0), addresses((bits & 4) == 0), transport((bits & 8) == 0), plain((bits & 16) != 0), sums((bits & 32) != 0) {}
+  explicit Mend(uint8_t bits) : version((bits & 1) != 0 ? 6 : 4), length((bits & 2) == 0), addresses((bits & 4) == 0), transport((bits & 8) == 0), plain((bits & 16) != 0), sums((bits & 32) != 0), special((bits & 64) != 0) {}
   unsigned version;
   bool length, addresses, transport;
   // No options, DF, TTL 64: what BEET takes and neighbours need to join.
   bool plain;
   bool sums;
+  // A SYN with an MSS option, or an ICMP error with a quoted packet.
+  bool special;
 };
 
 inline void put_sum(MutableBytes packet, size_t at, uint8_t next) {
@@ -30,6 +34,30 @@ inline void put_sum(MutableBytes packet, size_t at, uint8_t next) {
   const bool has_pseudo = next == 6 || next == 17 || next == 58;
   const uint32_t pseudo = has_pseudo ? naive_sum(addresses, static_cast<uint32_t>(packet.size() - at) + next) : 0;
   put16(packet, field, static_cast<uint16_t>(~naive_sum(packet.subspan(at), pseudo)));
+}
+
+inline void mend(MutableBytes packet, const Mend& how, uint8_t from, uint8_t to, uint8_t next);
+
+inline void put_syn(MutableBytes segment) {
+  constexpr size_t header_bytes = 32;
+  if (segment.size() < header_bytes) return;
+  const size_t skipped = segment[20] & 3u;
+  put8(segment, 12, header_bytes / 4 << 4);
+  put8(segment, 13, 2);
+  for (size_t i = 0; i < skipped; i++) put8(segment, 20 + i, 1);
+  put8(segment, 20 + skipped, 2);
+  put8(segment, 21 + skipped, 4);
+}
+
+// It quotes what this host sent, or the other way round.
+inline void put_error(MutableBytes message, const Mend& how, uint8_t from, uint8_t to) {
+  if (message.size() < 8) return;
+  const uint8_t bits = message[0];
+  put8(message, 0, how.version == 6 ? 1 + (bits & 3) : (bits & 1) != 0 ? 3 : 11);
+  Mend quoted = how;
+  quoted.special = false;
+  quoted.length = (bits & 4) != 0;
+  mend(message.subspan(8), quoted, to, from, (bits & 8) != 0 ? 6 : (bits & 16) != 0 ? 17 : how.version == 6 ? 58 : 1);
 }
 
 // `from`, `to`: numbers of hosts. Changes `packet` in place; too short a one is left as it is.
@@ -49,6 +77,8 @@ inline void mend(MutableBytes packet, const Mend& how, uint8_t from, uint8_t to,
     if (next == 6 && packet.size() >= header + 20) put8(packet, header + 12, 0x50 | (packet[header + 12] & 0x30));
     if (next == 17 && packet.size() >= header + 8) put16(packet, header + 4, static_cast<unsigned>(packet.size() - header));
   }
+  if (how.special && next == 6) put_syn(packet.subspan(header));
+  if (how.special && (next == 1 || next == 58)) put_error(packet.subspan(header), how, from, to);
   if (how.sums && how.version == 4) {
     const size_t length = (packet[0] & 15u) * size_t{4};
     put16(packet, 10, 0);
@@ -78,9 +108,10 @@ inline std::vector<uint8_t> choose_bytes(Choices& choices, size_t most) {
   return made;
 }
 
-inline std::vector<uint8_t> choose_packet(Choices& choices, bool from_peer, size_t most = 65'535) {
+// Of any peer, or of that one.
+inline std::vector<uint8_t> choose_packet(Choices& choices, bool from_peer, size_t most = 65'535, std::optional<uint8_t> wanted = std::nullopt) {
   const Mend how(choices.byte());
-  const uint8_t peer = static_cast<uint8_t>(choices.below(peers));
+  const uint8_t peer = wanted ? *wanted : static_cast<uint8_t>(choices.below(peers));
   const uint8_t next = choose_protocol(choices);
   std::vector<uint8_t> packet = choose_bytes(choices, most);
   mend(packet, how, from_peer ? peer : own, from_peer ? own : peer, next);

@@ -1,0 +1,105 @@
+/**
+ * What the random programs of the conformance suite consist of: changes of the tables, calls, and steps with packets, as records
+ * that fast-check makes and shrinks.
+ */
+import fc from "fast-check";
+import type { AddressRewrite, Flow, Inbound, InboundAssociation, OutboundAssociation, Responsibility, TriggerEntry } from "../../src/datapath.js";
+import { dataPacket } from "../reference/harness.js";
+import { datagramRecipes, streamRecipes, tunRecipes, type DatagramRecipe, type StreamRecipe, type TunRecipe } from "./arrival-recipes.js";
+import { packetRecipes, type PacketRecipe } from "./packet-recipes.js";
+import { addressOf, idOf, LOCATORS, NAMES, ringKeyOf, SPIS, TRANSFORMS, type Family } from "./pools.js";
+import { address, association, family, firstSequence, flowOf, id, locator, name, responsibility, ringKey, spiIndex, triggers, tunTarget } from "./table-recipes.js";
+
+export type Operation =
+  | { readonly kind: "setFlow"; readonly address: Uint8Array; readonly flow: Flow | null }
+  | { readonly kind: "setInbound"; readonly id: Uint8Array; readonly inbound: Inbound | null }
+  | { readonly kind: "setOutboundAssociation"; readonly name: number; readonly association: OutboundAssociation | null }
+  | { readonly kind: "setInboundAssociation"; readonly spi: number; readonly association: InboundAssociation | null }
+  | { readonly kind: "setTriggers"; readonly ringKey: Uint8Array; readonly triggers: readonly TriggerEntry[] }
+  | { readonly kind: "setResponsibility"; readonly range: Responsibility }
+  | { readonly kind: "setNextServer"; readonly ringKey: Uint8Array; readonly locator: (typeof LOCATORS)[number] | null }
+  | { readonly kind: "setDefaultServer"; readonly locator: (typeof LOCATORS)[number] | null }
+  | { readonly kind: "discardRoute"; readonly ringKey: Uint8Array }
+  | { readonly kind: "release"; readonly address: Uint8Array }
+  | { readonly kind: "discard"; readonly address: Uint8Array; readonly refuse: boolean }
+  | { readonly kind: "send"; readonly locator: (typeof LOCATORS)[number]; readonly length: number; readonly first: number }
+  | { readonly kind: "inject" | "submit"; readonly packet: PacketRecipe }
+  | { readonly kind: "deliver"; readonly id: Uint8Array; readonly packet: PacketRecipe }
+  | { readonly kind: "step"; readonly passedMs: number; readonly offloads: boolean; readonly tun: readonly TunRecipe[]; readonly udp: readonly DatagramRecipe[] }
+  | { readonly kind: "stream"; readonly offloads: boolean; readonly stream: StreamRecipe }
+  /** Sealed packets, each so far from the highest number so far. */
+  | { readonly kind: "window"; readonly spi: number; readonly advances: readonly number[] }
+  | { readonly kind: "flood"; readonly what: "control" | "payload" | "refused" | "setup" | "notice"; readonly count: number; readonly sources: number };
+
+const passedMs = fc.constantFrom(0, 0, 1, 1, 20, 50, 100, 150, 1_100);
+const offloads = fc.oneof({ arbitrary: fc.constant(true), weight: 4 }, { arbitrary: fc.constant(false), weight: 1 });
+const advances = fc.oneof(
+  fc.constantFrom(1, 2, 63, 64, 65, 100, 8_128, 8_191, 8_192, 8_193, 20_000, 0x7fff_ff00, 0x8000_0000, 0xffff_0000, 0xffff_ffff),
+  fc.constantFrom(0, -1, -2, -63, -64, -65, -100, -8_128, -8_190, -8_191, -8_192, -20_000),
+  fc.integer({ min: -8_200, max: 200 }),
+);
+const steps: fc.Arbitrary<Operation> = fc.record({ kind: fc.constant("step" as const), passedMs, offloads, tun: fc.array(tunRecipes, { maxLength: 4 }), udp: fc.array(datagramRecipes, { maxLength: 4 }) });
+
+const operation: fc.Arbitrary<Operation> = fc.oneof(
+  { arbitrary: steps, weight: 24 },
+  { arbitrary: fc.record({ kind: fc.constant("stream" as const), offloads, stream: streamRecipes }), weight: 4 },
+  { arbitrary: fc.record({ kind: fc.constant("window" as const), spi: spiIndex, advances: fc.array(advances, { minLength: 1, maxLength: 20 }) }), weight: 1 },
+  { arbitrary: fc.tuple(family, fc.nat(3)).chain(([version, index]) => fc.record({ kind: fc.constant("setFlow" as const), address: fc.constant(addressOf(version, index)), flow: flowOf(version) })), weight: 6 },
+  { arbitrary: fc.record({ kind: fc.constant("setInbound" as const), id, inbound: fc.oneof({ arbitrary: tunTarget.map((entry): Inbound => ({ action: "tun", ...entry })), weight: 4 }, { arbitrary: fc.constantFrom<(Inbound | null)[]>(null, { action: "upcall" }), weight: 1 }) }), weight: 3 },
+  { arbitrary: fc.record({ kind: fc.constant("setOutboundAssociation" as const), name, association: fc.option(fc.tuple(association, spiIndex, firstSequence).map(([base, spi, first]): OutboundAssociation => ({ ...base, spi: SPIS[spi] ?? SPIS[0], ...(first === undefined ? {} : { firstSequence: first }) })), { freq: 10 }) }), weight: 3 },
+  { arbitrary: fc.record({ kind: fc.constant("setInboundAssociation" as const), spi: spiIndex.map((index) => SPIS[index] ?? SPIS[0]), association: fc.option(fc.tuple(association, tunTarget).map(([base, entry]): InboundAssociation => ({ ...base, ...entry })), { freq: 10 }) }), weight: 4 },
+  { arbitrary: triggers, weight: 4 },
+  { arbitrary: fc.record({ kind: fc.constant("setResponsibility" as const), range: responsibility }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constant("setNextServer" as const), ringKey, locator: fc.option(locator, { freq: 3 }) }), weight: 2 },
+  { arbitrary: fc.record({ kind: fc.constant("setDefaultServer" as const), locator: fc.option(locator, { freq: 3 }) }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constant("discardRoute" as const), ringKey }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constant("release" as const), address }), weight: 3 },
+  { arbitrary: fc.record({ kind: fc.constant("discard" as const), address, refuse: fc.boolean() }), weight: 2 },
+  { arbitrary: fc.record({ kind: fc.constant("send" as const), locator, length: fc.oneof(fc.nat(100), fc.constantFrom(0, 65_507, 65_508)), first: fc.nat(255) }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constantFrom<("inject" | "submit")[]>("inject", "submit"), packet: packetRecipes }), weight: 2 },
+  { arbitrary: fc.record({ kind: fc.constant("deliver" as const), id, packet: packetRecipes }), weight: 1 },
+);
+const flood: fc.Arbitrary<Operation> = fc.record({ kind: fc.constant("flood" as const), what: fc.constantFrom<("control" | "payload" | "refused" | "setup" | "notice")[]>("control", "payload", "refused", "setup", "notice"), count: fc.constantFrom(20, 40, 300, 1_100, 2_100, 4_200), sources: fc.constantFrom(1, 2, 50) });
+
+/** Where a program begins, so that short ones do something. */
+export type Beginning = "nothing" | "host" | "server" | "both";
+export interface Program {
+  readonly beginning: Beginning;
+  readonly operations: readonly Operation[];
+}
+
+export const programs: fc.Arbitrary<Program> = fc.record({
+  beginning: fc.constantFrom<Beginning[]>("host", "server", "both", "nothing"),
+  operations: fc.array(fc.oneof({ arbitrary: operation, weight: 200 }, { arbitrary: flood, weight: 1 }), { minLength: 1, maxLength: 60, size: "max" }),
+});
+
+const SAME = (version: Family, index: number): AddressRewrite => ({ from: addressOf(version, index), to: addressOf(version, index) });
+const TARGET = { flow: addressOf(4, 1), source4: SAME(4, 0), destination4: SAME(4, 1), source6: SAME(6, 0), destination6: SAME(6, 1) };
+const [GCM, NULL, CBC] = TRANSFORMS.slice(0, 3) as [(typeof TRANSFORMS)[number], (typeof TRANSFORMS)[number], (typeof TRANSFORMS)[number]];
+
+const HOST: readonly Operation[] = [
+  { kind: "setDefaultServer", locator: LOCATORS[0] ?? null },
+  { kind: "setOutboundAssociation", name: NAMES[0], association: { spi: SPIS[0], transform: GCM, beet: 4, checksumState: true } },
+  { kind: "setOutboundAssociation", name: NAMES[1], association: { spi: SPIS[1], transform: CBC, beet: 6, checksumState: false } },
+  ...([4, 6] as const).flatMap((version): Operation[] => [
+    { kind: "setFlow", address: addressOf(version, 0), flow: { action: "setup" } },
+    { kind: "setFlow", address: addressOf(version, 1), flow: { action: "esp", association: NAMES[0], header: null, locator: LOCATORS[1] ?? null, source: addressOf(version, 0) } },
+    { kind: "setFlow", address: addressOf(version, 2), flow: { action: "tunnel", header: dataPacket({ ids: [idOf(0)] }), source: addressOf(version, 0), mtu: 1_280 } },
+    { kind: "setFlow", address: addressOf(version, 3), flow: { action: "esp", association: NAMES[1], header: dataPacket({ ids: [idOf(2)], payloadKind: 4 }), locator: null, source: addressOf(version, 0) } },
+  ]),
+  { kind: "setInbound", id: idOf(1), inbound: { action: "tun", ...TARGET } },
+  { kind: "setInbound", id: idOf(5), inbound: { action: "tun", ...TARGET, flow: addressOf(4, 2), destination4: { from: addressOf(4, 1), to: addressOf(4, 2) }, destination6: { from: addressOf(6, 1), to: addressOf(6, 3) } } },
+  { kind: "setInbound", id: idOf(9), inbound: { action: "upcall" } },
+  { kind: "setInboundAssociation", spi: SPIS[0], association: { ...TARGET, transform: GCM, beet: 4, checksumState: true } },
+  { kind: "setInboundAssociation", spi: SPIS[1], association: { ...TARGET, transform: CBC, beet: 6, checksumState: false, source4: { from: addressOf(4, 0), to: addressOf(4, 3) } } },
+  { kind: "setInboundAssociation", spi: SPIS[2], association: { ...TARGET, transform: NULL, beet: 6, checksumState: true, flow: addressOf(6, 2), destination6: { from: addressOf(6, 1), to: addressOf(6, 3) } } },
+];
+
+const SERVER: readonly Operation[] = [
+  { kind: "setResponsibility", range: { kind: "range", from: ringKeyOf(1), to: ringKeyOf(0) } },
+  { kind: "setTriggers", ringKey: ringKeyOf(0), triggers: [{ id: idOf(0), target: { kind: "locator", locator: LOCATORS[2] ?? LOCATORS[0]! } }] },
+  { kind: "setTriggers", ringKey: ringKeyOf(2), triggers: [{ id: idOf(2), target: { kind: "stack", ids: [idOf(0), idOf(3)] } }, { id: idOf(6), target: { kind: "locator", locator: LOCATORS[3] ?? LOCATORS[0]! } }] },
+  { kind: "setNextServer", ringKey: ringKeyOf(1), locator: LOCATORS[4] ?? null },
+];
+
+export const BEGINNINGS: Readonly<Record<Beginning, readonly Operation[]>> = { nothing: [], host: HOST, server: SERVER, both: [...HOST, ...SERVER] };

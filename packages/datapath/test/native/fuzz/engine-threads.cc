@@ -1,0 +1,216 @@
+// The library under the thread sanitizer: two lanes in threads of their own, while the control plane changes all that they use.
+//
+//     engine-threads SECONDS SEED
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <random>
+#include <set>
+#include <thread>
+
+#include "inner-maker.h"
+#include "lane.h"
+#include "specs.h"
+
+namespace i3::test {
+namespace {
+
+constexpr std::array<uint8_t, 16> seed{};
+using Random = std::mt19937_64;
+
+std::atomic<bool> is_over{false};
+std::atomic<uint64_t> batches{0};
+
+// What one lane sends the other takes; only the mutex is between them.
+struct Wire {
+  std::mutex mutex;
+  std::vector<std::vector<uint8_t>> datagrams;
+};
+
+FlowSpec flow_to(unsigned version, Random& random, std::vector<uint8_t>& header, std::vector<uint8_t>& source) {
+  FlowSpec spec;
+  spec.action = static_cast<FlowAction>(random() % 4);
+  if (spec.action == FlowAction::setup || spec.action == FlowAction::refuse) return spec;
+  source = address_of(version, own);
+  spec.source = source;
+  spec.association = 1 + static_cast<uint32_t>(random() % 3);
+  if (random() % 2 == 0) spec.mtu = version == 4 ? 576 : 1'280;
+  if (spec.action == FlowAction::esp && random() % 2 == 0) {
+    spec.locator = endpoint(1);
+    return spec;
+  }
+  header = data_header_to(make_id(static_cast<uint8_t>(random() % 4), 0), spec.action == FlowAction::esp ? 4 : 1, static_cast<uint8_t>(random() % 2));
+  spec.header = header;
+  return spec;
+}
+
+void set_association(Engine& engine, uint32_t n, bool outbound, Random& random) {
+  const KeyBytes keys(static_cast<uint8_t>(n));
+  const TransformSpec transform = keys.spec(kind_of(n), key_bytes_of(n));
+  if (outbound) {
+    OutboundSpec out;
+    out.transform = transform;
+    out.spi = first_spi + n;
+    out.beet = random() % 2 == 0 ? 4 : 0;
+    out.checksum_state = random() % 2 == 0;
+    CHECK(engine.set_outbound_association(n, out) == Status::ok);
+    return;
+  }
+  InboundSpec in;
+  const auto flow = address4(1), pairs4 = pairs(4, own, 1, own), pairs6 = pairs(6, own, 1, own);
+  in.transform = transform;
+  in.beet = random() % 2 == 0 ? 4 : 0;
+  in.flow = flow;
+  in.rewrites = {pairs4, pairs6};
+  CHECK(engine.set_inbound_association(first_spi + n, in) == Status::ok);
+}
+
+void change(Engine& engine, Random& random) {
+  const unsigned version = random() % 2 == 0 ? 4 : 6;
+  const auto address = address_of(version, static_cast<uint8_t>(random() % 8));
+  const auto key = static_cast<uint8_t>(random() % 4);
+  const uint32_t n = 1 + static_cast<uint32_t>(random() % 3);
+  std::vector<uint8_t> header, source;
+  switch (random() % 16) {
+    case 0: case 1: engine.set_flow(address, flow_to(version, random, header, source)); break;
+    case 2: engine.remove_flow(address); break;
+    case 3: set_association(engine, n, true, random); break;
+    case 4: set_association(engine, n, false, random); break;
+    case 5: random() % 4 == 0 ? engine.remove_outbound_association(n) : engine.remove_inbound_association(first_spi + n); break;
+    case 6: engine.set_inbound_upcall(make_id(key)); break;
+    case 7: engine.set_inbound_tun(make_id(key), address, {pairs(4, own, 1, own), pairs(6, own, 1, own)}); break;
+    case 8: engine.remove_inbound(make_id(key)); break;
+    case 9: engine.set_triggers(ring_key(key), random() % 2 == 0 ? std::vector<uint8_t>() : joined({make_id(key), std::vector<uint8_t>{0}, endpoint(1).bytes})); break;
+    case 10: random() % 2 == 0 ? engine.set_responsibility_all() : random() % 2 == 0 ? engine.set_responsibility_none() : engine.set_responsibility_range(ring_key(1), ring_key(2)); break;
+    case 11: engine.set_next_server(ring_key(key), random() % 2 == 0 ? std::nullopt : std::optional(endpoint(2))); break;
+    case 12: random() % 2 == 0 ? engine.release(address) : engine.discard(address, true); break;
+    case 13: engine.set_default_server(random() % 2 == 0 ? std::nullopt : std::optional(endpoint(3))); break;
+    case 14: engine.discard_route(ring_key(key)); break;
+    case 15: engine.send(endpoint(4), make_id(key)); break;
+  }
+}
+
+void control_plane(Engine& engine, uint64_t number) {
+  Random random(number);
+  std::vector<Upcall> upcalls;
+  uint64_t changes = 0;
+  while (!is_over) {
+    change(engine, random);
+    upcalls.clear();
+    engine.take_upcalls(upcalls);
+    const auto report = engine.report(address4(static_cast<uint8_t>(random() % 8)));
+    if (report) CHECK(report->bytes_out >= report->packets_out);
+    engine.totals();
+    engine.next_sequence(1);
+    CHECK(engine.table_bytes() < 16u << 20);
+    changes++;
+  }
+  std::printf("%llu changes\n", static_cast<unsigned long long>(changes));
+}
+
+void move_packets(Engine& engine, size_t index, Wire& in, Wire& out, uint64_t number) {
+  Random random(number);
+  CheckingSink sink;
+  sink.kept = 256;
+  Lane& lane = engine.lane(index);
+  for (double now_ms = 1; !is_over; now_ms++) {
+    std::vector<std::vector<uint8_t>> datagrams;
+    {
+      const std::lock_guard lock(in.mutex);
+      std::swap(datagrams, in.datagrams);
+    }
+    lane.lock();
+    lane.begin(now_ms, sink, sink.capabilities);
+    for (auto& datagram : datagrams) {
+      const UdpInput input{datagram, 0, endpoint(1), 0};
+      lane.from_udp(std::span(&input, 1));
+    }
+    for (int i = 0; i < 8; i++) {
+      const unsigned version = random() % 2 == 0 ? 4 : 6;
+      std::vector<uint8_t> packet((version == 4 ? 40 : 60) + random() % 1'400);
+      mend(packet, Mend(version == 4 ? 16 : 17), own, static_cast<uint8_t>(random() % 8), 6);
+      const size_t length = packet.size();
+      packet.resize(length + Lane::tun_slack_bytes);
+      lane.from_tun(packet, length, {});
+    }
+    lane.end();
+    lane.unlock();
+    batches++;
+    const std::lock_guard lock(out.mutex);
+    for (auto& sent : sink.datagrams) {
+      if (out.datagrams.size() < 256) out.datagrams.push_back(std::move(sent.bytes));
+    }
+    sink.datagrams.clear();
+  }
+}
+
+// Both lanes seal under one association: no number twice, whatever the threads do.
+void numbers_are_used_once(uint64_t number) {
+  Engine engine(seed, 2);
+  Random random(number);
+  set_association(engine, 1, true, random);
+  FlowSpec spec;
+  const auto source = address4(own);
+  spec.action = FlowAction::esp;
+  spec.association = 1;
+  spec.locator = endpoint(1);
+  spec.source = source;
+  CHECK(engine.set_flow(address4(1), spec) == Status::ok);
+  CheckingSink sinks[2];
+  const auto send = [&](size_t index) {
+    sinks[index].kept = 100'000;
+    for (int i = 0; i < 300; i++) {
+      Lane& lane = engine.lane(index);
+      lane.lock();
+      lane.begin(1, sinks[index], {});
+      for (int k = 0; k < 10; k++) {
+        std::vector<uint8_t> packet(60);
+        mend(packet, Mend(16), own, 1, 6);
+        packet.resize(60 + Lane::tun_slack_bytes);
+        lane.from_tun(packet, 60, {});
+      }
+      lane.end();
+      lane.unlock();
+    }
+  };
+  std::thread first(send, 0), second(send, 1);
+  for (int i = 0; i < 200; i++) set_association(engine, 1, true, random);
+  first.join();
+  second.join();
+  std::set<uint64_t> used;
+  for (const auto& sink : sinks) {
+    for (const auto& datagram : sink.datagrams) CHECK(used.insert(u64(datagram.bytes, 8)).second);
+  }
+  CHECK(used.size() == 6'000 && engine.next_sequence(1) == 6'001);
+}
+
+}  // namespace
+}  // namespace i3::test
+
+int main(int count, char** arguments) {
+  using namespace i3::test;
+  const double seconds = count > 1 ? std::atof(arguments[1]) : 2;
+  const uint64_t number = count > 2 ? std::strtoull(arguments[2], nullptr, 10) : 1;
+  numbers_are_used_once(number);
+  i3::Engine engine(seed, 2);
+  std::atomic<uint64_t> signals{0};
+  engine.on_upcalls([&signals] { signals++; });
+  engine.on_output([&signals] { signals++; });
+  Wire one, other;
+  std::thread control(control_plane, std::ref(engine), number);
+  std::thread first(move_packets, std::ref(engine), 0, std::ref(one), std::ref(other), number + 1);
+  std::thread second(move_packets, std::ref(engine), 1, std::ref(other), std::ref(one), number + 2);
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  is_over = true;
+  control.join();
+  first.join();
+  second.join();
+  const auto totals = engine.totals();
+  std::printf("%llu batches, %llu packets sent, %llu received\n", static_cast<unsigned long long>(batches.load()), static_cast<unsigned long long>(totals.udp_out),
+              static_cast<unsigned long long>(totals.tun_out));
+  CHECK(totals.udp_out > 0 && signals > 0);
+  std::printf("all passed\n");
+  return 0;
+}

@@ -1,0 +1,309 @@
+// libFuzzer: programs of the control plane, every method of Engine in any order with arguments right and wrong, between packets that two
+// lanes move.
+//
+//     operation 1, its bytes | operation 1, its bytes | …
+#include <deque>
+
+#include "inner-maker.h"
+#include "lane.h"
+#include "specs.h"
+
+namespace i3::test {
+namespace {
+
+constexpr std::array<uint8_t, 16> seed{};
+constexpr size_t lanes = 2, max_datagram = 65'507;
+
+class Program {
+ public:
+  explicit Program(Choices choices) : choices_(choices), engine_(seed, lanes) {
+    engine_.on_upcalls([this] { signals_++; });
+    engine_.on_output([this] { CHECK(engine_.output_waits()); });
+  }
+
+  // Half of the programs begin with something in the tables.
+  void play() {
+    if (choices_.flag()) begin_filled();
+    while (!choices_.is_empty()) act();
+    for (size_t i = 0; i < lanes; i++) batch(i, [] {});
+    check_totals();
+    CHECK(!engine_.output_waits());
+  }
+
+ private:
+  void begin_filled() {
+    status(engine_.set_responsibility_range(ring_key(2), ring_key(5)));
+    const KeyBytes keys(0);
+    OutboundSpec out;
+    InboundSpec in;
+    out.transform = in.transform = keys.spec(TransformKind::aes_gcm, 32);
+    out.spi = first_spi;
+    out.beet = in.beet = 4;
+    const auto flow = address4(1), source = address4(own), same6 = pairs(6, own, own, 1);
+    in.flow = flow;
+    in.rewrites = {keep(joined({source, source, flow, flow})), same6};
+    status(engine_.set_outbound_association(0, out));
+    status(engine_.set_inbound_association(first_spi, in));
+    FlowSpec spec;
+    spec.action = FlowAction::esp;
+    spec.locator = any_endpoint();
+    spec.source = source;
+    status(engine_.set_flow(flow, spec));
+    status(engine_.set_flow(address4(2), {}));
+    status(engine_.set_inbound_tun(make_id(1), flow, {pairs4_of_peer(), {}}));
+  }
+  Bytes pairs4_of_peer() { return keep(pairs(4, 1, 2, own)); }
+
+  void act() {
+    switch (choices_.below(24)) {
+      case 0: case 1: return set_flow();
+      case 2: return status(engine_.remove_flow(address()));
+      case 3: return status(engine_.set_inbound_upcall(id()));
+      case 4: return set_inbound_tun();
+      case 5: return status(engine_.remove_inbound(id()));
+      case 6: return set_outbound();
+      case 7: return remove_outbound();
+      case 8: return set_inbound();
+      case 9: return status(engine_.remove_inbound_association(spi()));
+      case 10: case 11: return set_triggers();
+      case 12: return set_responsibility();
+      case 13: return set_next_server();
+      case 14: return status(engine_.discard_route(key()));
+      case 15: return status(engine_.release(address()));
+      case 16: return status(engine_.discard(address(), choices_.flag()));
+      case 17: return output();
+      case 18: return look();
+      default: return lane_batch();
+    }
+  }
+
+  // The output is checked in whole by the sink; a status can only be one of these.
+  static void status(Status got) { CHECK(got == Status::ok || got == Status::full || got == Status::group_full || got == Status::invalid); }
+
+  // Of a pool, and rarely of a wrong size. What it returns lives until the program ends.
+  Bytes keep(std::vector<uint8_t> bytes) { return kept_.emplace_back(std::move(bytes)); }
+  Bytes odd() { return keep(std::vector<uint8_t>(choices_.byte(), 7)); }
+  Bytes address() {
+    const uint8_t bits = choices_.byte();
+    return bits > 250 ? odd() : keep(address_of((bits & 8) != 0 ? 6 : 4, bits & 7));
+  }
+  Bytes id() {
+    const uint8_t bits = choices_.byte();
+    return bits > 250 ? odd() : keep(make_id(bits & 7, static_cast<uint8_t>((bits >> 3 & 3) * 64)));
+  }
+  Bytes key() {
+    const uint8_t bits = choices_.byte();
+    return bits > 250 ? odd() : keep(ring_key(bits & 7));
+  }
+  uint32_t name() { return choices_.byte() & 3; }
+  uint32_t spi() {
+    const uint8_t bits = choices_.byte();
+    return bits > 250 ? static_cast<uint32_t>(choices_.number(4)) : first_spi + (bits & 3);
+  }
+  Endpoint any_endpoint() { return endpoint(static_cast<uint8_t>(choices_.below(8))); }
+
+  void set_flow() {
+    FlowSpec spec;
+    const uint8_t bits = choices_.byte();
+    const Bytes to = address();
+    spec.action = static_cast<FlowAction>(bits & 3);
+    const bool moves = spec.action == FlowAction::tunnel || spec.action == FlowAction::esp;
+    const bool has_header = spec.action == FlowAction::tunnel || (bits & 4) != 0;
+    if (moves && has_header) spec.header = keep(data_header_to(make_id(choices_.byte() & 7), spec.action == FlowAction::esp ? 4 : 1, choices_.byte()));
+    if (spec.action == FlowAction::esp && !has_header) spec.locator = any_endpoint();
+    if (moves) spec.source = keep(address_of(to.size() == 4 ? 4 : 6, own));
+    spec.association = name();
+    if ((bits & 8) != 0) spec.mtu = static_cast<uint16_t>((to.size() == 4 ? 576 : 1'280) + choices_.byte());
+    // Wrong in one thing.
+    if ((bits & 0xf0) == 0x10) spec.header = keep(choose_bytes(choices_, 600));
+    if ((bits & 0xf0) == 0x20) spec.source = odd();
+    if ((bits & 0xf0) == 0x30) spec.mtu = choices_.word();
+    if ((bits & 0xf0) == 0x40) spec.locator = Endpoint();
+    status(engine_.set_flow(to, spec));
+  }
+
+  RewriteSpec rewrites() {
+    RewriteSpec spec;
+    const uint8_t bits = choices_.byte();
+    const uint8_t change = (bits & 1) != 0 ? 1 : 0;
+    if ((bits & 2) == 0) spec.pairs4 = keep(pairs(4, bits >> 4 & 3, static_cast<uint8_t>(1 + change), static_cast<uint8_t>(own + change)));
+    if ((bits & 4) == 0) spec.pairs6 = keep(pairs(6, bits >> 4 & 3, static_cast<uint8_t>(1 + change), static_cast<uint8_t>(own + change)));
+    if ((bits & 0xc8) == 0xc8) spec.pairs6 = odd();
+    return spec;
+  }
+  void set_inbound_tun() {
+    const Bytes at = id();
+    status(engine_.set_inbound_tun(at, address(), rewrites()));
+  }
+
+  TransformSpec transform() {
+    const uint8_t bits = choices_.byte();
+    const auto& keys = keys_.emplace_back(static_cast<uint8_t>(bits >> 2 & 1));
+    TransformSpec made = keys.spec(static_cast<TransformKind>((bits & 3) % 3), (bits & 8) != 0 ? 16 : 32);
+    if ((bits & 0xf0) == 0xf0) made.key = odd();
+    if ((bits & 0xf0) == 0xe0) made.integrity_key = odd();
+    return made;
+  }
+  uint8_t beet() { return std::array<uint8_t, 4>{0, 4, 6, 5}[choices_.byte() & 3]; }
+
+  // No number twice: the counter of a name never falls while its SPI and keys stay.
+  void set_outbound() {
+    OutboundSpec spec;
+    spec.transform = transform();
+    spec.spi = spi();
+    spec.beet = beet();
+    spec.checksum_state = choices_.flag();
+    const uint8_t bits = choices_.byte();
+    if (bits > 200) spec.first_sequence = bits == 255 ? choices_.number(8) : UINT64_MAX - (bits & 3);
+    status(engine_.set_outbound_association(name(), spec));
+  }
+  void remove_outbound() {
+    const uint32_t n = name();
+    status(engine_.remove_outbound_association(n));
+    CHECK(!engine_.next_sequence(n));
+  }
+  void set_inbound() {
+    InboundSpec spec;
+    spec.transform = transform();
+    spec.beet = beet();
+    spec.checksum_state = choices_.flag();
+    spec.flow = address();
+    spec.rewrites = rewrites();
+    status(engine_.set_inbound_association(spi(), spec));
+  }
+
+  void set_triggers() {
+    const uint8_t bits = choices_.byte();
+    const Bytes at = key();
+    std::vector<uint8_t> packed;
+    const size_t count = (bits & 0x40) != 0 ? 126 + choices_.below(4) : bits & 7;
+    for (size_t i = 0; i < count && at.size() == 16; i++) {
+      const uint8_t kind = choices_.byte();
+      append(packed, at);
+      append(packed, std::vector<uint8_t>(16, static_cast<uint8_t>(kind & 0xf0)));
+      packed.push_back(kind & 1);
+      if ((kind & 1) == 0) append(packed, endpoint(static_cast<uint8_t>(kind >> 1 & 7)).bytes);
+      else push_stack(packed, kind == 0xff ? choices_.below(17) : (kind >> 1 & 3) + size_t{1});
+    }
+    if ((bits & 0x98) == 0x98) packed.resize(packed.size() - std::min<size_t>(packed.size(), choices_.byte()));
+    if ((bits & 0x98) == 0x90) append(packed, choose_bytes(choices_, 300));
+    const Exact exact{Bytes(packed)};
+    status(engine_.set_triggers(at, exact.view()));
+  }
+  void push_stack(std::vector<uint8_t>& packed, size_t ids) {
+    packed.push_back(static_cast<uint8_t>(ids));
+    for (size_t i = 0; i < ids; i++) append(packed, make_id(choices_.byte() & 7, choices_.byte()));
+  }
+
+  void set_responsibility() {
+    const uint8_t bits = choices_.byte() & 3;
+    const Bytes from = key(), to = key();
+    status(bits == 0 ? engine_.set_responsibility_none() : bits == 1 ? engine_.set_responsibility_all() : engine_.set_responsibility_range(from, to));
+  }
+  void set_next_server() {
+    const uint8_t bits = choices_.byte() & 3;
+    const std::optional<Endpoint> to = (bits & 1) != 0 ? std::nullopt : std::optional(any_endpoint());
+    if ((bits & 2) != 0) engine_.set_default_server(to);
+    else status(engine_.set_next_server(key(), to));
+  }
+
+  void output() {
+    switch (choices_.below(4)) {
+      case 0: return engine_.send(any_endpoint(), choose_bytes(choices_, 65'535));
+      case 1: return engine_.inject(joined({std::vector<uint8_t>{raw_mark}, choose_bytes(choices_, 2'000)}));
+      case 2: return engine_.submit(choose_packet(choices_, false));
+      case 3: {
+        const Bytes to = id();
+        return status(engine_.deliver(to, choose_packet(choices_, true)));
+      }
+    }
+  }
+
+  void look() {
+    upcalls_.clear();
+    const size_t left = engine_.take_upcalls(upcalls_);
+    CHECK(upcalls_.size() <= 256 && (left == 0 || upcalls_.size() == 256) && engine_.upcalls_wait() == (left > 0));
+    taken_ += upcalls_.size();
+    for (const Upcall& upcall : upcalls_) CHECK(upcall.name_bytes <= 32 && naive_sum(upcall.bytes) <= 0xffff);
+    const auto report = engine_.report(address());
+    if (report) CHECK(report->bytes_out >= report->packets_out && report->bytes_in >= report->packets_in);
+    CHECK(engine_.table_bytes() < 16u << 20);
+    check_totals();
+    now_ms_ += choices_.byte() * 10;
+  }
+  void check_totals() {
+    const Engine::Totals totals = engine_.totals();
+    CHECK(totals.upcalls == taken_ && signals_ >= taken_);
+    CHECK(totals.udp_out == sink_.datagram_count && totals.tun_out == sink_.packet_count);
+    CHECK(totals.tun_in == tun_in_ || tun_in_ == 0 || totals.tun_in > tun_in_);
+  }
+
+  template <typename Act>
+  void batch(size_t index, Act act) {
+    Lane& lane = engine_.lane(index);
+    lane.lock();
+    lane.begin(now_ms_, sink_, sink_.capabilities);
+    act();
+    lane.end();
+    lane.unlock();
+    inputs_.clear();
+  }
+  void lane_batch() {
+    const uint8_t bits = choices_.byte();
+    sink_.capabilities = {(bits & 4) == 0, (bits & 8) == 0, (bits & 16) == 0, (bits & 32) == 0};
+    batch(bits & 1, [&] {
+      Lane& lane = engine_.lane(bits & 1);
+      for (size_t i = 0; i < 1 + (bits >> 6); i++) {
+        if ((bits & 2) == 0) tun(lane);
+        else udp(lane);
+      }
+    });
+  }
+  void tun(Lane& lane) {
+    const std::vector<uint8_t> packet = choose_packet(choices_, false);
+    const VnetHeader vnet = choose_vnet(choices_, packet);
+    const Exact buffer(packet.size() + Lane::tun_slack_bytes);
+    copy_to(buffer.view(), 0, packet);
+    lane.from_tun(buffer.view(), packet.size(), vnet);
+    tun_in_++;
+  }
+  void udp(Lane& lane) {
+    const uint8_t bits = choices_.byte();
+    std::vector<uint8_t> bytes;
+    size_t segment = 0;
+    if ((bits & 1) != 0 && !sink_.datagrams.empty()) {
+      bytes = sink_.datagrams[choices_.below(sink_.datagrams.size())].bytes;
+      // A sealed packet behind a header, or one of ours to another of our ids.
+      if ((bits & 2) != 0 && bytes.size() >= 48) copy_to(bytes, 16, make_id(choices_.byte() & 7, choices_.byte()));
+    } else {
+      bytes = data_header_to(make_id(choices_.byte() & 7, choices_.byte()), choices_.byte() & 7, choices_.byte() & 5);
+      append(bytes, (bits & 2) != 0 ? choose_packet(choices_, true, max_datagram - 600) : choose_bytes(choices_, max_datagram - 600));
+    }
+    if ((bits & 4) != 0 && !bytes.empty()) {
+      segment = bytes.size();
+      const std::vector<uint8_t> one = bytes;
+      for (size_t i = bits >> 3; i > 0 && bytes.size() + segment <= max_datagram; i--) append(bytes, one);
+    }
+    const MutableBytes kept = inputs_.emplace_back(Bytes(bytes)).view();
+    const UdpInput input{kept, segment, any_endpoint(), bits};
+    lane.from_udp(std::span(&input, 1));
+  }
+
+  Choices choices_;
+  Engine engine_;
+  CheckingSink sink_;
+  double now_ms_ = 1;
+  uint64_t signals_ = 0, taken_ = 0, tun_in_ = 0;
+  std::deque<std::vector<uint8_t>> kept_;
+  std::deque<KeyBytes> keys_;
+  std::deque<Exact> inputs_;
+  std::vector<Upcall> upcalls_;
+};
+
+}  // namespace
+}  // namespace i3::test
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  i3::test::Program(i3::test::Choices({data, size})).play();
+  return 0;
+}

@@ -1,0 +1,20 @@
+/** The packet engine's C++ library alone, under clang's sanitizers: engine-check.cc (addresses, undefined behaviour) and engine-threads.cc (races). */
+import { randomInt } from "node:crypto";
+import { beforeAll, expect, it } from "vitest";
+import { buildPrograms, runSanitized } from "../../packages/datapath/test/native/fuzz/native-programs.js";
+
+const SEED = randomInt(2 ** 32);
+let programs: readonly string[] = [];
+
+beforeAll(async () => {
+  programs = await buildPrograms(["engine-check", "engine-threads"]);
+}, 300_000);
+
+async function passes(program: string, ...args: readonly string[]): Promise<void> {
+  const { status, output } = await runSanitized(program, args, 60_000);
+  expect(status, `seed ${SEED}\n${output.slice(-8_000)}`).toBe(0);
+  expect(output).toContain("all passed");
+}
+
+it("models, bounds, sequence numbers and wiping of keys, under the address sanitizer", () => passes(programs[0] ?? "", String(SEED)));
+it("lanes and control plane at the same time, under the thread sanitizer", () => passes(programs[1] ?? "", "3", String(SEED)));
