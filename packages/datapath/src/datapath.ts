@@ -35,7 +35,7 @@ interface AssociationBase {
 export interface OutboundAssociation extends AssociationBase {
   /** The receiver's, {@link MIN_SPI}–{@link MAX_SPI}. */
   readonly spi: number;
-  /** Number of the first packet. Setting an association again with the same SPI and keys keeps its counter: none is used twice. @default 1n */
+  /** Number of the first packet. Setting an association again with the same keys keeps its counter. Keys that were removed or replaced must never come back: the engine has forgotten how far they were used. @default 1n */
   readonly firstSequence?: bigint;
 }
 
@@ -171,7 +171,7 @@ export interface FlowCounters {
 export interface Datapath {
   /** Which implementation this is; benches assert it. */
   readonly implementation: "reference" | "native";
-  /** `null` removes. Throws DatapathError ERR_I3_TABLE_FULL. Replacing `setup` by another action does not send what waits: call release. */
+  /** `null` removes. Throws DatapathError ERR_I3_TABLE_FULL. Replacing `setup` by another action sends what waits through it at once, before anything newer. */
   setFlow(address: Uint8Array, flow: Flow | null): void;
   setInbound(id: Uint8Array, inbound: Inbound | null): void;
   /** `name` is the caller's: an integer from 0 to 2^32 - 1. Flows that name a missing one drop their packets, `no-route`. `null` removes and wipes. */

@@ -78,7 +78,7 @@ export class OutboundAssociations {
     if (association === null) return this.#table.remove(name);
     const fresh = prepareOutbound(association);
     const before = this.#table.get(name);
-    const keeps = before !== undefined && before.spi === fresh.spi && sameKeys(before.cipher, fresh.cipher);
+    const keeps = before !== undefined && sameKeys(before.cipher, fresh.cipher);
     if (keeps && before.nextSequence > fresh.nextSequence) fresh.nextSequence = before.nextSequence;
     this.#table.replace(name, fresh);
   }

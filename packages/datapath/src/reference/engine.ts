@@ -132,7 +132,12 @@ export class ReferenceEngine implements StepCore {
   }
 
   setFlow(address: Uint8Array, flow: Flow | null): void {
-    if (flow !== null) return this.#state.flows.set(address, flow);
+    if (flow !== null) {
+      this.#state.flows.set(address, flow);
+      // At once, so that nothing newer can leave before.
+      if (flow.action !== "setup") this.release(address);
+      return;
+    }
     const removed = this.#state.flows.remove(address);
     if (removed !== undefined) this.#host.discard(removed, "not-allocated", false);
   }

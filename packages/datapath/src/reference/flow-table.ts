@@ -128,7 +128,7 @@ function prepareSending({ source, mtu }: Flow & { action: "tunnel" | "esp" }, ad
   requireLength("flow source", source, addressBytes);
   const least = addressBytes === 4 ? MIN_MTU.v4 : MIN_MTU.v6;
   if (mtu !== undefined && (!Number.isInteger(mtu) || mtu < least || mtu > MAX_MTU)) throw new RangeError(`flow MTU ${mtu}, expected ${least} to ${MAX_MTU}`);
-  return { source: ownBuffer(source), mtu: mtu ?? null };
+  return { source: ownBuffer(source), mtu: mtu === undefined || mtu === MAX_MTU ? null : mtu };
 }
 
 function prepareHeader(bytes: Uint8Array): HeaderRoute {

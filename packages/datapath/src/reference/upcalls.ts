@@ -8,6 +8,12 @@ import { ADDRESS_SLOT_BYTES } from "./step.js";
 /** Upcalls that wait (ours: 16 batches). `flow-setup` and `route-miss` are kept beyond it, for their tables bound them. */
 export const MAX_WAITING_UPCALLS = 16 * LIMITS.upcallsPerBatch;
 
+/** Bytes of packets and datagrams in them (ours). */
+export const MAX_WAITING_UPCALL_BYTES = 16 * 1024 * 1024;
+
+const bytesOf = (upcall: Upcall): number =>
+  upcall.kind === "control" ? upcall.bytes.length : upcall.kind === "flow-setup" ? upcall.packet.length : upcall.kind === "payload" ? upcall.payload.length : 0;
+
 export class Upcalls {
   readonly #counters: CounterSet;
   /** Apart: whoever sends data through a host's server must not use up what that server's own answers need. */
@@ -16,6 +22,7 @@ export class Upcalls {
   readonly #noTrigger = new NoticeLimit();
   readonly #cacheRequest = new NoticeLimit();
   #waiting: Upcall[] = [];
+  #bytes = 0;
 
   constructor(counters: CounterSet) {
     this.#counters = counters;
@@ -28,10 +35,11 @@ export class Upcalls {
   /** For what must not be lost: one per flow or ring key until the control plane has acted. */
   push(upcall: Upcall): void {
     this.#waiting.push(upcall);
+    this.#bytes += bytesOf(upcall);
   }
 
   get full(): boolean {
-    return this.#waiting.length >= MAX_WAITING_UPCALLS;
+    return this.#waiting.length >= MAX_WAITING_UPCALLS || this.#bytes >= MAX_WAITING_UPCALL_BYTES;
   }
 
   /** The source may make one more upcall. */
@@ -45,13 +53,15 @@ export class Upcalls {
     const ringKey = idBytes.toString("latin1", idAt, idAt + RING_KEY_BYTES);
     const key = ringKey + endpoints.toString("latin1", at, at + ADDRESS_SLOT_BYTES);
     const limit = kind === "no-trigger" ? this.#noTrigger : this.#cacheRequest;
-    return limit.allow(nowMs, key) && this.#data.allow(nowMs, endpoints, at);
+    // The source pays first: otherwise it could fill the memory of notices for all.
+    return this.#data.allow(nowMs, endpoints, at) && limit.allow(nowMs, key);
   }
 
   /** The next batch. */
   take(): readonly Upcall[] {
     const batch = this.#waiting.slice(0, LIMITS.upcallsPerBatch);
     if (batch.length > 0) this.#waiting = this.#waiting.slice(batch.length);
+    for (const upcall of batch) this.#bytes -= bytesOf(upcall);
     this.#counters.upcalls += batch.length;
     return batch;
   }

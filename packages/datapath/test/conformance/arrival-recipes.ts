@@ -212,7 +212,8 @@ export function plainArrival(packetBytes: Uint8Array, state: number): TunArrival
 export function tunArrival(recipe: TunRecipe): TunArrival {
   const { checksum, start, offset, gsoBytes } = recipe;
   const built = buildPacket(recipe.packet).subarray(0, 65_535);
-  if (gsoBytes !== null) return superArrival(recipe, built, gsoBytes);
+  // More pieces than the reference's output has room for would be dropped there.
+  if (gsoBytes !== null) return superArrival(recipe, built, gsoBytes === 0 ? 0 : Math.max(gsoBytes, Math.ceil(built.length / 500)));
   const length = lengthOf(built);
   const whole = length === undefined ? undefined : built.subarray(0, length);
   const place = whole === undefined ? undefined : checksumPlace(whole);

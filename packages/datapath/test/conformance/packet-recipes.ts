@@ -85,7 +85,7 @@ export interface PacketRecipe {
 const common = <T>(usual: T, others: fc.Arbitrary<T>, weight = 7): fc.Arbitrary<T> => fc.oneof({ arbitrary: fc.constant(usual), weight }, { arbitrary: others, weight: 10 - weight });
 
 export const ports = { source: 5_000, destination: 7_000 } as const;
-const sizes = fc.oneof({ arbitrary: fc.nat(40), weight: 5 }, { arbitrary: fc.constantFrom(64, 500, 548, 576, 1_000, 1_232, 1_240, 1_280, 1_360, 1_400, 1_460), weight: 4 }, { arbitrary: fc.nat(3_000), weight: 2 });
+const sizes = fc.oneof({ arbitrary: fc.nat(40), weight: 5 }, { arbitrary: fc.constantFrom(64, 500, 548, 576, 1_000, 1_232, 1_240, 1_280, 1_360, 1_400, 1_460), weight: 6 }, { arbitrary: fc.nat(3_000), weight: 2 });
 const rareSizes = fc.oneof({ arbitrary: sizes, weight: 60 }, { arbitrary: fc.constantFrom(9_000, 65_400, 65_449, 65_450, 65_480, 65_495, 65_507, 65_515, 65_535), weight: 1 });
 
 export const packetRecipes: fc.Arbitrary<PacketRecipe> = fc.record({

@@ -206,7 +206,7 @@ describe("sequence numbers", () => {
     ["BEET and the checksum's state", { beet: 6, checksumState: true }, 3n],
     ["a lower first number", { firstSequence: 2n }, 3n],
     ["a higher first number", { firstSequence: 9n }, 9n],
-    ["the SPI", { spi: SPI + 1 }, 1n],
+    ["another SPI", { spi: SPI + 1 }, 3n],
     ["one bit of the key", { transform: { ...GCM, key: new Uint8Array(32).fill(1) } }, 1n],
     ["the salt", { transform: { ...GCM, salt: bytes(1, 2, 3, 4) } }, 1n],
     ["the transform", { transform: CBC }, 1n],

@@ -159,19 +159,18 @@ describe("ICMP errors", () => {
 });
 
 describe("set-up", () => {
-  it("asks once, queues 16 in order, drops the newest, and release sends them in order", () => {
+  it("asks once, queues 16 in order, drops the newest, and sends them in order with its action, before anything newer", () => {
     const harness = host(SETUP);
     const packets = Array.from({ length: 18 }, (_, i) => toPeer(data(i + 1)));
     const { upcalls, udp: none, tun, drops } = harness.fromTun(...packets);
     expect(upcalls).toEqual([{ kind: "flow-setup", address: PEER, packet: packets[0] }]);
     expect([none, tun, drops]).toEqual([[], [], { "queue-full": 2 }]);
     harness.engine.setFlow(PEER, tunnel);
-    expect(harness.engine.pending()).toBe(false);
-    expect(harness.engine.queuedPackets()).toBe(16);
-    harness.engine.release(PEER);
     expect(harness.engine.pending()).toBe(true);
-    const { udp: out } = harness.step();
-    expect(out.map((datagram) => datagram.bytes)).toEqual(packets.slice(0, 16).map((inner) => concat(HEADER, inner)));
+    expect(harness.engine.queuedPackets()).toBe(0);
+    const newer = toPeer(data(40));
+    const { udp: out } = harness.fromTun(newer);
+    expect(out.map((datagram) => datagram.bytes)).toEqual([...packets.slice(0, 16), newer].map((inner) => concat(HEADER, inner)));
     expect(harness.engine.pending()).toBe(false);
     expect(harness.engine.queuedPackets()).toBe(0);
   });

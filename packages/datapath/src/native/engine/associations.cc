@@ -37,10 +37,11 @@ Status set_outbound(AssociationTable<OutboundAssociation>& table, uint32_t name,
   if (!made->make_ciphers(lanes, Cipher::Direction::seal)) return Status::invalid;
   // The same keys: no number is used twice. The lanes stand still from the reading of the counter to the exchange.
   OutboundAssociation* before = table.find(name, hasher);
-  if (before == nullptr || before->spi != spec.spi || !before->keys.same_as(spec.transform)) return table.set(std::move(made), hasher, gates);
+  if (before == nullptr || !before->keys.same_as(spec.transform)) return table.set(std::move(made), hasher, gates);
   Closed closed(gates);
   const uint64_t next = before->next;
   before->next = next == 0 ? 0 : std::max(next, spec.first_sequence);
+  before->spi = spec.spi;
   before->beet = spec.beet;
   before->checksum_state = spec.checksum_state;
   return Status::ok;

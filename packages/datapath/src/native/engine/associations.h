@@ -91,7 +91,7 @@ class AssociationTable {
     const uint32_t hash = hasher.number(number);
     uint32_t entry = lookup(number, hash);
     if (entry == HashIndex::none && index_.size() >= limits::associations) return Status::full;
-    if (entry == HashIndex::none) grow_if_full(index_, gates);
+    if (entry == HashIndex::none) grow_if_full(index_, entries_, gates);
     {
       Closed closed(gates);
       if (entry == HashIndex::none) {

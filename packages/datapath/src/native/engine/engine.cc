@@ -16,7 +16,14 @@ void Engine::tell_output() {
   if (output_waits() && on_output_) on_output_();
 }
 
-Status Engine::set_flow(Bytes address, const FlowSpec& flow) { return tables_->flows.set(address, flow, tables_->hasher, tables_->gates); }
+Status Engine::set_flow(Bytes address, const FlowSpec& flow) {
+  const Status status = tables_->flows.set(address, flow, tables_->hasher, tables_->gates, [this](Flow& set) {
+    // At once, so that nothing newer can leave before.
+    if (set.action != FlowAction::setup) lanes_[0]->host().release(set);
+  });
+  tell_output();
+  return status;
+}
 
 Status Engine::remove_flow(Bytes address) {
   if (!FlowName::is_valid(address)) return Status::invalid;
@@ -108,22 +115,16 @@ Status Engine::set_responsibility_range(Bytes from, Bytes to) {
 
 Status Engine::set_next_server(Bytes ring_key, const std::optional<Endpoint>& endpoint) {
   if (ring_key.size() != ring_key_bytes || (endpoint && endpoint->port() == 0)) return Status::invalid;
-  const Status status = tables_->next_servers.set(ring_key, endpoint, tables_->hasher, tables_->gates);
-  if (status != Status::ok || !endpoint) return status;
-  {
-    Closed closed(tables_->gates);
-    lanes_[0]->server().resume(ring_key);
-  }
+  const Status status = tables_->next_servers.set(ring_key, endpoint, tables_->hasher, tables_->gates, [&] { lanes_[0]->server().resume(ring_key); });
   tell_output();
-  return Status::ok;
+  return status;
 }
 
 void Engine::set_default_server(const std::optional<Endpoint>& endpoint) {
-  tables_->next_servers.set_default(endpoint, tables_->gates);
-  if (!endpoint) return;
   {
     Closed closed(tables_->gates);
-    lanes_[0]->server().resume_if([](Bytes) { return true; });
+    tables_->next_servers.set_default(endpoint);
+    if (endpoint) lanes_[0]->server().resume_if([](Bytes) { return true; });
   }
   tell_output();
 }
@@ -223,6 +224,7 @@ size_t Engine::take_upcalls(std::vector<Upcall>& out) {
   const std::lock_guard lock(shared_->mutex);
   auto& waiting = shared_->upcalls;
   for (size_t i = 0; i < limits::upcalls_per_batch && !waiting.empty(); i++) {
+    shared_->upcall_bytes -= waiting.front().bytes.size();
     out.push_back(std::move(waiting.front()));
     waiting.pop_front();
     shared_->upcalls_taken++;

@@ -26,12 +26,12 @@ void Flow::set(const FlowSpec& spec, const Hasher& hasher) {
   ring_key_hash = header.empty() ? 0 : hasher.bytes(ring_key());
 }
 
-Status FlowTable::set(Bytes address, const FlowSpec& spec, const Hasher& hasher, Gates& gates) {
+Status FlowTable::set(Bytes address, const FlowSpec& spec, const Hasher& hasher, Gates& gates, const std::function<void(Flow&)>& then) {
   if (!is_valid(address, spec)) return Status::invalid;
   const uint32_t hash = hasher.bytes(address);
   uint32_t entry = lookup(address, hash);
   if (entry == HashIndex::none && index_.size() >= limits::flows) return Status::full;
-  if (entry == HashIndex::none) grow_if_full(index_, gates);
+  if (entry == HashIndex::none) grow_if_full(index_, flows_, gates);
   Closed closed(gates);
   if (entry == HashIndex::none) {
     entry = flows_.add();
@@ -43,6 +43,7 @@ Status FlowTable::set(Bytes address, const FlowSpec& spec, const Hasher& hasher,
   header_bytes_ -= flow.header.capacity();
   flow.set(spec, hasher);
   header_bytes_ += flow.header.capacity();
+  then(flow);
   return Status::ok;
 }
 

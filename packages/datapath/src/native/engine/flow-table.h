@@ -50,7 +50,8 @@ class FlowTable {
     return entry == HashIndex::none ? nullptr : flows_[entry].get();
   }
   // What waits and the last use stay; `setup` begins a new set-up, whose first packet asks again.
-  Status set(Bytes address, const FlowSpec& spec, const Hasher& hasher, Gates& gates);
+  // `then` runs before the gates open.
+  Status set(Bytes address, const FlowSpec& spec, const Hasher& hasher, Gates& gates, const std::function<void(Flow&)>& then);
   // The gates are closed; the caller drops what waits.
   std::unique_ptr<Flow> remove(Bytes address, const Hasher& hasher);
   size_t memory_bytes() const { return index_.memory_bytes() + flows_.memory_bytes() + index_.size() * sizeof(Flow) + header_bytes_; }

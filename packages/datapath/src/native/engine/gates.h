@@ -18,7 +18,8 @@ class Gate {
     pthread_mutexattr_t attributes;
     pthread_mutexattr_init(&attributes);
     pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
-    pthread_mutex_init(&mutex_, &attributes);
+    // A kernel without such futexes refuses; a plain mutex excludes as well.
+    if (pthread_mutex_init(&mutex_, &attributes) != 0) pthread_mutex_init(&mutex_, nullptr);
     pthread_mutexattr_destroy(&attributes);
   }
   Gate(const Gate&) = delete;
@@ -61,7 +62,9 @@ class Closed {
 };
 
 // Makes room for one more entry; call it before closing the gates.
-inline void grow_if_full(HashIndex& index, Gates& gates) {
+template <typename Entries>
+void grow_if_full(HashIndex& index, Entries& entries, Gates& gates) {
+  entries.prepare();
   if (!index.is_full()) return;
   HashIndex larger = index.grown();
   Closed closed(gates);

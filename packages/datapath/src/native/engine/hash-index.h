@@ -120,6 +120,12 @@ class Slab {
     return (small_.size() * small_chunk + large_.size() * large_chunk) * sizeof(T) + free_.capacity() * sizeof(uint32_t);
   }
 
+  // Makes a large chunk ready beforehand, without any lock: two megabytes take a millisecond.
+  void prepare() {
+    const bool is_needed = free_.empty() && used_ >= small_entries && used_ - small_entries == large_.size() * large_chunk;
+    if (is_needed && spare_.size() == 0) spare_ = HugeArray<T>(large_chunk);
+  }
+  // After prepare().
   uint32_t add() {
     if (!free_.empty()) {
       const uint32_t entry = free_.back();
@@ -128,7 +134,7 @@ class Slab {
     }
     const bool is_small = used_ < small_entries;
     if (is_small && used_ == small_.size() * small_chunk) small_.emplace_back(small_chunk);
-    if (!is_small && used_ - small_entries == large_.size() * large_chunk) large_.emplace_back(large_chunk);
+    if (!is_small && used_ - small_entries == large_.size() * large_chunk) large_.push_back(std::move(spare_));
     return used_++;
   }
   void remove(uint32_t entry) {
@@ -142,6 +148,7 @@ class Slab {
   static constexpr uint32_t large_chunk = std::bit_floor(static_cast<uint32_t>(2 * 1024 * 1024 / sizeof(T)));
   std::vector<HugeArray<T>> small_;
   std::vector<HugeArray<T>> large_;
+  HugeArray<T> spare_;
   std::vector<uint32_t> free_;
   uint32_t used_ = 0;
 };

@@ -27,7 +27,7 @@ class InboundTable {
     const uint32_t hash = hasher.bytes(made.id);
     uint32_t entry = lookup(made.id, hash);
     if (entry == HashIndex::none && index_.size() >= limits::inbound) return Status::full;
-    if (entry == HashIndex::none) grow_if_full(index_, gates);
+    if (entry == HashIndex::none) grow_if_full(index_, entries_, gates);
     Closed closed(gates);
     if (entry == HashIndex::none) {
       entry = entries_.add();

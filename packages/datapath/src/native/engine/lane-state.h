@@ -54,6 +54,7 @@ struct LaneContext {
 
   // The shared mutex is held.
   void push_upcall(Upcall upcall) {
+    shared.upcall_bytes += upcall.bytes.size();
     shared.upcalls.push_back(std::move(upcall));
     shared.notify();
   }

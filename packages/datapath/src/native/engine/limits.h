@@ -10,6 +10,7 @@ constexpr size_t queued_packets_per_route = 32;
 constexpr size_t queued_bytes = 4 * 1024 * 1024;
 constexpr size_t upcalls_per_batch = 256;
 constexpr size_t waiting_upcalls = 16 * upcalls_per_batch;
+constexpr size_t waiting_upcall_bytes = 16 * 1024 * 1024;
 constexpr double upcalls_per_source_per_second = 2'000;
 constexpr size_t flows = 65'536;
 constexpr size_t inbound = 131'072;

@@ -18,12 +18,13 @@ class NextServers {
     return fallback_ ? &*fallback_ : nullptr;
   }
 
-  Status set(Bytes ring_key, const std::optional<Endpoint>& endpoint, const Hasher& hasher, Gates& gates) {
+  // `then` runs before the gates open, when there is a server now.
+  Status set(Bytes ring_key, const std::optional<Endpoint>& endpoint, const Hasher& hasher, Gates& gates, const std::function<void()>& then) {
     const uint32_t key_hash = hasher.bytes(ring_key);
     uint32_t entry = find(ring_key, key_hash);
     if (entry == HashIndex::none && !endpoint) return Status::ok;
     if (entry == HashIndex::none && index_.size() >= limits::next_servers) return Status::full;
-    if (entry == HashIndex::none) grow_if_full(index_, gates);
+    if (entry == HashIndex::none) grow_if_full(index_, servers_, gates);
     Closed closed(gates);
     if (!endpoint) {
       index_.remove(key_hash, entry);
@@ -36,13 +37,12 @@ class NextServers {
       index_.insert(key_hash, entry);
     }
     servers_[entry].endpoint = *endpoint;
+    then();
     return Status::ok;
   }
 
-  void set_default(const std::optional<Endpoint>& endpoint, Gates& gates) {
-    Closed closed(gates);
-    fallback_ = endpoint;
-  }
+  // The gates are closed.
+  void set_default(const std::optional<Endpoint>& endpoint) { fallback_ = endpoint; }
   size_t memory_bytes() const { return index_.memory_bytes() + servers_.memory_bytes(); }
 
  private:

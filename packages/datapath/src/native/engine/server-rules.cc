@@ -12,15 +12,11 @@ RingKey as_key(Bytes ring_key) {
 }
 
 // One copy for each address: it leaves with its original id, so that a second one would say nothing new.
-bool is_repeated(std::span<const Target> targets, size_t index) {
-  if (targets[index].stack_ids != 0) return false;
-  return std::any_of(targets.begin(), targets.begin() + static_cast<std::ptrdiff_t>(index),
-                     [&](const Target& earlier) { return earlier.stack_ids == 0 && earlier.endpoint == targets[index].endpoint; });
-}
+bool is_repeated(const TriggerTable::Match& found, size_t index) { return found.targets[index].same_before > found.first; }
 
-unsigned count_distinct(std::span<const Target> targets) {
+unsigned count_distinct(const TriggerTable::Match& found) {
   unsigned count = 0;
-  for (size_t i = 0; i < targets.size(); i++) count += is_repeated(targets, i) ? 0 : 1;
+  for (size_t i = 0; i < found.targets.size(); i++) count += is_repeated(found, i) ? 0 : 1;
   return count;
 }
 
@@ -43,7 +39,7 @@ void ServerRules::route(const Work& work) {
 }
 
 void ServerRules::match(const Work& work, const TriggerTable::Match& found) {
-  const unsigned copies = found.targets.size() == 1 ? 1 : count_distinct(found.targets);
+  const unsigned copies = found.targets.size() == 1 ? 1 : count_distinct(found);
   if (copies == 0) return no_trigger(work);
   if (work.hop_limit <= 1) return lane_.drop(Drop::hop_limit);
   cache_request(work);
@@ -51,7 +47,7 @@ void ServerRules::match(const Work& work, const TriggerTable::Match& found) {
   const unsigned share = work.copy_budget / copies;
   unsigned budget = share + (work.copy_budget - share * copies);
   for (size_t i = 0; i < found.targets.size(); i++) {
-    if (is_repeated(found.targets, i)) continue;
+    if (is_repeated(found, i)) continue;
     copy(work, found.targets[i], found.stacks, budget);
     budget = share;
   }
@@ -196,8 +192,9 @@ void ServerRules::cache_request(const Work& work) {
 // Nothing is dropped when there may be none: the packet's fate is another matter.
 void ServerRules::notify(UpcallKind kind, const Work& work, NoticeLimit& limit, Bytes name) {
   const std::lock_guard lock(lane_.shared.mutex);
-  if (lane_.shared.upcalls_full() || !limit.allow(lane_.now_ms, work.ring_key(), *work.from)) return;
-  if (!lane_.shared.data_rates.allow(lane_.now_ms, *work.from)) return;
+  // The source pays first: otherwise it could fill the memory of notices for all.
+  if (lane_.shared.upcalls_full() || !lane_.shared.data_rates.allow(lane_.now_ms, *work.from)) return;
+  if (!limit.allow(lane_.now_ms, work.ring_key(), *work.from)) return;
   Upcall upcall;
   upcall.kind = kind;
   upcall.from = *work.from;

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "engine.h"
+#include "gates.h"
 #include "queues.h"
 #include "rate-limits.h"
 
@@ -56,9 +57,10 @@ using RingKey = std::array<uint8_t, 16>;
 struct Shared {
   explicit Shared(const Hasher& hasher) : control_rates(hasher), data_rates(hasher), no_trigger(hasher), cache_request(hasher) {}
 
-  mutable std::mutex mutex;
+  mutable Gate mutex;
   // All below: with the mutex.
   std::deque<Upcall> upcalls;
+  size_t upcall_bytes = 0;
   uint64_t upcalls_taken = 0;
   SourceRates control_rates;
   SourceRates data_rates;
@@ -84,7 +86,7 @@ struct Shared {
   void notify() const {
     if (on_upcalls) on_upcalls();
   }
-  bool upcalls_full() const { return upcalls.size() >= limits::waiting_upcalls; }
+  bool upcalls_full() const { return upcalls.size() >= limits::waiting_upcalls || upcall_bytes >= limits::waiting_upcall_bytes; }
 };
 
 }  // namespace i3

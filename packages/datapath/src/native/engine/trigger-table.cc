@@ -49,6 +49,15 @@ std::optional<Parsed> parse(Bytes ring_key, Bytes packed) {
   return out;
 }
 
+// Once here, so that no packet has to compare them all.
+void mark_same(std::span<Target> targets) {
+  for (size_t i = 0; i < targets.size(); i++) {
+    for (size_t j = 0; j < i && targets[i].stack_ids == 0; j++) {
+      if (targets[j].stack_ids == 0 && targets[j].endpoint == targets[i].endpoint) targets[i].same_before = static_cast<uint8_t>(j + 1);
+    }
+  }
+}
+
 Group make_group(Bytes ring_key, Parsed parsed) {
   Group group;
   copy_to(group.key, 0, ring_key);
@@ -65,6 +74,7 @@ Group make_group(Bytes ring_key, Parsed parsed) {
     group.large->targets.push_back(parsed.targets[i]);
   }
   group.large->stacks = std::move(parsed.stacks);
+  mark_same(group.large->targets);
   return group;
 }
 
@@ -83,7 +93,7 @@ size_t common_bits(const Suffix& a, Bytes b) {
 }
 
 // The triggers with the longest common prefix are neighbours of the place where the id itself would stand.
-std::span<const Target> longest_prefix(const LargeGroup& group, Bytes suffix) {
+TriggerTable::Match longest_prefix(const LargeGroup& group, Bytes suffix) {
   Suffix wanted;
   copy_to(wanted, 0, suffix);
   const auto& ids = group.suffixes;
@@ -95,7 +105,7 @@ std::span<const Target> longest_prefix(const LargeGroup& group, Bytes suffix) {
   size_t to = place;
   while (from > 0 && common_bits(ids[from - 1], suffix) == best) from--;
   while (to < ids.size() && common_bits(ids[to], suffix) == best) to++;
-  return std::span(group.targets).subspan(from, to - from);
+  return {std::span(group.targets).subspan(from, to - from), from, group.stacks};
 }
 
 }  // namespace
@@ -125,7 +135,7 @@ void TriggerTable::remove(uint32_t entry, uint32_t key_hash, Gates& gates) {
 
 void TriggerTable::put(Bytes ring_key, uint32_t key_hash, uint32_t entry, Group group, Gates& gates) {
   (void)ring_key;
-  if (entry == HashIndex::none) grow_if_full(index_, gates);
+  if (entry == HashIndex::none) grow_if_full(index_, groups_, gates);
   Closed closed(gates);
   const bool is_new = entry == HashIndex::none;
   if (is_new) entry = groups_.add();
@@ -144,8 +154,8 @@ TriggerTable::Match TriggerTable::match(Bytes id, uint32_t key_hash) const {
   const uint32_t entry = find(part(id, 0, ring_key_bytes), key_hash);
   if (entry == HashIndex::none) return {};
   const Group& group = groups_[entry];
-  if (!group.large) return {std::span(&group.target, 1), {}};
-  return {longest_prefix(*group.large, part(id, ring_key_bytes, id_bytes - ring_key_bytes)), group.large->stacks};
+  if (!group.large) return {std::span(&group.target, 1), 0, {}};
+  return longest_prefix(*group.large, part(id, ring_key_bytes, id_bytes - ring_key_bytes));
 }
 
 }  // namespace i3

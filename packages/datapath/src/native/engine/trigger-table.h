@@ -17,6 +17,8 @@ struct Target {
   Endpoint endpoint;
   // 0: an address. Otherwise that many ids, at Group::stacks[stack_at …].
   uint8_t stack_ids = 0;
+  // The number, from 1, of the group's target before it with the same address; 0 for none.
+  uint8_t same_before = 0;
   uint32_t stack_at = 0;
 };
 
@@ -44,6 +46,8 @@ class TriggerTable {
 
   struct Match {
     std::span<const Target> targets;
+    // How many of the group's targets stand before these.
+    size_t first = 0;
     // The ids of targets that are stacks.
     Bytes stacks;
   };

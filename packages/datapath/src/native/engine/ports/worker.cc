@@ -183,7 +183,7 @@ void Worker::pump_tun() {
     bytes += gathered_bytes_;
     if (gathered_ > 0) run_tun_batch();
   }
-  if (error != 0 && error != EAGAIN) break_port(tun_port_, error, "read");
+  if (TunQueue::is_broken(error)) break_port(tun_port_, error, "read");
 }
 
 void Worker::pump_udp() {
