@@ -3,13 +3,18 @@
  * 20 ms each way between each NAT and the servers.
  */
 import { Laptop, startRing } from "@i3/demo";
-import { standardTopology } from "@i3/netns";
+import { standardTopology, type Child } from "@i3/netns";
 
 import { makeRow, median, type Row } from "./report.js";
 
 const ROUNDS = 5;
 const ONE_WAY_MS = 20;
 const PINGS_AFTER = 10;
+
+/** Throws unless the daemon says at its start that the native engine runs. */
+function requireNative(name: string, child: Child | null): void {
+  if (child?.lines.some(({ text }) => /READY .*engine=native/.test(text)) !== true) throw new Error(`${name} does not run the native engine`);
+}
 
 /** Times of `ping -c N` in ms, in order. */
 async function pingTimes(laptop: Laptop, count: number): Promise<readonly number[]> {
@@ -21,12 +26,13 @@ export async function firstPacket(): Promise<readonly Row[]> {
   const delayed = { delayMs: ONE_WAY_MS };
   const bed = await standardTopology({ wan: { nat1: delayed, nat2: delayed } });
   try {
-    await startRing(bed.servers);
+    for (const server of await startRing(bed.servers)) requireNative("a server", server.child);
     const serverAddresses = bed.servers.map((server) => server.address4);
     const home = await Laptop.make(bed.home, { serverAddresses });
     const laptop = await Laptop.make(bed.laptop, { serverAddresses });
     for (const each of [laptop, home]) await each.writeBook({ "laptop.i3": laptop, "home.i3": home });
     await home.start();
+    requireNative("home", home.child);
     const first: number[] = [];
     const after: number[] = [];
     for (let i = 0; i < ROUNDS; i += 1) {
