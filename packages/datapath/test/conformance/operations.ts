@@ -10,6 +10,7 @@ import { packetRecipes, type PacketRecipe } from "./packet-recipes.js";
 import { addressOf, idOf, LOCATORS, NAMES, ringKeyOf, SPIS, TRANSFORMS, type Family } from "./pools.js";
 import { address, association, family, firstSequence, flowOf, id, locator, name, responsibility, ringKey, spiIndex, triggers, tunTarget } from "./table-recipes.js";
 
+export type WindowNumber = { readonly advance: number } | { readonly behind: number; readonly which: number };
 export type Operation =
   | { readonly kind: "setFlow"; readonly address: Uint8Array; readonly flow: Flow | null }
   | { readonly kind: "setInbound"; readonly id: Uint8Array; readonly inbound: Inbound | null }
@@ -27,23 +28,26 @@ export type Operation =
   | { readonly kind: "deliver"; readonly id: Uint8Array; readonly packet: PacketRecipe }
   | { readonly kind: "step"; readonly passedMs: number; readonly offloads: boolean; readonly tun: readonly TunRecipe[]; readonly udp: readonly DatagramRecipe[] }
   | { readonly kind: "stream"; readonly offloads: boolean; readonly stream: StreamRecipe }
-  /** Sealed packets, each so far from the highest number so far. */
-  | { readonly kind: "window"; readonly spi: number; readonly advances: readonly number[] }
+  /** Sealed packets, each so far from the highest number so far, or so far behind one of before. */
+  | { readonly kind: "window"; readonly spi: number; readonly numbers: readonly WindowNumber[] }
   | { readonly kind: "flood"; readonly what: "control" | "payload" | "refused" | "setup" | "notice"; readonly count: number; readonly sources: number };
 
 const passedMs = fc.constantFrom(0, 0, 1, 1, 20, 50, 100, 150, 1_100);
 const offloads = fc.oneof({ arbitrary: fc.constant(true), weight: 4 }, { arbitrary: fc.constant(false), weight: 1 });
 const advances = fc.oneof(
-  fc.constantFrom(1, 2, 63, 64, 65, 100, 8_128, 8_191, 8_192, 8_193, 20_000, 0x7fff_ff00, 0x8000_0000, 0xffff_0000, 0xffff_ffff),
+  fc.constantFrom(1, 2, 63, 64, 65, 100, 4_000, 4_160, 8_000, 8_128, 8_191, 8_192, 8_193, 20_000, 0x7fff_ff00, 0x8000_0000, 0xffff_0000, 0xffff_ffff),
   fc.constantFrom(0, -1, -2, -63, -64, -65, -100, -8_128, -8_190, -8_191, -8_192, -20_000),
   fc.integer({ min: -8_200, max: 200 }),
+  fc.integer({ min: 1, max: 4_000 }),
 );
+// A window's size behind one that was seen: its place in the window is the same.
+const windowNumbers = fc.oneof(advances.map((advance) => ({ advance })), fc.record({ behind: fc.constantFrom(0, 8_192, 8_192, 16_384), which: fc.nat(10) }));
 const steps: fc.Arbitrary<Operation> = fc.record({ kind: fc.constant("step" as const), passedMs, offloads, tun: fc.array(tunRecipes, { maxLength: 4 }), udp: fc.array(datagramRecipes, { maxLength: 4 }) });
 
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: steps, weight: 24 },
   { arbitrary: fc.record({ kind: fc.constant("stream" as const), offloads, stream: streamRecipes }), weight: 4 },
-  { arbitrary: fc.record({ kind: fc.constant("window" as const), spi: spiIndex, advances: fc.array(advances, { minLength: 1, maxLength: 20 }) }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constant("window" as const), spi: spiIndex, numbers: fc.array(windowNumbers, { minLength: 1, maxLength: 30 }) }), weight: 1 },
   { arbitrary: fc.tuple(family, fc.nat(3)).chain(([version, index]) => fc.record({ kind: fc.constant("setFlow" as const), address: fc.constant(addressOf(version, index)), flow: flowOf(version) })), weight: 6 },
   { arbitrary: fc.record({ kind: fc.constant("setInbound" as const), id, inbound: fc.oneof({ arbitrary: tunTarget.map((entry): Inbound => ({ action: "tun", ...entry })), weight: 4 }, { arbitrary: fc.constantFrom<(Inbound | null)[]>(null, { action: "upcall" }), weight: 1 }) }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("setOutboundAssociation" as const), name, association: fc.option(fc.tuple(association, spiIndex, firstSequence).map(([base, spi, first]): OutboundAssociation => ({ ...base, spi: SPIS[spi] ?? SPIS[0], ...(first === undefined ? {} : { firstSequence: first }) })), { freq: 10 }) }), weight: 3 },
@@ -71,6 +75,21 @@ export interface Program {
 export const programs: fc.Arbitrary<Program> = fc.record({
   beginning: fc.constantFrom<Beginning[]>("host", "server", "both", "nothing"),
   operations: fc.array(fc.oneof({ arbitrary: operation, weight: 200 }, { arbitrary: flood, weight: 1 }), { minLength: 1, maxLength: 60, size: "max" }),
+});
+
+/** Without changes: packets that the entries of a host are for, so that every form of them gets far. */
+export const packetPrograms: fc.Arbitrary<Program> = fc.record({
+  beginning: fc.constantFrom<Beginning[]>("host", "both"),
+  operations: fc.array(
+    fc.record({
+      kind: fc.constant("step" as const),
+      passedMs: fc.constantFrom(1, 20),
+      offloads,
+      tun: fc.array(tunRecipes.map((recipe) => ({ ...recipe, packet: { ...recipe.packet, source: 0 } })), { maxLength: 2 }),
+      udp: fc.array(fc.tuple(datagramRecipes, fc.constantFrom(1, 5)).map(([recipe, only]): DatagramRecipe => ({ ...recipe, form: recipe.form === "bare" ? "bare" : "data", ids: [only], overstated: 0, payloadKind: null, port: null, train: null })), { minLength: 1, maxLength: 4 }),
+    }),
+    { minLength: 1, maxLength: 30, size: "max" },
+  ),
 });
 
 const SAME = (version: Family, index: number): AddressRewrite => ({ from: addressOf(version, index), to: addressOf(version, index) });

@@ -9,7 +9,7 @@ import { be32, bytes, concat, data } from "../reference/packets.js";
 import { dataHeader, plainArrival, streamPackets, trainOf, tunArrival, type Content, type DatagramRecipe, type EspRecipe, type StreamRecipe } from "./arrival-recipes.js";
 import { checksumPlace, lengthOf, withPartialChecksum } from "./cut.js";
 import type { EnginePair, TunArrival } from "./engine-pair.js";
-import { BEGINNINGS, type Operation, type Program } from "./operations.js";
+import { BEGINNINGS, type Operation, type Program, type WindowNumber } from "./operations.js";
 import { buildPacket, damaged, PLAIN } from "./packet-recipes.js";
 import { idOf, LOCATORS, nonceOf, SPIS, TRANSFORMS } from "./pools.js";
 
@@ -69,10 +69,8 @@ export class Runner {
         return this.#step(operation.passedMs, operation.tun.map(tunArrival), operation.udp.map((recipe) => this.#datagram(recipe)), operation.offloads);
       case "stream":
         return this.#stream(operation.stream, operation.offloads);
-      case "window": {
-        const seal = (advance: number): Uint8Array => this.#seal({ spi: operation.spi, transform: null, beet: false, nextHeader: null, padding: 0, untidy: false, overstated: 0, advance }, buildPacket(PLAIN));
-        return this.#step(1, [], operation.advances.map((advance) => ({ bytes: seal(advance), segmentBytes: 0, endpoint: encodeEndpoint(LOCATORS[0]!), trafficClass: 0 })), true);
-      }
+      case "window":
+        return this.#window(operation);
       case "flood":
         return this.#flood(operation);
     }
@@ -145,6 +143,18 @@ export class Runner {
       return this.#seal({ spi: way.spi, transform: null, beet: way.beet, nextHeader: null, padding, untidy: false, overstated: 0, advance: 1 }, whole);
     });
     this.#step(1, [], wrapped.map((datagram) => ({ bytes: datagram, segmentBytes: 0, endpoint, trafficClass: innerClass })), offloading);
+  }
+
+  #window({ spi, numbers }: Operation & { kind: "window" }): void {
+    const seen: bigint[] = [];
+    const name = SPIS[spi] ?? SPIS[0];
+    const seal = (number: WindowNumber): Uint8Array => {
+      const last = this.#sequences.get(name) ?? 0n;
+      const sequence = "advance" in number ? last + BigInt(number.advance) : (seen[number.which % Math.max(1, seen.length)] ?? last) + BigInt(number.behind);
+      seen.push(sequence);
+      return this.#seal({ spi, transform: null, beet: false, nextHeader: null, padding: 0, untidy: false, overstated: 0, advance: Number(sequence - last) }, buildPacket(PLAIN));
+    };
+    this.#step(1, [], numbers.map((number) => ({ bytes: seal(number), segmentBytes: 0, endpoint: encodeEndpoint(LOCATORS[0]!), trafficClass: 0 })), true);
   }
 
   #flood({ what, count, sources }: Operation & { kind: "flood" }): void {

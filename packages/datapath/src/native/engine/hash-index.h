@@ -2,6 +2,7 @@
 // plane changes: in place while it holds the gates, and by building a larger one beforehand, so that growing delays no packet.
 #pragma once
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -145,7 +146,7 @@ class Slab {
  private:
   static constexpr uint32_t small_chunk = 64;
   static constexpr uint32_t small_entries = 16'384;
-  static constexpr uint32_t large_chunk = std::bit_floor(static_cast<uint32_t>(2 * 1024 * 1024 / sizeof(T)));
+  static constexpr uint32_t large_chunk = std::min(uint32_t{32'768}, std::bit_floor(static_cast<uint32_t>(2 * 1024 * 1024 / sizeof(T))));
   std::vector<HugeArray<T>> small_;
   std::vector<HugeArray<T>> large_;
   HugeArray<T> spare_;
