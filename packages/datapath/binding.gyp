@@ -20,6 +20,7 @@
         'src/native/system-error.cc',
         'src/native/tcp.cc',
         'src/native/tun.cc',
+        'src/native/udp-options.cc',
         'src/native/udp.cc',
         'src/native/watch.cc',
         # The packet engine, which knows nothing of node.

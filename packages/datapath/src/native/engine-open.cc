@@ -1,12 +1,11 @@
 // Engines begin and end.
-#include <arpa/inet.h>
-
 #include <climits>
 #include <cstring>
 
 #include "engine-handle.h"
 #include "engine-skin.h"
 #include "engine-values.h"
+#include "udp-options.h"
 
 namespace i3io {
 namespace {
@@ -47,35 +46,6 @@ i3::Offloads take_wanted(Check& check, napi_value without) {
   return wanted;
 }
 
-i3::UdpOptions take_udp(Check& check, napi_value object) {
-  i3::UdpOptions options;
-  check.object(object, "udp");
-  const int64_t family = check.integer(check.property(object, "family"), "family", 4, 6);
-  if (family == 5) check.fail("family", "expected 4 or 6");
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  check.text(check.property(object, "address"), "address", text);
-  const auto port = static_cast<uint16_t>(check.integer(check.property(object, "port"), "port", 0, 65'535));
-  options.mark = take_u32(check, check.property(object, "mark"), "mark");
-  options.buffer_bytes = static_cast<int>(check.integer(check.property(object, "bufferBytes"), "bufferBytes", 0, 1 << 30));
-  options.is_v6 = family == 6;
-  options.name.sin6_port = htons(port);
-  bool parsed = false;
-  if (options.is_v6) {
-    options.name.sin6_family = AF_INET6;
-    options.name_bytes = sizeof(sockaddr_in6);
-    parsed = inet_pton(AF_INET6, text.data(), &options.name.sin6_addr) == 1;
-  } else {
-    sockaddr_in name{};
-    name.sin_family = AF_INET;
-    name.sin_port = htons(port);
-    options.name_bytes = sizeof name;
-    parsed = inet_pton(AF_INET, text.data(), &name.sin_addr) == 1;
-    std::memcpy(&options.name, &name, sizeof name);
-  }
-  if (!parsed) check.fail("address", "not an address of this family");
-  return options;
-}
-
 std::optional<i3::TunOptions> take_tun(Check& check, napi_value object) {
   if (!check.valid() || check.is_nullish(object)) return std::nullopt;
   i3::TunOptions options;
@@ -90,7 +60,7 @@ i3::PortOptions take_options(Check& check, napi_value argument, EngineCallbacks&
   napi_value object = check.object(argument, "options");
   options.workers = static_cast<size_t>(check.integer(check.property(object, "workers"), "workers", 1, most_workers));
   options.tun = take_tun(check, check.property(object, "tun"));
-  options.udp = take_udp(check, check.property(object, "udp"));
+  options.udp = take_udp_options(check, check.property(object, "udp"), "udp");
   options.now_ms = check.number(check.property(object, "nowMs"), "nowMs");
   options.wanted = take_wanted(check, check.property(object, "without"));
   callbacks.on_upcalls = check.function(check.property(object, "onUpcalls"), "onUpcalls");

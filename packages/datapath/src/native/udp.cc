@@ -1,7 +1,6 @@
 // UDP sockets with recvmmsg and sendmmsg. Addresses are 18 bytes: IPv6 or IPv4-mapped IPv6 address 16, port 2 (big-endian).
 #include "udp.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -9,17 +8,17 @@
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <cstring>
 
+#include "engine/ports/socket-address.h"
 #include "environment.h"
 #include "system-error.h"
+#include "udp-options.h"
 #include "unique-fd.h"
 
 namespace i3io {
 namespace {
 
 constexpr size_t address_bytes = 18;
-constexpr std::array<uint8_t, 12> mapped_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 // Messages of one system call: all its headers fit the stack, nothing is allocated per packet.
 constexpr size_t chunk = 64;
@@ -40,104 +39,24 @@ struct Headers {
   }
 };
 
-struct UdpOptions {
-  bool is_v6 = false;
-  sockaddr_in6 name{};
-  socklen_t name_bytes = 0;
-  uint32_t mark = 0;
-  int buffer_bytes = 0;
-};
-
-UdpOptions take_options(Check& check, napi_value argument) {
-  UdpOptions options;
-  napi_value object = check.object(argument, "options");
-  const int64_t family = check.integer(check.property(object, "family"), "family", 4, 6);
-  if (family == 5) check.fail("family", "expected 4 or 6");
-  options.is_v6 = family == 6;
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  check.text(check.property(object, "address"), "address", text);
-  const auto port = static_cast<uint16_t>(check.integer(check.property(object, "port"), "port", 0, 65'535));
-  options.mark = static_cast<uint32_t>(check.integer(check.property(object, "mark"), "mark", 0, UINT32_MAX));
-  options.buffer_bytes = static_cast<int>(check.integer(check.property(object, "bufferBytes"), "bufferBytes", 0, 1 << 30));
-  if (!check.valid()) return options;
-  bool parsed = false;
-  if (options.is_v6) {
-    options.name.sin6_family = AF_INET6;
-    options.name.sin6_port = htons(port);
-    options.name_bytes = sizeof(sockaddr_in6);
-    parsed = inet_pton(AF_INET6, text.data(), &options.name.sin6_addr) == 1;
-  } else {
-    sockaddr_in name{};
-    name.sin_family = AF_INET;
-    name.sin_port = htons(port);
-    options.name_bytes = sizeof name;
-    parsed = inet_pton(AF_INET, text.data(), &name.sin_addr) == 1;
-    std::memcpy(&options.name, &name, sizeof name);
-  }
-  if (!parsed) check.fail("address", "not an address of this family");
-  return options;
-}
-
-// The FORCE variants may pass the system's limit but need CAP_NET_ADMIN; the others are cut to the limit silently.
-void set_buffers(int fd, int bytes) {
-  if (bytes == 0) return;
-  const auto set = [fd, bytes](int forced, int plain) {
-    if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof bytes) < 0) setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof bytes);
-  };
-  set(SO_RCVBUFFORCE, SO_RCVBUF);
-  set(SO_SNDBUFFORCE, SO_SNDBUF);
-}
-
-int bound_port(int fd) {
-  sockaddr_in6 name{};
-  socklen_t size = sizeof name;
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) < 0) return -1;
-  return ntohs(name.sin6_port);  // sockaddr_in has its port at the same place
-}
-
 // The name of the call that failed (errno set), or nullptr.
-const char* configure(int fd, const UdpOptions& options) {
+const char* configure(int fd, const i3::UdpOptions& options) {
   const int off = 0;
   if (options.is_v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) < 0) return "setsockopt IPV6_V6ONLY";
   if (options.mark != 0 && setsockopt(fd, SOL_SOCKET, SO_MARK, &options.mark, sizeof options.mark) < 0) return "setsockopt SO_MARK";
-  set_buffers(fd, options.buffer_bytes);
+  i3::set_udp_buffers(fd, options.buffer_bytes);
   if (bind(fd, reinterpret_cast<const sockaddr*>(&options.name), options.name_bytes) < 0) return "bind";
   return nullptr;
 }
 
-void write_address(const sockaddr_in6& name, std::span<uint8_t> out) {
-  if (name.sin6_family == AF_INET6) {
-    std::memcpy(out.data(), &name.sin6_addr, 16);
-    std::memcpy(out.data() + 16, &name.sin6_port, 2);
-    return;
-  }
-  sockaddr_in name4{};
-  std::memcpy(&name4, &name, sizeof name4);
-  std::memcpy(out.data(), mapped_prefix.data(), mapped_prefix.size());
-  std::memcpy(out.data() + 12, &name4.sin_addr, 4);
-  std::memcpy(out.data() + 16, &name4.sin_port, 2);
-}
+void write_address(const sockaddr_in6& name, std::span<uint8_t> out) { i3::copy_to(out, 0, i3::endpoint_of(name).bytes); }
 
 // The length of the name, 0 when a socket of this family cannot reach the address.
 socklen_t read_address(std::span<const uint8_t> in, bool is_v6, sockaddr_in6& name) {
-  name = {};
-  if (is_v6) {
-    name.sin6_family = AF_INET6;
-    std::memcpy(&name.sin6_addr, in.data(), 16);
-    std::memcpy(&name.sin6_port, in.data() + 16, 2);
-    return sizeof name;
-  }
-  if (!std::equal(mapped_prefix.begin(), mapped_prefix.end(), in.begin())) return 0;
-  sockaddr_in name4{};
-  name4.sin_family = AF_INET;
-  std::memcpy(&name4.sin_addr, in.data() + 12, 4);
-  std::memcpy(&name4.sin_port, in.data() + 16, 2);
-  std::memcpy(&name, &name4, sizeof name4);
-  return sizeof name4;
+  i3::Endpoint endpoint;
+  i3::copy_to(endpoint.bytes, 0, in);
+  return i3::fill_name(name, endpoint, is_v6);
 }
-
-// Errors of the socket or of this program, which the next datagram would meet as well.
-bool is_fatal(int error) { return error == EBADF || error == ENOTSOCK || error == EFAULT || error == EOPNOTSUPP; }
 
 std::span<uint8_t> take_addresses(Check& check, napi_value value, size_t count) {
   const std::span<uint8_t> addresses = check.bytes(value, "addresses");
@@ -187,7 +106,7 @@ size_t send_chunk(int fd, Headers& headers, size_t prepared, int& error) {
     if (result > 0) {
       at += static_cast<size_t>(result);
       sent += static_cast<size_t>(result);
-    } else if (errno == EAGAIN || is_fatal(errno)) {
+    } else if (errno == EAGAIN || i3::is_socket_broken(errno)) {
       error = errno;
       break;
     } else if (errno != EINTR) {
@@ -202,12 +121,12 @@ size_t send_chunk(int fd, Headers& headers, size_t prepared, int& error) {
 napi_value open_udp(napi_env env, napi_callback_info info) {
   Check check(env);
   Arguments arguments(env, info);
-  const UdpOptions options = take_options(check, arguments[0]);
+  const i3::UdpOptions options = take_udp_options(check, arguments[0], "options");
   if (!check.valid()) return nullptr;
   UniqueFd fd(socket(options.is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return throw_system(env, errno, "socket");
   if (const char* failed = configure(fd.get(), options)) return throw_system(env, errno, failed);
-  const int port = bound_port(fd.get());
+  const int port = i3::bound_port(fd.get());
   if (port < 0) return throw_system(env, errno, "getsockname");
   napi_value result = nullptr;
   napi_create_object(env, &result);
@@ -237,7 +156,7 @@ napi_value receive_batch(napi_env env, napi_callback_info info) {
     if (received >= 0 && static_cast<size_t>(received) < wanted) break;
     if (received >= 0) continue;
     if (errno == EAGAIN) break;
-    if (is_fatal(errno) && count == 0) return throw_system(env, errno, "recvmmsg");
+    if (i3::is_socket_broken(errno) && count == 0) return throw_system(env, errno, "recvmmsg");
     if (patience-- == 0) break;
   }
   return make_integer(env, static_cast<int64_t>(count));
@@ -259,7 +178,7 @@ napi_value send_batch(napi_env env, napi_callback_info info) {
     const size_t prepared = prepare_chunk(batch, next, addresses, is_v6, headers);
     sent += send_chunk(fd, headers, prepared, error);
   }
-  if (is_fatal(error)) return throw_system(env, error, "sendmmsg");
+  if (i3::is_socket_broken(error)) return throw_system(env, error, "sendmmsg");
   return make_integer(env, static_cast<int64_t>(sent));
 }
 

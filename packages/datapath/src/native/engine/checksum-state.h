@@ -18,7 +18,7 @@ uint16_t pseudo_sum(Bytes packet, uint8_t protocol, size_t transport_bytes);
 
 // `partial` becomes `complete` when there is no such field.
 ChecksumState effective_state(Bytes packet, ChecksumState state);
-// Makes a packet whose effective state is partial complete.
+// Completes a partial checksum; changes nothing when the packet has no such field.
 void complete_checksum(MutableBytes packet);
 
 // The state of a packet that a TUN with vnet header yields. A checksum to compute that is none of TCP or UDP is computed at once.

@@ -88,7 +88,7 @@ void HostRules::wait(Flow& flow, const Inner& inner) {
   upcall.name_bytes = flow.address.size;
   copy_to(upcall.name, 0, flow.address.view());
   upcall.bytes.assign(packet.begin(), packet.end());
-  if (effective_state(packet, inner.checksum) == ChecksumState::partial) complete_checksum(upcall.bytes);
+  if (inner.checksum == ChecksumState::partial) complete_checksum(upcall.bytes);
   lane_.push_upcall(std::move(upcall));
 }
 
@@ -145,7 +145,7 @@ void HostRules::send_fragments(Flow& flow, const Inner& inner) {
   const size_t first = (u16(packet, ipv4::fragment) & ipv4::offset_mask) * size_t{8};
   // A fragment that would end beyond the largest packet is no fragment of any.
   if (ipv4_header_bytes(packet) != ipv4::min_bytes || first + packet.size() - ipv4::min_bytes > 65'535) return lane_.drop(Drop::too_big);
-  if (effective_state(packet, inner.checksum) == ChecksumState::partial) complete_checksum(packet);
+  if (inner.checksum == ChecksumState::partial) complete_checksum(packet);
   clamp_mss(packet, find_transport(packet), flow.mtu, ChecksumState::complete);
   const size_t piece_bytes = (size_t{flow.mtu} - ipv4::min_bytes) / 8 * 8;
   for (size_t at = ipv4::min_bytes; at < packet.size(); at += piece_bytes) {
@@ -167,7 +167,7 @@ void HostRules::emit_plain(Flow& flow, const Inner& inner) {
   const MutableBytes packet = inner.packet();
   const Endpoint* endpoint = endpoint_of(flow);
   if (endpoint == nullptr) return lane_.drop(Drop::no_route);
-  if (effective_state(packet, inner.checksum) == ChecksumState::partial) complete_checksum(packet);
+  if (inner.checksum == ChecksumState::partial) complete_checksum(packet);
   const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), flow.header.size() + packet.size());
   if (refused != Drop::none) return lane_.drop(refused);
   copy_to(room, 0, flow.header);

@@ -5,15 +5,13 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "port-error.h"
 #include "socket-address.h"
 
 namespace i3 {
 namespace {
 
 constexpr int udp_segment = 103;  // linux/udp.h
-
-// Errors of the socket or of this program, which the next datagram would meet as well.
-bool is_fatal(int error) { return error == EBADF || error == ENOTSOCK || error == EFAULT || error == EOPNOTSUPP; }
 
 bool is_about_trains(int error) { return error == EIO || error == EINVAL || error == ENOPROTOOPT || error == EMSGSIZE; }
 
@@ -106,7 +104,7 @@ int UdpSender::flush(Call& call, LaneCounters& counters) {
     if (result > 0) {
       counters.udp_sends.add();
       at += static_cast<size_t>(result);
-    } else if (errno == EAGAIN || is_fatal(errno)) {
+    } else if (errno == EAGAIN || is_socket_broken(errno)) {
       error = errno;
     } else if (errno != EINTR) {
       error = refuse(call, at++, errno, counters);

@@ -13,16 +13,17 @@ constexpr int udp_gro = 104;  // linux/udp.h
 
 bool set(int fd, int level, int name, int value) { return setsockopt(fd, level, name, &value, sizeof value) == 0; }
 
-// CAP_NET_ADMIN may pass net.core.*mem_max; the others are cut to the limit silently.
-void set_buffers(int fd, int bytes) {
-  if (bytes == 0) return;
-  if (!set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes)) (void)set(fd, SOL_SOCKET, SO_RCVBUF, bytes);
-  if (!set(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes)) (void)set(fd, SOL_SOCKET, SO_SNDBUF, bytes);
-}
-
 // A socket of both families has fields of both.
 bool set_traffic_class(int fd, bool is_v6) {
   return set(fd, SOL_IP, IP_RECVTOS, 1) && (!is_v6 || set(fd, SOL_IPV6, IPV6_RECVTCLASS, 1));
+}
+
+}  // namespace
+
+void set_udp_buffers(int fd, int bytes) {
+  if (bytes == 0) return;
+  if (!set(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes)) (void)set(fd, SOL_SOCKET, SO_RCVBUF, bytes);
+  if (!set(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes)) (void)set(fd, SOL_SOCKET, SO_SNDBUF, bytes);
 }
 
 int bound_port(int fd) {
@@ -32,15 +33,13 @@ int bound_port(int fd) {
   return ntohs(name.sin6_port);  // sockaddr_in has its port at the same place
 }
 
-}  // namespace
-
 std::optional<PortError> UdpSocket::configure(const UdpOptions& options, bool several, bool first) {
   const int fd = fd_.get();
   if (options.is_v6 && !set(fd, SOL_IPV6, IPV6_V6ONLY, 0)) return PortError{errno, "setsockopt", "IPV6_V6ONLY"};
   if (options.mark != 0 && setsockopt(fd, SOL_SOCKET, SO_MARK, &options.mark, sizeof options.mark) < 0) {
     return PortError{errno, "setsockopt", "SO_MARK"};
   }
-  set_buffers(fd, options.buffer_bytes);
+  set_udp_buffers(fd, options.buffer_bytes);
   if (several && !first && !set(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return PortError{errno, "setsockopt", "SO_REUSEPORT"};
   if (bind(fd, reinterpret_cast<const sockaddr*>(&options.name), options.name_bytes) < 0) return PortError{errno, "bind"};
   if (several && first && !set(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return PortError{errno, "setsockopt", "SO_REUSEPORT"};
@@ -61,7 +60,5 @@ std::optional<PortError> UdpSocket::open(const UdpOptions& options, bool several
   sender_.open(fd(), options.is_v6, possible);
   return std::nullopt;
 }
-
-bool UdpSocket::is_broken(int error) { return error == EBADF || error == ENOTSOCK || error == EFAULT || error == EOPNOTSUPP; }
 
 }  // namespace i3

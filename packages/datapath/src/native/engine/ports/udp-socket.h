@@ -23,6 +23,11 @@ struct UdpOptions {
   int buffer_bytes = 0;
 };
 
+// CAP_NET_ADMIN may pass net.core.*mem_max; the others are cut to the limit silently. 0: as it is.
+void set_udp_buffers(int fd, int bytes);
+// -1 with errno.
+int bound_port(int fd);
+
 class UdpSocket {
  public:
   // `several`: sockets of other workers have the same port. `first`: this one is alone with it when it is bound, and then lets
@@ -40,8 +45,6 @@ class UdpSocket {
 
   UdpReceiver::Received receive() { return receiver_.receive(fd()); }
   int send(std::span<const UdpMessage> messages, LaneCounters& counters) { return sender_.send(messages, counters); }
-  // Not what came in by ICMP for an earlier datagram.
-  static bool is_broken(int error);
 
  private:
   std::optional<PortError> configure(const UdpOptions& options, bool several, bool first);

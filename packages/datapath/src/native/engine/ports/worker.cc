@@ -195,7 +195,7 @@ void Worker::pump_udp() {
     bytes += received.bytes;
     more = received.full;
     if (received.error == 0) counters_.udp_reads.add();
-    if (UdpSocket::is_broken(received.error)) break_port(udp_port_, received.error, "recvmmsg");
+    if (is_socket_broken(received.error)) break_port(udp_port_, received.error, "recvmmsg");
     if (received.inputs.empty() && received.cut == 0) continue;
     for (const UdpInput& input : received.inputs) small_reads_ += input.bytes.size() < small_bytes ? 1 : 0;
     begin_batch();
