@@ -27,6 +27,20 @@ std::array<uint8_t, 4> high_half(uint64_t sequence) {
 
 int length_of(Bytes bytes) { return static_cast<int>(bytes.size()); }
 
+// Sets the whole nonce of a GCM context that has its key, as EVP_CTRL_GCM_SET_IV_FIXED with length -1 does, and with it the tag to
+// expect when there is one. EVP_CipherInit_ex does the same at twice the price: it looks the nonce's length up by name.
+bool begin_gcm(EVP_CIPHER_CTX* context, MutableBytes nonce, MutableBytes tag) {
+  const OSSL_PARAM whole_nonce = OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TLS1_IV_FIXED, nonce.data(), static_cast<size_t>(-1));
+  const OSSL_PARAM expected = tag.empty() ? OSSL_PARAM_construct_end() : OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag.data(), tag.size());
+  const std::array<OSSL_PARAM, 3> parameters{whole_nonce, expected, OSSL_PARAM_construct_end()};
+  return EVP_CIPHER_CTX_set_params(context, parameters.data()) == 1;
+}
+
+bool take_tag(EVP_CIPHER_CTX* context, MutableBytes tag) {
+  std::array<OSSL_PARAM, 2> parameters{OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag.data(), tag.size()), OSSL_PARAM_construct_end()};
+  return EVP_CIPHER_CTX_get_params(context, parameters.data()) == 1;
+}
+
 }  // namespace
 
 bool TransformKeys::is_valid(const TransformSpec& spec) {
@@ -116,10 +130,9 @@ bool Cipher::seal_gcm(MutableBytes out, uint32_t spi, uint64_t sequence, Bytes p
   const MutableBytes text = out.subspan(esp_header_bytes + 8, plaintext.size());
   const MutableBytes icv = out.last(icv_bytes);
   int length = 0;
-  return EVP_EncryptInit_ex(context, nullptr, nullptr, nullptr, nonce.data()) == 1 &&
-         EVP_EncryptUpdate(context, nullptr, &length, additional.data(), 12) == 1 &&
+  return begin_gcm(context, nonce, {}) && EVP_EncryptUpdate(context, nullptr, &length, additional.data(), 12) == 1 &&
          EVP_EncryptUpdate(context, text.data(), &length, plaintext.data(), length_of(plaintext)) == 1 &&
-         EVP_EncryptFinal_ex(context, icv.data(), &length) == 1 && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, icv_bytes, icv.data()) == 1;
+         EVP_EncryptFinal_ex(context, icv.data(), &length) == 1 && take_tag(context, icv);
 }
 
 // The IV must not be foreseen (RFC 3602 §3): HMAC of the sequence number under the integrity key, so that it is never the same.
@@ -160,8 +173,7 @@ MutableBytes Cipher::open_gcm(MutableBytes packet, uint32_t spi, uint64_t sequen
   EVP_CIPHER_CTX* context = cipher_.get();
   int length = 0;
   int rest = 0;
-  const bool opened = EVP_DecryptInit_ex(context, nullptr, nullptr, nullptr, nonce.data()) == 1 &&
-                      EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, icv_bytes, packet.last(icv_bytes).data()) == 1 &&
+  const bool opened = begin_gcm(context, nonce, packet.last(icv_bytes)) &&
                       EVP_DecryptUpdate(context, nullptr, &length, additional.data(), 12) == 1 &&
                       EVP_DecryptUpdate(context, text.data(), &length, text.data(), length_of(text)) == 1 &&
                       EVP_DecryptFinal_ex(context, packet.last(icv_bytes).data(), &rest) == 1;

@@ -1,4 +1,4 @@
-// The TUN's MTU and the size of what the kernel hands over at once.
+// The TUN's MTU, queue and the size of what the kernel hands over at once.
 #pragma once
 
 #include <cstdint>

@@ -12,8 +12,8 @@ class Pace {
   // Ours: below this many reads a millisecond a wake-up for each is no burden; a ping never waits.
   static constexpr double least_rate = 25;
   // What a batch should have, and the most that any packet may wait, µs.
-  static constexpr double wanted_reads = 24;
-  static constexpr double longest_wait_us = 120;
+  static constexpr double wanted_reads = 40;
+  static constexpr double longest_wait_us = 250;
 
   // A round of the loop ended: how many small packets it read, and when. Returns the µs to wait.
   double after(size_t small_reads, double now_ms) {

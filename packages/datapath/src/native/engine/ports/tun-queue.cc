@@ -9,6 +9,8 @@
 #include <cstring>
 
 namespace i3 {
+static_assert(TunQueue::head_bytes >= sizeof(VnetHeader));
+
 namespace {
 
 // linux/if_tun.h of 6.2 and later; older kernels refuse them.
@@ -75,17 +77,18 @@ void TunQueue::set_offloads(const Offloads& wanted) {
 }
 
 int TunQueue::read(MutableBytes buffer, size_t& packet_bytes, VnetHeader& vnet) {
-  VnetHeader header;
-  const std::array<iovec, 2> parts{{{&header, sizeof header}, {buffer.data(), buffer.size()}}};
-  const std::span<const iovec> used = std::span<const iovec>(parts).subspan(has_header_ ? 0 : 1);
+  const size_t header_bytes = has_header_ ? sizeof(VnetHeader) : 0;
+  const MutableBytes room = buffer.subspan(head_bytes - header_bytes);
   ssize_t length = -1;
-  do length = ::readv(fd_.get(), used.data(), static_cast<int>(used.size()));
+  do length = ::read(fd_.get(), room.data(), room.size());
   while (length < 0 && errno == EINTR);
   if (length < 0) return errno;
-  const size_t header_bytes = has_header_ ? sizeof header : 0;
   if (static_cast<size_t>(length) < header_bytes) return EAGAIN;
   packet_bytes = static_cast<size_t>(length) - header_bytes;
-  vnet = has_header_ ? swapped(header) : VnetHeader();
+  vnet = VnetHeader();
+  if (!has_header_) return 0;
+  std::memcpy(&vnet, room.data(), sizeof vnet);
+  vnet = swapped(vnet);
   return 0;
 }
 

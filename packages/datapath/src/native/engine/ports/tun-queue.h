@@ -25,7 +25,8 @@ class TunQueue {
   // Also asked by other threads.
   Capabilities capabilities() const { return {checksum_.on, tcp4_.on, tcp6_.on, udp_.on}; }
 
-  // errno, 0 when there is a packet: at the start of `buffer`.
+  // errno, 0 when there is a packet: in `buffer` behind `head_bytes`, which are for the header, so that one plain read takes both.
+  static constexpr size_t head_bytes = 16;
   int read(MutableBytes buffer, size_t& packet_bytes, VnetHeader& vnet);
   // errno. An offload that the kernel has never taken and refuses now is off from then on.
   int write(const TunPacket& packet);

@@ -36,17 +36,15 @@ UdpReceiver::UdpReceiver() : arena_(std::make_unique_for_overwrite<uint8_t[]>(sl
   for (size_t i = 0; i < slots; i++) vectors_[i] = {arena_.get() + i * stride, 65'536};
 }
 
-void UdpReceiver::prepare(size_t count) {
-  for (size_t i = 0; i < count; i++) {
-    msghdr& header = messages_[i].msg_hdr;
-    header = {};
-    header.msg_name = &names_[i];
-    header.msg_namelen = sizeof names_[i];
-    header.msg_iov = &vectors_[i];
-    header.msg_iovlen = 1;
-    header.msg_control = controls_[i].bytes.data();
-    header.msg_controllen = control_bytes;
-  }
+void UdpReceiver::prepare(size_t index) {
+  msghdr& header = messages_[index].msg_hdr;
+  header = {};
+  header.msg_name = &names_[index];
+  header.msg_namelen = sizeof names_[index];
+  header.msg_iov = &vectors_[index];
+  header.msg_iovlen = 1;
+  header.msg_control = controls_[index].bytes.data();
+  header.msg_controllen = control_bytes;
 }
 
 void UdpReceiver::take(size_t index, Received& result) {
@@ -65,7 +63,8 @@ void UdpReceiver::take(size_t index, Received& result) {
 
 UdpReceiver::Received UdpReceiver::receive(int fd) {
   Received result;
-  prepare(wanted_);
+  for (size_t i = 0; i < used_; i++) prepare(i);
+  used_ = 0;
   int count = -1;
   do count = recvmmsg(fd, messages_.data(), static_cast<unsigned>(wanted_), MSG_DONTWAIT, nullptr);
   while (count < 0 && errno == EINTR);
@@ -74,6 +73,7 @@ UdpReceiver::Received UdpReceiver::receive(int fd) {
     return result;
   }
   const auto received = static_cast<size_t>(count);
+  used_ = received;
   taken_ = 0;
   for (size_t i = 0; i < received; i++) take(i, result);
   result.inputs = std::span<const UdpInput>(inputs_).first(taken_);

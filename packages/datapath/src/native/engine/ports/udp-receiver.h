@@ -38,7 +38,7 @@ class UdpReceiver {
     std::array<uint8_t, control_bytes> bytes;
   };
 
-  void prepare(size_t count);
+  void prepare(size_t index);
   void take(size_t index, Received& result);
 
   std::unique_ptr<uint8_t[]> arena_;
@@ -47,6 +47,8 @@ class UdpReceiver {
   std::array<sockaddr_in6, slots> names_{};
   std::array<Control, slots> controls_{};
   std::array<UdpInput, slots> inputs_{};
+  // Slots that the last call wrote to. The others are as they must be, and touching all would cost a lone packet 64 cache lines.
+  size_t used_ = slots;
   size_t wanted_ = slots;
   size_t taken_ = 0;
 };

@@ -1,6 +1,6 @@
 // One worker: a thread that carries packets between its ports and its lane.
 //
-//     TUN ── readv ──► from_tun ─┐          ┌─► write ── writev ──► TUN
+//     TUN ── read ───► from_tun ─┐          ┌─► write ── writev ──► TUN
 //     UDP ─ recvmmsg ► from_udp ─┴─ Lane ───┴─► send ── sendmmsg ─► UDP    one batch, with the gate held
 #pragma once
 
@@ -45,7 +45,7 @@ class Worker final : public Sink {
   static constexpr size_t tun_slots = 64;
   // Not a multiple of 4,096, see UdpReceiver.
   static constexpr size_t tun_stride = 65'536 + 192;
-  static_assert(tun_stride >= Lane::tun_packet_bytes + Lane::tun_slack_bytes);
+  static_assert(tun_stride >= TunQueue::head_bytes + Lane::tun_packet_bytes + Lane::tun_slack_bytes);
 
   // A port that the loop waits for.
   struct Port {
@@ -74,6 +74,7 @@ class Worker final : public Sink {
   void remove_broken();
   void remove_if_broken(Port& port, int fd);
   double now_ms() const;
+  // Room for a header, a packet and slack.
   MutableBytes tun_slot(size_t index) { return {arena_.get() + index * tun_stride, tun_stride}; }
 
   Lane& lane_;
