@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 
 import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, nodeKey, parseAddressBook, formatIpText, toHex, publicId, type AddressBook, type Locator, type ProxyRule } from "@i3/common";
 import { makeDatagramBatch, makePacketBatch, ReferenceEngine, type Batch, type DatagramBatch, type PacketBatch, type Upcall } from "@i3/datapath";
-import { generateHostIdentity, generateTriggerKey, type HostIdentity } from "@i3/hip";
+import { generateHostIdentity, generateTriggerKey, hostPublicKey, type HostIdentity } from "@i3/hip";
 import { ServerCore } from "@i3/i3-server";
 
 import type { Mapping } from "../../packages/i3-proxy/src/mappings/mapping.js";
@@ -101,7 +101,7 @@ export class World {
     const node = this.node(`192.0.2.${n}`);
     const identity = generateHostIdentity();
     const core = new ServerCore({
-      self: { key: nodeKey(identity.point, new Uint8Array(16)), locator: node.locator }, members: members.map((m) => m.locator), ringSecret: RING_SECRET,
+      self: { key: nodeKey(hostPublicKey(identity), new Uint8Array(16)), locator: node.locator }, members: members.map((m) => m.locator), ringSecret: RING_SECRET,
       datapath: node.engine, limits: { triggers: 10_000, perSource: 1_000 }, random: this.random, wallMs: (nowMs) => WALL_START_MS + nowMs,
       log: (level, event, fields) => node.log.push({ atMs: this.nowMs, level, event, fields }),
     });

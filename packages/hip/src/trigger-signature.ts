@@ -7,12 +7,18 @@ import {
   type KeyKind, type TriggerMessage,
 } from "@i3/common";
 
-import { hitOf, signWithHost, verifyWithHost, type HostIdentity } from "./host-identity.js";
+import { PUBLIC_KEY_BYTES, type HostKeyAlgorithm } from "./identity/host-identity-field.js";
+import { hostPublicKey, type HostIdentity } from "./identity/host-identity.js";
+import { hitOfPublicKey } from "./identity/host-key.js";
+import { signWithHost, verifyWithHost } from "./identity/host-signature.js";
 import { signWithTriggerKey, verifyWithTriggerKey, type TriggerKey } from "./trigger-key.js";
 
 const DOMAIN = new TextEncoder().encode("i3/1 trigger\0");
 /** Values in a refresh chain: at one refresh in 5 s, 85 minutes until the trigger is signed again. */
 export const REFRESH_CHAIN_LENGTH = 1_024;
+/** Key kinds of host keys; the others are no host's. */
+export const HOST_KEY_KIND = { "ecdsa-p256": KEY_KIND.ecdsaP256, "ecdsa-p384": KEY_KIND.ecdsaP384, rsa: KEY_KIND.rsa } as const satisfies Record<HostKeyAlgorithm, KeyKind>;
+const HOST_ALGORITHM: Readonly<Record<Exclude<KeyKind, 0 | 2>, HostKeyAlgorithm>> = { 1: "ecdsa-p256", 3: "ecdsa-p384", 4: "rsa" };
 /** How many refreshes may be lost in a row. */
 export const REFRESH_MAX_SKIP = 64;
 
@@ -34,24 +40,27 @@ function signedBytes(trigger: UnsignedTrigger, nodeKey: Uint8Array): Uint8Array 
 export function signTrigger(signer: TriggerSigner, trigger: UnsignedTrigger, nodeKey: Uint8Array): TriggerMessage {
   const bytes = signedBytes(trigger, nodeKey);
   return signer.kind === "host"
-    ? { type: "TRIGGER", ...trigger, keyKind: KEY_KIND.ecdsaP256, publicKey: signer.identity.point, signature: signWithHost(signer.identity, bytes) }
+    ? { type: "TRIGGER", ...trigger, keyKind: HOST_KEY_KIND[signer.identity.algorithm], publicKey: hostPublicKey(signer.identity), signature: signWithHost(signer.identity, bytes) }
     : { type: "TRIGGER", ...trigger, keyKind: KEY_KIND.ed25519, publicKey: signer.key.publicKey, signature: signWithTriggerKey(signer.key, bytes) };
 }
 
 /** Whether the key is the one that the first 128 bits of the id commit to. Cheap: two hashes. */
 export function keyOwnsId(keyKind: KeyKind, publicKey: Uint8Array, id: Uint8Array): boolean {
-  if (keyKind === KEY_KIND.ecdsaP256 && publicKey.length === 64) return commonPrefixBits(publicId(hitOf(publicKey)), id) >= MIN_MATCH_BITS;
-  if (keyKind === KEY_KIND.ed25519 && publicKey.length === 32) return commonPrefixBits(privatePrefix(publicKey), ringKey(id)) >= MIN_MATCH_BITS;
-  return false;
+  if (keyKind === KEY_KIND.none) return false;
+  if (keyKind === KEY_KIND.ed25519) return publicKey.length === 32 && commonPrefixBits(privatePrefix(publicKey), ringKey(id)) >= MIN_MATCH_BITS;
+  const algorithm = HOST_ALGORITHM[keyKind];
+  const { min, max } = PUBLIC_KEY_BYTES[algorithm];
+  if (publicKey.length < min || publicKey.length > max) return false;
+  return commonPrefixBits(publicId(hitOfPublicKey(algorithm, publicKey)), id) >= MIN_MATCH_BITS;
 }
 
 /** Whether the signature holds for the server with this node key. Does not check {@link keyOwnsId}. Never throws. */
 export function verifyTrigger(message: TriggerMessage, nodeKey: Uint8Array): boolean {
   const bytes = signedBytes(message, nodeKey);
   switch (message.keyKind) {
-    case KEY_KIND.ecdsaP256: return verifyWithHost(message.publicKey, bytes, message.signature);
     case KEY_KIND.ed25519: return verifyWithTriggerKey(message.publicKey, bytes, message.signature);
     case KEY_KIND.none: return false;
+    default: return verifyWithHost(message.publicKey, bytes, message.signature, HOST_ALGORITHM[message.keyKind]);
   }
 }
 

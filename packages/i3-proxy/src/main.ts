@@ -19,8 +19,8 @@ SIGTERM ends it; SIGUSR1 logs counters and mappings.
 Exit status: 0 after SIGTERM, 1 when the proxy cannot run, 2 for wrong arguments or a bad configuration.
 `;
 
-function identityText({ identity: { keyFile } }: ProxyConfig): string {
-  const { identity } = readOrCreateHostKey(keyFile);
+function identityText({ identity: { keyFile, algorithm } }: ProxyConfig): string {
+  const { identity } = readOrCreateHostKey(keyFile, algorithm);
   const hit = formatIpText(identity.hit);
   return `hit ${hit}\nid ${toHex(publicId(identity.hit))}\nbook <host name="NAME.i3" hit="${hit}"/>\n`;
 }

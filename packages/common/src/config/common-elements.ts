@@ -59,7 +59,16 @@ export const LISTEN = element(
   ({ address, port }): IpEndpoint => ({ host: address, port }),
 );
 
-export const IDENTITY = element({ "key-file": required(FILE) });
+/** Algorithms of host keys (docs/wire.md §2). */
+export const HOST_KEY_ALGORITHM_NAMES = ["ecdsa-p256", "ecdsa-p384", "rsa"] as const;
+
+export interface IdentityConfig {
+  readonly keyFile: string;
+  /** Of the key in the file, or of the one that is made when there is none. */
+  readonly algorithm: (typeof HOST_KEY_ALGORITHM_NAMES)[number];
+}
+
+export const IDENTITY = element({ "key-file": required(FILE), algorithm: withDefault(word(HOST_KEY_ALGORITHM_NAMES), "ecdsa-p256") });
 
 export const LOG = element({
   level: withDefault(word(["info", "debug", "warn", "error"]), "info"),

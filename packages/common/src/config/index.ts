@@ -1,7 +1,7 @@
 /** XML configuration and address book: text in, frozen typed objects or a ConfigError out. */
 export * from "./address-book.js";
 export { I3_PORT, MAX_CONFIG_BYTES, OFFLOAD_NAMES } from "./common-elements.js";
-export type { Endpoint, EngineConfig, IpEndpoint, LogConfig, OffloadName } from "./common-elements.js";
+export type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig, OffloadName } from "./common-elements.js";
 export * from "./config-error.js";
 export * from "./ip-text.js";
 export * from "./proxy-config.js";

@@ -1,7 +1,7 @@
 /** `<i3-proxy>`: the configuration of the laptop daemon. deploy/examples/i3-proxy.xml explains every line. */
 import type { AddressRange } from "../ids.js";
 import { ENDPOINT, ENGINE_ATTRIBUTES, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
-import type { Endpoint, EngineConfig, IpEndpoint, LogConfig } from "./common-elements.js";
+import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
 import { element, implied, list, maybe, one, optional, readDocument, required, withDefault } from "./schema.js";
 import { BOOLEAN, FILE, INTERFACE_NAME, MAX_NAME_CHARACTERS, NAME_PATTERN, PORT, SOCKET_FILE } from "./value-types.js";
 import { addressRange, dnsName, wholeNumber, word } from "./value-types.js";
@@ -34,7 +34,7 @@ export type ProxyRule =
     });
 
 export interface ProxyConfig {
-  readonly identity: { readonly keyFile: string };
+  readonly identity: IdentityConfig;
   readonly state: { readonly directory: string };
   /** 1–64. */
   readonly servers: readonly Endpoint[];
@@ -140,7 +140,15 @@ const PROXY = element(
     log: implied(LOG),
     engine: implied(element(ENGINE_ATTRIBUTES)),
   },
-  ({ servers, rules, ...config }): ProxyConfig => ({ ...config, servers: servers.server, rules: rules.rule }),
+  ({ servers, rules, ...config }, site): ProxyConfig => {
+    const plain = rules.rule.find((rule) => rule.go === "i3");
+    const { algorithm } = config.identity;
+    // Its INIT has room for one kind of key (docs/wire.md §6).
+    if (plain !== undefined && algorithm !== "ecdsa-p256") {
+      site.fail(undefined, `security="none" on line ${plain.line}, with an identity of algorithm="${algorithm}"`, 'algorithm="ecdsa-p256" with security="none"');
+    }
+    return { ...config, servers: servers.server, rules: rules.rule };
+  },
 );
 
 /**

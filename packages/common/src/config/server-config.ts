@@ -1,6 +1,6 @@
 /** `<i3-server>`: the configuration of a ring server. deploy/examples/i3-server.xml explains every line. */
 import { ENDPOINT, ENGINE_ATTRIBUTES, I3_PORT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
-import type { Endpoint, EngineConfig, IpEndpoint, LogConfig } from "./common-elements.js";
+import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
 import { element, implied, list, maybe, one, readDocument, required, withDefault } from "./schema.js";
 import { FILE, wholeNumber, word } from "./value-types.js";
 
@@ -9,7 +9,7 @@ const MAX_MEMBERS = 32;
 const MAX_TRIGGERS = 16_777_216;
 
 export interface ServerConfig {
-  readonly identity: { readonly keyFile: string };
+  readonly identity: IdentityConfig;
   readonly listen: IpEndpoint;
   /** Where others reach this server, when that is not the address it finds out. */
   readonly advertise: IpEndpoint | undefined;

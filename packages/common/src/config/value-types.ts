@@ -194,18 +194,18 @@ export const NAME_PATTERN: ValueType<NamePattern> = {
   },
 };
 
-/** ORCHIDv2 suite 2, ECDSA/SHA-384 (RFC 7401 appendix E): the only one we make keys for. */
-const HIT_SUITE = 2;
+/** ORCHIDv2 suites RSA/SHA-256 and ECDSA/SHA-384 (RFC 7401 §5.2.10): those that we make keys for. */
+const HIT_SUITES: readonly number[] = [1, 2];
 
 /** A host identity tag: 16 bytes (docs/wire.md §2). */
 export const HIT: ValueType<Uint8Array> = {
-  expected: `a host identity tag: an IPv6 address within 2001:20::/28 of suite ${HIT_SUITE} (2001:2${HIT_SUITE}:…)`,
+  expected: `a host identity tag: an IPv6 address within 2001:20::/28 of suite 1 or 2 (2001:21:… or 2001:22:…)`,
   parse: (text) => {
     const bytes = parseIpv6Text(text);
     if (bytes?.length !== HIT_BYTES) return new Refusal("is not an IPv6 address");
     const [a, b, c, d = 0] = bytes;
     if (a !== 0x20 || b !== 0x01 || c !== 0x00 || d >> 4 !== 2) return new Refusal("is outside of 2001:20::/28");
-    return (d & 0xf) === HIT_SUITE ? bytes : new Refusal(`is of the unknown suite ${d & 0xf}`);
+    return HIT_SUITES.includes(d & 0xf) ? bytes : new Refusal(`is of the unknown suite ${d & 0xf}`);
   },
 };
 

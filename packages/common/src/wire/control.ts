@@ -39,8 +39,15 @@ export interface RingNode {
 
 export const TRIGGER_ACTION = { insert: 1, remove: 2 } as const;
 export type TriggerAction = (typeof TRIGGER_ACTION)[keyof typeof TRIGGER_ACTION];
-export const KEY_KIND = { none: 0, ecdsaP256: 1, ed25519: 2 } as const;
+export const KEY_KIND = { none: 0, ecdsaP256: 1, ed25519: 2, ecdsaP384: 3, rsa: 4 } as const;
 export type KeyKind = (typeof KEY_KIND)[keyof typeof KEY_KIND];
+/** Shortest and longest public key and signature of a kind. RSA: a modulus of 2,048 to 4,096 bits, an exponent of 1 to 4 bytes behind its length. */
+const KEY_BYTES: Readonly<Record<Exclude<KeyKind, 0>, { readonly key: readonly [number, number]; readonly signature: readonly [number, number] }>> = {
+  1: { key: [64, 64], signature: [64, 64] },
+  2: { key: [32, 32], signature: [64, 64] },
+  3: { key: [96, 96], signature: [96, 96] },
+  4: { key: [258, 517], signature: [256, 512] },
+};
 
 /** A signed request to insert or remove a trigger (docs/wire.md §4.1). */
 export interface TriggerMessage {
@@ -52,13 +59,13 @@ export interface TriggerMessage {
   /** The owner's clock in ms, strictly increasing. */
   readonly counter: number;
   readonly keyKind: KeyKind;
-  /** 64 bytes x | y for ECDSA P-256, 32 for Ed25519. */
+  /** x | y for ECDSA (64 bytes of P-256, 96 of P-384), 32 bytes for Ed25519, 258 to 517 by RFC 3110 §2 for RSA. */
   readonly publicKey: Uint8Array;
   /** End of the refresh chain, 16 bytes. */
   readonly commitment: Uint8Array;
   /** 24 bytes. */
   readonly cookie: Uint8Array;
-  /** 64 bytes. */
+  /** 64 bytes; 96 of P-384, as long as the modulus of RSA. */
   readonly signature: Uint8Array;
 }
 
@@ -143,6 +150,12 @@ function readLocatedNode(r: BodyReader): RingNode {
   return { locator, key: r.bytes("nodeKey", 16) };
 }
 
+function readKeyKind(r: BodyReader): Exclude<KeyKind, 0> {
+  const kind = r.uint("keyKind", KEY_KIND.rsa);
+  if (kind === KEY_KIND.none) throw new WireError("TRIGGER.keyKind", "0");
+  return kind as Exclude<KeyKind, 0>;
+}
+
 function readTriggerMessage(r: BodyReader): TriggerMessage {
   const action = readAction(r);
   const id = r.bytes("id", 32);
@@ -151,12 +164,12 @@ function readTriggerMessage(r: BodyReader): TriggerMessage {
   const locator = readLocator(target, "locator");
   const flags = r.uint("flags", 0xffff);
   const counter = r.uint("counter");
-  const keyKind = r.uint("keyKind", 2);
-  if (keyKind !== KEY_KIND.ecdsaP256 && keyKind !== KEY_KIND.ed25519) throw new WireError("TRIGGER.keyKind", String(keyKind));
+  const keyKind = readKeyKind(r);
+  const bytes = KEY_BYTES[keyKind];
   return {
     type: "TRIGGER", action, id, target: locator, flags, counter, keyKind,
-    publicKey: r.bytes("publicKey", keyKind === KEY_KIND.ecdsaP256 ? 64 : 32),
-    commitment: r.bytes("commitment", 16), cookie: r.bytes("cookie", COOKIE_BYTES), signature: r.bytes("signature", 64),
+    publicKey: r.bytesWithin("publicKey", ...bytes.key),
+    commitment: r.bytes("commitment", 16), cookie: r.bytes("cookie", COOKIE_BYTES), signature: r.bytesWithin("signature", ...bytes.signature),
   };
 }
 

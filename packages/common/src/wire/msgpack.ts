@@ -105,6 +105,14 @@ export class BodyReader {
     return new Uint8Array(value);
   }
 
+  /** Binary of `min` to `max` bytes, a copy. */
+  bytesWithin(field: string, min: number, max: number): Uint8Array {
+    const value = this.#take(field);
+    if (!(value instanceof Uint8Array)) throw this.#wrong(field, "binary expected");
+    if (value.length < min || value.length > max) throw this.#wrong(field, `${value.length} bytes`);
+    return new Uint8Array(value);
+  }
+
   bytesOrNull(field: string, ...lengths: readonly number[]): Uint8Array | null {
     return this.#elements[this.#next] === null ? (this.#take(field), null) : this.bytes(field, ...lengths);
   }

@@ -39,7 +39,7 @@ export const book = (...lines: readonly string[]): string => ['<address-book ver
 const rule = (attributes: string): string => proxy("<rules>", `<rule ${attributes}/>`, "</rules>");
 
 const WELL_FORMED = "expected well-formed XML";
-const HIT_EXPECTED = "expected a host identity tag: an IPv6 address within 2001:20::/28 of suite 2 (2001:22:…)";
+const HIT_EXPECTED = "expected a host identity tag: an IPv6 address within 2001:20::/28 of suite 1 or 2 (2001:21:… or 2001:22:…)";
 const ID_EXPECTED = "expected an id: 64 hexadecimal digits";
 const NAME_EXPECTED =
   "expected a DNS name of at least 2 labels, such as home.i3 (letters, digits and hyphens; at most 253 characters, labels of at most 63)";
@@ -429,7 +429,8 @@ const BOOKS: readonly BadDocument[] = [
       ["2001:db8::1", "is outside of 2001:20::/28"],
       ["2001:32::1", "is outside of 2001:20::/28"],
       ["2001:122::1", "is outside of 2001:20::/28"],
-      ["2001:21::1", "is of the unknown suite 1"],
+      ["2001:23::1", "is of the unknown suite 3"],
+      ["2001:20::1", "is of the unknown suite 0"],
       ["2001:2f::1", "is of the unknown suite 15"],
     ] as const
   ).map(([hit, why]) =>

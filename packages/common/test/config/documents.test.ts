@@ -17,7 +17,7 @@ const withRules = (...rules: readonly string[]): ProxyConfig => parseProxyConfig
 describe("proxy configuration", () => {
   it("has defaults for everything that is not required", () => {
     expect(parseProxyConfig(proxy(), "x.xml")).toEqual({
-      identity: { keyFile: "k" },
+      identity: { keyFile: "k", algorithm: "ecdsa-p256" },
       state: { directory: "s" },
       servers: [{ host: { kind: "ipv4", text: "192.0.2.1", bytes: Uint8Array.of(192, 0, 2, 1) }, port: 5610 }],
       listen: { host: { kind: "ipv6", text: "::", bytes: new Uint8Array(16) }, port: 5610 },
@@ -143,10 +143,17 @@ describe("rules", () => {
   });
 });
 
+it.each(["ecdsa-p256", "ecdsa-p384", "rsa"])("an identity may be of %s, in both formats", (algorithm) => {
+  const identity = { keyFile: "k", algorithm };
+  const written = (text: string): string => text.replace('key-file="k"', `key-file="k" algorithm="${algorithm}"`);
+  expect(parseProxyConfig(written(proxy('<rules><rule name="x" go="direct"/></rules>')), "x.xml").identity).toEqual(identity);
+  expect(parseServerConfig(written(server()), "x.xml").identity).toEqual(identity);
+});
+
 describe("server configuration", () => {
   it("has defaults for everything that is not required", () => {
     expect(parseServerConfig(server(), "x.xml")).toEqual({
-      identity: { keyFile: "k" },
+      identity: { keyFile: "k", algorithm: "ecdsa-p256" },
       listen: { host: { kind: "ipv6", text: "::", bytes: new Uint8Array(16) }, port: 5610 },
       advertise: undefined,
       ring: undefined,

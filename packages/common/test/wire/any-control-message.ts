@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { makeLocator, REFUSAL, type ControlMessage, type RingNode } from "../../src/index.js";
 
 const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length });
+const bytesWithin = (minLength: number, maxLength: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength, maxLength });
 const uint = fc.oneof(fc.maxSafeNat(), fc.constantFrom(0, 127, 128, 255, 256, 65_535, 65_536, 0x7fff_ffff, 0xffff_ffff, 0x1_0000_0000, Number.MAX_SAFE_INTEGER));
 const id = bytes(32);
 const key = bytes(16);
@@ -22,6 +23,8 @@ export const anyControlMessage: fc.Arbitrary<ControlMessage> = fc.oneof(
   fc.record({ type: type("CHALLENGE"), ringKey: key, cookie: bytes(24), observed: locator, timeMs: uint, nodeKey: key }),
   fc.record({ ...unsigned, keyKind: fc.constant(1 as const), publicKey: bytes(64) }),
   fc.record({ ...unsigned, keyKind: fc.constant(2 as const), publicKey: bytes(32) }),
+  fc.record({ ...unsigned, keyKind: fc.constant(3 as const), publicKey: bytes(96), signature: bytes(96) }),
+  fc.record({ ...unsigned, keyKind: fc.constant(4 as const), publicKey: bytesWithin(258, 517), signature: bytesWithin(256, 512) }),
   fc.record({ type: type("TRIGGER_OK"), action, id, lifeMs: uint, replica: fc.option(locator) }),
   fc.record({ type: type("REFRESH"), id, index: fc.nat(65_535), token: key }),
   fc.record({ type: type("REFUSED"), code: fc.oneof(fc.constantFrom(...Object.values(REFUSAL)), fc.nat(255)), subject: fc.oneof(id, key) }),

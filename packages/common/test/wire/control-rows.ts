@@ -69,6 +69,21 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
     hex: `${header("07", "00d3")} 9a 02 ${bin(32, "aa")} 92 01 ${SIX} cd ffff ce ffffffff 02 ${bin(32, "ff")} ${bin(16, "cc")} ${bin(24, "dd")} ${bin(64, "ee")}`,
   },
   {
+    name: "TRIGGER, insert with a P-384 key",
+    message: { ...trigger, action: 1, target: four, keyKind: 3, publicKey: filled(96, 0xff), signature: filled(96, 0xee) },
+    hex: `${header("07", "0129")} 9a 01 ${bin(32, "aa")} 92 01 ${FOUR} 00 d3 000001a3185c5000 03 ${bin(96, "ff")} ${bin(16, "cc")} ${bin(24, "dd")} ${bin(96, "ee")}`,
+  },
+  {
+    name: "TRIGGER, insert with the smallest RSA key",
+    message: { ...trigger, action: 1, target: four, keyKind: 4, publicKey: filled(258, 0xff), signature: filled(256, 0xee) },
+    hex: `${header("07", "026d")} 9a 01 ${bin(32, "aa")} 92 01 ${FOUR} 00 d3 000001a3185c5000 04 c5 0102 ${"ff".repeat(258)} ${bin(16, "cc")} ${bin(24, "dd")} c5 0100 ${"ee".repeat(256)}`,
+  },
+  {
+    name: "TRIGGER, insert with the largest RSA key",
+    message: { ...trigger, action: 1, target: six, keyKind: 4, publicKey: filled(517, 0xff), signature: filled(512, 0xee) },
+    hex: `${header("07", "047c")} 9a 01 ${bin(32, "aa")} 92 01 ${SIX} 00 d3 000001a3185c5000 04 c5 0205 ${"ff".repeat(517)} ${bin(16, "cc")} ${bin(24, "dd")} c5 0200 ${"ee".repeat(512)}`,
+  },
+  {
     name: "TRIGGER_OK without a replica",
     message: { type: "TRIGGER_OK", action: 1, id, lifeMs: 30_000, replica: null },
     hex: `${header("08", "0028")} 94 01 ${bin(32, "aa")} cd 7530 c0`,

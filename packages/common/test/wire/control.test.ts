@@ -136,13 +136,25 @@ describe("fields of control messages", () => {
     ["a negative counter", changed(64, 0x80), "TRIGGER.counter: integer out of range"],
     ["a counter beyond 2^53", changed(64, 0x00, 0x20), "TRIGGER.counter: integer out of range"],
     ["no key", changed(72, 0), "TRIGGER.keyKind: 0"],
-    ["a key of a later kind", changed(72, 3), "TRIGGER.keyKind: integer out of range"],
+    ["a key of a later kind", changed(72, 5), "TRIGGER.keyKind: integer out of range"],
+    ["a P-384 key of 64 bytes", changed(72, 3), "TRIGGER.publicKey: 64 bytes"],
+    ["an RSA key of 64 bytes", changed(72, 4), "TRIGGER.publicKey: 64 bytes"],
     ["an Ed25519 key of 64 bytes", changed(72, 2), "TRIGGER.publicKey: 64 bytes"],
   ])("refuses a trigger with %s", (_, wire, why) => {
     expect(decodeControl(trigger).message.type).toBe("TRIGGER");
     expect(() => decodeControl(wire)).toThrow(WireError);
     expect(() => decodeControl(wire)).toThrow(why);
   });
+
+  it.each([[3, 95, 96], [3, 97, 96], [3, 96, 64], [3, 96, 97], [4, 257, 256], [4, 518, 512], [4, 258, 255], [4, 517, 513], [1, 64, 96], [2, 32, 65]] as const)(
+    "refuses a trigger of kind %i with a key of %i and a signature of %i bytes",
+    (keyKind, keyBytes, signatureBytes) => {
+      const { message } = decodeControl(trigger);
+      if (message.type !== "TRIGGER") throw new Error(message.type);
+      const wire = encodeControl({ ...message, keyKind, publicKey: filled(keyBytes, 1), signature: filled(signatureBytes, 1) }, NONCE);
+      expect(() => decodeControl(wire)).toThrow(/TRIGGER\.(publicKey|signature): \d+ bytes/);
+    },
+  );
 
   it("takes the largest counter in both encodings of 64 bits", () => {
     for (const token of [0xd3, 0xcf]) {

@@ -5,16 +5,28 @@ import { dirname } from "node:path";
 
 import { I3Error } from "@i3/common";
 
-import { hostIdentityFromPem, hostIdentityToPem, type HostIdentity } from "../host-identity.js";
+import type { HostKeyAlgorithm } from "../identity/host-identity-field.js";
+import { hostIdentityFromPem, hostIdentityToPem, type HostIdentity } from "../identity/host-identity.js";
 import { generateHostIdentity } from "./generate.js";
 
-/** A P-256 key takes 241. */
+/** A P-256 key takes 241, an RSA key of 4,096 bits 3,272. */
 const MAX_KEY_FILE_BYTES = 16_384;
 
 const isErrno = (error: unknown, code: string): boolean => error instanceof Error && (error as NodeJS.ErrnoException).code === code;
 
-/** Throws I3Error ERR_I3_KEY_FILE when it is missing, damaged or open to others. */
-export function readHostKey(file: string): HostIdentity {
+/**
+ * Throws I3Error ERR_I3_KEY_FILE when it is missing, damaged, open to others, or not of the algorithm.
+ * @param algorithm @default any of the three
+ */
+export function readHostKey(file: string, algorithm?: HostKeyAlgorithm): HostIdentity {
+  const identity = readAnyHostKey(file);
+  if (algorithm === undefined || identity.algorithm === algorithm) return identity;
+  throw new I3Error("ERR_I3_KEY_FILE", `${file} holds a key for ${identity.algorithm}, where ${algorithm} is configured`, {
+    remedy: `Write algorithm="${identity.algorithm}" in <identity>, or name another key-file; a new identity is never made over an old one.`,
+  });
+}
+
+function readAnyHostKey(file: string): HostIdentity {
   let pem: string;
   try {
     pem = readPrivateFile(file);
@@ -46,26 +58,26 @@ function readPrivateFile(file: string): string {
 }
 
 /** For `--check`: as {@link readHostKey}, but a missing file is fine, for it is made at the first start. */
-export function checkHostKey(file: string): void {
+export function checkHostKey(file: string, algorithm: HostKeyAlgorithm = "ecdsa-p256"): void {
   try {
-    readHostKey(file);
+    readHostKey(file, algorithm);
   } catch (error) {
     if (!(error instanceof I3Error) || !isErrno(error.cause, "ENOENT")) throw error;
   }
 }
 
-/** Reads the key, or makes one when the file does not exist. `created` says which. */
-export function readOrCreateHostKey(file: string): { readonly identity: HostIdentity; readonly created: boolean } {
+/** Reads the key, or makes one when the file does not exist. `created` says which. Throws as {@link readHostKey}. */
+export function readOrCreateHostKey(file: string, algorithm: HostKeyAlgorithm = "ecdsa-p256"): { readonly identity: HostIdentity; readonly created: boolean } {
   try {
     lstatSync(file);
   } catch (cause) {
-    if (isErrno(cause, "ENOENT")) return createHostKey(file);
+    if (isErrno(cause, "ENOENT")) return createHostKey(file, algorithm);
   }
-  return { identity: readHostKey(file), created: false };
+  return { identity: readHostKey(file, algorithm), created: false };
 }
 
-function createHostKey(file: string): { identity: HostIdentity; created: boolean } {
-  const identity = generateHostIdentity();
+function createHostKey(file: string, algorithm: HostKeyAlgorithm): { identity: HostIdentity; created: boolean } {
+  const identity = generateHostIdentity(algorithm);
   // Random: after a crash a process of the same id must not find the leftover in its way.
   const temporary = `${file}.${randomBytes(8).toString("hex")}.new`;
   try {
@@ -78,7 +90,7 @@ function createHostKey(file: string): { identity: HostIdentity; created: boolean
     }
     syncPath(dirname(file));
   } catch (cause) {
-    if (isErrno(cause, "EEXIST")) return { identity: readHostKey(file), created: false };
+    if (isErrno(cause, "EEXIST")) return { identity: readHostKey(file, algorithm), created: false };
     throw new I3Error("ERR_I3_KEY_FILE", `cannot write the host key ${file}`, { cause, remedy: "Check the folder's permissions." });
   }
   return { identity, created: true };

@@ -39,7 +39,7 @@ const RANDOM_POOL_BYTES = 4_096;
 /** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
 export async function checkFiles(config: ProxyConfig): Promise<void> {
   if (config.addressBook !== undefined) await readBook(config.addressBook.file);
-  checkHostKey(config.identity.keyFile);
+  checkHostKey(config.identity.keyFile, config.identity.algorithm);
 }
 
 /** Randomness from the system, fetched for many uses at once; no byte is used twice. */
@@ -133,7 +133,7 @@ class Daemon implements RunningDaemon {
     const config = this.#config;
     const io = loadNativeIo();
     const book = config.addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(config.addressBook.file);
-    const { identity, created } = readOrCreateHostKey(config.identity.keyFile);
+    const { identity, created } = readOrCreateHostKey(config.identity.keyFile, config.identity.algorithm);
     if (created) this.#log("info", "key-created", { file: config.identity.keyFile, hit: formatIpText(identity.hit) });
     const servers = await this.#resolveServers();
     const resolvers = new ResolverFiles({ onChange: () => this.#onResolvers?.() });

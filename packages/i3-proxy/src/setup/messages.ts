@@ -63,6 +63,7 @@ function signedBytes(domain: Uint8Array, elements: readonly BodyValue[]): Uint8A
 }
 
 function encode(type: number, domain: Uint8Array, identity: HostIdentity | null, fields: readonly BodyValue[]): Uint8Array {
+  if (identity !== null && identity.algorithm !== "ecdsa-p256") throw new RangeError(`a set-up message signed with ${identity.algorithm}`);
   const elements: BodyValue[] = identity === null
     ? [KEY_KIND.none, new Uint8Array(0), ...fields]
     : [KEY_KIND.ecdsaP256, identity.point, ...fields];

@@ -72,10 +72,13 @@ export class Setup {
   readonly #calls = new Map<Mapping, { readonly init: Uint8Array; readonly isLiving: boolean; absent: boolean }>();
   /** Mappings by the private id of the peer that they send to. */
   readonly #openTo = new Map<string, Mapping>();
+  /** Its messages have room for a P-256 key only (docs/wire.md §6): another host neither calls nor answers. */
+  readonly #isSpoken: boolean;
   #lastCounter = 0;
 
   constructor(environment: SetupEnvironment) {
     this.#env = environment;
+    this.#isSpoken = environment.identity.algorithm === "ecdsa-p256";
   }
 
   /** Programs the engine for a mapping as it is now. */
@@ -119,7 +122,7 @@ export class Setup {
 
   /** The first packet to a peer: INIT goes with it and with all that follow (paper §4.3 step 2). */
   call(nowMs: number, mapping: Mapping, firstPacket: Uint8Array | null): void {
-    if (mapping.peerId === null || mapping.state === "calling" || !this.#env.client.openPath(mapping.peerId)) return;
+    if (!this.#isSpoken || mapping.peerId === null || mapping.state === "calling" || !this.#env.client.openPath(mapping.peerId)) return;
     this.#lastCounter = Math.max(this.#lastCounter + 1, Math.floor(this.#env.wallMs()));
     const fields = { calleeId: mapping.peerId, callerPrivateId: mapping.ownPrivateId, counter: this.#lastCounter, ...this.#ownSide(mapping) };
     this.#calls.set(mapping, { init: encodeInit(fields, this.#env.identity), isLiving: mapping.state === "open", absent: false });
@@ -138,6 +141,10 @@ export class Setup {
   handlePayload(nowMs: number, upcall: Extract<Upcall, { kind: "payload" }>): void {
     if (upcall.payloadKind === PAYLOAD_KIND.ipPacket) return this.#keepEarly(upcall);
     if (upcall.payloadKind !== PAYLOAD_KIND.setUp) return;
+    if (!this.#isSpoken) {
+      this.counters.unexpected += 1;
+      return;
+    }
     try {
       const { message, rest } = splitSetup(upcall.payload);
       const decoded = decodeSetup(message);

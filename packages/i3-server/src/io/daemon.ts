@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { locatorText, nodeKey, stderrLog, toHex, type I3Error, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
-import { checkHostKey, readOrCreateHostKey, type HostIdentity } from "@i3/hip";
+import { checkHostKey, hostPublicKey, readOrCreateHostKey, type HostIdentity } from "@i3/hip";
 
 import { ServerCore } from "../server/server-core.js";
 import { literalMembers, ownLocator, resolveMembers } from "./addresses.js";
@@ -26,14 +26,14 @@ const NO_NONCE = new Uint8Array(16);
 /** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
 export function checkFiles(config: ServerConfig): void {
   if (config.ring !== undefined) readRingSecret(config.ring.secretFile);
-  checkHostKey(config.identity.keyFile);
+  checkHostKey(config.identity.keyFile, config.identity.algorithm);
 }
 
 /** Starts serving. Throws (rejects with) I3Error for what a person must mend: key, secret, port. */
 export async function startServer(config: ServerConfig, onFailure: (error: I3Error) => void): Promise<RunningDaemon> {
   const log = stderrLog(config.log);
   const secret = config.ring === undefined ? null : readRingSecret(config.ring.secretFile);
-  const { identity, created } = readOrCreateHostKey(config.identity.keyFile);
+  const { identity, created } = readOrCreateHostKey(config.identity.keyFile, config.identity.algorithm);
   if (created) log("info", "key-created", { file: config.identity.keyFile });
   const daemon = new Daemon(config, log);
   await daemon.open(identity, secret, onFailure);
@@ -69,7 +69,7 @@ class Daemon implements RunningDaemon {
     const resolved = await Promise.race([resolveMembers(members), sleep(FIRST_RESOLVE_MS, { locators: literalMembers(members) }, { ref: false })]);
     const { triggers, triggersPerSource } = this.#config.limits;
     this.#core = new ServerCore({
-      self: { key: new Uint8Array(nodeKey(identity.point, NO_NONCE)), locator },
+      self: { key: new Uint8Array(nodeKey(hostPublicKey(identity), NO_NONCE)), locator },
       members: resolved.locators,
       ringSecret: secret, datapath: engine.datapath, limits: { triggers, perSource: triggersPerSource },
       random: (length) => new Uint8Array(randomBytes(length)), wallMs: () => Date.now(), log: this.#log,
@@ -79,7 +79,7 @@ class Daemon implements RunningDaemon {
       this.#resolver = setInterval(() => void this.#resolve(), RESOLVE_MS);
       void this.#resolve();
     }
-    const key = toHex(nodeKey(identity.point, NO_NONCE));
+    const key = toHex(nodeKey(hostPublicKey(identity), NO_NONCE));
     this.ready = `port=${engine.udp.port} locator=${locatorText(locator)} node=${key} engine=${engine.implementation} io=${engine.io}`;
     this.#log("info", "started", { port: engine.udp.port, locator: locatorText(locator), node: key, engine: engine.implementation, io: engine.io, members: members.length });
   }

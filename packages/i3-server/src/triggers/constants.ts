@@ -14,5 +14,7 @@ export const COOKIE_SECRET_MS = 60_000;
 export const COOKIE_SECRET_BYTES = 32;
 /** Signatures checked for one address (IPv4) or /64 (IPv6) each second; checking one costs about 0.1 ms. */
 export const VERIFICATIONS_PER_SOURCE_PER_SECOND = 1_000;
+/** One with P-384 costs about 1 ms, and counts for as many. */
+export const P384_VERIFICATION_COST = 10;
 /** Sources whose rate is remembered; only proved addresses come this far. */
 export const MAX_RATED_SOURCES = 65_536;

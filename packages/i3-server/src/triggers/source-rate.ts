@@ -24,13 +24,13 @@ export class SourceRate {
     this.#perSecond = perSecond;
   }
 
-  /** Takes one token; false when there is none. */
-  allow(nowMs: number, source: string): boolean {
+  /** Takes `cost` tokens; false, and takes none, when there are not so many. */
+  allow(nowMs: number, source: string, cost = 1): boolean {
     const bucket = this.#buckets.get(source) ?? { tokens: this.#perSecond, atMs: nowMs };
     const tokens = Math.min(this.#perSecond, bucket.tokens + ((nowMs - bucket.atMs) * this.#perSecond) / 1_000);
-    const allowed = tokens >= 1;
+    const allowed = tokens >= cost;
     this.#buckets.delete(source); // the least recently seen source is forgotten first
-    this.#buckets.set(source, { tokens: allowed ? tokens - 1 : tokens, atMs: nowMs });
+    this.#buckets.set(source, { tokens: allowed ? tokens - cost : tokens, atMs: nowMs });
     const oldest = this.#buckets.keys().next();
     if (this.#buckets.size > MAX_RATED_SOURCES && oldest.done === false) this.#buckets.delete(oldest.value);
     return allowed;

@@ -3,13 +3,13 @@
  * caller sends it only when it is not larger than the request. Cheapest checks first, every refusal counted.
  */
 import {
-  REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, type ControlMessage, type Locator, type TriggerMessage,
+  KEY_KIND, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, type ControlMessage, type Locator, type TriggerMessage,
 } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
 import { keyOwnsId, REFRESH_MAX_SKIP, refreshStep, verifyTrigger } from "@i3/hip";
 
 import type { CounterName, ServerCounters } from "../counters.js";
-import { VERIFICATIONS_PER_SOURCE_PER_SECOND } from "./constants.js";
+import { P384_VERIFICATION_COST, VERIFICATIONS_PER_SOURCE_PER_SECOND } from "./constants.js";
 import { Cookies } from "./cookies.js";
 import { SourceRate, sourceOf } from "./source-rate.js";
 import { TriggerTable, type TriggerLimits, type TriggerRecord } from "./trigger-table.js";
@@ -113,7 +113,7 @@ export class TriggerCore {
   }
 
   #verified(nowMs: number, from: Locator, message: TriggerMessage): ControlMessage | null {
-    if (!this.#rate.allow(nowMs, sourceOf(from))) {
+    if (!this.#rate.allow(nowMs, sourceOf(from), message.keyKind === KEY_KIND.ecdsaP384 ? P384_VERIFICATION_COST : 1)) {
       this.#init.counters.count("rate");
       return null;
     }

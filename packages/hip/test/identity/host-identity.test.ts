@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 
 import {
   generateHostIdentity, hitOf, hostIdEncoding, hostIdentityFromPem, hostIdentityToPem, signWithHost, verifyWithHost,
-} from "../src/index.js";
+} from "../../src/index.js";
 
 // Origin of the known answers, Python 3.11 (hashlib), written from RFC 7343 §2, RFC 7401 §3.2, §5.2.9 and §5.2.10:
 //
@@ -111,8 +111,11 @@ QaCf0jE9PxTpgZAfkwbfYTaQ0sQf27u1ums86e8wWqHc7XwL+DPBgaPPUqZ6
   const pemOf = (key: KeyObject): string => key.export({ type: "pkcs8", format: "pem" }) as string;
 
   it.each<readonly [string, () => string]>([
-    ["RSA", () => pemOf(generateKeyPairSync("rsa", { modulusLength: 2_048 }).privateKey)],
-    ["P-384", () => pemOf(generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey)],
+    ["RSA of 1,024 bits", () => pemOf(generateKeyPairSync("rsa", { modulusLength: 1_024 }).privateKey)],
+    ["RSA of 2,047 bits", () => pemOf(generateKeyPairSync("rsa", { modulusLength: 2_047 }).privateKey)],
+    ["RSA with a long exponent", () => pemOf(generateKeyPairSync("rsa", { modulusLength: 2_048, publicExponent: 0x1_0000_0001 }).privateKey)],
+    ["RSA for PSS alone", () => pemOf(generateKeyPairSync("rsa-pss", { modulusLength: 2_048 }).privateKey)],
+    ["P-521", () => pemOf(generateKeyPairSync("ec", { namedCurve: "P-521" }).privateKey)],
     ["secp256k1", () => pemOf(generateKeyPairSync("ec", { namedCurve: "secp256k1" }).privateKey)],
     ["Ed25519", () => pemOf(generateKeyPairSync("ed25519").privateKey)],
     ["X25519", () => pemOf(generateKeyPairSync("x25519").privateKey)],
