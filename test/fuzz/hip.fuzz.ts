@@ -3,11 +3,13 @@
  * Runs I3_FUZZ_SECONDS (default 2) from I3_FUZZ_SEED.
  */
 import { randomInt } from "node:crypto";
-import { I3Error, makeLocator, type KeyKind, type TriggerMessage } from "@i3/common";
+import { I3Error, makeLocator, WireError, type KeyKind, type TriggerMessage } from "@i3/common";
 import {
-  hostIdentityFromPem, hostIdentityToPem, keyOwnsId, signTrigger, triggerKeyFromSeed, verifyTrigger, verifyWithHost, verifyWithTriggerKey,
+  algorithmNumber, HOST_KEY_ALGORITHMS, hostIdentityFromPem, hostIdentityToPem, hostKeyFromHi, keyOwnsId, rhashOf, signHip, signTrigger, suiteOfHit,
+  triggerKeyFromSeed, verifyHip, verifyTrigger, verifyWithHost, verifyWithTriggerKey,
 } from "@i3/hip";
 import { expect, it } from "vitest";
+import { KNOWN_ANSWERS } from "../../packages/hip/test/identity/known-answers.js";
 import { mutated, Random } from "../../packages/common/test/wire/random-bytes.js";
 
 const SECONDS = Number(process.env["I3_FUZZ_SECONDS"] ?? "2");
@@ -21,19 +23,22 @@ AwEHoSQDIgAD1grTpepFo59SreQtf/PjajUupWeiq9TsEnlA3ATGX4Y=
 -----END EC PRIVATE KEY-----
 `);
 const triggerKey = triggerKeyFromSeed(new Uint8Array(32).fill(7));
-const PEM = hostIdentityToPem(identity);
+const identities = [identity, ...KNOWN_ANSWERS.slice(0, 3).map((row) => hostIdentityFromPem(row.pem))];
+const HIP_MESSAGE = new Uint8Array(40).fill(59);
+const hipSignatures = identities.map((own) => signHip(own, HIP_MESSAGE));
 const NODE_KEY = new Uint8Array(16).fill(9);
 
 function pem(random: Random): string {
-  if (random.below(2) === 0) return Buffer.from(mutated(random, Buffer.from(PEM), [0x0a, 0x2d, 0x3d, 0x41])).toString("latin1");
-  const der = mutated(random, identity.privateKey.export({ type: "pkcs8", format: "der" }), [0x02, 0x03, 0x04, 0x06, 0x30, 0x80, 0x84, 0xff]);
+  const own = random.pick(identities);
+  if (random.below(2) === 0) return Buffer.from(mutated(random, Buffer.from(hostIdentityToPem(own)), [0x0a, 0x2d, 0x3d, 0x41])).toString("latin1");
+  const der = mutated(random, own.privateKey.export({ type: "pkcs8", format: "der" }), [0x02, 0x03, 0x04, 0x06, 0x30, 0x80, 0x84, 0xff]);
   return `-----BEGIN PRIVATE KEY-----\n${Buffer.from(der).toString("base64")}\n-----END PRIVATE KEY-----\n`;
 }
 
 function checkPem(random: Random): void {
   try {
     const read = hostIdentityFromPem(pem(random));
-    expect([read.point.length, read.hit.length]).toEqual([64, 16]);
+    expect([read.point.length, read.hit.length]).toEqual([read.algorithm === "ecdsa-p256" ? 64 : 0, 16]);
   } catch (error) {
     if (!(error instanceof I3Error) || error.code !== "ERR_I3_KEY") throw error;
   }
@@ -43,7 +48,7 @@ function checkPem(random: Random): void {
 function checkTrigger(random: Random, signed: TriggerMessage): void {
   const field = random.pick(["id", "publicKey", "commitment", "cookie", "signature"] as const);
   const changed = random.below(3) === 0 ? random.bytes(random.below(80)) : mutated(random, signed[field], [0, 0xff]);
-  const keyKind: KeyKind = random.pick([signed.keyKind, signed.keyKind, 0, 1, 2]);
+  const keyKind: KeyKind = random.pick([signed.keyKind, signed.keyKind, 0, 1, 2, 3, 4]);
   const message = { ...signed, keyKind, [field]: changed };
   const isSame = keyKind === signed.keyKind && same(changed, signed[field]);
   expect(verifyTrigger(message, NODE_KEY)).toBe(isSame);
@@ -51,10 +56,35 @@ function checkTrigger(random: Random, signed: TriggerMessage): void {
   expect(typeof keyOwnsId(keyKind, message.publicKey, random.bytes(32))).toBe("boolean");
 }
 
+/** A changed Host Identity is refused or somebody else's; a changed signature holds for nobody. */
+function checkHostIdentity(random: Random): void {
+  const at = random.below(identities.length);
+  const own = identities[at] ?? identity;
+  const hi = mutated(random, own.hi, [0, 1, 2, 3, 4, 0xff]);
+  const signature = hipSignatures[at] ?? new Uint8Array(0);
+  try {
+    const key = hostKeyFromHi(random.pick([algorithmNumber(own), algorithmNumber(own), 5, 7, 0]), hi);
+    expect(same(key.hit, own.hit)).toBe(same(hi, own.hi) && key.algorithm === own.algorithm);
+    expect(suiteOfHit(key.hit)).toBe(key.hitSuite);
+    // A point with the mark of SEC 1 before it is the same key under another name.
+    if (verifyHip(key, HIP_MESSAGE, signature)) expect(key.publicKey.equals(own.publicKey)).toBe(true);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+  }
+  const changed = mutated(random, signature, [0, 0xff]);
+  expect(verifyHip(own, HIP_MESSAGE, changed)).toBe(same(changed, signature));
+  try {
+    expect(["sha256", "sha384"]).toContain(rhashOf(mutated(random, own.hit, [0x20, 0x21, 0x22])));
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+  }
+}
+
 function checkBytes(random: Random): void {
   const [message, point, signature] = [random.bytes(random.below(50)), random.bytes(random.below(70)), random.bytes(random.below(3) === 0 ? random.below(70) : 64)];
   expect(verifyWithHost(point, message, signature)).toBe(false);
   expect(verifyWithHost(identity.point, message, signature)).toBe(false);
+  for (const algorithm of HOST_KEY_ALGORITHMS) expect(verifyWithHost(point, message, random.bytes(random.pick([64, 96, 256, 512])), algorithm)).toBe(false);
   // An all-zero or other small-order Ed25519 point would take forged signatures; nobody's id commits to one.
   expect(typeof verifyWithTriggerKey(point, message, signature)).toBe("boolean");
   expect(verifyWithTriggerKey(triggerKey.publicKey, message, signature)).toBe(false);
@@ -69,7 +99,7 @@ it(`keys and signatures, seed ${SEED}`, { timeout: (SECONDS + 60) * 1000 }, () =
   console.log(`hip fuzz: I3_FUZZ_SEED=${SEED}`);
   const random = new Random(SEED);
   const unsigned = { action: 1, id: random.bytes(32), target: makeLocator(random.bytes(4), 5610), flags: 0, counter: 1, commitment: random.bytes(16), cookie: random.bytes(24) } as const;
-  const signed = [signTrigger({ kind: "host", identity }, unsigned, NODE_KEY), signTrigger({ kind: "private", key: triggerKey }, unsigned, NODE_KEY)];
+  const signed = [...identities.map((own) => signTrigger({ kind: "host", identity: own }, unsigned, NODE_KEY)), signTrigger({ kind: "private", key: triggerKey }, unsigned, NODE_KEY)];
   const end = performance.now() + SECONDS * 1000;
   let cases = 0;
   try {
@@ -77,6 +107,7 @@ it(`keys and signatures, seed ${SEED}`, { timeout: (SECONDS + 60) * 1000 }, () =
       checkPem(random);
       checkTrigger(random, random.pick(signed));
       checkBytes(random);
+      checkHostIdentity(random);
     }
   } catch (error) {
     throw new Error(`case ${cases} of seed ${SEED}`, { cause: error });

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 
 import { encodeControl, makeLocator, publicId, REFUSAL, TRIGGER_ACTION, type ControlMessage, type TriggerMessage } from "@i3/common";
 import { DatapathError } from "@i3/datapath";
-import { generateHostIdentity, generateTriggerKey } from "@i3/hip";
+import { generateHostIdentity, generateTriggerKey, HOST_KEY_ALGORITHMS } from "@i3/hip";
 
 import { CLIENT, idOf, KEY, NONCE, OTHER_KEY, ServerBench, THIEF, tokenAt, WALL_MS } from "./server-bench.js";
 
@@ -31,8 +31,8 @@ describe("insert", () => {
     expect(bench.core.counters.get("expired")).toBe(1);
   });
 
-  it("takes a public id signed by its host key", () => {
-    const identity = generateHostIdentity();
+  it.each(HOST_KEY_ALGORITHMS)("takes a public id signed by its host key (%s)", (algorithm) => {
+    const identity = generateHostIdentity(algorithm);
     const id = new Uint8Array(publicId(identity.hit));
     expect(insert({ signer: { kind: "host", identity }, id })).toMatchObject({ type: "TRIGGER_OK", id });
     expect(bench.targets(id)).toEqual([CLIENT]);

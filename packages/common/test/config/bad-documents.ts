@@ -193,6 +193,19 @@ const STRUCTURE: readonly BadDocument[] = [
     ':1: /i3-proxy/identity: missing; expected exactly one <identity key-file="…">',
   ),
   raw(
+    "an algorithm nobody knows",
+    '<i3-proxy version="1">\n<identity key-file="k" algorithm="ecdsa-p521"/></i3-proxy>',
+    ':2: /i3-proxy/identity/@algorithm: "ecdsa-p521" is not known; expected ecdsa-p256, ecdsa-p384 or rsa',
+  ),
+  ...["ecdsa-p384", "rsa"].map((algorithm) => ({
+    ...raw(
+      `an identity of ${algorithm} with security="none"`,
+      proxy("<rules>", '<rule name="a" go="direct"/>', '<rule name="b" go="i3" security="none"/>', "</rules>").replace('key-file="k"', `key-file="k" algorithm="${algorithm}"`),
+      `:1: /i3-proxy: security="none" on line 5, with an identity of algorithm="${algorithm}"; expected algorithm="ecdsa-p256" with security="none"`,
+    ),
+    schemaAccepts: true as const,
+  })),
+  raw(
     "an empty list",
     '<i3-proxy version="1">\n<identity key-file="k"/><state directory="s"/>\n<servers/></i3-proxy>',
     ':3: /i3-proxy/servers/server: missing; expected 1 to 64 <server address="…">',

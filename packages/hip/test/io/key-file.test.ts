@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { I3Error, toHex } from "@i3/common";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { generateHostIdentity, hostIdentityToPem, readHostKey, readOrCreateHostKey } from "../../src/index.js";
+import { checkHostKey, generateHostIdentity, HOST_KEY_ALGORITHMS, hostIdentityToPem, readHostKey, readOrCreateHostKey } from "../../src/index.js";
+import { knownAnswer } from "../identity/known-answers.js";
 
 let folder = "";
 beforeEach(() => void (folder = mkdtempSync(join(tmpdir(), "i3-hip-"))));
@@ -36,6 +37,40 @@ describe("the key file", () => {
     expect(second.created).toBe(false);
     expect(second.identity.hit).toEqual(first.identity.hit);
     expect(readHostKey(file).point).toEqual(first.identity.point);
+  });
+
+  describe.each(HOST_KEY_ALGORITHMS)("of %s", (algorithm) => {
+    it("is made and read again", () => {
+      const file = join(folder, "host.pem");
+      const { identity, created } = readOrCreateHostKey(file, algorithm);
+      expect([identity.algorithm, created]).toEqual([algorithm, true]);
+      expect(readOrCreateHostKey(file, algorithm)).toMatchObject({ created: false, identity: { algorithm, hit: identity.hit } });
+      expect(readHostKey(file).hit).toEqual(identity.hit);
+      expect(() => checkHostKey(file, algorithm)).not.toThrow();
+    });
+
+    it("is refused, and stays, when another algorithm is configured", () => {
+      const file = join(folder, "host.pem");
+      const { pem } = knownAnswer(algorithm);
+      writeFileSync(file, pem, { mode: 0o600 });
+      for (const other of HOST_KEY_ALGORITHMS.filter((name) => name !== algorithm)) {
+        for (const run of [() => readOrCreateHostKey(file, other), () => readHostKey(file, other), () => checkHostKey(file, other)]) {
+          const error = refusal(run);
+          expect([error.code, error.message]).toEqual(["ERR_I3_KEY_FILE", `${file} holds a key for ${algorithm}, where ${other} is configured`]);
+          expect(error.remedy).toContain(`algorithm="${algorithm}"`);
+        }
+      }
+      expect(readFileSync(file, "utf8")).toBe(pem);
+      expect(readdirSync(folder)).toEqual(["host.pem"]);
+    });
+  });
+
+  it("is for P-256 when nobody says otherwise", () => {
+    expect(readOrCreateHostKey(join(folder, "host.pem")).identity.algorithm).toBe("ecdsa-p256");
+    writeFileSync(join(folder, "rsa.pem"), knownAnswer("rsa").pem, { mode: 0o600 });
+    expect(() => readOrCreateHostKey(join(folder, "rsa.pem"))).toThrow(I3Error);
+    expect(() => checkHostKey(join(folder, "rsa.pem"))).toThrow(I3Error);
+    expect(() => checkHostKey(join(folder, "missing.pem"), "rsa")).not.toThrow();
   });
 
   it("is for its owner only whatever the umask", () => {
