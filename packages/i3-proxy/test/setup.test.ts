@@ -361,6 +361,20 @@ describe("liars", () => {
     expect(roundTrip(world, laptop, home, "home.i3", "hello").back).not.toBe("nothing");
   });
 
+  it.each(["ecdsa-p384", "rsa"] as const)("a host of %s has its public id on the ring, and neither calls nor answers", (algorithm) => {
+    const { world, ring, laptop, book } = pair();
+    const other = addHost(world, "198.51.100.7", { servers: ring, identity: generateHostIdentity(algorithm), book });
+    world.run(10_000, () => other.proxy.isReady(world.nowMs));
+    expect(other.proxy.isReady(world.nowMs)).toBe(true);
+    deliver(world, other, encodeInit(fieldsOf(world, other), laptop.identity), new Uint8Array());
+    expect(other.proxy.setup.counters.unexpected).toBe(1);
+    expect(other.proxy.mappings.size).toBe(0);
+    world.inject(other.node, { tun: packet4(other.proxy.own4, addressOf(other, "laptop.i3"), "hello") });
+    world.run(3_000);
+    expect(laptop.node.received).toEqual([]);
+    expect([other.proxy.internalErrors, laptop.proxy.internalErrors]).toEqual([0, 0]);
+  });
+
   it("a stranger's share is a part of the table, also after a restart", () => {
     const { world, home } = pair();
     for (let i = 0; i < 300; i += 1) {

@@ -267,6 +267,21 @@ describe("bounds", () => {
     expect(verified).toBe(52);
   });
 
+  it("a signature with P-384, which costs ten times as much to check, counts for ten", () => {
+    let verified = 0;
+    bench = new ServerBench({ verify: () => ((verified += 1), false), verificationsPerSourcePerSecond: 50 });
+    const identity = generateHostIdentity("ecdsa-p384");
+    const flood = encodeControl(bench.trigger({ signer: { kind: "host", identity }, id: new Uint8Array(publicId(identity.hit)) }), NONCE);
+    for (let i = 0; i < 20; i += 1) bench.sendBytes(flood);
+    expect([verified, bench.core.counters.get("rate")]).toEqual([5, 15]);
+    bench.advance(180);
+    bench.sendBytes(flood);
+    expect(verified).toBe(5);
+    bench.advance(20);
+    bench.sendBytes(flood);
+    expect(verified).toBe(6);
+  });
+
   it("never checks a signature before the cheap checks hold", () => {
     let verified = 0;
     bench = new ServerBench({ verify: () => ((verified += 1), true) });

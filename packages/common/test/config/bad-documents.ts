@@ -194,8 +194,8 @@ const STRUCTURE: readonly BadDocument[] = [
   ),
   raw(
     "an algorithm nobody knows",
-    '<i3-proxy version="1">\n<identity key-file="k" algorithm="ecdsa-p521"/></i3-proxy>',
-    ':2: /i3-proxy/identity/@algorithm: "ecdsa-p521" is not known; expected ecdsa-p256, ecdsa-p384 or rsa',
+    '<i3-proxy version="1">\n<identity key-file="k" algorithm="ed25519"/></i3-proxy>',
+    ':2: /i3-proxy/identity/@algorithm: "ed25519" is not known; expected ecdsa-p256, ecdsa-p384 or rsa',
   ),
   ...["ecdsa-p384", "rsa"].map((algorithm) => ({
     ...raw(
