@@ -2,7 +2,7 @@ import { concatBytes, encodeControl, fromHex, makeLocator, MAX_CONTROL_BYTES, pr
 import { describe, expect, it } from "vitest";
 
 import {
-  generateHostIdentity, generateTriggerKey, hostIdentityFromPem, hostPublicKey, keyOwnsId, REFRESH_CHAIN_LENGTH, refreshChain, refreshStep, signTrigger, triggerKeyFromSeed,
+  generateHostIdentity, generateTriggerKey, hitOfPublicKey, hostIdentityFromPem, hostPublicKey, keyOwnsId, REFRESH_CHAIN_LENGTH, refreshChain, refreshStep, signTrigger, triggerKeyFromSeed,
   verifyTrigger, verifyWithTriggerKey, type TriggerSigner, type UnsignedTrigger,
 } from "../src/index.js";
 import { knownAnswer } from "./identity/known-answers.js";
@@ -112,6 +112,10 @@ describe("who owns an id", () => {
     expect(keyOwnsId(0, new Uint8Array(0), hostId)).toBe(false);
     expect(keyOwnsId(2, point, hostId)).toBe(false);
     expect(keyOwnsId(1, triggerKey.publicKey, SIGNERS.private.id)).toBe(false);
+    // Not even when the id commits to it: no key has this length.
+    for (const [algorithm, kind, length] of [["ecdsa-p256", 1, 63], ["ecdsa-p256", 1, 65], ["ecdsa-p384", 3, 95], ["rsa", 4, 257], ["rsa", 4, 518]] as const) {
+      expect(keyOwnsId(kind, filled(length, 1), publicId(hitOfPublicKey(algorithm, filled(length, 1))))).toBe(false);
+    }
     expect(keyOwnsId(3, hostPublicKey(rsa), SIGNERS["host RSA"].id)).toBe(false);
     expect(keyOwnsId(4, hostPublicKey(p384), SIGNERS["host P-384"].id)).toBe(false);
     for (const length of [0, 31, 33, 63, 65, 95, 97, 257, 518]) {

@@ -1,3 +1,5 @@
+import { constants, sign, verify } from "node:crypto";
+
 import { concatBytes, fromHex, I3Error, publicId, toHex, WireError } from "@i3/common";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -185,6 +187,26 @@ describe("the hash of a signature", () => {
     expect(verifyHip(hostKeyFromHi(7, row256.hi), row256.message, row256.i3Signature)).toBe(false);
     expect(verifyWithHost(row256.publicKey, row256.message, row256.hipSignature)).toBe(false);
     expect(verifyHip(hostKeyFromHi(7, row384.hi), row384.message, row384.i3Signature)).toBe(true);
+  });
+});
+
+describe("the padding of an RSA signature", () => {
+  const { privateKey, publicKey } = hostIdentityFromPem(rowRsa.pem);
+  const padding = constants.RSA_PKCS1_PSS_PADDING;
+
+  it("has a salt of 32 bytes, and no other is taken", () => {
+    const own = signHip(hostIdentityFromPem(rowRsa.pem), rowRsa.message);
+    expect(verify("sha256", rowRsa.message, { key: publicKey, padding, saltLength: 32 }, own)).toBe(true);
+    for (const saltLength of [0, 20, 31, 33, 222]) {
+      const other = sign("sha256", rowRsa.message, { key: privateKey, padding, saltLength });
+      expect(verifyHip(hostKeyFromHi(5, rowRsa.hi), rowRsa.message, other)).toBe(false);
+    }
+  });
+
+  it("is not that of PKCS #1 v1.5, nor made with another hash", () => {
+    const key = hostKeyFromHi(5, rowRsa.hi);
+    expect(verifyHip(key, rowRsa.message, sign("sha256", rowRsa.message, privateKey))).toBe(false);
+    expect(verifyHip(key, rowRsa.message, sign("sha384", rowRsa.message, { key: privateKey, padding, saltLength: 32 }))).toBe(false);
   });
 });
 
