@@ -8,3 +8,4 @@ export * from "./trigger-key.js";
 export * from "./trigger-signature.js";
 export * from "./io/generate.js";
 export * from "./io/key-file.js";
+export * from "./wire/index.js";
