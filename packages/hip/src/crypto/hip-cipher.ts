@@ -15,14 +15,14 @@ import { WireError } from "@i3/common";
 export const HIP_CIPHER_SUITE = { null: 1, aes128Cbc: 2, aes256Cbc: 4 } as const;
 export type HipCipherSuite = (typeof HIP_CIPHER_SUITE)[keyof typeof HIP_CIPHER_SUITE];
 
-const AES_BLOCK_BYTES = 16;
+const AES_IV_BYTES = 16;
 /** Parameters are padded to this. */
 const PARAMETER_ALIGNMENT = 8;
 
 const SUITES = {
   1: { name: null, keyBytes: 0, ivBytes: 0 },
-  2: { name: "aes-128-cbc", keyBytes: 16, ivBytes: AES_BLOCK_BYTES },
-  4: { name: "aes-256-cbc", keyBytes: 32, ivBytes: AES_BLOCK_BYTES },
+  2: { name: "aes-128-cbc", keyBytes: 16, ivBytes: AES_IV_BYTES },
+  4: { name: "aes-256-cbc", keyBytes: 32, ivBytes: AES_IV_BYTES },
 } as const satisfies Record<HipCipherSuite, { name: string | null; keyBytes: number; ivBytes: number }>;
 
 export const isHipCipherSuite = (number: number): number is HipCipherSuite => Object.hasOwn(SUITES, number);
@@ -53,7 +53,6 @@ export function decryptParameter(suite: HipCipherSuite, key: Uint8Array, iv: Uin
 function open(suite: HipCipherSuite, key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {
   const { name } = SUITES[suite];
   if (name === null) return data.slice();
-  if (data.length === 0 || data.length % AES_BLOCK_BYTES !== 0) throw new WireError("ENCRYPTED", `${data.length} bytes are no whole blocks`);
   const decipher = createDecipheriv(name, key, iv);
   const opened = decipher.update(data);
   try {
@@ -63,7 +62,7 @@ function open(suite: HipCipherSuite, key: Uint8Array, iv: Uint8Array, data: Uint
   }
 }
 
-/** One error for wrong padding and wrong length: which it was is nobody's business. */
+/** One error for wrong padding and any wrong length: which it was is nobody's business. */
 const undecipherable = (): WireError => new WireError("ENCRYPTED", "no whole parameters inside");
 
 function checkKey(suite: HipCipherSuite, key: Uint8Array): void {

@@ -79,7 +79,7 @@ describe("Diffie-Hellman", () => {
   it.each(CURVES)("of group %i refuses values of any other length", (group) => {
     const pair = systemDhSource(group);
     const { publicValue } = systemDhSource(group);
-    for (let length = 0; length < publicValue.length; length++) expect(() => pair.secret(publicValue.subarray(0, length))).toThrow(WireError);
+    for (let length = 0; length < publicValue.length; length++) expect(() => pair.secret(publicValue.subarray(0, length))).toThrow(`${length} bytes`);
     for (const other of [Uint8Array.of(4, ...publicValue), Uint8Array.of(...publicValue, 0), Uint8Array.of(2, ...publicValue.subarray(0, publicValue.length / 2))]) {
       expect(() => pair.secret(other)).toThrow(WireError);
     }
@@ -92,6 +92,8 @@ describe("Diffie-Hellman", () => {
     for (const value of [0n, 1n, p - 1n, p, p + 1n, 2n ** BigInt(8 * bytes) - 1n]) expect(() => pair.secret(number(value, bytes))).toThrow(WireError);
     for (const value of [2n, 3n, p - 2n]) expect(pair.secret(number(value, bytes)).length).toBe(bytes);
     for (const value of [new Uint8Array(0), Uint8Array.of(0), Uint8Array.of(1), new Uint8Array(bytes + 1).fill(2, bytes)]) expect(() => pair.secret(value)).toThrow(WireError);
+    // Greater than p to whoever compares it from its first byte on.
+    expect(pair.secret(new Uint8Array(bytes - 1).fill(0xff)).length).toBe(bytes);
     // The prime is intact after that: the group still works.
     const other = systemDhSource(group);
     expect(other.secret(pair.publicValue)).toEqual(pair.secret(other.publicValue));
