@@ -13,11 +13,11 @@
  * A rekey goes on drawing ESP keys at the index that the hosts agree on (RFC 7402 §6.9), or begins a new KEYMAT at index 0 when there
  * is a new Kij; it never draws HIP keys again.
  */
-import { concatBytes } from "@i3/common";
+import { concatBytes, HIT_BYTES } from "@i3/common";
 
 import { hipCipherLengths, type HipCipherSuite } from "./hip-cipher.js";
 import { HkdfStream } from "./hkdf.js";
-import { HIT_BYTES, RHASH_BYTES, type Rhash } from "./rhash.js";
+import { RHASH_BYTES, type Rhash } from "./rhash.js";
 
 export class Keymat extends HkdfStream {
   /** `kij` as {@link DhKeyPair.secret} gives it; `i` and `j` of RHASH_len bytes; the HITs of both hosts in any order. RangeError for wrong lengths or equal HITs. */

@@ -8,9 +8,9 @@
  */
 import { hash } from "node:crypto";
 
-import { concatBytes } from "@i3/common";
+import { concatBytes, HIT_BYTES } from "@i3/common";
 
-import { HIT_BYTES, RHASH_BYTES, type Rhash } from "./rhash.js";
+import { RHASH_BYTES, type Rhash } from "./rhash.js";
 
 /** What a responder asks for. */
 export interface Puzzle {

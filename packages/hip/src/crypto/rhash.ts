@@ -6,5 +6,3 @@ export type Rhash = "sha256" | "sha384";
 
 /** RHASH_len in bytes; also the length of #I, #J, a HIP_MAC and its key. */
 export const RHASH_BYTES = { sha256: 32, sha384: 48 } as const satisfies Record<Rhash, number>;
-
-export const HIT_BYTES = 16;

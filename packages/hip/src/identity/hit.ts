@@ -5,7 +5,9 @@
  */
 import { createHash } from "node:crypto";
 
-import { concatBytes, fromHex, WireError } from "@i3/common";
+import { concatBytes, fromHex, HIT_BYTES, WireError } from "@i3/common";
+
+import type { Rhash } from "../crypto/rhash.js";
 
 // RFC 7401 and RFC 7343:
 /** ORCHIDv2 context id of HIP (RFC 7401 §3.2). */
@@ -13,13 +15,10 @@ const CONTEXT_ID = fromHex("F0EFF02FBFF43D0FE7930C3C6E6174EA");
 /** HIT suites RSA,DSA/SHA-256 and ECDSA/SHA-384 (RFC 7401 §5.2.10). */
 export const HIT_SUITE = { rsa: 1, ecdsa: 2 } as const;
 export type HitSuite = (typeof HIT_SUITE)[keyof typeof HIT_SUITE];
-export const HIT_BYTES = 16;
 const MIDDLE_BYTES = 12;
 
-export type HipHash = "sha256" | "sha384";
-
 /** The hash function of a HIT suite (RFC 7401 §5.2.10, table 10). */
-export const hashOfSuite = (suite: HitSuite): HipHash => (suite === HIT_SUITE.rsa ? "sha256" : "sha384");
+export const hashOfSuite = (suite: HitSuite): Rhash => (suite === HIT_SUITE.rsa ? "sha256" : "sha384");
 
 /** HIT of a Host Identity field of any length. 16 bytes. */
 export function hitOfHi(suite: HitSuite, hi: Uint8Array): Uint8Array {
@@ -39,4 +38,4 @@ export function suiteOfHit(hit: Uint8Array): HitSuite {
 }
 
 /** RHASH when this is the Responder's HIT (RFC 7401 §2.3). Throws WireError as {@link suiteOfHit}. */
-export const rhashOf = (hit: Uint8Array): HipHash => hashOfSuite(suiteOfHit(hit));
+export const rhashOf = (hit: Uint8Array): Rhash => hashOfSuite(suiteOfHit(hit));

@@ -13,7 +13,8 @@
  */
 import { constants, sign, verify, type KeyObject, type SignKeyObjectInput } from "node:crypto";
 
-import { HIT_SUITE, hashOfSuite, type HipHash } from "./hit.js";
+import type { Rhash } from "../crypto/rhash.js";
+import { HIT_SUITE, hashOfSuite } from "./hit.js";
 import { keyOfPublicKey, RSA_MODULUS_BITS, type HostKeyAlgorithm } from "./host-identity-field.js";
 import { hitSuiteOf, type HostKey } from "./host-key.js";
 import type { HostIdentity } from "./host-identity.js";
@@ -21,8 +22,8 @@ import type { HostIdentity } from "./host-identity.js";
 const SIGNATURE_BYTES = { "ecdsa-p256": 64, "ecdsa-p384": 96 } as const;
 const SHA256_BYTES = 32;
 
-const hipHashOf = (algorithm: HostKeyAlgorithm): HipHash => hashOfSuite(hitSuiteOf(algorithm));
-const i3HashOf = (algorithm: HostKeyAlgorithm): HipHash => (algorithm === "ecdsa-p256" ? hashOfSuite(HIT_SUITE.rsa) : hipHashOf(algorithm));
+const hipHashOf = (algorithm: HostKeyAlgorithm): Rhash => hashOfSuite(hitSuiteOf(algorithm));
+const i3HashOf = (algorithm: HostKeyAlgorithm): Rhash => (algorithm === "ecdsa-p256" ? hashOfSuite(HIT_SUITE.rsa) : hipHashOf(algorithm));
 
 const withPadding = (algorithm: HostKeyAlgorithm, key: KeyObject): SignKeyObjectInput =>
   algorithm === "rsa"
@@ -35,7 +36,7 @@ function lengthFits(algorithm: HostKeyAlgorithm, { length }: Uint8Array): boolea
   return length >= RSA_MODULUS_BITS.min / 8 && length <= RSA_MODULUS_BITS.max / 8;
 }
 
-function holds(hash: HipHash, algorithm: HostKeyAlgorithm, key: () => KeyObject, message: Uint8Array, signature: Uint8Array): boolean {
+function holds(hash: Rhash, algorithm: HostKeyAlgorithm, key: () => KeyObject, message: Uint8Array, signature: Uint8Array): boolean {
   if (!lengthFits(algorithm, signature)) return false;
   try {
     return verify(hash, message, withPadding(algorithm, key()), signature);

@@ -9,7 +9,7 @@
  *
  * Header length counts the packet in units of 8 bytes, less the first. Nothing may follow the parameters.
  */
-import { WireError } from "@i3/common";
+import { HIT_BYTES, WireError } from "@i3/common";
 import { decodeParameters, encodeParametersInto, parameterBytes, parametersBytes, type ParameterContents, type RawParameter } from "./tlv.js";
 import { PARAMETER } from "./numbers.js";
 
@@ -18,7 +18,6 @@ export const HIP_VERSION = 2;
 export const HIP_HEADER_BYTES = 40;
 /** Header length is one byte: (255 + 1) * 8. */
 export const MAX_HIP_PACKET_BYTES = 2_048;
-export const HIT_BYTES = 16;
 /** Controls bit A: the sender's host identity is anonymous (RFC 7401 §5.1.2). */
 export const CONTROL_ANONYMOUS = 0x0001;
 const NEXT_HEADER_NONE = 59;

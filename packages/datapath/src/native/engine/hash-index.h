@@ -46,7 +46,7 @@ class HashIndex {
 
   size_t size() const { return size_; }
   size_t memory_bytes() const { return slots_.size() * sizeof(Slot); }
-  void prefetch(uint32_t hash) const { __builtin_prefetch(&slots_[hash & mask()]); }
+  [[gnu::always_inline]] void prefetch(uint32_t hash) const { __builtin_prefetch(&slots_[hash & mask()]); }
 
   // The entry with this hash for which `is_it(entry)` holds, or none.
   template <typename IsIt>
