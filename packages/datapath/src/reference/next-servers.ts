@@ -4,9 +4,13 @@ import type { Locator } from "@i3/common";
 import { tableFull } from "../errors.js";
 import { encodeEndpoint } from "./endpoints.js";
 import { PacketQueue, type QueueBudget, type Queued } from "./queues.js";
+import { SourceShares, sourceKeyAt } from "./source-shares.js";
 
 /** Ring keys for which packets wait (ours: a server asks for each; a flood of random ids must not make it ask for millions). */
 export const MAX_WAITING_ROUTES = 4_096;
+/** Of them, and of the bytes that wait for a route, what one source may hold (ours: an eighth, so that one flood leaves room for others). */
+export const MAX_WAITING_ROUTES_PER_SOURCE = MAX_WAITING_ROUTES / 8;
+export const MAX_WAITING_BYTES_PER_SOURCE = LIMITS.queuedBytes / 8;
 
 /** A datagram as it will be looked at again. `replaced`: this server has put another stack into it. */
 export interface WaitingDatagram extends Queued {
@@ -39,8 +43,16 @@ export class NextServers {
   }
 }
 
+interface WaitingRoute {
+  readonly queue: PacketQueue<WaitingDatagram>;
+  /** Whose share the key is. */
+  readonly source: string;
+}
+
 export class WaitingRoutes {
-  readonly #queues = new Map<string, PacketQueue<WaitingDatagram>>();
+  readonly #routes = new Map<string, WaitingRoute>();
+  readonly #keyShares = new SourceShares(MAX_WAITING_ROUTES_PER_SOURCE);
+  readonly #byteShares = new SourceShares(MAX_WAITING_BYTES_PER_SOURCE);
   readonly #budget: QueueBudget;
 
   constructor(budget: QueueBudget) {
@@ -48,26 +60,33 @@ export class WaitingRoutes {
   }
 
   keys(): readonly string[] {
-    return [...this.#queues.keys()];
+    return [...this.#routes.keys()];
   }
 
-  /** `open`: it now waits and the control plane must be asked; `waits`: it does already; `full`: there are too many. */
-  open(key: string): "open" | "waits" | "full" {
-    if (this.#queues.has(key)) return "waits";
-    if (this.#queues.size >= MAX_WAITING_ROUTES) return "full";
-    this.#queues.set(key, new PacketQueue<WaitingDatagram>(LIMITS.queuedPacketsPerRoute, this.#budget));
-    return "open";
+  /** True: the key now waits and the control plane must be asked. False: it does already, or there are too many, of all or of this source. */
+  open(key: string, source: string): boolean {
+    if (this.#routes.has(key) || this.#routes.size >= MAX_WAITING_ROUTES || !this.#keyShares.take(source, 1)) return false;
+    this.#routes.set(key, { queue: new PacketQueue<WaitingDatagram>(LIMITS.queuedPacketsPerRoute, this.#budget), source });
+    return true;
   }
 
   /** Queues a packet of `bytes` bytes for an opened key; `make` copies it. False when there is no room. */
-  push(key: string, bytes: number, make: () => WaitingDatagram): boolean {
-    return this.#queues.get(key)?.push(bytes, make) ?? false;
+  push(key: string, source: string, bytes: number, make: () => WaitingDatagram): boolean {
+    const route = this.#routes.get(key);
+    if (route === undefined || !this.#byteShares.take(source, bytes)) return false;
+    if (route.queue.push(bytes, make)) return true;
+    this.#byteShares.give(source, bytes);
+    return false;
   }
 
   /** What waits for the key, which waits no longer. */
   take(key: string): readonly WaitingDatagram[] {
-    const queue = this.#queues.get(key);
-    this.#queues.delete(key);
-    return queue?.takeAll() ?? [];
+    const route = this.#routes.get(key);
+    if (route === undefined) return [];
+    this.#routes.delete(key);
+    this.#keyShares.give(route.source, 1);
+    const packets = route.queue.takeAll();
+    for (const { from, bytes } of packets) this.#byteShares.give(sourceKeyAt(from, 0), bytes.length);
+    return packets;
   }
 }

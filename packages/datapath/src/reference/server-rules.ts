@@ -14,6 +14,7 @@ import { decodeEndpoint } from "./endpoints.js";
 import { keyBytes, ringKeyAt } from "./keys.js";
 import type { WaitingDatagram } from "./next-servers.js";
 import { asBuffer, copyBytes, u8 } from "./octets.js";
+import { sourceKeyAt } from "./source-shares.js";
 import type { EngineState } from "./state.js";
 import { ADDRESS_SLOT_BYTES } from "./step.js";
 import type { TriggerTarget } from "./trigger-table.js";
@@ -113,9 +114,10 @@ export class ServerRules {
       replaced: work.head !== null,
     });
     const { waitingRoutes, upcalls, counters } = this.#state;
+    const source = sourceKeyAt(work.origins, work.originAt);
     // Asked even when the packet then finds no room: otherwise a key could wait for ever behind other keys' packets.
-    if (waitingRoutes.open(key) === "open") upcalls.push({ kind: "route-miss", ringKey: keyBytes(key) });
-    if (!waitingRoutes.push(key, sentBytes(work), make)) counters.drop("queue-full");
+    if (waitingRoutes.open(key, source)) upcalls.push({ kind: "route-miss", ringKey: keyBytes(key) });
+    if (!waitingRoutes.push(key, source, sentBytes(work), make)) counters.drop("queue-full");
   }
 
   #materialise(work: Work): Buffer {

@@ -7,7 +7,7 @@ import type { RawUpcall } from "../../src/native-addon.js";
 import { DROP_REASONS, NativeEngine } from "../../src/native-engine.js";
 import { encodeEndpoint } from "../../src/reference/endpoints.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
-import { MAX_WAITING_ROUTES } from "../../src/reference/next-servers.js";
+import { MAX_WAITING_BYTES_PER_SOURCE, MAX_WAITING_ROUTES, MAX_WAITING_ROUTES_PER_SOURCE } from "../../src/reference/next-servers.js";
 import { MAX_WAITING_UPCALLS } from "../../src/reference/upcalls.js";
 import { COPY_BUDGET, HOP_LIMIT, MAX_STACK_LENGTH, PAYLOAD_KIND } from "../../src/wire/data-header.js";
 import { dataPacket, locator } from "../reference/harness.js";
@@ -281,7 +281,7 @@ describe("C++ and TypeScript agree", () => {
       found.set(name, factors.reduce((product, factor) => product * factor, 1));
     }
     const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, waitingRoutes: MAX_WAITING_ROUTES, controlBytes: MAX_CONTROL_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
+    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, controlBytes: MAX_CONTROL_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
     const both = Object.entries(limits).map(([name, value]) => [name, value, found.get(snake(name))]);
     expect(both.filter(([, ours, theirs]) => ours !== theirs)).toEqual([]);
     expect([...found.values()].some(Number.isNaN)).toBe(false);

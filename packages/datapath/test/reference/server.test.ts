@@ -277,7 +277,7 @@ describe("not responsible", () => {
     let asked = 0;
     for (let i = 0; i < 20; i++) {
       const many = Array.from({ length: 250 }, (_, j) => dataPacket({ ids: [concat(bytes(0xee, i, j), new Uint8Array(29))] }));
-      asked += harness.fromUdp(SENDER, ...many).upcalls.length;
+      asked += harness.fromUdp(locator(`10.0.0.${i}`), ...many).upcalls.length;
     }
     expect(asked).toBe(MAX_WAITING_ROUTES);
     expect(harness.engine.counters().drops["queue-full"]).toBe(5_000 - MAX_WAITING_ROUTES);

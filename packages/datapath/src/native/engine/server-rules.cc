@@ -95,10 +95,8 @@ void ServerRules::wait(const Work& work) {
   Shared& shared = lane_.shared;
   const std::lock_guard lock(shared.mutex);
   const RingKey key = as_key(work.ring_key());
-  auto route = shared.waiting_routes.find(key);
-  if (route == shared.waiting_routes.end() && shared.waiting_routes.size() < limits::waiting_routes) {
-    route = shared.waiting_routes.emplace(key, Shared::WaitingRoute{shared.routes_opened++, {}}).first;
-    // Asked even when the packet then finds no room: otherwise a key could wait for ever behind other keys' packets.
+  // Asked even when the packet then finds no room: otherwise a key could wait for ever behind other keys' packets.
+  if (shared.waiting_routes.open(key, *work.from)) {
     Upcall upcall;
     upcall.kind = UpcallKind::route_miss;
     upcall.name_bytes = ring_key_bytes;
@@ -106,9 +104,8 @@ void ServerRules::wait(const Work& work) {
     lane_.push_upcall(std::move(upcall));
   }
   const size_t length = work.sent_bytes();
-  if (route == shared.waiting_routes.end() || !route->second.queue.has_room(length, limits::queued_packets_per_route, shared.budget)) {
-    return lane_.drop(Drop::queue_full);
-  }
+  WaitingQueue* queue = shared.waiting_routes.reserve(key, *work.from, length);
+  if (queue == nullptr) return lane_.drop(Drop::queue_full);
   Waiting waiting;
   waiting.buffer.resize(length);
   waiting.length = length;
@@ -118,16 +115,12 @@ void ServerRules::wait(const Work& work) {
   Work kept = work;
   kept.hop_limit++;
   write(kept, waiting.buffer, work.flags());
-  route->second.queue.push(std::move(waiting));
+  queue->push(std::move(waiting));
 }
 
 std::vector<Waiting> ServerRules::take(Bytes ring_key) {
   const std::lock_guard lock(lane_.shared.mutex);
-  const auto route = lane_.shared.waiting_routes.find(as_key(ring_key));
-  if (route == lane_.shared.waiting_routes.end()) return {};
-  std::vector<Waiting> packets = route->second.queue.take_all(lane_.shared.budget);
-  lane_.shared.waiting_routes.erase(route);
-  return packets;
+  return lane_.shared.waiting_routes.take(as_key(ring_key));
 }
 
 void ServerRules::resume(Bytes ring_key) {
@@ -143,13 +136,12 @@ void ServerRules::resume(Bytes ring_key) {
 }
 
 void ServerRules::resume_if(const std::function<bool(Bytes)>& wanted) {
-  std::vector<std::pair<uint64_t, RingKey>> keys;
+  std::vector<RingKey> keys;
   {
     const std::lock_guard lock(lane_.shared.mutex);
-    for (const auto& [key, route] : lane_.shared.waiting_routes) keys.emplace_back(route.order, key);
+    keys = lane_.shared.waiting_routes.keys();
   }
-  std::sort(keys.begin(), keys.end());
-  for (const auto& [order, key] : keys) {
+  for (const RingKey& key : keys) {
     if (wanted(key)) resume(key);
   }
 }

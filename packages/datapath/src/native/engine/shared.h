@@ -4,13 +4,13 @@
 
 #include <atomic>
 #include <deque>
-#include <map>
 #include <mutex>
 
 #include "engine.h"
 #include "gates.h"
 #include "queues.h"
 #include "rate-limits.h"
+#include "waiting-routes.h"
 
 namespace i3 {
 
@@ -52,8 +52,6 @@ class Held {
   size_t bytes_ = 0;
 };
 
-using RingKey = std::array<uint8_t, 16>;
-
 struct Shared {
   explicit Shared(const Hasher& hasher) : control_rates(hasher), data_rates(hasher), no_trigger(hasher), cache_request(hasher) {}
 
@@ -68,13 +66,7 @@ struct Shared {
   NoticeLimit cache_request;
   ErrorLimit errors;
   QueueBudget budget;
-  // A tree, so that an attacker's keys cost no more than others. They are served in the order in which they began to wait.
-  struct WaitingRoute {
-    uint64_t order = 0;
-    WaitingQueue queue;
-  };
-  std::map<RingKey, WaitingRoute> waiting_routes;
-  uint64_t routes_opened = 0;
+  WaitingRoutes waiting_routes{budget};
   Held<HeldDatagram> datagrams;
   Held<HeldPacket> packets;
   // Read without the mutex, to leave the common case alone.
