@@ -23,10 +23,13 @@ export function innerLength(bytes: Uint8Array, at: number, length: number): numb
   if (length < IPV4.minBytes) return -1;
   const version = innerVersion(bytes, at);
   if (version === 4) return ipv4Length(bytes, at, length);
-  if (version !== 6 || length < IPV6.headerBytes) return -1;
+  if (version !== 6 || length < IPV6.headerBytes || isJumbogram(bytes, at)) return -1;
   const total = IPV6.headerBytes + u16(bytes, at + IPV6.payloadLength);
   return total <= length ? total : -1;
 }
+
+/** Payload length 0 before a hop-by-hop header, which holds the length (RFC 2675 §3): longer than any datagram that could carry it. */
+const isJumbogram = (bytes: Uint8Array, at: number): boolean => u16(bytes, at + IPV6.payloadLength) === 0 && u8(bytes, at + IPV6.nextHeader) === PROTOCOL.hopByHop;
 
 function ipv4Length(bytes: Uint8Array, at: number, length: number): number {
   const header = ipv4HeaderBytes(bytes, at);

@@ -53,7 +53,7 @@ export function lengthOf(packet: Uint8Array): number | undefined {
     const [header, total] = [((packet[0] ?? 0) & 15) * 4, view(packet).getUint16(2)];
     return header >= 20 && total >= header && total <= packet.length ? total : undefined;
   }
-  if (versionOf(packet) !== 6 || packet.length < 40) return undefined;
+  if (versionOf(packet) !== 6 || packet.length < 40 || (view(packet).getUint16(4) === 0 && packet[6] === 0)) return undefined;
   const total = 40 + view(packet).getUint16(4);
   return total <= packet.length ? total : undefined;
 }

@@ -58,6 +58,8 @@ export class EnginePair {
   #nowMs = 1_000;
   /** How many packets the native engine wrote joined with others. */
   joinedPackets = 0;
+  /** What the last step wrote to the TUN. */
+  written: readonly Uint8Array[] = [];
 
   constructor() {
     this.#native = NativeEngine.stepped(ADDON === undefined ? undefined : (createRequire(import.meta.url)(ADDON) as NativeEngineAddon));
@@ -91,6 +93,7 @@ export class EnginePair {
     else compareInOrder("packets for the TUN", native.tun, reference.tun);
     this.#compareState("step");
     this.joinedPackets += native.tun.filter(({ joined }) => joined).length;
+    this.written = reference.tun.map(({ bytes }) => bytes);
     return reference.datagrams;
   }
 

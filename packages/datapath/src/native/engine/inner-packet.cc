@@ -17,6 +17,9 @@ std::optional<size_t> ipv4_length(Bytes packet) {
   return total;
 }
 
+// Payload length 0 before a hop-by-hop header, which holds the length (RFC 2675 §3): longer than any datagram that could carry it.
+bool is_jumbogram(Bytes packet) { return u16(packet, ipv6::payload_length) == 0 && u8(packet, ipv6::next_header) == protocol::hop_by_hop; }
+
 bool is_extension_header(uint8_t next) {
   return next == protocol::hop_by_hop || next == protocol::routing || next == protocol::destination_options || next == protocol::fragment;
 }
@@ -45,7 +48,7 @@ std::optional<size_t> inner_length(Bytes packet) {
   if (packet.size() < ipv4::min_bytes) return std::nullopt;
   const unsigned version = inner_version(packet);
   if (version == 4) return ipv4_length(packet);
-  if (version != 6 || packet.size() < ipv6::header_bytes) return std::nullopt;
+  if (version != 6 || packet.size() < ipv6::header_bytes || is_jumbogram(packet)) return std::nullopt;
   const size_t total = ipv6::header_bytes + u16(packet, ipv6::payload_length);
   return total <= packet.size() ? std::optional(total) : std::nullopt;
 }
