@@ -1,4 +1,7 @@
-/** The packet engine's C++ library alone, under clang's sanitizers: engine-check.cc (addresses, undefined behaviour) and engine-threads.cc (races). */
+/**
+ * The packet engine's C++ library alone, under clang's sanitizers: engine-check.cc (addresses, undefined behaviour) and engine-threads.cc (races);
+ * and its ports with real sockets and TUN devices of this sandbox, ports-check.cc, for both.
+ */
 import { randomInt } from "node:crypto";
 import { beforeAll, expect, it } from "vitest";
 import { buildPrograms, runSanitized } from "../../packages/datapath/test/native/fuzz/native-programs.js";
@@ -7,7 +10,7 @@ const SEED = randomInt(2 ** 32);
 let programs: readonly string[] = [];
 
 beforeAll(async () => {
-  programs = await buildPrograms(["engine-check", "engine-threads"]);
+  programs = await buildPrograms(["engine-check", "engine-threads", "ports-check", "ports-threads"]);
 }, 300_000);
 
 async function passes(program: string, ...args: readonly string[]): Promise<void> {
@@ -18,3 +21,5 @@ async function passes(program: string, ...args: readonly string[]): Promise<void
 
 it("models, bounds, sequence numbers and wiping of keys, under the address sanitizer", () => passes(programs[0] ?? "", String(SEED)));
 it("lanes and control plane at the same time, under the thread sanitizer", () => passes(programs[1] ?? "", "3", String(SEED)));
+it("sockets, TUN devices, threads, and offloads that the kernel refuses, under the address sanitizer", () => passes(programs[2] ?? "", String(SEED)));
+it("the same under the thread sanitizer", () => passes(programs[3] ?? "", String(SEED)));

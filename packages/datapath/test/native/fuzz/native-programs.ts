@@ -8,6 +8,7 @@ import path from "node:path";
 const HERE = import.meta.dirname;
 const ROOT = path.resolve(HERE, "../../../../..");
 const ENGINE = path.join(ROOT, "packages/datapath/src/native/engine");
+const PORTS = path.join(ENGINE, "ports");
 const CACHE = path.join(ROOT, "node_modules/.cache/i3-native-programs");
 const COMPILER = "clang++";
 const KEPT_DAYS = 3;
@@ -26,12 +27,16 @@ interface Program {
   readonly sanitizer: keyof typeof SANITIZERS;
   readonly sources: readonly string[];
   readonly link: readonly string[];
+  /** With the engine's sockets, TUN queues and threads. */
+  readonly ports?: true;
 }
 const PROGRAMS = {
   "fuzz-packets": { sanitizer: "address", sources: ["fuzz-packets.cc", "checking-sink.cc"], link: ["-fsanitize=fuzzer"] },
   "fuzz-programs": { sanitizer: "address", sources: ["fuzz-programs.cc", "checking-sink.cc"], link: ["-fsanitize=fuzzer"] },
   "engine-check": { sanitizer: "address", sources: ["engine-check.cc", "tracked-memory.cc", "checking-sink.cc"], link: [] },
   "engine-threads": { sanitizer: "thread", sources: ["engine-threads.cc", "checking-sink.cc"], link: ["-pthread"] },
+  "ports-check": { sanitizer: "address", sources: ["ports-check.cc", "checking-sink.cc"], link: ["-pthread"], ports: true },
+  "ports-threads": { sanitizer: "thread", sources: ["ports-check.cc", "checking-sink.cc"], link: ["-pthread"], ports: true },
 } as const satisfies Record<string, Program>;
 export type ProgramName = keyof typeof PROGRAMS;
 
@@ -97,7 +102,7 @@ export async function buildPrograms(names: readonly ProgramName[]): Promise<stri
   mkdirSync(CACHE, { recursive: true });
   forgetOld();
   const version = await run(COMPILER, ["--version"]);
-  const headers = [...filesOf(ENGINE, ".h"), ...filesOf(HERE, ".h")].map((file) => readFileSync(file));
+  const headers = [...filesOf(path.dirname(ENGINE), ".h"), ...filesOf(ENGINE, ".h"), ...filesOf(PORTS, ".h"), ...filesOf(HERE, ".h")].map((file) => readFileSync(file));
   const base = sha256(version.output, process.version, ...headers);
   const library = LIBRARY_PLACES.map((place) => path.join(place, "libcrypto.so.3")).find((file) => existsSync(file));
   if (library === undefined) throw new Error("no libcrypto.so.3: apt-get install libssl3");
@@ -121,8 +126,9 @@ export async function buildPrograms(names: readonly ProgramName[]): Promise<stri
   const engineSources = filesOf(ENGINE, ".cc");
   return Promise.all(
     names.map(async (name) => {
-      const { sanitizer, sources, link } = PROGRAMS[name];
-      const files = await Promise.all([...sources.map((source) => path.join(HERE, source)), ...engineSources].map((source) => compile(source, sanitizer)));
+      const { sanitizer, sources, link, ports }: Program = PROGRAMS[name];
+      const portSources = ports === true ? filesOf(PORTS, ".cc") : [];
+      const files = await Promise.all([...sources.map((source) => path.join(HERE, source)), ...engineSources, ...portSources].map((source) => compile(source, sanitizer)));
       const key = `${name}-${sha256(files.join(" "), link.join(" "), library)}`;
       return kept(key, (file) => [...SANITIZERS[sanitizer], ...link, ...files, library, "-o", file]);
     }),
