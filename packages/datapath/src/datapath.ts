@@ -49,6 +49,30 @@ export interface InboundAssociation extends AssociationBase {
   readonly destination6: AddressRewrite | null;
 }
 
+/**
+ * What the engine needs to answer I1 packets by itself (RFC 7401 §5.3.1, §6.7; docs/datapath.md, "HIP"), so that a flood of them costs no
+ * JavaScript. Copied; what the engine has of the secret is wiped when it is replaced or removed. Wrong shapes are a RangeError.
+ */
+export interface HipResponder {
+  /** Ours, 16 bytes. */
+  readonly hit: Uint8Array;
+  /** Also answers an I1 whose receiver HIT is zero. */
+  readonly opportunistic: boolean;
+  /**
+   * A whole signed R1 of ours, at most {@link LIMITS.hipR1Bytes}. What is filled in for each I1 is zero: the receiver's HIT, PUZZLE's
+   * opaque and random #I; so is the checksum, which UDP and i3 do without.
+   */
+  readonly r1: Uint8Array;
+  /** Where in `r1` PUZZLE's contents begin: K 1, lifetime 1, opaque 2, #I 32 or 48. */
+  readonly puzzleOffset: number;
+  /** Of `hit`: #I has 32 or 48 bytes. */
+  readonly rhash: "sha256" | "sha384";
+  /** 0 to 65,535, sent as PUZZLE's opaque: says later which secret #I was made with. */
+  readonly epoch: number;
+  /** 32 bytes. */
+  readonly secret: Uint8Array;
+}
+
 /** SPIs never begin like an i3 header or a HIP marker (docs/wire.md §1). */
 export const MIN_SPI = 0x2000_0000;
 export const MAX_SPI = 0xfeff_ffff;
@@ -118,6 +142,8 @@ export interface Datagram {
 export type Upcall =
   /** A control datagram (first byte 0x19), not looked into. */
   | { readonly kind: "control"; readonly from: Locator; readonly bytes: Uint8Array }
+  /** A HIP packet that came straight over UDP, without the four zero bytes; never an I1. Its header is well-formed, nothing behind it is looked at. */
+  | { readonly kind: "hip"; readonly from: Locator; readonly bytes: Uint8Array }
   /** First packet to an address whose flow is `setup`; the packets wait for `release` or `discard`. Once per set-up. */
   | { readonly kind: "flow-setup"; readonly address: Uint8Array; /** A copy of that packet. */ readonly packet: Uint8Array }
   /** A data packet for an inbound entry that wants it up. */
@@ -136,6 +162,13 @@ export const LIMITS = {
   queuedBytes: 4 * 1024 * 1024,
   upcallsPerBatch: 256,
   upcallsPerSourcePerSecond: 2_000,
+  /** R1 packets to one source (an IPv4 address, an IPv6 /64) straight over UDP: so many a second, and so many at once. */
+  r1PerSourcePerSecond: 10,
+  r1PerSourceBurst: 20,
+  /** R1 packets in all. */
+  r1PerSecond: 20_000,
+  /** The least UDP payload that IPv6 always carries whole (RFC 8200 §5: 1,280 - 40 - 8). */
+  hipR1Bytes: 1_232,
   flows: 65_536,
   inbound: 131_072,
   /** Outbound, and as many inbound. */
@@ -149,7 +182,7 @@ export const LIMITS = {
 /** Why a packet was dropped (docs/wire.md §8). */
 export type DropReason =
   | "malformed" | "version" | "hip" | "unknown-spi" | "replay" | "integrity" | "sequence" | "ecn" | "unknown-id" | "hop-limit" | "copy-budget" | "queue-full" | "no-trigger"
-  | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "refused" | "too-big" | "io-error";
+  | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "amplification" | "refused" | "too-big" | "io-error";
 
 export interface Counters {
   readonly drops: Readonly<Record<DropReason, number>>;
@@ -158,6 +191,8 @@ export interface Counters {
   readonly udpIn: number;
   readonly udpOut: number;
   readonly upcalls: number;
+  /** R1 packets that answered I1 packets. */
+  readonly hipAnswered: number;
 }
 
 /** Of one flow since it was set; bytes are of inner packets. */
@@ -180,6 +215,8 @@ export interface Datapath {
   setInboundAssociation(spi: number, association: InboundAssociation | null): void;
   /** The number that the next packet of an outbound association will carry; undefined when there is none. For rekeying in time. */
   nextSequence(name: number): bigint | undefined;
+  /** From now on I1 packets are answered by this; `null`: no more, and HIP goes up only from behind a data header. */
+  setHipResponder(responder: HipResponder | null): void;
   /** All triggers of one ring key, replacing what was there; an empty list removes. */
   setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void;
   setResponsibility(range: Responsibility): void;

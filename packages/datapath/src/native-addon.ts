@@ -46,7 +46,7 @@ export interface OpenedEngine {
 
 /** Upcall as C++ makes it: `from` is an endpoint of 18 bytes; fields that a kind has not are absent. */
 export interface RawUpcall {
-  /** 0 control, 1 flow-setup, 2 payload, 3 route-miss, 4 no-trigger, 5 cache-request */
+  /** 0 control, 1 flow-setup, 2 payload, 3 route-miss, 4 no-trigger, 5 cache-request, 6 hip */
   readonly kind: number;
   readonly from?: Uint8Array;
   readonly name?: Uint8Array;
@@ -99,6 +99,9 @@ export interface NativeEngineAddon {
   engineRemoveInboundAssociation(handle: EngineHandle, spi: number): void;
   /** undefined: no such association. 0n: all numbers are used. */
   engineNextSequence(handle: EngineHandle, name: number): bigint | undefined;
+  /** `rhash`: 0 SHA-256, 1 SHA-384. */
+  engineSetHipResponder(handle: EngineHandle, hit: Uint8Array, opportunistic: boolean, r1: Uint8Array, puzzleOffset: number, rhash: number, epoch: number, secret: Uint8Array): EngineStatus;
+  engineRemoveHipResponder(handle: EngineHandle): void;
   /** For each trigger: id 32, then 0 and an endpoint of 18, or 1, the number of ids and these. */
   engineSetTriggers(handle: EngineHandle, ringKey: Uint8Array, packed: Uint8Array): EngineStatus;
   /** 0 all, 1 none, 2 range. */
@@ -117,7 +120,7 @@ export interface NativeEngineAddon {
   /** At most LIMITS.upcallsPerBatch. */
   engineTakeUpcalls(handle: EngineHandle): readonly RawUpcall[];
   engineUpcallsWait(handle: EngineHandle): boolean;
-  /** Drops in the order of DROP_REASONS (native-engine.ts), then tunIn, tunOut, udpIn, udpOut, upcalls, tunReads, tunWrites, udpReads, udpSends, tableBytes. */
+  /** Drops in the order of DROP_REASONS (native-engine.ts), then tunIn, tunOut, udpIn, udpOut, upcalls, hipAnswered, tunReads, tunWrites, udpReads, udpSends, tableBytes. */
   engineCounters(handle: EngineHandle): Float64Array;
   engineOffloads(handle: EngineHandle): Offloads;
 }

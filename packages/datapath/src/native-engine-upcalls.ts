@@ -4,7 +4,7 @@ import type { RawUpcall } from "./native-addon.js";
 import { decodeEndpoint } from "./reference/endpoints.js";
 
 /** `enum class UpcallKind` in native/engine/engine.h. */
-const KIND = { control: 0, flowSetup: 1, payload: 2, routeMiss: 3, noTrigger: 4, cacheRequest: 5 } as const;
+const KIND = { control: 0, flowSetup: 1, payload: 2, routeMiss: 3, noTrigger: 4, cacheRequest: 5, hip: 6 } as const;
 
 /** A field that the kind has: one that is missing is a fault of the addon. */
 function present<T>(field: T | undefined): T {
@@ -18,6 +18,8 @@ export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forw
   switch (kind) {
     case KIND.control:
       return { kind: "control", from: sender(), bytes: present(bytes) };
+    case KIND.hip:
+      return { kind: "hip", from: sender(), bytes: present(bytes) };
     case KIND.flowSetup:
       return { kind: "flow-setup", address: present(name), packet: present(bytes) };
     case KIND.payload:

@@ -5,7 +5,7 @@
  */
 import type { I3Error, Locator, OffloadName } from "@i3/common";
 import {
-  LIMITS, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type Inbound, type InboundAssociation, type OutboundAssociation, type Responsibility, type TriggerEntry, type Upcall,
+  LIMITS, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type OutboundAssociation, type Responsibility, type TriggerEntry, type Upcall,
 } from "./datapath.js";
 import { tableFull } from "./errors.js";
 import type { EngineHandle, EngineStatus, NativeEngineAddon, RawDatagram, VnetPacket } from "./native-addon.js";
@@ -17,6 +17,7 @@ import { prepareOutbound, requireFamily, requireName, requireSpi, SEQUENCE_END }
 import { encodeEndpoint } from "./reference/endpoints.js";
 import { makeCipher, wipeKeys } from "./reference/esp-transforms.js";
 import { prepareAction } from "./reference/flow-table.js";
+import { requireResponder } from "./reference/hip-responder.js";
 import { requireLength } from "./reference/octets.js";
 import { makeBuckets } from "./reference/trigger-table.js";
 import { ID_BYTES, RING_KEY_BYTES } from "./wire/data-header.js";
@@ -24,15 +25,16 @@ import { ID_BYTES, RING_KEY_BYTES } from "./wire/data-header.js";
 /** In the order of `enum class Drop` in native/engine/counters.h. */
 export const DROP_REASONS = [
   "malformed", "version", "hip", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger",
-  "no-route", "inner-address", "inner-malformed", "not-allocated", "rate", "refused", "too-big", "io-error",
+  "no-route", "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "too-big", "io-error",
 ] as const satisfies readonly DropReason[];
 
 /** Behind the drops in what `engineCounters` yields. */
-const COUNTS = ["tunIn", "tunOut", "udpIn", "udpOut", "upcalls", "tunReads", "tunWrites", "udpReads", "udpSends", "tableBytes"] as const;
+const COUNTS = ["tunIn", "tunOut", "udpIn", "udpOut", "upcalls", "hipAnswered", "tunReads", "tunWrites", "udpReads", "udpSends", "tableBytes"] as const;
 type Count = (typeof COUNTS)[number];
 
 /** So that timers and the rest of the control plane get the event loop while a flood of upcalls comes in. */
 const UPCALL_BATCHES_PER_TURN = 8;
+const RHASH = { sha256: 0, sha384: 1 } as const;
 const RESPONSIBILITY = { all: 0, none: 1, range: 2 } as const;
 
 export type Offloading = Readonly<Record<OffloadName, boolean>>;
@@ -122,6 +124,13 @@ export class NativeEngine implements Datapath {
     return next === 0n ? SEQUENCE_END : next;
   }
 
+  setHipResponder(responder: HipResponder | null): void {
+    if (responder === null) return this.#addon.engineRemoveHipResponder(this.#handle);
+    requireResponder(responder);
+    const { hit, opportunistic, r1, puzzleOffset, rhash, epoch, secret } = responder;
+    settle(this.#addon.engineSetHipResponder(this.#handle, hit, opportunistic, r1, puzzleOffset, RHASH[rhash], epoch, secret));
+  }
+
   setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void {
     requireRingKey(ringKey);
     if (triggers.length > LIMITS.triggersPerRingKey) throw groupFull();
@@ -192,7 +201,7 @@ export class NativeEngine implements Datapath {
   counters(): Counters {
     const values = this.#addon.engineCounters(this.#handle);
     const drops = Object.fromEntries(DROP_REASONS.map((reason, i) => [reason, values[i] ?? 0])) as Record<DropReason, number>;
-    return { drops, ...pick(values, "tunIn", "tunOut", "udpIn", "udpOut", "upcalls") };
+    return { drops, ...pick(values, "tunIn", "tunOut", "udpIn", "udpOut", "upcalls", "hipAnswered") };
   }
 
   systemCalls(): SystemCalls {

@@ -20,7 +20,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 49> entries{{
+constexpr std::array<Entry, 51> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -54,6 +54,8 @@ constexpr std::array<Entry, 49> entries{{
     {"engineSetInboundAssociation", i3io::engine_set_inbound_association},
     {"engineRemoveInboundAssociation", i3io::engine_remove_inbound_association},
     {"engineNextSequence", i3io::engine_next_sequence},
+    {"engineSetHipResponder", i3io::engine_set_hip_responder},
+    {"engineRemoveHipResponder", i3io::engine_remove_hip_responder},
     {"engineSetTriggers", i3io::engine_set_triggers},
     {"engineSetResponsibility", i3io::engine_set_responsibility},
     {"engineSetNextServer", i3io::engine_set_next_server},

@@ -111,6 +111,18 @@ FlowArguments take_flow(Check& check, const Arguments& arguments) {
   return result;
 }
 
+i3::HipResponderSpec take_hip_responder(Check& check, const Arguments& arguments) {
+  i3::HipResponderSpec responder;
+  responder.hit = check.bytes(arguments[1], "hit");
+  responder.is_opportunistic = check.boolean(arguments[2], "opportunistic");
+  responder.r1 = check.bytes(arguments[3], "r1");
+  responder.puzzle_offset = static_cast<size_t>(check.integer(arguments[4], "puzzleOffset", 0, 65'535));
+  responder.rhash = static_cast<i3::Rhash>(check.integer(arguments[5], "rhash", 0, 1));
+  responder.epoch = static_cast<uint16_t>(check.integer(arguments[6], "epoch", 0, 65'535));
+  responder.secret = check.bytes(arguments[7], "secret");
+  return responder;
+}
+
 }  // namespace
 
 napi_value engine_set_flow(napi_env env, napi_callback_info info) {
@@ -165,6 +177,17 @@ napi_value engine_remove_outbound_association(napi_env env, napi_callback_info i
 napi_value engine_remove_inbound_association(napi_env env, napi_callback_info info) {
   const auto read = [](Check& check, const Arguments& arguments) { return take_u32(check, arguments[1], "spi"); };
   return with_engine(env, info, read, [](i3::Engine& engine, uint32_t spi) { (void)engine.remove_inbound_association(spi); });
+}
+
+napi_value engine_set_hip_responder(napi_env env, napi_callback_info info) {
+  return with_engine(env, info, take_hip_responder, [](i3::Engine& engine, const i3::HipResponderSpec& responder) {
+    return engine.set_hip_responder(responder);
+  });
+}
+
+napi_value engine_remove_hip_responder(napi_env env, napi_callback_info info) {
+  const auto read = [](Check&, const Arguments&) { return 0; };
+  return with_engine(env, info, read, [](i3::Engine& engine, int) { engine.remove_hip_responder(); });
 }
 
 napi_value engine_set_triggers(napi_env env, napi_callback_info info) {

@@ -25,10 +25,11 @@ napi_value make_upcall(napi_env env, const i3::Upcall& upcall) {
   napi_create_object(env, &object);
   set_property(env, object, "kind", make_integer(env, static_cast<int64_t>(kind)));
   const bool has_sender = kind != UpcallKind::flow_setup && kind != UpcallKind::route_miss;
-  const bool has_nonce = has_sender && kind != UpcallKind::control;
+  const bool is_bare = kind == UpcallKind::control || kind == UpcallKind::hip;
+  const bool has_nonce = has_sender && !is_bare;
   const bool is_notice = kind == UpcallKind::no_trigger || kind == UpcallKind::cache_request;
   if (has_sender) set_property(env, object, "from", make_bytes(env, upcall.from.bytes));
-  if (kind != UpcallKind::control) set_property(env, object, "name", make_bytes(env, i3::part(upcall.name, 0, upcall.name_bytes)));
+  if (!is_bare) set_property(env, object, "name", make_bytes(env, i3::part(upcall.name, 0, upcall.name_bytes)));
   if (has_nonce) set_property(env, object, "nonce", make_bytes(env, upcall.nonce));
   if (kind != UpcallKind::route_miss && !is_notice) set_property(env, object, "bytes", make_bytes(env, upcall.bytes));
   if (kind == UpcallKind::payload) set_property(env, object, "payloadKind", make_integer(env, upcall.payload_kind));

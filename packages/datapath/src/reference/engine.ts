@@ -3,7 +3,7 @@
  * the time is that of the last step.
  */
 import { MAX_CONTROL_BYTES, type Locator } from "@i3/common";
-import type { Counters, Datagram, Flow, FlowCounters, Inbound, InboundAssociation, OutboundAssociation, Responsibility, TriggerEntry, Upcall } from "../datapath.js";
+import type { Counters, Datagram, Flow, FlowCounters, HipResponder, Inbound, InboundAssociation, OutboundAssociation, Responsibility, TriggerEntry, Upcall } from "../datapath.js";
 import { DATA_OFFSET, ID_BYTES, LAST_PAYLOAD_KIND, NONCE_BYTES, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
 import { classifyDatagram } from "../wire/first-byte.js";
 import type { Arrival } from "./arrival.js";
@@ -11,6 +11,7 @@ import { requireName } from "./association-table.js";
 import { PORT_OFFSET, decodeEndpoint, encodeEndpoint } from "./endpoints.js";
 import { EspInput } from "./esp-input.js";
 import { HostRules } from "./host-rules.js";
+import { HipRules } from "./hip-rules.js";
 import { IcmpErrors } from "./icmp-errors.js";
 import type { InboundEntry, TunTarget } from "./inbound-table.js";
 import { addressKey, keyBytes, ringKey } from "./keys.js";
@@ -27,6 +28,7 @@ export class ReferenceEngine implements StepCore {
   readonly #host = new HostRules(this.#state, this.#icmp);
   readonly #esp = new EspInput(this.#state, this.#host);
   readonly #server = new ServerRules(this.#state);
+  readonly #hip = new HipRules(this.#state);
 
   step(nowMs: number, input: StepInput, tunOut: PacketBatch, udpOut: DatagramBatch): readonly Upcall[] {
     const state = this.#state;
@@ -76,22 +78,15 @@ export class ReferenceEngine implements StepCore {
     if (kind === "data") this.#data(arrival);
     else if (kind === "control") this.#control(arrival);
     else if (kind === "esp") this.#esp.receive(bytes, at, length, trafficClass);
+    else if (kind === "hip") this.#hip.straight(arrival);
     else if (kind !== "keep-alive") this.#state.counters.drop(kind);
   }
 
   #control({ bytes, at, length, origins, originAt }: Arrival): void {
-    const { counters, upcalls } = this.#state;
-    if (length > MAX_CONTROL_BYTES) return counters.drop("malformed");
-    if (!this.#mayGoUp("control", origins, originAt)) return;
-    upcalls.push({ kind: "control", from: decodeEndpoint(origins, originAt), bytes: copyBytes(bytes, at, at + length) });
-  }
-
-  /** Counts the drop when the answer is no. */
-  #mayGoUp(what: "control" | "data", origins: Buffer, originAt: number): boolean {
     const { counters, upcalls, nowMs } = this.#state;
-    const reason = !upcalls.allowSource(what, nowMs, origins, originAt) ? "rate" : upcalls.full ? "queue-full" : null;
-    if (reason !== null) counters.drop(reason);
-    return reason === null;
+    if (length > MAX_CONTROL_BYTES) return counters.drop("malformed");
+    if (!upcalls.allowSource("control", nowMs, origins, originAt)) return;
+    upcalls.push({ kind: "control", from: decodeEndpoint(origins, originAt), bytes: copyBytes(bytes, at, at + length) });
   }
 
   #data(arrival: Arrival): void {
@@ -111,6 +106,7 @@ export class ReferenceEngine implements StepCore {
     if (payloadKind > LAST_PAYLOAD_KIND) return this.#state.counters.drop("malformed");
     if (payloadKind === PAYLOAD_KIND.esp) return this.#esp.receive(bytes, payloadAt, length - headerBytes, trafficClass);
     if (entry.action === "tun" && payloadKind === PAYLOAD_KIND.ipPacket) return this.#plainToTun(entry, bytes, payloadAt, length - headerBytes, trafficClass);
+    if (entry.action === "upcall" && payloadKind === PAYLOAD_KIND.hip && this.#hip.behindHeader(arrival, payloadAt)) return;
     this.#goUp(arrival, payloadKind, payloadAt);
   }
 
@@ -120,8 +116,9 @@ export class ReferenceEngine implements StepCore {
   }
 
   #goUp({ bytes, at, length, origins, originAt }: Arrival, payloadKind: number, payloadAt: number): void {
-    if (!this.#mayGoUp("data", origins, originAt)) return;
-    this.#state.upcalls.push({
+    const { upcalls, nowMs } = this.#state;
+    if (!upcalls.allowSource("data", nowMs, origins, originAt)) return;
+    upcalls.push({
       kind: "payload",
       id: copyBytes(bytes, at + DATA_OFFSET.ids, at + DATA_OFFSET.ids + ID_BYTES),
       from: decodeEndpoint(origins, originAt),
@@ -157,6 +154,10 @@ export class ReferenceEngine implements StepCore {
   nextSequence(name: number): bigint | undefined {
     requireName(name);
     return this.#state.outboundAssociations.get(name)?.nextSequence;
+  }
+
+  setHipResponder(responder: HipResponder | null): void {
+    this.#hip.set(responder);
   }
 
   setTriggers(key: Uint8Array, triggers: readonly TriggerEntry[]): void {

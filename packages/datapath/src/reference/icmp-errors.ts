@@ -12,6 +12,7 @@ import { fold, sumWords } from "./checksum.js";
 import { IPV4, IPV6, PROTOCOL, innerVersion, isSingleHostSource, isUnassignable } from "./inner-packet.js";
 import { put16, put32, putBytes, u8 } from "./octets.js";
 import type { Output } from "./outputs.js";
+import { SecondLimit } from "./rate-limits.js";
 import { CHECKSUM } from "./step.js";
 import { findTransport, transportOffset, transportProtocol } from "./transport.js";
 
@@ -33,8 +34,7 @@ const TOO_BIG: IcmpError = { v4: { type: 3, code: 4 }, v6: { type: 2, code: 0 } 
 
 export class IcmpErrors {
   readonly #out: Output;
-  #second = 0;
-  #sent = 0;
+  readonly #limit = new SecondLimit(MAX_ERRORS_PER_SECOND);
 
   constructor(out: Output) {
     this.#out = out;
@@ -51,16 +51,9 @@ export class IcmpErrors {
   }
 
   #answer(nowMs: number, error: IcmpError, value: number, bytes: Buffer, at: number, length: number): void {
-    if (!mayBeAnswered(bytes, at, length) || !this.#allow(nowMs)) return;
+    if (!mayBeAnswered(bytes, at, length) || !this.#limit.allow(nowMs)) return;
     if (innerVersion(bytes, at) === 4) this.#answer4(error.v4, value, bytes, at, length);
     else this.#answer6(error.v6, value, bytes, at, length);
-  }
-
-  #allow(nowMs: number): boolean {
-    const second = Math.floor(nowMs / 1000);
-    if (second !== this.#second) this.#sent = 0;
-    this.#second = second;
-    return this.#sent++ < MAX_ERRORS_PER_SECOND;
   }
 
   #answer4(form: IcmpError["v4"], value: number, bytes: Buffer, at: number, length: number): void {

@@ -1,6 +1,4 @@
 /** How often the control plane hears of one source. */
-import { PORT_OFFSET } from "./endpoints.js";
-
 /** Sources with a bucket of their own (ours: 4,096 × about 100 bytes); others share one bucket. */
 export const MAX_RATED_SOURCES = 4_096;
 /** ms in which one notice of a kind is given per ring key and source (docs/wire.md §3, §5). */
@@ -13,26 +11,31 @@ interface Bucket {
   atMs: number;
 }
 
-/** A token bucket per source address (ports are free to choose): `perSecond` tokens, filled at that rate. */
+/** A token bucket per source, filled at `perSecond` tokens up to `burst`. */
 export class SourceRates {
   readonly #perSecond: number;
+  readonly #burst: number;
+  /** After so long without use a bucket is full. */
+  readonly #fullMs: number;
   readonly #buckets = new Map<string, Bucket>();
   readonly #shared: Bucket;
   #sweptMs = 0;
 
-  constructor(perSecond: number) {
+  constructor(perSecond: number, burst: number = perSecond) {
     this.#perSecond = perSecond;
-    this.#shared = { tokens: perSecond, atMs: 0 };
+    this.#burst = burst;
+    this.#fullMs = (1000 * burst) / perSecond;
+    this.#shared = { tokens: burst, atMs: 0 };
   }
 
   get sources(): number {
     return this.#buckets.size;
   }
 
-  /** `endpoints[at …]` is the source. False: too much from there. */
-  allow(nowMs: number, endpoints: Buffer, at: number): boolean {
-    const bucket = this.#bucket(nowMs, endpoints.toString("latin1", at, at + PORT_OFFSET));
-    bucket.tokens = Math.min(this.#perSecond, bucket.tokens + ((nowMs - bucket.atMs) * this.#perSecond) / 1000);
+  /** `source` is whatever the caller tells sources apart by. False: too much from there. */
+  allow(nowMs: number, source: string): boolean {
+    const bucket = this.#bucket(nowMs, source);
+    bucket.tokens = Math.min(this.#burst, bucket.tokens + ((nowMs - bucket.atMs) * this.#perSecond) / 1000);
     bucket.atMs = nowMs;
     if (bucket.tokens < 1) return false;
     bucket.tokens--;
@@ -44,16 +47,16 @@ export class SourceRates {
     if (known !== undefined) return known;
     if (this.#buckets.size >= MAX_RATED_SOURCES) this.#sweep(nowMs);
     if (this.#buckets.size >= MAX_RATED_SOURCES) return this.#shared;
-    const fresh = { tokens: this.#perSecond, atMs: nowMs };
+    const fresh = { tokens: this.#burst, atMs: nowMs };
     this.#buckets.set(source, fresh);
     return fresh;
   }
 
-  /** A bucket that was not used for a second is full: forgetting it changes nothing. */
+  /** Forgetting a full bucket changes nothing. */
   #sweep(nowMs: number): void {
-    if (nowMs - this.#sweptMs < 1000) return;
+    if (nowMs - this.#sweptMs < this.#fullMs) return;
     this.#sweptMs = nowMs;
-    for (const [source, { atMs }] of this.#buckets) if (nowMs - atMs >= 1000) this.#buckets.delete(source);
+    for (const [source, { atMs }] of this.#buckets) if (nowMs - atMs >= this.#fullMs) this.#buckets.delete(source);
   }
 }
 
@@ -77,5 +80,23 @@ export class NoticeLimit {
     this.#previous = this.#current;
     this.#current = new Map();
     this.#sinceMs = nowMs;
+  }
+}
+
+/** So many in each second of the engine's clock. */
+export class SecondLimit {
+  readonly #perSecond: number;
+  #second = -1;
+  #taken = 0;
+
+  constructor(perSecond: number) {
+    this.#perSecond = perSecond;
+  }
+
+  allow(nowMs: number): boolean {
+    const second = Math.floor(nowMs / 1000);
+    if (second !== this.#second) this.#taken = 0;
+    this.#second = second;
+    return this.#taken++ < this.#perSecond;
   }
 }

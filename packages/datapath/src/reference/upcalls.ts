@@ -2,6 +2,7 @@
 import { LIMITS, type Upcall } from "../datapath.js";
 import { RING_KEY_BYTES } from "../wire/data-header.js";
 import type { CounterSet } from "./counters.js";
+import { PORT_OFFSET } from "./endpoints.js";
 import { NoticeLimit, SourceRates } from "./rate-limits.js";
 import { ADDRESS_SLOT_BYTES } from "./step.js";
 
@@ -12,7 +13,9 @@ export const MAX_WAITING_UPCALLS = 16 * LIMITS.upcallsPerBatch;
 export const MAX_WAITING_UPCALL_BYTES = 16 * 1024 * 1024;
 
 const bytesOf = (upcall: Upcall): number =>
-  upcall.kind === "control" ? upcall.bytes.length : upcall.kind === "flow-setup" ? upcall.packet.length : upcall.kind === "payload" ? upcall.payload.length : 0;
+  upcall.kind === "control" || upcall.kind === "hip" ? upcall.bytes.length : upcall.kind === "flow-setup" ? upcall.packet.length : upcall.kind === "payload" ? upcall.payload.length : 0;
+
+const addressAt = (endpoints: Buffer, at: number): string => endpoints.toString("latin1", at, at + PORT_OFFSET);
 
 export class Upcalls {
   readonly #counters: CounterSet;
@@ -42,9 +45,12 @@ export class Upcalls {
     return this.#waiting.length >= MAX_WAITING_UPCALLS || this.#bytes >= MAX_WAITING_UPCALL_BYTES;
   }
 
-  /** The source may make one more upcall. */
+  /** The source at `endpoints[at …]` (ports are free to choose) may make one more upcall; counts the drop when not. */
   allowSource(what: "control" | "data", nowMs: number, endpoints: Buffer, at: number): boolean {
-    return (what === "control" ? this.#control : this.#data).allow(nowMs, endpoints, at);
+    const rates = what === "control" ? this.#control : this.#data;
+    const reason = !rates.allow(nowMs, addressAt(endpoints, at)) ? "rate" : this.full ? "queue-full" : null;
+    if (reason !== null) this.#counters.drop(reason);
+    return reason === null;
   }
 
   /** `idBytes[idAt …]` begins with the ring key. Nothing is dropped when the answer is no: the packet's fate is another matter. */
@@ -54,7 +60,7 @@ export class Upcalls {
     const key = ringKey + endpoints.toString("latin1", at, at + ADDRESS_SLOT_BYTES);
     const limit = kind === "no-trigger" ? this.#noTrigger : this.#cacheRequest;
     // The source pays first: otherwise it could fill the memory of notices for all.
-    return this.#data.allow(nowMs, endpoints, at) && limit.allow(nowMs, key);
+    return this.#data.allow(nowMs, addressAt(endpoints, at)) && limit.allow(nowMs, key);
   }
 
   /** The next batch. */

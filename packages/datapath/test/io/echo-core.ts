@@ -12,7 +12,7 @@ import {
 
 const REASONS: readonly DropReason[] = [
   "malformed", "version", "hip", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger", "no-route",
-  "inner-address", "inner-malformed", "not-allocated", "rate", "refused", "too-big", "io-error",
+  "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "too-big", "io-error",
 ];
 
 /** A core that does nothing; subclasses say what a step does. */
@@ -36,7 +36,7 @@ export abstract class TestCore implements StepCore {
   }
   counters(): Counters {
     const drops = Object.fromEntries(REASONS.map((reason) => [reason, 0])) as Record<DropReason, number>;
-    return { drops, tunIn: this.tunIn, tunOut: 0, udpIn: this.udpIn, udpOut: 0, upcalls: 0 };
+    return { drops, tunIn: this.tunIn, tunOut: 0, udpIn: this.udpIn, udpOut: 0, upcalls: 0, hipAnswered: 0 };
   }
   setFlow(): void {}
   setInbound(): void {}
@@ -45,6 +45,7 @@ export abstract class TestCore implements StepCore {
   nextSequence(): bigint | undefined {
     return undefined;
   }
+  setHipResponder(): void {}
   setTriggers(): void {}
   setResponsibility(): void {}
   setNextServer(): void {}

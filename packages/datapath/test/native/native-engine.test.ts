@@ -221,12 +221,13 @@ describe("answers", () => {
     [{ kind: 3, name: RING_KEY }, { kind: "route-miss", ringKey: RING_KEY }],
     [{ kind: 4, name, from, nonce, forwarded: true, requestBytes: 48 }, { kind: "no-trigger", id: name, from: AT, nonce, forwarded: true, requestBytes: 48 }],
     [{ kind: 5, name: RING_KEY, from, nonce, requestBytes: 48 }, { kind: "cache-request", ringKey: RING_KEY, from: AT, nonce, requestBytes: 48 }],
+    [{ kind: 6, from, bytes: bytes(59) }, { kind: "hip", from: AT, bytes: bytes(59) }],
   ])("upcall %#", (raw, expected) => {
     const { addon } = fakeAddon({ stepEngine: () => ({ tun: [], udp: [], upcalls: [raw] }) });
     expect(NativeEngine.stepped(addon).step(1, {}).upcalls).toEqual([expected]);
   });
 
-  it.each<RawUpcall>([{ kind: 6 }, { kind: 0, bytes: bytes(1) }, { kind: 4, name, from, nonce, requestBytes: 1 }])("an upcall that the addon made wrong is its fault (%#)", (raw) => {
+  it.each<RawUpcall>([{ kind: 7 }, { kind: 6, from }, { kind: 0, bytes: bytes(1) }, { kind: 4, name, from, nonce, requestBytes: 1 }])("an upcall that the addon made wrong is its fault (%#)", (raw) => {
     const { addon } = fakeAddon({ stepEngine: () => ({ tun: [], udp: [], upcalls: [raw] }) });
     expect(() => NativeEngine.stepped(addon).step(1, {})).toThrow(TypeError);
   });
@@ -255,13 +256,13 @@ describe("answers", () => {
   });
 
   it("counters", () => {
-    const { engine } = stepped({ engineCounters: () => Float64Array.from({ length: DROP_REASONS.length + 10 }, (_, i) => i + 1) });
+    const { engine } = stepped({ engineCounters: () => Float64Array.from({ length: DROP_REASONS.length + 11 }, (_, i) => i + 1) });
     const counters = engine.counters();
     expect(Object.keys(counters.drops).toSorted()).toEqual(Object.keys(new ReferenceEngine().counters().drops).toSorted());
-    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 21]);
-    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 22, tunOut: 23, udpIn: 24, udpOut: 25, upcalls: 26 });
-    expect(engine.systemCalls()).toEqual({ tunReads: 27, tunWrites: 28, udpReads: 29, udpSends: 30 });
-    expect(engine.tableBytes()).toBe(31);
+    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 22]);
+    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 23, tunOut: 24, udpIn: 25, udpOut: 26, upcalls: 27, hipAnswered: 28 });
+    expect(engine.systemCalls()).toEqual({ tunReads: 29, tunWrites: 30, udpReads: 31, udpSends: 32 });
+    expect(engine.tableBytes()).toBe(33);
   });
 });
 

@@ -11,7 +11,7 @@ namespace i3 {
 // In the order of DROP_REASONS in src/native-engine.ts.
 enum class Drop : uint8_t {
   malformed, version, hip, unknown_spi, replay, integrity, sequence, ecn, unknown_id, hop_limit, copy_budget, queue_full, no_trigger,
-  no_route, inner_address, inner_malformed, not_allocated, rate, refused, too_big, io_error,
+  no_route, inner_address, inner_malformed, not_allocated, rate, amplification, refused, too_big, io_error,
   none,  // not a reason: the packet was not dropped
 };
 constexpr size_t drop_reasons = static_cast<size_t>(Drop::none);
@@ -27,7 +27,7 @@ class Counter {
 
 struct LaneCounters {
   std::array<Counter, drop_reasons> drops;
-  Counter tun_in, tun_out, udp_in, udp_out;
+  Counter tun_in, tun_out, udp_in, udp_out, hip_answered;
   // Ours: how much the offloads save. Packets per system call is (…_in) / reads and so on.
   Counter tun_reads, tun_writes, udp_reads, udp_sends;
 

@@ -11,7 +11,8 @@ constexpr size_t id_bytes = 32, ring_key_bytes = 16;
 namespace data_header {
 constexpr size_t flags = 1, hop_limit = 2, copy_budget = 3, stack_length = 4, payload_kind = 5, nonce = 8, nonce_bytes = 8, ids = 16;
 constexpr uint8_t cache_request = 0x01, forwarded = 0x04;
-constexpr uint8_t ip_packet = 1, esp = 4, last_payload_kind = 5;
+constexpr uint8_t first_byte = 0x11;
+constexpr uint8_t ip_packet = 1, hip = 3, esp = 4, last_payload_kind = 5;
 constexpr size_t bytes_with(size_t stack) { return ids + id_bytes * stack; }
 // Its length; 0 when it is malformed. The first byte has been looked at.
 inline size_t parse(Bytes datagram) {
@@ -27,7 +28,7 @@ enum class DatagramClass : uint8_t { data, control, keep_alive, hip, esp, versio
 inline DatagramClass classify(Bytes datagram) {
   if (datagram.empty()) return DatagramClass::malformed;
   const uint8_t first = datagram[0];
-  if (first == 0x11) return DatagramClass::data;
+  if (first == data_header::first_byte) return DatagramClass::data;
   if (first == 0x19) return DatagramClass::control;
   if (first == 0x00) return DatagramClass::hip;
   if (first < 0x10) return DatagramClass::malformed;

@@ -82,6 +82,20 @@ std::optional<uint64_t> Engine::next_sequence(uint32_t name) const {
   return association->next.load(std::memory_order_relaxed);
 }
 
+Status Engine::set_hip_responder(const HipResponderSpec& responder) {
+  if (!HipResponder::is_valid(responder)) return Status::invalid;
+  std::unique_ptr<HipResponder> made = HipResponder::make(responder, lanes_.size());
+  if (!made) return Status::invalid;
+  Closed closed(tables_->gates);
+  std::swap(tables_->hip, made);
+  return Status::ok;
+}
+
+void Engine::remove_hip_responder() {
+  Closed closed(tables_->gates);
+  tables_->hip.reset();
+}
+
 Status Engine::set_triggers(Bytes ring_key, Bytes packed) { return tables_->triggers.set(ring_key, packed, tables_->hasher, tables_->gates); }
 
 // Packets that wait for a server of keys that are now ours are served; as a host none wait.
@@ -248,6 +262,7 @@ Engine::Totals Engine::totals() const {
     totals.tun_out += counters.tun_out.read();
     totals.udp_in += counters.udp_in.read();
     totals.udp_out += counters.udp_out.read();
+    totals.hip_answered += counters.hip_answered.read();
     totals.tun_reads += counters.tun_reads.read();
     totals.tun_writes += counters.tun_writes.read();
     totals.udp_reads += counters.udp_reads.read();

@@ -64,7 +64,21 @@ struct InboundSpec {
   RewriteSpec rewrites;
 };
 
-enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_trigger, cache_request };
+// Of a HIT (RFC 7401 §5.2.10): of 32 or 48 bytes.
+enum class Rhash : uint8_t { sha256, sha384 };
+
+// interface HipResponder in src/datapath.ts.
+struct HipResponderSpec {
+  Bytes hit;
+  bool is_opportunistic = false;
+  Bytes r1;
+  size_t puzzle_offset = 0;
+  Rhash rhash = Rhash::sha256;
+  uint16_t epoch = 0;
+  Bytes secret;
+};
+
+enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_trigger, cache_request, hip };
 
 // Which fields are there: interface Upcall in src/datapath.ts.
 struct Upcall {
@@ -118,6 +132,8 @@ class Engine {
   Status remove_inbound_association(uint32_t spi);
   // No value: no such association. 0: all numbers are used.
   std::optional<uint64_t> next_sequence(uint32_t name) const;
+  Status set_hip_responder(const HipResponderSpec& responder);
+  void remove_hip_responder();
   // `packed`: for each trigger id 32, then 0 and an endpoint 18, or 1, the number of ids (1–15) and these.
   Status set_triggers(Bytes ring_key, Bytes packed);
   Status set_responsibility_all();
@@ -141,7 +157,7 @@ class Engine {
   // The sum over the lanes. `drops[i]`: Drop(i).
   struct Totals {
     std::array<uint64_t, drop_reasons> drops{};
-    uint64_t tun_in = 0, tun_out = 0, udp_in = 0, udp_out = 0, upcalls = 0, tun_reads = 0, tun_writes = 0, udp_reads = 0, udp_sends = 0;
+    uint64_t tun_in = 0, tun_out = 0, udp_in = 0, udp_out = 0, upcalls = 0, hip_answered = 0, tun_reads = 0, tun_writes = 0, udp_reads = 0, udp_sends = 0;
   };
   Totals totals() const;
   // Bytes that the tables hold now, for the bench's memory rows.

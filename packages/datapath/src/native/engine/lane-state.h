@@ -2,6 +2,7 @@
 #pragma once
 
 #include "flow-table.h"
+#include "hip-responder.h"
 #include "inbound-table.h"
 #include "lane.h"
 #include "next-servers.h"
@@ -25,6 +26,8 @@ struct Tables {
   TriggerTable triggers;
   NextServers next_servers;
   RingRange range;
+  // nullptr: none.
+  std::unique_ptr<HipResponder> hip;
 };
 
 struct LaneContext {
@@ -60,7 +63,7 @@ struct LaneContext {
   }
   // The source may make one more upcall; counts the drop when not. The shared mutex is held.
   bool may_go_up(SourceRates& rates, const Endpoint& from) {
-    if (!rates.allow(now_ms, from)) drop(Drop::rate);
+    if (!rates.allow(now_ms, address_key(from))) drop(Drop::rate);
     else if (shared.upcalls_full()) drop(Drop::queue_full);
     else return true;
     return false;

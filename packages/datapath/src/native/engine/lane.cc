@@ -6,11 +6,12 @@ namespace i3 {
 
 class LaneState {
  public:
-  LaneState(Tables& tables, Shared& shared, size_t index) : context(tables, shared, index), host(context), server(context), udp(context, host, server) {}
+  LaneState(Tables& tables, Shared& shared, size_t index) : context(tables, shared, index), host(context), server(context), hip(context), udp(context, host, server, hip) {}
 
   LaneContext context;
   HostRules host;
   ServerRules server;
+  HipRules hip;
   UdpRules udp;
   // Output of the control plane that this batch writes.
   std::deque<HeldPacket> packets;

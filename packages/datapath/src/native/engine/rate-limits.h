@@ -3,36 +3,34 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <string>
 #include <unordered_map>
 
 #include "hash-index.h"
 #include "limits.h"
 #include "packets.h"
+#include "source-shares.h"
 
 namespace i3 {
 
-// Keys that others choose: the standard hash has no seed.
-template <size_t size>
-struct SeededHash {
-  Hasher hasher;
-  size_t operator()(const std::array<uint8_t, size>& key) const {
-    if constexpr (size == 16) return hasher.bytes(key);
-    return hasher.bytes(Bytes(key).first(32)) ^ hasher.number(u16(key, 32));
-  }
-};
+// Whose upcalls are counted together: ports are free to choose.
+inline SourceKey address_key(const Endpoint& from) {
+  SourceKey key{};
+  copy_to(key, 0, from.address());
+  return key;
+}
 
-// A token bucket per source address (ports are free to choose).
+// A token bucket per source, filled at `per_second` tokens up to `burst`. Once as many sources were there as may have one, it allocates nothing.
 class SourceRates {
  public:
-  explicit SourceRates(const Hasher& hasher) : buckets_(16, SeededHash<16>{hasher}) {}
+  SourceRates(const Hasher& hasher, double per_second, double burst)
+      : hasher_(hasher), per_second_(per_second), burst_(burst), full_ms_(1000 * burst / per_second) {
+    shared_.tokens = burst;
+  }
 
   // False: too much from there.
-  bool allow(double now_ms, const Endpoint& from) {
-    Bucket& bucket = bucket_of(now_ms, from);
-    constexpr double limit = limits::upcalls_per_source_per_second;
-    bucket.tokens = std::min(limit, bucket.tokens + ((now_ms - bucket.at_ms) * limit) / 1000);
+  bool allow(double now_ms, const SourceKey& source) {
+    Bucket& bucket = bucket_of(now_ms, source);
+    bucket.tokens = std::min(burst_, bucket.tokens + ((now_ms - bucket.at_ms) * per_second_) / 1000);
     bucket.at_ms = now_ms;
     if (bucket.tokens < 1) return false;
     bucket.tokens--;
@@ -40,29 +38,47 @@ class SourceRates {
   }
 
  private:
-  using Key = std::array<uint8_t, 16>;
   struct Bucket {
-    double tokens = limits::upcalls_per_source_per_second;
+    SourceKey source{};
+    double tokens = 0;
     double at_ms = 0;
+    bool is_used = false;
+    void reset() { *this = Bucket(); }
   };
 
-  Bucket& bucket_of(double now_ms, const Endpoint& from) {
-    Key key{};
-    copy_to(key, 0, from.address());
-    const auto known = buckets_.find(key);
-    if (known != buckets_.end()) return known->second;
-    if (buckets_.size() >= limits::rated_sources) sweep(now_ms);
-    if (buckets_.size() >= limits::rated_sources) return shared_;
-    return buckets_.emplace(key, Bucket{limits::upcalls_per_source_per_second, now_ms}).first->second;
+  Bucket& bucket_of(double now_ms, const SourceKey& source) {
+    const uint32_t hash = hasher_.bytes(source);
+    const uint32_t known = index_.find(hash, [&](uint32_t entry) { return buckets_[entry].source == source; });
+    if (known != HashIndex::none) return buckets_[known];
+    if (index_.size() >= limits::rated_sources) sweep(now_ms);
+    if (index_.size() >= limits::rated_sources) return shared_;
+    if (index_.is_full()) index_ = index_.grown();
+    const uint32_t entry = buckets_.add();
+    end_ = std::max(end_, entry + 1);
+    index_.insert(hash, entry);
+    buckets_[entry] = {source, burst_, now_ms, true};
+    return buckets_[entry];
   }
-  // A bucket that was not used for a second is full: forgetting it changes nothing.
+  // Forgetting a full bucket changes nothing.
   void sweep(double now_ms) {
-    if (now_ms - swept_ms_ < 1000) return;
+    if (now_ms - swept_ms_ < full_ms_) return;
     swept_ms_ = now_ms;
-    std::erase_if(buckets_, [now_ms](const auto& entry) { return now_ms - entry.second.at_ms >= 1000; });
+    for (uint32_t entry = 0; entry < end_; entry++) {
+      const Bucket& bucket = buckets_[entry];
+      if (!bucket.is_used || now_ms - bucket.at_ms < full_ms_) continue;
+      index_.remove(hasher_.bytes(bucket.source), entry);
+      buckets_.remove(entry);
+    }
   }
 
-  std::unordered_map<Key, Bucket, SeededHash<16>> buckets_;
+  Hasher hasher_;
+  double per_second_;
+  double burst_;
+  // After so long without use a bucket is full.
+  double full_ms_;
+  HashIndex index_;
+  Slab<Bucket> buckets_;
+  uint32_t end_ = 0;
   Bucket shared_;
   double swept_ms_ = 0;
 };
@@ -70,7 +86,7 @@ class SourceRates {
 // One notice per ring key and source in an interval: two generations, so that nothing must be swept.
 class NoticeLimit {
  public:
-  explicit NoticeLimit(const Hasher& hasher) : current_(16, SeededHash<34>{hasher}), previous_(current_) {}
+  explicit NoticeLimit(const Hasher& hasher) : current_(16, SeededHash{hasher}), previous_(current_) {}
 
   bool allow(double now_ms, Bytes ring_key, const Endpoint& from) {
     if (now_ms - since_ms_ >= limits::notice_interval_ms) {
@@ -93,24 +109,32 @@ class NoticeLimit {
 
  private:
   using Key = std::array<uint8_t, 34>;
-  using Generation = std::unordered_map<Key, double, SeededHash<34>>;
+  // Keys that others choose: the standard hash has no seed.
+  struct SeededHash {
+    Hasher hasher;
+    size_t operator()(const Key& key) const { return hasher.bytes(Bytes(key).first(32)) ^ hasher.number(u16(key, 32)); }
+  };
+  using Generation = std::unordered_map<Key, double, SeededHash>;
   Generation current_;
   Generation previous_;
   double since_ms_ = 0;
 };
 
-class ErrorLimit {
+// So many in each second of the engine's clock.
+class SecondLimit {
  public:
+  explicit SecondLimit(unsigned per_second) : per_second_(per_second) {}
   bool allow(double now_ms) {
     const double second = std::floor(now_ms / 1000);
-    if (second != second_) sent_ = 0;
+    if (second != second_) taken_ = 0;
     second_ = second;
-    return sent_++ < limits::icmp_errors_per_second;
+    return taken_++ < per_second_;
   }
 
  private:
-  double second_ = 0;
-  unsigned sent_ = 0;
+  unsigned per_second_;
+  double second_ = -1;
+  unsigned taken_ = 0;
 };
 
 }  // namespace i3

@@ -53,7 +53,12 @@ class Held {
 };
 
 struct Shared {
-  explicit Shared(const Hasher& hasher) : control_rates(hasher), data_rates(hasher), no_trigger(hasher), cache_request(hasher) {}
+  explicit Shared(const Hasher& hasher)
+      : control_rates(hasher, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second),
+        data_rates(hasher, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second),
+        r1_rates(hasher, limits::r1_per_source_per_second, limits::r1_per_source_burst),
+        no_trigger(hasher),
+        cache_request(hasher) {}
 
   mutable Gate mutex;
   // All below: with the mutex.
@@ -62,9 +67,11 @@ struct Shared {
   uint64_t upcalls_taken = 0;
   SourceRates control_rates;
   SourceRates data_rates;
+  SourceRates r1_rates;
   NoticeLimit no_trigger;
   NoticeLimit cache_request;
-  ErrorLimit errors;
+  SecondLimit errors{limits::icmp_errors_per_second};
+  SecondLimit r1_limit{limits::r1_per_second};
   QueueBudget budget;
   WaitingRoutes waiting_routes{budget};
   Held<HeldDatagram> datagrams;

@@ -47,7 +47,7 @@ void UdpRules::finish_window() {
   const bool looks_ahead = lane_.tables.range.serves() && waiting_count_ > 1;
   for (size_t i = 0; looks_ahead && i < waiting_count_; i++) {
     const Bytes bytes = waiting_[i].bytes;
-    if (bytes.size() < data_header::bytes_with(1) || bytes[0] != 0x11) continue;
+    if (bytes.size() < data_header::bytes_with(1) || bytes[0] != data_header::first_byte) continue;
     hashes[i] = lane_.tables.hasher.bytes(part(bytes, data_header::ids, ring_key_bytes));
     lane_.tables.triggers.prefetch_index(hashes[i]);
   }
@@ -65,7 +65,7 @@ void UdpRules::one(const Datagram& datagram) {
     case DatagramClass::control: return control(datagram);
     case DatagramClass::esp: return host_.esp_arrived(datagram.bytes, datagram.input->traffic_class);
     case DatagramClass::keep_alive: return;
-    case DatagramClass::hip: return lane_.drop(Drop::hip);
+    case DatagramClass::hip: return hip_.straight(datagram.bytes, datagram.input->from);
     case DatagramClass::version: return lane_.drop(Drop::version);
     case DatagramClass::malformed: return lane_.drop(Drop::malformed);
   }
@@ -98,6 +98,7 @@ void UdpRules::for_this_host(const InboundEntry& entry, const Datagram& datagram
   if (kind > data_header::last_payload_kind) return lane_.drop(Drop::malformed);
   if (kind == data_header::esp) return host_.esp_arrived(payload, traffic_class);
   if (entry.rewrites && kind == data_header::ip_packet) return host_.arrived(*entry.rewrites, entry.flow, payload, traffic_class, ChecksumState::complete);
+  if (!entry.rewrites && kind == data_header::hip && hip_.behind_header(payload)) return;
   const std::lock_guard lock(lane_.shared.mutex);
   if (!lane_.may_go_up(lane_.shared.data_rates, datagram.input->from)) return;
   Upcall upcall;

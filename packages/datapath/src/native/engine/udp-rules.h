@@ -1,6 +1,7 @@
 // Datagrams by their first byte (docs/datapath.md, "From UDP").
 #pragma once
 
+#include "hip-rules.h"
 #include "host-rules.h"
 #include "server-rules.h"
 
@@ -8,7 +9,7 @@ namespace i3 {
 
 class UdpRules {
  public:
-  UdpRules(LaneContext& lane, HostRules& host, ServerRules& server) : lane_(lane), host_(host), server_(server) {}
+  UdpRules(LaneContext& lane, HostRules& host, ServerRules& server, HipRules& hip) : lane_(lane), host_(host), server_(server), hip_(hip) {}
   void arrived(std::span<const UdpInput> inputs);
 
  private:
@@ -31,6 +32,7 @@ class UdpRules {
   LaneContext& lane_;
   HostRules& host_;
   ServerRules& server_;
+  HipRules& hip_;
   std::array<Datagram, window> waiting_{};
   size_t waiting_count_ = 0;
 };

@@ -1,0 +1,54 @@
+// What the engine knows of HIP packets (docs/wire.md §9): the header, and where an I1 says that its answer goes. As src/wire/hip.ts.
+#pragma once
+
+#include <optional>
+
+#include "data-header.h"
+
+namespace i3::hip {
+
+constexpr size_t mark_bytes = 4, header_bytes = 40, hit_bytes = 16;
+constexpr size_t next_header = 0, length = 1, type = 2, version = 3, checksum = 4, sender_hit = 8, receiver_hit = 24;
+constexpr uint8_t type_i1 = 1, type_r1 = 2;
+constexpr uint16_t puzzle = 257, i3_return_id = 32'770;
+// In PUZZLE's contents.
+constexpr size_t puzzle_opaque = 2, puzzle_random = 4;
+constexpr size_t parameter_head_bytes = 4;
+
+// Nothing: the header is malformed.
+inline std::optional<uint8_t> type_of(Bytes packet) {
+  constexpr uint8_t no_next_header = 59, fixed_type_bit = 0x80, version_bits = 0xf1, version_2 = 0x21;
+  if (packet.size() < header_bytes || (u8(packet, length) + size_t{1}) * 8 != packet.size()) return std::nullopt;
+  const uint8_t found = u8(packet, type);
+  const bool fits = u8(packet, next_header) == no_next_header && (found & fixed_type_bit) == 0 && (u8(packet, version) & version_bits) == version_2;
+  return fits ? std::optional(found) : std::nullopt;
+}
+
+// In ORCHIDv2's 2001:20::/28 (RFC 7343 §2).
+inline bool is_hit(Bytes hit) { return (u32(hit, 0) & 0xffff'fff0) == 0x2001'0020; }
+
+struct Parameters {
+  bool are_valid = false;
+  // I3_RETURN_ID, or nothing.
+  Bytes return_id;
+};
+
+// Of a packet whose header is well-formed: what is left is always a multiple of 8, so that type and length are there.
+inline Parameters parameters_of(Bytes packet) {
+  Parameters found;
+  size_t count = 0;
+  for (size_t at = header_bytes; at < packet.size();) {
+    const size_t contents_bytes = u16(packet, at + 2);
+    const size_t whole = (parameter_head_bytes + contents_bytes + 7) & ~size_t{7};
+    if (++count > limits::i1_parameters || whole > packet.size() - at) return {};
+    if (u16(packet, at) == i3_return_id) {
+      if (contents_bytes != id_bytes || !found.return_id.empty()) return {};
+      found.return_id = part(packet, at + parameter_head_bytes, id_bytes);
+    }
+    at += whole;
+  }
+  found.are_valid = true;
+  return found;
+}
+
+}  // namespace i3::hip

@@ -1,0 +1,45 @@
+// R1 packets made from one that was signed beforehand (docs/datapath.md, "HIP"). As src/reference/hip-responder.ts.
+#pragma once
+
+#include <vector>
+
+#include "engine.h"
+#include "hip-packet.h"
+#include "hmac.h"
+
+namespace i3 {
+
+// #I of one R1: 32 or 48 bytes.
+struct PuzzleRandom {
+  std::array<uint8_t, Hmac::max_bytes> bytes{};
+  size_t size = 0;
+
+  Bytes view() const { return Bytes(bytes).first(size); }
+};
+
+class HipResponder {
+ public:
+  static bool is_valid(const HipResponderSpec& spec);
+  // With one context for each lane. nullptr when OpenSSL refuses. The spec is valid.
+  static std::unique_ptr<HipResponder> make(const HipResponderSpec& spec, size_t lanes);
+
+  Bytes hit() const { return part(r1_, hip::sender_hit, hip::hit_bytes); }
+  bool is_opportunistic() const { return is_opportunistic_; }
+  size_t r1_bytes() const { return r1_.size(); }
+  // Nothing when OpenSSL refuses. `path`: the id or address that the answer goes to. By the lane of that number alone.
+  std::optional<PuzzleRandom> random(size_t lane, Bytes initiator, Bytes path) const;
+  // `into` is as long as the R1.
+  void write(MutableBytes into, Bytes initiator, const PuzzleRandom& random) const;
+
+ private:
+  explicit HipResponder(const HipResponderSpec& spec);
+
+  bool is_opportunistic_;
+  // With the opaque, without receiver and #I.
+  std::vector<uint8_t> r1_;
+  size_t random_at_;
+  Rhash rhash_;
+  std::vector<std::unique_ptr<Hmac>> macs_;
+};
+
+}  // namespace i3

@@ -1,0 +1,94 @@
+#include "hip-rules.h"
+
+namespace i3 {
+namespace {
+
+constexpr std::array<uint8_t, hip::mark_bytes> mark{};
+constexpr std::array<uint8_t, hip::hit_bytes> no_hit{};
+
+Bytes initiator_of(Bytes i1) { return part(i1, hip::sender_hit, hip::hit_bytes); }
+
+// Why an I1 with a well-formed header is not answered, wherever it came from.
+Drop refusal(const HipResponder& responder, Bytes i1, const hip::Parameters& parameters) {
+  if (!parameters.are_valid || !hip::is_hit(initiator_of(i1))) return Drop::malformed;
+  const Bytes receiver = part(i1, hip::receiver_hit, hip::hit_bytes);
+  return equal(receiver, responder.hit()) || (responder.is_opportunistic() && equal(receiver, no_hit)) ? Drop::none : Drop::hip;
+}
+
+}  // namespace
+
+void HipRules::straight(Bytes datagram, const Endpoint& from) {
+  const HipResponder* responder = lane_.tables.hip.get();
+  if (responder == nullptr) return lane_.drop(Drop::hip);
+  if (datagram.size() < hip::mark_bytes || !equal(datagram.first(hip::mark_bytes), mark)) return lane_.drop(Drop::malformed);
+  const Bytes packet = datagram.subspan(hip::mark_bytes);
+  const std::optional<uint8_t> type = hip::type_of(packet);
+  if (!type) return lane_.drop(Drop::malformed);
+  if (type == hip::type_i1) return count(answer_straight(*responder, packet, from));
+  const std::lock_guard lock(lane_.shared.mutex);
+  if (!lane_.may_go_up(lane_.shared.control_rates, from)) return;
+  Upcall upcall;
+  upcall.kind = UpcallKind::hip;
+  upcall.from = from;
+  upcall.bytes.assign(packet.begin(), packet.end());
+  lane_.push_upcall(std::move(upcall));
+}
+
+bool HipRules::behind_header(Bytes packet) {
+  const HipResponder* responder = lane_.tables.hip.get();
+  if (responder == nullptr) return false;
+  const std::optional<uint8_t> type = hip::type_of(packet);
+  if (type && type != hip::type_i1) return false;
+  count(type ? answer_behind_header(*responder, packet) : Drop::malformed);
+  return true;
+}
+
+void HipRules::count(Drop reason) {
+  if (reason == Drop::none) lane_.counters.hip_answered.add();
+  else lane_.drop(reason);
+}
+
+Drop HipRules::answer_straight(const HipResponder& responder, Bytes i1, const Endpoint& from) {
+  const Drop reason = refusal(responder, i1, hip::parameters_of(i1));
+  if (reason != Drop::none) return reason;
+  {
+    const std::lock_guard lock(lane_.shared.mutex);
+    if (!lane_.shared.r1_rates.allow(lane_.now_ms, source_key(from)) || !lane_.shared.r1_limit.allow(lane_.now_ms)) return Drop::rate;
+  }
+  const auto random = responder.random(lane_.index, initiator_of(i1), from.address());
+  if (!random) return Drop::hip;
+  const auto [refused, room] = lane_.udp.reserve(from, 0, hip::mark_bytes + responder.r1_bytes());
+  if (refused != Drop::none) return refused;
+  copy_to(room, 0, mark);
+  responder.write(room.subspan(hip::mark_bytes), initiator_of(i1), *random);
+  return Drop::none;
+}
+
+Drop HipRules::answer_behind_header(const HipResponder& responder, Bytes i1) {
+  const hip::Parameters parameters = hip::parameters_of(i1);
+  const Drop reason = refusal(responder, i1, parameters);
+  if (reason != Drop::none) return reason;
+  if (parameters.return_id.empty()) return Drop::malformed;
+  // Whoever has the id need not be who sent the I1: then it must not get more than the sender spent.
+  if (responder.r1_bytes() > i1.size()) return Drop::amplification;
+  const Bytes ring_key = parameters.return_id.first(ring_key_bytes);
+  const Endpoint* endpoint = lane_.tables.next_servers.lookup(ring_key, lane_.tables.hasher.bytes(ring_key));
+  if (endpoint == nullptr) return Drop::no_route;
+  {
+    const std::lock_guard lock(lane_.shared.mutex);
+    if (!lane_.shared.r1_limit.allow(lane_.now_ms)) return Drop::rate;
+  }
+  const auto random = responder.random(lane_.index, initiator_of(i1), parameters.return_id);
+  if (!random) return Drop::hip;
+  constexpr size_t header_bytes = data_header::bytes_with(1);
+  const auto [refused, room] = lane_.udp.reserve(*endpoint, 0, header_bytes + responder.r1_bytes());
+  if (refused != Drop::none) return refused;
+  constexpr std::array<uint8_t, data_header::nonce> beginning{data_header::first_byte, 0, limits::hop_limit, limits::copy_budget, 1, data_header::hip, 0, 0};
+  copy_to(room, 0, beginning);
+  copy_to(room, data_header::nonce, random->view().first(data_header::nonce_bytes));
+  copy_to(room, data_header::ids, parameters.return_id);
+  responder.write(room.subspan(header_bytes), initiator_of(i1), *random);
+  return Drop::none;
+}
+
+}  // namespace i3

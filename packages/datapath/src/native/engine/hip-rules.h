@@ -1,0 +1,27 @@
+// What becomes of HIP packets (docs/datapath.md, "HIP").
+#pragma once
+
+#include "hip-responder.h"
+#include "lane-state.h"
+
+namespace i3 {
+
+class HipRules {
+ public:
+  explicit HipRules(LaneContext& lane) : lane_(lane) {}
+
+  // A datagram whose first byte is 0.
+  void straight(Bytes datagram, const Endpoint& from);
+  // A HIP packet behind a data header for an id whose payloads go up. False: this one does too.
+  bool behind_header(Bytes packet);
+
+ private:
+  // Each yields why there is no answer.
+  Drop answer_straight(const HipResponder& responder, Bytes i1, const Endpoint& from);
+  Drop answer_behind_header(const HipResponder& responder, Bytes i1);
+  void count(Drop reason);
+
+  LaneContext& lane_;
+};
+
+}  // namespace i3

@@ -1,0 +1,108 @@
+/** What becomes of HIP packets (docs/datapath.md, "HIP"). */
+import { LIMITS, type DropReason, type HipResponder } from "../datapath.js";
+import { COPY_BUDGET, dataHeaderBytes, DATA_OFFSET, HOP_LIMIT, ID_BYTES, NONCE_BYTES, PAYLOAD_KIND } from "../wire/data-header.js";
+import { DATA_FIRST_BYTE } from "../wire/first-byte.js";
+import { HIP_MARK_BYTES, HIP_OFFSET, HIP_TYPE, hipType, HIT_BYTES, isHitAt, returnIdAt } from "../wire/hip.js";
+import type { Arrival } from "./arrival.js";
+import { decodeEndpoint, PORT_OFFSET } from "./endpoints.js";
+import { PreparedResponder } from "./hip-responder.js";
+import { ringKeyAt } from "./keys.js";
+import { copyBytes, equalAt } from "./octets.js";
+import { SecondLimit, SourceRates } from "./rate-limits.js";
+import { sourceKeyAt } from "./source-shares.js";
+import type { EngineState } from "./state.js";
+import { ADDRESS_SLOT_BYTES } from "./step.js";
+
+const MARK = new Uint8Array(HIP_MARK_BYTES);
+const NO_HIT = new Uint8Array(HIT_BYTES);
+
+export class HipRules {
+  readonly #state: EngineState;
+  readonly #sources = new SourceRates(LIMITS.r1PerSourcePerSecond, LIMITS.r1PerSourceBurst);
+  readonly #all = new SecondLimit(LIMITS.r1PerSecond);
+  #responder: PreparedResponder | null = null;
+
+  constructor(state: EngineState) {
+    this.#state = state;
+  }
+
+  /** Throws RangeError. */
+  set(responder: HipResponder | null): void {
+    const made = responder === null ? null : new PreparedResponder(responder);
+    this.#responder?.wipe();
+    this.#responder = made;
+  }
+
+  /** A datagram whose first byte is 0. */
+  straight(arrival: Arrival): void {
+    const { counters, upcalls, nowMs } = this.#state;
+    const { bytes, at, length, origins, originAt } = arrival;
+    if (this.#responder === null) return counters.drop("hip");
+    const [hipAt, hipBytes] = [at + HIP_MARK_BYTES, length - HIP_MARK_BYTES];
+    const type = length < HIP_MARK_BYTES || !equalAt(bytes, at, MARK) ? -1 : hipType(bytes, hipAt, hipBytes);
+    if (type < 0) return counters.drop("malformed");
+    if (type === HIP_TYPE.i1) return this.#count(this.#answerStraight(this.#responder, arrival, hipAt, hipBytes));
+    if (!upcalls.allowSource("control", nowMs, origins, originAt)) return;
+    upcalls.push({ kind: "hip", from: decodeEndpoint(origins, originAt), bytes: copyBytes(bytes, hipAt, hipAt + hipBytes) });
+  }
+
+  /** A HIP packet behind a data header for an id whose payloads go up. False: this one does too. */
+  behindHeader({ bytes, at, length }: Arrival, hipAt: number): boolean {
+    if (this.#responder === null) return false;
+    const hipBytes = at + length - hipAt;
+    const type = hipType(bytes, hipAt, hipBytes);
+    if (type >= 0 && type !== HIP_TYPE.i1) return false;
+    this.#count(type < 0 ? "malformed" : this.#answerBehindHeader(this.#responder, bytes, hipAt, hipBytes));
+    return true;
+  }
+
+  #count(reason: DropReason | null): void {
+    if (reason === null) this.#state.counters.hipAnswered++;
+    else this.#state.counters.drop(reason);
+  }
+
+  /** Returns why there is no answer, or null. */
+  #answerStraight(responder: PreparedResponder, { bytes, origins, originAt }: Arrival, hipAt: number, hipBytes: number): DropReason | null {
+    const { udpOut, nowMs } = this.#state;
+    const reason = refusal(responder, bytes, hipAt, returnIdAt(bytes, hipAt, hipBytes));
+    if (reason !== null) return reason;
+    if (!this.#sources.allow(nowMs, sourceKeyAt(origins, originAt)) || !this.#all.allow(nowMs)) return "rate";
+    const full = udpOut.reserve(HIP_MARK_BYTES + responder.r1.length, copyBytes(origins, originAt, originAt + ADDRESS_SLOT_BYTES), 0);
+    if (full !== null) return full;
+    const { buffer, at } = udpOut;
+    const hitAt = hipAt + HIP_OFFSET.senderHit;
+    buffer.fill(0, at, at + HIP_MARK_BYTES);
+    responder.write(buffer, at + HIP_MARK_BYTES, bytes, hitAt, responder.random(bytes, hitAt, origins.subarray(originAt, originAt + PORT_OFFSET)));
+    return null;
+  }
+
+  #answerBehindHeader(responder: PreparedResponder, bytes: Buffer, hipAt: number, hipBytes: number): DropReason | null {
+    const { udpOut, nowMs, nextServers } = this.#state;
+    const idAt = returnIdAt(bytes, hipAt, hipBytes);
+    const reason = refusal(responder, bytes, hipAt, idAt) ?? (idAt === 0 ? "malformed" : null);
+    if (reason !== null) return reason;
+    // Whoever has the id need not be who sent the I1: then it must not get more than the sender spent.
+    if (responder.r1.length > hipBytes) return "amplification";
+    const endpoint = nextServers.lookup(ringKeyAt(bytes, idAt));
+    if (endpoint === null) return "no-route";
+    if (!this.#all.allow(nowMs)) return "rate";
+    const headerBytes = dataHeaderBytes(1);
+    const full = udpOut.reserve(headerBytes + responder.r1.length, endpoint, 0);
+    if (full !== null) return full;
+    const { buffer, at } = udpOut;
+    const hitAt = hipAt + HIP_OFFSET.senderHit;
+    const random = responder.random(bytes, hitAt, bytes.subarray(idAt, idAt + ID_BYTES));
+    buffer.set([DATA_FIRST_BYTE, 0, HOP_LIMIT, COPY_BUDGET, 1, PAYLOAD_KIND.hip, 0, 0], at);
+    random.copy(buffer, at + DATA_OFFSET.nonce, 0, NONCE_BYTES);
+    bytes.copy(buffer, at + DATA_OFFSET.ids, idAt, idAt + ID_BYTES);
+    responder.write(buffer, at + headerBytes, bytes, hitAt, random);
+    return null;
+  }
+}
+
+/** Why an I1 with a well-formed header is not answered, wherever it came from, or null. `idAt`: what {@link returnIdAt} says. */
+function refusal({ hit, opportunistic }: PreparedResponder, bytes: Buffer, hipAt: number, idAt: number): DropReason | null {
+  if (idAt < 0 || !isHitAt(bytes, hipAt + HIP_OFFSET.senderHit)) return "malformed";
+  const receiverAt = hipAt + HIP_OFFSET.receiverHit;
+  return equalAt(bytes, receiverAt, hit) || (opportunistic && equalAt(bytes, receiverAt, NO_HIT)) ? null : "hip";
+}

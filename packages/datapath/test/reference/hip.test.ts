@@ -1,0 +1,213 @@
+/** HIP packets at the reference engine: docs/datapath.md, "HIP". */
+import { makeLocator, type Locator } from "@i3/common";
+import { beforeEach, describe, expect, it } from "vitest";
+import { LIMITS, type DropReason } from "../../src/datapath.js";
+import { MAX_RATED_SOURCES } from "../../src/reference/rate-limits.js";
+import { dataPacket, Harness, locator } from "./harness.js";
+import { hipPacket, hit, i1, MARK, NO_HIT, OWN_HIT, PADDING, parameter, r1For, responder, RETURN_ID, straight } from "./hip.js";
+import { be16, bytes, concat, data, ip4, makeId } from "./packets.js";
+
+const PEER = locator("192.0.2.7", 5_000);
+const PEER_PATH = concat(new Uint8Array(10), bytes(0xff, 0xff), ip4("192.0.2.7"));
+const SERVER = locator("192.0.2.99");
+const PUBLIC_ID = makeId(9);
+const BACK = makeId(3, 1, 2, 3);
+const RESPONDER = responder();
+const LONG = RESPONDER.r1.length;
+const behind = (hip: Uint8Array, id = PUBLIC_ID): Uint8Array => dataPacket({ ids: [id], payloadKind: 3 }, hip);
+const edited = (whole: Uint8Array, at: number, ...values: readonly number[]): Uint8Array => {
+  const out = Uint8Array.from(whole);
+  out.set(values, at);
+  return out;
+};
+
+let harness: Harness;
+beforeEach(() => {
+  harness = new Harness({ slots: 40_000, slotBytes: 1_600 });
+  harness.engine.setHipResponder(RESPONDER);
+  harness.engine.setInbound(PUBLIC_ID, { action: "upcall" });
+  harness.engine.setDefaultServer(SERVER);
+});
+
+describe("I1 packets that are answered", () => {
+  it.each(["sha256", "sha384"] as const)("straight over UDP, to their source (%s)", (rhash) => {
+    const given = responder({ rhash, secret: data(32, 7), epoch: 0xfffe });
+    harness.engine.setHipResponder(given);
+    const { udp, upcalls, drops } = harness.fromUdp(PEER, straight(i1({ sender: hit(5) })));
+    expect(udp).toEqual([{ to: PEER, bytes: concat(MARK, r1For(given, hit(5), PEER_PATH)) }]);
+    expect([upcalls, drops, harness.engine.counters().hipAnswered, harness.udpClasses]).toEqual([[], {}, 1, [0]]);
+  });
+
+  /** From Python 3.11: hmac.new(bytes(range(32)), b"i3/1 puzzle" + HIT(1) + HIT(0xee) + mapped 192.0.2.7, hashlib.sha256 or sha384). */
+  it.each([
+    ["sha256", "f71b6554fd04d01c1c8abc4647c9665ac09cd76d02f271da56c5910c016d9485"],
+    ["sha384", "066a73667ccb09720259fa72555ef5cf821e8cc6228c795e70787f7f8e3ec14e648a5c3d3c5a6a4f28e53cc70d57ce9f"],
+  ] as const)("with the #I that another program computes (%s)", (rhash, expected) => {
+    harness.engine.setHipResponder(responder({ rhash, secret: Uint8Array.from({ length: 32 }, (_, i) => i) }));
+    const [answer] = harness.fromUdp(PEER, straight(i1())).udp;
+    expect(Buffer.from(answer?.bytes.subarray(4 + 48, 4 + 48 + expected.length / 2) ?? []).toString("hex")).toBe(expected);
+  });
+
+  it("behind a data header, to the return id: by the next-server table, else the default server", () => {
+    const answer = concat(dataPacket({ ids: [BACK], payloadKind: 3, nonce: r1For(RESPONDER, hit(1), BACK).slice(48, 56) }), r1For(RESPONDER, hit(1), BACK));
+    const ask = behind(i1({ returnId: BACK, length: LONG }));
+    expect(harness.fromUdp(PEER, ask).udp).toEqual([{ to: SERVER, bytes: answer }]);
+    harness.engine.setNextServer(BACK.subarray(0, 16), PEER);
+    expect(harness.fromUdp(PEER, ask)).toMatchObject({ udp: [{ to: PEER, bytes: answer }], upcalls: [], drops: {} });
+    expect(harness.engine.counters().hipAnswered).toBe(2);
+  });
+
+  it("opportunistic ones only when that is wanted", () => {
+    const ask = straight(i1({ receiver: NO_HIT }));
+    expect(harness.fromUdp(PEER, ask).udp).toHaveLength(1);
+    harness.engine.setHipResponder(responder({ opportunistic: false }));
+    expect(harness.fromUdp(PEER, ask)).toMatchObject({ udp: [], drops: { hip: 1 } });
+  });
+
+  it("whatever reserved bits, controls and checksum say, and with parameters of any kind up to 16", () => {
+    const many = Array.from({ length: 16 }, (_, n) => parameter(40_000 + n, data(n)));
+    for (const packet of [edited(i1(), 3, 0x2f), edited(i1(), 4, 1, 2, 3, 4), hipPacket(1, hit(1), OWN_HIT), hipPacket(1, hit(1), OWN_HIT, ...many)]) {
+      expect(harness.fromUdp(PEER, straight(packet)).udp).toHaveLength(1);
+    }
+  });
+
+  it("by the responder that is there now, and none after it is gone", () => {
+    const next = responder({ epoch: 7, secret: data(32, 1), rhash: "sha256", hit: hit(0xdd) });
+    harness.engine.setHipResponder(next);
+    expect(harness.fromUdp(PEER, straight(i1()), straight(i1({ receiver: hit(0xdd) })))).toMatchObject({ udp: [{ bytes: concat(MARK, r1For(next, hit(1), PEER_PATH)) }], drops: { hip: 1 } });
+    harness.engine.setHipResponder(null);
+    expect(harness.fromUdp(PEER, straight(i1({ receiver: hit(0xdd) })))).toMatchObject({ udp: [], upcalls: [], drops: { hip: 1 } });
+  });
+
+  it("by a responder that was copied", () => {
+    const own = { ...RESPONDER, secret: Uint8Array.from(RESPONDER.secret), r1: Uint8Array.from(RESPONDER.r1), hit: Uint8Array.from(RESPONDER.hit) };
+    harness.engine.setHipResponder(own);
+    for (const array of [own.secret, own.r1, own.hit]) array.fill(0xaa);
+    expect(harness.fromUdp(PEER, straight(i1())).udp[0]?.bytes).toEqual(concat(MARK, r1For(RESPONDER, hit(1), PEER_PATH)));
+  });
+});
+
+describe("I1 packets that are not", () => {
+  const good = i1({ returnId: BACK, length: LONG });
+  const rows: readonly (readonly [what: string, packet: Uint8Array, reason: DropReason])[] = [
+    ["another next header", edited(good, 0, 58), "malformed"],
+    ["header length too small", edited(good, 1, good.length / 8 - 2), "malformed"],
+    ["header length too large", edited(good, 1, good.length / 8), "malformed"],
+    ["first fixed bit", edited(good, 2, 0x81), "malformed"],
+    ["version 1", edited(good, 3, 0x11), "malformed"],
+    ["version 3", edited(good, 3, 0x31), "malformed"],
+    ["second fixed bit", edited(good, 3, 0x20), "malformed"],
+    ["a sender outside 2001:20::/28", edited(good, 8, 0x20, 0x01, 0x00, 0x10), "malformed"],
+    ["a sender in 2001:0120::", edited(good, 8, 0x20, 0x01, 0x01, 0x20), "malformed"],
+    ["a sender without HIT", edited(good, 8, ...NO_HIT), "malformed"],
+    ["another receiver", edited(good, 24, ...hit(0xed)), "hip"],
+    ["a parameter longer than the packet", edited(good, 42, 0xff, 0xff), "malformed"],
+    ["a last parameter too long by one", hipPacket(1, hit(1), OWN_HIT, edited(parameter(PADDING, new Uint8Array(12)), 2, 0, 13)), "malformed"],
+    ["17 parameters", hipPacket(1, hit(1), OWN_HIT, parameter(RETURN_ID, BACK), ...Array.from({ length: 16 }, () => parameter(PADDING, data(20)))), "malformed"],
+    ["a short return id", hipPacket(1, hit(1), OWN_HIT, parameter(RETURN_ID, BACK.subarray(0, 31)), parameter(PADDING, data(300))), "malformed"],
+    ["a long return id", hipPacket(1, hit(1), OWN_HIT, parameter(RETURN_ID, concat(BACK, bytes(0))), parameter(PADDING, data(300))), "malformed"],
+    ["two return ids", hipPacket(1, hit(1), OWN_HIT, parameter(RETURN_ID, BACK), parameter(RETURN_ID, BACK), parameter(PADDING, data(300))), "malformed"],
+  ];
+  it.each(rows)("%s", (_, packet, reason) => {
+    expect(harness.fromUdp(PEER, straight(packet))).toMatchObject({ udp: [], upcalls: [], drops: { [reason]: 1 } });
+    expect(harness.fromUdp(PEER, behind(packet))).toMatchObject({ udp: [], upcalls: [], drops: { [reason]: 1 } });
+    expect(harness.engine.counters().hipAnswered).toBe(0);
+  });
+
+  it("those cut off at any byte", () => {
+    const cuts = Array.from({ length: good.length }, (_, length) => good.subarray(0, length));
+    const marked = Array.from({ length: good.length + 4 }, (_, length) => straight(good).subarray(0, length + 1)).slice(0, -1);
+    expect(harness.fromUdp(PEER, ...marked)).toMatchObject({ udp: [], upcalls: [], drops: { malformed: marked.length } });
+    expect(harness.fromUdp(PEER, ...cuts.map((cut) => behind(cut)))).toMatchObject({ udp: [], upcalls: [], drops: { malformed: cuts.length } });
+  });
+
+  it("a mark that is not all zero", () => {
+    for (let at = 1; at < 4; at++) expect(harness.fromUdp(PEER, edited(straight(good), at, 1))).toMatchObject({ udp: [], drops: { malformed: 1 } });
+  });
+
+  it("behind a data header: without a return id, shorter than the answer, without a server for the return id", () => {
+    expect(harness.fromUdp(PEER, behind(i1({ length: LONG })))).toMatchObject({ udp: [], upcalls: [], drops: { malformed: 1 } });
+    expect(harness.fromUdp(PEER, behind(i1({ returnId: BACK, length: LONG - 8 })))).toMatchObject({ udp: [], upcalls: [], drops: { amplification: 1 } });
+    harness.engine.setDefaultServer(null);
+    expect(harness.fromUdp(PEER, behind(good))).toMatchObject({ udp: [], upcalls: [], drops: { "no-route": 1 } });
+  });
+});
+
+describe("other HIP packets", () => {
+  const i2 = hipPacket(3, hit(1), OWN_HIT, parameter(321, data(100)));
+
+  it("go up: straight ones without the mark, of up to 2,048 bytes", () => {
+    const longest = hipPacket(16, hit(1), OWN_HIT, parameter(RETURN_ID, data(2_004)));
+    expect(longest).toHaveLength(2_048);
+    expect(harness.fromUdp(PEER, straight(i2), straight(longest)).upcalls).toEqual([{ kind: "hip", from: PEER, bytes: i2 }, { kind: "hip", from: PEER, bytes: longest }]);
+    expect(harness.fromUdp(PEER, concat(straight(longest), new Uint8Array(8)))).toMatchObject({ upcalls: [], drops: { malformed: 1 } });
+  });
+
+  it("go up as payloads from behind a data header, if their header is well-formed", () => {
+    expect(harness.fromUdp(PEER, behind(i2)).upcalls).toMatchObject([{ kind: "payload", id: PUBLIC_ID, payloadKind: 3, payload: i2 }]);
+    expect(harness.fromUdp(PEER, behind(i2.subarray(1)))).toMatchObject({ upcalls: [], drops: { malformed: 1 } });
+  });
+
+  it("for ids with a flow go up unseen, I1 too", () => {
+    harness.engine.setInbound(BACK, { action: "tun", flow: ip4("10.0.0.9"), source4: null, destination4: null, source6: null, destination6: null });
+    expect(harness.fromUdp(PEER, behind(i1(), BACK), behind(bytes(1), BACK)).upcalls).toMatchObject([{ kind: "payload", payload: i1() }, { kind: "payload", payload: bytes(1) }]);
+  });
+
+  it("count against the source's control packets", () => {
+    const most = LIMITS.upcallsPerSourcePerSecond;
+    expect(harness.fromUdp(PEER, ...Array.from({ length: most - 1 }, () => straight(i2)), bytes(0x19), straight(i2))).toMatchObject({ drops: { rate: 1 } });
+  });
+
+  it("without a responder: straight ones are dropped, others go up, I1 too", () => {
+    harness.engine.setHipResponder(null);
+    expect(harness.fromUdp(PEER, straight(i2), straight(i1()), bytes(0))).toMatchObject({ udp: [], upcalls: [], drops: { hip: 3 } });
+    expect(harness.fromUdp(PEER, behind(i2), behind(i1()), behind(bytes(1))).upcalls).toHaveLength(3);
+  });
+});
+
+describe("how many answers", () => {
+  const answered = (from: Locator, count: number): number => harness.fromUdp(from, ...Array.from({ length: count }, () => straight(i1()))).udp.length;
+  const ip6 = (site: number, host: number): Locator => makeLocator(concat(bytes(0x20, 0x01, 0x0d, 0xb8, 0, 0), be16(site), new Uint8Array(7), bytes(host)), 9);
+
+  it("one source has 20 at once and 10 a second, whatever its ports", () => {
+    expect([answered(PEER, 25), answered({ ...PEER, port: 1 }, 5), answered(SERVER, 1)]).toEqual([20, 0, 1]);
+    expect(harness.engine.counters()).toMatchObject({ drops: { rate: 10 }, hipAnswered: 21 });
+    harness.nowMs += 99;
+    expect(answered(PEER, 1)).toBe(0);
+    harness.nowMs += 1;
+    expect(answered(PEER, 2)).toBe(1);
+    harness.nowMs += 1_000;
+    expect(answered(PEER, 30)).toBe(10);
+    harness.nowMs += 60_000;
+    expect(answered(PEER, 30)).toBe(20);
+  });
+
+  it("an IPv6 source is its /64", () => {
+    expect([answered(ip6(1, 1), 20), answered(ip6(1, 2), 1), answered(ip6(2, 1), 1)]).toEqual([20, 0, 1]);
+  });
+
+  it("what is refused for its form costs the source nothing", () => {
+    harness.fromUdp(PEER, ...Array.from({ length: 100 }, () => straight(i1({ receiver: hit(3) }))));
+    expect(answered(PEER, 20)).toBe(20);
+  });
+
+  it("all of them have 20,000 a second, by either way", () => {
+    const ask = behind(i1({ returnId: BACK, length: LONG }));
+    const flood = (count: number): number => harness.fromUdp(SERVER, ...Array.from({ length: count }, () => ask)).udp.length;
+    harness.nowMs = 5_000;
+    expect([flood(LIMITS.r1PerSecond - 1), answered(PEER, 3), flood(3)]).toEqual([LIMITS.r1PerSecond - 1, 1, 0]);
+    harness.nowMs = 5_999;
+    expect(flood(1)).toBe(0);
+    harness.nowMs = 6_000;
+    expect([flood(1), answered(PEER, 1)]).toEqual([1, 1]);
+  });
+
+  it("strangers share one bucket while 4,096 sources have theirs, and idle ones are forgotten", () => {
+    const stranger = (i: number): Locator => makeLocator(bytes(10, 1, i >> 8, i & 0xff), 9);
+    for (let i = 0; i < MAX_RATED_SOURCES; i += 64) harness.step([], Array.from({ length: 64 }, (_, k) => ({ from: stranger(i + k), bytes: straight(i1()) })));
+    const late = harness.step([], Array.from({ length: 50 }, (_, k) => ({ from: stranger(MAX_RATED_SOURCES + k), bytes: straight(i1()) })));
+    expect([late.udp.length, answered(stranger(0), 1)]).toEqual([20, 1]);
+    harness.nowMs += 2_000;
+    expect([answered(stranger(9_000), 25), answered(stranger(9_001), 25)]).toEqual([20, 20]);
+  });
+});

@@ -1,0 +1,67 @@
+/** HIP packets for tests (docs/wire.md §9), made here from the page and not with the engine's code; and the oracle for #I. */
+import { createHmac } from "node:crypto";
+import type { HipResponder } from "../../src/datapath.js";
+import { be16, bytes, concat, data } from "./packets.js";
+
+export const MARK = bytes(0, 0, 0, 0);
+export const NO_HIT = new Uint8Array(16);
+export const RETURN_ID = 32_770;
+export const PADDING = 32_778;
+const DH_GROUP_LIST = 511;
+const PUZZLE = 257;
+const SIGNATURE_2 = 61_633;
+
+/** A HIT of suite 2. */
+export const hit = (last: number): Uint8Array => concat(bytes(0x20, 0x01, 0x00, 0x22), new Uint8Array(11), bytes(last));
+export const OWN_HIT = hit(0xee);
+
+export function parameter(type: number, contents: Uint8Array): Uint8Array {
+  const padding = (8 - ((4 + contents.length) % 8)) % 8;
+  return concat(be16(type), be16(contents.length), contents, new Uint8Array(padding));
+}
+
+export function hipPacket(type: number, sender: Uint8Array, receiver: Uint8Array, ...parameters: readonly Uint8Array[]): Uint8Array {
+  const body = concat(...parameters);
+  return concat(bytes(59, (40 + body.length) / 8 - 1, type, 0x21, 0, 0, 0, 0), sender, receiver, body);
+}
+
+export interface I1Fields {
+  readonly sender: Uint8Array;
+  readonly receiver: Uint8Array;
+  readonly returnId: Uint8Array | null;
+  /** In all; less than there is: as it is. A multiple of 8. */
+  readonly length: number;
+}
+
+/** As a host of ours sends it: groups, the return id, padding. */
+export function i1({ sender = hit(1), receiver = OWN_HIT, returnId = null, length = 0 }: Partial<I1Fields> = {}): Uint8Array {
+  const parameters = [parameter(DH_GROUP_LIST, bytes(7, 8, 9)), ...(returnId === null ? [] : [parameter(RETURN_ID, returnId)])];
+  const least = hipPacket(1, sender, receiver, ...parameters).length;
+  return hipPacket(1, sender, receiver, ...parameters, ...(length > least ? [parameter(PADDING, new Uint8Array(length - least - 4))] : []));
+}
+
+export const straight = (packet: Uint8Array): Uint8Array => concat(MARK, packet);
+
+export interface ResponderFields extends Omit<HipResponder, "r1" | "puzzleOffset"> {
+  readonly r1Bytes: number;
+}
+
+/** What an R1 is before it is given to one initiator: PUZZLE is its first parameter, what else would be there is one long signature. */
+export function responder({ hit: own = OWN_HIT, opportunistic = true, rhash = "sha384", epoch = 0x0102, secret = data(32), r1Bytes = 320 }: Partial<ResponderFields> = {}): HipResponder {
+  const puzzle = parameter(PUZZLE, concat(bytes(10, 37, 0, 0), new Uint8Array(rhash === "sha256" ? 32 : 48)));
+  const r1 = hipPacket(2, own, NO_HIT, puzzle, parameter(SIGNATURE_2, data(r1Bytes - 40 - puzzle.length - 4)));
+  return { hit: own, opportunistic, r1, puzzleOffset: 44, rhash, epoch, secret };
+}
+
+/** `path`: the return id, or the source's address as 16 bytes. */
+export const randomOf = ({ rhash, secret, hit: own }: HipResponder, initiator: Uint8Array, path: Uint8Array): Uint8Array =>
+  Uint8Array.from(createHmac(rhash, secret).update(concat(Buffer.from("i3/1 puzzle"), initiator, own, path)).digest());
+
+/** The R1 that such a responder gives. */
+export function r1For(given: HipResponder, initiator: Uint8Array, path: Uint8Array): Uint8Array {
+  const out = Uint8Array.from(given.r1);
+  out.set(initiator, 24);
+  out.set(be16(given.epoch), given.puzzleOffset + 2);
+  out.set(randomOf(given, initiator, path), given.puzzleOffset + 4);
+  return out;
+}
