@@ -5,7 +5,8 @@ import { bytes, concat, data, packet } from "../reference/packets.js";
 import { checksumPlace, cutSuperPacket, DATA_VALID, GSO, lengthOf, NEEDS_CHECKSUM, NO_VNET, placeOf, summed, TCP, UDP, withHeaderChecksum, withPartialChecksum, withVnet, type Vnet } from "./cut.js";
 import type { TunArrival } from "./engine-pair.js";
 import { buildPacket, damages, packetRecipes, ports, tcpMessage, udpMessage, type Damage, type PacketRecipe } from "./packet-recipes.js";
-import { addressOf, idOf, LOCATORS, nonceOf, type Family } from "./pools.js";
+import { hipPacket, hit, NO_HIT, parameter } from "../reference/hip.js";
+import { addressOf, HITS, idOf, LOCATORS, nonceOf, type Family } from "./pools.js";
 import { family, idIndex, spiIndex, trafficClass, transformIndex } from "./table-recipes.js";
 
 export interface EspRecipe {
@@ -41,18 +42,46 @@ const espRecipes: fc.Arbitrary<EspRecipe> = fc.record({
   partial: fc.boolean(),
 });
 
-export type Content = { readonly what: "packet"; readonly recipe: PacketRecipe } | { readonly what: "esp"; readonly recipe: EspRecipe } | { readonly what: "again"; readonly index: number } | { readonly what: "bytes"; readonly length: number };
+/** A HIP packet; what is no I1 is one with another type. */
+export interface HipRecipe {
+  readonly type: number;
+  readonly sender: number;
+  /** Which of {@link HITS} it is for. */
+  readonly receiver: number;
+  readonly parameters: readonly (readonly [type: number, bytes: number])[];
+  /** I3_RETURN_ID between them. */
+  readonly returnId: number | null;
+  readonly length: number;
+}
+
+const hipRecipes: fc.Arbitrary<HipRecipe> = fc.record({
+  type: fc.oneof({ arbitrary: fc.constant(1), weight: 6 }, { arbitrary: fc.constantFrom(2, 3, 16, 127), weight: 2 }),
+  sender: fc.nat(9),
+  receiver: fc.oneof({ arbitrary: fc.constant(0), weight: 5 }, { arbitrary: fc.nat(HITS.length - 1), weight: 3 }),
+  parameters: fc.oneof({ arbitrary: fc.constant([]), weight: 3 }, { arbitrary: fc.array(fc.tuple(fc.constantFrom(511, 32_770, 32_772, 32_778), fc.oneof(fc.constantFrom(31, 32, 33), fc.nat(100))), { maxLength: 4 }), weight: 3 }, { arbitrary: fc.constant(Array.from({ length: 15 }, () => [511, 1] as const)), weight: 1 }),
+  returnId: fc.option(idIndex, { freq: 3 }).map((value) => value),
+  length: fc.constantFrom(0, 320, 400, 1_232, 2_048),
+});
+
+export function hipOf({ type, sender, receiver, parameters, returnId, length }: HipRecipe): Uint8Array {
+  const before = [...parameters.map(([number, count]) => parameter(number, data(count))), ...(returnId === null ? [] : [parameter(32_770, idOf(returnId))])];
+  const least = before.reduce((sum, { length: one }) => sum + one, 40);
+  return hipPacket(type, hit(sender), HITS[receiver] ?? NO_HIT, ...before, ...(length > least ? [parameter(32_778, data(length - least - 4))] : []));
+}
+
+export type Content = { readonly what: "hip"; readonly recipe: HipRecipe } | { readonly what: "packet"; readonly recipe: PacketRecipe } | { readonly what: "esp"; readonly recipe: EspRecipe } | { readonly what: "again"; readonly index: number } | { readonly what: "bytes"; readonly length: number };
 
 const contents: fc.Arbitrary<Content> = fc.oneof(
   { arbitrary: fc.record({ what: fc.constant("packet" as const), recipe: arriving }), weight: 6 },
   { arbitrary: fc.record({ what: fc.constant("esp" as const), recipe: espRecipes }), weight: 5 },
+  { arbitrary: fc.record({ what: fc.constant("hip" as const), recipe: hipRecipes }), weight: 4 },
   { arbitrary: fc.record({ what: fc.constant("again" as const), index: fc.nat(40) }), weight: 3 },
   { arbitrary: fc.record({ what: fc.constant("bytes" as const), length: fc.oneof(fc.nat(60), fc.constantFrom(1_232, 1_233, 3_000)) }), weight: 1 },
 );
 
 export interface DatagramRecipe {
-  /** Without a data header, behind one, or bytes with this first one. */
-  readonly form: "bare" | "data" | number;
+  /** Without a data header, behind one, behind four zero bytes, or bytes with this first one. */
+  readonly form: "bare" | "data" | "marked" | number;
   readonly flags: number;
   readonly hopLimit: number;
   readonly copyBudget: number;
@@ -70,7 +99,7 @@ export interface DatagramRecipe {
 }
 
 export const datagramRecipes: fc.Arbitrary<DatagramRecipe> = fc.record({
-  form: fc.oneof({ arbitrary: fc.constant("data" as const), weight: 12 }, { arbitrary: fc.constant("bare" as const), weight: 8 }, { arbitrary: fc.constantFrom(0x19, 0x19, 0xff), weight: 2 }, { arbitrary: fc.nat(255), weight: 1 }),
+  form: fc.oneof({ arbitrary: fc.constant("data" as const), weight: 12 }, { arbitrary: fc.constant("bare" as const), weight: 8 }, { arbitrary: fc.constant("marked" as const), weight: 3 }, { arbitrary: fc.constantFrom(0x19, 0x19, 0xff), weight: 2 }, { arbitrary: fc.nat(255), weight: 1 }),
   flags: fc.oneof({ arbitrary: fc.constant(0), weight: 3 }, { arbitrary: fc.nat(7), weight: 3 }, { arbitrary: fc.nat(255), weight: 1 }),
   hopLimit: fc.oneof({ arbitrary: fc.constant(16), weight: 4 }, { arbitrary: fc.constantFrom(0, 1, 2, 3, 15, 17, 255), weight: 2 }),
   copyBudget: fc.oneof({ arbitrary: fc.constant(64), weight: 4 }, { arbitrary: fc.constantFrom(0, 1, 2, 3, 7, 65, 255), weight: 2 }),
@@ -153,7 +182,7 @@ export const tunRecipes: fc.Arbitrary<TunRecipe> = fc.record({
 });
 
 export function dataHeader({ flags, hopLimit, copyBudget, ids, overstated, payloadKind, content }: DatagramRecipe): Uint8Array {
-  const kind = payloadKind ?? (content.what === "packet" ? 1 : content.what === "bytes" ? 2 : 4);
+  const kind = payloadKind ?? (content.what === "packet" ? 1 : content.what === "bytes" ? 2 : content.what === "hip" ? 3 : 4);
   return concat(bytes(0x11, flags, hopLimit, copyBudget, (ids.length + overstated) & 255, kind, 0, 0), nonceOf(ids.length), ...ids.map(idOf));
 }
 

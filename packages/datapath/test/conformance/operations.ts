@@ -3,11 +3,11 @@
  * that fast-check makes and shrinks.
  */
 import fc from "fast-check";
-import type { AddressRewrite, Flow, Inbound, InboundAssociation, OutboundAssociation, Responsibility, TriggerEntry } from "../../src/datapath.js";
+import type { AddressRewrite, Flow, HipResponder, Inbound, InboundAssociation, OutboundAssociation, Responsibility, TriggerEntry } from "../../src/datapath.js";
 import { dataPacket } from "../reference/harness.js";
 import { datagramRecipes, streamRecipes, tunRecipes, type DatagramRecipe, type StreamRecipe, type TunRecipe } from "./arrival-recipes.js";
 import { packetRecipes, type PacketRecipe } from "./packet-recipes.js";
-import { addressOf, idOf, LOCATORS, NAMES, ringKeyOf, SPIS, TRANSFORMS, type Family } from "./pools.js";
+import { addressOf, idOf, LOCATORS, NAMES, RESPONDERS, ringKeyOf, SPIS, TRANSFORMS, type Family } from "./pools.js";
 import { address, association, family, firstSequence, flowOf, id, locator, name, responsibility, ringKey, spiIndex, triggers, tunTarget } from "./table-recipes.js";
 
 export type WindowNumber = { readonly advance: number } | { readonly behind: number; readonly which: number };
@@ -16,6 +16,7 @@ export type Operation =
   | { readonly kind: "setInbound"; readonly id: Uint8Array; readonly inbound: Inbound | null }
   | { readonly kind: "setOutboundAssociation"; readonly name: number; readonly association: OutboundAssociation | null }
   | { readonly kind: "setInboundAssociation"; readonly spi: number; readonly association: InboundAssociation | null }
+  | { readonly kind: "setHipResponder"; readonly responder: HipResponder | null }
   | { readonly kind: "setTriggers"; readonly ringKey: Uint8Array; readonly triggers: readonly TriggerEntry[] }
   | { readonly kind: "setResponsibility"; readonly range: Responsibility }
   | { readonly kind: "setNextServer"; readonly ringKey: Uint8Array; readonly locator: (typeof LOCATORS)[number] | null }
@@ -30,7 +31,7 @@ export type Operation =
   | { readonly kind: "stream"; readonly offloads: boolean; readonly stream: StreamRecipe }
   /** Sealed packets, each so far from the highest number so far, or so far behind one of before. */
   | { readonly kind: "window"; readonly spi: number; readonly numbers: readonly WindowNumber[] }
-  | { readonly kind: "flood"; readonly what: "control" | "payload" | "refused" | "setup" | "notice"; readonly count: number; readonly sources: number };
+  | { readonly kind: "flood"; readonly what: "control" | "payload" | "refused" | "setup" | "notice" | "hip"; readonly count: number; readonly sources: number };
 
 const passedMs = fc.constantFrom(0, 0, 1, 1, 20, 50, 100, 150, 1_100);
 const offloads = fc.oneof({ arbitrary: fc.constant(true), weight: 4 }, { arbitrary: fc.constant(false), weight: 1 });
@@ -53,6 +54,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.record({ kind: fc.constant("setOutboundAssociation" as const), name, association: fc.option(fc.tuple(association, spiIndex, firstSequence).map(([base, spi, first]): OutboundAssociation => ({ ...base, spi: SPIS[spi] ?? SPIS[0], ...(first === undefined ? {} : { firstSequence: first }) })), { freq: 10 }) }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("setInboundAssociation" as const), spi: spiIndex.map((index) => SPIS[index] ?? SPIS[0]), association: fc.option(fc.tuple(association, tunTarget).map(([base, entry]): InboundAssociation => ({ ...base, ...entry })), { freq: 10 }) }), weight: 4 },
   { arbitrary: triggers, weight: 4 },
+  { arbitrary: fc.record({ kind: fc.constant("setHipResponder" as const), responder: fc.constantFrom(null, ...RESPONDERS) }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("setResponsibility" as const), range: responsibility }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("setNextServer" as const), ringKey, locator: fc.option(locator, { freq: 3 }) }), weight: 2 },
   { arbitrary: fc.record({ kind: fc.constant("setDefaultServer" as const), locator: fc.option(locator, { freq: 3 }) }), weight: 1 },
@@ -63,7 +65,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.record({ kind: fc.constantFrom<("inject" | "submit")[]>("inject", "submit"), packet: packetRecipes }), weight: 2 },
   { arbitrary: fc.record({ kind: fc.constant("deliver" as const), id, packet: packetRecipes }), weight: 1 },
 );
-const flood: fc.Arbitrary<Operation> = fc.record({ kind: fc.constant("flood" as const), what: fc.constantFrom<("control" | "payload" | "refused" | "setup" | "notice")[]>("control", "payload", "refused", "setup", "notice"), count: fc.constantFrom(20, 40, 300, 1_100, 2_100, 4_200), sources: fc.constantFrom(1, 2, 50) });
+const flood: fc.Arbitrary<Operation> = fc.record({ kind: fc.constant("flood" as const), what: fc.constantFrom<("control" | "payload" | "refused" | "setup" | "notice" | "hip")[]>("control", "payload", "refused", "setup", "notice", "hip"), count: fc.constantFrom(20, 40, 300, 1_100, 2_100, 4_200), sources: fc.constantFrom(1, 2, 50) });
 
 /** Where a program begins, so that short ones do something. */
 export type Beginning = "nothing" | "host" | "server" | "both";
@@ -109,6 +111,7 @@ const HOST: readonly Operation[] = [
   { kind: "setInbound", id: idOf(1), inbound: { action: "tun", ...TARGET } },
   { kind: "setInbound", id: idOf(5), inbound: { action: "tun", ...TARGET, flow: addressOf(4, 2), destination4: { from: addressOf(4, 1), to: addressOf(4, 2) }, destination6: { from: addressOf(6, 1), to: addressOf(6, 3) } } },
   { kind: "setInbound", id: idOf(9), inbound: { action: "upcall" } },
+  { kind: "setHipResponder", responder: RESPONDERS[0] ?? null },
   { kind: "setInboundAssociation", spi: SPIS[0], association: { ...TARGET, transform: GCM, beet: 4, checksumState: true } },
   { kind: "setInboundAssociation", spi: SPIS[1], association: { ...TARGET, transform: CBC, beet: 6, checksumState: false, source4: { from: addressOf(4, 0), to: addressOf(4, 3) } } },
   { kind: "setInboundAssociation", spi: SPIS[2], association: { ...TARGET, transform: NULL, beet: 6, checksumState: true, flow: addressOf(6, 2), destination6: { from: addressOf(6, 1), to: addressOf(6, 3) } } },

@@ -1,7 +1,8 @@
 /** The few addresses, ids, keys and numbers that tables and packets of the conformance suite are made of, so that things meet. */
 import { makeLocator, type Locator } from "@i3/common";
-import { MIN_SPI, type EspTransform } from "../../src/datapath.js";
+import { MIN_SPI, type EspTransform, type HipResponder } from "../../src/datapath.js";
 import { CBC, CBC_128, GCM, GCM_128, NULL } from "../reference/associations.js";
+import { hit, NO_HIT, OWN_HIT, responder } from "../reference/hip.js";
 import { bytes, concat, ip4, ip6, makeId } from "../reference/packets.js";
 
 /** The first four of each family have flows; the others never lead anywhere. */
@@ -31,5 +32,11 @@ export const NAMES = [0, 1, 0xffff_ffff] as const;
 const OTHER_GCM: EspTransform = { ...GCM, salt: bytes(1, 2, 3, 4) };
 const OTHER_NULL: EspTransform = { ...NULL, integrityKey: NULL.integrityKey.map((byte) => byte ^ 0x55) };
 export const TRANSFORMS: readonly EspTransform[] = [GCM, NULL, CBC, GCM_128, CBC_128, OTHER_GCM, OTHER_NULL];
+
+/** Of two responders, of nobody that answers, and none. */
+export const HITS = [OWN_HIT, hit(0xdd), hit(0x33), NO_HIT] as const;
+export const RESPONDERS: readonly HipResponder[] = [
+  responder(), responder({ opportunistic: false, rhash: "sha256", r1Bytes: 400, epoch: 0xffff, secret: new Uint8Array(32).fill(9) }), responder({ hit: HITS[1], r1Bytes: 1_232, rhash: "sha256" }), responder({ epoch: 0 }),
+];
 
 export const nonceOf = (index: number): Uint8Array => new Uint8Array(8).fill(index);

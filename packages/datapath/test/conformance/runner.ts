@@ -5,8 +5,9 @@ import { encodeEndpoint } from "../../src/reference/endpoints.js";
 import { makeCipher } from "../../src/reference/esp-transforms.js";
 import { CHECKSUM } from "../../src/reference/step.js";
 import { dataPacket } from "../reference/harness.js";
+import { i1, MARK, straight } from "../reference/hip.js";
 import { be32, bytes, concat, data } from "../reference/packets.js";
-import { dataHeader, plainArrival, streamPackets, trainOf, tunArrival, type Content, type DatagramRecipe, type EspRecipe, type StreamRecipe } from "./arrival-recipes.js";
+import { dataHeader, hipOf, plainArrival, streamPackets, trainOf, tunArrival, type Content, type DatagramRecipe, type EspRecipe, type StreamRecipe } from "./arrival-recipes.js";
 import { checksumPlace, lengthOf, withPartialChecksum } from "./cut.js";
 import type { EnginePair, TunArrival } from "./engine-pair.js";
 import { BEGINNINGS, type Operation, type Program, type WindowNumber } from "./operations.js";
@@ -43,6 +44,8 @@ export class Runner {
         if (operation.association === null) this.#associations.delete(operation.spi);
         else this.#associations.set(operation.spi, operation.association);
         return void pair.change(kind, (engine) => engine.setInboundAssociation(operation.spi, operation.association));
+      case "setHipResponder":
+        return void pair.change(kind, (engine) => engine.setHipResponder(operation.responder));
       case "setTriggers":
         return void pair.change(kind, (engine) => engine.setTriggers(operation.ringKey, operation.triggers));
       case "setResponsibility":
@@ -89,6 +92,8 @@ export class Runner {
         return buildPacket(content.recipe);
       case "bytes":
         return data(content.length);
+      case "hip":
+        return hipOf(content.recipe);
       case "again":
         return this.#sealed.at(-1 - (content.index % Math.max(1, this.#sealed.length))) ?? bytes(0x20);
       case "esp": {
@@ -122,7 +127,7 @@ export class Runner {
   #datagram(recipe: DatagramRecipe): RawDatagram {
     const { form, content, from, port, trafficClass: outerClass, damage, train } = recipe;
     const inner = this.#content(content);
-    const whole = form === "bare" ? inner : form === "data" ? concat(dataHeader(recipe), inner) : concat(bytes(form), inner);
+    const whole = form === "bare" ? inner : form === "data" ? concat(dataHeader(recipe), inner) : form === "marked" ? concat(MARK, inner) : concat(bytes(form), inner);
     const one = damaged(whole, damage).subarray(0, 65_507);
     const endpoint = Uint8Array.from(encodeEndpoint(LOCATORS[from] ?? LOCATORS[0]!));
     if (port !== null) endpoint.set([port >> 8, port & 255], 16);
@@ -162,6 +167,7 @@ export class Runner {
     const many = <T>(make: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
     const each = (datagram: Uint8Array): RawDatagram[] => many((i) => ({ bytes: datagram, segmentBytes: 0, endpoint: origin(i), trafficClass: 0 }));
     if (what === "control") return this.#step(1, [], each(bytes(0x19, 1)), true);
+    if (what === "hip") return this.#step(1, [], each(straight(i1())), true);
     if (what === "payload") return this.#step(1, [], each(dataPacket({ ids: [idOf(9)], payloadKind: 5 }, bytes(1))), true);
     if (what === "notice") return this.#step(1, [], each(dataPacket({ ids: [idOf(3)], flags: 1 }, bytes(1))), true);
     const destination = what === "setup" ? 0 : 8;

@@ -1,0 +1,105 @@
+/** I1 packets have the same answers in both engines, byte by byte: good ones, mutated ones, cut ones, too many; the responder replaced between. */
+import { makeLocator } from "@i3/common";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { RawDatagram } from "../../src/native-addon.js";
+import { encodeEndpoint } from "../../src/reference/endpoints.js";
+import { dataPacket } from "../reference/harness.js";
+import { i1, NO_HIT, responder, straight } from "../reference/hip.js";
+import { be16, bytes, concat, data, ip4 } from "../reference/packets.js";
+import { EnginePair } from "./engine-pair.js";
+import { idOf, LOCATORS } from "./pools.js";
+
+const PUBLIC = idOf(9);
+const FIRST = responder();
+const OTHER = responder({ rhash: "sha256", secret: data(32, 5), epoch: 513, r1Bytes: 256, opportunistic: false });
+
+const from = (datagram: Uint8Array, source: Uint8Array, port = 7): RawDatagram => ({ bytes: datagram, segmentBytes: 0, endpoint: encodeEndpoint(makeLocator(source, port)), trafficClass: 3 });
+const ip6 = (site: number, host: number): Uint8Array => concat(bytes(0x20, 0x01, 0x0d, 0xb8, 0, 0), be16(site), new Uint8Array(6), be16(host));
+/** Each from a source of its own, so that form alone decides. */
+const spread = (datagrams: readonly Uint8Array[]): readonly RawDatagram[] => datagrams.map((datagram, i) => from(datagram, bytes(10, i >> 16, i >> 8, i)));
+const behind = (hip: Uint8Array): Uint8Array => dataPacket({ ids: [PUBLIC], payloadKind: 3 }, hip);
+
+describe.each([["straight", straight, 4], ["behind a data header", behind, 48]] as const)("I1 %s", (_, wrap, before) => {
+  let pair: EnginePair;
+  beforeEach(() => {
+    pair = new EnginePair();
+    pair.change("setInbound", (engine) => engine.setInbound(PUBLIC, { action: "upcall" }));
+    pair.change("setDefaultServer", (engine) => engine.setDefaultServer(LOCATORS[0]!));
+    pair.change("setHipResponder", (engine) => engine.setHipResponder(FIRST));
+  });
+  afterEach(() => pair.close());
+
+  /** What left, a few at a time: the batches of both sides are bounded. */
+  function send(datagrams: readonly RawDatagram[]): readonly Uint8Array[] {
+    const sent: Uint8Array[] = [];
+    for (let i = 0; i < datagrams.length; i += 500) sent.push(...pair.step(1, [], datagrams.slice(i, i + 500), true));
+    return sent;
+  }
+  const good = i1({ returnId: idOf(4), length: FIRST.r1.length });
+
+  it("cut off at every byte, and with bytes behind", () => {
+    const whole = wrap(good);
+    const cuts = Array.from({ length: whole.length }, (__, length) => whole.subarray(0, length + 1));
+    const longer = Array.from({ length: 16 }, (__, more) => concat(whole, data(more + 1)));
+    expect(send(spread([...cuts, ...longer]))).toHaveLength(1);
+  });
+
+  it("with each byte changed, three ways", () => {
+    const whole = wrap(good);
+    // Not those of the data header: a packet for another id is another test's.
+    const places = Array.from({ length: Math.min(whole.length, before + 140) - before }, (__, at) => before + at);
+    const changed = places.flatMap((at) => [1, 0x80, 0xff].map((mask) => {
+      const out = Uint8Array.from(whole);
+      out[at] = (out[at] ?? 0) ^ mask;
+      return out;
+    }));
+    const answers = send(spread(changed)).length;
+    expect(answers).toBeGreaterThan(100);
+    expect(answers).toBeLessThan(changed.length - 50);
+  });
+
+  it("the responder replaced and removed between", () => {
+    const ask = wrap(i1({ returnId: idOf(4), length: 400 }));
+    const answers = [OTHER, null, FIRST, { ...FIRST, epoch: 9 }, { ...OTHER, secret: data(32, 77) }].map((next) => {
+      pair.change("setHipResponder", (engine) => engine.setHipResponder(next));
+      return send([from(ask, ip4("192.0.2.1"))]).map((answer) => Buffer.from(answer).toString("hex"));
+    });
+    expect(answers.map(({ length }) => length)).toEqual([1, 0, 1, 1, 1]);
+    expect(new Set(answers.flat()).size).toBe(4);
+    // Refused alike, and what was there stays.
+    const refused = pair.change("setHipResponder", (engine) => engine.setHipResponder({ ...FIRST, puzzleOffset: 40 }));
+    expect([refused, send([from(ask, ip4("192.0.2.1"))]).length]).toEqual([false, 1]);
+  });
+
+  it("to whom it may concern", () => {
+    expect(send([from(wrap(i1({ receiver: NO_HIT, returnId: idOf(4), length: 400 })), ip6(1, 1))])).toHaveLength(1);
+    pair.change("setHipResponder", (engine) => engine.setHipResponder(OTHER));
+    expect(send([from(wrap(i1({ receiver: NO_HIT, returnId: idOf(4), length: 400 })), ip6(1, 1))])).toHaveLength(0);
+  });
+
+  it("a flood of forged sources, in virtual time", () => {
+    const ask = wrap(i1({ returnId: idOf(4), length: FIRST.r1.length }));
+    let seed = 7;
+    const below = (bound: number): number => {
+      seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
+      return (seed >>> 8) % bound;
+    };
+    const sources = (i: number): Uint8Array => (below(3) === 0 ? bytes(10, 0, 0, below(4)) : below(2) === 0 ? bytes(10, below(3), i >> 8, i) : ip6(below(3_000), below(9)));
+    let answered = 0;
+    for (let round = 0; round < 24; round++) {
+      answered += pair.step([1, 99, 100, 700, 2_000][round % 5] ?? 1, [], Array.from({ length: 900 }, (__, i) => from(ask, sources(round * 900 + i), 1 + below(60_000))), true).length;
+    }
+    expect(answered).toBe(pair.counters().hipAnswered);
+    expect(answered + pair.counters().drops.rate).toBe(24 * 900);
+    expect(answered).toBeGreaterThan(4_096);
+  });
+
+  it("20,000 in one second at most", () => {
+    const ask = wrap(i1({ returnId: idOf(4), length: FIRST.r1.length }));
+    // The clock of a pair begins within its second; 2 s are all that may pass.
+    for (let round = 0; round < 45; round++) pair.step(0, [], Array.from({ length: 900 }, (__, i) => from(ask, bytes(10, round & 3, i >> 8, i))), true);
+    const { hipAnswered, drops } = pair.counters();
+    expect([hipAnswered <= 20_000, hipAnswered + drops.rate]).toEqual([true, 40_500]);
+    expect(hipAnswered).toBe(before === 48 ? 20_000 : hipAnswered);
+  });
+});
