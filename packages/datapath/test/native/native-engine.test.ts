@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { MAX_CONTROL_BYTES } from "@i3/common";
 import { describe, expect, it } from "vitest";
-import { LIMITS, MAX_SPI, MIN_SPI, type Datapath, type EspTransform, type Flow, type InboundAssociation, type OutboundAssociation } from "../../src/datapath.js";
+import { LIMITS, MAX_SPI, MIN_SPI, type Datapath, type EspTransform, type Flow, type HipResponder, type InboundAssociation, type OutboundAssociation } from "../../src/datapath.js";
 import type { RawUpcall } from "../../src/native-addon.js";
 import { DROP_REASONS, NativeEngine } from "../../src/native-engine.js";
 import { encodeEndpoint } from "../../src/reference/endpoints.js";
@@ -10,7 +10,9 @@ import { ReferenceEngine } from "../../src/reference/engine.js";
 import { MAX_WAITING_BYTES_PER_SOURCE, MAX_WAITING_ROUTES, MAX_WAITING_ROUTES_PER_SOURCE } from "../../src/reference/next-servers.js";
 import { MAX_WAITING_UPCALLS } from "../../src/reference/upcalls.js";
 import { COPY_BUDGET, HOP_LIMIT, MAX_STACK_LENGTH, PAYLOAD_KIND } from "../../src/wire/data-header.js";
+import { MAX_I1_PARAMETERS } from "../../src/wire/hip.js";
 import { dataPacket, locator } from "../reference/harness.js";
+import { hit, responder } from "../reference/hip.js";
 import { bytes, concat, ip4, ip6, makeId } from "../reference/packets.js";
 import { fakeAddon } from "./fake-addon.js";
 
@@ -28,6 +30,8 @@ const PAIR4 = { from: ip4("10.0.0.1"), to: ip4("10.0.0.2") };
 const PAIR6 = { from: ip6(1), to: ip6(2) };
 const TARGET = { flow: ADDRESS, source4: PAIR4, destination4: { from: ip4("10.0.0.3"), to: ip4("10.0.0.4") }, source6: PAIR6, destination6: { from: ip6(3), to: ip6(4) } };
 const IN: InboundAssociation = { transform: GCM, beet: 4, checksumState: true, ...TARGET };
+const HIP: HipResponder = responder();
+const HIP_256: HipResponder = responder({ rhash: "sha256", opportunistic: false });
 const stepped = (answers: Parameters<typeof fakeAddon>[0] = {}): { readonly engine: NativeEngine; readonly calls: ReturnType<typeof fakeAddon>["calls"] } => {
   const { addon, calls } = fakeAddon(answers);
   return { engine: NativeEngine.stepped(addon), calls };
@@ -49,6 +53,8 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
   const out = (change: object) => (engine: Datapath) => engine.setOutboundAssociation(7, { ...OUT, ...change });
   const inward = (change: object) => (engine: Datapath) => engine.setInboundAssociation(MIN_SPI, { ...IN, ...change });
   const trigger = (id: Uint8Array, target: object) => (engine: Datapath) => engine.setTriggers(RING_KEY, [{ id, target: target as { kind: "stack"; ids: [] } }]);
+  const hip = (change: object) => (engine: Datapath) => engine.setHipResponder({ ...HIP, ...change });
+  const edited = (at: number, value: number): Uint8Array => HIP.r1.map((byte, i) => (i === at ? value : byte));
   it.each<Row>([
     ["flow address", (engine) => engine.setFlow(bytes(1, 2, 3), { action: "setup" })],
     ["address of a flow to remove", (engine) => engine.setFlow(bytes(), null)],
@@ -97,6 +103,26 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
     ["inbound key", inward({ transform: { ...GCM, key: KEY(31) } })],
     ["flow of an inbound association", inward({ flow: bytes(1) })],
     ["rewrite of an inbound association", inward({ source6: PAIR4 })],
+    ["HIT of a responder", hip({ hit: bytes(1) })],
+    ["another HIT than the R1's", hip({ hit: hit(9) })],
+    ["secret of a responder", hip({ secret: KEY(31) })],
+    ["RHASH", hip({ rhash: "sha1" })],
+    ["RHASH of another length than #I", hip({ rhash: "sha256" })],
+    ["RHASH that is none of ours", hip({ rhash: "toString" })],
+    ["epoch below 0", hip({ epoch: -1 })],
+    ["epoch above 65,535", hip({ epoch: 65_536 })],
+    ["epoch that is no whole number", hip({ epoch: 0.5 })],
+    ["R1 too long", hip({ r1: responder({ r1Bytes: 1_240 }).r1 })],
+    ["R1 cut off", hip({ r1: HIP.r1.subarray(0, -8) })],
+    ["R1 that is an I2", hip({ r1: edited(2, 3) })],
+    ["R1 to somebody", hip({ r1: edited(39, 1) })],
+    ["R1 with a checksum", hip({ r1: edited(5, 1) })],
+    ["R1 with an opaque", hip({ r1: edited(46, 1) })],
+    ["R1 with the last byte of #I", hip({ r1: edited(95, 1) })],
+    ["R1 without PUZZLE", hip({ r1: edited(41, 2) })],
+    ["place of PUZZLE too small", hip({ puzzleOffset: 36 })],
+    ["place of PUZZLE too large", hip({ puzzleOffset: 320 })],
+    ["place of PUZZLE that is no whole number", hip({ puzzleOffset: 44.5 })],
     ["ring key of triggers", (engine) => engine.setTriggers(bytes(1), [])],
     ["trigger id", trigger(bytes(9), { kind: "locator", locator: AT })],
     ["trigger of another ring key", trigger(makeId(8), { kind: "locator", locator: AT })],
@@ -153,6 +179,9 @@ describe("calls of the addon", () => {
     ["no outbound", (engine) => engine.setOutboundAssociation(7, null), ["engineRemoveOutboundAssociation", 7]],
     ["inbound association", (engine) => engine.setInboundAssociation(MIN_SPI, { ...IN, transform: NULL }), ["engineSetInboundAssociation", MIN_SPI, 1, NONE, NONE, KEY(32, 7), 4, true, ADDRESS, PAIRS4, PAIRS6]],
     ["no inbound association", (engine) => engine.setInboundAssociation(MAX_SPI, null), ["engineRemoveInboundAssociation", MAX_SPI]],
+    ["HIP responder", (engine) => engine.setHipResponder(HIP), ["engineSetHipResponder", HIP.hit, true, HIP.r1, 44, 1, 0x0102, HIP.secret]],
+    ["HIP responder with SHA-256", (engine) => engine.setHipResponder(HIP_256), ["engineSetHipResponder", HIP_256.hit, false, HIP_256.r1, 44, 0, 0x0102, HIP_256.secret]],
+    ["no HIP responder", (engine) => engine.setHipResponder(null), ["engineRemoveHipResponder"]],
     [
       "triggers", (engine) => engine.setTriggers(RING_KEY, [{ id: makeId(9, 1), target: { kind: "locator", locator: AT } }, { id: makeId(9, 2), target: { kind: "stack", ids: BIG } }]),
       ["engineSetTriggers", RING_KEY, concat(makeId(9, 1), bytes(0), ENDPOINT, makeId(9, 2), bytes(1, 3), ...BIG)],
@@ -282,7 +311,7 @@ describe("C++ and TypeScript agree", () => {
       found.set(name, factors.reduce((product, factor) => product * factor, 1));
     }
     const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, controlBytes: MAX_CONTROL_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
+    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, i1Parameters: MAX_I1_PARAMETERS, controlBytes: MAX_CONTROL_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
     const both = Object.entries(limits).map(([name, value]) => [name, value, found.get(snake(name))]);
     expect(both.filter(([, ours, theirs]) => ours !== theirs)).toEqual([]);
     expect([...found.values()].some(Number.isNaN)).toBe(false);

@@ -84,8 +84,7 @@ std::optional<uint64_t> Engine::next_sequence(uint32_t name) const {
 
 Status Engine::set_hip_responder(const HipResponderSpec& responder) {
   if (!HipResponder::is_valid(responder)) return Status::invalid;
-  std::unique_ptr<HipResponder> made = HipResponder::make(responder, lanes_.size());
-  if (!made) return Status::invalid;
+  auto made = std::make_unique<HipResponder>(responder);
   Closed closed(tables_->gates);
   std::swap(tables_->hip, made);
   return Status::ok;

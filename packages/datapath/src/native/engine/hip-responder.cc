@@ -31,24 +31,15 @@ bool HipResponder::is_valid(const HipResponderSpec& spec) {
 }
 
 HipResponder::HipResponder(const HipResponderSpec& spec)
-    : is_opportunistic_(spec.is_opportunistic), r1_(spec.r1.begin(), spec.r1.end()), random_at_(spec.puzzle_offset + hip::puzzle_random), rhash_(spec.rhash) {
+    : is_opportunistic_(spec.is_opportunistic), r1_(spec.r1.begin(), spec.r1.end()), random_at_(spec.puzzle_offset + hip::puzzle_random), rhash_(spec.rhash), mac_(spec.rhash, spec.secret) {
   put16(r1_, spec.puzzle_offset + hip::puzzle_opaque, spec.epoch);
 }
 
-std::unique_ptr<HipResponder> HipResponder::make(const HipResponderSpec& spec, size_t lanes) {
-  std::unique_ptr<HipResponder> made(new HipResponder(spec));
-  for (size_t i = 0; i < lanes; i++) {
-    made->macs_.push_back(Hmac::make(spec.rhash, spec.secret));
-    if (!made->macs_.back()) return nullptr;
-  }
-  return made;
-}
-
-std::optional<PuzzleRandom> HipResponder::random(size_t lane, Bytes initiator, Bytes path) const {
+PuzzleRandom HipResponder::random(Bytes initiator, Bytes path) const {
   PuzzleRandom made;
   made.size = random_bytes(rhash_);
   const Bytes text(reinterpret_cast<const uint8_t*>(label.data()), label.size());
-  if (!macs_[lane]->make_mac(MutableBytes(made.bytes).first(made.size), {text, initiator, hit(), path})) return std::nullopt;
+  mac_.make_mac(MutableBytes(made.bytes).first(made.size), {text, initiator, hit(), path});
   return made;
 }
 

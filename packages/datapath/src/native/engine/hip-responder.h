@@ -20,26 +20,24 @@ struct PuzzleRandom {
 class HipResponder {
  public:
   static bool is_valid(const HipResponderSpec& spec);
-  // With one context for each lane. nullptr when OpenSSL refuses. The spec is valid.
-  static std::unique_ptr<HipResponder> make(const HipResponderSpec& spec, size_t lanes);
+  // The spec is valid.
+  explicit HipResponder(const HipResponderSpec& spec);
 
   Bytes hit() const { return part(r1_, hip::sender_hit, hip::hit_bytes); }
   bool is_opportunistic() const { return is_opportunistic_; }
   size_t r1_bytes() const { return r1_.size(); }
-  // Nothing when OpenSSL refuses. `path`: the id or address that the answer goes to. By the lane of that number alone.
-  std::optional<PuzzleRandom> random(size_t lane, Bytes initiator, Bytes path) const;
+  // `path`: the id or address that the answer goes to.
+  PuzzleRandom random(Bytes initiator, Bytes path) const;
   // `into` is as long as the R1.
   void write(MutableBytes into, Bytes initiator, const PuzzleRandom& random) const;
 
  private:
-  explicit HipResponder(const HipResponderSpec& spec);
-
   bool is_opportunistic_;
   // With the opaque, without receiver and #I.
   std::vector<uint8_t> r1_;
   size_t random_at_;
   Rhash rhash_;
-  std::vector<std::unique_ptr<Hmac>> macs_;
+  Hmac mac_;
 };
 
 }  // namespace i3

@@ -55,12 +55,10 @@ Drop HipRules::answer_straight(const HipResponder& responder, Bytes i1, const En
     const std::lock_guard lock(lane_.shared.mutex);
     if (!lane_.shared.r1_rates.allow(lane_.now_ms, source_key(from)) || !lane_.shared.r1_limit.allow(lane_.now_ms)) return Drop::rate;
   }
-  const auto random = responder.random(lane_.index, initiator_of(i1), from.address());
-  if (!random) return Drop::hip;
   const auto [refused, room] = lane_.udp.reserve(from, 0, hip::mark_bytes + responder.r1_bytes());
   if (refused != Drop::none) return refused;
   copy_to(room, 0, mark);
-  responder.write(room.subspan(hip::mark_bytes), initiator_of(i1), *random);
+  responder.write(room.subspan(hip::mark_bytes), initiator_of(i1), responder.random(initiator_of(i1), from.address()));
   return Drop::none;
 }
 
@@ -78,16 +76,15 @@ Drop HipRules::answer_behind_header(const HipResponder& responder, Bytes i1) {
     const std::lock_guard lock(lane_.shared.mutex);
     if (!lane_.shared.r1_limit.allow(lane_.now_ms)) return Drop::rate;
   }
-  const auto random = responder.random(lane_.index, initiator_of(i1), parameters.return_id);
-  if (!random) return Drop::hip;
   constexpr size_t header_bytes = data_header::bytes_with(1);
   const auto [refused, room] = lane_.udp.reserve(*endpoint, 0, header_bytes + responder.r1_bytes());
   if (refused != Drop::none) return refused;
+  const PuzzleRandom random = responder.random(initiator_of(i1), parameters.return_id);
   constexpr std::array<uint8_t, data_header::nonce> beginning{data_header::first_byte, 0, limits::hop_limit, limits::copy_budget, 1, data_header::hip, 0, 0};
   copy_to(room, 0, beginning);
-  copy_to(room, data_header::nonce, random->view().first(data_header::nonce_bytes));
+  copy_to(room, data_header::nonce, random.view().first(data_header::nonce_bytes));
   copy_to(room, data_header::ids, parameters.return_id);
-  responder.write(room.subspan(header_bytes), initiator_of(i1), *random);
+  responder.write(room.subspan(header_bytes), initiator_of(i1), random);
   return Drop::none;
 }
 

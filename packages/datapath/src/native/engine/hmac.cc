@@ -1,39 +1,51 @@
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "hmac.h"
 
 #include <openssl/crypto.h>
 
 namespace i3 {
 
-std::unique_ptr<Hmac> Hmac::make(Rhash hash, Bytes key) {
-  std::unique_ptr<Hmac> made(new Hmac(hash));
-  made->context_.reset(EVP_MD_CTX_new());
-  if (!made->context_ || EVP_DigestInit_ex2(made->context_.get(), hash == Rhash::sha256 ? EVP_sha256() : EVP_sha384(), nullptr) != 1) return nullptr;
-  copy_to(made->inner_, 0, key);
-  copy_to(made->outer_, 0, key);
-  for (uint8_t& byte : made->inner_) byte ^= 0x36;
-  for (uint8_t& byte : made->outer_) byte ^= 0x5c;
-  return made;
+Hmac::Hmac(Rhash rhash, Bytes key) : rhash_(rhash) {
+  begin(inner_, key, 0x36);
+  begin(outer_, key, 0x5c);
 }
 
 Hmac::~Hmac() {
-  OPENSSL_cleanse(inner_.data(), inner_.size());
-  OPENSSL_cleanse(outer_.data(), outer_.size());
+  OPENSSL_cleanse(&inner_, sizeof(inner_));
+  OPENSSL_cleanse(&outer_, sizeof(outer_));
 }
 
-bool Hmac::make_mac(MutableBytes out, std::initializer_list<Bytes> parts) {
-  require(out.size() == bytes(hash_));
+void Hmac::begin(State& state, Bytes key, uint8_t pad) const {
+  std::array<uint8_t, SHA512_CBLOCK> block{};
+  copy_to(block, 0, key);
+  for (uint8_t& byte : block) byte ^= pad;
+  if (rhash_ == Rhash::sha256) SHA256_Init(&state.sha256);
+  else SHA384_Init(&state.sha384);
+  update(state, Bytes(block).first(rhash_ == Rhash::sha256 ? SHA256_CBLOCK : SHA512_CBLOCK));
+  OPENSSL_cleanse(block.data(), block.size());
+}
+
+void Hmac::update(State& state, Bytes bytes) const {
+  if (rhash_ == Rhash::sha256) SHA256_Update(&state.sha256, bytes.data(), bytes.size());
+  else SHA384_Update(&state.sha384, bytes.data(), bytes.size());
+}
+
+void Hmac::finish(State& state, MutableBytes out) const {
+  require(out.size() == bytes(rhash_));
+  if (rhash_ == Rhash::sha256) SHA256_Final(out.data(), &state.sha256);
+  else SHA384_Final(out.data(), &state.sha384);
+}
+
+void Hmac::make_mac(MutableBytes out, std::initializer_list<Bytes> parts) const {
+  State state = inner_;
+  for (const Bytes part : parts) update(state, part);
   std::array<uint8_t, max_bytes> inner{};
-  const MutableBytes sum = MutableBytes(inner).first(out.size());
-  return digest(sum, pad(inner_), parts) && digest(out, pad(outer_), {sum});
-}
-
-bool Hmac::digest(MutableBytes out, Bytes pad, std::initializer_list<Bytes> parts) {
-  EVP_MD_CTX* context = context_.get();
-  // Without an algorithm: begins anew with the one it has.
-  bool is_fine = EVP_DigestInit_ex2(context, nullptr, nullptr) == 1 && EVP_DigestUpdate(context, pad.data(), pad.size()) == 1;
-  for (const Bytes part : parts) is_fine = is_fine && EVP_DigestUpdate(context, part.data(), part.size()) == 1;
-  unsigned written = 0;
-  return is_fine && EVP_DigestFinal_ex(context, out.data(), &written) == 1 && written == out.size();
+  const MutableBytes sum = MutableBytes(inner).first(bytes(rhash_));
+  finish(state, sum);
+  state = outer_;
+  update(state, sum);
+  finish(state, out);
+  OPENSSL_cleanse(&state, sizeof(state));
 }
 
 }  // namespace i3

@@ -1,5 +1,9 @@
 // Tests of the library alone, which run under the sanitizers: models, bounds of the tables, sequence numbers, wiping of keys. Each prints its
 // name; the first that fails ends the program.
+// For the states of SHA-2.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
+
 #include <cstdio>
 #include <cstring>
 #include <random>
@@ -289,6 +293,102 @@ void key_wiping() {
   }
 }
 
+// The state that a padded key leads to: whoever has the two of a key can make its MACs.
+template <typename Context>
+Bytes state_of(Context& context, int (*init)(Context*), int (*update)(Context*, const void*, size_t), Bytes secret, size_t block_bytes, uint8_t pad) {
+  std::array<uint8_t, 128> block{};
+  copy_to(block, 0, secret);
+  for (uint8_t& byte : block) byte ^= pad;
+  init(&context);
+  update(&context, block.data(), block_bytes);
+  return {reinterpret_cast<const uint8_t*>(context.h), sizeof(context.h)};
+}
+
+// Neither the secret nor what HMAC makes of it is left behind.
+void responder_wiping() {
+  static std::array<uint8_t, 32> secret;
+  static std::array<SHA256_CTX, 2> sha256;
+  static std::array<SHA512_CTX, 2> sha384;
+  for (uint8_t& byte : secret) byte = static_cast<uint8_t>(random_bits());
+  for (const Rhash rhash : {Rhash::sha256, Rhash::sha384}) {
+    const auto padded = [&](size_t i) {
+      const uint8_t pad = i == 0 ? 0x36 : 0x5c;
+      return rhash == Rhash::sha256 ? state_of(sha256[i], SHA256_Init, SHA256_Update, secret, 64, pad) : state_of(sha384[i], SHA384_Init, SHA384_Update, secret, 128, pad);
+    };
+    for (const Bytes watched : {Bytes(secret), padded(0), padded(1)}) {
+      for (int way = 0; way < 3; way++) {
+        watch_freed(watched);
+        auto engine = std::make_unique<Engine>(seed, 2);
+        ResponderBytes responder(rhash);
+        HipResponderSpec spec = responder.spec();
+        spec.secret = secret;
+        CHECK(engine->set_hip_responder(spec) == Status::ok);
+        CHECK(count_in_memory(watched) == (watched.data() == secret.data() ? 0 : 1));
+        CheckingSink sink;
+        for (size_t i = 0; i < 2; i++) {
+          auto i1 = joined({std::vector<uint8_t>(4), make_i1(1, make_id(1), 320)});
+          batch(*engine, i, sink, [&](Lane& lane) { from_udp(lane, i1); });
+        }
+        CHECK(sink.datagrams.size() == 2);
+        if (way == 0) engine->remove_hip_responder();
+        else if (way == 1) CHECK(engine->set_hip_responder(responder.spec()) == Status::ok);
+        else engine.reset();
+        CHECK(count_in_memory(watched) == 0);
+        CHECK(found_in_freed() == 0);
+        watch_freed({});
+      }
+    }
+  }
+}
+
+// Takes what it is given and keeps nothing.
+class CountingSink : public Sink {
+ public:
+  void send(std::span<const UdpMessage> messages) override {
+    for (const UdpMessage& message : messages) datagrams += message.segments;
+  }
+  void write(const TunPacket&) override {}
+  size_t datagrams = 0;
+};
+
+// Once every source that may have a bucket has one, a flood of I1 from forged sources allocates nothing, whether answered or not.
+void answers_allocate_nothing() {
+  for (const Rhash rhash : {Rhash::sha256, Rhash::sha384}) {
+    Engine engine(seed, 1);
+    ResponderBytes responder(rhash);
+    CHECK(engine.set_hip_responder(responder.spec()) == Status::ok && engine.set_inbound_upcall(make_id(8)) == Status::ok);
+    engine.set_default_server(endpoint(9));
+    auto straight = joined({std::vector<uint8_t>(4), make_i1(1, make_id(1), 320)});
+    auto behind = joined({data_header_to(make_id(8), 3), make_i1(1, make_id(1), 320)});
+    std::array<UdpInput, 64> inputs;
+    CountingSink sink;
+    uint32_t source = 0;
+    double now_ms = 1;
+    const auto flood = [&](size_t batches) {
+      for (size_t i = 0; i < batches; i++) {
+        for (UdpInput& input : inputs) {
+          input = {++source % 3 == 0 ? behind : straight, 0, endpoint(1), 0};
+          put32(input.from.bytes, 12, source * 2'654'435'761u);
+        }
+        now_ms += 10;
+        Lane& lane = engine.lane(0);
+        lane.lock();
+        lane.begin(now_ms, sink, {});
+        lane.from_udp(inputs);
+        lane.end();
+        lane.unlock();
+      }
+    };
+    // Twice as long as it takes to fill the table, and to empty it.
+    flood(1'000);
+    const size_t before = allocations_made(), answered = engine.totals().hip_answered;
+    flood(2'000);
+    CHECK(engine.totals().hip_answered - answered > 40'000);
+    CHECK(engine.totals().hip_answered == sink.datagrams);
+    CHECK(allocations_made() == before);
+  }
+}
+
 void nothing_leaks() {
   size_t before = 0;
   for (int round = 0; round < 4; round++) {
@@ -362,7 +462,31 @@ void wrong_shapes() {
     spec.header = short_header;
     CHECK(engine.set_flow(to, spec) == Status::invalid);
   }
+  const ResponderBytes responder(Rhash::sha384, 1'232), longer(Rhash::sha384, 1'240);
+  const HipResponderSpec good = responder.spec();
+  CHECK(engine.set_hip_responder(good) == Status::ok);
+  for (size_t size = 0; size <= good.r1.size(); size++) {
+    HipResponderSpec spec = good;
+    const Exact cut(good.r1.first(size));
+    spec.r1 = cut.view();
+    CHECK((engine.set_hip_responder(spec) == Status::ok) == (size == good.r1.size()));
+    spec = good;
+    spec.puzzle_offset = size;
+    CHECK((engine.set_hip_responder(spec) == Status::ok) == (size == 44));
+  }
+  for (const size_t offset : {size_t{1'233}, size_t{65'535}, SIZE_MAX - 3, SIZE_MAX}) {
+    HipResponderSpec spec = good;
+    spec.puzzle_offset = offset;
+    CHECK(engine.set_hip_responder(spec) == Status::invalid);
+  }
+  CHECK(engine.set_hip_responder(longer.spec()) == Status::invalid);
   for (size_t size = 0; size < 40; size++) {
+    HipResponderSpec spec = good;
+    spec.secret = Bytes(long_bytes).first(size);
+    CHECK((engine.set_hip_responder(spec) == Status::ok) == (size == 32));
+    spec = good;
+    spec.hit = Bytes(long_bytes).first(size);
+    CHECK(engine.set_hip_responder(spec) == Status::invalid);
     const Bytes bytes = Bytes(long_bytes).first(size);
     const bool is_address = size == 4 || size == 16;
     CHECK((engine.set_flow(bytes, {}) == Status::ok) == is_address && (engine.release(bytes) == Status::ok) == is_address);
@@ -387,7 +511,7 @@ int main(int count, char** arguments) {
   const unsigned long long number = count > 1 ? std::strtoull(arguments[1], nullptr, 10) : 1;
   const std::pair<const char*, void (*)()> tests[] = {
       {"checksums", checksums}, {"hash index", hash_index}, {"replay window", replay_window}, {"round trips", round_trips}, {"sequence numbers", sequence_numbers},
-      {"key wiping", key_wiping}, {"nothing leaks", nothing_leaks}, {"table bounds", table_bounds}, {"wrong shapes", wrong_shapes}};
+      {"key wiping", key_wiping}, {"responder wiping", responder_wiping}, {"answers allocate nothing", answers_allocate_nothing}, {"nothing leaks", nothing_leaks}, {"table bounds", table_bounds}, {"wrong shapes", wrong_shapes}};
   for (const auto& [name, test] : tests) {
     std::printf("%s\n", name);
     std::fflush(stdout);

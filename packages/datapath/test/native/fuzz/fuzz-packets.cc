@@ -116,10 +116,12 @@ class World {
  public:
   explicit World(Choices choices) : choices_(choices), engine_(seed, 1) {
     const uint8_t options = choices_.byte();
+    if ((options & 16) != 0) operations_ = 13;
     set_flows(engine_, 4);
     set_flows(engine_, 6);
     set_associations(engine_);
     set_inbound(engine_);
+    if ((options & 8) == 0) CHECK(engine_.set_hip_responder(ResponderBytes(Rhash::sha256, 200).spec()) == Status::ok);
     set_triggers(engine_);
     if ((options & 3) == 1) engine_.set_responsibility_all();
     if ((options & 3) == 2) CHECK(engine_.set_responsibility_range(ring_key(2), ring_key(6)) == Status::ok);
@@ -139,7 +141,7 @@ class World {
 
  private:
   void act() {
-    switch (choices_.below(11)) {
+    switch (choices_.below(operations_)) {
       case 0: return tun();
       case 1: return train_to_tun();
       case 2: return udp(choose_bytes(choices_, max_datagram), 0);
@@ -151,6 +153,7 @@ class World {
       case 8: return next_batch();
       case 9: return control_plane();
       case 10: return row();
+      case 11: case 12: return hip();
     }
   }
 
@@ -270,6 +273,18 @@ class World {
     }
   }
 
+  // A HIP packet with a right header, most of them an I1 for the responder; what it carries is whatever the bytes say.
+  void hip() {
+    const uint8_t bits = choices_.byte();
+    std::vector<uint8_t> made = hip_packet((bits & 7) == 7 ? choices_.byte() : 1, make_hit(1), make_hit((bits & 8) != 0 ? choices_.byte() : own));
+    if ((bits & 16) != 0) append_parameter(made, 32'770, make_id(static_cast<uint8_t>(choices_.below(12))));
+    append(made, choose_bytes(choices_, 2'048 - made.size()));
+    made.resize(made.size() / 8 * 8);
+    made[1] = static_cast<uint8_t>(made.size() / 8 - 1);
+    if ((bits & 32) != 0) made[choices_.word() % made.size()] ^= choices_.byte();
+    udp(joined({(bits & 64) != 0 ? std::vector<uint8_t>(4) : data_header_to(make_id(8, 0), 3), made}), 0);
+  }
+
   // What left comes in, as it is or changed in one place.
   void echo() {
     if (sink_.datagrams.empty()) return;
@@ -312,6 +327,8 @@ class World {
   Choices choices_;
   Engine engine_;
   CheckingSink sink_;
+  // Without those that came later, so that inputs of before do what they did.
+  size_t operations_ = 11;
   double now_ms_ = 1;
   uint64_t sequence_ = 0;
   uint64_t touched_ = 0;

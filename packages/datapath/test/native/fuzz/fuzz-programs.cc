@@ -51,6 +51,8 @@ class Program {
     status(engine_.set_flow(flow, spec));
     status(engine_.set_flow(address4(2), {}));
     status(engine_.set_inbound_tun(make_id(1), flow, {pairs4_of_peer(), {}}));
+    status(engine_.set_inbound_upcall(make_id(2)));
+    status(engine_.set_hip_responder(responders_.emplace_back(Rhash::sha384, 200).spec()));
   }
   Bytes pairs4_of_peer() { return keep(pairs(4, 1, 2, own)); }
 
@@ -73,6 +75,7 @@ class Program {
       case 16: return status(engine_.discard(address(), choices_.flag()));
       case 17: return output();
       case 18: return look();
+      case 23: return set_hip_responder();
       default: return lane_batch();
     }
   }
@@ -172,6 +175,22 @@ class Program {
     status(engine_.set_inbound_association(spi(), spec));
   }
 
+  void set_hip_responder() {
+    const uint8_t bits = choices_.byte();
+    if ((bits & 0x1f) == 0x1f) return engine_.remove_hip_responder();
+    const ResponderBytes& bytes = responders_.emplace_back((bits & 1) != 0 ? Rhash::sha256 : Rhash::sha384, (bits & 2) != 0 ? 1'232 : 200);
+    HipResponderSpec spec = bytes.spec();
+    spec.is_opportunistic = (bits & 4) != 0;
+    spec.epoch = bits;
+    // Wrong in one thing.
+    if ((bits & 0xe0) == 0x20) spec.puzzle_offset = static_cast<size_t>(choices_.number(8));
+    if ((bits & 0xe0) == 0x40) spec.r1 = keep(choose_bytes(choices_, 1'300));
+    if ((bits & 0xe0) == 0x60) spec.r1 = spec.r1.first(choices_.byte() % (spec.r1.size() + 1));
+    if ((bits & 0xe0) == 0x80) spec.secret = odd();
+    if ((bits & 0xe0) == 0xa0) spec.rhash = spec.rhash == Rhash::sha256 ? Rhash::sha384 : Rhash::sha256;
+    status(engine_.set_hip_responder(spec));
+  }
+
   void set_triggers() {
     const uint8_t bits = choices_.byte();
     const Bytes at = key();
@@ -267,6 +286,15 @@ class Program {
     lane.from_tun(buffer.view(), packet.size(), vnet);
     tun_in_++;
   }
+  // An I1 or another packet, straight or to one of our ids, perhaps changed in a byte or cut.
+  std::vector<uint8_t> hip() {
+    const uint8_t bits = choices_.byte();
+    std::vector<uint8_t> made = (bits & 1) != 0 ? make_i1(choices_.byte(), make_id(choices_.byte() & 7), (bits & 2) != 0 ? 1'232 : 200) : hip_packet(choices_.byte(), make_hit(1), make_hit(own));
+    for (size_t i = (bits >> 2) & 3; i > 0 && made.size() < 1'700; i--) append_parameter(made, choices_.word(), choose_bytes(choices_, 300));
+    if ((bits & 0x10) != 0) made[choices_.word() % made.size()] ^= choices_.byte();
+    if ((bits & 0x60) == 0x60) made.resize(choices_.word() % made.size());
+    return joined({(bits & 0x80) != 0 ? std::vector<uint8_t>(4) : data_header_to(make_id(choices_.byte() & 7), 3), made});
+  }
   void udp(Lane& lane) {
     const uint8_t bits = choices_.byte();
     std::vector<uint8_t> bytes;
@@ -279,6 +307,7 @@ class Program {
       bytes = data_header_to(make_id(choices_.byte() & 7, choices_.byte()), choices_.byte() & 7, choices_.byte() & 5);
       append(bytes, (bits & 2) != 0 ? choose_packet(choices_, true, max_datagram - 600) : choose_bytes(choices_, max_datagram - 600));
     }
+    if ((bits & 0xf8) == 0xf8) bytes = hip();
     if ((bits & 4) != 0 && !bytes.empty()) {
       segment = bytes.size();
       const std::vector<uint8_t> one = bytes;
@@ -296,6 +325,7 @@ class Program {
   uint64_t signals_ = 0, taken_ = 0, tun_in_ = 0;
   std::deque<std::vector<uint8_t>> kept_;
   std::deque<KeyBytes> keys_;
+  std::deque<ResponderBytes> responders_;
   std::deque<Exact> inputs_;
   std::vector<Upcall> upcalls_;
 };

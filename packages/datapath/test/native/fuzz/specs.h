@@ -41,4 +41,39 @@ inline std::vector<uint8_t> data_header_to(Bytes id, uint8_t kind, uint8_t flags
   return made;
 }
 
+// HIP packets (docs/wire.md §9). HIT `n`: 2001:22::n.
+inline std::vector<uint8_t> make_hit(uint8_t n) { return {0x20, 0x01, 0, 0x22, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n}; }
+inline void append_parameter(std::vector<uint8_t>& packet, uint16_t type, Bytes contents) {
+  const size_t at = packet.size();
+  packet.resize(at + (4 + contents.size() + 7) / 8 * 8);
+  put16(packet, at, type);
+  put16(packet, at + 2, static_cast<unsigned>(contents.size()));
+  copy_to(packet, at + 4, contents);
+  packet[1] = static_cast<uint8_t>(packet.size() / 8 - 1);
+}
+inline std::vector<uint8_t> hip_packet(uint8_t type, Bytes sender, Bytes receiver) {
+  return joined({std::vector<uint8_t>{59, 4, type, 0x21, 0, 0, 0, 0}, sender, receiver});
+}
+// To HIT `own`, with a return id, of `length` bytes: a multiple of 8 from 88 on.
+inline std::vector<uint8_t> make_i1(uint8_t from, Bytes return_id, size_t length) {
+  std::vector<uint8_t> made = hip_packet(1, make_hit(from), make_hit(own));
+  append_parameter(made, 32'770, return_id);
+  append_parameter(made, 32'778, std::vector<uint8_t>(length - made.size() - 4));
+  return made;
+}
+
+// What a spec of a responder points to; it lives as long as its owner.
+struct ResponderBytes {
+  explicit ResponderBytes(Rhash rhash_, size_t r1_bytes = 320) : rhash(rhash_), hit(make_hit(own)), secret(32, 0x5e), r1(hip_packet(2, hit, std::vector<uint8_t>(16))) {
+    std::vector<uint8_t> puzzle(rhash == Rhash::sha256 ? 36 : 52);
+    puzzle[0] = 10;
+    append_parameter(r1, 257, puzzle);
+    append_parameter(r1, 61'633, std::vector<uint8_t>(r1_bytes - r1.size() - 4, 0x99));
+  }
+  Rhash rhash;
+  std::vector<uint8_t> hit, secret, r1;
+
+  HipResponderSpec spec() const { return {hit, true, r1, 44, rhash, 0x0102, secret}; }
+};
+
 }  // namespace i3::test

@@ -23,6 +23,7 @@ struct alignas(64) Block {
 std::mutex mutex;
 Block blocks{&blocks, &blocks, 0};
 size_t live = 0;
+size_t made = 0;
 Bytes watched;
 size_t found = 0;
 
@@ -36,6 +37,7 @@ void* allocate(size_t size) {
   block->next->previous = block;
   blocks.next = block;
   live++;
+  made++;
   return block->bytes();
 }
 
@@ -70,6 +72,11 @@ void track_openssl() { CHECK(CRYPTO_set_mem_functions(openssl_allocate, openssl_
 size_t live_allocations() {
   const std::lock_guard lock(mutex);
   return live;
+}
+
+size_t allocations_made() {
+  const std::lock_guard lock(mutex);
+  return made;
 }
 
 size_t count_in_memory(Bytes wanted) {
