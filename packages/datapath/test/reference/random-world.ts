@@ -6,8 +6,10 @@ import { makeLocator, type Locator } from "@i3/common";
 import type { EspTransform, Flow, Inbound, InboundAssociation, OutboundAssociation, Responsibility, TriggerEntry } from "../../src/datapath.js";
 import { innerLength } from "../../src/reference/inner-packet.js";
 import { parseDataHeader } from "../../src/wire/data-header.js";
+import { hipType } from "../../src/wire/hip.js";
 import { CBC, GCM, NULL, SPI } from "./associations.js";
 import { Harness, dataPacket, type Outcome } from "./harness.js";
+import { hipPacket, hit, i1, NO_HIT, OWN_HIT, parameter, responder, straight } from "./hip.js";
 import { bytes, concat, icmp, ip4, ip4Packet, ip6, ip6Packet, makeId, packet, tcp, udp } from "./packets.js";
 
 /** mulberry32: a small generator of 32-bit numbers with a period of 2^32. */
@@ -81,14 +83,23 @@ export class RandomWorld {
   }
 
   #datagram(): Uint8Array {
-    const kind = this.#random(12);
+    const kind = this.#random(13);
     if (kind === 0) return concat(bytes(0x19), this.#bytes(this.#random(60)));
     if (kind === 1) return this.#bytes(this.#random(120));
-    if (kind < 5) return this.#sealed[this.#random(this.#sealed.length)] ?? bytes(0xff);
+    if (kind === 2) return this.#hipDatagram();
+    if (kind < 6) return this.#sealed[this.#random(this.#sealed.length)] ?? bytes(0xff);
     return dataPacket(
       { ids: this.#ids(15), flags: this.#random(256), hopLimit: this.#random(20), copyBudget: this.#multicast ? this.#random(256) : 64, payloadKind: this.#pick(1, 1, 1, 0, 2, 7), nonce: this.#bytes(8) },
       this.#innerPacket(),
     );
+  }
+
+  #hipDatagram(): Uint8Array {
+    const packet = this.#pick(
+      () => i1({ returnId: this.#pick(null, this.#id()), length: this.#pick(0, 200, 328), receiver: this.#pick(OWN_HIT, OWN_HIT, NO_HIT, hit(3)) }),
+      () => hipPacket(this.#pick(1, 1, 3, 16), hit(1), OWN_HIT, ...Array.from({ length: this.#random(20) }, () => parameter(this.#pick(32_770, 511), this.#bytes(this.#pick(1, 32))))),
+    )();
+    return this.#pick(straight(packet), dataPacket({ ids: this.#ids(1), payloadKind: 3 }, packet));
   }
 
   #mutated(original: Uint8Array): Uint8Array {
@@ -115,6 +126,7 @@ export class RandomWorld {
       () => engine.setOutboundAssociation(this.#random(2), this.#outbound()),
       () => engine.setInboundAssociation(SPI + this.#random(2), this.#inboundAssociation()),
       () => engine.setInboundAssociation(SPI + this.#random(2), this.#inboundAssociation()),
+      () => engine.setHipResponder(this.#pick(null, responder({ r1Bytes: 200 }), responder({ opportunistic: false, rhash: "sha256" }))),
       () => engine.setResponsibility(this.#responsibility()),
       () => engine.setNextServer(ringKey, this.#pick(null, this.#locator())),
       () => engine.setDefaultServer(this.#pick(null, this.#locator())),
@@ -188,13 +200,24 @@ export class RandomWorld {
 
   #checkUdp(datagram: Uint8Array): void {
     const queued = this.harness.engine.queuedPackets();
+    const answered = this.harness.engine.counters().hipAnswered;
     const outcome = this.harness.step([], [{ from: this.#locator(), bytes: datagram, trafficClass: this.#random(256) }]);
-    const up = outcome.upcalls.filter(({ kind }) => kind === "control" || kind === "payload").length;
+    const up = outcome.upcalls.filter(({ kind }) => kind === "control" || kind === "hip" || kind === "payload").length;
     const ends = outcome.udp.length + outcome.tun.length + up + dropped(outcome) + this.harness.engine.queuedPackets() - queued;
     const keepAlive = datagram.length === 1 && datagram[0] === 0xff;
     if (keepAlive ? ends !== 0 : this.#multicast ? ends < 1 || outcome.udp.length > 64 : ends !== 1) throw new Error(`datagram has ${ends} ends: ${hex(datagram)}`);
+    if (this.harness.engine.counters().hipAnswered > answered) return this.#checkAnswer(outcome, datagram);
     for (const { bytes: sent } of outcome.udp) if ((sent[2] ?? 0) < 1 || (sent[2] ?? 0) > 15 || (this.#multicast && (sent[3] ?? 0) > 255)) throw new Error(`limits of ${hex(sent)}`);
     this.#checkForm(outcome, datagram);
+  }
+
+  /** One R1, and nothing longer than the I1 for somebody else. */
+  #checkAnswer({ udp, upcalls }: Outcome, datagram: Uint8Array): void {
+    const sent = udp[0]?.bytes ?? bytes();
+    const isStraight = sent[0] === 0;
+    const r1 = sent.subarray(isStraight ? 4 : 48);
+    const fits = udp.length === 1 && upcalls.length === 0 && hipType(r1, 0, r1.length) === 2 && (isStraight || (sent[5] === 3 && sent.length <= datagram.length));
+    if (!fits) throw new Error(`bad answer ${hex(sent)} to ${hex(datagram)}`);
   }
 
   #checkForm(outcome: Outcome, input: Uint8Array): void {
