@@ -1,0 +1,235 @@
+/** One call of a host: I1-SENT, the puzzle, I2-SENT (RFC 7401 §4.4). It ends in an association, or fails. */
+import { idsMatch, ringKey, sameBytes, toHex } from "@i3/common";
+
+import { wipeKeys } from "../crypto/keymat.js";
+import { PuzzleSearch } from "../crypto/puzzle.js";
+import type { DhGroup, DhKeyPair } from "../crypto/diffie-hellman.js";
+import { RHASH_BYTES } from "../crypto/rhash.js";
+import { parameter, type HipPacket } from "../wire/packet.js";
+import { PARAMETER } from "../wire/numbers.js";
+import { decodeNotification, notifyName } from "../wire/parameters/notification.js";
+import type { FailedEvent, HipOffer } from "./events.js";
+import { checkR1, checkR2, makeI1, makeI2, type CheckedR1, type CheckedR2, type MadeI2 } from "./initiator-packets.js";
+import { I1_AGAIN_FROM_TRY, MAX_NOTIFY_CHECKS, MAX_R1_CHECKS, MAX_TRIES, PUZZLE_LIFETIME, RETRY_MS } from "./limits.js";
+import { pathKey, pathText, type HipPath } from "./paths.js";
+import { DEFAULT_DH_GROUPS, isGroupForI3 } from "./r1-pool.js";
+import { HipRefusal } from "./refusal.js";
+import type { Scope } from "./scope.js";
+import { checkSignature } from "./seal.js";
+
+export interface Call {
+  /** 16 bytes; null: whoever answers on the path (trust on first use). */
+  readonly hit: Uint8Array | null;
+  /** Over i3: the id to call. */
+  readonly path: HipPath;
+  /** Over i3: an id of ours, used for this call alone, at which answers come in. */
+  readonly returnId: Uint8Array | null;
+}
+
+/** I2-SENT. */
+export interface SentI2 {
+  readonly r1: CheckedR1;
+  readonly i2: MadeI2;
+  readonly solution: Uint8Array;
+  readonly keyPair: DhKeyPair;
+  readonly spiIn: number;
+  readonly offer: HipOffer;
+  /** Where I2 goes. */
+  readonly path: HipPath;
+}
+
+interface Solving {
+  readonly r1: CheckedR1;
+  readonly search: PuzzleSearch;
+  readonly path: HipPath;
+  readonly untilMs: number;
+}
+
+const NO_HIT = new Uint8Array(16);
+
+export class Attempt {
+  readonly call: Call;
+  /** Where it is found: by HIT, or by path when that is not known. */
+  readonly key: string;
+  readonly #scope: Scope;
+  readonly #leastGeneration: (peerHit: Uint8Array) => bigint;
+  readonly #groups: readonly DhGroup[];
+  readonly #i1: Uint8Array;
+  #solving: Solving | null = null;
+  #sent: SentI2 | null = null;
+  #tries = 0;
+  #dueMs = 0;
+  #r1Checks = 0;
+  #notifyChecks = 0;
+  /** The last thing that went wrong, for the message when all fails. */
+  #trouble: string | null = null;
+
+  constructor(scope: Scope, nowMs: number, call: Call, leastGeneration: (peerHit: Uint8Array) => bigint) {
+    this.#scope = scope;
+    this.call = call;
+    this.key = attemptKey(call);
+    this.#leastGeneration = leastGeneration;
+    const groups = scope.env.dhGroups ?? DEFAULT_DH_GROUPS;
+    this.#groups = call.path.kind === "i3" ? groups.filter(isGroupForI3) : groups;
+    this.#i1 = makeI1(scope.identity.hit, call.hit ?? NO_HIT, this.#groups, call.returnId);
+    this.#sendI1();
+    this.#wait(nowMs);
+  }
+
+  get state(): "i1-sent" | "solving" | "i2-sent" {
+    return this.#sent !== null ? "i2-sent" : this.#solving !== null ? "solving" : "i1-sent";
+  }
+
+  get sent(): SentI2 | null {
+    return this.#sent;
+  }
+
+  /** Undefined while the puzzle is being solved: then {@link solve} is what it waits for. */
+  get dueMs(): number | undefined {
+    return this.#solving === null ? this.#dueMs : undefined;
+  }
+
+  /** Whether a packet that came in this way can be an answer. */
+  fits(from: HipPath): boolean {
+    const { path, returnId } = this.call;
+    if (path.kind === "i3") return from.kind === "i3" && returnId !== null && idsMatch(from.id, returnId);
+    return this.call.hit === null ? pathKey(from) === pathKey(path) : from.kind !== "i3";
+  }
+
+  /** Throws HipRefusal and WireError; a final one ends the attempt. */
+  handleR1(nowMs: number, packet: HipPacket, from: HipPath): CheckedR1 {
+    if (!this.fits(from)) throw new HipRefusal("unexpected", "R1 on another path than the call's");
+    if (this.#r1Checks >= MAX_R1_CHECKS) throw new HipRefusal("rate", "too many R1s for one call");
+    const { env } = this.#scope;
+    const calledId = this.call.path.kind === "i3" ? this.call.path.id : null;
+    // RFC 7401 §6.8, step 8: once one was answered, only a newer one counts. The same again is the usual case.
+    const before = this.#sent?.r1 ?? this.#solving?.r1;
+    const leastGeneration = before === undefined ? this.#leastGeneration : (): bigint => before.generation + 1n;
+    let r1;
+    try {
+      r1 = checkR1(packet, { identity: env.identity, peerHit: this.call.hit, calledId, groups: this.#groups, offerFor: env.offerFor, leastGeneration });
+    } catch (cause) {
+      if (!(cause instanceof HipRefusal && cause.drop === "replayed")) {
+        this.#r1Checks++;
+        this.#trouble = (cause as Error).message;
+      }
+      throw cause;
+    }
+    if (!env.admits(r1.peer.hit, r1.peer)) throw new HipRefusal("refused", "the access list does not allow this host", { isFinal: true });
+    this.forget();
+    const path: HipPath = this.call.path.kind === "i3" && r1.i3OwnId !== null ? { kind: "i3", id: r1.i3OwnId } : from.kind === "i3" ? this.call.path : from;
+    const search = new PuzzleSearch(r1.rhash, r1.puzzle, env.identity.hit, r1.peer.hit, env.random(RHASH_BYTES[r1.rhash]));
+    const lifetimeMs = 1_000 * 2 ** ((r1.puzzle.lifetime === 0 ? PUZZLE_LIFETIME : r1.puzzle.lifetime) - 32);
+    this.#solving = { r1, search, path, untilMs: nowMs + lifetimeMs };
+    return r1;
+  }
+
+  /** Goes on with the puzzle for at most `tries` hashes, and sends I2 when it is solved. Returns the hashes left. */
+  solve(nowMs: number, tries: number): number {
+    if (this.#solving === null) return tries;
+    const { r1, search, path, untilMs } = this.#solving;
+    const before = search.tries;
+    const solution = search.step(tries);
+    if (solution !== null) this.#sendFirstI2(nowMs, r1, solution, path);
+    else if (nowMs >= untilMs) this.#startOver(nowMs);
+    return tries - (search.tries - before);
+  }
+
+  /** Throws HipRefusal and WireError. */
+  handleR2(packet: HipPacket): CheckedR2 {
+    if (this.#sent === null || !sameBytes(packet.header.senderHit, this.#sent.r1.peer.hit)) throw new HipRefusal("unexpected", "R2 without an I2");
+    return checkR2(packet, this.#sent.r1, this.#sent.i2);
+  }
+
+  /** Only noted, for people, and only when the peer itself said it (RFC 7401 §6.13). */
+  handleNotify(packet: HipPacket): void {
+    if (this.#sent === null || this.#notifyChecks >= MAX_NOTIFY_CHECKS) return;
+    this.#notifyChecks++;
+    checkSignature(packet, this.#sent.r1.peer);
+    const found = parameter(packet, PARAMETER.notification);
+    if (found !== undefined) this.#trouble = `the peer says ${notifyName(decodeNotification(found.contents).code)}`;
+  }
+
+  /** Sends again. What to tell when there is nothing left to try, else null. */
+  tick(nowMs: number): FailedEvent | null {
+    if (this.#solving !== null || nowMs < this.#dueMs) return null;
+    if (this.#tries >= MAX_TRIES) return this.failure(this.#trouble === null ? "silent" : "refused");
+    this.#scope.counters.retransmitted++;
+    if (this.#sent === null) this.#sendI1();
+    else {
+      this.#scope.env.send(this.#sent.path, this.#sent.i2.bytes.slice());
+      if (this.#tries >= I1_AGAIN_FROM_TRY) this.#sendI1();
+    }
+    this.#wait(nowMs);
+    return null;
+  }
+
+  failure(code: FailedEvent["code"], trouble: string | null = this.#trouble): FailedEvent {
+    const { hit, path } = this.call;
+    const name = hit === null ? "whoever is there" : toHex(hit);
+    const asked = this.#sent === null ? "the call" : "the second packet of the exchange";
+    const why = trouble ?? `nothing answered ${asked}`;
+    return { kind: "failed", peerHit: hit, path, code, reason: `no association with ${name} by ${pathText(path)}: ${why}` };
+  }
+
+  /** Wipes keys and gives back the SPI, unless an association took them. */
+  forget(): void {
+    if (this.#sent !== null) {
+      wipeKeys(this.#sent.i2.keys.hip);
+      wipeKeys(this.#sent.i2.esp);
+      this.#sent.i2.keys.keymat.wipe();
+      this.#scope.freeSpi(this.#sent.spiIn);
+    }
+    this.#sent = null;
+    this.#solving = null;
+  }
+
+  /** The keys and the SPI now belong to an association. */
+  release(): void {
+    this.#sent = null;
+  }
+
+  #sendFirstI2(nowMs: number, r1: CheckedR1, solution: Uint8Array, path: HipPath): void {
+    this.#solving = null;
+    const { env } = this.#scope;
+    const keyPair = env.dhSource(r1.group);
+    const offer = env.offerFor(r1.peer.hit);
+    const spiIn = this.#scope.takeSpi();
+    let i2;
+    try {
+      i2 = makeI2({ identity: env.identity, r1, solution, keyPair, spiIn, returnId: this.call.returnId, extras: offer, random: env.random });
+    } catch (cause) {
+      // The peer's public value was none: it signed nonsense.
+      this.#scope.freeSpi(spiIn);
+      this.#trouble = (cause as Error).message;
+      this.#startOver(nowMs);
+      return;
+    }
+    this.#sent = { r1, i2, solution, keyPair, spiIn, offer, path };
+    this.#tries = 0;
+    env.send(path, i2.bytes.slice());
+    this.#wait(nowMs);
+  }
+
+  #startOver(nowMs: number): void {
+    this.#solving = null;
+    this.#dueMs = nowMs;
+  }
+
+  #sendI1(): void {
+    this.#scope.env.send(this.call.path, this.#i1.slice());
+  }
+
+  #wait(nowMs: number): void {
+    this.#dueMs = nowMs + RETRY_MS * 2 ** this.#tries;
+    this.#tries++;
+  }
+}
+
+/** Ids match by their first half. */
+const returnKey = (id: Uint8Array): string => `i3 ${toHex(ringKey(id))}`;
+
+/** By HIT; without one by where the answer will come from, or for i3 where it will come in. */
+export const attemptKey = ({ hit, path, returnId }: Call): string => (hit !== null ? toHex(hit) : returnId !== null ? returnKey(returnId) : pathKey(path));
+/** The key of a call without a HIT that an answer from there can belong to. */
+export const answerKey = (from: HipPath): string => (from.kind === "i3" ? returnKey(from.id) : pathKey(from));

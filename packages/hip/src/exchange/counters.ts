@@ -1,0 +1,75 @@
+/** What a HIP host counted since it began. */
+
+/** Why packets were dropped; each drop counts once. */
+export interface HipDrops {
+  /** No HIP packet, or a parameter that has not its form, or one missing. */
+  malformed: number;
+  /** For another HIT, or from a HIT of no suite that we speak, or from ourselves. */
+  hit: number;
+  /** A type of packet that we do not know. */
+  type: number;
+  /** Nothing we asked for: R1, R2, ACK or CLOSE_ACK without its question, UPDATE or CLOSE of no association. */
+  unexpected: number;
+  /** Not on the access list. */
+  refused: number;
+  /** I1 over i3 that is shorter than our R1, or without a return id. */
+  amplification: number;
+  /** More than answers are sent for. */
+  rate: number;
+  /** Of an epoch that is over or that never was; or for another initiator or path than it was made for. */
+  stale: number;
+  /** #J is no solution. */
+  solution: number;
+  /** A solution that was used, or that came with too many bad I2. */
+  used: number;
+  /** A cipher, transform, group, or suite that was not offered or that we do not take. */
+  proposal: number;
+  /** Not a public value of its Diffie-Hellman group. */
+  group: number;
+  /** An SPI below 256, or not the one in use; a KEYMAT index out of range. */
+  spi: number;
+  mac: number;
+  /** ENCRYPTED that does not open. */
+  encrypted: number;
+  /** HOST_ID is no key, or not the key of the HIT. */
+  hostId: number;
+  signature: number;
+  /** R1 older than the last one of this peer, UPDATE outside of the window, I2 or UPDATE or CLOSE again. */
+  replayed: number;
+  /** No room for another association. */
+  full: number;
+  /** Lost the comparison of HITs when both began (RFC 7401 §6.7, §6.9). */
+  crossed: number;
+}
+
+export interface HipCounters {
+  readonly drops: HipDrops;
+  /** Packets that came in, of any kind and form. */
+  received: number;
+  /** I1s answered here; the packet engine counts its own. */
+  i1Answered: number;
+  /** I2s that came in; with `i1Answered` what {@link HipHost.load} is told. */
+  i2Received: number;
+  established: number;
+  failed: number;
+  rekeyed: number;
+  closed: number;
+  /** Packets sent again because no answer came. */
+  retransmitted: number;
+  /** R2, UPDATE with ACK or CLOSE_ACK sent again because the question came again. */
+  repeated: number;
+  notifyReceived: number;
+  notifySent: number;
+  /** LOCATOR_SETs in valid UPDATEs; nothing is done with them yet. */
+  locatorSets: number;
+}
+
+export type HipDrop = keyof HipDrops;
+
+export const newHipCounters = (): HipCounters => ({
+  drops: {
+    malformed: 0, hit: 0, type: 0, unexpected: 0, refused: 0, amplification: 0, rate: 0, stale: 0, solution: 0, used: 0, proposal: 0, group: 0, spi: 0, mac: 0,
+    encrypted: 0, hostId: 0, signature: 0, replayed: 0, full: 0, crossed: 0,
+  },
+  received: 0, i1Answered: 0, i2Received: 0, established: 0, failed: 0, rekeyed: 0, closed: 0, retransmitted: 0, repeated: 0, notifyReceived: 0, notifySent: 0, locatorSets: 0,
+});

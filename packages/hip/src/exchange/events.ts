@@ -1,0 +1,144 @@
+/** What a HIP host needs and what it tells. */
+import type { Log } from "@i3/common";
+
+import type { DhGroup, DhSource } from "../crypto/diffie-hellman.js";
+import type { EspKeys, EspSuite } from "../crypto/esp-suites.js";
+import type { Rhash } from "../crypto/rhash.js";
+import type { HostIdentity } from "../identity/host-identity.js";
+import type { HostKey } from "../identity/host-key.js";
+import type { I3Preferences } from "../wire/parameters/i3.js";
+import type { HipPath } from "./paths.js";
+
+/** What this host says to one peer inside I2 or R2, and takes from it. */
+export interface HipOffer {
+  /** Where this peer alone reaches us over i3, 32 bytes. */
+  readonly privateId: Uint8Array | null;
+  readonly preferences: I3Preferences | null;
+  /** By preference. For "auth" only NULL with SHA-256, which must not stand here for "esp". */
+  readonly espSuites: readonly EspSuite[];
+}
+
+export interface HipEnvironment {
+  readonly identity: HostIdentity;
+  /** 32 bytes; null: no i3. */
+  readonly ownPublicId: Uint8Array | null;
+  /** Fresh unpredictable bytes. */
+  readonly random: (bytes: number) => Uint8Array;
+  readonly dhSource: DhSource;
+  /** By preference. Over i3 only 7, 8 and 9 are offered, since the others do not fit. @default [7, 8, 4, 11] */
+  readonly dhGroups?: readonly DhGroup[];
+  /** What R1 offers, to everybody: all suites that {@link offerFor} may name, by preference. @default [13, 9, 8, 7] */
+  readonly espSuites?: readonly EspSuite[];
+  /** Generation of the first epoch (RFC 7401 §4.1.4): must be greater than any that this identity used before; seconds of the clock at start will do. */
+  readonly r1Generation: bigint;
+  /** Whether an I1 to no HIT is answered. @default false */
+  readonly opportunistic?: boolean;
+  /** @default 3,600,000 */
+  readonly rekeyAfterMs?: number;
+  /** Whether rekeys that begin here have a new Diffie-Hellman secret. @default true */
+  readonly rekeyWithDh?: boolean;
+  /** The bytes are the receiver's to keep. */
+  readonly send: (path: HipPath, packet: Uint8Array) => void;
+  /** An SPI that no association uses, 256 at least. */
+  readonly newSpi: () => number;
+  /** Who may connect, asked before anything is spent on a packet, and again with the key that is behind the HIT. */
+  readonly admits: (hit: Uint8Array, key?: HostKey) => boolean;
+  readonly offerFor: (peerHit: Uint8Array) => HipOffer;
+  readonly onEvent: (event: HipEvent) => void;
+  readonly log: Log;
+}
+
+/** A pair of security associations. SPIs: `spiIn` is where we are sent to, `spiOut` where we send to. Keys are the receiver's to wipe. */
+export interface EspPair {
+  readonly spiIn: number;
+  readonly spiOut: number;
+  readonly keysIn: EspKeys;
+  readonly keysOut: EspKeys;
+}
+
+export type HipRole = "initiator" | "responder";
+
+/** An association whose keys are to be used at once, for both directions. */
+export interface EstablishedEvent extends EspPair {
+  readonly kind: "established";
+  readonly peer: HostKey;
+  /** Names it in later events and calls. Never used again. */
+  readonly association: number;
+  readonly espSuite: EspSuite;
+  readonly peerPrivateId: Uint8Array | null;
+  readonly peerPreferences: I3Preferences | null;
+  /** Where HIP packets go from now on: over i3 to the peer's private id if it gave one. */
+  readonly path: HipPath;
+  readonly role: HipRole;
+  /** Both said that they do BEET for at least one common family. */
+  readonly beet: boolean;
+  /** Both said that they take the state of checksums in ESP padding. */
+  readonly checksumState: boolean;
+  /** The association of the same peer whose place this one takes; no further event names it. */
+  readonly replaces: number | null;
+}
+
+/** The first half of a rekey: the peer may use these from now on. The old inbound ones stay. */
+export interface InboundEvent {
+  readonly kind: "inbound";
+  readonly association: number;
+  readonly spiIn: number;
+  readonly keysIn: EspKeys;
+}
+
+/** The second half: the peer has the inbound half of these, so that we send with them, and no more with the old ones. */
+export interface RekeyedEvent {
+  readonly kind: "rekeyed";
+  readonly association: number;
+  readonly spiOut: number;
+  readonly keysOut: EspKeys;
+  readonly oldSpiIn: number;
+  readonly oldSpiOut: number;
+  readonly spiIn: number;
+}
+
+/** The old inbound keys may be forgotten. */
+export interface RetiredEvent {
+  readonly kind: "retired";
+  readonly association: number;
+  readonly spiIn: number;
+}
+
+/** The association is over, both directions: by us, by the peer, or because the peer does not answer any more. */
+export interface ClosedEvent {
+  readonly kind: "closed";
+  readonly association: number;
+  readonly peerHit: Uint8Array;
+  readonly code: "asked" | "peer" | "silent";
+  /** For people. */
+  readonly reason: string;
+}
+
+/** A call of {@link HipHost.connect} led to nothing. */
+export interface FailedEvent {
+  readonly kind: "failed";
+  /** Null when it was opportunistic. */
+  readonly peerHit: Uint8Array | null;
+  readonly path: HipPath;
+  readonly code: "silent" | "refused" | "busy" | "incompatible";
+  /** For people. */
+  readonly reason: string;
+}
+
+/** What the packet engine answers I1 with from now on; the shape of its HipResponder (docs/wire.md §9.4). Null: too long for it, so that I1s must come here. */
+export interface R1Responder {
+  readonly hit: Uint8Array;
+  readonly opportunistic: boolean;
+  readonly r1: Uint8Array;
+  readonly puzzleOffset: number;
+  readonly rhash: Rhash;
+  readonly epoch: number;
+  readonly secret: Uint8Array;
+}
+
+export interface ResponderEvent {
+  readonly kind: "responder";
+  readonly responder: R1Responder | null;
+}
+
+export type HipEvent = EstablishedEvent | InboundEvent | RekeyedEvent | RetiredEvent | ClosedEvent | FailedEvent | ResponderEvent;

@@ -1,0 +1,343 @@
+/** A HIP host: all its calls and associations (RFC 7401 §4.4, §6). Without I/O, clock and randomness of its own. */
+import { hash } from "node:crypto";
+
+import { bytesKey, sameBytes, toHex, WireError } from "@i3/common";
+
+import { isGreaterHit } from "../crypto/keymat.js";
+import { suiteOfHit } from "../identity/hit.js";
+import { HIP_PACKET, PARAMETER } from "../wire/numbers.js";
+import { decodeHipPacket, parameter, type HipPacket } from "../wire/packet.js";
+import { decodeDhGroupList } from "../wire/parameters/diffie-hellman.js";
+import { decodeNotification, notifyName, NOTIFY_CODE } from "../wire/parameters/notification.js";
+import { Association } from "./association.js";
+import { answerKey, Attempt, attemptKey, type Call } from "./attempt.js";
+import { newHipCounters, type HipCounters } from "./counters.js";
+import { Deadlines } from "./deadlines.js";
+import { difficultyFor } from "./difficulty.js";
+import type { EstablishedEvent, FailedEvent, HipEnvironment, HipRole, R1Responder } from "./events.js";
+import { agreed, type I3Extras } from "./i3-extras.js";
+import { CROSSED_I2_MS, I1_ANSWERS_PER_SECOND, MAX_ASSOCIATIONS, MAX_ATTEMPTS, MAX_R1_COUNTERS, PUZZLE_TRIES_PER_TICK, R1_COUNTER_MS } from "./limits.js";
+import { pathText, puzzlePathBytes, type HipPath } from "./paths.js";
+import { answerI1, R1Pool } from "./r1-pool.js";
+import { HipRefusal } from "./refusal.js";
+import { answerPath, checkI2, checkPuzzle, makeR2, type AcceptedI2, type PaidI2 } from "./responder-packets.js";
+import { Scope, TokenBucket } from "./scope.js";
+import { required } from "./seal.js";
+
+/** I2s of one peer, lost to our own, whose solutions are not to be used later. */
+const MAX_CROSSED_I2 = 16;
+
+const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
+
+export class HipHost {
+  readonly counters: HipCounters = newHipCounters();
+  readonly #env: HipEnvironment;
+  readonly #scope: Scope;
+  readonly #pool: R1Pool;
+  readonly #i1s = new TokenBucket(I1_ANSWERS_PER_SECOND);
+  readonly #attempts = new Map<string, Attempt>();
+  readonly #solving = new Set<Attempt>();
+  /** By the peer's HIT. */
+  readonly #associations = new Map<string, Association>();
+  readonly #byId = new Map<number, Association>();
+  readonly #deadlines = new Deadlines<Attempt | Association>();
+  /** Newest last. */
+  readonly #generations = new Map<string, { readonly generation: bigint; readonly atMs: number }>();
+  #nextId = 1;
+  #crossedI2s = 0;
+  #nowMs: number;
+
+  /** I3Error ERR_I3_HIP_IDENTITY when this identity's R1 is too long for i3. */
+  constructor(env: HipEnvironment, nowMs: number) {
+    this.#env = env;
+    this.#scope = new Scope(env, this.counters);
+    this.#pool = new R1Pool(env, nowMs);
+    this.#nowMs = nowMs;
+  }
+
+  /** What the packet engine may answer I1 with. Changes are told by events of kind "responder". */
+  get responder(): R1Responder | null {
+    return this.#pool.responder();
+  }
+
+  /** Calls in progress and associations, in any state. */
+  get sizes(): { readonly attempts: number; readonly associations: number } {
+    return { attempts: this.#attempts.size, associations: this.#associations.size };
+  }
+
+  /** Begins an exchange; nothing when one with this peer is under way. An association that exists stays until the new one takes its place. RangeError without a return id over i3. */
+  connect(nowMs: number, call: Call): void {
+    this.#nowMs = nowMs;
+    if ((call.path.kind === "i3") !== (call.returnId !== null)) throw new RangeError("a return id belongs to a call over i3");
+    if (call.hit !== null && sameBytes(call.hit, this.#env.identity.hit)) throw new RangeError("a call of the host itself");
+    if (this.#attempts.has(attemptKey(call))) return;
+    if (this.#attempts.size >= MAX_ATTEMPTS) {
+      this.#fail({ kind: "failed", peerHit: call.hit, path: call.path, code: "busy", reason: `${MAX_ATTEMPTS} other calls are under way` });
+      return;
+    }
+    const attempt = new Attempt(this.#scope, nowMs, call, (hit) => this.#leastGeneration(hit));
+    this.#attempts.set(attempt.key, attempt);
+    this.#schedule(attempt);
+  }
+
+  /** Any bytes: what is not good is counted. The packet is not kept. */
+  handle(nowMs: number, bytes: Uint8Array, from: HipPath): void {
+    this.#nowMs = nowMs;
+    this.counters.received++;
+    try {
+      const packet = decodeHipPacket(bytes);
+      this.#checkHits(packet);
+      this.#dispatch(nowMs, packet, from);
+    } catch (cause) {
+      this.#drop(cause, from);
+    }
+  }
+
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#rotate(nowMs);
+    this.#solve(nowMs);
+    for (let item = this.#deadlines.take(nowMs); item !== undefined; item = this.#deadlines.take(nowMs)) {
+      if (item instanceof Attempt) {
+        const failure = item.tick(nowMs);
+        if (failure === null) this.#schedule(item);
+        else this.#endAttempt(item, failure);
+      } else {
+        item.tick(nowMs);
+        this.#schedule(item);
+      }
+    }
+  }
+
+  /** When {@link tick} is to be called; at once while a puzzle is being solved. */
+  nextDeadlineMs(): number | undefined {
+    if (this.#solving.size > 0) return this.#nowMs;
+    return Math.min(this.#deadlines.next() ?? Number.POSITIVE_INFINITY, this.#pool.dueMs);
+  }
+
+  /** Packets per second, those that the engine answered among them; decides how hard puzzles are. To be told every second or so. */
+  load(nowMs: number, i1PerSecond: number, i2PerSecond: number): void {
+    this.#nowMs = nowMs;
+    this.#pool.setDifficulty(difficultyFor(i1PerSecond, i2PerSecond));
+    this.#rotate(nowMs);
+  }
+
+  #rotate(nowMs: number): void {
+    if (this.#pool.rotate(nowMs)) this.#scope.emit({ kind: "responder", responder: this.#pool.responder() });
+  }
+
+  #solve(nowMs: number): void {
+    let tries = PUZZLE_TRIES_PER_TICK;
+    for (const attempt of this.#solving) {
+      if (tries <= 0) return;
+      // Behind the others for the next turn.
+      this.#solving.delete(attempt);
+      tries = attempt.solve(nowMs, tries);
+      this.#schedule(attempt);
+    }
+  }
+
+  #checkHits({ header }: HipPacket): void {
+    const { hit } = this.#env.identity;
+    const isOpen = header.type === HIP_PACKET.i1 && this.#env.opportunistic === true && isZero(header.receiverHit);
+    if (!isOpen && !sameBytes(header.receiverHit, hit)) throw new HipRefusal("hit", "for another host");
+    if (sameBytes(header.senderHit, hit)) throw new HipRefusal("hit", "from ourselves");
+    try {
+      suiteOfHit(header.senderHit);
+    } catch (cause) {
+      throw new HipRefusal("hit", (cause as Error).message);
+    }
+  }
+
+  #dispatch(nowMs: number, packet: HipPacket, from: HipPath): void {
+    switch (packet.header.type) {
+      case HIP_PACKET.i1: return this.#handleI1(nowMs, packet, from);
+      case HIP_PACKET.r1: return this.#handleR1(nowMs, packet, from);
+      case HIP_PACKET.i2: return this.#handleI2(nowMs, packet, from);
+      case HIP_PACKET.r2: return this.#handleR2(nowMs, packet, from);
+      case HIP_PACKET.notify: return this.#handleNotify(packet, from);
+      default: throw new HipRefusal("type", `packet type ${packet.header.type}`);
+    }
+  }
+
+  #handleI1(nowMs: number, packet: HipPacket, from: HipPath): void {
+    const groups = decodeDhGroupList(required(packet, PARAMETER.dhGroupList, "DH_GROUP_LIST"));
+    const path = answerPath(packet, from);
+    const hitI = packet.header.senderHit;
+    // RFC 7401 §6.7, step 3: when both began, the one with the greater HIT responds.
+    if (this.#attempts.get(toHex(hitI))?.state === "i1-sent" && isGreaterHit(hitI, this.#env.identity.hit)) throw new HipRefusal("crossed", "we called first");
+    if (!this.#i1s.take(nowMs)) throw new HipRefusal("rate", "too many I1s");
+    this.#rotate(nowMs);
+    const { template } = this.#pool.choose(groups, path.kind === "i3");
+    if (path.kind === "i3" && template.r1.length > packet.bytes.length) throw new HipRefusal("amplification", "I1 shorter than R1");
+    this.counters.i1Answered++;
+    this.#env.send(path, answerI1(template, this.#pool.current, packet.bytes, puzzlePathBytes(path)));
+  }
+
+  #handleR1(nowMs: number, packet: HipPacket, from: HipPath): void {
+    const attempt = this.#attemptFor(packet.header.senderHit, from);
+    if (attempt === undefined) throw new HipRefusal("unexpected", "R1 without a call");
+    try {
+      const { peer, generation } = attempt.handleR1(nowMs, packet, from);
+      this.#remember(nowMs, peer.hit, generation);
+    } catch (cause) {
+      if (cause instanceof HipRefusal && cause.isFinal) this.#endAttempt(attempt, attempt.failure("incompatible", cause.message));
+      throw cause;
+    }
+    this.#solving.add(attempt);
+    this.#solve(nowMs);
+    this.#schedule(attempt);
+  }
+
+  #handleI2(nowMs: number, packet: HipPacket, from: HipPath): void {
+    this.counters.i2Received++;
+    const { identity } = this.#env;
+    const peerHit = packet.header.senderHit;
+    const old = this.#associations.get(bytesKey(peerHit));
+    const i2Hash = hash("sha256", packet.bytes, "base64");
+    if (old?.answerAgain(nowMs, i2Hash) === true) return;
+    const isAdmitted = this.#env.admits(peerHit);
+    const paid = checkPuzzle(nowMs, packet, from, this.#pool, identity.hit);
+    const j = paid.solution.solution;
+    if (!paid.epoch.isFresh(peerHit, j)) throw new HipRefusal("used", "a solution again");
+    try {
+      if (!isAdmitted) throw new HipRefusal("refused", "the access list does not allow this host", { notify: "BLOCKED_BY_POLICY" });
+      if (this.#isCrossed(nowMs, peerHit, old)) {
+        // It could come again when our own exchange is through, and then take the place of a living association.
+        if (this.#crossedI2s++ < MAX_CROSSED_I2) paid.epoch.use(peerHit, j);
+        throw new HipRefusal("crossed", "we called too, and the greater HIT responds");
+      }
+      if (old === undefined && this.#associations.size >= MAX_ASSOCIATIONS) throw new HipRefusal("full", "too many associations", { notify: "RESPONDER_BUSY_PLEASE_RETRY" });
+      const accepted = checkI2(packet, paid, this.#env);
+      if (!this.#env.admits(accepted.peer.hit, accepted.peer)) throw new HipRefusal("refused", "the access list does not allow this key", { notify: "BLOCKED_BY_POLICY" });
+      this.#accept(nowMs, paid, accepted, i2Hash, old);
+    } catch (cause) {
+      if (!(cause instanceof HipRefusal || cause instanceof WireError)) throw cause;
+      paid.epoch.spoil(peerHit, j);
+      const code = cause instanceof HipRefusal ? cause.notify : NOTIFY_CODE.INVALID_SYNTAX;
+      if (code !== null) this.#scope.notify(nowMs, paid.path, peerHit, code, packet.bytes.length);
+      throw cause;
+    }
+  }
+
+  /** RFC 7401 §6.9, step 5; and for a moment behind our R2, which may have overtaken that I2. */
+  #isCrossed(nowMs: number, peerHit: Uint8Array, old: Association | undefined): boolean {
+    if (!isGreaterHit(peerHit, this.#env.identity.hit)) return false;
+    if (this.#attempts.get(toHex(peerHit))?.state === "i2-sent") return true;
+    return old?.fields.role === "initiator" && nowMs - old.sinceMs < CROSSED_I2_MS;
+  }
+
+  #accept(nowMs: number, paid: PaidI2, accepted: AcceptedI2, i2Hash: string, old: Association | undefined): void {
+    paid.epoch.use(accepted.peer.hit, paid.solution.solution);
+    const spiIn = this.#scope.takeSpi();
+    const r2 = makeR2(this.#env.identity, paid.rhash, accepted, spiIn, this.#env.random);
+    const { peer, cipher, espSuite, group, keyPair, publicValue, keys, esp, spiOut, extras } = accepted;
+    const association = new Association(this.#scope, nowMs, {
+      id: this.#nextId++, peer, role: "responder", path: lastingPath(paid.path, extras), rhash: paid.rhash, cipher, espSuite, i: paid.solution.random, j: paid.solution.solution,
+      keys, group, keyPair, peerPublicValue: publicValue, spiIn, spiOut, answered: { i2Hash, r2, path: paid.path },
+    });
+    const attempt = this.#attempts.get(toHex(peer.hit));
+    if (attempt !== undefined) this.#removeAttempt(attempt);
+    // Before R2, so that nothing comes in for an SPI that nobody knows.
+    this.#establish(association, esp, extras, accepted.offer, old);
+    this.#env.send(paid.path, r2.slice());
+  }
+
+  #handleR2(nowMs: number, packet: HipPacket, from: HipPath): void {
+    const attempt = this.#attemptFor(packet.header.senderHit, from);
+    const sent = attempt?.sent;
+    if (attempt === undefined || sent === undefined || sent === null) throw new HipRefusal("unexpected", "R2 without an I2");
+    const { spiOut, extras } = attempt.handleR2(packet);
+    const { r1, i2, offer } = sent;
+    const association = new Association(this.#scope, nowMs, {
+      id: this.#nextId++, peer: r1.peer, role: "initiator", path: lastingPath(sent.path, extras), rhash: r1.rhash, cipher: r1.cipher, espSuite: r1.espSuite,
+      i: r1.puzzle.random, j: sent.solution, keys: i2.keys, group: r1.group, keyPair: sent.keyPair, peerPublicValue: r1.publicValue, spiIn: sent.spiIn, spiOut, answered: null,
+    });
+    attempt.release();
+    this.#removeAttempt(attempt);
+    this.#establish(association, i2.esp, extras, offer, this.#associations.get(bytesKey(r1.peer.hit)));
+  }
+
+  #establish(association: Association, esp: Pick<AcceptedI2, "esp">["esp"], extras: I3Extras, offer: I3Extras, old: Association | undefined): void {
+    const { id, peer, role, path, espSuite, spiIn, spiOut } = association.fields;
+    if (old !== undefined) this.#removeAssociation(old);
+    this.#associations.set(bytesKey(peer.hit), association);
+    this.#byId.set(id, association);
+    this.#schedule(association);
+    this.counters.established++;
+    const event: EstablishedEvent = {
+      kind: "established", peer, association: id, espSuite, spiIn, spiOut, keysIn: esp.in, keysOut: esp.out, peerPrivateId: extras.privateId, peerPreferences: extras.preferences,
+      path, role: role satisfies HipRole, ...agreed(offer.preferences, extras.preferences), replaces: old?.fields.id ?? null,
+    };
+    this.#scope.emit(event);
+  }
+
+  #handleNotify(packet: HipPacket, from: HipPath): void {
+    this.counters.notifyReceived++;
+    const found = parameter(packet, PARAMETER.notification);
+    const code = found === undefined ? null : decodeNotification(found.contents).code;
+    this.#env.log("debug", "hip-notify", { peer: toHex(packet.header.senderHit), path: pathText(from), says: code === null ? "nothing" : notifyName(code) });
+    this.#attemptFor(packet.header.senderHit, from)?.handleNotify(packet);
+  }
+
+  /** By HIT; or one that takes whoever answers, by the way that the packet came. */
+  #attemptFor(peerHit: Uint8Array, from: HipPath): Attempt | undefined {
+    return this.#attempts.get(toHex(peerHit)) ?? this.#attempts.get(answerKey(from));
+  }
+
+  #leastGeneration(peerHit: Uint8Array): bigint {
+    const found = this.#generations.get(bytesKey(peerHit));
+    return found !== undefined && this.#nowMs - found.atMs < R1_COUNTER_MS ? found.generation : 0n;
+  }
+
+  #remember(nowMs: number, peerHit: Uint8Array, generation: bigint): void {
+    const key = bytesKey(peerHit);
+    this.#generations.delete(key);
+    this.#generations.set(key, { generation, atMs: nowMs });
+    for (const oldest of this.#generations.keys()) {
+      if (this.#generations.size <= MAX_R1_COUNTERS) break;
+      this.#generations.delete(oldest);
+    }
+  }
+
+  #endAttempt(attempt: Attempt, failure: FailedEvent): void {
+    this.#removeAttempt(attempt);
+    this.#fail(failure);
+  }
+
+  #fail(failure: FailedEvent): void {
+    this.counters.failed++;
+    this.#scope.emit(failure);
+  }
+
+  #removeAttempt(attempt: Attempt): void {
+    attempt.forget();
+    this.#attempts.delete(attempt.key);
+    this.#solving.delete(attempt);
+    this.#deadlines.set(attempt, undefined);
+    if (this.#attempts.size === 0) this.#crossedI2s = 0;
+  }
+
+  #removeAssociation(association: Association): void {
+    association.forget();
+    this.#associations.delete(bytesKey(association.fields.peer.hit));
+    this.#byId.delete(association.fields.id);
+    this.#deadlines.set(association, undefined);
+  }
+
+  #schedule(item: Attempt | Association): void {
+    const isSolving = item instanceof Attempt && item.state === "solving";
+    if (isSolving) this.#solving.add(item);
+    this.#deadlines.set(item, item.dueMs);
+  }
+
+  #drop(cause: unknown, from: HipPath): void {
+    if (cause instanceof HipRefusal) this.counters.drops[cause.drop]++;
+    else if (cause instanceof WireError) this.counters.drops.malformed++;
+    else throw cause;
+    this.#env.log("debug", "hip-drop", { path: pathText(from), why: cause.message });
+  }
+}
+
+/** Return ids are used once: what comes later goes to the peer's private id. */
+const lastingPath = (path: HipPath, { privateId }: I3Extras): HipPath => (path.kind === "i3" && privateId !== null ? { kind: "i3", id: privateId } : path);

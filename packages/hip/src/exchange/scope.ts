@@ -1,0 +1,78 @@
+/** What attempts and associations share with their host. */
+import type { HostIdentity } from "../identity/host-identity.js";
+import { HIP_PACKET, PARAMETER } from "../wire/numbers.js";
+import { encodeNotification } from "../wire/parameters/notification.js";
+import type { HipCounters } from "./counters.js";
+import type { HipEnvironment, HipEvent } from "./events.js";
+import { MIN_SPI, NOTIFIES_PER_SECOND } from "./limits.js";
+import type { HipPath } from "./paths.js";
+import { headerOf, sealPacket } from "./seal.js";
+
+/** So many in a second, and as many at once. */
+export class TokenBucket {
+  readonly #perSecond: number;
+  #tokens: number;
+  #filledMs = Number.NEGATIVE_INFINITY;
+
+  constructor(perSecond: number) {
+    this.#perSecond = perSecond;
+    this.#tokens = perSecond;
+  }
+
+  take(nowMs: number): boolean {
+    this.#tokens = Math.min(this.#perSecond, this.#tokens + ((nowMs - this.#filledMs) * this.#perSecond) / 1_000);
+    this.#filledMs = nowMs;
+    if (this.#tokens < 1) return false;
+    this.#tokens--;
+    return true;
+  }
+}
+
+/** Tries of {@link HipEnvironment.newSpi}: 65,536 associations with a few SPIs each leave a chance of 2^-14 for each. */
+const MAX_SPI_TRIES = 16;
+
+export class Scope {
+  readonly env: HipEnvironment;
+  readonly counters: HipCounters;
+  readonly #spis = new Set<number>();
+  readonly #notifies = new TokenBucket(NOTIFIES_PER_SECOND);
+
+  constructor(env: HipEnvironment, counters: HipCounters) {
+    this.env = env;
+    this.counters = counters;
+  }
+
+  get identity(): HostIdentity {
+    return this.env.identity;
+  }
+
+  emit(event: HipEvent): void {
+    this.env.onEvent(event);
+  }
+
+  /** An SPI that is ours until {@link freeSpi}. RangeError when the source gives only ones in use. */
+  takeSpi(): number {
+    for (let tries = 0; tries < MAX_SPI_TRIES; tries++) {
+      const spi = this.env.newSpi();
+      if (!Number.isInteger(spi) || spi < MIN_SPI || spi > 0xffff_ffff) throw new RangeError(`SPI ${spi}`);
+      if (this.#spis.has(spi)) continue;
+      this.#spis.add(spi);
+      return spi;
+    }
+    throw new RangeError(`${MAX_SPI_TRIES} SPIs that are all in use`);
+  }
+
+  freeSpi(spi: number): void {
+    this.#spis.delete(spi);
+  }
+
+  /** A signed NOTIFY, if not too many went out and it has at most `mostBytes`. It carries the code and nothing else. */
+  notify(nowMs: number, path: HipPath, peerHit: Uint8Array, code: number, mostBytes: number): void {
+    if (!this.#notifies.take(nowMs)) return;
+    const notification = { type: PARAMETER.notification, contents: encodeNotification({ code, data: new Uint8Array(0) }) };
+    const packet = sealPacket(this.identity, headerOf(HIP_PACKET.notify, this.identity.hit, peerHit), [notification], null);
+    if (packet.length > mostBytes) return;
+    this.counters.notifySent++;
+    this.env.send(path, packet);
+  }
+}

@@ -1,0 +1,239 @@
+import { publicId, sameBytes } from "@i3/common";
+import { describe, expect, it } from "vitest";
+
+import type { DhGroup } from "../../src/crypto/diffie-hellman.js";
+import { ESP_SUITE } from "../../src/crypto/esp-suites.js";
+import { I3_I1_BYTES } from "../../src/exchange/limits.js";
+import { HOST_KEY_ALGORITHMS } from "../../src/identity/host-identity-field.js";
+import { HIP_PACKET, PARAMETER } from "../../src/wire/numbers.js";
+import { decodeHipPacket, parameter } from "../../src/wire/packet.js";
+import { I3_PREFERENCE_FLAG } from "../../src/wire/parameters/i3.js";
+import { identity, keysText, Network, pairMatches, suites, type Node } from "./bed.js";
+
+const { i1, r1, i2, r2 } = HIP_PACKET;
+
+function pair(network: Network): readonly [Node, Node] {
+  return [network.add("a", identity("ecdsa-p256", 0)), network.add("b", identity("ecdsa-p256", 1))];
+}
+
+const expectMatch = (a: Node, b: Node): void => {
+  expect(pairMatches(a.last("established"), b.last("established"))).toBe(true);
+};
+
+describe("base exchange", () => {
+  for (const ofA of HOST_KEY_ALGORITHMS) {
+    for (const ofB of HOST_KEY_ALGORITHMS) {
+      it(`${ofA} calls ${ofB}`, () => {
+        const network = new Network();
+        const [a, b] = [network.add("a", identity(ofA, 0)), network.add("b", identity(ofB, 1))];
+        network.connect(a, b);
+        network.run(1_000);
+        expectMatch(a, b);
+        expect([a.last("established").role, b.last("established").role]).toEqual(["initiator", "responder"]);
+        expect(sameBytes(a.last("established").peer.hit, b.env.identity.hit)).toBe(true);
+        expect(sameBytes(b.last("established").peer.hi, a.env.identity.hi)).toBe(true);
+        expect(network.types()).toEqual([i1, r1, i2, r2]);
+      });
+    }
+  }
+
+  for (const [name, suite] of Object.entries(ESP_SUITE)) {
+    it(`ESP suite ${name}`, () => {
+      const network = new Network();
+      const [a, b] = pair(network);
+      a.offer = b.offer = suites(suite);
+      network.connect(a, b);
+      network.run(1_000);
+      expectMatch(a, b);
+      expect(a.last("established").espSuite).toBe(suite);
+    });
+  }
+
+  for (const group of [3, 4, 7, 8, 9, 11] as const satisfies readonly DhGroup[]) {
+    it(`group ${group}`, () => {
+      const network = new Network();
+      const a = network.add("a", identity("ecdsa-p256", 0), { dhGroups: [group] });
+      const b = network.add("b", identity("ecdsa-p256", 1), { dhGroups: [7, 8, 9, 4, 11, 3] });
+      network.connect(a, b);
+      network.run(1_000);
+      expectMatch(a, b);
+    });
+  }
+
+  it("both directions and every exchange have keys of their own", () => {
+    const network = new Network();
+    const [a, b] = pair(network);
+    network.connect(a, b);
+    network.run(1_000);
+    network.connect(a, b);
+    network.run(1_000);
+    const all = a.of("established").flatMap((event) => [keysText(event.keysIn), keysText(event.keysOut)]);
+    expect(new Set(all).size).toBe(4);
+    expect([a, b].map((node) => node.last("established").replaces)).toEqual([a.of("established")[0]?.association, b.of("established")[0]?.association]);
+    expect([a.host.sizes, b.host.sizes]).toEqual([{ attempts: 0, associations: 1 }, { attempts: 0, associations: 1 }]);
+  });
+
+  it("a responder keeps nothing of I1s, however many", () => {
+    const network = new Network();
+    const [a, b] = pair(network);
+    network.middlebox = ({ bytes }) => (bytes[2] === i1 ? null : bytes);
+    network.connect(a, b);
+    const packet = network.packet(i1);
+    for (let n = 0; n < 5_000; n++) {
+      packet.set(network.random.bytes(12), 12);
+      network.deliver(b, packet, { kind: "ip", address: network.random.bytes(4) });
+    }
+    expect(b.host.counters.i1Answered).toBe(5_000);
+    expect(b.host.sizes).toEqual({ attempts: 0, associations: 0 });
+  });
+
+  it("goes through with every second packet lost, doubled and overtaken", () => {
+    let established = 0;
+    for (let seed = 1; seed <= 40; seed++) {
+      const network = new Network({ seed, loss: 0.3, duplicates: 0.3, jitterMs: 200 });
+      const [a, b] = pair(network);
+      network.connect(a, b);
+      network.run(20_000);
+      if (a.of("established").length === 0) {
+        expect(a.of("failed")).toHaveLength(1);
+        continue;
+      }
+      established++;
+      expect(a.of("established")).toHaveLength(1);
+      expectMatch(a, b);
+      expect(b.of("established")).toHaveLength(1);
+    }
+    expect(established).toBeGreaterThan(36);
+  });
+
+  it("fails with a reason when nobody answers", () => {
+    const network = new Network({ loss: 1 });
+    const [a, b] = pair(network);
+    network.connect(a, b);
+    network.run(15_400);
+    expect(a.events).toEqual([]);
+    network.run(200);
+    expect(a.last("failed")).toMatchObject({ code: "silent" });
+    expect(a.last("failed").reason).toMatch(/192\.0\.2\.2:10500: nothing answered the call/);
+    expect(network.types()).toEqual([i1, i1, i1, i1, i1]);
+    expect(a.host.sizes.attempts).toBe(0);
+  });
+
+  it("a lost R2 is sent again for the same I2, and makes no second association", () => {
+    const network = new Network();
+    const [a, b] = pair(network);
+    let lost = 0;
+    network.middlebox = ({ bytes }) => (bytes[2] === r2 && lost++ === 0 ? null : bytes);
+    network.connect(a, b);
+    network.run(2_000);
+    expect(network.types()).toEqual([i1, r1, i2, r2, i2, r2]);
+    expectMatch(a, b);
+    expect([b.of("established").length, b.host.counters.repeated]).toEqual([1, 1]);
+  });
+
+  it("solves a puzzle in steps that are never long", () => {
+    const network = new Network();
+    const [a, b] = pair(network);
+    b.host.load(network.nowMs + 6_000, 0, 800);
+    network.nowMs += 6_000;
+    network.connect(a, b);
+    network.run(1_000);
+    expectMatch(a, b);
+    const packet = decodeHipPacket(network.packet(r1));
+    expect(parameter(packet, PARAMETER.puzzle)?.contents[0]).toBe(14);
+  });
+
+  it("takes whoever answers when asked to, and answers such a call only when allowed", () => {
+    for (const opportunistic of [true, false]) {
+      const network = new Network();
+      const a = network.add("a", identity("ecdsa-p256", 0));
+      const b = network.add("b", identity("rsa", 1), { opportunistic });
+      a.host.connect(network.nowMs, { hit: null, path: { kind: "udp", locator: b.locator }, returnId: null });
+      network.run(20_000);
+      if (opportunistic) expectMatch(a, b);
+      else {
+        expect(a.last("failed").peerHit).toBeNull();
+        expect(b.host.counters.drops.hit).toBe(5);
+      }
+    }
+  });
+
+  it("says what it wants and where it is, encrypted", () => {
+    const network = new Network();
+    const [a, b] = (["a", "b"] as const).map((name, n) => network.add(name, identity("ecdsa-p256", n), { ownPublicId: publicId(identity("ecdsa-p256", n).hit) })) as [Node, Node];
+    const preferences = (flags: number) => ({ flags, own4: Uint8Array.of(10, 0, 0, 1), own6: new Uint8Array(16), peer4: Uint8Array.of(10, 0, 0, 2), peer6: new Uint8Array(16) });
+    const { beetIpv6, checksumState, shortcuts } = I3_PREFERENCE_FLAG;
+    a.offer = { ...a.offer, privateId: new Uint8Array(32).fill(0xa1), preferences: preferences(beetIpv6 | checksumState) };
+    b.offer = { ...b.offer, privateId: new Uint8Array(32).fill(0xb1), preferences: preferences(beetIpv6 | shortcuts) };
+    network.connect(a, b);
+    network.run(1_000);
+    expectMatch(a, b);
+    expect(a.last("established")).toMatchObject({ beet: true, checksumState: false, peerPrivateId: b.offer.privateId, peerPreferences: b.offer.preferences });
+    expect(b.last("established")).toMatchObject({ beet: true, checksumState: false, peerPrivateId: a.offer.privateId, peerPreferences: a.offer.preferences });
+    for (const { bytes } of network.wire) expect(Buffer.from(bytes).includes(new Uint8Array(8).fill(0xa1)) || Buffer.from(bytes).includes(new Uint8Array(8).fill(0xb1))).toBe(false);
+  });
+});
+
+describe("over i3", () => {
+  const i3Pair = (network: Network, ofA: Parameters<typeof identity>[0] = "ecdsa-p256", ofB = ofA): readonly [Node, Node] =>
+    [network.add("a", identity(ofA, 0), { ownPublicId: publicId(identity(ofA, 0).hit) }), network.add("b", identity(ofB, 1), { ownPublicId: publicId(identity(ofB, 1).hit) })];
+
+  for (const algorithm of HOST_KEY_ALGORITHMS) {
+    it(`with ${algorithm}: no answer is longer than its question`, () => {
+      for (const group of [7, 8, 9] as const) {
+        const network = new Network();
+        const [a, b] = [0, 1].map((n) => network.add(`${n}`, identity(algorithm, n), { ownPublicId: publicId(identity(algorithm, n).hit), dhGroups: [group] })) as [Node, Node];
+        network.connectI3(a, b);
+        network.run(1_000);
+        expectMatch(a, b);
+        const [call = 0, answer = 0, second = 0, last = 0] = network.wire.map(({ bytes }) => bytes.length);
+        expect(call).toBe(I3_I1_BYTES);
+        expect(answer).toBeLessThanOrEqual(call);
+        expect(last).toBeLessThanOrEqual(second);
+      }
+    });
+  }
+
+  it("I2 goes to the id of the host that answered, later packets to the private ids", () => {
+    const network = new Network();
+    const [a, b] = i3Pair(network);
+    const group = network.random.bytes(32);
+    b.ids.push(group);
+    b.offer = { ...b.offer, privateId: new Uint8Array(32).fill(0xb1) };
+    network.connectI3(a, b, group);
+    network.run(1_000);
+    expectMatch(a, b);
+    expect(network.wire.map(({ path }) => (path.kind === "i3" ? path.id : null))).toEqual([group, a.ids[1], b.ids[0], a.ids[1]]);
+    expect(a.last("established").path).toEqual({ kind: "i3", id: b.offer.privateId });
+    expect(b.last("established").path).toEqual({ kind: "i3", id: a.ids[1] });
+  });
+
+  it("answers nothing longer, and nothing without a return id", () => {
+    const network = new Network();
+    const [a, b] = i3Pair(network);
+    network.middlebox = () => null;
+    network.connect(a, b);
+    network.deliver(b, network.packet(i1), { kind: "i3", id: b.ids[0] as Uint8Array });
+    network.connectI3(b, a);
+    expect(b.host.counters.drops.amplification).toBe(1);
+  });
+
+  it("an R1 that names an id of somebody else is not followed", () => {
+    const network = new Network();
+    const a = network.add("a", identity("ecdsa-p256", 0), { ownPublicId: publicId(identity("ecdsa-p256", 0).hit) });
+    const b = network.add("b", identity("ecdsa-p256", 1), { ownPublicId: network.random.bytes(32) });
+    b.ids.push(publicId(b.env.identity.hit));
+    network.connectI3(a, b);
+    network.run(300);
+    expect(network.types()).toEqual([i1, r1]);
+    expect(a.host.counters.drops.hit).toBe(1);
+  });
+
+  it("a host key whose R1 is too long is an error at start", async () => {
+    const { generateKeyPairSync } = await import("node:crypto");
+    const { identityOf } = await import("../../src/identity/host-identity.js");
+    const large = identityOf(generateKeyPairSync("rsa", { modulusLength: 3_072 }).privateKey);
+    expect(() => new Network().add("a", large, { ownPublicId: publicId(large.hit) })).toThrow(/R1 with this host key has 1\d\d\d bytes/);
+    expect(new Network().add("a", large).host.responder).not.toBeNull();
+  });
+});

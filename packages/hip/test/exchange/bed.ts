@@ -1,0 +1,206 @@
+/** HIP hosts joined by a network that exists only as a list of packets in flight: virtual time, one seed, one run. */
+import { generateKeyPairSync } from "node:crypto";
+
+import { bytesKey, makeLocator, publicId, sameBytes, toHex, type Locator } from "@i3/common";
+
+import { Random } from "../../../common/test/wire/random-bytes.js";
+import { dhKeyPair } from "../../src/crypto/diffie-hellman.js";
+import { ESP_SUITE, type EspKeys, type EspSuite } from "../../src/crypto/esp-suites.js";
+import type { EstablishedEvent, HipEnvironment, HipEvent, HipOffer } from "../../src/exchange/events.js";
+import { HipHost } from "../../src/exchange/hip-host.js";
+import type { HipPath } from "../../src/exchange/paths.js";
+import type { HostKeyAlgorithm } from "../../src/identity/host-identity-field.js";
+import { identityOf, type HostIdentity } from "../../src/identity/host-identity.js";
+
+export { HipHost };
+
+function newIdentity(algorithm: HostKeyAlgorithm): HostIdentity {
+  if (algorithm === "rsa") return identityOf(generateKeyPairSync("rsa", { modulusLength: 2_048 }).privateKey);
+  return identityOf(generateKeyPairSync("ec", { namedCurve: algorithm === "ecdsa-p256" ? "P-256" : "P-384" }).privateKey);
+}
+
+const made = new Map<string, HostIdentity>();
+/** Keys are dear, so tests of a file share them: the n-th of an algorithm. */
+export function identity(algorithm: HostKeyAlgorithm = "ecdsa-p256", n = 0): HostIdentity {
+  const key = `${algorithm} ${n}`;
+  const found = made.get(key) ?? newIdentity(algorithm);
+  made.set(key, found);
+  return found;
+}
+
+/** Two of one algorithm, the smaller HIT first. */
+export function orderedIdentities(): readonly [HostIdentity, HostIdentity] {
+  const [a, b] = [identity("ecdsa-p256", 0), identity("ecdsa-p256", 1)];
+  return Buffer.compare(a.hit, b.hit) < 0 ? [a, b] : [b, a];
+}
+
+export interface Sent {
+  readonly atMs: number;
+  readonly from: Node;
+  readonly path: HipPath;
+  readonly bytes: Uint8Array;
+}
+
+export class Node {
+  readonly name: string;
+  readonly locator: Locator;
+  readonly events: HipEvent[] = [];
+  /** What this host says to peers; tests change it. */
+  offer: HipOffer = { privateId: null, preferences: null, espSuites: [ESP_SUITE.aesGcm16, ESP_SUITE.aes256CbcSha256, ESP_SUITE.aes128CbcSha256] };
+  admits: (hit: Uint8Array) => boolean = () => true;
+  /** Ids at which this node is reached over i3. */
+  readonly ids: Uint8Array[] = [];
+  host: HipHost;
+  env: HipEnvironment;
+
+  constructor(name: string, locator: Locator, env: HipEnvironment, nowMs: number) {
+    this.name = name;
+    this.locator = locator;
+    this.env = env;
+    this.host = new HipHost(env, nowMs);
+  }
+
+  of<K extends HipEvent["kind"]>(kind: K): Extract<HipEvent, { kind: K }>[] {
+    return this.events.filter((event): event is Extract<HipEvent, { kind: K }> => event.kind === kind);
+  }
+
+  last<K extends HipEvent["kind"]>(kind: K): Extract<HipEvent, { kind: K }> {
+    const found = this.of(kind).at(-1);
+    if (found === undefined) throw new Error(`${this.name} has no event ${kind}: ${this.events.map((event) => event.kind).join(", ")}`);
+    return found;
+  }
+}
+
+export interface NetworkOptions {
+  readonly seed?: number;
+  /** 0 to 1. */
+  readonly loss?: number;
+  readonly duplicates?: number;
+  /** One way: 10 ms and up to so many more, so that packets overtake each other. */
+  readonly jitterMs?: number;
+}
+
+/** What a test does to a packet on its way: null drops it. */
+export type Middlebox = (sent: Sent) => Uint8Array | null;
+
+export class Network {
+  nowMs = 1_000;
+  readonly random: Random;
+  readonly nodes: Node[] = [];
+  readonly wire: Sent[] = [];
+  middlebox: Middlebox = ({ bytes }) => bytes;
+  loss: number;
+  readonly #duplicates: number;
+  readonly #jitterMs: number;
+  #flights: { readonly atMs: number; readonly order: number; readonly to: Node; readonly path: HipPath; readonly bytes: Uint8Array }[] = [];
+  #order = 0;
+
+  constructor(options: NetworkOptions = {}) {
+    this.random = new Random(options.seed ?? 1);
+    this.loss = options.loss ?? 0;
+    this.#duplicates = options.duplicates ?? 0;
+    this.#jitterMs = options.jitterMs ?? 0;
+  }
+
+  add(name: string, own: HostIdentity = identity(), changes: Partial<HipEnvironment> = {}): Node {
+    const locator = makeLocator(Uint8Array.of(192, 0, 2, this.nodes.length + 1), 10_500);
+    const node: Node = new Node(name, locator, this.environment(() => node, own, changes), this.nowMs);
+    if (node.env.ownPublicId !== null) node.ids.push(node.env.ownPublicId);
+    this.nodes.push(node);
+    return node;
+  }
+
+  environment(node: () => Node, own: HostIdentity, changes: Partial<HipEnvironment>): HipEnvironment {
+    const random = (length: number): Uint8Array => this.random.bytes(length);
+    return {
+      identity: own, ownPublicId: null, random, dhSource: (group) => dhKeyPair(group, random), r1Generation: BigInt(Math.floor(this.nowMs / 1_000)),
+      send: (path, bytes) => this.#send({ atMs: this.nowMs, from: node(), path, bytes }),
+      newSpi: () => 256 + this.random.below(2 ** 31), admits: (hit) => node().admits(hit), offerFor: () => node().offer,
+      onEvent: (event) => node().events.push(event), log: () => undefined, ...changes,
+    };
+  }
+
+  /** The machine loses all that it knew. */
+  restart(node: Node): void {
+    node.env = { ...node.env, r1Generation: BigInt(Math.floor(this.nowMs / 1_000)) };
+    node.host = new HipHost(node.env, this.nowMs);
+  }
+
+  /** As if `bytes` had come from the address of `from`. */
+  deliver(to: Node, bytes: Uint8Array, from: Node | HipPath): void {
+    to.host.handle(this.nowMs, bytes, from instanceof Node ? { kind: "udp", locator: from.locator } : from);
+  }
+
+  connect(from: Node, to: Node): void {
+    from.host.connect(this.nowMs, { hit: to.env.identity.hit, path: { kind: "udp", locator: to.locator }, returnId: null });
+  }
+
+  /** Over i3, with a return id made for it. */
+  connectI3(from: Node, to: Node, id: Uint8Array = publicId(to.env.identity.hit)): void {
+    const returnId = this.random.bytes(32);
+    from.ids.push(returnId);
+    from.host.connect(this.nowMs, { hit: to.env.identity.hit, path: { kind: "i3", id }, returnId });
+  }
+
+  #send(sent: Sent): void {
+    this.wire.push(sent);
+    const bytes = this.middlebox(sent);
+    if (bytes === null) return;
+    for (const to of this.nodes.filter((candidate) => this.#reaches(sent, candidate))) {
+      const path: HipPath = sent.path.kind === "i3" ? sent.path : { kind: "udp", locator: sent.from.locator };
+      for (let copies = 1 + (this.#happens(this.#duplicates) ? 1 : 0); copies > 0; copies--) {
+        if (this.#happens(this.loss)) continue;
+        const atMs = this.nowMs + 10 + (this.#jitterMs === 0 ? 0 : this.random.below(this.#jitterMs));
+        this.#flights.push({ atMs, order: this.#order++, to, path, bytes: bytes.slice() });
+      }
+    }
+  }
+
+  #reaches({ path }: Sent, node: Node): boolean {
+    if (path.kind === "i3") return node.ids.some((id) => sameBytes(id.subarray(0, 16), path.id.subarray(0, 16)));
+    return path.kind === "udp" && sameBytes(path.locator.address, node.locator.address);
+  }
+
+  #happens(chance: number): boolean {
+    return chance > 0 && this.random.below(1_000_000) < chance * 1_000_000;
+  }
+
+  /** All that happens in so many ms. */
+  run(ms: number): void {
+    const endMs = this.nowMs + ms;
+    for (let turns = 0; ; turns++) {
+      if (turns > 1_000_000) throw new Error("the network does not come to rest");
+      this.#flights.sort((a, b) => a.atMs - b.atMs || a.order - b.order);
+      const due = [this.#flights[0]?.atMs, ...this.nodes.map((node) => node.host.nextDeadlineMs())].filter((at) => at !== undefined);
+      const atMs = Math.max(this.nowMs, Math.min(...due));
+      if (atMs > endMs) break;
+      this.nowMs = atMs;
+      for (const node of this.nodes) if ((node.host.nextDeadlineMs() ?? Infinity) <= atMs) node.host.tick(atMs);
+      const arrived = this.#flights.filter((flight) => flight.atMs <= atMs);
+      this.#flights = this.#flights.filter((flight) => flight.atMs > atMs);
+      for (const { to, path, bytes } of arrived) to.host.handle(atMs, bytes, path);
+    }
+    this.nowMs = endMs;
+  }
+
+  /** Types of all packets sent, in their order. */
+  types(from?: Node): number[] {
+    return this.wire.filter((sent) => from === undefined || sent.from === from).map(({ bytes }) => bytes[2] ?? 0);
+  }
+
+  packet(type: number): Uint8Array {
+    const found = this.wire.findLast(({ bytes }) => bytes[2] === type);
+    if (found === undefined) throw new Error(`no packet of type ${type}`);
+    return found.bytes;
+  }
+}
+
+export const keysText = (keys: EspKeys): string => JSON.stringify(keys, (_, value: unknown) => (value instanceof Uint8Array ? toHex(value) : value));
+
+/** What each sends with is what the other receives with. */
+export function pairMatches(a: EstablishedEvent, b: EstablishedEvent): boolean {
+  return a.spiIn === b.spiOut && a.spiOut === b.spiIn && keysText(a.keysIn) === keysText(b.keysOut) && keysText(a.keysOut) === keysText(b.keysIn) && a.spiIn !== a.spiOut;
+}
+
+export const suites = (...espSuites: EspSuite[]): HipOffer => ({ privateId: null, preferences: null, espSuites });
+export const hitKey = (node: Node): string => bytesKey(node.env.identity.hit);
