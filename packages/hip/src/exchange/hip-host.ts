@@ -1,6 +1,4 @@
 /** A HIP host: all its calls and associations (RFC 7401 §4.4, §6). Without I/O, clock and randomness of its own. */
-import { hash } from "node:crypto";
-
 import { bytesKey, sameBytes, toHex, WireError } from "@i3/common";
 
 import { isGreaterHit } from "../crypto/keymat.js";
@@ -9,16 +7,16 @@ import { HIP_PACKET, PARAMETER } from "../wire/numbers.js";
 import { decodeHipPacket, parameter, type HipPacket } from "../wire/packet.js";
 import { decodeDhGroupList } from "../wire/parameters/diffie-hellman.js";
 import { decodeNotification, notifyName, NOTIFY_CODE } from "../wire/parameters/notification.js";
-import { Association } from "./association.js";
+import { Association, hashText } from "./association.js";
 import { answerKey, Attempt, attemptKey, type Call } from "./attempt.js";
 import { newHipCounters, type HipCounters } from "./counters.js";
 import { Deadlines } from "./deadlines.js";
 import { difficultyFor } from "./difficulty.js";
-import type { EstablishedEvent, FailedEvent, HipEnvironment, HipRole, R1Responder } from "./events.js";
+import type { EstablishedEvent, FailedEvent, HipEnvironment, R1Responder } from "./events.js";
 import { agreed, type I3Extras } from "./i3-extras.js";
 import { CROSSED_I2_MS, I1_ANSWERS_PER_SECOND, MAX_ASSOCIATIONS, MAX_ATTEMPTS, MAX_R1_COUNTERS, PUZZLE_TRIES_PER_TICK, R1_COUNTER_MS } from "./limits.js";
 import { pathText, puzzlePathBytes, type HipPath } from "./paths.js";
-import { answerI1, R1Pool } from "./r1-pool.js";
+import { answerI1, R1Pool, type Epoch } from "./r1-pool.js";
 import { HipRefusal } from "./refusal.js";
 import { answerPath, checkI2, checkPuzzle, makeR2, type AcceptedI2, type PaidI2 } from "./responder-packets.js";
 import { Scope, TokenBucket } from "./scope.js";
@@ -104,9 +102,31 @@ export class HipHost {
         else this.#endAttempt(item, failure);
       } else {
         item.tick(nowMs);
-        this.#schedule(item);
+        this.#settle(item);
       }
     }
+  }
+
+  /** New ESP keys for an association, now. Nothing when it is gone, or a rekey is under way. */
+  rekey(nowMs: number, association: number): void {
+    this.#nowMs = nowMs;
+    const found = this.#byId.get(association);
+    found?.rekey(nowMs);
+    if (found !== undefined) this.#settle(found);
+  }
+
+  /** Ends an association; its event comes at once. Nothing when it is gone. */
+  close(nowMs: number, association: number): void {
+    this.#nowMs = nowMs;
+    const found = this.#byId.get(association);
+    found?.close(nowMs);
+    if (found !== undefined) this.#settle(found);
+  }
+
+  /** Ends a call that is under way, without an event. */
+  abandon(call: Call): void {
+    const found = this.#attempts.get(attemptKey(call));
+    if (found !== undefined) this.#removeAttempt(found);
   }
 
   /** When {@link tick} is to be called; at once while a puzzle is being solved. */
@@ -155,6 +175,9 @@ export class HipHost {
       case HIP_PACKET.r1: return this.#handleR1(nowMs, packet, from);
       case HIP_PACKET.i2: return this.#handleI2(nowMs, packet, from);
       case HIP_PACKET.r2: return this.#handleR2(nowMs, packet, from);
+      case HIP_PACKET.update:
+      case HIP_PACKET.close:
+      case HIP_PACKET.closeAck: return this.#handleOfAssociation(nowMs, packet);
       case HIP_PACKET.notify: return this.#handleNotify(packet, from);
       default: throw new HipRefusal("type", `packet type ${packet.header.type}`);
     }
@@ -194,7 +217,7 @@ export class HipHost {
     const { identity } = this.#env;
     const peerHit = packet.header.senderHit;
     const old = this.#associations.get(bytesKey(peerHit));
-    const i2Hash = hash("sha256", packet.bytes, "base64");
+    const i2Hash = hashText(packet.bytes);
     if (old?.answerAgain(nowMs, i2Hash) === true) return;
     const isAdmitted = this.#env.admits(peerHit);
     const paid = checkPuzzle(nowMs, packet, from, this.#pool, identity.hit);
@@ -202,29 +225,29 @@ export class HipHost {
     if (!paid.epoch.isFresh(peerHit, j)) throw new HipRefusal("used", "a solution again");
     try {
       if (!isAdmitted) throw new HipRefusal("refused", "the access list does not allow this host", { notify: "BLOCKED_BY_POLICY" });
-      if (this.#isCrossed(nowMs, peerHit, old)) {
-        // It could come again when our own exchange is through, and then take the place of a living association.
-        if (this.#crossedI2s++ < MAX_CROSSED_I2) paid.epoch.use(peerHit, j);
-        throw new HipRefusal("crossed", "we called too, and the greater HIT responds");
-      }
+      if (isGreaterHit(peerHit, identity.hit)) this.#checkCrossed(nowMs, paid.epoch, peerHit, j, old);
       if (old === undefined && this.#associations.size >= MAX_ASSOCIATIONS) throw new HipRefusal("full", "too many associations", { notify: "RESPONDER_BUSY_PLEASE_RETRY" });
       const accepted = checkI2(packet, paid, this.#env);
       if (!this.#env.admits(accepted.peer.hit, accepted.peer)) throw new HipRefusal("refused", "the access list does not allow this key", { notify: "BLOCKED_BY_POLICY" });
       this.#accept(nowMs, paid, accepted, i2Hash, old);
     } catch (cause) {
       if (!(cause instanceof HipRefusal || cause instanceof WireError)) throw cause;
-      paid.epoch.spoil(peerHit, j);
+      if (!(cause instanceof HipRefusal && cause.drop === "crossed")) paid.epoch.spoil(peerHit, j);
       const code = cause instanceof HipRefusal ? cause.notify : NOTIFY_CODE.INVALID_SYNTAX;
       if (code !== null) this.#scope.notify(nowMs, paid.path, peerHit, code, packet.bytes.length);
       throw cause;
     }
   }
 
-  /** RFC 7401 §6.9, step 5; and for a moment behind our R2, which may have overtaken that I2. */
-  #isCrossed(nowMs: number, peerHit: Uint8Array, old: Association | undefined): boolean {
-    if (!isGreaterHit(peerHit, this.#env.identity.hit)) return false;
-    if (this.#attempts.get(toHex(peerHit))?.state === "i2-sent") return true;
-    return old?.fields.role === "initiator" && nowMs - old.sinceMs < CROSSED_I2_MS;
+  /** RFC 7401 §6.9, step 5: of two that call each other the greater HIT responds, so an I2 from it is void. */
+  #checkCrossed(nowMs: number, epoch: Epoch, peerHit: Uint8Array, j: Uint8Array, old: Association | undefined): void {
+    if (this.#attempts.get(toHex(peerHit))?.state === "i2-sent") {
+      // It could come again when our own exchange is through, and then take the place of a living association.
+      if (this.#crossedI2s++ < MAX_CROSSED_I2) epoch.use(peerHit, j);
+      throw new HipRefusal("crossed", "we called too, and the greater HIT responds");
+    }
+    // The R2 may have overtaken that I2. A peer that really begins anew sends it again.
+    if (old?.fields.role === "initiator" && nowMs - old.sinceMs < CROSSED_I2_MS) throw new HipRefusal("crossed", "right behind an exchange of ours");
   }
 
   #accept(nowMs: number, paid: PaidI2, accepted: AcceptedI2, i2Hash: string, old: Association | undefined): void {
@@ -233,9 +256,9 @@ export class HipHost {
     const r2 = makeR2(this.#env.identity, paid.rhash, accepted, spiIn, this.#env.random);
     const { peer, cipher, espSuite, group, keyPair, publicValue, keys, esp, spiOut, extras } = accepted;
     const association = new Association(this.#scope, nowMs, {
-      id: this.#nextId++, peer, role: "responder", path: lastingPath(paid.path, extras), rhash: paid.rhash, cipher, espSuite, i: paid.solution.random, j: paid.solution.solution,
-      keys, group, keyPair, peerPublicValue: publicValue, spiIn, spiOut, answered: { i2Hash, r2, path: paid.path },
-    });
+      id: this.#nextId++, peer, role: "responder", path: lastingPath(paid.path, extras), rhash: paid.rhash, cipher, espSuite, group,
+      i: paid.solution.random, j: paid.solution.solution,
+    }, { keys, keyPair, peerPublicValue: publicValue, spiIn, spiOut, answered: { hash: i2Hash, answer: r2, path: paid.path } });
     const attempt = this.#attempts.get(toHex(peer.hit));
     if (attempt !== undefined) this.#removeAttempt(attempt);
     // Before R2, so that nothing comes in for an SPI that nobody knows.
@@ -251,25 +274,37 @@ export class HipHost {
     const { r1, i2, offer } = sent;
     const association = new Association(this.#scope, nowMs, {
       id: this.#nextId++, peer: r1.peer, role: "initiator", path: lastingPath(sent.path, extras), rhash: r1.rhash, cipher: r1.cipher, espSuite: r1.espSuite,
-      i: r1.puzzle.random, j: sent.solution, keys: i2.keys, group: r1.group, keyPair: sent.keyPair, peerPublicValue: r1.publicValue, spiIn: sent.spiIn, spiOut, answered: null,
-    });
+      group: r1.group, i: r1.puzzle.random, j: sent.solution,
+    }, { keys: i2.keys, keyPair: sent.keyPair, peerPublicValue: r1.publicValue, spiIn: sent.spiIn, spiOut, answered: null });
     attempt.release();
     this.#removeAttempt(attempt);
     this.#establish(association, i2.esp, extras, offer, this.#associations.get(bytesKey(r1.peer.hit)));
   }
 
   #establish(association: Association, esp: Pick<AcceptedI2, "esp">["esp"], extras: I3Extras, offer: I3Extras, old: Association | undefined): void {
-    const { id, peer, role, path, espSuite, spiIn, spiOut } = association.fields;
+    const { id, peer, role, path, espSuite } = association.fields;
     if (old !== undefined) this.#removeAssociation(old);
     this.#associations.set(bytesKey(peer.hit), association);
     this.#byId.set(id, association);
     this.#schedule(association);
     this.counters.established++;
     const event: EstablishedEvent = {
-      kind: "established", peer, association: id, espSuite, spiIn, spiOut, keysIn: esp.in, keysOut: esp.out, peerPrivateId: extras.privateId, peerPreferences: extras.preferences,
-      path, role: role satisfies HipRole, ...agreed(offer.preferences, extras.preferences), replaces: old?.fields.id ?? null,
+      kind: "established", peer, association: id, espSuite, ...association.spis, keysIn: esp.in, keysOut: esp.out, peerPrivateId: extras.privateId, peerPreferences: extras.preferences,
+      path, role, ...agreed(offer.preferences, extras.preferences), replaces: old?.isLive === true ? old.fields.id : null,
     };
     this.#scope.emit(event);
+  }
+
+  #handleOfAssociation(nowMs: number, packet: HipPacket): void {
+    const association = this.#associations.get(bytesKey(packet.header.senderHit));
+    if (association === undefined) throw new HipRefusal("unexpected", "of no association");
+    try {
+      if (packet.header.type === HIP_PACKET.update) association.handleUpdate(nowMs, packet);
+      else if (packet.header.type === HIP_PACKET.close) association.handleClose(nowMs, packet);
+      else association.handleCloseAck(packet);
+    } finally {
+      this.#settle(association);
+    }
   }
 
   #handleNotify(packet: HipPacket, from: HipPath): void {
@@ -323,6 +358,11 @@ export class HipHost {
     this.#associations.delete(bytesKey(association.fields.peer.hit));
     this.#byId.delete(association.fields.id);
     this.#deadlines.set(association, undefined);
+  }
+
+  #settle(association: Association): void {
+    if (association.isOver) this.#removeAssociation(association);
+    else this.#schedule(association);
   }
 
   #schedule(item: Attempt | Association): void {

@@ -45,6 +45,7 @@ export class Node {
   readonly name: string;
   readonly locator: Locator;
   readonly events: HipEvent[] = [];
+  readonly sas = new Associations();
   /** What this host says to peers; tests change it. */
   offer: HipOffer = { privateId: null, preferences: null, espSuites: [ESP_SUITE.aesGcm16, ESP_SUITE.aes256CbcSha256, ESP_SUITE.aes128CbcSha256] };
   admits: (hit: Uint8Array) => boolean = () => true;
@@ -68,6 +69,41 @@ export class Node {
     const found = this.of(kind).at(-1);
     if (found === undefined) throw new Error(`${this.name} has no event ${kind}: ${this.events.map((event) => event.kind).join(", ")}`);
     return found;
+  }
+}
+
+/** What a control plane makes of the events: the SPIs that data may come in for, and the one that it goes out with. */
+export class Associations {
+  readonly inbound = new Map<number, string>();
+  outbound: { readonly spi: number; readonly key: string } | null = null;
+  readonly #ofAssociation = new Map<number, Set<number>>();
+
+  take(event: HipEvent): void {
+    switch (event.kind) {
+      case "established":
+        if (event.replaces !== null) this.#drop(event.replaces);
+        this.#install(event.association, event.spiIn, event.keysIn);
+        this.outbound = { spi: event.spiOut, key: keysText(event.keysOut) };
+        return;
+      case "inbound": return this.#install(event.association, event.spiIn, event.keysIn);
+      case "rekeyed": this.outbound = { spi: event.spiOut, key: keysText(event.keysOut) }; return;
+      case "retired": this.inbound.delete(event.spiIn); return;
+      case "closed":
+        this.#drop(event.association);
+        this.outbound = null;
+        return;
+      case "failed": case "responder": return;
+    }
+  }
+
+  #install(association: number, spi: number, keys: EspKeys): void {
+    if (this.inbound.has(spi)) throw new Error(`SPI ${spi} twice`);
+    this.inbound.set(spi, keysText(keys));
+    this.#ofAssociation.set(association, (this.#ofAssociation.get(association) ?? new Set()).add(spi));
+  }
+
+  #drop(association: number): void {
+    for (const spi of this.#ofAssociation.get(association) ?? []) this.inbound.delete(spi);
   }
 }
 
@@ -116,7 +152,10 @@ export class Network {
       identity: own, ownPublicId: null, random, dhSource: (group) => dhKeyPair(group, random), r1Generation: BigInt(Math.floor(this.nowMs / 1_000)),
       send: (path, bytes) => this.#send({ atMs: this.nowMs, from: node(), path, bytes }),
       newSpi: () => 256 + this.random.below(2 ** 31), admits: (hit) => node().admits(hit), offerFor: () => node().offer,
-      onEvent: (event) => node().events.push(event), log: () => undefined, ...changes,
+      onEvent: (event) => {
+        node().events.push(event);
+        node().sas.take(event);
+      }, log: () => undefined, ...changes,
     };
   }
 
@@ -140,6 +179,26 @@ export class Network {
     const returnId = this.random.bytes(32);
     from.ids.push(returnId);
     from.host.connect(this.nowMs, { hit: to.env.identity.hit, path: { kind: "i3", id }, returnId });
+  }
+
+  /** Data each ms in both directions for so long, each packet as slow as any other. How many had no key where they arrived. */
+  runWithData(a: Node, b: Node, ms: number): number {
+    const flights: { readonly atMs: number; readonly to: Node; readonly spi: number; readonly key: string }[] = [];
+    let lost = 0;
+    for (const endMs = this.nowMs + ms; this.nowMs < endMs; ) {
+      for (const [from, to] of [[a, b], [b, a]] as const) {
+        if (from.sas.outbound === null) lost++;
+        else flights.push({ atMs: this.nowMs + 1 + this.random.below(10 + this.#jitterMs), to, ...from.sas.outbound });
+      }
+      this.run(1);
+      for (let at = flights.length - 1; at >= 0; at--) {
+        const flight = flights[at];
+        if (flight === undefined || flight.atMs > this.nowMs) continue;
+        flights.splice(at, 1);
+        if (flight.to.sas.inbound.get(flight.spi) !== flight.key) lost++;
+      }
+    }
+    return lost;
   }
 
   #send(sent: Sent): void {

@@ -1,0 +1,313 @@
+import { describe, expect, it } from "vitest";
+
+import { ALL_TRIES_MS, CLOSED_MS, CROSSED_I2_MS, MAX_USED_SOLUTIONS } from "../../src/exchange/limits.js";
+import { HIP_PACKET } from "../../src/wire/numbers.js";
+import { hitKey, identity, Network, orderedIdentities, pairMatches, suites, type Node } from "./bed.js";
+
+const { i1, r1, i2, r2, notify, close, closeAck } = HIP_PACKET;
+
+/** Two hosts with an association that a began. */
+function established(network: Network): readonly [Node, Node] {
+  const [a, b] = [network.add("a", identity("ecdsa-p256", 0)), network.add("b", identity("ecdsa-p256", 1))];
+  network.connect(a, b);
+  network.run(1_000);
+  expect(pairMatches(a.last("established"), b.last("established"))).toBe(true);
+  return [a, b];
+}
+
+describe("both call at once", () => {
+  it("the greater HIT responds, and both have one association", () => {
+    const [small, great] = orderedIdentities();
+    const network = new Network();
+    const [a, b] = [network.add("small", small), network.add("great", great)];
+    network.connect(a, b);
+    network.connect(b, a);
+    network.run(2_000);
+    expect(pairMatches(a.last("established"), b.last("established"))).toBe(true);
+    expect([a.of("established").length, b.of("established").length]).toEqual([1, 1]);
+    expect([a.last("established").role, b.last("established").role]).toEqual(["initiator", "responder"]);
+    expect([a.host.sizes, b.host.sizes]).toEqual([{ attempts: 0, associations: 1 }, { attempts: 0, associations: 1 }]);
+  });
+
+  it("also when engines answer every I1, so that both send I2", () => {
+    const [small, great] = orderedIdentities();
+    const network = new Network();
+    const [a, b] = [network.add("small", small), network.add("great", great)];
+    // An engine answers for its host, which does not see the I1.
+    const engines = new Map([[hitKey(a), network.add("engine a", small)], [hitKey(b), network.add("engine b", great)]]);
+    for (const [node, own] of [[a, small], [b, great]] as const) {
+      const engine = engines.get(hitKey(node)) as Node;
+      engine.host = node.host;
+      Object.assign(engine.locator.address, node.locator.address);
+      expect(own.hit).toBe(node.env.identity.hit);
+    }
+    network.nodes.splice(2);
+    network.middlebox = ({ bytes }) => bytes;
+    network.connect(a, b);
+    network.run(9);
+    // R1 of b to a is on its way when b begins itself; a answers from I2-SENT.
+    network.run(2);
+    network.connect(b, a);
+    network.run(3_000);
+    expect(pairMatches(a.last("established"), b.last("established"))).toBe(true);
+    expect([a.of("established").length, b.of("established").length]).toEqual([1, 1]);
+  });
+
+  it("whatever is lost, doubled or overtaken: what one sends, the other can read", () => {
+    const [small, great] = orderedIdentities();
+    let bothBegan = 0;
+    for (let seed = 1; seed <= 150; seed++) {
+      const network = new Network({ seed, loss: seed % 3 === 0 ? 0.2 : 0, duplicates: 0.2, jitterMs: 10 + (seed % 5) * 100 });
+      const [a, b] = [network.add("small", small), network.add("great", great)];
+      network.connect(a, b);
+      network.run(network.random.below(100));
+      network.connect(b, a);
+      network.run(40_000);
+      expect(a.of("failed").length + b.of("failed").length, `seed ${seed}`).toBeLessThanOrEqual(seed % 3 === 0 ? 2 : 0);
+      if (a.of("established").length === 0 || b.of("established").length === 0) continue;
+      expect(pairMatches(a.last("established"), b.last("established")), `seed ${seed}`).toBe(true);
+      if (network.types(a).includes(i2) && network.types(b).includes(i2)) bothBegan++;
+    }
+    expect(bothBegan).toBeGreaterThan(10);
+  });
+});
+
+describe("a fresh exchange in the place of an old association", () => {
+  it("a caller that restarted is taken, with keys that never were used", () => {
+    const network = new Network();
+    const [a, b] = established(network);
+    network.run(CROSSED_I2_MS);
+    network.restart(a);
+    network.connect(a, b);
+    network.run(1_000);
+    expect(pairMatches(a.last("established"), b.last("established"))).toBe(true);
+    expect(b.last("established").replaces).toBe(b.of("established")[0]?.association);
+    expect(b.host.sizes.associations).toBe(1);
+  });
+
+  it("an answerer that restarted is called anew, while the old association stays until then", () => {
+    const network = new Network();
+    const [a, b] = established(network);
+    network.run(60_000);
+    network.restart(b);
+    network.connect(a, b);
+    network.run(15);
+    expect(a.of("established")).toHaveLength(1);
+    expect(a.host.sizes).toEqual({ attempts: 1, associations: 1 });
+    network.run(1_000);
+    expect(pairMatches(a.last("established"), b.last("established"))).toBe(true);
+    expect(a.last("established").replaces).toBe(a.of("established")[0]?.association);
+  });
+
+  it("an answerer that restarts between R1 and I2 is called again by the same attempt", () => {
+    const network = new Network();
+    const [a, b] = [network.add("a", identity("ecdsa-p256", 0)), network.add("b", identity("ecdsa-p256", 1))];
+    network.middlebox = ({ bytes }) => (bytes[2] === i2 && network.nowMs < 2_000 ? null : bytes);
+    network.connect(a, b);
+    network.run(1_000);
+    network.restart(b);
+    network.run(10_000);
+    expect(pairMatches(a.last("established"), b.last("established"))).toBe(true);
+    expect(b.host.counters.drops.stale).toBeGreaterThan(0);
+    expect(network.types(a).filter((type) => type === i1).length).toBeGreaterThan(1);
+  });
+
+  it("an I2 that comes again later makes nothing, though its puzzle is still good: the keys would be the old ones", () => {
+    const network = new Network();
+    const [a, b] = established(network);
+    const packet = network.packet(i2);
+    network.deliver(b, packet, a);
+    expect(b.host.counters.repeated).toBe(1);
+    network.run(ALL_TRIES_MS);
+    network.deliver(b, packet, a);
+    expect([b.host.counters.drops.used, b.of("established").length]).toEqual([1, 1]);
+    b.host.close(network.nowMs, b.last("established").association);
+    network.run(CLOSED_MS + 1_000);
+    expect(b.host.sizes.associations).toBe(0);
+    network.nowMs = 1_000 + 60_000;
+    network.deliver(b, packet, a);
+    expect([b.host.counters.drops.used, b.of("established").length]).toEqual([2, 1]);
+    network.run(120_000);
+    network.deliver(b, packet, a);
+    expect([b.host.counters.drops.stale, b.of("established").length]).toEqual([1, 1]);
+    expect(MAX_USED_SOLUTIONS).toBeGreaterThan(60 * 1_000);
+  });
+
+  it("an I2 that lost to the other side's does not come back as a new association", () => {
+    const [small, great] = orderedIdentities();
+    const network = new Network({ jitterMs: 1 });
+    const [a, b] = [network.add("small", small), network.add("great", great)];
+    network.connect(a, b);
+    network.run(12);
+    network.connect(b, a);
+    network.run(5_000);
+    const lost = network.wire.find(({ bytes, from }) => bytes[2] === i2 && from === b)?.bytes;
+    const before = [a.of("established").length, b.of("established").length];
+    if (lost !== undefined) network.deliver(a, lost, b);
+    expect([a.of("established").length, b.of("established").length]).toEqual(before);
+    expect(pairMatches(a.last("established"), b.last("established"))).toBe(true);
+  });
+});
+
+describe("CLOSE", () => {
+  it("ends both sides, and the state goes in the end", () => {
+    const network = new Network();
+    const [a, b] = established(network);
+    a.host.close(network.nowMs, a.last("established").association);
+    expect(a.last("closed")).toMatchObject({ code: "asked", association: a.last("established").association });
+    network.run(1_000);
+    expect(b.last("closed")).toMatchObject({ code: "peer", association: b.last("established").association });
+    expect(network.types().slice(4)).toEqual([close, closeAck]);
+    expect([a.host.sizes.associations, b.host.sizes.associations]).toEqual([0, 1]);
+    network.run(CLOSED_MS);
+    expect(b.host.sizes.associations).toBe(0);
+    expect([a.sas.inbound.size, b.sas.inbound.size]).toEqual([0, 0]);
+  });
+
+  it("is repeated until answered; the answer too", () => {
+    const network = new Network();
+    const [a, b] = established(network);
+    const lost = new Set<number | undefined>();
+    network.middlebox = ({ bytes }) => {
+      if (bytes[2] !== close && bytes[2] !== closeAck) return bytes;
+      const isFirst = !lost.has(bytes[2]);
+      lost.add(bytes[2]);
+      return isFirst ? null : bytes;
+    };
+    a.host.close(network.nowMs, a.last("established").association);
+    network.run(20_000);
+    expect(network.types().slice(4)).toEqual([close, close, closeAck, close, closeAck]);
+    expect(a.host.sizes.associations).toBe(0);
+    expect([a.of("closed").length, b.of("closed").length]).toEqual([1, 1]);
+  });
+
+  it("from both sides at once", () => {
+    const network = new Network();
+    const [a, b] = established(network);
+    for (const node of [a, b]) node.host.close(network.nowMs, node.last("established").association);
+    network.run(1_000);
+    expect([a.of("closed").length, b.of("closed").length]).toEqual([1, 1]);
+    network.run(CLOSED_MS);
+    expect([a.host.sizes.associations, b.host.sizes.associations]).toEqual([0, 0]);
+  });
+
+  it("of a peer that is gone is given up", () => {
+    const network = new Network();
+    const [a] = established(network);
+    network.loss = 1;
+    a.host.close(network.nowMs, a.last("established").association);
+    network.run(ALL_TRIES_MS - 1);
+    expect(a.host.sizes.associations).toBe(1);
+    network.run(1);
+    expect(a.host.sizes.associations).toBe(0);
+  });
+
+  it("of a stranger, of an older association, or answered for another CLOSE changes nothing", () => {
+    const network = new Network();
+    const [a, b] = established(network);
+    network.middlebox = ({ bytes }) => (bytes[2] === close ? null : bytes);
+    a.host.close(network.nowMs, a.last("established").association);
+    const old = network.packet(close);
+    network.run(20_000);
+    network.connect(a, b);
+    network.run(1_000);
+    network.deliver(b, old, a);
+    expect([b.of("closed").length, b.host.counters.drops.mac]).toEqual([0, 1]);
+    network.middlebox = ({ bytes }) => (bytes[2] === closeAck ? null : bytes);
+    a.host.close(network.nowMs, a.last("established").association);
+    network.run(100);
+    const ack = network.packet(closeAck);
+    ack.set(network.random.bytes(4), 48);
+    network.deliver(a, ack, b);
+    expect(a.host.sizes.associations).toBe(1);
+  });
+
+  it("a new call goes through while the old association is closing or closed", () => {
+    const network = new Network();
+    const [a, b] = established(network);
+    a.host.close(network.nowMs, a.last("established").association);
+    network.connect(a, b);
+    network.run(1_000);
+    expect(a.of("established")).toHaveLength(2);
+    expect(pairMatches(a.last("established"), b.last("established"))).toBe(true);
+    expect(a.last("established").replaces).toBeNull();
+  });
+});
+
+describe("NOTIFY", () => {
+  it("tells a caller why, once it has shown who it is by solving the puzzle", () => {
+    const network = new Network();
+    const [a, b] = [network.add("a", identity("ecdsa-p256", 0)), network.add("b", identity("ecdsa-p256", 1))];
+    b.admits = () => false;
+    network.connect(a, b);
+    network.run(20_000);
+    expect(a.last("failed")).toMatchObject({ code: "refused" });
+    expect(a.last("failed").reason).toContain("the peer says BLOCKED_BY_POLICY");
+    expect(network.types(b)).toContain(notify);
+    expect(b.host.sizes.associations).toBe(0);
+    const lengths = network.wire.filter(({ bytes }) => bytes[2] === notify || bytes[2] === i2).map(({ bytes }) => bytes.length);
+    expect(Math.min(...lengths)).toBe(network.packet(notify).length);
+  });
+
+  it("is not believed from anybody else, and ends nothing", () => {
+    const network = new Network();
+    const [a, b] = [network.add("a", identity("ecdsa-p256", 0)), network.add("b", identity("ecdsa-p256", 1))];
+    b.admits = () => false;
+    network.connect(a, b);
+    network.run(100);
+    const said = network.packet(notify);
+    said.set(network.random.bytes(8), said.length - 12);
+    b.admits = () => true;
+    network.middlebox = ({ bytes }) => (bytes[2] === notify ? null : bytes);
+    network.restart(a);
+    network.connect(a, b);
+    network.run(25);
+    network.deliver(a, said, b);
+    expect(a.host.counters.drops.signature + a.host.counters.drops.malformed).toBeGreaterThanOrEqual(0);
+    network.run(1_000);
+    expect(pairMatches(a.last("established"), b.last("established"))).toBe(true);
+    network.deliver(a, said, b);
+    expect([a.of("closed").length, a.host.sizes.associations]).toEqual([0, 1]);
+  });
+
+  it("goes out a few times a second at most", () => {
+    const network = new Network();
+    const [a, b] = [network.add("a", identity("ecdsa-p256", 0)), network.add("b", identity("ecdsa-p256", 1))];
+    b.admits = () => false;
+    network.connect(a, b);
+    network.run(100);
+    const packet = network.packet(i2);
+    const before = b.host.counters.notifySent;
+    for (let n = 0; n < 1_000; n++) network.deliver(b, packet, a);
+    // After SPOILT_LIMIT it is not even looked at.
+    expect(b.host.counters.notifySent - before).toBe(2);
+    expect(b.host.counters.drops.used).toBe(998);
+  });
+
+  it("security wanted and security offered must meet", () => {
+    const network = new Network();
+    const [a, b] = [network.add("a", identity("ecdsa-p256", 0)), network.add("b", identity("ecdsa-p256", 1))];
+    a.offer = suites(7);
+    network.connect(a, b);
+    network.run(20_000);
+    expect(a.last("failed").reason).toContain("INVALID_ESP_TRANSFORM_CHOSEN");
+    expect(b.host.counters.drops.proposal).toBeGreaterThan(0);
+    const c = network.add("c", identity("ecdsa-p384", 0), { espSuites: [7] });
+    network.connect(b, c);
+    network.run(1_000);
+    expect(b.last("failed")).toMatchObject({ code: "incompatible" });
+    expect(b.last("failed").reason).toContain("no common ESP suite: the peer has 7");
+    expect(network.types().slice(-2)).toEqual([i1, r1]);
+  });
+});
+
+it("bounds what is under way", () => {
+  const network = new Network({ loss: 1 });
+  const a = network.add("a", identity("ecdsa-p256", 0));
+  const path = { kind: "ip", address: Uint8Array.of(192, 0, 2, 9) } as const;
+  for (let n = 0; n < 4_097; n++) a.host.connect(network.nowMs, { hit: Uint8Array.of(0x20, 1, 0, 0x22, ...network.random.bytes(12)), path, returnId: null });
+  expect(a.host.sizes.attempts).toBe(4_096);
+  expect(a.last("failed")).toMatchObject({ code: "busy" });
+  network.run(16_000);
+  expect([a.host.sizes.attempts, a.of("failed").length, r2]).toEqual([0, 4_097, 4]);
+});
