@@ -217,6 +217,7 @@ export class Attempt {
   }
 
   #sendI1(): void {
+    this.#r1Checks = 0;
     this.#scope.env.send(this.call.path, this.#i1.slice());
   }
 

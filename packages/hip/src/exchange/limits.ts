@@ -30,7 +30,7 @@ export const MAX_TRIES = 5;
 export const ALL_TRIES_MS = RETRY_MS * (2 ** MAX_TRIES - 1);
 /** The first I2 with which another I1 goes out: a responder that restarted in between takes no I2, but a fresh R1 helps. */
 export const I1_AGAIN_FROM_TRY = 3;
-/** R1s of one attempt whose signature is looked at. Somebody who knows both HITs could send many. */
+/** Bad R1s that are looked at for each I1 sent. Somebody who knows both HITs could send many. */
 export const MAX_R1_CHECKS = 16;
 /** NOTIFYs of one attempt whose signature is looked at. */
 export const MAX_NOTIFY_CHECKS = 4;

@@ -3,11 +3,16 @@ import { UPDATE_WINDOW } from "./limits.js";
 
 export class UpdateIds {
   /** The next in order. */
-  #next = 0;
+  #next: number;
   /** How many of the ids behind it may still come: nothing lies behind the first. */
   #behind = 0;
   /** Of the window behind it. */
   readonly #done = new Set<number>();
+
+  /** A peer begins at 0. */
+  constructor(first = 0) {
+    this.#next = first;
+  }
 
   /** "done": processed before. "outside": too old to tell, or too far ahead. */
   classify(id: number): "new" | "done" | "outside" {

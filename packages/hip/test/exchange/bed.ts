@@ -181,6 +181,11 @@ export class Network {
     from.host.connect(this.nowMs, { hit: to.env.identity.hit, path: { kind: "i3", id }, returnId });
   }
 
+  /** Arrives after `delayMs` as if `from` had sent it. */
+  inject(to: Node, bytes: Uint8Array, from: Node, delayMs: number): void {
+    this.#flights.push({ atMs: this.nowMs + delayMs, order: this.#order++, to, path: { kind: "udp", locator: from.locator }, bytes });
+  }
+
   /** Data each ms in both directions for so long, each packet as slow as any other. How many had no key where they arrived. */
   runWithData(a: Node, b: Node, ms: number): number {
     const flights: { readonly atMs: number; readonly to: Node; readonly spi: number; readonly key: string }[] = [];

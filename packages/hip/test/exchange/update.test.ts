@@ -219,10 +219,9 @@ describe("UpdateIds", () => {
   });
 
   it("goes round", () => {
-    const ids = new UpdateIds();
-    for (let id = 0; id !== 2 ** 32; id += 2 ** 20) for (let near = 0; near < UPDATE_WINDOW; near++) ids.add(id + near);
-    const round = new UpdateIds();
-    for (let id = 0; id < 40; id++) round.add(id);
-    expect([round.classify(40), round.classify(39), round.classify(8), round.classify(7)]).toEqual(["new", "done", "done", "outside"]);
+    const ids = new UpdateIds(2 ** 32 - 40);
+    expect(ids.classify(2 ** 32 - 41)).toBe("outside");
+    for (let n = -40; n < 8; n++) if (n !== -2) ids.add(n >>> 0);
+    expect([8, 7, 0, -1, -2, -24, -25].map((n) => ids.classify(n >>> 0))).toEqual(["new", "done", "done", "done", "new", "done", "outside"]);
   });
 });
