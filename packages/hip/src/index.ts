@@ -18,3 +18,4 @@ export * from "./crypto/hip-cipher.js";
 export * from "./crypto/hip-mac.js";
 export * from "./crypto/esp-suites.js";
 export * from "./io/dh-source.js";
+export * from "./exchange/index.js";
