@@ -2,12 +2,20 @@
 import { bytesKey, toHex } from "../bytes.js";
 import { ConfigError, shown } from "./config-error.js";
 import { formatIpText } from "./ip-text.js";
-import { Refusal, element, list, optional, readDocument, required, type ValueType } from "./schema.js";
-import { HIT, ID, NOTE, dnsName, normalName } from "./value-types.js";
+import { ENCRYPTION_IS_BUILT } from "./rules.js";
+import { Refusal, element, list, optional, readDocument, required, type Site, type ValueType } from "./schema.js";
+import { GROUP, GROUPS, HIT, ID, IP_ADDRESS, NOTE, PORT, dnsName, normalName, word, type IpHost } from "./value-types.js";
 
 export const MAX_ADDRESS_BOOK_BYTES = 16_777_216;
 /** About as many as fit into the bytes. */
 const MAX_ENTRIES = 262_144;
+/** Of HIP in UDP (RFC 9028 §6). */
+export const HIP_UDP_PORT = 10_500;
+
+/** Where a host that knows HIP and not i3 is: its packets in UDP (RFC 9028), or bare (IP protocol 139, and 50 for ESP). */
+export type HipAddress =
+  | { readonly protocol: "udp"; /** 4 or 16 bytes. */ readonly address: Uint8Array; readonly port: number }
+  | { readonly protocol: "ip"; readonly address: Uint8Array };
 
 /** One host. It has exactly one of `hit` and `id`; the id that belongs to a hit is derived elsewhere (docs/wire.md §2). */
 export interface BookEntry {
@@ -17,6 +25,10 @@ export interface BookEntry {
   readonly hit?: Uint8Array;
   /** 32 bytes. */
   readonly id?: Uint8Array;
+  /** Given only beside `hit`: it is reached there, and not over i3. */
+  readonly at?: HipAddress;
+  /** For access lists: lower case, at least one. */
+  readonly groups?: readonly string[];
   readonly note?: string;
   /** In the file. */
   readonly line: number;
@@ -33,18 +45,37 @@ export interface AddressBook {
 
 const BOOK_NAME = dnsName(2);
 
-const HOST_ENTRY = element(
-  { name: required(BOOK_NAME), hit: optional(HIT), id: optional(ID), note: optional(NOTE) },
-  {},
-  ({ name, hit, id, note }, site): BookEntry => {
-    const { line } = site;
-    if (hit !== undefined && id !== undefined) site.fail("id", "given beside hit", "exactly one of hit and id");
-    const remark = note === undefined ? {} : { note };
-    if (hit !== undefined) return { name, hit, ...remark, line };
-    if (id !== undefined) return { name, id, ...remark, line };
-    return site.fail(undefined, "neither hit nor id", "exactly one of hit and id");
-  },
-);
+/** @param isBuilt see ENCRYPTION_IS_BUILT */
+const hostElement = (isBuilt: boolean) =>
+  element(
+    {
+      name: required(BOOK_NAME), hit: optional(HIT), id: optional(ID), address: optional(IP_ADDRESS), protocol: optional(word(["udp", "ip"])),
+      port: optional(PORT), group: optional(GROUPS), note: optional(NOTE),
+    },
+    {},
+    ({ name, hit, id, address, protocol, port, group, note }, site): BookEntry => {
+      const { line } = site;
+      if (address !== undefined && !isBuilt) site.fail("address", "not built yet", "no attribute address");
+      const at = hipAddress(address, protocol, port, site);
+      if (hit !== undefined && id !== undefined) site.fail("id", "given beside hit", "exactly one of hit and id");
+      const more = { ...(at !== undefined && { at }), ...(group !== undefined && { groups: group }), ...(note !== undefined && { note }) };
+      if (hit !== undefined) return { name, hit, ...more, line };
+      if (id === undefined) return site.fail(undefined, "neither hit nor id", "exactly one of hit and id");
+      if (at !== undefined) site.fail("address", "given beside id", "hit beside address", "A host without i3 is known by its host identity tag");
+      return { name, id, ...more, line };
+    },
+  );
+
+function hipAddress(address: IpHost | undefined, protocol: "udp" | "ip" | undefined, port: number | undefined, site: Site): HipAddress | undefined {
+  if (address === undefined) {
+    if (protocol !== undefined) site.fail("protocol", "given without address", "address beside protocol");
+    if (port !== undefined) site.fail("port", "given without address", "address beside port");
+    return undefined;
+  }
+  if (protocol !== "ip") return Object.freeze({ protocol: "udp", address: address.bytes, port: port ?? HIP_UDP_PORT });
+  if (port !== undefined) site.fail("port", 'given beside protocol="ip"', "no port, or protocol udp");
+  return Object.freeze({ protocol, address: address.bytes });
+}
 
 function makeBook(entries: readonly BookEntry[]): AddressBook {
   const byName = new Map<string, BookEntry>();
@@ -61,16 +92,19 @@ function makeBook(entries: readonly BookEntry[]): AddressBook {
   };
 }
 
-const BOOK = element({}, { host: list(HOST_ENTRY, 0, MAX_ENTRIES, "name") }, ({ host }) => makeBook(host));
+const bookElement = (isBuilt: boolean) => element({}, { host: list(hostElement(isBuilt), 0, MAX_ENTRIES, "name") }, ({ host }) => makeBook(host));
+const BOOK = bookElement(true);
+const BOOK_BEFORE_ENCRYPTION = bookElement(false);
 
 /**
  * Parses an address book.
  * @param input text, or bytes in UTF-8; at most 16 MiB
  * @param file its name, for errors
+ * @param encryptionIsBuilt whether the reader can reach hosts without i3; otherwise they are refused
  * @throws ConfigError, and nothing else
  */
-export const parseAddressBook = (input: string | Uint8Array, file: string): AddressBook =>
-  readDocument({ root: "address-book", element: BOOK, maxBytes: MAX_ADDRESS_BOOK_BYTES }, input, file);
+export const parseAddressBook = (input: string | Uint8Array, file: string, encryptionIsBuilt: boolean = ENCRYPTION_IS_BUILT): AddressBook =>
+  readDocument({ root: "address-book", element: encryptionIsBuilt ? BOOK : BOOK_BEFORE_ENCRYPTION, maxBytes: MAX_ADDRESS_BOOK_BYTES }, input, file);
 
 /** An address book without entries: what a missing file means. */
 export const EMPTY_ADDRESS_BOOK: AddressBook = Object.freeze(makeBook(Object.freeze([])));
@@ -88,17 +122,33 @@ function written<T>(name: string, type: ValueType<T>, text: string, host: number
   return ` ${name}="${escaped(text)}"`;
 }
 
+function writtenAddress(at: HipAddress, host: number): string {
+  const port = at.protocol === "ip" || at.port === HIP_UDP_PORT ? "" : written("port", PORT, String(at.port), host);
+  return `${written("address", IP_ADDRESS, formatIpText(at.address), host)} protocol="${at.protocol}"${port}`;
+}
+
+function writtenGroups(groups: readonly string[], host: number): string {
+  for (const group of groups) written("group", GROUP, group, host); // one with a blank would be read back as two
+  return written("group", GROUPS, groups.join(" "), host);
+}
+
 /**
  * The text of an address book, for {@link parseAddressBook} to read back. Lines are numbered anew; comments are not kept.
  * Of an entry with both hit and id the hit is written. Throws ConfigError for entries that could not be read back.
  */
 export function renderAddressBook(entries: Iterable<Omit<BookEntry, "line">>): string {
   const names = new Set<string>();
-  const hosts = Array.from(entries, ({ name, hit, id, note }, i) => {
+  const hosts = Array.from(entries, ({ name, hit, id, at, groups, note }, i) => {
     const host = i + 1;
+    if (at !== undefined && hit === undefined) {
+      const site = { file: "address book", line: 0, path: `/address-book/host[${host}]/@address`, expected: "hit beside address" };
+      throw new ConfigError(site, "given without hit");
+    }
     const attributes = [
       written("name", BOOK_NAME, name, host),
       hit === undefined ? written("id", ID, toHex(id ?? new Uint8Array()), host) : written("hit", HIT, formatIpText(hit), host),
+      at === undefined ? "" : writtenAddress(at, host),
+      groups === undefined ? "" : writtenGroups(groups, host),
       note === undefined ? "" : written("note", NOTE, note, host),
     ];
     names.add(name.toLowerCase());

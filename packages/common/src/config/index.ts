@@ -1,10 +1,13 @@
 /** XML configuration and address book: text in, frozen typed objects or a ConfigError out. */
+export type { AccessConfig, AccessEntry } from "./access.js";
 export * from "./address-book.js";
 export { I3_PORT, MAX_CONFIG_BYTES, OFFLOAD_NAMES } from "./common-elements.js";
 export type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig, OffloadName } from "./common-elements.js";
 export * from "./config-error.js";
 export * from "./ip-text.js";
 export * from "./proxy-config.js";
+export { bareName, ENCRYPTION_IS_BUILT, findRule, MAX_SERVICES, type OverlayRule, type ProxyRule, type Security, type Trust } from "./rules.js";
 export * from "./server-config.js";
+export { hasPorts, type PortRange, type ServiceSelector } from "./services.js";
 export { MAX_NAME_CHARACTERS, normalName } from "./value-types.js";
 export type { ConfigHost, IpHost, NamePattern } from "./value-types.js";

@@ -1,37 +1,20 @@
 /** `<i3-proxy>`: the configuration of the laptop daemon. deploy/examples/i3-proxy.xml explains every line. */
 import type { AddressRange } from "../ids.js";
+import { accessElement, type AccessConfig } from "./access.js";
 import { ENDPOINT, ENGINE_ATTRIBUTES, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
-import { element, implied, list, maybe, one, optional, readDocument, required, withDefault } from "./schema.js";
-import { BOOLEAN, FILE, INTERFACE_NAME, MAX_NAME_CHARACTERS, NAME_PATTERN, PORT, SOCKET_FILE } from "./value-types.js";
+import { ENCRYPTION_IS_BUILT, rulesElement, type ProxyRule } from "./rules.js";
+import { element, implied, list, maybe, one, readDocument, required, withDefault } from "./schema.js";
+import { BOOLEAN, FILE, INTERFACE_NAME, PORT, SOCKET_FILE } from "./value-types.js";
 import { addressRange, dnsName, wholeNumber, word } from "./value-types.js";
-import type { NamePattern } from "./value-types.js";
 
 const MAX_SERVERS = 64;
-const MAX_RULES = 1024;
 const MAX_RESOLVERS = 8;
 const DNS_PORT = 53;
 /** Above every DNS answer and key file, far below what a table of ours can hold. */
 const MAX_MAPPINGS = 1_048_576;
 const MAX_LIFETIME_S = 30 * 86_400;
 const DEFAULT_RANGE: AddressRange = Object.freeze({ network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 });
-
-interface RuleBase {
-  readonly pattern: NamePattern;
-  /** In the configuration file, for messages about what a name matched. */
-  readonly line: number;
-}
-
-/** How names that match a pattern are reached. */
-export type ProxyRule =
-  | (RuleBase & { readonly go: "direct" })
-  | (RuleBase & {
-      readonly go: "i3";
-      /** Has no default: nobody sends cleartext without having written so. */
-      readonly security: "none";
-      /** One private id for all peers of this rule, or one for each. */
-      readonly privateId: "shared" | "own";
-    });
 
 export interface ProxyConfig {
   readonly identity: IdentityConfig;
@@ -63,32 +46,12 @@ export interface ProxyConfig {
   };
   /** First match wins. */
   readonly rules: readonly ProxyRule[];
+  /** Who may connect to this host; undefined: everybody. */
+  readonly access: AccessConfig | undefined;
   readonly control: { readonly socket: string } | undefined;
   readonly log: LogConfig;
   readonly engine: EngineConfig;
 }
-
-const RULE = element(
-  {
-    name: required(NAME_PATTERN),
-    go: required(word(["i3", "direct"], ["gateway", "via", "anonymous"])),
-    security: optional(word(["none"], ["esp", "auth"])),
-    "private-id": optional(word(["shared", "own"])),
-  },
-  {},
-  ({ name: pattern, go, security, privateId }, site): ProxyRule => {
-    const { line } = site;
-    if (go === "direct") {
-      if (security !== undefined) site.fail("security", 'not for go="direct"', "no attribute security");
-      if (privateId !== undefined) site.fail("private-id", 'not for go="direct"', "no attribute private-id");
-      return { pattern, line, go };
-    }
-    if (security === undefined) {
-      return site.fail("security", 'missing on a rule with go="i3"', "none", 'Write security="none" to send in cleartext');
-    }
-    return { pattern, line, go, security, privateId: privateId ?? "shared" };
-  },
-);
 
 const MAPPINGS = element(
   {
@@ -108,7 +71,7 @@ const MAPPINGS = element(
   },
 );
 
-const PROXY = element(
+const proxyElement = (isBuilt: boolean) => element(
   {},
   {
     identity: one(IDENTITY),
@@ -135,35 +98,32 @@ const PROXY = element(
     ),
     "address-book": maybe(element({ file: required(FILE) })),
     mappings: implied(MAPPINGS),
-    rules: implied(element({}, { rule: list(RULE, 0, MAX_RULES) })),
+    rules: implied(rulesElement(isBuilt)),
+    access: maybe(accessElement(isBuilt)),
     control: maybe(element({ socket: required(SOCKET_FILE) })),
     log: implied(LOG),
     engine: implied(element(ENGINE_ATTRIBUTES)),
   },
   ({ servers, rules, ...config }, site): ProxyConfig => {
-    const plain = rules.rule.find((rule) => rule.go === "i3");
+    const plain = rules.find((rule) => rule.go === "i3" && rule.security === "none");
     const { algorithm } = config.identity;
     // Its INIT has room for one kind of key (docs/wire.md §6).
     if (plain !== undefined && algorithm !== "ecdsa-p256") {
       site.fail(undefined, `security="none" on line ${plain.line}, with an identity of algorithm="${algorithm}"`, 'algorithm="ecdsa-p256" with security="none"');
     }
-    return { ...config, servers: servers.server, rules: rules.rule };
+    return { ...config, servers: servers.server, rules };
   },
 );
+
+const PROXY = proxyElement(true);
+const PROXY_BEFORE_ENCRYPTION = proxyElement(false);
 
 /**
  * Parses the configuration of a proxy.
  * @param input text, or bytes in UTF-8; at most 1 MiB
  * @param file its name: for errors, and what relative file names in it are relative to
+ * @param encryptionIsBuilt whether the reader heeds what needs associations; otherwise that is refused
  * @throws ConfigError, and nothing else
  */
-export const parseProxyConfig = (input: string | Uint8Array, file: string): ProxyConfig =>
-  readDocument({ root: "i3-proxy", element: PROXY, maxBytes: MAX_CONFIG_BYTES }, input, file);
-
-/** The first rule whose pattern matches the whole name. Ignores case and one trailing dot; no rule matches longer than a DNS name. */
-export function findRule(rules: readonly ProxyRule[], name: string): ProxyRule | undefined {
-  const bare = name.replace(/\.$/, "");
-  if (bare.length > MAX_NAME_CHARACTERS) return undefined;
-  return rules.find((rule) => rule.pattern.expression.test(bare));
-}
-
+export const parseProxyConfig = (input: string | Uint8Array, file: string, encryptionIsBuilt: boolean = ENCRYPTION_IS_BUILT): ProxyConfig =>
+  readDocument({ root: "i3-proxy", element: encryptionIsBuilt ? PROXY : PROXY_BEFORE_ENCRYPTION, maxBytes: MAX_CONFIG_BYTES }, input, file);

@@ -90,8 +90,12 @@ export type Fields<A extends Attributes, C extends Children> = AttributeFields<A
 export interface Site {
   /** Of the element; 0 when it is implied. */
   readonly line: number;
+  /** Place among all children of its parent, from 0: how siblings of different names keep their common order. */
+  readonly position: number;
   /** Refuses the element, or one of its attributes. */
   fail(attribute: string | undefined, problem: string, expected: string, remedy?: string): never;
+  /** Refuses something inside of it, for what only shows when its children are seen together: `rule[2]`, on its line. */
+  failInside(below: string, line: number, problem: string, expected: string, remedy?: string): never;
 }
 
 export interface ElementSchema<T> {
@@ -155,7 +159,7 @@ class Reader {
   }
 
   /** @param xml undefined for an implied element: every attribute has its default */
-  read<T>(schema: ElementSchema<T>, xml: XmlElement | undefined, path: string, parentLine = 0): T {
+  read<T>(schema: ElementSchema<T>, xml: XmlElement | undefined, path: string, parentLine = 0, position = 0): T {
     const line = xml?.line ?? parentLine;
     const fields: Record<string, unknown> = {};
     this.#attributes(schema, xml, line, path, fields);
@@ -163,10 +167,13 @@ class Reader {
     const attributeLine = (name: string): number => xml?.attributes.find((attribute) => attribute.name === name)?.line ?? line;
     const site: Site = {
       line: xml?.line ?? 0,
+      position,
       fail: (name, problem, expected, remedy) =>
         name === undefined
           ? this.fail(line, path, problem, expected, { ...(remedy !== undefined && { remedy }) })
           : this.fail(attributeLine(name), `${path}/@${name}`, problem, expected, { ...(remedy !== undefined && { remedy }) }),
+      failInside: (below, at, problem, expected, remedy) =>
+        this.fail(at, `${path}/${below}`, problem, expected, { ...(remedy !== undefined && { remedy }) }),
     };
     const value = schema.make(fields, site);
     return typeof value === "object" ? Object.freeze(value) : value;
@@ -211,6 +218,7 @@ class Reader {
     const found = new Map<string, Siblings>(
       Object.keys(schema.children).map((name) => [name, { values: [], lines: [], seen: new Map() }]),
     );
+    let position = 0;
     for (const part of xml?.children ?? []) {
       const rule = schema.children[part.name];
       const siblings = found.get(part.name);
@@ -220,7 +228,7 @@ class Reader {
         const remedy = didYouMean(nearest === undefined ? undefined : `<${nearest}>`);
         this.fail(part.line, `${path}/${part.name}`, "unknown element", tagsOf(names), remedy);
       }
-      this.#child(rule, part, siblings, path);
+      this.#child(rule, part, siblings, path, position++);
     }
     for (const [name, rule] of Object.entries(schema.children)) {
       const values = found.get(name)?.values ?? [];
@@ -232,14 +240,14 @@ class Reader {
     }
   }
 
-  #child(rule: Child<unknown>, part: XmlElement, siblings: Siblings, path: string): void {
+  #child(rule: Child<unknown>, part: XmlElement, siblings: Siblings, path: string, position: number): void {
     const index = siblings.values.length + 1;
     const own = `${path}/${part.name}${rule.max > 1 || index > 1 ? `[${index}]` : ""}`;
     if (index > rule.max) {
       const problem = rule.max === 1 ? `already given on line ${siblings.lines[0]}` : "one too many";
       this.fail(part.line, own, problem, occurrence(rule.min, rule.max, `<${part.name}>`));
     }
-    const value = this.read(rule.element, part, own);
+    const value = this.read(rule.element, part, own, 0, position);
     siblings.values.push(value);
     if (rule.max === 1) siblings.lines.push(part.line);
     if (rule.unique !== undefined) this.#unique(rule.unique, value, part, siblings, own);

@@ -14,6 +14,8 @@ const MAX_PATH_BYTES = 4095;
 const MAX_INTERFACE_CHARACTERS = 15;
 const MAX_SOCKET_PATH_BYTES = 107;
 const MAX_NOTE_CHARACTERS = 1024;
+const MAX_GROUP_CHARACTERS = 32;
+const MAX_GROUPS = 16;
 
 const LABEL = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/;
 
@@ -216,6 +218,30 @@ export const ID: ValueType<Uint8Array> = {
     if (!/^[0-9a-f]*$/i.test(text)) return new Refusal("is not hexadecimal");
     if (text.length !== 2 * ID_BYTES) return new Refusal(`has ${text.length} digits`);
     return fromHex(text);
+  },
+};
+
+const GROUP_NAME = new RegExp(`^[a-z0-9_-]{1,${MAX_GROUP_CHARACTERS}}$`);
+const GROUP_EXPECTED = `the name of a group (at most ${MAX_GROUP_CHARACTERS} letters, digits, "-", "_")`;
+
+/** A group of hosts, in lower case. */
+export const GROUP: ValueType<string> = {
+  expected: GROUP_EXPECTED,
+  parse: (text) => {
+    const group = text.toLowerCase();
+    return GROUP_NAME.test(group) ? group : new Refusal("is not the name of a group");
+  },
+};
+
+/** The groups that a host is in, in lower case, with blanks between. */
+export const GROUPS: ValueType<readonly string[]> = {
+  expected: `${GROUP_EXPECTED}, or up to ${MAX_GROUPS} with blanks between`,
+  parse: (text) => {
+    const groups = text.toLowerCase().split(/[ \t\r\n]+/).filter((group) => group !== "");
+    if (groups.length === 0) return new Refusal("is empty");
+    if (groups.length > MAX_GROUPS) return new Refusal("has too many groups");
+    if (!groups.every((group) => GROUP_NAME.test(group))) return new Refusal("has something else than names of groups");
+    return new Set(groups).size < groups.length ? new Refusal("names one twice") : Object.freeze(groups);
   },
 };
 

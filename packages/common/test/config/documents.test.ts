@@ -27,6 +27,7 @@ describe("proxy configuration", () => {
       addressBook: undefined,
       mappings: { lifetimeS: 7200, unprovenLifetimeS: 120, max: 65_536, maxUnproven: 256 },
       rules: [],
+      access: undefined,
       control: undefined,
       log: { level: "info", format: "json" },
       engine: { workers: 1, without: [] },
@@ -46,8 +47,8 @@ describe("proxy configuration", () => {
     expect(config.dns.resolvers.map(({ host, port }) => [host.text, port])).toEqual([["192.0.2.53", 53]]);
     expect(config.rules.map(({ pattern, line, ...how }) => [pattern.source, how])).toEqual([
       ["(www\\.)?example\\.i3", { go: "direct" }],
-      [".*\\.friends\\.i3", { go: "i3", security: "none", privateId: "own" }],
-      [".*\\.i3", { go: "i3", security: "none", privateId: "shared" }],
+      [".*\\.friends\\.i3", { go: "i3", security: "none", trust: "book", privateId: "own" }],
+      [".*\\.i3", { go: "i3", security: "none", trust: "book", privateId: "shared" }],
     ]);
     expect([config.addressBook?.file, config.control?.socket]).toEqual(["/etc/i3/address-book.xml", "/run/i3-proxy/control.sock"]);
   });

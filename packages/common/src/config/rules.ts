@@ -1,0 +1,169 @@
+/**
+ * `<rules>`: how names are reached, and how each service there is protected (architecture §7). The first rule that matches decides; a
+ * rule that no name or packet can reach, or that contradicts an earlier one, is refused: nothing that was written is ignored.
+ */
+import { element, list, optional, required, Refusal, type Site, type ValueType } from "./schema.js";
+import { hasPorts, PORTS, PROTOCOL, PROTOCOLS_WITH_PORTS, serviceCovers, type ServiceSelector } from "./services.js";
+import { MAX_NAME_CHARACTERS, NAME_PATTERN, word, type NamePattern } from "./value-types.js";
+
+const MAX_RULES = 1024;
+/** Rules with a service for one name: each takes places in tables of the packet engine. */
+export const MAX_SERVICES = 32;
+
+/**
+ * Whether associations can carry `security="esp"` and `"auth"`, and what needs them: services, trust, access lists, hosts without i3.
+ * Until then a configuration with one of these is refused, for a proxy that only read them would send in cleartext.
+ */
+export const ENCRYPTION_IS_BUILT: boolean = false;
+
+/** esp: encrypted and authenticated; auth: authenticated, readable; none: in cleartext, as in the i3 paper. */
+export type Security = "esp" | "auth" | "none";
+/** How a name comes by its host key. book: the address book alone; first-use: the first key that answers to a name the book does not have. */
+export type Trust = "book" | "first-use";
+
+interface RuleBase {
+  readonly pattern: NamePattern;
+  /** In the configuration file, for messages about what a name matched. */
+  readonly line: number;
+}
+
+export interface OverlayRule extends RuleBase {
+  readonly go: "i3";
+  /** What of a name's packets; undefined: all that are left. */
+  readonly service: ServiceSelector | undefined;
+  readonly security: Security;
+  /** Of the first rule for a name, as is `privateId`: a name has one key and one way. */
+  readonly trust: Trust;
+  /** One private id for all peers of this rule, or one for each. */
+  readonly privateId: "shared" | "own";
+}
+
+/** How names that match a pattern are reached. */
+export type ProxyRule = (RuleBase & { readonly go: "direct" }) | OverlayRule;
+
+/** A rule, and what of it was written out. */
+interface WrittenRule {
+  readonly rule: ProxyRule;
+  readonly trust: Trust | undefined;
+  readonly privateId: "shared" | "own" | undefined;
+}
+
+/** @param isBuilt otherwise every value is refused */
+const builtAttribute = <T>(isBuilt: boolean, name: string, type: ValueType<T>): ValueType<T> =>
+  isBuilt ? type : { expected: `no attribute ${name}`, parse: () => new Refusal("is not built yet") };
+
+const ruleElement = (isBuilt: boolean) =>
+  element(
+    {
+      name: required(NAME_PATTERN),
+      go: required(word(["i3", "direct"], ["gateway", "via", "anonymous"])),
+      security: optional(isBuilt ? word(["esp", "auth", "none"]) : (word(["none"], ["esp", "auth"]) as ValueType<Security>)),
+      "private-id": optional(word(["shared", "own"])),
+      protocol: optional(builtAttribute(isBuilt, "protocol", PROTOCOL)),
+      ports: optional(builtAttribute(isBuilt, "ports", PORTS)),
+      trust: optional(builtAttribute(isBuilt, "trust", word(["book", "first-use"]))),
+    },
+    {},
+    ({ name: pattern, go, security, privateId, protocol: protocols, ports, trust }, site): WrittenRule => {
+      const { line } = site;
+      if (go === "direct") {
+        // A name is looked up before anybody knows which packets will follow.
+        const given = { security, "private-id": privateId, protocol: protocols, ports, trust };
+        for (const [attribute, value] of Object.entries(given)) {
+          if (value !== undefined) site.fail(attribute, 'not for go="direct"', `no attribute ${attribute}`);
+        }
+        return { rule: Object.freeze({ pattern, line, go }), trust, privateId };
+      }
+      if (ports !== undefined && protocols?.every(hasPorts) !== true) {
+        site.fail("ports", protocols === undefined ? "given without protocol" : "given with a protocol that has none", `protocol ${PROTOCOLS_WITH_PORTS} beside ports`);
+      }
+      if (security === undefined && !isBuilt) {
+        return site.fail("security", 'missing on a rule with go="i3"', "none", 'Write security="none" to send in cleartext');
+      }
+      const service = protocols === undefined ? undefined : Object.freeze({ protocols, ports: ports ?? Object.freeze([]) });
+      if (trust === "first-use" && security === "none" && service === undefined) {
+        site.fail("trust", 'first-use with security="none"', 'security="esp" or "auth"', "In cleartext nobody proves a key that could be remembered");
+      }
+      const rule: ProxyRule = { pattern, line, go, service, security: security ?? "esp", trust: trust ?? "book", privateId: privateId ?? "shared" };
+      return { rule: Object.freeze(rule), trust, privateId };
+    },
+  );
+
+/** The shortest name that a pattern of the common forms matches: a name as it is, or anything that ends in one. */
+interface Sample {
+  readonly kind: "name" | "ending";
+  /** Lower case. */
+  readonly name: string;
+}
+
+function sampleOf({ source }: NamePattern): Sample | undefined {
+  const bare = source.replace(/^\^/, "").replace(/(?<!\\)\$$/, "");
+  const match = /^(\.[*+])?((?:[A-Za-z0-9_-]|\\\.)*)$/.exec(bare);
+  if (match === null) return undefined;
+  const name = (match[2] ?? "").replaceAll("\\.", ".").toLowerCase();
+  if (match[1] === undefined) return { kind: "name", name };
+  // No name is empty.
+  return { kind: "ending", name: match[1] === ".+" || name === "" ? `x${name}` : name };
+}
+
+/** A rule among the others of its file. */
+interface PlacedRule extends WrittenRule {
+  readonly sample: Sample | undefined;
+}
+
+/** Whether every name of `part` certainly is one of `whole`. False where that cannot be told from the patterns' common forms. */
+function namesCover(whole: PlacedRule, part: PlacedRule): boolean {
+  if (whole.rule.pattern.source === part.rule.pattern.source) return true;
+  if (part.sample === undefined) return false;
+  if (part.sample.kind === "ending") return whole.sample?.kind === "ending" && whole.rule.pattern.expression.test(part.sample.name);
+  return whole.sample?.kind === "name" ? whole.sample.name === part.sample.name : whole.rule.pattern.expression.test(part.sample.name);
+}
+
+function checkRules(written: readonly WrittenRule[], site: Site): readonly ProxyRule[] {
+  const earlier: PlacedRule[] = [];
+  for (const [i, rule] of written.entries()) {
+    const here = { ...rule, sample: sampleOf(rule.rule.pattern) };
+    checkRule(here, earlier, (problem, expected, remedy) => site.failInside(`rule[${i + 1}]`, here.rule.line, problem, expected, remedy));
+    earlier.push(here);
+  }
+  return Object.freeze(written.map(({ rule }) => rule));
+}
+
+function checkRule(here: PlacedRule, earlier: readonly PlacedRule[], refuse: (problem: string, expected: string, remedy?: string) => never): void {
+  const { rule } = here;
+  const same = earlier.filter((other) => namesCover(other, here));
+  for (const { rule: { line, ...other } } of same) {
+    if (other.go === "direct" || (rule.go === "i3" && serviceCovers(other.service, rule.service)) || other.service === undefined) {
+      refuse(`never used, because the rule on line ${line} matches first`, "no rule behind one that takes everything from it", "Put the narrower rule first.");
+    }
+    if (rule.go === "direct") {
+      refuse(`go="direct" for names that have a service over i3 by line ${line}`, 'one go for a name: go="i3" for the rest of its packets, or no rule for them');
+    }
+  }
+  const first = same[0];
+  if (first?.rule.go !== "i3" || rule.go !== "i3") return;
+  for (const [attribute, value, decided] of [["trust", here.trust, first.rule.trust], ["private-id", here.privateId, first.rule.privateId]] as const) {
+    if (value === undefined || value === decided) continue;
+    refuse(`${attribute}="${value}", where line ${first.rule.line} has ${decided} for the same names`, `${attribute} on the first rule for a name`);
+  }
+  if (rule.service !== undefined && same.length >= MAX_SERVICES) refuse("one service too many for a name", `at most ${MAX_SERVICES} rules with a protocol for a name`);
+}
+
+/** @param isBuilt see {@link ENCRYPTION_IS_BUILT} */
+export const rulesElement = (isBuilt: boolean) =>
+  element({}, { rule: list(ruleElement(isBuilt), 0, MAX_RULES) }, ({ rule }, site): readonly ProxyRule[] => checkRules(rule, site));
+
+/**
+ * The first rule whose pattern matches the whole name; its service is not looked at. Ignores case and one trailing dot; no rule
+ * matches longer than a DNS name.
+ */
+export function findRule(rules: readonly ProxyRule[], name: string): ProxyRule | undefined {
+  const bare = bareName(name);
+  return bare === undefined ? undefined : rules.find((rule) => rule.pattern.expression.test(bare));
+}
+
+/** What patterns are held against, or undefined for longer text than a name. */
+export function bareName(name: string): string | undefined {
+  const bare = name.replace(/\.$/, "");
+  return bare.length > MAX_NAME_CHARACTERS ? undefined : bare;
+}

@@ -1,0 +1,179 @@
+/** Rules, access lists and address books that must be refused, once associations are built and before. */
+import { book, proxy, type BadDocument } from "./bad-documents.js";
+
+const HIT = "2001:22::1";
+const ID = "ab".repeat(32);
+
+type More = Partial<BadDocument>;
+const row = (format: BadDocument["format"], what: string, input: string, message: string, more: More = {}): BadDocument => ({ format, what, input, message, encryptionIsBuilt: true, ...more });
+const quiet = { schemaAccepts: true } as const;
+
+const rules = (...lines: readonly string[]): string => proxy("<rules>", ...lines.map((attributes) => `<rule ${attributes}/>`), "</rules>");
+/** One rule, on line 4. */
+const ruleRow = (what: string, attributes: string, message: string, more: More = {}): BadDocument =>
+  row("i3-proxy", what, rules(attributes), `:4: /i3-proxy/rules/rule[1]${message}`, more);
+/** Rules on line 4 and those after it, of which the last is refused. */
+const rulesRow = (what: string, lines: readonly string[], message: string, more: More = {}): BadDocument =>
+  row("i3-proxy", what, rules(...lines), `:${3 + lines.length}: /i3-proxy/rules/rule[${lines.length}]: ${message}`, { ...quiet, ...more });
+const accessRow = (what: string, lines: readonly string[], message: string, more: More = {}): BadDocument =>
+  row("i3-proxy", what, proxy(...lines), message, more);
+const hostRow = (what: string, attributes: string, message: string, more: More = {}): BadDocument =>
+  row("address-book", what, book(`<host name="a.i3" ${attributes}/>`), `:2: /address-book/host[1]${message}`, more);
+
+const BEFORE = { encryptionIsBuilt: false, schemaAccepts: true } as const;
+const UNBUILT: readonly BadDocument[] = [
+  ...["esp", "auth"].map((security) =>
+    ruleRow(`security="${security}"`, `name="a" go="i3" security="${security}"`, `/@security: "${security}" is not built yet; expected none`, BEFORE),
+  ),
+  ruleRow("cleartext that nobody asked for", 'name="a" go="i3"', '/@security: missing on a rule with go="i3"; expected none', {
+    ...BEFORE,
+    remedy: 'Write security="none" to send in cleartext',
+  }),
+  ...['protocol="tcp"', 'ports="1"', 'trust="book"'].map((attribute) => {
+    const [name = "", value = ""] = attribute.split("=");
+    return ruleRow(`${attribute} without associations`, `name="a" go="i3" security="none" ${attribute}`, `/@${name}: ${value} is not built yet; expected no attribute ${name}`, BEFORE);
+  }),
+  accessRow("an access list that nobody heeds", ["", '<access default="allow"/>'], ":4: /i3-proxy/access: access lists are not built yet; expected no <access>", BEFORE),
+  hostRow("a host without i3 that nobody reaches", `hit="${HIT}" address="192.0.2.1"`, "/@address: not built yet; expected no attribute address", BEFORE),
+];
+
+const PROTOCOL_EXPECTED = "expected tcp, udp, icmp, sctp, dccp, udplite or the number of an IP protocol";
+const PORTS_EXPECTED = "expected at most 16 ports or ranges of ports from 1 to 65535, each port once, such as 22,8000-8080";
+const BESIDE_PORTS = "expected protocol tcp, udp, sctp, dccp or udplite beside ports";
+const NEVER_USED = (line: number): string => `never used, because the rule on line ${line} matches first; expected no rule behind one that takes everything from it`;
+const NARROWER = { remedy: "Put the narrower rule first." } as const;
+
+const SERVICES: readonly BadDocument[] = [
+  ...(
+    [
+      ["TCP", "is not known", "Did you mean tcp?"],
+      ["http", "is not known", undefined],
+      ["", "is not known", undefined],
+      ["0", "is not known", undefined],
+      ["06", "is not known", undefined],
+      ["255", "is out of range", undefined],
+      ["44", "is an extension header", undefined],
+    ] as const
+  ).map(([protocol, why, remedy]) =>
+    ruleRow(`protocol "${protocol}"`, `name="a" go="i3" protocol="${protocol}"`, `/@protocol: "${protocol}" ${why}; ${PROTOCOL_EXPECTED}`, {
+      ...(remedy !== undefined && { remedy }),
+      ...(protocol === "44" && quiet),
+    }),
+  ),
+  ...(
+    [
+      ["", "is not a list of ports"],
+      ["ssh", "is not a list of ports"],
+      ["0", "is not a list of ports"],
+      ["22,", "is not a list of ports"],
+      ["22, 23", "is not a list of ports"],
+      ["022", "is not a list of ports"],
+      ["1-2-3", "is not a list of ports"],
+      ["65536", "is out of range"],
+      ["1-99999", "is out of range"],
+      ["90-80", "has a range that ends before it begins"],
+      ["22,20-22", "names a port twice"],
+      ["80,80", "names a port twice"],
+      [Array.from({ length: 17 }, (_, i) => i + 1).join(","), "has too many parts"],
+    ] as const
+  ).map(([ports, why]) =>
+    ruleRow(`ports "${ports}"`, `name="a" go="i3" protocol="tcp" ports="${ports}"`, `/@ports: "${ports}" ${why}; ${PORTS_EXPECTED}`, {
+      ...(/range|twice/.test(why) && quiet),
+    }),
+  ),
+  ruleRow("ports of no protocol", 'name="a" go="i3" ports="22"', `/@ports: given without protocol; ${BESIDE_PORTS}`, quiet),
+  ...["icmp", "47"].map((protocol) =>
+    ruleRow(`ports of ${protocol}`, `name="a" go="i3" protocol="${protocol}" ports="22"`, `/@ports: given with a protocol that has none; ${BESIDE_PORTS}`, quiet),
+  ),
+  ...(["security", "protocol", "trust"] as const).map((attribute) =>
+    ruleRow(
+      `${attribute} of a direct way, with associations`,
+      `name="a" go="direct" ${attribute}="${{ security: "esp", protocol: "tcp", trust: "book" }[attribute]}"`,
+      `/@${attribute}: not for go="direct"; expected no attribute ${attribute}`,
+      quiet,
+    ),
+  ),
+  ruleRow("security by another word", 'name="a" go="i3" security="ssl"', '/@security: "ssl" is not known; expected esp, auth or none'),
+  ruleRow("trust by another word", 'name="a" go="i3" trust="tofu"', '/@trust: "tofu" is not known; expected book or first-use'),
+  ruleRow("a key to remember that nobody proves", 'name="a" go="i3" security="none" trust="first-use"', '/@trust: first-use with security="none"; expected security="esp" or "auth"', {
+    ...quiet,
+    remedy: "In cleartext nobody proves a key that could be remembered",
+  }),
+];
+
+const ORDER: readonly BadDocument[] = [
+  rulesRow("a rule twice", ['name="a\\.i3" go="i3"', 'name="a\\.i3" go="i3" security="auth"'], NEVER_USED(4), NARROWER),
+  rulesRow("a name behind everything", ['name=".*" go="direct"', 'name="a\\.i3" go="i3"'], NEVER_USED(4), NARROWER),
+  rulesRow("a name behind its ending", ['name=".+\\.I3" go="i3"', 'name="a\\.i3" go="direct"'], NEVER_USED(4), NARROWER),
+  rulesRow("an ending behind a shorter one", ['name="x" go="direct"', 'name="^.*\\.i3$" go="i3"', 'name=".+\\.b\\.i3" go="i3"'], NEVER_USED(5), NARROWER),
+  rulesRow("a name behind a choice", ['name="(a|b)\\.i3" go="i3"', 'name="b\\.i3" go="i3"'], NEVER_USED(4), NARROWER),
+  rulesRow("everything behind everything", ['name=".+" go="i3"', 'name=".*" go="direct"'], NEVER_USED(4), NARROWER),
+  rulesRow("a service behind the whole name", ['name="a" go="i3"', 'name="a" go="i3" protocol="tcp"'], NEVER_USED(4), NARROWER),
+  rulesRow("a service behind its protocol", ['name="a" go="i3" protocol="tcp"', 'name="a" go="i3" protocol="6" ports="22"'], NEVER_USED(4), NARROWER),
+  rulesRow("ports behind wider ones", ['name="a" go="i3" protocol="tcp" ports="1-9,20-30"', 'name="a" go="i3" protocol="tcp" ports="22,5-9"'], NEVER_USED(4), NARROWER),
+  rulesRow(
+    "a direct way beside a service",
+    ['name=".*\\.i3" go="i3" protocol="tcp"', 'name="a\\.i3" go="direct"'],
+    'go="direct" for names that have a service over i3 by line 4; expected one go for a name: go="i3" for the rest of its packets, or no rule for them',
+  ),
+  rulesRow(
+    "two kinds of trust for a name",
+    ['name="a" go="i3" protocol="tcp"', 'name="a" go="i3" trust="first-use"'],
+    'trust="first-use", where line 4 has book for the same names; expected trust on the first rule for a name',
+  ),
+  rulesRow(
+    "two private ids for a name",
+    ['name="a" go="i3" protocol="tcp" private-id="own"', 'name="a" go="i3" private-id="shared"'],
+    'private-id="shared", where line 4 has own for the same names; expected private-id on the first rule for a name',
+  ),
+  rulesRow(
+    "too many services",
+    Array.from({ length: 33 }, (_, i) => `name="a" go="i3" protocol="tcp" ports="${i + 1}"`),
+    "one service too many for a name; expected at most 32 rules with a protocol for a name",
+  ),
+];
+
+const HIT_EXPECTED = "expected a host identity tag: an IPv6 address within 2001:20::/28 of suite 1 or 2 (2001:21:… or 2001:22:…)";
+const GROUP_EXPECTED = 'expected the name of a group (at most 32 letters, digits, "-", "_")';
+
+const ACCESS: readonly BadDocument[] = [
+  accessRow("a default by another word", ['<access default="deny"/>'], ':3: /i3-proxy/access/@default: "deny" is not known; expected allow or refuse'),
+  accessRow("an entry for nobody", ["<access>", "<allow/></access>"], ":4: /i3-proxy/access/allow[1]: neither hit nor group; expected exactly one of hit and group", quiet),
+  accessRow("an entry for two", ["<access>", `<refuse hit="${HIT}"`, 'group="a"/></access>'], ":5: /i3-proxy/access/refuse[1]/@group: given beside hit; expected exactly one of hit and group", quiet),
+  accessRow("a hit that is none", ['<access><allow hit="2001:db8::1"/></access>'], `:3: /i3-proxy/access/allow[1]/@hit: "2001:db8::1" is outside of 2001:20::/28; ${HIT_EXPECTED}`),
+  ...["", "a b", "a".repeat(33), "ä"].map((group) =>
+    accessRow(`group "${group}"`, [`<access><allow group="${group}"/></access>`], `:3: /i3-proxy/access/allow[1]/@group: "${group}" is not the name of a group; ${GROUP_EXPECTED}`),
+  ),
+  accessRow(
+    "a hit twice",
+    ["<access>", `<refuse hit="${HIT}"/><allow group="a"/>`, `<allow hit="2001:22:0::1"/></access>`],
+    ":5: /i3-proxy/access/allow[2]: never used, because line 4 decides; expected every hit once",
+    quiet,
+  ),
+  accessRow(
+    "a group twice",
+    ["<access>", '<allow group="a"/>', '<allow group="A"/></access>'],
+    ":5: /i3-proxy/access/allow[2]: never used, because line 4 decides; expected every group once",
+    quiet,
+  ),
+];
+
+const GROUPS_EXPECTED = `${GROUP_EXPECTED}, or up to 16 with blanks between`;
+const HOSTS: readonly BadDocument[] = [
+  hostRow("no group", `hit="${HIT}" group=" "`, `/@group: " " is empty; ${GROUPS_EXPECTED}`),
+  hostRow("a group twice", `hit="${HIT}" group="a A"`, `/@group: "a A" names one twice; ${GROUPS_EXPECTED}`, quiet),
+  hostRow("groups with commas", `hit="${HIT}" group="a,b"`, `/@group: "a,b" has something else than names of groups; ${GROUPS_EXPECTED}`),
+  hostRow("too many groups", `hit="${HIT}" group="a b c d e f g h i j k l m n o p q"`, `/@group: "a b c d e f g h i j k l m n o p q" has too many groups; ${GROUPS_EXPECTED}`),
+  hostRow("an address that is a name", `hit="${HIT}" address="a.example"`, '/@address: "a.example" is not an IP address; expected the IPv4 or IPv6 address of one host'),
+  hostRow("an address for many", `hit="${HIT}" address="ff02::1"`, '/@address: "ff02::1" is not the address of one host; expected the IPv4 or IPv6 address of one host', quiet),
+  hostRow("an address of an id", `id="${ID}" address="192.0.2.1"`, "/@address: given beside id; expected hit beside address", {
+    ...quiet,
+    remedy: "A host without i3 is known by its host identity tag",
+  }),
+  hostRow("a protocol of no address", `hit="${HIT}" protocol="udp"`, "/@protocol: given without address; expected address beside protocol", quiet),
+  hostRow("a port of no address", `hit="${HIT}" port="1"`, "/@port: given without address; expected address beside port", quiet),
+  hostRow("a port of a protocol without ports", `hit="${HIT}" address="192.0.2.1" protocol="ip" port="10500"`, '/@port: given beside protocol="ip"; expected no port, or protocol udp', quiet),
+  hostRow("a protocol by another word", `hit="${HIT}" address="192.0.2.1" protocol="tcp"`, '/@protocol: "tcp" is not known; expected udp or ip'),
+];
+
+export const BAD_POLICIES: readonly BadDocument[] = [...UNBUILT, ...SERVICES, ...ORDER, ...ACCESS, ...HOSTS];

@@ -1,0 +1,143 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { ENCRYPTION_IS_BUILT, parseAddressBook, parseIpText, parseProxyConfig, renderAddressBook, type BookEntry, type ProxyRule } from "../../src/index.js";
+import { book, proxy } from "./bad-documents.js";
+
+const rulesOf = (...lines: readonly string[]): readonly ProxyRule[] =>
+  parseProxyConfig(proxy("<rules>", ...lines.map((attributes) => `<rule ${attributes}/>`), "</rules>"), "x.xml", true).rules;
+const bytes = (text: string): Uint8Array => parseIpText(text) ?? new Uint8Array();
+
+describe("a rule over i3", () => {
+  it.each([
+    ["", { security: "esp", trust: "book", privateId: "shared" }],
+    ['security="auth"', { security: "auth" }],
+    ['security="none"', { security: "none" }],
+    ['trust="first-use" private-id="own"', { security: "esp", trust: "first-use", privateId: "own" }],
+    ['protocol="tcp"', { service: { protocols: [6], ports: [] } }],
+    ['protocol="udp" ports="65535"', { service: { protocols: [17], ports: [{ first: 65_535, last: 65_535 }] } }],
+    ['protocol="132" ports="80-90,22"', { service: { protocols: [132], ports: [{ first: 22, last: 22 }, { first: 80, last: 90 }] } }],
+    ['protocol="icmp"', { service: { protocols: [1, 58], ports: [] } }],
+    ['protocol="58"', { service: { protocols: [58], ports: [] } }],
+    ['protocol="254"', { service: { protocols: [254], ports: [] } }],
+    // Something else of the name may be worth a key.
+    ['protocol="icmp" security="none" trust="first-use"', { security: "none", trust: "first-use" }],
+  ])("with %j", (attributes, expected) => {
+    const [rule] = rulesOf(`name="a" go="i3" ${attributes}`);
+    expect(rule).toMatchObject({ go: "i3", line: 4, ...expected });
+    if (!attributes.includes("protocol")) expect(rule).toHaveProperty("service", undefined);
+    expect(Object.isFrozen(rule)).toBe(true);
+  });
+});
+
+describe("rules that have their use", () => {
+  it.each([
+    ["services of a name, then the rest", ['name="a" go="i3" protocol="tcp" ports="22"', 'name="a" go="i3" protocol="tcp"', 'name="a" go="i3"']],
+    ["the same port of another protocol", ['name="a" go="i3" protocol="tcp" ports="22"', 'name="a" go="i3" protocol="udp" ports="22"']],
+    ["ports of which some are left", ['name="a" go="i3" protocol="tcp" ports="1-9"', 'name="a" go="i3" protocol="tcp" ports="9-10"']],
+    ["a number that is half of icmp", ['name="a" go="i3" protocol="1"', 'name="a" go="i3" protocol="icmp"']],
+    ["a name before its ending", ['name="a\\.i3" go="direct"', 'name=".*\\.i3" go="i3"']],
+    ["an ending before a shorter one", ['name=".*\\.b\\.i3" go="i3"', 'name=".*\\.i3" go="direct"']],
+    ["another name", ['name="a\\.i3" go="i3"', 'name="b\\.i3" go="direct"']],
+    ["another ending", ['name=".*\\.a\\.i3" go="i3"', 'name=".*\\.b\\.i3" go="direct"']],
+    ["an ending that is itself a name", ['name=".+i3" go="i3"', 'name=".*i3" go="direct"']],
+    ["an ending behind a name that has it", ['name="x\\.i3" go="i3"', 'name=".*\\.i3" go="direct"']],
+    ["an ending whose shortest name an earlier one has", ['name=".{0,4}\\.i3" go="direct"', 'name=".*\\.i3" go="i3"']],
+    ["patterns that cannot be compared", ['name="(a|b).*" go="i3"', 'name="ab?c" go="direct"']],
+    ["patterns in other letters, which may be classes", ['name="\\D+" go="i3"', 'name="\\d+" go="direct"']],
+    ["the same trust again", ['name="a" go="i3" protocol="tcp" trust="first-use"', 'name="a" go="i3" trust="first-use"']],
+    ["no trust on the later rule", ['name="a" go="i3" protocol="tcp" trust="first-use"', 'name="a" go="i3"']],
+    ["32 services", [...Array.from({ length: 32 }, (_, i) => `name="a" go="i3" protocol="tcp" ports="${i + 1}"`), 'name="a" go="i3"']],
+  ])("are taken: %s", (_, lines) => {
+    expect(rulesOf(...lines)).toHaveLength(lines.length);
+  });
+});
+
+it("1,024 rules are compared in a moment", () => {
+  const lines = Array.from({ length: 1_023 }, (_, i) => `name="host-${i}\\.i3" go="i3"`);
+  const startMs = performance.now();
+  expect(rulesOf(...lines, 'name=".*\\.i3" go="direct"')).toHaveLength(1_024);
+  expect(performance.now() - startMs).toBeLessThan(5_000); // half a second on a busy machine
+});
+
+describe("an access list", () => {
+  it("keeps the common order of its entries, on one line too", () => {
+    const text = proxy('<access default="allow"><refuse group="Guests"/><allow hit="2001:22::1"/><refuse hit="2001:21::2"/>', '<allow group="family"/></access>');
+    const { access } = parseProxyConfig(text, "x.xml", true);
+    expect(access).toEqual({
+      default: "allow",
+      entries: [
+        { admits: false, group: "guests", line: 3 },
+        { admits: true, hit: bytes("2001:22::1"), line: 3 },
+        { admits: false, hit: bytes("2001:21::2"), line: 3 },
+        { admits: true, group: "family", line: 4 },
+      ],
+    });
+    expect([access, access?.entries, ...(access?.entries ?? [])].every(Object.isFrozen)).toBe(true);
+  });
+
+  it("refuses everybody when it is empty", () => {
+    expect(parseProxyConfig(proxy("<access/>"), "x.xml", true).access).toEqual({ default: "refuse", entries: [] });
+  });
+});
+
+describe("a host of the address book", () => {
+  it.each([
+    ['address="192.0.2.1"', { at: { protocol: "udp", address: bytes("192.0.2.1"), port: 10_500 } }],
+    ['address="2001:db8::1" protocol="udp" port="1"', { at: { protocol: "udp", address: bytes("2001:db8::1"), port: 1 } }],
+    ['address="192.0.2.1" protocol="ip"', { at: { protocol: "ip", address: bytes("192.0.2.1") } }],
+    ['group=" Family&#9;admins "', { groups: ["family", "admins"] }],
+  ] as const)("may have %s", (attributes, expected) => {
+    const { entries } = parseAddressBook(book(`<host name="a.i3" hit="2001:22::1" ${attributes}/>`), "b.xml", true);
+    const host = { name: "a.i3", hit: bytes("2001:22::1"), ...expected };
+    expect(entries).toEqual([{ ...host, line: 2 }]);
+    expect(Object.values(entries[0] ?? {}).every((value) => ArrayBuffer.isView(value) || Object.isFrozen(value))).toBe(true);
+    expect(parseAddressBook(renderAddressBook([host]), "b.xml", true).entries).toEqual([{ ...host, line: 3 }]);
+  });
+
+  it("may be in a group before associations are built, and by its id", () => {
+    const [host] = parseAddressBook(book(`<host name="a.i3" id="${"ab".repeat(32)}" group="family"/>`), "b.xml", false).entries;
+    expect(host?.groups).toEqual(["family"]);
+  });
+
+  it.each([
+    [{ at: { protocol: "udp", address: bytes("192.0.2.1"), port: 0 } }, 'host[1]/@port: "0" is out of range'],
+    [{ at: { protocol: "ip", address: bytes("0.0.0.0") } }, 'host[1]/@address: "0.0.0.0" is not the address of one host'],
+    [{ hit: undefined, id: new Uint8Array(32), at: { protocol: "ip", address: bytes("192.0.2.1") } }, "host[1]/@address: given without hit"],
+    [{ groups: ["c", "a b"] }, 'host[1]/@group: "a b" is not the name of a group'],
+    [{ groups: ["a,b"] }, 'host[1]/@group: "a,b" is not the name of a group'],
+    [{ groups: [] }, 'host[1]/@group: "" is empty'],
+  ] as const)("is not written if it could not be read: %j", (more, message) => {
+    const host = { name: "a.i3", hit: bytes("2001:22::1"), ...more } as unknown as BookEntry;
+    expect(() => renderAddressBook([host])).toThrow(message);
+  });
+});
+
+it("without a word, a configuration is read as this version has it", () => {
+  const encrypted = proxy('<rules><rule name="a" go="i3"/></rules>');
+  const read = (): unknown => parseProxyConfig(encrypted, "x.xml");
+  if (ENCRYPTION_IS_BUILT) expect(read()).toMatchObject({ rules: [{ security: "esp" }] });
+  else expect(read).toThrow("expected none");
+});
+
+describe("what the examples show for later", () => {
+  const example = (name: string): string => readFileSync(new URL(`../../../../deploy/examples/${name}.xml`, import.meta.url), "utf8").replaceAll(/<!-- LATER\n([^]*?)-->/g, "$1");
+
+  it("is a configuration", () => {
+    const { rules, access } = parseProxyConfig(example("i3-proxy"), "x.xml", true);
+    expect(rules.map((rule) => (rule.go === "direct" ? rule.go : [rule.security, rule.service?.ports[0]?.first, rule.trust]))).toEqual([
+      "direct",
+      ["auth", 2049, "book"],
+      ["esp", undefined, "book"],
+      ["esp", undefined, "first-use"],
+      ["none", undefined, "book"],
+      ["none", undefined, "book"],
+    ]);
+    expect(access).toMatchObject({ default: "refuse", entries: [{ admits: false, group: "guests" }, { admits: true, group: "family" }, { admits: true, line: expect.any(Number) as number }] });
+  });
+
+  it("is an address book", () => {
+    const { entries } = parseAddressBook(example("address-book"), "b.xml", true);
+    expect(entries.map(({ at }) => at?.protocol)).toEqual([undefined, undefined, undefined, "udp", "ip"]);
+    expect(entries[0]?.groups).toEqual(["family", "admins"]);
+  });
+});
