@@ -5,3 +5,4 @@ export { Guard } from "./io/guard.js";
 export { NftSession } from "./io/interception-nft-session.js";
 export { Journal } from "./io/journal.js";
 export { VirtualRoutes } from "./io/virtual-routes.js";
+export { isEnough, policyFor, securitiesOf, securityOf, UNNAMED_POLICY, type PacketSelector, type PeerPolicy, type Service } from "./policy/policy.js";

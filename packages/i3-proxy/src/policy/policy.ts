@@ -1,0 +1,103 @@
+/**
+ * How the packets of one peer are protected (architecture §7, the E2E paper's per-service granularity): of the rules that match its
+ * name, in their order, the services, then what is left. Without I/O, for whoever sets up associations and programs the engine.
+ */
+import { bareName, hasPorts, MAX_SERVICES, type OverlayRule, type PortRange, type ProxyRule, type Security, type Trust } from "@i3/common";
+
+/** Packets of a protocol; with ports, those of which either port is one of them, so that both ends come to the same answer. */
+export interface Service {
+  /** IP protocol number. */
+  readonly protocol: number;
+  /** Ascending; empty: every port, and protocols without. */
+  readonly ports: readonly PortRange[];
+  readonly security: Security;
+}
+
+export interface PeerPolicy {
+  /** The first that matches decides; at most {@link MAX_SERVICES}. */
+  readonly services: readonly Service[];
+  /** Of packets that no service takes; null: they are refused. */
+  readonly rest: Security | null;
+  readonly trust: Trust;
+  readonly privateId: "shared" | "own";
+  /** Line of the first rule that found no place among the services; what it and later ones say is refused. Null: all have theirs. */
+  readonly cutOffAt: number | null;
+}
+
+/** Of peers that called us, and that no rule names: encrypted, whatever they send. */
+export const UNNAMED_POLICY: PeerPolicy = Object.freeze({ services: Object.freeze([]), rest: "esp", trust: "book", privateId: "shared", cutOffAt: null });
+
+/** What of a packet a policy looks at; null for ports that it does not show: a later fragment. */
+export interface PacketSelector {
+  readonly protocol: number;
+  readonly ports: { readonly source: number; readonly destination: number } | null;
+}
+
+const STRENGTH: Readonly<Record<Security, number>> = { none: 0, auth: 1, esp: 2 };
+
+/**
+ * The policy of one name, or null when it is not reached over i3: the first rule that matches says direct, or none does. What
+ * matches behind a rule for the whole name is not looked at.
+ */
+export function policyFor(name: string, rules: readonly ProxyRule[]): PeerPolicy | null {
+  const bare = bareName(name);
+  if (bare === undefined) return null;
+  const services: Service[] = [];
+  let first: OverlayRule | undefined;
+  let rest: Security | null = null;
+  let cutOffAt: number | null = null;
+  for (const rule of rules) {
+    if (!rule.pattern.expression.test(bare)) continue;
+    // A virtual address has no other way than the overlay: what services leave is refused, not sent past it.
+    if (rule.go === "direct") break;
+    first ??= rule;
+    if (rule.service === undefined) {
+      rest = rule.security;
+      break;
+    }
+    const { security, service: { protocols, ports } } = rule;
+    if (services.length + protocols.length > MAX_SERVICES) {
+      cutOffAt = rule.line;
+      break;
+    }
+    for (const protocol of protocols) services.push(Object.freeze({ protocol, ports, security }));
+  }
+  if (first === undefined) return null;
+  return Object.freeze({ services: Object.freeze(services), rest, trust: first.trust, privateId: first.privateId, cutOffAt });
+}
+
+const hasPort = ({ ports }: Service, port: number): boolean => ports.some(({ first, last }) => first <= port && port <= last);
+
+/**
+ * What a packet needs, or null when it is refused. A packet whose ports are not known gets the strongest that it could need. An ICMP
+ * error is not a service of its own: ask for the packet that it quotes, or path MTU discovery fails where ICMP is refused.
+ */
+export function securityOf(policy: PeerPolicy, { protocol, ports }: PacketSelector): Security | null {
+  let strongest: Security | null = null;
+  const isHidden = ports === null && hasPorts(protocol);
+  for (const service of policy.services) {
+    if (service.protocol !== protocol) continue;
+    if (service.ports.length === 0) return stronger(strongest, service.security);
+    if (isHidden) strongest = stronger(strongest, service.security);
+    else if (ports !== null && (hasPort(service, ports.source) || hasPort(service, ports.destination))) return service.security;
+  }
+  return stronger(strongest, policy.rest);
+}
+
+function stronger(a: Security | null, b: Security | null): Security | null {
+  if (a === null || b === null) return a ?? b;
+  return STRENGTH[a] >= STRENGTH[b] ? a : b;
+}
+
+/**
+ * Whether a packet that came with one security may pass where a policy asks for another: more than asked for is always welcome, so
+ * that two ends need not have the same rules. Null as asked for is a refusal.
+ */
+export const isEnough = (came: Security, asked: Security | null): boolean => asked !== null && STRENGTH[came] >= STRENGTH[asked];
+
+/** Which kinds of security a policy has, strongest first: with esp or auth among them a peer needs an association of each. */
+export function securitiesOf({ services, rest }: PeerPolicy): readonly Security[] {
+  const found = new Set(services.map(({ security }) => security));
+  if (rest !== null) found.add(rest);
+  return [...found].sort((a, b) => STRENGTH[b] - STRENGTH[a]);
+}
