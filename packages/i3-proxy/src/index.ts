@@ -5,4 +5,5 @@ export { Guard } from "./io/guard.js";
 export { NftSession } from "./io/interception-nft-session.js";
 export { Journal } from "./io/journal.js";
 export { VirtualRoutes } from "./io/virtual-routes.js";
+export { AccessList, newlyRefused, type AccessDecision } from "./policy/access-list.js";
 export { isEnough, policyFor, securitiesOf, securityOf, UNNAMED_POLICY, type PacketSelector, type PeerPolicy, type Service } from "./policy/policy.js";

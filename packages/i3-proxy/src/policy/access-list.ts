@@ -1,0 +1,70 @@
+/**
+ * Who may connect to this host: asked with the HIT of an I1 or I2 before any state is made. Without I/O. It is not asked for
+ * associations that this host begins; those carry packets both ways.
+ */
+import { bytesKey, publicId, type AccessConfig, type AccessEntry, type AddressBook } from "@i3/common";
+
+export interface AccessDecision {
+  readonly admits: boolean;
+  /** Line of the entry that decided; null: the default did. */
+  readonly line: number | null;
+}
+
+/** Every answer is that of one configuration and one address book: another list is made when either changes. */
+export class AccessList {
+  readonly #entries: readonly AccessEntry[];
+  readonly #default: boolean;
+  /** Groups by HIT and by id, of those that entries name. */
+  readonly #groups = new Map<string, Set<string>>();
+  readonly #hasIds: boolean;
+
+  /** @param access undefined: everybody may */
+  constructor(access: AccessConfig | undefined, book: AddressBook) {
+    this.#entries = access?.entries ?? [];
+    this.#default = access === undefined || access.default === "allow";
+    const named = new Set(this.#entries.flatMap(({ group }) => group ?? []));
+    let hasIds = false;
+    for (const { hit, id, groups } of named.size === 0 ? [] : book.entries) {
+      const key = hit ?? id;
+      const wanted = groups?.filter((group) => named.has(group)) ?? [];
+      if (key === undefined || wanted.length === 0) continue;
+      hasIds ||= hit === undefined;
+      const all = this.#groups.get(bytesKey(key)) ?? new Set();
+      for (const group of wanted) all.add(group);
+      this.#groups.set(bytesKey(key), all);
+    }
+    this.#hasIds = hasIds;
+  }
+
+  /** @param hit 16 bytes */
+  admits(hit: Uint8Array): boolean {
+    return this.decide(hit).admits;
+  }
+
+  /** As {@link admits}, with the reason, for logs. */
+  decide(hit: Uint8Array): AccessDecision {
+    const key = bytesKey(hit);
+    const byHit = this.#groups.get(key);
+    // A host that the book knows by its id: that is a hash of the HIT.
+    const byId = this.#hasIds ? this.#groups.get(bytesKey(publicId(hit))) : undefined;
+    const isIn = (group: string): boolean => byHit?.has(group) === true || byId?.has(group) === true;
+    for (const { admits, line, hit: of, group } of this.#entries) {
+      if (of === undefined ? isIn(group ?? "") : bytesKey(of) === key) return { admits, line };
+    }
+    return { admits: this.#default, line: null };
+  }
+
+  /** Groups that entries name and no host is in, each once: probably a typing error, for the log. */
+  emptyGroups(): readonly string[] {
+    const inUse = new Set([...this.#groups.values()].flatMap((groups) => [...groups]));
+    return this.#entries.flatMap(({ group }) => (group === undefined || inUse.has(group) ? [] : group));
+  }
+}
+
+/**
+ * Those of the HITs that one list admitted and the next one refuses: their associations are to be closed at once.
+ * @param hits of live associations that peers began, 16 bytes each
+ */
+export function newlyRefused(before: AccessList, after: AccessList, hits: Iterable<Uint8Array>): readonly Uint8Array[] {
+  return [...hits].filter((hit) => before.admits(hit) && !after.admits(hit));
+}
