@@ -141,3 +141,11 @@ describe("what the examples show for later", () => {
     expect(entries[0]?.groups).toEqual(["family", "admins"]);
   });
 });
+
+it("the documents of docs/policy.md are read", () => {
+  const text = readFileSync(new URL("../../../../docs/policy.md", import.meta.url), "utf8");
+  const [config = "", hosts = "", ...others] = Array.from(text.matchAll(/```xml\n([^]*?)```/g), (match) => match[1] ?? "");
+  expect(parseProxyConfig(config, "policy.md", true).rules).toHaveLength(5);
+  expect(parseAddressBook(hosts, "policy.md", true).entries).toHaveLength(3);
+  expect(others).toEqual([]);
+});
