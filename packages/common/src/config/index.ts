@@ -8,6 +8,6 @@ export * from "./ip-text.js";
 export * from "./proxy-config.js";
 export { bareName, ENCRYPTION_IS_BUILT, findRule, MAX_SERVICES, type OverlayRule, type ProxyRule, type Security, type Trust } from "./rules.js";
 export * from "./server-config.js";
-export { hasPorts, type PortRange, type ServiceSelector } from "./services.js";
+export type { PortRange, ServiceSelector } from "./services.js";
 export { MAX_NAME_CHARACTERS, normalName } from "./value-types.js";
 export type { ConfigHost, IpHost, NamePattern } from "./value-types.js";

@@ -106,6 +106,8 @@ const ORDER: readonly BadDocument[] = [
   rulesRow("a name behind everything", ['name=".*" go="direct"', 'name="a\\.i3" go="i3"'], NEVER_USED(4), NARROWER),
   rulesRow("a name behind its ending", ['name=".+\\.I3" go="i3"', 'name="a\\.i3" go="direct"'], NEVER_USED(4), NARROWER),
   rulesRow("an ending behind a shorter one", ['name="x" go="direct"', 'name="^.*\\.i3$" go="i3"', 'name=".+\\.b\\.i3" go="i3"'], NEVER_USED(5), NARROWER),
+  rulesRow("a name in other letters", ['name="A\\.i3" go="i3"', 'name="a\\.I3" go="direct"'], NEVER_USED(4), NARROWER),
+  rulesRow("an ending behind the same, written otherwise", ['name="^.+\\.i3$" go="i3"', 'name=".+\\.i3" go="direct"'], NEVER_USED(4), NARROWER),
   rulesRow("a name behind a choice", ['name="(a|b)\\.i3" go="i3"', 'name="b\\.i3" go="i3"'], NEVER_USED(4), NARROWER),
   rulesRow("everything behind everything", ['name=".+" go="i3"', 'name=".*" go="direct"'], NEVER_USED(4), NARROWER),
   rulesRow("a service behind the whole name", ['name="a" go="i3"', 'name="a" go="i3" protocol="tcp"'], NEVER_USED(4), NARROWER),

@@ -2,7 +2,7 @@
  * How the packets of one peer are protected (architecture §7, the E2E paper's per-service granularity): of the rules that match its
  * name, in their order, the services, then what is left. Without I/O, for whoever sets up associations and programs the engine.
  */
-import { bareName, hasPorts, MAX_SERVICES, type OverlayRule, type PortRange, type ProxyRule, type Security, type Trust } from "@i3/common";
+import { bareName, MAX_SERVICES, type OverlayRule, type PortRange, type ProxyRule, type Security, type Trust } from "@i3/common";
 
 /** Packets of a protocol; with ports, those of which either port is one of them, so that both ends come to the same answer. */
 export interface Service {
@@ -74,12 +74,11 @@ const hasPort = ({ ports }: Service, port: number): boolean => ports.some(({ fir
  */
 export function securityOf(policy: PeerPolicy, { protocol, ports }: PacketSelector): Security | null {
   let strongest: Security | null = null;
-  const isHidden = ports === null && hasPorts(protocol);
   for (const service of policy.services) {
     if (service.protocol !== protocol) continue;
     if (service.ports.length === 0) return stronger(strongest, service.security);
-    if (isHidden) strongest = stronger(strongest, service.security);
-    else if (ports !== null && (hasPort(service, ports.source) || hasPort(service, ports.destination))) return service.security;
+    if (ports === null) strongest = stronger(strongest, service.security);
+    else if (hasPort(service, ports.source) || hasPort(service, ports.destination)) return service.security;
   }
   return stronger(strongest, policy.rest);
 }

@@ -67,6 +67,7 @@ describe("a packet", () => {
     'name="a" go="i3" security="esp"',
   );
   const listOnly = of("a", 'name="a" go="i3" protocol="tcp" ports="22" security="auth"', 'name="a" go="i3" protocol="tcp" ports="23" security="none"');
+  const bothKinds = of("a", 'name="a" go="i3" protocol="tcp" ports="22" security="auth"', 'name="a" go="i3" protocol="tcp" security="none"', 'name="a" go="i3" security="esp"');
   const ports = (source: number, destination: number): { source: number; destination: number } => ({ source, destination });
 
   it.each([
@@ -85,6 +86,7 @@ describe("a packet", () => {
     ["of SCTP, all of whose ports are one service", policy, 132, null, "auth"],
     ["of GRE", policy, 47, null, "esp"],
     ["of TCP without ports", policy, 6, null, "esp"],
+    ["without ports, where less is for all that the first service leaves", bothKinds, 6, null, "auth"],
     ["of a service, where nothing else is admitted", listOnly, 6, ports(1, 22), "auth"],
     ["of nothing that is admitted", listOnly, 6, ports(1, 2), null],
     ["of another protocol than is admitted", listOnly, 17, ports(1, 22), null],
