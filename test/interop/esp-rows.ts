@@ -11,6 +11,8 @@ export const TRANSFORMS: readonly { readonly name: string; readonly transform: E
   { name: "NULL and HMAC-SHA-256-128", transform: NULL },
 ];
 
+export const ivBytes = (transform: EspTransform): number => ({ "aes-gcm-16": 8, "aes-cbc-hmac-sha-256": 16, "null-hmac-sha-256": 0 })[transform.kind];
+
 /** The first numbers of four associations: the beginning, across the end of the low half, the last below 2^63, the last of all but a few hundred. */
 export const FIRST_SEQUENCES: readonly bigint[] = [1n, 2n ** 32n - 4n, 2n ** 63n - 2n, 2n ** 64n - 300n];
 

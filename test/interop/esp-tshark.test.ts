@@ -9,7 +9,7 @@ import { GCM, SPI } from "../../packages/datapath/test/reference/associations.js
 import { ip4, ip6 } from "../../packages/datapath/test/reference/packets.js";
 import { inIp, inUdp, type Outer } from "./captures.js";
 import { ENGINES, sealRows } from "./esp-engines.js";
-import { ESP_ROWS, FIRST_SEQUENCES, TRANSFORMS } from "./esp-rows.js";
+import { ESP_ROWS, FIRST_SEQUENCES, ivBytes, TRANSFORMS } from "./esp-rows.js";
 import { dissect } from "./tshark.js";
 
 const ESP = 50;
@@ -45,7 +45,6 @@ const optionsFor = (transform: EspTransform): readonly string[] => [
   "--disable-protocol", "dns", "--disable-protocol", "tapa",
 ];
 
-const ivBytes = (transform: EspTransform): number => ({ "aes-gcm-16": 8, "aes-cbc-hmac-sha-256": 16, "null-hmac-sha-256": 0 })[transform.kind];
 const blockBytes = (transform: EspTransform): number => (transform.kind === "aes-cbc-hmac-sha-256" ? 16 : 4);
 
 describe.each(ENGINES)("tshark opens what the $name engine sealed", ({ make }) => {

@@ -2,8 +2,8 @@
 ESP by scapy (Debian 12: python3-scapy 2.5), for scapy.ts: a request as JSON on standard input, the answers in the order of its packets on
 standard output. Byte strings are hex, sequence numbers decimal text; packets are whole IP packets.
 
-    {"task": "seal", "spi", "transform", "tunnel": [source, destination] or null, "packets": [{"packet", "sequence", "iv": hex or null}]}   -> ["hex of ESP", ...]
-    {"task": "open", "spi", "transform", "tunnel": true or false, "packets": [{"packet", "sequence"}]}   -> ["hex of what was inside" or null when the ICV is wrong, ...]
+    {"task": "seal", "spi", "transform", "packets": [{"packet", "sequence", "tunnel": [source, destination] or null, "iv": hex or null}]}   -> ["ESP", ...]
+    {"task": "open", "spi", "transform", "packets": [{"packet", "sequence", "tunnel": true or false}]}   -> ["what was inside", or null when the ICV is wrong, ...]
 
 Without a tunnel the IP header stays (transport mode): that is BEET when its addresses are those of the packet inside.
 """
@@ -57,7 +57,7 @@ def association(request, sequence, tunnel_header):
 
 
 def seal(request, entry):
-    tunnel = request["tunnel"]
+    tunnel = entry["tunnel"]
     header = None if tunnel is None else (IP if "." in tunnel[0] else IPv6)(src=tunnel[0], dst=tunnel[1])
     iv = None if entry["iv"] is None else bytes.fromhex(entry["iv"])
     sealed = association(request, int(entry["sequence"]), header).encrypt(ip_packet(bytes.fromhex(entry["packet"])), iv=iv)
@@ -66,7 +66,7 @@ def seal(request, entry):
 
 def open_(request, entry):
     # Which header it is does not matter to scapy here: only whether there is one.
-    header = IP() if request["tunnel"] else None
+    header = IP() if entry["tunnel"] else None
     try:
         return raw(association(request, int(entry["sequence"]), header).decrypt(ip_packet(bytes.fromhex(entry["packet"])))).hex()
     except IPSecIntegrityError:

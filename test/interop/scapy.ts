@@ -12,10 +12,20 @@ const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
-function ask(request: Readonly<Record<string, unknown>>, transform: EspTransform): readonly (string | null)[] {
+/** A python with scapy takes half a second to start, and both engines ask the same. */
+const answered = new Map<string, readonly (string | null)[]>();
+
+function ask(task: "seal" | "open", transform: EspTransform, packets: readonly unknown[]): readonly (Uint8Array | null)[] {
   const hexed = Object.fromEntries(Object.entries(transform).map(([name, value]: [string, string | Uint8Array]) => [name, typeof value === "string" ? value : hex(value)]));
-  const input = JSON.stringify({ ...request, spi: SPI, transform: hexed });
-  const { status, stdout, stderr, error } = spawnSync(PYTHON, ["-I", PROGRAM], { encoding: "utf8", input, timeout: LIMIT_MS, maxBuffer: MAX_OUTPUT_BYTES, env: { HOME: "/nonexistent", LC_ALL: "C.UTF-8" } });
+  const input = JSON.stringify({ task, spi: SPI, transform: hexed, packets });
+  const answer = answered.get(input) ?? run(input);
+  answered.set(input, answer);
+  return answer.map((text) => (text === null ? null : Uint8Array.from(Buffer.from(text, "hex"))));
+}
+
+function run(input: string): readonly (string | null)[] {
+  const env = { HOME: "/nonexistent", LC_ALL: "C.UTF-8" };
+  const { status, stdout, stderr, error } = spawnSync(PYTHON, ["-I", PROGRAM], { encoding: "utf8", input, timeout: LIMIT_MS, maxBuffer: MAX_OUTPUT_BYTES, env });
   if (error !== undefined) throw error;
   if (status !== 0) throw new Error(`scapy-esp.py ended with ${status}: ${stderr}`);
   return JSON.parse(stdout) as readonly (string | null)[];
@@ -24,22 +34,25 @@ function ask(request: Readonly<Record<string, unknown>>, transform: EspTransform
 export interface ToSeal {
   readonly packet: Uint8Array;
   readonly sequence: bigint;
+  /** Outer addresses as text; null seals what follows the IP header. */
+  readonly tunnel: readonly [string, string] | null;
   /** Undefined: scapy draws one. */
   readonly iv?: Uint8Array;
 }
 
-/** ESP packets, SPI to ICV. `tunnel`: the outer addresses as text, or null for what follows the IP header. */
-export const sealByScapy = (transform: EspTransform, tunnel: readonly [string, string] | null, packets: readonly ToSeal[]): readonly Uint8Array[] =>
-  ask({ task: "seal", tunnel, packets: packets.map(({ packet, sequence, iv }) => ({ packet: hex(packet), sequence: String(sequence), iv: iv === undefined ? null : hex(iv) })) }, transform)
-    .map((text) => Uint8Array.from(Buffer.from(text ?? "", "hex")));
+/** ESP packets, SPI to ICV. */
+export const sealByScapy = (transform: EspTransform, packets: readonly ToSeal[]): readonly Uint8Array[] =>
+  ask("seal", transform, packets.map(({ packet, sequence, tunnel, iv }) => ({ packet: hex(packet), sequence: String(sequence), tunnel, iv: iv === undefined ? null : hex(iv) })))
+    .map((esp) => esp ?? new Uint8Array(0));
 
 export interface ToOpen {
   /** A whole IP packet, ESP directly in IP. */
   readonly packet: Uint8Array;
   readonly sequence: bigint;
+  /** Whether the packet inside has a header of its own; otherwise the outer one stands before it. */
+  readonly tunnel: boolean;
 }
 
-/** What was inside, or null where the ICV is wrong. Without `tunnel` the outer header stands before it. */
-export const openByScapy = (transform: EspTransform, tunnel: boolean, packets: readonly ToOpen[]): readonly (Uint8Array | null)[] =>
-  ask({ task: "open", tunnel, packets: packets.map(({ packet, sequence }) => ({ packet: hex(packet), sequence: String(sequence) })) }, transform)
-    .map((text) => (text === null ? null : Uint8Array.from(Buffer.from(text, "hex"))));
+/** The packets inside, null where the ICV is wrong. */
+export const openByScapy = (transform: EspTransform, packets: readonly ToOpen[]): readonly (Uint8Array | null)[] =>
+  ask("open", transform, packets.map(({ packet, sequence, tunnel }) => ({ packet: hex(packet), sequence: String(sequence), tunnel })));
