@@ -203,6 +203,8 @@ napi_value add_address(napi_env env, napi_callback_info info) {
   body.ifa_family = family_of(prefix.address);
   body.ifa_prefixlen = prefix.bits;
   body.ifa_index = index;
+  // Nobody else is on a TUN to have the address; without this the kernel holds it back for a moment, and a bind to it fails.
+  if (body.ifa_family == AF_INET6) body.ifa_flags = IFA_F_NODAD;
   Request request(RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, body);
   request.attribute(IFA_LOCAL, prefix.address.bytes());
   request.attribute(IFA_ADDRESS, prefix.address.bytes());

@@ -14,6 +14,7 @@ beforeAll(() => {
 afterAll(() => io.closeFd(tun.fd));
 
 const V6 = Uint8Array.of(0xfd, 0x69, 0x33, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5);
+const V6_FRESH = V6.with(15, 6);
 
 const route = (more: Partial<RouteOptions> = {}): RouteOptions => ({
   type: "unicast", destination: Uint8Array.of(10, 98, 0, 5), prefixBits: 32, index: tun.index, table: TABLE, metric: 0, source: null, ...more,
@@ -42,6 +43,25 @@ describe("setLink and addAddress", () => {
     const six = shown?.addr_info.find(({ local }) => local === "fd69:3300::5");
     expect(six).toMatchObject({ prefixlen: 128 });
     expect(six).not.toHaveProperty("tentative");
+  });
+
+  // Bound in the next call: whoever asks later may find what the kernel has mended meanwhile.
+  it("adds IPv6 addresses to which a program can bind at once, on fresh devices", () => {
+    const unusable: string[] = [];
+    for (let i = 0; i < 200; i++) {
+      const fresh = io.openTun({ name: "i3n1", kind: "tun" });
+      try {
+        const index = io.interfaceIndex("i3n1");
+        io.setLink({ index, up: true, mtu: 1_360 });
+        io.addAddress({ index, address: V6_FRESH, prefixBits: 128 });
+        io.closeFd(io.openUdp({ family: 6, address: "fd69:3300::6", port: 0, mark: 0, bufferBytes: 0 }).fd);
+      } catch (error) {
+        unusable.push(`device ${i}: ${String(error)}`);
+      } finally {
+        io.closeFd(fresh.fd);
+      }
+    }
+    expect(unusable).toEqual([]);
   });
 
   it("says what is wrong", () => {
