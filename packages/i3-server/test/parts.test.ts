@@ -1,7 +1,7 @@
 /** Rules of single parts that a whole ring hides, because it mends itself. */
 import { describe, expect, it } from "vitest";
 
-import { makeLocator, type RingNode } from "@i3/common";
+import { makeLocator, parseServerConfig, type RingNode } from "@i3/common";
 import { LIMITS } from "@i3/datapath";
 
 import type { Chord, ChordOutput } from "../src/chord/chord.js";
@@ -156,6 +156,13 @@ describe("the trigger table", () => {
     expect(table.isFull(idOf(5_000), target)).toBe(true);
     expect(table.isFull(idOf(7), target)).toBe(false);
     expect(table.isFull(Uint8Array.from([...key(2), ...key(0)]), target)).toBe(false);
+  });
+
+  it("is never configured to be larger than the engine's", () => {
+    const configured = (triggers: number): number =>
+      parseServerConfig(`<i3-server version="1"><identity key-file="k"/><limits triggers="${triggers}"/></i3-server>`, "x.xml").limits.triggers;
+    expect(configured(LIMITS.triggers)).toBe(LIMITS.triggers);
+    expect(() => configured(LIMITS.triggers + 1)).toThrow("is out of range");
   });
 
   it("tells the engine once about a ring key whose triggers end together", () => {

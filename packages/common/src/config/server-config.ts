@@ -5,8 +5,8 @@ import { element, implied, list, maybe, one, readDocument, required, withDefault
 import { FILE, wholeNumber, word } from "./value-types.js";
 
 const MAX_MEMBERS = 32;
-/** A trigger costs some hundred bytes. */
-const MAX_TRIGGERS = 16_777_216;
+/** What the packet engine holds: LIMITS.triggers of @i3/datapath, from which this package cannot import. */
+const MAX_TRIGGERS = 1_048_576;
 
 export interface ServerConfig {
   readonly identity: IdentityConfig;

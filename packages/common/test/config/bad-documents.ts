@@ -365,6 +365,18 @@ const VALUES: readonly BadDocument[] = [
     schemaAccepts: true,
   },
   {
+    what: "more triggers than the packet engine holds",
+    format: "i3-server",
+    input: server('<limits triggers="1048577"/>'),
+    message: ':3: /i3-server/limits/@triggers: "1048577" is out of range; expected a whole number from 1 to 1048576',
+  },
+  {
+    what: "more triggers of one source than the packet engine holds",
+    format: "i3-server",
+    input: server('<limits triggers-per-source="1048577"/>'),
+    message: ':3: /i3-server/limits/@triggers-per-source: "1048577" is out of range; expected a whole number from 1 to 1048576',
+  },
+  {
     what: "more triggers of one source than triggers",
     format: "i3-server",
     input: server('<limits triggers="10"/>'),
