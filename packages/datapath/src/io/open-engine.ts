@@ -104,9 +104,16 @@ async function openReference(options: OpenEngineOptions, without: I3Error | unde
 
 const rate = (packets: number, calls: number): number => (calls === 0 ? 0 : Math.round((packets / calls) * 10) / 10);
 
+/** Those that this engine could have: without a TUN nothing is said of the TUN's. */
+function offloadFields(engine: RunningEngine): Readonly<Record<string, unknown>> {
+  const all = engine.offloads();
+  if (all === null) return {};
+  return { offloads: engine.tun === null ? Object.fromEntries(Object.entries(all).filter(([name]) => !name.startsWith("tun"))) : all };
+}
+
 /** What a daemon logs of its engine when it starts. */
 export const engineFields = (engine: RunningEngine): Readonly<Record<string, unknown>> => ({
-  engine: engine.implementation, io: engine.io, workers: engine.workers, ...(engine.offloads() === null ? {} : { offloads: engine.offloads() }),
+  engine: engine.implementation, io: engine.io, workers: engine.workers, ...offloadFields(engine),
 });
 
 /** What a daemon logs of its engine when it is asked: counts, drops that occurred, packets that each system call moved. */
@@ -118,7 +125,7 @@ export function engineCounterFields(engine: RunningEngine): Readonly<Record<stri
     ...counts,
     drops: Object.fromEntries(Object.entries(drops).filter(([, count]) => count > 0)),
     ...(calls === null ? {} : {
-      offloads: engine.offloads(),
+      ...offloadFields(engine),
       packetsPerCall: { tunRead: rate(tunIn, calls.tunReads), tunWrite: rate(tunOut, calls.tunWrites), udpRead: rate(udpIn, calls.udpReads), udpSend: rate(udpOut, calls.udpSends) },
     }),
   };

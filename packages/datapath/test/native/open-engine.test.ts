@@ -158,6 +158,15 @@ describe("openEngine", () => {
     expect(calls.at(-1)?.[0]).toBe("closeEngine");
   });
 
+  it("says nothing of a TUN's offloads where there is none", async () => {
+    const { addon } = fakeAddon({ openEngine: () => ({ ...OPENED, tun: null }), engineCounters: () => counted, engineOffloads: () => ({ ...offloads, tunChecksum: false }) });
+    const engine = await openEngine(choose({ kind: "native", loadAddon: () => addon }));
+    const expected = { udpSegment: true, udpReceive: true, trafficClass: true };
+    expect(engineFields(engine)["offloads"]).toEqual(expected);
+    expect(engineCounterFields(engine)["offloads"]).toEqual(expected);
+    engine.close();
+  });
+
   it("of kind auto is the reference one where it does not, and says why", async () => {
     const engine = await openEngine(choose({}));
     expect(engine).toMatchObject({ implementation: "reference", io: "dgram", tun: null, workers: 0, without: { code: "ERR_I3_NO_NATIVE", remedy: "Build it." } });
