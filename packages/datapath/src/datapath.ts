@@ -195,7 +195,7 @@ export interface Counters {
   readonly hipAnswered: number;
 }
 
-/** Of one flow since it was set; bytes are of inner packets. */
+/** Of one flow since its address was first set, kept by later calls of `setFlow` until it is removed; bytes are of inner packets. */
 export interface FlowCounters {
   readonly packetsOut: number;
   readonly bytesOut: number;

@@ -1,5 +1,5 @@
 /**
- * The packet engine's side of the addon, as C++ offers it (src/native/engine-skin.cc); `NativeEngine` makes a {@link Datapath} of it.
+ * The packet engine's side of the addon, as C++ offers it (src/native/engine-*.cc); `NativeEngine` makes a {@link Datapath} of it.
  * Arguments are checked there: a wrong shape is a TypeError, and what the engine itself refuses is a status.
  */
 
@@ -9,7 +9,10 @@ export type EngineStatus = 0 | 1 | 2 | 3;
 /** An engine; lives until `closeEngine` or until nobody has it any more. */
 export type EngineHandle = object & { readonly __brand: "i3-engine" };
 
-/** What the ports do without asking the kernel for each packet, by name; false: probed and not there, or stepped down after an error. */
+/**
+ * What the ports do without asking the kernel for each packet, by name. false: listed in `without`, probed and not there, or stepped
+ * down after an error; `tun…` also where there is no TUN.
+ */
 export interface Offloads {
   /** TUN: partial checksums and, with these, segments of TCP over IPv4 and IPv6, and UDP. */
   readonly tunChecksum: boolean;

@@ -28,7 +28,7 @@ export interface OpenedPorts {
   readonly udp: { readonly port: number; readonly family: 4 | 6 };
 }
 
-/** `setLink`: the engine sets the TUN's MTU, but does not bring it up. */
+/** `openEngine` makes the TUN and sets its MTU; `setLink` then brings it up. */
 export type EngineAddon = NativeEngineAddon & Pick<NativeIo, "setLink">;
 
 /** What the addon calls. */

@@ -4,7 +4,7 @@
  * EBUSY, …), `syscall` and `errno` (negative); arguments that are wrong are a TypeError. Descriptors are those that this addon
  * opened in the same thread; any other number throws EBADF.
  *
- * Batches (docs/datapath.md): packet i is arena[i*slotBytes … +lengths[i]]; at most 1,024 slots, slots of at most 65,536 bytes.
+ * Batches: packet i is arena[i*slotBytes … +lengths[i]]; at most 1,024 slots, slots of at most 65,536 bytes.
  */
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
@@ -123,7 +123,7 @@ export interface AddressEntry {
   readonly prefixBits: number;
 }
 
-/** Node's own headers lie beside node (architecture §9), whatever npm is configured to. */
+/** Node's own headers lie beside node, whatever npm is configured to. */
 const BUILD_REMEDY =
   "Install g++, make and python3, then run in packages/datapath: " +
   `node ../../node_modules/node-gyp/bin/node-gyp.js rebuild --nodedir=${resolve(process.execPath, "../..")}`;

@@ -1,5 +1,5 @@
 /**
- * Drives an engine core on a UDP port, without a TUN (docs/datapath.md, "Steps"):
+ * Drives an engine core on a UDP port, without a TUN (docs/datapath.md, "Two implementations"):
  *
  *     readable ─→ read a batch ─→ core.step ─→ write the batches ─→ onUpcalls        at most BATCHES_PER_TURN times a turn
  *                      ▲                                                │

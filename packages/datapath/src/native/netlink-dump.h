@@ -1,3 +1,4 @@
+// Netlink, what the addon reads at once: routes and addresses.
 #pragma once
 
 #include <node_api.h>

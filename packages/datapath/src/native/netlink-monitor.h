@@ -1,3 +1,4 @@
+// Netlink, what the kernel tells by itself: changes of links, addresses and routes.
 #pragma once
 
 #include <node_api.h>

@@ -1,3 +1,4 @@
+// Netlink, what the addon changes: links, addresses, routes, rules.
 #pragma once
 
 #include <node_api.h>

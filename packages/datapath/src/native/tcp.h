@@ -1,3 +1,4 @@
+// TCP sockets with a mark, for the proxy's DNS over TCP.
 #pragma once
 
 #include <node_api.h>

@@ -1,4 +1,5 @@
-// TUN devices: one IP packet per read and write, no header of its own (IFF_NO_PI).
+// TUN devices that JavaScript reads and writes: the WAN emulator of the tests. The engine's are engine/ports/tun-queue.
+// One IP packet per read and write, no header of its own (IFF_NO_PI).
 #include "tun.h"
 
 #include <fcntl.h>

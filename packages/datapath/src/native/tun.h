@@ -1,3 +1,4 @@
+// TUN devices for JavaScript, in batches: the WAN emulator of the tests. The engine's are in engine/ports/tun-queue.
 #pragma once
 
 #include <node_api.h>

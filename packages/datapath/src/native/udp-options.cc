@@ -1,3 +1,4 @@
+// Read from the same object for both kinds of sockets: those of udp.cc and the engine's (engine-open.cc).
 #include "udp-options.h"
 
 #include <arpa/inet.h>

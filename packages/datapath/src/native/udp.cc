@@ -1,4 +1,5 @@
-// UDP sockets with recvmmsg and sendmmsg. Addresses are 18 bytes: IPv6 or IPv4-mapped IPv6 address 16, port 2 (big-endian).
+// UDP sockets that JavaScript reads and writes, with recvmmsg and sendmmsg: the proxy's DNS. Data goes through the engine's own sockets
+// (engine/ports/udp-socket, udp-receiver, udp-sender). Addresses are 18 bytes: IPv6 or IPv4-mapped IPv6 address 16, port 2 (big-endian).
 #include "udp.h"
 
 #include <netinet/in.h>

@@ -1,3 +1,4 @@
+// UDP sockets for JavaScript, in batches: the proxy's DNS. The engine's are in engine/ports/udp-socket.
 #pragma once
 
 #include <node_api.h>

@@ -1,3 +1,4 @@
+// A descriptor that somebody owns.
 #pragma once
 
 #include <unistd.h>

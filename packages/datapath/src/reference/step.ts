@@ -1,5 +1,5 @@
 /**
- * The core's interface: a {@link Datapath} that is driven step by step with batches of packets (docs/datapath.md, "Steps").
+ * The core's interface: a {@link Datapath} that is driven step by step with batches of packets (docs/datapath.md, "Two implementations").
  * A batch is one arena cut into slots of equal size, so that a driver reads and writes many packets with one call and no
  * allocation.
  */

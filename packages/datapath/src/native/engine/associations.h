@@ -85,7 +85,7 @@ class AssociationTable {
     return entry == HashIndex::none ? nullptr : entries_[entry].get();
   }
 
-  // Sets or replaces; what was there is returned, to be freed after the gates have opened.
+  // Sets or replaces; what was there is freed after the gates have opened. Status::full: it is new and there is no room.
   Status set(std::unique_ptr<Association> association, const Hasher& hasher, Gates& gates) {
     const uint32_t number = association->number;
     const uint32_t hash = hasher.number(number);
@@ -124,7 +124,7 @@ class AssociationTable {
   Slab<std::unique_ptr<Association>> entries_;
 };
 
-// Status::invalid when the spec is of a wrong shape, OpenSSL refuses it, or a table is full.
+// Status::invalid when the spec is of a wrong shape or OpenSSL refuses it, Status::full when the table is.
 Status set_outbound(AssociationTable<OutboundAssociation>& table, uint32_t name, const OutboundSpec& spec, const Hasher& hasher, Gates& gates, size_t lanes);
 Status set_inbound(AssociationTable<InboundAssociation>& table, uint32_t spi, const InboundSpec& spec, const Hasher& hasher, Gates& gates, size_t lanes);
 

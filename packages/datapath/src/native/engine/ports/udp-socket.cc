@@ -40,6 +40,8 @@ std::optional<PortError> UdpSocket::configure(const UdpOptions& options, bool se
     return PortError{errno, "setsockopt", "SO_MARK"};
   }
   set_udp_buffers(fd, options.buffer_bytes);
+  // The first socket binds without SO_REUSEPORT: with it another engine of the same user, which has it too, would not be noticed, and both
+  // would share the port. Set afterwards it lets the other workers' sockets in.
   if (several && !first && !set(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return PortError{errno, "setsockopt", "SO_REUSEPORT"};
   if (bind(fd, reinterpret_cast<const sockaddr*>(&options.name), options.name_bytes) < 0) return PortError{errno, "bind"};
   if (several && first && !set(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return PortError{errno, "setsockopt", "SO_REUSEPORT"};
