@@ -1,4 +1,4 @@
-/** Rows of a suite, as a table for people and as the JSON of architecture §9. */
+/** Rows of a suite, as a table for people and as JSON (bench/README.md, "The report"). */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";

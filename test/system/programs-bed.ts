@@ -116,7 +116,7 @@ export async function waitForPort(host: Host, port: number, server: Child): Prom
 export async function startFtpServer(host: Host): Promise<string> {
   const root = `${host.directory}/ftp`;
   await mkdir(root, { recursive: true });
-  // As an ordinary user's namespace has one user only, it never changes users (design facts §7).
+  // As an ordinary user's namespace has one user only, it never changes users.
   const config = await host.writeFile("vsftpd.conf", [
     "listen=NO", "listen_ipv6=YES", "background=NO", "anonymous_enable=YES", "local_enable=NO", "write_enable=YES", "anon_upload_enable=YES", "anon_world_readable_only=NO",
     `anon_root=${root}`, "no_anon_password=YES", "port_enable=YES", "pasv_enable=YES", "connect_from_port_20=YES", "secure_chroot_dir=/run", "run_as_launching_user=YES", "one_process_model=YES",

@@ -17,7 +17,7 @@ const TRIES = 3;
 /** The client cannot send as much as it was told: more would change nothing. */
 const CLIENT_LIMIT = 0.97;
 
-/** What every subject carries, and what only we do: about half of the highest rate that issue 3 asks of us. */
+/** What every subject carries, and what only we do: there packets follow each other closely enough to share a wake-up. */
 const COMMON_MBIT = 150;
 const OUR_MBIT = 1_000;
 const CPU_LIMIT_US = 3;

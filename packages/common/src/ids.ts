@@ -1,4 +1,4 @@
-/** i3 identifiers: 256 bits, matched by longest prefix of at least 128 (paper §2; architecture §4; docs/wire.md §2). */
+/** i3 identifiers: 256 bits, matched by longest prefix of at least 128 (paper §2; docs/wire.md §2). */
 import { concatBytes, sameBytes } from "./bytes.js";
 import { WireError } from "./errors.js";
 import { domainHash } from "./hash.js";

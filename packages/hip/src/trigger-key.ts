@@ -1,4 +1,4 @@
-/** Ed25519 keys behind private ids (architecture §4): one key, one prefix, many suffixes. */
+/** Ed25519 keys behind private ids (docs/wire.md §2): one key, one prefix, many suffixes. */
 import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
 
 import { I3Error, privatePrefix } from "@i3/common";

@@ -1,6 +1,6 @@
 /**
- * Who may insert a trigger: the first 128 bits of its id are a hash of a public key, and that key signs (architecture §4;
- * docs/wire.md §4.1). Refresh tokens: a hash chain whose end the signature commits to.
+ * Who may insert a trigger: the first 128 bits of its id are a hash of a public key, and that key signs (docs/wire.md §2,
+ * §4.1). Refresh tokens: a hash chain whose end the signature commits to.
  */
 import {
   commonPrefixBits, concatBytes, domainHash, encodeLocator, KEY_KIND, MIN_MATCH_BITS, privatePrefix, publicId, ringKey, u64Bytes,

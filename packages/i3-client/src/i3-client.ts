@@ -1,5 +1,5 @@
 /**
- * The i3 client as a core: triggers, server choice by round-trip time, caches (architecture §4, §5; paper §2). Daemons feed it
+ * The i3 client as a core: triggers, server choice by round-trip time, caches (docs/wire.md §4.1, §5; paper §2). Daemons feed it
  * the engine's control upcalls and a timer, and drain its events. No I/O, clock or randomness of its own.
  *
  * After every call: `takeEvents()`, then arm the timer for `nextDeadlineMs()`.

@@ -1,5 +1,5 @@
 /**
- * The servers a client knows: which is nearest, which are alive (docs/wire.md PING/PONG; architecture §5).
+ * The servers a client knows: which is nearest, which are alive (docs/wire.md §4, PING and PONG).
  *
  * A server in use is asked once a second and is dead after three questions in a row without an answer, at most 2.8 s after it
  * stopped on a path of up to 200 ms; the others are asked every half minute, to know where to go.

@@ -1,5 +1,5 @@
 /**
- * What a name means on this machine (paper §3.1, §3.2; architecture §6.1, §7): rules first, then the address book. Asking for a
+ * What a name means on this machine (paper §3.1, §3.2): rules first, then the address book. Asking for a
  * host's name makes its mapping, so that an address is only ever given out together with its way.
  */
 import { findRule, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type Log, type ProxyRule } from "@i3/common";

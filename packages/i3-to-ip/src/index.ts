@@ -1,2 +1,2 @@
-/** The place of a gateway that is not built yet (issue 7). */
+/** The place of a gateway that is not built yet. */
 export {};

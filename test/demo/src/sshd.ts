@@ -1,6 +1,6 @@
 /**
  * A real sshd on a host of the test bed, with keys made for this run. As the root of an unprivileged user namespace sshd cannot
- * change groups; it then runs in a nested user namespace that maps the own uid (design facts §7).
+ * change groups; it then runs in a nested user namespace that maps the own uid.
  */
 import { chmod, readFile } from "node:fs/promises";
 

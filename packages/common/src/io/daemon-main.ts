@@ -1,5 +1,5 @@
 /**
- * What the main.ts of every daemon does alike (architecture §8): --config, --check, --help, --version, one line for every
+ * What the main.ts of every daemon does alike: --config, --check, --help, --version, one line for every
  * error that a person must mend, signals, exit statuses.
  */
 import { readFileSync } from "node:fs";

@@ -62,7 +62,7 @@ export class ServerRules {
     else this.#sendOn(work);
   }
 
-  /** Ours, or held from the time when it was: until its owner has registered with the server that took over (architecture §4). */
+  /** Ours, or held from the time when it was: until its owner has registered with the server that took over (docs/wire.md §3, "At a server"). */
   #isServedHere(id: Buffer, at: number): boolean {
     return this.#state.range.owns(id, at) || this.#state.triggers.match(id, at).length > 0;
   }

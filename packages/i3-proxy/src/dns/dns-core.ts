@@ -1,5 +1,5 @@
 /**
- * What the proxy answers to DNS questions of local programs (paper §3.1, §3.2; architecture §6.1): A and AAAA of overlay names with
+ * What the proxy answers to DNS questions of local programs (paper §3.1, §3.2): A and AAAA of overlay names with
  * TTL 0, names of virtual addresses, and for everything else "forward": the system's resolvers get the bytes as they came.
  *
  * DEVIATION: class ANY is treated as not ours, as is every class but IN.

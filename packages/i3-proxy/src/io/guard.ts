@@ -1,5 +1,5 @@
 /**
- * The guard: nftables rules that outlive the proxy (architecture §6.1: virtual addresses mean something only on the TUN).
+ * The guard: nftables rules that outlive the proxy (docs/host-changes.md: virtual addresses mean something only on the TUN).
  *
  *     arrive   on another interface than lo and the TUN, from or for a virtual address: dropped
  *     leave    by another interface than lo and the TUN, to an allocated address: refused

@@ -1,5 +1,5 @@
 /**
- * What the machine already uses of the virtual range (architecture §7: overlap with a real route is found at start, reported, and
+ * What the machine already uses of the virtual range (overlap with a real route is found at start, reported, and
  * avoided): addresses of interfaces, routes of all tables, resolvers. A resolver may lie behind the default route, so looking at
  * routes is not enough.
  */

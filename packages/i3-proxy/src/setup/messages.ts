@@ -1,5 +1,5 @@
 /**
- * The plain set-up, security="none" (paper §4.3; architecture §6.4; docs/wire.md §6): INIT and CONFIRM.
+ * The plain set-up, security="none" (paper §4.3; docs/wire.md §6): INIT and CONFIRM.
  *
  *     0  type | 0 | length 2 (with these four bytes)
  *     4  body: MessagePack array; unknown elements behind the known ones are ignored

@@ -1,6 +1,6 @@
 /**
  * The plain set-up between proxies (paper §4.3; docs/wire.md §6) and what it installs in the packet engine. The encrypted set-up
- * of architecture §6 will stand beside it: a mapping's state and its `install` stay, the messages change.
+ * (docs/wire.md §9) will stand beside it: a mapping's state and its `install` stay, the messages change.
  *
  *     idle ──first packet──► calling ──CONFIRM or INIT──► open ──NOT_PRESENT──► calling …
  *                               └── nobody ──► refused ──1 s──► idle

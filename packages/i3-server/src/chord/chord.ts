@@ -1,5 +1,5 @@
 /**
- * Chord as Zave corrected it ("How to make Chord correct"; facts §2), as a core: no I/O, no clock, no randomness of its own.
+ * Chord as Zave corrected it ("How to make Chord correct", 2016), as a core: no I/O, no clock, no randomness of its own.
  * Call start once, then handleMessage, handleTimer (at deadlineMs) and lookup; after each drain pollOutput to undefined.
  *
  * A ring of one is the starting state of every node: it FINDs its own key at the configured members, again and again, and

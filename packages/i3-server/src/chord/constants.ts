@@ -1,6 +1,6 @@
 /** Numbers of the ring. */
 
-// Of the Berkeley i3 tree (facts §1–2):
+// Of the Berkeley i3 tree, the original implementation:
 /** Length of a successor list. */
 export const SUCCESSORS = 8;
 

@@ -1,6 +1,6 @@
 /**
  * Fingers: for each distance 2^i a node at or after `self` + 2^i, so that a lookup halves the way with every hop.
- * Proximity neighbour selection will replace {@link prefer}: of the candidates in a finger's range keep the nearest (facts §2).
+ * Proximity neighbour selection will replace {@link prefer}: of the candidates in a finger's range keep the nearest, as DHash does.
  */
 import { type RingNode } from "@i3/common";
 

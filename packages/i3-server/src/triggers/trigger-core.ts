@@ -1,5 +1,5 @@
 /**
- * The rules by which triggers come and go (docs/wire.md §4.1, architecture §4). One message in, at most one reply out; the
+ * The rules by which triggers come and go (docs/wire.md §4.1). One message in, at most one reply out; the
  * caller sends it only when it is not larger than the request. Cheapest checks first, every refusal counted.
  */
 import {

@@ -31,7 +31,7 @@ void ServerRules::serve(Bytes datagram, const Endpoint& from, uint8_t traffic_cl
   route({datagram, &from, traffic_class, hop_limit, copy_budget, {}});
 }
 
-// Ours, or held from the time when it was: until its owner has registered with the server that took over (architecture §4).
+// Ours, or held from the time when it was: until its owner has registered with the server that took over (docs/wire.md §3, "At a server").
 void ServerRules::route(const Work& work) {
   const TriggerTable::Match found = lane_.tables.triggers.match(work.id(), lane_.tables.hasher.bytes(work.ring_key()));
   if (!found.targets.empty() || lane_.tables.range.owns(work.ring_key())) match(work, found);
