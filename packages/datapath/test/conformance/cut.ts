@@ -1,5 +1,5 @@
 /**
- * Cutting super-packets, and completing partial checksums, as the kernel does it (virtio 1.2 §5.1.6, net/ipv4/tcp_offload.c,
+ * Cutting trains, and completing partial checksums, as the kernel does it (virtio 1.2 §5.1.6, net/ipv4/tcp_offload.c,
  * udp_offload.c), with nothing in common with either engine.
  *
  *     | virtio_net_hdr 10, little-endian | IP header | TCP or UDP header | payload: pieces of gso_size, the last may be shorter |
@@ -145,7 +145,7 @@ function headerOf({ gsoType, gsoBytes }: Vnet, packet: Uint8Array): { readonly i
   return { ipBytes: place.at, bytes: place.at + transport, protocol };
 }
 
-/** The packets that a super-packet stands for, with partial checksums. undefined: its vnet header says what cannot be. */
+/** The packets that a train from the TUN stands for, with partial checksums. undefined: its vnet header says what cannot be. */
 export function cutSuperPacket(vnet: Vnet, bytes: Uint8Array): readonly Uint8Array[] | undefined {
   const length = lengthOf(bytes);
   const packet = bytes.subarray(0, length ?? 0);

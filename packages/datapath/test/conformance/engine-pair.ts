@@ -1,7 +1,7 @@
 /**
  * Both engines side by side: the same changes and the same packets for each, and everything that can be seen compared.
  *
- * Two things may differ, both only in packets that the native engine joined to a super-packet for the TUN: the order between flows,
+ * Two things may differ, both only in packets that the native engine joined to a train for the TUN: the order between streams,
  * and the IPv4 identification of packets that must not be fragmented (with its part of the header's checksum).
  */
 import { createRequire } from "node:module";

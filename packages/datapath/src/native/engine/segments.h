@@ -1,4 +1,4 @@
-// Super-packets from the TUN (virtio_net_hdr with gso_type set) as the packets that they stand for, each made in place: its headers
+// Trains from the TUN (virtio_net_hdr with gso_type set) as the packets that they stand for, each made in place: its headers
 // are written right before its payload, over bytes that have been dealt with.
 //
 //     | IP, transport | payload 0 | payload 1 | payload 2 |      first

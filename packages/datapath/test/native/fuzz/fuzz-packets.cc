@@ -177,7 +177,7 @@ class World {
     const std::vector<uint8_t> packet = choose_packet(choices_, false);
     tun_packet(packet, choose_vnet(choices_, packet));
   }
-  // A plain TCP or UDP super-packet with a right vnet header.
+  // A plain TCP or UDP train with a right vnet header.
   void train_to_tun() {
     const bool is_v4 = choices_.flag(), is_tcp = choices_.flag();
     std::vector<uint8_t> packet = choose_bytes(choices_, 65'535);

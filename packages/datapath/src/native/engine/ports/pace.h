@@ -1,4 +1,4 @@
-// How long a worker lets packets gather before it looks again. One packet a wake-up costs ten times what it costs among many, so a
+// How long a worker lets packets gather before it looks again. A packet that wakes a worker by itself costs several times what it costs among many, so a
 // flood of small packets is taken in batches; below that rate, and for trains, nothing waits.
 #pragma once
 
