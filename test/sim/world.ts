@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 
-import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, nodeKey, parseAddressBook, formatIpText, toHex, publicId, type AddressBook, type Locator, type ProxyRule } from "@i3/common";
+import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, nodeKey, parseAddressBook, formatIpText, toHex, publicId, type AddressBook, type Locator, type ProxyRule, type AccessConfig, type Security } from "@i3/common";
 import { makeDatagramBatch, makePacketBatch, ReferenceEngine, type Batch, type DatagramBatch, type PacketBatch, type Upcall } from "@i3/datapath";
 import { generateHostIdentity, generateTriggerKey, hostPublicKey, type HostIdentity } from "@i3/hip";
 import { ServerCore } from "@i3/i3-server";
@@ -207,6 +207,9 @@ export interface HostOptions {
   readonly lastOwn4?: Uint8Array;
   readonly restored?: readonly Mapping[];
   readonly sharedKey?: ReturnType<typeof generateTriggerKey>;
+  /** @default none */
+  readonly security?: Security;
+  readonly access?: AccessConfig | undefined;
 }
 
 export interface Host {
@@ -231,9 +234,9 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   const identity = options.identity ?? generateHostIdentity();
   const sharedKey = options.sharedKey ?? generateTriggerKey();
   const changed: Mapping[] = [];
-  const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: "none", privateId: options.privateId ?? "shared" } as unknown as ProxyRule;
+  const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared" } as unknown as ProxyRule;
   const proxy = new Proxy({
-    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: [rule], randomBytes: world.random, wallMs: world.wallMs,
+    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: [rule], access: options.access, randomBytes: world.random, wallMs: world.wallMs,
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },
     limits: { max: 1_000, maxUnproven: 8, lifetimeMs: options.lifetimeMs ?? 7_200_000, unprovenLifetimeMs: 120_000 },
     hooks: { allocated: () => undefined, released: () => undefined, changed: (m) => void changed.push(m), removed: () => undefined },

@@ -1,4 +1,4 @@
-/** Host identities, trigger keys and signatures; the HIP base exchange joins them later. */
+/** HIP version 2: host identities, packets, cryptography and exchanges; and the keys and signatures of triggers. */
 export * from "./identity/hit.js";
 export * from "./identity/host-identity-field.js";
 export * from "./identity/host-identity.js";

@@ -4,7 +4,8 @@
  *
  * After every call: `takeEvents()`, then arm the timer for `nextDeadlineMs()`.
  */
-import { decodeControl, WireError, type DecodedControl, type Locator } from "@i3/common";
+import { concatBytes, decodeControl, WireError, type DecodedControl, type Locator } from "@i3/common";
+import type { Datagram } from "@i3/datapath";
 import type { TriggerSigner } from "@i3/hip";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
@@ -72,6 +73,12 @@ export class I3Client {
   /** The data header (docs/wire.md §3) for packets to an open path; new after each `path-changed`. */
   pathHeader(id: Uint8Array, payloadKind: number): Uint8Array {
     return this.#paths.header(id, payloadKind);
+  }
+
+  /** One packet of ours to an id, on its path if that is open, otherwise by the first-hop server; null: there is none now. */
+  packetTo(id: Uint8Array, payloadKind: number, payload: Uint8Array): Datagram | null {
+    const locator = this.serverOfPath(id);
+    return locator === null ? null : { locator, bytes: concatBytes(this.#paths.headerOnce(id, payloadKind), payload) };
   }
 
   setPathActive(id: Uint8Array, active: boolean): void {

@@ -103,6 +103,12 @@ export class SenderPaths {
     return encodeDataHeader({ flags, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, payloadKind, nonce: path.nonce, ids: [path.id] });
   }
 
+  /** The same for one packet to any id: where there is no path no cache is asked for, and nothing can be told of it. */
+  headerOnce(id: Uint8Array, payloadKind: number): Uint8Array {
+    if (this.#paths.has(bytesKey(id))) return this.header(id, payloadKind);
+    return encodeDataHeader({ flags: 0, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, payloadKind, nonce: this.#environment.randomBytes(NONCE_BYTES), ids: [id] });
+  }
+
   /** Whether packets went over a path lately. */
   setActive(id: Uint8Array, active: boolean): void {
     const path = this.#paths.get(bytesKey(id));

@@ -2,7 +2,7 @@
  * What a name means on this machine (paper §3.1, §3.2): rules first, then the address book. Asking for a
  * host's name makes its mapping, so that an address is only ever given out together with its way.
  */
-import { findRule, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type Log, type ProxyRule } from "@i3/common";
+import { findRule, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type Log, type ProxyRule, type Security } from "@i3/common";
 
 import type { NameAddresses, NameSource } from "./dns/dns-core.js";
 import type { Mapping } from "./mappings/mapping.js";
@@ -90,6 +90,18 @@ export class Names implements NameSource {
     return rule?.go === "i3" && rule.privateId === "own";
   }
 
+  /** How packets to a peer (null: a stranger) are protected. */
+  securityOf(name: string | null): Security {
+    const rule = name === null ? undefined : findRule(this.#rules, name);
+    return rule?.go === "i3" ? rule.security : "esp";
+  }
+
+  /** Whether a caller may come in cleartext: the rules say so for its name, for a stranger anywhere. */
+  takesPlain(name: string | null): boolean {
+    if (name !== null) return this.securityOf(name) === "none";
+    return this.#rules.some((rule) => rule.go === "i3" && rule.security === "none");
+  }
+
   #addressesOf(name: string, entry: BookEntry): NameAddresses | "unavailable" {
     const { own, mappings, wallMs, onCreated, log } = this.#env;
     const id = this.#idOf(entry);
@@ -97,7 +109,7 @@ export class Names implements NameSource {
     let mapping = mappings.byPeer(id);
     if (mapping === undefined) {
       const created = mappings.create(wallMs(), {
-        peerId: id, peerHit: entry.hit ?? null, privateId: null, name, ownTrigger: this.wantsOwnTrigger(name), wanted: true,
+        peerId: id, peerHit: entry.hit ?? null, privateId: null, name, ownTrigger: this.wantsOwnTrigger(name), wanted: true, security: this.securityOf(name),
       });
       if (created === null) {
         log("warn", "mappings-full", { name, mappings: mappings.size, remedy: "Raise <mappings max> or widen <virtual-addresses range>." });

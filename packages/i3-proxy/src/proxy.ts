@@ -3,10 +3,10 @@
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
 import {
-  bytesKey, errorLine, inRange, locatorText, privateId, publicId, sameBytes, SUFFIX_BYTES, toHex, type AddressBook, type Locator, type Log, type ProxyRule,
+  bytesKey, errorLine, inRange, locatorText, privateId, publicId, sameBytes, SUFFIX_BYTES, toHex, type AccessConfig, type AddressBook, type Locator, type Log, type ProxyRule,
 } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
-import type { HostIdentity, TriggerKey } from "@i3/hip";
+import { dhKeyPair, type HostIdentity, type TriggerKey } from "@i3/hip";
 import { I3Client, type ClientEvent } from "@i3/i3-client";
 
 import type { NameSource } from "./dns/dns-core.js";
@@ -14,7 +14,11 @@ import type { Mapping } from "./mappings/mapping.js";
 import { addressesOf, MappingTable, type MappingHooks, type MappingLimits } from "./mappings/mapping-table.js";
 import { VirtualAddresses, type AddressSource } from "./mappings/virtual-addresses.js";
 import { Names } from "./names.js";
+import { AccessList } from "./policy/access-list.js";
+import { HipSetup } from "./setup/hip-setup.js";
+import { ReturnIds } from "./setup/return-ids.js";
 import { Setup } from "./setup/setup.js";
+import { Setups } from "./setup/setups.js";
 
 // Ours:
 /** Uses are read from the engine, and mappings expire, this often. */
@@ -44,6 +48,8 @@ export interface ProxyEnvironment {
   readonly hooks: MappingHooks;
   readonly suffix: string;
   readonly rules: readonly ProxyRule[];
+  /** Who may connect; undefined: everybody. */
+  readonly access: AccessConfig | undefined;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly wallMs: () => number;
   readonly log: Log;
@@ -57,7 +63,7 @@ export class Proxy {
   readonly own6: Uint8Array;
   readonly client: I3Client;
   readonly mappings: MappingTable;
-  readonly setup: Setup;
+  readonly setups: Setups;
   /** Exceptions that an upcall caused: each is a fault of ours. */
   internalErrors = 0;
   readonly #env: ProxyEnvironment;
@@ -68,12 +74,22 @@ export class Proxy {
   readonly #fresh: Mapping[] = [];
   /** First packets to peers whose own trigger is not in the ring yet, by its id. */
   readonly #waitingForTrigger = new Map<string, { readonly mapping: Mapping; readonly packet: Uint8Array; readonly untilMs: number }>();
+  readonly #returnIds: ReturnIds;
+  #rules: readonly ProxyRule[];
+  #book: AddressBook;
+  #accessConfig: AccessConfig | undefined;
+  #access: AccessList;
   #nextSweepMs = 0;
+  #nowMs = 0;
 
   /** Throws RangeError when the virtual range has no address free for this host. */
   constructor(environment: ProxyEnvironment, book: AddressBook) {
     const { identity, datapath, sharedKey, randomBytes, wallMs, log } = environment;
     this.#env = environment;
+    this.#rules = environment.rules;
+    this.#book = book;
+    this.#accessConfig = environment.access;
+    this.#access = new AccessList(environment.access, book);
     this.ownId = publicId(identity.hit);
     this.own6 = identity.hit;
     const addresses = new VirtualAddresses(environment.addresses);
@@ -89,11 +105,32 @@ export class Proxy {
       suffix: environment.suffix, rules: environment.rules, own: { id: this.ownId, v4: own4, v6: this.own6 }, mappings: this.mappings, wallMs,
       prepare: (id) => addresses.prepare(id), onCreated: (mapping) => void this.#fresh.push(mapping), log,
     }, book);
-    this.setup = new Setup({
+    const both = {
       identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, wallMs, log,
-      nameOf: (hit) => this.#names.nameOfHit(hit), ownTriggerFor: (name) => this.#names.wantsOwnTrigger(name),
-      onOwnTrigger: (mapping) => this.#insertOwnTrigger(0, mapping),
-    });
+      nameOf: (hit: Uint8Array) => this.#names.nameOfHit(hit), ownTriggerFor: (name: string | null) => this.#names.wantsOwnTrigger(name),
+      onOwnTrigger: (mapping: Mapping) => this.#insertOwnTrigger(0, mapping), admits: (hit: Uint8Array) => this.#access.admits(hit),
+    };
+    this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
+    this.setups = new Setups(new Setup({ ...both, takesPlain: (name) => this.#names.takesPlain(name) }), () => new HipSetup({
+      ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes), securityFor: (name) => this.#names.securityOf(name),
+    }, 0));
+  }
+
+  #openReturnId(id: Uint8Array, key: TriggerKey): void {
+    this.#env.datapath.setInbound(id, { action: "upcall" });
+    this.client.insertTrigger(this.#nowMs, id, { kind: "private", key });
+  }
+
+  #closeReturnId(id: Uint8Array): void {
+    this.client.removeTrigger(this.#nowMs, id);
+    this.#env.datapath.setInbound(id, null);
+  }
+
+  /** Once a rule wants encryption: answers of later calls need ids that are in the ring. */
+  #prepareEncryption(): void {
+    if (!this.#rules.some((rule) => rule.go === "i3" && rule.security !== "none")) return;
+    this.setups.enableHip();
+    this.#returnIds.fill();
   }
 
   get names(): NameSource {
@@ -101,11 +138,28 @@ export class Proxy {
   }
 
   setBook(book: AddressBook): void {
+    this.#book = book;
     this.#names.setBook(book);
+    this.#setAccess(this.#accessConfig);
   }
 
-  setRules(rules: readonly ProxyRule[]): void {
+  /** Another access list: whoever it admits no more is cut off at once. */
+  setAccess(nowMs: number, access: AccessConfig | undefined): void {
+    this.#nowMs = nowMs;
+    this.#setAccess(access);
+  }
+
+  #setAccess(access: AccessConfig | undefined): void {
+    this.#accessConfig = access;
+    this.#access = new AccessList(access, this.#book);
+    this.setups.hip?.recheckAccess(this.#nowMs);
+  }
+
+  setRules(nowMs: number, rules: readonly ProxyRule[]): void {
+    this.#nowMs = nowMs;
+    this.#rules = rules;
     this.#names.setRules(rules);
+    this.#prepareEncryption();
   }
 
   /** Virtual addresses that hosts of the address book have or would get (at most 4,096 hosts), but for those of real machines. */
@@ -124,11 +178,13 @@ export class Proxy {
 
   /** Takes over the mappings of the journal and registers with the ring. */
   start(nowMs: number, servers: readonly Locator[], restored: readonly Mapping[]): void {
+    this.#nowMs = nowMs;
     for (const server of servers) this.client.addServer(nowMs, server);
     this.#env.datapath.setInbound(this.ownId, { action: "upcall" });
     this.client.insertTrigger(nowMs, this.ownId, { kind: "host", identity: this.#env.identity });
     const { sharedKey, randomBytes } = this.#env;
     this.client.insertTrigger(nowMs, privateId(sharedKey.prefix, randomBytes(SUFFIX_BYTES)), { kind: "private", key: sharedKey });
+    this.#prepareEncryption();
     for (const mapping of restored) this.#restore(nowMs, mapping);
     this.#nextSweepMs = nowMs + SWEEP_MS;
   }
@@ -140,7 +196,7 @@ export class Proxy {
   installFresh(): void {
     for (const mapping of this.#fresh.splice(0)) {
       this.#insertOwnTrigger(0, mapping);
-      this.setup.install(mapping);
+      this.setups.install(mapping);
     }
   }
 
@@ -157,6 +213,7 @@ export class Proxy {
   }
 
   handleUpcalls(nowMs: number, upcalls: readonly Upcall[]): void {
+    this.#nowMs = nowMs;
     this.installFresh();
     for (const upcall of upcalls) {
       try {
@@ -173,21 +230,22 @@ export class Proxy {
   #handleUpcall(nowMs: number, upcall: Upcall): void {
     if (upcall.kind === "control") this.client.handleControl(nowMs, upcall.from, upcall.bytes);
     else if (upcall.kind === "flow-setup") this.#begin(nowMs, upcall);
-    else if (upcall.kind === "payload") this.setup.handlePayload(nowMs, upcall);
+    else if (upcall.kind === "payload" || upcall.kind === "hip") this.setups.handleUpcall(nowMs, upcall);
   }
 
   handleTimer(nowMs: number): void {
+    this.#nowMs = nowMs;
     this.installFresh();
     this.client.handleTimer(nowMs);
     this.#handleEvents(nowMs);
-    this.setup.handleTimer(nowMs);
+    this.setups.handleTimer(nowMs);
     this.#endWaits(nowMs, null);
     if (nowMs >= this.#nextSweepMs) this.#sweep(nowMs);
   }
 
   nextDeadlineMs(): number {
     const waitMs = Math.min(...Array.from(this.#waitingForTrigger.values(), (wait) => wait.untilMs));
-    return Math.min(waitMs, this.client.nextDeadlineMs(), this.setup.nextDeadlineMs(), this.#nextSweepMs);
+    return Math.min(waitMs, this.client.nextDeadlineMs(), this.setups.nextDeadlineMs(), this.#nextSweepMs);
   }
 
   #hooks(): MappingHooks {
@@ -215,7 +273,7 @@ export class Proxy {
     }
     this.#insertOwnTrigger(nowMs, mapping);
     const { lastOwn4 } = this.#env;
-    this.setup.restore(mapping, lastOwn4 !== null && !sameBytes(lastOwn4, this.own4));
+    this.setups.restore(mapping, lastOwn4 !== null && !sameBytes(lastOwn4, this.own4));
   }
 
   /** First packet of a program to a virtual address. */
@@ -228,10 +286,11 @@ export class Proxy {
   }
 
   #call(nowMs: number, mapping: Mapping, packet: Uint8Array): void {
-    if (mapping.state === "idle") this.setup.call(nowMs, mapping, packet);
+    this.setups.call(nowMs, mapping, packet);
     for (const address of addressesOf(mapping)) {
       if (mapping.state === "idle") this.#env.datapath.discard(address, true);
-      else this.#env.datapath.release(address);
+      // With HIP they wait for the keys, and go when the flow gets them.
+      else if (mapping.security === "none") this.#env.datapath.release(address);
     }
   }
 
@@ -246,8 +305,8 @@ export class Proxy {
 
   #handleEvents(nowMs: number): void {
     for (const event of this.client.takeEvents()) {
-      if (event.kind === "path-changed") this.setup.handlePathChanged(event.id);
-      else if (event.kind === "not-present") this.setup.handleNotPresent(nowMs, event.id);
+      if (event.kind === "path-changed") this.setups.handlePathChanged(event.id);
+      else if (event.kind === "not-present") this.setups.handleNotPresent(nowMs, event.id);
       else this.#logEvent(nowMs, event);
     }
   }
@@ -259,6 +318,7 @@ export class Proxy {
       else log("info", "server", { server: locatorText(event.server) });
     } else if (event.kind === "trigger-live") {
       this.#endWaits(nowMs, event.id);
+      this.#returnIds.handleLive(event.id);
       const isNews = !this.#liveTriggers.has(toHex(event.id));
       this.#liveTriggers.add(toHex(event.id));
       log(isNews ? "info" : "debug", "trigger-live", { id: toHex(event.id.subarray(0, 8)), server: locatorText(event.server) });
@@ -277,7 +337,7 @@ export class Proxy {
       const sinceMs = nowMs - usedMs;
       if (usedMs > -Infinity) mapping.lastUseMs = Math.max(mapping.lastUseMs, wallMs - sinceMs);
       for (const id of [mapping.peerId, mapping.peer?.privateId]) if (id) this.client.setPathActive(id, sinceMs <= ACTIVE_MS);
-      if (sinceMs > CALL_AGAIN_AFTER_MS) this.setup.rest(mapping);
+      this.setups.watch(nowMs, mapping, sinceMs > CALL_AGAIN_AFTER_MS);
       if (mapping.lastUseMs - (this.#savedUse.get(mapping) ?? 0) >= SAVE_USE_MS) this.mappings.changed(mapping);
     }
     for (const mapping of this.mappings.expired(wallMs)) {
@@ -287,7 +347,7 @@ export class Proxy {
 
   #drop(nowMs: number, mapping: Mapping): void {
     if (mapping.ownKey !== null) this.client.removeTrigger(nowMs, mapping.ownPrivateId);
-    this.setup.uninstall(mapping);
+    this.setups.uninstall(nowMs, mapping);
     this.mappings.remove(mapping);
   }
 

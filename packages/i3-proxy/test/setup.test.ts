@@ -8,33 +8,9 @@ import { generateHostIdentity } from "@i3/hip";
 import { addHost, bookOf, bookOfIds, World, type Host } from "../../../test/sim/world.js";
 import { mappingFromJson, mappingToJson } from "../src/mappings/mapping.js";
 import { encodeInit, type InitFields } from "../src/setup/messages.js";
+import { addressOf, packet4, roundTrip, sourceOf, textOf } from "./traffic.js";
 
 const RANGE = { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 };
-
-/** An IPv4 packet of protocol 253 (for experiments) with a right header checksum. */
-function packet4(source: Uint8Array, destination: Uint8Array, payload: string): Uint8Array {
-  const body = new TextEncoder().encode(payload);
-  const out = new Uint8Array(20 + body.length);
-  out.set([0x45, 0, 0, out.length, 0, 0, 0x40, 0, 64, 253]);
-  out.set(source, 12);
-  out.set(destination, 16);
-  let sum = 0;
-  for (let i = 0; i < 20; i += 2) sum += ((out[i] ?? 0) << 8) | (out[i + 1] ?? 0);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
-  out.set([(~sum >> 8) & 0xff, ~sum & 0xff], 10);
-  out.set(body, 20);
-  return out;
-}
-
-const textOf = (packet: Uint8Array | undefined): string => new TextDecoder().decode((packet ?? new Uint8Array()).subarray(20));
-const sourceOf = (packet: Uint8Array | undefined): string => [...(packet ?? new Uint8Array()).subarray(12, 16)].join(".");
-
-function addressOf(host: Host, name: string): Uint8Array {
-  const found = host.proxy.names.resolve(name);
-  if (typeof found === "string" || found.v4 === null) throw new Error(`${name} is ${JSON.stringify(found)}`);
-  host.proxy.installFresh();
-  return found.v4;
-}
 
 /** Two laptops that know each other, registered with a ring of three. */
 function pair(options: { delayMs?: number; loss?: number; byId?: boolean; privateId?: "own"; lifetimeMs?: number; laptopTaken?: (address: Uint8Array) => boolean } = {}) {
@@ -51,19 +27,6 @@ function pair(options: { delayMs?: number; loss?: number; byId?: boolean; privat
   expect(laptop.proxy.isReady(world.nowMs)).toBe(true);
   world.loss = options.loss ?? 0;
   return { world, ring, laptop, home, book };
-}
-
-/** Sends from `a` to the name of `b` and back, and says what arrived. */
-function roundTrip(world: World, a: Host, b: Host, name: string, text: string): { there: string; back: string } {
-  const to = addressOf(a, name);
-  world.inject(a.node, { tun: packet4(a.proxy.own4, to, text) });
-  world.run(5_000, () => b.node.received.some((p) => textOf(p) === text));
-  const arrived = b.node.received.find((p) => textOf(p) === text);
-  if (arrived === undefined) return { there: "nothing", back: "nothing" };
-  world.inject(b.node, { tun: packet4(arrived.slice(16, 20), arrived.slice(12, 16), `re: ${text}`) });
-  world.run(5_000, () => a.node.received.some((p) => textOf(p) === `re: ${text}`));
-  const answer = a.node.received.find((p) => textOf(p) === `re: ${text}`);
-  return { there: sourceOf(arrived), back: answer === undefined ? "nothing" : sourceOf(answer) };
 }
 
 describe("plain set-up", () => {
@@ -286,11 +249,11 @@ describe("a clock that went back", () => {
     world.run(10_000, () => again.proxy.isReady(world.nowMs));
     // The home machine has forgotten its side, so the laptop must call again.
     const to = addressOf(again, "home.i3");
-    again.proxy.setup.handleNotPresent(world.nowMs, restored[0]?.peer?.privateId ?? new Uint8Array(32));
+    again.proxy.setups.plain.handleNotPresent(world.nowMs, restored[0]?.peer?.privateId ?? new Uint8Array(32));
     world.inject(again.node, { tun: packet4(again.proxy.own4, to, "called again") });
     world.run(3_000);
     expect(home.node.received.map(textOf)).toContain("called again");
-    expect(home.proxy.setup.counters.replayed).toBe(0);
+    expect(home.proxy.setups.plain.counters.replayed).toBe(0);
   });
 });
 
@@ -340,7 +303,7 @@ describe("liars", () => {
     const evil = home.node.received.filter((p) => textOf(p) === "evil").map(sourceOf);
     expect(evil.length).toBeGreaterThan(0);
     expect(evil).not.toContain([...laptop.proxy.own4].join("."));
-    expect(home.proxy.setup.counters.replayed).toBe(0);
+    expect(home.proxy.setups.plain.counters.replayed).toBe(0);
     expect(roundTrip(world, laptop, home, "home.i3", "still").back).not.toBe("nothing");
   });
 
@@ -367,7 +330,7 @@ describe("liars", () => {
     world.run(10_000, () => other.proxy.isReady(world.nowMs));
     expect(other.proxy.isReady(world.nowMs)).toBe(true);
     deliver(world, other, encodeInit(fieldsOf(world, other), laptop.identity), new Uint8Array());
-    expect(other.proxy.setup.counters.unexpected).toBe(1);
+    expect(other.proxy.setups.plain.counters.unexpected).toBe(1);
     expect(other.proxy.mappings.size).toBe(0);
     world.inject(other.node, { tun: packet4(other.proxy.own4, addressOf(other, "laptop.i3"), "hello") });
     world.run(3_000);
@@ -396,7 +359,7 @@ describe("liars", () => {
     const before = mapping?.peer;
     deliver(world, home, encodeInit(fieldsOf(world, home, { counter: 1 }), laptop.identity), packet4(laptop.proxy.own4, home.proxy.own4, "old"));
     expect(mapping?.peer).toBe(before);
-    expect(home.proxy.setup.counters.replayed).toBe(1);
+    expect(home.proxy.setups.plain.counters.replayed).toBe(1);
     expect(home.node.received.map(textOf)).not.toContain("old");
   });
 
@@ -404,14 +367,14 @@ describe("liars", () => {
     const { world, laptop, home } = pair();
     deliver(world, home, encodeInit(fieldsOf(world, home, { calleeId: publicId(laptop.identity.hit) }), laptop.identity), new Uint8Array());
     expect(home.proxy.mappings.size).toBe(0);
-    expect(home.proxy.setup.counters.malformed).toBe(1);
+    expect(home.proxy.setups.plain.counters.malformed).toBe(1);
   });
 
   it("peers who prove nothing fill only their share", () => {
     const { world, laptop, home } = pair();
     for (let i = 0; i < 20; i += 1) deliver(world, home, encodeInit(fieldsOf(world, home), null), new Uint8Array());
     expect(home.proxy.mappings.size).toBe(8);
-    expect(home.proxy.setup.counters.mappingsFull).toBe(12);
+    expect(home.proxy.setups.plain.counters.mappingsFull).toBe(12);
     expect(roundTrip(world, laptop, home, "home.i3", "hello").back).not.toBe("nothing");
   });
 
@@ -419,7 +382,7 @@ describe("liars", () => {
     const { world, laptop, home } = pair();
     for (let length = 0; length < 300; length += 7) deliver(world, home, world.random(length), new Uint8Array());
     expect(home.proxy.mappings.size).toBe(0);
-    expect(home.proxy.setup.counters.malformed).toBe(43);
+    expect(home.proxy.setups.plain.counters.malformed).toBe(43);
     expect(roundTrip(world, laptop, home, "home.i3", "hello").back).not.toBe("nothing");
   });
 });

@@ -179,8 +179,8 @@ class Daemon implements RunningDaemon {
     if (proxy === undefined || engine === undefined) return;
     this.#log("info", "counters", {
       engine: engineCounterFields(engine),
-      client: proxy.client.counters, setup: proxy.setup.counters, dns: this.#interception?.counters(),
-      mappings: Array.from(proxy.mappings.all(), (m) => ({ name: m.name, state: m.state, address: formatIpText(m.local4) })),
+      client: proxy.client.counters, setup: proxy.setups.plain.counters, hip: proxy.setups.hip?.counters, dns: this.#interception?.counters(),
+      mappings: Array.from(proxy.mappings.all(), (m) => ({ name: m.name, state: m.state, security: m.security, address: formatIpText(m.local4) })),
       servers: proxy.client.servers().map((s) => ({ server: locatorText(s.locator), liveness: s.liveness, rttMs: Math.round(s.rttMs * 10) / 10, inUse: s.inUse })),
     });
   }
@@ -245,7 +245,7 @@ class Daemon implements RunningDaemon {
     const random = pooledRandom();
     try {
       return new Proxy({
-        identity, sharedKey: content.sharedKey, lastOwn4: content.own4, datapath, suffix: dns.suffix, rules, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
+        identity, sharedKey: content.sharedKey, lastOwn4: content.own4, datapath, suffix: dns.suffix, rules, access: this.#config.access, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
         addresses: { range, isTaken: (address) => view.isTaken(address), randomBytes: random },
         // Two flows a mapping; a quarter of a small range is left free, so that drawing an address does not take long.
         limits: { max: Math.min(max, LIMITS.flows / 2, (2 ** (32 - range.prefixBits) * 3) / 4), maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
@@ -422,12 +422,16 @@ class Daemon implements RunningDaemon {
     this.#closers.push(() => changes.close());
   }
 
-  /** Rules act at once; everything else of the configuration is read at the start only, and the log says so. */
+  /** Rules and the access list act at once; everything else of the configuration is read at the start only, and the log says so. */
   #onConfig(update: FileUpdate<ProxyConfig>): void {
     if (!update.ok) return this.#log("error", "config", { error: errorLine(update.error), remedy: "The last good configuration stays in use." });
-    const { rules } = update.value;
-    this.#run((proxy) => proxy.setRules(rules));
-    const isSame = JSON.stringify({ ...update.value, rules: [] }) === JSON.stringify({ ...this.#config, rules: [] });
-    this.#log(isSame ? "info" : "warn", "config", { rules: rules.length, ...(isSame ? {} : { remedy: "Rules are in use now; other changes act after a restart." }) });
+    const { rules, access } = update.value;
+    this.#run((proxy, nowMs) => {
+      proxy.setRules(nowMs, rules);
+      proxy.setAccess(nowMs, access);
+    });
+    const rest = (config: ProxyConfig): string => JSON.stringify({ ...config, rules: [], access: null });
+    const isSame = rest(update.value) === rest(this.#config);
+    this.#log(isSame ? "info" : "warn", "config", { rules: rules.length, ...(isSame ? {} : { remedy: "Rules and access are in use now; other changes act after a restart." }) });
   }
 }

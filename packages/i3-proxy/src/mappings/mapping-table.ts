@@ -2,7 +2,7 @@
  * All mappings of this host, found by peer, by virtual address and by own private id (paper §4.2, §7.2). Bounded: strangers who
  * call us, and peers who prove nothing, can fill only their own share.
  */
-import { bytesKey, privateId, SUFFIX_BYTES } from "@i3/common";
+import { bytesKey, privateId, SUFFIX_BYTES, type Security } from "@i3/common";
 import { triggerKeyFromSeed } from "@i3/hip";
 
 import { makeMapping, mappingKey, unprovedKey, type Mapping } from "./mapping.js";
@@ -38,6 +38,7 @@ export interface NewPeer {
   readonly ownTrigger: boolean;
   /** In the address book, or asked for by a program of ours. */
   readonly wanted: boolean;
+  readonly security: Security;
 }
 
 export class MappingTable {
@@ -95,7 +96,7 @@ export class MappingTable {
     const ownKey = peer.ownTrigger ? triggerKeyFromSeed(this.#randomBytes(32)) : null;
     const mapping = makeMapping({
       key: peer.peerId === null ? unprovedKey(peer.privateId as Uint8Array) : mappingKey(peer.peerId), peerId: peer.peerId, peerHit: peer.peerHit, name: peer.name, local4, local6,
-      ownPrivateId: privateId(ownKey?.prefix ?? this.#sharedPrefix, this.#randomBytes(SUFFIX_BYTES)), ownKey, isStranger: !peer.wanted, lastUseMs: nowWallMs,
+      ownPrivateId: privateId(ownKey?.prefix ?? this.#sharedPrefix, this.#randomBytes(SUFFIX_BYTES)), ownKey, security: peer.security, isStranger: !peer.wanted, lastUseMs: nowWallMs,
     });
     this.#index(mapping);
     return mapping;

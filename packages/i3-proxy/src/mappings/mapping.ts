@@ -1,5 +1,5 @@
 /** One mapping (paper §4.2): the virtual addresses that stand for a peer, and the ids on both sides. */
-import { bytesKey, fromHex, I3Error, toHex } from "@i3/common";
+import { bytesKey, fromHex, I3Error, toHex, type Security } from "@i3/common";
 import { triggerKeyFromSeed, triggerKeySeed, type TriggerKey } from "@i3/hip";
 
 import type { AddressPairs } from "../setup/messages.js";
@@ -32,6 +32,8 @@ export interface Mapping {
   readonly ownPrivateId: Uint8Array;
   /** Set when the peer has a trigger of its own. */
   readonly ownKey: TriggerKey | null;
+  /** How its packets travel: "none" by the plain set-up, the others by HIP. */
+  security: Security;
   peer: PeerSide | null;
   /** It called us, is not in the address book, and no program of ours has asked for it: it has a share of the table and a short life. */
   isStranger: boolean;
@@ -64,11 +66,11 @@ export const mappingKey = (peerId: Uint8Array): string => `p${bytesKey(peerId)}`
 export const unprovedKey = (privateId: Uint8Array): string => `u${bytesKey(privateId)}`;
 
 /** A mapping that nothing has happened to yet. */
-export function makeMapping(fields: Pick<Mapping, "key" | "peerId" | "peerHit" | "name" | "local4" | "local6" | "ownPrivateId" | "ownKey" | "isStranger" | "lastUseMs">): Mapping {
+export function makeMapping(fields: Pick<Mapping, "key" | "peerId" | "peerHit" | "name" | "local4" | "local6" | "ownPrivateId" | "ownKey" | "security" | "isStranger" | "lastUseMs">): Mapping {
   // Written out: copying the fields by spread takes 25 µs here, in the way of a DNS answer.
   return {
     key: fields.key, peerId: fields.peerId, peerHit: fields.peerHit, name: fields.name, local4: fields.local4, local6: fields.local6,
-    ownPrivateId: fields.ownPrivateId, ownKey: fields.ownKey, isStranger: fields.isStranger, lastUseMs: fields.lastUseMs,
+    ownPrivateId: fields.ownPrivateId, ownKey: fields.ownKey, security: fields.security, isStranger: fields.isStranger, lastUseMs: fields.lastUseMs,
     peer: null, peerCounter: 0, lastCallCounter: 0, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
     confirmedMs: null, firstPacket: null, early: [],
   };
@@ -82,8 +84,15 @@ export function mappingToJson(m: Mapping): Record<string, unknown> {
   return {
     peerId: hexOrNull(m.peerId), peerHit: hexOrNull(m.peerHit), name: m.name, local4: toHex(m.local4), local6: hexOrNull(m.local6),
     ownPrivateId: toHex(m.ownPrivateId), ownSeed: m.ownKey === null ? null : toHex(triggerKeySeed(m.ownKey)),
-    peer: p === null ? null : [p.privateId, p.own4, p.peer4, p.own6, p.peer6].map(toHex), peerCounter: m.peerCounter, lastCallCounter: m.lastCallCounter, stranger: m.isStranger, lastUseMs: m.lastUseMs,
+    peer: p === null ? null : [p.privateId, p.own4, p.peer4, p.own6, p.peer6].map(toHex), peerCounter: m.peerCounter, lastCallCounter: m.lastCallCounter, security: m.security, stranger: m.isStranger, lastUseMs: m.lastUseMs,
   };
+}
+
+/** Journals of before there was encryption say nothing. */
+function securityOf(value: unknown): Security {
+  if (value === undefined || value === "none") return "none";
+  if (value === "esp" || value === "auth") return value;
+  throw new I3Error("ERR_I3_STATE", "a mapping with a security that nobody knows");
 }
 
 /** The inverse. Throws I3Error ERR_I3_STATE on anything else. */
@@ -108,7 +117,7 @@ export function mappingFromJson(json: unknown): Mapping {
   const mapping = makeMapping({
     key: peerId === null ? unprovedKey((peerSide as PeerSide).privateId) : mappingKey(peerId), peerId, peerHit: bytesOrNull(record["peerHit"], 16),
     name: typeof record["name"] === "string" ? record["name"] : null, local4: bytes(record["local4"], 4), local6: bytesOrNull(record["local6"], 16),
-    ownPrivateId: bytes(record["ownPrivateId"], 32), ownKey: ownSeed === null ? null : triggerKeyFromSeed(ownSeed), isStranger: record["stranger"] === true, lastUseMs: count(record["lastUseMs"]),
+    ownPrivateId: bytes(record["ownPrivateId"], 32), ownKey: ownSeed === null ? null : triggerKeyFromSeed(ownSeed), security: securityOf(record["security"]), isStranger: record["stranger"] === true, lastUseMs: count(record["lastUseMs"]),
   });
   mapping.peer = peerSide;
   mapping.peerCounter = count(record["peerCounter"]);

@@ -44,6 +44,10 @@ export interface SetupEnvironment {
   /** Name of a peer in the address book, for the log and its policy; null for a stranger. */
   readonly nameOf: (hit: Uint8Array) => string | null;
   /** Whether a peer gets a trigger of its own. */
+  /** Whether the rules let a peer (null: a stranger) come in cleartext. */
+  readonly takesPlain: (name: string | null) => boolean;
+  /** The access list; of one who proves nothing the HIT is zero. */
+  readonly admits: (hit: Uint8Array) => boolean;
   readonly ownTriggerFor: (name: string | null) => boolean;
   readonly onOwnTrigger: (mapping: Mapping) => void;
   readonly log: Log;
@@ -59,10 +63,12 @@ export interface SetupCounters {
   rate: number;
   mappingsFull: number;
   unconfirmed: number;
+  /** Callers whom the access list does not let in, or in cleartext where the rules want none. */
+  refused: number;
 }
 
 export class Setup {
-  readonly counters: SetupCounters = { malformed: 0, replayed: 0, unexpected: 0, rate: 0, mappingsFull: 0, unconfirmed: 0 };
+  readonly counters: SetupCounters = { malformed: 0, replayed: 0, unexpected: 0, rate: 0, mappingsFull: 0, unconfirmed: 0, refused: 0 };
   readonly #env: SetupEnvironment;
   readonly #proofs = new Map<string, Uint8Array | null>();
   readonly #proofBudget = new TokenBucket(PROOFS_PER_SECOND, PROOF_BURST);
@@ -175,7 +181,7 @@ export class Setup {
   /** The header of a path has changed. */
   handlePathChanged(id: Uint8Array): void {
     const mapping = this.#env.mappings.byPeer(id) ?? this.#openTo.get(bytesKey(id));
-    if (mapping !== undefined) this.install(mapping);
+    if (mapping?.security === "none") this.install(mapping);
   }
 
   handleTimer(nowMs: number): void {
@@ -280,18 +286,27 @@ export class Setup {
     const { mappings, nameOf, ownTriggerFor } = this.#env;
     const peerId = hit === null ? null : publicId(hit);
     if (peerId !== null && bytesKey(peerId) === bytesKey(this.#env.ownId)) return null;
+    if (!this.#env.admits(hit ?? ZERO6)) return this.#refuseCaller();
     const old = peerId === null ? mappings.byUnproved(init.callerPrivateId) : mappings.byPeer(peerId);
     if (old !== undefined) {
+      if (old.security !== "none") return this.#refuseCaller();
       if (hit !== null) mappings.learnHit(old, hit);
       return old;
     }
     const name = hit === null ? null : nameOf(hit);
+    if (!this.#env.takesPlain(name)) return this.#refuseCaller();
     const mapping = mappings.create(this.#env.wallMs(), {
-      peerId, peerHit: hit, privateId: init.callerPrivateId, name, ownTrigger: hit !== null && ownTriggerFor(name), wanted: name !== null,
+      peerId, peerHit: hit, privateId: init.callerPrivateId, name, ownTrigger: hit !== null && ownTriggerFor(name), wanted: name !== null, security: "none",
     });
     if (mapping === null) this.counters.mappingsFull += 1;
     else if (mapping.ownKey !== null) this.#env.onOwnTrigger(mapping);
     return mapping;
+  }
+
+  /** Not on the access list; or in cleartext where the rules want more. */
+  #refuseCaller(): null {
+    this.counters.refused += 1;
+    return null;
   }
 
   /** Only a newer counter changes a living mapping; an equal one is the same INIT again. */
@@ -315,7 +330,7 @@ export class Setup {
 
   #handleConfirm(id: Uint8Array, confirm: Extract<SetupMessage, { type: "CONFIRM" }>): void {
     const mapping = this.#env.mappings.byPrivateId(id);
-    const isAwaited = mapping !== undefined && mapping.state === "calling" && mapping.peerId !== null && confirm.counter === mapping.callCounter
+    const isAwaited = mapping?.security === "none" && mapping.state === "calling" && mapping.peerId !== null && confirm.counter === mapping.callCounter
       && bytesKey(confirm.callerId) === bytesKey(this.#env.ownId) && bytesKey(confirm.callerPrivateId) === bytesKey(mapping.ownPrivateId);
     const hit = isAwaited ? confirm.prove() : null;
     if (mapping === undefined || mapping.peerId === null || !isHostOf(hit, mapping.peerId)) {
@@ -375,7 +390,7 @@ export class Setup {
 
   #keepEarly(upcall: Extract<Upcall, { kind: "payload" }>): void {
     const mapping = this.#env.mappings.byPrivateId(upcall.id);
-    if (mapping === undefined || mapping.early.length >= MAX_EARLY_PACKETS) this.counters.unconfirmed += 1;
+    if (mapping?.security !== "none" || mapping.early.length >= MAX_EARLY_PACKETS) this.counters.unconfirmed += 1;
     else if (mapping.peer !== null) this.#env.datapath.deliver(mapping.ownPrivateId, [upcall.payload]);
     else mapping.early.push(upcall.payload);
   }

@@ -1,0 +1,536 @@
+/**
+ * The encrypted set-up (architecture §6.2, §6.3): HIP base exchanges between mappings' hosts, and what they install in the packet engine.
+ *
+ *     idle ──first packet──► calling ──established──► open ──fresh exchange──► open
+ *                               └── nobody, or failed ──► refused ──1 s──► idle
+ *
+ * Programs' packets wait in the engine while the exchange runs. A fresh exchange never takes the working keys away before it has succeeded.
+ */
+import { bytesKey, publicId, sameBytes, type Locator, type Log, type Security } from "@i3/common";
+import { MAX_SPI, MIN_SPI, PAYLOAD_KIND, type AddressRewrite, type Datapath, type EspTransform, type InboundAssociation, type Upcall } from "@i3/datapath";
+import {
+  ESP_SUITE, HipHost, I3_PREFERENCE_FLAG, type DhSource, type EspKeys, type EspSuite, type EstablishedEvent, type FailedEvent, type HipEvent, type HipOffer, type HipPath, type HostIdentity,
+  type I3Preferences,
+} from "@i3/hip";
+import type { I3Client } from "@i3/i3-client";
+
+import type { MappingTable } from "../mappings/mapping-table.js";
+import type { Mapping } from "../mappings/mapping.js";
+import type { ReturnIds } from "./return-ids.js";
+import { peerText } from "./setup.js";
+
+// Ours:
+/** After this a program is told that the host cannot be reached, when a server has said that nobody is there. */
+const ABSENT_AFTER_MS = 1_500;
+/** The same when nothing is heard at all: the path may be slow. The exchange goes on behind it and may still succeed. */
+const SILENT_AFTER_MS = 5_000;
+const REFUSED_MS = 1_000;
+/** We send and hear nothing: the peer may have lost its keys, or moved. */
+const UNHEARD_MS = 6_000;
+/**
+ * Who answered a call sends nothing for so long after R2, unless something was heard before: packets would overtake the caller's work on R2, and be lost. Three
+ * times what that work takes on a slow machine.
+ */
+const SETTLE_MS = 50;
+/** Inbound keys that were replaced are good for packets that are still on their way. */
+const RETIRE_MS = 3_000;
+/** Fresh exchanges with one peer begin at most this often. */
+const RENEW_EVERY_MS = 10_000;
+/** Mappings of the journal whose keys are made anew at the start, those used last first; the others when they are used. */
+const MAX_RENEWED_AT_START = 64;
+/** Load is told to the puzzles this often. */
+const LOAD_EVERY_MS = 1_000;
+const ZERO4 = new Uint8Array(4);
+const ZERO6 = new Uint8Array(16);
+const HIP_MARKER = new Uint8Array(4);
+
+export interface HipSetupEnvironment {
+  readonly identity: HostIdentity;
+  readonly ownId: Uint8Array;
+  readonly own4: Uint8Array;
+  readonly datapath: Datapath;
+  readonly client: I3Client;
+  readonly mappings: MappingTable;
+  readonly returnIds: ReturnIds;
+  readonly randomBytes: (length: number) => Uint8Array;
+  readonly dhSource: DhSource;
+  readonly wallMs: () => number;
+  /** Name of a peer in the address book; null for a stranger. */
+  readonly nameOf: (hit: Uint8Array) => string | null;
+  /** What the rules want for a peer; strangers: null. */
+  readonly securityFor: (name: string | null) => Security;
+  readonly ownTriggerFor: (name: string | null) => boolean;
+  readonly onOwnTrigger: (mapping: Mapping) => void;
+  /** The access list. */
+  readonly admits: (hit: Uint8Array) => boolean;
+  readonly log: Log;
+}
+
+/** What a mapping has beyond its state: the exchange that runs, and the associations in the engine. */
+interface Link {
+  /** HIP's number, and the engine's name of the outbound association; null before the first exchange. */
+  association: number | null;
+  spisIn: readonly number[];
+  /** Where data goes: behind a header for the peer's private id, or straight to an address. */
+  locator: Locator | null;
+  /** For the next inbound association of a rekey. */
+  form: Pick<InboundAssociation, "beet" | "checksumState" | "flow" | "source4" | "destination4" | "source6" | "destination6"> | null;
+  /** The flows get their new keys then; null: they have them. */
+  activeFromMs: number | null;
+  /** Packets heard when the exchange ended. */
+  heardBefore: number;
+  returnId: Uint8Array | null;
+  startedMs: number;
+  absent: boolean;
+  sent: number;
+  heard: number;
+  heardMs: number;
+}
+
+export class HipSetup {
+  readonly hip: HipHost;
+  readonly #env: HipSetupEnvironment;
+  readonly #links = new Map<Mapping, Link>();
+  readonly #byAssociation = new Map<number, Mapping>();
+  /** Mappings by the private id of the peer that they send to. */
+  readonly #openTo = new Map<string, Mapping>();
+  readonly #timed = new Set<Mapping>();
+  #toRenew: Mapping[] = [];
+  /** Replaced, oldest first. */
+  #retired: { readonly spi: number; readonly untilMs: number }[] = [];
+  #nowMs: number;
+  #loadMs = 0;
+  #answered = 0;
+  #i2s = 0;
+
+  /** I3Error ERR_I3_HIP_IDENTITY when this identity is too long for i3. */
+  constructor(environment: HipSetupEnvironment, nowMs: number) {
+    this.#env = environment;
+    this.#nowMs = nowMs;
+    const { identity, ownId, randomBytes, dhSource, wallMs, log } = environment;
+    this.hip = new HipHost({
+      identity, ownPublicId: ownId, random: randomBytes, dhSource, r1Generation: BigInt(Math.floor(wallMs() / 1_000)), admits: (hit) => this.#admits(hit), log,
+      send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), offerFor: (hit) => this.#offerFor(hit), onEvent: (event) => this.#handleEvent(event),
+    }, nowMs);
+    environment.datapath.setHipResponder(this.hip.responder);
+  }
+
+  get counters(): HipHost["counters"] {
+    return this.hip.counters;
+  }
+
+  /** Programs the engine for a mapping as it is now. */
+  install(mapping: Mapping): void {
+    const { datapath, own4, identity } = this.#env;
+    const link = this.#links.get(mapping);
+    const header = this.#headerOf(mapping);
+    for (const [address, source] of [[mapping.local4, own4], [mapping.local6, identity.hit]] as const) {
+      if (address === null) continue;
+      if (mapping.state === "refused") datapath.setFlow(address, { action: "refuse" });
+      else if (mapping.state === "open" && link?.activeFromMs === null && typeof link?.association === "number") {
+        datapath.setFlow(address, { action: "esp", association: link.association, header, locator: header === null ? link.locator : null, source });
+      } else datapath.setFlow(address, { action: "setup" });
+    }
+    datapath.setInbound(mapping.ownPrivateId, { action: "upcall" });
+  }
+
+  /** A mapping of the journal: its addresses are as they were, its keys are gone. */
+  restore(mapping: Mapping): void {
+    mapping.state = "idle";
+    this.install(mapping);
+    if (mapping.peerHit !== null) this.#toRenew.push(mapping);
+  }
+
+  /** Takes a mapping out of the engine. */
+  uninstall(nowMs: number, mapping: Mapping): void {
+    const { datapath } = this.#env;
+    datapath.setFlow(mapping.local4, null);
+    if (mapping.local6 !== null) datapath.setFlow(mapping.local6, null);
+    datapath.setInbound(mapping.ownPrivateId, null);
+    const link = this.#links.get(mapping);
+    if (link === undefined) return;
+    if (link.association !== null) this.hip.close(nowMs, link.association);
+    this.#forgetLink(mapping, link);
+  }
+
+  /** A program's packet waits in the engine; null: we call without one. */
+  call(nowMs: number, mapping: Mapping, firstPacket: Uint8Array | null): void {
+    this.#nowMs = nowMs;
+    if (mapping.state === "open") return this.#activateWhenHeard(mapping);
+    if (mapping.state !== "idle") return;
+    if (!this.#connect(nowMs, mapping)) return;
+    mapping.state = "calling";
+    mapping.callStartedMs = nowMs;
+    mapping.firstPacket = firstPacket;
+    this.#timed.add(mapping);
+    this.install(mapping);
+  }
+
+  /** A HIP packet that the engine handed up. */
+  handleUpcall(nowMs: number, upcall: Extract<Upcall, { kind: "payload" | "hip" }>): void {
+    this.#nowMs = nowMs;
+    if (upcall.kind === "hip") this.hip.handle(nowMs, upcall.bytes, { kind: "udp", locator: upcall.from });
+    else this.hip.handle(nowMs, upcall.payload, { kind: "i3", id: upcall.id });
+  }
+
+  /** The responsible server has no trigger for an id that a mapping sends to. */
+  handleNotPresent(nowMs: number, id: Uint8Array): void {
+    const mapping = this.#env.mappings.byPeer(id) ?? this.#openTo.get(bytesKey(id));
+    const link = mapping === undefined ? undefined : this.#links.get(mapping);
+    if (mapping === undefined || link === undefined) return;
+    if (mapping.state === "calling") link.absent = true;
+    else this.#renew(nowMs, mapping, "its id is gone from the ring");
+  }
+
+  /** The header of a path has changed. */
+  handlePathChanged(id: Uint8Array): void {
+    const mapping = this.#openTo.get(bytesKey(id));
+    if (mapping !== undefined) this.install(mapping);
+  }
+
+  /** Whether a mapping's packets are heard of; called now and then for each. */
+  watch(nowMs: number, mapping: Mapping): void {
+    const link = this.#links.get(mapping);
+    if (link === undefined || mapping.state !== "open") return;
+    const { sent, heard } = this.#traffic(mapping);
+    if (heard !== link.heard || sent === link.sent) link.heardMs = nowMs;
+    link.heard = heard;
+    link.sent = sent;
+    if (nowMs - link.heardMs >= UNHEARD_MS) this.#renew(nowMs, mapping, "nothing is heard of it");
+  }
+
+  /** The access list has changed: whoever it allows no more is cut off. */
+  recheckAccess(nowMs: number): void {
+    for (const [mapping, link] of [...this.#links]) {
+      if (mapping.peerHit === null || this.#env.admits(mapping.peerHit)) continue;
+      this.#env.log("warn", "access-ended", { peer: peerText(mapping) });
+      if (link.association !== null) this.hip.close(nowMs, link.association);
+      this.#forgetLink(mapping, link);
+      this.#refuse(nowMs, mapping);
+    }
+  }
+
+  handleTimer(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.hip.tick(nowMs);
+    for (const mapping of this.#timed) {
+      const dueMs = this.#links.get(mapping)?.activeFromMs ?? null;
+      if (dueMs !== null && dueMs <= nowMs) this.#activate(mapping);
+    }
+    while ((this.#retired[0]?.untilMs ?? Infinity) <= nowMs) this.#env.datapath.setInboundAssociation(this.#retired.shift()?.spi as number, null);
+    for (const mapping of this.#timed) {
+      if (mapping.state === "refused" && mapping.refusedUntilMs <= nowMs) this.#endRefusal(mapping);
+      else if (mapping.state === "calling" && this.#patienceEndsMs(mapping) <= nowMs) this.#giveUp(nowMs, mapping);
+    }
+    this.#renewRestored(nowMs);
+    this.#tellLoad(nowMs);
+  }
+
+  nextDeadlineMs(): number {
+    let deadline = Math.min(this.hip.nextDeadlineMs() ?? Infinity, this.#loadMs + LOAD_EVERY_MS);
+    for (const mapping of this.#timed) deadline = Math.min(deadline, this.#dueMs(mapping));
+    return Math.min(deadline, this.#retired[0]?.untilMs ?? Infinity);
+  }
+
+  /** The list is about those who connect to us: whom we call may answer. */
+  #admits(hit: Uint8Array): boolean {
+    const mapping = this.#env.mappings.byPeer(publicId(hit));
+    const isCalled = mapping !== undefined && typeof this.#links.get(mapping)?.returnId === "object" && this.#links.get(mapping)?.returnId !== null;
+    return isCalled || this.#env.admits(hit);
+  }
+
+  #dueMs(mapping: Mapping): number {
+    if (mapping.state === "refused") return mapping.refusedUntilMs;
+    return this.#links.get(mapping)?.activeFromMs ?? this.#patienceEndsMs(mapping);
+  }
+
+  /** The caller has its keys: it has sent with them. */
+  #activateWhenHeard(mapping: Mapping): void {
+    const link = this.#links.get(mapping);
+    if (link !== undefined && link.activeFromMs !== null && this.#traffic(mapping).heard > link.heardBefore) this.#activate(mapping);
+  }
+
+  #activate(mapping: Mapping): void {
+    const link = this.#links.get(mapping);
+    if (link === undefined) return;
+    link.activeFromMs = null;
+    this.#timed.delete(mapping);
+    this.install(mapping);
+  }
+
+  #patienceEndsMs(mapping: Mapping): number {
+    const isAbsent = this.#links.get(mapping)?.absent === true || this.#env.client.firstHop() === null;
+    return mapping.callStartedMs + (isAbsent ? ABSENT_AFTER_MS : SILENT_AFTER_MS);
+  }
+
+  /** False when there is no way to call this peer. */
+  #connect(nowMs: number, mapping: Mapping): boolean {
+    const { client, returnIds, log } = this.#env;
+    if (mapping.peerHit === null || mapping.peerId === null) {
+      log("warn", "no-hit", { peer: peerText(mapping), remedy: "An encrypted connection needs the host's key: put its hit into the address book." });
+      return false;
+    }
+    const link = this.#linkOf(nowMs, mapping);
+    if (link.returnId === null && !client.openPath(mapping.peerId)) return false;
+    link.returnId ??= returnIds.take();
+    link.startedMs = nowMs;
+    link.absent = false;
+    this.hip.connect(nowMs, { hit: mapping.peerHit, path: { kind: "i3", id: mapping.peerId }, returnId: link.returnId });
+    return true;
+  }
+
+  /** A fresh exchange beside the keys that are in use. */
+  #renew(nowMs: number, mapping: Mapping, why: string): void {
+    const link = this.#linkOf(nowMs, mapping);
+    if (link.returnId !== null || nowMs - link.startedMs < RENEW_EVERY_MS) return;
+    this.#env.log("info", "fresh-exchange", { peer: peerText(mapping), why });
+    link.heardMs = nowMs;
+    this.#connect(nowMs, mapping);
+  }
+
+  #renewRestored(nowMs: number): void {
+    if (this.#toRenew.length === 0 || !this.#env.returnIds.hasLive) return;
+    const newest = this.#toRenew.sort((a, b) => b.lastUseMs - a.lastUseMs).slice(0, MAX_RENEWED_AT_START);
+    this.#toRenew = [];
+    for (const mapping of newest) if (mapping.state === "idle" && this.#env.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.call(nowMs, mapping, null);
+  }
+
+  #handleEvent(event: HipEvent): void {
+    switch (event.kind) {
+      case "responder": return this.#env.datapath.setHipResponder(event.responder);
+      case "established": return this.#established(event);
+      case "failed": return this.#failed(event);
+      default: return this.#changed(event);
+    }
+  }
+
+  #changed(event: Exclude<HipEvent, { kind: "responder" | "established" | "failed" }>): void {
+    const { datapath, log } = this.#env;
+    const mapping = this.#byAssociation.get(event.association);
+    const link = mapping === undefined ? undefined : this.#links.get(mapping);
+    if (mapping === undefined || link === undefined || link.form === null) return;
+    if (event.kind === "inbound") {
+      datapath.setInboundAssociation(event.spiIn, { transform: transformOf(event.keysIn), ...link.form });
+      link.spisIn = [...link.spisIn, event.spiIn];
+    } else if (event.kind === "rekeyed") {
+      const { beet, checksumState } = link.form;
+      datapath.setOutboundAssociation(event.association, { spi: event.spiOut, transform: transformOf(event.keysOut), beet, checksumState });
+      log("debug", "rekeyed", { peer: peerText(mapping) });
+    } else if (event.kind === "retired") {
+      datapath.setInboundAssociation(event.spiIn, null);
+      link.spisIn = link.spisIn.filter((spi) => spi !== event.spiIn);
+    } else {
+      log("info", "association-closed", { peer: peerText(mapping), why: event.reason });
+      this.#forgetLink(mapping, link);
+      mapping.state = "idle";
+      this.install(mapping);
+    }
+  }
+
+  /** Keys for both directions: packets go with them from now on. */
+  #established(event: EstablishedEvent): void {
+    const mapping = this.#mappingOf(event.peer.hit);
+    if (mapping === null) return this.hip.close(this.#nowMs, event.association);
+    const link = this.#linkOf(this.#nowMs, mapping);
+    const old = { association: link.association, spisIn: link.spisIn };
+    if (!this.#openPeer(mapping, event)) return this.hip.close(this.#nowMs, event.association);
+    link.form = this.#formOf(mapping, event);
+    const { datapath, client, returnIds, log } = this.#env;
+    const { beet, checksumState } = link.form;
+    datapath.setInboundAssociation(event.spiIn, { transform: transformOf(event.keysIn), ...link.form });
+    datapath.setOutboundAssociation(event.association, { spi: event.spiOut, transform: transformOf(event.keysOut), beet, checksumState });
+    Object.assign(link, { association: event.association, spisIn: [event.spiIn], locator: event.path.kind === "udp" ? event.path.locator : null, absent: false, heardMs: this.#nowMs });
+    this.#byAssociation.set(event.association, mapping);
+    if (link.returnId !== null) {
+      returnIds.give(link.returnId);
+      link.returnId = null;
+      client.closePath(mapping.peerId as Uint8Array);
+    }
+    mapping.state = "open";
+    mapping.firstPacket = null;
+    link.heardBefore = this.#traffic(mapping).heard;
+    link.activeFromMs = event.role === "initiator" ? null : this.#nowMs + SETTLE_MS;
+    if (link.activeFromMs === null) this.#timed.delete(mapping);
+    else this.#timed.add(mapping);
+    this.install(mapping);
+    // After the flows: no packet finds an association that is gone.
+    for (const spi of old.spisIn) this.#retired.push({ spi, untilMs: this.#nowMs + RETIRE_MS });
+    this.#removeAssociations({ association: old.association, spisIn: [] });
+    this.#env.mappings.changed(mapping);
+    log(mapping.isStranger ? "debug" : "info", "mapping-open", { peer: peerText(mapping), security: event.espSuite === ESP_SUITE.nullSha256 ? "auth" : "esp", role: event.role });
+  }
+
+  #failed({ peerHit, code, reason }: FailedEvent): void {
+    const mapping = peerHit === null ? undefined : this.#env.mappings.byPeer(publicId(peerHit));
+    const link = mapping === undefined ? undefined : this.#links.get(mapping);
+    if (mapping === undefined || link === undefined) return;
+    this.#endCall(mapping, link);
+    if (mapping.state !== "calling") return;
+    this.#env.log("warn", "unreachable", { peer: peerText(mapping), why: reason, code });
+    this.#refuse(this.#timed.has(mapping) ? mapping.callStartedMs + SILENT_AFTER_MS : 0, mapping);
+  }
+
+  #giveUp(nowMs: number, mapping: Mapping): void {
+    const isAbsent = this.#links.get(mapping)?.absent === true || this.#env.client.firstHop() === null;
+    this.#env.log("warn", "unreachable", {
+      peer: peerText(mapping), why: isAbsent ? "no host has registered this name's id" : "no answer",
+      remedy: "Is the other machine on, and its i3-proxy running and connected to the same ring?",
+    });
+    this.#refuse(nowMs, mapping);
+  }
+
+  /** Programs hear that nobody is there, at once for those whose packets waited. */
+  #refuse(nowMs: number, mapping: Mapping): void {
+    const { datapath } = this.#env;
+    mapping.state = "refused";
+    mapping.refusedUntilMs = nowMs + REFUSED_MS;
+    mapping.firstPacket = null;
+    this.#timed.add(mapping);
+    for (const address of [mapping.local4, mapping.local6]) if (address !== null) datapath.discard(address, true);
+    this.install(mapping);
+  }
+
+  #endRefusal(mapping: Mapping): void {
+    mapping.state = "idle";
+    this.#timed.delete(mapping);
+    this.install(mapping);
+  }
+
+  #endCall(mapping: Mapping, link: Link): void {
+    if (link.returnId === null) return;
+    this.#env.returnIds.give(link.returnId);
+    link.returnId = null;
+    if (mapping.peerId !== null) this.#env.client.closePath(mapping.peerId);
+  }
+
+  #linkOf(nowMs: number, mapping: Mapping): Link {
+    let link = this.#links.get(mapping);
+    if (link === undefined) {
+      link = { association: null, spisIn: [], locator: null, form: null, activeFromMs: null, heardBefore: 0, returnId: null, startedMs: -Infinity, absent: false, sent: 0, heard: 0, heardMs: nowMs };
+      this.#links.set(mapping, link);
+    }
+    return link;
+  }
+
+  #forgetLink(mapping: Mapping, link: Link): void {
+    this.#endCall(mapping, link);
+    this.#removeAssociations(link);
+    if (mapping.peer !== null) this.#closePeer(mapping.peer.privateId);
+    this.#links.delete(mapping);
+    this.#timed.delete(mapping);
+  }
+
+  #removeAssociations({ association, spisIn }: Pick<Link, "association" | "spisIn">): void {
+    const { datapath } = this.#env;
+    for (const spi of spisIn) datapath.setInboundAssociation(spi, null);
+    if (association === null) return;
+    datapath.setOutboundAssociation(association, null);
+    this.#byAssociation.delete(association);
+  }
+
+  /** The mapping of a host that has proved its HIT; made when it called us. Null: no room. */
+  #mappingOf(hit: Uint8Array): Mapping | null {
+    const { mappings, nameOf, ownTriggerFor, wallMs, onOwnTrigger } = this.#env;
+    const peerId = publicId(hit);
+    const old = mappings.byPeer(peerId);
+    if (old !== undefined) {
+      mappings.learnHit(old, hit);
+      return old;
+    }
+    const name = nameOf(hit);
+    const made = mappings.create(wallMs(), { peerId, peerHit: hit, privateId: null, name, ownTrigger: ownTriggerFor(name), wanted: name !== null, security: "esp" });
+    if (made !== null && made.ownKey !== null) onOwnTrigger(made);
+    return made;
+  }
+
+  /** What we tell a peer inside the exchange. Called only for one who has proved its HIT, or whom we called. */
+  #offerFor(hit: Uint8Array): HipOffer {
+    const { nameOf, securityFor, own4, identity } = this.#env;
+    const mapping = this.#mappingOf(hit);
+    const { shortcuts, checksumState, beetIpv4 } = I3_PREFERENCE_FLAG;
+    const preferences: I3Preferences = {
+      flags: shortcuts | checksumState | beetIpv4, own4, own6: identity.hit, peer4: mapping?.local4 ?? ZERO4, peer6: mapping?.local6 ?? ZERO6,
+    };
+    return { privateId: mapping?.ownPrivateId ?? null, preferences, espSuites: suitesOf(securityFor(nameOf(hit))) };
+  }
+
+  #formOf(mapping: Mapping, { beet, checksumState, peerPreferences, peer }: EstablishedEvent): NonNullable<Link["form"]> {
+    const { own4, identity } = this.#env;
+    const pair = (from: Uint8Array, to: Uint8Array): AddressRewrite => ({ from, to });
+    const v6 = mapping.local6 === null ? null : mapping.local6;
+    if (peerPreferences === null) {
+      // A host that knows HIP only: its packets carry HITs, without IP headers (RFC 7402 §6).
+      return { beet: 6, checksumState: false, flow: mapping.local4, source4: null, destination4: null, source6: v6 === null ? null : pair(peer.hit, v6), destination6: v6 === null ? null : pair(identity.hit, identity.hit) };
+    }
+    const peer6 = sameBytes(peerPreferences.peer6, ZERO6) ? identity.hit : peerPreferences.peer6;
+    return {
+      beet: beet ? 4 : null, checksumState, flow: mapping.local4,
+      source4: pair(peerPreferences.own4, mapping.local4), destination4: pair(peerPreferences.peer4, own4),
+      source6: v6 === null ? null : pair(peerPreferences.own6, v6), destination6: v6 === null ? null : pair(peer6, identity.hit),
+    };
+  }
+
+  /** False when there is no room for the way to the peer's private id, or another mapping has it. */
+  #openPeer(mapping: Mapping, { peerPrivateId, peerPreferences, path }: EstablishedEvent): boolean {
+    if (peerPrivateId === null) return path.kind === "udp";
+    const { client, mappings, ownId } = this.#env;
+    const key = bytesKey(peerPrivateId);
+    const owner = this.#openTo.get(key);
+    if (owner !== undefined && owner !== mapping) return false;
+    if (owner === undefined) {
+      if (sameBytes(peerPrivateId, ownId) || mappings.byPeer(peerPrivateId) !== undefined || !client.openPath(peerPrivateId)) return false;
+      if (mapping.peer !== null) this.#closePeer(mapping.peer.privateId);
+      this.#openTo.set(key, mapping);
+    }
+    const { own4, peer4, own6, peer6 } = peerPreferences ?? { own4: ZERO4, peer4: ZERO4, own6: ZERO6, peer6: ZERO6 };
+    mapping.peer = { privateId: peerPrivateId, own4, peer4, own6, peer6 };
+    return true;
+  }
+
+  #closePeer(privateId: Uint8Array): void {
+    if (this.#openTo.delete(bytesKey(privateId))) this.#env.client.closePath(privateId);
+  }
+
+  #headerOf(mapping: Mapping): Uint8Array | null {
+    if (mapping.peer === null || this.#openTo.get(bytesKey(mapping.peer.privateId)) !== mapping) return null;
+    return this.#env.client.pathHeader(mapping.peer.privateId, PAYLOAD_KIND.esp);
+  }
+
+  #send(path: HipPath, packet: Uint8Array): void {
+    const { client, datapath } = this.#env;
+    if (path.kind === "ip") return;
+    if (path.kind === "udp") {
+      const bytes = new Uint8Array(HIP_MARKER.length + packet.length);
+      bytes.set(packet, HIP_MARKER.length);
+      return datapath.send([{ locator: path.locator, bytes }]);
+    }
+    const datagram = client.packetTo(path.id, PAYLOAD_KIND.hip, packet);
+    if (datagram !== null) datapath.send([datagram]);
+  }
+
+  #newSpi(): number {
+    const view = new DataView(this.#env.randomBytes(4).buffer);
+    return MIN_SPI + (view.getUint32(0) % (MAX_SPI - MIN_SPI + 1));
+  }
+
+  #traffic(mapping: Mapping): { readonly sent: number; readonly heard: number } {
+    const counts = [mapping.local4, mapping.local6].map((address) => (address === null ? undefined : this.#env.datapath.flowCounters(address)));
+    const sum = (pick: "packetsOut" | "packetsIn"): number => counts.reduce((total, count) => total + (count?.[pick] ?? 0), 0);
+    return { sent: sum("packetsOut"), heard: sum("packetsIn") };
+  }
+
+  /** How many I1 the engine has answered, and I2 have come, in a second: decides how hard puzzles are. */
+  #tellLoad(nowMs: number): void {
+    const elapsedMs = nowMs - this.#loadMs;
+    if (elapsedMs < LOAD_EVERY_MS) return;
+    const answered = this.#env.datapath.counters().hipAnswered;
+    const i2s = this.hip.counters.i2Received;
+    this.hip.load(nowMs, ((answered - this.#answered) * 1_000) / elapsedMs, ((i2s - this.#i2s) * 1_000) / elapsedMs);
+    [this.#loadMs, this.#answered, this.#i2s] = [nowMs, answered, i2s];
+  }
+}
+
+/** "none" too: a peer that wants more than we ask for gets it. */
+const suitesOf = (security: Security): readonly EspSuite[] => (security === "auth" ? [ESP_SUITE.nullSha256] : [ESP_SUITE.aesGcm16, ESP_SUITE.aes256CbcSha256, ESP_SUITE.aes128CbcSha256]);
+
+const transformOf = (keys: EspKeys): EspTransform => keys;

@@ -1,0 +1,187 @@
+/** The encrypted set-up end to end: two proxies, a ring of three, real cores and engines, virtual time. */
+import { describe, expect, it } from "vitest";
+
+import { locatorKey, publicId, toHex, virtualAddress, type AccessConfig, type Security } from "@i3/common";
+import { generateHostIdentity } from "@i3/hip";
+
+import { addHost, bookOf, bookOfIds, World, type Host } from "../../../test/sim/world.js";
+import { mappingFromJson, mappingToJson, type Mapping } from "../src/mappings/mapping.js";
+import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
+
+const RANGE = { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 };
+
+interface PairOptions {
+  readonly delayMs?: number;
+  readonly loss?: number;
+  readonly laptop?: Security;
+  readonly home?: Security;
+  readonly byId?: boolean;
+  readonly homeAccess?: AccessConfig;
+}
+
+/** Two machines that know each other's keys, registered with a ring of three, whose return ids are in the ring too. */
+function pair(options: PairOptions = {}) {
+  const world = new World({ delayMs: options.delayMs ?? 10 });
+  const ring = world.ring(3);
+  world.run(3_000);
+  const laptopIdentity = generateHostIdentity();
+  const homeIdentity = generateHostIdentity();
+  const book = (options.byId === true ? bookOfIds : bookOf)({ "laptop.i3": laptopIdentity, "home.i3": homeIdentity });
+  const laptop = addHost(world, "198.51.100.1", { servers: ring, identity: laptopIdentity, book, security: options.laptop ?? "esp" });
+  const home = addHost(world, "198.51.100.2", { servers: ring, identity: homeIdentity, book, security: options.home ?? "esp", access: options.homeAccess });
+  world.run(10_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
+  expect(laptop.proxy.isReady(world.nowMs)).toBe(true);
+  world.loss = options.loss ?? 0;
+  return { world, ring, laptop, home, book };
+}
+
+const mappingOf = (host: Host, peer: Host): Mapping | undefined => host.proxy.mappings.byPeer(publicId(peer.identity.hit));
+const send = (world: World, from: Host, to: Uint8Array, text: string): void => world.inject(from.node, { tun: packet4(from.proxy.own4, to, text) });
+const carries = (world: World, text: string): boolean => world.wire.some((datagram) => Buffer.from(datagram.bytes).includes(text));
+
+describe("encrypted set-up", () => {
+  it("carries the first packet and its answer, headers preserved, nothing of them readable on the wire", () => {
+    const { world, laptop, home } = pair();
+    world.wire.length = 0;
+    const address = (host: Host): string => [...virtualAddress(RANGE, publicId(host.identity.hit))].join(".");
+    expect(roundTrip(world, laptop, home, "home.i3", "a secret greeting")).toEqual({ there: address(laptop), back: address(home) });
+    expect(carries(world, "secret greeting")).toBe(false);
+    expect(mappingOf(home, laptop)).toMatchObject({ state: "open", security: "esp" });
+  });
+
+  it("authenticates only, when both rules say so", () => {
+    const { world, laptop, home } = pair({ laptop: "auth", home: "auth" });
+    world.wire.length = 0;
+    expect(roundTrip(world, laptop, home, "home.i3", "for everybody to read").back).not.toBe("nothing");
+    expect(carries(world, "for everybody to read")).toBe(true);
+  });
+
+  it.each([["esp", "auth"], ["auth", "esp"]] as const)("refuses a peer that wants %s where the rules want %s", (laptop, home) => {
+    const bed = pair({ laptop, home });
+    expect(roundTrip(bed.world, bed.laptop, bed.home, "home.i3", "what now")).toEqual({ there: "nothing", back: "nothing" });
+  });
+
+  it("takes three round trips over i3 until the first answer, and one for later ones", () => {
+    const { world, laptop, home } = pair({ delayMs: 10 });
+    roundTrip(world, home, laptop, "laptop.i3", "warms up nothing of the laptop's way");
+    const first = world.nowMs;
+    expect(roundTrip(world, laptop, home, "home.i3", "one").back).not.toBe("nothing");
+    const second = world.nowMs;
+    expect(second - first).toBeLessThanOrEqual(3 * 40 + 40);
+    roundTrip(world, laptop, home, "home.i3", "two");
+    expect(world.nowMs - second).toBeLessThanOrEqual(40);
+  });
+
+  it("survives loss of a fifth of all datagrams", () => {
+    const { world, laptop, home } = pair({ loss: 0.2 });
+    const to = addressOf(laptop, "home.i3");
+    for (let i = 0; i < 40; i += 1) {
+      send(world, laptop, to, `n${i}`);
+      world.run(200);
+    }
+    expect(mappingOf(laptop, home)?.state).toBe("open");
+    expect(home.node.received.length).toBeGreaterThan(8);
+  });
+
+  it("lets both sides start at once", () => {
+    const { world, laptop, home } = pair();
+    send(world, laptop, addressOf(laptop, "home.i3"), "from laptop");
+    send(world, home, addressOf(home, "laptop.i3"), "from home");
+    world.run(5_000);
+    expect(home.node.received.map(textOf)).toEqual(["from laptop"]);
+    expect(laptop.node.received.map(textOf)).toEqual(["from home"]);
+    expect(roundTrip(world, laptop, home, "home.i3", "again").back).not.toBe("nothing");
+  });
+
+  it("needs the host's key: a book that has only its id is not enough, and the log says so", () => {
+    const { world, laptop, home } = pair({ byId: true });
+    expect(roundTrip(world, laptop, home, "home.i3", "hello").there).toBe("nothing");
+    expect(laptop.node.log.some((line) => line.event === "no-hit")).toBe(true);
+  });
+
+  it("never falls back to cleartext, whoever asks", () => {
+    const { world, laptop, home } = pair({ laptop: "none", home: "esp" });
+    expect(roundTrip(world, laptop, home, "home.i3", "in clear").there).toBe("nothing");
+    expect(home.proxy.setups.plain.counters.refused).toBeGreaterThan(0);
+    expect(mappingOf(home, laptop)).toBeUndefined();
+  });
+
+  it("lets in whom the access list names, and nobody else", () => {
+    const refused = pair({ homeAccess: { default: "refuse", entries: [] } });
+    expect(roundTrip(refused.world, refused.laptop, refused.home, "home.i3", "please").there).toBe("nothing");
+    expect(mappingOf(refused.home, refused.laptop)).toBeUndefined();
+  });
+
+  it("calls whom the access list does not let in", () => {
+    const { world, laptop, home } = pair({ homeAccess: { default: "refuse", entries: [] } });
+    expect(roundTrip(world, home, laptop, "laptop.i3", "hello").back).not.toBe("nothing");
+  });
+
+  it("cuts off a live association as soon as the access list ends it", () => {
+    const { world, laptop, home } = pair();
+    expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");
+    home.proxy.setAccess(world.nowMs, { default: "refuse", entries: [] });
+    world.run(1_000);
+    const before = home.node.received.length;
+    send(world, laptop, addressOf(laptop, "home.i3"), "after");
+    world.run(3_000);
+    expect(home.node.received.length).toBe(before);
+    home.proxy.setAccess(world.nowMs, undefined);
+    world.run(20_000);
+    expect(roundTrip(world, laptop, home, "home.i3", "again").back).not.toBe("nothing");
+  });
+
+  it("says that nobody is there, and works when the host has come", () => {
+    const { world, ring, laptop, home, book } = pair();
+    const lateIdentity = generateHostIdentity();
+    const withLate = bookOf({ "laptop.i3": laptop.identity, "home.i3": home.identity, "late.i3": lateIdentity });
+    laptop.proxy.setBook(withLate);
+    // A server that has just joined does not say yet that somebody is absent.
+    world.run(10_000);
+    const to = addressOf(laptop, "late.i3");
+    send(world, laptop, to, "too early");
+    world.run(2_500);
+    expect(laptop.node.log.some((line) => line.event === "unreachable")).toBe(true);
+    const late = addHost(world, "198.51.100.3", { servers: ring, identity: lateIdentity, book, security: "esp" });
+    world.run(20_000, () => late.proxy.isReady(world.nowMs));
+    world.run(16_000);
+    expect(roundTrip(world, laptop, late, "late.i3", "now").back).not.toBe("nothing");
+  });
+
+  it("makes keys anew after a restart of the one that answers, without a word of its programs", () => {
+    const { world, ring, laptop, home, book } = pair();
+    expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");
+    // For a moment after an exchange another one counts as a crossing.
+    world.run(4_000);
+    const restored = [...home.proxy.mappings.all()].map((mapping) => mappingFromJson(JSON.parse(JSON.stringify(mappingToJson(mapping)))));
+    world.nodes.delete(locatorKey(home.node.locator));
+    const again = addHost(world, "198.51.100.2", { servers: ring, identity: home.identity, sharedKey: home.sharedKey, book, security: "esp", restored, lastOwn4: home.proxy.own4 });
+    world.run(15_000, () => mappingOf(again, laptop)?.state === "open");
+    expect(mappingOf(again, laptop)?.state).toBe("open");
+    send(world, laptop, addressOf(laptop, "home.i3"), "after");
+    world.run(2_000, () => again.node.received.some((packet) => textOf(packet) === "after"));
+    expect(again.node.received.map(textOf)).toContain("after");
+  });
+
+  it("notices that nothing is heard of a peer that forgot everything, and makes keys anew", () => {
+    const { world, ring, laptop, home, book } = pair();
+    expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");
+    world.nodes.delete(locatorKey(home.node.locator));
+    const again = addHost(world, "198.51.100.2", { servers: ring, identity: home.identity, book, security: "esp" });
+    world.run(10_000, () => again.proxy.isReady(world.nowMs));
+    const to = addressOf(laptop, "home.i3");
+    for (let i = 0; i < 60; i += 1) {
+      send(world, laptop, to, `n${i}`);
+      world.run(500);
+    }
+    expect(again.node.received.length).toBeGreaterThan(20);
+  });
+
+  it("uses another return id for each call", () => {
+    const { world, laptop, home } = pair();
+    world.wire.length = 0;
+    roundTrip(world, laptop, home, "home.i3", "one");
+    const ids = new Set(world.wire.filter((d) => d.bytes[0] === 0x11 && d.bytes[5] === 3).map((d) => toHex(d.bytes.subarray(16, 48))));
+    expect(ids.size).toBeGreaterThanOrEqual(2);
+  });
+});

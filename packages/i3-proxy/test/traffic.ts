@@ -1,0 +1,40 @@
+/** Packets that programs of simulated hosts send each other. */
+import type { Host, World } from "../../../test/sim/world.js";
+
+/** An IPv4 packet of protocol 253 (for experiments) with a right header checksum. */
+export function packet4(source: Uint8Array, destination: Uint8Array, payload: string): Uint8Array {
+  const body = new TextEncoder().encode(payload);
+  const out = new Uint8Array(20 + body.length);
+  out.set([0x45, 0, 0, out.length, 0, 0, 0x40, 0, 64, 253]);
+  out.set(source, 12);
+  out.set(destination, 16);
+  let sum = 0;
+  for (let i = 0; i < 20; i += 2) sum += ((out[i] ?? 0) << 8) | (out[i + 1] ?? 0);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  out.set([(~sum >> 8) & 0xff, ~sum & 0xff], 10);
+  out.set(body, 20);
+  return out;
+}
+
+export const textOf = (packet: Uint8Array | undefined): string => new TextDecoder().decode((packet ?? new Uint8Array()).subarray(20));
+export const sourceOf = (packet: Uint8Array | undefined): string => [...(packet ?? new Uint8Array()).subarray(12, 16)].join(".");
+
+export function addressOf(host: Host, name: string): Uint8Array {
+  const found = host.proxy.names.resolve(name);
+  if (typeof found === "string" || found.v4 === null) throw new Error(`${name} is ${JSON.stringify(found)}`);
+  host.proxy.installFresh();
+  return found.v4;
+}
+
+/** Sends from `a` to the name of `b` and back, and says what arrived. */
+export function roundTrip(world: World, a: Host, b: Host, name: string, text: string): { there: string; back: string } {
+  const to = addressOf(a, name);
+  world.inject(a.node, { tun: packet4(a.proxy.own4, to, text) });
+  world.run(5_000, () => b.node.received.some((p) => textOf(p) === text));
+  const arrived = b.node.received.find((p) => textOf(p) === text);
+  if (arrived === undefined) return { there: "nothing", back: "nothing" };
+  world.inject(b.node, { tun: packet4(arrived.slice(16, 20), arrived.slice(12, 16), `re: ${text}`) });
+  world.run(5_000, () => a.node.received.some((p) => textOf(p) === `re: ${text}`));
+  const answer = a.node.received.find((p) => textOf(p) === `re: ${text}`);
+  return { there: sourceOf(arrived), back: answer === undefined ? "nothing" : sourceOf(answer) };
+}
