@@ -1,9 +1,9 @@
 /** Both packet engines with one way to feed them: packets of the TUN and datagrams in, the other out. */
 import { NativeEngine, type Datapath, type DropReason, type EspTransform } from "@i3/datapath";
+import { encodeEndpoint } from "../../packages/datapath/src/reference/endpoints.js";
 import { cutTrain, NO_VNET, takeVnet, withVnet } from "../../packages/datapath/test/conformance/cut.js";
 import { espFlow, outbound, OWN6, PEER, PEER6, REMOTE } from "../../packages/datapath/test/reference/associations.js";
 import { Harness, risen } from "../../packages/datapath/test/reference/harness.js";
-import { encodeEndpoint } from "../../packages/datapath/src/reference/endpoints.js";
 import { ESP_ROWS, type EspRow } from "./esp-rows.js";
 
 export interface SteppedEngine {
@@ -54,18 +54,19 @@ export interface SealedRow {
 
 /** What a new engine makes of the packets of all rows, in their order, with numbers from `firstSequence` on. */
 export function sealRows(make: () => SteppedEngine, transform: EspTransform, firstSequence: bigint): readonly SealedRow[] {
-  const { engine, fromTun, close } = make();
+  const stepped = make();
+  const { engine } = stepped;
   try {
     engine.setFlow(PEER, espFlow());
     engine.setFlow(PEER6, espFlow({ source: OWN6 }));
     return ESP_ROWS.map((row, i) => {
       // The same keys: the counter goes on.
       engine.setOutboundAssociation(1, outbound({ transform, beet: row.beet, firstSequence }));
-      const [esp, ...more] = fromTun([row.packet]);
+      const [esp, ...more] = stepped.fromTun([row.packet]);
       if (esp === undefined || more.length > 0) throw new Error(`${row.name}: ${more.length + (esp === undefined ? 0 : 1)} datagrams for one packet`);
       return { row, sequence: firstSequence + BigInt(i), esp };
     });
   } finally {
-    close();
+    stepped.close();
   }
 }
