@@ -53,13 +53,8 @@ function checkedEntries(placed: readonly PlacedEntry[], site: Site): readonly Ac
   return Object.freeze(entries);
 }
 
-/** @param isBuilt see ENCRYPTION_IS_BUILT: a list that nobody heeds is refused */
-export const accessElement = (isBuilt: boolean) =>
-  element(
+export const ACCESS = element(
     { default: withDefault(word(["allow", "refuse"]), "refuse") },
     { allow: list(entryElement(true), 0, MAX_ENTRIES), refuse: list(entryElement(false), 0, MAX_ENTRIES) },
-    ({ default: otherwise, allow, refuse }, site): AccessConfig => {
-      if (!isBuilt) site.fail(undefined, "access lists are not built yet", "no <access>");
-      return { default: otherwise, entries: checkedEntries([...allow, ...refuse], site) };
-    },
+    ({ default: otherwise, allow, refuse }, site): AccessConfig => ({ default: otherwise, entries: checkedEntries([...allow, ...refuse], site) }),
   );

@@ -2,7 +2,7 @@
 import { bytesKey, toHex } from "../bytes.js";
 import { ConfigError, shown } from "./config-error.js";
 import { formatIpText } from "./ip-text.js";
-import { ENCRYPTION_IS_BUILT } from "./rules.js";
+import { SERVICES_ARE_BUILT } from "./rules.js";
 import { Refusal, element, list, optional, readDocument, required, type Site, type ValueType } from "./schema.js";
 import { GROUP, GROUPS, HIT, ID, IP_ADDRESS, NOTE, PORT, dnsName, normalName, word, type IpHost } from "./value-types.js";
 
@@ -45,7 +45,7 @@ export interface AddressBook {
 
 const BOOK_NAME = dnsName(2);
 
-/** @param isBuilt see ENCRYPTION_IS_BUILT */
+/** @param isBuilt see SERVICES_ARE_BUILT */
 const hostElement = (isBuilt: boolean) =>
   element(
     {
@@ -94,17 +94,17 @@ function makeBook(entries: readonly BookEntry[]): AddressBook {
 
 const bookElement = (isBuilt: boolean) => element({}, { host: list(hostElement(isBuilt), 0, MAX_ENTRIES, "name") }, ({ host }) => makeBook(host));
 const BOOK = bookElement(true);
-const BOOK_BEFORE_ENCRYPTION = bookElement(false);
+const BOOK_BEFORE_SERVICES = bookElement(false);
 
 /**
  * Parses an address book.
  * @param input text, or bytes in UTF-8; at most 16 MiB
  * @param file its name, for errors
- * @param encryptionIsBuilt whether the reader can reach hosts without i3; otherwise they are refused
+ * @param servicesAreBuilt whether the reader can reach hosts without i3; otherwise they are refused
  * @throws ConfigError, and nothing else
  */
-export const parseAddressBook = (input: string | Uint8Array, file: string, encryptionIsBuilt: boolean = ENCRYPTION_IS_BUILT): AddressBook =>
-  readDocument({ root: "address-book", element: encryptionIsBuilt ? BOOK : BOOK_BEFORE_ENCRYPTION, maxBytes: MAX_ADDRESS_BOOK_BYTES }, input, file);
+export const parseAddressBook = (input: string | Uint8Array, file: string, servicesAreBuilt: boolean = SERVICES_ARE_BUILT): AddressBook =>
+  readDocument({ root: "address-book", element: servicesAreBuilt ? BOOK : BOOK_BEFORE_SERVICES, maxBytes: MAX_ADDRESS_BOOK_BYTES }, input, file);
 
 /** An address book without entries: what a missing file means. */
 export const EMPTY_ADDRESS_BOOK: AddressBook = Object.freeze(makeBook(Object.freeze([])));

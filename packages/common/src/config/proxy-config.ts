@@ -1,9 +1,9 @@
 /** `<i3-proxy>`: the configuration of the laptop daemon. deploy/examples/i3-proxy.xml explains every line. */
 import type { AddressRange } from "../ids.js";
-import { accessElement, type AccessConfig } from "./access.js";
+import { ACCESS, type AccessConfig } from "./access.js";
 import { ENDPOINT, ENGINE_ATTRIBUTES, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
-import { ENCRYPTION_IS_BUILT, rulesElement, type ProxyRule } from "./rules.js";
+import { SERVICES_ARE_BUILT, rulesElement, type ProxyRule } from "./rules.js";
 import { element, implied, list, maybe, one, readDocument, required, withDefault } from "./schema.js";
 import { BOOLEAN, FILE, INTERFACE_NAME, PORT, SOCKET_FILE } from "./value-types.js";
 import { addressRange, dnsName, wholeNumber, word } from "./value-types.js";
@@ -99,7 +99,7 @@ const proxyElement = (isBuilt: boolean) => element(
     "address-book": maybe(element({ file: required(FILE) })),
     mappings: implied(MAPPINGS),
     rules: implied(rulesElement(isBuilt)),
-    access: maybe(accessElement(isBuilt)),
+    access: maybe(ACCESS),
     control: maybe(element({ socket: required(SOCKET_FILE) })),
     log: implied(LOG),
     engine: implied(element(ENGINE_ATTRIBUTES)),
@@ -116,14 +116,14 @@ const proxyElement = (isBuilt: boolean) => element(
 );
 
 const PROXY = proxyElement(true);
-const PROXY_BEFORE_ENCRYPTION = proxyElement(false);
+const PROXY_BEFORE_SERVICES = proxyElement(false);
 
 /**
  * Parses the configuration of a proxy.
  * @param input text, or bytes in UTF-8; at most 1 MiB
  * @param file its name: for errors, and what relative file names in it are relative to
- * @param encryptionIsBuilt whether the reader heeds what needs associations; otherwise that is refused
+ * @param servicesAreBuilt whether the reader heeds services and trust; otherwise they are refused
  * @throws ConfigError, and nothing else
  */
-export const parseProxyConfig = (input: string | Uint8Array, file: string, encryptionIsBuilt: boolean = ENCRYPTION_IS_BUILT): ProxyConfig =>
-  readDocument({ root: "i3-proxy", element: encryptionIsBuilt ? PROXY : PROXY_BEFORE_ENCRYPTION, maxBytes: MAX_CONFIG_BYTES }, input, file);
+export const parseProxyConfig = (input: string | Uint8Array, file: string, servicesAreBuilt: boolean = SERVICES_ARE_BUILT): ProxyConfig =>
+  readDocument({ root: "i3-proxy", element: servicesAreBuilt ? PROXY : PROXY_BEFORE_SERVICES, maxBytes: MAX_CONFIG_BYTES }, input, file);

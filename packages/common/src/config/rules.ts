@@ -11,10 +11,10 @@ const MAX_RULES = 1024;
 export const MAX_SERVICES = 32;
 
 /**
- * Whether associations can carry `security="esp"` and `"auth"`, and what needs them: services, trust, access lists, hosts without i3.
- * Until then a configuration with one of these is refused, for a proxy that only read them would send in cleartext.
+ * Whether daemons heed a rule's services and trust, and hosts without i3. Until then a configuration with one of these is refused,
+ * for a proxy that only read them would do something else than was written.
  */
-export const ENCRYPTION_IS_BUILT: boolean = false;
+export const SERVICES_ARE_BUILT: boolean = false;
 
 /** esp: encrypted and authenticated; auth: authenticated, readable; none: in cleartext, as in the i3 paper. */
 export type Security = "esp" | "auth" | "none";
@@ -57,7 +57,7 @@ const ruleElement = (isBuilt: boolean) =>
     {
       name: required(NAME_PATTERN),
       go: required(word(["i3", "direct"], ["gateway", "via", "anonymous"])),
-      security: optional(isBuilt ? word(["esp", "auth", "none"]) : (word(["none"], ["esp", "auth"]) as ValueType<Security>)),
+      security: optional(word(["esp", "auth", "none"])),
       "private-id": optional(word(["shared", "own"])),
       protocol: optional(builtAttribute(isBuilt, "protocol", PROTOCOL)),
       ports: optional(builtAttribute(isBuilt, "ports", PORTS)),
@@ -76,9 +76,6 @@ const ruleElement = (isBuilt: boolean) =>
       }
       if (ports !== undefined && protocols?.every(hasPorts) !== true) {
         site.fail("ports", protocols === undefined ? "given without protocol" : "given with a protocol that has none", `protocol ${PROTOCOLS_WITH_PORTS} beside ports`);
-      }
-      if (security === undefined && !isBuilt) {
-        return site.fail("security", 'missing on a rule with go="i3"', "none", 'Write security="none" to send in cleartext');
       }
       const service = protocols === undefined ? undefined : Object.freeze({ protocols, ports: ports ?? Object.freeze([]) });
       if (trust === "first-use" && security === "none" && service === undefined) {
@@ -149,7 +146,7 @@ function checkRule(here: PlacedRule, earlier: readonly PlacedRule[], refuse: (pr
   if (rule.service !== undefined && same.length >= MAX_SERVICES) refuse("one service too many for a name", `at most ${MAX_SERVICES} rules with a protocol for a name`);
 }
 
-/** @param isBuilt see {@link ENCRYPTION_IS_BUILT} */
+/** @param isBuilt see {@link SERVICES_ARE_BUILT} */
 export const rulesElement = (isBuilt: boolean) =>
   element({}, { rule: list(ruleElement(isBuilt), 0, MAX_RULES) }, ({ rule }, site): readonly ProxyRule[] => checkRules(rule, site));
 

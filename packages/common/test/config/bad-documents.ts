@@ -3,7 +3,7 @@ import type { AddressBook, ProxyConfig, ServerConfig } from "../../src/index.js"
 import { parseAddressBook, parseProxyConfig, parseServerConfig } from "../../src/index.js";
 
 export const FORMATS: Readonly<
-  Record<string, (input: string | Uint8Array, file: string, encryptionIsBuilt?: boolean) => ProxyConfig | ServerConfig | AddressBook>
+  Record<string, (input: string | Uint8Array, file: string, servicesAreBuilt?: boolean) => ProxyConfig | ServerConfig | AddressBook>
 > = {
   "i3-proxy": parseProxyConfig,
   "i3-server": parseServerConfig,
@@ -20,7 +20,7 @@ export interface BadDocument {
   /** XSD 1.0 cannot say it, or an XML parser has other words for bytes. */
   readonly schemaAccepts?: true;
   /** @default as this version has it */
-  readonly encryptionIsBuilt?: boolean;
+  readonly servicesAreBuilt?: boolean;
 }
 
 const HIT = "2001:22::1";

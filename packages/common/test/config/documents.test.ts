@@ -48,8 +48,9 @@ describe("proxy configuration", () => {
     expect(config.rules.map(({ pattern, line, ...how }) => [pattern.source, how])).toEqual([
       ["(www\\.)?example\\.i3", { go: "direct" }],
       [".*\\.friends\\.i3", { go: "i3", security: "none", trust: "book", privateId: "own" }],
-      [".*\\.i3", { go: "i3", security: "none", trust: "book", privateId: "shared" }],
+      [".*\\.i3", { go: "i3", security: "esp", trust: "book", privateId: "shared" }],
     ]);
+    expect(config.access).toMatchObject({ default: "refuse", entries: [{ admits: false }, { admits: true }, { admits: true }] });
     expect([config.addressBook?.file, config.control?.socket]).toEqual(["/etc/i3/address-book.xml", "/run/i3-proxy/control.sock"]);
   });
 
