@@ -8,7 +8,7 @@ import { withProcessorTime } from "./processor-time.js";
 
 const TCP_MODES = ["encrypted-direct", "encrypted-relay", "plain-direct", "auth-direct"] as const satisfies readonly Mode[];
 
-/** What we ask of ourselves (bench/README.md, "at least"): at least so many times the baseline. */
+/** What we ask of ourselves (bench/README.md, "limit"): at least so many times the baseline. */
 const LIMITS: Readonly<Partial<Record<Mode, Readonly<Record<string, number>>>>> = {
   "encrypted-direct": { fastd: 4.5, "wireguard-go": 7 },
   "encrypted-relay": { "encrypted direct": 0.9 },
