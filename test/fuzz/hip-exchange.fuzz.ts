@@ -63,7 +63,7 @@ function runCase(random: Random, sums: { received: number; established: number; 
     sums.received += host.counters.received;
     sums.established += host.counters.established;
     sums.rekeyed += host.counters.rekeyed;
-    sums.drops += Object.values(host.counters.drops).reduce((sum, count) => sum + count, 0);
+    sums.drops += Object.values<number>({ ...host.counters.drops }).reduce((sum, count) => sum + count, 0);
   }
   network.loss = 0;
   network.run(200_000);

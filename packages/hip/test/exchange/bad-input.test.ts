@@ -3,6 +3,7 @@ import { concatBytes } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
 import { dhKeyPair } from "../../src/crypto/diffie-hellman.js";
+import type { HostIdentity } from "../../src/identity/host-identity.js";
 import type { HipDrop } from "../../src/exchange/counters.js";
 import { hostIdOf } from "../../src/exchange/r1-pool.js";
 import { signatureOf } from "../../src/exchange/seal.js";
@@ -21,7 +22,7 @@ import { Forger, FORGER_SPI, mutatedParameter, replaced, without, type Change } 
 const { r1, i2, r2, update, close, closeAck } = HIP_PACKET;
 const HOWS = ["truncated", "oversized", "repeated", "misordered", "dropped", "emptied"] as const;
 
-const dropsOf = (node: Node): number => Object.values(node.host.counters.drops).reduce((sum, count) => sum + count, 0);
+const dropsOf = (node: Node): number => Object.values<number>({ ...node.host.counters.drops }).reduce((sum, count) => sum + count, 0);
 const stateOf = (node: Node): string => JSON.stringify([node.host.sizes, node.events.filter(({ kind }) => kind !== "responder").length]);
 
 /** A network that stands where `type` is about to arrive for the first time: whom it is for, from whom, and what comes next if all is well. */
@@ -107,6 +108,21 @@ for (const [name, type] of [["R1", r1], ["I2", i2], ["R2", r2], ["UPDATE", updat
       network.deliver(to, genuine, from);
       expect(succeeds()).toBe(true);
     });
+
+    if (type !== r1) {
+      it("signed by its host, but with a wrong MAC", () => {
+        const mutant = (own: HostIdentity) => (bytes: Uint8Array): Uint8Array => {
+          const { header, parameters } = decodeHipPacket(bytes);
+          const isMac = (found: ParameterContents): boolean => found.type === PARAMETER.hipMac || found.type === PARAMETER.hipMac2;
+          const changed = parameters.filter((found) => found.type < PARAMETER.hipSignature).map((found) => (isMac(found) ? { ...found, contents: found.contents.map((byte, n) => byte ^ (n === 9 ? 1 : 0)) } : found));
+          return encodeHipPacket(header, [...changed, signatureOf(own, header, changed, PARAMETER.hipSignature)]);
+        };
+        const { network, to, from, genuine } = before(type);
+        network.deliver(to, mutant(from.env.identity)(genuine), from);
+        expect([to.host.counters.drops.mac, dropsOf(to)]).toEqual([1, 1]);
+        expectIgnored(type, mutant(from.env.identity));
+      });
+    }
 
     it("from or for another HIT", () => {
       const other = identity("ecdsa-p384", 3).hit;
@@ -226,7 +242,7 @@ describe("I2 that its host sealed", () => {
     const network = new Network();
     const b = network.add("b", identity("ecdsa-p256", 1));
     network.nowMs += 6_000;
-    b.host.load(network.nowMs, 0, 100_000);
+    b.host.load(network.nowMs, 0, 4_000);
     new Forger(network, b).callWith(solution(4 + 48 + 3));
     expect([b.host.counters.drops.solution, dropsOf(b)]).toEqual([1, 1]);
   });

@@ -29,6 +29,15 @@ export const replaced = (type: number, contents: Uint8Array): Change => (paramet
   [...parameters.filter((found) => found.type !== type), { type, contents }].sort((a, b) => a.type - b.type);
 export const without = (type: number): Change => (parameters) => parameters.filter((found) => found.type !== type);
 
+export interface CallOptions {
+  readonly group?: DhGroup;
+  readonly signer?: HostIdentity;
+  /** What stands in ENCRYPTED; nothing: noise. */
+  readonly inside?: readonly ParameterContents[];
+  /** Else HOST_ID stands in clear. */
+  readonly encrypts?: boolean;
+}
+
 export const FORGER_SPI = 4_096;
 
 export class Forger {
@@ -50,8 +59,8 @@ export class Forger {
     this.network.deliver(this.victim, bytes, this.path);
   }
 
-  /** I1 to I2. `own`: the HOST_ID that is shown; `change`: all but MAC and signature. */
-  callWith(change: Change, { group = 7 as DhGroup, signer = this.own, inside = [{ type: PARAMETER.hostId, contents: hostIdOf(this.own) }] as ParameterContents[], encrypts = true } = {}): void {
+  /** I1 to I2. `change` gets all but MAC and signature. */
+  callWith(change: Change, { group = 7, signer = this.own, inside = [{ type: PARAMETER.hostId, contents: hostIdOf(this.own) }], encrypts = true }: CallOptions = {}): void {
     this.send(makeI1(this.own.hit, this.victim.env.identity.hit, [group], null));
     const r1 = decodeHipPacket(this.network.packet(HIP_PACKET.r1));
     const puzzle = decodePuzzle(required(r1, PARAMETER.puzzle, "PUZZLE"), RHASH_BYTES[this.rhash]);
@@ -92,7 +101,7 @@ export class Forger {
 export function mutatedParameter(bytes: Uint8Array, index: number, how: "truncated" | "oversized" | "repeated" | "misordered" | "dropped" | "emptied"): Uint8Array | null {
   const packet = decodeHipPacket(bytes);
   const ends = [...packet.parameters.slice(1).map(({ offset }) => offset), bytes.length];
-  const parts = packet.parameters.map(({ offset }, n) => bytes.slice(offset, ends[n]));
+  const parts: Uint8Array[] = packet.parameters.map(({ offset }, n) => bytes.slice(offset, ends[n]));
   const part = parts[index];
   if (part === undefined) return null;
   const length = ((part[2] ?? 0) << 8) | (part[3] ?? 0);
