@@ -25,7 +25,7 @@ export interface HipEnvironment {
   /** Fresh unpredictable bytes. */
   readonly random: (bytes: number) => Uint8Array;
   readonly dhSource: DhSource;
-  /** By preference. Over i3 only 7, 8 and 9 are offered, since the others do not fit. @default [7, 8, 4, 11] */
+  /** By preference. Over i3 only 7, 8 and 9 are offered, since the others do not fit; a host with i3 prefers these to the others. @default [7, 8, 4, 11] */
   readonly dhGroups?: readonly DhGroup[];
   /** What R1 offers, to everybody: all suites that {@link offerFor} may name, by preference. @default [13, 9, 8, 7] */
   readonly espSuites?: readonly EspSuite[];

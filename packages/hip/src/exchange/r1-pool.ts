@@ -160,7 +160,10 @@ export class R1Pool {
   constructor(env: R1Source, nowMs: number) {
     this.#env = env;
     this.#rhash = rhashOf(env.identity.hit);
-    this.#groups = env.dhGroups ?? DEFAULT_DH_GROUPS;
+    // Every R1 is signed with the whole list, and who gets another group than the first common one takes it for an attack (§5.2.6).
+    // So those that fit i3 come first where i3 is spoken, and the engine's one R1 has the first of all.
+    const groups = env.dhGroups ?? DEFAULT_DH_GROUPS;
+    this.#groups = env.ownPublicId === null ? groups : [...groups.filter(isGroupForI3), ...groups.filter((group) => !isGroupForI3(group))];
     this.#espSuites = env.espSuites ?? DEFAULT_ESP_SUITES;
     this.#hostId = hostIdOf(env.identity);
     this.#generation = env.r1Generation;
@@ -169,8 +172,8 @@ export class R1Pool {
     if (this.#groups.length === 0) throw new RangeError("no Diffie-Hellman group");
     this.#begin(nowMs);
     if (env.ownPublicId === null) return;
-    const first = this.#groups.find(isGroupForI3);
-    if (first === undefined) throw new RangeError("over i3 one of the groups 7, 8 and 9 is needed");
+    const [first] = this.#groups;
+    if (first === undefined || !isGroupForI3(first)) throw new RangeError("over i3 one of the groups 7, 8 and 9 is needed");
     const bytes = this.offered(first).template.r1.length;
     if (bytes > I3_I1_BYTES) {
       throw new I3Error("ERR_I3_HIP_IDENTITY", `R1 with this host key has ${bytes} bytes, and over i3 at most ${I3_I1_BYTES} are allowed`, {
@@ -230,9 +233,9 @@ export class R1Pool {
     return found;
   }
 
-  /** For the packet engine, which answers every I1 with the most preferred group. */
+  /** For the packet engine, which answers I1s with the most preferred group. */
   responder(): R1Responder | null {
-    const group = this.#env.ownPublicId === null ? this.#groups[0] : this.#groups.find(isGroupForI3);
+    const [group] = this.#groups;
     if (group === undefined) return null;
     const { r1, puzzleOffset, rhash } = this.offered(group).template;
     if (r1.length > MAX_ENGINE_R1_BYTES) return null;

@@ -6,7 +6,7 @@ import { ESP_SUITE } from "../../src/crypto/esp-suites.js";
 import { I3_I1_BYTES } from "../../src/exchange/limits.js";
 import { HOST_KEY_ALGORITHMS } from "../../src/identity/host-identity-field.js";
 import { HIP_PACKET, PARAMETER } from "../../src/wire/numbers.js";
-import { decodeHipPacket, parameter } from "../../src/wire/packet.js";
+import { decodeHipPacket, encodeHipPacket, parameter } from "../../src/wire/packet.js";
 import { I3_PREFERENCE_FLAG } from "../../src/wire/parameters/i3.js";
 import { identity, keysText, Network, pairMatches, suites, type Node } from "./bed.js";
 
@@ -213,9 +213,19 @@ describe("over i3", () => {
     const [a, b] = i3Pair(network);
     network.middlebox = () => null;
     network.connect(a, b);
-    network.deliver(b, network.packet(i1), { kind: "i3", id: b.ids[0] as Uint8Array });
-    network.connectI3(b, a);
-    expect(b.host.counters.drops.amplification).toBe(1);
+    const to = { kind: "i3", id: b.ids[0] as Uint8Array } as const;
+    network.deliver(b, network.packet(i1), to);
+    const list = parameter(decodeHipPacket(network.packet(i1)), PARAMETER.dhGroupList)?.contents as Uint8Array;
+    const header = { type: i1, version: 2, controls: 0, senderHit: a.env.identity.hit, receiverHit: b.env.identity.hit };
+    const call = (padding: number): Uint8Array => encodeHipPacket(header, [
+      { type: PARAMETER.dhGroupList, contents: list }, { type: PARAMETER.i3ReturnId, contents: new Uint8Array(32) }, { type: PARAMETER.i3Padding, contents: new Uint8Array(padding) },
+    ]);
+    const { length } = b.host.responder?.r1 ?? new Uint8Array(0);
+    const least = length - call(4).length + 4;
+    network.deliver(b, call(least - 8), to);
+    expect([b.host.counters.drops.amplification, network.types(b)]).toEqual([2, []]);
+    network.deliver(b, call(least), to);
+    expect([b.host.counters.drops.amplification, network.types(b)]).toEqual([2, [r1]]);
   });
 
   it("an R1 that names an id of somebody else is not followed", () => {

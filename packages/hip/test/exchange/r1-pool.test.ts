@@ -122,5 +122,8 @@ describe("R1Pool", () => {
     expect([groupOf([7, 8], false), groupOf([4, 7], false), groupOf([4, 7], true), groupOf([99], false), groupOf([4], true)]).toEqual([8, 4, 7, 4, 8]);
     const list = parameter(decodeHipPacket(pool.choose([7], false).template.r1), PARAMETER.dhGroupList)?.contents ?? new Uint8Array(0);
     expect(decodeDhGroupList(list)).toEqual([4, 8, 7]);
+    const withI3 = new R1Pool(source({ dhGroups: [4, 8, 7], ownPublicId: random.bytes(32) }), 0);
+    expect([withI3.choose([4, 7], false).keyPair.group, withI3.choose([4], false).keyPair.group]).toEqual([7, 4]);
+    expect(() => new R1Pool(source({ dhGroups: [4], ownPublicId: random.bytes(32) }), 0)).toThrow(/one of the groups 7, 8 and 9/);
   });
 });
