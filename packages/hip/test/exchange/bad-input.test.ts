@@ -299,6 +299,20 @@ describe("UPDATE that its host sealed", () => {
   });
 });
 
+it("a CLOSE_ACK that its host sealed must return what the CLOSE said", () => {
+  const network = new Network();
+  const b = network.add("b", identity("ecdsa-p256", 1));
+  const forger = new Forger(network, b);
+  forger.callWith((all) => all);
+  const answer = (contents: Uint8Array): void => forger.say(closeAck, [{ type: PARAMETER.echoResponseSigned, contents }]);
+  answer(new Uint8Array(16));
+  b.host.close(network.nowMs, b.last("established").association);
+  answer(new Uint8Array(16));
+  expect([b.host.counters.drops.unexpected, b.host.sizes.associations]).toEqual([2, 1]);
+  answer(parameter(decodeHipPacket(network.packet(close)), PARAMETER.echoRequestSigned)?.contents as Uint8Array);
+  expect(b.host.sizes.associations).toBe(0);
+});
+
 it("two SPIs are never the same, whatever the source gives", () => {
   const network = new Network();
   let last = 0;
