@@ -148,7 +148,7 @@ export class ServerCore {
         if (sent) this.counters.count("not-present-sent");
         return;
       }
-      case "flow-setup": case "payload": return; // only hosts have flows and inbound ids
+      case "flow-setup": case "payload": case "hip": return; // only hosts have flows, inbound ids and a HIP responder
     }
   }
 
