@@ -66,7 +66,7 @@ export interface LaptopOptions {
   readonly tun?: string;
 }
 
-const RULES = `<rules><rule name=".*\\.i3" go="i3" security="none"/></rules>`;
+const RULES = `<rules><rule name=".*\\.i3" go="i3"/></rules>`;
 
 /** A machine with a proxy: its identity, its address book and the process. */
 export class Laptop {
