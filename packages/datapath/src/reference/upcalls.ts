@@ -2,8 +2,8 @@
 import { LIMITS, type Upcall } from "../datapath.js";
 import { RING_KEY_BYTES } from "../wire/data-header.js";
 import type { CounterSet } from "./counters.js";
-import { PORT_OFFSET } from "./endpoints.js";
 import { NoticeLimit, SourceRates } from "./rate-limits.js";
+import { sourceKeyAt } from "./source-shares.js";
 import { ADDRESS_SLOT_BYTES } from "./step.js";
 
 /** Upcalls that wait (ours: 16 batches). `flow-setup` and `route-miss` are kept beyond it, for their tables bound them. */
@@ -14,8 +14,6 @@ export const MAX_WAITING_UPCALL_BYTES = 16 * 1024 * 1024;
 
 const bytesOf = (upcall: Upcall): number =>
   upcall.kind === "control" || upcall.kind === "hip" ? upcall.bytes.length : upcall.kind === "flow-setup" ? upcall.packet.length : upcall.kind === "payload" ? upcall.payload.length : 0;
-
-const addressAt = (endpoints: Buffer, at: number): string => endpoints.toString("latin1", at, at + PORT_OFFSET);
 
 export class Upcalls {
   readonly #counters: CounterSet;
@@ -45,10 +43,10 @@ export class Upcalls {
     return this.#waiting.length >= MAX_WAITING_UPCALLS || this.#bytes >= MAX_WAITING_UPCALL_BYTES;
   }
 
-  /** The source at `endpoints[at …]` (ports are free to choose) may make one more upcall; counts the drop when not. */
+  /** The source at `endpoints[at …]` (a {@link sourceKeyAt}) may make one more upcall; counts the drop when not. */
   allowSource(what: "control" | "data", nowMs: number, endpoints: Buffer, at: number): boolean {
     const rates = what === "control" ? this.#control : this.#data;
-    const reason = !rates.allow(nowMs, addressAt(endpoints, at)) ? "rate" : this.full ? "queue-full" : null;
+    const reason = !rates.allow(nowMs, sourceKeyAt(endpoints, at)) ? "rate" : this.full ? "queue-full" : null;
     if (reason !== null) this.#counters.drop(reason);
     return reason === null;
   }
@@ -60,7 +58,7 @@ export class Upcalls {
     const key = ringKey + endpoints.toString("latin1", at, at + ADDRESS_SLOT_BYTES);
     const limit = kind === "no-trigger" ? this.#noTrigger : this.#cacheRequest;
     // The source pays first: otherwise it could fill the memory of notices for all.
-    return this.#data.allow(nowMs, addressAt(endpoints, at)) && limit.allow(nowMs, key);
+    return this.#data.allow(nowMs, sourceKeyAt(endpoints, at)) && limit.allow(nowMs, key);
   }
 
   /** The next batch. */

@@ -63,7 +63,7 @@ struct LaneContext {
   }
   // The source may make one more upcall; counts the drop when not. The shared mutex is held.
   bool may_go_up(SourceRates& rates, const Endpoint& from) {
-    if (!rates.allow(now_ms, address_key(from))) drop(Drop::rate);
+    if (!rates.allow(now_ms, source_key(from))) drop(Drop::rate);
     else if (shared.upcalls_full()) drop(Drop::queue_full);
     else return true;
     return false;

@@ -12,13 +12,6 @@
 
 namespace i3 {
 
-// Whose upcalls are counted together: ports are free to choose.
-inline SourceKey address_key(const Endpoint& from) {
-  SourceKey key{};
-  copy_to(key, 0, from.address());
-  return key;
-}
-
 // A token bucket per source, filled at `per_second` tokens up to `burst`. Once as many sources were there as may have one, it allocates nothing.
 class SourceRates {
  public:
