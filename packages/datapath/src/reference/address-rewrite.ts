@@ -29,8 +29,8 @@ const ICMP = { type: 0, checksum: 2, quote: 8 } as const;
 export const isIcmpError4 = (type: number): boolean => type === 3 || type === 4 || type === 5 || type === 11 || type === 12;
 /** RFC 4443 §2.1: the high bit says "not an error"; redirects (RFC 4861 §4.5) count as errors in its §2.4 e.2. */
 export const isIcmpError6 = (type: number): boolean => type < 128 || type === 137;
-/** RFC 4443 §3: the errors whose form is known, so that the quoted packet can be found. */
-const quotesPacket6 = (type: number): boolean => type >= 1 && type <= 4;
+/** RFC 4443 §2.1, §2.4 c: every error quotes a packet, at the same place in all types that there are; receivers look there in others too. */
+const quotesPacket6 = (type: number): boolean => type < 128;
 
 /** Copies both rewrites; null unless both are there. Throws RangeError when an address has not `addressBytes` bytes. */
 export function makeRewritePlan(source: AddressRewrite | null, destination: AddressRewrite | null, addressBytes: number): RewritePlan | null {
@@ -55,7 +55,27 @@ export function matchesPlan(bytes: Uint8Array, at: number, version: number, plan
   return equalAt(bytes, at + sourceOffset(version), plan.source.from) && equalAt(bytes, at + destinationOffset(version), plan.destination.from);
 }
 
-/** Rewrites a packet that {@link matchesPlan}; `found` is its {@link findTransport}, `length` its own, `state` its checksum's. */
+/**
+ * An ICMP error, of a packet that {@link matchesPlan}, about anything else than a packet from the destination to the source, or about too little
+ * of one to say: a peer has nothing to tell about the way to others. Of fragments the first decides, without which there is no packet.
+ */
+export function isErrorAboutOthers(bytes: Uint8Array, at: number, length: number, found: number, plan: RewritePlan): boolean {
+  if (found < 0) return false;
+  const version = innerVersion(bytes, at);
+  const icmp = at + transportOffset(found);
+  const end = at + length;
+  return isQuotingError(bytes, icmp, end, version, transportProtocol(found)) && !wentBack(bytes, icmp + ICMP.quote, end, version, plan);
+}
+
+/** The packet at `at` went the other way: from the destination to the source. */
+function wentBack(bytes: Uint8Array, at: number, end: number, version: number, plan: RewritePlan): boolean {
+  const headerBytes = version === 4 ? IPV4.minBytes : IPV6.headerBytes;
+  if (at + headerBytes > end || innerVersion(bytes, at) !== version) return false;
+  if (version === 4 && ipv4HeaderBytes(bytes, at) < headerBytes) return false;
+  return equalAt(bytes, at + sourceOffset(version), plan.destination.from) && equalAt(bytes, at + destinationOffset(version), plan.source.from);
+}
+
+/** Rewrites a packet that {@link matchesPlan} and is no error about others; `found` is its {@link findTransport}, `length` its own, `state` its checksum's. */
 export function rewriteAddresses(bytes: Uint8Array, at: number, length: number, found: number, plan: RewritePlan, state: number): void {
   if (!plan.changes) return;
   const version = innerVersion(bytes, at);
@@ -84,24 +104,18 @@ function adjustTransport(bytes: Uint8Array, header: number, end: number, version
   return 0;
 }
 
-/** Rewrites the packet that an ICMP error quotes the other way round. Returns the delta of all it changed, 0 for nothing. */
+/** Rewrites the packet that an ICMP error quotes, which {@link wentBack}. Returns the delta of all it changed, 0 for nothing. */
 function rewriteQuote(bytes: Uint8Array, icmp: number, end: number, version: number, protocol: number, plan: RewritePlan): number {
   if (!isQuotingError(bytes, icmp, end, version, protocol)) return 0;
   const at = icmp + ICMP.quote;
-  const headerBytes = version === 4 ? IPV4.minBytes : IPV6.headerBytes;
-  if (at + headerBytes > end || innerVersion(bytes, at) !== version) return 0;
-  if (version === 4 && ipv4HeaderBytes(bytes, at) < headerBytes) return 0;
-  const source = at + sourceOffset(version);
-  const destination = at + destinationOffset(version);
-  if (!equalAt(bytes, source, plan.destination.from) || !equalAt(bytes, destination, plan.source.from)) return 0;
-  putBytes(bytes, source, plan.destination.to);
-  putBytes(bytes, destination, plan.source.to);
+  putBytes(bytes, at + sourceOffset(version), plan.destination.to);
+  putBytes(bytes, at + destinationOffset(version), plan.source.to);
   const headerDelta = version === 4 ? adjustChecksum(bytes, at + IPV4.checksum, plan.delta) : 0;
   return fold(plan.delta + headerDelta + adjustQuotedTransport(bytes, at, end, version, plan.delta));
 }
 
 function isQuotingError(bytes: Uint8Array, icmp: number, end: number, version: number, protocol: number): boolean {
-  if (icmp + ICMP.quote > end) return false;
+  if (icmp + ICMP.type >= end) return false;
   const type = u8(bytes, icmp + ICMP.type);
   return version === 4 ? protocol === PROTOCOL.icmp && isIcmpError4(type) : protocol === PROTOCOL.icmp6 && quotesPacket6(type);
 }

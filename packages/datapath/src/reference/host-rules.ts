@@ -1,6 +1,6 @@
 /** What a host does with packets from its TUN, and with packets that arrive for its ids (docs/datapath.md). */
 import type { DropReason } from "../datapath.js";
-import { matchesPlan, rewriteAddresses, type RewritePlan } from "./address-rewrite.js";
+import { isErrorAboutOthers, matchesPlan, rewriteAddresses, type RewritePlan } from "./address-rewrite.js";
 import { completed, effectiveState } from "./checksum-state.js";
 import type { FlowEntry } from "./flow-table.js";
 import { FlowSender } from "./flow-sender.js";
@@ -92,6 +92,7 @@ export class HostRules {
     const innerClass = trafficClassOf(bytes, at);
     const ecn = combineEcn(innerClass, outerClass ?? innerClass);
     if (ecn === null) return "ecn";
+    if (isErrorAboutOthers(bytes, at, size, found, plan)) return "inner-address";
     const flow = this.#state.flows.byKey(target.flow);
     if (flow !== undefined) flow.lastUse = this.#state.nowMs;
     return this.#write({ bytes, at, length: size, state: effectiveState(bytes, at, size, state) }, found, plan, ecn, flow);

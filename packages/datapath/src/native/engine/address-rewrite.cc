@@ -48,20 +48,25 @@ uint32_t adjust_transport(MutableBytes packet, size_t header, const Change& chan
   return 0;
 }
 
+// `at` is where its message begins.
 bool is_quoting_error(Bytes packet, size_t at, unsigned version, uint8_t next) {
-  if (at + icmp::quote > packet.size()) return false;
+  if (at + icmp::type >= packet.size()) return false;
   const uint8_t type = u8(packet, at + icmp::type);
   return version == 4 ? next == protocol::icmp && is_icmp_error4(type) : next == protocol::icmp6 && quotes_packet6(type);
 }
 
-// Rewrites the packet that an ICMP error quotes the other way round. Returns the delta of all it changed, 0 for nothing.
+// A packet went the other way: from the destination to the source.
+bool went_back(Bytes quote, unsigned version, const RewritePlan& plan) {
+  const size_t header_bytes = version == 4 ? ipv4::min_bytes : ipv6::header_bytes;
+  if (quote.size() < header_bytes || inner_version(quote) != version) return false;
+  if (version == 4 && ipv4_header_bytes(quote) < header_bytes) return false;
+  return equal(source_of(quote), plan.view(plan.destination_from)) && equal(destination_of(quote), plan.view(plan.source_from));
+}
+
+// Rewrites the packet that an ICMP error quotes, which went back. Returns the delta of all it changed, 0 for nothing.
 uint32_t rewrite_quote(MutableBytes packet, size_t header, unsigned version, uint8_t next, const RewritePlan& plan) {
   if (!is_quoting_error(packet, header, version, next)) return 0;
   const MutableBytes quote = packet.subspan(header + icmp::quote);
-  const size_t header_bytes = version == 4 ? ipv4::min_bytes : ipv6::header_bytes;
-  if (quote.size() < header_bytes || inner_version(quote) != version) return 0;
-  if (version == 4 && ipv4_header_bytes(quote) < header_bytes) return 0;
-  if (!equal(source_of(quote), plan.view(plan.destination_from)) || !equal(destination_of(quote), plan.view(plan.source_from))) return 0;
   copy_to(quote, source_offset(version), plan.view(plan.destination_to));
   copy_to(quote, destination_offset(version), plan.view(plan.source_to));
   const uint32_t header_delta = version == 4 ? adjust_checksum(quote, ipv4::checksum, plan.delta) : 0;
@@ -91,6 +96,13 @@ RewritePlan RewritePlan::from_pairs(Bytes pairs) {
 
 bool matches_plan(Bytes packet, const RewritePlan& plan) {
   return equal(source_of(packet), plan.view(plan.source_from)) && equal(destination_of(packet), plan.view(plan.destination_from));
+}
+
+bool is_error_about_others(Bytes packet, const Transport& transport, const RewritePlan& plan) {
+  const unsigned version = inner_version(packet);
+  if (!transport.found() || !is_quoting_error(packet, transport.offset, version, transport.protocol)) return false;
+  const size_t quote = transport.offset + icmp::quote;
+  return quote > packet.size() || !went_back(packet.subspan(quote), version, plan);
 }
 
 void rewrite_addresses(MutableBytes packet, const Transport& transport, const RewritePlan& plan, ChecksumState state) {

@@ -24,7 +24,10 @@ struct RewritePlan {
 
 // The packet carries the two `from` addresses of its family.
 bool matches_plan(Bytes packet, const RewritePlan& plan);
-// Rewrites a packet that matches.
+// An ICMP error, of a packet that matches, about anything else than a packet from the destination to the source, or about too little of
+// one to say: a peer has nothing to tell about the way to others. Of fragments the first decides, without which there is no packet.
+bool is_error_about_others(Bytes packet, const Transport& transport, const RewritePlan& plan);
+// Rewrites a packet that matches and is no such error.
 void rewrite_addresses(MutableBytes packet, const Transport& transport, const RewritePlan& plan, ChecksumState state);
 
 }  // namespace i3

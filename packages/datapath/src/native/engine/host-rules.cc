@@ -231,6 +231,7 @@ void HostRules::arrived(const Rewrites& rewrites, const FlowName& flow, MutableB
 }
 
 Drop HostRules::deliver(const FlowName& name, const RewritePlan& plan, MutableBytes packet, const Transport& transport, ChecksumState state) {
+  if (is_error_about_others(packet, transport, plan)) return Drop::inner_address;
   Flow* flow = flow_named(name);
   if (flow != nullptr) flow->use(lane_.now_ms);
   const ChecksumState effective = effective_state(packet, state);

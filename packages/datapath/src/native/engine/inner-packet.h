@@ -69,7 +69,7 @@ Transport find_transport(Bytes packet);
 
 bool is_icmp_error4(uint8_t type);
 bool is_icmp_error6(uint8_t type);
-// RFC 4443 §3: the errors whose form is known, so that the quoted packet can be found.
-inline bool quotes_packet6(uint8_t type) { return type >= 1 && type <= 4; }
+// RFC 4443 §2.1, §2.4 c: every error quotes a packet, at the same place in all types that there are; receivers look there in others too.
+inline bool quotes_packet6(uint8_t type) { return type < 128; }
 
 }  // namespace i3
