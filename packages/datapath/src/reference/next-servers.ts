@@ -63,11 +63,15 @@ export class WaitingRoutes {
     return [...this.#routes.keys()];
   }
 
-  /** True: the key now waits and the control plane must be asked. False: it does already, or there are too many, of all or of this source. */
-  open(key: string, source: string): boolean {
-    if (this.#routes.has(key) || this.#routes.size >= MAX_WAITING_ROUTES || !this.#keyShares.take(source, 1)) return false;
+  /** The key does not wait and could, as far as there is room, of all and of this source. */
+  mayOpen(key: string, source: string): boolean {
+    return !this.#routes.has(key) && this.#routes.size < MAX_WAITING_ROUTES && this.#keyShares.hasRoom(source, 1);
+  }
+
+  /** A key that {@link mayOpen}. */
+  open(key: string, source: string): void {
+    this.#keyShares.take(source, 1);
     this.#routes.set(key, { queue: new PacketQueue<WaitingDatagram>(LIMITS.queuedPacketsPerRoute, this.#budget), source });
-    return true;
   }
 
   /** Queues a packet of `bytes` bytes for an opened key; `make` copies it. False when there is no room. */

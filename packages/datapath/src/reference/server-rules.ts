@@ -113,10 +113,14 @@ export class ServerRules {
       trafficClass: work.trafficClass,
       replaced: work.head !== null,
     });
-    const { waitingRoutes, upcalls, counters } = this.#state;
+    const { waitingRoutes, upcalls, counters, nowMs } = this.#state;
     const source = sourceKeyAt(work.origins, work.originAt);
     // Asked even when the packet then finds no room: otherwise a key could wait for ever behind other keys' packets.
-    if (waitingRoutes.open(key, source)) upcalls.push({ kind: "route-miss", ringKey: keyBytes(key) });
+    if (waitingRoutes.mayOpen(key, source)) {
+      if (!upcalls.allowRouteMiss(nowMs, source)) return counters.drop("rate");
+      waitingRoutes.open(key, source);
+      upcalls.push({ kind: "route-miss", ringKey: keyBytes(key) });
+    }
     if (!waitingRoutes.push(key, source, sentBytes(work), make)) counters.drop("queue-full");
   }
 

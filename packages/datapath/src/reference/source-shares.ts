@@ -20,6 +20,10 @@ export class SourceShares {
     this.#limit = limit;
   }
 
+  hasRoom(source: string, amount: number): boolean {
+    return (this.#held.get(source) ?? 0) + amount <= this.#limit;
+  }
+
   /** False, and nothing taken, when the source would hold more than the limit. */
   take(source: string, amount: number): boolean {
     const held = (this.#held.get(source) ?? 0) + amount;

@@ -61,6 +61,11 @@ export class Upcalls {
     return this.#data.allow(nowMs, sourceKeyAt(endpoints, at)) && limit.allow(nowMs, key);
   }
 
+  /** `source` may have one more ring key asked for; nothing is counted. However many wait: they are bounded where they do. */
+  allowRouteMiss(nowMs: number, source: string): boolean {
+    return this.#data.allow(nowMs, source);
+  }
+
   /** The next batch. */
   take(): readonly Upcall[] {
     const batch = this.#waiting.slice(0, LIMITS.upcallsPerBatch);

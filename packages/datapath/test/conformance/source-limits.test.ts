@@ -56,3 +56,37 @@ describe("upcalls", () => {
     expect(send(inRange)).toMatchObject({ upcalls: PER_SECOND, drops: { "no-trigger": PER_SECOND + 100 } });
   });
 });
+
+describe("route-miss", () => {
+  const key = (n: number): Uint8Array => concat(bytes(0xee), be16(n), new Uint8Array(13));
+  const missing = (n: number, address = ATTACKER): RawDatagram => from(address, dataPacket({ ids: [concat(key(n), new Uint8Array(16))] }));
+  /** So that the shares of keys and bytes are free again. */
+  const discard = (first: number, count: number): void => {
+    for (let n = first; n < first + count; n++) pair.change("discardRoute", (engine) => engine.discardRoute(key(n)));
+  };
+
+  it("a source opens no more keys a second than it may make upcalls, however fast they are answered", () => {
+    for (let n = 0; n < PER_SECOND; n += 500) {
+      expect(send(many(500, (i) => missing(n + i)))).toEqual({ out: 0, upcalls: 500, drops: {} });
+      discard(n, 500);
+    }
+    expect(send([missing(60_000), missing(60_000, OTHER), missing(60_000)])).toEqual({ out: 0, upcalls: 1, drops: { rate: 1 } });
+    expect(send(many(3, (i) => missing(50_000 + i)), 1)).toEqual({ out: 0, upcalls: 2, drops: { rate: 1 } });
+  });
+
+  it("a key that waits costs nothing more, and one that finds no room nothing", () => {
+    expect(send(many(512, (i) => missing(i)))).toMatchObject({ upcalls: 512, drops: {} });
+    expect(send(many(3_000, (i) => missing(1_000 + i)))).toMatchObject({ upcalls: 0, drops: { "queue-full": 3_000 } });
+    expect(send(many(3_000, () => missing(1)))).toMatchObject({ upcalls: 0, drops: { "queue-full": 3_000 - 31 } });
+    discard(0, 512);
+    expect(send([missing(9_000)])).toMatchObject({ upcalls: 1, drops: {} });
+  });
+
+  it("it is the budget of payloads, not that of control", () => {
+    for (let n = 0; n < PER_SECOND; n += 500) {
+      send(many(500, (i) => missing(n + i)));
+      discard(n, 500);
+    }
+    expect(send([from(ATTACKER, bytes(0x19, 1))])).toMatchObject({ upcalls: 1, drops: {} });
+  });
+});

@@ -96,7 +96,9 @@ void ServerRules::wait(const Work& work) {
   const std::lock_guard lock(shared.mutex);
   const RingKey key = as_key(work.ring_key());
   // Asked even when the packet then finds no room: otherwise a key could wait for ever behind other keys' packets.
-  if (shared.waiting_routes.open(key, *work.from)) {
+  if (shared.waiting_routes.may_open(key, *work.from)) {
+    if (!shared.data_rates.allow(lane_.now_ms, source_key(*work.from))) return lane_.drop(Drop::rate);
+    shared.waiting_routes.open(key, *work.from);
     Upcall upcall;
     upcall.kind = UpcallKind::route_miss;
     upcall.name_bytes = ring_key_bytes;

@@ -25,6 +25,10 @@ class SourceShares {
  public:
   explicit SourceShares(size_t limit) : limit_(limit) {}
 
+  bool has_room(const SourceKey& source, size_t amount) const {
+    const auto found = held_.find(source);
+    return (found == held_.end() ? 0 : found->second) + amount <= limit_;
+  }
   // False, and nothing taken, when the source would hold more than the limit.
   bool take(const SourceKey& source, size_t amount) {
     const auto found = held_.find(source);

@@ -4,11 +4,14 @@
 
 namespace i3 {
 
-bool WaitingRoutes::open(const RingKey& key, const Endpoint& from) {
+bool WaitingRoutes::may_open(const RingKey& key, const Endpoint& from) const {
+  return !routes_.contains(key) && routes_.size() < limits::waiting_routes && key_shares_.has_room(source_key(from), 1);
+}
+
+void WaitingRoutes::open(const RingKey& key, const Endpoint& from) {
   const SourceKey source = source_key(from);
-  if (routes_.contains(key) || routes_.size() >= limits::waiting_routes || !key_shares_.take(source, 1)) return false;
+  key_shares_.take(source, 1);
   routes_.emplace(key, Route{opened_++, source, {}});
-  return true;
 }
 
 WaitingQueue* WaitingRoutes::reserve(const RingKey& key, const Endpoint& from, size_t length) {

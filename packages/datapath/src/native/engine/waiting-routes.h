@@ -17,8 +17,10 @@ class WaitingRoutes {
  public:
   explicit WaitingRoutes(QueueBudget& budget) : budget_(budget) {}
 
-  // True: the key now waits and the control plane must be asked. False: it does already, or there are too many, of all or of this source.
-  bool open(const RingKey& key, const Endpoint& from);
+  // The key does not wait and could, as far as there is room, of all and of this source.
+  bool may_open(const RingKey& key, const Endpoint& from) const;
+  // A key that may_open().
+  void open(const RingKey& key, const Endpoint& from);
   // The queue of an opened key with room taken for a packet of that length, which is to be pushed; nullptr when there is none.
   WaitingQueue* reserve(const RingKey& key, const Endpoint& from, size_t length);
   // What waits for the key, which waits no longer.
