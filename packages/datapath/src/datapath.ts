@@ -162,6 +162,9 @@ export const LIMITS = {
   queuedBytes: 4 * 1024 * 1024,
   upcallsPerBatch: 256,
   upcallsPerSourcePerSecond: 2_000,
+  /** Copies at a server beyond the first of each packet of one source (an IPv4 address, an IPv6 /64): so many a second, and so many at once. */
+  copiesPerSourcePerSecond: 100_000,
+  copiesPerSourceBurst: 20_000,
   /** R1 packets to one source (an IPv4 address, an IPv6 /64) straight over UDP: so many a second, and so many at once. */
   r1PerSourcePerSecond: 10,
   r1PerSourceBurst: 20,

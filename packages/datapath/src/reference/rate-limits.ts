@@ -1,4 +1,4 @@
-/** How often the control plane hears of one source. */
+/** How often the control plane hears of one source, and how much work a source may make. */
 /** Sources with a bucket of their own (ours: 4,096 × about 100 bytes); others share one bucket. */
 export const MAX_RATED_SOURCES = 4_096;
 /** ms in which one notice of a kind is given per ring key and source (docs/wire.md §3, §5). */
@@ -34,12 +34,17 @@ export class SourceRates {
 
   /** `source` is whatever the caller tells sources apart by. False: too much from there. */
   allow(nowMs: number, source: string): boolean {
+    return this.take(nowMs, source, 1) === 1;
+  }
+
+  /** How many of the `wanted` tokens there were. */
+  take(nowMs: number, source: string, wanted: number): number {
     const bucket = this.#bucket(nowMs, source);
     bucket.tokens = Math.min(this.#burst, bucket.tokens + ((nowMs - bucket.atMs) * this.#perSecond) / 1000);
     bucket.atMs = nowMs;
-    if (bucket.tokens < 1) return false;
-    bucket.tokens--;
-    return true;
+    const taken = Math.min(wanted, Math.floor(bucket.tokens));
+    bucket.tokens -= taken;
+    return taken;
   }
 
   #bucket(nowMs: number, source: string): Bucket {

@@ -75,7 +75,15 @@ export class ServerRules {
     if (targets.length === 1) return this.#copy(work, targets[0] as TriggerTarget, work.copyBudget);
     const share = Math.floor(work.copyBudget / targets.length);
     const remainder = work.copyBudget - share * targets.length;
-    targets.forEach((target, i) => this.#copy(work, target, i === 0 ? share + remainder : share));
+    // Those that the copy budget does not allow cost nothing.
+    const sent = share === 0 ? targets.length : 1 + this.#paidCopies(work, targets.length - 1);
+    this.#state.counters.drop("rate", targets.length - sent);
+    targets.slice(0, sent).forEach((target, i) => this.#copy(work, target, i === 0 ? share + remainder : share));
+  }
+
+  /** How many of so many copies beyond the first the source may still make. */
+  #paidCopies(work: Work, wanted: number): number {
+    return this.#state.copyRates.take(this.#state.nowMs, sourceKeyAt(work.origins, work.originAt), wanted);
   }
 
   #copy(work: Work, target: TriggerTarget, copyBudget: number): void {

@@ -7,6 +7,7 @@ import { InboundTable } from "./inbound-table.js";
 import { NextServers, WaitingRoutes } from "./next-servers.js";
 import { Output } from "./outputs.js";
 import { QueueBudget } from "./queues.js";
+import { SourceRates } from "./rate-limits.js";
 import { RingRange } from "./ring-range.js";
 import { TriggerTable } from "./trigger-table.js";
 import { Upcalls } from "./upcalls.js";
@@ -26,5 +27,6 @@ export class EngineState {
   readonly triggers = new TriggerTable();
   readonly nextServers = new NextServers();
   readonly waitingRoutes = new WaitingRoutes(this.budget);
+  readonly copyRates = new SourceRates(LIMITS.copiesPerSourcePerSecond, LIMITS.copiesPerSourceBurst);
   readonly range = new RingRange();
 }

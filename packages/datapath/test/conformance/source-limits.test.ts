@@ -1,12 +1,14 @@
 /** How much work one source may make, the same in both engines. */
 import { makeLocator } from "@i3/common";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { LIMITS, type Counters, type DropReason } from "../../src/datapath.js";
+import { LIMITS, type Counters, type DropReason, type TriggerEntry } from "../../src/datapath.js";
 import type { RawDatagram } from "../../src/native-addon.js";
 import { encodeEndpoint } from "../../src/reference/endpoints.js";
+import { COPY_BUDGET, DATA_FLAG } from "../../src/wire/data-header.js";
 import { dataPacket, risen } from "../reference/harness.js";
-import { be16, bytes, concat, ip4 } from "../reference/packets.js";
+import { be16, bytes, concat, ip4, makeId } from "../reference/packets.js";
 import { EnginePair } from "./engine-pair.js";
+import { LOCATORS } from "./pools.js";
 
 const ATTACKER = ip4("192.0.2.66");
 const OTHER = ip4("192.0.2.67");
@@ -88,5 +90,63 @@ describe("route-miss", () => {
       discard(n, 500);
     }
     expect(send([from(ATTACKER, bytes(0x19, 1))])).toMatchObject({ upcalls: 1, drops: {} });
+  });
+});
+
+describe("copies", () => {
+  const GROUP = 64;
+  const ID = makeId(5, 1);
+  const STACKED = makeId(6, 1);
+  const [BURST, COPIES_PER_SECOND] = [LIMITS.copiesPerSourceBurst, LIMITS.copiesPerSourcePerSecond];
+  const address = (port: number): TriggerEntry["target"] => ({ kind: "locator", locator: makeLocator(ip4("198.51.100.1"), port) });
+  beforeEach(() => {
+    pair.change("setTriggers", (engine) => engine.setTriggers(ID.subarray(0, 16), many(GROUP, (i) => ({ id: ID, target: address(10_000 + i) }))));
+  });
+  const toGroup = (source: Uint8Array, { flags = 0, copyBudget = COPY_BUDGET } = {}): RawDatagram => from(source, dataPacket({ ids: [ID], flags, copyBudget }, bytes(1)));
+  /** Takes all tokens of the source: what is left of the burst is less than one packet's copies. */
+  const use = (source: Uint8Array): void => {
+    const whole = Math.floor(BURST / (GROUP - 1));
+    expect(send(many(whole, () => toGroup(source)))).toEqual({ out: whole * GROUP, upcalls: 0, drops: {} });
+    const left = BURST - whole * (GROUP - 1);
+    expect(send([toGroup(source)])).toEqual({ out: 1 + left, upcalls: 0, drops: { rate: GROUP - 1 - left } });
+  };
+
+  it("beyond the first of each packet are bounded for each source", () => {
+    use(ATTACKER);
+    expect(send(many(10, () => toGroup(ATTACKER)))).toEqual({ out: 10, upcalls: 0, drops: { rate: 10 * (GROUP - 1) } });
+    expect(send([toGroup(OTHER)])).toEqual({ out: GROUP, upcalls: 0, drops: {} });
+    expect(send([toGroup(ATTACKER)], 1)).toEqual({ out: GROUP, upcalls: 0, drops: {} });
+    expect(send(many(2, () => toGroup(ATTACKER)))).toMatchObject({ out: 2 + COPIES_PER_SECOND / 1_000 - (GROUP - 1) });
+  });
+
+  it("from a server too", () => {
+    use(ATTACKER);
+    expect(send([toGroup(ATTACKER, { flags: DATA_FLAG.forwarded })])).toMatchObject({ out: 1, drops: { rate: GROUP - 1 } });
+  });
+
+  it("the addresses of an IPv6 /64 are one source", () => {
+    use(ip6(1, 1));
+    expect(send([toGroup(ip6(1, 2))])).toMatchObject({ out: 1 });
+    expect(send([toGroup(ip6(2, 1))])).toMatchObject({ out: GROUP });
+  });
+
+  it("that the packet's copy budget does not allow cost nothing", () => {
+    expect(send(many(400, () => toGroup(ATTACKER, { copyBudget: 1 })))).toEqual({ out: 400, upcalls: 0, drops: { "copy-budget": 400 * (GROUP - 1) } });
+    use(ATTACKER);
+  });
+
+  it("a packet with one target costs nothing, and stacks do not hide copies", () => {
+    pair.change("setTriggers", (engine) => engine.setTriggers(STACKED.subarray(0, 16), [{ id: STACKED, target: { kind: "stack", ids: [ID] } }]));
+    const stacked = from(ATTACKER, dataPacket({ ids: [STACKED] }, bytes(1)));
+    use(ATTACKER);
+    expect(send([stacked])).toMatchObject({ out: 1, drops: { rate: GROUP - 1 } });
+    pair.change("setTriggers", (engine) => engine.setTriggers(STACKED.subarray(0, 16), [{ id: STACKED, target: address(9) }]));
+    expect(send(many(1_000, () => stacked))).toEqual({ out: 1_000, upcalls: 0, drops: {} });
+  });
+
+  it("trains are cut at any datagram when they make many, and nothing is lost or out of order", () => {
+    const one = dataPacket({ ids: [ID] }, bytes(1));
+    const train = { bytes: concat(...many(GROUP, () => one)), segmentBytes: one.length, endpoint: encodeEndpoint(LOCATORS[0]!), trafficClass: 0 };
+    expect(send([toGroup(OTHER), train, toGroup(OTHER), train, from(OTHER, bytes(0x19, 1))])).toEqual({ out: 130 * GROUP, upcalls: 1, drops: {} });
   });
 });

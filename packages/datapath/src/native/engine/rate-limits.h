@@ -1,4 +1,4 @@
-// How often the control plane hears of one source, and a program of an error. As src/reference/rate-limits.ts.
+// How often the control plane hears of one source, and a program of an error; how much work a source may make. As src/reference/rate-limits.ts.
 #pragma once
 
 #include <algorithm>
@@ -21,13 +21,15 @@ class SourceRates {
   }
 
   // False: too much from there.
-  bool allow(double now_ms, const SourceKey& source) {
+  bool allow(double now_ms, const SourceKey& source) { return take(now_ms, source, 1) == 1; }
+  // How many of the `wanted` tokens there were.
+  unsigned take(double now_ms, const SourceKey& source, unsigned wanted) {
     Bucket& bucket = bucket_of(now_ms, source);
     bucket.tokens = std::min(burst_, bucket.tokens + ((now_ms - bucket.at_ms) * per_second_) / 1000);
     bucket.at_ms = now_ms;
-    if (bucket.tokens < 1) return false;
-    bucket.tokens--;
-    return true;
+    const double taken = std::min<double>(wanted, std::floor(bucket.tokens));
+    bucket.tokens -= taken;
+    return static_cast<unsigned>(taken);
   }
 
  private:

@@ -45,12 +45,21 @@ void ServerRules::match(const Work& work, const TriggerTable::Match& found) {
   cache_request(work);
   if (copies == 1) return copy(work, found.targets[0], found.stacks, work.copy_budget);
   const unsigned share = work.copy_budget / copies;
+  // Those that the copy budget does not allow cost nothing.
+  const unsigned sent = share == 0 ? copies : 1 + paid_copies(work, copies - 1);
+  lane_.drop(Drop::rate, copies - sent);
   unsigned budget = share + (work.copy_budget - share * copies);
-  for (size_t i = 0; i < found.targets.size(); i++) {
+  for (size_t i = 0, made = 0; made < sent; i++) {
     if (is_repeated(found, i)) continue;
     copy(work, found.targets[i], found.stacks, budget);
     budget = share;
+    made++;
   }
+}
+
+unsigned ServerRules::paid_copies(const Work& work, unsigned wanted) {
+  const std::lock_guard lock(lane_.shared.mutex);
+  return lane_.shared.copy_rates.take(lane_.now_ms, source_key(*work.from), wanted);
 }
 
 void ServerRules::copy(const Work& work, const Target& target, Bytes stacks, unsigned copy_budget) {

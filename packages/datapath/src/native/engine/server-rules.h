@@ -45,6 +45,8 @@ class ServerRules {
 
   void route(const Work& work);
   void match(const Work& work, const TriggerTable::Match& found);
+  // How many of so many copies beyond the first the source may still make.
+  unsigned paid_copies(const Work& work, unsigned wanted);
   void copy(const Work& work, const Target& target, Bytes stacks, unsigned copy_budget);
   void send_on(const Work& work);
   void send(const Work& work, uint32_t key_hash);

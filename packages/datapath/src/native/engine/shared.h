@@ -56,6 +56,7 @@ struct Shared {
   explicit Shared(const Hasher& hasher)
       : control_rates(hasher, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second),
         data_rates(hasher, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second),
+        copy_rates(hasher, limits::copies_per_source_per_second, limits::copies_per_source_burst),
         r1_rates(hasher, limits::r1_per_source_per_second, limits::r1_per_source_burst),
         no_trigger(hasher),
         cache_request(hasher) {}
@@ -67,6 +68,7 @@ struct Shared {
   uint64_t upcalls_taken = 0;
   SourceRates control_rates;
   SourceRates data_rates;
+  SourceRates copy_rates;
   SourceRates r1_rates;
   NoticeLimit no_trigger;
   NoticeLimit cache_request;
