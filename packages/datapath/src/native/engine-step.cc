@@ -145,10 +145,15 @@ void run_batch(i3::Lane& lane, double now_ms, std::vector<TunInput>& tun, std::v
   std::vector<i3::UdpInput> inputs;
   inputs.reserve(udp.size());
   for (TrainInput& train : udp) inputs.push_back({train.bytes, train.segment_bytes, train.from, train.traffic_class});
+  const i3::Capabilities capabilities{offloads, offloads, offloads, offloads};
   lane.lock();
-  lane.begin(now_ms, sink, {offloads, offloads, offloads, offloads});
+  lane.begin(now_ms, sink, capabilities);
   for (TunInput& input : tun) lane.from_tun(input.buffer, input.packet_bytes, input.vnet);
-  lane.from_udp(inputs);
+  i3::UdpPlace place;
+  while (!lane.from_udp(inputs, place)) {
+    lane.end();
+    lane.begin(now_ms, sink, capabilities);
+  }
   lane.end();
   lane.unlock();
 }

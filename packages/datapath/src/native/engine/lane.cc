@@ -51,10 +51,11 @@ void Lane::begin(double now_ms, Sink& sink, const Capabilities& capabilities) {
   context.tun.attach(sink, capabilities);
   state_->host.forget();
   state_->take_held();
+  state_->udp.begin();
 }
 
 void Lane::from_tun(MutableBytes buffer, size_t packet_bytes, const VnetHeader& vnet) { state_->host.from_tun(buffer, packet_bytes, vnet); }
-void Lane::from_udp(std::span<const UdpInput> inputs) { state_->udp.arrived(inputs); }
+bool Lane::from_udp(std::span<const UdpInput> inputs, UdpPlace& place) { return state_->udp.arrived(inputs, place); }
 
 void Lane::end() {
   LaneContext& context = state_->context;

@@ -30,8 +30,9 @@ class Lane {
   void begin(double now_ms, Sink& sink, const Capabilities& capabilities);
   // A packet read from the TUN. Its bytes may be changed, and `slack` behind it: `buffer` is packet and slack.
   void from_tun(MutableBytes buffer, size_t packet_bytes, const VnetHeader& vnet);
-  // Their bytes may be changed, and must stay until end(): output refers to them.
-  void from_udp(std::span<const UdpInput> inputs);
+  // Begins at `place`. Their bytes may be changed, and must stay until end(): output refers to them. False: this batch has put out enough;
+  // end it, and call this again in another, which goes on at `place`.
+  bool from_udp(std::span<const UdpInput> inputs, UdpPlace& place);
   // Everything goes to the sink.
   void end();
 

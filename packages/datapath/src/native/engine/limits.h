@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace i3::limits {
 
@@ -45,5 +46,7 @@ constexpr size_t extension_headers = 8;
 // Ours: one GSO send. The kernel takes 64 segments and, with its headers, 65,535 bytes.
 constexpr size_t gso_segments = 64;
 constexpr size_t gso_bytes = 65'000;
+// Ours: what one batch may put out, datagrams and packets, and the copies of one more; the control plane waits for a batch.
+constexpr uint64_t batch_output = 512;
 
 }  // namespace i3::limits

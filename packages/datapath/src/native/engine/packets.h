@@ -41,6 +41,12 @@ struct UdpInput {
   uint8_t traffic_class = 0;
 };
 
+// The datagram that a batch goes on with: of that input, at that byte.
+struct UdpPlace {
+  size_t input = 0;
+  size_t at = 0;
+};
+
 // A datagram or train to send; more than `segment_bytes` bytes: UDP_SEGMENT.
 struct UdpMessage {
   Bytes bytes;

@@ -237,6 +237,7 @@ bool ServerRules::serve_train(const UdpInput& train) {
     put8(datagram, data_header::hop_limit, hop_limit - 1);
     put8(datagram, data_header::copy_budget, copy_budget);
   }
+  lane_.counters.udp_in.add(segments);
   lane_.udp.pass({train.bytes, train.segment_bytes, segments, *to, train.traffic_class});
   return true;
 }

@@ -1,23 +1,35 @@
 #include "udp-rules.h"
 
+#include <utility>
+
 namespace i3 {
 
-void UdpRules::arrived(std::span<const UdpInput> inputs) {
-  for (const UdpInput& input : inputs) {
-    const size_t segment = input.segment_bytes == 0 ? input.bytes.size() : input.segment_bytes;
-    if (segment >= input.bytes.size()) {
-      add({input.bytes, &input});
-    } else if (!pass_train(input)) {
-      for (size_t at = 0; at < input.bytes.size(); at += segment) {
-        add({input.bytes.subspan(at, std::min(segment, input.bytes.size() - at)), &input});
-      }
+bool UdpRules::arrived(std::span<const UdpInput> inputs, UdpPlace& place) {
+  const auto stop = [&] {
+    place = {static_cast<size_t>(stopped_.input - inputs.data()), static_cast<size_t>(stopped_.bytes.data() - stopped_.input->bytes.data())};
+    return false;
+  };
+  for (; place.input < inputs.size(); place = {place.input + 1, 0}) {
+    const UdpInput& input = inputs[place.input];
+    const size_t bytes = input.bytes.size();
+    const size_t segment = input.segment_bytes == 0 ? bytes : std::min(input.segment_bytes, bytes);
+    if (segment < bytes && place.at == 0 && may_pass(input)) {
+      // What came before leaves before.
+      if (!finish_window()) return stop();
+      if (has_put_out_enough()) return false;
+      if (server_.serve_train(input)) continue;
     }
+    size_t at = place.at;
+    do {
+      if (!add({input.bytes.subspan(at, std::min(segment, bytes - at)), &input})) return stop();
+      at += segment;
+    } while (at < bytes);
   }
-  finish_window();
+  return finish_window() || stop();
 }
 
-// A whole train for another host at once, when its datagrams have everything before the second id in common.
-bool UdpRules::pass_train(const UdpInput& input) {
+// A whole train for another host goes at once, when its datagrams have everything before the second id in common.
+bool UdpRules::may_pass(const UdpInput& input) const {
   constexpr size_t head_bytes = data_header::bytes_with(1);
   const size_t segment = input.segment_bytes;
   const size_t last_bytes = input.bytes.size() % segment == 0 ? segment : input.bytes.size() % segment;
@@ -29,31 +41,31 @@ bool UdpRules::pass_train(const UdpInput& input) {
   for (size_t at = segment; at < input.bytes.size(); at += segment) {
     if (!equal(input.bytes.subspan(at, head_bytes), first.first(head_bytes))) return false;
   }
-  if (lane_.tables.inbound.find(part(first, data_header::ids, id_bytes), lane_.tables.hasher) != nullptr) return false;
-  // What came before leaves before.
-  finish_window();
-  if (!server_.serve_train(input)) return false;
-  lane_.counters.udp_in.add(segments);
-  return true;
+  return lane_.tables.inbound.find(part(first, data_header::ids, id_bytes), lane_.tables.hasher) == nullptr;
 }
 
-void UdpRules::add(const Datagram& datagram) {
+bool UdpRules::add(const Datagram& datagram) {
   waiting_[waiting_count_++] = datagram;
-  if (waiting_count_ == window) finish_window();
+  return waiting_count_ < window || finish_window();
 }
 
-void UdpRules::finish_window() {
+bool UdpRules::finish_window() {
+  const size_t count = std::exchange(waiting_count_, 0);
   std::array<uint32_t, window> hashes{};
-  const bool looks_ahead = lane_.tables.range.serves() && waiting_count_ > 1;
-  for (size_t i = 0; looks_ahead && i < waiting_count_; i++) {
+  const bool looks_ahead = lane_.tables.range.serves() && count > 1;
+  for (size_t i = 0; looks_ahead && i < count; i++) {
     const Bytes bytes = waiting_[i].bytes;
     if (bytes.size() < data_header::bytes_with(1) || bytes[0] != data_header::first_byte) continue;
     hashes[i] = lane_.tables.hasher.bytes(part(bytes, data_header::ids, ring_key_bytes));
     lane_.tables.triggers.prefetch_index(hashes[i]);
   }
-  for (size_t i = 0; looks_ahead && i < waiting_count_; i++) lane_.tables.triggers.prefetch_group(hashes[i]);
-  for (size_t i = 0; i < waiting_count_; i++) one(waiting_[i]);
-  waiting_count_ = 0;
+  for (size_t i = 0; looks_ahead && i < count; i++) lane_.tables.triggers.prefetch_group(hashes[i]);
+  for (size_t i = 0; i < count; i++) {
+    stopped_ = waiting_[i];
+    if (has_put_out_enough()) return false;
+    one(waiting_[i]);
+  }
+  return true;
 }
 
 void UdpRules::one(const Datagram& datagram) {

@@ -10,7 +10,10 @@ namespace i3 {
 class UdpRules {
  public:
   UdpRules(LaneContext& lane, HostRules& host, ServerRules& server, HipRules& hip) : lane_(lane), host_(host), server_(server), hip_(hip) {}
-  void arrived(std::span<const UdpInput> inputs);
+  // What the batch puts out is counted from now on.
+  void begin() { output_before_ = output(); }
+  // Lane::from_udp.
+  bool arrived(std::span<const UdpInput> inputs, UdpPlace& place);
 
  private:
   // Datagrams that are looked at together, so that the tables' memory is on its way when it is needed: with a million triggers
@@ -21,9 +24,12 @@ class UdpRules {
     const UdpInput* input;
   };
 
-  bool pass_train(const UdpInput& input);
-  void add(const Datagram& datagram);
-  void finish_window();
+  bool may_pass(const UdpInput& input) const;
+  // False, of both: the batch has put out enough, and the window goes on with `stopped_`.
+  bool add(const Datagram& datagram);
+  bool finish_window();
+  uint64_t output() const { return lane_.counters.udp_out.read() + lane_.counters.tun_out.read(); }
+  bool has_put_out_enough() const { return output() - output_before_ >= limits::batch_output; }
   void one(const Datagram& datagram);
   void control(const Datagram& datagram);
   void data(const Datagram& datagram);
@@ -35,6 +41,8 @@ class UdpRules {
   HipRules& hip_;
   std::array<Datagram, window> waiting_{};
   size_t waiting_count_ = 0;
+  Datagram stopped_{};
+  uint64_t output_before_ = 0;
 };
 
 }  // namespace i3

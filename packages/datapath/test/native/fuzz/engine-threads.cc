@@ -125,7 +125,11 @@ void move_packets(Engine& engine, size_t index, Wire& in, Wire& out, uint64_t nu
     lane.begin(now_ms, sink, sink.capabilities);
     for (auto& datagram : datagrams) {
       const UdpInput input{datagram, 0, endpoint(1), 0};
-      lane.from_udp(std::span(&input, 1));
+      UdpPlace place;
+      while (!lane.from_udp(std::span(&input, 1), place)) {
+        lane.end();
+        lane.begin(now_ms, sink, sink.capabilities);
+      }
     }
     for (int i = 0; i < 8; i++) {
       const unsigned version = random() % 2 == 0 ? 4 : 6;

@@ -194,7 +194,11 @@ class World {
     const MutableBytes kept = inputs_.emplace_back(bytes).view();
     const uint8_t host = choices_.byte();
     const UdpInput input{kept, segment_bytes, endpoint(host, host == 255 ? 0 : 5'610), traffic_class != 0 ? traffic_class : host};
-    engine_.lane(0).from_udp(std::span(&input, 1));
+    UdpPlace place;
+    while (!engine_.lane(0).from_udp(std::span(&input, 1), place)) {
+      engine_.lane(0).end();
+      engine_.lane(0).begin(now_ms_, sink_, sink_.capabilities);
+    }
   }
   // The rewrites are of peer 1.
   static std::optional<uint8_t> peer_of(uint8_t bits) { return (bits & 0x80) == 0 ? std::optional<uint8_t>(1) : std::nullopt; }

@@ -315,7 +315,11 @@ class Program {
     }
     const MutableBytes kept = inputs_.emplace_back(Bytes(bytes)).view();
     const UdpInput input{kept, segment, any_endpoint(), bits};
-    lane.from_udp(std::span(&input, 1));
+    UdpPlace place;
+    while (!lane.from_udp(std::span(&input, 1), place)) {
+      lane.end();
+      lane.begin(now_ms_, sink_, sink_.capabilities);
+    }
   }
 
   Choices choices_;

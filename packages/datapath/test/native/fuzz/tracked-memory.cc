@@ -101,6 +101,9 @@ size_t found_in_freed() {
 
 void* operator new(size_t size) { return i3::test::allocate(size); }
 void* operator new[](size_t size) { return i3::test::allocate(size); }
+// std::stable_sort takes its memory so.
+void* operator new(size_t size, const std::nothrow_t&) noexcept { return i3::test::allocate(size); }
+void* operator new[](size_t size, const std::nothrow_t&) noexcept { return i3::test::allocate(size); }
 void* operator new(size_t size, std::align_val_t) { return i3::test::allocate(size); }
 void* operator new[](size_t size, std::align_val_t) { return i3::test::allocate(size); }
 void operator delete(void* memory) noexcept { i3::test::release(memory); }

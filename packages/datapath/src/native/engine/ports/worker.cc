@@ -222,11 +222,20 @@ void Worker::pump_udp() {
     if (is_socket_broken(received.error)) break_port(udp_port_, received.error, "recvmmsg");
     if (received.inputs.empty() && received.cut == 0) continue;
     for (const UdpInput& input : received.inputs) small_reads_ += input.bytes.size() < small_bytes ? 1 : 0;
-    begin_batch();
-    if (received.cut > 0) counters_.drop(Drop::too_big, received.cut);
-    lane_.from_udp(received.inputs);
-    end_batch();
+    run_udp_batches(received);
   }
+}
+
+// One, but for packets that become many: the control plane has its turn between.
+void Worker::run_udp_batches(const UdpReceiver::Received& received) {
+  UdpPlace place;
+  begin_batch();
+  if (received.cut > 0) counters_.drop(Drop::too_big, received.cut);
+  while (!lane_.from_udp(received.inputs, place)) {
+    end_batch();
+    begin_batch();
+  }
+  end_batch();
 }
 
 void Worker::send(std::span<const UdpMessage> messages) {

@@ -65,6 +65,7 @@ class Worker final : public Sink {
   int gather_tun();
   void run_tun_batch();
   void pump_udp();
+  void run_udp_batches(const UdpReceiver::Received& received);
   void run_empty_batch();
   void let_gather();
   void begin_batch();
