@@ -107,7 +107,7 @@ export class Attempt {
     const leastGeneration = before === undefined ? this.#leastGeneration : (): bigint => before.generation + 1n;
     let r1;
     try {
-      r1 = checkR1(packet, { identity: env.identity, peerHit: this.call.hit, calledId, groups: this.#groups, offerFor: env.offerFor, leastGeneration });
+      r1 = checkR1(packet, { identity: env.identity, peerHit: this.call.hit, calledId, groups: this.#groups, espSuitesFor: env.espSuitesFor, leastGeneration });
     } catch (cause) {
       if (!(cause instanceof HipRefusal && cause.drop === "replayed")) {
         this.#r1Checks++;

@@ -14,8 +14,6 @@ export interface HipOffer {
   /** Where this peer alone reaches us over i3, 32 bytes. */
   readonly privateId: Uint8Array | null;
   readonly preferences: I3Preferences | null;
-  /** By preference. For "auth" only NULL with SHA-256, which must not stand here for "esp". */
-  readonly espSuites: readonly EspSuite[];
 }
 
 export interface HipEnvironment {
@@ -27,7 +25,7 @@ export interface HipEnvironment {
   readonly dhSource: DhSource;
   /** By preference. Over i3 only 7, 8 and 9 are offered, since the others do not fit; a host with i3 prefers these to the others. @default [7, 8, 4, 11] */
   readonly dhGroups?: readonly DhGroup[];
-  /** What R1 offers, to everybody: all suites that {@link offerFor} may name, by preference. @default [13, 9, 8, 7] */
+  /** What R1 offers, to everybody: all suites that {@link espSuitesFor} may name, by preference. @default [13, 9, 8, 7] */
   readonly espSuites?: readonly EspSuite[];
   /** Generation of the first epoch (RFC 7401 §4.1.4): must be greater than any that this identity used before; seconds of the clock at start will do. */
   readonly r1Generation: bigint;
@@ -43,6 +41,9 @@ export interface HipEnvironment {
   readonly newSpi: () => number;
   /** Who may connect, asked before anything is spent on a packet, and again with the key that is behind the HIT. */
   readonly admits: (hit: Uint8Array, key?: HostKey) => boolean;
+  /** Suites for a peer, by preference; asked before it has proved anything. For "auth" only NULL with SHA-256, which must not stand here for "esp". */
+  readonly espSuitesFor: (peerHit: Uint8Array) => readonly EspSuite[];
+  /** Asked when the peer has proved its HIT. */
   readonly offerFor: (peerHit: Uint8Array) => HipOffer;
   readonly onEvent: (event: HipEvent) => void;
   readonly log: Log;

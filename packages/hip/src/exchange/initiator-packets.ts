@@ -21,7 +21,6 @@ import { decodeR1Counter } from "../wire/parameters/r1-counter.js";
 import { decodeEspTransform, decodeHipCipher, decodeHitSuiteList, decodeTransportFormatList, encodeEspTransform, encodeHipCipher, encodeTransportFormatList } from "../wire/parameters/suites.js";
 import type { ParameterContents } from "../wire/tlv.js";
 import { decrypted, encrypted, espKeysAt, exchangeKeys, type ExchangeKeys } from "./association-keys.js";
-import type { HipOffer } from "./events.js";
 import { decodeExtras, encodeExtras, type I3Extras } from "./i3-extras.js";
 import { I3_I1_BYTES, MAX_DIFFICULTY_SOLVED, MIN_SPI } from "./limits.js";
 import { HIP_CIPHERS, hostIdOf } from "./r1-pool.js";
@@ -65,7 +64,7 @@ export interface R1Question {
   /** The id that we called, if it went over i3. */
   readonly calledId: Uint8Array | null;
   readonly groups: readonly DhGroup[];
-  readonly offerFor: (peerHit: Uint8Array) => HipOffer;
+  readonly espSuitesFor: (peerHit: Uint8Array) => readonly EspSuite[];
   /** R1s of this peer that are older than this are refused. */
   readonly leastGeneration: (peerHit: Uint8Array) => bigint;
 }
@@ -106,7 +105,7 @@ export function checkR1(packet: HipPacket, question: R1Question): CheckedR1 {
   const cipher = ciphers.find((candidate): candidate is HipCipherSuite => isHipCipherSuite(candidate) && HIP_CIPHERS.includes(candidate));
   if (cipher === undefined) throw incompatible("no common HIP cipher");
   const offered = decodeEspTransform(required(packet, PARAMETER.espTransform, "ESP_TRANSFORM"));
-  const espSuite = question.offerFor(hit).espSuites.find((candidate) => offered.includes(candidate));
+  const espSuite = question.espSuitesFor(hit).find((candidate) => offered.includes(candidate));
   if (espSuite === undefined) throw incompatible(`no common ESP suite: the peer has ${offered.join(", ")}`);
   return { peer, rhash, counter, generation, puzzle, group, publicValue, cipher, espSuite, hostId, i3OwnId, ...echoesOf(packet) };
 }

@@ -84,6 +84,7 @@ export interface AcceptedI2 {
 export interface I2Policy {
   readonly identity: HostIdentity;
   readonly espSuites?: readonly EspSuite[];
+  readonly espSuitesFor: (peerHit: Uint8Array) => readonly EspSuite[];
   readonly offerFor: (peerHit: Uint8Array) => HipOffer;
 }
 
@@ -100,9 +101,8 @@ export function checkI2(packet: HipPacket, { solution, epoch, path, rhash }: Pai
   if (only(decodeTransportFormatList(required(packet, PARAMETER.transportFormatList, "TRANSPORT_FORMAT_LIST"))) !== PARAMETER.espTransform) {
     throw new HipRefusal("proposal", "a transport format that was not offered", { notify: "NO_ESP_PROPOSAL_CHOSEN" });
   }
-  const offer = policy.offerFor(peerHit);
   const espSuite = only(decodeEspTransform(required(packet, PARAMETER.espTransform, "ESP_TRANSFORM")));
-  if (espSuite === undefined || !isEspSuite(espSuite) || !offer.espSuites.includes(espSuite) || !(policy.espSuites ?? DEFAULT_ESP_SUITES).includes(espSuite)) {
+  if (espSuite === undefined || !isEspSuite(espSuite) || !policy.espSuitesFor(peerHit).includes(espSuite) || !(policy.espSuites ?? DEFAULT_ESP_SUITES).includes(espSuite)) {
     throw new HipRefusal("proposal", `ESP suite ${espSuite ?? "none"} is not wanted for this peer`, { notify: "INVALID_ESP_TRANSFORM_CHOSEN" });
   }
   const { group, publicValue } = decodeDiffieHellman(required(packet, PARAMETER.diffieHellman, "DIFFIE_HELLMAN"));
@@ -120,6 +120,8 @@ export function checkI2(packet: HipPacket, { solution, epoch, path, rhash }: Pai
     if (!sameBytes(hitOfHi(suiteOfHit(peerHit), hi), peerHit)) throw new HipRefusal("hostId", "the host key in I2 is not that of its HIT", { notify: "INVALID_HIT" });
     const peer = keyBehind(algorithm, hi, peerHit);
     checkSignature(packet, peer);
+    // Only now: it makes a mapping.
+    const offer = policy.offerFor(peerHit);
     const extras = decodeExtras(inside);
     const esp = espKeysAt(keys.keymat, info.keymatIndex, espSuite, identity.hit, peerHit);
     return {

@@ -12,6 +12,9 @@ import type { HipPath } from "../../src/exchange/paths.js";
 import type { HostKeyAlgorithm } from "../../src/identity/host-identity-field.js";
 import { identityOf, type HostIdentity } from "../../src/identity/host-identity.js";
 
+/** What a host says to one peer, and the suites that it takes from it. */
+export type BedOffer = HipOffer & { readonly espSuites: readonly EspSuite[] };
+
 export { HipHost };
 
 function newIdentity(algorithm: HostKeyAlgorithm): HostIdentity {
@@ -47,7 +50,7 @@ export class Node {
   readonly events: HipEvent[] = [];
   readonly sas = new Associations();
   /** What this host says to peers; tests change it. */
-  offer: HipOffer = { privateId: null, preferences: null, espSuites: [ESP_SUITE.aesGcm16, ESP_SUITE.aes256CbcSha256, ESP_SUITE.aes128CbcSha256] };
+  offer: BedOffer = { privateId: null, preferences: null, espSuites: [ESP_SUITE.aesGcm16, ESP_SUITE.aes256CbcSha256, ESP_SUITE.aes128CbcSha256] };
   admits: (hit: Uint8Array) => boolean = () => true;
   /** Ids at which this node is reached over i3. */
   readonly ids: Uint8Array[] = [];
@@ -151,7 +154,7 @@ export class Network {
     return {
       identity: own, ownPublicId: null, random, dhSource: (group) => dhKeyPair(group, random), r1Generation: BigInt(Math.floor(this.nowMs / 1_000)),
       send: (path, bytes) => this.#send({ atMs: this.nowMs, from: node(), path, bytes }),
-      newSpi: () => 256 + this.random.below(2 ** 31), admits: (hit) => node().admits(hit), offerFor: () => node().offer,
+      newSpi: () => 256 + this.random.below(2 ** 31), admits: (hit) => node().admits(hit), espSuitesFor: () => node().offer.espSuites, offerFor: () => node().offer,
       onEvent: (event) => {
         node().events.push(event);
         node().sas.take(event);
@@ -266,5 +269,5 @@ export function pairMatches(a: EstablishedEvent, b: EstablishedEvent): boolean {
   return a.spiIn === b.spiOut && a.spiOut === b.spiIn && keysText(a.keysIn) === keysText(b.keysOut) && keysText(a.keysOut) === keysText(b.keysIn) && a.spiIn !== a.spiOut;
 }
 
-export const suites = (...espSuites: EspSuite[]): HipOffer => ({ privateId: null, preferences: null, espSuites });
+export const suites = (...espSuites: EspSuite[]): BedOffer => ({ privateId: null, preferences: null, espSuites });
 export const hitKey = (node: Node): string => bytesKey(node.env.identity.hit);

@@ -22,7 +22,7 @@ import { peerText } from "./setup.js";
 // Ours:
 /** After this a program is told that the host cannot be reached, when a server has said that nobody is there. */
 const ABSENT_AFTER_MS = 1_500;
-/** The same when nothing is heard at all: the path may be slow. The exchange goes on behind it and may still succeed. */
+/** The same when nothing is heard at all: the path may be slow. */
 const SILENT_AFTER_MS = 5_000;
 const REFUSED_MS = 1_000;
 /** We send and hear nothing: the peer may have lost its keys, or moved. */
@@ -107,10 +107,10 @@ export class HipSetup {
   constructor(environment: HipSetupEnvironment, nowMs: number) {
     this.#env = environment;
     this.#nowMs = nowMs;
-    const { identity, ownId, randomBytes, dhSource, wallMs, log } = environment;
+    const { identity, ownId, randomBytes, dhSource, wallMs, nameOf, securityFor, log } = environment;
     this.hip = new HipHost({
       identity, ownPublicId: ownId, random: randomBytes, dhSource, r1Generation: BigInt(Math.floor(wallMs() / 1_000)), admits: (hit) => this.#admits(hit), log,
-      send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), offerFor: (hit) => this.#offerFor(hit), onEvent: (event) => this.#handleEvent(event),
+      send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), espSuitesFor: (hit) => suitesOf(securityFor(nameOf(hit))), offerFor: (hit) => this.#offerFor(hit), onEvent: (event) => this.#handleEvent(event),
     }, nowMs);
     environment.datapath.setHipResponder(this.hip.responder);
   }
@@ -357,7 +357,7 @@ export class HipSetup {
     for (const spi of old.spisIn) this.#retired.push({ spi, untilMs: this.#nowMs + RETIRE_MS });
     this.#removeAssociations({ association: old.association, spisIn: [] });
     this.#env.mappings.changed(mapping);
-    log(mapping.isStranger ? "debug" : "info", "mapping-open", { peer: peerText(mapping), security: event.espSuite === ESP_SUITE.nullSha256 ? "auth" : "esp", role: event.role });
+    log(mapping.isStranger ? "debug" : "info", "mapping-open", { peer: peerText(mapping), security: event.espSuite === ESP_SUITE.nullSha256 ? "auth" : "esp", role: event.role, proved: true });
   }
 
   #failed({ peerHit, code, reason }: FailedEvent): void {
@@ -367,7 +367,7 @@ export class HipSetup {
     this.#endCall(mapping, link);
     if (mapping.state !== "calling") return;
     this.#env.log("warn", "unreachable", { peer: peerText(mapping), why: reason, code });
-    this.#refuse(this.#timed.has(mapping) ? mapping.callStartedMs + SILENT_AFTER_MS : 0, mapping);
+    this.#refuse(this.#nowMs, mapping);
   }
 
   #giveUp(nowMs: number, mapping: Mapping): void {
@@ -376,6 +376,9 @@ export class HipSetup {
       peer: peerText(mapping), why: isAbsent ? "no host has registered this name's id" : "no answer",
       remedy: "Is the other machine on, and its i3-proxy running and connected to the same ring?",
     });
+    const link = this.#links.get(mapping);
+    if (mapping.peerHit !== null) this.hip.cancel(mapping.peerHit);
+    if (link !== undefined) this.#endCall(mapping, link);
     this.#refuse(nowMs, mapping);
   }
 
@@ -445,13 +448,13 @@ export class HipSetup {
 
   /** What we tell a peer inside the exchange. Called only for one who has proved its HIT, or whom we called. */
   #offerFor(hit: Uint8Array): HipOffer {
-    const { nameOf, securityFor, own4, identity } = this.#env;
+    const { own4, identity } = this.#env;
     const mapping = this.#mappingOf(hit);
     const { shortcuts, checksumState, beetIpv4 } = I3_PREFERENCE_FLAG;
     const preferences: I3Preferences = {
       flags: shortcuts | checksumState | beetIpv4, own4, own6: identity.hit, peer4: mapping?.local4 ?? ZERO4, peer6: mapping?.local6 ?? ZERO6,
     };
-    return { privateId: mapping?.ownPrivateId ?? null, preferences, espSuites: suitesOf(securityFor(nameOf(hit))) };
+    return { privateId: mapping?.ownPrivateId ?? null, preferences };
   }
 
   #formOf(mapping: Mapping, { beet, checksumState, peerPreferences, peer }: EstablishedEvent): NonNullable<Link["form"]> {

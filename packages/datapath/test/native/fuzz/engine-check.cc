@@ -546,11 +546,7 @@ int main(int count, char** arguments) {
   const unsigned long long number = count > 1 ? std::strtoull(arguments[1], nullptr, 10) : 1;
   const std::pair<const char*, void (*)()> tests[] = {
       {"checksums", checksums}, {"hash index", hash_index}, {"replay window", replay_window}, {"round trips", round_trips}, {"sequence numbers", sequence_numbers},
-<<<<<<< HEAD
-      {"key wiping", key_wiping}, {"responder wiping", responder_wiping}, {"answers allocate nothing", answers_allocate_nothing}, {"nothing leaks", nothing_leaks}, {"table bounds", table_bounds}, {"wrong shapes", wrong_shapes}};
-=======
-      {"key wiping", key_wiping}, {"nothing leaks", nothing_leaks}, {"table bounds", table_bounds}, {"wrong shapes", wrong_shapes}, {"batches end", batches_end}};
->>>>>>> 7554839 (datapath: end a batch that has put out 512 packets)
+      {"key wiping", key_wiping}, {"responder wiping", responder_wiping}, {"answers allocate nothing", answers_allocate_nothing}, {"nothing leaks", nothing_leaks}, {"table bounds", table_bounds}, {"wrong shapes", wrong_shapes}, {"batches end", batches_end}};
   for (const auto& [name, test] : tests) {
     std::printf("%s\n", name);
     std::fflush(stdout);
