@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { anyControlMessage } from "../../packages/common/test/wire/any-control-message.js";
 import { CONTROL_ROWS, hex } from "../../packages/common/test/wire/control-rows.js";
-import { mutated, Random } from "../../packages/common/test/wire/random-bytes.js";
+import { mutated, Random } from "@i3/common/testing";
 
 const SECONDS = Number(process.env["I3_FUZZ_SECONDS"] ?? "2");
 const SEED = Number(process.env["I3_FUZZ_SEED"] ?? randomInt(2 ** 32)) >>> 0;

@@ -7,7 +7,7 @@ import { randomInt } from "node:crypto";
 import { publicId } from "@i3/common";
 import { expect, it } from "vitest";
 
-import { mutated, Random } from "../../packages/common/test/wire/random-bytes.js";
+import { mutated, Random } from "@i3/common/testing";
 import { identity, Network, pairMatches, type Node } from "../../packages/hip/test/exchange/bed.js";
 import { mutatedParameter } from "../../packages/hip/test/exchange/forger.js";
 import type { HipPath } from "../../packages/hip/src/exchange/paths.js";

@@ -6,7 +6,7 @@ import { randomInt } from "node:crypto";
 import { sameBytes, toHex, WireError } from "@i3/common";
 import { coveredBytes, decodeHipPacket, decodeParameters, encodeHipPacket, encodeParameters, hipChecksum, MAX_HIP_PACKET_BYTES, PARAMETER, type HipPacket } from "@i3/hip";
 import { expect, it } from "vitest";
-import { mutated, Random } from "../../packages/common/test/wire/random-bytes.js";
+import { mutated, Random } from "@i3/common/testing";
 import { hex, PACKET_ROWS } from "../../packages/hip/test/wire/packet-rows.js";
 import { PARAMETER_ROWS } from "../../packages/hip/test/wire/parameter-rows.js";
 

@@ -10,7 +10,7 @@ import {
 } from "@i3/hip";
 import { expect, it } from "vitest";
 import { KNOWN_ANSWERS } from "../../packages/hip/test/identity/known-answers.js";
-import { mutated, Random } from "../../packages/common/test/wire/random-bytes.js";
+import { mutated, Random } from "@i3/common/testing";
 
 const SECONDS = Number(process.env["I3_FUZZ_SECONDS"] ?? "2");
 const SEED = Number(process.env["I3_FUZZ_SEED"] ?? randomInt(2 ** 32)) >>> 0;

@@ -10,7 +10,7 @@ import { encodeDataHeader, PAYLOAD_KIND } from "@i3/datapath";
 import { generateHostIdentity } from "@i3/hip";
 import { expect, it } from "vitest";
 
-import { mutated, Random } from "../../packages/common/test/wire/random-bytes.js";
+import { mutated, Random } from "@i3/common/testing";
 import { mappingFromJson, mappingToJson } from "../../packages/i3-proxy/src/mappings/mapping.js";
 import { encodeConfirm, encodeInit } from "../../packages/i3-proxy/src/setup/messages.js";
 import { addHost, bookOf, World } from "../sim/world.js";

@@ -151,7 +151,7 @@ describe("openEngine", () => {
     expect(engine).toMatchObject({ implementation: "native", io: "native", udp: { port: 5_610, family: 4 }, tun: { name: "i3x", index: 9 }, workers: 3, without: undefined });
     expect(engineFields(engine)).toEqual({ engine: "native", io: "native", workers: 3, offloads });
     expect(engineCounterFields(engine)).toEqual({
-      drops: { hip: 1 }, tunIn: 1, tunOut: 2, udpIn: 3, udpOut: 4, upcalls: 5, offloads, packetsPerCall: { tunRead: 0.2, tunWrite: 0.3, udpRead: 0.4, udpSend: 0.4 },
+      drops: { hip: 1 }, tunIn: 1, tunOut: 2, udpIn: 3, udpOut: 4, upcalls: 5, hipAnswered: 6, offloads, packetsPerCall: { tunRead: 0.1, tunWrite: 0.3, udpRead: 0.3, udpSend: 0.4 },
     });
     engine.settle();
     engine.close();
@@ -171,7 +171,7 @@ describe("openEngine", () => {
     const engine = await openEngine(choose({}));
     expect(engine).toMatchObject({ implementation: "reference", io: "dgram", tun: null, workers: 0, without: { code: "ERR_I3_NO_NATIVE", remedy: "Build it." } });
     expect(engineFields(engine)).toEqual({ engine: "reference", io: "dgram", workers: 0 });
-    expect(engineCounterFields(engine)).toEqual({ drops: {}, tunIn: 0, tunOut: 0, udpIn: 0, udpOut: 0, upcalls: 0 });
+    expect(engineCounterFields(engine)).toEqual({ drops: {}, tunIn: 0, tunOut: 0, udpIn: 0, udpOut: 0, upcalls: 0, hipAnswered: 0 });
     engine.close();
   });
 

@@ -78,12 +78,6 @@ export class HipHost {
     this.#schedule(attempt);
   }
 
-  /** Ends a call without an event; nothing when none of this peer is under way. */
-  cancel(peerHit: Uint8Array): void {
-    const attempt = this.#attempts.get(toHex(peerHit));
-    if (attempt !== undefined) this.#removeAttempt(attempt);
-  }
-
   /** Any bytes: what is not good is counted. The packet is not kept. */
   handle(nowMs: number, bytes: Uint8Array, from: HipPath): void {
     this.#nowMs = nowMs;

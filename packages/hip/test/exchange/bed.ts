@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 
 import { bytesKey, makeLocator, publicId, sameBytes, toHex, type Locator } from "@i3/common";
 
-import { Random } from "../../../common/test/wire/random-bytes.js";
+import { Random } from "@i3/common/testing";
 import { dhKeyPair } from "../../src/crypto/diffie-hellman.js";
 import { ESP_SUITE, type EspKeys, type EspSuite } from "../../src/crypto/esp-suites.js";
 import type { EstablishedEvent, HipEnvironment, HipEvent, HipOffer } from "../../src/exchange/events.js";

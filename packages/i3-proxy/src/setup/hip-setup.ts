@@ -377,7 +377,7 @@ export class HipSetup {
       remedy: "Is the other machine on, and its i3-proxy running and connected to the same ring?",
     });
     const link = this.#links.get(mapping);
-    if (mapping.peerHit !== null) this.hip.cancel(mapping.peerHit);
+    if (mapping.peerId !== null) this.hip.abandon({ hit: mapping.peerHit, path: { kind: "i3", id: mapping.peerId }, returnId: link?.returnId ?? null });
     if (link !== undefined) this.#endCall(mapping, link);
     this.#refuse(nowMs, mapping);
   }

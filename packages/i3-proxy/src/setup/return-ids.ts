@@ -48,8 +48,8 @@ export class ReturnIds {
   /** For one call, until {@link give}. One that is not in the ring yet when no other is: the call's repetitions will find it there. */
   take(): Uint8Array {
     this.fill();
-    const key = this.#live.values().next().value ?? (this.#spare.keys().next().value as string);
-    const id = this.#spare.get(key) as Uint8Array;
+    const wanted: string | undefined = this.#live.values().next().value;
+    const [key, id] = [...this.#spare].find(([spare]) => wanted === undefined || spare === wanted) as [string, Uint8Array];
     this.#spare.delete(key);
     this.#live.delete(key);
     this.#used.add(key);
