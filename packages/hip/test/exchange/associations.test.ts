@@ -254,6 +254,23 @@ describe("NOTIFY", () => {
     expect(Math.min(...lengths)).toBe(network.packet(notify).length);
   });
 
+  it("the access list is asked before anything is spent, and again with the key", () => {
+    for (const refusesKeys of [false, true]) {
+      const network = new Network();
+      const a = network.add("a", identity("ecdsa-p256", 0));
+      const asked: boolean[] = [];
+      const b = network.add("b", identity("ecdsa-p256", 1), {
+        admits: (_hit, key) => {
+          asked.push(key !== undefined);
+          return refusesKeys && key === undefined;
+        },
+      });
+      network.connect(a, b);
+      network.run(100);
+      expect([asked, b.host.counters.drops.refused, b.of("established").length]).toEqual([refusesKeys ? [false, true] : [false], 1, 0]);
+    }
+  });
+
   it("is not believed from anybody else, and ends nothing", () => {
     const network = new Network();
     const [a, b] = [network.add("a", identity("ecdsa-p256", 0)), network.add("b", identity("ecdsa-p256", 1))];

@@ -143,9 +143,9 @@ describe("R1 that its host signed", () => {
     return encodeHipPacket(header, [...changed, signatureOf(own, blank, covered, PARAMETER.hipSignature2)]);
   };
   const own = identity("ecdsa-p256", 1);
-  const harder: Change = (parameters) => parameters.map((found) => (found.type === PARAMETER.puzzle ? { ...found, contents: Uint8Array.from([25, ...found.contents.subarray(1)]) } : found));
+  const ofDifficulty = (bits: number): Change => (parameters) => parameters.map((found) => (found.type === PARAMETER.puzzle ? { ...found, contents: Uint8Array.from([bits, ...found.contents.subarray(1)]) } : found));
   const rows: readonly [string, HipDrop, Change][] = [
-    ["a puzzle that nobody can solve", "proposal", harder],
+    ["a puzzle that nobody can solve", "proposal", ofDifficulty(25)],
     ["another group than its list says", "proposal", replaced(PARAMETER.dhGroupList, encodeDhGroupList([8, 7]))],
     ["a group that we did not name", "proposal", (all) => replaced(PARAMETER.dhGroupList, encodeDhGroupList([9]))(replaced(PARAMETER.diffieHellman, encodeDiffieHellman(dhKeyPair(9, (n) => new Uint8Array(n).fill(1))))(all))],
     ["a HOST_ID of somebody else", "hostId", replaced(PARAMETER.hostId, hostIdOf(identity("ecdsa-p256", 0)))],
@@ -180,6 +180,21 @@ describe("R1 that its host signed", () => {
       expect(to.host.sizes).toEqual({ attempts: 0, associations: 0 });
     });
   }
+  it("with a hard puzzle: the host works at it a little at a time, until the puzzle is over", () => {
+    const { network, to, from, genuine } = before(r1);
+    network.deliver(to, resigned(own, ofDifficulty(24))(genuine), from);
+    const sent = network.wire.length;
+    // 10,000 hashes find one of 16 million with a chance of 1 in 1,600.
+    for (let turns = 0; turns < 5; turns++) {
+      expect(to.host.nextDeadlineMs()).toBe(network.nowMs);
+      to.host.tick(network.nowMs);
+    }
+    expect([network.wire.length, to.host.sizes.attempts]).toEqual([sent, 1]);
+    network.nowMs += 32_000;
+    to.host.tick(network.nowMs);
+    expect(network.types(to).slice(-1)).toEqual([HIP_PACKET.i1]);
+    expect(to.host.nextDeadlineMs()).toBeGreaterThan(network.nowMs);
+  });
   it("that nobody asked for", () => {
     const { network, to, from, genuine } = before(r1);
     network.run(20_000);
