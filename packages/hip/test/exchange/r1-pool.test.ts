@@ -8,11 +8,7 @@ import { difficultyFor } from "../../src/exchange/difficulty.js";
 import { EASIER_EPOCH_GRACE_MS, EPOCH_MS, MIN_EPOCH_MS, SPOILT_LIMIT } from "../../src/exchange/limits.js";
 import { puzzlePathBytes, type HipPath } from "../../src/exchange/paths.js";
 import { answerI1, R1Pool, type R1Source } from "../../src/exchange/r1-pool.js";
-<<<<<<< HEAD
 import { Random } from "@i3/common/testing";
-=======
-import { Random } from "@i3/common/testing";
->>>>>>> c68a860 (hip: test bounds of NOTIFY, puzzles and SPIs, and the access list)
 import { HIP_PACKET, PARAMETER } from "../../src/wire/numbers.js";
 import { decodeHipPacket, encodeHipPacket, parameter } from "../../src/wire/packet.js";
 import { decodeDhGroupList } from "../../src/wire/parameters/diffie-hellman.js";
