@@ -153,15 +153,14 @@ export class HipSetup {
     this.#forgetLink(mapping, link);
   }
 
-  /** A program's packet waits in the engine; null: we call without one. */
-  call(nowMs: number, mapping: Mapping, firstPacket: Uint8Array | null): void {
+  /** A program's packet waits in the engine, or keys are wanted before one does. */
+  call(nowMs: number, mapping: Mapping): void {
     this.#nowMs = nowMs;
     if (mapping.state === "open") return this.#activateWhenHeard(mapping);
     if (mapping.state !== "idle") return;
     if (!this.#connect(nowMs, mapping)) return;
     mapping.state = "calling";
     mapping.callStartedMs = nowMs;
-    mapping.firstPacket = firstPacket;
     this.#timed.add(mapping);
     this.install(mapping);
   }
@@ -235,8 +234,8 @@ export class HipSetup {
   /** The list is about those who connect to us: whom we call may answer. */
   #admits(hit: Uint8Array): boolean {
     const mapping = this.#env.mappings.byPeer(publicId(hit));
-    const isCalled = mapping !== undefined && typeof this.#links.get(mapping)?.returnId === "object" && this.#links.get(mapping)?.returnId !== null;
-    return isCalled || this.#env.admits(hit);
+    const link = mapping === undefined ? undefined : this.#links.get(mapping);
+    return (link !== undefined && link.returnId !== null) || this.#env.admits(hit);
   }
 
   #dueMs(mapping: Mapping): number {
@@ -292,7 +291,7 @@ export class HipSetup {
     if (this.#toRenew.length === 0 || !this.#env.returnIds.hasLive) return;
     const newest = this.#toRenew.sort((a, b) => b.lastUseMs - a.lastUseMs).slice(0, MAX_RENEWED_AT_START);
     this.#toRenew = [];
-    for (const mapping of newest) if (mapping.state === "idle" && this.#env.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.call(nowMs, mapping, null);
+    for (const mapping of newest) if (mapping.state === "idle" && this.#env.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.call(nowMs, mapping);
   }
 
   #handleEvent(event: HipEvent): void {
@@ -347,7 +346,6 @@ export class HipSetup {
       client.closePath(mapping.peerId as Uint8Array);
     }
     mapping.state = "open";
-    mapping.firstPacket = null;
     link.heardBefore = this.#traffic(mapping).heard;
     link.activeFromMs = event.role === "initiator" ? null : this.#nowMs + SETTLE_MS;
     if (link.activeFromMs === null) this.#timed.delete(mapping);
@@ -387,7 +385,6 @@ export class HipSetup {
     const { datapath } = this.#env;
     mapping.state = "refused";
     mapping.refusedUntilMs = nowMs + REFUSED_MS;
-    mapping.firstPacket = null;
     this.#timed.add(mapping);
     for (const address of [mapping.local4, mapping.local6]) if (address !== null) datapath.discard(address, true);
     this.install(mapping);

@@ -42,7 +42,7 @@ export class Setups {
 
   /** A program's packet waits in the engine. */
   call(nowMs: number, mapping: Mapping, firstPacket: Uint8Array): void {
-    if (mapping.security !== "none") this.enableHip().call(nowMs, mapping, firstPacket);
+    if (mapping.security !== "none") this.enableHip().call(nowMs, mapping);
     else if (mapping.state === "idle") this.plain.call(nowMs, mapping, firstPacket);
   }
 
