@@ -11,3 +11,4 @@ export * from "./io/daemon-main.js";
 export * from "./io/stderr-log.js";
 export * from "./wire/msgpack.js";
 export * from "./wire/control.js";
+export * from "./token-bucket.js";

@@ -1,5 +1,5 @@
 /** A HIP host: all its calls and associations (RFC 7401 §4.4, §6). Without I/O, clock and randomness of its own. */
-import { bytesKey, sameBytes, toHex, WireError } from "@i3/common";
+import { bytesKey, sameBytes, toHex, TokenBucket, WireError } from "@i3/common";
 
 import { isGreaterHit } from "../crypto/keymat.js";
 import { suiteOfHit } from "../identity/hit.js";
@@ -19,7 +19,7 @@ import { pathText, puzzlePathBytes, type HipPath } from "./paths.js";
 import { answerI1, R1Pool, type Epoch } from "./r1-pool.js";
 import { HipRefusal } from "./refusal.js";
 import { answerPath, checkI2, checkPuzzle, makeR2, type AcceptedI2, type PaidI2 } from "./responder-packets.js";
-import { Scope, TokenBucket } from "./scope.js";
+import { Scope } from "./scope.js";
 import { required } from "./seal.js";
 
 /** I2s of one peer, lost to our own, whose solutions are not to be used later. */
@@ -32,7 +32,7 @@ export class HipHost {
   readonly #env: HipEnvironment;
   readonly #scope: Scope;
   readonly #pool: R1Pool;
-  readonly #i1s = new TokenBucket(I1_ANSWERS_PER_SECOND);
+  readonly #i1s = new TokenBucket(I1_ANSWERS_PER_SECOND, I1_ANSWERS_PER_SECOND);
   readonly #attempts = new Map<string, Attempt>();
   readonly #solving = new Set<Attempt>();
   /** By the peer's HIT. */

@@ -1,4 +1,6 @@
 /** What attempts and associations share with their host. */
+import { TokenBucket } from "@i3/common";
+
 import type { HostIdentity } from "../identity/host-identity.js";
 import { HIP_PACKET, PARAMETER } from "../wire/numbers.js";
 import { encodeNotification } from "../wire/parameters/notification.js";
@@ -8,26 +10,6 @@ import { MIN_SPI, NOTIFIES_PER_SECOND } from "./limits.js";
 import type { HipPath } from "./paths.js";
 import { headerOf, sealPacket } from "./seal.js";
 
-/** So many in a second, and as many at once. */
-export class TokenBucket {
-  readonly #perSecond: number;
-  #tokens: number;
-  #filledMs = Number.NEGATIVE_INFINITY;
-
-  constructor(perSecond: number) {
-    this.#perSecond = perSecond;
-    this.#tokens = perSecond;
-  }
-
-  take(nowMs: number): boolean {
-    this.#tokens = Math.min(this.#perSecond, this.#tokens + ((nowMs - this.#filledMs) * this.#perSecond) / 1_000);
-    this.#filledMs = nowMs;
-    if (this.#tokens < 1) return false;
-    this.#tokens--;
-    return true;
-  }
-}
-
 /** Tries of {@link HipEnvironment.newSpi}: 65,536 associations with a few SPIs each leave a chance of 2^-14 for each. */
 const MAX_SPI_TRIES = 16;
 
@@ -35,7 +17,7 @@ export class Scope {
   readonly env: HipEnvironment;
   readonly counters: HipCounters;
   readonly #spis = new Set<number>();
-  readonly #notifies = new TokenBucket(NOTIFIES_PER_SECOND);
+  readonly #notifies = new TokenBucket(NOTIFIES_PER_SECOND, NOTIFIES_PER_SECOND);
 
   constructor(env: HipEnvironment, counters: HipCounters) {
     this.env = env;

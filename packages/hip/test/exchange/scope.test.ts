@@ -2,13 +2,15 @@ import { describe, expect, it } from "vitest";
 
 import { newHipCounters } from "../../src/exchange/counters.js";
 import { NOTIFIES_PER_SECOND } from "../../src/exchange/limits.js";
-import { Scope, TokenBucket } from "../../src/exchange/scope.js";
+import { TokenBucket } from "@i3/common";
+
+import { Scope } from "../../src/exchange/scope.js";
 import { NOTIFY_CODE } from "../../src/wire/parameters/notification.js";
 import { identity, Network } from "./bed.js";
 
 describe("TokenBucket", () => {
   it("holds a second's worth and fills in time", () => {
-    const bucket = new TokenBucket(10);
+    const bucket = new TokenBucket(10, 10);
     const taken = (nowMs: number): number => Array.from({ length: 20 }, () => bucket.take(nowMs)).filter(Boolean).length;
     expect([taken(0), taken(99), taken(300), taken(100_000)]).toEqual([10, 0, 3, 10]);
   });

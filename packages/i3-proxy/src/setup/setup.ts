@@ -5,14 +5,13 @@
  *     idle ──first packet──► calling ──CONFIRM or INIT──► open ──NOT_PRESENT──► calling …
  *                               └── nobody ──► refused ──1 s──► idle
  */
-import { bytesKey, concatBytes, publicId, toHex, WireError, type Log } from "@i3/common";
+import { bytesKey, concatBytes, publicId, toHex, TokenBucket, WireError, type Log } from "@i3/common";
 import { PAYLOAD_KIND, type AddressRewrite, type Datapath, type Upcall } from "@i3/datapath";
 import type { HostIdentity } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
 
 import type { MappingTable } from "../mappings/mapping-table.js";
 import type { Mapping, PeerSide } from "../mappings/mapping.js";
-import { TokenBucket } from "./token-bucket.js";
 import { decodeSetup, encodeConfirm, encodeInit, isHostOf, splitSetup, type AddressPairs, type ConfirmFields, type InitFields, type SetupMessage } from "./messages.js";
 
 // Ours:
