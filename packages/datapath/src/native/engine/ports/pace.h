@@ -26,7 +26,12 @@ class Pace {
     return std::min(longest_wait_us, 1'000 * wanted_reads / rate_);
   }
 
+  // Packets come one by one: each is worked on as soon as it is read.
+  bool is_slow() const { return rate_ < slow_rate; }
+
  private:
+  // Ours, packets a millisecond.
+  static constexpr double slow_rate = 2;
   static constexpr double memory_ms = 1;
   double last_ms_ = 0;
   // Small packets a millisecond.

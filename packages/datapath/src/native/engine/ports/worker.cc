@@ -184,6 +184,8 @@ int Worker::gather_tun() {
     counters_.tun_reads.add();
     if (packet_bytes_[gathered_] < small_bytes) small_reads_++;
     gathered_bytes_ += packet_bytes_[gathered_++];
+    // A lone packet does not wait until it is known to be one.
+    if (pace_.is_slow() && gathered_bytes_ < small_bytes) return 0;
   }
   return 0;
 }
