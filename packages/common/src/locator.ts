@@ -16,6 +16,20 @@ export interface Locator {
   readonly port: number;
 }
 
+/**
+ * Which of a host's sockets a datagram passes: `udp` the main port, `hip` the port of HIP in UDP (RFC 9028), `ip` none: IP itself, where the
+ * protocol's number (139 HIP, 50 ESP) stands in the place of the port.
+ */
+export type Via = "udp" | "hip" | "ip";
+
+/** A locator as this host's packet engine reaches it. */
+export interface ViaLocator extends Locator {
+  /** @default udp */
+  readonly via?: Via;
+  /** The address of ours that is to be used, as long as `address`; with `hip` and `ip` only. @default the system's choice */
+  readonly local?: Uint8Array;
+}
+
 const MAPPED_PREFIX = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
 
 const isMapped = (address: Uint8Array): boolean =>
@@ -46,6 +60,13 @@ export function decodeLocator(bytes: Uint8Array): Locator {
 
 export const sameLocator = (a: Locator, b: Locator): boolean =>
   a.port === b.port && a.address.length === b.address.length && a.address.every((byte, i) => b.address[i] === byte);
+
+/** The same address, port and socket of ours. */
+export const sameViaLocator = (a: ViaLocator, b: ViaLocator): boolean =>
+  sameLocator(a, b) && (a.via ?? "udp") === (b.via ?? "udp") && sameLocal(a.local, b.local);
+
+const sameLocal = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
+  a === b || (a !== undefined && b !== undefined && a.length === b.length && a.every((byte, i) => b[i] === byte));
 
 /** For people and logs: `192.0.2.7:5610`, `[2001:db8::1]:5610`. */
 export const locatorText = (locator: Locator): string =>

@@ -2,7 +2,6 @@
 import { bytesKey, toHex } from "../bytes.js";
 import { ConfigError, shown } from "./config-error.js";
 import { formatIpText } from "./ip-text.js";
-import { SERVICES_ARE_BUILT } from "./rules.js";
 import { Refusal, element, list, optional, readDocument, required, type Site, type ValueType } from "./schema.js";
 import { GROUP, GROUPS, HIT, ID, IP_ADDRESS, NOTE, PORT, dnsName, normalName, word, type IpHost } from "./value-types.js";
 
@@ -45,8 +44,7 @@ export interface AddressBook {
 
 const BOOK_NAME = dnsName(2);
 
-/** @param isBuilt see SERVICES_ARE_BUILT */
-const hostElement = (isBuilt: boolean) =>
+const HOST =
   element(
     {
       name: required(BOOK_NAME), hit: optional(HIT), id: optional(ID), address: optional(IP_ADDRESS), protocol: optional(word(["udp", "ip"])),
@@ -55,7 +53,6 @@ const hostElement = (isBuilt: boolean) =>
     {},
     ({ name, hit, id, address, protocol, port, group, note }, site): BookEntry => {
       const { line } = site;
-      if (address !== undefined && !isBuilt) site.fail("address", "not built yet", "no attribute address");
       const at = hipAddress(address, protocol, port, site);
       if (hit !== undefined && id !== undefined) site.fail("id", "given beside hit", "exactly one of hit and id");
       const more = { ...(at !== undefined && { at }), ...(group !== undefined && { groups: group }), ...(note !== undefined && { note }) };
@@ -92,19 +89,16 @@ function makeBook(entries: readonly BookEntry[]): AddressBook {
   };
 }
 
-const bookElement = (isBuilt: boolean) => element({}, { host: list(hostElement(isBuilt), 0, MAX_ENTRIES, "name") }, ({ host }) => makeBook(host));
-const BOOK = bookElement(true);
-const BOOK_BEFORE_SERVICES = bookElement(false);
+const BOOK = element({}, { host: list(HOST, 0, MAX_ENTRIES, "name") }, ({ host }) => makeBook(host));
 
 /**
  * Parses an address book.
  * @param input text, or bytes in UTF-8; at most 16 MiB
  * @param file its name, for errors
- * @param servicesAreBuilt whether the reader can reach hosts without i3; otherwise they are refused
  * @throws ConfigError, and nothing else
  */
-export const parseAddressBook = (input: string | Uint8Array, file: string, servicesAreBuilt: boolean = SERVICES_ARE_BUILT): AddressBook =>
-  readDocument({ root: "address-book", element: servicesAreBuilt ? BOOK : BOOK_BEFORE_SERVICES, maxBytes: MAX_ADDRESS_BOOK_BYTES }, input, file);
+export const parseAddressBook = (input: string | Uint8Array, file: string): AddressBook =>
+  readDocument({ root: "address-book", element: BOOK, maxBytes: MAX_ADDRESS_BOOK_BYTES }, input, file);
 
 /** An address book without entries: what a missing file means. */
 export const EMPTY_ADDRESS_BOOK: AddressBook = Object.freeze(makeBook(Object.freeze([])));

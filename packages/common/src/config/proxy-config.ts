@@ -4,7 +4,7 @@ import { ACCESS, type AccessConfig } from "./access.js";
 import { ENDPOINT, ENGINE_ATTRIBUTES, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
 import { SERVICES_ARE_BUILT, rulesElement, type ProxyRule } from "./rules.js";
-import { element, implied, list, maybe, one, readDocument, required, withDefault } from "./schema.js";
+import { element, implied, list, maybe, one, optional, readDocument, required, withDefault } from "./schema.js";
 import { BOOLEAN, FILE, INTERFACE_NAME, PORT, SOCKET_FILE } from "./value-types.js";
 import { addressRange, dnsName, wholeNumber, word } from "./value-types.js";
 
@@ -15,6 +15,13 @@ const DNS_PORT = 53;
 const MAX_MAPPINGS = 1_048_576;
 const MAX_LIFETIME_S = 30 * 86_400;
 const DEFAULT_RANGE: AddressRange = Object.freeze({ network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 });
+
+export interface HipConfig {
+  /** UDP, of every address; undefined: not opened. */
+  readonly udpPort: number | undefined;
+  /** Whether IP protocols 139 and 50 are opened. */
+  readonly ipProtocol: boolean;
+}
 
 export interface ProxyConfig {
   readonly identity: IdentityConfig;
@@ -48,6 +55,8 @@ export interface ProxyConfig {
   readonly rules: readonly ProxyRule[];
   /** Who may connect to this host; undefined: everybody. */
   readonly access: AccessConfig | undefined;
+  /** What is opened for hosts without i3, beside the main port; undefined: nothing. */
+  readonly hip: HipConfig | undefined;
   readonly control: { readonly socket: string } | undefined;
   readonly log: LogConfig;
   readonly engine: EngineConfig;
@@ -70,6 +79,11 @@ const MAPPINGS = element(
     return mappings;
   },
 );
+
+const HIP = element({ "udp-port": optional(PORT), "ip-protocol": withDefault(BOOLEAN, false) }, {}, (hip, site): HipConfig => {
+  if (hip.udpPort === undefined && !hip.ipProtocol) site.fail(undefined, "it opens nothing", 'udp-port="10500", ip-protocol="true", or no element hip');
+  return hip;
+});
 
 const proxyElement = (isBuilt: boolean) => element(
   {},
@@ -100,11 +114,16 @@ const proxyElement = (isBuilt: boolean) => element(
     mappings: implied(MAPPINGS),
     rules: implied(rulesElement(isBuilt)),
     access: maybe(ACCESS),
+    hip: maybe(HIP),
     control: maybe(element({ socket: required(SOCKET_FILE) })),
     log: implied(LOG),
     engine: implied(element(ENGINE_ATTRIBUTES)),
   },
   ({ servers, rules, ...config }, site): ProxyConfig => {
+    const { hip, listen } = config;
+    if (hip?.udpPort !== undefined && hip.udpPort === listen.port) {
+      site.fail(undefined, `udp-port="${hip.udpPort}" of hip is the port of listen too`, "two ports", "The main port takes HIP too; the other one is for hosts that expect 10500.");
+    }
     const plain = rules.find((rule) => rule.go === "i3" && rule.security === "none");
     const { algorithm } = config.identity;
     // Its INIT has room for one kind of key (docs/wire.md §6).

@@ -11,7 +11,7 @@ const MAX_RULES = 1024;
 export const MAX_SERVICES = 32;
 
 /**
- * Whether daemons heed a rule's services and trust, and hosts without i3. Until then a configuration with one of these is refused,
+ * Whether daemons heed a rule's services and trust. Until then a configuration with one of these is refused,
  * for a proxy that only read them would do something else than was written.
  */
 export const SERVICES_ARE_BUILT: boolean = false;

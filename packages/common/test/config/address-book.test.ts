@@ -68,7 +68,7 @@ describe("address book", () => {
 
   it("reads the example", () => {
     const example = parseAddressBook(readFileSync(new URL("../../../../deploy/examples/address-book.xml", import.meta.url)), "b.xml");
-    expect(example.entries.map((host) => host.name)).toEqual(["home.i3", "nas.home.i3", "printer.office.i3"]);
+    expect(example.entries.map((host) => host.name)).toEqual(["home.i3", "nas.home.i3", "printer.office.i3", "hip.example.net", "old.example.net"]);
     expect(example.lookup("home.i3")?.note).toBe("the box under the stairs");
   });
 

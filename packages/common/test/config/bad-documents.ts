@@ -51,7 +51,7 @@ const PORT_EXPECTED = "expected a whole number from 1 to 65535";
 const OFFLOADS_EXPECTED = "expected some of tunChecksum tunTcp4 tunTcp6 tunUdp udpSegment udpReceive trafficClass";
 const FILE_EXPECTED = "expected the name of a file (at most 4095 bytes)";
 const ELEMENTS =
-  "expected <identity>, <state>, <servers>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <mappings>, <rules>, <access>, <control>, <log>, <engine>";
+  "expected <identity>, <state>, <servers>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <mappings>, <rules>, <access>, <hip>, <control>, <log>, <engine>";
 
 const proxyRow = (what: string, lines: readonly string[], message: string, more: Partial<BadDocument> = {}): BadDocument => ({
   what,
@@ -490,4 +490,11 @@ const BOOKS: readonly BadDocument[] = [
   }),
 ];
 
-export const BAD_DOCUMENTS: readonly BadDocument[] = [...MALFORMED, ...STRUCTURE, ...VALUES, ...RULES, ...BOOKS];
+const HIP_PORT_TWICE = { remedy: "The main port takes HIP too; the other one is for hosts that expect 10500." } as const;
+const HIP_DOCUMENTS: readonly BadDocument[] = [
+  { format: "i3-proxy", what: "hip that opens nothing", input: proxy("<hip/>"), message: ':3: /i3-proxy/hip: it opens nothing; expected udp-port="10500", ip-protocol="true", or no element hip', schemaAccepts: true },
+  { format: "i3-proxy", what: "a word for ip-protocol", input: proxy('<hip ip-protocol="yes"/>'), message: ':3: /i3-proxy/hip/@ip-protocol: "yes" is neither; expected true or false' },
+  { format: "i3-proxy", what: "hip on the main port", input: proxy('<hip udp-port="5610"/>'), message: ':1: /i3-proxy: udp-port="5610" of hip is the port of listen too; expected two ports', schemaAccepts: true, ...HIP_PORT_TWICE },
+];
+
+export const BAD_DOCUMENTS: readonly BadDocument[] = [...MALFORMED, ...STRUCTURE, ...VALUES, ...RULES, ...BOOKS, ...HIP_DOCUMENTS];

@@ -26,7 +26,6 @@ const UNBUILT: readonly BadDocument[] = [
     const [name = "", value = ""] = attribute.split("=");
     return ruleRow(`${attribute} before it is heeded`, `name="a" go="i3" security="none" ${attribute}`, `/@${name}: ${value} is not built yet; expected no attribute ${name}`, BEFORE);
   }),
-  hostRow("a host without i3 that nobody reaches", `hit="${HIT}" address="192.0.2.1"`, "/@address: not built yet; expected no attribute address", BEFORE),
 ];
 
 const PROTOCOL_EXPECTED = "expected tcp, udp, icmp, sctp, dccp, udplite or the number of an IP protocol";

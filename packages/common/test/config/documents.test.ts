@@ -28,6 +28,7 @@ describe("proxy configuration", () => {
       mappings: { lifetimeS: 7200, unprovenLifetimeS: 120, max: 65_536, maxUnproven: 256 },
       rules: [],
       access: undefined,
+      hip: undefined,
       control: undefined,
       log: { level: "info", format: "json" },
       engine: { workers: 1, without: [] },
@@ -52,6 +53,7 @@ describe("proxy configuration", () => {
     ]);
     expect(config.access).toMatchObject({ default: "refuse", entries: [{ admits: false }, { admits: true }, { admits: true }] });
     expect([config.addressBook?.file, config.control?.socket]).toEqual(["/etc/i3/address-book.xml", "/run/i3-proxy/control.sock"]);
+    expect(config.hip).toEqual({ udpPort: 10_500, ipProtocol: false });
   });
 
   it("reads values other than the defaults", () => {

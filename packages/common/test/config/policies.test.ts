@@ -87,15 +87,15 @@ describe("a host of the address book", () => {
     ['address="192.0.2.1" protocol="ip"', { at: { protocol: "ip", address: bytes("192.0.2.1") } }],
     ['group=" Family&#9;admins "', { groups: ["family", "admins"] }],
   ] as const)("may have %s", (attributes, expected) => {
-    const { entries } = parseAddressBook(book(`<host name="a.i3" hit="2001:22::1" ${attributes}/>`), "b.xml", true);
+    const { entries } = parseAddressBook(book(`<host name="a.i3" hit="2001:22::1" ${attributes}/>`), "b.xml");
     const host = { name: "a.i3", hit: bytes("2001:22::1"), ...expected };
     expect(entries).toEqual([{ ...host, line: 2 }]);
     expect(Object.values(entries[0] ?? {}).every((value) => ArrayBuffer.isView(value) || Object.isFrozen(value))).toBe(true);
-    expect(parseAddressBook(renderAddressBook([host]), "b.xml", true).entries).toEqual([{ ...host, line: 3 }]);
+    expect(parseAddressBook(renderAddressBook([host]), "b.xml").entries).toEqual([{ ...host, line: 3 }]);
   });
 
   it("may be in a group before such hosts are reached, and by its id", () => {
-    const [host] = parseAddressBook(book(`<host name="a.i3" id="${"ab".repeat(32)}" group="family"/>`), "b.xml", false).entries;
+    const [host] = parseAddressBook(book(`<host name="a.i3" id="${"ab".repeat(32)}" group="family"/>`), "b.xml").entries;
     expect(host?.groups).toEqual(["family"]);
   });
 
@@ -134,7 +134,7 @@ describe("what the examples show for later", () => {
   });
 
   it("is an address book", () => {
-    const { entries } = parseAddressBook(example("address-book"), "b.xml", true);
+    const { entries } = parseAddressBook(example("address-book"), "b.xml");
     expect(entries.map(({ at }) => at?.protocol)).toEqual([undefined, undefined, undefined, "udp", "ip"]);
     expect(entries[0]?.groups).toEqual(["family", "admins"]);
   });
@@ -144,6 +144,6 @@ it("the documents of docs/policy.md are read", () => {
   const text = readFileSync(new URL("../../../../docs/policy.md", import.meta.url), "utf8");
   const [config = "", hosts = "", ...others] = Array.from(text.matchAll(/```xml\n([^]*?)```/g), (match) => match[1] ?? "");
   expect(parseProxyConfig(config, "policy.md", true).rules).toHaveLength(5);
-  expect(parseAddressBook(hosts, "policy.md", true).entries).toHaveLength(3);
+  expect(parseAddressBook(hosts, "policy.md").entries).toHaveLength(3);
   expect(others).toEqual([]);
 });
