@@ -4,9 +4,9 @@
  */
 import { createHash } from "node:crypto";
 
-import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, nodeKey, parseAddressBook, formatIpText, toHex, publicId, type AddressBook, type Locator, type ProxyRule, type AccessConfig, type Security } from "@i3/common";
-import { makeDatagramBatch, makePacketBatch, ReferenceEngine, type Batch, type DatagramBatch, type PacketBatch, type Upcall } from "@i3/datapath";
-import { generateHostIdentity, generateTriggerKey, hostPublicKey, type HostIdentity } from "@i3/hip";
+import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, nodeKey, parseAddressBook, formatIpText, toHex, publicId, sameBytes, type AddressBook, type Locator, type ProxyRule, type AccessConfig, type HipConfig, type Via, type ViaLocator, type Security } from "@i3/common";
+import { IP_PROTOCOL, makeDatagramBatch, makePacketBatch, ReferenceEngine, WAY_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch, type Upcall } from "@i3/datapath";
+import { generateHostIdentity, generateTriggerKey, hipChecksum, hostPublicKey, setChecksum, type HostIdentity } from "@i3/hip";
 import { ServerCore } from "@i3/i3-server";
 
 import type { Mapping } from "../../packages/i3-proxy/src/mappings/mapping.js";
@@ -49,6 +49,10 @@ export class Node {
   readonly log: LogLine[] = [];
   core: Core | null = null;
   down = false;
+  /** What is open beside the main port. */
+  hip: HipConfig | undefined = undefined;
+  /** Of a NAT before it, that others see. */
+  natPort: number | null = null;
   readonly tunOut: PacketBatch = makePacketBatch(64, 2_048);
   readonly udpOut: DatagramBatch = makeDatagramBatch(64, 9_216);
 
@@ -58,8 +62,9 @@ export class Node {
 interface Flight {
   readonly atMs: number;
   readonly order: number;
+  /** As the receiver sees it: by IP itself the port is the protocol. */
   readonly from: Locator;
-  readonly to: Locator;
+  readonly to: ViaLocator;
   readonly bytes: Uint8Array;
 }
 
@@ -76,7 +81,7 @@ export class World {
   readonly random: (length: number) => Uint8Array;
   readonly nodes = new Map<string, Node>();
   /** Every datagram that was sent, for tests that look at the wire. */
-  readonly wire: { readonly atMs: number; readonly from: Locator; readonly to: Locator; readonly bytes: Uint8Array }[] = [];
+  readonly wire: { readonly atMs: number; readonly from: Locator; readonly to: ViaLocator; readonly bytes: Uint8Array }[] = [];
   delayMs: number;
   loss: number;
   #flights: Flight[] = [];
@@ -115,7 +120,7 @@ export class World {
     return [first, ...Array.from({ length: size - 1 }, (_, i) => this.server(i + 2, [first]))];
   }
 
-  inject(node: Node, input: { readonly tun?: Uint8Array; readonly udp?: { readonly from: Locator; readonly bytes: Uint8Array } }): void {
+  inject(node: Node, input: { readonly tun?: Uint8Array; readonly udp?: { readonly from: ViaLocator; readonly bytes: Uint8Array } }): void {
     const tun = input.tun === undefined ? null : batchOf(makePacketBatch(1, 2_048), input.tun);
     const udp = input.udp === undefined ? null : batchOf(makeDatagramBatch(1, 9_216), input.udp.bytes);
     if (udp !== null && input.udp !== undefined) writeAddress(udp, 0, input.udp.from);
@@ -142,9 +147,17 @@ export class World {
   #deliverDue(): void {
     while ((this.#flights[0]?.atMs ?? Infinity) <= this.nowMs) {
       const flight = this.#flights.shift() as Flight;
-      const node = this.nodes.get(locatorKey(flight.to));
-      if (node !== undefined && !node.down) this.inject(node, { udp: { from: flight.from, bytes: flight.bytes } });
+      const node = [...this.nodes.values()].find(({ locator }) => sameBytes(locator.address, flight.to.address));
+      const via = node === undefined || node.down ? null : this.#arrivesVia(node, flight.to);
+      if (node === undefined || via === null) continue;
+      this.inject(node, { udp: { from: via === "udp" ? flight.from : { ...flight.from, via, local: node.locator.address }, bytes: flight.bytes } });
     }
+  }
+
+  /** By which of its sockets a node gets it; null: by none. */
+  #arrivesVia({ hip, locator }: Node, to: ViaLocator): Via | null {
+    if (to.via === "ip") return hip?.ipProtocol === true ? "ip" : null;
+    return to.port === locator.port ? "udp" : to.port === hip?.udpPort ? "hip" : null;
   }
 
   #step(node: Node, input: { tun: PacketBatch | null; udp: DatagramBatch | null }): void {
@@ -161,10 +174,21 @@ export class World {
 
   #collect(node: Node): void {
     for (let i = 0; i < node.tunOut.count; i += 1) node.received.push(slot(node.tunOut, i));
-    for (let i = 0; i < node.udpOut.count; i += 1) this.#send(node.locator, readAddress(node.udpOut, i), slot(node.udpOut, i));
+    for (let i = 0; i < node.udpOut.count; i += 1) this.#sendFrom(node, readAddress(node.udpOut, i), slot(node.udpOut, i));
   }
 
-  #send(from: Locator, to: Locator, bytes: Uint8Array): void {
+  /** What a node's port does: it has only the sockets that were opened, and fills in HIP's checksum. */
+  #sendFrom({ hip, locator, natPort }: Node, to: ViaLocator, bytes: Uint8Array): void {
+    if (to.via === "ip") {
+      if (hip?.ipProtocol !== true) return;
+      if (to.port === IP_PROTOCOL.hip) setChecksum(bytes, hipChecksum(bytes, locator.address, to.address));
+      return this.#send(makeLocator(locator.address, to.port), to, bytes);
+    }
+    if (to.via === "hip" && hip?.udpPort === undefined) return;
+    this.#send(makeLocator(locator.address, natPort ?? (to.via === "hip" ? hip?.udpPort ?? 0 : locator.port)), to, bytes);
+  }
+
+  #send(from: Locator, to: ViaLocator, bytes: Uint8Array): void {
     this.wire.push({ atMs: this.nowMs, from, to, bytes });
     if (this.loss > 0 && (this.random(1)[0] ?? 0) / 256 < this.loss) return;
     this.#order += 1;
@@ -184,17 +208,25 @@ function batchOf<T extends Batch>(batch: T, bytes: Uint8Array): T {
   return batch;
 }
 
-function writeAddress(batch: DatagramBatch, i: number, locator: Locator): void {
+const VIAS = ["udp", "hip", "ip"] as const;
+
+function writeAddress(batch: DatagramBatch, i: number, locator: ViaLocator): void {
   const at = i * 18;
+  const wayAt = i * WAY_SLOT_BYTES;
+  batch.ways.fill(0, wayAt, wayAt + WAY_SLOT_BYTES);
+  batch.ways[wayAt] = VIAS.indexOf(locator.via ?? "udp");
+  if (locator.local !== undefined) batch.ways.set([0xff, 0xff, ...locator.local], wayAt + 11);
   batch.addresses.fill(0, at, at + 18);
   if (locator.address.length === 4) batch.addresses.set([0xff, 0xff, ...locator.address], at + 10);
   else batch.addresses.set(locator.address, at);
   batch.addresses.set([locator.port >> 8, locator.port & 0xff], at + 16);
 }
 
-const readAddress = (batch: DatagramBatch, i: number): Locator => {
+const readAddress = (batch: DatagramBatch, i: number): ViaLocator => {
   const at = i * 18;
-  return makeLocator(batch.addresses.subarray(at, at + 16), ((batch.addresses[at + 16] ?? 0) << 8) | (batch.addresses[at + 17] ?? 0));
+  const locator = makeLocator(batch.addresses.subarray(at, at + 16), ((batch.addresses[at + 16] ?? 0) << 8) | (batch.addresses[at + 17] ?? 0));
+  const via = VIAS[batch.ways[i * WAY_SLOT_BYTES] ?? 0] ?? "udp";
+  return via === "udp" ? locator : { ...locator, via };
 };
 
 export interface HostOptions {
@@ -210,6 +242,7 @@ export interface HostOptions {
   /** @default none */
   readonly security?: Security;
   readonly access?: AccessConfig | undefined;
+  readonly hip?: HipConfig;
 }
 
 export interface Host {
@@ -231,12 +264,13 @@ export const bookOfIds = (names: Readonly<Record<string, HostIdentity>>): Addres
 /** A proxy on a machine of its own. */
 export function addHost(world: World, address: string, options: HostOptions): Host {
   const node = world.node(address);
+  node.hip = options.hip;
   const identity = options.identity ?? generateHostIdentity();
   const sharedKey = options.sharedKey ?? generateTriggerKey();
   const changed: Mapping[] = [];
   const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared" } as unknown as ProxyRule;
   const proxy = new Proxy({
-    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: [rule], access: options.access, randomBytes: world.random, wallMs: world.wallMs,
+    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: [rule], access: options.access, hip: options.hip, randomBytes: world.random, wallMs: world.wallMs,
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },
     limits: { max: 1_000, maxUnproven: 8, lifetimeMs: options.lifetimeMs ?? 7_200_000, unprovenLifetimeMs: 120_000 },
     hooks: { allocated: () => undefined, released: () => undefined, changed: (m) => void changed.push(m), removed: () => undefined },

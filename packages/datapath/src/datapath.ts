@@ -4,7 +4,7 @@
  *
  * Ids are 32 bytes, ring keys 16, virtual addresses 4 or 16; all are copied by the engine.
  */
-import type { Locator } from "@i3/common";
+import type { Locator, ViaLocator } from "@i3/common";
 
 /** Rewrites of one inner address pair: a packet must carry `from`; it leaves with `to`. Equal when headers are preserved. */
 export interface AddressRewrite {
@@ -77,6 +77,9 @@ export interface HipResponder {
 export const MIN_SPI = 0x2000_0000;
 export const MAX_SPI = 0xfeff_ffff;
 
+/** What stands in the place of a port with `ip` (RFC 7401 §5.1, RFC 4303 §2). */
+export const IP_PROTOCOL = { hip: 139, esp: 50 } as const;
+
 /** What to do with packets that local programs send to one virtual address. */
 export type Flow =
   /** Hold packets (at most {@link LIMITS.queuedPacketsPerFlow}) and tell the control plane once: upcall `flow-setup`. */
@@ -94,13 +97,13 @@ export type Flow =
     }
   /**
    * Seal with the outbound association of that name and send: `header` (a data header of payload kind 4) in front and to the server of its first id,
-   * or without one straight to `locator`. Exactly one of the two is null.
+   * or without one straight to `locator`, by `ip` with the port {@link IP_PROTOCOL.esp}. Exactly one of the two is null.
    */
   | {
       readonly action: "esp";
       readonly association: number;
       readonly header: Uint8Array | null;
-      readonly locator: Locator | null;
+      readonly locator: ViaLocator | null;
       readonly source: Uint8Array;
       readonly mtu?: number;
     }
@@ -134,7 +137,8 @@ export interface TriggerEntry {
 export type Responsibility = { readonly kind: "all" } | { readonly kind: "none" } | { readonly kind: "range"; readonly from: Uint8Array; readonly to: Uint8Array };
 
 export interface Datagram {
-  readonly locator: Locator;
+  /** By `ip`: port {@link IP_PROTOCOL.hip} and a HIP packet with checksum 0, which the port fills in; or port {@link IP_PROTOCOL.esp}. */
+  readonly locator: ViaLocator;
   readonly bytes: Uint8Array;
 }
 
@@ -142,8 +146,8 @@ export interface Datagram {
 export type Upcall =
   /** A control datagram (first byte 0x19), not looked into. */
   | { readonly kind: "control"; readonly from: Locator; readonly bytes: Uint8Array }
-  /** A HIP packet that came straight over UDP, without the four zero bytes; never an I1. Its header is well-formed, nothing behind it is looked at. */
-  | { readonly kind: "hip"; readonly from: Locator; readonly bytes: Uint8Array }
+  /** A HIP packet that came straight, without UDP's four zero bytes; never an I1. Its header is well-formed, and so by `ip` is its checksum; nothing behind it is looked at. */
+  | { readonly kind: "hip"; readonly from: ViaLocator; readonly bytes: Uint8Array }
   /** First packet to an address whose flow is `setup`; the packets wait for `release` or `discard`. Once per set-up. */
   | { readonly kind: "flow-setup"; readonly address: Uint8Array; /** A copy of that packet. */ readonly packet: Uint8Array }
   /** A data packet for an inbound entry that wants it up. */
@@ -165,7 +169,7 @@ export const LIMITS = {
   /** Copies at a server beyond the first of each packet of one source (an IPv4 address, an IPv6 /64): so many a second, and so many at once. */
   copiesPerSourcePerSecond: 100_000,
   copiesPerSourceBurst: 20_000,
-  /** R1 packets to one source (an IPv4 address, an IPv6 /64) straight over UDP: so many a second, and so many at once. */
+  /** R1 packets to one source (an IPv4 address, an IPv6 /64) without a data header: so many a second, and so many at once. */
   r1PerSourcePerSecond: 10,
   r1PerSourceBurst: 20,
   /** R1 packets in all. */

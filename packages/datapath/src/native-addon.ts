@@ -31,6 +31,10 @@ export interface EngineOptions {
   /** null: a server. */
   readonly tun: { readonly name: string; readonly mtu: number } | null;
   readonly udp: { readonly family: 4 | 6; readonly address: string; readonly port: number; readonly mark: number; readonly bufferBytes: number };
+  /** HIP's own UDP port; null: none. */
+  readonly hip: EngineOptions["udp"] | null;
+  /** IP protocols 139 and 50, which need CAP_NET_RAW. */
+  readonly ip: boolean;
   /** The caller's clock now, ms: `lastUse` is told in it. */
   readonly nowMs: number;
   /** Offloads that must stay off, by their name in {@link Offloads}. */
@@ -47,7 +51,7 @@ export interface OpenedEngine {
   readonly port: number;
 }
 
-/** Upcall as C++ makes it: `from` is an endpoint of 18 bytes; fields that a kind has not are absent. */
+/** Upcall as C++ makes it: `from` is an endpoint of 18 bytes, of kind 6 a route of 35 (reference/endpoints.ts); fields that a kind has not are absent. */
 export interface RawUpcall {
   /** 0 control, 1 flow-setup, 2 payload, 3 route-miss, 4 no-trigger, 5 cache-request, 6 hip */
   readonly kind: number;
@@ -67,6 +71,7 @@ export type VnetPacket = Uint8Array;
 export interface RawDatagram {
   readonly bytes: Uint8Array;
   readonly segmentBytes: number;
+  /** Of the main port, 18 bytes, or a route of 35 (reference/endpoints.ts); what comes out is a route. */
   readonly endpoint: Uint8Array;
   readonly trafficClass: number;
 }

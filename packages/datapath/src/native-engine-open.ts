@@ -1,6 +1,6 @@
 /** Opening the native engine's ports, with errors for people. */
 import { I3Error, type OffloadName } from "@i3/common";
-import { lacksIpv6, tunError, udpError, type TunOptions, type UdpPortOptions } from "./io/port-errors.js";
+import { ipError, lacksIpv6, tunError, udpError, type TunOptions, type UdpPortOptions } from "./io/port-errors.js";
 import type { EngineHandle, EngineOptions, NativeEngineAddon } from "./native-addon.js";
 import { loadNativeIo, type NativeIo } from "./native-io.js";
 
@@ -16,6 +16,10 @@ export interface NativePorts {
   /** @default none: a server */
   readonly tun?: TunOptions;
   readonly udp: UdpPortOptions;
+  /** HIP's own UDP port (RFC 9028), at the same address. @default none */
+  readonly hip?: { readonly port: number } | undefined;
+  /** HIP and ESP bare in IP, protocols 139 and 50, which need CAP_NET_RAW. @default false */
+  readonly ip?: boolean | undefined;
   /** 1–{@link MAX_WORKERS}. @default 1 */
   readonly workers?: number;
   /** Offloads that stay off. @default none */
@@ -43,16 +47,18 @@ export function loadNativeEngine(): NativeIo & NativeEngineAddon {
 
 /**
  * Opens the TUN device (if asked for; it is brought up with its MTU) and the UDP socket, and starts the workers. Throws I3Error ERR_I3_NO_TUN,
- * ERR_I3_TUN_BUSY, ERR_I3_PORT_IN_USE, ERR_I3_NO_UDP, nothing is open then; RangeError for an MTU or a number of workers outside the bounds.
+ * ERR_I3_TUN_BUSY, ERR_I3_PORT_IN_USE, ERR_I3_NO_UDP, ERR_I3_NO_RAW, nothing is open then; RangeError for an MTU or a number of workers outside the bounds.
  */
 export function openNativePorts(addon: EngineAddon, ports: NativePorts, nowMs: number, events: PortEvents): OpenedPorts {
-  const { tun, udp, workers = 1, without = [] } = ports;
+  const { tun, udp, hip, ip = false, workers = 1, without = [] } = ports;
   if (tun !== undefined) requireWithin("mtu", tun.mtu, MIN_MTU_BYTES, MAX_MTU_BYTES);
   requireWithin("workers", workers, 1, MAX_WORKERS);
   const open = (address: string): OpenedPorts => {
     const family = address.includes(":") ? 6 : 4;
     const { port, mark } = udp;
-    const opened = addon.openEngine({ workers, tun: tun ?? null, udp: { family, address, port, mark, bufferBytes: UDP_BUFFER_BYTES }, nowMs, without, ...events });
+    const socket = { family, address, port, mark, bufferBytes: UDP_BUFFER_BYTES } as const;
+    const hipSocket = hip === undefined ? null : { ...socket, port: hip.port };
+    const opened = addon.openEngine({ workers, tun: tun ?? null, udp: socket, hip: hipSocket, ip, nowMs, without, ...events });
     return { handle: opened.handle, tun: opened.tun, udp: { port: opened.port, family } };
   };
   try {
@@ -87,8 +93,11 @@ function openFallingBack(open: (address: string) => OpenedPorts, address: string
 const UDP_CALLS = new Set(["socket", "setsockopt", "bind", "getsockname"]);
 const isOfUdp = (error: unknown): boolean => error instanceof Error && "syscall" in error && UDP_CALLS.has(String(error.syscall));
 
-function portError({ tun, udp }: NativePorts, cause: unknown): unknown {
+function portError({ tun, udp, hip }: NativePorts, cause: unknown): unknown {
   if (!(cause instanceof Error) || !("code" in cause) || cause instanceof TypeError) return cause;
+  const syscall = "syscall" in cause ? cause.syscall : undefined;
+  if (syscall === "raw socket") return ipError(cause);
+  if (syscall === "hip socket" && hip !== undefined) return udpError(udp.address, hip.port, cause);
   return tun === undefined || isOfUdp(cause) ? udpError(udp.address, udp.port, cause) : tunError(tun.name, cause);
 }
 

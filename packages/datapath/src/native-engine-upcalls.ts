@@ -1,7 +1,8 @@
 /** Upcalls as the addon makes them → upcalls as the control plane gets them. */
 import type { Upcall } from "./datapath.js";
 import type { RawUpcall } from "./native-addon.js";
-import { decodeEndpoint } from "./reference/endpoints.js";
+import { decodeEndpoint, decodeRoute } from "./reference/endpoints.js";
+import { ADDRESS_SLOT_BYTES } from "./reference/step.js";
 
 /** `enum class UpcallKind` in native/engine/engine.h. */
 const KIND = { control: 0, flowSetup: 1, payload: 2, routeMiss: 3, noTrigger: 4, cacheRequest: 5, hip: 6 } as const;
@@ -19,7 +20,7 @@ export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forw
     case KIND.control:
       return { kind: "control", from: sender(), bytes: present(bytes) };
     case KIND.hip:
-      return { kind: "hip", from: sender(), bytes: present(bytes) };
+      return { kind: "hip", from: decodeRoute(present(from), 0, present(from), ADDRESS_SLOT_BYTES), bytes: present(bytes) };
     case KIND.flowSetup:
       return { kind: "flow-setup", address: present(name), packet: present(bytes) };
     case KIND.payload:

@@ -14,7 +14,7 @@ import { NOTHING, packFlow, packRewrites, packTransform, packTriggers } from "./
 import { decodeUpcall } from "./native-engine-upcalls.js";
 import { makeRewritePlan } from "./reference/address-rewrite.js";
 import { prepareOutbound, requireFamily, requireName, requireSpi, SEQUENCE_END } from "./reference/association-table.js";
-import { encodeEndpoint } from "./reference/endpoints.js";
+import { encodeEndpoint, encodeRoute } from "./reference/endpoints.js";
 import { makeCipher, wipeKeys } from "./reference/esp-transforms.js";
 import { prepareAction } from "./reference/flow-table.js";
 import { requireResponder } from "./reference/hip-responder.js";
@@ -168,7 +168,7 @@ export class NativeEngine implements Datapath {
   }
 
   send(datagrams: readonly Datagram[]): void {
-    for (const { locator, bytes } of datagrams) this.#addon.engineSend(this.#handle, encodeEndpoint(locator), bytes);
+    for (const { locator, bytes } of datagrams) this.#addon.engineSend(this.#handle, encodeRoute(locator), bytes);
   }
 
   inject(packets: readonly Uint8Array[]): void {

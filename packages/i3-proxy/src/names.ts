@@ -2,7 +2,7 @@
  * What a name means on this machine (paper §3.1, §3.2): rules first, then the address book. Asking for a
  * host's name makes its mapping, so that an address is only ever given out together with its way.
  */
-import { findRule, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type Log, type ProxyRule, type Security } from "@i3/common";
+import { findRule, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type HipAddress, type Log, type ProxyRule, type Security } from "@i3/common";
 
 import type { NameAddresses, NameSource } from "./dns/dns-core.js";
 import type { Mapping } from "./mappings/mapping.js";
@@ -83,6 +83,11 @@ export class Names implements NameSource {
     return this.#nameOf(publicId(hit), hit);
   }
 
+  /** Where a host of the address book is that is not reached over i3. */
+  directOf(hit: Uint8Array): HipAddress | null {
+    return this.#book.reverse(hit)?.at ?? null;
+  }
+
   /** Whether the rules want a trigger of its own for a peer (null: a stranger). */
   wantsOwnTrigger(name: string | null): boolean {
     if (name === null) return false;
@@ -106,10 +111,14 @@ export class Names implements NameSource {
     const { own, mappings, wallMs, onCreated, log } = this.#env;
     const id = this.#idOf(entry);
     if (sameBytes(id, own.id)) return { v4: own.v4, v6: own.v6 };
+    const isDirect = entry.at !== undefined;
     let mapping = mappings.byPeer(id);
     if (mapping === undefined) {
+      const asked = this.securityOf(name);
       const created = mappings.create(wallMs(), {
-        peerId: id, peerHit: entry.hit ?? null, privateId: null, name, ownTrigger: this.wantsOwnTrigger(name), wanted: true, security: this.securityOf(name),
+        peerId: id, peerHit: entry.hit ?? null, privateId: null, name, ownTrigger: !isDirect && this.wantsOwnTrigger(name), wanted: true,
+        // HIP has no cleartext; more protection than asked for is welcome.
+        security: isDirect && asked === "none" ? "esp" : asked,
       });
       if (created === null) {
         log("warn", "mappings-full", { name, mappings: mappings.size, remedy: "Raise <mappings max> or widen <virtual-addresses range>." });
@@ -121,7 +130,7 @@ export class Names implements NameSource {
     mappings.want(mapping);
     mapping.lastUseMs = wallMs();
     mapping.name ??= name;
-    return { v4: mapping.local4, v6: mapping.local6 };
+    return { v4: isDirect && !mapping.knowsIpv4 ? null : mapping.local4, v6: mapping.local6 };
   }
 
   /** Two hashes are half of what the first answer for a name costs: those of a book of usual size are made when it is read. */

@@ -3,7 +3,7 @@
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
 import {
-  bytesKey, errorLine, inRange, locatorText, privateId, publicId, sameBytes, SUFFIX_BYTES, toHex, type AccessConfig, type AddressBook, type Locator, type Log, type ProxyRule,
+  bytesKey, errorLine, inRange, locatorText, privateId, publicId, sameBytes, SUFFIX_BYTES, toHex, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule,
 } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import { dhKeyPair, type HostIdentity, type TriggerKey } from "@i3/hip";
@@ -50,6 +50,8 @@ export interface ProxyEnvironment {
   readonly rules: readonly ProxyRule[];
   /** Who may connect; undefined: everybody. */
   readonly access: AccessConfig | undefined;
+  /** What the engine has open for hosts without i3; undefined: the main port alone. */
+  readonly hip?: HipConfig | undefined;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly wallMs: () => number;
   readonly log: Log;
@@ -112,7 +114,7 @@ export class Proxy {
     };
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
     this.setups = new Setups(new Setup({ ...both, takesPlain: (name) => this.#names.takesPlain(name) }), () => new HipSetup({
-      ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes), securityFor: (name) => this.#names.securityOf(name),
+      ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, securityFor: (name) => this.#names.securityOf(name),
     }, 0));
   }
 
@@ -128,6 +130,8 @@ export class Proxy {
 
   /** Once a rule wants encryption: answers of later calls need ids that are in the ring. */
   #prepareEncryption(): void {
+    // Who calls there has HIP alone.
+    if (this.#env.hip !== undefined) this.setups.enableHip();
     if (!this.#rules.some((rule) => rule.go === "i3" && rule.security !== "none")) return;
     this.setups.enableHip();
     this.#returnIds.fill();
@@ -280,7 +284,8 @@ export class Proxy {
   #begin(nowMs: number, upcall: Extract<Upcall, { kind: "flow-setup" }>): void {
     const mapping = this.mappings.byAddress(upcall.address);
     if (mapping === undefined) return this.#env.datapath.discard(upcall.address, true);
-    const isLive = mapping.ownKey === null || this.client.triggers(nowMs).some((t) => t.live && bytesKey(t.id) === bytesKey(mapping.ownPrivateId));
+    const isDirect = mapping.peerHit !== null && this.#names.directOf(mapping.peerHit) !== null;
+    const isLive = mapping.ownKey === null || isDirect || this.client.triggers(nowMs).some((t) => t.live && bytesKey(t.id) === bytesKey(mapping.ownPrivateId));
     if (isLive || mapping.state !== "idle") this.#call(nowMs, mapping, upcall.packet);
     else this.#waitingForTrigger.set(bytesKey(mapping.ownPrivateId), { mapping, packet: upcall.packet, untilMs: nowMs + OWN_TRIGGER_WAIT_MS });
   }

@@ -64,6 +64,7 @@ export interface LaptopOptions {
   readonly dns?: string;
   readonly rules?: string;
   readonly tun?: string;
+  readonly hip?: string;
 }
 
 const RULES = `<rules><rule name=".*\\.i3" go="i3"/></rules>`;
@@ -98,12 +99,12 @@ export class Laptop {
   }
 
   async writeConfig(changes: Partial<LaptopOptions> = {}): Promise<void> {
-    const { serverAddresses, mappings, virtualAddresses, dns, rules, tun } = { ...this.options, ...changes };
+    const { serverAddresses, mappings, virtualAddresses, dns, rules, tun, hip } = { ...this.options, ...changes };
     await this.host.writeFile("i3-proxy.xml", `<i3-proxy version="1">
   <identity key-file="host.key"/>
   <state directory="state"/>
   <servers>${serverAddresses.map((address) => `<server address="${address}" port="${I3_PORT}"/>`).join("")}</servers>
-  ${tun ?? ""}${virtualAddresses ?? ""}${dns ?? ""}
+  ${tun ?? ""}${hip ?? ""}${virtualAddresses ?? ""}${dns ?? ""}
   <address-book file="book.xml"/>
   ${mappings ?? ""}
   ${rules ?? RULES}
@@ -112,9 +113,9 @@ export class Laptop {
 `);
   }
 
-  /** Names of others by HIT. */
-  async writeBook(names: Readonly<Record<string, Laptop | string>>): Promise<void> {
-    const hosts = Object.entries(names).map(([name, who]) => `  <host name="${name}" hit="${typeof who === "string" ? who : who.hit}"/>\n`);
+  /** Names of others by HIT; `more`: further attributes of each. */
+  async writeBook(names: Readonly<Record<string, Laptop | string>>, more = ""): Promise<void> {
+    const hosts = Object.entries(names).map(([name, who]) => `  <host name="${name}" hit="${typeof who === "string" ? who : who.hit}" ${more}/>\n`);
     await this.host.writeFile("book.xml", `<address-book version="1">\n${hosts.join("")}</address-book>\n`);
   }
 

@@ -3,7 +3,7 @@
  * them; the engine still gets batches. No TUN, no SO_MARK.
  */
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
-import type { DatagramBatch } from "../reference/step.js";
+import { WAY_SLOT_BYTES, type DatagramBatch } from "../reference/step.js";
 import { EngineDriver, type DriverOptions } from "./engine-driver.js";
 import { DatagramAddresses } from "./datagram-addresses.js";
 import { lacksIpv6, udpError, type UdpPortOptions } from "./port-errors.js";
@@ -62,7 +62,8 @@ class DgramPort implements UdpPort {
 
   write(batch: DatagramBatch): void {
     for (let i = 0; i < batch.count; i++) {
-      const address = this.#addresses.read(batch.addresses, i * 18);
+      // Of the main port alone.
+      const address = batch.ways[i * WAY_SLOT_BYTES] === 0 ? this.#addresses.read(batch.addresses, i * 18) : null;
       if (address === null || this.#unconfirmed >= MAX_UNCONFIRMED) this.drops.ioError += 1;
       else this.#send(batch.arena.slice(i * batch.slotBytes, i * batch.slotBytes + (batch.lengths[i] ?? 0)), address);
     }

@@ -16,6 +16,10 @@ export interface OpenEngineOptions {
   /** @default none: a server */
   readonly tun?: TunOptions;
   readonly udp: UdpPortOptions;
+  /** HIP's own UDP port, at the same address; the native engine's alone. @default none */
+  readonly hip?: { readonly port: number } | undefined;
+  /** HIP and ESP bare in IP; the native engine's alone. @default false */
+  readonly ip?: boolean | undefined;
   /** Threads of the native engine, 1–16. @default 1 */
   readonly workers?: number;
   /** Offloads of the native engine that stay off. @default none */
@@ -54,7 +58,7 @@ export interface RunningEngine {
 
 /**
  * Rejects with I3Error ERR_I3_NO_NATIVE (kind `native`, or a TUN is asked for), ERR_I3_NO_TUN, ERR_I3_TUN_BUSY, ERR_I3_PORT_IN_USE,
- * ERR_I3_NO_UDP; nothing stays open then.
+ * ERR_I3_NO_UDP, ERR_I3_NO_RAW; nothing stays open then.
  */
 export async function openEngine(options: OpenEngineOptions): Promise<RunningEngine> {
   if (options.kind === "reference") return openReference(options, undefined);
@@ -87,6 +91,7 @@ function openNative(options: OpenEngineOptions, addon: EngineAddon): RunningEngi
 
 async function openReference(options: OpenEngineOptions, without: I3Error | undefined): Promise<RunningEngine> {
   if (options.tun !== undefined) throw new RangeError("the reference engine has no TUN");
+  if (options.hip !== undefined || options.ip === true) throw new RangeError("the reference engine over node:dgram has one UDP port and no raw sockets");
   const core = new ReferenceEngine();
   const driver = await openDgramDriver({ ...options, core });
   const { port, family } = driver.udp;

@@ -74,5 +74,14 @@ export function udpError(address: string, port: number, cause: unknown): I3Error
   }
 }
 
+/** The error for raw sockets that cannot be opened. */
+export function ipError(cause: unknown): I3Error {
+  const isRight = ["EPERM", "EACCES"].includes(systemCode(cause));
+  return new I3Error("ERR_I3_NO_RAW", `IP protocols 139 and 50 ${isRight ? "may not be opened by this user" : "cannot be opened"}`, {
+    cause,
+    remedy: 'They need CAP_NET_RAW: run as root or grant the capability, or leave ip-protocol="true" out of <hip>.',
+  });
+}
+
 /** The machine has no IPv6 at all, so that `::` has to become 0.0.0.0. */
 export const lacksIpv6 = (error: unknown): boolean => ["EAFNOSUPPORT", "EPROTONOSUPPORT", "EADDRNOTAVAIL"].includes(systemCode(error));

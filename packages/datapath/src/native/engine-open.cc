@@ -61,6 +61,9 @@ i3::PortOptions take_options(Check& check, napi_value argument, EngineCallbacks&
   options.workers = static_cast<size_t>(check.integer(check.property(object, "workers"), "workers", 1, most_workers));
   options.tun = take_tun(check, check.property(object, "tun"));
   options.udp = take_udp_options(check, check.property(object, "udp"), "udp");
+  const napi_value hip = check.property(object, "hip");
+  if (check.valid() && !check.is_nullish(hip)) options.hip = take_udp_options(check, hip, "hip");
+  options.has_ip = check.boolean(check.property(object, "ip"), "ip");
   options.now_ms = check.number(check.property(object, "nowMs"), "nowMs");
   options.wanted = take_wanted(check, check.property(object, "without"));
   callbacks.on_upcalls = check.function(check.property(object, "onUpcalls"), "onUpcalls");

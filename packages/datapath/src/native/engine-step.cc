@@ -32,7 +32,7 @@ struct TunInput {
 struct TrainInput {
   std::vector<uint8_t> bytes;
   size_t segment_bytes = 0;
-  i3::Endpoint from;
+  Route from;
   uint8_t traffic_class = 0;
 };
 
@@ -60,7 +60,7 @@ TrainInput take_train(Check& check, napi_value object) {
   const std::span<uint8_t> view = check.bytes(bytes, "bytes");
   if (check.valid() && view.size() > 65'535) check.fail("bytes", "longer than 65535 bytes");
   input.segment_bytes = static_cast<size_t>(check.integer(segment_bytes, "segmentBytes", 0, 65'535));
-  input.from = take_endpoint(check, endpoint, "endpoint");
+  input.from = take_route(check, endpoint, "endpoint");
   input.traffic_class = static_cast<uint8_t>(check.integer(traffic_class, "trafficClass", 0, 255));
   if (!check.valid()) return input;
   input.bytes.assign(view.begin(), view.end());
@@ -86,7 +86,7 @@ std::vector<Input> take_all(Check& check, napi_value array, const char* name, In
 struct Train {
   std::vector<uint8_t> bytes;
   size_t segment_bytes = 0;
-  i3::Endpoint to;
+  Route to;
   uint8_t traffic_class = 0;
 };
 
@@ -96,7 +96,7 @@ class Collector final : public i3::Sink {
   void send(std::span<const i3::UdpMessage> messages) override {
     for (const i3::UdpMessage& message : messages) {
       const size_t segment_bytes = message.segments > 1 ? message.segment_bytes : 0;
-      trains.push_back({{message.bytes.begin(), message.bytes.end()}, segment_bytes, message.to, message.traffic_class});
+      trains.push_back({{message.bytes.begin(), message.bytes.end()}, segment_bytes, {message.to, message.way}, message.traffic_class});
     }
   }
   void write(const i3::TunPacket& packet) override {
@@ -122,7 +122,7 @@ napi_value make_train(napi_env env, const Train& train) {
   napi_create_object(env, &object);
   set_property(env, object, "bytes", make_bytes(env, train.bytes));
   set_property(env, object, "segmentBytes", make_integer(env, static_cast<int64_t>(train.segment_bytes)));
-  set_property(env, object, "endpoint", make_bytes(env, train.to.bytes));
+  set_property(env, object, "endpoint", make_route(env, train.to.endpoint, train.to.way));
   set_property(env, object, "trafficClass", make_integer(env, train.traffic_class));
   return object;
 }
@@ -144,7 +144,7 @@ napi_value make_all(napi_env env, const std::vector<Output>& outputs, napi_value
 void run_batch(i3::Lane& lane, double now_ms, std::vector<TunInput>& tun, std::vector<TrainInput>& udp, bool offloads, i3::Sink& sink) {
   std::vector<i3::UdpInput> inputs;
   inputs.reserve(udp.size());
-  for (TrainInput& train : udp) inputs.push_back({train.bytes, train.segment_bytes, train.from, train.traffic_class});
+  for (TrainInput& train : udp) inputs.push_back({train.bytes, train.segment_bytes, train.from.endpoint, train.traffic_class, train.from.way});
   const i3::Capabilities capabilities{offloads, offloads, offloads, offloads};
   lane.lock();
   lane.begin(now_ms, sink, capabilities);

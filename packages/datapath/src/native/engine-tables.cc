@@ -104,7 +104,10 @@ FlowArguments take_flow(Check& check, const Arguments& arguments) {
   result.address = check.bytes(arguments[1], "address");
   result.flow.action = static_cast<i3::FlowAction>(check.integer(arguments[2], "action", 0, 3));
   result.flow.header = check.bytes(arguments[3], "header");
-  result.flow.locator = take_optional_endpoint(check, arguments[4], "locator");
+  if (const std::optional<Route> route = take_optional_route(check, arguments[4], "locator")) {
+    result.flow.locator = route->endpoint;
+    result.flow.way = route->way;
+  }
   result.flow.source = check.bytes(arguments[5], "source");
   result.flow.association = take_u32(check, arguments[6], "association");
   result.flow.mtu = static_cast<uint16_t>(check.integer(arguments[7], "mtu", 0, 65'535));
@@ -252,13 +255,13 @@ napi_value engine_discard(napi_env env, napi_callback_info info) {
 
 napi_value engine_send(napi_env env, napi_callback_info info) {
   struct Values {
-    i3::Endpoint to;
+    Route to;
     i3::Bytes bytes;
   };
   const auto read = [](Check& check, const Arguments& arguments) {
-    return Values{take_endpoint(check, arguments[1], "endpoint"), check.bytes(arguments[2], "bytes")};
+    return Values{take_route(check, arguments[1], "endpoint"), check.bytes(arguments[2], "bytes")};
   };
-  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { engine.send(values.to, values.bytes); });
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { engine.send(values.to.endpoint, values.bytes, values.to.way); });
 }
 
 napi_value engine_inject(napi_env env, napi_callback_info info) {

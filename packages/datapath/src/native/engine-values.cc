@@ -28,7 +28,7 @@ napi_value make_upcall(napi_env env, const i3::Upcall& upcall) {
   const bool is_bare = kind == UpcallKind::control || kind == UpcallKind::hip;
   const bool has_nonce = has_sender && !is_bare;
   const bool is_notice = kind == UpcallKind::no_trigger || kind == UpcallKind::cache_request;
-  if (has_sender) set_property(env, object, "from", make_bytes(env, upcall.from.bytes));
+  if (has_sender) set_property(env, object, "from", kind == UpcallKind::hip ? make_route(env, upcall.from, upcall.way) : make_bytes(env, upcall.from.bytes));
   if (!is_bare) set_property(env, object, "name", make_bytes(env, i3::part(upcall.name, 0, upcall.name_bytes)));
   if (has_nonce) set_property(env, object, "nonce", make_bytes(env, upcall.nonce));
   if (kind != UpcallKind::route_miss && !is_notice) set_property(env, object, "bytes", make_bytes(env, upcall.bytes));
@@ -53,6 +53,26 @@ std::optional<i3::Endpoint> take_optional_endpoint(Check& check, napi_value valu
   return take_endpoint(check, value, name);
 }
 
+Route take_route(Check& check, napi_value value, const char* name) {
+  Route route;
+  const std::span<uint8_t> bytes = check.bytes(value, name);
+  constexpr size_t endpoint_bytes = sizeof(route.endpoint.bytes);
+  const bool is_whole = bytes.size() == endpoint_bytes + i3::Way::packed_bytes;
+  const bool fits = is_whole ? bytes[endpoint_bytes] <= static_cast<uint8_t>(i3::Via::ip) : bytes.size() == endpoint_bytes;
+  if (check.valid() && !fits) check.fail(name, "expected 18 or 35 bytes");
+  if (!check.valid()) return route;
+  std::memcpy(route.endpoint.bytes.data(), bytes.data(), endpoint_bytes);
+  if (!is_whole) return route;
+  route.way.via = static_cast<i3::Via>(bytes[endpoint_bytes]);
+  std::memcpy(route.way.local.data(), bytes.data() + endpoint_bytes + 1, route.way.local.size());
+  return route;
+}
+
+std::optional<Route> take_optional_route(Check& check, napi_value value, const char* name) {
+  if (!check.valid() || check.is_nullish(value)) return std::nullopt;
+  return take_route(check, value, name);
+}
+
 uint32_t take_u32(Check& check, napi_value value, const char* name) {
   return static_cast<uint32_t>(check.integer(value, name, 0, UINT32_MAX));
 }
@@ -71,6 +91,15 @@ napi_value make_undefined(napi_env env) {
   napi_value result = nullptr;
   napi_get_undefined(env, &result);
   return result;
+}
+
+napi_value make_route(napi_env env, const i3::Endpoint& endpoint, const i3::Way& way) {
+  constexpr size_t endpoint_bytes = sizeof(endpoint.bytes);
+  std::array<uint8_t, endpoint_bytes + i3::Way::packed_bytes> bytes{};
+  i3::copy_to(bytes, 0, endpoint.bytes);
+  i3::put8(bytes, endpoint_bytes, static_cast<unsigned>(way.via));
+  i3::copy_to(bytes, endpoint_bytes + 1, way.local);
+  return make_bytes(env, bytes);
 }
 
 napi_value make_upcalls(napi_env env, std::span<const i3::Upcall> upcalls) {

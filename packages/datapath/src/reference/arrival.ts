@@ -7,6 +7,9 @@ export interface Arrival {
   /** Where it came from: `origins[originAt …]`. */
   readonly origins: Buffer;
   readonly originAt: number;
+  /** By which way: `ways[wayAt …]`. */
+  readonly ways: Buffer;
+  readonly wayAt: number;
   /** Of its IP header: DSCP and ECN. */
   readonly trafficClass: number;
 }

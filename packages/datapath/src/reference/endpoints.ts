@@ -1,21 +1,59 @@
-/** Locators as they stand in a DatagramBatch: IPv6 or IPv4-mapped address 16, port 2. */
-import { makeLocator, type Locator } from "@i3/common";
-import { copyBytes, put16, requireLength, u16 } from "./octets.js";
-import { ADDRESS_SLOT_BYTES } from "./step.js";
+/**
+ * Locators as they stand in a DatagramBatch: an endpoint, which is an IPv6 or IPv4-mapped address 16 and a port 2, and a way.
+ *
+ *     | via 1: 0 udp, 1 hip, 2 ip | address of ours 16, as above; zeros: the system's choice |
+ *
+ * An endpoint with a way behind it is a route.
+ */
+import { makeLocator, type Locator, type Via, type ViaLocator } from "@i3/common";
+import { IP_PROTOCOL } from "../datapath.js";
+import { copyBytes, put16, requireLength, u16, u8 } from "./octets.js";
+import { ADDRESS_SLOT_BYTES, WAY_SLOT_BYTES } from "./step.js";
 
 export const PORT_OFFSET = 16;
+export const ROUTE_BYTES = ADDRESS_SLOT_BYTES + WAY_SLOT_BYTES;
+export const VIAS = ["udp", "hip", "ip"] as const satisfies readonly Via[];
+export const VIA = { udp: 0, hip: 1, ip: 2 } as const satisfies Record<Via, number>;
+const ADDRESS_BYTES = 16;
+
+function putAddress(out: Uint8Array, at: number, address: Uint8Array): void {
+  if (address.length === 4) out.fill(0xff, at + 10, at + 12);
+  out.set(address, at + ADDRESS_BYTES - address.length);
+}
 
 /** Throws RangeError for a locator that no socket could send to. */
 export function encodeEndpoint(locator: Locator): Uint8Array {
   requireLength("locator address", locator.address, 4, 16);
   if (!Number.isInteger(locator.port) || locator.port < 1 || locator.port > 65_535) throw new RangeError(`locator port ${locator.port}`);
   const out = new Uint8Array(ADDRESS_SLOT_BYTES);
-  if (locator.address.length === 4) out.fill(0xff, 10, 12);
-  out.set(locator.address, PORT_OFFSET - locator.address.length);
+  putAddress(out, 0, locator.address);
   put16(out, PORT_OFFSET, locator.port);
+  return out;
+}
+
+/** With its way. Throws RangeError as {@link encodeEndpoint}, and for a way that no socket has. */
+export function encodeRoute(locator: ViaLocator): Uint8Array {
+  const { via = "udp", local, address, port } = locator;
+  const out = new Uint8Array(ROUTE_BYTES);
+  out.set(encodeEndpoint(locator));
+  if (!Object.hasOwn(VIA, via)) throw new RangeError(`a locator via ${String(via)}`);
+  if (via === "ip" && port !== IP_PROTOCOL.hip && port !== IP_PROTOCOL.esp) throw new RangeError(`IP protocol ${port}, expected ${IP_PROTOCOL.hip} or ${IP_PROTOCOL.esp}`);
+  if (local !== undefined && (via === "udp" || local.length !== address.length)) throw new RangeError("an address of ours for the main port, or of another family");
+  out[ADDRESS_SLOT_BYTES] = VIA[via];
+  if (local !== undefined) putAddress(out, ADDRESS_SLOT_BYTES + 1, local);
   return out;
 }
 
 /** The caller has checked that the port is not 0. */
 export const decodeEndpoint = (bytes: Uint8Array, at: number): Locator =>
   makeLocator(copyBytes(bytes, at, at + PORT_OFFSET), u16(bytes, at + PORT_OFFSET));
+
+/** `ways[wayAt …]`: the way beside the endpoint. Without fields that say what is so unless said otherwise. */
+export function decodeRoute(bytes: Uint8Array, at: number, ways: Uint8Array, wayAt: number): ViaLocator {
+  const locator = decodeEndpoint(bytes, at);
+  const via = VIAS[u8(ways, wayAt)] ?? "udp";
+  if (via === "udp") return locator;
+  const localBytes = ways.subarray(wayAt + 1, wayAt + WAY_SLOT_BYTES);
+  if (localBytes.every((byte) => byte === 0)) return Object.freeze({ ...locator, via });
+  return Object.freeze({ ...locator, via, local: makeLocator(copyBytes(ways, wayAt + 1, wayAt + WAY_SLOT_BYTES), 1).address });
+}

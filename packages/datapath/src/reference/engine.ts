@@ -3,12 +3,12 @@
  * the time is that of the last step.
  */
 import { MAX_CONTROL_BYTES, type Locator } from "@i3/common";
-import type { Counters, Datagram, Flow, FlowCounters, HipResponder, Inbound, InboundAssociation, OutboundAssociation, Responsibility, TriggerEntry, Upcall } from "../datapath.js";
+import { IP_PROTOCOL, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type OutboundAssociation, type Responsibility, type TriggerEntry, type Upcall } from "../datapath.js";
 import { DATA_OFFSET, ID_BYTES, LAST_PAYLOAD_KIND, NONCE_BYTES, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
 import { classifyDatagram } from "../wire/first-byte.js";
 import type { Arrival } from "./arrival.js";
 import { requireName } from "./association-table.js";
-import { PORT_OFFSET, decodeEndpoint, encodeEndpoint } from "./endpoints.js";
+import { PORT_OFFSET, VIA, decodeEndpoint, encodeRoute } from "./endpoints.js";
 import { EspInput } from "./esp-input.js";
 import { HostRules } from "./host-rules.js";
 import { HipRules } from "./hip-rules.js";
@@ -19,7 +19,7 @@ import { asBuffer, copyBytes, ownBuffer, u16, u8 } from "./octets.js";
 import type { Output } from "./outputs.js";
 import { ServerRules } from "./server-rules.js";
 import { EngineState } from "./state.js";
-import { ADDRESS_SLOT_BYTES, CHECKSUM, type Batch, type DatagramBatch, type PacketBatch, type StepCore, type StepInput } from "./step.js";
+import { ADDRESS_SLOT_BYTES, CHECKSUM, WAY_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch, type StepCore, type StepInput } from "./step.js";
 
 export class ReferenceEngine implements StepCore {
   readonly implementation = "reference";
@@ -63,10 +63,11 @@ export class ReferenceEngine implements StepCore {
   #readUdp(batch: DatagramBatch): void {
     const bytes = asBuffer(batch.arena);
     const origins = asBuffer(batch.addresses);
+    const ways = asBuffer(batch.ways);
     for (let i = 0; i < batch.count; i++) {
       this.#state.counters.udpIn++;
       const trafficClass = batch.trafficClasses[i] ?? 0;
-      this.#fromUdp({ bytes, at: i * batch.slotBytes, length: slotLength(batch, i), origins, originAt: i * ADDRESS_SLOT_BYTES, trafficClass });
+      this.#fromUdp({ bytes, at: i * batch.slotBytes, length: slotLength(batch, i), origins, originAt: i * ADDRESS_SLOT_BYTES, ways, wayAt: i * WAY_SLOT_BYTES, trafficClass });
     }
   }
 
@@ -74,12 +75,25 @@ export class ReferenceEngine implements StepCore {
     const { bytes, at, length, origins, originAt, trafficClass } = arrival;
     // Port 0 is nobody's: nothing could be answered to it (RFC 768).
     if (length < 1 || u16(origins, originAt + PORT_OFFSET) === 0) return this.#state.counters.drop("malformed");
+    const via = u8(arrival.ways, arrival.wayAt);
+    if (via === VIA.ip) return this.#fromIp(arrival);
     const kind = classifyDatagram(u8(bytes, at), length);
+    // i3 is spoken on the main port alone.
+    if (via === VIA.hip && (kind === "data" || kind === "control" || kind === "version")) return this.#state.counters.drop("malformed");
     if (kind === "data") this.#data(arrival);
     else if (kind === "control") this.#control(arrival);
     else if (kind === "esp") this.#esp.receive(bytes, at, length, trafficClass);
     else if (kind === "hip") this.#hip.straight(arrival);
     else if (kind !== "keep-alive") this.#state.counters.drop(kind);
+  }
+
+  /** What stood in IP itself: the protocol is in the place of the port. */
+  #fromIp(arrival: Arrival): void {
+    const { bytes, at, length, origins, originAt, trafficClass } = arrival;
+    const protocol = u16(origins, originAt + PORT_OFFSET);
+    if (protocol === IP_PROTOCOL.esp) this.#esp.receive(bytes, at, length, trafficClass);
+    else if (protocol === IP_PROTOCOL.hip) this.#hip.straight(arrival);
+    else this.#state.counters.drop("malformed");
   }
 
   #control({ bytes, at, length, origins, originAt }: Arrival): void {
@@ -198,7 +212,7 @@ export class ReferenceEngine implements StepCore {
   }
 
   send(datagrams: readonly Datagram[]): void {
-    for (const { locator, bytes } of datagrams) this.#put(this.#state.udpOut, bytes, encodeEndpoint(locator));
+    for (const { locator, bytes } of datagrams) this.#put(this.#state.udpOut, bytes, encodeRoute(locator));
   }
 
   inject(packets: readonly Uint8Array[]): void {

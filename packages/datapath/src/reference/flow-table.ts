@@ -1,11 +1,11 @@
 /** Virtual address → what to do with packets that local programs send to it. */
-import type { Locator } from "@i3/common";
-import { LIMITS, type Flow, type FlowCounters } from "../datapath.js";
+import type { ViaLocator } from "@i3/common";
+import { IP_PROTOCOL, LIMITS, type Flow, type FlowCounters } from "../datapath.js";
 import { tableFull } from "../errors.js";
 import { DATA_OFFSET, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
 import { DATA_FIRST_BYTE } from "../wire/first-byte.js";
 import { requireName } from "./association-table.js";
-import { encodeEndpoint } from "./endpoints.js";
+import { encodeRoute } from "./endpoints.js";
 import { addressKey, addressKeyAt, ringKeyAt, type AddressKey } from "./keys.js";
 import { ownBuffer, requireLength } from "./octets.js";
 import { PacketQueue, type QueueBudget, type Queued } from "./queues.js";
@@ -139,7 +139,11 @@ function prepareHeader(bytes: Uint8Array): HeaderRoute {
 
 function prepareRoute({ header, locator }: Flow & { action: "esp" }): HeaderRoute | { readonly endpoint: Uint8Array } {
   if ((header === null) === (locator === null)) throw new RangeError("an ESP flow has either a header or a locator");
-  if (header === null) return { endpoint: encodeEndpoint(locator as Locator) };
+  if (header === null) {
+    const straight = locator as ViaLocator;
+    if (straight.via === "ip" && straight.port !== IP_PROTOCOL.esp) throw new RangeError("an ESP flow by IP with another protocol");
+    return { endpoint: encodeRoute(straight) };
+  }
   const route = prepareHeader(header);
   const isBare = parseDataHeader(route.header, 0, route.header.length) === route.header.length;
   if (!isBare || route.header[DATA_OFFSET.payloadKind] !== PAYLOAD_KIND.esp) throw new RangeError("the header of an ESP flow is a data header of payload kind 4");

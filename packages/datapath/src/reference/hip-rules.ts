@@ -1,17 +1,18 @@
 /** What becomes of HIP packets (docs/datapath.md, "HIP"). */
-import { LIMITS, type DropReason, type HipResponder } from "../datapath.js";
+import { IP_PROTOCOL, LIMITS, type DropReason, type HipResponder } from "../datapath.js";
 import { COPY_BUDGET, dataHeaderBytes, DATA_OFFSET, HOP_LIMIT, ID_BYTES, NONCE_BYTES, PAYLOAD_KIND } from "../wire/data-header.js";
 import { DATA_FIRST_BYTE } from "../wire/first-byte.js";
 import { HIP_MARK_BYTES, HIP_OFFSET, HIP_TYPE, hipType, HIT_BYTES, isHitAt, returnIdAt } from "../wire/hip.js";
 import type { Arrival } from "./arrival.js";
-import { decodeEndpoint, PORT_OFFSET } from "./endpoints.js";
+import { fold, sumWords } from "./checksum.js";
+import { decodeRoute, PORT_OFFSET, VIA } from "./endpoints.js";
 import { PreparedResponder } from "./hip-responder.js";
 import { ringKeyAt } from "./keys.js";
-import { copyBytes, equalAt } from "./octets.js";
+import { copyBytes, equalAt, u8 } from "./octets.js";
 import { SecondLimit, SourceRates } from "./rate-limits.js";
 import { sourceKeyAt } from "./source-shares.js";
 import type { EngineState } from "./state.js";
-import { ADDRESS_SLOT_BYTES } from "./step.js";
+import { ADDRESS_SLOT_BYTES, WAY_SLOT_BYTES } from "./step.js";
 
 const MARK = new Uint8Array(HIP_MARK_BYTES);
 const NO_HIT = new Uint8Array(HIT_BYTES);
@@ -33,17 +34,19 @@ export class HipRules {
     this.#responder = made;
   }
 
-  /** A datagram whose first byte is 0. */
+  /** A datagram whose first byte is 0, or what stood in IP with HIP's protocol number. */
   straight(arrival: Arrival): void {
     const { counters, upcalls, nowMs } = this.#state;
-    const { bytes, at, length, origins, originAt } = arrival;
+    const { bytes, at, length, origins, originAt, ways, wayAt } = arrival;
     if (this.#responder === null) return counters.drop("hip");
-    const [hipAt, hipBytes] = [at + HIP_MARK_BYTES, length - HIP_MARK_BYTES];
-    const type = length < HIP_MARK_BYTES || !equalAt(bytes, at, MARK) ? -1 : hipType(bytes, hipAt, hipBytes);
-    if (type < 0) return counters.drop("malformed");
+    const isBare = u8(ways, wayAt) === VIA.ip;
+    const markBytes = isBare ? 0 : HIP_MARK_BYTES;
+    const [hipAt, hipBytes] = [at + markBytes, length - markBytes];
+    const type = length < markBytes || !equalAt(bytes, at, MARK.subarray(0, markBytes)) ? -1 : hipType(bytes, hipAt, hipBytes);
+    if (type < 0 || (isBare && !isSummedRight(arrival))) return counters.drop("malformed");
     if (type === HIP_TYPE.i1) return this.#count(this.#answerStraight(this.#responder, arrival, hipAt, hipBytes));
     if (!upcalls.allowSource("control", nowMs, origins, originAt)) return;
-    upcalls.push({ kind: "hip", from: decodeEndpoint(origins, originAt), bytes: copyBytes(bytes, hipAt, hipAt + hipBytes) });
+    upcalls.push({ kind: "hip", from: decodeRoute(origins, originAt, ways, wayAt), bytes: copyBytes(bytes, hipAt, hipAt + hipBytes) });
   }
 
   /** A HIP packet behind a data header for an id whose payloads go up. False: this one does too. */
@@ -62,17 +65,19 @@ export class HipRules {
   }
 
   /** Returns why there is no answer, or null. */
-  #answerStraight(responder: PreparedResponder, { bytes, origins, originAt }: Arrival, hipAt: number, hipBytes: number): DropReason | null {
+  #answerStraight(responder: PreparedResponder, { bytes, at: start, origins, originAt, ways, wayAt }: Arrival, hipAt: number, hipBytes: number): DropReason | null {
     const { udpOut, nowMs } = this.#state;
     const reason = refusal(responder, bytes, hipAt, returnIdAt(bytes, hipAt, hipBytes));
     if (reason !== null) return reason;
     if (!this.#sources.allow(nowMs, sourceKeyAt(origins, originAt)) || !this.#all.allow(nowMs)) return "rate";
-    const full = udpOut.reserve(HIP_MARK_BYTES + responder.r1.length, copyBytes(origins, originAt, originAt + ADDRESS_SLOT_BYTES), 0);
+    const markBytes = hipAt - start;
+    const route = Buffer.concat([origins.subarray(originAt, originAt + ADDRESS_SLOT_BYTES), ways.subarray(wayAt, wayAt + WAY_SLOT_BYTES)]);
+    const full = udpOut.reserve(markBytes + responder.r1.length, route, 0);
     if (full !== null) return full;
     const { buffer, at } = udpOut;
     const hitAt = hipAt + HIP_OFFSET.senderHit;
-    buffer.fill(0, at, at + HIP_MARK_BYTES);
-    responder.write(buffer, at + HIP_MARK_BYTES, bytes, hitAt, responder.random(bytes, hitAt, origins.subarray(originAt, originAt + PORT_OFFSET)));
+    buffer.fill(0, at, at + markBytes);
+    responder.write(buffer, at + markBytes, bytes, hitAt, responder.random(bytes, hitAt, origins.subarray(originAt, originAt + PORT_OFFSET)));
     return null;
   }
 
@@ -105,4 +110,11 @@ function refusal({ hit, opportunistic }: PreparedResponder, bytes: Buffer, hipAt
   if (idAt < 0 || !isHitAt(bytes, hipAt + HIP_OFFSET.senderHit)) return "malformed";
   const receiverAt = hipAt + HIP_OFFSET.receiverHit;
   return equalAt(bytes, receiverAt, hit) || (opportunistic && equalAt(bytes, receiverAt, NO_HIT)) ? null : "hip";
+}
+
+/** RFC 7401 §5.1.1: the pseudo-header of either family adds up to the words of both addresses, the protocol and the length. */
+function isSummedRight({ bytes, at, length, origins, originAt, ways, wayAt }: Arrival): boolean {
+  const addresses = Buffer.concat([origins.subarray(originAt, originAt + PORT_OFFSET), ways.subarray(wayAt + 1, wayAt + WAY_SLOT_BYTES)]);
+  // Each mapped address has one word of ones, which is a zero in this arithmetic.
+  return fold(sumWords(addresses, 0, addresses.length) + IP_PROTOCOL.hip + length + sumWords(bytes, at, at + length)) === 0xffff;
 }

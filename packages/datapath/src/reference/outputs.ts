@@ -5,7 +5,7 @@
 import type { DropReason } from "../datapath.js";
 import type { CounterSet } from "./counters.js";
 import { asBuffer, putBytes } from "./octets.js";
-import { ADDRESS_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch } from "./step.js";
+import { ADDRESS_SLOT_BYTES, WAY_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch } from "./step.js";
 
 /** Bytes that wait for one of the two batches (ours: as much as all queues hold, so that a release always fits). */
 export const MAX_HELD_BYTES = 4 * 1024 * 1024;
@@ -28,6 +28,7 @@ export class Output {
   #batch: Batch | null = null;
   #arena: Buffer = NO_BYTES;
   #addresses: Uint8Array | null = null;
+  #ways: Uint8Array = NO_BYTES;
   /** Checksum states of packets, traffic classes of datagrams. */
   #marks: Uint8Array = NO_BYTES;
   #held: Held[] = [];
@@ -50,6 +51,7 @@ export class Output {
     this.#batch = batch;
     this.#arena = asBuffer(batch.arena);
     this.#addresses = "addresses" in batch ? batch.addresses : null;
+    this.#ways = "addresses" in batch ? batch.ways : NO_BYTES;
     this.#marks = "addresses" in batch ? batch.trafficClasses : batch.checksums;
     this.#drain();
   }
@@ -58,13 +60,14 @@ export class Output {
     this.#batch = null;
     this.#arena = NO_BYTES;
     this.#addresses = null;
+    this.#ways = NO_BYTES;
     this.#marks = NO_BYTES;
     this.buffer = NO_BYTES;
   }
 
   /**
    * Makes room for a packet of exactly `length` bytes, which the caller then writes whole to `buffer` from `at`. `endpoint`:
-   * where a datagram goes; must not change later. `mark`: its traffic class, or the checksum state of a packet. Returns null, or
+   * where a datagram goes, an endpoint for the main port or a route; must not change later. `mark`: its traffic class, or the checksum state of a packet. Returns null, or
    * why there is no room.
    */
   reserve(length: number, endpoint: Uint8Array | null, mark: number): DropReason | null {
@@ -91,7 +94,12 @@ export class Output {
     const slot = batch.count++;
     batch.lengths[slot] = length;
     this.#marks[slot] = mark;
-    if (this.#addresses !== null && endpoint !== null) putBytes(this.#addresses, slot * ADDRESS_SLOT_BYTES, endpoint);
+    if (this.#addresses !== null && endpoint !== null) {
+      putBytes(this.#addresses, slot * ADDRESS_SLOT_BYTES, endpoint.subarray(0, ADDRESS_SLOT_BYTES));
+      const wayAt = slot * WAY_SLOT_BYTES;
+      this.#ways.fill(0, wayAt, wayAt + WAY_SLOT_BYTES);
+      putBytes(this.#ways, wayAt, endpoint.subarray(ADDRESS_SLOT_BYTES));
+    }
     this.buffer = this.#arena;
     this.at = slot * batch.slotBytes;
     this.#counters[this.#counter]++;

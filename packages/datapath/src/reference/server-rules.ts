@@ -23,7 +23,7 @@ import type { TriggerTarget } from "./trigger-table.js";
  * One packet or copy under way. The datagram itself is never changed: `head` (whole ids) stands in place of its id[0] once a
  * trigger with a stack was met, so the payload is copied once, when the copy leaves.
  */
-interface Work extends Arrival {
+interface Work extends Omit<Arrival, "ways" | "wayAt"> {
   readonly head: Buffer | null;
   readonly hopLimit: number;
   readonly copyBudget: number;

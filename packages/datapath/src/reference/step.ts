@@ -24,9 +24,14 @@ export interface PacketBatch extends Batch {
   readonly checksums: Uint8Array;
 }
 
-/** Datagrams, where each comes from or goes to (18 bytes a slot: IPv6 or IPv4-mapped address 16, port 2), and their DSCP and ECN bits. */
+/**
+ * Datagrams, where each comes from or goes to (18 bytes a slot: IPv6 or IPv4-mapped address 16, port 2), and their DSCP and ECN bits.
+ * With `ip` a datagram is what stands behind the IP header.
+ */
 export interface DatagramBatch extends Batch {
   readonly addresses: Uint8Array;
+  /** Which of our sockets, and which address of ours: 17 bytes a slot (endpoints.ts). All zero: the main port, the system's choice. */
+  readonly ways: Uint8Array;
   /** The outer header's TOS or traffic class, 0 where the system does not tell. */
   readonly trafficClasses: Uint8Array;
 }
@@ -51,6 +56,9 @@ export interface StepCore extends Datapath {
 /** Bytes of one address in {@link DatagramBatch.addresses}. */
 export const ADDRESS_SLOT_BYTES = 18;
 
+/** Bytes of one way in {@link DatagramBatch.ways}. */
+export const WAY_SLOT_BYTES = 17;
+
 /** An empty batch of `slots` packets of at most `slotBytes` bytes. */
 export function makePacketBatch(slots: number, slotBytes: number): PacketBatch {
   return { ...makeBatch(slots, slotBytes), checksums: new Uint8Array(slots) };
@@ -58,7 +66,7 @@ export function makePacketBatch(slots: number, slotBytes: number): PacketBatch {
 
 /** An empty batch of `slots` datagrams of at most `slotBytes` bytes. */
 export function makeDatagramBatch(slots: number, slotBytes: number): DatagramBatch {
-  return { ...makeBatch(slots, slotBytes), addresses: new Uint8Array(slots * ADDRESS_SLOT_BYTES), trafficClasses: new Uint8Array(slots) };
+  return { ...makeBatch(slots, slotBytes), addresses: new Uint8Array(slots * ADDRESS_SLOT_BYTES), ways: new Uint8Array(slots * WAY_SLOT_BYTES), trafficClasses: new Uint8Array(slots) };
 }
 
 const makeBatch = (slots: number, slotBytes: number): Batch => ({ arena: new Uint8Array(slots * slotBytes), slotBytes, lengths: new Int32Array(slots), count: 0 });

@@ -6,7 +6,7 @@ import { checksumPlace, cutSuperPacket, DATA_VALID, GSO, lengthOf, NEEDS_CHECKSU
 import type { TunArrival } from "./engine-pair.js";
 import { buildPacket, damages, packetRecipes, ports, tcpMessage, udpMessage, type Damage, type PacketRecipe } from "./packet-recipes.js";
 import { hipPacket, hit, NO_HIT, parameter } from "../reference/hip.js";
-import { addressOf, HITS, idOf, LOCATORS, nonceOf, type Family } from "./pools.js";
+import { addressOf, HITS, idOf, ROUTES, nonceOf, type Family } from "./pools.js";
 import { family, idIndex, spiIndex, trafficClass, transformIndex } from "./table-recipes.js";
 
 export interface EspRecipe {
@@ -111,7 +111,7 @@ export const datagramRecipes: fc.Arbitrary<DatagramRecipe> = fc.record({
   overstated: fc.oneof({ arbitrary: fc.constant(0), weight: 19 }, { arbitrary: fc.constantFrom(-1, 1, 200), weight: 1 }),
   payloadKind: fc.option(fc.nat(7), { freq: 4 }).map((value) => value),
   content: contents,
-  from: fc.nat(LOCATORS.length - 1),
+  from: fc.nat(ROUTES.length - 1),
   port: fc.oneof({ arbitrary: fc.constant(null), weight: 30 }, { arbitrary: fc.constantFrom(0, 1), weight: 1 }),
   trafficClass,
   damage: damages,

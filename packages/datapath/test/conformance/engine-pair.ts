@@ -10,7 +10,7 @@ import type { Counters, Datapath, Upcall } from "../../src/datapath.js";
 import type { NativeEngineAddon, RawDatagram, VnetPacket } from "../../src/native-addon.js";
 import { NativeEngine, type SteppedNativeEngine } from "../../src/native-engine.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
-import { ADDRESS_SLOT_BYTES, CHECKSUM, makeDatagramBatch, makePacketBatch, type DatagramBatch, type PacketBatch } from "../../src/reference/step.js";
+import { ADDRESS_SLOT_BYTES, CHECKSUM, WAY_SLOT_BYTES, makeDatagramBatch, makePacketBatch, type DatagramBatch, type PacketBatch } from "../../src/reference/step.js";
 import { be16, fullChecksum } from "../reference/packets.js";
 import { checksumPlace, completedPacket, cutSuperPacket, cutTrain, GSO, lengthOf, NEEDS_CHECKSUM, placeOf, summed, takeVnet, TCP, UDP, versionOf } from "./cut.js";
 import { FLOW_ADDRESSES, NAMES } from "./pools.js";
@@ -127,7 +127,7 @@ export class EnginePair {
         out.tun.push({ bytes: state === CHECKSUM.partial ? completedPacket(bytes) : bytes, joined: false, trusted: state !== CHECKSUM.complete });
       }
       for (let i = 0; i < udpOut.count; i++) {
-        const endpoint = udpOut.addresses.slice(i * ADDRESS_SLOT_BYTES, (i + 1) * ADDRESS_SLOT_BYTES);
+        const endpoint = Buffer.concat([udpOut.addresses.subarray(i * ADDRESS_SLOT_BYTES, (i + 1) * ADDRESS_SLOT_BYTES), udpOut.ways.subarray(i * WAY_SLOT_BYTES, (i + 1) * WAY_SLOT_BYTES)]);
         const bytes = slot(udpOut, i);
         out.datagrams.push(bytes);
         out.udp.push(datagramText(endpoint, udpOut.trafficClasses[i] ?? 0, bytes));
@@ -296,7 +296,8 @@ function datagramBatch(udp: readonly RawDatagram[]): DatagramBatch {
   datagrams.forEach(({ bytes, endpoint, trafficClass }, i) => {
     batch.arena.set(bytes, i * batch.slotBytes);
     batch.lengths[i] = bytes.length;
-    batch.addresses.set(endpoint, i * ADDRESS_SLOT_BYTES);
+    batch.addresses.set(endpoint.subarray(0, ADDRESS_SLOT_BYTES), i * ADDRESS_SLOT_BYTES);
+    batch.ways.set(endpoint.subarray(ADDRESS_SLOT_BYTES), i * WAY_SLOT_BYTES);
     batch.trafficClasses[i] = trafficClass;
   });
   batch.count = datagrams.length;

@@ -1,11 +1,11 @@
 /** I1 packets have the same answers in both engines, byte by byte: good ones, mutated ones, cut ones, too many; the responder replaced between. */
-import { makeLocator } from "@i3/common";
+import { makeLocator, type ViaLocator } from "@i3/common";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RawDatagram } from "../../src/native-addon.js";
-import { encodeEndpoint } from "../../src/reference/endpoints.js";
+import { encodeEndpoint, encodeRoute } from "../../src/reference/endpoints.js";
 import { dataPacket } from "../reference/harness.js";
 import { i1, NO_HIT, responder, straight } from "../reference/hip.js";
-import { be16, bytes, concat, data, ip4 } from "../reference/packets.js";
+import { be16, bytes, concat, data, fullChecksum, ip4 } from "../reference/packets.js";
 import { EnginePair } from "./engine-pair.js";
 import { idOf, LOCATORS } from "./pools.js";
 
@@ -101,5 +101,66 @@ describe.each([["straight", straight, 4], ["behind a data header", behind, 48]] 
     const { hipAnswered, drops } = pair.counters();
     expect([hipAnswered <= 20_000, hipAnswered + drops.rate]).toEqual([true, 40_500]);
     expect(hipAnswered).toBe(before === 48 ? 20_000 : hipAnswered);
+  });
+});
+
+describe("HIP and ESP by other ways than the main port", () => {
+  let pair: EnginePair;
+  beforeEach(() => {
+    pair = new EnginePair();
+    pair.change("setHipResponder", (engine) => engine.setHipResponder(FIRST));
+  });
+  afterEach(() => pair.close());
+
+  const OWN = { 4: ip4("192.0.2.200"), 6: ip6(9, 9) } as const;
+  const PEER = { 4: ip4("198.51.100.7"), 6: ip6(8, 1) } as const;
+  const by = (via: "hip" | "ip", family: 4 | 6, port: number): ViaLocator => ({ address: PEER[family], port, via, local: OWN[family] });
+  const arrive = (route: ViaLocator, ...datagrams: readonly Uint8Array[]): readonly Uint8Array[] =>
+    pair.step(1_000, [], datagrams.map((datagram) => ({ bytes: datagram, segmentBytes: 0, endpoint: encodeRoute(route), trafficClass: 0 })), true);
+  const summed = (hip: Uint8Array, family: 4 | 6): Uint8Array => {
+    const out = Uint8Array.from(hip);
+    out.set(be16(fullChecksum(PEER[family], OWN[family], be16(139), be16(out.length), out)), 4);
+    return out;
+  };
+  const ask = i1({ length: 320 });
+
+  it.each([4, 6] as const)("an I1 bare in IPv%i is answered bare, if its checksum is right", (family) => {
+    const route = by("ip", family, 139);
+    const [answer] = arrive(route, summed(ask, family));
+    expect(answer?.length).toBe(FIRST.r1.length);
+    const wrong = summed(ask, family);
+    wrong[5] = (wrong[5] ?? 0) ^ 1;
+    expect(arrive(route, wrong, ask, straight(summed(ask, family)), summed(ask, family).subarray(1), bytes())).toEqual([]);
+    expect([pair.counters().hipAnswered, pair.counters().drops.malformed]).toEqual([1, 5]);
+  });
+
+  it("of one source no more by one way than by another", () => {
+    const many = Array.from({ length: 30 }, () => summed(ask, 4));
+    expect(arrive(by("ip", 4, 139), ...many)).toHaveLength(20);
+    expect(pair.step(0, [], [from(straight(ask), PEER[4])], true)).toHaveLength(0);
+    expect(pair.counters().drops.rate).toBe(11);
+  });
+
+  it("what is neither HIP nor ESP is malformed there", () => {
+    arrive(by("hip", 4, 4_000), bytes(0x11, 0, 0), bytes(0x19, 1), bytes(0x12), bytes(1));
+    expect(pair.counters().drops.malformed).toBe(4);
+    arrive(by("hip", 4, 4_000), bytes(0xff), concat(bytes(0x30, 0, 0, 0), new Uint8Array(40)));
+    arrive(by("ip", 6, 50), bytes(0x30, 0, 0, 0), concat(bytes(0x30, 0, 0, 0), new Uint8Array(40)));
+    expect(pair.counters().drops).toMatchObject({ malformed: 5, "unknown-spi": 2 });
+  });
+
+  it("other HIP packets go up with their way", () => {
+    const other = Uint8Array.from(ask);
+    other[2] = 3;
+    arrive(by("ip", 6, 139), summed(other, 6));
+    arrive(by("hip", 4, 10_500), straight(other));
+    expect(pair.counters().upcalls).toBe(2);
+  });
+
+  it("refuses ways that no socket has, alike", () => {
+    const refused = (locator: ViaLocator): boolean => pair.change("send", (engine) => engine.send([{ locator, bytes: bytes(1) }]));
+    expect([by("ip", 4, 17), { ...by("hip", 4, 1), local: OWN[6] }, { address: PEER[4], port: 1, local: OWN[4] }].map(refused)).toEqual([false, false, false]);
+    const flow = { action: "esp", association: 1, header: null, locator: by("ip", 4, 139), source: ip4("10.0.0.1") } as const;
+    expect(pair.change("setFlow", (engine) => engine.setFlow(ip4("10.0.0.2"), flow))).toBe(false);
   });
 });

@@ -7,7 +7,7 @@ import type { AddressRewrite, Flow, HipResponder, Inbound, InboundAssociation, O
 import { dataPacket } from "../reference/harness.js";
 import { datagramRecipes, streamRecipes, tunRecipes, type DatagramRecipe, type StreamRecipe, type TunRecipe } from "./arrival-recipes.js";
 import { packetRecipes, type PacketRecipe } from "./packet-recipes.js";
-import { addressOf, idOf, LOCATORS, NAMES, RESPONDERS, ringKeyOf, SPIS, TRANSFORMS, type Family } from "./pools.js";
+import { addressOf, idOf, LOCATORS, ROUTES, NAMES, RESPONDERS, ringKeyOf, SPIS, TRANSFORMS, type Family } from "./pools.js";
 import { address, association, family, firstSequence, flowOf, id, locator, name, responsibility, ringKey, spiIndex, triggers, tunTarget } from "./table-recipes.js";
 
 export type WindowNumber = { readonly advance: number } | { readonly behind: number; readonly which: number };
@@ -24,7 +24,7 @@ export type Operation =
   | { readonly kind: "discardRoute"; readonly ringKey: Uint8Array }
   | { readonly kind: "release"; readonly address: Uint8Array }
   | { readonly kind: "discard"; readonly address: Uint8Array; readonly refuse: boolean }
-  | { readonly kind: "send"; readonly locator: (typeof LOCATORS)[number]; readonly length: number; readonly first: number }
+  | { readonly kind: "send"; readonly locator: (typeof ROUTES)[number]; readonly length: number; readonly first: number }
   | { readonly kind: "inject" | "submit"; readonly packet: PacketRecipe }
   | { readonly kind: "deliver"; readonly id: Uint8Array; readonly packet: PacketRecipe }
   | { readonly kind: "step"; readonly passedMs: number; readonly offloads: boolean; readonly tun: readonly TunRecipe[]; readonly udp: readonly DatagramRecipe[] }
@@ -61,7 +61,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.record({ kind: fc.constant("discardRoute" as const), ringKey }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("release" as const), address }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("discard" as const), address, refuse: fc.boolean() }), weight: 2 },
-  { arbitrary: fc.record({ kind: fc.constant("send" as const), locator, length: fc.oneof(fc.nat(100), fc.constantFrom(0, 65_507, 65_508)), first: fc.nat(255) }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constant("send" as const), locator: fc.constantFrom(...ROUTES), length: fc.oneof(fc.nat(100), fc.constantFrom(0, 65_507, 65_508)), first: fc.nat(255) }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constantFrom<("inject" | "submit")[]>("inject", "submit"), packet: packetRecipes }), weight: 2 },
   { arbitrary: fc.record({ kind: fc.constant("deliver" as const), id, packet: packetRecipes }), weight: 1 },
 );

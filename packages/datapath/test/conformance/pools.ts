@@ -1,5 +1,5 @@
 /** The few addresses, ids, keys and numbers that tables and packets of the conformance suite are made of, so that things meet. */
-import { makeLocator, type Locator } from "@i3/common";
+import { makeLocator, type Locator, type ViaLocator } from "@i3/common";
 import { MIN_SPI, type EspTransform, type HipResponder } from "../../src/datapath.js";
 import { CBC, CBC_128, GCM, GCM_128, NULL } from "../reference/associations.js";
 import { hit, NO_HIT, OWN_HIT, responder } from "../reference/hip.js";
@@ -17,6 +17,12 @@ export const FLOW_ADDRESSES = ([4, 6] as const).flatMap((family) => ADDRESSES[fa
 
 export const LOCATORS: readonly Locator[] = [
   makeLocator(ip4("192.0.2.1"), 4_000), makeLocator(ip4("192.0.2.2"), 4_000), makeLocator(ip4("192.0.2.1"), 4_001), makeLocator(ip6(0x99), 65_535), makeLocator(ip4("192.0.2.3"), 1),
+];
+
+/** The same, and others by HIP's own port and by IP itself. */
+export const ROUTES: readonly ViaLocator[] = [
+  ...LOCATORS, { ...LOCATORS[0]!, via: "hip" }, { ...LOCATORS[1]!, via: "hip", local: ip4("192.0.2.200") }, { address: ip4("192.0.2.2"), port: 50, via: "ip" },
+  { address: ip6(0x99), port: 50, via: "ip", local: ip6(0x77) }, { address: ip4("192.0.2.3"), port: 139, via: "ip", local: ip4("192.0.2.201") },
 ];
 
 export const RING_BYTES = [0x10, 0x50, 0x90, 0xd0] as const;

@@ -1,7 +1,7 @@
 /** Doing the operations of a program to both engines. */
 import type { InboundAssociation } from "../../src/datapath.js";
 import type { RawDatagram } from "../../src/native-addon.js";
-import { encodeEndpoint } from "../../src/reference/endpoints.js";
+import { encodeEndpoint, encodeRoute } from "../../src/reference/endpoints.js";
 import { makeCipher } from "../../src/reference/esp-transforms.js";
 import { CHECKSUM } from "../../src/reference/step.js";
 import { dataPacket } from "../reference/harness.js";
@@ -12,7 +12,7 @@ import { checksumPlace, lengthOf, withPartialChecksum } from "./cut.js";
 import type { EnginePair, TunArrival } from "./engine-pair.js";
 import { BEGINNINGS, type Operation, type Program, type WindowNumber } from "./operations.js";
 import { buildPacket, damaged, PLAIN } from "./packet-recipes.js";
-import { idOf, LOCATORS, nonceOf, SPIS, TRANSFORMS } from "./pools.js";
+import { idOf, LOCATORS, ROUTES, nonceOf, SPIS, TRANSFORMS } from "./pools.js";
 
 const GCM = TRANSFORMS[0]!;
 
@@ -129,7 +129,7 @@ export class Runner {
     const inner = this.#content(content);
     const whole = form === "bare" ? inner : form === "data" ? concat(dataHeader(recipe), inner) : form === "marked" ? concat(MARK, inner) : concat(bytes(form), inner);
     const one = damaged(whole, damage).subarray(0, 65_507);
-    const endpoint = Uint8Array.from(encodeEndpoint(LOCATORS[from] ?? LOCATORS[0]!));
+    const endpoint = encodeRoute(ROUTES[from] ?? ROUTES[0]!);
     if (port !== null) endpoint.set([port >> 8, port & 255], 16);
     return { ...(train === null ? { bytes: one, segmentBytes: 0 } : trainOf(one, train)), endpoint, trafficClass: outerClass };
   }

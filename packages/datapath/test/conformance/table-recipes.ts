@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { AddressRewrite, Flow, Responsibility, TriggerEntry } from "../../src/datapath.js";
 import { dataPacket } from "../reference/harness.js";
 import { concat, data } from "../reference/packets.js";
-import { addressOf, ID_COUNT, idOf, LOCATORS, NAMES, ringKeyOf, RING_BYTES, SPIS, TRANSFORMS, type Family } from "./pools.js";
+import { addressOf, ID_COUNT, idOf, LOCATORS, ROUTES, NAMES, ringKeyOf, RING_BYTES, SPIS, TRANSFORMS, type Family } from "./pools.js";
 
 export const family = fc.constantFrom<Family>(4, 6);
 export const address = fc.tuple(family, fc.oneof({ arbitrary: fc.nat(3), weight: 12 }, { arbitrary: fc.nat(8), weight: 1 })).map(([version, index]) => addressOf(version, index));
@@ -26,7 +26,7 @@ export function flowOf(version: Family): fc.Arbitrary<Flow | null> {
   const withoutNone = ({ source, mtu: value }: { source: Uint8Array; mtu: number | undefined }): { source: Uint8Array; mtu?: number } => (value === undefined ? { source } : { source, mtu: value });
   const way = fc.oneof(
     header(4, fc.constant(0)).map((bytesOfHeader) => ({ header: bytesOfHeader, locator: null })),
-    locator.map((to) => ({ header: null, locator: to })),
+    fc.constantFrom(...ROUTES).map((to) => ({ header: null, locator: to })),
   );
   return fc.oneof(
     { arbitrary: fc.constant(null), weight: 1 },

@@ -20,7 +20,7 @@ import type { ParameterContents } from "../wire/tlv.js";
 import type { ExchangeKeys } from "./association-keys.js";
 import type { ClosedEvent, HipRole } from "./events.js";
 import { ALL_TRIES_MS, CLOSED_MS, MAX_TRIES, MIN_SPI, REKEY_AFTER_MS, REPEAT_MS, RETIRE_MS, RETRY_MS } from "./limits.js";
-import type { HipPath } from "./paths.js";
+import { samePath, type HipPath } from "./paths.js";
 import { halfParameters, newKeys, ownHalf, type Material, type OwnHalf, type PeerHalf } from "./rekey.js";
 import { HipRefusal } from "./refusal.js";
 import type { Scope } from "./scope.js";
@@ -33,6 +33,7 @@ export interface AssociationFields {
   readonly id: number;
   readonly peer: HostKey;
   readonly role: HipRole;
+  /** At first: the peer is followed. */
   readonly path: HipPath;
   readonly rhash: Rhash;
   readonly cipher: HipCipherSuite;
@@ -87,6 +88,7 @@ export class Association {
   readonly sinceMs: number;
   readonly #scope: Scope;
   readonly #hip: ExchangeKeys["hip"];
+  #path: HipPath;
   #material: Material;
   #spiIn: number;
   #spiOut: number;
@@ -112,6 +114,7 @@ export class Association {
     this.fields = fields;
     this.sinceMs = nowMs;
     this.#hip = first.keys.hip;
+    this.#path = fields.path;
     this.#material = { keymat: first.keys.keymat, keyPair: this.#kept(first.keyPair), peerPublicValue: first.peerPublicValue };
     this.#spiIn = first.spiIn;
     this.#spiOut = first.spiOut;
@@ -173,7 +176,7 @@ export class Association {
   }
 
   /** Throws HipRefusal and WireError. MAC before anything else, signature before anything changes. */
-  handleUpdate(nowMs: number, packet: HipPacket): void {
+  handleUpdate(nowMs: number, packet: HipPacket, from: HipPath): void {
     if (!this.isLive) throw new HipRefusal("unexpected", "UPDATE of an association that is closed");
     const seq = parameter(packet, PARAMETER.seq);
     const ack = parameter(packet, PARAMETER.ack);
@@ -188,6 +191,7 @@ export class Association {
       throw new HipRefusal("replayed", `UPDATE ${id} again`);
     }
     checkSignature(packet, this.fields.peer);
+    this.#follow(from);
     this.#establish();
     if (isNews) this.#handleAck(nowMs);
     if (id !== null && this.#peerIds.classify(id) === "new") this.#handleSeq(nowMs, packet, id);
@@ -233,6 +237,14 @@ export class Association {
     wipeKeys(this.#hip);
     this.#material.keymat.wipe();
     for (const spi of [this.#spiIn, this.#rekey?.own.spiIn, ...this.#retiring.map(({ spiIn }) => spiIn)]) if (spi !== undefined) this.#scope.freeSpi(spi);
+  }
+
+  /** Its packet is genuine and new: it is where this one came from (RFC 9028 §4.10 keeps NATs open; one that was rebooted gives another port). Over i3 nobody is anywhere. */
+  #follow(from: HipPath): void {
+    if (from.kind === "i3" || this.#path.kind !== from.kind || samePath(from, this.#path)) return;
+    this.#path = from;
+    this.#scope.counters.moved++;
+    this.#scope.emit({ kind: "moved", association: this.fields.id, path: from });
   }
 
   #handleAck(nowMs: number): void {
@@ -374,7 +386,7 @@ export class Association {
   }
 
   #answer(nowMs: number, key: string, answer: Uint8Array, isSent = false): void {
-    this.#lastAnswer = { hash: key, answer, path: this.fields.path };
+    this.#lastAnswer = { hash: key, answer, path: this.#path };
     this.#repeatedMs = nowMs;
     if (!isSent) this.#send(answer);
   }
@@ -395,7 +407,7 @@ export class Association {
   }
 
   #send(bytes: Uint8Array): void {
-    this.#scope.env.send(this.fields.path, bytes.slice());
+    this.#scope.env.send(this.#path, bytes.slice());
   }
 
   #kept(keyPair: DhKeyPair | null): DhKeyPair | null {

@@ -105,6 +105,14 @@ export interface RetiredEvent {
   readonly spiIn: number;
 }
 
+/** The peer's packets come from elsewhere now, as one that it proved to be new says: a NAT between has forgotten it. Ours go there. */
+export interface MovedEvent {
+  readonly kind: "moved";
+  readonly association: number;
+  /** Never over i3. */
+  readonly path: HipPath;
+}
+
 /** The association is over, both directions: by us, by the peer, or because the peer does not answer any more. */
 export interface ClosedEvent {
   readonly kind: "closed";
@@ -142,4 +150,4 @@ export interface ResponderEvent {
   readonly responder: R1Responder | null;
 }
 
-export type HipEvent = EstablishedEvent | InboundEvent | RekeyedEvent | RetiredEvent | ClosedEvent | FailedEvent | ResponderEvent;
+export type HipEvent = EstablishedEvent | InboundEvent | RekeyedEvent | RetiredEvent | MovedEvent | ClosedEvent | FailedEvent | ResponderEvent;

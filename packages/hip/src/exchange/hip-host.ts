@@ -177,7 +177,7 @@ export class HipHost {
       case HIP_PACKET.r2: return this.#handleR2(nowMs, packet, from);
       case HIP_PACKET.update:
       case HIP_PACKET.close:
-      case HIP_PACKET.closeAck: return this.#handleOfAssociation(nowMs, packet);
+      case HIP_PACKET.closeAck: return this.#handleOfAssociation(nowMs, packet, from);
       case HIP_PACKET.notify: return this.#handleNotify(packet, from);
       default: throw new HipRefusal("type", `packet type ${packet.header.type}`);
     }
@@ -295,11 +295,11 @@ export class HipHost {
     this.#scope.emit(event);
   }
 
-  #handleOfAssociation(nowMs: number, packet: HipPacket): void {
+  #handleOfAssociation(nowMs: number, packet: HipPacket, from: HipPath): void {
     const association = this.#associations.get(bytesKey(packet.header.senderHit));
     if (association === undefined) throw new HipRefusal("unexpected", "of no association");
     try {
-      if (packet.header.type === HIP_PACKET.update) association.handleUpdate(nowMs, packet);
+      if (packet.header.type === HIP_PACKET.update) association.handleUpdate(nowMs, packet, from);
       else if (packet.header.type === HIP_PACKET.close) association.handleClose(nowMs, packet);
       else association.handleCloseAck(packet);
     } finally {

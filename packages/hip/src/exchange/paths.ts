@@ -1,5 +1,5 @@
 /** The ways on which HIP packets travel. */
-import { concatBytes, locatorKey, locatorText, toHex, type Locator } from "@i3/common";
+import { concatBytes, formatIpText, locatorKey, locatorText, sameBytes, sameViaLocator, toHex, type ViaLocator } from "@i3/common";
 
 /**
  * Where a packet goes; of a packet that came in, where it came from. Over i3 nobody sees where a packet comes from, so there `id` is, for one that came in, the
@@ -7,9 +7,9 @@ import { concatBytes, locatorKey, locatorText, toHex, type Locator } from "@i3/c
  */
 export type HipPath =
   /** RFC 9028: behind four zero bytes, checksum 0. */
-  | { readonly kind: "udp"; readonly locator: Locator }
-  /** Protocol 139; 4 or 16 bytes. Who sends fills in the checksum, who receives has checked it. */
-  | { readonly kind: "ip"; readonly address: Uint8Array }
+  | { readonly kind: "udp"; readonly locator: ViaLocator }
+  /** Protocol 139; 4 or 16 bytes. Who sends fills in the checksum, who receives has checked it. `local`: the address of ours, the system's choice when left out. */
+  | { readonly kind: "ip"; readonly address: Uint8Array; readonly local?: Uint8Array }
   /** Payload kind 3 behind a data header for the id (32 bytes). */
   | { readonly kind: "i3"; readonly id: Uint8Array };
 
@@ -35,7 +35,14 @@ export function pathKey(path: HipPath): string {
 export function pathText(path: HipPath): string {
   switch (path.kind) {
     case "udp": return locatorText(path.locator);
-    case "ip": return `protocol 139 of ${toHex(path.address)}`;
+    case "ip": return `IP protocol 139 of ${formatIpText(path.address)}`;
     case "i3": return `id ${toHex(path.id.subarray(0, 8))}`;
   }
+}
+
+/** The same peer at the same place, and the same address of ours. */
+export function samePath(a: HipPath, b: HipPath): boolean {
+  if (a.kind === "udp" && b.kind === "udp") return sameViaLocator(a.locator, b.locator);
+  if (a.kind === "ip" && b.kind === "ip") return sameBytes(a.address, b.address) && (a.local === b.local || (a.local !== undefined && b.local !== undefined && sameBytes(a.local, b.local)));
+  return a.kind === "i3" && b.kind === "i3" && sameBytes(a.id, b.id);
 }

@@ -151,8 +151,7 @@ class Daemon implements RunningDaemon {
     this.#openRoutes(io, restored);
     await this.#openInterception(io, view, resolvers, restored);
     this.#run((proxy, nowMs) => proxy.start(nowMs, servers, content.mappings));
-    await this.#awaitServer();
-    await this.#awaitTriggers();
+    if (await this.#awaitServer(book.entries.some(({ at }) => at !== undefined))) await this.#awaitTriggers();
     await this.#interception?.enable();
     await this.#watch(view);
     this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${engine.tun?.name ?? ""} port=${engine.udp.port} engine=${engine.implementation}`;
@@ -186,9 +185,10 @@ class Daemon implements RunningDaemon {
   }
 
   async #openEngine(): Promise<RunningEngine> {
-    const { tun, listen, engine: settings } = this.#config;
+    const { tun, listen, engine: settings, hip } = this.#config;
     const engine = await openEngine({
-      ...settings, kind: "native", tun, udp: { address: listen.host.text, port: listen.port, mark: OWN_MARK }, clock: { nowMs: () => performance.now() },
+      ...settings, kind: "native", tun, udp: { address: listen.host.text, port: listen.port, mark: OWN_MARK },
+      hip: hip?.udpPort === undefined ? undefined : { port: hip.udpPort }, ip: hip?.ipProtocol, clock: { nowMs: () => performance.now() },
       onUpcalls: (upcalls) => this.#run((proxy, nowMs) => proxy.handleUpcalls(nowMs, upcalls)), onFailure: this.#onFailure,
     });
     this.#engine = engine;
@@ -245,7 +245,7 @@ class Daemon implements RunningDaemon {
     const random = pooledRandom();
     try {
       return new Proxy({
-        identity, sharedKey: content.sharedKey, lastOwn4: content.own4, datapath, suffix: dns.suffix, rules, access: this.#config.access, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
+        identity, sharedKey: content.sharedKey, lastOwn4: content.own4, datapath, suffix: dns.suffix, rules, access: this.#config.access, hip: this.#config.hip, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
         addresses: { range, isTaken: (address) => view.isTaken(address), randomBytes: random },
         // Two flows a mapping; a quarter of a small range is left free, so that drawing an address does not take long.
         limits: { max: Math.min(max, LIMITS.flows / 2, (2 ** (32 - range.prefixBits) * 3) / 4), maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
@@ -344,14 +344,20 @@ class Daemon implements RunningDaemon {
     }
   }
 
-  async #awaitServer(): Promise<void> {
+  /** False: none answers, and there are hosts that need none. */
+  async #awaitServer(hasDirectHosts: boolean): Promise<boolean> {
     const proxy = this.#proxy as Proxy;
     if (!(await this.#until(() => proxy.client.firstHop() !== null, NO_SERVER_MS))) {
+      // Hosts without i3 need no ring.
+      if (this.#config.hip !== undefined || hasDirectHosts) {
+        this.#log("warn", "no-server", { remedy: "No i3 server answers. Hosts with an address in the address book can be reached, others as soon as one does." });
+        return false;
+      }
       const names = this.#config.servers.map(({ host, port }) => `${host.text}:${port}`).join(", ");
       throw new I3Error("ERR_I3_NO_SERVER", `no i3 server answers (${names})`, { remedy: "Check <servers>, whether this machine is online, and whether UDP to these ports is allowed." });
     }
     const offsetMs = proxy.client.clockOffsetMs() ?? 0;
-    if (Math.abs(offsetMs) <= MAX_CLOCK_OFFSET_MS) return;
+    if (Math.abs(offsetMs) <= MAX_CLOCK_OFFSET_MS) return true;
     const shown = `${Math.round(Math.abs(offsetMs) / 60_000)} minutes ${offsetMs > 0 ? "behind" : "ahead of"}`;
     throw new I3Error("ERR_I3_CLOCK", `this machine's clock is ${shown} the servers'`, { remedy: "Set it, for example: timedatectl set-ntp true" });
   }

@@ -45,6 +45,8 @@ export interface Mapping {
   lastUseMs: number;
 
   // Not stored:
+  /** It is known to take IPv4 packets, as every host of ours does; hosts that know HIP alone have no IPv4 address for us. */
+  knowsIpv4: boolean;
   state: MappingState;
   /** Of our INIT that is out; 0 none. */
   callCounter: number;
@@ -71,7 +73,7 @@ export function makeMapping(fields: Pick<Mapping, "key" | "peerId" | "peerHit" |
   return {
     key: fields.key, peerId: fields.peerId, peerHit: fields.peerHit, name: fields.name, local4: fields.local4, local6: fields.local6,
     ownPrivateId: fields.ownPrivateId, ownKey: fields.ownKey, security: fields.security, isStranger: fields.isStranger, lastUseMs: fields.lastUseMs,
-    peer: null, peerCounter: 0, lastCallCounter: 0, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
+    peer: null, peerCounter: 0, lastCallCounter: 0, knowsIpv4: false, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
     confirmedMs: null, firstPacket: null, early: [],
   };
 }

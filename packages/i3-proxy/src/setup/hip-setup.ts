@@ -6,10 +6,10 @@
  *
  * Programs' packets wait in the engine while the exchange runs. A fresh exchange never takes the working keys away before it has succeeded.
  */
-import { bytesKey, publicId, sameBytes, type Locator, type Log, type Security } from "@i3/common";
-import { MAX_SPI, MIN_SPI, PAYLOAD_KIND, type AddressRewrite, type Datapath, type EspTransform, type InboundAssociation, type Upcall } from "@i3/datapath";
+import { bytesKey, publicId, sameBytes, type HipAddress, type HipConfig, type Log, type Security, type ViaLocator } from "@i3/common";
+import { IP_PROTOCOL, MAX_SPI, MIN_SPI, PAYLOAD_KIND, type AddressRewrite, type Datapath, type EspTransform, type InboundAssociation, type Upcall } from "@i3/datapath";
 import {
-  ESP_SUITE, HipHost, I3_PREFERENCE_FLAG, type DhSource, type EspKeys, type EspSuite, type EstablishedEvent, type FailedEvent, type HipEvent, type HipOffer, type HipPath, type HostIdentity,
+  ESP_SUITE, HipHost, I3_PREFERENCE_FLAG, pathText, type DhSource, type EspKeys, type EspSuite, type EstablishedEvent, type FailedEvent, type HipEvent, type HipOffer, type HipPath, type HostIdentity,
   type I3Preferences,
 } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
@@ -61,6 +61,10 @@ export interface HipSetupEnvironment {
   readonly securityFor: (name: string | null) => Security;
   readonly ownTriggerFor: (name: string | null) => boolean;
   readonly onOwnTrigger: (mapping: Mapping) => void;
+  /** Where a host of the address book is that is not reached over i3. */
+  readonly directOf: (hit: Uint8Array) => HipAddress | null;
+  /** What is open beside the main port. */
+  readonly ports: HipConfig | undefined;
   /** The access list. */
   readonly admits: (hit: Uint8Array) => boolean;
   readonly log: Log;
@@ -72,7 +76,9 @@ interface Link {
   association: number | null;
   spisIn: readonly number[];
   /** Where data goes: behind a header for the peer's private id, or straight to an address. */
-  locator: Locator | null;
+  locator: ViaLocator | null;
+  /** The call that runs, when it is not over i3. */
+  called: HipPath | null;
   /** For the next inbound association of a rekey. */
   form: Pick<InboundAssociation, "beet" | "checksumState" | "flow" | "source4" | "destination4" | "source6" | "destination6"> | null;
   /** The flows get their new keys then; null: they have them. */
@@ -126,7 +132,9 @@ export class HipSetup {
     const header = this.#headerOf(mapping);
     for (const [address, source] of [[mapping.local4, own4], [mapping.local6, identity.hit]] as const) {
       if (address === null) continue;
-      if (mapping.state === "refused") datapath.setFlow(address, { action: "refuse" });
+      // A host without i3 has no IPv4 address for us: it could make nothing of such a packet.
+      const isNone = mapping.state === "open" && address === mapping.local4 && link?.form?.source4 === null;
+      if (mapping.state === "refused" || isNone) datapath.setFlow(address, { action: "refuse" });
       else if (mapping.state === "open" && link?.activeFromMs === null && typeof link?.association === "number") {
         datapath.setFlow(address, { action: "esp", association: link.association, header, locator: header === null ? link.locator : null, source });
       } else datapath.setFlow(address, { action: "setup" });
@@ -168,7 +176,7 @@ export class HipSetup {
   /** A HIP packet that the engine handed up. */
   handleUpcall(nowMs: number, upcall: Extract<Upcall, { kind: "payload" | "hip" }>): void {
     this.#nowMs = nowMs;
-    if (upcall.kind === "hip") this.hip.handle(nowMs, upcall.bytes, { kind: "udp", locator: upcall.from });
+    if (upcall.kind === "hip") this.hip.handle(nowMs, upcall.bytes, pathOf(upcall.from));
     else this.hip.handle(nowMs, upcall.payload, { kind: "i3", id: upcall.id });
   }
 
@@ -235,7 +243,7 @@ export class HipSetup {
   #admits(hit: Uint8Array): boolean {
     const mapping = this.#env.mappings.byPeer(publicId(hit));
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
-    return (link !== undefined && link.returnId !== null) || this.#env.admits(hit);
+    return (link !== undefined && isCalling(link)) || this.#env.admits(hit);
   }
 
   #dueMs(mapping: Mapping): number {
@@ -258,8 +266,29 @@ export class HipSetup {
   }
 
   #patienceEndsMs(mapping: Mapping): number {
-    const isAbsent = this.#links.get(mapping)?.absent === true || this.#env.client.firstHop() === null;
+    const isAbsent = this.#isAbsent(mapping);
     return mapping.callStartedMs + (isAbsent ? ABSENT_AFTER_MS : SILENT_AFTER_MS);
+  }
+
+  /** The ring says that nobody has the id, or there is no ring, where it is needed. */
+  #isAbsent(mapping: Mapping): boolean {
+    const link = this.#links.get(mapping);
+    return (link?.called ?? null) === null && (link?.absent === true || this.#env.client.firstHop() === null);
+  }
+
+  /** A call to an address. False when its way is not open. */
+  #connectTo(nowMs: number, mapping: Mapping, hit: Uint8Array, at: HipAddress): boolean {
+    const { ports, log } = this.#env;
+    if (at.protocol === "ip" && ports?.ipProtocol !== true) {
+      log("warn", "no-ip-protocol", { peer: peerText(mapping), remedy: 'IP protocol 139 is not open: write <hip ip-protocol="true"/> into the configuration, or protocol="udp" into the address book.' });
+      return false;
+    }
+    const link = this.#linkOf(nowMs, mapping);
+    link.called = at.protocol === "ip" ? { kind: "ip", address: at.address } : { kind: "udp", locator: { address: at.address, port: at.port, via: ports?.udpPort === undefined ? "udp" : "hip" } };
+    link.startedMs = nowMs;
+    link.absent = false;
+    this.hip.connect(nowMs, { hit, path: link.called, returnId: null });
+    return true;
   }
 
   /** False when there is no way to call this peer. */
@@ -269,6 +298,8 @@ export class HipSetup {
       log("warn", "no-hit", { peer: peerText(mapping), remedy: "An encrypted connection needs the host's key: put its hit into the address book." });
       return false;
     }
+    const at = this.#env.directOf(mapping.peerHit);
+    if (at !== null) return this.#connectTo(nowMs, mapping, mapping.peerHit, at);
     const link = this.#linkOf(nowMs, mapping);
     if (link.returnId === null && !client.openPath(mapping.peerId)) return false;
     link.returnId ??= returnIds.take();
@@ -281,16 +312,18 @@ export class HipSetup {
   /** A fresh exchange beside the keys that are in use. */
   #renew(nowMs: number, mapping: Mapping, why: string): void {
     const link = this.#linkOf(nowMs, mapping);
-    if (link.returnId !== null || nowMs - link.startedMs < RENEW_EVERY_MS) return;
+    if (isCalling(link) || nowMs - link.startedMs < RENEW_EVERY_MS) return;
     this.#env.log("info", "fresh-exchange", { peer: peerText(mapping), why });
     link.heardMs = nowMs;
     this.#connect(nowMs, mapping);
   }
 
   #renewRestored(nowMs: number): void {
-    if (this.#toRenew.length === 0 || !this.#env.returnIds.hasLive) return;
-    const newest = this.#toRenew.sort((a, b) => b.lastUseMs - a.lastUseMs).slice(0, MAX_RENEWED_AT_START);
-    this.#toRenew = [];
+    if (this.#toRenew.length === 0) return;
+    const needsRing = ({ peerHit }: Mapping): boolean => peerHit === null || this.#env.directOf(peerHit) === null;
+    const ready = this.#env.returnIds.hasLive ? this.#toRenew : this.#toRenew.filter((mapping) => !needsRing(mapping));
+    const newest = [...ready].sort((a, b) => b.lastUseMs - a.lastUseMs).slice(0, MAX_RENEWED_AT_START);
+    this.#toRenew = this.#env.returnIds.hasLive ? [] : this.#toRenew.filter(needsRing);
     for (const mapping of newest) if (mapping.state === "idle" && this.#env.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.call(nowMs, mapping);
   }
 
@@ -315,6 +348,10 @@ export class HipSetup {
       const { beet, checksumState } = link.form;
       datapath.setOutboundAssociation(event.association, { spi: event.spiOut, transform: transformOf(event.keysOut), beet, checksumState });
       log("debug", "rekeyed", { peer: peerText(mapping) });
+    } else if (event.kind === "moved") {
+      link.locator = locatorOf(event.path);
+      log("info", "peer-moved", { peer: peerText(mapping) });
+      this.install(mapping);
     } else if (event.kind === "retired") {
       datapath.setInboundAssociation(event.spiIn, null);
       link.spisIn = link.spisIn.filter((spi) => spi !== event.spiIn);
@@ -334,17 +371,14 @@ export class HipSetup {
     const old = { association: link.association, spisIn: link.spisIn };
     if (!this.#openPeer(mapping, event)) return this.hip.close(this.#nowMs, event.association);
     link.form = this.#formOf(mapping, event);
-    const { datapath, client, returnIds, log } = this.#env;
+    const { datapath, log } = this.#env;
     const { beet, checksumState } = link.form;
     datapath.setInboundAssociation(event.spiIn, { transform: transformOf(event.keysIn), ...link.form });
     datapath.setOutboundAssociation(event.association, { spi: event.spiOut, transform: transformOf(event.keysOut), beet, checksumState });
-    Object.assign(link, { association: event.association, spisIn: [event.spiIn], locator: event.path.kind === "udp" ? event.path.locator : null, absent: false, heardMs: this.#nowMs });
+    Object.assign(link, { association: event.association, spisIn: [event.spiIn], locator: locatorOf(event.path), absent: false, heardMs: this.#nowMs });
     this.#byAssociation.set(event.association, mapping);
-    if (link.returnId !== null) {
-      returnIds.give(link.returnId);
-      link.returnId = null;
-      client.closePath(mapping.peerId as Uint8Array);
-    }
+    this.#endCall(mapping, link);
+    mapping.knowsIpv4 = event.peerPreferences !== null;
     mapping.state = "open";
     link.heardBefore = this.#traffic(mapping).heard;
     link.activeFromMs = event.role === "initiator" ? null : this.#nowMs + SETTLE_MS;
@@ -369,13 +403,14 @@ export class HipSetup {
   }
 
   #giveUp(nowMs: number, mapping: Mapping): void {
-    const isAbsent = this.#links.get(mapping)?.absent === true || this.#env.client.firstHop() === null;
-    this.#env.log("warn", "unreachable", {
-      peer: peerText(mapping), why: isAbsent ? "no host has registered this name's id" : "no answer",
-      remedy: "Is the other machine on, and its i3-proxy running and connected to the same ring?",
-    });
     const link = this.#links.get(mapping);
-    if (mapping.peerId !== null) this.hip.abandon({ hit: mapping.peerHit, path: { kind: "i3", id: mapping.peerId }, returnId: link?.returnId ?? null });
+    const called = link?.called ?? null;
+    this.#env.log("warn", "unreachable", {
+      peer: peerText(mapping), why: this.#isAbsent(mapping) ? "no host has registered this name's id" : "no answer",
+      remedy: called === null ? "Is the other machine on, and its i3-proxy running and connected to the same ring?" : `Is the other machine on, and does it take HIP by ${pathText(called)}?`,
+    });
+    if (called !== null) this.hip.abandon({ hit: mapping.peerHit, path: called, returnId: null });
+    else if (mapping.peerId !== null) this.hip.abandon({ hit: mapping.peerHit, path: { kind: "i3", id: mapping.peerId }, returnId: link?.returnId ?? null });
     if (link !== undefined) this.#endCall(mapping, link);
     this.#refuse(nowMs, mapping);
   }
@@ -397,6 +432,7 @@ export class HipSetup {
   }
 
   #endCall(mapping: Mapping, link: Link): void {
+    link.called = null;
     if (link.returnId === null) return;
     this.#env.returnIds.give(link.returnId);
     link.returnId = null;
@@ -406,7 +442,7 @@ export class HipSetup {
   #linkOf(nowMs: number, mapping: Mapping): Link {
     let link = this.#links.get(mapping);
     if (link === undefined) {
-      link = { association: null, spisIn: [], locator: null, form: null, activeFromMs: null, heardBefore: 0, returnId: null, startedMs: -Infinity, absent: false, sent: 0, heard: 0, heardMs: nowMs };
+      link = { association: null, spisIn: [], locator: null, called: null, form: null, activeFromMs: null, heardBefore: 0, returnId: null, startedMs: -Infinity, absent: false, sent: 0, heard: 0, heardMs: nowMs };
       this.#links.set(mapping, link);
     }
     return link;
@@ -472,7 +508,13 @@ export class HipSetup {
 
   /** False when there is no room for the way to the peer's private id, or another mapping has it. */
   #openPeer(mapping: Mapping, { peerPrivateId, peerPreferences, path }: EstablishedEvent): boolean {
-    if (peerPrivateId === null) return path.kind === "udp";
+    if (path.kind !== "i3") {
+      // Its packets go straight to where it is, also when it is a host of ours.
+      if (mapping.peer !== null) this.#closePeer(mapping.peer.privateId);
+      mapping.peer = null;
+      return true;
+    }
+    if (peerPrivateId === null) return false;
     const { client, mappings, ownId } = this.#env;
     const key = bytesKey(peerPrivateId);
     const owner = this.#openTo.get(key);
@@ -492,13 +534,16 @@ export class HipSetup {
   }
 
   #headerOf(mapping: Mapping): Uint8Array | null {
-    if (mapping.peer === null || this.#openTo.get(bytesKey(mapping.peer.privateId)) !== mapping) return null;
+    if ((this.#links.get(mapping)?.locator ?? null) !== null || mapping.peer === null || this.#openTo.get(bytesKey(mapping.peer.privateId)) !== mapping) return null;
     return this.#env.client.pathHeader(mapping.peer.privateId, PAYLOAD_KIND.esp);
   }
 
   #send(path: HipPath, packet: Uint8Array): void {
     const { client, datapath } = this.#env;
-    if (path.kind === "ip") return;
+    if (path.kind === "ip") {
+      const { address, local } = path;
+      return datapath.send([{ locator: { address, port: IP_PROTOCOL.hip, via: "ip", ...(local !== undefined && { local }) }, bytes: packet }]);
+    }
     if (path.kind === "udp") {
       const bytes = new Uint8Array(HIP_MARKER.length + packet.length);
       bytes.set(packet, HIP_MARKER.length);
@@ -534,3 +579,19 @@ export class HipSetup {
 const suitesOf = (security: Security): readonly EspSuite[] => (security === "auth" ? [ESP_SUITE.nullSha256] : [ESP_SUITE.aesGcm16, ESP_SUITE.aes256CbcSha256, ESP_SUITE.aes128CbcSha256]);
 
 const transformOf = (keys: EspKeys): EspTransform => keys;
+
+const isCalling = ({ returnId, called }: Link): boolean => returnId !== null || called !== null;
+
+/** How a HIP packet came. */
+function pathOf({ address, port, via, local }: ViaLocator): HipPath {
+  const ours = local === undefined ? {} : { local };
+  return via === "ip" ? { kind: "ip", address, ...ours } : { kind: "udp", locator: { address, port, ...(via !== undefined && { via }), ...ours } };
+}
+
+/** Where data goes beside HIP; null: over i3. */
+function locatorOf(path: HipPath): ViaLocator | null {
+  if (path.kind === "i3") return null;
+  if (path.kind === "udp") return path.locator;
+  const { address, local } = path;
+  return { address, port: IP_PROTOCOL.esp, via: "ip", ...(local !== undefined && { local }) };
+}

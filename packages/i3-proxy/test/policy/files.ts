@@ -13,6 +13,6 @@ export const rulesOf = (...rules: readonly string[]): ProxyConfig["rules"] =>
 
 /** The first host is on line 2. */
 export const bookOf = (...hosts: readonly string[]): AddressBook =>
-  parseAddressBook(['<address-book version="1">', ...hosts.map((attributes) => `<host ${attributes}/>`), "</address-book>"].join("\n"), "b.xml", true);
+  parseAddressBook(['<address-book version="1">', ...hosts.map((attributes) => `<host ${attributes}/>`), "</address-book>"].join("\n"), "b.xml");
 
 export const hitOf = (text: string): Uint8Array => parseIpText(text) as Uint8Array;

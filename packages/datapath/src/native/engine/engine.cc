@@ -171,11 +171,11 @@ Status Engine::discard(Bytes address, bool refuse) {
   return Status::ok;
 }
 
-void Engine::send(const Endpoint& to, Bytes bytes) {
+void Engine::send(const Endpoint& to, Bytes bytes, const Way& way) {
   {
     Closed closed(tables_->gates);
     LaneContext& lane = lanes_[0]->context();
-    const auto [refused, room] = lane.udp.reserve(to, 0, bytes.size());
+    const auto [refused, room] = lane.udp.reserve(to, 0, bytes.size(), way);
     if (refused != Drop::none) lane.drop(refused);
     else copy_to(room, 0, bytes);
   }

@@ -26,6 +26,7 @@ struct FlowSpec {
   // tunnel, esp: a data header, or empty; esp: then `locator` is set.
   Bytes header;
   std::optional<Endpoint> locator;
+  Way way;
   Bytes source;
   uint32_t association = 0;
   // 65,535: none.
@@ -87,6 +88,8 @@ struct Upcall {
   uint8_t payload_kind = 0;
   uint32_t request_bytes = 0;
   Endpoint from;
+  // hip: how it came.
+  Way way;
   std::array<uint8_t, 8> nonce{};
   // Virtual address, id or ring key.
   std::array<uint8_t, 32> name{};
@@ -144,7 +147,7 @@ class Engine {
   Status discard_route(Bytes ring_key);
   Status release(Bytes address);
   Status discard(Bytes address, bool refuse);
-  void send(const Endpoint& to, Bytes bytes);
+  void send(const Endpoint& to, Bytes bytes, const Way& way = Way());
   void inject(Bytes packet);
   void submit(Bytes packet);
   Status deliver(Bytes id, Bytes packet);

@@ -19,6 +19,7 @@ void Flow::set(const FlowSpec& spec, const Hasher& hasher) {
   association = spec.association;
   has_locator = spec.locator.has_value();
   if (has_locator) locator = *spec.locator;
+  way = spec.way;
   source = {};
   copy_to(source, 0, spec.source);
   header.assign(spec.header.begin(), spec.header.end());

@@ -20,6 +20,7 @@ struct Flow {
   uint32_t association = 0;
   uint32_t ring_key_hash = 0;
   Endpoint locator;
+  Way way;
   std::array<uint8_t, 16> source{};
   std::vector<uint8_t> header;
   // NaN: never.

@@ -1,5 +1,7 @@
 #include "hip-rules.h"
 
+#include "checksum.h"
+
 namespace i3 {
 namespace {
 
@@ -15,21 +17,31 @@ Drop refusal(const HipResponder& responder, Bytes i1, const hip::Parameters& par
   return equal(receiver, responder.hit()) || (responder.is_opportunistic() && equal(receiver, no_hit)) ? Drop::none : Drop::hip;
 }
 
+size_t mark_bytes_of(const Way& way) { return way.via == Via::ip ? 0 : hip::mark_bytes; }
+
+// RFC 7401 §5.1.1: the pseudo-header of either family adds up to the words of both addresses, the protocol and the length. Each mapped
+// address has one word of ones, which is a zero in this arithmetic.
+bool is_summed_right(Bytes packet, const Endpoint& from, const Way& way) {
+  return fold(uint64_t{sum_words(from.address())} + sum_words(way.local) + ip_protocol_hip + packet.size() + sum_words(packet)) == 0xffff;
+}
+
 }  // namespace
 
-void HipRules::straight(Bytes datagram, const Endpoint& from) {
+void HipRules::straight(Bytes datagram, const Endpoint& from, const Way& way) {
   const HipResponder* responder = lane_.tables.hip.get();
   if (responder == nullptr) return lane_.drop(Drop::hip);
-  if (datagram.size() < hip::mark_bytes || !equal(datagram.first(hip::mark_bytes), mark)) return lane_.drop(Drop::malformed);
-  const Bytes packet = datagram.subspan(hip::mark_bytes);
+  const size_t mark_bytes = mark_bytes_of(way);
+  if (datagram.size() < mark_bytes || !equal(datagram.first(mark_bytes), Bytes(mark).first(mark_bytes))) return lane_.drop(Drop::malformed);
+  const Bytes packet = datagram.subspan(mark_bytes);
   const std::optional<uint8_t> type = hip::type_of(packet);
-  if (!type) return lane_.drop(Drop::malformed);
-  if (type == hip::type_i1) return count(answer_straight(*responder, packet, from));
+  if (!type || (way.via == Via::ip && !is_summed_right(packet, from, way))) return lane_.drop(Drop::malformed);
+  if (type == hip::type_i1) return count(answer_straight(*responder, packet, from, way));
   const std::lock_guard lock(lane_.shared.mutex);
   if (!lane_.may_go_up(lane_.shared.control_rates, from)) return;
   Upcall upcall;
   upcall.kind = UpcallKind::hip;
   upcall.from = from;
+  upcall.way = way;
   upcall.bytes.assign(packet.begin(), packet.end());
   lane_.push_upcall(std::move(upcall));
 }
@@ -48,17 +60,18 @@ void HipRules::count(Drop reason) {
   else lane_.drop(reason);
 }
 
-Drop HipRules::answer_straight(const HipResponder& responder, Bytes i1, const Endpoint& from) {
+Drop HipRules::answer_straight(const HipResponder& responder, Bytes i1, const Endpoint& from, const Way& way) {
   const Drop reason = refusal(responder, i1, hip::parameters_of(i1));
   if (reason != Drop::none) return reason;
   {
     const std::lock_guard lock(lane_.shared.mutex);
     if (!lane_.shared.r1_rates.allow(lane_.now_ms, source_key(from)) || !lane_.shared.r1_limit.allow(lane_.now_ms)) return Drop::rate;
   }
-  const auto [refused, room] = lane_.udp.reserve(from, 0, hip::mark_bytes + responder.r1_bytes());
+  const size_t mark_bytes = mark_bytes_of(way);
+  const auto [refused, room] = lane_.udp.reserve(from, 0, mark_bytes + responder.r1_bytes(), way);
   if (refused != Drop::none) return refused;
-  copy_to(room, 0, mark);
-  responder.write(room.subspan(hip::mark_bytes), initiator_of(i1), responder.random(initiator_of(i1), from.address()));
+  copy_to(room, 0, Bytes(mark).first(mark_bytes));
+  responder.write(room.subspan(mark_bytes), initiator_of(i1), responder.random(initiator_of(i1), from.address()));
   return Drop::none;
 }
 

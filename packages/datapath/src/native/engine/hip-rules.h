@@ -10,14 +10,14 @@ class HipRules {
  public:
   explicit HipRules(LaneContext& lane) : lane_(lane) {}
 
-  // A datagram whose first byte is 0.
-  void straight(Bytes datagram, const Endpoint& from);
+  // A datagram whose first byte is 0, or what stood in IP with HIP's protocol number.
+  void straight(Bytes datagram, const Endpoint& from, const Way& way);
   // A HIP packet behind a data header for an id whose payloads go up. False: this one does too.
   bool behind_header(Bytes packet);
 
  private:
   // Each yields why there is no answer.
-  Drop answer_straight(const HipResponder& responder, Bytes i1, const Endpoint& from);
+  Drop answer_straight(const HipResponder& responder, Bytes i1, const Endpoint& from, const Way& way);
   Drop answer_behind_header(const HipResponder& responder, Bytes i1);
   void count(Drop reason);
 

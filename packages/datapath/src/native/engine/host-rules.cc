@@ -188,7 +188,7 @@ void HostRules::emit_sealed(Flow& flow, const Inner& inner) {
   }
   const EspForm form = esp_form(*association, packet, state);
   const size_t sealed_bytes = form.sealed_bytes(association->keys.kind());
-  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), flow.header.size() + sealed_bytes);
+  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), flow.header.size() + sealed_bytes, flow.way);
   if (refused != Drop::none) return lane_.drop(refused);
   copy_to(room, 0, flow.header);
   const uint64_t sequence = association->take();

@@ -31,7 +31,7 @@ void LaneState::take_held() {
     packets = shared.packets.take_all();
   }
   for (const HeldDatagram& held : datagrams) {
-    const auto [refused, room] = context.udp.reserve(held.to, held.traffic_class, held.bytes.size());
+    const auto [refused, room] = context.udp.reserve(held.to, held.traffic_class, held.bytes.size(), held.way);
     if (refused != Drop::none) context.drop(refused);
     else copy_to(room, 0, held.bytes);
   }

@@ -17,6 +17,21 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
+// Which of a host's sockets a datagram passes, and which address of ours. All zero: the main port, the system's choice.
+enum class Via : uint8_t { udp, hip, ip };
+struct Way {
+  static constexpr size_t packed_bytes = 17;
+  Via via = Via::udp;
+  // As in Endpoint.
+  std::array<uint8_t, 16> local{};
+
+  bool has_local() const { return local != std::array<uint8_t, 16>{}; }
+  bool operator==(const Way&) const = default;
+};
+
+// In the place of a port, by Via::ip (RFC 7401 §5.1, RFC 4303 §2).
+constexpr uint16_t ip_protocol_hip = 139, ip_protocol_esp = 50;
+
 // struct virtio_net_hdr of a TUN device with IFF_VNET_HDR, in host order (linux/virtio_net.h).
 struct VnetHeader {
   static constexpr uint8_t needs_checksum = 1;
@@ -39,6 +54,7 @@ struct UdpInput {
   size_t segment_bytes = 0;
   Endpoint from;
   uint8_t traffic_class = 0;
+  Way way{};
 };
 
 // The datagram that a batch goes on with: of that input, at that byte.
@@ -54,6 +70,7 @@ struct UdpMessage {
   size_t segments = 1;
   Endpoint to;
   uint8_t traffic_class = 0;
+  Way way{};
 };
 
 // A packet for the TUN in pieces; with `vnet.gso_type` set it is several packets in one.

@@ -17,6 +17,7 @@ namespace i3 {
 struct HeldDatagram {
   Endpoint to;
   uint8_t traffic_class = 0;
+  Way way;
   std::vector<uint8_t> bytes;
 };
 

@@ -35,7 +35,7 @@ bool UdpRules::may_pass(const UdpInput& input) const {
   const size_t last_bytes = input.bytes.size() % segment == 0 ? segment : input.bytes.size() % segment;
   const Bytes first = input.bytes.first(segment);
   const size_t segments = (input.bytes.size() + segment - 1) / segment;
-  if (!lane_.tables.range.serves() || segments > limits::gso_segments || input.from.port() == 0 || classify(first) != DatagramClass::data) return false;
+  if (!lane_.tables.range.serves() || input.way.via != Via::udp || segments > limits::gso_segments || input.from.port() == 0 || classify(first) != DatagramClass::data) return false;
   const size_t header_bytes = data_header::parse(first);
   if (header_bytes == 0 || last_bytes < header_bytes) return false;
   for (size_t at = segment; at < input.bytes.size(); at += segment) {
@@ -72,15 +72,29 @@ void UdpRules::one(const Datagram& datagram) {
   lane_.counters.udp_in.add();
   // Port 0 is nobody's: nothing could be answered to it (RFC 768).
   if (datagram.bytes.empty() || datagram.input->from.port() == 0) return lane_.drop(Drop::malformed);
-  switch (classify(datagram.bytes)) {
+  const Via via = datagram.input->way.via;
+  if (via == Via::ip) return from_ip(datagram);
+  const DatagramClass kind = classify(datagram.bytes);
+  // i3 is spoken on the main port alone.
+  const bool is_i3 = kind == DatagramClass::data || kind == DatagramClass::control || kind == DatagramClass::version;
+  if (via == Via::hip && is_i3) return lane_.drop(Drop::malformed);
+  switch (kind) {
     case DatagramClass::data: return data(datagram);
     case DatagramClass::control: return control(datagram);
     case DatagramClass::esp: return host_.esp_arrived(datagram.bytes, datagram.input->traffic_class);
     case DatagramClass::keep_alive: return;
-    case DatagramClass::hip: return hip_.straight(datagram.bytes, datagram.input->from);
+    case DatagramClass::hip: return hip_.straight(datagram.bytes, datagram.input->from, datagram.input->way);
     case DatagramClass::version: return lane_.drop(Drop::version);
     case DatagramClass::malformed: return lane_.drop(Drop::malformed);
   }
+}
+
+// What stood in IP itself: the protocol is in the place of the port.
+void UdpRules::from_ip(const Datagram& datagram) {
+  const UdpInput& input = *datagram.input;
+  if (input.from.port() == ip_protocol_esp) return host_.esp_arrived(datagram.bytes, input.traffic_class);
+  if (input.from.port() == ip_protocol_hip) return hip_.straight(datagram.bytes, input.from, input.way);
+  lane_.drop(Drop::malformed);
 }
 
 void UdpRules::control(const Datagram& datagram) {

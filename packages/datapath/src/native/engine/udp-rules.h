@@ -31,6 +31,7 @@ class UdpRules {
   uint64_t output() const { return lane_.counters.udp_out.read() + lane_.counters.tun_out.read(); }
   bool has_put_out_enough() const { return output() - output_before_ >= limits::batch_output; }
   void one(const Datagram& datagram);
+  void from_ip(const Datagram& datagram);
   void control(const Datagram& datagram);
   void data(const Datagram& datagram);
   void for_this_host(const InboundEntry& entry, const Datagram& datagram, size_t header_bytes);

@@ -27,6 +27,13 @@ Endpoint endpoint_of(const sockaddr_in6& name) {
 
 bool is_mapped(const Endpoint& endpoint) { return equal(part(endpoint.bytes, 0, mapped_prefix.size()), mapped_prefix); }
 
+std::array<uint8_t, 16> mapped(const in_addr& address) {
+  std::array<uint8_t, 16> bytes{};
+  copy_to(bytes, 0, mapped_prefix);
+  std::memcpy(bytes.data() + mapped_prefix.size(), &address, sizeof address);
+  return bytes;
+}
+
 socklen_t fill_name(sockaddr_in6& name, const Endpoint& endpoint, bool is_v6) {
   name = {};
   if (is_v6) {

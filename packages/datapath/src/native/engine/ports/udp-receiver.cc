@@ -2,6 +2,7 @@
 
 #include <netinet/udp.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "socket-address.h"
@@ -22,10 +23,35 @@ unsigned value_of(const cmsghdr& message) {
   return static_cast<unsigned>(value);
 }
 
+template <typename T>
+T read_as(const cmsghdr& message) {
+  T value{};
+  std::memcpy(&value, CMSG_DATA(&message), std::min<size_t>(sizeof value, message.cmsg_len - CMSG_LEN(0)));
+  return value;
+}
+
+// A raw socket of IPv4 yields the header too, which says what a control message would.
+void strip_ipv4(UdpInput& input) {
+  const Bytes header = input.bytes;
+  const size_t header_bytes = header.empty() ? 0 : (u8(header, 0) & 0x0f) * size_t{4};
+  // The kernel has seen to it.
+  if (header_bytes < 20 || header_bytes > header.size()) {
+    input.bytes = {};
+    return;
+  }
+  input.traffic_class = u8(header, 1);
+  in_addr destination{};
+  std::memcpy(&destination, part(header, 16, 4).data(), 4);
+  input.way.local = mapped(destination);
+  input.bytes = input.bytes.subspan(header_bytes);
+}
+
 void read_control(msghdr& header, UdpInput& input) {
   for (cmsghdr* message = CMSG_FIRSTHDR(&header); message != nullptr; message = CMSG_NXTHDR(&header, message)) {
     const auto is = [message](int level, int type) { return message->cmsg_level == level && message->cmsg_type == type; };
     if (is(SOL_UDP, udp_gro)) input.segment_bytes = value_of(*message);
+    else if (is(SOL_IP, IP_PKTINFO)) input.way.local = mapped(read_as<in_pktinfo>(*message).ipi_addr);
+    else if (is(SOL_IPV6, IPV6_PKTINFO)) std::memcpy(input.way.local.data(), read_as<in6_pktinfo>(*message).ipi6_addr.s6_addr, input.way.local.size());
     else if (is(SOL_IP, IP_TOS) || is(SOL_IPV6, IPV6_TCLASS)) input.traffic_class = static_cast<uint8_t>(value_of(*message));
   }
 }
@@ -54,8 +80,10 @@ void UdpReceiver::take(size_t index, Received& result) {
     return;
   }
   UdpInput& input = inputs_[taken_++];
-  input = {MutableBytes(arena_.get() + index * stride, message.msg_len), 0, endpoint_of(names_[index]), 0};
+  input = {MutableBytes(arena_.get() + index * stride, message.msg_len), 0, endpoint_of(names_[index]), 0, {via_, {}}};
   read_control(message.msg_hdr, input);
+  if (via_ == Via::ip) put16(input.from.bytes, Endpoint::port_offset, ip_protocol_);
+  if (strips_ipv4_) strip_ipv4(input);
   // A train of one.
   if (input.segment_bytes >= input.bytes.size()) input.segment_bytes = 0;
   result.bytes += input.bytes.size();

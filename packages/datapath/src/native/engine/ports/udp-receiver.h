@@ -1,4 +1,4 @@
-// recvmmsg with UDP_GRO: many datagrams, and trains of them, in one call.
+// recvmmsg: many datagrams, with UDP_GRO trains of them, in one call.
 #pragma once
 
 #include <netinet/in.h>
@@ -25,6 +25,12 @@ class UdpReceiver {
   };
 
   UdpReceiver();
+  // What comes in is said to have come this way. `ip_protocol`, with Via::ip: what stands in the place of the port; `strip_ipv4`: an IPv4 header stands before it.
+  void set_way(Via via, uint16_t ip_protocol = 0, bool strip_ipv4 = false) {
+    via_ = via;
+    ip_protocol_ = ip_protocol;
+    strips_ipv4_ = strip_ipv4;
+  }
   Received receive(int fd);
 
  private:
@@ -32,8 +38,8 @@ class UdpReceiver {
   // Room for the longest datagram and for changes in place. No multiple of 4,096: the beginnings of all slots would share a few
   // sets of the cache.
   static constexpr size_t stride = 65'536 + 192;
-  // IP_TOS or IPV6_TCLASS, UDP_GRO, and one to spare.
-  static constexpr size_t control_bytes = 3 * CMSG_SPACE(sizeof(int));
+  // IP_TOS or IPV6_TCLASS, UDP_GRO, and one to spare; IPV6_PKTINFO, which is longer than IP_PKTINFO.
+  static constexpr size_t control_bytes = 3 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(in6_pktinfo));
   struct alignas(cmsghdr) Control {
     std::array<uint8_t, control_bytes> bytes;
   };
@@ -41,6 +47,9 @@ class UdpReceiver {
   void prepare(size_t index);
   void take(size_t index, Received& result);
 
+  Via via_ = Via::udp;
+  uint16_t ip_protocol_ = 0;
+  bool strips_ipv4_ = false;
   std::unique_ptr<uint8_t[]> arena_;
   std::array<mmsghdr, slots> messages_{};
   std::array<iovec, slots> vectors_{};

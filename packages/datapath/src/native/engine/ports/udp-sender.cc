@@ -47,6 +47,17 @@ bool UdpSender::Call::add(const UdpMessage& message, Bytes bytes, bool whole, bo
     header.msg_controllen += CMSG_SPACE(sizeof value);
   };
   if (trains_[index]) put(SOL_UDP, udp_segment, static_cast<uint16_t>(message.segment_bytes));
+  if (message.way.has_local()) {
+    if (is_v6) {
+      in6_pktinfo info{};
+      std::memcpy(&info.ipi6_addr, message.way.local.data(), message.way.local.size());
+      put(SOL_IPV6, IPV6_PKTINFO, info);
+    } else {
+      in_pktinfo info{};
+      std::memcpy(&info.ipi_spec_dst, message.way.local.data() + 12, sizeof info.ipi_spec_dst);
+      put(SOL_IP, IP_PKTINFO, info);
+    }
+  }
   if (traffic_class && message.traffic_class != 0) {
     // Also on an IPv6 socket the kernel sends to a mapped address as IPv4, and looks for IPv4's field then.
     const int value = message.traffic_class;

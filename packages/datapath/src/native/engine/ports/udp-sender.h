@@ -12,6 +12,7 @@ namespace i3 {
 
 class UdpSender {
  public:
+  // `wanted.udp_segment` false: also for sockets that are none of UDP.
   void open(int fd, bool is_v6, const Offloads& wanted);
   // What the kernel does not take is counted io_error. errno when the socket is broken, otherwise 0.
   int send(std::span<const UdpMessage> messages, LaneCounters& counters);
@@ -37,7 +38,7 @@ class UdpSender {
 
    private:
     static constexpr size_t most = 64;
-    static constexpr size_t control_bytes = CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint16_t));
+    static constexpr size_t control_bytes = CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(in6_pktinfo));
     struct alignas(cmsghdr) Control {
       std::array<uint8_t, control_bytes> bytes{};
     };

@@ -21,10 +21,13 @@ struct UdpOptions {
   uint32_t mark = 0;
   // Each way; 0: the system's.
   int buffer_bytes = 0;
+  // hip: it tells which address of ours a datagram came to.
+  Via via = Via::udp;
 };
 
 // CAP_NET_ADMIN may pass net.core.*mem_max; the others are cut to the limit silently. 0: as it is.
 void set_udp_buffers(int fd, int bytes);
+bool set_option(int fd, int level, int name, int value);
 // -1 with errno.
 int bound_port(int fd);
 

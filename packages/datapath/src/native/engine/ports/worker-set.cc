@@ -30,7 +30,15 @@ std::optional<PortError> WorkerSet::open_all(Engine& engine, PortOptions& option
   for (size_t i = 0; i < options.workers; i++) {
     workers_.push_back(std::make_unique<Worker>(engine.lane(i), offset_ms, on_failure));
   }
-  if (auto error = open_sockets(options.udp, options.wanted)) return error;
+  if (auto error = open_sockets(options.udp, [](Worker& worker) -> UdpSocket& { return worker.udp(); }, options.wanted)) return error;
+  if (options.hip) {
+    options.hip->via = Via::hip;
+    // Another name, so that it is known which port it is about.
+    if (auto error = open_sockets(*options.hip, [](Worker& worker) -> UdpSocket& { return worker.hip(); }, options.wanted)) return PortError{error->number, "hip socket", error->detail};
+  }
+  if (options.has_ip) {
+    if (auto error = open_raw(options.udp, options.wanted)) return error;
+  }
   if (options.tun) {
     if (auto error = open_tuns(*options.tun, options.wanted)) return error;
     tun_ = options.tun;
@@ -52,13 +60,23 @@ std::optional<PortError> WorkerSet::open_tuns(TunOptions& tun, const Offloads& w
   return tune_link(tun_index_, tun.mtu, got.tun_tcp4 || got.tun_tcp6 || got.tun_udp);
 }
 
-std::optional<PortError> WorkerSet::open_sockets(UdpOptions& udp, const Offloads& wanted) {
+std::optional<PortError> WorkerSet::open_sockets(UdpOptions& udp, UdpSocket& (*socket_of)(Worker&), const Offloads& wanted) {
   const bool several = workers_.size() > 1;
   for (size_t i = 0; i < workers_.size(); i++) {
-    UdpSocket& socket = workers_[i]->udp();
+    UdpSocket& socket = socket_of(*workers_[i]);
     if (auto error = socket.open(udp, several, i == 0, wanted)) return error;
     // The kernel may have chosen it. Both kinds of names have it at the same place.
     udp.name.sin6_port = htons(socket.port());
+  }
+  return std::nullopt;
+}
+
+std::optional<PortError> WorkerSet::open_raw(const UdpOptions& udp, const Offloads& wanted) {
+  RawSockets& first = workers_.front()->raw();
+  if (auto error = first.open(udp, wanted)) return error;
+  workers_.front()->read_raw();
+  for (size_t i = 1; i < workers_.size(); i++) {
+    if (auto error = workers_[i]->raw().open_to_send(first, udp.mark, wanted)) return error;
   }
   return std::nullopt;
 }

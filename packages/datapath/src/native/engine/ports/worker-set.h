@@ -19,6 +19,10 @@ struct PortOptions {
   // None: a server.
   std::optional<TunOptions> tun;
   UdpOptions udp;
+  // HIP's own UDP port, beside the main one.
+  std::optional<UdpOptions> hip;
+  // IP protocols 139 and 50, with mark and buffers of `udp`.
+  bool has_ip = false;
   Offloads wanted;
   // The caller's clock now.
   double now_ms = 0;
@@ -49,7 +53,8 @@ class WorkerSet {
  private:
   std::optional<PortError> open_all(Engine& engine, PortOptions& options, const Worker::FailureHandler& on_failure);
   std::optional<PortError> open_tuns(TunOptions& tun, const Offloads& wanted);
-  std::optional<PortError> open_sockets(UdpOptions& udp, const Offloads& wanted);
+  std::optional<PortError> open_sockets(UdpOptions& udp, UdpSocket& (*socket_of)(Worker&), const Offloads& wanted);
+  std::optional<PortError> open_raw(const UdpOptions& udp, const Offloads& wanted);
 
   std::vector<std::unique_ptr<Worker>> workers_;
   std::optional<TunOptions> tun_;

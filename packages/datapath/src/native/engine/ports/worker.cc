@@ -48,7 +48,7 @@ void ask_for_short_slice() {
   (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
-enum Tag : unsigned { tag_event, tag_tun, tag_udp, tags };
+enum Tag : unsigned { tag_event, tag_tun, tag_udp, tag_hip, tag_raw, tags = tag_raw + RawSockets::count };
 
 }  // namespace
 
@@ -68,6 +68,16 @@ bool Worker::watch(int fd, unsigned tag) {
   return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
+UdpSocket& Worker::hip() {
+  if (!hip_) hip_ = std::make_unique<UdpSocket>();
+  return *hip_;
+}
+
+RawSockets& Worker::raw() {
+  if (!raw_) raw_ = std::make_unique<RawSockets>();
+  return *raw_;
+}
+
 std::optional<PortError> Worker::start() {
   epoll_ = i3io::UniqueFd(epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_) return PortError{errno, "epoll_create1"};
@@ -75,7 +85,12 @@ std::optional<PortError> Worker::start() {
   if (!event_) return PortError{errno, "eventfd"};
   tun_port_.is_watched = static_cast<bool>(tun_);
   udp_port_.is_watched = static_cast<bool>(udp_);
-  const bool watched = watch(event_.get(), tag_event) && (!tun_ || watch(tun_.fd(), tag_tun)) && (!udp_ || watch(udp_.fd(), tag_udp));
+  hip_port_.is_watched = hip_ != nullptr;
+  bool watched = watch(event_.get(), tag_event) && (!tun_ || watch(tun_.fd(), tag_tun)) && (!udp_ || watch(udp_.fd(), tag_udp)) && (!hip_ || watch(hip_->fd(), tag_hip));
+  for (size_t i = 0; reads_raw_ && i < RawSockets::count; i++) {
+    raw_ports_[i].is_watched = static_cast<bool>((*raw_)[i]);
+    watched = watched && (!raw_ports_[i].is_watched || watch((*raw_)[i].fd(), tag_raw + static_cast<unsigned>(i)));
+  }
   if (!watched) return PortError{errno, "epoll_ctl"};
   // The thread inherits the mask: signals are for JavaScript's threads.
   sigset_t all;
@@ -119,7 +134,8 @@ void Worker::run() {
   while (!is_stopping_) {
     wait();
     if (tun_port_.is_ready) pump_tun();
-    if (udp_port_.is_ready) pump_udp();
+    if (udp_port_.is_ready) pump_udp(udp_, udp_port_);
+    pump_sockets();
     if (owes_batch_) run_empty_batch();
     remove_broken();
     let_gather();
@@ -137,12 +153,16 @@ void Worker::let_gather() {
 void Worker::wait() {
   tun_port_.is_ready = false;
   udp_port_.is_ready = false;
+  hip_port_.is_ready = false;
+  for (Port& port : raw_ports_) port.is_ready = false;
   std::array<epoll_event, tags> events;
   const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
   for (int i = 0; i < count; i++) {
     const unsigned tag = events[static_cast<size_t>(i)].data.u32;
     if (tag == tag_tun) tun_port_.is_ready = true;
     if (tag == tag_udp) udp_port_.is_ready = true;
+    if (tag == tag_hip) hip_port_.is_ready = true;
+    if (tag >= tag_raw && tag < tags) raw_ports_[tag - tag_raw].is_ready = true;
     if (tag != tag_event) continue;
     uint64_t counter = 0;
     (void)!::read(event_.get(), &counter, sizeof counter);
@@ -212,16 +232,24 @@ void Worker::pump_tun() {
   if (TunQueue::is_broken(error)) break_port(tun_port_, error, "read");
 }
 
-void Worker::pump_udp() {
+void Worker::pump_sockets() {
+  if (hip_port_.is_ready) pump_udp(*hip_, hip_port_);
+  for (size_t i = 0; i < RawSockets::count; i++) {
+    if (raw_ports_[i].is_ready) pump_udp((*raw_)[i], raw_ports_[i]);
+  }
+}
+
+template <typename Socket>
+void Worker::pump_udp(Socket& socket, Port& port) {
   size_t calls = 0;
   size_t bytes = 0;
   bool more = true;
-  while (more && calls++ < budget_calls && bytes < budget_bytes && udp_port_.error == 0) {
-    const UdpReceiver::Received received = udp_.receive();
+  while (more && calls++ < budget_calls && bytes < budget_bytes && port.error == 0) {
+    const UdpReceiver::Received received = socket.receive();
     bytes += received.bytes;
     more = received.full;
     if (received.error == 0) counters_.udp_reads.add();
-    if (is_socket_broken(received.error)) break_port(udp_port_, received.error, "recvmmsg");
+    if (is_socket_broken(received.error)) break_port(port, received.error, "recvmmsg");
     if (received.inputs.empty() && received.cut == 0) continue;
     for (const UdpInput& input : received.inputs) small_reads_ += input.bytes.size() < small_bytes ? 1 : 0;
     run_udp_batches(received);
@@ -241,11 +269,27 @@ void Worker::run_udp_batches(const UdpReceiver::Received& received) {
 }
 
 void Worker::send(std::span<const UdpMessage> messages) {
-  if (udp_ && udp_port_.error == 0) {
-    if (const int error = udp_.send(messages, counters_)) break_port(udp_port_, error, "sendmmsg");
-    return;
+  // Neighbours that pass the same socket go together: nearly always all of them.
+  for (size_t at = 0; at < messages.size();) {
+    const Via via = messages[at].way.via;
+    size_t end = at + 1;
+    while (end < messages.size() && messages[end].way.via == via) end++;
+    send_by(via, messages.subspan(at, end - at));
+    at = end;
   }
-  for (const UdpMessage& message : messages) counters_.drop(Drop::io_error, message.segments);
+}
+
+void Worker::send_by(Via via, std::span<const UdpMessage> messages) {
+  if (via == Via::udp && udp_ && udp_port_.error == 0) {
+    if (const int error = udp_.send(messages, counters_)) break_port(udp_port_, error, "sendmmsg");
+  } else if (via == Via::hip && hip_ && hip_port_.error == 0) {
+    if (const int error = hip_->send(messages, counters_)) break_port(hip_port_, error, "sendmmsg");
+  } else if (via == Via::ip && raw_) {
+    // Its sockets are told of as broken when they are read.
+    (void)raw_->send(messages, counters_);
+  } else {
+    for (const UdpMessage& message : messages) counters_.drop(Drop::io_error, message.segments);
+  }
 }
 
 void Worker::write(const TunPacket& packet) {
@@ -267,6 +311,8 @@ void Worker::break_port(Port& port, int error, const char* call) {
 void Worker::remove_broken() {
   remove_if_broken(tun_port_, tun_.fd());
   remove_if_broken(udp_port_, udp_.fd());
+  if (hip_) remove_if_broken(hip_port_, hip_->fd());
+  for (size_t i = 0; reads_raw_ && i < RawSockets::count; i++) remove_if_broken(raw_ports_[i], (*raw_)[i].fd());
 }
 
 // After the batch, so that the gate is not held while others are told. The descriptor stays until the worker goes.

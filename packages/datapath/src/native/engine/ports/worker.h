@@ -12,6 +12,7 @@
 
 #include "../lane.h"
 #include "pace.h"
+#include "raw-sockets.h"
 #include "tun-queue.h"
 #include "udp-socket.h"
 
@@ -29,6 +30,10 @@ class Worker final : public Sink {
   // To be opened before start(); the TUN only if there is one.
   TunQueue& tun() { return tun_; }
   UdpSocket& udp() { return udp_; }
+  // Made when first asked for: HIP's own UDP port, and raw sockets, of which the first worker's alone are read.
+  UdpSocket& hip();
+  RawSockets& raw();
+  void read_raw() { reads_raw_ = true; }
   const TunQueue& tun() const { return tun_; }
   const UdpSocket& udp() const { return udp_; }
 
@@ -64,7 +69,10 @@ class Worker final : public Sink {
   // errno when reading came to its end, otherwise 0.
   int gather_tun();
   void run_tun_batch();
-  void pump_udp();
+  template <typename Socket>
+  void pump_udp(Socket& socket, Port& port);
+  void pump_sockets();
+  void send_by(Via via, std::span<const UdpMessage> messages);
   void run_udp_batches(const UdpReceiver::Received& received);
   void run_empty_batch();
   void let_gather();
@@ -88,6 +96,11 @@ class Worker final : public Sink {
   i3io::UniqueFd event_;
   Port tun_port_{PortKind::tun};
   Port udp_port_{PortKind::udp};
+  std::unique_ptr<UdpSocket> hip_;
+  Port hip_port_{PortKind::udp};
+  std::unique_ptr<RawSockets> raw_;
+  std::array<Port, RawSockets::count> raw_ports_{Port{PortKind::udp}, Port{PortKind::udp}, Port{PortKind::udp}, Port{PortKind::udp}};
+  bool reads_raw_ = false;
   std::atomic<bool> is_woken_{false};
   std::atomic<bool> is_stopping_{false};
   bool is_running_ = false;
