@@ -20,10 +20,94 @@ let hosts: readonly [Host, Host];
 
 beforeAll(async () => {
   topology = await Topology.create();
-  const lan = await topology.addSegment("lan", { subnet4: "192.0.2.0/24", subnet6: "2001:db8:2::/64" });
-  hosts = [await topology.addHost("one", { segment: lan }), await topology.addHost("two", { segment: lan })];
+  hosts = [topology.host("one"), topology.host("two")];
+  topology.link(hosts[0], hosts[1], { subnet: "192.0.2.0/30", subnet6: "2001:db8:2::/64" });
+  await topology.up();
   [one, two] = await Promise.all([Laptop.make(hosts[0], { serverAddresses: [SERVER], hip: HIP }), Laptop.make(hosts[1], { serverAddresses: [SERVER], hip: HIP })]);
 }, 60_000);
 afterAll(() => topology?.close());
 
-PLACEHOLDER
+/** Both proxies anew, each with the other's address in its book. */
+async function startBoth(addressOf: (host: Host) => string, more: string): Promise<void> {
+  await Promise.all([one, two].map(async (laptop, i) => {
+    await laptop.kill();
+    await laptop.forget();
+    const peer = [two, one][i] as Laptop;
+    await laptop.writeBook({ [i === 0 ? "two.i3" : "one.i3"]: peer }, `address="${addressOf(peer.host)}" ${more}`);
+    await laptop.start();
+  }));
+}
+
+const SEND = 'require("node:net").createServer((s) => s.end(Buffer.alloc(2000000, "in the clear "))).listen(8080, "::", () => console.log("listening"))';
+const TAKE = 'let n = 0; require("node:net").connect({ host: process.argv[1], port: 8080 }).on("data", (d) => (n += d.length)).on("end", () => console.log("got", n)).on("error", (e) => console.log(String(e)))';
+
+/** What passed between the two while `work` ran: columns of tshark, one row a packet. */
+async function captured(work: () => Promise<void>): Promise<readonly (readonly string[])[]> {
+  const file = `${hosts[0].directory}/between.pcap`;
+  const dump = hosts[0].spawn("tcpdump", ["-U", "-i", hosts[0].interfaces[0]?.name ?? "", "-w", file, "ip or (ip6 and not icmp6)"]);
+  await dump.waitForLine(/listening on/);
+  await work();
+  await dump.stop();
+  const fields = ["frame.protocols", "hip.checksum.status", "_ws.malformed", "udp.port", "ip.dst"].flatMap((field) => ["-e", field]);
+  const { stdout, status } = await hosts[0].exec("tshark", ["-n", "-r", file, "-T", "fields", "-E", "separator=;", ...fields]);
+  expect(status).toBe(0);
+  const clear = await hosts[0].exec("grep", ["-c", "-a", "in the clear", file]);
+  expect(clear.stdout.trim()).toBe("0");
+  // Questions to the server that is not there are not about this.
+  return stdout.trim().split("\n").map((line) => line.split(";")).filter((row) => row[4] !== SERVER);
+}
+
+const ROWS = [
+  ["UDP 10500 over IPv4", (host: Host) => host.address4, 'protocol="udp"', /^eth:ethertype:ip:udp:(hip|udpencap:esp)$/, "eth:ethertype:ip:udp:hip"],
+  ["UDP 10500 over IPv6", (host: Host) => host.address6, 'protocol="udp"', /^eth:ethertype:ipv6:udp:(hip|udpencap:esp)$/, "eth:ethertype:ipv6:udp:hip"],
+  ["protocols 139 and 50 of IPv4", (host: Host) => host.address4, 'protocol="ip"', /^eth:ethertype:ip:(hip|esp)$/, "eth:ethertype:ip:hip"],
+  ["protocols 139 and 50 of IPv6", (host: Host) => host.address6, 'protocol="ip"', /^eth:ethertype:ipv6:(hip|esp)$/, "eth:ethertype:ipv6:hip"],
+] as const;
+
+describe.each(ROWS)("by %s", (_, addressOf, more, isOfWay, hip) => {
+  beforeAll(() => startBoth(addressOf, more), 60_000);
+
+  it("carries ping6 and TCP to the HIT, nothing readable, and tshark finds HIP's checksums right and nothing malformed", async () => {
+    const sender = hosts[1].spawn(process.execPath, ["-e", SEND]);
+    await sender.waitForLine(/listening/);
+    const rows = await captured(async () => {
+      const ping = await hosts[0].exec("ping", ["-6", "-n", "-c", "2", "-W", "5", "two.i3"]);
+      expect(ping.stdout).toContain(two.hit);
+      expect(ping.status).toBe(0);
+      const take = await hosts[0].exec(process.execPath, ["-e", TAKE, two.hit]);
+      expect(take.stdout).toBe("got 2000000\n");
+    });
+    await sender.stop();
+    expect(rows.filter(([protocols = ""]) => !isOfWay.test(protocols))).toEqual([]);
+    expect(rows.filter(([, , malformed]) => malformed !== "")).toEqual([]);
+    const exchange = rows.filter(([protocols]) => protocols === hip);
+    expect(exchange.length).toBeGreaterThanOrEqual(4);
+    expect(exchange.filter(([, status]) => status !== "1")).toEqual([]);
+    expect(rows.length - exchange.length).toBeGreaterThan(100);
+    // Port 10500 at both ends.
+    if (hip.includes("udp")) expect(rows.filter(([, , , ports]) => ports !== "10500,10500")).toEqual([]);
+  }, 60_000);
+});
+
+it("counts garbage on each way, and goes on", async () => {
+  const junk = 'const d = require("node:dgram").createSocket("udp4"); let n = 0; for (const [b, p] of [["00000000ff", 10500], ["1101", 10500], ["30000000aabbccddee", 10500], ["19", 10500]]) d.send(Buffer.from(b, "hex"), p, process.argv[1], () => ++n === 4 && d.close())';
+  expect((await hosts[0].exec(process.execPath, ["-e", junk, hosts[1].address4])).status).toBe(0);
+  const raw = "import socket,sys\nfor p in (139, 50):\n s = socket.socket(socket.AF_INET, socket.SOCK_RAW, p)\n s.sendto(bytes(48), (sys.argv[1], 0))\n s.sendto(b'', (sys.argv[1], 0))\n";
+  expect((await hosts[0].exec("python3", ["-c", raw, hosts[1].address4])).status).toBe(0);
+  const drops = await eventually("counters", 10_000, async () => {
+    two.child?.kill("SIGUSR1");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const line = two.child?.lines.map(({ text }) => text).filter((text) => text.includes('"event":"counters"')).at(-1);
+    const found = line === undefined ? undefined : (JSON.parse(line) as { engine: { drops: Record<string, number> } }).engine.drops;
+    return found !== undefined && (found["malformed"] ?? 0) >= 6 && (found["unknown-spi"] ?? 0) >= 2 ? found : undefined;
+  });
+  expect(drops).toMatchObject({ malformed: expect.any(Number) as number });
+  expect((await hosts[0].exec("ping", ["-6", "-n", "-c", "1", "-W", "5", "two.i3"])).status).toBe(0);
+}, 60_000);
+
+it("without CAP_NET_RAW says so in one line", async () => {
+  await one.kill();
+  const { status, stderr } = await hosts[0].exec("setpriv", ["--bounding-set", "-net_raw", "--inh-caps", "-net_raw", process.execPath, PROXY, "--config", one.configFile]);
+  expect(status).toBeGreaterThan(0);
+  expect(stderr).toMatch(/IP protocols 139 and 50 may not be opened by this user.*CAP_NET_RAW/s);
+});
