@@ -57,9 +57,10 @@ async function captured(work: () => Promise<void>): Promise<readonly (readonly s
   return stdout.trim().split("\n").map((line) => line.split(";")).filter((row) => row[4] !== SERVER);
 }
 
+/** tshark 4.0 knows HIP on this port, and calls ESP there data. */
 const ROWS = [
-  ["UDP 10500 over IPv4", (host: Host) => host.address4, 'protocol="udp"', /^eth:ethertype:ip:udp:(hip|udpencap:esp)$/, "eth:ethertype:ip:udp:hip"],
-  ["UDP 10500 over IPv6", (host: Host) => host.address6, 'protocol="udp"', /^eth:ethertype:ipv6:udp:(hip|udpencap:esp)$/, "eth:ethertype:ipv6:udp:hip"],
+  ["UDP 10500 over IPv4", (host: Host) => host.address4, 'protocol="udp"', /^eth:ethertype:ip:udp:(hip|data)$/, "eth:ethertype:ip:udp:hip"],
+  ["UDP 10500 over IPv6", (host: Host) => host.address6, 'protocol="udp"', /^eth:ethertype:ipv6:udp:(hip|data)$/, "eth:ethertype:ipv6:udp:hip"],
   ["protocols 139 and 50 of IPv4", (host: Host) => host.address4, 'protocol="ip"', /^eth:ethertype:ip:(hip|esp)$/, "eth:ethertype:ip:hip"],
   ["protocols 139 and 50 of IPv6", (host: Host) => host.address6, 'protocol="ip"', /^eth:ethertype:ipv6:(hip|esp)$/, "eth:ethertype:ipv6:hip"],
 ] as const;
@@ -83,7 +84,7 @@ describe.each(ROWS)("by %s", (_, addressOf, more, isOfWay, hip) => {
     const exchange = rows.filter(([protocols]) => protocols === hip);
     expect(exchange.length).toBeGreaterThanOrEqual(4);
     expect(exchange.filter(([, status]) => status !== "1")).toEqual([]);
-    expect(rows.length - exchange.length).toBeGreaterThan(100);
+    expect(rows.length - exchange.length).toBeGreaterThan(20);
     // Port 10500 at both ends.
     if (hip.includes("udp")) expect(rows.filter(([, , , ports]) => ports !== "10500,10500")).toEqual([]);
   }, 60_000);

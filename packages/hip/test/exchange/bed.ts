@@ -95,7 +95,7 @@ export class Associations {
         this.#drop(event.association);
         this.outbound = null;
         return;
-      case "failed": case "responder": return;
+      case "failed": case "responder": case "moved": return;
     }
   }
 
