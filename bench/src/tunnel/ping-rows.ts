@@ -28,12 +28,15 @@ function percentile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
 }
 
+/** µs. */
+export const medianRoundTrip = async (subject: Subject, count: number): Promise<number> => median(await roundTrips(subject, count, INTERVAL_S));
+
 export async function pingRows(bed: Bed, { rows, runs, pings }: Plan): Promise<readonly Row[]> {
   if (!rows.has("ping")) return [];
   const ours = bed.ours["encrypted-direct"];
   const others = bed.peers;
   const medians = await inTurns(runs, [ours, ...others], async (subject, run) => {
-    const us = median(await roundTrips(subject, pings, INTERVAL_S));
+    const us = await medianRoundTrip(subject, pings);
     say(`ping, run ${run + 1}: ${subject.name} ${us.toFixed(0)} µs`);
     return us;
   });

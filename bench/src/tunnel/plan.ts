@@ -1,5 +1,5 @@
 /** How often and how long is measured, which rows are wanted, and in what order runs go. */
-export const ROWS = ["encrypted-direct", "encrypted-relay", "plain-direct", "auth-direct", "udp", "cpu", "forwarding", "ping", "pauses", "memory"] as const;
+export const ROWS = ["encrypted-direct", "encrypted-relay", "plain-direct", "auth-direct", "udp", "cpu", "forwarding", "ping", "pauses", "associations", "memory"] as const;
 export type RowName = (typeof ROWS)[number];
 
 export interface Plan {

@@ -4,6 +4,7 @@
  *     npm run bench -- tunnel [--json FILE] [--only ROW,ROW] [--quick]
  */
 import type { Row } from "../report.js";
+import { associationRows } from "./association-rows.js";
 import { openBed, PEERS, type Bed, type EngineProcess, type Peer } from "./bed.js";
 import { forwardingRows } from "./forwarding-rows.js";
 import { memoryRows } from "./memory-rows.js";
@@ -15,7 +16,7 @@ import { cpuRows, udpRows } from "./udp-rows.js";
 /** Rows that are measured between two hosts, and the peers they are measured beside. */
 const BETWEEN_HOSTS: Readonly<Partial<Record<RowName, readonly Peer[]>>> = {
   "encrypted-direct": PEERS, "encrypted-relay": PEERS, "plain-direct": PEERS, "auth-direct": PEERS,
-  udp: ["fastd"], cpu: ["wireguard-go", "fastd"], ping: PEERS, pauses: [],
+  udp: ["fastd"], cpu: ["wireguard-go", "fastd"], ping: PEERS, pauses: [], associations: [],
 };
 
 export async function tunnel(options: { readonly quick: boolean; readonly only: string | undefined }): Promise<readonly Row[]> {
@@ -30,7 +31,8 @@ async function betweenHosts(plan: Plan): Promise<readonly Row[]> {
   try {
     const { a } = bed.engines;
     say(`our engine: ${a.ready.implementation}, ${a.ready.workers} worker, offloads ${JSON.stringify(a.ready.offloads)}`);
-    const rows = [...(await tcpRows(bed, plan)), ...(await udpRows(bed, plan)), ...(await cpuRows(bed, plan)), ...(await pingRows(bed, plan)), ...(await pauseRows(bed, plan))];
+    const rows: Row[] = [];
+    for (const measure of [tcpRows, udpRows, cpuRows, pingRows, pauseRows, associationRows]) rows.push(...(await measure(bed, plan)));
     await requireNativeWork(bed);
     return rows;
   } finally {

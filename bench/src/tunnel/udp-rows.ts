@@ -19,7 +19,7 @@ const CLIENT_LIMIT = 0.97;
 
 /** What every subject carries, and what only we do: there packets follow each other closely enough to share a wake-up. */
 const COMMON_MBIT = 150;
-const OUR_MBIT = 1_000;
+export const OUR_MBIT = 1_000;
 const CPU_LIMIT_US = 3;
 const PAPER_US = { send: 73, receive: 44 } as const;
 
@@ -33,10 +33,9 @@ export async function udpRows(bed: Bed, { rows, runs, probeSeconds }: Plan): Pro
   if (!rows.has("udp")) return [];
   const ours = bed.ours["encrypted-direct"];
   const fastd = bed.peers.filter(({ name }) => name === "fastd");
-  const found = new Map<Subject, number>();
+  const highestRate = findHighestRate(probeSeconds);
   const rates = await inTurns(runs, [ours, ...fastd], async (subject, run) => {
-    const rate = await highestRate(subject, probeSeconds, found.get(subject));
-    found.set(subject, rate);
+    const rate = await highestRate(subject);
     say(`UDP, run ${run + 1}: ${subject.name} ${rate.toFixed(0)} Mbit/s`);
     return rate;
   });
@@ -44,8 +43,18 @@ export async function udpRows(bed: Bed, { rows, runs, probeSeconds }: Plan): Pro
   return [makeRow({ name: "UDP, 1,200-byte datagrams, loss < 0.5 %: encrypted direct", unit: "Mbit/s", better: "higher", runs: rates.get(ours) ?? [], baselines, limits: { fastd: 3 } })];
 }
 
+/** Finds the highest rate of a subject in Mbit/s, by probes of so many seconds; later ones look around what the one before found. */
+export function findHighestRate(seconds: number): (subject: Subject) => Promise<number> {
+  const found = new Map<Subject, number>();
+  return async (subject) => {
+    const rate = await highestRateNear(subject, seconds, found.get(subject));
+    found.set(subject, rate);
+    return rate;
+  };
+}
+
 /** Mbit/s received, of the highest rate with less loss than {@link LOSS_MAX}: doubling until it fails, then bisection of the logarithm. */
-async function highestRate(subject: Subject, seconds: number, before: number | undefined): Promise<number> {
+async function highestRateNear(subject: Subject, seconds: number, before: number | undefined): Promise<number> {
   let best = 0;
   const probe = async (mbit: number): Promise<Probe> => {
     const result = await probeRate(subject, mbit, seconds);
@@ -86,6 +95,13 @@ async function probeRate(subject: Subject, mbit: number, seconds: number): Promi
   return { mbitPerSecond, passed: false, clientLimited: false };
 }
 
+/** The processor's time of either end for one packet, µs. */
+export async function packetTime(subject: Subject, mbit: number, seconds: number): Promise<{ readonly send: number; readonly receive: number; readonly loss: number }> {
+  const { result: { received, loss }, used } = await withProcessorTime(subject, () => udpRun(subject, mbit, seconds));
+  // Both by what arrived: what was dropped on the way must not make packets cheap.
+  return { send: (used.a / received) * 1e6, receive: (used.b / received) * 1e6, loss };
+}
+
 /** Our processor time for one packet: at a rate of ours, and at a lower one that peers carry too, where fewer packets share a wake-up. */
 export async function cpuRows(bed: Bed, { rows, runs, udpSeconds }: Plan): Promise<readonly Row[]> {
   if (!rows.has("cpu")) return [];
@@ -93,10 +109,8 @@ export async function cpuRows(bed: Bed, { rows, runs, udpSeconds }: Plan): Promi
   const peers = bed.peers.filter(({ name }) => name === "fastd" || name === "wireguard-go").map((subject) => ({ subject, mbit: COMMON_MBIT }));
   const [fast, slow] = [{ subject: ours, mbit: OUR_MBIT }, { subject: ours, mbit: COMMON_MBIT }];
   const samples = await inTurns(runs, [fast, slow, ...peers], async ({ subject, mbit }, run) => {
-    const { result, used } = await withProcessorTime(subject, () => udpRun(subject, mbit, udpSeconds));
-    // Both by what arrived: what was dropped on the way must not make packets cheap.
-    const sample = { send: (used.a / result.received) * 1e6, receive: (used.b / result.received) * 1e6 };
-    say(`CPU, run ${run + 1}: ${subject.name} at ${mbit} Mbit/s ${sample.send.toFixed(2)} / ${sample.receive.toFixed(2)} µs a packet, loss ${(result.loss * 100).toFixed(2)} %`);
+    const sample = await packetTime(subject, mbit, udpSeconds);
+    say(`CPU, run ${run + 1}: ${subject.name} at ${mbit} Mbit/s ${sample.send.toFixed(2)} / ${sample.receive.toFixed(2)} µs a packet, loss ${(sample.loss * 100).toFixed(2)} %`);
     return sample;
   });
   return (["send", "receive"] as const).map((side) => {
