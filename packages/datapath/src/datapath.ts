@@ -43,6 +43,8 @@ export interface OutboundAssociation extends AssociationBase {
 export interface InboundAssociation extends AssociationBase {
   /** As in {@link Inbound} `tun`. A BEET packet carries the `from` addresses of its family. */
   readonly flow: Uint8Array;
+  /** @default 2 */
+  readonly strength?: Strength;
   readonly source4: AddressRewrite | null;
   readonly destination4: AddressRewrite | null;
   readonly source6: AddressRewrite | null;
@@ -80,9 +82,29 @@ export const MAX_SPI = 0xfeff_ffff;
 /** What stands in the place of a port with `ip` (RFC 7401 §5.1, RFC 4303 §2). */
 export const IP_PROTOCOL = { hip: 139, esp: 50 } as const;
 
-/** What to do with packets that local programs send to one virtual address. */
+/** How packets of one way are protected: 0 in cleartext, 1 authenticated, 2 encrypted. */
+export type Strength = 0 | 1 | 2;
+
+/** Packets of a protocol, with ports those of which either port is one of them (docs/policy.md). */
+export interface Service {
+  /** IP protocol number, 0 to 255. */
+  readonly protocol: number;
+  /** Ascending, at most {@link LIMITS.portRangesPerService}, and only of TCP, UDP, DCCP, SCTP and UDP-Lite; empty: every packet of the protocol. */
+  readonly ports: readonly { readonly first: number; readonly last: number }[];
+  readonly strength: Strength;
+}
+
+/** What packets of one virtual address need (docs/datapath.md, "Services"). Copied. */
+export interface Services {
+  /** The first that matches decides; at most {@link LIMITS.servicesPerFlow}. */
+  readonly services: readonly Service[];
+  /** Of what no service takes; null: refused. */
+  readonly rest: Strength | null;
+}
+
+/** What to do with packets that local programs send to one virtual address, or with those that need one {@link Strength}. */
 export type Flow =
-  /** Hold packets (at most {@link LIMITS.queuedPacketsPerFlow}) and tell the control plane once: upcall `flow-setup`. */
+  /** Hold packets (at most {@link LIMITS.queuedPacketsPerFlow} a way) and tell the control plane once: upcall `flow-setup`. */
   | { readonly action: "setup" }
   /**
    * Put `header` (data header, perhaps a set-up message) in front and send to the server that the next-server table names
@@ -116,11 +138,13 @@ export type Inbound =
   | { readonly action: "upcall" }
   /**
    * Payload kind 1 goes to the TUN after the rewrites of its family; other kinds go up. A packet whose addresses do not
-   * match is dropped, counted `inner-address`. `flow` is the virtual address whose last use it also marks.
+   * match is dropped, counted `inner-address`. `flow` is the virtual address whose last use it also marks, and whose services it must satisfy.
    */
   | {
       readonly action: "tun";
       readonly flow: Uint8Array;
+      /** How what comes for this id was protected. @default 2 */
+      readonly strength?: Strength;
       readonly source4: AddressRewrite | null;
       readonly destination4: AddressRewrite | null;
       readonly source6: AddressRewrite | null;
@@ -148,8 +172,8 @@ export type Upcall =
   | { readonly kind: "control"; readonly from: Locator; readonly bytes: Uint8Array }
   /** A HIP packet that came straight, without UDP's four zero bytes; never an I1. Its header is well-formed, and so by `ip` is its checksum; nothing behind it is looked at. */
   | { readonly kind: "hip"; readonly from: ViaLocator; readonly bytes: Uint8Array }
-  /** First packet to an address whose flow is `setup`; the packets wait for `release` or `discard`. Once per set-up. */
-  | { readonly kind: "flow-setup"; readonly address: Uint8Array; /** A copy of that packet. */ readonly packet: Uint8Array }
+  /** First packet to an address whose flow, by the way that the packet needs, is `setup`; the packets wait for `release` or `discard`. Once per way and set-up. */
+  | { readonly kind: "flow-setup"; readonly address: Uint8Array; readonly strength: Strength; /** A copy of that packet. */ readonly packet: Uint8Array }
   /** A data packet for an inbound entry that wants it up. */
   | { readonly kind: "payload"; readonly id: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly payloadKind: number; readonly payload: Uint8Array }
   /** Server: no next server known for this ring key; packets wait for `setNextServer` or `discardRoute`. Once until one of them; it counts as an upcall of the source that was first. */
@@ -177,6 +201,10 @@ export const LIMITS = {
   /** The least UDP payload that IPv6 always carries whole (RFC 8200 §5: 1,280 - 40 - 8). */
   hipR1Bytes: 1_232,
   flows: 65_536,
+  /** Flows that have services, or ways besides that of strength 2. */
+  flowsWithServices: 16_384,
+  servicesPerFlow: 32,
+  portRangesPerService: 16,
   inbound: 131_072,
   /** Outbound, and as many inbound. */
   associations: 131_072,
@@ -189,7 +217,7 @@ export const LIMITS = {
 /** Why a packet was dropped (docs/wire.md §8). */
 export type DropReason =
   | "malformed" | "version" | "hip" | "unknown-spi" | "replay" | "integrity" | "sequence" | "ecn" | "unknown-id" | "hop-limit" | "copy-budget" | "queue-full" | "no-trigger"
-  | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "amplification" | "refused" | "too-big" | "io-error";
+  | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "amplification" | "refused" | "policy" | "too-big" | "io-error";
 
 export interface Counters {
   readonly drops: Readonly<Record<DropReason, number>>;
@@ -213,8 +241,17 @@ export interface FlowCounters {
 export interface Datapath {
   /** Which implementation this is; benches assert it. */
   readonly implementation: "reference" | "native";
-  /** `null` removes. Throws DatapathError ERR_I3_TABLE_FULL. Replacing `setup` by another action sends what waits through it at once, before anything newer. */
-  setFlow(address: Uint8Array, flow: Flow | null): void;
+  /**
+   * Throws DatapathError ERR_I3_TABLE_FULL. Replacing `setup` by another action sends what waits through it at once, before anything newer.
+   * `strength`: which of the address's ways this is, 2 unless given; without services all packets take way 2. `null` removes the way, and with
+   * the last way, or without `strength`, the flow: its counters, its last use and its services.
+   */
+  setFlow(address: Uint8Array, flow: Flow | null, strength?: Strength): void;
+  /**
+   * What packets of an address that has a flow need, both ways; `null`: no more services. What waits is judged again. Throws DatapathError
+   * ERR_I3_TABLE_FULL, RangeError also for services of an address that has no flow.
+   */
+  setServices(address: Uint8Array, services: Services | null): void;
   setInbound(id: Uint8Array, inbound: Inbound | null): void;
   /** `name` is the caller's: an integer from 0 to 2^32 - 1. Flows that name a missing one drop their packets, `no-route`. `null` removes and wipes. */
   setOutboundAssociation(name: number, association: OutboundAssociation | null): void;
@@ -233,9 +270,9 @@ export interface Datapath {
   setDefaultServer(locator: Locator | null): void;
   /** The waiting packets of a route-miss are dropped, counted `no-route`. */
   discardRoute(ringKey: Uint8Array): void;
-  /** The waiting packets go through the flow as it now is, in order. */
+  /** The waiting packets of all ways go through the flow as it now is, each by its own way, in order. */
   release(address: Uint8Array): void;
-  /** The waiting packets are dropped, each answered as `refuse` does when `refuse` is true. */
+  /** The waiting packets of all ways are dropped, each answered as `refuse` does when `refuse` is true. */
   discard(address: Uint8Array, refuse: boolean): void;
   /** Control datagrams and data packets made by the control plane. */
   send(datagrams: readonly Datagram[]): void;

@@ -3,8 +3,8 @@
  * Arguments are checked there: a wrong shape is a TypeError, and what the engine itself refuses is a status.
  */
 
-/** `enum class Status` in native/engine/engine.h: 0 ok, 1 table full, 2 ring key's group full, 3 wrong shape. */
-export type EngineStatus = 0 | 1 | 2 | 3;
+/** `enum class Status` in native/engine/engine.h: 0 ok, 1 table full, 2 ring key's group full, 3 wrong shape, 4 table of flows' services full. */
+export type EngineStatus = 0 | 1 | 2 | 3 | 4;
 
 /** An engine; lives until `closeEngine` or until nobody has it any more. */
 export type EngineHandle = object & { readonly __brand: "i3-engine" };
@@ -62,6 +62,7 @@ export interface RawUpcall {
   readonly payloadKind?: number;
   readonly forwarded?: boolean;
   readonly requestBytes?: number;
+  readonly strength?: number;
 }
 
 /** One packet of {@link NativeEngineAddon.stepEngine} in or out on the TUN side: a virtio_net_hdr (10 bytes, little-endian fields) and the packet. */
@@ -89,11 +90,15 @@ export interface NativeEngineAddon {
   closeEngine(handle: EngineHandle): void;
 
   /** `action`: 0 setup, 1 tunnel, 2 esp, 3 refuse. Empty arrays and null where the action has no such thing. */
-  engineSetFlow(handle: EngineHandle, address: Uint8Array, action: number, header: Uint8Array, locator: Uint8Array | null, source: Uint8Array, association: number, mtu: number): EngineStatus;
-  engineRemoveFlow(handle: EngineHandle, address: Uint8Array): void;
+  engineSetFlow(handle: EngineHandle, address: Uint8Array, action: number, header: Uint8Array, locator: Uint8Array | null, source: Uint8Array, association: number, mtu: number, strength: number): EngineStatus;
+  /** `strength` 3: all ways. */
+  engineRemoveFlow(handle: EngineHandle, address: Uint8Array, strength: number): void;
+  /** `packed`: for each service protocol, strength, number of port ranges, and of each first and last port, 2 bytes each. `rest` 3: refused. Wrong shape also: no such flow. */
+  engineSetServices(handle: EngineHandle, address: Uint8Array, packed: Uint8Array, rest: number): EngineStatus;
+  engineRemoveServices(handle: EngineHandle, address: Uint8Array): void;
   engineSetInboundUpcall(handle: EngineHandle, id: Uint8Array): EngineStatus;
   /** `pairs4`: source from, to, destination from, to, 16 bytes in all, or empty; `pairs6` the same with 64. */
-  engineSetInboundTun(handle: EngineHandle, id: Uint8Array, flow: Uint8Array, pairs4: Uint8Array, pairs6: Uint8Array): EngineStatus;
+  engineSetInboundTun(handle: EngineHandle, id: Uint8Array, flow: Uint8Array, pairs4: Uint8Array, pairs6: Uint8Array, strength: number): EngineStatus;
   engineRemoveInbound(handle: EngineHandle, id: Uint8Array): void;
   /** `transform`: 0 AES-GCM, 1 NULL, 2 AES-CBC. `beet`: 4, 6 or 0. */
   engineSetOutboundAssociation(
@@ -102,7 +107,7 @@ export interface NativeEngineAddon {
   engineRemoveOutboundAssociation(handle: EngineHandle, name: number): void;
   engineSetInboundAssociation(
     handle: EngineHandle, spi: number, transform: number, key: Uint8Array, salt: Uint8Array, integrityKey: Uint8Array, beet: number, checksumState: boolean,
-    flow: Uint8Array, pairs4: Uint8Array, pairs6: Uint8Array,
+    flow: Uint8Array, pairs4: Uint8Array, pairs6: Uint8Array, strength: number,
   ): EngineStatus;
   engineRemoveInboundAssociation(handle: EngineHandle, spi: number): void;
   /** undefined: no such association. 0n: all numbers are used. */

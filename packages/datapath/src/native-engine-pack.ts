@@ -1,5 +1,5 @@
 /** Arguments of the `Datapath` interface as the addon takes them (native-addon.ts). They are checked already. */
-import type { EspTransform } from "./datapath.js";
+import type { EspTransform, Services } from "./datapath.js";
 import type { RewritePlan } from "./reference/address-rewrite.js";
 import type { FlowAction } from "./reference/flow-table.js";
 import type { Bucket, TriggerTarget } from "./reference/trigger-table.js";
@@ -8,6 +8,10 @@ import type { Bucket, TriggerTarget } from "./reference/trigger-table.js";
 export const NOTHING = new Uint8Array(0);
 /** Of a flow without an MTU. */
 const NO_MTU = 65_535;
+/** Instead of the strength of one. */
+export const ALL_WAYS = 3;
+/** Instead of the strength of what no service takes. */
+const REFUSED = 3;
 const TARGET = { locator: 0, stack: 1 } as const;
 const ID_BYTES = 32;
 
@@ -29,6 +33,12 @@ export function packFlow(flow: FlowAction): PackedFlow {
       return [3, NOTHING, null, NOTHING, 0, NO_MTU];
   }
 }
+
+/** For each service: protocol, strength, the number of port ranges, and of each first and last port, 2 bytes each; and the strength of the rest. */
+export const packServices = ({ services, rest }: Services): readonly [packed: Uint8Array, rest: number] => [
+  Uint8Array.from(services.flatMap(({ protocol, ports, strength }) => [protocol, strength, ports.length, ...ports.flatMap(({ first, last }) => [first >> 8, first & 255, last >> 8, last & 255])])),
+  rest ?? REFUSED,
+];
 
 /** Source from, to, destination from, to; or nothing. */
 export const packRewrites = (plan: RewritePlan | null): Uint8Array =>

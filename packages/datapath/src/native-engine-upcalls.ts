@@ -1,5 +1,5 @@
 /** Upcalls as the addon makes them → upcalls as the control plane gets them. */
-import type { Upcall } from "./datapath.js";
+import type { Strength, Upcall } from "./datapath.js";
 import type { RawUpcall } from "./native-addon.js";
 import { decodeEndpoint, decodeRoute } from "./reference/endpoints.js";
 import { ADDRESS_SLOT_BYTES } from "./reference/step.js";
@@ -14,7 +14,7 @@ function present<T>(field: T | undefined): T {
 }
 
 /** The byte arrays become the receiver's. */
-export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forwarded, requestBytes }: RawUpcall): Upcall {
+export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forwarded, requestBytes, strength }: RawUpcall): Upcall {
   const sender = () => decodeEndpoint(present(from), 0);
   switch (kind) {
     case KIND.control:
@@ -22,7 +22,7 @@ export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forw
     case KIND.hip:
       return { kind: "hip", from: decodeRoute(present(from), 0, present(from), ADDRESS_SLOT_BYTES), bytes: present(bytes) };
     case KIND.flowSetup:
-      return { kind: "flow-setup", address: present(name), packet: present(bytes) };
+      return { kind: "flow-setup", address: present(name), strength: (strength ?? 2) as Strength, packet: present(bytes) };
     case KIND.payload:
       return { kind: "payload", id: present(name), from: sender(), nonce: present(nonce), payloadKind: present(payloadKind), payload: present(bytes) };
     case KIND.routeMiss:

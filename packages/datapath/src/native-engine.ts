@@ -5,27 +5,28 @@
  */
 import type { I3Error, Locator, OffloadName } from "@i3/common";
 import {
-  LIMITS, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type OutboundAssociation, type Responsibility, type TriggerEntry, type Upcall,
+  LIMITS, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type OutboundAssociation, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall,
 } from "./datapath.js";
 import { tableFull } from "./errors.js";
 import type { EngineHandle, EngineStatus, NativeEngineAddon, RawDatagram, VnetPacket } from "./native-addon.js";
 import { brokenPort, loadNativeEngine, openNativePorts, type EngineAddon, type NativePorts } from "./native-engine-open.js";
-import { NOTHING, packFlow, packRewrites, packTransform, packTriggers } from "./native-engine-pack.js";
+import { ALL_WAYS, NOTHING, packFlow, packRewrites, packServices, packTransform, packTriggers } from "./native-engine-pack.js";
 import { decodeUpcall } from "./native-engine-upcalls.js";
 import { makeRewritePlan } from "./reference/address-rewrite.js";
 import { prepareOutbound, requireFamily, requireName, requireSpi, SEQUENCE_END } from "./reference/association-table.js";
 import { encodeEndpoint, encodeRoute } from "./reference/endpoints.js";
 import { makeCipher, wipeKeys } from "./reference/esp-transforms.js";
-import { prepareAction } from "./reference/flow-table.js";
+import { noFlow, prepareAction } from "./reference/flow-table.js";
 import { requireResponder } from "./reference/hip-responder.js";
 import { requireLength } from "./reference/octets.js";
+import { prepareServices, requireStrength, STRONGEST } from "./reference/services.js";
 import { makeBuckets } from "./reference/trigger-table.js";
 import { ID_BYTES, RING_KEY_BYTES } from "./wire/data-header.js";
 
 /** In the order of `enum class Drop` in native/engine/counters.h. */
 export const DROP_REASONS = [
   "malformed", "version", "hip", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger",
-  "no-route", "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "too-big", "io-error",
+  "no-route", "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "too-big", "io-error",
 ] as const satisfies readonly DropReason[];
 
 /** Behind the drops in what `engineCounters` yields. */
@@ -82,10 +83,19 @@ export class NativeEngine implements Datapath {
     return new SteppedNativeEngine(addon);
   }
 
-  setFlow(address: Uint8Array, flow: Flow | null): void {
+  setFlow(address: Uint8Array, flow: Flow | null, strength?: Strength): void {
     requireAddress(address);
-    if (flow === null) return this.#addon.engineRemoveFlow(this.#handle, address);
-    settle(this.#addon.engineSetFlow(this.#handle, address, ...packFlow(prepareAction(flow, address.length))), "flow", LIMITS.flows);
+    if (strength !== undefined) requireStrength(strength);
+    if (flow === null) return this.#addon.engineRemoveFlow(this.#handle, address, strength ?? ALL_WAYS);
+    settle(this.#addon.engineSetFlow(this.#handle, address, ...packFlow(prepareAction(flow, address.length)), strength ?? STRONGEST), "flow", LIMITS.flows);
+  }
+
+  setServices(address: Uint8Array, services: Services | null): void {
+    requireAddress(address);
+    if (services === null) return this.#addon.engineRemoveServices(this.#handle, address);
+    const packed = packServices(prepareServices(services));
+    if (this.#addon.engineFlowReport(this.#handle, address) === undefined) throw noFlow();
+    settle(this.#addon.engineSetServices(this.#handle, address, ...packed));
   }
 
   setInbound(id: Uint8Array, inbound: Inbound | null): void {
@@ -245,15 +255,17 @@ const endpointOf = (locator: Locator | null): Uint8Array | null => (locator === 
 const groupFull = (): Error => tableFull("trigger (one ring key)", LIMITS.triggersPerRingKey);
 
 /** Arguments of a TUN entry. Throws RangeError. */
-function packTarget({ flow, source4, destination4, source6, destination6 }: Omit<InboundAssociation, "transform" | "beet" | "checksumState">): readonly [Uint8Array, Uint8Array, Uint8Array] {
+function packTarget({ flow, strength = STRONGEST, source4, destination4, source6, destination6 }: Omit<InboundAssociation, "transform" | "beet" | "checksumState">): readonly [Uint8Array, Uint8Array, Uint8Array, Strength] {
   requireAddress(flow);
-  return [flow, packRewrites(makeRewritePlan(source4, destination4, 4)), packRewrites(makeRewritePlan(source6, destination6, 16))];
+  requireStrength(strength);
+  return [flow, packRewrites(makeRewritePlan(source4, destination4, 4)), packRewrites(makeRewritePlan(source6, destination6, 16)), strength];
 }
 
 /** What the engine refuses becomes an error. `table` undefined: it is none that can be full. */
 function settle(status: EngineStatus, table?: string, limit = 0): void {
   if (status === 0) return;
   if (status === 2) throw groupFull();
+  if (status === 4) throw tableFull("flow services", LIMITS.flowsWithServices);
   if (status === 1 && table !== undefined) throw tableFull(table, limit);
   throw new RangeError("the native engine refuses an argument that it should have got in another shape");
 }

@@ -24,6 +24,8 @@ export interface RewritePlan {
 const TCP = { checksum: 16 } as const;
 const UDP = { checksum: 6 } as const;
 const ICMP = { type: 0, checksum: 2, quote: 8 } as const;
+/** Where in an ICMP error the packet begins that it quotes. */
+export const ICMP_QUOTE = ICMP.quote;
 
 /** RFC 792, RFC 1122 §3.2.2: the types that quote a packet. */
 export const isIcmpError4 = (type: number): boolean => type === 3 || type === 4 || type === 5 || type === 11 || type === 12;
@@ -114,7 +116,8 @@ function rewriteQuote(bytes: Uint8Array, icmp: number, end: number, version: num
   return fold(plan.delta + headerDelta + adjustQuotedTransport(bytes, at, end, version, plan.delta));
 }
 
-function isQuotingError(bytes: Uint8Array, icmp: number, end: number, version: number, protocol: number): boolean {
+/** A message at `icmp` that quotes a packet. */
+export function isQuotingError(bytes: Uint8Array, icmp: number, end: number, version: number, protocol: number): boolean {
   if (icmp + ICMP.type >= end) return false;
   const type = u8(bytes, icmp + ICMP.type);
   return version === 4 ? protocol === PROTOCOL.icmp && isIcmpError4(type) : protocol === PROTOCOL.icmp6 && quotesPacket6(type);

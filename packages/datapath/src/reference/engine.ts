@@ -3,7 +3,7 @@
  * the time is that of the last step.
  */
 import { MAX_CONTROL_BYTES, type Locator } from "@i3/common";
-import { IP_PROTOCOL, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type OutboundAssociation, type Responsibility, type TriggerEntry, type Upcall } from "../datapath.js";
+import { IP_PROTOCOL, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type OutboundAssociation, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall } from "../datapath.js";
 import { DATA_OFFSET, ID_BYTES, LAST_PAYLOAD_KIND, NONCE_BYTES, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
 import { classifyDatagram } from "../wire/first-byte.js";
 import type { Arrival } from "./arrival.js";
@@ -18,6 +18,7 @@ import { addressKey, keyBytes, ringKey } from "./keys.js";
 import { asBuffer, copyBytes, ownBuffer, u16, u8 } from "./octets.js";
 import type { Output } from "./outputs.js";
 import { ServerRules } from "./server-rules.js";
+import { STRONGEST } from "./services.js";
 import { EngineState } from "./state.js";
 import { ADDRESS_SLOT_BYTES, CHECKSUM, WAY_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch, type StepCore, type StepInput } from "./step.js";
 
@@ -142,15 +143,16 @@ export class ReferenceEngine implements StepCore {
     });
   }
 
-  setFlow(address: Uint8Array, flow: Flow | null): void {
-    if (flow !== null) {
-      this.#state.flows.set(address, flow);
-      // At once, so that nothing newer can leave before.
-      if (flow.action !== "setup") this.release(address);
-      return;
-    }
-    const removed = this.#state.flows.remove(address);
-    if (removed !== undefined) this.#host.discard(removed, "not-allocated", false);
+  setFlow(address: Uint8Array, flow: Flow | null, strength?: Strength): void {
+    if (flow === null) return this.#host.discard(this.#state.flows.remove(address, strength), "not-allocated", false);
+    const set = this.#state.flows.set(address, flow, strength ?? STRONGEST);
+    // At once, so that nothing newer can leave before.
+    if (flow.action !== "setup") this.#host.release(set.flow, [set.way]);
+  }
+
+  setServices(address: Uint8Array, services: Services | null): void {
+    const flow = this.#state.flows.setServices(address, services);
+    if (flow !== undefined) this.#host.judgeAgain(flow, flow.ways);
   }
 
   setInbound(id: Uint8Array, inbound: Inbound | null): void {
@@ -203,12 +205,12 @@ export class ReferenceEngine implements StepCore {
 
   release(address: Uint8Array): void {
     const flow = this.#state.flows.byKey(addressKey(address));
-    if (flow !== undefined) this.#host.release(flow);
+    if (flow !== undefined) this.#host.release(flow, flow.ways);
   }
 
   discard(address: Uint8Array, refuse: boolean): void {
     const flow = this.#state.flows.byKey(addressKey(address));
-    if (flow !== undefined) this.#host.discard(flow, "refused", refuse);
+    if (flow !== undefined) this.#host.discard(flow.ways, "refused", refuse);
   }
 
   send(datagrams: readonly Datagram[]): void {

@@ -20,10 +20,13 @@ type SendingAction = TunnelAction | EspAction;
 export class FlowSender {
   readonly #state: EngineState;
   readonly #icmp: IcmpErrors;
+  readonly #sendPiece: (flow: FlowEntry, piece: InnerPacket) => void;
 
-  constructor(state: EngineState, icmp: IcmpErrors) {
+  /** `sendPiece` gets the fragments of packets that are too long. */
+  constructor(state: EngineState, icmp: IcmpErrors, sendPiece: (flow: FlowEntry, piece: InnerPacket) => void) {
     this.#state = state;
     this.#icmp = icmp;
+    this.#sendPiece = sendPiece;
   }
 
   send(flow: FlowEntry, action: SendingAction, packet: InnerPacket): void {
@@ -31,18 +34,18 @@ export class FlowSender {
     const sourceAt = at + (action.source.length === 4 ? IPV4.source : IPV6.source);
     if (!equalAt(bytes, sourceAt, action.source)) return this.#state.counters.drop("inner-address");
     flow.lastUse = this.#state.nowMs;
-    if (action.mtu !== null && length > action.mtu) this.#sendTooLong(flow, action, packet, action.mtu);
+    if (action.mtu !== null && length > action.mtu) this.#sendTooLong(flow, packet, action.mtu);
     else this.#sendOne(flow, action, packet);
   }
 
-  #sendTooLong(flow: FlowEntry, action: SendingAction, packet: InnerPacket, mtu: number): void {
+  #sendTooLong(flow: FlowEntry, packet: InnerPacket, mtu: number): void {
     const { bytes, at, length } = packet;
     if (innerVersion(bytes, at) === 6 || isUnfragmentable4(bytes, at)) {
       this.#state.counters.drop("too-big");
       return this.#icmp.tooBig(this.#state.nowMs, bytes, at, length, mtu);
     }
     if (!canCut(packet)) return this.#state.counters.drop("too-big");
-    for (const fragment of cutPacket(completed(packet), mtu)) this.#sendOne(flow, action, fragment);
+    for (const fragment of cutPacket(completed(packet), mtu)) this.#sendPiece(flow, fragment);
   }
 
   #sendOne(flow: FlowEntry, action: SendingAction, packet: InnerPacket): void {

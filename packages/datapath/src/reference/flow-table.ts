@@ -1,6 +1,6 @@
 /** Virtual address → what to do with packets that local programs send to it. */
 import type { ViaLocator } from "@i3/common";
-import { IP_PROTOCOL, LIMITS, type Flow, type FlowCounters } from "../datapath.js";
+import { IP_PROTOCOL, LIMITS, type Flow, type FlowCounters, type Services, type Strength } from "../datapath.js";
 import { tableFull } from "../errors.js";
 import { DATA_OFFSET, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
 import { DATA_FIRST_BYTE } from "../wire/first-byte.js";
@@ -9,6 +9,7 @@ import { encodeRoute } from "./endpoints.js";
 import { addressKey, addressKeyAt, ringKeyAt, type AddressKey } from "./keys.js";
 import { ownBuffer, requireLength } from "./octets.js";
 import { PacketQueue, type QueueBudget, type Queued } from "./queues.js";
+import { prepareServices, requireStrength, STRENGTHS, STRONGEST } from "./services.js";
 
 /** Behind a header to the server of its first id. */
 interface HeaderRoute {
@@ -37,12 +38,26 @@ export interface WaitingPacket extends Queued {
 const MIN_MTU = { v4: 576, v6: 1_280 } as const;
 const MAX_MTU = 65_535;
 
-export class FlowEntry {
-  readonly address: Uint8Array;
+/** What is done with packets of an address that need one strength. */
+export class Way {
   readonly waiting: PacketQueue<WaitingPacket>;
-  action: FlowAction;
   /** The control plane has been told of this set-up. */
   asked = false;
+
+  constructor(readonly strength: Strength, public action: FlowAction, budget: QueueBudget) {
+    this.waiting = new PacketQueue(LIMITS.queuedPacketsPerFlow, budget);
+  }
+
+  /** The MTU of an action that sends, or null. */
+  get mtu(): number | null {
+    return "mtu" in this.action ? this.action.mtu : null;
+  }
+}
+
+export class FlowEntry {
+  readonly #ways = new Map<Strength, Way>();
+  /** null: every packet takes way 2. */
+  services: Services | null = null;
   /** ms. */
   lastUse: number | undefined = undefined;
   packetsOut = 0;
@@ -50,15 +65,28 @@ export class FlowEntry {
   packetsIn = 0;
   bytesIn = 0;
 
-  constructor(address: Uint8Array, action: FlowAction, budget: QueueBudget) {
-    this.address = address;
-    this.action = action;
-    this.waiting = new PacketQueue(LIMITS.queuedPacketsPerFlow, budget);
+  constructor(readonly address: Uint8Array) {}
+
+  way(strength: Strength): Way | undefined {
+    return this.#ways.get(strength);
   }
 
-  /** The MTU of an action that sends, or null. */
-  get mtu(): number | null {
-    return "mtu" in this.action ? this.action.mtu : null;
+  /** The strongest first. */
+  get ways(): readonly Way[] {
+    return STRENGTHS.flatMap((strength) => this.#ways.get(strength) ?? []);
+  }
+
+  add(way: Way): void {
+    this.#ways.set(way.strength, way);
+  }
+
+  remove({ strength }: Way): void {
+    this.#ways.delete(strength);
+  }
+
+  /** More than a way 2. */
+  get isSpecial(): boolean {
+    return this.services !== null || this.ways.some(({ strength }) => strength !== STRONGEST);
   }
 
   /** A copy that does not change later. */
@@ -71,6 +99,8 @@ export class FlowEntry {
 export class FlowTable {
   readonly #entries = new Map<AddressKey, FlowEntry>();
   readonly #budget: QueueBudget;
+  /** Entries that are {@link FlowEntry.isSpecial}. */
+  #special = 0;
 
   constructor(budget: QueueBudget) {
     this.#budget = budget;
@@ -86,31 +116,67 @@ export class FlowTable {
   }
 
   /**
-   * Sets or replaces. What waits, the last use and the counters stay; `setup` begins a new set-up, whose first packet asks again.
+   * Sets or replaces a way. What waits, the last use and the counters stay; `setup` begins a new set-up, whose first packet asks again.
    * Throws DatapathError ERR_I3_TABLE_FULL, RangeError.
    */
-  set(address: Uint8Array, flow: Flow): void {
+  set(address: Uint8Array, flow: Flow, strength: Strength): { readonly flow: FlowEntry; readonly way: Way } {
     const key = addressKey(address);
+    requireStrength(strength);
     const action = prepareAction(flow, address.length);
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return this.#insert(key, address, action);
-    entry.action = action;
-    entry.asked = false;
+    const known = this.#entries.get(key);
+    if (known === undefined && this.#entries.size >= LIMITS.flows) throw tableFull("flow", LIMITS.flows);
+    if (strength !== STRONGEST) this.#requireRoom(known);
+    const entry = known ?? new FlowEntry(Uint8Array.from(address));
+    this.#entries.set(key, entry);
+    const way = entry.way(strength) ?? new Way(strength, action, this.#budget);
+    way.action = action;
+    way.asked = false;
+    this.#change(entry, () => entry.add(way));
+    return { flow: entry, way };
   }
 
-  #insert(key: AddressKey, address: Uint8Array, action: FlowAction): void {
-    if (this.#entries.size >= LIMITS.flows) throw tableFull("flow", LIMITS.flows);
-    this.#entries.set(key, new FlowEntry(Uint8Array.from(address), action, this.#budget));
-  }
-
-  /** Returns the removed entry, whose waiting packets the caller drops. */
-  remove(address: Uint8Array): FlowEntry | undefined {
-    const key = addressKey(address);
-    const entry = this.#entries.get(key);
-    this.#entries.delete(key);
+  /** Throws DatapathError ERR_I3_TABLE_FULL, RangeError. Returns the flow, what waits in which is to be judged again; undefined: there is none, nor were services given. */
+  setServices(address: Uint8Array, services: Services | null): FlowEntry | undefined {
+    const entry = this.#entries.get(addressKey(address));
+    const made = services === null ? null : prepareServices(services);
+    if (entry === undefined) {
+      if (made !== null) throw noFlow();
+      return undefined;
+    }
+    if (made !== null) this.#requireRoom(entry);
+    this.#change(entry, () => (entry.services = made));
     return entry;
   }
+
+  /** Returns the ways that are gone, one or all, whose waiting packets the caller drops. */
+  remove(address: Uint8Array, strength: Strength | undefined): readonly Way[] {
+    const key = addressKey(address);
+    if (strength !== undefined) requireStrength(strength);
+    const entry = this.#entries.get(key);
+    const gone = entry?.ways.filter((way) => strength === undefined || way.strength === strength) ?? [];
+    if (entry === undefined || gone.length === 0) return [];
+    this.#change(entry, () => {
+      for (const way of gone) entry.remove(way);
+      if (entry.ways.length > 0) return;
+      entry.services = null;
+      this.#entries.delete(key);
+    });
+    return gone;
+  }
+
+  #requireRoom(entry: FlowEntry | undefined): void {
+    if (entry?.isSpecial !== true && this.#special >= LIMITS.flowsWithServices) throw tableFull("flow services", LIMITS.flowsWithServices);
+  }
+
+  #change(entry: FlowEntry, act: () => void): void {
+    const before = entry.isSpecial;
+    act();
+    this.#special += Number(entry.isSpecial) - Number(before);
+  }
 }
+
+/** Services need a flow that they are of. */
+export const noFlow = (): RangeError => new RangeError("services of an address that has no flow");
 
 export function prepareAction(flow: Flow, addressBytes: number): FlowAction {
   switch (flow.action) {

@@ -2,13 +2,14 @@
 import type { DropReason } from "../datapath.js";
 import { isErrorAboutOthers, matchesPlan, rewriteAddresses, type RewritePlan } from "./address-rewrite.js";
 import { completed, effectiveState } from "./checksum-state.js";
-import type { FlowEntry } from "./flow-table.js";
+import type { FlowEntry, Way } from "./flow-table.js";
 import { FlowSender } from "./flow-sender.js";
 import type { IcmpErrors } from "./icmp-errors.js";
 import type { TunTarget } from "./inbound-table.js";
 import { IPV4, IPV6, hasRefusedOptions4, innerLength, innerVersion, isUnassignable, type InnerPacket } from "./inner-packet.js";
 import { findHighMss, lowerMss } from "./mss-clamp.js";
 import { copyBytes } from "./octets.js";
+import { strengthFor, STRONGEST } from "./services.js";
 import type { EngineState } from "./state.js";
 import { combineEcn, setEcn, trafficClassOf } from "./traffic-class.js";
 import { BROKEN_CHAIN, findTransport } from "./transport.js";
@@ -21,7 +22,8 @@ export class HostRules {
   constructor(state: EngineState, icmp: IcmpErrors) {
     this.#state = state;
     this.#icmp = icmp;
-    this.#sender = new FlowSender(state, icmp);
+    // A piece is a packet of its own: the receiver judges it so, and a later one shows no ports.
+    this.#sender = new FlowSender(state, icmp, (flow, piece) => this.#useFlow(flow, piece));
   }
 
   /** A packet that a local program sent; `checksum` is the state that it came with. */
@@ -37,9 +39,19 @@ export class HostRules {
     this.#useFlow(flow, packet);
   }
 
+  /** By the way of the strength that the packet needs. */
   #useFlow(flow: FlowEntry, packet: InnerPacket): void {
-    const { action } = flow;
-    if (action.action === "setup") this.#wait(flow, packet);
+    const { bytes, at, length } = packet;
+    const strength = flow.services === null ? STRONGEST : strengthFor(flow.services, bytes, at, length);
+    if (strength === null) return this.#refuse("policy", packet);
+    const way = flow.way(strength);
+    if (way === undefined) return this.#state.counters.drop("policy");
+    this.#useWay(flow, way, packet);
+  }
+
+  #useWay(flow: FlowEntry, way: Way, packet: InnerPacket): void {
+    const { action } = way;
+    if (action.action === "setup") this.#wait(flow, way, packet);
     else if (action.action === "refuse") this.#refuse("refused", packet);
     else this.#sender.send(flow, action, packet);
   }
@@ -50,30 +62,38 @@ export class HostRules {
     this.#icmp.unreachable(this.#state.nowMs, bytes, at, length);
   }
 
-  #wait(flow: FlowEntry, packet: InnerPacket): void {
+  #wait(flow: FlowEntry, way: Way, packet: InnerPacket): void {
     const { bytes, at, length, state } = packet;
     flow.lastUse = this.#state.nowMs;
-    const queued = flow.waiting.push(length, () => ({ bytes: Buffer.from(bytes.subarray(at, at + length)), state }));
+    const queued = way.waiting.push(length, () => ({ bytes: Buffer.from(bytes.subarray(at, at + length)), state }));
     if (!queued) this.#state.counters.drop("queue-full");
     // Asked even when the packet found no room: otherwise a flow could wait for ever behind other flows' queues.
-    if (flow.asked) return;
-    flow.asked = true;
+    if (way.asked) return;
+    way.asked = true;
     const whole = completed(packet);
-    this.#state.upcalls.push({ kind: "flow-setup", address: Uint8Array.from(flow.address), packet: copyBytes(whole.bytes, whole.at, whole.at + length) });
+    this.#state.upcalls.push({ kind: "flow-setup", address: Uint8Array.from(flow.address), strength: way.strength, packet: copyBytes(whole.bytes, whole.at, whole.at + length) });
   }
 
-  /** The waiting packets go through the flow as it now is, in order. */
-  release(flow: FlowEntry): void {
-    flow.asked = false;
-    for (const { bytes, state } of flow.waiting.takeAll()) this.#useFlow(flow, { bytes, at: 0, length: bytes.length, state });
+  /** What waits in these ways goes through the flow as it now is, in order. */
+  release(flow: FlowEntry, ways: readonly Way[]): void {
+    for (const way of ways) way.asked = false;
+    this.judgeAgain(flow, ways);
+  }
+
+  /** As {@link release}, but set-ups that the control plane knows of go on. */
+  judgeAgain(flow: FlowEntry, ways: readonly Way[]): void {
+    const packets = ways.flatMap(({ waiting }) => waiting.takeAll());
+    for (const { bytes, state } of packets) this.#useFlow(flow, { bytes, at: 0, length: bytes.length, state });
   }
 
   /** The waiting packets are dropped; the next one asks again. */
-  discard(flow: FlowEntry, reason: DropReason, answer: boolean): void {
-    flow.asked = false;
-    for (const { bytes } of flow.waiting.takeAll()) {
-      this.#state.counters.drop(reason);
-      if (answer) this.#icmp.unreachable(this.#state.nowMs, bytes, 0, bytes.length);
+  discard(ways: readonly Way[], reason: DropReason, answer: boolean): void {
+    for (const way of ways) {
+      way.asked = false;
+      for (const { bytes } of way.waiting.takeAll()) {
+        this.#state.counters.drop(reason);
+        if (answer) this.#icmp.unreachable(this.#state.nowMs, bytes, 0, bytes.length);
+      }
     }
   }
 
@@ -94,11 +114,16 @@ export class HostRules {
     if (ecn === null) return "ecn";
     if (isErrorAboutOthers(bytes, at, size, found, plan)) return "inner-address";
     const flow = this.#state.flows.byKey(target.flow);
+    const needed = flow === undefined || flow.services === null ? STRONGEST : strengthFor(flow.services, bytes, at, size);
+    // More than is needed is always welcome: the two ends need not have the same rules.
+    if (flow !== undefined && flow.services !== null && (needed === null || target.strength < needed)) return "policy";
     if (flow !== undefined) flow.lastUse = this.#state.nowMs;
-    return this.#write({ bytes, at, length: size, state: effectiveState(bytes, at, size, state) }, found, plan, ecn, flow);
+    const answers = needed === null ? undefined : flow?.way(needed);
+    return this.#write({ bytes, at, length: size, state: effectiveState(bytes, at, size, state) }, found, plan, ecn, flow, answers?.mtu ?? null);
   }
 
-  #write({ bytes, at, length, state }: InnerPacket, found: number, plan: RewritePlan, ecn: number, flow: FlowEntry | undefined): DropReason | null {
+  /** `mtu`: of the way that answers take. */
+  #write({ bytes, at, length, state }: InnerPacket, found: number, plan: RewritePlan, ecn: number, flow: FlowEntry | undefined, mtu: number | null): DropReason | null {
     const { tunOut } = this.#state;
     const refusal = tunOut.reserve(length, null, state);
     if (refusal !== null) return refusal;
@@ -107,8 +132,8 @@ export class HostRules {
     setEcn(buffer, start, ecn);
     rewriteAddresses(buffer, start, length, found, plan, state);
     if (flow === undefined) return null;
-    const value = flow.mtu === null ? -1 : findHighMss(buffer, start, length, found, flow.mtu);
-    if (value >= 0) lowerMss(buffer, start, found, value, flow.mtu as number, state);
+    const value = mtu === null ? -1 : findHighMss(buffer, start, length, found, mtu);
+    if (value >= 0) lowerMss(buffer, start, found, value, mtu as number, state);
     flow.packetsIn++;
     flow.bytesIn += length;
     return null;

@@ -1,12 +1,15 @@
 /** Our ids → what to do with data packets that arrive for exactly one of them. */
-import { LIMITS, type Inbound } from "../datapath.js";
+import { LIMITS, type Inbound, type Strength } from "../datapath.js";
 import { tableFull } from "../errors.js";
 import { makeRewritePlan, type RewritePlan } from "./address-rewrite.js";
 import { addressKey, idKey, idKeyAt, type AddressKey } from "./keys.js";
+import { requireStrength, STRONGEST } from "./services.js";
 
 /** How packets get to the TUN: what they must carry, what they leave with, and the flow that they belong to. */
 export interface TunTarget {
   readonly flow: AddressKey;
+  /** How what comes this way was protected. */
+  readonly strength: Strength;
   readonly plan4: RewritePlan | null;
   readonly plan6: RewritePlan | null;
 }
@@ -44,6 +47,8 @@ function prepareInbound(inbound: Inbound): InboundEntry {
 }
 
 /** Throws RangeError. */
-export function makeTunTarget({ flow, source4, destination4, source6, destination6 }: Omit<Inbound & { action: "tun" }, "action">): TunTarget {
-  return { flow: addressKey(flow), plan4: makeRewritePlan(source4, destination4, 4), plan6: makeRewritePlan(source6, destination6, 16) };
+export function makeTunTarget({ flow, strength = STRONGEST, source4, destination4, source6, destination6 }: Omit<Inbound & { action: "tun" }, "action">): TunTarget {
+  const key = addressKey(flow);
+  requireStrength(strength);
+  return { flow: key, strength, plan4: makeRewritePlan(source4, destination4, 4), plan6: makeRewritePlan(source6, destination6, 16) };
 }

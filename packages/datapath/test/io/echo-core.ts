@@ -12,7 +12,7 @@ import {
 
 const REASONS: readonly DropReason[] = [
   "malformed", "version", "hip", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger", "no-route",
-  "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "too-big", "io-error",
+  "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "too-big", "io-error",
 ];
 
 /** A core that does nothing; subclasses say what a step does. */
@@ -39,6 +39,7 @@ export abstract class TestCore implements StepCore {
     return { drops, tunIn: this.tunIn, tunOut: 0, udpIn: this.udpIn, udpOut: 0, upcalls: 0, hipAnswered: 0 };
   }
   setFlow(): void {}
+  setServices(): void {}
   setInbound(): void {}
   setOutboundAssociation(): void {}
   setInboundAssociation(): void {}

@@ -6,7 +6,7 @@ import type { PortDrops, UdpPort } from "../../src/io/ports.js";
 import { EchoCore, TestCore } from "./echo-core.js";
 
 const clock = { nowMs: () => 1_234 };
-const UPCALL: Upcall = { kind: "flow-setup", address: Uint8Array.of(10, 0, 0, 1), packet: new Uint8Array(20) };
+const UPCALL: Upcall = { kind: "flow-setup", address: Uint8Array.of(10, 0, 0, 1), strength: 2, packet: new Uint8Array(20) };
 
 /** A port whose packets are counts: `waiting` are there to read, `written` were written. */
 class FakePort implements UdpPort {

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { MAX_CONTROL_BYTES } from "@i3/common";
 import { describe, expect, it } from "vitest";
-import { LIMITS, MAX_SPI, MIN_SPI, type Datapath, type EspTransform, type Flow, type HipResponder, type InboundAssociation, type OutboundAssociation } from "../../src/datapath.js";
+import { LIMITS, MAX_SPI, MIN_SPI, type Datapath, type EspTransform, type Flow, type HipResponder, type InboundAssociation, type OutboundAssociation, type Service, type Strength } from "../../src/datapath.js";
 import type { RawUpcall } from "../../src/native-addon.js";
 import { DROP_REASONS, NativeEngine } from "../../src/native-engine.js";
 import { encodeEndpoint } from "../../src/reference/endpoints.js";
@@ -30,6 +30,7 @@ const PAIR4 = { from: ip4("10.0.0.1"), to: ip4("10.0.0.2") };
 const PAIR6 = { from: ip6(1), to: ip6(2) };
 const TARGET = { flow: ADDRESS, source4: PAIR4, destination4: { from: ip4("10.0.0.3"), to: ip4("10.0.0.4") }, source6: PAIR6, destination6: { from: ip6(3), to: ip6(4) } };
 const IN: InboundAssociation = { transform: GCM, beet: 4, checksumState: true, ...TARGET };
+const SSH: Service = { protocol: 6, ports: [{ first: 22, last: 22 }, { first: 0x1234, last: 0xfffe }], strength: 1 };
 const HIP: HipResponder = responder();
 const HIP_256: HipResponder = responder({ rhash: "sha256", opportunistic: false });
 const stepped = (answers: Parameters<typeof fakeAddon>[0] = {}): { readonly engine: NativeEngine; readonly calls: ReturnType<typeof fakeAddon>["calls"] } => {
@@ -54,6 +55,7 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
   const inward = (change: object) => (engine: Datapath) => engine.setInboundAssociation(MIN_SPI, { ...IN, ...change });
   const trigger = (id: Uint8Array, target: object) => (engine: Datapath) => engine.setTriggers(RING_KEY, [{ id, target: target as { kind: "stack"; ids: [] } }]);
   const hip = (change: object) => (engine: Datapath) => engine.setHipResponder({ ...HIP, ...change });
+  const services = (...all: readonly Service[]) => (engine: Datapath) => engine.setServices(ADDRESS, { services: all, rest: null });
   const edited = (at: number, value: number): Uint8Array => HIP.r1.map((byte, i) => (i === at ? value : byte));
   it.each<Row>([
     ["flow address", (engine) => engine.setFlow(bytes(1, 2, 3), { action: "setup" })],
@@ -142,6 +144,24 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
     ["address to discard", (engine) => engine.discard(bytes(1), true)],
     ["receiver", (engine) => engine.send([{ locator: { address: ADDRESS, port: 1.5 }, bytes: bytes(1) }])],
     ["id to deliver for", (engine) => engine.deliver(bytes(1), [bytes(0x45)])],
+    ["strength of a flow", (engine) => engine.setFlow(ADDRESS, TUNNEL, 3 as Strength)],
+    ["strength of a flow to remove", (engine) => engine.setFlow(ADDRESS, null, -1 as Strength)],
+    ["strength of an inbound id", (engine) => engine.setInbound(makeId(1), { action: "tun", ...TARGET, strength: 0.5 as Strength })],
+    ["strength of an inbound association", inward({ strength: 3 })],
+    ["address of services", (engine) => engine.setServices(bytes(1), { services: [], rest: 2 })],
+    ["address of services to remove", (engine) => engine.setServices(bytes(1), null)],
+    ["one service too many", services(...Array.from({ length: LIMITS.servicesPerFlow + 1 }, () => ({ ...SSH, ports: [] })))],
+    ["strength of the rest", (engine) => engine.setServices(ADDRESS, { services: [], rest: 3 as Strength })],
+    ["strength of a service", services({ ...SSH, strength: 3 as Strength })],
+    ["protocol below 0", services({ ...SSH, protocol: -1, ports: [] })],
+    ["protocol above 255", services({ ...SSH, protocol: 256, ports: [] })],
+    ["ports of ICMP", services({ ...SSH, protocol: 1 })],
+    ["one range too many", services({ ...SSH, ports: Array.from({ length: LIMITS.portRangesPerService + 1 }, (_, i) => ({ first: i, last: i })) })],
+    ["port below 0", services({ ...SSH, ports: [{ first: -1, last: 2 }] })],
+    ["port above 65,535", services({ ...SSH, ports: [{ first: 1, last: 65_536 }] })],
+    ["port that is no whole number", services({ ...SSH, ports: [{ first: 0.5, last: 2 }] })],
+    ["range that ends before it begins", services({ ...SSH, ports: [{ first: 2, last: 1 }] })],
+    ["ranges that overlap", services({ ...SSH, ports: [{ first: 1, last: 5 }, { first: 5, last: 6 }] })],
     ["address of a last use", (engine) => void engine.lastUse(bytes(1))],
     ["address of counters", (engine) => void engine.flowCounters(bytes(1))],
   ])("%s", (_, act) => {
@@ -150,6 +170,14 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
     expect(expected).toBeInstanceOf(RangeError);
     expect(errorOf(() => act(engine))).toEqual(expected);
     expect(calls).toEqual([]);
+  });
+
+  it("services without a flow, of which the addon knows", () => {
+    const { engine, calls } = stepped({ engineFlowReport: () => undefined });
+    const expected = errorOf(() => services(SSH)(new ReferenceEngine()));
+    expect(expected).toBeInstanceOf(RangeError);
+    expect(errorOf(() => services(SSH)(engine))).toEqual(expected);
+    expect(calls).toEqual([["engineFlowReport", ADDRESS]]);
   });
 });
 
@@ -160,16 +188,24 @@ describe("calls of the addon", () => {
   const PAIRS6 = concat(ip6(1), ip6(2), ip6(3), ip6(4));
   const BIG = [makeId(1), makeId(2), makeId(3)];
   const rows: readonly (readonly [...Row, ...expected: (readonly unknown[])[]])[] = [
-    ["setup", (engine) => engine.setFlow(ADDRESS, { action: "setup" }), ["engineSetFlow", ADDRESS, 0, NONE, null, NONE, 0, 65_535]],
-    ["tunnel", (engine) => engine.setFlow(ADDRESS, TUNNEL), ["engineSetFlow", ADDRESS, 1, header, null, source, 0, 65_535]],
-    ["tunnel with an MTU", (engine) => engine.setFlow(ADDRESS, { ...TUNNEL, mtu: 576 }), ["engineSetFlow", ADDRESS, 1, header, null, source, 0, 576]],
-    ["ESP behind a header", (engine) => engine.setFlow(ADDRESS, { ...ESP, mtu: 1_400 }), ["engineSetFlow", ADDRESS, 2, ESP.header, null, source, 7, 1_400]],
-    ["ESP straight", (engine) => engine.setFlow(ADDRESS, { ...ESP, header: null, locator: AT, association: 2 ** 32 - 1 }), ["engineSetFlow", ADDRESS, 2, NONE, ENDPOINT, source, 2 ** 32 - 1, 65_535]],
-    ["refuse", (engine) => engine.setFlow(ip6(9), { action: "refuse" }), ["engineSetFlow", ip6(9), 3, NONE, null, NONE, 0, 65_535]],
-    ["no flow", (engine) => engine.setFlow(ADDRESS, null), ["engineRemoveFlow", ADDRESS]],
+    ["setup", (engine) => engine.setFlow(ADDRESS, { action: "setup" }), ["engineSetFlow", ADDRESS, 0, NONE, null, NONE, 0, 65_535, 2]],
+    ["tunnel", (engine) => engine.setFlow(ADDRESS, TUNNEL), ["engineSetFlow", ADDRESS, 1, header, null, source, 0, 65_535, 2]],
+    ["tunnel with an MTU", (engine) => engine.setFlow(ADDRESS, { ...TUNNEL, mtu: 576 }), ["engineSetFlow", ADDRESS, 1, header, null, source, 0, 576, 2]],
+    ["ESP behind a header", (engine) => engine.setFlow(ADDRESS, { ...ESP, mtu: 1_400 }), ["engineSetFlow", ADDRESS, 2, ESP.header, null, source, 7, 1_400, 2]],
+    ["ESP straight", (engine) => engine.setFlow(ADDRESS, { ...ESP, header: null, locator: AT, association: 2 ** 32 - 1 }), ["engineSetFlow", ADDRESS, 2, NONE, ENDPOINT, source, 2 ** 32 - 1, 65_535, 2]],
+    ["refuse", (engine) => engine.setFlow(ip6(9), { action: "refuse" }), ["engineSetFlow", ip6(9), 3, NONE, null, NONE, 0, 65_535, 2]],
+    ["no flow", (engine) => engine.setFlow(ADDRESS, null), ["engineRemoveFlow", ADDRESS, 3]],
+    ["a weaker way", (engine) => engine.setFlow(ADDRESS, { action: "setup" }, 1), ["engineSetFlow", ADDRESS, 0, NONE, null, NONE, 0, 65_535, 1]],
+    ["one way less", (engine) => engine.setFlow(ADDRESS, null, 0), ["engineRemoveFlow", ADDRESS, 0]],
+    [
+      "services", (engine) => { engine.setFlow(ADDRESS, { action: "setup" }); engine.setServices(ADDRESS, { services: [SSH, { protocol: 1, ports: [], strength: 0 }], rest: null }); },
+      ["engineSetFlow", ADDRESS, 0, NONE, null, NONE, 0, 65_535, 2], ["engineFlowReport", ADDRESS], ["engineSetServices", ADDRESS, bytes(6, 1, 2, 0, 22, 0, 22, 0x12, 0x34, 0xff, 0xfe, 1, 0, 0), 3],
+    ],
+    ["no services", (engine) => engine.setServices(ADDRESS, null), ["engineRemoveServices", ADDRESS]],
     ["inbound upcall", (engine) => engine.setInbound(makeId(1), { action: "upcall" }), ["engineSetInboundUpcall", makeId(1)]],
-    ["inbound TUN", (engine) => engine.setInbound(makeId(1), { action: "tun", ...TARGET }), ["engineSetInboundTun", makeId(1), ADDRESS, PAIRS4, PAIRS6]],
-    ["half a family is none", (engine) => engine.setInbound(makeId(1), { action: "tun", ...TARGET, destination6: null }), ["engineSetInboundTun", makeId(1), ADDRESS, PAIRS4, NONE]],
+    ["inbound TUN", (engine) => engine.setInbound(makeId(1), { action: "tun", ...TARGET }), ["engineSetInboundTun", makeId(1), ADDRESS, PAIRS4, PAIRS6, 2]],
+    ["inbound TUN for packets in cleartext", (engine) => engine.setInbound(makeId(1), { action: "tun", ...TARGET, strength: 0 }), ["engineSetInboundTun", makeId(1), ADDRESS, PAIRS4, PAIRS6, 0]],
+    ["half a family is none", (engine) => engine.setInbound(makeId(1), { action: "tun", ...TARGET, destination6: null }), ["engineSetInboundTun", makeId(1), ADDRESS, PAIRS4, NONE, 2]],
     ["no inbound", (engine) => engine.setInbound(makeId(1), null), ["engineRemoveInbound", makeId(1)]],
     ["outbound GCM", (engine) => engine.setOutboundAssociation(7, OUT), ["engineSetOutboundAssociation", 7, MIN_SPI, 0, KEY(32), KEY(4, 6), NONE, 0, false, 1n]],
     [
@@ -177,7 +213,7 @@ describe("calls of the addon", () => {
       ["engineSetOutboundAssociation", 0, MAX_SPI, 2, KEY(16), NONE, KEY(32, 7), 6, true, 99n],
     ],
     ["no outbound", (engine) => engine.setOutboundAssociation(7, null), ["engineRemoveOutboundAssociation", 7]],
-    ["inbound association", (engine) => engine.setInboundAssociation(MIN_SPI, { ...IN, transform: NULL }), ["engineSetInboundAssociation", MIN_SPI, 1, NONE, NONE, KEY(32, 7), 4, true, ADDRESS, PAIRS4, PAIRS6]],
+    ["inbound association", (engine) => engine.setInboundAssociation(MIN_SPI, { ...IN, transform: NULL }), ["engineSetInboundAssociation", MIN_SPI, 1, NONE, NONE, KEY(32, 7), 4, true, ADDRESS, PAIRS4, PAIRS6, 2]],
     ["no inbound association", (engine) => engine.setInboundAssociation(MAX_SPI, null), ["engineRemoveInboundAssociation", MAX_SPI]],
     ["HIP responder", (engine) => engine.setHipResponder(HIP), ["engineSetHipResponder", HIP.hit, true, HIP.r1, 44, 1, 0x0102, HIP.secret]],
     ["HIP responder with SHA-256", (engine) => engine.setHipResponder(HIP_256), ["engineSetHipResponder", HIP_256.hit, false, HIP_256.r1, 44, 0, 0x0102, HIP_256.secret]],
@@ -228,6 +264,14 @@ describe("what the engine refuses", () => {
     expect(errorOf(() => act(stepped({ [call]: () => 3 }).engine))).toBeInstanceOf(RangeError);
   });
 
+  it.each<Row>([
+    ["engineSetServices", (engine) => engine.setServices(ADDRESS, { services: [SSH], rest: null })],
+    ["engineSetFlow", (engine) => engine.setFlow(ADDRESS, { action: "setup" }, 0)],
+  ])("is a full table of flows with services (%s)", (call, act) => {
+    expect(errorOf(() => act(stepped({ [call]: () => 4 }).engine))).toMatchObject({ code: "ERR_I3_TABLE_FULL", message: `the flow services table is full (${LIMITS.flowsWithServices} entries)` });
+    expect(errorOf(() => act(stepped({ [call]: () => 3 }).engine))).toBeInstanceOf(RangeError);
+  });
+
   it("is a full group of triggers, said by either", () => {
     const entry = { id: makeId(9), target: { kind: "locator", locator: AT } } as const;
     const tooMany = Array.from({ length: LIMITS.triggersPerRingKey + 1 }, () => entry);
@@ -245,7 +289,7 @@ describe("answers", () => {
   const [name, nonce] = [makeId(4), KEY(8)];
   it.each<readonly [RawUpcall, object]>([
     [{ kind: 0, from, bytes: bytes(0x19) }, { kind: "control", from: AT, bytes: bytes(0x19) }],
-    [{ kind: 1, name: ADDRESS, bytes: bytes(0x45) }, { kind: "flow-setup", address: ADDRESS, packet: bytes(0x45) }],
+    [{ kind: 1, name: ADDRESS, strength: 1, bytes: bytes(0x45) }, { kind: "flow-setup", address: ADDRESS, strength: 1, packet: bytes(0x45) }],
     [{ kind: 2, name, from, nonce, payloadKind: 2, bytes: bytes() }, { kind: "payload", id: name, from: AT, nonce, payloadKind: 2, payload: bytes() }],
     [{ kind: 3, name: RING_KEY }, { kind: "route-miss", ringKey: RING_KEY }],
     [{ kind: 4, name, from, nonce, forwarded: true, requestBytes: 48 }, { kind: "no-trigger", id: name, from: AT, nonce, forwarded: true, requestBytes: 48 }],
@@ -288,10 +332,10 @@ describe("answers", () => {
     const { engine } = stepped({ engineCounters: () => Float64Array.from({ length: DROP_REASONS.length + 11 }, (_, i) => i + 1) });
     const counters = engine.counters();
     expect(Object.keys(counters.drops).toSorted()).toEqual(Object.keys(new ReferenceEngine().counters().drops).toSorted());
-    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 22]);
-    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 23, tunOut: 24, udpIn: 25, udpOut: 26, upcalls: 27, hipAnswered: 28 });
-    expect(engine.systemCalls()).toEqual({ tunReads: 29, tunWrites: 30, udpReads: 31, udpSends: 32 });
-    expect(engine.tableBytes()).toBe(33);
+    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 23]);
+    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 24, tunOut: 25, udpIn: 26, udpOut: 27, upcalls: 28, hipAnswered: 29 });
+    expect(engine.systemCalls()).toEqual({ tunReads: 30, tunWrites: 31, udpReads: 32, udpSends: 33 });
+    expect(engine.tableBytes()).toBe(34);
   });
 });
 

@@ -40,7 +40,7 @@ describe.each(CASES)("%s", (_, source, destination, protocol, message) => {
     const harness = tunnels();
     expect(harness.step([partial, complete, partial], [], [1, 2, 0]).udp.map((sent) => sent.bytes)).toEqual([complete, complete, partial].map((inner) => concat(HEADER, inner)));
     harness.engine.setFlow(destination, { action: "setup" });
-    expect(harness.step([partial], [], [1]).upcalls).toEqual([{ kind: "flow-setup", address: destination, packet: complete }]);
+    expect(harness.step([partial], [], [1]).upcalls).toEqual([{ kind: "flow-setup", address: destination, strength: 2, packet: complete }]);
     harness.engine.discard(destination, false);
     harness.engine.setFlow(destination, { action: "refuse" });
     expect(harness.step([partial], [], [1]).tun[0]?.subarray(source.length === 4 ? 28 : 48)).toEqual(partial);

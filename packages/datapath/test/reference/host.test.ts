@@ -163,7 +163,7 @@ describe("set-up", () => {
     const harness = host(SETUP);
     const packets = Array.from({ length: 18 }, (_, i) => toPeer(data(i + 1)));
     const { upcalls, udp: none, tun, drops } = harness.fromTun(...packets);
-    expect(upcalls).toEqual([{ kind: "flow-setup", address: PEER, packet: packets[0] }]);
+    expect(upcalls).toEqual([{ kind: "flow-setup", address: PEER, strength: 2, packet: packets[0] }]);
     expect([none, tun, drops]).toEqual([[], [], { "queue-full": 2 }]);
     harness.engine.setFlow(PEER, tunnel);
     expect(harness.engine.pending()).toBe(true);
@@ -188,7 +188,7 @@ describe("set-up", () => {
     const harness = host(SETUP);
     harness.fromTun(toPeer());
     harness.engine.release(PEER);
-    expect(harness.step().upcalls).toEqual([{ kind: "flow-setup", address: PEER, packet: toPeer() }]);
+    expect(harness.step().upcalls).toEqual([{ kind: "flow-setup", address: PEER, strength: 2, packet: toPeer() }]);
     expect(harness.engine.queuedPackets()).toBe(1);
   });
 

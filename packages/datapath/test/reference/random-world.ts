@@ -194,7 +194,7 @@ export class RandomWorld {
     const outcome = this.harness.step([inner], [], [this.#random(4)]);
     const ends = outcome.udp.length + dropped(outcome) + this.harness.engine.queuedPackets() - queued;
     if (ends !== 1) throw new Error(`packet from the TUN has ${ends} ends: ${hex(inner)}`);
-    if (outcome.tun.length > (outcome.drops["not-allocated"] ?? 0) + (outcome.drops.refused ?? 0)) throw new Error(`too many ICMP errors: ${hex(inner)}`);
+    if (outcome.tun.length > (outcome.drops["not-allocated"] ?? 0) + (outcome.drops.refused ?? 0) + (outcome.drops.policy ?? 0)) throw new Error(`too many ICMP errors: ${hex(inner)}`);
     this.#checkForm(outcome, inner);
   }
 
