@@ -22,7 +22,7 @@ export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forw
     case KIND.hip:
       return { kind: "hip", from: decodeRoute(present(from), 0, present(from), ADDRESS_SLOT_BYTES), bytes: present(bytes) };
     case KIND.flowSetup:
-      return { kind: "flow-setup", address: present(name), strength: (strength ?? 2) as Strength, packet: present(bytes) };
+      return { kind: "flow-setup", address: present(name), strength: present(strength) as Strength, packet: present(bytes) };
     case KIND.payload:
       return { kind: "payload", id: present(name), from: sender(), nonce: present(nonce), payloadKind: present(payloadKind), payload: present(bytes) };
     case KIND.routeMiss:

@@ -20,7 +20,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 51> entries{{
+constexpr std::array<Entry, 53> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -46,6 +46,8 @@ constexpr std::array<Entry, 51> entries{{
     {"closeEngine", i3io::close_engine},
     {"engineSetFlow", i3io::engine_set_flow},
     {"engineRemoveFlow", i3io::engine_remove_flow},
+    {"engineSetServices", i3io::engine_set_services},
+    {"engineRemoveServices", i3io::engine_remove_services},
     {"engineSetInboundUpcall", i3io::engine_set_inbound_upcall},
     {"engineSetInboundTun", i3io::engine_set_inbound_tun},
     {"engineRemoveInbound", i3io::engine_remove_inbound},

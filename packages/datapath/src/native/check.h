@@ -63,7 +63,7 @@ class Check {
 
 class Arguments {
  public:
-  static constexpr size_t capacity = 11;
+  static constexpr size_t capacity = 12;
 
   Arguments(napi_env env, napi_callback_info info);
   // Missing arguments are undefined, as in JavaScript.

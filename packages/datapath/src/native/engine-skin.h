@@ -11,6 +11,8 @@ napi_value step_engine(napi_env env, napi_callback_info info);
 napi_value close_engine(napi_env env, napi_callback_info info);
 napi_value engine_set_flow(napi_env env, napi_callback_info info);
 napi_value engine_remove_flow(napi_env env, napi_callback_info info);
+napi_value engine_set_services(napi_env env, napi_callback_info info);
+napi_value engine_remove_services(napi_env env, napi_callback_info info);
 napi_value engine_set_inbound_upcall(napi_env env, napi_callback_info info);
 napi_value engine_set_inbound_tun(napi_env env, napi_callback_info info);
 napi_value engine_remove_inbound(napi_env env, napi_callback_info info);

@@ -60,6 +60,8 @@ i3::TransformSpec take_transform(Check& check, const Arguments& arguments, size_
   return transform;
 }
 
+uint8_t take_strength(Check& check, napi_value value, uint8_t most = i3::strongest) { return static_cast<uint8_t>(check.integer(value, "strength", 0, most)); }
+
 uint8_t take_beet(Check& check, napi_value value) {
   const int64_t beet = check.integer(value, "beet", 0, 6);
   if (beet != 0 && beet != 4 && beet != 6) check.fail("beet", "expected 0, 4 or 6");
@@ -91,12 +93,14 @@ Named<i3::InboundSpec> take_inbound(Check& check, const Arguments& arguments) {
   named.spec.checksum_state = check.boolean(arguments[7], "checksumState");
   named.spec.flow = check.bytes(arguments[8], "flow");
   named.spec.rewrites = take_rewrites(check, arguments[9], arguments[10]);
+  named.spec.strength = take_strength(check, arguments[11]);
   return named;
 }
 
 struct FlowArguments {
   i3::Bytes address;
   i3::FlowSpec flow;
+  uint8_t strength = i3::strongest;
 };
 
 FlowArguments take_flow(Check& check, const Arguments& arguments) {
@@ -111,6 +115,7 @@ FlowArguments take_flow(Check& check, const Arguments& arguments) {
   result.flow.source = check.bytes(arguments[5], "source");
   result.flow.association = take_u32(check, arguments[6], "association");
   result.flow.mtu = static_cast<uint16_t>(check.integer(arguments[7], "mtu", 0, 65'535));
+  result.strength = take_strength(check, arguments[8]);
   return result;
 }
 
@@ -130,12 +135,36 @@ i3::HipResponderSpec take_hip_responder(Check& check, const Arguments& arguments
 
 napi_value engine_set_flow(napi_env env, napi_callback_info info) {
   return with_engine(env, info, take_flow, [](i3::Engine& engine, const FlowArguments& values) {
-    return engine.set_flow(values.address, values.flow);
+    return engine.set_flow(values.address, values.flow, values.strength);
   });
 }
 
 napi_value engine_remove_flow(napi_env env, napi_callback_info info) {
-  return with_bytes(env, info, "address", [](i3::Engine& engine, i3::Bytes address) { (void)engine.remove_flow(address); });
+  struct Values {
+    i3::Bytes address;
+    uint8_t strength = i3::Engine::all_ways;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) {
+    return Values{check.bytes(arguments[1], "address"), take_strength(check, arguments[2], i3::Engine::all_ways)};
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { (void)engine.remove_flow(values.address, values.strength); });
+}
+
+napi_value engine_set_services(napi_env env, napi_callback_info info) {
+  struct Values {
+    Two bytes;
+    uint8_t rest = i3::refused_strength;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) {
+    return Values{{check.bytes(arguments[1], "address"), check.bytes(arguments[2], "packed")}, take_strength(check, arguments[3], i3::refused_strength)};
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) {
+    return engine.set_services(values.bytes.first, values.bytes.second, values.rest);
+  });
+}
+
+napi_value engine_remove_services(napi_env env, napi_callback_info info) {
+  return with_bytes(env, info, "address", [](i3::Engine& engine, i3::Bytes address) { (void)engine.remove_services(address); });
 }
 
 napi_value engine_set_inbound_upcall(napi_env env, napi_callback_info info) {
@@ -147,12 +176,13 @@ napi_value engine_set_inbound_tun(napi_env env, napi_callback_info info) {
     i3::Bytes id;
     i3::Bytes flow;
     i3::RewriteSpec rewrites;
+    uint8_t strength = i3::strongest;
   };
   const auto read = [](Check& check, const Arguments& arguments) {
-    return Values{check.bytes(arguments[1], "id"), check.bytes(arguments[2], "flow"), take_rewrites(check, arguments[3], arguments[4])};
+    return Values{check.bytes(arguments[1], "id"), check.bytes(arguments[2], "flow"), take_rewrites(check, arguments[3], arguments[4]), take_strength(check, arguments[5])};
   };
   return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) {
-    return engine.set_inbound_tun(values.id, values.flow, values.rewrites);
+    return engine.set_inbound_tun(values.id, values.flow, values.rewrites, values.strength);
   });
 }
 

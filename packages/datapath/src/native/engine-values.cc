@@ -32,6 +32,7 @@ napi_value make_upcall(napi_env env, const i3::Upcall& upcall) {
   if (!is_bare) set_property(env, object, "name", make_bytes(env, i3::part(upcall.name, 0, upcall.name_bytes)));
   if (has_nonce) set_property(env, object, "nonce", make_bytes(env, upcall.nonce));
   if (kind != UpcallKind::route_miss && !is_notice) set_property(env, object, "bytes", make_bytes(env, upcall.bytes));
+  if (kind == UpcallKind::flow_setup) set_property(env, object, "strength", make_integer(env, upcall.strength));
   if (kind == UpcallKind::payload) set_property(env, object, "payloadKind", make_integer(env, upcall.payload_kind));
   if (kind == UpcallKind::no_trigger) set_property(env, object, "forwarded", make_boolean(env, upcall.forwarded));
   if (is_notice) set_property(env, object, "requestBytes", make_integer(env, upcall.request_bytes));

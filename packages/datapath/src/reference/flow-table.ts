@@ -135,7 +135,7 @@ export class FlowTable {
     return { flow: entry, way };
   }
 
-  /** Throws DatapathError ERR_I3_TABLE_FULL, RangeError. Returns the flow, what waits in which is to be judged again; undefined: there is none, nor were services given. */
+  /** Throws DatapathError ERR_I3_TABLE_FULL, RangeError. Returns the flow, what waits in which is to be judged again; undefined: nothing has changed. */
   setServices(address: Uint8Array, services: Services | null): FlowEntry | undefined {
     const entry = this.#entries.get(addressKey(address));
     const made = services === null ? null : prepareServices(services);
@@ -143,6 +143,7 @@ export class FlowTable {
       if (made !== null) throw noFlow();
       return undefined;
     }
+    if (made === null && entry.services === null) return undefined;
     if (made !== null) this.#requireRoom(entry);
     this.#change(entry, () => (entry.services = made));
     return entry;

@@ -3,16 +3,17 @@
  * that fast-check makes and shrinks.
  */
 import fc from "fast-check";
-import type { AddressRewrite, Flow, HipResponder, Inbound, InboundAssociation, OutboundAssociation, Responsibility, TriggerEntry } from "../../src/datapath.js";
+import type { AddressRewrite, Flow, HipResponder, Inbound, InboundAssociation, OutboundAssociation, Responsibility, Services, Strength, TriggerEntry } from "../../src/datapath.js";
 import { dataPacket } from "../reference/harness.js";
 import { datagramRecipes, streamRecipes, tunRecipes, type DatagramRecipe, type StreamRecipe, type TunRecipe } from "./arrival-recipes.js";
 import { packetRecipes, type PacketRecipe } from "./packet-recipes.js";
 import { addressOf, idOf, LOCATORS, ROUTES, NAMES, RESPONDERS, ringKeyOf, SPIS, TRANSFORMS, type Family } from "./pools.js";
-import { address, association, family, firstSequence, flowOf, id, locator, name, responsibility, ringKey, spiIndex, triggers, tunTarget } from "./table-recipes.js";
+import { address, association, family, firstSequence, flowOf, id, locator, name, responsibility, ringKey, services, spiIndex, strength, triggers, tunTarget } from "./table-recipes.js";
 
 export type WindowNumber = { readonly advance: number } | { readonly behind: number; readonly which: number };
 export type Operation =
-  | { readonly kind: "setFlow"; readonly address: Uint8Array; readonly flow: Flow | null }
+  | { readonly kind: "setFlow"; readonly address: Uint8Array; readonly flow: Flow | null; readonly strength?: Strength | undefined }
+  | { readonly kind: "setServices"; readonly address: Uint8Array; readonly services: Services | null }
   | { readonly kind: "setInbound"; readonly id: Uint8Array; readonly inbound: Inbound | null }
   | { readonly kind: "setOutboundAssociation"; readonly name: number; readonly association: OutboundAssociation | null }
   | { readonly kind: "setInboundAssociation"; readonly spi: number; readonly association: InboundAssociation | null }
@@ -49,7 +50,8 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: steps, weight: 24 },
   { arbitrary: fc.record({ kind: fc.constant("stream" as const), offloads, stream: streamRecipes }), weight: 4 },
   { arbitrary: fc.record({ kind: fc.constant("window" as const), spi: spiIndex, numbers: fc.array(windowNumbers, { minLength: 1, maxLength: 30 }) }), weight: 1 },
-  { arbitrary: fc.tuple(family, fc.nat(3)).chain(([version, index]) => fc.record({ kind: fc.constant("setFlow" as const), address: fc.constant(addressOf(version, index)), flow: flowOf(version) })), weight: 6 },
+  { arbitrary: fc.tuple(family, fc.nat(3)).chain(([version, index]) => fc.record({ kind: fc.constant("setFlow" as const), address: fc.constant(addressOf(version, index)), flow: flowOf(version), strength })), weight: 7 },
+  { arbitrary: fc.record({ kind: fc.constant("setServices" as const), address, services: fc.option(services, { freq: 5 }) }), weight: 4 },
   { arbitrary: fc.record({ kind: fc.constant("setInbound" as const), id, inbound: fc.oneof({ arbitrary: tunTarget.map((entry): Inbound => ({ action: "tun", ...entry })), weight: 4 }, { arbitrary: fc.constantFrom<(Inbound | null)[]>(null, { action: "upcall" }), weight: 1 }) }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("setOutboundAssociation" as const), name, association: fc.option(fc.tuple(association, spiIndex, firstSequence).map(([base, spi, first]): OutboundAssociation => ({ ...base, spi: SPIS[spi] ?? SPIS[0], ...(first === undefined ? {} : { firstSequence: first }) })), { freq: 10 }) }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("setInboundAssociation" as const), spi: spiIndex.map((index) => SPIS[index] ?? SPIS[0]), association: fc.option(fc.tuple(association, tunTarget).map(([base, entry]): InboundAssociation => ({ ...base, ...entry })), { freq: 10 }) }), weight: 4 },
@@ -68,20 +70,20 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 const flood: fc.Arbitrary<Operation> = fc.record({ kind: fc.constant("flood" as const), what: fc.constantFrom<("control" | "payload" | "refused" | "setup" | "notice" | "hip")[]>("control", "payload", "refused", "setup", "notice", "hip"), count: fc.constantFrom(20, 40, 300, 1_100, 2_100, 4_200), sources: fc.constantFrom(1, 2, 50) });
 
 /** Where a program begins, so that short ones do something. */
-export type Beginning = "nothing" | "host" | "server" | "both";
+export type Beginning = "nothing" | "host" | "services" | "server" | "both";
 export interface Program {
   readonly beginning: Beginning;
   readonly operations: readonly Operation[];
 }
 
 export const programs: fc.Arbitrary<Program> = fc.record({
-  beginning: fc.constantFrom<Beginning[]>("host", "server", "both", "nothing"),
+  beginning: fc.constantFrom<Beginning[]>("host", "services", "server", "both", "nothing"),
   operations: fc.array(fc.oneof({ arbitrary: operation, weight: 200 }, { arbitrary: flood, weight: 1 }), { minLength: 1, maxLength: 60, size: "max" }),
 });
 
 /** Without changes: packets that the entries of a host are for, so that every form of them gets far. */
 export const packetPrograms: fc.Arbitrary<Program> = fc.record({
-  beginning: fc.constantFrom<Beginning[]>("host", "both"),
+  beginning: fc.constantFrom<Beginning[]>("host", "services", "both"),
   operations: fc.array(
     fc.record({
       kind: fc.constant("step" as const),
@@ -117,6 +119,28 @@ const HOST: readonly Operation[] = [
   { kind: "setInboundAssociation", spi: SPIS[2], association: { ...TARGET, transform: NULL, beet: 6, checksumState: true, flow: addressOf(6, 2), destination6: { from: addressOf(6, 1), to: addressOf(6, 3) } } },
 ];
 
+/** Every strength, with ways that send, wait, refuse and are not there. What comes in is of flow 1 or 2. */
+const SERVICES: readonly Operation[] = [
+  ...HOST,
+  ...([4, 6] as const).flatMap((version): Operation[] => [
+    { kind: "setFlow", address: addressOf(version, 1), strength: 0, flow: { action: "tunnel", header: dataPacket({ ids: [idOf(3)] }), source: addressOf(version, 0), mtu: 1_300 } },
+    { kind: "setFlow", address: addressOf(version, 1), strength: 1, flow: { action: "esp", association: NAMES[1], header: null, locator: LOCATORS[2] ?? null, source: addressOf(version, 0), mtu: 1_280 } },
+    { kind: "setFlow", address: addressOf(version, 2), strength: 0, flow: { action: "setup" } },
+    { kind: "setFlow", address: addressOf(version, 3), strength: 1, flow: { action: "refuse" } },
+    ...[1, 2, 3].map((index): Operation => ({
+      kind: "setServices", address: addressOf(version, index),
+      services: {
+        services: [
+          { protocol: version === 4 ? 1 : 58, ports: [], strength: 0 }, { protocol: 6, ports: [{ first: 22, last: 22 }], strength: 2 }, { protocol: 6, ports: [], strength: 1 }, { protocol: 17, ports: [{ first: 5_000, last: 5_000 }], strength: 0 },
+        ],
+        rest: index === 2 ? null : 2,
+      },
+    })),
+  ]),
+  { kind: "setInbound", id: idOf(1), inbound: { action: "tun", ...TARGET, strength: 0 } },
+  { kind: "setInboundAssociation", spi: SPIS[0], association: { ...TARGET, transform: GCM, beet: 4, checksumState: true, strength: 1 } },
+];
+
 const SERVER: readonly Operation[] = [
   { kind: "setResponsibility", range: { kind: "range", from: ringKeyOf(1), to: ringKeyOf(0) } },
   { kind: "setTriggers", ringKey: ringKeyOf(0), triggers: [{ id: idOf(0), target: { kind: "locator", locator: LOCATORS[2] ?? LOCATORS[0]! } }] },
@@ -124,4 +148,4 @@ const SERVER: readonly Operation[] = [
   { kind: "setNextServer", ringKey: ringKeyOf(1), locator: LOCATORS[4] ?? null },
 ];
 
-export const BEGINNINGS: Readonly<Record<Beginning, readonly Operation[]>> = { nothing: [], host: HOST, server: SERVER, both: [...HOST, ...SERVER] };
+export const BEGINNINGS: Readonly<Record<Beginning, readonly Operation[]>> = { nothing: [], host: HOST, services: SERVICES, server: SERVER, both: [...HOST, ...SERVER] };

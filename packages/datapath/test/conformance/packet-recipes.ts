@@ -68,6 +68,8 @@ export interface PacketRecipe {
   readonly identification: number;
   readonly options: keyof typeof OPTIONS;
   readonly extensions: readonly (keyof typeof EXTENSIONS)[];
+  /** Of TCP and UDP, and of what is quoted of them. */
+  readonly ports: readonly [source: number, destination: number];
   readonly tcpFlags: number;
   readonly tcpOptions: keyof typeof TCP_OPTIONS;
   readonly sequence: number;
@@ -85,6 +87,8 @@ export interface PacketRecipe {
 const common = <T>(usual: T, others: fc.Arbitrary<T>, weight = 7): fc.Arbitrary<T> => fc.oneof({ arbitrary: fc.constant(usual), weight }, { arbitrary: others, weight: 10 - weight });
 
 export const ports = { source: 5_000, destination: 7_000 } as const;
+/** On, beside and between the bounds of what services are made of (table-recipes.ts). */
+export const PORT_PAIRS: readonly (readonly [source: number, destination: number])[] = [[5_000, 7_000], [5_000, 7_000], [7_000, 5_000], [22, 5_000], [5_001, 21], [53, 80], [80, 22], [0, 65_535], [4_999, 23]];
 const sizes = fc.oneof({ arbitrary: fc.nat(40), weight: 5 }, { arbitrary: fc.constantFrom(64, 500, 548, 576, 1_000, 1_232, 1_240, 1_280, 1_360, 1_400, 1_460), weight: 6 }, { arbitrary: fc.nat(3_000), weight: 2 });
 const rareSizes = fc.oneof({ arbitrary: sizes, weight: 60 }, { arbitrary: fc.constantFrom(9_000, 65_400, 65_449, 65_450, 65_480, 65_495, 65_507, 65_515, 65_535), weight: 1 });
 
@@ -100,6 +104,7 @@ export const packetRecipes: fc.Arbitrary<PacketRecipe> = fc.record({
   identification: fc.constantFrom(0, 0, 1, 0x1234, 0xffff, BALANCED),
   options: common<keyof typeof OPTIONS>("none", fc.constantFrom(...keysOf(OPTIONS)), 8),
   extensions: common<readonly (keyof typeof EXTENSIONS)[]>([], fc.array(fc.constantFrom(...keysOf(EXTENSIONS)), { maxLength: 9 }), 8),
+  ports: fc.constantFrom(...PORT_PAIRS),
   tcpFlags: fc.oneof(fc.constantFrom(0x10, 0x18, 0x02, 0x12, 0x11, 0x90, 0xc2), fc.nat(255)),
   tcpOptions: fc.constantFrom(...keysOf(TCP_OPTIONS)),
   sequence: fc.constantFrom(1, 0xffff_ff00, 1_461),
@@ -115,7 +120,7 @@ export const packetRecipes: fc.Arbitrary<PacketRecipe> = fc.record({
 
 /** What a recipe says when nothing else is asked for. */
 export const PLAIN: PacketRecipe = {
-  family: 4, source: 0, destination: 1, message: "udp", payloadBytes: 20, trafficClass: 0, ttl: 64, fragment: 0x4000, identification: 0, options: "none", extensions: [], tcpFlags: 0x10, tcpOptions: "none", sequence: 1,
+  family: 4, source: 0, destination: 1, message: "udp", payloadBytes: 20, trafficClass: 0, ttl: 64, fragment: 0x4000, identification: 0, options: "none", extensions: [], ports: [5_000, 7_000], tcpFlags: 0x10, tcpOptions: "none", sequence: 1,
   protocol: 47, checksum: "right", quoted: "udp", quotedBytes: 60, quotesBack: true, icmpType: 3, damage: NO_DAMAGE,
 };
 
@@ -126,21 +131,21 @@ export function tcpMessage(flags: number, options: Uint8Array, sequence: number,
 export const udpMessage = (payload: Uint8Array, portPair: readonly [number, number] = [ports.source, ports.destination]): Uint8Array =>
   concat(be16(portPair[0]), be16(portPair[1]), be16((8 + payload.length) & 0xffff), be16(0), payload);
 
-function quotedPacket({ family, source, destination, quoted, quotedBytes, quotesBack, protocol, payloadBytes }: PacketRecipe): Uint8Array {
+function quotedPacket({ family, source, destination, quoted, quotedBytes, quotesBack, protocol, payloadBytes, ports: portPair }: PacketRecipe): Uint8Array {
   const [from, to] = quotesBack ? [destination, source] : [source, destination];
-  const message = quoted === "udp" ? udpMessage(data(payloadBytes % 100)) : quoted === "tcp" ? tcpMessage(0x10, bytes(), 1, data(payloadBytes % 100)) : icmp(family === 4 ? 8 : 128, 0, data(payloadBytes % 100));
+  const message = quoted === "udp" ? udpMessage(data(payloadBytes % 100), portPair) : quoted === "tcp" ? tcpMessage(0x10, bytes(), 1, data(payloadBytes % 100), portPair) : icmp(family === 4 ? 8 : 128, 0, data(payloadBytes % 100));
   const number = quoted === "udp" ? 17 : quoted === "tcp" ? 6 : quoted === "echo" ? (family === 4 ? 1 : 58) : protocol;
   return packet(addressOf(family, from), addressOf(family, to), number, message).subarray(0, quotedBytes);
 }
 
 function messageOf(recipe: PacketRecipe): readonly [protocol: number, message: Uint8Array] {
-  const { family, message, tcpFlags, tcpOptions, sequence, payloadBytes, protocol, icmpType } = recipe;
+  const { family, message, tcpFlags, tcpOptions, sequence, payloadBytes, protocol, icmpType, ports: portPair } = recipe;
   const payload = data(payloadBytes);
   switch (message) {
     case "udp":
-      return [17, udpMessage(payload)];
+      return [17, udpMessage(payload, portPair)];
     case "tcp":
-      return [6, tcpMessage(tcpFlags, TCP_OPTIONS[tcpOptions], sequence, payload)];
+      return [6, tcpMessage(tcpFlags, TCP_OPTIONS[tcpOptions], sequence, payload, portPair)];
     case "echo":
       return [family === 4 ? 1 : 58, icmp(family === 4 ? 8 : 128, 0, payload)];
     case "error":

@@ -35,7 +35,9 @@ export class Runner {
     const { kind } = operation;
     switch (operation.kind) {
       case "setFlow":
-        return void pair.change(kind, (engine) => engine.setFlow(operation.address, operation.flow));
+        return void pair.change(kind, (engine) => engine.setFlow(operation.address, operation.flow, operation.strength));
+      case "setServices":
+        return void pair.change(kind, (engine) => engine.setServices(operation.address, operation.services));
       case "setInbound":
         return void pair.change(kind, (engine) => engine.setInbound(operation.id, operation.inbound));
       case "setOutboundAssociation":

@@ -1,6 +1,6 @@
 /** Entries of the tables as fast-check makes them, and the small parts that all recipes use. */
 import fc from "fast-check";
-import type { AddressRewrite, Flow, Responsibility, TriggerEntry } from "../../src/datapath.js";
+import type { AddressRewrite, Flow, Responsibility, Service, Services, Strength, TriggerEntry } from "../../src/datapath.js";
 import { dataPacket } from "../reference/harness.js";
 import { concat, data } from "../reference/packets.js";
 import { addressOf, ID_COUNT, idOf, LOCATORS, ROUTES, NAMES, ringKeyOf, RING_BYTES, SPIS, TRANSFORMS, type Family } from "./pools.js";
@@ -37,11 +37,24 @@ export function flowOf(version: Family): fc.Arbitrary<Flow | null> {
   );
 }
 
+const someStrength = fc.constantFrom<Strength[]>(0, 1, 2);
+/** Of a way; undefined: as if nobody knew of strengths. */
+export const strength = fc.oneof({ arbitrary: fc.constant(undefined), weight: 2 }, { arbitrary: someStrength, weight: 3 });
+const PORTS: readonly Service["ports"][] = [[], [{ first: 22, last: 22 }], [{ first: 5_000, last: 5_000 }], [{ first: 0, last: 21 }, { first: 53, last: 53 }, { first: 5_001, last: 65_535 }], [{ first: 0, last: 65_535 }], [{ first: 80, last: 4_999 }]];
+const service: fc.Arbitrary<Service> = fc.oneof(
+  fc.record({ protocol: fc.constantFrom(6, 17, 6, 17, 132), ports: fc.constantFrom(...PORTS), strength: someStrength }),
+  fc.record({ protocol: fc.oneof(fc.constantFrom(1, 58, 6, 17, 47, 44), fc.nat(255)), ports: fc.constant([]), strength: someStrength }),
+);
+export const services: fc.Arbitrary<Services> = fc.record({
+  services: fc.oneof({ arbitrary: fc.array(service, { maxLength: 4 }), weight: 9 }, { arbitrary: fc.array(service, { minLength: 32, maxLength: 32 }), weight: 1 }),
+  rest: fc.constantFrom<(Strength | null)[]>(null, 0, 1, 2, 2),
+});
+
 const rewrite = (version: Family, from: number): fc.Arbitrary<AddressRewrite | null> =>
   fc.tuple(fc.nat(9), fc.nat(3)).map(([what, to]) => (what === 0 ? null : { from: addressOf(version, from), to: addressOf(version, what < 6 ? from : to) }));
 /** Most packets of the suite go from the pool's first address to its second, so most entries are for them. */
 export const tunTarget = fc.tuple(fc.constantFrom(0, 0, 0, 2), fc.constantFrom(1, 1, 1, 2, 3)).chain(([source, destination]) =>
-  fc.record({ flow: address, source4: rewrite(4, source), destination4: rewrite(4, destination), source6: rewrite(6, source), destination6: rewrite(6, destination) }),
+  fc.record({ flow: address, strength: someStrength, source4: rewrite(4, source), destination4: rewrite(4, destination), source6: rewrite(6, source), destination6: rewrite(6, destination) }),
 );
 export const association = fc.record({ transform: fc.constantFrom(...TRANSFORMS), beet: fc.constantFrom<(4 | 6 | null)[]>(4, 6, null), checksumState: fc.boolean() });
 export const firstSequence = fc.constantFrom(undefined, undefined, 1n, 2n, 0xffff_fffen, 0x1_0000_0000n, (1n << 64n) - 3n, (1n << 64n) - 1n);

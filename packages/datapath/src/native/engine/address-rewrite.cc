@@ -6,7 +6,7 @@ namespace i3 {
 namespace {
 
 namespace icmp {
-constexpr size_t type = 0, checksum = 2, quote = 8;
+constexpr size_t type = 0, checksum = 2, quote = icmp_quote;
 }
 
 uint32_t field_delta(Bytes before, Bytes after) {
@@ -48,13 +48,6 @@ uint32_t adjust_transport(MutableBytes packet, size_t header, const Change& chan
   return 0;
 }
 
-// `at` is where its message begins.
-bool is_quoting_error(Bytes packet, size_t at, unsigned version, uint8_t next) {
-  if (at + icmp::type >= packet.size()) return false;
-  const uint8_t type = u8(packet, at + icmp::type);
-  return version == 4 ? next == protocol::icmp && is_icmp_error4(type) : next == protocol::icmp6 && quotes_packet6(type);
-}
-
 // A packet went the other way: from the destination to the source.
 bool went_back(Bytes quote, unsigned version, const RewritePlan& plan) {
   const size_t header_bytes = version == 4 ? ipv4::min_bytes : ipv6::header_bytes;
@@ -92,6 +85,12 @@ RewritePlan RewritePlan::from_pairs(Bytes pairs) {
   plan.delta = fold(uint64_t{field_delta(plan.view(plan.source_from), plan.view(plan.source_to))} +
                     field_delta(plan.view(plan.destination_from), plan.view(plan.destination_to)));
   return plan;
+}
+
+bool is_quoting_error(Bytes packet, size_t at, unsigned version, uint8_t next) {
+  if (at + icmp::type >= packet.size()) return false;
+  const uint8_t type = u8(packet, at + icmp::type);
+  return version == 4 ? next == protocol::icmp && is_icmp_error4(type) : next == protocol::icmp6 && quotes_packet6(type);
 }
 
 bool matches_plan(Bytes packet, const RewritePlan& plan) {

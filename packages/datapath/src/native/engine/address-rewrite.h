@@ -22,6 +22,10 @@ struct RewritePlan {
   Bytes view(const std::array<uint8_t, 16>& address) const { return Bytes(address).first(address_size); }
 };
 
+// Where in an ICMP error the packet begins that it quotes.
+constexpr size_t icmp_quote = 8;
+// A message at `at` that quotes a packet.
+bool is_quoting_error(Bytes packet, size_t at, unsigned version, uint8_t next);
 // The packet carries the two `from` addresses of its family.
 bool matches_plan(Bytes packet, const RewritePlan& plan);
 // An ICMP error, of a packet that matches, about anything else than a packet from the destination to the source, or about too little of

@@ -48,7 +48,7 @@ Status set_outbound(AssociationTable<OutboundAssociation>& table, uint32_t name,
 }
 
 Status set_inbound(AssociationTable<InboundAssociation>& table, uint32_t spi, const InboundSpec& spec, const Hasher& hasher, Gates& gates, size_t lanes) {
-  const bool fits = TransformKeys::is_valid(spec.transform) && is_spi(spi) && is_beet(spec.beet) && Rewrites::is_valid(spec.rewrites) && FlowName::is_valid(spec.flow);
+  const bool fits = TransformKeys::is_valid(spec.transform) && is_spi(spi) && is_beet(spec.beet) && Rewrites::is_valid(spec.rewrites) && FlowName::is_valid(spec.flow) && spec.strength <= strongest;
   if (!fits) return Status::invalid;
   InboundAssociation* before = table.find(spi, hasher);
   if (before != nullptr && before->keys.same_as(spec.transform)) {
@@ -57,6 +57,7 @@ Status set_inbound(AssociationTable<InboundAssociation>& table, uint32_t spi, co
     before->checksum_state = spec.checksum_state;
     before->rewrites = Rewrites(spec.rewrites);
     before->flow = FlowName(spec.flow);
+    before->strength = spec.strength;
     return Status::ok;
   }
   auto made = std::make_unique<InboundAssociation>(spec, spi);

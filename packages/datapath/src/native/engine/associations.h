@@ -69,9 +69,10 @@ struct FlowName {
 
 struct InboundAssociation : AssociationBase {
   InboundAssociation(const InboundSpec& spec, uint32_t spi_)
-      : AssociationBase(spec.transform, spi_, spec.beet, spec.checksum_state), rewrites(spec.rewrites), flow(spec.flow) {}
+      : AssociationBase(spec.transform, spi_, spec.beet, spec.checksum_state), rewrites(spec.rewrites), flow(spec.flow), strength(spec.strength) {}
   Rewrites rewrites;
   FlowName flow;
+  uint8_t strength;
   // Several lanes may have packets of one association.
   std::mutex window_mutex;
   ReplayWindow window;

@@ -16,24 +16,36 @@ void Engine::tell_output() {
   if (output_waits() && on_output_) on_output_();
 }
 
-Status Engine::set_flow(Bytes address, const FlowSpec& flow) {
-  const Status status = tables_->flows.set(address, flow, tables_->hasher, tables_->gates, [this](Flow& set) {
+Status Engine::set_flow(Bytes address, const FlowSpec& spec, uint8_t strength) {
+  const Status status = tables_->flows.set(address, spec, strength, tables_->hasher, tables_->gates, [this](Flow& flow, FlowWay& way) {
     // At once, so that nothing newer can leave before.
-    if (set.action != FlowAction::setup) lanes_[0]->host().release(set);
+    if (way.action != FlowAction::setup) lanes_[0]->host().release(flow, way);
   });
   tell_output();
   return status;
 }
 
-Status Engine::remove_flow(Bytes address) {
+Status Engine::remove_flow(Bytes address, uint8_t strength) {
   if (!FlowName::is_valid(address)) return Status::invalid;
-  std::unique_ptr<Flow> removed;
+  FlowTable::Removed removed;
   {
     Closed closed(tables_->gates);
-    removed = tables_->flows.remove(address, tables_->hasher);
-    if (removed) lanes_[0]->host().discard(*removed, Drop::not_allocated, false);
+    removed = tables_->flows.remove(address, strength, tables_->hasher, [this](FlowWay& way) { lanes_[0]->host().discard(way, Drop::not_allocated, false); });
   }
   return Status::ok;
+}
+
+Status Engine::set_services(Bytes address, Bytes packed, uint8_t rest) {
+  auto services = Services::parse(packed, rest);
+  return services ? change_services(address, std::move(services)) : Status::invalid;
+}
+
+Status Engine::remove_services(Bytes address) { return change_services(address, std::nullopt); }
+
+Status Engine::change_services(Bytes address, std::optional<Services> services) {
+  const Status status = tables_->flows.set_services(address, std::move(services), tables_->hasher, tables_->gates, [this](Flow& flow) { lanes_[0]->host().judge_again(flow); });
+  tell_output();
+  return status;
 }
 
 Status Engine::set_inbound_upcall(Bytes id) {
@@ -43,12 +55,13 @@ Status Engine::set_inbound_upcall(Bytes id) {
   return tables_->inbound.set(std::move(entry), tables_->hasher, tables_->gates);
 }
 
-Status Engine::set_inbound_tun(Bytes id, Bytes flow, const RewriteSpec& rewrites) {
-  if (id.size() != id_bytes || !FlowName::is_valid(flow) || !Rewrites::is_valid(rewrites)) return Status::invalid;
+Status Engine::set_inbound_tun(Bytes id, Bytes flow, const RewriteSpec& rewrites, uint8_t strength) {
+  if (id.size() != id_bytes || !FlowName::is_valid(flow) || !Rewrites::is_valid(rewrites) || strength > strongest) return Status::invalid;
   InboundEntry entry;
   copy_to(entry.id, 0, id);
   entry.rewrites = std::make_unique<Rewrites>(rewrites);
   entry.flow = FlowName(flow);
+  entry.strength = strength;
   return tables_->inbound.set(std::move(entry), tables_->hasher, tables_->gates);
 }
 
@@ -211,7 +224,7 @@ Status Engine::deliver(Bytes id, Bytes packet) {
     const InboundEntry* entry = tables_->inbound.find(id, tables_->hasher);
     HostRules& host = lanes_[0]->host();
     host.forget();
-    if (entry != nullptr && entry->rewrites) host.arrived(*entry->rewrites, entry->flow, buffer, 0, ChecksumState::complete);
+    if (entry != nullptr && entry->rewrites) host.arrived({*entry->rewrites, entry->flow, entry->strength}, buffer, 0, ChecksumState::complete);
     else lanes_[0]->context().drop(Drop::unknown_id);
   }
   tell_output();

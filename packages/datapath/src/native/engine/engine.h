@@ -14,12 +14,14 @@
 
 #include "counters.h"
 #include "packets.h"
+#include "services.h"
 
 namespace i3 {
 
-enum class Status : uint8_t { ok, full, group_full, invalid };
+enum class Status : uint8_t { ok, full, group_full, invalid, services_full };
 
-enum class FlowAction : uint8_t { setup, tunnel, esp, refuse };
+// none: not set; no spec has it.
+enum class FlowAction : uint8_t { setup, tunnel, esp, refuse, none };
 
 struct FlowSpec {
   FlowAction action = FlowAction::setup;
@@ -63,6 +65,7 @@ struct InboundSpec {
   bool checksum_state = false;
   Bytes flow;
   RewriteSpec rewrites;
+  uint8_t strength = strongest;
 };
 
 // Of a HIT (RFC 7401 §5.2.10): of 32 or 48 bytes.
@@ -87,6 +90,7 @@ struct Upcall {
   bool forwarded = false;
   uint8_t payload_kind = 0;
   uint32_t request_bytes = 0;
+  uint8_t strength = 0;
   Endpoint from;
   // hip: how it came.
   Way way;
@@ -124,10 +128,14 @@ class Engine {
   void on_output(std::function<void()> callback) { on_output_ = std::move(callback); }
 
   // Arguments of a wrong shape are `invalid` and change nothing.
-  Status set_flow(Bytes address, const FlowSpec& flow);
-  Status remove_flow(Bytes address);
+  Status set_flow(Bytes address, const FlowSpec& flow, uint8_t strength = strongest);
+  static constexpr uint8_t all_ways = 3;
+  Status remove_flow(Bytes address, uint8_t strength = all_ways);
+  // `packed`: Services::parse. Invalid also without a flow.
+  Status set_services(Bytes address, Bytes packed, uint8_t rest);
+  Status remove_services(Bytes address);
   Status set_inbound_upcall(Bytes id);
-  Status set_inbound_tun(Bytes id, Bytes flow, const RewriteSpec& rewrites);
+  Status set_inbound_tun(Bytes id, Bytes flow, const RewriteSpec& rewrites, uint8_t strength = strongest);
   Status remove_inbound(Bytes id);
   Status set_outbound_association(uint32_t name, const OutboundSpec& association);
   Status remove_outbound_association(uint32_t name);
@@ -168,6 +176,7 @@ class Engine {
 
  private:
   void tell_output();
+  Status change_services(Bytes address, std::optional<Services> services);
 
   std::function<void()> on_output_;
   std::unique_ptr<Tables> tables_;

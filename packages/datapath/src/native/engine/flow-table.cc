@@ -3,7 +3,7 @@
 namespace i3 {
 
 bool FlowTable::is_valid(Bytes address, const FlowSpec& spec) {
-  if (!FlowName::is_valid(address)) return false;
+  if (!FlowName::is_valid(address) || spec.action == FlowAction::none) return false;
   if (spec.action == FlowAction::setup || spec.action == FlowAction::refuse) return spec.header.empty() && spec.source.empty() && !spec.locator && spec.mtu == 65'535;
   const bool has_header = !spec.header.empty();
   const bool header_fits = !has_header || (spec.header[0] == 0x11 && data_header::parse(spec.header) != 0);
@@ -12,14 +12,14 @@ bool FlowTable::is_valid(Bytes address, const FlowSpec& spec) {
   return header_fits && way_fits && mtu_fits && spec.source.size() == address.size() && (!spec.locator || spec.locator->port() != 0);
 }
 
-void Flow::set(const FlowSpec& spec, const Hasher& hasher) {
+void FlowWay::set(const FlowSpec& spec, const Hasher& hasher) {
   action = spec.action;
   asked = false;
   mtu = spec.mtu;
   association = spec.association;
   has_locator = spec.locator.has_value();
   if (has_locator) locator = *spec.locator;
-  way = spec.way;
+  route = spec.way;
   source = {};
   copy_to(source, 0, spec.source);
   header.assign(spec.header.begin(), spec.header.end());
@@ -27,36 +27,115 @@ void Flow::set(const FlowSpec& spec, const Hasher& hasher) {
   ring_key_hash = header.empty() ? 0 : hasher.bytes(ring_key());
 }
 
-Status FlowTable::set(Bytes address, const FlowSpec& spec, const Hasher& hasher, Gates& gates, const std::function<void(Flow&)>& then) {
-  if (!is_valid(address, spec)) return Status::invalid;
+void FlowTable::set_way(FlowWay& way, const FlowSpec& spec, const Hasher& hasher) {
+  header_bytes_ -= way.header.capacity();
+  way.set(spec, hasher);
+  header_bytes_ += way.header.capacity();
+}
+
+MoreOfFlow& FlowTable::add_more(Flow& flow, uint32_t hash) {
+  if (flow.has_more) return *more_[lookup_more(flow.address.view(), hash)];
+  const uint32_t entry = more_.add();
+  more_[entry] = std::make_unique<MoreOfFlow>(flow);
+  more_index_.insert(hash, entry);
+  flow.has_more = true;
+  return *more_[entry];
+}
+
+std::unique_ptr<MoreOfFlow> FlowTable::remove_more_unless_needed(Flow& flow, uint32_t hash) {
+  const uint32_t entry = lookup_more(flow.address.view(), hash);
+  if (more_[entry]->is_needed()) return nullptr;
+  std::unique_ptr<MoreOfFlow> gone = std::move(more_[entry]);
+  more_index_.remove(hash, entry);
+  more_.remove(entry);
+  flow.has_more = false;
+  return gone;
+}
+
+Status FlowTable::set(Bytes address, const FlowSpec& spec, uint8_t strength, const Hasher& hasher, Gates& gates, const std::function<void(Flow&, FlowWay&)>& then) {
+  if (!is_valid(address, spec) || strength > strongest) return Status::invalid;
   const uint32_t hash = hasher.bytes(address);
   uint32_t entry = lookup(address, hash);
+  const bool is_weaker = strength < strongest;
   if (entry == HashIndex::none && index_.size() >= limits::flows) return Status::full;
+  if (is_weaker && !has_room_for_more(entry == HashIndex::none ? nullptr : flows_[entry].get())) return Status::services_full;
   if (entry == HashIndex::none) grow_if_full(index_, flows_, gates);
+  if (is_weaker) grow_if_full(more_index_, more_, gates);
   Closed closed(gates);
   if (entry == HashIndex::none) {
     entry = flows_.add();
-    flows_[entry] = std::make_unique<Flow>();
-    flows_[entry]->address = FlowName(address);
+    flows_[entry] = std::make_unique<Flow>(address);
     index_.insert(hash, entry);
   }
   Flow& flow = *flows_[entry];
-  header_bytes_ -= flow.header.capacity();
-  flow.set(spec, hasher);
-  header_bytes_ += flow.header.capacity();
-  then(flow);
+  FlowWay* way = &flow;
+  if (is_weaker) {
+    auto& weaker = add_more(flow, hash).weaker[strength];
+    if (!weaker) {
+      weaker = std::make_unique<FlowWay>(strength);
+      more_bytes_ += sizeof(FlowWay);
+    }
+    way = weaker.get();
+  }
+  set_way(*way, spec, hasher);
+  then(flow, *way);
   return Status::ok;
 }
 
-std::unique_ptr<Flow> FlowTable::remove(Bytes address, const Hasher& hasher) {
+Status FlowTable::set_services(Bytes address, std::optional<Services> services, const Hasher& hasher, Gates& gates, const std::function<void(Flow&)>& then) {
+  Flow* flow = FlowName::is_valid(address) ? find(address, hasher) : nullptr;
+  if (flow == nullptr) return Status::invalid;
+  if (!services && (!flow->has_more || !more(*flow, hasher).services)) return Status::ok;
+  if (!has_room_for_more(flow)) return Status::services_full;
+  const uint32_t hash = hasher.bytes(address);
+  grow_if_full(more_index_, more_, gates);
+  std::unique_ptr<MoreOfFlow> gone;
+  Closed closed(gates);
+  MoreOfFlow& more = add_more(*flow, hash);
+  if (more.services) more_bytes_ -= more.services->memory_bytes();
+  // What was there is freed after the gates have opened.
+  std::swap(more.services, services);
+  if (more.services) more_bytes_ += more.services->memory_bytes();
+  gone = remove_more_unless_needed(*flow, hash);
+  then(*flow);
+  return Status::ok;
+}
+
+std::unique_ptr<FlowWay> FlowTable::take_way(MoreOfFlow& more, uint8_t strength) {
+  std::unique_ptr<FlowWay> way = std::move(more.weaker[strength]);
+  header_bytes_ -= way->header.capacity();
+  more_bytes_ -= sizeof(FlowWay);
+  return way;
+}
+
+FlowTable::Removed FlowTable::remove(Bytes address, uint8_t strength, const Hasher& hasher, const std::function<void(FlowWay&)>& drop) {
+  Removed removed;
   const uint32_t hash = hasher.bytes(address);
   const uint32_t entry = lookup(address, hash);
-  if (entry == HashIndex::none) return nullptr;
-  std::unique_ptr<Flow> flow = std::move(flows_[entry]);
-  header_bytes_ -= flow->header.capacity();
+  if (entry == HashIndex::none) return removed;
+  Flow& flow = *flows_[entry];
+  each_way(flow, hasher, [&](FlowWay& way) {
+    if (strength > strongest || way.strength == strength) drop(way);
+  });
+  FlowSpec none;
+  none.action = FlowAction::none;
+  if (strength >= strongest) set_way(flow, none, hasher);
+  if (flow.has_more) {
+    MoreOfFlow& all = more(flow, hasher);
+    for (uint8_t weaker = 0; weaker < strongest; weaker++) {
+      if (all.weaker[weaker] && (strength > strongest || strength == weaker)) removed.ways[weaker] = take_way(all, weaker);
+    }
+    if (!all.has_ways() && all.services) {
+      more_bytes_ -= all.services->memory_bytes();
+      all.services.reset();
+    }
+    removed.more = remove_more_unless_needed(flow, hash);
+  }
+  if (flow.is_set() || flow.has_more) return removed;
+  removed.flow = std::move(flows_[entry]);
   index_.remove(hash, entry);
   flows_.remove(entry);
-  return flow;
+  return removed;
 }
 
 }  // namespace i3

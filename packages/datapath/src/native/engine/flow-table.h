@@ -7,28 +7,44 @@
 #include "associations.h"
 #include "data-header.h"
 #include "queues.h"
+#include "services.h"
 
 namespace i3 {
 
-struct Flow {
-  FlowName address;
-  FlowAction action = FlowAction::setup;
+// What is done with packets of an address that need one strength.
+struct FlowWay {
+  explicit FlowWay(uint8_t strength_) : strength(strength_) {}
+
+  std::vector<uint8_t> header;
+  WaitingQueue waiting;
+  uint32_t association = 0;
+  uint32_t ring_key_hash = 0;
+  uint16_t mtu = 65'535;
+  Endpoint locator;
+  Way route;
+  std::array<uint8_t, 16> source{};
+  FlowAction action = FlowAction::none;
   // The control plane has been told of this set-up.
   bool asked = false;
   bool has_locator = false;
-  uint16_t mtu = 65'535;
-  uint32_t association = 0;
-  uint32_t ring_key_hash = 0;
-  Endpoint locator;
-  Way way;
-  std::array<uint8_t, 16> source{};
-  std::vector<uint8_t> header;
+  uint8_t strength;
+
+  bool is_set() const { return action != FlowAction::none; }
+  Bytes ring_key() const { return part(Bytes(header), data_header::ids, ring_key_bytes); }
+  void set(const FlowSpec& spec, const Hasher& hasher);
+};
+
+// With its way of strength 2, which is the only one of most.
+struct Flow : FlowWay {
+  explicit Flow(Bytes address_) : FlowWay(strongest), address(address_) {}
+
+  FlowName address;
+  // It has services, or other ways: FlowTable::more knows them.
+  bool has_more = false;
   // NaN: never.
   std::atomic<double> last_use_ms{std::nan("")};
   std::atomic<uint64_t> packets_out{0}, bytes_out{0}, packets_in{0}, bytes_in{0};
-  WaitingQueue waiting;
 
-  Bytes ring_key() const { return part(Bytes(header), data_header::ids, ring_key_bytes); }
   void use(double now_ms) { last_use_ms.store(now_ms, std::memory_order_relaxed); }
   void count_out(size_t bytes) {
     packets_out.fetch_add(1, std::memory_order_relaxed);
@@ -38,7 +54,26 @@ struct Flow {
     packets_in.fetch_add(1, std::memory_order_relaxed);
     bytes_in.fetch_add(bytes, std::memory_order_relaxed);
   }
-  void set(const FlowSpec& spec, const Hasher& hasher);
+};
+// There are 65,536 of them (docs/datapath.md, LIMITS).
+static_assert(sizeof(Flow) <= 160);
+
+// What few flows have.
+struct MoreOfFlow {
+  explicit MoreOfFlow(Flow& flow_) : flow(flow_) {}
+
+  Flow& flow;
+  std::optional<Services> services;
+  // Of strength 0 and 1; nullptr: not set.
+  std::array<std::unique_ptr<FlowWay>, strongest> weaker;
+
+  // nullptr: not set.
+  FlowWay* way(uint8_t strength) const {
+    if (strength < strongest) return weaker[strength].get();
+    return strength == strongest && flow.is_set() ? &flow : nullptr;
+  }
+  bool is_needed() const { return services || weaker[0] || weaker[1]; }
+  bool has_ways() const { return flow.is_set() || weaker[0] || weaker[1]; }
 };
 
 class FlowTable {
@@ -50,21 +85,57 @@ class FlowTable {
     const uint32_t entry = lookup(address, hasher.bytes(address));
     return entry == HashIndex::none ? nullptr : flows_[entry].get();
   }
+  // Of a flow that has more.
+  MoreOfFlow& more(const Flow& flow, const Hasher& hasher) const { return *more_[lookup_more(flow.address.view(), hasher.bytes(flow.address.view()))]; }
+  // The strongest first.
+  template <typename Act>
+  void each_way(Flow& flow, const Hasher& hasher, Act act) const {
+    if (flow.is_set()) act(static_cast<FlowWay&>(flow));
+    if (!flow.has_more) return;
+    for (const size_t strength : {size_t{1}, size_t{0}}) {
+      if (const auto& way = more(flow, hasher).weaker[strength]) act(*way);
+    }
+  }
+
   // What waits and the last use stay; `setup` begins a new set-up, whose first packet asks again.
   // `then` runs before the gates open.
-  Status set(Bytes address, const FlowSpec& spec, const Hasher& hasher, Gates& gates, const std::function<void(Flow&)>& then);
-  // The gates are closed; the caller drops what waits.
-  std::unique_ptr<Flow> remove(Bytes address, const Hasher& hasher);
-  size_t memory_bytes() const { return index_.memory_bytes() + flows_.memory_bytes() + index_.size() * sizeof(Flow) + header_bytes_; }
+  Status set(Bytes address, const FlowSpec& spec, uint8_t strength, const Hasher& hasher, Gates& gates, const std::function<void(Flow&, FlowWay&)>& then);
+  // None given: no more services. `then` as above, when there is a change.
+  Status set_services(Bytes address, std::optional<Services> services, const Hasher& hasher, Gates& gates, const std::function<void(Flow&)>& then);
+  // A way, or all. The gates are closed; `drop` deals with what waits. What is returned is to be freed when they are open again.
+  struct Removed {
+    std::unique_ptr<Flow> flow;
+    std::unique_ptr<MoreOfFlow> more;
+    std::array<std::unique_ptr<FlowWay>, strongest> ways;
+  };
+  Removed remove(Bytes address, uint8_t strength, const Hasher& hasher, const std::function<void(FlowWay&)>& drop);
+  size_t memory_bytes() const {
+    return index_.memory_bytes() + flows_.memory_bytes() + index_.size() * sizeof(Flow) + header_bytes_ + more_index_.memory_bytes() + more_.memory_bytes() +
+           more_index_.size() * sizeof(MoreOfFlow) + more_bytes_;
+  }
 
  private:
   uint32_t lookup(Bytes address, uint32_t hash) const {
     return index_.find(hash, [&](uint32_t entry) { return equal(flows_[entry]->address.view(), address); });
   }
+  uint32_t lookup_more(Bytes address, uint32_t hash) const {
+    return more_index_.find(hash, [&](uint32_t entry) { return equal(more_[entry]->flow.address.view(), address); });
+  }
+  // Both: a flow that has more has it already, or there is room for it.
+  bool has_room_for_more(const Flow* flow) const { return (flow != nullptr && flow->has_more) || more_index_.size() < limits::flows_with_services; }
+  MoreOfFlow& add_more(Flow& flow, uint32_t hash);
+  // When nothing is left in it.
+  std::unique_ptr<MoreOfFlow> remove_more_unless_needed(Flow& flow, uint32_t hash);
+  void set_way(FlowWay& way, const FlowSpec& spec, const Hasher& hasher);
+  std::unique_ptr<FlowWay> take_way(MoreOfFlow& more, uint8_t strength);
 
   HashIndex index_;
   Slab<std::unique_ptr<Flow>> flows_;
+  HashIndex more_index_;
+  Slab<std::unique_ptr<MoreOfFlow>> more_;
   size_t header_bytes_ = 0;
+  // Weaker ways and services.
+  size_t more_bytes_ = 0;
 };
 
 }  // namespace i3

@@ -7,7 +7,9 @@
 
 namespace i3 {
 
-HostRules::HostRules(LaneContext& lane) : lane_(lane), scratch_(Lane::tun_packet_bytes + Lane::tun_slack_bytes) {}
+HostRules::HostRules(LaneContext& lane) : lane_(lane) {
+  for (auto& scratch : scratch_) scratch.resize(Lane::tun_packet_bytes + Lane::tun_slack_bytes);
+}
 
 void HostRules::from_tun(MutableBytes buffer, size_t bytes, const VnetHeader& vnet) {
   const MutableBytes whole = buffer.first(bytes);
@@ -43,15 +45,32 @@ void HostRules::from_tun(const Inner& inner) {
 }
 
 void HostRules::use_flow(Flow& flow, const Inner& inner) {
-  switch (flow.action) {
+  if (flow.has_more) [[unlikely]] return use_needed_way(flow, inner);
+  use_way(flow, flow, inner);
+}
+
+// By the way of the strength that the packet needs.
+void HostRules::use_needed_way(Flow& flow, const Inner& inner) {
+  const MoreOfFlow& more = lane_.tables.flows.more(flow, lane_.tables.hasher);
+  const uint8_t need = more.services ? more.services->need(inner.packet()) : strongest;
+  FlowWay* way = more.way(need);
+  if (way != nullptr) return use_way(flow, *way, inner);
+  lane_.drop(Drop::policy);
+  if (need == refused_strength) answer(IcmpError::unreachable(), inner.packet());
+}
+
+void HostRules::use_way(Flow& flow, FlowWay& way, const Inner& inner) {
+  switch (way.action) {
     case FlowAction::setup:
-      return wait(flow, inner);
+      return wait(flow, way, inner);
     case FlowAction::refuse:
       lane_.drop(Drop::refused);
       return answer(IcmpError::unreachable(), inner.packet());
     case FlowAction::tunnel:
     case FlowAction::esp:
-      return send(flow, inner);
+      return send(flow, way, inner);
+    case FlowAction::none:
+      return lane_.drop(Drop::policy);
   }
 }
 
@@ -66,25 +85,26 @@ void HostRules::answer(const IcmpError& error, Bytes packet) {
   lane_.tun.add(made, ChecksumState::complete);
 }
 
-void HostRules::wait(Flow& flow, const Inner& inner) {
+void HostRules::wait(Flow& flow, FlowWay& way, const Inner& inner) {
   flow.use(lane_.now_ms);
   const std::lock_guard lock(lane_.shared.mutex);
   const Bytes packet = inner.packet();
-  if (flow.waiting.has_room(packet.size(), limits::queued_packets_per_flow, lane_.shared.budget)) {
+  if (way.waiting.has_room(packet.size(), limits::queued_packets_per_flow, lane_.shared.budget)) {
     Waiting waiting;
     waiting.buffer.resize(packet.size() + Lane::tun_slack_bytes);
     copy_to(waiting.buffer, 0, packet);
     waiting.length = packet.size();
     waiting.checksum = inner.checksum;
-    flow.waiting.push(std::move(waiting));
+    way.waiting.push(std::move(waiting));
   } else {
     lane_.drop(Drop::queue_full);
   }
   // Asked even when the packet found no room: otherwise a flow could wait for ever behind other flows' queues.
-  if (flow.asked) return;
-  flow.asked = true;
+  if (way.asked) return;
+  way.asked = true;
   Upcall upcall;
   upcall.kind = UpcallKind::flow_setup;
+  upcall.strength = way.strength;
   upcall.name_bytes = flow.address.size;
   copy_to(upcall.name, 0, flow.address.view());
   upcall.bytes.assign(packet.begin(), packet.end());
@@ -92,92 +112,117 @@ void HostRules::wait(Flow& flow, const Inner& inner) {
   lane_.push_upcall(std::move(upcall));
 }
 
-void HostRules::release(Flow& flow) {
-  flow.asked = false;
-  std::vector<Waiting> packets;
-  {
-    const std::lock_guard lock(lane_.shared.mutex);
-    packets = flow.waiting.take_all(lane_.shared.budget);
-  }
+void HostRules::take_waiting(FlowWay& way, std::vector<Waiting>& into) {
+  const std::lock_guard lock(lane_.shared.mutex);
+  for (Waiting& packet : way.waiting.take_all(lane_.shared.budget)) into.push_back(std::move(packet));
+}
+
+void HostRules::use_again(Flow& flow, std::vector<Waiting>& packets) {
   for (Waiting& packet : packets) use_flow(flow, {packet.buffer, 0, packet.length, packet.checksum});
 }
 
-void HostRules::discard(Flow& flow, Drop reason, bool answers) {
-  flow.asked = false;
+void HostRules::release(Flow& flow, FlowWay& way) {
+  way.asked = false;
   std::vector<Waiting> packets;
-  {
-    const std::lock_guard lock(lane_.shared.mutex);
-    packets = flow.waiting.take_all(lane_.shared.budget);
-  }
+  take_waiting(way, packets);
+  use_again(flow, packets);
+}
+
+void HostRules::release(Flow& flow) {
+  lane_.tables.flows.each_way(flow, lane_.tables.hasher, [](FlowWay& way) { way.asked = false; });
+  judge_again(flow);
+}
+
+void HostRules::judge_again(Flow& flow) {
+  std::vector<Waiting> packets;
+  lane_.tables.flows.each_way(flow, lane_.tables.hasher, [&](FlowWay& way) { take_waiting(way, packets); });
+  use_again(flow, packets);
+}
+
+void HostRules::discard(FlowWay& way, Drop reason, bool answers) {
+  way.asked = false;
+  std::vector<Waiting> packets;
+  take_waiting(way, packets);
   for (const Waiting& packet : packets) {
     lane_.drop(reason);
     if (answers) answer(IcmpError::unreachable(), packet.bytes());
   }
 }
 
-void HostRules::send(Flow& flow, const Inner& inner) {
+void HostRules::discard(Flow& flow, Drop reason, bool answers) {
+  lane_.tables.flows.each_way(flow, lane_.tables.hasher, [&](FlowWay& way) { discard(way, reason, answers); });
+}
+
+void HostRules::send(Flow& flow, const FlowWay& way, const Inner& inner) {
   const MutableBytes packet = inner.packet();
   const Bytes source = source_of(packet);
-  if (!equal(source, Bytes(flow.source).first(source.size()))) return lane_.drop(Drop::inner_address);
+  if (!equal(source, Bytes(way.source).first(source.size()))) return lane_.drop(Drop::inner_address);
   flow.use(lane_.now_ms);
-  if (flow.mtu == no_mtu || fits_mtu(flow, inner)) emit(flow, inner);
+  if (way.mtu == no_mtu || fits_mtu(flow, way, inner)) emit(flow, way, inner);
 }
 
 // False: it was answered or sent in pieces.
-bool HostRules::fits_mtu(Flow& flow, const Inner& inner) {
+bool HostRules::fits_mtu(Flow& flow, const FlowWay& way, const Inner& inner) {
   const MutableBytes packet = inner.packet();
-  if (packet.size() <= flow.mtu) {
-    clamp_mss(packet, find_transport(packet), flow.mtu, effective_state(packet, inner.checksum));
+  if (packet.size() <= way.mtu) {
+    clamp_mss(packet, find_transport(packet), way.mtu, effective_state(packet, inner.checksum));
     return true;
   }
   const bool is_v4 = inner_version(packet) == 4;
   if (is_v4 && (u16(packet, ipv4::fragment) & ipv4::dont_fragment) == 0) {
-    send_fragments(flow, inner);
+    send_fragments(flow, way, inner);
     return false;
   }
   lane_.drop(Drop::too_big);
-  answer(IcmpError::too_big(flow.mtu), packet);
+  answer(IcmpError::too_big(way.mtu), packet);
   return false;
 }
 
-void HostRules::send_fragments(Flow& flow, const Inner& inner) {
+void HostRules::send_fragments(Flow& flow, const FlowWay& way, const Inner& inner) {
   const MutableBytes packet = inner.packet();
   const size_t first = (u16(packet, ipv4::fragment) & ipv4::offset_mask) * size_t{8};
   // A fragment that would end beyond the largest packet is no fragment of any.
   if (ipv4_header_bytes(packet) != ipv4::min_bytes || first + packet.size() - ipv4::min_bytes > 65'535) return lane_.drop(Drop::too_big);
   if (inner.checksum == ChecksumState::partial) complete_checksum(packet);
-  clamp_mss(packet, find_transport(packet), flow.mtu, ChecksumState::complete);
-  const size_t piece_bytes = (size_t{flow.mtu} - ipv4::min_bytes) / 8 * 8;
+  clamp_mss(packet, find_transport(packet), way.mtu, ChecksumState::complete);
+  const size_t piece_bytes = (size_t{way.mtu} - ipv4::min_bytes) / 8 * 8;
+  // The first piece keeps its way and fits it, the others all have one: none is cut a third time.
+  if (cutting_ == scratch_.size()) return lane_.drop(Drop::too_big);
+  std::vector<uint8_t>& scratch = scratch_[cutting_++];
   for (size_t at = ipv4::min_bytes; at < packet.size(); at += piece_bytes) {
-    const size_t length = make_fragment(scratch_, packet, at, piece_bytes);
-    emit(flow, {scratch_, 0, length, ChecksumState::complete});
+    const size_t length = make_fragment(scratch, packet, at, piece_bytes);
+    const Inner piece{scratch, 0, length, ChecksumState::complete};
+    // A packet of its own: the receiver judges it so, and a later one shows no ports.
+    if (flow.has_more) use_flow(flow, piece);
+    else emit(flow, way, piece);
   }
+  cutting_--;
 }
 
-const Endpoint* HostRules::endpoint_of(const Flow& flow) const {
-  return flow.has_locator ? &flow.locator : lane_.tables.next_servers.lookup(flow.ring_key(), flow.ring_key_hash);
+const Endpoint* HostRules::endpoint_of(const FlowWay& way) const {
+  return way.has_locator ? &way.locator : lane_.tables.next_servers.lookup(way.ring_key(), way.ring_key_hash);
 }
 
-void HostRules::emit(Flow& flow, const Inner& inner) {
-  if (flow.action == FlowAction::esp) emit_sealed(flow, inner);
-  else emit_plain(flow, inner);
+void HostRules::emit(Flow& flow, const FlowWay& way, const Inner& inner) {
+  if (way.action == FlowAction::esp) emit_sealed(flow, way, inner);
+  else emit_plain(flow, way, inner);
 }
 
-void HostRules::emit_plain(Flow& flow, const Inner& inner) {
+void HostRules::emit_plain(Flow& flow, const FlowWay& way, const Inner& inner) {
   const MutableBytes packet = inner.packet();
-  const Endpoint* endpoint = endpoint_of(flow);
+  const Endpoint* endpoint = endpoint_of(way);
   if (endpoint == nullptr) return lane_.drop(Drop::no_route);
   if (inner.checksum == ChecksumState::partial) complete_checksum(packet);
-  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), flow.header.size() + packet.size());
+  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), way.header.size() + packet.size());
   if (refused != Drop::none) return lane_.drop(refused);
-  copy_to(room, 0, flow.header);
-  copy_to(room, flow.header.size(), packet);
+  copy_to(room, 0, way.header);
+  copy_to(room, way.header.size(), packet);
   flow.count_out(packet.size());
 }
 
-void HostRules::emit_sealed(Flow& flow, const Inner& inner) {
-  OutboundAssociation* association = lane_.tables.outbound_associations.find(flow.association, lane_.tables.hasher);
-  const Endpoint* endpoint = association == nullptr ? nullptr : endpoint_of(flow);
+void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) {
+  OutboundAssociation* association = lane_.tables.outbound_associations.find(way.association, lane_.tables.hasher);
+  const Endpoint* endpoint = association == nullptr ? nullptr : endpoint_of(way);
   if (endpoint == nullptr) return lane_.drop(Drop::no_route);
   if (association->next.load(std::memory_order_relaxed) == 0) return lane_.drop(Drop::sequence);
   const MutableBytes packet = inner.packet();
@@ -188,14 +233,14 @@ void HostRules::emit_sealed(Flow& flow, const Inner& inner) {
   }
   const EspForm form = esp_form(*association, packet, state);
   const size_t sealed_bytes = form.sealed_bytes(association->keys.kind());
-  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), flow.header.size() + sealed_bytes, flow.way);
+  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), way.header.size() + sealed_bytes, way.route);
   if (refused != Drop::none) return lane_.drop(refused);
-  copy_to(room, 0, flow.header);
+  copy_to(room, 0, way.header);
   const uint64_t sequence = association->take();
   const SavedTail tail(inner.buffer, inner.at + inner.length, form.trailer_bytes());
   const Bytes plaintext = form.put_trailer(inner.buffer, inner.at, inner.length);
   Cipher& cipher = *association->ciphers[lane_.index];
-  if (sequence == 0 || !cipher.seal(room.subspan(flow.header.size()), association->spi, sequence, plaintext)) {
+  if (sequence == 0 || !cipher.seal(room.subspan(way.header.size()), association->spi, sequence, plaintext)) {
     lane_.udp.retract();
     return lane_.drop(Drop::sequence);
   }
@@ -218,24 +263,32 @@ Drop HostRules::check(const Rewrites& rewrites, Bytes packet, const RewritePlan*
   return refused ? Drop::inner_malformed : Drop::none;
 }
 
-void HostRules::arrived(const Rewrites& rewrites, const FlowName& flow, MutableBytes bytes, uint8_t outer_class, ChecksumState state) {
+void HostRules::arrived(const TunTarget& target, MutableBytes bytes, uint8_t outer_class, ChecksumState state) {
   const auto length = inner_length(bytes);
   if (!length) return lane_.drop(Drop::inner_malformed);
   const MutableBytes packet = bytes.first(*length);
   const RewritePlan* plan = nullptr;
   Transport transport;
-  Drop reason = check(rewrites, packet, plan, transport);
+  Drop reason = check(target.rewrites, packet, plan, transport);
   if (reason == Drop::none && !combine_ecn(packet, outer_class)) reason = Drop::ecn;
-  if (reason == Drop::none) reason = deliver(flow, *plan, packet, transport, state);
+  if (reason == Drop::none) reason = deliver(target, *plan, packet, transport, state);
   if (reason != Drop::none) lane_.drop(reason);
 }
 
-Drop HostRules::deliver(const FlowName& name, const RewritePlan& plan, MutableBytes packet, const Transport& transport, ChecksumState state) {
+Drop HostRules::deliver(const TunTarget& target, const RewritePlan& plan, MutableBytes packet, const Transport& transport, ChecksumState state) {
   if (is_error_about_others(packet, transport, plan)) return Drop::inner_address;
-  Flow* flow = flow_named(name);
+  Flow* flow = flow_named(target.flow);
+  const FlowWay* answers = flow;
+  if (flow != nullptr && flow->has_more) [[unlikely]] {
+    const MoreOfFlow& more = lane_.tables.flows.more(*flow, lane_.tables.hasher);
+    const uint8_t need = more.services ? more.services->need(packet) : strongest;
+    // More than is needed is always welcome: the two ends need not have the same rules.
+    if (more.services && target.strength < need) return Drop::policy;
+    answers = more.way(need);
+  }
   if (flow != nullptr) flow->use(lane_.now_ms);
   const ChecksumState effective = effective_state(packet, state);
-  if (flow != nullptr && flow->mtu != no_mtu) clamp_mss(packet, transport, flow->mtu, effective);
+  if (answers != nullptr && answers->mtu != no_mtu) clamp_mss(packet, transport, answers->mtu, effective);
   rewrite_addresses(packet, transport, plan, effective);
   const Drop reason = lane_.tun.add(packet, effective);
   if (reason == Drop::none && flow != nullptr) flow->count_in(packet.size());
@@ -259,7 +312,7 @@ void HostRules::esp_arrived(MutableBytes packet, uint8_t outer_class) {
   if (opened->next_header != protocol::ipv4 && opened->next_header != protocol::ipv6) return beet_arrived(*association, *opened, outer_class);
   const unsigned version = opened->next_header == protocol::ipv4 ? 4 : 6;
   if (opened->payload.empty() || inner_version(opened->payload) != version) return lane_.drop(Drop::inner_malformed);
-  arrived(association->rewrites, association->flow, opened->payload, outer_class, opened->checksum);
+  arrived({association->rewrites, association->flow, association->strength}, opened->payload, outer_class, opened->checksum);
 }
 
 // Nothing: it was dropped and counted.
@@ -308,11 +361,15 @@ void HostRules::beet_arrived(const InboundAssociation& association, const Opened
     const MutableBytes packet = lane_.copy_room(header_bytes + opened.payload.size());
     copy_to(packet, 0, ip);
     copy_to(packet, header_bytes, opened.payload);
-    const Drop reason = deliver(association.flow, *plan, packet, find_transport(packet), opened.checksum);
+    const Drop reason = deliver({association.rewrites, association.flow, association.strength}, *plan, packet, find_transport(packet), opened.checksum);
     if (reason != Drop::none) lane_.drop(reason);
     return;
   }
   Flow* flow = flow_named(association.flow);
+  if (flow != nullptr && flow->has_more) [[unlikely]] {
+    const MoreOfFlow& more = lane_.tables.flows.more(*flow, lane_.tables.hasher);
+    if (more.services && association.strength < more.services->need(opened.next_header, opened.payload)) return lane_.drop(Drop::policy);
+  }
   if (flow != nullptr) flow->use(lane_.now_ms);
   const size_t field = opened.next_header == protocol::tcp ? tcp::checksum : udp::checksum;
   const ChecksumState state = field + 2 > opened.payload.size() && opened.checksum == ChecksumState::partial ? ChecksumState::complete : opened.checksum;

@@ -16,6 +16,13 @@ struct Inner {
   MutableBytes packet() const { return part(buffer, at, length); }
 };
 
+// How packets get to the TUN: what they must carry, the flow that they belong to, and how they were protected.
+struct TunTarget {
+  const Rewrites& rewrites;
+  const FlowName& flow;
+  uint8_t strength;
+};
+
 class HostRules {
  public:
   explicit HostRules(LaneContext& lane);
@@ -23,13 +30,17 @@ class HostRules {
   // A packet, or several in one, that a local program sent; `bytes` without the slack.
   void from_tun(MutableBytes buffer, size_t bytes, const VnetHeader& vnet);
   void from_tun(const Inner& inner);
-  // The waiting packets go through the flow as it now is, in order.
+  // What waits in a way, or in all, goes through the flow as it now is, in order.
+  void release(Flow& flow, FlowWay& way);
   void release(Flow& flow);
+  // As release, but set-ups that the control plane knows of go on.
+  void judge_again(Flow& flow);
   // The waiting packets are dropped; the next one asks again.
+  void discard(FlowWay& way, Drop reason, bool answer);
   void discard(Flow& flow, Drop reason, bool answer);
 
   // An IP packet for an id of ours, as it stands in the datagram.
-  void arrived(const Rewrites& rewrites, const FlowName& flow, MutableBytes bytes, uint8_t outer_class, ChecksumState state);
+  void arrived(const TunTarget& target, MutableBytes bytes, uint8_t outer_class, ChecksumState state);
   // ESP from the SPI on.
   void esp_arrived(MutableBytes packet, uint8_t outer_class);
   // A batch begins: tables may have changed.
@@ -37,15 +48,19 @@ class HostRules {
 
  private:
   void use_flow(Flow& flow, const Inner& inner);
-  void wait(Flow& flow, const Inner& inner);
+  void use_needed_way(Flow& flow, const Inner& inner);
+  void use_way(Flow& flow, FlowWay& way, const Inner& inner);
+  void wait(Flow& flow, FlowWay& way, const Inner& inner);
+  void take_waiting(FlowWay& way, std::vector<Waiting>& into);
+  void use_again(Flow& flow, std::vector<Waiting>& packets);
   void answer(const IcmpError& error, Bytes packet);
-  void send(Flow& flow, const Inner& inner);
-  bool fits_mtu(Flow& flow, const Inner& inner);
-  void send_fragments(Flow& flow, const Inner& inner);
-  void emit(Flow& flow, const Inner& inner);
-  void emit_plain(Flow& flow, const Inner& inner);
-  void emit_sealed(Flow& flow, const Inner& inner);
-  const Endpoint* endpoint_of(const Flow& flow) const;
+  void send(Flow& flow, const FlowWay& way, const Inner& inner);
+  bool fits_mtu(Flow& flow, const FlowWay& way, const Inner& inner);
+  void send_fragments(Flow& flow, const FlowWay& way, const Inner& inner);
+  void emit(Flow& flow, const FlowWay& way, const Inner& inner);
+  void emit_plain(Flow& flow, const FlowWay& way, const Inner& inner);
+  void emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner);
+  const Endpoint* endpoint_of(const FlowWay& way) const;
   Flow* flow_named(const FlowName& name);
 
   struct Opened {
@@ -56,12 +71,13 @@ class HostRules {
   std::optional<Opened> open(InboundAssociation& association, MutableBytes packet, uint64_t sequence);
   static bool needs_look_inside(uint8_t next_header, Bytes payload);
   void beet_arrived(const InboundAssociation& association, const Opened& opened, uint8_t traffic_class);
-  Drop deliver(const FlowName& name, const RewritePlan& plan, MutableBytes packet, const Transport& transport, ChecksumState state);
+  Drop deliver(const TunTarget& target, const RewritePlan& plan, MutableBytes packet, const Transport& transport, ChecksumState state);
   Drop check(const Rewrites& rewrites, Bytes packet, const RewritePlan*& plan, Transport& transport) const;
 
   LaneContext& lane_;
-  // For fragments.
-  std::vector<uint8_t> scratch_;
+  // For fragments, and for those of fragments that take another way; `cutting_` says how many of them are in use.
+  std::array<std::vector<uint8_t>, 2> scratch_;
+  size_t cutting_ = 0;
   const FlowName* cached_name_ = nullptr;
   Flow* cached_flow_ = nullptr;
 };

@@ -11,6 +11,7 @@ struct InboundEntry {
   // Empty: packets go up.
   std::unique_ptr<Rewrites> rewrites;
   FlowName flow;
+  uint8_t strength = strongest;
 
   void reset() { *this = InboundEntry(); }
 };
