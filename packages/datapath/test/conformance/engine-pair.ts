@@ -78,6 +78,12 @@ export class EnginePair {
     return native === undefined;
   }
 
+  /** As {@link change}, and nothing is compared: for many. */
+  only(act: (engine: Datapath) => void): void {
+    act(this.#native);
+    act(this.#reference);
+  }
+
   counters(): Counters {
     return this.#reference.counters();
   }

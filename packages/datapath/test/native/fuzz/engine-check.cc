@@ -15,6 +15,7 @@
 #include "inner-maker.h"
 #include "lane.h"
 #include "limits.h"
+#include "services-check.h"
 #include "specs.h"
 #include "tracked-memory.h"
 
@@ -550,7 +551,8 @@ int main(int count, char** arguments) {
   const unsigned long long number = count > 1 ? std::strtoull(arguments[1], nullptr, 10) : 1;
   const std::pair<const char*, void (*)()> tests[] = {
       {"checksums", checksums}, {"hash index", hash_index}, {"replay window", replay_window}, {"round trips", round_trips}, {"sequence numbers", sequence_numbers},
-      {"key wiping", key_wiping}, {"responder wiping", responder_wiping}, {"answers allocate nothing", answers_allocate_nothing}, {"nothing leaks", nothing_leaks}, {"table bounds", table_bounds}, {"wrong shapes", wrong_shapes}, {"batches end", batches_end}};
+      {"key wiping", key_wiping}, {"responder wiping", responder_wiping}, {"answers allocate nothing", answers_allocate_nothing}, {"nothing leaks", nothing_leaks}, {"table bounds", table_bounds}, {"wrong shapes", wrong_shapes},
+      {"service shapes", service_shapes}, {"service packets", service_packets}, {"service table", service_table}, {"batches end", batches_end}};
   for (const auto& [name, test] : tests) {
     std::printf("%s\n", name);
     std::fflush(stdout);

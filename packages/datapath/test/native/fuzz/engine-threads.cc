@@ -67,20 +67,27 @@ void set_association(Engine& engine, uint32_t n, bool outbound, Random& random) 
   CHECK(engine.set_inbound_association(first_spi + n, in) == Status::ok);
 }
 
+// Most often the strongest.
+uint8_t weighted(Random& random) { return static_cast<uint8_t>(std::min<uint64_t>(random() % 5, 2)); }
+// TCP ports up to 0x7fff 0, other TCP 1.
+const std::vector<uint8_t> packed_services{6, 0, 1, 0, 0, 0x7f, 0xff, 6, 1, 0};
+
 void change(Engine& engine, Random& random) {
   const unsigned version = random() % 2 == 0 ? 4 : 6;
   const auto address = address_of(version, static_cast<uint8_t>(random() % 8));
   const auto key = static_cast<uint8_t>(random() % 4);
   const uint32_t n = 1 + static_cast<uint32_t>(random() % 3);
   std::vector<uint8_t> header, source;
-  switch (random() % 16) {
-    case 0: case 1: engine.set_flow(address, flow_to(version, random, header, source)); break;
-    case 2: engine.remove_flow(address); break;
+  switch (random() % 19) {
+    case 0: case 1: engine.set_flow(address, flow_to(version, random, header, source), weighted(random)); break;
+    case 2: random() % 2 == 0 ? engine.remove_flow(address) : engine.remove_flow(address, weighted(random)); break;
+    case 16: case 17: engine.set_services(address, packed_services, static_cast<uint8_t>(random() % 4)); break;
+    case 18: engine.remove_services(address); break;
     case 3: set_association(engine, n, true, random); break;
     case 4: set_association(engine, n, false, random); break;
     case 5: random() % 4 == 0 ? engine.remove_outbound_association(n) : engine.remove_inbound_association(first_spi + n); break;
     case 6: engine.set_inbound_upcall(make_id(key)); break;
-    case 7: engine.set_inbound_tun(make_id(key), address, {pairs(4, own, 1, own), pairs(6, own, 1, own)}); break;
+    case 7: engine.set_inbound_tun(make_id(key), address, {pairs(4, own, 1, own), pairs(6, own, 1, own)}, static_cast<uint8_t>(random() % 3)); break;
     case 8: engine.remove_inbound(make_id(key)); break;
     case 9: engine.set_triggers(ring_key(key), random() % 2 == 0 ? std::vector<uint8_t>() : joined({make_id(key), std::vector<uint8_t>{0}, endpoint(1).bytes})); break;
     case 10: random() % 2 == 0 ? engine.set_responsibility_all() : random() % 2 == 0 ? engine.set_responsibility_none() : engine.set_responsibility_range(ring_key(1), ring_key(2)); break;

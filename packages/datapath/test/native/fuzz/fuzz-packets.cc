@@ -61,6 +61,7 @@ void set_associations(Engine& engine) {
     const bool changes = n % 2 == 1;
     const auto pairs4 = pairs(4, 1, changes ? 12 : 1, changes ? 13 : own);
     const auto pairs6 = pairs(6, 1, changes ? 12 : 1, changes ? 13 : own);
+    in.strength = static_cast<uint8_t>(n % 3);
     in.rewrites.pairs4 = pairs4;
     if (n != 4) in.rewrites.pairs6 = pairs6;
     CHECK(engine.set_inbound_association(first_spi + n, in) == Status::ok);
@@ -112,6 +113,25 @@ void set_triggers(Engine& engine) {
   set(9);
 }
 
+// ICMP 0; TCP by ports 0, 2 or not at all; UDP 1 or 2; the rest of flow 4 is refused. Ways that send, wait, refuse and are not there.
+void set_services(Engine& engine, unsigned version) {
+  const std::vector<uint8_t> packed{static_cast<uint8_t>(version == 4 ? 1 : 58), 0, 0, 6, 0, 2, 0, 0, 0x1f, 0xff, 0x40, 0, 0x5f, 0xff, 6, 2, 1, 0x80, 0, 0x9f, 0xff, 17, 1, 1, 0, 0, 0x7f, 0xff};
+  const auto header = data_header_to(make_id(3), 1), source = address_of(version, own);
+  FlowSpec spec, refuse;
+  spec.action = FlowAction::tunnel;
+  spec.header = header;
+  spec.source = source;
+  spec.mtu = 1'300;
+  refuse.action = FlowAction::refuse;
+  for (uint8_t n = 3; n < 12; n++) {
+    const auto address = address_of(version, n);
+    CHECK(engine.set_flow(address, n % 4 == 0 ? FlowSpec() : spec, 0) == Status::ok);
+    if (n % 2 == 0) CHECK(engine.set_flow(address, n % 4 == 2 ? refuse : spec, 1) == Status::ok);
+    if (n == 9) CHECK(engine.remove_flow(address, 2) == Status::ok);
+    CHECK(engine.set_services(address, packed, n == 4 ? 3 : 2) == Status::ok);
+  }
+}
+
 class World {
  public:
   explicit World(Choices choices) : choices_(choices), engine_(seed, 1) {
@@ -121,6 +141,10 @@ class World {
     set_flows(engine_, 6);
     set_associations(engine_);
     set_inbound(engine_);
+    if ((options & 32) != 0) {
+      set_services(engine_, 4);
+      set_services(engine_, 6);
+    }
     if ((options & 8) == 0) CHECK(engine_.set_hip_responder(ResponderBytes(Rhash::sha256, 200).spec()) == Status::ok);
     set_triggers(engine_);
     if ((options & 3) == 1) engine_.set_responsibility_all();

@@ -59,7 +59,7 @@ class Program {
   void act() {
     switch (choices_.below(24)) {
       case 0: case 1: return set_flow();
-      case 2: return status(engine_.remove_flow(address()));
+      case 2: return remove_flow();
       case 3: return status(engine_.set_inbound_upcall(id()));
       case 4: return set_inbound_tun();
       case 5: return status(engine_.remove_inbound(id()));
@@ -75,13 +75,14 @@ class Program {
       case 16: return status(engine_.discard(address(), choices_.flag()));
       case 17: return output();
       case 18: return look();
+      case 22: return set_services();
       case 23: return set_hip_responder();
       default: return lane_batch();
     }
   }
 
   // The output is checked in whole by the sink; a status can only be one of these.
-  static void status(Status got) { CHECK(got == Status::ok || got == Status::full || got == Status::group_full || got == Status::invalid); }
+  static void status(Status got) { CHECK(got == Status::ok || got == Status::full || got == Status::group_full || got == Status::invalid || got == Status::services_full); }
 
   // Of a pool, and rarely of a wrong size. What it returns lives until the program ends.
   Bytes keep(std::vector<uint8_t> bytes) { return kept_.emplace_back(std::move(bytes)); }
@@ -122,7 +123,26 @@ class Program {
     if ((bits & 0xf0) == 0x20) spec.source = odd();
     if ((bits & 0xf0) == 0x30) spec.mtu = choices_.word();
     if ((bits & 0xf0) == 0x40) spec.locator = Endpoint();
-    status(engine_.set_flow(to, spec));
+    status(engine_.set_flow(to, spec, strength_));
+  }
+  void remove_flow() {
+    const Bytes to = address();
+    status(strength_ == strongest ? engine_.remove_flow(to) : engine_.remove_flow(to, strength_));
+  }
+  // And of which strength the next ways are.
+  void set_services() {
+    const uint8_t bits = choices_.byte();
+    strength_ = static_cast<uint8_t>((bits & 7) == 7 ? bits : (bits & 7) % 3);
+    const Bytes to = address();
+    if ((bits & 0x30) == 0x30) return status(engine_.remove_services(to));
+    std::vector<uint8_t> packed;
+    for (size_t i = bits >> 6; i > 0; i--) {
+      const uint8_t next = choose_protocol(choices_), count = choices_.byte();
+      append(packed, std::vector<uint8_t>{next, static_cast<uint8_t>(count >> 6), static_cast<uint8_t>(count & 3)});
+      append(packed, choose_bytes(choices_, (count & 3) * size_t{4}));
+    }
+    const Exact exact{Bytes(packed)};
+    status(engine_.set_services(to, exact.view(), (bits & 8) != 0 ? 2 : choices_.byte() & 3));
   }
 
   RewriteSpec rewrites() {
@@ -136,7 +156,7 @@ class Program {
   }
   void set_inbound_tun() {
     const Bytes at = id();
-    status(engine_.set_inbound_tun(at, address(), rewrites()));
+    status(engine_.set_inbound_tun(at, address(), rewrites(), strength_));
   }
 
   TransformSpec transform() {
@@ -172,6 +192,7 @@ class Program {
     spec.checksum_state = choices_.flag();
     spec.flow = address();
     spec.rewrites = rewrites();
+    spec.strength = strength_;
     status(engine_.set_inbound_association(spi(), spec));
   }
 
@@ -326,6 +347,7 @@ class Program {
   Engine engine_;
   CheckingSink sink_;
   double now_ms_ = 1;
+  uint8_t strength_ = strongest;
   uint64_t signals_ = 0, taken_ = 0, tun_in_ = 0;
   std::deque<std::vector<uint8_t>> kept_;
   std::deque<KeyBytes> keys_;
