@@ -6,25 +6,24 @@
  *
  * Programs' packets wait in the engine while the exchange runs. A fresh exchange never takes the working keys away before it has succeeded.
  */
-import { bytesKey, publicId, sameBytes, type HipAddress, type HipConfig, type Log, type Security, type ViaLocator } from "@i3/common";
-import { IP_PROTOCOL, MAX_SPI, MIN_SPI, PAYLOAD_KIND, type AddressRewrite, type Datapath, type EspTransform, type InboundAssociation, type Upcall } from "@i3/datapath";
+import { publicId, sameBytes, type HipAddress, type HipConfig, type Log, type Security } from "@i3/common";
+import { IP_PROTOCOL, MAX_SPI, MIN_SPI, PAYLOAD_KIND, type Datapath, type Upcall } from "@i3/datapath";
 import {
-  ESP_SUITE, HipHost, I3_PREFERENCE_FLAG, pathText, type DhSource, type EspKeys, type EspSuite, type EstablishedEvent, type FailedEvent, type HipEvent, type HipOffer, type HipPath, type HostIdentity,
-  type I3Preferences,
+  ESP_SUITE, HipHost, I3_PREFERENCE_FLAG, pathText, type DhSource, type EspSuite, type EstablishedEvent, type FailedEvent, type HipEvent, type HipOffer, type HipPath, type HostIdentity, type I3Preferences,
 } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
 
 import type { MappingTable } from "../mappings/mapping-table.js";
 import type { Mapping } from "../mappings/mapping.js";
+import { isCalling, newLink, type Link } from "./hip-link.js";
+import { HipLoad } from "./hip-load.js";
+import { HipWays } from "./hip-ways.js";
+import { PeerPaths } from "./peer-paths.js";
+import { locatorOf, pathOf } from "./hip-paths.js";
 import type { ReturnIds } from "./return-ids.js";
-import { peerText } from "./setup.js";
+import { isNobodyThere, logUnreachable, patienceMs, peerText, REFUSED_MS } from "./unreachable.js";
 
 // Ours:
-/** After this a program is told that the host cannot be reached, when a server has said that nobody is there. */
-const ABSENT_AFTER_MS = 1_500;
-/** The same when nothing is heard at all: the path may be slow. */
-const SILENT_AFTER_MS = 5_000;
-const REFUSED_MS = 1_000;
 /** We send and hear nothing: the peer may have lost its keys, or moved. */
 const UNHEARD_MS = 6_000;
 /**
@@ -32,14 +31,10 @@ const UNHEARD_MS = 6_000;
  * times what that work takes on a slow machine.
  */
 const SETTLE_MS = 50;
-/** Inbound keys that were replaced are good for packets that are still on their way. */
-const RETIRE_MS = 3_000;
 /** Fresh exchanges with one peer begin at most this often. */
 const RENEW_EVERY_MS = 10_000;
 /** Mappings of the journal whose keys are made anew at the start, those used last first; the others when they are used. */
 const MAX_RENEWED_AT_START = 64;
-/** Load is told to the puzzles this often. */
-const LOAD_EVERY_MS = 1_000;
 const ZERO4 = new Uint8Array(4);
 const ZERO6 = new Uint8Array(16);
 const HIP_MARKER = new Uint8Array(4);
@@ -70,54 +65,30 @@ export interface HipSetupEnvironment {
   readonly log: Log;
 }
 
-/** What a mapping has beyond its state: the exchange that runs, and the associations in the engine. */
-interface Link {
-  /** HIP's number, and the engine's name of the outbound association; null before the first exchange. */
-  association: number | null;
-  spisIn: readonly number[];
-  /** Where data goes: behind a header for the peer's private id, or straight to an address. */
-  locator: ViaLocator | null;
-  /** The call that runs, when it is not over i3. */
-  called: HipPath | null;
-  /** For the next inbound association of a rekey. */
-  form: Pick<InboundAssociation, "beet" | "checksumState" | "flow" | "source4" | "destination4" | "source6" | "destination6"> | null;
-  /** The flows get their new keys then; null: they have them. */
-  activeFromMs: number | null;
-  /** Packets heard when the exchange ended. */
-  heardBefore: number;
-  returnId: Uint8Array | null;
-  startedMs: number;
-  absent: boolean;
-  sent: number;
-  heard: number;
-  heardMs: number;
-}
-
 export class HipSetup {
   readonly hip: HipHost;
   readonly #env: HipSetupEnvironment;
+  readonly #paths: PeerPaths;
+  readonly #ways: HipWays;
+  readonly #load: HipLoad;
   readonly #links = new Map<Mapping, Link>();
   readonly #byAssociation = new Map<number, Mapping>();
-  /** Mappings by the private id of the peer that they send to. */
-  readonly #openTo = new Map<string, Mapping>();
   readonly #timed = new Set<Mapping>();
   #toRenew: Mapping[] = [];
-  /** Replaced, oldest first. */
-  #retired: { readonly spi: number; readonly untilMs: number }[] = [];
   #nowMs: number;
-  #loadMs = 0;
-  #answered = 0;
-  #i2s = 0;
 
   /** I3Error ERR_I3_HIP_IDENTITY when this identity is too long for i3. */
   constructor(environment: HipSetupEnvironment, nowMs: number) {
     this.#env = environment;
+    this.#paths = new PeerPaths(environment);
+    this.#ways = new HipWays({ ...environment, paths: this.#paths });
     this.#nowMs = nowMs;
     const { identity, ownId, randomBytes, dhSource, wallMs, nameOf, securityFor, log } = environment;
     this.hip = new HipHost({
       identity, ownPublicId: ownId, random: randomBytes, dhSource, r1Generation: BigInt(Math.floor(wallMs() / 1_000)), admits: (hit) => this.#admits(hit), log,
       send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), espSuitesFor: (hit) => suitesOf(securityFor(nameOf(hit))), offerFor: (hit) => this.#offerFor(hit), onEvent: (event) => this.#handleEvent(event),
     }, nowMs);
+    this.#load = new HipLoad(this.hip, environment.datapath);
     environment.datapath.setHipResponder(this.hip.responder);
   }
 
@@ -127,19 +98,7 @@ export class HipSetup {
 
   /** Programs the engine for a mapping as it is now. */
   install(mapping: Mapping): void {
-    const { datapath, own4, identity } = this.#env;
-    const link = this.#links.get(mapping);
-    const header = this.#headerOf(mapping);
-    for (const [address, source] of [[mapping.local4, own4], [mapping.local6, identity.hit]] as const) {
-      if (address === null) continue;
-      // A host without i3 has no IPv4 address for us: it could make nothing of such a packet.
-      const isNone = mapping.state === "open" && address === mapping.local4 && link?.form?.source4 === null;
-      if (mapping.state === "refused" || isNone) datapath.setFlow(address, { action: "refuse" });
-      else if (mapping.state === "open" && link?.activeFromMs === null && typeof link?.association === "number") {
-        datapath.setFlow(address, { action: "esp", association: link.association, header, locator: header === null ? link.locator : null, source });
-      } else datapath.setFlow(address, { action: "setup" });
-    }
-    datapath.setInbound(mapping.ownPrivateId, { action: "upcall" });
+    this.#ways.install(mapping, this.#links.get(mapping));
   }
 
   /** A mapping of the journal: its addresses are as they were, its keys are gone. */
@@ -151,10 +110,7 @@ export class HipSetup {
 
   /** Takes a mapping out of the engine. */
   uninstall(nowMs: number, mapping: Mapping): void {
-    const { datapath } = this.#env;
-    datapath.setFlow(mapping.local4, null);
-    if (mapping.local6 !== null) datapath.setFlow(mapping.local6, null);
-    datapath.setInbound(mapping.ownPrivateId, null);
+    this.#ways.uninstall(mapping);
     const link = this.#links.get(mapping);
     if (link === undefined) return;
     if (link.association !== null) this.hip.close(nowMs, link.association);
@@ -182,7 +138,7 @@ export class HipSetup {
 
   /** The responsible server has no trigger for an id that a mapping sends to. */
   handleNotPresent(nowMs: number, id: Uint8Array): void {
-    const mapping = this.#env.mappings.byPeer(id) ?? this.#openTo.get(bytesKey(id));
+    const mapping = this.#env.mappings.byPeer(id) ?? this.#paths.mappingOf(id);
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined) return;
     if (mapping.state === "calling") link.absent = true;
@@ -191,7 +147,7 @@ export class HipSetup {
 
   /** The header of a path has changed. */
   handlePathChanged(id: Uint8Array): void {
-    const mapping = this.#openTo.get(bytesKey(id));
+    const mapping = this.#paths.mappingOf(id);
     if (mapping !== undefined) this.install(mapping);
   }
 
@@ -199,7 +155,7 @@ export class HipSetup {
   watch(nowMs: number, mapping: Mapping): void {
     const link = this.#links.get(mapping);
     if (link === undefined || mapping.state !== "open") return;
-    const { sent, heard } = this.#traffic(mapping);
+    const { sent, heard } = this.#ways.traffic(mapping);
     if (heard !== link.heard || sent === link.sent) link.heardMs = nowMs;
     link.heard = heard;
     link.sent = sent;
@@ -224,19 +180,19 @@ export class HipSetup {
       const dueMs = this.#links.get(mapping)?.activeFromMs ?? null;
       if (dueMs !== null && dueMs <= nowMs) this.#activate(mapping);
     }
-    while ((this.#retired[0]?.untilMs ?? Infinity) <= nowMs) this.#env.datapath.setInboundAssociation(this.#retired.shift()?.spi as number, null);
+    this.#ways.handleTimer(nowMs);
     for (const mapping of this.#timed) {
       if (mapping.state === "refused" && mapping.refusedUntilMs <= nowMs) this.#endRefusal(mapping);
       else if (mapping.state === "calling" && this.#patienceEndsMs(mapping) <= nowMs) this.#giveUp(nowMs, mapping);
     }
     this.#renewRestored(nowMs);
-    this.#tellLoad(nowMs);
+    this.#load.tell(nowMs);
   }
 
   nextDeadlineMs(): number {
-    let deadline = Math.min(this.hip.nextDeadlineMs() ?? Infinity, this.#loadMs + LOAD_EVERY_MS);
+    let deadline = Math.min(this.hip.nextDeadlineMs() ?? Infinity, this.#load.dueMs, this.#ways.dueMs);
     for (const mapping of this.#timed) deadline = Math.min(deadline, this.#dueMs(mapping));
-    return Math.min(deadline, this.#retired[0]?.untilMs ?? Infinity);
+    return deadline;
   }
 
   /** The list is about those who connect to us: whom we call may answer. */
@@ -254,7 +210,7 @@ export class HipSetup {
   /** The caller has its keys: it has sent with them. */
   #activateWhenHeard(mapping: Mapping): void {
     const link = this.#links.get(mapping);
-    if (link !== undefined && link.activeFromMs !== null && this.#traffic(mapping).heard > link.heardBefore) this.#activate(mapping);
+    if (link !== undefined && link.activeFromMs !== null && this.#ways.traffic(mapping).heard > link.heardBefore) this.#activate(mapping);
   }
 
   #activate(mapping: Mapping): void {
@@ -265,15 +221,14 @@ export class HipSetup {
     this.install(mapping);
   }
 
-  #patienceEndsMs(mapping: Mapping): number {
-    const isAbsent = this.#isAbsent(mapping);
-    return mapping.callStartedMs + (isAbsent ? ABSENT_AFTER_MS : SILENT_AFTER_MS);
-  }
-
   /** The ring says that nobody has the id, or there is no ring, where it is needed. */
   #isAbsent(mapping: Mapping): boolean {
     const link = this.#links.get(mapping);
-    return (link?.called ?? null) === null && (link?.absent === true || this.#env.client.firstHop() === null);
+    return (link?.called ?? null) === null && isNobodyThere(link?.absent === true, this.#env.client);
+  }
+
+  #patienceEndsMs(mapping: Mapping): number {
+    return mapping.callStartedMs + patienceMs(this.#isAbsent(mapping));
   }
 
   /** A call to an address. False when its way is not open. */
@@ -337,23 +292,22 @@ export class HipSetup {
   }
 
   #changed(event: Exclude<HipEvent, { kind: "responder" | "established" | "failed" }>): void {
-    const { datapath, log } = this.#env;
+    const { log } = this.#env;
     const mapping = this.#byAssociation.get(event.association);
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined || link.form === null) return;
     if (event.kind === "inbound") {
-      datapath.setInboundAssociation(event.spiIn, { transform: transformOf(event.keysIn), ...link.form });
+      this.#ways.setInbound(event.spiIn, event.keysIn, link.form);
       link.spisIn = [...link.spisIn, event.spiIn];
     } else if (event.kind === "rekeyed") {
-      const { beet, checksumState } = link.form;
-      datapath.setOutboundAssociation(event.association, { spi: event.spiOut, transform: transformOf(event.keysOut), beet, checksumState });
+      this.#ways.setOutbound(event.association, event.spiOut, event.keysOut, link.form);
       log("debug", "rekeyed", { peer: peerText(mapping) });
     } else if (event.kind === "moved") {
       link.locator = locatorOf(event.path);
       log("info", "peer-moved", { peer: peerText(mapping) });
       this.install(mapping);
     } else if (event.kind === "retired") {
-      datapath.setInboundAssociation(event.spiIn, null);
+      this.#ways.removeInbound(event.spiIn);
       link.spisIn = link.spisIn.filter((spi) => spi !== event.spiIn);
     } else {
       log("info", "association-closed", { peer: peerText(mapping), why: event.reason });
@@ -370,23 +324,22 @@ export class HipSetup {
     const link = this.#linkOf(this.#nowMs, mapping);
     const old = { association: link.association, spisIn: link.spisIn };
     if (!this.#openPeer(mapping, event)) return this.hip.close(this.#nowMs, event.association);
-    link.form = this.#formOf(mapping, event);
-    const { datapath, log } = this.#env;
-    const { beet, checksumState } = link.form;
-    datapath.setInboundAssociation(event.spiIn, { transform: transformOf(event.keysIn), ...link.form });
-    datapath.setOutboundAssociation(event.association, { spi: event.spiOut, transform: transformOf(event.keysOut), beet, checksumState });
+    link.form = this.#ways.formOf(mapping, event);
+    const { log } = this.#env;
+    this.#ways.setInbound(event.spiIn, event.keysIn, link.form);
+    this.#ways.setOutbound(event.association, event.spiOut, event.keysOut, link.form);
     Object.assign(link, { association: event.association, spisIn: [event.spiIn], locator: locatorOf(event.path), absent: false, heardMs: this.#nowMs });
     this.#byAssociation.set(event.association, mapping);
     this.#endCall(mapping, link);
     mapping.knowsIpv4 = event.peerPreferences !== null;
     mapping.state = "open";
-    link.heardBefore = this.#traffic(mapping).heard;
+    link.heardBefore = this.#ways.traffic(mapping).heard;
     link.activeFromMs = event.role === "initiator" ? null : this.#nowMs + SETTLE_MS;
     if (link.activeFromMs === null) this.#timed.delete(mapping);
     else this.#timed.add(mapping);
     this.install(mapping);
     // After the flows: no packet finds an association that is gone.
-    for (const spi of old.spisIn) this.#retired.push({ spi, untilMs: this.#nowMs + RETIRE_MS });
+    this.#ways.retire(this.#nowMs, old.spisIn);
     this.#removeAssociations({ association: old.association, spisIn: [] });
     this.#env.mappings.changed(mapping);
     log(mapping.isStranger ? "debug" : "info", "mapping-open", { peer: peerText(mapping), security: event.espSuite === ESP_SUITE.nullSha256 ? "auth" : "esp", role: event.role, proved: true });
@@ -405,10 +358,7 @@ export class HipSetup {
   #giveUp(nowMs: number, mapping: Mapping): void {
     const link = this.#links.get(mapping);
     const called = link?.called ?? null;
-    this.#env.log("warn", "unreachable", {
-      peer: peerText(mapping), why: this.#isAbsent(mapping) ? "no host has registered this name's id" : "no answer",
-      remedy: called === null ? "Is the other machine on, and its i3-proxy running and connected to the same ring?" : `Is the other machine on, and does it take HIP by ${pathText(called)}?`,
-    });
+    logUnreachable(this.#env.log, mapping, this.#isAbsent(mapping), called === null ? undefined : `Is the other machine on, and does it take HIP by ${pathText(called)}?`);
     if (called !== null) this.hip.abandon({ hit: mapping.peerHit, path: called, returnId: null });
     else if (mapping.peerId !== null) this.hip.abandon({ hit: mapping.peerHit, path: { kind: "i3", id: mapping.peerId }, returnId: link?.returnId ?? null });
     if (link !== undefined) this.#endCall(mapping, link);
@@ -442,7 +392,7 @@ export class HipSetup {
   #linkOf(nowMs: number, mapping: Mapping): Link {
     let link = this.#links.get(mapping);
     if (link === undefined) {
-      link = { association: null, spisIn: [], locator: null, called: null, form: null, activeFromMs: null, heardBefore: 0, returnId: null, startedMs: -Infinity, absent: false, sent: 0, heard: 0, heardMs: nowMs };
+      link = newLink(nowMs);
       this.#links.set(mapping, link);
     }
     return link;
@@ -451,16 +401,15 @@ export class HipSetup {
   #forgetLink(mapping: Mapping, link: Link): void {
     this.#endCall(mapping, link);
     this.#removeAssociations(link);
-    if (mapping.peer !== null) this.#closePeer(mapping.peer.privateId);
+    if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
     this.#links.delete(mapping);
     this.#timed.delete(mapping);
   }
 
   #removeAssociations({ association, spisIn }: Pick<Link, "association" | "spisIn">): void {
-    const { datapath } = this.#env;
-    for (const spi of spisIn) datapath.setInboundAssociation(spi, null);
+    for (const spi of spisIn) this.#ways.removeInbound(spi);
     if (association === null) return;
-    datapath.setOutboundAssociation(association, null);
+    this.#ways.removeOutbound(association);
     this.#byAssociation.delete(association);
   }
 
@@ -490,52 +439,21 @@ export class HipSetup {
     return { privateId: mapping?.ownPrivateId ?? null, preferences };
   }
 
-  #formOf(mapping: Mapping, { beet, checksumState, peerPreferences, peer }: EstablishedEvent): NonNullable<Link["form"]> {
-    const { own4, identity } = this.#env;
-    const pair = (from: Uint8Array, to: Uint8Array): AddressRewrite => ({ from, to });
-    const v6 = mapping.local6 === null ? null : mapping.local6;
-    if (peerPreferences === null) {
-      // A host that knows HIP only: its packets carry HITs, without IP headers (RFC 7402 §6).
-      return { beet: 6, checksumState: false, flow: mapping.local4, source4: null, destination4: null, source6: v6 === null ? null : pair(peer.hit, v6), destination6: v6 === null ? null : pair(identity.hit, identity.hit) };
-    }
-    const peer6 = sameBytes(peerPreferences.peer6, ZERO6) ? identity.hit : peerPreferences.peer6;
-    return {
-      beet: beet ? 4 : null, checksumState, flow: mapping.local4,
-      source4: pair(peerPreferences.own4, mapping.local4), destination4: pair(peerPreferences.peer4, own4),
-      source6: v6 === null ? null : pair(peerPreferences.own6, v6), destination6: v6 === null ? null : pair(peer6, identity.hit),
-    };
-  }
-
   /** False when there is no room for the way to the peer's private id, or another mapping has it. */
   #openPeer(mapping: Mapping, { peerPrivateId, peerPreferences, path }: EstablishedEvent): boolean {
     if (path.kind !== "i3") {
       // Its packets go straight to where it is, also when it is a host of ours.
-      if (mapping.peer !== null) this.#closePeer(mapping.peer.privateId);
+      if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
       mapping.peer = null;
       return true;
     }
     if (peerPrivateId === null) return false;
-    const { client, mappings, ownId } = this.#env;
-    const key = bytesKey(peerPrivateId);
-    const owner = this.#openTo.get(key);
-    if (owner !== undefined && owner !== mapping) return false;
-    if (owner === undefined) {
-      if (sameBytes(peerPrivateId, ownId) || mappings.byPeer(peerPrivateId) !== undefined || !client.openPath(peerPrivateId)) return false;
-      if (mapping.peer !== null) this.#closePeer(mapping.peer.privateId);
-      this.#openTo.set(key, mapping);
-    }
+    const old = mapping.peer?.privateId ?? null;
+    if (!this.#paths.open(mapping, peerPrivateId)) return false;
+    if (old !== null && !sameBytes(old, peerPrivateId)) this.#paths.close(old);
     const { own4, peer4, own6, peer6 } = peerPreferences ?? { own4: ZERO4, peer4: ZERO4, own6: ZERO6, peer6: ZERO6 };
     mapping.peer = { privateId: peerPrivateId, own4, peer4, own6, peer6 };
     return true;
-  }
-
-  #closePeer(privateId: Uint8Array): void {
-    if (this.#openTo.delete(bytesKey(privateId))) this.#env.client.closePath(privateId);
-  }
-
-  #headerOf(mapping: Mapping): Uint8Array | null {
-    if ((this.#links.get(mapping)?.locator ?? null) !== null || mapping.peer === null || this.#openTo.get(bytesKey(mapping.peer.privateId)) !== mapping) return null;
-    return this.#env.client.pathHeader(mapping.peer.privateId, PAYLOAD_KIND.esp);
   }
 
   #send(path: HipPath, packet: Uint8Array): void {
@@ -558,40 +476,7 @@ export class HipSetup {
     return MIN_SPI + (view.getUint32(0) % (MAX_SPI - MIN_SPI + 1));
   }
 
-  #traffic(mapping: Mapping): { readonly sent: number; readonly heard: number } {
-    const counts = [mapping.local4, mapping.local6].map((address) => (address === null ? undefined : this.#env.datapath.flowCounters(address)));
-    const sum = (pick: "packetsOut" | "packetsIn"): number => counts.reduce((total, count) => total + (count?.[pick] ?? 0), 0);
-    return { sent: sum("packetsOut"), heard: sum("packetsIn") };
-  }
-
-  /** How many I1 the engine has answered, and I2 have come, in a second: decides how hard puzzles are. */
-  #tellLoad(nowMs: number): void {
-    const elapsedMs = nowMs - this.#loadMs;
-    if (elapsedMs < LOAD_EVERY_MS) return;
-    const answered = this.#env.datapath.counters().hipAnswered;
-    const i2s = this.hip.counters.i2Received;
-    this.hip.load(nowMs, ((answered - this.#answered) * 1_000) / elapsedMs, ((i2s - this.#i2s) * 1_000) / elapsedMs);
-    [this.#loadMs, this.#answered, this.#i2s] = [nowMs, answered, i2s];
-  }
 }
 
 /** "none" too: a peer that wants more than we ask for gets it. */
 const suitesOf = (security: Security): readonly EspSuite[] => (security === "auth" ? [ESP_SUITE.nullSha256] : [ESP_SUITE.aesGcm16, ESP_SUITE.aes256CbcSha256, ESP_SUITE.aes128CbcSha256]);
-
-const transformOf = (keys: EspKeys): EspTransform => keys;
-
-const isCalling = ({ returnId, called }: Link): boolean => returnId !== null || called !== null;
-
-/** How a HIP packet came. */
-function pathOf({ address, port, via, local }: ViaLocator): HipPath {
-  const ours = local === undefined ? {} : { local };
-  return via === "ip" ? { kind: "ip", address, ...ours } : { kind: "udp", locator: { address, port, ...(via !== undefined && { via }), ...ours } };
-}
-
-/** Where data goes beside HIP; null: over i3. */
-function locatorOf(path: HipPath): ViaLocator | null {
-  if (path.kind === "i3") return null;
-  if (path.kind === "udp") return path.locator;
-  const { address, local } = path;
-  return { address, port: IP_PROTOCOL.esp, via: "ip", ...(local !== undefined && { local }) };
-}

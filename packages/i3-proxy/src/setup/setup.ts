@@ -5,7 +5,7 @@
  *     idle ──first packet──► calling ──CONFIRM or INIT──► open ──NOT_PRESENT──► calling …
  *                               └── nobody ──► refused ──1 s──► idle
  */
-import { bytesKey, concatBytes, publicId, toHex, TokenBucket, WireError, type Log } from "@i3/common";
+import { bytesKey, concatBytes, publicId, TokenBucket, WireError, type Log } from "@i3/common";
 import { PAYLOAD_KIND, type AddressRewrite, type Datapath, type Upcall } from "@i3/datapath";
 import type { HostIdentity } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
@@ -13,16 +13,13 @@ import type { I3Client } from "@i3/i3-client";
 import type { MappingTable } from "../mappings/mapping-table.js";
 import type { Mapping, PeerSide } from "../mappings/mapping.js";
 import { decodeSetup, encodeConfirm, encodeInit, isHostOf, splitSetup, type AddressPairs, type ConfirmFields, type InitFields, type SetupMessage } from "./messages.js";
+import { PeerPaths } from "./peer-paths.js";
+import { isNobodyThere, logUnreachable, patienceMs, peerText, REFUSED_MS } from "./unreachable.js";
 
 // Ours:
 const CALL_RETRY_MS = 400;
-/** After this a program is told that the host cannot be reached, when a server has said that nobody is there. */
-const ABSENT_AFTER_MS = 1_500;
-/** The same when nothing is heard at all: the path may be slow. */
-const SILENT_AFTER_MS = 5_000;
 /** A mapping that was in use a moment ago survives a failure of servers on either side. */
 const LIVING_AFTER_MS = 12_000;
-const REFUSED_MS = 1_000;
 const CONFIRM_AGAIN_MS = 100;
 const MAX_EARLY_PACKETS = 8;
 /** An ECDSA verification takes 0.2 ms: at most a tenth of a core goes into strangers' signatures. */
@@ -42,11 +39,11 @@ export interface SetupEnvironment {
   readonly wallMs: () => number;
   /** Name of a peer in the address book, for the log and its policy; null for a stranger. */
   readonly nameOf: (hit: Uint8Array) => string | null;
-  /** Whether a peer gets a trigger of its own. */
   /** Whether the rules let a peer (null: a stranger) come in cleartext. */
   readonly takesPlain: (name: string | null) => boolean;
   /** The access list; of one who proves nothing the HIT is zero. */
   readonly admits: (hit: Uint8Array) => boolean;
+  /** Whether a peer gets a trigger of its own. */
   readonly ownTriggerFor: (name: string | null) => boolean;
   readonly onOwnTrigger: (mapping: Mapping) => void;
   readonly log: Log;
@@ -69,20 +66,20 @@ export interface SetupCounters {
 export class Setup {
   readonly counters: SetupCounters = { malformed: 0, replayed: 0, unexpected: 0, rate: 0, mappingsFull: 0, unconfirmed: 0, refused: 0 };
   readonly #env: SetupEnvironment;
+  readonly #paths: PeerPaths;
   readonly #proofs = new Map<string, Uint8Array | null>();
   readonly #proofBudget = new TokenBucket(PROOFS_PER_SECOND, PROOF_BURST);
   /** Mappings with a deadline. */
   readonly #timed = new Set<Mapping>();
   /** INIT of each calling mapping. */
   readonly #calls = new Map<Mapping, { readonly init: Uint8Array; readonly isLiving: boolean; absent: boolean }>();
-  /** Mappings by the private id of the peer that they send to. */
-  readonly #openTo = new Map<string, Mapping>();
   /** Its messages have room for a P-256 key only (docs/wire.md §6): another host neither calls nor answers. */
   readonly #isSpoken: boolean;
   #lastCounter = 0;
 
   constructor(environment: SetupEnvironment) {
     this.#env = environment;
+    this.#paths = new PeerPaths(environment);
     this.#isSpoken = environment.identity.algorithm === "ecdsa-p256";
   }
 
@@ -120,7 +117,7 @@ export class Setup {
     if (mapping.local6 !== null) datapath.setFlow(mapping.local6, null);
     datapath.setInbound(mapping.ownPrivateId, null);
     if (mapping.peerId !== null && this.#calls.has(mapping)) client.closePath(mapping.peerId);
-    if (mapping.peer !== null) this.#closePeer(mapping.peer);
+    if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
     this.#calls.delete(mapping);
     this.#timed.delete(mapping);
   }
@@ -169,7 +166,7 @@ export class Setup {
       call.absent = true;
       return;
     }
-    const open = this.#openTo.get(bytesKey(id));
+    const open = this.#paths.mappingOf(id);
     if (open === undefined) return;
     this.#env.log("info", "peer-absent", { peer: peerText(open) });
     if (open.peerId === null) return;
@@ -179,7 +176,7 @@ export class Setup {
 
   /** The header of a path has changed. */
   handlePathChanged(id: Uint8Array): void {
-    const mapping = this.#env.mappings.byPeer(id) ?? this.#openTo.get(bytesKey(id));
+    const mapping = this.#env.mappings.byPeer(id) ?? this.#paths.mappingOf(id);
     if (mapping?.security === "none") this.install(mapping);
   }
 
@@ -199,10 +196,10 @@ export class Setup {
   #callAgain(nowMs: number, mapping: Mapping): void {
     const waitedMs = nowMs - mapping.callStartedMs;
     const call = this.#calls.get(mapping);
-    const isAbsent = call?.absent === true || this.#env.client.firstHop() === null;
-    const patienceMs = call?.isLiving === true ? LIVING_AFTER_MS : isAbsent ? ABSENT_AFTER_MS : SILENT_AFTER_MS;
-    if (waitedMs >= patienceMs) return this.#refuse(nowMs, mapping, isAbsent);
-    mapping.nextCallMs = nowMs + Math.min(CALL_RETRY_MS, Math.max(patienceMs - waitedMs, 1));
+    const isAbsent = isNobodyThere(call?.absent === true, this.#env.client);
+    const limitMs = call?.isLiving === true ? LIVING_AFTER_MS : patienceMs(isAbsent);
+    if (waitedMs >= limitMs) return this.#refuse(nowMs, mapping, isAbsent);
+    mapping.nextCallMs = nowMs + Math.min(CALL_RETRY_MS, Math.max(limitMs - waitedMs, 1));
     this.#sendInit(mapping);
   }
 
@@ -219,10 +216,7 @@ export class Setup {
 
   /** Nobody answers: programs hear it, at once for the packet that began the call. */
   #refuse(nowMs: number, mapping: Mapping, isAbsent: boolean): void {
-    this.#env.log("warn", "unreachable", {
-      peer: peerText(mapping), why: isAbsent ? "no host has registered this name's id" : "no answer",
-      remedy: "Is the other machine on, and its i3-proxy running and connected to the same ring?",
-    });
+    logUnreachable(this.#env.log, mapping, isAbsent);
     const packet = mapping.firstPacket;
     this.#endCall(mapping);
     mapping.state = "refused";
@@ -345,7 +339,7 @@ export class Setup {
     const { datapath, mappings } = this.#env;
     const old = mapping.peer;
     if (!this.#openPeer(mapping, peer)) return false;
-    if (old !== null && bytesKey(old.privateId) !== bytesKey(peer.privateId)) this.#closePeer(old);
+    if (old !== null && bytesKey(old.privateId) !== bytesKey(peer.privateId)) this.#paths.close(old.privateId);
     if (mapping.state === "calling") this.#endCall(mapping);
     mapping.peer = peer;
     mapping.peerCounter = peerCounter;
@@ -367,24 +361,11 @@ export class Setup {
     this.#env.mappings.remove(mapping);
   }
 
-  /** False when the private id is another mapping's already, or there is no room. */
+  /** False when the private id cannot be used. */
   #openPeer(mapping: Mapping, peer: PeerSide): boolean {
-    const key = bytesKey(peer.privateId);
-    const owner = this.#openTo.get(key);
-    if (owner === mapping) return true;
-    // A public id, ours or a host's that we know, is nobody's private id.
-    const isPublic = key === bytesKey(this.#env.ownId) || this.#env.mappings.byPeer(peer.privateId) !== undefined;
-    if (owner !== undefined || isPublic || !this.#env.client.openPath(peer.privateId)) {
-      this.counters.mappingsFull += 1;
-      return false;
-    }
-    this.#openTo.set(key, mapping);
-    return true;
-  }
-
-  #closePeer(peer: PeerSide): void {
-    if (!this.#openTo.delete(bytesKey(peer.privateId))) return;
-    this.#env.client.closePath(peer.privateId);
+    const isOpen = this.#paths.open(mapping, peer.privateId);
+    if (!isOpen) this.counters.mappingsFull += 1;
+    return isOpen;
   }
 
   #keepEarly(upcall: Extract<Upcall, { kind: "payload" }>): void {
@@ -405,8 +386,7 @@ export class Setup {
     if (mapping.state === "calling" && call !== undefined && mapping.peerId !== null) {
       return concatBytes(client.pathHeader(mapping.peerId, PAYLOAD_KIND.setUp), call.init);
     }
-    if (mapping.state !== "open" || mapping.peer === null) return null;
-    return client.pathHeader(mapping.peer.privateId, PAYLOAD_KIND.ipPacket);
+    return mapping.state === "open" ? this.#paths.headerOf(mapping, PAYLOAD_KIND.ipPacket) : null;
   }
 
   #inboundOf(mapping: Mapping, peer: PeerSide): Parameters<Datapath["setInbound"]>[1] {
@@ -422,6 +402,3 @@ export class Setup {
 }
 
 const addressesOfMessage = ({ own4, peer4, own6, peer6 }: AddressPairs): AddressPairs => ({ own4, peer4, own6, peer6 });
-
-/** For the log. */
-export const peerText = (mapping: Mapping): string => mapping.name ?? toHex((mapping.peerId ?? mapping.ownPrivateId).subarray(0, 8));

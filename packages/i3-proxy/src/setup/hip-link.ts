@@ -1,0 +1,35 @@
+/** What a mapping with HIP has beyond its state: the exchange that runs, and the associations in the engine. */
+import type { ViaLocator } from "@i3/common";
+import type { InboundAssociation } from "@i3/datapath";
+import type { HipPath } from "@i3/hip";
+
+export type InboundForm = Pick<InboundAssociation, "beet" | "checksumState" | "flow" | "source4" | "destination4" | "source6" | "destination6">;
+
+export interface Link {
+  /** HIP's number, and the engine's name of the outbound association; null before the first exchange. */
+  association: number | null;
+  spisIn: readonly number[];
+  /** Where data goes: behind a header for the peer's private id, or straight to an address. */
+  locator: ViaLocator | null;
+  /** The call that runs, when it is not over i3. */
+  called: HipPath | null;
+  /** For the next inbound association of a rekey. */
+  form: InboundForm | null;
+  /** The flows get their new keys then; null: they have them. */
+  activeFromMs: number | null;
+  /** Packets heard when the exchange ended. */
+  heardBefore: number;
+  returnId: Uint8Array | null;
+  startedMs: number;
+  /** A server has said that nobody has the peer's id. */
+  absent: boolean;
+  sent: number;
+  heard: number;
+  heardMs: number;
+}
+
+export const isCalling = ({ returnId, called }: Link): boolean => returnId !== null || called !== null;
+
+export const newLink = (nowMs: number): Link => ({
+  association: null, spisIn: [], locator: null, called: null, form: null, activeFromMs: null, heardBefore: 0, returnId: null, startedMs: -Infinity, absent: false, sent: 0, heard: 0, heardMs: nowMs,
+});

@@ -1,0 +1,32 @@
+/** How many I1 the engine has answered, and I2 have come, in a second: decides how hard puzzles are. */
+import type { Datapath } from "@i3/datapath";
+import type { HipHost } from "@i3/hip";
+
+/** Ours. */
+const EVERY_MS = 1_000;
+
+export class HipLoad {
+  readonly #hip: HipHost;
+  readonly #datapath: Datapath;
+  #toldMs = 0;
+  #answered = 0;
+  #i2s = 0;
+
+  constructor(hip: HipHost, datapath: Datapath) {
+    this.#hip = hip;
+    this.#datapath = datapath;
+  }
+
+  get dueMs(): number {
+    return this.#toldMs + EVERY_MS;
+  }
+
+  tell(nowMs: number): void {
+    const elapsedMs = nowMs - this.#toldMs;
+    if (elapsedMs < EVERY_MS) return;
+    const answered = this.#datapath.counters().hipAnswered;
+    const i2s = this.#hip.counters.i2Received;
+    this.#hip.load(nowMs, ((answered - this.#answered) * 1_000) / elapsedMs, ((i2s - this.#i2s) * 1_000) / elapsedMs);
+    [this.#toldMs, this.#answered, this.#i2s] = [nowMs, answered, i2s];
+  }
+}

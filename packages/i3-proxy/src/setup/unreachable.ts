@@ -1,0 +1,29 @@
+/** When a call is given up, and what programs and people hear then; for both set-ups. */
+import { toHex, type Log } from "@i3/common";
+import type { I3Client } from "@i3/i3-client";
+
+import type { Mapping } from "../mappings/mapping.js";
+
+// Ours:
+/** After this a program is told that the host cannot be reached, when a server has said that nobody is there. */
+const ABSENT_AFTER_MS = 1_500;
+/** The same when nothing is heard at all: the path may be slow. */
+const SILENT_AFTER_MS = 5_000;
+/** Programs hear so for this long; the next packet calls again. */
+export const REFUSED_MS = 1_000;
+
+export const patienceMs = (isAbsent: boolean): number => (isAbsent ? ABSENT_AFTER_MS : SILENT_AFTER_MS);
+
+/** Whether nobody can answer over i3: a server has said so, or we have none. */
+export const isNobodyThere = (wasToldAbsent: boolean, client: I3Client): boolean => wasToldAbsent || client.firstHop() === null;
+
+/** @param remedy when it was not called over i3 */
+export function logUnreachable(log: Log, mapping: Mapping, isAbsent: boolean, remedy?: string): void {
+  log("warn", "unreachable", {
+    peer: peerText(mapping), why: isAbsent ? "no host has registered this name's id" : "no answer",
+    remedy: remedy ?? "Is the other machine on, and its i3-proxy running and connected to the same ring?",
+  });
+}
+
+/** For the log. */
+export const peerText = (mapping: Mapping): string => mapping.name ?? toHex((mapping.peerId ?? mapping.ownPrivateId).subarray(0, 8));
