@@ -1,5 +1,5 @@
 /**
- * Two HIP hosts that get any bytes, changed packets and old packets between the right ones, while they call, rekey, close and restart: neither throws, and when
+ * Two HIP hosts that get any bytes, changed packets and old packets between the right ones, while they call, rekey, add pairs, close and restart: neither throws, and when
  * the noise ends they find to each other. Runs I3_FUZZ_SECONDS (default 2) from I3_FUZZ_SEED.
  */
 import { randomInt } from "node:crypto";
@@ -8,7 +8,8 @@ import { publicId } from "@i3/common";
 import { expect, it } from "vitest";
 
 import { mutated, Random } from "@i3/common/testing";
-import { identity, Network, pairMatches, type Node } from "../../packages/hip/test/exchange/bed.js";
+import { identity, Network, pairMatches, suites, type Node } from "../../packages/hip/test/exchange/bed.js";
+import { ESP_SUITE } from "../../packages/hip/src/crypto/esp-suites.js";
 import { mutatedParameter } from "../../packages/hip/test/exchange/forger.js";
 import type { HipPath } from "../../packages/hip/src/exchange/paths.js";
 import { decodeHipPacket } from "../../packages/hip/src/wire/packet.js";
@@ -35,7 +36,7 @@ function bytesFor(random: Random, network: Network): Uint8Array {
 function step(random: Random, network: Network, nodes: readonly [Node, Node]): void {
   const [from, to] = random.below(2) === 0 ? nodes : [nodes[1], nodes[0]];
   const association = from.events.findLast((event) => event.kind === "established")?.association ?? 1;
-  switch (random.below(16)) {
+  switch (random.below(17)) {
     case 0: network.connect(from, to); return;
     case 1: network.connectI3(from, to); return;
     case 2: from.host.rekey(network.nowMs, association); return;
@@ -43,7 +44,8 @@ function step(random: Random, network: Network, nodes: readonly [Node, Node]): v
     case 4: if (random.below(8) === 0) network.restart(from); return;
     case 5: network.run(random.below(random.below(8) === 0 ? 70_000 : 1_000)); return;
     case 6: from.host.load(network.nowMs, random.below(2_000), random.below(100)); return;
-    case 7: case 8: network.run(random.below(30)); return;
+    case 7: from.host.addPair(network.nowMs, association, ESP_SUITE.nullSha256); return;
+    case 8: case 9: network.run(random.below(30)); return;
     default: {
       const path: HipPath = random.below(8) === 0 ? { kind: "i3", id: random.pick(to.ids) } : { kind: "udp", locator: from.locator };
       to.host.handle(network.nowMs, bytesFor(random, network), path);
@@ -51,10 +53,13 @@ function step(random: Random, network: Network, nodes: readonly [Node, Node]): v
   }
 }
 
-function runCase(random: Random, sums: { received: number; established: number; rekeyed: number; drops: number }): void {
+function runCase(random: Random, sums: { received: number; established: number; rekeyed: number; paired: number; drops: number }): void {
   const network = new Network({ seed: random.below(2 ** 31), loss: random.below(3) === 0 ? 0.2 : 0, duplicates: 0.1, jitterMs: random.below(100) });
   const [a, b] = [0, 1].map((n) => network.add(`${n}`, identity("ecdsa-p256", n), { ownPublicId: publicId(identity("ecdsa-p256", n).hit), opportunistic: n === 0 })) as [Node, Node];
-  for (const node of [a, b]) node.sas.take = () => undefined; // a restart forgets them
+  for (const node of [a, b]) {
+    node.sas.take = () => undefined; // a restart forgets them
+    if (random.below(4) > 0) node.offer = suites(ESP_SUITE.aesGcm16, ESP_SUITE.nullSha256);
+  }
   for (let steps = 60; steps > 0; steps--) step(random, network, [a, b]);
   for (const { host } of [a, b]) {
     expect(host.sizes.associations).toBeLessThanOrEqual(1);
@@ -63,6 +68,7 @@ function runCase(random: Random, sums: { received: number; established: number; 
     sums.received += host.counters.received;
     sums.established += host.counters.established;
     sums.rekeyed += host.counters.rekeyed;
+    sums.paired += host.counters.paired;
     sums.drops += Object.values<number>({ ...host.counters.drops }).reduce((sum, count) => sum + count, 0);
   }
   network.loss = 0;
@@ -76,7 +82,7 @@ it(`HIP exchanges, seed ${SEED}`, { timeout: (SECONDS + 60) * 1000 }, () => {
   console.log(`hip-exchange fuzz: I3_FUZZ_SEED=${SEED}`);
   const random = new Random(SEED);
   const end = performance.now() + SECONDS * 1000;
-  const sums = { received: 0, established: 0, rekeyed: 0, drops: 0 };
+  const sums = { received: 0, established: 0, rekeyed: 0, paired: 0, drops: 0 };
   let cases = 0;
   for (; performance.now() < end || cases < 20; cases++) {
     try {

@@ -28,6 +28,9 @@ export type EspKeys =
 
 export const isEspSuite = (number: number): number is EspSuite => Object.hasOwn(ENCRYPTION_KEY_BYTES, number);
 
+/** Whether what it protects stays readable: `security="auth"`. */
+export const isReadableSuite = (suite: EspSuite): boolean => suite === ESP_SUITE.nullSha256;
+
 /** Draws the keys of one pair of security associations at the current index of `keymat`. */
 export function espKeysOf(keymat: Keymat, suite: EspSuite, ownHit: Uint8Array, peerHit: Uint8Array): Directions<EspKeys> {
   return drawDirections(ownHit, peerHit, () => drawOne(keymat, suite));

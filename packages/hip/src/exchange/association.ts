@@ -5,7 +5,7 @@ import { sameBytes, toHex } from "@i3/common";
 
 import { wipeKeys } from "../crypto/keymat.js";
 import type { DhGroup, DhKeyPair } from "../crypto/diffie-hellman.js";
-import type { EspKeys, EspSuite } from "../crypto/esp-suites.js";
+import { isEspSuite, isReadableSuite, type EspSuite } from "../crypto/esp-suites.js";
 import type { HipCipherSuite } from "../crypto/hip-cipher.js";
 import type { Rhash } from "../crypto/rhash.js";
 import type { HostKey } from "../identity/host-key.js";
@@ -13,15 +13,18 @@ import { HIP_PACKET, PARAMETER } from "../wire/numbers.js";
 import { parameter, parametersOf, type HipPacket } from "../wire/packet.js";
 import { decodeDiffieHellman } from "../wire/parameters/diffie-hellman.js";
 import { decodeEcho, encodeEcho } from "../wire/parameters/echo.js";
-import { decodeEspInfo } from "../wire/parameters/esp-info.js";
+import { decodeEspInfo, encodeEspInfo, type EspInfo } from "../wire/parameters/esp-info.js";
 import { decodeLocatorSet } from "../wire/parameters/locator-set.js";
 import { decodeAck, decodeSeq, encodeAck, encodeSeq } from "../wire/parameters/sequence.js";
+import { decodeEspTransform } from "../wire/parameters/suites.js";
 import type { ParameterContents } from "../wire/tlv.js";
 import type { ExchangeKeys } from "./association-keys.js";
 import type { ClosedEvent, HipRole } from "./events.js";
-import { ALL_TRIES_MS, CLOSED_MS, MAX_TRIES, MIN_SPI, REKEY_AFTER_MS, REPEAT_MS, RETIRE_MS, RETRY_MS } from "./limits.js";
+import { ALL_TRIES_MS, CLOSED_MS, MAX_TRIES, MIN_SPI, REKEY_AFTER_MS, REPEAT_MS, RETRY_MS } from "./limits.js";
 import { samePath, type HipPath } from "./paths.js";
-import { halfParameters, newKeys, ownHalf, type Material, type OwnHalf, type PeerHalf } from "./rekey.js";
+import { DEFAULT_ESP_SUITES } from "./r1-pool.js";
+import { Pair, type Outstanding, type PairHome, type PairSpis } from "./pair.js";
+import type { PeerHalf } from "./rekey.js";
 import { HipRefusal } from "./refusal.js";
 import type { Scope } from "./scope.js";
 import { checkMac, checkSignature, headerOf, required, sealPacket } from "./seal.js";
@@ -61,22 +64,16 @@ interface Answered {
   readonly path: HipPath;
 }
 
-/** Sent until it is answered. */
-interface Outstanding {
-  readonly id: number;
-  readonly bytes: Uint8Array;
-  tries: number;
-  dueMs: number;
+/** An UPDATE's word on new keys. */
+interface NewKeys {
+  readonly pair: Pair;
+  readonly half: PeerHalf;
 }
 
-interface Rekey {
-  readonly own: OwnHalf;
-  readonly updateId: number;
-  isAcked: boolean;
-  /** Known as soon as the peer's half is. */
-  done: { readonly peer: PeerHalf; readonly keysOut: EspKeys } | null;
-}
-
+/** One of each kind: encrypted, and readable. */
+const MAX_PAIRS = 2;
+/** The answer to a pair that is not wanted. */
+const NO_PAIR: ParameterContents = { type: PARAMETER.espInfo, contents: encodeEspInfo({ keymatIndex: 0, oldSpi: 0, newSpi: 0 }) };
 const ECHO_BYTES = 16;
 /** The responder begins a rekey later, so that usually only one of them does. */
 const RESPONDER_PATIENCE = 1.1;
@@ -89,20 +86,17 @@ export class Association {
   readonly #scope: Scope;
   readonly #hip: ExchangeKeys["hip"];
   #path: HipPath;
-  #material: Material;
-  #spiIn: number;
-  #spiOut: number;
+  readonly #home: PairHome;
+  /** The first is that of the exchange. */
+  readonly #pairs: Pair[];
   #state: AssociationState;
   #answered: Answered | null;
   #repeatedMs = Number.NEGATIVE_INFINITY;
   #nextUpdateId = 0;
   readonly #peerIds = new UpdateIds();
   #lastPeerId: number | null = null;
-  #lastAnswer: Answered | null = null;
-  #outstanding: Outstanding | null = null;
-  #rekey: Rekey | null = null;
-  #rekeyAtMs: number;
-  #retiring: { readonly spiIn: number; readonly untilMs: number }[] = [];
+  /** The last one about each pair, by its number, and about nothing of them. */
+  readonly #answers = new Map<number | null, Answered>();
   #closing: Outstanding | null = null;
   #echo: Uint8Array | null = null;
   #isTold = false;
@@ -115,13 +109,12 @@ export class Association {
     this.sinceMs = nowMs;
     this.#hip = first.keys.hip;
     this.#path = fields.path;
-    this.#material = { keymat: first.keys.keymat, keyPair: this.#kept(first.keyPair), peerPublicValue: first.peerPublicValue };
-    this.#spiIn = first.spiIn;
-    this.#spiOut = first.spiOut;
+    this.#home = this.#makeHome();
+    const material = { keymat: first.keys.keymat, keyPair: first.keyPair, peerPublicValue: first.peerPublicValue };
+    this.#pairs = [new Pair(this.#home, nowMs, 0, fields.espSuite, { material, spiIn: first.spiIn, spiOut: first.spiOut })];
     this.#answered = first.answered;
     this.#repeatedMs = nowMs;
     this.#state = first.answered === null ? "established" : "r2-sent";
-    this.#rekeyAtMs = this.#nextRekeyMs(nowMs);
   }
 
   get state(): AssociationState {
@@ -138,17 +131,15 @@ export class Association {
     return this.#isOver;
   }
 
-  get spis(): { readonly spiIn: number; readonly spiOut: number } {
-    return { spiIn: this.#spiIn, spiOut: this.#spiOut };
+  /** Of the pair of the exchange. */
+  get spis(): PairSpis {
+    return this.#pairs[0]?.spis as PairSpis;
   }
 
   get dueMs(): number | undefined {
     if (this.#state === "closed") return this.#closedUntilMs;
     if (this.#state === "closing") return this.#closing?.dueMs;
-    return Math.min(
-      this.#state === "r2-sent" ? this.sinceMs + ALL_TRIES_MS : Number.POSITIVE_INFINITY, this.#outstanding?.dueMs ?? Number.POSITIVE_INFINITY,
-      this.#rekey === null ? this.#rekeyAtMs : Number.POSITIVE_INFINITY, this.#retiring[0]?.untilMs ?? Number.POSITIVE_INFINITY,
-    );
+    return Math.min(this.#state === "r2-sent" ? this.sinceMs + ALL_TRIES_MS : Number.POSITIVE_INFINITY, ...this.#pairs.map((pair) => pair.dueMs));
   }
 
   tick(nowMs: number): void {
@@ -156,9 +147,7 @@ export class Association {
     else if (this.#state === "closing") this.#tickClosing(nowMs);
     else {
       if (this.#state === "r2-sent" && nowMs >= this.sinceMs + ALL_TRIES_MS) this.#establish();
-      this.#retire(nowMs);
-      if (this.#outstanding !== null && nowMs >= this.#outstanding.dueMs) this.#sendAgain(nowMs, this.#outstanding);
-      else if (nowMs >= this.#rekeyAtMs) this.rekey(nowMs);
+      for (const pair of [...this.#pairs]) if (this.isLive) this.#tickPair(nowMs, pair);
     }
   }
 
@@ -167,12 +156,19 @@ export class Association {
     return this.#repeat(nowMs, this.#answered, i2Hash);
   }
 
-  /** Begins a rekey, unless one is under way or the association is over. */
+  /** Begins a rekey of each pair that is not at it. */
   rekey(nowMs: number): void {
-    if (!this.isLive || this.#rekey !== null || this.#outstanding !== null) return;
-    const own = ownHalf(this.#material, this.#scope.takeSpi(), null, this.#scope.env.rekeyWithDh ?? true, () => this.#scope.env.dhSource(this.fields.group));
-    this.#rekey = { own, updateId: this.#nextUpdateId, isAcked: false, done: null };
-    this.#sendHalf(nowMs, own);
+    if (!this.isLive) return;
+    for (const pair of this.#pairs) if (pair.spis !== null) pair.begin(nowMs);
+  }
+
+  /** Begins a second pair, unless there is one or it is on its way. RangeError when the first is of the same kind. */
+  addPair(nowMs: number, espSuite: EspSuite): void {
+    if (!this.isLive || this.#pairs.length >= MAX_PAIRS) return;
+    if (isReadableSuite(espSuite) === isReadableSuite(this.fields.espSuite)) throw new RangeError(`ESP suite ${espSuite} beside ${this.fields.espSuite}`);
+    const pair = new Pair(this.#home, nowMs, this.#pairs.length, espSuite, null);
+    this.#pairs.push(pair);
+    pair.begin(nowMs);
   }
 
   /** Throws HipRefusal and WireError. MAC before anything else, signature before anything changes. */
@@ -184,16 +180,17 @@ export class Association {
     const id = seq === undefined ? null : decodeSeq(seq.contents);
     const acked = ack === undefined ? [] : decodeAck(ack.contents);
     checkMac(packet, { rhash: this.fields.rhash, key: this.#hip.in.integrity });
-    const isNews = this.#outstanding !== null && acked.includes(this.#outstanding.id);
+    const news = this.#pairs.filter(({ outstanding }) => outstanding !== null && acked.includes(outstanding.id));
+    const isNews = news.length > 0;
     if (id === null && !isNews) throw new HipRefusal("unexpected", "ACK of nothing");
     if (id !== null && this.#peerIds.classify(id) !== "new" && !isNews) {
-      this.#repeat(nowMs, this.#lastAnswer, String(id));
+      this.#repeatAnswer(nowMs, String(id));
       throw new HipRefusal("replayed", `UPDATE ${id} again`);
     }
     checkSignature(packet, this.fields.peer);
     this.#follow(from);
     this.#establish();
-    if (isNews) this.#handleAck(nowMs);
+    for (const pair of news) this.#handleAck(nowMs, packet, pair);
     if (id !== null && this.#peerIds.classify(id) === "new") this.#handleSeq(nowMs, packet, id);
   }
 
@@ -211,14 +208,14 @@ export class Association {
   /** Throws HipRefusal and WireError. */
   handleClose(nowMs: number, packet: HipPacket): void {
     const packetHash = hashText(packet.bytes);
-    if (this.#state === "closed" && this.#repeat(nowMs, this.#lastAnswer, packetHash)) return;
+    if (this.#state === "closed" && this.#repeatAnswer(nowMs, packetHash)) return;
     checkMac(packet, { rhash: this.fields.rhash, key: this.#hip.in.integrity });
     checkSignature(packet, this.fields.peer);
     const echo = decodeEcho(required(packet, PARAMETER.echoRequestSigned, "ECHO_REQUEST_SIGNED"));
     const answer = this.#seal(HIP_PACKET.closeAck, [{ type: PARAMETER.echoResponseSigned, contents: encodeEcho(echo) }]);
     this.#state = "closed";
     this.#closedUntilMs = nowMs + CLOSED_MS;
-    this.#answer(nowMs, packetHash, answer);
+    this.#answer(nowMs, packetHash, answer, null);
     this.#tell("peer", "closed by the peer");
   }
 
@@ -235,8 +232,7 @@ export class Association {
   /** Wipes what belongs to the association, and gives back its SPIs; ESP keys are their receiver's. */
   forget(): void {
     wipeKeys(this.#hip);
-    this.#material.keymat.wipe();
-    for (const spi of [this.#spiIn, this.#rekey?.own.spiIn, ...this.#retiring.map(({ spiIn }) => spiIn)]) if (spi !== undefined) this.#scope.freeSpi(spi);
+    for (const pair of this.#pairs) pair.forget();
   }
 
   /** Its packet is genuine and new: it is where this one came from (RFC 9028 §4.10 keeps NATs open; one that was rebooted gives another port). Over i3 nobody is anywhere. */
@@ -247,106 +243,118 @@ export class Association {
     this.#scope.emit({ kind: "moved", association: this.fields.id, path: from });
   }
 
-  #handleAck(nowMs: number): void {
-    const id = this.#outstanding?.id;
-    this.#outstanding = null;
-    if (this.#rekey === null || this.#rekey.updateId !== id) return;
-    this.#rekey.isAcked = true;
-    this.#finish(nowMs);
+  #makeHome(): PairHome {
+    const { id, rhash, i, j, peer, group, role } = this.fields;
+    const { env, identity } = this.#scope;
+    return {
+      scope: this.#scope, association: id, group, terms: { rhash, i, j, ownHit: identity.hit, peerHit: peer.hit },
+      rekeyAfterMs: (env.rekeyAfterMs ?? REKEY_AFTER_MS) * (role === "responder" ? RESPONDER_PATIENCE : 1),
+      sendUpdate: (nowMs, espInfo, rest) => this.#sendUpdate(nowMs, espInfo, rest),
+    };
+  }
+
+  #tickPair(nowMs: number, pair: Pair): void {
+    pair.retire(nowMs);
+    const { outstanding } = pair;
+    if (outstanding !== null && nowMs >= outstanding.dueMs) this.#sendAgain(nowMs, pair, outstanding);
+    else if (pair.isStuck(nowMs)) this.#endSilent(nowMs, pair);
+    else if (pair.isRekeyDue(nowMs)) pair.begin(nowMs);
+  }
+
+  #handleAck(nowMs: number, packet: HipPacket, pair: Pair): void {
+    pair.handleAck();
+    const info = firstEspInfo(packet);
+    // To a rekey nobody says no.
+    if (pair.spis === null && info !== null && info.oldSpi === 0 && info.newSpi === 0) this.#endPair(pair, "refused");
+    else pair.finish(nowMs);
   }
 
   #handleSeq(nowMs: number, packet: HipPacket, id: number): void {
     const locators = parameter(packet, PARAMETER.locatorSet);
     if (locators !== undefined) decodeLocatorSet(locators.contents);
-    const peer = this.#peerHalf(packet);
-    const rekey = this.#rekey;
-    if (peer !== null && rekey !== null && rekey.done !== null) throw new HipRefusal("unexpected", "a rekey before the last one is through");
-    if (peer !== null && rekey !== null) this.#install(rekey, peer);
-    const begun = peer !== null && rekey === null ? this.#answerHalf(peer) : null;
+    const found = this.#newKeysOf(nowMs, packet);
+    const pair = found === null || found === "no" ? null : found.pair;
+    const isBegun = found !== null && found !== "no" && found.pair.take(nowMs, found.half);
 
     // Nothing can go wrong from here on.
     if (locators !== undefined) this.#scope.counters.locatorSets++;
     this.#peerIds.add(id);
     this.#lastPeerId = id;
-    if (begun !== null) this.#answer(nowMs, String(id), this.#sendHalf(nowMs, begun), true);
-    else this.#answer(nowMs, String(id), this.#seal(HIP_PACKET.update, [{ type: PARAMETER.ack, contents: encodeAck([id]) }]));
-    if (rekey !== null) this.#finish(nowMs);
+    if (pair !== null && !this.#pairs.includes(pair)) this.#pairs.push(pair);
+    if (found === "no") this.#scope.counters.pairsRefused++;
+    if (pair !== null && isBegun) this.#answer(nowMs, String(id), pair.answer(nowMs), pair.number, true);
+    else {
+      const ack = this.#seal(HIP_PACKET.update, [...(found === "no" ? [NO_PAIR] : []), { type: PARAMETER.ack, contents: encodeAck([id]) }]);
+      this.#answer(nowMs, String(id), ack, pair?.number ?? null);
+    }
+    pair?.finish(nowMs);
   }
 
-  /** What the peer says of new keys; null when the UPDATE is about something else. */
-  #peerHalf(packet: HipPacket): PeerHalf | null {
-    const [found] = parametersOf(packet, PARAMETER.espInfo);
-    const info = found === undefined ? null : decodeEspInfo(found.contents);
-    const dh = parameter(packet, PARAMETER.diffieHellman);
+  /** What the peer says of new keys: null when the UPDATE is about something else, "no" to a pair that is not wanted. Throws HipRefusal and WireError. */
+  #newKeysOf(nowMs: number, packet: HipPacket): NewKeys | "no" | null {
+    const info = firstEspInfo(packet);
     if (info === null || info.newSpi === info.oldSpi) return null;
-    if (info.oldSpi !== this.#spiOut || info.newSpi < MIN_SPI) throw new HipRefusal("spi", `SPI ${info.newSpi} in place of ${info.oldSpi}, where ${this.#spiOut} is in use`);
-    if (dh === undefined) return { spiOut: info.newSpi, keymatIndex: info.keymatIndex, publicValue: null };
+    const pair = info.oldSpi === 0 ? null : this.#pairs.find(({ spis }) => spis?.spiOut === info.oldSpi);
+    if (pair === undefined || info.newSpi < MIN_SPI) {
+      throw new HipRefusal("spi", `SPI ${info.newSpi} in place of ${info.oldSpi}, where ${this.#pairs.map(({ spis }) => spis?.spiOut ?? "none").join(" and ")} is in use`);
+    }
+    const dh = parameter(packet, PARAMETER.diffieHellman);
+    if (dh === undefined) {
+      if (pair === null) throw new HipRefusal("proposal", "a new pair without a Diffie-Hellman value");
+      return { pair, half: { spiOut: info.newSpi, keymatIndex: info.keymatIndex, publicValue: null } };
+    }
     const { group, publicValue } = decodeDiffieHellman(dh.contents);
     if (group !== this.fields.group) throw new HipRefusal("proposal", `group ${group} in a rekey, where ${this.fields.group} is in use`);
     if (info.keymatIndex !== 0) throw new HipRefusal("spi", `KEYMAT index ${info.keymatIndex} with a new Diffie-Hellman value`);
-    return { spiOut: info.newSpi, keymatIndex: 0, publicValue };
+    const half = { spiOut: info.newSpi, keymatIndex: 0, publicValue };
+    return pair === null ? this.#newPairOf(nowMs, packet, half) : { pair, half };
   }
 
-  /** Our half of a rekey that the peer began. */
-  #answerHalf(peer: PeerHalf): OwnHalf {
-    const spiIn = this.#scope.takeSpi();
-    const own = ownHalf(this.#material, spiIn, peer, false, () => this.#scope.env.dhSource(this.fields.group));
-    const rekey: Rekey = { own, updateId: this.#nextUpdateId, isAcked: false, done: null };
-    try {
-      this.#install(rekey, peer);
-    } catch (refusal) {
-      this.#scope.freeSpi(spiIn);
-      throw refusal;
+  /** A pair that the peer wants, or its half of one that we want. */
+  #newPairOf(nowMs: number, packet: HipPacket, half: PeerHalf): NewKeys | "no" {
+    const own = this.#pairs.find(({ isAsked, spis }) => isAsked && spis === null);
+    const transform = parameter(packet, PARAMETER.espTransform);
+    if (transform === undefined) {
+      if (own === undefined) throw new HipRefusal("unexpected", "an answer to a pair that we do not want");
+      return { pair: own, half };
     }
-    this.#rekey = rekey;
-    return own;
+    const [suite, ...more] = decodeEspTransform(transform.contents);
+    if (more.length > 0 || suite === undefined || !isEspSuite(suite)) return "no";
+    // Both want it: the halves are one pair, if it is the same one.
+    if (own !== undefined) return own.espSuite === suite ? { pair: own, half } : "no";
+    const { env } = this.#scope;
+    const isWanted = env.espSuitesFor(this.fields.peer.hit).includes(suite) && (env.espSuites ?? DEFAULT_ESP_SUITES).includes(suite);
+    if (!isWanted || this.#pairs.some(({ espSuite }) => isReadableSuite(espSuite) === isReadableSuite(suite))) return "no";
+    return { pair: new Pair(this.#home, nowMs, this.#pairs.length, suite, null), half };
   }
 
-  /** Both halves are known: the peer may send with the new keys as soon as it has heard from us. */
-  #install(rekey: Rekey, peer: PeerHalf): void {
-    const { fields } = this;
-    const terms = { rhash: fields.rhash, i: fields.i, j: fields.j, espSuite: fields.espSuite, ownHit: this.#scope.identity.hit, peerHit: fields.peer.hit };
-    const { esp, material } = newKeys(this.#material, terms, rekey.own, peer);
-    this.#material = { ...material, keyPair: this.#kept(material.keyPair) };
-    rekey.done = { peer, keysOut: esp.out };
-    this.#scope.emit({ kind: "inbound", association: fields.id, spiIn: rekey.own.spiIn, keysIn: esp.in });
-  }
-
-  /** The peer has its keys too, so we send with ours. */
-  #finish(nowMs: number): void {
-    if (this.#rekey === null || !this.#rekey.isAcked || this.#rekey.done === null) return;
-    const { own, done } = this.#rekey;
-    const [oldSpiIn, oldSpiOut] = [this.#spiIn, this.#spiOut];
-    this.#rekey = null;
-    this.#spiIn = own.spiIn;
-    this.#spiOut = done.peer.spiOut;
-    this.#retiring.push({ spiIn: oldSpiIn, untilMs: nowMs + RETIRE_MS });
-    this.#rekeyAtMs = this.#nextRekeyMs(nowMs);
-    this.#scope.counters.rekeyed++;
-    this.#scope.emit({ kind: "rekeyed", association: this.fields.id, spiIn: own.spiIn, spiOut: done.peer.spiOut, keysOut: done.keysOut, oldSpiIn, oldSpiOut });
-  }
-
-  /** An UPDATE with our half, until it is ACKed. It ACKs the peer's last one too, in case that ACK was lost. */
-  #sendHalf(nowMs: number, own: OwnHalf): Uint8Array {
-    const { espInfo, dh } = halfParameters(own, this.#spiIn);
+  /** It ACKs the peer's last one too, in case that ACK was lost. */
+  #sendUpdate(nowMs: number, espInfo: ParameterContents, rest: readonly ParameterContents[]): Outstanding {
     const id = this.#nextUpdateId;
     this.#nextUpdateId = (id + 1) >>> 0;
     const bytes = this.#seal(HIP_PACKET.update, [
       espInfo, { type: PARAMETER.seq, contents: encodeSeq(id) },
-      ...(this.#lastPeerId === null ? [] : [{ type: PARAMETER.ack, contents: encodeAck([this.#lastPeerId]) }]), ...dh,
+      ...(this.#lastPeerId === null ? [] : [{ type: PARAMETER.ack, contents: encodeAck([this.#lastPeerId]) }]), ...rest,
     ]);
-    this.#outstanding = { id, bytes, tries: 1, dueMs: nowMs + RETRY_MS };
     this.#send(bytes);
-    return bytes;
+    return { id, bytes, tries: 1, dueMs: nowMs + RETRY_MS };
   }
 
-  #sendAgain(nowMs: number, outstanding: Outstanding): void {
-    if (outstanding.tries >= MAX_TRIES) {
-      this.#outstanding = null;
-      this.close(nowMs, "silent", "the peer does not answer a rekey");
-      return;
-    }
-    this.#repeatOutstanding(nowMs, outstanding);
+  /** The peer may just not know second pairs; whoever knew a pair and is silent is gone. */
+  #endSilent(nowMs: number, pair: Pair): void {
+    if (pair.spis === null && pair.isAsked) this.#endPair(pair, "silent");
+    else this.close(nowMs, "silent", "the peer does not answer a rekey");
+  }
+
+  #endPair(pair: Pair, code: "refused" | "silent"): void {
+    pair.giveUp();
+    this.#pairs.splice(this.#pairs.indexOf(pair), 1);
+    this.#scope.emit({ kind: "pair-failed", association: this.fields.id, espSuite: pair.espSuite, code });
+  }
+
+  #sendAgain(nowMs: number, pair: Pair, outstanding: Outstanding): void {
+    if (outstanding.tries >= MAX_TRIES) this.#endSilent(nowMs, pair);
+    else this.#repeatOutstanding(nowMs, outstanding);
   }
 
   #tickClosing(nowMs: number): void {
@@ -360,14 +368,6 @@ export class Association {
     outstanding.tries++;
     this.#scope.counters.retransmitted++;
     this.#send(outstanding.bytes);
-  }
-
-  #retire(nowMs: number): void {
-    for (let first = this.#retiring[0]; first !== undefined && nowMs >= first.untilMs; first = this.#retiring[0]) {
-      this.#retiring.shift();
-      this.#scope.freeSpi(first.spiIn);
-      this.#scope.emit({ kind: "retired", association: this.fields.id, spiIn: first.spiIn });
-    }
   }
 
   /** The peer's packets show that it has our R2, or no further I2 can come. */
@@ -385,10 +385,14 @@ export class Association {
     this.#scope.emit({ kind: "closed", association: id, peerHit: peer.hit, code, reason: `association with ${toHex(peer.hit)}: ${reason}` });
   }
 
-  #answer(nowMs: number, key: string, answer: Uint8Array, isSent = false): void {
-    this.#lastAnswer = { hash: key, answer, path: this.#path };
+  #answer(nowMs: number, key: string, answer: Uint8Array, about: number | null, isSent = false): void {
+    this.#answers.set(about, { hash: key, answer, path: this.#path });
     this.#repeatedMs = nowMs;
     if (!isSent) this.#send(answer);
+  }
+
+  #repeatAnswer(nowMs: number, key: string): boolean {
+    return this.#repeat(nowMs, [...this.#answers.values()].find(({ hash: of }) => of === key) ?? null, key);
   }
 
   #repeat(nowMs: number, answered: Answered | null, key: string): boolean {
@@ -409,14 +413,9 @@ export class Association {
   #send(bytes: Uint8Array): void {
     this.#scope.env.send(this.#path, bytes.slice());
   }
-
-  #kept(keyPair: DhKeyPair | null): DhKeyPair | null {
-    return this.#scope.env.rekeyWithDh === false ? keyPair : null;
-  }
-
-  #nextRekeyMs(nowMs: number): number {
-    const afterMs = this.#scope.env.rekeyAfterMs ?? REKEY_AFTER_MS;
-    return nowMs + afterMs * (this.fields.role === "responder" ? RESPONDER_PATIENCE : 1);
-  }
 }
 
+function firstEspInfo(packet: HipPacket): EspInfo | null {
+  const [found] = parametersOf(packet, PARAMETER.espInfo);
+  return found === undefined ? null : decodeEspInfo(found.contents);
+}

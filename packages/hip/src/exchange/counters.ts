@@ -53,6 +53,10 @@ export interface HipCounters {
   established: number;
   failed: number;
   rekeyed: number;
+  /** Second pairs. */
+  paired: number;
+  /** Second pairs that a peer wanted and did not get. */
+  pairsRefused: number;
   closed: number;
   /** Packets sent again because no answer came. */
   retransmitted: number;
@@ -73,5 +77,5 @@ export const newHipCounters = (): HipCounters => ({
     malformed: 0, hit: 0, type: 0, unexpected: 0, refused: 0, amplification: 0, rate: 0, stale: 0, solution: 0, used: 0, proposal: 0, group: 0, spi: 0, mac: 0,
     encrypted: 0, hostId: 0, signature: 0, replayed: 0, full: 0, crossed: 0,
   },
-  received: 0, i1Answered: 0, i2Received: 0, established: 0, failed: 0, rekeyed: 0, closed: 0, retransmitted: 0, repeated: 0, notifyReceived: 0, notifySent: 0, locatorSets: 0, moved: 0,
+  received: 0, i1Answered: 0, i2Received: 0, established: 0, failed: 0, rekeyed: 0, paired: 0, pairsRefused: 0, closed: 0, retransmitted: 0, repeated: 0, notifyReceived: 0, notifySent: 0, locatorSets: 0, moved: 0,
 });

@@ -79,10 +79,13 @@ export interface EstablishedEvent extends EspPair {
   readonly replaces: number | null;
 }
 
-/** The first half of a rekey: the peer may use these from now on. The old inbound ones stay. */
+/** The first half of a rekey or of a second pair: the peer may use these from now on. Old inbound ones stay. */
 export interface InboundEvent {
   readonly kind: "inbound";
   readonly association: number;
+  /** 0: the pair of the exchange. */
+  readonly pair: number;
+  readonly espSuite: EspSuite;
   readonly spiIn: number;
   readonly keysIn: EspKeys;
 }
@@ -91,11 +94,33 @@ export interface InboundEvent {
 export interface RekeyedEvent {
   readonly kind: "rekeyed";
   readonly association: number;
+  /** 0: the pair of the exchange. */
+  readonly pair: number;
   readonly spiOut: number;
   readonly keysOut: EspKeys;
   readonly oldSpiIn: number;
   readonly oldSpiOut: number;
   readonly spiIn: number;
+}
+
+/** The second half of a second pair: the peer has the inbound half, so that we may send with it. */
+export interface PairedEvent {
+  readonly kind: "paired";
+  readonly association: number;
+  readonly pair: number;
+  readonly espSuite: EspSuite;
+  readonly spiIn: number;
+  readonly spiOut: number;
+  readonly keysOut: EspKeys;
+}
+
+/** {@link HipHost.addPair} led to nothing; the association stays. */
+export interface PairFailedEvent {
+  readonly kind: "pair-failed";
+  readonly association: number;
+  readonly espSuite: EspSuite;
+  /** refused: the peer says no; silent: it knows no second pairs, or does not answer. */
+  readonly code: "refused" | "silent";
 }
 
 /** The old inbound keys may be forgotten. */
@@ -150,4 +175,4 @@ export interface ResponderEvent {
   readonly responder: R1Responder | null;
 }
 
-export type HipEvent = EstablishedEvent | InboundEvent | RekeyedEvent | RetiredEvent | MovedEvent | ClosedEvent | FailedEvent | ResponderEvent;
+export type HipEvent = EstablishedEvent | InboundEvent | RekeyedEvent | PairedEvent | PairFailedEvent | RetiredEvent | MovedEvent | ClosedEvent | FailedEvent | ResponderEvent;

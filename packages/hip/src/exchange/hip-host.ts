@@ -1,6 +1,7 @@
 /** A HIP host: all its calls and associations (RFC 7401 §4.4, §6). Without I/O, clock and randomness of its own. */
 import { bytesKey, sameBytes, toHex, TokenBucket, WireError } from "@i3/common";
 
+import type { EspSuite } from "../crypto/esp-suites.js";
 import { isGreaterHit } from "../crypto/keymat.js";
 import { suiteOfHit } from "../identity/hit.js";
 import { HIP_PACKET, PARAMETER } from "../wire/numbers.js";
@@ -107,11 +108,22 @@ export class HipHost {
     }
   }
 
-  /** New ESP keys for an association, now. Nothing when it is gone, or a rekey is under way. */
+  /** New ESP keys for an association, now: of each pair that has none on their way. Nothing when it is gone. */
   rekey(nowMs: number, association: number): void {
     this.#nowMs = nowMs;
     const found = this.#byId.get(association);
     found?.rekey(nowMs);
+    if (found !== undefined) this.#settle(found);
+  }
+
+  /**
+   * A second pair of ESP associations with the same peer, of another kind than that of the exchange (docs/wire.md §9.6). Events: "inbound" and "paired", or "pair-failed".
+   * Nothing when the association is gone or has one. RangeError for two of one kind.
+   */
+  addPair(nowMs: number, association: number, espSuite: EspSuite): void {
+    this.#nowMs = nowMs;
+    const found = this.#byId.get(association);
+    found?.addPair(nowMs, espSuite);
     if (found !== undefined) this.#settle(found);
   }
 

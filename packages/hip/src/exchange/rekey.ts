@@ -6,6 +6,8 @@
  *     sends and takes with the new keys from here on
  *                  UPDATE(ACK)                                    ->           sends with the new keys from here on
  *
+ * A second pair (docs/wire.md §9.6) comes the same way: old SPI 0, always with DIFFIE_HELLMAN, and ESP_TRANSFORM with its one suite in the packet that begins.
+ *
  * When both begin, each ACKs the other's UPDATE, and takes new keys when it has the other's, sends with them when it has its ACK.
  */
 import type { DhKeyPair } from "../crypto/diffie-hellman.js";
@@ -72,14 +74,26 @@ export function newKeys(material: Material, terms: KeymatTerms, own: OwnHalf, pe
   const keyPair = own.keyPair ?? material.keyPair;
   if (keyPair === null) throw new RangeError("a new public value of the peer alone, and the old key pair is gone");
   const peerPublicValue = peer.publicValue ?? material.peerPublicValue;
+  const keymat = keymatOf(keyPair, peerPublicValue, terms);
+  material.keymat.wipe();
+  return { esp: espKeysAt(keymat, 0, espSuite, ownHit, peerHit), material: { keymat, keyPair, peerPublicValue } };
+}
+
+/** Keys of a pair that has had none. Throws HipRefusal without two public values. */
+export function firstKeysOf(terms: KeymatTerms, own: OwnHalf, peer: PeerHalf): { readonly esp: Directions<EspKeys>; readonly material: Material } {
+  if (own.keyPair === null || peer.publicValue === null) throw new HipRefusal("proposal", "a new pair without a Diffie-Hellman value");
+  const keymat = keymatOf(own.keyPair, peer.publicValue, terms);
+  return { esp: espKeysAt(keymat, 0, terms.espSuite, terms.ownHit, terms.peerHit), material: { keymat, keyPair: own.keyPair, peerPublicValue: peer.publicValue } };
+}
+
+function keymatOf(keyPair: DhKeyPair, peerPublicValue: Uint8Array, { rhash, i, j, ownHit, peerHit }: KeymatTerms): Keymat {
   let kij;
   try {
     kij = keyPair.secret(peerPublicValue);
   } catch (cause) {
     throw new HipRefusal("group", (cause as Error).message);
   }
-  const keymat = new Keymat(terms.rhash, kij, terms.i, terms.j, ownHit, peerHit);
+  const keymat = new Keymat(rhash, kij, i, j, ownHit, peerHit);
   kij.fill(0);
-  material.keymat.wipe();
-  return { esp: espKeysAt(keymat, 0, espSuite, ownHit, peerHit), material: { keymat, keyPair, peerPublicValue } };
+  return keymat;
 }

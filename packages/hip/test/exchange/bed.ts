@@ -79,23 +79,30 @@ export class Node {
 export class Associations {
   readonly inbound = new Map<number, string>();
   outbound: { readonly spi: number; readonly key: string } | null = null;
+  /** Of a second pair. */
+  second: { readonly spi: number; readonly key: string } | null = null;
   readonly #ofAssociation = new Map<number, Set<number>>();
 
   take(event: HipEvent): void {
     switch (event.kind) {
       case "established":
         if (event.replaces !== null) this.#drop(event.replaces);
+        this.second = null;
         this.#install(event.association, event.spiIn, event.keysIn);
         this.outbound = { spi: event.spiOut, key: keysText(event.keysOut) };
         return;
       case "inbound": return this.#install(event.association, event.spiIn, event.keysIn);
-      case "rekeyed": this.outbound = { spi: event.spiOut, key: keysText(event.keysOut) }; return;
+      case "rekeyed":
+        if (event.pair === 0) this.outbound = { spi: event.spiOut, key: keysText(event.keysOut) };
+        else this.second = { spi: event.spiOut, key: keysText(event.keysOut) };
+        return;
+      case "paired": this.second = { spi: event.spiOut, key: keysText(event.keysOut) }; return;
       case "retired": this.inbound.delete(event.spiIn); return;
       case "closed":
         this.#drop(event.association);
-        this.outbound = null;
+        this.outbound = this.second = null;
         return;
-      case "failed": case "responder": case "moved": return;
+      case "failed": case "responder": case "pair-failed": case "moved": return;
     }
   }
 
@@ -195,8 +202,9 @@ export class Network {
     let lost = 0;
     for (const endMs = this.nowMs + ms; this.nowMs < endMs; ) {
       for (const [from, to] of [[a, b], [b, a]] as const) {
-        if (from.sas.outbound === null) lost++;
-        else flights.push({ atMs: this.nowMs + 1 + this.random.below(10 + this.#jitterMs), to, ...from.sas.outbound });
+        const ways = [from.sas.outbound, from.sas.second].filter((way) => way !== null);
+        if (ways.length === 0) lost++;
+        for (const way of ways) flights.push({ atMs: this.nowMs + 1 + this.random.below(10 + this.#jitterMs), to, ...way });
       }
       this.run(1);
       for (let at = flights.length - 1; at >= 0; at--) {

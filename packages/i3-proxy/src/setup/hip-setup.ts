@@ -309,7 +309,7 @@ export class HipSetup {
     } else if (event.kind === "retired") {
       this.#ways.removeInbound(event.spiIn);
       link.spisIn = link.spisIn.filter((spi) => spi !== event.spiIn);
-    } else {
+    } else if (event.kind === "closed") {
       log("info", "association-closed", { peer: peerText(mapping), why: event.reason });
       this.#forgetLink(mapping, link);
       mapping.state = "idle";
