@@ -241,6 +241,8 @@ export interface HostOptions {
   readonly sharedKey?: ReturnType<typeof generateTriggerKey>;
   /** @default none */
   readonly security?: Security;
+  /** In place of one for all names. */
+  readonly rules?: readonly ProxyRule[];
   readonly access?: AccessConfig | undefined;
   readonly hip?: HipConfig;
 }
@@ -270,7 +272,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   const changed: Mapping[] = [];
   const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared" } as unknown as ProxyRule;
   const proxy = new Proxy({
-    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: [rule], access: options.access, hip: options.hip, randomBytes: world.random, wallMs: world.wallMs,
+    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, randomBytes: world.random, wallMs: world.wallMs,
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },
     limits: { max: 1_000, maxUnproven: 8, lifetimeMs: options.lifetimeMs ?? 7_200_000, unprovenLifetimeMs: 120_000 },
     hooks: { allocated: () => undefined, released: () => undefined, changed: (m) => void changed.push(m), removed: () => undefined },

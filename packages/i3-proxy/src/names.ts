@@ -2,11 +2,12 @@
  * What a name means on this machine (paper §3.1, §3.2): rules first, then the address book. Asking for a
  * host's name makes its mapping, so that an address is only ever given out together with its way.
  */
-import { findRule, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type HipAddress, type Log, type ProxyRule, type Security } from "@i3/common";
+import { findRule, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type HipAddress, type Log, type ProxyRule } from "@i3/common";
 
 import type { NameAddresses, NameSource } from "./dns/dns-core.js";
 import type { Mapping } from "./mappings/mapping.js";
 import type { MappingTable } from "./mappings/mapping-table.js";
+import { PLAIN_POLICY, policyFor, strongestOf, UNNAMED_POLICY, withoutCleartext, type PeerPolicy } from "./policy/policy.js";
 
 export interface NamesEnvironment {
   readonly suffix: string;
@@ -26,6 +27,8 @@ export class Names implements NameSource {
   readonly #env: NamesEnvironment;
   /** Ids of entries that were asked for: a hash costs as much as the rest of an answer. */
   readonly #ids = new WeakMap<BookEntry, Uint8Array>();
+  /** Names whose rules found no room, and the log has said so. */
+  readonly #cutOff = new Set<string>();
   #book: AddressBook;
   #rules: readonly ProxyRule[];
 
@@ -39,6 +42,7 @@ export class Names implements NameSource {
   /** Other rules for names from now on; mappings stay. */
   setRules(rules: readonly ProxyRule[]): void {
     this.#rules = rules;
+    this.#cutOff.clear();
   }
 
   /** Virtual addresses that the book's hosts have when nothing collides: of the usual number of entries. */
@@ -95,16 +99,22 @@ export class Names implements NameSource {
     return rule?.go === "i3" && rule.privateId === "own";
   }
 
-  /** How packets to a peer (null: a stranger) are protected. */
-  securityOf(name: string | null): Security {
-    const rule = name === null ? undefined : findRule(this.#rules, name);
-    return rule?.go === "i3" ? rule.security : "esp";
+  /** How the packets of a peer (null: a stranger) are protected. */
+  policyOf(name: string | null): PeerPolicy {
+    const policy = name === null ? null : policyFor(name, this.#rules);
+    if (policy === null) return UNNAMED_POLICY;
+    if (policy.cutOffAt !== null && name !== null && !this.#cutOff.has(name)) {
+      if (this.#cutOff.size < MAX_PREPARED) this.#cutOff.add(name);
+      this.#env.log("warn", "services-cut-off", { name, line: policy.cutOffAt, remedy: "More rules match this name than there is room for: what the rule on this line and later ones are for is refused. Put fewer services into one name's rules." });
+    }
+    return this.#book.lookup(name ?? "")?.at === undefined ? policy : withoutCleartext(policy);
   }
 
-  /** Whether a caller may come in cleartext: the rules say so for its name, for a stranger anywhere. */
-  takesPlain(name: string | null): boolean {
-    if (name !== null) return this.securityOf(name) === "none";
-    return this.#rules.some((rule) => rule.go === "i3" && rule.security === "none");
+  /** That of a caller in cleartext, or null when it may not come so: the rules say so for all of its name's packets, for a stranger anywhere. */
+  plainPolicyOf(name: string | null): PeerPolicy | null {
+    if (name === null) return this.#rules.some((rule) => rule.go === "i3" && rule.security === "none" && rule.service === undefined) ? PLAIN_POLICY : null;
+    const policy = this.policyOf(name);
+    return strongestOf(policy) === "none" ? policy : null;
   }
 
   #addressesOf(name: string, entry: BookEntry): NameAddresses | "unavailable" {
@@ -114,11 +124,8 @@ export class Names implements NameSource {
     const isDirect = entry.at !== undefined;
     let mapping = mappings.byPeer(id);
     if (mapping === undefined) {
-      const asked = this.securityOf(name);
       const created = mappings.create(wallMs(), {
-        peerId: id, peerHit: entry.hit ?? null, privateId: null, name, ownTrigger: !isDirect && this.wantsOwnTrigger(name), wanted: true,
-        // HIP has no cleartext; more protection than asked for is welcome.
-        security: isDirect && asked === "none" ? "esp" : asked,
+        peerId: id, peerHit: entry.hit ?? null, privateId: null, name, ownTrigger: !isDirect && this.wantsOwnTrigger(name), wanted: true, policy: this.policyOf(name),
       });
       if (created === null) {
         log("warn", "mappings-full", { name, mappings: mappings.size, remedy: "Raise <mappings max> or widen <virtual-addresses range>." });

@@ -10,11 +10,12 @@ import { dhKeyPair, type HostIdentity, type TriggerKey } from "@i3/hip";
 import { I3Client, type ClientEvent } from "@i3/i3-client";
 
 import type { NameSource } from "./dns/dns-core.js";
-import type { Mapping } from "./mappings/mapping.js";
+import { adoptPolicy, type Mapping } from "./mappings/mapping.js";
 import { addressesOf, MappingTable, type MappingHooks, type MappingLimits } from "./mappings/mapping-table.js";
 import { VirtualAddresses, type AddressSource } from "./mappings/virtual-addresses.js";
 import { Names } from "./names.js";
-import { AccessList } from "./policy/access-list.js";
+import { AccessList, newlyRefused } from "./policy/access-list.js";
+import type { PeerPolicy } from "./policy/policy.js";
 import { HipSetup } from "./setup/hip-setup.js";
 import { ReturnIds } from "./setup/return-ids.js";
 import { Setup } from "./setup/setup.js";
@@ -35,6 +36,8 @@ const SAVE_USE_MS = 60_000;
 /** A first packet waits this long for the trigger through which its answer will come. */
 const OWN_TRIGGER_WAIT_MS = 1_000;
 
+
+type FlowSetup = Extract<Upcall, { kind: "flow-setup" }>;
 
 export interface ProxyEnvironment {
   readonly identity: HostIdentity;
@@ -75,7 +78,7 @@ export class Proxy {
   /** Mappings whose addresses were given out and that the engine does not know yet. */
   readonly #fresh: Mapping[] = [];
   /** First packets to peers whose own trigger is not in the ring yet, by its id. */
-  readonly #waitingForTrigger = new Map<string, { readonly mapping: Mapping; readonly packet: Uint8Array; readonly untilMs: number }>();
+  readonly #waitingForTrigger = new Map<string, { readonly mapping: Mapping; readonly upcall: FlowSetup; readonly untilMs: number }>();
   readonly #returnIds: ReturnIds;
   #rules: readonly ProxyRule[];
   #book: AddressBook;
@@ -113,8 +116,8 @@ export class Proxy {
       onOwnTrigger: (mapping: Mapping) => this.#insertOwnTrigger(0, mapping), admits: (hit: Uint8Array) => this.#access.admits(hit),
     };
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
-    this.setups = new Setups(new Setup({ ...both, takesPlain: (name) => this.#names.takesPlain(name) }), () => new HipSetup({
-      ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, securityFor: (name) => this.#names.securityOf(name),
+    this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name) }), () => new HipSetup({
+      ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, policyOf: (name) => this.#names.policyOf(name),
     }, 0));
   }
 
@@ -144,6 +147,7 @@ export class Proxy {
   setBook(book: AddressBook): void {
     this.#book = book;
     this.#names.setBook(book);
+    this.#setPolicies();
     this.#setAccess(this.#accessConfig);
   }
 
@@ -155,8 +159,10 @@ export class Proxy {
 
   #setAccess(access: AccessConfig | undefined): void {
     this.#accessConfig = access;
+    const before = this.#access;
     this.#access = new AccessList(access, this.#book);
-    this.setups.hip?.recheckAccess(this.#nowMs);
+    const { hip } = this.setups;
+    if (hip !== null) hip.cutOff(this.#nowMs, newlyRefused(before, this.#access, hip.callers()));
   }
 
   setRules(nowMs: number, rules: readonly ProxyRule[]): void {
@@ -164,6 +170,23 @@ export class Proxy {
     this.#rules = rules;
     this.#names.setRules(rules);
     this.#prepareEncryption();
+    this.#setPolicies();
+  }
+
+  /** Rules or names have changed: living mappings follow them. */
+  #setPolicies(): void {
+    for (const mapping of [...this.mappings.all()]) {
+      const policy = this.#policyOf(mapping);
+      if (policy !== null && this.setups.setPolicy(this.#nowMs, mapping, policy)) continue;
+      const why = policy === null ? "the rules let no stranger in without protection any more" : "the engine has no room for the services of more hosts";
+      this.#env.log("warn", "mapping-lost", { name: mapping.name, why, remedy: "Its programs have to connect again." });
+      this.#drop(this.#nowMs, mapping);
+    }
+  }
+
+  /** Null: a peer that proved nothing, or a stranger in cleartext, may not be here any more. */
+  #policyOf({ name, security }: Mapping): PeerPolicy | null {
+    return name === null && security === "none" ? this.#names.plainPolicyOf(null) : this.#names.policyOf(name);
   }
 
   /** Virtual addresses that hosts of the address book have or would get (at most 4,096 hosts), but for those of real machines. */
@@ -270,8 +293,11 @@ export class Proxy {
   }
 
   #restore(nowMs: number, mapping: Mapping): void {
-    if (!this.mappings.restore(mapping)) {
-      this.#env.log("warn", "mapping-lost", { name: mapping.name, why: "its virtual address is used by something else now" });
+    const policy = this.#policyOf(mapping);
+    if (policy !== null) adoptPolicy(mapping, policy);
+    if (policy === null || !this.mappings.restore(mapping)) {
+      const why = policy === null ? "the rules let no stranger in without protection any more" : "its virtual address is used by something else now";
+      this.#env.log("warn", "mapping-lost", { name: mapping.name, why });
       this.#env.hooks.removed(mapping);
       return;
     }
@@ -281,17 +307,17 @@ export class Proxy {
   }
 
   /** First packet of a program to a virtual address. */
-  #begin(nowMs: number, upcall: Extract<Upcall, { kind: "flow-setup" }>): void {
+  #begin(nowMs: number, upcall: FlowSetup): void {
     const mapping = this.mappings.byAddress(upcall.address);
     if (mapping === undefined) return this.#env.datapath.discard(upcall.address, true);
     const isDirect = mapping.peerHit !== null && this.#names.directOf(mapping.peerHit) !== null;
     const isLive = mapping.ownKey === null || isDirect || this.client.triggers(nowMs).some((t) => t.live && bytesKey(t.id) === bytesKey(mapping.ownPrivateId));
-    if (isLive || mapping.state !== "idle") this.#call(nowMs, mapping, upcall.packet);
-    else this.#waitingForTrigger.set(bytesKey(mapping.ownPrivateId), { mapping, packet: upcall.packet, untilMs: nowMs + OWN_TRIGGER_WAIT_MS });
+    if (isLive || mapping.state !== "idle") this.#call(nowMs, mapping, upcall);
+    else this.#waitingForTrigger.set(bytesKey(mapping.ownPrivateId), { mapping, upcall, untilMs: nowMs + OWN_TRIGGER_WAIT_MS });
   }
 
-  #call(nowMs: number, mapping: Mapping, packet: Uint8Array): void {
-    this.setups.call(nowMs, mapping, packet);
+  #call(nowMs: number, mapping: Mapping, { packet, strength }: FlowSetup): void {
+    this.setups.call(nowMs, mapping, packet, strength);
     for (const address of addressesOf(mapping)) {
       if (mapping.state === "idle") this.#env.datapath.discard(address, true);
       // With HIP they wait for the keys, and go when the flow gets them.
@@ -301,10 +327,10 @@ export class Proxy {
 
   /** The peer's answer needs the trigger; without it after all this time, the call is tried nevertheless. */
   #endWaits(nowMs: number, liveId: Uint8Array | null): void {
-    for (const [key, { mapping, packet, untilMs }] of this.#waitingForTrigger) {
+    for (const [key, { mapping, upcall, untilMs }] of this.#waitingForTrigger) {
       if (untilMs > nowMs && (liveId === null || key !== bytesKey(liveId))) continue;
       this.#waitingForTrigger.delete(key);
-      if (this.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.#call(nowMs, mapping, packet);
+      if (this.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.#call(nowMs, mapping, upcall);
     }
   }
 

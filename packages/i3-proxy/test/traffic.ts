@@ -1,11 +1,20 @@
 /** Packets that programs of simulated hosts send each other. */
 import type { Host, World } from "../../../test/sim/world.js";
 
-/** An IPv4 packet of protocol 253 (for experiments) with a right header checksum. */
-export function packet4(source: Uint8Array, destination: Uint8Array, payload: string): Uint8Array {
-  const body = new TextEncoder().encode(payload);
+export interface PacketKind {
+  /** @default 253, for experiments */
+  readonly protocol?: number;
+  /** Source and destination; the transport header is those four bytes and nothing else. */
+  readonly ports?: readonly [number, number];
+}
+
+/** An IPv4 packet with a right header checksum. */
+export function packet4(source: Uint8Array, destination: Uint8Array, payload: string, { protocol = 253, ports }: PacketKind = {}): Uint8Array {
+  const text = new TextEncoder().encode(payload);
+  const head = ports === undefined ? [] : ports.flatMap((port) => [port >> 8, port & 0xff]);
+  const body = Uint8Array.from([...head, ...text]);
   const out = new Uint8Array(20 + body.length);
-  out.set([0x45, 0, 0, out.length, 0, 0, 0x40, 0, 64, 253]);
+  out.set([0x45, 0, 0, out.length, 0, 0, 0x40, 0, 64, protocol]);
   out.set(source, 12);
   out.set(destination, 16);
   let sum = 0;

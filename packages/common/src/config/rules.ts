@@ -11,7 +11,7 @@ const MAX_RULES = 1024;
 export const MAX_SERVICES = 32;
 
 /**
- * Whether daemons heed a rule's services and trust. Until then a configuration with one of these is refused,
+ * Whether daemons heed a rule's trust. Until then a configuration with one of these is refused,
  * for a proxy that only read them would do something else than was written.
  */
 export const SERVICES_ARE_BUILT: boolean = false;
@@ -59,8 +59,8 @@ const ruleElement = (isBuilt: boolean) =>
       go: required(word(["i3", "direct"], ["gateway", "via", "anonymous"])),
       security: optional(word(["esp", "auth", "none"])),
       "private-id": optional(word(["shared", "own"])),
-      protocol: optional(builtAttribute(isBuilt, "protocol", PROTOCOL)),
-      ports: optional(builtAttribute(isBuilt, "ports", PORTS)),
+      protocol: optional(PROTOCOL),
+      ports: optional(PORTS),
       trust: optional(builtAttribute(isBuilt, "trust", word(["book", "first-use"]))),
     },
     {},

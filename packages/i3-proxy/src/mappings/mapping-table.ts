@@ -2,9 +2,11 @@
  * All mappings of this host, found by peer, by virtual address and by own private id (paper §4.2, §7.2). Bounded: strangers who
  * call us, and peers who prove nothing, can fill only their own share.
  */
-import { bytesKey, privateId, SUFFIX_BYTES, type Security } from "@i3/common";
+import { bytesKey, privateId, SUFFIX_BYTES } from "@i3/common";
+import { LIMITS } from "@i3/datapath";
 import { triggerKeyFromSeed } from "@i3/hip";
 
+import { hasServices, strongestOf, type PeerPolicy } from "../policy/policy.js";
 import { makeMapping, mappingKey, unprovedKey, type Mapping } from "./mapping.js";
 import type { VirtualAddresses } from "./virtual-addresses.js";
 
@@ -18,6 +20,8 @@ export interface MappingLimits {
 /** Mappings that peers who are not in the address book may take up: this many, and at most this part of the table. */
 const MAX_STRANGERS = 4_096;
 const STRANGERS_PART = 4;
+/** Each may have two flows, and the engine has room for so many with services. */
+const MAX_WITH_SERVICES = LIMITS.flowsWithServices / 2;
 
 export interface MappingHooks {
   /** Addresses were given to programs: routes and guard. */
@@ -38,7 +42,7 @@ export interface NewPeer {
   readonly ownTrigger: boolean;
   /** In the address book, or asked for by a program of ours. */
   readonly wanted: boolean;
-  readonly security: Security;
+  readonly policy: PeerPolicy;
 }
 
 export class MappingTable {
@@ -52,6 +56,7 @@ export class MappingTable {
   readonly #byPrivateId = new Map<string, Mapping>();
   readonly #strangers = new Set<Mapping>();
   #unproven = 0;
+  #withServices = 0;
 
   constructor(init: { limits: MappingLimits; addresses: VirtualAddresses; hooks: MappingHooks; sharedPrefix: Uint8Array; randomBytes: (length: number) => Uint8Array }) {
     this.#limits = init.limits;
@@ -96,7 +101,7 @@ export class MappingTable {
     const ownKey = peer.ownTrigger ? triggerKeyFromSeed(this.#randomBytes(32)) : null;
     const mapping = makeMapping({
       key: peer.peerId === null ? unprovedKey(peer.privateId as Uint8Array) : mappingKey(peer.peerId), peerId: peer.peerId, peerHit: peer.peerHit, name: peer.name, local4, local6,
-      ownPrivateId: privateId(ownKey?.prefix ?? this.#sharedPrefix, this.#randomBytes(SUFFIX_BYTES)), ownKey, security: peer.security, isStranger: !peer.wanted, lastUseMs: nowWallMs,
+      ownPrivateId: privateId(ownKey?.prefix ?? this.#sharedPrefix, this.#randomBytes(SUFFIX_BYTES)), ownKey, policy: peer.policy, isStranger: !peer.wanted, lastUseMs: nowWallMs,
     });
     this.#index(mapping);
     return mapping;
@@ -104,7 +109,7 @@ export class MappingTable {
 
   /** A mapping of the journal. False when one of its addresses is taken by something else now. */
   restore(mapping: Mapping): boolean {
-    const share = { peerId: mapping.peerId, wanted: !mapping.isStranger };
+    const share = { peerId: mapping.peerId, wanted: !mapping.isStranger, policy: mapping.policy };
     if (this.#byKey.has(mapping.key) || this.#isFull(share) || !this.#addresses.take(mapping.local4)) return false;
     if (mapping.local6 !== null && !this.#addresses.take(mapping.local6)) {
       this.#addresses.give(mapping.local4);
@@ -131,6 +136,17 @@ export class MappingTable {
     this.changed(mapping);
   }
 
+  /** False, and nothing is changed, when there is no room for one more with services. */
+  setPolicy(mapping: Mapping, policy: PeerPolicy): boolean {
+    const more = Number(hasServices(policy)) - Number(hasServices(mapping.policy));
+    if (this.#withServices + more > MAX_WITH_SERVICES) return false;
+    this.#withServices += more;
+    mapping.policy = policy;
+    mapping.security = strongestOf(policy);
+    this.changed(mapping);
+    return true;
+  }
+
   changed(mapping: Mapping): void {
     this.#hooks.changed(mapping);
   }
@@ -139,6 +155,7 @@ export class MappingTable {
     if (!this.#byKey.delete(mapping.key)) return;
     this.#strangers.delete(mapping);
     if (mapping.peerId === null) this.#unproven -= 1;
+    if (hasServices(mapping.policy)) this.#withServices -= 1;
     this.#byPrivateId.delete(bytesKey(mapping.ownPrivateId));
     const addresses = addressesOf(mapping);
     for (const address of addresses) {
@@ -157,8 +174,8 @@ export class MappingTable {
     });
   }
 
-  #isFull(peer: Pick<NewPeer, "peerId" | "wanted">): boolean {
-    if (this.#byKey.size >= this.#limits.max) return true;
+  #isFull(peer: Pick<NewPeer, "peerId" | "wanted" | "policy">): boolean {
+    if (this.#byKey.size >= this.#limits.max || (hasServices(peer.policy) && this.#withServices >= MAX_WITH_SERVICES)) return true;
     if (peer.peerId === null) return this.#unproven >= this.#limits.maxUnproven;
     return !peer.wanted && this.#strangers.size >= Math.min(MAX_STRANGERS, this.#limits.max / STRANGERS_PART);
   }
@@ -168,6 +185,7 @@ export class MappingTable {
     if (mapping.isStranger && mapping.peerId !== null) this.#strangers.add(mapping);
     this.#byPrivateId.set(bytesKey(mapping.ownPrivateId), mapping);
     if (mapping.peerId === null) this.#unproven += 1;
+    if (hasServices(mapping.policy)) this.#withServices += 1;
     const addresses = addressesOf(mapping);
     for (const address of addresses) this.#byAddress.set(bytesKey(address), mapping);
     this.#hooks.allocated(addresses);

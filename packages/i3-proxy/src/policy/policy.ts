@@ -33,7 +33,11 @@ export interface PacketSelector {
   readonly ports: { readonly source: number; readonly destination: number } | null;
 }
 
-const STRENGTH: Readonly<Record<Security, number>> = { none: 0, auth: 1, esp: 2 };
+/** Of strangers where a rule lets names in without protection. */
+export const PLAIN_POLICY: PeerPolicy = Object.freeze({ ...UNNAMED_POLICY, rest: "none" });
+
+/** The packet engine's word for each. */
+export const STRENGTH = { none: 0, auth: 1, esp: 2 } as const satisfies Readonly<Record<Security, 0 | 1 | 2>>;
 
 /**
  * The policy of one name, or null when it is not reached over i3: the first rule that matches says direct, or none does. What
@@ -93,6 +97,23 @@ function stronger(a: Security | null, b: Security | null): Security | null {
  * that two ends need not have the same rules. Null as asked for is a refusal.
  */
 export const isEnough = (came: Security, asked: Security | null): boolean => asked !== null && STRENGTH[came] >= STRENGTH[asked];
+
+/** Whether packets have to be looked at: otherwise all of them get the same. */
+export const hasServices = ({ services, rest }: PeerPolicy): boolean => services.length > 0 || rest === null;
+
+export const strengthsOf = (policy: PeerPolicy): readonly (0 | 1 | 2)[] => securitiesOf(policy).map((security) => STRENGTH[security]);
+
+/** What decides how a peer is set up: "none" plainly, the others by HIP. A policy that refuses everything has nothing to send in clear. */
+export const strongestOf = (policy: PeerPolicy): Security => securitiesOf(policy)[0] ?? "esp";
+
+/** That of a host without i3: HIP has no cleartext, and more protection than asked for is welcome. */
+export function withoutCleartext(policy: PeerPolicy): PeerPolicy {
+  const atLeast = (security: Security): Security => (security === "none" ? "esp" : security);
+  return Object.freeze({ ...policy, services: policy.services.map((service) => ({ ...service, security: atLeast(service.security) })), rest: policy.rest === null ? null : atLeast(policy.rest) });
+}
+
+/** Whether two policies protect the same packets in the same way. */
+export const isSamePolicy = (a: PeerPolicy, b: PeerPolicy): boolean => a === b || (a.rest === b.rest && JSON.stringify(a.services) === JSON.stringify(b.services));
 
 /** Which kinds of security a policy has, strongest first: with esp or auth among them a peer needs an association of each. */
 export function securitiesOf({ services, rest }: PeerPolicy): readonly Security[] {

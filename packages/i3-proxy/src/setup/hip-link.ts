@@ -8,6 +8,18 @@ export type InboundForm = Pick<InboundAssociation, "beet" | "checksumState" | "f
 export interface Link {
   /** HIP's number, and the engine's name of the outbound association; null before the first exchange. */
   association: number | null;
+  /** Of the pair of the exchange: 2 encrypted, 1 authenticated. */
+  strength: 1 | 2;
+  /** The pair of the other kind, which is made when a packet needs it. */
+  second: "none" | "asked" | "up" | "refused";
+  /** Packets wait for keys of these strengths. */
+  readonly wanted: Set<1 | 2>;
+  /** While it is refused packets that need it are, too. */
+  secondAgainMs: number;
+  /** People have been told what cannot be had. */
+  isRefusalTold: boolean;
+  /** Whether the peer began, so that the access list was asked. */
+  isCaller: boolean;
   spisIn: readonly number[];
   /** Where data goes: behind a header for the peer's private id, or straight to an address. */
   locator: ViaLocator | null;
@@ -31,5 +43,5 @@ export interface Link {
 export const isCalling = ({ returnId, called }: Link): boolean => returnId !== null || called !== null;
 
 export const newLink = (nowMs: number): Link => ({
-  association: null, spisIn: [], locator: null, called: null, form: null, activeFromMs: null, heardBefore: 0, returnId: null, startedMs: -Infinity, absent: false, sent: 0, heard: 0, heardMs: nowMs,
+  association: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, isCaller: false, spisIn: [], locator: null, called: null, form: null, activeFromMs: null, heardBefore: 0, returnId: null, startedMs: -Infinity, absent: false, sent: 0, heard: 0, heardMs: nowMs,
 });

@@ -6,18 +6,20 @@
  *
  * Programs' packets wait in the engine while the exchange runs. A fresh exchange never takes the working keys away before it has succeeded.
  */
-import { publicId, sameBytes, type HipAddress, type HipConfig, type Log, type Security } from "@i3/common";
-import { IP_PROTOCOL, MAX_SPI, MIN_SPI, PAYLOAD_KIND, type Datapath, type Upcall } from "@i3/datapath";
+import { publicId, sameBytes, type HipAddress, type HipConfig, type Log } from "@i3/common";
+import { IP_PROTOCOL, MAX_SPI, MIN_SPI, PAYLOAD_KIND, type Datapath, type Strength, type Upcall } from "@i3/datapath";
 import {
-  ESP_SUITE, HipHost, I3_PREFERENCE_FLAG, pathText, type DhSource, type EspSuite, type EstablishedEvent, type FailedEvent, type HipEvent, type HipOffer, type HipPath, type HostIdentity, type I3Preferences,
+  ESP_SUITE, HipHost, I3_PREFERENCE_FLAG, isReadableSuite, pathText, type DhSource, type EspSuite, type EstablishedEvent, type FailedEvent, type HipEvent, type HipOffer, type HipPath, type HostIdentity, type I3Preferences,
+  type PairFailedEvent,
 } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
 
 import type { MappingTable } from "../mappings/mapping-table.js";
 import type { Mapping } from "../mappings/mapping.js";
+import { hasServices, STRENGTH, strengthsOf, type PeerPolicy } from "../policy/policy.js";
 import { isCalling, newLink, type Link } from "./hip-link.js";
 import { HipLoad } from "./hip-load.js";
-import { HipWays } from "./hip-ways.js";
+import { HipWays, secondName } from "./hip-ways.js";
 import { PeerPaths } from "./peer-paths.js";
 import { locatorOf, pathOf } from "./hip-paths.js";
 import type { ReturnIds } from "./return-ids.js";
@@ -35,6 +37,8 @@ const SETTLE_MS = 50;
 const RENEW_EVERY_MS = 10_000;
 /** Mappings of the journal whose keys are made anew at the start, those used last first; the others when they are used. */
 const MAX_RENEWED_AT_START = 64;
+/** A second pair that could not be had is asked for again, when a packet needs it. */
+const PAIR_AGAIN_MS = 30_000;
 const ZERO4 = new Uint8Array(4);
 const ZERO6 = new Uint8Array(16);
 const HIP_MARKER = new Uint8Array(4);
@@ -53,7 +57,7 @@ export interface HipSetupEnvironment {
   /** Name of a peer in the address book; null for a stranger. */
   readonly nameOf: (hit: Uint8Array) => string | null;
   /** What the rules want for a peer; strangers: null. */
-  readonly securityFor: (name: string | null) => Security;
+  readonly policyOf: (name: string | null) => PeerPolicy;
   readonly ownTriggerFor: (name: string | null) => boolean;
   readonly onOwnTrigger: (mapping: Mapping) => void;
   /** Where a host of the address book is that is not reached over i3. */
@@ -74,6 +78,8 @@ export class HipSetup {
   readonly #links = new Map<Mapping, Link>();
   readonly #byAssociation = new Map<number, Mapping>();
   readonly #timed = new Set<Mapping>();
+  /** Whose second pair was refused. */
+  readonly #withoutPair = new Set<Mapping>();
   #toRenew: Mapping[] = [];
   #nowMs: number;
 
@@ -83,10 +89,10 @@ export class HipSetup {
     this.#paths = new PeerPaths(environment);
     this.#ways = new HipWays({ ...environment, paths: this.#paths });
     this.#nowMs = nowMs;
-    const { identity, ownId, randomBytes, dhSource, wallMs, nameOf, securityFor, log } = environment;
+    const { identity, ownId, randomBytes, dhSource, wallMs, log } = environment;
     this.hip = new HipHost({
       identity, ownPublicId: ownId, random: randomBytes, dhSource, r1Generation: BigInt(Math.floor(wallMs() / 1_000)), admits: (hit) => this.#admits(hit), log,
-      send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), espSuitesFor: (hit) => suitesOf(securityFor(nameOf(hit))), offerFor: (hit) => this.#offerFor(hit), onEvent: (event) => this.#handleEvent(event),
+      send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), espSuitesFor: (hit) => suitesOf(this.#policyFor(hit)), offerFor: (hit) => this.#offerFor(hit), onEvent: (event) => this.#handleEvent(event),
     }, nowMs);
     this.#load = new HipLoad(this.hip, environment.datapath);
     environment.datapath.setHipResponder(this.hip.responder);
@@ -117,10 +123,29 @@ export class HipSetup {
     this.#forgetLink(mapping, link);
   }
 
-  /** A program's packet waits in the engine, or keys are wanted before one does. */
-  call(nowMs: number, mapping: Mapping): void {
+  /** A mapping's policy has changed: what it has goes on as far as it is wanted. */
+  handlePolicy(nowMs: number, mapping: Mapping): void {
     this.#nowMs = nowMs;
-    if (mapping.state === "open") return this.#activateWhenHeard(mapping);
+    const link = this.#links.get(mapping);
+    if (link === undefined || link.association === null) return this.install(mapping);
+    const wanted = strengthsOf(mapping.policy);
+    // Without services the engine does not ask by which of two pairs a packet came.
+    const isUseless = !wanted.includes(link.strength) || (link.second !== "none" && !hasServices(mapping.policy));
+    if (isUseless) return this.hip.close(nowMs, link.association);
+    if (link.second === "refused") link.second = "none";
+    link.isRefusalTold = false;
+    this.install(mapping);
+  }
+
+  /** A program's packet waits in the engine, on the way of a strength, or keys are wanted before one does: null. */
+  call(nowMs: number, mapping: Mapping, strength: Strength | null): void {
+    this.#nowMs = nowMs;
+    if (strength === STRENGTH.auth || strength === STRENGTH.esp) this.#linkOf(nowMs, mapping).wanted.add(strength);
+    if (mapping.state === "open") {
+      this.#activateWhenHeard(mapping);
+      this.#addWantedPair(mapping);
+      return;
+    }
     if (mapping.state !== "idle") return;
     if (!this.#connect(nowMs, mapping)) return;
     mapping.state = "calling";
@@ -162,10 +187,18 @@ export class HipSetup {
     if (nowMs - link.heardMs >= UNHEARD_MS) this.#renew(nowMs, mapping, "nothing is heard of it");
   }
 
-  /** The access list has changed: whoever it allows no more is cut off. */
-  recheckAccess(nowMs: number): void {
-    for (const [mapping, link] of [...this.#links]) {
-      if (mapping.peerHit === null || this.#env.admits(mapping.peerHit)) continue;
+  /** HITs of those who began a living association: the access list is about them. */
+  callers(): readonly Uint8Array[] {
+    return [...this.#links].flatMap(([{ peerHit }, { isCaller, association }]) => (isCaller && association !== null && peerHit !== null ? [peerHit] : []));
+  }
+
+  /** The access list allows them no more. */
+  cutOff(nowMs: number, hits: readonly Uint8Array[]): void {
+    this.#nowMs = nowMs;
+    for (const hit of hits) {
+      const mapping = this.#env.mappings.byPeer(publicId(hit));
+      const link = mapping === undefined ? undefined : this.#links.get(mapping);
+      if (mapping === undefined || link === undefined) continue;
       this.#env.log("warn", "access-ended", { peer: peerText(mapping) });
       if (link.association !== null) this.hip.close(nowMs, link.association);
       this.#forgetLink(mapping, link);
@@ -185,6 +218,7 @@ export class HipSetup {
       if (mapping.state === "refused" && mapping.refusedUntilMs <= nowMs) this.#endRefusal(mapping);
       else if (mapping.state === "calling" && this.#patienceEndsMs(mapping) <= nowMs) this.#giveUp(nowMs, mapping);
     }
+    this.#endPairRefusals(nowMs);
     this.#renewRestored(nowMs);
     this.#load.tell(nowMs);
   }
@@ -192,6 +226,7 @@ export class HipSetup {
   nextDeadlineMs(): number {
     let deadline = Math.min(this.hip.nextDeadlineMs() ?? Infinity, this.#load.dueMs, this.#ways.dueMs);
     for (const mapping of this.#timed) deadline = Math.min(deadline, this.#dueMs(mapping));
+    for (const mapping of this.#withoutPair) deadline = Math.min(deadline, this.#links.get(mapping)?.secondAgainMs ?? Infinity);
     return deadline;
   }
 
@@ -219,6 +254,7 @@ export class HipSetup {
     link.activeFromMs = null;
     this.#timed.delete(mapping);
     this.install(mapping);
+    this.#addWantedPair(mapping);
   }
 
   /** The ring says that nobody has the id, or there is no ring, where it is needed. */
@@ -279,7 +315,7 @@ export class HipSetup {
     const ready = this.#env.returnIds.hasLive ? this.#toRenew : this.#toRenew.filter((mapping) => !needsRing(mapping));
     const newest = [...ready].sort((a, b) => b.lastUseMs - a.lastUseMs).slice(0, MAX_RENEWED_AT_START);
     this.#toRenew = this.#env.returnIds.hasLive ? [] : this.#toRenew.filter(needsRing);
-    for (const mapping of newest) if (mapping.state === "idle" && this.#env.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.call(nowMs, mapping);
+    for (const mapping of newest) if (mapping.state === "idle" && this.#env.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.call(nowMs, mapping, null);
   }
 
   #handleEvent(event: HipEvent): void {
@@ -297,11 +333,17 @@ export class HipSetup {
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined || link.form === null) return;
     if (event.kind === "inbound") {
-      this.#ways.setInbound(event.spiIn, event.keysIn, link.form);
+      this.#ways.setInbound(event.spiIn, event.espSuite, event.keysIn, link.form);
       link.spisIn = [...link.spisIn, event.spiIn];
-    } else if (event.kind === "rekeyed") {
-      this.#ways.setOutbound(event.association, event.spiOut, event.keysOut, link.form);
-      log("debug", "rekeyed", { peer: peerText(mapping) });
+    } else if (event.kind === "rekeyed" || event.kind === "paired") {
+      this.#ways.setOutbound(event.pair === 0 ? event.association : secondName(event.association), event.spiOut, event.keysOut, link.form);
+      log("debug", event.kind, { peer: peerText(mapping) });
+      if (event.kind === "rekeyed") return;
+      link.second = "up";
+      this.#withoutPair.delete(mapping);
+      this.install(mapping);
+    } else if (event.kind === "pair-failed") {
+      this.#refusePair(mapping, link, event);
     } else if (event.kind === "moved") {
       link.locator = locatorOf(event.path);
       log("info", "peer-moved", { peer: peerText(mapping) });
@@ -321,14 +363,18 @@ export class HipSetup {
   #established(event: EstablishedEvent): void {
     const mapping = this.#mappingOf(event.peer.hit);
     if (mapping === null) return this.hip.close(this.#nowMs, event.association);
+    // The rules may have changed while it ran.
+    if (!suitesOf(mapping.policy).includes(event.espSuite)) return this.hip.close(this.#nowMs, event.association);
     const link = this.#linkOf(this.#nowMs, mapping);
-    const old = { association: link.association, spisIn: link.spisIn };
+    const old = { association: link.association, spisIn: link.spisIn, second: link.second };
     if (!this.#openPeer(mapping, event)) return this.hip.close(this.#nowMs, event.association);
     link.form = this.#ways.formOf(mapping, event);
     const { log } = this.#env;
-    this.#ways.setInbound(event.spiIn, event.keysIn, link.form);
+    this.#ways.setInbound(event.spiIn, event.espSuite, event.keysIn, link.form);
     this.#ways.setOutbound(event.association, event.spiOut, event.keysOut, link.form);
-    Object.assign(link, { association: event.association, spisIn: [event.spiIn], locator: locatorOf(event.path), absent: false, heardMs: this.#nowMs });
+    const strength = isReadableSuite(event.espSuite) ? STRENGTH.auth : STRENGTH.esp;
+    this.#withoutPair.delete(mapping);
+    Object.assign(link, { association: event.association, strength, second: "none", isRefusalTold: false, isCaller: event.role === "responder", spisIn: [event.spiIn], locator: locatorOf(event.path), absent: false, heardMs: this.#nowMs });
     this.#byAssociation.set(event.association, mapping);
     this.#endCall(mapping, link);
     mapping.knowsIpv4 = event.peerPreferences !== null;
@@ -340,9 +386,55 @@ export class HipSetup {
     this.install(mapping);
     // After the flows: no packet finds an association that is gone.
     this.#ways.retire(this.#nowMs, old.spisIn);
-    this.#removeAssociations({ association: old.association, spisIn: [] });
+    this.#removeAssociations({ ...old, spisIn: [] });
+    if (old.second === "up") link.wanted.add(strength === STRENGTH.esp ? STRENGTH.auth : STRENGTH.esp);
+    this.#addWantedPair(mapping);
+    this.#tellWithoutClear(mapping, link);
     this.#env.mappings.changed(mapping);
     log(mapping.isStranger ? "debug" : "info", "mapping-open", { peer: peerText(mapping), security: event.espSuite === ESP_SUITE.nullSha256 ? "auth" : "esp", role: event.role, proved: true });
+  }
+
+  /** The other kind of keys, for services that need it. */
+  #addWantedPair(mapping: Mapping): void {
+    const link = this.#links.get(mapping);
+    // Who answered a call waits a moment: an UPDATE would overtake R2.
+    if (link === undefined || link.association === null || link.activeFromMs !== null) return;
+    const strength = link.strength === STRENGTH.esp ? STRENGTH.auth : STRENGTH.esp;
+    const isWanted = link.wanted.has(strength);
+    link.wanted.clear();
+    if (!isWanted || link.second !== "none" || !hasServices(mapping.policy) || !strengthsOf(mapping.policy).includes(strength)) return;
+    link.second = "asked";
+    this.hip.addPair(this.#nowMs, link.association, strength === STRENGTH.auth ? ESP_SUITE.nullSha256 : ESP_SUITE.aesGcm16);
+  }
+
+  /** What needs that pair is refused for a while; the rest goes on. */
+  #refusePair(mapping: Mapping, link: Link, { code, espSuite }: PairFailedEvent): void {
+    link.second = "refused";
+    link.secondAgainMs = this.#nowMs + PAIR_AGAIN_MS;
+    this.#withoutPair.add(mapping);
+    const security = isReadableSuite(espSuite) ? "auth" : "esp";
+    const why = code === "refused" ? `the peer's rules have no service with security="${security}" for this machine` : "the peer does not answer, or knows one kind of protection only";
+    if (!link.isRefusalTold) this.#env.log("warn", "service-refused", { peer: peerText(mapping), security, why, remedy: "Write the same services into the rules of both machines, or leave security out: esp needs no second kind of keys." });
+    link.isRefusalTold = true;
+    this.install(mapping);
+  }
+
+  #endPairRefusals(nowMs: number): void {
+    for (const mapping of this.#withoutPair) {
+      const link = this.#links.get(mapping);
+      if (link !== undefined && link.secondAgainMs > nowMs) continue;
+      this.#withoutPair.delete(mapping);
+      if (link?.second !== "refused") continue;
+      link.second = "none";
+      this.install(mapping);
+    }
+  }
+
+  /** Cleartext goes to private ids, and a host without i3 has none. */
+  #tellWithoutClear(mapping: Mapping, link: Link): void {
+    if (link.isRefusalTold || mapping.peer !== null || !hasServices(mapping.policy) || !strengthsOf(mapping.policy).includes(STRENGTH.none)) return;
+    link.isRefusalTold = true;
+    this.#env.log("warn", "service-refused", { peer: peerText(mapping), security: "none", why: "the peer is a host without i3, to which nothing goes in cleartext", remedy: 'Leave security="none" out of the rules for this name.' });
   }
 
   #failed({ peerHit, code, reason }: FailedEvent): void {
@@ -404,18 +496,20 @@ export class HipSetup {
     if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
     this.#links.delete(mapping);
     this.#timed.delete(mapping);
+    this.#withoutPair.delete(mapping);
   }
 
-  #removeAssociations({ association, spisIn }: Pick<Link, "association" | "spisIn">): void {
+  #removeAssociations({ association, spisIn, second }: Pick<Link, "association" | "spisIn" | "second">): void {
     for (const spi of spisIn) this.#ways.removeInbound(spi);
     if (association === null) return;
     this.#ways.removeOutbound(association);
+    if (second === "up") this.#ways.removeOutbound(secondName(association));
     this.#byAssociation.delete(association);
   }
 
   /** The mapping of a host that has proved its HIT; made when it called us. Null: no room. */
   #mappingOf(hit: Uint8Array): Mapping | null {
-    const { mappings, nameOf, ownTriggerFor, wallMs, onOwnTrigger } = this.#env;
+    const { mappings, nameOf, policyOf, ownTriggerFor, wallMs, onOwnTrigger } = this.#env;
     const peerId = publicId(hit);
     const old = mappings.byPeer(peerId);
     if (old !== undefined) {
@@ -423,9 +517,14 @@ export class HipSetup {
       return old;
     }
     const name = nameOf(hit);
-    const made = mappings.create(wallMs(), { peerId, peerHit: hit, privateId: null, name, ownTrigger: ownTriggerFor(name), wanted: name !== null, security: "esp" });
+    const made = mappings.create(wallMs(), { peerId, peerHit: hit, privateId: null, name, ownTrigger: ownTriggerFor(name), wanted: name !== null, policy: policyOf(name) });
     if (made !== null && made.ownKey !== null) onOwnTrigger(made);
     return made;
+  }
+
+  #policyFor(hit: Uint8Array): PeerPolicy {
+    const { mappings, nameOf, policyOf } = this.#env;
+    return mappings.byPeer(publicId(hit))?.policy ?? policyOf(nameOf(hit));
   }
 
   /** What we tell a peer inside the exchange. Called only for one who has proved its HIT, or whom we called. */
@@ -478,5 +577,11 @@ export class HipSetup {
 
 }
 
-/** "none" too: a peer that wants more than we ask for gets it. */
-const suitesOf = (security: Security): readonly EspSuite[] => (security === "auth" ? [ESP_SUITE.nullSha256] : [ESP_SUITE.aesGcm16, ESP_SUITE.aes256CbcSha256, ESP_SUITE.aes128CbcSha256]);
+/** By preference: that of the pair of an exchange which this host begins is the strongest kind that the policy has. "none" alone too: a peer that wants more than we ask for gets it. */
+function suitesOf(policy: PeerPolicy): readonly EspSuite[] {
+  const strengths = strengthsOf(policy);
+  const readable = strengths.includes(STRENGTH.auth) ? [ESP_SUITE.nullSha256] : [];
+  return readable.length > 0 && !strengths.includes(STRENGTH.esp) ? readable : [...ENCRYPTED, ...readable];
+}
+
+const ENCRYPTED = [ESP_SUITE.aesGcm16, ESP_SUITE.aes256CbcSha256, ESP_SUITE.aes128CbcSha256] as const;

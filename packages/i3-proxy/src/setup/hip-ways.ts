@@ -1,9 +1,11 @@
 /** What the encrypted set-up installs in the packet engine: flows, and associations with the addresses that their packets carry. */
-import { PAYLOAD_KIND, type AddressRewrite, type Datapath } from "@i3/datapath";
 import { sameBytes } from "@i3/common";
-import type { EspKeys, EstablishedEvent, HostIdentity } from "@i3/hip";
+import { PAYLOAD_KIND, type AddressRewrite, type Datapath, type Flow, type Inbound } from "@i3/datapath";
+import { isReadableSuite, type EspKeys, type EspSuite, type EstablishedEvent, type HostIdentity } from "@i3/hip";
 
 import type { Mapping } from "../mappings/mapping.js";
+import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
+import { FlowWays } from "./flow-ways.js";
 import type { InboundForm, Link } from "./hip-link.js";
 import type { PeerPaths } from "./peer-paths.js";
 
@@ -11,6 +13,13 @@ import type { PeerPaths } from "./peer-paths.js";
 /** Inbound keys that were replaced are good for packets that are still on their way. */
 const RETIRE_MS = 3_000;
 const ZERO6 = new Uint8Array(16);
+const REFUSE: Flow = { action: "refuse" };
+const SETUP: Flow = { action: "setup" };
+/** HIP counts associations from 1. */
+const SECOND_NAMES = 0x8000_0000;
+
+/** The engine's name of the outbound half of an association's second pair. */
+export const secondName = (association: number): number => association + SECOND_NAMES;
 
 export interface HipWaysEnvironment {
   readonly identity: HostIdentity;
@@ -21,11 +30,13 @@ export interface HipWaysEnvironment {
 
 export class HipWays {
   readonly #env: HipWaysEnvironment;
+  readonly #flows: FlowWays;
   /** Replaced, oldest first. */
   readonly #retired: { readonly spi: number; readonly untilMs: number }[] = [];
 
   constructor(environment: HipWaysEnvironment) {
     this.#env = environment;
+    this.#flows = new FlowWays(environment);
   }
 
   get dueMs(): number {
@@ -34,29 +45,39 @@ export class HipWays {
 
   /** Flows and inbound id of a mapping as it is now. */
   install(mapping: Mapping, link: Link | undefined): void {
-    const { datapath, own4, identity, paths } = this.#env;
-    const header = (link?.locator ?? null) === null ? paths.headerOf(mapping, PAYLOAD_KIND.esp) : null;
-    for (const [address, source] of [[mapping.local4, own4], [mapping.local6, identity.hit]] as const) {
-      if (address === null) continue;
+    const header = (link?.locator ?? null) === null ? this.#env.paths.headerOf(mapping, PAYLOAD_KIND.esp) : null;
+    const clear = this.#env.paths.headerOf(mapping, PAYLOAD_KIND.ipPacket);
+    this.#flows.install(mapping, (strength, source) => {
       // A host without i3 has no IPv4 address for us: it could make nothing of such a packet.
-      const isNone = mapping.state === "open" && address === mapping.local4 && link?.form?.source4 === null;
-      if (mapping.state === "refused" || isNone) datapath.setFlow(address, { action: "refuse" });
-      else if (mapping.state === "open" && link?.activeFromMs === null && typeof link.association === "number") {
-        datapath.setFlow(address, { action: "esp", association: link.association, header, locator: header === null ? link.locator : null, source });
-      } else datapath.setFlow(address, { action: "setup" });
-    }
-    datapath.setInbound(mapping.ownPrivateId, { action: "upcall" });
+      const isNone = mapping.state === "open" && source.length === 4 && link?.form?.source4 === null;
+      if (mapping.state === "refused" || isNone) return REFUSE;
+      if (mapping.state !== "open" || link?.activeFromMs !== null || link.association === null) return SETUP;
+      const isJudged = hasServices(mapping.policy);
+      if (isJudged && strength === STRENGTH.none) return clear === null ? REFUSE : { action: "tunnel", header: clear, source };
+      const isSecond = isJudged && strength !== link.strength;
+      if (isSecond && link.second !== "up") return link.second === "refused" ? REFUSE : SETUP;
+      const association = isSecond ? secondName(link.association) : link.association;
+      return { action: "esp", association, header, locator: header === null ? link.locator : null, source };
+    });
+    this.#env.datapath.setInbound(mapping.ownPrivateId, this.#inboundOf(mapping, link));
+  }
+
+  /** What comes in cleartext for a mapping that has services of that kind; the engine drops what needs more. */
+  #inboundOf(mapping: Mapping, link: Link | undefined): Inbound {
+    const form = link?.form ?? null;
+    if (mapping.state !== "open" || mapping.peer === null || form === null || !hasServices(mapping.policy) || !strengthsOf(mapping.policy).includes(STRENGTH.none)) return { action: "upcall" };
+    const { flow, source4, destination4, source6, destination6 } = form;
+    return { action: "tun", strength: STRENGTH.none, flow, source4, destination4, source6, destination6 };
   }
 
   uninstall(mapping: Mapping): void {
-    const { datapath } = this.#env;
-    datapath.setFlow(mapping.local4, null);
-    if (mapping.local6 !== null) datapath.setFlow(mapping.local6, null);
-    datapath.setInbound(mapping.ownPrivateId, null);
+    this.#flows.remove(mapping);
+    this.#env.datapath.setInbound(mapping.ownPrivateId, null);
   }
 
-  setInbound(spi: number, keys: EspKeys, form: InboundForm): void {
-    this.#env.datapath.setInboundAssociation(spi, { transform: keys, ...form });
+  /** @param suite that the keys are of: packets are as strong */
+  setInbound(spi: number, suite: EspSuite, keys: EspKeys, form: InboundForm): void {
+    this.#env.datapath.setInboundAssociation(spi, { transform: keys, ...(isReadableSuite(suite) ? { strength: STRENGTH.auth } : {}), ...form });
   }
 
   setOutbound(association: number, spi: number, keys: EspKeys, { beet, checksumState }: InboundForm): void {

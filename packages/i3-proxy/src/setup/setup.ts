@@ -12,6 +12,8 @@ import type { I3Client } from "@i3/i3-client";
 
 import type { MappingTable } from "../mappings/mapping-table.js";
 import type { Mapping, PeerSide } from "../mappings/mapping.js";
+import { hasServices, STRENGTH, type PeerPolicy } from "../policy/policy.js";
+import { FlowWays } from "./flow-ways.js";
 import { decodeSetup, encodeConfirm, encodeInit, isHostOf, splitSetup, type AddressPairs, type ConfirmFields, type InitFields, type SetupMessage } from "./messages.js";
 import { PeerPaths } from "./peer-paths.js";
 import { isNobodyThere, logUnreachable, patienceMs, peerText, REFUSED_MS } from "./unreachable.js";
@@ -39,8 +41,8 @@ export interface SetupEnvironment {
   readonly wallMs: () => number;
   /** Name of a peer in the address book, for the log and its policy; null for a stranger. */
   readonly nameOf: (hit: Uint8Array) => string | null;
-  /** Whether the rules let a peer (null: a stranger) come in cleartext. */
-  readonly takesPlain: (name: string | null) => boolean;
+  /** Policy of a peer (null: a stranger) that comes in cleartext; null: it may not. */
+  readonly plainPolicyOf: (name: string | null) => PeerPolicy | null;
   /** The access list; of one who proves nothing the HIT is zero. */
   readonly admits: (hit: Uint8Array) => boolean;
   /** Whether a peer gets a trigger of its own. */
@@ -67,6 +69,7 @@ export class Setup {
   readonly counters: SetupCounters = { malformed: 0, replayed: 0, unexpected: 0, rate: 0, mappingsFull: 0, unconfirmed: 0, refused: 0 };
   readonly #env: SetupEnvironment;
   readonly #paths: PeerPaths;
+  readonly #flows: FlowWays;
   readonly #proofs = new Map<string, Uint8Array | null>();
   readonly #proofBudget = new TokenBucket(PROOFS_PER_SECOND, PROOF_BURST);
   /** Mappings with a deadline. */
@@ -80,19 +83,18 @@ export class Setup {
   constructor(environment: SetupEnvironment) {
     this.#env = environment;
     this.#paths = new PeerPaths(environment);
+    this.#flows = new FlowWays(environment);
     this.#isSpoken = environment.identity.algorithm === "ecdsa-p256";
   }
 
   /** Programs the engine for a mapping as it is now. */
   install(mapping: Mapping): void {
-    const { datapath, own4, identity } = this.#env;
     const header = this.#headerOf(mapping);
-    for (const [address, source] of [[mapping.local4, own4], [mapping.local6, identity.hit]] as const) {
-      if (address === null) continue;
-      if (mapping.state === "refused") datapath.setFlow(address, { action: "refuse" });
-      else datapath.setFlow(address, header === null ? { action: "setup" } : { action: "tunnel", header, source });
-    }
-    datapath.setInbound(mapping.ownPrivateId, mapping.peer === null ? { action: "upcall" } : this.#inboundOf(mapping, mapping.peer));
+    this.#flows.install(mapping, (_, source) => {
+      if (mapping.state === "refused") return { action: "refuse" };
+      return header === null ? { action: "setup" } : { action: "tunnel", header, source };
+    });
+    this.#env.datapath.setInbound(mapping.ownPrivateId, mapping.peer === null ? { action: "upcall" } : this.#inboundOf(mapping, mapping.peer));
   }
 
   /** A mapping of the journal: its peer's private id is tried as it was, unless our own address is another one now: then we must call again. */
@@ -113,8 +115,7 @@ export class Setup {
   /** Takes a mapping out of the engine. */
   uninstall(mapping: Mapping): void {
     const { datapath, client } = this.#env;
-    datapath.setFlow(mapping.local4, null);
-    if (mapping.local6 !== null) datapath.setFlow(mapping.local6, null);
+    this.#flows.remove(mapping);
     datapath.setInbound(mapping.ownPrivateId, null);
     if (mapping.peerId !== null && this.#calls.has(mapping)) client.closePath(mapping.peerId);
     if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
@@ -287,9 +288,10 @@ export class Setup {
       return old;
     }
     const name = hit === null ? null : nameOf(hit);
-    if (!this.#env.takesPlain(name)) return this.#refuseCaller();
+    const policy = this.#env.plainPolicyOf(name);
+    if (policy === null) return this.#refuseCaller();
     const mapping = mappings.create(this.#env.wallMs(), {
-      peerId, peerHit: hit, privateId: init.callerPrivateId, name, ownTrigger: hit !== null && ownTriggerFor(name), wanted: name !== null, security: "none",
+      peerId, peerHit: hit, privateId: init.callerPrivateId, name, ownTrigger: hit !== null && ownTriggerFor(name), wanted: name !== null, policy,
     });
     if (mapping === null) this.counters.mappingsFull += 1;
     else if (mapping.ownKey !== null) this.#env.onOwnTrigger(mapping);
@@ -395,7 +397,7 @@ export class Setup {
     // A peer that called us by id, before it knew our HIT, had no IPv6 address for us; it takes the HIT.
     const peer6 = bytesKey(peer.peer6) === bytesKey(ZERO6) ? identity.hit : peer.peer6;
     return {
-      action: "tun", flow: mapping.local4, source4: pair(peer.own4, mapping.local4), destination4: pair(peer.peer4, own4),
+      action: "tun", ...(hasServices(mapping.policy) ? { strength: STRENGTH.none } : {}), flow: mapping.local4, source4: pair(peer.own4, mapping.local4), destination4: pair(peer.peer4, own4),
       source6: mapping.local6 === null ? null : pair(peer.own6, mapping.local6), destination6: mapping.local6 === null ? null : pair(peer6, identity.hit),
     };
   }

@@ -1,17 +1,21 @@
 /** Which set-up a mapping has: the plain one of the paper, or HIP. Each knows only its own mappings. */
-import { PAYLOAD_KIND, type Upcall } from "@i3/datapath";
+import { PAYLOAD_KIND, type Strength, type Upcall } from "@i3/datapath";
 
 import type { Mapping } from "../mappings/mapping.js";
+import type { MappingTable } from "../mappings/mapping-table.js";
+import { isSamePolicy, strongestOf, type PeerPolicy } from "../policy/policy.js";
 import type { HipSetup } from "./hip-setup.js";
 import type { Setup } from "./setup.js";
 
 export class Setups {
   readonly plain: Setup;
+  readonly #mappings: MappingTable;
   readonly #makeHip: () => HipSetup;
   #hip: HipSetup | null = null;
 
   /** @param makeHip called when encryption is wanted for the first time */
-  constructor(plain: Setup, makeHip: () => HipSetup) {
+  constructor(mappings: MappingTable, plain: Setup, makeHip: () => HipSetup) {
+    this.#mappings = mappings;
     this.plain = plain;
     this.#makeHip = makeHip;
   }
@@ -40,9 +44,24 @@ export class Setups {
     else this.#hip?.uninstall(nowMs, mapping);
   }
 
-  /** A program's packet waits in the engine. */
-  call(nowMs: number, mapping: Mapping, firstPacket: Uint8Array): void {
-    if (mapping.security !== "none") this.enableHip().call(nowMs, mapping);
+  /** Other rules for a mapping, or another name: acts on it as it lives. False when there is no room for its services. */
+  setPolicy(nowMs: number, mapping: Mapping, policy: PeerPolicy): boolean {
+    if (isSamePolicy(mapping.policy, policy)) return true;
+    const isOtherKind = (strongestOf(policy) === "none") !== (mapping.security === "none");
+    if (isOtherKind) {
+      this.uninstall(nowMs, mapping);
+      mapping.peer = null;
+      mapping.state = "idle";
+    }
+    if (!this.#mappings.setPolicy(mapping, policy)) return false;
+    if (isOtherKind || mapping.security === "none") this.install(mapping);
+    else this.enableHip().handlePolicy(nowMs, mapping);
+    return true;
+  }
+
+  /** A program's packet waits in the engine, on the way of a strength. */
+  call(nowMs: number, mapping: Mapping, firstPacket: Uint8Array, strength: Strength): void {
+    if (mapping.security !== "none") this.enableHip().call(nowMs, mapping, strength);
     else if (mapping.state === "idle") this.plain.call(nowMs, mapping, firstPacket);
   }
 
