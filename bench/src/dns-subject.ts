@@ -14,7 +14,7 @@ import { bytesKey, formatIpText, parseAddressBook, parseProxyConfig } from "@i3/
 import { NativeEngine } from "@i3/datapath";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 import { generateHostIdentity } from "@i3/hip";
-import { DnsPort, Guard, Journal, NftSession, Proxy, VirtualRoutes } from "@i3/i3-proxy";
+import { DnsPort, Guard, Journal, Pins, NftSession, Proxy, VirtualRoutes } from "@i3/i3-proxy";
 
 const NAMES = 8_192;
 const MARK = 0x6933;
@@ -59,7 +59,7 @@ const engine = NativeEngine.open({
 });
 const { name: tunName, index: tunIndex } = engine.tun ?? { name: "", index: 0 };
 const proxy = new Proxy({
-  identity: generateHostIdentity(), sharedKey: content.sharedKey, datapath: engine, lastOwn4: null, suffix: "i3", rules, access: undefined, randomBytes: random, wallMs: () => Date.now(),
+  identity: generateHostIdentity(), sharedKey: content.sharedKey, datapath: engine, lastOwn4: null, suffix: "i3", rules, access: undefined, pins: new Pins(), pinFile: "", onPinned: () => undefined, publishedNames: [], randomBytes: random, wallMs: () => Date.now(),
   addresses: { range, isTaken: () => false, randomBytes: random }, limits: { max: 65_536, maxUnproven: 256, lifetimeMs: 7_200_000, unprovenLifetimeMs: 120_000 },
   hooks: {
     allocated: (addresses) => {

@@ -7,11 +7,7 @@ const seconds = Number(process.env["I3_FUZZ_SECONDS"] ?? "2");
 const seed = Number(process.env["I3_FUZZ_SEED"] ?? Date.now() % 2 ** 32) >>> 0;
 
 const PARSERS = { "i3-proxy": parseProxyConfig, "i3-server": parseServerConfig, "address-book": parseAddressBook } as const;
-const PARSES = [
-  ...Object.values(PARSERS),
-  (input: Buffer, file: string) => parseProxyConfig(input, file, true),
-  (input: Buffer, file: string) => parseAddressBook(input, file),
-];
+const PARSES = Object.values(PARSERS);
 const EXAMPLES = Object.keys(PARSERS).map((name) =>
   readFileSync(new URL(`../../deploy/examples/${name}.xml`, import.meta.url)),
 );

@@ -55,7 +55,7 @@ function step(random: Random, network: Network, nodes: readonly [Node, Node]): v
 
 function runCase(random: Random, sums: { received: number; established: number; rekeyed: number; paired: number; drops: number }): void {
   const network = new Network({ seed: random.below(2 ** 31), loss: random.below(3) === 0 ? 0.2 : 0, duplicates: 0.1, jitterMs: random.below(100) });
-  const [a, b] = [0, 1].map((n) => network.add(`${n}`, identity("ecdsa-p256", n), { ownPublicId: publicId(identity("ecdsa-p256", n).hit), opportunistic: n === 0 })) as [Node, Node];
+  const [a, b] = [0, 1].map((n) => network.add(`${n}`, identity("ecdsa-p256", n), { ownPublicId: publicId(identity("ecdsa-p256", n).hit), isOpen: () => n === 0 })) as [Node, Node];
   for (const node of [a, b]) {
     node.sas.take = () => undefined; // a restart forgets them
     if (random.below(4) > 0) node.offer = suites(ESP_SUITE.aesGcm16, ESP_SUITE.nullSha256);

@@ -10,6 +10,7 @@ import { generateHostIdentity, generateTriggerKey, hipChecksum, hostPublicKey, s
 import { ServerCore } from "@i3/i3-server";
 
 import type { Mapping } from "../../packages/i3-proxy/src/mappings/mapping.js";
+import { Pins } from "../../packages/i3-proxy/src/policy/pins.js";
 import { Proxy } from "../../packages/i3-proxy/src/proxy.js";
 
 const WALL_START_MS = 1_800_000_000_000;
@@ -107,7 +108,7 @@ export class World {
     const identity = generateHostIdentity();
     const core = new ServerCore({
       self: { key: nodeKey(hostPublicKey(identity), new Uint8Array(16)), locator: node.locator }, members: members.map((m) => m.locator), ringSecret: RING_SECRET,
-      datapath: node.engine, limits: { triggers: 10_000, perSource: 1_000 }, random: this.random, wallMs: (nowMs) => WALL_START_MS + nowMs,
+      datapath: node.engine, limits: { triggers: 10_000, perSource: 1_000, claimsPerName: 4 }, random: this.random, wallMs: (nowMs) => WALL_START_MS + nowMs,
       log: (level, event, fields) => node.log.push({ atMs: this.nowMs, level, event, fields }),
     });
     node.core = core;
@@ -245,6 +246,8 @@ export interface HostOptions {
   readonly rules?: readonly ProxyRule[];
   readonly access?: AccessConfig | undefined;
   readonly hip?: HipConfig;
+  readonly pins?: Pins;
+  readonly publishedNames?: readonly string[];
 }
 
 export interface Host {
@@ -273,6 +276,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared" } as unknown as ProxyRule;
   const proxy = new Proxy({
     identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, randomBytes: world.random, wallMs: world.wallMs,
+    pins: options.pins ?? new Pins(), pinFile: "/s/pins", onPinned: () => undefined, publishedNames: options.publishedNames ?? [],
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },
     limits: { max: 1_000, maxUnproven: 8, lifetimeMs: options.lifetimeMs ?? 7_200_000, unprovenLifetimeMs: 120_000 },
     hooks: { allocated: () => undefined, released: () => undefined, changed: (m) => void changed.push(m), removed: () => undefined },

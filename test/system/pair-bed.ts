@@ -1,5 +1,5 @@
 /** The bed of most system tests: a ring of three, a laptop and a home machine behind different NATs, each with its proxy. */
-import { Laptop, startRing, type LaptopOptions, type RingServer } from "@i3/demo";
+import { Laptop, startRing, type LaptopOptions, type RingOptions, type RingServer } from "@i3/demo";
 import { standardTopology, type Host, type StandardOptions, type StandardTopology } from "@i3/netns";
 
 export interface PairBed extends StandardTopology {
@@ -12,6 +12,7 @@ export interface PairBed extends StandardTopology {
 export interface PairOptions extends StandardOptions {
   readonly laptopOptions?: Partial<LaptopOptions>;
   readonly homeOptions?: Partial<LaptopOptions>;
+  readonly ringOptions?: RingOptions;
   /** @default true */
   readonly start?: boolean;
 }
@@ -19,7 +20,7 @@ export interface PairOptions extends StandardOptions {
 export async function pairBed(options: PairOptions = {}): Promise<PairBed> {
   const bed = await standardTopology(options);
   try {
-    const ring = await startRing(bed.servers);
+    const ring = await startRing(bed.servers, options.ringOptions);
     const serverAddresses = bed.servers.map((server) => server.address4);
     const [laptopProxy, homeProxy] = await Promise.all([
       Laptop.make(bed.laptop, { serverAddresses, ...options.laptopOptions }),

@@ -2,6 +2,7 @@
 import { concatBytes, sameBytes } from "./bytes.js";
 import { WireError } from "./errors.js";
 import { domainHash } from "./hash.js";
+import { normalName } from "./normal-name.js";
 
 // Of the paper (§2):
 /** Length of an id. */
@@ -32,6 +33,32 @@ export function privateId(prefix: Uint8Array, suffix: Uint8Array): Uint8Array {
   assertLength("private prefix", prefix, RING_KEY_BYTES);
   assertLength("private suffix", suffix, SUFFIX_BYTES);
   return concatBytes(prefix, suffix);
+}
+
+/** What a claim of a name shows a server in place of the name: 32 bytes. RangeError for what is no DNS name. */
+export function nameKey(name: string): Uint8Array {
+  const normal = normalName(name);
+  if (normal === undefined) throw new RangeError(`${JSON.stringify(name)} is no DNS name`);
+  return domainHash("name key", new TextEncoder().encode(normal));
+}
+
+/** The id under which all who claim a name are reached; ignores case and one trailing dot. RangeError for what is no DNS name. */
+export const nameId = (name: string): Uint8Array => nameIdOfKey(nameKey(name));
+
+/** The same, from {@link nameKey} (32 bytes). */
+export function nameIdOfKey(key: Uint8Array): Uint8Array {
+  assertLength("name key", key, 32);
+  const id = new Uint8Array(ID_BYTES);
+  id.set(domainHash("name", key).subarray(0, RING_KEY_BYTES));
+  return id;
+}
+
+/** The id of one claim to a name: beside those of others, and its Ed25519 key (32 bytes) alone may change it. */
+export function claimId(key: Uint8Array, ed25519PublicKey: Uint8Array): Uint8Array {
+  assertLength("Ed25519 public key", ed25519PublicKey, 32);
+  const id = nameIdOfKey(key);
+  id.set(domainHash("claim", ed25519PublicKey).subarray(0, SUFFIX_BYTES), RING_KEY_BYTES);
+  return id;
 }
 
 /** A server's place on the ring; `nonce` (16 bytes) comes with its ring credential. */

@@ -3,6 +3,7 @@ export * from "./errors.js";
 export * from "./locator.js";
 export * from "./bytes.js";
 export * from "./hash.js";
+export * from "./normal-name.js";
 export * from "./ids.js";
 export * from "./config/index.js";
 export * from "./io/bounded-file.js";

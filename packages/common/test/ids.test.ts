@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import {
-  addressInRange, commonPrefixBits, domainHash, idsMatch, inRange, nodeKey, privateId, privatePrefix, publicId, ringKey, toHex,
+  addressInRange, claimId, commonPrefixBits, domainHash, idsMatch, inRange, nameId, nameIdOfKey, nameKey, nodeKey, privateId, privatePrefix, publicId, ringKey, toHex,
   virtualAddress, WireError, type AddressRange,
 } from "../src/index.js";
 
@@ -172,5 +172,31 @@ describe("virtual addresses", () => {
   it("of a view at an offset is that of its bytes", () => {
     const around = Uint8Array.from([9, 9, 9, 10, 1, 2, 3, 9]);
     expect(inRange(range("10.0.0.0/8"), around.subarray(3, 7))).toBe(true);
+  });
+});
+
+describe("the id of a name", () => {
+  // Python, as above: H("name", H("name key", b"box.try.i3"))[:16] + bytes(16), and behind the same half H("claim", bytes(range(32)))[:16].
+  const BOX = "30530ed22ea7901ab7674140c1c84437";
+  const CLAIM = "047e96b0aa71df063b2035efc61adb24";
+
+  it("is that of a program written from docs/wire.md", () => {
+    expect(toHex(nameId("box.try.i3"))).toBe(BOX + "0".repeat(32));
+    expect(toHex(claimId(nameKey("box.try.i3"), upTo(32)))).toBe(BOX + CLAIM);
+  });
+
+  it("is one for all ways to write the name", () => {
+    for (const text of ["BOX.try.i3", "box.try.i3.", "Box.Try.I3"]) expect(nameId(text)).toEqual(nameId("box.try.i3"));
+    expect(nameIdOfKey(nameKey("BOX.try.i3."))).toEqual(nameId("box.try.i3"));
+    expect(nameId("bo.xtry.i3")).not.toEqual(nameId("box.try.i3"));
+  });
+
+  it.each(["", ".", "a b", "-a.i3", "a..i3", `${"a".repeat(64)}.i3`, "ä.i3"])("is refused for what is no name: %j", (text) => {
+    expect(() => nameId(text)).toThrow(RangeError);
+  });
+
+  it("needs keys of the right length", () => {
+    expect(() => nameIdOfKey(upTo(31))).toThrow(WireError);
+    expect(() => claimId(upTo(32), upTo(33))).toThrow(WireError);
   });
 });

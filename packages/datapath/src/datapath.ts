@@ -58,8 +58,8 @@ export interface InboundAssociation extends AssociationBase {
 export interface HipResponder {
   /** Ours, 16 bytes. */
   readonly hit: Uint8Array;
-  /** Also answers an I1 whose receiver HIT is zero. */
-  readonly opportunistic: boolean;
+  /** Ids (32 bytes each, at most {@link LIMITS.hipOpenIds}) at which an I1 whose receiver HIT is zero is answered; nowhere else, and never straight. */
+  readonly openIds: readonly Uint8Array[];
   /**
    * A whole signed R1 of ours, at most {@link LIMITS.hipR1Bytes}. What is filled in for each I1 is zero: the receiver's HIT, PUZZLE's
    * opaque and random #I; so is the checksum, which UDP and i3 do without.
@@ -200,6 +200,7 @@ export const LIMITS = {
   r1PerSecond: 20_000,
   /** The least UDP payload that IPv6 always carries whole (RFC 8200 §5: 1,280 - 40 - 8). */
   hipR1Bytes: 1_232,
+  hipOpenIds: 32,
   flows: 65_536,
   /** Flows that have services, or ways besides that of strength 2. */
   flowsWithServices: 16_384,

@@ -3,7 +3,7 @@
  * functions of the reference engine, so that both refuse the same ones with the same errors; changes act at once, output leaves by
  * itself, and upcalls come in arrays in later turns of the event loop.
  */
-import type { I3Error, Locator, OffloadName } from "@i3/common";
+import { concatBytes, type I3Error, type Locator, type OffloadName } from "@i3/common";
 import {
   LIMITS, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type OutboundAssociation, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall,
 } from "./datapath.js";
@@ -137,8 +137,8 @@ export class NativeEngine implements Datapath {
   setHipResponder(responder: HipResponder | null): void {
     if (responder === null) return this.#addon.engineRemoveHipResponder(this.#handle);
     requireResponder(responder);
-    const { hit, opportunistic, r1, puzzleOffset, rhash, epoch, secret } = responder;
-    settle(this.#addon.engineSetHipResponder(this.#handle, hit, opportunistic, r1, puzzleOffset, RHASH[rhash], epoch, secret));
+    const { hit, openIds, r1, puzzleOffset, rhash, epoch, secret } = responder;
+    settle(this.#addon.engineSetHipResponder(this.#handle, hit, concatBytes(...openIds), r1, puzzleOffset, RHASH[rhash], epoch, secret));
   }
 
   setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void {

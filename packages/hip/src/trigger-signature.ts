@@ -3,7 +3,7 @@
  * §4.1). Refresh tokens: a hash chain whose end the signature commits to.
  */
 import {
-  commonPrefixBits, concatBytes, domainHash, encodeLocator, KEY_KIND, MIN_MATCH_BITS, privatePrefix, publicId, ringKey, u64Bytes,
+  claimId, commonPrefixBits, concatBytes, domainHash, encodeLocator, KEY_KIND, MIN_MATCH_BITS, privatePrefix, publicId, ringKey, sameBytes, u64Bytes,
   type KeyKind, type TriggerMessage,
 } from "@i3/common";
 
@@ -18,15 +18,20 @@ const DOMAIN = new TextEncoder().encode("i3/1 trigger\0");
 export const REFRESH_CHAIN_LENGTH = 1_024;
 /** Key kinds of host keys; the others are no host's. */
 export const HOST_KEY_KIND = { "ecdsa-p256": KEY_KIND.ecdsaP256, "ecdsa-p384": KEY_KIND.ecdsaP384, rsa: KEY_KIND.rsa } as const satisfies Record<HostKeyAlgorithm, KeyKind>;
-const HOST_ALGORITHM: Readonly<Record<Exclude<KeyKind, 0 | 2>, HostKeyAlgorithm>> = { 1: "ecdsa-p256", 3: "ecdsa-p384", 4: "rsa" };
+const HOST_ALGORITHM: Readonly<Record<Exclude<KeyKind, 0 | 2 | 5>, HostKeyAlgorithm>> = { 1: "ecdsa-p256", 3: "ecdsa-p384", 4: "rsa" };
 /** How many refreshes may be lost in a row. */
 export const REFRESH_MAX_SKIP = 64;
 
 /** A trigger message before it is signed. */
 export type UnsignedTrigger = Omit<TriggerMessage, "type" | "keyKind" | "publicKey" | "signature">;
 
-/** Who signs: the host key for the public id, a trigger key for private ids. */
-export type TriggerSigner = { readonly kind: "host"; readonly identity: HostIdentity } | { readonly kind: "private"; readonly key: TriggerKey };
+/** Who signs: the host key for the public id, a trigger key for private ids, and for a claim to a name beside its name key (32 bytes). */
+export type TriggerSigner =
+  | { readonly kind: "host"; readonly identity: HostIdentity }
+  | { readonly kind: "private"; readonly key: TriggerKey }
+  | { readonly kind: "name"; readonly nameKey: Uint8Array; readonly key: TriggerKey };
+
+const NAME_KEY_BYTES = 32;
 
 function signedBytes(trigger: UnsignedTrigger, nodeKey: Uint8Array): Uint8Array {
   const target = encodeLocator(trigger.target);
@@ -39,15 +44,22 @@ function signedBytes(trigger: UnsignedTrigger, nodeKey: Uint8Array): Uint8Array 
 /** Signs for one server (`nodeKey`, 16 bytes). */
 export function signTrigger(signer: TriggerSigner, trigger: UnsignedTrigger, nodeKey: Uint8Array): TriggerMessage {
   const bytes = signedBytes(trigger, nodeKey);
-  return signer.kind === "host"
-    ? { type: "TRIGGER", ...trigger, keyKind: HOST_KEY_KIND[signer.identity.algorithm], publicKey: hostPublicKey(signer.identity), signature: signWithHost(signer.identity, bytes) }
-    : { type: "TRIGGER", ...trigger, keyKind: KEY_KIND.ed25519, publicKey: signer.key.publicKey, signature: signWithTriggerKey(signer.key, bytes) };
+  if (signer.kind === "host") {
+    return { type: "TRIGGER", ...trigger, keyKind: HOST_KEY_KIND[signer.identity.algorithm], publicKey: hostPublicKey(signer.identity), signature: signWithHost(signer.identity, bytes) };
+  }
+  const { publicKey } = signer.key;
+  const key = signer.kind === "private" ? { keyKind: KEY_KIND.ed25519, publicKey } : { keyKind: KEY_KIND.nameClaim, publicKey: concatBytes(signer.nameKey, publicKey) };
+  return { type: "TRIGGER", ...trigger, ...key, signature: signWithTriggerKey(signer.key, bytes) };
 }
 
-/** Whether the key is the one that the first 128 bits of the id commit to. Cheap: two hashes. */
+/** Whether the key is the one that the first 128 bits of the id commit to; of a claim to a name, the whole id. Cheap: two hashes. */
 export function keyOwnsId(keyKind: KeyKind, publicKey: Uint8Array, id: Uint8Array): boolean {
   if (keyKind === KEY_KIND.none) return false;
   if (keyKind === KEY_KIND.ed25519) return publicKey.length === 32 && commonPrefixBits(privatePrefix(publicKey), ringKey(id)) >= MIN_MATCH_BITS;
+  if (keyKind === KEY_KIND.nameClaim) {
+    if (publicKey.length !== 2 * NAME_KEY_BYTES) return false;
+    return sameBytes(claimId(publicKey.subarray(0, NAME_KEY_BYTES), publicKey.subarray(NAME_KEY_BYTES)), id);
+  }
   const algorithm = HOST_ALGORITHM[keyKind];
   const { min, max } = PUBLIC_KEY_BYTES[algorithm];
   if (publicKey.length < min || publicKey.length > max) return false;
@@ -59,6 +71,8 @@ export function verifyTrigger(message: TriggerMessage, nodeKey: Uint8Array): boo
   const bytes = signedBytes(message, nodeKey);
   switch (message.keyKind) {
     case KEY_KIND.ed25519: return verifyWithTriggerKey(message.publicKey, bytes, message.signature);
+    // The name key signs nothing: only the id says which one belongs to it.
+    case KEY_KIND.nameClaim: return keyOwnsId(message.keyKind, message.publicKey, message.id) && verifyWithTriggerKey(message.publicKey.subarray(NAME_KEY_BYTES), bytes, message.signature);
     case KEY_KIND.none: return false;
     default: return verifyWithHost(message.publicKey, bytes, message.signature, HOST_ALGORITHM[message.keyKind]);
   }

@@ -1,4 +1,4 @@
-import { concatBytes, encodeControl, fromHex, makeLocator, MAX_CONTROL_BYTES, privateId, publicId, toHex, type TriggerMessage } from "@i3/common";
+import { claimId, concatBytes, encodeControl, fromHex, makeLocator, MAX_CONTROL_BYTES, nameKey, privateId, publicId, toHex, type TriggerMessage } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
 import {
@@ -12,12 +12,14 @@ const identity = generateHostIdentity();
 const p384 = hostIdentityFromPem(knownAnswer("ecdsa-p384").pem);
 const rsa = hostIdentityFromPem(knownAnswer("rsa").pem);
 const triggerKey = generateTriggerKey();
+const claimKey = generateTriggerKey();
 const NODE_KEY = filled(16, 0x99);
 const SIGNERS = {
   "host P-256": { signer: { kind: "host", identity }, id: publicId(identity.hit) },
   "host P-384": { signer: { kind: "host", identity: p384 }, id: publicId(p384.hit) },
   "host RSA": { signer: { kind: "host", identity: rsa }, id: publicId(rsa.hit) },
   private: { signer: { kind: "private", key: triggerKey }, id: privateId(triggerKey.prefix, filled(16, 1)) },
+  "name claim": { signer: { kind: "name", nameKey: nameKey("box.try.i3"), key: claimKey }, id: claimId(nameKey("box.try.i3"), claimKey.publicKey) },
 } as const satisfies Record<string, { signer: TriggerSigner; id: Uint8Array }>;
 
 const unsigned = (id: Uint8Array): UnsignedTrigger => ({
@@ -40,7 +42,7 @@ const CHANGES: { readonly [K in Exclude<keyof TriggerMessage, "type">]: (m: Trig
   ],
   flags: () => [1, 0x100, 0xffff],
   counter: (m) => [0, m.counter - 1, m.counter + 1, m.counter + 2 ** 32, Number.MAX_SAFE_INTEGER],
-  keyKind: (m) => ([0, 1, 2, 3, 4] as const).filter((kind) => kind !== m.keyKind),
+  keyKind: (m) => ([0, 1, 2, 3, 4, 5] as const).filter((kind) => kind !== m.keyKind),
   publicKey: (m) => [...Array.from({ length: m.publicKey.length * 8 }, (_, bit) => flipped(m.publicKey, bit)), m.publicKey.subarray(1), new Uint8Array(0)],
   commitment: (m) => Array.from({ length: 128 }, (_, bit) => flipped(m.commitment, bit)),
   cookie: (m) => Array.from({ length: 192 }, (_, bit) => flipped(m.cookie, bit)),

@@ -2,11 +2,12 @@
  * What a name means on this machine (paper §3.1, §3.2): rules first, then the address book. Asking for a
  * host's name makes its mapping, so that an address is only ever given out together with its way.
  */
-import { findRule, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type HipAddress, type Log, type ProxyRule } from "@i3/common";
+import { findRule, nameId, normalName, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type HipAddress, type Log, type ProxyRule } from "@i3/common";
 
 import type { NameAddresses, NameSource } from "./dns/dns-core.js";
 import type { Mapping } from "./mappings/mapping.js";
 import type { MappingTable } from "./mappings/mapping-table.js";
+import type { NameTrust } from "./policy/name-trust.js";
 import { PLAIN_POLICY, policyFor, strongestOf, UNNAMED_POLICY, withoutCleartext, type PeerPolicy } from "./policy/policy.js";
 
 export interface NamesEnvironment {
@@ -14,6 +15,9 @@ export interface NamesEnvironment {
   readonly rules: readonly ProxyRule[];
   readonly own: { readonly id: Uint8Array; readonly v4: Uint8Array; readonly v6: Uint8Array };
   readonly mappings: MappingTable;
+  readonly trust: NameTrust;
+  /** Names that this host claims, lower case. */
+  readonly published: readonly string[];
   readonly wallMs: () => number;
   /** An id that is likely to be asked for. */
   readonly prepare: (id: Uint8Array) => void;
@@ -45,21 +49,22 @@ export class Names implements NameSource {
     this.#cutOff.clear();
   }
 
-  /** Virtual addresses that the book's hosts have when nothing collides: of the usual number of entries. */
+  /** Virtual addresses that the book's hosts, and those of pinned names, have when nothing collides: of the usual number of entries. */
   bookAddresses(range: AddressRange): readonly Uint8Array[] {
     const own = this.#env.own;
-    return this.#book.entries.slice(0, MAX_PREPARED).flatMap((entry) => {
+    const pinned = [...this.#env.trust.pinnedHits()].flatMap((hit) => [virtualAddress(range, publicId(hit)), hit]);
+    return [...pinned, ...this.#book.entries.slice(0, MAX_PREPARED).flatMap((entry) => {
       const id = this.#idOf(entry);
       if (sameBytes(id, own.id)) return [];
       return [virtualAddress(range, id), ...(entry.hit === undefined ? [] : [entry.hit])];
-    });
+    })];
   }
 
   /** A new address book: mappings stay, their names follow it. */
   setBook(book: AddressBook): void {
     this.#book = book;
     this.#prepare();
-    for (const mapping of this.#env.mappings.all()) mapping.name = mapping.peerId === null ? null : this.#nameOf(mapping.peerId, mapping.peerHit);
+    for (const mapping of this.#env.mappings.all()) if (!mapping.isNameOnly) mapping.name = mapping.peerId === null ? null : this.#nameOf(mapping.peerId, mapping.peerHit);
   }
 
   resolve(name: string): NameAddresses | "unknown" | "elsewhere" | "unavailable" {
@@ -71,8 +76,17 @@ export class Names implements NameSource {
     // A name of our suffix that no rule admits never leaves this machine.
     if (rule === undefined) return isOurs ? "unknown" : "elsewhere";
     const entry = this.#book.lookup(name);
-    if (entry === undefined) return isOurs ? "unknown" : "elsewhere";
-    return this.#addressesOf(name, entry);
+    if (entry !== undefined) return this.#addressesOf(name, this.#idOf(entry), entry.hit ?? null, false);
+    if (!this.#env.trust.isFirstUse(name)) return isOurs ? "unknown" : "elsewhere";
+    return this.#firstUse(name);
+  }
+
+  /** A name that the book does not have: its host is the one it was first, or whoever claims it. */
+  #firstUse(name: string): NameAddresses | "unavailable" {
+    const { own, published, trust } = this.#env;
+    if (published.includes(normalName(name) ?? "")) return { v4: own.v4, v6: own.v6 };
+    const pin = trust.pinOf(name);
+    return pin === undefined ? this.#addressesOf(name, nameId(name), null, true) : this.#addressesOf(name, publicId(pin.hit), pin.hit, false);
   }
 
   reverse(address: Uint8Array): string | null {
@@ -82,7 +96,7 @@ export class Names implements NameSource {
     return mapping?.name ?? null;
   }
 
-  /** Name of a host in the address book, by its HIT. */
+  /** Name of a host in the address book, or a pinned one, by its HIT. */
   nameOfHit(hit: Uint8Array): string | null {
     return this.#nameOf(publicId(hit), hit);
   }
@@ -117,18 +131,17 @@ export class Names implements NameSource {
     return strongestOf(policy) === "none" ? policy : null;
   }
 
-  #addressesOf(name: string, entry: BookEntry): NameAddresses | "unavailable" {
+  #addressesOf(name: string, id: Uint8Array, hit: Uint8Array | null, isNameOnly: boolean): NameAddresses | "unavailable" {
     const { own, mappings, wallMs, onCreated, log } = this.#env;
-    const id = this.#idOf(entry);
     if (sameBytes(id, own.id)) return { v4: own.v4, v6: own.v6 };
-    const isDirect = entry.at !== undefined;
+    const isDirect = hit !== null && this.directOf(hit) !== null;
     let mapping = mappings.byPeer(id);
     if (mapping === undefined) {
       const created = mappings.create(wallMs(), {
-        peerId: id, peerHit: entry.hit ?? null, privateId: null, name, ownTrigger: !isDirect && this.wantsOwnTrigger(name), wanted: true, policy: this.policyOf(name),
+        peerId: id, peerHit: hit, privateId: null, name, isNameOnly, ownTrigger: !isDirect && this.wantsOwnTrigger(name), wanted: true, policy: this.policyOf(name),
       });
       if (created === null) {
-        log("warn", "mappings-full", { name, mappings: mappings.size, remedy: "Raise <mappings max> or widen <virtual-addresses range>." });
+        log("warn", "mappings-full", { name, mappings: mappings.size, remedy: isNameOnly ? "Too many names of which none has answered yet; raise <mappings max-unproven>." : "Raise <mappings max> or widen <virtual-addresses range>." });
         return "unavailable";
       }
       onCreated(created);
@@ -152,6 +165,6 @@ export class Names implements NameSource {
   }
 
   #nameOf(id: Uint8Array, hit: Uint8Array | null): string | null {
-    return ((hit === null ? undefined : this.#book.reverse(hit)) ?? this.#book.reverse(id))?.name ?? null;
+    return ((hit === null ? undefined : this.#book.reverse(hit)) ?? this.#book.reverse(id))?.name ?? (hit === null ? null : this.#env.trust.nameOf(hit));
   }
 }

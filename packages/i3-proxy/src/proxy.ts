@@ -15,7 +15,10 @@ import { addressesOf, MappingTable, type MappingHooks, type MappingLimits } from
 import { VirtualAddresses, type AddressSource } from "./mappings/virtual-addresses.js";
 import { Names } from "./names.js";
 import { AccessList, newlyRefused } from "./policy/access-list.js";
+import { NameTrust } from "./policy/name-trust.js";
+import type { Pins } from "./policy/pins.js";
 import type { PeerPolicy } from "./policy/policy.js";
+import { NameClaims } from "./setup/name-claims.js";
 import { HipSetup } from "./setup/hip-setup.js";
 import { ReturnIds } from "./setup/return-ids.js";
 import { Setup } from "./setup/setup.js";
@@ -51,6 +54,13 @@ export interface ProxyEnvironment {
   readonly hooks: MappingHooks;
   readonly suffix: string;
   readonly rules: readonly ProxyRule[];
+  /** Keys of names that are trusted on first use, and the file that they are kept in, for messages. */
+  readonly pins: Pins;
+  readonly pinFile: string;
+  /** There is a new pin, to be written. */
+  readonly onPinned: () => void;
+  /** Names that this host claims in the ring. */
+  readonly publishedNames: readonly string[];
   /** Who may connect; undefined: everybody. */
   readonly access: AccessConfig | undefined;
   /** What the engine has open for hosts without i3; undefined: the main port alone. */
@@ -73,6 +83,8 @@ export class Proxy {
   internalErrors = 0;
   readonly #env: ProxyEnvironment;
   readonly #names: Names;
+  readonly #trust: NameTrust;
+  readonly #claims: NameClaims;
   readonly #savedUse = new WeakMap<Mapping, number>();
   readonly #liveTriggers = new Set<string>();
   /** Mappings whose addresses were given out and that the engine does not know yet. */
@@ -106,8 +118,11 @@ export class Proxy {
     this.own4 = own4;
     this.client = new I3Client({ datapath, randomBytes, wallMs });
     this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: sharedKey.prefix, randomBytes });
+    const { pins, pinFile, onPinned, publishedNames } = environment;
+    this.#trust = new NameTrust({ pins, pinFile, onPinned, wallMs, log }, book, environment.rules);
+    this.#claims = new NameClaims({ names: publishedNames, sharedKey, datapath, client: this.client, log });
     this.#names = new Names({
-      suffix: environment.suffix, rules: environment.rules, own: { id: this.ownId, v4: own4, v6: this.own6 }, mappings: this.mappings, wallMs,
+      trust: this.#trust, published: publishedNames, suffix: environment.suffix, rules: environment.rules, own: { id: this.ownId, v4: own4, v6: this.own6 }, mappings: this.mappings, wallMs,
       prepare: (id) => addresses.prepare(id), onCreated: (mapping) => void this.#fresh.push(mapping), log,
     }, book);
     const both = {
@@ -118,6 +133,7 @@ export class Proxy {
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
     this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name) }), () => new HipSetup({
       ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, policyOf: (name) => this.#names.policyOf(name),
+      trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids], drop: (mapping) => this.#drop(this.#nowMs, mapping),
     }, 0));
   }
 
@@ -135,7 +151,7 @@ export class Proxy {
   #prepareEncryption(): void {
     // Who calls there has HIP alone.
     if (this.#env.hip !== undefined) this.setups.enableHip();
-    if (!this.#rules.some((rule) => rule.go === "i3" && rule.security !== "none")) return;
+    if (this.#claims.ids.length === 0 && !this.#rules.some((rule) => rule.go === "i3" && rule.security !== "none")) return;
     this.setups.enableHip();
     this.#returnIds.fill();
   }
@@ -146,9 +162,24 @@ export class Proxy {
 
   setBook(book: AddressBook): void {
     this.#book = book;
+    this.#trust.setBook(book);
+    this.#dropMovedNames(book);
     this.#names.setBook(book);
     this.#setPolicies();
     this.#setAccess(this.#accessConfig);
+  }
+
+  /** Names that were trusted on first use, and that the book now says belong to another key: whoever had them is cut off. */
+  #dropMovedNames(book: AddressBook): void {
+    for (const mapping of [...this.mappings.all()]) {
+      const { name, peerHit } = mapping;
+      if (name === null || book.lookup(name) === undefined) continue;
+      const pin = this.#env.pins.get(name);
+      const wasPinned = pin !== undefined && peerHit !== null && sameBytes(pin.hit, peerHit);
+      if (!mapping.isNameOnly && !(wasPinned && this.#trust.judge(name, peerHit).kind === "refused")) continue;
+      this.#env.log("info", "name-in-book", { name, why: wasPinned ? "the address book gives it another key than the pinned one" : "it is in the address book now" });
+      this.#drop(this.#nowMs, mapping);
+    }
   }
 
   /** Another access list: whoever it admits no more is cut off at once. */
@@ -168,6 +199,7 @@ export class Proxy {
   setRules(nowMs: number, rules: readonly ProxyRule[]): void {
     this.#nowMs = nowMs;
     this.#rules = rules;
+    this.#trust.setRules(rules);
     this.#names.setRules(rules);
     this.#prepareEncryption();
     this.#setPolicies();
@@ -212,6 +244,7 @@ export class Proxy {
     const { sharedKey, randomBytes } = this.#env;
     this.client.insertTrigger(nowMs, privateId(sharedKey.prefix, randomBytes(SUFFIX_BYTES)), { kind: "private", key: sharedKey });
     this.#prepareEncryption();
+    this.#claims.start(nowMs);
     for (const mapping of restored) this.#restore(nowMs, mapping);
     this.#nextSweepMs = nowMs + SWEEP_MS;
   }
@@ -233,9 +266,9 @@ export class Proxy {
     this.client.handleTimer(nowMs);
   }
 
-  /** True when both the public and the shared private trigger are in the ring. */
+  /** True when the public id, the private one and those for answers are in the ring. Names may be refused: nobody waits for them. */
   isReady(nowMs: number): boolean {
-    const triggers = this.client.triggers(nowMs);
+    const triggers = this.client.triggers(nowMs).filter(({ id }) => !this.#claims.has(id));
     return triggers.length > 0 && triggers.every((trigger) => trigger.live);
   }
 
@@ -356,7 +389,7 @@ export class Proxy {
     } else if (event.kind === "trigger-lost") {
       this.#liveTriggers.delete(toHex(event.id));
       log("warn", "trigger-lost", { id: toHex(event.id.subarray(0, 8)), why: event.why });
-    } else log("warn", "trigger-refused", { id: toHex(event.id.subarray(0, 8)), code: event.code });
+    } else if (!this.#claims.handleRefused(event.id, event.code)) log("warn", "trigger-refused", { id: toHex(event.id.subarray(0, 8)), code: event.code });
   }
 
   /** Reads the uses from the engine, watches the servers of active paths, and ends mappings whose time is over. */

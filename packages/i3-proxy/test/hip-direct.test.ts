@@ -154,7 +154,7 @@ function foreign(world: World, address: string, suites: readonly (typeof ESP_SUI
     else if (to.kind === "udp") node.engine.send([{ locator: to.locator, bytes: Uint8Array.from([0, 0, 0, 0, ...packet]) }]);
   };
   const onEvent = (event: HipEvent): void => {
-    if (event.kind === "responder") node.engine.setHipResponder(event.responder);
+    if (event.kind === "responder") node.engine.setHipResponder(event.responder === null ? null : { ...event.responder, openIds: [] });
     if (event.kind !== "established") return;
     established.push(event);
     const peerHit = event.peer.hit;
@@ -169,7 +169,7 @@ function foreign(world: World, address: string, suites: readonly (typeof ESP_SUI
     identity, ownPublicId: null, random: world.random, dhSource: (group) => dhKeyPair(group, world.random), r1Generation: 1n, admits: () => true, espSuites: suites, espSuitesFor: () => suites,
     offerFor: () => ({ privateId: null, preferences: null }), newSpi: () => spi++, send, onEvent, log: () => undefined,
   }, 0);
-  node.engine.setHipResponder(hip.responder);
+  node.engine.setHipResponder(hip.responder === null ? null : { ...hip.responder, openIds: [] });
   node.core = {
     handleUpcalls: (nowMs, upcalls: readonly Upcall[]) => {
       for (const upcall of upcalls) if (upcall.kind === "hip") hip.handle(nowMs, upcall.bytes, upcall.from.via === "ip" ? { kind: "ip", address: upcall.from.address } : { kind: "udp", locator: upcall.from });

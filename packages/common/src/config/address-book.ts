@@ -1,9 +1,10 @@
 /** `<address-book>`: names of one's own for hosts, by host identity tag or by id. */
 import { bytesKey, toHex } from "../bytes.js";
+import { normalName } from "../normal-name.js";
 import { ConfigError, shown } from "./config-error.js";
 import { formatIpText } from "./ip-text.js";
 import { Refusal, element, list, optional, readDocument, required, type Site, type ValueType } from "./schema.js";
-import { GROUP, GROUPS, HIT, ID, IP_ADDRESS, NOTE, PORT, dnsName, normalName, word, type IpHost } from "./value-types.js";
+import { GROUP, GROUPS, HIT, ID, IP_ADDRESS, NOTE, PORT, dnsName, word, type IpHost } from "./value-types.js";
 
 export const MAX_ADDRESS_BOOK_BYTES = 16_777_216;
 /** About as many as fit into the bytes. */

@@ -6,8 +6,7 @@ export type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig, Off
 export * from "./config-error.js";
 export * from "./ip-text.js";
 export * from "./proxy-config.js";
-export { bareName, SERVICES_ARE_BUILT, findRule, MAX_SERVICES, type OverlayRule, type ProxyRule, type Security, type Trust } from "./rules.js";
+export { bareName, findRule, MAX_SERVICES, type OverlayRule, type ProxyRule, type Security, type Trust } from "./rules.js";
 export * from "./server-config.js";
 export type { PortRange, ServiceSelector } from "./services.js";
-export { MAX_NAME_CHARACTERS, normalName } from "./value-types.js";
 export type { ConfigHost, IpHost, NamePattern } from "./value-types.js";

@@ -3,13 +3,15 @@ import type { AddressRange } from "../ids.js";
 import { ACCESS, type AccessConfig } from "./access.js";
 import { ENDPOINT, ENGINE_ATTRIBUTES, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
-import { SERVICES_ARE_BUILT, rulesElement, type ProxyRule } from "./rules.js";
+import { RULES, type ProxyRule } from "./rules.js";
 import { element, implied, list, maybe, one, optional, readDocument, required, withDefault } from "./schema.js";
 import { BOOLEAN, FILE, INTERFACE_NAME, PORT, SOCKET_FILE } from "./value-types.js";
 import { addressRange, dnsName, wholeNumber, word } from "./value-types.js";
 
 const MAX_SERVERS = 64;
 const MAX_RESOLVERS = 8;
+/** Each costs a trigger that is kept alive. */
+export const MAX_PUBLISHED_NAMES = 16;
 const DNS_PORT = 53;
 /** Above every DNS answer and key file, far below what a table of ours can hold. */
 const MAX_MAPPINGS = 1_048_576;
@@ -51,6 +53,8 @@ export interface ProxyConfig {
     readonly max: number;
     readonly maxUnproven: number;
   };
+  /** Names that this host claims in the ring, for those who trust on first use: lower case, at most {@link MAX_PUBLISHED_NAMES}. */
+  readonly publishedNames: readonly string[];
   /** First match wins. */
   readonly rules: readonly ProxyRule[];
   /** Who may connect to this host; undefined: everybody. */
@@ -85,7 +89,7 @@ const HIP = element({ "udp-port": optional(PORT), "ip-protocol": withDefault(BOO
   return hip;
 });
 
-const proxyElement = (isBuilt: boolean) => element(
+const PROXY = element(
   {},
   {
     identity: one(IDENTITY),
@@ -112,7 +116,10 @@ const proxyElement = (isBuilt: boolean) => element(
     ),
     "address-book": maybe(element({ file: required(FILE) })),
     mappings: implied(MAPPINGS),
-    rules: implied(rulesElement(isBuilt)),
+    "published-names": implied(
+      element({}, { publish: list(element({ name: required(dnsName(2)) }), 0, MAX_PUBLISHED_NAMES, "name") }, ({ publish }) => Object.freeze(publish.map(({ name }) => name))),
+    ),
+    rules: implied(RULES),
     access: maybe(ACCESS),
     hip: maybe(HIP),
     control: maybe(element({ socket: required(SOCKET_FILE) })),
@@ -134,15 +141,11 @@ const proxyElement = (isBuilt: boolean) => element(
   },
 );
 
-const PROXY = proxyElement(true);
-const PROXY_BEFORE_SERVICES = proxyElement(false);
-
 /**
  * Parses the configuration of a proxy.
  * @param input text, or bytes in UTF-8; at most 1 MiB
  * @param file its name: for errors, and what relative file names in it are relative to
- * @param servicesAreBuilt whether the reader heeds services and trust; otherwise they are refused
  * @throws ConfigError, and nothing else
  */
-export const parseProxyConfig = (input: string | Uint8Array, file: string, servicesAreBuilt: boolean = SERVICES_ARE_BUILT): ProxyConfig =>
-  readDocument({ root: "i3-proxy", element: servicesAreBuilt ? PROXY : PROXY_BEFORE_SERVICES, maxBytes: MAX_CONFIG_BYTES }, input, file);
+export const parseProxyConfig = (input: string | Uint8Array, file: string): ProxyConfig =>
+  readDocument({ root: "i3-proxy", element: PROXY, maxBytes: MAX_CONFIG_BYTES }, input, file);

@@ -2,19 +2,14 @@
  * `<rules>`: how names are reached, and how each service there is protected (architecture §7). The first rule that matches decides; a
  * rule that no name or packet can reach, or that contradicts an earlier one, is refused: nothing that was written is ignored.
  */
-import { element, list, optional, required, Refusal, type Site, type ValueType } from "./schema.js";
+import { MAX_NAME_CHARACTERS } from "../normal-name.js";
+import { element, list, optional, required, type Site } from "./schema.js";
 import { hasPorts, PORTS, PROTOCOL, PROTOCOLS_WITH_PORTS, serviceCovers, type ServiceSelector } from "./services.js";
-import { MAX_NAME_CHARACTERS, NAME_PATTERN, word, type NamePattern } from "./value-types.js";
+import { NAME_PATTERN, word, type NamePattern } from "./value-types.js";
 
 const MAX_RULES = 1024;
 /** Rules with a service for one name: each takes places in tables of the packet engine. */
 export const MAX_SERVICES = 32;
-
-/**
- * Whether daemons heed a rule's trust. Until then a configuration with one of these is refused,
- * for a proxy that only read them would do something else than was written.
- */
-export const SERVICES_ARE_BUILT: boolean = false;
 
 /** esp: encrypted and authenticated; auth: authenticated, readable; none: in cleartext, as in the i3 paper. */
 export type Security = "esp" | "auth" | "none";
@@ -48,11 +43,7 @@ interface WrittenRule {
   readonly privateId: "shared" | "own" | undefined;
 }
 
-/** @param isBuilt otherwise every value is refused */
-const builtAttribute = <T>(isBuilt: boolean, name: string, type: ValueType<T>): ValueType<T> =>
-  isBuilt ? type : { expected: `no attribute ${name}`, parse: () => new Refusal("is not built yet") };
-
-const ruleElement = (isBuilt: boolean) =>
+const RULE =
   element(
     {
       name: required(NAME_PATTERN),
@@ -61,7 +52,7 @@ const ruleElement = (isBuilt: boolean) =>
       "private-id": optional(word(["shared", "own"])),
       protocol: optional(PROTOCOL),
       ports: optional(PORTS),
-      trust: optional(builtAttribute(isBuilt, "trust", word(["book", "first-use"]))),
+      trust: optional(word(["book", "first-use"])),
     },
     {},
     ({ name: pattern, go, security, privateId, protocol: protocols, ports, trust }, site): WrittenRule => {
@@ -146,9 +137,7 @@ function checkRule(here: PlacedRule, earlier: readonly PlacedRule[], refuse: (pr
   if (rule.service !== undefined && same.length >= MAX_SERVICES) refuse("one service too many for a name", `at most ${MAX_SERVICES} rules with a protocol for a name`);
 }
 
-/** @param isBuilt see {@link SERVICES_ARE_BUILT} */
-export const rulesElement = (isBuilt: boolean) =>
-  element({}, { rule: list(ruleElement(isBuilt), 0, MAX_RULES) }, ({ rule }, site): readonly ProxyRule[] => checkRules(rule, site));
+export const RULES = element({}, { rule: list(RULE, 0, MAX_RULES) }, ({ rule }, site): readonly ProxyRule[] => checkRules(rule, site));
 
 /**
  * The first rule whose pattern matches the whole name; its service is not looked at. Ignores case and one trailing dot; no rule

@@ -7,6 +7,8 @@ import { FILE, wholeNumber, word } from "./value-types.js";
 const MAX_MEMBERS = 32;
 /** What the packet engine holds: LIMITS.triggers of @i3/datapath, from which this package cannot import. */
 const MAX_TRIGGERS = 1_048_576;
+/** Each caller of a name reaches all who claim it. */
+const MAX_CLAIMS_PER_NAME = 8;
 
 export interface ServerConfig {
   readonly identity: IdentityConfig;
@@ -15,7 +17,7 @@ export interface ServerConfig {
   readonly advertise: IpEndpoint | undefined;
   /** Undefined: a ring of one. */
   readonly ring: { readonly secretFile: string; /** 0–32 to join through. */ readonly members: readonly Endpoint[] } | undefined;
-  readonly limits: { readonly triggers: number; readonly triggersPerSource: number };
+  readonly limits: { readonly triggers: number; readonly triggersPerSource: number; /** 0: nobody may claim a name. */ readonly claimsPerName: number };
   readonly log: LogConfig;
   readonly engine: EngineConfig & { readonly kind: "auto" | "native" | "reference" };
 }
@@ -24,6 +26,7 @@ const LIMITS = element(
   {
     triggers: withDefault(wholeNumber(1, MAX_TRIGGERS), 1_000_000),
     "triggers-per-source": withDefault(wholeNumber(1, MAX_TRIGGERS), 4096),
+    "claims-per-name": withDefault(wholeNumber(0, MAX_CLAIMS_PER_NAME), 0),
   },
   {},
   (limits, site) => {

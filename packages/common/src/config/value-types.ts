@@ -2,12 +2,11 @@
 import { dirname, isAbsolute, join } from "node:path";
 import { fromHex } from "../bytes.js";
 import { HIT_BYTES, ID_BYTES, type AddressRange } from "../ids.js";
+import { MAX_NAME_CHARACTERS, normalName } from "../normal-name.js";
 import { formatIpText, parseIpText, parseIpv4Text, parseIpv6Text } from "./ip-text.js";
 import { nearestName } from "./nearest-name.js";
 import { Refusal, type ValueType } from "./schema.js";
 
-/** RFC 1035 §2.3.4, as text without the trailing dot. */
-export const MAX_NAME_CHARACTERS = 253;
 export const MAX_PATTERN_CHARACTERS = 256;
 /** Linux: PATH_MAX, IFNAMSIZ and sun_path, less the zero at the end. */
 const MAX_PATH_BYTES = 4095;
@@ -16,8 +15,6 @@ const MAX_SOCKET_PATH_BYTES = 107;
 const MAX_NOTE_CHARACTERS = 1024;
 const MAX_GROUP_CHARACTERS = 32;
 const MAX_GROUPS = 16;
-
-const LABEL = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/;
 
 /** A whole number in decimal. */
 export const wholeNumber = (min: number, max: number): ValueType<number> => ({
@@ -61,13 +58,6 @@ export const someOf = <const W extends string>(words: readonly W[]): ValueType<r
     return new Set(found).size < found.length ? new Refusal("names one twice") : Object.freeze(found);
   },
 });
-
-/** Lower case, without trailing dot, or undefined when it is no DNS name (host names and `_service` labels; Unicode names as `xn--…`). */
-export function normalName(text: string): string | undefined {
-  const name = text.toLowerCase().replace(/\.$/, "");
-  if (name.length > MAX_NAME_CHARACTERS) return undefined;
-  return name.split(".").every((label) => LABEL.test(label)) ? name : undefined;
-}
 
 /** A DNS name in lower case. The last label has a letter: `10.0.0.256` is no name. */
 export const dnsName = (minLabels: number): ValueType<string> => ({

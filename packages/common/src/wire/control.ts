@@ -39,14 +39,15 @@ export interface RingNode {
 
 export const TRIGGER_ACTION = { insert: 1, remove: 2 } as const;
 export type TriggerAction = (typeof TRIGGER_ACTION)[keyof typeof TRIGGER_ACTION];
-export const KEY_KIND = { none: 0, ecdsaP256: 1, ed25519: 2, ecdsaP384: 3, rsa: 4 } as const;
+export const KEY_KIND = { none: 0, ecdsaP256: 1, ed25519: 2, ecdsaP384: 3, rsa: 4, nameClaim: 5 } as const;
 export type KeyKind = (typeof KEY_KIND)[keyof typeof KEY_KIND];
-/** Shortest and longest public key and signature of a kind. RSA: a modulus of 2,048 to 4,096 bits, an exponent of 1 to 4 bytes behind its length. */
+/** Shortest and longest public key and signature of a kind. RSA: a modulus of 2,048 to 4,096 bits, an exponent of 1 to 4 bytes behind its length. Name claim: name key and Ed25519 key. */
 const KEY_BYTES: Readonly<Record<Exclude<KeyKind, 0>, { readonly key: readonly [number, number]; readonly signature: readonly [number, number] }>> = {
   1: { key: [64, 64], signature: [64, 64] },
   2: { key: [32, 32], signature: [64, 64] },
   3: { key: [96, 96], signature: [96, 96] },
   4: { key: [258, 517], signature: [256, 512] },
+  5: { key: [64, 64], signature: [64, 64] },
 };
 
 /** A signed request to insert or remove a trigger (docs/wire.md §4.1). */
@@ -59,7 +60,7 @@ export interface TriggerMessage {
   /** The owner's clock in ms, strictly increasing. */
   readonly counter: number;
   readonly keyKind: KeyKind;
-  /** x | y for ECDSA (64 bytes of P-256, 96 of P-384), 32 bytes for Ed25519, 258 to 517 by RFC 3110 §2 for RSA. */
+  /** x | y for ECDSA (64 bytes of P-256, 96 of P-384), 32 bytes for Ed25519, 258 to 517 by RFC 3110 §2 for RSA, name key | Ed25519 key (64) for a name claim. */
   readonly publicKey: Uint8Array;
   /** End of the refresh chain, 16 bytes. */
   readonly commitment: Uint8Array;
@@ -151,7 +152,7 @@ function readLocatedNode(r: BodyReader): RingNode {
 }
 
 function readKeyKind(r: BodyReader): Exclude<KeyKind, 0> {
-  const kind = r.uint("keyKind", KEY_KIND.rsa);
+  const kind = r.uint("keyKind", KEY_KIND.nameClaim);
   if (kind === KEY_KIND.none) throw new WireError("TRIGGER.keyKind", "0");
   return kind as Exclude<KeyKind, 0>;
 }

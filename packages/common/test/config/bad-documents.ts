@@ -3,7 +3,7 @@ import type { AddressBook, ProxyConfig, ServerConfig } from "../../src/index.js"
 import { parseAddressBook, parseProxyConfig, parseServerConfig } from "../../src/index.js";
 
 export const FORMATS: Readonly<
-  Record<string, (input: string | Uint8Array, file: string, servicesAreBuilt?: boolean) => ProxyConfig | ServerConfig | AddressBook>
+  Record<string, (input: string | Uint8Array, file: string) => ProxyConfig | ServerConfig | AddressBook>
 > = {
   "i3-proxy": parseProxyConfig,
   "i3-server": parseServerConfig,
@@ -19,8 +19,6 @@ export interface BadDocument {
   readonly remedy?: string;
   /** XSD 1.0 cannot say it, or an XML parser has other words for bytes. */
   readonly schemaAccepts?: true;
-  /** @default as this version has it */
-  readonly servicesAreBuilt?: boolean;
 }
 
 const HIT = "2001:22::1";
@@ -51,7 +49,7 @@ const PORT_EXPECTED = "expected a whole number from 1 to 65535";
 const OFFLOADS_EXPECTED = "expected some of tunChecksum tunTcp4 tunTcp6 tunUdp udpSegment udpReceive trafficClass";
 const FILE_EXPECTED = "expected the name of a file (at most 4095 bytes)";
 const ELEMENTS =
-  "expected <identity>, <state>, <servers>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <mappings>, <rules>, <access>, <hip>, <control>, <log>, <engine>";
+  "expected <identity>, <state>, <servers>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <mappings>, <published-names>, <rules>, <access>, <hip>, <control>, <log>, <engine>";
 
 const proxyRow = (what: string, lines: readonly string[], message: string, more: Partial<BadDocument> = {}): BadDocument => ({
   what,

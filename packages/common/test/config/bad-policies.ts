@@ -1,11 +1,11 @@
-/** Rules, access lists and address books that must be refused, once associations are built and before. */
+/** Rules, access lists and address books that must be refused. */
 import { book, proxy, type BadDocument } from "./bad-documents.js";
 
 const HIT = "2001:22::1";
 const ID = "ab".repeat(32);
 
 type More = Partial<BadDocument>;
-const row = (format: BadDocument["format"], what: string, input: string, message: string, more: More = {}): BadDocument => ({ format, what, input, message, servicesAreBuilt: true, ...more });
+const row = (format: BadDocument["format"], what: string, input: string, message: string, more: More = {}): BadDocument => ({ format, what, input, message, ...more });
 const quiet = { schemaAccepts: true } as const;
 
 const rules = (...lines: readonly string[]): string => proxy("<rules>", ...lines.map((attributes) => `<rule ${attributes}/>`), "</rules>");
@@ -19,14 +19,6 @@ const accessRow = (what: string, lines: readonly string[], message: string, more
   row("i3-proxy", what, proxy(...lines), message, more);
 const hostRow = (what: string, attributes: string, message: string, more: More = {}): BadDocument =>
   row("address-book", what, book(`<host name="a.i3" ${attributes}/>`), `:2: /address-book/host[1]${message}`, more);
-
-const BEFORE = { servicesAreBuilt: false, schemaAccepts: true } as const;
-const UNBUILT: readonly BadDocument[] = [
-  ...['trust="book"'].map((attribute) => {
-    const [name = "", value = ""] = attribute.split("=");
-    return ruleRow(`${attribute} before it is heeded`, `name="a" go="i3" security="none" ${attribute}`, `/@${name}: ${value} is not built yet; expected no attribute ${name}`, BEFORE);
-  }),
-];
 
 const PROTOCOL_EXPECTED = "expected tcp, udp, icmp, sctp, dccp, udplite or the number of an IP protocol";
 const PORTS_EXPECTED = "expected at most 16 ports or ranges of ports from 1 to 65535, each port once, such as 22,8000-8080";
@@ -169,4 +161,4 @@ const HOSTS: readonly BadDocument[] = [
   hostRow("a protocol by another word", `hit="${HIT}" address="192.0.2.1" protocol="tcp"`, '/@protocol: "tcp" is not known; expected udp or ip'),
 ];
 
-export const BAD_POLICIES: readonly BadDocument[] = [...UNBUILT, ...SERVICES, ...ORDER, ...ACCESS, ...HOSTS];
+export const BAD_POLICIES: readonly BadDocument[] = [...SERVICES, ...ORDER, ...ACCESS, ...HOSTS];

@@ -26,6 +26,7 @@ describe("proxy configuration", () => {
       dns: { suffix: "i3", port: 5335, intercept: true, resolvers: [] },
       addressBook: undefined,
       mappings: { lifetimeS: 7200, unprovenLifetimeS: 120, max: 65_536, maxUnproven: 256 },
+      publishedNames: [],
       rules: [],
       access: undefined,
       hip: undefined,
@@ -48,6 +49,7 @@ describe("proxy configuration", () => {
     expect(config.dns.resolvers.map(({ host, port }) => [host.text, port])).toEqual([["192.0.2.53", 53]]);
     expect(config.rules.map(({ pattern, line, ...how }) => [pattern.source, how])).toEqual([
       ["(www\\.)?example\\.i3", { go: "direct" }],
+      [".*\\.try\\.i3", { go: "i3", security: "esp", trust: "first-use", privateId: "shared" }],
       [".*\\.friends\\.i3", { go: "i3", security: "none", trust: "book", privateId: "own" }],
       [".*\\.i3", { go: "i3", security: "esp", trust: "book", privateId: "shared" }],
     ]);
@@ -161,7 +163,7 @@ describe("server configuration", () => {
       listen: { host: { kind: "ipv6", text: "::", bytes: new Uint8Array(16) }, port: 5610 },
       advertise: undefined,
       ring: undefined,
-      limits: { triggers: 1_000_000, triggersPerSource: 4096 },
+      limits: { triggers: 1_000_000, triggersPerSource: 4096, claimsPerName: 0 },
       log: { level: "info", format: "json" },
       engine: { kind: "auto", workers: 1, without: [] },
     });

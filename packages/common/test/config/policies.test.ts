@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { parseAddressBook, parseIpText, parseProxyConfig, renderAddressBook, type BookEntry, type ProxyRule } from "../../src/index.js";
+import { parseAddressBook, parseIpText, parseProxyConfig, parseServerConfig, renderAddressBook, type BookEntry, type ProxyRule } from "../../src/index.js";
 import { book, proxy } from "./bad-documents.js";
 
 const rulesOf = (...lines: readonly string[]): readonly ProxyRule[] =>
-  parseProxyConfig(proxy("<rules>", ...lines.map((attributes) => `<rule ${attributes}/>`), "</rules>"), "x.xml", true).rules;
+  parseProxyConfig(proxy("<rules>", ...lines.map((attributes) => `<rule ${attributes}/>`), "</rules>"), "x.xml").rules;
 const bytes = (text: string): Uint8Array => parseIpText(text) ?? new Uint8Array();
 
 describe("a rule over i3", () => {
@@ -62,7 +62,7 @@ it("1,024 rules are compared in a moment", () => {
 describe("an access list", () => {
   it("keeps the common order of its entries, on one line too", () => {
     const text = proxy('<access default="allow"><refuse group="Guests"/><allow hit="2001:22::1"/><refuse hit="2001:21::2"/>', '<allow group="family"/></access>');
-    const { access } = parseProxyConfig(text, "x.xml", true);
+    const { access } = parseProxyConfig(text, "x.xml");
     expect(access).toEqual({
       default: "allow",
       entries: [
@@ -76,7 +76,7 @@ describe("an access list", () => {
   });
 
   it("refuses everybody when it is empty", () => {
-    expect(parseProxyConfig(proxy("<access/>"), "x.xml", true).access).toEqual({ default: "refuse", entries: [] });
+    expect(parseProxyConfig(proxy("<access/>"), "x.xml").access).toEqual({ default: "refuse", entries: [] });
   });
 });
 
@@ -112,6 +112,36 @@ describe("a host of the address book", () => {
   });
 });
 
+describe("names that a host publishes", () => {
+  const published = (...names: readonly string[]): readonly string[] =>
+    parseProxyConfig(proxy("<published-names>", ...names.map((name) => `<publish name="${name}"/>`), "</published-names>"), "x.xml").publishedNames;
+
+  it("are kept in lower case, at most 16, and none unless there are some", () => {
+    expect(published("Box.try.i3", "b.try.i3")).toEqual(["box.try.i3", "b.try.i3"]);
+    expect(parseProxyConfig(proxy(), "x.xml").publishedNames).toEqual([]);
+    expect(published(...Array.from({ length: 16 }, (_, i) => `n${i}.i3`))).toHaveLength(16);
+    expect(() => published(...Array.from({ length: 17 }, (_, i) => `n${i}.i3`))).toThrow(/at most 16/);
+  });
+
+  it.each([["box", "box"], ["a b.i3", "a b.i3"], ["10.0.0.1", "10.0.0.1"]])("are DNS names of two labels: %j", (name) => {
+    expect(() => published(name)).toThrow(`"${name}"`);
+  });
+
+  it("are each there once", () => {
+    expect(() => published("a.i3", "A.i3")).toThrow(/published-names\/publish\[2\]/);
+  });
+});
+
+it("trust on first use is heeded by this version", () => {
+  expect(parseProxyConfig(proxy('<rules><rule name="a" go="i3" trust="first-use"/></rules>'), "x.xml").rules).toMatchObject([{ trust: "first-use" }]);
+});
+
+it("claims of names are taken when a server's configuration says how many", () => {
+  const claims = (limits: string): number => parseServerConfig(`<i3-server version="1"><identity key-file="k"/>${limits}</i3-server>`, "x.xml").limits.claimsPerName;
+  expect([claims(""), claims("<limits/>"), claims('<limits claims-per-name="8"/>')]).toEqual([0, 0, 8]);
+  expect(() => claims('<limits claims-per-name="9"/>')).toThrow("out of range");
+});
+
 it("without a word, a configuration is read as this version has it", () => {
   const encrypted = proxy('<rules><rule name="a" go="i3"/></rules>');
   expect(parseProxyConfig(encrypted, "x.xml")).toMatchObject({ rules: [{ security: "esp" }] });
@@ -121,7 +151,7 @@ describe("what the examples show for later", () => {
   const example = (name: string): string => readFileSync(new URL(`../../../../deploy/examples/${name}.xml`, import.meta.url), "utf8").replaceAll(/<!-- LATER\n([^]*?)-->/g, "$1");
 
   it("is a configuration", () => {
-    const { rules, access } = parseProxyConfig(example("i3-proxy"), "x.xml", true);
+    const { rules, access } = parseProxyConfig(example("i3-proxy"), "x.xml");
     expect(rules.map((rule) => (rule.go === "direct" ? rule.go : [rule.security, rule.service?.ports[0]?.first, rule.trust]))).toEqual([
       "direct",
       ["auth", 2049, "book"],
@@ -143,7 +173,7 @@ describe("what the examples show for later", () => {
 it("the documents of docs/policy.md are read", () => {
   const text = readFileSync(new URL("../../../../docs/policy.md", import.meta.url), "utf8");
   const [config = "", hosts = "", ...others] = Array.from(text.matchAll(/```xml\n([^]*?)```/g), (match) => match[1] ?? "");
-  expect(parseProxyConfig(config, "policy.md", true).rules).toHaveLength(5);
+  expect(parseProxyConfig(config, "policy.md").rules).toHaveLength(5);
   expect(parseAddressBook(hosts, "policy.md").entries).toHaveLength(3);
   expect(others).toEqual([]);
 });

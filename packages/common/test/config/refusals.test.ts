@@ -14,8 +14,8 @@ function refusal(parse: () => unknown): ConfigError {
 }
 
 describe("documents that are refused", () => {
-  it.each([...BAD_DOCUMENTS, ...BAD_POLICIES])("$format: $what", ({ format, input, message, remedy, servicesAreBuilt }) => {
-    const error = refusal(() => FORMATS[format]?.(input, "x.xml", servicesAreBuilt));
+  it.each([...BAD_DOCUMENTS, ...BAD_POLICIES])("$format: $what", ({ format, input, message, remedy }) => {
+    const error = refusal(() => FORMATS[format]?.(input, "x.xml"));
     expect(error.message).toBe(`x.xml${message}`);
     expect(error.remedy).toBe(remedy);
   });

@@ -84,6 +84,11 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
     hex: `${header("07", "047c")} 9a 01 ${bin(32, "aa")} 92 01 ${SIX} 00 d3 000001a3185c5000 04 c5 0205 ${"ff".repeat(517)} ${bin(16, "cc")} ${bin(24, "dd")} c5 0200 ${"ee".repeat(512)}`,
   },
   {
+    name: "TRIGGER, a claim of a name",
+    message: { ...trigger, action: 1, target: four, keyKind: 5, publicKey: filled(64, 0xff) },
+    hex: `${header("07", "00e9")} 9a 01 ${bin(32, "aa")} 92 01 ${FOUR} 00 d3 000001a3185c5000 05 ${bin(64, "ff")} ${bin(16, "cc")} ${bin(24, "dd")} ${bin(64, "ee")}`,
+  },
+  {
     name: "TRIGGER_OK without a replica",
     message: { type: "TRIGGER_OK", action: 1, id, lifeMs: 30_000, replica: null },
     hex: `${header("08", "0028")} 94 01 ${bin(32, "aa")} cd 7530 c0`,

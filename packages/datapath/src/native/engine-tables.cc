@@ -122,7 +122,7 @@ FlowArguments take_flow(Check& check, const Arguments& arguments) {
 i3::HipResponderSpec take_hip_responder(Check& check, const Arguments& arguments) {
   i3::HipResponderSpec responder;
   responder.hit = check.bytes(arguments[1], "hit");
-  responder.is_opportunistic = check.boolean(arguments[2], "opportunistic");
+  responder.open_ids = check.bytes(arguments[2], "openIds");
   responder.r1 = check.bytes(arguments[3], "r1");
   responder.puzzle_offset = static_cast<size_t>(check.integer(arguments[4], "puzzleOffset", 0, 65'535));
   responder.rhash = static_cast<i3::Rhash>(check.integer(arguments[5], "rhash", 0, 1));

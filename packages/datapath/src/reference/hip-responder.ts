@@ -7,6 +7,7 @@
  */
 import { createHmac } from "node:crypto";
 import { LIMITS, type HipResponder } from "../datapath.js";
+import { ID_BYTES } from "../wire/data-header.js";
 import { HIP_OFFSET, HIP_PARAMETER, HIP_TYPE, HIT_BYTES, hipType, PARAMETER_HEAD_BYTES, PUZZLE_OFFSET } from "../wire/hip.js";
 import { equalAt, ownBuffer, put16, requireLength, u16 } from "./octets.js";
 
@@ -16,7 +17,7 @@ const SECRET_BYTES = 32;
 
 export class PreparedResponder {
   readonly hit: Buffer;
-  readonly opportunistic: boolean;
+  readonly #openIds: readonly Buffer[];
   /** With the opaque, without receiver and #I. */
   readonly r1: Buffer;
   readonly #rhash: "sha256" | "sha384";
@@ -26,14 +27,19 @@ export class PreparedResponder {
   /** Copies. Throws RangeError. */
   constructor(responder: HipResponder) {
     requireResponder(responder);
-    const { hit, opportunistic, r1, puzzleOffset, rhash, epoch, secret } = responder;
+    const { hit, openIds, r1, puzzleOffset, rhash, epoch, secret } = responder;
     this.hit = ownBuffer(hit);
-    this.opportunistic = opportunistic;
+    this.#openIds = openIds.map(ownBuffer);
     this.r1 = ownBuffer(r1);
     this.#rhash = rhash;
     put16(this.r1, puzzleOffset + PUZZLE_OFFSET.opaque, epoch);
     this.#randomAt = puzzleOffset + PUZZLE_OFFSET.random;
     this.#secret = ownBuffer(secret);
+  }
+
+  /** Whether an I1 to no HIT is answered that came for the id at `bytes[idAt …]`. */
+  isOpen(bytes: Buffer, idAt: number): boolean {
+    return this.#openIds.some((id) => equalAt(bytes, idAt, id));
   }
 
   /** #I for the initiator whose HIT is at `bytes[hitAt …]`. */
@@ -55,8 +61,10 @@ export class PreparedResponder {
 }
 
 /** Throws RangeError when the R1 could not be made from what is there. */
-export function requireResponder({ hit, r1, puzzleOffset, rhash, epoch, secret }: HipResponder): void {
+export function requireResponder({ hit, openIds, r1, puzzleOffset, rhash, epoch, secret }: HipResponder): void {
   requireLength("HIT", hit, HIT_BYTES);
+  if (openIds.length > LIMITS.hipOpenIds) throw new RangeError(`${openIds.length} open ids, and ${LIMITS.hipOpenIds} are the most`);
+  for (const id of openIds) requireLength("open id", id, ID_BYTES);
   requireLength("HIP secret", secret, SECRET_BYTES);
   if (!Object.hasOwn(RANDOM_BYTES, rhash)) throw new RangeError(`RHASH ${rhash}`);
   if (!Number.isInteger(epoch) || epoch < 0 || epoch > 0xffff) throw new RangeError(`HIP epoch ${epoch}`);

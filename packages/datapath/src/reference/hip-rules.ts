@@ -55,7 +55,7 @@ export class HipRules {
     const hipBytes = at + length - hipAt;
     const type = hipType(bytes, hipAt, hipBytes);
     if (type >= 0 && type !== HIP_TYPE.i1) return false;
-    this.#count(type < 0 ? "malformed" : this.#answerBehindHeader(this.#responder, bytes, hipAt, hipBytes));
+    this.#count(type < 0 ? "malformed" : this.#answerBehindHeader(this.#responder, bytes, at + DATA_OFFSET.ids, hipAt, hipBytes));
     return true;
   }
 
@@ -67,7 +67,7 @@ export class HipRules {
   /** Returns why there is no answer, or null. */
   #answerStraight(responder: PreparedResponder, { bytes, at: start, origins, originAt, ways, wayAt }: Arrival, hipAt: number, hipBytes: number): DropReason | null {
     const { udpOut, nowMs } = this.#state;
-    const reason = refusal(responder, bytes, hipAt, returnIdAt(bytes, hipAt, hipBytes));
+    const reason = refusal(responder, bytes, hipAt, returnIdAt(bytes, hipAt, hipBytes), false);
     if (reason !== null) return reason;
     if (!this.#sources.allow(nowMs, sourceKeyAt(origins, originAt)) || !this.#all.allow(nowMs)) return "rate";
     const markBytes = hipAt - start;
@@ -81,10 +81,10 @@ export class HipRules {
     return null;
   }
 
-  #answerBehindHeader(responder: PreparedResponder, bytes: Buffer, hipAt: number, hipBytes: number): DropReason | null {
+  #answerBehindHeader(responder: PreparedResponder, bytes: Buffer, forAt: number, hipAt: number, hipBytes: number): DropReason | null {
     const { udpOut, nowMs, nextServers } = this.#state;
     const idAt = returnIdAt(bytes, hipAt, hipBytes);
-    const reason = refusal(responder, bytes, hipAt, idAt) ?? (idAt === 0 ? "malformed" : null);
+    const reason = refusal(responder, bytes, hipAt, idAt, responder.isOpen(bytes, forAt)) ?? (idAt === 0 ? "malformed" : null);
     if (reason !== null) return reason;
     // Whoever has the id need not be who sent the I1: then it must not get more than the sender spent.
     if (responder.r1.length > hipBytes) return "amplification";
@@ -105,11 +105,11 @@ export class HipRules {
   }
 }
 
-/** Why an I1 with a well-formed header is not answered, wherever it came from, or null. `idAt`: what {@link returnIdAt} says. */
-function refusal({ hit, opportunistic }: PreparedResponder, bytes: Buffer, hipAt: number, idAt: number): DropReason | null {
+/** Why an I1 with a well-formed header is not answered, wherever it came from, or null. `idAt`: what {@link returnIdAt} says. `isOpen`: to no HIT will do. */
+function refusal({ hit }: PreparedResponder, bytes: Buffer, hipAt: number, idAt: number, isOpen: boolean): DropReason | null {
   if (idAt < 0 || !isHitAt(bytes, hipAt + HIP_OFFSET.senderHit)) return "malformed";
   const receiverAt = hipAt + HIP_OFFSET.receiverHit;
-  return equalAt(bytes, receiverAt, hit) || (opportunistic && equalAt(bytes, receiverAt, NO_HIT)) ? null : "hip";
+  return equalAt(bytes, receiverAt, hit) || (isOpen && equalAt(bytes, receiverAt, NO_HIT)) ? null : "hip";
 }
 
 /** RFC 7401 §5.1.1: the pseudo-header of either family adds up to the words of both addresses, the protocol and the length. */

@@ -10,8 +10,8 @@ import { EnginePair } from "./engine-pair.js";
 import { idOf, LOCATORS } from "./pools.js";
 
 const PUBLIC = idOf(9);
-const FIRST = responder();
-const OTHER = responder({ rhash: "sha256", secret: data(32, 5), epoch: 513, r1Bytes: 256, opportunistic: false });
+const FIRST = responder({ openIds: [idOf(5), PUBLIC] });
+const OTHER = responder({ rhash: "sha256", secret: data(32, 5), epoch: 513, r1Bytes: 256, openIds: [] });
 
 const from = (datagram: Uint8Array, source: Uint8Array, port = 7): RawDatagram => ({ bytes: datagram, segmentBytes: 0, endpoint: encodeEndpoint(makeLocator(source, port)), trafficClass: 3 });
 const ip6 = (site: number, host: number): Uint8Array => concat(bytes(0x20, 0x01, 0x0d, 0xb8, 0, 0), be16(site), new Uint8Array(6), be16(host));
@@ -71,10 +71,17 @@ describe.each([["straight", straight, 4], ["behind a data header", behind, 48]] 
     expect([refused, send([from(ask, ip4("192.0.2.1"))]).length]).toEqual([false, 1]);
   });
 
-  it("to whom it may concern", () => {
-    expect(send([from(wrap(i1({ receiver: NO_HIT, returnId: idOf(4), length: 400 })), ip6(1, 1))])).toHaveLength(1);
-    pair.change("setHipResponder", (engine) => engine.setHipResponder(OTHER));
-    expect(send([from(wrap(i1({ receiver: NO_HIT, returnId: idOf(4), length: 400 })), ip6(1, 1))])).toHaveLength(0);
+  it("to whom it may concern: behind a data header for an open id only", () => {
+    const ask = from(wrap(i1({ receiver: NO_HIT, returnId: idOf(4), length: 400 })), ip6(1, 1));
+    expect(send([ask])).toHaveLength(wrap === straight ? 0 : 1);
+    const most = Array.from({ length: 32 }, (__, i) => (i === 31 ? PUBLIC : idOf(3)));
+    pair.change("setHipResponder", (engine) => engine.setHipResponder({ ...FIRST, openIds: most }));
+    expect(send([ask])).toHaveLength(wrap === straight ? 0 : 1);
+    expect(pair.change("setHipResponder", (engine) => engine.setHipResponder({ ...FIRST, openIds: [...most, PUBLIC] }))).toBe(false);
+    for (const next of [{ ...FIRST, openIds: [idOf(5)] }, OTHER]) {
+      pair.change("setHipResponder", (engine) => engine.setHipResponder(next));
+      expect(send([ask])).toHaveLength(0);
+    }
   });
 
   it("a flood of forged sources, in virtual time", () => {

@@ -42,7 +42,7 @@ export const TRANSFORMS: readonly EspTransform[] = [GCM, NULL, CBC, GCM_128, CBC
 /** Of two responders, of nobody that answers, and none. */
 export const HITS = [OWN_HIT, hit(0xdd), hit(0x33), NO_HIT] as const;
 export const RESPONDERS: readonly HipResponder[] = [
-  responder(), responder({ opportunistic: false, rhash: "sha256", r1Bytes: 400, epoch: 0xffff, secret: new Uint8Array(32).fill(9) }), responder({ hit: HITS[1], r1Bytes: 1_232, rhash: "sha256" }), responder({ epoch: 0 }),
+  responder({ openIds: [0, 4, 9].map(idOf) }), responder({ openIds: [], rhash: "sha256", r1Bytes: 400, epoch: 0xffff, secret: new Uint8Array(32).fill(9) }), responder({ hit: HITS[1], r1Bytes: 1_232, rhash: "sha256" }), responder({ epoch: 0 }),
 ];
 
 export const nonceOf = (index: number): Uint8Array => new Uint8Array(8).fill(index);

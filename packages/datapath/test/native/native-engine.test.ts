@@ -32,7 +32,7 @@ const TARGET = { flow: ADDRESS, source4: PAIR4, destination4: { from: ip4("10.0.
 const IN: InboundAssociation = { transform: GCM, beet: 4, checksumState: true, ...TARGET };
 const SSH: Service = { protocol: 6, ports: [{ first: 22, last: 22 }, { first: 0x1234, last: 0xfffe }], strength: 1 };
 const HIP: HipResponder = responder();
-const HIP_256: HipResponder = responder({ rhash: "sha256", opportunistic: false });
+const HIP_256: HipResponder = responder({ rhash: "sha256", openIds: [] });
 const stepped = (answers: Parameters<typeof fakeAddon>[0] = {}): { readonly engine: NativeEngine; readonly calls: ReturnType<typeof fakeAddon>["calls"] } => {
   const { addon, calls } = fakeAddon(answers);
   return { engine: NativeEngine.stepped(addon), calls };
@@ -215,8 +215,8 @@ describe("calls of the addon", () => {
     ["no outbound", (engine) => engine.setOutboundAssociation(7, null), ["engineRemoveOutboundAssociation", 7]],
     ["inbound association", (engine) => engine.setInboundAssociation(MIN_SPI, { ...IN, transform: NULL }), ["engineSetInboundAssociation", MIN_SPI, 1, NONE, NONE, KEY(32, 7), 4, true, ADDRESS, PAIRS4, PAIRS6, 2]],
     ["no inbound association", (engine) => engine.setInboundAssociation(MAX_SPI, null), ["engineRemoveInboundAssociation", MAX_SPI]],
-    ["HIP responder", (engine) => engine.setHipResponder(HIP), ["engineSetHipResponder", HIP.hit, true, HIP.r1, 44, 1, 0x0102, HIP.secret]],
-    ["HIP responder with SHA-256", (engine) => engine.setHipResponder(HIP_256), ["engineSetHipResponder", HIP_256.hit, false, HIP_256.r1, 44, 0, 0x0102, HIP_256.secret]],
+    ["HIP responder", (engine) => engine.setHipResponder(HIP), ["engineSetHipResponder", HIP.hit, concat(...HIP.openIds), HIP.r1, 44, 1, 0x0102, HIP.secret]],
+    ["HIP responder with SHA-256", (engine) => engine.setHipResponder(HIP_256), ["engineSetHipResponder", HIP_256.hit, bytes(), HIP_256.r1, 44, 0, 0x0102, HIP_256.secret]],
     ["no HIP responder", (engine) => engine.setHipResponder(null), ["engineRemoveHipResponder"]],
     [
       "triggers", (engine) => engine.setTriggers(RING_KEY, [{ id: makeId(9, 1), target: { kind: "locator", locator: AT } }, { id: makeId(9, 2), target: { kind: "stack", ids: BIG } }]),

@@ -57,11 +57,21 @@ describe("I1 packets that are answered", () => {
     expect(harness.engine.counters().hipAnswered).toBe(2);
   });
 
-  it("opportunistic ones only when that is wanted", () => {
-    const ask = straight(i1({ receiver: NO_HIT }));
-    expect(harness.fromUdp(PEER, ask).udp).toHaveLength(1);
-    harness.engine.setHipResponder(responder({ opportunistic: false }));
-    expect(harness.fromUdp(PEER, ask)).toMatchObject({ udp: [], drops: { hip: 1 } });
+  it("opportunistic ones only at open ids: not straight, and not at an id that was given to one peer", () => {
+    const ask = i1({ receiver: NO_HIT, returnId: BACK, length: LONG });
+    const given = makeId(7);
+    harness.engine.setInbound(given, { action: "upcall" });
+    expect(harness.fromUdp(PEER, behind(ask)).udp).toHaveLength(1);
+    expect(harness.fromUdp(PEER, straight(ask), behind(ask, given))).toMatchObject({ udp: [], upcalls: [], drops: { hip: 2 } });
+    expect(harness.fromUdp(PEER, behind(i1({ returnId: BACK, length: LONG }), given)).udp).toHaveLength(1);
+    harness.engine.setHipResponder(responder({ openIds: [given] }));
+    expect(harness.fromUdp(PEER, behind(ask))).toMatchObject({ udp: [], drops: { hip: 1 } });
+    expect(harness.fromUdp(PEER, behind(ask, given)).udp).toHaveLength(1);
+  });
+
+  it("by a responder with open ids of the right number and length", () => {
+    expect(() => harness.engine.setHipResponder(responder({ openIds: [new Uint8Array(31)] }))).toThrow(RangeError);
+    expect(() => harness.engine.setHipResponder(responder({ openIds: Array.from({ length: LIMITS.hipOpenIds + 1 }, () => makeId(9)) }))).toThrow(RangeError);
   });
 
   it("whatever reserved bits, controls and checksum say, and with parameters of any kind up to 16", () => {

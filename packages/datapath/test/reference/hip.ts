@@ -1,7 +1,7 @@
 /** HIP packets for tests (docs/wire.md §9), made here from the page and not with the engine's code; and the oracle for #I. */
 import { createHmac } from "node:crypto";
 import type { HipResponder } from "../../src/datapath.js";
-import { be16, bytes, concat, data } from "./packets.js";
+import { be16, bytes, concat, data, makeId } from "./packets.js";
 
 export const MARK = bytes(0, 0, 0, 0);
 export const NO_HIT = new Uint8Array(16);
@@ -42,15 +42,18 @@ export function i1({ sender = hit(1), receiver = OWN_HIT, returnId = null, lengt
 
 export const straight = (packet: Uint8Array): Uint8Array => concat(MARK, packet);
 
+/** The public id of most tests, and another one. */
+export const OPEN_IDS = [makeId(9), makeId(8)] as const;
+
 export interface ResponderFields extends Omit<HipResponder, "r1" | "puzzleOffset"> {
   readonly r1Bytes: number;
 }
 
 /** What an R1 is before it is given to one initiator: PUZZLE is its first parameter, what else would be there is one long signature. */
-export function responder({ hit: own = OWN_HIT, opportunistic = true, rhash = "sha384", epoch = 0x0102, secret = data(32), r1Bytes = 320 }: Partial<ResponderFields> = {}): HipResponder {
+export function responder({ hit: own = OWN_HIT, openIds = OPEN_IDS, rhash = "sha384", epoch = 0x0102, secret = data(32), r1Bytes = 320 }: Partial<ResponderFields> = {}): HipResponder {
   const puzzle = parameter(PUZZLE, concat(bytes(10, 37, 0, 0), new Uint8Array(rhash === "sha256" ? 32 : 48)));
   const r1 = hipPacket(2, own, NO_HIT, puzzle, parameter(SIGNATURE_2, data(r1Bytes - 40 - puzzle.length - 4)));
-  return { hit: own, opportunistic, r1, puzzleOffset: 44, rhash, epoch, secret };
+  return { hit: own, openIds, r1, puzzleOffset: 44, rhash, epoch, secret };
 }
 
 /** `path`: the return id, or the source's address as 16 bytes. */

@@ -126,7 +126,7 @@ export class RandomWorld {
       () => engine.setOutboundAssociation(this.#random(2), this.#outbound()),
       () => engine.setInboundAssociation(SPI + this.#random(2), this.#inboundAssociation()),
       () => engine.setInboundAssociation(SPI + this.#random(2), this.#inboundAssociation()),
-      () => engine.setHipResponder(this.#pick(null, responder({ r1Bytes: 200 }), responder({ opportunistic: false, rhash: "sha256" }))),
+      () => engine.setHipResponder(this.#pick(null, responder({ r1Bytes: 200 }), responder({ openIds: [], rhash: "sha256" }))),
       () => engine.setResponsibility(this.#responsibility()),
       () => engine.setNextServer(ringKey, this.#pick(null, this.#locator())),
       () => engine.setDefaultServer(this.#pick(null, this.#locator())),

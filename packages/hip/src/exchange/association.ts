@@ -323,7 +323,7 @@ export class Association {
     // Both want it: the halves are one pair, if it is the same one.
     if (own !== undefined) return own.espSuite === suite ? { pair: own, half } : "no";
     const { env } = this.#scope;
-    const isWanted = env.espSuitesFor(this.fields.peer.hit).includes(suite) && (env.espSuites ?? DEFAULT_ESP_SUITES).includes(suite);
+    const isWanted = env.espSuitesFor(this.fields.peer.hit, null).includes(suite) && (env.espSuites ?? DEFAULT_ESP_SUITES).includes(suite);
     if (!isWanted || this.#pairs.some(({ espSuite }) => isReadableSuite(espSuite) === isReadableSuite(suite))) return "no";
     return { pair: new Pair(this.#home, nowMs, this.#pairs.length, suite, null), half };
   }

@@ -5,6 +5,7 @@ import { wipeKeys } from "../crypto/keymat.js";
 import { PuzzleSearch } from "../crypto/puzzle.js";
 import type { DhGroup, DhKeyPair } from "../crypto/diffie-hellman.js";
 import { RHASH_BYTES } from "../crypto/rhash.js";
+import type { HostKey } from "../identity/host-key.js";
 import { parameter, type HipPacket } from "../wire/packet.js";
 import { PARAMETER } from "../wire/numbers.js";
 import { decodeNotification, notifyName } from "../wire/parameters/notification.js";
@@ -51,6 +52,8 @@ export class Attempt {
   readonly call: Call;
   /** Where it is found: by HIT, or by path when that is not known. */
   readonly key: string;
+  /** Where answers come from, or over i3 where they come in. */
+  readonly answerKey: string;
   readonly #scope: Scope;
   readonly #leastGeneration: (peerHit: Uint8Array) => bigint;
   readonly #groups: readonly DhGroup[];
@@ -68,6 +71,7 @@ export class Attempt {
     this.#scope = scope;
     this.call = call;
     this.key = attemptKey(call);
+    this.answerKey = attemptKey({ ...call, hit: null });
     this.#leastGeneration = leastGeneration;
     const groups = scope.env.dhGroups ?? DEFAULT_DH_GROUPS;
     this.#groups = call.path.kind === "i3" ? groups.filter(isGroupForI3) : groups;
@@ -107,7 +111,7 @@ export class Attempt {
     const leastGeneration = before === undefined ? this.#leastGeneration : (): bigint => before.generation + 1n;
     let r1;
     try {
-      r1 = checkR1(packet, { identity: env.identity, peerHit: this.call.hit, calledId, groups: this.#groups, espSuitesFor: env.espSuitesFor, leastGeneration });
+      r1 = checkR1(packet, { identity: env.identity, calledId, groups: this.#groups, espSuitesFor: (hit) => env.espSuitesFor(hit, this.call), leastGeneration, checkIsMeant: (peer) => this.#checkIsMeant(peer) });
     } catch (cause) {
       if (!(cause instanceof HipRefusal && cause.drop === "replayed")) {
         this.#r1Checks++;
@@ -115,13 +119,21 @@ export class Attempt {
       }
       throw cause;
     }
-    if (!env.admits(r1.peer.hit, r1.peer)) throw new HipRefusal("refused", "the access list does not allow this host", { isFinal: true });
+    if (env.accepts === undefined && !env.admits(r1.peer.hit, r1.peer)) throw new HipRefusal("refused", "the access list does not allow this host", { isFinal: true });
     this.forget();
     const path: HipPath = this.call.path.kind === "i3" && r1.i3OwnId !== null ? { kind: "i3", id: r1.i3OwnId } : from.kind === "i3" ? this.call.path : from;
     const search = new PuzzleSearch(r1.rhash, r1.puzzle, env.identity.hit, r1.peer.hit, env.random(RHASH_BYTES[r1.rhash]));
     const lifetimeMs = 1_000 * 2 ** ((r1.puzzle.lifetime === 0 ? PUZZLE_LIFETIME : r1.puzzle.lifetime) - 32);
     this.#solving = { r1, search, path, untilMs: nowMs + lifetimeMs };
     return r1;
+  }
+
+  /** Throws HipRefusal. Not a final one: somebody else may have answered first. */
+  #checkIsMeant(peer: HostKey): void {
+    const { hit } = this.call;
+    const why = this.#scope.env.accepts?.(this.call, peer.hit) ?? null;
+    if (why !== null) throw new HipRefusal("hit", why);
+    if (hit !== null && !sameBytes(hit, peer.hit)) throw new HipRefusal("hit", "R1 of another host");
   }
 
   /** Goes on with the puzzle for at most `tries` hashes, and sends I2 when it is solved. Returns the hashes left. */
@@ -169,7 +181,7 @@ export class Attempt {
     const name = hit === null ? "whoever is there" : toHex(hit);
     const asked = this.#sent === null ? "the call" : "the second packet of the exchange";
     const why = trouble ?? `nothing answered ${asked}`;
-    return { kind: "failed", peerHit: hit, path, code, reason: `no association with ${name} by ${pathText(path)}: ${why}` };
+    return { kind: "failed", call: this.call, peerHit: hit, path, code, reason: `no association with ${name} by ${pathText(path)}: ${why}` };
   }
 
   /** Wipes keys and gives back the SPI, unless an association took them. */
@@ -193,7 +205,7 @@ export class Attempt {
     this.#solving = null;
     const { env } = this.#scope;
     const keyPair = env.dhSource(r1.group);
-    const offer = env.offerFor(r1.peer.hit);
+    const offer = env.offerFor(r1.peer.hit, this.call);
     const spiIn = this.#scope.takeSpi();
     let i2;
     try {

@@ -7,6 +7,7 @@ import type { Rhash } from "../crypto/rhash.js";
 import type { HostIdentity } from "../identity/host-identity.js";
 import type { HostKey } from "../identity/host-key.js";
 import type { I3Preferences } from "../wire/parameters/i3.js";
+import type { Call } from "./attempt.js";
 import type { HipPath } from "./paths.js";
 
 /** What this host says to one peer inside I2 or R2, and takes from it. */
@@ -29,8 +30,8 @@ export interface HipEnvironment {
   readonly espSuites?: readonly EspSuite[];
   /** Generation of the first epoch (RFC 7401 §4.1.4): must be greater than any that this identity used before; seconds of the clock at start will do. */
   readonly r1Generation: bigint;
-  /** Whether an I1 to no HIT is answered. @default false */
-  readonly opportunistic?: boolean;
+  /** Whether an I1 to no HIT is answered that came for this id of ours. Straight ones never are: an address does not tell which host has it. @default at none */
+  readonly isOpen?: (id: Uint8Array) => boolean;
   /** @default 3,600,000 */
   readonly rekeyAfterMs?: number;
   /** Whether rekeys that begin here have a new Diffie-Hellman secret. @default true */
@@ -41,10 +42,15 @@ export interface HipEnvironment {
   readonly newSpi: () => number;
   /** Who may connect, asked before anything is spent on a packet, and again with the key that is behind the HIT. */
   readonly admits: (hit: Uint8Array, key?: HostKey) => boolean;
-  /** Suites for a peer, by preference; asked before it has proved anything. For "auth" only NULL with SHA-256, which must not stand here for "esp". */
-  readonly espSuitesFor: (peerHit: Uint8Array) => readonly EspSuite[];
-  /** Asked when the peer has proved its HIT. */
-  readonly offerFor: (peerHit: Uint8Array) => HipOffer;
+  /**
+   * Whether the host that answered a call is the one that was meant: null, or for people why not. Asked with the HIT of an R1 whose signature holds, before anything is
+   * said to it. @default whoever has the HIT that was called, if there was one, and {@link admits} lets in
+   */
+  readonly accepts?: (call: Call, hit: Uint8Array) => string | null;
+  /** Suites for a peer, by preference; asked before it has proved anything. `call`: what it answered, if we began. For "auth" only NULL with SHA-256, which must not stand here for "esp". */
+  readonly espSuitesFor: (peerHit: Uint8Array, call: Call | null) => readonly EspSuite[];
+  /** Asked when the peer has proved its HIT, or has answered `call`. */
+  readonly offerFor: (peerHit: Uint8Array, call: Call | null) => HipOffer;
   readonly onEvent: (event: HipEvent) => void;
   readonly log: Log;
 }
@@ -71,6 +77,8 @@ export interface EstablishedEvent extends EspPair {
   /** Where HIP packets go from now on: over i3 to the peer's private id if it gave one. */
   readonly path: HipPath;
   readonly role: HipRole;
+  /** What the peer answered; null: it called us. */
+  readonly call: Call | null;
   /** Both said that they do BEET for at least one common family. */
   readonly beet: boolean;
   /** Both said that they take the state of checksums in ESP padding. */
@@ -151,6 +159,7 @@ export interface ClosedEvent {
 /** A call of {@link HipHost.connect} led to nothing. */
 export interface FailedEvent {
   readonly kind: "failed";
+  readonly call: Call;
   /** Null when it was opportunistic. */
   readonly peerHit: Uint8Array | null;
   readonly path: HipPath;
@@ -162,7 +171,6 @@ export interface FailedEvent {
 /** What the packet engine answers I1 with from now on; the shape of its HipResponder (docs/wire.md §9.4). Null: too long for it, so that I1s must come here. */
 export interface R1Responder {
   readonly hit: Uint8Array;
-  readonly opportunistic: boolean;
   readonly r1: Uint8Array;
   readonly puzzleOffset: number;
   readonly rhash: Rhash;

@@ -35,6 +35,8 @@ export class HipHost {
   readonly #pool: R1Pool;
   readonly #i1s = new TokenBucket(I1_ANSWERS_PER_SECOND, I1_ANSWERS_PER_SECOND);
   readonly #attempts = new Map<string, Attempt>();
+  /** Those to a HIT, by where answers come from; of several the first. */
+  readonly #byAnswer = new Map<string, Attempt>();
   readonly #solving = new Set<Attempt>();
   /** By the peer's HIT. */
   readonly #associations = new Map<string, Association>();
@@ -71,11 +73,12 @@ export class HipHost {
     if (call.hit !== null && sameBytes(call.hit, this.#env.identity.hit)) throw new RangeError("a call of the host itself");
     if (this.#attempts.has(attemptKey(call))) return;
     if (this.#attempts.size >= MAX_ATTEMPTS) {
-      this.#fail({ kind: "failed", peerHit: call.hit, path: call.path, code: "busy", reason: `${MAX_ATTEMPTS} other calls are under way` });
+      this.#fail({ kind: "failed", call, peerHit: call.hit, path: call.path, code: "busy", reason: `${MAX_ATTEMPTS} other calls are under way` });
       return;
     }
     const attempt = new Attempt(this.#scope, nowMs, call, (hit) => this.#leastGeneration(hit));
     this.#attempts.set(attempt.key, attempt);
+    if (call.hit !== null && !this.#byAnswer.has(attempt.answerKey)) this.#byAnswer.set(attempt.answerKey, attempt);
     this.#schedule(attempt);
   }
 
@@ -85,7 +88,7 @@ export class HipHost {
     this.counters.received++;
     try {
       const packet = decodeHipPacket(bytes);
-      this.#checkHits(packet);
+      this.#checkHits(packet, from);
       this.#dispatch(nowMs, packet, from);
     } catch (cause) {
       this.#drop(cause, from);
@@ -169,9 +172,9 @@ export class HipHost {
     }
   }
 
-  #checkHits({ header }: HipPacket): void {
+  #checkHits({ header }: HipPacket, from: HipPath): void {
     const { hit } = this.#env.identity;
-    const isOpen = header.type === HIP_PACKET.i1 && this.#env.opportunistic === true && isZero(header.receiverHit);
+    const isOpen = header.type === HIP_PACKET.i1 && from.kind === "i3" && this.#env.isOpen?.(from.id) === true && isZero(header.receiverHit);
     if (!isOpen && !sameBytes(header.receiverHit, hit)) throw new HipRefusal("hit", "for another host");
     if (sameBytes(header.senderHit, hit)) throw new HipRefusal("hit", "from ourselves");
     try {
@@ -210,7 +213,8 @@ export class HipHost {
   }
 
   #handleR1(nowMs: number, packet: HipPacket, from: HipPath): void {
-    const attempt = this.#attemptFor(packet.header.senderHit, from);
+    // One of another host than was called is looked at too: people shall hear who answers in its place.
+    const attempt = this.#attemptFor(packet.header.senderHit, from) ?? this.#byAnswer.get(answerKey(from));
     if (attempt === undefined) throw new HipRefusal("unexpected", "R1 without a call");
     try {
       const { peer, generation } = attempt.handleR1(nowMs, packet, from);
@@ -253,13 +257,19 @@ export class HipHost {
 
   /** RFC 7401 §6.9, step 5: of two that call each other the greater HIT responds, so an I2 from it is void. */
   #checkCrossed(nowMs: number, epoch: Epoch, peerHit: Uint8Array, j: Uint8Array, old: Association | undefined): void {
-    if (this.#attempts.get(toHex(peerHit))?.state === "i2-sent") {
+    if (this.#isI2SentTo(peerHit)) {
       // It could come again when our own exchange is through, and then take the place of a living association.
       if (this.#crossedI2s++ < MAX_CROSSED_I2) epoch.use(peerHit, j);
       throw new HipRefusal("crossed", "we called too, and the greater HIT responds");
     }
     // The R2 may have overtaken that I2. A peer that really begins anew sends it again.
     if (old?.fields.role === "initiator" && nowMs - old.sinceMs < CROSSED_I2_MS) throw new HipRefusal("crossed", "right behind an exchange of ours");
+  }
+
+  #isI2SentTo(peerHit: Uint8Array): boolean {
+    if (this.#attempts.get(toHex(peerHit))?.state === "i2-sent") return true;
+    for (const { call, sent } of this.#attempts.values()) if (call.hit === null && sent !== null && sameBytes(sent.r1.peer.hit, peerHit)) return true;
+    return false;
   }
 
   #accept(nowMs: number, paid: PaidI2, accepted: AcceptedI2, i2Hash: string, old: Association | undefined): void {
@@ -274,7 +284,7 @@ export class HipHost {
     const attempt = this.#attempts.get(toHex(peer.hit));
     if (attempt !== undefined) this.#removeAttempt(attempt);
     // Before R2, so that nothing comes in for an SPI that nobody knows.
-    this.#establish(association, esp, extras, accepted.offer, old);
+    this.#establish(association, esp, extras, accepted.offer, old, null);
     this.#env.send(paid.path, r2.slice());
   }
 
@@ -290,10 +300,10 @@ export class HipHost {
     }, { keys: i2.keys, keyPair: sent.keyPair, peerPublicValue: r1.publicValue, spiIn: sent.spiIn, spiOut, answered: null });
     attempt.release();
     this.#removeAttempt(attempt);
-    this.#establish(association, i2.esp, extras, offer, this.#associations.get(bytesKey(r1.peer.hit)));
+    this.#establish(association, i2.esp, extras, offer, this.#associations.get(bytesKey(r1.peer.hit)), attempt.call);
   }
 
-  #establish(association: Association, esp: Pick<AcceptedI2, "esp">["esp"], extras: I3Extras, offer: I3Extras, old: Association | undefined): void {
+  #establish(association: Association, esp: Pick<AcceptedI2, "esp">["esp"], extras: I3Extras, offer: I3Extras, old: Association | undefined, call: Call | null): void {
     const { id, peer, role, path, espSuite } = association.fields;
     if (old !== undefined) this.#removeAssociation(old);
     this.#associations.set(bytesKey(peer.hit), association);
@@ -302,7 +312,7 @@ export class HipHost {
     this.counters.established++;
     const event: EstablishedEvent = {
       kind: "established", peer, association: id, espSuite, ...association.spis, keysIn: esp.in, keysOut: esp.out, peerPrivateId: extras.privateId, peerPreferences: extras.preferences,
-      path, role, ...agreed(offer.preferences, extras.preferences), replaces: old?.isLive === true ? old.fields.id : null,
+      path, role, call, ...agreed(offer.preferences, extras.preferences), replaces: old?.isLive === true ? old.fields.id : null,
     };
     this.#scope.emit(event);
   }
@@ -360,6 +370,7 @@ export class HipHost {
   #removeAttempt(attempt: Attempt): void {
     attempt.forget();
     this.#attempts.delete(attempt.key);
+    if (this.#byAnswer.get(attempt.answerKey) === attempt) this.#byAnswer.delete(attempt.answerKey);
     this.#solving.delete(attempt);
     this.#deadlines.set(attempt, undefined);
     if (this.#attempts.size === 0) this.#crossedI2s = 0;

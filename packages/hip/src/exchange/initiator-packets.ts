@@ -59,12 +59,12 @@ export interface CheckedR1 {
 
 export interface R1Question {
   readonly identity: HostIdentity;
-  /** The HIT that we called, or null when anyone may answer. */
-  readonly peerHit: Uint8Array | null;
   /** The id that we called, if it went over i3. */
   readonly calledId: Uint8Array | null;
   readonly groups: readonly DhGroup[];
   readonly espSuitesFor: (peerHit: Uint8Array) => readonly EspSuite[];
+  /** Throws HipRefusal for a host that was not called; asked when the signature holds. */
+  readonly checkIsMeant: (peer: HostKey) => void;
   /** R1s of this peer that are older than this are refused. */
   readonly leastGeneration: (peerHit: Uint8Array) => bigint;
 }
@@ -72,7 +72,6 @@ export interface R1Question {
 /** Throws HipRefusal and WireError. Cheap checks first; the signature is the only dear one. */
 export function checkR1(packet: HipPacket, question: R1Question): CheckedR1 {
   const hit = packet.header.senderHit;
-  if (question.peerHit !== null && !sameBytes(hit, question.peerHit)) throw new HipRefusal("hit", "R1 of another host");
   const rhash = rhashOf(hit);
   const puzzle = decodePuzzle(required(packet, PARAMETER.puzzle, "PUZZLE"), RHASH_BYTES[rhash]);
   const { group, publicValue } = decodeDiffieHellman(required(packet, PARAMETER.diffieHellman, "DIFFIE_HELLMAN"));
@@ -91,6 +90,7 @@ export function checkR1(packet: HipPacket, question: R1Question): CheckedR1 {
   if (!sameBytes(hitOfHi(suiteOfHit(hit), hi), hit)) throw new HipRefusal("hostId", "the host key in R1 is not that of its HIT");
   const peer = keyBehind(algorithm, hi, hit);
   checkSignature(packet, peer, PARAMETER.hipSignature2, { zeroPuzzle: true, zeroReceiverHit: true });
+  question.checkIsMeant(peer);
 
   // From here on the peer has said it, but the lists that it answered may have been changed on their way.
   if (puzzle.difficulty > MAX_DIFFICULTY_SOLVED) throw new HipRefusal("proposal", `a puzzle of ${puzzle.difficulty} bits`);

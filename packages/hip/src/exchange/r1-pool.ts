@@ -142,7 +142,7 @@ export class Epoch implements PuzzleSecret {
   }
 }
 
-export type R1Source = Pick<HipEnvironment, "identity" | "ownPublicId" | "random" | "dhSource" | "dhGroups" | "espSuites" | "r1Generation" | "opportunistic">;
+export type R1Source = Pick<HipEnvironment, "identity" | "ownPublicId" | "random" | "dhSource" | "dhGroups" | "espSuites" | "r1Generation">;
 
 export class R1Pool {
   readonly #env: R1Source;
@@ -240,7 +240,7 @@ export class R1Pool {
     const { r1, puzzleOffset, rhash } = this.offered(group).template;
     if (r1.length > MAX_ENGINE_R1_BYTES) return null;
     const { epoch, secret } = this.current;
-    return { hit: this.#env.identity.hit, opportunistic: this.#env.opportunistic ?? false, r1, puzzleOffset, rhash, epoch, secret };
+    return { hit: this.#env.identity.hit, r1, puzzleOffset, rhash, epoch, secret };
   }
 
   /** Forgets all secrets. */

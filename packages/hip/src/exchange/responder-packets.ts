@@ -21,7 +21,7 @@ import { decodeSolution, type SolutionContents } from "../wire/parameters/puzzle
 import { decodeR1Counter } from "../wire/parameters/r1-counter.js";
 import { decodeEspTransform, decodeHipCipher, decodeTransportFormatList } from "../wire/parameters/suites.js";
 import { decrypted, encrypted, espKeysAt, exchangeKeys, type ExchangeKeys } from "./association-keys.js";
-import type { HipOffer } from "./events.js";
+import type { HipEnvironment, HipOffer } from "./events.js";
 import { decodeExtras, encodeExtras, type I3Extras } from "./i3-extras.js";
 import { keyBehind } from "./initiator-packets.js";
 import { MIN_SPI } from "./limits.js";
@@ -81,12 +81,7 @@ export interface AcceptedI2 {
   readonly speaksI3: boolean;
 }
 
-export interface I2Policy {
-  readonly identity: HostIdentity;
-  readonly espSuites?: readonly EspSuite[];
-  readonly espSuitesFor: (peerHit: Uint8Array) => readonly EspSuite[];
-  readonly offerFor: (peerHit: Uint8Array) => HipOffer;
-}
+export type I2Policy = Pick<HipEnvironment, "identity" | "espSuites" | "espSuitesFor" | "offerFor">;
 
 /** Cheapest first: form and proposals, Diffie-Hellman, MAC, ENCRYPTED, HOST_ID, signature. Throws HipRefusal and WireError. */
 export function checkI2(packet: HipPacket, { solution, epoch, path, rhash }: PaidI2, policy: I2Policy): AcceptedI2 {
@@ -102,7 +97,7 @@ export function checkI2(packet: HipPacket, { solution, epoch, path, rhash }: Pai
     throw new HipRefusal("proposal", "a transport format that was not offered", { notify: "NO_ESP_PROPOSAL_CHOSEN" });
   }
   const espSuite = only(decodeEspTransform(required(packet, PARAMETER.espTransform, "ESP_TRANSFORM")));
-  if (espSuite === undefined || !isEspSuite(espSuite) || !policy.espSuitesFor(peerHit).includes(espSuite) || !(policy.espSuites ?? DEFAULT_ESP_SUITES).includes(espSuite)) {
+  if (espSuite === undefined || !isEspSuite(espSuite) || !policy.espSuitesFor(peerHit, null).includes(espSuite) || !(policy.espSuites ?? DEFAULT_ESP_SUITES).includes(espSuite)) {
     throw new HipRefusal("proposal", `ESP suite ${espSuite ?? "none"} is not wanted for this peer`, { notify: "INVALID_ESP_TRANSFORM_CHOSEN" });
   }
   const { group, publicValue } = decodeDiffieHellman(required(packet, PARAMETER.diffieHellman, "DIFFIE_HELLMAN"));
@@ -121,7 +116,7 @@ export function checkI2(packet: HipPacket, { solution, epoch, path, rhash }: Pai
     const peer = keyBehind(algorithm, hi, peerHit);
     checkSignature(packet, peer);
     // Only now: it makes a mapping.
-    const offer = policy.offerFor(peerHit);
+    const offer = policy.offerFor(peerHit, null);
     const extras = decodeExtras(inside);
     const esp = espKeysAt(keys.keymat, info.keymatIndex, espSuite, identity.hit, peerHit);
     return {

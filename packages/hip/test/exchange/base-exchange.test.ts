@@ -143,19 +143,14 @@ describe("base exchange", () => {
     expect(parameter(packet, PARAMETER.puzzle)?.contents[0]).toBe(14);
   });
 
-  it("takes whoever answers when asked to, and answers such a call only when allowed", () => {
-    for (const opportunistic of [true, false]) {
-      const network = new Network();
-      const a = network.add("a", identity("ecdsa-p256", 0));
-      const b = network.add("b", identity("rsa", 1), { opportunistic });
-      a.host.connect(network.nowMs, { hit: null, path: { kind: "udp", locator: b.locator }, returnId: null });
-      network.run(20_000);
-      if (opportunistic) expectMatch(a, b);
-      else {
-        expect(a.last("failed").peerHit).toBeNull();
-        expect(b.host.counters.drops.hit).toBe(5);
-      }
-    }
+  it("never answers a call to no HIT that comes straight", () => {
+    const network = new Network();
+    const a = network.add("a", identity("ecdsa-p256", 0));
+    const b = network.add("b", identity("rsa", 1), { isOpen: () => true });
+    a.host.connect(network.nowMs, { hit: null, path: { kind: "udp", locator: b.locator }, returnId: null });
+    network.run(20_000);
+    expect(a.last("failed").peerHit).toBeNull();
+    expect(b.host.counters.drops.hit).toBe(5);
   });
 
   it("says what it wants and where it is, encrypted", () => {
@@ -171,6 +166,76 @@ describe("base exchange", () => {
     expect(a.last("established")).toMatchObject({ beet: true, checksumState: false, peerPrivateId: b.offer.privateId, peerPreferences: b.offer.preferences });
     expect(b.last("established")).toMatchObject({ beet: true, checksumState: false, peerPrivateId: a.offer.privateId, peerPreferences: a.offer.preferences });
     for (const { bytes } of network.wire) for (const byte of ["a1", "b1"]) expect(toHex(bytes)).not.toContain(byte.repeat(8));
+  });
+});
+
+describe("a call to whoever has an id", () => {
+  const ID = new Uint8Array(32).fill(0x77);
+  const RETURN_ID = new Uint8Array(32).fill(0x55);
+
+  /** `a` accepts those whose HIT `accepted` says; the others answer at the id. */
+  function called(others: number, accepted: (hit: Uint8Array, nodes: readonly Node[]) => string | null) {
+    const network = new Network();
+    const asked: string[] = [];
+    const nodes: Node[] = Array.from({ length: others + 1 }, (_, n) => network.add(`${n}`, identity("ecdsa-p256", n), {
+      ownPublicId: publicId(identity("ecdsa-p256", n).hit), isOpen: (id) => n > 0 && sameBytes(id, ID),
+      accepts: (call, hit) => {
+        asked.push(`${toHex(call.returnId as Uint8Array).slice(0, 2)} ${toHex(hit)}`);
+        return accepted(hit, nodes);
+      },
+    }));
+    const [a] = nodes as [Node, ...Node[]];
+    a.ids.push(RETURN_ID);
+    for (const node of nodes.slice(1)) node.ids.push(ID);
+    const connect = (hit: Uint8Array | null): void => a.host.connect(network.nowMs, { hit, path: { kind: "i3", id: ID }, returnId: RETURN_ID });
+    return { network, nodes, a, asked, connect };
+  }
+
+  it("is asked about once with the HIT that answered, and says what it was in the end", () => {
+    const { network, nodes: [, b], a, asked, connect } = called(1, () => null);
+    connect(null);
+    network.run(1_000);
+    expectMatch(a, b as Node);
+    expect(asked).toEqual([`55 ${toHex((b as Node).env.identity.hit)}`]);
+    expect(a.last("established").call).toMatchObject({ hit: null, returnId: RETURN_ID });
+    expect((b as Node).last("established").call).toBeNull();
+  });
+
+  it("goes no further with a host that is not the one, and says why", () => {
+    const { network, a, connect } = called(1, () => "not that one");
+    connect(null);
+    network.run(20_000);
+    expect(new Set(network.types())).toEqual(new Set([i1, r1]));
+    expect(a.last("failed")).toMatchObject({ code: "refused", peerHit: null, call: { returnId: RETURN_ID }, reason: expect.stringMatching(/not that one$/) as string });
+    expect(a.host.counters.drops.hit).toBe(5);
+  });
+
+  it.each([1, 2])("finds the right one of two that answer: number %i", (right) => {
+    const { network, nodes, a, connect } = called(2, (hit, all) => (sameBytes(hit, (all[right] as Node).env.identity.hit) ? null : "not that one"));
+    connect(null);
+    network.run(1_000);
+    expectMatch(a, nodes[right] as Node);
+    expect((nodes[3 - right] as Node).of("established")).toEqual([]);
+  });
+
+  it("by a HIT is not ended by another host that answers, which people hear of", () => {
+    const { network, nodes: [, b], a, asked, connect } = called(1, () => "somebody else");
+    network.middlebox = ({ bytes }) => (bytes[2] === i1 ? Uint8Array.from(bytes, (byte, at) => (at >= 24 && at < 40 ? 0 : byte)) : bytes);
+    connect(identity("ecdsa-p256", 7).hit);
+    network.run(20_000);
+    expect(asked).toContain(`55 ${toHex((b as Node).env.identity.hit)}`);
+    expect(new Set(network.types())).toEqual(new Set([i1, r1]));
+    expect(a.last("failed")).toMatchObject({ code: "refused", reason: expect.stringMatching(/somebody else$/) as string });
+  });
+
+  it("is answered at open ids only", () => {
+    const { network, nodes: [, b], connect } = called(1, () => null);
+    network.middlebox = () => null;
+    connect(null);
+    network.deliver(b as Node, network.packet(i1), { kind: "i3", id: new Uint8Array(32).fill(0x77).fill(0x78, 16) });
+    expect([(b as Node).host.counters.drops.hit, (b as Node).host.counters.i1Answered]).toEqual([1, 0]);
+    network.deliver(b as Node, network.packet(i1), { kind: "i3", id: ID });
+    expect((b as Node).host.counters.i1Answered).toBe(1);
   });
 });
 

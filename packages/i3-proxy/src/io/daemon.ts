@@ -13,11 +13,13 @@ import { checkHostKey, readOrCreateHostKey, type HostIdentity } from "@i3/hip";
 
 import type { NameSource } from "../dns/dns-core.js";
 import { addressesOf } from "../mappings/mapping-table.js";
+import type { Pins } from "../policy/pins.js";
 import { Proxy } from "../proxy.js";
 import { removeGuard } from "./guard.js";
 import { Interception } from "./interception.js";
 import { NftChild } from "./interception-nft.js";
 import { Journal, type JournalContent } from "./journal.js";
+import { pinFileOf, readPins, writePins } from "./pin-file.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
 import { overlapText, SystemView } from "./system-view.js";
 import { VirtualRoutes } from "./virtual-routes.js";
@@ -40,6 +42,7 @@ const RANDOM_POOL_BYTES = 4_096;
 export async function checkFiles(config: ProxyConfig): Promise<void> {
   if (config.addressBook !== undefined) await readBook(config.addressBook.file);
   checkHostKey(config.identity.keyFile, config.identity.algorithm);
+  readPins(pinFileOf(config.state.directory));
 }
 
 /** Randomness from the system, fetched for many uses at once; no byte is used twice. */
@@ -143,9 +146,10 @@ class Daemon implements RunningDaemon {
     const { journal, content } = Journal.open(config.state.directory, (error) =>
       this.#log("error", "journal-failed", { error: errorLine(error), remedy: "Mappings live on, but not over a restart. Is the disk full? It is tried again with each change." }));
     this.#closers.push(() => journal.close());
+    const pins = readPins(pinFileOf(config.state.directory));
     if (content.damage !== null) this.#log("warn", "journal-damaged", { at: content.damage, remedy: "The file was set aside; what could be read goes on." });
     const view = this.#systemView(io, resolvers);
-    this.#proxy = this.#makeProxy(book, identity, content, journal, view, engine.datapath);
+    this.#proxy = this.#makeProxy(book, identity, content, journal, pins, view, engine.datapath);
     journal.setOwn4(this.#proxy.own4);
     const restored = content.mappings.flatMap((mapping) => addressesOf(mapping));
     this.#openRoutes(io, restored);
@@ -240,12 +244,13 @@ class Daemon implements RunningDaemon {
     this.#bookAddresses = new Map();
   }
 
-  #makeProxy(book: AddressBook, identity: HostIdentity, content: JournalContent, journal: Journal, view: SystemView, datapath: Datapath): Proxy {
-    const { virtualAddresses: { range }, mappings: { max, maxUnproven, lifetimeS, unprovenLifetimeS }, dns, rules } = this.#config;
+  #makeProxy(book: AddressBook, identity: HostIdentity, content: JournalContent, journal: Journal, pins: Pins, view: SystemView, datapath: Datapath): Proxy {
+    const { virtualAddresses: { range }, mappings: { max, maxUnproven, lifetimeS, unprovenLifetimeS }, dns, rules, access, publishedNames } = this.#config;
     const random = pooledRandom();
     try {
       return new Proxy({
-        identity, sharedKey: content.sharedKey, lastOwn4: content.own4, datapath, suffix: dns.suffix, rules, access: this.#config.access, hip: this.#config.hip, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
+        identity, sharedKey: content.sharedKey, lastOwn4: content.own4, datapath, suffix: dns.suffix, rules, access, hip: this.#config.hip, publishedNames, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
+        pins, pinFile: pinFileOf(this.#config.state.directory), onPinned: () => this.#writePins(pins),
         addresses: { range, isTaken: (address) => view.isTaken(address), randomBytes: random },
         // Two flows a mapping; a quarter of a small range is left free, so that drawing an address does not take long.
         limits: { max: Math.min(max, LIMITS.flows / 2, (2 ** (32 - range.prefixBits) * 3) / 4), maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
@@ -260,6 +265,16 @@ class Daemon implements RunningDaemon {
       if (!(cause instanceof RangeError)) throw cause;
       throw new I3Error("ERR_I3_RANGE_FULL", `no address of ${rangeText(range)} is free on this machine`, { cause, remedy: "Choose another <virtual-addresses range>." });
     }
+  }
+
+  /** At once, so that a crash does not let another key be the first; and its addresses are guarded like those of the book. */
+  #writePins(pins: Pins): void {
+    try {
+      writePins(pinFileOf(this.#config.state.directory), pins);
+    } catch (error) {
+      this.#log("error", "pins-failed", { error: errorLine(error) });
+    }
+    this.#guardBook();
   }
 
   /** What has time until the first packet comes, in a later turn of the event loop, waits until the DNS answer has gone. */

@@ -43,6 +43,8 @@ export interface NewPeer {
   /** In the address book, or asked for by a program of ours. */
   readonly wanted: boolean;
   readonly policy: PeerPolicy;
+  /** `peerId` is that of a name which is trusted on first use. @default false */
+  readonly isNameOnly?: boolean;
 }
 
 export class MappingTable {
@@ -57,6 +59,8 @@ export class MappingTable {
   readonly #strangers = new Set<Mapping>();
   #unproven = 0;
   #withServices = 0;
+  /** Programs can ask for any number of names that fit a rule. */
+  #nameOnly = 0;
 
   constructor(init: { limits: MappingLimits; addresses: VirtualAddresses; hooks: MappingHooks; sharedPrefix: Uint8Array; randomBytes: (length: number) => Uint8Array }) {
     this.#limits = init.limits;
@@ -101,7 +105,7 @@ export class MappingTable {
     const ownKey = peer.ownTrigger ? triggerKeyFromSeed(this.#randomBytes(32)) : null;
     const mapping = makeMapping({
       key: peer.peerId === null ? unprovedKey(peer.privateId as Uint8Array) : mappingKey(peer.peerId), peerId: peer.peerId, peerHit: peer.peerHit, name: peer.name, local4, local6,
-      ownPrivateId: privateId(ownKey?.prefix ?? this.#sharedPrefix, this.#randomBytes(SUFFIX_BYTES)), ownKey, policy: peer.policy, isStranger: !peer.wanted, lastUseMs: nowWallMs,
+      ownPrivateId: privateId(ownKey?.prefix ?? this.#sharedPrefix, this.#randomBytes(SUFFIX_BYTES)), ownKey, policy: peer.policy, isStranger: !peer.wanted, isNameOnly: peer.isNameOnly === true, lastUseMs: nowWallMs,
     });
     this.#index(mapping);
     return mapping;
@@ -109,7 +113,7 @@ export class MappingTable {
 
   /** A mapping of the journal. False when one of its addresses is taken by something else now. */
   restore(mapping: Mapping): boolean {
-    const share = { peerId: mapping.peerId, wanted: !mapping.isStranger, policy: mapping.policy };
+    const share = { peerId: mapping.peerId, wanted: !mapping.isStranger, policy: mapping.policy, isNameOnly: mapping.isNameOnly };
     if (this.#byKey.has(mapping.key) || this.#isFull(share) || !this.#addresses.take(mapping.local4)) return false;
     if (mapping.local6 !== null && !this.#addresses.take(mapping.local6)) {
       this.#addresses.give(mapping.local4);
@@ -126,6 +130,18 @@ export class MappingTable {
     mapping.local6 = this.#addresses.draw6(hit);
     this.#byAddress.set(bytesKey(mapping.local6), mapping);
     this.#hooks.allocated([mapping.local6]);
+  }
+
+  /** The key of a name is proven: its mapping, with the addresses that programs have, is from now on that of the host. No other may have its id. */
+  bind(mapping: Mapping, peerId: Uint8Array, hit: Uint8Array): void {
+    // The journal has it under its old key.
+    this.#hooks.removed({ ...mapping });
+    this.#byKey.delete(mapping.key);
+    if (mapping.isNameOnly) this.#nameOnly -= 1;
+    Object.assign(mapping, { key: mappingKey(peerId), peerId, isNameOnly: false });
+    this.#byKey.set(mapping.key, mapping);
+    this.learnHit(mapping, hit);
+    this.changed(mapping);
   }
 
   /** A program of ours has asked for this peer. */
@@ -156,6 +172,7 @@ export class MappingTable {
     this.#strangers.delete(mapping);
     if (mapping.peerId === null) this.#unproven -= 1;
     if (hasServices(mapping.policy)) this.#withServices -= 1;
+    if (mapping.isNameOnly) this.#nameOnly -= 1;
     this.#byPrivateId.delete(bytesKey(mapping.ownPrivateId));
     const addresses = addressesOf(mapping);
     for (const address of addresses) {
@@ -169,14 +186,15 @@ export class MappingTable {
   /** Mappings whose time is over. */
   expired(nowWallMs: number): readonly Mapping[] {
     return [...this.#byKey.values()].filter((mapping) => {
-      const isShort = mapping.peerId === null || mapping.isStranger;
+      const isShort = mapping.peerId === null || mapping.isStranger || mapping.isNameOnly;
       return nowWallMs - mapping.lastUseMs > (isShort ? this.#limits.unprovenLifetimeMs : this.#limits.lifetimeMs);
     });
   }
 
-  #isFull(peer: Pick<NewPeer, "peerId" | "wanted" | "policy">): boolean {
+  #isFull(peer: Pick<NewPeer, "peerId" | "wanted" | "policy" | "isNameOnly">): boolean {
     if (this.#byKey.size >= this.#limits.max || (hasServices(peer.policy) && this.#withServices >= MAX_WITH_SERVICES)) return true;
     if (peer.peerId === null) return this.#unproven >= this.#limits.maxUnproven;
+    if (peer.isNameOnly === true) return this.#nameOnly >= this.#limits.maxUnproven;
     return !peer.wanted && this.#strangers.size >= Math.min(MAX_STRANGERS, this.#limits.max / STRANGERS_PART);
   }
 
@@ -186,6 +204,7 @@ export class MappingTable {
     this.#byPrivateId.set(bytesKey(mapping.ownPrivateId), mapping);
     if (mapping.peerId === null) this.#unproven += 1;
     if (hasServices(mapping.policy)) this.#withServices += 1;
+    if (mapping.isNameOnly) this.#nameOnly += 1;
     const addresses = addressesOf(mapping);
     for (const address of addresses) this.#byAddress.set(bytesKey(address), mapping);
     this.#hooks.allocated(addresses);

@@ -5,7 +5,7 @@
  *     {"pins": 1}                                                              first line
  *     {"name": "box.try.i3", "hit": "2001:22:…", "since": "2026-01-31T12:00:00.000Z"}    one line a name, which people may delete
  */
-import { formatIpText, HIT_BYTES, I3Error, normalName, parseIpText, sameBytes } from "@i3/common";
+import { bytesKey, formatIpText, HIT_BYTES, I3Error, normalName, parseIpText } from "@i3/common";
 
 /** More names than a person trusts unseen; half a megabyte on disk. */
 export const MAX_PINS = 4_096;
@@ -25,6 +25,7 @@ export interface Pin {
 export class Pins {
   readonly #limit: number;
   readonly #pins = new Map<string, Pin>();
+  readonly #byHit = new Map<string, Pin[]>();
 
   /** @param limit @default MAX_PINS */
   constructor(limit = MAX_PINS) {
@@ -48,10 +49,9 @@ export class Pins {
     return this.#pins.values();
   }
 
-  /** First name that was pinned to a HIT, for logs and reverse DNS. */
-  nameOf(hit: Uint8Array): string | null {
-    for (const pin of this.#pins.values()) if (sameBytes(pin.hit, hit)) return pin.name;
-    return null;
+  /** Names that were pinned to a HIT, the first one first, for logs and reverse DNS. */
+  namesOf(hit: Uint8Array): readonly string[] {
+    return (this.#byHit.get(bytesKey(hit)) ?? []).map(({ name }) => name);
   }
 
   /** False when nothing changed: the name has a pin already, or there is no room. Throws RangeError for what is no name or HIT. */
@@ -59,13 +59,10 @@ export class Pins {
     const normal = normalName(name);
     if (normal === undefined || hit.length !== HIT_BYTES) throw new RangeError(`a pin of ${hit.length} bytes for ${JSON.stringify(name)}`);
     if (this.#pins.has(normal) || this.isFull) return false;
-    this.#pins.set(normal, { name: normal, hit: hit.slice(), sinceMs: Math.min(MAX_SINCE_MS, Math.max(0, Math.trunc(wallMs))) });
+    const pin = { name: normal, hit: hit.slice(), sinceMs: Math.min(MAX_SINCE_MS, Math.max(0, Math.trunc(wallMs))) };
+    this.#pins.set(normal, pin);
+    this.#byHit.set(bytesKey(hit), [...(this.#byHit.get(bytesKey(hit)) ?? []), pin]);
     return true;
-  }
-
-  /** For people who know better: the next key that answers is trusted. False when there was none. */
-  remove(name: string): boolean {
-    return this.#pins.delete(normalName(name) ?? "");
   }
 }
 

@@ -52,5 +52,5 @@ function judgeByBook({ name, hit: wanted, id, line }: BookEntry, hit: Uint8Array
 function judgeByPin({ name, hit: wanted, sinceMs }: Pin, answered: string, hit: Uint8Array, pinFile: string): TrustVerdict {
   if (sameBytes(wanted, hit)) return TRUSTED;
   const since = new Date(sinceMs).toISOString().slice(0, 10);
-  return refused("ERR_I3_PEER_KEY", `${answered}, but has had that of ${formatIpText(wanted)} since ${since}`, `${SOMEBODY_ELSE}, delete the line of ${name} in ${pinFile}; otherwise somebody else answers in its place.`);
+  return refused("ERR_I3_PEER_KEY", `${answered}, but has had that of ${formatIpText(wanted)} since ${since}`, `${SOMEBODY_ELSE}, stop i3-proxy, delete the line of ${name} in ${pinFile} and start it again; otherwise somebody else answers in its place.`);
 }

@@ -1,7 +1,7 @@
 /** What a mapping with HIP has beyond its state: the exchange that runs, and the associations in the engine. */
 import type { ViaLocator } from "@i3/common";
 import type { InboundAssociation } from "@i3/datapath";
-import type { HipPath } from "@i3/hip";
+import type { Call, HipPath } from "@i3/hip";
 
 export type InboundForm = Pick<InboundAssociation, "beet" | "checksumState" | "flow" | "source4" | "destination4" | "source6" | "destination6">;
 
@@ -23,8 +23,6 @@ export interface Link {
   spisIn: readonly number[];
   /** Where data goes: behind a header for the peer's private id, or straight to an address. */
   locator: ViaLocator | null;
-  /** The call that runs, when it is not over i3. */
-  called: HipPath | null;
   /** For the next inbound association of a rekey. */
   form: InboundForm | null;
   /** The flows get their new keys then; null: they have them. */
@@ -32,6 +30,12 @@ export interface Link {
   /** Packets heard when the exchange ended. */
   heardBefore: number;
   returnId: Uint8Array | null;
+  /** The exchange that runs. */
+  call: Call | null;
+  /** The id that it called; null: none, or the peer was called at its address. */
+  calledId: Uint8Array | null;
+  /** Why the host that answered the call is not the one that was meant. */
+  wrongKey: string | null;
   startedMs: number;
   /** A server has said that nobody has the peer's id. */
   absent: boolean;
@@ -40,8 +44,9 @@ export interface Link {
   heardMs: number;
 }
 
-export const isCalling = ({ returnId, called }: Link): boolean => returnId !== null || called !== null;
+/** Where a host without i3 is called; null: nobody is. */
+export const addressCalled = (link: Link | undefined): HipPath | null => (link?.call == null || link.call.path.kind === "i3" ? null : link.call.path);
 
 export const newLink = (nowMs: number): Link => ({
-  association: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, isCaller: false, spisIn: [], locator: null, called: null, form: null, activeFromMs: null, heardBefore: 0, returnId: null, startedMs: -Infinity, absent: false, sent: 0, heard: 0, heardMs: nowMs,
+  association: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, isCaller: false, spisIn: [], locator: null, form: null, activeFromMs: null, heardBefore: 0, returnId: null, call: null, calledId: null, wrongKey: null, startedMs: -Infinity, absent: false, sent: 0, heard: 0, heardMs: nowMs,
 });

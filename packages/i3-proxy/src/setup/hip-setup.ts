@@ -6,18 +6,19 @@
  *
  * Programs' packets wait in the engine while the exchange runs. A fresh exchange never takes the working keys away before it has succeeded.
  */
-import { publicId, sameBytes, type HipAddress, type HipConfig, type Log } from "@i3/common";
+import { bytesKey, errorLine, formatIpText, publicId, sameBytes, type HipAddress, type HipConfig, type Log } from "@i3/common";
 import { IP_PROTOCOL, MAX_SPI, MIN_SPI, PAYLOAD_KIND, type Datapath, type Strength, type Upcall } from "@i3/datapath";
 import {
-  ESP_SUITE, HipHost, I3_PREFERENCE_FLAG, isReadableSuite, pathText, type DhSource, type EspSuite, type EstablishedEvent, type FailedEvent, type HipEvent, type HipOffer, type HipPath, type HostIdentity, type I3Preferences,
-  type PairFailedEvent,
+  ESP_SUITE, HipHost, I3_PREFERENCE_FLAG, isReadableSuite, pathText, type Call, type DhSource, type EspSuite, type EstablishedEvent, type FailedEvent, type HipEvent, type HipOffer, type HipPath, type HostIdentity, type I3Preferences,
+  type PairFailedEvent, type R1Responder,
 } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
 
-import type { MappingTable } from "../mappings/mapping-table.js";
+import { addressesOf, type MappingTable } from "../mappings/mapping-table.js";
 import type { Mapping } from "../mappings/mapping.js";
+import type { NameTrust } from "../policy/name-trust.js";
 import { hasServices, STRENGTH, strengthsOf, type PeerPolicy } from "../policy/policy.js";
-import { isCalling, newLink, type Link } from "./hip-link.js";
+import { addressCalled, newLink, type Link } from "./hip-link.js";
 import { HipLoad } from "./hip-load.js";
 import { HipWays, secondName } from "./hip-ways.js";
 import { PeerPaths } from "./peer-paths.js";
@@ -41,6 +42,7 @@ const MAX_RENEWED_AT_START = 64;
 const PAIR_AGAIN_MS = 30_000;
 const ZERO4 = new Uint8Array(4);
 const ZERO6 = new Uint8Array(16);
+const NO_ID = new Uint8Array(32);
 const HIP_MARKER = new Uint8Array(4);
 
 export interface HipSetupEnvironment {
@@ -66,6 +68,12 @@ export interface HipSetupEnvironment {
   readonly ports: HipConfig | undefined;
   /** The access list. */
   readonly admits: (hit: Uint8Array) => boolean;
+  /** Which key a name may have. */
+  readonly trust: NameTrust;
+  /** Ids at which whoever calls is told our key: the public one, and those of the names that we claim. */
+  readonly openIds: readonly Uint8Array[];
+  /** A mapping whose addresses are not to be used any more. */
+  readonly drop: (mapping: Mapping) => void;
   readonly log: Log;
 }
 
@@ -80,6 +88,8 @@ export class HipSetup {
   readonly #timed = new Set<Mapping>();
   /** Whose second pair was refused. */
   readonly #withoutPair = new Set<Mapping>();
+  /** Of calls over i3, by return id. */
+  readonly #called = new Map<string, Mapping>();
   #toRenew: Mapping[] = [];
   #nowMs: number;
 
@@ -92,10 +102,11 @@ export class HipSetup {
     const { identity, ownId, randomBytes, dhSource, wallMs, log } = environment;
     this.hip = new HipHost({
       identity, ownPublicId: ownId, random: randomBytes, dhSource, r1Generation: BigInt(Math.floor(wallMs() / 1_000)), admits: (hit) => this.#admits(hit), log,
-      send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), espSuitesFor: (hit) => suitesOf(this.#policyFor(hit)), offerFor: (hit) => this.#offerFor(hit), onEvent: (event) => this.#handleEvent(event),
+      send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
+      espSuitesFor: (hit, call) => suitesOf(this.#policyFor(hit, call)), offerFor: (hit, call) => this.#offerFor(hit, call), accepts: (call, hit) => this.#accepts(call, hit),
     }, nowMs);
     this.#load = new HipLoad(this.hip, environment.datapath);
-    environment.datapath.setHipResponder(this.hip.responder);
+    this.#setResponder(this.hip.responder);
   }
 
   get counters(): HipHost["counters"] {
@@ -147,6 +158,8 @@ export class HipSetup {
       return;
     }
     if (mapping.state !== "idle") return;
+    const link = this.#links.get(mapping);
+    if (link !== undefined) link.wrongKey = null;
     if (!this.#connect(nowMs, mapping)) return;
     mapping.state = "calling";
     mapping.callStartedMs = nowMs;
@@ -163,9 +176,10 @@ export class HipSetup {
 
   /** The responsible server has no trigger for an id that a mapping sends to. */
   handleNotPresent(nowMs: number, id: Uint8Array): void {
-    const mapping = this.#env.mappings.byPeer(id) ?? this.#paths.mappingOf(id);
+    const mapping = this.#env.mappings.byPeer(id) ?? this.#paths.mappingOf(id) ?? this.#callerOf(id);
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined) return;
+    if (this.#askWhoHasTheName(nowMs, mapping, link, id)) return;
     if (mapping.state === "calling") link.absent = true;
     else this.#renew(nowMs, mapping, "its id is gone from the ring");
   }
@@ -180,6 +194,11 @@ export class HipSetup {
   watch(nowMs: number, mapping: Mapping): void {
     const link = this.#links.get(mapping);
     if (link === undefined || mapping.state !== "open") return;
+    // Another host has the name: that must not keep us from asking for the right one again.
+    if (link.wrongKey !== null && link.call?.hit === null) {
+      this.hip.abandon(link.call);
+      this.#endCall(link);
+    }
     const { sent, heard } = this.#ways.traffic(mapping);
     if (heard !== link.heard || sent === link.sent) link.heardMs = nowMs;
     link.heard = heard;
@@ -230,11 +249,16 @@ export class HipSetup {
     return deadline;
   }
 
+  #setResponder(responder: R1Responder | null): void {
+    const { datapath, openIds } = this.#env;
+    datapath.setHipResponder(responder === null ? null : { ...responder, openIds });
+  }
+
   /** The list is about those who connect to us: whom we call may answer. */
   #admits(hit: Uint8Array): boolean {
     const mapping = this.#env.mappings.byPeer(publicId(hit));
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
-    return (link !== undefined && isCalling(link)) || this.#env.admits(hit);
+    return (link !== undefined && link.call !== null) || this.#env.admits(hit);
   }
 
   #dueMs(mapping: Mapping): number {
@@ -260,50 +284,112 @@ export class HipSetup {
   /** The ring says that nobody has the id, or there is no ring, where it is needed. */
   #isAbsent(mapping: Mapping): boolean {
     const link = this.#links.get(mapping);
-    return (link?.called ?? null) === null && isNobodyThere(link?.absent === true, this.#env.client);
+    return addressCalled(link) === null && isNobodyThere(link?.absent === true, this.#env.client);
   }
 
   #patienceEndsMs(mapping: Mapping): number {
-    return mapping.callStartedMs + patienceMs(this.#isAbsent(mapping));
+    const hasWrongKey = typeof this.#links.get(mapping)?.wrongKey === "string";
+    return mapping.callStartedMs + patienceMs(hasWrongKey || this.#isAbsent(mapping));
   }
 
   /** A call to an address. False when its way is not open. */
-  #connectTo(nowMs: number, mapping: Mapping, hit: Uint8Array, at: HipAddress): boolean {
+  #callAddress(nowMs: number, mapping: Mapping, hit: Uint8Array, at: HipAddress): boolean {
     const { ports, log } = this.#env;
     if (at.protocol === "ip" && ports?.ipProtocol !== true) {
       log("warn", "no-ip-protocol", { peer: peerText(mapping), remedy: 'IP protocol 139 is not open: write <hip ip-protocol="true"/> into the configuration, or protocol="udp" into the address book.' });
       return false;
     }
     const link = this.#linkOf(nowMs, mapping);
-    link.called = at.protocol === "ip" ? { kind: "ip", address: at.address } : { kind: "udp", locator: { address: at.address, port: at.port, via: ports?.udpPort === undefined ? "udp" : "hip" } };
+    const path: HipPath = at.protocol === "ip" ? { kind: "ip", address: at.address } : { kind: "udp", locator: { address: at.address, port: at.port, via: ports?.udpPort === undefined ? "udp" : "hip" } };
+    link.call = { hit, path, returnId: null };
     link.startedMs = nowMs;
     link.absent = false;
-    this.hip.connect(nowMs, { hit, path: link.called, returnId: null });
+    this.hip.connect(nowMs, link.call);
     return true;
   }
 
   /** False when there is no way to call this peer. */
   #connect(nowMs: number, mapping: Mapping): boolean {
-    const { client, returnIds, log } = this.#env;
-    if (mapping.peerHit === null || mapping.peerId === null) {
-      log("warn", "no-hit", { peer: peerText(mapping), remedy: "An encrypted connection needs the host's key: put its hit into the address book." });
-      return false;
-    }
-    const at = this.#env.directOf(mapping.peerHit);
-    if (at !== null) return this.#connectTo(nowMs, mapping, mapping.peerHit, at);
+    if (mapping.peerId === null) return false;
+    const at = mapping.peerHit === null ? null : this.#env.directOf(mapping.peerHit);
+    if (at !== null && mapping.peerHit !== null) return this.#callAddress(nowMs, mapping, mapping.peerHit, at);
+    return this.#callId(nowMs, mapping, mapping.peerId, mapping.peerHit);
+  }
+
+  /** @param hit null: whoever has the id, if {@link #accepts} takes its key */
+  #callId(nowMs: number, mapping: Mapping, id: Uint8Array, hit: Uint8Array | null): boolean {
+    const { client, returnIds } = this.#env;
     const link = this.#linkOf(nowMs, mapping);
-    if (link.returnId === null && !client.openPath(mapping.peerId)) return false;
+    if (link.returnId === null && !client.openPath(id)) return false;
     link.returnId ??= returnIds.take();
-    link.startedMs = nowMs;
-    link.absent = false;
-    this.hip.connect(nowMs, { hit: mapping.peerHit, path: { kind: "i3", id: mapping.peerId }, returnId: link.returnId });
+    Object.assign(link, { startedMs: nowMs, absent: false, calledId: id, call: { hit, path: { kind: "i3", id }, returnId: link.returnId } });
+    this.#called.set(bytesKey(link.returnId), mapping);
+    this.hip.connect(nowMs, link.call as Call);
     return true;
+  }
+
+  /** The host of a pinned name is not there. Whoever claims the name now is asked for its key, so that people hear of another one. False: nothing of that kind is left. */
+  #askWhoHasTheName(nowMs: number, mapping: Mapping, link: Link, absentId: Uint8Array): boolean {
+    const id = this.#env.trust.claimedIdOf(mapping.name);
+    if (id === null || mapping.peerId === null || !sameBytes(absentId, mapping.peerId) || link.calledId !== mapping.peerId) return false;
+    if (link.call !== null) this.hip.abandon(link.call);
+    this.#endCall(link);
+    return this.#callId(nowMs, mapping, id, null);
+  }
+
+  #callerOf(id: Uint8Array): Mapping | undefined {
+    for (const mapping of this.#called.values()) if (sameBytes(this.#links.get(mapping)?.calledId ?? NO_ID, id)) return mapping;
+    return undefined;
+  }
+
+  /** The mapping whose call went to whoever has an id or a name. */
+  #named(call: Call | null): Mapping | undefined {
+    return call === null || call.hit !== null || call.returnId === null ? undefined : this.#called.get(bytesKey(call.returnId));
+  }
+
+  /** Whether the host that answered a call may have its name (docs/policy.md): null, or why not. */
+  #accepts(call: Call, hit: Uint8Array): string | null {
+    const { mappings, trust, log } = this.#env;
+    if (call.hit !== null && sameBytes(call.hit, hit)) return null;
+    const mapping = call.returnId !== null ? this.#called.get(bytesKey(call.returnId)) : call.hit === null ? undefined : mappings.byPeer(publicId(call.hit));
+    const link = mapping === undefined ? undefined : this.#links.get(mapping);
+    if (mapping === undefined || link === undefined) return "the call is over";
+    const verdict = mapping.name === null ? null : trust.judge(mapping.name, hit);
+    if (verdict?.kind !== "refused" && (mapping.isNameOnly || sameBytes(publicId(hit), mapping.peerId ?? NO_ID))) return null;
+    const why = verdict?.kind === "refused" ? errorLine(verdict.error) : `${peerText(mapping)} answered with the key of ${formatIpText(hit)}, which is not its own`;
+    if (link.wrongKey !== why) log("warn", "wrong-key", { peer: peerText(mapping), error: why });
+    link.wrongKey = why;
+    return why;
+  }
+
+  /** The mapping of a host whose key an exchange has proven. Null: no room, or the name may not have that key. */
+  #provenMapping(call: Call | null, hit: Uint8Array): Mapping | null {
+    const { mappings, trust, drop, datapath, log } = this.#env;
+    const named = this.#named(call);
+    if (named === undefined || named.name === null) return this.#mappingOf(hit);
+    const verdict = trust.judge(named.name, hit);
+    if (verdict.kind === "refused") return null;
+    if (verdict.kind === "first-use") trust.pin(named.name, hit);
+    if (!named.isNameOnly) return this.#mappingOf(hit);
+    const peerId = publicId(hit);
+    const other = mappings.byPeer(peerId);
+    if (other === undefined) {
+      mappings.bind(named, peerId, hit);
+      return named;
+    }
+    // Two virtual addresses of one host would mix up what comes from it: programs that have the new one hear so, and asking again gives the old one.
+    log("info", "known-host", { peer: named.name, why: "this host has another virtual address here already", remedy: "Ask for the name again." });
+    for (const address of addressesOf(named)) datapath.discard(address, true);
+    drop(named);
+    mappings.want(other);
+    other.name ??= named.name;
+    return this.#mappingOf(hit);
   }
 
   /** A fresh exchange beside the keys that are in use. */
   #renew(nowMs: number, mapping: Mapping, why: string): void {
     const link = this.#linkOf(nowMs, mapping);
-    if (isCalling(link) || nowMs - link.startedMs < RENEW_EVERY_MS) return;
+    if (link.call !== null || nowMs - link.startedMs < RENEW_EVERY_MS) return;
     this.#env.log("info", "fresh-exchange", { peer: peerText(mapping), why });
     link.heardMs = nowMs;
     this.#connect(nowMs, mapping);
@@ -320,7 +406,7 @@ export class HipSetup {
 
   #handleEvent(event: HipEvent): void {
     switch (event.kind) {
-      case "responder": return this.#env.datapath.setHipResponder(event.responder);
+      case "responder": return this.#setResponder(event.responder);
       case "established": return this.#established(event);
       case "failed": return this.#failed(event);
       default: return this.#changed(event);
@@ -361,7 +447,7 @@ export class HipSetup {
 
   /** Keys for both directions: packets go with them from now on. */
   #established(event: EstablishedEvent): void {
-    const mapping = this.#mappingOf(event.peer.hit);
+    const mapping = this.#provenMapping(event.call, event.peer.hit);
     if (mapping === null) return this.hip.close(this.#nowMs, event.association);
     // The rules may have changed while it ran.
     if (!suitesOf(mapping.policy).includes(event.espSuite)) return this.hip.close(this.#nowMs, event.association);
@@ -374,9 +460,9 @@ export class HipSetup {
     this.#ways.setOutbound(event.association, event.spiOut, event.keysOut, link.form);
     const strength = isReadableSuite(event.espSuite) ? STRENGTH.auth : STRENGTH.esp;
     this.#withoutPair.delete(mapping);
-    Object.assign(link, { association: event.association, strength, second: "none", isRefusalTold: false, isCaller: event.role === "responder", spisIn: [event.spiIn], locator: locatorOf(event.path), absent: false, heardMs: this.#nowMs });
+    Object.assign(link, { association: event.association, strength, second: "none", isRefusalTold: false, isCaller: event.role === "responder", spisIn: [event.spiIn], locator: locatorOf(event.path), absent: false, wrongKey: null, heardMs: this.#nowMs });
     this.#byAssociation.set(event.association, mapping);
-    this.#endCall(mapping, link);
+    this.#endCall(link);
     mapping.knowsIpv4 = event.peerPreferences !== null;
     mapping.state = "open";
     link.heardBefore = this.#ways.traffic(mapping).heard;
@@ -437,11 +523,11 @@ export class HipSetup {
     this.#env.log("warn", "service-refused", { peer: peerText(mapping), security: "none", why: "the peer is a host without i3, to which nothing goes in cleartext", remedy: 'Leave security="none" out of the rules for this name.' });
   }
 
-  #failed({ peerHit, code, reason }: FailedEvent): void {
-    const mapping = peerHit === null ? undefined : this.#env.mappings.byPeer(publicId(peerHit));
+  #failed({ call, peerHit, code, reason }: FailedEvent): void {
+    const mapping = call.returnId !== null ? this.#called.get(bytesKey(call.returnId)) : peerHit === null ? undefined : this.#env.mappings.byPeer(publicId(peerHit));
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined) return;
-    this.#endCall(mapping, link);
+    this.#endCall(link);
     if (mapping.state !== "calling") return;
     this.#env.log("warn", "unreachable", { peer: peerText(mapping), why: reason, code });
     this.#refuse(this.#nowMs, mapping);
@@ -449,11 +535,12 @@ export class HipSetup {
 
   #giveUp(nowMs: number, mapping: Mapping): void {
     const link = this.#links.get(mapping);
-    const called = link?.called ?? null;
-    logUnreachable(this.#env.log, mapping, this.#isAbsent(mapping), called === null ? undefined : `Is the other machine on, and does it take HIP by ${pathText(called)}?`);
-    if (called !== null) this.hip.abandon({ hit: mapping.peerHit, path: called, returnId: null });
-    else if (mapping.peerId !== null) this.hip.abandon({ hit: mapping.peerHit, path: { kind: "i3", id: mapping.peerId }, returnId: link?.returnId ?? null });
-    if (link !== undefined) this.#endCall(mapping, link);
+    const called = addressCalled(link);
+    logUnreachable(this.#env.log, mapping, this.#isAbsent(mapping), link?.wrongKey ?? null, called === null ? undefined : `Is the other machine on, and does it take HIP by ${pathText(called)}?`);
+    if (link !== undefined) {
+      if (link.call !== null) this.hip.abandon(link.call);
+      this.#endCall(link);
+    }
     this.#refuse(nowMs, mapping);
   }
 
@@ -473,12 +560,14 @@ export class HipSetup {
     this.install(mapping);
   }
 
-  #endCall(mapping: Mapping, link: Link): void {
-    link.called = null;
-    if (link.returnId === null) return;
-    this.#env.returnIds.give(link.returnId);
-    link.returnId = null;
-    if (mapping.peerId !== null) this.#env.client.closePath(mapping.peerId);
+  #endCall(link: Link): void {
+    const { returnIds, client } = this.#env;
+    const { returnId, calledId } = link;
+    Object.assign(link, { returnId: null, calledId: null, call: null });
+    if (returnId === null) return;
+    returnIds.give(returnId);
+    this.#called.delete(bytesKey(returnId));
+    if (calledId !== null) client.closePath(calledId);
   }
 
   #linkOf(nowMs: number, mapping: Mapping): Link {
@@ -491,7 +580,8 @@ export class HipSetup {
   }
 
   #forgetLink(mapping: Mapping, link: Link): void {
-    this.#endCall(mapping, link);
+    if (link.call !== null) this.hip.abandon(link.call);
+    this.#endCall(link);
     this.#removeAssociations(link);
     if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
     this.#links.delete(mapping);
@@ -522,15 +612,16 @@ export class HipSetup {
     return made;
   }
 
-  #policyFor(hit: Uint8Array): PeerPolicy {
+  #policyFor(hit: Uint8Array, call: Call | null): PeerPolicy {
     const { mappings, nameOf, policyOf } = this.#env;
-    return mappings.byPeer(publicId(hit))?.policy ?? policyOf(nameOf(hit));
+    return this.#named(call)?.policy ?? mappings.byPeer(publicId(hit))?.policy ?? policyOf(nameOf(hit));
   }
 
   /** What we tell a peer inside the exchange. Called only for one who has proved its HIT, or whom we called. */
-  #offerFor(hit: Uint8Array): HipOffer {
-    const { own4, identity } = this.#env;
-    const mapping = this.#mappingOf(hit);
+  #offerFor(hit: Uint8Array, call: Call | null): HipOffer {
+    const { own4, identity, mappings } = this.#env;
+    const named = this.#named(call);
+    const mapping = named?.isNameOnly === true && mappings.byPeer(publicId(hit)) === undefined ? named : this.#mappingOf(hit);
     const { shortcuts, checksumState, beetIpv4 } = I3_PREFERENCE_FLAG;
     const preferences: I3Preferences = {
       flags: shortcuts | checksumState | beetIpv4, own4, own6: identity.hit, peer4: mapping?.local4 ?? ZERO4, peer6: mapping?.local6 ?? ZERO6,

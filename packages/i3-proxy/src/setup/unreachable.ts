@@ -17,8 +17,12 @@ export const patienceMs = (isAbsent: boolean): number => (isAbsent ? ABSENT_AFTE
 /** Whether nobody can answer over i3: a server has said so, or we have none. */
 export const isNobodyThere = (wasToldAbsent: boolean, client: I3Client): boolean => wasToldAbsent || client.firstHop() === null;
 
-/** @param remedy when it was not called over i3 */
-export function logUnreachable(log: Log, mapping: Mapping, isAbsent: boolean, remedy?: string): void {
+/**
+ * @param wrongKey why the one that answered is another host, when one did; that was logged with its remedy
+ * @param remedy when it was not called over i3
+ */
+export function logUnreachable(log: Log, mapping: Mapping, isAbsent: boolean, wrongKey: string | null = null, remedy?: string): void {
+  if (wrongKey !== null) return log("warn", "unreachable", { peer: peerText(mapping), why: "another key answered than the one of its name" });
   log("warn", "unreachable", {
     peer: peerText(mapping), why: isAbsent ? "no host has registered this name's id" : "no answer",
     remedy: remedy ?? "Is the other machine on, and its i3-proxy running and connected to the same ring?",

@@ -5,7 +5,7 @@ const REQUIRED = '<identity key-file="k"/><state directory="s"/><servers><server
 
 /** Its elements begin on line 2. */
 export const config = (...lines: readonly string[]): ProxyConfig =>
-  parseProxyConfig([`<i3-proxy version="1">${REQUIRED}`, ...lines, "</i3-proxy>"].join("\n"), "p.xml", true);
+  parseProxyConfig([`<i3-proxy version="1">${REQUIRED}`, ...lines, "</i3-proxy>"].join("\n"), "p.xml");
 
 /** The first rule is on line 2. */
 export const rulesOf = (...rules: readonly string[]): ProxyConfig["rules"] =>

@@ -36,7 +36,7 @@ describe("the key of a name", () => {
     ["was pinned, but policy has changed", "box.try.i3", "book", A, 'ERR_I3_UNKNOWN_HOST box.try.i3 answered with the key of 2001:22::a, and is not in the address book. Put it there if that is its key, or write trust="first-use" in the rule for its name.'],
     ["is new", "new.try.i3", "first-use", B, "first-use"],
     ["is that of its pin", "Box.try.i3", "first-use", A, "trusted"],
-    ["is not that of its pin", "box.try.i3", "first-use", B, `ERR_I3_PEER_KEY box.try.i3 answered with the key of 2001:21::b, but has had that of 2001:22::a since 2026-01-31. ${CHANGED}delete the line of box.try.i3 in /s/pins${ELSE}`],
+    ["is not that of its pin", "box.try.i3", "first-use", B, `ERR_I3_PEER_KEY box.try.i3 answered with the key of 2001:21::b, but has had that of 2001:22::a since 2026-01-31. ${CHANGED}stop i3-proxy, delete the line of box.try.i3 in /s/pins and start it again${ELSE}`],
   ] as const)("%s", (_, name, trust, hit, expected) => {
     expect(judge(name, trust, hit)).toBe(expected);
   });
@@ -54,7 +54,8 @@ describe("pins", () => {
     const pins = pinned();
     expect(pins.add("BOX.try.i3.", B, SINCE + 1)).toBe(false);
     expect(pins.get("box.try.i3")).toEqual({ name: "box.try.i3", hit: A, sinceMs: SINCE });
-    expect([pins.nameOf(A), pins.nameOf(B)]).toEqual(["box.try.i3", null]);
+    pins.add("also.try.i3", A, SINCE);
+    expect([pins.namesOf(A), pins.namesOf(B)]).toEqual([["box.try.i3", "also.try.i3"], []]);
   });
 
   it("keep a copy", () => {
@@ -68,8 +69,7 @@ describe("pins", () => {
   it("are bounded, and none makes room for another", () => {
     const pins = new Pins(2);
     expect([pins.add("a.i3", A, 0), pins.add("b.i3", A, 0), pins.add("c.i3", A, 0), pins.size, pins.isFull]).toEqual([true, true, false, 2, true]);
-    expect([pins.remove("A.i3"), pins.remove("a.i3"), pins.add("c.i3", A, 0)]).toEqual([true, false, true]);
-    expect(Array.from(pins.all(), ({ name }) => name)).toEqual(["b.i3", "c.i3"]);
+    expect(Array.from(pins.all(), ({ name }) => name)).toEqual(["a.i3", "b.i3"]);
   });
 
   it.each([["", A], ["a b", A], ["a.i3", new Uint8Array(15)]])("are of names and HITs: %j", (name, hit) => {

@@ -67,11 +67,11 @@ class Daemon implements RunningDaemon {
     const members = this.#config.ring?.members ?? [];
     const named = members.some(({ host }) => host.kind === "name");
     const resolved = await Promise.race([resolveMembers(members), sleep(FIRST_RESOLVE_MS, { locators: literalMembers(members) }, { ref: false })]);
-    const { triggers, triggersPerSource } = this.#config.limits;
+    const { triggers, triggersPerSource, claimsPerName } = this.#config.limits;
     this.#core = new ServerCore({
       self: { key: new Uint8Array(nodeKey(hostPublicKey(identity), NO_NONCE)), locator },
       members: resolved.locators,
-      ringSecret: secret, datapath: engine.datapath, limits: { triggers, perSource: triggersPerSource },
+      ringSecret: secret, datapath: engine.datapath, limits: { triggers, perSource: triggersPerSource, claimsPerName },
       random: (length) => new Uint8Array(randomBytes(length)), wallMs: () => Date.now(), log: this.#log,
     });
     this.#run((core, nowMs) => core.start(nowMs));

@@ -93,14 +93,15 @@ export class TriggerCore {
   #trigger(nowMs: number, from: Locator, message: TriggerMessage): ControlMessage | null {
     const { id } = message;
     const key = ringKey(id);
-    if (message.flags !== 0) return this.#refuse("unsupported", id);
+    const isClaim = message.keyKind === KEY_KIND.nameClaim;
+    if (message.flags !== 0 || (isClaim && !this.#table.takesClaims)) return this.#refuse("unsupported", id);
     if (!this.#init.owns(key)) return this.#refuse("notResponsible", id);
     if (!this.#cookies.check(nowMs, from, key, message.cookie)) return this.#refuse("badCookie", id);
     if (!sameLocator(message.target, from)) return this.#refuse("notYourAddress", id);
     if (!keyOwnsId(message.keyKind, message.publicKey, id)) return this.#refuse("wrongKey", id);
     const old = this.#table.get(id);
     if (old !== undefined && message.counter <= old.counter) return this.#sameCounter(nowMs, message, old);
-    if (this.#table.isFull(id, from)) return this.#refuse("quota", id);
+    if (this.#table.isFull({ id, target: from, isClaim })) return this.#refuse("quota", id);
     return this.#verified(nowMs, from, message);
   }
 
@@ -119,7 +120,7 @@ export class TriggerCore {
     }
     const { action, id, target, counter, commitment } = message;
     if (!(this.#init.verify ?? verifyTrigger)(message, this.#init.nodeKey)) return this.#refuse("badSignature", id);
-    const record = { id: new Uint8Array(id), target, counter, commitment: new Uint8Array(commitment) };
+    const record = { id: new Uint8Array(id), target, counter, commitment: new Uint8Array(commitment), isClaim: message.keyKind === KEY_KIND.nameClaim };
     if (action === TRIGGER_ACTION.remove) {
       this.#table.remove(nowMs, record);
       this.#init.counters.count("removed");

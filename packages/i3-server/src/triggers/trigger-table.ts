@@ -1,5 +1,5 @@
 /** Triggers and the counters of those that are gone: bounded by source, by ring key and over all; each ends by itself. */
-import { bytesKey, ringKey, type Locator } from "@i3/common";
+import { bytesKey, ID_BYTES, ringKey, type Locator } from "@i3/common";
 import { DatapathError, LIMITS, type Datapath, type TriggerEntry } from "@i3/datapath";
 
 import { COUNTER_MEMORY_MS, TRIGGER_LIFE_MS } from "./constants.js";
@@ -18,13 +18,20 @@ export interface TriggerRecord {
   readonly token: Uint8Array;
   readonly index: number;
   readonly endMs: number;
+  /** A claim to a name (docs/wire.md §4.1): packets for the name go to all of them, whatever their ids. */
+  readonly isClaim: boolean;
 }
+
+/** What a signed request says of a trigger. */
+export type NewTrigger = Pick<TriggerRecord, "id" | "target" | "counter" | "commitment" | "isClaim">;
 
 export interface TriggerLimits {
   /** Records over all, live and gone. */
   readonly triggers: number;
   /** Records of one source (sourceOf). */
   readonly perSource: number;
+  /** Claims to one name at a time, each of another source; 0: none are taken. @default 0 */
+  readonly claimsPerName?: number;
 }
 
 export class TriggerTable {
@@ -51,20 +58,32 @@ export class TriggerTable {
     return this.#live.get(key) ?? this.#gone.get(key);
   }
 
+  /** Whether claims to names are taken at all. */
+  get takesClaims(): boolean {
+    return (this.#limits.claimsPerName ?? 0) > 0;
+  }
+
   /** Whether a record for `id` from `target` would go beyond a limit. */
-  isFull(id: Uint8Array, target: Locator): boolean {
+  isFull({ id, target, isClaim }: Pick<TriggerRecord, "id" | "target" | "isClaim">): boolean {
     const old = this.get(id);
     const sameSource = old !== undefined && sourceOf(old.target) === sourceOf(target);
     const siblings = this.#byRingKey.get(bytesKey(ringKey(id)))?.size ?? 0;
     return (
       (old === undefined && this.#live.size + this.#gone.size >= this.#limits.triggers) ||
       (!sameSource && (this.#perSource.get(sourceOf(target)) ?? 0) >= this.#limits.perSource) ||
-      (old?.live !== true && siblings >= LIMITS.triggersPerRingKey)
+      (old?.live !== true && siblings >= (isClaim ? (this.#limits.claimsPerName ?? 0) : LIMITS.triggersPerRingKey)) ||
+      (isClaim && this.#hasClaimBeside(id, target))
     );
   }
 
+  /** So that one machine cannot keep all others from a name. */
+  #hasClaimBeside(id: Uint8Array, target: Locator): boolean {
+    const own = bytesKey(id);
+    return [...(this.#byRingKey.get(bytesKey(ringKey(id))) ?? [])].some(([key]) => key !== own && sourceOf((this.#live.get(key) as TriggerRecord).target) === sourceOf(target));
+  }
+
   /** Stores or replaces a live trigger. False when the engine's table is full; nothing is changed then. */
-  insert(nowMs: number, trigger: Pick<TriggerRecord, "id" | "target" | "counter" | "commitment">): boolean {
+  insert(nowMs: number, trigger: NewTrigger): boolean {
     const key = bytesKey(trigger.id);
     const old = this.get(trigger.id);
     const record = { ...trigger, live: true, token: trigger.commitment, index: 0, endMs: nowMs + TRIGGER_LIFE_MS };
@@ -76,15 +95,15 @@ export class TriggerTable {
   }
 
   /** The trigger stops at once; `counter` is remembered. `target`: on whose account. */
-  remove(nowMs: number, trigger: Pick<TriggerRecord, "id" | "target" | "counter" | "commitment">): void {
+  remove(nowMs: number, trigger: NewTrigger): void {
     if (this.#bury(nowMs, trigger)) this.#program(trigger.id);
   }
 
   /** Returns whether it was live. */
-  #bury(nowMs: number, { id, target, counter, commitment }: Pick<TriggerRecord, "id" | "target" | "counter" | "commitment">): boolean {
+  #bury(nowMs: number, { id, target, counter, commitment, isClaim }: NewTrigger): boolean {
     const old = this.get(id);
     const endMs = nowMs + COUNTER_MEMORY_MS;
-    this.#store(bytesKey(id), old, { id, target, counter, commitment, live: false, token: commitment, index: 0, endMs });
+    this.#store(bytesKey(id), old, { id, target, counter, commitment, isClaim, live: false, token: commitment, index: 0, endMs });
     return old?.live === true;
   }
 
@@ -131,7 +150,7 @@ export class TriggerTable {
     this.#live.set(key, record);
     const ringKeyText = bytesKey(ringKey(record.id));
     const siblings = this.#byRingKey.get(ringKeyText);
-    const entry: TriggerEntry = { id: record.id, target: { kind: "locator", locator: record.target } };
+    const entry: TriggerEntry = { id: record.isClaim ? nameIdBehind(record.id) : record.id, target: { kind: "locator", locator: record.target } };
     if (siblings === undefined) this.#byRingKey.set(ringKeyText, new Map([[key, entry]]));
     else siblings.set(key, entry);
   }
@@ -159,4 +178,11 @@ export class TriggerTable {
       throw error;
     }
   }
+}
+
+/** The id to which packets for a name are sent: that of a claim, with a suffix of zeros. */
+function nameIdBehind(claim: Uint8Array): Uint8Array {
+  const id = new Uint8Array(ID_BYTES);
+  id.set(ringKey(claim));
+  return id;
 }

@@ -74,7 +74,8 @@ enum class Rhash : uint8_t { sha256, sha384 };
 // interface HipResponder in src/datapath.ts.
 struct HipResponderSpec {
   Bytes hit;
-  bool is_opportunistic = false;
+  // One behind the other.
+  Bytes open_ids;
   Bytes r1;
   size_t puzzle_offset = 0;
   Rhash rhash = Rhash::sha256;

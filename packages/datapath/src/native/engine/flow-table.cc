@@ -17,9 +17,7 @@ void FlowWay::set(const FlowSpec& spec, const Hasher& hasher) {
   asked = false;
   mtu = spec.mtu;
   association = spec.association;
-  has_locator = spec.locator.has_value();
-  if (has_locator) locator = *spec.locator;
-  route = spec.way;
+  straight = spec.locator ? std::make_unique<const StraightTo>(StraightTo{*spec.locator, spec.way}) : nullptr;
   source = {};
   copy_to(source, 0, spec.source);
   header.assign(spec.header.begin(), spec.header.end());

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cmath>
+#include <memory>
 
 #include "associations.h"
 #include "data-header.h"
@@ -10,6 +11,12 @@
 #include "services.h"
 
 namespace i3 {
+
+// Where packets go that no server carries.
+struct StraightTo {
+  Endpoint endpoint;
+  Way way;
+};
 
 // What is done with packets of an address that need one strength.
 struct FlowWay {
@@ -20,13 +27,12 @@ struct FlowWay {
   uint32_t association = 0;
   uint32_t ring_key_hash = 0;
   uint16_t mtu = 65'535;
-  Endpoint locator;
-  Way route;
+  // Few have it, and it is large.
+  std::unique_ptr<const StraightTo> straight;
   std::array<uint8_t, 16> source{};
   FlowAction action = FlowAction::none;
   // The control plane has been told of this set-up.
   bool asked = false;
-  bool has_locator = false;
   uint8_t strength;
 
   bool is_set() const { return action != FlowAction::none; }

@@ -24,7 +24,8 @@ class HipResponder {
   explicit HipResponder(const HipResponderSpec& spec);
 
   Bytes hit() const { return part(r1_, hip::sender_hit, hip::hit_bytes); }
-  bool is_opportunistic() const { return is_opportunistic_; }
+  // Whether an I1 to no HIT is answered that came for this id.
+  bool is_open(Bytes id) const;
   size_t r1_bytes() const { return r1_.size(); }
   // `path`: the id or address that the answer goes to.
   PuzzleRandom random(Bytes initiator, Bytes path) const;
@@ -32,7 +33,7 @@ class HipResponder {
   void write(MutableBytes into, Bytes initiator, const PuzzleRandom& random) const;
 
  private:
-  bool is_opportunistic_;
+  std::vector<uint8_t> open_ids_;
   // With the opaque, without receiver and #I.
   std::vector<uint8_t> r1_;
   size_t random_at_;

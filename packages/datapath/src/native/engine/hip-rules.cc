@@ -10,11 +10,11 @@ constexpr std::array<uint8_t, hip::hit_bytes> no_hit{};
 
 Bytes initiator_of(Bytes i1) { return part(i1, hip::sender_hit, hip::hit_bytes); }
 
-// Why an I1 with a well-formed header is not answered, wherever it came from.
-Drop refusal(const HipResponder& responder, Bytes i1, const hip::Parameters& parameters) {
+// Why an I1 with a well-formed header is not answered, wherever it came from. `is_open`: to no HIT will do.
+Drop refusal(const HipResponder& responder, Bytes i1, const hip::Parameters& parameters, bool is_open) {
   if (!parameters.are_valid || !hip::is_hit(initiator_of(i1))) return Drop::malformed;
   const Bytes receiver = part(i1, hip::receiver_hit, hip::hit_bytes);
-  return equal(receiver, responder.hit()) || (responder.is_opportunistic() && equal(receiver, no_hit)) ? Drop::none : Drop::hip;
+  return equal(receiver, responder.hit()) || (is_open && equal(receiver, no_hit)) ? Drop::none : Drop::hip;
 }
 
 size_t mark_bytes_of(const Way& way) { return way.via == Via::ip ? 0 : hip::mark_bytes; }
@@ -46,12 +46,12 @@ void HipRules::straight(Bytes datagram, const Endpoint& from, const Way& way) {
   lane_.push_upcall(std::move(upcall));
 }
 
-bool HipRules::behind_header(Bytes packet) {
+bool HipRules::behind_header(Bytes id, Bytes packet) {
   const HipResponder* responder = lane_.tables.hip.get();
   if (responder == nullptr) return false;
   const std::optional<uint8_t> type = hip::type_of(packet);
   if (type && type != hip::type_i1) return false;
-  count(type ? answer_behind_header(*responder, packet) : Drop::malformed);
+  count(type ? answer_behind_header(*responder, id, packet) : Drop::malformed);
   return true;
 }
 
@@ -61,7 +61,7 @@ void HipRules::count(Drop reason) {
 }
 
 Drop HipRules::answer_straight(const HipResponder& responder, Bytes i1, const Endpoint& from, const Way& way) {
-  const Drop reason = refusal(responder, i1, hip::parameters_of(i1));
+  const Drop reason = refusal(responder, i1, hip::parameters_of(i1), false);
   if (reason != Drop::none) return reason;
   {
     const std::lock_guard lock(lane_.shared.mutex);
@@ -75,9 +75,9 @@ Drop HipRules::answer_straight(const HipResponder& responder, Bytes i1, const En
   return Drop::none;
 }
 
-Drop HipRules::answer_behind_header(const HipResponder& responder, Bytes i1) {
+Drop HipRules::answer_behind_header(const HipResponder& responder, Bytes id, Bytes i1) {
   const hip::Parameters parameters = hip::parameters_of(i1);
-  const Drop reason = refusal(responder, i1, parameters);
+  const Drop reason = refusal(responder, i1, parameters, responder.is_open(id));
   if (reason != Drop::none) return reason;
   if (parameters.return_id.empty()) return Drop::malformed;
   // Whoever has the id need not be who sent the I1: then it must not get more than the sender spent.

@@ -12,13 +12,13 @@ class HipRules {
 
   // A datagram whose first byte is 0, or what stood in IP with HIP's protocol number.
   void straight(Bytes datagram, const Endpoint& from, const Way& way);
-  // A HIP packet behind a data header for an id whose payloads go up. False: this one does too.
-  bool behind_header(Bytes packet);
+  // A HIP packet behind a data header for `id`, whose payloads go up. False: this one does too.
+  bool behind_header(Bytes id, Bytes packet);
 
  private:
   // Each yields why there is no answer.
   Drop answer_straight(const HipResponder& responder, Bytes i1, const Endpoint& from, const Way& way);
-  Drop answer_behind_header(const HipResponder& responder, Bytes i1);
+  Drop answer_behind_header(const HipResponder& responder, Bytes id, Bytes i1);
   void count(Drop reason);
 
   LaneContext& lane_;

@@ -200,7 +200,7 @@ void HostRules::send_fragments(Flow& flow, const FlowWay& way, const Inner& inne
 }
 
 const Endpoint* HostRules::endpoint_of(const FlowWay& way) const {
-  return way.has_locator ? &way.locator : lane_.tables.next_servers.lookup(way.ring_key(), way.ring_key_hash);
+  return way.straight ? &way.straight->endpoint : lane_.tables.next_servers.lookup(way.ring_key(), way.ring_key_hash);
 }
 
 void HostRules::emit(Flow& flow, const FlowWay& way, const Inner& inner) {
@@ -233,7 +233,7 @@ void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) 
   }
   const EspForm form = esp_form(*association, packet, state);
   const size_t sealed_bytes = form.sealed_bytes(association->keys.kind());
-  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), way.header.size() + sealed_bytes, way.route);
+  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), way.header.size() + sealed_bytes, way.straight ? way.straight->way : Way());
   if (refused != Drop::none) return lane_.drop(refused);
   copy_to(room, 0, way.header);
   const uint64_t sequence = association->take();

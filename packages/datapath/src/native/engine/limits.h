@@ -19,6 +19,7 @@ constexpr double r1_per_source_per_second = 10;
 constexpr double r1_per_source_burst = 20;
 constexpr unsigned r1_per_second = 20'000;
 constexpr size_t hip_r1_bytes = 1'232;
+constexpr size_t hip_open_ids = 32;
 constexpr size_t i1_parameters = 16;
 constexpr size_t flows = 65'536;
 constexpr size_t flows_with_services = 16'384;

@@ -124,7 +124,7 @@ void UdpRules::for_this_host(const InboundEntry& entry, const Datagram& datagram
   if (kind > data_header::last_payload_kind) return lane_.drop(Drop::malformed);
   if (kind == data_header::esp) return host_.esp_arrived(payload, traffic_class);
   if (entry.rewrites && kind == data_header::ip_packet) return host_.arrived({*entry.rewrites, entry.flow, entry.strength}, payload, traffic_class, ChecksumState::complete);
-  if (!entry.rewrites && kind == data_header::hip && hip_.behind_header(payload)) return;
+  if (!entry.rewrites && kind == data_header::hip && hip_.behind_header(part(datagram.bytes, data_header::ids, id_bytes), payload)) return;
   const std::lock_guard lock(lane_.shared.mutex);
   if (!lane_.may_go_up(lane_.shared.data_rates, datagram.input->from)) return;
   Upcall upcall;

@@ -201,13 +201,14 @@ class Program {
     if ((bits & 0x1f) == 0x1f) return engine_.remove_hip_responder();
     const ResponderBytes& bytes = responders_.emplace_back((bits & 1) != 0 ? Rhash::sha256 : Rhash::sha384, (bits & 2) != 0 ? 1'232 : 200);
     HipResponderSpec spec = bytes.spec();
-    spec.is_opportunistic = (bits & 4) != 0;
+    if ((bits & 4) != 0) spec.open_ids = keep(joined({make_id(8, 0), make_id(choices_.byte())}));
     spec.epoch = bits;
     // Wrong in one thing.
     if ((bits & 0xe0) == 0x20) spec.puzzle_offset = static_cast<size_t>(choices_.number(8));
     if ((bits & 0xe0) == 0x40) spec.r1 = keep(choose_bytes(choices_, 1'300));
     if ((bits & 0xe0) == 0x60) spec.r1 = spec.r1.first(choices_.byte() % (spec.r1.size() + 1));
     if ((bits & 0xe0) == 0x80) spec.secret = odd();
+    if ((bits & 0xe0) == 0xc0) spec.open_ids = odd();
     if ((bits & 0xe0) == 0xa0) spec.rhash = spec.rhash == Rhash::sha256 ? Rhash::sha384 : Rhash::sha256;
     status(engine_.set_hip_responder(spec));
   }
