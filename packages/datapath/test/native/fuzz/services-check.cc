@@ -70,7 +70,7 @@ void service_packets() {
     CHECK(services->need(packet_to(version, 17, 5'010)) == 0 && services->need(packet_to(version, 17, 5'011)) == 2);
   }
   std::array<uint64_t, 4> seen{};
-  for (int i = 0; i < 100'000; i++) {
+  for (int i = 0; i < 40'000; i++) {
     std::vector<uint8_t> made(20 + random_bits() % 140);
     for (uint8_t& byte : made) byte = static_cast<uint8_t>(random_bits());
     static constexpr std::array<uint8_t, 9> protocols{1, 58, 6, 17, 0, 43, 44, 60, 47};
@@ -80,7 +80,7 @@ void service_packets() {
     const Exact packet{Bytes(made)};
     if (const auto length = inner_length(packet.view())) seen[services->need(packet.view().first(*length))]++;
   }
-  CHECK(seen[0] > 1'000 && seen[1] > 100 && seen[2] > 1'000 && seen[3] == 0);
+  CHECK(seen[0] > 1'000 && seen[1] > 50 && seen[2] > 1'000 && seen[3] == 0);
 }
 
 // Up to its bound, with ways and services coming and going; what was there is given back.
@@ -93,7 +93,8 @@ void service_table() {
     return made;
   };
   size_t before = 0;
-  for (int round = 0; round < 3; round++) {
+  for (int round = 0; round < 2; round++) {
+    // The first round makes what is kept for ever.
     if (round == 1) before = live_allocations();
     Engine engine(seed, 1);
     engine.set_default_server(endpoint(9));
