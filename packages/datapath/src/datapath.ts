@@ -33,7 +33,7 @@ interface AssociationBase {
 }
 
 export interface OutboundAssociation extends AssociationBase {
-  /** The receiver's, {@link MIN_SPI}–{@link MAX_SPI}. */
+  /** The receiver's choice, {@link MIN_RECEIVER_SPI} to 2^32 - 1: a host that never heard of i3 draws from all of them. */
   readonly spi: number;
   /** Number of the first packet. Setting an association again with the same keys keeps its counter. Keys that were removed or replaced must never come back: the engine has forgotten how far they were used. @default 1n */
   readonly firstSequence?: bigint;
@@ -75,7 +75,9 @@ export interface HipResponder {
   readonly secret: Uint8Array;
 }
 
-/** SPIs never begin like an i3 header or a HIP marker (docs/wire.md §1). */
+/** The least that another host may choose for what is sent to it (RFC 4303 §2.1: 1 to 255 are reserved). */
+export const MIN_RECEIVER_SPI = 256;
+/** SPIs of ours never begin like an i3 header or a HIP marker (docs/wire.md §1). */
 export const MIN_SPI = 0x2000_0000;
 export const MAX_SPI = 0xfeff_ffff;
 

@@ -1,8 +1,10 @@
 /** The encrypted set-up end to end: two proxies, a ring of three, real cores and engines, virtual time. */
 import { describe, expect, it } from "vitest";
 
-import { locatorKey, publicId, toHex, virtualAddress, type AccessConfig, type Security } from "@i3/common";
-import { generateHostIdentity } from "@i3/hip";
+import { randomBytes } from "node:crypto";
+
+import { locatorKey, makeLocator, publicId, sameBytes, toHex, virtualAddress, type AccessConfig, type Security } from "@i3/common";
+import { generateHostIdentity, HipHost, systemDhSource, type HipEvent } from "@i3/hip";
 
 import { addHost, bookOf, World, type Host } from "../../../test/sim/world.js";
 import { mappingFromJson, mappingToJson, type Mapping } from "../src/mappings/mapping.js";
@@ -176,5 +178,34 @@ describe("encrypted set-up", () => {
     roundTrip(world, laptop, home, "home.i3", "one");
     const ids = new Set(world.wire.filter((d) => d.bytes[0] === 0x11 && d.bytes[5] === 3).map((d) => toHex(d.bytes.subarray(16, 48))));
     expect(ids.size).toBeGreaterThanOrEqual(2);
+  });
+});
+
+describe("a host that never heard of i3, straight over UDP", () => {
+  // RFC 4303 §2.1 reserves 1 to 255; which of the others it takes is the receiver's business, though ours begin at 0x20000000.
+  it.each([256, 0x1900_0000, 0xffff_ffff])("is answered at the SPI that it chose, %d", (spi) => {
+    const { world, home } = pair();
+    const locator = makeLocator(Uint8Array.of(203, 0, 113, 9), 10_500);
+    const events: HipEvent[] = [];
+    const identity = generateHostIdentity();
+    const stranger = new HipHost({
+      identity, ownPublicId: null, random: (bytes) => new Uint8Array(randomBytes(bytes)), dhSource: systemDhSource, r1Generation: 1n,
+      send: (_, packet) => world.inject(home.node, { udp: { from: locator, bytes: Uint8Array.of(0, 0, 0, 0, ...packet) } }),
+      newSpi: () => spi, admits: () => true, espSuitesFor: () => [9], offerFor: () => ({ privateId: null, preferences: null }), onEvent: (event) => events.push(event), log: () => undefined,
+    }, world.nowMs);
+    world.wire.length = 0;
+    stranger.connect(world.nowMs, { hit: home.identity.hit, path: { kind: "udp", locator: home.node.locator }, returnId: null });
+    const toStranger = (): Uint8Array[] => world.wire.splice(0).filter(({ to }) => sameBytes(to.address, locator.address)).map(({ bytes }) => bytes);
+    for (let i = 0; i < 200 && !events.some(({ kind }) => kind === "established"); i++) {
+      world.run(10);
+      for (const bytes of toStranger()) stranger.handle(world.nowMs, bytes.subarray(4), { kind: "udp", locator: home.node.locator });
+      stranger.tick(world.nowMs);
+    }
+    expect(events.map(({ kind }) => kind)).toContain("established");
+    const mapping = home.proxy.mappings.byPeer(publicId(identity.hit));
+    world.run(100);
+    world.inject(home.node, { tun: packet4(home.proxy.own4, mapping?.local4 as Uint8Array, "hello") });
+    world.run(100);
+    expect(toStranger().map((bytes) => Buffer.from(bytes).readUInt32BE(0))).toEqual([spi]);
   });
 });

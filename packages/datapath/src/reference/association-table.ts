@@ -1,5 +1,5 @@
 /** ESP associations: outbound by the name that the control plane gave them, inbound by SPI (docs/datapath.md, "Associations"). */
-import { LIMITS, MAX_SPI, MIN_SPI, type InboundAssociation, type OutboundAssociation } from "../datapath.js";
+import { LIMITS, MAX_SPI, MIN_RECEIVER_SPI, MIN_SPI, type InboundAssociation, type OutboundAssociation } from "../datapath.js";
 import { tableFull } from "../errors.js";
 import { makeCipher, sameKeys, wipeKeys, type EspCipher } from "./esp-transforms.js";
 import { makeTunTarget, type TunTarget } from "./inbound-table.js";
@@ -8,6 +8,7 @@ import { ReplayWindow } from "./replay-window.js";
 /** The number after the last that is used. */
 export const SEQUENCE_END = 1n << 64n;
 const MAX_NAME = 0xffff_ffff;
+const MAX_RECEIVER_SPI = 0xffff_ffff;
 
 export interface OutboundEntry {
   readonly spi: number;
@@ -30,9 +31,12 @@ export function requireName(name: number): void {
   if (!Number.isInteger(name) || name < 0 || name > MAX_NAME) throw new RangeError(`association name ${name}`);
 }
 
-export function requireSpi(spi: number): void {
-  if (!Number.isInteger(spi) || spi < MIN_SPI || spi > MAX_SPI) throw new RangeError(`SPI ${spi}, expected ${MIN_SPI} to ${MAX_SPI}`);
+function requireBetween(spi: number, min: number, max: number): void {
+  if (!Number.isInteger(spi) || spi < min || spi > max) throw new RangeError(`SPI ${spi}, expected ${min} to ${max}`);
 }
+
+/** Of ours. */
+export const requireSpi = (spi: number): void => requireBetween(spi, MIN_SPI, MAX_SPI);
 
 export function requireFamily(beet: number | null): void {
   if (beet !== null && beet !== 4 && beet !== 6) throw new RangeError(`BEET for family ${beet}`);
@@ -85,7 +89,7 @@ export class OutboundAssociations {
 }
 
 export function prepareOutbound({ spi, transform, beet, checksumState, firstSequence = 1n }: OutboundAssociation): OutboundEntry {
-  requireSpi(spi);
+  requireBetween(spi, MIN_RECEIVER_SPI, MAX_RECEIVER_SPI);
   requireFamily(beet);
   if (typeof firstSequence !== "bigint" || firstSequence < 1n || firstSequence >= SEQUENCE_END) throw new RangeError(`first sequence number ${firstSequence}`);
   return { spi, cipher: makeCipher(transform), beet, checksumState, nextSequence: firstSequence };

@@ -7,7 +7,7 @@ import type { AddressRewrite, Flow, HipResponder, Inbound, InboundAssociation, O
 import { dataPacket } from "../reference/harness.js";
 import { datagramRecipes, streamRecipes, tunRecipes, type DatagramRecipe, type StreamRecipe, type TunRecipe } from "./arrival-recipes.js";
 import { packetRecipes, type PacketRecipe } from "./packet-recipes.js";
-import { addressOf, idOf, LOCATORS, ROUTES, NAMES, RESPONDERS, ringKeyOf, SPIS, TRANSFORMS, type Family } from "./pools.js";
+import { addressOf, idOf, LOCATORS, NAMES, RECEIVER_SPIS, RESPONDERS, ringKeyOf, ROUTES, SPIS, TRANSFORMS, type Family } from "./pools.js";
 import { address, association, family, firstSequence, flowOf, id, locator, name, responsibility, ringKey, services, spiIndex, strength, triggers, tunTarget } from "./table-recipes.js";
 
 export type WindowNumber = { readonly advance: number } | { readonly behind: number; readonly which: number };
@@ -53,7 +53,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.tuple(family, fc.nat(3)).chain(([version, index]) => fc.record({ kind: fc.constant("setFlow" as const), address: fc.constant(addressOf(version, index)), flow: flowOf(version), strength })), weight: 7 },
   { arbitrary: fc.record({ kind: fc.constant("setServices" as const), address, services: fc.option(services, { freq: 5 }) }), weight: 4 },
   { arbitrary: fc.record({ kind: fc.constant("setInbound" as const), id, inbound: fc.oneof({ arbitrary: tunTarget.map((entry): Inbound => ({ action: "tun", ...entry })), weight: 4 }, { arbitrary: fc.constantFrom<(Inbound | null)[]>(null, { action: "upcall" }), weight: 1 }) }), weight: 3 },
-  { arbitrary: fc.record({ kind: fc.constant("setOutboundAssociation" as const), name, association: fc.option(fc.tuple(association, spiIndex, firstSequence).map(([base, spi, first]): OutboundAssociation => ({ ...base, spi: SPIS[spi] ?? SPIS[0], ...(first === undefined ? {} : { firstSequence: first }) })), { freq: 10 }) }), weight: 3 },
+  { arbitrary: fc.record({ kind: fc.constant("setOutboundAssociation" as const), name, association: fc.option(fc.tuple(association, fc.constantFrom(...RECEIVER_SPIS), firstSequence).map(([base, spi, first]): OutboundAssociation => ({ ...base, spi, ...(first === undefined ? {} : { firstSequence: first }) })), { freq: 10 }) }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("setInboundAssociation" as const), spi: spiIndex.map((index) => SPIS[index] ?? SPIS[0]), association: fc.option(fc.tuple(association, tunTarget).map(([base, entry]): InboundAssociation => ({ ...base, ...entry })), { freq: 10 }) }), weight: 4 },
   { arbitrary: triggers, weight: 4 },
   { arbitrary: fc.record({ kind: fc.constant("setHipResponder" as const), responder: fc.constantFrom(null, ...RESPONDERS) }), weight: 1 },

@@ -1,6 +1,6 @@
 /** The few addresses, ids, keys and numbers that tables and packets of the conformance suite are made of, so that things meet. */
 import { makeLocator, type Locator, type ViaLocator } from "@i3/common";
-import { MIN_SPI, type EspTransform, type HipResponder } from "../../src/datapath.js";
+import { MIN_RECEIVER_SPI, MIN_SPI, type EspTransform, type HipResponder } from "../../src/datapath.js";
 import { CBC, CBC_128, GCM, GCM_128, NULL } from "../reference/associations.js";
 import { hit, NO_HIT, OWN_HIT, responder } from "../reference/hip.js";
 import { bytes, concat, ip4, ip6, makeId } from "../reference/packets.js";
@@ -33,6 +33,8 @@ export const ID_COUNT = RING_BYTES.length * SUFFIXES.length;
 export const idOf = (index: number): Uint8Array => makeId(RING_BYTES[index % RING_BYTES.length] ?? 0, ...(SUFFIXES[Math.floor(index / RING_BYTES.length) % SUFFIXES.length] ?? []));
 
 export const SPIS = [MIN_SPI, 0x4455_6677, 0xfeff_ffff] as const;
+/** Those that others may choose, too. */
+export const RECEIVER_SPIS = [...SPIS, MIN_RECEIVER_SPI, MIN_SPI - 1, 0xffff_ffff] as const;
 export const NAMES = [0, 1, 0xffff_ffff] as const;
 
 const OTHER_GCM: EspTransform = { ...GCM, salt: bytes(1, 2, 3, 4) };

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { MAX_CONTROL_BYTES } from "@i3/common";
 import { describe, expect, it } from "vitest";
-import { LIMITS, MAX_SPI, MIN_SPI, type Datapath, type EspTransform, type Flow, type HipResponder, type InboundAssociation, type OutboundAssociation, type Service, type Strength } from "../../src/datapath.js";
+import { LIMITS, MAX_SPI, MIN_RECEIVER_SPI, MIN_SPI, type Datapath, type EspTransform, type Flow, type HipResponder, type InboundAssociation, type OutboundAssociation, type Service, type Strength } from "../../src/datapath.js";
 import type { RawUpcall } from "../../src/native-addon.js";
 import { DROP_REASONS, NativeEngine } from "../../src/native-engine.js";
 import { encodeEndpoint } from "../../src/reference/endpoints.js";
@@ -87,8 +87,8 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
     ["name that is no whole number", (engine) => engine.setOutboundAssociation(1.5, OUT)],
     ["name to remove", (engine) => engine.setOutboundAssociation(2 ** 32, null)],
     ["name that is asked for", (engine) => void engine.nextSequence(-1)],
-    ["outbound SPI too small", out({ spi: MIN_SPI - 1 })],
-    ["outbound SPI too large", out({ spi: MAX_SPI + 1 })],
+    ["outbound SPI too small", out({ spi: MIN_RECEIVER_SPI - 1 })],
+    ["outbound SPI too large", out({ spi: 2 ** 32 })],
     ["outbound BEET", out({ beet: 5 })],
     ["first sequence number 0", out({ firstSequence: 0n })],
     ["first sequence number 2^64", out({ firstSequence: 1n << 64n })],

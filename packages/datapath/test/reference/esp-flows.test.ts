@@ -1,7 +1,7 @@
 /** ESP through the engine: BEET or tunnel mode, padding, sequence numbers, associations and their keys (docs/wire.md §7, docs/datapath.md). */
 import { makeLocator } from "@i3/common";
 import { describe, expect, it } from "vitest";
-import { MAX_SPI, MIN_SPI, type Flow, type InboundAssociation, type OutboundAssociation } from "../../src/datapath.js";
+import { MAX_SPI, MIN_RECEIVER_SPI, MIN_SPI, type Flow, type InboundAssociation, type OutboundAssociation } from "../../src/datapath.js";
 import { InboundAssociations, OutboundAssociations } from "../../src/reference/association-table.js";
 import { makeCipher } from "../../src/reference/esp-transforms.js";
 import { CBC, CBC_128, GCM, NULL, OWN, OWN6, PEER, PEER6, REMOTE, SPI, espFlow, inbound, makeReceiver, makeSender, outbound } from "./associations.js";
@@ -280,14 +280,11 @@ describe("the way", () => {
       expect(() => engine.setOutboundAssociation(name, null)).toThrow(RangeError);
       expect(() => engine.nextSequence(name)).toThrow(RangeError);
     }
-    for (const spi of [MIN_SPI, MAX_SPI]) {
-      engine.setInboundAssociation(spi, inbound());
-      engine.setOutboundAssociation(1, outbound({ spi }));
-    }
-    for (const spi of [MIN_SPI - 1, MAX_SPI + 1, MIN_SPI + 0.5]) {
-      expect(() => engine.setInboundAssociation(spi, inbound())).toThrow(RangeError);
-      expect(() => engine.setOutboundAssociation(1, outbound({ spi }))).toThrow(RangeError);
-    }
+    for (const spi of [MIN_SPI, MAX_SPI]) engine.setInboundAssociation(spi, inbound());
+    for (const spi of [MIN_SPI - 1, MAX_SPI + 1, MIN_SPI + 0.5]) expect(() => engine.setInboundAssociation(spi, inbound())).toThrow(RangeError);
+    // The receiver's choice: it may be none that we would choose.
+    for (const spi of [MIN_RECEIVER_SPI, MIN_SPI - 1, MAX_SPI + 1, 2 ** 32 - 1]) engine.setOutboundAssociation(1, outbound({ spi }));
+    for (const spi of [-1, 0, MIN_RECEIVER_SPI - 1, 2 ** 32, MIN_SPI + 0.5]) expect(() => engine.setOutboundAssociation(1, outbound({ spi }))).toThrow(RangeError);
     for (const firstSequence of [0n, -1n, 1n << 64n]) expect(() => engine.setOutboundAssociation(1, outbound({ firstSequence }))).toThrow(RangeError);
   });
 });

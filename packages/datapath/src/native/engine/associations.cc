@@ -5,7 +5,9 @@
 namespace i3 {
 namespace {
 
+// Of ours; what others choose for themselves is theirs, but for what RFC 4303 §2.1 reserves.
 constexpr uint32_t min_spi = 0x2000'0000, max_spi = 0xfeff'ffff;
+constexpr uint32_t min_receiver_spi = 256;
 
 bool is_spi(uint32_t spi) { return spi >= min_spi && spi <= max_spi; }
 bool is_beet(uint8_t beet) { return beet == 0 || beet == 4 || beet == 6; }
@@ -30,7 +32,7 @@ Rewrites::Rewrites(const RewriteSpec& spec) {
 }
 
 Status set_outbound(AssociationTable<OutboundAssociation>& table, uint32_t name, const OutboundSpec& spec, const Hasher& hasher, Gates& gates, size_t lanes) {
-  if (!TransformKeys::is_valid(spec.transform) || !is_spi(spec.spi) || !is_beet(spec.beet) || spec.first_sequence == 0) return Status::invalid;
+  if (!TransformKeys::is_valid(spec.transform) || spec.spi < min_receiver_spi || !is_beet(spec.beet) || spec.first_sequence == 0) return Status::invalid;
   auto made = std::make_unique<OutboundAssociation>(spec.transform, name, spec.beet, spec.checksum_state);
   made->spi = spec.spi;
   made->next = spec.first_sequence;
