@@ -202,9 +202,9 @@ describe("a host that never heard of i3, straight over UDP", () => {
       stranger.tick(world.nowMs);
     }
     expect(events.map(({ kind }) => kind)).toContain("established");
-    const mapping = home.proxy.mappings.byPeer(publicId(identity.hit));
     world.run(100);
-    world.inject(home.node, { tun: packet4(home.proxy.own4, mapping?.local4 as Uint8Array, "hello") });
+    // A host without i3 has HITs only.
+    world.inject(home.node, { tun: Uint8Array.of(0x60, 0, 0, 0, 0, 0, 59, 64, ...home.identity.hit, ...identity.hit) });
     world.run(100);
     expect(toStranger().map((bytes) => Buffer.from(bytes).readUInt32BE(0))).toEqual([spi]);
   });
