@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { LIMITS, MAX_SPI, MIN_RECEIVER_SPI, MIN_SPI, type Datapath, type EspTransform, type Flow, type HipResponder, type InboundAssociation, type OutboundAssociation, type Service, type Strength } from "../../src/datapath.js";
 import type { RawUpcall } from "../../src/native-addon.js";
 import { DROP_REASONS, NativeEngine } from "../../src/native-engine.js";
-import { encodeEndpoint } from "../../src/reference/endpoints.js";
+import { encodeEndpoint, encodeRoute } from "../../src/reference/endpoints.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
 import { MAX_WAITING_BYTES_PER_SOURCE, MAX_WAITING_ROUTES, MAX_WAITING_ROUTES_PER_SOURCE } from "../../src/reference/next-servers.js";
 import { MAX_WAITING_UPCALLS } from "../../src/reference/upcalls.js";
@@ -182,7 +182,7 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
 });
 
 describe("calls of the addon", () => {
-  const [NONE, ENDPOINT] = [bytes(), encodeEndpoint(AT)];
+  const [NONE, ENDPOINT, ROUTE] = [bytes(), encodeEndpoint(AT), encodeRoute(AT)];
   const { header, source } = { header: dataPacket({}), source: ip4("10.9.9.9") };
   const PAIRS4 = concat(PAIR4.from, PAIR4.to, ip4("10.0.0.3"), ip4("10.0.0.4"));
   const PAIRS6 = concat(ip6(1), ip6(2), ip6(3), ip6(4));
@@ -192,7 +192,7 @@ describe("calls of the addon", () => {
     ["tunnel", (engine) => engine.setFlow(ADDRESS, TUNNEL), ["engineSetFlow", ADDRESS, 1, header, null, source, 0, 65_535, 2]],
     ["tunnel with an MTU", (engine) => engine.setFlow(ADDRESS, { ...TUNNEL, mtu: 576 }), ["engineSetFlow", ADDRESS, 1, header, null, source, 0, 576, 2]],
     ["ESP behind a header", (engine) => engine.setFlow(ADDRESS, { ...ESP, mtu: 1_400 }), ["engineSetFlow", ADDRESS, 2, ESP.header, null, source, 7, 1_400, 2]],
-    ["ESP straight", (engine) => engine.setFlow(ADDRESS, { ...ESP, header: null, locator: AT, association: 2 ** 32 - 1 }), ["engineSetFlow", ADDRESS, 2, NONE, ENDPOINT, source, 2 ** 32 - 1, 65_535, 2]],
+    ["ESP straight", (engine) => engine.setFlow(ADDRESS, { ...ESP, header: null, locator: AT, association: 2 ** 32 - 1 }), ["engineSetFlow", ADDRESS, 2, NONE, ROUTE, source, 2 ** 32 - 1, 65_535, 2]],
     ["refuse", (engine) => engine.setFlow(ip6(9), { action: "refuse" }), ["engineSetFlow", ip6(9), 3, NONE, null, NONE, 0, 65_535, 2]],
     ["no flow", (engine) => engine.setFlow(ADDRESS, null), ["engineRemoveFlow", ADDRESS, 3]],
     ["a weaker way", (engine) => engine.setFlow(ADDRESS, { action: "setup" }, 1), ["engineSetFlow", ADDRESS, 0, NONE, null, NONE, 0, 65_535, 1]],
@@ -233,7 +233,7 @@ describe("calls of the addon", () => {
     ["discard a route", (engine) => engine.discardRoute(RING_KEY), ["engineDiscardRoute", RING_KEY]],
     ["release", (engine) => engine.release(ADDRESS), ["engineRelease", ADDRESS]],
     ["discard", (engine) => engine.discard(ADDRESS, true), ["engineDiscard", ADDRESS, true]],
-    ["send", (engine) => engine.send([{ locator: AT, bytes: bytes(1) }, { locator: AT, bytes: bytes(2) }]), ["engineSend", ENDPOINT, bytes(1)], ["engineSend", ENDPOINT, bytes(2)]],
+    ["send", (engine) => engine.send([{ locator: AT, bytes: bytes(1) }, { locator: AT, bytes: bytes(2) }]), ["engineSend", ROUTE, bytes(1)], ["engineSend", ROUTE, bytes(2)]],
     ["inject", (engine) => engine.inject([bytes(1), bytes(2)]), ["engineInject", bytes(1)], ["engineInject", bytes(2)]],
     ["submit", (engine) => engine.submit([bytes(1)]), ["engineSubmit", bytes(1)]],
     ["deliver", (engine) => engine.deliver(makeId(3), [bytes(1)]), ["engineDeliver", makeId(3), bytes(1)]],
