@@ -129,6 +129,14 @@ describe("services", () => {
     expect(carry(at, laptop, nas, "nas.i3", SSH, "still")).toBe("unread");
   });
 
+  it("keys without encryption carry nothing that has to be encrypted", () => {
+    const at = bed('<rule name=".*\\.i3" go="i3" security="auth" protocol="tcp" ports="22"/><rule name=".*\\.i3" go="i3"/>', NAS);
+    const { laptop, nas } = at;
+    expect(carry(at, laptop, nas, "nas.i3", SSH, "authenticated where esp is asked for")).toBe("lost");
+    expect([nas.proxy.setups.hip?.counters.paired, policyDrops(nas)]).toEqual([1, 1]);
+    expect(carry(at, laptop, nas, "nas.i3", NFS, "encrypted where auth is asked for")).toBe("unread");
+  });
+
   it("a peer that does not take the second kind of keys: what needs it is refused, the log says so once, the rest goes on", () => {
     const at = bed(NAS, ESP);
     const { world, laptop, nas } = at;
