@@ -6,9 +6,9 @@ import { PuzzleSearch } from "../crypto/puzzle.js";
 import type { DhGroup, DhKeyPair } from "../crypto/diffie-hellman.js";
 import { RHASH_BYTES } from "../crypto/rhash.js";
 import type { HostKey } from "../identity/host-key.js";
-import { parameter, type HipPacket } from "../wire/packet.js";
+import { decodeHipPacket, parameter, parametersOf, type HipPacket } from "../wire/packet.js";
 import { PARAMETER } from "../wire/numbers.js";
-import { decodeNotification, notifyName } from "../wire/parameters/notification.js";
+import { decodeNotification, isError, notifyName, NOTIFY_CODE } from "../wire/parameters/notification.js";
 import type { FailedEvent, HipOffer } from "./events.js";
 import { checkR1, checkR2, makeI1, makeI2, type CheckedR1, type CheckedR2, type MadeI2 } from "./initiator-packets.js";
 import { I1_AGAIN_FROM_TRY, MAX_NOTIFY_CHECKS, MAX_R1_CHECKS, MAX_TRIES, PUZZLE_LIFETIME, RETRY_MS } from "./limits.js";
@@ -16,7 +16,7 @@ import { pathKey, pathText, type HipPath } from "./paths.js";
 import { DEFAULT_DH_GROUPS, isGroupForI3 } from "./r1-pool.js";
 import { HipRefusal } from "./refusal.js";
 import type { Scope } from "./scope.js";
-import { checkSignature } from "./seal.js";
+import { checkSignature, notifiedHash } from "./seal.js";
 
 export interface Call {
   /** 16 bytes; null: whoever answers on the path (trust on first use). */
@@ -47,6 +47,7 @@ interface Solving {
 }
 
 const NO_HIT = new Uint8Array(16);
+const NOTHING_OFFERED: HipOffer = { privateId: null, preferences: null };
 
 export class Attempt {
   readonly call: Call;
@@ -153,19 +154,29 @@ export class Attempt {
     return checkR2(packet, this.#sent.r1, this.#sent.i2);
   }
 
-  /** Only noted, for people, and only when the peer itself said it (RFC 7401 §6.13). */
-  handleNotify(packet: HipPacket): void {
-    if (this.#sent === null || this.#notifyChecks >= MAX_NOTIFY_CHECKS) return;
+  /**
+   * How the call failed when the peer refuses this very I2, which it signed; null when nothing changes. Throws HipRefusal and WireError.
+   * DEVIATION: RFC 7401 §6.13 would have no NOTIFY change anything. One that does not name our I2, which is how other HIP hosts write it, is only noted for people:
+   * it may be an old one.
+   */
+  handleNotify(packet: HipPacket, from: HipPath): FailedEvent | null {
+    if (this.#sent === null || !this.fits(from)) throw new HipRefusal("unexpected", "NOTIFY without an I2");
+    if (this.#notifyChecks >= MAX_NOTIFY_CHECKS) throw new HipRefusal("rate", "too many NOTIFYs for one call");
     this.#notifyChecks++;
     checkSignature(packet, this.#sent.r1.peer);
-    const found = parameter(packet, PARAMETER.notification);
-    if (found !== undefined) this.#trouble = `the peer says ${notifyName(decodeNotification(found.contents).code)}`;
+    const [found] = parametersOf(packet, PARAMETER.notification);
+    if (found === undefined) return null;
+    const { code, data } = decodeNotification(found.contents);
+    const says = `the peer says ${notifyName(code)}`;
+    if (isError(code) && code !== NOTIFY_CODE.RESPONDER_BUSY_PLEASE_RETRY && sameBytes(data, notifiedHash(decodeHipPacket(this.#sent.i2.bytes)))) return this.failure("refused", says);
+    this.#trouble = says;
+    return null;
   }
 
   /** Sends again. What to tell when there is nothing left to try, else null. */
   tick(nowMs: number): FailedEvent | null {
     if (this.#solving !== null || nowMs < this.#dueMs) return null;
-    if (this.#tries >= MAX_TRIES) return this.failure(this.#trouble === null ? "silent" : "refused");
+    if (this.#tries >= MAX_TRIES) return this.failure("silent");
     this.#scope.counters.retransmitted++;
     if (this.#sent === null) this.#sendI1();
     else {
@@ -205,7 +216,7 @@ export class Attempt {
     this.#solving = null;
     const { env } = this.#scope;
     const keyPair = env.dhSource(r1.group);
-    const offer = env.offerFor(r1.peer.hit, this.call);
+    const offer = env.offerFor(r1.peer.hit, this.call) ?? NOTHING_OFFERED;
     const spiIn = this.#scope.takeSpi();
     let i2;
     try {

@@ -49,8 +49,8 @@ export interface HipEnvironment {
   readonly accepts?: (call: Call, hit: Uint8Array) => string | null;
   /** Suites for a peer, by preference; asked before it has proved anything. `call`: what it answered, if we began. For "auth" only NULL with SHA-256, which must not stand here for "esp". */
   readonly espSuitesFor: (peerHit: Uint8Array, call: Call | null) => readonly EspSuite[];
-  /** Asked when the peer has proved its HIT, or has answered `call`. */
-  readonly offerFor: (peerHit: Uint8Array, call: Call | null) => HipOffer;
+  /** Asked when the peer has proved its HIT, or has answered `call`; null: no room for one more that calls. */
+  readonly offerFor: (peerHit: Uint8Array, call: Call | null) => HipOffer | null;
   readonly onEvent: (event: HipEvent) => void;
   readonly log: Log;
 }
@@ -163,6 +163,10 @@ export interface FailedEvent {
   /** Null when it was opportunistic. */
   readonly peerHit: Uint8Array | null;
   readonly path: HipPath;
+  /**
+   * "silent": no answer that helps, though the reason may name one that did not. "refused": the peer itself, in a signed answer to this very call, or our own list.
+   * "incompatible": the peer's signed R1 has nothing that we take. "busy": too many calls of our own.
+   */
   readonly code: "silent" | "refused" | "busy" | "incompatible";
   /** For people. */
   readonly reason: string;

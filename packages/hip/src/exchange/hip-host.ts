@@ -220,7 +220,7 @@ export class HipHost {
       const { peer, generation } = attempt.handleR1(nowMs, packet, from);
       this.#remember(nowMs, peer.hit, generation);
     } catch (cause) {
-      if (cause instanceof HipRefusal && cause.isFinal) this.#endAttempt(attempt, attempt.failure("incompatible", cause.message));
+      if (cause instanceof HipRefusal && cause.isFinal) this.#endAttempt(attempt, attempt.failure(cause.drop === "refused" ? "refused" : "incompatible", cause.message));
       throw cause;
     }
     this.#solving.add(attempt);
@@ -250,7 +250,7 @@ export class HipHost {
       if (!(cause instanceof HipRefusal || cause instanceof WireError)) throw cause;
       if (!(cause instanceof HipRefusal && cause.drop === "crossed")) paid.epoch.spoil(peerHit, j);
       const code = cause instanceof HipRefusal ? cause.notify : NOTIFY_CODE.INVALID_SYNTAX;
-      if (code !== null) this.#scope.notify(nowMs, paid.path, peerHit, code, packet.bytes.length);
+      if (code !== null) this.#scope.notify(nowMs, paid.path, packet, code);
       throw cause;
     }
   }
@@ -334,7 +334,9 @@ export class HipHost {
     const found = parameter(packet, PARAMETER.notification);
     const code = found === undefined ? null : decodeNotification(found.contents).code;
     this.#env.log("debug", "hip-notify", { peer: toHex(packet.header.senderHit), path: pathText(from), says: code === null ? "nothing" : notifyName(code) });
-    this.#attemptFor(packet.header.senderHit, from)?.handleNotify(packet);
+    const attempt = this.#attemptFor(packet.header.senderHit, from);
+    const failure = attempt?.handleNotify(packet, from) ?? null;
+    if (attempt !== undefined && failure !== null) this.#endAttempt(attempt, failure);
   }
 
   /** By HIT; or one that takes whoever answers, by the way that the packet came. */

@@ -117,6 +117,7 @@ export function checkI2(packet: HipPacket, { solution, epoch, path, rhash }: Pai
     checkSignature(packet, peer);
     // Only now: it makes a mapping.
     const offer = policy.offerFor(peerHit, null);
+    if (offer === null) throw new HipRefusal("full", "no room for another peer", { notify: "RESPONDER_BUSY_PLEASE_RETRY" });
     const extras = decodeExtras(inside);
     const esp = espKeysAt(keys.keymat, info.keymatIndex, espSuite, identity.hit, peerHit);
     return {

@@ -3,12 +3,13 @@ import { TokenBucket } from "@i3/common";
 
 import type { HostIdentity } from "../identity/host-identity.js";
 import { HIP_PACKET, PARAMETER } from "../wire/numbers.js";
+import type { HipPacket } from "../wire/packet.js";
 import { encodeNotification } from "../wire/parameters/notification.js";
 import type { HipCounters } from "./counters.js";
 import type { HipEnvironment, HipEvent } from "./events.js";
 import { MIN_SPI, NOTIFIES_PER_SECOND } from "./limits.js";
 import type { HipPath } from "./paths.js";
-import { headerOf, sealPacket } from "./seal.js";
+import { headerOf, notifiedHash, sealPacket } from "./seal.js";
 
 /** Tries of {@link HipEnvironment.newSpi}: 65,536 associations with a few SPIs each leave a chance of 2^-14 for each. */
 const MAX_SPI_TRIES = 16;
@@ -48,12 +49,12 @@ export class Scope {
     this.#spis.delete(spi);
   }
 
-  /** A signed NOTIFY, if not too many went out and it has at most `mostBytes`. It carries the code and nothing else. */
-  notify(nowMs: number, path: HipPath, peerHit: Uint8Array, code: number, mostBytes: number): void {
+  /** A signed NOTIFY about an I2, if not too many went out and it is no longer than that I2. */
+  notify(nowMs: number, path: HipPath, i2: HipPacket, code: number): void {
     if (!this.#notifies.take(nowMs)) return;
-    const notification = { type: PARAMETER.notification, contents: encodeNotification({ code, data: new Uint8Array(0) }) };
-    const packet = sealPacket(this.identity, headerOf(HIP_PACKET.notify, this.identity.hit, peerHit), [notification], null);
-    if (packet.length > mostBytes) return;
+    const notification = { type: PARAMETER.notification, contents: encodeNotification({ code, data: notifiedHash(i2) }) };
+    const packet = sealPacket(this.identity, headerOf(HIP_PACKET.notify, this.identity.hit, i2.header.senderHit), [notification], null);
+    if (packet.length > i2.bytes.length) return;
     this.counters.notifySent++;
     this.env.send(path, packet);
   }

@@ -1,4 +1,6 @@
 /** Packets with MAC and signature (RFC 7401 §6.4), made and checked. */
+import { hash } from "node:crypto";
+
 import { checkHipMac, hipMac } from "../crypto/hip-mac.js";
 import type { Rhash } from "../crypto/rhash.js";
 import { RHASH_BYTES } from "../crypto/rhash.js";
@@ -10,6 +12,12 @@ import { coveredBytes, encodeHipPacket, HIP_VERSION, parameter, type CoverageOpt
 import { decodeHipMac, decodeHipSignature, encodeHipMac, encodeHipSignature } from "../wire/parameters/signature.js";
 import type { ParameterContents, RawParameter } from "../wire/tlv.js";
 import { HipRefusal } from "./refusal.js";
+
+/**
+ * What a NOTIFY of ours says of the packet that it is about: SHA-256 of it, checksum 0, since NATs may write another one. A signature alone would let everybody
+ * who once heard a NOTIFY end all later exchanges with it, and a code alone everybody who changes an I2 on its way.
+ */
+export const notifiedHash = (packet: HipPacket): Uint8Array => new Uint8Array(hash("sha256", coveredBytes(packet, packet.bytes.length), "buffer"));
 
 export const headerOf = (type: number, senderHit: Uint8Array, receiverHit: Uint8Array): HipHeader => ({ type, version: HIP_VERSION, controls: 0, senderHit, receiverHit });
 

@@ -1,9 +1,14 @@
+import { publicId } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
+import { headerOf, notifiedHash, sealPacket } from "../../src/exchange/seal.js";
 import { puzzlePathBytes } from "../../src/exchange/paths.js";
 import { answerI1 } from "../../src/exchange/r1-pool.js";
 import { ALL_TRIES_MS, CLOSED_MS, CROSSED_I2_MS, MAX_USED_SOLUTIONS } from "../../src/exchange/limits.js";
-import { HIP_PACKET } from "../../src/wire/numbers.js";
+import type { HostIdentity } from "../../src/identity/host-identity.js";
+import { HIP_PACKET, PARAMETER } from "../../src/wire/numbers.js";
+import { decodeHipPacket } from "../../src/wire/packet.js";
+import { encodeNotification, notifyName, NOTIFY_CODE } from "../../src/wire/parameters/notification.js";
 import { identity, Network, orderedIdentities, pairMatches, suites, type Node } from "./bed.js";
 
 const { i1, r1, i2, r2, notify, close, closeAck } = HIP_PACKET;
@@ -240,18 +245,95 @@ describe("CLOSE", () => {
 });
 
 describe("NOTIFY", () => {
-  it("tells a caller why, once it has shown who it is by solving the puzzle", () => {
+  const callers = (): { readonly network: Network; readonly a: Node; readonly b: Node } => {
     const network = new Network();
-    const [a, b] = [network.add("a", identity("ecdsa-p256", 0)), network.add("b", identity("ecdsa-p256", 1))];
+    return { network, a: network.add("a", identity("ecdsa-p256", 0)), b: network.add("b", identity("ecdsa-p256", 1)) };
+  };
+  const signed = (own: HostIdentity, peer: HostIdentity, code: number, data: Uint8Array): Uint8Array =>
+    sealPacket(own, headerOf(notify, own.hit, peer.hit), [{ type: PARAMETER.notification, contents: encodeNotification({ code, data }) }], null);
+
+  it("ends a refused call at once, with its reason, over UDP and over i3", () => {
+    for (const isOverI3 of [false, true]) {
+      const network = new Network();
+      const [own, peer] = [identity("ecdsa-p256", 0), identity("ecdsa-p256", 1)];
+      const [a, b] = [network.add("a", own, isOverI3 ? { ownPublicId: publicId(own.hit) } : {}), network.add("b", peer, isOverI3 ? { ownPublicId: publicId(peer.hit) } : {})];
+      b.admits = () => false;
+      if (isOverI3) network.connectI3(a, b);
+      else network.connect(a, b);
+      network.run(45);
+      expect(a.last("failed")).toMatchObject({ code: "refused" });
+      expect(a.last("failed").reason).toContain("the peer says BLOCKED_BY_POLICY");
+      expect([a.host.sizes, b.host.sizes.associations]).toEqual([{ attempts: 0, associations: 0 }, 0]);
+      network.run(20_000);
+      expect([network.types(), a.of("failed").length]).toEqual([[i1, r1, i2, notify], 1]);
+      expect(network.packet(notify).length).toBeLessThanOrEqual(network.packet(i2).length);
+    }
+  });
+
+  it("of an earlier call, of an I2 that was changed on its way, or about nothing ends nothing", () => {
+    const { network, a, b } = callers();
     b.admits = () => false;
     network.connect(a, b);
-    network.run(20_000);
-    expect(a.last("failed")).toMatchObject({ code: "refused" });
-    expect(a.last("failed").reason).toContain("the peer says BLOCKED_BY_POLICY");
-    expect(network.types(b)).toContain(notify);
-    expect(b.host.sizes.associations).toBe(0);
-    const lengths = network.wire.filter(({ bytes }) => bytes[2] === notify || bytes[2] === i2).map(({ bytes }) => bytes.length);
-    expect(Math.min(...lengths)).toBe(network.packet(notify).length);
+    network.run(45);
+    const old = network.packet(notify);
+    expect(a.of("failed")).toHaveLength(1);
+    // Somebody on the way changes the second I2, and b says so.
+    const changed: Uint8Array[] = [];
+    network.middlebox = ({ bytes }) => {
+      if (bytes[2] !== i2) return bytes;
+      changed.push(bytes);
+      return bytes.map((byte, n) => (n === bytes.length - 9 ? byte ^ 1 : byte));
+    };
+    b.admits = () => true;
+    network.connect(a, b);
+    network.run(45);
+    expect([network.types(b).slice(-1), a.host.counters.notifyReceived]).toEqual([[notify], 2]);
+    for (const packet of [old, signed(b.env.identity, a.env.identity, 42, new Uint8Array(0)), signed(b.env.identity, a.env.identity, 42, new Uint8Array(32))]) network.deliver(a, packet, b);
+    expect([a.of("failed").length, a.host.sizes.attempts]).toEqual([1, 1]);
+    network.middlebox = ({ bytes }) => bytes;
+    network.run(1_000);
+    expect([pairMatches(a.last("established"), b.last("established")), changed.length]).toEqual([true, 1]);
+  });
+
+  it("of one that is only busy, or of another HIP host, is noted, and the call goes on to its end", () => {
+    for (const data of ["of this I2", "none"] as const) {
+      const { network, a, b } = callers();
+      network.middlebox = ({ bytes }) => (bytes[2] === i2 ? null : bytes);
+      network.connect(a, b);
+      network.run(30);
+      const code = data === "none" ? NOTIFY_CODE.BLOCKED_BY_POLICY : NOTIFY_CODE.RESPONDER_BUSY_PLEASE_RETRY;
+      network.deliver(a, signed(b.env.identity, a.env.identity, code, data === "none" ? new Uint8Array(0) : notifiedHash(decodeHipPacket(network.packet(i2)))), b);
+      expect(a.of("failed")).toEqual([]);
+      network.run(20_000);
+      expect(a.last("failed")).toMatchObject({ code: "silent" });
+      expect(a.last("failed").reason).toContain(`the peer says ${notifyName(code)}`);
+    }
+  });
+
+  it("comes in the place of an R2 when there is no room for one more peer", () => {
+    const network = new Network();
+    const [a, b] = [network.add("a", identity("ecdsa-p256", 0)), network.add("b", identity("ecdsa-p256", 1), { offerFor: () => null })];
+    network.connect(a, b);
+    network.run(100);
+    expect([network.types(), b.host.counters.drops.full, b.events.filter(({ kind }) => kind !== "responder")]).toEqual([[i1, r1, i2, notify], 1, []]);
+  });
+
+  it("of a host that then calls itself does not keep the two apart, and the refused call does not come in behind it", () => {
+    for (const [caller, callee] of [orderedIdentities(), [...orderedIdentities()].reverse()] as const) {
+      const network = new Network();
+      const [a, b] = [network.add("a", caller as HostIdentity), network.add("b", callee as HostIdentity)];
+      // Its list is about those who call: whom it calls itself may answer.
+      b.admits = () => b.host.sizes.attempts > 0;
+      network.connect(a, b);
+      network.run(32);
+      expect(network.types(b)).toEqual([r1, notify]);
+      network.connect(b, a);
+      network.run(3_000);
+      expect(a.of("failed")).toHaveLength(1);
+      expect(pairMatches(a.last("established"), b.last("established"))).toBe(true);
+      expect([a.of("established").length, b.of("established").length]).toEqual([1, 1]);
+      expect([a.last("established").role, b.last("established").role]).toEqual(["responder", "initiator"]);
+    }
   });
 
   it("the access list is asked before anything is spent, and again with the key", () => {
@@ -317,6 +399,7 @@ describe("NOTIFY", () => {
     a.offer = suites(7);
     network.connect(a, b);
     network.run(20_000);
+    expect(a.last("failed")).toMatchObject({ code: "refused" });
     expect(a.last("failed").reason).toContain("INVALID_ESP_TRANSFORM_CHOSEN");
     expect(b.host.counters.drops.proposal).toBeGreaterThan(0);
     const c = network.add("c", identity("ecdsa-p384", 0), { espSuites: [7] });

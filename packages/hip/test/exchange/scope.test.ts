@@ -5,6 +5,9 @@ import { NOTIFIES_PER_SECOND } from "../../src/exchange/limits.js";
 import { TokenBucket } from "@i3/common";
 
 import { Scope } from "../../src/exchange/scope.js";
+import { headerOf } from "../../src/exchange/seal.js";
+import { HIP_PACKET, PARAMETER } from "../../src/wire/numbers.js";
+import { decodeHipPacket, encodeHipPacket, HIP_HEADER_BYTES } from "../../src/wire/packet.js";
 import { NOTIFY_CODE } from "../../src/wire/parameters/notification.js";
 import { identity, Network } from "./bed.js";
 
@@ -21,10 +24,14 @@ describe("Scope", () => {
     const network = new Network();
     const a = network.add("a");
     const scope = new Scope(a.env, newHipCounters());
-    const notify = (mostBytes: number): void => scope.notify(0, { kind: "ip", address: new Uint8Array(4) }, identity("ecdsa-p256", 1).hit, NOTIFY_CODE.INVALID_HIT, mostBytes);
+    const notify = (bytes: number): void => {
+      const padding = { type: PARAMETER.i3Padding, contents: new Uint8Array(bytes - HIP_HEADER_BYTES - 4) };
+      const i2 = decodeHipPacket(encodeHipPacket(headerOf(HIP_PACKET.i2, identity("ecdsa-p256", 1).hit, a.env.identity.hit), [padding]));
+      scope.notify(0, { kind: "ip", address: new Uint8Array(4) }, i2, NOTIFY_CODE.INVALID_HIT);
+    };
     notify(2_000);
-    const { length } = network.packet(17);
-    notify(length - 1);
+    const { length } = network.packet(HIP_PACKET.notify);
+    notify(length - 8);
     expect(network.wire).toHaveLength(1);
     for (let n = 0; n < 100; n++) notify(length);
     expect(network.wire).toHaveLength(NOTIFIES_PER_SECOND - 1);

@@ -4,7 +4,7 @@
  *     0  reserved 2 | code 2
  *     4  data
  *
- * Codes below 16,384 are errors. Nothing is done on the word of a NOTIFY alone.
+ * Data is for the code to define; ours say which I2 is meant (seal.ts, docs/wire.md §9.5).
  */
 import { concatBytes } from "@i3/common";
 import { FieldReader, uintBytes } from "../fields.js";
@@ -20,6 +20,9 @@ export const NOTIFY_CODE = {
 export type NotifyName = keyof typeof NOTIFY_CODE;
 
 const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(NOTIFY_CODE).map(([name, code]) => [code, name]));
+
+/** Whether the sender could not do what was asked (RFC 7401 §5.2.19); the others tell only a status. */
+export const isError = (code: number): boolean => code < 16_384;
 
 /** For people; a number that has no name is written as such. */
 export const notifyName = (code: number): string => NAMES.get(code) ?? String(code);
