@@ -148,6 +148,10 @@ export class Names implements NameSource {
       mapping = created;
     }
     mappings.want(mapping);
+    if (!mapping.mayCall) {
+      mapping.mayCall = true;
+      mappings.changed(mapping);
+    }
     mapping.lastUseMs = wallMs();
     mapping.name ??= name;
     return { v4: isDirect && !mapping.knowsIpv4 ? null : mapping.local4, v6: mapping.local6 };

@@ -14,7 +14,7 @@ import { adoptPolicy, type Mapping } from "./mappings/mapping.js";
 import { addressesOf, MappingTable, type MappingHooks, type MappingLimits } from "./mappings/mapping-table.js";
 import { VirtualAddresses, type AddressSource } from "./mappings/virtual-addresses.js";
 import { Names } from "./names.js";
-import { AccessList, newlyRefused } from "./policy/access-list.js";
+import { AccessList } from "./policy/access-list.js";
 import { NameTrust } from "./policy/name-trust.js";
 import type { Pins } from "./policy/pins.js";
 import type { PeerPolicy } from "./policy/policy.js";
@@ -190,10 +190,8 @@ export class Proxy {
 
   #setAccess(access: AccessConfig | undefined): void {
     this.#accessConfig = access;
-    const before = this.#access;
     this.#access = new AccessList(access, this.#book);
-    const { hip } = this.setups;
-    if (hip !== null) hip.cutOff(this.#nowMs, newlyRefused(before, this.#access, hip.callers()));
+    this.setups.hip?.recheckAccess(this.#nowMs);
   }
 
   setRules(nowMs: number, rules: readonly ProxyRule[]): void {

@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { locatorKey, makeLocator, publicId, sameBytes, toHex, virtualAddress, type AccessConfig, type Security } from "@i3/common";
 import { generateHostIdentity, HipHost, systemDhSource, type HipEvent } from "@i3/hip";
 
-import { addHost, bookOf, World, type Host } from "../../../test/sim/world.js";
+import { addHost, bookOf, bookOfIds, World, type Host, type HostOptions, type LogLine } from "../../../test/sim/world.js";
 import { mappingFromJson, mappingToJson, type Mapping } from "../src/mappings/mapping.js";
 import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
 
@@ -36,7 +36,15 @@ function pair(options: PairOptions = {}) {
   return { world, ring, laptop, home, book };
 }
 
+const NOBODY: AccessConfig = { default: "refuse", entries: [] };
+const logged = (host: Host, event: string): readonly LogLine[] => host.node.log.filter((line) => line.event === event);
 const mappingOf = (host: Host, peer: Host): Mapping | undefined => host.proxy.mappings.byPeer(publicId(peer.identity.hit));
+/** The same machine with what its journal holds. */
+function restarted(world: World, host: Host, address: string, options: Pick<HostOptions, "servers" | "book">): Host {
+  const restored = [...host.proxy.mappings.all()].map((mapping) => mappingFromJson(JSON.parse(JSON.stringify(mappingToJson(mapping)))));
+  world.nodes.delete(locatorKey(host.node.locator));
+  return addHost(world, address, { ...options, identity: host.identity, sharedKey: host.sharedKey, security: "esp", restored, lastOwn4: host.proxy.own4 });
+}
 const send = (world: World, from: Host, to: Uint8Array, text: string): void => world.inject(from.node, { tun: packet4(from.proxy.own4, to, text) });
 const carries = (world: World, text: string): boolean => world.wire.some((datagram) => Buffer.from(datagram.bytes).includes(text));
 
@@ -101,29 +109,97 @@ describe("encrypted set-up", () => {
     expect(mappingOf(home, laptop)).toBeUndefined();
   });
 
-  it("lets in whom the access list names, and nobody else", () => {
-    const refused = pair({ homeAccess: { default: "refuse", entries: [] } });
-    expect(roundTrip(refused.world, refused.laptop, refused.home, "home.i3", "please").there).toBe("nothing");
-    expect(mappingOf(refused.home, refused.laptop)).toBeUndefined();
+  it("lets in whom the access list names, and nobody else: who is refused hears so at once, and why", () => {
+    const { world, laptop, home } = pair({ homeAccess: NOBODY });
+    const beganMs = world.nowMs;
+    send(world, laptop, addressOf(laptop, "home.i3"), "please");
+    world.run(5_000, () => laptop.node.received.length > 0);
+    // ICMP host unreachable, three round trips over i3 later.
+    expect([laptop.node.received[0]?.[9], [...(laptop.node.received[0] ?? []).slice(20, 22)], world.nowMs - beganMs <= 3 * 40]).toEqual([1, [3, 1], true]);
+    expect(logged(laptop, "unreachable")).toMatchObject([{ fields: { peer: "home.i3", code: "refused", why: expect.stringContaining("BLOCKED_BY_POLICY") as unknown } }]);
+    expect([mappingOf(home, laptop), home.node.received]).toEqual([undefined, []]);
+    const retried = home.proxy.setups.hip?.counters.i2Received;
+    world.run(20_000);
+    expect([home.proxy.setups.hip?.counters.i2Received, laptop.proxy.setups.hip?.hip.sizes.attempts]).toEqual([retried, 0]);
   });
 
   it("calls whom the access list does not let in", () => {
-    const { world, laptop, home } = pair({ homeAccess: { default: "refuse", entries: [] } });
+    const { world, ring, laptop, home, book } = pair({ homeAccess: NOBODY });
     expect(roundTrip(world, home, laptop, "laptop.i3", "hello").back).not.toBe("nothing");
+    // Neither a change of the list nor a fresh exchange of the peer's ends what this host began.
+    home.proxy.setAccess(world.nowMs, { ...NOBODY });
+    world.run(4_000);
+    expect(roundTrip(world, laptop, home, "home.i3", "still there").back).not.toBe("nothing");
+    const again = restarted(world, laptop, "198.51.100.1", { servers: ring, book });
+    world.run(15_000, () => mappingOf(again, home)?.state === "open");
+    expect(mappingOf(again, home)?.state).toBe("open");
+    home.proxy.setAccess(world.nowMs, { ...NOBODY });
+    expect([mappingOf(home, laptop)?.state, logged(home, "access-ended")]).toEqual(["open", []]);
   });
 
-  it("cuts off a live association as soon as the access list ends it", () => {
+  it("cuts off a live association as soon as the access list ends it, and what its programs still send does not bring it back", () => {
+    const { world, laptop, home } = pair();
+    // A program at home asked for the laptop's name once; the laptop is who connects.
+    const to = addressOf(home, "laptop.i3");
+    expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");
+    home.proxy.setAccess(world.nowMs, NOBODY);
+    world.run(1_000);
+    const [atHome, atLaptop] = [home.node.received.length, laptop.node.received.length];
+    for (let i = 0; i < 20; i += 1) {
+      send(world, laptop, addressOf(laptop, "home.i3"), "data");
+      send(world, home, to, "data sent again");
+      world.run(500);
+    }
+    const isData = (packet: Uint8Array): boolean => packet[9] === 253;
+    expect([home.node.received.slice(atHome).filter(isData), laptop.node.received.slice(atLaptop).filter(isData)]).toEqual([[], []]);
+    // Both sides' programs hear host unreachable.
+    expect([home.node.received.length > atHome, laptop.node.received.length > atLaptop]).toEqual([true, true]);
+    expect(logged(home, "access-ended")).toHaveLength(1);
+    // Whoever asks for the name means it.
+    expect(roundTrip(world, home, laptop, "laptop.i3", "a call of our own").back).not.toBe("nothing");
+  });
+
+  it("lets a peer that was cut off in again when the list does", () => {
     const { world, laptop, home } = pair();
     expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");
-    home.proxy.setAccess(world.nowMs, { default: "refuse", entries: [] });
-    world.run(1_000);
-    const before = home.node.received.length;
-    send(world, laptop, addressOf(laptop, "home.i3"), "after");
-    world.run(3_000);
-    expect(home.node.received.length).toBe(before);
+    home.proxy.setAccess(world.nowMs, NOBODY);
+    world.run(2_000);
     home.proxy.setAccess(world.nowMs, undefined);
-    world.run(20_000);
     expect(roundTrip(world, laptop, home, "home.i3", "again").back).not.toBe("nothing");
+  });
+
+  it("cuts off who was let in before this host restarted, or renewed the keys itself", () => {
+    const { world, ring, laptop, home, book } = pair();
+    expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");
+    world.run(4_000);
+    const again = restarted(world, home, "198.51.100.2", { servers: ring, book });
+    world.run(15_000, () => mappingOf(again, laptop)?.state === "open");
+    expect(mappingOf(again, laptop)?.state).toBe("open");
+    again.proxy.setAccess(world.nowMs, NOBODY);
+    expect(logged(again, "access-ended")).toHaveLength(1);
+    const before = again.node.received.length;
+    send(world, again, mappingOf(again, laptop)?.local4 as Uint8Array, "data sent again");
+    send(world, laptop, addressOf(laptop, "home.i3"), "data");
+    world.run(5_000);
+    expect(again.node.received.slice(before).filter((packet) => packet[9] === 253)).toEqual([]);
+    expect(mappingOf(again, laptop)?.state).not.toBe("open");
+  });
+
+  it("a call of ours that crosses with a refused one goes through, and the refused one does not come in behind it", () => {
+    const { world, laptop, home } = pair({ homeAccess: NOBODY });
+    for (const delayMs of [0, 20, 60, 100, 140]) {
+      send(world, laptop, addressOf(laptop, "home.i3"), `no ${delayMs}`);
+      world.run(delayMs);
+      send(world, home, addressOf(home, "laptop.i3"), `yes ${delayMs}`);
+      world.run(5_000);
+      expect(laptop.node.received.map(textOf)).toContain(`yes ${delayMs}`);
+      for (let id = 1; id < 20; id += 1) home.proxy.setups.hip?.hip.close(world.nowMs, id);
+      world.run(40_000);
+      const before = home.node.received.length;
+      send(world, laptop, addressOf(laptop, "home.i3"), `late ${delayMs}`);
+      world.run(5_000);
+      expect(home.node.received.slice(before)).toEqual([]);
+    }
   });
 
   it("says that nobody is there, and works when the host has come", () => {
@@ -148,9 +224,7 @@ describe("encrypted set-up", () => {
     expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");
     // For a moment after an exchange another one counts as a crossing.
     world.run(4_000);
-    const restored = [...home.proxy.mappings.all()].map((mapping) => mappingFromJson(JSON.parse(JSON.stringify(mappingToJson(mapping)))));
-    world.nodes.delete(locatorKey(home.node.locator));
-    const again = addHost(world, "198.51.100.2", { servers: ring, identity: home.identity, sharedKey: home.sharedKey, book, security: "esp", restored, lastOwn4: home.proxy.own4 });
+    const again = restarted(world, home, "198.51.100.2", { servers: ring, book });
     world.run(15_000, () => mappingOf(again, laptop)?.state === "open");
     expect(mappingOf(again, laptop)?.state).toBe("open");
     send(world, laptop, addressOf(laptop, "home.i3"), "after");

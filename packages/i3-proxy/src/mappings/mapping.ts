@@ -40,6 +40,11 @@ export interface Mapping {
   peer: PeerSide | null;
   /** It called us, is not in the address book, and no program of ours has asked for it: it has a share of the table and a short life. */
   isStranger: boolean;
+  /**
+   * A program here has asked for its name since the peer last began an association, or was cut off: packets call it even if the access list refuses it. Otherwise
+   * what a cut connection still sends would let its peer in again.
+   */
+  mayCall: boolean;
   /** Highest counter of an INIT that was accepted from the peer; 0 none. */
   peerCounter: number;
   /** Of our last INIT to the peer, who accepts only newer ones, whatever our clock says after a restart; 0 none. */
@@ -78,7 +83,7 @@ export function makeMapping(fields: Pick<Mapping, "key" | "peerId" | "peerHit" |
   return {
     key: fields.key, peerId: fields.peerId, peerHit: fields.peerHit, name: fields.name, local4: fields.local4, local6: fields.local6,
     ownPrivateId: fields.ownPrivateId, ownKey: fields.ownKey, security: strongestOf(fields.policy), policy: fields.policy, isStranger: fields.isStranger, isNameOnly: fields.isNameOnly, lastUseMs: fields.lastUseMs,
-    peer: null, peerCounter: 0, lastCallCounter: 0, knowsIpv4: false, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
+    peer: null, mayCall: false, peerCounter: 0, lastCallCounter: 0, knowsIpv4: false, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
     confirmedMs: null, firstPacket: null, early: [],
   };
 }
@@ -102,7 +107,7 @@ export function mappingToJson(m: Mapping): Record<string, unknown> {
   return {
     peerId: hexOrNull(m.peerId), peerHit: hexOrNull(m.peerHit), name: m.name, local4: toHex(m.local4), local6: hexOrNull(m.local6),
     ownPrivateId: toHex(m.ownPrivateId), ownSeed: m.ownKey === null ? null : toHex(triggerKeySeed(m.ownKey)),
-    peer: p === null ? null : [p.privateId, p.own4, p.peer4, p.own6, p.peer6].map(toHex), peerCounter: m.peerCounter, lastCallCounter: m.lastCallCounter, security: m.security, stranger: m.isStranger, nameOnly: m.isNameOnly, lastUseMs: m.lastUseMs,
+    peer: p === null ? null : [p.privateId, p.own4, p.peer4, p.own6, p.peer6].map(toHex), peerCounter: m.peerCounter, lastCallCounter: m.lastCallCounter, security: m.security, stranger: m.isStranger, mayCall: m.mayCall, nameOnly: m.isNameOnly, lastUseMs: m.lastUseMs,
   };
 }
 
@@ -138,6 +143,7 @@ export function mappingFromJson(json: unknown): Mapping {
     ownPrivateId: bytes(record["ownPrivateId"], 32), ownKey: ownSeed === null ? null : triggerKeyFromSeed(ownSeed), policy: policyOf(record["security"]), isStranger: record["stranger"] === true, isNameOnly: record["nameOnly"] === true, lastUseMs: count(record["lastUseMs"]),
   });
   mapping.peer = peerSide;
+  mapping.mayCall = record["mayCall"] !== false;
   mapping.peerCounter = count(record["peerCounter"]);
   mapping.lastCallCounter = count(record["lastCallCounter"] ?? 0);
   mapping.state = peerSide === null ? "idle" : "open";

@@ -18,8 +18,6 @@ export interface Link {
   secondAgainMs: number;
   /** People have been told what cannot be had. */
   isRefusalTold: boolean;
-  /** Whether the peer began, so that the access list was asked. */
-  isCaller: boolean;
   spisIn: readonly number[];
   /** Where data goes: behind a header for the peer's private id, or straight to an address. */
   locator: ViaLocator | null;
@@ -27,6 +25,8 @@ export interface Link {
   form: InboundForm | null;
   /** The flows get their new keys then; null: they have them. */
   activeFromMs: number | null;
+  /** The association is one that this host began, and so not for the access list to end. A fresh exchange, whoever calls, leaves that as it was. */
+  isOurs: boolean;
   /** Packets heard when the exchange ended. */
   heardBefore: number;
   returnId: Uint8Array | null;
@@ -48,5 +48,5 @@ export interface Link {
 export const addressCalled = (link: Link | undefined): HipPath | null => (link?.call == null || link.call.path.kind === "i3" ? null : link.call.path);
 
 export const newLink = (nowMs: number): Link => ({
-  association: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, isCaller: false, spisIn: [], locator: null, form: null, activeFromMs: null, heardBefore: 0, returnId: null, call: null, calledId: null, wrongKey: null, startedMs: -Infinity, absent: false, sent: 0, heard: 0, heardMs: nowMs,
+  association: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, spisIn: [], locator: null, form: null, activeFromMs: null, isOurs: false, heardBefore: 0, returnId: null, call: null, calledId: null, wrongKey: null, startedMs: -Infinity, absent: false, sent: 0, heard: 0, heardMs: nowMs,
 });

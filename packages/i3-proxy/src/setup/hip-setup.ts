@@ -24,7 +24,7 @@ import { HipWays, secondName } from "./hip-ways.js";
 import { PeerPaths } from "./peer-paths.js";
 import { locatorOf, pathOf } from "./hip-paths.js";
 import type { ReturnIds } from "./return-ids.js";
-import { isNobodyThere, logUnreachable, patienceMs, peerText, REFUSED_MS } from "./unreachable.js";
+import { isNobodyThere, logUnreachable, patienceMs, peerText, REFUSED_MS, REFUSED_REMEDY } from "./unreachable.js";
 
 // Ours:
 /** We send and hear nothing: the peer may have lost its keys, or moved. */
@@ -160,6 +160,7 @@ export class HipSetup {
     if (mapping.state !== "idle") return;
     const link = this.#links.get(mapping);
     if (link !== undefined) link.wrongKey = null;
+    if (!mapping.mayCall && mapping.peerHit !== null && !this.#env.admits(mapping.peerHit)) return this.#refuse(nowMs, mapping);
     if (!this.#connect(nowMs, mapping)) return;
     mapping.state = "calling";
     mapping.callStartedMs = nowMs;
@@ -206,19 +207,16 @@ export class HipSetup {
     if (nowMs - link.heardMs >= UNHEARD_MS) this.#renew(nowMs, mapping, "nothing is heard of it");
   }
 
-  /** HITs of those who began a living association: the access list is about them. */
-  callers(): readonly Uint8Array[] {
-    return [...this.#links].flatMap(([{ peerHit }, { isCaller, association }]) => (isCaller && association !== null && peerHit !== null ? [peerHit] : []));
-  }
-
-  /** The access list allows them no more. */
-  cutOff(nowMs: number, hits: readonly Uint8Array[]): void {
+  /** The access list has changed: whoever it allows no more is cut off, but for those whom we called. */
+  recheckAccess(nowMs: number): void {
     this.#nowMs = nowMs;
-    for (const hit of hits) {
-      const mapping = this.#env.mappings.byPeer(publicId(hit));
-      const link = mapping === undefined ? undefined : this.#links.get(mapping);
-      if (mapping === undefined || link === undefined) continue;
+    for (const [mapping, link] of [...this.#links]) {
+      const isIdle = link.association === null && link.call === null;
+      if (isIdle || mapping.peerHit === null || this.#admits(mapping.peerHit)) continue;
       this.#env.log("warn", "access-ended", { peer: peerText(mapping) });
+      mapping.mayCall = false;
+      this.#env.mappings.changed(mapping);
+      this.#abandon(link);
       if (link.association !== null) this.hip.close(nowMs, link.association);
       this.#forgetLink(mapping, link);
       this.#refuse(nowMs, mapping);
@@ -254,11 +252,13 @@ export class HipSetup {
     datapath.setHipResponder(responder === null ? null : { ...responder, openIds });
   }
 
-  /** The list is about those who connect to us: whom we call may answer. */
+  /** The list is about those who connect to us: whom we call may answer, and begin a fresh exchange as long as that association lives. */
   #admits(hit: Uint8Array): boolean {
     const mapping = this.#env.mappings.byPeer(publicId(hit));
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
-    return (link !== undefined && link.call !== null) || this.#env.admits(hit);
+    if (mapping === undefined || link === undefined) return this.#env.admits(hit);
+    const isOurs = link.association !== null ? link.isOurs : link.call !== null && mapping.mayCall;
+    return isOurs || this.#env.admits(hit);
   }
 
   #dueMs(mapping: Mapping): number {
@@ -332,8 +332,7 @@ export class HipSetup {
   #askWhoHasTheName(nowMs: number, mapping: Mapping, link: Link, absentId: Uint8Array): boolean {
     const id = this.#env.trust.claimedIdOf(mapping.name);
     if (id === null || mapping.peerId === null || !sameBytes(absentId, mapping.peerId) || link.calledId !== mapping.peerId) return false;
-    if (link.call !== null) this.hip.abandon(link.call);
-    this.#endCall(link);
+    this.#abandon(link);
     return this.#callId(nowMs, mapping, id, null);
   }
 
@@ -460,7 +459,11 @@ export class HipSetup {
     this.#ways.setOutbound(event.association, event.spiOut, event.keysOut, link.form);
     const strength = isReadableSuite(event.espSuite) ? STRENGTH.auth : STRENGTH.esp;
     this.#withoutPair.delete(mapping);
-    Object.assign(link, { association: event.association, strength, second: "none", isRefusalTold: false, isCaller: event.role === "responder", spisIn: [event.spiIn], locator: locatorOf(event.path), absent: false, wrongKey: null, heardMs: this.#nowMs });
+    if (link.association === null) {
+      link.isOurs = link.call !== null && mapping.mayCall;
+      mapping.mayCall = link.isOurs;
+    }
+    Object.assign(link, { association: event.association, strength, second: "none", isRefusalTold: false, spisIn: [event.spiIn], locator: locatorOf(event.path), absent: false, wrongKey: null, heardMs: this.#nowMs });
     this.#byAssociation.set(event.association, mapping);
     this.#endCall(link);
     mapping.knowsIpv4 = event.peerPreferences !== null;
@@ -528,8 +531,11 @@ export class HipSetup {
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined) return;
     this.#endCall(link);
-    if (mapping.state !== "calling") return;
-    this.#env.log("warn", "unreachable", { peer: peerText(mapping), why: reason, code });
+    const isRefused = code === "refused";
+    if (mapping.state !== "calling" && !(mapping.state === "open" && isRefused)) return;
+    this.#env.log("warn", "unreachable", { peer: peerText(mapping), why: reason, code, ...(isRefused ? { remedy: REFUSED_REMEDY } : {}) });
+    // The peer has said that a fresh exchange is not wanted: the old keys lead nowhere.
+    if (link.association !== null) this.hip.close(this.#nowMs, link.association);
     this.#refuse(this.#nowMs, mapping);
   }
 
@@ -537,11 +543,14 @@ export class HipSetup {
     const link = this.#links.get(mapping);
     const called = addressCalled(link);
     logUnreachable(this.#env.log, mapping, this.#isAbsent(mapping), link?.wrongKey ?? null, called === null ? undefined : `Is the other machine on, and does it take HIP by ${pathText(called)}?`);
-    if (link !== undefined) {
-      if (link.call !== null) this.hip.abandon(link.call);
-      this.#endCall(link);
-    }
+    if (link !== undefined) this.#abandon(link);
     this.#refuse(nowMs, mapping);
+  }
+
+  /** Ends the call that is under way, if there is one. */
+  #abandon(link: Link): void {
+    if (link.call !== null) this.hip.abandon(link.call);
+    this.#endCall(link);
   }
 
   /** Programs hear that nobody is there, at once for those whose packets waited. */
@@ -580,8 +589,7 @@ export class HipSetup {
   }
 
   #forgetLink(mapping: Mapping, link: Link): void {
-    if (link.call !== null) this.hip.abandon(link.call);
-    this.#endCall(link);
+    this.#abandon(link);
     this.#removeAssociations(link);
     if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
     this.#links.delete(mapping);
@@ -618,15 +626,16 @@ export class HipSetup {
   }
 
   /** What we tell a peer inside the exchange. Called only for one who has proved its HIT, or whom we called. */
-  #offerFor(hit: Uint8Array, call: Call | null): HipOffer {
+  #offerFor(hit: Uint8Array, call: Call | null): HipOffer | null {
     const { own4, identity, mappings } = this.#env;
     const named = this.#named(call);
     const mapping = named?.isNameOnly === true && mappings.byPeer(publicId(hit)) === undefined ? named : this.#mappingOf(hit);
+    if (mapping === null) return null;
     const { shortcuts, checksumState, beetIpv4 } = I3_PREFERENCE_FLAG;
     const preferences: I3Preferences = {
-      flags: shortcuts | checksumState | beetIpv4, own4, own6: identity.hit, peer4: mapping?.local4 ?? ZERO4, peer6: mapping?.local6 ?? ZERO6,
+      flags: shortcuts | checksumState | beetIpv4, own4, own6: identity.hit, peer4: mapping.local4, peer6: mapping.local6 ?? ZERO6,
     };
-    return { privateId: mapping?.ownPrivateId ?? null, preferences };
+    return { privateId: mapping.ownPrivateId, preferences };
   }
 
   /** False when there is no room for the way to the peer's private id, or another mapping has it. */

@@ -12,6 +12,9 @@ const SILENT_AFTER_MS = 5_000;
 /** Programs hear so for this long; the next packet calls again. */
 export const REFUSED_MS = 1_000;
 
+/** Of a peer that has said so itself. */
+export const REFUSED_REMEDY = "The other machine does not want this one: its <access>, or the security that its rules ask for, must be changed there.";
+
 export const patienceMs = (isAbsent: boolean): number => (isAbsent ? ABSENT_AFTER_MS : SILENT_AFTER_MS);
 
 /** Whether nobody can answer over i3: a server has said so, or we have none. */
