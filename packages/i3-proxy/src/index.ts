@@ -5,7 +5,7 @@ export { Guard } from "./io/guard.js";
 export { NftSession } from "./io/interception-nft-session.js";
 export { Journal } from "./io/journal.js";
 export { VirtualRoutes } from "./io/virtual-routes.js";
-export { AccessList, newlyRefused, type AccessDecision } from "./policy/access-list.js";
+export { AccessList, type AccessDecision } from "./policy/access-list.js";
 export { MAX_PINS, Pins, pinsFromText, pinsToText, type Pin } from "./policy/pins.js";
 export { isEnough, policyFor, securitiesOf, securityOf, UNNAMED_POLICY, type PacketSelector, type PeerPolicy, type Service } from "./policy/policy.js";
 export { judgeKey, type TrustEnvironment, type TrustVerdict } from "./policy/trust.js";

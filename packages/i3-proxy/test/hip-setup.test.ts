@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { randomBytes } from "node:crypto";
 
 import { locatorKey, makeLocator, publicId, sameBytes, toHex, virtualAddress, type AccessConfig, type Security } from "@i3/common";
+import type { EspTransform } from "@i3/datapath";
 import { generateHostIdentity, HipHost, systemDhSource, type HipEvent } from "@i3/hip";
 
 import { addHost, bookOf, bookOfIds, World, type Host, type HostOptions, type LogLine } from "../../../test/sim/world.js";
@@ -68,6 +69,36 @@ describe("encrypted set-up", () => {
   it.each([["esp", "auth"], ["auth", "esp"]] as const)("refuses a peer that wants %s where the rules want %s", (laptop, home) => {
     const bed = pair({ laptop, home });
     expect(roundTrip(bed.world, bed.laptop, bed.home, "home.i3", "what now")).toEqual({ there: "nothing", back: "nothing" });
+  });
+
+  it("wipes the keys of every event once the engine has copied them, those of an association that it cannot take too", () => {
+    const { world, laptop, home } = pair();
+    const kept: EspTransform[] = [];
+    let isFull = false;
+    for (const { engine } of [laptop.node, home.node]) {
+      const [setIn, setOut] = [engine.setInboundAssociation.bind(engine), engine.setOutboundAssociation.bind(engine)];
+      engine.setInboundAssociation = (spi, association) => {
+        if (association !== null) kept.push(association.transform);
+        if (association !== null && isFull) throw new Error("full");
+        setIn(spi, association);
+      };
+      engine.setOutboundAssociation = (name, association) => {
+        if (association !== null) kept.push(association.transform);
+        setOut(name, association);
+      };
+    }
+    const isWiped = (transform: EspTransform): boolean => "key" in transform && transform.key.every((byte) => byte === 0);
+    expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");
+    for (let id = 1; id < 5; id += 1) laptop.proxy.setups.hip?.hip.rekey(world.nowMs, id);
+    world.run(2_000);
+    expect(roundTrip(world, laptop, home, "home.i3", "behind a rekey").back).not.toBe("nothing");
+    expect([kept.length, kept.map(isWiped)]).toEqual([8, kept.map(() => true)]);
+    isFull = true;
+    for (let id = 1; id < 5; id += 1) laptop.proxy.setups.hip?.hip.close(world.nowMs, id);
+    world.run(1_000);
+    send(world, laptop, addressOf(laptop, "home.i3"), "no room");
+    world.run(1_000);
+    expect([kept.length > 8, kept.every(isWiped)]).toEqual([true, true]);
   });
 
   it("takes three round trips over i3 until the first answer, and one for later ones", () => {

@@ -74,7 +74,11 @@ export function hipKeysOf(keymat: Keymat, cipher: HipCipherSuite, ownHit: Uint8A
 
 /** Overwrites keys that are no longer used, HIP's or ESP's. */
 export function wipeKeys(keys: Directions<object>): void {
-  for (const direction of [keys.out, keys.in]) {
-    for (const secret of Object.values(direction) as unknown[]) if (secret instanceof Uint8Array) secret.fill(0);
-  }
+  wipeSecrets(keys.out);
+  wipeSecrets(keys.in);
+}
+
+/** The same for one direction. */
+export function wipeSecrets(direction: object): void {
+  for (const secret of Object.values(direction) as unknown[]) if (secret instanceof Uint8Array) secret.fill(0);
 }

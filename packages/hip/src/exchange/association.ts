@@ -229,7 +229,7 @@ export class Association {
     this.#isOver = true;
   }
 
-  /** Wipes what belongs to the association, and gives back its SPIs; ESP keys are their receiver's. */
+  /** Wipes what belongs to the association, and gives back its SPIs; ESP keys are those of who received their event, but for the half that nobody has yet. */
   forget(): void {
     wipeKeys(this.#hip);
     for (const pair of this.#pairs) pair.forget();

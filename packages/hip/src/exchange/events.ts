@@ -3,6 +3,7 @@ import type { Log } from "@i3/common";
 
 import type { DhGroup, DhSource } from "../crypto/diffie-hellman.js";
 import type { EspKeys, EspSuite } from "../crypto/esp-suites.js";
+import { wipeSecrets } from "../crypto/keymat.js";
 import type { Rhash } from "../crypto/rhash.js";
 import type { HostIdentity } from "../identity/host-identity.js";
 import type { HostKey } from "../identity/host-key.js";
@@ -55,7 +56,7 @@ export interface HipEnvironment {
   readonly log: Log;
 }
 
-/** A pair of security associations. SPIs: `spiIn` is where we are sent to, `spiOut` where we send to. Keys are the receiver's to wipe. */
+/** A pair of security associations. SPIs: `spiIn` is where we are sent to, `spiOut` where we send to. Keys are the receiver's to wipe: {@link wipeEventKeys}. */
 export interface EspPair {
   readonly spiIn: number;
   readonly spiOut: number;
@@ -188,3 +189,9 @@ export interface ResponderEvent {
 }
 
 export type HipEvent = EstablishedEvent | InboundEvent | RekeyedEvent | PairedEvent | PairFailedEvent | RetiredEvent | MovedEvent | ClosedEvent | FailedEvent | ResponderEvent;
+
+/** Overwrites the ESP keys of an event, of whatever kind: for who has received it, once the packet engine has its copy. Nobody else holds them. */
+export function wipeEventKeys(event: HipEvent): void {
+  if ("keysIn" in event) wipeSecrets(event.keysIn);
+  if ("keysOut" in event) wipeSecrets(event.keysOut);
+}

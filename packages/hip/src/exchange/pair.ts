@@ -2,7 +2,7 @@
  * One pair of ESP associations: how it comes to be beside the first one, and its rekeys (RFC 7402 §5.1.1, §6.8 to §6.10; rekey.ts has the order of packets).
  * Each has KEYMAT of its own from its first new Diffie-Hellman secret on, so that what becomes of one is nothing to the other.
  */
-import type { Directions } from "../crypto/keymat.js";
+import { wipeSecrets, type Directions } from "../crypto/keymat.js";
 import type { DhGroup, DhKeyPair } from "../crypto/diffie-hellman.js";
 import type { EspKeys, EspSuite } from "../crypto/esp-suites.js";
 import { PARAMETER } from "../wire/numbers.js";
@@ -189,6 +189,8 @@ export class Pair {
 
   /** Wipes KEYMAT and gives back the SPIs; ESP keys are their receiver's. */
   forget(): void {
+    const keysOut = this.#turn?.done?.keysOut;
+    if (keysOut !== undefined) wipeSecrets(keysOut);
     this.#material?.keymat.wipe();
     for (const spi of [this.#spis?.spiIn, this.#turn?.own.spiIn, ...this.#retiring.map(({ spiIn }) => spiIn)]) if (spi !== undefined) this.#home.scope.freeSpi(spi);
   }

@@ -321,7 +321,7 @@ describe("NOTIFY", () => {
   it("of a host that then calls itself does not keep the two apart, and the refused call does not come in behind it", () => {
     for (const [caller, callee] of [orderedIdentities(), [...orderedIdentities()].reverse()] as const) {
       const network = new Network();
-      const [a, b] = [network.add("a", caller as HostIdentity), network.add("b", callee as HostIdentity)];
+      const [a, b] = [network.add("a", caller), network.add("b", callee)];
       // Its list is about those who call: whom it calls itself may answer.
       b.admits = () => b.host.sizes.attempts > 0;
       network.connect(a, b);

@@ -60,11 +60,3 @@ export class AccessList {
     return this.#entries.flatMap(({ group }) => (group === undefined || inUse.has(group) ? [] : group));
   }
 }
-
-/**
- * Those of the HITs that one list admitted and the next one refuses: their associations are to be closed at once.
- * @param hits of live associations that peers began, 16 bytes each
- */
-export function newlyRefused(before: AccessList, after: AccessList, hits: Iterable<Uint8Array>): readonly Uint8Array[] {
-  return [...hits].filter((hit) => before.admits(hit) && !after.admits(hit));
-}

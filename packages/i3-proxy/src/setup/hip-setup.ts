@@ -10,7 +10,7 @@ import { bytesKey, errorLine, formatIpText, publicId, sameBytes, type HipAddress
 import { IP_PROTOCOL, MAX_SPI, MIN_SPI, PAYLOAD_KIND, type Datapath, type Strength, type Upcall } from "@i3/datapath";
 import {
   ESP_SUITE, HipHost, I3_PREFERENCE_FLAG, isReadableSuite, pathText, type Call, type DhSource, type EspSuite, type EstablishedEvent, type FailedEvent, type HipEvent, type HipOffer, type HipPath, type HostIdentity, type I3Preferences,
-  type PairFailedEvent, type R1Responder,
+  type PairFailedEvent, type R1Responder, wipeEventKeys,
 } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
 
@@ -403,7 +403,16 @@ export class HipSetup {
     for (const mapping of newest) if (mapping.state === "idle" && this.#env.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.call(nowMs, mapping, null);
   }
 
+  /** The engine copies keys, so ours are wiped whatever became of the event. */
   #handleEvent(event: HipEvent): void {
+    try {
+      this.#take(event);
+    } finally {
+      wipeEventKeys(event);
+    }
+  }
+
+  #take(event: HipEvent): void {
     switch (event.kind) {
       case "responder": return this.#setResponder(event.responder);
       case "established": return this.#established(event);

@@ -1,7 +1,7 @@
 import { publicId, toHex } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
-import { AccessList, newlyRefused } from "../../src/policy/access-list.js";
+import { AccessList } from "../../src/policy/access-list.js";
 import { bookOf, config, hitOf } from "./files.js";
 
 const [A, B, C, D] = ["2001:22::a", "2001:22::b", "2001:21::c", "2001:22::d"] as const;
@@ -51,25 +51,5 @@ describe("an access list", () => {
 
   it("names groups that nobody is in", () => {
     expect(list("", 'allow group="familly"', 'allow group="family"', 'refuse group="nobody"', `allow hit="${A}"`).emptyGroups()).toEqual(["familly", "nobody"]);
-  });
-});
-
-describe("after a change, those whom it shuts out", () => {
-  const hits = [A, B, C, D].map(hitOf);
-  const shut = (before: AccessList, after: AccessList): readonly number[] => newlyRefused(before, after, hits).map((hit) => hits.indexOf(hit));
-
-  it.each([
-    ["are nobody when nothing changes", list("", 'allow group="family"'), list("", 'allow group="family"'), []],
-    ["are those that were in", list(' default="allow"', `refuse hit="${A}"`), list("", `allow hit="${B}"`), [2, 3]],
-    ["are nobody when more get in", list("", `allow hit="${A}"`), list(' default="allow"'), []],
-    ["are all", new AccessList(undefined, BOOK), list(""), [0, 1, 2, 3]],
-  ] as const)("%s", (_, before, after, expected) => {
-    expect(shut(before, after)).toEqual(expected);
-  });
-
-  it("follow the address book too", () => {
-    const { access } = config('<access><allow group="family"/></access>');
-    const smaller = bookOf(`name="a.i3" hit="${A}"`, `name="b.i3" hit="${B}" group="family"`);
-    expect(shut(new AccessList(access, BOOK), new AccessList(access, smaller))).toEqual([0, 2]);
   });
 });
