@@ -176,8 +176,8 @@ export class R1Pool {
     if (first === undefined || !isGroupForI3(first)) throw new RangeError("over i3 one of the groups 7, 8 and 9 is needed");
     const bytes = this.offered(first).template.r1.length;
     if (bytes > I3_I1_BYTES) {
-      throw new I3Error("ERR_I3_HIP_IDENTITY", `R1 with this host key has ${bytes} bytes, and over i3 at most ${I3_I1_BYTES} are allowed`, {
-        remedy: "Use a host key of ECDSA P-256 or P-384, or RSA of 2048 bits.",
+      throw new I3Error("ERR_I3_HIP_IDENTITY", `R1 with this host key has ${bytes} bytes, and over i3 at most ${I3_I1_BYTES} are allowed: it must not be longer than the packet that it answers`, {
+        remedy: "Use a host key of ECDSA P-256 or P-384, or RSA of 2048 to 3072 bits.",
       });
     }
   }

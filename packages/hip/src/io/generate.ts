@@ -5,7 +5,7 @@ import type { HostKeyAlgorithm } from "../identity/host-identity-field.js";
 import { identityOf, type HostIdentity } from "../identity/host-identity.js";
 import { triggerKeyFromSeed, type TriggerKey } from "../trigger-key.js";
 
-/** As strong as P-256, and an R1 with it still fits into a packet of 1,280 bytes. */
+/** As strong as P-256 (NIST SP 800-57 part 1, table 2), and an R1 with it still fits over i3 (docs/wire.md §9.5). */
 const RSA_BITS = 3_072;
 
 function newKey(algorithm: HostKeyAlgorithm): KeyObject {

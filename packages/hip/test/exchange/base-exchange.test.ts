@@ -1,3 +1,5 @@
+import { generateKeyPairSync } from "node:crypto";
+
 import { publicId, sameBytes, toHex } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
@@ -5,6 +7,8 @@ import type { DhGroup } from "../../src/crypto/diffie-hellman.js";
 import { ESP_SUITE } from "../../src/crypto/esp-suites.js";
 import { I3_I1_BYTES } from "../../src/exchange/limits.js";
 import { HOST_KEY_ALGORITHMS } from "../../src/identity/host-identity-field.js";
+import { identityOf } from "../../src/identity/host-identity.js";
+import { generateHostIdentity } from "../../src/io/generate.js";
 import { HIP_PACKET, PARAMETER } from "../../src/wire/numbers.js";
 import { decodeHipPacket, encodeHipPacket, parameter } from "../../src/wire/packet.js";
 import { I3_PREFERENCE_FLAG } from "../../src/wire/parameters/i3.js";
@@ -304,11 +308,28 @@ describe("over i3", () => {
     expect(a.host.counters.drops.hit).toBe(1);
   });
 
-  it("a host key whose R1 is too long is an error at start", async () => {
-    const { generateKeyPairSync } = await import("node:crypto");
-    const { identityOf } = await import("../../src/identity/host-identity.js");
-    const large = identityOf(generateKeyPairSync("rsa", { modulusLength: 3_072 }).privateKey);
-    expect(() => new Network().add("a", large, { ownPublicId: publicId(large.hit) })).toThrow(/R1 with this host key has 1\d\d\d bytes/);
-    expect(new Network().add("a", large).host.responder).not.toBeNull();
+  it("with keys of RSA as they are generated, in both roles; I1 fills a path of 1,280 bytes and R1 has the sizes that limits.ts names", () => {
+    const large = generateHostIdentity("rsa");
+    const sizes = [identity("ecdsa-p256", 0), identity("ecdsa-p384", 0), identity("rsa", 0), large].map((own) =>
+      ([7, 8, 9] as const).map((group) => new Network().add("a", own, { ownPublicId: publicId(own.hit), dhGroups: [group] }).host.responder?.r1.length));
+    expect(sizes).toEqual([[424, 456, 496], [488, 520, 560], [792, 824, 864], [1_048, 1_080, 1_120]]);
+    for (const roles of [[large, identity("ecdsa-p256", 0)], [identity("ecdsa-p256", 0), large]] as const) {
+      const network = new Network();
+      const [a, b] = roles.map((own, n) => network.add(String(n), own, { ownPublicId: publicId(own.hit) })) as [Node, Node];
+      network.connectI3(a, b);
+      network.run(1_000);
+      expect(pairMatches(a.last("established"), b.last("established"))).toBe(true);
+      expect(network.packet(r1).length).toBe(roles[1] === large ? 1_048 : 424);
+    }
+    expect(I3_I1_BYTES + 48 + 8 + 40).toBe(1_280);
+  });
+
+  it("a host key whose R1 is too long is an error at start that says why and what fits", () => {
+    const large = identityOf(generateKeyPairSync("rsa", { modulusLength: 4_096 }).privateKey);
+    const start = (): unknown => new Network().add("a", large, { ownPublicId: publicId(large.hit) });
+    expect(start).toThrow(/R1 with this host key has 1304 bytes, and over i3 at most 1184 are allowed/);
+    expect(start).toThrow(expect.objectContaining({ code: "ERR_I3_HIP_IDENTITY", remedy: expect.stringContaining("RSA of 2048 to 3072 bits") as unknown }) as Error);
+    // Straight over UDP it may answer itself; the engine cannot.
+    expect(new Network().add("a", large).host.responder).toBeNull();
   });
 });
