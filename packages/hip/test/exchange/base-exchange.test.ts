@@ -331,5 +331,6 @@ describe("over i3", () => {
     expect(start).toThrow(expect.objectContaining({ code: "ERR_I3_HIP_IDENTITY", remedy: expect.stringContaining("RSA of 2048 to 3072 bits") as unknown }) as Error);
     // Straight over UDP it may answer itself; the engine cannot.
     expect(new Network().add("a", large).host.responder).toBeNull();
-  });
+    // A key of 4,096 bits takes its time.
+  }, 60_000);
 });
