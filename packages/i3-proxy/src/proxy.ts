@@ -50,6 +50,10 @@ export interface ProxyEnvironment {
   readonly addresses: AddressSource;
   /** Our own virtual IPv4 address of the last run: kept if it is still free, for peers were told it. */
   readonly lastOwn4: Uint8Array | null;
+  /** Greater than the generations of all R1s of earlier runs; 0 when none is known. */
+  readonly leastGeneration: bigint;
+  /** Told before an R1 of a new generation goes out. */
+  readonly keepGeneration: (generation: bigint) => void;
   readonly limits: MappingLimits;
   readonly hooks: MappingHooks;
   readonly suffix: string;
@@ -134,6 +138,7 @@ export class Proxy {
     this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name) }), () => new HipSetup({
       ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, policyOf: (name) => this.#names.policyOf(name),
       trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids], drop: (mapping) => this.#drop(this.#nowMs, mapping),
+      leastGeneration: environment.leastGeneration, keepGeneration: environment.keepGeneration,
     }, 0));
   }
 

@@ -263,6 +263,25 @@ describe("encrypted set-up", () => {
     expect(again.node.received.map(textOf)).toContain("after");
   });
 
+  it("is called after a restart with its clock set back, if it knows how far its R1s were", () => {
+    for (const isKnown of [true, false]) {
+      const { world, ring, laptop, home, book } = pair();
+      expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");
+      world.run(4_000);
+      world.nodes.delete(locatorKey(home.node.locator));
+      const leastGeneration = isKnown ? (home.proxy.setups.hip?.hip.generation as bigint) : 0n;
+      const again = addHost(world, "198.51.100.2", { servers: ring, identity: home.identity, book, security: "esp", leastGeneration, clockErrorMs: -86_400_000 });
+      world.run(10_000, () => again.proxy.isReady(world.nowMs));
+      const to = addressOf(laptop, "home.i3");
+      for (let i = 0; i < 60; i += 1) {
+        send(world, laptop, to, `n${i}`);
+        world.run(500);
+      }
+      // Without it the peer takes them for replays, for as long as it remembers the newer ones.
+      expect([again.node.received.length > 20, (laptop.proxy.setups.hip?.counters.drops.replayed ?? 0) > 0]).toEqual([isKnown, !isKnown]);
+    }
+  });
+
   it("notices that nothing is heard of a peer that forgot everything, and makes keys anew", () => {
     const { world, ring, laptop, home, book } = pair();
     expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");

@@ -29,7 +29,7 @@ export interface HipEnvironment {
   readonly dhGroups?: readonly DhGroup[];
   /** What R1 offers, to everybody: all suites that {@link espSuitesFor} may name, by preference. @default [13, 9, 8, 7] */
   readonly espSuites?: readonly EspSuite[];
-  /** Generation of the first epoch (RFC 7401 §4.1.4): must be greater than any that this identity used before; seconds of the clock at start will do. */
+  /** Generation of the first epoch (RFC 7401 §4.1.4): must be at least the greatest that this identity used before, {@link HipHost.generation}: peers take an older R1 for a replay. */
   readonly r1Generation: bigint;
   /** Whether an I1 to no HIT is answered that came for this id of ours. Straight ones never are: an address does not tell which host has it. @default at none */
   readonly isOpen?: (id: Uint8Array) => boolean;

@@ -61,6 +61,11 @@ export class HipHost {
     return this.#pool.responder();
   }
 
+  /** Of the R1s that go out now (RFC 7401 §4.1.4). */
+  get generation(): bigint {
+    return this.#pool.current.generation;
+  }
+
   /** Calls in progress and associations, in any state. */
   get sizes(): { readonly attempts: number; readonly associations: number } {
     return { attempts: this.#attempts.size, associations: this.#associations.size };

@@ -3,7 +3,8 @@
  * it; ESP keys never come here. A last line that was cut off by a crash is ignored; anything else that cannot be read is set
  * aside, never overwritten.
  *
- *     {"journal": 1, "shared": "<Ed25519 seed>", "own4": "<hex>" or null}     first line: the key of the private prefix, our address
+ *     {"journal": 1, "shared": "<Ed25519 seed>", "own4": "<hex>" or null, "generation": "<decimal>"}     first line: the key of the private prefix, our address,
+ *                                                                                                       a generation that no R1 of ours has reached
  *     {"put": "<key>", "mapping": {…}}             {"remove": "<key>"}
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
@@ -18,6 +19,8 @@ import { mappingFromJson, mappingToJson, type Mapping } from "../mappings/mappin
 const REWRITE_FACTOR = 4;
 const MIN_REWRITE_LINES = 1_000;
 const VERSION = 1;
+/** Generations of R1 that are set aside at once: most of a day at one a minute, and at least 80 minutes. */
+const GENERATIONS_RESERVED = 1_000n;
 
 /** Throws what write(2) throws, ENOSPC for one. */
 function writeWhole(fd: number, text: string): void {
@@ -30,6 +33,8 @@ export interface JournalContent {
   readonly mappings: readonly Mapping[];
   /** Our own virtual IPv4 address of the last run, which peers were told; null at the first start. */
   readonly own4: Uint8Array | null;
+  /** Greater than those that R1s had in earlier runs, whatever the clock says now (RFC 7401 §4.1.4); 0 when nothing is known. */
+  readonly generation: bigint;
   /** What could not be read, for the log; null when all is well. */
   readonly damage: string | null;
 }
@@ -42,6 +47,7 @@ export class Journal {
   readonly #onError: (error: unknown) => void;
   #sharedSeed = "";
   #own4: string | null = null;
+  #generation = 0n;
   #hasFailed = false;
   #fd = -1;
   #lines = 0;
@@ -72,6 +78,13 @@ export class Journal {
   setOwn4(own4: Uint8Array): void {
     if (this.#own4 === toHex(own4)) return;
     this.#own4 = toHex(own4);
+    this.#guarded(() => this.#rewrite());
+  }
+
+  /** An R1 of this generation is about to go out. Written only when those set aside are used up. */
+  keepGeneration(generation: bigint): void {
+    if (generation < this.#generation) return;
+    this.#generation = generation + GENERATIONS_RESERVED;
     this.#guarded(() => this.#rewrite());
   }
 
@@ -133,7 +146,7 @@ export class Journal {
     rmSync(next, { force: true });
     const fd = openSync(next, "wx", 0o600); // a file of our own making, whatever lay there
     try {
-      writeWhole(fd, [JSON.stringify({ journal: VERSION, shared: this.#sharedSeed, own4: this.#own4 }), ...this.#live.values(), ""].join("\n"));
+      writeWhole(fd, [JSON.stringify({ journal: VERSION, shared: this.#sharedSeed, own4: this.#own4, generation: String(this.#generation) }), ...this.#live.values(), ""].join("\n"));
       fsyncSync(fd);
       renameSync(next, this.#file);
     } catch (error) {
@@ -163,7 +176,7 @@ export class Journal {
     sharedKey ??= generateTriggerKey();
     this.#sharedSeed = toHex(triggerKeySeed(sharedKey));
     for (const [key, mapping] of mappings) this.#live.set(key, JSON.stringify({ put: key, mapping: mappingToJson(mapping) }));
-    return { sharedKey, mappings: [...mappings.values()], own4: this.#own4 === null ? null : fromHex(this.#own4), damage };
+    return { sharedKey, mappings: [...mappings.values()], own4: this.#own4 === null ? null : fromHex(this.#own4), generation: this.#generation, damage };
   }
 
   #readLine(json: unknown, mappings: Map<string, Mapping>): TriggerKey | null {
@@ -172,6 +185,9 @@ export class Journal {
       if (record["journal"] !== VERSION) throw new I3Error("ERR_I3_STATE", "a journal of another version");
       const own4 = record["own4"];
       this.#own4 = typeof own4 === "string" && /^[0-9a-f]{8}$/.test(own4) ? own4 : null;
+      const generation = record["generation"];
+      // Of 64 bits, and far from their end.
+      this.#generation = typeof generation === "string" && /^[0-9]{1,18}$/.test(generation) ? BigInt(generation) : 0n;
       return triggerKeyFromSeed(fromHex(record["shared"]));
     }
     if (typeof record["put"] === "string") mappings.set(record["put"], mappingFromJson(record["mapping"]));

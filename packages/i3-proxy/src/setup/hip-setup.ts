@@ -66,6 +66,9 @@ export interface HipSetupEnvironment {
   readonly directOf: (hit: Uint8Array) => HipAddress | null;
   /** What is open beside the main port. */
   readonly ports: HipConfig | undefined;
+  /** Greater than the generations of all R1s of earlier runs. A clock that was set back would make peers that remember one refuse ours for 10 minutes. */
+  readonly leastGeneration: bigint;
+  readonly keepGeneration: (generation: bigint) => void;
   /** The access list. */
   readonly admits: (hit: Uint8Array) => boolean;
   /** Which key a name may have. */
@@ -101,11 +104,12 @@ export class HipSetup {
     this.#nowMs = nowMs;
     const { identity, ownId, randomBytes, dhSource, wallMs, log } = environment;
     this.hip = new HipHost({
-      identity, ownPublicId: ownId, random: randomBytes, dhSource, r1Generation: BigInt(Math.floor(wallMs() / 1_000)), admits: (hit) => this.#admits(hit), log,
+      identity, ownPublicId: ownId, random: randomBytes, dhSource, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#admits(hit), log,
       send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
       espSuitesFor: (hit, call) => suitesOf(this.#policyFor(hit, call)), offerFor: (hit, call) => this.#offerFor(hit, call), accepts: (call, hit) => this.#accepts(call, hit),
     }, nowMs);
     this.#load = new HipLoad(this.hip, environment.datapath);
+    environment.keepGeneration(this.hip.generation);
     this.#setResponder(this.hip.responder);
   }
 
@@ -414,7 +418,9 @@ export class HipSetup {
 
   #take(event: HipEvent): void {
     switch (event.kind) {
-      case "responder": return this.#setResponder(event.responder);
+      case "responder":
+        this.#env.keepGeneration(this.hip.generation);
+        return this.#setResponder(event.responder);
       case "established": return this.#established(event);
       case "failed": return this.#failed(event);
       default: return this.#changed(event);
@@ -694,3 +700,9 @@ function suitesOf(policy: PeerPolicy): readonly EspSuite[] {
 }
 
 const ENCRYPTED = [ESP_SUITE.aesGcm16, ESP_SUITE.aes256CbcSha256, ESP_SUITE.aes128CbcSha256] as const;
+
+/** The clock's seconds, so that a lost state directory does little harm; they run faster than generations do. */
+const firstGeneration = (wallMs: number, least: bigint): bigint => {
+  const seconds = BigInt(Math.floor(wallMs / 1_000));
+  return seconds > least ? seconds : least;
+};
