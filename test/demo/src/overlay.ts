@@ -63,6 +63,8 @@ export interface LaptopOptions {
   readonly virtualAddresses?: string;
   readonly dns?: string;
   readonly rules?: string;
+  /** The element `<access>`; without it everybody may connect. */
+  readonly access?: string;
   readonly tun?: string;
   readonly hip?: string;
 }
@@ -99,7 +101,7 @@ export class Laptop {
   }
 
   async writeConfig(changes: Partial<LaptopOptions> = {}): Promise<void> {
-    const { serverAddresses, mappings, virtualAddresses, dns, rules, tun, hip } = { ...this.options, ...changes };
+    const { serverAddresses, mappings, virtualAddresses, dns, rules, access, tun, hip } = { ...this.options, ...changes };
     await this.host.writeFile("i3-proxy.xml", `<i3-proxy version="1">
   <identity key-file="host.key"/>
   <state directory="state"/>
@@ -107,7 +109,7 @@ export class Laptop {
   ${tun ?? ""}${hip ?? ""}${virtualAddresses ?? ""}${dns ?? ""}
   <address-book file="book.xml"/>
   ${mappings ?? ""}
-  ${rules ?? RULES}
+  ${rules ?? RULES}${access ?? ""}
   <log level="debug" format="json"/>
 </i3-proxy>
 `);

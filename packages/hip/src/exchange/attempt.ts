@@ -6,7 +6,7 @@ import { PuzzleSearch } from "../crypto/puzzle.js";
 import type { DhGroup, DhKeyPair } from "../crypto/diffie-hellman.js";
 import { RHASH_BYTES } from "../crypto/rhash.js";
 import type { HostKey } from "../identity/host-key.js";
-import { decodeHipPacket, parameter, parametersOf, type HipPacket } from "../wire/packet.js";
+import { decodeHipPacket, parametersOf, type HipPacket } from "../wire/packet.js";
 import { PARAMETER } from "../wire/numbers.js";
 import { decodeNotification, isError, notifyName, NOTIFY_CODE } from "../wire/parameters/notification.js";
 import type { FailedEvent, HipOffer } from "./events.js";
