@@ -75,6 +75,6 @@ describe("a living connection", () => {
     await bed.homeProxy.writeConfig({ access: `<access default="refuse"/>` });
     await eventually("the change", 5_000, async () => ((await pings(bed.laptop, "home.i3")) ? undefined : true));
     const { stdout, status } = await bed.laptop.exec("ping", ["-c", "3", "-i", "1.5", "-W", "1", "home.i3"]);
-    expect([status, /Destination Host Unreachable/.test(stdout)]).toEqual([1, true]);
+    expect([status, /unreachable/i.test(stdout)]).toEqual([1, true]);
   }, 60_000);
 });
