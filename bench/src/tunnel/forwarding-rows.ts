@@ -8,7 +8,6 @@
  * and each datagram the same length, so that bytes and packets together tell the number of datagrams.
  */
 import { execFile } from "node:child_process";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -26,8 +25,10 @@ const DATAGRAM_BYTES = 64;
 const IP_AND_UDP_BYTES = 28;
 const FEW = 1_000;
 const MANY = 1_000_000;
-/** For what waits in the server's socket when the generator has ended; a small part of what it sent. */
-const DRAIN_MS = 300;
+/** Readings of the counter, some ms each, that must be alike before the server has sent on what waited in its socket. */
+const STILL_READINGS = 3;
+/** A generator that goes on beyond its end would keep the counter running. */
+const MAX_READINGS = 1_000;
 const RELAY_PROGRAM = fileURLToPath(new URL("engine-relay.js", import.meta.url));
 const SOURCES = fileURLToPath(new URL("../../native/", import.meta.url));
 
@@ -104,8 +105,18 @@ async function startServers(source: Host, server: Host, echoProgram: string): Pr
 async function forwardingRate(source: Host, server: Host, generator: string, { port, triggers, input }: Case, seconds: number): Promise<number> {
   const before = await countedDatagrams(source);
   await succeed(source, "taskset", ["-c", GENERATOR_CORE, generator, server.address4, String(port), String(triggers), String(seconds), input]);
-  await sleep(DRAIN_MS);
-  return ((await countedDatagrams(source)) - before) / seconds;
+  return ((await settledDatagrams(source)) - before) / seconds;
+}
+
+async function settledDatagrams(source: Host): Promise<number> {
+  let [last, alike] = [-1, 0];
+  for (let readings = 0; readings < MAX_READINGS; readings += 1) {
+    const now = await countedDatagrams(source);
+    alike = now === last ? alike + 1 : 1;
+    if (alike === STILL_READINGS) return now;
+    last = now;
+  }
+  throw new Error("datagrams go on coming after their generator has ended");
 }
 
 async function countedDatagrams(source: Host): Promise<number> {

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { CHECKSUM } from "../../src/reference/step.js";
 import { bytes, concat, data, packet } from "../reference/packets.js";
-import { checksumPlace, cutSuperPacket, DATA_VALID, GSO, lengthOf, NEEDS_CHECKSUM, NO_VNET, placeOf, summed, TCP, UDP, withHeaderChecksum, withPartialChecksum, withVnet, type Vnet } from "./cut.js";
+import { checksumPlace, packetsOfTrain, DATA_VALID, GSO, lengthOf, NEEDS_CHECKSUM, NO_VNET, placeOf, summed, TCP, UDP, withHeaderChecksum, withPartialChecksum, withVnet, type Vnet } from "./cut.js";
 import type { TunArrival } from "./engine-pair.js";
 import { buildPacket, damages, packetRecipes, ports, tcpMessage, udpMessage, type Damage, type PacketRecipe } from "./packet-recipes.js";
 import { hipPacket, hit, NO_HIT, parameter } from "../reference/hip.js";
@@ -171,7 +171,7 @@ export interface TunRecipe {
   /** With `other`. */
   readonly start: number;
   readonly offset: number;
-  /** A super-packet cut every so many bytes; and what of its vnet header contradicts it. */
+  /** A train cut every so many bytes; and what of its vnet header contradicts it. */
   readonly gsoBytes: number | null;
   readonly gsoType: number | null;
 }
@@ -274,8 +274,8 @@ function superArrival({ gsoType }: TunRecipe, built: Uint8Array, gsoBytes: numbe
   const place = length === undefined ? undefined : placeOf(built.subarray(0, length));
   const fitting = place?.protocol === UDP ? GSO.udp : (built[0] ?? 0) >> 4 === 6 ? GSO.tcp6 : GSO.tcp4;
   const vnet: Vnet = { flags: NEEDS_CHECKSUM, gsoType: gsoType ?? fitting, headerBytes: 0, gsoBytes, checksumStart: place?.at ?? 0, checksumOffset: place?.protocol === UDP ? 6 : 16 };
-  const pieces = cutSuperPacket(vnet, built);
-  // One packet that is none has the same end as a super-packet that is none.
+  const pieces = packetsOfTrain(vnet, built);
+  // One packet that is none has the same end as a train that is none.
   const packets = pieces === undefined ? [{ bytes: bytes(0), state: CHECKSUM.complete }] : pieces.map((piece) => ({ bytes: piece, state: CHECKSUM.partial }));
   return { vnetPacket: withVnet(vnet, built), packets };
 }

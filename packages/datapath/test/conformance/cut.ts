@@ -146,7 +146,7 @@ function headerOf({ gsoType, gsoBytes }: Vnet, packet: Uint8Array): { readonly i
 }
 
 /** The packets that a train from the TUN stands for, with partial checksums. undefined: its vnet header says what cannot be. */
-export function cutSuperPacket(vnet: Vnet, bytes: Uint8Array): readonly Uint8Array[] | undefined {
+export function packetsOfTrain(vnet: Vnet, bytes: Uint8Array): readonly Uint8Array[] | undefined {
   const length = lengthOf(bytes);
   const packet = bytes.subarray(0, length ?? 0);
   const header = length === undefined ? undefined : headerOf(vnet, packet);

@@ -12,7 +12,7 @@ import { NativeEngine, type SteppedNativeEngine } from "../../src/native-engine.
 import { ReferenceEngine } from "../../src/reference/engine.js";
 import { ADDRESS_SLOT_BYTES, CHECKSUM, WAY_SLOT_BYTES, makeDatagramBatch, makePacketBatch, type DatagramBatch, type PacketBatch } from "../../src/reference/step.js";
 import { be16, fullChecksum } from "../reference/packets.js";
-import { checksumPlace, completedPacket, cutSuperPacket, cutTrain, GSO, lengthOf, NEEDS_CHECKSUM, placeOf, summed, takeVnet, TCP, UDP, versionOf } from "./cut.js";
+import { checksumPlace, completedPacket, packetsOfTrain, cutTrain, GSO, lengthOf, NEEDS_CHECKSUM, placeOf, summed, takeVnet, TCP, UDP, versionOf } from "./cut.js";
 import { FLOW_ADDRESSES, NAMES } from "./pools.js";
 
 /** One read of the native engine's TUN, and the packets that it stands for. */
@@ -205,13 +205,13 @@ function cutOutput(vnetPacket: VnetPacket, offloads: boolean): readonly TunPacke
     return [{ bytes, joined: false, trusted: false }];
   }
   const whole = lengthOf(packet) === packet.length && needsChecksum && place !== undefined;
-  const pieces = whole ? cutSuperPacket(vnet, packet) : undefined;
+  const pieces = whole ? packetsOfTrain(vnet, packet) : undefined;
   const transportBytes = place?.protocol === TCP ? ((packet[place.start + 12] ?? 0) >> 4) * 4 : 8;
-  if (pieces === undefined || place === undefined || pieces.length < 2 || vnet.headerBytes !== place.start + transportBytes) throw new Difference("a super-packet that is none", hex(vnetPacket), "");
+  if (pieces === undefined || place === undefined || pieces.length < 2 || vnet.headerBytes !== place.start + transportBytes) throw new Difference("a train that is none", hex(vnetPacket), "");
   const addresses = packet.subarray(...(versionOf(packet) === 4 ? ([12, 20] as const) : ([8, 40] as const)));
   const pseudoSum = 0xffff - fullChecksum(addresses, be16(place.protocol), be16(packet.length - place.start));
   const field = packet.subarray(place.field, place.field + 2);
-  if (hex(field) !== hex(be16(pseudoSum))) throw new Difference("the pseudo-header's sum of a super-packet", hex(vnetPacket), hex(be16(pseudoSum)));
+  if (hex(field) !== hex(be16(pseudoSum))) throw new Difference("the pseudo-header's sum of a train", hex(vnetPacket), hex(be16(pseudoSum)));
   return pieces.map((piece) => ({ bytes: completedPacket(piece), joined: true, trusted: false }));
 }
 
