@@ -7,7 +7,7 @@ import { locatorKey, makeLocator, publicId, sameBytes, toHex, virtualAddress, ty
 import type { EspTransform } from "@i3/datapath";
 import { generateHostIdentity, HipHost, systemDhSource, type HipEvent } from "@i3/hip";
 
-import { addHost, bookOf, bookOfIds, World, type Host, type HostOptions, type LogLine } from "../../../test/sim/world.js";
+import { addHost, bookOf, World, type Host, type HostOptions, type LogLine } from "../../../test/sim/world.js";
 import { mappingFromJson, mappingToJson, type Mapping } from "../src/mappings/mapping.js";
 import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
 
