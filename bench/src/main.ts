@@ -1,6 +1,7 @@
 /** npm run bench -- SUITE --json FILE: measures one suite and prints its table. */
 import { parseArgs } from "node:util";
 
+import { handshake } from "./handshake/suite.js";
 import { micro } from "./micro.js";
 import { printTable, writeJson, type Row } from "./report.js";
 import { tunnel } from "./tunnel/suite.js";
@@ -12,7 +13,7 @@ interface Options {
   readonly only: string | undefined;
 }
 
-const SUITES: Readonly<Record<string, (options: Options) => Promise<readonly Row[]>>> = { micro, tunnel };
+const SUITES: Readonly<Record<string, (options: Options) => Promise<readonly Row[]>>> = { handshake, micro, tunnel };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "string" }, quick: { type: "boolean" }, only: { type: "string" } }, allowPositionals: true });
 const suite = positionals[0] ?? "";

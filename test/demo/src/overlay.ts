@@ -67,6 +67,8 @@ export interface LaptopOptions {
   readonly access?: string;
   readonly tun?: string;
   readonly hip?: string;
+  /** @default "debug" */
+  readonly logLevel?: "debug" | "info";
 }
 
 const RULES = `<rules><rule name=".*\\.i3" go="i3"/></rules>`;
@@ -101,7 +103,7 @@ export class Laptop {
   }
 
   async writeConfig(changes: Partial<LaptopOptions> = {}): Promise<void> {
-    const { serverAddresses, mappings, virtualAddresses, dns, rules, access, tun, hip } = { ...this.options, ...changes };
+    const { serverAddresses, mappings, virtualAddresses, dns, rules, access, tun, hip, logLevel } = { ...this.options, ...changes };
     await this.host.writeFile("i3-proxy.xml", `<i3-proxy version="1">
   <identity key-file="host.key"/>
   <state directory="state"/>
@@ -110,7 +112,7 @@ export class Laptop {
   <address-book file="book.xml"/>
   ${mappings ?? ""}
   ${rules ?? RULES}${access ?? ""}
-  <log level="debug" format="json"/>
+  <log level="${logLevel ?? "debug"}" format="json"/>
 </i3-proxy>
 `);
   }

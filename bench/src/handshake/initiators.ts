@@ -1,0 +1,139 @@
+/**
+ * Many HIP hosts that call one responder, straight over UDP: `node initiators.js JSON` with {@link InitiatorOptions}. Prints `READY`; then each line of
+ * standard input is a step, answered by a line `{"step":…}` with {@link StepResult}. Every host calls twice, as one that restarts in between: `first`, `again`.
+ *
+ *     STEP call     all hosts send I1 and make their I2, which is held back: slowly, so that the responder asks for no puzzles
+ *     STEP finish   the I2s go out, so many under way at once that the responder always has one to look at; ends when all R2s are in
+ *
+ * A responder that is asked more than 50 times a second makes puzzles, and initiators on the same machine would solve them instead of asking; an I2 is
+ * good for 10 s after the puzzles have become harder, so those held back need none. Nothing else is skipped.
+ */
+import { createSocket, type Socket } from "node:dgram";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { setImmediate as turn } from "node:timers/promises";
+
+import { makeLocator, parseIpText } from "@i3/common";
+import { generateHostIdentity, HIP_PACKET, HipHost, systemDhSource, type HostIdentity } from "@i3/hip";
+
+export interface InitiatorOptions {
+  /** Of the responder, IPv4. */
+  readonly address: string;
+  readonly port: number;
+  /** Its HIT, as text. */
+  readonly hit: string;
+  readonly count: number;
+  /** Calls come from so many addresses, at most 250, of this host: 198.18.1.1 and on. The engine answers one of them only 10 times a second. */
+  readonly sources: number;
+}
+
+export type Step = `${"first" | "again"} ${"call" | "finish"}`;
+
+export interface StepResult {
+  readonly step: Step;
+  readonly done: number;
+  readonly seconds: number;
+}
+
+const MARK = new Uint8Array(4);
+/** Next header, length, type. */
+const TYPE_OFFSET = 2;
+/** Smaller ones look like i3 headers to our engine. */
+const MIN_SPI = 0x2000_0000;
+const CALLS_UNDER_WAY = 4;
+const FINISHES_UNDER_WAY = 48;
+/** Nothing is lost on a veth unless a buffer overflows: whoever is not through by then is not counted. */
+const STEP_MS = 30_000;
+
+interface Initiator {
+  readonly host: HipHost;
+  heldI2: Uint8Array | null;
+  isDone: boolean;
+  readonly socket: Socket;
+  readonly identity: HostIdentity;
+}
+
+const hitKey = (hit: Uint8Array): string => Buffer.from(hit).toString("hex");
+
+const options = JSON.parse(process.argv[2] ?? "{}") as InitiatorOptions;
+const locator = makeLocator(parseIpText(options.address) as Uint8Array, options.port);
+const peerHit = parseIpText(options.hit) as Uint8Array;
+/** By HIT. */
+const current = new Map<string, Initiator>();
+const sockets = await Promise.all(Array.from({ length: options.sources }, (_, i) => openSocket(`198.18.1.${i + 1}`)));
+const identities = Array.from({ length: options.count }, () => generateHostIdentity("ecdsa-p256"));
+const makeAll = (): readonly Initiator[] => identities.map((identity, i) => makeInitiator(identity, sockets[i % sockets.length] as Socket));
+const initiators = { first: makeAll(), again: makeAll() };
+let underWay = 0;
+
+async function openSocket(address: string): Promise<Socket> {
+  const socket = createSocket({ type: "udp4" });
+  socket.bind(0, address);
+  await once(socket, "listening");
+  // Behind the mark: next header, length, type, version, checksum, controls, sender's HIT, receiver's HIT.
+  socket.on("message", (datagram) => {
+    const packet = new Uint8Array(datagram.subarray(MARK.length));
+    current.get(hitKey(packet.subarray(24, 40)))?.host.handle(performance.now(), packet, { kind: "udp", locator });
+  });
+  return socket;
+}
+
+function makeInitiator(identity: HostIdentity, socket: Socket): Initiator {
+  const host = new HipHost({
+    identity, ownPublicId: null, random: (bytes) => randomBytes(bytes), dhSource: systemDhSource, r1Generation: 1n, send: (_path, packet) => send(made, packet),
+    newSpi: () => MIN_SPI + (randomBytes(4).readUInt32BE() >>> 1), admits: () => true, espSuitesFor: () => [13], offerFor: () => ({ privateId: null, preferences: null }),
+    onEvent: (event) => {
+      if (event.kind === "established") finished(made);
+      else if (event.kind === "failed") process.stderr.write(`${event.reason}\n`);
+    },
+    log: () => undefined,
+  }, performance.now());
+  const made: Initiator = { host, socket, identity, heldI2: null, isDone: false };
+  return made;
+}
+
+function send(initiator: Initiator, packet: Uint8Array): void {
+  if (packet[TYPE_OFFSET] === HIP_PACKET.i2) {
+    initiator.heldI2 = packet;
+    underWay -= 1;
+  } else post(initiator, packet);
+}
+
+function post({ socket }: Initiator, packet: Uint8Array): void {
+  socket.send([MARK, packet], options.port, options.address);
+}
+
+function finished(initiator: Initiator): void {
+  initiator.isDone = true;
+  underWay -= 1;
+}
+
+/** So many at a time. No retransmissions: nobody calls `tick`. */
+async function each(all: readonly Initiator[], limit: number, begin: (initiator: Initiator) => void): Promise<void> {
+  underWay = 0;
+  const endMs = performance.now() + STEP_MS;
+  for (const initiator of all) {
+    while (underWay >= limit && performance.now() < endMs) await turn();
+    underWay += 1;
+    current.set(hitKey(initiator.identity.hit), initiator);
+    begin(initiator);
+  }
+  while (underWay > 0 && performance.now() < endMs) await turn();
+}
+
+async function run(step: Step): Promise<StepResult> {
+  const startMs = performance.now();
+  const all = step.startsWith("first") ? initiators.first : initiators.again;
+  const isCall = step.endsWith("call");
+  if (isCall) await each(all, CALLS_UNDER_WAY, ({ host }) => host.connect(performance.now(), { hit: peerHit, path: { kind: "udp", locator }, returnId: null }));
+  else await each(all.filter(({ heldI2 }) => heldI2 !== null), FINISHES_UNDER_WAY, (initiator) => post(initiator, initiator.heldI2 as Uint8Array));
+  const done = all.filter(({ heldI2, isDone }) => (isCall ? heldI2 !== null : isDone)).length;
+  return { step, done, seconds: (performance.now() - startMs) / 1_000 };
+}
+
+process.stdout.write("READY\n");
+for await (const line of createInterface({ input: process.stdin })) {
+  process.stdout.write(`${JSON.stringify(await run(line as Step))}\n`);
+}
+process.exit(0);

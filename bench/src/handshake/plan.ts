@@ -1,0 +1,31 @@
+/** Which rows of the suite are wanted, and how much of each. */
+export const ROWS = ["responder", "first-answer", "flood", "bytes"] as const;
+export type RowName = (typeof ROWS)[number];
+
+export interface Plan {
+  readonly rows: ReadonlySet<RowName>;
+  readonly runs: number;
+  /** Hosts that call our responder in a run. */
+  readonly initiators: number;
+  /** Handshakes with a peer's responder in a run. */
+  readonly peerHandshakes: number;
+  /** Fresh starts of both laptops. */
+  readonly firstAnswers: number;
+  readonly floodSeconds: number;
+}
+
+const FULL = { runs: 5, initiators: 1_000, peerHandshakes: 400, firstAnswers: 7, floodSeconds: 20 } as const;
+/** Shows that everything works, and little more. */
+const QUICK = { runs: 1, initiators: 200, peerHandshakes: 60, firstAnswers: 1, floodSeconds: 6 } as const;
+
+/** `only`: names of {@link ROWS} with commas between, or undefined for all. Throws RangeError for another name. */
+export function makePlan({ quick, only }: { readonly quick: boolean; readonly only: string | undefined }): Plan {
+  const wanted = only?.split(",") ?? ROWS;
+  const rows = new Set(ROWS.filter((row) => wanted.includes(row)));
+  const unknown = wanted.find((name) => !ROWS.some((row) => row === name));
+  if (unknown !== undefined) throw new RangeError(`no row "${unknown}"; there are: ${ROWS.join(", ")}`);
+  return { ...(quick ? QUICK : FULL), rows };
+}
+
+/** What is going on, for people who wait. */
+export const say = (text: string): void => void process.stderr.write(`handshake: ${text}\n`);

@@ -1,0 +1,104 @@
+/**
+ * Base exchanges of an i3-proxy, as its users run it, with hosts that call it straight over UDP.
+ *
+ *     generator 198.18.x.y ──veth──► home (i3-proxy) ──veth── s1 (i3-server)
+ */
+import { fileURLToPath } from "node:url";
+
+import { Laptop, startRing } from "@i3/demo";
+import { Topology, type Child, type Host } from "@i3/netns";
+
+import { succeed } from "../tunnel/bed.js";
+import type { InitiatorOptions, Step, StepResult } from "./initiators.js";
+import { say, type Plan } from "./plan.js";
+import { processorSeconds } from "./processor-seconds.js";
+
+const INITIATORS = fileURLToPath(new URL("initiators.js", import.meta.url));
+/** For benchmarks (RFC 2544). */
+const SOURCE_NET = "198.18.0.0/15";
+const SOURCES = 250;
+const START_MS = 60_000;
+const STEP_MS = 60_000;
+
+/** Exchanges for one second of the responder's processors, of whole exchanges: I1 to R2. */
+export interface OurResponder {
+  /** Hosts that call for the first time: each gets a mapping, with addresses, journal, routes. */
+  readonly newcomers: readonly number[];
+  /** Hosts with an association, which call again. */
+  readonly known: readonly number[];
+}
+
+export async function measureOurResponder({ runs, initiators }: Plan): Promise<OurResponder> {
+  const newcomers: number[] = [];
+  const known: number[] = [];
+  for (let run = 0; run < runs; run += 1) {
+    const measured = await oneRun(initiators);
+    say(`responder, run ${run + 1}: ours, newcomers ${measured.newcomers.toFixed(0)}, known ${measured.known.toFixed(0)} exchanges for a processor second`);
+    newcomers.push(measured.newcomers);
+    known.push(measured.known);
+  }
+  return { newcomers, known };
+}
+
+async function oneRun(count: number): Promise<{ readonly newcomers: number; readonly known: number }> {
+  const topology = await Topology.create();
+  try {
+    const [generator, home, server] = [topology.host("generator"), topology.host("home"), topology.host("s1")];
+    topology.link(generator, home, { subnet: "192.0.2.0/30" });
+    topology.link(server, home, { subnet: "192.0.2.4/30" });
+    await topology.up();
+    await succeed(generator, "ip", ["route", "add", "local", SOURCE_NET, "dev", "lo"]);
+    await succeed(home, "ip", ["route", "add", SOURCE_NET, "via", generator.address4]);
+    await startRing([server]);
+    const responder = await Laptop.make(home, { serverAddresses: [server.address4], logLevel: "info" });
+    await responder.start();
+    const { pid, port } = nativeProcess(responder);
+    const options: InitiatorOptions = { address: home.address4, port, hit: responder.hit, count, sources: SOURCES };
+    const calling = await startInitiators(generator, options);
+    // All calls first: what answers 50 I2 a second asks for puzzles.
+    const cost = new Map<Step, number>();
+    for (const step of ["first call", "again call", "first finish", "again finish"] as const) cost.set(step, await costOf(calling, step, pid, count));
+    const rate = (which: "first" | "again"): number => 1 / ((cost.get(`${which} call`) ?? NaN) + (cost.get(`${which} finish`) ?? NaN));
+    await responder.stop();
+    return { newcomers: rate("first"), known: rate("again") };
+  } finally {
+    await topology.close();
+  }
+}
+
+/** Of a daemon that has started. Throws unless it runs the native engine. */
+export function nativeProcess({ child }: Laptop): { readonly pid: number; readonly port: number } {
+  const ready = child?.lines.map(({ text }) => /READY .*port=(\d+) engine=native/.exec(text)).find((found) => found !== null);
+  if (child?.pid === undefined || ready === undefined) throw new Error("i3-proxy does not run the native engine");
+  return { pid: child.pid, port: Number(ready[1]) };
+}
+
+async function startInitiators(host: Host, options: InitiatorOptions): Promise<Child> {
+  const child = host.spawn(process.execPath, [INITIATORS, JSON.stringify(options)]);
+  await child.waitForLine(/^READY$/, START_MS);
+  return child;
+}
+
+/** Processor seconds of `pid` for one exchange's share of a step. */
+async function costOf(child: Child, step: Step, pid: number, count: number): Promise<number> {
+  const before = processorSeconds(pid);
+  const { done, seconds } = await ask(child, step);
+  const cost = (processorSeconds(pid) - before) / done;
+  say(`${step}: ${done} of ${count} in ${seconds.toFixed(2)} s, ${(cost * 1e6).toFixed(0)} µs each`);
+  if (done < count * 0.99) throw new Error(`only ${done} of ${count} exchanges got through "${step}"\n${child.tail()}`);
+  return cost;
+}
+
+async function ask(child: Child, step: Step): Promise<StepResult> {
+  const answer = new Promise<StepResult>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no answer to "${step}"\n${child.tail()}`)), STEP_MS);
+    child.on("line", function onLine({ text }) {
+      if (!text.startsWith(`{"step":"${step}"`)) return;
+      clearTimeout(timer);
+      child.off("line", onLine);
+      resolve(JSON.parse(text) as StepResult);
+    });
+  });
+  child.stdin.write(`${step}\n`);
+  return answer;
+}

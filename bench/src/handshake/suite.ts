@@ -1,0 +1,13 @@
+/**
+ * Suite `handshake`: what it takes to get an association (bench/README.md).
+ *
+ *     npm run bench -- handshake [--json FILE] [--only ROW,ROW] [--quick]
+ */
+import type { Row } from "../report.js";
+import { makePlan } from "./plan.js";
+import { responderRows } from "./responder-rows.js";
+
+export async function handshake(options: { readonly quick: boolean; readonly only: string | undefined }): Promise<readonly Row[]> {
+  const plan = makePlan(options);
+  return [...(await responderRows(plan))];
+}
