@@ -7,6 +7,11 @@ import { triggerKeyFromSeed } from "@i3/hip";
 
 /** Ours: calls that may begin at once; each costs a trigger that is kept alive. */
 const SPARE = 4;
+/**
+ * With fewer left a call makes new ones at once; otherwise they wait until it is over. A trigger takes five packets, a signature and a chain of hashes: with a
+ * program's first packet waiting, that work would come between R1 and I2.
+ */
+const SPARE_MIN = 2;
 const SEED_BYTES = 32;
 
 export interface ReturnIdEnvironment {
@@ -53,12 +58,14 @@ export class ReturnIds {
     this.#spare.delete(key);
     this.#live.delete(key);
     this.#used.add(key);
-    this.fill();
+    if (this.#spare.size < SPARE_MIN) this.fill();
     return id;
   }
 
   /** The call is over. */
   give(id: Uint8Array): void {
-    if (this.#used.delete(bytesKey(id))) this.#env.close(id);
+    if (!this.#used.delete(bytesKey(id))) return;
+    this.#env.close(id);
+    this.fill();
   }
 }
