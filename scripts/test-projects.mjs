@@ -12,7 +12,7 @@ export const TEST_PROJECTS = {
     'test/interop/**/*.test.ts',
   ],
   fuzz: ['test/fuzz/**/*.fuzz.ts'],
-  unit: ['packages/*/test/**/*.test.ts', 'test/sim/**/*.test.ts', 'scripts/test/**/*.test.mjs'],
+  unit: ['packages/*/test/**/*.test.ts', 'bench/test/**/*.test.ts', 'test/sim/**/*.test.ts', 'scripts/test/**/*.test.mjs'],
 };
 
 /** Directories whose files no rule and no stage looks at. */

@@ -198,8 +198,13 @@ export const LIMITS = {
   /** R1 packets to one source (an IPv4 address, an IPv6 /64) without a data header: so many a second, and so many at once. */
   r1PerSourcePerSecond: 10,
   r1PerSourceBurst: 20,
-  /** R1 packets in all. */
+  /** Sources beyond those that have a bucket of their own share so many, by a seeded hash: a flood from made-up sources leaves most of them full. */
+  r1SharedBuckets: 65_536,
+  /** R1 packets in all, to who asks for the first time. */
   r1PerSecond: 20_000,
+  /** The same to who was refused for that and asks again, within {@link r1AgainMs} at least and twice that at most. */
+  r1AgainPerSecond: 20_000,
+  r1AgainMs: 2_000,
   /** The least UDP payload that IPv6 always carries whole (RFC 8200 §5: 1,280 - 40 - 8). */
   hipR1Bytes: 1_232,
   hipOpenIds: 32,

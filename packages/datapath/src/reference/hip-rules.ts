@@ -9,7 +9,7 @@ import { decodeRoute, PORT_OFFSET, VIA } from "./endpoints.js";
 import { PreparedResponder } from "./hip-responder.js";
 import { ringKeyAt } from "./keys.js";
 import { copyBytes, equalAt, u8 } from "./octets.js";
-import { SecondLimit, SourceRates } from "./rate-limits.js";
+import { AnswerLimit, SourceRates } from "./rate-limits.js";
 import { sourceKeyAt } from "./source-shares.js";
 import type { EngineState } from "./state.js";
 import { ADDRESS_SLOT_BYTES, WAY_SLOT_BYTES } from "./step.js";
@@ -19,8 +19,8 @@ const NO_HIT = new Uint8Array(HIT_BYTES);
 
 export class HipRules {
   readonly #state: EngineState;
-  readonly #sources = new SourceRates(LIMITS.r1PerSourcePerSecond, LIMITS.r1PerSourceBurst);
-  readonly #all = new SecondLimit(LIMITS.r1PerSecond);
+  readonly #sources = new SourceRates(LIMITS.r1PerSourcePerSecond, LIMITS.r1PerSourceBurst, LIMITS.r1SharedBuckets);
+  readonly #all = new AnswerLimit();
   #responder: PreparedResponder | null = null;
 
   constructor(state: EngineState) {
@@ -69,7 +69,7 @@ export class HipRules {
     const { udpOut, nowMs } = this.#state;
     const reason = refusal(responder, bytes, hipAt, returnIdAt(bytes, hipAt, hipBytes), false);
     if (reason !== null) return reason;
-    if (!this.#sources.allow(nowMs, sourceKeyAt(origins, originAt)) || !this.#all.allow(nowMs)) return "rate";
+    if (!this.#sources.allow(nowMs, sourceKeyAt(origins, originAt)) || !this.#all.allow(nowMs, askerOf(bytes, hipAt, origins, originAt))) return "rate";
     const markBytes = hipAt - start;
     const route = Buffer.concat([origins.subarray(originAt, originAt + ADDRESS_SLOT_BYTES), ways.subarray(wayAt, wayAt + WAY_SLOT_BYTES)]);
     const full = udpOut.reserve(markBytes + responder.r1.length, route, 0);
@@ -90,7 +90,7 @@ export class HipRules {
     if (responder.r1.length > hipBytes) return "amplification";
     const endpoint = nextServers.lookup(ringKeyAt(bytes, idAt));
     if (endpoint === null) return "no-route";
-    if (!this.#all.allow(nowMs)) return "rate";
+    if (!this.#all.allow(nowMs, askerOf(bytes, hipAt, bytes, idAt))) return "rate";
     const headerBytes = dataHeaderBytes(1);
     const full = udpOut.reserve(headerBytes + responder.r1.length, endpoint, 0);
     if (full !== null) return full;
@@ -104,6 +104,10 @@ export class HipRules {
     return null;
   }
 }
+
+/** An initiator, and the first half of its return id or its address. */
+const askerOf = (bytes: Buffer, hipAt: number, path: Buffer, pathAt: number): string =>
+  bytes.toString("latin1", hipAt + HIP_OFFSET.senderHit, hipAt + HIP_OFFSET.senderHit + HIT_BYTES) + path.toString("latin1", pathAt, pathAt + PORT_OFFSET);
 
 /** Why an I1 with a well-formed header is not answered, wherever it came from, or null. `idAt`: what {@link returnIdAt} says. `isOpen`: to no HIT will do. */
 function refusal({ hit }: PreparedResponder, bytes: Buffer, hipAt: number, idAt: number, isOpen: boolean): DropReason | null {

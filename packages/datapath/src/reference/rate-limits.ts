@@ -1,10 +1,18 @@
 /** How often the control plane hears of one source, and how much work a source may make. */
-/** Sources with a bucket of their own (ours: 4,096 × about 100 bytes); others share one bucket. */
+import { LIMITS } from "../datapath.js";
+
+/** Sources with a bucket of their own (ours: 4,096 × about 100 bytes); others share one bucket, or several. */
 export const MAX_RATED_SOURCES = 4_096;
 /** ms in which one notice of a kind is given per ring key and source (docs/wire.md §3, §5). */
 export const NOTICE_INTERVAL_MS = 100;
 /** Notices remembered per interval; more are not given. */
 export const MAX_NOTICES = 16_384;
+
+/** Who was refused an R1 and is remembered; others are refused again. The native engine has bitmaps, which are never full. */
+const MAX_REFUSED = 65_536;
+
+/** Spreads; the native engine's is seeded, so that nobody can choose whose bucket he empties. */
+const hashOf = (source: string): number => [...source].reduce((hash, char) => (Math.imul(hash, 16_777_619) ^ char.charCodeAt(0)) >>> 0, 2_166_136_261);
 
 interface Bucket {
   tokens: number;
@@ -18,14 +26,14 @@ export class SourceRates {
   /** After so long without use a bucket is full. */
   readonly #fullMs: number;
   readonly #buckets = new Map<string, Bucket>();
-  readonly #shared: Bucket;
+  readonly #shared: readonly Bucket[];
   #sweptMs = 0;
 
-  constructor(perSecond: number, burst: number = perSecond) {
+  constructor(perSecond: number, burst: number = perSecond, sharedBuckets = 1) {
     this.#perSecond = perSecond;
     this.#burst = burst;
     this.#fullMs = (1000 * burst) / perSecond;
-    this.#shared = { tokens: burst, atMs: 0 };
+    this.#shared = Array.from({ length: sharedBuckets }, () => ({ tokens: burst, atMs: 0 }));
   }
 
   get sources(): number {
@@ -51,7 +59,7 @@ export class SourceRates {
     const known = this.#buckets.get(source);
     if (known !== undefined) return known;
     if (this.#buckets.size >= MAX_RATED_SOURCES) this.#sweep(nowMs);
-    if (this.#buckets.size >= MAX_RATED_SOURCES) return this.#shared;
+    if (this.#buckets.size >= MAX_RATED_SOURCES) return this.#shared[hashOf(source) % this.#shared.length] as Bucket;
     const fresh = { tokens: this.#burst, atMs: nowMs };
     this.#buckets.set(source, fresh);
     return fresh;
@@ -62,6 +70,29 @@ export class SourceRates {
     if (nowMs - this.#sweptMs < this.#fullMs) return;
     this.#sweptMs = nowMs;
     for (const [source, { atMs }] of this.#buckets) if (nowMs - atMs >= this.#fullMs) this.#buckets.delete(source);
+  }
+}
+
+/** R1s in all. Who is refused and asks again, as a flood's made-up senders do not, has a share of its own. */
+export class AnswerLimit {
+  readonly #first = new SecondLimit(LIMITS.r1PerSecond);
+  readonly #again = new SecondLimit(LIMITS.r1AgainPerSecond);
+  #current = new Set<string>();
+  #previous = new Set<string>();
+  #sinceMs = 0;
+
+  /** `asker`: who asks, and from where. */
+  allow(nowMs: number, asker: string): boolean {
+    if (this.#first.allow(nowMs)) return true;
+    const idleMs = nowMs - this.#sinceMs;
+    if (idleMs >= LIMITS.r1AgainMs) {
+      this.#previous = idleMs >= 2 * LIMITS.r1AgainMs ? new Set() : this.#current;
+      this.#current = new Set();
+      this.#sinceMs = nowMs;
+    }
+    if (this.#current.has(asker) || this.#previous.has(asker)) return this.#again.allow(nowMs);
+    if (this.#current.size < MAX_REFUSED) this.#current.add(asker);
+    return false;
   }
 }
 

@@ -205,19 +205,39 @@ describe("how many answers", () => {
     const ask = behind(i1({ returnId: BACK, length: LONG }));
     const flood = (count: number): number => harness.fromUdp(SERVER, ...Array.from({ length: count }, () => ask)).udp.length;
     harness.nowMs = 5_000;
-    expect([flood(LIMITS.r1PerSecond - 1), answered(PEER, 3), flood(3)]).toEqual([LIMITS.r1PerSecond - 1, 1, 0]);
-    harness.nowMs = 5_999;
-    expect(flood(1)).toBe(0);
+    // Those that ask again are not counted here.
+    expect([flood(LIMITS.r1PerSecond - 1), answered(PEER, 2), flood(1)]).toEqual([LIMITS.r1PerSecond - 1, 1, 0]);
     harness.nowMs = 6_000;
     expect([flood(1), answered(PEER, 1)]).toEqual([1, 1]);
   });
 
-  it("strangers share one bucket while 4,096 sources have theirs, and idle ones are forgotten", () => {
-    const stranger = (i: number): Locator => makeLocator(bytes(10, 1, i >> 8, i & 0xff), 9);
-    for (let i = 0; i < MAX_RATED_SOURCES; i += 64) harness.step([], Array.from({ length: 64 }, (_, k) => ({ from: stranger(i + k), bytes: straight(i1()) })));
-    const late = harness.step([], Array.from({ length: 50 }, (_, k) => ({ from: stranger(MAX_RATED_SOURCES + k), bytes: straight(i1()) })));
-    expect([late.udp.length, answered(stranger(0), 1)]).toEqual([20, 1]);
+  it("who was refused and asks again has 20,000 a second more", () => {
+    const ask = (sender: number): Uint8Array => behind(i1({ sender: hit(sender), returnId: BACK, length: LONG }));
+    const flood = (sender: number, count: number): number => harness.fromUdp(SERVER, ...Array.from({ length: count }, () => ask(sender))).udp.length;
+    harness.nowMs = 5_000;
+    expect(flood(1, LIMITS.r1PerSecond)).toBe(LIMITS.r1PerSecond);
+    expect([flood(2, 1), flood(3, 1), flood(2, 1)]).toEqual([0, 0, 1]);
+    expect(flood(3, LIMITS.r1AgainPerSecond)).toBe(LIMITS.r1AgainPerSecond - 1);
+    harness.nowMs = 8_000;
+    flood(1, LIMITS.r1PerSecond);
+    expect([flood(3, 1), flood(4, 1)]).toEqual([1, 0]);
+    // Forgotten after twice the time.
+    harness.nowMs = 13_000;
+    flood(1, LIMITS.r1PerSecond);
+    expect(flood(3, 1)).toBe(0);
+  });
+
+  it("beyond 4,096 sources strangers share 65,536 buckets, so that a newcomer in a flood finds a full one", () => {
+    const stranger = (i: number): Locator => makeLocator(bytes(10, 1 + (i >> 16), (i >> 8) & 0xff, i & 0xff), 9);
+    const ask = (first: number, count: number): number => {
+      let answers = 0;
+      for (let i = 0; i < count; i += 64) answers += harness.step([], Array.from({ length: Math.min(64, count - i) }, (_, k) => ({ from: stranger(first + i + k), bytes: straight(i1()) }))).udp.length;
+      return answers;
+    };
+    ask(0, MAX_RATED_SOURCES);
+    expect(ask(MAX_RATED_SOURCES, 12_000)).toBe(12_000);
+    expect([answered(stranger(70_000), 25) > 0, answered(stranger(70_000), 25), answered(stranger(0), 1)]).toEqual([true, 0, 1]);
     harness.nowMs += 2_000;
-    expect([answered(stranger(9_000), 25), answered(stranger(9_001), 25)]).toEqual([20, 20]);
+    expect([answered(stranger(90_000), 25), answered(stranger(90_001), 25)]).toEqual([20, 20]);
   });
 });

@@ -8,6 +8,14 @@ namespace {
 constexpr std::array<uint8_t, hip::mark_bytes> mark{};
 constexpr std::array<uint8_t, hip::hit_bytes> no_hit{};
 
+// An initiator, and the first half of its return id or its address.
+std::array<uint8_t, 32> asker_of(Bytes initiator, Bytes path) {
+  std::array<uint8_t, 32> asker{};
+  copy_to(asker, 0, initiator);
+  copy_to(asker, 16, path.first(16));
+  return asker;
+}
+
 Bytes initiator_of(Bytes i1) { return part(i1, hip::sender_hit, hip::hit_bytes); }
 
 // Why an I1 with a well-formed header is not answered, wherever it came from. `is_open`: to no HIT will do.
@@ -65,7 +73,7 @@ Drop HipRules::answer_straight(const HipResponder& responder, Bytes i1, const En
   if (reason != Drop::none) return reason;
   {
     const std::lock_guard lock(lane_.shared.mutex);
-    if (!lane_.shared.r1_rates.allow(lane_.now_ms, source_key(from)) || !lane_.shared.r1_limit.allow(lane_.now_ms)) return Drop::rate;
+    if (!lane_.shared.r1_rates.allow(lane_.now_ms, source_key(from)) || !lane_.shared.r1_limit.allow(lane_.now_ms, asker_of(initiator_of(i1), from.address()))) return Drop::rate;
   }
   const size_t mark_bytes = mark_bytes_of(way);
   const auto [refused, room] = lane_.udp.reserve(from, 0, mark_bytes + responder.r1_bytes(), way);
@@ -87,7 +95,7 @@ Drop HipRules::answer_behind_header(const HipResponder& responder, Bytes id, Byt
   if (endpoint == nullptr) return Drop::no_route;
   {
     const std::lock_guard lock(lane_.shared.mutex);
-    if (!lane_.shared.r1_limit.allow(lane_.now_ms)) return Drop::rate;
+    if (!lane_.shared.r1_limit.allow(lane_.now_ms, asker_of(initiator_of(i1), parameters.return_id))) return Drop::rate;
   }
   constexpr size_t header_bytes = data_header::bytes_with(1);
   const auto [refused, room] = lane_.udp.reserve(*endpoint, 0, header_bytes + responder.r1_bytes());

@@ -58,7 +58,8 @@ struct Shared {
       : control_rates(hasher, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second),
         data_rates(hasher, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second),
         copy_rates(hasher, limits::copies_per_source_per_second, limits::copies_per_source_burst),
-        r1_rates(hasher, limits::r1_per_source_per_second, limits::r1_per_source_burst),
+        r1_rates(hasher, limits::r1_per_source_per_second, limits::r1_per_source_burst, limits::r1_shared_buckets),
+        r1_limit(hasher),
         no_trigger(hasher),
         cache_request(hasher) {}
 
@@ -71,10 +72,10 @@ struct Shared {
   SourceRates data_rates;
   SourceRates copy_rates;
   SourceRates r1_rates;
+  AnswerLimit r1_limit;
   NoticeLimit no_trigger;
   NoticeLimit cache_request;
   SecondLimit errors{limits::icmp_errors_per_second};
-  SecondLimit r1_limit{limits::r1_per_second};
   QueueBudget budget;
   WaitingRoutes waiting_routes{budget};
   Held<HeldDatagram> datagrams;
