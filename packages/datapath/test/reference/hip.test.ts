@@ -2,7 +2,7 @@
 import { makeLocator, type Locator } from "@i3/common";
 import { beforeEach, describe, expect, it } from "vitest";
 import { LIMITS, type DropReason } from "../../src/datapath.js";
-import { MAX_RATED_SOURCES } from "../../src/reference/rate-limits.js";
+import { AnswerLimit, MAX_RATED_SOURCES } from "../../src/reference/rate-limits.js";
 import { dataPacket, Harness, locator } from "./harness.js";
 import { hipPacket, hit, i1, MARK, NO_HIT, OWN_HIT, PADDING, parameter, r1For, responder, RETURN_ID, straight } from "./hip.js";
 import { be16, bytes, concat, data, ip4, makeId } from "./packets.js";
@@ -212,19 +212,16 @@ describe("how many answers", () => {
   });
 
   it("who was refused and asks again has 20,000 a second more", () => {
-    const ask = (sender: number): Uint8Array => behind(i1({ sender: hit(sender), returnId: BACK, length: LONG }));
-    const flood = (sender: number, count: number): number => harness.fromUdp(SERVER, ...Array.from({ length: count }, () => ask(sender))).udp.length;
-    harness.nowMs = 5_000;
-    expect(flood(1, LIMITS.r1PerSecond)).toBe(LIMITS.r1PerSecond);
-    expect([flood(2, 1), flood(3, 1), flood(2, 1)]).toEqual([0, 0, 1]);
-    expect(flood(3, LIMITS.r1AgainPerSecond)).toBe(LIMITS.r1AgainPerSecond - 1);
-    harness.nowMs = 8_000;
-    flood(1, LIMITS.r1PerSecond);
-    expect([flood(3, 1), flood(4, 1)]).toEqual([1, 0]);
+    const limit = new AnswerLimit();
+    const flood = (nowMs: number, asker: string, count: number): number => Array.from({ length: count }, () => limit.allow(nowMs, asker)).filter(Boolean).length;
+    expect(flood(5_000, "a", LIMITS.r1PerSecond)).toBe(LIMITS.r1PerSecond);
+    expect([flood(5_000, "b", 1), flood(5_000, "c", 1), flood(5_000, "b", 1)]).toEqual([0, 0, 1]);
+    expect(flood(5_000, "c", LIMITS.r1AgainPerSecond)).toBe(LIMITS.r1AgainPerSecond - 1);
+    flood(8_000, "a", LIMITS.r1PerSecond);
+    expect([flood(8_000, "c", 1), flood(8_000, "d", 1)]).toEqual([1, 0]);
     // Forgotten after twice the time.
-    harness.nowMs = 13_000;
-    flood(1, LIMITS.r1PerSecond);
-    expect(flood(3, 1)).toBe(0);
+    flood(13_000, "a", LIMITS.r1PerSecond);
+    expect(flood(13_000, "c", 1)).toBe(0);
   });
 
   it("beyond 4,096 sources strangers share 65,536 buckets, so that a newcomer in a flood finds a full one", () => {
