@@ -201,10 +201,11 @@ export const LIMITS = {
   /** Sources beyond those that have a bucket of their own share so many, by a seeded hash: a flood from made-up sources leaves most of them full. */
   r1SharedBuckets: 65_536,
   /** R1 packets in all, to who asks for the first time. */
-  r1PerSecond: 20_000,
-  /** The same to who was refused for that and asks again, within {@link r1AgainMs} at least and twice that at most. */
-  r1AgainPerSecond: 20_000,
-  r1AgainMs: 2_000,
+  r1PerSecond: 4_000,
+  /** R1 packets to those who were refused for that, or had one of these, and ask again after so many ms: HIP asks again after 500, 1,500 and 3,500. */
+  r1AgainPerSecond: 4_000,
+  r1AgainFromMs: 300,
+  r1AgainToMs: 4_000,
   /** The least UDP payload that IPv6 always carries whole (RFC 8200 §5: 1,280 - 40 - 8). */
   hipR1Bytes: 1_232,
   hipOpenIds: 32,

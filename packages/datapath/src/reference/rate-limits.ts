@@ -8,8 +8,8 @@ export const NOTICE_INTERVAL_MS = 100;
 /** Notices remembered per interval; more are not given. */
 export const MAX_NOTICES = 16_384;
 
-/** Who was refused an R1 and is remembered; others are refused again. The native engine has bitmaps, which are never full. */
-const MAX_REFUSED = 65_536;
+/** Who was refused an R1 and is remembered: those of the last 4 s in a flood of 65,000 a second. The oldest is forgotten first. */
+const MAX_REFUSED = 262_144;
 
 /** Spreads; the native engine's is seeded, so that nobody can choose whose bucket he empties. */
 const hashOf = (source: string): number => [...source].reduce((hash, char) => (Math.imul(hash, 16_777_619) ^ char.charCodeAt(0)) >>> 0, 2_166_136_261);
@@ -73,26 +73,24 @@ export class SourceRates {
   }
 }
 
-/** R1s in all. Who is refused and asks again, as a flood's made-up senders do not, has a share of its own. */
+/** R1s in all. Who is refused and asks again, as a flood's made-up senders do not, has a share of its own, and of that one R1 in {@link LIMITS.r1AgainFromMs}. */
 export class AnswerLimit {
   readonly #first = new SecondLimit(LIMITS.r1PerSecond);
   readonly #again = new SecondLimit(LIMITS.r1AgainPerSecond);
-  #current = new Set<string>();
-  #previous = new Set<string>();
-  #sinceMs = 0;
+  /** When it was refused first or answered again, oldest first. */
+  readonly #refused = new Map<string, number>();
 
   /** `asker`: who asks, and from where. */
   allow(nowMs: number, asker: string): boolean {
     if (this.#first.allow(nowMs)) return true;
-    const idleMs = nowMs - this.#sinceMs;
-    if (idleMs >= LIMITS.r1AgainMs) {
-      this.#previous = idleMs >= 2 * LIMITS.r1AgainMs ? new Set() : this.#current;
-      this.#current = new Set();
-      this.#sinceMs = nowMs;
-    }
-    if (this.#current.has(asker) || this.#previous.has(asker)) return this.#again.allow(nowMs);
-    if (this.#current.size < MAX_REFUSED) this.#current.add(asker);
-    return false;
+    const age = nowMs - (this.#refused.get(asker) ?? -Infinity);
+    if (age < LIMITS.r1AgainFromMs) return false;
+    const isAgain = age < LIMITS.r1AgainToMs;
+    if (isAgain && !this.#again.allow(nowMs)) return false;
+    this.#refused.delete(asker);
+    this.#refused.set(asker, nowMs);
+    if (this.#refused.size > MAX_REFUSED) this.#refused.delete(this.#refused.keys().next().value ?? "");
+    return isAgain;
   }
 }
 

@@ -2,7 +2,7 @@
 import { makeLocator, type Locator } from "@i3/common";
 import { beforeEach, describe, expect, it } from "vitest";
 import { LIMITS, type DropReason } from "../../src/datapath.js";
-import { AnswerLimit, MAX_RATED_SOURCES } from "../../src/reference/rate-limits.js";
+import { AnswerLimit, MAX_RATED_SOURCES, SourceRates } from "../../src/reference/rate-limits.js";
 import { dataPacket, Harness, locator } from "./harness.js";
 import { hipPacket, hit, i1, MARK, NO_HIT, OWN_HIT, PADDING, parameter, r1For, responder, RETURN_ID, straight } from "./hip.js";
 import { be16, bytes, concat, data, ip4, makeId } from "./packets.js";
@@ -201,7 +201,7 @@ describe("how many answers", () => {
     expect(answered(PEER, 20)).toBe(20);
   });
 
-  it("all of them have 20,000 a second, by either way", () => {
+  it("all of them have 4,000 a second, by either way", () => {
     const ask = behind(i1({ returnId: BACK, length: LONG }));
     const flood = (count: number): number => harness.fromUdp(SERVER, ...Array.from({ length: count }, () => ask)).udp.length;
     harness.nowMs = 5_000;
@@ -211,30 +211,43 @@ describe("how many answers", () => {
     expect([flood(1), answered(PEER, 1)]).toEqual([1, 1]);
   });
 
-  it("who was refused and asks again has 20,000 a second more", () => {
-    const limit = new AnswerLimit();
+  describe("who was refused and asks again", () => {
+    let limit: AnswerLimit;
     const flood = (nowMs: number, asker: string, count: number): number => Array.from({ length: count }, () => limit.allow(nowMs, asker)).filter(Boolean).length;
-    expect(flood(5_000, "a", LIMITS.r1PerSecond)).toBe(LIMITS.r1PerSecond);
-    expect([flood(5_000, "b", 1), flood(5_000, "c", 1), flood(5_000, "b", 1)]).toEqual([0, 0, 1]);
-    expect(flood(5_000, "c", LIMITS.r1AgainPerSecond)).toBe(LIMITS.r1AgainPerSecond - 1);
-    flood(8_000, "a", LIMITS.r1PerSecond);
-    expect([flood(8_000, "c", 1), flood(8_000, "d", 1)]).toEqual([1, 0]);
-    // Forgotten after twice the time.
-    flood(13_000, "a", LIMITS.r1PerSecond);
-    expect(flood(13_000, "c", 1)).toBe(0);
+    /** Whether one who asks at these times is answered, when others take all that is for those who ask first. */
+    const answers = (asker: string, ...timesMs: readonly number[]): readonly number[] => timesMs.map((nowMs) => {
+      flood(nowMs, "others", LIMITS.r1PerSecond);
+      return flood(nowMs, asker, 1);
+    });
+    beforeEach(() => void (limit = new AnswerLimit()));
+
+    it("is answered each time that a HIP host asks", () => {
+      expect(answers("a", 5_000, 5_500, 6_500, 8_500)).toEqual([0, 1, 1, 1]);
+    });
+
+    it("is answered after 0.3 s and within 4 s", () => {
+      expect(answers("a", 5_000, 5_299, 5_300, 5_599, 5_600)).toEqual([0, 0, 1, 0, 1]);
+      expect([answers("b", 5_000, 8_999), answers("c", 5_000, 9_000, 9_300)]).toEqual([[0, 1], [0, 0, 1]]);
+    });
+
+    it("shares 4,000 a second with all who do", () => {
+      const askers = Array.from({ length: LIMITS.r1AgainPerSecond + 2 }, (_, i) => `asker ${i}`);
+      const round = (nowMs: number): number => askers.reduce((sum, asker) => sum + flood(nowMs, asker, 1), 0);
+      flood(5_000, "others", LIMITS.r1PerSecond);
+      expect(round(5_000)).toBe(0);
+      expect(round(5_400)).toBe(LIMITS.r1AgainPerSecond);
+      // Those two lost nothing.
+      flood(6_000, "others", LIMITS.r1PerSecond);
+      expect(askers.slice(-2).map((asker) => flood(6_000, asker, 1))).toEqual([1, 1]);
+    });
   });
 
   it("beyond 4,096 sources strangers share 65,536 buckets, so that a newcomer in a flood finds a full one", () => {
-    const stranger = (i: number): Locator => makeLocator(bytes(10, 1 + (i >> 16), (i >> 8) & 0xff, i & 0xff), 9);
-    const ask = (first: number, count: number): number => {
-      let answers = 0;
-      for (let i = 0; i < count; i += 64) answers += harness.step([], Array.from({ length: Math.min(64, count - i) }, (_, k) => ({ from: stranger(first + i + k), bytes: straight(i1()) }))).udp.length;
-      return answers;
-    };
-    ask(0, MAX_RATED_SOURCES);
-    expect(ask(MAX_RATED_SOURCES, 12_000)).toBe(12_000);
-    expect([answered(stranger(70_000), 25) > 0, answered(stranger(70_000), 25), answered(stranger(0), 1)]).toEqual([true, 0, 1]);
-    harness.nowMs += 2_000;
-    expect([answered(stranger(90_000), 25), answered(stranger(90_001), 25)]).toEqual([20, 20]);
+    const rates = new SourceRates(LIMITS.r1PerSourcePerSecond, LIMITS.r1PerSourceBurst, LIMITS.r1SharedBuckets);
+    const askers = (first: number, count: number): number => Array.from({ length: count }, (_, i) => rates.allow(5_000, `stranger ${first + i}`)).filter(Boolean).length;
+    askers(0, MAX_RATED_SOURCES);
+    expect(askers(MAX_RATED_SOURCES, 12_000)).toBe(12_000);
+    expect([rates.take(5_000, "newcomer", 25) > 15, rates.take(5_000, "newcomer", 25), rates.take(5_000, "stranger 0", 25)]).toEqual([true, 0, 19]);
+    expect([rates.take(7_000, "another", 25), rates.take(7_000, "a third", 25)]).toEqual([20, 20]);
   });
 });

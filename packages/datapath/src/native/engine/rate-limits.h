@@ -135,8 +135,8 @@ class SecondLimit {
   unsigned taken_ = 0;
 };
 
-// R1s in all. Who is refused and asks again, as a flood's made-up senders do not, has a share of its own: so a newcomer is in with its second I1. Who was refused
-// is remembered for `r1_again_ms` to twice that, by two bits of a bitmap: in a flood of 100,000 a second one in fifty is taken for a second I1 that is none.
+// R1s in all. Who is refused and asks again, as a flood's made-up senders do not, has a share of its own, and of that one R1 in `r1_again_from_ms`: so a newcomer is
+// in with its second I1. Remembered are 262,144 in sets of eight, a cache line each, where the oldest makes room.
 class AnswerLimit {
  public:
   explicit AnswerLimit(const Hasher& hasher) : hasher_(hasher) {}
@@ -144,33 +144,49 @@ class AnswerLimit {
   // `asker`: 32 bytes that name who asks, and from where.
   bool allow(double now_ms, Bytes asker) {
     if (first_.allow(now_ms)) return true;
-    if (now_ms - since_ms_ >= limits::r1_again_ms) turn(now_ms);
+    // 2^32 ms are 50 days: an entry that old may stand for a second I1 that is none.
+    const auto now = static_cast<uint32_t>(static_cast<uint64_t>(now_ms));
     const uint32_t hash = hasher_.bytes(asker);
-    const std::array<size_t, 2> at{hash % bits, hasher_.number(hash) % bits};
-    if (has(current_, at) || has(previous_, at)) return again_.allow(now_ms);
-    for (const size_t bit : at) current_[bit / 64] |= uint64_t{1} << (bit % 64);
+    Refused& refused = entry_of(now, hash);
+    if (refused.hash == hash) {
+      const uint32_t age = now - refused.at_ms;
+      if (age < limits::r1_again_from_ms) return false;
+      if (age < limits::r1_again_to_ms) {
+        if (!again_.allow(now_ms)) return false;
+        refused.at_ms = now;
+        return true;
+      }
+    }
+    refused = {hash, now};
     return false;
   }
 
  private:
-  static constexpr size_t bits = 4 * 1024 * 1024;
+  // Hash 0: nobody's.
+  struct Refused {
+    uint32_t hash = 0;
+    // When it was refused first, or answered again.
+    uint32_t at_ms = 0;
+  };
+  using Set = std::array<Refused, 8>;
+  static constexpr size_t sets = 32 * 1024;
 
-  static bool has(const std::vector<uint64_t>& bitmap, const std::array<size_t, 2>& at) {
-    return std::all_of(at.begin(), at.end(), [&](size_t bit) { return (bitmap[bit / 64] >> (bit % 64) & 1) != 0; });
+  // That of `hash`, or the one to be overwritten.
+  Refused& entry_of(uint32_t now, uint32_t hash) {
+    Set& set = refused_[hash % sets];
+    Refused* oldest = &set[0];
+    for (Refused& entry : set) {
+      if (entry.hash == hash) return entry;
+      if (age_of(now, entry) > age_of(now, *oldest)) oldest = &entry;
+    }
+    return *oldest;
   }
-  void turn(double now_ms) {
-    std::swap(current_, previous_);
-    if (now_ms - since_ms_ >= 2 * limits::r1_again_ms) std::fill(previous_.begin(), previous_.end(), 0);
-    std::fill(current_.begin(), current_.end(), 0);
-    since_ms_ = now_ms;
-  }
+  static uint64_t age_of(uint32_t now, const Refused& entry) { return entry.hash == 0 ? uint64_t{1} << 32 : now - entry.at_ms; }
 
   Hasher hasher_;
   SecondLimit first_{limits::r1_per_second};
   SecondLimit again_{limits::r1_again_per_second};
-  std::vector<uint64_t> current_ = std::vector<uint64_t>(bits / 64);
-  std::vector<uint64_t> previous_ = std::vector<uint64_t>(bits / 64);
-  double since_ms_ = 0;
+  std::vector<Set> refused_ = std::vector<Set>(sets);
 };
 
 }  // namespace i3
