@@ -67,20 +67,23 @@ export function runThrough(command, args, options = {}) {
   });
 }
 
+/** @typedef {{ everyMs: number, isStuck: (pid: number) => boolean }} Watch asked again and again, with the process that was started */
+
 /** How long a stage has between SIGTERM and SIGKILL. */
 const GRACE_MS = 10_000;
 
 /**
  * Runs a program in a process group of its own, with our stdout and stderr, and ends the whole group at the deadline or
- * when we are told to end.
- * @param {string} command @param {string[]} args @param {{ env?: NodeJS.ProcessEnv, cwd?: string, limitMs: number }} options
- * @returns {Promise<{ status: number, timedOut: boolean, interrupted: boolean }>}
+ * when we are told to end, or when it is stuck.
+ * @param {string} command @param {string[]} args @param {{ env?: NodeJS.ProcessEnv, cwd?: string, limitMs: number, watch?: Watch }} options
+ * @returns {Promise<{ status: number, timedOut: boolean, interrupted: boolean, stuck: boolean }>}
  */
-export function runStage(command, args, { limitMs, ...options }) {
+export function runStage(command, args, { limitMs, watch, ...options }) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { ...options, stdio: ['ignore', 'inherit', 'inherit'], detached: true });
     let timedOut = false;
     let interrupted = false;
+    let stuck = false;
     /** @type {NodeJS.Timeout | undefined} */
     let killTimer;
     /** @param {NodeJS.Signals} signal */
@@ -103,9 +106,15 @@ export function runStage(command, args, { limitMs, ...options }) {
       timedOut = true;
       end();
     }, limitMs);
+    const looks = setInterval(() => {
+      if (stuck || child.pid === undefined || watch?.isStuck(child.pid) !== true) return;
+      stuck = true;
+      end();
+    }, watch?.everyMs ?? limitMs);
     for (const signal of SIGNALS) process.on(signal, onSignal);
     const done = () => {
       clearTimeout(deadline);
+      clearInterval(looks);
       clearTimeout(killTimer);
       for (const signal of SIGNALS) process.off(signal, onSignal);
     };
@@ -117,7 +126,7 @@ export function runStage(command, args, { limitMs, ...options }) {
       done();
       // Whatever the stage left running would disturb the next one.
       endGroup('SIGKILL');
-      resolve({ status: exitStatus(code, signal), timedOut, interrupted });
+      resolve({ status: exitStatus(code, signal), timedOut, interrupted, stuck });
     });
   });
 }

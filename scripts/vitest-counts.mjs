@@ -1,6 +1,6 @@
 // @ts-check
 // A vitest reporter that writes what scripts/test.mjs needs to I3_COUNTS_FILE: how many tests passed and failed, and each
-// skipped test with its reason: the note of `ctx.skip(note)`, or the comment at the test that lint demands.
+// skipped test with its reason: the note of `ctx.skip(note)`, or the comment at the test that lint demands. To I3_PROGRESS_FILE it writes what runs now.
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
@@ -8,6 +8,31 @@ import path from 'node:path';
 /** @typedef {{ passed: number, failed: string[], skipped: Skipped[] }} Counts */
 
 export default class CountsReporter {
+  /** Tests that have begun and not ended; when there is none, the one that ended last. @type {Map<string, string>} */
+  #running = new Map();
+  #ended = 0;
+
+  /** @param {import('vitest/node').TestCase} test */
+  onTestCaseReady(test) {
+    this.#running.set(test.id, nameOf(test));
+    this.#writeProgress('');
+  }
+
+  /** @param {import('vitest/node').TestCase} test */
+  onTestCaseResult(test) {
+    this.#running.delete(test.id);
+    this.#ended += 1;
+    this.#writeProgress(`behind ${nameOf(test)}`);
+  }
+
+  /** @param {string} last */
+  #writeProgress(last) {
+    const target = process.env['I3_PROGRESS_FILE'];
+    if (target === undefined) return;
+    const now = this.#running.size === 0 ? last : [...this.#running.values()].join('\n');
+    writeFileSync(target, `${now}\n(${this.#ended} tests had ended)\n`);
+  }
+
   /**
    * @param {ReadonlyArray<import('vitest/node').TestModule>} modules
    * @param {ReadonlyArray<{ message?: string }>} unhandledErrors
@@ -24,7 +49,7 @@ export default class CountsReporter {
       }
       for (const test of module.children.allTests()) {
         const result = test.result();
-        const name = `${file} > ${test.fullName}`;
+        const name = nameOf(test);
         if (result.state === 'passed') counts.passed += 1;
         else if (result.state === 'skipped') counts.skipped.push({ name, reason: result.note ?? commentAt(module.moduleId, test) });
         else counts.failed.push(result.state === 'pending' ? `${name} (did not finish)` : name);
@@ -35,6 +60,9 @@ export default class CountsReporter {
     if (target !== undefined) writeFileSync(target, JSON.stringify(counts));
   }
 }
+
+/** @param {import('vitest/node').TestCase} test */
+const nameOf = (test) => `${path.relative(process.cwd(), test.module.moduleId)} > ${test.fullName}`;
 
 /**
  * The comment on the line of a skipped test or on the line before; of its suites if it has none itself.

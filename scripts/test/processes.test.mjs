@@ -42,7 +42,7 @@ test('a program that is not there rejects', async () => {
 
 test('a stage over its limit is ended', async () => {
   const result = await runStage(process.execPath, ['-e', 'setTimeout(() => {}, 60000)'], { limitMs: 200 });
-  expect(result).toEqual({ status: 143, timedOut: true, interrupted: false });
+  expect(result).toEqual({ status: 143, timedOut: true, interrupted: false, stuck: false });
 });
 
 test('a signal ends a stage with everything it started', async () => {
