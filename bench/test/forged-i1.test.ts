@@ -37,7 +37,7 @@ function countersAfter(datagrams: readonly Uint8Array[]): Counters {
     identity, ownPublicId, random: (bytes) => new Uint8Array(bytes).fill(1), dhSource: systemDhSource, r1Generation: 1n, send: () => undefined, newSpi: () => 0x3000_0000,
     admits: () => true, espSuitesFor: () => [13], offerFor: () => ({ privateId: null, preferences: null }), onEvent: () => undefined, log: () => undefined,
   }, 1_000);
-  engine.setHipResponder(host.responder);
+  engine.setHipResponder(host.responder === null ? null : { ...host.responder, openIds: [] });
   engine.setInbound(ownPublicId, { action: "upcall" });
   engine.setDefaultServer(makeLocator(Uint8Array.of(192, 0, 2, 9), 5_610));
   const udp = makeDatagramBatch(COUNT, 2_048);

@@ -7,8 +7,9 @@
  */
 import { createHmac } from "node:crypto";
 import { LIMITS, type HipResponder } from "../datapath.js";
+import { HIP_OFFSET, HIT_BYTES, hipType } from "@i3/common";
 import { ID_BYTES } from "../wire/data-header.js";
-import { HIP_OFFSET, HIP_PARAMETER, HIP_TYPE, HIT_BYTES, hipType, PARAMETER_HEAD_BYTES, PUZZLE_OFFSET } from "../wire/hip.js";
+import { HIP_PARAMETER, HIP_TYPE, PARAMETER_HEAD_BYTES, PUZZLE_OFFSET } from "../wire/hip.js";
 import { equalAt, ownBuffer, put16, requireLength, u16 } from "./octets.js";
 
 const LABEL = Buffer.from("i3/1 puzzle", "latin1");

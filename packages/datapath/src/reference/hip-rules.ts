@@ -2,7 +2,8 @@
 import { IP_PROTOCOL, LIMITS, type DropReason, type HipResponder } from "../datapath.js";
 import { COPY_BUDGET, dataHeaderBytes, DATA_OFFSET, HOP_LIMIT, ID_BYTES, NONCE_BYTES, PAYLOAD_KIND } from "../wire/data-header.js";
 import { DATA_FIRST_BYTE } from "../wire/first-byte.js";
-import { HIP_MARK_BYTES, HIP_OFFSET, HIP_TYPE, hipType, HIT_BYTES, isHitAt, returnIdAt } from "../wire/hip.js";
+import { HIP_OFFSET, hipType, HIT_BYTES } from "@i3/common";
+import { HIP_MARK_BYTES, HIP_TYPE, isHitAt, returnIdAt } from "../wire/hip.js";
 import type { Arrival } from "./arrival.js";
 import { fold, sumWords } from "./checksum.js";
 import { decodeRoute, PORT_OFFSET, VIA } from "./endpoints.js";

@@ -1,15 +1,11 @@
 /**
- * What the packet engine knows of HIP packets (docs/wire.md §9): the header, and where an I1 says that its answer goes. Nothing here throws or
+ * What the packet engine knows of HIP packets (docs/wire.md §9) beyond their header: where an I1 says that its answer goes. Nothing here throws or
  * allocates; callers have `bytes[at … at + length]`.
  */
+import { HIP_HEADER_BYTES } from "@i3/common";
 
 /** Zero bytes before a HIP packet in UDP (RFC 9028 §5.3). */
 export const HIP_MARK_BYTES = 4;
-export const HIP_HEADER_BYTES = 40;
-/** Header length is one byte: (255 + 1) * 8. */
-export const MAX_HIP_BYTES = 2_048;
-export const HIT_BYTES = 16;
-export const HIP_OFFSET = { nextHeader: 0, length: 1, type: 2, version: 3, checksum: 4, senderHit: 8, receiverHit: 24 } as const;
 export const HIP_TYPE = { i1: 1, r1: 2 } as const;
 export const HIP_PARAMETER = { puzzle: 257, i3ReturnId: 32_770 } as const;
 /** In PUZZLE's contents. */
@@ -20,23 +16,10 @@ export const PARAMETER_HEAD_BYTES = 4;
 /** Parameters of an I1 that are walked (ours): a flood of long I1s must not cost more than its bytes. RFC 7401 §5.3.1 has one. */
 export const MAX_I1_PARAMETERS = 16;
 
-const NEXT_HEADER_NONE = 59;
-/** The highest bit of the type is 0, the lowest of the version 1; three between are ignored. */
-const FIXED_TYPE_BIT = 0x80;
-const VERSION_BITS = 0xf1;
-const VERSION_2 = 0x21;
 const ID_BYTES = 32;
 
 const u8 = (bytes: Uint8Array, at: number): number => bytes[at] as number;
 const u16 = (bytes: Uint8Array, at: number): number => (u8(bytes, at) << 8) | u8(bytes, at + 1);
-
-/** The packet type, or -1 when the header is malformed. */
-export function hipType(bytes: Uint8Array, at: number, length: number): number {
-  if (length < HIP_HEADER_BYTES || (u8(bytes, at + HIP_OFFSET.length) + 1) * 8 !== length) return -1;
-  const type = u8(bytes, at + HIP_OFFSET.type);
-  const fits = u8(bytes, at + HIP_OFFSET.nextHeader) === NEXT_HEADER_NONE && (type & FIXED_TYPE_BIT) === 0 && (u8(bytes, at + HIP_OFFSET.version) & VERSION_BITS) === VERSION_2;
-  return fits ? type : -1;
-}
 
 /** In ORCHIDv2's 2001:20::/28 (RFC 7343 §2). */
 export const isHitAt = (bytes: Uint8Array, at: number): boolean => u16(bytes, at) === 0x2001 && u8(bytes, at + 2) === 0 && (u8(bytes, at + 3) & 0xf0) === 0x20;

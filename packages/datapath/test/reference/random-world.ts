@@ -6,7 +6,7 @@ import { makeLocator, type Locator } from "@i3/common";
 import type { EspTransform, Flow, Inbound, InboundAssociation, OutboundAssociation, Responsibility, TriggerEntry } from "../../src/datapath.js";
 import { innerLength } from "../../src/reference/inner-packet.js";
 import { parseDataHeader } from "../../src/wire/data-header.js";
-import { hipType } from "../../src/wire/hip.js";
+import { hipType } from "@i3/common";
 import { CBC, GCM, NULL, SPI } from "./associations.js";
 import { Harness, dataPacket, type Outcome } from "./harness.js";
 import { hipPacket, hit, i1, NO_HIT, OWN_HIT, parameter, responder, straight } from "./hip.js";

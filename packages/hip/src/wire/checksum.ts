@@ -1,5 +1,5 @@
 /** The checksum of a HIP packet that stands directly in IP (RFC 7401 §5.1.1). In UDP it is 0 and not looked at (RFC 9028 §5.1). */
-import { HIP_HEADER_BYTES, OFFSET_CHECKSUM } from "./packet.js";
+import { HIP_HEADER_BYTES, HIP_OFFSET } from "@i3/common";
 
 /** Protocol number of HIP in IP. */
 export const HIP_PROTOCOL = 139;
@@ -18,7 +18,7 @@ export function hipChecksum(bytes: Uint8Array, source: Uint8Array, destination: 
   if (bytes.length < HIP_HEADER_BYTES) throw new RangeError("shorter than a HIP header");
   if ((source.length !== 4 && source.length !== 16) || destination.length !== source.length) throw new RangeError("addresses of two families or of none");
   let sum = sumOf(bytes, HIP_PROTOCOL + bytes.length);
-  sum -= ((bytes[OFFSET_CHECKSUM] ?? 0) << 8) | (bytes[OFFSET_CHECKSUM + 1] ?? 0);
+  sum -= ((bytes[HIP_OFFSET.checksum] ?? 0) << 8) | (bytes[HIP_OFFSET.checksum + 1] ?? 0);
   sum = sumOf(destination, sumOf(source, sum));
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   return ~sum & 0xffff;
@@ -27,6 +27,6 @@ export function hipChecksum(bytes: Uint8Array, source: Uint8Array, destination: 
 /** Writes the field in place. */
 export function setChecksum(bytes: Uint8Array, checksum: number): void {
   if (bytes.length < HIP_HEADER_BYTES) throw new RangeError("shorter than a HIP header");
-  bytes[OFFSET_CHECKSUM] = checksum >> 8;
-  bytes[OFFSET_CHECKSUM + 1] = checksum & 0xff;
+  bytes[HIP_OFFSET.checksum] = checksum >> 8;
+  bytes[HIP_OFFSET.checksum + 1] = checksum & 0xff;
 }

@@ -1,35 +1,17 @@
 /**
- * The HIP header and a whole packet (RFC 7401 §5.1), without the four zero bytes that stand before it in UDP.
- *
- *     0  next header 1 (59) | header length 1 | 0, packet type 7 bits | version 4 bits, 0 3 bits, 1
- *     4  checksum 2 | controls 2
- *     8  sender's HIT 16
- *    24  receiver's HIT 16
- *    40  parameters (tlv.ts)
- *
- * Header length counts the packet in units of 8 bytes, less the first. Nothing may follow the parameters.
+ * A whole HIP packet (RFC 7401 §5), without the four zero bytes that stand before it in UDP: the header, whose form is that of `@i3/common` wire/hip-header.ts, then
+ * parameters (tlv.ts). Nothing may follow them.
  */
-import { HIT_BYTES, WireError } from "@i3/common";
+import { HIP_HEADER_BYTES, HIP_NEXT_HEADER_NONE, HIP_OFFSET, hipType, HIT_BYTES, MAX_HIP_PACKET_BYTES, WireError } from "@i3/common";
 import { decodeParameters, encodeParametersInto, parameterBytes, parametersBytes, type ParameterContents, type RawParameter } from "./tlv.js";
 import { PARAMETER } from "./numbers.js";
 
+export { HIP_HEADER_BYTES, MAX_HIP_PACKET_BYTES } from "@i3/common";
+
 // RFC 7401 §5.1.
 export const HIP_VERSION = 2;
-export const HIP_HEADER_BYTES = 40;
-/** Header length is one byte: (255 + 1) * 8. */
-export const MAX_HIP_PACKET_BYTES = 2_048;
 /** Controls bit A: the sender's host identity is anonymous (RFC 7401 §5.1.2). */
 export const CONTROL_ANONYMOUS = 0x0001;
-const NEXT_HEADER_NONE = 59;
-
-const OFFSET_NEXT_HEADER = 0;
-const OFFSET_LENGTH = 1;
-const OFFSET_TYPE = 2;
-const OFFSET_VERSION = 3;
-export const OFFSET_CHECKSUM = 4;
-const OFFSET_CONTROLS = 6;
-const OFFSET_SENDER_HIT = 8;
-const OFFSET_RECEIVER_HIT = 24;
 
 export interface HipHeader {
   /** 0 to 127; {@link HIP_PACKET} has the known ones. */
@@ -58,20 +40,15 @@ export interface HipPacket {
  * nothing that a MAC does not cover should travel with one.
  */
 export function decodeHipPacket(bytes: Uint8Array): HipPacket {
-  if (bytes.length < HIP_HEADER_BYTES) throw new WireError("HIP", "shorter than its header");
+  const type = hipType(bytes, 0, bytes.length);
+  if (type < 0) throw new WireError("HIP", "a malformed header: too short, or of another length, next header or version than it should be");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (view.getUint8(OFFSET_NEXT_HEADER) !== NEXT_HEADER_NONE) throw new WireError("HIP", `next header ${view.getUint8(OFFSET_NEXT_HEADER)}`);
-  if ((view.getUint8(OFFSET_LENGTH) + 1) * 8 !== bytes.length) throw new WireError("HIP", "header length is not the packet's");
-  const version = view.getUint8(OFFSET_VERSION);
-  // Two bits are fixed so that SHIM6 could share the header (RFC 7401 §5.1); three between them are reserved and ignored.
-  if ((view.getUint8(OFFSET_TYPE) & 0x80) !== 0 || (version & 0x01) === 0) throw new WireError("HIP", "fixed bits");
-  if (version >> 4 !== HIP_VERSION) throw new WireError("HIP", `version ${version >> 4}`);
   return {
     header: {
-      type: view.getUint8(OFFSET_TYPE), version: HIP_VERSION, controls: view.getUint16(OFFSET_CONTROLS),
-      senderHit: bytes.slice(OFFSET_SENDER_HIT, OFFSET_SENDER_HIT + HIT_BYTES), receiverHit: bytes.slice(OFFSET_RECEIVER_HIT, OFFSET_RECEIVER_HIT + HIT_BYTES),
+      type, version: HIP_VERSION, controls: view.getUint16(HIP_OFFSET.controls),
+      senderHit: bytes.slice(HIP_OFFSET.senderHit, HIP_OFFSET.senderHit + HIT_BYTES), receiverHit: bytes.slice(HIP_OFFSET.receiverHit, HIP_OFFSET.receiverHit + HIT_BYTES),
     },
-    checksum: view.getUint16(OFFSET_CHECKSUM),
+    checksum: view.getUint16(HIP_OFFSET.checksum),
     parameters: decodeParameters("HIP", bytes, HIP_HEADER_BYTES),
     bytes,
   };
@@ -90,13 +67,13 @@ export function encodeHipPacket(header: HipHeader, parameters: readonly Paramete
   if (header.senderHit.length !== HIT_BYTES || header.receiverHit.length !== HIT_BYTES) throw new RangeError("a HIT has 16 bytes");
   const out = new Uint8Array(length);
   const view = new DataView(out.buffer);
-  view.setUint8(OFFSET_NEXT_HEADER, NEXT_HEADER_NONE);
-  view.setUint8(OFFSET_LENGTH, length / 8 - 1);
-  view.setUint8(OFFSET_TYPE, header.type);
-  view.setUint8(OFFSET_VERSION, (HIP_VERSION << 4) | 1);
-  view.setUint16(OFFSET_CONTROLS, header.controls);
-  out.set(header.senderHit, OFFSET_SENDER_HIT);
-  out.set(header.receiverHit, OFFSET_RECEIVER_HIT);
+  view.setUint8(HIP_OFFSET.nextHeader, HIP_NEXT_HEADER_NONE);
+  view.setUint8(HIP_OFFSET.length, length / 8 - 1);
+  view.setUint8(HIP_OFFSET.type, header.type);
+  view.setUint8(HIP_OFFSET.version, (HIP_VERSION << 4) | 1);
+  view.setUint16(HIP_OFFSET.controls, header.controls);
+  out.set(header.senderHit, HIP_OFFSET.senderHit);
+  out.set(header.receiverHit, HIP_OFFSET.receiverHit);
   encodeParametersInto(out, HIP_HEADER_BYTES, parameters);
   return out;
 }
@@ -133,9 +110,9 @@ export function coveredBytes(packet: HipPacket, offset: number, options: Coverag
   const out = new Uint8Array(length);
   out.set(packet.bytes.subarray(0, offset));
   if (appended !== undefined) encodeParametersInto(out, offset, [appended]);
-  out[OFFSET_LENGTH] = length / 8 - 1;
-  out.fill(0, OFFSET_CHECKSUM, OFFSET_CHECKSUM + 2);
-  if (options.zeroReceiverHit === true) out.fill(0, OFFSET_RECEIVER_HIT, OFFSET_RECEIVER_HIT + HIT_BYTES);
+  out[HIP_OFFSET.length] = length / 8 - 1;
+  out.fill(0, HIP_OFFSET.checksum, HIP_OFFSET.checksum + 2);
+  if (options.zeroReceiverHit === true) out.fill(0, HIP_OFFSET.receiverHit, HIP_OFFSET.receiverHit + HIT_BYTES);
   if (options.zeroPuzzle === true) {
     for (const puzzle of parametersOf(packet, PARAMETER.puzzle)) {
       // type 2, length 2, K 1, lifetime 1, then what is left out

@@ -11,9 +11,8 @@
  *
  * I3_PRIVATE_ID and I3_PREFERENCES stand only inside ENCRYPTED.
  */
-import { concatBytes } from "@i3/common";
+import { concatBytes, MAX_HIP_PACKET_BYTES } from "@i3/common";
 import { exactly, FieldReader, uintBytes } from "../fields.js";
-import { MAX_HIP_PACKET_BYTES } from "../packet.js";
 import { TLV_HEADER_BYTES } from "../tlv.js";
 
 const ID_BYTES = 32;
