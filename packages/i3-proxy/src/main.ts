@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** The proxy daemon. */
 import { formatIpText, parseProxyConfig, publicId, runDaemon, toHex, type ProxyConfig } from "@i3/common";
-import { readOrCreateHostKey } from "@i3/hip";
 
 import { checkFiles, cleanUp, startProxy } from "./io/daemon.js";
+import { openIdentity } from "./io/own-identity.js";
 
 const HELP = `Usage: i3-proxy --config FILE.xml [--check | --identity | --clean]
 
@@ -19,8 +19,8 @@ SIGTERM ends it; SIGUSR1 logs counters and mappings.
 Exit status: 0 after SIGTERM, 1 when the proxy cannot run, 2 for wrong arguments or a bad configuration.
 `;
 
-function identityText({ identity: { keyFile, algorithm } }: ProxyConfig): string {
-  const { identity } = readOrCreateHostKey(keyFile, algorithm);
+function identityText(config: ProxyConfig): string {
+  const { identity } = openIdentity(config);
   const hit = formatIpText(identity.hit);
   return `hit ${hit}\nid ${toHex(publicId(identity.hit))}\nbook <host name="NAME.i3" hit="${hit}"/>\n`;
 }

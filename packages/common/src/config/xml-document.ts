@@ -142,6 +142,9 @@ class Locator {
   }
 
   closeTag(): void {
+    const { sax, text } = this;
+    // sax takes "< /name>" for an end tag.
+    if (/^<\s/.test(text.slice(sax.startTagPosition - 1, sax.startTagPosition + 1))) this.fail(sax.line + 1, "white space between < and the end of an element");
     this.#open.pop();
     this.#rootClosed = this.#open.length === 0;
     this.#contentStart = this.sax.position;

@@ -137,6 +137,7 @@ const MALFORMED: readonly BadDocument[] = [
   proxyRow("an attribute called __proto__", ['<log __proto__="a"/>'], `:3: /i3-proxy/log: attribute "__proto__" cannot be read; ${WELL_FORMED}`),
   proxyRow("an unquoted value", ["<log level=info/>"], `:3: /i3-proxy: unquoted attribute value; ${WELL_FORMED}`),
   proxyRow("an attribute without value", ["<log level/>"], `:3: /i3-proxy: invalid attribute name; ${WELL_FORMED}`),
+  proxyRow("a blank before the name of an end tag", ["<rules>", "< /rules>"], `:4: /i3-proxy/rules: white space between < and the end of an element; ${WELL_FORMED}`),
   proxyRow("a blank before a name", ["< log/>"], `:3: /i3-proxy/log: white space between < and the element's name; ${WELL_FORMED}`),
   proxyRow("crossed tags", ["<servers>", "<server>", "</servers>", "</server>"], `:5: /i3-proxy/servers/server: </servers> where <server> of line 4 is open; ${WELL_FORMED}`),
   proxyRow("two hyphens in a comment", ["<!-- a -- b -->"], `:3: /i3-proxy: malformed comment; ${WELL_FORMED}`),

@@ -1,5 +1,5 @@
 /** Packets that are wrong: none throws, none changes anything, each is counted once, and the right packet behind it still does its work. */
-import { concatBytes } from "@i3/common";
+import { concatBytes, publicId } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
 import { dhKeyPair } from "../../src/crypto/diffie-hellman.js";
@@ -15,7 +15,8 @@ import { encodeHostId } from "../../src/wire/parameters/host-id.js";
 import { encodeR1Counter } from "../../src/wire/parameters/r1-counter.js";
 import { encodeSeq } from "../../src/wire/parameters/sequence.js";
 import { encodeEspTransform, encodeHipCipher, encodeHitSuiteList, encodeTransportFormatList } from "../../src/wire/parameters/suites.js";
-import type { ParameterContents } from "../../src/wire/tlv.js";
+import type { HipPath } from "../../src/exchange/paths.js";
+import { encodeParameters, type ParameterContents } from "../../src/wire/tlv.js";
 import { identity, Network, pairMatches, type Node } from "./bed.js";
 import { Forger, FORGER_SPI, mutatedParameter, replaced, without, type Change } from "./forger.js";
 
@@ -339,4 +340,71 @@ it("two SPIs are never the same, whatever the source gives", () => {
   b.host.rekey(network.nowMs, b.last("established").association);
   network.run(1_000);
   expect(new Set([...spis, b.last("rekeyed").spiIn]).size).toBe(4);
+});
+
+it("two peers that choose one SPI have an association each, and a rekey of one leaves the other's alone", () => {
+  const network = new Network();
+  const a = network.add("a", identity("ecdsa-p256", 0));
+  const peers = [1, 2].map((n) => {
+    let next = 5_000;
+    return network.add(`${n}`, identity("ecdsa-p256", n), { newSpi: () => next++ });
+  });
+  for (const peer of peers) network.connect(a, peer);
+  network.run(1_000);
+  expect(a.of("established").map(({ spiOut }) => spiOut)).toEqual([5_000, 5_000]);
+  for (const [n, peer] of peers.entries()) expect(pairMatches(a.of("established")[n] as never, peer.last("established"))).toBe(true);
+  peers[0]?.host.rekey(network.nowMs, peers[0].last("established").association);
+  network.run(1_000);
+  expect([a.of("rekeyed").map(({ association }) => association), peers[1]?.of("rekeyed")]).toEqual([[a.of("established")[0]?.association], []]);
+});
+
+describe("I1", () => {
+  const groups: ParameterContents = { type: PARAMETER.dhGroupList, contents: encodeDhGroupList([7]) };
+  const back: ParameterContents = { type: PARAMETER.i3ReturnId, contents: new Uint8Array(32).fill(9) };
+  /** Parameters as bytes, so that none of the encoder's rules is in the way. */
+  const packet = (from: Uint8Array, to: Uint8Array, parameters: readonly ParameterContents[], order: readonly number[] = parameters.map((_, n) => n)): Uint8Array => {
+    const pieces = order.map((n) => encodeParameters([parameters[n] as ParameterContents]));
+    const body = concatBytes(...pieces);
+    const out = concatBytes(encodeHipPacket({ type: HIP_PACKET.i1, version: 2, controls: 0, senderHit: from, receiverHit: to }, []), body);
+    out[1] = out.length / 8 - 1;
+    return out;
+  };
+  const [own, peer] = [identity("ecdsa-p256", 0), identity("ecdsa-p256", 1)];
+  const edited = (bytes: Uint8Array, at: number, value: number): Uint8Array => bytes.map((byte, n) => (n === at ? value : byte));
+  const good = packet(peer.hit, own.hit, [groups]);
+  const rows: readonly [string, HipDrop, Uint8Array, HipPath["kind"]][] = [
+    ["without DH_GROUP_LIST", "malformed", packet(peer.hit, own.hit, []), "udp"],
+    ["an empty DH_GROUP_LIST", "malformed", packet(peer.hit, own.hit, [{ ...groups, contents: new Uint8Array(0) }]), "udp"],
+    ["DH_GROUP_LIST twice", "malformed", packet(peer.hit, own.hit, [groups, groups]), "udp"],
+    ["DH_GROUP_LIST longer than the packet", "malformed", edited(good, 43, 200), "udp"],
+    ["cut off in DH_GROUP_LIST", "malformed", good.slice(0, 44), "udp"],
+    ["parameters out of order", "malformed", packet(peer.hit, own.hit, [groups, back], [1, 0]), "i3"],
+    ["an unknown critical parameter", "malformed", packet(peer.hit, own.hit, [groups, { type: 601, contents: new Uint8Array(4) }]), "udp"],
+    ["the return id twice", "malformed", packet(peer.hit, own.hit, [groups, back, back]), "i3"],
+    ["a return id of 31 bytes", "malformed", packet(peer.hit, own.hit, [groups, { ...back, contents: new Uint8Array(31) }]), "i3"],
+    ["over i3 without a return id", "amplification", good, "i3"],
+    ["over i3, shorter than the R1", "amplification", packet(peer.hit, own.hit, [groups, back]), "i3"],
+    ["for another HIT", "hit", packet(peer.hit, identity("ecdsa-p256", 2).hit, [groups]), "udp"],
+    ["for no HIT, where that is not answered", "hit", packet(peer.hit, new Uint8Array(16), [groups]), "udp"],
+    ["from ourselves", "hit", packet(own.hit, own.hit, [groups]), "udp"],
+    ["from a HIT of no suite", "hit", packet(Uint8Array.from(peer.hit, (byte, n) => (n === 3 ? 0x2f : byte)), own.hit, [groups]), "udp"],
+    ["from an address that is no HIT", "hit", packet(new Uint8Array(16).fill(1), own.hit, [groups]), "udp"],
+  ];
+  it.each(rows)("%s: dropped as %s, with no answer and nothing kept", (_, drop, bytes, kind) => {
+    const network = new Network();
+    const a = network.add("a", own, { ownPublicId: publicId(own.hit) });
+    const b = network.add("b", peer);
+    const from: HipPath = kind === "i3" ? { kind: "i3", id: publicId(own.hit) } : { kind: "udp", locator: b.locator };
+    network.deliver(a, good, b);
+    expect([network.types(a), dropsOf(a)]).toEqual([[r1], 0]);
+    network.deliver(a, bytes, from);
+    expect([a.host.counters.drops[drop], dropsOf(a), network.types(a), a.host.sizes]).toEqual([1, 1, [r1], { attempts: 0, associations: 0 }]);
+  });
+  it("with more groups than are read, or unknown parameters that are not critical, is answered", () => {
+    const network = new Network();
+    const [a, b] = [network.add("a", own), network.add("b", peer)];
+    network.deliver(a, packet(peer.hit, own.hit, [{ ...groups, contents: Uint8Array.from({ length: 40 }, (_, n) => n + 1) }]), b);
+    network.deliver(a, packet(peer.hit, own.hit, [groups, { type: 600, contents: new Uint8Array(4) }]), b);
+    expect([network.types(a), dropsOf(a)]).toEqual([[r1, r1], 0]);
+  });
 });

@@ -210,7 +210,7 @@ describe("a call to whoever has an id", () => {
     connect(null);
     network.run(20_000);
     expect(new Set(network.types())).toEqual(new Set([i1, r1]));
-    expect(a.last("failed")).toMatchObject({ code: "refused", peerHit: null, call: { returnId: RETURN_ID }, reason: expect.stringMatching(/not that one$/) as string });
+    expect(a.last("failed")).toMatchObject({ code: "silent", peerHit: null, call: { returnId: RETURN_ID }, reason: expect.stringMatching(/not that one$/) as string });
     expect(a.host.counters.drops.hit).toBe(5);
   });
 
@@ -229,7 +229,7 @@ describe("a call to whoever has an id", () => {
     network.run(20_000);
     expect(asked).toContain(`55 ${toHex((b as Node).env.identity.hit)}`);
     expect(new Set(network.types())).toEqual(new Set([i1, r1]));
-    expect(a.last("failed")).toMatchObject({ code: "refused", reason: expect.stringMatching(/somebody else$/) as string });
+    expect(a.last("failed")).toMatchObject({ code: "silent", reason: expect.stringMatching(/somebody else$/) as string });
   });
 
   it("is answered at open ids only", () => {

@@ -9,7 +9,7 @@ import {
 import { LIMITS, type Datapath } from "@i3/datapath";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
-import { checkHostKey, readOrCreateHostKey, type HostIdentity } from "@i3/hip";
+import type { HostIdentity } from "@i3/hip";
 
 import type { NameSource } from "../dns/dns-core.js";
 import { addressesOf } from "../mappings/mapping-table.js";
@@ -19,6 +19,7 @@ import { removeGuard } from "./guard.js";
 import { Interception } from "./interception.js";
 import { NftChild } from "./interception-nft.js";
 import { Journal, type JournalContent } from "./journal.js";
+import { checkIdentity, openIdentity } from "./own-identity.js";
 import { pinFileOf, readPins, writePins } from "./pin-file.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
 import { overlapText, SystemView } from "./system-view.js";
@@ -41,7 +42,7 @@ const RANDOM_POOL_BYTES = 4_096;
 /** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
 export async function checkFiles(config: ProxyConfig): Promise<void> {
   if (config.addressBook !== undefined) await readBook(config.addressBook.file);
-  checkHostKey(config.identity.keyFile, config.identity.algorithm);
+  checkIdentity(config);
   readPins(pinFileOf(config.state.directory));
 }
 
@@ -136,7 +137,7 @@ class Daemon implements RunningDaemon {
     const config = this.#config;
     const io = loadNativeIo();
     const book = config.addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(config.addressBook.file);
-    const { identity, created } = readOrCreateHostKey(config.identity.keyFile, config.identity.algorithm);
+    const { identity, created } = openIdentity(config);
     if (created) this.#log("info", "key-created", { file: config.identity.keyFile, hit: formatIpText(identity.hit) });
     const servers = await this.#resolveServers();
     const resolvers = new ResolverFiles({ onChange: () => this.#onResolvers?.() });
@@ -150,7 +151,7 @@ class Daemon implements RunningDaemon {
     if (content.damage !== null) this.#log("warn", "journal-damaged", { at: content.damage, remedy: "The file was set aside; what could be read goes on." });
     const view = this.#systemView(io, resolvers);
     this.#proxy = this.#makeProxy(book, identity, content, journal, pins, view, engine.datapath);
-    journal.setOwn4(this.#proxy.own4);
+    journal.setOwn(identity.hit, this.#proxy.own4);
     const restored = content.mappings.flatMap((mapping) => addressesOf(mapping));
     this.#openRoutes(io, restored);
     await this.#openInterception(io, view, resolvers, restored);

@@ -3,8 +3,8 @@
  * it; ESP keys never come here. A last line that was cut off by a crash is ignored; anything else that cannot be read is set
  * aside, never overwritten.
  *
- *     {"journal": 1, "shared": "<Ed25519 seed>", "own4": "<hex>" or null, "generation": "<decimal>"}     first line: the key of the private prefix, our address,
- *                                                                                                       a generation that no R1 of ours has reached
+ *     {"journal": 1, "shared": "<Ed25519 seed>", "own4": "<hex>" or null, "hit": "<hex>" or null, "generation": "<decimal>"}     first line: the key of the private
+ *                                          prefix, our address, whose journal it is, a generation that no R1 of ours has reached
  *     {"put": "<key>", "mapping": {…}}             {"remove": "<key>"}
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
@@ -19,6 +19,7 @@ import { mappingFromJson, mappingToJson, type Mapping } from "../mappings/mappin
 const REWRITE_FACTOR = 4;
 const MIN_REWRITE_LINES = 1_000;
 const VERSION = 1;
+const HIT_TEXT = /^[0-9a-f]{32}$/;
 /** Generations of R1 that are set aside at once: most of a day at one a minute, and at least 80 minutes. */
 const GENERATIONS_RESERVED = 1_000n;
 
@@ -26,6 +27,20 @@ const GENERATIONS_RESERVED = 1_000n;
 function writeWhole(fd: number, text: string): void {
   const bytes = Buffer.from(text);
   for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+}
+
+export const journalFile = (directory: string): string => join(directory, "mappings.journal");
+
+/** HIT of the machine whose journal lies in a directory; null when there is none that says so. */
+export function hitOfJournal(directory: string): Uint8Array | null {
+  try {
+    const [first = ""] = readFileSync(journalFile(directory), "utf8").split("\n", 1);
+    const { hit } = JSON.parse(first) as { readonly hit?: unknown };
+    return typeof hit === "string" && HIT_TEXT.test(hit) ? fromHex(hit) : null;
+  } catch {
+    // {@link Journal.open} says what is wrong with it.
+    return null;
+  }
 }
 
 export interface JournalContent {
@@ -47,6 +62,7 @@ export class Journal {
   readonly #onError: (error: unknown) => void;
   #sharedSeed = "";
   #own4: string | null = null;
+  #hit: string | null = null;
   #generation = 0n;
   #hasFailed = false;
   #fd = -1;
@@ -62,7 +78,7 @@ export class Journal {
    * full disk, go to `onError` once; writing is tried again with each change.
    */
   static open(directory: string, onError: (error: unknown) => void = () => undefined): { readonly journal: Journal; readonly content: JournalContent } {
-    const journal = new Journal(join(directory, "mappings.journal"), onError);
+    const journal = new Journal(journalFile(directory), onError);
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       const content = journal.#read();
@@ -74,9 +90,10 @@ export class Journal {
     }
   }
 
-  /** What peers are told from now on (4 bytes). */
-  setOwn4(own4: Uint8Array): void {
-    if (this.#own4 === toHex(own4)) return;
+  /** Who we are, and what peers are told from now on (16 and 4 bytes). */
+  setOwn(hit: Uint8Array, own4: Uint8Array): void {
+    if (this.#hit === toHex(hit) && this.#own4 === toHex(own4)) return;
+    this.#hit = toHex(hit);
     this.#own4 = toHex(own4);
     this.#guarded(() => this.#rewrite());
   }
@@ -146,7 +163,7 @@ export class Journal {
     rmSync(next, { force: true });
     const fd = openSync(next, "wx", 0o600); // a file of our own making, whatever lay there
     try {
-      writeWhole(fd, [JSON.stringify({ journal: VERSION, shared: this.#sharedSeed, own4: this.#own4, generation: String(this.#generation) }), ...this.#live.values(), ""].join("\n"));
+      writeWhole(fd, [JSON.stringify({ journal: VERSION, shared: this.#sharedSeed, own4: this.#own4, hit: this.#hit, generation: String(this.#generation) }), ...this.#live.values(), ""].join("\n"));
       fsyncSync(fd);
       renameSync(next, this.#file);
     } catch (error) {
@@ -185,6 +202,8 @@ export class Journal {
       if (record["journal"] !== VERSION) throw new I3Error("ERR_I3_STATE", "a journal of another version");
       const own4 = record["own4"];
       this.#own4 = typeof own4 === "string" && /^[0-9a-f]{8}$/.test(own4) ? own4 : null;
+      const hit = record["hit"];
+      this.#hit = typeof hit === "string" && HIT_TEXT.test(hit) ? hit : null;
       const generation = record["generation"];
       // Of 64 bits, and far from their end.
       this.#generation = typeof generation === "string" && /^[0-9]{1,18}$/.test(generation) ? BigInt(generation) : 0n;
