@@ -3,11 +3,11 @@ import { describe, expect, it } from "vitest";
 
 import { randomBytes } from "node:crypto";
 
-import { locatorKey, makeLocator, publicId, sameBytes, toHex, virtualAddress, type AccessConfig, type Security } from "@i3/common";
+import { concatBytes, locatorKey, makeLocator, publicId, sameBytes, toHex, virtualAddress, type AccessConfig, type Locator, type Security } from "@i3/common";
 import type { EspTransform } from "@i3/datapath";
-import { generateHostIdentity, HipHost, systemDhSource, type HipEvent } from "@i3/hip";
+import { encodeDhGroupList, encodeHipPacket, generateHostIdentity, HIP_PACKET, HipHost, I3_I1_BYTES, PARAMETER, systemDhSource, type HipEvent } from "@i3/hip";
 
-import { addHost, bookOf, World, type Host, type HostOptions, type LogLine } from "../../../test/sim/world.js";
+import { addHost, bookOf, World, type Host, type HostOptions, type LogLine, type Node } from "../../../test/sim/world.js";
 import { mappingFromJson, mappingToJson, type Mapping } from "../src/mappings/mapping.js";
 import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
 
@@ -40,6 +40,15 @@ function pair(options: PairOptions = {}) {
 const NOBODY: AccessConfig = { default: "refuse", entries: [] };
 const logged = (host: Host, event: string): readonly LogLine[] => host.node.log.filter((line) => line.event === event);
 const mappingOf = (host: Host, peer: Host): Mapping | undefined => host.proxy.mappings.byPeer(publicId(peer.identity.hit));
+/** An I1 with a return id and zeros up to so many bytes (docs/wire.md §9). */
+function makeTestI1(from: Uint8Array, to: Uint8Array, returnId: Uint8Array, bytes: number): Uint8Array {
+  const parameters = [
+    { type: PARAMETER.dhGroupList, contents: encodeDhGroupList([7]) }, { type: PARAMETER.i3ReturnId, contents: returnId },
+    { type: PARAMETER.i3Padding, contents: new Uint8Array(bytes - 40 - 8 - 40 - 4) },
+  ];
+  return encodeHipPacket({ type: HIP_PACKET.i1, version: 2, controls: 0, senderHit: from, receiverHit: to }, parameters);
+}
+
 /** The same machine with what its journal holds. */
 function restarted(world: World, host: Host, address: string, options: Pick<HostOptions, "servers" | "book">): Host {
   const restored = [...host.proxy.mappings.all()].map((mapping) => mappingFromJson(JSON.parse(JSON.stringify(mappingToJson(mapping)))));
@@ -294,6 +303,65 @@ describe("encrypted set-up", () => {
       world.run(500);
     }
     expect(again.node.received.length).toBeGreaterThan(20);
+  });
+
+  it("keys of before a rekey are good for 30 s, for packets that are late, and then for none", () => {
+    const { world, laptop, home } = pair();
+    const isEsp = (bytes: Uint8Array): boolean => bytes[0] === 0x11 && bytes[5] === 4;
+    expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");
+    const late: { readonly from: Locator; readonly bytes: Uint8Array }[] = [];
+    for (const text of ["late", "too late"]) {
+      world.wire.length = 0;
+      send(world, laptop, addressOf(laptop, "home.i3"), text);
+      // What its server sends to home, which does not get it yet.
+      world.run(100, () => world.wire.some(({ to, bytes }) => isEsp(bytes) && locatorKey(to) === locatorKey(home.node.locator)));
+      home.node.down = true;
+      late.push(world.wire.find(({ to, bytes }) => isEsp(bytes) && locatorKey(to) === locatorKey(home.node.locator)) as (typeof late)[number]);
+      world.run(20);
+      home.node.down = false;
+    }
+    const deliver = (n: number): void => world.inject(home.node, { udp: late[n] as (typeof late)[number] });
+    for (let id = 1; id < 5; id += 1) laptop.proxy.setups.hip?.hip.rekey(world.nowMs, id);
+    world.run(2_000);
+    expect(home.proxy.setups.hip?.counters.rekeyed).toBe(1);
+    deliver(0);
+    expect(home.node.received.map(textOf)).toContain("late");
+    deliver(0);
+    expect([home.node.engine.counters().drops.replay, home.node.received.filter((packet) => textOf(packet) === "late").length]).toEqual([1, 1]);
+    world.run(30_000);
+    const before = home.node.engine.counters().drops["unknown-spi"];
+    deliver(1);
+    expect([home.node.engine.counters().drops["unknown-spi"], home.node.received.map(textOf).includes("too late")]).toEqual([before + 1, false]);
+    expect(roundTrip(world, laptop, home, "home.i3", "behind it").back).not.toBe("nothing");
+  });
+
+  it("a storm of I1s through the ring costs the host nothing, sends nobody more than it was sent, and keeps no newcomer out", () => {
+    const { world, ring, laptop, home } = pair();
+    const attacker = world.node("198.51.100.66");
+    const victim = Uint8Array.from(world.random(32));
+    const to = publicId(home.identity.hit);
+    const server = ring[0] as Node;
+    const i1 = (bytes: number): Uint8Array => {
+      const hip = makeTestI1(Uint8Array.of(0x20, 1, 0, 0x21, ...world.random(12)), home.identity.hit, victim, bytes);
+      return concatBytes(Uint8Array.of(0x11, 0, 16, 64, 1, 3, 0, 0), world.random(8), to, hip);
+    };
+    const [heard, answered] = [home.proxy.setups.hip?.counters.received, home.node.engine.counters().hipAnswered];
+    world.wire.length = 0;
+    for (let n = 0; n < 2_000; n += 1) {
+      world.inject(server, { udp: { from: attacker.locator, bytes: i1(n % 2 === 0 ? I3_I1_BYTES : 256) } });
+      world.run(1);
+    }
+    world.run(200);
+    const storm = { mappings: home.proxy.mappings.size, sizes: home.proxy.setups.hip?.hip.sizes };
+    // The engine alone answered those that were long enough, none went up.
+    expect(home.node.engine.counters().hipAnswered - answered).toBe(1_000);
+    expect([home.proxy.setups.hip?.counters.received, home.node.engine.counters().drops.amplification, storm]).toEqual([heard, 1_000, { mappings: 0, sizes: { attempts: 0, associations: 0 } }]);
+    const isFor = (id: Uint8Array) => ({ bytes }: { readonly bytes: Uint8Array }): boolean => bytes[0] === 0x11 && bytes[5] === 3 && sameBytes(bytes.subarray(16, 48), id);
+    const bytesOf = (id: Uint8Array): number => world.wire.filter(isFor(id)).reduce((sum, { bytes }) => sum + bytes.length, 0);
+    expect([bytesOf(victim) > 0, bytesOf(victim) < bytesOf(to)]).toEqual([true, true]);
+    const calledMs = world.nowMs;
+    expect(roundTrip(world, laptop, home, "home.i3", "an honest newcomer").back).not.toBe("nothing");
+    expect(world.nowMs - calledMs).toBeLessThan(3_000);
   });
 
   it("uses another return id for each call", () => {
