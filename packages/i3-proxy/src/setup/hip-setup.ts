@@ -6,24 +6,23 @@
  *
  * Programs' packets wait in the engine while the exchange runs. A fresh exchange never takes the working keys away before it has succeeded.
  */
-import { bytesKey, errorLine, formatIpText, publicId, sameBytes, type HipAddress, type HipConfig, type Log } from "@i3/common";
-import { IP_PROTOCOL, MAX_SPI, MIN_SPI, PAYLOAD_KIND, type Datapath, type Strength, type Upcall } from "@i3/datapath";
+import { publicId, sameBytes, type HipAddress } from "@i3/common";
+import { IP_PROTOCOL, MAX_SPI, MIN_SPI, PAYLOAD_KIND, type Strength, type Upcall } from "@i3/datapath";
 import {
-  ESP_SUITE, HipHost, I3_PREFERENCE_FLAG, isReadableSuite, pathText, type Call, type DhSource, type EspSuite, type EstablishedEvent, type FailedEvent, type HipEvent, type HipOffer, type HipPath, type HostIdentity, type I3Preferences,
-  type PairFailedEvent, type R1Responder, wipeEventKeys,
+  ESP_SUITE, HipHost, I3_PREFERENCE_FLAG, isReadableSuite, pathText, wipeEventKeys, type Call, type EstablishedEvent, type FailedEvent, type HipEvent, type HipOffer, type HipPath, type I3Preferences, type R1Responder,
 } from "@i3/hip";
-import type { I3Client } from "@i3/i3-client";
 
-import { addressesOf, type MappingTable } from "../mappings/mapping-table.js";
 import type { Mapping } from "../mappings/mapping.js";
-import type { NameTrust } from "../policy/name-trust.js";
 import { hasServices, STRENGTH, strengthsOf, type PeerPolicy } from "../policy/policy.js";
+import type { HipSetupEnvironment } from "./hip-environment.js";
 import { addressCalled, newLink, type Link } from "./hip-link.js";
 import { HipLoad } from "./hip-load.js";
 import { HipWays, secondName } from "./hip-ways.js";
+import { NamedCalls } from "./named-calls.js";
 import { PeerPaths } from "./peer-paths.js";
 import { locatorOf, pathOf } from "./hip-paths.js";
-import type { ReturnIds } from "./return-ids.js";
+import { suitesOf } from "./policy-suites.js";
+import { SecondPairs } from "./second-pairs.js";
 import { isNobodyThere, logUnreachable, patienceMs, peerText, REFUSED_MS, REFUSED_REMEDY } from "./unreachable.js";
 
 // Ours:
@@ -38,47 +37,9 @@ const SETTLE_MS = 50;
 const RENEW_EVERY_MS = 10_000;
 /** Mappings of the journal whose keys are made anew at the start, those used last first; the others when they are used. */
 const MAX_RENEWED_AT_START = 64;
-/** A second pair that could not be had is asked for again, when a packet needs it. */
-const PAIR_AGAIN_MS = 30_000;
 const ZERO4 = new Uint8Array(4);
 const ZERO6 = new Uint8Array(16);
-const NO_ID = new Uint8Array(32);
 const HIP_MARKER = new Uint8Array(4);
-
-export interface HipSetupEnvironment {
-  readonly identity: HostIdentity;
-  readonly ownId: Uint8Array;
-  readonly own4: Uint8Array;
-  readonly datapath: Datapath;
-  readonly client: I3Client;
-  readonly mappings: MappingTable;
-  readonly returnIds: ReturnIds;
-  readonly randomBytes: (length: number) => Uint8Array;
-  readonly dhSource: DhSource;
-  readonly wallMs: () => number;
-  /** Name of a peer in the address book; null for a stranger. */
-  readonly nameOf: (hit: Uint8Array) => string | null;
-  /** What the rules want for a peer; strangers: null. */
-  readonly policyOf: (name: string | null) => PeerPolicy;
-  readonly ownTriggerFor: (name: string | null) => boolean;
-  readonly onOwnTrigger: (mapping: Mapping) => void;
-  /** Where a host of the address book is that is not reached over i3. */
-  readonly directOf: (hit: Uint8Array) => HipAddress | null;
-  /** What is open beside the main port. */
-  readonly ports: HipConfig | undefined;
-  /** Greater than the generations of all R1s of earlier runs. A clock that was set back would make peers that remember one refuse ours for 10 minutes. */
-  readonly leastGeneration: bigint;
-  readonly keepGeneration: (generation: bigint) => void;
-  /** The access list. */
-  readonly admits: (hit: Uint8Array) => boolean;
-  /** Which key a name may have. */
-  readonly trust: NameTrust;
-  /** Ids at which whoever calls is told our key: the public one, and those of the names that we claim. */
-  readonly openIds: readonly Uint8Array[];
-  /** A mapping whose addresses are not to be used any more. */
-  readonly drop: (mapping: Mapping) => void;
-  readonly log: Log;
-}
 
 export class HipSetup {
   readonly hip: HipHost;
@@ -89,10 +50,8 @@ export class HipSetup {
   readonly #links = new Map<Mapping, Link>();
   readonly #byAssociation = new Map<number, Mapping>();
   readonly #timed = new Set<Mapping>();
-  /** Whose second pair was refused. */
-  readonly #withoutPair = new Set<Mapping>();
-  /** Of calls over i3, by return id. */
-  readonly #called = new Map<string, Mapping>();
+  readonly #second: SecondPairs;
+  readonly #calls: NamedCalls;
   #toRenew: Mapping[] = [];
   #nowMs: number;
 
@@ -101,13 +60,15 @@ export class HipSetup {
     this.#env = environment;
     this.#paths = new PeerPaths(environment);
     this.#ways = new HipWays({ ...environment, paths: this.#paths });
+    this.#calls = new NamedCalls(environment, this.#links);
     this.#nowMs = nowMs;
     const { identity, ownId, randomBytes, dhSource, wallMs, log } = environment;
     this.hip = new HipHost({
       identity, ownPublicId: ownId, random: randomBytes, dhSource, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#admits(hit), log,
       send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
-      espSuitesFor: (hit, call) => suitesOf(this.#policyFor(hit, call)), offerFor: (hit, call) => this.#offerFor(hit, call), accepts: (call, hit) => this.#accepts(call, hit),
+      espSuitesFor: (hit, call) => suitesOf(this.#policyFor(hit, call)), offerFor: (hit, call) => this.#offerFor(hit, call), accepts: (call, hit) => this.#calls.accepts(call, hit),
     }, nowMs);
+    this.#second = new SecondPairs({ hip: this.hip, links: this.#links, install: (mapping) => this.install(mapping), log });
     this.#load = new HipLoad(this.hip, environment.datapath);
     environment.keepGeneration(this.hip.generation);
     this.#setResponder(this.hip.responder);
@@ -158,7 +119,7 @@ export class HipSetup {
     if (strength === STRENGTH.auth || strength === STRENGTH.esp) this.#linkOf(nowMs, mapping).wanted.add(strength);
     if (mapping.state === "open") {
       this.#activateWhenHeard(mapping);
-      this.#addWantedPair(mapping);
+      this.#second.addWanted(this.#nowMs, mapping);
       return;
     }
     if (mapping.state !== "idle") return;
@@ -181,7 +142,7 @@ export class HipSetup {
 
   /** The responsible server has no trigger for an id that a mapping sends to. */
   handleNotPresent(nowMs: number, id: Uint8Array): void {
-    const mapping = this.#env.mappings.byPeer(id) ?? this.#paths.mappingOf(id) ?? this.#callerOf(id);
+    const mapping = this.#env.mappings.byPeer(id) ?? this.#paths.mappingOf(id) ?? this.#calls.callerOf(id);
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined) return;
     if (this.#askWhoHasTheName(nowMs, mapping, link, id)) return;
@@ -239,7 +200,7 @@ export class HipSetup {
       if (mapping.state === "refused" && mapping.refusedUntilMs <= nowMs) this.#endRefusal(mapping);
       else if (mapping.state === "calling" && this.#patienceEndsMs(mapping) <= nowMs) this.#giveUp(nowMs, mapping);
     }
-    this.#endPairRefusals(nowMs);
+    this.#second.endRefusals(nowMs);
     this.#renewRestored(nowMs);
     this.#load.tell(nowMs);
   }
@@ -247,7 +208,7 @@ export class HipSetup {
   nextDeadlineMs(): number {
     let deadline = Math.min(this.hip.nextDeadlineMs() ?? Infinity, this.#load.dueMs, this.#ways.dueMs);
     for (const mapping of this.#timed) deadline = Math.min(deadline, this.#dueMs(mapping));
-    for (const mapping of this.#withoutPair) deadline = Math.min(deadline, this.#links.get(mapping)?.secondAgainMs ?? Infinity);
+    deadline = Math.min(deadline, this.#second.nextDeadlineMs());
     return deadline;
   }
 
@@ -282,7 +243,7 @@ export class HipSetup {
     link.activeFromMs = null;
     this.#timed.delete(mapping);
     this.install(mapping);
-    this.#addWantedPair(mapping);
+    this.#second.addWanted(this.#nowMs, mapping);
   }
 
   /** The ring says that nobody has the id, or there is no ring, where it is needed. */
@@ -320,14 +281,14 @@ export class HipSetup {
     return this.#callId(nowMs, mapping, mapping.peerId, mapping.peerHit);
   }
 
-  /** @param hit null: whoever has the id, if {@link #accepts} takes its key */
+  /** @param hit null: whoever has the id, if {@link NamedCalls.accepts} takes its key */
   #callId(nowMs: number, mapping: Mapping, id: Uint8Array, hit: Uint8Array | null): boolean {
     const { client, returnIds } = this.#env;
     const link = this.#linkOf(nowMs, mapping);
     if (link.returnId === null && !client.openPath(id)) return false;
     link.returnId ??= returnIds.take();
     Object.assign(link, { startedMs: nowMs, absent: false, calledId: id, call: { hit, path: { kind: "i3", id }, returnId: link.returnId } });
-    this.#called.set(bytesKey(link.returnId), mapping);
+    this.#calls.add(link.returnId, mapping);
     this.hip.connect(nowMs, link.call as Call);
     return true;
   }
@@ -338,55 +299,6 @@ export class HipSetup {
     if (id === null || mapping.peerId === null || !sameBytes(absentId, mapping.peerId) || link.calledId !== mapping.peerId) return false;
     this.#abandon(link);
     return this.#callId(nowMs, mapping, id, null);
-  }
-
-  #callerOf(id: Uint8Array): Mapping | undefined {
-    for (const mapping of this.#called.values()) if (sameBytes(this.#links.get(mapping)?.calledId ?? NO_ID, id)) return mapping;
-    return undefined;
-  }
-
-  /** The mapping whose call went to whoever has an id or a name. */
-  #named(call: Call | null): Mapping | undefined {
-    return call === null || call.hit !== null || call.returnId === null ? undefined : this.#called.get(bytesKey(call.returnId));
-  }
-
-  /** Whether the host that answered a call may have its name (docs/policy.md): null, or why not. */
-  #accepts(call: Call, hit: Uint8Array): string | null {
-    const { mappings, trust, log } = this.#env;
-    if (call.hit !== null && sameBytes(call.hit, hit)) return null;
-    const mapping = call.returnId !== null ? this.#called.get(bytesKey(call.returnId)) : call.hit === null ? undefined : mappings.byPeer(publicId(call.hit));
-    const link = mapping === undefined ? undefined : this.#links.get(mapping);
-    if (mapping === undefined || link === undefined) return "the call is over";
-    const verdict = mapping.name === null ? null : trust.judge(mapping.name, hit);
-    if (verdict?.kind !== "refused" && (mapping.isNameOnly || sameBytes(publicId(hit), mapping.peerId ?? NO_ID))) return null;
-    const why = verdict?.kind === "refused" ? errorLine(verdict.error) : `${peerText(mapping)} answered with the key of ${formatIpText(hit)}, which is not its own`;
-    if (link.wrongKey !== why) log("warn", "wrong-key", { peer: peerText(mapping), error: why });
-    link.wrongKey = why;
-    return why;
-  }
-
-  /** The mapping of a host whose key an exchange has proven. Null: no room, or the name may not have that key. */
-  #provenMapping(call: Call | null, hit: Uint8Array): Mapping | null {
-    const { mappings, trust, drop, datapath, log } = this.#env;
-    const named = this.#named(call);
-    if (named === undefined || named.name === null) return this.#mappingOf(hit);
-    const verdict = trust.judge(named.name, hit);
-    if (verdict.kind === "refused") return null;
-    if (verdict.kind === "first-use") trust.pin(named.name, hit);
-    if (!named.isNameOnly) return this.#mappingOf(hit);
-    const peerId = publicId(hit);
-    const other = mappings.byPeer(peerId);
-    if (other === undefined) {
-      mappings.bind(named, peerId, hit);
-      return named;
-    }
-    // Two virtual addresses of one host would mix up what comes from it: programs that have the new one hear so, and asking again gives the old one.
-    log("info", "known-host", { peer: named.name, why: "this host has another virtual address here already", remedy: "Ask for the name again." });
-    for (const address of addressesOf(named)) datapath.discard(address, true);
-    drop(named);
-    mappings.want(other);
-    other.name ??= named.name;
-    return this.#mappingOf(hit);
   }
 
   /** A fresh exchange beside the keys that are in use. */
@@ -440,10 +352,10 @@ export class HipSetup {
       log("debug", event.kind, { peer: peerText(mapping) });
       if (event.kind === "rekeyed") return;
       link.second = "up";
-      this.#withoutPair.delete(mapping);
+      this.#second.forget(mapping);
       this.install(mapping);
     } else if (event.kind === "pair-failed") {
-      this.#refusePair(mapping, link, event);
+      this.#second.refuse(this.#nowMs, mapping, link, event);
     } else if (event.kind === "moved") {
       link.locator = locatorOf(event.path);
       log("info", "peer-moved", { peer: peerText(mapping) });
@@ -461,7 +373,7 @@ export class HipSetup {
 
   /** Keys for both directions: packets go with them from now on. */
   #established(event: EstablishedEvent): void {
-    const mapping = this.#provenMapping(event.call, event.peer.hit);
+    const mapping = this.#calls.proven(event.call, event.peer.hit, (hit) => this.#mappingOf(hit));
     if (mapping === null) return this.hip.close(this.#nowMs, event.association);
     // The rules may have changed while it ran.
     if (!suitesOf(mapping.policy).includes(event.espSuite)) return this.hip.close(this.#nowMs, event.association);
@@ -473,7 +385,7 @@ export class HipSetup {
     this.#ways.setInbound(event.spiIn, event.espSuite, event.keysIn, link.form);
     this.#ways.setOutbound(event.association, event.spiOut, event.keysOut, link.form);
     const strength = isReadableSuite(event.espSuite) ? STRENGTH.auth : STRENGTH.esp;
-    this.#withoutPair.delete(mapping);
+    this.#second.forget(mapping);
     if (link.association === null) {
       link.isOurs = link.call !== null && mapping.mayCall;
       mapping.mayCall = link.isOurs;
@@ -492,57 +404,14 @@ export class HipSetup {
     this.#ways.retire(this.#nowMs, old.spisIn);
     this.#removeAssociations({ ...old, spisIn: [] });
     if (old.second === "up") link.wanted.add(strength === STRENGTH.esp ? STRENGTH.auth : STRENGTH.esp);
-    this.#addWantedPair(mapping);
-    this.#tellWithoutClear(mapping, link);
+    this.#second.addWanted(this.#nowMs, mapping);
+    this.#second.tellWithoutClear(mapping, link);
     this.#env.mappings.changed(mapping);
     log(mapping.isStranger ? "debug" : "info", "mapping-open", { peer: peerText(mapping), security: event.espSuite === ESP_SUITE.nullSha256 ? "auth" : "esp", role: event.role, proved: true });
   }
 
-  /** The other kind of keys, for services that need it. */
-  #addWantedPair(mapping: Mapping): void {
-    const link = this.#links.get(mapping);
-    // Who answered a call waits a moment: an UPDATE would overtake R2.
-    if (link === undefined || link.association === null || link.activeFromMs !== null) return;
-    const strength = link.strength === STRENGTH.esp ? STRENGTH.auth : STRENGTH.esp;
-    const isWanted = link.wanted.has(strength);
-    link.wanted.clear();
-    if (!isWanted || link.second !== "none" || !hasServices(mapping.policy) || !strengthsOf(mapping.policy).includes(strength)) return;
-    link.second = "asked";
-    this.hip.addPair(this.#nowMs, link.association, strength === STRENGTH.auth ? ESP_SUITE.nullSha256 : ESP_SUITE.aesGcm16);
-  }
-
-  /** What needs that pair is refused for a while; the rest goes on. */
-  #refusePair(mapping: Mapping, link: Link, { code, espSuite }: PairFailedEvent): void {
-    link.second = "refused";
-    link.secondAgainMs = this.#nowMs + PAIR_AGAIN_MS;
-    this.#withoutPair.add(mapping);
-    const security = isReadableSuite(espSuite) ? "auth" : "esp";
-    const why = code === "refused" ? `the peer's rules have no service with security="${security}" for this machine` : "the peer does not answer, or knows one kind of protection only";
-    if (!link.isRefusalTold) this.#env.log("warn", "service-refused", { peer: peerText(mapping), security, why, remedy: "Write the same services into the rules of both machines, or leave security out: esp needs no second kind of keys." });
-    link.isRefusalTold = true;
-    this.install(mapping);
-  }
-
-  #endPairRefusals(nowMs: number): void {
-    for (const mapping of this.#withoutPair) {
-      const link = this.#links.get(mapping);
-      if (link !== undefined && link.secondAgainMs > nowMs) continue;
-      this.#withoutPair.delete(mapping);
-      if (link?.second !== "refused") continue;
-      link.second = "none";
-      this.install(mapping);
-    }
-  }
-
-  /** Cleartext goes to private ids, and a host without i3 has none. */
-  #tellWithoutClear(mapping: Mapping, link: Link): void {
-    if (link.isRefusalTold || mapping.peer !== null || !hasServices(mapping.policy) || !strengthsOf(mapping.policy).includes(STRENGTH.none)) return;
-    link.isRefusalTold = true;
-    this.#env.log("warn", "service-refused", { peer: peerText(mapping), security: "none", why: "the peer is a host without i3, to which nothing goes in cleartext", remedy: 'Leave security="none" out of the rules for this name.' });
-  }
-
   #failed({ call, peerHit, code, reason }: FailedEvent): void {
-    const mapping = call.returnId !== null ? this.#called.get(bytesKey(call.returnId)) : peerHit === null ? undefined : this.#env.mappings.byPeer(publicId(peerHit));
+    const mapping = this.#calls.of(call, peerHit);
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined) return;
     this.#endCall(link);
@@ -590,7 +459,7 @@ export class HipSetup {
     Object.assign(link, { returnId: null, calledId: null, call: null });
     if (returnId === null) return;
     returnIds.give(returnId);
-    this.#called.delete(bytesKey(returnId));
+    this.#calls.remove(returnId);
     if (calledId !== null) client.closePath(calledId);
   }
 
@@ -609,7 +478,7 @@ export class HipSetup {
     if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
     this.#links.delete(mapping);
     this.#timed.delete(mapping);
-    this.#withoutPair.delete(mapping);
+    this.#second.forget(mapping);
   }
 
   #removeAssociations({ association, spisIn, second }: Pick<Link, "association" | "spisIn" | "second">): void {
@@ -637,13 +506,13 @@ export class HipSetup {
 
   #policyFor(hit: Uint8Array, call: Call | null): PeerPolicy {
     const { mappings, nameOf, policyOf } = this.#env;
-    return this.#named(call)?.policy ?? mappings.byPeer(publicId(hit))?.policy ?? policyOf(nameOf(hit));
+    return this.#calls.named(call)?.policy ?? mappings.byPeer(publicId(hit))?.policy ?? policyOf(nameOf(hit));
   }
 
   /** What we tell a peer inside the exchange. Called only for one who has proved its HIT, or whom we called. */
   #offerFor(hit: Uint8Array, call: Call | null): HipOffer | null {
     const { own4, identity, mappings } = this.#env;
-    const named = this.#named(call);
+    const named = this.#calls.named(call);
     const mapping = named?.isNameOnly === true && mappings.byPeer(publicId(hit)) === undefined ? named : this.#mappingOf(hit);
     if (mapping === null) return null;
     const { shortcuts, checksumState, beetIpv4 } = I3_PREFERENCE_FLAG;
@@ -691,15 +560,6 @@ export class HipSetup {
   }
 
 }
-
-/** By preference: that of the pair of an exchange which this host begins is the strongest kind that the policy has. "none" alone too: a peer that wants more than we ask for gets it. */
-function suitesOf(policy: PeerPolicy): readonly EspSuite[] {
-  const strengths = strengthsOf(policy);
-  const readable = strengths.includes(STRENGTH.auth) ? [ESP_SUITE.nullSha256] : [];
-  return readable.length > 0 && !strengths.includes(STRENGTH.esp) ? readable : [...ENCRYPTED, ...readable];
-}
-
-const ENCRYPTED = [ESP_SUITE.aesGcm16, ESP_SUITE.aes256CbcSha256, ESP_SUITE.aes128CbcSha256] as const;
 
 /** The clock's seconds, so that a lost state directory does little harm; they run faster than generations do. */
 const firstGeneration = (wallMs: number, least: bigint): bigint => {

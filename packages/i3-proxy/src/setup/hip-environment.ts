@@ -1,0 +1,46 @@
+/** What the encrypted set-up needs of its proxy. */
+import type { HipAddress, HipConfig, Log } from "@i3/common";
+import type { Datapath } from "@i3/datapath";
+import type { DhSource, HostIdentity } from "@i3/hip";
+import type { I3Client } from "@i3/i3-client";
+
+import type { MappingTable } from "../mappings/mapping-table.js";
+import type { Mapping } from "../mappings/mapping.js";
+import type { NameTrust } from "../policy/name-trust.js";
+import type { PeerPolicy } from "../policy/policy.js";
+import type { ReturnIds } from "./return-ids.js";
+
+export interface HipSetupEnvironment {
+  readonly identity: HostIdentity;
+  readonly ownId: Uint8Array;
+  readonly own4: Uint8Array;
+  readonly datapath: Datapath;
+  readonly client: I3Client;
+  readonly mappings: MappingTable;
+  readonly returnIds: ReturnIds;
+  readonly randomBytes: (length: number) => Uint8Array;
+  readonly dhSource: DhSource;
+  readonly wallMs: () => number;
+  /** Name of a peer in the address book; null for a stranger. */
+  readonly nameOf: (hit: Uint8Array) => string | null;
+  /** What the rules want for a peer; strangers: null. */
+  readonly policyOf: (name: string | null) => PeerPolicy;
+  readonly ownTriggerFor: (name: string | null) => boolean;
+  readonly onOwnTrigger: (mapping: Mapping) => void;
+  /** Where a host of the address book is that is not reached over i3. */
+  readonly directOf: (hit: Uint8Array) => HipAddress | null;
+  /** What is open beside the main port. */
+  readonly ports: HipConfig | undefined;
+  /** Greater than the generations of all R1s of earlier runs. A clock that was set back would make peers that remember one refuse ours for 10 minutes. */
+  readonly leastGeneration: bigint;
+  readonly keepGeneration: (generation: bigint) => void;
+  /** The access list. */
+  readonly admits: (hit: Uint8Array) => boolean;
+  /** Which key a name may have. */
+  readonly trust: NameTrust;
+  /** Ids at which whoever calls is told our key: the public one, and those of the names that we claim. */
+  readonly openIds: readonly Uint8Array[];
+  /** A mapping whose addresses are not to be used any more. */
+  readonly drop: (mapping: Mapping) => void;
+  readonly log: Log;
+}
