@@ -45,7 +45,10 @@ export interface Link {
 }
 
 /** Where a host without i3 is called; null: nobody is. */
-export const addressCalled = (link: Link | undefined): HipPath | null => (link?.call == null || link.call.path.kind === "i3" ? null : link.call.path);
+export function addressCalled(link: Link | undefined): HipPath | null {
+  const path = link?.call?.path;
+  return path === undefined || path.kind === "i3" ? null : path;
+}
 
 export const newLink = (nowMs: number): Link => ({
   association: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, spisIn: [], locator: null, form: null, activeFromMs: null, isOurs: false, heardBefore: 0, returnId: null, call: null, calledId: null, wrongKey: null, startedMs: -Infinity, absent: false, sent: 0, heard: 0, heardMs: nowMs,
