@@ -7,3 +7,4 @@ export { answerI1, puzzleRandom, R1Pool, DEFAULT_DH_GROUPS, DEFAULT_ESP_SUITES, 
 export { CROSSED_I2_MS, EPOCH_MS, I3_I1_BYTES, MAX_ASSOCIATIONS, MAX_ATTEMPTS, MAX_ENGINE_R1_BYTES, REKEY_AFTER_MS, RETIRE_MS } from "./limits.js";
 export type { Call } from "./attempt.js";
 export * from "./hip-host.js";
+export { rehearsal, type RehearsalEnvironment } from "./rehearsal.js";

@@ -21,6 +21,7 @@ import { NftChild } from "./interception-nft.js";
 import { Journal, type JournalContent } from "./journal.js";
 import { checkIdentity, openIdentity } from "./own-identity.js";
 import { pinFileOf, readPins, writePins } from "./pin-file.js";
+import { beginRehearsals } from "./rehearsals.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
 import { overlapText, SystemView } from "./system-view.js";
 import { VirtualRoutes } from "./virtual-routes.js";
@@ -160,6 +161,7 @@ class Daemon implements RunningDaemon {
     await this.#interception?.enable();
     await this.#watch(view);
     this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${engine.tun?.name ?? ""} port=${engine.udp.port} engine=${engine.implementation}`;
+    if (this.#proxy.setups.hip !== undefined) this.#closers.push(beginRehearsals(this.#log));
     this.#log("info", "started", { hit: formatIpText(identity.hit), address: formatIpText(this.#proxy.own4), mappings: this.#proxy.mappings.size, engine: engine.implementation });
   }
 
