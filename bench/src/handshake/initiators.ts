@@ -1,6 +1,7 @@
 /**
  * Many HIP hosts that call one responder, straight over UDP: `node initiators.js JSON` with {@link InitiatorOptions}. Prints `READY`; then each line of
- * standard input is a step, answered by a line `{"step":…}` with {@link StepResult}. Every host calls twice, as one that restarts in between: `first`, `again`.
+ * standard input is a step, answered by a line `{"step":…}` with {@link StepResult}. Every host calls twice, as one that restarts in between: `first`, `again`;
+ * before them as many others call, so that the responder's code is warm: `warm`.
  *
  *     STEP call     all hosts send I1 and make their I2, which is held back: slowly, so that the responder asks for no puzzles
  *     STEP finish   the I2s go out, so many under way at once that the responder always has one to look at; ends when all R2s are in
@@ -28,7 +29,8 @@ export interface InitiatorOptions {
   readonly sources: number;
 }
 
-export type Step = `${"first" | "again"} ${"call" | "finish"}`;
+export type Round = "warm" | "first" | "again";
+export type Step = `${Round} ${"call" | "finish"}`;
 
 export interface StepResult {
   readonly step: Step;
@@ -62,9 +64,10 @@ const peerHit = parseIpText(options.hit) as Uint8Array;
 /** By HIT. */
 const current = new Map<string, Initiator>();
 const sockets = await Promise.all(Array.from({ length: options.sources }, (_, i) => openSocket(`198.18.1.${i + 1}`)));
-const identities = Array.from({ length: options.count }, () => generateHostIdentity("ecdsa-p256"));
-const makeAll = (): readonly Initiator[] => identities.map((identity, i) => makeInitiator(identity, sockets[i % sockets.length] as Socket));
-const initiators = { first: makeAll(), again: makeAll() };
+const newIdentities = (): readonly HostIdentity[] => Array.from({ length: options.count }, () => generateHostIdentity("ecdsa-p256"));
+const identities = newIdentities();
+const makeAll = (hosts = identities): readonly Initiator[] => hosts.map((identity, i) => makeInitiator(identity, sockets[i % sockets.length] as Socket));
+const initiators = { warm: makeAll(newIdentities()), first: makeAll(), again: makeAll() };
 let underWay = 0;
 
 async function openSocket(address: string): Promise<Socket> {
@@ -124,7 +127,7 @@ async function each(all: readonly Initiator[], limit: number, begin: (initiator:
 
 async function run(step: Step): Promise<StepResult> {
   const startMs = performance.now();
-  const all = step.startsWith("first") ? initiators.first : initiators.again;
+  const all = initiators[step.split(" ")[0] as Round];
   const isCall = step.endsWith("call");
   if (isCall) await each(all, CALLS_UNDER_WAY, ({ host }) => host.connect(performance.now(), { hit: peerHit, path: { kind: "udp", locator }, returnId: null }));
   else await each(all.filter(({ heldI2 }) => heldI2 !== null), FINISHES_UNDER_WAY, (initiator) => post(initiator, initiator.heldI2 as Uint8Array));

@@ -55,9 +55,9 @@ async function oneRun(count: number): Promise<{ readonly newcomers: number; read
     const { pid, port } = nativeProcess(responder);
     const options: InitiatorOptions = { address: home.address4, port, hit: responder.hit, count, sources: SOURCES };
     const calling = await startInitiators(generator, options);
-    // All calls first: what answers 50 I2 a second asks for puzzles.
+    // All calls first: what answers 50 I2 a second asks for puzzles. The round "warm" is not counted.
     const cost = new Map<Step, number>();
-    for (const step of ["first call", "again call", "first finish", "again finish"] as const) cost.set(step, await costOf(calling, step, pid, count));
+    for (const step of ["warm call", "first call", "again call", "warm finish", "first finish", "again finish"] as const) cost.set(step, await costOf(calling, step, pid, count));
     const rate = (which: "first" | "again"): number => 1 / ((cost.get(`${which} call`) ?? NaN) + (cost.get(`${which} finish`) ?? NaN));
     await responder.stop();
     return { newcomers: rate("first"), known: rate("again") };
