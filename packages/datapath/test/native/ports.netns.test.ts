@@ -264,7 +264,7 @@ describe("the end of a thread or process that has engines", () => {
   /** An engine that sends control datagrams to itself, all the time. */
   const busy = `
     const io = require(${addon});
-    const options = { workers: 2, tun: { name: "i3pw%d", mtu: 1360 }, udp: { family: 6, address: "::", port: 0, mark: 0, bufferBytes: 0 }, nowMs: 0, without: [], onFailure: () => {} };
+    const options = { workers: 2, tun: { name: "i3pw%d", mtu: 1360 }, udp: { family: 6, address: "::", port: 0, mark: 0, bufferBytes: 0 }, hip: null, ip: false, nowMs: 0, without: [], onFailure: () => {} };
     const engine = io.openEngine({ ...options, onUpcalls: () => { io.engineTakeUpcalls(engine.handle); } });
     const endpoint = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127, 0, 0, 1, engine.port >> 8, engine.port & 255);
     setInterval(() => { for (let i = 0; i < 50; i++) io.engineSend(engine.handle, endpoint, Uint8Array.of(0x19, i)); }, 1);
