@@ -44,7 +44,7 @@ const TAKE = 'let n = 0; require("node:net").connect({ host: process.argv[1], po
 /** What passed between the two while `work` ran: columns of tshark, one row a packet. */
 async function captured(work: () => Promise<void>): Promise<readonly (readonly string[])[]> {
   const file = `${hosts[0].directory}/between.pcap`;
-  const dump = hosts[0].spawn("tcpdump", ["-U", "-i", hosts[0].interfaces[0]?.name ?? "", "-w", file, "ip or (ip6 and not icmp6)"]);
+  const dump = hosts[0].spawn("tcpdump", ["-Z", "root", "-U", "-i", hosts[0].interfaces[0]?.name ?? "", "-w", file, "ip or (ip6 and not icmp6)"]);
   await dump.waitForLine(/listening on/);
   await work();
   await dump.stop();

@@ -37,7 +37,7 @@ const ping = async (): Promise<number> => (await bed.laptop.exec("ping", ["-4", 
 /** Payload kinds of the i3 packets in which a text could be read while `work` ran; {@link UNREADABLE} when none, of at least `least` packets. */
 async function readableIn(text: string, least: number, work: () => Promise<void>): Promise<readonly number[] | typeof UNREADABLE> {
   const file = `${bed.laptop.directory}/wire.pcap`;
-  const dump = bed.laptop.spawn("tcpdump", ["-U", "--immediate-mode", "-i", bed.laptop.interfaces[0]?.name ?? "", "-w", file, "udp"]);
+  const dump = bed.laptop.spawn("tcpdump", ["-Z", "root", "-U", "--immediate-mode", "-i", bed.laptop.interfaces[0]?.name ?? "", "-w", file, "udp"]);
   await dump.waitForLine(/listening on/);
   await work();
   await dump.stop();
