@@ -72,8 +72,10 @@ struct ResponderBytes {
   }
   Rhash rhash;
   std::vector<uint8_t> hit, secret, r1;
+  // Ids at which an I1 to no HIT is answered.
+  std::vector<uint8_t> open_ids = std::vector<uint8_t>(32, 0x77);
 
-  HipResponderSpec spec() const { return {hit, true, r1, 44, rhash, 0x0102, secret}; }
+  HipResponderSpec spec() const { return {hit, open_ids, r1, 44, rhash, 0x0102, secret}; }
 };
 
 }  // namespace i3::test
