@@ -156,8 +156,9 @@ export class World {
   }
 
   /** By which of its sockets a node gets it; null: by none. */
-  #arrivesVia({ hip, locator }: Node, to: ViaLocator): Via | null {
+  #arrivesVia({ hip, locator, natPort }: Node, to: ViaLocator): Via | null {
     if (to.via === "ip") return hip?.ipProtocol === true ? "ip" : null;
+    if (to.port === natPort) return hip?.udpPort === undefined ? "udp" : "hip";
     return to.port === locator.port ? "udp" : to.port === hip?.udpPort ? "hip" : null;
   }
 

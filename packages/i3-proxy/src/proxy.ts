@@ -38,7 +38,8 @@ const CALL_AGAIN_AFTER_MS = 60_000;
 const SAVE_USE_MS = 60_000;
 /** A first packet waits this long for the trigger through which its answer will come. */
 const OWN_TRIGGER_WAIT_MS = 1_000;
-
+/** What the access list is asked with for one who proves none. */
+const NO_HIT = new Uint8Array(16);
 
 type FlowSetup = Extract<Upcall, { kind: "flow-setup" }>;
 
@@ -133,11 +134,12 @@ export class Proxy {
       identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, wallMs, log,
       nameOf: (hit: Uint8Array) => this.#names.nameOfHit(hit), ownTriggerFor: (name: string | null) => this.#names.wantsOwnTrigger(name),
       onOwnTrigger: (mapping: Mapping) => this.#insertOwnTrigger(0, mapping), admits: (hit: Uint8Array) => this.#access.admits(hit),
+      drop: (mapping: Mapping) => this.#drop(this.#nowMs, mapping),
     };
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
     this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name) }), () => new HipSetup({
       ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, policyOf: (name) => this.#names.policyOf(name),
-      trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids], drop: (mapping) => this.#drop(this.#nowMs, mapping),
+      trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids],
       leastGeneration: environment.leastGeneration, keepGeneration: environment.keepGeneration,
     }, 0));
   }
@@ -196,7 +198,7 @@ export class Proxy {
   #setAccess(access: AccessConfig | undefined): void {
     this.#accessConfig = access;
     this.#access = new AccessList(access, this.#book);
-    this.setups.hip?.recheckAccess(this.#nowMs);
+    this.setups.recheckAccess(this.#nowMs);
   }
 
   setRules(nowMs: number, rules: readonly ProxyRule[]): void {
@@ -331,8 +333,9 @@ export class Proxy {
   #restore(nowMs: number, mapping: Mapping): void {
     const policy = this.#policyOf(mapping);
     if (policy !== null) adoptPolicy(mapping, policy);
-    if (policy === null || !this.mappings.restore(mapping)) {
-      const why = policy === null ? "the rules let no stranger in without protection any more" : "its virtual address is used by something else now";
+    const isRefused = mapping.peerId === null && !this.#access.admits(NO_HIT);
+    if (policy === null || isRefused || !this.mappings.restore(mapping)) {
+      const why = isRefused ? "the access list lets nobody in who proves no key" : policy === null ? "the rules let no stranger in without protection any more" : "its virtual address is used by something else now";
       this.#env.log("warn", "mapping-lost", { name: mapping.name, why });
       this.#env.hooks.removed(mapping);
       return;

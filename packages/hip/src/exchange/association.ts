@@ -18,6 +18,7 @@ import { decodeLocatorSet } from "../wire/parameters/locator-set.js";
 import { decodeAck, decodeSeq, encodeAck, encodeSeq } from "../wire/parameters/sequence.js";
 import { decodeEspTransform } from "../wire/parameters/suites.js";
 import type { ParameterContents } from "../wire/tlv.js";
+import { AddressCheck, ECHO_BYTES, echoesFor } from "./address-check.js";
 import type { ExchangeKeys } from "./association-keys.js";
 import type { ClosedEvent, HipRole } from "./events.js";
 import { ALL_TRIES_MS, CLOSED_MS, MAX_TRIES, MIN_SPI, REKEY_AFTER_MS, REPEAT_MS, RETRY_MS } from "./limits.js";
@@ -74,7 +75,6 @@ interface NewKeys {
 const MAX_PAIRS = 2;
 /** The answer to a pair that is not wanted. */
 const NO_PAIR: ParameterContents = { type: PARAMETER.espInfo, contents: encodeEspInfo({ keymatIndex: 0, oldSpi: 0, newSpi: 0 }) };
-const ECHO_BYTES = 16;
 /** The responder begins a rekey later, so that usually only one of them does. */
 const RESPONDER_PATIENCE = 1.1;
 
@@ -97,6 +97,10 @@ export class Association {
   #lastPeerId: number | null = null;
   /** The last one about each pair, by its number, and about nothing of them. */
   readonly #answers = new Map<number | null, Answered>();
+  /** Of where the peer seems to have moved. */
+  #check: AddressCheck | null = null;
+  /** While an UPDATE is answered: where to, and with what else. */
+  #reply: { readonly path: HipPath; readonly echoes: readonly ParameterContents[] } | null = null;
   #closing: Outstanding | null = null;
   #echo: Uint8Array | null = null;
   #isTold = false;
@@ -139,7 +143,7 @@ export class Association {
   get dueMs(): number | undefined {
     if (this.#state === "closed") return this.#closedUntilMs;
     if (this.#state === "closing") return this.#closing?.dueMs;
-    return Math.min(this.#state === "r2-sent" ? this.sinceMs + ALL_TRIES_MS : Number.POSITIVE_INFINITY, ...this.#pairs.map((pair) => pair.dueMs));
+    return Math.min(this.#state === "r2-sent" ? this.sinceMs + ALL_TRIES_MS : Number.POSITIVE_INFINITY, this.#check?.outstanding.dueMs ?? Number.POSITIVE_INFINITY, ...this.#pairs.map((pair) => pair.dueMs));
   }
 
   tick(nowMs: number): void {
@@ -147,6 +151,7 @@ export class Association {
     else if (this.#state === "closing") this.#tickClosing(nowMs);
     else {
       if (this.#state === "r2-sent" && nowMs >= this.sinceMs + ALL_TRIES_MS) this.#establish();
+      this.#tickCheck(nowMs);
       for (const pair of [...this.#pairs]) if (this.isLive) this.#tickPair(nowMs, pair);
     }
   }
@@ -181,17 +186,27 @@ export class Association {
     const acked = ack === undefined ? [] : decodeAck(ack.contents);
     checkMac(packet, { rhash: this.fields.rhash, key: this.#hip.in.integrity });
     const news = this.#pairs.filter(({ outstanding }) => outstanding !== null && acked.includes(outstanding.id));
-    const isNews = news.length > 0;
+    const check = this.#check !== null && acked.includes(this.#check.outstanding.id) ? this.#check : null;
+    const isNews = news.length > 0 || check !== null;
     if (id === null && !isNews) throw new HipRefusal("unexpected", "ACK of nothing");
     if (id !== null && this.#peerIds.classify(id) !== "new" && !isNews) {
-      this.#repeatAnswer(nowMs, String(id));
+      this.#repeatAnswer(nowMs, String(id), this.#replyPath(from));
       throw new HipRefusal("replayed", `UPDATE ${id} again`);
     }
     checkSignature(packet, this.fields.peer);
-    this.#follow(from);
     this.#establish();
     for (const pair of news) this.#handleAck(nowMs, packet, pair);
-    if (id !== null && this.#peerIds.classify(id) === "new") this.#handleSeq(nowMs, packet, id);
+    if (check !== null) this.#endCheck(packet, check);
+    if (id !== null && this.#peerIds.classify(id) === "new") {
+      // Its answer goes where it came from; nothing else does yet.
+      this.#reply = { path: this.#replyPath(from), echoes: echoesFor(packet) };
+      try {
+        this.#handleSeq(nowMs, packet, id);
+      } finally {
+        this.#reply = null;
+      }
+    }
+    this.#follow(nowMs, from);
   }
 
   /** Ends the association from here. The event goes out at once; CLOSE is repeated until the peer answers. */
@@ -211,8 +226,8 @@ export class Association {
     if (this.#state === "closed" && this.#repeatAnswer(nowMs, packetHash)) return;
     checkMac(packet, { rhash: this.fields.rhash, key: this.#hip.in.integrity });
     checkSignature(packet, this.fields.peer);
-    const echo = decodeEcho(required(packet, PARAMETER.echoRequestSigned, "ECHO_REQUEST_SIGNED"));
-    const answer = this.#seal(HIP_PACKET.closeAck, [{ type: PARAMETER.echoResponseSigned, contents: encodeEcho(echo) }]);
+    required(packet, PARAMETER.echoRequestSigned, "ECHO_REQUEST_SIGNED");
+    const answer = this.#seal(HIP_PACKET.closeAck, echoesFor(packet));
     this.#state = "closed";
     this.#closedUntilMs = nowMs + CLOSED_MS;
     this.#answer(nowMs, packetHash, answer, null);
@@ -235,12 +250,37 @@ export class Association {
     for (const pair of this.#pairs) pair.forget();
   }
 
-  /** Its packet is genuine and new: it is where this one came from (RFC 9028 §4.10 keeps NATs open; one that was rebooted gives another port). Over i3 nobody is anywhere. */
-  #follow(from: HipPath): void {
-    if (from.kind === "i3" || this.#path.kind !== from.kind || samePath(from, this.#path)) return;
-    this.#path = from;
+  /** A genuine and new packet came from elsewhere (RFC 9028 §4.10 keeps NATs open; one that was rebooted gives another port). Over i3 nobody is anywhere. */
+  #follow(nowMs: number, from: HipPath): void {
+    if (!this.isLive || from.kind === "i3" || this.#path.kind !== from.kind || samePath(from, this.#path)) return;
+    if (this.#check !== null && samePath(from, this.#check.path)) return;
+    this.#check = new AddressCheck(from, this.#scope.env.random(ECHO_BYTES), (request) => {
+      const id = this.#takeUpdateId();
+      const bytes = this.#seal(HIP_PACKET.update, [{ type: PARAMETER.seq, contents: encodeSeq(id) }, request]);
+      this.#scope.env.send(from, bytes.slice());
+      return { id, bytes, tries: 1, dueMs: nowMs + RETRY_MS };
+    });
+  }
+
+  /** An answer is no longer than its question, so it may go where that came from. */
+  #replyPath(from: HipPath): HipPath {
+    return from.kind !== "i3" && from.kind === this.#path.kind ? from : this.#path;
+  }
+
+  #endCheck(packet: HipPacket, check: AddressCheck): void {
+    this.#check = null;
+    if (!check.isPassedBy(packet)) return;
+    this.#path = check.path;
     this.#scope.counters.moved++;
-    this.#scope.emit({ kind: "moved", association: this.fields.id, path: from });
+    this.#scope.emit({ kind: "moved", association: this.fields.id, path: check.path });
+  }
+
+  /** A peer that does not answer there stays where it was. */
+  #tickCheck(nowMs: number): void {
+    if (this.#check === null || nowMs < this.#check.outstanding.dueMs) return;
+    const { outstanding, path } = this.#check;
+    if (outstanding.tries >= MAX_TRIES) this.#check = null;
+    else this.#repeatOutstanding(nowMs, outstanding, path);
   }
 
   #makeHome(): PairHome {
@@ -284,7 +324,7 @@ export class Association {
     if (found === "no") this.#scope.counters.pairsRefused++;
     if (pair !== null && isBegun) this.#answer(nowMs, String(id), pair.answer(nowMs), pair.number, true);
     else {
-      const ack = this.#seal(HIP_PACKET.update, [...(found === "no" ? [NO_PAIR] : []), { type: PARAMETER.ack, contents: encodeAck([id]) }]);
+      const ack = this.#seal(HIP_PACKET.update, [...(found === "no" ? [NO_PAIR] : []), { type: PARAMETER.ack, contents: encodeAck([id]) }, ...(this.#reply?.echoes ?? [])]);
       this.#answer(nowMs, String(id), ack, pair?.number ?? null);
     }
     pair?.finish(nowMs);
@@ -330,14 +370,19 @@ export class Association {
 
   /** It ACKs the peer's last one too, in case that ACK was lost. */
   #sendUpdate(nowMs: number, espInfo: ParameterContents, rest: readonly ParameterContents[]): Outstanding {
-    const id = this.#nextUpdateId;
-    this.#nextUpdateId = (id + 1) >>> 0;
+    const id = this.#takeUpdateId();
     const bytes = this.#seal(HIP_PACKET.update, [
       espInfo, { type: PARAMETER.seq, contents: encodeSeq(id) },
-      ...(this.#lastPeerId === null ? [] : [{ type: PARAMETER.ack, contents: encodeAck([this.#lastPeerId]) }]), ...rest,
-    ]);
+      ...(this.#lastPeerId === null ? [] : [{ type: PARAMETER.ack, contents: encodeAck([this.#lastPeerId]) }]), ...rest, ...(this.#reply?.echoes ?? []),
+    ].sort((a, b) => a.type - b.type));
     this.#send(bytes);
     return { id, bytes, tries: 1, dueMs: nowMs + RETRY_MS };
+  }
+
+  #takeUpdateId(): number {
+    const id = this.#nextUpdateId;
+    this.#nextUpdateId = (id + 1) >>> 0;
+    return id;
   }
 
   /** The peer may just not know second pairs; whoever knew a pair and is silent is gone. */
@@ -363,11 +408,11 @@ export class Association {
     else this.#repeatOutstanding(nowMs, this.#closing);
   }
 
-  #repeatOutstanding(nowMs: number, outstanding: Outstanding): void {
+  #repeatOutstanding(nowMs: number, outstanding: Outstanding, path = this.#path): void {
     outstanding.dueMs = nowMs + RETRY_MS * 2 ** outstanding.tries;
     outstanding.tries++;
     this.#scope.counters.retransmitted++;
-    this.#send(outstanding.bytes);
+    this.#scope.env.send(path, outstanding.bytes.slice());
   }
 
   /** The peer's packets show that it has our R2, or no further I2 can come. */
@@ -386,13 +431,14 @@ export class Association {
   }
 
   #answer(nowMs: number, key: string, answer: Uint8Array, about: number | null, isSent = false): void {
-    this.#answers.set(about, { hash: key, answer, path: this.#path });
+    this.#answers.set(about, { hash: key, answer, path: this.#reply?.path ?? this.#path });
     this.#repeatedMs = nowMs;
     if (!isSent) this.#send(answer);
   }
 
-  #repeatAnswer(nowMs: number, key: string): boolean {
-    return this.#repeat(nowMs, [...this.#answers.values()].find(({ hash: of }) => of === key) ?? null, key);
+  #repeatAnswer(nowMs: number, key: string, path?: HipPath): boolean {
+    const found = [...this.#answers.values()].find(({ hash: of }) => of === key) ?? null;
+    return this.#repeat(nowMs, found === null || path === undefined ? found : { ...found, path }, key);
   }
 
   #repeat(nowMs: number, answered: Answered | null, key: string): boolean {
@@ -411,7 +457,7 @@ export class Association {
   }
 
   #send(bytes: Uint8Array): void {
-    this.#scope.env.send(this.#path, bytes.slice());
+    this.#scope.env.send(this.#reply?.path ?? this.#path, bytes.slice());
   }
 }
 

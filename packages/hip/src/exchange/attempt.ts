@@ -1,22 +1,23 @@
 /** One call of a host: I1-SENT, the puzzle, I2-SENT (RFC 7401 §4.4). It ends in an association, or fails. */
-import { idsMatch, ringKey, sameBytes, toHex } from "@i3/common";
+import { idsMatch, ringKey, sameBytes, toHex, WireError } from "@i3/common";
 
 import { wipeKeys } from "../crypto/keymat.js";
 import { PuzzleSearch } from "../crypto/puzzle.js";
 import type { DhGroup, DhKeyPair } from "../crypto/diffie-hellman.js";
 import { RHASH_BYTES } from "../crypto/rhash.js";
 import type { HostKey } from "../identity/host-key.js";
-import { decodeHipPacket, parametersOf, type HipPacket } from "../wire/packet.js";
+import { decodeHipPacket, parameter, parametersOf, type HipPacket } from "../wire/packet.js";
 import { PARAMETER } from "../wire/numbers.js";
 import { decodeNotification, isError, notifyName, NOTIFY_CODE } from "../wire/parameters/notification.js";
+import { decodePuzzle } from "../wire/parameters/puzzle.js";
 import type { FailedEvent, HipOffer } from "./events.js";
 import { checkR1, checkR2, makeI1, makeI2, type CheckedR1, type CheckedR2, type MadeI2 } from "./initiator-packets.js";
 import { I1_AGAIN_FROM_TRY, MAX_NOTIFY_CHECKS, MAX_R1_CHECKS, MAX_TRIES, PUZZLE_LIFETIME, RETRY_MS } from "./limits.js";
-import { pathKey, pathText, type HipPath } from "./paths.js";
+import { pathKey, pathText, puzzlePathBytes, type HipPath } from "./paths.js";
 import { DEFAULT_DH_GROUPS, isGroupForI3 } from "./r1-pool.js";
 import { HipRefusal } from "./refusal.js";
 import type { Scope } from "./scope.js";
-import { checkSignature, notifiedHash } from "./seal.js";
+import { checkSignature, notifiedHash, required } from "./seal.js";
 
 export interface Call {
   /** 16 bytes; null: whoever answers on the path (trust on first use). */
@@ -47,6 +48,7 @@ interface Solving {
 }
 
 const NO_HIT = new Uint8Array(16);
+const NOTHING = new Uint8Array(0);
 const NOTHING_OFFERED: HipOffer = { privateId: null, preferences: null };
 
 export class Attempt {
@@ -60,8 +62,12 @@ export class Attempt {
   readonly #groups: readonly DhGroup[];
   readonly #i1: Uint8Array;
   #solving: Solving | null = null;
+  /** Another R1 than the one that was answered, as new as it: one of the two was forged or is old, since #I is not signed. */
+  #other: { readonly bytes: Uint8Array; readonly from: HipPath } | null = null;
   #sent: SentI2 | null = null;
   #tries = 0;
+  /** Of I2s of other puzzles. */
+  #triesBefore = 0;
   #dueMs = 0;
   #r1Checks = 0;
   #notifyChecks = 0;
@@ -98,7 +104,8 @@ export class Attempt {
   fits(from: HipPath): boolean {
     const { path, returnId } = this.call;
     if (path.kind === "i3") return from.kind === "i3" && returnId !== null && idsMatch(from.id, returnId);
-    return this.call.hit === null ? pathKey(from) === pathKey(path) : from.kind !== "i3";
+    // Else whoever has once seen an R1 could draw the exchange to itself. A NAT may have changed the port.
+    return this.call.hit === null ? pathKey(from) === pathKey(path) : from.kind === path.kind && sameBytes(puzzlePathBytes(from), puzzlePathBytes(path));
   }
 
   /** Throws HipRefusal and WireError; a final one ends the attempt. */
@@ -110,6 +117,10 @@ export class Attempt {
     // RFC 7401 §6.8, step 8: once one was answered, only a newer one counts. The same again is the usual case.
     const before = this.#sent?.r1 ?? this.#solving?.r1;
     const leastGeneration = before === undefined ? this.#leastGeneration : (): bigint => before.generation + 1n;
+    if (before !== undefined && isSameAge(packet, before)) {
+      if (!hasSamePuzzle(packet, before)) this.#other = { bytes: packet.bytes.slice(), from };
+      throw new HipRefusal("replayed", "R1 of the generation that was answered");
+    }
     let r1;
     try {
       r1 = checkR1(packet, { identity: env.identity, calledId, groups: this.#groups, espSuitesFor: (hit) => env.espSuitesFor(hit, this.call), leastGeneration, checkIsMeant: (peer) => this.#checkIsMeant(peer) });
@@ -178,6 +189,7 @@ export class Attempt {
     if (this.#solving !== null || nowMs < this.#dueMs) return null;
     if (this.#tries >= MAX_TRIES) return this.failure("silent");
     this.#scope.counters.retransmitted++;
+    if (this.#sent !== null && this.#takeOther(nowMs)) return null;
     if (this.#sent === null) this.#sendI1();
     else {
       this.#scope.env.send(this.#sent.path, this.#sent.i2.bytes.slice());
@@ -185,6 +197,24 @@ export class Attempt {
     }
     this.#wait(nowMs);
     return null;
+  }
+
+  /** I2 has no answer: its puzzle may have been somebody else's. Whether the other R1 is good, and so is tried. */
+  #takeOther(nowMs: number): boolean {
+    const [sent, other, tries] = [this.#sent, this.#other, this.#tries];
+    this.#other = null;
+    if (sent === null || other === null) return false;
+    this.#sent = null;
+    try {
+      this.handleR1(nowMs, decodeHipPacket(other.bytes), other.from);
+    } catch (cause) {
+      if (!(cause instanceof HipRefusal || cause instanceof WireError)) throw cause;
+      this.#sent = sent;
+      return false;
+    }
+    this.#forgetSent(sent);
+    this.#triesBefore = tries;
+    return true;
   }
 
   failure(code: FailedEvent["code"], trouble: string | null = this.#trouble): FailedEvent {
@@ -197,14 +227,16 @@ export class Attempt {
 
   /** Wipes keys and gives back the SPI, unless an association took them. */
   forget(): void {
-    if (this.#sent !== null) {
-      wipeKeys(this.#sent.i2.keys.hip);
-      wipeKeys(this.#sent.i2.esp);
-      this.#sent.i2.keys.keymat.wipe();
-      this.#scope.freeSpi(this.#sent.spiIn);
-    }
+    if (this.#sent !== null) this.#forgetSent(this.#sent);
     this.#sent = null;
     this.#solving = null;
+  }
+
+  #forgetSent({ i2, spiIn }: SentI2): void {
+    wipeKeys(i2.keys.hip);
+    wipeKeys(i2.esp);
+    i2.keys.keymat.wipe();
+    this.#scope.freeSpi(spiIn);
   }
 
   /** The keys and the SPI now belong to an association. */
@@ -229,7 +261,8 @@ export class Attempt {
       return;
     }
     this.#sent = { r1, i2, solution, keyPair, spiIn, offer, path };
-    this.#tries = 0;
+    // All puzzles of a call together are tried no more often than one would be.
+    this.#tries = this.#triesBefore;
     env.send(path, i2.bytes.slice());
     this.#wait(nowMs);
   }
@@ -248,6 +281,14 @@ export class Attempt {
     this.#dueMs = nowMs + RETRY_MS * 2 ** this.#tries;
     this.#tries++;
   }
+}
+
+const isSameAge = (packet: HipPacket, { counter, peer }: CheckedR1): boolean =>
+  sameBytes(packet.header.senderHit, peer.hit) && sameBytes(parameter(packet, PARAMETER.r1Counter)?.contents ?? NOTHING, counter ?? NOTHING);
+
+function hasSamePuzzle(packet: HipPacket, { rhash, puzzle }: CheckedR1): boolean {
+  const { opaque, random } = decodePuzzle(required(packet, PARAMETER.puzzle, "PUZZLE"), RHASH_BYTES[rhash]);
+  return sameBytes(opaque, puzzle.opaque) && sameBytes(random, puzzle.random);
 }
 
 /** Ids match by their first half. */

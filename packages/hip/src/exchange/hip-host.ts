@@ -155,10 +155,13 @@ export class HipHost {
     return Math.min(this.#deadlines.next() ?? Number.POSITIVE_INFINITY, this.#pool.dueMs);
   }
 
-  /** Packets per second, those that the engine answered among them; decides how hard puzzles are. To be told every second or so. */
-  load(nowMs: number, i1PerSecond: number, i2PerSecond: number): void {
+  /**
+   * Packets per second, those that the engine answered among them; decides how hard puzzles are. To be told every second or so.
+   * @param fullness part of the places for strangers that is taken, 0 to 1
+   */
+  load(nowMs: number, i1PerSecond: number, i2PerSecond: number, fullness = 0): void {
     this.#nowMs = nowMs;
-    this.#pool.setDifficulty(difficultyFor(i1PerSecond, i2PerSecond));
+    this.#pool.setDifficulty(difficultyFor(i1PerSecond, i2PerSecond, fullness));
     this.#rotate(nowMs);
   }
 

@@ -41,6 +41,11 @@ export const REPEAT_MS = 50;
 export const CROSSED_I2_MS = 3_000;
 /** Old inbound keys outlive a rekey by this: longer than the peer tries to tell us that it is done. */
 export const RETIRE_MS = 30_000;
+/** Old inbound keys of one pair that live on at once; the oldest go first. */
+export const MAX_RETIRING = 4;
+/** Rekeys that a peer may begin, of one pair. */
+export const PEER_REKEYS_PER_SECOND = 1;
+export const PEER_REKEY_BURST = 4;
 /** CLOSED lasts so long, to answer the CLOSE again. */
 export const CLOSED_MS = ALL_TRIES_MS + 15_000;
 export const REKEY_AFTER_MS = 3_600_000;

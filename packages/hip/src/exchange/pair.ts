@@ -2,13 +2,15 @@
  * One pair of ESP associations: how it comes to be beside the first one, and its rekeys (RFC 7402 §5.1.1, §6.8 to §6.10; rekey.ts has the order of packets).
  * Each has KEYMAT of its own from its first new Diffie-Hellman secret on, so that what becomes of one is nothing to the other.
  */
+import { TokenBucket } from "@i3/common";
+
 import { wipeSecrets, type Directions } from "../crypto/keymat.js";
 import type { DhGroup, DhKeyPair } from "../crypto/diffie-hellman.js";
 import type { EspKeys, EspSuite } from "../crypto/esp-suites.js";
 import { PARAMETER } from "../wire/numbers.js";
 import { encodeEspTransform } from "../wire/parameters/suites.js";
 import type { ParameterContents } from "../wire/tlv.js";
-import { ALL_TRIES_MS, RETIRE_MS } from "./limits.js";
+import { ALL_TRIES_MS, MAX_RETIRING, PEER_REKEY_BURST, PEER_REKEYS_PER_SECOND, RETIRE_MS } from "./limits.js";
 import { firstKeysOf, halfParameters, newKeys, ownHalf, type KeymatTerms, type Material, type OwnHalf, type PeerHalf } from "./rekey.js";
 import { HipRefusal } from "./refusal.js";
 import type { Scope } from "./scope.js";
@@ -64,6 +66,7 @@ export class Pair {
   #turn: Turn | null = null;
   #rekeyAtMs = Number.POSITIVE_INFINITY;
   #retiring: { readonly spiIn: number; readonly untilMs: number }[] = [];
+  readonly #peerRekeys = new TokenBucket(PEER_REKEYS_PER_SECOND, PEER_REKEY_BURST);
 
   /** @param first null: it has to be agreed upon, by {@link begin} or {@link take} */
   constructor(home: PairHome, nowMs: number, number: number, espSuite: EspSuite, first: FirstPair | null) {
@@ -121,6 +124,8 @@ export class Pair {
       this.#install(this.#turn, peer);
       return false;
     }
+    // Each costs us a key pair, a secret and a signature. The peer sends its half again, later.
+    if (!this.#peerRekeys.take(nowMs)) throw new HipRefusal("rate", "the peer wants new keys too often");
     const { scope } = this.#home;
     const spiIn = scope.takeSpi();
     const own = this.#material === null ? this.#firstHalf(spiIn) : ownHalf(this.#material, spiIn, peer, false, () => this.#newKeyPair());
@@ -167,6 +172,7 @@ export class Pair {
       return;
     }
     this.#retiring.push({ spiIn: old.spiIn, untilMs: nowMs + RETIRE_MS });
+    if (this.#retiring.length > MAX_RETIRING) this.#retired((this.#retiring.shift() as { spiIn: number }).spiIn);
     scope.counters.rekeyed++;
     scope.emit({ kind: "rekeyed", ...event, oldSpiIn: old.spiIn, oldSpiOut: old.spiOut });
   }

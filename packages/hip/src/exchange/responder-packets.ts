@@ -119,11 +119,14 @@ export function checkI2(packet: HipPacket, { solution, epoch, path, rhash }: Pai
     const isKnown = known !== undefined && algorithm === algorithmNumber(known) && sameBytes(hi, known.hi);
     const peer = isKnown ? known : keyBehind(algorithm, hi, peerHit);
     checkSignature(packet, peer);
-    // Only now: it makes a mapping.
-    const offer = policy.offerFor(peerHit, null);
-    if (offer === null) throw new HipRefusal("full", "no room for another peer", { notify: "RESPONDER_BUSY_PLEASE_RETRY" });
     const extras = decodeExtras(inside);
     const esp = espKeysAt(keys.keymat, info.keymatIndex, espSuite, identity.hit, peerHit);
+    // Last of all: it makes a mapping.
+    const offer = policy.offerFor(peerHit, null);
+    if (offer === null) {
+      wipeKeys(esp);
+      throw new HipRefusal("full", "no room for another peer", { notify: "RESPONDER_BUSY_PLEASE_RETRY" });
+    }
     return {
       peer, cipher, espSuite, group: keyPair.group, keyPair, publicValue, keys, esp, keymatIndex: info.keymatIndex, spiOut: info.newSpi, extras, offer,
       speaksI3: path.kind === "i3" || inside.length > 1,

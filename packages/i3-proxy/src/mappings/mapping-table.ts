@@ -20,6 +20,9 @@ export interface MappingLimits {
 /** Mappings that peers who are not in the address book may take up: this many, and at most this part of the table. */
 const MAX_STRANGERS = 4_096;
 const STRANGERS_PART = 4;
+/** When half of it is taken, those that carry nothing leave it so much sooner. */
+const CROWDED_PART = 0.5;
+const CROWDED_HASTE = 4;
 /** Each may have two flows, and the engine has room for so many with services. */
 const MAX_WITH_SERVICES = LIMITS.flowsWithServices / 2;
 
@@ -68,6 +71,11 @@ export class MappingTable {
     this.#hooks = init.hooks;
     this.#sharedPrefix = init.sharedPrefix;
     this.#randomBytes = init.randomBytes;
+  }
+
+  /** How much of the share of strangers is taken, 0 to 1. */
+  get strangersPart(): number {
+    return this.#strangers.size / this.#maxStrangers;
   }
 
   get size(): number {
@@ -185,9 +193,11 @@ export class MappingTable {
 
   /** Mappings whose time is over. */
   expired(nowWallMs: number): readonly Mapping[] {
+    const isCrowded = this.strangersPart >= CROWDED_PART;
     return [...this.#byKey.values()].filter((mapping) => {
       const isShort = mapping.peerId === null || mapping.isStranger || mapping.isNameOnly;
-      return nowWallMs - mapping.lastUseMs > (isShort ? this.#limits.unprovenLifetimeMs : this.#limits.lifetimeMs);
+      const haste = isCrowded && mapping.isStranger ? CROWDED_HASTE : 1;
+      return nowWallMs - mapping.lastUseMs > (isShort ? this.#limits.unprovenLifetimeMs / haste : this.#limits.lifetimeMs);
     });
   }
 
@@ -195,7 +205,11 @@ export class MappingTable {
     if (this.#byKey.size >= this.#limits.max || (hasServices(peer.policy) && this.#withServices >= MAX_WITH_SERVICES)) return true;
     if (peer.peerId === null) return this.#unproven >= this.#limits.maxUnproven;
     if (peer.isNameOnly === true) return this.#nameOnly >= this.#limits.maxUnproven;
-    return !peer.wanted && this.#strangers.size >= Math.min(MAX_STRANGERS, this.#limits.max / STRANGERS_PART);
+    return !peer.wanted && this.#strangers.size >= this.#maxStrangers;
+  }
+
+  get #maxStrangers(): number {
+    return Math.min(MAX_STRANGERS, this.#limits.max / STRANGERS_PART);
   }
 
   #index(mapping: Mapping): void {

@@ -9,15 +9,16 @@
 import { publicId, sameBytes, type HipAddress } from "@i3/common";
 import { IP_PROTOCOL, MAX_SPI, MIN_SPI, PAYLOAD_KIND, type Strength, type Upcall } from "@i3/datapath";
 import {
-  ESP_SUITE, HipHost, I3_PREFERENCE_FLAG, isReadableSuite, pathText, wipeEventKeys, type Call, type EstablishedEvent, type FailedEvent, type HipEvent, type HipOffer, type HipPath, type I3Preferences, type R1Responder,
+  ESP_SUITE, HipHost, isReadableSuite, pathText, wipeEventKeys, type Call, type EstablishedEvent, type FailedEvent, type HipEvent, type HipPath, type R1Responder,
 } from "@i3/hip";
 
 import type { Mapping } from "../mappings/mapping.js";
-import { hasServices, STRENGTH, strengthsOf, type PeerPolicy } from "../policy/policy.js";
+import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
 import type { HipSetupEnvironment } from "./hip-environment.js";
 import { addressCalled, newLink, type Link } from "./hip-link.js";
 import { HipLoad } from "./hip-load.js";
 import { HipWays, secondName } from "./hip-ways.js";
+import { HipPeers } from "./hip-peers.js";
 import { NamedCalls } from "./named-calls.js";
 import { PeerPaths } from "./peer-paths.js";
 import { locatorOf, pathOf } from "./hip-paths.js";
@@ -37,8 +38,6 @@ const SETTLE_MS = 50;
 const RENEW_EVERY_MS = 10_000;
 /** Mappings of the journal whose keys are made anew at the start, those used last first; the others when they are used. */
 const MAX_RENEWED_AT_START = 64;
-const ZERO4 = new Uint8Array(4);
-const ZERO6 = new Uint8Array(16);
 const HIP_MARKER = new Uint8Array(4);
 
 export class HipSetup {
@@ -52,6 +51,7 @@ export class HipSetup {
   readonly #timed = new Set<Mapping>();
   readonly #second: SecondPairs;
   readonly #calls: NamedCalls;
+  readonly #peers: HipPeers;
   #toRenew: Mapping[] = [];
   #nowMs: number;
 
@@ -61,15 +61,16 @@ export class HipSetup {
     this.#paths = new PeerPaths(environment);
     this.#ways = new HipWays({ ...environment, paths: this.#paths });
     this.#calls = new NamedCalls(environment, this.#links);
+    this.#peers = new HipPeers({ ...environment, paths: this.#paths, calls: this.#calls });
     this.#nowMs = nowMs;
     const { identity, ownId, randomBytes, dhSource, wallMs, log } = environment;
     this.hip = new HipHost({
       identity, ownPublicId: ownId, random: randomBytes, dhSource, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#admits(hit), log,
       send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
-      espSuitesFor: (hit, call) => suitesOf(this.#policyFor(hit, call)), offerFor: (hit, call) => this.#offerFor(hit, call), accepts: (call, hit) => this.#calls.accepts(call, hit),
+      espSuitesFor: (hit, call) => suitesOf(this.#peers.policyOf(hit, call)), offerFor: (hit, call) => this.#peers.offerFor(hit, call), accepts: (call, hit) => this.#calls.accepts(call, hit),
     }, nowMs);
     this.#second = new SecondPairs({ hip: this.hip, links: this.#links, install: (mapping) => this.install(mapping), log });
-    this.#load = new HipLoad(this.hip, environment.datapath);
+    this.#load = new HipLoad(this.hip, environment.datapath, environment.mappings);
     environment.keepGeneration(this.hip.generation);
     this.#setResponder(this.hip.responder);
   }
@@ -107,7 +108,7 @@ export class HipSetup {
     const wanted = strengthsOf(mapping.policy);
     // Without services the engine does not ask by which of two pairs a packet came.
     const isUseless = !wanted.includes(link.strength) || (link.second !== "none" && !hasServices(mapping.policy));
-    if (isUseless) return this.hip.close(nowMs, link.association);
+    if (isUseless) return this.#end(nowMs, mapping, link);
     if (link.second === "refused") link.second = "none";
     link.isRefusalTold = false;
     this.install(mapping);
@@ -181,9 +182,7 @@ export class HipSetup {
       this.#env.log("warn", "access-ended", { peer: peerText(mapping) });
       mapping.mayCall = false;
       this.#env.mappings.changed(mapping);
-      this.#abandon(link);
-      if (link.association !== null) this.hip.close(nowMs, link.association);
-      this.#forgetLink(mapping, link);
+      this.#end(nowMs, mapping, link);
       this.#refuse(nowMs, mapping);
     }
   }
@@ -339,32 +338,71 @@ export class HipSetup {
     }
   }
 
+  /** Ends what a mapping has, also what HIP knows no more; the next packet calls anew. */
+  #end(nowMs: number, mapping: Mapping, link: Link): void {
+    if (link.association !== null) this.hip.close(nowMs, link.association);
+    // The event has done it already, if there was one.
+    if (this.#links.get(mapping) === link) this.#forgetLink(mapping, link);
+    mapping.state = "idle";
+    this.install(mapping);
+  }
+
+  #endFull(mapping: Mapping, link: Link): void {
+    this.#env.log("warn", "associations-full", { peer: peerText(mapping), remedy: "The engine has no room for more associations: fewer hosts at a time can be spoken with." });
+    this.#end(this.#nowMs, mapping, link);
+  }
+
+  /** Keys that cannot be used: HIP knows them no more, nor those whose place they took, and the call that led to them is over. */
+  #reject({ association, spiIn, replaces, call, peer }: EstablishedEvent, why: string): void {
+    const nowMs = this.#nowMs;
+    this.#ways.removeInbound(spiIn);
+    this.#ways.removeOutbound(association);
+    this.hip.close(nowMs, association);
+    const old = replaces === null ? undefined : this.#byAssociation.get(replaces);
+    const caller = call === null ? undefined : this.#calls.of(call, peer.hit);
+    for (const mapping of [old, caller]) {
+      const link = mapping === undefined ? undefined : this.#links.get(mapping);
+      if (mapping === undefined || link === undefined) continue;
+      const isCalling = mapping.state === "calling";
+      if (mapping === caller) this.#endCall(link);
+      if (mapping === old) this.#end(nowMs, mapping, link);
+      if (!isCalling) continue;
+      this.#env.log("warn", "unreachable", { peer: peerText(mapping), why });
+      this.#refuse(nowMs, mapping);
+    }
+  }
+
   #changed(event: Exclude<HipEvent, { kind: "responder" | "established" | "failed" }>): void {
     const { log } = this.#env;
     const mapping = this.#byAssociation.get(event.association);
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined || link.form === null) return;
     if (event.kind === "inbound") {
-      this.#ways.setInbound(event.spiIn, event.espSuite, event.keysIn, link.form);
+      if (!this.#ways.takes(event, link.form)) return this.#endFull(mapping, link);
       link.spisIn = [...link.spisIn, event.spiIn];
+      // The peer wants a second pair: from here on the rules may end it.
+      if (event.pair !== 0 && link.second === "none") link.second = "asked";
     } else if (event.kind === "rekeyed" || event.kind === "paired") {
-      this.#ways.setOutbound(event.pair === 0 ? event.association : secondName(event.association), event.spiOut, event.keysOut, link.form);
+      const name = event.pair === 0 ? event.association : secondName(event.association);
+      if (!this.#ways.sends(name, event, link.form)) return this.#endFull(mapping, link);
       log("debug", event.kind, { peer: peerText(mapping) });
       if (event.kind === "rekeyed") return;
+      // Without services the engine does not ask by which of two pairs a packet came.
       link.second = "up";
+      if (!hasServices(mapping.policy)) return this.#end(this.#nowMs, mapping, link);
       this.#second.forget(mapping);
       this.install(mapping);
     } else if (event.kind === "pair-failed") {
       this.#second.refuse(this.#nowMs, mapping, link, event);
     } else if (event.kind === "moved") {
       link.locator = locatorOf(event.path);
-      log("info", "peer-moved", { peer: peerText(mapping) });
+      log(mapping.isStranger ? "debug" : "info", "peer-moved", { peer: peerText(mapping) });
       this.install(mapping);
     } else if (event.kind === "retired") {
       this.#ways.removeInbound(event.spiIn);
       link.spisIn = link.spisIn.filter((spi) => spi !== event.spiIn);
     } else if (event.kind === "closed") {
-      log("info", "association-closed", { peer: peerText(mapping), why: event.reason });
+      log(mapping.isStranger ? "debug" : "info", "association-closed", { peer: peerText(mapping), why: event.reason });
       this.#forgetLink(mapping, link);
       mapping.state = "idle";
       this.install(mapping);
@@ -373,17 +411,17 @@ export class HipSetup {
 
   /** Keys for both directions: packets go with them from now on. */
   #established(event: EstablishedEvent): void {
-    const mapping = this.#calls.proven(event.call, event.peer.hit, (hit) => this.#mappingOf(hit));
-    if (mapping === null) return this.hip.close(this.#nowMs, event.association);
+    const mapping = this.#calls.proven(event.call, event.peer.hit, (hit) => this.#peers.of(hit));
+    if (mapping === null) return this.#reject(event, "there is no room for one more host, or the name may not have this key");
     // The rules may have changed while it ran.
-    if (!suitesOf(mapping.policy).includes(event.espSuite)) return this.hip.close(this.#nowMs, event.association);
+    if (!suitesOf(mapping.policy).includes(event.espSuite)) return this.#reject(event, "the rules have changed while it was called");
     const link = this.#linkOf(this.#nowMs, mapping);
     const old = { association: link.association, spisIn: link.spisIn, second: link.second };
-    if (!this.#openPeer(mapping, event)) return this.hip.close(this.#nowMs, event.association);
-    link.form = this.#ways.formOf(mapping, event);
+    const form = this.#ways.formOf(mapping, event);
+    if (!this.#ways.installs(event, form)) return this.#reject(event, "the engine has no room for more associations");
+    if (!this.#peers.open(mapping, event)) return this.#reject(event, "the id that it names for packets is another host's, or there is no room for it");
+    link.form = form;
     const { log } = this.#env;
-    this.#ways.setInbound(event.spiIn, event.espSuite, event.keysIn, link.form);
-    this.#ways.setOutbound(event.association, event.spiOut, event.keysOut, link.form);
     const strength = isReadableSuite(event.espSuite) ? STRENGTH.auth : STRENGTH.esp;
     this.#second.forget(mapping);
     if (link.association === null) {
@@ -487,56 +525,6 @@ export class HipSetup {
     this.#ways.removeOutbound(association);
     if (second === "up") this.#ways.removeOutbound(secondName(association));
     this.#byAssociation.delete(association);
-  }
-
-  /** The mapping of a host that has proved its HIT; made when it called us. Null: no room. */
-  #mappingOf(hit: Uint8Array): Mapping | null {
-    const { mappings, nameOf, policyOf, ownTriggerFor, wallMs, onOwnTrigger } = this.#env;
-    const peerId = publicId(hit);
-    const old = mappings.byPeer(peerId);
-    if (old !== undefined) {
-      mappings.learnHit(old, hit);
-      return old;
-    }
-    const name = nameOf(hit);
-    const made = mappings.create(wallMs(), { peerId, peerHit: hit, privateId: null, name, ownTrigger: ownTriggerFor(name), wanted: name !== null, policy: policyOf(name) });
-    if (made !== null && made.ownKey !== null) onOwnTrigger(made);
-    return made;
-  }
-
-  #policyFor(hit: Uint8Array, call: Call | null): PeerPolicy {
-    const { mappings, nameOf, policyOf } = this.#env;
-    return this.#calls.named(call)?.policy ?? mappings.byPeer(publicId(hit))?.policy ?? policyOf(nameOf(hit));
-  }
-
-  /** What we tell a peer inside the exchange. Called only for one who has proved its HIT, or whom we called. */
-  #offerFor(hit: Uint8Array, call: Call | null): HipOffer | null {
-    const { own4, identity, mappings } = this.#env;
-    const named = this.#calls.named(call);
-    const mapping = named?.isNameOnly === true && mappings.byPeer(publicId(hit)) === undefined ? named : this.#mappingOf(hit);
-    if (mapping === null) return null;
-    const { shortcuts, checksumState, beetIpv4 } = I3_PREFERENCE_FLAG;
-    const preferences: I3Preferences = {
-      flags: shortcuts | checksumState | beetIpv4, own4, own6: identity.hit, peer4: mapping.local4, peer6: mapping.local6 ?? ZERO6,
-    };
-    return { privateId: mapping.ownPrivateId, preferences };
-  }
-
-  /** False when there is no room for the way to the peer's private id, or another mapping has it. */
-  #openPeer(mapping: Mapping, { peerPrivateId, peerPreferences, path }: EstablishedEvent): boolean {
-    if (path.kind !== "i3") {
-      // Its packets go straight to where it is, also when it is a host of ours.
-      if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
-      mapping.peer = null;
-      return true;
-    }
-    if (peerPrivateId === null) return false;
-    const old = mapping.peer?.privateId ?? null;
-    if (!this.#paths.open(mapping, peerPrivateId)) return false;
-    if (old !== null && !sameBytes(old, peerPrivateId)) this.#paths.close(old);
-    const { own4, peer4, own6, peer6 } = peerPreferences ?? { own4: ZERO4, peer4: ZERO4, own6: ZERO6, peer6: ZERO6 };
-    mapping.peer = { privateId: peerPrivateId, own4, peer4, own6, peer6 };
-    return true;
   }
 
   #send(path: HipPath, packet: Uint8Array): void {

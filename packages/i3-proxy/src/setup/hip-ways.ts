@@ -1,7 +1,7 @@
 /** What the encrypted set-up installs in the packet engine: flows, and associations with the addresses that their packets carry. */
 import { sameBytes } from "@i3/common";
-import { PAYLOAD_KIND, type AddressRewrite, type Datapath, type Flow, type Inbound } from "@i3/datapath";
-import { isReadableSuite, type EspKeys, type EspSuite, type EstablishedEvent, type HostIdentity } from "@i3/hip";
+import { DatapathError, PAYLOAD_KIND, type AddressRewrite, type Datapath, type Flow, type Inbound } from "@i3/datapath";
+import { isReadableSuite, type EstablishedEvent, type HostIdentity } from "@i3/hip";
 
 import type { Mapping } from "../mappings/mapping.js";
 import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
@@ -75,13 +75,19 @@ export class HipWays {
     this.#env.datapath.setInbound(mapping.ownPrivateId, null);
   }
 
-  /** @param suite that the keys are of: packets are as strong */
-  setInbound(spi: number, suite: EspSuite, keys: EspKeys, form: InboundForm): void {
-    this.#env.datapath.setInboundAssociation(spi, { transform: keys, ...(isReadableSuite(suite) ? { strength: STRENGTH.auth } : {}), ...form });
+  /** Installs the associations of an exchange. False when there is no room; one of them may be there then. */
+  installs(event: EstablishedEvent, form: InboundForm): boolean {
+    return this.takes(event, form) && this.sends(event.association, event, form);
   }
 
-  setOutbound(association: number, spi: number, keys: EspKeys, { beet, checksumState }: InboundForm): void {
-    this.#env.datapath.setOutboundAssociation(association, { spi, transform: keys, beet, checksumState });
+  /** Installs what packets come in with; they are as strong as its suite. False when there is no room. */
+  takes({ spiIn, espSuite, keysIn }: Pick<EstablishedEvent, "spiIn" | "espSuite" | "keysIn">, form: InboundForm): boolean {
+    return hasRoom(() => this.#env.datapath.setInboundAssociation(spiIn, { transform: keysIn, ...(isReadableSuite(espSuite) ? { strength: STRENGTH.auth } : {}), ...form }));
+  }
+
+  /** Installs what packets go out with. False when there is no room. */
+  sends(association: number, { spiOut, keysOut }: Pick<EstablishedEvent, "spiOut" | "keysOut">, { beet, checksumState }: InboundForm): boolean {
+    return hasRoom(() => this.#env.datapath.setOutboundAssociation(association, { spi: spiOut, transform: keysOut, beet, checksumState }));
   }
 
   removeInbound(spi: number): void {
@@ -123,5 +129,15 @@ export class HipWays {
       source4: pair(peerPreferences.own4, mapping.local4), destination4: pair(peerPreferences.peer4, own4),
       source6: v6 === null ? null : pair(peerPreferences.own6, v6), destination6: v6 === null ? null : pair(peer6, identity.hit),
     };
+  }
+}
+
+function hasRoom(install: () => void): boolean {
+  try {
+    install();
+    return true;
+  } catch (cause) {
+    if (cause instanceof DatapathError && cause.code === "ERR_I3_TABLE_FULL") return false;
+    throw cause;
   }
 }

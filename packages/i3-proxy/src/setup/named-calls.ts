@@ -56,7 +56,8 @@ export class NamedCalls {
     const verdict = mapping.name === null ? null : trust.judge(mapping.name, hit);
     if (verdict?.kind !== "refused" && (mapping.isNameOnly || sameBytes(publicId(hit), mapping.peerId ?? NO_ID))) return null;
     const why = verdict?.kind === "refused" ? errorLine(verdict.error) : `${peerText(mapping)} answered with the key of ${formatIpText(hit)}, which is not its own`;
-    if (link.wrongKey !== why) log("warn", "wrong-key", { peer: peerText(mapping), error: why });
+    // Once a call: who answers with ever other keys shall not fill the log.
+    if (link.wrongKey !== why) log(link.wrongKey === null ? "warn" : "debug", "wrong-key", { peer: peerText(mapping), error: why });
     link.wrongKey = why;
     return why;
   }

@@ -48,6 +48,8 @@ export interface SetupEnvironment {
   /** Whether a peer gets a trigger of its own. */
   readonly ownTriggerFor: (name: string | null) => boolean;
   readonly onOwnTrigger: (mapping: Mapping) => void;
+  /** Takes a mapping out of the engine and out of the table. */
+  readonly drop: (mapping: Mapping) => void;
   readonly log: Log;
 }
 
@@ -76,6 +78,8 @@ export class Setup {
   readonly #timed = new Set<Mapping>();
   /** INIT of each calling mapping. */
   readonly #calls = new Map<Mapping, { readonly init: Uint8Array; readonly isLiving: boolean; absent: boolean }>();
+  /** Open ones that this host began, and so not for the access list to end; a later INIT of either side leaves that as it was. */
+  readonly #ours = new WeakSet<Mapping>();
   /** Its messages have room for a P-256 key only (docs/wire.md §6): another host neither calls nor answers. */
   readonly #isSpoken: boolean;
   #lastCounter = 0;
@@ -100,6 +104,8 @@ export class Setup {
   /** A mapping of the journal: its peer's private id is tried as it was, unless our own address is another one now: then we must call again. */
   restore(mapping: Mapping, mustCall: boolean): void {
     this.#lastCounter = Math.max(this.#lastCounter, mapping.lastCallCounter);
+    if (mapping.mayCall) this.#ours.add(mapping);
+    else if (!this.#admits(mapping)) mapping.peer = null;
     if (mapping.peer !== null && !this.#openPeer(mapping, mapping.peer)) mapping.peer = null;
     if (mapping.peer === null || (mustCall && mapping.peerId !== null)) mapping.state = "idle";
     this.install(mapping);
@@ -110,6 +116,16 @@ export class Setup {
     if (mapping.state !== "open" || mapping.peerId === null) return;
     mapping.state = "idle";
     this.install(mapping);
+  }
+
+  /** The access list has changed: whoever it allows no more is cut off, but for those whom we called. */
+  recheckAccess(nowMs: number): void {
+    for (const mapping of [...this.#env.mappings.all()]) {
+      if (mapping.security !== "none" || mapping.peer === null || this.#isOurs(mapping) || this.#admits(mapping)) continue;
+      this.#env.log("warn", "access-ended", { peer: peerText(mapping) });
+      if (mapping.peerId === null) this.#env.drop(mapping);
+      else this.#cutOff(nowMs, mapping);
+    }
   }
 
   /** Takes a mapping out of the engine. */
@@ -125,7 +141,9 @@ export class Setup {
 
   /** The first packet to a peer: INIT goes with it and with all that follow (paper §4.3 step 2). */
   call(nowMs: number, mapping: Mapping, firstPacket: Uint8Array | null): void {
-    if (!this.#isSpoken || mapping.peerId === null || mapping.state === "calling" || !this.#env.client.openPath(mapping.peerId)) return;
+    if (!this.#isSpoken || mapping.peerId === null || mapping.state === "calling") return;
+    if (!mapping.mayCall && !this.#admits(mapping)) return this.#endRefused(nowMs, mapping);
+    if (!this.#env.client.openPath(mapping.peerId)) return;
     this.#lastCounter = Math.max(this.#lastCounter + 1, Math.floor(this.#env.wallMs()));
     const fields = { calleeId: mapping.peerId, callerPrivateId: mapping.ownPrivateId, counter: this.#lastCounter, ...this.#ownSide(mapping) };
     this.#calls.set(mapping, { init: encodeInit(fields, this.#env.identity), isLiving: mapping.state === "open", absent: false });
@@ -142,7 +160,7 @@ export class Setup {
 
   /** A packet that the engine handed up: a set-up message, or data before its CONFIRM. */
   handlePayload(nowMs: number, upcall: Extract<Upcall, { kind: "payload" }>): void {
-    if (upcall.payloadKind === PAYLOAD_KIND.ipPacket) return this.#keepEarly(upcall);
+    if (upcall.payloadKind === PAYLOAD_KIND.ipPacket) return this.#keepEarly(nowMs, upcall);
     if (upcall.payloadKind !== PAYLOAD_KIND.setUp) return;
     if (!this.#isSpoken) {
       this.counters.unexpected += 1;
@@ -220,11 +238,32 @@ export class Setup {
     logUnreachable(this.#env.log, mapping, isAbsent);
     const packet = mapping.firstPacket;
     this.#endCall(mapping);
+    this.#endRefused(nowMs, mapping);
+    if (packet !== null) this.#env.datapath.submit([packet]);
+  }
+
+  #endRefused(nowMs: number, mapping: Mapping): void {
     mapping.state = "refused";
     mapping.refusedUntilMs = nowMs + REFUSED_MS;
     this.#timed.add(mapping);
     this.install(mapping);
-    if (packet !== null) this.#env.datapath.submit([packet]);
+  }
+
+  #cutOff(nowMs: number, mapping: Mapping): void {
+    if (mapping.state === "calling") this.#endCall(mapping);
+    if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
+    this.#ours.delete(mapping);
+    Object.assign(mapping, { peer: null, mayCall: false, early: [] });
+    this.#env.mappings.changed(mapping);
+    this.#endRefused(nowMs, mapping);
+  }
+
+  #isOurs(mapping: Mapping): boolean {
+    return this.#ours.has(mapping) || (mapping.state === "calling" && mapping.mayCall);
+  }
+
+  #admits({ peerHit }: Mapping): boolean {
+    return this.#env.admits(peerHit ?? ZERO6);
   }
 
   #endRefusal(mapping: Mapping): void {
@@ -280,8 +319,8 @@ export class Setup {
     const { mappings, nameOf, ownTriggerFor } = this.#env;
     const peerId = hit === null ? null : publicId(hit);
     if (peerId !== null && bytesKey(peerId) === bytesKey(this.#env.ownId)) return null;
-    if (!this.#env.admits(hit ?? ZERO6)) return this.#refuseCaller();
     const old = peerId === null ? mappings.byUnproved(init.callerPrivateId) : mappings.byPeer(peerId);
+    if (!(old !== undefined && this.#isOurs(old)) && !this.#env.admits(hit ?? ZERO6)) return this.#refuseCaller();
     if (old !== undefined) {
       if (old.security !== "none") return this.#refuseCaller();
       if (hit !== null) mappings.learnHit(old, hit);
@@ -342,6 +381,10 @@ export class Setup {
     const old = mapping.peer;
     if (!this.#openPeer(mapping, peer)) return false;
     if (old !== null && bytesKey(old.privateId) !== bytesKey(peer.privateId)) this.#paths.close(old.privateId);
+    if (old === null) {
+      mapping.mayCall = this.#isOurs(mapping);
+      if (mapping.mayCall) this.#ours.add(mapping);
+    }
     if (mapping.state === "calling") this.#endCall(mapping);
     mapping.peer = peer;
     mapping.peerCounter = peerCounter;
@@ -370,9 +413,12 @@ export class Setup {
     return isOpen;
   }
 
-  #keepEarly(upcall: Extract<Upcall, { kind: "payload" }>): void {
+  /** A peer that we have cut off, and that is let in again, cannot know: we call it. */
+  #keepEarly(nowMs: number, upcall: Extract<Upcall, { kind: "payload" }>): void {
     const mapping = this.#env.mappings.byPrivateId(upcall.id);
-    if (mapping?.security !== "none" || mapping.early.length >= MAX_EARLY_PACKETS) this.counters.unconfirmed += 1;
+    if (mapping?.security === "none" && mapping.peer === null && mapping.state === "idle" && this.#admits(mapping)) this.call(nowMs, mapping, null);
+    const isAwaited = mapping?.security === "none" && (mapping.peer !== null || (mapping.state === "calling" && mapping.early.length < MAX_EARLY_PACKETS));
+    if (!isAwaited) this.counters.unconfirmed += 1;
     else if (mapping.peer !== null) this.#env.datapath.deliver(mapping.ownPrivateId, [upcall.payload]);
     else mapping.early.push(upcall.payload);
   }

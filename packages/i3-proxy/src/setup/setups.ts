@@ -86,6 +86,12 @@ export class Setups {
     else if (isLongSilent) this.plain.rest(mapping);
   }
 
+  /** The access list has changed. */
+  recheckAccess(nowMs: number): void {
+    this.plain.recheckAccess(nowMs);
+    this.#hip?.recheckAccess(nowMs);
+  }
+
   handleTimer(nowMs: number): void {
     this.plain.handleTimer(nowMs);
     this.#hip?.handleTimer(nowMs);
