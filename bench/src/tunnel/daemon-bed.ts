@@ -1,7 +1,7 @@
 /**
  * Pairs of real proxies whose associations the HIP exchange has set up, to be measured beside engines that were told theirs:
  *
- *     direct-a ─── HIP and ESP in UDP 10500 ─── direct-b        relay-a ─── i3 server ─── relay-b
+ *     direct-a ─── HIP and ESP in UDP 10500 ─── direct-b        relay-a ─── i3 server ─── relay-b        auth-a, auth-b: as direct, security="auth"
  */
 import { Laptop, startRing, type LaptopOptions } from "@i3/demo";
 import { Topology, type Host } from "@i3/netns";
@@ -15,6 +15,7 @@ const FIRST_ANSWER_S = 10;
 export interface DaemonBed {
   readonly direct: Subject;
   readonly relay: Subject;
+  readonly auth: Subject;
   close(): Promise<void>;
 }
 
@@ -22,8 +23,10 @@ export async function openDaemons(): Promise<DaemonBed> {
   const topology = await Topology.create();
   try {
     const [directA, directB] = [topology.host("direct-a"), topology.host("direct-b")];
+    const [authA, authB] = [topology.host("auth-a"), topology.host("auth-b")];
     const [relayA, relayB, relay] = [topology.host("relay-a"), topology.host("relay-b"), topology.host("relay")];
     topology.link(directA, directB, { subnet: "192.0.2.0/30" });
+    topology.link(authA, authB, { subnet: "192.0.2.12/30" });
     topology.link(relay, relayA, { subnet: "192.0.2.4/30" });
     topology.link(relay, relayB, { subnet: "192.0.2.8/30" });
     topology.route(relayB, "192.0.2.4/30", "192.0.2.9");
@@ -33,10 +36,13 @@ export async function openDaemons(): Promise<DaemonBed> {
     const [server] = await startRing([relay]);
     const byAddress = { serverAddresses: [NO_SERVER], hip: '<hip udp-port="10500"/>' };
     const direct = await startPair([[directA, byAddress], [directB, byAddress]], (peer) => `address="${peer.address4}"`);
+    const authOnly = { ...byAddress, rules: '<rules><rule name=".*\\.i3" go="i3" security="auth"/></rules>' };
+    const auth = await startPair([[authA, authOnly], [authB, authOnly]], (peer) => `address="${peer.address4}"`);
     const byServer = { serverAddresses: [relay.address4] };
     const relayed = await startPair([[relayA, byServer], [relayB, byServer]], () => "");
     return {
       direct: await subjectOf("daemons direct", direct, []),
+      auth: await subjectOf("daemons auth", auth, []),
       relay: await subjectOf("daemons relay", relayed, [server?.child?.pid ?? 0]),
       close: () => topology.close(),
     };
