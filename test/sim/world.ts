@@ -247,6 +247,8 @@ export interface HostOptions {
   readonly rules?: readonly ProxyRule[];
   readonly access?: AccessConfig | undefined;
   readonly hip?: HipConfig;
+  /** @default an hour */
+  readonly rekeyAfterMs?: number;
   readonly pins?: Pins;
   readonly publishedNames?: readonly string[];
   /** @default 0 */
@@ -280,7 +282,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   const changed: Mapping[] = [];
   const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared" } as unknown as ProxyRule;
   const proxy = new Proxy({
-    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, randomBytes: world.random, wallMs: () => world.wallMs() + (options.clockErrorMs ?? 0),
+    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, randomBytes: world.random, wallMs: () => world.wallMs() + (options.clockErrorMs ?? 0),
     pins: options.pins ?? new Pins(), pinFile: "/s/pins", onPinned: () => undefined, publishedNames: options.publishedNames ?? [],
     leastGeneration: options.leastGeneration ?? 0n, keepGeneration: () => undefined,
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },

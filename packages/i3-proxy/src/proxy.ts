@@ -70,6 +70,8 @@ export interface ProxyEnvironment {
   readonly access: AccessConfig | undefined;
   /** What the engine has open for hosts without i3; undefined: the main port alone. */
   readonly hip?: HipConfig | undefined;
+  /** Age of the keys of packets at which new ones are made. */
+  readonly rekeyAfterMs: number;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly wallMs: () => number;
   readonly log: Log;
@@ -138,7 +140,7 @@ export class Proxy {
     };
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
     this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name) }), () => new HipSetup({
-      ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, policyOf: (name) => this.#names.policyOf(name),
+      ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, rekeyAfterMs: environment.rekeyAfterMs, policyOf: (name) => this.#names.policyOf(name),
       trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids],
       leastGeneration: environment.leastGeneration, keepGeneration: environment.keepGeneration,
     }, 0));

@@ -16,6 +16,9 @@ const DNS_PORT = 53;
 /** Above every DNS answer and key file, far below what a table of ours can hold. */
 const MAX_MAPPINGS = 1_048_576;
 const MAX_LIFETIME_S = 30 * 86_400;
+/** A peer takes a few rekeys a minute without complaint, and keeps the keys before them for 30 s. */
+const MIN_REKEY_S = 5;
+const MAX_REKEY_S = 86_400;
 const DEFAULT_RANGE: AddressRange = Object.freeze({ network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 });
 
 export interface HipConfig {
@@ -23,6 +26,11 @@ export interface HipConfig {
   readonly udpPort: number | undefined;
   /** Whether IP protocols 139 and 50 are opened. */
   readonly ipProtocol: boolean;
+}
+
+export interface EspConfig {
+  /** Keys of a pair of ESP associations are replaced when they are so old, 5 to 86,400. */
+  readonly rekeyAfterS: number;
 }
 
 export interface ProxyConfig {
@@ -61,6 +69,7 @@ export interface ProxyConfig {
   readonly access: AccessConfig | undefined;
   /** What is opened for hosts without i3, beside the main port; undefined: nothing. */
   readonly hip: HipConfig | undefined;
+  readonly esp: EspConfig;
   readonly control: { readonly socket: string } | undefined;
   readonly log: LogConfig;
   readonly engine: EngineConfig;
@@ -122,6 +131,7 @@ const PROXY = element(
     rules: implied(RULES),
     access: maybe(ACCESS),
     hip: maybe(HIP),
+    esp: implied(element({ "rekey-after-s": withDefault(wholeNumber(MIN_REKEY_S, MAX_REKEY_S), 3600) })),
     control: maybe(element({ socket: required(SOCKET_FILE) })),
     log: implied(LOG),
     engine: implied(element(ENGINE_ATTRIBUTES)),

@@ -49,7 +49,7 @@ const PORT_EXPECTED = "expected a whole number from 1 to 65535";
 const OFFLOADS_EXPECTED = "expected some of tunChecksum tunTcp4 tunTcp6 tunUdp udpSegment udpReceive trafficClass";
 const FILE_EXPECTED = "expected the name of a file (at most 4095 bytes)";
 const ELEMENTS =
-  "expected <identity>, <state>, <servers>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <mappings>, <published-names>, <rules>, <access>, <hip>, <control>, <log>, <engine>";
+  "expected <identity>, <state>, <servers>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <mappings>, <published-names>, <rules>, <access>, <hip>, <esp>, <control>, <log>, <engine>";
 
 const proxyRow = (what: string, lines: readonly string[], message: string, more: Partial<BadDocument> = {}): BadDocument => ({
   what,
@@ -494,6 +494,8 @@ const HIP_DOCUMENTS: readonly BadDocument[] = [
   { format: "i3-proxy", what: "hip that opens nothing", input: proxy("<hip/>"), message: ':3: /i3-proxy/hip: it opens nothing; expected udp-port="10500", ip-protocol="true", or no element hip', schemaAccepts: true },
   { format: "i3-proxy", what: "a word for ip-protocol", input: proxy('<hip ip-protocol="yes"/>'), message: ':3: /i3-proxy/hip/@ip-protocol: "yes" is neither; expected true or false' },
   { format: "i3-proxy", what: "hip on the main port", input: proxy('<hip udp-port="5610"/>'), message: ':1: /i3-proxy: udp-port="5610" of hip is the port of listen too; expected two ports', schemaAccepts: true, ...HIP_PORT_TWICE },
+  ...[["0", "out of range"], ["4", "out of range"], ["86401", "out of range"], ["1e3", "not a whole number"], ["5.5", "not a whole number"]].map(([text = "", why = ""]): BadDocument => (
+    { format: "i3-proxy", what: `keys that are replaced after ${text} s`, input: proxy(`<esp rekey-after-s="${text}"/>`), message: `:3: /i3-proxy/esp/@rekey-after-s: "${text}" is ${why}; expected a whole number from 5 to 86400` })),
 ];
 
 export const BAD_DOCUMENTS: readonly BadDocument[] = [...MALFORMED, ...STRUCTURE, ...VALUES, ...RULES, ...BOOKS, ...HIP_DOCUMENTS];

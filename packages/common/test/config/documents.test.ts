@@ -30,6 +30,7 @@ describe("proxy configuration", () => {
       rules: [],
       access: undefined,
       hip: undefined,
+      esp: { rekeyAfterS: 3600 },
       control: undefined,
       log: { level: "info", format: "json" },
       engine: { workers: 1, without: [] },
@@ -38,8 +39,8 @@ describe("proxy configuration", () => {
 
   it("reads every setting of the example, which shows the defaults", () => {
     const config = parseProxyConfig(example("i3-proxy.xml"), "/etc/i3/i3-proxy.xml");
-    const { listen, tun, virtualAddresses, mappings, log, engine } = parseProxyConfig(proxy(), "x.xml");
-    expect(config).toMatchObject({ listen, tun, virtualAddresses, mappings, log, engine });
+    const { listen, tun, virtualAddresses, mappings, esp, log, engine } = parseProxyConfig(proxy(), "x.xml");
+    expect(config).toMatchObject({ listen, tun, virtualAddresses, mappings, esp, log, engine });
     expect(config.servers.map(({ host, port }) => [host.kind, host.text, port])).toEqual([
       ["ipv4", "192.0.2.10", 5610],
       ["ipv6", "2001:db8::10", 5610],
@@ -63,7 +64,7 @@ describe("proxy configuration", () => {
       '<listen address="192.0.2.9" port="1"/><tun name="tun-9.x_" mtu="9000"/>',
       '<virtual-addresses range="172.16.32.0/20" unallocated="pass"/>',
       '<dns suffix="Over.Lay" port="65535" intercept="false"><resolver address="::1" port="54"/><resolver address="192.0.2.3"/></dns>',
-      '<mappings lifetime-s="60" unproven-lifetime-s="60" max="1" max-unproven="0"/><log level="error" format="text"/>',
+      '<mappings lifetime-s="60" unproven-lifetime-s="60" max="1" max-unproven="0"/><esp rekey-after-s="5"/><log level="error" format="text"/>',
       '<engine workers="16" without=" tunTcp4\tudpSegment "/>',
     ];
     expect(parseProxyConfig(proxy(...lines), "x.xml")).toMatchObject({
@@ -80,6 +81,7 @@ describe("proxy configuration", () => {
         ],
       },
       mappings: { lifetimeS: 60, unprovenLifetimeS: 60, max: 1, maxUnproven: 0 },
+      esp: { rekeyAfterS: 5 },
       log: { level: "error", format: "text" },
       engine: { workers: 16, without: ["tunTcp4", "udpSegment"] },
     });

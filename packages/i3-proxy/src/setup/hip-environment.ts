@@ -31,6 +31,8 @@ export interface HipSetupEnvironment {
   readonly directOf: (hit: Uint8Array) => HipAddress | null;
   /** What is open beside the main port. */
   readonly ports: HipConfig | undefined;
+  /** Age of the keys of packets at which new ones are made. */
+  readonly rekeyAfterMs: number;
   /** Greater than the generations of all R1s of earlier runs. A clock that was set back would make peers that remember one refuse ours for 10 minutes. */
   readonly leastGeneration: bigint;
   readonly keepGeneration: (generation: bigint) => void;

@@ -63,9 +63,9 @@ export class HipSetup {
     this.#calls = new NamedCalls(environment, this.#links);
     this.#peers = new HipPeers({ ...environment, paths: this.#paths, calls: this.#calls });
     this.#nowMs = nowMs;
-    const { identity, ownId, randomBytes, dhSource, wallMs, log } = environment;
+    const { identity, ownId, randomBytes, dhSource, rekeyAfterMs, wallMs, log } = environment;
     this.hip = new HipHost({
-      identity, ownPublicId: ownId, random: randomBytes, dhSource, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#admits(hit), log,
+      identity, ownPublicId: ownId, random: randomBytes, dhSource, rekeyAfterMs, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#admits(hit), log,
       send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
       espSuitesFor: (hit, call) => suitesOf(this.#peers.policyOf(hit, call)), offerFor: (hit, call) => this.#peers.offerFor(hit, call), accepts: (call, hit) => this.#calls.accepts(call, hit),
     }, nowMs);
@@ -170,6 +170,7 @@ export class HipSetup {
     if (heard !== link.heard || sent === link.sent) link.heardMs = nowMs;
     link.heard = heard;
     link.sent = sent;
+    if (link.association !== null && this.#ways.isWornOut(link)) this.hip.rekey(nowMs, link.association);
     if (nowMs - link.heardMs >= UNHEARD_MS) this.#renew(nowMs, mapping, "nothing is heard of it");
   }
 

@@ -12,6 +12,12 @@ import type { PeerPaths } from "./peer-paths.js";
 // Ours:
 /** Inbound keys that were replaced are good for packets that are still on their way. */
 const RETIRE_MS = 3_000;
+/**
+ * New keys when so many packets have gone with one: half of what 32 bits count, since a peer may have no 64-bit numbers, and understands nothing behind 2^32. The other
+ * half is for what goes while the rekey is under way, three minutes of it at 10 million packets a second. At 9,000 bytes a packet AES has then made 2^40 blocks with the
+ * key, which somebody can tell from random ones with a chance of 2^-49 (2^80 / 2^129, of GCM as of CBC); NIST SP 800-38D §8.3 has 2^32 packets as the most.
+ */
+export const REKEY_AFTER_PACKETS = 1n << 31n;
 const ZERO6 = new Uint8Array(16);
 const REFUSE: Flow = { action: "refuse" };
 const SETUP: Flow = { action: "setup" };
@@ -112,6 +118,13 @@ export class HipWays {
     const counts = [mapping.local4, mapping.local6].map((address) => (address === null ? undefined : this.#env.datapath.flowCounters(address)));
     const sum = (pick: "packetsOut" | "packetsIn"): number => counts.reduce((total, count) => total + (count?.[pick] ?? 0), 0);
     return { sent: sum("packetsOut"), heard: sum("packetsIn") };
+  }
+
+  /** Whether so many packets have gone with the keys of one of its pairs that it needs new ones. */
+  isWornOut({ association, second }: Pick<Link, "association" | "second">): boolean {
+    if (association === null) return false;
+    const names = second === "up" ? [association, secondName(association)] : [association];
+    return names.some((name) => (this.#env.datapath.nextSequence(name) ?? 0n) > REKEY_AFTER_PACKETS);
   }
 
   /** What packets of an association carry, and what programs see. */
