@@ -8,6 +8,7 @@ export * from "./trigger-key.js";
 export * from "./trigger-signature.js";
 export * from "./io/generate.js";
 export * from "./io/key-file.js";
+export * from "./io/own-key.js";
 export * from "./wire/index.js";
 export * from "./crypto/rhash.js";
 export * from "./crypto/puzzle.js";

@@ -1,5 +1,5 @@
 /** The daemon as a process: three on loopback make a ring that delivers; what goes wrong is said in one line. */
-import { chmodSync, existsSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -196,6 +196,20 @@ describe("one daemon", () => {
     expect(status).toBe(1);
     expect(line).toMatch(/^i3-server: .*server\.key is damaged.*backup/);
     expect(readFileSync(keyFile(), "utf8")).toContain("nonsense");
+  });
+
+  it("says that a key is lost, and makes no other", async () => {
+    const file = config(serverXml(keyFile(), 1));
+    const first = run("--config", file, "--port", "0");
+    await first.ready();
+    await first.kill("SIGTERM");
+    rmSync(keyFile());
+    for (const more of [[], ["--check"]]) {
+      const { status, line } = await failure("--config", file, "--port", "0", ...more);
+      expect(status).toBe(1);
+      expect(line).toMatch(/^i3-server: the key file .*server\.key does not exist, and this machine was 2001:22:\S+\. Restore it from a backup\..* remove \S+server\.key\.hit\.$/);
+    }
+    expect(existsSync(keyFile())).toBe(false);
   });
 
   it.each<[string, (secretFile: string) => void, RegExp]>([

@@ -1,12 +1,13 @@
 /** The host key on disk: PKCS #8 PEM, mode 0600, written whole or not at all. */
 import { randomBytes } from "node:crypto";
-import { closeSync, constants, fstatSync, fsyncSync, linkSync, lstatSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, linkSync, lstatSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 
 import { I3Error } from "@i3/common";
 
 import type { HostKeyAlgorithm } from "../identity/host-identity-field.js";
 import { hostIdentityFromPem, hostIdentityToPem, type HostIdentity } from "../identity/host-identity.js";
+import { syncPath, writeDurably } from "./durable-file.js";
 import { generateHostIdentity } from "./generate.js";
 
 /** A P-256 key takes 241, an RSA key of 4,096 bits 3,272. */
@@ -15,7 +16,7 @@ const MAX_KEY_FILE_BYTES = 16_384;
 const isErrno = (error: unknown, code: string): boolean => error instanceof Error && (error as NodeJS.ErrnoException).code === code;
 
 /**
- * Throws I3Error ERR_I3_KEY_FILE when it is missing, damaged, open to others, or not of the algorithm.
+ * Throws I3Error ERR_I3_KEY_FILE when it is missing, damaged, open to others, another user's, or not of the algorithm.
  * @param algorithm @default any of the three
  */
 export function readHostKey(file: string, algorithm?: HostKeyAlgorithm): HostIdentity {
@@ -49,6 +50,11 @@ function readPrivateFile(file: string): string {
     if (!stats.isFile()) throw new I3Error("ERR_I3_KEY_FILE", `${file} is not a regular file`, { remedy: "Name another key-file." });
     if ((stats.mode & 0o077) !== 0) {
       throw new I3Error("ERR_I3_KEY_FILE", `${file} can be read by others (mode ${(stats.mode & 0o777).toString(8)})`, { remedy: `Run: chmod 600 ${file}` });
+    }
+    const user = process.geteuid?.() ?? 0;
+    // Its owner can read it and put another in its place, whatever its mode.
+    if (stats.uid !== user && stats.uid !== 0) {
+      throw new I3Error("ERR_I3_KEY_FILE", `${file} belongs to the user ${stats.uid}, who can read and change it`, { remedy: `See whether it is the right key, then run: chown ${user} ${file}` });
     }
     if (stats.size > MAX_KEY_FILE_BYTES) throw new I3Error("ERR_I3_KEY_FILE", `${file} is too large for a key: ${stats.size} bytes`, { remedy: "Name another key-file." });
     return readFileSync(fd, "utf8");
@@ -94,24 +100,4 @@ function createHostKey(file: string, algorithm: HostKeyAlgorithm): { identity: H
     throw new I3Error("ERR_I3_KEY_FILE", `cannot write the host key ${file}`, { cause, remedy: "Check the folder's permissions." });
   }
   return { identity, created: true };
-}
-
-function writeDurably(file: string, text: string): void {
-  const fd = openSync(file, "wx", 0o600);
-  try {
-    writeFileSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** So that a power failure does not take the new name away. */
-function syncPath(folder: string): void {
-  const fd = openSync(folder, constants.O_RDONLY);
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -11,7 +11,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rm
 import { join } from "node:path";
 
 import { errorLine, I3Error, toHex, fromHex } from "@i3/common";
-import { generateTriggerKey, triggerKeyFromSeed, triggerKeySeed, type TriggerKey } from "@i3/hip";
+import { generateTriggerKey, triggerKeyFromSeed, triggerKeySeed, type KeyWitness, type TriggerKey } from "@i3/hip";
 
 import { mappingFromJson, mappingToJson, type Mapping } from "../mappings/mapping.js";
 
@@ -31,15 +31,16 @@ function writeWhole(fd: number, text: string): void {
 
 export const journalFile = (directory: string): string => join(directory, "mappings.journal");
 
-/** HIT of the machine whose journal lies in a directory; null when there is none that says so. */
-export function hitOfJournal(directory: string): Uint8Array | null {
+/** Whose journal lies in a directory; null when there is none. Only a machine with a key makes one, so one that cannot be read says that there was a key, too. */
+export function journalWitness(directory: string): KeyWitness | null {
+  const file = journalFile(directory);
   try {
-    const [first = ""] = readFileSync(journalFile(directory), "utf8").split("\n", 1);
+    const [first = ""] = readFileSync(file, "utf8").split("\n", 1);
     const { hit } = JSON.parse(first) as { readonly hit?: unknown };
-    return typeof hit === "string" && HIT_TEXT.test(hit) ? fromHex(hit) : null;
-  } catch {
-    // {@link Journal.open} says what is wrong with it.
-    return null;
+    return { file, hit: typeof hit === "string" && HIT_TEXT.test(hit) ? fromHex(hit) : null };
+  } catch (error) {
+    // {@link Journal.open} says what else is wrong with it.
+    return error instanceof Error && ["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "") ? null : { file, hit: null };
   }
 }
 

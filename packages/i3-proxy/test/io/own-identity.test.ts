@@ -43,7 +43,16 @@ it("is not made anew when its file is lost: the message says whose key it was an
     }) as Error);
   }
   expect(existsSync(keyFile)).toBe(false);
-  rmSync(config().state.directory, { recursive: true });
+});
+
+it.each([
+  ["the file beside it", "host.key.hit", /remove \S+mappings\.journal, and change its HIT in all address books\.$/], ["the journal", "state", /remove \S+host\.key\.hit, and change its HIT in all address books\.$/],
+])("is not made anew either when %s is lost too; without both it is", (_, lost, remedy) => {
+  firstRun();
+  rmSync(config().identity.keyFile);
+  rmSync(join(directory, lost), { recursive: true });
+  for (const open of [openIdentity, checkIdentity]) expect(() => open(config())).toThrow(expect.objectContaining({ code: "ERR_I3_KEY_FILE", remedy: expect.stringMatching(remedy) as unknown }) as Error);
+  for (const other of ["host.key.hit", "state"]) rmSync(join(directory, other), { recursive: true, force: true });
   expect(openIdentity(config()).created).toBe(true);
 });
 
@@ -53,8 +62,10 @@ it("is not another key's: a backup of another machine is noticed", () => {
   expect(() => openIdentity(config("other.key"))).toThrow(/holds the key of 2001:2.*and this machine was 2001:2/);
 });
 
-it.each([["of before it said whose it was", '{"journal":1}\n'], ["that is damaged", "{"], ["with a HIT that is none", '{"journal":1,"hit":"xyz"}\n']])("a journal %s says nothing", (_, text) => {
+it.each([["of before it said whose it was", '{"journal":1}\n'], ["that is damaged", "{"], ["with a HIT that is none", '{"journal":1,"hit":"xyz"}\n'], ["that is empty", ""]])("a journal %s says that there was a key, and not whose", (_, text) => {
   Journal.open(config().state.directory).journal.close();
   writeFileSync(join(config().state.directory, "mappings.journal"), text, { mode: 0o600 });
-  expect(openIdentity(config()).created).toBe(true);
+  for (const open of [openIdentity, checkIdentity]) expect(() => open(config())).toThrow(/host\.key does not exist, and this machine had a key before$/);
+  openIdentity({ ...config(), state: { directory: join(directory, "none") } });
+  expect(openIdentity(config()).created).toBe(false);
 });

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { locatorText, nodeKey, stderrLog, toHex, type I3Error, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
-import { checkHostKey, hostPublicKey, readOrCreateHostKey, type HostIdentity } from "@i3/hip";
+import { checkOwnKey, hostPublicKey, openOwnKey, type HostIdentity } from "@i3/hip";
 
 import { ServerCore } from "../server/server-core.js";
 import { literalMembers, ownLocator, resolveMembers } from "./addresses.js";
@@ -26,14 +26,14 @@ const NO_NONCE = new Uint8Array(16);
 /** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
 export function checkFiles(config: ServerConfig): void {
   if (config.ring !== undefined) readRingSecret(config.ring.secretFile);
-  checkHostKey(config.identity.keyFile, config.identity.algorithm);
+  checkOwnKey(config.identity);
 }
 
 /** Starts serving. Throws (rejects with) I3Error for what a person must mend: key, secret, port. */
 export async function startServer(config: ServerConfig, onFailure: (error: I3Error) => void): Promise<RunningDaemon> {
   const log = stderrLog(config.log);
   const secret = config.ring === undefined ? null : readRingSecret(config.ring.secretFile);
-  const { identity, created } = readOrCreateHostKey(config.identity.keyFile, config.identity.algorithm);
+  const { identity, created } = openOwnKey(config.identity);
   if (created) log("info", "key-created", { file: config.identity.keyFile });
   const daemon = new Daemon(config, log);
   await daemon.open(identity, secret, onFailure);
