@@ -5,7 +5,7 @@ import type { EspSuite } from "../crypto/esp-suites.js";
 import { isGreaterHit } from "../crypto/keymat.js";
 import { suiteOfHit } from "../identity/hit.js";
 import { HIP_PACKET, PARAMETER } from "../wire/numbers.js";
-import { decodeHipPacket, parameter, type HipPacket } from "../wire/packet.js";
+import { decodeHipPacket, parametersOf, type HipPacket } from "../wire/packet.js";
 import { decodeDhGroupList } from "../wire/parameters/diffie-hellman.js";
 import { decodeNotification, notifyName, NOTIFY_CODE } from "../wire/parameters/notification.js";
 import { Association, hashText } from "./association.js";
@@ -339,7 +339,7 @@ export class HipHost {
 
   #handleNotify(packet: HipPacket, from: HipPath): void {
     this.counters.notifyReceived++;
-    const found = parameter(packet, PARAMETER.notification);
+    const [found] = parametersOf(packet, PARAMETER.notification);
     const code = found === undefined ? null : decodeNotification(found.contents).code;
     this.#env.log("debug", "hip-notify", { peer: toHex(packet.header.senderHit), path: pathText(from), says: code === null ? "nothing" : notifyName(code) });
     const attempt = this.#attemptFor(packet.header.senderHit, from);
