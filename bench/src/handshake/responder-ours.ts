@@ -11,7 +11,7 @@ import { Topology, type Child, type Host } from "@i3/netns";
 import { succeed } from "../tunnel/bed.js";
 import type { InitiatorOptions, Step, StepResult } from "./initiators.js";
 import { say, type Plan } from "./plan.js";
-import { processorSeconds } from "./processor-seconds.js";
+import { threadSeconds, type ThreadSeconds } from "./processor-seconds.js";
 
 const INITIATORS = fileURLToPath(new URL("initiators.js", import.meta.url));
 /** For benchmarks (RFC 2544). */
@@ -20,27 +20,33 @@ const SOURCES = 250;
 const START_MS = 60_000;
 const STEP_MS = 60_000;
 
-/** Exchanges for one second of the responder's processors, of whole exchanges: I1 to R2. */
+/** What a whole exchange, I1 to R2, takes on the responder's processors, in seconds. */
 export interface OurResponder {
   /** Hosts that call for the first time: each gets a mapping, with addresses, journal, routes. */
-  readonly newcomers: readonly number[];
+  readonly newcomers: readonly ThreadSeconds[];
   /** Hosts with an association, which call again. */
-  readonly known: readonly number[];
+  readonly known: readonly ThreadSeconds[];
 }
 
+export const totalSeconds = ({ main, engine, others }: ThreadSeconds): number => main + engine + others;
+
 export async function measureOurResponder({ runs, initiators }: Plan): Promise<OurResponder> {
-  const newcomers: number[] = [];
-  const known: number[] = [];
+  const newcomers: ThreadSeconds[] = [];
+  const known: ThreadSeconds[] = [];
   for (let run = 0; run < runs; run += 1) {
     const measured = await oneRun(initiators);
-    say(`responder, run ${run + 1}: ours, newcomers ${measured.newcomers.toFixed(0)}, known ${measured.known.toFixed(0)} exchanges for a processor second`);
+    say(`responder, run ${run + 1}: ours, newcomers ${told(measured.newcomers)}, known ${told(measured.known)}`);
     newcomers.push(measured.newcomers);
     known.push(measured.known);
   }
   return { newcomers, known };
 }
 
-async function oneRun(count: number): Promise<{ readonly newcomers: number; readonly known: number }> {
+const us = (seconds: number): string => (seconds * 1e6).toFixed(0);
+const told = (cost: ThreadSeconds): string =>
+  `${(1 / totalSeconds(cost)).toFixed(0)} exchanges for a processor second (${us(cost.main)} µs main thread, ${us(cost.engine)} engine, ${us(cost.others)} others)`;
+
+async function oneRun(count: number): Promise<{ readonly newcomers: ThreadSeconds; readonly known: ThreadSeconds }> {
   const topology = await Topology.create();
   try {
     const [generator, home, server] = [topology.host("generator"), topology.host("home"), topology.host("s1")];
@@ -56,11 +62,11 @@ async function oneRun(count: number): Promise<{ readonly newcomers: number; read
     const options: InitiatorOptions = { address: home.address4, port, hit: responder.hit, count, sources: SOURCES };
     const calling = await startInitiators(generator, options);
     // All calls first: what answers 50 I2 a second asks for puzzles. The round "warm" is not counted.
-    const cost = new Map<Step, number>();
+    const cost = new Map<Step, ThreadSeconds>();
     for (const step of ["warm call", "first call", "again call", "warm finish", "first finish", "again finish"] as const) cost.set(step, await costOf(calling, step, pid, count));
-    const rate = (which: "first" | "again"): number => 1 / ((cost.get(`${which} call`) ?? NaN) + (cost.get(`${which} finish`) ?? NaN));
+    const whole = (which: "first" | "again"): ThreadSeconds => combined(cost.get(`${which} call`), cost.get(`${which} finish`), (call, finish) => call + finish);
     await responder.stop();
-    return { newcomers: rate("first"), known: rate("again") };
+    return { newcomers: whole("first"), known: whole("again") };
   } finally {
     await topology.close();
   }
@@ -80,13 +86,18 @@ async function startInitiators(host: Host, options: InitiatorOptions): Promise<C
 }
 
 /** Processor seconds of `pid` for one exchange's share of a step. */
-async function costOf(child: Child, step: Step, pid: number, count: number): Promise<number> {
-  const before = processorSeconds(pid);
+async function costOf(child: Child, step: Step, pid: number, count: number): Promise<ThreadSeconds> {
+  const before = threadSeconds(pid);
   const { done, seconds } = await ask(child, step);
-  const cost = (processorSeconds(pid) - before) / done;
-  say(`${step}: ${done} of ${count} in ${seconds.toFixed(2)} s, ${(cost * 1e6).toFixed(0)} µs each`);
+  const cost = combined(before, threadSeconds(pid), (from, to) => (to - from) / done);
+  say(`${step}: ${done} of ${count} in ${seconds.toFixed(2)} s, ${us(cost.main)} µs main thread, ${us(cost.engine)} engine, ${us(cost.others)} others each`);
   if (done < count * 0.99) throw new Error(`only ${done} of ${count} exchanges got through "${step}"\n${child.tail()}`);
   return cost;
+}
+
+function combined(a: ThreadSeconds | undefined, b: ThreadSeconds | undefined, both: (a: number, b: number) => number): ThreadSeconds {
+  const of = (thread: keyof ThreadSeconds): number => both(a?.[thread] ?? NaN, b?.[thread] ?? NaN);
+  return { main: of("main"), engine: of("engine"), others: of("others") };
 }
 
 async function ask(child: Child, step: Step): Promise<StepResult> {
