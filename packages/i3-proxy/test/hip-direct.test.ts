@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { formatIpText, makeLocator, parseAddressBook, publicId, type HipConfig } from "@i3/common";
 import type { Upcall } from "@i3/datapath";
-import { dhKeyPair, ESP_SUITE, generateHostIdentity, HipHost, type EstablishedEvent, type HipEvent, type HipPath, type HostIdentity } from "@i3/hip";
+import { dhKeyPair, ESP_SUITE, generateHostIdentity, hipChecksum, HipHost, setChecksum, type EstablishedEvent, type HipEvent, type HipPath, type HostIdentity } from "@i3/hip";
 
 import { addHost, World, type Host, type Node } from "../../../test/sim/world.js";
 import { textOf } from "./traffic.js";
@@ -110,7 +110,7 @@ describe("a host with an address, without any ring", () => {
     expect(laptop.node.received).toHaveLength(0);
     world.run(200);
     expect(laptop.node.received.map((packet) => [packet[6], packet[40], packet[41]])).toEqual([[58, 1, 3]]);
-    expect(laptop.node.log.find(({ event }) => event === "unreachable")?.fields["remedy"]).toContain(HOME);
+    expect(laptop.node.log.find(({ event }) => event === "unreachable")?.fields["remedy"]).toMatch(new RegExp(`HIP by ${HOME}:9, and is its key the one of the address book`));
   });
 
   it("another address in the book acts on the next call", () => {
@@ -200,6 +200,30 @@ describe.each(FOREIGN_WAYS)("a host that never heard of i3, by %s", (_, attribut
     world.run(3_000);
     expect(heard(laptop.node, "hello back")).toBe(true);
     expect(resolved(laptop).v4).toBeNull();
+  });
+
+  it("is not taken for the host of the address book: people hear both keys at once, programs soon, and it learns nothing", () => {
+    const world = new World();
+    const peer = foreign(world, HOME, [ESP_SUITE.aesGcm16], path);
+    const named = generateHostIdentity();
+    const laptop = addHost(world, LAPTOP, { servers: [], security: "esp", hip: BOTH, book: bookWith(named, attributes) });
+    resolved(laptop);
+    world.inject(laptop.node, { tun: packet6(laptop.identity.hit, named.hit, "for the named one") });
+    // As if it took each I1 for one to itself.
+    const [i1, ...more] = world.wire;
+    if (i1 === undefined || more.length > 0) throw new Error(`${world.wire.length} packets`);
+    const at = i1.to.via === "ip" ? 0 : 4;
+    const bytes = Uint8Array.from(i1.bytes);
+    bytes.set(peer.identity.hit, at + 24);
+    if (at === 0) setChecksum(bytes.fill(0, 4, 6), hipChecksum(bytes, i1.from.address, i1.to.address));
+    world.inject(peer.node, { udp: { from: { ...i1.from, via: i1.to.via ?? "hip", local: peer.node.locator.address }, bytes } });
+    world.run(50);
+    const [wrong] = laptop.node.log.filter(({ event }) => event === "wrong-key");
+    expect(wrong?.fields["error"]).toContain(`answered with the key of ${formatIpText(peer.identity.hit)}, but is ${formatIpText(named.hit)} in the address book (line 1)`);
+    world.run(2_000);
+    expect(laptop.node.received.map((packet) => [packet[6], packet[40], packet[41]])).toEqual([[58, 1, 3]]);
+    expect(laptop.node.log.find(({ event }) => event === "unreachable")?.fields["why"]).toBe("another key answered than the one of its name");
+    expect([peer.established, world.wire.some((sent) => Buffer.from(sent.bytes).includes("for the named one"))]).toEqual([[], false]);
   });
 
   it("calls, and gets a mapping without private id", () => {

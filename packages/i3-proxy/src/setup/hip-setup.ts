@@ -465,7 +465,7 @@ export class HipSetup {
   #giveUp(nowMs: number, mapping: Mapping): void {
     const link = this.#links.get(mapping);
     const called = addressCalled(link);
-    logUnreachable(this.#env.log, mapping, this.#isAbsent(mapping), link?.wrongKey ?? null, called === null ? undefined : `Is the other machine on, and does it take HIP by ${pathText(called)}?`);
+    logUnreachable(this.#env.log, mapping, this.#isAbsent(mapping), link?.wrongKey ?? null, called === null ? undefined : `Is the other machine on, does it take HIP by ${pathText(called)}, and is its key the one of the address book? A host with another key keeps silent.`);
     if (link !== undefined) this.#abandon(link);
     this.#refuse(nowMs, mapping);
   }
