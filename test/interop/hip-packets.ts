@@ -2,7 +2,7 @@
 import {
   encodeAck, encodeDhGroupList, encodeDiffieHellman, encodeEcho, encodeEncrypted, encodeEspInfo, encodeEspTransform, encodeHipCipher, encodeHipMac, encodeHipPacket,
   encodeHipSignature, encodeHitSuiteList, encodeHostId, encodeI3OwnId, encodeI3Padding, encodeI3ReturnId, encodeLocatorSet, encodeNatTraversalMode, encodeNotification,
-  encodePuzzle, encodeR1Counter, encodeSeq, encodeSolution, encodeTransportFormatList, hipPacketBytes, HIP_PACKET, NOTIFY_CODE, PARAMETER, TRAFFIC_TYPE, type EspInfo,
+  encodePuzzle, encodeR1Counter, encodeSeq, encodeSolution, encodeTransportFormatList, hipPacketBytes, HIP_PACKET, I3_I1_BYTES, NOTIFY_CODE, PARAMETER, TRAFFIC_TYPE, type EspInfo,
   type ParameterContents, type PuzzleContents, type SolutionContents,
 } from "@i3/hip";
 import { concat, data } from "../../packages/datapath/test/reference/packets.js";
@@ -63,10 +63,10 @@ const echo = (type: number, bytes: number): ParameterContents => ({ type, conten
 const toResponder = { controls: 0, senderHit: INITIATOR, receiverHit: RESPONDER };
 const toInitiator = { controls: 0, senderHit: RESPONDER, receiverHit: INITIATOR };
 
-/** Padded to 800 bytes, as an I1 over i3 is. */
+/** As long as an I1 over i3 is. */
 function paddedI1(): readonly ParameterContents[] {
   const before = [dhGroups, returnId];
-  return [...before, { type: PARAMETER.i3Padding, contents: encodeI3Padding(hipPacketBytes(before), 800) ?? new Uint8Array(0) }];
+  return [...before, { type: PARAMETER.i3Padding, contents: encodeI3Padding(hipPacketBytes(before), I3_I1_BYTES) ?? new Uint8Array(0) }];
 }
 
 export const HIP_ROWS: readonly HipRow[] = [

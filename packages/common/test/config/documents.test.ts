@@ -50,6 +50,8 @@ describe("proxy configuration", () => {
     expect(config.dns.resolvers.map(({ host, port }) => [host.text, port])).toEqual([["192.0.2.53", 53]]);
     expect(config.rules.map(({ pattern, line, ...how }) => [pattern.source, how])).toEqual([
       ["(www\\.)?example\\.i3", { go: "direct" }],
+      ["nas\\.i3", { go: "i3", security: "auth", trust: "book", privateId: "shared", service: expect.objectContaining({ ports: [{ first: 2_049, last: 2_049 }] }) as unknown }],
+      ["nas\\.i3", { go: "i3", security: "esp", trust: "book", privateId: "shared" }],
       [".*\\.try\\.i3", { go: "i3", security: "esp", trust: "first-use", privateId: "shared" }],
       [".*\\.friends\\.i3", { go: "i3", security: "none", trust: "book", privateId: "own" }],
       [".*\\.i3", { go: "i3", security: "esp", trust: "book", privateId: "shared" }],
