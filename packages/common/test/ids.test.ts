@@ -76,6 +76,24 @@ describe("ids", () => {
     expect(toHex(ringKey(privateId(filled(16, 0xaa), filled(16, 0xbb))))).toBe("aa".repeat(16));
   });
 
+  it("public ones are right in any order of questions, and whatever becomes of the bytes asked with or answered", () => {
+    const hits = [upTo(16), filled(16, 0xaa), upTo(16).reverse()];
+    const ids = hits.map((hit) => toHex(domainHash("public", hit)));
+    for (const n of [0, 0, 1, 0, 2, 2, 1]) expect(toHex(publicId(hits[n] as Uint8Array))).toBe(ids[n]);
+    // Not even one bit of the last HIT may differ.
+    for (let bit = 0; bit < 128; bit++) {
+      const hit = upTo(16).map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte));
+      publicId(upTo(16));
+      expect(toHex(publicId(hit))).toBe(toHex(domainHash("public", hit)));
+    }
+    const asked = upTo(16);
+    publicId(asked).fill(0);
+    expect(toHex(publicId(upTo(16)))).toBe(ids[0]);
+    publicId(asked);
+    asked.fill(0xaa);
+    expect([toHex(publicId(asked)), toHex(publicId(upTo(16)))]).toEqual([ids[1], ids[0]]);
+  });
+
   it.each<readonly [string, () => unknown]>([
     ["HIT", () => publicId(upTo(15))],
     ["key", () => privatePrefix(upTo(33))],

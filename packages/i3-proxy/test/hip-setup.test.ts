@@ -5,7 +5,9 @@ import { randomBytes } from "node:crypto";
 
 import { concatBytes, locatorKey, makeLocator, publicId, sameBytes, toHex, virtualAddress, type AccessConfig, type Locator, type Security } from "@i3/common";
 import type { EspTransform } from "@i3/datapath";
-import { encodeDhGroupList, encodeHipPacket, generateHostIdentity, HIP_PACKET, HipHost, I3_I1_BYTES, PARAMETER, systemDhSource, type HipEvent } from "@i3/hip";
+import {
+  decodeHipPacket, encodeDhGroupList, encodeHipPacket, generateHostIdentity, HIP_PACKET, HipHost, I3_I1_BYTES, parameter, PARAMETER, systemDhSource, type HipEvent,
+} from "@i3/hip";
 
 import { addHost, bookOf, World, type Host, type HostOptions, type LogLine, type Node } from "../../../test/sim/world.js";
 import { mappingFromJson, mappingToJson, type Mapping } from "../src/mappings/mapping.js";
@@ -365,11 +367,19 @@ describe("encrypted set-up", () => {
   });
 
   it("uses another return id for each call", () => {
-    const { world, laptop, home } = pair();
-    world.wire.length = 0;
-    roundTrip(world, laptop, home, "home.i3", "one");
-    const ids = new Set(world.wire.filter((d) => d.bytes[0] === 0x11 && d.bytes[5] === 3).map((d) => toHex(d.bytes.subarray(16, 48))));
-    expect(ids.size).toBeGreaterThanOrEqual(2);
+    const { world, laptop, home } = pair({ homeAccess: NOBODY });
+    const to = publicId(home.identity.hit);
+    /** The return ids in the I1s of a call, which is refused, so that the next packet calls again. */
+    const returnIdsOf = (text: string): string[] => {
+      world.wire.length = 0;
+      send(world, laptop, addressOf(laptop, "home.i3"), text);
+      world.run(5_000);
+      const i1s = world.wire.filter(({ bytes }) => bytes[0] === 0x11 && bytes[5] === 3 && sameBytes(bytes.subarray(16, 48), to) && bytes[48 + 2] === HIP_PACKET.i1);
+      return [...new Set(i1s.map(({ bytes }) => toHex(parameter(decodeHipPacket(bytes.subarray(48)), PARAMETER.i3ReturnId)?.contents ?? new Uint8Array(0))))];
+    };
+    const calls = ["one", "two"].map(returnIdsOf);
+    expect(calls.map((ids) => ids.map(({ length }) => length))).toEqual([[64], [64]]);
+    expect(calls[0]).not.toEqual(calls[1]);
   });
 });
 
