@@ -17,6 +17,7 @@
         'src/native/netlink-dump.cc',
         'src/native/netlink-monitor.cc',
         'src/native/netlink-set.cc',
+        'src/native/p256.cc',
         'src/native/system-error.cc',
         'src/native/tcp.cc',
         'src/native/tun.cc',

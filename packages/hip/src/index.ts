@@ -14,6 +14,7 @@ export * from "./crypto/rhash.js";
 export * from "./crypto/puzzle.js";
 export * from "./crypto/hkdf.js";
 export * from "./crypto/keymat.js";
+export * from "./crypto/p256.js";
 export * from "./crypto/diffie-hellman.js";
 export * from "./crypto/hip-cipher.js";
 export * from "./crypto/hip-mac.js";

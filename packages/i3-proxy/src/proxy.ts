@@ -140,7 +140,7 @@ export class Proxy {
     };
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
     this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name) }), () => new HipSetup({
-      ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, rekeyAfterMs: environment.rekeyAfterMs, policyOf: (name) => this.#names.policyOf(name),
+      ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes, identity.p256), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, rekeyAfterMs: environment.rekeyAfterMs, policyOf: (name) => this.#names.policyOf(name),
       trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids],
       leastGeneration: environment.leastGeneration, keepGeneration: environment.keepGeneration,
     }, 0));

@@ -8,6 +8,7 @@
 #include "netlink-dump.h"
 #include "netlink-monitor.h"
 #include "netlink-set.h"
+#include "p256.h"
 #include "tcp.h"
 #include "tun.h"
 #include "udp.h"
@@ -20,7 +21,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 53> entries{{
+constexpr std::array<Entry, 58> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -74,6 +75,11 @@ constexpr std::array<Entry, 53> entries{{
     {"engineUpcallsWait", i3io::engine_upcalls_wait},
     {"engineCounters", i3io::engine_counters},
     {"engineOffloads", i3io::engine_offloads},
+    {"p256IsPoint", i3io::p256_is_point},
+    {"p256Verify", i3io::p256_verify},
+    {"p256OpenKey", i3io::p256_open_key},
+    {"p256Secret", i3io::p256_secret},
+    {"p256Sign", i3io::p256_sign},
 }};
 
 }  // namespace

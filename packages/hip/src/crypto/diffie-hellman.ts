@@ -15,6 +15,8 @@ import { createDiffieHellman, createECDH, getDiffieHellman } from "node:crypto";
 
 import { concatBytes, fromHex, WireError } from "@i3/common";
 
+import type { P256 } from "./p256.js";
+
 /** Group ids (IANA hip-parameters): 3, 11 and 4 are MODP of 1,536, 2,048 and 3,072 bits; 7, 8 and 9 the NIST curves. */
 export type DhGroup = 3 | 4 | 7 | 8 | 9 | 11;
 
@@ -72,27 +74,33 @@ export const isDhGroup = (number: number): number is DhGroup => Object.hasOwn(CU
 /** Length of a public value on the wire, in bytes. */
 export const publicValueBytes = (group: DhGroup): number => (isCurve(group) ? 2 * CURVES[group].coordinateBytes : MODULI[group].bytes);
 
-/** A key pair from `random`, which yields fresh unpredictable bytes; what it yields is wiped here. */
-export function dhKeyPair(group: DhGroup, random: (bytes: number) => Uint8Array): DhKeyPair {
-  return isCurve(group) ? curveKeyPair(group, CURVES[group], random) : modulusKeyPair(group, MODULI[group], random);
+/** A key pair from `random`, which yields fresh unpredictable bytes; what it yields is wiped here. `p256` computes for group 7, if there is one. */
+export function dhKeyPair(group: DhGroup, random: (bytes: number) => Uint8Array, p256?: P256): DhKeyPair {
+  return isCurve(group) ? curveKeyPair(group, CURVES[group], random, p256) : modulusKeyPair(group, MODULI[group], random);
 }
 
 const isCurve = (group: DhGroup): group is keyof typeof CURVES => Object.hasOwn(CURVES, group);
 
-function curveKeyPair(group: DhGroup, curve: Curve, random: (bytes: number) => Uint8Array): DhKeyPair {
+function curveKeyPair(group: DhGroup, curve: Curve, random: (bytes: number) => Uint8Array, p256: P256 | undefined): DhKeyPair {
   const ecdh = createECDH(curve.name);
   const scalar = curveScalar(curve, random);
   ecdh.setPrivateKey(scalar);
-  scalar.fill(0);
   const publicValue = new Uint8Array(ecdh.getPublicKey().subarray(UNCOMPRESSED.length));
+  const key = group === 7 ? p256?.openKey(scalar, publicValue) : undefined;
+  scalar.fill(0);
   const secret = (peer: Uint8Array): Uint8Array => {
     if (peer.length !== publicValue.length) throw wrongValue(group, `${peer.length} bytes`);
+    if (key !== undefined) {
+      const shared = key.secret(peer);
+      if (shared === null) throw offCurve(group);
+      return shared;
+    }
     try {
       return takeSecret(ecdh.computeSecret(concatBytes(UNCOMPRESSED, peer)));
     } catch (cause) {
       // Node decodes the point with EC_POINT_oct2point, which refuses one that is not on the curve; the others have the full order.
       if ((cause as NodeJS.ErrnoException).code !== "ERR_CRYPTO_ECDH_INVALID_PUBLIC_KEY") throw cause;
-      throw wrongValue(group, "not a point of the curve");
+      throw offCurve(group);
     }
   };
   return Object.freeze({ group, publicValue, secret });
@@ -156,4 +164,5 @@ function takeSecret(buffer: Buffer): Uint8Array {
   return secret;
 }
 
+const offCurve = (group: DhGroup): WireError => wrongValue(group, "not a point of the curve");
 const wrongValue = (group: DhGroup, why: string): WireError => new WireError("DIFFIE_HELLMAN", `public value of group ${group}: ${why}`);

@@ -5,6 +5,7 @@ import { isDhGroup, type DhGroup, type DhKeyPair } from "../crypto/diffie-hellma
 import type { EspKeys, EspSuite } from "../crypto/esp-suites.js";
 import { isHipCipherSuite, type HipCipherSuite } from "../crypto/hip-cipher.js";
 import type { Directions } from "../crypto/keymat.js";
+import type { P256 } from "../crypto/p256.js";
 import { RHASH_BYTES, type Rhash } from "../crypto/rhash.js";
 import { hitOfHi, rhashOf, suiteOfHit } from "../identity/hit.js";
 import type { HostIdentity } from "../identity/host-identity.js";
@@ -111,8 +112,8 @@ export function checkR1(packet: HipPacket, question: R1Question): CheckedR1 {
 }
 
 /** The key in a HOST_ID whose hash was compared with the HIT. */
-export function keyBehind(algorithm: number, hi: Uint8Array, hit: Uint8Array): HostKey {
-  const key = hostKeyFromHi(algorithm, hi);
+export function keyBehind(algorithm: number, hi: Uint8Array, hit: Uint8Array, p256?: P256): HostKey {
+  const key = hostKeyFromHi(algorithm, hi, p256);
   // The suite in the HIT could be that of another algorithm.
   if (!sameBytes(key.hit, hit)) throw new HipRefusal("hostId", "the host key is not that of its HIT", { notify: "INVALID_HIT" });
   return key;

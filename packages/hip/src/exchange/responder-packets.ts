@@ -117,7 +117,7 @@ export function checkI2(packet: HipPacket, { solution, epoch, path, rhash }: Pai
     const { algorithm, hi } = decodeHostId(inClear?.contents ?? required({ parameters: inside }, PARAMETER.hostId, "HOST_ID"));
     if (!sameBytes(hitOfHi(suiteOfHit(peerHit), hi), peerHit)) throw new HipRefusal("hostId", "the host key in I2 is not that of its HIT", { notify: "INVALID_HIT" });
     const isKnown = known !== undefined && algorithm === algorithmNumber(known) && sameBytes(hi, known.hi);
-    const peer = isKnown ? known : keyBehind(algorithm, hi, peerHit);
+    const peer = isKnown ? known : keyBehind(algorithm, hi, peerHit, identity.p256);
     checkSignature(packet, peer);
     const extras = decodeExtras(inside);
     const esp = espKeysAt(keys.keymat, info.keymatIndex, espSuite, identity.hit, peerHit);

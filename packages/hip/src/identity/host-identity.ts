@@ -3,12 +3,15 @@ import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 
 import { I3Error } from "@i3/common";
 
+import type { P256, P256Key } from "../crypto/p256.js";
 import { algorithmOfKey, hiOfKey, publicKeyOfHi } from "./host-identity-field.js";
 import { hitSuiteOf, type HostKey } from "./host-key.js";
 import { signWithHost, verifyWithHost } from "./host-signature.js";
 import { hitOfHi } from "./hit.js";
 
 const SELF_TEST = new TextEncoder().encode("i3/1 self-test\0");
+/** RFC 5915 §3 and DER: 30 77 02 01 01 04 20, then the private key. */
+const SEC1_SCALAR = { start: 7, end: 39 } as const;
 const NO_POINT = new Uint8Array(0);
 
 /** A host's own key, its public half and the names derived from it. */
@@ -16,6 +19,8 @@ export interface HostIdentity extends HostKey {
   readonly privateKey: KeyObject;
   /** x | y, 64 bytes, of a P-256 key; empty for the others. */
   readonly point: Uint8Array;
+  /** Signs in place of node:crypto, for a P-256 key. */
+  readonly p256Key?: P256Key | undefined;
 }
 
 /** A host's public key as i3 messages carry it (docs/wire.md §4.1): x | y (64 or 96 bytes), or RSA by RFC 3110. */
@@ -61,4 +66,13 @@ export function identityOf(privateKey: KeyObject): HostIdentity {
   const hitSuite = hitSuiteOf(algorithm);
   const point = algorithm === "ecdsa-p256" ? publicKeyOfHi(algorithm, hi).slice() : NO_POINT;
   return Object.freeze({ algorithm, hi, hit: hitOfHi(hitSuite, hi), hitSuite, publicKey, privateKey, point });
+}
+
+/** The same identity, whose signatures `p256` makes and checks, and those of the peers that it meets; one of another algorithm only checks with it. */
+export function withP256(identity: HostIdentity, p256: P256): HostIdentity {
+  if (identity.algorithm !== "ecdsa-p256") return Object.freeze({ ...identity, p256 });
+  const der = identity.privateKey.export({ type: "sec1", format: "der" });
+  const p256Key = p256.openKey(der.subarray(SEC1_SCALAR.start, SEC1_SCALAR.end), identity.point);
+  der.fill(0);
+  return Object.freeze({ ...identity, p256, p256Key });
 }

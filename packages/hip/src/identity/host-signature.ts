@@ -15,7 +15,7 @@ import { constants, sign, verify, type KeyObject, type SignKeyObjectInput } from
 
 import type { Rhash } from "../crypto/rhash.js";
 import { HIT_SUITE, hashOfSuite } from "./hit.js";
-import { keyOfPublicKey, RSA_MODULUS_BITS, type HostKeyAlgorithm } from "./host-identity-field.js";
+import { HI_ALGORITHM, keyOfPublicKey, RSA_MODULUS_BITS, splitHi, type HostKeyAlgorithm } from "./host-identity-field.js";
 import { hitSuiteOf, type HostKey } from "./host-key.js";
 import type { HostIdentity } from "./host-identity.js";
 
@@ -46,12 +46,15 @@ function holds(hash: Rhash, algorithm: HostKeyAlgorithm, key: () => KeyObject, m
 }
 
 /** The Signature field of HIP_SIGNATURE and HIP_SIGNATURE_2 over the bytes that they cover (RFC 7401 §6.4.2). 64, 96 or the modulus' length. */
-export const signHip = ({ algorithm, privateKey }: HostIdentity, message: Uint8Array): Uint8Array =>
-  new Uint8Array(sign(hipHashOf(algorithm), message, withPadding(algorithm, privateKey)));
+export const signHip = ({ algorithm, privateKey, p256Key }: HostIdentity, message: Uint8Array): Uint8Array =>
+  p256Key?.sign(message) ?? new Uint8Array(sign(hipHashOf(algorithm), message, withPadding(algorithm, privateKey)));
 
 /** Whether `signature` over `message` is the key's. Any bytes: never throws. "SIG alg" is the caller's to compare with {@link algorithmNumber}. */
-export const verifyHip = ({ algorithm, publicKey }: Pick<HostKey, "algorithm" | "publicKey">, message: Uint8Array, signature: Uint8Array): boolean =>
-  holds(hipHashOf(algorithm), algorithm, () => publicKey, message, signature);
+export function verifyHip(key: Pick<HostKey, "algorithm" | "publicKey" | "hi" | "p256">, message: Uint8Array, signature: Uint8Array): boolean {
+  const { algorithm, hi, p256 } = key;
+  if (algorithm !== "ecdsa-p256" || p256 === undefined) return holds(hipHashOf(algorithm), algorithm, () => key.publicKey, message, signature);
+  return lengthFits(algorithm, signature) && p256.verify(splitHi(HI_ALGORITHM.ecdsa, hi).publicKey, message, signature);
+}
 
 /** A signature of an i3 message: 64 bytes r | s (P-256), 96 (P-384), the modulus' length (RSA). */
 export const signWithHost = ({ algorithm, privateKey }: HostIdentity, message: Uint8Array): Uint8Array =>

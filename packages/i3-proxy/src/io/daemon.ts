@@ -9,7 +9,8 @@ import {
 import { LIMITS, type Datapath } from "@i3/datapath";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
-import type { HostIdentity } from "@i3/hip";
+import { loadNativeP256 } from "@i3/datapath/native-p256";
+import { withP256, type HostIdentity } from "@i3/hip";
 
 import type { NameSource } from "../dns/dns-core.js";
 import { addressesOf } from "../mappings/mapping-table.js";
@@ -151,7 +152,7 @@ class Daemon implements RunningDaemon {
     const pins = readPins(pinFileOf(config.state.directory));
     if (content.damage !== null) this.#log("warn", "journal-damaged", { at: content.damage, remedy: "The file was set aside; what could be read goes on." });
     const view = this.#systemView(io, resolvers);
-    this.#proxy = this.#makeProxy(book, identity, content, journal, pins, view, engine.datapath);
+    this.#proxy = this.#makeProxy(book, withP256(identity, loadNativeP256()), content, journal, pins, view, engine.datapath);
     journal.setOwn(identity.hit, this.#proxy.own4);
     const restored = content.mappings.flatMap((mapping) => addressesOf(mapping));
     this.#openRoutes(io, restored);

@@ -2,14 +2,20 @@
 import { randomBytes } from "node:crypto";
 
 import { errorLine, type Log } from "@i3/common";
-import { generateHostIdentity, rehearsal, systemDhSource, type RehearsalEnvironment } from "@i3/hip";
+import { loadNativeP256 } from "@i3/datapath/native-p256";
+import { dhKeyPair, generateHostIdentity, rehearsal, withP256, type RehearsalEnvironment } from "@i3/hip";
 
 /** Ours: the first takes 35 ms, the others 10; V8 compiles better by how often code ran, but more of them gain nothing that can be measured. */
 const REHEARSALS = 6;
-const FRESH: RehearsalEnvironment = { newIdentity: () => generateHostIdentity("ecdsa-p256"), random: (bytes) => randomBytes(bytes), dhSource: systemDhSource };
+
+/** With the cryptography that the real ones use. */
+function fresh(): RehearsalEnvironment {
+  const p256 = loadNativeP256();
+  return { newIdentity: () => withP256(generateHostIdentity("ecdsa-p256"), p256), random: (bytes) => randomBytes(bytes), dhSource: (group) => dhKeyPair(group, randomBytes, p256) };
+}
 
 /** One step a turn, a few milliseconds at most, so that packets and questions wait for none. Returns what ends them early. */
-export function beginRehearsals(log: Log, environment: RehearsalEnvironment = FRESH): () => void {
+export function beginRehearsals(log: Log, environment: RehearsalEnvironment = fresh()): () => void {
   let [steps, done] = [rehearsal(environment), 0];
   let next = setImmediate(turn);
   function step(): void {
