@@ -9,14 +9,14 @@ import { EnginePair } from "./engine-pair.js";
 import { LOCATORS, NAMES, SPIS, TRANSFORMS } from "./pools.js";
 
 const END = 1n << 64n;
-const NAME = NAMES[0]!;
+const NAME = NAMES[0];
 
 let pair: EnginePair;
 beforeEach(() => (pair = new EnginePair()));
 afterEach(() => pair.close());
 
 it.each(TRANSFORMS.map((transform, i) => [`${i}: ${transform.kind}`, transform] as const))("transform %s", (_, transform) => {
-  const association = { transform, spi: SPIS[0]!, beet: null, checksumState: false } as const;
+  const association = { transform, spi: SPIS[0], beet: null, checksumState: false } as const;
   const set = (more: object): unknown => pair.change("setOutboundAssociation", (engine) => engine.setOutboundAssociation(NAME, { ...association, ...more }));
   const send = (count: number): readonly Uint8Array[] => pair.step(1, Array.from({ length: count }, (__, i) => plainArrival(v4(17, udpTo(1, 1 + i)), CHECKSUM.complete)), [], false);
   pair.change("setFlow", (engine) => engine.setFlow(PEER, { action: "esp", association: NAME, header: null, locator: LOCATORS[1]!, source: OWN }));
@@ -25,7 +25,7 @@ it.each(TRANSFORMS.map((transform, i) => [`${i}: ${transform.kind}`, transform] 
   // SPI and the low half of the number.
   expect(send(5).map((packet) => Buffer.from(packet).readUInt32BE(4))).toEqual([0xffff_fffd, 0xffff_fffe, 0xffff_ffff]);
   expect(risen(before, pair.counters().drops)).toEqual({ sequence: 2 });
-  for (const more of [{}, { firstSequence: 1n }, { spi: SPIS[1]! }]) {
+  for (const more of [{}, { firstSequence: 1n }, { spi: SPIS[1] }]) {
     set(more);
     expect(send(1)).toEqual([]);
   }
