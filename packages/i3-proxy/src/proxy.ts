@@ -15,6 +15,7 @@ import { addressesOf, MappingTable, type MappingHooks, type MappingLimits } from
 import { VirtualAddresses, type AddressSource } from "./mappings/virtual-addresses.js";
 import { Names } from "./names.js";
 import { AccessList } from "./policy/access-list.js";
+import { AccessLog } from "./policy/access-log.js";
 import { NameTrust } from "./policy/name-trust.js";
 import type { Pins } from "./policy/pins.js";
 import type { PeerPolicy } from "./policy/policy.js";
@@ -103,6 +104,7 @@ export class Proxy {
   #book: AddressBook;
   #accessConfig: AccessConfig | undefined;
   #access: AccessList;
+  readonly #accessLog: AccessLog;
   #nextSweepMs = 0;
   #nowMs = 0;
 
@@ -132,11 +134,13 @@ export class Proxy {
       trust: this.#trust, published: publishedNames, suffix: environment.suffix, rules: environment.rules, own: { id: this.ownId, v4: own4, v6: this.own6 }, mappings: this.mappings, wallMs,
       prepare: (id) => addresses.prepare(id), onCreated: (mapping) => void this.#fresh.push(mapping), log,
     }, book);
+    this.#accessLog = new AccessLog(log, (hit) => this.#names.nameOfHit(hit));
+    this.#accessLog.emptyGroups(this.#access);
     const both = {
       identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, wallMs, log,
       nameOf: (hit: Uint8Array) => this.#names.nameOfHit(hit), ownTriggerFor: (name: string | null) => this.#names.wantsOwnTrigger(name),
       onOwnTrigger: (mapping: Mapping) => this.#insertOwnTrigger(0, mapping), admits: (hit: Uint8Array) => this.#access.admits(hit),
-      drop: (mapping: Mapping) => this.#drop(this.#nowMs, mapping),
+      drop: (mapping: Mapping) => this.#drop(this.#nowMs, mapping), onRefused: (hit: Uint8Array | null) => this.#accessLog.refused(this.#nowMs, hit, this.#access),
     };
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
     this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name) }), () => new HipSetup({
@@ -173,6 +177,7 @@ export class Proxy {
     this.#book = book;
     this.#trust.setBook(book);
     this.#dropMovedNames(book);
+    this.#dropOtherKeys(book);
     this.#names.setBook(book);
     this.#setPolicies();
     this.#setAccess(this.#accessConfig);
@@ -191,6 +196,20 @@ export class Proxy {
     }
   }
 
+  /** Names to which the book gives another key or id than the one that they had: what lives under that ends. One that is in it no more keeps what it has. */
+  #dropOtherKeys(book: AddressBook): void {
+    for (const mapping of [...this.mappings.all()]) {
+      const { name, peerHit, peerId } = mapping;
+      const entry = name === null || mapping.isNameOnly ? undefined : book.lookup(name);
+      if (entry === undefined || peerId === null) continue;
+      const isSame = entry.hit === undefined ? sameBytes(entry.id ?? peerId, peerId) : sameBytes(publicId(entry.hit), peerId);
+      // A host may have several names.
+      if (isSame || this.#names.nameOfHit(peerHit ?? NO_HIT) !== name) continue;
+      this.#env.log("info", "name-in-book", { name, why: "the address book gives it another key now", remedy: "Its programs have to connect again." });
+      this.#drop(this.#nowMs, mapping);
+    }
+  }
+
   /** Another access list: whoever it admits no more is cut off at once. */
   setAccess(nowMs: number, access: AccessConfig | undefined): void {
     this.#nowMs = nowMs;
@@ -200,6 +219,7 @@ export class Proxy {
   #setAccess(access: AccessConfig | undefined): void {
     this.#accessConfig = access;
     this.#access = new AccessList(access, this.#book);
+    this.#accessLog.emptyGroups(this.#access);
     this.setups.recheckAccess(this.#nowMs);
   }
 

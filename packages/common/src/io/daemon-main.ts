@@ -29,8 +29,8 @@ export interface DaemonDescription<Config> {
   /** URL of the package's package.json. */
   readonly manifest: URL;
   readonly parse: (bytes: Uint8Array, file: string) => Config;
-  /** Checks what the configuration names and changes nothing. Throws I3Error. */
-  readonly check: (config: Config) => void | Promise<void>;
+  /** Checks what the configuration names and changes nothing. What may be a mistake is returned, a line each. Throws I3Error. */
+  readonly check: (config: Config) => readonly string[] | Promise<readonly string[]>;
   /** `file`: where the configuration came from. */
   readonly start: (config: Config, onFailure: (error: I3Error) => void, file: string) => Promise<RunningDaemon>;
   /** Other things to do with a configuration, by option name; the result is printed. */
@@ -62,7 +62,7 @@ async function run<Config>(daemon: DaemonDescription<Config>): Promise<void> {
   if (typeof file !== "string") throw usageError(daemon.name, "no --config FILE");
   const config = override(daemon, daemon.parse((await readBoundedFile(file, MAX_CONFIG_BYTES)).bytes, file), values);
   if (values["check"] === true) {
-    await daemon.check(config);
+    for (const warning of await daemon.check(config)) process.stderr.write(`${daemon.name}: warning: ${warning}\n`);
     return print(`${file}: ok\n`);
   }
   for (const [option, action] of Object.entries(daemon.actions ?? {})) if (values[option] === true) return print(await action(config));

@@ -1,7 +1,7 @@
 /** One association with one peer: R2-SENT, ESTABLISHED, CLOSING, CLOSED (RFC 7401 §4.4), with its UPDATEs (§6.11, §6.12) and its end (§6.14, §6.15). */
 import { hash } from "node:crypto";
 
-import { sameBytes, toHex } from "@i3/common";
+import { formatIpText, sameBytes } from "@i3/common";
 
 import { wipeKeys } from "../crypto/keymat.js";
 import type { DhGroup, DhKeyPair } from "../crypto/diffie-hellman.js";
@@ -427,7 +427,7 @@ export class Association {
     this.#isTold = true;
     this.#scope.counters.closed++;
     const { id, peer } = this.fields;
-    this.#scope.emit({ kind: "closed", association: id, peerHit: peer.hit, code, reason: `association with ${toHex(peer.hit)}: ${reason}` });
+    this.#scope.emit({ kind: "closed", association: id, peerHit: peer.hit, code, reason: `association with ${formatIpText(peer.hit)}: ${reason}` });
   }
 
   #answer(nowMs: number, key: string, answer: Uint8Array, about: number | null, isSent = false): void {

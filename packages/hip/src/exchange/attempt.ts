@@ -1,5 +1,5 @@
 /** One call of a host: I1-SENT, the puzzle, I2-SENT (RFC 7401 §4.4). It ends in an association, or fails. */
-import { idsMatch, ringKey, sameBytes, toHex, WireError } from "@i3/common";
+import { formatIpText, idsMatch, ringKey, sameBytes, toHex, WireError } from "@i3/common";
 
 import { wipeKeys } from "../crypto/keymat.js";
 import { PuzzleSearch } from "../crypto/puzzle.js";
@@ -89,6 +89,11 @@ export class Attempt {
 
   get state(): "i1-sent" | "solving" | "i2-sent" {
     return this.#sent !== null ? "i2-sent" : this.#solving !== null ? "solving" : "i1-sent";
+  }
+
+  /** The last thing that went wrong; for people. */
+  get trouble(): string | null {
+    return this.#trouble;
   }
 
   get sent(): SentI2 | null {
@@ -219,7 +224,7 @@ export class Attempt {
 
   failure(code: FailedEvent["code"], trouble: string | null = this.#trouble): FailedEvent {
     const { hit, path } = this.call;
-    const name = hit === null ? "whoever is there" : toHex(hit);
+    const name = hit === null ? "whoever is there" : formatIpText(hit);
     const asked = this.#sent === null ? "the call" : "the second packet of the exchange";
     const why = trouble ?? `nothing answered ${asked}`;
     return { kind: "failed", call: this.call, peerHit: hit, path, code, reason: `no association with ${name} by ${pathText(path)}: ${why}` };

@@ -143,10 +143,11 @@ export class HipHost {
     if (found !== undefined) this.#settle(found);
   }
 
-  /** Ends a call that is under way, without an event. */
-  abandon(call: Call): void {
+  /** Ends a call that is under way, without an event. What went wrong with it last, for people; null: nothing did, or it is over. */
+  abandon(call: Call): string | null {
     const found = this.#attempts.get(attemptKey(call));
     if (found !== undefined) this.#removeAttempt(found);
+    return found?.trouble ?? null;
   }
 
   /** When {@link tick} is to be called; at once while a puzzle is being solved. */
@@ -248,7 +249,10 @@ export class HipHost {
     const j = paid.solution.solution;
     if (!paid.epoch.isFresh(peerHit, j)) throw new HipRefusal("used", "a solution again");
     try {
-      if (!isAdmitted) throw new HipRefusal("refused", "the access list does not allow this host", { notify: "BLOCKED_BY_POLICY" });
+      if (!isAdmitted) {
+        this.#env.onRefused?.(peerHit);
+        throw new HipRefusal("refused", "the access list does not allow this host", { notify: "BLOCKED_BY_POLICY" });
+      }
       if (isGreaterHit(peerHit, identity.hit)) this.#checkCrossed(nowMs, paid.epoch, peerHit, j, old);
       if (old === undefined && this.#associations.size >= MAX_ASSOCIATIONS) throw new HipRefusal("full", "too many associations", { notify: "RESPONDER_BUSY_PLEASE_RETRY" });
       const accepted = checkI2(packet, paid, this.#env, old?.fields.peer);

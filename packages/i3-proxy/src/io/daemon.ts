@@ -14,6 +14,7 @@ import { withP256, type HostIdentity } from "@i3/hip";
 
 import type { NameSource } from "../dns/dns-core.js";
 import { addressesOf } from "../mappings/mapping-table.js";
+import { AccessList } from "../policy/access-list.js";
 import type { Pins } from "../policy/pins.js";
 import { Proxy } from "../proxy.js";
 import { removeGuard } from "./guard.js";
@@ -41,11 +42,12 @@ const MAX_SLEEP_MS = 1_000;
 const UNREGISTER_MS = 1_000;
 const RANDOM_POOL_BYTES = 4_096;
 
-/** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
-export async function checkFiles(config: ProxyConfig): Promise<void> {
-  if (config.addressBook !== undefined) await readBook(config.addressBook.file);
+/** Checks everything that the configuration names, and creates nothing. Returns what may be a mistake. Throws I3Error. */
+export async function checkFiles(config: ProxyConfig): Promise<readonly string[]> {
+  const book = config.addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(config.addressBook.file);
   checkIdentity(config);
   readPins(pinFileOf(config.state.directory));
+  return new AccessList(config.access, book).emptyGroups().map((group) => `<access> has the group "${group}", and no host of the address book is in it`);
 }
 
 /** Randomness from the system, fetched for many uses at once; no byte is used twice. */

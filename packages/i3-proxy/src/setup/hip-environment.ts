@@ -38,6 +38,8 @@ export interface HipSetupEnvironment {
   readonly keepGeneration: (generation: bigint) => void;
   /** The access list. */
   readonly admits: (hit: Uint8Array) => boolean;
+  /** Told whom the list has turned away; null: one who proves nothing. */
+  readonly onRefused: (hit: Uint8Array | null) => void;
   /** Which key a name may have. */
   readonly trust: NameTrust;
   /** Ids at which whoever calls is told our key: the public one, and those of the names that we claim. */

@@ -37,6 +37,10 @@ export interface Link {
   /** Why the host that answered the call is not the one that was meant. */
   wrongKey: string | null;
   startedMs: number;
+  /** A fresh exchange beside keys in use leads nowhere: from then on the peer is not there, unless something is heard of it. Infinity: none runs. */
+  renewalDueMs: number;
+  /** Packets heard when it began. */
+  heardAtRenewal: number;
   /** A server has said that nobody has the peer's id. */
   absent: boolean;
   sent: number;
@@ -51,5 +55,5 @@ export function addressCalled(link: Link | undefined): HipPath | null {
 }
 
 export const newLink = (nowMs: number): Link => ({
-  association: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, spisIn: [], locator: null, form: null, activeFromMs: null, isOurs: false, heardBefore: 0, returnId: null, call: null, calledId: null, wrongKey: null, startedMs: -Infinity, absent: false, sent: 0, heard: 0, heardMs: nowMs,
+  association: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, spisIn: [], locator: null, form: null, activeFromMs: null, isOurs: false, heardBefore: 0, returnId: null, call: null, calledId: null, wrongKey: null, startedMs: -Infinity, renewalDueMs: Infinity, heardAtRenewal: 0, absent: false, sent: 0, heard: 0, heardMs: nowMs,
 });

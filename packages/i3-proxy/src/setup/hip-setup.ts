@@ -65,7 +65,7 @@ export class HipSetup {
     this.#nowMs = nowMs;
     const { identity, ownId, randomBytes, dhSource, rekeyAfterMs, wallMs, log } = environment;
     this.hip = new HipHost({
-      identity, ownPublicId: ownId, random: randomBytes, dhSource, rekeyAfterMs, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#admits(hit), log,
+      identity, ownPublicId: ownId, random: randomBytes, dhSource, rekeyAfterMs, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#admits(hit), onRefused: environment.onRefused, log,
       send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
       espSuitesFor: (hit, call) => suitesOf(this.#peers.policyOf(hit, call)), offerFor: (hit, call) => this.#peers.offerFor(hit, call), accepts: (call, hit) => this.#calls.accepts(call, hit),
     }, nowMs);
@@ -147,8 +147,9 @@ export class HipSetup {
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined) return;
     if (this.#askWhoHasTheName(nowMs, mapping, link, id)) return;
-    if (mapping.state === "calling") link.absent = true;
+    if (mapping.state === "calling" || link.call !== null) link.absent = true;
     else this.#renew(nowMs, mapping, "its id is gone from the ring");
+    if (link.renewalDueMs < Infinity) link.renewalDueMs = Math.min(link.renewalDueMs, this.#patienceEndsMs(mapping));
   }
 
   /** The header of a path has changed. */
@@ -199,6 +200,7 @@ export class HipSetup {
     for (const mapping of this.#timed) {
       if (mapping.state === "refused" && mapping.refusedUntilMs <= nowMs) this.#endRefusal(mapping);
       else if (mapping.state === "calling" && this.#patienceEndsMs(mapping) <= nowMs) this.#giveUp(nowMs, mapping);
+      else if (mapping.state === "open") this.#checkRenewal(nowMs, mapping);
     }
     this.#second.endRefusals(nowMs);
     this.#renewRestored(nowMs);
@@ -228,7 +230,8 @@ export class HipSetup {
 
   #dueMs(mapping: Mapping): number {
     if (mapping.state === "refused") return mapping.refusedUntilMs;
-    return this.#links.get(mapping)?.activeFromMs ?? this.#patienceEndsMs(mapping);
+    const link = this.#links.get(mapping);
+    return mapping.state === "open" ? Math.min(link?.activeFromMs ?? Infinity, link?.renewalDueMs ?? Infinity) : this.#patienceEndsMs(mapping);
   }
 
   /** The caller has its keys: it has sent with them. */
@@ -254,7 +257,8 @@ export class HipSetup {
 
   #patienceEndsMs(mapping: Mapping): number {
     const hasWrongKey = typeof this.#links.get(mapping)?.wrongKey === "string";
-    return mapping.callStartedMs + patienceMs(hasWrongKey || this.#isAbsent(mapping));
+    const startedMs = mapping.state === "open" ? (this.#links.get(mapping)?.startedMs ?? Infinity) : mapping.callStartedMs;
+    return startedMs + patienceMs(hasWrongKey || this.#isAbsent(mapping));
   }
 
   /** A call to an address. False when its way is not open. */
@@ -307,7 +311,17 @@ export class HipSetup {
     if (link.call !== null || nowMs - link.startedMs < RENEW_EVERY_MS) return;
     this.#env.log("info", "fresh-exchange", { peer: peerText(mapping), why });
     link.heardMs = nowMs;
-    this.#connect(nowMs, mapping);
+    if (!this.#connect(nowMs, mapping)) return;
+    Object.assign(link, { renewalDueMs: this.#patienceEndsMs(mapping), heardAtRenewal: this.#ways.traffic(mapping).heard });
+    this.#timed.add(mapping);
+  }
+
+  /** A fresh exchange that nobody has answered in time: unless the old keys have brought something meanwhile, the peer is gone. */
+  #checkRenewal(nowMs: number, mapping: Mapping): void {
+    const link = this.#links.get(mapping);
+    if (link === undefined || link.renewalDueMs > nowMs) return;
+    link.renewalDueMs = Infinity;
+    if (this.#ways.traffic(mapping).heard === link.heardAtRenewal) this.#giveUp(nowMs, mapping);
   }
 
   #renewRestored(nowMs: number): void {
@@ -465,15 +479,19 @@ export class HipSetup {
   #giveUp(nowMs: number, mapping: Mapping): void {
     const link = this.#links.get(mapping);
     const called = addressCalled(link);
-    logUnreachable(this.#env.log, mapping, this.#isAbsent(mapping), link?.wrongKey ?? null, called === null ? undefined : `Is the other machine on, does it take HIP by ${pathText(called)}, and is its key the one of the address book? A host with another key keeps silent.`);
-    if (link !== undefined) this.#abandon(link);
+    const isAbsent = this.#isAbsent(mapping);
+    const trouble = link === undefined ? null : this.#abandon(link);
+    const remedy = called === null ? undefined : `Is the other machine on, does it take HIP by ${pathText(called)}, and is its key the one of the address book? A host with another key keeps silent.`;
+    logUnreachable(this.#env.log, mapping, isAbsent, link?.wrongKey ?? null, remedy, trouble);
+    if (link !== undefined && mapping.state === "open") this.#end(nowMs, mapping, link);
     this.#refuse(nowMs, mapping);
   }
 
-  /** Ends the call that is under way, if there is one. */
-  #abandon(link: Link): void {
-    if (link.call !== null) this.hip.abandon(link.call);
+  /** Ends the call that is under way, if there is one; what went wrong with it last. */
+  #abandon(link: Link): string | null {
+    const trouble = link.call === null ? null : this.hip.abandon(link.call);
     this.#endCall(link);
+    return trouble;
   }
 
   /** Programs hear that nobody is there, at once for those whose packets waited. */
@@ -495,7 +513,7 @@ export class HipSetup {
   #endCall(link: Link): void {
     const { returnIds, client } = this.#env;
     const { returnId, calledId } = link;
-    Object.assign(link, { returnId: null, calledId: null, call: null });
+    Object.assign(link, { returnId: null, calledId: null, call: null, renewalDueMs: Infinity });
     if (returnId === null) return;
     returnIds.give(returnId);
     this.#calls.remove(returnId);

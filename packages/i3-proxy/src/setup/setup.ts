@@ -45,6 +45,8 @@ export interface SetupEnvironment {
   readonly plainPolicyOf: (name: string | null) => PeerPolicy | null;
   /** The access list; of one who proves nothing the HIT is zero. */
   readonly admits: (hit: Uint8Array) => boolean;
+  /** Told whom the list has turned away; null: one who proves nothing. */
+  readonly onRefused: (hit: Uint8Array | null) => void;
   /** Whether a peer gets a trigger of its own. */
   readonly ownTriggerFor: (name: string | null) => boolean;
   readonly onOwnTrigger: (mapping: Mapping) => void;
@@ -320,7 +322,10 @@ export class Setup {
     const peerId = hit === null ? null : publicId(hit);
     if (peerId !== null && bytesKey(peerId) === bytesKey(this.#env.ownId)) return null;
     const old = peerId === null ? mappings.byUnproved(init.callerPrivateId) : mappings.byPeer(peerId);
-    if (!(old !== undefined && this.#isOurs(old)) && !this.#env.admits(hit ?? ZERO6)) return this.#refuseCaller();
+    if (!(old !== undefined && this.#isOurs(old)) && !this.#env.admits(hit ?? ZERO6)) {
+      this.#env.onRefused(hit);
+      return this.#refuseCaller();
+    }
     if (old !== undefined) {
       if (old.security !== "none") return this.#refuseCaller();
       if (hit !== null) mappings.learnHit(old, hit);

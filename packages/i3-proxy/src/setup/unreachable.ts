@@ -1,5 +1,5 @@
 /** When a call is given up, and what programs and people hear then; for both set-ups. */
-import { toHex, type Log } from "@i3/common";
+import { formatIpText, toHex, type Log } from "@i3/common";
 import type { I3Client } from "@i3/i3-client";
 
 import type { Mapping } from "../mappings/mapping.js";
@@ -15,6 +15,8 @@ export const REFUSED_MS = 1_000;
 /** Of a peer that has said so itself. */
 export const REFUSED_REMEDY = "The other machine does not want this one: its <access>, or the security that its rules ask for, must be changed there.";
 
+const NO_ANSWER_REMEDY = "Is the other machine on, and its i3-proxy running and connected to the same ring?";
+
 export const patienceMs = (isAbsent: boolean): number => (isAbsent ? ABSENT_AFTER_MS : SILENT_AFTER_MS);
 
 /** Whether nobody can answer over i3: a server has said so, or we have none. */
@@ -23,14 +25,15 @@ export const isNobodyThere = (wasToldAbsent: boolean, client: I3Client): boolean
 /**
  * @param wrongKey why the one that answered is another host, when one did; that was logged with its remedy
  * @param remedy when it was not called over i3
+ * @param trouble what the exchange says of it, if it has begun
  */
-export function logUnreachable(log: Log, mapping: Mapping, isAbsent: boolean, wrongKey: string | null = null, remedy?: string): void {
+export function logUnreachable(log: Log, mapping: Mapping, isAbsent: boolean, wrongKey: string | null = null, remedy?: string, trouble: string | null = null): void {
   if (wrongKey !== null) return log("warn", "unreachable", { peer: peerText(mapping), why: "another key answered than the one of its name" });
   log("warn", "unreachable", {
-    peer: peerText(mapping), why: isAbsent ? "no host has registered this name's id" : "no answer",
-    remedy: remedy ?? "Is the other machine on, and its i3-proxy running and connected to the same ring?",
+    peer: peerText(mapping), why: trouble ?? (isAbsent ? "no host has registered this name's id" : "no answer"),
+    remedy: trouble === null ? (remedy ?? NO_ANSWER_REMEDY) : "The other machine is there. See what its log says at this time.",
   });
 }
 
 /** For the log. */
-export const peerText = (mapping: Mapping): string => mapping.name ?? toHex((mapping.peerId ?? mapping.ownPrivateId).subarray(0, 8));
+export const peerText = ({ name, peerHit, peerId, ownPrivateId }: Mapping): string => name ?? (peerHit === null ? toHex((peerId ?? ownPrivateId).subarray(0, 8)) : formatIpText(peerHit));

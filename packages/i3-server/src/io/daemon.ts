@@ -24,9 +24,10 @@ const MAX_LEAVING_MS = 1_000;
 const NO_NONCE = new Uint8Array(16);
 
 /** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
-export function checkFiles(config: ServerConfig): void {
+export function checkFiles(config: ServerConfig): readonly string[] {
   if (config.ring !== undefined) readRingSecret(config.ring.secretFile);
   checkOwnKey(config.identity);
+  return [];
 }
 
 /** Starts serving. Throws (rejects with) I3Error for what a person must mend: key, secret, port. */

@@ -1,0 +1,137 @@
+/** What programs and people hear of hosts that are gone, refused, busy or have another key now. Virtual time. */
+import { describe, expect, it } from "vitest";
+
+import { formatIpText, parseAddressBook, type AddressBook } from "@i3/common";
+import { generateHostIdentity, type HostIdentity } from "@i3/hip";
+
+import { addHost, bookOf, World, type Host, type HostOptions } from "../../../test/sim/world.js";
+import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
+
+function pair(ofHome: Partial<HostOptions> = {}) {
+  const world = new World({ delayMs: 10 });
+  const ring = world.ring(3);
+  world.run(3_000);
+  const [a, b] = [generateHostIdentity(), generateHostIdentity()];
+  const book = bookOf({ "laptop.i3": a, "home.i3": b });
+  const laptop = addHost(world, "198.51.100.1", { servers: ring, identity: a, book, security: "esp" });
+  const home = addHost(world, "198.51.100.2", { servers: ring, identity: b, book, security: "esp", ...ofHome });
+  world.run(10_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
+  return { world, laptop, home, a, b };
+}
+
+const logged = (host: Host, event: string): readonly Readonly<Record<string, unknown>>[] => host.node.log.filter((line) => line.event === event).map(({ fields }) => fields);
+const send = (world: World, from: Host, to: Uint8Array, text: string): void => world.inject(from.node, { tun: packet4(from.proxy.own4, to, text) });
+const isUnreachable = (packet: Uint8Array): boolean => packet[9] === 1 && packet[20] === 3 && packet[21] === 1;
+
+describe("a host that was there and is gone", () => {
+  it("is unreachable to programs soon after the first packets that nothing answers, and reached again when it is back", () => {
+    const { world, laptop, home } = pair();
+    roundTrip(world, laptop, home, "home.i3", "before");
+    const to = addressOf(laptop, "home.i3");
+    for (const awayMs of [1_000, 180_000]) {
+      home.node.down = true;
+      world.run(awayMs);
+      const [atMs, before] = [world.nowMs, laptop.node.received.length];
+      const hears = (): boolean => laptop.node.received.slice(before).some(isUnreachable);
+      for (let n = 0; n < 60 && !hears(); n += 1) {
+        send(world, laptop, to, `packet ${n}`);
+        world.run(500);
+      }
+      expect([hears(), world.nowMs - atMs <= 18_000]).toEqual([true, true]);
+      expect(logged(laptop, "unreachable").at(-1)).toMatchObject({ peer: "home.i3" });
+      home.node.down = false;
+      world.run(60_000);
+      expect(roundTrip(world, laptop, home, "home.i3", `back after ${awayMs}`).back).not.toBe("nothing");
+    }
+  });
+
+  it("is not given up while something is heard of it, though nobody answers a fresh exchange", () => {
+    for (const isHeard of [true, false]) {
+      const { world, laptop, home } = pair();
+      roundTrip(world, laptop, home, "home.i3", "before");
+      world.run(12_000);
+      const [to, back] = [addressOf(laptop, "home.i3"), addressOf(home, "laptop.i3")];
+      Object.assign(home.proxy.setups.hip?.hip ?? {}, { handle: () => undefined });
+      const privateId = laptop.proxy.mappings.byPeer(home.proxy.ownId)?.peer?.privateId as Uint8Array;
+      laptop.proxy.setups.handleNotPresent(world.nowMs, privateId);
+      for (let n = 0; n < 16; n += 1) {
+        send(world, laptop, to, `there ${n}`);
+        if (isHeard) send(world, home, back, `back ${n}`);
+        world.run(500);
+      }
+      expect([logged(laptop, "unreachable").length, laptop.node.received.some(isUnreachable)]).toEqual(isHeard ? [0, false] : [1, true]);
+    }
+  });
+});
+
+describe("a name that the book gives to another host", () => {
+  const withKeys = (entries: readonly (readonly [string, HostIdentity])[]): AddressBook =>
+    parseAddressBook(`<address-book version="1">${entries.map(([name, { hit }]) => `<host name="${name}" hit="${formatIpText(hit)}"/>`).join("")}</address-book>`, "book.xml");
+
+  it("ends what lives under the old key, and says so", () => {
+    const { world, laptop, home, a } = pair();
+    roundTrip(world, laptop, home, "home.i3", "before");
+    const old = addressOf(laptop, "home.i3");
+    laptop.proxy.setBook(bookOf({ "laptop.i3": a, "home.i3": generateHostIdentity() }));
+    send(world, laptop, old, "secret");
+    world.run(2_000);
+    expect(home.node.received.map(textOf)).not.toContain("secret");
+    expect(logged(laptop, "name-in-book")).toMatchObject([{ name: "home.i3" }]);
+  });
+
+  it("leaves alone what is the same, has another name too, or is in the book no more", () => {
+    const { world, laptop, home, a, b } = pair();
+    roundTrip(world, laptop, home, "home.i3", "before");
+    for (const entries of [[["home.i3", b], ["nas.i3", b]], [["home.i3", b], ["nas.i3", a]], [["laptop.i3", a]]] as const) {
+      laptop.proxy.setBook(withKeys(entries));
+      send(world, laptop, laptop.proxy.mappings.byPeer(home.proxy.ownId)?.local4 as Uint8Array, `still ${entries.length}`);
+      world.run(2_000);
+      expect(home.node.received.map(textOf)).toContain(`still ${entries.length}`);
+    }
+    expect(logged(laptop, "name-in-book")).toEqual([]);
+  });
+});
+
+describe("the log", () => {
+  it("of a caller has the reason that the peer gave", () => {
+    const { world, laptop, home } = pair({ book: bookOf({}) });
+    Object.assign(home.proxy.mappings, { create: () => null });
+    roundTrip(world, laptop, home, "home.i3", "x");
+    world.run(20_000);
+    expect(logged(laptop, "unreachable")).toMatchObject([{ peer: "home.i3", why: expect.stringContaining("RESPONDER_BUSY") as unknown }]);
+  });
+
+  it("of who refuses says whom, and why, once a minute", () => {
+    const { world, laptop, home } = pair({ access: { default: "refuse", entries: [] } });
+    for (let n = 0; n < 6; n += 1) {
+      roundTrip(world, laptop, home, "home.i3", "please");
+      world.run(5_000);
+    }
+    const hit = formatIpText(laptop.identity.hit);
+    expect(logged(home, "access-refused")).toEqual([{ peer: "laptop.i3", hit, why: expect.stringContaining("no entry") as unknown }]);
+    world.run(60_000);
+    roundTrip(world, laptop, home, "home.i3", "please");
+    expect(logged(home, "access-refused")).toHaveLength(2);
+  });
+
+  it("of many refused callers is short", () => {
+    const { world, home } = pair({ access: { default: "refuse", entries: [{ admits: false, line: 7, hit: generateHostIdentity().hit }] } });
+    const ring = [...world.nodes.values()].filter(({ locator }) => locator.port === home.node.locator.port).slice(0, 1);
+    for (let n = 0; n < 14; n += 1) {
+      const stranger = addHost(world, `203.0.113.${n + 1}`, { servers: ring, identity: generateHostIdentity(), book: bookOf({ "home.i3": home.identity }), security: "esp" });
+      world.run(1_500);
+      send(world, stranger, addressOf(stranger, "home.i3"), "please");
+    }
+    world.run(5_000);
+    const lines = logged(home, "access-refused").length;
+    expect([lines > 0, lines <= 14 + 10]).toEqual([true, true]);
+  });
+
+  it("names groups of the access list that no host is in, at the start and when the book changes", () => {
+    const access = { default: "refuse", entries: [{ admits: true, line: 3, group: "famly" }] } as const;
+    const { home, b } = pair({ access });
+    expect(logged(home, "empty-group")).toMatchObject([{ group: "famly" }]);
+    home.proxy.setBook(bookOf({ "home.i3": b }));
+    expect(logged(home, "empty-group")).toHaveLength(2);
+  });
+});
