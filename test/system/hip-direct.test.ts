@@ -2,11 +2,15 @@
  * Two real proxies that reach each other by the addresses in their books, over UDP 10500 and over IP protocols 139 and 50, without any i3 server; what a
  * capture between them shows, what tshark makes of it, and what becomes of garbage.
  */
+import { readFile } from "node:fs/promises";
+
+import { HIP_PACKET } from "@i3/hip";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { Laptop, repositoryPath } from "@i3/demo";
 import { Topology, type Host } from "@i3/netns";
 
+import { expectedOf, FIELDS, fieldsOf } from "../interop/hip-fields.js";
 import { eventually } from "./pair-bed.js";
 
 const PROXY = repositoryPath("packages/i3-proxy/dist/main.js");
@@ -41,15 +45,44 @@ async function startBoth(addressOf: (host: Host) => string, more: string): Promi
 const SEND = 'require("node:net").createServer((s) => s.end(Buffer.alloc(2000000, "in the clear "))).listen(8080, "::", () => console.log("listening"))';
 const TAKE = 'let n = 0; require("node:net").connect({ host: process.argv[1], port: 8080 }).on("data", (d) => (n += d.length)).on("end", () => console.log("got", n)).on("error", (e) => console.log(String(e)))';
 
+const captureFile = (): string => `${hosts[0].directory}/between.pcap`;
+const BETWEEN_VALUES = "+";
+
+/** The HIP packets of a capture on Ethernet, in their order: protocol 139, or port 10500 behind the zero marker. */
+function hipPacketsOf(capture: Uint8Array): readonly Uint8Array[] {
+  const view = Buffer.from(capture);
+  const found: Uint8Array[] = [];
+  for (let at = 24; at < view.length; ) {
+    const frame = view.subarray(at + 16, at + 16 + view.readUInt32LE(at + 8));
+    at += 16 + frame.length;
+    const isIpv4 = frame.readUInt16BE(12) === 0x0800;
+    const [protocol, payload] = isIpv4 ? [frame[23], frame.subarray(14 + ((frame[14] ?? 0) & 15) * 4, 14 + frame.readUInt16BE(16))] : [frame[20], frame.subarray(54, 54 + frame.readUInt16BE(18))];
+    if (protocol === 139) found.push(payload);
+    else if (protocol === 17 && payload.readUInt16BE(2) === 10_500 && payload.length > 12 && payload.readUInt32BE(8) === 0) found.push(payload.subarray(12));
+  }
+  return found;
+}
+
+/** What tshark reads in each HIP packet of the capture. */
+async function dissected(): Promise<readonly Readonly<Record<string, readonly string[]>>[]> {
+  const fields = FIELDS.flatMap((field) => ["-e", field]);
+  const { stdout, status } = await hosts[0].exec("tshark", ["-n", "-r", captureFile(), "-Y", "hip", "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", `aggregator=${BETWEEN_VALUES}`, ...fields]);
+  expect(status).toBe(0);
+  return stdout.split("\n").slice(0, -1).map((line) => {
+    const columns = line.split("\t");
+    return Object.fromEntries(FIELDS.map((field, i) => [field, (columns[i] ?? "") === "" ? [] : (columns[i] ?? "").split(BETWEEN_VALUES)]));
+  });
+}
+
 /** What passed between the two while `work` ran: columns of tshark, one row a packet. */
 async function captured(work: () => Promise<void>): Promise<readonly (readonly string[])[]> {
-  const file = `${hosts[0].directory}/between.pcap`;
+  const file = captureFile();
   const dump = hosts[0].spawn("tcpdump", ["-Z", "root", "-U", "-i", hosts[0].interfaces[0]?.name ?? "", "-w", file, "ip or (ip6 and not icmp6)"]);
   await dump.waitForLine(/listening on/);
   await work();
   await dump.stop();
   const fields = ["frame.protocols", "hip.checksum.status", "_ws.malformed", "udp.port", "ip.dst"].flatMap((field) => ["-e", field]);
-  const { stdout, status } = await hosts[0].exec("tshark", ["-n", "-r", file, "-T", "fields", "-E", "separator=;", ...fields]);
+  const { stdout, status } = await hosts[0].exec("tshark", ["-n", "-r", file, "--disable-protocol", "dns", "-T", "fields", "-E", "separator=;", ...fields]);
   expect(status).toBe(0);
   const clear = await hosts[0].exec("grep", ["-c", "-a", "in the clear", file]);
   expect(clear.stdout.trim()).toBe("0");
@@ -57,7 +90,7 @@ async function captured(work: () => Promise<void>): Promise<readonly (readonly s
   return stdout.trim().split("\n").map((line) => line.split(";")).filter((row) => row[4] !== SERVER);
 }
 
-/** tshark 4.0 knows HIP on this port, and calls ESP there data. */
+/** tshark 4.0 knows HIP on this port, and calls ESP there data, or with some SPIs DNS. */
 const ROWS = [
   ["UDP 10500 over IPv4", (host: Host) => host.address4, 'protocol="udp"', /^eth:ethertype:ip:udp:(hip|data)$/, "eth:ethertype:ip:udp:hip"],
   ["UDP 10500 over IPv6", (host: Host) => host.address6, 'protocol="udp"', /^eth:ethertype:ipv6:udp:(hip|data)$/, "eth:ethertype:ipv6:udp:hip"],
@@ -87,6 +120,12 @@ describe.each(ROWS)("by %s", (_, addressOf, more, isOfWay, hip) => {
     expect(rows.length - exchange.length).toBeGreaterThan(20);
     // Port 10500 at both ends.
     if (hip.includes("udp")) expect(rows.filter(([, , , ports]) => ports !== "10500,10500")).toEqual([]);
+
+    // Field by field as our own decoders read the same packets.
+    const packets = hipPacketsOf(await readFile(captureFile()));
+    expect(await dissected()).toEqual(packets.map((bytes) => ({ "frame.protocols": [hip], ...expectedOf(fieldsOf(bytes), bytes.length) })));
+    const types = packets.map((bytes) => fieldsOf(bytes).type);
+    expect(types.slice(0, 4)).toEqual([HIP_PACKET.i1, HIP_PACKET.r1, HIP_PACKET.i2, HIP_PACKET.r2]);
   }, 60_000);
 });
 
