@@ -21,6 +21,8 @@ const LATER = 9;
 const ROUND_TRIPS = 3;
 /** What five packets cost on their way through programs that sleep, and the work on four signatures: three tenths of a round trip of 20 ms. */
 const PROCESSING_ROUND_TRIPS = 0.3;
+/** Of TCP's handshake, on a path that exists. */
+const LATER_ROUND_TRIPS = 1.05;
 const LISTENER = `require("node:net").createServer((c) => c.destroy()).listen(${WEB_PORT}, "0.0.0.0", () => console.log("LISTENING"))`;
 
 export async function firstAnswerRows({ rows, firstAnswers }: Plan): Promise<readonly Row[]> {
@@ -51,7 +53,7 @@ export async function firstAnswerRows({ rows, firstAnswers }: Plan): Promise<rea
     const beside = { "plain path, ms": { "round trip": median(plain) } };
     return [
       { ...makeRow({ name: "first answer over i3 after a program's first packet", unit: "trips", better: "lower", runs: first, baselines: { "3 and processing": ROUND_TRIPS + PROCESSING_ROUND_TRIPS }, limits: { "3 and processing": 1 } }), beside },
-      { ...makeRow({ name: "a later connection to the same peer (TCP)", unit: "trips", better: "lower", runs: later, baselines: { "1 and processing": 1 + PROCESSING_ROUND_TRIPS / ROUND_TRIPS }, limits: { "1 and processing": 1 } }), beside },
+      { ...makeRow({ name: "a later connection to the same peer (TCP)", unit: "trips", better: "lower", runs: later, baselines: { "1.05": LATER_ROUND_TRIPS }, limits: { "1.05": 1 } }), beside },
     ];
   } finally {
     await bed.topology.close();

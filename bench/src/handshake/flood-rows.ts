@@ -26,6 +26,8 @@ import { say, type Plan } from "./plan.js";
 import { nativeProcess } from "./responder-ours.js";
 
 const RATE = 50_000;
+/** The generators aim a little higher, so that a clock that is late does not make the flood a smaller one. */
+const AIMED_RATE = 1.02 * RATE;
 const WAYS = ["straight", "relayed"] as const;
 type Way = (typeof WAYS)[number];
 const NEWCOMERS = 3;
@@ -56,6 +58,8 @@ interface Outcome {
   readonly answered: number;
   readonly lossPercent: number;
   readonly memoryBefore: number;
+  /** When half of the flood was over: tables, arenas and V8's heap have their size by then. */
+  readonly memoryHalfway: number;
   readonly memoryAfter: number;
   /** Milliseconds; Infinity: not in at all. */
   readonly overI3: readonly number[];
@@ -128,6 +132,7 @@ async function flood(bed: Bed, way: Way, program: string, seconds: number): Prom
   const before = { memory: residentBytes(pid), counters: await engineCounters(home) };
   const pinging = laptop.host.exec("ping", ["-n", "-q", "-i", String(PING_S), "-c", String(Math.round(seconds / PING_S)), "-W", "2", home.address4], { timeoutMs: seconds * 1_000 + END_MS });
   const flooding = start(bed, way, program, seconds);
+  const halfway = sleep(seconds * 500).then(() => residentBytes(pid));
   await sleep(LEAD_MS);
   // Straight ones first: they take turns with each other, and all must come during the flood.
   const straight = callStraight(bed);
@@ -141,7 +146,7 @@ async function flood(bed: Bed, way: Way, program: string, seconds: number): Prom
   say(`flood, ${way}: home: ${gained((c) => c.hipAnswered)} answered, dropped ${JSON.stringify(Object.fromEntries(Object.entries(after.drops).filter(([, count]) => count > 0)))}, ${gained((c) => c.udpIn)} datagrams came of ${sent}`);
   if (gained((c) => c.drops["malformed"] ?? 0) + gained((c) => c.drops["hip"] ?? 0) > 0) throw new Error("the flood is not one of I1s for this host");
   return {
-    sentPerSecond: sent / seconds, answered: gained((c) => c.hipAnswered) / seconds, lossPercent, memoryBefore: before.memory, memoryAfter: residentBytes(pid), overI3, straight: await straight,
+    sentPerSecond: sent / seconds, answered: gained((c) => c.hipAnswered) / seconds, lossPercent, memoryBefore: before.memory, memoryHalfway: await halfway, memoryAfter: residentBytes(pid), overI3, straight: await straight,
   };
 }
 
@@ -153,10 +158,10 @@ function start(bed: Bed, way: Way, program: string, seconds: number): Promise<re
     const command = `exec ${program} ${address} ${port} ${rate} ${seconds} ${rangesText(datagram)} < ${file}`;
     return Number(await succeed(bed.flooder, "sh", ["-c", command], seconds * 1_000 + END_MS));
   };
-  if (way === "relayed") return Promise.all([one("i1", bed.server.address4, RATE, I3_PORT, relayedI1(hit))]);
+  if (way === "relayed") return Promise.all([one("i1", bed.server.address4, AIMED_RATE, I3_PORT, relayedI1(hit))]);
   const { port } = nativeProcess(bed.home);
   const { address4, address6 } = bed.home.host;
-  return Promise.all([one("i1-4", address4, RATE / 2, port, straightI1(hit)), one("i1-6", address6, RATE / 2, port, straightI1(hit))]);
+  return Promise.all([one("i1-4", address4, AIMED_RATE / 2, port, straightI1(hit)), one("i1-6", address6, AIMED_RATE / 2, port, straightI1(hit))]);
 }
 
 async function callStraight({ caller, home }: Bed): Promise<readonly number[]> {
@@ -201,8 +206,8 @@ async function engineCounters({ child }: Laptop): Promise<EngineCounters> {
 
 const residentBytes = (pid: number): number => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? NaN) * 1_024;
 
-/** V8 collects when it likes: what its heap may differ by without any flood. */
-const MEMORY_RATIO = 0.8;
+/** It may grow by 2 % in the second half. */
+const MEMORY_RATIO = 1 / 1.02;
 
 function rowsOf(way: Way, outcome: Outcome): readonly Row[] {
   const name = `50,000 I1/s ${way}`;
@@ -212,8 +217,12 @@ function rowsOf(way: Way, outcome: Outcome): readonly Row[] {
     beside: { "newcomers, ms": { median: median(times) } },
   });
   return [
+    makeRow({ name: `${name}: really sent`, unit: "1/s", better: "higher", runs: [outcome.sentPerSecond], baselines: { required: RATE }, limits: { required: 1 } }),
     { ...makeRow({ name: `${name}: established traffic lost`, unit: "%", better: "lower", runs: [outcome.lossPercent], baselines: { required: LOSS_LIMIT_PERCENT }, limits: { required: 1 } }), beside: load },
-    makeRow({ name: `${name}: resident memory after`, unit: "MB", better: "lower", runs: [outcome.memoryAfter / 1e6], baselines: { before: outcome.memoryBefore / 1e6 }, limits: { before: MEMORY_RATIO } }),
+    makeRow({
+      name: `${name}: resident memory after`, unit: "MB", better: "lower", runs: [outcome.memoryAfter / 1e6],
+      baselines: { before: outcome.memoryBefore / 1e6, halfway: outcome.memoryHalfway / 1e6 }, limits: { halfway: MEMORY_RATIO },
+    }),
     newcomers("over i3", outcome.overI3),
     newcomers("straight", outcome.straight),
   ];
