@@ -3,6 +3,7 @@ import { makeRow, median, type Row } from "../report.js";
 import type { Plan } from "./plan.js";
 import type { ThreadSeconds } from "./processor-seconds.js";
 import { measureOurResponder, totalSeconds } from "./responder-ours.js";
+import { measureStrongswan } from "./responder-strongswan.js";
 import { measureWireguard } from "./responder-wireguard.js";
 
 const REQUIRED = 1_000;
@@ -10,7 +11,7 @@ const REQUIRED = 1_000;
 export async function responderRows(plan: Plan): Promise<readonly Row[]> {
   if (!plan.rows.has("responder")) return [];
   const ours = await measureOurResponder(plan);
-  const compared = { baselines: { required: REQUIRED, "wireguard-go": median(await measureWireguard(plan)) }, limits: { required: 1 } };
+  const compared = { baselines: { required: REQUIRED, "wireguard-go": median(await measureWireguard(plan)), strongSwan: median(await measureStrongswan(plan)) }, limits: { required: 1 } };
   const row = (whose: string, costs: readonly ThreadSeconds[]): Row => ({
     ...makeRow({ name: `responder: handshakes for a processor second, ${whose}`, unit: "1/s", better: "higher", runs: costs.map((cost) => 1 / totalSeconds(cost)), ...compared }),
     beside: { "µs for an exchange": { "main thread": medianUs(costs, "main"), engine: medianUs(costs, "engine"), "other threads": medianUs(costs, "others") } },
