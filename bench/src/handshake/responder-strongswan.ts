@@ -22,7 +22,7 @@ const STEP_MS = 20;
 interface Side {
   readonly host: Host;
   readonly charon: Child;
-  /** Its configuration, socket and pid file. */
+  /** Its configuration, socket and pid file; not in /run, over which each charon has another. */
   readonly directory: string;
 }
 
@@ -49,6 +49,7 @@ export async function measureStrongswan({ runs, initiators }: Plan): Promise<rea
     }
     const established = (await swanctl(called, ["--list-sas"])).match(/ESTABLISHED/g)?.length ?? 0;
     if (established < runs * initiators * 0.99) throw new Error(`charon has ${established} associations of ${runs * initiators}\n${called.charon.tail()}`);
+    for (const { host, directory } of [called, calling]) await succeed(host, "rm", ["-r", directory]);
     say(`responder: strongSwan ${rates.map((rate) => rate.toFixed(0)).join(", ")} handshakes for a processor second`);
     return rates;
   } finally {
