@@ -1,7 +1,7 @@
 /** When keys of packets are replaced, and that no packet is lost by it: two proxies, a ring of three, real cores and engines, virtual time. */
 import { describe, expect, it } from "vitest";
 
-import type { Security } from "@i3/common";
+import { parseProxyConfig, type ProxyRule, type Security } from "@i3/common";
 import type { OutboundAssociation } from "@i3/datapath";
 import { generateHostIdentity } from "@i3/hip";
 
@@ -12,12 +12,12 @@ import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
 const STEP_MS = 50;
 
 /** Two machines that know each other's keys, with an association between them. `prepare` is called before it is made. */
-function pair({ security = "esp", rekeyAfterMs, prepare }: { readonly security?: Security; readonly rekeyAfterMs?: number; readonly prepare?: (laptop: Host) => void }) {
+function pair({ security = "esp", rules, rekeyAfterMs, prepare }: { readonly security?: Security; readonly rules?: readonly ProxyRule[]; readonly rekeyAfterMs?: number; readonly prepare?: (laptop: Host) => void }) {
   const world = new World();
   const ring = world.ring(3);
   world.run(3_000);
   const [laptopIdentity, homeIdentity] = [generateHostIdentity(), generateHostIdentity()];
-  const all = { servers: ring, book: bookOf({ "laptop.i3": laptopIdentity, "home.i3": homeIdentity }), security, ...(rekeyAfterMs !== undefined && { rekeyAfterMs }) };
+  const all = { servers: ring, book: bookOf({ "laptop.i3": laptopIdentity, "home.i3": homeIdentity }), ...(rules === undefined ? { security } : { rules }), ...(rekeyAfterMs !== undefined && { rekeyAfterMs }) };
   const laptop = addHost(world, "198.51.100.1", { ...all, identity: laptopIdentity });
   const home = addHost(world, "198.51.100.2", { ...all, identity: homeIdentity });
   world.run(10_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
@@ -72,6 +72,35 @@ describe("keys with which much was sent", () => {
     expectNothingLost(world, laptop, home, 10_000);
     expect([rekeys(laptop), rekeys(home)]).toEqual([1, 1]);
     expect(laptop.node.engine.nextSequence(1)).toBeLessThan(1_000n);
+  });
+
+  it("are replaced when they are those of a second pair, too", () => {
+    const rules = parseProxyConfig(
+      `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.1"/></servers><rules>
+      <rule name=".*\\.i3" go="i3" security="auth" protocol="tcp" ports="2049"/><rule name=".*\\.i3" go="i3"/></rules></i3-proxy>`, "i3-proxy.xml",
+    ).rules;
+    const names: number[] = [];
+    const { world, laptop, home } = pair({ rules, prepare: ({ node: { engine } }) => {
+      const set = engine.setOutboundAssociation.bind(engine);
+      engine.setOutboundAssociation = (name, association) => {
+        const isSecond = name >= 0x8000_0000 && association !== null;
+        if (isSecond) names.push(name);
+        set(name, isSecond && names.length === 1 ? { ...association, firstSequence: REKEY_AFTER_PACKETS - 3n } : association);
+      };
+    } });
+    const send = (text: string): void => world.inject(laptop.node, { tun: packet4(laptop.proxy.own4, addressOf(laptop, "home.i3"), text, { protocol: 6, ports: [1_000, 2_049] }) });
+    for (let n = 0; n < 3; n++) {
+      send(`few ${n}`);
+      world.run(3_000);
+    }
+    expect([names.length, rekeys(laptop)]).toEqual([1, 0]);
+    for (let n = 0; n < 10; n++) send(`more ${n}`);
+    world.run(5_000);
+    expect(names.length).toBe(2);
+    expect(laptop.node.engine.nextSequence(names[1] as number)).toBeLessThan(1_000n);
+    send("with new keys");
+    world.run(1_000);
+    expect(home.node.received.map(textOf).some((text) => text.includes("with new keys"))).toBe(true);
   });
 
   it("are never used beyond the last number, and are replaced then too", () => {
