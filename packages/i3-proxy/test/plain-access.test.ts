@@ -73,6 +73,26 @@ describe("the access list in cleartext", () => {
     expect(ended(home)).toBe(0);
   });
 
+  it("does not let in whom it is taken off again while it is called", () => {
+    const { world, laptop, home } = pair();
+    expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");
+    home.proxy.setAccess(world.nowMs, NOBODY);
+    world.run(3_000);
+    home.proxy.setAccess(world.nowMs, undefined);
+    const [to, state] = [addressOf(laptop, "home.i3"), (): string | undefined => mappingOf(home, laptop)?.state];
+    for (let n = 0; n < 200 && state() !== "calling"; n += 1) {
+      send(world, laptop, to, "again");
+      world.run(1);
+    }
+    expect(state()).toBe("calling");
+    home.proxy.setAccess(world.nowMs, NOBODY);
+    world.run(3_000);
+    const before = home.node.received.length;
+    send(world, laptop, to, "intruder");
+    world.run(1_000);
+    expect([data(home.node.received.slice(before)), state() === "open"]).toEqual([0, false]);
+  });
+
   it("refuses after a restart whom the list of today does not let in", () => {
     const { world, ring, laptop, home, book } = pair();
     expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");

@@ -1,7 +1,7 @@
 /** One association with one peer: R2-SENT, ESTABLISHED, CLOSING, CLOSED (RFC 7401 §4.4), with its UPDATEs (§6.11, §6.12) and its end (§6.14, §6.15). */
 import { hash } from "node:crypto";
 
-import { formatIpText, sameBytes } from "@i3/common";
+import { formatIpText, sameBytes, TokenBucket } from "@i3/common";
 
 import { wipeKeys } from "../crypto/keymat.js";
 import type { DhGroup, DhKeyPair } from "../crypto/diffie-hellman.js";
@@ -21,8 +21,8 @@ import type { ParameterContents } from "../wire/tlv.js";
 import { AddressCheck, ECHO_BYTES, echoesFor } from "./address-check.js";
 import type { ExchangeKeys } from "./association-keys.js";
 import type { ClosedEvent, HipRole } from "./events.js";
-import { ALL_TRIES_MS, CLOSED_MS, MAX_TRIES, MIN_SPI, REKEY_AFTER_MS, REPEAT_MS, RETRY_MS } from "./limits.js";
-import { samePath, type HipPath } from "./paths.js";
+import { ALL_TRIES_MS, CHECK_BURST, CHECKS_PER_SECOND, CLOSED_MS, MAX_CHECK_TRIES, MAX_TRIES, MIN_SPI, PEER_UPDATE_BURST, PEER_UPDATES_PER_SECOND, REKEY_AFTER_MS, REPEAT_MS, RETRY_MS } from "./limits.js";
+import { puzzlePathBytes, samePath, type HipPath } from "./paths.js";
 import { DEFAULT_ESP_SUITES } from "./r1-pool.js";
 import { Pair, type Outstanding, type PairHome, type PairSpis } from "./pair.js";
 import type { PeerHalf } from "./rekey.js";
@@ -99,6 +99,8 @@ export class Association {
   readonly #answers = new Map<number | null, Answered>();
   /** Of where the peer seems to have moved. */
   #check: AddressCheck | null = null;
+  readonly #checks = new TokenBucket(CHECKS_PER_SECOND, CHECK_BURST);
+  readonly #updates = new TokenBucket(PEER_UPDATES_PER_SECOND, PEER_UPDATE_BURST);
   /** While an UPDATE is answered: where to, and with what else. */
   #reply: { readonly path: HipPath; readonly echoes: readonly ParameterContents[] } | null = null;
   #closing: Outstanding | null = null;
@@ -193,20 +195,23 @@ export class Association {
       this.#repeatAnswer(nowMs, String(id), this.#replyPath(from));
       throw new HipRefusal("replayed", `UPDATE ${id} again`);
     }
+    // A signature costs more than all before it.
+    if (!isNews && !this.#updates.take(nowMs)) throw new HipRefusal("rate", "the peer sends too many UPDATEs");
     checkSignature(packet, this.fields.peer);
     this.#establish();
     for (const pair of news) this.#handleAck(nowMs, packet, pair);
-    if (check !== null) this.#endCheck(packet, check);
+    if (check !== null) this.#endCheck(packet, check, from);
     if (id !== null && this.#peerIds.classify(id) === "new") {
       // Its answer goes where it came from; nothing else does yet.
-      this.#reply = { path: this.#replyPath(from), echoes: echoesFor(packet) };
+      this.#reply = { path: this.#replyPath(from), echoes: isAtSameHost(from, this.#path) ? echoesFor(packet) : [] };
       try {
         this.#handleSeq(nowMs, packet, id);
       } finally {
         this.#reply = null;
       }
     }
-    this.#follow(nowMs, from);
+    // What belongs to a check begins none: else whoever passes packets on could keep two hosts at it.
+    if (check === null && parameter(packet, PARAMETER.echoRequestSigned) === undefined) this.#follow(nowMs, from);
   }
 
   /** Ends the association from here. The event goes out at once; CLOSE is repeated until the peer answers. */
@@ -253,7 +258,7 @@ export class Association {
   /** A genuine and new packet came from elsewhere (RFC 9028 §4.10 keeps NATs open; one that was rebooted gives another port). Over i3 nobody is anywhere. */
   #follow(nowMs: number, from: HipPath): void {
     if (!this.isLive || from.kind === "i3" || this.#path.kind !== from.kind || samePath(from, this.#path)) return;
-    if (this.#check !== null && samePath(from, this.#check.path)) return;
+    if ((this.#check !== null && samePath(from, this.#check.path)) || !this.#checks.take(nowMs)) return;
     this.#check = new AddressCheck(from, this.#scope.env.random(ECHO_BYTES), (request) => {
       const id = this.#takeUpdateId();
       const bytes = this.#seal(HIP_PACKET.update, [{ type: PARAMETER.seq, contents: encodeSeq(id) }, request]);
@@ -267,9 +272,10 @@ export class Association {
     return from.kind !== "i3" && from.kind === this.#path.kind ? from : this.#path;
   }
 
-  #endCheck(packet: HipPacket, check: AddressCheck): void {
+  /** Neither side answers, or takes an answer, through somebody who only passes packets on: the question has to come from where the peer is known to be, the answer from the new place. */
+  #endCheck(packet: HipPacket, check: AddressCheck, from: HipPath): void {
     this.#check = null;
-    if (!check.isPassedBy(packet)) return;
+    if (!isAtSameHost(from, check.path) || !check.isPassedBy(packet)) return;
     this.#path = check.path;
     this.#scope.counters.moved++;
     this.#scope.emit({ kind: "moved", association: this.fields.id, path: check.path });
@@ -279,7 +285,7 @@ export class Association {
   #tickCheck(nowMs: number): void {
     if (this.#check === null || nowMs < this.#check.outstanding.dueMs) return;
     const { outstanding, path } = this.#check;
-    if (outstanding.tries >= MAX_TRIES) this.#check = null;
+    if (outstanding.tries >= MAX_CHECK_TRIES) this.#check = null;
     else this.#repeatOutstanding(nowMs, outstanding, path);
   }
 
@@ -460,6 +466,8 @@ export class Association {
     this.#scope.env.send(this.#reply?.path ?? this.#path, bytes.slice());
   }
 }
+
+const isAtSameHost = (a: HipPath, b: HipPath): boolean => a.kind === b.kind && (a.kind === "i3" || sameBytes(puzzlePathBytes(a), puzzlePathBytes(b)));
 
 function firstEspInfo(packet: HipPacket): EspInfo | null {
   const [found] = parametersOf(packet, PARAMETER.espInfo);

@@ -46,6 +46,14 @@ export const MAX_RETIRING = 4;
 /** Rekeys that a peer may begin, of one pair. */
 export const PEER_REKEYS_PER_SECOND = 1;
 export const PEER_REKEY_BURST = 4;
+/** UPDATEs of a peer that are looked at beyond their MAC, but for those that answer ours: each may cost two signatures and the check of one. */
+export const PEER_UPDATES_PER_SECOND = 10;
+export const PEER_UPDATE_BURST = 20;
+/** Places that a peer may seem to have moved to. */
+export const CHECKS_PER_SECOND = 0.5;
+export const CHECK_BURST = 3;
+/** Nobody may be there, and whoever is has asked for nothing. */
+export const MAX_CHECK_TRIES = 2;
 /** CLOSED lasts so long, to answer the CLOSE again. */
 export const CLOSED_MS = ALL_TRIES_MS + 15_000;
 export const REKEY_AFTER_MS = 3_600_000;

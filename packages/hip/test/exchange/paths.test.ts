@@ -3,11 +3,13 @@ import { describe, expect, it } from "vitest";
 
 import { makeLocator, type Locator } from "@i3/common";
 
-import { MAX_RETIRING, PEER_REKEY_BURST, RETIRE_MS } from "../../src/exchange/limits.js";
+import { CHECK_BURST, MAX_RETIRING, PEER_REKEY_BURST, PEER_UPDATE_BURST, PEER_UPDATES_PER_SECOND, RETIRE_MS } from "../../src/exchange/limits.js";
 import type { HipPath } from "../../src/exchange/paths.js";
 import { HIP_PACKET, PARAMETER } from "../../src/wire/numbers.js";
 import { decodeHipPacket } from "../../src/wire/packet.js";
+import { encodeSeq } from "../../src/wire/parameters/sequence.js";
 import { identity, Network, pairMatches, type Node } from "./bed.js";
+import { Forger } from "./forger.js";
 
 const { r1, i2, update } = HIP_PACKET;
 const udp = (locator: Locator): HipPath => ({ kind: "udp", locator });
@@ -109,7 +111,8 @@ describe("a peer that seems to have moved", () => {
     network.middlebox = ({ bytes }) => bytes;
     network.run(60_000);
     expect([b.of("moved"), b.host.counters.moved]).toEqual([[], 0]);
-    expect(sentTo(network, elsewhere).length).toBeLessThanOrEqual(8);
+    // The answer, and the question twice.
+    expect(sentTo(network, elsewhere).length).toBeLessThanOrEqual(3);
     expect([a.of("rekeyed").length, b.of("rekeyed").length, a.of("closed"), b.of("closed")]).toEqual([1, 1, [], []]);
     network.wire.length = 0;
     rekey(network, b);
@@ -129,6 +132,81 @@ describe("a peer that seems to have moved", () => {
     rekey(network, b);
     network.run(100);
     expect(sentTo(network, old)).toEqual([update]);
+  });
+});
+
+describe("somebody who caught one packet", () => {
+  /** What comes to `place` is passed on to the other of the two. */
+  function caught(place: (network: Network) => Node): ReturnType<typeof established> & { readonly x: Node; readonly passed: () => number } {
+    const { network, a, b } = established();
+    const x = place(network);
+    let passed = 0;
+    let isCaught = false;
+    network.middlebox = (sent) => {
+      if (sent.from === b && typeOf(sent.bytes) === update && !isCaught) {
+        isCaught = true;
+        network.inject(a, sent.bytes, x, 10);
+        return null;
+      }
+      if (sent.path.kind !== "udp" || sent.path.locator.address.join() !== x.locator.address.join()) return sent.bytes;
+      passed++;
+      network.inject(sent.from === a ? b : a, sent.bytes, x, 20);
+      return null;
+    };
+    rekey(network, a);
+    network.run(30_000);
+    return { network, a, b, x, passed: () => passed };
+  }
+
+  it("does not get between two hosts by passing on what comes to it", () => {
+    const { network, a, b, passed } = caught((n) => n.add("x", identity("ecdsa-p256", 2)));
+    expect([a.of("moved"), b.of("moved"), passed() <= 12]).toEqual([[], [], true]);
+    expect([a.of("rekeyed").length, b.of("rekeyed").length]).toEqual([1, 1]);
+    const before = passed();
+    rekey(network, b);
+    network.run(5_000);
+    expect([passed() - before, b.of("rekeyed").length]).toEqual([0, 2]);
+  });
+
+  it("does not move a host to a third party by bringing the answer from elsewhere", () => {
+    const { network, a, b } = established();
+    const third = network.add("third", identity("ecdsa-p256", 2));
+    let isCaught = false;
+    network.middlebox = (sent) => {
+      if (sent.from === b && typeOf(sent.bytes) === update && !isCaught) {
+        isCaught = true;
+        network.inject(a, sent.bytes, third, 10);
+        return null;
+      }
+      if (sent.path.kind !== "udp" || sent.path.locator.address.join() !== third.locator.address.join()) return sent.bytes;
+      // The question gets to b as if a had sent it the usual way.
+      if (sent.from === a) network.inject(b, sent.bytes, a, 20);
+      return null;
+    };
+    rekey(network, a);
+    network.run(30_000);
+    expect([isCaught, a.of("moved"), b.of("moved")]).toEqual([true, [], []]);
+  });
+});
+
+describe("a peer that sends UPDATEs all the time", () => {
+  it("has a few looked at each second, and cannot aim answers at others", () => {
+    const network = new Network();
+    const victim = network.add("victim");
+    const forger = new Forger(network, victim);
+    forger.callWith((parameters) => parameters);
+    network.run(1_000);
+    const before = network.wire.length;
+    for (let n = 0; n < 1_000; n++) {
+      network.nowMs += 1;
+      Object.assign(forger, { path: { kind: "ip", address: Uint8Array.of(203, 0, n >> 8, n & 0xff) } });
+      forger.say(update, [{ type: PARAMETER.seq, contents: encodeSeq(n) }]);
+    }
+    const looked = 1_000 - victim.host.counters.drops.rate - victim.host.counters.drops.replayed;
+    expect(looked).toBeLessThanOrEqual(PEER_UPDATE_BURST + PEER_UPDATES_PER_SECOND + 1);
+    network.run(10_000);
+    // An answer to each, and few questions.
+    expect(network.wire.length - before).toBeLessThanOrEqual(looked + 2 * (CHECK_BURST + 1));
   });
 });
 

@@ -123,7 +123,7 @@ export class Setup {
   /** The access list has changed: whoever it allows no more is cut off, but for those whom we called. */
   recheckAccess(nowMs: number): void {
     for (const mapping of [...this.#env.mappings.all()]) {
-      if (mapping.security !== "none" || mapping.peer === null || this.#isOurs(mapping) || this.#admits(mapping)) continue;
+      if (mapping.security !== "none" || (mapping.peer === null && mapping.state !== "calling") || this.#isOurs(mapping) || this.#admits(mapping)) continue;
       this.#env.log("warn", "access-ended", { peer: peerText(mapping) });
       if (mapping.peerId === null) this.#env.drop(mapping);
       else this.#cutOff(nowMs, mapping);
