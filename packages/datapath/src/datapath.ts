@@ -206,6 +206,9 @@ export const LIMITS = {
   r1AgainPerSecond: 4_000,
   r1AgainFromMs: 300,
   r1AgainToMs: 4_000,
+  /** HIP packets without a data header that go up, of all sources together: each is work for JavaScript, an I2 most. */
+  hipI2sPerSecond: 2_000,
+  hipOthersPerSecond: 4_000,
   /** The least UDP payload that IPv6 always carries whole (RFC 8200 §5: 1,280 - 40 - 8). */
   hipR1Bytes: 1_232,
   hipOpenIds: 32,

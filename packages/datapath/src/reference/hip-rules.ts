@@ -10,7 +10,7 @@ import { decodeRoute, PORT_OFFSET, VIA } from "./endpoints.js";
 import { PreparedResponder } from "./hip-responder.js";
 import { ringKeyAt } from "./keys.js";
 import { copyBytes, equalAt, u8 } from "./octets.js";
-import { AnswerLimit, SourceRates } from "./rate-limits.js";
+import { AnswerLimit, SecondLimit, SourceRates } from "./rate-limits.js";
 import { sourceKeyAt } from "./source-shares.js";
 import type { EngineState } from "./state.js";
 import { ADDRESS_SLOT_BYTES, WAY_SLOT_BYTES } from "./step.js";
@@ -22,6 +22,8 @@ export class HipRules {
   readonly #state: EngineState;
   readonly #sources = new SourceRates(LIMITS.r1PerSourcePerSecond, LIMITS.r1PerSourceBurst, LIMITS.r1SharedBuckets);
   readonly #all = new AnswerLimit();
+  readonly #i2s = new SecondLimit(LIMITS.hipI2sPerSecond);
+  readonly #others = new SecondLimit(LIMITS.hipOthersPerSecond);
   #responder: PreparedResponder | null = null;
 
   constructor(state: EngineState) {
@@ -47,6 +49,7 @@ export class HipRules {
     if (type < 0 || (isBare && !isSummedRight(arrival))) return counters.drop("malformed");
     if (type === HIP_TYPE.i1) return this.#count(this.#answerStraight(this.#responder, arrival, hipAt, hipBytes));
     if (!upcalls.allowSource("control", nowMs, origins, originAt)) return;
+    if (!(type === HIP_TYPE.i2 ? this.#i2s : this.#others).allow(nowMs)) return counters.drop("rate");
     upcalls.push({ kind: "hip", from: decodeRoute(origins, originAt, ways, wayAt), bytes: copyBytes(bytes, hipAt, hipAt + hipBytes) });
   }
 

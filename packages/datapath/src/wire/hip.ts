@@ -6,7 +6,7 @@ import { HIP_HEADER_BYTES } from "@i3/common";
 
 /** Zero bytes before a HIP packet in UDP (RFC 9028 §5.3). */
 export const HIP_MARK_BYTES = 4;
-export const HIP_TYPE = { i1: 1, r1: 2 } as const;
+export const HIP_TYPE = { i1: 1, r1: 2, i2: 3 } as const;
 export const HIP_PARAMETER = { puzzle: 257, i3ReturnId: 32_770 } as const;
 /** In PUZZLE's contents. */
 export const PUZZLE_OFFSET = { opaque: 2, random: 4 } as const;

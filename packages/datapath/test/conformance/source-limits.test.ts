@@ -7,6 +7,7 @@ import { encodeEndpoint } from "../../src/reference/endpoints.js";
 import { COPY_BUDGET, DATA_FLAG } from "../../src/wire/data-header.js";
 import { dataPacket, risen } from "../reference/harness.js";
 import { be16, bytes, concat, ip4, makeId } from "../reference/packets.js";
+import { hipPacket, hit, OWN_HIT, responder, straight } from "../reference/hip.js";
 import { EnginePair } from "./engine-pair.js";
 import { LOCATORS } from "./pools.js";
 
@@ -37,6 +38,27 @@ function send(datagrams: readonly RawDatagram[], passedMs = 0): Seen {
 }
 
 const PER_SECOND = LIMITS.upcallsPerSourcePerSecond;
+
+describe("HIP without a data header, of many sources", () => {
+  const made = (type: number) => (i: number): RawDatagram => from(bytes(10, i >> 16, i >> 8, i), straight(hipPacket(type, hit(1), OWN_HIT)));
+
+  it("2,000 I2s and 4,000 others go up in a second, whatever the other kind does", () => {
+    pair.change("setHipResponder", (engine) => engine.setHipResponder(responder({})));
+    const [i2, update] = [made(3), made(16)];
+    const flood = (make: (i: number) => RawDatagram, count: number, passedMs = 0): Seen => {
+      let [upcalls, rate] = [0, 0];
+      for (let at = 0; at < count; at += 500) {
+        const seen = send(many(Math.min(500, count - at), (i) => make(at + i)), at === 0 ? passedMs : 0);
+        upcalls += seen.upcalls;
+        rate += seen.drops.rate ?? 0;
+      }
+      return { out: 0, upcalls, drops: { rate } };
+    };
+    expect(flood(i2, LIMITS.hipI2sPerSecond + 100, 1_000)).toMatchObject({ upcalls: LIMITS.hipI2sPerSecond, drops: { rate: 100 } });
+    expect(flood(update, LIMITS.hipOthersPerSecond + 100)).toMatchObject({ upcalls: LIMITS.hipOthersPerSecond, drops: { rate: 100 } });
+    expect(flood(i2, 10, 1_000)).toMatchObject({ upcalls: 10, drops: { rate: 0 } });
+  });
+});
 
 describe("upcalls", () => {
   const control = (address: Uint8Array): RawDatagram => from(address, bytes(0x19, 1));

@@ -168,6 +168,16 @@ describe("other HIP packets", () => {
     expect(harness.fromUdp(PEER, ...Array.from({ length: most - 1 }, () => straight(i2)), bytes(0x19), straight(i2))).toMatchObject({ drops: { rate: 1 } });
   });
 
+  it("from made-up sources are few: 2,000 I2s a second and 4,000 others, so that neither keeps the other out", () => {
+    harness.nowMs = 5_000;
+    const flood = (packet: Uint8Array, count: number): number => Array.from({ length: count }, (_, n) => harness.fromUdp(makeLocator(bytes(203, 0, n >> 8, n & 0xff), 9), straight(packet)).upcalls.length).reduce((sum, n) => sum + n, 0);
+    const update = hipPacket(16, hit(1), OWN_HIT);
+    expect([flood(i2, LIMITS.hipI2sPerSecond + 10), flood(update, LIMITS.hipOthersPerSecond + 10)]).toEqual([LIMITS.hipI2sPerSecond, LIMITS.hipOthersPerSecond]);
+    expect(harness.engine.counters().drops.rate).toBe(20);
+    harness.nowMs = 6_000;
+    expect([flood(i2, 1), flood(update, 1)]).toEqual([1, 1]);
+  });
+
   it("without a responder: straight ones are dropped, others go up, I1 too", () => {
     harness.engine.setHipResponder(null);
     expect(harness.fromUdp(PEER, straight(i2), straight(i1()), bytes(0))).toMatchObject({ udp: [], upcalls: [], drops: { hip: 3 } });

@@ -9,7 +9,7 @@ namespace i3::hip {
 
 constexpr size_t mark_bytes = 4, header_bytes = 40, hit_bytes = 16;
 constexpr size_t next_header = 0, length = 1, type = 2, version = 3, checksum = 4, sender_hit = 8, receiver_hit = 24;
-constexpr uint8_t type_i1 = 1, type_r1 = 2;
+constexpr uint8_t type_i1 = 1, type_r1 = 2, type_i2 = 3;
 constexpr uint16_t puzzle = 257, i3_return_id = 32'770;
 // In PUZZLE's contents.
 constexpr size_t puzzle_opaque = 2, puzzle_random = 4;

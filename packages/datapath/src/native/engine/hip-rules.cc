@@ -46,6 +46,7 @@ void HipRules::straight(Bytes datagram, const Endpoint& from, const Way& way) {
   if (type == hip::type_i1) return count(answer_straight(*responder, packet, from, way));
   const std::lock_guard lock(lane_.shared.mutex);
   if (!lane_.may_go_up(lane_.shared.control_rates, from)) return;
+  if (!(type == hip::type_i2 ? lane_.shared.hip_i2s : lane_.shared.hip_others).allow(lane_.now_ms)) return lane_.drop(Drop::rate);
   Upcall upcall;
   upcall.kind = UpcallKind::hip;
   upcall.from = from;

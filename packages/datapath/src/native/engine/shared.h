@@ -73,6 +73,9 @@ struct Shared {
   SourceRates copy_rates;
   SourceRates r1_rates;
   AnswerLimit r1_limit;
+  // Without a data header, of all sources.
+  SecondLimit hip_i2s{limits::hip_i2s_per_second};
+  SecondLimit hip_others{limits::hip_others_per_second};
   NoticeLimit no_trigger;
   NoticeLimit cache_request;
   SecondLimit errors{limits::icmp_errors_per_second};
