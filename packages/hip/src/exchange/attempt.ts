@@ -65,6 +65,7 @@ export class Attempt {
   /** Another R1 than the one that was answered, as new as it: one of the two was forged or is old, since #I is not signed. */
   #other: { readonly bytes: Uint8Array; readonly from: HipPath } | null = null;
   #sent: SentI2 | null = null;
+  #waitsSinceMs: number;
   #tries = 0;
   /** Of I2s of other puzzles. */
   #triesBefore = 0;
@@ -83,8 +84,14 @@ export class Attempt {
     const groups = scope.env.dhGroups ?? DEFAULT_DH_GROUPS;
     this.#groups = call.path.kind === "i3" ? groups.filter(isGroupForI3) : groups;
     this.#i1 = makeI1(scope.identity.hit, call.hit ?? NO_HIT, this.#groups, call.returnId);
+    this.#waitsSinceMs = nowMs;
     this.#sendI1();
     this.#wait(nowMs);
+  }
+
+  /** Since when it waits for R1, or for R2; Infinity while it has work to do. */
+  get waitsSinceMs(): number {
+    return this.#solving === null ? this.#waitsSinceMs : Number.POSITIVE_INFINITY;
   }
 
   get state(): "i1-sent" | "solving" | "i2-sent" {
@@ -268,6 +275,7 @@ export class Attempt {
     this.#sent = { r1, i2, solution, keyPair, spiIn, offer, path };
     // All puzzles of a call together are tried no more often than one would be.
     this.#tries = this.#triesBefore;
+    if (this.#triesBefore === 0) this.#waitsSinceMs = nowMs;
     env.send(path, i2.bytes.slice());
     this.#wait(nowMs);
   }

@@ -48,8 +48,10 @@ export interface HipCounters {
   received: number;
   /** I1s answered here; the packet engine counts its own. */
   i1Answered: number;
-  /** I2s that came in; with `i1Answered` what {@link HipHost.load} is told. */
+  /** I2s that came in. */
   i2Received: number;
+  /** Those of them that had solved their puzzle; with `i1Answered` what {@link HipHost.load} is told: others cost little, and anybody can send them. */
+  i2Paid: number;
   established: number;
   failed: number;
   rekeyed: number;
@@ -77,5 +79,5 @@ export const newHipCounters = (): HipCounters => ({
     malformed: 0, hit: 0, type: 0, unexpected: 0, refused: 0, amplification: 0, rate: 0, stale: 0, solution: 0, used: 0, proposal: 0, group: 0, spi: 0, mac: 0,
     encrypted: 0, hostId: 0, signature: 0, replayed: 0, full: 0, crossed: 0,
   },
-  received: 0, i1Answered: 0, i2Received: 0, established: 0, failed: 0, rekeyed: 0, paired: 0, pairsRefused: 0, closed: 0, retransmitted: 0, repeated: 0, notifyReceived: 0, notifySent: 0, locatorSets: 0, moved: 0,
+  received: 0, i1Answered: 0, i2Received: 0, i2Paid: 0, established: 0, failed: 0, rekeyed: 0, paired: 0, pairsRefused: 0, closed: 0, retransmitted: 0, repeated: 0, notifyReceived: 0, notifySent: 0, locatorSets: 0, moved: 0,
 });

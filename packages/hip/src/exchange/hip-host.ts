@@ -143,6 +143,11 @@ export class HipHost {
     if (found !== undefined) this.#settle(found);
   }
 
+  /** Since when a call waits for what it waits for: an R1, or an R2. Infinity while it solves a puzzle; undefined when it is over. */
+  waitsSinceMs(call: Call): number | undefined {
+    return this.#attempts.get(attemptKey(call))?.waitsSinceMs;
+  }
+
   /** Ends a call that is under way, without an event. What went wrong with it last, for people; null: nothing did, or it is over. */
   abandon(call: Call): string | null {
     const found = this.#attempts.get(attemptKey(call));
@@ -246,6 +251,7 @@ export class HipHost {
     if (old?.answerAgain(nowMs, i2Hash) === true) return;
     const isAdmitted = this.#env.admits(peerHit);
     const paid = checkPuzzle(nowMs, packet, from, this.#pool, identity.hit);
+    this.counters.i2Paid++;
     const j = paid.solution.solution;
     if (!paid.epoch.isFresh(peerHit, j)) throw new HipRefusal("used", "a solution again");
     try {

@@ -135,6 +135,31 @@ describe("base exchange", () => {
     expect([b.of("established").length, b.host.counters.repeated]).toEqual([1, 1]);
   });
 
+  it("waits for R1, works without a limit but the puzzle's, and then waits for R2", () => {
+    const network = new Network();
+    const [a, b] = pair(network);
+    b.host.load(network.nowMs + 6_000, 0, 0, 0.8);
+    network.nowMs += 6_000;
+    const call = { hit: b.env.identity.hit, path: { kind: "udp", locator: b.locator }, returnId: null } as const;
+    a.host.connect(network.nowMs, call);
+    const calledMs = network.nowMs;
+    expect(a.host.waitsSinceMs(call)).toBe(calledMs);
+    network.middlebox = ({ from, bytes }) => (from === a && bytes[2] === i2 ? null : bytes);
+    const seen = new Set<number | undefined>();
+    // By hand: each tick does a little of the work.
+    network.run(15);
+    const held = network.wire.find(({ bytes }) => bytes[2] === r1)?.bytes as Uint8Array;
+    a.host.handle(network.nowMs, held, { kind: "udp", locator: b.locator });
+    for (let n = 0; n < 2_000 && !network.types(a).includes(i2); n++) {
+      seen.add(a.host.waitsSinceMs(call));
+      a.host.tick((network.nowMs += 2));
+    }
+    expect([...seen]).toEqual([Infinity]);
+    expect(a.host.waitsSinceMs(call)).toBe(network.nowMs);
+    a.host.abandon(call);
+    expect(a.host.waitsSinceMs(call)).toBeUndefined();
+  });
+
   it("solves a puzzle in steps that are never long", () => {
     const network = new Network();
     const [a, b] = pair(network);

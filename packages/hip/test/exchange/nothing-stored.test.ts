@@ -1,7 +1,8 @@
 /** A responder keeps nothing, and makes no place for a peer, before an I2 has proved everything (RFC 7401 §4.1, §6.9). */
 import { describe, expect, it } from "vitest";
 
-import { PARAMETER } from "../../src/wire/numbers.js";
+import { HIP_PACKET, PARAMETER } from "../../src/wire/numbers.js";
+import { encodeHipPacket } from "../../src/wire/packet.js";
 import { encodeEspInfo } from "../../src/wire/parameters/esp-info.js";
 import { encodeEspTransform, encodeHipCipher } from "../../src/wire/parameters/suites.js";
 import { identity, Network } from "./bed.js";
@@ -40,6 +41,16 @@ describe("an I2", () => {
       expect([offers(), associations()]).toEqual([0, 0]);
     });
   }
+
+  it("is paid for, and so makes puzzles harder, only when its puzzle is solved", () => {
+    const { forger } = bed();
+    const { counters } = forger.victim.host;
+    const junk = encodeHipPacket({ type: HIP_PACKET.i2, version: 2, controls: 0, senderHit: forger.own.hit, receiverHit: forger.victim.env.identity.hit }, []);
+    for (let n = 0; n < 10; n++) forger.send(junk);
+    expect([counters.i2Received, counters.i2Paid]).toEqual([10, 0]);
+    forger.callWith(same);
+    expect([counters.i2Received, counters.i2Paid]).toEqual([11, 1]);
+  });
 
   it("that is good makes one association, for which a place was asked once", () => {
     const { forger, offers, associations } = bed();

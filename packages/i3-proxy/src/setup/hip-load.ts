@@ -29,7 +29,7 @@ export class HipLoad {
     const elapsedMs = nowMs - this.#toldMs;
     if (elapsedMs < EVERY_MS) return;
     const answered = this.#datapath.counters().hipAnswered;
-    const i2s = this.#hip.counters.i2Received;
+    const i2s = this.#hip.counters.i2Paid;
     this.#hip.load(nowMs, ((answered - this.#answered) * 1_000) / elapsedMs, ((i2s - this.#i2s) * 1_000) / elapsedMs, this.#mappings.strangersPart);
     [this.#toldMs, this.#answered, this.#i2s] = [nowMs, answered, i2s];
   }

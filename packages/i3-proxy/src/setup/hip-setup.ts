@@ -257,8 +257,11 @@ export class HipSetup {
 
   #patienceEndsMs(mapping: Mapping): number {
     const hasWrongKey = typeof this.#links.get(mapping)?.wrongKey === "string";
-    const startedMs = mapping.state === "open" ? (this.#links.get(mapping)?.startedMs ?? Infinity) : mapping.callStartedMs;
-    return startedMs + patienceMs(hasWrongKey || this.#isAbsent(mapping));
+    const link = this.#links.get(mapping);
+    const startedMs = mapping.state === "open" ? (link?.startedMs ?? Infinity) : mapping.callStartedMs;
+    // Who has answered once is there: its puzzle may be hard, and its answer to the solution takes its time.
+    const waitsSinceMs = link === undefined || link.call === null ? startedMs : (this.hip.waitsSinceMs(link.call) ?? startedMs);
+    return Math.max(startedMs, waitsSinceMs) + patienceMs(hasWrongKey || this.#isAbsent(mapping));
   }
 
   /** A call to an address. False when its way is not open. */

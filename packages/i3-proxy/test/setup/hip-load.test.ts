@@ -24,9 +24,9 @@ function bed() {
 
 it("tells rates a second, of what came since it told last, whenever that was", () => {
   const { told, seen, counters, load } = bed();
-  [seen.hipAnswered, counters.i2Received] = [3_000, 40];
+  [seen.hipAnswered, counters.i2Paid] = [3_000, 40];
   load.tell(1_000);
-  [seen.hipAnswered, counters.i2Received] = [8_000, 240];
+  [seen.hipAnswered, counters.i2Paid] = [8_000, 240];
   // Half a second late, as behind a long turn of the loop.
   load.tell(2_500);
   load.tell(3_500);
