@@ -177,37 +177,33 @@ export class Proxy {
     this.#book = book;
     this.#trust.setBook(book);
     this.#dropMovedNames(book);
-    this.#dropOtherKeys(book);
     this.#names.setBook(book);
     this.#setPolicies();
     this.#setAccess(this.#accessConfig);
   }
 
-  /** Names that were trusted on first use, and that the book now says belong to another key: whoever had them is cut off. */
+  /** Names to which the book now gives another key or id: what lives under the old one ends. A name that is in it no more keeps what it has. */
   #dropMovedNames(book: AddressBook): void {
     for (const mapping of [...this.mappings.all()]) {
-      const { name, peerHit } = mapping;
-      if (name === null || book.lookup(name) === undefined) continue;
-      const pin = this.#env.pins.get(name);
-      const wasPinned = pin !== undefined && peerHit !== null && sameBytes(pin.hit, peerHit);
-      if (!mapping.isNameOnly && !(wasPinned && this.#trust.judge(name, peerHit).kind === "refused")) continue;
-      this.#env.log("info", "name-in-book", { name, why: wasPinned ? "the address book gives it another key than the pinned one" : "it is in the address book now" });
+      const moved = this.#whyMoved(mapping, book);
+      if (moved === null) continue;
+      this.#env.log("info", "name-in-book", { name: mapping.name, ...moved });
       this.#drop(this.#nowMs, mapping);
     }
   }
 
-  /** Names to which the book gives another key or id than the one that they had: what lives under that ends. One that is in it no more keeps what it has. */
-  #dropOtherKeys(book: AddressBook): void {
-    for (const mapping of [...this.mappings.all()]) {
-      const { name, peerHit, peerId } = mapping;
-      const entry = name === null || mapping.isNameOnly ? undefined : book.lookup(name);
-      if (entry === undefined || peerId === null) continue;
-      const isSame = entry.hit === undefined ? sameBytes(entry.id ?? peerId, peerId) : sameBytes(publicId(entry.hit), peerId);
-      // A host may have several names.
-      if (isSame || this.#names.nameOfHit(peerHit ?? NO_HIT) !== name) continue;
-      this.#env.log("info", "name-in-book", { name, why: "the address book gives it another key now", remedy: "Its programs have to connect again." });
-      this.#drop(this.#nowMs, mapping);
-    }
+  #whyMoved({ name, isNameOnly, peerHit, peerId }: Mapping, book: AddressBook): { readonly why: string; readonly remedy?: string } | null {
+    const entry = name === null ? undefined : book.lookup(name);
+    if (name === null || entry === undefined) return null;
+    const pin = this.#env.pins.get(name);
+    const wasPinned = pin !== undefined && peerHit !== null && sameBytes(pin.hit, peerHit);
+    if (wasPinned && (isNameOnly || this.#trust.judge(name, peerHit).kind === "refused")) return { why: "the address book gives it another key than the pinned one" };
+    if (isNameOnly) return { why: "it is in the address book now" };
+    if (peerId === null) return null;
+    const isSame = sameBytes(entry.hit === undefined ? (entry.id ?? peerId) : publicId(entry.hit), peerId);
+    // A host may have several names.
+    if (isSame || this.#names.nameOfHit(peerHit ?? NO_HIT) !== name) return null;
+    return { why: "the address book gives it another key now", remedy: "Its programs have to connect again." };
   }
 
   /** Another access list: whoever it admits no more is cut off at once. */
