@@ -56,7 +56,7 @@ export const NEEDS = {
   lint: { ...BUILD },
   fuzz: { ...BUILD, ...clang() },
   demo: { ...BUILD, ...NETWORK, dig: 'bind9-dnsutils', sysctl: 'procps' },
-  test: { ...BUILD, ...clang(), ...NETWORK, ...REAL_PROGRAMS, ...OTHERS_READING, unbound: 'unbound', pgrep: 'procps', nc: 'netcat-openbsd', xmllint: 'libxml2-utils', ss: 'iproute2', tcpdump: 'tcpdump' },
+  test: { ...BUILD, ...clang(), ...NETWORK, ...REAL_PROGRAMS, ...OTHERS_READING, unbound: 'unbound', pgrep: 'procps', nc: 'netcat-openbsd', xmllint: 'libxml2-utils', ss: 'iproute2', dumpcap: 'wireshark-common' },
   bench: { ...BUILD, ...NETWORK, iperf3: 'iperf3' },
 };
 

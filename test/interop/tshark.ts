@@ -37,6 +37,16 @@ export function dissect<F extends string>(packets: readonly Uint8Array[], fields
   });
 }
 
+/**
+ * Options without which tshark guesses by the first bytes what UDP carries: it takes one SPI in 200 and all its ESP for RTCP, and finds that malformed.
+ */
+export function withoutGuesses(): readonly string[] {
+  const { stdout } = spawnSync("tshark", ["-G", "heuristic-decodes"], { encoding: "utf8", timeout: LIMIT_MS, maxBuffer: MAX_OUTPUT_BYTES });
+  const names = stdout.split("\n").map((line) => line.split("\t")).filter(([table]) => table === "udp").map(([, name]) => name ?? "");
+  if (!names.includes("rtcp")) throw new Error("tshark lists none of its guesses");
+  return names.flatMap((name) => ["--disable-protocol", name]);
+}
+
 /** Type and length of each HIP parameter of each packet, which stand together only in what tshark shows to people. */
 export const hipParameters = (packets: readonly Uint8Array[]): readonly (readonly (readonly [number, number])[])[] =>
   runTshark(packets, ["-T", "pdml"])

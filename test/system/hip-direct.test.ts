@@ -11,6 +11,8 @@ import { Laptop, repositoryPath } from "@i3/demo";
 import { Topology, type Host } from "@i3/netns";
 
 import { expectedOf, FIELDS, fieldsOf } from "../interop/hip-fields.js";
+import { withoutGuesses } from "../interop/tshark.js";
+import { capture, CAPTURE_END } from "./capture.js";
 import { eventually } from "./pair-bed.js";
 
 const PROXY = repositoryPath("packages/i3-proxy/dist/main.js");
@@ -45,7 +47,6 @@ async function startBoth(addressOf: (host: Host) => string, more: string): Promi
 const SEND = 'require("node:net").createServer((s) => s.end(Buffer.alloc(2000000, "in the clear "))).listen(8080, "::", () => console.log("listening"))';
 const TAKE = 'let n = 0; require("node:net").connect({ host: process.argv[1], port: 8080 }).on("data", (d) => (n += d.length)).on("end", () => console.log("got", n)).on("error", (e) => console.log(String(e)))';
 
-const captureFile = (): string => `${hosts[0].directory}/between.pcap`;
 const BETWEEN_VALUES = "+";
 
 /** The HIP packets of a capture on Ethernet, in their order: protocol 139, or port 10500 behind the zero marker. */
@@ -64,9 +65,9 @@ function hipPacketsOf(capture: Uint8Array): readonly Uint8Array[] {
 }
 
 /** What tshark reads in each HIP packet of the capture. */
-async function dissected(): Promise<readonly Readonly<Record<string, readonly string[]>>[]> {
+async function dissected(file: string): Promise<readonly Readonly<Record<string, readonly string[]>>[]> {
   const fields = FIELDS.flatMap((field) => ["-e", field]);
-  const { stdout, status } = await hosts[0].exec("tshark", ["-n", "-r", captureFile(), "-Y", "hip", "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", `aggregator=${BETWEEN_VALUES}`, ...fields]);
+  const { stdout, status } = await hosts[0].exec("tshark", ["-n", "-r", file, "-Y", "hip", "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", `aggregator=${BETWEEN_VALUES}`, ...fields]);
   expect(status).toBe(0);
   return stdout.split("\n").slice(0, -1).map((line) => {
     const columns = line.split("\t");
@@ -74,23 +75,20 @@ async function dissected(): Promise<readonly Readonly<Record<string, readonly st
   });
 }
 
-/** What passed between the two while `work` ran: columns of tshark, one row a packet. */
-async function captured(work: () => Promise<void>): Promise<readonly (readonly string[])[]> {
-  const file = captureFile();
-  const dump = hosts[0].spawn("tcpdump", ["-Z", "root", "-U", "-i", hosts[0].interfaces[0]?.name ?? "", "-w", file, "ip or (ip6 and not icmp6)"]);
-  await dump.waitForLine(/listening on/);
-  await work();
-  await dump.stop();
+/** What passed between the two while `work` ran: the capture, and columns of tshark, one row a packet. */
+async function captured(work: () => Promise<void>): Promise<{ readonly file: string; readonly rows: readonly (readonly string[])[] }> {
+  const file = await capture(hosts[0], "ip or (ip6 and not icmp6)", work);
   const fields = ["frame.protocols", "hip.checksum.status", "_ws.malformed", "udp.port", "ip.dst"].flatMap((field) => ["-e", field]);
-  const { stdout, status } = await hosts[0].exec("tshark", ["-n", "-r", file, "--disable-protocol", "dns", "-T", "fields", "-E", "separator=;", ...fields]);
+  const { stdout, status } = await hosts[0].exec("tshark", ["-n", "-r", file, ...withoutGuesses(), "-T", "fields", "-E", "separator=;", ...fields]);
   expect(status).toBe(0);
   const clear = await hosts[0].exec("grep", ["-c", "-a", "in the clear", file]);
   expect(clear.stdout.trim()).toBe("0");
   // Questions to the server that is not there are not about this.
-  return stdout.trim().split("\n").map((line) => line.split(";")).filter((row) => row[4] !== SERVER);
+  const rows = stdout.trim().split("\n").map((line) => line.split(";")).filter(([, , , , to]) => to !== SERVER && to !== CAPTURE_END);
+  return { file, rows };
 }
 
-/** tshark 4.0 knows HIP on this port, and calls ESP there data, or with some SPIs DNS. */
+/** tshark 4.0 knows HIP on this port, and calls ESP there data. */
 const ROWS = [
   ["UDP 10500 over IPv4", (host: Host) => host.address4, 'protocol="udp"', /^eth:ethertype:ip:udp:(hip|data)$/, "eth:ethertype:ip:udp:hip"],
   ["UDP 10500 over IPv6", (host: Host) => host.address6, 'protocol="udp"', /^eth:ethertype:ipv6:udp:(hip|data)$/, "eth:ethertype:ipv6:udp:hip"],
@@ -104,7 +102,7 @@ describe.each(ROWS)("by %s", (_, addressOf, more, isOfWay, hip) => {
   it("carries ping6 and TCP to the HIT, nothing readable, and tshark finds HIP's checksums right and nothing malformed", async () => {
     const sender = hosts[1].spawn(process.execPath, ["-e", SEND]);
     await sender.waitForLine(/listening/);
-    const rows = await captured(async () => {
+    const { file, rows } = await captured(async () => {
       const ping = await hosts[0].exec("ping", ["-6", "-n", "-c", "2", "-W", "5", "two.i3"]);
       expect(ping.stdout).toContain(two.hit);
       expect(ping.status).toBe(0);
@@ -122,8 +120,8 @@ describe.each(ROWS)("by %s", (_, addressOf, more, isOfWay, hip) => {
     if (hip.includes("udp")) expect(rows.filter(([, , , ports]) => ports !== "10500,10500")).toEqual([]);
 
     // Field by field as our own decoders read the same packets.
-    const packets = hipPacketsOf(await readFile(captureFile()));
-    expect(await dissected()).toEqual(packets.map((bytes) => ({ "frame.protocols": [hip], ...expectedOf(fieldsOf(bytes), bytes.length) })));
+    const packets = hipPacketsOf(await readFile(file));
+    expect(await dissected(file)).toEqual(packets.map((bytes) => ({ "frame.protocols": [hip], ...expectedOf(fieldsOf(bytes), bytes.length) })));
     const types = packets.map((bytes) => fieldsOf(bytes).type);
     expect(types.slice(0, 4)).toEqual([HIP_PACKET.i1, HIP_PACKET.r1, HIP_PACKET.i2, HIP_PACKET.r2]);
   }, 60_000);

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { Laptop } from "@i3/demo";
 
+import { capture } from "./capture.js";
 import { eventually, pairBed, type PairBed } from "./pair-bed.js";
 
 const ICMP = '<rule name=".*\\.i3" go="i3" security="none" protocol="icmp"/>';
@@ -36,11 +37,7 @@ const ping = async (): Promise<number> => (await bed.laptop.exec("ping", ["-4", 
 
 /** Payload kinds of the i3 packets in which a text could be read while `work` ran; {@link UNREADABLE} when none, of at least `least` packets. */
 async function readableIn(text: string, least: number, work: () => Promise<void>): Promise<readonly number[] | typeof UNREADABLE> {
-  const file = `${bed.laptop.directory}/wire.pcap`;
-  const dump = bed.laptop.spawn("tcpdump", ["-Z", "root", "-U", "--immediate-mode", "-i", bed.laptop.interfaces[0]?.name ?? "", "-w", file, "udp"]);
-  await dump.waitForLine(/listening on/);
-  await work();
-  await dump.stop();
+  const file = await capture(bed.laptop, "udp", work);
   const { stdout, status } = await bed.laptop.exec("tshark", ["-n", "-r", file, "-T", "fields", "-e", "udp.payload"]);
   expect(status).toBe(0);
   const payloads = stdout.split("\n").map((hex) => Buffer.from(hex, "hex")).filter((payload) => payload[0] === 0x11);

@@ -6,7 +6,8 @@ import { nameId, toHex } from "@i3/common";
 import { Laptop, repositoryPath } from "@i3/demo";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-import { eventually, pairBed, type PairBed } from "./pair-bed.js";
+import { capture } from "./capture.js";
+import { pairBed, type PairBed } from "./pair-bed.js";
 
 /** A name that home claims, so that it answers at an id that is not its own. */
 const CLAIMED = "box.try.i3";
@@ -55,7 +56,8 @@ beforeAll(async () => {
     laptopOptions: { rules: RULES }, homeOptions: { rules: `<published-names><publish name="${CLAIMED}"/></published-names>${RULES}` },
   });
   neighbour = await Laptop.make(bed.neighbour, { serverAddresses: bed.servers.map((server) => server.address4), hip: '<hip udp-port="10500"/>' });
-  await Promise.all([bed.homeProxy.start(), neighbour.start()]);
+  // A server that has just joined does not say yet that nobody has an id.
+  await Promise.all([bed.homeProxy.start(), neighbour.start(), ...bed.ring.map((server) => server.child?.waitForLine(/"event":"claims"/))]);
 }, 120_000);
 afterAll(() => bed?.close());
 
@@ -77,12 +79,11 @@ async function tried(entry: string): Promise<Tried> {
   const { laptop, laptopProxy } = bed;
   await laptop.writeFile("book.xml", `<address-book version="1"><host name="peer.i3" ${entry}/></address-book>`);
   await laptopProxy.start();
-  const file = `${laptop.directory}/wrong.pcap`;
-  const dump = laptop.spawn("tcpdump", ["-Z", "root", "-U", "--immediate-mode", "-i", laptop.interfaces[0]?.name ?? "", "-w", file]);
-  await dump.waitForLine(/listening on/);
-  const { stdout } = await laptop.exec(process.execPath, ["-e", TRY, "peer.i3", SECRET]);
-  await eventually("the log's line", 5_000, () => Promise.resolve(laptopProxy.child?.lines.some(({ text }) => text.includes('"event":"unreachable"')) === true ? true : undefined));
-  await dump.stop();
+  let stdout = "";
+  const file = await capture(laptop, "", async () => {
+    ({ stdout } = await laptop.exec(process.execPath, ["-e", TRY, "peer.i3", SECRET]));
+    await laptopProxy.child?.waitForLine(/"event":"unreachable"/, 5_000);
+  });
   expect((await laptop.exec("grep", ["-c", "-a", SECRET, file])).stdout.trim()).toBe("0");
   const bare = await laptop.exec("tshark", ["-n", "-r", file, "-Y", "tcp.port == 8080 or udp.port == 7000"]);
   expect([bare.status, bare.stdout]).toEqual([0, ""]);

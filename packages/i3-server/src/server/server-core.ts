@@ -3,12 +3,13 @@
  * datagrams go to the engine. Call start once, then handleUpcalls, and handleTimer at deadlineMs.
  */
 import {
-  bytesKey, decodeControl, encodeControl, isRingMessage, locatorText, ringKey, toHex, WireError,
+  bytesKey, decodeControl, encodeControl, isRingMessage, locatorText, ringKey, sameBytes, toHex, WireError,
   type ControlMessage, type ControlType, type DecodedControl, type Locator, type Log, type RingNode, type TriggerMessage,
 } from "@i3/common";
 import type { Datagram, Datapath, Responsibility, Upcall } from "@i3/datapath";
 
 import { Chord, type ChordOutput, type RingMessage } from "../chord/chord.js";
+import { minusOne } from "../chord/ring-key.js";
 import { ServerCounters } from "../counters.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
@@ -69,6 +70,8 @@ export class ServerCore {
   /** After a join the engine claims our keys this late: until their owners have registered here, the successor has the triggers. */
   #claimMs = -Infinity;
   #range: Responsibility = { kind: "none" };
+  /** Whether it answers for more than its own key since it joined. */
+  #hasClaimed = false;
 
   constructor(init: ServerCoreInit) {
     this.#init = init;
@@ -97,7 +100,7 @@ export class ServerCore {
     this.#routes.expire(nowMs);
     if (this.#claimMs !== -Infinity && nowMs >= this.#claimMs) {
       this.#claimMs = -Infinity;
-      this.#init.datapath.setResponsibility(this.#range);
+      this.#claim();
     }
     this.#finish(nowMs, Infinity);
   }
@@ -288,7 +291,7 @@ export class ServerCore {
       case "send": return this.#sendRing(output, requestBytes);
       case "responsibility":
         this.#range = output.range;
-        datapath.setResponsibility(this.#claimMs === -Infinity ? output.range : onlySelf(this.#init.self.key));
+        if (this.#claimMs === -Infinity) this.#claim();
         return log("debug", "responsibility", rangeText(output.range));
       case "found": return this.#lookedUp(nowMs, output.key, output.node);
       case "not-found": return this.#lookedUp(nowMs, output.key, null);
@@ -298,7 +301,8 @@ export class ServerCore {
       }
       case "joined":
         this.#claimMs = nowMs + CLAIM_AFTER_JOIN_MS;
-        datapath.setResponsibility(onlySelf(this.#init.self.key));
+        this.#hasClaimed = false;
+        datapath.setResponsibility({ kind: "range", from: minusOne(this.#init.self.key), to: this.#init.self.key });
         return log("info", "joined", { through: nodeText(output.through) });
       case "alone":
         return log("warn", "alone", { message: "no ring member answers; serving alone and trying on", remedy: "Check the members' addresses, ports and that all have the same ring secret." });
@@ -308,6 +312,15 @@ export class ServerCore {
         this.#hasLeft = true;
         return log("info", "left-ring", {});
     }
+  }
+
+  /** From now on this server says who has no trigger. */
+  #claim(): void {
+    this.#init.datapath.setResponsibility(this.#range);
+    if (this.#hasClaimed || this.#range.kind === "none") return;
+    if (this.#range.kind === "range" && sameBytes(this.#range.from, minusOne(this.#init.self.key))) return;
+    this.#hasClaimed = true;
+    this.#init.log("info", "claims", rangeText(this.#range));
   }
 
   #sendRing({ to, toKey, nonce, message }: Extract<ChordOutput, { kind: "send" }>, requestBytes: number): void {
@@ -334,15 +347,6 @@ export class ServerCore {
     this.#init.datapath.send(this.#datagrams);
     this.#datagrams = [];
   }
-}
-
-/** A server whose own key is all it claims. */
-function onlySelf(key: Uint8Array): Responsibility {
-  const from = key.slice();
-  let i = from.length - 1;
-  for (; i >= 0 && from[i] === 0; i -= 1) from[i] = 0xff;
-  if (i >= 0) from[i] = (from[i] as number) - 1;
-  return { kind: "range", from, to: key };
 }
 
 const nodeText = (node: RingNode): string => `${toHex(node.key).slice(0, 8)}@${locatorText(node.locator)}`;
