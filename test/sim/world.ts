@@ -238,6 +238,8 @@ export interface HostOptions {
   readonly isTaken?: (address: Uint8Array) => boolean;
   readonly privateId?: "shared" | "own";
   readonly lifetimeMs?: number;
+  /** Mappings; a quarter is for strangers. @default 1,000 */
+  readonly maxMappings?: number;
   readonly lastOwn4?: Uint8Array;
   readonly restored?: readonly Mapping[];
   readonly sharedKey?: ReturnType<typeof generateTriggerKey>;
@@ -286,7 +288,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
     pins: options.pins ?? new Pins(), pinFile: "/s/pins", onPinned: () => undefined, publishedNames: options.publishedNames ?? [],
     leastGeneration: options.leastGeneration ?? 0n, keepGeneration: () => undefined,
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },
-    limits: { max: 1_000, maxUnproven: 8, lifetimeMs: options.lifetimeMs ?? 7_200_000, unprovenLifetimeMs: 120_000 },
+    limits: { max: options.maxMappings ?? 1_000, maxUnproven: 8, lifetimeMs: options.lifetimeMs ?? 7_200_000, unprovenLifetimeMs: 120_000 },
     hooks: { allocated: () => undefined, released: () => undefined, changed: (m) => void changed.push(m), removed: () => undefined },
     log: (level, event, fields) => node.log.push({ atMs: world.nowMs, level, event, fields }),
   }, options.book ?? EMPTY_ADDRESS_BOOK);

@@ -126,7 +126,7 @@ export class Proxy {
     addresses.take(this.own6);
     this.own4 = own4;
     this.client = new I3Client({ datapath, randomBytes, wallMs });
-    this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: sharedKey.prefix, randomBytes });
+    this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: sharedKey.prefix, randomBytes, packetsOut: (mapping) => this.#packetsOut(mapping) });
     const { pins, pinFile, onPinned, publishedNames } = environment;
     this.#trust = new NameTrust({ pins, pinFile, onPinned, wallMs, log }, book, environment.rules);
     this.#claims = new NameClaims({ names: publishedNames, sharedKey, datapath, client: this.client, log });
@@ -428,6 +428,7 @@ export class Proxy {
       this.setups.watch(nowMs, mapping, sinceMs > CALL_AGAIN_AFTER_MS);
       if (mapping.lastUseMs - (this.#savedUse.get(mapping) ?? 0) >= SAVE_USE_MS) this.mappings.changed(mapping);
     }
+    this.mappings.lookAtStrangers(nowMs);
     for (const mapping of this.mappings.expired(wallMs)) {
       this.#drop(nowMs, mapping);
     }
@@ -437,6 +438,10 @@ export class Proxy {
     if (mapping.ownKey !== null) this.client.removeTrigger(nowMs, mapping.ownPrivateId);
     this.setups.uninstall(nowMs, mapping);
     this.mappings.remove(mapping);
+  }
+
+  #packetsOut(mapping: Mapping): number {
+    return addressesOf(mapping).reduce((sum, address) => sum + (this.#env.datapath.flowCounters(address)?.packetsOut ?? 0), 0);
   }
 
   #lastUse(address: Uint8Array): number {

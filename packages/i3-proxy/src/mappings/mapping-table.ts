@@ -8,6 +8,7 @@ import { triggerKeyFromSeed } from "@i3/hip";
 
 import { hasServices, strongestOf, type PeerPolicy } from "../policy/policy.js";
 import { makeMapping, mappingKey, unprovedKey, type Mapping } from "./mapping.js";
+import { Strangers } from "./strangers.js";
 import type { VirtualAddresses } from "./virtual-addresses.js";
 
 export interface MappingLimits {
@@ -59,18 +60,22 @@ export class MappingTable {
   readonly #byKey = new Map<string, Mapping>();
   readonly #byAddress = new Map<string, Mapping>();
   readonly #byPrivateId = new Map<string, Mapping>();
-  readonly #strangers = new Set<Mapping>();
+  readonly #strangers: Strangers;
   #unproven = 0;
   #withServices = 0;
   /** Programs can ask for any number of names that fit a rule. */
   #nameOnly = 0;
 
-  constructor(init: { limits: MappingLimits; addresses: VirtualAddresses; hooks: MappingHooks; sharedPrefix: Uint8Array; randomBytes: (length: number) => Uint8Array }) {
+  /** @param init `packetsOut`: how many packets have gone to a mapping's peer */
+  constructor(init: {
+    limits: MappingLimits; addresses: VirtualAddresses; hooks: MappingHooks; sharedPrefix: Uint8Array; randomBytes: (length: number) => Uint8Array; packetsOut: (mapping: Mapping) => number;
+  }) {
     this.#limits = init.limits;
     this.#addresses = init.addresses;
     this.#hooks = init.hooks;
     this.#sharedPrefix = init.sharedPrefix;
     this.#randomBytes = init.randomBytes;
+    this.#strangers = new Strangers(init.packetsOut);
   }
 
   /** How much of the share of strangers is taken, 0 to 1. */
@@ -156,7 +161,7 @@ export class MappingTable {
   want(mapping: Mapping): void {
     if (!mapping.isStranger) return;
     mapping.isStranger = false;
-    this.#strangers.delete(mapping);
+    this.#strangers.remove(mapping);
     this.changed(mapping);
   }
 
@@ -177,7 +182,7 @@ export class MappingTable {
 
   remove(mapping: Mapping): void {
     if (!this.#byKey.delete(mapping.key)) return;
-    this.#strangers.delete(mapping);
+    this.#strangers.remove(mapping);
     if (mapping.peerId === null) this.#unproven -= 1;
     if (hasServices(mapping.policy)) this.#withServices -= 1;
     if (mapping.isNameOnly) this.#nameOnly -= 1;
@@ -199,6 +204,17 @@ export class MappingTable {
       const haste = isCrowded && mapping.isStranger ? CROWDED_HASTE : 1;
       return nowWallMs - mapping.lastUseMs > (isShort ? this.#limits.unprovenLifetimeMs / haste : this.#limits.lifetimeMs);
     });
+  }
+
+  /** Reads which strangers have been answered; to be called every few seconds. */
+  lookAtStrangers(nowMs: number): void {
+    this.#strangers.look(nowMs);
+  }
+
+  /** Whose place a newcomer that there is no room for may have, if it has paid more for it than a packet: the stranger that was answered longest ago. Null: all are in use, or it would not help. */
+  strangerInTheWay(nowMs: number, { peerId, policy, isNameOnly }: Pick<NewPeer, "peerId" | "policy" | "isNameOnly">): Mapping | null {
+    const hasOwnShare = peerId === null || isNameOnly === true || (hasServices(policy) && this.#withServices >= MAX_WITH_SERVICES);
+    return hasOwnShare ? null : this.#strangers.longestUnanswered(nowMs);
   }
 
   #isFull(peer: Pick<NewPeer, "peerId" | "wanted" | "policy" | "isNameOnly">): boolean {

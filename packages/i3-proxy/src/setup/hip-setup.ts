@@ -61,7 +61,7 @@ export class HipSetup {
     this.#paths = new PeerPaths(environment);
     this.#ways = new HipWays({ ...environment, paths: this.#paths });
     this.#calls = new NamedCalls(environment, this.#links);
-    this.#peers = new HipPeers({ ...environment, paths: this.#paths, calls: this.#calls });
+    this.#peers = new HipPeers({ ...environment, paths: this.#paths, calls: this.#calls, nowMs: () => this.#nowMs });
     this.#nowMs = nowMs;
     const { identity, ownId, randomBytes, dhSource, rekeyAfterMs, wallMs, log } = environment;
     this.hip = new HipHost({
@@ -93,11 +93,13 @@ export class HipSetup {
 
   /** Takes a mapping out of the engine. */
   uninstall(nowMs: number, mapping: Mapping): void {
-    this.#ways.uninstall(mapping);
     const link = this.#links.get(mapping);
-    if (link === undefined) return;
-    if (link.association !== null) this.hip.close(nowMs, link.association);
-    this.#forgetLink(mapping, link);
+    if (link !== undefined) {
+      if (link.association !== null) this.hip.close(nowMs, link.association);
+      this.#forgetLink(mapping, link);
+    }
+    // Behind the end of its association, of which the event installs flows that ask for another one.
+    this.#ways.uninstall(mapping);
   }
 
   /** A mapping's policy has changed: what it has goes on as far as it is wanted. */
