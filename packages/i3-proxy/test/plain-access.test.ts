@@ -1,7 +1,7 @@
 /** The access list and hosts that are reached in cleartext (issue 4: who may connect, before any state is made; changes act on what lives). */
 import { describe, expect, it } from "vitest";
 
-import { locatorKey, publicId, type AccessConfig } from "@i3/common";
+import { locatorKey, parseProxyConfig, publicId, type AccessConfig, type ProxyRule, type Security } from "@i3/common";
 import { generateHostIdentity } from "@i3/hip";
 
 import { addHost, bookOf, World, type Host, type HostOptions } from "../../../test/sim/world.js";
@@ -12,6 +12,9 @@ const NOBODY: AccessConfig = { default: "refuse", entries: [] };
 const mappingOf = (host: Host, peer: Host): Mapping | undefined => host.proxy.mappings.byPeer(publicId(peer.identity.hit));
 const ended = (host: Host): number => host.node.log.filter((line) => line.event === "access-ended").length;
 const send = (world: World, from: Host, to: Uint8Array, text: string): void => world.inject(from.node, { tun: packet4(from.proxy.own4, to, text) });
+const rulesOf = (security: Security): readonly ProxyRule[] => parseProxyConfig(
+  `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.1"/></servers><rules><rule name=".*\\.i3" go="i3" security="${security}"/></rules></i3-proxy>`, "i3-proxy.xml",
+).rules;
 const data = (packets: readonly Uint8Array[]): number => packets.filter((packet) => packet[9] === 253).length;
 
 /** `laptop` calls; both in cleartext. The laptop knows home by name, home not the laptop if `isStranger`. */
@@ -71,6 +74,28 @@ describe("the access list in cleartext", () => {
     const again = restarted(world, laptop, "198.51.100.1", { servers: ring, book });
     expect(roundTrip(world, again, home, "home.i3", "after a restart").back).not.toBe("nothing");
     expect(ended(home)).toBe(0);
+  });
+
+  it("lets nobody in for a call that ended with the rules that it was made by", () => {
+    const { world, laptop, home } = pair({ homeAccess: NOBODY });
+    expect(roundTrip(world, home, laptop, "laptop.i3", "hello").back).not.toBe("nothing");
+    for (const security of ["esp", "none"] as const) {
+      home.proxy.setRules(world.nowMs, rulesOf(security));
+      world.run(1_000);
+    }
+    // The laptop calls again after a minute's silence.
+    world.run(70_000);
+    expect(roundTrip(world, laptop, home, "home.i3", "please").there).toBe("nothing");
+    expect(mappingOf(home, laptop)?.state).toBe("idle");
+    expect(roundTrip(world, home, laptop, "laptop.i3", "a call of our own").back).not.toBe("nothing");
+  });
+
+  it("lets nobody in after a restart because a program had asked for its name, and never called it", () => {
+    const { world, ring, laptop, home, book } = pair({ homeAccess: NOBODY });
+    addressOf(home, "laptop.i3");
+    const again = restarted(world, home, "198.51.100.2", { servers: ring, book, access: NOBODY });
+    expect(roundTrip(world, laptop, again, "home.i3", "please").there).toBe("nothing");
+    expect(mappingOf(again, laptop)?.state).toBe("idle");
   });
 
   it("does not let in whom it is taken off again while it is called", () => {

@@ -106,9 +106,10 @@ export class Setup {
   /** A mapping of the journal: its peer's private id is tried as it was, unless our own address is another one now: then we must call again. */
   restore(mapping: Mapping, mustCall: boolean): void {
     this.#lastCounter = Math.max(this.#lastCounter, mapping.lastCallCounter);
-    if (mapping.mayCall) this.#ours.add(mapping);
-    else if (!this.#admits(mapping)) mapping.peer = null;
+    if (!mapping.mayCall && !this.#admits(mapping)) mapping.peer = null;
     if (mapping.peer !== null && !this.#openPeer(mapping, mapping.peer)) mapping.peer = null;
+    // A name that was only asked for is not one that was called.
+    if (mapping.mayCall && mapping.peer !== null) this.#ours.add(mapping);
     if (mapping.peer === null || (mustCall && mapping.peerId !== null)) mapping.state = "idle";
     this.install(mapping);
   }
@@ -139,6 +140,7 @@ export class Setup {
     if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
     this.#calls.delete(mapping);
     this.#timed.delete(mapping);
+    this.#ours.delete(mapping);
   }
 
   /** The first packet to a peer: INIT goes with it and with all that follow (paper §4.3 step 2). */
