@@ -15,7 +15,7 @@ const HELP = `Usage: i3-proxy --config FILE.xml [--check | --identity | --clean]
   --version       the version
 
 Prints "READY i3-proxy hit=… address=… tun=… port=… engine=…" to stdout when names can be used; logs to stderr.
-SIGTERM ends it; SIGUSR1 logs counters and mappings.
+SIGTERM tells peers and ends it, within two seconds; SIGUSR1 logs counters and mappings.
 Exit status: 0 after SIGTERM, 1 when the proxy cannot run, 2 for wrong arguments or a bad configuration.
 `;
 

@@ -283,6 +283,14 @@ export class Proxy {
     }
   }
 
+  /** First step of a stop: nobody can call this host any more, and peers hear that it goes. To be called again until it is true: all know. */
+  leave(nowMs: number): boolean {
+    this.#nowMs = nowMs;
+    for (const { id } of this.client.triggers(nowMs)) if (sameBytes(id, this.ownId) || this.#claims.has(id)) this.client.removeTrigger(nowMs, id);
+    this.client.handleTimer(nowMs);
+    return this.setups.leave(nowMs);
+  }
+
   /** Removes our triggers, so that nobody waits for a host that is gone. */
   stop(nowMs: number): void {
     for (const { id } of this.client.triggers(nowMs)) this.client.removeTrigger(nowMs, id);

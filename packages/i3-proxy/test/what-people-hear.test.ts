@@ -64,6 +64,66 @@ describe("a host that was there and is gone", () => {
   });
 });
 
+describe("a host that is stopped", () => {
+  const leave = (world: World, host: Host): void => {
+    host.proxy.leave(world.nowMs);
+    world.inject(host.node, {});
+  };
+  /** As the daemon does it: everybody is told, then the triggers go. */
+  function stop(world: World, host: Host): number {
+    const beganMs = world.nowMs;
+    leave(world, host);
+    world.run(5_000, () => host.proxy.leave(world.nowMs));
+    const tookMs = world.nowMs - beganMs;
+    host.proxy.stop(world.nowMs);
+    world.run(500);
+    host.node.down = true;
+    return tookMs;
+  }
+
+  it("tells its peers: their log says so, and programs hear host unreachable soon; nothing goes with the old keys", () => {
+    const { world, laptop, home } = pair();
+    roundTrip(world, laptop, home, "home.i3", "before");
+    world.run(10_000);
+    const to = addressOf(laptop, "home.i3");
+    expect(stop(world, home)).toBeLessThan(200);
+    expect([logged(laptop, "association-closed"), logged(laptop, "unreachable")]).toMatchObject([[{ peer: "home.i3", why: expect.stringContaining("closed by the peer") as unknown }], []]);
+    const [atMs, before] = [world.nowMs, laptop.node.received.length];
+    world.wire.length = 0;
+    send(world, laptop, to, "anybody there");
+    world.run(10_000, () => laptop.node.received.slice(before).some(isUnreachable));
+    expect([laptop.node.received.slice(before).some(isUnreachable), world.nowMs - atMs <= 2_000]).toEqual([true, true]);
+    // Payload kind 4 is ESP.
+    expect(world.wire.filter(({ bytes }) => bytes[0] === 0x11 && bytes[5] === 4)).toEqual([]);
+  });
+
+  it("does so again when that was lost, answers no call meanwhile and begins none", () => {
+    const { world, laptop, home } = pair();
+    roundTrip(world, laptop, home, "home.i3", "before");
+    world.run(10_000);
+    world.loss = 1;
+    leave(world, home);
+    world.run(100);
+    world.loss = 0;
+    const before = home.node.received.length;
+    send(world, home, addressOf(home, "laptop.i3"), "from a host that goes");
+    world.run(600, () => home.proxy.leave(world.nowMs));
+    expect([home.node.received.slice(before).some(isUnreachable), logged(laptop, "association-closed").length, home.proxy.leave(world.nowMs)]).toEqual([true, 1, true]);
+    send(world, laptop, addressOf(laptop, "home.i3"), "what now");
+    world.run(5_000);
+    expect([home.node.received.map(textOf).includes("what now"), home.proxy.setups.hip?.hip.sizes.associations]).toEqual([false, 0]);
+  });
+
+  it("does not wait for one that is gone for ever", () => {
+    const { world, laptop, home } = pair();
+    roundTrip(world, laptop, home, "home.i3", "before");
+    laptop.node.down = true;
+    leave(world, home);
+    world.run(40_000, () => home.proxy.leave(world.nowMs));
+    expect(home.proxy.leave(world.nowMs)).toBe(true);
+  });
+});
+
 describe("a name that the book gives to another host", () => {
   const withKeys = (entries: readonly (readonly [string, HostIdentity])[]): AddressBook =>
     parseAddressBook(`<address-book version="1">${entries.map(([name, { hit }]) => `<host name="${name}" hit="${formatIpText(hit)}"/>`).join("")}</address-book>`, "book.xml");

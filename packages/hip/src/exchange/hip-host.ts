@@ -71,6 +71,11 @@ export class HipHost {
     return { attempts: this.#attempts.size, associations: this.#associations.size };
   }
 
+  /** Associations that this host has ended, and whose peers have not answered yet. */
+  get closing(): number {
+    return [...this.#byId.values()].filter(({ state }) => state === "closing").length;
+  }
+
   /** Begins an exchange; nothing when one with this peer is under way. An association that exists stays until the new one takes its place. RangeError without a return id over i3. */
   connect(nowMs: number, call: Call): void {
     this.#nowMs = nowMs;

@@ -38,7 +38,9 @@ const TRIGGERS_MS = 10_000;
 const MAX_CLOCK_OFFSET_MS = 300_000;
 const POLL_READY_MS = 20;
 const MAX_SLEEP_MS = 1_000;
-/** A stop waits this long for the ring to have removed our triggers. */
+/** A stop waits this long for peers to have heard of it: a CLOSE that was lost comes again after half a second. */
+const LEAVE_MS = 700;
+/** And this long for the ring to have removed our triggers. */
 const UNREGISTER_MS = 1_000;
 const RANDOM_POOL_BYTES = 4_096;
 
@@ -172,9 +174,18 @@ class Daemon implements RunningDaemon {
     if (this.#stopping) return;
     this.#stopping = true;
     this.#log("info", "stopping", {});
+    void this.#leave().then(() => this.abandon()).then(() => this.#end());
+  }
+
+  /** While peers answer, our private ids are still needed. */
+  async #leave(): Promise<void> {
+    let isTold = false;
+    await this.#until(() => {
+      this.#run((proxy, nowMs) => void (isTold = proxy.leave(nowMs)));
+      return isTold;
+    }, LEAVE_MS);
     this.#run((proxy, nowMs) => proxy.stop(nowMs));
-    const isUnregistered = (): boolean => this.#proxy?.client.triggers(performance.now()).length === 0;
-    void this.#until(isUnregistered, UNREGISTER_MS).then(() => this.abandon()).then(() => this.#end());
+    await this.#until(() => this.#proxy?.client.triggers(performance.now()).length === 0, UNREGISTER_MS);
   }
 
   /** Closes whatever is open. */

@@ -7,9 +7,9 @@
  * Programs' packets wait in the engine while the exchange runs. A fresh exchange never takes the working keys away before it has succeeded.
  */
 import { publicId, sameBytes, type HipAddress } from "@i3/common";
-import { IP_PROTOCOL, MAX_SPI, MIN_SPI, PAYLOAD_KIND, type Strength, type Upcall } from "@i3/datapath";
+import { MAX_SPI, MIN_SPI, type Strength, type Upcall } from "@i3/datapath";
 import {
-  ESP_SUITE, HipHost, isReadableSuite, pathText, wipeEventKeys, type Call, type EstablishedEvent, type FailedEvent, type HipEvent, type HipPath, type R1Responder,
+  ESP_SUITE, HIP_PACKET, HipHost, isReadableSuite, pathText, wipeEventKeys, type Call, type EstablishedEvent, type FailedEvent, type HipEvent, type HipPath, type R1Responder,
 } from "@i3/hip";
 
 import type { Mapping } from "../mappings/mapping.js";
@@ -17,6 +17,7 @@ import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
 import type { HipSetupEnvironment } from "./hip-environment.js";
 import { addressCalled, newLink, type Link } from "./hip-link.js";
 import { HipLoad } from "./hip-load.js";
+import { sendHip } from "./hip-output.js";
 import { HipWays, secondName } from "./hip-ways.js";
 import { HipPeers } from "./hip-peers.js";
 import { NamedCalls } from "./named-calls.js";
@@ -38,7 +39,6 @@ const SETTLE_MS = 50;
 const RENEW_EVERY_MS = 10_000;
 /** Mappings of the journal whose keys are made anew at the start, those used last first; the others when they are used. */
 const MAX_RENEWED_AT_START = 64;
-const HIP_MARKER = new Uint8Array(4);
 
 export class HipSetup {
   readonly hip: HipHost;
@@ -53,6 +53,7 @@ export class HipSetup {
   readonly #calls: NamedCalls;
   readonly #peers: HipPeers;
   #toRenew: Mapping[] = [];
+  #isLeaving = false;
   #nowMs: number;
 
   /** I3Error ERR_I3_HIP_IDENTITY when this identity is too long for i3. */
@@ -66,7 +67,7 @@ export class HipSetup {
     const { identity, ownId, randomBytes, dhSource, rekeyAfterMs, wallMs, log } = environment;
     this.hip = new HipHost({
       identity, ownPublicId: ownId, random: randomBytes, dhSource, rekeyAfterMs, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#admits(hit), onRefused: environment.onRefused, log,
-      send: (path, packet) => this.#send(path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
+      send: (path, packet) => sendHip(environment, path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
       espSuitesFor: (hit, call) => suitesOf(this.#peers.policyOf(hit, call)), offerFor: (hit, call) => this.#peers.offerFor(hit, call), accepts: (call, hit) => this.#calls.accepts(call, hit),
     }, nowMs);
     this.#second = new SecondPairs({ hip: this.hip, links: this.#links, install: (mapping) => this.install(mapping), log });
@@ -126,6 +127,7 @@ export class HipSetup {
       return;
     }
     if (mapping.state !== "idle") return;
+    if (this.#isLeaving) return this.#refuse(nowMs, mapping);
     const link = this.#links.get(mapping);
     if (link !== undefined) link.wrongKey = null;
     if (!mapping.mayCall && mapping.peerHit !== null && !this.#env.admits(mapping.peerHit)) return this.#refuse(nowMs, mapping);
@@ -139,8 +141,22 @@ export class HipSetup {
   /** A HIP packet that the engine handed up. */
   handleUpcall(nowMs: number, upcall: Extract<Upcall, { kind: "payload" | "hip" }>): void {
     this.#nowMs = nowMs;
-    if (upcall.kind === "hip") this.hip.handle(nowMs, upcall.bytes, pathOf(upcall.from));
-    else this.hip.handle(nowMs, upcall.payload, { kind: "i3", id: upcall.id });
+    const bytes = upcall.kind === "hip" ? upcall.bytes : upcall.payload;
+    if (this.#isLeaving && !isOfEnd(bytes)) return;
+    this.hip.handle(nowMs, bytes, upcall.kind === "hip" ? pathOf(upcall.from) : { kind: "i3", id: upcall.id });
+  }
+
+  /**
+   * This host goes: nothing is begun or answered from now on, and at most so many peers are told, those that were spoken with last first. To be called again until all know.
+   * @returns peers that are not told yet, or have not answered
+   */
+  leave(nowMs: number, most: number): number {
+    this.#nowMs = nowMs;
+    this.#isLeaving = true;
+    this.#toRenew = [];
+    const open = [...this.#links].filter(([, { association }]) => association !== null).sort(([a], [b]) => b.lastUseMs - a.lastUseMs);
+    for (const [mapping, link] of open.slice(0, most)) this.#end(nowMs, mapping, link);
+    return Math.max(0, open.length - most) + this.hip.closing;
   }
 
   /** The responsible server has no trigger for an id that a mapping sends to. */
@@ -551,27 +567,15 @@ export class HipSetup {
     this.#byAssociation.delete(association);
   }
 
-  #send(path: HipPath, packet: Uint8Array): void {
-    const { client, datapath } = this.#env;
-    if (path.kind === "ip") {
-      const { address, local } = path;
-      return datapath.send([{ locator: { address, port: IP_PROTOCOL.hip, via: "ip", ...(local !== undefined && { local }) }, bytes: packet }]);
-    }
-    if (path.kind === "udp") {
-      const bytes = new Uint8Array(HIP_MARKER.length + packet.length);
-      bytes.set(packet, HIP_MARKER.length);
-      return datapath.send([{ locator: path.locator, bytes }]);
-    }
-    const datagram = client.packetTo(path.id, PAYLOAD_KIND.hip, packet);
-    if (datagram !== null) datapath.send([datagram]);
-  }
-
   #newSpi(): number {
     const view = new DataView(this.#env.randomBytes(4).buffer);
     return MIN_SPI + (view.getUint32(0) % (MAX_SPI - MIN_SPI + 1));
   }
 
 }
+
+/** CLOSE and CLOSE_ACK (RFC 7401 §5.1: type in the low 7 bits of the third byte). */
+const isOfEnd = (bytes: Uint8Array): boolean => [HIP_PACKET.close, HIP_PACKET.closeAck].some((type) => ((bytes[2] ?? 0) & 0x7f) === type);
 
 /** The clock's seconds, so that a lost state directory does little harm; they run faster than generations do. */
 const firstGeneration = (wallMs: number, least: bigint): bigint => {

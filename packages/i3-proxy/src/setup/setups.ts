@@ -7,6 +7,9 @@ import { isSamePolicy, strongestOf, type PeerPolicy } from "../policy/policy.js"
 import type { HipSetup } from "./hip-setup.js";
 import type { Setup } from "./setup.js";
 
+/** Ours: a CLOSE costs a signature, and others wait behind it. */
+const TOLD_AT_ONCE = 64;
+
 export class Setups {
   readonly plain: Setup;
   readonly #mappings: MappingTable;
@@ -90,6 +93,11 @@ export class Setups {
   recheckAccess(nowMs: number): void {
     this.plain.recheckAccess(nowMs);
     this.#hip?.recheckAccess(nowMs);
+  }
+
+  /** This host goes: peers are told, some at a time. False: not all know yet. What is plain has no word for it. */
+  leave(nowMs: number): boolean {
+    return this.#hip === null || this.#hip.leave(nowMs, TOLD_AT_ONCE) === 0;
   }
 
   handleTimer(nowMs: number): void {
