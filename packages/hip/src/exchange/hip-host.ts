@@ -86,7 +86,7 @@ export class HipHost {
       this.#fail({ kind: "failed", call, peerHit: call.hit, path: call.path, code: "busy", reason: `${MAX_ATTEMPTS} other calls are under way` });
       return;
     }
-    const attempt = new Attempt(this.#scope, nowMs, call, (hit) => this.#leastGeneration(hit));
+    const attempt = new Attempt(this.#scope, nowMs, call, { least: (hit) => this.#leastGeneration(hit), remember: (hit, generation) => this.#remember(this.#nowMs, hit, generation) });
     this.#attempts.set(attempt.key, attempt);
     if (call.hit !== null && !this.#byAnswer.has(attempt.answerKey)) this.#byAnswer.set(attempt.answerKey, attempt);
     this.#schedule(attempt);
@@ -101,7 +101,7 @@ export class HipHost {
       this.#checkHits(packet, from);
       this.#dispatch(nowMs, packet, from);
     } catch (cause) {
-      this.#drop(cause, from);
+      this.#scope.drop(cause, from);
     }
   }
 
@@ -236,10 +236,11 @@ export class HipHost {
     const attempt = this.#attemptFor(packet.header.senderHit, from) ?? this.#byAnswer.get(answerKey(from));
     if (attempt === undefined) throw new HipRefusal("unexpected", "R1 without a call");
     try {
-      const { peer, generation } = attempt.handleR1(nowMs, packet, from);
-      this.#remember(nowMs, peer.hit, generation);
+      attempt.handleR1(nowMs, packet, from);
     } catch (cause) {
-      if (cause instanceof HipRefusal && cause.isFinal) this.#endAttempt(attempt, attempt.failure(cause.drop === "refused" ? "refused" : "incompatible", cause.message));
+      const failure = attempt.failureOf(cause);
+      if (failure === null) this.#schedule(attempt);
+      else this.#endAttempt(attempt, failure);
       throw cause;
     }
     this.#solving.add(attempt);
@@ -291,7 +292,7 @@ export class HipHost {
 
   #isI2SentTo(peerHit: Uint8Array): boolean {
     if (this.#attempts.get(toHex(peerHit))?.state === "i2-sent") return true;
-    for (const { call, sent } of this.#attempts.values()) if (call.hit === null && sent !== null && sameBytes(sent.r1.peer.hit, peerHit)) return true;
+    for (const attempt of this.#attempts.values()) if (attempt.call.hit === null && attempt.hasSentTo(peerHit)) return true;
     return false;
   }
 
@@ -313,15 +314,14 @@ export class HipHost {
 
   #handleR2(nowMs: number, packet: HipPacket, from: HipPath): void {
     const attempt = this.#attemptFor(packet.header.senderHit, from);
-    const sent = attempt?.sent;
-    if (attempt === undefined || sent === undefined || sent === null) throw new HipRefusal("unexpected", "R2 without an I2");
-    const { spiOut, extras } = attempt.handleR2(packet);
+    if (attempt === undefined) throw new HipRefusal("unexpected", "R2 without an I2");
+    const { sent, spiOut, extras } = attempt.handleR2(packet);
     const { r1, i2, offer } = sent;
     const association = new Association(this.#scope, nowMs, {
       id: this.#nextId++, peer: r1.peer, role: "initiator", path: lastingPath(sent.path, extras), rhash: r1.rhash, cipher: r1.cipher, espSuite: r1.espSuite,
       group: r1.group, i: r1.puzzle.random, j: sent.solution,
     }, { keys: i2.keys, keyPair: sent.keyPair, peerPublicValue: r1.publicValue, spiIn: sent.spiIn, spiOut, answered: null });
-    attempt.release();
+    attempt.release(sent);
     this.#removeAttempt(attempt);
     this.#establish(association, i2.esp, extras, offer, this.#associations.get(bytesKey(r1.peer.hit)), attempt.call);
   }
@@ -358,8 +358,10 @@ export class HipHost {
     const code = found === undefined ? null : decodeNotification(found.contents).code;
     this.#env.log("debug", "hip-notify", { peer: toHex(packet.header.senderHit), path: pathText(from), says: code === null ? "nothing" : notifyName(code) });
     const attempt = this.#attemptFor(packet.header.senderHit, from);
-    const failure = attempt?.handleNotify(packet, from) ?? null;
-    if (attempt !== undefined && failure !== null) this.#endAttempt(attempt, failure);
+    if (attempt === undefined) return;
+    const failure = attempt.handleNotify(this.#nowMs, packet, from);
+    if (failure === null) this.#schedule(attempt);
+    else this.#endAttempt(attempt, failure);
   }
 
   /** By HIT; or one that takes whoever answers, by the way that the packet came. */
@@ -414,16 +416,8 @@ export class HipHost {
   }
 
   #schedule(item: Attempt | Association): void {
-    const isSolving = item instanceof Attempt && item.state === "solving";
-    if (isSolving) this.#solving.add(item);
+    if (item instanceof Attempt && item.isSolving) this.#solving.add(item);
     this.#deadlines.set(item, item.dueMs);
-  }
-
-  #drop(cause: unknown, from: HipPath): void {
-    if (cause instanceof HipRefusal) this.counters.drops[cause.drop]++;
-    else if (cause instanceof WireError) this.counters.drops.malformed++;
-    else throw cause;
-    this.#env.log("debug", "hip-drop", { path: pathText(from), why: cause.message });
   }
 }
 

@@ -30,8 +30,16 @@ export const MAX_TRIES = 5;
 export const ALL_TRIES_MS = RETRY_MS * (2 ** MAX_TRIES - 1);
 /** The first I2 with which another I1 goes out: a responder that restarted in between takes no I2, but a fresh R1 helps. */
 export const I1_AGAIN_FROM_TRY = 3;
-/** Bad R1s that are looked at for each I1 sent. Somebody who knows both HITs could send many. */
+/** Bad R1s that are looked at at once for each I1 sent. Somebody who knows both HITs could send many; the others wait. */
 export const MAX_R1_CHECKS = 16;
+/** R1s of one call that wait to be looked at: 16 KiB at most. */
+export const MAX_WAITING_R1S = 8;
+/** Between two R1s that are looked at when one was answered before, or too many were bad: each may cost the check of a signature, and a puzzle, a key and a signature more. */
+export const OTHER_R1_MS = 250;
+/** R1s of one call whose puzzles are being solved, or whose I2s may still be answered. */
+export const MAX_OPEN_R1S = 8;
+/** R1s of one call that are answered in all: else somebody who forges them could keep a processor at puzzles. */
+export const MAX_ANSWERED_R1S = 24;
 /** NOTIFYs of one attempt whose signature is looked at. */
 export const MAX_NOTIFY_CHECKS = 4;
 /** One cached answer (R2, UPDATE with ACK, CLOSE_ACK) goes out at most this often. */

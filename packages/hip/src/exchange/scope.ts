@@ -1,5 +1,5 @@
 /** What attempts and associations share with their host. */
-import { TokenBucket } from "@i3/common";
+import { TokenBucket, WireError } from "@i3/common";
 
 import type { HostIdentity } from "../identity/host-identity.js";
 import { HIP_PACKET, PARAMETER } from "../wire/numbers.js";
@@ -8,7 +8,8 @@ import { encodeNotification } from "../wire/parameters/notification.js";
 import type { HipCounters } from "./counters.js";
 import type { HipEnvironment, HipEvent } from "./events.js";
 import { MIN_SPI, NOTIFIES_PER_SECOND } from "./limits.js";
-import type { HipPath } from "./paths.js";
+import { pathText, type HipPath } from "./paths.js";
+import { HipRefusal } from "./refusal.js";
 import { headerOf, notifiedHash, sealPacket } from "./seal.js";
 
 /** Tries of {@link HipEnvironment.newSpi}: 65,536 associations with a few SPIs each leave a chance of 2^-14 for each. */
@@ -31,6 +32,14 @@ export class Scope {
 
   emit(event: HipEvent): void {
     this.env.onEvent(event);
+  }
+
+  /** Counts a packet that is not good, by what it threw; throws what is no fault of a packet. */
+  drop(cause: unknown, from: HipPath): void {
+    if (cause instanceof HipRefusal) this.counters.drops[cause.drop]++;
+    else if (cause instanceof WireError) this.counters.drops.malformed++;
+    else throw cause;
+    this.env.log("debug", "hip-drop", { path: pathText(from), why: cause.message });
   }
 
   /** An SPI that is ours until {@link freeSpi}. RangeError when the source gives only ones in use. */

@@ -65,22 +65,8 @@ describe("an R1", () => {
     network.connect(a, b);
     network.run(700);
     expect(pairMatches(a.last("established"), b.last("established"))).toBe(true);
-    expect([b.host.counters.drops.stale, a.host.counters.drops.replayed]).toEqual([1, 1]);
-  });
-
-  it("with one puzzle after another does not make a call longer than it is", () => {
-    const { network, a, b } = two();
-    network.middlebox = ({ bytes }) => (typeOf(bytes) === i2 ? null : bytes);
-    network.connect(a, b);
-    let n = 0;
-    while (a.of("failed").length === 0 && n < 40_000) {
-      network.run(10);
-      const forged = network.packet(r1).slice();
-      const puzzle = decodeHipPacket(forged).parameters.find(({ type }) => type === PARAMETER.puzzle);
-      new DataView(forged.buffer).setUint32((puzzle?.offset ?? 0) + 8, ++n);
-      network.deliver(a, forged, b);
-    }
-    expect([a.last("failed").code, network.types(a).filter((type) => type === i2).length <= 6]).toEqual(["silent", true]);
+    // The forged one's I2, and the same again; the genuine R1 again.
+    expect([b.host.counters.drops.stale, a.host.counters.drops.replayed]).toEqual([2, 1]);
   });
 });
 
