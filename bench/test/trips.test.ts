@@ -4,19 +4,13 @@ import { describe, expect, it } from "vitest";
 
 import { readIp, readPcap, type CapturedPacket } from "../src/handshake/pcap.js";
 import { longestChain, timesOf, tripsOf, type EndTrace, type Trip } from "../src/handshake/trips.js";
+import { udpPacket } from "./udp-packet.js";
 
 const NEAR = [10, 0, 0, 1];
 const FAR = [10, 0, 0, 2];
 const ETHERNET = 1;
 const RAW_IP = 101;
 const HIP = { i1: 1, r1: 2, i2: 3, r2: 4 } as const;
-
-const be16 = (value: number): readonly number[] => [value >> 8, value & 0xff];
-
-function udpPacket(source: readonly number[], destination: readonly number[], datagram: readonly number[]): Uint8Array {
-  const head = [0x45, 0, ...be16(28 + datagram.length), 0, 1, 0x40, 0, 64, 17, 0, 0, ...source, ...destination];
-  return Uint8Array.from([...head, ...be16(10_500), ...be16(10_500), ...be16(8 + datagram.length), 0, 0, ...datagram]);
-}
 
 const esp = (sequence: number): readonly number[] => [0x20, 0, 0, 1, 0, 0, 0, sequence, 9, 9, 9, 9];
 const hip = (type: keyof typeof HIP): readonly number[] => [59, 4, HIP[type], 0x21, 0, 0, 0, 0];

@@ -1,97 +1,147 @@
 /**
- * What a packet grows by on its way, outer headers and all: packets go into a native engine by its TUN, and the datagrams that it makes are measured.
- * ESP pads to four bytes, so the row is the mean over packets of all remainders. BEET leaves out the inner header, which is longer for IPv6; an association has
- * it for one family (between two i3 hosts: IPv4), and the other one's packets go in tunnel mode.
+ * What a packet grows by on its way, outer headers and all: the same packets through pairs of real proxies and through wireguard-go, captured before and after.
+ *
+ *     direct-a … direct-b, auth-a … auth-b (HIP and ESP in UDP 10500), wg-a … wg-b       each host has a wire to core, a router
+ *     relay-a … relay-b, plain-a … plain-b by way of s1 (i3-server)
+ *
+ * ESP pads to 4 bytes and WireGuard to 16, so there are packets of all remainders. BEET leaves out the inner header, for one family (between hosts of ours: IPv4);
+ * packets of the other one go in tunnel mode. Programs leave checksums to the kernel, and it to us: that is another 4 bytes of padding (docs/wire.md §7).
  */
-import { concatBytes } from "@i3/common";
-import { encodeDataHeader, HOP_LIMIT, COPY_BUDGET, NativeEngine, NONCE_BYTES, PAYLOAD_KIND, type EspTransform, type Flow } from "@i3/datapath";
+import { Laptop, startRing, type LaptopOptions } from "@i3/demo";
+import { Topology, type Host } from "@i3/netns";
 
-import { makeRow, type Row } from "../report.js";
-import { addressBytes, idOf, ringKeyOf, spiOf, transformOf } from "../tunnel/modes.js";
-import type { Plan } from "./plan.js";
+import { makeRow, median, type Row } from "../report.js";
+import { startPeer, succeed } from "../tunnel/bed.js";
+import { addressBytes } from "../tunnel/modes.js";
+import { addedBytesOf, isOurData, isWireguardData, type AddedBytes } from "./added-bytes.js";
+import { captureAll } from "./capture.js";
+import { say, type Plan } from "./plan.js";
+import { nativeProcess } from "./responder-ours.js";
 
-/** IPv4 20, UDP 8, its header 16, its tag 16 (WireGuard paper, §5.4.6); what is inside is padded to 16 bytes besides, when the MTU allows. */
+/** IPv4 20, UDP 8, its header 16, its tag 16 (WireGuard paper, §5.4.6), before what is inside is padded to 16 bytes. */
 const WIREGUARD_BYTES = 60;
-/** IPv4 and UDP. */
-const OUTER_BYTES = 28;
-/** struct virtio_net_hdr of a whole packet with its checksum. */
-const NO_OFFLOAD = new Uint8Array(10);
-const LENGTHS = [1_200, 1_201, 1_202, 1_203];
-const OWN = { 4: addressBytes("10.66.0.1"), 6: addressBytes("2001:20::1") } as const;
-const PEER = { 4: addressBytes("10.66.0.2"), 6: addressBytes("2001:20::2") } as const;
-const HOP = { address: addressBytes("192.0.2.2"), port: 5_610 };
-const IP_HEADER_BYTES = { 4: 20, 6: 40 } as const;
-
-type Family = 4 | 6;
-interface Case {
-  readonly name: string;
-  readonly family: Family;
-  readonly isRelayed: boolean;
-  readonly beet: Family | null;
-  readonly transform: EspTransform;
-  /** Ratio to WireGuard that we ask for. */
-  readonly limit?: number;
-}
-
-const GCM = transformOf("encrypted-direct", "b");
-const AUTH = transformOf("auth-direct", "b");
-/** "Below" WireGuard's: by one byte at least. */
+/** "Below": by one byte at least. */
 const BELOW = WIREGUARD_BYTES / (WIREGUARD_BYTES - 1);
-const CASES: readonly Case[] = [
-  { name: "direct, BEET, IPv4", family: 4, isRelayed: false, beet: 4, transform: GCM, limit: BELOW },
-  { name: "direct, BEET, IPv6", family: 6, isRelayed: false, beet: 6, transform: GCM, limit: BELOW },
-  { name: "direct, tunnel mode", family: 4, isRelayed: false, beet: null, transform: GCM },
-  { name: "direct, BEET, auth", family: 4, isRelayed: false, beet: 4, transform: AUTH },
-  { name: "relayed, BEET, IPv4", family: 4, isRelayed: true, beet: 4, transform: GCM },
-  { name: "relayed, tunnel mode", family: 4, isRelayed: true, beet: null, transform: GCM },
-];
+/** Bytes in UDP; of each as many more as it takes to see all of WireGuard's padding. */
+const PAYLOADS = [0, 100, 1_000];
+const REMAINDERS = 16;
+const LENGTHS = PAYLOADS.flatMap((length) => Array.from({ length: REMAINDERS }, (_, i) => length + i));
+const IP_UDP_BYTES = { 4: 28, 6: 48 } as const;
+const ECHO_PORT = 7_007;
+const NO_SERVER = "192.0.2.250";
+const BY_ADDRESS = { serverAddresses: [NO_SERVER], hip: '<hip udp-port="10500"/>', logLevel: "info" } as const;
+const WIREGUARD_DEVICE = "wg_a";
+const OUR_DEVICE = "i3";
+const ECHO = `const s = require("node:dgram").createSocket("udp6"); s.on("message", (m, r) => s.send(m, r.port, r.address)); s.bind(${ECHO_PORT}, () => console.log("ECHOING"))`;
+/** Sends datagrams of the given lengths, each when the one before has come back. */
+const ASK = `
+const [address, lengths] = process.argv.slice(1);
+const s = require("node:dgram").createSocket(address.includes(":") ? "udp6" : "udp4");
+const left = JSON.parse(lengths);
+const next = () => (left.length === 0 ? process.exit(0) : s.send(Buffer.alloc(left[0]), ${ECHO_PORT}, address));
+s.on("message", (m) => { if (m.length !== left.shift()) process.exit(2); next(); });
+setTimeout(() => process.exit(3), 20000);
+next();`;
 
-export function bytesRows({ rows }: Plan): readonly Row[] {
+interface Subject {
+  readonly name: string;
+  readonly near: Host;
+  readonly far: Host;
+  readonly device: string;
+  readonly address: string;
+  readonly isData: (datagram: Uint8Array) => boolean;
+  /** Below WireGuard's 60, each packet. */
+  readonly isLimited?: boolean;
+}
+
+export async function bytesRows({ rows }: Plan): Promise<readonly Row[]> {
   if (!rows.has("bytes")) return [];
-  return CASES.map((each) => {
-    const added = LENGTHS.map((length) => addedBytes(each, length));
-    return {
-      ...makeRow({
-        name: `bytes added to a packet: ${each.name}`, unit: "B", better: "lower", runs: [added.reduce((sum, bytes) => sum + bytes, 0) / added.length], baselines: { WireGuard: WIREGUARD_BYTES },
-        ...(each.limit === undefined ? {} : { limits: { WireGuard: each.limit } }),
-      }),
-      beside: { "by the packet's length": { least: Math.min(...added), most: Math.max(...added) } },
-    };
-  });
-}
-
-/** Outer packet less inner packet. */
-function addedBytes({ family, isRelayed, beet, transform }: Case, length: number): number {
-  const engine = NativeEngine.stepped();
-  const peerId = idOf("encrypted-relay", "b");
-  const header = encodeDataHeader({ flags: 0, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, payloadKind: PAYLOAD_KIND.esp, nonce: new Uint8Array(NONCE_BYTES), ids: [peerId] });
-  const way: Pick<Extract<Flow, { action: "esp" }>, "header" | "locator"> = isRelayed ? { header, locator: null } : { header: null, locator: HOP };
-  engine.setNextServer(ringKeyOf(peerId), HOP);
-  engine.setOutboundAssociation(1, { spi: spiOf("encrypted-direct", "b"), transform, beet, checksumState: true });
-  engine.setFlow(PEER[family], { action: "esp", association: 1, ...way, source: OWN[family] });
-  const { udp } = engine.step(1, { tun: [concatBytes(NO_OFFLOAD, packetOf(family, length))] });
-  const [datagram] = udp;
-  if (udp.length !== 1 || datagram === undefined) throw new Error(`${udp.length} datagrams for a packet: ${JSON.stringify(engine.counters().drops)}`);
-  return OUTER_BYTES + datagram.bytes.length - length;
-}
-
-/** UDP with a checksum that nobody looks at. */
-function packetOf(family: Family, length: number): Uint8Array {
-  const packet = new Uint8Array(length);
-  const view = new DataView(packet.buffer);
-  const headerBytes = IP_HEADER_BYTES[family];
-  if (family === 4) {
-    packet.set([0x45, 0, length >> 8, length & 0xff, 0, 1, 0x40, 0, 64, 17]);
-    packet.set(OWN[4], 12);
-    packet.set(PEER[4], 16);
-  } else {
-    packet.set([0x60, 0, 0, 0, (length - headerBytes) >> 8, (length - headerBytes) & 0xff, 17, 64]);
-    packet.set(OWN[6], 8);
-    packet.set(PEER[6], 24);
+  const topology = await Topology.create();
+  try {
+    const { wireguard, ours } = await openSubjects(topology);
+    const theirs = await measure(wireguard);
+    const made: Row[] = [];
+    for (const subject of ours) made.push(...rowsOf(subject, await measure(subject), theirs));
+    return made;
+  } finally {
+    await topology.close();
   }
-  view.setUint16(headerBytes, 1_000);
-  view.setUint16(headerBytes + 2, 9);
-  view.setUint16(headerBytes + 4, length - headerBytes);
-  view.setUint16(headerBytes + 6, 0x1234);
-  return packet;
+}
+
+async function openSubjects(topology: Topology): Promise<{ readonly wireguard: Subject; readonly ours: readonly Subject[] }> {
+  const core = topology.router("core");
+  const hosts = ["s1", "direct-a", "direct-b", "auth-a", "auth-b", "relay-a", "relay-b", "plain-a", "plain-b", "wg-a", "wg-b"].map((name, i) => {
+    const host = topology.host(name);
+    topology.link(core, host, { subnet: `192.0.2.${4 * i}/30` });
+    return host;
+  });
+  const [server, directA, directB, authA, authB, relayA, relayB, plainA, plainB, wireguardA, wireguardB] = hosts as [Host, Host, Host, Host, Host, Host, Host, Host, Host, Host, Host];
+  await topology.up();
+  await startRing([server]);
+  const rule = (security: string): Pick<LaptopOptions, "rules"> => ({ rules: `<rules><rule name=".*\\.i3" go="i3" security="${security}"/></rules>` });
+  const byServer = { serverAddresses: [server.address4], logLevel: "info" } as const;
+  const direct = await startPair(directA, directB, BY_ADDRESS);
+  const auth = await startPair(authA, authB, { ...BY_ADDRESS, ...rule("auth") });
+  const relay = await startPair(relayA, relayB, byServer);
+  const plain = await startPair(plainA, plainB, { ...byServer, ...rule("none") });
+  const { address } = await startPeer("wireguard-go", wireguardA, wireguardB);
+  const ours = { device: OUR_DEVICE, isData: isOurData } as const;
+  return {
+    wireguard: { name: "wireguard-go", near: wireguardA, far: wireguardB, device: WIREGUARD_DEVICE, address, isData: isWireguardData },
+    ours: [
+      { ...ours, name: "direct, BEET, IPv4 inside", near: directA, far: directB, address: direct.address4, isLimited: true },
+      { ...ours, name: "direct, tunnel mode, IPv6 inside", near: directA, far: directB, address: direct.hit },
+      { ...ours, name: "direct, auth", near: authA, far: authB, address: auth.address4 },
+      { ...ours, name: "over i3", near: relayA, far: relayB, address: relay.address4 },
+      { ...ours, name: "over i3, plain", near: plainA, far: plainB, address: plain.address4 },
+    ],
+  };
+}
+
+/** Of the second, when the first has had an answer from it: by then it is known to have IPv4 addresses too. */
+async function startPair(a: Host, b: Host, options: LaptopOptions): Promise<Laptop> {
+  const [near, far] = [await Laptop.make(a, options), await Laptop.make(b, options)];
+  const bookOf = (host: Host): string => (options.hip === undefined ? "" : `address="${host.address4}"`);
+  await near.writeBook({ "b.i3": far }, bookOf(b));
+  await far.writeBook({ "a.i3": near }, bookOf(a));
+  for (const laptop of [near, far]) {
+    await laptop.start();
+    nativeProcess(laptop);
+  }
+  await succeed(a, "ping", ["-c1", "-W10", "-q", "b.i3"]);
+  return far;
+}
+
+async function measure({ name, near, far, device, address, isData }: Subject): Promise<readonly AddedBytes[]> {
+  const echo = far.spawn(process.execPath, ["-e", ECHO]);
+  await echo.waitForLine(/ECHOING/);
+  const ask = async (lengths: readonly number[]): Promise<void> => void (await succeed(near, process.execPath, ["-e", ASK, address, JSON.stringify(lengths)]));
+  // What is set up for the first packet is no packet's.
+  await ask([1]);
+  const [inside = [], outside = []] = await captureAll(
+    [{ host: near, device, filter: "udp" }, { host: near, device: near.interfaces[0]?.name ?? "", filter: "udp" }],
+    () => ask(LENGTHS),
+    () => ask([1]),
+  );
+  await echo.stop();
+  const added = addedBytesOf({ inside, outside, to: addressBytes(address), from: addressBytes(near.address4), port: ECHO_PORT, isData, count: LENGTHS.length });
+  const sent = LENGTHS.map((length) => length + IP_UDP_BYTES[address.includes(":") ? 6 : 4]);
+  if (added.some(({ innerBytes }, i) => innerBytes !== sent[i])) throw new Error(`${name}: other packets were captured than those that were sent: ${added.map(({ innerBytes }) => innerBytes).join(" ")}`);
+  say(`bytes added, ${name}: ${PAYLOADS.map((length, i) => `${length} in UDP: ${added[REMAINDERS * i]?.added ?? NaN}`).join(", ")}`);
+  return added;
+}
+
+const bytesOf = (packets: readonly AddedBytes[]): readonly number[] => packets.map(({ added }) => added);
+const spread = (packets: readonly AddedBytes[]): Readonly<Record<string, number>> => ({ least: Math.min(...bytesOf(packets)), median: median(bytesOf(packets)), largest: Math.max(...bytesOf(packets)) });
+const byPayload = (packets: readonly AddedBytes[]): Readonly<Record<string, number>> => Object.fromEntries(PAYLOADS.map((length, i) => [`${length} B in UDP`, packets[REMAINDERS * i]?.added ?? NaN]));
+
+function rowsOf({ name, isLimited = false }: Subject, ours: readonly AddedBytes[], theirs: readonly AddedBytes[]): readonly Row[] {
+  const row = (what: string, value: (packets: readonly AddedBytes[]) => number): Row => makeRow({
+    name: `bytes added to a packet: ${name}, ${what}`, unit: "B", better: "lower", runs: [value(ours)], baselines: { "wireguard-go": value(theirs), "WireGuard without padding": WIREGUARD_BYTES },
+    ...(isLimited ? { limits: { "WireGuard without padding": BELOW } } : {}),
+  });
+  return [
+    { ...row("median", (packets) => median(bytesOf(packets))), beside: { ours: { ...spread(ours), ...byPayload(ours) }, "wireguard-go": { ...spread(theirs), ...byPayload(theirs) } } },
+    row("largest", (packets) => Math.max(...bytesOf(packets))),
+  ];
 }

@@ -12,5 +12,5 @@ import { responderRows } from "./responder-rows.js";
 
 export async function handshake(options: { readonly quick: boolean; readonly only: string | undefined }): Promise<readonly Row[]> {
   const plan = makePlan(options);
-  return [...(await responderRows(plan)), ...(await firstAnswerRows(plan)), ...(await floodRows(plan)), ...bytesRows(plan)];
+  return [...(await responderRows(plan)), ...(await firstAnswerRows(plan)), ...(await floodRows(plan)), ...(await bytesRows(plan))];
 }

@@ -141,7 +141,7 @@ function subjectsOf(a: Host, b: Host, engines: OurHosts): Record<Mode, Subject> 
 }
 
 /** One of {@link PEERS}, started as peers/tunnel.sh does it. Its processes end with the namespaces. */
-async function startPeer(peer: Peer, a: Host, b: Host): Promise<Subject> {
+export async function startPeer(peer: Peer, a: Host, b: Host): Promise<Subject> {
   const directory = scratchDirectory();
   const args = [peer, a.namespace.name, a.address4, b.namespace.name, b.address4, directory];
   const { stdout } = await promisify(execFile)(PEER_SCRIPT, args, { timeout: PEER_START_MS });
