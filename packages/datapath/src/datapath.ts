@@ -69,6 +69,8 @@ export interface HipResponder {
   readonly puzzleOffset: number;
   /** Of `hit`: #I has 32 or 48 bytes. */
   readonly rhash: "sha256" | "sha384";
+  /** The Diffie-Hellman group of `r1`, 1 to 255: an I1 that does not name it goes up. */
+  readonly group: number;
   /** 0 to 65,535, sent as PUZZLE's opaque: says later which secret #I was made with. */
   readonly epoch: number;
   /** 32 bytes. */
@@ -172,7 +174,10 @@ export interface Datagram {
 export type Upcall =
   /** A control datagram (first byte 0x19), not looked into. */
   | { readonly kind: "control"; readonly from: Locator; readonly bytes: Uint8Array }
-  /** A HIP packet that came straight, without UDP's four zero bytes; never an I1. Its header is well-formed, and so by `ip` is its checksum; nothing behind it is looked at. */
+  /**
+   * A HIP packet that came straight, without UDP's four zero bytes. Its header is well-formed, and so by `ip` is its checksum; nothing behind it is looked at.
+   * An I1 is one that the engine's R1 has no answer for: it names other groups.
+   */
   | { readonly kind: "hip"; readonly from: ViaLocator; readonly bytes: Uint8Array }
   /** First packet to an address whose flow, by the way that the packet needs, is `setup`; the packets wait for `release` or `discard`. Once per way and set-up. */
   | { readonly kind: "flow-setup"; readonly address: Uint8Array; readonly strength: Strength; /** A copy of that packet. */ readonly packet: Uint8Array }
@@ -206,6 +211,8 @@ export const LIMITS = {
   r1AgainPerSecond: 4_000,
   r1AgainFromMs: 300,
   r1AgainToMs: 4_000,
+  /** I1 packets that go up, by either way, since the engine's R1 has no group that they name: JavaScript answers them. */
+  hipI1sPerSecond: 100,
   /** HIP packets without a data header that go up, of all sources together: each is work for JavaScript, an I2 most. */
   hipI2sPerSecond: 2_000,
   hipOthersPerSecond: 4_000,
@@ -271,7 +278,7 @@ export interface Datapath {
   setInboundAssociation(spi: number, association: InboundAssociation | null): void;
   /** The number that the next packet of an outbound association will carry; undefined when there is none. For rekeying in time. */
   nextSequence(name: number): bigint | undefined;
-  /** From now on I1 packets are answered by this; `null`: no more, and HIP goes up only from behind a data header. */
+  /** From now on I1 packets that name its group are answered by this; `null`: no more, and HIP goes up only from behind a data header. */
   setHipResponder(responder: HipResponder | null): void;
   /** All triggers of one ring key, replacing what was there; an empty list removes. */
   setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void;

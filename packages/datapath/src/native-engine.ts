@@ -137,8 +137,8 @@ export class NativeEngine implements Datapath {
   setHipResponder(responder: HipResponder | null): void {
     if (responder === null) return this.#addon.engineRemoveHipResponder(this.#handle);
     requireResponder(responder);
-    const { hit, openIds, r1, puzzleOffset, rhash, epoch, secret } = responder;
-    settle(this.#addon.engineSetHipResponder(this.#handle, hit, concatBytes(...openIds), r1, puzzleOffset, RHASH[rhash], epoch, secret));
+    const { hit, openIds, r1, puzzleOffset, rhash, group, epoch, secret } = responder;
+    settle(this.#addon.engineSetHipResponder(this.#handle, hit, concatBytes(...openIds), r1, puzzleOffset, RHASH[rhash], group, epoch, secret));
   }
 
   setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void {

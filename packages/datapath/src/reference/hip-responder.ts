@@ -18,6 +18,7 @@ const SECRET_BYTES = 32;
 
 export class PreparedResponder {
   readonly hit: Buffer;
+  readonly group: number;
   readonly #openIds: readonly Buffer[];
   /** With the opaque, without receiver and #I. */
   readonly r1: Buffer;
@@ -28,8 +29,9 @@ export class PreparedResponder {
   /** Copies. Throws RangeError. */
   constructor(responder: HipResponder) {
     requireResponder(responder);
-    const { hit, openIds, r1, puzzleOffset, rhash, epoch, secret } = responder;
+    const { hit, openIds, r1, puzzleOffset, rhash, group, epoch, secret } = responder;
     this.hit = ownBuffer(hit);
+    this.group = group;
     this.#openIds = openIds.map(ownBuffer);
     this.r1 = ownBuffer(r1);
     this.#rhash = rhash;
@@ -62,12 +64,13 @@ export class PreparedResponder {
 }
 
 /** Throws RangeError when the R1 could not be made from what is there. */
-export function requireResponder({ hit, openIds, r1, puzzleOffset, rhash, epoch, secret }: HipResponder): void {
+export function requireResponder({ hit, openIds, r1, puzzleOffset, rhash, group, epoch, secret }: HipResponder): void {
   requireLength("HIT", hit, HIT_BYTES);
   if (openIds.length > LIMITS.hipOpenIds) throw new RangeError(`${openIds.length} open ids, and ${LIMITS.hipOpenIds} are the most`);
   for (const id of openIds) requireLength("open id", id, ID_BYTES);
   requireLength("HIP secret", secret, SECRET_BYTES);
   if (!Object.hasOwn(RANDOM_BYTES, rhash)) throw new RangeError(`RHASH ${rhash}`);
+  if (!Number.isInteger(group) || group < 1 || group > 0xff) throw new RangeError(`Diffie-Hellman group ${group}`);
   if (!Number.isInteger(epoch) || epoch < 0 || epoch > 0xffff) throw new RangeError(`HIP epoch ${epoch}`);
   if (r1.length > LIMITS.hipR1Bytes || hipType(r1, 0, r1.length) !== HIP_TYPE.r1 || !equalAt(r1, HIP_OFFSET.senderHit, hit)) throw new RangeError(`no R1 of ours, at most ${LIMITS.hipR1Bytes} bytes`);
   const randomBytes = RANDOM_BYTES[rhash];

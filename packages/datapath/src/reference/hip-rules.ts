@@ -3,7 +3,7 @@ import { IP_PROTOCOL, LIMITS, type DropReason, type HipResponder } from "../data
 import { COPY_BUDGET, dataHeaderBytes, DATA_OFFSET, HOP_LIMIT, ID_BYTES, NONCE_BYTES, PAYLOAD_KIND } from "../wire/data-header.js";
 import { DATA_FIRST_BYTE } from "../wire/first-byte.js";
 import { HIP_OFFSET, hipType, HIT_BYTES } from "@i3/common";
-import { HIP_MARK_BYTES, HIP_TYPE, isHitAt, returnIdAt } from "../wire/hip.js";
+import { HIP_MARK_BYTES, HIP_TYPE, isHitAt, MAX_I1_PARAMETERS, namesGroup, parametersOf, type HipParameters } from "../wire/hip.js";
 import type { Arrival } from "./arrival.js";
 import { fold, sumWords } from "./checksum.js";
 import { decodeRoute, PORT_OFFSET, VIA } from "./endpoints.js";
@@ -22,6 +22,7 @@ export class HipRules {
   readonly #state: EngineState;
   readonly #sources = new SourceRates(LIMITS.r1PerSourcePerSecond, LIMITS.r1PerSourceBurst, LIMITS.r1SharedBuckets);
   readonly #all = new AnswerLimit();
+  readonly #i1s = new SecondLimit(LIMITS.hipI1sPerSecond);
   readonly #i2s = new SecondLimit(LIMITS.hipI2sPerSecond);
   readonly #others = new SecondLimit(LIMITS.hipOthersPerSecond);
   #responder: PreparedResponder | null = null;
@@ -39,27 +40,47 @@ export class HipRules {
 
   /** A datagram whose first byte is 0, or what stood in IP with HIP's protocol number. */
   straight(arrival: Arrival): void {
-    const { counters, upcalls, nowMs } = this.#state;
-    const { bytes, at, length, origins, originAt, ways, wayAt } = arrival;
+    const { counters } = this.#state;
+    const { bytes, at, length, ways, wayAt } = arrival;
     if (this.#responder === null) return counters.drop("hip");
     const isBare = u8(ways, wayAt) === VIA.ip;
     const markBytes = isBare ? 0 : HIP_MARK_BYTES;
     const [hipAt, hipBytes] = [at + markBytes, length - markBytes];
     const type = length < markBytes || !equalAt(bytes, at, MARK.subarray(0, markBytes)) ? -1 : hipType(bytes, hipAt, hipBytes);
     if (type < 0 || (isBare && !isSummedRight(arrival))) return counters.drop("malformed");
-    if (type === HIP_TYPE.i1) return this.#count(this.#answerStraight(this.#responder, arrival, hipAt, hipBytes));
+    if (type === HIP_TYPE.i1) return this.#straightI1(this.#responder, arrival, hipAt, hipBytes);
+    this.#goUp(arrival, hipAt, hipBytes, type === HIP_TYPE.i2 ? this.#i2s : this.#others);
+  }
+
+  #goUp({ bytes, origins, originAt, ways, wayAt }: Arrival, hipAt: number, hipBytes: number, limit: SecondLimit): void {
+    const { counters, upcalls, nowMs } = this.#state;
     if (!upcalls.allowSource("control", nowMs, origins, originAt)) return;
-    if (!(type === HIP_TYPE.i2 ? this.#i2s : this.#others).allow(nowMs)) return counters.drop("rate");
+    if (!limit.allow(nowMs)) return counters.drop("rate");
     upcalls.push({ kind: "hip", from: decodeRoute(origins, originAt, ways, wayAt), bytes: copyBytes(bytes, hipAt, hipAt + hipBytes) });
+  }
+
+  #straightI1(responder: PreparedResponder, arrival: Arrival, hipAt: number, hipBytes: number): void {
+    const { bytes, origins, originAt } = arrival;
+    const parameters = parametersOf(bytes, hipAt, hipBytes, MAX_I1_PARAMETERS);
+    const reason = refusal(responder, bytes, hipAt, parameters, false) ?? (this.#sources.allow(this.#state.nowMs, sourceKeyAt(origins, originAt)) ? null : "rate");
+    if (reason !== null || parameters === null) return this.#count(reason);
+    if (namesGroup(bytes, parameters, responder.group)) this.#count(this.#answerStraight(responder, arrival, hipAt));
+    else this.#goUp(arrival, hipAt, hipBytes, this.#i1s);
   }
 
   /** A HIP packet behind a data header for an id whose payloads go up. False: this one does too. */
   behindHeader({ bytes, at, length }: Arrival, hipAt: number): boolean {
-    if (this.#responder === null) return false;
+    const responder = this.#responder;
+    if (responder === null) return false;
     const hipBytes = at + length - hipAt;
     const type = hipType(bytes, hipAt, hipBytes);
     if (type >= 0 && type !== HIP_TYPE.i1) return false;
-    this.#count(type < 0 ? "malformed" : this.#answerBehindHeader(this.#responder, bytes, at + DATA_OFFSET.ids, hipAt, hipBytes));
+    const parameters = type < 0 ? null : parametersOf(bytes, hipAt, hipBytes, MAX_I1_PARAMETERS);
+    const reason = type < 0 ? "malformed" : refusal(responder, bytes, hipAt, parameters, responder.isOpen(bytes, at + DATA_OFFSET.ids));
+    if (reason !== null || parameters === null || parameters.returnIdAt === 0) this.#count(reason ?? "malformed");
+    else if (namesGroup(bytes, parameters, responder.group)) this.#count(this.#answerBehindHeader(responder, bytes, hipAt, hipBytes, parameters.returnIdAt));
+    else if (this.#i1s.allow(this.#state.nowMs)) return false;
+    else this.#count("rate");
     return true;
   }
 
@@ -69,11 +90,9 @@ export class HipRules {
   }
 
   /** Returns why there is no answer, or null. */
-  #answerStraight(responder: PreparedResponder, { bytes, at: start, origins, originAt, ways, wayAt }: Arrival, hipAt: number, hipBytes: number): DropReason | null {
+  #answerStraight(responder: PreparedResponder, { bytes, at: start, origins, originAt, ways, wayAt }: Arrival, hipAt: number): DropReason | null {
     const { udpOut, nowMs } = this.#state;
-    const reason = refusal(responder, bytes, hipAt, returnIdAt(bytes, hipAt, hipBytes), false);
-    if (reason !== null) return reason;
-    if (!this.#sources.allow(nowMs, sourceKeyAt(origins, originAt)) || !this.#all.allow(nowMs, askerOf(bytes, hipAt, origins, originAt))) return "rate";
+    if (!this.#all.allow(nowMs, askerOf(bytes, hipAt, origins, originAt))) return "rate";
     const markBytes = hipAt - start;
     const route = Buffer.concat([origins.subarray(originAt, originAt + ADDRESS_SLOT_BYTES), ways.subarray(wayAt, wayAt + WAY_SLOT_BYTES)]);
     const full = udpOut.reserve(markBytes + responder.r1.length, route, 0);
@@ -85,11 +104,8 @@ export class HipRules {
     return null;
   }
 
-  #answerBehindHeader(responder: PreparedResponder, bytes: Buffer, forAt: number, hipAt: number, hipBytes: number): DropReason | null {
+  #answerBehindHeader(responder: PreparedResponder, bytes: Buffer, hipAt: number, hipBytes: number, idAt: number): DropReason | null {
     const { udpOut, nowMs, nextServers } = this.#state;
-    const idAt = returnIdAt(bytes, hipAt, hipBytes);
-    const reason = refusal(responder, bytes, hipAt, idAt, responder.isOpen(bytes, forAt)) ?? (idAt === 0 ? "malformed" : null);
-    if (reason !== null) return reason;
     // Whoever has the id need not be who sent the I1: then it must not get more than the sender spent.
     if (responder.r1.length > hipBytes) return "amplification";
     const endpoint = nextServers.lookup(ringKeyAt(bytes, idAt));
@@ -113,9 +129,9 @@ export class HipRules {
 const askerOf = (bytes: Buffer, hipAt: number, path: Buffer, pathAt: number): string =>
   bytes.toString("latin1", hipAt + HIP_OFFSET.senderHit, hipAt + HIP_OFFSET.senderHit + HIT_BYTES) + path.toString("latin1", pathAt, pathAt + PORT_OFFSET);
 
-/** Why an I1 with a well-formed header is not answered, wherever it came from, or null. `idAt`: what {@link returnIdAt} says. `isOpen`: to no HIT will do. */
-function refusal({ hit }: PreparedResponder, bytes: Buffer, hipAt: number, idAt: number, isOpen: boolean): DropReason | null {
-  if (idAt < 0 || !isHitAt(bytes, hipAt + HIP_OFFSET.senderHit)) return "malformed";
+/** Why an I1 with a well-formed header is not answered, wherever it came from, or null: then it has parameters. `isOpen`: to no HIT will do. */
+function refusal({ hit }: PreparedResponder, bytes: Buffer, hipAt: number, parameters: HipParameters | null, isOpen: boolean): DropReason | null {
+  if (parameters === null || parameters.groupsAt === 0 || !isHitAt(bytes, hipAt + HIP_OFFSET.senderHit)) return "malformed";
   const receiverAt = hipAt + HIP_OFFSET.receiverHit;
   return equalAt(bytes, receiverAt, hit) || (isOpen && equalAt(bytes, receiverAt, NO_HIT)) ? null : "hip";
 }

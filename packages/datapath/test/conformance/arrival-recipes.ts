@@ -48,6 +48,8 @@ export interface HipRecipe {
   readonly sender: number;
   /** Which of {@link HITS} it is for. */
   readonly receiver: number;
+  /** Its DH_GROUP_LIST; empty: none. */
+  readonly groups: readonly number[];
   readonly parameters: readonly (readonly [type: number, bytes: number])[];
   /** I3_RETURN_ID between them. */
   readonly returnId: number | null;
@@ -58,13 +60,14 @@ const hipRecipes: fc.Arbitrary<HipRecipe> = fc.record({
   type: fc.oneof({ arbitrary: fc.constant(1), weight: 6 }, { arbitrary: fc.constantFrom(2, 3, 16, 127), weight: 2 }),
   sender: fc.nat(9),
   receiver: fc.oneof({ arbitrary: fc.constant(0), weight: 5 }, { arbitrary: fc.nat(HITS.length - 1), weight: 3 }),
-  parameters: fc.oneof({ arbitrary: fc.constant([]), weight: 3 }, { arbitrary: fc.array(fc.tuple(fc.constantFrom(511, 32_770, 32_772, 32_778), fc.oneof(fc.constantFrom(31, 32, 33), fc.nat(100))), { maxLength: 4 }), weight: 3 }, { arbitrary: fc.constant(Array.from({ length: 15 }, () => [511, 1] as const)), weight: 1 }),
+  groups: fc.constantFrom([7], [7], [8, 7], [8], [4, 9], [...Array.from({ length: 16 }, () => 8), 7], []),
+  parameters: fc.oneof({ arbitrary: fc.constant([]), weight: 3 }, { arbitrary: fc.array(fc.tuple(fc.constantFrom(511, 32_770, 32_772, 32_778), fc.oneof(fc.constantFrom(31, 32, 33), fc.nat(100))), { maxLength: 4 }), weight: 3 }, { arbitrary: fc.constantFrom(...[12, 13, 14, 15].map((length) => Array.from({ length }, () => [40_000, 1] as const))), weight: 1 }),
   returnId: fc.option(idIndex, { freq: 3 }).map((value) => value),
   length: fc.constantFrom(0, 320, 400, 1_232, 2_048),
 });
 
-export function hipOf({ type, sender, receiver, parameters, returnId, length }: HipRecipe): Uint8Array {
-  const before = [...parameters.map(([number, count]) => parameter(number, data(count))), ...(returnId === null ? [] : [parameter(32_770, idOf(returnId))])];
+export function hipOf({ type, sender, receiver, groups, parameters, returnId, length }: HipRecipe): Uint8Array {
+  const before = [...(groups.length === 0 ? [] : [parameter(511, bytes(...groups))]), ...parameters.map(([number, count]) => parameter(number, data(count))), ...(returnId === null ? [] : [parameter(32_770, idOf(returnId))])];
   const least = before.reduce((sum, { length: one }) => sum + one, 40);
   return hipPacket(type, hit(sender), HITS[receiver] ?? NO_HIT, ...before, ...(length > least ? [parameter(32_778, data(length - least - 4))] : []));
 }

@@ -71,6 +71,19 @@ describe.each([["straight", straight, 4], ["behind a data header", behind, 48]] 
     expect([refused, send([from(ask, ip4("192.0.2.1"))]).length]).toEqual([false, 1]);
   });
 
+  it("with other groups: up, 100 a second", () => {
+    const ask = (n: number, groups: readonly number[]): Uint8Array => wrap(i1({ groups, returnId: idOf(n), length: FIRST.r1.length }));
+    pair.step(1_000, [], [], true);
+    const lists = [[8], [4, 8], [7], [], [0, 7], Array.from({ length: 16 }, () => 9), [...Array.from({ length: 16 }, () => 9), 7], [...Array.from({ length: 15 }, () => 9), 7]];
+    expect(send(spread(lists.map((groups, n) => ask(n, groups))))).toHaveLength(3);
+    expect([pair.counters().upcalls, pair.counters().drops.malformed]).toEqual([4, 1]);
+    expect(send(spread(Array.from({ length: 200 }, (__, n) => ask(n, [n % 7]))))).toEqual([]);
+    expect([pair.counters().upcalls, pair.counters().drops.rate]).toEqual([100, 104]);
+    pair.step(1_000, [], [], true);
+    expect(send(Array.from({ length: 30 }, () => from(ask(1, [8]), ip6(1, 1))))).toEqual([]);
+    expect(pair.counters().upcalls).toBe(100 + (wrap === straight ? 20 : 30));
+  });
+
   it("to whom it may concern: behind a data header for an open id only", () => {
     const ask = from(wrap(i1({ receiver: NO_HIT, returnId: idOf(4), length: 400 })), ip6(1, 1));
     expect(send([ask])).toHaveLength(wrap === straight ? 0 : 1);

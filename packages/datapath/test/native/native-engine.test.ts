@@ -10,7 +10,7 @@ import { ReferenceEngine } from "../../src/reference/engine.js";
 import { MAX_WAITING_BYTES_PER_SOURCE, MAX_WAITING_ROUTES, MAX_WAITING_ROUTES_PER_SOURCE } from "../../src/reference/next-servers.js";
 import { MAX_WAITING_UPCALLS } from "../../src/reference/upcalls.js";
 import { COPY_BUDGET, HOP_LIMIT, MAX_STACK_LENGTH, PAYLOAD_KIND } from "../../src/wire/data-header.js";
-import { MAX_I1_PARAMETERS } from "../../src/wire/hip.js";
+import { MAX_DH_GROUPS, MAX_I1_PARAMETERS } from "../../src/wire/hip.js";
 import { dataPacket, locator } from "../reference/harness.js";
 import { hit, responder } from "../reference/hip.js";
 import { bytes, concat, ip4, ip6, makeId } from "../reference/packets.js";
@@ -111,6 +111,9 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
     ["RHASH", hip({ rhash: "sha1" })],
     ["RHASH of another length than #I", hip({ rhash: "sha256" })],
     ["RHASH that is none of ours", hip({ rhash: "toString" })],
+    ["group 0", hip({ group: 0 })],
+    ["group above 255", hip({ group: 256 })],
+    ["group that is no whole number", hip({ group: 7.5 })],
     ["epoch below 0", hip({ epoch: -1 })],
     ["epoch above 65,535", hip({ epoch: 65_536 })],
     ["epoch that is no whole number", hip({ epoch: 0.5 })],
@@ -215,8 +218,8 @@ describe("calls of the addon", () => {
     ["no outbound", (engine) => engine.setOutboundAssociation(7, null), ["engineRemoveOutboundAssociation", 7]],
     ["inbound association", (engine) => engine.setInboundAssociation(MIN_SPI, { ...IN, transform: NULL }), ["engineSetInboundAssociation", MIN_SPI, 1, NONE, NONE, KEY(32, 7), 4, true, ADDRESS, PAIRS4, PAIRS6, 2]],
     ["no inbound association", (engine) => engine.setInboundAssociation(MAX_SPI, null), ["engineRemoveInboundAssociation", MAX_SPI]],
-    ["HIP responder", (engine) => engine.setHipResponder(HIP), ["engineSetHipResponder", HIP.hit, concat(...HIP.openIds), HIP.r1, 44, 1, 0x0102, HIP.secret]],
-    ["HIP responder with SHA-256", (engine) => engine.setHipResponder(HIP_256), ["engineSetHipResponder", HIP_256.hit, bytes(), HIP_256.r1, 44, 0, 0x0102, HIP_256.secret]],
+    ["HIP responder", (engine) => engine.setHipResponder(HIP), ["engineSetHipResponder", HIP.hit, concat(...HIP.openIds), HIP.r1, 44, 1, 7, 0x0102, HIP.secret]],
+    ["HIP responder with SHA-256", (engine) => engine.setHipResponder(HIP_256), ["engineSetHipResponder", HIP_256.hit, bytes(), HIP_256.r1, 44, 0, 7, 0x0102, HIP_256.secret]],
     ["no HIP responder", (engine) => engine.setHipResponder(null), ["engineRemoveHipResponder"]],
     [
       "triggers", (engine) => engine.setTriggers(RING_KEY, [{ id: makeId(9, 1), target: { kind: "locator", locator: AT } }, { id: makeId(9, 2), target: { kind: "stack", ids: BIG } }]),
@@ -355,7 +358,7 @@ describe("C++ and TypeScript agree", () => {
       found.set(name, factors.reduce((product, factor) => product * factor, 1));
     }
     const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, i1Parameters: MAX_I1_PARAMETERS, controlBytes: MAX_CONTROL_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
+    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, i1Parameters: MAX_I1_PARAMETERS, dhGroups: MAX_DH_GROUPS, controlBytes: MAX_CONTROL_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
     const both = Object.entries(limits).map(([name, value]) => [name, value, found.get(snake(name))]);
     expect(both.filter(([, ours, theirs]) => ours !== theirs)).toEqual([]);
     expect([...found.values()].some(Number.isNaN)).toBe(false);

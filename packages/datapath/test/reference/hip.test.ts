@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { LIMITS, type DropReason } from "../../src/datapath.js";
 import { AnswerLimit, MAX_RATED_SOURCES, SourceRates } from "../../src/reference/rate-limits.js";
 import { dataPacket, Harness, locator } from "./harness.js";
-import { hipPacket, hit, i1, MARK, NO_HIT, OWN_HIT, PADDING, parameter, r1For, responder, RETURN_ID, straight } from "./hip.js";
+import { DH_GROUP_LIST, hipPacket, hit, i1, MARK, NO_HIT, OWN_HIT, PADDING, parameter, r1For, responder, RETURN_ID, straight } from "./hip.js";
 import { be16, bytes, concat, data, ip4, makeId } from "./packets.js";
 
 const PEER = locator("192.0.2.7", 5_000);
@@ -14,6 +14,7 @@ const PUBLIC_ID = makeId(9);
 const BACK = makeId(3, 1, 2, 3);
 const RESPONDER = responder();
 const LONG = RESPONDER.r1.length;
+const GROUPS = parameter(DH_GROUP_LIST, bytes(7));
 const behind = (hip: Uint8Array, id = PUBLIC_ID): Uint8Array => dataPacket({ ids: [id], payloadKind: 3 }, hip);
 const edited = (whole: Uint8Array, at: number, ...values: readonly number[]): Uint8Array => {
   const out = Uint8Array.from(whole);
@@ -75,8 +76,8 @@ describe("I1 packets that are answered", () => {
   });
 
   it("whatever reserved bits, controls and checksum say, and with parameters of any kind up to 16", () => {
-    const many = Array.from({ length: 16 }, (_, n) => parameter(40_000 + n, data(n)));
-    for (const packet of [edited(i1(), 3, 0x2f), edited(i1(), 4, 1, 2, 3, 4), hipPacket(1, hit(1), OWN_HIT), hipPacket(1, hit(1), OWN_HIT, ...many)]) {
+    const many = Array.from({ length: 15 }, (_, n) => parameter(40_000 + n, data(n)));
+    for (const packet of [edited(i1(), 3, 0x2f), edited(i1(), 4, 1, 2, 3, 4), hipPacket(1, hit(1), OWN_HIT, GROUPS), hipPacket(1, hit(1), OWN_HIT, GROUPS, ...many)]) {
       expect(harness.fromUdp(PEER, straight(packet)).udp).toHaveLength(1);
     }
   });
@@ -112,11 +113,14 @@ describe("I1 packets that are not", () => {
     ["a sender without HIT", edited(good, 8, ...NO_HIT), "malformed"],
     ["another receiver", edited(good, 24, ...hit(0xed)), "hip"],
     ["a parameter longer than the packet", edited(good, 42, 0xff, 0xff), "malformed"],
-    ["a last parameter too long by one", hipPacket(1, hit(1), OWN_HIT, edited(parameter(PADDING, new Uint8Array(12)), 2, 0, 13)), "malformed"],
-    ["17 parameters", hipPacket(1, hit(1), OWN_HIT, parameter(RETURN_ID, BACK), ...Array.from({ length: 16 }, () => parameter(PADDING, data(20)))), "malformed"],
-    ["a short return id", hipPacket(1, hit(1), OWN_HIT, parameter(RETURN_ID, BACK.subarray(0, 31)), parameter(PADDING, data(300))), "malformed"],
-    ["a long return id", hipPacket(1, hit(1), OWN_HIT, parameter(RETURN_ID, concat(BACK, bytes(0))), parameter(PADDING, data(300))), "malformed"],
-    ["two return ids", hipPacket(1, hit(1), OWN_HIT, parameter(RETURN_ID, BACK), parameter(RETURN_ID, BACK), parameter(PADDING, data(300))), "malformed"],
+    ["a last parameter too long by one", hipPacket(1, hit(1), OWN_HIT, GROUPS, edited(parameter(PADDING, new Uint8Array(12)), 2, 0, 13)), "malformed"],
+    ["17 parameters", hipPacket(1, hit(1), OWN_HIT, GROUPS, parameter(RETURN_ID, BACK), ...Array.from({ length: 15 }, () => parameter(PADDING, data(20)))), "malformed"],
+    ["a short return id", hipPacket(1, hit(1), OWN_HIT, GROUPS, parameter(RETURN_ID, BACK.subarray(0, 31)), parameter(PADDING, data(300))), "malformed"],
+    ["a long return id", hipPacket(1, hit(1), OWN_HIT, GROUPS, parameter(RETURN_ID, concat(BACK, bytes(0))), parameter(PADDING, data(300))), "malformed"],
+    ["two return ids", hipPacket(1, hit(1), OWN_HIT, GROUPS, parameter(RETURN_ID, BACK), parameter(RETURN_ID, BACK), parameter(PADDING, data(300))), "malformed"],
+    ["no groups", hipPacket(1, hit(1), OWN_HIT, parameter(RETURN_ID, BACK), parameter(PADDING, data(300))), "malformed"],
+    ["an empty list of groups", i1({ groups: [], returnId: BACK, length: LONG }), "malformed"],
+    ["two lists of groups", hipPacket(1, hit(1), OWN_HIT, GROUPS, GROUPS, parameter(RETURN_ID, BACK), parameter(PADDING, data(300))), "malformed"],
   ];
   it.each(rows)("%s", (_, packet, reason) => {
     expect(harness.fromUdp(PEER, straight(packet))).toMatchObject({ udp: [], upcalls: [], drops: { [reason]: 1 } });
@@ -140,6 +144,43 @@ describe("I1 packets that are not", () => {
     expect(harness.fromUdp(PEER, behind(i1({ returnId: BACK, length: LONG - 8 })))).toMatchObject({ udp: [], upcalls: [], drops: { amplification: 1 } });
     harness.engine.setDefaultServer(null);
     expect(harness.fromUdp(PEER, behind(good))).toMatchObject({ udp: [], upcalls: [], drops: { "no-route": 1 } });
+  });
+});
+
+describe("I1 packets that do not name the R1's group", () => {
+  const straightly = straight(i1({ groups: [8, 4] }));
+  const relayed = behind(i1({ groups: [8, 4], returnId: BACK, length: LONG }));
+
+  it("go up, by the way that they came, and are not counted as answered", () => {
+    expect(harness.fromUdp(PEER, straightly)).toMatchObject({ udp: [], upcalls: [{ kind: "hip", from: PEER, bytes: i1({ groups: [8, 4] }) }], drops: {} });
+    expect(harness.fromUdp(PEER, relayed)).toMatchObject({ udp: [], upcalls: [{ kind: "payload", id: PUBLIC_ID, payloadKind: 3 }], drops: {} });
+    expect(harness.engine.counters().hipAnswered).toBe(0);
+  });
+
+  it("are those in whose first 16 groups it is not", () => {
+    const others = Array.from({ length: 16 }, (_, n) => 100 + n);
+    expect(harness.fromUdp(PEER, straight(i1({ groups: [...others.slice(1), 7] })), straight(i1({ groups: [...others, 7] })))).toMatchObject({ udp: [{ to: PEER }], upcalls: [{ kind: "hip" }] });
+    harness.engine.setHipResponder(responder({ group: 4 }));
+    expect(harness.fromUdp(PEER, straightly, straight(i1()))).toMatchObject({ udp: [{ to: PEER }], upcalls: [{ kind: "hip", bytes: i1() }] });
+  });
+
+  it("must be right in everything else", () => {
+    const closed = { receiver: NO_HIT, groups: [8], returnId: BACK, length: LONG };
+    harness.engine.setInbound(BACK, { action: "upcall" });
+    expect(harness.fromUdp(PEER, straight(i1(closed)), behind(i1(closed), BACK), straight(i1({ receiver: hit(3), groups: [8] })))).toMatchObject({ udp: [], upcalls: [], drops: { hip: 3 } });
+    expect(harness.fromUdp(PEER, behind(i1({ groups: [8], length: LONG })), straight(i1({ sender: NO_HIT, groups: [8] })))).toMatchObject({ upcalls: [], drops: { malformed: 2 } });
+    expect(harness.fromUdp(PEER, behind(i1(closed))).upcalls).toHaveLength(1);
+  });
+
+  it("are 20 at once and 10 a second of one source, with those that are answered, and 100 a second of all", () => {
+    expect(harness.fromUdp(PEER, ...Array.from({ length: 15 }, () => straightly), ...Array.from({ length: 10 }, () => straight(i1())))).toMatchObject({ udp: { length: 5 }, upcalls: { length: 15 }, drops: { rate: 5 } });
+    const flood = (count: number): number => Array.from({ length: count }, (_, n) => harness.fromUdp(makeLocator(bytes(203, 0, 9, n), 9), straightly).upcalls.length).reduce((sum, n) => sum + n, 0);
+    harness.nowMs = 5_000;
+    expect([flood(LIMITS.hipI1sPerSecond - 1), harness.fromUdp(SERVER, relayed, relayed).upcalls.length, flood(1)]).toEqual([LIMITS.hipI1sPerSecond - 1, 1, 0]);
+    // Neither those that are answered nor other packets have less for it.
+    expect(harness.fromUdp(SERVER, straight(i1()), straight(hipPacket(3, hit(1), OWN_HIT)))).toMatchObject({ udp: { length: 1 }, upcalls: { length: 1 } });
+    harness.nowMs = 6_000;
+    expect([flood(1), harness.fromUdp(SERVER, relayed).upcalls.length]).toEqual([1, 1]);
   });
 });
 

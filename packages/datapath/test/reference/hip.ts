@@ -7,7 +7,7 @@ export const MARK = bytes(0, 0, 0, 0);
 export const NO_HIT = new Uint8Array(16);
 export const RETURN_ID = 32_770;
 export const PADDING = 32_778;
-const DH_GROUP_LIST = 511;
+export const DH_GROUP_LIST = 511;
 const PUZZLE = 257;
 const SIGNATURE_2 = 61_633;
 
@@ -28,14 +28,15 @@ export function hipPacket(type: number, sender: Uint8Array, receiver: Uint8Array
 export interface I1Fields {
   readonly sender: Uint8Array;
   readonly receiver: Uint8Array;
+  readonly groups: readonly number[];
   readonly returnId: Uint8Array | null;
   /** In all; less than there is: as it is. A multiple of 8. */
   readonly length: number;
 }
 
 /** As a host of ours sends it: groups, the return id, padding. */
-export function i1({ sender = hit(1), receiver = OWN_HIT, returnId = null, length = 0 }: Partial<I1Fields> = {}): Uint8Array {
-  const parameters = [parameter(DH_GROUP_LIST, bytes(7, 8, 9)), ...(returnId === null ? [] : [parameter(RETURN_ID, returnId)])];
+export function i1({ sender = hit(1), receiver = OWN_HIT, groups = [7, 8, 9], returnId = null, length = 0 }: Partial<I1Fields> = {}): Uint8Array {
+  const parameters = [parameter(DH_GROUP_LIST, bytes(...groups)), ...(returnId === null ? [] : [parameter(RETURN_ID, returnId)])];
   const least = hipPacket(1, sender, receiver, ...parameters).length;
   return hipPacket(1, sender, receiver, ...parameters, ...(length > least ? [parameter(PADDING, new Uint8Array(length - least - 4))] : []));
 }
@@ -50,10 +51,10 @@ export interface ResponderFields extends Omit<HipResponder, "r1" | "puzzleOffset
 }
 
 /** What an R1 is before it is given to one initiator: PUZZLE is its first parameter, what else would be there is one long signature. */
-export function responder({ hit: own = OWN_HIT, openIds = OPEN_IDS, rhash = "sha384", epoch = 0x0102, secret = data(32), r1Bytes = 320 }: Partial<ResponderFields> = {}): HipResponder {
+export function responder({ hit: own = OWN_HIT, openIds = OPEN_IDS, rhash = "sha384", group = 7, epoch = 0x0102, secret = data(32), r1Bytes = 320 }: Partial<ResponderFields> = {}): HipResponder {
   const puzzle = parameter(PUZZLE, concat(bytes(10, 37, 0, 0), new Uint8Array(rhash === "sha256" ? 32 : 48)));
   const r1 = hipPacket(2, own, NO_HIT, puzzle, parameter(SIGNATURE_2, data(r1Bytes - 40 - puzzle.length - 4)));
-  return { hit: own, openIds, r1, puzzleOffset: 44, rhash, epoch, secret };
+  return { hit: own, openIds, r1, puzzleOffset: 44, rhash, group, epoch, secret };
 }
 
 /** `path`: the return id, or the source's address as 16 bytes. */

@@ -181,6 +181,8 @@ export interface R1Responder {
   readonly r1: Uint8Array;
   readonly puzzleOffset: number;
   readonly rhash: Rhash;
+  /** Of `r1`: an I1 that does not name it must come here. */
+  readonly group: DhGroup;
   readonly epoch: number;
   readonly secret: Uint8Array;
 }

@@ -233,14 +233,14 @@ export class R1Pool {
     return found;
   }
 
-  /** For the packet engine, which answers I1s with the most preferred group. */
+  /** For the packet engine, which answers I1s that name the most preferred group. */
   responder(): R1Responder | null {
     const [group] = this.#groups;
     if (group === undefined) return null;
     const { r1, puzzleOffset, rhash } = this.offered(group).template;
     if (r1.length > MAX_ENGINE_R1_BYTES) return null;
     const { epoch, secret } = this.current;
-    return { hit: this.#env.identity.hit, r1, puzzleOffset, rhash, epoch, secret };
+    return { hit: this.#env.identity.hit, r1, puzzleOffset, rhash, group, epoch, secret };
   }
 
   /** Forgets all secrets. */

@@ -66,7 +66,7 @@ export class HipSetup {
     this.#nowMs = nowMs;
     const { identity, ownId, randomBytes, dhSource, rekeyAfterMs, wallMs, log } = environment;
     this.hip = new HipHost({
-      identity, ownPublicId: ownId, random: randomBytes, dhSource, rekeyAfterMs, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#admits(hit), onRefused: environment.onRefused, log,
+      identity, ownPublicId: ownId, random: randomBytes, dhSource, rekeyAfterMs, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#admits(hit), isOpen: (id) => environment.openIds.some((open) => sameBytes(open, id)), onRefused: environment.onRefused, log,
       send: (path, packet) => sendHip(environment, path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
       espSuitesFor: (hit, call) => suitesOf(this.#peers.policyOf(hit, call)), offerFor: (hit, call) => this.#peers.offerFor(hit, call), accepts: (call, hit) => this.#calls.accepts(call, hit),
     }, nowMs);

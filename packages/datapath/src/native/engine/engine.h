@@ -79,6 +79,7 @@ struct HipResponderSpec {
   Bytes r1;
   size_t puzzle_offset = 0;
   Rhash rhash = Rhash::sha256;
+  uint8_t group = 0;
   uint16_t epoch = 0;
   Bytes secret;
 };

@@ -1,6 +1,7 @@
-// What the engine knows of HIP packets (docs/wire.md §9): the header, and where an I1 says that its answer goes. As src/wire/hip.ts.
+// What the engine knows of HIP packets (docs/wire.md §9): the header, which groups an I1 names, and where its answer goes. As src/wire/hip.ts.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 
 #include "data-header.h"
@@ -10,7 +11,7 @@ namespace i3::hip {
 constexpr size_t mark_bytes = 4, header_bytes = 40, hit_bytes = 16;
 constexpr size_t next_header = 0, length = 1, type = 2, version = 3, checksum = 4, sender_hit = 8, receiver_hit = 24;
 constexpr uint8_t type_i1 = 1, type_r1 = 2, type_i2 = 3;
-constexpr uint16_t puzzle = 257, i3_return_id = 32'770;
+constexpr uint16_t puzzle = 257, dh_group_list = 511, i3_return_id = 32'770;
 // In PUZZLE's contents.
 constexpr size_t puzzle_opaque = 2, puzzle_random = 4;
 constexpr size_t parameter_head_bytes = 4;
@@ -29,26 +30,39 @@ inline bool is_hit(Bytes hit) { return (u32(hit, 0) & 0xffff'fff0) == 0x2001'002
 
 struct Parameters {
   bool are_valid = false;
-  // I3_RETURN_ID, or nothing.
+  // Contents of DH_GROUP_LIST and I3_RETURN_ID, or nothing.
+  Bytes groups;
   Bytes return_id;
 };
 
-// Of a packet whose header is well-formed: what is left is always a multiple of 8, so that type and length are there.
-inline Parameters parameters_of(Bytes packet) {
+// Of a packet whose header is well-formed: what is left is always a multiple of 8, so that type and length are there. Not valid: malformed, more than `most`, or one of these
+// stands twice.
+inline Parameters parameters_of(Bytes packet, size_t most) {
   Parameters found;
   size_t count = 0;
   for (size_t at = header_bytes; at < packet.size();) {
     const size_t contents_bytes = u16(packet, at + 2);
     const size_t whole = (parameter_head_bytes + contents_bytes + 7) & ~size_t{7};
-    if (++count > limits::i1_parameters || whole > packet.size() - at) return {};
-    if (u16(packet, at) == i3_return_id) {
+    if (++count > most || whole > packet.size() - at) return {};
+    const uint16_t type = u16(packet, at);
+    const Bytes contents = part(packet, at + parameter_head_bytes, contents_bytes);
+    if (type == dh_group_list) {
+      if (contents.empty() || !found.groups.empty()) return {};
+      found.groups = contents;
+    } else if (type == i3_return_id) {
       if (contents_bytes != id_bytes || !found.return_id.empty()) return {};
-      found.return_id = part(packet, at + parameter_head_bytes, id_bytes);
+      found.return_id = contents;
     }
     at += whole;
   }
   found.are_valid = true;
   return found;
+}
+
+// What is longer than the limit is cut.
+inline bool names_group(const Parameters& parameters, uint8_t group) {
+  const Bytes groups = parameters.groups.first(std::min(parameters.groups.size(), limits::dh_groups));
+  return std::find(groups.begin(), groups.end(), group) != groups.end();
 }
 
 }  // namespace i3::hip

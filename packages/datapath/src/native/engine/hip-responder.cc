@@ -25,14 +25,14 @@ bool HipResponder::is_valid(const HipResponderSpec& spec) {
   const Bytes r1 = spec.r1;
   const size_t contents_bytes = hip::puzzle_random + random_bytes(spec.rhash);
   if (spec.open_ids.size() % id_bytes != 0 || spec.open_ids.size() > limits::hip_open_ids * id_bytes) return false;
-  if (spec.hit.size() != hip::hit_bytes || spec.secret.size() != secret_bytes || r1.size() > limits::hip_r1_bytes || hip::type_of(r1) != hip::type_r1) return false;
+  if (spec.group == 0 || spec.hit.size() != hip::hit_bytes || spec.secret.size() != secret_bytes || r1.size() > limits::hip_r1_bytes || hip::type_of(r1) != hip::type_r1) return false;
   if (!equal(part(r1, hip::sender_hit, hip::hit_bytes), spec.hit) || !is_puzzle(r1, spec.puzzle_offset, contents_bytes)) return false;
   return is_zero(part(r1, hip::checksum, 2)) && is_zero(part(r1, hip::receiver_hit, hip::hit_bytes)) &&
          is_zero(part(r1, spec.puzzle_offset + hip::puzzle_opaque, contents_bytes - hip::puzzle_opaque));
 }
 
 HipResponder::HipResponder(const HipResponderSpec& spec)
-    : open_ids_(spec.open_ids.begin(), spec.open_ids.end()), r1_(spec.r1.begin(), spec.r1.end()), random_at_(spec.puzzle_offset + hip::puzzle_random), rhash_(spec.rhash), mac_(spec.rhash, spec.secret) {
+    : open_ids_(spec.open_ids.begin(), spec.open_ids.end()), r1_(spec.r1.begin(), spec.r1.end()), random_at_(spec.puzzle_offset + hip::puzzle_random), rhash_(spec.rhash), group_(spec.group), mac_(spec.rhash, spec.secret) {
   put16(r1_, spec.puzzle_offset + hip::puzzle_opaque, spec.epoch);
 }
 

@@ -23,6 +23,7 @@ class HipResponder {
   // The spec is valid.
   explicit HipResponder(const HipResponderSpec& spec);
 
+  uint8_t group() const { return group_; }
   Bytes hit() const { return part(r1_, hip::sender_hit, hip::hit_bytes); }
   // Whether an I1 to no HIT is answered that came for this id.
   bool is_open(Bytes id) const;
@@ -38,6 +39,7 @@ class HipResponder {
   std::vector<uint8_t> r1_;
   size_t random_at_;
   Rhash rhash_;
+  uint8_t group_;
   Hmac mac_;
 };
 

@@ -20,7 +20,7 @@ Bytes initiator_of(Bytes i1) { return part(i1, hip::sender_hit, hip::hit_bytes);
 
 // Why an I1 with a well-formed header is not answered, wherever it came from. `is_open`: to no HIT will do.
 Drop refusal(const HipResponder& responder, Bytes i1, const hip::Parameters& parameters, bool is_open) {
-  if (!parameters.are_valid || !hip::is_hit(initiator_of(i1))) return Drop::malformed;
+  if (!parameters.are_valid || parameters.groups.empty() || !hip::is_hit(initiator_of(i1))) return Drop::malformed;
   const Bytes receiver = part(i1, hip::receiver_hit, hip::hit_bytes);
   return equal(receiver, responder.hit()) || (is_open && equal(receiver, no_hit)) ? Drop::none : Drop::hip;
 }
@@ -43,10 +43,14 @@ void HipRules::straight(Bytes datagram, const Endpoint& from, const Way& way) {
   const Bytes packet = datagram.subspan(mark_bytes);
   const std::optional<uint8_t> type = hip::type_of(packet);
   if (!type || (way.via == Via::ip && !is_summed_right(packet, from, way))) return lane_.drop(Drop::malformed);
-  if (type == hip::type_i1) return count(answer_straight(*responder, packet, from, way));
+  if (type == hip::type_i1) return straight_i1(*responder, packet, from, way);
   const std::lock_guard lock(lane_.shared.mutex);
+  go_up(type == hip::type_i2 ? lane_.shared.hip_i2s : lane_.shared.hip_others, packet, from, way);
+}
+
+void HipRules::go_up(SecondLimit& limit, Bytes packet, const Endpoint& from, const Way& way) {
   if (!lane_.may_go_up(lane_.shared.control_rates, from)) return;
-  if (!(type == hip::type_i2 ? lane_.shared.hip_i2s : lane_.shared.hip_others).allow(lane_.now_ms)) return lane_.drop(Drop::rate);
+  if (!limit.allow(lane_.now_ms)) return lane_.drop(Drop::rate);
   Upcall upcall;
   upcall.kind = UpcallKind::hip;
   upcall.from = from;
@@ -60,8 +64,31 @@ bool HipRules::behind_header(Bytes id, Bytes packet) {
   if (responder == nullptr) return false;
   const std::optional<uint8_t> type = hip::type_of(packet);
   if (type && type != hip::type_i1) return false;
-  count(type ? answer_behind_header(*responder, id, packet) : Drop::malformed);
+  const hip::Parameters parameters = type ? hip::parameters_of(packet, limits::i1_parameters) : hip::Parameters();
+  Drop reason = type ? refusal(*responder, packet, parameters, responder->is_open(id)) : Drop::malformed;
+  if (reason == Drop::none && parameters.return_id.empty()) reason = Drop::malformed;
+  if (reason == Drop::none && !hip::names_group(parameters, responder->group())) {
+    const std::lock_guard lock(lane_.shared.mutex);
+    if (lane_.shared.hip_i1s.allow(lane_.now_ms)) return false;
+    reason = Drop::rate;
+  } else if (reason == Drop::none) {
+    reason = answer_behind_header(*responder, packet, parameters.return_id);
+  }
+  count(reason);
   return true;
+}
+
+void HipRules::straight_i1(const HipResponder& responder, Bytes i1, const Endpoint& from, const Way& way) {
+  const hip::Parameters parameters = hip::parameters_of(i1, limits::i1_parameters);
+  const Drop reason = refusal(responder, i1, parameters, false);
+  if (reason != Drop::none) return lane_.drop(reason);
+  {
+    const std::lock_guard lock(lane_.shared.mutex);
+    if (!lane_.shared.r1_rates.allow(lane_.now_ms, source_key(from))) return lane_.drop(Drop::rate);
+    if (!hip::names_group(parameters, responder.group())) return go_up(lane_.shared.hip_i1s, i1, from, way);
+    if (!lane_.shared.r1_limit.allow(lane_.now_ms, asker_of(initiator_of(i1), from.address()))) return lane_.drop(Drop::rate);
+  }
+  count(answer_straight(responder, i1, from, way));
 }
 
 void HipRules::count(Drop reason) {
@@ -70,12 +97,6 @@ void HipRules::count(Drop reason) {
 }
 
 Drop HipRules::answer_straight(const HipResponder& responder, Bytes i1, const Endpoint& from, const Way& way) {
-  const Drop reason = refusal(responder, i1, hip::parameters_of(i1), false);
-  if (reason != Drop::none) return reason;
-  {
-    const std::lock_guard lock(lane_.shared.mutex);
-    if (!lane_.shared.r1_rates.allow(lane_.now_ms, source_key(from)) || !lane_.shared.r1_limit.allow(lane_.now_ms, asker_of(initiator_of(i1), from.address()))) return Drop::rate;
-  }
   const size_t mark_bytes = mark_bytes_of(way);
   const auto [refused, room] = lane_.udp.reserve(from, 0, mark_bytes + responder.r1_bytes(), way);
   if (refused != Drop::none) return refused;
@@ -84,28 +105,24 @@ Drop HipRules::answer_straight(const HipResponder& responder, Bytes i1, const En
   return Drop::none;
 }
 
-Drop HipRules::answer_behind_header(const HipResponder& responder, Bytes id, Bytes i1) {
-  const hip::Parameters parameters = hip::parameters_of(i1);
-  const Drop reason = refusal(responder, i1, parameters, responder.is_open(id));
-  if (reason != Drop::none) return reason;
-  if (parameters.return_id.empty()) return Drop::malformed;
+Drop HipRules::answer_behind_header(const HipResponder& responder, Bytes i1, Bytes return_id) {
   // Whoever has the id need not be who sent the I1: then it must not get more than the sender spent.
   if (responder.r1_bytes() > i1.size()) return Drop::amplification;
-  const Bytes ring_key = parameters.return_id.first(ring_key_bytes);
+  const Bytes ring_key = return_id.first(ring_key_bytes);
   const Endpoint* endpoint = lane_.tables.next_servers.lookup(ring_key, lane_.tables.hasher.bytes(ring_key));
   if (endpoint == nullptr) return Drop::no_route;
   {
     const std::lock_guard lock(lane_.shared.mutex);
-    if (!lane_.shared.r1_limit.allow(lane_.now_ms, asker_of(initiator_of(i1), parameters.return_id))) return Drop::rate;
+    if (!lane_.shared.r1_limit.allow(lane_.now_ms, asker_of(initiator_of(i1), return_id))) return Drop::rate;
   }
   constexpr size_t header_bytes = data_header::bytes_with(1);
   const auto [refused, room] = lane_.udp.reserve(*endpoint, 0, header_bytes + responder.r1_bytes());
   if (refused != Drop::none) return refused;
-  const PuzzleRandom random = responder.random(initiator_of(i1), parameters.return_id);
+  const PuzzleRandom random = responder.random(initiator_of(i1), return_id);
   constexpr std::array<uint8_t, data_header::nonce> beginning{data_header::first_byte, 0, limits::hop_limit, limits::copy_budget, 1, data_header::hip, 0, 0};
   copy_to(room, 0, beginning);
   copy_to(room, data_header::nonce, random.view().first(data_header::nonce_bytes));
-  copy_to(room, data_header::ids, parameters.return_id);
+  copy_to(room, data_header::ids, return_id);
   responder.write(room.subspan(header_bytes), initiator_of(i1), random);
   return Drop::none;
 }

@@ -16,9 +16,12 @@ class HipRules {
   bool behind_header(Bytes id, Bytes packet);
 
  private:
+  void straight_i1(const HipResponder& responder, Bytes i1, const Endpoint& from, const Way& way);
   // Each yields why there is no answer.
   Drop answer_straight(const HipResponder& responder, Bytes i1, const Endpoint& from, const Way& way);
-  Drop answer_behind_header(const HipResponder& responder, Bytes id, Bytes i1);
+  Drop answer_behind_header(const HipResponder& responder, Bytes i1, Bytes return_id);
+  // The shared mutex is held.
+  void go_up(SecondLimit& limit, Bytes packet, const Endpoint& from, const Way& way);
   void count(Drop reason);
 
   LaneContext& lane_;

@@ -73,6 +73,7 @@ struct Shared {
   SourceRates copy_rates;
   SourceRates r1_rates;
   AnswerLimit r1_limit;
+  SecondLimit hip_i1s{limits::hip_i1s_per_second};
   // Without a data header, of all sources.
   SecondLimit hip_i2s{limits::hip_i2s_per_second};
   SecondLimit hip_others{limits::hip_others_per_second};

@@ -305,6 +305,7 @@ class World {
   void hip() {
     const uint8_t bits = choices_.byte();
     std::vector<uint8_t> made = hip_packet((bits & 7) == 7 ? choices_.byte() : 1, make_hit(1), (bits & 128) != 0 ? std::vector<uint8_t>(16) : make_hit((bits & 8) != 0 ? choices_.byte() : own));
+    if (bits % 5 != 0) append_parameter(made, 511, std::vector<uint8_t>{static_cast<uint8_t>(bits % 5 == 1 ? 8 : 7)});
     if ((bits & 16) != 0) append_parameter(made, 32'770, make_id(static_cast<uint8_t>(choices_.below(12))));
     append(made, choose_bytes(choices_, 2'048 - made.size()));
     made.resize(made.size() / 8 * 8);

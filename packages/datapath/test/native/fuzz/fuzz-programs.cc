@@ -203,6 +203,7 @@ class Program {
     HipResponderSpec spec = bytes.spec();
     if ((bits & 4) != 0) spec.open_ids = keep(joined({make_id(8, 0), make_id(choices_.byte())}));
     spec.epoch = bits;
+    if ((bits & 0x18) == 0x18) spec.group = 8;
     // Wrong in one thing.
     if ((bits & 0xe0) == 0x20) spec.puzzle_offset = static_cast<size_t>(choices_.number(8));
     if ((bits & 0xe0) == 0x40) spec.r1 = keep(choose_bytes(choices_, 1'300));

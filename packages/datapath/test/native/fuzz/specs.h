@@ -54,9 +54,10 @@ inline void append_parameter(std::vector<uint8_t>& packet, uint16_t type, Bytes 
 inline std::vector<uint8_t> hip_packet(uint8_t type, Bytes sender, Bytes receiver) {
   return joined({std::vector<uint8_t>{59, 4, type, 0x21, 0, 0, 0, 0}, sender, receiver});
 }
-// To HIT `own`, with a return id, of `length` bytes: a multiple of 8 from 88 on.
+// To HIT `own`, with a return id, of `length` bytes: a multiple of 8 from 96 on.
 inline std::vector<uint8_t> make_i1(uint8_t from, Bytes return_id, size_t length) {
   std::vector<uint8_t> made = hip_packet(1, make_hit(from), make_hit(own));
+  append_parameter(made, 511, std::vector<uint8_t>{8, 7});
   append_parameter(made, 32'770, return_id);
   append_parameter(made, 32'778, std::vector<uint8_t>(length - made.size() - 4));
   return made;
@@ -75,7 +76,7 @@ struct ResponderBytes {
   // Ids at which an I1 to no HIT is answered.
   std::vector<uint8_t> open_ids = std::vector<uint8_t>(32, 0x77);
 
-  HipResponderSpec spec() const { return {hit, open_ids, r1, 44, rhash, 0x0102, secret}; }
+  HipResponderSpec spec() const { return {hit, open_ids, r1, 44, rhash, 7, 0x0102, secret}; }
 };
 
 }  // namespace i3::test
