@@ -61,6 +61,12 @@ async function expectOpen(change: () => Promise<unknown>): Promise<void> {
 }
 
 describe("a living connection", () => {
+  it("ends when an entry of the list of the host that began it refuses the other, and not by the default of that list", async () => {
+    await expectOpen(() => bed.laptopProxy.writeConfig({ access: `<access default="refuse"/>` }));
+    await expectShut(() => bed.laptopProxy.writeConfig({ access: `<access default="allow"><refuse hit="${bed.homeProxy.hit}"/></access>` }));
+    await expectOpen(() => bed.laptopProxy.writeConfig());
+  }, 60_000);
+
   it("ends when its host leaves the group that may connect, and goes on when it is back", async () => {
     await expectShut(() => writeBook("friends"));
     await expectOpen(() => writeBook("family"));

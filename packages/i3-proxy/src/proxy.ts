@@ -139,7 +139,7 @@ export class Proxy {
     const both = {
       identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, wallMs, log,
       nameOf: (hit: Uint8Array) => this.#names.nameOfHit(hit), ownTriggerFor: (name: string | null) => this.#names.wantsOwnTrigger(name),
-      onOwnTrigger: (mapping: Mapping) => this.#insertOwnTrigger(0, mapping), admits: (hit: Uint8Array) => this.#access.admits(hit),
+      onOwnTrigger: (mapping: Mapping) => this.#insertOwnTrigger(0, mapping), admits: (hit: Uint8Array) => this.#access.admits(hit), refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => this.#access.refuses(peer),
       drop: (mapping: Mapping) => this.#drop(this.#nowMs, mapping), onRefused: (hit: Uint8Array | null) => this.#accessLog.refused(this.#nowMs, hit, this.#access),
     };
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });

@@ -1,6 +1,6 @@
 /**
- * Who may connect to this host: asked with the HIT of an I1 or I2 before any state is made. Without I/O. It is not asked for
- * associations that this host begins; those carry packets both ways.
+ * Who may connect to this host: asked with the HIT of an I1 or I2 before any state is made. Without I/O. Of associations that this
+ * host begins, which carry packets both ways, only {@link AccessList.refuses} is asked: there the default says nothing.
  */
 import { bytesKey, publicId, type AccessConfig, type AccessEntry, type AddressBook } from "@i3/common";
 
@@ -41,6 +41,15 @@ export class AccessList {
     return this.decide(hit).admits;
   }
 
+  /**
+   * Whether an entry refuses this very host, by HIT or group: it neither connects nor is called.
+   * @param peer of a host whose HIT is not known (null) the public id is asked about
+   */
+  refuses({ peerHit, peerId }: { readonly peerHit: Uint8Array | null; readonly peerId: Uint8Array | null }): boolean {
+    const { admits, line } = peerHit !== null ? this.decide(peerHit) : peerId !== null ? this.#decideById(peerId) : { admits: true, line: null };
+    return !admits && line !== null;
+  }
+
   /** As {@link admits}, with the reason, for logs. */
   decide(hit: Uint8Array): AccessDecision {
     const key = bytesKey(hit);
@@ -52,6 +61,13 @@ export class AccessList {
       if (of === undefined ? isIn(group ?? "") : bytesKey(of) === key) return { admits, line };
     }
     return { admits: this.#default, line: null };
+  }
+
+  #decideById(id: Uint8Array): AccessDecision {
+    const key = bytesKey(id);
+    const groups = this.#groups.get(key);
+    const found = this.#entries.find(({ hit, group }) => (hit === undefined ? groups?.has(group ?? "") === true : bytesKey(publicId(hit)) === key));
+    return found === undefined ? { admits: this.#default, line: null } : { admits: found.admits, line: found.line };
   }
 
   /** Groups that entries name and no host is in, each once: probably a typing error, for the log. */

@@ -36,8 +36,9 @@ export interface HipSetupEnvironment {
   /** Greater than the generations of all R1s of earlier runs. A clock that was set back would make peers that remember one refuse ours for 10 minutes. */
   readonly leastGeneration: bigint;
   readonly keepGeneration: (generation: bigint) => void;
-  /** The access list. */
+  /** The access list: who may connect, and with whom nothing may begin at all. */
   readonly admits: (hit: Uint8Array) => boolean;
+  readonly refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => boolean;
   /** Told whom the list has turned away; null: one who proves nothing. */
   readonly onRefused: (hit: Uint8Array | null) => void;
   /** Which key a name may have. */

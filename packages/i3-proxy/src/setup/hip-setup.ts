@@ -6,7 +6,7 @@
  *
  * Programs' packets wait in the engine while the exchange runs. A fresh exchange never takes the working keys away before it has succeeded.
  */
-import { publicId, sameBytes, type HipAddress } from "@i3/common";
+import { sameBytes, type HipAddress } from "@i3/common";
 import { MAX_SPI, MIN_SPI, type Strength, type Upcall } from "@i3/datapath";
 import {
   ESP_SUITE, HIP_PACKET, HipHost, isReadableSuite, pathText, wipeEventKeys, type Call, type EstablishedEvent, type FailedEvent, type HipEvent, type HipPath, type R1Responder,
@@ -14,6 +14,7 @@ import {
 
 import type { Mapping } from "../mappings/mapping.js";
 import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
+import { HipAccess } from "./hip-access.js";
 import type { HipSetupEnvironment } from "./hip-environment.js";
 import { addressCalled, newLink, type Link } from "./hip-link.js";
 import { HipLoad } from "./hip-load.js";
@@ -51,6 +52,7 @@ export class HipSetup {
   readonly #timed = new Set<Mapping>();
   readonly #second: SecondPairs;
   readonly #calls: NamedCalls;
+  readonly #access: HipAccess;
   readonly #peers: HipPeers;
   #toRenew: Mapping[] = [];
   #isLeaving = false;
@@ -62,11 +64,12 @@ export class HipSetup {
     this.#paths = new PeerPaths(environment);
     this.#ways = new HipWays({ ...environment, paths: this.#paths });
     this.#calls = new NamedCalls(environment, this.#links);
+    this.#access = new HipAccess(environment, this.#links);
     this.#peers = new HipPeers({ ...environment, paths: this.#paths, calls: this.#calls, nowMs: () => this.#nowMs });
     this.#nowMs = nowMs;
     const { identity, ownId, randomBytes, dhSource, rekeyAfterMs, wallMs, log } = environment;
     this.hip = new HipHost({
-      identity, ownPublicId: ownId, random: randomBytes, dhSource, rekeyAfterMs, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#admits(hit), isOpen: (id) => environment.openIds.some((open) => sameBytes(open, id)), onRefused: environment.onRefused, log,
+      identity, ownPublicId: ownId, random: randomBytes, dhSource, rekeyAfterMs, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#access.admits(hit), isOpen: (id) => environment.openIds.some((open) => sameBytes(open, id)), onRefused: environment.onRefused, log,
       send: (path, packet) => sendHip(environment, path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
       espSuitesFor: (hit, call) => suitesOf(this.#peers.policyOf(hit, call)), offerFor: (hit, call) => this.#peers.offerFor(hit, call), accepts: (call, hit) => this.#calls.accepts(call, hit),
     }, nowMs);
@@ -130,7 +133,7 @@ export class HipSetup {
     if (this.#isLeaving) return this.#refuse(nowMs, mapping);
     const link = this.#links.get(mapping);
     if (link !== undefined) link.wrongKey = null;
-    if (!mapping.mayCall && mapping.peerHit !== null && !this.#env.admits(mapping.peerHit)) return this.#refuse(nowMs, mapping);
+    if (!this.#access.mayCall(mapping)) return this.#refuse(nowMs, mapping);
     if (!this.#connect(nowMs, mapping)) return;
     mapping.state = "calling";
     mapping.callStartedMs = nowMs;
@@ -193,12 +196,12 @@ export class HipSetup {
     if (nowMs - link.heardMs >= UNHEARD_MS) this.#renew(nowMs, mapping, "nothing is heard of it");
   }
 
-  /** The access list has changed: whoever it allows no more is cut off, but for those whom we called. */
+  /** The access list has changed: whoever it allows no more is cut off, but for those whom we called and it does not refuse by an entry. */
   recheckAccess(nowMs: number): void {
     this.#nowMs = nowMs;
     for (const [mapping, link] of [...this.#links]) {
       const isIdle = link.association === null && link.call === null;
-      if (isIdle || mapping.peerHit === null || this.#admits(mapping.peerHit)) continue;
+      if (isIdle || mapping.peerHit === null || this.#access.admits(mapping.peerHit)) continue;
       this.#env.log("warn", "access-ended", { peer: peerText(mapping) });
       mapping.mayCall = false;
       this.#env.mappings.changed(mapping);
@@ -235,15 +238,6 @@ export class HipSetup {
   #setResponder(responder: R1Responder | null): void {
     const { datapath, openIds } = this.#env;
     datapath.setHipResponder(responder === null ? null : { ...responder, openIds });
-  }
-
-  /** The list is about those who connect to us: whom we call may answer, and begin a fresh exchange as long as that association lives. */
-  #admits(hit: Uint8Array): boolean {
-    const mapping = this.#env.mappings.byPeer(publicId(hit));
-    const link = mapping === undefined ? undefined : this.#links.get(mapping);
-    if (mapping === undefined || link === undefined) return this.#env.admits(hit);
-    const isOurs = link.association !== null ? link.isOurs : link.call !== null && mapping.mayCall;
-    return isOurs || this.#env.admits(hit);
   }
 
   #dueMs(mapping: Mapping): number {
@@ -449,6 +443,8 @@ export class HipSetup {
   #established(event: EstablishedEvent): void {
     const mapping = this.#calls.proven(event.call, event.peer.hit, (hit) => this.#peers.of(hit));
     if (mapping === null) return this.#reject(event, "there is no room for one more host, or the name may not have this key");
+    // Of a host that was known by its name only, this is the first that is known of its key.
+    if (this.#env.refuses({ peerHit: event.peer.hit, peerId: null })) return this.#reject(event, "the access list refuses it");
     // The rules may have changed while it ran.
     if (!suitesOf(mapping.policy).includes(event.espSuite)) return this.#reject(event, "the rules have changed while it was called");
     const link = this.#linkOf(this.#nowMs, mapping);

@@ -16,7 +16,7 @@ import { hasServices, STRENGTH, type PeerPolicy } from "../policy/policy.js";
 import { FlowWays } from "./flow-ways.js";
 import { decodeSetup, encodeConfirm, encodeInit, isHostOf, splitSetup, type AddressPairs, type ConfirmFields, type InitFields, type SetupMessage } from "./messages.js";
 import { PeerPaths } from "./peer-paths.js";
-import { isNobodyThere, logUnreachable, patienceMs, peerText, REFUSED_MS } from "./unreachable.js";
+import { isNobodyThere, logUnreachable, patienceMs, peerText, REFUSED_MS, tellRefused } from "./unreachable.js";
 
 // Ours:
 const CALL_RETRY_MS = 400;
@@ -45,6 +45,8 @@ export interface SetupEnvironment {
   readonly plainPolicyOf: (name: string | null) => PeerPolicy | null;
   /** The access list; of one who proves nothing the HIT is zero. */
   readonly admits: (hit: Uint8Array) => boolean;
+  /** With whom nothing may begin at all. */
+  readonly refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => boolean;
   /** Told whom the list has turned away; null: one who proves nothing. */
   readonly onRefused: (hit: Uint8Array | null) => void;
   /** Whether a peer gets a trigger of its own. */
@@ -106,7 +108,7 @@ export class Setup {
   /** A mapping of the journal: its peer's private id is tried as it was, unless our own address is another one now: then we must call again. */
   restore(mapping: Mapping, mustCall: boolean): void {
     this.#lastCounter = Math.max(this.#lastCounter, mapping.lastCallCounter);
-    if (!mapping.mayCall && !this.#admits(mapping)) mapping.peer = null;
+    if (this.#env.refuses(mapping) || (!mapping.mayCall && !this.#admits(mapping))) mapping.peer = null;
     if (mapping.peer !== null && !this.#openPeer(mapping, mapping.peer)) mapping.peer = null;
     // A name that was only asked for is not one that was called.
     if (mapping.mayCall && mapping.peer !== null) this.#ours.add(mapping);
@@ -121,10 +123,10 @@ export class Setup {
     this.install(mapping);
   }
 
-  /** The access list has changed: whoever it allows no more is cut off, but for those whom we called. */
+  /** The access list has changed: whoever it allows no more is cut off, but for those whom we called and it does not refuse by an entry. */
   recheckAccess(nowMs: number): void {
     for (const mapping of [...this.#env.mappings.all()]) {
-      if (mapping.security !== "none" || (mapping.peer === null && mapping.state !== "calling") || this.#isOurs(mapping) || this.#admits(mapping)) continue;
+      if (mapping.security !== "none" || (mapping.peer === null && mapping.state !== "calling") || (this.#isOurs(mapping) && !this.#env.refuses(mapping)) || this.#admits(mapping)) continue;
       this.#env.log("warn", "access-ended", { peer: peerText(mapping) });
       if (mapping.peerId === null) this.#env.drop(mapping);
       else this.#cutOff(nowMs, mapping);
@@ -146,7 +148,9 @@ export class Setup {
   /** The first packet to a peer: INIT goes with it and with all that follow (paper §4.3 step 2). */
   call(nowMs: number, mapping: Mapping, firstPacket: Uint8Array | null): void {
     if (!this.#isSpoken || mapping.peerId === null || mapping.state === "calling") return;
-    if (!mapping.mayCall && !this.#admits(mapping)) return this.#endRefused(nowMs, mapping);
+    const isRefused = this.#env.refuses(mapping);
+    if (isRefused) tellRefused(this.#env, mapping);
+    if (isRefused || (!mapping.mayCall && !this.#admits(mapping))) return this.#endRefused(nowMs, mapping);
     if (!this.#env.client.openPath(mapping.peerId)) return;
     this.#lastCounter = Math.max(this.#lastCounter + 1, Math.floor(this.#env.wallMs()));
     const fields = { calleeId: mapping.peerId, callerPrivateId: mapping.ownPrivateId, counter: this.#lastCounter, ...this.#ownSide(mapping) };
@@ -174,7 +178,7 @@ export class Setup {
       const { message, rest } = splitSetup(upcall.payload);
       const decoded = decodeSetup(message);
       if (decoded.type === "INIT") this.#handleInit(nowMs, upcall.id, message, decoded, rest);
-      else this.#handleConfirm(upcall.id, decoded);
+      else this.#handleConfirm(nowMs, upcall.id, decoded);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       this.counters.malformed += 1;
@@ -324,7 +328,8 @@ export class Setup {
     const peerId = hit === null ? null : publicId(hit);
     if (peerId !== null && bytesKey(peerId) === bytesKey(this.#env.ownId)) return null;
     const old = peerId === null ? mappings.byUnproved(init.callerPrivateId) : mappings.byPeer(peerId);
-    if (!(old !== undefined && this.#isOurs(old)) && !this.#env.admits(hit ?? ZERO6)) {
+    const isAsked = old === undefined || !this.#isOurs(old) || (hit !== null && this.#env.refuses({ peerHit: hit, peerId }));
+    if (isAsked && !this.#env.admits(hit ?? ZERO6)) {
       this.#env.onRefused(hit);
       return this.#refuseCaller();
     }
@@ -369,7 +374,7 @@ export class Setup {
     this.#sendTo(mapping.peer.privateId, encodeConfirm(fields, this.#env.identity));
   }
 
-  #handleConfirm(id: Uint8Array, confirm: Extract<SetupMessage, { type: "CONFIRM" }>): void {
+  #handleConfirm(nowMs: number, id: Uint8Array, confirm: Extract<SetupMessage, { type: "CONFIRM" }>): void {
     const mapping = this.#env.mappings.byPrivateId(id);
     const isAwaited = mapping?.security === "none" && mapping.state === "calling" && mapping.peerId !== null && confirm.counter === mapping.callCounter
       && bytesKey(confirm.callerId) === bytesKey(this.#env.ownId) && bytesKey(confirm.callerPrivateId) === bytesKey(mapping.ownPrivateId);
@@ -379,6 +384,7 @@ export class Setup {
       return;
     }
     this.#env.mappings.learnHit(mapping, hit as Uint8Array);
+    if (this.#env.refuses(mapping)) return this.#cutOff(nowMs, mapping);
     this.#open(mapping, { privateId: confirm.calleePrivateId, ...addressesOfMessage(confirm) }, mapping.peerCounter);
   }
 

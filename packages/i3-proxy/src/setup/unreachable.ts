@@ -35,5 +35,11 @@ export function logUnreachable(log: Log, mapping: Mapping, isAbsent: boolean, wr
   });
 }
 
+/** That a program here may not call a host which an entry of the access list refuses. */
+export function tellRefused({ onRefused, log }: { readonly onRefused: (hit: Uint8Array) => void; readonly log: Log }, mapping: Mapping): void {
+  if (mapping.peerHit !== null) onRefused(mapping.peerHit);
+  else log("info", "access-refused", { peer: peerText(mapping), why: "an entry of <access>" });
+}
+
 /** For the log. */
 export const peerText = ({ name, peerHit, peerId, ownPrivateId }: Mapping): string => name ?? (peerHit === null ? toHex((peerId ?? ownPrivateId).subarray(0, 8)) : formatIpText(peerHit));

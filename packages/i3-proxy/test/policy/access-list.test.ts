@@ -49,6 +49,20 @@ describe("an access list", () => {
     ]);
   });
 
+  it("refuses a host itself by an entry only, not by default", () => {
+    const refused = (access: AccessList): string => [A, B, C, D].map((hit, i) => (access.refuses({ peerHit: hitOf(hit), peerId: null }) ? "ABCD"[i] : "-")).join("");
+    expect(refused(list("", 'refuse group="guests"', `refuse hit="${A}"`, 'allow group="family"'))).toBe("AB--");
+    expect(refused(list("", 'allow group="family"', 'refuse group="guests"', 'refuse group="friends"'))).toBe("----");
+    expect([refused(list("")), refused(new AccessList(undefined, BOOK))]).toEqual(["----", "----"]);
+  });
+
+  it("refuses a host whose HIT is not known by its id: what entries say of that HIT, or of groups of the id", () => {
+    const refused = (access: AccessList, hit: string): boolean => access.refuses({ peerHit: null, peerId: publicId(hitOf(hit)) });
+    const both = list("", 'allow hit="2001:21::e"', `refuse hit="${D}"`, 'refuse group="friends"');
+    expect([refused(both, C), refused(both, D), refused(both, A), refused(both, "2001:21::e")]).toEqual([true, true, false, false]);
+    expect(both.refuses({ peerHit: null, peerId: null })).toBe(false);
+  });
+
   it("names groups that nobody is in", () => {
     expect(list("", 'allow group="familly"', 'allow group="family"', 'refuse group="nobody"', `allow hit="${A}"`).emptyGroups()).toEqual(["familly", "nobody"]);
   });
