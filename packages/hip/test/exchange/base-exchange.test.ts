@@ -1,13 +1,15 @@
 import { generateKeyPairSync } from "node:crypto";
 
-import { publicId, sameBytes, toHex } from "@i3/common";
+import { concatBytes, publicId, sameBytes, toHex } from "@i3/common";
+import { loadNativeP256 } from "@i3/datapath/native-p256";
 import { describe, expect, it } from "vitest";
 
 import type { DhGroup } from "../../src/crypto/diffie-hellman.js";
 import { ESP_SUITE } from "../../src/crypto/esp-suites.js";
 import { I3_I1_BYTES } from "../../src/exchange/limits.js";
 import { HOST_KEY_ALGORITHMS } from "../../src/identity/host-identity-field.js";
-import { identityOf } from "../../src/identity/host-identity.js";
+import { identityOf, withP256, type HostIdentity } from "../../src/identity/host-identity.js";
+import { hitOfHi } from "../../src/identity/hit.js";
 import { generateHostIdentity } from "../../src/io/generate.js";
 import { HIP_PACKET, PARAMETER } from "../../src/wire/numbers.js";
 import { decodeHipPacket, encodeHipPacket, parameter } from "../../src/wire/packet.js";
@@ -15,6 +17,7 @@ import { I3_PREFERENCE_FLAG } from "../../src/wire/parameters/i3.js";
 import { identity, keysText, Network, pairMatches, suites, type Node } from "./bed.js";
 
 const { i1, r1, i2, r2 } = HIP_PACKET;
+const native = loadNativeP256();
 
 function pair(network: Network): readonly [Node, Node] {
   return [network.add("a", identity("ecdsa-p256", 0)), network.add("b", identity("ecdsa-p256", 1))];
@@ -37,6 +40,26 @@ describe("base exchange", () => {
         expect(sameBytes(a.last("established").peer.hit, b.env.identity.hit)).toBe(true);
         expect(sameBytes(b.last("established").peer.hi, a.env.identity.hi)).toBe(true);
         expect(network.types()).toEqual([i1, r1, i2, r2]);
+      });
+    }
+  }
+
+  for (const algorithm of ["ecdsa-p256", "ecdsa-p384"] as const) {
+    for (const p256 of [undefined, native]) {
+      it(`${algorithm}, with a host that writes its key as 04 | x | y, in either role${p256 === undefined ? "" : ", by the addon"}`, () => {
+        const own = identity(algorithm, 1);
+        // RFC 7401 §5.2.9 leaves it open; the HIT is over the bytes as they are sent.
+        const hi = concatBytes(own.hi.subarray(0, 2), Uint8Array.of(4), own.hi.subarray(2));
+        const marked: HostIdentity = { ...own, hi, hit: hitOfHi(own.hitSuite, hi) };
+        const network = new Network();
+        const [a, b] = [network.add("a", p256 === undefined ? identity("ecdsa-p256", 0) : withP256(identity("ecdsa-p256", 0), p256)), network.add("b", marked)];
+        for (const [from, to] of [[a, b], [b, a]] as const) {
+          network.connect(from, to);
+          network.run(1_000);
+          expectMatch(a, b);
+          expect([sameBytes(a.last("established").peer.hit, marked.hit), sameBytes(a.last("established").peer.hi, hi), sameBytes(marked.hit, own.hit)]).toEqual([true, true, false]);
+        }
+        expect([a.of("established").length, a.last("established").role]).toEqual([2, "responder"]);
       });
     }
   }
