@@ -1,20 +1,20 @@
 /** What a HIP host counted since it began. */
 
-/** Why packets were dropped; each drop counts once. */
+/** Why packets were dropped; each drop counts once. docs/wire.md §8 has the same list. */
 export interface HipDrops {
-  /** No HIP packet, or a parameter that has not its form, or one missing. */
+  /** No HIP packet, or a parameter that has not its form, or one missing, or one that is critical and not known. */
   malformed: number;
-  /** For another HIT, or from a HIT of no suite that we speak, or from ourselves. */
+  /** For another HIT, or from a HIT of no suite that we speak, or from ourselves; R1 of another host than was meant. */
   hit: number;
   /** A type of packet that we do not know. */
   type: number;
-  /** Nothing we asked for: R1, R2, ACK or CLOSE_ACK without its question, UPDATE or CLOSE of no association. */
+  /** Nothing we asked for: R1, R2, NOTIFY, ACK or CLOSE_ACK without its question, UPDATE or CLOSE of no association. R1s that still wait when their call ends. */
   unexpected: number;
   /** Not on the access list. */
   refused: number;
   /** I1 over i3 that is shorter than our R1, or without a return id. */
   amplification: number;
-  /** More than answers are sent for. */
+  /** More than is answered or looked at. */
   rate: number;
   /** Of an epoch that is over or that never was; or for another initiator or path than it was made for. */
   stale: number;
@@ -22,7 +22,7 @@ export interface HipDrops {
   solution: number;
   /** A solution that was used, or that came with too many bad I2. */
   used: number;
-  /** A cipher, transform, group, or suite that was not offered or that we do not take. */
+  /** A cipher, transform, group, or suite that was not offered or that we do not take; a puzzle too hard. */
   proposal: number;
   /** Not a public value of its Diffie-Hellman group. */
   group: number;
@@ -34,7 +34,7 @@ export interface HipDrops {
   /** HOST_ID is no key, or not the key of the HIT. */
   hostId: number;
   signature: number;
-  /** R1 older than the last one of this peer, UPDATE outside of the window, I2 or UPDATE or CLOSE again. */
+  /** R1 again, or older than the last one of this peer; UPDATE again, or outside of the window. */
   replayed: number;
   /** No room for another association. */
   full: number;
