@@ -26,7 +26,7 @@ import { puzzlePathBytes, samePath, type HipPath } from "./paths.js";
 import { DEFAULT_ESP_SUITES } from "./r1-pool.js";
 import { Pair, type Outstanding, type PairHome, type PairSpis } from "./pair.js";
 import type { PeerHalf } from "./rekey.js";
-import { HipRefusal } from "./refusal.js";
+import { checkCritical, HipRefusal } from "./refusal.js";
 import type { Scope } from "./scope.js";
 import { checkMac, checkSignature, headerOf, required, sealPacket } from "./seal.js";
 import { UpdateIds } from "./update-ids.js";
@@ -198,6 +198,7 @@ export class Association {
     // A signature costs more than all before it.
     if (!isNews && !this.#updates.take(nowMs)) throw new HipRefusal("rate", "the peer sends too many UPDATEs");
     checkSignature(packet, this.fields.peer);
+    this.#checkCritical(nowMs, packet);
     this.#establish();
     for (const pair of news) this.#handleAck(nowMs, packet, pair);
     if (check !== null) this.#endCheck(packet, check, from);
@@ -231,6 +232,7 @@ export class Association {
     if (this.#state === "closed" && this.#repeatAnswer(nowMs, packetHash)) return;
     checkMac(packet, { rhash: this.fields.rhash, key: this.#hip.in.integrity });
     checkSignature(packet, this.fields.peer);
+    this.#checkCritical(nowMs, packet);
     required(packet, PARAMETER.echoRequestSigned, "ECHO_REQUEST_SIGNED");
     const answer = this.#seal(HIP_PACKET.closeAck, echoesFor(packet));
     this.#state = "closed";
@@ -419,6 +421,16 @@ export class Association {
     outstanding.tries++;
     this.#scope.counters.retransmitted++;
     this.#scope.env.send(path, outstanding.bytes.slice());
+  }
+
+  /** Says so to the peer, where it is known to be: somebody may have sent its packet from elsewhere. */
+  #checkCritical(nowMs: number, packet: HipPacket): void {
+    try {
+      checkCritical(packet);
+    } catch (cause) {
+      if (cause instanceof HipRefusal && cause.notify !== null) this.#scope.notify(nowMs, this.#path, packet, cause.notify);
+      throw cause;
+    }
   }
 
   /** The peer's packets show that it has our R2, or no further I2 can come. */

@@ -6,7 +6,7 @@ import { PuzzleSearch } from "../crypto/puzzle.js";
 import type { DhGroup, DhKeyPair } from "../crypto/diffie-hellman.js";
 import { RHASH_BYTES } from "../crypto/rhash.js";
 import type { HostKey } from "../identity/host-key.js";
-import { decodeHipPacket, parameter, parametersOf, type HipPacket } from "../wire/packet.js";
+import { decodeHipPacket, decodeHipPacketLeniently, parameter, parametersOf, type HipPacket } from "../wire/packet.js";
 import { PARAMETER } from "../wire/numbers.js";
 import { decodeNotification, isError, notifyName, NOTIFY_CODE } from "../wire/parameters/notification.js";
 import { decodePuzzle } from "../wire/parameters/puzzle.js";
@@ -18,7 +18,7 @@ import { pathKey, pathText, puzzlePathBytes, type HipPath } from "./paths.js";
 import { DEFAULT_DH_GROUPS, isGroupForI3 } from "./r1-pool.js";
 import { HipRefusal } from "./refusal.js";
 import type { Scope } from "./scope.js";
-import { checkSignature, notifiedHash, required } from "./seal.js";
+import { checkSignature, namedBy, notifiedHash, required } from "./seal.js";
 import { WaitingR1s } from "./waiting-r1s.js";
 
 export interface Call {
@@ -166,9 +166,17 @@ export class Attempt {
 
   /** How the call ends by what {@link handleR1} threw; null: it goes on. */
   failureOf(cause: unknown): FailedEvent | null {
-    if (!(cause instanceof HipRefusal && cause.isFinal)) return null;
-    const failure = this.failure(cause.drop === "refused" ? "refused" : "incompatible", cause.message);
-    return this.call.hit === null ? null : failure;
+    return cause instanceof HipRefusal && cause.isFinal && this.call.hit !== null ? this.#failureOf(cause) : null;
+  }
+
+  #failureOf({ drop, message }: HipRefusal): FailedEvent {
+    return this.failure(drop === "refused" ? "refused" : "incompatible", message);
+  }
+
+  /** The host that signed this R1 hears why it led to nothing; over i3 at the id that was called, since it says no other that is checked yet. */
+  #refuse(nowMs: number, r1: HipPacket, from: HipPath, refusal: HipRefusal): void {
+    if (refusal.notify !== null) this.#scope.notify(nowMs, from.kind === "i3" ? this.call.path : from, r1, refusal.notify);
+    if (this.call.hit === null) this.#judge(nowMs, this.#failureOf(refusal));
   }
 
   get #answered(): readonly CheckedR1[] {
@@ -204,7 +212,7 @@ export class Attempt {
         this.#r1Checks++;
         this.#trouble = (cause as Error).message;
       }
-      if (this.call.hit === null && cause instanceof HipRefusal && cause.isFinal) this.#judge(nowMs, this.failure(cause.drop === "refused" ? "refused" : "incompatible", cause.message));
+      if (cause instanceof HipRefusal && cause.isFinal) this.#refuse(nowMs, packet, from, cause);
       throw cause;
     }
     this.#generations.remember(r1.peer.hit, r1.generation);
@@ -278,7 +286,7 @@ export class Attempt {
     const { code, data } = decodeNotification(found.contents);
     this.#trouble = `the peer says ${notifyName(code)}`;
     if (!isError(code) || code === NOTIFY_CODE.RESPONDER_BUSY_PLEASE_RETRY) return null;
-    const named = open.find(({ i2 }) => sameBytes(data, notifiedHash(decodeHipPacket(i2.bytes))));
+    const named = open.find(({ i2 }) => sameBytes(namedBy({ code, data }), notifiedHash(decodeHipPacket(i2.bytes))));
     if (named === undefined) return null;
     const failure = this.failure("refused");
     if (this.call.hit !== null) return failure;
@@ -308,7 +316,7 @@ export class Attempt {
     const r1 = this.#waiting.take();
     if (r1 === undefined) return null;
     try {
-      this.#take(nowMs, decodeHipPacket(r1.bytes), r1.from);
+      this.#take(nowMs, decodeHipPacketLeniently(r1.bytes), r1.from);
     } catch (cause) {
       this.#scope.drop(cause, r1.from);
       return this.failureOf(cause);

@@ -5,9 +5,10 @@ import type { EspSuite } from "../crypto/esp-suites.js";
 import { isGreaterHit } from "../crypto/keymat.js";
 import { suiteOfHit } from "../identity/hit.js";
 import { HIP_PACKET, PARAMETER } from "../wire/numbers.js";
-import { decodeHipPacket, parametersOf, type HipPacket } from "../wire/packet.js";
+import { decodeHipPacketLeniently, parametersOf, type HipPacket } from "../wire/packet.js";
 import { decodeDhGroupList } from "../wire/parameters/diffie-hellman.js";
-import { decodeNotification, notifyName, NOTIFY_CODE } from "../wire/parameters/notification.js";
+import { decodeNotification, notifyName } from "../wire/parameters/notification.js";
+import { CriticalParameterError } from "../wire/tlv.js";
 import { Association, hashText } from "./association.js";
 import { answerKey, Attempt, attemptKey, type Call } from "./attempt.js";
 import { newHipCounters, type HipCounters } from "./counters.js";
@@ -18,11 +19,13 @@ import { agreed, type I3Extras } from "./i3-extras.js";
 import { CROSSED_I2_MS, I1_ANSWERS_PER_SECOND, MAX_ASSOCIATIONS, MAX_ATTEMPTS, MAX_R1_COUNTERS, PUZZLE_TRIES_PER_TICK, R1_COUNTER_MS } from "./limits.js";
 import { pathText, puzzlePathBytes, type HipPath } from "./paths.js";
 import { answerI1, R1Pool, type Epoch } from "./r1-pool.js";
-import { HipRefusal } from "./refusal.js";
+import { checkCritical, HipRefusal, notificationOf } from "./refusal.js";
 import { answerPath, checkI2, checkPuzzle, makeR2, type AcceptedI2, type PaidI2 } from "./responder-packets.js";
 import { Scope } from "./scope.js";
 import { required } from "./seal.js";
 
+/** Packets whose handlers look at `unknownCritical`: the others have not paid, or prove nothing. */
+const MAY_BE_TOLD: readonly number[] = [HIP_PACKET.r1, HIP_PACKET.i2, HIP_PACKET.update, HIP_PACKET.close];
 /** I2s of one peer, lost to our own, whose solutions are not to be used later. */
 const MAX_CROSSED_I2 = 16;
 
@@ -97,7 +100,8 @@ export class HipHost {
     this.#nowMs = nowMs;
     this.counters.received++;
     try {
-      const packet = decodeHipPacket(bytes);
+      const packet = decodeHipPacketLeniently(bytes);
+      if (packet.unknownCritical !== null && !MAY_BE_TOLD.includes(packet.header.type)) throw new CriticalParameterError("HIP", packet.unknownCritical);
       this.#checkHits(packet, from);
       this.#dispatch(nowMs, packet, from);
     } catch (cause) {
@@ -267,14 +271,15 @@ export class HipHost {
       }
       if (isGreaterHit(peerHit, identity.hit)) this.#checkCrossed(nowMs, paid.epoch, peerHit, j, old);
       if (old === undefined && this.#associations.size >= MAX_ASSOCIATIONS) throw new HipRefusal("full", "too many associations", { notify: "RESPONDER_BUSY_PLEASE_RETRY" });
+      checkCritical(packet);
       const accepted = checkI2(packet, paid, this.#env, old?.fields.peer);
       if (!this.#env.admits(accepted.peer.hit, accepted.peer)) throw new HipRefusal("refused", "the access list does not allow this key", { notify: "BLOCKED_BY_POLICY" });
       this.#accept(nowMs, paid, accepted, i2Hash, old);
     } catch (cause) {
       if (!(cause instanceof HipRefusal || cause instanceof WireError)) throw cause;
       if (!(cause instanceof HipRefusal && cause.drop === "crossed")) paid.epoch.spoil(peerHit, j);
-      const code = cause instanceof HipRefusal ? cause.notify : NOTIFY_CODE.INVALID_SYNTAX;
-      if (code !== null) this.#scope.notify(nowMs, paid.path, packet, code);
+      const said = notificationOf(cause);
+      if (said !== null) this.#scope.notify(nowMs, paid.path, packet, said);
       throw cause;
     }
   }

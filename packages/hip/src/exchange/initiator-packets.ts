@@ -17,6 +17,7 @@ import { MAX_ECHO_BYTES } from "../wire/parameters/echo.js";
 import { decodeEspInfo, encodeEspInfo } from "../wire/parameters/esp-info.js";
 import { decodeHostId } from "../wire/parameters/host-id.js";
 import { decodeI3OwnId, encodeI3Padding, encodeI3ReturnId } from "../wire/parameters/i3.js";
+import type { NotifyName } from "../wire/parameters/notification.js";
 import { decodePuzzle, encodeSolution, type PuzzleContents } from "../wire/parameters/puzzle.js";
 import { decodeR1Counter } from "../wire/parameters/r1-counter.js";
 import { decodeEspTransform, decodeHipCipher, decodeHitSuiteList, decodeTransportFormatList, encodeEspTransform, encodeHipCipher, encodeTransportFormatList } from "../wire/parameters/suites.js";
@@ -25,7 +26,7 @@ import { decrypted, encrypted, espKeysAt, exchangeKeys, type ExchangeKeys } from
 import { decodeExtras, encodeExtras, type I3Extras } from "./i3-extras.js";
 import { I3_I1_BYTES, MAX_DIFFICULTY_SOLVED, MIN_SPI } from "./limits.js";
 import { HIP_CIPHERS, hostIdOf } from "./r1-pool.js";
-import { HipRefusal } from "./refusal.js";
+import { checkCritical, HipRefusal } from "./refusal.js";
 import { checkMac, checkSignature, headerOf, required, sealPacket } from "./seal.js";
 
 /** @param returnId over i3: where R1 should go; the packet then has {@link I3_I1_BYTES} */
@@ -92,22 +93,26 @@ export function checkR1(packet: HipPacket, question: R1Question): CheckedR1 {
   const peer = keyBehind(algorithm, hi, hit);
   checkSignature(packet, peer, PARAMETER.hipSignature2, { zeroPuzzle: true, zeroReceiverHit: true });
   question.checkIsMeant(peer);
+  checkCritical(packet);
 
   // From here on the peer has said it, but the lists that it answered may have been changed on their way.
   if (puzzle.difficulty > MAX_DIFFICULTY_SOLVED) throw new HipRefusal("proposal", `a puzzle of ${puzzle.difficulty} bits`);
+  if (!theirGroups.some((candidate) => question.groups.some((own) => own === candidate))) {
+    throw incompatible("NO_DH_PROPOSAL_CHOSEN", `no common Diffie-Hellman group: the peer has ${theirGroups.join(", ")}`);
+  }
   if (theirGroups.find((candidate) => question.groups.some((own) => own === candidate)) !== group || !isDhGroup(group)) {
     throw new HipRefusal("proposal", `Diffie-Hellman group ${group} is not the best that both have: somebody may have changed our list on its way`);
   }
   if (question.calledId !== null && (i3OwnId === null || !(idsMatch(i3OwnId, question.calledId) || sameBytes(i3OwnId, publicId(hit))))) {
     throw new HipRefusal("hit", "R1 names an i3 id that is neither the one called nor its host's own");
   }
-  if (!suites.includes(question.identity.hitSuite)) throw incompatible(`the peer does not take host keys like ours (${question.identity.algorithm})`);
-  if (!formats.includes(PARAMETER.espTransform)) throw incompatible("the peer does not speak ESP");
+  if (!suites.includes(question.identity.hitSuite)) throw incompatible("NO_HIP_PROPOSAL_CHOSEN", `the peer does not take host keys like ours (${question.identity.algorithm})`);
+  if (!formats.includes(PARAMETER.espTransform)) throw incompatible("NO_ESP_PROPOSAL_CHOSEN", "the peer does not speak ESP");
   const cipher = ciphers.find((candidate): candidate is HipCipherSuite => isHipCipherSuite(candidate) && HIP_CIPHERS.includes(candidate));
-  if (cipher === undefined) throw incompatible("no common HIP cipher");
+  if (cipher === undefined) throw incompatible("NO_HIP_PROPOSAL_CHOSEN", "no common HIP cipher");
   const offered = decodeEspTransform(required(packet, PARAMETER.espTransform, "ESP_TRANSFORM"));
   const espSuite = question.espSuitesFor(hit).find((candidate) => offered.includes(candidate));
-  if (espSuite === undefined) throw incompatible(`no common ESP suite: the peer has ${offered.join(", ")}`);
+  if (espSuite === undefined) throw incompatible("NO_ESP_PROPOSAL_CHOSEN", `no common ESP suite: the peer has ${offered.join(", ")}`);
   return { peer, rhash, counter, generation, puzzle, group, publicValue, cipher, espSuite, hostId, i3OwnId, ...echoesOf(packet) };
 }
 
@@ -119,7 +124,7 @@ export function keyBehind(algorithm: number, hi: Uint8Array, hit: Uint8Array, p2
   return key;
 }
 
-const incompatible = (why: string): HipRefusal => new HipRefusal("proposal", why, { isFinal: true });
+const incompatible = (notify: NotifyName, why: string): HipRefusal => new HipRefusal("proposal", why, { notify, isFinal: true });
 
 function echoesOf(packet: HipPacket): Pick<CheckedR1, "echoes" | "unsignedEchoes"> {
   const answers = (request: number, response: number): readonly ParameterContents[] => {

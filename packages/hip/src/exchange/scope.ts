@@ -1,10 +1,10 @@
 /** What attempts and associations share with their host. */
-import { TokenBucket, WireError } from "@i3/common";
+import { concatBytes, TokenBucket, WireError } from "@i3/common";
 
 import type { HostIdentity } from "../identity/host-identity.js";
 import { HIP_PACKET, PARAMETER } from "../wire/numbers.js";
 import type { HipPacket } from "../wire/packet.js";
-import { encodeNotification } from "../wire/parameters/notification.js";
+import { encodeNotification, type Notification } from "../wire/parameters/notification.js";
 import type { HipCounters } from "./counters.js";
 import type { HipEnvironment, HipEvent } from "./events.js";
 import { MIN_SPI, NOTIFIES_PER_SECOND } from "./limits.js";
@@ -58,12 +58,12 @@ export class Scope {
     this.#spis.delete(spi);
   }
 
-  /** A signed NOTIFY about an I2, if not too many went out and it is no longer than that I2. */
-  notify(nowMs: number, path: HipPath, i2: HipPacket, code: number): void {
+  /** A signed NOTIFY about a packet, if not too many went out and it is no longer than that one. */
+  notify(nowMs: number, path: HipPath, about: HipPacket, { code, data }: Notification): void {
     if (!this.#notifies.take(nowMs)) return;
-    const notification = { type: PARAMETER.notification, contents: encodeNotification({ code, data: notifiedHash(i2) }) };
-    const packet = sealPacket(this.identity, headerOf(HIP_PACKET.notify, this.identity.hit, i2.header.senderHit), [notification], null);
-    if (packet.length > i2.bytes.length) return;
+    const notification = { type: PARAMETER.notification, contents: encodeNotification({ code, data: concatBytes(data, notifiedHash(about)) }) };
+    const packet = sealPacket(this.identity, headerOf(HIP_PACKET.notify, this.identity.hit, about.header.senderHit), [notification], null);
+    if (packet.length > about.bytes.length) return;
     this.counters.notifySent++;
     this.env.send(path, packet);
   }

@@ -9,6 +9,7 @@ import { algorithmNumber, type HostKey } from "../identity/host-key.js";
 import { signHip, verifyHip } from "../identity/host-signature.js";
 import { PARAMETER } from "../wire/numbers.js";
 import { coveredBytes, encodeHipPacket, HIP_VERSION, parameter, type CoverageOptions, type HipHeader, type HipPacket } from "../wire/packet.js";
+import { NOTIFY_CODE, type Notification } from "../wire/parameters/notification.js";
 import { decodeHipMac, decodeHipSignature, encodeHipMac, encodeHipSignature } from "../wire/parameters/signature.js";
 import type { ParameterContents, RawParameter } from "../wire/tlv.js";
 import { HipRefusal } from "./refusal.js";
@@ -18,6 +19,9 @@ import { HipRefusal } from "./refusal.js";
  * who once heard a NOTIFY end all later exchanges with it, and a code alone everybody who changes an I2 on its way.
  */
 export const notifiedHash = (packet: HipPacket): Uint8Array => new Uint8Array(hash("sha256", coveredBytes(packet, packet.bytes.length), "buffer"));
+
+/** Where that hash stands in a NOTIFICATION: behind the type, when it is about a parameter. */
+export const namedBy = ({ code, data }: Notification): Uint8Array => (code === NOTIFY_CODE.UNSUPPORTED_CRITICAL_PARAMETER_TYPE ? data.subarray(2) : data);
 
 export const headerOf = (type: number, senderHit: Uint8Array, receiverHit: Uint8Array): HipHeader => ({ type, version: HIP_VERSION, controls: 0, senderHit, receiverHit });
 

@@ -3,7 +3,7 @@
  * parameters (tlv.ts). Nothing may follow them.
  */
 import { HIP_HEADER_BYTES, HIP_NEXT_HEADER_NONE, HIP_OFFSET, hipType, HIT_BYTES, MAX_HIP_PACKET_BYTES, WireError } from "@i3/common";
-import { decodeParameters, encodeParametersInto, parameterBytes, parametersBytes, type ParameterContents, type RawParameter } from "./tlv.js";
+import { CriticalParameterError, decodeParameters, encodeParametersInto, parameterBytes, parametersBytes, type ParameterContents, type RawParameter } from "./tlv.js";
 import { PARAMETER } from "./numbers.js";
 
 export { HIP_HEADER_BYTES, MAX_HIP_PACKET_BYTES } from "@i3/common";
@@ -31,6 +31,8 @@ export interface HipPacket {
   /** As it stands; not checked here, since only the caller knows the addresses and whether UDP was outside. */
   readonly checksum: number;
   readonly parameters: readonly RawParameter[];
+  /** The type of the first critical parameter that is not known: such a packet means nothing, but its sender may be told (RFC 7401 §5.2.19). Null in what {@link decodeHipPacket} returns. */
+  readonly unknownCritical: number | null;
   readonly bytes: Uint8Array;
 }
 
@@ -40,17 +42,27 @@ export interface HipPacket {
  * nothing that a MAC does not cover should travel with one.
  */
 export function decodeHipPacket(bytes: Uint8Array): HipPacket {
+  const packet = decodeHipPacketLeniently(bytes);
+  if (packet.unknownCritical !== null) throw new CriticalParameterError("HIP", packet.unknownCritical);
+  return packet;
+}
+
+/** The same, for who looks at `unknownCritical` itself. Throws WireError. */
+export function decodeHipPacketLeniently(bytes: Uint8Array): HipPacket {
   const type = hipType(bytes, 0, bytes.length);
   if (type < 0) throw new WireError("HIP", "a malformed header: too short, or of another length, next header or version than it should be");
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let unknownCritical: number | null = null;
+  const parameters = decodeParameters("HIP", bytes, HIP_HEADER_BYTES, (critical) => {
+    unknownCritical ??= critical;
+  });
   return {
     header: {
       type, version: HIP_VERSION, controls: view.getUint16(HIP_OFFSET.controls),
       senderHit: bytes.slice(HIP_OFFSET.senderHit, HIP_OFFSET.senderHit + HIT_BYTES), receiverHit: bytes.slice(HIP_OFFSET.receiverHit, HIP_OFFSET.receiverHit + HIT_BYTES),
     },
     checksum: view.getUint16(HIP_OFFSET.checksum),
-    parameters: decodeParameters("HIP", bytes, HIP_HEADER_BYTES),
-    bytes,
+    parameters, unknownCritical, bytes,
   };
 }
 

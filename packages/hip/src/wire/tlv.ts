@@ -73,8 +73,11 @@ export function encodeParameters(parameters: readonly ParameterContents[]): Uint
   return out;
 }
 
-/** All parameters from `start` to the end of `bytes`, views of it. Throws WireError, {@link CriticalParameterError} among them. */
-export function decodeParameters(what: string, bytes: Uint8Array, start = 0): readonly RawParameter[] {
+/**
+ * All parameters from `start` to the end of `bytes`, views of it. Throws WireError.
+ * @param onCritical told the type of each unknown critical one; @default throws {@link CriticalParameterError}
+ */
+export function decodeParameters(what: string, bytes: Uint8Array, start = 0, onCritical = (type: number): void => refuseCritical(what, type)): readonly RawParameter[] {
   const found: RawParameter[] = [];
   let last = -1;
   for (let at = start; at < bytes.length; ) {
@@ -85,10 +88,14 @@ export function decodeParameters(what: string, bytes: Uint8Array, start = 0): re
     if (end > bytes.length) throw new WireError(what, `parameter ${type} longer than the packet`);
     if (type < last && !(isTransportFormat(type) && isTransportFormat(last))) throw new WireError(what, `parameter ${type} after ${last}`);
     if (!mayRepeat(type) && found.some((parameter) => parameter.type === type)) throw new WireError(what, `parameter ${type} twice`);
-    if (isCriticalParameter(type) && !isKnownParameter(type)) throw new CriticalParameterError(what, type);
+    if (isCriticalParameter(type) && !isKnownParameter(type)) onCritical(type);
     found.push({ type, contents: bytes.subarray(at + TLV_HEADER_BYTES, at + TLV_HEADER_BYTES + length), offset: at });
     last = type;
     at = end;
   }
   return found;
+}
+
+function refuseCritical(what: string, type: number): never {
+  throw new CriticalParameterError(what, type);
 }

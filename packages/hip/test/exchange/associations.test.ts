@@ -407,7 +407,7 @@ describe("NOTIFY", () => {
     network.run(1_000);
     expect(b.last("failed")).toMatchObject({ code: "incompatible" });
     expect(b.last("failed").reason).toContain("no common ESP suite: the peer has 7");
-    expect(network.types().slice(-2)).toEqual([i1, r1]);
+    expect(network.types().slice(-3)).toEqual([i1, r1, notify]);
   });
 });
 

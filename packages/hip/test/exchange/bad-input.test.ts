@@ -18,7 +18,7 @@ import { encodeEspTransform, encodeHipCipher, encodeHitSuiteList, encodeTranspor
 import type { HipPath } from "../../src/exchange/paths.js";
 import { encodeParameters, type ParameterContents } from "../../src/wire/tlv.js";
 import { identity, Network, pairMatches, type Node } from "./bed.js";
-import { Forger, FORGER_SPI, mutatedParameter, replaced, without, type Change } from "./forger.js";
+import { Forger, FORGER_SPI, mutatedParameter, replaced, resigned, without, type Change } from "./forger.js";
 
 const { r1, i2, r2, update, close, closeAck } = HIP_PACKET;
 const HOWS = ["truncated", "oversized", "repeated", "misordered", "dropped", "emptied"] as const;
@@ -135,20 +135,12 @@ for (const [name, type] of [["R1", r1], ["I2", i2], ["R2", r2], ["UPDATE", updat
 }
 
 describe("R1 that its host signed", () => {
-  const resigned = (own: ReturnType<typeof identity>, change: Change) => (bytes: Uint8Array): Uint8Array => {
-    const { header, parameters } = decodeHipPacket(bytes);
-    const blank = { ...header, receiverHit: new Uint8Array(16) };
-    const puzzle = parameters.find(({ type }) => type === PARAMETER.puzzle)?.contents as Uint8Array;
-    const changed = change(parameters.filter(({ type }) => type !== PARAMETER.hipSignature2).map(({ type, contents }) => ({ type, contents })));
-    const covered = changed.map((found) => (found.type === PARAMETER.puzzle ? { ...found, contents: concatBytes(found.contents.subarray(0, 2), new Uint8Array(puzzle.length - 2)) } : found));
-    return encodeHipPacket(header, [...changed, signatureOf(own, blank, covered, PARAMETER.hipSignature2)]);
-  };
   const own = identity("ecdsa-p256", 1);
   const ofDifficulty = (bits: number): Change => (parameters) => parameters.map((found) => (found.type === PARAMETER.puzzle ? { ...found, contents: Uint8Array.from([bits, ...found.contents.subarray(1)]) } : found));
   const rows: readonly [string, HipDrop, Change][] = [
     ["a puzzle that nobody can solve", "proposal", ofDifficulty(25)],
     ["another group than its list says", "proposal", replaced(PARAMETER.dhGroupList, encodeDhGroupList([8, 7]))],
-    ["a group that we did not name", "proposal", (all) => replaced(PARAMETER.dhGroupList, encodeDhGroupList([9]))(replaced(PARAMETER.diffieHellman, encodeDiffieHellman(dhKeyPair(9, (n) => new Uint8Array(n).fill(1))))(all))],
+    ["a group that we did not name", "proposal", replaced(PARAMETER.diffieHellman, encodeDiffieHellman(dhKeyPair(9, (n) => new Uint8Array(n).fill(1))))],
     ["a HOST_ID of somebody else", "hostId", replaced(PARAMETER.hostId, hostIdOf(identity("ecdsa-p256", 0)))],
     ["a HOST_ID that is no key", "hostId", replaced(PARAMETER.hostId, encodeHostId({ algorithm: 7, hi: new Uint8Array(66).fill(1), domainId: null }))],
   ];
@@ -168,6 +160,7 @@ describe("R1 that its host signed", () => {
   }
   const final: readonly [string, Change, RegExp][] = [
     ["HIT suites without ours", replaced(PARAMETER.hitSuiteList, encodeHitSuiteList([1])), /does not take host keys like ours/],
+    ["groups without ours", (all) => replaced(PARAMETER.dhGroupList, encodeDhGroupList([9]))(replaced(PARAMETER.diffieHellman, encodeDiffieHellman(dhKeyPair(9, (n) => new Uint8Array(n).fill(1))))(all)), /no common Diffie-Hellman group: the peer has 9/],
     ["ciphers that we do not take", replaced(PARAMETER.hipCipher, encodeHipCipher([1])), /no common HIP cipher/],
     ["another transport", replaced(PARAMETER.transportFormatList, encodeTransportFormatList([2_050])), /does not speak ESP/],
     ["ESP suites that we do not want", replaced(PARAMETER.espTransform, encodeEspTransform([7, 2])), /no common ESP suite: the peer has 7, 2/],

@@ -9,11 +9,11 @@ import { RHASH_BYTES, type Rhash } from "../../src/crypto/rhash.js";
 import { makeI1 } from "../../src/exchange/initiator-packets.js";
 import type { HipPath } from "../../src/exchange/paths.js";
 import { hostIdOf } from "../../src/exchange/r1-pool.js";
-import { headerOf, required, sealPacket } from "../../src/exchange/seal.js";
+import { headerOf, required, sealPacket, signatureOf } from "../../src/exchange/seal.js";
 import { rhashOf } from "../../src/identity/hit.js";
 import type { HostIdentity } from "../../src/identity/host-identity.js";
 import { HIP_PACKET, PARAMETER } from "../../src/wire/numbers.js";
-import { decodeHipPacket, parameter } from "../../src/wire/packet.js";
+import { decodeHipPacket, encodeHipPacket, parameter } from "../../src/wire/packet.js";
 import { decodeDiffieHellman, encodeDiffieHellman } from "../../src/wire/parameters/diffie-hellman.js";
 import { encodeEncrypted } from "../../src/wire/parameters/encrypted.js";
 import { encodeEspInfo } from "../../src/wire/parameters/esp-info.js";
@@ -28,6 +28,16 @@ export type Change = (parameters: ParameterContents[]) => ParameterContents[];
 export const replaced = (type: number, contents: Uint8Array): Change => (parameters) =>
   [...parameters.filter((found) => found.type !== type), { type, contents }].sort((a, b) => a.type - b.type);
 export const without = (type: number): Change => (parameters) => parameters.filter((found) => found.type !== type);
+
+/** An R1 that its host signed anew; opaque and #I stay as they are. */
+export const resigned = (own: HostIdentity, change: Change) => (bytes: Uint8Array): Uint8Array => {
+  const { header, parameters } = decodeHipPacket(bytes);
+  const blank = { ...header, receiverHit: new Uint8Array(16) };
+  const puzzle = parameters.find(({ type }) => type === PARAMETER.puzzle)?.contents as Uint8Array;
+  const changed = change(parameters.filter(({ type }) => type !== PARAMETER.hipSignature2).map(({ type, contents }) => ({ type, contents })));
+  const covered = changed.map((found) => (found.type === PARAMETER.puzzle ? { ...found, contents: concatBytes(found.contents.subarray(0, 2), new Uint8Array(puzzle.length - 2)) } : found));
+  return encodeHipPacket(header, [...changed, signatureOf(own, blank, covered, PARAMETER.hipSignature2)]);
+};
 
 export interface CallOptions {
   readonly group?: DhGroup;

@@ -27,7 +27,7 @@ describe("Scope", () => {
     const notify = (bytes: number): void => {
       const padding = { type: PARAMETER.i3Padding, contents: new Uint8Array(bytes - HIP_HEADER_BYTES - 4) };
       const i2 = decodeHipPacket(encodeHipPacket(headerOf(HIP_PACKET.i2, identity("ecdsa-p256", 1).hit, a.env.identity.hit), [padding]));
-      scope.notify(0, { kind: "ip", address: new Uint8Array(4) }, i2, NOTIFY_CODE.INVALID_HIT);
+      scope.notify(0, { kind: "ip", address: new Uint8Array(4) }, i2, { code: NOTIFY_CODE.INVALID_HIT, data: new Uint8Array(0) });
     };
     notify(2_000);
     const { length } = network.packet(HIP_PACKET.notify);

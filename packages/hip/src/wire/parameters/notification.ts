@@ -4,7 +4,7 @@
  *     0  reserved 2 | code 2
  *     4  data
  *
- * Data is for the code to define; ours say which I2 is meant (seal.ts, docs/wire.md §9.5).
+ * Data is for the code to define; ours say behind it which packet is meant (seal.ts, docs/wire.md §9.5).
  */
 import { concatBytes } from "@i3/common";
 import { FieldReader, uintBytes } from "../fields.js";
