@@ -11,7 +11,13 @@ const REQUIRED = 1_000;
 export async function responderRows(plan: Plan): Promise<readonly Row[]> {
   if (!plan.rows.has("responder")) return [];
   const ours = await measureOurResponder(plan);
-  const compared = { baselines: { required: REQUIRED, "wireguard-go": median(await measureWireguard(plan)), strongSwan: median(await measureStrongswan(plan)) }, limits: { required: 1 } };
+  const baselines = {
+    required: REQUIRED,
+    "wireguard-go": median(await measureWireguard(plan)),
+    "strongSwan, pre-shared key": median(await measureStrongswan(plan, "pre-shared key")),
+    "strongSwan, certificates": median(await measureStrongswan(plan, "certificates")),
+  };
+  const compared = { baselines, limits: { required: 1 } };
   const row = (whose: string, costs: readonly ThreadSeconds[]): Row => ({
     ...makeRow({ name: `responder: handshakes for a processor second, ${whose}`, unit: "1/s", better: "higher", runs: costs.map((cost) => 1 / totalSeconds(cost)), ...compared }),
     beside: { "µs for an exchange": { "main thread": medianUs(costs, "main"), engine: medianUs(costs, "engine"), "other threads": medianUs(costs, "others") } },
