@@ -51,9 +51,20 @@ export interface InboundAssociation extends AssociationBase {
   readonly destination6: AddressRewrite | null;
 }
 
+/** What puzzles were made with in one epoch. */
+export interface HipPuzzles {
+  /** 0 to 65,535: PUZZLE's and SOLUTION's opaque. */
+  readonly epoch: number;
+  /** 32 bytes. */
+  readonly secret: Uint8Array;
+  /** K, 0 to 255. */
+  readonly difficulty: number;
+}
+
 /**
- * What the engine needs to answer I1 packets by itself (RFC 7401 §5.3.1, §6.7; docs/datapath.md, "HIP"), so that a flood of them costs no
- * JavaScript. Copied; what the engine has of the secret is wiped when it is replaced or removed. Wrong shapes are a RangeError.
+ * What the engine needs to answer I1 packets by itself, and to tell I2 packets that are paid for from others (RFC 7401 §5.3.1, §6.7, §6.9;
+ * docs/datapath.md, "HIP"), so that a flood of them costs no JavaScript. Copied; what the engine has of the secrets is wiped when it is
+ * replaced or removed. Wrong shapes are a RangeError.
  */
 export interface HipResponder {
   /** Ours, 16 bytes. */
@@ -71,10 +82,8 @@ export interface HipResponder {
   readonly rhash: "sha256" | "sha384";
   /** The Diffie-Hellman group of `r1`, 1 to 255: an I1 that does not name it goes up. */
   readonly group: number;
-  /** 0 to 65,535, sent as PUZZLE's opaque: says later which secret #I was made with. */
-  readonly epoch: number;
-  /** 32 bytes. */
-  readonly secret: Uint8Array;
+  /** The first is that of `r1`, with the K that it has; then those whose solutions are taken too. At most {@link LIMITS.hipPuzzles}. */
+  readonly puzzles: readonly HipPuzzles[];
 }
 
 /** The least that another host may choose for what is sent to it (RFC 4303 §2.1: 1 to 255 are reserved). */
@@ -176,7 +185,7 @@ export type Upcall =
   | { readonly kind: "control"; readonly from: Locator; readonly bytes: Uint8Array }
   /**
    * A HIP packet that came straight, without UDP's four zero bytes. Its header is well-formed, and so by `ip` is its checksum; nothing behind it is looked at.
-   * An I1 is one that the engine's R1 has no answer for: it names other groups.
+   * An I1 is one that the engine's R1 has no answer for: it names other groups. An I2 has solved a puzzle of ours.
    */
   | { readonly kind: "hip"; readonly from: ViaLocator; readonly bytes: Uint8Array }
   /** First packet to an address whose flow, by the way that the packet needs, is `setup`; the packets wait for `release` or `discard`. Once per way and set-up. */
@@ -213,12 +222,17 @@ export const LIMITS = {
   r1AgainToMs: 4_000,
   /** I1 packets that go up, by either way, since the engine's R1 has no group that they name: JavaScript answers them. */
   hipI1sPerSecond: 100,
-  /** HIP packets without a data header that go up, of all sources together: each is work for JavaScript, an I2 most. */
+  /** I2 packets with a solved puzzle from one source (an IPv4 address, an IPv6 /64) without a data header: so many a second, and so many at once. */
+  hipI2sPerSourcePerSecond: 50,
+  hipI2sPerSourceBurst: 100,
+  /** HIP packets without a data header that go up, of all sources together: each is work for JavaScript, an I2 (with a solved puzzle) most. */
   hipI2sPerSecond: 2_000,
   hipOthersPerSecond: 4_000,
   /** The least UDP payload that IPv6 always carries whole (RFC 8200 §5: 1,280 - 40 - 8). */
   hipR1Bytes: 1_232,
   hipOpenIds: 32,
+  /** Of an epoch each: those of one and two minutes ago, and those that a rise of the difficulty has ended. */
+  hipPuzzles: 8,
   flows: 65_536,
   /** Flows that have services, or ways besides that of strength 2. */
   flowsWithServices: 16_384,
@@ -235,7 +249,7 @@ export const LIMITS = {
 
 /** Why a packet was dropped (docs/wire.md §8). */
 export type DropReason =
-  | "malformed" | "version" | "hip" | "unknown-spi" | "replay" | "integrity" | "sequence" | "ecn" | "unknown-id" | "hop-limit" | "copy-budget" | "queue-full" | "no-trigger"
+  | "malformed" | "version" | "hip" | "puzzle" | "unknown-spi" | "replay" | "integrity" | "sequence" | "ecn" | "unknown-id" | "hop-limit" | "copy-budget" | "queue-full" | "no-trigger"
   | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "amplification" | "refused" | "policy" | "too-big" | "io-error";
 
 export interface Counters {

@@ -113,7 +113,7 @@ export interface NativeEngineAddon {
   /** undefined: no such association. 0n: all numbers are used. */
   engineNextSequence(handle: EngineHandle, name: number): bigint | undefined;
   /** `openIds`: one behind the other. `rhash`: 0 SHA-256, 1 SHA-384. */
-  engineSetHipResponder(handle: EngineHandle, hit: Uint8Array, openIds: Uint8Array, r1: Uint8Array, puzzleOffset: number, rhash: number, group: number, epoch: number, secret: Uint8Array): EngineStatus;
+  engineSetHipResponder(handle: EngineHandle, hit: Uint8Array, openIds: Uint8Array, r1: Uint8Array, puzzleOffset: number, rhash: number, group: number, puzzles: Uint8Array): EngineStatus;
   engineRemoveHipResponder(handle: EngineHandle): void;
   /** For each trigger: id 32, then 0 and an endpoint of 18, or 1, the number of ids and these. */
   engineSetTriggers(handle: EngineHandle, ringKey: Uint8Array, packed: Uint8Array): EngineStatus;

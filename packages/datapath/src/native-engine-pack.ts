@@ -1,5 +1,5 @@
 /** Arguments of the `Datapath` interface as the addon takes them (native-addon.ts). They are checked already. */
-import type { EspTransform, Services } from "./datapath.js";
+import type { EspTransform, HipPuzzles, Services } from "./datapath.js";
 import type { RewritePlan } from "./reference/address-rewrite.js";
 import type { FlowAction } from "./reference/flow-table.js";
 import type { Bucket, TriggerTarget } from "./reference/trigger-table.js";
@@ -68,3 +68,14 @@ export const packTriggers = (buckets: readonly Bucket[]): Uint8Array =>
 
 const packTarget = (target: TriggerTarget): readonly Uint8Array[] =>
   target.kind === "locator" ? [Uint8Array.of(TARGET.locator), target.endpoint] : [Uint8Array.of(TARGET.stack, target.ids.length / ID_BYTES), target.ids];
+
+const PUZZLES_BYTES = 35;
+/** Of each epoch its number 2, K 1, secret 32. For the caller to wipe. */
+export function packPuzzles(puzzles: readonly HipPuzzles[]): Uint8Array {
+  const packed = new Uint8Array(puzzles.length * PUZZLES_BYTES);
+  puzzles.forEach(({ epoch, secret, difficulty }, i) => {
+    packed.set([epoch >> 8, epoch & 0xff, difficulty], i * PUZZLES_BYTES);
+    packed.set(secret, i * PUZZLES_BYTES + 3);
+  });
+  return packed;
+}

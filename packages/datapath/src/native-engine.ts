@@ -10,7 +10,7 @@ import {
 import { tableFull } from "./errors.js";
 import type { EngineHandle, EngineStatus, NativeEngineAddon, RawDatagram, VnetPacket } from "./native-addon.js";
 import { brokenPort, loadNativeEngine, openNativePorts, type EngineAddon, type NativePorts } from "./native-engine-open.js";
-import { ALL_WAYS, NOTHING, packFlow, packRewrites, packServices, packTransform, packTriggers } from "./native-engine-pack.js";
+import { ALL_WAYS, NOTHING, packFlow, packPuzzles, packRewrites, packServices, packTransform, packTriggers } from "./native-engine-pack.js";
 import { decodeUpcall } from "./native-engine-upcalls.js";
 import { makeRewritePlan } from "./reference/address-rewrite.js";
 import { prepareOutbound, requireFamily, requireName, requireSpi, SEQUENCE_END } from "./reference/association-table.js";
@@ -25,7 +25,7 @@ import { ID_BYTES, RING_KEY_BYTES } from "./wire/data-header.js";
 
 /** In the order of `enum class Drop` in native/engine/counters.h. */
 export const DROP_REASONS = [
-  "malformed", "version", "hip", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger",
+  "malformed", "version", "hip", "puzzle", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger",
   "no-route", "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "too-big", "io-error",
 ] as const satisfies readonly DropReason[];
 
@@ -137,8 +137,11 @@ export class NativeEngine implements Datapath {
   setHipResponder(responder: HipResponder | null): void {
     if (responder === null) return this.#addon.engineRemoveHipResponder(this.#handle);
     requireResponder(responder);
-    const { hit, openIds, r1, puzzleOffset, rhash, group, epoch, secret } = responder;
-    settle(this.#addon.engineSetHipResponder(this.#handle, hit, concatBytes(...openIds), r1, puzzleOffset, RHASH[rhash], group, epoch, secret));
+    const { hit, openIds, r1, puzzleOffset, rhash, group, puzzles } = responder;
+    const packed = packPuzzles(puzzles);
+    const status = this.#addon.engineSetHipResponder(this.#handle, hit, concatBytes(...openIds), r1, puzzleOffset, RHASH[rhash], group, packed);
+    packed.fill(0);
+    settle(status);
   }
 
   setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void {

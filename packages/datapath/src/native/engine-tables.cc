@@ -127,8 +127,7 @@ i3::HipResponderSpec take_hip_responder(Check& check, const Arguments& arguments
   responder.puzzle_offset = static_cast<size_t>(check.integer(arguments[4], "puzzleOffset", 0, 65'535));
   responder.rhash = static_cast<i3::Rhash>(check.integer(arguments[5], "rhash", 0, 1));
   responder.group = static_cast<uint8_t>(check.integer(arguments[6], "group", 1, 255));
-  responder.epoch = static_cast<uint16_t>(check.integer(arguments[7], "epoch", 0, 65'535));
-  responder.secret = check.bytes(arguments[8], "secret");
+  responder.puzzles = check.bytes(arguments[7], "puzzles");
   return responder;
 }
 

@@ -3,7 +3,7 @@ import { IP_PROTOCOL, LIMITS, type DropReason, type HipResponder } from "../data
 import { COPY_BUDGET, dataHeaderBytes, DATA_OFFSET, HOP_LIMIT, ID_BYTES, NONCE_BYTES, PAYLOAD_KIND } from "../wire/data-header.js";
 import { DATA_FIRST_BYTE } from "../wire/first-byte.js";
 import { HIP_OFFSET, hipType, HIT_BYTES } from "@i3/common";
-import { HIP_MARK_BYTES, HIP_TYPE, isHitAt, MAX_I1_PARAMETERS, namesGroup, parametersOf, type HipParameters } from "../wire/hip.js";
+import { HIP_MARK_BYTES, HIP_TYPE, isHitAt, MAX_I1_PARAMETERS, MAX_I2_PARAMETERS, namesGroup, parametersOf, type HipParameters } from "../wire/hip.js";
 import type { Arrival } from "./arrival.js";
 import { fold, sumWords } from "./checksum.js";
 import { decodeRoute, PORT_OFFSET, VIA } from "./endpoints.js";
@@ -41,7 +41,7 @@ export class HipRules {
   /** A datagram whose first byte is 0, or what stood in IP with HIP's protocol number. */
   straight(arrival: Arrival): void {
     const { counters } = this.#state;
-    const { bytes, at, length, ways, wayAt } = arrival;
+    const { bytes, at, length, origins, originAt, ways, wayAt } = arrival;
     if (this.#responder === null) return counters.drop("hip");
     const isBare = u8(ways, wayAt) === VIA.ip;
     const markBytes = isBare ? 0 : HIP_MARK_BYTES;
@@ -49,12 +49,16 @@ export class HipRules {
     const type = length < markBytes || !equalAt(bytes, at, MARK.subarray(0, markBytes)) ? -1 : hipType(bytes, hipAt, hipBytes);
     if (type < 0 || (isBare && !isSummedRight(arrival))) return counters.drop("malformed");
     if (type === HIP_TYPE.i1) return this.#straightI1(this.#responder, arrival, hipAt, hipBytes);
-    this.#goUp(arrival, hipAt, hipBytes, type === HIP_TYPE.i2 ? this.#i2s : this.#others);
+    if (type !== HIP_TYPE.i2) return this.#goUp(arrival, hipAt, hipBytes, "control", this.#others);
+    const parameters = parametersOf(bytes, hipAt, hipBytes, MAX_I2_PARAMETERS);
+    const reason = unpaid(this.#responder, bytes, hipAt, parameters, origins.subarray(originAt, originAt + PORT_OFFSET));
+    if (reason !== null) return counters.drop(reason);
+    this.#goUp(arrival, hipAt, hipBytes, "i2", this.#i2s);
   }
 
-  #goUp({ bytes, origins, originAt, ways, wayAt }: Arrival, hipAt: number, hipBytes: number, limit: SecondLimit): void {
+  #goUp({ bytes, origins, originAt, ways, wayAt }: Arrival, hipAt: number, hipBytes: number, what: "control" | "i2", limit: SecondLimit): void {
     const { counters, upcalls, nowMs } = this.#state;
-    if (!upcalls.allowSource("control", nowMs, origins, originAt)) return;
+    if (!upcalls.allowSource(what, nowMs, origins, originAt)) return;
     if (!limit.allow(nowMs)) return counters.drop("rate");
     upcalls.push({ kind: "hip", from: decodeRoute(origins, originAt, ways, wayAt), bytes: copyBytes(bytes, hipAt, hipAt + hipBytes) });
   }
@@ -65,7 +69,7 @@ export class HipRules {
     const reason = refusal(responder, bytes, hipAt, parameters, false) ?? (this.#sources.allow(this.#state.nowMs, sourceKeyAt(origins, originAt)) ? null : "rate");
     if (reason !== null || parameters === null) return this.#count(reason);
     if (namesGroup(bytes, parameters, responder.group)) this.#count(this.#answerStraight(responder, arrival, hipAt));
-    else this.#goUp(arrival, hipAt, hipBytes, this.#i1s);
+    else this.#goUp(arrival, hipAt, hipBytes, "control", this.#i1s);
   }
 
   /** A HIP packet behind a data header for an id whose payloads go up. False: this one does too. */
@@ -74,6 +78,7 @@ export class HipRules {
     if (responder === null) return false;
     const hipBytes = at + length - hipAt;
     const type = hipType(bytes, hipAt, hipBytes);
+    if (type === HIP_TYPE.i2) return this.#unpaidBehindHeader(responder, bytes, hipAt, hipBytes);
     if (type >= 0 && type !== HIP_TYPE.i1) return false;
     const parameters = type < 0 ? null : parametersOf(bytes, hipAt, hipBytes, MAX_I1_PARAMETERS);
     const reason = type < 0 ? "malformed" : refusal(responder, bytes, hipAt, parameters, responder.isOpen(bytes, at + DATA_OFFSET.ids));
@@ -82,6 +87,14 @@ export class HipRules {
     else if (this.#i1s.allow(this.#state.nowMs)) return false;
     else this.#count("rate");
     return true;
+  }
+
+  #unpaidBehindHeader(responder: PreparedResponder, bytes: Buffer, hipAt: number, hipBytes: number): boolean {
+    const parameters = parametersOf(bytes, hipAt, hipBytes, MAX_I2_PARAMETERS);
+    const idAt = parameters?.returnIdAt ?? 0;
+    const reason = idAt === 0 ? "malformed" : unpaid(responder, bytes, hipAt, parameters, bytes.subarray(idAt, idAt + ID_BYTES));
+    if (reason !== null) this.#state.counters.drop(reason);
+    return reason !== null;
   }
 
   #count(reason: DropReason | null): void {
@@ -134,6 +147,14 @@ function refusal({ hit }: PreparedResponder, bytes: Buffer, hipAt: number, param
   if (parameters === null || parameters.groupsAt === 0 || !isHitAt(bytes, hipAt + HIP_OFFSET.senderHit)) return "malformed";
   const receiverAt = hipAt + HIP_OFFSET.receiverHit;
   return equalAt(bytes, receiverAt, hit) || (isOpen && equalAt(bytes, receiverAt, NO_HIT)) ? null : "hip";
+}
+
+/** Why an I2 with a well-formed header is not for JavaScript, or null. Cheapest first: form, whose it is, then at most two hashes. */
+function unpaid(responder: PreparedResponder, bytes: Buffer, hipAt: number, parameters: HipParameters | null, path: Buffer): DropReason | null {
+  const hitAt = hipAt + HIP_OFFSET.senderHit;
+  if (parameters === null || parameters.solutionAt === 0 || parameters.solutionBytes !== responder.solutionBytes || !isHitAt(bytes, hitAt)) return "malformed";
+  if (!equalAt(bytes, hipAt + HIP_OFFSET.receiverHit, responder.hit)) return "hip";
+  return responder.isSolved(bytes, parameters.solutionAt, hitAt, path) ? null : "puzzle";
 }
 
 /** RFC 7401 §5.1.1: the pseudo-header of either family adds up to the words of both addresses, the protocol and the length. */

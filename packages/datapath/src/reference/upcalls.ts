@@ -20,6 +20,8 @@ export class Upcalls {
   /** Apart: whoever sends data through a host's server must not use up what that server's own answers need. */
   readonly #control = new SourceRates(LIMITS.upcallsPerSourcePerSecond);
   readonly #data = new SourceRates(LIMITS.upcallsPerSourcePerSecond);
+  /** Of those who have solved a puzzle, so that what made-up sources send does not count against newcomers. */
+  readonly #i2s = new SourceRates(LIMITS.hipI2sPerSourcePerSecond, LIMITS.hipI2sPerSourceBurst, LIMITS.r1SharedBuckets);
   readonly #noTrigger = new NoticeLimit();
   readonly #cacheRequest = new NoticeLimit();
   #waiting: Upcall[] = [];
@@ -44,8 +46,8 @@ export class Upcalls {
   }
 
   /** The source at `endpoints[at …]` (a {@link sourceKeyAt}) may make one more upcall; counts the drop when not. */
-  allowSource(what: "control" | "data", nowMs: number, endpoints: Buffer, at: number): boolean {
-    const rates = what === "control" ? this.#control : this.#data;
+  allowSource(what: "control" | "data" | "i2", nowMs: number, endpoints: Buffer, at: number): boolean {
+    const rates = what === "control" ? this.#control : what === "i2" ? this.#i2s : this.#data;
     const reason = !rates.allow(nowMs, sourceKeyAt(endpoints, at)) ? "rate" : this.full ? "queue-full" : null;
     if (reason !== null) this.#counters.drop(reason);
     return reason === null;

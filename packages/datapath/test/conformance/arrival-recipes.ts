@@ -5,8 +5,8 @@ import { bytes, concat, data, packet } from "../reference/packets.js";
 import { checksumPlace, packetsOfTrain, DATA_VALID, GSO, lengthOf, NEEDS_CHECKSUM, NO_VNET, placeOf, summed, TCP, UDP, withHeaderChecksum, withPartialChecksum, withVnet, type Vnet } from "./cut.js";
 import type { TunArrival } from "./engine-pair.js";
 import { buildPacket, damages, packetRecipes, ports, tcpMessage, udpMessage, type Damage, type PacketRecipe } from "./packet-recipes.js";
-import { hipPacket, hit, NO_HIT, parameter } from "../reference/hip.js";
-import { addressOf, HITS, idOf, ROUTES, nonceOf, type Family } from "./pools.js";
+import { hipPacket, hit, i2, NO_HIT, parameter } from "../reference/hip.js";
+import { addressOf, HITS, idOf, RESPONDERS, ROUTES, nonceOf, type Family } from "./pools.js";
 import { family, idIndex, spiIndex, trafficClass, transformIndex } from "./table-recipes.js";
 
 export interface EspRecipe {
@@ -53,6 +53,8 @@ export interface HipRecipe {
   readonly parameters: readonly (readonly [type: number, bytes: number])[];
   /** I3_RETURN_ID between them. */
   readonly returnId: number | null;
+  /** In place of all this an I2 that has solved a puzzle of one of {@link RESPONDERS}, but for a bit of SOLUTION. */
+  readonly solution: { readonly responder: number; readonly epoch: number; readonly isForSource: boolean; readonly wrong: number | null } | null;
   readonly length: number;
 }
 
@@ -63,13 +65,25 @@ const hipRecipes: fc.Arbitrary<HipRecipe> = fc.record({
   groups: fc.constantFrom([7], [7], [8, 7], [8], [4, 9], [...Array.from({ length: 16 }, () => 8), 7], []),
   parameters: fc.oneof({ arbitrary: fc.constant([]), weight: 3 }, { arbitrary: fc.array(fc.tuple(fc.constantFrom(511, 32_770, 32_772, 32_778), fc.oneof(fc.constantFrom(31, 32, 33), fc.nat(100))), { maxLength: 4 }), weight: 3 }, { arbitrary: fc.constantFrom(...[12, 13, 14, 15].map((length) => Array.from({ length }, () => [40_000, 1] as const))), weight: 1 }),
   returnId: fc.option(idIndex, { freq: 3 }).map((value) => value),
+  solution: fc.option(
+    fc.record({ responder: fc.oneof({ arbitrary: fc.constant(0), weight: 3 }, { arbitrary: fc.nat(RESPONDERS.length - 1), weight: 1 }), epoch: fc.nat(1), isForSource: fc.boolean(), wrong: fc.option(fc.nat(8 * 100 - 1), { freq: 1 }) }),
+    { freq: 1 },
+  ).map((value) => value),
   length: fc.constantFrom(0, 320, 400, 1_232, 2_048),
 });
 
-export function hipOf({ type, sender, receiver, groups, parameters, returnId, length }: HipRecipe): Uint8Array {
+/** @param from address of its sender, 16 bytes */
+export function hipOf({ type, sender, receiver, groups, parameters, returnId, solution, length }: HipRecipe, from: Uint8Array): Uint8Array {
+  if (solution !== null) return solved({ sender: hit(sender), returnId: idOf(returnId ?? 1) }, solution, from);
   const before = [...(groups.length === 0 ? [] : [parameter(511, bytes(...groups))]), ...parameters.map(([number, count]) => parameter(number, data(count))), ...(returnId === null ? [] : [parameter(32_770, idOf(returnId))])];
   const least = before.reduce((sum, { length: one }) => sum + one, 40);
   return hipPacket(type, hit(sender), HITS[receiver] ?? NO_HIT, ...before, ...(length > least ? [parameter(32_778, data(length - least - 4))] : []));
+}
+
+function solved(fields: { readonly sender: Uint8Array; readonly returnId: Uint8Array }, { responder, epoch, isForSource, wrong }: NonNullable<HipRecipe["solution"]>, from: Uint8Array): Uint8Array {
+  const given = RESPONDERS[responder] ?? RESPONDERS[0]!;
+  const edit = (contents: Uint8Array): Uint8Array => contents.map((byte, i) => (wrong !== null && wrong >> 3 === i ? byte ^ (1 << (wrong & 7)) : byte));
+  return i2(given, isForSource ? from : fields.returnId, { ...fields, epoch: epoch % given.puzzles.length, edit });
 }
 
 export type Content = { readonly what: "hip"; readonly recipe: HipRecipe } | { readonly what: "packet"; readonly recipe: PacketRecipe } | { readonly what: "esp"; readonly recipe: EspRecipe } | { readonly what: "again"; readonly index: number } | { readonly what: "bytes"; readonly length: number };

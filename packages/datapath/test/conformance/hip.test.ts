@@ -4,14 +4,15 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RawDatagram } from "../../src/native-addon.js";
 import { encodeEndpoint, encodeRoute } from "../../src/reference/endpoints.js";
 import { dataPacket } from "../reference/harness.js";
-import { i1, NO_HIT, responder, straight } from "../reference/hip.js";
+import { hit, i1, i2, NO_HIT, responder, straight } from "../reference/hip.js";
 import { be16, bytes, concat, data, fullChecksum, ip4 } from "../reference/packets.js";
 import { EnginePair } from "./engine-pair.js";
 import { idOf, LOCATORS } from "./pools.js";
 
 const PUBLIC = idOf(9);
 const FIRST = responder({ openIds: [idOf(5), PUBLIC] });
-const OTHER = responder({ rhash: "sha256", secret: data(32, 5), epoch: 513, r1Bytes: 256, openIds: [] });
+const OTHER_FIELDS = { rhash: "sha256", secret: data(32, 5), epoch: 513, r1Bytes: 256, openIds: [] } as const;
+const OTHER = responder(OTHER_FIELDS);
 
 const from = (datagram: Uint8Array, source: Uint8Array, port = 7): RawDatagram => ({ bytes: datagram, segmentBytes: 0, endpoint: encodeEndpoint(makeLocator(source, port)), trafficClass: 3 });
 const ip6 = (site: number, host: number): Uint8Array => concat(bytes(0x20, 0x01, 0x0d, 0xb8, 0, 0), be16(site), new Uint8Array(6), be16(host));
@@ -60,7 +61,7 @@ describe.each([["straight", straight, 4], ["behind a data header", behind, 48]] 
 
   it("the responder replaced and removed between", () => {
     const ask = wrap(i1({ returnId: idOf(4), length: 400 }));
-    const answers = [OTHER, null, FIRST, { ...FIRST, epoch: 9 }, { ...OTHER, secret: data(32, 77) }].map((next) => {
+    const answers = [OTHER, null, FIRST, responder({ openIds: [], epoch: 9 }), responder({ ...OTHER_FIELDS, secret: data(32, 77) })].map((next) => {
       pair.change("setHipResponder", (engine) => engine.setHipResponder(next));
       return send([from(ask, ip4("192.0.2.1"))]).map((answer) => Buffer.from(answer).toString("hex"));
     });
@@ -129,6 +130,64 @@ describe.each([["straight", straight, 4], ["behind a data header", behind, 48]] 
   });
 });
 
+describe.each([["straight", straight], ["behind a data header", behind]] as const)("I2 %s", (_, wrap) => {
+  const SOURCE = bytes(10, 0, 0, 7);
+  const SOURCE_PATH = concat(new Uint8Array(10), bytes(0xff, 0xff), SOURCE);
+  const [path, returnId] = wrap === straight ? [SOURCE_PATH, idOf(3)] : [idOf(3), idOf(3)];
+  const older = [{ epoch: 0x0101, secret: data(32, 8), difficulty: 4 }];
+  let pair: EnginePair;
+  beforeEach(() => {
+    pair = new EnginePair();
+    pair.change("setInbound", (engine) => engine.setInbound(PUBLIC, { action: "upcall" }));
+  });
+  afterEach(() => pair.close());
+  /** How many went up; both engines agree on which. Each is sent a second later, so that rates do not count. */
+  const up = (packets: readonly Uint8Array[]): number => {
+    const before = pair.counters().upcalls;
+    for (let i = 0; i < packets.length; i += 40) pair.step(1_000, [], packets.slice(i, i + 40).map((packet) => from(wrap(packet), SOURCE)), true);
+    return pair.counters().upcalls - before;
+  };
+
+  it.each(["sha256", "sha384"] as const)("with each bit of its header and SOLUTION changed (%s)", (rhash) => {
+    const given = responder({ rhash, older });
+    pair.change("setHipResponder", (engine) => engine.setHipResponder(given));
+    const right = i2(given, path, { returnId });
+    const changed = Array.from({ length: (44 + (rhash === "sha256" ? 68 : 100)) * 8 }, (__, bit) => {
+      const out = Uint8Array.from(right);
+      out[bit >> 3] = (out[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      return out;
+    });
+    expect(up([right])).toBe(1);
+    // Those whose type is another one now, or a bit that is not looked at: two of version, four of controls' bytes, the reserved byte.
+    expect(up(changed)).toBeLessThan(7 + 3 + 32 + 8 + 4);
+    expect(pair.counters().drops.puzzle).toBeGreaterThan(changed.length - 270);
+  });
+
+  it.each(["sha256", "sha384"] as const)("with any difficulty, one bit more and one too few (%s)", (rhash) => {
+    for (const difficulty of [0, 1, 7, 8, 9, 12]) {
+      const given = responder({ rhash, difficulty, older });
+      pair.change("setHipResponder", (engine) => engine.setHipResponder(given));
+      const rows = difficulty === 0 ? [0, 1] : [0, 1, -1];
+      expect(up(rows.map((more) => i2(given, path, { returnId, more })))).toBe(2);
+    }
+  });
+
+  it("of older epochs, with their own K, and no longer", () => {
+    const given = responder({ older });
+    const both = [0, 1].map((epoch) => i2(given, path, { returnId, epoch, sender: hit(4) }));
+    const crossed = [0, 1].map((epoch) => i2(given, path, { returnId, epoch, more: epoch === 0 ? 0 : 6, edit: (solution) => Uint8Array.from(solution, (byte, i) => (i === 0 ? 14 - byte : byte)) }));
+    for (const [next, expected] of [[given, 2], [responder({}), 1], [responder({ secret: data(32, 9), older }), 1], [null, wrap === straight ? 0 : 4]] as const) {
+      pair.change("setHipResponder", (engine) => engine.setHipResponder(next));
+      expect(up([...both, ...crossed])).toBe(expected);
+    }
+    const many = Array.from({ length: 8 }, (__, i) => ({ epoch: i, secret: data(32, i), difficulty: 0 }));
+    expect(pair.change("setHipResponder", (engine) => engine.setHipResponder(responder({ older: many })))).toBe(false);
+    const most = responder({ older: many.slice(1) });
+    expect(pair.change("setHipResponder", (engine) => engine.setHipResponder(most))).toBe(true);
+    expect(up(most.puzzles.map((___, epoch) => i2(most, path, { returnId, epoch })))).toBe(8);
+  });
+});
+
 describe("HIP and ESP by other ways than the main port", () => {
   let pair: EnginePair;
   beforeEach(() => {
@@ -174,9 +233,17 @@ describe("HIP and ESP by other ways than the main port", () => {
     expect(pair.counters().drops).toMatchObject({ malformed: 5, "unknown-spi": 2 });
   });
 
+  it.each([4, 6] as const)("an I2 bare in IPv%i, and by HIP's port, is good by the address that it came from", (family) => {
+    const mapped = { 4: concat(new Uint8Array(10), bytes(0xff, 0xff), PEER[4]), 6: PEER[6] };
+    const [right, wrong] = [i2(FIRST, mapped[family]), i2(FIRST, mapped[family === 4 ? 6 : 4])];
+    arrive(by("ip", family, 139), summed(right, family), summed(wrong, family), right);
+    arrive(by("hip", family, 10_500), straight(right), straight(wrong));
+    expect([pair.counters().upcalls, pair.counters().drops.puzzle, pair.counters().drops.malformed]).toEqual([2, 2, 1]);
+  });
+
   it("other HIP packets go up with their way", () => {
     const other = Uint8Array.from(ask);
-    other[2] = 3;
+    other[2] = 16;
     arrive(by("ip", 6, 139), summed(other, 6));
     arrive(by("hip", 4, 10_500), straight(other));
     expect(pair.counters().upcalls).toBe(2);

@@ -3,7 +3,7 @@ import { makeLocator, type Locator, type ViaLocator } from "@i3/common";
 import { MIN_RECEIVER_SPI, MIN_SPI, type EspTransform, type HipResponder } from "../../src/datapath.js";
 import { CBC, CBC_128, GCM, GCM_128, NULL } from "../reference/associations.js";
 import { hit, NO_HIT, OWN_HIT, responder } from "../reference/hip.js";
-import { bytes, concat, ip4, ip6, makeId } from "../reference/packets.js";
+import { bytes, concat, data, ip4, ip6, makeId } from "../reference/packets.js";
 
 /** The first four of each family have flows; the others never lead anywhere. */
 export const ADDRESSES = {
@@ -44,7 +44,7 @@ export const TRANSFORMS: readonly EspTransform[] = [GCM, NULL, CBC, GCM_128, CBC
 /** Of two responders, of nobody that answers, and none. */
 export const HITS = [OWN_HIT, hit(0xdd), hit(0x33), NO_HIT] as const;
 export const RESPONDERS: readonly HipResponder[] = [
-  responder({ openIds: [0, 4, 9].map(idOf) }), responder({ openIds: [], rhash: "sha256", r1Bytes: 400, epoch: 0xffff, secret: new Uint8Array(32).fill(9) }), responder({ hit: HITS[1], r1Bytes: 1_232, rhash: "sha256" }), responder({ epoch: 0 }),
+  responder({ openIds: [0, 4, 9].map(idOf), older: [{ epoch: 0x0101, secret: data(32, 3), difficulty: 0 }] }), responder({ openIds: [], rhash: "sha256", r1Bytes: 400, epoch: 0xffff, secret: new Uint8Array(32).fill(9) }), responder({ hit: HITS[1], r1Bytes: 1_232, rhash: "sha256" }), responder({ epoch: 0, difficulty: 0 }),
 ];
 
 export const nonceOf = (index: number): Uint8Array => new Uint8Array(8).fill(index);

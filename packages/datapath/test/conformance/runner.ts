@@ -88,14 +88,14 @@ export class Runner {
     }
   }
 
-  #content(content: Content): Uint8Array {
+  #content(content: Content, from: Uint8Array): Uint8Array {
     switch (content.what) {
       case "packet":
         return buildPacket(content.recipe);
       case "bytes":
         return data(content.length);
       case "hip":
-        return hipOf(content.recipe);
+        return hipOf(content.recipe, from);
       case "again":
         return this.#sealed.at(-1 - (content.index % Math.max(1, this.#sealed.length))) ?? bytes(0x20);
       case "esp": {
@@ -128,10 +128,10 @@ export class Runner {
 
   #datagram(recipe: DatagramRecipe): RawDatagram {
     const { form, content, from, port, trafficClass: outerClass, damage, train } = recipe;
-    const inner = this.#content(content);
+    const endpoint = encodeRoute(ROUTES[from] ?? ROUTES[0]!);
+    const inner = this.#content(content, endpoint.slice(0, 16));
     const whole = form === "bare" ? inner : form === "data" ? concat(dataHeader(recipe), inner) : form === "marked" ? concat(MARK, inner) : concat(bytes(form), inner);
     const one = damaged(whole, damage).subarray(0, 65_507);
-    const endpoint = encodeRoute(ROUTES[from] ?? ROUTES[0]!);
     if (port !== null) endpoint.set([port >> 8, port & 255], 16);
     return { ...(train === null ? { bytes: one, segmentBytes: 0 } : trainOf(one, train)), endpoint, trafficClass: outerClass };
   }

@@ -7,7 +7,7 @@ import { encodeEndpoint } from "../../src/reference/endpoints.js";
 import { COPY_BUDGET, DATA_FLAG } from "../../src/wire/data-header.js";
 import { dataPacket, risen } from "../reference/harness.js";
 import { be16, bytes, concat, ip4, makeId } from "../reference/packets.js";
-import { hipPacket, hit, OWN_HIT, responder, straight } from "../reference/hip.js";
+import { hipPacket, hit, i2, OWN_HIT, responder, straight } from "../reference/hip.js";
 import { EnginePair } from "./engine-pair.js";
 import { LOCATORS } from "./pools.js";
 
@@ -40,11 +40,14 @@ function send(datagrams: readonly RawDatagram[], passedMs = 0): Seen {
 const PER_SECOND = LIMITS.upcallsPerSourcePerSecond;
 
 describe("HIP without a data header, of many sources", () => {
-  const made = (type: number) => (i: number): RawDatagram => from(bytes(10, i >> 16, i >> 8, i), straight(hipPacket(type, hit(1), OWN_HIT)));
+  const EASY = responder({ difficulty: 0 });
+  const address = (i: number): Uint8Array => bytes(10, i >> 16, i >> 8, i);
+  const paid = (i: number): RawDatagram => from(address(i), straight(i2(EASY, concat(new Uint8Array(10), bytes(0xff, 0xff), address(i)))));
+  const unpaid = (i: number): RawDatagram => from(address(i), straight(i2(EASY, new Uint8Array(16))));
+  const update = (i: number): RawDatagram => from(address(i), straight(hipPacket(16, hit(1), OWN_HIT)));
 
   it("2,000 I2s and 4,000 others go up in a second, whatever the other kind does", () => {
-    pair.change("setHipResponder", (engine) => engine.setHipResponder(responder({})));
-    const [i2, update] = [made(3), made(16)];
+    pair.change("setHipResponder", (engine) => engine.setHipResponder(EASY));
     const flood = (make: (i: number) => RawDatagram, count: number, passedMs = 0): Seen => {
       let [upcalls, rate] = [0, 0];
       for (let at = 0; at < count; at += 500) {
@@ -54,9 +57,12 @@ describe("HIP without a data header, of many sources", () => {
       }
       return { out: 0, upcalls, drops: { rate } };
     };
-    expect(flood(i2, LIMITS.hipI2sPerSecond + 100, 1_000)).toMatchObject({ upcalls: LIMITS.hipI2sPerSecond, drops: { rate: 100 } });
+    expect(flood(unpaid, LIMITS.hipI2sPerSecond + 100, 1_000)).toMatchObject({ upcalls: 0, drops: { rate: 0 } });
+    expect(flood(paid, LIMITS.hipI2sPerSecond + 100)).toMatchObject({ upcalls: LIMITS.hipI2sPerSecond, drops: { rate: 100 } });
     expect(flood(update, LIMITS.hipOthersPerSecond + 100)).toMatchObject({ upcalls: LIMITS.hipOthersPerSecond, drops: { rate: 100 } });
-    expect(flood(i2, 10, 1_000)).toMatchObject({ upcalls: 10, drops: { rate: 0 } });
+    expect(flood(paid, 10, 1_000)).toMatchObject({ upcalls: 10, drops: { rate: 0 } });
+    expect(send(many(120, () => paid(1)), 1_000)).toMatchObject({ upcalls: 100, drops: { rate: 20 } });
+    expect(send(many(120, () => paid(1)), 1_000)).toMatchObject({ upcalls: 50, drops: { rate: 70 } });
   });
 });
 

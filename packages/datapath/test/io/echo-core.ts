@@ -11,7 +11,7 @@ import {
 } from "@i3/datapath";
 
 const REASONS: readonly DropReason[] = [
-  "malformed", "version", "hip", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger", "no-route",
+  "malformed", "version", "hip", "puzzle", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger", "no-route",
   "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "too-big", "io-error",
 ];
 

@@ -10,7 +10,7 @@ import { ReferenceEngine } from "../../src/reference/engine.js";
 import { MAX_WAITING_BYTES_PER_SOURCE, MAX_WAITING_ROUTES, MAX_WAITING_ROUTES_PER_SOURCE } from "../../src/reference/next-servers.js";
 import { MAX_WAITING_UPCALLS } from "../../src/reference/upcalls.js";
 import { COPY_BUDGET, HOP_LIMIT, MAX_STACK_LENGTH, PAYLOAD_KIND } from "../../src/wire/data-header.js";
-import { MAX_DH_GROUPS, MAX_I1_PARAMETERS } from "../../src/wire/hip.js";
+import { MAX_DH_GROUPS, MAX_I1_PARAMETERS, MAX_I2_PARAMETERS } from "../../src/wire/hip.js";
 import { dataPacket, locator } from "../reference/harness.js";
 import { hit, responder } from "../reference/hip.js";
 import { bytes, concat, ip4, ip6, makeId } from "../reference/packets.js";
@@ -55,6 +55,7 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
   const inward = (change: object) => (engine: Datapath) => engine.setInboundAssociation(MIN_SPI, { ...IN, ...change });
   const trigger = (id: Uint8Array, target: object) => (engine: Datapath) => engine.setTriggers(RING_KEY, [{ id, target: target as { kind: "stack"; ids: [] } }]);
   const hip = (change: object) => (engine: Datapath) => engine.setHipResponder({ ...HIP, ...change });
+  const puzzles = (change: object) => hip({ puzzles: [{ ...HIP.puzzles[0], ...change }] });
   const services = (...all: readonly Service[]) => (engine: Datapath) => engine.setServices(ADDRESS, { services: all, rest: null });
   const edited = (at: number, value: number): Uint8Array => HIP.r1.map((byte, i) => (i === at ? value : byte));
   it.each<Row>([
@@ -107,16 +108,22 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
     ["rewrite of an inbound association", inward({ source6: PAIR4 })],
     ["HIT of a responder", hip({ hit: bytes(1) })],
     ["another HIT than the R1's", hip({ hit: hit(9) })],
-    ["secret of a responder", hip({ secret: KEY(31) })],
+    ["secret of a responder", puzzles({ secret: KEY(31) })],
+    ["secret of an older epoch", hip({ puzzles: [...HIP.puzzles, { epoch: 1, difficulty: 1, secret: KEY(33) }] })],
+    ["no puzzles", hip({ puzzles: [] })],
+    ["puzzles of 9 epochs", hip({ puzzles: Array.from({ length: 9 }, () => HIP.puzzles[0]) })],
+    ["another K than the R1's", puzzles({ difficulty: 9 })],
+    ["K below 0", hip({ puzzles: [...HIP.puzzles, { epoch: 1, difficulty: -1, secret: KEY(32) }] })],
+    ["K above 255", hip({ puzzles: [...HIP.puzzles, { epoch: 1, difficulty: 256, secret: KEY(32) }] })],
     ["RHASH", hip({ rhash: "sha1" })],
     ["RHASH of another length than #I", hip({ rhash: "sha256" })],
     ["RHASH that is none of ours", hip({ rhash: "toString" })],
     ["group 0", hip({ group: 0 })],
     ["group above 255", hip({ group: 256 })],
     ["group that is no whole number", hip({ group: 7.5 })],
-    ["epoch below 0", hip({ epoch: -1 })],
-    ["epoch above 65,535", hip({ epoch: 65_536 })],
-    ["epoch that is no whole number", hip({ epoch: 0.5 })],
+    ["epoch below 0", puzzles({ epoch: -1 })],
+    ["epoch above 65,535", puzzles({ epoch: 65_536 })],
+    ["epoch that is no whole number", puzzles({ epoch: 0.5 })],
     ["R1 too long", hip({ r1: responder({ r1Bytes: 1_240 }).r1 })],
     ["R1 cut off", hip({ r1: HIP.r1.subarray(0, -8) })],
     ["R1 that is an I2", hip({ r1: edited(2, 3) })],
@@ -218,8 +225,8 @@ describe("calls of the addon", () => {
     ["no outbound", (engine) => engine.setOutboundAssociation(7, null), ["engineRemoveOutboundAssociation", 7]],
     ["inbound association", (engine) => engine.setInboundAssociation(MIN_SPI, { ...IN, transform: NULL }), ["engineSetInboundAssociation", MIN_SPI, 1, NONE, NONE, KEY(32, 7), 4, true, ADDRESS, PAIRS4, PAIRS6, 2]],
     ["no inbound association", (engine) => engine.setInboundAssociation(MAX_SPI, null), ["engineRemoveInboundAssociation", MAX_SPI]],
-    ["HIP responder", (engine) => engine.setHipResponder(HIP), ["engineSetHipResponder", HIP.hit, concat(...HIP.openIds), HIP.r1, 44, 1, 7, 0x0102, HIP.secret]],
-    ["HIP responder with SHA-256", (engine) => engine.setHipResponder(HIP_256), ["engineSetHipResponder", HIP_256.hit, bytes(), HIP_256.r1, 44, 0, 7, 0x0102, HIP_256.secret]],
+    ["HIP responder", (engine) => engine.setHipResponder(HIP), ["engineSetHipResponder", HIP.hit, concat(...HIP.openIds), HIP.r1, 44, 1, 7, new Uint8Array(35)]],
+    ["HIP responder with SHA-256", (engine) => engine.setHipResponder(HIP_256), ["engineSetHipResponder", HIP_256.hit, bytes(), HIP_256.r1, 44, 0, 7, new Uint8Array(35)]],
     ["no HIP responder", (engine) => engine.setHipResponder(null), ["engineRemoveHipResponder"]],
     [
       "triggers", (engine) => engine.setTriggers(RING_KEY, [{ id: makeId(9, 1), target: { kind: "locator", locator: AT } }, { id: makeId(9, 2), target: { kind: "stack", ids: BIG } }]),
@@ -317,6 +324,14 @@ describe("answers", () => {
     expect(calls.map(([, , ...values]) => values)).toEqual([[9, [bytes(1)], output.udp, true], [10, [], [], false]]);
   });
 
+  it("puzzles go down packed, and the copy is wiped", () => {
+    const seen: Uint8Array[] = [];
+    const { engine, calls } = stepped({ engineSetHipResponder: (...values: unknown[]) => (seen.push(Uint8Array.from(values.at(-1) as Uint8Array)), 0) });
+    engine.setHipResponder(responder({ older: [{ epoch: 0xfffe, difficulty: 255, secret: KEY(32, 9) }] }));
+    expect(seen).toEqual([concat(bytes(1, 2, 10), HIP.puzzles[0]?.secret ?? bytes(), bytes(0xff, 0xfe, 255), KEY(32, 9))]);
+    expect(calls.at(-1)?.at(-1)).toEqual(new Uint8Array(70));
+  });
+
   it("flow reports", () => {
     const report = (...values: number[]) => stepped({ engineFlowReport: () => Float64Array.from(values) }).engine;
     expect(report(5.5, 1, 2, 3, 4).lastUse(ADDRESS)).toBe(5.5);
@@ -335,10 +350,10 @@ describe("answers", () => {
     const { engine } = stepped({ engineCounters: () => Float64Array.from({ length: DROP_REASONS.length + 11 }, (_, i) => i + 1) });
     const counters = engine.counters();
     expect(Object.keys(counters.drops).toSorted()).toEqual(Object.keys(new ReferenceEngine().counters().drops).toSorted());
-    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 23]);
-    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 24, tunOut: 25, udpIn: 26, udpOut: 27, upcalls: 28, hipAnswered: 29 });
-    expect(engine.systemCalls()).toEqual({ tunReads: 30, tunWrites: 31, udpReads: 32, udpSends: 33 });
-    expect(engine.tableBytes()).toBe(34);
+    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 24]);
+    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 25, tunOut: 26, udpIn: 27, udpOut: 28, upcalls: 29, hipAnswered: 30 });
+    expect(engine.systemCalls()).toEqual({ tunReads: 31, tunWrites: 32, udpReads: 33, udpSends: 34 });
+    expect(engine.tableBytes()).toBe(35);
   });
 });
 
@@ -358,7 +373,7 @@ describe("C++ and TypeScript agree", () => {
       found.set(name, factors.reduce((product, factor) => product * factor, 1));
     }
     const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, i1Parameters: MAX_I1_PARAMETERS, dhGroups: MAX_DH_GROUPS, controlBytes: MAX_CONTROL_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
+    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, i1Parameters: MAX_I1_PARAMETERS, i2Parameters: MAX_I2_PARAMETERS, dhGroups: MAX_DH_GROUPS, controlBytes: MAX_CONTROL_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
     const both = Object.entries(limits).map(([name, value]) => [name, value, found.get(snake(name))]);
     expect(both.filter(([, ours, theirs]) => ours !== theirs)).toEqual([]);
     expect([...found.values()].some(Number.isNaN)).toBe(false);

@@ -4,8 +4,8 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { LIMITS, type DropReason } from "../../src/datapath.js";
 import { AnswerLimit, MAX_RATED_SOURCES, SourceRates } from "../../src/reference/rate-limits.js";
 import { dataPacket, Harness, locator } from "./harness.js";
-import { DH_GROUP_LIST, hipPacket, hit, i1, MARK, NO_HIT, OWN_HIT, PADDING, parameter, r1For, responder, RETURN_ID, straight } from "./hip.js";
-import { be16, bytes, concat, data, ip4, makeId } from "./packets.js";
+import { DH_GROUP_LIST, hipPacket, hit, i1, i2, MARK, NO_HIT, OWN_HIT, PADDING, parameter, r1For, responder, RETURN_ID, SOLUTION, straight } from "./hip.js";
+import { be16, be32, bytes, concat, data, ip4, makeId } from "./packets.js";
 
 const PEER = locator("192.0.2.7", 5_000);
 const PEER_PATH = concat(new Uint8Array(10), bytes(0xff, 0xff), ip4("192.0.2.7"));
@@ -15,6 +15,7 @@ const BACK = makeId(3, 1, 2, 3);
 const RESPONDER = responder();
 const LONG = RESPONDER.r1.length;
 const GROUPS = parameter(DH_GROUP_LIST, bytes(7));
+const UPDATE = hipPacket(16, hit(1), OWN_HIT, parameter(SOLUTION, data(100)));
 const behind = (hip: Uint8Array, id = PUBLIC_ID): Uint8Array => dataPacket({ ids: [id], payloadKind: 3 }, hip);
 const edited = (whole: Uint8Array, at: number, ...values: readonly number[]): Uint8Array => {
   const out = Uint8Array.from(whole);
@@ -91,9 +92,10 @@ describe("I1 packets that are answered", () => {
   });
 
   it("by a responder that was copied", () => {
-    const own = { ...RESPONDER, secret: Uint8Array.from(RESPONDER.secret), r1: Uint8Array.from(RESPONDER.r1), hit: Uint8Array.from(RESPONDER.hit) };
+    const secret = data(32);
+    const own = { ...RESPONDER, puzzles: [{ epoch: 0x0102, secret, difficulty: 10 }], r1: Uint8Array.from(RESPONDER.r1), hit: Uint8Array.from(RESPONDER.hit) };
     harness.engine.setHipResponder(own);
-    for (const array of [own.secret, own.r1, own.hit]) array.fill(0xaa);
+    for (const array of [secret, own.r1, own.hit]) array.fill(0xaa);
     expect(harness.fromUdp(PEER, straight(i1())).udp[0]?.bytes).toEqual(concat(MARK, r1For(RESPONDER, hit(1), PEER_PATH)));
   });
 });
@@ -178,25 +180,123 @@ describe("I1 packets that do not name the R1's group", () => {
     harness.nowMs = 5_000;
     expect([flood(LIMITS.hipI1sPerSecond - 1), harness.fromUdp(SERVER, relayed, relayed).upcalls.length, flood(1)]).toEqual([LIMITS.hipI1sPerSecond - 1, 1, 0]);
     // Neither those that are answered nor other packets have less for it.
-    expect(harness.fromUdp(SERVER, straight(i1()), straight(hipPacket(3, hit(1), OWN_HIT)))).toMatchObject({ udp: { length: 1 }, upcalls: { length: 1 } });
+    expect(harness.fromUdp(SERVER, straight(i1()), straight(UPDATE))).toMatchObject({ udp: { length: 1 }, upcalls: { length: 1 } });
     harness.nowMs = 6_000;
     expect([flood(1), harness.fromUdp(SERVER, relayed).upcalls.length]).toEqual([1, 1]);
   });
 });
 
+describe("I2 packets", () => {
+  const pathOf = (text: string): Uint8Array => concat(new Uint8Array(10), bytes(0xff, 0xff), ip4(text));
+  const right = i2(RESPONDER, PEER_PATH);
+  const relayed = i2(RESPONDER, BACK, { returnId: BACK });
+  const CLOSED = makeId(7);
+
+  it.each(["sha256", "sha384"] as const)("go up when their puzzle is solved, straight and behind a data header, for whatever id (%s)", (rhash) => {
+    const given = responder({ rhash, secret: data(32, 9), epoch: 0xfffe });
+    harness.engine.setHipResponder(given);
+    harness.engine.setInbound(CLOSED, { action: "upcall" });
+    const [one, other] = [i2(given, PEER_PATH), i2(given, BACK, { returnId: BACK })];
+    expect(harness.fromUdp(PEER, straight(one), straight(one))).toEqual({ tun: [], udp: [], upcalls: [{ kind: "hip", from: PEER, bytes: one }, { kind: "hip", from: PEER, bytes: one }], drops: {} });
+    expect(harness.fromUdp(PEER, behind(other), behind(other, CLOSED)).upcalls).toMatchObject([{ kind: "payload", id: PUBLIC_ID, payload: other }, { kind: "payload", id: CLOSED, payload: other }]);
+  });
+
+  /** From Python 3.11, as #I above: #J is the first of 0, 1, 2 … with which hashlib.sha256(#I + HIT(1) + HIT(0xee) + #J) ends in 10 zero bits. */
+  it("with the #J that another program finds", () => {
+    const given = responder({ rhash: "sha256", secret: Uint8Array.from({ length: 32 }, (_, i) => i) });
+    harness.engine.setHipResponder(given);
+    const packet = i2(given, PEER_PATH, { edit: (made) => concat(made.subarray(0, 36), new Uint8Array(28), be32(875)) });
+    expect(harness.fromUdp(PEER, straight(packet), straight(edited(packet, 111, 0)))).toMatchObject({ upcalls: [{ kind: "hip" }], drops: { puzzle: 1 } });
+  });
+
+  const reserved = (solution: Uint8Array): Uint8Array => edited(solution, 1, 0xff);
+  const fewer = (solution: Uint8Array): Uint8Array => edited(solution, 0, 9);
+  const more = (solution: Uint8Array): Uint8Array => edited(solution, 0, 11);
+  const epoch = (solution: Uint8Array): Uint8Array => edited(solution, 3, 3);
+  const random = (solution: Uint8Array): Uint8Array => edited(solution, 51, (solution[51] ?? 0) ^ 1);
+  const short = (solution: Uint8Array): Uint8Array => solution.subarray(1);
+  const padding = Array.from({ length: 30 }, () => parameter(PADDING, data(1)));
+  const rows: readonly (readonly [what: string, make: (path: Uint8Array, returnId: Uint8Array) => Uint8Array, reason: DropReason | null])[] = [
+    ["a bit more than enough", (path, returnId) => i2(RESPONDER, path, { returnId, more: 1 }), null],
+    ["just enough", (path, returnId) => i2(RESPONDER, path, { returnId, more: 0 }), null],
+    ["a bit too few", (path, returnId) => i2(RESPONDER, path, { returnId, more: -1 }), "puzzle"],
+    ["the reserved byte", (path, returnId) => i2(RESPONDER, path, { returnId, edit: reserved }), null],
+    ["K too small", (path, returnId) => i2(RESPONDER, path, { returnId, edit: fewer, more: 1 }), "puzzle"],
+    ["K too large", (path, returnId) => i2(RESPONDER, path, { returnId, edit: more, more: 1 }), "puzzle"],
+    ["an epoch that is none", (path, returnId) => i2(RESPONDER, path, { returnId, edit: epoch }), "puzzle"],
+    ["another #I", (path, returnId) => i2(RESPONDER, path, { returnId, edit: random }), "puzzle"],
+    ["another path", (path, returnId) => i2(RESPONDER, edited(path, 15, 9), { returnId }), "puzzle"],
+    ["another sender", (path, returnId) => edited(i2(RESPONDER, path, { returnId }), 23, 9), "puzzle"],
+    ["a secret that is not ours", (path, returnId) => i2(responder({ secret: data(32, 3) }), path, { returnId }), "puzzle"],
+    ["a sender outside 2001:20::/28", (path, returnId) => i2(RESPONDER, path, { returnId, sender: edited(hit(1), 3, 0x42) }), "malformed"],
+    ["another receiver", (path, returnId) => i2(RESPONDER, path, { returnId, receiver: hit(3) }), "hip"],
+    ["no receiver", (path, returnId) => i2(RESPONDER, path, { returnId, receiver: NO_HIT }), "hip"],
+    ["a SOLUTION too short", (path, returnId) => i2(RESPONDER, path, { returnId, edit: short }), "malformed"],
+    ["a SOLUTION too long", (path, returnId) => i2(RESPONDER, path, { returnId, edit: (solution) => concat(solution, bytes(0)) }), "malformed"],
+    ["a SOLUTION for the other hash", (path, returnId) => i2(responder({ rhash: "sha256" }), path, { returnId }), "malformed"],
+    ["no SOLUTION", (_, returnId) => hipPacket(3, hit(1), OWN_HIT, parameter(RETURN_ID, returnId)), "malformed"],
+    ["an empty SOLUTION", (_, returnId) => hipPacket(3, hit(1), OWN_HIT, parameter(SOLUTION, bytes()), parameter(RETURN_ID, returnId)), "malformed"],
+    ["SOLUTION twice", (path, returnId) => again(i2(RESPONDER, path, { returnId }), 1), "malformed"],
+    ["32 parameters", (path, returnId) => joined(i2(RESPONDER, path, { returnId }), ...padding.slice(1)), null],
+    ["33 parameters", (path, returnId) => joined(i2(RESPONDER, path, { returnId }), ...padding), "malformed"],
+    ["a parameter longer than the packet", (path, returnId) => edited(i2(RESPONDER, path, { returnId }), 42, 0xff), "malformed"],
+  ];
+  const again = (packet: Uint8Array, count: number): Uint8Array => joined(packet, ...Array.from({ length: count }, () => packet.subarray(40, 144)));
+  const joined = (packet: Uint8Array, ...parameters: readonly Uint8Array[]): Uint8Array => hipPacket(3, packet.subarray(8, 24), packet.subarray(24, 40), packet.subarray(40), ...parameters);
+  it.each(rows)("with %s", (_, make, reason) => {
+    const drops = reason === null ? {} : { [reason]: 1 };
+    const upcalls = { length: reason === null ? 1 : 0 };
+    expect(harness.fromUdp(PEER, straight(make(PEER_PATH, BACK)))).toMatchObject({ udp: [], upcalls, drops });
+    expect(harness.fromUdp(PEER, behind(make(BACK, BACK)))).toMatchObject({ udp: [], upcalls, drops });
+  });
+
+  it("are good only on the path that they came by", () => {
+    expect(harness.fromUdp(PEER, straight(i2(RESPONDER, BACK, { returnId: BACK })), straight(i2(RESPONDER, pathOf("192.0.2.8"))), behind(i2(RESPONDER, PEER_PATH, { returnId: BACK })))).toMatchObject({ upcalls: [], drops: { puzzle: 3 } });
+    expect(harness.fromUdp({ ...PEER, port: 1 }, straight(right)).upcalls).toHaveLength(1);
+    expect(harness.fromUdp(PEER, behind(right))).toMatchObject({ upcalls: [], drops: { malformed: 1 } });
+  });
+
+  it("of older epochs are good with what those asked for, until they are named no more", () => {
+    const older = [{ epoch: 0x0101, secret: data(32, 5), difficulty: 3 }, { epoch: 0x0100, secret: data(32, 6), difficulty: 0 }];
+    const given = responder({ older });
+    harness.engine.setHipResponder(given);
+    const packets = [0, 1, 2].map((which) => straight(i2(given, PEER_PATH, { epoch: which })));
+    const [first, second] = [0, 1].map((which) => straight(i2(given, PEER_PATH, { epoch: which, more: 4, edit: (solution) => edited(solution, 0, which === 0 ? 3 : 10) })));
+    expect(harness.fromUdp(PEER, ...packets)).toMatchObject({ upcalls: { length: 3 }, drops: {} });
+    expect(harness.fromUdp(PEER, first ?? bytes(), second ?? bytes())).toMatchObject({ upcalls: [], drops: { puzzle: 2 } });
+    harness.engine.setHipResponder(responder({ older: older.slice(0, 1) }));
+    expect(harness.fromUdp(PEER, ...packets)).toMatchObject({ upcalls: { length: 2 }, drops: { puzzle: 1 } });
+  });
+
+  it("cut off at any byte do not go up", () => {
+    const marked = Array.from({ length: right.length + 3 }, (_, length) => straight(right).subarray(0, length + 1));
+    expect(harness.fromUdp(PEER, ...marked)).toMatchObject({ upcalls: [], drops: { malformed: marked.length } });
+    expect(harness.fromUdp(PEER, ...Array.from({ length: relayed.length }, (_, length) => behind(relayed.subarray(0, length))))).toMatchObject({ upcalls: [], drops: { malformed: relayed.length } });
+  });
+
+  it("are 100 at once and 50 a second of one source, apart from what else it sends; wrong ones count for nobody", () => {
+    const wrong = straight(i2(RESPONDER, pathOf("192.0.2.8")));
+    const up = (count: number): number => harness.fromUdp(PEER, ...Array.from({ length: count }, () => straight(right))).upcalls.length;
+    harness.fromUdp(PEER, ...Array.from({ length: 500 }, () => wrong), ...Array.from({ length: LIMITS.upcallsPerSourcePerSecond + 10 }, () => bytes(0x19)));
+    while (harness.engine.pending()) harness.step();
+    expect([up(110), harness.engine.counters().drops.rate]).toEqual([100, 20]);
+    harness.nowMs += 1_000;
+    expect(up(110)).toBe(50);
+  });
+});
+
 describe("other HIP packets", () => {
-  const i2 = hipPacket(3, hit(1), OWN_HIT, parameter(321, data(100)));
 
   it("go up: straight ones without the mark, of up to 2,048 bytes", () => {
     const longest = hipPacket(16, hit(1), OWN_HIT, parameter(RETURN_ID, data(2_004)));
     expect(longest).toHaveLength(2_048);
-    expect(harness.fromUdp(PEER, straight(i2), straight(longest)).upcalls).toEqual([{ kind: "hip", from: PEER, bytes: i2 }, { kind: "hip", from: PEER, bytes: longest }]);
+    expect(harness.fromUdp(PEER, straight(UPDATE), straight(longest)).upcalls).toEqual([{ kind: "hip", from: PEER, bytes: UPDATE }, { kind: "hip", from: PEER, bytes: longest }]);
     expect(harness.fromUdp(PEER, concat(straight(longest), new Uint8Array(8)))).toMatchObject({ upcalls: [], drops: { malformed: 1 } });
   });
 
   it("go up as payloads from behind a data header, if their header is well-formed", () => {
-    expect(harness.fromUdp(PEER, behind(i2)).upcalls).toMatchObject([{ kind: "payload", id: PUBLIC_ID, payloadKind: 3, payload: i2 }]);
-    expect(harness.fromUdp(PEER, behind(i2.subarray(1)))).toMatchObject({ upcalls: [], drops: { malformed: 1 } });
+    expect(harness.fromUdp(PEER, behind(UPDATE)).upcalls).toMatchObject([{ kind: "payload", id: PUBLIC_ID, payloadKind: 3, payload: UPDATE }]);
+    expect(harness.fromUdp(PEER, behind(UPDATE.subarray(1)))).toMatchObject({ upcalls: [], drops: { malformed: 1 } });
   });
 
   it("for ids with a flow go up unseen, I1 too", () => {
@@ -206,23 +306,28 @@ describe("other HIP packets", () => {
 
   it("count against the source's control packets", () => {
     const most = LIMITS.upcallsPerSourcePerSecond;
-    expect(harness.fromUdp(PEER, ...Array.from({ length: most - 1 }, () => straight(i2)), bytes(0x19), straight(i2))).toMatchObject({ drops: { rate: 1 } });
+    expect(harness.fromUdp(PEER, ...Array.from({ length: most - 1 }, () => straight(UPDATE)), bytes(0x19), straight(UPDATE))).toMatchObject({ drops: { rate: 1 } });
   });
 
   it("from made-up sources are few: 2,000 I2s a second and 4,000 others, so that neither keeps the other out", () => {
     harness.nowMs = 5_000;
-    const flood = (packet: Uint8Array, count: number): number => Array.from({ length: count }, (_, n) => harness.fromUdp(makeLocator(bytes(203, 0, n >> 8, n & 0xff), 9), straight(packet)).upcalls.length).reduce((sum, n) => sum + n, 0);
-    const update = hipPacket(16, hit(1), OWN_HIT);
-    expect([flood(i2, LIMITS.hipI2sPerSecond + 10), flood(update, LIMITS.hipOthersPerSecond + 10)]).toEqual([LIMITS.hipI2sPerSecond, LIMITS.hipOthersPerSecond]);
+    const easy = responder({ difficulty: 0 });
+    harness.engine.setHipResponder(easy);
+    const flood = (make: (path: Uint8Array) => Uint8Array, count: number): number => Array.from({ length: count }, (_, n) => {
+      const address = bytes(203, 0, n >> 8, n & 0xff);
+      return harness.fromUdp(makeLocator(address, 9), straight(make(concat(new Uint8Array(10), bytes(0xff, 0xff), address)))).upcalls.length;
+    }).reduce((sum, n) => sum + n, 0);
+    const [paid, update] = [(path: Uint8Array) => i2(easy, path), () => UPDATE];
+    expect([flood(paid, LIMITS.hipI2sPerSecond + 10), flood(update, LIMITS.hipOthersPerSecond + 10)]).toEqual([LIMITS.hipI2sPerSecond, LIMITS.hipOthersPerSecond]);
     expect(harness.engine.counters().drops.rate).toBe(20);
     harness.nowMs = 6_000;
-    expect([flood(i2, 1), flood(update, 1)]).toEqual([1, 1]);
+    expect([flood(paid, 1), flood(update, 1)]).toEqual([1, 1]);
   });
 
   it("without a responder: straight ones are dropped, others go up, I1 too", () => {
     harness.engine.setHipResponder(null);
-    expect(harness.fromUdp(PEER, straight(i2), straight(i1()), bytes(0))).toMatchObject({ udp: [], upcalls: [], drops: { hip: 3 } });
-    expect(harness.fromUdp(PEER, behind(i2), behind(i1()), behind(bytes(1))).upcalls).toHaveLength(3);
+    expect(harness.fromUdp(PEER, straight(UPDATE), straight(i1()), bytes(0))).toMatchObject({ udp: [], upcalls: [], drops: { hip: 3 } });
+    expect(harness.fromUdp(PEER, behind(hipPacket(3, hit(1), OWN_HIT)), behind(i1()), behind(bytes(1))).upcalls).toHaveLength(3);
   });
 });
 

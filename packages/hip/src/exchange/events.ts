@@ -175,7 +175,7 @@ export interface FailedEvent {
   readonly reason: string;
 }
 
-/** What the packet engine answers I1 with from now on; the shape of its HipResponder (docs/wire.md §9.4). Null: too long for it, so that I1s must come here. */
+/** What the packet engine answers I1 with, and knows I2 by that are paid for, from now on; the shape of its HipResponder (docs/wire.md §9.4). Null: too long for it, so that I1s must come here. */
 export interface R1Responder {
   readonly hit: Uint8Array;
   readonly r1: Uint8Array;
@@ -183,8 +183,8 @@ export interface R1Responder {
   readonly rhash: Rhash;
   /** Of `r1`: an I1 that does not name it must come here. */
   readonly group: DhGroup;
-  readonly epoch: number;
-  readonly secret: Uint8Array;
+  /** The first is that of `r1`; then those whose solutions are taken too. */
+  readonly puzzles: readonly { readonly epoch: number; readonly secret: Uint8Array; readonly difficulty: number }[];
 }
 
 export interface ResponderEvent {

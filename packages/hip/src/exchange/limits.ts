@@ -89,3 +89,5 @@ export const MIN_SPI = 256;
 export const I3_I1_BYTES = 1_184;
 /** The packet engine is given no longer R1: with the mark (4), UDP over IPv6 it fits a path of 1,280 bytes. */
 export const MAX_ENGINE_R1_BYTES = 1_224;
+/** The packet engine is given the puzzles of no more epochs, the latest. A rise of the difficulty begins one at most every {@link MIN_EPOCH_MS} and ends easier ones {@link EASIER_EPOCH_GRACE_MS} later, so that fewer live. */
+export const MAX_ENGINE_EPOCHS = 8;

@@ -29,7 +29,7 @@ import { encodeEspTransform, encodeHipCipher, encodeHitSuiteList, encodeTranspor
 import { TLV_HEADER_BYTES, type ParameterContents } from "../wire/tlv.js";
 import type { HipEnvironment, R1Responder } from "./events.js";
 import {
-  EASIER_EPOCH_GRACE_MS, EPOCH_GRACE_MS, EPOCH_MS, I3_I1_BYTES, MAX_ENGINE_R1_BYTES, MAX_SPOILT_SOLUTIONS, MAX_USED_SOLUTIONS, MIN_EPOCH_MS, PUZZLE_LIFETIME, SPOILT_LIMIT,
+  EASIER_EPOCH_GRACE_MS, EPOCH_GRACE_MS, EPOCH_MS, I3_I1_BYTES, MAX_ENGINE_EPOCHS, MAX_ENGINE_R1_BYTES, MAX_SPOILT_SOLUTIONS, MAX_USED_SOLUTIONS, MIN_EPOCH_MS, PUZZLE_LIFETIME, SPOILT_LIMIT,
 } from "./limits.js";
 import { headerOf, signatureOf } from "./seal.js";
 
@@ -188,15 +188,16 @@ export class R1Pool {
 
   /** When {@link rotate} has something to do. */
   get dueMs(): number {
-    return this.current.startMs + EPOCH_MS;
+    return Math.min(this.current.startMs + EPOCH_MS, ...this.#epochs.slice(0, -1).map(({ untilMs }) => untilMs));
   }
 
-  /** Whether a new epoch began. */
+  /** Whether an epoch began, or the solutions of one are good no more: {@link responder} has changed. */
   rotate(nowMs: number): boolean {
-    while (this.#epochs.length > 1 && (this.#epochs[0]?.untilMs ?? 0) <= nowMs) this.#forget();
+    const over = this.#epochs.slice(0, -1).filter(({ untilMs }) => untilMs <= nowMs);
+    for (const epoch of over) this.#forget(epoch);
     const { startMs, isFull, difficulty } = this.current;
     const isHarder = this.#difficulty > difficulty && nowMs >= startMs + MIN_EPOCH_MS;
-    if (nowMs < this.dueMs && !isHarder && !isFull) return false;
+    if (nowMs < startMs + EPOCH_MS && !isHarder && !isFull) return over.length > 0;
     this.#begin(nowMs);
     return true;
   }
@@ -239,13 +240,13 @@ export class R1Pool {
     if (group === undefined) return null;
     const { r1, puzzleOffset, rhash } = this.offered(group).template;
     if (r1.length > MAX_ENGINE_R1_BYTES) return null;
-    const { epoch, secret } = this.current;
-    return { hit: this.#env.identity.hit, r1, puzzleOffset, rhash, group, epoch, secret };
+    const puzzles = this.#epochs.slice(-MAX_ENGINE_EPOCHS).toReversed().map(({ epoch, secret, difficulty }) => ({ epoch, secret, difficulty }));
+    return { hit: this.#env.identity.hit, r1, puzzleOffset, rhash, group, puzzles };
   }
 
   /** Forgets all secrets. */
   wipe(): void {
-    while (this.#epochs.length > 0) this.#forget();
+    for (const epoch of [...this.#epochs]) this.#forget(epoch);
   }
 
   #begin(nowMs: number): void {
@@ -260,9 +261,10 @@ export class R1Pool {
     }));
   }
 
-  #forget(): void {
+  #forget(epoch: Epoch): void {
     // Key pairs are inside OpenSSL, which wipes them when nobody refers to them.
-    this.#epochs.shift()?.secret.fill(0);
+    this.#epochs.splice(this.#epochs.indexOf(epoch), 1);
+    epoch.secret.fill(0);
   }
 
   #template(epoch: Epoch, keyPair: DhKeyPair): R1Template {

@@ -46,7 +46,7 @@ describe("both call at once", () => {
       const to = from === a ? b : a;
       const { responder } = to.host;
       if (responder === null) throw new Error("no responder");
-      network.inject(from, answerI1(responder, responder, bytes, puzzlePathBytes({ kind: "udp", locator: from.locator })), to, 20);
+      network.inject(from, answerI1(responder, to.host.responder?.puzzles[0] ?? { epoch: 0, secret: new Uint8Array(0) }, bytes, puzzlePathBytes({ kind: "udp", locator: from.locator })), to, 20);
       return null;
     };
     network.connect(a, b);

@@ -49,13 +49,14 @@ describe("answerI1", () => {
       const hitI = identity("ecdsa-p384", 0).hit;
       const i1 = encodeHipPacket({ type: HIP_PACKET.i1, version: 2, controls: 0, senderHit: hitI, receiverHit: own.hit }, []);
       const path = random.bytes(32);
-      const r1 = answerI1(responder, responder, i1, path);
+      const { epoch, secret } = responder.puzzles[0] ?? { epoch: 0, secret: new Uint8Array(0) };
+      const r1 = answerI1(responder, { epoch, secret }, i1, path);
       // As /docs/wire.md says it, by hand.
-      const i = createHmac(responder.rhash, responder.secret).update(concatBytes(Buffer.from("i3/1 puzzle"), hitI, own.hit, path)).digest();
+      const i = createHmac(responder.rhash, secret).update(concatBytes(Buffer.from("i3/1 puzzle"), hitI, own.hit, path)).digest();
       const at = responder.puzzleOffset;
       const expected = responder.r1.slice();
       expected.set(hitI, 24);
-      expected.set([responder.epoch >> 8, responder.epoch & 255], at + 2);
+      expected.set([epoch >> 8, epoch & 255], at + 2);
       expected.set(i, at + 4);
       expect(Buffer.from(r1).equals(expected)).toBe(true);
       expect([i.length, at, responder.r1.length <= 1_232]).toEqual([algorithm === "rsa" ? 32 : 48, 40 + 16 + 4, true]);
@@ -74,8 +75,9 @@ describe("R1Pool", () => {
     expect([pool.rotate(EPOCH_MS - 1), pool.dueMs, pool.rotate(EPOCH_MS)]).toEqual([false, EPOCH_MS, true]);
     const after = pool.responder();
     if (before === null || after === null) throw new Error("no responder");
-    expect(after.epoch).toBe((before.epoch + 1) % 65_536);
-    expect(Buffer.from(after.secret).equals(before.secret)).toBe(false);
+    const [[old], [fresh, kept]] = [before.puzzles, after.puzzles];
+    expect([fresh?.epoch, kept]).toEqual([((old?.epoch ?? 0) + 1) % 65_536, old]);
+    expect(Buffer.from(fresh?.secret ?? []).equals(old?.secret ?? new Uint8Array(0))).toBe(false);
     expect([generationOf(before.r1), generationOf(after.r1)]).toEqual([6n, 7n]);
   });
 
@@ -98,9 +100,42 @@ describe("R1Pool", () => {
     expect(pool.find(MIN_EPOCH_MS + EASIER_EPOCH_GRACE_MS - 1, easy)?.difficulty).toBe(0);
     expect(pool.find(MIN_EPOCH_MS + EASIER_EPOCH_GRACE_MS, easy)).toBeUndefined();
     pool.setDifficulty(0);
+    expect(pool.rotate(MIN_EPOCH_MS + EASIER_EPOCH_GRACE_MS)).toBe(true);
     expect(pool.rotate(MIN_EPOCH_MS + EPOCH_MS - 1)).toBe(false);
     expect(pool.rotate(MIN_EPOCH_MS + EPOCH_MS)).toBe(true);
     expect(pool.current.difficulty).toBe(0);
+  });
+
+  it("gives the engine the puzzles of all epochs whose solutions it takes, and tells when one is over", () => {
+    const pool = new R1Pool(source(), 0);
+    const known = (): readonly number[] => pool.responder()?.puzzles.map(({ difficulty }) => difficulty) ?? [];
+    /** What changes until a time, and when. */
+    const changes = (untilMs: number): readonly (readonly [number, readonly number[]])[] => {
+      const seen: [number, readonly number[]][] = [];
+      for (let nowMs = pool.dueMs; nowMs <= untilMs; nowMs = pool.dueMs) {
+        expect([pool.rotate(nowMs - 1), pool.rotate(nowMs)]).toEqual([false, true]);
+        seen.push([nowMs, known()]);
+      }
+      return seen;
+    };
+    expect(changes(60_000)).toEqual([[60_000, [0, 0]]]);
+    pool.setDifficulty(10);
+    expect([pool.rotate(70_000), known(), changes(119_999)]).toEqual([true, [10, 0, 0], [[80_000, [10]]]]);
+    pool.setDifficulty(0);
+    expect(changes(200_000)).toEqual([[130_000, [0, 10]], [190_000, [0, 0]]]);
+    // The R1 is always that of the first.
+    expect(pool.responder()?.r1[pool.responder()?.puzzleOffset ?? 0]).toBe(0);
+  });
+
+  it("never gives the engine more than it takes", () => {
+    const pool = new R1Pool(source(), 0);
+    for (let [nowMs, difficulty] = [0, 0]; difficulty < 20; difficulty++) {
+      nowMs += MIN_EPOCH_MS;
+      pool.setDifficulty(difficulty);
+      pool.rotate(nowMs);
+      const { puzzles = [] } = pool.responder() ?? {};
+      expect([puzzles.length <= 4, puzzles[0]?.epoch]).toEqual([true, pool.current.epoch]);
+    }
   });
 
   it("a solution is good once, and not after too many bad I2s", () => {

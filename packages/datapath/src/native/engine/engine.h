@@ -80,8 +80,8 @@ struct HipResponderSpec {
   size_t puzzle_offset = 0;
   Rhash rhash = Rhash::sha256;
   uint8_t group = 0;
-  uint16_t epoch = 0;
-  Bytes secret;
+  // For each epoch, the R1's first: number 2, K 1, secret 32.
+  Bytes puzzles;
 };
 
 enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_trigger, cache_request, hip };

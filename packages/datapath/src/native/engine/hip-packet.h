@@ -1,4 +1,4 @@
-// What the engine knows of HIP packets (docs/wire.md §9): the header, which groups an I1 names, and where its answer goes. As src/wire/hip.ts.
+// What the engine knows of HIP packets (docs/wire.md §9): the header, which groups an I1 names, how an I2 has solved its puzzle, where answers go. As src/wire/hip.ts.
 #pragma once
 
 #include <algorithm>
@@ -11,9 +11,9 @@ namespace i3::hip {
 constexpr size_t mark_bytes = 4, header_bytes = 40, hit_bytes = 16;
 constexpr size_t next_header = 0, length = 1, type = 2, version = 3, checksum = 4, sender_hit = 8, receiver_hit = 24;
 constexpr uint8_t type_i1 = 1, type_r1 = 2, type_i2 = 3;
-constexpr uint16_t puzzle = 257, dh_group_list = 511, i3_return_id = 32'770;
-// In PUZZLE's contents.
-constexpr size_t puzzle_opaque = 2, puzzle_random = 4;
+constexpr uint16_t puzzle = 257, solution = 321, dh_group_list = 511, i3_return_id = 32'770;
+// In PUZZLE's and SOLUTION's contents; in SOLUTION's #J is behind #I.
+constexpr size_t puzzle_difficulty = 0, puzzle_opaque = 2, puzzle_random = 4;
 constexpr size_t parameter_head_bytes = 4;
 
 // Nothing: the header is malformed.
@@ -30,8 +30,9 @@ inline bool is_hit(Bytes hit) { return (u32(hit, 0) & 0xffff'fff0) == 0x2001'002
 
 struct Parameters {
   bool are_valid = false;
-  // Contents of DH_GROUP_LIST and I3_RETURN_ID, or nothing.
+  // Contents of DH_GROUP_LIST, SOLUTION and I3_RETURN_ID, or nothing.
   Bytes groups;
+  Bytes solution;
   Bytes return_id;
 };
 
@@ -49,6 +50,9 @@ inline Parameters parameters_of(Bytes packet, size_t most) {
     if (type == dh_group_list) {
       if (contents.empty() || !found.groups.empty()) return {};
       found.groups = contents;
+    } else if (type == solution) {
+      if (contents.empty() || !found.solution.empty()) return {};
+      found.solution = contents;
     } else if (type == i3_return_id) {
       if (contents_bytes != id_bytes || !found.return_id.empty()) return {};
       found.return_id = contents;

@@ -25,6 +25,13 @@ Drop refusal(const HipResponder& responder, Bytes i1, const hip::Parameters& par
   return equal(receiver, responder.hit()) || (is_open && equal(receiver, no_hit)) ? Drop::none : Drop::hip;
 }
 
+// Why an I2 with a well-formed header is not for JavaScript. Cheapest first: form, whose it is, then at most two hashes.
+Drop unpaid(const HipResponder& responder, Bytes i2, const hip::Parameters& parameters, Bytes path) {
+  if (!parameters.are_valid || parameters.solution.size() != responder.solution_bytes() || !hip::is_hit(initiator_of(i2))) return Drop::malformed;
+  if (!equal(part(i2, hip::receiver_hit, hip::hit_bytes), responder.hit())) return Drop::hip;
+  return responder.is_solved(parameters.solution, initiator_of(i2), path) ? Drop::none : Drop::puzzle;
+}
+
 size_t mark_bytes_of(const Way& way) { return way.via == Via::ip ? 0 : hip::mark_bytes; }
 
 // RFC 7401 §5.1.1: the pseudo-header of either family adds up to the words of both addresses, the protocol and the length. Each mapped
@@ -44,12 +51,19 @@ void HipRules::straight(Bytes datagram, const Endpoint& from, const Way& way) {
   const std::optional<uint8_t> type = hip::type_of(packet);
   if (!type || (way.via == Via::ip && !is_summed_right(packet, from, way))) return lane_.drop(Drop::malformed);
   if (type == hip::type_i1) return straight_i1(*responder, packet, from, way);
-  const std::lock_guard lock(lane_.shared.mutex);
-  go_up(type == hip::type_i2 ? lane_.shared.hip_i2s : lane_.shared.hip_others, packet, from, way);
+  Shared& shared = lane_.shared;
+  if (type != hip::type_i2) {
+    const std::lock_guard lock(shared.mutex);
+    return go_up(shared.control_rates, shared.hip_others, packet, from, way);
+  }
+  const Drop reason = unpaid(*responder, packet, hip::parameters_of(packet, limits::i2_parameters), from.address());
+  if (reason != Drop::none) return lane_.drop(reason);
+  const std::lock_guard lock(shared.mutex);
+  go_up(shared.i2_rates, shared.hip_i2s, packet, from, way);
 }
 
-void HipRules::go_up(SecondLimit& limit, Bytes packet, const Endpoint& from, const Way& way) {
-  if (!lane_.may_go_up(lane_.shared.control_rates, from)) return;
+void HipRules::go_up(SourceRates& rates, SecondLimit& limit, Bytes packet, const Endpoint& from, const Way& way) {
+  if (!lane_.may_go_up(rates, from)) return;
   if (!limit.allow(lane_.now_ms)) return lane_.drop(Drop::rate);
   Upcall upcall;
   upcall.kind = UpcallKind::hip;
@@ -63,6 +77,12 @@ bool HipRules::behind_header(Bytes id, Bytes packet) {
   const HipResponder* responder = lane_.tables.hip.get();
   if (responder == nullptr) return false;
   const std::optional<uint8_t> type = hip::type_of(packet);
+  if (type == hip::type_i2) {
+    const hip::Parameters parameters = hip::parameters_of(packet, limits::i2_parameters);
+    const Drop reason = parameters.return_id.empty() ? Drop::malformed : unpaid(*responder, packet, parameters, parameters.return_id);
+    if (reason != Drop::none) lane_.drop(reason);
+    return reason != Drop::none;
+  }
   if (type && type != hip::type_i1) return false;
   const hip::Parameters parameters = type ? hip::parameters_of(packet, limits::i1_parameters) : hip::Parameters();
   Drop reason = type ? refusal(*responder, packet, parameters, responder->is_open(id)) : Drop::malformed;
@@ -85,7 +105,7 @@ void HipRules::straight_i1(const HipResponder& responder, Bytes i1, const Endpoi
   {
     const std::lock_guard lock(lane_.shared.mutex);
     if (!lane_.shared.r1_rates.allow(lane_.now_ms, source_key(from))) return lane_.drop(Drop::rate);
-    if (!hip::names_group(parameters, responder.group())) return go_up(lane_.shared.hip_i1s, i1, from, way);
+    if (!hip::names_group(parameters, responder.group())) return go_up(lane_.shared.control_rates, lane_.shared.hip_i1s, i1, from, way);
     if (!lane_.shared.r1_limit.allow(lane_.now_ms, asker_of(initiator_of(i1), from.address()))) return lane_.drop(Drop::rate);
   }
   count(answer_straight(responder, i1, from, way));

@@ -15,12 +15,16 @@ Hmac::~Hmac() {
   OPENSSL_cleanse(&outer_, sizeof(outer_));
 }
 
+void Hmac::begin(State& state) const {
+  if (rhash_ == Rhash::sha256) SHA256_Init(&state.sha256);
+  else SHA384_Init(&state.sha384);
+}
+
 void Hmac::begin(State& state, Bytes key, uint8_t pad) const {
   std::array<uint8_t, SHA512_CBLOCK> block{};
   copy_to(block, 0, key);
   for (uint8_t& byte : block) byte ^= pad;
-  if (rhash_ == Rhash::sha256) SHA256_Init(&state.sha256);
-  else SHA384_Init(&state.sha384);
+  begin(state);
   update(state, Bytes(block).first(rhash_ == Rhash::sha256 ? SHA256_CBLOCK : SHA512_CBLOCK));
   OPENSSL_cleanse(block.data(), block.size());
 }
@@ -46,6 +50,13 @@ void Hmac::make_mac(MutableBytes out, std::initializer_list<Bytes> parts) const 
   update(state, sum);
   finish(state, out);
   OPENSSL_cleanse(&state, sizeof(state));
+}
+
+void Hmac::make_digest(MutableBytes out, std::initializer_list<Bytes> parts) const {
+  State state;
+  begin(state);
+  for (const Bytes part : parts) update(state, part);
+  finish(state, out);
 }
 
 }  // namespace i3

@@ -1,4 +1,4 @@
-// HMAC (RFC 2104) for many short messages under one key.
+// HMAC (RFC 2104) for many short messages under one key, and their plain hash.
 #pragma once
 
 #include <openssl/sha.h>
@@ -24,6 +24,8 @@ class Hmac {
 
   // Over the parts, one behind the other, into as many bytes as the hash has. By any thread.
   void make_mac(MutableBytes out, std::initializer_list<Bytes> parts) const;
+  // The hash of the parts alone, without the key.
+  void make_digest(MutableBytes out, std::initializer_list<Bytes> parts) const;
 
  private:
   union State {
@@ -31,6 +33,7 @@ class Hmac {
     SHA512_CTX sha384;
   };
 
+  void begin(State& state) const;
   void begin(State& state, Bytes key, uint8_t pad) const;
   void update(State& state, Bytes bytes) const;
   void finish(State& state, MutableBytes out) const;

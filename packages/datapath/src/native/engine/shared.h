@@ -59,6 +59,7 @@ struct Shared {
         data_rates(hasher, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second),
         copy_rates(hasher, limits::copies_per_source_per_second, limits::copies_per_source_burst),
         r1_rates(hasher, limits::r1_per_source_per_second, limits::r1_per_source_burst, limits::r1_shared_buckets),
+        i2_rates(hasher, limits::hip_i2s_per_source_per_second, limits::hip_i2s_per_source_burst, limits::r1_shared_buckets),
         r1_limit(hasher),
         no_trigger(hasher),
         cache_request(hasher) {}
@@ -72,6 +73,8 @@ struct Shared {
   SourceRates data_rates;
   SourceRates copy_rates;
   SourceRates r1_rates;
+  // Of those who have solved a puzzle, so that what made-up sources send does not count against newcomers.
+  SourceRates i2_rates;
   AnswerLimit r1_limit;
   SecondLimit hip_i1s{limits::hip_i1s_per_second};
   // Without a data header, of all sources.

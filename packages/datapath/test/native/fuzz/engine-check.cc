@@ -323,15 +323,19 @@ void responder_wiping() {
         auto engine = std::make_unique<Engine>(seed, 2);
         ResponderBytes responder(rhash);
         HipResponderSpec spec = responder.spec();
-        spec.secret = secret;
+        static std::vector<uint8_t> puzzles;
+        puzzles = joined({make_puzzles(0x0102, secret), make_puzzles(0x0101, std::vector<uint8_t>(32, 0x5f))});
+        spec.puzzles = puzzles;
         CHECK(engine->set_hip_responder(spec) == Status::ok);
+        std::fill(puzzles.begin(), puzzles.end(), uint8_t{0});
         CHECK(count_in_memory(watched) == (watched.data() == secret.data() ? 0 : 1));
         CheckingSink sink;
         for (size_t i = 0; i < 2; i++) {
           auto i1 = joined({std::vector<uint8_t>(4), make_i1(1, make_id(1), 320)});
-          batch(*engine, i, sink, [&](Lane& lane) { from_udp(lane, i1); });
+          auto i2 = joined({std::vector<uint8_t>(4), make_i2(1, make_id(1), rhash, 0x0102)});
+          batch(*engine, i, sink, [&](Lane& lane) { from_udp(lane, i1); from_udp(lane, i2); });
         }
-        CHECK(sink.datagrams.size() == 2);
+        CHECK(sink.datagrams.size() == 2 && engine->totals().drops[static_cast<size_t>(Drop::puzzle)] == 2);
         if (way == 0) engine->remove_hip_responder();
         else if (way == 1) CHECK(engine->set_hip_responder(responder.spec()) == Status::ok);
         else engine.reset();
@@ -353,7 +357,7 @@ class CountingSink : public Sink {
   size_t datagrams = 0;
 };
 
-// Once every source that may have a bucket has one, a flood of I1 from forged sources allocates nothing, whether answered or not.
+// Once every source that may have a bucket has one, a flood of I1 and I2 from forged sources allocates nothing, whether I1s are answered or not.
 void answers_allocate_nothing() {
   for (const Rhash rhash : {Rhash::sha256, Rhash::sha384}) {
     Engine engine(seed, 1);
@@ -362,6 +366,7 @@ void answers_allocate_nothing() {
     engine.set_default_server(endpoint(9));
     auto straight = joined({std::vector<uint8_t>(4), make_i1(1, make_id(1), 320)});
     auto behind = joined({data_header_to(make_id(8), 3), make_i1(1, make_id(1), 320)});
+    auto solution = joined({std::vector<uint8_t>(4), make_i2(1, make_id(1), rhash, 0x0101)});
     std::array<UdpInput, 64> inputs;
     CountingSink sink;
     uint32_t source = 0;
@@ -369,7 +374,8 @@ void answers_allocate_nothing() {
     const auto flood = [&](size_t batches) {
       for (size_t i = 0; i < batches; i++) {
         for (UdpInput& input : inputs) {
-          input = {++source % 3 == 0 ? behind : straight, 0, endpoint(1), 0};
+          ++source;
+          input = {source % 4 == 1 ? solution : source % 3 == 0 ? behind : straight, 0, endpoint(1), 0};
           put32(input.from.bytes, 12, source * 2'654'435'761u);
         }
         now_ms += 10;
@@ -389,7 +395,7 @@ void answers_allocate_nothing() {
     flood(1'000);
     const size_t before = allocations_made(), answered = engine.totals().hip_answered;
     flood(2'000);
-    CHECK(engine.totals().hip_answered - answered > 40'000);
+    CHECK(engine.totals().hip_answered - answered > 40'000 && engine.totals().drops[static_cast<size_t>(Drop::puzzle)] == 3'000 * 64 / 4);
     CHECK(engine.totals().hip_answered == sink.datagrams);
     CHECK(allocations_made() == before);
   }
@@ -488,8 +494,8 @@ void wrong_shapes() {
   CHECK(engine.set_hip_responder(longer.spec()) == Status::invalid);
   for (size_t size = 0; size < 40; size++) {
     HipResponderSpec spec = good;
-    spec.secret = Bytes(long_bytes).first(size);
-    CHECK((engine.set_hip_responder(spec) == Status::ok) == (size == 32));
+    spec.puzzles = good.puzzles.first(size);
+    CHECK((engine.set_hip_responder(spec) == Status::ok) == (size == 35));
     spec = good;
     spec.hit = Bytes(long_bytes).first(size);
     CHECK(engine.set_hip_responder(spec) == Status::invalid);

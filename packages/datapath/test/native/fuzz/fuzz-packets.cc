@@ -307,6 +307,7 @@ class World {
     std::vector<uint8_t> made = hip_packet((bits & 7) == 7 ? choices_.byte() : 1, make_hit(1), (bits & 128) != 0 ? std::vector<uint8_t>(16) : make_hit((bits & 8) != 0 ? choices_.byte() : own));
     if (bits % 5 != 0) append_parameter(made, 511, std::vector<uint8_t>{static_cast<uint8_t>(bits % 5 == 1 ? 8 : 7)});
     if ((bits & 16) != 0) append_parameter(made, 32'770, make_id(static_cast<uint8_t>(choices_.below(12))));
+    if (made[2] == 3 && (bits & 32) == 0) made = make_i2(1, make_id(static_cast<uint8_t>(choices_.below(12))), Rhash::sha256, choices_.flag() ? 0x0102 : 0x0101);
     append(made, choose_bytes(choices_, 2'048 - made.size()));
     made.resize(made.size() / 8 * 8);
     made[1] = static_cast<uint8_t>(made.size() / 8 - 1);

@@ -202,13 +202,13 @@ class Program {
     const ResponderBytes& bytes = responders_.emplace_back((bits & 1) != 0 ? Rhash::sha256 : Rhash::sha384, (bits & 2) != 0 ? 1'232 : 200);
     HipResponderSpec spec = bytes.spec();
     if ((bits & 4) != 0) spec.open_ids = keep(joined({make_id(8, 0), make_id(choices_.byte())}));
-    spec.epoch = bits;
+    if ((bits & 8) != 0) spec.puzzles = keep(make_puzzles(bits, make_id(choices_.byte())));
     if ((bits & 0x18) == 0x18) spec.group = 8;
     // Wrong in one thing.
     if ((bits & 0xe0) == 0x20) spec.puzzle_offset = static_cast<size_t>(choices_.number(8));
     if ((bits & 0xe0) == 0x40) spec.r1 = keep(choose_bytes(choices_, 1'300));
     if ((bits & 0xe0) == 0x60) spec.r1 = spec.r1.first(choices_.byte() % (spec.r1.size() + 1));
-    if ((bits & 0xe0) == 0x80) spec.secret = odd();
+    if ((bits & 0xe0) == 0x80) spec.puzzles = (bits & 8) != 0 ? odd() : spec.puzzles.first(choices_.byte() % (spec.puzzles.size() + 1));
     if ((bits & 0xe0) == 0xc0) spec.open_ids = odd();
     if ((bits & 0xe0) == 0xa0) spec.rhash = spec.rhash == Rhash::sha256 ? Rhash::sha384 : Rhash::sha256;
     status(engine_.set_hip_responder(spec));
@@ -312,7 +312,7 @@ class Program {
   // An I1 or another packet, straight or to one of our ids, perhaps changed in a byte or cut.
   std::vector<uint8_t> hip() {
     const uint8_t bits = choices_.byte();
-    std::vector<uint8_t> made = (bits & 1) != 0 ? make_i1(choices_.byte(), make_id(choices_.byte() & 7), (bits & 2) != 0 ? 1'232 : 200) : hip_packet(choices_.byte(), make_hit(1), make_hit(own));
+    std::vector<uint8_t> made = (bits & 1) != 0 ? make_i1(choices_.byte(), make_id(choices_.byte() & 7), (bits & 2) != 0 ? 1'232 : 200) : (bits & 2) != 0 ? make_i2(choices_.byte(), make_id(choices_.byte() & 7), choices_.flag() ? Rhash::sha256 : Rhash::sha384, choices_.flag() ? 0x0102 : choices_.byte()) : hip_packet(choices_.byte(), make_hit(1), make_hit(own));
     for (size_t i = (bits >> 2) & 3; i > 0 && made.size() < 1'700; i--) append_parameter(made, choices_.word(), choose_bytes(choices_, 300));
     if ((bits & 0x10) != 0) made[choices_.word() % made.size()] ^= choices_.byte();
     if ((bits & 0x60) == 0x60) made.resize(choices_.word() % made.size());

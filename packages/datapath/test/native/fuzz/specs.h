@@ -63,20 +63,37 @@ inline std::vector<uint8_t> make_i1(uint8_t from, Bytes return_id, size_t length
   return made;
 }
 
+// Of epoch `epoch` with K 10: as HipResponderSpec has it.
+inline std::vector<uint8_t> make_puzzles(uint16_t epoch, Bytes secret) {
+  std::vector<uint8_t> made{static_cast<uint8_t>(epoch >> 8), static_cast<uint8_t>(epoch), 10};
+  append(made, secret);
+  return made;
+}
+// To HIT `own`, with a return id and a SOLUTION of that epoch that has nothing right but K.
+inline std::vector<uint8_t> make_i2(uint8_t from, Bytes return_id, Rhash rhash, uint16_t epoch) {
+  std::vector<uint8_t> made = hip_packet(3, make_hit(from), make_hit(own));
+  std::vector<uint8_t> solution(rhash == Rhash::sha256 ? 68 : 100);
+  solution[0] = 10;
+  put16(solution, 2, epoch);
+  append_parameter(made, 321, solution);
+  append_parameter(made, 32'770, return_id);
+  return made;
+}
+
 // What a spec of a responder points to; it lives as long as its owner.
 struct ResponderBytes {
-  explicit ResponderBytes(Rhash rhash_, size_t r1_bytes = 320) : rhash(rhash_), hit(make_hit(own)), secret(32, 0x5e), r1(hip_packet(2, hit, std::vector<uint8_t>(16))) {
+  explicit ResponderBytes(Rhash rhash_, size_t r1_bytes = 320) : rhash(rhash_), hit(make_hit(own)), puzzles(joined({make_puzzles(0x0102, std::vector<uint8_t>(32, 0x5e)), make_puzzles(0x0101, std::vector<uint8_t>(32, 0x5f))})), r1(hip_packet(2, hit, std::vector<uint8_t>(16))) {
     std::vector<uint8_t> puzzle(rhash == Rhash::sha256 ? 36 : 52);
     puzzle[0] = 10;
     append_parameter(r1, 257, puzzle);
     append_parameter(r1, 61'633, std::vector<uint8_t>(r1_bytes - r1.size() - 4, 0x99));
   }
   Rhash rhash;
-  std::vector<uint8_t> hit, secret, r1;
+  std::vector<uint8_t> hit, puzzles, r1;
   // Ids at which an I1 to no HIT is answered.
   std::vector<uint8_t> open_ids = std::vector<uint8_t>(32, 0x77);
 
-  HipResponderSpec spec() const { return {hit, open_ids, r1, 44, rhash, 7, 0x0102, secret}; }
+  HipResponderSpec spec() const { return {hit, open_ids, r1, 44, rhash, 7, puzzles}; }
 };
 
 }  // namespace i3::test
