@@ -15,7 +15,10 @@ const HELP = `Usage: i3-proxy --config FILE.xml [--check | --identity | --clean]
   --version       the version
 
 Prints "READY i3-proxy hit=… address=… tun=… port=… engine=…" to stdout when names can be used; logs to stderr.
-SIGTERM tells peers and ends it, within two seconds; SIGUSR1 logs counters and mappings.
+SIGTERM tells peers and ends it, within two seconds. SIGUSR1 logs counters, and the
+mappings: name, HIT, state, security, virtual address; with an association also
+suite, pairs of keys, their age (s), who began (role) and the way ("i3", or the
+address that packets go to). No key or id is among them.
 Exit status: 0 after SIGTERM, 1 when the proxy cannot run, 2 for wrong arguments or a bad configuration.
 `;
 

@@ -3,7 +3,7 @@
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
 import {
-  bytesKey, errorLine, inRange, locatorText, privateId, publicId, sameBytes, SUFFIX_BYTES, toHex, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule,
+  bytesKey, errorLine, formatIpText, inRange, locatorText, privateId, publicId, sameBytes, SUFFIX_BYTES, toHex, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule,
 } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import { dhKeyPair, type HostIdentity, type TriggerKey } from "@i3/hip";
@@ -332,6 +332,14 @@ export class Proxy {
     this.setups.handleTimer(nowMs);
     this.#endWaits(nowMs, null);
     if (nowMs >= this.#nextSweepMs) this.#sweep(nowMs);
+  }
+
+  /** All mappings, for people: nothing of it is secret. */
+  report(nowMs: number): readonly Readonly<Record<string, unknown>>[] {
+    return Array.from(this.mappings.all(), (mapping) => {
+      const { name, peerHit, state, security, local4 } = mapping;
+      return { name, hit: peerHit === null ? null : formatIpText(peerHit), state, security, address: formatIpText(local4), ...this.setups.hip?.report(nowMs, mapping) };
+    });
   }
 
   nextDeadlineMs(): number {

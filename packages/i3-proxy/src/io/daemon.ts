@@ -200,7 +200,7 @@ class Daemon implements RunningDaemon {
     this.#log("info", "counters", {
       engine: engineCounterFields(engine),
       client: proxy.client.counters, setup: proxy.setups.plain.counters, hip: proxy.setups.hip?.counters, dns: this.#interception?.counters(),
-      mappings: Array.from(proxy.mappings.all(), (m) => ({ name: m.name, state: m.state, security: m.security, address: formatIpText(m.local4) })),
+      mappings: proxy.report(performance.now()),
       servers: proxy.client.servers().map((s) => ({ server: locatorText(s.locator), liveness: s.liveness, rttMs: Math.round(s.rttMs * 10) / 10, inUse: s.inUse })),
     });
   }

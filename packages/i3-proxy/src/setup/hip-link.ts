@@ -1,13 +1,15 @@
 /** What a mapping with HIP has beyond its state: the exchange that runs, and the associations in the engine. */
 import type { ViaLocator } from "@i3/common";
 import type { InboundAssociation } from "@i3/datapath";
-import type { Call, HipPath } from "@i3/hip";
+import type { Call, EspSuite, HipPath, HipRole } from "@i3/hip";
 
 export type InboundForm = Pick<InboundAssociation, "beet" | "checksumState" | "flow" | "source4" | "destination4" | "source6" | "destination6">;
 
 export interface Link {
   /** HIP's number, and the engine's name of the outbound association; null before the first exchange. */
   association: number | null;
+  /** What keys there are, for people; null before the first exchange. */
+  keys: { readonly suite: EspSuite; readonly role: HipRole; sinceMs: number } | null;
   /** Of the pair of the exchange: 2 encrypted, 1 authenticated. */
   strength: 1 | 2;
   /** The pair of the other kind, which is made when a packet needs it. */
@@ -55,5 +57,5 @@ export function addressCalled(link: Link | undefined): HipPath | null {
 }
 
 export const newLink = (nowMs: number): Link => ({
-  association: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, spisIn: [], locator: null, form: null, activeFromMs: null, isOurs: false, heardBefore: 0, returnId: null, call: null, calledId: null, wrongKey: null, startedMs: -Infinity, renewalDueMs: Infinity, heardAtRenewal: 0, absent: false, sent: 0, heard: 0, heardMs: nowMs,
+  association: null, keys: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, spisIn: [], locator: null, form: null, activeFromMs: null, isOurs: false, heardBefore: 0, returnId: null, call: null, calledId: null, wrongKey: null, startedMs: -Infinity, renewalDueMs: Infinity, heardAtRenewal: 0, absent: false, sent: 0, heard: 0, heardMs: nowMs,
 });

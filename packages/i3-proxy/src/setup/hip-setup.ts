@@ -19,6 +19,7 @@ import type { HipSetupEnvironment } from "./hip-environment.js";
 import { addressCalled, newLink, type Link } from "./hip-link.js";
 import { HipLoad } from "./hip-load.js";
 import { sendHip } from "./hip-output.js";
+import { hipReport, type HipReport } from "./hip-report.js";
 import { HipWays, secondName } from "./hip-ways.js";
 import { HipPeers } from "./hip-peers.js";
 import { NamedCalls } from "./named-calls.js";
@@ -194,6 +195,11 @@ export class HipSetup {
     link.sent = sent;
     if (link.association !== null && this.#ways.isWornOut(link)) this.hip.rekey(nowMs, link.association);
     if (nowMs - link.heardMs >= UNHEARD_MS) this.#renew(nowMs, mapping, "nothing is heard of it");
+  }
+
+  /** For people; null: there is no association. */
+  report(nowMs: number, mapping: Mapping): HipReport | null {
+    return hipReport(nowMs, this.#links.get(mapping));
   }
 
   /** The access list has changed: whoever it allows no more is cut off, but for those whom we called and it does not refuse by an entry. */
@@ -416,6 +422,7 @@ export class HipSetup {
       const name = event.pair === 0 ? event.association : secondName(event.association);
       if (!this.#ways.sends(name, event, link.form)) return this.#endFull(mapping, link);
       log("debug", event.kind, { peer: peerText(mapping) });
+      if (event.pair === 0 && link.keys !== null) link.keys.sinceMs = this.#nowMs;
       if (event.kind === "rekeyed") return;
       // Without services the engine does not ask by which of two pairs a packet came.
       link.second = "up";
@@ -460,6 +467,7 @@ export class HipSetup {
       link.isOurs = link.call !== null && mapping.mayCall;
       mapping.mayCall = link.isOurs;
     }
+    link.keys = { suite: event.espSuite, role: event.role, sinceMs: this.#nowMs };
     Object.assign(link, { association: event.association, strength, second: "none", isRefusalTold: false, spisIn: [event.spiIn], locator: locatorOf(event.path), absent: false, wrongKey: null, heardMs: this.#nowMs });
     this.#byAssociation.set(event.association, mapping);
     this.#endCall(link);
