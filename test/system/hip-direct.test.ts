@@ -17,7 +17,10 @@ import { eventually } from "./pair-bed.js";
 
 const PROXY = repositoryPath("packages/i3-proxy/dist/main.js");
 const SERVER = "192.0.2.250";
-const HIP = '<hip udp-port="10500" ip-protocol="true"/>';
+const OPTIONS = {
+  serverAddresses: [SERVER], hip: '<hip udp-port="10500" ip-protocol="true"/>',
+  rules: '<rules><rule name=".*\\.i3" go="i3" security="auth" protocol="tcp" ports="2049"/><rule name=".*\\.i3" go="i3"/></rules>',
+} as const;
 
 let topology: Topology;
 let one: Laptop;
@@ -29,7 +32,7 @@ beforeAll(async () => {
   hosts = [topology.host("one"), topology.host("two")];
   topology.link(hosts[0], hosts[1], { subnet: "192.0.2.0/30", subnet6: "2001:db8:2::/64" });
   await topology.up();
-  [one, two] = await Promise.all([Laptop.make(hosts[0], { serverAddresses: [SERVER], hip: HIP }), Laptop.make(hosts[1], { serverAddresses: [SERVER], hip: HIP })]);
+  [one, two] = await Promise.all([Laptop.make(hosts[0], OPTIONS), Laptop.make(hosts[1], OPTIONS)]);
 }, 60_000);
 afterAll(() => topology?.close());
 
@@ -44,8 +47,10 @@ async function startBoth(addressOf: (host: Host) => string, more: string): Promi
   }));
 }
 
-const SEND = 'require("node:net").createServer((s) => s.end(Buffer.alloc(2000000, "in the clear "))).listen(8080, "::", () => console.log("listening"))';
-const TAKE = 'let n = 0; require("node:net").connect({ host: process.argv[1], port: 8080 }).on("data", (d) => (n += d.length)).on("end", () => console.log("got", n)).on("error", (e) => console.log(String(e)))';
+/** Encrypted on 8080, authenticated and readable on 2049. */
+const SEND = 'const net = require("node:net"); for (const [port, text] of [[8080, "in the clear "], [2049, "for all to read "]]) net.createServer((s) => s.end(Buffer.alloc(2000000, text))).listen(port, "::", () => console.log("listening", port))';
+const TAKE = 'let n = 0; require("node:net").connect({ host: process.argv[1], port: Number(process.argv[2]) }).on("data", (d) => (n += d.length)).on("end", () => console.log("got", n)).on("error", (e) => console.log(e.code))';
+const take = async (port: number): Promise<string> => (await hosts[0].exec(process.execPath, ["-e", TAKE, two.hit, String(port)])).stdout.trim();
 
 const BETWEEN_VALUES = "+";
 
@@ -101,13 +106,12 @@ describe.each(ROWS)("by %s", (_, addressOf, more, isOfWay, hip) => {
 
   it("carries ping6 and TCP to the HIT, nothing readable, and tshark finds HIP's checksums right and nothing malformed", async () => {
     const sender = hosts[1].spawn(process.execPath, ["-e", SEND]);
-    await sender.waitForLine(/listening/);
+    await sender.waitForLine(/listening 8080/);
     const { file, rows } = await captured(async () => {
       const ping = await hosts[0].exec("ping", ["-6", "-n", "-c", "2", "-W", "5", "two.i3"]);
       expect(ping.stdout).toContain(two.hit);
       expect(ping.status).toBe(0);
-      const take = await hosts[0].exec(process.execPath, ["-e", TAKE, two.hit]);
-      expect(take.stdout).toBe("got 2000000\n");
+      expect(await take(8080)).toBe("got 2000000");
     });
     await sender.stop();
     expect(rows.filter(([protocols = ""]) => !isOfWay.test(protocols))).toEqual([]);
@@ -125,7 +129,38 @@ describe.each(ROWS)("by %s", (_, addressOf, more, isOfWay, hip) => {
     const types = packets.map((bytes) => fieldsOf(bytes).type);
     expect(types.slice(0, 4)).toEqual([HIP_PACKET.i1, HIP_PACKET.r1, HIP_PACKET.i2, HIP_PACKET.r2]);
   }, 60_000);
+
+  it("makes a second pair of keys for a service that is authenticated only, by UPDATEs that tshark finds right, also where nobody listens", async () => {
+    const { file, rows } = await captured(async () => {
+      expect(await take(2049)).toBe("ECONNREFUSED");
+    });
+    expect(rows.filter(([, , malformed]) => malformed !== "")).toEqual([]);
+    const updates = rows.filter(([protocols]) => protocols === hip);
+    expect([updates.length >= 3, updates.filter(([, status]) => status !== "1")]).toEqual([true, []]);
+    const packets = hipPacketsOf(await readFile(file));
+    expect(packets.map((bytes) => fieldsOf(bytes).type)).toEqual(updates.map(() => HIP_PACKET.update));
+    expect(await dissected(file)).toEqual(packets.map((bytes) => ({ "frame.protocols": [hip], ...expectedOf(fieldsOf(bytes), bytes.length) })));
+
+    const sender = hosts[1].spawn(process.execPath, ["-e", SEND]);
+    await sender.waitForLine(/listening 2049/);
+    const readable = await captured(async () => expect(await take(2049)).toBe("got 2000000"));
+    await sender.stop();
+    expect(Number((await hosts[0].exec("grep", ["-c", "-a", "for all to read", readable.file])).stdout)).toBeGreaterThan(0);
+    // No new keys, nothing past ESP.
+    expect(readable.rows.filter(([protocols = ""]) => protocols === hip || !isOfWay.test(protocols))).toEqual([]);
+    const shown = await reported(one);
+    const way = addressOf(hosts[1]);
+    expect(shown).toMatchObject([{ name: "two.i3", hit: two.hit, state: "open", suite: "aes-128-gcm-16", pairs: 2, role: "initiator", path: expect.stringContaining(way) as unknown }]);
+  }, 60_000);
 });
+
+/** The mappings that SIGUSR1 shows. */
+async function reported({ child }: Laptop): Promise<unknown> {
+  const last = (): string | undefined => child?.lines.map(({ text }) => text).filter((text) => text.includes('"event":"counters"')).at(-1);
+  const known = last();
+  child?.kill("SIGUSR1");
+  return (JSON.parse(await eventually("the mappings", 10_000, () => Promise.resolve(last() === known ? undefined : last()))) as { mappings: unknown }).mappings;
+}
 
 it("counts garbage on each way, and goes on", async () => {
   const junk = 'const d = require("node:dgram").createSocket("udp4"); let n = 0; for (const [b, p] of [["00000000ff", 10500], ["1101", 10500], ["30000000aabbccddee", 10500], ["19", 10500]]) d.send(Buffer.from(b, "hex"), p, process.argv[1], () => ++n === 4 && d.close())';
