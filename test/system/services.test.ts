@@ -56,10 +56,10 @@ async function expectEachAsItsRule(): Promise<void> {
   }
 }
 
-async function reload(text: string): Promise<void> {
-  await Promise.all([bed.laptopProxy, bed.homeProxy].map(async (proxy) => {
+async function reload(text: string, ofHome = text): Promise<void> {
+  await Promise.all(([[bed.laptopProxy, text], [bed.homeProxy, ofHome]] as const).map(async ([proxy, own]) => {
     const known = proxy.child?.lines.filter(({ text: line }) => line.includes('"event":"config"')).length ?? 0;
-    await proxy.writeConfig({ rules: text });
+    await proxy.writeConfig({ rules: own });
     await eventually("the new rules", 10_000, () => Promise.resolve((proxy.child?.lines.filter(({ text: line }) => line.includes('"event":"config"')).length ?? 0) > known ? true : undefined));
   }));
 }
@@ -81,6 +81,13 @@ describe("services", () => {
     expect(Number(elapsedMs)).toBeLessThan(1_000);
     expect(await ping()).toBe(0);
     expect(await take(2049)).toMatch(/^got/);
+  }, 60_000);
+
+  it("go encrypted where the other machine has no such rule, whichever of both that is", async () => {
+    for (const [ofLaptop, ofHome] of [[rules(REST), rules(NFS, REST)], [rules(NFS, REST), rules(REST)]] as const) {
+      await reload(ofLaptop, ofHome);
+      expect(await readableIn("text-of-port-2049 ", 3, async () => expect(await take(2049)).toBe(`got ${"text-of-port-2049 ".length * 500}`))).toBe(UNREADABLE);
+    }
   }, 60_000);
 
   it("and taken back by another reload", async () => {

@@ -137,19 +137,66 @@ describe("services", () => {
     expect(carry(at, laptop, nas, "nas.i3", NFS, "encrypted where auth is asked for")).toBe("unread");
   });
 
-  it("a peer that does not take the second kind of keys: what needs it is refused, the log says so once, the rest goes on", () => {
+  it("a peer that does not take the second kind of keys: what needs it goes encrypted, the log says so once, the rest goes on", () => {
     const at = bed(NAS, ESP);
     const { world, laptop, nas } = at;
     expect(carry(at, laptop, nas, "nas.i3", SSH, "opens")).toBe("unread");
     world.run(1_000);
     for (let i = 0; i < 4; i += 1) {
-      expect(carry(at, laptop, nas, "nas.i3", NFS, `a file ${i}`)).toBe("lost");
-      expect(laptop.node.received.at(-1)?.[9]).toBe(1);
+      expect(carry(at, laptop, nas, "nas.i3", NFS, `a file ${i}`)).toBe("unread");
+      expect(carry(at, nas, laptop, "laptop.i3", NFS_BACK, `its answer ${i}`)).toBe("unread");
       expect(carry(at, laptop, nas, "nas.i3", SSH, `goes on ${i}`)).toBe("unread");
       world.run(20_000);
     }
-    expect(logged(laptop, "service-refused")).toBe(1);
+    expect([logged(laptop, "service-encrypted"), logged(laptop, "service-refused")]).toEqual([1, 0]);
     expect(nas.proxy.setups.hip?.counters.pairsRefused).toBeGreaterThan(1);
+    // The other one may have learnt it meanwhile.
+    nas.proxy.setRules(world.nowMs, rulesOf(NAS));
+    world.run(31_000);
+    expect(carry(at, laptop, nas, "nas.i3", NFS, "readable now")).toBe("readable");
+  });
+
+  it("a caller that has less in its rules than who is called gets its answers", () => {
+    const at = bed(ESP, NAS);
+    expect(carry(at, at.laptop, at.nas, "nas.i3", NFS, "a question")).toBe("unread");
+    expect(carry(at, at.nas, at.laptop, "laptop.i3", NFS_BACK, "an answer")).toBe("unread");
+    expect([policyDrops(at.laptop), policyDrops(at.nas)]).toEqual([0, 0]);
+  });
+
+  it("a peer that knows no second pairs is asked once, and packets wait for it once", () => {
+    const at = bed(NAS, NAS);
+    const { world, laptop, nas } = at;
+    expect(carry(at, laptop, nas, "nas.i3", SSH, "opens")).toBe("unread");
+    world.run(1_000);
+    const hip = nas.proxy.setups.hip?.hip as { handle: (nowMs: number, bytes: Uint8Array, from: unknown) => void };
+    const handle = hip.handle.bind(hip);
+    // UPDATE is type 16.
+    hip.handle = (nowMs, bytes, from) => bytes[2] === 16 ? undefined : handle(nowMs, bytes, from);
+    const to = addressOf(laptop, "nas.i3");
+    const arrives = (text: string): boolean => nas.node.received.some((packet) => bodyOf(packet, NFS) === text);
+    world.inject(laptop.node, { tun: packet4(laptop.proxy.own4, to, "waits", NFS) });
+    world.run(20_000, () => arrives("waits"));
+    expect(arrives("waits")).toBe(true);
+    for (let n = 0; n < 5; n += 1) {
+      expect(carry(at, laptop, nas, "nas.i3", NFS, `at once ${n}`)).toBe("unread");
+      expect(carry(at, nas, laptop, "laptop.i3", SSH_BACK, `heard ${n}`)).toBe("unread");
+      world.run(20_000);
+    }
+    expect([logged(laptop, "service-encrypted"), logged(laptop, "unreachable")]).toEqual([1, 0]);
+  });
+
+  it("a peer that does not take the encrypted kind: what needs it is refused, and never sent readable", () => {
+    const at = bed(AUTH, AUTH);
+    const { world, laptop, nas } = at;
+    expect(carry(at, laptop, nas, "nas.i3", NFS, "opens")).toBe("readable");
+    world.run(1_000);
+    // From here on the laptop wants SSH encrypted, beside what it has.
+    laptop.proxy.setRules(world.nowMs, rulesOf(`<rule name=".*\\.i3" go="i3" protocol="tcp" ports="22"/>${AUTH}`));
+    world.run(4_000);
+    expect(carry(at, laptop, nas, "nas.i3", SSH, "a password")).toBe("lost");
+    expect(laptop.node.received.at(-1)?.[9]).toBe(1);
+    expect(logged(laptop, "service-refused")).toBe(1);
+    expect(carry(at, laptop, nas, "nas.i3", NFS, "goes on")).toBe("readable");
   });
 
   it("without encryption anywhere: authenticated and in clear, by one kind of keys", () => {

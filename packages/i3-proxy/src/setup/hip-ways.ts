@@ -60,7 +60,8 @@ export class HipWays {
       if (mapping.state !== "open" || link?.activeFromMs !== null || link.association === null) return SETUP;
       const isJudged = hasServices(mapping.policy);
       if (isJudged && strength === STRENGTH.none) return clear === null ? REFUSE : { action: "tunnel", header: clear, source };
-      const isSecond = isJudged && strength !== link.strength;
+      // Whoever does not take the readable pair takes more than was asked for.
+      const isSecond = isJudged && strength !== link.strength && !(link.second === "refused" && link.strength > strength);
       if (isSecond && link.second !== "up") return link.second === "refused" ? REFUSE : SETUP;
       const association = isSecond ? secondName(link.association) : link.association;
       return { action: "esp", association, header, locator: header === null ? link.locator : null, source };

@@ -7,7 +7,7 @@ import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
 import type { Link } from "./hip-link.js";
 import { peerText } from "./unreachable.js";
 
-/** Ours: a pair that could not be had is asked for again, when a packet needs it. */
+/** Ours: a pair that the peer did not take is asked for again, when a packet needs it. */
 const PAIR_AGAIN_MS = 30_000;
 
 export class SecondPairs {
@@ -49,14 +49,17 @@ export class SecondPairs {
     this.#hip.addPair(nowMs, link.association, strength === STRENGTH.auth ? ESP_SUITE.nullSha256 : ESP_SUITE.aesGcm16);
   }
 
-  /** What needs that pair is refused for a while; the rest goes on. */
+  /** What needs that pair goes encrypted instead, or if it is the encrypted one is refused for a while; the rest goes on. */
   refuse(nowMs: number, mapping: Mapping, link: Link, { code, espSuite }: PairFailedEvent): void {
+    const isReadable = isReadableSuite(espSuite);
     link.second = "refused";
-    link.secondAgainMs = nowMs + PAIR_AGAIN_MS;
+    // Who knows no second pairs keeps packets waiting each time that it is asked.
+    link.secondAgainMs = isReadable && code === "silent" ? Infinity : nowMs + PAIR_AGAIN_MS;
     this.#refused.add(mapping);
-    const security = isReadableSuite(espSuite) ? "auth" : "esp";
+    const security = isReadable ? "auth" : "esp";
     const why = code === "refused" ? `the peer's rules have no service with security="${security}" for this machine` : "the peer does not answer, or knows one kind of protection only";
-    if (!link.isRefusalTold) this.#log("warn", "service-refused", { peer: peerText(mapping), security, why, remedy: "Write the same services into the rules of both machines, or leave security out: esp needs no second kind of keys." });
+    const fields = { peer: peerText(mapping), security, why, remedy: "Write the same services into the rules of both machines, or leave security out: esp needs no second kind of keys." };
+    if (!link.isRefusalTold) this.#log("warn", isReadable ? "service-encrypted" : "service-refused", fields);
     link.isRefusalTold = true;
     this.#install(mapping);
   }
