@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 
 import { handshake } from "./handshake/suite.js";
 import { micro } from "./micro.js";
-import { printTable, writeJson, type Row } from "./report.js";
+import { brokenConditions, printTable, writeJson, type Row } from "./report.js";
 import { tunnel } from "./tunnel/suite.js";
 
 interface Options {
@@ -30,3 +30,8 @@ const rows = await measure({ quick: values.quick ?? false, only: values.only }).
 });
 printTable(rows);
 if (values.json !== undefined) writeJson(values.json, suite, rows);
+const broken = brokenConditions(rows);
+if (broken.length > 0) {
+  process.stderr.write(`bench: this is no result, for it was not measured under the conditions that it is about: ${broken.join("; ")}\n`);
+  process.exitCode = 1;
+}

@@ -18,6 +18,8 @@ export interface Row {
   readonly limits?: Readonly<Record<string, number>>;
   /** What else was seen in the same runs: by what it is, with its unit, and whose it is. */
   readonly beside?: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** The other rows of the run are about what this one says: it fails unless the limits are met. */
+  readonly isCondition?: boolean;
 }
 
 export const median = (values: readonly number[]): number => {
@@ -57,6 +59,10 @@ export function printTable(rows: readonly Row[]): void {
     }
   }
 }
+
+/** Names of the conditions that do not hold. */
+export const brokenConditions = (rows: readonly Row[]): readonly string[] =>
+  rows.filter(({ isCondition = false, ratios, limits = {} }) => isCondition && Object.entries(limits).some(([baseline, least]) => !((ratios[baseline] ?? NaN) >= least))).map(({ name }) => name);
 
 function commit(): string {
   try {

@@ -20,6 +20,7 @@ import { Topology, type Host, type Router } from "@i3/netns";
 
 import { makeRow, median, type Row } from "../report.js";
 import { scratchDirectory, succeed } from "../tunnel/bed.js";
+import { arrivedI1s, countI1s, sentPackets, type Way } from "./flood-counters.js";
 import { relayedI1, rangesText, straightI1, type ForgedDatagram } from "./forged-i1.js";
 import type { NewcomerOptions } from "./newcomers.js";
 import { say, type Plan } from "./plan.js";
@@ -29,7 +30,7 @@ const RATE = 50_000;
 /** The generators aim a little higher, so that a clock that is late does not make the flood a smaller one. */
 const AIMED_RATE = 1.02 * RATE;
 const WAYS = ["straight", "relayed"] as const;
-type Way = (typeof WAYS)[number];
+/** Proxies. */
 const NEWCOMERS = 3;
 const CALLER_NET = "198.18.0.0/15";
 const PING_S = 0.01;
@@ -37,6 +38,7 @@ const PING_S = 0.01;
 const LEAD_MS = 1_000;
 const END_MS = 20_000;
 const LOSS_LIMIT_PERCENT = 1;
+const CURVE_POINTS = 10;
 const NEWCOMER_LIMIT_MS = 3_000;
 /** The counters of a daemon are told within. */
 const COUNTERS_MS = 5_000;
@@ -54,13 +56,22 @@ interface Bed {
 }
 
 interface Outcome {
-  readonly sentPerSecond: number;
-  readonly answered: number;
-  readonly lossPercent: number;
+  /** A second. */
+  readonly i1s: {
+    /** By the generators. */
+    readonly sent: number;
+    /** By the interface that they send with, everything. */
+    readonly left: number;
+    /** At home's interface. */
+    readonly arrived: number;
+    readonly answered: number;
+  };
+  /** Through the tunnel; a machine with too much else to do sends fewer than 100 a second. */
+  readonly pingsSent: number;
+  readonly pingsAnswered: number;
   readonly memoryBefore: number;
-  /** When half of the flood was over: tables, arenas and V8's heap have their size by then. */
-  readonly memoryHalfway: number;
-  readonly memoryAfter: number;
+  /** Bytes, {@link CURVE_POINTS} and the beginning; when half of the flood is over tables, arenas and V8's heap have their size. */
+  readonly memoryCurve: readonly number[];
   /** Milliseconds; Infinity: not in at all. */
   readonly overI3: readonly number[];
   readonly straight: readonly number[];
@@ -75,9 +86,9 @@ export async function floodRows(plan: Plan): Promise<readonly Row[]> {
     // Newcomers are new once.
     const bed = await openBed();
     try {
-      const outcome = await flood(bed, way, program, plan.floodSeconds);
+      const outcome = await flood(bed, way, program, plan);
       say(`flood, ${way}: ${JSON.stringify(outcome)}`);
-      rows.push(...rowsOf(way, outcome));
+      rows.push(...rowsOf(way, outcome, plan));
     } finally {
       await bed.topology.close();
     }
@@ -126,46 +137,73 @@ async function routeCallers(core: Router, caller: Host): Promise<void> {
   }
 }
 
-async function flood(bed: Bed, way: Way, program: string, seconds: number): Promise<Outcome> {
-  const { home, laptop } = bed;
+async function flood(bed: Bed, way: Way, program: string, { floodSeconds: seconds, straightNewcomers, isQuick }: Plan): Promise<Outcome> {
+  const { home, laptop, flooder } = bed;
   const { pid } = nativeProcess(home);
-  const before = { memory: residentBytes(pid), counters: await engineCounters(home) };
-  const pinging = laptop.host.exec("ping", ["-n", "-q", "-i", String(PING_S), "-c", String(Math.round(seconds / PING_S)), "-W", "2", home.address4], { timeoutMs: seconds * 1_000 + END_MS });
-  const flooding = start(bed, way, program, seconds);
-  const halfway = sleep(seconds * 500).then(() => residentBytes(pid));
+  const datagramBytes = i1Of(bed, way).bytes.length;
+  await countI1s(home.host, way);
+  const before = { memory: residentBytes(pid), counters: await engineCounters(home), left: await sentPackets(flooder) };
+  const pinging = laptop.host.exec("ping", ["-n", "-q", "-i", String(PING_S), "-w", String(seconds), home.address4], { timeoutMs: seconds * 1_000 + END_MS });
+  let isFlooding = true;
+  const flooding = start(bed, way, program, seconds).finally(() => (isFlooding = false));
+  const curve = memoryCurve(pid, seconds);
   await sleep(LEAD_MS);
-  // Straight ones first: they take turns with each other, and all must come during the flood.
-  const straight = callStraight(bed);
-  const overI3: number[] = [];
-  for (const newcomer of bed.newcomers) overI3.push(await firstAnswerMs(newcomer, home));
-  const sent = (await flooding).reduce((sum, count) => sum + count, 0);
-  const { stdout } = await pinging;
-  const lossPercent = Number(/([0-9.]+)% packet loss/.exec(stdout)?.[1] ?? NaN);
-  const after = await engineCounters(home);
-  const gained = (pick: (counters: EngineCounters) => number): number => pick(after) - pick(before.counters);
-  say(`flood, ${way}: home: ${gained((c) => c.hipAnswered)} answered, dropped ${JSON.stringify(Object.fromEntries(Object.entries(after.drops).filter(([, count]) => count > 0)))}, ${gained((c) => c.udpIn)} datagrams came of ${sent}`);
-  if (gained((c) => c.drops["malformed"] ?? 0) + gained((c) => c.drops["hip"] ?? 0) > 0) throw new Error("the flood is not one of I1s for this host");
-  return {
-    sentPerSecond: sent / seconds, answered: gained((c) => c.hipAnswered) / seconds, lossPercent, memoryBefore: before.memory, memoryHalfway: await halfway, memoryAfter: residentBytes(pid), overI3, straight: await straight,
+  const duringFlood = (who: string): void => {
+    if (isFlooding) return;
+    if (!isQuick) throw new Error(`the flood was over before all newcomers ${who} had their turn`);
+    say(`flood, ${way}: a newcomer ${who} came when the flood was over`);
   };
+  const straight = callStraight(bed, straightNewcomers).then((times) => {
+    duringFlood("straight");
+    return times;
+  });
+  const overI3: number[] = [];
+  for (const newcomer of bed.newcomers) {
+    overI3.push(await firstAnswerMs(newcomer, home));
+    duringFlood("over i3");
+  }
+  const sent = (await flooding).reduce((sum, count) => sum + count, 0);
+  const left = (await sentPackets(flooder)) - before.left;
+  const { stdout } = await pinging;
+  const [pingsSent = NaN, pingsAnswered = NaN] = (/(\d+) packets transmitted, (\d+) received/.exec(stdout) ?? []).slice(1).map(Number);
+  const after = await engineCounters(home);
+  const arrived = await arrivedI1s(home.host, datagramBytes);
+  const gained = (pick: (counters: EngineCounters) => number): number => pick(after) - pick(before.counters);
+  say(`flood, ${way}: home: ${gained((c) => c.hipAnswered)} answered, dropped ${JSON.stringify(Object.fromEntries(Object.entries(after.drops).filter(([, count]) => count > 0)))}, ${gained((c) => c.udpIn)} datagrams read; I1s: ${sent} sent, ${left} packets left, ${arrived} arrived`);
+  if (gained((c) => c.drops["malformed"] ?? 0) + gained((c) => c.drops["hip"] ?? 0) > 0) throw new Error("the flood is not one of I1s for this host");
+  const i1s = { sent: sent / seconds, left: left / seconds, arrived: arrived / seconds, answered: gained((c) => c.hipAnswered) / seconds };
+  return { i1s, pingsSent, pingsAnswered, memoryBefore: before.memory, memoryCurve: await curve, overI3, straight: await straight };
 }
+
+/** Resident bytes at the beginning and after each tenth of the flood. */
+async function memoryCurve(pid: number, seconds: number): Promise<readonly number[]> {
+  const curve = [residentBytes(pid)];
+  const startMs = performance.now();
+  for (let i = 1; i <= CURVE_POINTS; i += 1) {
+    await sleep(Math.max(0, startMs + (i * seconds * 1_000) / CURVE_POINTS - performance.now()));
+    curve.push(residentBytes(pid));
+  }
+  return curve;
+}
+
+const i1Of = ({ home }: Bed, way: Way): ForgedDatagram => (way === "relayed" ? relayedI1 : straightI1)(parseIpText(home.hit) as Uint8Array);
 
 /** Resolves with how many each generator has sent. */
 function start(bed: Bed, way: Way, program: string, seconds: number): Promise<readonly number[]> {
-  const hit = parseIpText(bed.home.hit) as Uint8Array;
-  const one = async (name: string, address: string, rate: number, port: number, datagram: ForgedDatagram): Promise<number> => {
-    const file = await bed.flooder.writeFile(name, datagram.bytes);
-    const command = `exec ${program} ${address} ${port} ${rate} ${seconds} ${rangesText(datagram)} < ${file}`;
+  const i1 = i1Of(bed, way);
+  const one = async (name: string, address: string, rate: number, port: number): Promise<number> => {
+    const file = await bed.flooder.writeFile(name, i1.bytes);
+    const command = `exec ${program} ${address} ${port} ${rate} ${seconds} ${rangesText(i1)} < ${file}`;
     return Number(await succeed(bed.flooder, "sh", ["-c", command], seconds * 1_000 + END_MS));
   };
-  if (way === "relayed") return Promise.all([one("i1", bed.server.address4, AIMED_RATE, I3_PORT, relayedI1(hit))]);
+  if (way === "relayed") return Promise.all([one("i1", bed.server.address4, AIMED_RATE, I3_PORT)]);
   const { port } = nativeProcess(bed.home);
   const { address4, address6 } = bed.home.host;
-  return Promise.all([one("i1-4", address4, AIMED_RATE / 2, port, straightI1(hit)), one("i1-6", address6, AIMED_RATE / 2, port, straightI1(hit))]);
+  return Promise.all([one("i1-4", address4, AIMED_RATE / 2, port), one("i1-6", address6, AIMED_RATE / 2, port)]);
 }
 
-async function callStraight({ caller, home }: Bed): Promise<readonly number[]> {
-  const options: NewcomerOptions = { address: home.host.address4, port: nativeProcess(home).port, hit: home.hit, sources: Array.from({ length: NEWCOMERS }, (_, i) => `198.18.1.${i + 1}`) };
+async function callStraight({ caller, home }: Bed, count: number): Promise<readonly number[]> {
+  const options: NewcomerOptions = { address: home.host.address4, port: nativeProcess(home).port, hit: home.hit, sources: Array.from({ length: count }, (_, i) => `198.18.1.${i + 1}`) };
   const child = caller.spawn(process.execPath, [CALLERS, JSON.stringify(options)]);
   await child.ended;
   return child.lines.filter(({ stream }) => stream === "stdout").map(({ text }) => (text === "failed" ? Infinity : Number(text)));
@@ -209,21 +247,31 @@ const residentBytes = (pid: number): number => Number(/VmRSS:\s+(\d+) kB/.exec(r
 /** It may grow by 2 % in the second half. */
 const MEMORY_RATIO = 1 / 1.02;
 
-function rowsOf(way: Way, outcome: Outcome): readonly Row[] {
+function rowsOf(way: Way, outcome: Outcome, { floodSeconds, isQuick }: Plan): readonly Row[] {
   const name = `50,000 I1/s ${way}`;
-  const load = { "I1 a second": { sent: outcome.sentPerSecond, answered: outcome.answered } };
-  const newcomers = (who: string, times: readonly number[]): Row => ({
-    ...makeRow({ name: `${name}: newcomer in, ${who}, slowest of ${times.length}`, unit: "ms", better: "lower", runs: [Math.max(...times)], baselines: { required: NEWCOMER_LIMIT_MS }, limits: { required: 1 } }),
-    beside: { "newcomers, ms": { median: median(times) } },
+  const { i1s, pingsSent, pingsAnswered, memoryBefore, memoryCurve: curve } = outcome;
+  const megabytes = curve.map((bytes) => bytes / 1e6);
+  const newcomers = (who: string, times: readonly number[]): readonly Row[] => [["median", median(times)] as const, [`slowest of ${times.length}`, Math.max(...times)] as const].map(([which, ms]) =>
+    makeRow({ name: `${name}: newcomer in, ${who}, ${which}`, unit: "ms", better: "lower", runs: [ms], baselines: { required: NEWCOMER_LIMIT_MS }, limits: { required: 1 } }));
+  // Of a smaller flood nothing that follows says what it should.
+  const load = (what: "sent" | "arrived"): Row => ({
+    ...makeRow({ name: `${name}: really ${what}`, unit: "1/s", better: "higher", runs: [i1s[what]], baselines: { required: RATE }, limits: { required: 1 } }), isCondition: !isQuick,
   });
   return [
-    makeRow({ name: `${name}: really sent`, unit: "1/s", better: "higher", runs: [outcome.sentPerSecond], baselines: { required: RATE }, limits: { required: 1 } }),
-    { ...makeRow({ name: `${name}: established traffic lost`, unit: "%", better: "lower", runs: [outcome.lossPercent], baselines: { required: LOSS_LIMIT_PERCENT }, limits: { required: 1 } }), beside: load },
-    makeRow({
-      name: `${name}: resident memory after`, unit: "MB", better: "lower", runs: [outcome.memoryAfter / 1e6],
-      baselines: { before: outcome.memoryBefore / 1e6, halfway: outcome.memoryHalfway / 1e6 }, limits: { halfway: MEMORY_RATIO },
-    }),
-    newcomers("over i3", outcome.overI3),
-    newcomers("straight", outcome.straight),
+    { ...load("sent"), beside: { "I1 a second": i1s } },
+    load("arrived"),
+    {
+      ...makeRow({ name: `${name}: established traffic lost`, unit: "%", better: "lower", runs: [100 * (1 - pingsAnswered / pingsSent)], baselines: { required: LOSS_LIMIT_PERCENT }, limits: { required: 1 } }),
+      beside: { pings: { sent: pingsSent, answered: pingsAnswered } },
+    },
+    {
+      ...makeRow({
+        name: `${name}: resident memory, most of the second half`, unit: "MB", better: "lower", runs: [Math.max(...megabytes.slice(CURVE_POINTS / 2))],
+        baselines: { before: memoryBefore / 1e6, halfway: megabytes[CURVE_POINTS / 2] ?? NaN }, limits: { halfway: MEMORY_RATIO },
+      }),
+      beside: { MB: Object.fromEntries(megabytes.map((value, i) => [`${((i * floodSeconds) / CURVE_POINTS).toFixed(floodSeconds < CURVE_POINTS ? 1 : 0)} s`, value])) },
+    },
+    ...newcomers("over i3", outcome.overI3),
+    ...newcomers("straight", outcome.straight),
   ];
 }

@@ -10,11 +10,15 @@ export interface Plan {
   /** Fresh starts of both laptops. */
   readonly firstAnswers: number;
   readonly floodSeconds: number;
+  /** HIP hosts that call during it, one after the other. */
+  readonly straightNewcomers: number;
+  /** Nothing is concluded from figures. */
+  readonly isQuick: boolean;
 }
 
-const FULL = { runs: 5, initiators: 600, firstAnswers: 7, floodSeconds: 60 } as const;
+const FULL = { runs: 5, initiators: 600, firstAnswers: 7, floodSeconds: 60, straightNewcomers: 9, isQuick: false } as const;
 /** Shows that everything works, and little more. */
-const QUICK = { runs: 1, initiators: 300, firstAnswers: 1, floodSeconds: 6 } as const;
+const QUICK = { runs: 1, initiators: 300, firstAnswers: 1, floodSeconds: 6, straightNewcomers: 3, isQuick: true } as const;
 
 /** `only`: names of {@link ROWS} with commas between, or undefined for all. Throws RangeError for another name. */
 export function makePlan({ quick, only }: { readonly quick: boolean; readonly only: string | undefined }): Plan {

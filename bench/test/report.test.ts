@@ -1,0 +1,22 @@
+/** A run that was not made under the conditions that it is about is no result. */
+import { describe, expect, it } from "vitest";
+
+import { brokenConditions, makeRow, type Row } from "../src/report.js";
+
+const flood = (perSecond: number, isCondition: boolean): Row => ({
+  ...makeRow({ name: `sent ${perSecond}`, unit: "1/s", better: "higher", runs: [perSecond], baselines: { required: 50_000 }, limits: { required: 1 } }), isCondition,
+});
+
+describe("conditions of a run", () => {
+  it("hold when their limits are met", () => {
+    expect(brokenConditions([flood(50_000, true), flood(51_000, true)])).toEqual([]);
+  });
+
+  it("are broken by what is below them or was not measured, and only those that are conditions", () => {
+    expect(brokenConditions([flood(49_999, true), flood(60_000, true), flood(10, false), flood(NaN, true)])).toEqual(["sent 49999", "sent NaN"]);
+  });
+
+  it("are none of a row that says nothing of it", () => {
+    expect(brokenConditions([makeRow({ name: "x", unit: "ms", better: "lower", runs: [9], baselines: { required: 1 }, limits: { required: 1 } })])).toEqual([]);
+  });
+});
