@@ -94,7 +94,7 @@ export class World {
     this.loss = options.loss ?? 0;
   }
 
-  wallMs = (): number => WALL_START_MS + this.nowMs;
+  wallMs = (): number => Math.floor(WALL_START_MS + this.nowMs);
 
   node(address: string): Node {
     const node = new Node(makeLocator(Uint8Array.from(address.split(".").map(Number)), 5610));
@@ -108,7 +108,7 @@ export class World {
     const identity = generateHostIdentity();
     const core = new ServerCore({
       self: { key: nodeKey(hostPublicKey(identity), new Uint8Array(16)), locator: node.locator }, members: members.map((m) => m.locator), ringSecret: RING_SECRET,
-      datapath: node.engine, limits: { triggers: 10_000, perSource: 1_000, claimsPerName: 4 }, random: this.random, wallMs: (nowMs) => WALL_START_MS + nowMs,
+      datapath: node.engine, limits: { triggers: 10_000, perSource: 1_000, claimsPerName: 4 }, random: this.random, wallMs: (nowMs) => Math.floor(WALL_START_MS + nowMs),
       log: (level, event, fields) => node.log.push({ atMs: this.nowMs, level, event, fields }),
     });
     node.core = core;
@@ -284,7 +284,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   const changed: Mapping[] = [];
   const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared" } as unknown as ProxyRule;
   const proxy = new Proxy({
-    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, randomBytes: world.random, wallMs: () => world.wallMs() + (options.clockErrorMs ?? 0),
+    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, randomBytes: world.random, wallMs: () => Math.floor(world.wallMs() + (options.clockErrorMs ?? 0)),
     pins: options.pins ?? new Pins(), pinFile: "/s/pins", onPinned: () => undefined, publishedNames: options.publishedNames ?? [],
     leastGeneration: options.leastGeneration ?? 0n, keepGeneration: () => undefined,
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },

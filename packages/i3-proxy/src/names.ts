@@ -2,13 +2,13 @@
  * What a name means on this machine (paper §3.1, §3.2): rules first, then the address book. Asking for a
  * host's name makes its mapping, so that an address is only ever given out together with its way.
  */
-import { findRule, nameId, normalName, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type HipAddress, type Log, type ProxyRule } from "@i3/common";
+import { bytesKey, findRule, nameId, normalName, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type HipAddress, type Log, type ProxyRule } from "@i3/common";
 
 import type { NameAddresses, NameSource } from "./dns/dns-core.js";
 import type { Mapping } from "./mappings/mapping.js";
 import type { MappingTable } from "./mappings/mapping-table.js";
 import type { NameTrust } from "./policy/name-trust.js";
-import { PLAIN_POLICY, policyFor, strongestOf, UNNAMED_POLICY, withoutCleartext, type PeerPolicy } from "./policy/policy.js";
+import { isSamePolicy, PLAIN_POLICY, policyFor, strongerPolicy, strongestOf, UNNAMED_POLICY, withoutCleartext, type PeerPolicy } from "./policy/policy.js";
 
 export interface NamesEnvironment {
   readonly suffix: string;
@@ -33,6 +33,8 @@ export class Names implements NameSource {
   readonly #ids = new WeakMap<BookEntry, Uint8Array>();
   /** Names whose rules found no room, and the log has said so. */
   readonly #cutOff = new Set<string>();
+  /** By id: names of hosts that have several in the book. */
+  #shared: ReadonlyMap<string, readonly string[]> = new Map();
   #book: AddressBook;
   #rules: readonly ProxyRule[];
 
@@ -40,13 +42,14 @@ export class Names implements NameSource {
     this.#env = environment;
     this.#book = book;
     this.#rules = environment.rules;
-    this.#prepare();
+    this.#readBook();
   }
 
   /** Other rules for names from now on; mappings stay. */
   setRules(rules: readonly ProxyRule[]): void {
     this.#rules = rules;
     this.#cutOff.clear();
+    this.#warnOfDifferences([...this.#shared.values()]);
   }
 
   /** Virtual addresses that the book's hosts, and those of pinned names, have when nothing collides: of the usual number of entries. */
@@ -63,8 +66,13 @@ export class Names implements NameSource {
   /** A new address book: mappings stay, their names follow it. */
   setBook(book: AddressBook): void {
     this.#book = book;
-    this.#prepare();
-    for (const mapping of this.#env.mappings.all()) if (!mapping.isNameOnly) mapping.name = mapping.peerId === null ? null : this.#nameOf(mapping.peerId, mapping.peerHit);
+    this.#readBook();
+    for (const mapping of this.#env.mappings.all()) this.rename(mapping);
+  }
+
+  /** A mapping's name as the book has it now; one that is a name alone keeps it. */
+  rename(mapping: Mapping): void {
+    if (!mapping.isNameOnly) mapping.name = mapping.peerId === null ? null : this.#nameOf(mapping.peerId, mapping.peerHit);
   }
 
   resolve(name: string): NameAddresses | "unknown" | "elsewhere" | "unavailable" {
@@ -113,15 +121,28 @@ export class Names implements NameSource {
     return rule?.go === "i3" && rule.privateId === "own";
   }
 
-  /** How the packets of a peer (null: a stranger) are protected. */
+  /** How the packets of a peer (null: a stranger) are protected. A host that has several names has one address: what any of them asks for holds for all. */
   policyOf(name: string | null): PeerPolicy {
-    const policy = name === null ? null : policyFor(name, this.#rules);
-    if (policy === null) return UNNAMED_POLICY;
-    if (policy.cutOffAt !== null && name !== null && !this.#cutOff.has(name)) {
+    if (name === null) return UNNAMED_POLICY;
+    const policies = [name, ...this.#otherNames(name)].map((each) => this.#policyOfName(each)).filter((policy) => policy !== null);
+    return policies.length === 0 ? UNNAMED_POLICY : policies.reduce(strongerPolicy);
+  }
+
+  #otherNames(name: string): readonly string[] {
+    const entry = this.#book.lookup(name);
+    const hit = entry?.hit ?? this.#env.trust.pinOf(name)?.hit;
+    const inBook = this.#shared.get(bytesKey(entry === undefined ? (hit === undefined ? nameId(name) : publicId(hit)) : this.#idOf(entry))) ?? [];
+    return [...inBook, ...(hit === undefined ? [] : this.#env.trust.namesOf(hit))].filter((other) => other !== name);
+  }
+
+  #policyOfName(name: string): PeerPolicy | null {
+    const policy = policyFor(name, this.#rules);
+    if (policy === null) return null;
+    if (policy.cutOffAt !== null && !this.#cutOff.has(name)) {
       if (this.#cutOff.size < MAX_PREPARED) this.#cutOff.add(name);
       this.#env.log("warn", "services-cut-off", { name, line: policy.cutOffAt, remedy: "More rules match this name than there is room for: what the rule on this line and later ones are for is refused. Put fewer services into one name's rules." });
     }
-    return this.#book.lookup(name ?? "")?.at === undefined ? policy : withoutCleartext(policy);
+    return this.#book.lookup(name)?.at === undefined ? policy : withoutCleartext(policy);
   }
 
   /** That of a caller in cleartext, or null when it may not come so: the rules say so for all of its name's packets, for a stranger anywhere. */
@@ -158,8 +179,28 @@ export class Names implements NameSource {
   }
 
   /** Two hashes are half of what the first answer for a name costs: those of a book of usual size are made when it is read. */
-  #prepare(): void {
+  #readBook(): void {
     for (const entry of this.#book.entries.slice(0, MAX_PREPARED)) this.#env.prepare(this.#idOf(entry));
+    const names = new Map<string, string[]>();
+    // A host may stand there by its HIT and by its id.
+    const hasIds = this.#book.entries.some(({ id }) => id !== undefined);
+    for (const entry of this.#book.entries) {
+      const key = bytesKey(hasIds || entry.hit === undefined ? this.#idOf(entry) : entry.hit);
+      const found = names.get(key);
+      if (found === undefined) names.set(key, [entry.name]);
+      else found.push(entry.name);
+    }
+    const shared = [...names.values()].filter((found) => found.length > 1);
+    this.#shared = new Map(shared.map((found) => [bytesKey(this.#idOf(this.#book.lookup(found[0] ?? "") as BookEntry)), found]));
+    this.#warnOfDifferences(shared);
+  }
+
+  #warnOfDifferences(shared: readonly (readonly string[])[]): void {
+    const differing = shared.filter(([first = "", ...others]) => others.some((other) => !isSamePolicy(policyFor(first, this.#rules) ?? UNNAMED_POLICY, policyFor(other, this.#rules) ?? UNNAMED_POLICY)));
+    if (differing.length === 0) return;
+    this.#env.log("warn", "names-differ", {
+      names: differing[0]?.slice(0, 8), hosts: differing.length, remedy: "These names are one host, and rules protect them differently: it gets the strongest protection of them for all of its packets. Give them the same rules, or the host one name.",
+    });
   }
 
   #idOf(entry: BookEntry): Uint8Array {

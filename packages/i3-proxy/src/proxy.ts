@@ -160,13 +160,10 @@ export class Proxy {
     this.#env.datapath.setInbound(id, null);
   }
 
-  /** Once a rule wants encryption: answers of later calls need ids that are in the ring. */
+  /** Whoever calls may call encrypted. Own calls, once a rule wants them so, need ids for their answers that are in the ring by then. */
   #prepareEncryption(): void {
-    // Who calls there has HIP alone.
-    if (this.#env.hip !== undefined) this.setups.enableHip();
-    if (this.#claims.ids.length === 0 && !this.#rules.some((rule) => rule.go === "i3" && rule.security !== "none")) return;
     this.setups.enableHip();
-    this.#returnIds.fill();
+    if (this.#claims.ids.length > 0 || this.#rules.some((rule) => rule.go === "i3" && rule.security !== "none")) this.#returnIds.fill();
   }
 
   get names(): NameSource {
@@ -365,6 +362,8 @@ export class Proxy {
   }
 
   #restore(nowMs: number, mapping: Mapping): void {
+    // The book may have changed since it was written.
+    this.#names.rename(mapping);
     const policy = this.#policyOf(mapping);
     if (policy !== null) adoptPolicy(mapping, policy);
     const isRefused = mapping.peerId === null && !this.#access.admits(NO_HIT);
@@ -439,7 +438,7 @@ export class Proxy {
     for (const mapping of this.mappings.all()) {
       const usedMs = Math.max(this.#lastUse(mapping.local4), mapping.local6 === null ? -Infinity : this.#lastUse(mapping.local6));
       const sinceMs = nowMs - usedMs;
-      if (usedMs > -Infinity) mapping.lastUseMs = Math.max(mapping.lastUseMs, wallMs - sinceMs);
+      if (usedMs > -Infinity) mapping.lastUseMs = Math.max(mapping.lastUseMs, Math.floor(wallMs - sinceMs));
       for (const id of [mapping.peerId, mapping.peer?.privateId]) if (id) this.client.setPathActive(id, sinceMs <= ACTIVE_MS);
       this.setups.watch(nowMs, mapping, sinceMs > CALL_AGAIN_AFTER_MS);
       if (mapping.lastUseMs - (this.#savedUse.get(mapping) ?? 0) >= SAVE_USE_MS) this.mappings.changed(mapping);

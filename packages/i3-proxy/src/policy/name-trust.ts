@@ -54,7 +54,12 @@ export class NameTrust {
 
   /** Name of a host that is known by its pin alone. */
   nameOf(hit: Uint8Array): string | null {
-    return this.#env.pins.namesOf(hit).find((name) => this.isFirstUse(name)) ?? null;
+    return this.namesOf(hit)[0] ?? null;
+  }
+
+  /** All names that are pinned to a key. */
+  namesOf(hit: Uint8Array): readonly string[] {
+    return this.#env.pins.namesOf(hit).filter((name) => this.isFirstUse(name));
   }
 
   /** Keys of all names that are pinned. */

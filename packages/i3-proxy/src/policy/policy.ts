@@ -112,6 +112,13 @@ export function withoutCleartext(policy: PeerPolicy): PeerPolicy {
   return Object.freeze({ ...policy, services: policy.services.map((service) => ({ ...service, security: atLeast(service.security) })), rest: policy.rest === null ? null : atLeast(policy.rest) });
 }
 
+/** That of a host which has both, one by each of two names: never less than either; where services differ the strongest for all packets. */
+export function strongerPolicy(a: PeerPolicy, b: PeerPolicy): PeerPolicy {
+  if (isSamePolicy(a, b)) return a;
+  const [strongestA, strongestB] = [strongestOf(a), strongestOf(b)];
+  return Object.freeze({ ...a, services: Object.freeze([]), rest: STRENGTH[strongestA] >= STRENGTH[strongestB] ? strongestA : strongestB });
+}
+
 /** Whether two policies protect the same packets in the same way. */
 export const isSamePolicy = (a: PeerPolicy, b: PeerPolicy): boolean => a === b || (a.rest === b.rest && JSON.stringify(a.services) === JSON.stringify(b.services));
 
