@@ -41,6 +41,36 @@ describe("strangers' places", () => {
     expect([add(mappings, 0), add(mappings, 0, true) === null]).toEqual([null, false]);
   });
 
+  it("of which there are 4,096: those that are answered keep theirs, whatever comes, and the others go by age", () => {
+    const mappings = table(65_536);
+    const all = Array.from({ length: 4_096 }, () => add(mappings, 0) as Mapping);
+    const [spoken, silent] = [all.slice(0, 96), all.slice(96)];
+    for (const mapping of spoken) sent.set(mapping, 1);
+    let nowMs = 0;
+    const newcomer = { peerId: new Uint8Array(32), policy: UNNAMED_POLICY };
+    const ended = new Set<Mapping>();
+    // Five a second for 15 minutes; each of the spoken with is answered once in 40 s.
+    for (let n = 0; n < 4_500; n += 1) {
+      nowMs += 200;
+      if (n % 20 === 0) mappings.lookAtStrangers(nowMs);
+      const answered = spoken[Math.floor(n / 2) % 100];
+      if (answered !== undefined) sent.set(answered, n + 2);
+      expect(add(mappings, nowMs)).toBeNull();
+      const inTheWay = mappings.strangerInTheWay(nowMs, newcomer) as Mapping;
+      if (n < silent.length) expect(inTheWay).toBe(silent[n]);
+      ended.add(inTheWay);
+      mappings.remove(inTheWay);
+      expect(add(mappings, nowMs)).not.toBeNull();
+    }
+    expect([spoken.filter((mapping) => ended.has(mapping)), silent.filter((mapping) => !ended.has(mapping)), ended.size]).toEqual([[], [], 4_500]);
+    // Nobody's place is to be had while all are in use, nor by those who have a share of their own.
+    for (const mapping of mappings.all()) sent.set(mapping, 100_000);
+    expect(mappings.strangerInTheWay(nowMs, newcomer)).toBeNull();
+    expect(mappings.strangerInTheWay(nowMs + 59_999, newcomer)).toBeNull();
+    expect(mappings.strangerInTheWay(nowMs + 60_000, newcomer)).not.toBeNull();
+    expect(mappings.strangerInTheWay(nowMs + 60_000, { ...newcomer, peerId: null })).toBeNull();
+  });
+
   it("are left four times as soon when half of them are taken, by those that carry nothing", () => {
     const mappings = table(80);
     for (let n = 0; n < 9; n++) add(mappings, 0);
