@@ -98,6 +98,19 @@ describe("the access list in cleartext", () => {
     expect(mappingOf(again, laptop)?.state).toBe("idle");
   });
 
+  it("cuts off after a restart who had called, though a program here has asked for its name since", () => {
+    const { world, ring, laptop, home, book } = pair();
+    expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");
+    addressOf(home, "laptop.i3");
+    const again = restarted(world, home, "198.51.100.2", { servers: ring, book });
+    expect(roundTrip(world, laptop, again, "home.i3", "after").back).not.toBe("nothing");
+    again.proxy.setAccess(world.nowMs, NOBODY);
+    const before = again.node.received.length;
+    send(world, laptop, addressOf(laptop, "home.i3"), "data");
+    world.run(1_000);
+    expect([data(again.node.received.slice(before)), ended(again)]).toEqual([0, 1]);
+  });
+
   it("does not let in whom it is taken off again while it is called", () => {
     const { world, laptop, home } = pair();
     expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");

@@ -45,6 +45,8 @@ export interface Mapping {
    * what a cut connection still sends would let its peer in again.
    */
   mayCall: boolean;
+  /** What is set up plainly was begun by this host, and is so not for the default of the access list to end; a later INIT of either side leaves that as it was. */
+  isOurs: boolean;
   /** Highest counter of an INIT that was accepted from the peer; 0 none. */
   peerCounter: number;
   /** Of our last INIT to the peer, who accepts only newer ones, whatever our clock says after a restart; 0 none. */
@@ -83,7 +85,7 @@ export function makeMapping(fields: Pick<Mapping, "key" | "peerId" | "peerHit" |
   return {
     key: fields.key, peerId: fields.peerId, peerHit: fields.peerHit, name: fields.name, local4: fields.local4, local6: fields.local6,
     ownPrivateId: fields.ownPrivateId, ownKey: fields.ownKey, security: strongestOf(fields.policy), policy: fields.policy, isStranger: fields.isStranger, isNameOnly: fields.isNameOnly, lastUseMs: fields.lastUseMs,
-    peer: null, mayCall: false, peerCounter: 0, lastCallCounter: 0, knowsIpv4: false, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
+    peer: null, mayCall: false, isOurs: false, peerCounter: 0, lastCallCounter: 0, knowsIpv4: false, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
     confirmedMs: null, firstPacket: null, early: [],
   };
 }
@@ -93,6 +95,7 @@ export function adoptPolicy(mapping: Mapping, policy: PeerPolicy): void {
   const security = strongestOf(policy);
   if ((security === "none") !== (mapping.security === "none")) {
     mapping.peer = null;
+    mapping.isOurs = false;
     mapping.state = "idle";
   }
   mapping.policy = policy;
@@ -107,7 +110,7 @@ export function mappingToJson(m: Mapping): Record<string, unknown> {
   return {
     peerId: hexOrNull(m.peerId), peerHit: hexOrNull(m.peerHit), name: m.name, local4: toHex(m.local4), local6: hexOrNull(m.local6),
     ownPrivateId: toHex(m.ownPrivateId), ownSeed: m.ownKey === null ? null : toHex(triggerKeySeed(m.ownKey)),
-    peer: p === null ? null : [p.privateId, p.own4, p.peer4, p.own6, p.peer6].map(toHex), peerCounter: m.peerCounter, lastCallCounter: m.lastCallCounter, security: m.security, stranger: m.isStranger, mayCall: m.mayCall, nameOnly: m.isNameOnly, lastUseMs: m.lastUseMs,
+    peer: p === null ? null : [p.privateId, p.own4, p.peer4, p.own6, p.peer6].map(toHex), peerCounter: m.peerCounter, lastCallCounter: m.lastCallCounter, security: m.security, stranger: m.isStranger, mayCall: m.mayCall, ours: m.isOurs, nameOnly: m.isNameOnly, lastUseMs: m.lastUseMs,
   };
 }
 
@@ -144,6 +147,8 @@ export function mappingFromJson(json: unknown): Mapping {
   });
   mapping.peer = peerSide;
   mapping.mayCall = record["mayCall"] !== false;
+  // Older journals have one word for both.
+  mapping.isOurs = peerSide !== null && (record["ours"] === undefined ? mapping.mayCall : record["ours"] === true);
   mapping.peerCounter = count(record["peerCounter"]);
   mapping.lastCallCounter = count(record["lastCallCounter"] ?? 0);
   mapping.state = peerSide === null ? "idle" : "open";

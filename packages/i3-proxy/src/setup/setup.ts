@@ -82,8 +82,6 @@ export class Setup {
   readonly #timed = new Set<Mapping>();
   /** INIT of each calling mapping. */
   readonly #calls = new Map<Mapping, { readonly init: Uint8Array; readonly isLiving: boolean; absent: boolean }>();
-  /** Open ones that this host began, and so not for the access list to end; a later INIT of either side leaves that as it was. */
-  readonly #ours = new WeakSet<Mapping>();
   /** Its messages have room for a P-256 key only (docs/wire.md §6): another host neither calls nor answers. */
   readonly #isSpoken: boolean;
   #lastCounter = 0;
@@ -108,10 +106,9 @@ export class Setup {
   /** A mapping of the journal: its peer's private id is tried as it was, unless our own address is another one now: then we must call again. */
   restore(mapping: Mapping, mustCall: boolean): void {
     this.#lastCounter = Math.max(this.#lastCounter, mapping.lastCallCounter);
-    if (this.#env.refuses(mapping) || (!mapping.mayCall && !this.#admits(mapping))) mapping.peer = null;
+    if (this.#env.refuses(mapping) || (!mapping.isOurs && !this.#admits(mapping))) mapping.peer = null;
     if (mapping.peer !== null && !this.#openPeer(mapping, mapping.peer)) mapping.peer = null;
-    // A name that was only asked for is not one that was called.
-    if (mapping.mayCall && mapping.peer !== null) this.#ours.add(mapping);
+    if (mapping.peer === null) mapping.isOurs = false;
     if (mapping.peer === null || (mustCall && mapping.peerId !== null)) mapping.state = "idle";
     this.install(mapping);
   }
@@ -142,7 +139,7 @@ export class Setup {
     if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
     this.#calls.delete(mapping);
     this.#timed.delete(mapping);
-    this.#ours.delete(mapping);
+    mapping.isOurs = false;
   }
 
   /** The first packet to a peer: INIT goes with it and with all that follow (paper §4.3 step 2). */
@@ -260,14 +257,13 @@ export class Setup {
   #cutOff(nowMs: number, mapping: Mapping): void {
     if (mapping.state === "calling") this.#endCall(mapping);
     if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
-    this.#ours.delete(mapping);
-    Object.assign(mapping, { peer: null, mayCall: false, early: [] });
+    Object.assign(mapping, { peer: null, isOurs: false, mayCall: false, early: [] });
     this.#env.mappings.changed(mapping);
     this.#endRefused(nowMs, mapping);
   }
 
   #isOurs(mapping: Mapping): boolean {
-    return this.#ours.has(mapping) || (mapping.state === "calling" && mapping.mayCall);
+    return mapping.isOurs || (mapping.state === "calling" && mapping.mayCall);
   }
 
   #admits({ peerHit }: Mapping): boolean {
@@ -395,8 +391,8 @@ export class Setup {
     if (!this.#openPeer(mapping, peer)) return false;
     if (old !== null && bytesKey(old.privateId) !== bytesKey(peer.privateId)) this.#paths.close(old.privateId);
     if (old === null) {
-      mapping.mayCall = this.#isOurs(mapping);
-      if (mapping.mayCall) this.#ours.add(mapping);
+      mapping.isOurs = this.#isOurs(mapping);
+      mapping.mayCall = mapping.isOurs;
     }
     if (mapping.state === "calling") this.#endCall(mapping);
     mapping.peer = peer;
