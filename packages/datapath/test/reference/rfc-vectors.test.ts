@@ -5,12 +5,11 @@
 import { createHmac } from "node:crypto";
 
 import { concatBytes, fromHex, toHex } from "@i3/common";
+import { AES_128_CBC_ROWS, counting } from "@i3/common/testing";
 import { describe, expect, it } from "vitest";
 
 import { makeCipher } from "../../src/reference/esp-transforms.js";
 
-const counting = (length: number, first: number): Uint8Array => Uint8Array.from({ length }, (_, n) => first + n);
-const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
 describe("AES-GCM with 64-bit sequence numbers (RFC 4106; draft-mcgrew-gcm-test-01, the first case)", () => {
   const cipher = makeCipher({ kind: "aes-gcm-16", key: fromHex("4c80cdefbb5d10da906ac73c3613a634"), salt: fromHex("2e443b68") });
@@ -37,16 +36,7 @@ describe("AES-GCM with 64-bit sequence numbers (RFC 4106; draft-mcgrew-gcm-test-
 });
 
 describe("AES-128-CBC (RFC 3602 section 4) behind HMAC-SHA-256-128 (RFC 4868)", () => {
-  const rows = [
-    ["case 1", "06a9214036b8a15b512e03d534120006", "3dafba429d9eb430b422da802c9fac41", text("Single block msg"), "e353779c1079aeb82708942dbe77181a"],
-    ["case 2", "c286696d887c9aa0611bbb3e2025a45a", "562e17996d093d28ddb3ba695a2e6f58", counting(32, 0), "d296cd94c2cccf8a3a863028b5e1dc0a7586602d253cfff91b8266bea6d61ab1"],
-    ["case 3", "6c3ea0477630ce21a2ce334aa746c2cd", "c782dc4c098c66cbd9cd27d825682c81", text("This is a 48-byte message (exactly 3 AES blocks)"),
-      "d0a02b3836451753d493665d33f0e8862dea54cdb293abc7506939276772f8d5021c19216bad525c8579695d83ba2684"],
-    ["case 4", "56e47a38c5598974bc46903dba290349", "8ce82eefbea0da3c44699ed7db51b7d9", counting(64, 0xa0),
-      "c30e32ffedc0774e6aff6af0869f71aa0f3af07a9a31a9c684db207eb0ef8e4e35907aa632c3ffdf868bb7b29d3d46ad83ce9f9a102ee99d49a53e87f4c3da55"],
-  ] as const;
-
-  it.each(rows)("%s", (_, key, iv, plain, ciphertext) => {
+  it.each(AES_128_CBC_ROWS)("%s", (_, key, iv, plain, ciphertext) => {
     const integrityKey = counting(32, 1);
     const cipher = makeCipher({ kind: "aes-cbc-hmac-sha-256", key: fromHex(key), integrityKey });
     const before = concatBytes(fromHex("0000432100000007"), fromHex(iv), fromHex(ciphertext));

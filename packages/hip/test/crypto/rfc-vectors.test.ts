@@ -4,14 +4,13 @@
  * right by Python's `cryptography` 48 and `hmac`, and a sum of words for the checksums.
  */
 import { concatBytes, fromHex, toHex } from "@i3/common";
+import { AES_128_CBC_ROWS, ascii, counting } from "@i3/common/testing";
 import { describe, expect, it } from "vitest";
 
 import { checkHipMac, encodeDhGroupList, encodeHipPacket, decryptParameter, encryptParameter, hipChecksum, hipMac, hostKeyFromHi, PARAMETER } from "../../src/index.js";
 import { verifyHip } from "../../src/identity/host-signature.js";
 
 const bytes = (length: number, value: number): Uint8Array => new Uint8Array(length).fill(value);
-const counting = (length: number, first: number): Uint8Array => Uint8Array.from({ length }, (_, n) => first + n);
-const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
 describe("RFC 7401 appendix C", () => {
   const hit = (last: number): Uint8Array => fromHex(`200100200000000000000000000000${last.toString(16).padStart(2, "0")}`);
@@ -25,16 +24,7 @@ describe("RFC 7401 appendix C", () => {
 });
 
 describe("RFC 3602 section 4: AES-128-CBC", () => {
-  const rows = [
-    ["case 1", "06a9214036b8a15b512e03d534120006", "3dafba429d9eb430b422da802c9fac41", text("Single block msg"), "e353779c1079aeb82708942dbe77181a"],
-    ["case 2", "c286696d887c9aa0611bbb3e2025a45a", "562e17996d093d28ddb3ba695a2e6f58", counting(32, 0), "d296cd94c2cccf8a3a863028b5e1dc0a7586602d253cfff91b8266bea6d61ab1"],
-    ["case 3", "6c3ea0477630ce21a2ce334aa746c2cd", "c782dc4c098c66cbd9cd27d825682c81", text("This is a 48-byte message (exactly 3 AES blocks)"),
-      "d0a02b3836451753d493665d33f0e8862dea54cdb293abc7506939276772f8d5021c19216bad525c8579695d83ba2684"],
-    ["case 4", "56e47a38c5598974bc46903dba290349", "8ce82eefbea0da3c44699ed7db51b7d9", counting(64, 0xa0),
-      "c30e32ffedc0774e6aff6af0869f71aa0f3af07a9a31a9c684db207eb0ef8e4e35907aa632c3ffdf868bb7b29d3d46ad83ce9f9a102ee99d49a53e87f4c3da55"],
-  ] as const;
-
-  it.each(rows)("%s, then a block of padding", (_, key, iv, plain, ciphertext) => {
+  it.each(AES_128_CBC_ROWS)("%s, then a block of padding", (_, key, iv, plain, ciphertext) => {
     const sealed = encryptParameter(2, fromHex(key), fromHex(iv), plain);
     expect([toHex(sealed.subarray(0, plain.length)), sealed.length]).toEqual([ciphertext, plain.length + 16]);
     expect(toHex(decryptParameter(2, fromHex(key), fromHex(iv), sealed))).toBe(toHex(plain));
@@ -43,12 +33,12 @@ describe("RFC 3602 section 4: AES-128-CBC", () => {
 
 describe("RFC 4868 section 2.7.2: the first half of HMAC-SHA-256 and HMAC-SHA-384, with keys as long as the hash", () => {
   const rows = [
-    ["AUTH256-1", "sha256", bytes(32, 0x0b), text("Hi There"), "198a607eb44bfbc69903a0f1cf2bbdc5"],
-    ["AUTH256-2", "sha256", text("Jefe".repeat(8)), text("what do ya want for nothing?"), "167f928588c5cc2eef8e3093caa0e87c"],
+    ["AUTH256-1", "sha256", bytes(32, 0x0b), ascii("Hi There"), "198a607eb44bfbc69903a0f1cf2bbdc5"],
+    ["AUTH256-2", "sha256", ascii("Jefe".repeat(8)), ascii("what do ya want for nothing?"), "167f928588c5cc2eef8e3093caa0e87c"],
     ["AUTH256-3", "sha256", bytes(32, 0xaa), bytes(50, 0xdd), "cdcb1220d1ecccea91e53aba3092f962"],
     ["AUTH256-4", "sha256", counting(32, 1), bytes(50, 0xcd), "372efcf9b40b35c2115b1346903d2ef4"],
-    ["AUTH384-1", "sha384", bytes(48, 0x0b), text("Hi There"), "b6a8d5636f5c6a7224f9977dcf7ee6c7fb6d0c48cbdee973"],
-    ["AUTH384-2", "sha384", text("Jefe".repeat(12)), text("what do ya want for nothing?"), "2c7353974f1842fd66d53c452ca42122b28c0b594cfb184d"],
+    ["AUTH384-1", "sha384", bytes(48, 0x0b), ascii("Hi There"), "b6a8d5636f5c6a7224f9977dcf7ee6c7fb6d0c48cbdee973"],
+    ["AUTH384-2", "sha384", ascii("Jefe".repeat(12)), ascii("what do ya want for nothing?"), "2c7353974f1842fd66d53c452ca42122b28c0b594cfb184d"],
     ["AUTH384-3", "sha384", bytes(48, 0xaa), bytes(50, 0xdd), "809f439be00274321d4a538652164b53554a508184a0c316"],
     ["AUTH384-4", "sha384", concatBytes(counting(32, 1), counting(16, 10)), bytes(50, 0xcd), "5b540085c6e6358096532b2493609ed1cb298f774f87bb5c"],
   ] as const;
@@ -72,6 +62,6 @@ describe("RFC 6979 with SHA-384, as HIP signs", () => {
 
   it.each(rows)("%s, curve %d: holds over its message", (_, curve, point, message, signature) => {
     const peer = hostKeyFromHi(7, concatBytes(Uint8Array.of(0, curve), fromHex(point)));
-    expect([verifyHip(peer, text(message), fromHex(signature)), verifyHip(peer, text(`${message}.`), fromHex(signature))]).toEqual([true, false]);
+    expect([verifyHip(peer, ascii(message), fromHex(signature)), verifyHip(peer, ascii(`${message}.`), fromHex(signature))]).toEqual([true, false]);
   });
 });

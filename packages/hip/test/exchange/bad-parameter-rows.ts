@@ -28,6 +28,12 @@ const always = (answer: Answer): readonly Answer[] => nothing.map(() => answer);
 
 const row = (kind: HeldKind, name: ParameterRow["name"], asItIs: readonly Answer[], sealedAnew: readonly Answer[], why: string): ParameterRow => ({ kind, name, asItIs, sealedAnew, why });
 
+const lastSignature = (kind: HeldKind): ParameterRow =>
+  row(kind, "hipSignature", [signature, form, signature, form, form, none, form], [signature, form, signature, form, form, none, form], "the signature has no length of its own");
+const macAndSignature = (kind: HeldKind): readonly ParameterRow[] => [row(kind, "hipMac", always(form), always(form), "as long as RHASH"), lastSignature(kind)];
+const newKeys = (kind: HeldKind): ParameterRow => row(kind, "espInfo", [mac, mac, mac, form, mac, form, mac],
+  [form, form, form, form, ok, form, "acknowledged"], "the first counts; without one it is about something else than keys");
+
 export const PARAMETER_ROWS: readonly ParameterRow[] = [
   // Each: truncated, emptied, oversized, overrunning, repeated, misordered, missing.
   row("I1", "dhGroupList", [ok, form, ok, form, form, form, form],
@@ -109,16 +115,14 @@ export const PARAMETER_ROWS: readonly ParameterRow[] = [
     ["encrypted", form, "encrypted", form, form, form, ok], "opened behind the MAC; other HIP hosts have none"),
   row("R2", "hipMac2", always(form),
     always(form), "as long as RHASH"),
-  row("R2", "hipSignature", [signature, form, signature, form, form, none, form],
-    [signature, form, signature, form, form, none, form], "the signature has no length of its own"),
+  lastSignature("R2"),
 
   row("inside R2", "i3PrivateId", nothing,
     [form, form, form, form, form, form, ok], "one id of 32 bytes; a host need not have one"),
   row("inside R2", "i3Preferences", nothing,
     [form, form, ok, form, form, none, ok], "what is behind its fields is of later days"),
 
-  row("UPDATE", "espInfo", [mac, mac, mac, form, mac, form, mac],
-    [form, form, form, form, ok, form, "acknowledged"], "the first counts; without one it is about something else than keys"),
+  newKeys("UPDATE"),
   row("UPDATE", "locatorSet", [mac, mac, mac, form, form, form, mac],
     [form, ok, form, form, form, form, ok], "a set may be empty"),
   row("UPDATE", "seq", [form, form, form, form, form, form, mac],
@@ -131,40 +135,26 @@ export const PARAMETER_ROWS: readonly ParameterRow[] = [
     [ok, ok, ok, form, form, form, ok], "any bytes are returned"),
   row("UPDATE", "echoResponseSigned", [mac, mac, mac, form, form, form, mac],
     [ok, ok, ok, form, form, form, ok], "nobody asked, so nobody reads it"),
-  row("UPDATE", "hipMac", always(form),
-    always(form), "as long as RHASH"),
-  row("UPDATE", "hipSignature", [signature, form, signature, form, form, none, form],
-    [signature, form, signature, form, form, none, form], "the signature has no length of its own"),
+  ...macAndSignature("UPDATE"),
 
-  row("UPDATE for a second pair", "espInfo", [mac, mac, mac, form, mac, form, mac],
-    [form, form, form, form, ok, form, "acknowledged"], "the first counts; without one it is about something else than keys"),
+  newKeys("UPDATE for a second pair"),
   row("UPDATE for a second pair", "seq", always(form),
     always(form), "read before the MAC; an UPDATE has SEQ or ACK"),
   row("UPDATE for a second pair", "diffieHellman", [mac, mac, mac, form, form, form, mac],
     [form, form, form, form, form, form, "proposal"], "a new pair has keys of its own"),
   row("UPDATE for a second pair", "espTransform", [mac, mac, mac, form, form, form, mac],
     [form, form, form, form, form, form, "unexpected"], "without it the UPDATE answers a pair that nobody asked for"),
-  row("UPDATE for a second pair", "hipMac", always(form),
-    always(form), "as long as RHASH"),
-  row("UPDATE for a second pair", "hipSignature", [signature, form, signature, form, form, none, form],
-    [signature, form, signature, form, form, none, form], "the signature has no length of its own"),
+  ...macAndSignature("UPDATE for a second pair"),
 
   row("CLOSE", "echoRequestSigned", [mac, mac, mac, form, form, form, mac],
     [ok, ok, ok, form, form, form, form], "needed; any bytes are returned"),
-  row("CLOSE", "hipMac", always(form),
-    always(form), "as long as RHASH"),
-  row("CLOSE", "hipSignature", [signature, form, signature, form, form, none, form],
-    [signature, form, signature, form, form, none, form], "the signature has no length of its own"),
+  ...macAndSignature("CLOSE"),
 
   row("CLOSE_ACK", "echoResponseSigned", [mac, mac, mac, form, form, form, mac],
     ["unexpected", "unexpected", "unexpected", form, form, form, form], "must return the very bytes"),
-  row("CLOSE_ACK", "hipMac", always(form),
-    always(form), "as long as RHASH"),
-  row("CLOSE_ACK", "hipSignature", [signature, form, signature, form, form, none, form],
-    [signature, form, signature, form, form, none, form], "the signature has no length of its own"),
+  ...macAndSignature("CLOSE_ACK"),
 
   row("NOTIFY", "notification", [signature, form, signature, form, signature, form, signature],
     ["noted", form, "noted", form, ok, form, "noted"], "several may come, the first counts; one that does not name our I2 is noted and ends nothing (docs/wire.md §9.5)"),
-  row("NOTIFY", "hipSignature", [signature, form, signature, form, form, none, form],
-    [signature, form, signature, form, form, none, form], "the signature has no length of its own"),
+  lastSignature("NOTIFY"),
 ];
