@@ -9,6 +9,7 @@ const HERE = import.meta.dirname;
 const ROOT = path.resolve(HERE, "../../../../..");
 const ENGINE = path.join(ROOT, "packages/datapath/src/native/engine");
 const PORTS = path.join(ENGINE, "ports");
+const NATIVE = path.dirname(ENGINE);
 const CACHE = path.join(ROOT, "node_modules/.cache/i3-native-programs");
 const COMPILER = "clang++";
 const KEPT_DAYS = 3;
@@ -29,6 +30,8 @@ interface Program {
   readonly link: readonly string[];
   /** With the engine's sockets, TUN queues and threads. */
   readonly ports?: true;
+  /** Files of the addon, in place of the engine. */
+  readonly addon?: readonly string[];
 }
 const PROGRAMS = {
   "fuzz-packets": { sanitizer: "address", sources: ["fuzz-packets.cc", "checking-sink.cc"], link: ["-fsanitize=fuzzer"] },
@@ -37,6 +40,7 @@ const PROGRAMS = {
   "engine-threads": { sanitizer: "thread", sources: ["engine-threads.cc", "checking-sink.cc"], link: ["-pthread"] },
   "ports-check": { sanitizer: "address", sources: ["ports-check.cc", "checking-sink.cc"], link: ["-pthread"], ports: true },
   "ports-threads": { sanitizer: "thread", sources: ["ports-check.cc", "checking-sink.cc"], link: ["-pthread"], ports: true },
+  "p256-check": { sanitizer: "address", sources: ["p256-check.cc"], link: [], addon: ["p256.cc"] },
 } as const satisfies Record<string, Program>;
 export type ProgramName = keyof typeof PROGRAMS;
 
@@ -102,14 +106,14 @@ export async function buildPrograms(names: readonly ProgramName[]): Promise<stri
   mkdirSync(CACHE, { recursive: true });
   forgetOld();
   const version = await run(COMPILER, ["--version"]);
-  const headers = [...filesOf(path.dirname(ENGINE), ".h"), ...filesOf(ENGINE, ".h"), ...filesOf(PORTS, ".h"), ...filesOf(HERE, ".h")].map((file) => readFileSync(file));
+  const headers = [...filesOf(NATIVE, ".h"), ...filesOf(ENGINE, ".h"), ...filesOf(PORTS, ".h"), ...filesOf(HERE, ".h")].map((file) => readFileSync(file));
   const base = sha256(version.output, process.version, ...headers);
   const library = LIBRARY_PLACES.map((place) => path.join(place, "libcrypto.so.3")).find((file) => existsSync(file));
   if (library === undefined) throw new Error("no libcrypto.so.3: apt-get install libssl3");
   const objects = new Map<string, Promise<string>>();
   const slots = Array.from({ length: Math.max(2, availableParallelism()) }, () => Promise.resolve());
-  const compile = (source: string, sanitizer: Program["sanitizer"]): Promise<string> => {
-    const flags = [...COMMON, ...SANITIZERS[sanitizer], "-iquote", ENGINE, "-iquote", HERE, "-isystem", NODE_HEADERS];
+  const compile = (source: string, { sanitizer, addon }: Program): Promise<string> => {
+    const flags = [...COMMON, ...SANITIZERS[sanitizer], "-iquote", ENGINE, "-iquote", HERE, "-isystem", NODE_HEADERS, ...(addon === undefined ? [] : ["-iquote", NATIVE, "-DNAPI_VERSION=8"])];
     const key = `${path.basename(source, ".cc")}-${sha256(base, flags.join(" "), readFileSync(source))}.o`;
     const known = objects.get(key);
     if (known !== undefined) return known;
@@ -123,12 +127,13 @@ export async function buildPrograms(names: readonly ProgramName[]): Promise<stri
     objects.set(key, made);
     return made;
   };
-  const engineSources = filesOf(ENGINE, ".cc");
   return Promise.all(
     names.map(async (name) => {
-      const { sanitizer, sources, link, ports }: Program = PROGRAMS[name];
+      const program: Program = PROGRAMS[name];
+      const { sanitizer, sources, link, ports, addon } = program;
+      const engineSources = addon === undefined ? filesOf(ENGINE, ".cc") : addon.map((source) => path.join(NATIVE, source));
       const portSources = ports === true ? filesOf(PORTS, ".cc") : [];
-      const files = await Promise.all([...sources.map((source) => path.join(HERE, source)), ...engineSources, ...portSources].map((source) => compile(source, sanitizer)));
+      const files = await Promise.all([...sources.map((source) => path.join(HERE, source)), ...engineSources, ...portSources].map((source) => compile(source, program)));
       const key = `${name}-${sha256(files.join(" "), link.join(" "), library)}`;
       return kept(key, (file) => [...SANITIZERS[sanitizer], ...link, ...files, library, "-o", file]);
     }),
