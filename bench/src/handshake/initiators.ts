@@ -1,8 +1,9 @@
 /**
  * Many HIP hosts that call one responder, straight over UDP: `node initiators.js JSON` with {@link InitiatorOptions}. Prints `READY`; then each line of
  * standard input is a step, answered by a line `{"step":…}` with {@link StepResult}. Every host calls twice, as one that restarts in between: `first`, `again`;
- * before them as many others call, so that the responder's code is warm: `warm`.
+ * before them others call, so that the responder's code is warm: first so slowly that it asks for no puzzles, and then as fast as those that count: `warm`.
  *
+ *     warm-up       so many exchanges, one every 33 ms, of 600 hosts in turns: new ones at first, known ones then
  *     STEP call     all hosts send I1 and make their I2, which is held back: slowly, so that the responder asks for no puzzles
  *     STEP finish   the I2s go out, so many under way at once that the responder always has one to look at; ends when all R2s are in
  *
@@ -13,7 +14,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { setImmediate as turn } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 
 import { makeLocator, parseIpText } from "@i3/common";
 import { generateHostIdentity, HIP_PACKET, HipHost, systemDhSource, type HostIdentity } from "@i3/hip";
@@ -25,12 +26,16 @@ export interface InitiatorOptions {
   /** Its HIT, as text. */
   readonly hit: string;
   readonly count: number;
+  /** Hosts of the round `warm`. */
+  readonly warmCount: number;
+  /** Exchanges in a step `warm-up`. */
+  readonly warmUpCalls: number;
   /** Calls come from so many addresses, at most 250, of this host: 198.18.1.1 and on. The engine answers one of them only 10 times a second. */
   readonly sources: number;
 }
 
 export type Round = "warm" | "first" | "again";
-export type Step = `${Round} ${"call" | "finish"}`;
+export type Step = "warm-up" | `${Round} ${"call" | "finish"}`;
 
 export interface StepResult {
   readonly step: Step;
@@ -47,9 +52,15 @@ const CALLS_UNDER_WAY = 4;
 const FINISHES_UNDER_WAY = 48;
 /** Nothing is lost on a veth unless a buffer overflows: whoever is not through by then is not counted. */
 const STEP_MS = 30_000;
+/** 30 a second: a responder asks for puzzles from 50 on. */
+const WARM_UP_EVERY_MS = 33;
+/** The more of them, the fewer strangers' places are left, of which the responder may not run short: from half of 4,096 on it asks for puzzles too. */
+const WARM_UP_HOSTS = 600;
 
 interface Initiator {
   readonly host: HipHost;
+  /** Its I2 waits for the step `finish`. */
+  readonly holds: boolean;
   heldI2: Uint8Array | null;
   isDone: boolean;
   readonly socket: Socket;
@@ -64,10 +75,12 @@ const peerHit = parseIpText(options.hit) as Uint8Array;
 /** By HIT. */
 const current = new Map<string, Initiator>();
 const sockets = await Promise.all(Array.from({ length: options.sources }, (_, i) => openSocket(`198.18.1.${i + 1}`)));
-const newIdentities = (): readonly HostIdentity[] => Array.from({ length: options.count }, () => generateHostIdentity("ecdsa-p256"));
-const identities = newIdentities();
-const makeAll = (hosts = identities): readonly Initiator[] => hosts.map((identity, i) => makeInitiator(identity, sockets[i % sockets.length] as Socket));
-const initiators = { warm: makeAll(newIdentities()), first: makeAll(), again: makeAll() };
+const newIdentities = (count: number): readonly HostIdentity[] => Array.from({ length: count }, () => generateHostIdentity("ecdsa-p256"));
+const identities = newIdentities(options.count);
+const warmUpIdentities = newIdentities(WARM_UP_HOSTS);
+let warmUpCalls = 0;
+const makeAll = (hosts = identities): readonly Initiator[] => hosts.map((identity, i) => makeInitiator(identity, i, true));
+const initiators = { warm: makeAll(newIdentities(options.warmCount)), first: makeAll(), again: makeAll() };
 let underWay = 0;
 
 async function openSocket(address: string): Promise<Socket> {
@@ -82,7 +95,7 @@ async function openSocket(address: string): Promise<Socket> {
   return socket;
 }
 
-function makeInitiator(identity: HostIdentity, socket: Socket): Initiator {
+function makeInitiator(identity: HostIdentity, number: number, holds: boolean): Initiator {
   const host = new HipHost({
     identity, ownPublicId: null, random: (bytes) => randomBytes(bytes), dhSource: systemDhSource, r1Generation: 1n, send: (_path, packet) => send(made, packet),
     newSpi: () => MIN_SPI + (randomBytes(4).readUInt32BE() >>> 1), admits: () => true, espSuitesFor: () => [13], offerFor: () => ({ privateId: null, preferences: null }),
@@ -92,12 +105,12 @@ function makeInitiator(identity: HostIdentity, socket: Socket): Initiator {
     },
     log: () => undefined,
   }, performance.now());
-  const made: Initiator = { host, socket, identity, heldI2: null, isDone: false };
+  const made: Initiator = { host, holds, socket: sockets[number % sockets.length] as Socket, identity, heldI2: null, isDone: false };
   return made;
 }
 
 function send(initiator: Initiator, packet: Uint8Array): void {
-  if (packet[TYPE_OFFSET] === HIP_PACKET.i2) {
+  if (initiator.holds && packet[TYPE_OFFSET] === HIP_PACKET.i2) {
     initiator.heldI2 = packet;
     underWay -= 1;
   } else post(initiator, packet);
@@ -125,11 +138,32 @@ async function each(all: readonly Initiator[], limit: number, begin: (initiator:
   while (underWay > 0 && performance.now() < endMs) await turn();
 }
 
+function call({ host }: Initiator): void {
+  host.connect(performance.now(), { hit: peerHit, path: { kind: "udp", locator }, returnId: null });
+}
+
+/** Never faster than that: who is late does not hurry after. */
+async function warmUp(): Promise<StepResult> {
+  const startMs = performance.now();
+  const called: Initiator[] = [];
+  for (let i = 0; i < options.warmUpCalls; i += 1) {
+    const number = warmUpCalls++ % WARM_UP_HOSTS;
+    const initiator = makeInitiator(warmUpIdentities[number] as HostIdentity, number, false);
+    current.set(hitKey(initiator.identity.hit), initiator);
+    called.push(initiator);
+    call(initiator);
+    await sleep(WARM_UP_EVERY_MS);
+  }
+  while (called.some(({ isDone }) => !isDone) && performance.now() < startMs + STEP_MS) await sleep(1);
+  return { step: "warm-up", done: called.filter(({ isDone }) => isDone).length, seconds: (performance.now() - startMs) / 1_000 };
+}
+
 async function run(step: Step): Promise<StepResult> {
+  if (step === "warm-up") return warmUp();
   const startMs = performance.now();
   const all = initiators[step.split(" ")[0] as Round];
   const isCall = step.endsWith("call");
-  if (isCall) await each(all, CALLS_UNDER_WAY, ({ host }) => host.connect(performance.now(), { hit: peerHit, path: { kind: "udp", locator }, returnId: null }));
+  if (isCall) await each(all, CALLS_UNDER_WAY, call);
   else await each(all.filter(({ heldI2 }) => heldI2 !== null), FINISHES_UNDER_WAY, (initiator) => post(initiator, initiator.heldI2 as Uint8Array));
   const done = all.filter(({ heldI2, isDone }) => (isCall ? heldI2 !== null : isDone)).length;
   return { step, done, seconds: (performance.now() - startMs) / 1_000 };

@@ -5,8 +5,10 @@ export type RowName = (typeof ROWS)[number];
 export interface Plan {
   readonly rows: ReadonlySet<RowName>;
   readonly runs: number;
-  /** Hosts that call our responder in a round of a run: three rounds must be over within the 10 s that their I2s are good for. */
+  /** Hosts that call our responder in a round of a run: two rounds, and a quarter of one, must be over within the 10 s that their I2s are good for. */
   readonly initiators: number;
+  /** Exchanges in each of five parts of the warm-up of our responder, 30 a second. */
+  readonly warmUpCalls: number;
   /** Fresh starts of both laptops. */
   readonly firstAnswers: number;
   readonly floodSeconds: number;
@@ -16,9 +18,9 @@ export interface Plan {
   readonly isQuick: boolean;
 }
 
-const FULL = { runs: 5, initiators: 600, firstAnswers: 7, floodSeconds: 60, straightNewcomers: 9, isQuick: false } as const;
+const FULL = { runs: 5, initiators: 600, warmUpCalls: 180, firstAnswers: 7, floodSeconds: 60, straightNewcomers: 9, isQuick: false } as const;
 /** Shows that everything works, and little more. */
-const QUICK = { runs: 1, initiators: 300, firstAnswers: 1, floodSeconds: 6, straightNewcomers: 3, isQuick: true } as const;
+const QUICK = { runs: 1, initiators: 300, warmUpCalls: 30, firstAnswers: 1, floodSeconds: 6, straightNewcomers: 3, isQuick: true } as const;
 
 /** `only`: names of {@link ROWS} with commas between, or undefined for all. Throws RangeError for another name. */
 export function makePlan({ quick, only }: { readonly quick: boolean; readonly only: string | undefined }): Plan {

@@ -9,7 +9,7 @@ import { Laptop, startRing } from "@i3/demo";
 import { Topology, type Child, type Host } from "@i3/netns";
 
 import { succeed } from "../tunnel/bed.js";
-import type { InitiatorOptions, Step, StepResult } from "./initiators.js";
+import type { InitiatorOptions, Round, Step, StepResult } from "./initiators.js";
 import { say, type Plan } from "./plan.js";
 import { threadSeconds, type ThreadSeconds } from "./processor-seconds.js";
 
@@ -19,34 +19,56 @@ const SOURCE_NET = "198.18.0.0/15";
 const SOURCES = 250;
 const START_MS = 60_000;
 const STEP_MS = 60_000;
+/** Of the slow warm-up, so that its costs can be compared. */
+const WARM_UP_PARTS = 5;
+/** Of those that call at full speed after it, to as many as count: all must be through before their I2s are good no more. */
+const WARM_PART = 4;
 
 /** What a whole exchange, I1 to R2, takes on the responder's processors, in seconds. */
 export interface OurResponder {
+  /** One for each run. */
+  readonly warmUps: readonly WarmUp[];
   /** Hosts that call for the first time: each gets a mapping, with addresses, journal, routes. */
   readonly newcomers: readonly ThreadSeconds[];
   /** Hosts with an association, which call again. */
   readonly known: readonly ThreadSeconds[];
 }
 
+/** What goes before the exchanges that count: V8 compiles what runs often, and that is most of what the first ones cost. */
+export interface WarmUp {
+  readonly seconds: number;
+  readonly exchanges: number;
+  /** What an exchange cost in its first part, its last one, and in the round at full speed behind it. */
+  readonly first: ThreadSeconds;
+  readonly last: ThreadSeconds;
+  readonly fast: ThreadSeconds;
+}
+
 export const totalSeconds = ({ main, engine, others }: ThreadSeconds): number => main + engine + others;
 
-export async function measureOurResponder({ runs, initiators }: Plan): Promise<OurResponder> {
-  const newcomers: ThreadSeconds[] = [];
-  const known: ThreadSeconds[] = [];
+export async function measureOurResponder({ runs, initiators, warmUpCalls }: Plan): Promise<OurResponder> {
+  const measured: RunCosts[] = [];
   for (let run = 0; run < runs; run += 1) {
-    const measured = await oneRun(initiators);
-    say(`responder, run ${run + 1}: ours, newcomers ${told(measured.newcomers)}, known ${told(measured.known)}`);
-    newcomers.push(measured.newcomers);
-    known.push(measured.known);
+    const costs = await oneRun(initiators, warmUpCalls);
+    const { warmUp } = costs;
+    say(`responder, run ${run + 1}: ours, newcomers ${told(costs.newcomers)}, known ${told(costs.known)}`);
+    say(`responder, run ${run + 1}: warm-up ${warmUp.seconds.toFixed(0)} s, ${warmUp.exchanges} exchanges, from ${us(totalSeconds(warmUp.first))} to ${us(totalSeconds(warmUp.last))} µs each, at full speed ${us(totalSeconds(warmUp.fast))}`);
+    measured.push(costs);
   }
-  return { newcomers, known };
+  return { newcomers: measured.map(({ newcomers }) => newcomers), known: measured.map(({ known }) => known), warmUps: measured.map(({ warmUp }) => warmUp) };
+}
+
+interface RunCosts {
+  readonly newcomers: ThreadSeconds;
+  readonly known: ThreadSeconds;
+  readonly warmUp: WarmUp;
 }
 
 const us = (seconds: number): string => (seconds * 1e6).toFixed(0);
 const told = (cost: ThreadSeconds): string =>
   `${(1 / totalSeconds(cost)).toFixed(0)} exchanges for a processor second (${us(cost.main)} µs main thread, ${us(cost.engine)} engine, ${us(cost.others)} others)`;
 
-async function oneRun(count: number): Promise<{ readonly newcomers: ThreadSeconds; readonly known: ThreadSeconds }> {
+async function oneRun(count: number, warmUpCalls: number): Promise<RunCosts> {
   const topology = await Topology.create();
   try {
     const [generator, home, server] = [topology.host("generator"), topology.host("home"), topology.host("s1")];
@@ -59,14 +81,21 @@ async function oneRun(count: number): Promise<{ readonly newcomers: ThreadSecond
     const responder = await Laptop.make(home, { serverAddresses: [server.address4], logLevel: "info" });
     await responder.start();
     const { pid, port } = nativeProcess(responder);
-    const options: InitiatorOptions = { address: home.address4, port, hit: responder.hit, count, sources: SOURCES };
+    const warmCount = Math.ceil(count / WARM_PART);
+    const options: InitiatorOptions = { address: home.address4, port, hit: responder.hit, count, warmCount, warmUpCalls, sources: SOURCES };
     const calling = await startInitiators(generator, options);
-    // All calls first: what answers 50 I2 a second asks for puzzles. The round "warm" is not counted.
-    const cost = new Map<Step, ThreadSeconds>();
-    for (const step of ["warm call", "first call", "again call", "warm finish", "first finish", "again finish"] as const) cost.set(step, await costOf(calling, step, pid, count));
-    const whole = (which: "first" | "again"): ThreadSeconds => combined(cost.get(`${which} call`), cost.get(`${which} finish`), (call, finish) => call + finish);
+    const warming: StepCost[] = [];
+    for (let part = 0; part < WARM_UP_PARTS; part += 1) warming.push(await costOf(calling, "warm-up", pid, warmUpCalls));
+    // All calls first: what answers 50 I2 a second asks for puzzles.
+    const cost = new Map<Step, StepCost>();
+    for (const step of ["warm call", "first call", "again call", "warm finish", "first finish", "again finish"] as const) cost.set(step, await costOf(calling, step, pid, step.startsWith("warm") ? warmCount : count));
+    const whole = (which: Round): ThreadSeconds => combined(cost.get(`${which} call`), cost.get(`${which} finish`), (call, finish) => call + finish);
+    const [first, last] = [warming[0], warming.at(-1)];
+    if (first === undefined || last === undefined) throw new RangeError("no warm-up");
+    const seconds = [...warming, cost.get("warm finish")].reduce((sum, step) => sum + (step?.took ?? 0), 0);
+    const warmUp: WarmUp = { seconds, exchanges: WARM_UP_PARTS * warmUpCalls + warmCount, first, last, fast: whole("warm") };
     await responder.stop();
-    return { newcomers: whole("first"), known: whole("again") };
+    return { newcomers: whole("first"), known: whole("again"), warmUp };
   } finally {
     await topology.close();
   }
@@ -85,14 +114,19 @@ async function startInitiators(host: Host, options: InitiatorOptions): Promise<C
   return child;
 }
 
+interface StepCost extends ThreadSeconds {
+  /** Seconds by the clock, of the whole step. */
+  readonly took: number;
+}
+
 /** Processor seconds of `pid` for one exchange's share of a step. */
-async function costOf(child: Child, step: Step, pid: number, count: number): Promise<ThreadSeconds> {
+async function costOf(child: Child, step: Step, pid: number, count: number): Promise<StepCost> {
   const before = threadSeconds(pid);
   const { done, seconds } = await ask(child, step);
   const cost = combined(before, threadSeconds(pid), (from, to) => (to - from) / done);
   say(`${step}: ${done} of ${count} in ${seconds.toFixed(2)} s, ${us(cost.main)} µs main thread, ${us(cost.engine)} engine, ${us(cost.others)} others each`);
-  if (done < count * 0.99) throw new Error(`only ${done} of ${count} exchanges got through "${step}"\n${child.tail()}`);
-  return cost;
+  if (done < count * 0.99) throw new Error(`only ${done} of ${count} exchanges got through "${step}": a machine with too much else to do cannot measure this, since I2s are good for 10 s and a responder in a hurry asks for puzzles\n${child.tail()}`);
+  return { ...cost, took: seconds };
 }
 
 function combined(a: ThreadSeconds | undefined, b: ThreadSeconds | undefined, both: (a: number, b: number) => number): ThreadSeconds {

@@ -2,7 +2,7 @@
 import { makeRow, median, type Row } from "../report.js";
 import type { Plan } from "./plan.js";
 import type { ThreadSeconds } from "./processor-seconds.js";
-import { measureOurResponder, totalSeconds } from "./responder-ours.js";
+import { measureOurResponder, totalSeconds, type WarmUp } from "./responder-ours.js";
 import { measureStrongswan } from "./responder-strongswan.js";
 import { measureWireguard } from "./responder-wireguard.js";
 
@@ -18,9 +18,16 @@ export async function responderRows(plan: Plan): Promise<readonly Row[]> {
     "strongSwan, certificates": median(await measureStrongswan(plan, "certificates")),
   };
   const compared = { baselines, limits: { required: 1 } };
+  const warm = (pick: (each: WarmUp) => number): number => median(ours.warmUps.map(pick));
+  const warmUp = {
+    "warm-up before": { seconds: warm(({ seconds }) => seconds), exchanges: warm(({ exchanges }) => exchanges) },
+    "µs for an exchange of it": {
+      "first fifth": warm(({ first }) => totalSeconds(first) * 1e6), "last fifth": warm(({ last }) => totalSeconds(last) * 1e6), "then at full speed": warm(({ fast }) => totalSeconds(fast) * 1e6),
+    },
+  };
   const row = (whose: string, costs: readonly ThreadSeconds[]): Row => ({
     ...makeRow({ name: `responder: handshakes for a processor second, ${whose}`, unit: "1/s", better: "higher", runs: costs.map((cost) => 1 / totalSeconds(cost)), ...compared }),
-    beside: { "µs for an exchange": { "main thread": medianUs(costs, "main"), engine: medianUs(costs, "engine"), "other threads": medianUs(costs, "others") } },
+    beside: { "µs for an exchange": { "main thread": medianUs(costs, "main"), engine: medianUs(costs, "engine"), "other threads": medianUs(costs, "others") }, ...warmUp },
   });
   return [row("newcomers", ours.newcomers), row("known hosts", ours.known)];
 }
