@@ -128,6 +128,18 @@ export class World {
     this.#step(node, { tun, udp });
   }
 
+  /** Datagrams that come at once, as those of a flood do. */
+  injectAll(node: Node, datagrams: readonly { readonly from: Locator; readonly bytes: Uint8Array }[]): void {
+    const udp = makeDatagramBatch(datagrams.length, 2_048);
+    datagrams.forEach(({ from, bytes }, i) => {
+      udp.arena.set(bytes, i * udp.slotBytes);
+      udp.lengths[i] = bytes.length;
+      writeAddress(udp, i, from);
+    });
+    udp.count = datagrams.length;
+    this.#step(node, { tun: null, udp });
+  }
+
   /** Runs until `untilMs` of virtual time, or until `done` holds. */
   run(forMs: number, done: () => boolean = () => false): void {
     const untilMs = this.nowMs + forMs;

@@ -231,6 +231,8 @@ export const LIMITS = {
   /** The least UDP payload that IPv6 always carries whole (RFC 8200 §5: 1,280 - 40 - 8). */
   hipR1Bytes: 1_232,
   hipOpenIds: 32,
+  /** Addresses of {@link Datapath.setKnownSource}. */
+  knownSources: 131_072,
   /** Of an epoch each: those of one and two minutes ago, and those that a rise of the difficulty has ended. */
   hipPuzzles: 8,
   flows: 65_536,
@@ -294,6 +296,11 @@ export interface Datapath {
   nextSequence(name: number): bigint | undefined;
   /** From now on I1 packets that name its group are answered by this; `null`: no more, and HIP goes up only from behind a data header. */
   setHipResponder(responder: HipResponder | null): void;
+  /**
+   * An address (4 or 16 bytes) whose packets are expected: of a server that this host uses, of a peer with an association. What goes up from there does not share
+   * limits with what others send. Counted: it is known until it was forgotten as often as it was made known.
+   */
+  setKnownSource(address: Uint8Array, isKnown: boolean): void;
   /** All triggers of one ring key, replacing what was there; an empty list removes. */
   setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void;
   setResponsibility(range: Responsibility): void;

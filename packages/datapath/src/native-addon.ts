@@ -115,6 +115,8 @@ export interface NativeEngineAddon {
   /** `openIds`: one behind the other. `rhash`: 0 SHA-256, 1 SHA-384. */
   engineSetHipResponder(handle: EngineHandle, hit: Uint8Array, openIds: Uint8Array, r1: Uint8Array, puzzleOffset: number, rhash: number, group: number, puzzles: Uint8Array): EngineStatus;
   engineRemoveHipResponder(handle: EngineHandle): void;
+  /** `address`: 16 bytes. */
+  engineSetKnownSource(handle: EngineHandle, address: Uint8Array, isKnown: boolean): EngineStatus;
   /** For each trigger: id 32, then 0 and an endpoint of 18, or 1, the number of ids and these. */
   engineSetTriggers(handle: EngineHandle, ringKey: Uint8Array, packed: Uint8Array): EngineStatus;
   /** 0 all, 1 none, 2 range. */

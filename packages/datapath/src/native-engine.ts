@@ -14,7 +14,7 @@ import { ALL_WAYS, NOTHING, packFlow, packPuzzles, packRewrites, packServices, p
 import { decodeUpcall } from "./native-engine-upcalls.js";
 import { makeRewritePlan } from "./reference/address-rewrite.js";
 import { prepareOutbound, requireFamily, requireName, requireSpi, SEQUENCE_END } from "./reference/association-table.js";
-import { encodeEndpoint, encodeRoute } from "./reference/endpoints.js";
+import { encodeAddress, encodeEndpoint, encodeRoute } from "./reference/endpoints.js";
 import { makeCipher, wipeKeys } from "./reference/esp-transforms.js";
 import { noFlow, prepareAction } from "./reference/flow-table.js";
 import { requireResponder } from "./reference/hip-responder.js";
@@ -142,6 +142,10 @@ export class NativeEngine implements Datapath {
     const status = this.#addon.engineSetHipResponder(this.#handle, hit, concatBytes(...openIds), r1, puzzleOffset, RHASH[rhash], group, packed);
     packed.fill(0);
     settle(status);
+  }
+
+  setKnownSource(address: Uint8Array, isKnown: boolean): void {
+    settle(this.#addon.engineSetKnownSource(this.#handle, encodeAddress(address), isKnown), "known source", LIMITS.knownSources);
   }
 
   setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void {

@@ -3,7 +3,7 @@ import type { Locator } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
 
 /** The part of the packet engine that the client programs. */
-export type ClientDatapath = Pick<Datapath, "send" | "setNextServer" | "setDefaultServer">;
+export type ClientDatapath = Pick<Datapath, "send" | "setNextServer" | "setDefaultServer" | "setKnownSource">;
 
 export interface ClientEnvironment {
   readonly datapath: ClientDatapath;

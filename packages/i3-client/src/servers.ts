@@ -68,6 +68,7 @@ export class Servers {
   add(nowMs: number, locator: Locator, configured: boolean): void {
     const key = locatorKey(locator);
     if (this.#servers.has(key) || (!configured && this.#servers.size >= MAX_SERVERS && !this.#forgetOne())) return;
+    this.#environment.datapath.setKnownSource(locator.address, true);
     this.#servers.set(key, {
       locator, configured, liveness: "unknown", rttMs: Infinity, misses: 0, lastPingMs: -Infinity, questions: [], waiting: false, lastInUseMs: nowMs, clockOffsetMs: null,
     });
@@ -120,7 +121,7 @@ export class Servers {
     for (const [key, server] of this.#servers) {
       if (this.#inUse(server)) server.lastInUseMs = nowMs;
       else if (!server.configured && nowMs - server.lastInUseMs > FORGET_UNUSED_MS) {
-        this.#servers.delete(key);
+        this.#forget(key, server);
         continue;
       }
       if (server.waiting && this.#dueMs(server) <= nowMs) this.#countMiss(server);
@@ -151,7 +152,13 @@ export class Servers {
     for (const server of this.#servers.values()) {
       if (!server.configured && !this.#inUse(server) && (oldest === null || server.lastInUseMs < oldest.lastInUseMs)) oldest = server;
     }
-    return oldest !== null && this.#servers.delete(locatorKey(oldest.locator));
+    if (oldest !== null) this.#forget(locatorKey(oldest.locator), oldest);
+    return oldest !== null;
+  }
+
+  #forget(key: string, { locator }: Server): void {
+    this.#servers.delete(key);
+    this.#environment.datapath.setKnownSource(locator.address, false);
   }
 
   #inUse(server: Server): boolean {

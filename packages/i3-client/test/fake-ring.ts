@@ -3,7 +3,7 @@
  * a delay, and a filter that loses datagrams. After every turn it checks that the client's next deadline lies in the future.
  */
 import {
-  bytesKey, decodeControl, encodeControl, locatorKey, makeLocator, ringKey, sameBytes, sameLocator, type ControlMessage, type Locator, type TriggerMessage,
+  bytesKey, decodeControl, encodeControl, locatorKey, makeLocator, ringKey, sameBytes, sameLocator, toHex, type ControlMessage, type Locator, type TriggerMessage,
 } from "@i3/common";
 import { classifyDatagram } from "@i3/datapath";
 import { keyOwnsId, refreshStep, verifyTrigger } from "@i3/hip";
@@ -126,6 +126,8 @@ export class FakeRing {
   readonly events: (ClientEvent & { readonly atMs: number })[] = [];
   readonly nextServers = new Map<string, Locator>();
   defaultServer: Locator | null = null;
+  /** Addresses that the engine was told to know, as often as it was. */
+  readonly knownSources: string[] = [];
   /** Datagrams so far, both ways. */
   sent = 0;
   /** Whether a datagram, counted from 0, is lost. */
@@ -145,6 +147,7 @@ export class FakeRing {
         },
         setNextServer: (key, locator) => void (locator === null ? this.nextServers.delete(bytesKey(key)) : this.nextServers.set(bytesKey(key), locator)),
         setDefaultServer: (locator) => void (this.defaultServer = locator),
+        setKnownSource: (address, isKnown) => void (isKnown ? this.knownSources.push(toHex(address)) : this.knownSources.splice(this.knownSources.indexOf(toHex(address)), 1)),
       },
     });
     for (const server of this.servers) this.client.addServer(0, server.locator);

@@ -1,9 +1,12 @@
-import { makeLocator, type Locator } from "@i3/common";
+import { makeLocator, toHex, type Locator } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
 import { CLIENT, FakeRing, filled, WALL_START_MS } from "./fake-ring.js";
 
 const firstHops = (ring: FakeRing): (Locator | null)[] => ring.events.flatMap((event) => (event.kind === "first-hop" ? [event.server] : []));
+/** What the engine was told to know, and what it should know. */
+const known = (ring: FakeRing): readonly string[] => ring.knownSources.toSorted();
+const addresses = (ring: FakeRing): readonly string[] => ring.client.servers().map(({ locator }) => toHex(locator.address)).toSorted();
 const status = (ring: FakeRing, number: number): string => ring.client.servers().find(({ locator }) => locator.address[3] === number)?.liveness ?? "gone";
 
 describe("choice of a server", () => {
@@ -184,6 +187,7 @@ describe("the table of servers", () => {
     ring.run(1_000);
     nameMany(ring, 400);
     expect(ring.client.servers().length).toBe(256);
+    expect(known(ring)).toEqual(addresses(ring));
     expect(status(ring, 2)).toBe("gone");
     expect(ring.client.servers().some(({ locator }) => locator.port === 400)).toBe(true);
     expect(ring.client.firstHop()).toEqual(ring.server(1).locator);
@@ -196,7 +200,9 @@ describe("the table of servers", () => {
     ring.run(1_000);
     nameMany(ring, 20);
     expect(ring.client.servers().length).toBe(22);
+    expect(known(ring)).toEqual(addresses(ring));
     ring.run(620_000);
     expect(ring.client.servers().map(({ locator }) => locator.address[3])).toEqual([1, 2]);
+    expect(known(ring)).toEqual(addresses(ring));
   });
 });

@@ -21,7 +21,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 58> entries{{
+constexpr std::array<Entry, 59> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -59,6 +59,7 @@ constexpr std::array<Entry, 58> entries{{
     {"engineNextSequence", i3io::engine_next_sequence},
     {"engineSetHipResponder", i3io::engine_set_hip_responder},
     {"engineRemoveHipResponder", i3io::engine_remove_hip_responder},
+    {"engineSetKnownSource", i3io::engine_set_known_source},
     {"engineSetTriggers", i3io::engine_set_triggers},
     {"engineSetResponsibility", i3io::engine_set_responsibility},
     {"engineSetNextServer", i3io::engine_set_next_server},

@@ -23,6 +23,7 @@ napi_value engine_remove_inbound_association(napi_env env, napi_callback_info in
 napi_value engine_next_sequence(napi_env env, napi_callback_info info);
 napi_value engine_set_hip_responder(napi_env env, napi_callback_info info);
 napi_value engine_remove_hip_responder(napi_env env, napi_callback_info info);
+napi_value engine_set_known_source(napi_env env, napi_callback_info info);
 napi_value engine_set_triggers(napi_env env, napi_callback_info info);
 napi_value engine_set_responsibility(napi_env env, napi_callback_info info);
 napi_value engine_set_next_server(napi_env env, napi_callback_info info);

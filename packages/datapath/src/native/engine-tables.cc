@@ -223,6 +223,15 @@ napi_value engine_remove_hip_responder(napi_env env, napi_callback_info info) {
   return with_engine(env, info, read, [](i3::Engine& engine, int) { engine.remove_hip_responder(); });
 }
 
+napi_value engine_set_known_source(napi_env env, napi_callback_info info) {
+  struct Values {
+    i3::Bytes address;
+    bool is_known = false;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) { return Values{check.bytes(arguments[1], "address"), check.boolean(arguments[2], "isKnown")}; };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { return engine.set_known_source(values.address, values.is_known); });
+}
+
 napi_value engine_set_triggers(napi_env env, napi_callback_info info) {
   return with_two(env, info, "ringKey", "packed", [](i3::Engine& engine, const Two& values) {
     return engine.set_triggers(values.first, values.second);

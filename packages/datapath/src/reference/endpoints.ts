@@ -21,6 +21,14 @@ function putAddress(out: Uint8Array, at: number, address: Uint8Array): void {
   out.set(address, at + ADDRESS_BYTES - address.length);
 }
 
+/** As it stands in an endpoint, 16 bytes. Throws RangeError. */
+export function encodeAddress(address: Uint8Array): Uint8Array {
+  requireLength("address", address, 4, ADDRESS_BYTES);
+  const out = new Uint8Array(ADDRESS_BYTES);
+  putAddress(out, 0, address);
+  return out;
+}
+
 /** Throws RangeError for a locator that no socket could send to. */
 export function encodeEndpoint(locator: Locator): Uint8Array {
   requireLength("locator address", locator.address, 4, 16);

@@ -176,6 +176,10 @@ export class ReferenceEngine implements StepCore {
     this.#hip.set(responder);
   }
 
+  setKnownSource(address: Uint8Array, isKnown: boolean): void {
+    this.#state.knownSources.set(address, isKnown);
+  }
+
   setTriggers(key: Uint8Array, triggers: readonly TriggerEntry[]): void {
     this.#state.triggers.set(key, triggers);
   }

@@ -57,9 +57,10 @@ export class HipRules {
   }
 
   #goUp({ bytes, origins, originAt, ways, wayAt }: Arrival, hipAt: number, hipBytes: number, what: "control" | "i2", limit: SecondLimit): void {
-    const { counters, upcalls, nowMs } = this.#state;
+    const { counters, upcalls, nowMs, knownSources } = this.#state;
     if (!upcalls.allowSource(what, nowMs, origins, originAt)) return;
-    if (!limit.allow(nowMs)) return counters.drop("rate");
+    const isKnown = what === "control" && knownSources.has(origins, originAt);
+    if (!isKnown && !limit.allow(nowMs)) return counters.drop("rate");
     upcalls.push({ kind: "hip", from: decodeRoute(origins, originAt, ways, wayAt), bytes: copyBytes(bytes, hipAt, hipAt + hipBytes) });
   }
 

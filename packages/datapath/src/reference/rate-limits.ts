@@ -14,9 +14,33 @@ const MAX_REFUSED = 262_144;
 /** Spreads; the native engine's is seeded, so that nobody can choose whose bucket he empties. */
 const hashOf = (source: string): number => [...source].reduce((hash, char) => (Math.imul(hash, 16_777_619) ^ char.charCodeAt(0)) >>> 0, 2_166_136_261);
 
-interface Bucket {
-  tokens: number;
-  atMs: number;
+/** Filled at `perSecond` tokens up to `burst`. */
+export class TokenBucket {
+  readonly #perSecond: number;
+  readonly #burst: number;
+  #tokens: number;
+  #atMs: number;
+
+  constructor(perSecond: number, burst: number, nowMs = 0) {
+    this.#perSecond = perSecond;
+    this.#burst = burst;
+    this.#tokens = burst;
+    this.#atMs = nowMs;
+  }
+
+  /** When it was last used. */
+  get atMs(): number {
+    return this.#atMs;
+  }
+
+  /** How many of the `wanted` tokens there were. */
+  take(nowMs: number, wanted: number): number {
+    this.#tokens = Math.min(this.#burst, this.#tokens + ((nowMs - this.#atMs) * this.#perSecond) / 1000);
+    this.#atMs = nowMs;
+    const taken = Math.min(wanted, Math.floor(this.#tokens));
+    this.#tokens -= taken;
+    return taken;
+  }
 }
 
 /** A token bucket per source, filled at `perSecond` tokens up to `burst`. */
@@ -25,15 +49,15 @@ export class SourceRates {
   readonly #burst: number;
   /** After so long without use a bucket is full. */
   readonly #fullMs: number;
-  readonly #buckets = new Map<string, Bucket>();
-  readonly #shared: readonly Bucket[];
+  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #shared: readonly TokenBucket[];
   #sweptMs = 0;
 
   constructor(perSecond: number, burst: number = perSecond, sharedBuckets = 1) {
     this.#perSecond = perSecond;
     this.#burst = burst;
     this.#fullMs = (1000 * burst) / perSecond;
-    this.#shared = Array.from({ length: sharedBuckets }, () => ({ tokens: burst, atMs: 0 }));
+    this.#shared = Array.from({ length: sharedBuckets }, () => new TokenBucket(perSecond, burst));
   }
 
   get sources(): number {
@@ -47,20 +71,15 @@ export class SourceRates {
 
   /** How many of the `wanted` tokens there were. */
   take(nowMs: number, source: string, wanted: number): number {
-    const bucket = this.#bucket(nowMs, source);
-    bucket.tokens = Math.min(this.#burst, bucket.tokens + ((nowMs - bucket.atMs) * this.#perSecond) / 1000);
-    bucket.atMs = nowMs;
-    const taken = Math.min(wanted, Math.floor(bucket.tokens));
-    bucket.tokens -= taken;
-    return taken;
+    return this.#bucket(nowMs, source).take(nowMs, wanted);
   }
 
-  #bucket(nowMs: number, source: string): Bucket {
+  #bucket(nowMs: number, source: string): TokenBucket {
     const known = this.#buckets.get(source);
     if (known !== undefined) return known;
     if (this.#buckets.size >= MAX_RATED_SOURCES) this.#sweep(nowMs);
-    if (this.#buckets.size >= MAX_RATED_SOURCES) return this.#shared[hashOf(source) % this.#shared.length] as Bucket;
-    const fresh = { tokens: this.#burst, atMs: nowMs };
+    if (this.#buckets.size >= MAX_RATED_SOURCES) return this.#shared[hashOf(source) % this.#shared.length] as TokenBucket;
+    const fresh = new TokenBucket(this.#perSecond, this.#burst, nowMs);
     this.#buckets.set(source, fresh);
     return fresh;
   }

@@ -4,6 +4,7 @@ import { InboundAssociations, OutboundAssociations } from "./association-table.j
 import { CounterSet } from "./counters.js";
 import { FlowTable } from "./flow-table.js";
 import { InboundTable } from "./inbound-table.js";
+import { KnownSources } from "./known-sources.js";
 import { NextServers, WaitingRoutes } from "./next-servers.js";
 import { Output } from "./outputs.js";
 import { QueueBudget } from "./queues.js";
@@ -18,7 +19,8 @@ export class EngineState {
   readonly counters = new CounterSet();
   readonly tunOut = new Output(this.counters, "tunOut");
   readonly udpOut = new Output(this.counters, "udpOut");
-  readonly upcalls = new Upcalls(this.counters);
+  readonly knownSources = new KnownSources();
+  readonly upcalls = new Upcalls(this.counters, this.knownSources);
   readonly budget = new QueueBudget(LIMITS.queuedBytes);
   readonly flows = new FlowTable(this.budget);
   readonly inbound = new InboundTable();

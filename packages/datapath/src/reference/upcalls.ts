@@ -2,6 +2,7 @@
 import { LIMITS, type Upcall } from "../datapath.js";
 import { RING_KEY_BYTES } from "../wire/data-header.js";
 import type { CounterSet } from "./counters.js";
+import type { KnownSources } from "./known-sources.js";
 import { NoticeLimit, SourceRates } from "./rate-limits.js";
 import { sourceKeyAt } from "./source-shares.js";
 import { ADDRESS_SLOT_BYTES } from "./step.js";
@@ -12,11 +13,16 @@ export const MAX_WAITING_UPCALLS = 16 * LIMITS.upcallsPerBatch;
 /** Bytes of packets and datagrams in them (ours). */
 export const MAX_WAITING_UPCALL_BYTES = 16 * 1024 * 1024;
 
+/** So many more when they are from known sources. */
+export const MORE_KNOWN_UPCALLS = 4 * LIMITS.upcallsPerBatch;
+export const MORE_KNOWN_UPCALL_BYTES = 4 * 1024 * 1024;
+
 const bytesOf = (upcall: Upcall): number =>
   upcall.kind === "control" || upcall.kind === "hip" ? upcall.bytes.length : upcall.kind === "flow-setup" ? upcall.packet.length : upcall.kind === "payload" ? upcall.payload.length : 0;
 
 export class Upcalls {
   readonly #counters: CounterSet;
+  readonly #known: KnownSources;
   /** Apart: whoever sends data through a host's server must not use up what that server's own answers need. */
   readonly #control = new SourceRates(LIMITS.upcallsPerSourcePerSecond);
   readonly #data = new SourceRates(LIMITS.upcallsPerSourcePerSecond);
@@ -27,8 +33,9 @@ export class Upcalls {
   #waiting: Upcall[] = [];
   #bytes = 0;
 
-  constructor(counters: CounterSet) {
+  constructor(counters: CounterSet, known: KnownSources) {
     this.#counters = counters;
+    this.#known = known;
   }
 
   get waiting(): number {
@@ -42,13 +49,19 @@ export class Upcalls {
   }
 
   get full(): boolean {
-    return this.#waiting.length >= MAX_WAITING_UPCALLS || this.#bytes >= MAX_WAITING_UPCALL_BYTES;
+    return this.#isFull(0, 0);
   }
 
-  /** The source at `endpoints[at …]` (a {@link sourceKeyAt}) may make one more upcall; counts the drop when not. */
+  #isFull(moreUpcalls: number, moreBytes: number): boolean {
+    return this.#waiting.length >= MAX_WAITING_UPCALLS + moreUpcalls || this.#bytes >= MAX_WAITING_UPCALL_BYTES + moreBytes;
+  }
+
+  /** The source at `endpoints[at …]` (a {@link sourceKeyAt}, or a known one) may make one more upcall; counts the drop when not. */
   allowSource(what: "control" | "data" | "i2", nowMs: number, endpoints: Buffer, at: number): boolean {
     const rates = what === "control" ? this.#control : what === "i2" ? this.#i2s : this.#data;
-    const reason = !rates.allow(nowMs, sourceKeyAt(endpoints, at)) ? "rate" : this.full ? "queue-full" : null;
+    const known = what === "i2" ? null : this.#known.allow(what, nowMs, endpoints, at);
+    const isFull = known === null ? this.full : this.#isFull(MORE_KNOWN_UPCALLS, MORE_KNOWN_UPCALL_BYTES);
+    const reason = !(known ?? rates.allow(nowMs, sourceKeyAt(endpoints, at))) ? "rate" : isFull ? "queue-full" : null;
     if (reason !== null) this.#counters.drop(reason);
     return reason === null;
   }

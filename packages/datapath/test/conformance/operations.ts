@@ -5,6 +5,7 @@
 import fc from "fast-check";
 import type { AddressRewrite, Flow, HipResponder, Inbound, InboundAssociation, OutboundAssociation, Responsibility, Services, Strength, TriggerEntry } from "../../src/datapath.js";
 import { dataPacket } from "../reference/harness.js";
+import { bytes } from "../reference/packets.js";
 import { datagramRecipes, streamRecipes, tunRecipes, type DatagramRecipe, type StreamRecipe, type TunRecipe } from "./arrival-recipes.js";
 import { packetRecipes, type PacketRecipe } from "./packet-recipes.js";
 import { addressOf, idOf, LOCATORS, NAMES, RECEIVER_SPIS, RESPONDERS, ringKeyOf, ROUTES, SPIS, TRANSFORMS, type Family } from "./pools.js";
@@ -22,6 +23,7 @@ export type Operation =
   | { readonly kind: "setResponsibility"; readonly range: Responsibility }
   | { readonly kind: "setNextServer"; readonly ringKey: Uint8Array; readonly locator: (typeof LOCATORS)[number] | null }
   | { readonly kind: "setDefaultServer"; readonly locator: (typeof LOCATORS)[number] | null }
+  | { readonly kind: "setKnownSource"; readonly address: Uint8Array; readonly isKnown: boolean }
   | { readonly kind: "discardRoute"; readonly ringKey: Uint8Array }
   | { readonly kind: "release"; readonly address: Uint8Array }
   | { readonly kind: "discard"; readonly address: Uint8Array; readonly refuse: boolean }
@@ -33,6 +35,9 @@ export type Operation =
   /** Sealed packets, each so far from the highest number so far, or so far behind one of before. */
   | { readonly kind: "window"; readonly spi: number; readonly numbers: readonly WindowNumber[] }
   | { readonly kind: "flood"; readonly what: "control" | "payload" | "refused" | "setup" | "notice" | "hip"; readonly count: number; readonly sources: number };
+
+/** The first of a flood. */
+const FLOOD_SOURCE = bytes(10, 9, 0, 0);
 
 const passedMs = fc.constantFrom(0, 0, 1, 1, 20, 50, 100, 150, 1_100);
 const offloads = fc.oneof({ arbitrary: fc.constant(true), weight: 4 }, { arbitrary: fc.constant(false), weight: 1 });
@@ -60,6 +65,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.record({ kind: fc.constant("setResponsibility" as const), range: responsibility }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("setNextServer" as const), ringKey, locator: fc.option(locator, { freq: 3 }) }), weight: 2 },
   { arbitrary: fc.record({ kind: fc.constant("setDefaultServer" as const), locator: fc.option(locator, { freq: 3 }) }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constant("setKnownSource" as const), address: fc.constantFrom(...LOCATORS.map(({ address: known }) => known), FLOOD_SOURCE), isKnown: fc.boolean() }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("discardRoute" as const), ringKey }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("release" as const), address }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("discard" as const), address, refuse: fc.boolean() }), weight: 2 },

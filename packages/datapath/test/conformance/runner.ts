@@ -56,6 +56,8 @@ export class Runner {
         return void pair.change(kind, (engine) => engine.setNextServer(operation.ringKey, operation.locator));
       case "setDefaultServer":
         return void pair.change(kind, (engine) => engine.setDefaultServer(operation.locator));
+      case "setKnownSource":
+        return void pair.change(kind, (engine) => engine.setKnownSource(operation.address, operation.isKnown));
       case "discardRoute":
         return void pair.change(kind, (engine) => engine.discardRoute(operation.ringKey));
       case "release":

@@ -7,7 +7,7 @@ import { encodeEndpoint } from "../../src/reference/endpoints.js";
 import { COPY_BUDGET, DATA_FLAG } from "../../src/wire/data-header.js";
 import { dataPacket, risen } from "../reference/harness.js";
 import { be16, bytes, concat, ip4, makeId } from "../reference/packets.js";
-import { hipPacket, hit, i2, OWN_HIT, responder, straight } from "../reference/hip.js";
+import { hipPacket, hit, i1, i2, OWN_HIT, responder, straight } from "../reference/hip.js";
 import { EnginePair } from "./engine-pair.js";
 import { LOCATORS } from "./pools.js";
 
@@ -63,6 +63,64 @@ describe("HIP without a data header, of many sources", () => {
     expect(flood(paid, 10, 1_000)).toMatchObject({ upcalls: 10, drops: { rate: 0 } });
     expect(send(many(120, () => paid(1)), 1_000)).toMatchObject({ upcalls: 100, drops: { rate: 20 } });
     expect(send(many(120, () => paid(1)), 1_000)).toMatchObject({ upcalls: 50, drops: { rate: 70 } });
+  });
+});
+
+describe("known sources", () => {
+  const SERVER = ip4("192.0.2.1");
+  const HIP_PEER = ip6(9, 1);
+  const update = straight(hipPacket(16, hit(1), OWN_HIT));
+  const control = bytes(0x19, 1);
+  const payload = dataPacket({ ids: [makeId(9)], payloadKind: 5 }, bytes(1));
+  const known = (source: Uint8Array, isKnown: boolean): boolean => pair.change("setKnownSource", (engine) => engine.setKnownSource(source, isKnown));
+  const stranger = (i: number): Uint8Array => bytes(10, i >> 16, i >> 8, i);
+  /** What is left of the second, and of the room for upcalls, is nothing. */
+  const exhaust = (datagram: Uint8Array, count: number): void => {
+    for (let i = 0; i < count; i += 500) send(many(500, (k) => from(stranger(i + k), datagram)));
+  };
+  const passes = (source: Uint8Array, datagram: Uint8Array, count = 1): number => send(many(count, () => from(source, datagram))).upcalls;
+  beforeEach(() => {
+    pair.change("setHipResponder", (engine) => engine.setHipResponder(responder({})));
+    pair.change("setInbound", (engine) => engine.setInbound(makeId(9), { action: "upcall" }));
+    send([], 1_000);
+  });
+
+  it.each([["HIP", update, LIMITS.hipOthersPerSecond], ["control", control, 4_096 + PER_SECOND], ["data", payload, 4_096 + PER_SECOND]] as const)("have a place in a flood of %s from 12,000 others", (_, datagram, others) => {
+    known(SERVER, true);
+    known(HIP_PEER, true);
+    const before = pair.counters().upcalls;
+    exhaust(datagram, 12_000);
+    expect(pair.counters().upcalls - before).toBe(others);
+    expect([passes(SERVER, datagram, PER_SECOND + 10), passes(HIP_PEER, datagram), passes(ip6(9, 2), datagram), passes(OTHER, datagram)]).toEqual([PER_SECOND, 1, 0, 0]);
+    // Apart: what is expected by one way is not kept out by the other.
+    expect(passes(SERVER, datagram === payload ? control : payload)).toBe(1);
+    known(SERVER, false);
+    known(HIP_PEER, false);
+    expect([passes(SERVER, datagram), passes(HIP_PEER, datagram)]).toEqual([0, 0]);
+  });
+
+  it("are known until they were forgotten as often as they were made known", () => {
+    for (const isKnown of [false, true, true, false]) known(SERVER, isKnown);
+    exhaust(update, LIMITS.hipOthersPerSecond + 500);
+    expect(passes(SERVER, update)).toBe(1);
+    known(SERVER, false);
+    expect(passes(SERVER, update)).toBe(0);
+    known(SERVER, false);
+    known(SERVER, true);
+    expect(passes(SERVER, update)).toBe(1);
+  });
+
+  it("take no more of puzzles and answers than others do", () => {
+    known(SERVER, true);
+    expect(send(many(25, () => from(SERVER, straight(i1()))))).toMatchObject({ out: 20, drops: { rate: 5 } });
+    expect(send(many(3, () => from(SERVER, straight(i2(responder({}), new Uint8Array(16))))))).toMatchObject({ upcalls: 0, drops: { puzzle: 3 } });
+  });
+
+  it("are so many", () => {
+    for (let i = 0; i < LIMITS.knownSources; i++) pair.only((engine) => engine.setKnownSource(stranger(i), true));
+    expect([known(SERVER, true), known(stranger(5), true), known(bytes(1, 2, 3), true)]).toEqual([false, true, false]);
+    known(stranger(6), false);
+    expect(known(SERVER, true)).toBe(true);
   });
 });
 

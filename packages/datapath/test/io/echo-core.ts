@@ -48,6 +48,7 @@ export abstract class TestCore implements StepCore {
   }
   setHipResponder(): void {}
   setTriggers(): void {}
+  setKnownSource(): void {}
   setResponsibility(): void {}
   setNextServer(): void {}
   setDefaultServer(): void {}

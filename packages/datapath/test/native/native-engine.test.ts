@@ -8,7 +8,7 @@ import { DROP_REASONS, NativeEngine } from "../../src/native-engine.js";
 import { encodeEndpoint, encodeRoute } from "../../src/reference/endpoints.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
 import { MAX_WAITING_BYTES_PER_SOURCE, MAX_WAITING_ROUTES, MAX_WAITING_ROUTES_PER_SOURCE } from "../../src/reference/next-servers.js";
-import { MAX_WAITING_UPCALLS } from "../../src/reference/upcalls.js";
+import { MAX_WAITING_UPCALLS, MORE_KNOWN_UPCALL_BYTES, MORE_KNOWN_UPCALLS } from "../../src/reference/upcalls.js";
 import { COPY_BUDGET, HOP_LIMIT, MAX_STACK_LENGTH, PAYLOAD_KIND } from "../../src/wire/data-header.js";
 import { MAX_DH_GROUPS, MAX_I1_PARAMETERS, MAX_I2_PARAMETERS } from "../../src/wire/hip.js";
 import { dataPacket, locator } from "../reference/harness.js";
@@ -147,6 +147,8 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
     ["ring key of a next server", (engine) => engine.setNextServer(bytes(1), AT)],
     ["ring key of a next server to remove", (engine) => engine.setNextServer(bytes(1), null)],
     ["next server", (engine) => engine.setNextServer(RING_KEY, { address: bytes(1, 2, 3), port: 1 })],
+    ["address of a known source", (engine) => engine.setKnownSource(bytes(1, 2, 3), true)],
+    ["address of a source to forget", (engine) => engine.setKnownSource(bytes(), false)],
     ["default server's port", (engine) => engine.setDefaultServer({ address: ADDRESS, port: 0 })],
     ["default server's address", (engine) => engine.setDefaultServer({ address: bytes(1, 2, 3), port: 1 })],
     ["ring key of packets that wait", (engine) => engine.discardRoute(makeId(1))],
@@ -238,6 +240,8 @@ describe("calls of the addon", () => {
     ["responsible for a range", (engine) => engine.setResponsibility({ kind: "range", from: RING_KEY, to: KEY(16) }), ["engineSetResponsibility", 2, RING_KEY, KEY(16)]],
     ["next server", (engine) => engine.setNextServer(RING_KEY, AT), ["engineSetNextServer", RING_KEY, ENDPOINT]],
     ["no next server", (engine) => engine.setNextServer(RING_KEY, null), ["engineSetNextServer", RING_KEY, null]],
+    ["known source", (engine) => engine.setKnownSource(ip6(1), true), ["engineSetKnownSource", ip6(1), true]],
+    ["source to forget", (engine) => engine.setKnownSource(bytes(192, 0, 2, 1), false), ["engineSetKnownSource", concat(new Uint8Array(10), bytes(0xff, 0xff, 192, 0, 2, 1)), false]],
     ["default server", (engine) => engine.setDefaultServer(AT), ["engineSetDefaultServer", ENDPOINT]],
     ["no default server", (engine) => engine.setDefaultServer(null), ["engineSetDefaultServer", null]],
     ["discard a route", (engine) => engine.discardRoute(RING_KEY), ["engineDiscardRoute", RING_KEY]],
@@ -373,7 +377,7 @@ describe("C++ and TypeScript agree", () => {
       found.set(name, factors.reduce((product, factor) => product * factor, 1));
     }
     const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, i1Parameters: MAX_I1_PARAMETERS, i2Parameters: MAX_I2_PARAMETERS, dhGroups: MAX_DH_GROUPS, controlBytes: MAX_CONTROL_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
+    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, moreKnownUpcalls: MORE_KNOWN_UPCALLS, moreKnownUpcallBytes: MORE_KNOWN_UPCALL_BYTES, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, i1Parameters: MAX_I1_PARAMETERS, i2Parameters: MAX_I2_PARAMETERS, dhGroups: MAX_DH_GROUPS, controlBytes: MAX_CONTROL_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
     const both = Object.entries(limits).map(([name, value]) => [name, value, found.get(snake(name))]);
     expect(both.filter(([, ours, theirs]) => ours !== theirs)).toEqual([]);
     expect([...found.values()].some(Number.isNaN)).toBe(false);

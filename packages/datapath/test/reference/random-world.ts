@@ -130,6 +130,7 @@ export class RandomWorld {
       () => engine.setResponsibility(this.#responsibility()),
       () => engine.setNextServer(ringKey, this.#pick(null, this.#locator())),
       () => engine.setDefaultServer(this.#pick(null, this.#locator())),
+      () => engine.setKnownSource(this.#locator().address, this.#random(2) === 0),
       () => engine.discardRoute(ringKey),
       () => engine.release(address),
       () => engine.discard(address, this.#random(2) === 0),

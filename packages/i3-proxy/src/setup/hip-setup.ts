@@ -22,6 +22,7 @@ import { sendHip } from "./hip-output.js";
 import { hipReport, type HipReport } from "./hip-report.js";
 import { HipWays, secondName } from "./hip-ways.js";
 import { HipPeers } from "./hip-peers.js";
+import { KnownPeers } from "./known-peers.js";
 import { NamedCalls } from "./named-calls.js";
 import { PeerPaths } from "./peer-paths.js";
 import { locatorOf, pathOf } from "./hip-paths.js";
@@ -55,6 +56,7 @@ export class HipSetup {
   readonly #calls: NamedCalls;
   readonly #access: HipAccess;
   readonly #peers: HipPeers;
+  readonly #known: KnownPeers;
   #toRenew: Mapping[] = [];
   #isLeaving = false;
   #nowMs: number;
@@ -67,6 +69,7 @@ export class HipSetup {
     this.#calls = new NamedCalls(environment, this.#links);
     this.#access = new HipAccess(environment, this.#links);
     this.#peers = new HipPeers({ ...environment, paths: this.#paths, calls: this.#calls, nowMs: () => this.#nowMs });
+    this.#known = new KnownPeers(environment.datapath);
     this.#nowMs = nowMs;
     const { identity, ownId, randomBytes, dhSource, rekeyAfterMs, wallMs, log } = environment;
     this.hip = new HipHost({
@@ -292,6 +295,7 @@ export class HipSetup {
     const link = this.#linkOf(nowMs, mapping);
     const path: HipPath = at.protocol === "ip" ? { kind: "ip", address: at.address } : { kind: "udp", locator: { address: at.address, port: at.port, via: ports?.udpPort === undefined ? "udp" : "hip" } };
     link.call = { hit, path, returnId: null };
+    this.#known.update(link);
     link.startedMs = nowMs;
     link.absent = false;
     this.hip.connect(nowMs, link.call);
@@ -433,6 +437,7 @@ export class HipSetup {
       this.#second.refuse(this.#nowMs, mapping, link, event);
     } else if (event.kind === "moved") {
       link.locator = locatorOf(event.path);
+      this.#known.update(link);
       log(mapping.isStranger ? "debug" : "info", "peer-moved", { peer: peerText(mapping) });
       this.install(mapping);
     } else if (event.kind === "retired") {
@@ -539,6 +544,7 @@ export class HipSetup {
     const { returnIds, client } = this.#env;
     const { returnId, calledId } = link;
     Object.assign(link, { returnId: null, calledId: null, call: null, renewalDueMs: Infinity });
+    this.#known.update(link);
     if (returnId === null) return;
     returnIds.give(returnId);
     this.#calls.remove(returnId);
@@ -557,6 +563,8 @@ export class HipSetup {
   #forgetLink(mapping: Mapping, link: Link): void {
     this.#abandon(link);
     this.#removeAssociations(link);
+    link.association = null;
+    this.#known.forget(link);
     if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
     this.#links.delete(mapping);
     this.#timed.delete(mapping);

@@ -108,6 +108,14 @@ void Engine::remove_hip_responder() {
   tables_->hip.reset();
 }
 
+Status Engine::set_known_source(Bytes address, bool is_known) {
+  if (address.size() != Endpoint().address().size()) return Status::invalid;
+  const std::lock_guard lock(shared_->mutex);
+  if (is_known) return shared_->known.add(address) ? Status::ok : Status::full;
+  shared_->known.remove(address);
+  return Status::ok;
+}
+
 Status Engine::set_triggers(Bytes ring_key, Bytes packed) { return tables_->triggers.set(ring_key, packed, tables_->hasher, tables_->gates); }
 
 // Packets that wait for a server of keys that are now ours are served; as a host none wait.

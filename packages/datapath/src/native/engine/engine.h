@@ -147,6 +147,8 @@ class Engine {
   std::optional<uint64_t> next_sequence(uint32_t name) const;
   Status set_hip_responder(const HipResponderSpec& responder);
   void remove_hip_responder();
+  // `address`: as in an endpoint.
+  Status set_known_source(Bytes address, bool is_known);
   // `packed`: for each trigger id 32, then 0 and an endpoint 18, or 1, the number of ids (1–15) and these.
   Status set_triggers(Bytes ring_key, Bytes packed);
   Status set_responsibility_all();

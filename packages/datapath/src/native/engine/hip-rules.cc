@@ -54,17 +54,18 @@ void HipRules::straight(Bytes datagram, const Endpoint& from, const Way& way) {
   Shared& shared = lane_.shared;
   if (type != hip::type_i2) {
     const std::lock_guard lock(shared.mutex);
-    return go_up(shared.control_rates, shared.hip_others, packet, from, way);
+    return go_up(Upward::control, shared.hip_others, packet, from, way);
   }
   const Drop reason = unpaid(*responder, packet, hip::parameters_of(packet, limits::i2_parameters), from.address());
   if (reason != Drop::none) return lane_.drop(reason);
   const std::lock_guard lock(shared.mutex);
-  go_up(shared.i2_rates, shared.hip_i2s, packet, from, way);
+  go_up(Upward::solved_i2, shared.hip_i2s, packet, from, way);
 }
 
-void HipRules::go_up(SourceRates& rates, SecondLimit& limit, Bytes packet, const Endpoint& from, const Way& way) {
-  if (!lane_.may_go_up(rates, from)) return;
-  if (!limit.allow(lane_.now_ms)) return lane_.drop(Drop::rate);
+void HipRules::go_up(Upward what, SecondLimit& limit, Bytes packet, const Endpoint& from, const Way& way) {
+  if (!lane_.may_go_up(what, from)) return;
+  const bool is_known = what == Upward::control && lane_.shared.known.find(from.address()) != nullptr;
+  if (!is_known && !limit.allow(lane_.now_ms)) return lane_.drop(Drop::rate);
   Upcall upcall;
   upcall.kind = UpcallKind::hip;
   upcall.from = from;
@@ -105,7 +106,7 @@ void HipRules::straight_i1(const HipResponder& responder, Bytes i1, const Endpoi
   {
     const std::lock_guard lock(lane_.shared.mutex);
     if (!lane_.shared.r1_rates.allow(lane_.now_ms, source_key(from))) return lane_.drop(Drop::rate);
-    if (!hip::names_group(parameters, responder.group())) return go_up(lane_.shared.control_rates, lane_.shared.hip_i1s, i1, from, way);
+    if (!hip::names_group(parameters, responder.group())) return go_up(Upward::control, lane_.shared.hip_i1s, i1, from, way);
     if (!lane_.shared.r1_limit.allow(lane_.now_ms, asker_of(initiator_of(i1), from.address()))) return lane_.drop(Drop::rate);
   }
   count(answer_straight(responder, i1, from, way));

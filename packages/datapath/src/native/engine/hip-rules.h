@@ -21,7 +21,7 @@ class HipRules {
   Drop answer_straight(const HipResponder& responder, Bytes i1, const Endpoint& from, const Way& way);
   Drop answer_behind_header(const HipResponder& responder, Bytes i1, Bytes return_id);
   // The shared mutex is held.
-  void go_up(SourceRates& rates, SecondLimit& limit, Bytes packet, const Endpoint& from, const Way& way);
+  void go_up(Upward what, SecondLimit& limit, Bytes packet, const Endpoint& from, const Way& way);
   void count(Drop reason);
 
   LaneContext& lane_;

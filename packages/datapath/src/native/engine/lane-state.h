@@ -30,6 +30,9 @@ struct Tables {
   std::unique_ptr<HipResponder> hip;
 };
 
+// What a source may send up, each at a rate of its own.
+enum class Upward : uint8_t { control, data, solved_i2 };
+
 struct LaneContext {
   LaneContext(Tables& tables_, Shared& shared_, size_t index_) : tables(tables_), shared(shared_), index(index_), udp(shared_, counters), tun(shared_, counters), copies_(copies_bytes) {}
 
@@ -62,14 +65,18 @@ struct LaneContext {
     shared.notify();
   }
   // The source may make one more upcall; counts the drop when not. The shared mutex is held.
-  bool may_go_up(SourceRates& rates, const Endpoint& from) {
-    if (!rates.allow(now_ms, source_key(from))) drop(Drop::rate);
-    else if (shared.upcalls_full()) drop(Drop::queue_full);
+  bool may_go_up(Upward what, const Endpoint& from) {
+    KnownSources::Source* known = what == Upward::solved_i2 ? nullptr : shared.known.find(from.address());
+    if (!(known == nullptr ? rates_of(what).allow(now_ms, source_key(from)) : allows(what == Upward::control ? known->control : known->data))) drop(Drop::rate);
+    else if (shared.upcalls_full(known != nullptr)) drop(Drop::queue_full);
     else return true;
     return false;
   }
 
  private:
+  SourceRates& rates_of(Upward what) { return what == Upward::control ? shared.control_rates : what == Upward::data ? shared.data_rates : shared.i2_rates; }
+  bool allows(TokenLevel& level) const { return level.take(now_ms, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second, 1) == 1; }
+
   static constexpr size_t copies_bytes = 256 * 1024;
   std::vector<uint8_t> copies_;
   size_t copies_used_ = 0;

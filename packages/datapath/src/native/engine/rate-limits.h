@@ -13,38 +13,42 @@
 
 namespace i3 {
 
+// Tokens that are filled at so many a second up to a burst.
+struct TokenLevel {
+  double tokens = 0;
+  double at_ms = 0;
+
+  // How many of the `wanted` there were.
+  unsigned take(double now_ms, double per_second, double burst, unsigned wanted) {
+    tokens = std::min(burst, tokens + ((now_ms - at_ms) * per_second) / 1000);
+    at_ms = now_ms;
+    const double taken = std::min<double>(wanted, std::floor(tokens));
+    tokens -= taken;
+    return static_cast<unsigned>(taken);
+  }
+};
+
 // A token bucket per source, filled at `per_second` tokens up to `burst`. The sources beyond those that may have one share `shared_buckets`. Once as many were there
 // it allocates nothing.
 class SourceRates {
  public:
   SourceRates(const Hasher& hasher, double per_second, double burst, size_t shared_buckets = 1)
-      : hasher_(hasher), per_second_(per_second), burst_(burst), full_ms_(1000 * burst / per_second), shared_(shared_buckets, Level{burst, 0}) {}
+      : hasher_(hasher), per_second_(per_second), burst_(burst), full_ms_(1000 * burst / per_second), shared_(shared_buckets, TokenLevel{burst, 0}) {}
 
   // False: too much from there.
   bool allow(double now_ms, const SourceKey& source) { return take(now_ms, source, 1) == 1; }
   // How many of the `wanted` tokens there were.
-  unsigned take(double now_ms, const SourceKey& source, unsigned wanted) {
-    Level& level = level_of(now_ms, source);
-    level.tokens = std::min(burst_, level.tokens + ((now_ms - level.at_ms) * per_second_) / 1000);
-    level.at_ms = now_ms;
-    const double taken = std::min<double>(wanted, std::floor(level.tokens));
-    level.tokens -= taken;
-    return static_cast<unsigned>(taken);
-  }
+  unsigned take(double now_ms, const SourceKey& source, unsigned wanted) { return level_of(now_ms, source).take(now_ms, per_second_, burst_, wanted); }
 
  private:
-  struct Level {
-    double tokens = 0;
-    double at_ms = 0;
-  };
   struct Bucket {
     SourceKey source{};
-    Level level;
+    TokenLevel level;
     bool is_used = false;
     void reset() { *this = Bucket(); }
   };
 
-  Level& level_of(double now_ms, const SourceKey& source) {
+  TokenLevel& level_of(double now_ms, const SourceKey& source) {
     const uint32_t hash = hasher_.bytes(source);
     const uint32_t known = index_.find(hash, [&](uint32_t entry) { return buckets_[entry].source == source; });
     if (known != HashIndex::none) return buckets_[known].level;
@@ -77,7 +81,7 @@ class SourceRates {
   HashIndex index_;
   Slab<Bucket> buckets_;
   uint32_t end_ = 0;
-  std::vector<Level> shared_;
+  std::vector<TokenLevel> shared_;
   double swept_ms_ = 0;
 };
 

@@ -8,6 +8,7 @@
 
 #include "engine.h"
 #include "gates.h"
+#include "known-sources.h"
 #include "queues.h"
 #include "rate-limits.h"
 #include "waiting-routes.h"
@@ -55,7 +56,8 @@ class Held {
 
 struct Shared {
   explicit Shared(const Hasher& hasher)
-      : control_rates(hasher, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second),
+      : known(hasher),
+        control_rates(hasher, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second),
         data_rates(hasher, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second),
         copy_rates(hasher, limits::copies_per_source_per_second, limits::copies_per_source_burst),
         r1_rates(hasher, limits::r1_per_source_per_second, limits::r1_per_source_burst, limits::r1_shared_buckets),
@@ -69,6 +71,7 @@ struct Shared {
   std::deque<Upcall> upcalls;
   size_t upcall_bytes = 0;
   uint64_t upcalls_taken = 0;
+  KnownSources known;
   SourceRates control_rates;
   SourceRates data_rates;
   SourceRates copy_rates;
@@ -96,7 +99,11 @@ struct Shared {
   void notify() const {
     if (on_upcalls) on_upcalls();
   }
-  bool upcalls_full() const { return upcalls.size() >= limits::waiting_upcalls || upcall_bytes >= limits::waiting_upcall_bytes; }
+  // Those of known sources have some room more.
+  bool upcalls_full(bool are_known = false) const {
+    return upcalls.size() >= limits::waiting_upcalls + (are_known ? limits::more_known_upcalls : 0) ||
+           upcall_bytes >= limits::waiting_upcall_bytes + (are_known ? limits::more_known_upcall_bytes : 0);
+  }
 };
 
 }  // namespace i3

@@ -100,7 +100,7 @@ void UdpRules::from_ip(const Datagram& datagram) {
 void UdpRules::control(const Datagram& datagram) {
   if (datagram.bytes.size() > limits::control_bytes) return lane_.drop(Drop::malformed);
   const std::lock_guard lock(lane_.shared.mutex);
-  if (!lane_.may_go_up(lane_.shared.control_rates, datagram.input->from)) return;
+  if (!lane_.may_go_up(Upward::control, datagram.input->from)) return;
   Upcall upcall;
   upcall.kind = UpcallKind::control;
   upcall.from = datagram.input->from;
@@ -126,7 +126,7 @@ void UdpRules::for_this_host(const InboundEntry& entry, const Datagram& datagram
   if (entry.rewrites && kind == data_header::ip_packet) return host_.arrived({*entry.rewrites, entry.flow, entry.strength}, payload, traffic_class, ChecksumState::complete);
   if (!entry.rewrites && kind == data_header::hip && hip_.behind_header(part(datagram.bytes, data_header::ids, id_bytes), payload)) return;
   const std::lock_guard lock(lane_.shared.mutex);
-  if (!lane_.may_go_up(lane_.shared.data_rates, datagram.input->from)) return;
+  if (!lane_.may_go_up(Upward::data, datagram.input->from)) return;
   Upcall upcall;
   upcall.kind = UpcallKind::payload;
   upcall.from = datagram.input->from;

@@ -503,6 +503,7 @@ void wrong_shapes() {
     const bool is_address = size == 4 || size == 16;
     CHECK((engine.set_flow(bytes, {}) == Status::ok) == is_address && (engine.release(bytes) == Status::ok) == is_address);
     CHECK((engine.set_inbound_upcall(bytes) == Status::ok) == (size == 32) && (engine.set_inbound_tun(bytes, to, {}) == Status::ok) == (size == 32));
+    CHECK((engine.set_known_source(bytes, true) == Status::ok) == (size == 16) && (engine.set_known_source(bytes, false) == Status::ok) == (size == 16));
     CHECK((engine.set_triggers(bytes, {}) == Status::ok) == (size == 16) && (engine.discard_route(bytes) == Status::ok) == (size == 16));
     CHECK((engine.set_responsibility_range(bytes, bytes) == Status::ok) == (size == 16) && engine.report(bytes).has_value() == is_address);
     OutboundSpec out;

@@ -70,7 +70,7 @@ class Program {
       case 10: case 11: return set_triggers();
       case 12: return set_responsibility();
       case 13: return set_next_server();
-      case 14: return status(engine_.discard_route(key()));
+      case 14: return choices_.flag() ? status(engine_.set_known_source(any_endpoint().address(), choices_.flag())) : status(engine_.discard_route(key()));
       case 15: return status(engine_.release(address()));
       case 16: return status(engine_.discard(address(), choices_.flag()));
       case 17: return output();

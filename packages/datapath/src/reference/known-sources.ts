@@ -1,0 +1,41 @@
+/** Sources that are expected to send: each has its own place for upcalls, which no flood from others takes. */
+import { LIMITS } from "../datapath.js";
+import { tableFull } from "../errors.js";
+import { encodeAddress, PORT_OFFSET } from "./endpoints.js";
+import { TokenBucket } from "./rate-limits.js";
+
+interface KnownSource {
+  /** How often it was made known. */
+  uses: number;
+  readonly control: TokenBucket;
+  readonly data: TokenBucket;
+}
+
+const keyAt = (bytes: Uint8Array, at: number): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1", at, at + PORT_OFFSET);
+const newBucket = (): TokenBucket => new TokenBucket(LIMITS.upcallsPerSourcePerSecond, LIMITS.upcallsPerSourcePerSecond);
+
+export class KnownSources {
+  readonly #sources = new Map<string, KnownSource>();
+
+  /** Throws RangeError and ERR_I3_TABLE_FULL. Forgetting what is not known changes nothing. */
+  set(address: Uint8Array, isKnown: boolean): void {
+    const key = keyAt(encodeAddress(address), 0);
+    const known = this.#sources.get(key);
+    if (!isKnown) {
+      if (known !== undefined && --known.uses === 0) this.#sources.delete(key);
+    } else if (known !== undefined) known.uses++;
+    else if (this.#sources.size >= LIMITS.knownSources) throw tableFull("known source", LIMITS.knownSources);
+    else this.#sources.set(key, { uses: 1, control: newBucket(), data: newBucket() });
+  }
+
+  /** Whether the endpoint at `endpoints[at …]` is of a known address. */
+  has(endpoints: Buffer, at: number): boolean {
+    return this.#sources.has(keyAt(endpoints, at));
+  }
+
+  /** Whether it may make one more upcall; null: it is not known. */
+  allow(what: "control" | "data", nowMs: number, endpoints: Buffer, at: number): boolean | null {
+    const known = this.#sources.get(keyAt(endpoints, at));
+    return known === undefined ? null : known[what].take(nowMs, 1) === 1;
+  }
+}
