@@ -74,6 +74,8 @@ async function run<Config>(daemon: DaemonDescription<Config>): Promise<void> {
   };
   process.on("SIGTERM", end);
   process.on("SIGINT", end);
+  // The terminal is closed.
+  process.on("SIGHUP", end);
   process.on("SIGUSR1", () => state.running?.logCounters());
   const running = await daemon.start(config, (error) => fail(daemon.name, error, EXIT_FAILED), file);
   state.running = running;
