@@ -111,7 +111,7 @@ export class Names implements NameSource {
 
   /** Where a host of the address book is that is not reached over i3. */
   directOf(hit: Uint8Array): HipAddress | null {
-    return this.#book.reverse(hit)?.at ?? null;
+    return this.#book.addressOf(hit) ?? null;
   }
 
   /** Whether the rules want a trigger of its own for a peer (null: a stranger). */
@@ -142,7 +142,8 @@ export class Names implements NameSource {
       if (this.#cutOff.size < MAX_PREPARED) this.#cutOff.add(name);
       this.#env.log("warn", "services-cut-off", { name, line: policy.cutOffAt, remedy: "More rules match this name than there is room for: what the rule on this line and later ones are for is refused. Put fewer services into one name's rules." });
     }
-    return this.#book.lookup(name)?.at === undefined ? policy : withoutCleartext(policy);
+    const hit = this.#book.lookup(name)?.hit;
+    return hit === undefined || this.directOf(hit) === null ? policy : withoutCleartext(policy);
   }
 
   /** That of a caller in cleartext, or null when it may not come so: the rules say so for all of its name's packets, for a stranger anywhere. */

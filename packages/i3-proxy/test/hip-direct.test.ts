@@ -77,6 +77,19 @@ describe("a host with an address, without any ring", () => {
     expect(resolved(laptop).v4).toEqual(laptop.proxy.mappings.byPeer(publicId(home.identity.hit))?.local4);
   });
 
+  it.each([["home.i3", "also.i3"], ["also.i3", "home.i3"]])("is called there by every name of its HIT, encrypted, with the address at %s", (addressed, bare) => {
+    const world = new World();
+    const identity = generateHostIdentity();
+    const host = (name: string): string => `<host name="${name}" hit="${formatIpText(identity.hit)}"${name === addressed ? ` address="${HOME}"` : ""}/>`;
+    const book = parseAddressBook(`<address-book version="1">${host("also.i3")}${host("home.i3")}</address-book>`, "book.xml");
+    const laptop = addHost(world, LAPTOP, { servers: [], security: "none", book });
+    const home = addHost(world, HOME, { servers: [], security: "esp", identity, hip: BOTH });
+    expect(laptop.proxy.names.resolve(bare)).toEqual({ v4: null, v6: identity.hit });
+    laptop.proxy.installFresh();
+    talks({ world, laptop, home }, "hello");
+    expect(world.wire.filter(({ bytes }) => Buffer.from(bytes).includes("hello"))).toEqual([]);
+  });
+
   it.each(WAYS)("by %s: rekeys and closes", (_, attributes, laptopHip) => {
     const made = bed(attributes, laptopHip === undefined ? {} : { laptopHip });
     const { world, laptop, home } = made;

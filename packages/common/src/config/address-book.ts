@@ -41,6 +41,8 @@ export interface AddressBook {
   lookup(name: string): BookEntry | undefined;
   /** The first entry with this hit (16 bytes) or id (32 bytes). */
   reverse(hitOrId: Uint8Array): BookEntry | undefined;
+  /** Where the host with this hit (16 bytes) is, whichever of its entries says so; undefined: it is reached over i3. */
+  addressOf(hit: Uint8Array): HipAddress | undefined;
 }
 
 const BOOK_NAME = dnsName(2);
@@ -75,7 +77,26 @@ function hipAddress(address: IpHost | undefined, protocol: "udp" | "ip" | undefi
   return Object.freeze({ protocol, address: address.bytes });
 }
 
-function makeBook(entries: readonly BookEntry[]): AddressBook {
+type Addressed = Omit<BookEntry, "line">;
+
+const addressText = (at: HipAddress): string => `${at.protocol} ${formatIpText(at.address)}${at.protocol === "udp" ? ` ${at.port}` : ""}`;
+
+/** The first entry with an address of each hit. `refuse` hears of a second one that differs, with its place from 0. */
+function addressedEntries<T extends Addressed>(entries: readonly T[], refuse: (at: number, first: T) => never): ReadonlyMap<string, T> {
+  const byHit = new Map<string, T>();
+  for (const [i, entry] of entries.entries()) {
+    if (entry.at === undefined || entry.hit === undefined) continue;
+    const key = bytesKey(entry.hit);
+    const first = byHit.get(key);
+    if (first?.at === undefined) byHit.set(key, entry);
+    else if (addressText(first.at) !== addressText(entry.at)) refuse(i, first);
+  }
+  return byHit;
+}
+
+const ONE_ADDRESS = "one address, protocol and port for all names of a host";
+
+function makeBook(entries: readonly BookEntry[], byHit: ReadonlyMap<string, BookEntry>): AddressBook {
   const byName = new Map<string, BookEntry>();
   const byBytes = new Map<string, BookEntry>();
   for (const entry of entries) {
@@ -87,10 +108,15 @@ function makeBook(entries: readonly BookEntry[]): AddressBook {
     entries,
     lookup: (name) => byName.get(normalName(name) ?? ""),
     reverse: (hitOrId) => byBytes.get(bytesKey(hitOrId)),
+    addressOf: (hit) => byHit.get(bytesKey(hit))?.at,
   };
 }
 
-const BOOK = element({}, { host: list(HOST, 0, MAX_ENTRIES, "name") }, ({ host }) => makeBook(host));
+const BOOK = element({}, { host: list(HOST, 0, MAX_ENTRIES, "name") }, ({ host }, site) => {
+  const refuse = (i: number, first: BookEntry): never =>
+    site.failInside(`host[${i + 1}]/@address`, host[i]?.line ?? 0, `another than the same hit has on line ${first.line}`, ONE_ADDRESS);
+  return makeBook(host, addressedEntries(host, refuse));
+});
 
 /**
  * Parses an address book.
@@ -102,7 +128,7 @@ export const parseAddressBook = (input: string | Uint8Array, file: string): Addr
   readDocument({ root: "address-book", element: BOOK, maxBytes: MAX_ADDRESS_BOOK_BYTES }, input, file);
 
 /** An address book without entries: what a missing file means. */
-export const EMPTY_ADDRESS_BOOK: AddressBook = Object.freeze(makeBook(Object.freeze([])));
+export const EMPTY_ADDRESS_BOOK: AddressBook = Object.freeze(makeBook(Object.freeze([]), new Map()));
 
 const escaped = (text: string): string =>
   text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
@@ -133,7 +159,8 @@ function writtenGroups(groups: readonly string[], host: number): string {
  */
 export function renderAddressBook(entries: Iterable<Omit<BookEntry, "line">>): string {
   const names = new Set<string>();
-  const hosts = Array.from(entries, ({ name, hit, id, at, groups, note }, i) => {
+  const all = Array.from(entries);
+  const hosts = all.map(({ name, hit, id, at, groups, note }, i) => {
     const host = i + 1;
     if (at !== undefined && hit === undefined) {
       const site = { file: "address book", line: 0, path: `/address-book/host[${host}]/@address`, expected: "hit beside address" };
@@ -152,6 +179,9 @@ export function renderAddressBook(entries: Iterable<Omit<BookEntry, "line">>): s
       throw new ConfigError(site, `${shown(name)} is given twice`);
     }
     return `  <host${attributes.join("")}/>\n`;
+  });
+  addressedEntries(all, (i) => {
+    throw new ConfigError({ file: "address book", line: 0, path: `/address-book/host[${i + 1}]/@address`, expected: ONE_ADDRESS }, "another than the same hit has before");
   });
   return `<?xml version="1.0" encoding="UTF-8"?>\n<address-book version="1">\n${hosts.join("")}</address-book>\n`;
 }

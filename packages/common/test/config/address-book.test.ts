@@ -60,6 +60,18 @@ describe("address book", () => {
     expect(parsed.reverse(new Uint8Array())).toBeUndefined();
   });
 
+  it("knows the address of a host by any of its names", () => {
+    const host = (name: string, more = "") => `<host name="${name}" hit="2001:22::abcd" ${more}/>`;
+    const at = 'address="192.0.2.1" port="10500"';
+    const addressed = { protocol: "udp", address: Uint8Array.of(192, 0, 2, 1), port: 10_500 };
+    for (const lines of [[host("a.i3"), host("b.i3", at)], [host("a.i3", at), host("b.i3")], [host("a.i3", at), host("b.i3", 'address="192.0.2.1" protocol="udp"')]]) {
+      const found = parseAddressBook(book(...lines), "b.xml");
+      expect(found.addressOf(HIT)).toEqual(addressed);
+      expect(found.reverse(HIT)?.name).toBe("a.i3");
+    }
+    expect(parsed.addressOf(HIT)).toBeUndefined();
+  });
+
   it("may be empty", () => {
     expect(parseAddressBook('<address-book version="1"/>', "b.xml").entries).toEqual([]);
     expect(EMPTY_ADDRESS_BOOK.lookup("home.i3")).toBeUndefined();
@@ -93,6 +105,10 @@ describe("address book", () => {
     [[{ name: "a.i3", id: ID, note: "a\nb" }], 'host[1]/@note: "a\\nb" has control characters'],
     [[{ name: "a.i3", id: ID, note: "\ud800" }], "has control characters"],
     [[{ name: "a.i3", id: ID, note: "\uffff" }], "has control characters"],
+    [
+      [{ name: "a.i3", hit: HIT, at: { protocol: "ip" as const, address: new Uint8Array(4).fill(9) } }, { name: "b.i3", hit: HIT, at: { protocol: "ip" as const, address: new Uint8Array(4).fill(8) } }],
+      "host[2]/@address: another than the same hit has before; expected one address, protocol and port for all names of a host",
+    ],
     [[{ name: "a.i3", id: ID }, { name: "A.i3", id: ID }], 'host[2]/@name: "A.i3" is given twice; expected every name once'],
   ])("does not write what it could not read: %j", (entries, message) => {
     expect(() => renderAddressBook(entries)).toThrow(message);

@@ -483,6 +483,14 @@ const BOOKS: readonly BadDocument[] = [
     [`<host name="${"abcdefghi.".repeat(25)}abcd" hit="${HIT}"/>`],
     `:2: /address-book/host[1]/@name: "${"abcdefghi.".repeat(6)}…" is too long; ${NAME_EXPECTED}`,
   ),
+  ...['address="192.0.2.2"', 'address="192.0.2.1" port="5610"', 'address="192.0.2.1" protocol="ip"'].map((other) =>
+    bookRow(
+      `another address for a hit: ${other}`,
+      [`<host name="a.i3" hit="${HIT}" address="192.0.2.1"/>`, `<host name="b.i3" hit="${HIT}"/>`, `<host name="c.i3" hit="${HIT}" ${other}/>`],
+      ":4: /address-book/host[3]/@address: another than the same hit has on line 2; expected one address, protocol and port for all names of a host",
+      { schemaAccepts: true },
+    ),
+  ),
   bookRow("a note too long", [`<host name="a.i3" hit="${HIT}" note="${"a".repeat(1025)}"/>`], `:2: /address-book/host[1]/@note: "${"a".repeat(60)}…" is too long; expected at most 1024 characters on one line`),
   bookRow("a note with a line end", [`<host name="a.i3" hit="${HIT}" note="a&#10;b"/>`], ':2: /address-book/host[1]/@note: "a\\nb" has control characters; expected at most 1024 characters on one line', {
     schemaAccepts: true,
