@@ -55,6 +55,7 @@ describe("proxy configuration", () => {
       [".*\\.try\\.i3", { go: "i3", security: "esp", trust: "first-use", privateId: "shared" }],
       [".*\\.friends\\.i3", { go: "i3", security: "none", trust: "book", privateId: "own" }],
       [".*\\.i3", { go: "i3", security: "esp", trust: "book", privateId: "shared" }],
+      ["(hip|old)\\.example\\.net", { go: "i3", security: "esp", trust: "book", privateId: "shared" }],
     ]);
     expect(config.access).toMatchObject({ default: "refuse", entries: [{ admits: false }, { admits: true }, { admits: true }] });
     expect([config.addressBook?.file, config.control?.socket]).toEqual(["/etc/i3/address-book.xml", "/run/i3-proxy/control.sock"]);

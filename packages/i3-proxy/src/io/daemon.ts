@@ -4,7 +4,7 @@ import { lookup } from "node:dns/promises";
 
 import {
   bytesKey, EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, makeLocator, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook, parseIpText, parseProxyConfig, readBoundedFile,
-  stderrLog, WatchedFile, type AddressBook, type AddressRange, type Endpoint, type FileUpdate, type Locator, type Log, type ProxyConfig, type RunningDaemon,
+  stderrLog, WatchedFile, type AddressBook, type AddressRange, type Endpoint, type FileUpdate, type Locator, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon,
 } from "@i3/common";
 import { LIMITS, type Datapath } from "@i3/datapath";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
@@ -16,6 +16,7 @@ import type { NameSource } from "../dns/dns-core.js";
 import { addressesOf } from "../mappings/mapping-table.js";
 import { AccessList } from "../policy/access-list.js";
 import type { Pins } from "../policy/pins.js";
+import { unruledNames, unruledText } from "../policy/unruled-names.js";
 import { Proxy } from "../proxy.js";
 import { removeGuard } from "./guard.js";
 import { Interception } from "./interception.js";
@@ -49,7 +50,9 @@ export async function checkFiles(config: ProxyConfig): Promise<readonly string[]
   const book = config.addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(config.addressBook.file);
   checkIdentity(config);
   readPins(pinFileOf(config.state.directory));
-  return new AccessList(config.access, book).emptyGroups().map((group) => `<access> has the group "${group}", and no host of the address book is in it`);
+  const groups = new AccessList(config.access, book).emptyGroups().map((group) => `<access> has the group "${group}", and no host of the address book is in it`);
+  const unruled = unruledText(unruledNames(book, config.rules));
+  return unruled === null ? groups : [...groups, unruled];
 }
 
 /** Randomness from the system, fetched for many uses at once; no byte is used twice. */
@@ -125,6 +128,11 @@ class Daemon implements RunningDaemon {
   /** Addresses that were given out in this turn of the event loop. */
   readonly #given = new Map<string, Uint8Array>();
   #overlaps: readonly string[] = [];
+  /** As they are in use now. */
+  #rules: readonly ProxyRule[];
+  #book = EMPTY_ADDRESS_BOOK;
+  /** What the log has said of names without a rule. */
+  #unruled: string | null = null;
   /** Guarded because the address book names their hosts. */
   #bookAddresses: ReadonlyMap<string, Uint8Array> = new Map();
   #onResolvers: (() => void) | undefined;
@@ -133,6 +141,7 @@ class Daemon implements RunningDaemon {
 
   constructor(config: ProxyConfig, configFile: string, log: Log, onFailure: (error: I3Error) => void) {
     this.#config = config;
+    this.#rules = config.rules;
     this.#configFile = configFile;
     this.#log = log;
     this.#onFailure = onFailure;
@@ -162,6 +171,8 @@ class Daemon implements RunningDaemon {
     this.#openRoutes(io, restored);
     await this.#openInterception(io, view, resolvers, restored);
     this.#run((proxy, nowMs) => proxy.start(nowMs, servers, content.mappings));
+    this.#book = book;
+    this.#logUnruled();
     if (await this.#awaitServer(book.entries.some(({ at }) => at !== undefined))) await this.#awaitTriggers();
     await this.#interception?.enable();
     await this.#watch(view);
@@ -238,6 +249,16 @@ class Daemon implements RunningDaemon {
       this.#log("warn", "overlap", { range: rangeText(range), with: overlap, remedy: "Its addresses are not given out. If names fail, choose another <virtual-addresses range>." });
     }
     this.#overlaps = overlaps;
+  }
+
+  /** Names of the book without a rule: once, until they are others. */
+  #logUnruled(): void {
+    const unruled = unruledNames(this.#book, this.#rules);
+    const text = unruledText(unruled);
+    if (text !== null && text !== this.#unruled) {
+      this.#log("warn", "no-rule", { names: unruled.names, count: unruled.count, remedy: 'No rule matches these names of the address book, so they are not answered for here. Add one with go="i3".' });
+    }
+    this.#unruled = text;
   }
 
   /**
@@ -442,6 +463,8 @@ class Daemon implements RunningDaemon {
           if (update.ok) {
             this.#run((proxy) => proxy.setBook(update.value));
             this.#guardBook();
+            this.#book = update.value;
+            this.#logUnruled();
           }
           this.#log(update.ok ? "info" : "error", "address-book", update.ok ? { entries: update.value.entries.length } : { error: errorLine(update.error), remedy: "The last good address book stays in use." });
         },
@@ -468,6 +491,8 @@ class Daemon implements RunningDaemon {
       proxy.setRules(nowMs, rules);
       proxy.setAccess(nowMs, access);
     });
+    this.#rules = rules;
+    this.#logUnruled();
     const rest = (config: ProxyConfig): string => JSON.stringify({ ...config, rules: [], access: null });
     const isSame = rest(update.value) === rest(this.#config);
     this.#log(isSame ? "info" : "warn", "config", { rules: rules.length, ...(isSame ? {} : { remedy: "Rules and access are in use now; other changes act after a restart." }) });

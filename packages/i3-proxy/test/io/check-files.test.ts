@@ -1,0 +1,29 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { parseProxyConfig } from "@i3/common";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { checkFiles } from "../../src/io/daemon.js";
+
+let directory: string;
+beforeEach(() => void (directory = mkdtempSync(join(tmpdir(), "i3-check-"))));
+afterEach(() => rmSync(directory, { recursive: true }));
+
+const inside = (file: string): string => join(directory, file);
+const check = (algorithm: string, ...more: readonly string[]): Promise<readonly string[]> => {
+  const required = `<identity key-file="host.key" algorithm="${algorithm}"/><state directory="state"/><servers><server address="192.0.2.1"/></servers>`;
+  return checkFiles(parseProxyConfig(`<i3-proxy version="1">${required}${more.join("")}</i3-proxy>`, inside("i3-proxy.xml")));
+};
+
+describe("--check", () => {
+  it("warns of groups that nobody is in and of names without a rule", async () => {
+    writeFileSync(inside("book.xml"), '<address-book version="1"><host name="home.i3" hit="2001:22::1"/><host name="hip.example.net" hit="2001:22::2" address="192.0.2.9"/></address-book>');
+    const book = '<address-book file="book.xml"/><rules><rule name=".*\\.i3" go="i3"/></rules>';
+    const unruled = "no rule matches hip.example.net of the address book: the proxy does not answer for it";
+    expect(await check("ecdsa-p256", book)).toEqual([unruled]);
+    expect(await check("ecdsa-p256", book, '<access><allow group="friends"/></access>')).toEqual(['<access> has the group "friends", and no host of the address book is in it', unruled]);
+    expect(await check("ecdsa-p256", book.replace(".i3", ".(i3|net)"))).toEqual([]);
+  });
+});
