@@ -1,12 +1,14 @@
 /**
  * A file that is read again whenever it changes: edited in place, replaced by rename, deleted and made again, or reached
- * through a symbolic link that is turned (as Kubernetes does). The last good content stays until better content comes.
+ * through a symbolic link that is turned (as Kubernetes does) or whose target changes. The last good content stays until better content comes.
  *
- * The directory is watched, not the file, since the watch of a replaced file stays with the old one. A slow poll stands behind
- * the watch: some file systems report nothing, the number of watches is limited, and the directory itself may be replaced.
+ * Directories are watched, not the file, since the watch of a replaced file stays with the old one: that of the name and that of what a link
+ * leads to. A poll of the stamp stands behind the watch, so that a change is seen within a second everywhere: network file systems report nothing,
+ * links may lead over others, the number of watches is limited, and a directory itself may be replaced.
  */
 import { createHash } from "node:crypto";
 import { watch } from "node:fs";
+import { realpath } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { readBoundedFile, readStamp, sameStamp, type FileContent, type FileStamp } from "./bounded-file.js";
 
@@ -19,6 +21,8 @@ export type WatchDirectory = (directory: string, onEvent: (name: string | undefi
 export interface FileAccess {
   readonly read: (file: string, maxBytes: number) => Promise<FileContent>;
   readonly readStamp: (file: string) => Promise<FileStamp>;
+  /** The name behind all symbolic links. Rejects where there is nothing. */
+  readonly resolve: (file: string) => Promise<string>;
 }
 
 export type FileUpdate<T> =
@@ -34,8 +38,10 @@ export interface WatchedFileInit<T> {
   readonly onUpdate: (update: FileUpdate<T>) => void;
   /** From the first sign of a change to the reading, so that one save is one update. @default 50 */
   readonly settleMs?: number;
-  /** @default 5000 */
+  /** Between looks at the stamp. @default 500 */
   readonly pollMs?: number;
+  /** Until the watch is made anew. @default 5000 */
+  readonly renewMs?: number;
   /** @default timers of the process, which do not keep it alive */
   readonly schedule?: Schedule;
   /** @default fs.watch */
@@ -45,7 +51,8 @@ export interface WatchedFileInit<T> {
 }
 
 const DEFAULT_SETTLE_MS = 50;
-const DEFAULT_POLL_MS = 5000;
+const DEFAULT_POLL_MS = 500;
+const DEFAULT_RENEW_MS = 5000;
 
 const scheduleTimeout: Schedule = (callback, delayMs) => {
   const timer = setTimeout(callback, delayMs).unref();
@@ -54,12 +61,12 @@ const scheduleTimeout: Schedule = (callback, delayMs) => {
 
 const watchWithFs: WatchDirectory = (directory, onEvent) => {
   const watcher = watch(directory, { persistent: false }, (_, name) => onEvent(name ?? undefined));
-  // The next poll renews it.
+  // It is renewed soon.
   watcher.on("error", () => watcher.close());
   return watcher;
 };
 
-const FILE_SYSTEM: FileAccess = { read: readBoundedFile, readStamp };
+const FILE_SYSTEM: FileAccess = { read: readBoundedFile, readStamp, resolve: realpath };
 
 const digest = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("base64");
 
@@ -72,9 +79,13 @@ export class WatchedFile<T> {
   #stamp: FileStamp | undefined;
   /** Of the last content that was read, good or bad; undefined when none could be. */
   #digest: string | undefined;
-  #watcher: { close(): void } | undefined;
+  /** What the file's name led to when it was last seen. */
+  #target: string;
+  #isWatchOld = false;
+  #watchers: readonly { close(): void }[] = [];
   #cancelSettle: (() => void) | undefined;
   #cancelPoll: (() => void) | undefined;
+  #cancelRenewal: (() => void) | undefined;
   /** A change of the very file was reported: a stamp can miss two changes within one tick of the file system's clock. */
   #distrustStamp = false;
   #reading: Promise<void> | undefined;
@@ -85,6 +96,7 @@ export class WatchedFile<T> {
     this.#schedule = init.schedule ?? scheduleTimeout;
     this.#access = init.access ?? FILE_SYSTEM;
     this.#current = current;
+    this.#target = init.file;
   }
 
   /** Reads the file and begins to watch it. Throws what reading or parsing throws: a first reading has nothing to fall back on. */
@@ -93,8 +105,9 @@ export class WatchedFile<T> {
     const watched = new WatchedFile(init, await init.parse(bytes, init.file));
     watched.#stamp = stamp;
     watched.#digest = digest(bytes);
-    watched.#watch();
+    await watched.#watch();
     watched.#poll();
+    watched.#renew();
     // What changed between the reading and the watch.
     await watched.refresh();
     return watched;
@@ -126,18 +139,36 @@ export class WatchedFile<T> {
     this.#closed = true;
     this.#cancelSettle?.();
     this.#cancelPoll?.();
-    this.#watcher?.close();
+    this.#cancelRenewal?.();
+    this.#unwatch();
   }
 
-  #watch(): void {
-    const { file, watchDirectory = watchWithFs } = this.#init;
-    const name = basename(file);
+  /** Watches the directory of the name and that of its target, in the place of what was watched before. */
+  async #watch(): Promise<void> {
+    const { file } = this.#init;
+    // Of a link that leads nowhere now, the place where it did.
+    this.#target = await this.#access.resolve(file).catch(() => this.#target);
+    if (this.#closed) return;
+    this.#isWatchOld = false;
+    this.#unwatch();
+    const names = new Map<string, readonly string[]>();
+    for (const path of [file, this.#target]) names.set(dirname(path), [...(names.get(dirname(path)) ?? []), basename(path)]);
+    this.#watchers = [...names].flatMap(([directory, own]) => this.#watchDirectory(directory, own));
+  }
+
+  #watchDirectory(directory: string, names: readonly string[]): readonly { close(): void }[] {
+    const { watchDirectory = watchWithFs } = this.#init;
     try {
-      this.#watcher = watchDirectory(dirname(file), (changed) => this.#onEvent(changed === undefined || changed === name));
+      return [watchDirectory(directory, (changed) => this.#onEvent(changed === undefined || names.includes(changed)))];
     } catch {
-      // No watches left, or no directory now: the poll goes on, and tries again.
-      this.#watcher = undefined;
+      // No watches left, or no directory now: the poll goes on, and it is tried again.
+      return [];
     }
+  }
+
+  #unwatch(): void {
+    for (const watcher of this.#watchers) watcher.close();
+    this.#watchers = [];
   }
 
   #onEvent(own: boolean): void {
@@ -152,18 +183,26 @@ export class WatchedFile<T> {
 
   #poll(): void {
     this.#cancelPoll = this.#schedule(() => {
-      // A watch stays with its directory when that is renamed away, and tells nothing then: renewed each time.
-      this.#watcher?.close();
-      this.#watch();
       void this.refresh().then(() => {
         if (!this.#closed) this.#poll();
       });
     }, this.#init.pollMs ?? DEFAULT_POLL_MS);
   }
 
+  /** A watch stays with its directory when that is renamed away, and tells nothing then. */
+  #renew(): void {
+    this.#cancelRenewal = this.#schedule(() => {
+      this.#isWatchOld = true;
+      void this.refresh().then(() => {
+        if (!this.#closed) this.#renew();
+      });
+    }, this.#init.renewMs ?? DEFAULT_RENEW_MS);
+  }
+
   async #read(): Promise<void> {
     const distrust = this.#distrustStamp;
     this.#distrustStamp = false;
+    if (this.#isWatchOld) await this.#watch();
     const { file, maxBytes, parse } = this.#init;
     let content: FileContent;
     try {
@@ -178,6 +217,7 @@ export class WatchedFile<T> {
       return;
     }
     this.#stamp = content.stamp;
+    if ((await this.#access.resolve(file).catch(() => this.#target)) !== this.#target) await this.#watch();
     const contentDigest = digest(content.bytes);
     if (contentDigest === this.#digest) return;
     this.#digest = contentDigest;

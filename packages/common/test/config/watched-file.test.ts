@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ConfigError, WatchedFile, readBoundedFile, type FileUpdate, type Schedule, type WatchDirectory } from "../../src/index.js";
 
 const SETTLE_MS = 50;
-const POLL_MS = 5000;
+const POLL_MS = 500;
+const RENEW_MS = 5000;
 const MAX_BYTES = 100;
 
 /** A clock that stands still until a test runs what is due. */
@@ -38,15 +39,22 @@ class ManualTimers {
 /** Directory events that a test makes up. */
 class ManualWatch {
   opened = 0;
+  directories: string[] = [];
   closed = 0;
   fails = false;
   #event: (name: string | undefined) => void = () => undefined;
 
-  readonly watch: WatchDirectory = (_, onEvent) => {
+  readonly watch: WatchDirectory = (directory, onEvent) => {
     if (this.fails) throw new Error("no watches left");
     this.opened++;
+    this.directories.push(directory);
     this.#event = onEvent;
-    return { close: () => void this.closed++ };
+    return {
+      close: () => {
+        this.closed++;
+        this.directories.splice(this.directories.indexOf(directory), 1);
+      },
+    };
   };
 
   event(name: string | undefined): void {
@@ -162,7 +170,7 @@ describe("watched file", () => {
     const watched = await openManual();
     await writeFile(file, "two");
     for (let i = 0; i < 10; i++) watch.event("book.xml");
-    expect(timers.delays).toEqual([SETTLE_MS, POLL_MS]);
+    expect(timers.delays).toEqual([SETTLE_MS, POLL_MS, RENEW_MS]);
     await settle(watched);
     await settle(watched);
     expect(updates).toEqual(["two"]);
@@ -212,7 +220,7 @@ describe("watched file", () => {
       onUpdate: record,
       schedule: timers.schedule,
       watchDirectory: watch.watch,
-      access: { read: () => Promise.resolve({ bytes: Buffer.from(content), stamp }), readStamp: () => Promise.resolve(stamp) },
+      access: { read: () => Promise.resolve({ bytes: Buffer.from(content), stamp }), readStamp: () => Promise.resolve(stamp), resolve: (name) => Promise.resolve(name) },
     });
     open.push(watched);
     content = "two";
@@ -240,19 +248,53 @@ describe("watched file", () => {
     expect(updates).toEqual(["version 2"]);
   });
 
-  it("polls, and renews the watch, where no event comes", async () => {
+  it("watches where a link leads, and where it is turned to", async () => {
+    for (const version of ["1", "2"]) {
+      await mkdir(join(directory, version));
+      await writeFile(join(directory, version, "target.xml"), `version ${version}`);
+    }
+    await unlink(file);
+    await symlink("1/target.xml", file);
+    const watched = await openManual();
+    expect(watch.directories).toEqual([directory, join(directory, "1")]);
+    await writeFile(join(directory, "1", "target.xml"), "edited");
+    await settle(watched, "target.xml");
+    await symlink("2/target.xml", `${file}~`);
+    await rename(`${file}~`, file);
+    await settle(watched);
+    expect(watch.directories).toEqual([directory, join(directory, "2")]);
+    // While it leads nowhere, what comes in that place is waited for.
+    await unlink(join(directory, "2", "target.xml"));
+    await settle(watched, "target.xml");
+    expect(timers.fire(RENEW_MS)).toBe(1);
+    await watched.refresh();
+    expect(watch.directories).toEqual([directory, join(directory, "2")]);
+    expect(updates).toEqual(["edited", "version 2", expect.any(ConfigError)]);
+  });
+
+  it("polls twice a second where no event comes", async () => {
     watch.fails = true;
     const watched = await openManual();
-    await writeFile(file, "two");
-    expect(timers.fire(POLL_MS)).toBe(1);
-    await watched.refresh();
-    expect(updates).toEqual(["two"]);
+    for (const content of ["two", "three"]) {
+      await writeFile(file, content);
+      expect(timers.fire(POLL_MS)).toBe(1);
+      await watched.refresh();
+    }
+    expect(updates).toEqual(["two", "three"]);
+  });
+
+  it("renews the watch", async () => {
+    watch.fails = true;
+    const watched = await openManual();
+    const renew = async (): Promise<void> => {
+      expect(timers.fire(RENEW_MS)).toBe(1);
+      await watched.refresh();
+    };
+    await renew();
     watch.fails = false;
-    expect(timers.fire(POLL_MS)).toBe(1);
-    await watched.refresh();
+    await renew();
     expect([watch.opened, watch.closed]).toEqual([1, 0]);
-    expect(timers.fire(POLL_MS)).toBe(1);
-    await watched.refresh();
+    await renew();
     expect([watch.opened, watch.closed]).toEqual([2, 1]);
     watched.close();
     expect(watch.closed).toBe(2);
@@ -281,15 +323,23 @@ describe("watched file", () => {
     await expect(readBoundedFile("/proc/self/status", MAX_BYTES)).rejects.toThrow("changed while it was read; expected a file at rest");
   });
 
-  it("works with the system's own watch and timers", async () => {
+  it.each(["a file", "a link into another directory"])("works with the system's own watch and timers, by the name of %s", async (kind) => {
     const events = new EventEmitter();
+    const name = file;
+    if (kind !== "a file") {
+      await mkdir(join(directory, "elsewhere"));
+      file = join(directory, "elsewhere", "target.xml");
+      await rename(name, file);
+      await symlink(file, name);
+    }
     const watched = await WatchedFile.open({
-      file,
+      file: name,
       maxBytes: MAX_BYTES,
       parse,
       settleMs: 1,
       // Not within this test: the watch alone must do.
       pollMs: 1_000_000,
+      renewMs: 1_000_000,
       onUpdate: (update) => {
         record(update);
         events.emit("update");
