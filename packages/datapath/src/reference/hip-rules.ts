@@ -49,7 +49,10 @@ export class HipRules {
     const type = length < markBytes || !equalAt(bytes, at, MARK.subarray(0, markBytes)) ? -1 : hipType(bytes, hipAt, hipBytes);
     if (type < 0 || (isBare && !isSummedRight(arrival))) return counters.drop("malformed");
     if (type === HIP_TYPE.i1) return this.#straightI1(this.#responder, arrival, hipAt, hipBytes);
-    if (type !== HIP_TYPE.i2) return this.#goUp(arrival, hipAt, hipBytes, "control", this.#others);
+    if (type !== HIP_TYPE.i2) {
+      if (!equalAt(bytes, hipAt + HIP_OFFSET.receiverHit, this.#responder.hit)) return counters.drop("hip");
+      return this.#goUp(arrival, hipAt, hipBytes, "control", this.#others);
+    }
     const parameters = parametersOf(bytes, hipAt, hipBytes, MAX_I2_PARAMETERS);
     const reason = unpaid(this.#responder, bytes, hipAt, parameters, origins.subarray(originAt, originAt + PORT_OFFSET));
     if (reason !== null) return counters.drop(reason);
@@ -84,7 +87,9 @@ export class HipRules {
     const parameters = type < 0 ? null : parametersOf(bytes, hipAt, hipBytes, MAX_I1_PARAMETERS);
     const reason = type < 0 ? "malformed" : refusal(responder, bytes, hipAt, parameters, responder.isOpen(bytes, at + DATA_OFFSET.ids));
     if (reason !== null || parameters === null || parameters.returnIdAt === 0) this.#count(reason ?? "malformed");
-    else if (namesGroup(bytes, parameters, responder.group)) this.#count(this.#answerBehindHeader(responder, bytes, hipAt, hipBytes, parameters.returnIdAt));
+    // Whoever has the id need not be who sent the I1: then it must not get more than the sender spent. Other groups' R1s are no shorter.
+    else if (responder.r1.length > hipBytes) this.#count("amplification");
+    else if (namesGroup(bytes, parameters, responder.group)) this.#count(this.#answerBehindHeader(responder, bytes, hipAt, parameters.returnIdAt));
     else if (this.#i1s.allow(this.#state.nowMs)) return false;
     else this.#count("rate");
     return true;
@@ -118,10 +123,8 @@ export class HipRules {
     return null;
   }
 
-  #answerBehindHeader(responder: PreparedResponder, bytes: Buffer, hipAt: number, hipBytes: number, idAt: number): DropReason | null {
+  #answerBehindHeader(responder: PreparedResponder, bytes: Buffer, hipAt: number, idAt: number): DropReason | null {
     const { udpOut, nowMs, nextServers } = this.#state;
-    // Whoever has the id need not be who sent the I1: then it must not get more than the sender spent.
-    if (responder.r1.length > hipBytes) return "amplification";
     const endpoint = nextServers.lookup(ringKeyAt(bytes, idAt));
     if (endpoint === null) return "no-route";
     if (!this.#all.allow(nowMs, askerOf(bytes, hipAt, bytes, idAt))) return "rate";

@@ -108,6 +108,8 @@ export class Association {
   #isTold = false;
   #isOver = false;
   #closedUntilMs = 0;
+  /** An answer that we wait for came with a wrong signature: the next one waits for its turn as others do. */
+  #hasForgedNews = false;
 
   constructor(scope: Scope, nowMs: number, fields: AssociationFields, first: FirstKeys) {
     this.#scope = scope;
@@ -196,8 +198,10 @@ export class Association {
       throw new HipRefusal("replayed", `UPDATE ${id} again`);
     }
     // A signature costs more than all before it.
-    if (!isNews && !this.#updates.take(nowMs)) throw new HipRefusal("rate", "the peer sends too many UPDATEs");
+    if ((!isNews || this.#hasForgedNews) && !this.#updates.take(nowMs)) throw new HipRefusal("rate", "the peer sends too many UPDATEs");
+    this.#hasForgedNews = isNews;
     checkSignature(packet, this.fields.peer);
+    this.#hasForgedNews = false;
     this.#checkCritical(nowMs, packet);
     this.#establish();
     for (const pair of news) this.#handleAck(nowMs, packet, pair);
@@ -231,12 +235,14 @@ export class Association {
     const packetHash = hashText(packet.bytes);
     if (this.#state === "closed" && this.#repeatAnswer(nowMs, packetHash)) return;
     checkMac(packet, { rhash: this.fields.rhash, key: this.#hip.in.integrity });
+    if (!this.#updates.take(nowMs)) throw new HipRefusal("rate", "the peer sends too many CLOSEs");
     checkSignature(packet, this.fields.peer);
     this.#checkCritical(nowMs, packet);
     required(packet, PARAMETER.echoRequestSigned, "ECHO_REQUEST_SIGNED");
     const answer = this.#seal(HIP_PACKET.closeAck, echoesFor(packet));
+    // Others do not put off its end.
+    if (this.#state !== "closed") this.#closedUntilMs = nowMs + CLOSED_MS;
     this.#state = "closed";
-    this.#closedUntilMs = nowMs + CLOSED_MS;
     this.#answer(nowMs, packetHash, answer, null);
     this.#tell("peer", "closed by the peer");
   }

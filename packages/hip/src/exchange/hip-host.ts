@@ -16,7 +16,7 @@ import { Deadlines } from "./deadlines.js";
 import { difficultyFor } from "./difficulty.js";
 import type { EstablishedEvent, FailedEvent, HipEnvironment, R1Responder } from "./events.js";
 import { agreed, type I3Extras } from "./i3-extras.js";
-import { CROSSED_I2_MS, I1_ANSWERS_PER_SECOND, MAX_ASSOCIATIONS, MAX_ATTEMPTS, MAX_R1_COUNTERS, PUZZLE_TRIES_PER_TICK, R1_COUNTER_MS } from "./limits.js";
+import { CROSSED_I2_MS, DEAR_GROUPS, DEAR_I2S_PER_SECOND, I1_ANSWERS_PER_SECOND, MAX_ASSOCIATIONS, MAX_ATTEMPTS, MAX_R1_COUNTERS, PUZZLE_TRIES_PER_TICK, R1_COUNTER_MS } from "./limits.js";
 import { pathText, puzzlePathBytes, type HipPath } from "./paths.js";
 import { answerI1, R1Pool, type Epoch } from "./r1-pool.js";
 import { checkCritical, HipRefusal, notificationOf } from "./refusal.js";
@@ -37,6 +37,7 @@ export class HipHost {
   readonly #scope: Scope;
   readonly #pool: R1Pool;
   readonly #i1s = new TokenBucket(I1_ANSWERS_PER_SECOND, I1_ANSWERS_PER_SECOND);
+  readonly #dearI2s = new TokenBucket(DEAR_I2S_PER_SECOND, 2 * DEAR_I2S_PER_SECOND);
   readonly #attempts = new Map<string, Attempt>();
   /** Those to a HIT, by where answers come from; of several the first. */
   readonly #byAnswer = new Map<string, Attempt>();
@@ -272,12 +273,12 @@ export class HipHost {
       if (isGreaterHit(peerHit, identity.hit)) this.#checkCrossed(nowMs, paid.epoch, peerHit, j, old);
       if (old === undefined && this.#associations.size >= MAX_ASSOCIATIONS) throw new HipRefusal("full", "too many associations", { notify: "RESPONDER_BUSY_PLEASE_RETRY" });
       checkCritical(packet);
-      const accepted = checkI2(packet, paid, this.#env, old?.fields.peer);
+      const accepted = checkI2(packet, paid, this.#env, (group) => !DEAR_GROUPS.includes(group) || this.#dearI2s.take(nowMs), old?.fields.peer);
       if (!this.#env.admits(accepted.peer.hit, accepted.peer)) throw new HipRefusal("refused", "the access list does not allow this key", { notify: "BLOCKED_BY_POLICY" });
       this.#accept(nowMs, paid, accepted, i2Hash, old);
     } catch (cause) {
       if (!(cause instanceof HipRefusal || cause instanceof WireError)) throw cause;
-      if (!(cause instanceof HipRefusal && cause.drop === "crossed")) paid.epoch.spoil(peerHit, j);
+      if (!(cause instanceof HipRefusal && (cause.drop === "crossed" || cause.drop === "rate"))) paid.epoch.spoil(peerHit, j);
       const said = notificationOf(cause);
       if (said !== null) this.#scope.notify(nowMs, paid.path, packet, said);
       throw cause;

@@ -76,6 +76,9 @@ export const R1_COUNTER_MS = 600_000;
 export const NOTIFIES_PER_SECOND = 20;
 /** I1s that reach this core; those that the packet engine answers are not among them. */
 export const I1_ANSWERS_PER_SECOND = 20_000;
+/** Diffie-Hellman groups whose secrets cost three to six times what P-256's do, which puzzles do not count, and I2s with one of them. */
+export const DEAR_GROUPS: readonly number[] = [4, 8, 9];
+export const DEAR_I2S_PER_SECOND = 20;
 /** UPDATE ids that may be ahead of the next one, and that are remembered behind it (RFC 7401 §6.12). */
 export const UPDATE_WINDOW = 32;
 /** SPIs 0 to 255 are reserved (RFC 4303 §2.1). */

@@ -1,6 +1,7 @@
 /** Why a packet is dropped. Never leaves the core: it becomes a counter, and sometimes a NOTIFY or the reason of a failure. */
 import type { WireError } from "@i3/common";
 
+import { PARAMETER } from "../wire/numbers.js";
 import { NOTIFY_CODE, type Notification, type NotifyName } from "../wire/parameters/notification.js";
 import { CriticalParameterError } from "../wire/tlv.js";
 import type { HipDrop } from "./counters.js";
@@ -37,6 +38,8 @@ const typeBytes = (type: number): Uint8Array => Uint8Array.of(type >> 8, type & 
 /** @throws HipRefusal, a final one, for a packet with a critical parameter that is not known. For who has checked whose packet it is, or that it is paid for. */
 export function checkCritical({ unknownCritical }: { readonly unknownCritical: number | null }): void {
   if (unknownCritical === null) return;
+  // Everybody on the way can put it there: it is not the peer that has said it.
+  if (unknownCritical > PARAMETER.hipSignature2) throw new HipRefusal("malformed", `critical parameter ${unknownCritical} is not known, and not signed`);
   throw new HipRefusal("malformed", `critical parameter ${unknownCritical} is not known`, { notify: "UNSUPPORTED_CRITICAL_PARAMETER_TYPE", detail: typeBytes(unknownCritical), isFinal: true });
 }
 

@@ -106,6 +106,8 @@ export class HipSetup {
       if (link.association !== null) this.hip.close(nowMs, link.association);
       this.#forgetLink(mapping, link);
     }
+    this.#timed.delete(mapping);
+    this.#second.forget(mapping);
     // Behind the end of its association, of which the event installs flows that ask for another one.
     this.#ways.uninstall(mapping);
   }
@@ -453,10 +455,10 @@ export class HipSetup {
 
   /** Keys for both directions: packets go with them from now on. */
   #established(event: EstablishedEvent): void {
+    // Of a host that was known by its name only, this is the first that is known of its key; who is refused gets no name pinned.
+    if (this.#env.refuses({ peerHit: event.peer.hit, peerId: null })) return this.#reject(event, "the access list refuses it");
     const mapping = this.#calls.proven(event.call, event.peer.hit, (hit) => this.#peers.of(hit));
     if (mapping === null) return this.#reject(event, "there is no room for one more host, or the name may not have this key");
-    // Of a host that was known by its name only, this is the first that is known of its key.
-    if (this.#env.refuses({ peerHit: event.peer.hit, peerId: null })) return this.#reject(event, "the access list refuses it");
     // The rules may have changed while it ran.
     if (!suitesOf(mapping.policy).includes(event.espSuite)) return this.#reject(event, "the rules have changed while it was called");
     const link = this.#linkOf(this.#nowMs, mapping);

@@ -48,11 +48,12 @@ export class NamedCalls {
 
   /** Whether the host that answered a call may have its name (docs/policy.md): null, or why not. */
   accepts(call: Call, hit: Uint8Array): string | null {
-    const { trust, log } = this.#env;
+    const { trust, log, refuses } = this.#env;
     if (call.hit !== null && sameBytes(call.hit, hit)) return null;
     const mapping = this.of(call, call.hit);
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined) return "the call is over";
+    if (refuses({ peerHit: hit, peerId: null })) return "the access list refuses it";
     const verdict = mapping.name === null ? null : trust.judge(mapping.name, hit);
     if (verdict?.kind !== "refused" && (mapping.isNameOnly || sameBytes(publicId(hit), mapping.peerId ?? NO_ID))) return null;
     const why = verdict?.kind === "refused" ? errorLine(verdict.error) : `${peerText(mapping)} answered with the key of ${formatIpText(hit)}, which is not its own`;

@@ -53,6 +53,7 @@ void HipRules::straight(Bytes datagram, const Endpoint& from, const Way& way) {
   if (type == hip::type_i1) return straight_i1(*responder, packet, from, way);
   Shared& shared = lane_.shared;
   if (type != hip::type_i2) {
+    if (!equal(part(packet, hip::receiver_hit, hip::hit_bytes), responder->hit())) return lane_.drop(Drop::hip);
     const std::lock_guard lock(shared.mutex);
     return go_up(Upward::control, shared.hip_others, packet, from, way);
   }
@@ -88,6 +89,8 @@ bool HipRules::behind_header(Bytes id, Bytes packet) {
   const hip::Parameters parameters = type ? hip::parameters_of(packet, limits::i1_parameters) : hip::Parameters();
   Drop reason = type ? refusal(*responder, packet, parameters, responder->is_open(id)) : Drop::malformed;
   if (reason == Drop::none && parameters.return_id.empty()) reason = Drop::malformed;
+  // Whoever has the id need not be who sent the I1: then it must not get more than the sender spent. Other groups' R1s are no shorter.
+  if (reason == Drop::none && responder->r1_bytes() > packet.size()) reason = Drop::amplification;
   if (reason == Drop::none && !hip::names_group(parameters, responder->group())) {
     const std::lock_guard lock(lane_.shared.mutex);
     if (lane_.shared.hip_i1s.allow(lane_.now_ms)) return false;
@@ -127,8 +130,6 @@ Drop HipRules::answer_straight(const HipResponder& responder, Bytes i1, const En
 }
 
 Drop HipRules::answer_behind_header(const HipResponder& responder, Bytes i1, Bytes return_id) {
-  // Whoever has the id need not be who sent the I1: then it must not get more than the sender spent.
-  if (responder.r1_bytes() > i1.size()) return Drop::amplification;
   const Bytes ring_key = return_id.first(ring_key_bytes);
   const Endpoint* endpoint = lane_.tables.next_servers.lookup(ring_key, lane_.tables.hasher.bytes(ring_key));
   if (endpoint == nullptr) return Drop::no_route;
