@@ -3,7 +3,7 @@
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
 import {
-  bytesKey, errorLine, formatIpText, inRange, locatorText, privateId, publicId, sameBytes, SUFFIX_BYTES, toHex, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule,
+  bytesKey, errorLine, formatIpText, inRange, locatorText, privateId, publicId, sameBytes, SUFFIX_BYTES, toHex, TokenBucket, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule,
 } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import { dhKeyPair, type HostIdentity, type TriggerKey } from "@i3/hip";
@@ -24,6 +24,7 @@ import { HipSetup } from "./setup/hip-setup.js";
 import { ReturnIds } from "./setup/return-ids.js";
 import { Setup } from "./setup/setup.js";
 import { Setups } from "./setup/setups.js";
+import { peerText } from "./setup/unreachable.js";
 
 // Ours:
 /** Uses are read from the engine, and mappings expire, this often. */
@@ -105,6 +106,9 @@ export class Proxy {
   #accessConfig: AccessConfig | undefined;
   #access: AccessList;
   readonly #accessLog: AccessLog;
+  #hasServers = true;
+  /** Lines about hosts that only servers would lead to. */
+  readonly #serverlessLogs = new TokenBucket(1, 10);
   #nextSweepMs = 0;
   #nowMs = 0;
 
@@ -258,6 +262,7 @@ export class Proxy {
   /** Takes over the mappings of the journal and registers with the ring. */
   start(nowMs: number, servers: readonly Locator[], restored: readonly Mapping[]): void {
     this.#nowMs = nowMs;
+    this.#hasServers = servers.length > 0;
     for (const server of servers) this.client.addServer(nowMs, server);
     this.#env.datapath.setInbound(this.ownId, { action: "upcall" });
     this.client.insertTrigger(nowMs, this.ownId, { kind: "host", identity: this.#env.identity });
@@ -383,9 +388,17 @@ export class Proxy {
     const mapping = this.mappings.byAddress(upcall.address);
     if (mapping === undefined) return this.#env.datapath.discard(upcall.address, true);
     const isDirect = mapping.peerHit !== null && this.#names.directOf(mapping.peerHit) !== null;
+    if (!isDirect && !this.#hasServers && mapping.state === "idle") return this.#refuseWithoutServers(nowMs, mapping, upcall.address);
     const isLive = mapping.ownKey === null || isDirect || this.client.triggers(nowMs).some((t) => t.live && bytesKey(t.id) === bytesKey(mapping.ownPrivateId));
     if (isLive || mapping.state !== "idle") this.#call(nowMs, mapping, upcall);
     else this.#waitingForTrigger.set(bytesKey(mapping.ownPrivateId), { mapping, upcall, untilMs: nowMs + OWN_TRIGGER_WAIT_MS });
+  }
+
+  /** Programs hear so at once. */
+  #refuseWithoutServers(nowMs: number, mapping: Mapping, address: Uint8Array): void {
+    this.#env.datapath.discard(address, true);
+    if (!this.#serverlessLogs.take(nowMs)) return;
+    this.#env.log("warn", "unreachable", { peer: peerText(mapping), why: "it has no address in the address book, and there are no i3 servers", remedy: "Give it an address in the address book, or add <servers> to the configuration." });
   }
 
   #call(nowMs: number, mapping: Mapping, { packet, strength }: FlowSetup): void {

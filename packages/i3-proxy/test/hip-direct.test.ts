@@ -115,6 +115,20 @@ describe("a host with an address, without any ring", () => {
     expect(laptop.node.received.map((packet) => [packet[6], packet[40], packet[41]])).toEqual([[58, 1, 3]]);
   });
 
+  it("is the only kind that is called: one without an address is unreachable at once, and the log says that there are no servers", () => {
+    const { world, laptop, home } = bed("");
+    resolved(laptop);
+    for (let n = 0; n < 20; n++) world.inject(laptop.node, { tun: packet6(laptop.identity.hit, home.identity.hit, "lost") });
+    world.run(10);
+    expect(laptop.node.received[0]?.subarray(40, 42)).toEqual(Uint8Array.of(1, 3));
+    const told = laptop.node.log.filter(({ event }) => event === "unreachable").map(({ fields }) => fields);
+    expect(told[0]).toEqual({
+      peer: "home.i3", why: "it has no address in the address book, and there are no i3 servers", remedy: "Give it an address in the address book, or add <servers> to the configuration.",
+    });
+    expect(told.length).toBeLessThanOrEqual(11);
+    expect(world.wire).toEqual([]);
+  });
+
   it("that does not answer is unreachable after its patience, whatever the ring", () => {
     const { world, laptop, home } = bed(`address="${HOME}" port="9"`);
     resolved(laptop);

@@ -57,6 +57,7 @@ export async function startRing(hosts: readonly Host[], options: RingOptions = {
 }
 
 export interface LaptopOptions {
+  /** Empty: none, beside `hip`. */
   readonly serverAddresses: readonly string[];
   /** Attributes and elements of the configuration that are not the usual ones. */
   readonly mappings?: string;
@@ -107,7 +108,7 @@ export class Laptop {
     await this.host.writeFile("i3-proxy.xml", `<i3-proxy version="1">
   <identity key-file="host.key"/>
   <state directory="state"/>
-  <servers>${serverAddresses.map((address) => `<server address="${address}" port="${I3_PORT}"/>`).join("")}</servers>
+  ${serverAddresses.length === 0 ? "" : `<servers>${serverAddresses.map((address) => `<server address="${address}" port="${I3_PORT}"/>`).join("")}</servers>`}
   ${tun ?? ""}${hip ?? ""}${virtualAddresses ?? ""}${dns ?? ""}
   <address-book file="book.xml"/>
   ${mappings ?? ""}

@@ -4,7 +4,7 @@ import { ACCESS, type AccessConfig } from "./access.js";
 import { ENDPOINT, ENGINE_ATTRIBUTES, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
 import { RULES, type ProxyRule } from "./rules.js";
-import { element, implied, list, maybe, one, optional, readDocument, required, withDefault } from "./schema.js";
+import { element, implied, list, maybe, one, optional, readDocument, required, withDefault, type Site } from "./schema.js";
 import { BOOLEAN, FILE, INTERFACE_NAME, PORT, SOCKET_FILE } from "./value-types.js";
 import { addressRange, dnsName, wholeNumber, word } from "./value-types.js";
 
@@ -36,7 +36,7 @@ export interface EspConfig {
 export interface ProxyConfig {
   readonly identity: IdentityConfig;
   readonly state: { readonly directory: string };
-  /** 1–64. */
+  /** At most 64; none: hosts are reached by address only, and `hip` is there. */
   readonly servers: readonly Endpoint[];
   readonly listen: IpEndpoint;
   readonly tun: { readonly name: string; /** Bytes of an inner packet. */ readonly mtu: number };
@@ -98,12 +98,22 @@ const HIP = element({ "udp-port": optional(PORT), "ip-protocol": withDefault(BOO
   return hip;
 });
 
+/** What needs the ring could never act. */
+function checkWithoutServers({ hip, rules, publishedNames }: Pick<ProxyConfig, "hip" | "rules" | "publishedNames">, site: Site): void {
+  if (hip === undefined) {
+    site.fail(undefined, "neither servers nor hip", '<servers>, or <hip udp-port="10500"/>', "Without servers this machine is reached at its address only, and that needs <hip>.");
+  }
+  if (publishedNames.length > 0) site.fail(undefined, "published-names without servers", "<servers>, where names are claimed");
+  const firstUse = rules.find((rule) => rule.go === "i3" && rule.trust === "first-use");
+  if (firstUse !== undefined) site.fail(undefined, `trust="first-use" on line ${firstUse.line}, without servers`, "<servers>, where names are claimed");
+}
+
 const PROXY = element(
   {},
   {
     identity: one(IDENTITY),
     state: one(element({ directory: required(FILE) })),
-    servers: one(element({}, { server: list(ENDPOINT, 1, MAX_SERVERS) })),
+    servers: maybe(element({}, { server: list(ENDPOINT, 1, MAX_SERVERS) })),
     listen: implied(LISTEN),
     tun: implied(element({ name: withDefault(INTERFACE_NAME, "i3"), mtu: withDefault(wholeNumber(1280, 9000), 1360) })),
     "virtual-addresses": implied(
@@ -147,7 +157,8 @@ const PROXY = element(
     if (plain !== undefined && algorithm !== "ecdsa-p256") {
       site.fail(undefined, `security="none" on line ${plain.line}, with an identity of algorithm="${algorithm}"`, 'algorithm="ecdsa-p256" with security="none"');
     }
-    return { ...config, servers: servers.server, rules };
+    if (servers === undefined) checkWithoutServers({ ...config, rules }, site);
+    return { ...config, servers: servers?.server ?? Object.freeze([]), rules };
   },
 );
 

@@ -187,8 +187,8 @@ const STRUCTURE: readonly BadDocument[] = [
   proxyRow("an element twice", ["<log/>", "<log/>"], ":4: /i3-proxy/log[2]: already given on line 3; expected at most one <log>"),
   raw(
     "a missing element",
-    '<i3-proxy version="1">\n<identity key-file="k"/>\n<state directory="s"/>\n</i3-proxy>',
-    ":1: /i3-proxy/servers: missing; expected exactly one <servers>",
+    '<i3-proxy version="1">\n<identity key-file="k"/>\n</i3-proxy>',
+    ':1: /i3-proxy/state: missing; expected exactly one <state directory="…">',
   ),
   raw(
     "a missing element with an attribute",
@@ -497,6 +497,21 @@ const BOOKS: readonly BadDocument[] = [
   }),
 ];
 
+const serverless = (...lines: readonly string[]): string => proxy(...lines).replace(/<servers>.*<.servers>/, "");
+const WITHOUT_SERVERS: readonly BadDocument[] = [
+  raw("neither servers nor hip", serverless(), ':1: /i3-proxy: neither servers nor hip; expected <servers>, or <hip udp-port="10500"/>', {
+    remedy: "Without servers this machine is reached at its address only, and that needs <hip>.",
+    schemaAccepts: true,
+  }),
+  raw("published names without servers", serverless('<hip udp-port="10500"/>', '<published-names><publish name="a.i3"/></published-names>'), ":1: /i3-proxy: published-names without servers; expected <servers>, where names are claimed", { schemaAccepts: true }),
+  raw(
+    "first use without servers",
+    serverless('<hip udp-port="10500"/>', '<rules><rule name="a" go="i3"/>', '<rule name="b" go="i3" trust="first-use"/></rules>'),
+    ':1: /i3-proxy: trust="first-use" on line 5, without servers; expected <servers>, where names are claimed',
+    { schemaAccepts: true },
+  ),
+];
+
 const HIP_PORT_TWICE = { remedy: "The main port takes HIP too; the other one is for hosts that expect 10500." } as const;
 const HIP_DOCUMENTS: readonly BadDocument[] = [
   { format: "i3-proxy", what: "hip that opens nothing", input: proxy("<hip/>"), message: ':3: /i3-proxy/hip: it opens nothing; expected udp-port="10500", ip-protocol="true", or no element hip', schemaAccepts: true },
@@ -506,4 +521,4 @@ const HIP_DOCUMENTS: readonly BadDocument[] = [
     { format: "i3-proxy", what: `keys that are replaced after ${text} s`, input: proxy(`<esp rekey-after-s="${text}"/>`), message: `:3: /i3-proxy/esp/@rekey-after-s: "${text}" is ${why}; expected a whole number from 5 to 86400` })),
 ];
 
-export const BAD_DOCUMENTS: readonly BadDocument[] = [...MALFORMED, ...STRUCTURE, ...VALUES, ...RULES, ...BOOKS, ...HIP_DOCUMENTS];
+export const BAD_DOCUMENTS: readonly BadDocument[] = [...MALFORMED, ...STRUCTURE, ...VALUES, ...RULES, ...BOOKS, ...WITHOUT_SERVERS, ...HIP_DOCUMENTS];

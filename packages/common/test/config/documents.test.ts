@@ -90,6 +90,11 @@ describe("proxy configuration", () => {
     });
   });
 
+  it("needs no servers beside hip", () => {
+    const text = '<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><hip ip-protocol="true"/></i3-proxy>';
+    expect(parseProxyConfig(text, "x.xml")).toMatchObject({ servers: [], hip: { udpPort: undefined, ipProtocol: true } });
+  });
+
   it("takes relative file names from its own directory", () => {
     const files = (file: string): readonly unknown[] => {
       const { identity, state, addressBook, control } = parseProxyConfig(

@@ -173,7 +173,8 @@ class Daemon implements RunningDaemon {
     this.#run((proxy, nowMs) => proxy.start(nowMs, servers, content.mappings));
     this.#book = book;
     this.#logUnruled();
-    if (await this.#awaitServer(book.entries.some(({ at }) => at !== undefined))) await this.#awaitTriggers();
+    if (servers.length === 0) this.#log("info", "no-servers", { remedy: "<servers> is left out: hosts are called by address, none over i3." });
+    else if (await this.#awaitServer(book.entries.some(({ at }) => at !== undefined))) await this.#awaitTriggers();
     await this.#interception?.enable();
     await this.#watch(view);
     this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${engine.tun?.name ?? ""} port=${engine.udp.port} engine=${engine.implementation}`;
@@ -376,10 +377,11 @@ class Daemon implements RunningDaemon {
     };
   }
 
+  /** Empty only where none is configured. */
   async #resolveServers(): Promise<readonly Locator[]> {
     const found = await Promise.all(this.#config.servers.map((server) => this.#resolveServer(server)));
     const locators = found.flat();
-    if (locators.length > 0) return locators;
+    if (locators.length > 0 || found.length === 0) return locators;
     throw new I3Error("ERR_I3_NO_SERVER", "the name of no i3 server can be looked up", { remedy: "Check <servers>, and whether this machine is online." });
   }
 
