@@ -22,7 +22,7 @@ import { removeGuard } from "./guard.js";
 import { Interception } from "./interception.js";
 import { NftChild } from "./interception-nft.js";
 import { Journal, type JournalContent } from "./journal.js";
-import { checkIdentity, openIdentity } from "./own-identity.js";
+import { checkHipIdentity, checkIdentity, openIdentity } from "./own-identity.js";
 import { pinFileOf, readPins, writePins } from "./pin-file.js";
 import { beginRehearsals } from "./rehearsals.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
@@ -49,6 +49,7 @@ const RANDOM_POOL_BYTES = 4_096;
 export async function checkFiles(config: ProxyConfig): Promise<readonly string[]> {
   const book = config.addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(config.addressBook.file);
   checkIdentity(config);
+  checkHipIdentity(config);
   readPins(pinFileOf(config.state.directory));
   const groups = new AccessList(config.access, book).emptyGroups().map((group) => `<access> has the group "${group}", and no host of the address book is in it`);
   const unruled = unruledText(unruledNames(book, config.rules));

@@ -1,8 +1,9 @@
+import { generateKeyPairSync } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { parseProxyConfig } from "@i3/common";
+import { parseProxyConfig, type I3Error } from "@i3/common";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { checkFiles } from "../../src/io/daemon.js";
@@ -26,4 +27,12 @@ describe("--check", () => {
     expect(await check("ecdsa-p256", book, '<access><allow group="friends"/></access>')).toEqual(['<access> has the group "friends", and no host of the address book is in it', unruled]);
     expect(await check("ecdsa-p256", book.replace(".i3", ".(i3|net)"))).toEqual([]);
   });
+
+  it.each([[2_048, "nothing"], [3_072, "nothing"], [4_096, "ERR_I3_HIP_IDENTITY"]])("of an RSA key of %i bits that HIP is spoken with refuses %s, as the start does", async (modulusLength, refused) => {
+    const { privateKey } = generateKeyPairSync("rsa", { modulusLength });
+    writeFileSync(inside("host.key"), privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+    const found = (...more: readonly string[]): Promise<unknown> => check("rsa", ...more).then(() => "nothing", (error: unknown) => (error as I3Error).code);
+    for (const element of ['<rules><rule name="a.i3" go="i3"/></rules>', '<hip udp-port="10500"/>', '<published-names><publish name="a.i3"/></published-names>']) expect(await found(element)).toBe(refused);
+    expect(await found()).toBe("nothing");
+  }, 60_000);
 });
