@@ -1,5 +1,6 @@
 /**
  * The files of i3-proxy's state directory: any bytes as list of pins or as journal give a value or an I3Error that is clear, in bounded time, and what could not be read of a journal is set aside.
+ * And `<key file>.hit`: whatever stands in it, no key is made where one was lost.
  * Runs I3_FUZZ_SECONDS (default 2) from I3_FUZZ_SEED.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -7,9 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { randomInt } from "node:crypto";
 
-import { I3Error, toHex } from "@i3/common";
+import { formatIpText, I3Error, parseIpText, toHex } from "@i3/common";
 import { mutated, Random } from "@i3/common/testing";
-import { generateTriggerKey } from "@i3/hip";
+import { checkOwnKey, generateTriggerKey, markerFile, openOwnKey, type OwnKeyOptions } from "@i3/hip";
 import { afterAll, expect, it } from "vitest";
 
 import { Journal, journalFile } from "../../packages/i3-proxy/src/io/journal.js";
@@ -69,12 +70,12 @@ function damaged(random: Random, good: string): Uint8Array {
 }
 
 /** The value, or null for an I3Error that people can use. Anything else that is thrown ends the test with its seed. */
-function readWith<T>(input: Uint8Array, read: () => T): T | null {
+function readWith<T>(input: Uint8Array, read: () => T, code = "ERR_I3_STATE"): T | null {
   const began = process.cpuUsage();
   try {
     return read();
   } catch (error) {
-    const isClear = error instanceof I3Error && error.code === "ERR_I3_STATE" && error.message.length > 0 && error.message.length < 1_000 && (error.remedy ?? "").length > 0;
+    const isClear = error instanceof I3Error && error.code === code && error.message.length > 0 && error.message.length < 1_000 && (error.remedy ?? "").length > 0;
     if (isClear) return null;
     throw new Error(`seed ${SEED}: ${JSON.stringify(Buffer.from(input).toString("latin1"))}`, { cause: error });
   } finally {
@@ -144,4 +145,55 @@ it(`journals, seed ${SEED}`, { timeout: (SECONDS + 60) * 1_000 }, () => {
     expect([again.content.damage, again.content.mappings.map(mappingToJson), again.content.sharedKey.publicKey]).toEqual([null, content.mappings.map(mappingToJson), content.sharedKey.publicKey]);
   }
   expect([whole > 0, mended > 0]).toEqual([true, true]);
+});
+
+/** Text of an address, of this host or others, and what editors and disks make of it. */
+function damagedMarker(random: Random, hit: Uint8Array): Uint8Array {
+  const text = formatIpText(random.pick([hit, hit, random.bytes(16), random.bytes(4)]));
+  switch (random.below(6)) {
+    case 0: return random.bytes(random.below(100));
+    case 1: return Buffer.from(random.pick([`${text}\r\n`, `  ${text}`, `${text}\n${text}\n`, `${text}%lo\n`, text.toUpperCase(), `${text}${" ".repeat(random.below(70))}`, ""]));
+    default: return mutated(random, Buffer.from(`${text}\n`), LIKELY);
+  }
+}
+
+it(`HITs beside keys, seed ${SEED}`, { timeout: (SECONDS + 60) * 1_000 }, () => {
+  const random = new Random(SEED);
+  const keyFile = join(directory, "host.key");
+  const options: OwnKeyOptions = { keyFile, algorithm: "ecdsa-p256" };
+  const { identity } = openOwnKey(options);
+  const mine = formatIpText(identity.hit);
+  const lost: OwnKeyOptions = { ...options, keyFile: join(directory, "lost.key") };
+  let [others, unread, same] = [0, 0, 0];
+  for (let n = 0, endMs = performance.now() + SECONDS * 500; n < MIN_INPUTS || performance.now() < endMs; n++) {
+    const input = damagedMarker(random, identity.hit);
+    for (const { keyFile: file } of [options, lost]) writeFileSync(markerFile(file), input, { mode: 0o600 });
+    // What a reader of one short line may take from it, told apart from how it is done.
+    const text = input.length > 64 ? "" : Buffer.from(input).toString("utf8").trim();
+    const found = parseIpText(text);
+    const hit = found?.length === 16 ? formatIpText(found) : null;
+    // Nothing that stands there leads to another key.
+    let why = "";
+    expect(readWith(input, () => {
+      try {
+        return openOwnKey(lost);
+      } catch (error) {
+        why = (error as Error).message;
+        throw error;
+      }
+    }, "ERR_I3_KEY_FILE")).toBeNull();
+    expect(why.endsWith(hit === null ? "this machine had a key before" : `this machine was ${hit}`)).toBe(true);
+    expect(existsSync(lost.keyFile)).toBe(false);
+    // A key that is there is taken, unless another's HIT stands beside it.
+    const isOther = hit !== null && hit !== mine;
+    expect(readWith(input, () => (checkOwnKey(options), true), "ERR_I3_KEY_FILE")).toBe(isOther ? null : true);
+    if (isOther) {
+      others++;
+      continue;
+    }
+    if (hit === null) unread++;
+    else same++;
+    expect([openOwnKey(options).created, formatIpText(parseIpText(readFileSync(markerFile(keyFile), "utf8").trim()) as Uint8Array)]).toEqual([false, mine]);
+  }
+  expect([others > 0, unread > 0, same > 0]).toEqual([true, true, true]);
 });
