@@ -159,6 +159,7 @@ describe("what the examples show", () => {
       ["esp", undefined, "first-use"],
       ["none", undefined, "book"],
       ["esp", undefined, "book"],
+      ["esp", undefined, "book"],
     ]);
     expect(access).toMatchObject({ default: "refuse", entries: [{ admits: false, group: "guests" }, { admits: true, group: "family" }, { admits: true, line: expect.any(Number) as number }] });
   });
