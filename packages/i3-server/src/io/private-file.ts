@@ -1,0 +1,77 @@
+/** Files with something secret in them: for nobody else to read, written whole or not at all, never over another. */
+import { randomBytes } from "node:crypto";
+import { closeSync, constants, fstatSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+
+import { I3Error } from "@i3/common";
+
+const MAX_FILE_BYTES = 4_096;
+
+export const fileError = (message: string, remedy: string, cause?: unknown): I3Error => new I3Error("ERR_I3_RING_CREDENTIAL", message, { cause, remedy });
+
+const isErrno = (error: unknown, code: string): boolean => error instanceof Error && (error as NodeJS.ErrnoException).code === code;
+
+/**
+ * The text of the file. Throws I3Error ERR_I3_RING_CREDENTIAL when it is missing, no regular file, open to others, another user's or longer than 4,096 bytes.
+ * @param what "the ring credential"
+ * @param remedy for who does not have it
+ */
+export function readPrivateFile(file: string, what: string, remedy: string): string {
+  let fd: number | undefined;
+  try {
+    // O_NONBLOCK: opening a FIFO would wait for a writer.
+    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) throw fileError(`${file} is not a regular file`, remedy);
+    if ((stats.mode & 0o077) !== 0) throw fileError(`${file} can be read by others (mode ${(stats.mode & 0o777).toString(8)})`, `Run: chmod 600 ${file}`);
+    const user = process.geteuid?.() ?? 0;
+    // Its owner can read it and put another in its place, whatever its mode.
+    if (stats.uid !== user && stats.uid !== 0) {
+      throw fileError(`${file} belongs to the user ${stats.uid}, who can read and change it`, `See whether it is the right one, then run: chown ${user} ${file}`);
+    }
+    if (stats.size > MAX_FILE_BYTES) throw fileError(`${file} has ${stats.size} bytes, more than ${MAX_FILE_BYTES}`, remedy);
+    return readFileSync(fd, "utf8");
+  } catch (cause) {
+    if (cause instanceof I3Error) throw cause;
+    throw fileError(`cannot read ${what} ${file}`, remedy, cause);
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
+
+/** A new file of mode 0600 that is there after a power failure. Throws I3Error ERR_I3_RING_CREDENTIAL, also when there is one. */
+export function writeNewPrivateFile(file: string, text: string): void {
+  // Random: after a crash a process of the same id must not find the leftover in its way.
+  const temporary = `${file}.${randomBytes(8).toString("hex")}.new`;
+  try {
+    try {
+      writeDurably(temporary, text);
+      linkSync(temporary, file); // fails when there is one, and never overwrites
+    } finally {
+      rmSync(temporary, { force: true });
+    }
+    syncPath(dirname(file));
+  } catch (cause) {
+    if (isErrno(cause, "EEXIST")) throw fileError(`${file} is there already, and is never overwritten`, "Name another file.");
+    throw fileError(`cannot write ${file}`, "Check that its folder is there, and its permissions.", cause);
+  }
+}
+
+function writeDurably(file: string, text: string): void {
+  const fd = openSync(file, "wx", 0o600);
+  try {
+    writeFileSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function syncPath(folder: string): void {
+  const fd = openSync(folder, constants.O_RDONLY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

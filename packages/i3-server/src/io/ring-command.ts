@@ -1,0 +1,45 @@
+/** `i3-server ring …`: makes a ring's authority, and admits servers to it. */
+import { parseArgs } from "node:util";
+
+import { I3Error, toHex } from "@i3/common";
+
+import { admitToRing, makeRingAuthority, membershipText, readRingAuthority } from "./ring-credential.js";
+
+const DAY_MS = 86_400_000;
+const MAX_DAYS = 36_500;
+
+const usageError = (message: string): I3Error => new I3Error("ERR_I3_USAGE", message, { remedy: "See: i3-server --help" });
+
+/** What is to be printed. Throws I3Error: ERR_I3_USAGE or ERR_I3_RING_CREDENTIAL. `wallMs`: ms since 1970. */
+export function ringCommand(args: readonly string[], wallMs: number): string {
+  const { positionals, days } = readArguments(args);
+  const [what, file, out, ...more] = positionals;
+  if (what === "make" && file !== undefined && out === undefined && days === undefined) return make(file);
+  if (what === "admit" && file !== undefined && out !== undefined && more.length === 0) return admit(file, out, days === undefined ? Infinity : wallMs + daysOf(days) * DAY_MS);
+  throw usageError("neither ring make FILE nor ring admit AUTHORITY_FILE OUT_FILE [--days N]");
+}
+
+function readArguments(args: readonly string[]): { readonly positionals: readonly string[]; readonly days: string | undefined } {
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options: { days: { type: "string" } }, allowPositionals: true, strict: true });
+    return { positionals, days: values.days };
+  } catch (error) {
+    throw usageError(error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error));
+  }
+}
+
+function daysOf(text: string): number {
+  const days = Number(text);
+  if (!/^[0-9]+$/.test(text) || days < 1 || days > MAX_DAYS) throw usageError(`--days ${text} is no number from 1 to ${MAX_DAYS}`);
+  return days;
+}
+
+const make = (file: string): string => `${file}: the authority of a new ring, ${toHex(makeRingAuthority(file).publicKey)}
+Whoever has this file can admit servers: keep it where no server is, and keep a backup.
+For each server: i3-server ring admit ${file} OUT_FILE
+`;
+
+const admit = (authorityFile: string, out: string, endMs: number): string => `${out}: ${membershipText(admitToRing(readRingAuthority(authorityFile), out, endMs))}
+Bring it to one server, which nobody else may read it on (mode 600), and delete it here; name it in that server's configuration:
+<ring credential-file="…"> in the place of a ring's secret. Another server needs another one.
+`;

@@ -1,0 +1,187 @@
+/** Who may be in a ring, and where: credentials, their files, and the commands that make them. */
+import { generateKeyPairSync } from "node:crypto";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { errorLine, I3Error, nodeKey, toHex, WireError } from "@i3/common";
+
+import { ringCommand } from "../src/io/ring-command.js";
+import { endingSoon, readRingAuthority, readRingCredential } from "../src/io/ring-credential.js";
+import { admitServer, CREDENTIAL_BYTES, isSigned, issueCredential, readCredential } from "../src/ring/credential.js";
+import { publicBytesOf } from "../src/ring/raw-keys.js";
+import { authorityFromText, authorityOf, authorityToText, membershipFromText, membershipToText } from "../src/ring/ring-files.js";
+import { randomBytesFrom, seeded } from "./ring-net.js";
+
+const random = randomBytesFrom(seeded(11));
+const AUTHORITY = new Uint8Array(32).fill(1);
+const NOW_MS = Date.UTC(2027, 0, 15);
+const DAY_MS = 86_400_000;
+const decode = (text: string | undefined): Uint8Array => new Uint8Array(Buffer.from(text ?? "", "base64url"));
+
+describe("raw keys", () => {
+  it("are the ones of RFC 8032 §7.1, test 1", () => {
+    const secret = Buffer.from("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", "hex");
+    expect(toHex(publicBytesOf("ed25519", secret))).toBe("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+  });
+
+  it("of X25519 are the ones that the system makes", () => {
+    const { d, x } = generateKeyPairSync("x25519").privateKey.export({ format: "jwk" }) as { readonly d: string; readonly x: string };
+    expect(publicBytesOf("x25519", decode(d))).toEqual(decode(x));
+  });
+});
+
+describe("a credential", () => {
+  it("has the fields of docs/wire.md §4.2 in their places, and a node key that follows from key and nonce", () => {
+    const publicKey = new Uint8Array(32).fill(2);
+    const nonce = new Uint8Array(16).fill(3);
+    const bytes = issueCredential(AUTHORITY, publicKey, nonce, 0x1234);
+    expect(toHex(bytes.subarray(0, 89))).toBe(`01${toHex(publicBytesOf("ed25519", AUTHORITY))}${"02".repeat(32)}${"03".repeat(16)}0000000000001234`);
+    expect(bytes.length).toBe(CREDENTIAL_BYTES);
+    const credential = readCredential(bytes);
+    expect(credential).toEqual({ bytes, authority: publicBytesOf("ed25519", AUTHORITY), publicKey, nodeKey: nodeKey(publicKey, nonce), endMs: 0x1234 * 1_000 });
+    expect(isSigned(credential)).toBe(true);
+    expect(readCredential(issueCredential(AUTHORITY, publicKey, nonce, 0)).endMs).toBe(Infinity);
+  });
+
+  it("holds no longer with any bit changed: nobody chooses its nonce, key or end", () => {
+    const { credential } = admitServer(AUTHORITY, random, 5_000_000_000);
+    let read = 0;
+    for (let i = 0; i < 8 * CREDENTIAL_BYTES; i += 1) {
+      const changed = credential.bytes.slice();
+      changed[i >> 3] = (changed[i >> 3] as number) ^ (1 << (i & 7));
+      try {
+        expect(isSigned(readCredential(changed)), `bit ${i}`).toBe(false);
+        read += 1;
+      } catch (error) {
+        expect(error, `bit ${i}`).toBeInstanceOf(WireError);
+      }
+    }
+    expect(read).toBeGreaterThan(8 * (CREDENTIAL_BYTES - 9)); // version, and ends that are too late, do not come so far
+  });
+
+  it("is refused when it is too short, too long, or of another version", () => {
+    const { bytes } = admitServer(AUTHORITY, random).credential;
+    for (const bad of [bytes.subarray(1), Uint8Array.from([...bytes, 0]), new Uint8Array(0), bytes.map((byte, i) => (i === 0 ? 2 : byte))]) expect(() => readCredential(bad)).toThrow(WireError);
+  });
+
+  it("of two servers are two places", () => {
+    const keys = Array.from({ length: 20 }, () => toHex(admitServer(AUTHORITY, random).credential.nodeKey));
+    expect(new Set(keys).size).toBe(20);
+  });
+});
+
+describe("files as text", () => {
+  const membership = admitServer(AUTHORITY, random, 5_000_000_000);
+
+  it("say what they are in the first line and come back as they were", () => {
+    expect(authorityToText(authorityOf(AUTHORITY))).toMatch(/^i3 ring authority 1\n/);
+    expect(membershipToText(membership)).toMatch(/^i3 ring credential 1\n/);
+    expect(authorityFromText(authorityToText(authorityOf(AUTHORITY)))).toEqual(authorityOf(AUTHORITY));
+    expect(membershipFromText(membershipToText(membership).replaceAll("\n", "\r\n\n"))).toEqual(membership);
+  });
+
+  const good = membershipToText(membership);
+  it.each<[string, string, RegExp]>([
+    ["empty", "", /does not begin with the line "i3 ring credential 1"/],
+    ["something else", "-----BEGIN PRIVATE KEY-----\n", /does not begin with the line/],
+    ["the authority's", authorityToText(authorityOf(AUTHORITY)), /authority, not of a server/],
+    ["of a later version", good.replace("credential 1", "credential 2"), /later version/],
+    ["without a key", good.replace(/private-key.*\n/, ""), /no private-key/],
+    ["with two keys", `${good}private-key ${"00".repeat(32)}\n`, /twice/],
+    ["with a word more", good.replace(/(private-key \S+)/, "$1 x"), /not known/],
+    ["with a line more", `${good}colour blue\n`, /not known/],
+    ["with a key cut off", good.replace(/(private-key [0-9a-f]{60})[0-9a-f]{4}/, "$1"), /private-key is not 64/],
+    ["with another key", good.replace(/private-key .*/, `private-key ${"07".repeat(32)}`), /keys do not belong together/],
+    ["with a changed end", good.replace(toHex(membership.credential.bytes.subarray(81, 89)), "00".repeat(8)), /signature is wrong/],
+    ["with a credential of another version", good.replace("credential 01", "credential 02"), /is damaged/],
+  ])("%s are refused", (_what, text, expected) => {
+    expect(() => membershipFromText(text)).toThrow(expected);
+  });
+
+  it("of an authority whose keys do not belong together are refused", () => {
+    const text = authorityToText(authorityOf(AUTHORITY));
+    expect(() => authorityFromText(text.replace(/private-key .*/, `private-key ${"07".repeat(32)}`))).toThrow(/do not belong together/);
+    expect(() => authorityFromText(good)).toThrow(/credential of a server, not/);
+  });
+});
+
+describe("i3-server ring", () => {
+  let folder = "";
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "i3-ring-"));
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+  const at = (name: string): string => join(folder, name);
+  const ring = (...args: readonly string[]): string => ringCommand(args, NOW_MS);
+  const refusal = (act: () => unknown): string => {
+    try {
+      act();
+    } catch (error) {
+      expect(error).toBeInstanceOf(I3Error);
+      return `${(error as I3Error).code} ${errorLine(error)}`;
+    }
+    throw new Error("not refused");
+  };
+
+  it("makes an authority and admits servers, in files that nobody else may read, and says what to do next", () => {
+    expect(ring("make", at("authority"))).toContain(`i3-server ring admit ${at("authority")} OUT_FILE`);
+    expect(ring("admit", at("authority"), at("one"))).toContain("credential-file");
+    const said = ring("admit", at("authority"), at("two"), "--days", "30");
+    for (const name of ["authority", "one", "two"]) expect(statSync(at(name)).mode & 0o777).toBe(0o600);
+    expect(readdirSync(folder).sort()).toEqual(["authority", "one", "two"]);
+    const authority = readRingAuthority(at("authority"));
+    const [one, two] = [readRingCredential(at("one"), NOW_MS), readRingCredential(at("two"), NOW_MS)];
+    expect([one.credential.authority, two.credential.authority]).toEqual([authority.publicKey, authority.publicKey]);
+    expect([one.credential.endMs, two.credential.endMs]).toEqual([Infinity, NOW_MS + 30 * DAY_MS]);
+    expect(said).toContain(`node ${toHex(two.credential.nodeKey)} of the ring of ${toHex(authority.publicKey)}, until 2027-02-14`);
+    expect(said).not.toContain(toHex(two.privateKey));
+    expect([endingSoon(one, NOW_MS), endingSoon(two, NOW_MS)]).toEqual([null, null]);
+    expect(endingSoon(two, NOW_MS + 20 * DAY_MS)).toMatch(/ends on 2027-02-14/);
+  });
+
+  it("never overwrites, and leaves nothing behind when it cannot write", () => {
+    ring("make", at("authority"));
+    const before = readFileSync(at("authority"), "utf8");
+    expect(refusal(() => ring("make", at("authority")))).toMatch(/^ERR_I3_RING_CREDENTIAL .*authority is there already.*Name another file/);
+    expect(refusal(() => ring("admit", at("authority"), at("authority")))).toMatch(/there already/);
+    expect(refusal(() => ring("make", at("nowhere/authority")))).toMatch(/cannot write .*folder/);
+    expect(readFileSync(at("authority"), "utf8")).toBe(before);
+    expect(readdirSync(folder)).toEqual(["authority"]);
+  });
+
+  it.each([[[]], [["make"]], [["make", "a", "b"]], [["make", "a", "--days", "1"]], [["admit", "a"]], [["admit", "a", "b", "c"]], [["admit", "a", "b", "--days", "0"]], [["admit", "a", "b", "--days", "1.5"]], [["admit", "a", "b", "--days", "36501"]], [["revoke", "a"]], [["make", "a", "--force"]]])("does not understand %j", (args) => {
+    expect(refusal(() => ringCommand(args, NOW_MS))).toMatch(/^ERR_I3_USAGE .*See: i3-server --help/);
+  });
+
+  it.each<[string, (file: string) => void, RegExp]>([
+    ["missing", (file) => rmSync(file), /cannot read the ring credential .*one \(ENOENT.*i3-server ring admit AUTHORITY_FILE OUT_FILE/],
+    ["readable by others", (file) => chmodSync(file, 0o640), /one can be read by others \(mode 640\)\. Run: chmod 600 .*one/],
+    ["a folder", (file) => (rmSync(file), mkdirSync(file)), /one is not a regular file/],
+    ["too large", (file) => writeFileSync(file, "#".repeat(5_000)), /5000 bytes, more than 4096/],
+    ["damaged", (file) => writeFileSync(file, readFileSync(file, "utf8").slice(0, 300)), /one is damaged.*i3-server ring admit/],
+  ])("a credential that is %s is refused with what to do", (_what, prepare, expected) => {
+    ring("make", at("authority"));
+    ring("admit", at("authority"), at("one"));
+    prepare(at("one"));
+    const line = refusal(() => readRingCredential(at("one"), NOW_MS));
+    expect(line).toMatch(expected);
+    expect(line).not.toMatch(/[0-9a-f]{64}/);
+  });
+
+  it("a credential past its end is refused, with both dates", () => {
+    ring("make", at("authority"));
+    ring("admit", at("authority"), at("one"), "--days", "1");
+    expect(readRingCredential(at("one"), NOW_MS + DAY_MS - 1).credential.endMs).toBe(NOW_MS + DAY_MS);
+    expect(refusal(() => readRingCredential(at("one"), NOW_MS + DAY_MS))).toMatch(/ended on 2027-01-16.*ring admit.*clock, which shows 2027-01-16/);
+  });
+
+  it("another user's file is refused", (ctx) => {
+    if (process.geteuid?.() !== 0) return ctx.skip("only root can give a file away");
+    ring("make", at("authority"));
+    chownSync(at("authority"), 4_711, 4_711);
+    expect(refusal(() => ring("admit", at("authority"), at("one")))).toMatch(/belongs to the user 4711.*chown 0/);
+  });
+});
