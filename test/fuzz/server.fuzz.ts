@@ -78,6 +78,8 @@ class World {
       case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from };
       case "STATE_IS": return { type, from, pending: this.random() < 0.2, predecessor, successors };
       case "LEAVING": return { type, from, predecessor, successors };
+      case "HELLO": case "HELLO_YES": return { type, credential: this.bytes(153) };
+      case "HELLO_AGAIN": return { type };
     }
   }
 

@@ -4,6 +4,7 @@ export type CounterName =
   | "not-responsible" | "not-your-address" | "wrong-key" | "old-counter" | "unsupported" | "refresh-unknown" | "refresh-token" | "table-full"
   | "inserted" | "repeated" | "refreshed" | "removed" | "expired"
   | "challenges" | "located" | "lookups" | "lookups-failed" | "lookups-refused" | "routes-dropped" | "cache-sent" | "cache-pending-full"
+  | "session" | "epoch" | "replay" | "credential" | "foreign-ring" | "credential-ended" | "hello-rate" | "hello-unasked" | "waiting-dropped" | "sessions-dropped"
   | "not-present-sent" | "not-present-passed" | "not-present-unknown";
 
 export class ServerCounters {

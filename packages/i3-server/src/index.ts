@@ -6,3 +6,4 @@ export { isRingMacRight, sealRingMessage } from "./server/ring-mac.js";
 export { TriggerCore, type TriggerCoreInit } from "./triggers/trigger-core.js";
 export type { TriggerLimits } from "./triggers/trigger-table.js";
 export { admitServer, isSigned, issueCredential, readCredential, type Credential, type RingMembership } from "./ring/credential.js";
+export { Channel, type ChannelInit } from "./ring/channel.js";

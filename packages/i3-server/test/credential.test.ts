@@ -6,11 +6,11 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { errorLine, I3Error, nodeKey, toHex, WireError } from "@i3/common";
+import { CREDENTIAL_BYTES, errorLine, I3Error, nodeKey, toHex, WireError } from "@i3/common";
 
 import { ringCommand } from "../src/io/ring-command.js";
 import { endingSoon, readRingAuthority, readRingCredential } from "../src/io/ring-credential.js";
-import { admitServer, CREDENTIAL_BYTES, isSigned, issueCredential, readCredential } from "../src/ring/credential.js";
+import { admitServer, isSigned, issueCredential, readCredential } from "../src/ring/credential.js";
 import { publicBytesOf } from "../src/ring/raw-keys.js";
 import { authorityFromText, authorityOf, authorityToText, membershipFromText, membershipToText } from "../src/ring/ring-files.js";
 import { randomBytesFrom, seeded } from "./ring-net.js";

@@ -319,6 +319,9 @@ describe("no reply is larger than its request", () => {
     ALIVE: () => ({ type: "ALIVE", from }),
     ALIVE_YES: () => ({ type: "ALIVE_YES", from }),
     LEAVING: () => ({ type: "LEAVING", from, predecessor: null, successors: [] }),
+    HELLO: () => ({ type: "HELLO", credential: new Uint8Array(153) }),
+    HELLO_YES: () => ({ type: "HELLO_YES", credential: new Uint8Array(153) }),
+    HELLO_AGAIN: () => ({ type: "HELLO_AGAIN" }),
   };
   const ANSWERED: readonly ControlType[] = ["PING", "LOCATE", "CHALLENGE_REQUEST", "TRIGGER", "REFRESH", "FIND", "STATE", "ALIVE"];
 

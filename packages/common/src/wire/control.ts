@@ -19,6 +19,8 @@ export const MAC_BYTES = 16;
 export const NONCE_BYTES = 8;
 export const COOKIE_BYTES = 24;
 export const FLAG_MAC = 0x01;
+/** Of a ring's authority about one server (docs/wire.md §4.2). */
+export const CREDENTIAL_BYTES = 153;
 
 const OFFSET_TYPE = 1;
 const OFFSET_FLAGS = 2;
@@ -27,7 +29,7 @@ const OFFSET_NONCE = 8;
 
 /** Requests are padded to these lengths, so that no reply is larger (docs/wire.md §4). */
 export const PADDED_BYTES: Readonly<Partial<Record<ControlMessage["type"], number>>> = {
-  PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160,
+  PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160, HELLO: 224,
 };
 
 /** A server on the ring. */
@@ -95,7 +97,10 @@ export type ControlMessage =
   | { readonly type: "NOTIFY"; readonly from: RingNode }
   | { readonly type: "ALIVE"; readonly from: RingNode }
   | { readonly type: "ALIVE_YES"; readonly from: RingNode }
-  | { readonly type: "LEAVING"; readonly from: RingNode; readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] };
+  | { readonly type: "LEAVING"; readonly from: RingNode; readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] }
+  /** `credential`: the sender's, 153 bytes. */
+  | { readonly type: "HELLO" | "HELLO_YES"; readonly credential: Uint8Array }
+  | { readonly type: "HELLO_AGAIN" };
 
 export type ControlType = ControlMessage["type"];
 
@@ -104,10 +109,11 @@ export const CONTROL_TYPES: Readonly<Record<ControlType, number>> = {
   PING: 1, PONG: 2, LOCATE: 3, LOCATED: 4, CHALLENGE_REQUEST: 5, CHALLENGE: 6, TRIGGER: 7, TRIGGER_OK: 8, REFRESH: 9,
   REFUSED: 10, NOT_PRESENT: 11, CACHE: 12,
   FIND: 32, FOUND: 33, STATE: 34, STATE_IS: 35, NOTIFY: 36, ALIVE: 37, ALIVE_YES: 38, LEAVING: 39,
+  HELLO: 40, HELLO_YES: 41, HELLO_AGAIN: 42,
 };
 const NAMES = new Map(Object.entries(CONTROL_TYPES).map(([name, number]) => [number, name as ControlType]));
 
-/** Whether a message passes only between servers and therefore carries a MAC. */
+/** Whether a message passes only between servers. All but HELLO and HELLO_AGAIN carry a MAC. */
 export const isRingMessage = (type: ControlType): boolean => CONTROL_TYPES[type] >= 32;
 
 const MAX_SUCCESSORS = 16;
@@ -138,6 +144,8 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
     case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return [nodeValue(m.from)];
     case "STATE_IS": return [nodeValue(m.from), m.pending, nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
     case "LEAVING": return [nodeValue(m.from), nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
+    case "HELLO": case "HELLO_YES": return [m.credential];
+    case "HELLO_AGAIN": return [];
   }
 }
 
@@ -214,6 +222,8 @@ function messageOf(type: ControlType, r: BodyReader): ControlMessage {
     case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from: readFrom(r) };
     case "STATE_IS": return { type, from: readFrom(r), pending: r.boolean("pending"), ...readRingState(r) };
     case "LEAVING": return { type, from: readFrom(r), ...readRingState(r) };
+    case "HELLO": case "HELLO_YES": return { type, credential: r.bytes("credential", CREDENTIAL_BYTES) };
+    case "HELLO_AGAIN": return { type };
   }
 }
 

@@ -146,4 +146,7 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
     message: { type: "LEAVING", from: node6, predecessor: null, successors: [] },
     hex: `${header("27", "002a")} 93 ${NODE6} c0 90`,
   },
+  { name: "HELLO", message: { type: "HELLO", credential: filled(153, 0xcc) }, hex: `${header("28", "009c")} 91 ${bin(153, "cc")} | ${zeros(52)}` },
+  { name: "HELLO_YES", message: { type: "HELLO_YES", credential: filled(153, 0xcc) }, hex: `${header("29", "009c")} 91 ${bin(153, "cc")}` },
+  { name: "HELLO_AGAIN", message: { type: "HELLO_AGAIN" }, hex: `${header("2a", "0001")} 90` },
 ];

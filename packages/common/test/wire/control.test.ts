@@ -117,7 +117,7 @@ describe("control messages", () => {
 
   it("says which messages pass between servers", () => {
     const ring = Object.keys(CONTROL_TYPES).filter((type) => isRingMessage(type as ControlType));
-    expect(ring).toEqual(["FIND", "FOUND", "STATE", "STATE_IS", "NOTIFY", "ALIVE", "ALIVE_YES", "LEAVING"]);
+    expect(ring).toEqual(["FIND", "FOUND", "STATE", "STATE_IS", "NOTIFY", "ALIVE", "ALIVE_YES", "LEAVING", "HELLO", "HELLO_YES", "HELLO_AGAIN"]);
   });
 });
 
@@ -245,6 +245,6 @@ describe("sizes", () => {
   });
 
   it("are padded as the page says", () => {
-    expect(PADDED_BYTES).toEqual({ PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160 });
+    expect(PADDED_BYTES).toEqual({ PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160, HELLO: 224 });
   });
 });

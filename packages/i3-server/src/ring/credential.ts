@@ -10,7 +10,7 @@
  */
 import { sign, verify } from "node:crypto";
 
-import { concatBytes, nodeKey, u64Bytes, WireError } from "@i3/common";
+import { concatBytes, CREDENTIAL_BYTES, nodeKey, u64Bytes, WireError } from "@i3/common";
 
 import { privateKeyOf, publicBytesOf, publicKeyOf, RAW_KEY_BYTES } from "./raw-keys.js";
 
@@ -20,7 +20,6 @@ const OFFSET_SERVER = 33;
 const OFFSET_NONCE = 65;
 const OFFSET_NOT_AFTER = 81;
 const OFFSET_SIGNATURE = 89;
-export const CREDENTIAL_BYTES = 153;
 export const CREDENTIAL_NONCE_BYTES = 16;
 const LABEL = new TextEncoder().encode("i3/1 credential\0");
 /** So that it is a whole number of milliseconds too. */

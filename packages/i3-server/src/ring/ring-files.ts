@@ -5,9 +5,9 @@
  *     public-key 64 hex digits      credential 306 hex digits
  *     private-key 64 hex digits     private-key 64 hex digits
  */
-import { fromHex, sameBytes, toHex } from "@i3/common";
+import { CREDENTIAL_BYTES, fromHex, sameBytes, toHex } from "@i3/common";
 
-import { CREDENTIAL_BYTES, isSigned, readCredential, type Credential, type RingMembership } from "./credential.js";
+import { isSigned, readCredential, type Credential, type RingMembership } from "./credential.js";
 import { publicBytesOf, RAW_KEY_BYTES } from "./raw-keys.js";
 
 const AUTHORITY_LINE = "i3 ring authority 1";

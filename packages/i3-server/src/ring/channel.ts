@@ -1,0 +1,368 @@
+/**
+ * What passes between servers, each pair with a key of its own (docs/wire.md §4.2): no I/O, no clock. Messages go in by send and
+ * leave as datagrams; datagrams go in by receive, which returns the message when it is a member's and new.
+ * Call start once, then handleTimer at deadlineMs.
+ */
+import type { KeyObject } from "node:crypto";
+
+import {
+  bytesKey, encodeControl, locatorKey, locatorText, sameBytes, TokenBucket, WireError, type ControlMessage, type ControlType, type DecodedControl, type Locator, type Log, type RingNode,
+} from "@i3/common";
+
+import type { RingMessage } from "../chord/chord.js";
+import type { CounterName, ServerCounters } from "../counters.js";
+import { SourceRate, sourceOf } from "../triggers/source-rate.js";
+import { Calls, type Call } from "./calls.js";
+import {
+  EPOCH_UNIT_MS, EPOCHS_PER_UNIT, HELLO_YES_PER_SECOND, HELLOS_PER_SECOND, HELLOS_PER_SOURCE_PER_SECOND, LOCATOR_MS, MAX_LOCATORS, MAX_SENT, MAX_SESSIONS,
+} from "./constants.js";
+import { isSigned, readCredential, type Credential, type RingMembership } from "./credential.js";
+import { privateKeyOf } from "./raw-keys.js";
+import { RefusalLog } from "./refusal-log.js";
+import { isMacRight, pairKeyOf, sealRingMessage, trailerOf, type Direction } from "./ring-message.js";
+import { makeSession, renewPeer, Sessions, type Session } from "./sessions.js";
+
+export interface ChannelInit {
+  readonly membership: RingMembership;
+  /** `length` unpredictable bytes. */
+  readonly random: (length: number) => Uint8Array;
+  /** What the clock on the wall shows at `nowMs`, whole ms since 1970. */
+  readonly wallMs: (nowMs: number) => number;
+  readonly counters: ServerCounters;
+  readonly log: Log;
+  readonly transmit: (to: Locator, bytes: Uint8Array) => void;
+  /** @default MAX_SESSIONS */
+  readonly maxSessions?: number;
+}
+
+/** They go to who has just asked, so there is a session; and never are they larger than what they answer. */
+const ANSWERS: ReadonlySet<ControlType> = new Set(["FOUND", "STATE_IS", "ALIVE_YES"]);
+
+export class Channel {
+  readonly #init: ChannelInit;
+  readonly #own: Credential;
+  readonly #ownKey: KeyObject;
+  readonly #sessions: Sessions;
+  readonly #calls = new Calls();
+  /** Nonce of a message that was sent → where to, and to whom; `toKey` null: it was for whoever is there. */
+  readonly #sent = new Map<string, { readonly to: Locator; readonly toKey: Uint8Array | null; readonly session: Session }>();
+  /** Who answered at a locator, and until when that is believed. */
+  readonly #atLocator = new Map<string, { readonly key: Uint8Array; readonly endMs: number }>();
+  readonly #hellosOfSource = new SourceRate(HELLOS_PER_SOURCE_PER_SECOND);
+  readonly #hellos = new TokenBucket(HELLOS_PER_SECOND, HELLOS_PER_SECOND);
+  readonly #checks = new TokenBucket(HELLO_YES_PER_SECOND, HELLO_YES_PER_SECOND);
+  readonly #refusals: RefusalLog;
+  /** Of new sessions. Each session that goes makes it larger, so that nothing that was said in it is taken again. */
+  #epoch = 0;
+  #saidDouble = false;
+  #saidEnded = false;
+
+  constructor(init: ChannelInit) {
+    this.#init = init;
+    this.#own = init.membership.credential;
+    this.#ownKey = privateKeyOf("x25519", init.membership.privateKey);
+    this.#sessions = new Sessions(init.maxSessions ?? MAX_SESSIONS);
+    this.#refusals = new RefusalLog(init.log);
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  start(nowMs: number): void {
+    const [high = 0, low = 0] = this.#init.random(2);
+    this.#epoch = (Math.max(0, Math.floor(this.#init.wallMs(nowMs) / EPOCH_UNIT_MS)) + 1) * EPOCHS_PER_UNIT + high * 256 + low;
+  }
+
+  /**
+   * Sends a message, or keeps it until its receiver has answered a HELLO.
+   * @param toKey node key of the receiver, 16 bytes; null: whoever is at `to`
+   * @param maxBytes the longest an answer may be; others may be as long as they are
+   */
+  send(nowMs: number, to: Locator, toKey: Uint8Array | null, nonce: Uint8Array, message: ControlMessage, maxBytes: number): void {
+    const isAnswer = ANSWERS.has(message.type);
+    const there = toKey ?? this.#whoIsAt(nowMs, to);
+    const session = there === null ? undefined : this.#sessions.use(there);
+    if (session !== undefined && !this.#hasEnded(nowMs, session)) return this.#seal(session, to, toKey, nonce, message, isAnswer ? maxBytes : Infinity);
+    if (isAnswer) return this.#count("session");
+    const call = this.#call(nowMs, to, toKey);
+    if (call === null || !this.#calls.wait(call, { nonce, message })) this.#count("waiting-dropped");
+  }
+
+  /** The sessions with these nodes stay, and are begun where there are none, so that nothing has to wait when one of them is needed. */
+  setNeighbours(nowMs: number, nodes: readonly RingNode[]): void {
+    this.#sessions.keep(nodes.map(({ key }) => key));
+    for (const { key, locator } of nodes) if (this.#sessions.use(key) === undefined) this.#call(nowMs, locator, key);
+  }
+
+  /** A datagram of `bytes` bytes. Null when it is for the channel itself, or good for nothing. */
+  receive(nowMs: number, from: Locator, bytes: number, decoded: DecodedControl): RingMessage | null {
+    const { message } = decoded;
+    switch (message.type) {
+      case "HELLO": this.#handleHello(nowMs, from, bytes, decoded.nonce, message.credential); return null;
+      case "HELLO_YES": this.#handleYes(nowMs, from, decoded, message.credential); return null;
+      case "HELLO_AGAIN": this.#handleAgain(nowMs, decoded.nonce); return null;
+      default: return this.#open(nowMs, from, bytes, decoded, message as RingMessage) ? (message as RingMessage) : null;
+    }
+  }
+
+  handleTimer(nowMs: number): void {
+    const { again, failed } = this.#calls.due(nowMs);
+    for (const { waiting } of failed) for (const _message of waiting) this.#count("waiting-dropped");
+    for (const call of again) this.#sayHello(nowMs, call);
+  }
+
+  /** Next call of handleTimer, ms. */
+  deadlineMs(): number {
+    return this.#calls.deadlineMs();
+  }
+
+  /** Wipes all keys. */
+  close(): void {
+    this.#sessions.clear();
+  }
+
+  // --- messages ----------------------------------------------------------------------------------------------------
+
+  #whoIsAt(nowMs: number, locator: Locator): Uint8Array | null {
+    const entry = this.#atLocator.get(locatorKey(locator));
+    return entry === undefined || entry.endMs <= nowMs ? null : entry.key;
+  }
+
+  #seal(session: Session, to: Locator, toKey: Uint8Array | null, nonce: Uint8Array, message: ControlMessage, maxBytes = Infinity): void {
+    session.counter += 1;
+    const trailer = { senderEpoch: session.ownEpoch, receiverEpoch: session.peerEpoch, counter: session.counter };
+    const bytes = sealRingMessage(message, nonce, this.#towards(session), trailer);
+    if (bytes.length > maxBytes) return this.#count("amplification");
+    remember(this.#sent, bytesKey(nonce), { to, toKey, session }, MAX_SENT);
+    this.#init.transmit(to, bytes);
+  }
+
+  /** Whether a message is of whom it names, for us as we are now, and seen for the first time. */
+  #open(nowMs: number, from: Locator, bytes: number, decoded: DecodedControl, message: RingMessage): boolean {
+    const trailer = trailerOf(decoded);
+    if (trailer === null) return this.#drop("mac");
+    const session = this.#sessions.peek(message.from.key);
+    if (session === undefined) {
+      // Nobody shares a key with himself; all others can say who they are.
+      if (!sameBytes(message.from.key, this.#own.nodeKey)) this.#sayAgain(from, bytes, decoded.nonce);
+      return this.#drop("session");
+    }
+    if (!isMacRight(decoded, this.#fromPeer(session))) return this.#drop("mac");
+    if (this.#hasEnded(nowMs, session)) return this.#drop("credential-ended");
+    if (trailer.receiverEpoch !== session.ownEpoch) {
+      // Of a start of ours that the clock now puts later: what is to come is later still.
+      if (trailer.receiverEpoch > session.ownEpoch) raise(session, trailer.receiverEpoch);
+      this.#sayAgain(from, bytes, decoded.nonce);
+      return this.#drop("epoch");
+    }
+    if (trailer.senderEpoch < session.peerEpoch) return this.#drop("epoch");
+    if (trailer.senderEpoch > session.peerEpoch) renewPeer(session, trailer.senderEpoch);
+    if (!session.window.take(trailer.counter)) return this.#drop("replay");
+    if (this.#sessions.isProven(session)) this.#sessions.use(message.from.key);
+    else this.#prove(session);
+    return true;
+  }
+
+  // --- HELLO -------------------------------------------------------------------------------------------------------
+
+  /** The call of a server, begun when there is none; null when too many run. */
+  #call(nowMs: number, to: Locator, toKey: Uint8Array | null): Call | null {
+    const running = this.#calls.of(to, toKey);
+    if (running !== undefined) return running;
+    const call = this.#calls.begin(nowMs, to, toKey, this.#init.random(8));
+    if (call !== null) this.#sayHello(nowMs, call);
+    return call;
+  }
+
+  #sayHello(nowMs: number, { to, nonce }: Call): void {
+    if (this.#own.endMs <= this.#init.wallMs(nowMs) && !this.#saidEnded) {
+      this.#saidEnded = true;
+      this.#init.log("error", "own-credential-ended", { message: "this server's credential has ended, so the ring does without it", remedy: "Get another one with: i3-server ring admit, name it in <ring>, and start again." });
+    }
+    this.#init.transmit(to, encodeControl({ type: "HELLO", credential: this.#own.bytes }, nonce));
+  }
+
+  /** Changes no session: whose credential it is shows only in what comes after it. */
+  #handleHello(nowMs: number, from: Locator, bytes: number, nonce: Uint8Array, shown: Uint8Array): void {
+    if (this.#calls.byNonce(nonce) !== undefined) return; // ours, come back: a member's address is our own
+    const credential = this.#read(shown);
+    if (credential === null) return this.#count("credential");
+    if (sameBytes(credential.nodeKey, this.#own.nodeKey)) return this.#answerDouble(nowMs, from, bytes, nonce, credential);
+    if (this.#isRefused(nowMs, from, credential)) return;
+    const known = this.#sessions.peek(credential.nodeKey);
+    if (known !== undefined && sameBytes(known.credential.bytes, shown)) return this.#sayYes(from, bytes, nonce, known);
+    if (!this.#hellosOfSource.allow(nowMs, sourceOf(from)) || !this.#hellos.take(nowMs)) return this.#count("hello-rate");
+    if (!isSigned(credential)) return this.#count("credential");
+    if (known !== undefined) return this.#sayYes(from, bytes, nonce, known); // another end, the same keys
+    const session = this.#newSession(credential);
+    if (session === null) return this.#count("credential");
+    this.#sessions.addHalfOpen(session);
+    this.#sayYes(from, bytes, nonce, session);
+  }
+
+  #sayYes(to: Locator, requestBytes: number, nonce: Uint8Array, session: Session): void {
+    const answer = { type: "HELLO_YES", credential: this.#own.bytes } as const;
+    const bytes = sealRingMessage(answer, nonce, this.#towards(session), { senderEpoch: session.ownEpoch, receiverEpoch: session.peerEpoch, counter: 0 });
+    if (bytes.length > requestBytes) return this.#count("amplification");
+    this.#init.transmit(to, bytes);
+  }
+
+  #handleYes(nowMs: number, from: Locator, decoded: DecodedControl, shown: Uint8Array): void {
+    const call = this.#calls.byNonce(decoded.nonce);
+    const trailer = trailerOf(decoded);
+    if (call === undefined || trailer === null) return this.#count("hello-unasked");
+    const credential = this.#read(shown);
+    if (credential === null) return this.#count("credential");
+    if (sameBytes(credential.nodeKey, this.#own.nodeKey)) return this.#meetDouble(from, decoded, call, credential);
+    if (this.#isRefused(nowMs, from, credential)) return;
+    const known = this.#sessions.peek(credential.nodeKey);
+    const session = known !== undefined && sameBytes(known.credential.bytes, shown) ? known : this.#checked(nowMs, call, credential, known);
+    if (session === null) return;
+    if (!isMacRight(decoded, this.#fromPeer(session))) {
+      if (session !== known) session.pairKey.fill(0);
+      return this.#count("mac");
+    }
+    this.#learn(session, trailer.senderEpoch, trailer.receiverEpoch);
+    this.#calls.end(call);
+    this.#prove(session);
+    if (call.toKey === null) remember(this.#atLocator, locatorKey(call.to), { key: credential.nodeKey, endMs: nowMs + LOCATOR_MS }, MAX_LOCATORS);
+    else if (!sameBytes(call.toKey, credential.nodeKey)) return this.#count("waiting-dropped", call.waiting.length); // somebody else is there now
+    for (const { nonce, message } of call.waiting) this.#seal(session, call.to, call.toKey, nonce, message);
+  }
+
+  /** The session of a credential that was not seen before; null, and counted, when it is not good. */
+  #checked(nowMs: number, call: Call, credential: Credential, known: Session | undefined): Session | null {
+    call.checksLeft -= 1;
+    if (call.checksLeft < 0 || !this.#checks.take(nowMs)) return this.#none("hello-rate");
+    if (!isSigned(credential)) return this.#none("credential");
+    return known ?? this.#newSession(credential) ?? this.#none("credential");
+  }
+
+  /**
+   * What a HELLO_YES says, which is new, for it has our nonce: the peer's epoch, and the newest of ours that it knows (0: none). An epoch of ours that is
+   * not later than that was made with a clock that had been set back.
+   */
+  #learn(session: Session, epoch: number, knownOfOurs: number): void {
+    const isProven = this.#sessions.isProven(session);
+    if (isProven ? knownOfOurs > session.ownEpoch : knownOfOurs >= session.ownEpoch) raise(session, knownOfOurs);
+    if (epoch > session.peerEpoch) renewPeer(session, epoch);
+    // It has forgotten us within one epoch, so it has to begin a later one: it does when we ask for it.
+    else if (isProven && epoch === session.peerEpoch && knownOfOurs === 0) session.peerEpoch += 1;
+  }
+
+  /** Who could not take a message says so. Anybody can: then there is a HELLO now and then, and nothing else. */
+  #handleAgain(nowMs: number, nonce: Uint8Array): void {
+    const sent = this.#sent.get(bytesKey(nonce));
+    if (sent === undefined || !sent.session.callsAgain.take(nowMs)) return this.#count("hello-unasked");
+    this.#call(nowMs, sent.to, sent.toKey);
+  }
+
+  #sayAgain(to: Locator, requestBytes: number, nonce: Uint8Array): void {
+    const bytes = encodeControl({ type: "HELLO_AGAIN" }, nonce);
+    if (bytes.length <= requestBytes) this.#init.transmit(to, bytes);
+  }
+
+  // --- another server with our credential --------------------------------------------------------------------------
+
+  /** It, or somebody who recorded a HELLO of ours: who can read the answer has our key, and says so in its log. */
+  #answerDouble(nowMs: number, from: Locator, bytes: number, nonce: Uint8Array, credential: Credential): void {
+    if (!this.#hellosOfSource.allow(nowMs, sourceOf(from)) || !this.#hellos.take(nowMs)) return this.#count("hello-rate");
+    const session = sameBytes(credential.bytes, this.#own.bytes) ? this.#newSession(credential) : null;
+    if (session === null) return this.#count("credential");
+    this.#sayYes(from, bytes, nonce, session);
+    session.pairKey.fill(0);
+  }
+
+  #meetDouble(from: Locator, decoded: DecodedControl, call: Call, credential: Credential): void {
+    if (!sameBytes(credential.bytes, this.#own.bytes) || (call.checksLeft -= 1) < 0) return this.#count("credential");
+    const session = this.#newSession(credential);
+    const isReal = session !== null && isMacRight(decoded, this.#fromPeer(session));
+    session?.pairKey.fill(0);
+    if (!isReal) return this.#count("mac");
+    this.#calls.end(call);
+    if (this.#saidDouble) return;
+    this.#saidDouble = true;
+    this.#init.log("error", "duplicate-key", { from: locatorText(from), message: "another server has this server's credential", remedy: "Admit each server on its own, with: i3-server ring admit." });
+  }
+
+  // --- sessions ----------------------------------------------------------------------------------------------------
+
+  #newSession(credential: Credential): Session | null {
+    const pairKey = pairKeyOf(this.#ownKey, this.#own, credential);
+    return pairKey === null ? null : makeSession(credential, pairKey, this.#epoch);
+  }
+
+  /** The peer has the key of its credential. */
+  #prove(session: Session): void {
+    const victim = this.#sessions.prove(session);
+    if (victim === null) return;
+    this.#count("sessions-dropped");
+    this.#forget(victim);
+  }
+
+  #forget(session: Session): void {
+    this.#sessions.remove(session);
+    this.#epoch += 1;
+    for (const [nonce, sent] of this.#sent) if (sent.session === session) this.#sent.delete(nonce);
+  }
+
+  #hasEnded(nowMs: number, session: Session): boolean {
+    if (session.credential.endMs > this.#init.wallMs(nowMs)) return false;
+    this.#forget(session);
+    return true;
+  }
+
+  #isRefused(nowMs: number, from: Locator, credential: Credential): boolean {
+    const isForeign = !sameBytes(credential.authority, this.#own.authority);
+    if (!isForeign && credential.endMs > this.#init.wallMs(nowMs)) return false;
+    const refusal = isForeign ? "foreign-ring" : "credential-ended";
+    this.#count(refusal);
+    this.#refusals.say(nowMs, refusal, from, credential);
+    return true;
+  }
+
+  #read(shown: Uint8Array): Credential | null {
+    try {
+      return readCredential(shown);
+    } catch (error) {
+      if (error instanceof WireError) return null;
+      throw error;
+    }
+  }
+
+  #towards({ pairKey, credential }: Session): Direction {
+    return { pairKey, sender: this.#own.nodeKey, receiver: credential.nodeKey };
+  }
+
+  #fromPeer({ pairKey, credential }: Session): Direction {
+    return { pairKey, sender: credential.nodeKey, receiver: this.#own.nodeKey };
+  }
+
+  #count(name: CounterName, times = 1): void {
+    for (let i = 0; i < times; i += 1) this.#init.counters.count(name);
+  }
+
+  #drop(name: CounterName): false {
+    this.#count(name);
+    return false;
+  }
+
+  #none(name: CounterName): null {
+    this.#count(name);
+    return null;
+  }
+}
+
+/** Our epoch towards this peer is to be later than one that it knows. Above the largest number there is none: then this pair stays apart. */
+function raise(session: Session, known: number): void {
+  if (Number.isSafeInteger(known + 1)) session.ownEpoch = known + 1;
+}
+
+/** The oldest entry makes room. */
+function remember<T>(map: Map<string, T>, key: string, value: T, limit: number): void {
+  map.delete(key);
+  map.set(key, value);
+  const oldest = map.keys().next();
+  if (map.size > limit && oldest.done === false) map.delete(oldest.value);
+}

@@ -1,0 +1,86 @@
+/**
+ * Messages between servers on the wire (docs/wire.md §4.2): the control message and its padding, then
+ *
+ *     sender's epoch 8 | receiver's epoch 8 | counter 8 | MAC 16
+ *
+ * The MAC is HMAC-SHA-256 under the pair's key over everything before it, the sender's node key and the receiver's; first 16 bytes.
+ */
+import { createHmac, diffieHellman, hkdfSync, timingSafeEqual, type KeyObject } from "node:crypto";
+
+import { bytesKey, concatBytes, CONTROL_HEADER_BYTES, encodeControl, FLAG_MAC, MAC_BYTES, type ControlMessage, type ControlType, type DecodedControl } from "@i3/common";
+
+import type { Credential } from "./credential.js";
+import { publicKeyOf } from "./raw-keys.js";
+
+const TRAILER_BYTES = 24;
+const PAIR_KEY_BYTES = 32;
+const PAIR_LABEL = new TextEncoder().encode("i3/1 ring pair\0");
+const OFFSET_FLAGS = 2;
+const OFFSET_BODY_LENGTH = 4;
+
+/** Requests are padded, so that no answer is larger. The largest over IPv6: FOUND 136, STATE_IS with 8 successors 449, ALIVE_YES 96. */
+const RING_PADDED_BYTES: Readonly<Partial<Record<ControlType, number>>> = { FIND: 144, STATE: 464, ALIVE: 96 };
+
+export interface Trailer {
+  readonly senderEpoch: number;
+  readonly receiverEpoch: number;
+  readonly counter: number;
+}
+
+/** Who speaks to whom. */
+export interface Direction {
+  /** 32 bytes. */
+  readonly pairKey: Uint8Array;
+  /** Node keys, 16 bytes. */
+  readonly sender: Uint8Array;
+  readonly receiver: Uint8Array;
+}
+
+/**
+ * The key that two servers share, 32 bytes, which the caller wipes: HKDF-SHA-256 (RFC 5869) over X25519 of their ring keys, without salt,
+ * info = label, the lower node key, the higher. Null when the other's key is no good one.
+ */
+export function pairKeyOf(ownKey: KeyObject, own: Credential, peer: Credential): Uint8Array | null {
+  let secret: Buffer;
+  try {
+    secret = diffieHellman({ privateKey: ownKey, publicKey: publicKeyOf("x25519", peer.publicKey) });
+  } catch {
+    return null; // a point of small order
+  }
+  const keys = bytesKey(own.nodeKey) < bytesKey(peer.nodeKey) ? [own.nodeKey, peer.nodeKey] : [peer.nodeKey, own.nodeKey];
+  const key = new Uint8Array(hkdfSync("sha256", secret, new Uint8Array(0), concatBytes(PAIR_LABEL, ...keys), PAIR_KEY_BYTES));
+  secret.fill(0);
+  return key;
+}
+
+const macOf = (covered: Uint8Array, { pairKey, sender, receiver }: Direction): Uint8Array =>
+  createHmac("sha256", pairKey).update(covered).update(sender).update(receiver).digest().subarray(0, MAC_BYTES);
+
+/** One datagram. */
+export function sealRingMessage(message: ControlMessage, nonce: Uint8Array, direction: Direction, trailer: Trailer): Uint8Array {
+  const bare = encodeControl(message, nonce);
+  const out = new Uint8Array(Math.max(bare.length + TRAILER_BYTES + MAC_BYTES, RING_PADDED_BYTES[message.type] ?? 0));
+  out.set(bare);
+  out[OFFSET_FLAGS] = FLAG_MAC;
+  const macStart = out.length - MAC_BYTES;
+  const view = new DataView(out.buffer, macStart - TRAILER_BYTES);
+  view.setBigUint64(0, BigInt(trailer.senderEpoch));
+  view.setBigUint64(8, BigInt(trailer.receiverEpoch));
+  view.setBigUint64(16, BigInt(trailer.counter));
+  out.set(macOf(out.subarray(0, macStart), direction), macStart);
+  return out;
+}
+
+/** Of a message whose MAC is not checked yet; null when it has none, or has numbers that nobody sends. */
+export function trailerOf({ mac }: DecodedControl): Trailer | null {
+  if (mac === null) return null;
+  const { covered } = mac;
+  const view = new DataView(covered.buffer, covered.byteOffset, covered.length);
+  const at = covered.length - TRAILER_BYTES;
+  if (at < CONTROL_HEADER_BYTES + view.getUint16(OFFSET_BODY_LENGTH)) return null;
+  const [senderEpoch, receiverEpoch, counter] = [Number(view.getBigUint64(at)), Number(view.getBigUint64(at + 8)), Number(view.getBigUint64(at + 16))];
+  return [senderEpoch, receiverEpoch, counter].every((number) => Number.isSafeInteger(number)) ? { senderEpoch, receiverEpoch, counter } : null;
+}
+
+/** In constant time. */
+export const isMacRight = ({ mac }: DecodedControl, direction: Direction): boolean => mac !== null && timingSafeEqual(macOf(mac.covered, direction), mac.value);
