@@ -10,29 +10,31 @@ import { expect, it } from "vitest";
 import {
   CONTROL_TYPES, decodeControl, encodeControl, isRingMessage, makeLocator, sameBytes, sameLocator, type ControlMessage, type Locator, type RingNode,
 } from "@i3/common";
-import { sealRingMessage } from "@i3/i3-server";
+import { admitServer } from "@i3/i3-server";
 
 import { randomBytesFrom, seeded } from "../../packages/i3-server/test/ring-net.js";
+import { RING_AUTHORITY, RingPeer } from "../../packages/i3-server/test/ring-peer.js";
 import { CHAIN, CLIENT, idOf, KEY, ServerBench, THIEF, tokenAt } from "../../packages/i3-server/test/server-bench.js";
 
 const SECONDS = Number(process.env["I3_FUZZ_SECONDS"] ?? "2");
 const SEED = Number(process.env["I3_FUZZ_SEED"] ?? randomInt(2 ** 32));
-const SECRET = new TextEncoder().encode("the secret of a ring under attack");
 const TURNS_PER_WORLD = 400;
-const REQUEST_ANSWERS: ReadonlySet<string> = new Set(["PONG", "LOCATED", "CHALLENGE", "TRIGGER_OK", "REFUSED", "FOUND", "STATE_IS", "ALIVE_YES", "CACHE", "NOT_PRESENT"]);
+const REQUEST_ANSWERS: ReadonlySet<string> = new Set(["PONG", "LOCATED", "CHALLENGE", "TRIGGER_OK", "REFUSED", "FOUND", "STATE_IS", "ALIVE_YES", "CACHE", "NOT_PRESENT", "HELLO_YES", "HELLO_AGAIN"]);
 
 class World {
   readonly random: () => number;
   readonly bytes: (length: number) => Uint8Array;
   readonly bench: ServerBench;
-  readonly peers: RingNode[];
+  readonly peers: RingPeer[];
 
   constructor(seed: number) {
     this.random = seeded(seed);
     this.bytes = randomBytesFrom(this.random);
-    this.bench = new ServerBench({ ringSecret: SECRET, random: this.bytes, members: [makeLocator(Uint8Array.of(10, 0, 0, 2), 4_000)] });
-    this.peers = Array.from({ length: 6 }, (_, i) => ({ key: this.bytes(16), locator: makeLocator(Uint8Array.of(10, 0, 0, 2 + i), 4_000) }));
+    const member = () => admitServer(RING_AUTHORITY, this.bytes);
+    this.bench = new ServerBench({ ring: member(), random: this.bytes, members: [makeLocator(Uint8Array.of(10, 0, 0, 2), 4_000)] });
+    this.peers = Array.from({ length: 6 }, (_, i) => new RingPeer(makeLocator(Uint8Array.of(10, 0, 0, 2 + i), 4_000), member()));
     this.bench.advance(2_500);
+    for (const peer of this.peers) this.bench.meet(peer);
     this.bench.engine.take();
   }
 
@@ -45,15 +47,16 @@ class World {
   }
 
   node(): RingNode {
-    return this.random() < 0.1 ? this.bench.self : this.pick(this.peers);
+    return this.random() < 0.1 ? this.bench.self : this.pick(this.peers).node;
   }
 
   key(): Uint8Array {
     return this.random() < 0.5 ? idOf(KEY).slice(0, 16) : this.bytes(16);
   }
 
-  message(): ControlMessage {
-    const [from, node, ringKey] = [this.node(), this.node(), this.key()];
+  /** `from` of a peer, which lies now and then. */
+  message(peer: RingNode): ControlMessage {
+    const [from, node, ringKey] = [this.random() < 0.9 ? peer : this.node(), this.node(), this.key()];
     const id = this.random() < 0.5 ? idOf(KEY, this.below(3)) : this.bytes(32);
     const successors = Array.from({ length: this.below(12) }, () => this.node());
     const predecessor = this.random() < 0.3 ? null : this.node();
@@ -78,8 +81,8 @@ class World {
       case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from };
       case "STATE_IS": return { type, from, pending: this.random() < 0.2, predecessor, successors };
       case "LEAVING": return { type, from, predecessor, successors };
-      case "HELLO": case "HELLO_YES": return { type, credential: this.bytes(153) };
-      case "HELLO_AGAIN": return { type };
+      case "HELLO": case "HELLO_YES": return { type, credential: this.random() < 0.5 ? admitServer(RING_AUTHORITY, this.bytes).credential.bytes : this.bytes(153) };
+      case "HELLO_AGAIN": return { type, counter: this.below(20) };
     }
   }
 
@@ -102,13 +105,14 @@ class World {
     if (kind < 0.15) return this.check(this.bytes(this.below(200)), THIEF);
     if (kind < 0.25) return this.upcall(nonce);
     if (kind < 0.3) return this.bench.advance(this.below(3_000));
-    const message = this.message();
-    if (!isRingMessage(message.type)) {
+    const peer = this.pick(this.peers);
+    const message = this.message(peer.node);
+    if (!isRingMessage(message.type) || message.type.startsWith("HELLO")) {
       const honest = encodeControl(message, nonce);
       return this.random() < 0.3 ? this.check(honest, CLIENT) : this.check(this.mutated(honest), THIEF);
     }
     const answersAQuestion = this.#pendingNonce !== null && this.random() < 0.5;
-    const sealed = sealRingMessage(message, answersAQuestion ? (this.#pendingNonce as Uint8Array) : nonce, SECRET, this.bench.self.key);
+    const sealed = peer.seal(this.bench.nowMs, this.bench.self, message, answersAQuestion ? (this.#pendingNonce as Uint8Array) : nonce);
     this.check(this.random() < 0.7 ? sealed : this.mutated(sealed), THIEF);
   }
 
@@ -133,17 +137,25 @@ class World {
     }
   }
 
+  /** A peer that the server calls answers. */
+  #calledBack(peer: RingPeer, hello: Uint8Array): void {
+    for (const bytes of peer.take(this.bench.nowMs, this.bench.self.locator, hello).sent) this.bench.core.handleUpcalls(this.bench.nowMs, [{ kind: "control", from: THIEF, bytes }]);
+  }
+
   inspect({ locator, bytes }: { readonly locator: Locator; readonly bytes: Uint8Array }, requestBytes: number, from: Locator, nonce: Uint8Array): void {
     const decoded = decodeControl(bytes);
     const { type } = decoded.message;
-    if (isRingMessage(type)) {
-      expect([...this.peers, { locator: makeLocator(Uint8Array.of(10, 0, 0, 2), 4_000) }].some((peer) => sameLocator(peer.locator, locator))).toBe(true);
-      if (!REQUEST_ANSWERS.has(type)) this.#pendingNonce = decoded.nonce;
+    const isOfRing = isRingMessage(type) && type !== "HELLO_YES" && type !== "HELLO_AGAIN";
+    if (isOfRing) {
+      const peer = this.peers.find(({ node }) => sameLocator(node.locator, locator));
+      if (peer === undefined) throw new Error(`${type} to nobody`);
+      if (type === "HELLO") this.#calledBack(peer, bytes);
+      else if (!REQUEST_ANSWERS.has(type)) this.#pendingNonce = decoded.nonce;
     }
     if (!REQUEST_ANSWERS.has(type)) return;
     if (sameBytes(decoded.nonce, nonce)) expect(bytes.length, type).toBeLessThanOrEqual(requestBytes);
     else expect(["LOCATED", "CACHE"], `${type} to nobody's question`).toContain(type);
-    if (!isRingMessage(type) && sameBytes(decoded.nonce, nonce)) expect(locator).toEqual(type === "NOT_PRESENT" ? locator : from);
+    if (!isOfRing && sameBytes(decoded.nonce, nonce)) expect(locator).toEqual(type === "NOT_PRESENT" ? locator : from);
   }
 }
 

@@ -4,17 +4,17 @@
  */
 import { createHash } from "node:crypto";
 
-import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, nodeKey, parseAddressBook, formatIpText, toHex, publicId, sameBytes, type AddressBook, type Locator, type ProxyRule, type AccessConfig, type HipConfig, type Via, type ViaLocator, type Security } from "@i3/common";
+import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, parseAddressBook, formatIpText, toHex, publicId, sameBytes, type AddressBook, type Locator, type ProxyRule, type AccessConfig, type HipConfig, type Via, type ViaLocator, type Security } from "@i3/common";
 import { IP_PROTOCOL, makeDatagramBatch, makePacketBatch, ReferenceEngine, WAY_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch, type Upcall } from "@i3/datapath";
-import { generateHostIdentity, generateTriggerKey, hipChecksum, hostPublicKey, setChecksum, type HostIdentity } from "@i3/hip";
-import { ServerCore } from "@i3/i3-server";
+import { generateHostIdentity, generateTriggerKey, hipChecksum, setChecksum, type HostIdentity } from "@i3/hip";
+import { admitServer, ServerCore } from "@i3/i3-server";
 
 import type { Mapping } from "../../packages/i3-proxy/src/mappings/mapping.js";
 import { Pins } from "../../packages/i3-proxy/src/policy/pins.js";
 import { Proxy } from "../../packages/i3-proxy/src/proxy.js";
 
 const WALL_START_MS = 1_800_000_000_000;
-const RING_SECRET = new Uint8Array(32).fill(7);
+const RING_AUTHORITY = new Uint8Array(32).fill(7);
 
 /** Deterministic bytes. */
 export function seededBytes(seed: string): (length: number) => Uint8Array {
@@ -105,9 +105,9 @@ export class World {
   /** A server at 192.0.2.`n`; all know the first. */
   server(n: number, members: readonly Node[] = []): Node {
     const node = this.node(`192.0.2.${n}`);
-    const identity = generateHostIdentity();
+    const ring = admitServer(RING_AUTHORITY, this.random);
     const core = new ServerCore({
-      self: { key: nodeKey(hostPublicKey(identity), new Uint8Array(16)), locator: node.locator }, members: members.map((m) => m.locator), ringSecret: RING_SECRET,
+      self: { key: ring.credential.nodeKey, locator: node.locator }, members: members.map((m) => m.locator), ring,
       datapath: node.engine, limits: { triggers: 10_000, perSource: 1_000, claimsPerName: 4 }, random: this.random, wallMs: (nowMs) => Math.floor(WALL_START_MS + nowMs),
       log: (level, event, fields) => node.log.push({ atMs: this.nowMs, level, event, fields }),
     });

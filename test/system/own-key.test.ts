@@ -4,11 +4,10 @@
  */
 import { chmod, chown, cp, readdir, readFile, rm, stat, truncate } from "node:fs/promises";
 
-import { repositoryPath } from "@i3/demo";
+import { admitToRing, repositoryPath } from "@i3/demo";
 import { Topology, type Host } from "@i3/netns";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
-const SECRET = "0123456789abcdef0123456789abcdef\n";
 /** A user who is none here. */
 const SOMEBODY = 12_345;
 
@@ -29,8 +28,8 @@ beforeAll(async () => {
   const other = topology.host("two");
   topology.link(host, other, { subnet: "192.0.2.0/30" });
   await topology.up();
-  await chmod(await host.writeFile("ring.secret", SECRET), 0o600);
-  await host.writeFile("i3-server.xml", `<i3-server version="1"><identity key-file="server.key"/><listen address="::" port="5611"/><advertise address="${host.address4}" port="5611"/><ring secret-file="ring.secret"></ring></i3-server>`);
+  await admitToRing([host]);
+  await host.writeFile("i3-server.xml", `<i3-server version="1"><identity key-file="server.key"/><listen address="::" port="5611"/><advertise address="${host.address4}" port="5611"/><ring credential-file="server.credential"></ring></i3-server>`);
   await host.writeFile("i3-proxy.xml", `<i3-proxy version="1"><identity key-file="host.key"/><state directory="state"/><servers><server address="${host.address4}" port="5611"/></servers><rules><rule name=".*\\.i3" go="i3"/></rules></i3-proxy>`);
   for (const { name, configFile } of [...DAEMONS].reverse()) {
     const child = host.spawn(process.execPath, [repositoryPath(`packages/${name}/dist/main.js`), "--config", `${host.directory}/${configFile}`]);
@@ -46,7 +45,7 @@ const at = (file: string): string => `${host.directory}/${file}`;
 
 /** Names, modes, owners and contents of all files. */
 async function contents(): Promise<readonly string[]> {
-  const names = (await readdir(host.directory, { recursive: true })).filter((name) => /key|state|secret|xml/.test(name)).sort();
+  const names = (await readdir(host.directory, { recursive: true })).filter((name) => /key|state|credential|xml/.test(name)).sort();
   return Promise.all(names.map(async (name) => {
     const { mode, uid, size } = await stat(at(name));
     return `${name} ${mode.toString(8)} ${uid} ${size} ${name === "state" ? "" : await readFile(at(name), "hex")}`;

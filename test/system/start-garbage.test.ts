@@ -99,6 +99,7 @@ function controlTemplates(draw: (length: number) => Uint8Array): Uint8Array[] {
     { type: "REFUSED", code: 2, subject: id }, { type: "NOT_PRESENT", id }, { type: "CACHE", ringKey, node, lifeMs: 30_000 },
     { type: "FIND", from: node, ringKey }, { type: "FOUND", from: node, final: true, node }, { type: "STATE", from: node },
     { type: "STATE_IS", from: node, pending: false, predecessor: node, successors: [node] }, { type: "NOTIFY", from: node }, { type: "LEAVING", from: node, predecessor: null, successors: [node] },
+    { type: "HELLO", credential: Uint8Array.from([1, ...draw(152)]) }, { type: "HELLO_YES", credential: Uint8Array.from([1, ...draw(152)]) }, { type: "HELLO_AGAIN", counter: 1 },
   ];
   return messages.flatMap((message) => [encodeControl(message, draw(8)), encodeControl(message, draw(8), () => draw(16))]);
 }

@@ -181,19 +181,19 @@ describe("a machine that the proxy cannot run on", () => {
   });
 
   it.each([
-    ["readable by others", "0123456789abcdef0123\n", 0o644, /chmod 600/], ["too short", "abc\n", 0o600, /fewer than 16.*openssl rand/], ["missing", null, 0, /cannot read.*openssl rand/],
-  ] as const)("a ring secret that is %s", async (_, text, mode, expected) => {
+    ["readable by others", "i3 ring credential 1\n", 0o644, /chmod 600/], ["damaged", "i3 ring credential 1\nabc\n", 0o600, /is damaged.*ring admit/], ["missing", null, 0, /cannot read.*ring admit/],
+  ] as const)("a ring credential that is %s", async (_, text, mode, expected) => {
     const { home } = bed;
-    await rm(`${home.directory}/ring.secret`, { force: true });
-    if (text !== null) await chmod(await home.writeFile("ring.secret", text), mode);
+    await rm(`${home.directory}/bad.credential`, { force: true });
+    if (text !== null) await chmod(await home.writeFile("bad.credential", text), mode);
     const configFile = await home.writeFile("server.xml", `<i3-server version="1">
   <identity key-file="server.key"/>
-  <ring secret-file="ring.secret"><member address="192.0.2.6" port="5610"/></ring>
+  <ring credential-file="bad.credential"><member address="192.0.2.6" port="5610"/></ring>
 </i3-server>
 `);
     const { status, line } = await refusal(home, SERVER, configFile);
     expect({ status, line }).toEqual({ status: 1, line: expect.stringMatching(expected) as string });
-    expect(line).toContain(`${home.directory}/ring.secret`);
+    expect(line).toContain(`${home.directory}/bad.credential`);
   });
 });
 

@@ -2,7 +2,6 @@
 export * from "./chord/chord.js";
 export * from "./counters.js";
 export * from "./server/server-core.js";
-export { isRingMacRight, sealRingMessage } from "./server/ring-mac.js";
 export { TriggerCore, type TriggerCoreInit } from "./triggers/trigger-core.js";
 export type { TriggerLimits } from "./triggers/trigger-table.js";
 export { admitServer, isSigned, issueCredential, readCredential, type Credential, type RingMembership } from "./ring/credential.js";

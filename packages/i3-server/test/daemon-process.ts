@@ -10,6 +10,11 @@ import { fileURLToPath } from "node:url";
 import { decodeControl, encodeControl, makeLocator, sameBytes, type ControlMessage, type ControlType, type Locator } from "@i3/common";
 import { decodeDataHeader, encodeDataHeader } from "@i3/datapath";
 
+import { admitToRing } from "../src/io/ring-credential.js";
+import { authorityOf, type RingAuthority } from "../src/ring/ring-files.js";
+
+/** The authority of the rings in these tests. */
+export const RING = authorityOf(new Uint8Array(32).fill(0x52));
 const MAIN = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
 export const at = (port: number): Locator => makeLocator(LOOPBACK, port);
@@ -20,6 +25,13 @@ export class Folder {
   file(name: string, text: string, mode = 0o600): string {
     const file = join(this.path, name);
     writeFileSync(file, text, { mode });
+    return file;
+  }
+
+  /** Of a new server of a ring; made without a process, which the test of the commands starts. */
+  credential(name: string, authority: RingAuthority = RING, days = Infinity): string {
+    const file = join(this.path, name);
+    admitToRing(authority, file, Date.now() + days * 86_400_000);
     return file;
   }
 
@@ -39,10 +51,10 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-export function serverXml(keyFile: string, port: number, ring?: { readonly secretFile: string; readonly members: readonly number[] }, engine = "auto"): string {
+export function serverXml(keyFile: string, port: number, ring?: { readonly credentialFile: string; readonly members: readonly number[] }, engine = "auto"): string {
   const members = ring?.members.map((member) => `<member address="127.0.0.1" port="${member}"/>`).join("") ?? "";
   return `<i3-server version="1"><identity key-file="${keyFile}"/><listen address="127.0.0.1" port="${port}"/>
-    ${ring === undefined ? "" : `<ring secret-file="${ring.secretFile}">${members}</ring>`}<log level="debug"/><engine kind="${engine}"/></i3-server>`;
+    ${ring === undefined ? "" : `<ring credential-file="${ring.credentialFile}">${members}</ring>`}<log level="debug"/><engine kind="${engine}"/></i3-server>`;
 }
 
 export class DaemonProcess {

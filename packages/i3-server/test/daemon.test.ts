@@ -1,5 +1,5 @@
 /** The daemon as a process: three on loopback make a ring that delivers; what goes wrong is said in one line. */
-import { chmodSync, existsSync, readFileSync, rmSync, statSync } from "node:fs";
+import { appendFileSync, chmodSync, existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -8,9 +8,10 @@ import { OFFLOAD_NAMES, TRIGGER_ACTION, type TriggerMessage } from "@i3/common";
 import { DATA_FLAG } from "@i3/datapath";
 import { generateTriggerKey, refreshChain, signTrigger, type TriggerKey } from "@i3/hip";
 
+import { readRingCredential } from "../src/io/ring-credential.js";
+import { authorityOf } from "../src/ring/ring-files.js";
 import { at, DaemonProcess, Folder, freePort, serverXml, UdpClient, until } from "./daemon-process.js";
 
-const SECRET = "0123456789abcdef0123456789abcdef\n";
 const idOf = (key: TriggerKey): Uint8Array => Uint8Array.from([...key.prefix, ...new Uint8Array(16)]);
 
 /** Finds the responsible server through `port` and inserts there; returns its port. */
@@ -36,9 +37,8 @@ describe("three daemons", () => {
 
   beforeAll(async () => {
     ports = [await freePort(), await freePort(), await freePort()];
-    const secretFile = folder.file("ring.secret", SECRET);
     for (const [i, port] of ports.entries()) {
-      folder.file(`s${i}.xml`, serverXml(join(folder.path, `s${i}.key`), port, { secretFile, members: ports }, i === 2 ? "reference" : "auto"));
+      folder.file(`s${i}.xml`, serverXml(join(folder.path, `s${i}.key`), port, { credentialFile: folder.credential(`s${i}.credential`), members: ports }, i === 2 ? "reference" : "auto"));
     }
     daemons = ports.map((_, i) => start(i));
     await Promise.all(daemons.map((daemon) => daemon.ready()));
@@ -101,7 +101,7 @@ describe("three daemons", () => {
     const engine = { udpIn: expect.any(Number) as number, drops: {}, offloads: { udpSegment: expect.any(Boolean) as boolean }, packetsPerCall: { udpRead: expect.any(Number) as number } };
     expect(daemon.logged("counters")[0]).toMatchObject({ level: "info", engine, ring: { successors: expect.any(Array) as unknown[] } });
     expect(daemon.stderr).not.toContain("Debugger");
-    expect(daemon.stderr).not.toContain(SECRET.trim());
+    for (const secret of [...readFileSync(join(folder.path, "s0.credential"), "utf8").matchAll(/[0-9a-f]{64}/g)]) expect(daemon.stderr).not.toContain(secret[0]);
   });
 
   it("go on without one that is killed, within 10 s, and take it back", async () => {
@@ -205,17 +205,37 @@ describe("one daemon", () => {
     expect(existsSync(keyFile())).toBe(false);
   });
 
-  it.each<[string, (secretFile: string) => void, RegExp]>([
-    ["missing", () => undefined, /cannot read the ring secret.*openssl rand/],
-    ["readable by others", (file) => (folder.file("ring.secret", SECRET), chmodSync(file, 0o644)), /mode 644.*chmod 600/],
-    ["too short", () => void folder.file("ring.secret", "short\n"), /5 bytes, fewer than 16/],
-  ])("refuses a ring secret that is %s", async (_name, prepare, expected) => {
-    const secretFile = join(folder.path, "ring.secret");
-    prepare(secretFile);
-    const { status, line } = await failure("--config", config(serverXml(keyFile(), 1, { secretFile, members: [] })));
-    expect(status).toBe(1);
-    expect(line).toMatch(expected);
+  it.each<[string, (credentialFile: string) => void, RegExp]>([
+    ["missing", (file) => rmSync(file), /cannot read the ring credential.*i3-server ring admit/],
+    ["readable by others", (file) => chmodSync(file, 0o644), /mode 644.*chmod 600/],
+    ["damaged", (file) => appendFileSync(file, "credential 00\n"), /is damaged.*i3-server ring admit/],
+    ["past its end", (file) => (rmSync(file), folder.credential("server.credential", undefined, -1)), /has ended on .*i3-server ring admit/],
+  ])("refuses a ring credential that is %s", async (_name, prepare, expected) => {
+    const credentialFile = folder.credential("server.credential");
+    prepare(credentialFile);
+    const file = config(serverXml(keyFile(), 1, { credentialFile, members: [] }));
+    for (const more of [[], ["--check"]]) {
+      const { status, line } = await failure("--config", file, ...more);
+      expect(status).toBe(1);
+      expect(line).toMatch(expected);
+    }
     expect(existsSync(keyFile())).toBe(false);
+  });
+
+  it("makes rings and admits servers, and has the place that the credential says", async () => {
+    const [authority, credentialFile] = [join(folder.path, "authority"), join(folder.path, "credential")];
+    for (const args of [["make", authority], ["admit", authority, credentialFile, "--days", "3"]]) expect(await run("ring", ...args).exited).toBe(0);
+    expect(await failure("ring", "make", authority)).toMatchObject({ status: 1, line: expect.stringMatching(/^i3-server: .*there already/) as string });
+    expect(await failure("ring", "admit", authority)).toMatchObject({ status: 2, line: expect.stringMatching(/--help/) as string });
+    const file = config(serverXml(keyFile(), 1, { credentialFile, members: [] }));
+    const check = run("--config", file, "--check");
+    expect(await check.exited).toBe(0);
+    expect(check.stderr).toMatch(/warning: the ring credential ends on/);
+    const daemon = run("--config", file, "--port", "0");
+    await daemon.ready();
+    const { nodeKey } = readRingCredential(credentialFile, Date.now()).credential;
+    expect(daemon.stdout).toContain(` node=${Buffer.from(nodeKey).toString("hex")} `);
+    expect(daemon.logged("credential-ends")).toHaveLength(1);
   });
 
   it("says who could have the port", async () => {
@@ -255,9 +275,8 @@ describe("one daemon", () => {
   });
 
   it("serves alone when no member answers, warning once, and joins when one comes", async () => {
-    const secretFile = folder.file("ring.secret", SECRET);
     const [port, later] = [await freePort(), await freePort()];
-    const daemon = run("--config", config(serverXml(keyFile(), port, { secretFile, members: [later] })));
+    const daemon = run("--config", config(serverXml(keyFile(), port, { credentialFile: folder.credential("a"), members: [later] })));
     await daemon.ready();
     await until(() => daemon.logged("alone").length > 0, 5_000);
     await new Promise((resolve) => setTimeout(resolve, 1_500));
@@ -266,29 +285,26 @@ describe("one daemon", () => {
     const client = await UdpClient.open();
     await client.ask(port, { type: "LOCATE", ringKey: new Uint8Array(16) }, "LOCATED");
     client.close();
-    await run("--config", folder.file("other.xml", serverXml(join(folder.path, "other.key"), later, { secretFile, members: [] }))).ready();
+    await run("--config", folder.file("other.xml", serverXml(join(folder.path, "other.key"), later, { credentialFile: folder.credential("b"), members: [] }))).ready();
     await until(() => daemon.logged("joined").length > 0, 5_000);
   });
 
   it("starts although a member's name means nothing, and says so", async () => {
-    const secretFile = folder.file("ring.secret", SECRET);
-    const xml = serverXml(keyFile(), 1, { secretFile, members: [] }).replace("</ring>", '<member address="nobody.invalid"/></ring>');
+    const xml = serverXml(keyFile(), 1, { credentialFile: folder.credential("a"), members: [] }).replace("</ring>", '<member address="nobody.invalid"/></ring>');
     const daemon = run("--config", config(xml), "--port", "0");
     await daemon.ready();
     await until(() => daemon.logged("member-unknown").length > 0, 15_000);
     expect(daemon.logged("member-unknown")[0]).toMatchObject({ level: "warn", names: ["nobody.invalid"] });
   }, 30_000);
 
-  it("keeps out a server with another ring secret", async () => {
+  it("keeps out a server of another ring, and says who it is", async () => {
     const [port, other] = [await freePort(), await freePort()];
-    const mine = folder.file("ring.secret", SECRET);
-    const wrong = folder.file("wrong.secret", `${"w".repeat(32)}\n`);
-    const daemon = run("--config", config(serverXml(keyFile(), port, { secretFile: mine, members: [other] })));
+    const foreign = folder.credential("foreign", authorityOf(new Uint8Array(32).fill(0x77)));
+    const daemon = run("--config", config(serverXml(keyFile(), port, { credentialFile: folder.credential("a"), members: [other] })));
     await daemon.ready();
-    await run("--config", folder.file("other.xml", serverXml(join(folder.path, "other.key"), other, { secretFile: wrong, members: [port] }))).ready();
-    const refused = (): number => (daemon.logged("counters").at(-1)?.["control"] as Record<string, number> | undefined)?.["mac"] ?? 0;
-    await until(() => (daemon.child.kill("SIGUSR1"), refused() > 0), 10_000);
-    await until(() => daemon.logged("alone").length > 0, 5_000);
+    await run("--config", folder.file("other.xml", serverXml(join(folder.path, "other.key"), other, { credentialFile: foreign, members: [port] }))).ready();
+    await until(() => daemon.logged("foreign-ring").length > 0 && daemon.logged("alone").length > 0, 10_000);
+    expect(daemon.logged("foreign-ring")[0]).toMatchObject({ level: "warn", from: `127.0.0.1:${other}`, remedy: expect.stringMatching(/ring admit/) as string });
     expect(daemon.logged("joined")).toHaveLength(0);
   });
 });

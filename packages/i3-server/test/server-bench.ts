@@ -7,6 +7,7 @@ import { generateTriggerKey, refreshChain, signTrigger, type TriggerKey, type Tr
 
 import { ServerCore, type ServerCoreInit } from "../src/server/server-core.js";
 import { randomBytesFrom, seeded } from "./ring-net.js";
+import type { RingPeer } from "./ring-peer.js";
 
 export class NotingEngine {
   readonly triggers = new Map<string, readonly TriggerEntry[]>();
@@ -61,9 +62,9 @@ export class ServerBench {
 
   constructor(init: Partial<ServerCoreInit> = {}) {
     const random = randomBytesFrom(seeded(42));
-    this.self = init.self ?? { key: random(16), locator: makeLocator(Uint8Array.of(10, 0, 0, 1), 4_000) };
+    this.self = init.self ?? { key: init.ring?.credential.nodeKey ?? random(16), locator: makeLocator(Uint8Array.of(10, 0, 0, 1), 4_000) };
     this.core = new ServerCore({
-      self: this.self, members: [], ringSecret: null, datapath: this.engine, limits: { triggers: 10_000, perSource: 100 }, random,
+      self: this.self, members: [], ring: null, datapath: this.engine, limits: { triggers: 10_000, perSource: 100 }, random,
       wallMs: (nowMs) => WALL_MS + Math.floor(nowMs), log: (_level, event) => this.logged.push(event), ...init,
     });
     this.core.start(this.nowMs);
@@ -76,6 +77,16 @@ export class ServerBench {
 
   sendBytes(bytes: Uint8Array, from: Locator = CLIENT): Datagram[] {
     return this.upcall({ kind: "control", from, bytes });
+  }
+
+  /** From another server of the ring, which meets this one first. */
+  ring(peer: RingPeer, message: ControlMessage, nonce: Uint8Array = NONCE): Datagram[] {
+    this.meet(peer);
+    return this.sendBytes(peer.seal(this.nowMs, this.self, message, nonce), peer.node.locator);
+  }
+
+  meet(peer: RingPeer): void {
+    peer.meet(this.nowMs, this.self, (bytes) => ServerBench.prototype.upcall.call(this, { kind: "control", from: peer.node.locator, bytes }).map((datagram) => datagram.bytes));
   }
 
   send(message: ControlMessage, from: Locator = CLIENT): Datagram[] {

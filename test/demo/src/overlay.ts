@@ -2,8 +2,7 @@
  * The real daemons in a topology of namespaces: used by the demo, the system tests and the benches. Everything a person would
  * do by hand stands here once: keys, address books, configurations, starting, waiting until ready.
  */
-import { randomBytes } from "node:crypto";
-import { chmod, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
 import { publicId, parseIpText, virtualAddress } from "@i3/common";
@@ -35,19 +34,33 @@ export interface RingOptions {
   readonly limits?: string;
 }
 
-/** Writes secret and configurations and starts one server on each host; the first is known to all. */
+async function ringCommand(host: Host, ...args: readonly string[]): Promise<void> {
+  const { status, stderr } = await host.exec(process.execPath, [SERVER, "ring", ...args]);
+  if (status !== 0) throw new Error(`i3-server ring ${args.join(" ")}: status ${status}: ${stderr}`);
+}
+
+/** A new ring of these hosts: an authority in the folder of the first, and `server.credential` in that of each. */
+export async function admitToRing(hosts: readonly Host[]): Promise<void> {
+  const [first] = hosts;
+  if (first === undefined) return;
+  const authority = `${first.directory}/ring.authority`;
+  const credentials = hosts.map((host) => `${host.directory}/server.credential`);
+  await Promise.all([authority, ...credentials].map((file) => rm(file, { force: true })));
+  await ringCommand(first, "make", authority);
+  await Promise.all(hosts.map((host, i) => ringCommand(host, "admit", authority, credentials[i] as string)));
+}
+
+/** Admits the hosts, writes their configurations and starts one server on each; each is known to all. */
 export async function startRing(hosts: readonly Host[], options: RingOptions = {}): Promise<readonly RingServer[]> {
-  const secret = randomBytes(32).toString("hex");
+  await admitToRing(hosts);
   const servers: RingServer[] = [];
   for (const host of hosts) {
-    const secretFile = await host.writeFile("ring.secret", `${secret}\n`);
-    await chmod(secretFile, 0o600);
     const members = hosts.filter((other) => other !== host).map((other) => `<member address="${other.address4}" port="${I3_PORT}"/>`).join("");
     const configFile = await host.writeFile("i3-server.xml", `<i3-server version="1">
   <identity key-file="server.key"/>
   <listen address="::" port="${I3_PORT}"/>
   <advertise address="${host.address4}" port="${I3_PORT}"/>
-  <ring secret-file="ring.secret">${members}</ring>${options.limits ?? ""}
+  <ring credential-file="server.credential">${members}</ring>${options.limits ?? ""}
 </i3-server>
 `);
     servers.push(new RingServer(host, configFile));

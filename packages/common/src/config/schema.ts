@@ -29,10 +29,13 @@ export interface Attribute<T> {
   readonly required: boolean;
   /** What a missing attribute means. */
   readonly fallback: T | undefined;
+  /** Of earlier versions: its type refuses it and says what is there now, and nobody is told to write it. */
+  readonly retired?: true;
 }
 
 export const required = <T>(type: ValueType<T>): Attribute<T> => ({ type, required: true, fallback: undefined });
 export const optional = <T>(type: ValueType<T>): Attribute<T | undefined> => ({ type, required: false, fallback: undefined });
+export const retired = (type: ValueType<never>): Attribute<undefined> => ({ type, required: false, fallback: undefined, retired: true });
 export const withDefault = <T>(type: ValueType<T>, fallback: T): Attribute<T> => ({ type, required: false, fallback });
 
 /** What a child of an element becomes. */
@@ -200,7 +203,7 @@ class Reader {
   #attribute(schema: ElementSchema<unknown>, { name, value, line }: XmlAttribute, path: string): unknown {
     const known = Object.hasOwn(schema.attributes, name) ? schema.attributes[name] : undefined;
     if (known === undefined) {
-      const names = Object.keys(schema.attributes);
+      const names = Object.keys(schema.attributes).filter((other) => schema.attributes[other]?.retired !== true);
       this.fail(line, `${path}/@${name}`, "unknown attribute", namesOf(names), didYouMean(nearestName(name, names)));
     }
     const parsed = known.type.parse(value, this.file);

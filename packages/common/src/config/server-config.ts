@@ -1,7 +1,7 @@
 /** `<i3-server>`: the configuration of a ring server. deploy/examples/i3-server.xml explains every line. */
 import { ENDPOINT, ENGINE_ATTRIBUTES, I3_PORT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
-import { element, implied, list, maybe, one, readDocument, required, withDefault } from "./schema.js";
+import { element, implied, list, maybe, one, readDocument, Refusal, required, retired, withDefault, type ValueType } from "./schema.js";
 import { FILE, wholeNumber, word } from "./value-types.js";
 
 const MAX_MEMBERS = 32;
@@ -16,7 +16,7 @@ export interface ServerConfig {
   /** Where others reach this server, when that is not the address it finds out. */
   readonly advertise: IpEndpoint | undefined;
   /** Undefined: a ring of one. */
-  readonly ring: { readonly secretFile: string; /** 0–32 to join through. */ readonly members: readonly Endpoint[] } | undefined;
+  readonly ring: { /** Of this server, as i3-server ring admit makes them. */ readonly credentialFile: string; /** 0–32 to join through. */ readonly members: readonly Endpoint[] } | undefined;
   readonly limits: { readonly triggers: number; readonly triggersPerSource: number; /** 0: nobody may claim a name. */ readonly claimsPerName: number };
   readonly log: LogConfig;
   readonly engine: EngineConfig & { readonly kind: "auto" | "native" | "reference" };
@@ -45,6 +45,11 @@ const ENGINE = element({ kind: withDefault(word(["auto", "native", "reference"])
   return engine;
 });
 
+const SECRET_FILE: ValueType<never> = {
+  expected: 'credential-file="…" in its place, for each server another file, made with: i3-server ring admit',
+  parse: () => new Refusal("is a secret that all servers of a ring share, which none does any more"),
+};
+
 const SERVER = element(
   {},
   {
@@ -52,8 +57,8 @@ const SERVER = element(
     listen: implied(LISTEN),
     advertise: maybe(ipEndpoint(I3_PORT)),
     ring: maybe(
-      element({ "secret-file": required(FILE) }, { member: list(ENDPOINT, 0, MAX_MEMBERS) }, ({ secretFile, member: members }) => ({
-        secretFile,
+      element({ "credential-file": required(FILE), "secret-file": retired(SECRET_FILE) }, { member: list(ENDPOINT, 0, MAX_MEMBERS) }, ({ credentialFile, member: members }) => ({
+        credentialFile,
         members,
       })),
     ),

@@ -100,7 +100,8 @@ export type ControlMessage =
   | { readonly type: "LEAVING"; readonly from: RingNode; readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] }
   /** `credential`: the sender's, 153 bytes. */
   | { readonly type: "HELLO" | "HELLO_YES"; readonly credential: Uint8Array }
-  | { readonly type: "HELLO_AGAIN" };
+  /** `counter`: of the message that could not be taken. */
+  | { readonly type: "HELLO_AGAIN"; readonly counter: number };
 
 export type ControlType = ControlMessage["type"];
 
@@ -145,7 +146,7 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
     case "STATE_IS": return [nodeValue(m.from), m.pending, nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
     case "LEAVING": return [nodeValue(m.from), nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
     case "HELLO": case "HELLO_YES": return [m.credential];
-    case "HELLO_AGAIN": return [];
+    case "HELLO_AGAIN": return [m.counter];
   }
 }
 
@@ -223,7 +224,7 @@ function messageOf(type: ControlType, r: BodyReader): ControlMessage {
     case "STATE_IS": return { type, from: readFrom(r), pending: r.boolean("pending"), ...readRingState(r) };
     case "LEAVING": return { type, from: readFrom(r), ...readRingState(r) };
     case "HELLO": case "HELLO_YES": return { type, credential: r.bytes("credential", CREDENTIAL_BYTES) };
-    case "HELLO_AGAIN": return { type };
+    case "HELLO_AGAIN": return { type, counter: r.uint("counter") };
   }
 }
 

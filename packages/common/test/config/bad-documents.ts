@@ -221,8 +221,26 @@ const STRUCTURE: readonly BadDocument[] = [
   {
     what: "33 members",
     format: "i3-server",
-    input: server('<ring secret-file="s">', ...Array.from({ length: 33 }, () => '<member address="a"/>'), "</ring>"),
+    input: server('<ring credential-file="s">', ...Array.from({ length: 33 }, () => '<member address="a"/>'), "</ring>"),
     message: ":36: /i3-server/ring/member[33]: one too many; expected at most 32 <member>",
+  },
+  {
+    what: "a ring's shared secret",
+    format: "i3-server",
+    input: server('<ring secret-file="s"/>'),
+    message: ':3: /i3-server/ring/@secret-file: "s" is a secret that all servers of a ring share, which none does any more; expected credential-file="…" in its place, for each server another file, made with: i3-server ring admit',
+  },
+  {
+    what: "a ring without a credential",
+    format: "i3-server",
+    input: server("<ring/>"),
+    message: `:3: /i3-server/ring/@credential-file: missing; ${FILE_EXPECTED}`,
+  },
+  {
+    what: "an attribute of a ring that nobody knows",
+    format: "i3-server",
+    input: server('<ring authority-file="s"/>'),
+    message: ":3: /i3-server/ring/@authority-file: unknown attribute; expected credential-file",
   },
   proxyRow("a missing attribute", ["<address-book/>"], `:3: /i3-proxy/address-book/@file: missing; ${FILE_EXPECTED}`),
 ];
@@ -295,7 +313,7 @@ const VALUES: readonly BadDocument[] = [
     ([address, why]): BadDocument => ({
       what: `server ${address}`,
       format: "i3-server",
-      input: server('<ring secret-file="s">', `<member address="${address}"/>`, "</ring>"),
+      input: server('<ring credential-file="s">', `<member address="${address}"/>`, "</ring>"),
       message: `:4: /i3-server/ring/member[1]/@address: "${address}" ${why}; expected an IPv4 address, an IPv6 address or a host name`,
       ...(why.includes("one host") && { schemaAccepts: true }),
     }),

@@ -188,8 +188,8 @@ describe("server configuration", () => {
       ["ipv6", "2001:db8::12", 5610],
       ["name", "s3.i3.example.net", 5610],
     ]);
-    expect([config.ring?.secretFile, config.advertise?.host.text, config.advertise?.port]).toEqual([
-      "/etc/i3/ring.secret",
+    expect([config.ring?.credentialFile, config.advertise?.host.text, config.advertise?.port]).toEqual([
+      "/etc/i3/server.credential",
       "192.0.2.10",
       5610,
     ]);
@@ -207,6 +207,6 @@ describe("server configuration", () => {
   });
 
   it("may be in a ring without members to join through", () => {
-    expect(parseServerConfig(server('<ring secret-file="/r"/>'), "x.xml").ring).toEqual({ secretFile: "/r", members: [] });
+    expect(parseServerConfig(server('<ring credential-file="/r"/>'), "x.xml").ring).toEqual({ credentialFile: "/r", members: [] });
   });
 });

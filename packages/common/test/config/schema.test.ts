@@ -43,7 +43,7 @@ const GOOD = [
   },
   { format: "i3-proxy", what: "that admits nobody", input: proxy("<access/>") },
   { format: "i3-server", what: "minimal", input: server() },
-  { format: "i3-server", what: "with a ring", input: server('<ring secret-file="s"><member address="a_b.c1"/><member address="1::2"/></ring>') },
+  { format: "i3-server", what: "with a ring", input: server('<ring credential-file="s"><member address="a_b.c1"/><member address="1::2"/></ring>') },
   { format: "i3-server", what: "with an engine", input: server('<engine kind="native" workers="16" without=" tunTcp6  udpReceive"/>') },
   { format: "address-book", what: "empty", input: book() },
   {

@@ -36,5 +36,5 @@ export const anyControlMessage: fc.Arbitrary<ControlMessage> = fc.oneof(
   fc.record({ type: type("STATE_IS"), from: node, pending: fc.boolean(), predecessor: fc.option(node), successors }),
   fc.record({ type: type("LEAVING"), from: node, predecessor: fc.option(node), successors }),
   fc.record({ type: fc.constantFrom("HELLO" as const, "HELLO_YES" as const), credential: bytes(153) }),
-  fc.record({ type: type("HELLO_AGAIN") }),
+  fc.record({ type: type("HELLO_AGAIN"), counter: uint }),
 );

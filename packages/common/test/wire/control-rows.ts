@@ -148,5 +148,5 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
   },
   { name: "HELLO", message: { type: "HELLO", credential: filled(153, 0xcc) }, hex: `${header("28", "009c")} 91 ${bin(153, "cc")} | ${zeros(52)}` },
   { name: "HELLO_YES", message: { type: "HELLO_YES", credential: filled(153, 0xcc) }, hex: `${header("29", "009c")} 91 ${bin(153, "cc")}` },
-  { name: "HELLO_AGAIN", message: { type: "HELLO_AGAIN" }, hex: `${header("2a", "0001")} 90` },
+  { name: "HELLO_AGAIN", message: { type: "HELLO_AGAIN", counter: 1_024 }, hex: `${header("2a", "0004")} 91 cd 0400` },
 ];

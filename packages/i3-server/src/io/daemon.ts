@@ -8,7 +8,8 @@ import { checkOwnKey, hostPublicKey, openOwnKey, type HostIdentity } from "@i3/h
 
 import { ServerCore } from "../server/server-core.js";
 import { literalMembers, ownLocator, resolveMembers } from "./addresses.js";
-import { readRingSecret } from "./ring-secret.js";
+import type { RingMembership } from "../ring/credential.js";
+import { endingSoon, readRingCredential } from "./ring-credential.js";
 
 /** Names of members are looked up again this often. */
 const RESOLVE_MS = 30_000;
@@ -20,24 +21,29 @@ const MAX_SLEEP_MS = 1_000;
 const LAST_WORDS_MS = 20;
 /** Leaving the ring takes 80 ms; a stuck one must not keep the process. */
 const MAX_LEAVING_MS = 1_000;
-/** Rings have no authority yet, so node keys have no nonce (docs/wire.md §2). */
+/** A server without a ring has no authority that chooses one (docs/wire.md §2). */
 const NO_NONCE = new Uint8Array(16);
 
 /** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
 export function checkFiles(config: ServerConfig): readonly string[] {
-  if (config.ring !== undefined) readRingSecret(config.ring.secretFile);
+  const ring = membershipOf(config);
   checkOwnKey(config.identity);
-  return [];
+  const ending = ring === null ? null : endingSoon(ring, Date.now());
+  return ending === null ? [] : [ending];
 }
 
-/** Starts serving. Throws (rejects with) I3Error for what a person must mend: key, secret, port. */
+const membershipOf = ({ ring }: ServerConfig): RingMembership | null => (ring === undefined ? null : readRingCredential(ring.credentialFile, Date.now()));
+
+/** Starts serving. Throws (rejects with) I3Error for what a person must mend: key, credential, port. */
 export async function startServer(config: ServerConfig, onFailure: (error: I3Error) => void): Promise<RunningDaemon> {
   const log = stderrLog(config.log);
-  const secret = config.ring === undefined ? null : readRingSecret(config.ring.secretFile);
+  const ring = membershipOf(config);
+  const ending = ring === null ? null : endingSoon(ring, Date.now());
+  if (ending !== null) log("warn", "credential-ends", { message: ending, remedy: "Make one where the ring's authority is, with: i3-server ring admit." });
   const { identity, created } = openOwnKey(config.identity);
   if (created) log("info", "key-created", { file: config.identity.keyFile });
   const daemon = new Daemon(config, log);
-  await daemon.open(identity, secret, onFailure);
+  await daemon.open(identity, ring, onFailure);
   return daemon;
 }
 
@@ -61,7 +67,7 @@ class Daemon implements RunningDaemon {
     this.ended = new Promise((resolve) => (this.#end = resolve));
   }
 
-  async open(identity: HostIdentity, secret: Uint8Array | null, onFailure: (error: I3Error) => void): Promise<void> {
+  async open(identity: HostIdentity, ring: RingMembership | null, onFailure: (error: I3Error) => void): Promise<void> {
     const engine = await this.#openEngine(onFailure);
     const { locator, guessed } = await ownLocator(this.#config, engine.udp.port);
     if (guessed) this.#log("warn", "loopback-only", { message: "this machine has no route; others cannot reach this server", remedy: "Name its address with <advertise>." });
@@ -69,10 +75,11 @@ class Daemon implements RunningDaemon {
     const named = members.some(({ host }) => host.kind === "name");
     const resolved = await Promise.race([resolveMembers(members), sleep(FIRST_RESOLVE_MS, { locators: literalMembers(members) }, { ref: false })]);
     const { triggers, triggersPerSource, claimsPerName } = this.#config.limits;
+    const self = { key: ring?.credential.nodeKey ?? nodeKey(hostPublicKey(identity), NO_NONCE), locator };
     this.#core = new ServerCore({
-      self: { key: new Uint8Array(nodeKey(hostPublicKey(identity), NO_NONCE)), locator },
+      self, ring,
       members: resolved.locators,
-      ringSecret: secret, datapath: engine.datapath, limits: { triggers, perSource: triggersPerSource, claimsPerName },
+      datapath: engine.datapath, limits: { triggers, perSource: triggersPerSource, claimsPerName },
       random: (length) => new Uint8Array(randomBytes(length)), wallMs: () => Date.now(), log: this.#log,
     });
     this.#run((core, nowMs) => core.start(nowMs));
@@ -80,7 +87,7 @@ class Daemon implements RunningDaemon {
       this.#resolver = setInterval(() => void this.#resolve(), RESOLVE_MS);
       void this.#resolve();
     }
-    const key = toHex(nodeKey(hostPublicKey(identity), NO_NONCE));
+    const key = toHex(self.key);
     this.ready = `port=${engine.udp.port} locator=${locatorText(locator)} node=${key} engine=${engine.implementation} io=${engine.io}`;
     this.#log("info", "started", { port: engine.udp.port, locator: locatorText(locator), node: key, engine: engine.implementation, io: engine.io, members: members.length });
   }

@@ -44,7 +44,7 @@ export class Channel {
   readonly #ownKey: KeyObject;
   readonly #sessions: Sessions;
   readonly #calls = new Calls();
-  /** Nonce of a message that was sent → where to, and to whom; `toKey` null: it was for whoever is there. */
+  /** Nonce and counter of a message that was sent → where to, and to whom; `toKey` null: it was for whoever is there. */
   readonly #sent = new Map<string, { readonly to: Locator; readonly toKey: Uint8Array | null; readonly session: Session }>();
   /** Who answered at a locator, and until when that is believed. */
   readonly #atLocator = new Map<string, { readonly key: Uint8Array; readonly endMs: number }>();
@@ -54,6 +54,7 @@ export class Channel {
   readonly #refusals: RefusalLog;
   /** Of new sessions. Each session that goes makes it larger, so that nothing that was said in it is taken again. */
   #epoch = 0;
+  #isClosed = false;
   #saidDouble = false;
   #saidEnded = false;
 
@@ -97,11 +98,12 @@ export class Channel {
 
   /** A datagram of `bytes` bytes. Null when it is for the channel itself, or good for nothing. */
   receive(nowMs: number, from: Locator, bytes: number, decoded: DecodedControl): RingMessage | null {
+    if (this.#isClosed) return null;
     const { message } = decoded;
     switch (message.type) {
       case "HELLO": this.#handleHello(nowMs, from, bytes, decoded.nonce, message.credential); return null;
       case "HELLO_YES": this.#handleYes(nowMs, from, decoded, message.credential); return null;
-      case "HELLO_AGAIN": this.#handleAgain(nowMs, decoded.nonce); return null;
+      case "HELLO_AGAIN": this.#handleAgain(nowMs, decoded.nonce, message.counter); return null;
       default: return this.#open(nowMs, from, bytes, decoded, message as RingMessage) ? (message as RingMessage) : null;
     }
   }
@@ -117,8 +119,9 @@ export class Channel {
     return this.#calls.deadlineMs();
   }
 
-  /** Wipes all keys. */
+  /** Wipes all keys, and says nothing any more. */
   close(): void {
+    this.#isClosed = true;
     this.#sessions.clear();
   }
 
@@ -134,7 +137,7 @@ export class Channel {
     const trailer = { senderEpoch: session.ownEpoch, receiverEpoch: session.peerEpoch, counter: session.counter };
     const bytes = sealRingMessage(message, nonce, this.#towards(session), trailer);
     if (bytes.length > maxBytes) return this.#count("amplification");
-    remember(this.#sent, bytesKey(nonce), { to, toKey, session }, MAX_SENT);
+    remember(this.#sent, sentKey(nonce, session.counter), { to, toKey, session }, MAX_SENT);
     this.#init.transmit(to, bytes);
   }
 
@@ -145,7 +148,7 @@ export class Channel {
     const session = this.#sessions.peek(message.from.key);
     if (session === undefined) {
       // Nobody shares a key with himself; all others can say who they are.
-      if (!sameBytes(message.from.key, this.#own.nodeKey)) this.#sayAgain(from, bytes, decoded.nonce);
+      if (!sameBytes(message.from.key, this.#own.nodeKey)) this.#sayAgain(from, bytes, decoded.nonce, trailer.counter);
       return this.#drop("session");
     }
     if (!isMacRight(decoded, this.#fromPeer(session))) return this.#drop("mac");
@@ -153,7 +156,7 @@ export class Channel {
     if (trailer.receiverEpoch !== session.ownEpoch) {
       // Of a start of ours that the clock now puts later: what is to come is later still.
       if (trailer.receiverEpoch > session.ownEpoch) raise(session, trailer.receiverEpoch);
-      this.#sayAgain(from, bytes, decoded.nonce);
+      this.#sayAgain(from, bytes, decoded.nonce, trailer.counter);
       return this.#drop("epoch");
     }
     if (trailer.senderEpoch < session.peerEpoch) return this.#drop("epoch");
@@ -252,14 +255,15 @@ export class Channel {
   }
 
   /** Who could not take a message says so. Anybody can: then there is a HELLO now and then, and nothing else. */
-  #handleAgain(nowMs: number, nonce: Uint8Array): void {
-    const sent = this.#sent.get(bytesKey(nonce));
+  #handleAgain(nowMs: number, nonce: Uint8Array, counter: number): void {
+    const sent = this.#sent.get(sentKey(nonce, counter));
+    this.#sent.delete(sentKey(nonce, counter)); // one is enough, and a recorded one is none
     if (sent === undefined || !sent.session.callsAgain.take(nowMs)) return this.#count("hello-unasked");
     this.#call(nowMs, sent.to, sent.toKey);
   }
 
-  #sayAgain(to: Locator, requestBytes: number, nonce: Uint8Array): void {
-    const bytes = encodeControl({ type: "HELLO_AGAIN" }, nonce);
+  #sayAgain(to: Locator, requestBytes: number, nonce: Uint8Array, counter: number): void {
+    const bytes = encodeControl({ type: "HELLO_AGAIN", counter }, nonce);
     if (bytes.length <= requestBytes) this.#init.transmit(to, bytes);
   }
 
@@ -353,6 +357,8 @@ export class Channel {
     return null;
   }
 }
+
+const sentKey = (nonce: Uint8Array, counter: number): string => `${bytesKey(nonce)}${counter}`;
 
 /** Our epoch towards this peer is to be later than one that it knows. Above the largest number there is none: then this pair stays apart. */
 function raise(session: Session, known: number): void {

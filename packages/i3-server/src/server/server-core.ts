@@ -4,27 +4,28 @@
  */
 import {
   bytesKey, decodeControl, encodeControl, isRingMessage, locatorText, ringKey, sameBytes, toHex, WireError,
-  type ControlMessage, type ControlType, type DecodedControl, type Locator, type Log, type RingNode, type TriggerMessage,
+  type ControlMessage, type DecodedControl, type Locator, type Log, type RingNode, type TriggerMessage,
 } from "@i3/common";
 import type { Datagram, Datapath, Responsibility, Upcall } from "@i3/datapath";
 
-import { Chord, type ChordOutput, type RingMessage } from "../chord/chord.js";
+import { Chord, type ChordOutput } from "../chord/chord.js";
 import { minusOne } from "../chord/ring-key.js";
 import { ServerCounters } from "../counters.js";
+import { Channel } from "../ring/channel.js";
+import type { RingMembership } from "../ring/credential.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
 import { CLAIM_AFTER_JOIN_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
 import { RecentSenders } from "./recent-senders.js";
-import { isRingMacRight, sealRingMessage } from "./ring-mac.js";
 import { Routes } from "./routes.js";
 
-
 export interface ServerCoreInit {
+  /** Its key is the credential's. */
   readonly self: RingNode;
   /** Locators of configured ring members; empty for a ring of one. */
   readonly members: readonly Locator[];
-  /** At least 16 bytes; null: a ring of one for ever. */
-  readonly ringSecret: Uint8Array | null;
+  /** Null: a ring of one for ever. */
+  readonly ring: RingMembership | null;
   readonly datapath: Pick<Datapath, "setTriggers" | "setResponsibility" | "setNextServer" | "discardRoute" | "send">;
   readonly limits: TriggerLimits;
   /** `length` unpredictable bytes. */
@@ -53,13 +54,14 @@ interface Waiting {
   packets: boolean;
 }
 
-/** Answers between servers: never larger than what they answer. */
-const RING_ANSWERS: ReadonlySet<ControlType> = new Set(["FOUND", "STATE_IS", "ALIVE_YES"]);
-
 export class ServerCore {
   readonly counters = new ServerCounters();
   readonly #init: ServerCoreInit;
   readonly #chord: Chord;
+  /** What passes between servers; null in a ring of one. */
+  readonly #channel: Channel | null;
+  /** As the channel knows them. */
+  #neighbours: { readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] } = { predecessor: null, successors: [] };
   readonly #triggers: TriggerCore;
   readonly #routes: Routes;
   readonly #senders = new RecentSenders();
@@ -75,14 +77,19 @@ export class ServerCore {
 
   constructor(init: ServerCoreInit) {
     this.#init = init;
-    this.#chord = new Chord({ self: init.self, members: init.ringSecret === null ? [] : init.members, random: init.random });
+    const { ring, self } = init;
+    if (ring !== null && !sameBytes(ring.credential.nodeKey, self.key)) throw new RangeError("the node key is not the credential's");
+    this.#chord = new Chord({ self, members: ring === null ? [] : init.members, random: init.random });
+    const transmit = (locator: Locator, bytes: Uint8Array): void => void this.#datagrams.push({ locator, bytes });
+    this.#channel = ring === null ? null : new Channel({ ...init, membership: ring, counters: this.counters, transmit });
     this.#routes = new Routes(init.datapath, { watch: (node) => void this.#chord.watch(node), unwatch: (node) => this.#chord.unwatch(node) });
     this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#chord.owns(key) });
   }
 
   start(nowMs: number): void {
+    this.#channel?.start(nowMs);
     this.#chord.start(nowMs);
-    this.#finish(nowMs, Infinity);
+    this.#finish(nowMs);
   }
 
   handleUpcalls(nowMs: number, upcalls: readonly Upcall[]): void {
@@ -91,10 +98,11 @@ export class ServerCore {
       this.#handleUpcall(nowMs, upcall);
       this.#drainChord(nowMs, requestBytes);
     }
-    this.#flush();
+    this.#finish(nowMs);
   }
 
   handleTimer(nowMs: number): void {
+    this.#channel?.handleTimer(nowMs);
     this.#chord.handleTimer(nowMs);
     this.#triggers.handleTimer(nowMs);
     this.#routes.expire(nowMs);
@@ -102,24 +110,24 @@ export class ServerCore {
       this.#claimMs = -Infinity;
       this.#claim();
     }
-    this.#finish(nowMs, Infinity);
+    this.#finish(nowMs);
   }
 
   /** Next call of handleTimer, ms. */
   deadlineMs(): number {
     const claimMs = this.#claimMs === -Infinity ? Infinity : this.#claimMs;
-    return Math.min(this.#chord.deadlineMs(), this.#triggers.deadlineMs(), this.#routes.deadlineMs(), claimMs);
+    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#routes.deadlineMs(), claimMs);
   }
 
   /** The configured members' names came to mean other addresses. */
   setMembers(members: readonly Locator[]): void {
-    if (this.#init.ringSecret !== null) this.#chord.setMembers(members);
+    if (this.#channel !== null) this.#chord.setMembers(members);
   }
 
   /** Leaves the ring; hasLeft when the neighbours were told. */
   leave(nowMs: number): void {
     this.#chord.leave(nowMs);
-    this.#finish(nowMs, Infinity);
+    this.#finish(nowMs);
   }
 
   get hasLeft(): boolean {
@@ -127,11 +135,11 @@ export class ServerCore {
   }
 
   /** For logs and the dashboard. */
-  inspect(): { readonly successors: readonly string[]; readonly predecessor: string | null; readonly triggers: number; readonly routes: number } {
+  inspect(): { readonly successors: readonly string[]; readonly predecessor: string | null; readonly sessions: number; readonly triggers: number; readonly routes: number } {
     const { predecessor, successors } = this.#chord;
     return {
       successors: successors.map(nodeText), predecessor: predecessor === null ? null : nodeText(predecessor),
-      triggers: this.#triggers.liveCount, routes: this.#routes.size,
+      sessions: this.#channel?.sessionCount ?? 0, triggers: this.#triggers.liveCount, routes: this.#routes.size,
     };
   }
 
@@ -164,7 +172,7 @@ export class ServerCore {
       return this.counters.count("malformed");
     }
     const { message, nonce } = decoded;
-    if (isRingMessage(message.type)) return this.#ringMessage(nowMs, decoded);
+    if (isRingMessage(message.type)) return this.#ringMessage(nowMs, from, bytes.length, decoded);
     switch (message.type) {
       case "PING":
         this.#reply(from, bytes.length, { type: "PONG", timeMs: this.#init.wallMs(nowMs), observed: from, nodeKey: this.#init.self.key }, nonce);
@@ -183,10 +191,10 @@ export class ServerCore {
     }
   }
 
-  #ringMessage(nowMs: number, decoded: DecodedControl): void {
-    const { ringSecret, self } = this.#init;
-    if (ringSecret === null || !isRingMacRight(decoded, ringSecret, self.key)) return this.counters.count("mac");
-    this.#chord.handleMessage(nowMs, decoded.nonce, decoded.message as RingMessage);
+  #ringMessage(nowMs: number, from: Locator, bytes: number, decoded: DecodedControl): void {
+    if (this.#channel === null) return this.counters.count("session");
+    const message = this.#channel.receive(nowMs, from, bytes, decoded);
+    if (message !== null) this.#chord.handleMessage(nowMs, decoded.nonce, message);
   }
 
   #passNotPresent(nowMs: number, id: Uint8Array, nonce: Uint8Array): void {
@@ -274,9 +282,17 @@ export class ServerCore {
 
   // --- what the ring wants -----------------------------------------------------------------------------------------
 
-  #finish(nowMs: number, requestBytes: number): void {
-    this.#drainChord(nowMs, requestBytes);
+  #finish(nowMs: number): void {
+    this.#drainChord(nowMs, Infinity);
+    this.#meetNeighbours(nowMs);
     this.#flush();
+  }
+
+  #meetNeighbours(nowMs: number): void {
+    const { predecessor, successors } = this.#chord;
+    if (predecessor === this.#neighbours.predecessor && successors === this.#neighbours.successors) return;
+    this.#neighbours = { predecessor, successors };
+    if (!this.#hasLeft) this.#channel?.setNeighbours(nowMs, predecessor === null ? successors : [predecessor, ...successors]);
   }
 
   #drainChord(nowMs: number, requestBytes: number): void {
@@ -288,7 +304,7 @@ export class ServerCore {
   #handleChord(nowMs: number, output: ChordOutput, requestBytes: number): void {
     const { log, datapath } = this.#init;
     switch (output.kind) {
-      case "send": return this.#sendRing(output, requestBytes);
+      case "send": return this.#channel?.send(nowMs, output.to, output.toKey, output.nonce, output.message, requestBytes);
       case "responsibility":
         this.#range = output.range;
         if (this.#claimMs === -Infinity) this.#claim();
@@ -305,11 +321,12 @@ export class ServerCore {
         datapath.setResponsibility({ kind: "range", from: minusOne(this.#init.self.key), to: this.#init.self.key });
         return log("info", "joined", { through: nodeText(output.through) });
       case "alone":
-        return log("warn", "alone", { message: "no ring member answers; serving alone and trying on", remedy: "Check the members' addresses, ports and that all have the same ring secret." });
+        return log("warn", "alone", { message: "no ring member answers; serving alone and trying on", remedy: "Check the members' addresses, ports and that all have credentials of the same authority." });
       case "duplicate-key":
-        return log("error", "duplicate-key", { from: locatorText(output.locator), message: "another server has this server's key", remedy: "Give each server a key file of its own." });
+        return log("error", "duplicate-key", { from: locatorText(output.locator), message: "another server has this server's key", remedy: "Admit each server on its own, with: i3-server ring admit." });
       case "left":
         this.#hasLeft = true;
+        this.#channel?.close();
         return log("info", "left-ring", {});
     }
   }
@@ -321,14 +338,6 @@ export class ServerCore {
     if (this.#range.kind === "range" && sameBytes(this.#range.from, minusOne(this.#init.self.key))) return;
     this.#hasClaimed = true;
     this.#init.log("info", "claims", rangeText(this.#range));
-  }
-
-  #sendRing({ to, toKey, nonce, message }: Extract<ChordOutput, { kind: "send" }>, requestBytes: number): void {
-    const { ringSecret } = this.#init;
-    if (ringSecret === null) return;
-    const bytes = sealRingMessage(message, nonce, ringSecret, toKey);
-    if (RING_ANSWERS.has(message.type) && bytes.length > requestBytes) return this.counters.count("amplification");
-    this.#datagrams.push({ locator: to, bytes });
   }
 
   /** False when the answer would be larger than what it answers; nothing is sent then. */
