@@ -457,6 +457,8 @@ describe("who is no member", () => {
     const heard = b.heard.length;
     a.start();
     a.notify(b);
+    b.take(net.wire.at(-1) as Datagram);
+    expect(typeOf(net.wire.at(-1) as Datagram), "no budget is left, and none is needed").toBe("HELLO_YES");
     net.run(100);
     expect(b.heard).toHaveLength(heard + 1);
     net.run(1_000);
