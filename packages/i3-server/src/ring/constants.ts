@@ -3,7 +3,7 @@
 /** HELLOs to one server because of its HELLO_AGAIN, which anybody on the path can forge. Two at once: a server whose clock was set back needs both. */
 export const CALLS_AGAIN_PER_SECOND = 1;
 export const CALLS_AGAIN_AT_ONCE = 2;
-/** HELLOs of strangers that are looked at: of one source (10 at once too), and of all. Each costs about 0.3 ms. */
+/** HELLOs of strangers that are looked at: of one source (10 at once too), and of all. Each costs about 0.5 ms of a slow processor. */
 export const HELLOS_PER_SOURCE_PER_SECOND = 10;
 export const HELLOS_PER_SECOND = 200;
 /** Signatures under HELLO_YES that are checked for one HELLO, and in all: only who saw our HELLO can send one. */
