@@ -54,6 +54,9 @@ export class Node {
   hip: HipConfig | undefined = undefined;
   /** Of a NAT before it, that others see. */
   natPort: number | null = null;
+  /** How long that NAT lets packets in after the last one that went out. */
+  natForgetsMs = Infinity;
+  sentMs = -Infinity;
   readonly tunOut: PacketBatch = makePacketBatch(64, 2_048);
   readonly udpOut: DatagramBatch = makeDatagramBatch(64, 9_216);
 
@@ -168,7 +171,8 @@ export class World {
   }
 
   /** By which of its sockets a node gets it; null: by none. */
-  #arrivesVia({ hip, locator, natPort }: Node, to: ViaLocator): Via | null {
+  #arrivesVia({ hip, locator, natPort, natForgetsMs, sentMs }: Node, to: ViaLocator): Via | null {
+    if (this.nowMs - sentMs > natForgetsMs) return null;
     if (to.via === "ip") return hip?.ipProtocol === true ? "ip" : null;
     if (to.port === natPort) return hip?.udpPort === undefined ? "udp" : "hip";
     return to.port === locator.port ? "udp" : to.port === hip?.udpPort ? "hip" : null;
@@ -192,7 +196,9 @@ export class World {
   }
 
   /** What a node's port does: it has only the sockets that were opened, and fills in HIP's checksum. */
-  #sendFrom({ hip, locator, natPort }: Node, to: ViaLocator, bytes: Uint8Array): void {
+  #sendFrom(node: Node, to: ViaLocator, bytes: Uint8Array): void {
+    const { hip, locator, natPort } = node;
+    node.sentMs = this.nowMs;
     if (to.via === "ip") {
       if (hip?.ipProtocol !== true) return;
       if (to.port === IP_PROTOCOL.hip) setChecksum(bytes, hipChecksum(bytes, locator.address, to.address));

@@ -168,6 +168,36 @@ describe("a host with an address, without any ring", () => {
     world.run(1);
     expect(world.wire.map(({ to }) => to.port)).toEqual([40_000]);
   });
+
+  it.each(WAYS)("by %s: NATs are kept open in UDP, from both ends, as long as there is an association", (_, attributes, laptopHip) => {
+    const made = bed(attributes, laptopHip === undefined ? {} : { laptopHip });
+    const { world, laptop } = made;
+    resolved(laptop);
+    talks(made, "before");
+    world.wire.length = 0;
+    world.run(60_000);
+    const keptBy = (last: number): number => world.wire.filter(({ from, bytes }) => from.address[3] === last && bytes.length === 1 && bytes[0] === 0xff).length;
+    const isIp = attributes.includes("ip");
+    expect([keptBy(1), keptBy(2), world.wire.length]).toEqual(isIp ? [0, 0, 0] : [4, 4, 8]);
+    for (const { node } of [laptop, made.home]) expect(Object.values(node.engine.counters().drops).filter((count) => count > 0)).toEqual([]);
+    laptop.proxy.setups.hip?.hip.close(world.nowMs, 1);
+    world.run(1_000);
+    world.wire.length = 0;
+    world.run(60_000);
+    expect([keptBy(1), keptBy(2)]).toEqual([0, 0]);
+  });
+
+  it("behind a NAT that forgets after half a minute still hears the other end begin, after long silence", () => {
+    const made = bed(`address="${HOME}"`, { laptopHip: BOTH });
+    const { world, laptop, home } = made;
+    Object.assign(laptop.node, { natPort: 40_000, natForgetsMs: 30_000 });
+    resolved(laptop);
+    talks(made, "before");
+    world.run(100_000);
+    world.inject(home.node, { tun: packet6(home.identity.hit, laptop.identity.hit, "are you there") });
+    world.run(100);
+    expect(heard(laptop.node, "are you there")).toBe(true);
+  });
 });
 
 /** A host that knows HIP and ESP and nothing of i3, in the place of a node: its packets are the engine's, its exchange HipHost's. */

@@ -109,7 +109,8 @@ it("whoever is called, moves or is at one address with another is known as often
   const known: string[] = [];
   const peers = new KnownPeers({
     setKnownSource: (address, isKnown) => void (isKnown ? known.push(address.join(".")) : known.splice(known.indexOf(address.join(".")), 1)),
-  });
+    send: () => undefined,
+  }, () => 0);
   const [one, other] = [newLink(0), newLink(0)];
   const at = (last: number): Locator => makeLocator(Uint8Array.of(192, 0, 2, last), 10_500);
   const steps: readonly (readonly [() => void, readonly string[]])[] = [

@@ -69,7 +69,7 @@ export class HipSetup {
     this.#calls = new NamedCalls(environment, this.#links);
     this.#access = new HipAccess(environment, this.#links);
     this.#peers = new HipPeers({ ...environment, paths: this.#paths, calls: this.#calls, nowMs: () => this.#nowMs });
-    this.#known = new KnownPeers(environment.datapath);
+    this.#known = new KnownPeers(environment.datapath, () => this.#nowMs);
     this.#nowMs = nowMs;
     const { identity, ownId, randomBytes, dhSource, rekeyAfterMs, wallMs, log } = environment;
     this.hip = new HipHost({
@@ -229,6 +229,7 @@ export class HipSetup {
       if (dueMs !== null && dueMs <= nowMs) this.#activate(mapping);
     }
     this.#ways.handleTimer(nowMs);
+    this.#known.handleTimer(nowMs);
     for (const mapping of this.#timed) {
       if (mapping.state === "refused" && mapping.refusedUntilMs <= nowMs) this.#endRefusal(mapping);
       else if (mapping.state === "calling" && this.#patienceEndsMs(mapping) <= nowMs) this.#giveUp(nowMs, mapping);
@@ -240,7 +241,7 @@ export class HipSetup {
   }
 
   nextDeadlineMs(): number {
-    let deadline = Math.min(this.hip.nextDeadlineMs() ?? Infinity, this.#load.dueMs, this.#ways.dueMs);
+    let deadline = Math.min(this.hip.nextDeadlineMs() ?? Infinity, this.#load.dueMs, this.#ways.dueMs, this.#known.dueMs);
     for (const mapping of this.#timed) deadline = Math.min(deadline, this.#dueMs(mapping));
     deadline = Math.min(deadline, this.#second.nextDeadlineMs());
     return deadline;
