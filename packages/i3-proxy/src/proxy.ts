@@ -19,6 +19,7 @@ import { AccessLog } from "./policy/access-log.js";
 import { NameTrust } from "./policy/name-trust.js";
 import type { Pins } from "./policy/pins.js";
 import type { PeerPolicy } from "./policy/policy.js";
+import { ProtectionLog } from "./policy/protection-log.js";
 import { NameClaims } from "./setup/name-claims.js";
 import { HipSetup } from "./setup/hip-setup.js";
 import { ReturnIds } from "./setup/return-ids.js";
@@ -109,6 +110,7 @@ export class Proxy {
   #hasServers = true;
   /** Lines about hosts that only servers would lead to. */
   readonly #serverlessLogs = new TokenBucket(1, 10);
+  readonly #protectionLog: ProtectionLog;
   #nextSweepMs = 0;
   #nowMs = 0;
 
@@ -140,6 +142,7 @@ export class Proxy {
     }, book);
     this.#accessLog = new AccessLog(log, (hit) => this.#names.nameOfHit(hit));
     this.#accessLog.emptyGroups(this.#access);
+    this.#protectionLog = new ProtectionLog(log);
     const both = {
       identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, wallMs, log,
       nameOf: (hit: Uint8Array) => this.#names.nameOfHit(hit), ownTriggerFor: (name: string | null) => this.#names.wantsOwnTrigger(name),
@@ -457,6 +460,7 @@ export class Proxy {
       if (mapping.lastUseMs - (this.#savedUse.get(mapping) ?? 0) >= SAVE_USE_MS) this.mappings.changed(mapping);
     }
     this.mappings.lookAtStrangers(nowMs);
+    this.#protectionLog.look(nowMs, this.#env.datapath.counters().drops.policy);
     for (const mapping of this.mappings.expired(wallMs)) {
       this.#drop(nowMs, mapping);
     }

@@ -129,6 +129,20 @@ describe("services", () => {
     expect(carry(at, laptop, nas, "nas.i3", SSH, "still")).toBe("unread");
   });
 
+  it("less than asked for is dropped, and people hear how many packets, once a minute", () => {
+    const at = bed(AUTH, '<rule name=".*\\.i3" go="i3" security="auth" protocol="tcp" ports="22"/><rule name=".*\\.i3" go="i3"/>');
+    const { world, laptop, nas } = at;
+    const told = () => nas.node.log.filter(({ event }) => event === "too-little-protection").map(({ level, fields }) => [level, fields["packets"], typeof fields["remedy"]]);
+    expect(carry(at, laptop, nas, "nas.i3", SSH, "as both want")).toBe("readable");
+    expect([carry(at, laptop, nas, "nas.i3", NFS, "too little"), told()]).toEqual(["lost", [["warn", 1, "string"]]]);
+    for (let n = 0; n < 3; n += 1) carry(at, laptop, nas, "nas.i3", NFS, `too little ${n}`);
+    expect(told()).toHaveLength(1);
+    world.run(60_000);
+    expect(told()).toEqual([["warn", 1, "string"], ["warn", 3, "string"]]);
+    world.run(120_000);
+    expect(told()).toHaveLength(2);
+  });
+
   it("keys without encryption carry nothing that has to be encrypted", () => {
     const at = bed('<rule name=".*\\.i3" go="i3" security="auth" protocol="tcp" ports="22"/><rule name=".*\\.i3" go="i3"/>', NAS);
     const { laptop, nas } = at;
