@@ -7,13 +7,13 @@ import { generateHostIdentity, type HostIdentity } from "@i3/hip";
 import { addHost, bookOf, World, type Host, type HostOptions } from "../../../test/sim/world.js";
 import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
 
-function pair(ofHome: Partial<HostOptions> = {}) {
+function pair(ofHome: Partial<HostOptions> = {}, ofLaptop: Partial<HostOptions> = {}) {
   const world = new World({ delayMs: 10 });
   const ring = world.ring(3);
   world.run(3_000);
   const [a, b] = [generateHostIdentity(), generateHostIdentity()];
   const book = bookOf({ "laptop.i3": a, "home.i3": b });
-  const laptop = addHost(world, "198.51.100.1", { servers: ring, identity: a, book, security: "esp" });
+  const laptop = addHost(world, "198.51.100.1", { servers: ring, identity: a, book, security: "esp", ...ofLaptop });
   const home = addHost(world, "198.51.100.2", { servers: ring, identity: b, book, security: "esp", ...ofHome });
   world.run(10_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
   return { world, laptop, home, a, b };
@@ -172,6 +172,29 @@ describe("the log", () => {
     world.run(60_000);
     roundTrip(world, laptop, home, "home.i3", "please");
     expect(logged(home, "access-refused")).toHaveLength(2);
+  });
+
+  it.each([["esp", "auth"], ["auth", "esp"], ["auth", "none"], ["none", "esp"], ["none", "auth"]] as const)("of two hosts, %s here and %s there: who is called says who wanted what, and what to do, once a minute", (here, there) => {
+    const { world, laptop, home } = pair({ security: there }, { security: here });
+    for (let n = 0; n < 3; n += 1) {
+      expect(roundTrip(world, laptop, home, "home.i3", "please").there).toBe("nothing");
+      world.run(7_000);
+    }
+    const told = { peer: "laptop.i3", hit: formatIpText(laptop.identity.hit), asked: here, allowed: there, remedy: expect.stringContaining("rules") as unknown };
+    expect(logged(home, "security-refused")).toEqual([told]);
+    const [first] = logged(laptop, "unreachable");
+    expect(first).toMatchObject({ peer: "home.i3", remedy: expect.any(String) as unknown });
+    if (here !== "none") expect(first?.["why"]).toContain("its rules do not take the security that ours ask for");
+    world.run(60_000);
+    roundTrip(world, laptop, home, "home.i3", "please");
+    world.run(7_000);
+    expect(logged(home, "security-refused")).toHaveLength(2);
+  });
+
+  it("of a host with none in its rules says nothing of a caller that wants esp: more is welcome", () => {
+    const { world, laptop, home } = pair({ security: "none" });
+    expect(roundTrip(world, laptop, home, "home.i3", "please").there).not.toBe("nothing");
+    expect(logged(home, "security-refused")).toEqual([]);
   });
 
   it("of many refused callers is short", () => {

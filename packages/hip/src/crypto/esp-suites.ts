@@ -26,6 +26,14 @@ export type EspKeys =
   | { readonly kind: "null-hmac-sha-256"; readonly integrityKey: Uint8Array }
   | { readonly kind: "aes-cbc-hmac-sha-256"; readonly key: Uint8Array; readonly integrityKey: Uint8Array };
 
+const TEXTS: ReadonlyMap<number, string> = new Map([[7, "readable, authenticated"], [8, "AES-128-CBC"], [9, "AES-256-CBC"], [13, "AES-GCM"]]);
+
+/** For people, of any number that a peer may say. */
+export function espSuiteText(number: number): string {
+  const text = TEXTS.get(number);
+  return text === undefined ? String(number) : `${number} (${text})`;
+}
+
 export const isEspSuite = (number: number): number is EspSuite => Object.hasOwn(ENCRYPTION_KEY_BYTES, number);
 
 /** Whether what it protects stays readable: `security="auth"`. */

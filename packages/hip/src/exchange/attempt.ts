@@ -57,6 +57,8 @@ export interface Generations {
   readonly remember: (peerHit: Uint8Array, generation: bigint) => void;
 }
 
+/** What people read behind the name of a code. */
+const SAYS: ReadonlyMap<number, string> = new Map([[NOTIFY_CODE.INVALID_ESP_TRANSFORM_CHOSEN, ": its rules do not take the security that ours ask for"]]);
 const NO_HIT = new Uint8Array(16);
 const NOTHING = new Uint8Array(0);
 const NOTHING_OFFERED: HipOffer = { privateId: null, preferences: null };
@@ -284,7 +286,7 @@ export class Attempt {
     const [found] = parametersOf(packet, PARAMETER.notification);
     if (found === undefined) return null;
     const { code, data } = decodeNotification(found.contents);
-    this.#trouble = `the peer says ${notifyName(code)}`;
+    this.#trouble = `the peer says ${notifyName(code)}${SAYS.get(code) ?? ""}`;
     if (!isError(code) || code === NOTIFY_CODE.RESPONDER_BUSY_PLEASE_RETRY) return null;
     const named = open.find(({ i2 }) => sameBytes(namedBy({ code, data }), notifiedHash(decodeHipPacket(i2.bytes))));
     if (named === undefined) return null;

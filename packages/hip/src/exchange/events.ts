@@ -50,6 +50,8 @@ export interface HipEnvironment {
   readonly accepts?: (call: Call, hit: Uint8Array) => string | null;
   /** Told of each I2 that {@link HipEnvironment.admits} turned away and whose puzzle was solved; who sent it has not proved its HIT. */
   readonly onRefused?: (peerHit: Uint8Array) => void;
+  /** Told of each I2 with a suite that {@link HipEnvironment.espSuitesFor} does not have, and whose puzzle was solved; who sent it has not proved its HIT. */
+  readonly onUnwanted?: (peerHit: Uint8Array, espSuite: EspSuite) => void;
   /** Suites for a peer, by preference; asked before it has proved anything. `call`: what it answered, if we began. For "auth" only NULL with SHA-256, which must not stand here for "esp". */
   readonly espSuitesFor: (peerHit: Uint8Array, call: Call | null) => readonly EspSuite[];
   /** Asked when the peer has proved its HIT, or has answered `call`; null: no room for one more that calls. */

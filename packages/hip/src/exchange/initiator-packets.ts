@@ -2,7 +2,7 @@
 import { idsMatch, publicId, sameBytes } from "@i3/common";
 
 import { isDhGroup, type DhGroup, type DhKeyPair } from "../crypto/diffie-hellman.js";
-import type { EspKeys, EspSuite } from "../crypto/esp-suites.js";
+import { espSuiteText, type EspKeys, type EspSuite } from "../crypto/esp-suites.js";
 import { isHipCipherSuite, type HipCipherSuite } from "../crypto/hip-cipher.js";
 import type { Directions } from "../crypto/keymat.js";
 import type { P256 } from "../crypto/p256.js";
@@ -112,7 +112,7 @@ export function checkR1(packet: HipPacket, question: R1Question): CheckedR1 {
   if (cipher === undefined) throw incompatible("NO_HIP_PROPOSAL_CHOSEN", "no common HIP cipher");
   const offered = decodeEspTransform(required(packet, PARAMETER.espTransform, "ESP_TRANSFORM"));
   const espSuite = question.espSuitesFor(hit).find((candidate) => offered.includes(candidate));
-  if (espSuite === undefined) throw incompatible("NO_ESP_PROPOSAL_CHOSEN", `no common ESP suite: the peer has ${offered.join(", ")}`);
+  if (espSuite === undefined) throw incompatible("NO_ESP_PROPOSAL_CHOSEN", `no common ESP suite: the peer has ${offered.map(espSuiteText).join(", ")}`);
   return { peer, rhash, counter, generation, puzzle, group, publicValue, cipher, espSuite, hostId, i3OwnId, ...echoesOf(packet) };
 }
 

@@ -3,7 +3,7 @@ import { sameBytes } from "@i3/common";
 
 import type { DhGroup, DhKeyPair } from "../crypto/diffie-hellman.js";
 import { isDhGroup } from "../crypto/diffie-hellman.js";
-import { isEspSuite, type EspKeys, type EspSuite } from "../crypto/esp-suites.js";
+import { espSuiteText, isEspSuite, type EspKeys, type EspSuite } from "../crypto/esp-suites.js";
 import { isHipCipherSuite, type HipCipherSuite } from "../crypto/hip-cipher.js";
 import { wipeKeys, type Directions } from "../crypto/keymat.js";
 import { checkSolution } from "../crypto/puzzle.js";
@@ -81,7 +81,7 @@ export interface AcceptedI2 {
   readonly speaksI3: boolean;
 }
 
-export type I2Policy = Pick<HipEnvironment, "identity" | "espSuites" | "espSuitesFor" | "offerFor">;
+export type I2Policy = Pick<HipEnvironment, "identity" | "espSuites" | "espSuitesFor" | "offerFor" | "onUnwanted">;
 
 /**
  * Cheapest first: form and proposals, Diffie-Hellman, MAC, ENCRYPTED, HOST_ID, signature. Throws HipRefusal and WireError.
@@ -102,7 +102,8 @@ export function checkI2(packet: HipPacket, { solution, epoch, path, rhash }: Pai
   }
   const espSuite = only(decodeEspTransform(required(packet, PARAMETER.espTransform, "ESP_TRANSFORM")));
   if (espSuite === undefined || !isEspSuite(espSuite) || !policy.espSuitesFor(peerHit, null).includes(espSuite) || !(policy.espSuites ?? DEFAULT_ESP_SUITES).includes(espSuite)) {
-    throw new HipRefusal("proposal", `ESP suite ${espSuite ?? "none"} is not wanted for this peer`, { notify: "INVALID_ESP_TRANSFORM_CHOSEN" });
+    if (espSuite !== undefined && isEspSuite(espSuite)) policy.onUnwanted?.(peerHit, espSuite);
+    throw new HipRefusal("proposal", `ESP suite ${espSuite === undefined ? "none" : espSuiteText(espSuite)} is not wanted for this peer`, { notify: "INVALID_ESP_TRANSFORM_CHOSEN" });
   }
   const { group, publicValue } = decodeDiffieHellman(required(packet, PARAMETER.diffieHellman, "DIFFIE_HELLMAN"));
   if (isDhGroup(group) && !mayCompute(group)) throw new HipRefusal("rate", `too many I2s with Diffie-Hellman group ${group}`);

@@ -1,5 +1,5 @@
 /** What the encrypted set-up needs of its proxy. */
-import type { HipAddress, HipConfig, Log } from "@i3/common";
+import type { HipAddress, HipConfig, Log, Security } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
 import type { DhSource, HostIdentity } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
@@ -41,6 +41,8 @@ export interface HipSetupEnvironment {
   readonly refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => boolean;
   /** Told whom the list has turned away; null: one who proves nothing. */
   readonly onRefused: (hit: Uint8Array | null) => void;
+  /** Told whose security the rules do not take, and what it asked for. */
+  readonly onUnwanted: (hit: Uint8Array, asked: Security) => void;
   /** Which key a name may have. */
   readonly trust: NameTrust;
   /** Ids at which whoever calls is told our key: the public one, and those of the names that we claim. */

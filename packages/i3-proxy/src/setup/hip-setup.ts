@@ -28,7 +28,7 @@ import { PeerPaths } from "./peer-paths.js";
 import { locatorOf, pathOf } from "./hip-paths.js";
 import { suitesOf } from "./policy-suites.js";
 import { SecondPairs } from "./second-pairs.js";
-import { isNobodyThere, logUnreachable, patienceMs, peerText, REFUSED_MS, REFUSED_REMEDY } from "./unreachable.js";
+import { isNobodyThere, logUnreachable, patienceMs, peerText, REFUSED_MS, remedyOf } from "./unreachable.js";
 
 // Ours:
 /** We send and hear nothing: the peer may have lost its keys, or moved. */
@@ -73,7 +73,7 @@ export class HipSetup {
     this.#nowMs = nowMs;
     const { identity, ownId, randomBytes, dhSource, rekeyAfterMs, wallMs, log } = environment;
     this.hip = new HipHost({
-      identity, ownPublicId: ownId, random: randomBytes, dhSource, rekeyAfterMs, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#access.admits(hit), isOpen: (id) => environment.openIds.some((open) => sameBytes(open, id)), onRefused: environment.onRefused, log,
+      identity, ownPublicId: ownId, random: randomBytes, dhSource, rekeyAfterMs, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#access.admits(hit), isOpen: (id) => environment.openIds.some((open) => sameBytes(open, id)), onRefused: environment.onRefused, onUnwanted: (hit, suite) => environment.onUnwanted(hit, isReadableSuite(suite) ? "auth" : "esp"), log,
       send: (path, packet) => sendHip(environment, path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
       espSuitesFor: (hit, call) => suitesOf(this.#peers.policyOf(hit, call)), offerFor: (hit, call) => this.#peers.offerFor(hit, call), accepts: (call, hit) => this.#calls.accepts(call, hit),
     }, nowMs);
@@ -503,7 +503,7 @@ export class HipSetup {
     this.#endCall(link);
     const isRefused = code === "refused";
     if (mapping.state !== "calling" && !(mapping.state === "open" && isRefused)) return;
-    this.#env.log("warn", "unreachable", { peer: peerText(mapping), why: reason, code, ...(isRefused ? { remedy: REFUSED_REMEDY } : {}) });
+    this.#env.log("warn", "unreachable", { peer: peerText(mapping), why: reason, code, ...remedyOf(code) });
     // The peer has said that a fresh exchange is not wanted: the old keys lead nowhere.
     if (link.association !== null) this.hip.close(this.#nowMs, link.association);
     this.#refuse(this.#nowMs, mapping);

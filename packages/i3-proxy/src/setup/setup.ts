@@ -5,7 +5,7 @@
  *     idle ──first packet──► calling ──CONFIRM or INIT──► open ──NOT_PRESENT──► calling …
  *                               └── nobody ──► refused ──1 s──► idle
  */
-import { bytesKey, concatBytes, publicId, TokenBucket, WireError, type Log } from "@i3/common";
+import { bytesKey, concatBytes, publicId, TokenBucket, WireError, type Log, type Security } from "@i3/common";
 import { PAYLOAD_KIND, type AddressRewrite, type Datapath, type Upcall } from "@i3/datapath";
 import type { HostIdentity } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
@@ -49,6 +49,8 @@ export interface SetupEnvironment {
   readonly refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => boolean;
   /** Told whom the list has turned away; null: one who proves nothing. */
   readonly onRefused: (hit: Uint8Array | null) => void;
+  /** Told whose security the rules do not take; null: one who proves nothing. */
+  readonly onUnwanted: (hit: Uint8Array | null, asked: Security) => void;
   /** Whether a peer gets a trigger of its own. */
   readonly ownTriggerFor: (name: string | null) => boolean;
   readonly onOwnTrigger: (mapping: Mapping) => void;
@@ -330,13 +332,13 @@ export class Setup {
       return this.#refuseCaller();
     }
     if (old !== undefined) {
-      if (old.security !== "none") return this.#refuseCaller();
+      if (old.security !== "none") return this.#refusePlain(hit);
       if (hit !== null) mappings.learnHit(old, hit);
       return old;
     }
     const name = hit === null ? null : nameOf(hit);
     const policy = this.#env.plainPolicyOf(name);
-    if (policy === null) return this.#refuseCaller();
+    if (policy === null) return this.#refusePlain(hit);
     const mapping = mappings.create(this.#env.wallMs(), {
       peerId, peerHit: hit, privateId: init.callerPrivateId, name, ownTrigger: hit !== null && ownTriggerFor(name), wanted: name !== null, policy,
     });
@@ -349,6 +351,11 @@ export class Setup {
   #refuseCaller(): null {
     this.counters.refused += 1;
     return null;
+  }
+
+  #refusePlain(hit: Uint8Array | null): null {
+    this.#env.onUnwanted(hit, "none");
+    return this.#refuseCaller();
   }
 
   /** Only a newer counter changes a living mapping; an equal one is the same INIT again. */

@@ -1,5 +1,6 @@
 /** When a call is given up, and what programs and people hear then; for both set-ups. */
 import { formatIpText, toHex, type Log } from "@i3/common";
+import type { FailedEvent } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
 
 import type { Mapping } from "../mappings/mapping.js";
@@ -13,7 +14,14 @@ const SILENT_AFTER_MS = 5_000;
 export const REFUSED_MS = 1_000;
 
 /** Of a peer that has said so itself. */
-export const REFUSED_REMEDY = "The other machine does not want this one: its <access>, or the security that its rules ask for, must be changed there.";
+const REFUSED_REMEDY = "The other machine does not want this one: its <access>, or the security that its rules ask for, must be changed there.";
+
+/** Of a peer whose signed R1 has nothing that we take. */
+const INCOMPATIBLE_REMEDY = "The two machines have nothing in common in what the reason names: compare the security that the rules of both ask for, and what their keys are.";
+
+/** By how a call has failed, for the log. */
+export const remedyOf = (code: FailedEvent["code"]): { readonly remedy?: string } =>
+  code === "refused" ? { remedy: REFUSED_REMEDY } : code === "incompatible" ? { remedy: INCOMPATIBLE_REMEDY } : {};
 
 const NO_ANSWER_REMEDY = "Is the other machine on, and its i3-proxy running and connected to the same ring?";
 
