@@ -163,7 +163,7 @@ describe("R1 that its host signed", () => {
     ["groups without ours", (all) => replaced(PARAMETER.dhGroupList, encodeDhGroupList([9]))(replaced(PARAMETER.diffieHellman, encodeDiffieHellman(dhKeyPair(9, (n) => new Uint8Array(n).fill(1))))(all)), /no common Diffie-Hellman group: the peer has 9/],
     ["ciphers that we do not take", replaced(PARAMETER.hipCipher, encodeHipCipher([1])), /no common HIP cipher/],
     ["another transport", replaced(PARAMETER.transportFormatList, encodeTransportFormatList([2_050])), /does not speak ESP/],
-    ["ESP suites that we do not want", replaced(PARAMETER.espTransform, encodeEspTransform([7, 2])), /no common ESP suite: the peer has 7, 2/],
+    ["ESP suites that we do not want", replaced(PARAMETER.espTransform, encodeEspTransform([7, 2])), /no common ESP suite: the peer has 7 \(readable, authenticated\), 2/],
   ];
   for (const [name, change, reason] of final) {
     it(`${name}: the call fails at once, with a reason`, () => {

@@ -123,7 +123,7 @@ const R1_ROWS: readonly R1Row[] = [
   { what: "groups that we do not have", says: "NO_DH_PROPOSAL_CHOSEN", change: replaced(PARAMETER.dhGroupList, encodeDhGroupList([1, 2])), why: /the peer has 1, 2$/ },
   { what: "ciphers that we do not take", says: "NO_HIP_PROPOSAL_CHOSEN", change: replaced(PARAMETER.hipCipher, encodeHipCipher([1])), why: /no common HIP cipher$/ },
   { what: "HIT suites without ours", says: "NO_HIP_PROPOSAL_CHOSEN", change: replaced(PARAMETER.hitSuiteList, encodeHitSuiteList([1])), why: /does not take host keys like ours/ },
-  { what: "ESP suites that we do not want", says: "NO_ESP_PROPOSAL_CHOSEN", change: replaced(PARAMETER.espTransform, encodeEspTransform([7])), why: /no common ESP suite: the peer has 7$/ },
+  { what: "ESP suites that we do not want", says: "NO_ESP_PROPOSAL_CHOSEN", change: replaced(PARAMETER.espTransform, encodeEspTransform([7])), why: /no common ESP suite: the peer has 7 \(readable, authenticated\)$/ },
   { what: "another transport", says: "NO_ESP_PROPOSAL_CHOSEN", change: replaced(PARAMETER.transportFormatList, encodeTransportFormatList([2_050])), why: /does not speak ESP$/ },
 ];
 
