@@ -197,6 +197,13 @@ describe("the log", () => {
     expect(logged(home, "security-refused")).toEqual([]);
   });
 
+  it("of a caller with a wrong HIT in its book names that HIT, and says that it may be wrong", () => {
+    const wrong = generateHostIdentity();
+    const { world, laptop, home } = pair({}, { book: bookOf({ "home.i3": wrong }) });
+    roundTrip(world, laptop, home, "home.i3", "please");
+    expect(logged(laptop, "unreachable")).toMatchObject([{ peer: "home.i3", hit: formatIpText(wrong.hit), why: "no host has registered this name's id", remedy: expect.stringContaining("is this HIT its own") as unknown }]);
+  });
+
   it("of many refused callers is short", () => {
     const { world, home } = pair({ access: { default: "refuse", entries: [{ admits: false, line: 7, hit: generateHostIdentity().hit }] } });
     const ring = [...world.nodes.values()].filter(({ locator }) => locator.port === home.node.locator.port).slice(0, 1);

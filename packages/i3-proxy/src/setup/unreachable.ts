@@ -24,6 +24,8 @@ export const remedyOf = (code: FailedEvent["code"]): { readonly remedy?: string 
   code === "refused" ? { remedy: REFUSED_REMEDY } : code === "incompatible" ? { remedy: INCOMPATIBLE_REMEDY } : {};
 
 const NO_ANSWER_REMEDY = "Is the other machine on, and its i3-proxy running and connected to the same ring?";
+/** Of a host that was called by its key: who has another one registers another id. */
+const WRONG_HIT_REMEDY = " And is this HIT its own? One that is written wrong in the address book, or of a key that it has no more, looks the same.";
 
 export const patienceMs = (isAbsent: boolean): number => (isAbsent ? ABSENT_AFTER_MS : SILENT_AFTER_MS);
 
@@ -37,9 +39,10 @@ export const isNobodyThere = (wasToldAbsent: boolean, client: I3Client): boolean
  */
 export function logUnreachable(log: Log, mapping: Mapping, isAbsent: boolean, wrongKey: string | null = null, remedy?: string, trouble: string | null = null): void {
   if (wrongKey !== null) return log("warn", "unreachable", { peer: peerText(mapping), why: "another key answered than the one of its name" });
+  const isByKey = mapping.peerHit !== null && remedy === undefined;
   log("warn", "unreachable", {
-    peer: peerText(mapping), why: trouble ?? (isAbsent ? "no host has registered this name's id" : "no answer"),
-    remedy: trouble === null ? (remedy ?? NO_ANSWER_REMEDY) : "The other machine is there. See what its log says at this time.",
+    peer: peerText(mapping), ...(isByKey && mapping.peerHit !== null ? { hit: formatIpText(mapping.peerHit) } : {}), why: trouble ?? (isAbsent ? "no host has registered this name's id" : "no answer"),
+    remedy: trouble === null ? (remedy ?? `${NO_ANSWER_REMEDY}${isByKey ? WRONG_HIT_REMEDY : ""}`) : "The other machine is there. See what its log says at this time.",
   });
 }
 
