@@ -17,6 +17,7 @@ import { createInterface } from "node:readline";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 
 import { makeLocator, parseIpText } from "@i3/common";
+import type { WARM_ROUNDS } from "./plan.js";
 import { generateHostIdentity, HIP_PACKET, HipHost, systemDhSource, type HostIdentity } from "@i3/hip";
 
 export interface InitiatorOptions {
@@ -26,7 +27,7 @@ export interface InitiatorOptions {
   /** Its HIT, as text. */
   readonly hit: string;
   readonly count: number;
-  /** Hosts of the round `warm`. */
+  /** Hosts of the rounds `warm`. */
   readonly warmCount: number;
   /** Exchanges in a step `warm-up`. */
   readonly warmUpCalls: number;
@@ -34,7 +35,7 @@ export interface InitiatorOptions {
   readonly sources: number;
 }
 
-export type Round = "warm" | "first" | "again";
+export type Round = (typeof WARM_ROUNDS)[number] | "first" | "again";
 export type Step = "warm-up" | `${Round} ${"call" | "finish"}`;
 
 export interface StepResult {
@@ -80,7 +81,10 @@ const identities = newIdentities(options.count);
 const warmUpIdentities = newIdentities(WARM_UP_HOSTS);
 let warmUpCalls = 0;
 const makeAll = (hosts = identities): readonly Initiator[] => hosts.map((identity, i) => makeInitiator(identity, i, true));
-const initiators = { warm: makeAll(newIdentities(options.warmCount)), first: makeAll(), again: makeAll() };
+const warmIdentities = newIdentities(options.warmCount);
+const initiators: Readonly<Record<Round, readonly Initiator[]>> = {
+  "warm 1": makeAll(warmIdentities), "warm 2": makeAll(warmIdentities), "warm 3": makeAll(warmIdentities), "warm 4": makeAll(warmIdentities), "warm 5": makeAll(warmIdentities), first: makeAll(), again: makeAll(),
+};
 let underWay = 0;
 
 async function openSocket(address: string): Promise<Socket> {
@@ -161,7 +165,7 @@ async function warmUp(): Promise<StepResult> {
 async function run(step: Step): Promise<StepResult> {
   if (step === "warm-up") return warmUp();
   const startMs = performance.now();
-  const all = initiators[step.split(" ")[0] as Round];
+  const all = initiators[step.replace(/ (call|finish)$/, "") as Round];
   const isCall = step.endsWith("call");
   if (isCall) await each(all, CALLS_UNDER_WAY, call);
   else await each(all.filter(({ heldI2 }) => heldI2 !== null), FINISHES_UNDER_WAY, (initiator) => post(initiator, initiator.heldI2 as Uint8Array));

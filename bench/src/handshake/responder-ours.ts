@@ -10,7 +10,7 @@ import { Topology, type Child, type Host } from "@i3/netns";
 
 import { succeed } from "../tunnel/bed.js";
 import type { InitiatorOptions, Round, Step, StepResult } from "./initiators.js";
-import { say, type Plan } from "./plan.js";
+import { say, WARM_ROUNDS, type Plan } from "./plan.js";
 import { threadSeconds, type ThreadSeconds } from "./processor-seconds.js";
 
 const INITIATORS = fileURLToPath(new URL("initiators.js", import.meta.url));
@@ -21,8 +21,6 @@ const START_MS = 60_000;
 const STEP_MS = 60_000;
 /** Of the slow warm-up, so that its costs can be compared. */
 const WARM_UP_PARTS = 5;
-/** Of those that call at full speed after it, to as many as count: all must be through before their I2s are good no more. */
-const WARM_PART = 4;
 
 /** What a whole exchange, I1 to R2, takes on the responder's processors, in seconds. */
 export interface OurResponder {
@@ -81,19 +79,20 @@ async function oneRun(count: number, warmUpCalls: number): Promise<RunCosts> {
     const responder = await Laptop.make(home, { serverAddresses: [server.address4], logLevel: "info" });
     await responder.start();
     const { pid, port } = nativeProcess(responder);
-    const warmCount = Math.ceil(count / WARM_PART);
+    const warmCount = count;
     const options: InitiatorOptions = { address: home.address4, port, hit: responder.hit, count, warmCount, warmUpCalls, sources: SOURCES };
     const calling = await startInitiators(generator, options);
     const warming: StepCost[] = [];
     for (let part = 0; part < WARM_UP_PARTS; part += 1) warming.push(await costOf(calling, "warm-up", pid, warmUpCalls));
     // All calls first: what answers 50 I2 a second asks for puzzles.
     const cost = new Map<Step, StepCost>();
-    for (const step of ["warm call", "first call", "again call", "warm finish", "first finish", "again finish"] as const) cost.set(step, await costOf(calling, step, pid, step.startsWith("warm") ? warmCount : count));
+    const rounds: readonly Round[] = [...WARM_ROUNDS, "first", "again"];
+    for (const half of ["call", "finish"] as const) for (const round of rounds) cost.set(`${round} ${half}`, await costOf(calling, `${round} ${half}`, pid, count));
     const whole = (which: Round): ThreadSeconds => combined(cost.get(`${which} call`), cost.get(`${which} finish`), (call, finish) => call + finish);
     const [first, last] = [warming[0], warming.at(-1)];
     if (first === undefined || last === undefined) throw new RangeError("no warm-up");
-    const seconds = [...warming, cost.get("warm finish")].reduce((sum, step) => sum + (step?.took ?? 0), 0);
-    const warmUp: WarmUp = { seconds, exchanges: WARM_UP_PARTS * warmUpCalls + warmCount, first, last, fast: whole("warm") };
+    const seconds = [...warming, ...WARM_ROUNDS.map((round) => cost.get(`${round} finish`))].reduce((sum, step) => sum + (step?.took ?? 0), 0);
+    const warmUp: WarmUp = { seconds, exchanges: WARM_UP_PARTS * warmUpCalls + WARM_ROUNDS.length * warmCount, first, last, fast: whole("warm 5") };
     await responder.stop();
     return { newcomers: whole("first"), known: whole("again"), warmUp };
   } finally {
