@@ -7,6 +7,7 @@ export * from "./normal-name.js";
 export * from "./ids.js";
 export * from "./config/index.js";
 export * from "./io/bounded-file.js";
+export * from "./io/durable-file.js";
 export * from "./io/watched-file.js";
 export * from "./io/daemon-main.js";
 export * from "./io/stderr-log.js";

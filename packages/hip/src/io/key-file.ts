@@ -1,13 +1,11 @@
 /** The host key on disk: PKCS #8 PEM, mode 0600, written whole or not at all. */
-import { randomBytes } from "node:crypto";
-import { closeSync, constants, fstatSync, linkSync, lstatSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-import { I3Error } from "@i3/common";
+import { I3Error, writeNewDurably } from "@i3/common";
 
 import type { HostKeyAlgorithm } from "../identity/host-identity-field.js";
 import { hostIdentityFromPem, hostIdentityToPem, type HostIdentity } from "../identity/host-identity.js";
-import { syncPath, writeDurably } from "./durable-file.js";
 import { generateHostIdentity } from "./generate.js";
 
 /** A P-256 key takes 241, an RSA key of 4,096 bits 3,272. */
@@ -84,17 +82,9 @@ export function readOrCreateHostKey(file: string, algorithm: HostKeyAlgorithm = 
 
 function createHostKey(file: string, algorithm: HostKeyAlgorithm): { identity: HostIdentity; created: boolean } {
   const identity = generateHostIdentity(algorithm);
-  // Random: after a crash a process of the same id must not find the leftover in its way.
-  const temporary = `${file}.${randomBytes(8).toString("hex")}.new`;
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    try {
-      writeDurably(temporary, hostIdentityToPem(identity));
-      linkSync(temporary, file); // fails if another process was faster, and never overwrites
-    } finally {
-      rmSync(temporary, { force: true });
-    }
-    syncPath(dirname(file));
+    writeNewDurably(file, hostIdentityToPem(identity));
   } catch (cause) {
     if (isErrno(cause, "EEXIST")) return { identity: readHostKey(file, algorithm), created: false };
     throw new I3Error("ERR_I3_KEY_FILE", `cannot write the host key ${file}`, { cause, remedy: "Check the folder's permissions." });

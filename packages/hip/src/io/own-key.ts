@@ -6,11 +6,10 @@ import { randomBytes } from "node:crypto";
 import { lstatSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 
-import { formatIpText, I3Error, parseIpText, sameBytes } from "@i3/common";
+import { formatIpText, I3Error, parseIpText, sameBytes, syncPath, writeDurably } from "@i3/common";
 
 import type { HostKeyAlgorithm } from "../identity/host-identity-field.js";
 import type { HostIdentity } from "../identity/host-identity.js";
-import { syncPath, writeDurably } from "./durable-file.js";
 import { checkHostKey, readHostKey, readOrCreateHostKey } from "./key-file.js";
 
 const HIT_BYTES = 16;

@@ -1,8 +1,8 @@
 /** Pinned host keys on disk: `pins` in the state directory, mode 0600, written whole or not at all. What it holds: policy/pins.ts. */
-import { closeSync, constants, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-import { I3Error } from "@i3/common";
+import { I3Error, syncPath, writeDurably } from "@i3/common";
 
 import { Pins, pinsFromText, pinsToText } from "../policy/pins.js";
 
@@ -55,29 +55,9 @@ export function writePins(file: string, pins: Pins): void {
     rmSync(next, { force: true });
     writeDurably(next, pinsToText(pins));
     renameSync(next, file);
-    syncFolder(dirname(file));
+    syncPath(dirname(file));
   } catch (cause) {
     rmSync(next, { force: true });
     throw new I3Error("ERR_I3_STATE", `cannot write the pinned host keys ${file}`, { cause, remedy: "Is the disk full? Until it can be written, keys that are new are forgotten at a restart." });
-  }
-}
-
-function writeDurably(file: string, text: string): void {
-  const fd = openSync(file, "wx", 0o600); // a file of our own making, whatever lay there
-  try {
-    writeFileSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** So that a power failure does not take the new name away. */
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, constants.O_RDONLY);
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

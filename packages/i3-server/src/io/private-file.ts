@@ -1,9 +1,7 @@
 /** Files with something secret in them: for nobody else to read, written whole or not at all, never over another. */
-import { randomBytes } from "node:crypto";
-import { closeSync, constants, fstatSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 
-import { I3Error } from "@i3/common";
+import { I3Error, writeNewDurably } from "@i3/common";
 
 const MAX_FILE_BYTES = 4_096;
 
@@ -41,37 +39,10 @@ export function readPrivateFile(file: string, what: string, remedy: string): str
 
 /** A new file of mode 0600 that is there after a power failure. Throws I3Error ERR_I3_RING_CREDENTIAL, also when there is one. */
 export function writeNewPrivateFile(file: string, text: string): void {
-  // Random: after a crash a process of the same id must not find the leftover in its way.
-  const temporary = `${file}.${randomBytes(8).toString("hex")}.new`;
   try {
-    try {
-      writeDurably(temporary, text);
-      linkSync(temporary, file); // fails when there is one, and never overwrites
-    } finally {
-      rmSync(temporary, { force: true });
-    }
-    syncPath(dirname(file));
+    writeNewDurably(file, text);
   } catch (cause) {
     if (isErrno(cause, "EEXIST")) throw fileError(`${file} is there already, and is never overwritten`, "Name another file.");
     throw fileError(`cannot write ${file}`, "Check that its folder is there, and its permissions.", cause);
-  }
-}
-
-function writeDurably(file: string, text: string): void {
-  const fd = openSync(file, "wx", 0o600);
-  try {
-    writeFileSync(fd, text);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function syncPath(folder: string): void {
-  const fd = openSync(folder, constants.O_RDONLY);
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
