@@ -50,14 +50,16 @@ export class SourceRates {
   /** After so long without use a bucket is full. */
   readonly #fullMs: number;
   readonly #buckets = new Map<string, TokenBucket>();
-  readonly #shared: readonly TokenBucket[];
+  readonly #sharedBuckets: number;
+  /** Made when first used: most engines see few sources, and a bucket that nobody used is full. */
+  readonly #shared = new Map<number, TokenBucket>();
   #sweptMs = 0;
 
   constructor(perSecond: number, burst: number = perSecond, sharedBuckets = 1) {
     this.#perSecond = perSecond;
     this.#burst = burst;
     this.#fullMs = (1000 * burst) / perSecond;
-    this.#shared = Array.from({ length: sharedBuckets }, () => new TokenBucket(perSecond, burst));
+    this.#sharedBuckets = sharedBuckets;
   }
 
   get sources(): number {
@@ -78,9 +80,17 @@ export class SourceRates {
     const known = this.#buckets.get(source);
     if (known !== undefined) return known;
     if (this.#buckets.size >= MAX_RATED_SOURCES) this.#sweep(nowMs);
-    if (this.#buckets.size >= MAX_RATED_SOURCES) return this.#shared[hashOf(source) % this.#shared.length] as TokenBucket;
+    if (this.#buckets.size >= MAX_RATED_SOURCES) return this.#sharedBucket(hashOf(source) % this.#sharedBuckets);
     const fresh = new TokenBucket(this.#perSecond, this.#burst, nowMs);
     this.#buckets.set(source, fresh);
+    return fresh;
+  }
+
+  #sharedBucket(index: number): TokenBucket {
+    const known = this.#shared.get(index);
+    if (known !== undefined) return known;
+    const fresh = new TokenBucket(this.#perSecond, this.#burst);
+    this.#shared.set(index, fresh);
     return fresh;
   }
 
