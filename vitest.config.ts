@@ -1,5 +1,6 @@
 // Three projects: unit (parallel), system (daemons in network namespaces, one file after the other), fuzz (bounded time).
 // Tests import the TypeScript sources: each `exports` entry of packages/* is an alias for the source it is built from.
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { listPackages, sourceExports, TEST_PROJECTS } from './scripts/test-projects.mjs';
 
@@ -23,6 +24,8 @@ export default defineConfig({
           name: 'unit',
           include: TEST_PROJECTS.unit,
           exclude: ['**/node_modules/**', ...TEST_PROJECTS.system],
+          // Of two processors vitest would leave one idle.
+          maxWorkers: Math.max(2, availableParallelism() - 1),
           testTimeout: 20_000,
         },
       },

@@ -12,6 +12,14 @@ import { eventually } from "./pair-bed.js";
 /** Where the datagram goes that ends a capture; it is in the file, and nobody answers it. */
 export const CAPTURE_END = "224.0.0.1";
 
+/** Has the kernel cut what a host sends in one call into datagrams before a capture sees it, here or at the other end of the link: it holds each as it is on a wire. */
+export async function cutBeforeCapture(host: Host): Promise<void> {
+  for (const { name } of host.interfaces) {
+    const { status, stderr } = await host.exec("ip", ["link", "set", "dev", name, "gso_max_segs", "1"]);
+    if (status !== 0) throw new Error(`no segments for ${name}: ${stderr}`);
+  }
+}
+
 const SEND_END = `
 const [text, from, to] = process.argv.slice(1);
 const socket = require("node:dgram").createSocket("udp4");

@@ -12,7 +12,7 @@ import { Topology, type Host } from "@i3/netns";
 
 import { expectedOf, FIELDS, fieldsOf } from "../interop/hip-fields.js";
 import { withoutGuesses } from "../interop/tshark.js";
-import { capture, CAPTURE_END } from "./capture.js";
+import { capture, CAPTURE_END, cutBeforeCapture } from "./capture.js";
 import { eventually } from "./pair-bed.js";
 
 const PROXY = repositoryPath("packages/i3-proxy/dist/main.js");
@@ -31,6 +31,7 @@ beforeAll(async () => {
   hosts = [topology.host("one"), topology.host("two")];
   topology.link(hosts[0], hosts[1], { subnet: "192.0.2.0/30", subnet6: "2001:db8:2::/64" });
   await topology.up();
+  await Promise.all(hosts.map(cutBeforeCapture));
   [one, two] = await Promise.all([Laptop.make(hosts[0], OPTIONS), Laptop.make(hosts[1], OPTIONS)]);
 }, 60_000);
 afterAll(() => topology?.close());
