@@ -14,6 +14,8 @@ import { Pins } from "../../packages/i3-proxy/src/policy/pins.js";
 import { Proxy } from "../../packages/i3-proxy/src/proxy.js";
 
 const WALL_START_MS = 1_800_000_000_000;
+/** More turns than these at one moment: a core whose deadline does not move. */
+const MAX_TURNS = 10_000;
 const RING_AUTHORITY = new Uint8Array(32).fill(7);
 
 /** Deterministic bytes. */
@@ -146,9 +148,12 @@ export class World {
   /** Runs until `untilMs` of virtual time, or until `done` holds. */
   run(forMs: number, done: () => boolean = () => false): void {
     const untilMs = this.nowMs + forMs;
+    let turns = 0;
     while (!done()) {
       const nextMs = Math.min(this.#flights[0]?.atMs ?? Infinity, ...[...this.nodes.values()].map((n) => (n.down ? Infinity : Math.max(n.core?.deadlineMs() ?? Infinity, this.nowMs))));
       if (nextMs > untilMs) break;
+      turns = nextMs === this.nowMs ? turns + 1 : 0;
+      if (turns > MAX_TURNS) throw new Error(`time stands still at ${this.nowMs} ms`);
       this.nowMs = nextMs;
       this.#deliverDue();
       for (const node of this.nodes.values()) {

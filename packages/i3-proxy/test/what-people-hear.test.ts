@@ -174,7 +174,7 @@ describe("the log", () => {
     expect(logged(home, "access-refused")).toHaveLength(2);
   });
 
-  it.each([["esp", "auth"], ["auth", "esp"], ["auth", "none"], ["none", "esp"], ["none", "auth"]] as const)("of two hosts, %s here and %s there: who is called says who wanted what, and what to do, once a minute", (here, there) => {
+  it.each([["esp", "auth"], ["auth", "esp"], ["none", "esp"], ["none", "auth"]] as const)("of two hosts, %s here and %s there: who is called says who wanted what, and what to do, once a minute", (here, there) => {
     const { world, laptop, home } = pair({ security: there }, { security: here });
     for (let n = 0; n < 3; n += 1) {
       expect(roundTrip(world, laptop, home, "home.i3", "please").there).toBe("nothing");
@@ -191,8 +191,8 @@ describe("the log", () => {
     expect(logged(home, "security-refused")).toHaveLength(2);
   });
 
-  it("of a host with none in its rules says nothing of a caller that wants esp: more is welcome", () => {
-    const { world, laptop, home } = pair({ security: "none" });
+  it.each(["esp", "auth"] as const)("of a host with none in its rules says nothing of a caller that wants %s: more is welcome", (security) => {
+    const { world, laptop, home } = pair({ security: "none" }, { security });
     expect(roundTrip(world, laptop, home, "home.i3", "please").there).not.toBe("nothing");
     expect(logged(home, "security-refused")).toEqual([]);
   });
