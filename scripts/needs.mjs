@@ -49,12 +49,13 @@ const OTHERS_READING = {
   '/usr/lib/python3/dist-packages/cryptography/__init__.py': 'python3-cryptography',
 };
 
-/** @typedef {'lint' | 'fuzz' | 'demo' | 'test' | 'bench'} Purpose */
+/** @typedef {'lint' | 'fuzz' | 'sim' | 'demo' | 'test' | 'bench'} Purpose */
 
 /** @type {Record<Purpose, Record<string, string>>} */
 export const NEEDS = {
   lint: { ...BUILD },
   fuzz: { ...BUILD, ...clang() },
+  sim: { ...BUILD },
   demo: { ...BUILD, ...NETWORK, dig: 'bind9-dnsutils', sysctl: 'procps' },
   test: { ...BUILD, ...clang(), ...NETWORK, ...REAL_PROGRAMS, ...OTHERS_READING, unbound: 'unbound', pgrep: 'procps', nc: 'netcat-openbsd', xmllint: 'libxml2-utils', ss: 'iproute2', dumpcap: 'wireshark-common' },
   bench: { ...BUILD, ...NETWORK, iperf3: 'iperf3' },

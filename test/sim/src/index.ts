@@ -1,0 +1,3 @@
+/** What tests use of the simulator. */
+export { runSeeds } from "./seeds/seeds.js";
+export { runSuite } from "./suite/suite.js";
