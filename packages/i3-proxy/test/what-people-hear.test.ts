@@ -1,7 +1,7 @@
 /** What programs and people hear of hosts that are gone, refused, busy or have another key now. Virtual time. */
 import { describe, expect, it } from "vitest";
 
-import { formatIpText, parseAddressBook, type AddressBook } from "@i3/common";
+import { formatIpText, locatorKey, parseAddressBook, type AddressBook } from "@i3/common";
 import { generateHostIdentity, type HostIdentity } from "@i3/hip";
 
 import { addHost, bookOf, World, type Host, type HostOptions } from "../../../test/sim/world.js";
@@ -172,6 +172,22 @@ describe("the log", () => {
     world.run(60_000);
     roundTrip(world, laptop, home, "home.i3", "please");
     expect(logged(home, "access-refused")).toHaveLength(2);
+  });
+
+  it("of a peer whose R1 counter went back says so", () => {
+    const { world, laptop, home, a, b } = pair();
+    roundTrip(world, laptop, home, "home.i3", "before");
+    world.nodes.delete(locatorKey(home.node.locator));
+    const { node: { locator } } = home;
+    const servers = [...world.nodes.values()].filter((node) => node !== laptop.node);
+    const again = addHost(world, formatIpText(locator.address), { servers, identity: b, sharedKey: home.sharedKey, book: bookOf({ "laptop.i3": a, "home.i3": b }), security: "esp", clockErrorMs: -3_600_000 });
+    world.run(30_000, () => again.proxy.isReady(world.nowMs));
+    for (let n = 0; n < 60 && logged(laptop, "unreachable").length === 0; n += 1) {
+      send(world, laptop, addressOf(laptop, "home.i3"), `hello ${n}`);
+      world.run(500);
+    }
+    const [told] = logged(laptop, "unreachable");
+    expect(told).toMatchObject({ peer: "home.i3", why: expect.stringContaining("older counters") as unknown, remedy: expect.stringContaining("is there") as unknown });
   });
 
   it.each([["esp", "auth"], ["auth", "esp"], ["none", "esp"], ["none", "auth"]] as const)("of two hosts, %s here and %s there: who is called says who wanted what, and what to do, once a minute", (here, there) => {

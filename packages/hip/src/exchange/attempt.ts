@@ -13,7 +13,7 @@ import { decodePuzzle } from "../wire/parameters/puzzle.js";
 import { decodeR1Counter } from "../wire/parameters/r1-counter.js";
 import type { FailedEvent, HipOffer } from "./events.js";
 import { checkR1, checkR2, makeI1, makeI2, type CheckedR1, type CheckedR2, type MadeI2 } from "./initiator-packets.js";
-import { I1_AGAIN_FROM_TRY, MAX_ANSWERED_R1S, MAX_NOTIFY_CHECKS, MAX_OPEN_R1S, MAX_R1_CHECKS, MAX_TRIES, OTHER_R1_MS, PUZZLE_LIFETIME, RETRY_MS } from "./limits.js";
+import { I1_AGAIN_FROM_TRY, MAX_ANSWERED_R1S, MAX_NOTIFY_CHECKS, MAX_OPEN_R1S, MAX_R1_CHECKS, MAX_TRIES, OTHER_R1_MS, PUZZLE_LIFETIME, R1_COUNTER_MS, RETRY_MS } from "./limits.js";
 import { pathKey, pathText, puzzlePathBytes, type HipPath } from "./paths.js";
 import { DEFAULT_DH_GROUPS, isGroupForI3 } from "./r1-pool.js";
 import { HipRefusal } from "./refusal.js";
@@ -59,6 +59,7 @@ export interface Generations {
 
 /** What people read behind the name of a code. */
 const SAYS: ReadonlyMap<number, string> = new Map([[NOTIFY_CODE.INVALID_ESP_TRANSFORM_CHOSEN, ": its rules do not take the security that ours ask for"]]);
+const SAYS_OF_THE_PAST = `its R1s have older counters than those of before: its state directory was lost and its clock set back, or somebody repeats old ones. They are taken again ${R1_COUNTER_MS / 60_000} minutes after the last newer one`;
 const NO_HIT = new Uint8Array(16);
 const NOTHING = new Uint8Array(0);
 const NOTHING_OFFERED: HipOffer = { privateId: null, preferences: null };
@@ -93,6 +94,8 @@ export class Attempt {
   #notifyChecks = 0;
   /** The last thing that went wrong, for the message when all fails. */
   #trouble: string | null = null;
+  /** An R1 of an earlier generation came, and none that could be answered. */
+  #isOfThePast = false;
   /** Of a call to whoever answers: how one that did would have ended it. */
   #verdict: FailedEvent | null = null;
 
@@ -127,7 +130,7 @@ export class Attempt {
 
   /** The last thing that went wrong; for people. */
   get trouble(): string | null {
-    return this.#trouble;
+    return this.#trouble ?? (this.#isOfThePast && this.#r1sAnswered === 0 ? SAYS_OF_THE_PAST : null);
   }
 
   /** Whether an I2 of this call went to that host, which it may still answer. */
@@ -210,7 +213,8 @@ export class Attempt {
       });
       if (env.accepts === undefined && !env.admits(r1.peer.hit, r1.peer)) throw new HipRefusal("refused", "the access list does not allow this host", { isFinal: true });
     } catch (cause) {
-      if (!(cause instanceof HipRefusal && cause.drop === "replayed")) {
+      if (cause instanceof HipRefusal && cause.drop === "replayed") this.#isOfThePast = true;
+      else {
         this.#r1Checks++;
         this.#trouble = (cause as Error).message;
       }
@@ -326,7 +330,7 @@ export class Attempt {
     return null;
   }
 
-  failure(code: FailedEvent["code"], trouble: string | null = this.#trouble): FailedEvent {
+  failure(code: FailedEvent["code"], trouble: string | null = this.trouble): FailedEvent {
     const { hit, path } = this.call;
     const name = hit === null ? "whoever is there" : formatIpText(hit);
     const asked = this.#open.length === 0 ? "the call" : "the second packet of the exchange";
