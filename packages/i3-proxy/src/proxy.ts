@@ -23,6 +23,7 @@ import { ProtectionLog } from "./policy/protection-log.js";
 import { SecurityLog } from "./policy/security-log.js";
 import { NameClaims } from "./setup/name-claims.js";
 import { HipSetup } from "./setup/hip-setup.js";
+import { MappingLog } from "./setup/mapping-log.js";
 import { ReturnIds } from "./setup/return-ids.js";
 import { Setup } from "./setup/setup.js";
 import { Setups } from "./setup/setups.js";
@@ -146,7 +147,7 @@ export class Proxy {
     this.#protectionLog = new ProtectionLog(log);
     const securityLog = new SecurityLog(log, (hit) => this.#names.nameOfHit(hit), (name) => this.#names.policyOf(name));
     const both = {
-      identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, wallMs, log,
+      mappingLog: new MappingLog(log, () => this.#nowMs), identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, wallMs, log,
       nameOf: (hit: Uint8Array) => this.#names.nameOfHit(hit), ownTriggerFor: (name: string | null) => this.#names.wantsOwnTrigger(name),
       onOwnTrigger: (mapping: Mapping) => this.#insertOwnTrigger(0, mapping), admits: (hit: Uint8Array) => this.#access.admits(hit), refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => this.#access.refuses(peer),
       drop: (mapping: Mapping) => this.#drop(this.#nowMs, mapping), onRefused: (hit: Uint8Array | null) => this.#accessLog.refused(this.#nowMs, hit, this.#access),

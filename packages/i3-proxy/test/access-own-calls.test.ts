@@ -46,7 +46,7 @@ describe.each(["esp", "none"] as const)('a host that this one has called, with s
     expect(roundTrip(world, home, laptop, "laptop.i3", "the default is for callers").back).not.toBe("nothing");
     const [to, back] = [addressOf(home, "laptop.i3"), addressOf(laptop, "home.i3")];
     home.proxy.setAccess(world.nowMs, refusing(kind === "hit" ? { hit: laptop.identity.hit } : { group: "guests" }, "refuse"));
-    expect([stateAt(home, laptop), logged(home, "access-ended")]).toEqual(["refused", [{ peer: "laptop.i3" }]]);
+    expect([stateAt(home, laptop), logged(home, "access-ended")]).toEqual(["refused", [{ peer: "laptop.i3", hit: formatIpText(laptop.identity.hit) }]]);
     const from = home.node.received.length;
     for (let n = 0; n < 10; n += 1) {
       send(world, home, to, "out");

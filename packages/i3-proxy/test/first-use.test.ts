@@ -1,7 +1,7 @@
 /** Names bind to keys: bare ids, trust on first use, pins, impostors. Real cores and engines in virtual time. */
 import { describe, expect, it } from "vitest";
 
-import { EMPTY_ADDRESS_BOOK, locatorKey, nameId, publicId, sameBytes, toHex, virtualAddress, type AddressBook, type ProxyRule } from "@i3/common";
+import { EMPTY_ADDRESS_BOOK, formatIpText, locatorKey, nameId, publicId, sameBytes, toHex, virtualAddress, type AddressBook, type ProxyRule } from "@i3/common";
 import { generateHostIdentity, type HostIdentity } from "@i3/hip";
 
 import { addHost, bookOf, bookOfIds, World, type Host, type HostOptions, type Node } from "../../../test/sim/world.js";
@@ -99,7 +99,7 @@ describe("a name that is trusted on first use", () => {
     expect(laptop.proxy.names.resolve(NAME)).toEqual({ v4: virtualAddress(RANGE, nameId(NAME)), v6: host.identity.hit });
     expect([laptop.proxy.mappings.size, laptop.proxy.mappings.byPeer(publicId(host.identity.hit))?.name]).toEqual([1, NAME]);
     expect(roundTrip(world, laptop, host, NAME, "again").back).not.toBe("nothing");
-    expect(logged(laptop, "key-pinned")).toHaveLength(1);
+    expect(logged(laptop, "key-pinned")).toEqual([{ name: NAME, hit: formatIpText(host.identity.hit), file: "/s/pins" }]);
   });
 
   it("is called by its key and at its host's id from then on", () => {

@@ -1,7 +1,7 @@
 /** Places for hosts that the address book does not name: a newcomer that has paid for an exchange gets in, whoever holds them. Virtual time. */
 import { describe, expect, it } from "vitest";
 
-import { publicId } from "@i3/common";
+import { formatIpText, publicId } from "@i3/common";
 import { generateHostIdentity } from "@i3/hip";
 
 import { addHost, bookOf, World, type Host } from "../../../test/sim/world.js";
@@ -54,6 +54,15 @@ function pass({ world, strangers, send }: Pick<ReturnType<typeof crowd>, "world"
     world.run(PACKET_EVERY_MS);
   }
 }
+
+describe("a stranger's association", () => {
+  it("is in the log with its HIT, as is a friend's", () => {
+    const { home, strangers, friend } = crowd();
+    const opened = (level: string): readonly unknown[] => home.node.log.filter((line) => line.event === "mapping-open" && line.level === level).map(({ fields }) => fields["hit"]);
+    const hits = strangers.map(({ identity }) => formatIpText(identity.hit));
+    expect([opened("info"), opened("debug")]).toEqual([[formatIpText(friend.identity.hit), ...hits], []]);
+  });
+});
 
 describe("strangers' places, all taken by hosts that send a packet each 20 s", () => {
   it("are had by a newcomer: who was answered longest ago ends, is told, and may come again", () => {

@@ -2,7 +2,7 @@
  * Names that are trusted on first use (docs/policy.md, "Which key a name stands for"): which they are, and what keys they have. The rules and the address book
  * of the moment, and the pins of all time. Without I/O.
  */
-import { findRule, nameId, normalName, type AddressBook, type Log, type ProxyRule } from "@i3/common";
+import { findRule, formatIpText, nameId, normalName, type AddressBook, type Log, type ProxyRule } from "@i3/common";
 
 import type { Pin, Pins } from "./pins.js";
 import { judgeKey, type TrustVerdict } from "./trust.js";
@@ -77,7 +77,7 @@ export class NameTrust {
   pin(name: string, hit: Uint8Array): void {
     const { pins, pinFile, wallMs, onPinned, log } = this.#env;
     if (!pins.add(name, hit, wallMs())) return;
-    log("info", "key-pinned", { name, file: pinFile });
+    log("info", "key-pinned", { name, hit: formatIpText(hit), file: pinFile });
     onPinned();
   }
 }

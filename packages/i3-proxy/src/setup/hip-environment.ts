@@ -8,6 +8,7 @@ import type { MappingTable } from "../mappings/mapping-table.js";
 import type { Mapping } from "../mappings/mapping.js";
 import type { NameTrust } from "../policy/name-trust.js";
 import type { PeerPolicy } from "../policy/policy.js";
+import type { MappingLog } from "./mapping-log.js";
 import type { ReturnIds } from "./return-ids.js";
 
 export interface HipSetupEnvironment {
@@ -50,4 +51,5 @@ export interface HipSetupEnvironment {
   /** A mapping whose addresses are not to be used any more. */
   readonly drop: (mapping: Mapping) => void;
   readonly log: Log;
+  readonly mappingLog: MappingLog;
 }

@@ -213,7 +213,7 @@ export class HipSetup {
     for (const [mapping, link] of [...this.#links]) {
       const isIdle = link.association === null && link.call === null;
       if (isIdle || mapping.peerHit === null || this.#access.admits(mapping.peerHit)) continue;
-      this.#env.log("warn", "access-ended", { peer: peerText(mapping) });
+      this.#env.mappingLog.ended(mapping);
       mapping.mayCall = false;
       this.#env.mappings.changed(mapping);
       this.#end(nowMs, mapping, link);
@@ -468,7 +468,6 @@ export class HipSetup {
     if (!this.#ways.installs(event, form)) return this.#reject(event, "the engine has no room for more associations");
     if (!this.#peers.open(mapping, event)) return this.#reject(event, "the id that it names for packets is another host's, or there is no room for it");
     link.form = form;
-    const { log } = this.#env;
     const strength = isReadableSuite(event.espSuite) ? STRENGTH.auth : STRENGTH.esp;
     this.#second.forget(mapping);
     if (link.association === null) {
@@ -493,7 +492,7 @@ export class HipSetup {
     this.#second.addWanted(this.#nowMs, mapping);
     this.#second.tellWithoutClear(mapping, link);
     this.#env.mappings.changed(mapping);
-    log(mapping.isStranger ? "debug" : "info", "mapping-open", { peer: peerText(mapping), security: event.espSuite === ESP_SUITE.nullSha256 ? "auth" : "esp", role: event.role, proved: true });
+    this.#env.mappingLog.opened(mapping, { security: event.espSuite === ESP_SUITE.nullSha256 ? "auth" : "esp", role: event.role, proved: true });
   }
 
   #failed({ call, peerHit, code, reason }: FailedEvent): void {

@@ -15,6 +15,7 @@ import type { Mapping, PeerSide } from "../mappings/mapping.js";
 import { hasServices, STRENGTH, type PeerPolicy } from "../policy/policy.js";
 import { FlowWays } from "./flow-ways.js";
 import { decodeSetup, encodeConfirm, encodeInit, isHostOf, splitSetup, type AddressPairs, type ConfirmFields, type InitFields, type SetupMessage } from "./messages.js";
+import type { MappingLog } from "./mapping-log.js";
 import { PeerPaths } from "./peer-paths.js";
 import { isNobodyThere, logUnreachable, patienceMs, peerText, REFUSED_MS, tellRefused } from "./unreachable.js";
 
@@ -57,6 +58,7 @@ export interface SetupEnvironment {
   /** Takes a mapping out of the engine and out of the table. */
   readonly drop: (mapping: Mapping) => void;
   readonly log: Log;
+  readonly mappingLog: MappingLog;
 }
 
 export interface SetupCounters {
@@ -126,7 +128,7 @@ export class Setup {
   recheckAccess(nowMs: number): void {
     for (const mapping of [...this.#env.mappings.all()]) {
       if (mapping.security !== "none" || (mapping.peer === null && mapping.state !== "calling") || (this.#isOurs(mapping) && !this.#env.refuses(mapping)) || this.#admits(mapping)) continue;
-      this.#env.log("warn", "access-ended", { peer: peerText(mapping) });
+      this.#env.mappingLog.ended(mapping);
       if (mapping.peerId === null) this.#env.drop(mapping);
       else this.#cutOff(nowMs, mapping);
     }
@@ -411,7 +413,7 @@ export class Setup {
     if (mapping.local6 !== null) datapath.release(mapping.local6);
     if (mapping.early.length > 0) datapath.deliver(mapping.ownPrivateId, mapping.early.splice(0));
     mappings.changed(mapping);
-    this.#env.log(mapping.isStranger ? "debug" : "info", "mapping-open", { peer: peerText(mapping), proved: mapping.peerId !== null });
+    this.#env.mappingLog.opened(mapping, { proved: mapping.peerId !== null });
     return true;
   }
 
