@@ -176,6 +176,7 @@ export class Names implements NameSource {
     }
     mapping.lastUseMs = wallMs();
     mapping.name ??= name;
+    mapping.askedName = name;
     return { v4: isDirect && !mapping.knowsIpv4 ? null : mapping.local4, v6: mapping.local6 };
   }
 

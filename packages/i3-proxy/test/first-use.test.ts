@@ -181,6 +181,24 @@ describe("an impostor who claims the name", () => {
     expect(later.proxy.mappings.byPeer(publicId(impostor.identity.hit))).toBeUndefined();
   });
 
+  it("of one name of an absent host is not told of, nor called, when programs ask for another name of it", () => {
+    const OTHER = "nas.try.i3";
+    const at = bed();
+    const owner = generateHostIdentity();
+    const pins = pinsWith(owner);
+    pins.add(OTHER, owner.hit, 0);
+    const later = at.add("198.51.100.9", { pins });
+    addressOf(later, NAME);
+    box(at, "198.51.100.66");
+    send(at.world, later, addressOf(later, OTHER), "anybody?");
+    at.world.run(3_000);
+    expect([logged(later, "wrong-key"), logged(later, "unreachable").map(({ why }) => why)]).toEqual([[], ["no host has registered this name's id"]]);
+    at.add("198.51.100.67", { publishedNames: [OTHER] });
+    send(at.world, later, addressOf(later, OTHER), "and now?");
+    at.world.run(3_000);
+    expect(logged(later, "wrong-key")).toMatchObject([{ peer: OTHER, error: expect.stringContaining(`${OTHER} answered with`) as unknown }]);
+  });
+
   it("keeps nobody who has the pin from the host", () => {
     const at = bed();
     const identity = generateHostIdentity();

@@ -55,6 +55,8 @@ export interface Mapping {
   lastUseMs: number;
 
   // Not stored:
+  /** Of a host with several names the one that a program here asked for last; null: none since the start. */
+  askedName: string | null;
   /** It is known to take IPv4 packets, as every host of ours does; hosts that know HIP alone have no IPv4 address for us. */
   knowsIpv4: boolean;
   /** How its packets are protected; of one from the journal what stands for its `security`, until the rules are asked. */
@@ -85,7 +87,7 @@ export function makeMapping(fields: Pick<Mapping, "key" | "peerId" | "peerHit" |
   return {
     key: fields.key, peerId: fields.peerId, peerHit: fields.peerHit, name: fields.name, local4: fields.local4, local6: fields.local6,
     ownPrivateId: fields.ownPrivateId, ownKey: fields.ownKey, security: strongestOf(fields.policy), policy: fields.policy, isStranger: fields.isStranger, isNameOnly: fields.isNameOnly, lastUseMs: fields.lastUseMs,
-    peer: null, mayCall: false, isOurs: false, peerCounter: 0, lastCallCounter: 0, knowsIpv4: false, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
+    askedName: null, peer: null, mayCall: false, isOurs: false, peerCounter: 0, lastCallCounter: 0, knowsIpv4: false, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
     confirmedMs: null, firstPacket: null, early: [],
   };
 }

@@ -36,6 +36,8 @@ export interface Link {
   call: Call | null;
   /** The id that it called; null: none, or the peer was called at its address. */
   calledId: Uint8Array | null;
+  /** The name whose claim it called, which may be another one of the host than the mapping's; null: it called the host. */
+  askedName: string | null;
   /** Why the host that answered the call is not the one that was meant. */
   wrongKey: string | null;
   startedMs: number;
@@ -57,5 +59,5 @@ export function addressCalled(link: Link | undefined): HipPath | null {
 }
 
 export const newLink = (nowMs: number): Link => ({
-  association: null, keys: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, spisIn: [], locator: null, form: null, activeFromMs: null, isOurs: false, heardBefore: 0, returnId: null, call: null, calledId: null, wrongKey: null, startedMs: -Infinity, renewalDueMs: Infinity, heardAtRenewal: 0, absent: false, sent: 0, heard: 0, heardMs: nowMs,
+  association: null, keys: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, spisIn: [], locator: null, form: null, activeFromMs: null, isOurs: false, heardBefore: 0, returnId: null, call: null, calledId: null, askedName: null, wrongKey: null, startedMs: -Infinity, renewalDueMs: Infinity, heardAtRenewal: 0, absent: false, sent: 0, heard: 0, heardMs: nowMs,
 });

@@ -327,9 +327,11 @@ export class HipSetup {
 
   /** The host of a pinned name is not there. Whoever claims the name now is asked for its key, so that people hear of another one. False: nothing of that kind is left. */
   #askWhoHasTheName(nowMs: number, mapping: Mapping, link: Link, absentId: Uint8Array): boolean {
-    const id = this.#env.trust.claimedIdOf(mapping.name);
+    const askedName = mapping.askedName ?? mapping.name;
+    const id = this.#env.trust.claimedIdOf(askedName);
     if (id === null || mapping.peerId === null || !sameBytes(absentId, mapping.peerId) || link.calledId !== mapping.peerId) return false;
     this.#abandon(link);
+    link.askedName = askedName;
     return this.#callId(nowMs, mapping, id, null);
   }
 
@@ -545,7 +547,7 @@ export class HipSetup {
   #endCall(link: Link): void {
     const { returnIds, client } = this.#env;
     const { returnId, calledId } = link;
-    Object.assign(link, { returnId: null, calledId: null, call: null, renewalDueMs: Infinity });
+    Object.assign(link, { returnId: null, calledId: null, askedName: null, call: null, renewalDueMs: Infinity });
     this.#known.update(link);
     if (returnId === null) return;
     returnIds.give(returnId);

@@ -54,11 +54,12 @@ export class NamedCalls {
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined) return "the call is over";
     if (refuses({ peerHit: hit, peerId: null })) return "the access list refuses it";
-    const verdict = mapping.name === null ? null : trust.judge(mapping.name, hit);
+    const name = link.askedName ?? mapping.name;
+    const verdict = name === null ? null : trust.judge(name, hit);
     if (verdict?.kind !== "refused" && (mapping.isNameOnly || sameBytes(publicId(hit), mapping.peerId ?? NO_ID))) return null;
     const why = verdict?.kind === "refused" ? errorLine(verdict.error) : `${peerText(mapping)} answered with the key of ${formatIpText(hit)}, which is not its own`;
     // Once a call: who answers with ever other keys shall not fill the log.
-    if (link.wrongKey !== why) log(link.wrongKey === null ? "warn" : "debug", "wrong-key", { peer: peerText(mapping), error: why });
+    if (link.wrongKey !== why) log(link.wrongKey === null ? "warn" : "debug", "wrong-key", { peer: name ?? peerText(mapping), error: why });
     link.wrongKey = why;
     return why;
   }
