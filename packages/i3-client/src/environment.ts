@@ -22,6 +22,8 @@ export type ClientEvent =
   | { readonly kind: "trigger-lost"; readonly id: Uint8Array; readonly why: string }
   /** A server will not have it, for a reason that trying again soon does not mend (docs/wire.md §4, REFUSED). */
   | { readonly kind: "trigger-refused"; readonly id: Uint8Array; readonly code: number }
+  /** The server that had it takes no refresh of it, and sees us where it did: it has forgotten it, or somebody with the same key has put another in its place. Work on it goes on. */
+  | { readonly kind: "trigger-replaced"; readonly id: Uint8Array }
   /** The header of a path has changed: flows that use it must be installed again. */
   | { readonly kind: "path-changed"; readonly id: Uint8Array }
   /** The responsible server has no trigger for this id. */

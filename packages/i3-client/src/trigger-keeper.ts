@@ -43,6 +43,8 @@ interface Kept {
   /** When we stop trying to remove it; null while it is wanted. */
   removeUntilMs: number | null;
   server: { readonly locator: Locator; readonly nodeKey: Uint8Array } | null;
+  /** Where it leads to, as it was signed last. */
+  target: Locator | null;
   /** Requests without an answer, oldest first; `nonce` as a key. */
   questions: { readonly nonce: string; readonly to: Locator }[];
   tries: number;
@@ -91,7 +93,7 @@ export class TriggerKeeper {
     if (old?.removeUntilMs === null) return;
     if (old !== undefined) this.#forget(old);
     this.#kept.set(key, {
-      id: id.slice(), signer, state: "locating", removeUntilMs: null, server: null, questions: [], tries: 0, setbacks: 0, nextMs: nowMs,
+      id: id.slice(), signer, state: "locating", removeUntilMs: null, server: null, target: null, questions: [], tries: 0, setbacks: 0, nextMs: nowMs,
       liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0,
     });
   }
@@ -167,6 +169,9 @@ export class TriggerKeeper {
   #challenged(nowMs: number, kept: Kept, message: Extract<ControlMessage, { type: "CHALLENGE" }>): boolean {
     if (kept.server === null || !sameBytes(message.ringKey, ringKey(kept.id))) return false;
     const { locator } = kept.server;
+    const wasRefresh = kept.state === "live" && kept.refreshIndex < REFRESH_CHAIN_LENGTH;
+    if (wasRefresh && kept.target !== null && sameLocator(kept.target, message.observed)) this.#emit({ kind: "trigger-replaced", id: kept.id });
+    kept.target = message.observed;
     kept.server = { locator, nodeKey: message.nodeKey };
     this.#dropQuestions(kept);
     // While inserting, tries go on counting: a server that challenges but never acknowledges is left after a few.

@@ -20,6 +20,7 @@ import { NameTrust } from "./policy/name-trust.js";
 import type { Pins } from "./policy/pins.js";
 import type { PeerPolicy } from "./policy/policy.js";
 import { ProtectionLog } from "./policy/protection-log.js";
+import { SameKeyLog } from "./policy/same-key-log.js";
 import { SecurityLog } from "./policy/security-log.js";
 import { NameClaims } from "./setup/name-claims.js";
 import { HipSetup } from "./setup/hip-setup.js";
@@ -113,6 +114,7 @@ export class Proxy {
   /** Lines about hosts that only servers would lead to. */
   readonly #serverlessLogs = new TokenBucket(1, 10);
   readonly #protectionLog: ProtectionLog;
+  readonly #sameKeyLog: SameKeyLog;
   #nextSweepMs = 0;
   #nowMs = 0;
 
@@ -145,6 +147,7 @@ export class Proxy {
     this.#accessLog = new AccessLog(log, (hit) => this.#names.nameOfHit(hit));
     this.#accessLog.emptyGroups(this.#access);
     this.#protectionLog = new ProtectionLog(log);
+    this.#sameKeyLog = new SameKeyLog(log, identity.hit);
     const securityLog = new SecurityLog(log, (hit) => this.#names.nameOfHit(hit), (name) => this.#names.policyOf(name));
     const both = {
       mappingLog: new MappingLog(log, () => this.#nowMs), identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, wallMs, log,
@@ -430,11 +433,12 @@ export class Proxy {
     for (const event of this.client.takeEvents()) {
       if (event.kind === "path-changed") this.setups.handlePathChanged(event.id);
       else if (event.kind === "not-present") this.setups.handleNotPresent(nowMs, event.id);
-      else this.#logEvent(nowMs, event);
+      else if (event.kind !== "trigger-replaced") this.#logEvent(nowMs, event);
+      else if (sameBytes(event.id, this.ownId)) this.#sameKeyLog.replaced(nowMs);
     }
   }
 
-  #logEvent(nowMs: number, event: Exclude<ClientEvent, { kind: "path-changed" | "not-present" }>): void {
+  #logEvent(nowMs: number, event: Exclude<ClientEvent, { kind: "path-changed" | "not-present" | "trigger-replaced" }>): void {
     const { log } = this.#env;
     if (event.kind === "first-hop") {
       if (event.server === null) log("warn", "no-server", { remedy: "No i3 server answers. Is this machine online?" });
