@@ -5,8 +5,8 @@
 import { randomInt } from "node:crypto";
 import { I3Error, makeLocator, WireError, type KeyKind, type TriggerMessage } from "@i3/common";
 import {
-  algorithmNumber, HOST_KEY_ALGORITHMS, hostIdentityFromPem, hostIdentityToPem, hostKeyFromHi, keyOwnsId, rhashOf, signHip, signTrigger, suiteOfHit,
-  triggerKeyFromSeed, verifyHip, verifyTrigger, verifyWithHost, verifyWithTriggerKey,
+  algorithmNumber, certifyMember, HOST_KEY_ALGORITHMS, hostIdentityFromPem, hostIdentityToPem, hostKeyFromHi, keyOwnsId, readMembership, rhashOf, signHip, signTrigger, suiteOfHit,
+  triggerKeyFromSeed, verifyHip, verifyMembership, verifyTrigger, verifyWithHost, verifyWithTriggerKey,
 } from "@i3/hip";
 import { expect, it } from "vitest";
 import { KNOWN_ANSWERS } from "../../packages/hip/test/identity/known-answers.js";
@@ -23,6 +23,8 @@ AwEHoSQDIgAD1grTpepFo59SreQtf/PjajUupWeiq9TsEnlA3ATGX4Y=
 -----END EC PRIVATE KEY-----
 `);
 const triggerKey = triggerKeyFromSeed(new Uint8Array(32).fill(7));
+const memberKey = triggerKeyFromSeed(new Uint8Array(32).fill(8));
+const certificate = certifyMember(triggerKey, memberKey.publicKey, 1_900_000_000);
 const identities = [identity, ...KNOWN_ANSWERS.slice(0, 3).map((row) => hostIdentityFromPem(row.pem))];
 const HIP_MESSAGE = new Uint8Array(40).fill(59);
 const hipSignatures = identities.map((own) => signHip(own, HIP_MESSAGE));
@@ -48,7 +50,7 @@ function checkPem(random: Random): void {
 function checkTrigger(random: Random, signed: TriggerMessage): void {
   const field = random.pick(["id", "publicKey", "commitment", "cookie", "signature"] as const);
   const changed = random.below(3) === 0 ? random.bytes(random.below(80)) : mutated(random, signed[field], [0, 0xff]);
-  const keyKind: KeyKind = random.pick([signed.keyKind, signed.keyKind, 0, 1, 2, 3, 4]);
+  const keyKind: KeyKind = random.pick([signed.keyKind, signed.keyKind, 0, 1, 2, 3, 4, 5, 6]);
   const message = { ...signed, keyKind, [field]: changed };
   const isSame = keyKind === signed.keyKind && same(changed, signed[field]);
   expect(verifyTrigger(message, NODE_KEY)).toBe(isSame);
@@ -80,6 +82,17 @@ function checkHostIdentity(random: Random): void {
   }
 }
 
+/** A changed certificate holds for nobody. */
+function checkCertificate(random: Random): void {
+  const changed = random.below(3) === 0 ? random.bytes(136) : mutated(random, certificate, [0, 0xff]);
+  expect(verifyMembership(changed)).toBe(same(changed, certificate));
+  try {
+    expect(readMembership(changed).notAfterS).toBeGreaterThanOrEqual(0);
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error;
+  }
+}
+
 function checkBytes(random: Random): void {
   const [message, point, signature] = [random.bytes(random.below(50)), random.bytes(random.below(70)), random.bytes(random.below(3) === 0 ? random.below(70) : 64)];
   expect(verifyWithHost(point, message, signature)).toBe(false);
@@ -99,7 +112,7 @@ it(`keys and signatures, seed ${SEED}`, { timeout: (SECONDS + 60) * 1000 }, () =
   console.log(`hip fuzz: I3_FUZZ_SEED=${SEED}`);
   const random = new Random(SEED);
   const unsigned = { action: 1, id: random.bytes(32), target: makeLocator(random.bytes(4), 5610), flags: 0, counter: 1, commitment: random.bytes(16), cookie: random.bytes(24) } as const;
-  const signed = [...identities.map((own) => signTrigger({ kind: "host", identity: own }, unsigned, NODE_KEY)), signTrigger({ kind: "private", key: triggerKey }, unsigned, NODE_KEY)];
+  const signed = [...identities.map((own) => signTrigger({ kind: "host", identity: own }, unsigned, NODE_KEY)), ...([{ kind: "private", key: triggerKey }, { kind: "member", certificate, key: memberKey }] as const).map((signer) => signTrigger(signer, unsigned, NODE_KEY))];
   const end = performance.now() + SECONDS * 1000;
   let cases = 0;
   try {
@@ -107,6 +120,7 @@ it(`keys and signatures, seed ${SEED}`, { timeout: (SECONDS + 60) * 1000 }, () =
       checkPem(random);
       checkTrigger(random, random.pick(signed));
       checkBytes(random);
+      checkCertificate(random);
       checkHostIdentity(random);
     }
   } catch (error) {

@@ -8,8 +8,9 @@ import { randomInt } from "node:crypto";
 import { expect, it } from "vitest";
 
 import {
-  CONTROL_TYPES, decodeControl, encodeControl, isRingMessage, makeLocator, sameBytes, sameLocator, type ControlMessage, type Locator, type RingNode,
+  CONTROL_TYPES, decodeControl, encodeControl, groupId, isRingMessage, makeLocator, sameBytes, sameLocator, type ControlMessage, type Locator, type RingNode,
 } from "@i3/common";
+import { certifyMember, generateTriggerKey, type TriggerSigner } from "@i3/hip";
 import { admitServer } from "@i3/i3-server";
 
 import { randomBytesFrom, seeded } from "../../packages/i3-server/test/ring-net.js";
@@ -19,6 +20,9 @@ import { CHAIN, CLIENT, idOf, KEY, ServerBench, THIEF, tokenAt } from "../../pac
 const SECONDS = Number(process.env["I3_FUZZ_SECONDS"] ?? "2");
 const SEED = Number(process.env["I3_FUZZ_SEED"] ?? randomInt(2 ** 32));
 const TURNS_PER_WORLD = 400;
+const GROUP = generateTriggerKey();
+const MEMBER = ((key) => ({ kind: "member", certificate: certifyMember(GROUP, key.publicKey, 2_000_000_000), key }))(generateTriggerKey()) satisfies TriggerSigner;
+const GROUP_ID = groupId(GROUP.publicKey, new Uint8Array(16));
 const REQUEST_ANSWERS: ReadonlySet<string> = new Set(["PONG", "LOCATED", "CHALLENGE", "TRIGGER_OK", "REFUSED", "FOUND", "STATE_IS", "ALIVE_YES", "CACHE", "NOT_PRESENT", "HELLO_YES", "HELLO_AGAIN"]);
 
 class World {
@@ -67,11 +71,13 @@ class World {
       case "LOCATE": case "CHALLENGE_REQUEST": return { type, ringKey };
       case "LOCATED": return { type, ringKey, node };
       case "CHALLENGE": return { type, ringKey, cookie: this.bytes(24), observed: THIEF, timeMs: 1, nodeKey: ringKey };
-      case "TRIGGER": return this.bench.trigger({ counter: this.below(50), id: idOf(KEY, this.below(3)), action: this.random() < 0.8 ? 1 : 2, cookie: this.cookie() });
+      case "TRIGGER":
+        if (this.random() < 0.3) return this.bench.trigger({ signer: MEMBER, counter: this.below(50), id: GROUP_ID, action: this.random() < 0.8 ? 1 : 2, cookie: this.cookie(GROUP_ID) });
+        return this.bench.trigger({ counter: this.below(50), id: idOf(KEY, this.below(3)), action: this.random() < 0.8 ? 1 : 2, cookie: this.cookie() });
       case "TRIGGER_OK": return { type, action: 1, id, lifeMs: 1, replica: null };
       case "REFRESH": {
         const index = this.below(70);
-        return { type, id, index, token: this.random() < 0.5 ? tokenAt(index) : (CHAIN[this.below(CHAIN.length)] as Uint8Array) };
+        return { type, id, index, token: this.random() < 0.5 ? tokenAt(index) : (CHAIN[this.below(CHAIN.length)] as Uint8Array), member: this.random() < 0.8 ? null : MEMBER.key.publicKey };
       }
       case "REFUSED": return { type, code: this.below(10), subject: id };
       case "NOT_PRESENT": return { type, id };
@@ -87,8 +93,8 @@ class World {
   }
 
   /** The client's, from this server if it is responsible. */
-  cookie(): Uint8Array {
-    const sent = this.bench.send({ type: "CHALLENGE_REQUEST", ringKey: idOf(KEY).slice(0, 16) }).map(({ bytes }) => decodeControl(bytes).message);
+  cookie(id = idOf(KEY)): Uint8Array {
+    const sent = this.bench.send({ type: "CHALLENGE_REQUEST", ringKey: id.slice(0, 16) }).map(({ bytes }) => decodeControl(bytes).message);
     return sent.find((message) => message.type === "CHALLENGE")?.cookie ?? this.bytes(24);
   }
 

@@ -39,6 +39,18 @@ export function privateId(prefix: Uint8Array, suffix: Uint8Array): Uint8Array {
   return concatBytes(prefix, suffix);
 }
 
+/** The 16 bytes that all ids of a group share; `groupKey`: its Ed25519 public key (32 bytes). */
+export function groupPrefix(groupKey: Uint8Array): Uint8Array {
+  assertLength("group key", groupKey, 32);
+  return domainHash("group", groupKey).slice(0, RING_KEY_BYTES);
+}
+
+/** A group's id: members with one suffix (16 bytes) all get a packet for it, of several the longest common prefix (paper §2). */
+export function groupId(groupKey: Uint8Array, suffix: Uint8Array): Uint8Array {
+  assertLength("group suffix", suffix, SUFFIX_BYTES);
+  return concatBytes(groupPrefix(groupKey), suffix);
+}
+
 /** What a claim of a name shows a server in place of the name: 32 bytes. RangeError for what is no DNS name. */
 export function nameKey(name: string): Uint8Array {
   const normal = normalName(name);

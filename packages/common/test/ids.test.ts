@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import {
-  addressInRange, claimId, commonPrefixBits, domainHash, idsMatch, inRange, nameId, nameIdOfKey, nameKey, nodeKey, privateId, privatePrefix, publicId, ringKey, toHex,
+  addressInRange, claimId, commonPrefixBits, domainHash, groupId, groupPrefix, idsMatch, inRange, nameId, nameIdOfKey, nameKey, nodeKey, privateId, privatePrefix, publicId, ringKey, toHex,
   virtualAddress, WireError, type AddressRange,
 } from "../src/index.js";
 
@@ -71,6 +71,8 @@ describe("ids", () => {
   it("are made as the page says", () => {
     expect(toHex(publicId(upTo(16)))).toBe("45016ae37b0db0f2bc92f2ea7534f1b4f0d5e1ac76d0d5897d0fdc987ad038fe");
     expect(toHex(privatePrefix(upTo(32)))).toBe("b1cfccc590dd51fc5be7c52d7ee75f1d");
+    expect(toHex(groupPrefix(upTo(32)))).toBe("e2e22d47c375141fada56cd60589b3bf");
+    expect(toHex(groupId(upTo(32), filled(16, 0xbb)))).toBe("e2e22d47c375141fada56cd60589b3bf" + "bb".repeat(16));
     expect(toHex(nodeKey(upTo(64), new Uint8Array(16)))).toBe("ea57bc08df1b0705594a72bbee94081d");
     expect(toHex(privateId(filled(16, 0xaa), filled(16, 0xbb)))).toBe("aa".repeat(16) + "bb".repeat(16));
     expect(toHex(ringKey(privateId(filled(16, 0xaa), filled(16, 0xbb))))).toBe("aa".repeat(16));
@@ -97,6 +99,8 @@ describe("ids", () => {
   it.each<readonly [string, () => unknown]>([
     ["HIT", () => publicId(upTo(15))],
     ["key", () => privatePrefix(upTo(33))],
+    ["group key", () => groupPrefix(upTo(31))],
+    ["group suffix", () => groupId(upTo(32), upTo(15))],
     ["prefix", () => privateId(upTo(15), upTo(16))],
     ["suffix", () => privateId(upTo(16), upTo(17))],
     ["id", () => virtualAddress(range("10.0.0.0/8"), upTo(31))],

@@ -5,6 +5,7 @@ export * from "./identity/host-identity.js";
 export * from "./identity/host-key.js";
 export * from "./identity/host-signature.js";
 export * from "./trigger-key.js";
+export * from "./group-membership.js";
 export * from "./trigger-signature.js";
 export * from "./io/generate.js";
 export * from "./io/key-file.js";

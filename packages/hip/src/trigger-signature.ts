@@ -3,10 +3,11 @@
  * §4.1). Refresh tokens: a hash chain whose end the signature commits to.
  */
 import {
-  claimId, commonPrefixBits, concatBytes, domainHash, encodeLocator, KEY_KIND, MIN_MATCH_BITS, privatePrefix, publicId, ringKey, sameBytes, u64Bytes,
+  claimId, commonPrefixBits, concatBytes, domainHash, encodeLocator, groupPrefix, KEY_KIND, MEMBER_CERTIFICATE_BYTES, MIN_MATCH_BITS, privatePrefix, publicId, ringKey, sameBytes, u64Bytes,
   type KeyKind, type TriggerMessage,
 } from "@i3/common";
 
+import { readMembership, verifyMembership } from "./group-membership.js";
 import { PUBLIC_KEY_BYTES, type HostKeyAlgorithm } from "./identity/host-identity-field.js";
 import { hostPublicKey, type HostIdentity } from "./identity/host-identity.js";
 import { hitOfPublicKey } from "./identity/host-key.js";
@@ -18,38 +19,50 @@ const DOMAIN = new TextEncoder().encode("i3/1 trigger\0");
 export const REFRESH_CHAIN_LENGTH = 1_024;
 /** Key kinds of host keys; the others are no host's. */
 export const HOST_KEY_KIND = { "ecdsa-p256": KEY_KIND.ecdsaP256, "ecdsa-p384": KEY_KIND.ecdsaP384, rsa: KEY_KIND.rsa } as const satisfies Record<HostKeyAlgorithm, KeyKind>;
-const HOST_ALGORITHM: Readonly<Record<Exclude<KeyKind, 0 | 2 | 5>, HostKeyAlgorithm>> = { 1: "ecdsa-p256", 3: "ecdsa-p384", 4: "rsa" };
+const HOST_ALGORITHM: Readonly<Record<Exclude<KeyKind, 0 | 2 | 5 | 6>, HostKeyAlgorithm>> = { 1: "ecdsa-p256", 3: "ecdsa-p384", 4: "rsa" };
 /** How many refreshes may be lost in a row. */
 export const REFRESH_MAX_SKIP = 64;
 
 /** A trigger message before it is signed. */
 export type UnsignedTrigger = Omit<TriggerMessage, "type" | "keyKind" | "publicKey" | "signature">;
 
-/** Who signs: the host key for the public id, a trigger key for private ids, and for a claim to a name beside its name key (32 bytes). */
+/**
+ * Who signs: the host key for the public id, a trigger key for private ids, and for a claim to a name beside its name key (32 bytes); for a
+ * group's ids a member's key, which the certificate (136 bytes) names.
+ */
 export type TriggerSigner =
   | { readonly kind: "host"; readonly identity: HostIdentity }
   | { readonly kind: "private"; readonly key: TriggerKey }
-  | { readonly kind: "name"; readonly nameKey: Uint8Array; readonly key: TriggerKey };
+  | { readonly kind: "name"; readonly nameKey: Uint8Array; readonly key: TriggerKey }
+  | { readonly kind: "member"; readonly certificate: Uint8Array; readonly key: TriggerKey };
 
 const NAME_KEY_BYTES = 32;
+const NO_MEMBER = new Uint8Array(0);
 
-function signedBytes(trigger: UnsignedTrigger, nodeKey: Uint8Array): Uint8Array {
+/** `member`: a member's certificate; otherwise empty. */
+function signedBytes(trigger: UnsignedTrigger, nodeKey: Uint8Array, member: Uint8Array): Uint8Array {
   const target = encodeLocator(trigger.target);
   return concatBytes(
     DOMAIN, Uint8Array.of(trigger.action), trigger.id, Uint8Array.of(0, target.length + 1, 1), target, nodeKey,
-    Uint8Array.of(trigger.flags >> 8, trigger.flags & 0xff, 0, 0), u64Bytes(trigger.counter), trigger.commitment, trigger.cookie,
+    Uint8Array.of(trigger.flags >> 8, trigger.flags & 0xff, 0, member.length), member, u64Bytes(trigger.counter), trigger.commitment, trigger.cookie,
   );
 }
 
 /** Signs for one server (`nodeKey`, 16 bytes). */
 export function signTrigger(signer: TriggerSigner, trigger: UnsignedTrigger, nodeKey: Uint8Array): TriggerMessage {
-  const bytes = signedBytes(trigger, nodeKey);
+  const bytes = signedBytes(trigger, nodeKey, signer.kind === "member" ? signer.certificate : NO_MEMBER);
   if (signer.kind === "host") {
     return { type: "TRIGGER", ...trigger, keyKind: HOST_KEY_KIND[signer.identity.algorithm], publicKey: hostPublicKey(signer.identity), signature: signWithHost(signer.identity, bytes) };
   }
-  const { publicKey } = signer.key;
-  const key = signer.kind === "private" ? { keyKind: KEY_KIND.ed25519, publicKey } : { keyKind: KEY_KIND.nameClaim, publicKey: concatBytes(signer.nameKey, publicKey) };
-  return { type: "TRIGGER", ...trigger, ...key, signature: signWithTriggerKey(signer.key, bytes) };
+  return { type: "TRIGGER", ...trigger, ...shownKey(signer), signature: signWithTriggerKey(signer.key, bytes) };
+}
+
+function shownKey(signer: Exclude<TriggerSigner, { kind: "host" }>): Pick<TriggerMessage, "keyKind" | "publicKey"> {
+  switch (signer.kind) {
+    case "private": return { keyKind: KEY_KIND.ed25519, publicKey: signer.key.publicKey };
+    case "name": return { keyKind: KEY_KIND.nameClaim, publicKey: concatBytes(signer.nameKey, signer.key.publicKey) };
+    case "member": return { keyKind: KEY_KIND.groupMember, publicKey: signer.certificate };
+  }
 }
 
 /** Whether the key is the one that the first 128 bits of the id commit to; of a claim to a name, the whole id. Cheap: two hashes. */
@@ -60,19 +73,23 @@ export function keyOwnsId(keyKind: KeyKind, publicKey: Uint8Array, id: Uint8Arra
     if (publicKey.length !== 2 * NAME_KEY_BYTES) return false;
     return sameBytes(claimId(publicKey.subarray(0, NAME_KEY_BYTES), publicKey.subarray(NAME_KEY_BYTES)), id);
   }
+  if (keyKind === KEY_KIND.groupMember) {
+    return publicKey.length === MEMBER_CERTIFICATE_BYTES && commonPrefixBits(groupPrefix(publicKey.subarray(0, 32)), ringKey(id)) >= MIN_MATCH_BITS;
+  }
   const algorithm = HOST_ALGORITHM[keyKind];
   const { min, max } = PUBLIC_KEY_BYTES[algorithm];
   if (publicKey.length < min || publicKey.length > max) return false;
   return commonPrefixBits(publicId(hitOfPublicKey(algorithm, publicKey)), id) >= MIN_MATCH_BITS;
 }
 
-/** Whether the signature holds for the server with this node key. Does not check {@link keyOwnsId}. Never throws. */
+/** Whether the signature holds for the server with this node key; of a group's member its certificate too, whatever the time. Does not check {@link keyOwnsId}. Never throws. */
 export function verifyTrigger(message: TriggerMessage, nodeKey: Uint8Array): boolean {
-  const bytes = signedBytes(message, nodeKey);
+  const bytes = signedBytes(message, nodeKey, message.keyKind === KEY_KIND.groupMember ? message.publicKey : NO_MEMBER);
   switch (message.keyKind) {
     case KEY_KIND.ed25519: return verifyWithTriggerKey(message.publicKey, bytes, message.signature);
     // The name key signs nothing: only the id says which one belongs to it.
     case KEY_KIND.nameClaim: return keyOwnsId(message.keyKind, message.publicKey, message.id) && verifyWithTriggerKey(message.publicKey.subarray(NAME_KEY_BYTES), bytes, message.signature);
+    case KEY_KIND.groupMember: return verifyMembership(message.publicKey) && verifyWithTriggerKey(readMembership(message.publicKey).memberKey, bytes, message.signature);
     case KEY_KIND.none: return false;
     default: return verifyWithHost(message.publicKey, bytes, message.signature, HOST_ALGORITHM[message.keyKind]);
   }

@@ -1,8 +1,8 @@
-import { claimId, concatBytes, encodeControl, fromHex, makeLocator, MAX_CONTROL_BYTES, nameKey, privateId, publicId, toHex, type TriggerMessage } from "@i3/common";
+import { claimId, concatBytes, encodeControl, fromHex, groupId, makeLocator, MAX_CONTROL_BYTES, nameKey, privateId, publicId, toHex, type TriggerMessage } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
 import {
-  generateHostIdentity, generateTriggerKey, hitOfPublicKey, hostIdentityFromPem, hostPublicKey, keyOwnsId, REFRESH_CHAIN_LENGTH, refreshChain, refreshStep, signTrigger, triggerKeyFromSeed,
+  certifyMember, generateHostIdentity, generateTriggerKey, hitOfPublicKey, hostIdentityFromPem, hostPublicKey, keyOwnsId, REFRESH_CHAIN_LENGTH, refreshChain, refreshStep, signTrigger, triggerKeyFromSeed,
   verifyTrigger, verifyWithTriggerKey, type TriggerSigner, type UnsignedTrigger,
 } from "../src/index.js";
 import { knownAnswer } from "./identity/known-answers.js";
@@ -13,6 +13,9 @@ const p384 = hostIdentityFromPem(knownAnswer("ecdsa-p384").pem);
 const rsa = hostIdentityFromPem(knownAnswer("rsa").pem);
 const triggerKey = generateTriggerKey();
 const claimKey = generateTriggerKey();
+const groupKey = generateTriggerKey();
+const memberKey = generateTriggerKey();
+const certificate = certifyMember(groupKey, memberKey.publicKey, 1_900_000_000);
 const NODE_KEY = filled(16, 0x99);
 const SIGNERS = {
   "host P-256": { signer: { kind: "host", identity }, id: publicId(identity.hit) },
@@ -20,6 +23,7 @@ const SIGNERS = {
   "host RSA": { signer: { kind: "host", identity: rsa }, id: publicId(rsa.hit) },
   private: { signer: { kind: "private", key: triggerKey }, id: privateId(triggerKey.prefix, filled(16, 1)) },
   "name claim": { signer: { kind: "name", nameKey: nameKey("box.try.i3"), key: claimKey }, id: claimId(nameKey("box.try.i3"), claimKey.publicKey) },
+  "group member's": { signer: { kind: "member", certificate, key: memberKey }, id: groupId(groupKey.publicKey, filled(16, 1)) },
 } as const satisfies Record<string, { signer: TriggerSigner; id: Uint8Array }>;
 
 const unsigned = (id: Uint8Array): UnsignedTrigger => ({
@@ -42,7 +46,7 @@ const CHANGES: { readonly [K in Exclude<keyof TriggerMessage, "type">]: (m: Trig
   ],
   flags: () => [1, 0x100, 0xffff],
   counter: (m) => [0, m.counter - 1, m.counter + 1, m.counter + 2 ** 32, Number.MAX_SAFE_INTEGER],
-  keyKind: (m) => ([0, 1, 2, 3, 4, 5] as const).filter((kind) => kind !== m.keyKind),
+  keyKind: (m) => ([0, 1, 2, 3, 4, 5, 6] as const).filter((kind) => kind !== m.keyKind),
   publicKey: (m) => [...Array.from({ length: m.publicKey.length * 8 }, (_, bit) => flipped(m.publicKey, bit)), m.publicKey.subarray(1), new Uint8Array(0)],
   commitment: (m) => Array.from({ length: 128 }, (_, bit) => flipped(m.commitment, bit)),
   cookie: (m) => Array.from({ length: 192 }, (_, bit) => flipped(m.cookie, bit)),
@@ -93,6 +97,17 @@ it("the bytes that are signed are those of docs/wire.md §4.1", () => {
     "000001a3185c5000", "cc".repeat(16), "dd".repeat(24),
   ].join(""));
   expect(verifyWithTriggerKey(key.publicKey, bytes, message.signature)).toBe(true);
+});
+
+it("a member's signature covers its certificate, in the place of the member", () => {
+  const message = signTrigger(SIGNERS["group member's"].signer, unsigned(filled(32, 0xaa)), NODE_KEY);
+  const bytes = fromHex([
+    Buffer.from("i3/1 trigger").toString("hex"), "00", "01", "aa".repeat(32), "0007", "01", "0a0a0a0a15ea", "99".repeat(16), "0000", "0088", toHex(certificate),
+    "000001a3185c5000", "cc".repeat(16), "dd".repeat(24),
+  ].join(""));
+  expect(verifyWithTriggerKey(memberKey.publicKey, bytes, message.signature)).toBe(true);
+  // Another certificate of the same member, made by the same group: not what was signed.
+  expect(verifyTrigger({ ...message, publicKey: certifyMember(groupKey, memberKey.publicKey, 1_900_000_001) }, NODE_KEY)).toBe(false);
 });
 
 describe("who owns an id", () => {

@@ -4,9 +4,9 @@
  *
  * After every call: `takeEvents()`, then arm the timer for `nextDeadlineMs()`.
  */
-import { concatBytes, decodeControl, WireError, type DecodedControl, type Locator } from "@i3/common";
+import { concatBytes, decodeControl, KEY_KIND, sameBytes, WireError, type DecodedControl, type Locator } from "@i3/common";
 import type { Datagram } from "@i3/datapath";
-import type { TriggerSigner } from "@i3/hip";
+import { keyOwnsId, readMembership, type TriggerKey, type TriggerSigner } from "@i3/hip";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
 import { SenderPaths } from "./sender-paths.js";
@@ -51,6 +51,20 @@ export class I3Client {
   /** A trigger from `id` to this host, kept alive until {@link removeTrigger}. */
   insertTrigger(nowMs: number, id: Uint8Array, signer: TriggerSigner): void {
     this.#triggers.insert(nowMs, id, signer);
+  }
+
+  /**
+   * A trigger of a group (docs/wire.md §2) from `id` to this host, beside those of its other members; kept until {@link leaveGroup}. Called again
+   * with a later certificate (136 bytes, certifyMember of @i3/hip) it goes on under that one. Throws RangeError unless all three belong together.
+   */
+  joinGroup(nowMs: number, id: Uint8Array, certificate: Uint8Array, key: TriggerKey): void {
+    if (!keyOwnsId(KEY_KIND.groupMember, certificate, id)) throw new RangeError("not a certificate of the group that the id is of");
+    if (!sameBytes(readMembership(certificate).memberKey, key.publicKey)) throw new RangeError("a certificate for another member's key");
+    this.#triggers.insert(nowMs, id, { kind: "member", certificate: certificate.slice(), key });
+  }
+
+  leaveGroup(nowMs: number, id: Uint8Array): void {
+    this.#triggers.remove(nowMs, id);
   }
 
   removeTrigger(nowMs: number, id: Uint8Array): void {

@@ -38,7 +38,7 @@ type State = "locating" | "challenging" | "inserting" | "live";
 
 interface Kept {
   readonly id: Uint8Array;
-  readonly signer: TriggerSigner;
+  signer: TriggerSigner;
   state: State;
   /** When we stop trying to remove it; null while it is wanted. */
   removeUntilMs: number | null;
@@ -67,6 +67,8 @@ export interface TriggerStatus {
 /** When something is to be done about it. */
 const dueMs = (kept: Kept): number => Math.min(kept.nextMs, kept.removeUntilMs ?? Infinity);
 
+const memberOf = (signer: TriggerSigner): Uint8Array | null => (signer.kind === "member" ? signer.key.publicKey : null);
+
 const actionOf = (kept: Kept): 1 | 2 => (kept.removeUntilMs === null ? TRIGGER_ACTION.insert : TRIGGER_ACTION.remove);
 
 export class TriggerKeeper {
@@ -86,16 +88,21 @@ export class TriggerKeeper {
     this.#learn = (locator) => owner.learn(locator);
   }
 
-  /** Inserts a trigger to ourselves and keeps it. An id that is kept already stays. */
+  /** Inserts a trigger to ourselves and keeps it. An id that is kept already stays; a group's is signed again with the certificate that is given now. */
   insert(nowMs: number, id: Uint8Array, signer: TriggerSigner): void {
     const key = bytesKey(id);
     const old = this.#kept.get(key);
-    if (old?.removeUntilMs === null) return;
+    if (old?.removeUntilMs === null) return signer.kind === "member" ? this.#certify(nowMs, old, signer) : undefined;
     if (old !== undefined) this.#forget(old);
     this.#kept.set(key, {
       id: id.slice(), signer, state: "locating", removeUntilMs: null, server: null, target: null, questions: [], tries: 0, setbacks: 0, nextMs: nowMs,
       liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0,
     });
+  }
+
+  #certify(nowMs: number, kept: Kept, signer: TriggerSigner): void {
+    kept.signer = signer;
+    if (kept.server !== null) this.#enter(nowMs, kept, "challenging");
   }
 
   /** Removes it from the ring at once, as far as a server answers within a few seconds. */
@@ -251,7 +258,7 @@ export class TriggerKeeper {
     if (!canRefresh) return { type: "CHALLENGE_REQUEST", ringKey: ringKey(kept.id) };
     kept.refreshIndex += 1;
     const token = kept.chain[REFRESH_CHAIN_LENGTH - kept.refreshIndex] as Uint8Array;
-    return { type: "REFRESH", id: kept.id, index: kept.refreshIndex, token };
+    return { type: "REFRESH", id: kept.id, index: kept.refreshIndex, token, member: memberOf(kept.signer) };
   }
 
   #enter(nowMs: number, kept: Kept, state: State): void {

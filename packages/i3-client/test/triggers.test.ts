@@ -1,5 +1,5 @@
-import { bytesKey, privateId, publicId, type ControlMessage } from "@i3/common";
-import { generateHostIdentity, generateTriggerKey, REFRESH_CHAIN_LENGTH, type TriggerSigner } from "@i3/hip";
+import { bytesKey, groupId, privateId, publicId, type ControlMessage } from "@i3/common";
+import { certifyMember, generateHostIdentity, generateTriggerKey, REFRESH_CHAIN_LENGTH, type TriggerSigner } from "@i3/hip";
 import { describe, expect, it } from "vitest";
 
 import { FakeRing, filled } from "./fake-ring.js";
@@ -426,5 +426,36 @@ describe("forged answers", () => {
     ring.server(2).script = (message) => (message.type === "TRIGGER" ? { type: "TRIGGER_OK", action: 1, id: OTHER_ID, lifeMs: 30_000, replica: null } : undefined);
     ring.run(5_000);
     expect(ring.live(ID)).toBe(false);
+  });
+});
+
+describe("a group's trigger", () => {
+  const group = generateTriggerKey();
+  const id = groupId(group.publicKey, filled(16, 3));
+  const sent = (ring: FakeRing, type: "TRIGGER" | "REFRESH") => ring.server(2).heard.flatMap(({ message }) => (message.type === type ? [message] : []));
+
+  it("is signed with the member's key, refreshed as the member's, renewed with a later certificate and left", () => {
+    const ring = new FakeRing(2);
+    const certificates = [1_900_000_000, 1_900_000_001].map((endS) => certifyMember(group, key.publicKey, endS)) as [Uint8Array, Uint8Array];
+    ring.client.joinGroup(0, id, certificates[0], key);
+    ring.until(() => ring.live(id), 1_000);
+    ring.run(6_000);
+    expect(sent(ring, "REFRESH").map((message) => "member" in message && message.member)).toEqual([key.publicKey]);
+    ring.client.joinGroup(ring.nowMs, id, certificates[1], key);
+    ring.run(200);
+    expect(sent(ring, "TRIGGER").map((message) => "publicKey" in message && message.publicKey)).toEqual(certificates);
+    expect(ring.live(id)).toBe(true);
+    ring.client.leaveGroup(ring.nowMs, id);
+    ring.run(200);
+    expect(ring.server(2).has(id)).toBe(false);
+  });
+
+  it("is not begun without a certificate of that group for that key", () => {
+    const ring = new FakeRing(1);
+    const certificate = certifyMember(group, key.publicKey, 1_900_000_000);
+    expect(() => ring.client.joinGroup(0, OTHER_ID, certificate, key)).toThrow(RangeError);
+    expect(() => ring.client.joinGroup(0, id, certificate, generateTriggerKey())).toThrow(RangeError);
+    expect(() => ring.client.joinGroup(0, id, certificate.subarray(1), key)).toThrow(RangeError);
+    expect(ring.client.triggers(0)).toEqual([]);
   });
 });

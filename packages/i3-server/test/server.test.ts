@@ -164,7 +164,7 @@ describe("routes", () => {
   it("LOCATE names the responsible server, for a client's REFUSED 1 as well", () => {
     const bench = new PairBench();
     expect(bench.ask({ type: "CHALLENGE_REQUEST", ringKey: bench.peer.key })).toMatchObject({ type: "REFUSED", code: 1 });
-    expect(bench.ask({ type: "REFRESH", id: bench.foreignId(), index: 1, token: tokenAt(1) })).toMatchObject({ type: "REFUSED", code: 1 });
+    expect(bench.ask({ type: "REFRESH", id: bench.foreignId(), index: 1, token: tokenAt(1), member: null })).toMatchObject({ type: "REFUSED", code: 1 });
     expect(bench.ask({ type: "LOCATE", ringKey: bench.peer.key })).toEqual({ type: "LOCATED", ringKey: bench.peer.key, node: bench.peer });
   });
 
@@ -317,7 +317,7 @@ describe("no reply is larger than its request", () => {
     CHALLENGE: () => ({ type: "CHALLENGE", ringKey: key, cookie: new Uint8Array(24), observed: CLIENT, timeMs: 0, nodeKey: key }),
     TRIGGER: (bench) => bench.trigger({ from: IPV6(1) }),
     TRIGGER_OK: () => ({ type: "TRIGGER_OK", action: 1, id, lifeMs: 0, replica: null }),
-    REFRESH: () => ({ type: "REFRESH", id, index: 1, token: tokenAt(1) }),
+    REFRESH: () => ({ type: "REFRESH", id, index: 1, token: tokenAt(1), member: null }),
     REFUSED: () => ({ type: "REFUSED", code: 1, subject: id }),
     NOT_PRESENT: () => ({ type: "NOT_PRESENT", id }),
     CACHE: () => ({ type: "CACHE", ringKey: key, node: from, lifeMs: 0 }),

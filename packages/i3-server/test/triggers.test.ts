@@ -18,7 +18,7 @@ beforeEach(() => {
 const insert = (change: Parameters<ServerBench["trigger"]>[0] = {}): ControlMessage | null => bench.ask(bench.trigger(change), change.from ?? CLIENT);
 const refused = (code: number, id = idOf(KEY)) => ({ type: "REFUSED", code, subject: id });
 const refresh = (index: number, token = tokenAt(index), from = CLIENT): ControlMessage | null =>
-  bench.ask({ type: "REFRESH", id: idOf(KEY), index, token }, from);
+  bench.ask({ type: "REFRESH", id: idOf(KEY), index, token, member: null }, from);
 
 describe("insert", () => {
   it("delivers to the address that the server sees, for 30 s", () => {
@@ -196,7 +196,7 @@ describe("refresh", () => {
       expect(answer).toMatchObject({ type: "CHALLENGE", ringKey: PREFIX });
     }
     expect(bench.core.counters.get("refresh-token")).toBe(5);
-    expect(bench.ask({ type: "REFRESH", id: idOf(KEY, 7), index: 1, token: tokenAt(1) })).toMatchObject({ type: "CHALLENGE" });
+    expect(bench.ask({ type: "REFRESH", id: idOf(KEY, 7), index: 1, token: tokenAt(1), member: null })).toMatchObject({ type: "CHALLENGE" });
     bench.advance(30_000);
     expect(bench.targets()).toEqual([]);
   });
@@ -211,7 +211,7 @@ describe("refresh", () => {
   });
 
   it("gives a cookie that the next insert can use", () => {
-    const challenge = bench.answer("CHALLENGE", { type: "REFRESH", id: idOf(KEY), index: 1, token: tokenAt(1) });
+    const challenge = bench.answer("CHALLENGE", { type: "REFRESH", id: idOf(KEY), index: 1, token: tokenAt(1), member: null });
     expect(insert({ cookie: challenge.cookie })).toMatchObject({ type: "TRIGGER_OK" });
   });
 });

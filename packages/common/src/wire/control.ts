@@ -21,6 +21,8 @@ export const COOKIE_BYTES = 24;
 export const FLAG_MAC = 0x01;
 /** Of a ring's authority about one server (docs/wire.md §4.2). */
 export const CREDENTIAL_BYTES = 153;
+/** Of a group's key about one member (docs/wire.md §2). */
+export const MEMBER_CERTIFICATE_BYTES = 136;
 
 const OFFSET_TYPE = 1;
 const OFFSET_FLAGS = 2;
@@ -41,15 +43,16 @@ export interface RingNode {
 
 export const TRIGGER_ACTION = { insert: 1, remove: 2 } as const;
 export type TriggerAction = (typeof TRIGGER_ACTION)[keyof typeof TRIGGER_ACTION];
-export const KEY_KIND = { none: 0, ecdsaP256: 1, ed25519: 2, ecdsaP384: 3, rsa: 4, nameClaim: 5 } as const;
+export const KEY_KIND = { none: 0, ecdsaP256: 1, ed25519: 2, ecdsaP384: 3, rsa: 4, nameClaim: 5, groupMember: 6 } as const;
 export type KeyKind = (typeof KEY_KIND)[keyof typeof KEY_KIND];
-/** Shortest and longest public key and signature of a kind. RSA: a modulus of 2,048 to 4,096 bits, an exponent of 1 to 4 bytes behind its length. Name claim: name key and Ed25519 key. */
+/** Shortest and longest public key and signature of a kind. RSA: a modulus of 2,048 to 4,096 bits, an exponent of 1 to 4 bytes behind its length. Name claim: name key and Ed25519 key. Group member: its certificate. */
 const KEY_BYTES: Readonly<Record<Exclude<KeyKind, 0>, { readonly key: readonly [number, number]; readonly signature: readonly [number, number] }>> = {
   1: { key: [64, 64], signature: [64, 64] },
   2: { key: [32, 32], signature: [64, 64] },
   3: { key: [96, 96], signature: [96, 96] },
   4: { key: [258, 517], signature: [256, 512] },
   5: { key: [64, 64], signature: [64, 64] },
+  6: { key: [MEMBER_CERTIFICATE_BYTES, MEMBER_CERTIFICATE_BYTES], signature: [64, 64] },
 };
 
 /** A signed request to insert or remove a trigger (docs/wire.md §4.1). */
@@ -62,7 +65,7 @@ export interface TriggerMessage {
   /** The owner's clock in ms, strictly increasing. */
   readonly counter: number;
   readonly keyKind: KeyKind;
-  /** x | y for ECDSA (64 bytes of P-256, 96 of P-384), 32 bytes for Ed25519, 258 to 517 by RFC 3110 §2 for RSA, name key | Ed25519 key (64) for a name claim. */
+  /** x | y for ECDSA (64 bytes of P-256, 96 of P-384), 32 bytes for Ed25519, 258 to 517 by RFC 3110 §2 for RSA, name key | Ed25519 key (64) for a name claim, the certificate (136) of a group member. */
   readonly publicKey: Uint8Array;
   /** End of the refresh chain, 16 bytes. */
   readonly commitment: Uint8Array;
@@ -73,7 +76,7 @@ export interface TriggerMessage {
 }
 
 export const REFUSAL = {
-  notResponsible: 1, badCookie: 2, badSignature: 3, oldCounter: 4, wrongKey: 5, quota: 6, unsupported: 7, notYourAddress: 8,
+  notResponsible: 1, badCookie: 2, badSignature: 3, oldCounter: 4, wrongKey: 5, quota: 6, unsupported: 7, notYourAddress: 8, expired: 9,
 } as const;
 
 export type ControlMessage =
@@ -85,7 +88,8 @@ export type ControlMessage =
   | { readonly type: "CHALLENGE"; readonly ringKey: Uint8Array; readonly cookie: Uint8Array; readonly observed: Locator; readonly timeMs: number; readonly nodeKey: Uint8Array }
   | TriggerMessage
   | { readonly type: "TRIGGER_OK"; readonly action: TriggerAction; readonly id: Uint8Array; readonly lifeMs: number; readonly replica: Locator | null }
-  | { readonly type: "REFRESH"; readonly id: Uint8Array; readonly index: number; readonly token: Uint8Array }
+  /** `member`: the member's key, 32 bytes, when the trigger is a group's. */
+  | { readonly type: "REFRESH"; readonly id: Uint8Array; readonly index: number; readonly token: Uint8Array; readonly member: Uint8Array | null }
   /** `subject`: the id (32) or ring key (16) that was asked about. */
   | { readonly type: "REFUSED"; readonly code: number; readonly subject: Uint8Array }
   | { readonly type: "NOT_PRESENT"; readonly id: Uint8Array }
@@ -136,7 +140,7 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
     case "TRIGGER":
       return [m.action, m.id, [1, encodeLocator(m.target)], m.flags, m.counter, m.keyKind, m.publicKey, m.commitment, m.cookie, m.signature];
     case "TRIGGER_OK": return [m.action, m.id, m.lifeMs, m.replica === null ? null : encodeLocator(m.replica)];
-    case "REFRESH": return [m.id, m.index, m.token];
+    case "REFRESH": return [m.id, m.index, m.token, m.member];
     case "REFUSED": return [m.code, m.subject];
     case "NOT_PRESENT": return [m.id];
     case "CACHE": return [m.ringKey, encodeLocator(m.node.locator), m.node.key, m.lifeMs];
@@ -161,7 +165,7 @@ function readLocatedNode(r: BodyReader): RingNode {
 }
 
 function readKeyKind(r: BodyReader): Exclude<KeyKind, 0> {
-  const kind = r.uint("keyKind", KEY_KIND.nameClaim);
+  const kind = r.uint("keyKind", KEY_KIND.groupMember);
   if (kind === KEY_KIND.none) throw new WireError("TRIGGER.keyKind", "0");
   return kind as Exclude<KeyKind, 0>;
 }
@@ -211,7 +215,7 @@ function messageOf(type: ControlType, r: BodyReader): ControlMessage {
       const replica = r.bytesOrNull("replica", 6, 18);
       return { type, action, id, lifeMs, replica: replica === null ? null : decodeLocator(replica) };
     }
-    case "REFRESH": return { type, id: r.bytes("id", 32), index: r.uint("index", 0xffff), token: r.bytes("token", 16) };
+    case "REFRESH": return { type, id: r.bytes("id", 32), index: r.uint("index", 0xffff), token: r.bytes("token", 16), member: r.bytesOrNull("member", 32) };
     case "REFUSED": return { type, code: r.uint("code", 255), subject: r.bytes("subject", 16, 32) };
     case "NOT_PRESENT": return { type, id: r.bytes("id", 32) };
     case "CACHE": {

@@ -89,6 +89,11 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
     hex: `${header("07", "00e9")} 9a 01 ${bin(32, "aa")} 92 01 ${FOUR} 00 d3 000001a3185c5000 05 ${bin(64, "ff")} ${bin(16, "cc")} ${bin(24, "dd")} ${bin(64, "ee")}`,
   },
   {
+    name: "TRIGGER, of a group's member",
+    message: { ...trigger, action: 1, target: four, keyKind: 6, publicKey: filled(136, 0xff) },
+    hex: `${header("07", "0131")} 9a 01 ${bin(32, "aa")} 92 01 ${FOUR} 00 d3 000001a3185c5000 06 ${bin(136, "ff")} ${bin(16, "cc")} ${bin(24, "dd")} ${bin(64, "ee")}`,
+  },
+  {
     name: "TRIGGER_OK without a replica",
     message: { type: "TRIGGER_OK", action: 1, id, lifeMs: 30_000, replica: null },
     hex: `${header("08", "0028")} 94 01 ${bin(32, "aa")} cd 7530 c0`,
@@ -100,13 +105,13 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
   },
   {
     name: "REFRESH, the first",
-    message: { type: "REFRESH", id, index: 1, token: filled(16, 0x77) },
-    hex: `${header("09", "0036")} 93 ${bin(32, "aa")} 01 ${bin(16, "77")} | ${zeros(90)}`,
+    message: { type: "REFRESH", id, index: 1, token: filled(16, 0x77), member: null },
+    hex: `${header("09", "0037")} 94 ${bin(32, "aa")} 01 ${bin(16, "77")} c0 | ${zeros(89)}`,
   },
   {
-    name: "REFRESH, the last",
-    message: { type: "REFRESH", id, index: 1_024, token: filled(16, 0x77) },
-    hex: `${header("09", "0038")} 93 ${bin(32, "aa")} cd 0400 ${bin(16, "77")} | ${zeros(88)}`,
+    name: "REFRESH, the last, of a group's member",
+    message: { type: "REFRESH", id, index: 1_024, token: filled(16, 0x77), member: filled(32, 0x88) },
+    hex: `${header("09", "005a")} 94 ${bin(32, "aa")} cd 0400 ${bin(16, "77")} ${bin(32, "88")} | ${zeros(54)}`,
   },
   { name: "REFUSED about an id", message: { type: "REFUSED", code: 2, subject: id }, hex: `${header("0a", "0024")} 92 02 ${bin(32, "aa")}` },
   { name: "REFUSED about a ring key", message: { type: "REFUSED", code: 255, subject: ringKey }, hex: `${header("0a", "0015")} 92 cc ff ${bin(16, "bb")}` },

@@ -136,7 +136,7 @@ describe("fields of control messages", () => {
     ["a negative counter", changed(64, 0x80), "TRIGGER.counter: integer out of range"],
     ["a counter beyond 2^53", changed(64, 0x00, 0x20), "TRIGGER.counter: integer out of range"],
     ["no key", changed(72, 0), "TRIGGER.keyKind: 0"],
-    ["a key of a later kind", changed(72, 6), "TRIGGER.keyKind: integer out of range"],
+    ["a key of a later kind", changed(72, 7), "TRIGGER.keyKind: integer out of range"],
     ["a P-384 key of 64 bytes", changed(72, 3), "TRIGGER.publicKey: 64 bytes"],
     ["an RSA key of 64 bytes", changed(72, 4), "TRIGGER.publicKey: 64 bytes"],
     ["an Ed25519 key of 64 bytes", changed(72, 2), "TRIGGER.publicKey: 64 bytes"],
@@ -238,7 +238,7 @@ describe("sizes", () => {
       [{ type: "LOCATE", ringKey: key }, [{ type: "LOCATED", ringKey: key, node }, refused]],
       [{ type: "CHALLENGE_REQUEST", ringKey: key }, [challenge, refused]],
       [smallest, [ok, refused]],
-      [{ type: "REFRESH", id, index: 0, token: key }, [ok, challenge, refused]],
+      [{ type: "REFRESH", id, index: 0, token: key, member: null }, [ok, challenge, refused]],
     ])("no reply to $type is larger than it", (request, replies) => {
       for (const reply of replies) expect(size(reply), reply.type).toBeLessThanOrEqual(size(request));
     });

@@ -16,5 +16,11 @@ export const COOKIE_SECRET_BYTES = 32;
 export const VERIFICATIONS_PER_SOURCE_PER_SECOND = 1_000;
 /** One with P-384 costs about 1 ms, and counts for as many. */
 export const P384_VERIFICATION_COST = 10;
+/** A group's member brings a certificate, which is a signature more. */
+export const MEMBER_VERIFICATION_COST = 2;
+/** Triggers of one group at a time, whatever their suffixes; a packet is copied at most 64 times (docs/wire.md §3), and to more by trees. */
+export const TRIGGERS_PER_GROUP = 1_024;
+/** Of these, from one source: behind one NAT there may be many members, but not all. */
+export const TRIGGERS_PER_GROUP_AND_SOURCE = 128;
 /** Sources whose rate is remembered; only proved addresses come this far. */
 export const MAX_RATED_SOURCES = 65_536;

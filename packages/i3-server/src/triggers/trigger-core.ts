@@ -6,13 +6,14 @@ import {
   KEY_KIND, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, type ControlMessage, type Locator, type TriggerMessage,
 } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
-import { keyOwnsId, REFRESH_MAX_SKIP, refreshStep, verifyTrigger } from "@i3/hip";
+import { keyOwnsId, readMembership, REFRESH_MAX_SKIP, refreshStep, verifyTrigger } from "@i3/hip";
 
 import type { CounterName, ServerCounters } from "../counters.js";
-import { P384_VERIFICATION_COST, VERIFICATIONS_PER_SOURCE_PER_SECOND } from "./constants.js";
+import { MEMBER_VERIFICATION_COST, P384_VERIFICATION_COST, VERIFICATIONS_PER_SOURCE_PER_SECOND } from "./constants.js";
 import { Cookies } from "./cookies.js";
+import { EarlyEnds } from "./early-ends.js";
 import { SourceRate, sourceOf } from "./source-rate.js";
-import { TriggerTable, type TriggerLimits, type TriggerRecord } from "./trigger-table.js";
+import { TriggerTable, type NewTrigger, type TriggerLimits, type TriggerRecord } from "./trigger-table.js";
 
 export interface TriggerCoreInit {
   /** This server's, 16 bytes. */
@@ -36,7 +37,7 @@ export type TriggerRequest = Extract<ControlMessage, { readonly type: "CHALLENGE
 
 const REFUSAL_COUNTERS: Readonly<Record<keyof typeof REFUSAL, CounterName>> = {
   notResponsible: "not-responsible", badCookie: "cookie", badSignature: "signature", oldCounter: "old-counter", wrongKey: "wrong-key",
-  quota: "quota", unsupported: "unsupported", notYourAddress: "not-your-address",
+  quota: "quota", unsupported: "unsupported", notYourAddress: "not-your-address", expired: "certificate-ended",
 };
 
 export class TriggerCore {
@@ -99,10 +100,22 @@ export class TriggerCore {
     if (!this.#cookies.check(nowMs, from, key, message.cookie)) return this.#refuse("badCookie", id);
     if (!sameLocator(message.target, from)) return this.#refuse("notYourAddress", id);
     if (!keyOwnsId(message.keyKind, message.publicKey, id)) return this.#refuse("wrongKey", id);
-    const old = this.#table.get(id);
+    const trigger = this.#described(nowMs, from, message);
+    if (EarlyEnds.round(trigger.lastMs) <= nowMs) return this.#refuse("expired", id);
+    const old = this.#table.get(trigger);
     if (old !== undefined && message.counter <= old.counter) return this.#sameCounter(nowMs, message, old);
-    if (this.#table.isFull({ id, target: from, isClaim })) return this.#refuse("quota", id);
-    return this.#verified(nowMs, from, message);
+    if (this.#table.isFull(trigger)) return this.#refuse("quota", id);
+    return this.#verified(nowMs, from, message, trigger);
+  }
+
+  /** What the message says, in bytes of its own. */
+  #described(nowMs: number, from: Locator, { id, counter, commitment, keyKind, publicKey }: TriggerMessage): NewTrigger {
+    const membership = keyKind === KEY_KIND.groupMember ? readMembership(publicKey) : null;
+    return {
+      id: new Uint8Array(id), target: from, counter, commitment: new Uint8Array(commitment), isClaim: keyKind === KEY_KIND.nameClaim,
+      member: membership?.memberKey ?? null,
+      lastMs: membership === null ? Infinity : nowMs + membership.notAfterS * 1_000 - this.#init.wallMs(nowMs),
+    };
   }
 
   /** An answer that was lost is given again, and changes nothing; all else with this counter is old. */
@@ -113,14 +126,13 @@ export class TriggerCore {
     return triggerOk(message.action, message.id, old.live ? old.endMs - nowMs : 0);
   }
 
-  #verified(nowMs: number, from: Locator, message: TriggerMessage): ControlMessage | null {
-    if (!this.#rate.allow(nowMs, sourceOf(from), message.keyKind === KEY_KIND.ecdsaP384 ? P384_VERIFICATION_COST : 1)) {
+  #verified(nowMs: number, from: Locator, message: TriggerMessage, record: NewTrigger): ControlMessage | null {
+    if (!this.#rate.allow(nowMs, sourceOf(from), verificationCost(message))) {
       this.#init.counters.count("rate");
       return null;
     }
-    const { action, id, target, counter, commitment } = message;
+    const { action, id } = message;
     if (!(this.#init.verify ?? verifyTrigger)(message, this.#init.nodeKey)) return this.#refuse("badSignature", id);
-    const record = { id: new Uint8Array(id), target, counter, commitment: new Uint8Array(commitment), isClaim: message.keyKind === KEY_KIND.nameClaim };
     if (action === TRIGGER_ACTION.remove) {
       this.#table.remove(nowMs, record);
       this.#init.counters.count("removed");
@@ -131,13 +143,13 @@ export class TriggerCore {
       return this.#refuse("quota", id);
     }
     this.#init.counters.count("inserted");
-    return triggerOk(action, id, (this.#table.get(id)?.endMs ?? nowMs) - nowMs);
+    return triggerOk(action, id, (this.#table.get(record)?.endMs ?? nowMs) - nowMs);
   }
 
   #refresh(nowMs: number, from: Locator, message: Extract<ControlMessage, { type: "REFRESH" }>): ControlMessage {
     const { id, index, token } = message;
     if (!this.#init.owns(ringKey(id))) return this.#refuse("notResponsible", id);
-    const record = this.#table.get(id);
+    const record = this.#table.get(message);
     if (record === undefined || !record.live || !sameLocator(record.target, from)) {
       this.#init.counters.count("refresh-unknown");
       return this.#challenge(nowMs, from, ringKey(id));
@@ -152,8 +164,13 @@ export class TriggerCore {
     }
     this.#table.refresh(nowMs, record, index, new Uint8Array(token));
     this.#init.counters.count("refreshed");
-    return triggerOk(TRIGGER_ACTION.insert, id, (this.#table.get(id)?.endMs ?? nowMs) - nowMs);
+    return triggerOk(TRIGGER_ACTION.insert, id, (this.#table.get(record)?.endMs ?? nowMs) - nowMs);
   }
+}
+
+function verificationCost({ keyKind }: TriggerMessage): number {
+  if (keyKind === KEY_KIND.ecdsaP384) return P384_VERIFICATION_COST;
+  return keyKind === KEY_KIND.groupMember ? MEMBER_VERIFICATION_COST : 1;
 }
 
 /** Whether hashing `token` forward, at most REFRESH_MAX_SKIP steps, gives the last value seen. */

@@ -2,7 +2,8 @@
 import { bytesKey, ID_BYTES, ringKey, type Locator } from "@i3/common";
 import { DatapathError, LIMITS, type Datapath, type TriggerEntry } from "@i3/datapath";
 
-import { COUNTER_MEMORY_MS, TRIGGER_LIFE_MS } from "./constants.js";
+import { COUNTER_MEMORY_MS, TRIGGER_LIFE_MS, TRIGGERS_PER_GROUP, TRIGGERS_PER_GROUP_AND_SOURCE } from "./constants.js";
+import { EarlyEnds } from "./early-ends.js";
 import { sourceOf } from "./source-rate.js";
 
 export interface TriggerRecord {
@@ -20,10 +21,17 @@ export interface TriggerRecord {
   readonly endMs: number;
   /** A claim to a name (docs/wire.md §4.1): packets for the name go to all of them, whatever their ids. */
   readonly isClaim: boolean;
+  /** Of a group's trigger the member's key, 32 bytes: each member has its own at one id. */
+  readonly member: Uint8Array | null;
+  /** When the certificate that it rests on ends, ms on the clock of `nowMs`; Infinity without one. */
+  readonly lastMs: number;
 }
 
+/** Which trigger: of a group, each member has its own at one id. */
+export type TriggerName = Pick<TriggerRecord, "id" | "member">;
+
 /** What a signed request says of a trigger. */
-export type NewTrigger = Pick<TriggerRecord, "id" | "target" | "counter" | "commitment" | "isClaim">;
+export type NewTrigger = Pick<TriggerRecord, "id" | "target" | "counter" | "commitment" | "isClaim" | "member" | "lastMs">;
 
 export interface TriggerLimits {
   /** Records over all, live and gone. */
@@ -37,10 +45,13 @@ export interface TriggerLimits {
 export class TriggerTable {
   readonly #datapath: Pick<Datapath, "setTriggers">;
   readonly #limits: TriggerLimits;
-  /** In order of their end, since every life has the same length. */
+  /** In order of insertion and refresh, and so of their end: every life has the same length, but for those in `#early`. */
   readonly #live = new Map<string, TriggerRecord>();
   readonly #gone = new Map<string, TriggerRecord>();
+  readonly #early = new EarlyEnds();
   readonly #perSource = new Map<string, number>();
+  /** Ring key of a group and source → live triggers. */
+  readonly #perGroupAndSource = new Map<string, number>();
   /** Ring key → live ids → what the engine gets: kept ready, since a key may have thousands of suffixes. */
   readonly #byRingKey = new Map<string, Map<string, TriggerEntry>>();
 
@@ -53,8 +64,8 @@ export class TriggerTable {
     return this.#live.size;
   }
 
-  get(id: Uint8Array): TriggerRecord | undefined {
-    const key = bytesKey(id);
+  get(name: TriggerName): TriggerRecord | undefined {
+    const key = recordKey(name);
     return this.#live.get(key) ?? this.#gone.get(key);
   }
 
@@ -64,16 +75,22 @@ export class TriggerTable {
   }
 
   /** Whether a record for `id` from `target` would go beyond a limit. */
-  isFull({ id, target, isClaim }: Pick<TriggerRecord, "id" | "target" | "isClaim">): boolean {
-    const old = this.get(id);
+  isFull({ id, target, isClaim, member }: Pick<TriggerRecord, "id" | "target" | "isClaim" | "member">): boolean {
+    const old = this.get({ id, member });
     const sameSource = old !== undefined && sourceOf(old.target) === sourceOf(target);
     const siblings = this.#byRingKey.get(bytesKey(ringKey(id)))?.size ?? 0;
     return (
       (old === undefined && this.#live.size + this.#gone.size >= this.#limits.triggers) ||
       (!sameSource && (this.#perSource.get(sourceOf(target)) ?? 0) >= this.#limits.perSource) ||
-      (old?.live !== true && siblings >= (isClaim ? (this.#limits.claimsPerName ?? 0) : LIMITS.triggersPerRingKey)) ||
+      (old?.live !== true && siblings >= this.#siblingLimit(isClaim, member)) ||
+      (member !== null && !(sameSource && old.live) && (this.#perGroupAndSource.get(groupAndSource(id, target)) ?? 0) >= TRIGGERS_PER_GROUP_AND_SOURCE) ||
       (isClaim && this.#hasClaimBeside(id, target))
     );
+  }
+
+  #siblingLimit(isClaim: boolean, member: Uint8Array | null): number {
+    if (isClaim) return this.#limits.claimsPerName ?? 0;
+    return member === null ? LIMITS.triggersPerRingKey : TRIGGERS_PER_GROUP;
   }
 
   /** So that one machine cannot keep all others from a name. */
@@ -84,9 +101,9 @@ export class TriggerTable {
 
   /** Stores or replaces a live trigger. False when the engine's table is full; nothing is changed then. */
   insert(nowMs: number, trigger: NewTrigger): boolean {
-    const key = bytesKey(trigger.id);
-    const old = this.get(trigger.id);
-    const record = { ...trigger, live: true, token: trigger.commitment, index: 0, endMs: nowMs + TRIGGER_LIFE_MS };
+    const key = recordKey(trigger);
+    const old = this.get(trigger);
+    const record = { ...trigger, live: true, token: trigger.commitment, index: 0, endMs: endOf(nowMs, trigger) };
     this.#store(key, old, record);
     if (this.#program(trigger.id)) return true;
     this.#drop(key, record);
@@ -100,28 +117,35 @@ export class TriggerTable {
   }
 
   /** Returns whether it was live. */
-  #bury(nowMs: number, { id, target, counter, commitment, isClaim }: NewTrigger): boolean {
-    const old = this.get(id);
+  #bury(nowMs: number, { id, target, counter, commitment, isClaim, member, lastMs }: NewTrigger): boolean {
+    const old = this.get({ id, member });
     const endMs = nowMs + COUNTER_MEMORY_MS;
-    this.#store(bytesKey(id), old, { id, target, counter, commitment, isClaim, live: false, token: commitment, index: 0, endMs });
+    this.#store(recordKey({ id, member }), old, { id, target, counter, commitment, isClaim, member, lastMs, live: false, token: commitment, index: 0, endMs });
     return old?.live === true;
   }
 
   refresh(nowMs: number, record: TriggerRecord, index: number, token: Uint8Array): void {
-    const key = bytesKey(record.id);
+    const key = recordKey(record);
+    const renewed = { ...record, index, token, endMs: endOf(nowMs, record) };
+    this.#early.remove(record.endMs, key);
     this.#live.delete(key);
-    this.#live.set(key, { ...record, index, token, endMs: nowMs + TRIGGER_LIFE_MS });
+    this.#live.set(key, renewed);
+    if (endsEarly(renewed)) this.#early.add(renewed.endMs, key);
   }
 
   /** Ends what is over; returns how many triggers that were. */
   expire(nowMs: number): number {
     let expired = 0;
     const changed = new Map<string, Uint8Array>();
-    for (const record of this.#live.values()) {
-      if (record.endMs > nowMs) break;
+    const end = (record: TriggerRecord): void => {
       this.#bury(nowMs, record);
       changed.set(bytesKey(ringKey(record.id)), record.id);
       expired += 1;
+    };
+    for (const key of this.#early.due(nowMs)) end(this.#live.get(key) as TriggerRecord);
+    for (const record of this.#live.values()) {
+      if (record.endMs > nowMs) break;
+      end(record);
     }
     for (const id of changed.values()) this.#program(id);
     for (const [key, record] of this.#gone) {
@@ -136,18 +160,19 @@ export class TriggerTable {
       for (const { endMs } of records.values()) return endMs;
       return Infinity;
     };
-    return Math.min(first(this.#live), first(this.#gone));
+    return Math.min(first(this.#live), first(this.#gone), this.#early.deadlineMs());
   }
 
   #store(key: string, old: TriggerRecord | undefined, record: TriggerRecord): void {
     if (old !== undefined) this.#drop(key, old);
-    const source = sourceOf(record.target);
-    this.#perSource.set(source, (this.#perSource.get(source) ?? 0) + 1);
+    add(this.#perSource, sourceOf(record.target), 1);
     if (!record.live) {
       this.#gone.set(key, record);
       return;
     }
     this.#live.set(key, record);
+    if (endsEarly(record)) this.#early.add(record.endMs, key);
+    if (record.member !== null) add(this.#perGroupAndSource, groupAndSource(record.id, record.target), 1);
     const ringKeyText = bytesKey(ringKey(record.id));
     const siblings = this.#byRingKey.get(ringKeyText);
     const entry: TriggerEntry = { id: record.isClaim ? nameIdBehind(record.id) : record.id, target: { kind: "locator", locator: record.target } };
@@ -156,12 +181,11 @@ export class TriggerTable {
   }
 
   #drop(key: string, record: TriggerRecord): void {
-    const source = sourceOf(record.target);
-    const left = (this.#perSource.get(source) ?? 1) - 1;
-    if (left === 0) this.#perSource.delete(source);
-    else this.#perSource.set(source, left);
+    add(this.#perSource, sourceOf(record.target), -1);
     this.#gone.delete(key);
     if (!this.#live.delete(key)) return;
+    this.#early.remove(record.endMs, key);
+    if (record.member !== null) add(this.#perGroupAndSource, groupAndSource(record.id, record.target), -1);
     const ringKeyText = bytesKey(ringKey(record.id));
     const siblings = this.#byRingKey.get(ringKeyText);
     siblings?.delete(key);
@@ -178,6 +202,22 @@ export class TriggerTable {
       throw error;
     }
   }
+}
+
+const recordKey = ({ id, member }: TriggerName): string => (member === null ? bytesKey(id) : bytesKey(id) + bytesKey(member));
+
+const groupAndSource = (id: Uint8Array, target: Locator): string => bytesKey(ringKey(id)) + sourceOf(target);
+
+const endOf = (nowMs: number, { lastMs }: Pick<TriggerRecord, "lastMs">): number =>
+  lastMs >= nowMs + TRIGGER_LIFE_MS ? nowMs + TRIGGER_LIFE_MS : EarlyEnds.round(lastMs);
+
+/** Sooner than in the order of `#live`. */
+const endsEarly = ({ endMs, lastMs }: TriggerRecord): boolean => lastMs !== Infinity && endMs === EarlyEnds.round(lastMs);
+
+function add(counts: Map<string, number>, key: string, by: 1 | -1): void {
+  const count = (counts.get(key) ?? 0) + by;
+  if (count === 0) counts.delete(key);
+  else counts.set(key, count);
 }
 
 /** The id to which packets for a name are sent: that of a claim, with a suffix of zeros. */
