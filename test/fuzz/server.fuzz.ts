@@ -8,11 +8,12 @@ import { randomInt } from "node:crypto";
 import { expect, it } from "vitest";
 
 import {
-  CONTROL_TYPES, decodeControl, encodeControl, groupId, isRingMessage, makeLocator, sameBytes, sameLocator, type ControlMessage, type Locator, type RingNode,
+  CONTROL_TYPES, decodeControl, encodeControl, groupId, isRingMessage, makeLocator, recordKey, sameBytes, sameLocator, type ControlMessage, type Locator, type RingNode, type SignedRecord,
 } from "@i3/common";
 import { certifyMember, generateTriggerKey, type TriggerSigner } from "@i3/hip";
 import { admitServer } from "@i3/i3-server";
 
+import { hitOf, nameRecord } from "../../packages/i3-server/test/records/some-records.js";
 import { randomBytesFrom, seeded } from "../../packages/i3-server/test/ring-net.js";
 import { RING_AUTHORITY, RingPeer } from "../../packages/i3-server/test/ring-peer.js";
 import { CHAIN, CLIENT, idOf, KEY, ServerBench, THIEF, tokenAt } from "../../packages/i3-server/test/server-bench.js";
@@ -23,7 +24,10 @@ const TURNS_PER_WORLD = 400;
 const GROUP = generateTriggerKey();
 const MEMBER = ((key) => ({ kind: "member", certificate: certifyMember(GROUP, key.publicKey, 2_000_000_000), key }))(generateTriggerKey()) satisfies TriggerSigner;
 const GROUP_ID = groupId(GROUP.publicKey, new Uint8Array(16));
-const REQUEST_ANSWERS: ReadonlySet<string> = new Set(["PONG", "LOCATED", "CHALLENGE", "TRIGGER_OK", "REFUSED", "FOUND", "STATE_IS", "ALIVE_YES", "CACHE", "NOT_PRESENT", "HELLO_YES", "HELLO_AGAIN"]);
+const REQUEST_ANSWERS: ReadonlySet<string> = new Set(["PONG", "LOCATED", "CHALLENGE", "TRIGGER_OK", "REFUSED", "FOUND", "STATE_IS", "ALIVE_YES", "CACHE", "NOT_PRESENT", "HELLO_YES", "HELLO_AGAIN", "RECORD_OK", "RECORD_IS"]);
+
+const RECORDS = [1, 2, 3].map((sequence) => nameRecord({ sequence, value: hitOf(sequence) }));
+const RECORD_KEY = recordKey(nameRecord());
 
 class World {
   readonly random: () => number;
@@ -89,12 +93,28 @@ class World {
       case "LEAVING": return { type, from, predecessor, successors };
       case "HELLO": case "HELLO_YES": return { type, credential: this.random() < 0.5 ? admitServer(RING_AUTHORITY, this.bytes).credential.bytes : this.bytes(153) };
       case "HELLO_AGAIN": return { type, counter: this.below(20) };
+      case "RECORD_PUT": return { type, flags: this.below(3), cookie: this.recordCookie(), record: this.record() };
+      case "RECORD_GET": return { type, ringKey: this.random() < 0.5 ? RECORD_KEY : ringKey };
+      case "RECORD_OK": return { type, ringKey, sequence: this.below(10), lifeMs: 1, successor: null };
+      case "RECORD_IS": return { type, ringKey, record: null, successor: THIEF };
     }
   }
 
   /** The client's, from this server if it is responsible. */
   cookie(id = idOf(KEY)): Uint8Array {
     const sent = this.bench.send({ type: "CHALLENGE_REQUEST", ringKey: id.slice(0, 16) }).map(({ bytes }) => decodeControl(bytes).message);
+    return sent.find((message) => message.type === "CHALLENGE")?.cookie ?? this.bytes(24);
+  }
+
+  record(): Uint8Array {
+    const bytes = this.random() < 0.8 ? this.pick(RECORDS).bytes : this.bytes(133 + this.below(867));
+    return this.random() < 0.7 ? bytes : this.mutated(Uint8Array.from([...bytes, ...this.bytes(20)])).slice(0, 1_000);
+  }
+
+  /** The client's, for a copy: that is taken for any key. */
+  recordCookie(): Uint8Array {
+    const put = { type: "RECORD_PUT", flags: 1, cookie: this.bytes(24), record: (RECORDS[0] as SignedRecord).bytes } as const;
+    const sent = this.bench.send(put).map(({ bytes }) => decodeControl(bytes).message);
     return sent.find((message) => message.type === "CHALLENGE")?.cookie ?? this.bytes(24);
   }
 
@@ -138,9 +158,16 @@ class World {
   check(request: Uint8Array, from: Locator): void {
     const nonce = request.subarray(8, 16);
     for (const datagram of this.bench.sendBytes(request, from)) this.inspect(datagram, request.length, from, nonce);
+    if (this.below(10) === 0) this.#checkRecord();
     for (const entries of this.bench.engine.triggers.values()) {
       for (const { target } of entries) expect(target).toEqual({ kind: "locator", locator: CLIENT });
     }
+  }
+
+  #checkRecord(): void {
+    const sent = this.bench.send({ type: "RECORD_GET", ringKey: RECORD_KEY }).map(({ bytes }) => decodeControl(bytes).message);
+    const held = sent.find((message) => message.type === "RECORD_IS")?.record ?? null;
+    if (held !== null) expect(RECORDS.some(({ bytes }) => sameBytes(bytes, held)), "a record that nobody signed").toBe(true);
   }
 
   /** A peer that the server calls answers. */
@@ -170,12 +197,14 @@ it(`server, seed ${SEED}`, { timeout: (SECONDS + 60) * 1_000 }, () => {
   const endMs = performance.now() + SECONDS * 1_000;
   let worlds = 0;
   let inserted = 0;
+  let put = 0;
   while (worlds === 0 || performance.now() < endMs) {
     const world = new World((SEED + worlds) >>> 0);
     for (let turn = 0; turn < TURNS_PER_WORLD; turn += 1) world.turn();
     worlds += 1;
     inserted += world.bench.core.counters.get("inserted");
+    put += world.bench.core.counters.get("records-put");
   }
-  console.log(`server fuzz: ${worlds * TURNS_PER_WORLD} turns, ${inserted} triggers inserted`);
-  if (worlds >= 10) expect(inserted, "the honest client gets nothing done").toBeGreaterThan(0);
+  console.log(`server fuzz: ${worlds * TURNS_PER_WORLD} turns, ${inserted} triggers inserted, ${put} records put`);
+  if (worlds >= 10) expect(Math.min(inserted, put), "the honest client gets nothing done").toBeGreaterThan(0);
 });

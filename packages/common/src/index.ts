@@ -13,5 +13,6 @@ export * from "./io/daemon-main.js";
 export * from "./io/stderr-log.js";
 export * from "./wire/msgpack.js";
 export * from "./wire/control.js";
+export * from "./wire/record.js";
 export * from "./wire/hip-header.js";
 export * from "./token-bucket.js";

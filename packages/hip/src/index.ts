@@ -7,6 +7,7 @@ export * from "./identity/host-signature.js";
 export * from "./trigger-key.js";
 export * from "./group-membership.js";
 export * from "./trigger-signature.js";
+export * from "./record-signature.js";
 export * from "./io/generate.js";
 export * from "./io/key-file.js";
 export * from "./io/own-key.js";

@@ -5,6 +5,7 @@ export type CounterName =
   | "inserted" | "repeated" | "refreshed" | "removed" | "expired"
   | "challenges" | "located" | "lookups" | "lookups-failed" | "lookups-refused" | "routes-dropped" | "cache-sent" | "cache-pending-full"
   | "session" | "epoch" | "replay" | "credential" | "foreign-ring" | "credential-ended" | "hello-rate" | "hello-unasked" | "waiting-dropped" | "sessions-dropped"
+  | "record-challenges" | "records-put" | "records-repeated" | "records-expired" | "records-answered" | "records-absent" | "record-ended" | "records-full"
   | "not-present-sent" | "not-present-passed" | "not-present-unknown";
 
 export class ServerCounters {

@@ -7,6 +7,7 @@ import { DatapathError, type Datagram, type Upcall } from "@i3/datapath";
 
 import { inOpen, minusOne, plusPowerOfTwo } from "../src/chord/ring-key.js";
 import type { ServerCoreInit } from "../src/index.js";
+import { nameRecord } from "./records/some-records.js";
 import { anyMember, memberWhere, RingPeer } from "./ring-peer.js";
 import { CLIENT, idOf, KEY, NONCE, ServerBench, THIEF, tokenAt, WALL_MS } from "./server-bench.js";
 
@@ -332,8 +333,12 @@ describe("no reply is larger than its request", () => {
     HELLO: () => ({ type: "HELLO", credential: member.credential.bytes }),
     HELLO_YES: () => ({ type: "HELLO_YES", credential: member.credential.bytes }),
     HELLO_AGAIN: () => ({ type: "HELLO_AGAIN", counter: 1 }),
+    RECORD_PUT: () => ({ type: "RECORD_PUT", flags: 0, cookie: new Uint8Array(24), record: nameRecord().bytes }),
+    RECORD_GET: () => ({ type: "RECORD_GET", ringKey: key }),
+    RECORD_OK: () => ({ type: "RECORD_OK", ringKey: key, sequence: 0, lifeMs: 0, successor: null }),
+    RECORD_IS: () => ({ type: "RECORD_IS", ringKey: key, record: null, successor: null }),
   };
-  const ANSWERED: readonly ControlType[] = ["PING", "LOCATE", "CHALLENGE_REQUEST", "TRIGGER", "REFRESH", "FIND", "STATE", "ALIVE", "HELLO"];
+  const ANSWERED: readonly ControlType[] = ["PING", "LOCATE", "CHALLENGE_REQUEST", "TRIGGER", "REFRESH", "FIND", "STATE", "ALIVE", "HELLO", "RECORD_PUT", "RECORD_GET"];
 
   /** A server over IPv6, whose answers are the longest. */
   const makeBench = (): ServerBench => new ServerBench({ ring: RING, self: { key: RING.credential.nodeKey, locator: IPV6(1) } });

@@ -9,6 +9,8 @@ const MAX_MEMBERS = 32;
 const MAX_TRIGGERS = 1_048_576;
 /** Each caller of a name reaches all who claim it. */
 const MAX_CLAIMS_PER_NAME = 8;
+/** At 1,000 bytes: 1 GB. */
+const MAX_RECORDS = 1_048_576;
 
 export interface ServerConfig {
   readonly identity: IdentityConfig;
@@ -17,7 +19,7 @@ export interface ServerConfig {
   readonly advertise: IpEndpoint | undefined;
   /** Undefined: a ring of one. */
   readonly ring: { /** Of this server, as i3-server ring admit makes them. */ readonly credentialFile: string; /** 0–32 to join through. */ readonly members: readonly Endpoint[] } | undefined;
-  readonly limits: { readonly triggers: number; readonly triggersPerSource: number; /** 0: nobody may claim a name. */ readonly claimsPerName: number };
+  readonly limits: { readonly triggers: number; readonly triggersPerSource: number; /** 0: nobody may claim a name. */ readonly claimsPerName: number; readonly records: number; readonly recordsPerSource: number };
   readonly log: LogConfig;
   readonly engine: EngineConfig & { readonly kind: "auto" | "native" | "reference" };
 }
@@ -27,12 +29,17 @@ const LIMITS = element(
     triggers: withDefault(wholeNumber(1, MAX_TRIGGERS), 1_000_000),
     "triggers-per-source": withDefault(wholeNumber(1, MAX_TRIGGERS), 4096),
     "claims-per-name": withDefault(wholeNumber(0, MAX_CLAIMS_PER_NAME), 0),
+    records: withDefault(wholeNumber(0, MAX_RECORDS), 16_384),
+    "records-per-source": withDefault(wholeNumber(0, MAX_RECORDS), 256),
   },
   {},
   (limits, site) => {
     const { triggers, triggersPerSource } = limits;
     if (triggersPerSource > triggers) {
       site.fail("triggers-per-source", `${triggersPerSource} is more than triggers`, `at most ${triggers}`);
+    }
+    if (limits.recordsPerSource > limits.records) {
+      site.fail("records-per-source", `${limits.recordsPerSource} is more than records`, `at most ${limits.records}`);
     }
     return limits;
   },

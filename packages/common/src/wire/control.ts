@@ -11,6 +11,7 @@
 import { WireError } from "../errors.js";
 import { decodeLocator, encodeLocator, type Locator } from "../locator.js";
 import { BodyReader, decodeBody, encodeBody, type BodyValue } from "./msgpack.js";
+import { MAX_RECORD_BYTES, MIN_RECORD_BYTES } from "./record.js";
 
 export const CONTROL_FIRST_BYTE = 0x19;
 export const CONTROL_HEADER_BYTES = 16;
@@ -31,7 +32,7 @@ const OFFSET_NONCE = 8;
 
 /** Requests are padded to these lengths, so that no reply is larger (docs/wire.md §4). */
 export const PADDED_BYTES: Readonly<Partial<Record<ControlMessage["type"], number>>> = {
-  PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160, HELLO: 224,
+  PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160, HELLO: 224, RECORD_GET: 1_088,
 };
 
 /** A server on the ring. */
@@ -79,6 +80,9 @@ export const REFUSAL = {
   notResponsible: 1, badCookie: 2, badSignature: 3, oldCounter: 4, wrongKey: 5, quota: 6, unsupported: 7, notYourAddress: 8, expired: 9,
 } as const;
 
+/** Of a record that is past its end; its other codes are of {@link REFUSAL}. */
+export const REFUSED_ENDED = 20;
+
 export type ControlMessage =
   | { readonly type: "PING" }
   | { readonly type: "PONG"; readonly timeMs: number; readonly observed: Locator; readonly nodeKey: Uint8Array }
@@ -105,7 +109,13 @@ export type ControlMessage =
   /** `credential`: the sender's, 153 bytes. */
   | { readonly type: "HELLO" | "HELLO_YES"; readonly credential: Uint8Array }
   /** `counter`: of the message that could not be taken. */
-  | { readonly type: "HELLO_AGAIN"; readonly counter: number };
+  | { readonly type: "HELLO_AGAIN"; readonly counter: number }
+  /** `record`: as it is signed (record.ts). */
+  | { readonly type: "RECORD_PUT"; readonly flags: number; readonly cookie: Uint8Array; readonly record: Uint8Array }
+  | { readonly type: "RECORD_GET"; readonly ringKey: Uint8Array }
+  /** `successor`: the server that has the next copy, or should get it. */
+  | { readonly type: "RECORD_OK"; readonly ringKey: Uint8Array; readonly sequence: number; readonly lifeMs: number; readonly successor: Locator | null }
+  | { readonly type: "RECORD_IS"; readonly ringKey: Uint8Array; readonly record: Uint8Array | null; readonly successor: Locator | null };
 
 export type ControlType = ControlMessage["type"];
 
@@ -115,14 +125,16 @@ export const CONTROL_TYPES: Readonly<Record<ControlType, number>> = {
   REFUSED: 10, NOT_PRESENT: 11, CACHE: 12,
   FIND: 32, FOUND: 33, STATE: 34, STATE_IS: 35, NOTIFY: 36, ALIVE: 37, ALIVE_YES: 38, LEAVING: 39,
   HELLO: 40, HELLO_YES: 41, HELLO_AGAIN: 42,
+  RECORD_PUT: 60, RECORD_GET: 61, RECORD_OK: 62, RECORD_IS: 63,
 };
 const NAMES = new Map(Object.entries(CONTROL_TYPES).map(([name, number]) => [number, name as ControlType]));
 
 /** Whether a message passes only between servers. All but HELLO and HELLO_AGAIN carry a MAC. */
-export const isRingMessage = (type: ControlType): boolean => CONTROL_TYPES[type] >= 32;
+export const isRingMessage = (type: ControlType): boolean => CONTROL_TYPES[type] >= 32 && CONTROL_TYPES[type] < CONTROL_TYPES.RECORD_PUT;
 
 const MAX_SUCCESSORS = 16;
 const nodeValue = (node: RingNode): BodyValue => [node.key, encodeLocator(node.locator)];
+const locatorValueOrNull = (locator: Locator | null): BodyValue => (locator === null ? null : encodeLocator(locator));
 const nodeValueOrNull = (node: RingNode | null): BodyValue => (node === null ? null : nodeValue(node));
 
 function readNode(what: string, value: readonly BodyValue[]): RingNode {
@@ -151,6 +163,10 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
     case "LEAVING": return [nodeValue(m.from), nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
     case "HELLO": case "HELLO_YES": return [m.credential];
     case "HELLO_AGAIN": return [m.counter];
+    case "RECORD_PUT": return [m.flags, m.cookie, m.record];
+    case "RECORD_GET": return [m.ringKey];
+    case "RECORD_OK": return [m.ringKey, m.sequence, m.lifeMs, locatorValueOrNull(m.successor)];
+    case "RECORD_IS": return [m.ringKey, m.record, locatorValueOrNull(m.successor)];
   }
 }
 
@@ -158,6 +174,11 @@ const readAction = (r: BodyReader): TriggerAction => (r.uint("action", 2) === 2 
 const readNodeAt = (r: BodyReader, field: string): RingNode => readNode(field, r.array(field, 8));
 const readFrom = (r: BodyReader): RingNode => readNodeAt(r, "from");
 const readLocator = (r: BodyReader, field: string): Locator => decodeLocator(r.bytes(field, 6, 18));
+
+function readLocatorOrNull(r: BodyReader, field: string): Locator | null {
+  const bytes = r.bytesOrNull(field, 6, 18);
+  return bytes === null ? null : decodeLocator(bytes);
+}
 
 function readLocatedNode(r: BodyReader): RingNode {
   const locator = readLocator(r, "locator");
@@ -229,6 +250,11 @@ function messageOf(type: ControlType, r: BodyReader): ControlMessage {
     case "LEAVING": return { type, from: readFrom(r), ...readRingState(r) };
     case "HELLO": case "HELLO_YES": return { type, credential: r.bytes("credential", CREDENTIAL_BYTES) };
     case "HELLO_AGAIN": return { type, counter: r.uint("counter") };
+    case "RECORD_PUT": return { type, flags: r.uint("flags", 0xffff), cookie: r.bytes("cookie", COOKIE_BYTES), record: r.bytesWithin("record", MIN_RECORD_BYTES, MAX_RECORD_BYTES) };
+    case "RECORD_GET": return { type, ringKey: r.bytes("ringKey", 16) };
+    case "RECORD_OK": return { type, ringKey: r.bytes("ringKey", 16), sequence: r.uint("sequence"), lifeMs: r.uint("lifeMs"), successor: readLocatorOrNull(r, "successor") };
+    case "RECORD_IS":
+      return { type, ringKey: r.bytes("ringKey", 16), record: r.bytesWithinOrNull("record", MIN_RECORD_BYTES, MAX_RECORD_BYTES), successor: readLocatorOrNull(r, "successor") };
   }
 }
 

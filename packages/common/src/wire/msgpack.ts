@@ -113,6 +113,10 @@ export class BodyReader {
     return new Uint8Array(value);
   }
 
+  bytesWithinOrNull(field: string, min: number, max: number): Uint8Array | null {
+    return this.#elements[this.#next] === null ? (this.#take(field), null) : this.bytesWithin(field, min, max);
+  }
+
   bytesOrNull(field: string, ...lengths: readonly number[]): Uint8Array | null {
     return this.#elements[this.#next] === null ? (this.#take(field), null) : this.bytes(field, ...lengths);
   }

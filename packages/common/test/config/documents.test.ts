@@ -173,7 +173,7 @@ describe("server configuration", () => {
       listen: { host: { kind: "ipv6", text: "::", bytes: new Uint8Array(16) }, port: 5610 },
       advertise: undefined,
       ring: undefined,
-      limits: { triggers: 1_000_000, triggersPerSource: 4096, claimsPerName: 0 },
+      limits: { triggers: 1_000_000, triggersPerSource: 4096, claimsPerName: 0, records: 16_384, recordsPerSource: 256 },
       log: { level: "info", format: "json" },
       engine: { kind: "auto", workers: 1, without: [] },
     });

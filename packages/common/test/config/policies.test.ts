@@ -140,6 +140,7 @@ it("claims of names are taken when a server's configuration says how many", () =
   const claims = (limits: string): number => parseServerConfig(`<i3-server version="1"><identity key-file="k"/>${limits}</i3-server>`, "x.xml").limits.claimsPerName;
   expect([claims(""), claims("<limits/>"), claims('<limits claims-per-name="8"/>')]).toEqual([0, 0, 8]);
   expect(() => claims('<limits claims-per-name="9"/>')).toThrow("out of range");
+  expect(() => claims('<limits records="10" records-per-source="11"/>')).toThrow("more than records");
 });
 
 it("without a word, a configuration is read as this version has it", () => {

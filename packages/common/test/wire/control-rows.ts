@@ -154,4 +154,26 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
   { name: "HELLO", message: { type: "HELLO", credential: filled(153, 0xcc) }, hex: `${header("28", "009c")} 91 ${bin(153, "cc")} | ${zeros(52)}` },
   { name: "HELLO_YES", message: { type: "HELLO_YES", credential: filled(153, 0xcc) }, hex: `${header("29", "009c")} 91 ${bin(153, "cc")}` },
   { name: "HELLO_AGAIN", message: { type: "HELLO_AGAIN", counter: 1_024 }, hex: `${header("2a", "0004")} 91 cd 0400` },
+  {
+    name: "RECORD_PUT of the smallest record",
+    message: { type: "RECORD_PUT", flags: 1, cookie: filled(24, 0xdd), record: filled(133, 0xab) },
+    hex: `${header("3c", "00a3")} 93 01 ${bin(24, "dd")} ${bin(133, "ab")}`,
+  },
+  { name: "RECORD_GET", message: { type: "RECORD_GET", ringKey }, hex: `${header("3d", "0013")} 91 ${bin(16, "bb")} | ${zeros(1_053)}` },
+  {
+    name: "RECORD_OK",
+    message: { type: "RECORD_OK", ringKey, sequence: 5, lifeMs: 3_600_000, successor: four },
+    hex: `${header("3e", "0021")} 94 ${bin(16, "bb")} 05 ce 0036ee80 ${FOUR}`,
+  },
+  {
+    name: "RECORD_OK of a ring of one",
+    message: { type: "RECORD_OK", ringKey, sequence: TIME_MS, lifeMs: 0, successor: null },
+    hex: `${header("3e", "001e")} 94 ${bin(16, "bb")} d3 000001a3185c5000 00 c0`,
+  },
+  {
+    name: "RECORD_IS of the largest record",
+    message: { type: "RECORD_IS", ringKey, record: filled(1_000, 0xab), successor: six },
+    hex: `${header("3f", "0412")} 93 ${bin(16, "bb")} c5 03e8 ${"ab".repeat(1_000)} ${SIX}`,
+  },
+  { name: "RECORD_IS without one", message: { type: "RECORD_IS", ringKey, record: null, successor: null }, hex: `${header("3f", "0015")} 93 ${bin(16, "bb")} c0 c0` },
 ];

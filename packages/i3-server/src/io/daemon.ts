@@ -74,12 +74,12 @@ class Daemon implements RunningDaemon {
     const members = this.#config.ring?.members ?? [];
     const named = members.some(({ host }) => host.kind === "name");
     const resolved = await Promise.race([resolveMembers(members), sleep(FIRST_RESOLVE_MS, { locators: literalMembers(members) }, { ref: false })]);
-    const { triggers, triggersPerSource, claimsPerName } = this.#config.limits;
+    const { triggers, triggersPerSource, claimsPerName, records, recordsPerSource } = this.#config.limits;
     const self = { key: ring?.credential.nodeKey ?? nodeKey(hostPublicKey(identity), NO_NONCE), locator };
     this.#core = new ServerCore({
       self, ring,
       members: resolved.locators,
-      datapath: engine.datapath, limits: { triggers, perSource: triggersPerSource, claimsPerName },
+      datapath: engine.datapath, limits: { triggers, perSource: triggersPerSource, claimsPerName }, records: { records, perSource: recordsPerSource },
       random: (length) => new Uint8Array(randomBytes(length)), wallMs: () => Date.now(), log: this.#log,
     });
     this.#run((core, nowMs) => core.start(nowMs));

@@ -23,5 +23,7 @@ export const SENDER_MEMORY_MS = 30_000;
 export const MAX_SENDERS = 65_536;
 /** One sender is told NOT_PRESENT at most once in this time, like the engine's upcall. */
 export const NOT_PRESENT_PAUSE_MS = 100;
+/** Signed records (docs/wire.md §4.3), of 1,000 bytes at most: 16 MB. */
+export const DEFAULT_RECORD_LIMITS = { records: 16_384, perSource: 256 } as const;
 /** Longer than the time in which clients refresh, and so learn of a new server (i3-client: 5 s). */
 export const CLAIM_AFTER_JOIN_MS = 6_500;

@@ -13,9 +13,11 @@ import { minusOne } from "../chord/ring-key.js";
 import { ServerCounters } from "../counters.js";
 import { Channel } from "../ring/channel.js";
 import type { RingMembership } from "../ring/credential.js";
+import { RecordCore } from "../records/record-core.js";
+import type { RecordLimits } from "../records/record-store.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
-import { CLAIM_AFTER_JOIN_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
+import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
 import { RecentSenders } from "./recent-senders.js";
 import { Routes } from "./routes.js";
 
@@ -28,6 +30,8 @@ export interface ServerCoreInit {
   readonly ring: RingMembership | null;
   readonly datapath: Pick<Datapath, "setTriggers" | "setResponsibility" | "setNextServer" | "discardRoute" | "send">;
   readonly limits: TriggerLimits;
+  /** @default DEFAULT_RECORD_LIMITS */
+  readonly records?: RecordLimits;
   /** `length` unpredictable bytes. */
   readonly random: (length: number) => Uint8Array;
   /** What the clock on the wall shows at `nowMs`, whole ms since 1970. */
@@ -63,6 +67,7 @@ export class ServerCore {
   /** As the channel knows them. */
   #neighbours: { readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] } = { predecessor: null, successors: [] };
   readonly #triggers: TriggerCore;
+  readonly #records: RecordCore;
   readonly #routes: Routes;
   readonly #senders = new RecentSenders();
   /** Ring key → who waits for its lookup. */
@@ -84,6 +89,11 @@ export class ServerCore {
     this.#channel = ring === null ? null : new Channel({ ...init, membership: ring, counters: this.counters, transmit });
     this.#routes = new Routes(init.datapath, { watch: (node) => void this.#chord.watch(node), unwatch: (node) => this.#chord.unwatch(node) });
     this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#chord.owns(key) });
+    this.#records = new RecordCore({ ...init, limits: init.records ?? DEFAULT_RECORD_LIMITS, nodeKey: self.key, counters: this.counters, owns: (key) => this.#chord.owns(key), successor: () => this.#successor() });
+  }
+
+  #successor(): Locator | null {
+    return this.#chord.successors.find(({ key }) => !sameBytes(key, this.#init.self.key))?.locator ?? null;
   }
 
   start(nowMs: number): void {
@@ -105,6 +115,7 @@ export class ServerCore {
     this.#channel?.handleTimer(nowMs);
     this.#chord.handleTimer(nowMs);
     this.#triggers.handleTimer(nowMs);
+    this.#records.handleTimer(nowMs);
     this.#routes.expire(nowMs);
     if (this.#claimMs !== -Infinity && nowMs >= this.#claimMs) {
       this.#claimMs = -Infinity;
@@ -116,7 +127,7 @@ export class ServerCore {
   /** Next call of handleTimer, ms. */
   deadlineMs(): number {
     const claimMs = this.#claimMs === -Infinity ? Infinity : this.#claimMs;
-    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#routes.deadlineMs(), claimMs);
+    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), claimMs);
   }
 
   /** The configured members' names came to mean other addresses. */
@@ -135,11 +146,11 @@ export class ServerCore {
   }
 
   /** For logs and the dashboard. */
-  inspect(): { readonly successors: readonly string[]; readonly predecessor: string | null; readonly sessions: number; readonly triggers: number; readonly routes: number } {
+  inspect(): { readonly successors: readonly string[]; readonly predecessor: string | null; readonly sessions: number; readonly triggers: number; readonly records: number; readonly routes: number } {
     const { predecessor, successors } = this.#chord;
     return {
       successors: successors.map(nodeText), predecessor: predecessor === null ? null : nodeText(predecessor),
-      sessions: this.#channel?.sessionCount ?? 0, triggers: this.#triggers.liveCount, routes: this.#routes.size,
+      sessions: this.#channel?.sessionCount ?? 0, triggers: this.#triggers.liveCount, records: this.#records.count, routes: this.#routes.size,
     };
   }
 
@@ -181,6 +192,11 @@ export class ServerCore {
         return this.#answerWhenKnown(nowMs, message.ringKey, { kind: "locate", from, nonce, requestBytes: bytes.length });
       case "CHALLENGE_REQUEST": case "TRIGGER": case "REFRESH": {
         const answer = this.#triggers.handle(nowMs, from, message);
+        if (answer !== null) this.#reply(from, bytes.length, answer, nonce);
+        return;
+      }
+      case "RECORD_PUT": case "RECORD_GET": {
+        const answer = this.#records.handle(nowMs, from, message);
         if (answer !== null) this.#reply(from, bytes.length, answer, nonce);
         return;
       }

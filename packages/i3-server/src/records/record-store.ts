@@ -1,0 +1,86 @@
+/** The records that a server keeps: bounded by source and over all, copies for others' keys by a share of their own; each ends by itself. */
+import { bytesKey, type SignedRecord } from "@i3/common";
+
+import { COPIES_SHARE, RECORD_SWEEP_MS } from "./constants.js";
+
+export interface RecordLimits {
+  /** Records over all. */
+  readonly records: number;
+  /** Records of one source (sourceOf). */
+  readonly perSource: number;
+}
+
+export interface StoredRecord {
+  readonly record: SignedRecord;
+  /** On whose account: who put it first. */
+  readonly source: string;
+  /** For another server's key. */
+  readonly isCopy: boolean;
+  readonly endMs: number;
+}
+
+export class RecordStore {
+  readonly #limits: RecordLimits;
+  readonly #stored = new Map<string, StoredRecord>();
+  readonly #perSource = new Map<string, number>();
+  #copies = 0;
+  #nextSweepMs = Infinity;
+
+  constructor(limits: RecordLimits) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#stored.size;
+  }
+
+  /** Undefined when there is none, or it has ended. */
+  get(nowMs: number, key: Uint8Array): StoredRecord | undefined {
+    const stored = this.#stored.get(bytesKey(key));
+    return stored === undefined || stored.endMs <= nowMs ? undefined : stored;
+  }
+
+  /** Whether one more, or one in the place of what is there for `key`, would go beyond a limit. */
+  isFull(key: Uint8Array, source: string, isCopy: boolean): boolean {
+    const old = this.#stored.get(bytesKey(key));
+    const { records, perSource } = this.#limits;
+    return (
+      (old === undefined && this.#stored.size >= records) ||
+      (old?.source !== source && (this.#perSource.get(source) ?? 0) >= perSource) ||
+      (isCopy && old?.isCopy !== true && this.#copies >= Math.floor(records * COPIES_SHARE))
+    );
+  }
+
+  /** Stores or replaces; limits are for {@link isFull} to say. */
+  set(nowMs: number, key: Uint8Array, stored: StoredRecord): void {
+    const text = bytesKey(key);
+    this.#drop(text);
+    this.#stored.set(text, stored);
+    this.#perSource.set(stored.source, (this.#perSource.get(stored.source) ?? 0) + 1);
+    if (stored.isCopy) this.#copies += 1;
+    if (this.#nextSweepMs === Infinity) this.#nextSweepMs = nowMs + RECORD_SWEEP_MS;
+  }
+
+  deadlineMs(): number {
+    return this.#nextSweepMs;
+  }
+
+  /** Drops what has ended, every half minute; returns how many that were. */
+  sweep(nowMs: number): number {
+    if (nowMs < this.#nextSweepMs) return 0;
+    const before = this.#stored.size;
+    for (const [text, { endMs }] of this.#stored) if (endMs <= nowMs) this.#drop(text);
+    this.#nextSweepMs = this.#stored.size === 0 ? Infinity : nowMs + RECORD_SWEEP_MS;
+    return before - this.#stored.size;
+  }
+
+  #drop(text: string): void {
+    const old = this.#stored.get(text);
+    if (old === undefined) return;
+    this.#stored.delete(text);
+    const left = (this.#perSource.get(old.source) ?? 1) - 1;
+    if (left === 0) this.#perSource.delete(old.source);
+    else this.#perSource.set(old.source, left);
+    if (old.isCopy) this.#copies -= 1;
+  }
+}
