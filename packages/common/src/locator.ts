@@ -4,7 +4,7 @@
  *     IPv4:  | address 4  | port 2 |     6 bytes
  *     IPv6:  | address 16 | port 2 |    18 bytes
  */
-import { bytesKey } from "./bytes.js";
+import { bytesKey, sameBytes } from "./bytes.js";
 import { formatIpText } from "./config/ip-text.js";
 import { WireError } from "./errors.js";
 
@@ -59,7 +59,7 @@ export function decodeLocator(bytes: Uint8Array): Locator {
 }
 
 export const sameLocator = (a: Locator, b: Locator): boolean =>
-  a.port === b.port && a.address.length === b.address.length && a.address.every((byte, i) => b.address[i] === byte);
+  a.port === b.port && sameBytes(a.address, b.address);
 
 /** The same address, port and socket of ours. */
 export const sameViaLocator = (a: ViaLocator, b: ViaLocator): boolean =>
