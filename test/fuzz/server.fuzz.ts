@@ -88,6 +88,8 @@ class World {
       case "CACHE": return { type, ringKey, node, lifeMs: this.below(3_600_000) };
       case "FIND": return { type, from, ringKey };
       case "FOUND": return { type, from, final: this.random() < 0.5, node };
+      case "ROUTE": return { type, from, ringKey, asker: this.random() < 0.5 ? from : node, last: this.random() < 0.5, hops: this.below(60) };
+      case "ROUTED": return { type, from, hops: this.below(60) };
       case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from };
       case "STATE_IS": return { type, from, pending: this.random() < 0.2, predecessor, successors };
       case "LEAVING": return { type, from, predecessor, successors };

@@ -66,6 +66,7 @@ describe("lookups", () => {
       nearest: (_nowMs, _key, skip) => [node(0x30), node(0x20)].find((other) => !skip(other)) ?? null,
       isDead: () => false,
       ask: (_nowMs, running, _to, to) => ((lookup = running), asked.push(to as RingNode)),
+      route: () => false,
       found: (_nowMs, _lookup, result) => found.push(result),
       notFound: () => undefined,
     };
@@ -84,9 +85,12 @@ describe("lookups", () => {
     expect(lookups.size).toBe(1);
   });
 
-  it("believe one that can", () => {
-    const { found, lookups, lookup } = start();
+  it("believe one that can, once the node that it names says so too", () => {
+    const { asked, found, lookups, lookup } = start();
     lookups.answered(0, lookup, node(0x30), { final: true, node: node(0x55) });
+    expect(found).toEqual([]);
+    expect(asked.at(-1)).toEqual(node(0x55));
+    lookups.answered(0, lookup, node(0x55), { final: true, node: node(0x55) });
     expect(found).toEqual([node(0x55)]);
     expect(lookups.size).toBe(0);
   });

@@ -41,6 +41,8 @@ export class RingNet {
   loss = 0;
   /** Whether a message may pass from one member to another. */
   passes: (from: number, to: number) => boolean = () => true;
+  /** One way. */
+  delayMs: (from: number, to: number) => number = () => 5 + Math.floor(this.random() * 20);
   readonly members: Member[] = [];
   readonly random: () => number;
   sent = 0;
@@ -149,7 +151,7 @@ export class RingNet {
     this.sent += 1;
     const to = this.members.findIndex((other) => other !== undefined && sameLocator(other.node.locator, output.to));
     if (to < 0 || this.random() < this.loss) return;
-    const atMs = this.nowMs + 5 + Math.floor(this.random() * 20);
+    const atMs = this.nowMs + this.delayMs(member.index, to);
     const { toKey, nonce } = output;
     this.#flights.push({ atMs, order: (this.#order += 1), from: member.index, to, toKey, nonce, message: output.message as RingMessage });
     this.#flights.sort((a, b) => a.atMs - b.atMs || a.order - b.order);

@@ -330,6 +330,8 @@ describe("no reply is larger than its request", () => {
     ALIVE: () => ({ type: "ALIVE", from }),
     ALIVE_YES: () => ({ type: "ALIVE_YES", from }),
     LEAVING: () => ({ type: "LEAVING", from, predecessor: null, successors: [] }),
+    ROUTE: () => ({ type: "ROUTE", from, ringKey: key, asker: from, last: false, hops: 1 }),
+    ROUTED: () => ({ type: "ROUTED", from, hops: 255 }),
     HELLO: () => ({ type: "HELLO", credential: member.credential.bytes }),
     HELLO_YES: () => ({ type: "HELLO_YES", credential: member.credential.bytes }),
     HELLO_AGAIN: () => ({ type: "HELLO_AGAIN", counter: 1 }),
@@ -338,7 +340,7 @@ describe("no reply is larger than its request", () => {
     RECORD_OK: () => ({ type: "RECORD_OK", ringKey: key, sequence: 0, lifeMs: 0, successor: null }),
     RECORD_IS: () => ({ type: "RECORD_IS", ringKey: key, record: null, successor: null }),
   };
-  const ANSWERED: readonly ControlType[] = ["PING", "LOCATE", "CHALLENGE_REQUEST", "TRIGGER", "REFRESH", "FIND", "STATE", "ALIVE", "HELLO", "RECORD_PUT", "RECORD_GET"];
+  const ANSWERED: readonly ControlType[] = ["PING", "LOCATE", "CHALLENGE_REQUEST", "TRIGGER", "REFRESH", "FIND", "ROUTE", "STATE", "ALIVE", "HELLO", "RECORD_PUT", "RECORD_GET"];
 
   /** A server over IPv6, whose answers are the longest. */
   const makeBench = (): ServerBench => new ServerBench({ ring: RING, self: { key: RING.credential.nodeKey, locator: IPV6(1) } });

@@ -106,6 +106,10 @@ export type ControlMessage =
   | { readonly type: "ALIVE"; readonly from: RingNode }
   | { readonly type: "ALIVE_YES"; readonly from: RingNode }
   | { readonly type: "LEAVING"; readonly from: RingNode; readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] }
+  /** `asker`: who gets the answer; `last`: the sender takes the receiver for responsible; `hops`: servers that were asked, the receiver among them. */
+  | { readonly type: "ROUTE"; readonly from: RingNode; readonly ringKey: Uint8Array; readonly asker: RingNode; readonly last: boolean; readonly hops: number }
+  /** `from` is responsible for the key. */
+  | { readonly type: "ROUTED"; readonly from: RingNode; readonly hops: number }
   /** `credential`: the sender's, 153 bytes. */
   | { readonly type: "HELLO" | "HELLO_YES"; readonly credential: Uint8Array }
   /** `counter`: of the message that could not be taken. */
@@ -125,6 +129,7 @@ export const CONTROL_TYPES: Readonly<Record<ControlType, number>> = {
   REFUSED: 10, NOT_PRESENT: 11, CACHE: 12,
   FIND: 32, FOUND: 33, STATE: 34, STATE_IS: 35, NOTIFY: 36, ALIVE: 37, ALIVE_YES: 38, LEAVING: 39,
   HELLO: 40, HELLO_YES: 41, HELLO_AGAIN: 42,
+  ROUTE: 50, ROUTED: 51,
   RECORD_PUT: 60, RECORD_GET: 61, RECORD_OK: 62, RECORD_IS: 63,
 };
 const NAMES = new Map(Object.entries(CONTROL_TYPES).map(([name, number]) => [number, name as ControlType]));
@@ -161,6 +166,8 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
     case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return [nodeValue(m.from)];
     case "STATE_IS": return [nodeValue(m.from), m.pending, nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
     case "LEAVING": return [nodeValue(m.from), nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
+    case "ROUTE": return [nodeValue(m.from), m.ringKey, nodeValue(m.asker), m.last, m.hops];
+    case "ROUTED": return [nodeValue(m.from), m.hops];
     case "HELLO": case "HELLO_YES": return [m.credential];
     case "HELLO_AGAIN": return [m.counter];
     case "RECORD_PUT": return [m.flags, m.cookie, m.record];
@@ -248,6 +255,8 @@ function messageOf(type: ControlType, r: BodyReader): ControlMessage {
     case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from: readFrom(r) };
     case "STATE_IS": return { type, from: readFrom(r), pending: r.boolean("pending"), ...readRingState(r) };
     case "LEAVING": return { type, from: readFrom(r), ...readRingState(r) };
+    case "ROUTE": return { type, from: readFrom(r), ringKey: r.bytes("ringKey", 16), asker: readNodeAt(r, "asker"), last: r.boolean("last"), hops: r.uint("hops", 255) };
+    case "ROUTED": return { type, from: readFrom(r), hops: r.uint("hops", 255) };
     case "HELLO": case "HELLO_YES": return { type, credential: r.bytes("credential", CREDENTIAL_BYTES) };
     case "HELLO_AGAIN": return { type, counter: r.uint("counter") };
     case "RECORD_PUT": return { type, flags: r.uint("flags", 0xffff), cookie: r.bytes("cookie", COOKIE_BYTES), record: r.bytesWithin("record", MIN_RECORD_BYTES, MAX_RECORD_BYTES) };

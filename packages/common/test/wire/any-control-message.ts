@@ -36,6 +36,8 @@ export const anyControlMessage: fc.Arbitrary<ControlMessage> = fc.oneof(
   fc.record({ type: fc.constantFrom("STATE" as const, "NOTIFY" as const, "ALIVE" as const, "ALIVE_YES" as const), from: node }),
   fc.record({ type: type("STATE_IS"), from: node, pending: fc.boolean(), predecessor: fc.option(node), successors }),
   fc.record({ type: type("LEAVING"), from: node, predecessor: fc.option(node), successors }),
+  fc.record({ type: type("ROUTE"), from: node, ringKey: key, asker: node, last: fc.boolean(), hops: fc.nat(255) }),
+  fc.record({ type: type("ROUTED"), from: node, hops: fc.nat(255) }),
   fc.record({ type: fc.constantFrom("HELLO" as const, "HELLO_YES" as const), credential: bytes(153) }),
   fc.record({ type: type("HELLO_AGAIN"), counter: uint }),
   fc.record({ type: type("RECORD_PUT"), flags: fc.nat(65_535), cookie: bytes(24), record: bytesWithin(133, 1_000) }),

@@ -127,6 +127,12 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
     message: { type: "FOUND", from: node4, final: true, node: node6 },
     hex: `${header("21", "0044")} 93 ${NODE4} c3 ${NODE6}`,
   },
+  {
+    name: "ROUTE",
+    message: { type: "ROUTE", from: node4, ringKey, asker: node6, last: true, hops: 255 },
+    hex: `${header("32", "0058")} 95 ${NODE4} ${bin(16, "bb")} ${NODE6} c3 cc ff`,
+  },
+  { name: "ROUTED", message: { type: "ROUTED", from: node4, hops: 1 }, hex: `${header("33", "001d")} 92 ${NODE4} 01` },
   { name: "STATE", message: { type: "STATE", from: node4 }, hex: `${header("22", "001c")} 91 ${NODE4}` },
   {
     name: "STATE_IS of a lonely server",

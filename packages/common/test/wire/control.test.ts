@@ -117,7 +117,7 @@ describe("control messages", () => {
 
   it("says which messages pass between servers", () => {
     const ring = Object.keys(CONTROL_TYPES).filter((type) => isRingMessage(type as ControlType));
-    expect(ring).toEqual(["FIND", "FOUND", "STATE", "STATE_IS", "NOTIFY", "ALIVE", "ALIVE_YES", "LEAVING", "HELLO", "HELLO_YES", "HELLO_AGAIN"]);
+    expect(ring).toEqual(["FIND", "FOUND", "STATE", "STATE_IS", "NOTIFY", "ALIVE", "ALIVE_YES", "LEAVING", "HELLO", "HELLO_YES", "HELLO_AGAIN", "ROUTE", "ROUTED"]);
   });
 });
 

@@ -10,13 +10,14 @@ import { sameLocator, type ControlMessage, type Locator, type RingNode } from "@
 import type { Responsibility } from "@i3/datapath";
 
 import {
-  ATTEMPTS, FIND_ATTEMPTS, FINGER_MS, LEAVING_PAUSE_MS, LEAVING_TIMES, MAX_CANDIDATES, MAX_REMEMBERED, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MS,
-  PENDING_RETRY_MAX_MS, PENDING_RETRY_MIN_MS, QUIET_MS, SETTLE_MS, STABILIZE_MS,
+  ATTEMPTS, FIND_ATTEMPTS, LEAVING_PAUSE_MS, LEAVING_TIMES, MAX_CANDIDATES, MAX_HOPS, MAX_REMEMBERED, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MAX_MS,
+  MEMBER_PROBE_MS, MEMBER_PROBE_SIZE, PENDING_RETRY_MAX_MS, PENDING_RETRY_MIN_MS, QUIET_MS, ROUTE_MS, SETTLE_MS, STABILIZE_MS,
 } from "./constants.js";
+import { FingerSearch } from "./finger-search.js";
 import { Lookups, type Lookup } from "./lookups.js";
 import { sameNode } from "./neighbours.js";
 import { Requests, type Request } from "./requests.js";
-import { inHalfOpen, inOpen } from "./ring-key.js";
+import { compareKeys, inHalfOpen, inOpen } from "./ring-key.js";
 import { RingState, type FindAnswer } from "./ring-state.js";
 
 export type RingMessage = Extract<ControlMessage, { readonly from: RingNode }>;
@@ -47,6 +48,9 @@ export type ChordOutput =
 type Purpose =
   | { readonly kind: "stabilize" | "join"; readonly node: RingNode; readonly stepsLeft: number }
   | { readonly kind: "alive"; readonly node: RingNode }
+  /** Times a finger, or a node that may become one; or asks such a node for others of its range. */
+  | { readonly kind: "probe" | "sample"; readonly node: RingNode }
+  | { readonly kind: "route"; readonly lookup: Lookup; readonly node: RingNode }
   | { readonly kind: "find"; readonly lookup: Lookup; readonly node: RingNode | null };
 
 export class Chord {
@@ -55,15 +59,17 @@ export class Chord {
   readonly #random: (length: number) => Uint8Array;
   readonly #requests = new Requests<Purpose>();
   readonly #lookups: Lookups;
+  readonly #fingerSearch: FingerSearch;
   readonly #outputs: ChordOutput[] = [];
   #remembered: readonly Locator[] = [];
   #memberTurn = 0;
   #nextId = 0;
   #said: Responsibility | null = null;
+  /** What follows from it was said: most messages change none of these. */
+  #saidOf: { readonly predecessor: RingNode | null; readonly alone: boolean; readonly settled: boolean } = { predecessor: null, alone: false, settled: false };
   #saidDuplicate = false;
   #stabilizeMs = Infinity;
   #memberMs = Infinity;
-  #fingerMs = Infinity;
   #quietMs = Infinity;
   #settleMs = Infinity;
   #leavingMs = Infinity;
@@ -86,10 +92,18 @@ export class Chord {
       nearest: (nowMs, key, skip) => this.#ring.nearest(nowMs, key, skip),
       isDead: (nowMs, node) => this.#ring.liveness.isDead(nowMs, node),
       ask: (nowMs, lookup, to, node) => this.#askFind(nowMs, lookup, to, node),
+      route: (nowMs, lookup) => this.#askRoute(nowMs, lookup),
       found: (nowMs, lookup, node, via) => this.#found(nowMs, lookup, node, via),
       notFound: (_nowMs, { key, purpose }) => {
         if (purpose.kind === "caller") this.#outputs.push({ kind: "not-found", id: purpose.id, key });
       },
+    });
+    this.#fingerSearch = new FingerSearch({
+      ring: this.#ring,
+      random: init.random,
+      lookUp: (nowMs, key) => void this.#lookups.start(nowMs, key, { kind: "finger" }),
+      ask: (nowMs, node, type) =>
+        this.#ask(nowMs, node, { type, from: this.self }, { kind: type === "STATE" ? "sample" : "probe", node }, FIND_ATTEMPTS),
     });
   }
 
@@ -121,7 +135,7 @@ export class Chord {
     if (!this.#ring.settled) this.#settleMs = nowMs + SETTLE_MS;
     this.#stabilizeMs = nowMs + STABILIZE_MS;
     this.#memberMs = nowMs;
-    this.#fingerMs = nowMs + FINGER_MS;
+    this.#fingerSearch.start(nowMs);
     this.#quietMs = nowMs + QUIET_MS;
     this.#finish();
   }
@@ -130,8 +144,9 @@ export class Chord {
   deadlineMs(): number {
     if (this.#leavingLeft > 0) return this.#leavingMs;
     if (!this.#running) return Infinity;
-    const timers = [this.#stabilizeMs, this.#memberMs, this.#fingerMs, this.#quietMs, this.#settleMs];
-    return Math.min(...timers, this.#requests.deadlineMs(), this.#lookups.deadlineMs());
+    return Math.min(
+      this.#stabilizeMs, this.#memberMs, this.#quietMs, this.#settleMs, this.#fingerSearch.deadlineMs(), this.#requests.deadlineMs(), this.#lookups.deadlineMs(),
+    );
   }
 
   pollOutput(): ChordOutput | undefined {
@@ -171,6 +186,9 @@ export class Chord {
       case "FIND":
         this.#reply(from, nonce, { type: "FOUND", from: this.self, ...this.#ring.answer(nowMs, message.ringKey) });
         break;
+      case "ROUTE":
+        this.#passOn(nowMs, nonce, message);
+        break;
       case "STATE":
         this.#reply(from, nonce, this.#ring.stateMessage(this.#awaiting()));
         break;
@@ -183,7 +201,7 @@ export class Chord {
       case "LEAVING":
         this.#handleLeaving(nowMs, message);
         break;
-      case "FOUND": case "STATE_IS": case "ALIVE_YES":
+      case "FOUND": case "STATE_IS": case "ALIVE_YES": case "ROUTED":
         this.#handleAnswer(nowMs, nonce, message);
         break;
     }
@@ -200,7 +218,7 @@ export class Chord {
     if (nowMs >= this.#settleMs) this.#settle();
     if (nowMs >= this.#stabilizeMs) this.#stabilize(nowMs);
     if (nowMs >= this.#memberMs) this.#probeMembers(nowMs);
-    if (nowMs >= this.#fingerMs) this.#refreshFinger(nowMs);
+    this.#fingerSearch.handleTimer(nowMs);
     if (nowMs >= this.#quietMs) this.#askQuiet(nowMs);
     this.#finish();
   }
@@ -215,9 +233,9 @@ export class Chord {
     this.#outputs.push({ kind: "send", to, toKey, nonce, message });
   }
 
-  #ask(nowMs: number, node: RingNode, message: ControlMessage, purpose: Purpose): void {
+  #ask(nowMs: number, node: RingNode, message: ControlMessage, purpose: Purpose, attempts = ATTEMPTS): void {
     const request = { nonce: this.#random(8), to: node.locator, toKey: node.key, message, purpose };
-    this.#transmit(this.#requests.add(nowMs, request, ATTEMPTS));
+    this.#transmit(this.#requests.add(nowMs, request, attempts));
   }
 
   #askFind(nowMs: number, lookup: Lookup, to: Locator, node: RingNode | null): void {
@@ -226,8 +244,35 @@ export class Chord {
     this.#transmit(this.#requests.add(nowMs, request, FIND_ATTEMPTS));
   }
 
+  /** False when no other node is known. */
+  #askRoute(nowMs: number, lookup: Lookup): boolean {
+    const hop = this.#ring.nextHop(nowMs, lookup.key);
+    if (hop === null) return false;
+    const message = { type: "ROUTE", from: this.self, ringKey: lookup.key, asker: this.self, last: hop.last, hops: 1 } as const;
+    const request = { nonce: this.#random(8), to: hop.node.locator, toKey: hop.node.key, message, purpose: { kind: "route", lookup, node: hop.node } as const };
+    this.#transmit(this.#requests.add(nowMs, request, 1, ROUTE_MS));
+    return true;
+  }
+
+  /**
+   * A question on its way to the node responsible for a key. One message for one, smaller or as large: nothing is to be gained by a wrong asker. A node that
+   * is taken for responsible and is not passes it back to its predecessor, which has come between.
+   */
+  #passOn(nowMs: number, nonce: Uint8Array, { from, ringKey, asker, last, hops }: Extract<RingMessage, { type: "ROUTE" }>): void {
+    const ring = this.#ring;
+    if (ring.owns(ringKey)) return this.#reply(asker, nonce, { type: "ROUTED", from: this.self, hops });
+    if (hops >= MAX_HOPS) return;
+    const before = last && inHalfOpen(from.key, ringKey, this.self.key) ? ring.livePredecessor : null;
+    const hop = last ? (before === null ? null : { node: before, last }) : ring.nextHop(nowMs, ringKey);
+    if (hop === null || sameNode(hop.node, asker)) return;
+    this.#reply(hop.node, nonce, { type: "ROUTE", from: this.self, ringKey, asker, last: hop.last, hops: hops + 1 });
+  }
+
   /** Reports what changed; called at the end of every input. */
   #finish(): void {
+    const { predecessor, alone, settled } = this.#ring;
+    if (this.#said !== null && predecessor === this.#saidOf.predecessor && alone === this.#saidOf.alone && settled === this.#saidOf.settled) return;
+    this.#saidOf = { predecessor, alone, settled };
     const range = this.#ring.responsibility();
     const said = this.#said;
     const same = said?.kind === range.kind &&
@@ -253,10 +298,13 @@ export class Chord {
     }
   }
 
-  #handleAnswer(nowMs: number, nonce: Uint8Array, message: Extract<RingMessage, { type: "FOUND" | "STATE_IS" | "ALIVE_YES" }>): void {
+  #handleAnswer(nowMs: number, nonce: Uint8Array, message: Extract<RingMessage, { type: "FOUND" | "STATE_IS" | "ALIVE_YES" | "ROUTED" }>): void {
     const request = this.#requests.peek(nonce);
-    if (request === undefined || (request.toKey !== null && !sameKey(request.toKey, message.from.key))) return;
+    if (request === undefined) return;
     const { purpose } = request;
+    if (message.type === "ROUTED") return this.#handleRouted(nowMs, nonce, purpose, message);
+    if (request.toKey !== null && !sameKey(request.toKey, message.from.key)) return;
+    if (!Number.isNaN(request.sentMs)) this.#ring.fingers.measured(message.from, nowMs - request.sentMs);
     if (message.type === "FOUND" && purpose.kind === "find") {
       this.#requests.remove(nonce);
       this.#lookups.answered(nowMs, purpose.lookup, message.from, message);
@@ -269,13 +317,28 @@ export class Chord {
     } else if (message.type === "STATE_IS" && purpose.kind === "join") {
       this.#requests.remove(nonce);
       this.#joining(nowMs, purpose.stepsLeft, message);
+    } else if ((message.type === "ALIVE_YES" && purpose.kind === "probe") || (message.type === "STATE_IS" && purpose.kind === "sample")) {
+      this.#requests.remove(nonce);
+      this.#fingerSearch.answered(nowMs, message.type === "STATE_IS" ? message.successors : []);
     }
   }
 
+  /** Whoever says so is a member, and was given the nonce by those who passed the question on. */
+  #handleRouted(nowMs: number, nonce: Uint8Array, purpose: Purpose, { from, hops }: Extract<RingMessage, { type: "ROUTED" }>): void {
+    if (purpose.kind !== "route" || !inHalfOpen(this.self.key, purpose.lookup.key, from.key)) return;
+    this.#requests.remove(nonce);
+    this.#lookups.routed(nowMs, purpose.lookup, from, hops);
+  }
+
   #handleSilence(nowMs: number, { purpose }: Request<Purpose>): void {
-    if (purpose.kind !== "find") return this.#declareGone(nowMs, purpose.node, false);
-    if (purpose.node !== null) this.#ring.fingers.remove(purpose.node);
-    this.#lookups.silent(nowMs, purpose.lookup);
+    switch (purpose.kind) {
+      case "route": return this.#lookups.unrouted(nowMs, purpose.lookup); // which of the nodes on the way kept silent is not known
+      case "find":
+        if (purpose.node !== null) this.#fingerSearch.drop(nowMs, purpose.node);
+        return this.#lookups.silent(nowMs, purpose.lookup);
+      case "probe": case "sample": return this.#fingerSearch.silent(nowMs, purpose.node);
+      default: return this.#declareGone(nowMs, purpose.node, false);
+    }
   }
 
   /** Zave: a node that awaits the answer to a join or stabilize query does not answer state queries. */
@@ -286,7 +349,7 @@ export class Chord {
   #declareGone(nowMs: number, node: RingNode, left: boolean): void {
     const wasAlone = this.#ring.alone;
     const wasHead = this.#ring.drop(nowMs, node);
-    this.#requests.cancel((purpose) => purpose.kind !== "find" && sameNode(purpose.node, node));
+    this.#requests.cancel((purpose) => (purpose.kind === "alive" || purpose.kind === "stabilize" || purpose.kind === "join") && sameNode(purpose.node, node));
     if (this.#hint !== null && sameNode(this.#hint, node)) this.#hint = null;
     if (!left) this.#remember(node.locator);
     this.#outputs.push({ kind: "gone", node, left });
@@ -397,7 +460,8 @@ export class Chord {
 
   #probeMembers(nowMs: number): void {
     const { alone } = this.#ring;
-    this.#memberMs = nowMs + (alone ? MEMBER_PROBE_ALONE_MS : MEMBER_PROBE_MS);
+    const times = Math.max(1, this.#ring.estimateSize() / MEMBER_PROBE_SIZE);
+    this.#memberMs = nowMs + (alone ? MEMBER_PROBE_ALONE_MS : Math.min(MEMBER_PROBE_MS * times, MEMBER_PROBE_MAX_MS));
     const { livePredecessor, successors } = this.#ring;
     const neighbours = livePredecessor === null ? successors : [livePredecessor, ...successors];
     const strangers = [...this.#members, ...this.#remembered].filter((locator) => !neighbours.some((node) => sameLocator(node.locator, locator)));
@@ -411,7 +475,7 @@ export class Chord {
 
   #found(nowMs: number, { key, purpose, hops }: Lookup, node: RingNode, via: RingNode): void {
     if (purpose.kind === "caller") this.#outputs.push({ kind: "found", id: purpose.id, key, node, hops });
-    else if (purpose.kind === "finger") this.#ring.fingers.set(purpose.index, node);
+    else if (purpose.kind === "finger") this.#fingerSearch.sampleAt(nowMs, node);
     else this.#foundSelf(nowMs, node, via);
   }
 
@@ -489,21 +553,12 @@ export class Chord {
     this.#declareGone(nowMs, from, true);
   }
 
-  // --- fingers -----------------------------------------------------------------------------------------------------
-
-  #refreshFinger(nowMs: number): void {
-    this.#fingerMs = nowMs + FINGER_MS;
-    const last = this.#ring.successors.at(-1);
-    const finger = last === undefined ? null : this.#ring.fingers.next(last);
-    if (finger !== null) this.#lookups.start(nowMs, finger.key, { kind: "finger", index: finger.index });
-  }
-
   /** For tests and the dashboard. */
   inspect(): { readonly fingers: readonly RingNode[]; readonly requests: number; readonly lookups: number } {
     return { fingers: this.#ring.fingers.nodes(), requests: this.#requests.size, lookups: this.#lookups.size };
   }
 }
 
-const sameKey = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, i) => b[i] === byte);
+const sameKey = (a: Uint8Array, b: Uint8Array): boolean => compareKeys(a, b) === 0;
 
 export type { FindAnswer };

@@ -23,16 +23,29 @@ export const PENDING_RETRY_MIN_MS = 20;
 export const PENDING_RETRY_MAX_MS = 80;
 /** How often a node looks for itself at a configured member that is no neighbour, which joins and merges rings. */
 export const MEMBER_PROBE_MS = 2_000;
+/** In a ring with more nodes than this each looks less often, so that the members get no more questions than from so many. */
+export const MEMBER_PROBE_SIZE = 32;
+export const MEMBER_PROBE_MAX_MS = 600_000;
 /** While alone: more often, so that a ring that starts together is there in a second. */
 export const MEMBER_PROBE_ALONE_MS = 500;
 /** For so long after its start a node with configured members claims no keys, unless it has joined. */
 export const SETTLE_MS = 2_000;
 /** Nodes met in the ring and lost are tried like configured members, so that partitions heal; at most so many. */
 export const MAX_REMEMBERED = 16;
-/** One finger is looked up each time. */
+/** One finger is looked after each time: asked whether it lives, or looked for when its range has none. */
 export const FINGER_MS = 500;
-/** Fingers at distances 2^127 … 2^104: enough for rings of 2^24 nodes. */
+/** Other nodes of a range are tried this long after each other: the pause grows by SAMPLE_GROWTH each time, and is short again after a finger is lost. */
+export const SAMPLE_MIN_MS = 1_000;
+export const SAMPLE_MAX_MS = 20_000;
+export const SAMPLE_GROWTH = 1.1;
+/** A node takes a finger's place when its round trip is at most this part of the other's: fingers that are as near do not change for ever. */
+export const NEARER_BY = 0.9;
+/** Nodes that are being timed at once. */
+export const MAX_PROBES = 16;
+/** Ranges from [2^127, 2^128) down to [2^104, 2^105): enough for rings of 2^24 nodes. */
 export const FINGERS = 24;
+/** A lookup that is passed from node to node has this long; then it asks them itself. */
+export const ROUTE_MS = 800;
 /** Steps of one lookup; a ring of 65,536 needs about 8. */
 export const MAX_HOPS = 48;
 export const LOOKUP_MS = 5_000;

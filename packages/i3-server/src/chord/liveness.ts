@@ -13,10 +13,11 @@ export class Liveness {
   /** `node` sent an authenticated message. */
   heard(nowMs: number, node: RingNode, isNeighbour: boolean): void {
     const key = bytesKey(node.key);
-    this.#dead.delete(key);
-    if (isNeighbour || this.#watched.has(key)) this.#heardMs.set(key, nowMs);
+    if (this.#dead.size > 0) this.#dead.delete(key);
+    const isWatched = this.#watched.size > 0 && this.#watched.has(key);
+    if (isNeighbour || isWatched) this.#heardMs.set(key, nowMs);
     else this.#heardMs.delete(key);
-    if (this.#watched.has(key)) this.#watched.set(key, node);
+    if (isWatched) this.#watched.set(key, node);
   }
 
   /** When the node was last heard; `nowMs` (and remembered) when it was not met before. */
@@ -38,7 +39,7 @@ export class Liveness {
   }
 
   isDead(nowMs: number, node: RingNode): boolean {
-    return (this.#dead.get(bytesKey(node.key)) ?? -Infinity) > nowMs;
+    return this.#dead.size > 0 && (this.#dead.get(bytesKey(node.key)) ?? -Infinity) > nowMs;
   }
 
   /** False when too many are watched already. */

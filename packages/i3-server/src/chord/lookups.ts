@@ -1,6 +1,8 @@
 /**
- * Iterative lookups: ask the nearest known node before the key, then the node it names, until one says who is responsible.
- * A silent node is left for another; when there is none left the lookup pauses and begins again, until its time is over.
+ * A lookup is passed on from node to node, each nearer to the key, and the responsible one answers to the asker (recursive). When no answer comes, and for
+ * the places of members, it goes on by questions of the asker's own (iterative): to the nearest known node before the key, then to the node that this one
+ * names, until one says who is responsible, which that one has to confirm. A silent node is left for another; when there is none left the lookup pauses and
+ * begins again, until its time is over.
  */
 import { bytesKey, type Locator, type RingNode } from "@i3/common";
 
@@ -10,7 +12,8 @@ import { inHalfOpen, inOpen } from "./ring-key.js";
 
 export type LookupPurpose =
   | { readonly kind: "caller"; readonly id: number }
-  | { readonly kind: "finger"; readonly index: number }
+  /** Looks for a node of a finger's range. */
+  | { readonly kind: "finger" }
   /** Looks for the own key from a member outside: joins and merges rings. */
   | { readonly kind: "member"; readonly locator: Locator };
 
@@ -20,6 +23,8 @@ export interface Lookup {
   readonly deadlineMs: number;
   readonly asked: Set<string>;
   hops: number;
+  /** Said to be responsible, and asked whether it is. */
+  claimed: { readonly node: RingNode; readonly via: RingNode } | null;
   /** When it begins again; null while an answer is awaited. */
   resumeMs: number | null;
 }
@@ -31,6 +36,8 @@ export interface LookupHost {
   nearest(nowMs: number, key: Uint8Array, skip: (node: RingNode) => boolean): RingNode | null;
   isDead(nowMs: number, node: RingNode): boolean;
   ask(nowMs: number, lookup: Lookup, to: Locator, node: RingNode | null): void;
+  /** Passes it on, to be answered by the responsible node; false: there is nobody to pass it to. */
+  route(nowMs: number, lookup: Lookup): boolean;
   /** `via`: who said so. */
   found(nowMs: number, lookup: Lookup, node: RingNode, via: RingNode): void;
   notFound(nowMs: number, lookup: Lookup): void;
@@ -51,10 +58,10 @@ export class Lookups {
   /** False when too many run already. May finish before it returns. */
   start(nowMs: number, key: Uint8Array, purpose: LookupPurpose): boolean {
     if (this.#running.size >= MAX_LOOKUPS) return false;
-    const lookup: Lookup = { key, purpose, deadlineMs: nowMs + LOOKUP_MS, asked: new Set(), hops: 0, resumeMs: null };
+    const lookup: Lookup = { key, purpose, deadlineMs: nowMs + LOOKUP_MS, asked: new Set(), hops: 0, claimed: null, resumeMs: null };
     this.#running.add(lookup);
     if (purpose.kind === "member") this.#host.ask(nowMs, lookup, purpose.locator, null);
-    else this.#next(nowMs, lookup);
+    else this.#begin(nowMs, lookup);
     return true;
   }
 
@@ -69,13 +76,15 @@ export class Lookups {
     if (!this.#running.has(lookup)) return;
     const { node } = answer;
     lookup.hops += 1;
+    const isOwn = bytesKey(node.key) === bytesKey(from.key);
     if (answer.final) {
-      const plausible = bytesKey(node.key) === bytesKey(from.key) || inHalfOpen(from.key, lookup.key, node.key);
+      const plausible = isOwn || inHalfOpen(from.key, lookup.key, node.key);
       if (plausible && (lookup.purpose.kind === "member" || !this.#host.isDead(nowMs, node))) {
-        this.#running.delete(lookup);
-        this.#host.found(nowMs, lookup, node, from);
-        return;
+        if (isOwn || lookup.purpose.kind !== "caller") return this.#found(nowMs, lookup, node, from);
+        return this.#confirm(nowMs, lookup, node, from);
       }
+    } else if (lookup.claimed !== null && bytesKey(lookup.claimed.node.key) === bytesKey(from.key)) {
+      return this.#pause(nowMs, lookup);
     } else if (inOpen(from.key, node.key, lookup.key) && this.#mayAsk(nowMs, lookup, node)) {
       this.#ask(nowMs, lookup, node);
       return;
@@ -83,9 +92,23 @@ export class Lookups {
     this.#next(nowMs, lookup);
   }
 
+  /** The responsible node answered to a lookup that was passed on over `hops` nodes. */
+  routed(nowMs: number, lookup: Lookup, from: RingNode, hops: number): void {
+    if (!this.#running.has(lookup)) return;
+    lookup.hops += hops;
+    this.#found(nowMs, lookup, from, from);
+  }
+
+  /** Nobody answered to a lookup that was passed on. */
+  unrouted(nowMs: number, lookup: Lookup): void {
+    if (this.#running.has(lookup)) this.#next(nowMs, lookup);
+  }
+
   /** The node that was asked stayed silent. */
   silent(nowMs: number, lookup: Lookup): void {
-    if (this.#running.has(lookup)) this.#next(nowMs, lookup);
+    if (!this.#running.has(lookup)) return;
+    if (lookup.claimed !== null) this.#pause(nowMs, lookup);
+    else this.#next(nowMs, lookup);
   }
 
   handleTimer(nowMs: number): void {
@@ -93,6 +116,7 @@ export class Lookups {
       if (lookup.resumeMs === null || lookup.resumeMs > nowMs) continue;
       lookup.resumeMs = null;
       lookup.asked.clear();
+      lookup.claimed = null;
       this.#next(nowMs, lookup);
     }
   }
@@ -113,18 +137,37 @@ export class Lookups {
     this.#host.ask(nowMs, lookup, node.locator, node);
   }
 
+  #begin(nowMs: number, lookup: Lookup): void {
+    const own = this.#host.answer(nowMs, lookup.key);
+    if (own.final) return this.#found(nowMs, lookup, own.node, this.#host.self);
+    if (!this.#host.route(nowMs, lookup)) this.#next(nowMs, lookup);
+  }
+
   /** Goes on from what this node knows itself; a lookup through a member has nothing to go on from. */
   #next(nowMs: number, lookup: Lookup): void {
     if (lookup.purpose.kind === "member" || lookup.hops >= MAX_HOPS) return this.#fail(nowMs, lookup);
     const own = this.#host.answer(nowMs, lookup.key);
-    if (own.final) {
-      this.#running.delete(lookup);
-      return this.#host.found(nowMs, lookup, own.node, this.#host.self);
-    }
+    if (own.final) return this.#found(nowMs, lookup, own.node, this.#host.self);
     const node = this.#host.nearest(nowMs, lookup.key, (other) => !this.#mayAsk(nowMs, lookup, other));
     if (node !== null) return this.#ask(nowMs, lookup, node);
+    this.#pause(nowMs, lookup);
+  }
+
+  /** Others may not know yet that it died, or that another has come before it. */
+  #confirm(nowMs: number, lookup: Lookup, node: RingNode, via: RingNode): void {
+    lookup.claimed = { node, via };
+    if (this.#mayAsk(nowMs, lookup, node)) this.#ask(nowMs, lookup, node);
+    else this.#pause(nowMs, lookup);
+  }
+
+  #pause(nowMs: number, lookup: Lookup): void {
     if (nowMs + LOOKUP_PAUSE_MS >= lookup.deadlineMs) return this.#fail(nowMs, lookup);
     lookup.resumeMs = nowMs + LOOKUP_PAUSE_MS;
+  }
+
+  #found(nowMs: number, lookup: Lookup, node: RingNode, via: RingNode): void {
+    this.#running.delete(lookup);
+    this.#host.found(nowMs, lookup, node, via);
   }
 
   #fail(nowMs: number, lookup: Lookup): void {

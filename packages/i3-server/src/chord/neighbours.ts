@@ -1,10 +1,10 @@
 /** Successor lists as values: order, cutting, merging. */
-import { sameBytes, type RingNode } from "@i3/common";
+import { sameBytes, sameLocator, type RingNode } from "@i3/common";
 
 import { SUCCESSORS } from "./constants.js";
 import { inOpen } from "./ring-key.js";
 
-export const sameNode = (a: RingNode, b: RingNode): boolean => sameBytes(a.key, b.key);
+export const sameNode = (a: RingNode, b: RingNode): boolean => a === b || sameBytes(a.key, b.key);
 
 export interface OrderedSuccessors {
   /** In ring order after `self`, at most SUCCESSORS, without `self`. */
@@ -34,5 +34,8 @@ export function orderSuccessors(self: RingNode, nodes: readonly RingNode[], isDe
 
 /** `nodes` with the locator of `node` renewed where it occurs; the same array when nothing changes. */
 export function withLocator(nodes: readonly RingNode[], node: RingNode): readonly RingNode[] {
-  return nodes.some((entry) => sameNode(entry, node)) ? nodes.map((entry) => (sameNode(entry, node) ? node : entry)) : nodes;
+  for (const entry of nodes) {
+    if (sameNode(entry, node)) return sameLocator(entry.locator, node.locator) ? nodes : nodes.map((old) => (old === entry ? node : old));
+  }
+  return nodes;
 }

@@ -11,6 +11,8 @@ export interface Request<Purpose> {
   readonly toKey: Uint8Array | null;
   readonly message: ControlMessage;
   readonly purpose: Purpose;
+  /** When its only copy left; NaN when there are several, and no answer tells which it is of. */
+  sentMs: number;
   attemptsLeft: number;
   nextMs: number;
 }
@@ -23,8 +25,9 @@ export class Requests<Purpose> {
   }
 
   /** Registers a request whose first copy is sent now by the caller. */
-  add(nowMs: number, request: Omit<Request<Purpose>, "attemptsLeft" | "nextMs">, attempts: number): Request<Purpose> {
-    const entry = { ...request, attemptsLeft: attempts - 1, nextMs: nowMs + ATTEMPT_MS };
+  add(nowMs: number, request: Omit<Request<Purpose>, "sentMs" | "attemptsLeft" | "nextMs">, attempts: number, attemptMs = ATTEMPT_MS): Request<Purpose> {
+    const { nonce, to, toKey, message, purpose } = request;
+    const entry = { nonce, to, toKey, message, purpose, sentMs: nowMs, attemptsLeft: attempts - 1, nextMs: nowMs + attemptMs };
     this.#waiting.set(bytesKey(request.nonce), entry);
     return entry;
   }
@@ -58,6 +61,7 @@ export class Requests<Purpose> {
         failed.push(request);
       } else {
         request.attemptsLeft -= 1;
+        request.sentMs = NaN;
         request.nextMs = nowMs + ATTEMPT_MS;
         again.push(request);
       }

@@ -45,3 +45,24 @@ export function minusOne(key: Uint8Array): Uint8Array {
   }
   return out;
 }
+
+/** How many bits of `to` − `from` are zero before the first one that is not, of the first 32; 32 when all are. */
+export function zeroBitsBetween(from: Uint8Array, to: Uint8Array): number {
+  let borrow = 0;
+  for (let i = 4; i < from.length; i += 1) {
+    const difference = (to[i] ?? 0) - (from[i] ?? 0);
+    if (difference === 0) continue;
+    borrow = difference < 0 ? 1 : 0;
+    break;
+  }
+  return Math.clz32((wordOf(to) - wordOf(from) - borrow) >>> 0);
+}
+
+const wordOf = (key: Uint8Array): number => (((key[0] ?? 0) << 24) | ((key[1] ?? 0) << 16) | ((key[2] ?? 0) << 8) | (key[3] ?? 0)) >>> 0;
+
+/** The way from `from` to `to` as a part of the circle, 0–1. */
+export function partBetween(from: Uint8Array, to: Uint8Array): number {
+  let part = 0;
+  for (let i = 7; i >= 0; i -= 1) part = (part + (to[i] ?? 0) - (from[i] ?? 0)) / 256;
+  return part < 0 ? part + 1 : part;
+}

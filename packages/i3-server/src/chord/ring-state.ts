@@ -1,11 +1,12 @@
 /** What one node knows of the ring, and what follows from it without asking anybody. */
-import type { ControlMessage, RingNode } from "@i3/common";
+import { sameLocator, type ControlMessage, type RingNode } from "@i3/common";
 import type { Responsibility } from "@i3/datapath";
 
+import { FINGERS, SUCCESSORS } from "./constants.js";
 import { Fingers } from "./fingers.js";
 import { Liveness } from "./liveness.js";
 import { orderSuccessors, sameNode, withLocator } from "./neighbours.js";
-import { inHalfOpen, inOpen, minusOne } from "./ring-key.js";
+import { inHalfOpen, inOpen, minusOne, partBetween } from "./ring-key.js";
 
 /** `final`: `node` is responsible for the key; otherwise it is nearer to it. */
 export interface FindAnswer {
@@ -43,7 +44,9 @@ export class RingState {
   }
 
   isNeighbour(node: RingNode): boolean {
-    return (this.predecessor !== null && sameNode(this.predecessor, node)) || this.successors.some((entry) => sameNode(entry, node));
+    if (this.predecessor !== null && sameNode(this.predecessor, node)) return true;
+    for (const successor of this.successors) if (sameNode(successor, node)) return true;
+    return false;
   }
 
   setPredecessor(node: RingNode | null): void {
@@ -71,7 +74,7 @@ export class RingState {
 
   renewLocator(node: RingNode): void {
     this.successors = withLocator(this.successors, node);
-    if (this.predecessor !== null && sameNode(this.predecessor, node)) this.predecessor = node;
+    if (this.predecessor !== null && sameNode(this.predecessor, node) && !sameLocator(this.predecessor.locator, node.locator)) this.predecessor = node;
     this.fingers.renewLocator(node);
   }
 
@@ -96,12 +99,32 @@ export class RingState {
 
   /** Of the nodes known to live the last one before `key`, leaving out those for which `skip` holds. */
   nearest(nowMs: number, key: Uint8Array, skip: (node: RingNode) => boolean): RingNode | null {
-    let best: RingNode | null = null;
-    for (const node of [...this.successors, ...this.fingers.nodes()]) {
-      if (!inOpen(best?.key ?? this.self.key, node.key, key)) continue;
-      if (!skip(node) && !this.liveness.isDead(nowMs, node)) best = node;
+    const usable = (node: RingNode): boolean => inOpen(this.self.key, node.key, key) && !skip(node) && !this.liveness.isDead(nowMs, node);
+    const successor = this.successors.findLast(usable) ?? null;
+    for (let range = this.fingers.rangeOf(key) ?? FINGERS; range < FINGERS; range += 1) {
+      const finger = this.fingers.at(range);
+      if (finger !== null && usable(finger)) return successor === null || inOpen(successor.key, finger.key, key) ? finger : successor;
     }
-    return best;
+    return successor;
+  }
+
+  /** Where a question for the node responsible for `key` goes from here; `last`: to that node, as far as is known here. Null: nowhere. */
+  nextHop(nowMs: number, key: Uint8Array): { readonly node: RingNode; readonly last: boolean } | null {
+    const end = this.successors.at(-1);
+    if (end !== undefined && inHalfOpen(this.self.key, key, end.key)) {
+      const node = this.successors.find((successor) => inHalfOpen(this.self.key, key, successor.key));
+      return node === undefined ? null : { node, last: true };
+    }
+    const node = this.nearest(nowMs, key, () => false);
+    return node === null ? null : { node, last: false };
+  }
+
+  /** About how many nodes the ring has, by how near those of the successor list are. */
+  estimateSize(): number {
+    const end = this.successors.at(-1);
+    if (end === undefined) return 1;
+    if (this.successors.length < SUCCESSORS) return this.successors.length + 1;
+    return SUCCESSORS / Math.max(partBetween(this.self.key, end.key), Number.MIN_VALUE);
   }
 
   stateMessage(pending: boolean): ControlMessage {
