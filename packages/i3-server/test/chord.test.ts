@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 
 import { toHex, type RingNode } from "@i3/common";
 
-import { keyOf, RingNet } from "./ring-net.js";
+import { Chord } from "../src/chord/chord.js";
+import { keyOf, randomBytesFrom, RingNet, seeded } from "./ring-net.js";
 
 /** A ring of `size`, members started 10 ms apart, each knowing the first (the first knows the last). */
 function ringOf(size: number, seed: number, loss = 0): RingNet {
@@ -211,6 +212,48 @@ describe("Zave's rules", () => {
     if (query?.kind !== "send") throw new Error("no state query");
     chord.handleMessage(0, query.nonce, { type: "STATE_IS", from: node(2), pending: false, predecessor: null, successors: [] });
     expect(chord.successors).toHaveLength(0);
+  });
+
+  describe("a successor list never skips members", () => {
+    /** A node at 0x10, and what it asked in its last output. */
+    const started = (): { chord: Chord; asked: (type: string, to: RingNode) => Uint8Array } => {
+      const chord = new Chord({ self: node(0x10), members: [node(0x08).locator], random: randomBytesFrom(seeded(1)) });
+      chord.start(0);
+      chord.handleTimer(0);
+      const asked = (type: string, to: RingNode): Uint8Array => {
+        for (let o = chord.pollOutput(); o !== undefined; o = chord.pollOutput()) {
+          if (o.kind === "send" && o.message.type === type && o.to.address[3] === to.locator.address[3]) return o.nonce;
+        }
+        throw new Error(`no ${type} for ${to.locator.address[3]}`);
+      };
+      return { chord, asked };
+    };
+    const state = (from: RingNode, successors: readonly RingNode[], predecessor: RingNode | null = null) => ({ type: "STATE_IS", from, pending: false, predecessor, successors }) as const;
+
+    it("when it joins through one whose list is short: that one does not come behind it", () => {
+      const { chord, asked } = started();
+      chord.handleMessage(1, asked("FIND", node(0x08)), { type: "FOUND", from: node(0x08), final: true, node: node(0x20) });
+      chord.handleMessage(2, asked("STATE", node(0x08)), state(node(0x08), [node(0x20), node(0x30)], node(0x70)));
+      expect(chord.successors).toEqual([node(0x20), node(0x30)]);
+      expect(chord.predecessor).toEqual(node(0x08));
+    });
+
+    it("when a nearer node is alone: what it had stays behind that", () => {
+      const { chord, asked } = started();
+      chord.handleMessage(1, asked("FIND", node(0x08)), { type: "FOUND", from: node(0x08), final: true, node: node(0x40) });
+      chord.handleMessage(2, asked("STATE", node(0x08)), state(node(0x08), [node(0x40), node(0x50)]));
+      chord.handleMessage(3, asked("STATE", node(0x40)), state(node(0x40), [node(0x50), node(0x60)], node(0x20)));
+      chord.handleMessage(4, asked("STATE", node(0x20)), state(node(0x20), []));
+      expect(chord.successors).toEqual([node(0x20), node(0x40), node(0x50), node(0x60)]);
+    });
+
+    it("when it is alone and notified: it takes the list of its predecessor", () => {
+      const { chord, asked } = started();
+      chord.handleMessage(1, NONCE, { type: "NOTIFY", from: node(0x08) });
+      chord.handleMessage(2, asked("STATE", node(0x08)), state(node(0x08), [node(0x10), node(0x20), node(0x30)], node(0x70)));
+      expect(chord.successors).toEqual([node(0x20), node(0x30)]);
+      expect(chord.predecessor).toEqual(node(0x08));
+    });
   });
 
   it("reports another node under its own key once", () => {

@@ -399,7 +399,15 @@ export class Chord {
     if (head !== null && !inHalfOpen(this.self.key, node.key, head.key)) return; // a nearer one was adopted meanwhile
     if (state.pending) return this.#retrySoon(nowMs);
     this.#pendings = 0;
-    const nearer = this.#ring.adoptSuccessors(nowMs, [node, ...state.successors]);
+    // Who has no successors yet has asked its predecessor, whose list goes on behind us: as in a join that one does not come first.
+    const behindUs = head === null ? state.successors.filter((other) => !sameNode(other, this.self) && !inOpen(node.key, other.key, this.self.key)) : [];
+    if (behindUs.length > 0) {
+      this.#ring.adoptSuccessors(nowMs, behindUs);
+      return this.#notifyHead();
+    }
+    // One that is alone has no list to give: with it in place of ours, all would hang on it.
+    const behindIt = state.successors.length === 0 ? this.#ring.successors.filter((other) => !sameNode(other, node)) : state.successors;
+    const nearer = this.#ring.adoptSuccessors(nowMs, [node, ...behindIt]);
     const candidate = [state.predecessor, nearer].find((other) => other !== null && this.#isNearer(nowMs, other, node));
     if (candidate !== undefined && candidate !== null && stepsLeft > 0) return this.#askState(nowMs, candidate, stepsLeft - 1);
     this.#notifyHead();
@@ -504,7 +512,8 @@ export class Chord {
     const [next] = successors;
     const others = successors.filter((node) => !sameNode(node, this.self));
     if (next === undefined || sameNode(next, this.self) || inHalfOpen(from.key, this.self.key, next.key)) {
-      return this.#join(nowMs, from, [...others, from], from);
+      // Its list alone: it may be short because members died, and then whoever comes between its end and `from` would be skipped.
+      return this.#join(nowMs, from, others.length === 0 ? [from] : others, from);
     }
     if (predecessor !== null && !sameNode(predecessor, this.self) && !this.#ring.liveness.isDead(nowMs, predecessor) && stepsLeft > 0) {
       return this.#askState(nowMs, predecessor, stepsLeft - 1, "join");
