@@ -233,6 +233,24 @@ describe("NOT_PRESENT", () => {
   });
 });
 
+it("CACHE and NOT_PRESENT together are not larger than the packets that they answer", () => {
+  const bench = new PairBench();
+  const id = bench.foreignId();
+  const ask = (): Datagram[] => bench.upcall({ kind: "cache-request", ringKey: bench.peer.key, from: CLIENT, nonce: NONCE, requestBytes: 100 });
+  const notPresent = (): Datagram[] => bench.sendBytes(encodeControl({ type: "NOT_PRESENT", id }, NONCE), MEMBER);
+  const [cache] = ask();
+  expect(decodeControl(cache?.bytes ?? NONCE).message.type).toBe("CACHE");
+  expect(notPresent()).toEqual([]);
+  expect(bench.core.counters.get("amplification")).toBe(1);
+  let got = cache?.bytes.length ?? 0;
+  for (const { bytes } of ask()) got += bytes.length;
+  for (let i = 0; i < 5; i += 1) {
+    bench.live(100);
+    for (const { bytes } of notPresent()) got += bytes.length;
+  }
+  expect(got).toBeLessThanOrEqual(200);
+});
+
 describe("messages between servers", () => {
   const from = (bench: ServerBench): RingNode => ({ key: plusPowerOfTwo(bench.self.key, 100), locator: THIEF });
 

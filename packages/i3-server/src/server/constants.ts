@@ -21,6 +21,8 @@ export const MAX_WAITING_PER_KEY = 16;
 /** Senders of recent packets with CACHE_REQUEST, by nonce: NOT_PRESENT finds its way back through them. */
 export const SENDER_MEMORY_MS = 30_000;
 export const MAX_SENDERS = 65_536;
+/** What the packets of one nonce may gather for answers to it, bytes. */
+export const MAX_CREDIT_BYTES = 4_096;
 /** One sender is told NOT_PRESENT at most once in this time, like the engine's upcall. */
 export const NOT_PRESENT_PAUSE_MS = 100;
 /** Signed records (docs/wire.md §4.3), of 1,000 bytes at most: 16 MB. */

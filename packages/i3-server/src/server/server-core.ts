@@ -167,7 +167,7 @@ export class ServerCore {
       }
       case "no-trigger": {
         const sent = this.#reply(upcall.from, upcall.requestBytes, { type: "NOT_PRESENT", id: upcall.id }, upcall.nonce);
-        if (sent) this.counters.count("not-present-sent");
+        if (sent > 0) this.counters.count("not-present-sent");
         return;
       }
       case "flow-setup": case "payload": case "hip": return; // only hosts have flows, inbound ids and a HIP responder
@@ -216,7 +216,10 @@ export class ServerCore {
   #passNotPresent(nowMs: number, id: Uint8Array, nonce: Uint8Array): void {
     const sender = this.#senders.take(nowMs, nonce, ringKey(id));
     if (sender === undefined) return this.counters.count("not-present-unknown");
-    if (this.#reply(sender.from, sender.requestBytes, { type: "NOT_PRESENT", id }, nonce)) this.counters.count("not-present-passed");
+    const sent = this.#reply(sender.from, sender.creditBytes, { type: "NOT_PRESENT", id }, nonce);
+    if (sent === 0) return;
+    this.#senders.spend(nonce, sent);
+    this.counters.count("not-present-passed");
   }
 
   // --- who is responsible ------------------------------------------------------------------------------------------
@@ -248,10 +251,12 @@ export class ServerCore {
 
   #answer(key: Uint8Array, { kind, from, nonce, requestBytes }: Asker, node: RingNode): void {
     if (kind === "locate") {
-      if (this.#reply(from, requestBytes, { type: "LOCATED", ringKey: key, node }, nonce)) this.counters.count("located");
-    } else if (this.#reply(from, requestBytes, { type: "CACHE", ringKey: key, node, lifeMs: ROUTE_LIFE_MS }, nonce)) {
-      this.counters.count("cache-sent");
+      if (this.#reply(from, requestBytes, { type: "LOCATED", ringKey: key, node }, nonce) > 0) this.counters.count("located");
+      return;
     }
+    const sent = this.#reply(from, requestBytes, { type: "CACHE", ringKey: key, node, lifeMs: ROUTE_LIFE_MS }, nonce);
+    this.#senders.spend(nonce, sent);
+    if (sent > 0) this.counters.count("cache-sent");
   }
 
   /** Begins or joins the lookup of a key; null when too many run. Its end comes through drainChord. */
@@ -356,15 +361,15 @@ export class ServerCore {
     this.#init.log("info", "claims", rangeText(this.#range));
   }
 
-  /** False when the answer would be larger than what it answers; nothing is sent then. */
-  #reply(to: Locator, requestBytes: number, message: ControlMessage, nonce: Uint8Array): boolean {
+  /** Bytes sent: 0 when the answer would be larger than what it answers. */
+  #reply(to: Locator, requestBytes: number, message: ControlMessage, nonce: Uint8Array): number {
     const bytes = encodeControl(message, nonce);
     if (bytes.length > requestBytes) {
       this.counters.count("amplification");
-      return false;
+      return 0;
     }
     this.#datagrams.push({ locator: to, bytes });
-    return true;
+    return bytes.length;
   }
 
   #flush(): void {
