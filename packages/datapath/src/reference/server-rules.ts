@@ -107,8 +107,8 @@ export class ServerRules {
     const key = ringKeyAt(idBytes(work), idAt(work));
     const endpoint = this.#state.nextServers.lookup(key);
     if (endpoint === null) return this.#wait(key, work);
-    // Two servers, each of which takes the other for responsible while the ring changes: neither has a trigger.
-    if ((flagsOf(work) & DATA_FLAG.forwarded) !== 0 && sameEndpoint(work, endpoint)) return this.#noTrigger(work);
+    // Two servers, each of which takes the other for responsible while the ring changes: neither has a trigger. A stack may well lead back.
+    if (work.head === null && (flagsOf(work) & DATA_FLAG.forwarded) !== 0 && sameEndpoint(work, endpoint)) return this.#noTrigger(work);
     this.#cacheRequest(work);
     this.#emit(work, endpoint, flagsOf(work) | DATA_FLAG.forwarded);
   }

@@ -38,6 +38,19 @@ describe("packets that wait for a next server", () => {
     return { asked: after.upcalls - before.upcalls, full: after.drops["queue-full"] - before.drops["queue-full"] };
   }
   const keysFrom = (address: Uint8Array, first: number, count: number): readonly RawDatagram[] => Array.from({ length: count }, (_, i) => datagram(first + i, address));
+  it("go back to the server that they came from when a stack leads there, and not otherwise", () => {
+    pair.change("setTriggers", (engine) => engine.setTriggers(ringKey(1), [{ id: concat(ringKey(1), new Uint8Array(16)), target: { kind: "stack", ids: [concat(ringKey(2), new Uint8Array(16))] } }]));
+    const forwarded = (key: number): RawDatagram => {
+      const made = datagram(key, LOCATORS[0]!.address, { port: LOCATORS[0]!.port });
+      made.bytes[1] = 4;
+      return made;
+    };
+    pair.step(1, [], [forwarded(1)], true);
+    expect(released(2)).toBe(1);
+    expect(pair.step(1, [], [forwarded(1)], true).length).toBe(1);
+    expect(pair.step(1, [], [forwarded(2)], true).length).toBe(0);
+  });
+
   /** How many of the waiting packets for a key leave when its next server is known. */
   function released(key: number): number {
     pair.change("setNextServer", (engine) => engine.setNextServer(ringKey(key), LOCATORS[0]!));

@@ -257,6 +257,17 @@ describe("not responsible", () => {
     expect(harness.engine.counters().drops["no-trigger"]).toBe(1);
   });
 
+  it("but its copy goes there, at once or after it has waited, when a stack leads there", () => {
+    const harness = server(chain(ID, OTHER));
+    harness.engine.setNextServer(key(0x90), NEXT);
+    const there = [{ to: NEXT, bytes: dataPacket({ ids: [OTHER], flags: 4, hopLimit: 15 }) }];
+    expect(harness.fromUdp(NEXT, dataPacket({ ids: [ID], flags: 4 }))).toMatchObject({ udp: there, drops: {} });
+    const waiting = server(chain(ID, OTHER));
+    waiting.fromUdp(NEXT, dataPacket({ ids: [ID], flags: 4 }));
+    waiting.engine.setNextServer(key(0x90), NEXT);
+    expect(waiting.step()).toMatchObject({ udp: there, drops: {} });
+  });
+
   it("a replaced stack that waited stays hidden from the sender and loses one hop in all", () => {
     const harness = server(chain(ID, OTHER));
     harness.fromUdp(SENDER, dataPacket({ ids: [ID], flags: 1 }, data(4)));

@@ -93,8 +93,8 @@ void ServerRules::send_on(const Work& work) {
 void ServerRules::send(const Work& work, uint32_t key_hash) {
   const Endpoint* next = lane_.tables.next_servers.lookup(work.ring_key(), key_hash);
   if (next == nullptr) return wait(work);
-  // Two servers, each of which takes the other for responsible while the ring changes: neither has a trigger.
-  if (is_forwarded(work.flags()) && *work.from == *next) return no_trigger(work);
+  // Two servers, each of which takes the other for responsible while the ring changes: neither has a trigger. A stack may well lead back.
+  if (work.head.empty() && is_forwarded(work.flags()) && *work.from == *next) return no_trigger(work);
   cache_request(work);
   emit(work, *next, work.flags() | data_header::forwarded);
 }
