@@ -5,8 +5,8 @@
 import { randomInt } from "node:crypto";
 import { I3Error, makeLocator, WireError, type KeyKind, type TriggerMessage } from "@i3/common";
 import {
-  algorithmNumber, certifyMember, HOST_KEY_ALGORITHMS, hostIdentityFromPem, hostIdentityToPem, hostKeyFromHi, keyOwnsId, readMembership, rhashOf, signHip, signTrigger, suiteOfHit,
-  triggerKeyFromSeed, verifyHip, verifyMembership, verifyTrigger, verifyWithHost, verifyWithTriggerKey,
+  algorithmNumber, certifyMember, HOST_KEY_ALGORITHMS, hostIdentityFromPem, hostIdentityToPem, hostKeyFromHi, keyOwnsId, readMembership, rhashOf, signHip, signStep, signTrigger, stepOwnsId, suiteOfHit,
+  triggerKeyFromSeed, verifyHip, verifyMembership, verifyStep, verifyTrigger, verifyWithHost, verifyWithTriggerKey, type StepSigner,
 } from "@i3/hip";
 import { expect, it } from "vitest";
 import { KNOWN_ANSWERS } from "../../packages/hip/test/identity/known-answers.js";
@@ -26,6 +26,9 @@ const triggerKey = triggerKeyFromSeed(new Uint8Array(32).fill(7));
 const memberKey = triggerKeyFromSeed(new Uint8Array(32).fill(8));
 const certificate = certifyMember(triggerKey, memberKey.publicKey, 1_900_000_000);
 const identities = [identity, ...KNOWN_ANSWERS.slice(0, 3).map((row) => hostIdentityFromPem(row.pem))];
+const SOURCE = new Uint8Array(32).fill(3);
+const steps = [{ kind: "host", identity }, { kind: "private", key: triggerKey }, { kind: "group", key: triggerKey }] as const satisfies readonly StepSigner[];
+const signedSteps = steps.map((signer) => signStep(signer, SOURCE, new Uint8Array(32).fill(4), 1_900_000_000));
 const HIP_MESSAGE = new Uint8Array(40).fill(59);
 const hipSignatures = identities.map((own) => signHip(own, HIP_MESSAGE));
 const NODE_KEY = new Uint8Array(16).fill(9);
@@ -93,6 +96,17 @@ function checkCertificate(random: Random): void {
   }
 }
 
+/** A changed token lets nobody through. */
+function checkStep(random: Random): void {
+  const signed = random.pick(signedSteps);
+  const field = random.pick(["id", "publicKey", "signature"] as const);
+  const changed = random.below(3) === 0 ? random.bytes(random.below(80)) : mutated(random, signed[field], [0, 0xff]);
+  const step = { ...signed, [field]: changed };
+  expect(verifyStep(step, SOURCE)).toBe(same(changed, signed[field]));
+  expect(verifyStep(step, random.bytes(32))).toBe(false);
+  expect(typeof stepOwnsId({ ...step, keyKind: random.pick([1, 2, 3, 4, 7]) })).toBe("boolean");
+}
+
 function checkBytes(random: Random): void {
   const [message, point, signature] = [random.bytes(random.below(50)), random.bytes(random.below(70)), random.bytes(random.below(3) === 0 ? random.below(70) : 64)];
   expect(verifyWithHost(point, message, signature)).toBe(false);
@@ -121,6 +135,7 @@ it(`keys and signatures, seed ${SEED}`, { timeout: (SECONDS + 60) * 1000 }, () =
       checkTrigger(random, random.pick(signed));
       checkBytes(random);
       checkCertificate(random);
+      checkStep(random);
       checkHostIdentity(random);
     }
   } catch (error) {

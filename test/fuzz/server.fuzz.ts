@@ -10,7 +10,7 @@ import { expect, it } from "vitest";
 import {
   CONTROL_TYPES, decodeControl, encodeControl, groupId, isRingMessage, makeLocator, recordKey, sameBytes, sameLocator, type ControlMessage, type Locator, type RingNode, type SignedRecord,
 } from "@i3/common";
-import { certifyMember, generateTriggerKey, type TriggerSigner } from "@i3/hip";
+import { certifyMember, generateTriggerKey, signStep, type TriggerSigner } from "@i3/hip";
 import { admitServer } from "@i3/i3-server";
 
 import { hitOf, nameRecord } from "../../packages/i3-server/test/records/some-records.js";
@@ -23,6 +23,7 @@ const SEED = Number(process.env["I3_FUZZ_SEED"] ?? randomInt(2 ** 32));
 const TURNS_PER_WORLD = 400;
 const GROUP = generateTriggerKey();
 const MEMBER = ((key) => ({ kind: "member", certificate: certifyMember(GROUP, key.publicKey, 2_000_000_000), key }))(generateTriggerKey()) satisfies TriggerSigner;
+const STEP = signStep({ kind: "private", key: GROUP }, idOf(KEY), idOf(GROUP), 2_000_000_000);
 const GROUP_ID = groupId(GROUP.publicKey, new Uint8Array(16));
 const REQUEST_ANSWERS: ReadonlySet<string> = new Set(["PONG", "LOCATED", "CHALLENGE", "TRIGGER_OK", "REFUSED", "FOUND", "STATE_IS", "ALIVE_YES", "CACHE", "NOT_PRESENT", "HELLO_YES", "HELLO_AGAIN", "RECORD_OK", "RECORD_IS"]);
 
@@ -77,6 +78,7 @@ class World {
       case "CHALLENGE": return { type, ringKey, cookie: this.bytes(24), observed: THIEF, timeMs: 1, nodeKey: ringKey };
       case "TRIGGER":
         if (this.random() < 0.3) return this.bench.trigger({ signer: MEMBER, counter: this.below(50), id: GROUP_ID, action: this.random() < 0.8 ? 1 : 2, cookie: this.cookie(GROUP_ID) });
+        if (this.random() < 0.3) return this.bench.trigger({ counter: this.below(50), target: { steps: [STEP] }, cookie: this.cookie() });
         return this.bench.trigger({ counter: this.below(50), id: idOf(KEY, this.below(3)), action: this.random() < 0.8 ? 1 : 2, cookie: this.cookie() });
       case "TRIGGER_OK": return { type, action: 1, id, lifeMs: 1, replica: null };
       case "REFRESH": {
@@ -162,7 +164,7 @@ class World {
     for (const datagram of this.bench.sendBytes(request, from)) this.inspect(datagram, request.length, from, nonce);
     if (this.below(10) === 0) this.#checkRecord();
     for (const entries of this.bench.engine.triggers.values()) {
-      for (const { target } of entries) expect(target).toEqual({ kind: "locator", locator: CLIENT });
+      for (const { target } of entries) expect(target).toEqual(target.kind === "locator" ? { kind: "locator", locator: CLIENT } : { kind: "stack", ids: [STEP.id] });
     }
   }
 

@@ -12,6 +12,8 @@ export * from "./io/watched-file.js";
 export * from "./io/daemon-main.js";
 export * from "./io/stderr-log.js";
 export * from "./wire/msgpack.js";
+export * from "./wire/key-kinds.js";
+export * from "./wire/trigger-target.js";
 export * from "./wire/control.js";
 export * from "./wire/record.js";
 export * from "./wire/hip-header.js";

@@ -3,8 +3,8 @@
  * §4.1). Refresh tokens: a hash chain whose end the signature commits to.
  */
 import {
-  claimId, commonPrefixBits, concatBytes, domainHash, encodeLocator, groupPrefix, KEY_KIND, MEMBER_CERTIFICATE_BYTES, MIN_MATCH_BITS, privatePrefix, publicId, ringKey, sameBytes, u64Bytes,
-  type KeyKind, type TriggerMessage,
+  claimId, commonPrefixBits, concatBytes, domainHash, encodeLocator, groupPrefix, isTriggerStack, KEY_KIND, MEMBER_CERTIFICATE_BYTES, MIN_MATCH_BITS, privatePrefix, publicId, ringKey, sameBytes, u64Bytes,
+  type KeyKind, type TriggerMessage, type TriggerTarget,
 } from "@i3/common";
 
 import { readMembership, verifyMembership } from "./group-membership.js";
@@ -19,7 +19,8 @@ const DOMAIN = new TextEncoder().encode("i3/1 trigger\0");
 export const REFRESH_CHAIN_LENGTH = 1_024;
 /** Key kinds of host keys; the others are no host's. */
 export const HOST_KEY_KIND = { "ecdsa-p256": KEY_KIND.ecdsaP256, "ecdsa-p384": KEY_KIND.ecdsaP384, rsa: KEY_KIND.rsa } as const satisfies Record<HostKeyAlgorithm, KeyKind>;
-const HOST_ALGORITHM: Readonly<Record<Exclude<KeyKind, 0 | 2 | 5 | 6>, HostKeyAlgorithm>> = { 1: "ecdsa-p256", 3: "ecdsa-p384", 4: "rsa" };
+/** And back. */
+export const HOST_ALGORITHM: Readonly<Record<Exclude<KeyKind, 0 | 2 | 5 | 6 | 7>, HostKeyAlgorithm>> = { 1: "ecdsa-p256", 3: "ecdsa-p384", 4: "rsa" };
 /** How many refreshes may be lost in a row. */
 export const REFRESH_MAX_SKIP = 64;
 
@@ -41,12 +42,18 @@ const NO_MEMBER = new Uint8Array(0);
 
 /** `member`: a member's certificate; otherwise empty. */
 function signedBytes(trigger: UnsignedTrigger, nodeKey: Uint8Array, member: Uint8Array): Uint8Array {
-  const target = encodeLocator(trigger.target);
+  const target = targetBytes(trigger.target);
   return concatBytes(
-    DOMAIN, Uint8Array.of(trigger.action), trigger.id, Uint8Array.of(0, target.length + 1, 1), target, nodeKey,
+    DOMAIN, Uint8Array.of(trigger.action), trigger.id, Uint8Array.of(0, target.length), target, nodeKey,
     Uint8Array.of(trigger.flags >> 8, trigger.flags & 0xff, 0, member.length), member, u64Bytes(trigger.counter), trigger.commitment, trigger.cookie,
   );
 }
+
+/** The tokens' signatures speak for themselves. */
+const targetBytes = (target: TriggerTarget): Uint8Array =>
+  isTriggerStack(target)
+    ? concatBytes(Uint8Array.of(2), ...target.steps.flatMap(({ id, notAfterS }) => [id, u64Bytes(notAfterS)]))
+    : concatBytes(Uint8Array.of(1), encodeLocator(target));
 
 /** Signs for one server (`nodeKey`, 16 bytes). */
 export function signTrigger(signer: TriggerSigner, trigger: UnsignedTrigger, nodeKey: Uint8Array): TriggerMessage {
@@ -67,7 +74,7 @@ function shownKey(signer: Exclude<TriggerSigner, { kind: "host" }>): Pick<Trigge
 
 /** Whether the key is the one that the first 128 bits of the id commit to; of a claim to a name, the whole id. Cheap: two hashes. */
 export function keyOwnsId(keyKind: KeyKind, publicKey: Uint8Array, id: Uint8Array): boolean {
-  if (keyKind === KEY_KIND.none) return false;
+  if (keyKind === KEY_KIND.none || keyKind === KEY_KIND.group) return false;
   if (keyKind === KEY_KIND.ed25519) return publicKey.length === 32 && commonPrefixBits(privatePrefix(publicKey), ringKey(id)) >= MIN_MATCH_BITS;
   if (keyKind === KEY_KIND.nameClaim) {
     if (publicKey.length !== 2 * NAME_KEY_BYTES) return false;
@@ -90,7 +97,7 @@ export function verifyTrigger(message: TriggerMessage, nodeKey: Uint8Array): boo
     // The name key signs nothing: only the id says which one belongs to it.
     case KEY_KIND.nameClaim: return keyOwnsId(message.keyKind, message.publicKey, message.id) && verifyWithTriggerKey(message.publicKey.subarray(NAME_KEY_BYTES), bytes, message.signature);
     case KEY_KIND.groupMember: return verifyMembership(message.publicKey) && verifyWithTriggerKey(readMembership(message.publicKey).memberKey, bytes, message.signature);
-    case KEY_KIND.none: return false;
+    case KEY_KIND.none: case KEY_KIND.group: return false;
     default: return verifyWithHost(message.publicKey, bytes, message.signature, HOST_ALGORITHM[message.keyKind]);
   }
 }

@@ -2,7 +2,7 @@ import { claimId, concatBytes, encodeControl, fromHex, groupId, makeLocator, MAX
 import { describe, expect, it } from "vitest";
 
 import {
-  certifyMember, generateHostIdentity, generateTriggerKey, hitOfPublicKey, hostIdentityFromPem, hostPublicKey, keyOwnsId, REFRESH_CHAIN_LENGTH, refreshChain, refreshStep, signTrigger, triggerKeyFromSeed,
+  certifyMember, generateHostIdentity, generateTriggerKey, hitOfPublicKey, hostIdentityFromPem, hostPublicKey, keyOwnsId, REFRESH_CHAIN_LENGTH, refreshChain, refreshStep, signStep, signTrigger, triggerKeyFromSeed,
   verifyTrigger, verifyWithTriggerKey, type TriggerSigner, type UnsignedTrigger,
 } from "../src/index.js";
 import { knownAnswer } from "./identity/known-answers.js";
@@ -17,6 +17,8 @@ const groupKey = generateTriggerKey();
 const memberKey = generateTriggerKey();
 const certificate = certifyMember(groupKey, memberKey.publicKey, 1_900_000_000);
 const NODE_KEY = filled(16, 0x99);
+const ADDRESS = filled(4, 10);
+const STEP = signStep({ kind: "private", key: triggerKey }, filled(32, 1), privateId(triggerKey.prefix, filled(16, 2)), 1_900_000_000);
 const SIGNERS = {
   "host P-256": { signer: { kind: "host", identity }, id: publicId(identity.hit) },
   "host P-384": { signer: { kind: "host", identity: p384 }, id: publicId(p384.hit) },
@@ -27,7 +29,7 @@ const SIGNERS = {
 } as const satisfies Record<string, { signer: TriggerSigner; id: Uint8Array }>;
 
 const unsigned = (id: Uint8Array): UnsignedTrigger => ({
-  action: 1, id, target: makeLocator(filled(4, 10), 5610), flags: 0, counter: 1_800_000_000_000, commitment: filled(16, 0xcc), cookie: filled(24, 0xdd),
+  action: 1, id, target: makeLocator(ADDRESS, 5610), flags: 0, counter: 1_800_000_000_000, commitment: filled(16, 0xcc), cookie: filled(24, 0xdd),
 });
 
 const flipped = (bytes: Uint8Array, bit: number): Uint8Array => {
@@ -40,13 +42,13 @@ const flipped = (bytes: Uint8Array, bit: number): Uint8Array => {
 const CHANGES: { readonly [K in Exclude<keyof TriggerMessage, "type">]: (m: TriggerMessage) => readonly TriggerMessage[K][] } = {
   action: (m) => [m.action === 1 ? 2 : 1],
   id: (m) => Array.from({ length: 256 }, (_, bit) => flipped(m.id, bit)),
-  target: ({ target }) => [
-    makeLocator(target.address, target.port + 1), makeLocator(target.address, target.port ^ 0x100), makeLocator(flipped(target.address, 0), target.port),
-    makeLocator(flipped(target.address, 31), target.port), makeLocator(concatBytes(filled(12, 0x20), target.address), target.port),
+  target: () => [
+    makeLocator(ADDRESS, 5611), makeLocator(ADDRESS, 5610 ^ 0x100), makeLocator(flipped(ADDRESS, 0), 5610), makeLocator(flipped(ADDRESS, 31), 5610),
+    makeLocator(concatBytes(filled(12, 0x20), ADDRESS), 5610), { steps: [STEP] }, { steps: [] },
   ],
   flags: () => [1, 0x100, 0xffff],
   counter: (m) => [0, m.counter - 1, m.counter + 1, m.counter + 2 ** 32, Number.MAX_SAFE_INTEGER],
-  keyKind: (m) => ([0, 1, 2, 3, 4, 5, 6] as const).filter((kind) => kind !== m.keyKind),
+  keyKind: (m) => ([0, 1, 2, 3, 4, 5, 6, 7] as const).filter((kind) => kind !== m.keyKind),
   publicKey: (m) => [...Array.from({ length: m.publicKey.length * 8 }, (_, bit) => flipped(m.publicKey, bit)), m.publicKey.subarray(1), new Uint8Array(0)],
   commitment: (m) => Array.from({ length: 128 }, (_, bit) => flipped(m.commitment, bit)),
   cookie: (m) => Array.from({ length: 192 }, (_, bit) => flipped(m.cookie, bit)),
@@ -97,6 +99,20 @@ it("the bytes that are signed are those of docs/wire.md §4.1", () => {
     "000001a3185c5000", "cc".repeat(16), "dd".repeat(24),
   ].join(""));
   expect(verifyWithTriggerKey(key.publicKey, bytes, message.signature)).toBe(true);
+});
+
+it("of a stack, its ids and ends are signed in order", () => {
+  const key = triggerKeyFromSeed(filled(32, 7));
+  const steps = [STEP, { ...STEP, id: filled(32, 0xbb), notAfterS: 1 }];
+  const message = signTrigger({ kind: "private", key }, { ...unsigned(filled(32, 0xaa)), target: { steps } }, NODE_KEY);
+  const bytes = fromHex([
+    Buffer.from("i3/1 trigger").toString("hex"), "00", "01", "aa".repeat(32), "0051", "02", toHex(STEP.id), "00000000713fb300", "bb".repeat(32), "0000000000000001",
+    "99".repeat(16), "0000", "0000", "000001a3185c5000", "cc".repeat(16), "dd".repeat(24),
+  ].join(""));
+  expect(verifyWithTriggerKey(key.publicKey, bytes, message.signature)).toBe(true);
+  for (const changed of [[...steps].reverse(), [STEP], [...steps, STEP], [STEP, { ...STEP, id: filled(32, 0xbb), notAfterS: 2 }]]) {
+    expect(verifyTrigger({ ...message, target: { steps: changed } }, NODE_KEY)).toBe(false);
+  }
 });
 
 it("a member's signature covers its certificate, in the place of the member", () => {

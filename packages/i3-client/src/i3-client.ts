@@ -4,9 +4,12 @@
  *
  * After every call: `takeEvents()`, then arm the timer for `nextDeadlineMs()`.
  */
-import { concatBytes, decodeControl, KEY_KIND, sameBytes, WireError, type DecodedControl, type Locator } from "@i3/common";
+import {
+  concatBytes, COOKIE_BYTES, decodeControl, encodeControl, KEY_KIND, MAX_TRIGGER_STACK, NONCE_BYTES, sameBytes, TRIGGER_ACTION, WireError,
+  type DecodedControl, type Locator, type StackStep,
+} from "@i3/common";
 import type { Datagram } from "@i3/datapath";
-import { keyOwnsId, readMembership, type TriggerKey, type TriggerSigner } from "@i3/hip";
+import { keyOwnsId, readMembership, signTrigger, stepOwnsId, verifyStep, type TriggerKey, type TriggerSigner } from "@i3/hip";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
 import { SenderPaths } from "./sender-paths.js";
@@ -55,7 +58,8 @@ export class I3Client {
 
   /**
    * A trigger of a group (docs/wire.md §2) from `id` to this host, beside those of its other members; kept until {@link leaveGroup}. Called again
-   * with a later certificate (136 bytes, certifyMember of @i3/hip) it goes on under that one. Throws RangeError unless all three belong together.
+   * with a later certificate (136 bytes, certifyMember of @i3/hip) it goes on under that one. Packets come with the id that they were sent to, which
+   * for anycast is another one: take them by that id (setInbound), or lead them on to a private id ({@link insertStack}). Throws RangeError unless all three belong together.
    */
   joinGroup(nowMs: number, id: Uint8Array, certificate: Uint8Array, key: TriggerKey): void {
     if (!keyOwnsId(KEY_KIND.groupMember, certificate, id)) throw new RangeError("not a certificate of the group that the id is of");
@@ -65,6 +69,19 @@ export class I3Client {
 
   leaveGroup(nowMs: number, id: Uint8Array): void {
     this.#triggers.remove(nowMs, id);
+  }
+
+  /**
+   * A trigger from `id` on to other ids: what comes for `id` goes to the first step's, with the others behind it. Of each id the key has agreed
+   * (signStep of @i3/hip); called again with later steps it goes on with those. Kept until {@link removeTrigger}. Throws RangeError for steps
+   * that a server would refuse, and when there are more than 4 or their keys are too long for one datagram.
+   */
+  insertStack(nowMs: number, id: Uint8Array, signer: Exclude<TriggerSigner, { kind: "name" }>, steps: readonly StackStep[]): void {
+    if (steps.length < 1 || steps.length > MAX_TRIGGER_STACK) throw new RangeError(`a stack of ${steps.length} ids`);
+    const strange = steps.findIndex((step) => !stepOwnsId(step) || !verifyStep(step, id));
+    if (strange >= 0) throw new RangeError(`step ${strange + 1} is not signed for this id by the key of its own`);
+    if (!fitsDatagram(id, signer, steps)) throw new RangeError("keys and signatures of the steps are longer than a control datagram");
+    this.#triggers.insert(nowMs, id, signer, [...steps]);
   }
 
   removeTrigger(nowMs: number, id: Uint8Array): void {
@@ -168,5 +185,16 @@ export class I3Client {
     this.#firstHop = firstHop;
     if (firstHop !== null) this.#triggers.firstHopChanged(nowMs);
     this.#events.push({ kind: "first-hop", server: firstHop });
+  }
+}
+
+function fitsDatagram(id: Uint8Array, signer: TriggerSigner, steps: readonly StackStep[]): boolean {
+  const trigger = { action: TRIGGER_ACTION.insert, id, target: { steps }, flags: 0xffff, counter: Number.MAX_SAFE_INTEGER, commitment: new Uint8Array(16), cookie: new Uint8Array(COOKIE_BYTES) };
+  try {
+    encodeControl(signTrigger(signer, trigger, new Uint8Array(16)), new Uint8Array(NONCE_BYTES));
+    return true;
+  } catch (error) {
+    if (error instanceof WireError) return false;
+    throw error;
   }
 }

@@ -9,7 +9,7 @@
  * A trigger that is removed goes the same way with the action remove; TRIGGER_OK, or a few seconds, end it.
  */
 import {
-  bytesKey, encodeControl, NONCE_BYTES, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, type ControlMessage, type Locator,
+  bytesKey, encodeControl, NONCE_BYTES, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, type ControlMessage, type Locator, type StackStep,
 } from "@i3/common";
 import { REFRESH_CHAIN_LENGTH, refreshChain, signTrigger, type TriggerSigner } from "@i3/hip";
 
@@ -39,6 +39,8 @@ type State = "locating" | "challenging" | "inserting" | "live";
 interface Kept {
   readonly id: Uint8Array;
   signer: TriggerSigner;
+  /** Where it leads; none: to us. */
+  steps: readonly StackStep[];
   state: State;
   /** When we stop trying to remove it; null while it is wanted. */
   removeUntilMs: number | null;
@@ -88,20 +90,27 @@ export class TriggerKeeper {
     this.#learn = (locator) => owner.learn(locator);
   }
 
-  /** Inserts a trigger to ourselves and keeps it. An id that is kept already stays; a group's is signed again with the certificate that is given now. */
-  insert(nowMs: number, id: Uint8Array, signer: TriggerSigner): void {
+  /**
+   * Inserts a trigger to ourselves, or along `steps`, and keeps it. An id that is kept already stays; a group's, and one with steps, is signed again
+   * with the certificate and the steps that are given now.
+   */
+  insert(nowMs: number, id: Uint8Array, signer: TriggerSigner, steps: readonly StackStep[] = []): void {
     const key = bytesKey(id);
     const old = this.#kept.get(key);
-    if (old?.removeUntilMs === null) return signer.kind === "member" ? this.#certify(nowMs, old, signer) : undefined;
+    if (old?.removeUntilMs === null) {
+      if (signer.kind === "member" || steps.length + old.steps.length > 0) this.#change(nowMs, old, signer, steps);
+      return;
+    }
     if (old !== undefined) this.#forget(old);
     this.#kept.set(key, {
-      id: id.slice(), signer, state: "locating", removeUntilMs: null, server: null, target: null, questions: [], tries: 0, setbacks: 0, nextMs: nowMs,
+      id: id.slice(), signer, steps, state: "locating", removeUntilMs: null, server: null, target: null, questions: [], tries: 0, setbacks: 0, nextMs: nowMs,
       liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0,
     });
   }
 
-  #certify(nowMs: number, kept: Kept, signer: TriggerSigner): void {
+  #change(nowMs: number, kept: Kept, signer: TriggerSigner, steps: readonly StackStep[]): void {
     kept.signer = signer;
+    kept.steps = steps;
     if (kept.server !== null) this.#enter(nowMs, kept, "challenging");
   }
 
@@ -187,7 +196,9 @@ export class TriggerKeeper {
     kept.chain = refreshChain(this.#environment.randomBytes(16));
     kept.refreshIndex = 0;
     const commitment = kept.chain[REFRESH_CHAIN_LENGTH] as Uint8Array;
-    const trigger = { action: actionOf(kept), id: kept.id, target: message.observed, flags: 0, counter: this.#nextCounter(kept), commitment, cookie: message.cookie };
+    // Removed by an id's owner, who need not have a token for that.
+    const target = kept.steps.length > 0 && kept.removeUntilMs === null ? { steps: kept.steps } : message.observed;
+    const trigger = { action: actionOf(kept), id: kept.id, target, flags: 0, counter: this.#nextCounter(kept), commitment, cookie: message.cookie };
     kept.nextMs = nowMs + RETRY_MS;
     this.#ask(kept, locator, signTrigger(kept.signer, trigger, message.nodeKey));
     return true;

@@ -3,7 +3,7 @@
  * a delay, and a filter that loses datagrams. After every turn it checks that the client's next deadline lies in the future.
  */
 import {
-  bytesKey, decodeControl, encodeControl, locatorKey, makeLocator, ringKey, sameBytes, sameLocator, toHex, type ControlMessage, type Locator, type TriggerMessage,
+  bytesKey, decodeControl, encodeControl, isTriggerStack, locatorKey, makeLocator, ringKey, sameBytes, sameLocator, toHex, type ControlMessage, type Locator, type TriggerMessage,
 } from "@i3/common";
 import { classifyDatagram } from "@i3/datapath";
 import { keyOwnsId, refreshStep, verifyTrigger } from "@i3/hip";
@@ -87,7 +87,7 @@ export class FakeServer {
     const refused = (code: number): ControlMessage => ({ type: "REFUSED", code, subject: message.id });
     if (this.ring.ownerOf(ringKey(message.id)) !== this) return refused(1);
     if (!sameBytes(message.cookie, filled(24, this.number))) return refused(2);
-    if (!sameLocator(message.target, CLIENT)) return refused(8);
+    if (!isTriggerStack(message.target) && !sameLocator(message.target, CLIENT)) return refused(8);
     if (!keyOwnsId(message.keyKind, message.publicKey, message.id)) return refused(5);
     const old = this.stored.get(bytesKey(message.id));
     if (old !== undefined && message.counter <= old.counter) return refused(4);

@@ -1,8 +1,8 @@
 import { bytesKey, groupId, privateId, publicId, type ControlMessage } from "@i3/common";
-import { certifyMember, generateHostIdentity, generateTriggerKey, REFRESH_CHAIN_LENGTH, type TriggerSigner } from "@i3/hip";
+import { certifyMember, generateHostIdentity, generateTriggerKey, REFRESH_CHAIN_LENGTH, signStep, type TriggerSigner } from "@i3/hip";
 import { describe, expect, it } from "vitest";
 
-import { FakeRing, filled } from "./fake-ring.js";
+import { CLIENT, FakeRing, filled } from "./fake-ring.js";
 
 const identity = generateHostIdentity();
 const key = generateTriggerKey();
@@ -456,6 +456,46 @@ describe("a group's trigger", () => {
     expect(() => ring.client.joinGroup(0, OTHER_ID, certificate, key)).toThrow(RangeError);
     expect(() => ring.client.joinGroup(0, id, certificate, generateTriggerKey())).toThrow(RangeError);
     expect(() => ring.client.joinGroup(0, id, certificate.subarray(1), key)).toThrow(RangeError);
+    expect(ring.client.triggers(0)).toEqual([]);
+  });
+});
+
+describe("a trigger along a stack", () => {
+  const next = generateTriggerKey();
+  const NEXT = privateId(next.prefix, filled(16, 9));
+  const step = (endS = 1_900_000_000, source = OTHER_ID) => signStep({ kind: "private", key: next }, source, NEXT, endS);
+  const targets = (ring: FakeRing) => ring.server(2).heard.flatMap(({ message }) => (message.type === "TRIGGER" ? [message.target] : []));
+
+  it("is inserted with its tokens, signed again with later ones, and removed without", () => {
+    const ring = new FakeRing(2);
+    ring.client.insertStack(0, OTHER_ID, PRIVATE, [step()]);
+    ring.until(() => ring.live(OTHER_ID), 1_000);
+    ring.client.insertStack(ring.nowMs, OTHER_ID, PRIVATE, [step(1_900_000_001), step()]);
+    ring.run(200);
+    ring.client.removeTrigger(ring.nowMs, OTHER_ID);
+    ring.run(200);
+    expect(targets(ring)).toEqual([{ steps: [step()] }, { steps: [step(1_900_000_001), step()] }, CLIENT]);
+    expect(ring.server(2).has(OTHER_ID)).toBe(false);
+  });
+
+  it("goes back to being one to ourselves when it is inserted so", () => {
+    const ring = new FakeRing(2);
+    ring.client.insertStack(0, OTHER_ID, PRIVATE, [step()]);
+    ring.until(() => ring.live(OTHER_ID), 1_000);
+    ring.client.insertTrigger(ring.nowMs, OTHER_ID, PRIVATE);
+    ring.run(200);
+    expect(targets(ring).at(-1)).toEqual(CLIENT);
+  });
+
+  it("is not begun with steps that a server would refuse, or that do not fit", () => {
+    const ring = new FakeRing(1);
+    const rsa = signStep({ kind: "host", identity: generateHostIdentity("rsa") }, OTHER_ID, NEXT, 1);
+    for (const steps of [[], [step(), step(), step(), step(), step()], [step(1, ID)], [{ ...step(), notAfterS: 1 }], [{ ...step(), id: ID }], [step(), rsa]]) {
+      expect(() => ring.client.insertStack(0, OTHER_ID, PRIVATE, steps)).toThrow(RangeError);
+    }
+    const own = generateHostIdentity("rsa");
+    const long = signStep({ kind: "host", identity: own }, OTHER_ID, publicId(own.hit), 1);
+    expect(() => ring.client.insertStack(0, OTHER_ID, PRIVATE, [long, long])).toThrow("longer than a control datagram");
     expect(ring.client.triggers(0)).toEqual([]);
   });
 });

@@ -10,8 +10,10 @@
  */
 import { WireError } from "../errors.js";
 import { decodeLocator, encodeLocator, type Locator } from "../locator.js";
+import { KEY_BYTES, KEY_KIND, type KeyKind, type TriggerKeyKind } from "./key-kinds.js";
 import { BodyReader, decodeBody, encodeBody, type BodyValue } from "./msgpack.js";
 import { MAX_RECORD_BYTES, MIN_RECORD_BYTES } from "./record.js";
+import { readTriggerTarget, triggerTargetValue, type TriggerTarget } from "./trigger-target.js";
 
 export const CONTROL_FIRST_BYTE = 0x19;
 export const CONTROL_HEADER_BYTES = 16;
@@ -22,8 +24,6 @@ export const COOKIE_BYTES = 24;
 export const FLAG_MAC = 0x01;
 /** Of a ring's authority about one server (docs/wire.md §4.2). */
 export const CREDENTIAL_BYTES = 153;
-/** Of a group's key about one member (docs/wire.md §2). */
-export const MEMBER_CERTIFICATE_BYTES = 136;
 
 const OFFSET_TYPE = 1;
 const OFFSET_FLAGS = 2;
@@ -44,24 +44,12 @@ export interface RingNode {
 
 export const TRIGGER_ACTION = { insert: 1, remove: 2 } as const;
 export type TriggerAction = (typeof TRIGGER_ACTION)[keyof typeof TRIGGER_ACTION];
-export const KEY_KIND = { none: 0, ecdsaP256: 1, ed25519: 2, ecdsaP384: 3, rsa: 4, nameClaim: 5, groupMember: 6 } as const;
-export type KeyKind = (typeof KEY_KIND)[keyof typeof KEY_KIND];
-/** Shortest and longest public key and signature of a kind. RSA: a modulus of 2,048 to 4,096 bits, an exponent of 1 to 4 bytes behind its length. Name claim: name key and Ed25519 key. Group member: its certificate. */
-const KEY_BYTES: Readonly<Record<Exclude<KeyKind, 0>, { readonly key: readonly [number, number]; readonly signature: readonly [number, number] }>> = {
-  1: { key: [64, 64], signature: [64, 64] },
-  2: { key: [32, 32], signature: [64, 64] },
-  3: { key: [96, 96], signature: [96, 96] },
-  4: { key: [258, 517], signature: [256, 512] },
-  5: { key: [64, 64], signature: [64, 64] },
-  6: { key: [MEMBER_CERTIFICATE_BYTES, MEMBER_CERTIFICATE_BYTES], signature: [64, 64] },
-};
-
 /** A signed request to insert or remove a trigger (docs/wire.md §4.1). */
 export interface TriggerMessage {
   readonly type: "TRIGGER";
   readonly action: TriggerAction;
   readonly id: Uint8Array;
-  readonly target: Locator;
+  readonly target: TriggerTarget;
   readonly flags: number;
   /** The owner's clock in ms, strictly increasing. */
   readonly counter: number;
@@ -155,7 +143,7 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
     case "LOCATED": return [m.ringKey, encodeLocator(m.node.locator), m.node.key];
     case "CHALLENGE": return [m.ringKey, m.cookie, encodeLocator(m.observed), m.timeMs, m.nodeKey];
     case "TRIGGER":
-      return [m.action, m.id, [1, encodeLocator(m.target)], m.flags, m.counter, m.keyKind, m.publicKey, m.commitment, m.cookie, m.signature];
+      return [m.action, m.id, triggerTargetValue(m.target), m.flags, m.counter, m.keyKind, m.publicKey, m.commitment, m.cookie, m.signature];
     case "TRIGGER_OK": return [m.action, m.id, m.lifeMs, m.replica === null ? null : encodeLocator(m.replica)];
     case "REFRESH": return [m.id, m.index, m.token, m.member];
     case "REFUSED": return [m.code, m.subject];
@@ -192,24 +180,22 @@ function readLocatedNode(r: BodyReader): RingNode {
   return { locator, key: r.bytes("nodeKey", 16) };
 }
 
-function readKeyKind(r: BodyReader): Exclude<KeyKind, 0> {
+function readKeyKind(r: BodyReader): TriggerKeyKind {
   const kind = r.uint("keyKind", KEY_KIND.groupMember);
   if (kind === KEY_KIND.none) throw new WireError("TRIGGER.keyKind", "0");
-  return kind as Exclude<KeyKind, 0>;
+  return kind as TriggerKeyKind;
 }
 
 function readTriggerMessage(r: BodyReader): TriggerMessage {
   const action = readAction(r);
   const id = r.bytes("id", 32);
-  const target = new BodyReader("TRIGGER.target", r.array("target", 16));
-  if (target.uint("kind") !== 1) throw new WireError("TRIGGER.target", "kind not supported");
-  const locator = readLocator(target, "locator");
+  const target = readTriggerTarget(r.array("target", 16));
   const flags = r.uint("flags", 0xffff);
   const counter = r.uint("counter");
   const keyKind = readKeyKind(r);
   const bytes = KEY_BYTES[keyKind];
   return {
-    type: "TRIGGER", action, id, target: locator, flags, counter, keyKind,
+    type: "TRIGGER", action, id, target, flags, counter, keyKind,
     publicKey: r.bytesWithin("publicKey", ...bytes.key),
     commitment: r.bytes("commitment", 16), cookie: r.bytes("cookie", COOKIE_BYTES), signature: r.bytesWithin("signature", ...bytes.signature),
   };

@@ -13,6 +13,13 @@ const node: fc.Arbitrary<RingNode> = fc.record({ key, locator });
 const action = fc.constantFrom(1 as const, 2 as const);
 const type = <T extends string>(name: T): fc.Arbitrary<T> => fc.constant(name);
 const successors = fc.array(node, { maxLength: 16 });
+const stepKey = fc.oneof(
+  fc.record({ keyKind: fc.constantFrom(2 as const, 7 as const), publicKey: bytes(32), signature: bytes(64) }),
+  fc.record({ keyKind: fc.constant(1 as const), publicKey: bytes(64), signature: bytes(64) }),
+  fc.record({ keyKind: fc.constant(3 as const), publicKey: bytes(96), signature: bytes(96) }),
+);
+const step = fc.tuple(id, fc.maxSafeNat(), stepKey).map(([target, end, key]) => ({ id: target, notAfterS: Math.floor(end / 1_000), ...key }));
+const target = fc.oneof(locator, fc.record({ steps: fc.array(step, { minLength: 1, maxLength: 4 }) }));
 const unsigned = { type: type("TRIGGER"), action, id, target: locator, flags: fc.nat(65_535), counter: uint, commitment: key, cookie: bytes(24), signature: bytes(64) };
 
 export const anyControlMessage: fc.Arbitrary<ControlMessage> = fc.oneof(
@@ -21,8 +28,8 @@ export const anyControlMessage: fc.Arbitrary<ControlMessage> = fc.oneof(
   fc.record({ type: fc.constantFrom("LOCATE" as const, "CHALLENGE_REQUEST" as const), ringKey: key }),
   fc.record({ type: type("LOCATED"), ringKey: key, node }),
   fc.record({ type: type("CHALLENGE"), ringKey: key, cookie: bytes(24), observed: locator, timeMs: uint, nodeKey: key }),
-  fc.record({ ...unsigned, keyKind: fc.constant(1 as const), publicKey: bytes(64) }),
-  fc.record({ ...unsigned, keyKind: fc.constant(2 as const), publicKey: bytes(32) }),
+  fc.record({ ...unsigned, target, keyKind: fc.constant(1 as const), publicKey: bytes(64) }),
+  fc.record({ ...unsigned, target, keyKind: fc.constant(2 as const), publicKey: bytes(32) }),
   fc.record({ ...unsigned, keyKind: fc.constant(3 as const), publicKey: bytes(96), signature: bytes(96) }),
   fc.record({ ...unsigned, keyKind: fc.constant(4 as const), publicKey: bytesWithin(258, 517), signature: bytesWithin(256, 512) }),
   fc.record({ ...unsigned, keyKind: fc.constant(6 as const), publicKey: bytes(136) }),

@@ -94,6 +94,14 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
     hex: `${header("07", "0131")} 9a 01 ${bin(32, "aa")} 92 01 ${FOUR} 00 d3 000001a3185c5000 06 ${bin(136, "ff")} ${bin(16, "cc")} ${bin(24, "dd")} ${bin(64, "ee")}`,
   },
   {
+    name: "TRIGGER along a stack of a private id and a group's",
+    message: {
+      ...trigger, action: 1, keyKind: 2, publicKey: filled(32, 0xff),
+      target: { steps: [{ id: filled(32, 0x11), notAfterS: 1_900_000_000, keyKind: 2, publicKey: filled(32, 0x12), signature: filled(64, 0x13) }, { id: filled(32, 0x21), notAfterS: 1, keyKind: 7, publicKey: filled(32, 0x22), signature: filled(64, 0x23) }] },
+    },
+    hex: `${header("07", "01d7")} 9a 01 ${bin(32, "aa")} 93 02 95 ${bin(32, "11")} ce 713fb300 02 ${bin(32, "12")} ${bin(64, "13")} 95 ${bin(32, "21")} 01 07 ${bin(32, "22")} ${bin(64, "23")} 00 d3 000001a3185c5000 02 ${bin(32, "ff")} ${bin(16, "cc")} ${bin(24, "dd")} ${bin(64, "ee")}`,
+  },
+  {
     name: "TRIGGER_OK without a replica",
     message: { type: "TRIGGER_OK", action: 1, id, lifeMs: 30_000, replica: null },
     hex: `${header("08", "0028")} 94 01 ${bin(32, "aa")} cd 7530 c0`,

@@ -131,7 +131,8 @@ describe("fields of control messages", () => {
 
   it.each<readonly [string, Uint8Array, string]>([
     ["action 3", changed(17, 3), "TRIGGER.action: integer out of range"],
-    ["a stack as target", changed(53, 2), "TRIGGER.target: kind not supported"],
+    ["a target of a later kind", changed(53, 3), "TRIGGER.target: kind not supported"],
+    ["an address in a stack", changed(53, 2), "TRIGGER.step.id: missing"],
     ["port 0", changed(60, 0, 0), "locator port: 0"],
     ["a negative counter", changed(64, 0x80), "TRIGGER.counter: integer out of range"],
     ["a counter beyond 2^53", changed(64, 0x00, 0x20), "TRIGGER.counter: integer out of range"],
@@ -144,6 +145,19 @@ describe("fields of control messages", () => {
     expect(decodeControl(trigger).message.type).toBe("TRIGGER");
     expect(() => decodeControl(wire)).toThrow(WireError);
     expect(() => decodeControl(wire)).toThrow(why);
+  });
+
+  const step = { id: filled(32, 1), notAfterS: 1, keyKind: 2, publicKey: filled(32, 2), signature: filled(64, 3) } as const;
+  const along = (...steps: readonly object[]): Uint8Array =>
+    encodeControl({ ...(decodeControl(trigger).message as Extract<ControlMessage, { type: "TRIGGER" }>), target: { steps: steps as (typeof step)[] } }, NONCE);
+
+  it.each<readonly [string, readonly object[]]>([
+    ["no step", []], ["five steps", [step, step, step, step, step]], ["an id of 31 bytes", [step, { ...step, id: filled(31, 1) }]], ["an end that no clock shows", [{ ...step, notAfterS: 2 ** 50 }]],
+    ["a step without a key", [{ ...step, keyKind: 0 }]], ["a name's step", [{ ...step, keyKind: 5, publicKey: filled(64, 1) }]], ["a member's step", [{ ...step, keyKind: 6, publicKey: filled(136, 1) }]],
+    ["a step of a later kind", [{ ...step, keyKind: 8 }]], ["a step with a short key", [{ ...step, publicKey: filled(31, 1) }]], ["a step with a long signature", [{ ...step, signature: filled(65, 1) }]],
+  ])("refuses a stack of %s", (_, steps) => {
+    expect(decodeControl(along(step)).message.type).toBe("TRIGGER");
+    expect(() => decodeControl(along(...steps))).toThrow(WireError);
   });
 
   it.each([[3, 95, 96], [3, 97, 96], [3, 96, 64], [3, 96, 97], [4, 257, 256], [4, 518, 512], [4, 258, 255], [4, 517, 513], [1, 64, 96], [2, 32, 65]] as const)(

@@ -4,7 +4,7 @@
  */
 import {
   bytesKey, decodeControl, encodeControl, isRingMessage, locatorText, ringKey, sameBytes, toHex, WireError,
-  type ControlMessage, type DecodedControl, type Locator, type Log, type RingNode, type TriggerMessage,
+  type ControlMessage, type DecodedControl, type Locator, type Log, type RingNode, type StackStep, type TriggerMessage,
 } from "@i3/common";
 import type { Datagram, Datapath, Responsibility, Upcall } from "@i3/datapath";
 
@@ -39,6 +39,8 @@ export interface ServerCoreInit {
   readonly log: Log;
   /** @default verifyTrigger of @i3/hip */
   readonly verify?: (message: TriggerMessage, nodeKey: Uint8Array) => boolean;
+  /** @default verifyStep of @i3/hip */
+  readonly verifyStep?: (step: StackStep, source: Uint8Array) => boolean;
   readonly verificationsPerSourcePerSecond?: number;
 }
 

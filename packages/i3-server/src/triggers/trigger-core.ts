@@ -3,10 +3,10 @@
  * caller sends it only when it is not larger than the request. Cheapest checks first, every refusal counted.
  */
 import {
-  KEY_KIND, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, type ControlMessage, type Locator, type TriggerMessage,
+  isTriggerStack, KEY_KIND, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, type ControlMessage, type KeyKind, type Locator, type StackStep, type TriggerMessage,
 } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
-import { keyOwnsId, readMembership, REFRESH_MAX_SKIP, refreshStep, verifyTrigger } from "@i3/hip";
+import { keyOwnsId, readMembership, REFRESH_MAX_SKIP, refreshStep, stepOwnsId, verifyStep, verifyTrigger } from "@i3/hip";
 
 import type { CounterName, ServerCounters } from "../counters.js";
 import { MEMBER_VERIFICATION_COST, P384_VERIFICATION_COST, VERIFICATIONS_PER_SOURCE_PER_SECOND } from "./constants.js";
@@ -29,6 +29,8 @@ export interface TriggerCoreInit {
   readonly wallMs: (nowMs: number) => number;
   /** @default verifyTrigger of @i3/hip */
   readonly verify?: (message: TriggerMessage, nodeKey: Uint8Array) => boolean;
+  /** @default verifyStep of @i3/hip */
+  readonly verifyStep?: (step: StackStep, source: Uint8Array) => boolean;
   /** @default VERIFICATIONS_PER_SOURCE_PER_SECOND */
   readonly verificationsPerSourcePerSecond?: number;
 }
@@ -95,32 +97,36 @@ export class TriggerCore {
     const { id } = message;
     const key = ringKey(id);
     const isClaim = message.keyKind === KEY_KIND.nameClaim;
-    if (message.flags !== 0 || (isClaim && !this.#table.takesClaims)) return this.#refuse("unsupported", id);
+    const steps = stepsOf(message);
+    if (message.flags !== 0 || (isClaim && (!this.#table.takesClaims || steps.length > 0))) return this.#refuse("unsupported", id);
     if (!this.#init.owns(key)) return this.#refuse("notResponsible", id);
     if (!this.#cookies.check(nowMs, from, key, message.cookie)) return this.#refuse("badCookie", id);
-    if (!sameLocator(message.target, from)) return this.#refuse("notYourAddress", id);
-    if (!keyOwnsId(message.keyKind, message.publicKey, id)) return this.#refuse("wrongKey", id);
+    if (!isTriggerStack(message.target) && !sameLocator(message.target, from)) return this.#refuse("notYourAddress", id);
+    if (!keyOwnsId(message.keyKind, message.publicKey, id) || !steps.every(stepOwnsId)) return this.#refuse("wrongKey", id);
     const trigger = this.#described(nowMs, from, message);
     if (EarlyEnds.round(trigger.lastMs) <= nowMs) return this.#refuse("expired", id);
     const old = this.#table.get(trigger);
-    if (old !== undefined && message.counter <= old.counter) return this.#sameCounter(nowMs, message, old);
+    if (old !== undefined && message.counter <= old.counter) return this.#sameCounter(nowMs, message, trigger, old);
     if (this.#table.isFull(trigger)) return this.#refuse("quota", id);
     return this.#verified(nowMs, from, message, trigger);
   }
 
   /** What the message says, in bytes of its own. */
-  #described(nowMs: number, from: Locator, { id, counter, commitment, keyKind, publicKey }: TriggerMessage): NewTrigger {
+  #described(nowMs: number, from: Locator, message: TriggerMessage): NewTrigger {
+    const { id, counter, commitment, keyKind, publicKey } = message;
     const membership = keyKind === KEY_KIND.groupMember ? readMembership(publicKey) : null;
+    const steps = stepsOf(message);
+    const notAfterS = Math.min(membership?.notAfterS ?? Infinity, ...steps.map((step) => step.notAfterS));
     return {
-      id: new Uint8Array(id), target: from, counter, commitment: new Uint8Array(commitment), isClaim: keyKind === KEY_KIND.nameClaim,
+      id: new Uint8Array(id), target: from, stack: steps.length === 0 ? null : steps.map((step) => new Uint8Array(step.id)), counter, commitment: new Uint8Array(commitment), isClaim: keyKind === KEY_KIND.nameClaim,
       member: membership?.memberKey ?? null,
-      lastMs: membership === null ? Infinity : nowMs + membership.notAfterS * 1_000 - this.#init.wallMs(nowMs),
+      lastMs: nowMs + notAfterS * 1_000 - this.#init.wallMs(nowMs),
     };
   }
 
   /** An answer that was lost is given again, and changes nothing; all else with this counter is old. */
-  #sameCounter(nowMs: number, message: TriggerMessage, old: TriggerRecord): ControlMessage {
-    const same = message.counter === old.counter && sameLocator(message.target, old.target) && sameBytes(message.commitment, old.commitment);
+  #sameCounter(nowMs: number, message: TriggerMessage, said: NewTrigger, old: TriggerRecord): ControlMessage {
+    const same = said.counter === old.counter && sameLocator(said.target, old.target) && sameStack(said.stack, old.stack) && sameBytes(said.commitment, old.commitment);
     if (!same || (message.action === TRIGGER_ACTION.insert) !== old.live) return this.#refuse("oldCounter", message.id);
     this.#init.counters.count("repeated");
     return triggerOk(message.action, message.id, old.live ? old.endMs - nowMs : 0);
@@ -132,7 +138,8 @@ export class TriggerCore {
       return null;
     }
     const { action, id } = message;
-    if (!(this.#init.verify ?? verifyTrigger)(message, this.#init.nodeKey)) return this.#refuse("badSignature", id);
+    const { verify = verifyTrigger, verifyStep: consents = verifyStep, nodeKey } = this.#init;
+    if (!verify(message, nodeKey) || !stepsOf(message).every((step) => consents(step, id))) return this.#refuse("badSignature", id);
     if (action === TRIGGER_ACTION.remove) {
       this.#table.remove(nowMs, record);
       this.#init.counters.count("removed");
@@ -168,7 +175,15 @@ export class TriggerCore {
   }
 }
 
-function verificationCost({ keyKind }: TriggerMessage): number {
+const stepsOf = ({ target }: TriggerMessage): readonly StackStep[] => (isTriggerStack(target) ? target.steps : []);
+
+const sameStack = (a: TriggerRecord["stack"], b: TriggerRecord["stack"]): boolean =>
+  a === b || (a !== null && b !== null && a.length === b.length && a.every((id, i) => sameBytes(id, b[i] as Uint8Array)));
+
+const verificationCost = (message: TriggerMessage): number =>
+  stepsOf(message).reduce((sum, step) => sum + signatureCost(step.keyKind), signatureCost(message.keyKind));
+
+function signatureCost(keyKind: KeyKind): number {
   if (keyKind === KEY_KIND.ecdsaP384) return P384_VERIFICATION_COST;
   return keyKind === KEY_KIND.groupMember ? MEMBER_VERIFICATION_COST : 1;
 }

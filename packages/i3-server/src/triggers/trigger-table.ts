@@ -11,7 +11,10 @@ export interface TriggerRecord {
   readonly id: Uint8Array;
   /** False: removed or expired, only its counter is remembered. */
   readonly live: boolean;
+  /** The owner's address as the server saw it: where it leads, and on whose account it is. */
   readonly target: Locator;
+  /** Ids to which it leads in place of the address. */
+  readonly stack: readonly Uint8Array[] | null;
   readonly counter: number;
   /** The end of the refresh chain as the signature gave it, 16 bytes. */
   readonly commitment: Uint8Array;
@@ -23,7 +26,7 @@ export interface TriggerRecord {
   readonly isClaim: boolean;
   /** Of a group's trigger the member's key, 32 bytes: each member has its own at one id. */
   readonly member: Uint8Array | null;
-  /** When the certificate that it rests on ends, ms on the clock of `nowMs`; Infinity without one. */
+  /** When the first of the certificate and the tokens that it rests on ends, ms on the clock of `nowMs`; Infinity without one. */
   readonly lastMs: number;
 }
 
@@ -31,7 +34,7 @@ export interface TriggerRecord {
 export type TriggerName = Pick<TriggerRecord, "id" | "member">;
 
 /** What a signed request says of a trigger. */
-export type NewTrigger = Pick<TriggerRecord, "id" | "target" | "counter" | "commitment" | "isClaim" | "member" | "lastMs">;
+export type NewTrigger = Pick<TriggerRecord, "id" | "target" | "stack" | "counter" | "commitment" | "isClaim" | "member" | "lastMs">;
 
 export interface TriggerLimits {
   /** Records over all, live and gone. */
@@ -117,10 +120,10 @@ export class TriggerTable {
   }
 
   /** Returns whether it was live. */
-  #bury(nowMs: number, { id, target, counter, commitment, isClaim, member, lastMs }: NewTrigger): boolean {
+  #bury(nowMs: number, { id, target, stack, counter, commitment, isClaim, member, lastMs }: NewTrigger): boolean {
     const old = this.get({ id, member });
     const endMs = nowMs + COUNTER_MEMORY_MS;
-    this.#store(recordKey({ id, member }), old, { id, target, counter, commitment, isClaim, member, lastMs, live: false, token: commitment, index: 0, endMs });
+    this.#store(recordKey({ id, member }), old, { id, target, stack, counter, commitment, isClaim, member, lastMs, live: false, token: commitment, index: 0, endMs });
     return old?.live === true;
   }
 
@@ -175,9 +178,8 @@ export class TriggerTable {
     if (record.member !== null) add(this.#perGroupAndSource, groupAndSource(record.id, record.target), 1);
     const ringKeyText = bytesKey(ringKey(record.id));
     const siblings = this.#byRingKey.get(ringKeyText);
-    const entry: TriggerEntry = { id: record.isClaim ? nameIdBehind(record.id) : record.id, target: { kind: "locator", locator: record.target } };
-    if (siblings === undefined) this.#byRingKey.set(ringKeyText, new Map([[key, entry]]));
-    else siblings.set(key, entry);
+    if (siblings === undefined) this.#byRingKey.set(ringKeyText, new Map([[key, entryOf(record)]]));
+    else siblings.set(key, entryOf(record));
   }
 
   #drop(key: string, record: TriggerRecord): void {
@@ -205,6 +207,9 @@ export class TriggerTable {
 }
 
 const recordKey = ({ id, member }: TriggerName): string => (member === null ? bytesKey(id) : bytesKey(id) + bytesKey(member));
+
+const entryOf = ({ id, target, stack, isClaim }: TriggerRecord): TriggerEntry =>
+  ({ id: isClaim ? nameIdBehind(id) : id, target: stack === null ? { kind: "locator", locator: target } : { kind: "stack", ids: stack } });
 
 const groupAndSource = (id: Uint8Array, target: Locator): string => bytesKey(ringKey(id)) + sourceOf(target);
 
