@@ -98,7 +98,7 @@ class World {
       case "HELLO": case "HELLO_YES": return { type, credential: this.random() < 0.5 ? admitServer(RING_AUTHORITY, this.bytes).credential.bytes : this.bytes(153) };
       case "HELLO_AGAIN": return { type, counter: this.below(20) };
       case "RECORD_PUT": return { type, flags: this.below(3), cookie: this.recordCookie(), record: this.record() };
-      case "RECORD_GET": return { type, ringKey: this.random() < 0.5 ? RECORD_KEY : ringKey };
+      case "RECORD_GET": return { type, flags: this.below(3), ringKey: this.random() < 0.5 ? RECORD_KEY : ringKey };
       case "RECORD_OK": return { type, ringKey, sequence: this.below(10), lifeMs: 1, successor: null };
       case "RECORD_IS": return { type, ringKey, record: null, successor: THIEF };
     }
@@ -169,7 +169,7 @@ class World {
   }
 
   #checkRecord(): void {
-    const sent = this.bench.send({ type: "RECORD_GET", ringKey: RECORD_KEY }).map(({ bytes }) => decodeControl(bytes).message);
+    const sent = this.bench.send({ type: "RECORD_GET", flags: 1, ringKey: RECORD_KEY }).map(({ bytes }) => decodeControl(bytes).message);
     const held = sent.find((message) => message.type === "RECORD_IS")?.record ?? null;
     if (held !== null) expect(RECORDS.some(({ bytes }) => sameBytes(bytes, held)), "a record that nobody signed").toBe(true);
   }

@@ -1,5 +1,5 @@
 /** What the client core needs from outside: it has no clock, randomness or sockets of its own. */
-import type { Locator } from "@i3/common";
+import type { Locator, SignedRecord } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
 
 /** The part of the packet engine that the client programs. */
@@ -12,6 +12,9 @@ export interface ClientEnvironment {
   /** The wall clock in ms: for trigger counters, and compared with the servers' clocks. */
   readonly wallMs: () => number;
 }
+
+/** Of {@link ClientEvent}, those of signed records. */
+export type RecordEvent = Extract<ClientEvent, { readonly kind: "record" | "record-kept" | "record-refused" }>;
 
 /** What the client tells its owner; drained by `takeEvents`. */
 export type ClientEvent =
@@ -27,4 +30,10 @@ export type ClientEvent =
   /** The header of a path has changed: flows that use it must be installed again. */
   | { readonly kind: "path-changed"; readonly id: Uint8Array }
   /** The responsible server has no trigger for this id. */
-  | { readonly kind: "not-present"; readonly id: Uint8Array };
+  | { readonly kind: "not-present"; readonly id: Uint8Array }
+  /** The end of a search. `record`: signed, not ended, and where it belongs; null: the servers that should know say that there is none, or nobody answered. */
+  | { readonly kind: "record"; readonly ringKey: Uint8Array; readonly record: SignedRecord | null; readonly why: "found" | "absent" | "no-answer" }
+  /** These servers have it now, the responsible one first. */
+  | { readonly kind: "record-kept"; readonly ringKey: Uint8Array; readonly servers: readonly Locator[] }
+  /** With code 6 it is tried again; with another it is kept no more (docs/wire.md §4.3). */
+  | { readonly kind: "record-refused"; readonly ringKey: Uint8Array; readonly code: number };

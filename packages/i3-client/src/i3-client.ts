@@ -6,12 +6,13 @@
  */
 import {
   concatBytes, COOKIE_BYTES, decodeControl, encodeControl, KEY_KIND, MAX_TRIGGER_STACK, NONCE_BYTES, sameBytes, TRIGGER_ACTION, WireError,
-  type DecodedControl, type Locator, type StackStep,
+  type DecodedControl, type Locator, type SignedRecord, type StackStep,
 } from "@i3/common";
 import type { Datagram } from "@i3/datapath";
 import { keyOwnsId, readMembership, signTrigger, stepOwnsId, verifyStep, type TriggerKey, type TriggerSigner } from "@i3/hip";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
+import { Records } from "./records.js";
 import { SenderPaths } from "./sender-paths.js";
 import { Servers, type ServerStatus } from "./servers.js";
 import { TriggerKeeper, type TriggerStatus } from "./trigger-keeper.js";
@@ -28,6 +29,7 @@ export class I3Client {
   readonly #servers: Servers;
   readonly #triggers: TriggerKeeper;
   readonly #paths: SenderPaths;
+  readonly #records: Records;
   readonly #events: ClientEvent[] = [];
   #nowMs = 0;
   #firstHop: Locator | null = null;
@@ -44,6 +46,7 @@ export class I3Client {
     };
     this.#triggers = new TriggerKeeper(environment, owner);
     this.#paths = new SenderPaths(environment, owner);
+    this.#records = new Records(environment, owner);
     this.#servers = new Servers(environment, (locator) => this.#triggers.isNeeded(locator) || this.#paths.isNeeded(locator));
   }
 
@@ -91,6 +94,21 @@ export class I3Client {
   /** Our address may have changed: every trigger is signed again with the new one. */
   renewTriggers(nowMs: number): void {
     this.#triggers.renewAll(nowMs);
+  }
+
+  /** Keeps a signed record (docs/wire.md §4.3) in the ring until its end. A newer one takes the place of an older. Throws WireError, and RangeError beyond 64. */
+  keepRecord(nowMs: number, bytes: Uint8Array): SignedRecord {
+    return this.#records.keep(nowMs, bytes);
+  }
+
+  /** The record of this ring key (16 bytes, `recordKey`) is put no more, and ends by itself within the hour. */
+  dropRecord(ringKey: Uint8Array): void {
+    this.#records.drop(ringKey);
+  }
+
+  /** Ends in an event `record`. `leastSequence`: what is older is no answer. Throws RangeError beyond 64 at a time. */
+  findRecord(nowMs: number, ringKey: Uint8Array, leastSequence = 0): void {
+    this.#records.find(nowMs, ringKey, leastSequence);
   }
 
   openPath(id: Uint8Array): boolean {
@@ -151,7 +169,7 @@ export class I3Client {
     const { message, nonce } = decoded;
     const handled = message.type === "PONG"
       ? this.#servers.handlePong(nowMs, from, nonce, message)
-      : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, from, nonce, message);
+      : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, from, nonce, message) || this.#records.handle(nowMs, from, nonce, message);
     if (!handled) this.counters.unexpected += 1;
     this.#settle(nowMs);
   }
@@ -162,11 +180,12 @@ export class I3Client {
     this.#settle(nowMs);
     this.#triggers.handleTimer(nowMs);
     this.#paths.handleTimer(nowMs);
+    this.#records.handleTimer(nowMs);
   }
 
   /** On the clock of `nowMs`. */
   nextDeadlineMs(): number {
-    return Math.min(this.#servers.nextDeadlineMs(), this.#triggers.nextDeadlineMs(), this.#paths.nextDeadlineMs());
+    return Math.min(this.#servers.nextDeadlineMs(), this.#triggers.nextDeadlineMs(), this.#paths.nextDeadlineMs(), this.#records.nextDeadlineMs());
   }
 
   takeEvents(): readonly ClientEvent[] {

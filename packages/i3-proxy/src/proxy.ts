@@ -7,7 +7,7 @@ import {
 } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import { dhKeyPair, type HostIdentity, type TriggerKey } from "@i3/hip";
-import { I3Client, type ClientEvent } from "@i3/i3-client";
+import { I3Client, type ClientEvent, type RecordEvent } from "@i3/i3-client";
 
 import type { NameSource } from "./dns/dns-core.js";
 import { adoptPolicy, type Mapping } from "./mappings/mapping.js";
@@ -78,6 +78,8 @@ export interface ProxyEnvironment {
   readonly hip?: HipConfig | undefined;
   /** Age of the keys of packets at which new ones are made. */
   readonly rekeyAfterMs: number;
+  /** Of records of the ring that the owner keeps or looks for with {@link Proxy.client}. */
+  readonly onRecord?: (event: RecordEvent) => void;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly wallMs: () => number;
   readonly log: Log;
@@ -433,12 +435,13 @@ export class Proxy {
     for (const event of this.client.takeEvents()) {
       if (event.kind === "path-changed") this.setups.handlePathChanged(event.id);
       else if (event.kind === "not-present") this.setups.handleNotPresent(nowMs, event.id);
+      else if (event.kind === "record" || event.kind === "record-kept" || event.kind === "record-refused") this.#env.onRecord?.(event);
       else if (event.kind !== "trigger-replaced") this.#logEvent(nowMs, event);
       else if (sameBytes(event.id, this.ownId)) this.#sameKeyLog.replaced(nowMs);
     }
   }
 
-  #logEvent(nowMs: number, event: Exclude<ClientEvent, { kind: "path-changed" | "not-present" | "trigger-replaced" }>): void {
+  #logEvent(nowMs: number, event: Exclude<ClientEvent, RecordEvent | { kind: "path-changed" | "not-present" | "trigger-replaced" }>): void {
     const { log } = this.#env;
     if (event.kind === "first-hop") {
       if (event.server === null) log("warn", "no-server", { remedy: "No i3 server answers. Is this machine online?" });

@@ -354,7 +354,7 @@ describe("no reply is larger than its request", () => {
     HELLO_YES: () => ({ type: "HELLO_YES", credential: member.credential.bytes }),
     HELLO_AGAIN: () => ({ type: "HELLO_AGAIN", counter: 1 }),
     RECORD_PUT: () => ({ type: "RECORD_PUT", flags: 0, cookie: new Uint8Array(24), record: nameRecord().bytes }),
-    RECORD_GET: () => ({ type: "RECORD_GET", ringKey: key }),
+    RECORD_GET: () => ({ type: "RECORD_GET", flags: 0, ringKey: key }),
     RECORD_OK: () => ({ type: "RECORD_OK", ringKey: key, sequence: 0, lifeMs: 0, successor: null }),
     RECORD_IS: () => ({ type: "RECORD_IS", ringKey: key, record: null, successor: null }),
   };

@@ -104,7 +104,7 @@ export type ControlMessage =
   | { readonly type: "HELLO_AGAIN"; readonly counter: number }
   /** `record`: as it is signed (record.ts). */
   | { readonly type: "RECORD_PUT"; readonly flags: number; readonly cookie: Uint8Array; readonly record: Uint8Array }
-  | { readonly type: "RECORD_GET"; readonly ringKey: Uint8Array }
+  | { readonly type: "RECORD_GET"; readonly flags: number; readonly ringKey: Uint8Array }
   /** `successor`: the server that has the next copy, or should get it. */
   | { readonly type: "RECORD_OK"; readonly ringKey: Uint8Array; readonly sequence: number; readonly lifeMs: number; readonly successor: Locator | null }
   | { readonly type: "RECORD_IS"; readonly ringKey: Uint8Array; readonly record: Uint8Array | null; readonly successor: Locator | null };
@@ -159,7 +159,7 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
     case "HELLO": case "HELLO_YES": return [m.credential];
     case "HELLO_AGAIN": return [m.counter];
     case "RECORD_PUT": return [m.flags, m.cookie, m.record];
-    case "RECORD_GET": return [m.ringKey];
+    case "RECORD_GET": return [m.flags, m.ringKey];
     case "RECORD_OK": return [m.ringKey, m.sequence, m.lifeMs, locatorValueOrNull(m.successor)];
     case "RECORD_IS": return [m.ringKey, m.record, locatorValueOrNull(m.successor)];
   }
@@ -246,7 +246,7 @@ function messageOf(type: ControlType, r: BodyReader): ControlMessage {
     case "HELLO": case "HELLO_YES": return { type, credential: r.bytes("credential", CREDENTIAL_BYTES) };
     case "HELLO_AGAIN": return { type, counter: r.uint("counter") };
     case "RECORD_PUT": return { type, flags: r.uint("flags", 0xffff), cookie: r.bytes("cookie", COOKIE_BYTES), record: r.bytesWithin("record", MIN_RECORD_BYTES, MAX_RECORD_BYTES) };
-    case "RECORD_GET": return { type, ringKey: r.bytes("ringKey", 16) };
+    case "RECORD_GET": return { type, flags: r.uint("flags", 0xffff), ringKey: r.bytes("ringKey", 16) };
     case "RECORD_OK": return { type, ringKey: r.bytes("ringKey", 16), sequence: r.uint("sequence"), lifeMs: r.uint("lifeMs"), successor: readLocatorOrNull(r, "successor") };
     case "RECORD_IS":
       return { type, ringKey: r.bytes("ringKey", 16), record: r.bytesWithinOrNull("record", MIN_RECORD_BYTES, MAX_RECORD_BYTES), successor: readLocatorOrNull(r, "successor") };

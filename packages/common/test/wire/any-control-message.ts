@@ -48,7 +48,7 @@ export const anyControlMessage: fc.Arbitrary<ControlMessage> = fc.oneof(
   fc.record({ type: fc.constantFrom("HELLO" as const, "HELLO_YES" as const), credential: bytes(153) }),
   fc.record({ type: type("HELLO_AGAIN"), counter: uint }),
   fc.record({ type: type("RECORD_PUT"), flags: fc.nat(65_535), cookie: bytes(24), record: bytesWithin(133, 1_000) }),
-  fc.record({ type: type("RECORD_GET"), ringKey: key }),
+  fc.record({ type: type("RECORD_GET"), flags: fc.nat(65_535), ringKey: key }),
   fc.record({ type: type("RECORD_OK"), ringKey: key, sequence: uint, lifeMs: uint, successor: fc.option(locator) }),
   fc.record({ type: type("RECORD_IS"), ringKey: key, record: fc.option(bytesWithin(133, 1_000)), successor: fc.option(locator) }),
 );

@@ -173,7 +173,7 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
     message: { type: "RECORD_PUT", flags: 1, cookie: filled(24, 0xdd), record: filled(133, 0xab) },
     hex: `${header("3c", "00a3")} 93 01 ${bin(24, "dd")} ${bin(133, "ab")}`,
   },
-  { name: "RECORD_GET", message: { type: "RECORD_GET", ringKey }, hex: `${header("3d", "0013")} 91 ${bin(16, "bb")} | ${zeros(1_053)}` },
+  { name: "RECORD_GET", message: { type: "RECORD_GET", flags: 1, ringKey }, hex: `${header("3d", "0014")} 92 01 ${bin(16, "bb")} | ${zeros(1_052)}` },
   {
     name: "RECORD_OK",
     message: { type: "RECORD_OK", ringKey, sequence: 5, lifeMs: 3_600_000, successor: four },

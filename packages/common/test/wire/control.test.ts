@@ -254,7 +254,7 @@ describe("sizes", () => {
       [smallest, [ok, refused]],
       [{ type: "REFRESH", id, index: 0, token: key, member: null }, [ok, challenge, refused]],
       [{ type: "RECORD_PUT", flags: 0, cookie: filled(24, 5), record: filled(133, 6) }, [challenge, refused, { type: "RECORD_OK", ringKey: key, sequence: timeMs, lifeMs: timeMs, successor: observed }]],
-      [{ type: "RECORD_GET", ringKey: key }, [refused, { type: "RECORD_IS", ringKey: key, record: filled(1_000, 6), successor: observed }]],
+      [{ type: "RECORD_GET", flags: 0, ringKey: key }, [refused, { type: "RECORD_IS", ringKey: key, record: filled(1_000, 6), successor: observed }]],
     ])("no reply to $type is larger than it", (request, replies) => {
       for (const reply of replies) expect(size(reply), reply.type).toBeLessThanOrEqual(size(request));
     });

@@ -27,6 +27,7 @@ export interface RecordCoreInit {
 }
 
 export type RecordRequest = Extract<ControlMessage, { readonly type: "RECORD_PUT" | "RECORD_GET" }>;
+type Get = Extract<RecordRequest, { readonly type: "RECORD_GET" }>;
 type Put = Extract<RecordRequest, { readonly type: "RECORD_PUT" }>;
 
 const REFUSALS = {
@@ -60,12 +61,13 @@ export class RecordCore {
 
   /** The answer to a request, or null. */
   handle(nowMs: number, from: Locator, message: RecordRequest): ControlMessage | null {
-    return message.type === "RECORD_GET" ? this.#get(nowMs, message.ringKey) : this.#put(nowMs, from, message);
+    return message.type === "RECORD_GET" ? this.#get(nowMs, message) : this.#put(nowMs, from, message);
   }
 
-  #get(nowMs: number, ringKey: Uint8Array): ControlMessage {
+  #get(nowMs: number, { flags, ringKey }: Get): ControlMessage {
+    if (flags !== 0 && flags !== FLAG_COPY) return this.#refuse("unsupported", ringKey);
     const stored = this.#store.get(nowMs, ringKey);
-    if (stored === undefined && !this.#init.owns(ringKey)) return this.#refuse("notResponsible", ringKey);
+    if (stored === undefined && flags === 0 && !this.#init.owns(ringKey)) return this.#refuse("notResponsible", ringKey);
     this.#init.counters.count(stored === undefined ? "records-absent" : "records-answered");
     return { type: "RECORD_IS", ringKey, record: stored?.record.bytes ?? null, successor: this.#init.successor() };
   }

@@ -23,7 +23,7 @@ function put(record: SignedRecord, change: { readonly from?: Locator; readonly f
   return bench.ask({ type: "RECORD_PUT", flags, cookie: change.cookie ?? cookieFor(record, from, flags), record: bytes }, from);
 }
 
-const get = (key = KEY_OF_BOX): Uint8Array | null => bench.answer("RECORD_IS", { type: "RECORD_GET", ringKey: key }, THIEF).record;
+const get = (key = KEY_OF_BOX): Uint8Array | null => bench.answer("RECORD_IS", { type: "RECORD_GET", flags: 0, ringKey: key }, THIEF).record;
 const refused = (code: number, subject = KEY_OF_BOX) => ({ type: "REFUSED", code, subject });
 const counted = (name: CounterName): number => bench.core.counters.get(name);
 const host = (n: number): Locator => makeLocator(Uint8Array.of(203, 0, n >> 8, n & 0xff), 5610);
@@ -77,7 +77,7 @@ describe("a record", () => {
   });
 
   it("is absent where nobody has put it", () => {
-    expect(bench.ask({ type: "RECORD_GET", ringKey: KEY_OF_BOX })).toEqual({ type: "RECORD_IS", ringKey: KEY_OF_BOX, record: null, successor: null });
+    expect(bench.ask({ type: "RECORD_GET", flags: 0, ringKey: KEY_OF_BOX })).toEqual({ type: "RECORD_IS", ringKey: KEY_OF_BOX, record: null, successor: null });
     expect(counted("records-absent")).toBe(1);
   });
 });
@@ -124,7 +124,7 @@ describe("an attacker's record", () => {
 
   it("is no lever: GET without padding gets no record, and every answer to PUT is smaller", () => {
     put(nameRecord());
-    const wire = encodeControl({ type: "RECORD_GET", ringKey: KEY_OF_BOX }, NONCE);
+    const wire = encodeControl({ type: "RECORD_GET", flags: 0, ringKey: KEY_OF_BOX }, NONCE);
     expect(bench.sendBytes(wire.subarray(0, 40), THIEF)).toEqual([]);
     expect(counted("amplification")).toBe(1);
     expect(bench.sendBytes(wire, THIEF)).toHaveLength(1);
@@ -182,7 +182,9 @@ describe("copies", () => {
   it("are taken for another server's key, and only when they are called so", () => {
     bench = foreign();
     expect(put(nameRecord(), { cookie: new Uint8Array(24) })).toEqual(refused(REFUSAL.notResponsible));
-    expect(bench.ask({ type: "RECORD_GET", ringKey: KEY_OF_BOX })).toEqual(refused(REFUSAL.notResponsible));
+    expect(bench.ask({ type: "RECORD_GET", flags: 0, ringKey: KEY_OF_BOX })).toEqual(refused(REFUSAL.notResponsible));
+    expect(bench.ask({ type: "RECORD_GET", flags: 1, ringKey: KEY_OF_BOX })).toMatchObject({ type: "RECORD_IS", record: null });
+    expect(bench.ask({ type: "RECORD_GET", flags: 2, ringKey: KEY_OF_BOX })).toEqual(refused(REFUSAL.unsupported));
     expect(put(nameRecord(), { flags: 1 })).toMatchObject({ type: "RECORD_OK" });
     expect(get()).toEqual(nameRecord().bytes);
   });
@@ -201,6 +203,6 @@ describe("copies", () => {
 });
 
 it("answers carry the nonce of the request", () => {
-  const [answer] = bench.send({ type: "RECORD_GET", ringKey: KEY_OF_BOX });
+  const [answer] = bench.send({ type: "RECORD_GET", flags: 0, ringKey: KEY_OF_BOX });
   expect(decodeControl(answer?.bytes ?? NONCE).nonce).toEqual(NONCE);
 });
