@@ -16,6 +16,7 @@ import { VirtualAddresses, type AddressSource } from "./mappings/virtual-address
 import { Names } from "./names.js";
 import { AccessList } from "./policy/access-list.js";
 import { AccessLog } from "./policy/access-log.js";
+import { CLOCK_REMEDY, clockTrouble } from "./policy/clock.js";
 import { NameTrust } from "./policy/name-trust.js";
 import type { Pins } from "./policy/pins.js";
 import type { PeerPolicy } from "./policy/policy.js";
@@ -271,11 +272,13 @@ export class Proxy {
     }
   }
 
-  /** Takes over the mappings of the journal and registers with the ring. */
-  start(nowMs: number, servers: readonly Locator[], restored: readonly Mapping[]): void {
-    this.#nowMs = nowMs;
-    this.#hasServers = servers.length > 0;
-    for (const server of servers) this.client.addServer(nowMs, server);
+  /**
+   * Takes over the mappings of the journal and registers with the ring.
+   * @param hasServers false: there never will be any. Otherwise those that are found later are {@link addServers added}
+   */
+  start(nowMs: number, servers: readonly Locator[], restored: readonly Mapping[], hasServers = servers.length > 0): void {
+    this.#hasServers = hasServers;
+    this.addServers(nowMs, servers);
     this.#env.datapath.setInbound(this.ownId, { action: "upcall" });
     this.client.insertTrigger(nowMs, this.ownId, { kind: "host", identity: this.#env.identity });
     const { sharedKey, randomBytes } = this.#env;
@@ -284,6 +287,11 @@ export class Proxy {
     this.#claims.start(nowMs);
     for (const mapping of restored) this.#restore(nowMs, mapping);
     this.#nextSweepMs = nowMs + SWEEP_MS;
+  }
+
+  addServers(nowMs: number, servers: readonly Locator[]): void {
+    this.#nowMs = nowMs;
+    for (const server of servers) this.client.addServer(nowMs, server);
   }
 
   /**
@@ -446,6 +454,8 @@ export class Proxy {
     if (event.kind === "first-hop") {
       if (event.server === null) log("warn", "no-server", { remedy: "No i3 server answers. Is this machine online?" });
       else log("info", "server", { server: locatorText(event.server) });
+      const trouble = event.server === null ? null : clockTrouble(this.client.clockOffsetMs());
+      if (trouble !== null) log("warn", "clock", { why: trouble, remedy: CLOCK_REMEDY });
     } else if (event.kind === "trigger-live") {
       this.#endWaits(nowMs, event.id);
       this.#returnIds.handleLive(event.id);

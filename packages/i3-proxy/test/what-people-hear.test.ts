@@ -220,6 +220,11 @@ describe("the log", () => {
     expect(logged(laptop, "unreachable")).toMatchObject([{ peer: "home.i3", hit: formatIpText(wrong.hit), why: "no host has registered this name's id", remedy: expect.stringContaining("is this HIT its own") as unknown }]);
   });
 
+  it("says that the clock is wrong, by what servers say that were found later", () => {
+    const { laptop, home } = pair({ clockErrorMs: -3_600_000 }, { clockErrorMs: 299_000 });
+    expect([logged(laptop, "clock"), logged(home, "clock")]).toMatchObject([[], [{ why: "this machine's clock is 60 minutes behind the servers'" }]]);
+  });
+
   it("of many refused callers is short", () => {
     const { world, home } = pair({ access: { default: "refuse", entries: [{ admits: false, line: 7, hit: generateHostIdentity().hit }] } });
     const ring = [...world.nodes.values()].filter(({ locator }) => locator.port === home.node.locator.port).slice(0, 1);

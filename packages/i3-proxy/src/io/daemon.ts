@@ -1,10 +1,9 @@
 /** The running proxy: the core, an engine on TUN and UDP, DNS, routes, guard, journal, clock and signals. */
 import { randomBytes } from "node:crypto";
-import { lookup } from "node:dns/promises";
 
 import {
-  bytesKey, EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, makeLocator, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook, parseIpText, parseProxyConfig, readBoundedFile,
-  stderrLog, WatchedFile, type AddressBook, type AddressRange, type Endpoint, type FileUpdate, type Locator, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon,
+  bytesKey, EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook, parseProxyConfig, readBoundedFile,
+  stderrLog, WatchedFile, type AddressBook, type AddressRange, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon,
 } from "@i3/common";
 import { LIMITS, type Datapath } from "@i3/datapath";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
@@ -15,6 +14,7 @@ import { withP256, type HostIdentity } from "@i3/hip";
 import type { NameSource } from "../dns/dns-core.js";
 import { addressesOf } from "../mappings/mapping-table.js";
 import { AccessList } from "../policy/access-list.js";
+import { CLOCK_REMEDY, clockTrouble } from "../policy/clock.js";
 import type { Pins } from "../policy/pins.js";
 import { unruledNames, unruledText } from "../policy/unruled-names.js";
 import { Proxy } from "../proxy.js";
@@ -27,16 +27,15 @@ import { pinFileOf, readPins, writePins } from "./pin-file.js";
 import { beginRehearsals } from "./rehearsals.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
 import { overlapText, SystemView } from "./system-view.js";
+import { ServerNames } from "./server-names.js";
 import { VirtualRoutes } from "./virtual-routes.js";
 
 /** SO_MARK of everything we send, so that it never enters our own TUN or DNS redirect: "i3". */
 const OWN_MARK = 0x6933;
-/** A start without any server's answer is given up after this. */
+/** A start waits this long for a server's answer, and then goes on without. */
 const NO_SERVER_MS = 8_000;
 /** READY waits this long for the triggers; names work after it too, as soon as they are in. */
 const TRIGGERS_MS = 10_000;
-/** Trigger counters come from the clock, and later certificates too. */
-const MAX_CLOCK_OFFSET_MS = 300_000;
 const POLL_READY_MS = 20;
 const MAX_SLEEP_MS = 1_000;
 /** A stop waits this long for peers to have heard of it: a CLOSE that was lost comes again after half a second. */
@@ -155,7 +154,9 @@ class Daemon implements RunningDaemon {
     const book = config.addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(config.addressBook.file);
     const { identity, created } = openIdentity(config);
     if (created) this.#log("info", "key-created", { file: config.identity.keyFile, hit: formatIpText(identity.hit) });
-    const servers = await this.#resolveServers();
+    const serverNames = new ServerNames({ log: this.#log, onFound: (found) => this.#run((proxy, nowMs) => proxy.addServers(nowMs, found)) });
+    this.#closers.push(() => serverNames.close());
+    const servers = await serverNames.first(config.servers);
     const resolvers = new ResolverFiles({ onChange: () => this.#onResolvers?.() });
     this.#closers.push(() => resolvers.close());
     const engine = await this.#openEngine();
@@ -171,11 +172,11 @@ class Daemon implements RunningDaemon {
     const restored = content.mappings.flatMap((mapping) => addressesOf(mapping));
     this.#openRoutes(io, restored);
     await this.#openInterception(io, view, resolvers, restored);
-    this.#run((proxy, nowMs) => proxy.start(nowMs, servers, content.mappings));
+    this.#run((proxy, nowMs) => proxy.start(nowMs, servers, content.mappings, config.servers.length > 0));
     this.#book = book;
     this.#logUnruled();
-    if (servers.length === 0) this.#log("info", "no-servers", { remedy: "<servers> is left out: hosts are called by address, none over i3." });
-    else if (await this.#awaitServer(book.entries.some(({ at }) => at !== undefined))) await this.#awaitTriggers();
+    if (config.servers.length === 0) this.#log("info", "no-servers", { remedy: "<servers> is left out: hosts are called by address, none over i3." });
+    else if (await this.#awaitServer()) await this.#awaitTriggers();
     await this.#interception?.enable();
     await this.#watch(view);
     this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${engine.tun?.name ?? ""} port=${engine.udp.port} engine=${engine.implementation}`;
@@ -378,44 +379,17 @@ class Daemon implements RunningDaemon {
     };
   }
 
-  /** Empty only where none is configured. */
-  async #resolveServers(): Promise<readonly Locator[]> {
-    const found = await Promise.all(this.#config.servers.map((server) => this.#resolveServer(server)));
-    const locators = found.flat();
-    if (locators.length > 0 || found.length === 0) return locators;
-    throw new I3Error("ERR_I3_NO_SERVER", "the name of no i3 server can be looked up", { remedy: "Check <servers>, and whether this machine is online." });
-  }
-
-  async #resolveServer({ host, port }: Endpoint): Promise<readonly Locator[]> {
-    if (host.kind !== "name") return [makeLocator(host.bytes, port)];
-    try {
-      const addresses = await lookup(host.text, { all: true });
-      return addresses.flatMap(({ address }) => {
-        const bytes = parseIpText(address);
-        return bytes === undefined ? [] : [makeLocator(bytes, port)];
-      });
-    } catch (cause) {
-      this.#log("warn", "server-unknown", { name: host.text, why: errorLine(cause) });
-      return [];
-    }
-  }
-
-  /** False: none answers, and there are hosts that need none. */
-  async #awaitServer(hasDirectHosts: boolean): Promise<boolean> {
+  /** False: none answers yet; the log says so when one does. */
+  async #awaitServer(): Promise<boolean> {
     const proxy = this.#proxy as Proxy;
     if (!(await this.#until(() => proxy.client.firstHop() !== null, NO_SERVER_MS))) {
-      // Hosts without i3 need no ring.
-      if (this.#config.hip !== undefined || hasDirectHosts) {
-        this.#log("warn", "no-server", { remedy: "No i3 server answers. Hosts with an address in the address book can be reached, others as soon as one does." });
-        return false;
-      }
-      const names = this.#config.servers.map(({ host, port }) => `${host.text}:${port}`).join(", ");
-      throw new I3Error("ERR_I3_NO_SERVER", `no i3 server answers (${names})`, { remedy: "Check <servers>, whether this machine is online, and whether UDP to these ports is allowed." });
+      const servers = this.#config.servers.map(({ host, port }) => `${host.text}:${port}`);
+      this.#log("warn", "no-server", { servers, remedy: "No i3 server answers. Until one does, only hosts with an address in the address book can be reached. Check <servers>, whether this machine is online, and whether UDP to these ports is allowed." });
+      return false;
     }
-    const offsetMs = proxy.client.clockOffsetMs() ?? 0;
-    if (Math.abs(offsetMs) <= MAX_CLOCK_OFFSET_MS) return true;
-    const shown = `${Math.round(Math.abs(offsetMs) / 60_000)} minutes ${offsetMs > 0 ? "behind" : "ahead of"}`;
-    throw new I3Error("ERR_I3_CLOCK", `this machine's clock is ${shown} the servers'`, { remedy: "Set it, for example: timedatectl set-ntp true" });
+    const trouble = clockTrouble(proxy.client.clockOffsetMs());
+    if (trouble === null) return true;
+    throw new I3Error("ERR_I3_CLOCK", trouble, { remedy: CLOCK_REMEDY });
   }
 
   async #awaitTriggers(): Promise<void> {
