@@ -41,6 +41,8 @@ const ACTIVE_MS = 10_000;
  * keep, and could not tell us. Shorter than any mapping lives: strangers' live 120 s.
  */
 const CALL_AGAIN_AFTER_MS = 60_000;
+/** So long after the last server was found dead, which takes three seconds, programs hear that hosts over i3 cannot be reached. */
+const RING_SILENT_MS = 3_000;
 /** The journal learns of a mapping's use this often. */
 const SAVE_USE_MS = 60_000;
 /** A first packet waits this long for the trigger through which its answer will come. */
@@ -114,6 +116,9 @@ export class Proxy {
   #access: AccessList;
   readonly #accessLog: AccessLog;
   #hasServers = true;
+  /** When the ring counts as silent; Infinity while a server answers. */
+  #silentFromMs = Infinity;
+  #isRingSilent = false;
   /** Lines about hosts that only servers would lead to. */
   readonly #serverlessLogs = new TokenBucket(1, 10);
   readonly #protectionLog: ProtectionLog;
@@ -153,7 +158,7 @@ export class Proxy {
     this.#sameKeyLog = new SameKeyLog(log, identity.hit);
     const securityLog = new SecurityLog(log, (hit) => this.#names.nameOfHit(hit), (name) => this.#names.policyOf(name));
     const both = {
-      mappingLog: new MappingLog(log, () => this.#nowMs), identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, wallMs, log,
+      mappingLog: new MappingLog(log, () => this.#nowMs), isRingSilent: () => this.#isRingSilent, identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, wallMs, log,
       nameOf: (hit: Uint8Array) => this.#names.nameOfHit(hit), ownTriggerFor: (name: string | null) => this.#names.wantsOwnTrigger(name),
       onOwnTrigger: (mapping: Mapping) => this.#insertOwnTrigger(0, mapping), admits: (hit: Uint8Array) => this.#access.admits(hit), refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => this.#access.refuses(peer),
       drop: (mapping: Mapping) => this.#drop(this.#nowMs, mapping), onRefused: (hit: Uint8Array | null) => this.#accessLog.refused(this.#nowMs, hit, this.#access),
@@ -351,6 +356,7 @@ export class Proxy {
     this.installFresh();
     this.client.handleTimer(nowMs);
     this.#handleEvents(nowMs);
+    if (nowMs >= this.#silentFromMs && !this.#isRingSilent) this.#setRingSilent(true);
     this.setups.handleTimer(nowMs);
     this.#endWaits(nowMs, null);
     if (nowMs >= this.#nextSweepMs) this.#sweep(nowMs);
@@ -366,7 +372,13 @@ export class Proxy {
 
   nextDeadlineMs(): number {
     const waitMs = Math.min(...Array.from(this.#waitingForTrigger.values(), (wait) => wait.untilMs));
-    return Math.min(waitMs, this.client.nextDeadlineMs(), this.setups.nextDeadlineMs(), this.#nextSweepMs);
+    const silentMs = this.#isRingSilent ? Infinity : this.#silentFromMs;
+    return Math.min(waitMs, silentMs, this.client.nextDeadlineMs(), this.setups.nextDeadlineMs(), this.#nextSweepMs);
+  }
+
+  #setRingSilent(isSilent: boolean): void {
+    this.#isRingSilent = isSilent;
+    this.setups.handleRing();
   }
 
   #hooks(): MappingHooks {
@@ -452,6 +464,8 @@ export class Proxy {
   #logEvent(nowMs: number, event: Exclude<ClientEvent, RecordEvent | { kind: "path-changed" | "not-present" | "trigger-replaced" }>): void {
     const { log } = this.#env;
     if (event.kind === "first-hop") {
+      this.#silentFromMs = event.server === null ? nowMs + RING_SILENT_MS : Infinity;
+      if (event.server !== null && this.#isRingSilent) this.#setRingSilent(false);
       if (event.server === null) log("warn", "no-server", { remedy: "No i3 server answers. Is this machine online?" });
       else log("info", "server", { server: locatorText(event.server) });
       const trouble = event.server === null ? null : clockTrouble(this.client.clockOffsetMs());

@@ -64,6 +64,29 @@ describe("a host that was there and is gone", () => {
   });
 });
 
+describe.each(["esp", "none"] as const)("the ring under an open mapping, with security=\"%s\"", (security) => {
+  it("is silent: programs that send ever more slowly hear so within 15 s, and go on with the same keys when it is back", () => {
+    const { world, laptop, home } = pair({ security }, { security });
+    roundTrip(world, laptop, home, "home.i3", "before");
+    const servers = [...world.nodes.values()].filter((node) => node !== laptop.node && node !== home.node);
+    for (const server of servers) server.down = true;
+    const [to, before] = [addressOf(laptop, "home.i3"), laptop.node.received.length];
+    const hears = (): boolean => laptop.node.received.slice(before).some(isUnreachable);
+    // As TCP repeats.
+    for (const ms of [200, 400, 800, 1_600, 3_200, 6_400]) {
+      send(world, laptop, to, `again ${ms}`);
+      world.run(ms);
+    }
+    send(world, laptop, to, "once more");
+    world.run(10);
+    expect([hears(), laptop.proxy.mappings.byPeer(home.proxy.ownId)?.state]).toEqual([true, "open"]);
+    for (const server of servers) server.down = false;
+    world.run(8_000);
+    const opened = logged(laptop, "mapping-open").length;
+    expect([roundTrip(world, laptop, home, "home.i3", "after").back, logged(laptop, "mapping-open").length]).toEqual([expect.stringMatching(/^10\./), opened]);
+  });
+});
+
 describe("a host that is stopped", () => {
   const leave = (world: World, host: Host): void => {
     host.proxy.leave(world.nowMs);

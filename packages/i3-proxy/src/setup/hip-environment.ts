@@ -50,6 +50,8 @@ export interface HipSetupEnvironment {
   readonly openIds: readonly Uint8Array[];
   /** A mapping whose addresses are not to be used any more. */
   readonly drop: (mapping: Mapping) => void;
+  /** No server has answered for some seconds: packets that would go over i3 are refused, and what is open stays so. */
+  readonly isRingSilent: () => boolean;
   readonly log: Log;
   readonly mappingLog: MappingLog;
 }

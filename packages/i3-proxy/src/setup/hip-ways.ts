@@ -32,6 +32,7 @@ export interface HipWaysEnvironment {
   readonly own4: Uint8Array;
   readonly datapath: Datapath;
   readonly paths: PeerPaths;
+  readonly isRingSilent: () => boolean;
 }
 
 export class HipWays {
@@ -56,7 +57,8 @@ export class HipWays {
     this.#flows.install(mapping, (strength, source) => {
       // A host without i3 has no IPv4 address for us: it could make nothing of such a packet.
       const isNone = mapping.state === "open" && source.length === 4 && link?.form?.source4 === null;
-      if (mapping.state === "refused" || isNone) return REFUSE;
+      const isCutOff = mapping.state === "open" && (link?.locator ?? null) === null && this.#env.isRingSilent();
+      if (mapping.state === "refused" || isNone || isCutOff) return REFUSE;
       if (mapping.state !== "open" || link?.activeFromMs !== null || link.association === null) return SETUP;
       const isJudged = hasServices(mapping.policy);
       if (isJudged && strength === STRENGTH.none) return clear === null ? REFUSE : { action: "tunnel", header: clear, source };

@@ -57,6 +57,8 @@ export interface SetupEnvironment {
   readonly onOwnTrigger: (mapping: Mapping) => void;
   /** Takes a mapping out of the engine and out of the table. */
   readonly drop: (mapping: Mapping) => void;
+  /** No server has answered for some seconds: packets are refused, and what is open stays so. */
+  readonly isRingSilent: () => boolean;
   readonly log: Log;
   readonly mappingLog: MappingLog;
 }
@@ -101,7 +103,7 @@ export class Setup {
   install(mapping: Mapping): void {
     const header = this.#headerOf(mapping);
     this.#flows.install(mapping, (_, source) => {
-      if (mapping.state === "refused") return { action: "refuse" };
+      if (mapping.state === "refused" || (mapping.state === "open" && this.#env.isRingSilent())) return { action: "refuse" };
       return header === null ? { action: "setup" } : { action: "tunnel", header, source };
     });
     this.#env.datapath.setInbound(mapping.ownPrivateId, mapping.peer === null ? { action: "upcall" } : this.#inboundOf(mapping, mapping.peer));

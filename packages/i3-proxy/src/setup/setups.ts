@@ -83,6 +83,11 @@ export class Setups {
     this.#hip?.handlePathChanged(id);
   }
 
+  /** The ring has fallen silent, or is back. */
+  handleRing(): void {
+    for (const mapping of this.#mappings.all()) if (mapping.state === "open") this.install(mapping);
+  }
+
   /** Now and then, for each mapping, with how long it has carried nothing. */
   watch(nowMs: number, mapping: Mapping, isLongSilent: boolean): void {
     if (mapping.security !== "none") this.#hip?.watch(nowMs, mapping);
