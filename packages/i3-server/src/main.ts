@@ -1,53 +1,6 @@
 #!/usr/bin/env node
 /** The server daemon. */
-import { errorLine, I3Error, parseServerConfig, runDaemon, type ServerConfig } from "@i3/common";
 
-import { checkFiles, startServer } from "./io/daemon.js";
-import { ringCommand } from "./io/ring-command.js";
-
-const HELP = `Usage: i3-server --config FILE.xml [--port N] [--check]
-       i3-server ring make FILE
-       i3-server ring admit AUTHORITY_FILE OUT_FILE [--days N]
-
-  --config FILE   the configuration; deploy/examples/i3-server.xml explains every setting
-  --port N        listen on this UDP port instead of the configured one; 0 takes any free one
-  --check         check the configuration and the files it names, change nothing, and exit
-  --help          this text
-  --version       the version
-  ring make       makes the authority of a new ring, which admits servers to it
-  ring admit      makes a credential, with which one server is in the ring; it ends after N days (1 to 36500; without --days never)
-
-Prints "READY i3-server port=… locator=… node=… engine=… io=…" to stdout when it serves; logs to stderr.
-SIGTERM leaves the ring and ends; SIGUSR1 logs the counters.
-Exit status: 0 after SIGTERM, 1 when the server cannot run, 2 for wrong arguments or a bad configuration.
-`;
-
-function withPort(config: ServerConfig, value: string): ServerConfig {
-  const port = Number(value);
-  if (!/^[0-9]+$/.test(value) || port > 65_535) {
-    throw new I3Error("ERR_I3_USAGE", `--port ${value} is no port`, { remedy: "See: i3-server --help" });
-  }
-  return { ...config, listen: { ...config.listen, port } };
-}
-
-/** Ends the process when it fails. */
-function runRingCommand(args: readonly string[]): void {
-  try {
-    process.stdout.write(ringCommand(args, Date.now()));
-  } catch (error) {
-    if (!(error instanceof I3Error)) throw error;
-    process.stderr.write(`i3-server: ${errorLine(error)}\n`);
-    process.exit(error.code === "ERR_I3_USAGE" ? 2 : 1);
-  }
-}
-
-if (process.argv[2] === "ring") runRingCommand(process.argv.slice(3));
-else await runDaemon<ServerConfig>({
-  name: "i3-server",
-  help: HELP,
-  manifest: new URL("../package.json", import.meta.url),
-  parse: parseServerConfig,
-  check: checkFiles,
-  start: startServer,
-  overrides: { port: withPort },
-});
+// Before all else is loaded, which takes most of a start: node answers this signal with its inspector.
+process.on("SIGUSR1", () => undefined);
+await import("./io/command.js");

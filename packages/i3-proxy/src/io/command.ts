@@ -1,0 +1,38 @@
+/** What the proxy daemon is run with. */
+import { formatIpText, parseProxyConfig, publicId, runDaemon, toHex, type ProxyConfig } from "@i3/common";
+
+import { checkFiles, cleanUp, startProxy } from "./daemon.js";
+import { openIdentity } from "./own-identity.js";
+
+const HELP = `Usage: i3-proxy --config FILE.xml [--check | --identity | --clean]
+
+  --config FILE   the configuration; deploy/examples/i3-proxy.xml explains every setting
+  --check         check the configuration and the files it names, change nothing, and exit
+  --identity      make this machine's key if there is none, print its HIT and id, and exit
+  --clean         remove the nftables table and the routes that stay when the proxy ends, and exit
+  --help          this text
+  --version       the version
+
+Prints "READY i3-proxy hit=… address=… tun=… port=… engine=…" to stdout when names can be used; logs to stderr.
+SIGTERM tells peers and ends it, within two seconds. SIGUSR1 logs counters, and the
+mappings: name, HIT, state, security, virtual address; with an association also
+suite, pairs of keys, their age (s), who began (role) and the way ("i3", or the
+address that packets go to). No key or id is among them.
+Exit status: 0 after SIGTERM, 1 when the proxy cannot run, 2 for wrong arguments or a bad configuration.
+`;
+
+function identityText(config: ProxyConfig): string {
+  const { identity } = openIdentity(config);
+  const hit = formatIpText(identity.hit);
+  return `hit ${hit}\nid ${toHex(publicId(identity.hit))}\nbook <host name="NAME.i3" hit="${hit}"/>\n`;
+}
+
+await runDaemon<ProxyConfig>({
+  name: "i3-proxy",
+  help: HELP,
+  manifest: new URL("../../package.json", import.meta.url),
+  parse: parseProxyConfig,
+  check: checkFiles,
+  start: startProxy,
+  actions: { identity: identityText, clean: cleanUp },
+});
