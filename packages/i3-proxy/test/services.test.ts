@@ -189,14 +189,30 @@ describe("services", () => {
     const to = addressOf(laptop, "nas.i3");
     const arrives = (text: string): boolean => nas.node.received.some((packet) => bodyOf(packet, NFS) === text);
     world.inject(laptop.node, { tun: packet4(laptop.proxy.own4, to, "waits", NFS) });
+    const sentMs = world.nowMs;
     world.run(20_000, () => arrives("waits"));
-    expect(arrives("waits")).toBe(true);
+    expect([arrives("waits"), world.nowMs - sentMs <= 3_100]).toEqual([true, true]);
     for (let n = 0; n < 5; n += 1) {
       expect(carry(at, laptop, nas, "nas.i3", NFS, `at once ${n}`)).toBe("unread");
       expect(carry(at, nas, laptop, "laptop.i3", SSH_BACK, `heard ${n}`)).toBe("unread");
       world.run(20_000);
     }
     expect([logged(laptop, "service-encrypted"), logged(laptop, "unreachable")]).toEqual([1, 0]);
+  });
+
+  it("a peer that answers late gets the second pair, and what needs it goes encrypted until then", () => {
+    const at = bed(NAS, NAS);
+    const { world, laptop, nas } = at;
+    expect(carry(at, laptop, nas, "nas.i3", SSH, "opens")).toBe("unread");
+    world.run(1_000);
+    const hip = nas.proxy.setups.hip?.hip as { handle: (nowMs: number, bytes: Uint8Array, from: unknown) => void };
+    const [handle, lateMs] = [hip.handle.bind(hip), world.nowMs + 5_000];
+    hip.handle = (nowMs, bytes, from) => bytes[2] === 16 && nowMs < lateMs ? undefined : handle(nowMs, bytes, from);
+    world.inject(laptop.node, { tun: packet4(laptop.proxy.own4, addressOf(laptop, "nas.i3"), "waits", NFS) });
+    world.run(3_500);
+    expect(carry(at, laptop, nas, "nas.i3", NFS, "meanwhile")).toBe("unread");
+    world.run(6_000);
+    expect(carry(at, laptop, nas, "nas.i3", NFS, "a file to read")).toBe("readable");
   });
 
   it("a peer that does not take the encrypted kind: what needs it is refused, and never sent readable", () => {

@@ -235,7 +235,7 @@ export class HipSetup {
       else if (mapping.state === "calling" && this.#patienceEndsMs(mapping) <= nowMs) this.#giveUp(nowMs, mapping);
       else if (mapping.state === "open") this.#checkRenewal(nowMs, mapping);
     }
-    this.#second.endRefusals(nowMs);
+    this.#second.handleTimer(nowMs);
     this.#renewRestored(nowMs);
     this.#load.tell(nowMs);
   }

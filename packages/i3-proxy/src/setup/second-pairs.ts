@@ -1,14 +1,17 @@
 /** The second pair of ESP associations of a mapping, of the kind that the first is not (docs/wire.md §9.6): made when a packet needs it. */
 import type { Log } from "@i3/common";
-import { ESP_SUITE, isReadableSuite, type HipHost, type PairFailedEvent } from "@i3/hip";
+import { ESP_SUITE, isReadableSuite, type EspSuite, type HipHost, type PairFailedEvent } from "@i3/hip";
 
 import type { Mapping } from "../mappings/mapping.js";
 import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
 import type { Link } from "./hip-link.js";
 import { peerText } from "./unreachable.js";
 
-/** Ours: a pair that the peer did not take is asked for again, when a packet needs it. */
+// Ours:
+/** A pair that the peer did not take is asked for again, when a packet needs it. */
 const PAIR_AGAIN_MS = 30_000;
+/** Packets wait so long for a peer that keeps silent: HIP goes on asking for 15.5 s, and a pair that comes about then is used. */
+const PAIR_WAIT_MS = 3_000;
 
 export class SecondPairs {
   readonly #hip: HipHost;
@@ -16,6 +19,8 @@ export class SecondPairs {
   readonly #install: (mapping: Mapping) => void;
   readonly #log: Log;
   readonly #refused = new Set<Mapping>();
+  /** Pairs that were asked for, and until when packets wait for them; the soonest first. */
+  readonly #asked = new Map<Mapping, { readonly untilMs: number; readonly espSuite: EspSuite }>();
 
   /** @param install programs the engine for a mapping as it is now */
   constructor({ hip, links, install, log }: { hip: HipHost; links: ReadonlyMap<Mapping, Link>; install: (mapping: Mapping) => void; log: Log }) {
@@ -28,10 +33,12 @@ export class SecondPairs {
   /** It is gone, or anew. */
   forget(mapping: Mapping): void {
     this.#refused.delete(mapping);
+    this.#asked.delete(mapping);
   }
 
   nextDeadlineMs(): number {
-    let deadline = Infinity;
+    const [soonest] = this.#asked.values();
+    let deadline = soonest?.untilMs ?? Infinity;
     for (const mapping of this.#refused) deadline = Math.min(deadline, this.#links.get(mapping)?.secondAgainMs ?? Infinity);
     return deadline;
   }
@@ -46,11 +53,15 @@ export class SecondPairs {
     link.wanted.clear();
     if (!isWanted || link.second !== "none" || !hasServices(mapping.policy) || !strengthsOf(mapping.policy).includes(strength)) return;
     link.second = "asked";
-    this.#hip.addPair(nowMs, link.association, strength === STRENGTH.auth ? ESP_SUITE.nullSha256 : ESP_SUITE.aesGcm16);
+    const espSuite = strength === STRENGTH.auth ? ESP_SUITE.nullSha256 : ESP_SUITE.aesGcm16;
+    this.#asked.delete(mapping);
+    this.#asked.set(mapping, { untilMs: nowMs + PAIR_WAIT_MS, espSuite });
+    this.#hip.addPair(nowMs, link.association, espSuite);
   }
 
   /** What needs that pair goes encrypted instead, or if it is the encrypted one is refused for a while; the rest goes on. */
-  refuse(nowMs: number, mapping: Mapping, link: Link, { code, espSuite }: PairFailedEvent): void {
+  refuse(nowMs: number, mapping: Mapping, link: Link, { code, espSuite }: Pick<PairFailedEvent, "code" | "espSuite">): void {
+    this.#asked.delete(mapping);
     const isReadable = isReadableSuite(espSuite);
     link.second = "refused";
     // Who knows no second pairs keeps packets waiting each time that it is asked.
@@ -64,7 +75,14 @@ export class SecondPairs {
     this.#install(mapping);
   }
 
-  endRefusals(nowMs: number): void {
+  /** What waits for a silent peer waits no more, and what was refused for a while is asked for again. */
+  handleTimer(nowMs: number): void {
+    for (const [mapping, { untilMs, espSuite }] of this.#asked) {
+      if (untilMs > nowMs) break;
+      this.#asked.delete(mapping);
+      const link = this.#links.get(mapping);
+      if (link?.second === "asked") this.refuse(nowMs, mapping, link, { code: "silent", espSuite });
+    }
     for (const mapping of this.#refused) {
       const link = this.#links.get(mapping);
       if (link !== undefined && link.secondAgainMs > nowMs) continue;
