@@ -78,7 +78,8 @@ describe("three daemons", () => {
     await until(() => daemons.every((daemon) => daemon.logged("claims").length > 0), 12_000);
     for (const port of ports) {
       const nonce = sender.nonce();
-      sender.sendData(port, id, "is anybody there? is anybody there? is anybody there?", DATA_FLAG.cacheRequest, nonce);
+      // As large as both answers together: of what a packet brought no more goes back.
+      sender.sendData(port, id, "is anybody there? ".repeat(10), DATA_FLAG.cacheRequest, nonce);
       await until(() => sender.answers(nonce).some(({ type }) => type === "NOT_PRESENT"), 2_000);
     }
   });
