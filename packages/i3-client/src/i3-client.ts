@@ -54,6 +54,11 @@ export class I3Client {
     this.#servers.add(nowMs, locator, true);
   }
 
+  /** The servers of a signed list: as good as configured ones, until they are in the next list no more. */
+  setListedServers(nowMs: number, locators: readonly Locator[]): void {
+    this.#servers.setListed(nowMs, locators);
+  }
+
   /** A trigger from `id` to this host, kept alive until {@link removeTrigger}. */
   insertTrigger(nowMs: number, id: Uint8Array, signer: TriggerSigner): void {
     this.#triggers.insert(nowMs, id, signer);

@@ -19,6 +19,7 @@ const PONG_WAIT_MIN_MS = 600;
 const PONG_WAIT_MAX_MS = 3_000;
 const MISSES_UNTIL_DEAD = 3;
 const MAX_SERVERS = 256;
+const MAX_LISTED = 32;
 const FORGET_UNUSED_MS = 600_000;
 /** Questions to which a late answer still counts: on a path slower than we wait, all answers are late. */
 const MAX_QUESTIONS = 4;
@@ -29,7 +30,7 @@ type Liveness = "unknown" | "alive" | "dead";
 
 interface Server {
   readonly locator: Locator;
-  readonly configured: boolean;
+  configured: boolean;
   liveness: Liveness;
   /** Smoothed; Infinity before the first answer. */
   rttMs: number;
@@ -56,6 +57,8 @@ export class Servers {
   readonly #neededBy: (locator: Locator) => boolean;
   readonly #died: Locator[] = [];
   readonly #answered: Locator[] = [];
+  /** Configured because a list has them. */
+  #listed: Locator[] = [];
   #firstHop: Server | null = null;
 
   /** `neededBy` says whether triggers or paths depend on a server. */
@@ -72,6 +75,23 @@ export class Servers {
     this.#servers.set(key, {
       locator, configured, liveness: "unknown", rttMs: Infinity, misses: 0, lastPingMs: -Infinity, questions: [], waiting: false, lastInUseMs: nowMs, clockOffsetMs: null,
     });
+  }
+
+  /** Those of a list are as good as configured ones; who was in the last list only may be forgotten. */
+  setListed(nowMs: number, locators: readonly Locator[]): void {
+    for (const locator of this.#listed) {
+      const server = this.#servers.get(locatorKey(locator));
+      if (server !== undefined) server.configured = false;
+    }
+    this.#listed = [];
+    for (const locator of locators.slice(0, MAX_LISTED)) {
+      const server = this.#servers.get(locatorKey(locator));
+      if (server?.configured === true) continue;
+      if (server === undefined) this.add(nowMs, locator, true);
+      else server.configured = true;
+      this.#listed.push(locator);
+    }
+    this.#chooseFirstHop();
   }
 
   /** The nearest living server, where packets without a better way go. */

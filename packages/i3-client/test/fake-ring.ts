@@ -153,6 +153,13 @@ export class FakeRing {
     for (const server of this.servers) this.client.addServer(0, server.locator);
   }
 
+  /** A server that the client was not told of. */
+  addStranger(): FakeServer {
+    const server = new FakeServer(this, this.servers.length + 1);
+    this.servers.push(server);
+    return server;
+  }
+
   server(number: number): FakeServer {
     const server = this.servers[number - 1];
     if (server === undefined) throw new RangeError(`server ${number}`);

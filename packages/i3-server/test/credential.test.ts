@@ -6,7 +6,8 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { CREDENTIAL_BYTES, errorLine, I3Error, nodeKey, toHex, WireError } from "@i3/common";
+import { CREDENTIAL_BYTES, errorLine, I3Error, locatorText, nodeKey, toHex, WireError } from "@i3/common";
+import { readServerList } from "@i3/i3-client";
 
 import { ringCommand } from "../src/io/ring-command.js";
 import { endingSoon, readRingAuthority, readRingCredential } from "../src/io/ring-credential.js";
@@ -142,6 +143,35 @@ describe("i3-server ring", () => {
     expect(endingSoon(two, NOW_MS + 20 * DAY_MS)).toMatch(/ends on 2027-02-14/);
   });
 
+  it("signs lists of servers for clients, each newer than the last", () => {
+    ring("make", at("authority"));
+    const { publicKey } = readRingAuthority(at("authority"));
+    writeFileSync(at("servers"), `# both\n192.0.2.1:5610 ${"11".repeat(16)}\n\n[2001:db8::1]:4000 ${"22".repeat(16)} # the other\n`);
+    expect(ring("list", at("authority"), at("servers"), at("list"))).toContain(`<server-list key="${toHex(publicKey)}"`);
+    const first = readServerList(at("list"), publicKey);
+    expect(first?.servers.map(({ locator }) => locatorText(locator))).toEqual(["192.0.2.1:5610", "[2001:db8::1]:4000"]);
+    expect(first?.record).toMatchObject({ sequence: NOW_MS, notAfterS: Math.floor(NOW_MS / 1_000) + 90 * 86_400 });
+    expect(statSync(at("list")).mode & 0o777).toBe(0o644);
+    ring("list", at("authority"), at("servers"), at("list"), "--days", "3");
+    expect(readServerList(at("list"), publicKey)?.record.sequence).toBe(NOW_MS + 1);
+    expect(readFileSync(at("list"), "utf8")).not.toContain(toHex(readRingAuthority(at("authority")).secret));
+  });
+
+  it.each([["", /a list of 0 servers/], ["192.0.2.1 5610\n", /servers:1: .* is no server/], [`192.0.2.1:0 ${"11".repeat(16)}`, /is no server/], [`192.0.2.1:1 ${"11".repeat(16)}\n`.repeat(2), /one server twice/]])("refuses the servers %j, and says what they must look like", (text, why) => {
+    ring("make", at("authority"));
+    writeFileSync(at("servers"), text);
+    expect(refusal(() => ring("list", at("authority"), at("servers"), at("list")))).toMatch(why);
+    expect(refusal(() => ring("list", at("authority"), at("nothing"), at("list")))).toMatch(/cannot read the servers .*A line for each/);
+    expect(readdirSync(folder).sort()).toEqual(["authority", "servers"]);
+  });
+
+  it("does not overwrite another file with a list", () => {
+    ring("make", at("authority"));
+    writeFileSync(at("servers"), `192.0.2.1:5610 ${"11".repeat(16)}\n`);
+    expect(refusal(() => ring("list", at("authority"), at("servers"), at("servers")))).toMatch(/servers does not begin with .*It would be overwritten/);
+    expect(refusal(() => ring("list", at("authority"), at("servers"), at("nowhere/list")))).toMatch(/cannot write .*folder/);
+  });
+
   it("never overwrites, and leaves nothing behind when it cannot write", () => {
     ring("make", at("authority"));
     const before = readFileSync(at("authority"), "utf8");
@@ -152,7 +182,7 @@ describe("i3-server ring", () => {
     expect(readdirSync(folder)).toEqual(["authority"]);
   });
 
-  it.each([[[]], [["make"]], [["make", "a", "b"]], [["make", "a", "--days", "1"]], [["admit", "a"]], [["admit", "a", "b", "c"]], [["admit", "a", "b", "--days", "0"]], [["admit", "a", "b", "--days", "1.5"]], [["admit", "a", "b", "--days", "36501"]], [["revoke", "a"]], [["make", "a", "--force"]]])("does not understand %j", (args) => {
+  it.each([[[]], [["make"]], [["make", "a", "b"]], [["make", "a", "--days", "1"]], [["admit", "a"]], [["admit", "a", "b", "c"]], [["admit", "a", "b", "--days", "0"]], [["admit", "a", "b", "--days", "1.5"]], [["admit", "a", "b", "--days", "36501"]], [["revoke", "a"]], [["list", "a", "b"]], [["list", "a", "b", "c", "d"]], [["list", "a", "b", "c", "--days", "0"]], [["make", "a", "--force"]]])("does not understand %j", (args) => {
     expect(refusal(() => ringCommand(args, NOW_MS))).toMatch(/^ERR_I3_USAGE .*See: i3-server --help/);
   });
 

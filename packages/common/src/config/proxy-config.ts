@@ -5,7 +5,7 @@ import { ENDPOINT, ENGINE_ATTRIBUTES, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, i
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
 import { RULES, type ProxyRule } from "./rules.js";
 import { element, implied, list, maybe, one, optional, readDocument, required, withDefault, type Site } from "./schema.js";
-import { BOOLEAN, FILE, INTERFACE_NAME, PORT, SOCKET_FILE } from "./value-types.js";
+import { BOOLEAN, FILE, INTERFACE_NAME, PORT, PUBLIC_KEY, RECORD_LABEL, SOCKET_FILE } from "./value-types.js";
 import { addressRange, dnsName, wholeNumber, word } from "./value-types.js";
 
 const MAX_SERVERS = 64;
@@ -33,11 +33,24 @@ export interface EspConfig {
   readonly rekeyAfterS: number;
 }
 
+export interface ServerListConfig {
+  /** Ed25519, 32 bytes: who signs the list. */
+  readonly key: Uint8Array;
+  /** Its origin; undefined: the ring itself. */
+  readonly file: string | undefined;
+  /** Tells several lists of one key apart. */
+  readonly label: string;
+  /** Whether this host keeps the list of `file` in the ring, for those who have no file. */
+  readonly publish: boolean;
+}
+
 export interface ProxyConfig {
   readonly identity: IdentityConfig;
   readonly state: { readonly directory: string };
   /** At most 64; none: hosts are reached by address only, and `hip` is there. */
   readonly servers: readonly Endpoint[];
+  /** A signed list of more servers. */
+  readonly serverList: ServerListConfig | undefined;
   readonly listen: IpEndpoint;
   readonly tun: { readonly name: string; /** Bytes of an inner packet. */ readonly mtu: number };
   readonly virtualAddresses: {
@@ -98,12 +111,22 @@ const HIP = element({ "udp-port": optional(PORT), "ip-protocol": withDefault(BOO
   return hip;
 });
 
+const SERVER_LIST = element(
+  { key: required(PUBLIC_KEY), file: optional(FILE), label: withDefault(RECORD_LABEL, ""), publish: withDefault(BOOLEAN, false) },
+  {},
+  (list, site): ServerListConfig => {
+    if (list.publish && list.file === undefined) site.fail("publish", "there is no file to publish", 'file="…" beside publish="true"');
+    return list;
+  },
+);
+
 /** What needs the ring could never act. */
-function checkWithoutServers({ hip, rules, publishedNames }: Pick<ProxyConfig, "hip" | "rules" | "publishedNames">, site: Site): void {
+function checkWithoutServers({ hip, rules, publishedNames, serverList }: Pick<ProxyConfig, "hip" | "rules" | "publishedNames" | "serverList">, site: Site): void {
   if (hip === undefined) {
     site.fail(undefined, "neither servers nor hip", '<servers>, or <hip udp-port="10500"/>', "Without servers this machine is reached at its address only, and that needs <hip>.");
   }
   if (publishedNames.length > 0) site.fail(undefined, "published-names without servers", "<servers>, where names are claimed");
+  if (serverList !== undefined) site.fail(undefined, "server-list without servers", "<servers>, which lead to the ring when the list has ended");
   const firstUse = rules.find((rule) => rule.go === "i3" && rule.trust === "first-use");
   if (firstUse !== undefined) site.fail(undefined, `trust="first-use" on line ${firstUse.line}, without servers`, "<servers>, where names are claimed");
 }
@@ -114,6 +137,7 @@ const PROXY = element(
     identity: one(IDENTITY),
     state: one(element({ directory: required(FILE) })),
     servers: maybe(element({}, { server: list(ENDPOINT, 1, MAX_SERVERS) })),
+    "server-list": maybe(SERVER_LIST),
     listen: implied(LISTEN),
     tun: implied(element({ name: withDefault(INTERFACE_NAME, "i3"), mtu: withDefault(wholeNumber(1280, 9000), 1360) })),
     "virtual-addresses": implied(

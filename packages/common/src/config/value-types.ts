@@ -214,6 +214,18 @@ export const ID: ValueType<Uint8Array> = {
 const GROUP_NAME = new RegExp(`^[a-z0-9_-]{1,${MAX_GROUP_CHARACTERS}}$`);
 const GROUP_EXPECTED = `the name of a group (at most ${MAX_GROUP_CHARACTERS} letters, digits, "-", "_")`;
 
+/** Ed25519, 32 bytes. */
+export const PUBLIC_KEY: ValueType<Uint8Array> = {
+  expected: "an Ed25519 public key: 64 hexadecimal digits",
+  parse: (text) => (/^[0-9a-f]{64}$/i.test(text) ? fromHex(text) : new Refusal("is not 64 hexadecimal digits")),
+};
+
+/** Of a record of the ring (docs/wire.md §4.3). */
+export const RECORD_LABEL: ValueType<string> = {
+  expected: "at most 63 of a-z, 0-9, _ . -",
+  parse: (text) => (/^[a-z0-9_.-]{0,63}$/.test(text) ? text : new Refusal("is no label of a record")),
+};
+
 /** A group of hosts, in lower case. */
 export const GROUP: ValueType<string> = {
   expected: GROUP_EXPECTED,

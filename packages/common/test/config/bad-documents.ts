@@ -49,7 +49,7 @@ const PORT_EXPECTED = "expected a whole number from 1 to 65535";
 const OFFLOADS_EXPECTED = "expected some of tunChecksum tunTcp4 tunTcp6 tunUdp udpSegment udpReceive trafficClass";
 const FILE_EXPECTED = "expected the name of a file (at most 4095 bytes)";
 const ELEMENTS =
-  "expected <identity>, <state>, <servers>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <mappings>, <published-names>, <rules>, <access>, <hip>, <esp>, <control>, <log>, <engine>";
+  "expected <identity>, <state>, <servers>, <server-list>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <mappings>, <published-names>, <rules>, <access>, <hip>, <esp>, <control>, <log>, <engine>";
 
 const proxyRow = (what: string, lines: readonly string[], message: string, more: Partial<BadDocument> = {}): BadDocument => ({
   what,
@@ -539,4 +539,13 @@ const HIP_DOCUMENTS: readonly BadDocument[] = [
     { format: "i3-proxy", what: `keys that are replaced after ${text} s`, input: proxy(`<esp rekey-after-s="${text}"/>`), message: `:3: /i3-proxy/esp/@rekey-after-s: "${text}" is ${why}; expected a whole number from 5 to 86400` })),
 ];
 
-export const BAD_DOCUMENTS: readonly BadDocument[] = [...MALFORMED, ...STRUCTURE, ...VALUES, ...RULES, ...BOOKS, ...WITHOUT_SERVERS, ...HIP_DOCUMENTS];
+const LIST_KEY = "ab".repeat(32);
+const SERVER_LISTS: readonly BadDocument[] = [
+  { format: "i3-proxy", what: "a server list without a key", input: proxy('<server-list file="l"/>'), message: ":3: /i3-proxy/server-list/@key: missing; expected an Ed25519 public key: 64 hexadecimal digits" },
+  { format: "i3-proxy", what: "a short key of a server list", input: proxy('<server-list key="abcd"/>'), message: ':3: /i3-proxy/server-list/@key: "abcd" is not 64 hexadecimal digits; expected an Ed25519 public key: 64 hexadecimal digits' },
+  { format: "i3-proxy", what: "a label in capitals", input: proxy(`<server-list key="${LIST_KEY}" label="A"/>`), message: ':3: /i3-proxy/server-list/@label: "A" is no label of a record; expected at most 63 of a-z, 0-9, _ . -' },
+  { format: "i3-proxy", what: "publishing without a file", input: proxy(`<server-list key="${LIST_KEY}" publish="true"/>`), message: ':3: /i3-proxy/server-list/@publish: there is no file to publish; expected file="…" beside publish="true"', schemaAccepts: true },
+  raw("a server list without servers", serverless('<hip udp-port="10500"/>', `<server-list key="${LIST_KEY}"/>`), ":1: /i3-proxy: server-list without servers; expected <servers>, which lead to the ring when the list has ended", { schemaAccepts: true }),
+];
+
+export const BAD_DOCUMENTS: readonly BadDocument[] = [...SERVER_LISTS, ...MALFORMED, ...STRUCTURE, ...VALUES, ...RULES, ...BOOKS, ...WITHOUT_SERVERS, ...HIP_DOCUMENTS];

@@ -41,6 +41,8 @@ describe("proxy configuration", () => {
     const config = parseProxyConfig(example("i3-proxy.xml"), "/etc/i3/i3-proxy.xml");
     const { listen, tun, virtualAddresses, mappings, esp, log, engine } = parseProxyConfig(proxy(), "x.xml");
     expect(config).toMatchObject({ listen, tun, virtualAddresses, mappings, esp, log, engine });
+    expect(config.serverList).toMatchObject({ file: "/etc/i3/servers.list", label: "", publish: false });
+    expect(config.serverList?.key).toHaveLength(32);
     expect(config.servers.map(({ host, port }) => [host.kind, host.text, port])).toEqual([
       ["ipv4", "192.0.2.10", 5610],
       ["ipv6", "2001:db8::10", 5610],

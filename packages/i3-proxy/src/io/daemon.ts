@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 
 import {
   bytesKey, EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook, parseProxyConfig, readBoundedFile,
-  stderrLog, WatchedFile, type AddressBook, type AddressRange, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon,
+  stderrLog, WatchedFile, type AddressBook, type AddressRange, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator,
 } from "@i3/common";
 import { LIMITS, type Datapath } from "@i3/datapath";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
@@ -25,6 +25,7 @@ import { Journal, type JournalContent } from "./journal.js";
 import { checkHipIdentity, checkIdentity, openIdentity } from "./own-identity.js";
 import { pinFileOf, readPins, writePins } from "./pin-file.js";
 import { beginRehearsals } from "./rehearsals.js";
+import { ListedServers } from "./listed-servers.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
 import { overlapText, SystemView } from "./system-view.js";
 import { ServerNames } from "./server-names.js";
@@ -137,6 +138,7 @@ class Daemon implements RunningDaemon {
   #bookAddresses: ReadonlyMap<string, Uint8Array> = new Map();
   #onResolvers: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #list: ListedServers | undefined;
   #stopping = false;
 
   constructor(config: ProxyConfig, configFile: string, log: Log, onFailure: (error: I3Error) => void) {
@@ -154,6 +156,7 @@ class Daemon implements RunningDaemon {
     const book = config.addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(config.addressBook.file);
     const { identity, created } = openIdentity(config);
     if (created) this.#log("info", "key-created", { file: config.identity.keyFile, hit: formatIpText(identity.hit) });
+    const listed = this.#readList();
     const serverNames = new ServerNames({ log: this.#log, onFound: (found) => this.#run((proxy, nowMs) => proxy.addServers(nowMs, found)) });
     this.#closers.push(() => serverNames.close());
     const servers = await serverNames.first(config.servers);
@@ -172,10 +175,15 @@ class Daemon implements RunningDaemon {
     const restored = content.mappings.flatMap((mapping) => addressesOf(mapping));
     this.#openRoutes(io, restored);
     await this.#openInterception(io, view, resolvers, restored);
-    this.#run((proxy, nowMs) => proxy.start(nowMs, servers, content.mappings, config.servers.length > 0));
+    const hasServers = config.servers.length > 0 || config.serverList !== undefined;
+    this.#run((proxy, nowMs) => {
+      proxy.start(nowMs, servers.length > 0 ? servers : listed, content.mappings, hasServers);
+      proxy.client.setListedServers(nowMs, listed);
+    });
+    this.#list?.start();
     this.#book = book;
     this.#logUnruled();
-    if (config.servers.length === 0) this.#log("info", "no-servers", { remedy: "<servers> is left out: hosts are called by address, none over i3." });
+    if (!hasServers) this.#log("info", "no-servers", { remedy: "<servers> is left out: hosts are called by address, none over i3." });
     else if (await this.#awaitServer()) await this.#awaitTriggers();
     await this.#interception?.enable();
     await this.#watch(view);
@@ -291,7 +299,7 @@ class Daemon implements RunningDaemon {
     try {
       return new Proxy({
         identity, sharedKey: content.sharedKey, lastOwn4: content.own4, leastGeneration: content.generation, keepGeneration: (generation) => journal.keepGeneration(generation), datapath, suffix: dns.suffix, rules, access, hip: this.#config.hip, rekeyAfterMs: this.#config.esp.rekeyAfterS * 1_000, publishedNames, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
-        pins, pinFile: pinFileOf(this.#config.state.directory), onPinned: () => this.#writePins(pins),
+        pins, pinFile: pinFileOf(this.#config.state.directory), onPinned: () => this.#writePins(pins), onRecord: (event) => this.#list?.handleRecord(event),
         addresses: { range, isTaken: (address) => view.isTaken(address), randomBytes: random },
         // Two flows a mapping; a quarter of a small range is left free, so that drawing an address does not take long.
         limits: { max: Math.min(max, LIMITS.flows / 2, (2 ** (32 - range.prefixBits) * 3) / 4), maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
@@ -377,6 +385,15 @@ class Daemon implements RunningDaemon {
       view.refresh();
       interception.update();
     };
+  }
+
+  #readList(): readonly Locator[] {
+    const { serverList: config, state } = this.#config;
+    if (config === undefined) return [];
+    const list = new ListedServers({ config, stateDirectory: state.directory, log: this.#log, wallMs: () => Date.now(), run: (work) => this.#run((proxy, nowMs) => work(proxy.client, nowMs)) });
+    this.#list = list;
+    this.#closers.push(() => list.close());
+    return list.read();
   }
 
   /** False: none answers yet; the log says so when one does. */

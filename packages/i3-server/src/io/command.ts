@@ -7,6 +7,7 @@ import { ringCommand } from "./ring-command.js";
 const HELP = `Usage: i3-server --config FILE.xml [--port N] [--check]
        i3-server ring make FILE
        i3-server ring admit AUTHORITY_FILE OUT_FILE [--days N]
+       i3-server ring list AUTHORITY_FILE SERVERS_FILE OUT_FILE [--days N]
 
   --config FILE   the configuration; deploy/examples/i3-server.xml explains every setting
   --port N        listen on this UDP port instead of the configured one; 0 takes any free one
@@ -15,6 +16,8 @@ const HELP = `Usage: i3-server --config FILE.xml [--port N] [--check]
   --version       the version
   ring make       makes the authority of a new ring, which admits servers to it
   ring admit      makes a credential, with which one server is in the ring; it ends after N days (1 to 36500; without --days never)
+  ring list       signs a list of servers for clients (<server-list>); SERVERS_FILE has a line "ADDRESS:PORT NODE" for each, as its READY line
+                  says locator and node; the list ends after N days (without --days 90)
 
 Prints "READY i3-server port=… locator=… node=… engine=… io=…" to stdout when it serves; logs to stderr.
 SIGTERM leaves the ring and ends; SIGUSR1 logs the counters.

@@ -1,12 +1,15 @@
-/** `i3-server ring …`: makes a ring's authority, and admits servers to it. */
+/** `i3-server ring …`: makes a ring's authority, admits servers to it, and signs lists of them. */
 import { parseArgs } from "node:util";
 
 import { I3Error, toHex } from "@i3/common";
 
+import { listServers } from "./ring-list.js";
 import { admitToRing, makeRingAuthority, membershipText, readRingAuthority } from "./ring-credential.js";
 
 const DAY_MS = 86_400_000;
 const MAX_DAYS = 36_500;
+/** Who has a list of a ring that is gone asks servers that are not there; a new one is signed long before. */
+const DEFAULT_LIST_DAYS = 90;
 
 const usageError = (message: string): I3Error => new I3Error("ERR_I3_USAGE", message, { remedy: "See: i3-server --help" });
 
@@ -16,7 +19,12 @@ export function ringCommand(args: readonly string[], wallMs: number): string {
   const [what, file, out, ...more] = positionals;
   if (what === "make" && file !== undefined && out === undefined && days === undefined) return make(file);
   if (what === "admit" && file !== undefined && out !== undefined && more.length === 0) return admit(file, out, days === undefined ? Infinity : wallMs + daysOf(days) * DAY_MS);
-  throw usageError("neither ring make FILE nor ring admit AUTHORITY_FILE OUT_FILE [--days N]");
+  const [outFile] = more;
+  if (what === "list" && file !== undefined && out !== undefined && outFile !== undefined && more.length === 1) {
+    const options = { serversFile: out, outFile, wallMs, days: days === undefined ? DEFAULT_LIST_DAYS : daysOf(days) };
+    return listServers(readRingAuthority(file), options);
+  }
+  throw usageError("neither ring make FILE, ring admit AUTHORITY_FILE OUT_FILE [--days N] nor ring list AUTHORITY_FILE SERVERS_FILE OUT_FILE [--days N]");
 }
 
 function readArguments(args: readonly string[]): { readonly positionals: readonly string[]; readonly days: string | undefined } {

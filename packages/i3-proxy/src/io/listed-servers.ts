@@ -1,0 +1,107 @@
+/**
+ * The signed list of the ring's servers: its origin (a file, or a record of the ring), and a copy in the state directory from which the
+ * proxy starts when the origin is gone. The newest that has not ended counts.
+ */
+import { join } from "node:path";
+
+import { errorLine, RECORD_KIND, recordKey, sameBytes, type Locator, type Log, type ServerListConfig } from "@i3/common";
+import { newestList, readServerList, serverListOf, ServerListProblem, writeServerList, type I3Client, type RecordEvent, type ServerList } from "@i3/i3-client";
+
+/** The ring is asked for a newer list this often. */
+const LOOK_MS = 600_000;
+/** And this long after the start, when a server has answered. */
+const FIRST_LOOK_MS = 5_000;
+
+export interface ListedServersInit {
+  readonly config: ServerListConfig;
+  readonly stateDirectory: string;
+  readonly log: Log;
+  readonly wallMs: () => number;
+  /** Calls the client of the running proxy. */
+  readonly run: (work: (client: I3Client, nowMs: number) => void) => void;
+}
+
+export class ListedServers {
+  readonly #init: ListedServersInit;
+  readonly #cacheFile: string;
+  readonly #ringKey: Uint8Array;
+  #current: ServerList | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(init: ListedServersInit) {
+    const { key, label } = init.config;
+    this.#init = init;
+    this.#cacheFile = join(init.stateDirectory, "server-list");
+    this.#ringKey = recordKey({ kind: RECORD_KIND.serverList, signer: key, label });
+  }
+
+  /** Of the origin's file and the copy, whichever is newer. */
+  read(): readonly Locator[] {
+    const { config, wallMs, log } = this.#init;
+    const cached = this.#readOne(this.#cacheFile);
+    const origin = config.file === undefined ? undefined : this.#readOne(config.file);
+    if (config.file !== undefined && origin === undefined) log("warn", "server-list", { file: config.file, why: "it cannot be used", remedy: cached === undefined ? "The configured servers are tried alone." : "The copy of the last one is used." });
+    this.#current = newestList([origin, cached], wallMs());
+    if (this.#current === undefined) {
+      if (cached !== undefined || origin !== undefined) log("warn", "server-list", { why: "all that there are have ended", remedy: "Get a new one from whoever runs the ring." });
+      return [];
+    }
+    if (this.#current !== cached) this.#write(this.#current);
+    log("info", "server-list", { servers: this.#current.servers.length, from: this.#current === cached ? this.#cacheFile : config.file ?? "" });
+    return this.#locators();
+  }
+
+  #locators(): readonly Locator[] {
+    return this.#current?.servers.map(({ locator }) => locator) ?? [];
+  }
+
+  /** From now on the ring is asked, or given the list. */
+  start(): void {
+    this.#timer = setTimeout(() => this.#look(), FIRST_LOOK_MS).unref();
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #look(): void {
+    this.#timer = setTimeout(() => this.#look(), LOOK_MS).unref();
+    const { config, run } = this.#init;
+    run((client, nowMs) => {
+      if (config.publish && this.#current !== undefined) client.keepRecord(nowMs, this.#current.record.bytes);
+      if (config.file === undefined) client.findRecord(nowMs, this.#ringKey, (this.#current?.record.sequence ?? -1) + 1);
+    });
+  }
+
+  /** A newer list came from the ring. */
+  handleRecord(event: RecordEvent): void {
+    if (event.kind !== "record" || event.record === null || !sameBytes(event.ringKey, this.#ringKey)) return;
+    const list = serverListOf(event.record, this.#init.config.key);
+    if (newestList([this.#current, list], this.#init.wallMs()) !== list) return;
+    this.#current = list;
+    this.#write(list);
+    this.#init.log("info", "server-list", { servers: list.servers.length, from: "the ring" });
+    this.#init.run((client, nowMs) => client.setListedServers(nowMs, this.#locators()));
+  }
+
+  #readOne(file: string): ServerList | undefined {
+    const { config, log } = this.#init;
+    try {
+      const list = readServerList(file, config.key);
+      if (list === undefined || list.record.label === config.label) return list;
+      throw new ServerListProblem(`has the label "${list.record.label}"`);
+    } catch (error) {
+      if (!(error instanceof ServerListProblem)) throw error;
+      log("warn", "server-list", { file, why: errorLine(error), remedy: "It is not used. Get a new one from whoever runs the ring." });
+      return undefined;
+    }
+  }
+
+  #write(list: ServerList): void {
+    try {
+      writeServerList(this.#cacheFile, list);
+    } catch (error) {
+      this.#init.log("error", "server-list", { file: this.#cacheFile, why: errorLine(error), remedy: "The next start has the configured servers only. Is the disk full?" });
+    }
+  }
+}
