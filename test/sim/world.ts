@@ -78,6 +78,8 @@ export interface WorldOptions {
   readonly seed?: string;
   /** One way, ms. @default 10 */
   readonly delayMs?: number;
+  /** One way between two addresses, ms, in the place of `delayMs`. */
+  readonly delayBetweenMs?: (from: Uint8Array, to: Uint8Array) => number;
   /** 0–1. @default 0 */
   readonly loss?: number;
 }
@@ -90,6 +92,7 @@ export class World {
   readonly wire: { readonly atMs: number; readonly from: Locator; readonly to: ViaLocator; readonly bytes: Uint8Array }[] = [];
   delayMs: number;
   loss: number;
+  readonly #delayBetweenMs: WorldOptions["delayBetweenMs"];
   #flights: Flight[] = [];
   #order = 0;
 
@@ -97,6 +100,7 @@ export class World {
     this.random = seededBytes(options.seed ?? "world");
     this.delayMs = options.delayMs ?? 10;
     this.loss = options.loss ?? 0;
+    this.#delayBetweenMs = options.delayBetweenMs;
   }
 
   wallMs = (): number => Math.floor(WALL_START_MS + this.nowMs);
@@ -217,7 +221,7 @@ export class World {
     this.wire.push({ atMs: this.nowMs, from, to, bytes });
     if (this.loss > 0 && (this.random(1)[0] ?? 0) / 256 < this.loss) return;
     this.#order += 1;
-    const flight = { atMs: this.nowMs + this.delayMs, order: this.#order, from, to, bytes };
+    const flight = { atMs: this.nowMs + (this.#delayBetweenMs?.(from.address, to.address) ?? this.delayMs), order: this.#order, from, to, bytes };
     let at = this.#flights.length;
     while (at > 0 && (this.#flights[at - 1] as Flight).atMs > flight.atMs) at -= 1;
     this.#flights.splice(at, 0, flight);

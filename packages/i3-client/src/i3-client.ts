@@ -12,6 +12,7 @@ import type { Datagram } from "@i3/datapath";
 import { keyOwnsId, readMembership, signTrigger, stepOwnsId, verifyStep, type TriggerKey, type TriggerSigner } from "@i3/hip";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
+import { NearIds, type NearKey } from "./near-ids.js";
 import { Records } from "./records.js";
 import { SenderPaths } from "./sender-paths.js";
 import { Servers, type ServerStatus } from "./servers.js";
@@ -30,6 +31,7 @@ export class I3Client {
   readonly #triggers: TriggerKeeper;
   readonly #paths: SenderPaths;
   readonly #records: Records;
+  readonly #nearIds: NearIds;
   readonly #events: ClientEvent[] = [];
   #nowMs = 0;
   #firstHop: Locator | null = null;
@@ -38,6 +40,7 @@ export class I3Client {
     const owner = {
       emit: (event: ClientEvent) => void this.#events.push(event),
       firstHop: () => this.#servers.firstHop(),
+      servers: () => this.#servers.list(),
       isAlive: (locator: Locator) => this.#servers.isAlive(locator),
       learn: (locator: Locator) => {
         this.#servers.add(this.#nowMs, locator, false);
@@ -47,6 +50,7 @@ export class I3Client {
     this.#triggers = new TriggerKeeper(environment, owner);
     this.#paths = new SenderPaths(environment, owner);
     this.#records = new Records(environment, owner);
+    this.#nearIds = new NearIds(environment, owner);
     this.#servers = new Servers(environment, (locator) => this.#triggers.isNeeded(locator) || this.#paths.isNeeded(locator));
   }
 
@@ -116,6 +120,16 @@ export class I3Client {
     this.#records.find(nowMs, ringKey, leastSequence);
   }
 
+  /** Keeps `count` keys (at most 16) ready whose private ids live at near servers: LOCATE and PING find them, in the background (paper §4.2). */
+  wantNearKeys(nowMs: number, count: number): void {
+    this.#nearIds.want(nowMs, count);
+  }
+
+  /** One of them, for this caller alone; null: none is ready, and any key will do. */
+  takeNearKey(nowMs: number): NearKey | null {
+    return this.#nearIds.take(nowMs);
+  }
+
   openPath(id: Uint8Array): boolean {
     return this.#paths.open(id);
   }
@@ -174,7 +188,7 @@ export class I3Client {
     const { message, nonce } = decoded;
     const handled = message.type === "PONG"
       ? this.#servers.handlePong(nowMs, from, nonce, message)
-      : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, from, nonce, message) || this.#records.handle(nowMs, from, nonce, message);
+      : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, from, nonce, message) || this.#records.handle(nowMs, from, nonce, message) || this.#nearIds.handle(nowMs, from, nonce, message);
     if (!handled) this.counters.unexpected += 1;
     this.#settle(nowMs);
   }
@@ -186,11 +200,12 @@ export class I3Client {
     this.#triggers.handleTimer(nowMs);
     this.#paths.handleTimer(nowMs);
     this.#records.handleTimer(nowMs);
+    this.#nearIds.handleTimer(nowMs);
   }
 
   /** On the clock of `nowMs`. */
   nextDeadlineMs(): number {
-    return Math.min(this.#servers.nextDeadlineMs(), this.#triggers.nextDeadlineMs(), this.#paths.nextDeadlineMs(), this.#records.nextDeadlineMs());
+    return Math.min(this.#servers.nextDeadlineMs(), this.#triggers.nextDeadlineMs(), this.#paths.nextDeadlineMs(), this.#records.nextDeadlineMs(), this.#nearIds.nextDeadlineMs());
   }
 
   takeEvents(): readonly ClientEvent[] {

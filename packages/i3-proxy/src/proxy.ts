@@ -47,6 +47,8 @@ const RING_SILENT_MS = 3_000;
 const SAVE_USE_MS = 60_000;
 /** A first packet waits this long for the trigger through which its answer will come. */
 const OWN_TRIGGER_WAIT_MS = 1_000;
+/** Ready for peers that get a key of their own: a few programs call a few hosts at a time. */
+const NEAR_KEYS = 4;
 /** What the access list is asked with for one who proves none. */
 const NO_HIT = new Uint8Array(16);
 
@@ -144,7 +146,7 @@ export class Proxy {
     addresses.take(this.own6);
     this.own4 = own4;
     this.client = new I3Client({ datapath, randomBytes, wallMs });
-    this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: sharedKey.prefix, randomBytes, packetsOut: (mapping) => this.#packetsOut(mapping) });
+    this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: sharedKey.prefix, randomBytes, packetsOut: (mapping) => this.#packetsOut(mapping), nearKey: () => this.client.takeNearKey(this.#nowMs)?.key ?? null });
     const { pins, pinFile, onPinned, publishedNames } = environment;
     this.#trust = new NameTrust({ pins, pinFile, onPinned, wallMs, log }, book, environment.rules);
     this.#claims = new NameClaims({ names: publishedNames, sharedKey, datapath, client: this.client, log });
@@ -185,6 +187,7 @@ export class Proxy {
   /** Whoever calls may call encrypted. Own calls, once a rule wants them so, need ids for their answers that are in the ring by then. */
   #prepareEncryption(): void {
     this.setups.enableHip();
+    this.client.wantNearKeys(this.#nowMs, this.#rules.some((rule) => rule.go === "i3" && rule.privateId === "own") ? NEAR_KEYS : 0);
     if (this.#claims.ids.length > 0 || this.#rules.some((rule) => rule.go === "i3" && rule.security !== "none")) this.#returnIds.fill();
   }
 

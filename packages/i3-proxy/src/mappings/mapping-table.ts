@@ -4,7 +4,7 @@
  */
 import { bytesKey, privateId, SUFFIX_BYTES } from "@i3/common";
 import { LIMITS } from "@i3/datapath";
-import { triggerKeyFromSeed } from "@i3/hip";
+import { triggerKeyFromSeed, type TriggerKey } from "@i3/hip";
 
 import { hasServices, strongestOf, type PeerPolicy } from "../policy/policy.js";
 import { makeMapping, mappingKey, unprovedKey, type Mapping } from "./mapping.js";
@@ -57,6 +57,7 @@ export class MappingTable {
   readonly #hooks: MappingHooks;
   readonly #sharedPrefix: Uint8Array;
   readonly #randomBytes: (length: number) => Uint8Array;
+  readonly #nearKey: () => TriggerKey | null;
   readonly #byKey = new Map<string, Mapping>();
   readonly #byAddress = new Map<string, Mapping>();
   readonly #byPrivateId = new Map<string, Mapping>();
@@ -66,15 +67,16 @@ export class MappingTable {
   /** Programs can ask for any number of names that fit a rule. */
   #nameOnly = 0;
 
-  /** @param init `packetsOut`: how many packets have gone to a mapping's peer */
+  /** @param init `packetsOut`: how many packets have gone to a mapping's peer; `nearKey`: one whose ids live at a near server, if one is ready */
   constructor(init: {
-    limits: MappingLimits; addresses: VirtualAddresses; hooks: MappingHooks; sharedPrefix: Uint8Array; randomBytes: (length: number) => Uint8Array; packetsOut: (mapping: Mapping) => number;
+    limits: MappingLimits; addresses: VirtualAddresses; hooks: MappingHooks; sharedPrefix: Uint8Array; randomBytes: (length: number) => Uint8Array; packetsOut: (mapping: Mapping) => number; nearKey?: () => TriggerKey | null;
   }) {
     this.#limits = init.limits;
     this.#addresses = init.addresses;
     this.#hooks = init.hooks;
     this.#sharedPrefix = init.sharedPrefix;
     this.#randomBytes = init.randomBytes;
+    this.#nearKey = init.nearKey ?? (() => null);
     this.#strangers = new Strangers(init.packetsOut);
   }
 
@@ -115,7 +117,7 @@ export class MappingTable {
     const local4 = this.#addresses.draw4(peer.peerId);
     if (local4 === null) return null;
     const local6 = peer.peerHit === null && peer.peerId !== null ? null : this.#addresses.draw6(peer.peerHit);
-    const ownKey = peer.ownTrigger ? triggerKeyFromSeed(this.#randomBytes(32)) : null;
+    const ownKey = peer.ownTrigger ? (this.#nearKey() ?? triggerKeyFromSeed(this.#randomBytes(32))) : null;
     const mapping = makeMapping({
       key: peer.peerId === null ? unprovedKey(peer.privateId as Uint8Array) : mappingKey(peer.peerId), peerId: peer.peerId, peerHit: peer.peerHit, name: peer.name, local4, local6,
       ownPrivateId: privateId(ownKey?.prefix ?? this.#sharedPrefix, this.#randomBytes(SUFFIX_BYTES)), ownKey, policy: peer.policy, isStranger: !peer.wanted, isNameOnly: peer.isNameOnly === true, lastUseMs: nowWallMs,
