@@ -28,40 +28,48 @@ describe("distances on the ring", () => {
 });
 
 describe("fingers", () => {
-  it("keep of the nodes of a range the one with the shortest round trip, and change only for one that is clearly nearer", () => {
+  it("keep of the nodes of a range the two with the shortest round trips, and change only for one that is clearly nearer", () => {
     const fingers = new Fingers(SELF);
     fingers.measured(nodeAt(120, 1), 80);
     fingers.measured(nodeAt(121, 1), 5);
+    fingers.measured(nodeAt(120, 9), 10);
     fingers.measured(nodeAt(120, 2), 75);
-    expect(fingers.nodes()).toEqual([nodeAt(121, 1), nodeAt(120, 1)]);
+    expect(fingers.nodes()).toEqual([nodeAt(121, 1), nodeAt(120, 9), nodeAt(120, 1)]);
     fingers.measured(nodeAt(120, 3), 20);
     fingers.measured(nodeAt(120, 1), 40);
-    expect(fingers.nodes()).toEqual([nodeAt(121, 1), nodeAt(120, 3)]);
-    fingers.measured(nodeAt(120, 3), 200);
+    expect(fingers.nodes()).toEqual([nodeAt(121, 1), nodeAt(120, 9), nodeAt(120, 3)]);
+    fingers.measured(nodeAt(120, 9), 200);
+    expect(fingers.nodes()).toEqual([nodeAt(121, 1), nodeAt(120, 3), nodeAt(120, 9)]);
     fingers.measured(nodeAt(120, 1), 40);
-    expect(fingers.nodes()).toEqual([nodeAt(121, 1), nodeAt(120, 1)]);
+    expect(fingers.nodes()).toEqual([nodeAt(121, 1), nodeAt(120, 3), nodeAt(120, 1)]);
   });
 
-  it("take any node for a range that has none, and give way to one that was timed", () => {
+  it("take any node for a range that has none, and give way to those that were timed", () => {
     const fingers = new Fingers(SELF);
-    expect(fingers.offer(nodeAt(110, 1))).toBe(true);
-    expect(fingers.offer(nodeAt(110, 2))).toBe(false);
+    fingers.offer(nodeAt(110, 1));
+    fingers.offer(nodeAt(110, 2));
+    expect(fingers.nodes()).toEqual([nodeAt(110, 1)]);
     fingers.measured(nodeAt(110, 2), 900);
-    expect(fingers.at(17)).toEqual(nodeAt(110, 2));
+    fingers.measured(nodeAt(110, 3), 800);
+    expect(fingers.of(17)).toEqual([{ node: nodeAt(110, 3), rttMs: 800 }, { node: nodeAt(110, 2), rttMs: 900 }]);
     expect(fingers.remove(nodeAt(110, 1))).toBe(false);
     expect(fingers.remove(nodeAt(110, 2))).toBe(true);
-    expect(fingers.nodes()).toEqual([]);
+    expect(fingers.nodes()).toEqual([nodeAt(110, 3)]);
   });
 
   it("have no range for what the successor list covers, or for what is nearer than all", () => {
     const fingers = new Fingers(SELF);
     expect(fingers.rangeOf(SELF.key)).toBeNull();
-    expect(fingers.offer(nodeAt(90))).toBe(false);
+    fingers.offer(nodeAt(90));
+    expect(fingers.nodes()).toEqual([]);
     for (const bit of [127, 120, 119]) fingers.offer(nodeAt(bit));
-    const turns = Array.from({ length: 8 }, () => fingers.next(nodeAt(120)));
-    expect(turns).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
-    expect(fingers.next(nodeAt(120))).toBe(0);
-    expect(fingers.nodes(), "covered ranges are emptied").toEqual([nodeAt(127), nodeAt(120)]);
+    fingers.measured(nodeAt(126, 1), 5);
+    fingers.measured(nodeAt(126, 2), 6);
+    const turns = Array.from({ length: 9 }, () => fingers.next(nodeAt(120)));
+    expect(turns.map((turn) => turn?.range)).toEqual([0, 1, 1, 2, 3, 4, 5, 6, 7]);
+    expect(turns.slice(0, 4).map((turn) => turn?.node)).toEqual([nodeAt(127), nodeAt(126, 1), nodeAt(126, 2), null]);
+    expect(fingers.next(nodeAt(120))?.range).toBe(0);
+    expect(fingers.nodes(), "covered ranges are emptied").toEqual([nodeAt(127), nodeAt(126, 1), nodeAt(126, 2), nodeAt(120)]);
   });
 
   it("draw keys within a range only, all over it", () => {
@@ -105,12 +113,12 @@ describe("in a ring of two places, 5 ms within and 100 ms between", () => {
     expect(net.fault()).toBeNull();
     let [near, far] = [0, 0];
     for (const { chord, index, node } of net.live()) {
-      for (const finger of chord.inspect().fingers) {
-        const range = zeroBitsBetween(node.key, finger.key);
-        const others = net.live().filter((member) => zeroBitsBetween(node.key, member.node.key) === range);
-        const isNear = net.live().find((member) => keyOf(member.node) === keyOf(finger))?.index ?? 1;
-        if (!others.some((member) => member.index % 2 === index % 2)) continue;
-        if (isNear % 2 === index % 2) near += 1;
+      const fingers = new Set(chord.inspect().fingers.map(keyOf));
+      for (let range = 0; range < 24; range += 1) {
+        const others = net.live().filter((member) => member.index !== index && zeroBitsBetween(node.key, member.node.key) === range);
+        const chosen = others.filter((member) => fingers.has(keyOf(member.node)));
+        if (chosen.length === 0 || !others.some((member) => member.index % 2 === index % 2)) continue;
+        if (chosen.some((member) => member.index % 2 === index % 2)) near += 1;
         else far += 1;
       }
     }

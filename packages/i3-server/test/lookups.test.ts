@@ -112,7 +112,7 @@ describe("the asker", () => {
       if (chord.deadlineMs() <= nowMs) chord.handleTimer(nowMs);
       for (const output of drain()) {
         outputs.push(output);
-        if (output.kind !== "send" || output.message.type !== "FIND") continue;
+        if (output.kind !== "send" || output.message.type !== "FIND" || compareKeys(output.message.ringKey, keyAt(95)) !== 0) continue;
         const isClaimed = compareKeys(output.toKey ?? NONCE, keyAt(97)) === 0;
         claims += isClaimed ? 1 : 0;
         const answer = isClaimed ? { from: node(97), final: false, node: node(10) } : { from: node(output.toKey?.[0] ?? 0), final: true, node: node(97) };

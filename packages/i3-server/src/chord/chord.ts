@@ -291,8 +291,7 @@ export class Chord {
   }
 
   #meet(nowMs: number, from: RingNode): void {
-    this.#ring.liveness.heard(nowMs, from, this.#ring.isNeighbour(from));
-    this.#ring.renewLocator(from);
+    this.#ring.liveness.heard(nowMs, from, this.#ring.met(from));
     if (this.#ring.predecessorDead && this.#ring.predecessor !== null && sameNode(this.#ring.predecessor, from)) {
       this.#ring.predecessorDead = false;
     }

@@ -32,6 +32,12 @@ export const MEMBER_PROBE_ALONE_MS = 500;
 export const SETTLE_MS = 2_000;
 /** Nodes met in the ring and lost are tried like configured members, so that partitions heal; at most so many. */
 export const MAX_REMEMBERED = 16;
+/** Two: when one dies the other is there; and of two, one is on the way for more keys. */
+export const FINGERS_PER_RANGE = 2;
+/** Which finger gets a lookup: it is worth as much that the rest of the way is halved as that the finger is nearer by this, one way. */
+export const HALVING_MS = 20;
+/** One way to a finger that was not timed yet. */
+export const UNTIMED_MS = 100;
 /** One finger is looked after each time: asked whether it lives, or looked for when its range has none. */
 export const FINGER_MS = 500;
 /** Other nodes of a range are tried this long after each other: the pause grows by SAMPLE_GROWTH each time, and is short again after a finger is lost. */

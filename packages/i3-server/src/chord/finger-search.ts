@@ -76,11 +76,10 @@ export class FingerSearch {
     this.#fingerMs = nowMs + FINGER_MS;
     const { fingers, successors } = this.#host.ring;
     const last = successors.at(-1);
-    const range = last === undefined ? null : fingers.next(last);
-    if (range === null) return;
-    const finger = fingers.at(range);
-    if (finger === null) this.#lookIn(nowMs, range);
-    else this.#ask(nowMs, finger, "ALIVE");
+    const next = last === undefined ? null : fingers.next(last);
+    if (next === null) return;
+    if (next.node === null) this.#lookIn(nowMs, next.range);
+    else this.#ask(nowMs, next.node, "ALIVE");
   }
 
   #sample(nowMs: number): void {
@@ -103,8 +102,7 @@ export class FingerSearch {
     const range = fingers.rangeOf(node.key);
     const last = successors.at(-1);
     if (range === null || last === undefined || fingers.isCovered(range, last) || liveness.isDead(nowMs, node)) return;
-    const finger = fingers.at(range);
-    if (!sameNode(node, self) && (finger === null || !sameNode(finger, node))) this.#ask(nowMs, node, "ALIVE");
+    if (!sameNode(node, self) && !fingers.has(node)) this.#ask(nowMs, node, "ALIVE");
   }
 
   #ask(nowMs: number, node: RingNode, type: "ALIVE" | "STATE"): void {

@@ -2,7 +2,7 @@
 import { sameLocator, type ControlMessage, type RingNode } from "@i3/common";
 import type { Responsibility } from "@i3/datapath";
 
-import { FINGERS, SUCCESSORS } from "./constants.js";
+import { FINGERS, HALVING_MS, SUCCESSORS, UNTIMED_MS } from "./constants.js";
 import { Fingers } from "./fingers.js";
 import { Liveness } from "./liveness.js";
 import { orderSuccessors, sameNode, withLocator } from "./neighbours.js";
@@ -72,10 +72,17 @@ export class RingState {
     return wasHead;
   }
 
-  renewLocator(node: RingNode): void {
+  /** Returns whether it is a neighbour. */
+  met(node: RingNode): boolean {
+    const isNeighbour = this.isNeighbour(node);
+    if (isNeighbour) this.#renewNeighbour(node);
+    this.fingers.renewLocator(node);
+    return isNeighbour;
+  }
+
+  #renewNeighbour(node: RingNode): void {
     this.successors = withLocator(this.successors, node);
     if (this.predecessor !== null && sameNode(this.predecessor, node) && !sameLocator(this.predecessor.locator, node.locator)) this.predecessor = node;
-    this.fingers.renewLocator(node);
   }
 
   owns(key: Uint8Array): boolean {
@@ -100,12 +107,13 @@ export class RingState {
   /** Of the nodes known to live the last one before `key`, leaving out those for which `skip` holds. */
   nearest(nowMs: number, key: Uint8Array, skip: (node: RingNode) => boolean): RingNode | null {
     const usable = (node: RingNode): boolean => inOpen(this.self.key, node.key, key) && !skip(node) && !this.liveness.isDead(nowMs, node);
-    const successor = this.successors.findLast(usable) ?? null;
+    let best = this.successors.findLast(usable) ?? null;
     for (let range = this.fingers.rangeOf(key) ?? FINGERS; range < FINGERS; range += 1) {
-      const finger = this.fingers.at(range);
-      if (finger !== null && usable(finger)) return successor === null || inOpen(successor.key, finger.key, key) ? finger : successor;
+      const before = best;
+      for (const { node } of this.fingers.of(range)) if (usable(node) && (best === null || inOpen(best.key, node.key, key))) best = node;
+      if (best !== before) break; // those of the other ranges come before these
     }
-    return successor;
+    return best;
   }
 
   /** Where a question for the node responsible for `key` goes from here; `last`: to that node, as far as is known here. Null: nowhere. */
@@ -115,8 +123,26 @@ export class RingState {
       const node = this.successors.find((successor) => inHalfOpen(this.self.key, key, successor.key));
       return node === undefined ? null : { node, last: true };
     }
-    const node = this.nearest(nowMs, key, () => false);
+    const node = (end === undefined ? null : this.#soonest(nowMs, end, key)) ?? this.nearest(nowMs, key, () => false);
     return node === null ? null : { node, last: false };
+  }
+
+  /** The finger between `end` and `key` that costs the least time: its own way, and HALVING_MS for each time that the rest of the way has to be halved. */
+  #soonest(nowMs: number, end: RingNode, key: Uint8Array): RingNode | null {
+    let best: RingNode | null = null;
+    let leastMs = Infinity;
+    const lists = this.estimateSize() / SUCCESSORS;
+    for (let range = this.fingers.rangeOf(key) ?? FINGERS; range < FINGERS; range += 1) {
+      for (const { node, rttMs } of this.fingers.of(range)) {
+        if (!inOpen(end.key, node.key, key) || this.liveness.isDead(nowMs, node)) continue;
+        const halvings = Math.log2(Math.max(1, partBetween(node.key, key) * lists));
+        const costMs = Math.min(rttMs / 2, UNTIMED_MS) + HALVING_MS * halvings;
+        if (costMs >= leastMs) continue;
+        best = node;
+        leastMs = costMs;
+      }
+    }
+    return best;
   }
 
   /** About how many nodes the ring has, by how near those of the successor list are. */
