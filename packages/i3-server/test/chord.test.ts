@@ -78,6 +78,16 @@ describe("forming", () => {
   });
 });
 
+it.each([1, 2, 3, 4, 5])("nodes that are 150 ms apart are a ring in 30 s, though most are awaiting an answer when they are asked (seed %i)", (seed) => {
+  const net = new RingNet(seed);
+  net.delayMs = () => 140 + Math.floor(net.random() * 20);
+  for (let i = 0; i < 24; i += 1) {
+    net.add(i === 0 ? [] : [Math.floor(net.random() * Math.min(i, 4))]);
+    net.run(i < 4 ? 1_500 : 10);
+  }
+  expect(net.runUntil(settled(net), 60_000)).toBeLessThan(30_000);
+});
+
 describe("failures", () => {
   it.each([2, 3, 8, 32])("a crash among %i heals within 4 s", (size) => {
     for (let seed = 1; seed <= 5; seed += 1) {

@@ -10,7 +10,7 @@ import { sameLocator, type ControlMessage, type Locator, type RingNode } from "@
 import type { Responsibility } from "@i3/datapath";
 
 import {
-  ATTEMPTS, FIND_ATTEMPTS, LEAVING_PAUSE_MS, LEAVING_TIMES, MAX_CANDIDATES, MAX_HOPS, MAX_REMEMBERED, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MAX_MS,
+  ATTEMPT_MS, ATTEMPTS, FIND_ATTEMPTS, LEAVING_PAUSE_MS, LEAVING_TIMES, MAX_CANDIDATES, MAX_HOPS, MAX_REMEMBERED, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MAX_MS,
   MEMBER_PROBE_MS, MEMBER_PROBE_SIZE, PENDING_RETRY_MAX_MS, PENDING_RETRY_MIN_MS, QUIET_MS, ROUTE_MS, SETTLE_MS, STABILIZE_MS,
 } from "./constants.js";
 import { FingerSearch } from "./finger-search.js";
@@ -312,7 +312,7 @@ export class Chord {
       if (this.#ring.predecessor !== null && sameNode(this.#ring.predecessor, message.from)) this.#rectifier = null;
     } else if (message.type === "STATE_IS" && purpose.kind === "stabilize") {
       this.#requests.remove(nonce);
-      this.#stabilized(nowMs, purpose.stepsLeft, message);
+      this.#stabilized(nowMs, purpose.stepsLeft, message, request.sentMs);
     } else if (message.type === "STATE_IS" && purpose.kind === "join") {
       this.#requests.remove(nonce);
       this.#joining(nowMs, purpose.stepsLeft, message);
@@ -392,11 +392,14 @@ export class Chord {
     return inOpen(this.self.key, node.key, head.key) && !sameNode(node, this.self) && !this.#ring.liveness.isDead(nowMs, node);
   }
 
-  #stabilized(nowMs: number, stepsLeft: number, state: Extract<ControlMessage, { type: "STATE_IS" }>): void {
+  #stabilized(nowMs: number, stepsLeft: number, state: Extract<ControlMessage, { type: "STATE_IS" }>, sentMs: number): void {
     const { head } = this.#ring;
     const node = state.from;
     if (head !== null && !inHalfOpen(this.self.key, node.key, head.key)) return; // a nearer one was adopted meanwhile
-    if (state.pending) return this.#retrySoon(nowMs);
+    if (state.pending) {
+      if (head !== null && !sameNode(node, head)) this.#hint = node; // the head would only name it again
+      return this.#retrySoon(nowMs, Number.isNaN(sentMs) ? ATTEMPT_MS : nowMs - sentMs);
+    }
     this.#pendings = 0;
     // Who has no successors yet has asked its predecessor, whose list goes on behind us: as in a join that one does not come first.
     const behindUs = head === null ? state.successors.filter((other) => !sameNode(other, this.self) && !inOpen(node.key, other.key, this.self.key)) : [];
@@ -412,8 +415,9 @@ export class Chord {
     this.#notifyHead();
   }
 
-  #retrySoon(nowMs: number): void {
-    const limit = Math.min(STABILIZE_MS, PENDING_RETRY_MAX_MS * 2 ** this.#pendings);
+  /** `tookMs`: the round trip. Without a pause as long, nodes that are far from each other would nearly always be awaiting, and all say so. */
+  #retrySoon(nowMs: number, tookMs: number): void {
+    const limit = Math.min(STABILIZE_MS, Math.max(PENDING_RETRY_MAX_MS, tookMs) * 2 ** this.#pendings);
     this.#pendings = Math.min(this.#pendings + 1, 8);
     this.#stabilizeMs = nowMs + this.#between(PENDING_RETRY_MIN_MS, limit);
   }
