@@ -1,0 +1,71 @@
+import { describe, expect, it } from "vitest";
+
+import { Draw } from "../src/suite/draw.js";
+import { measureChurn } from "../src/suite/churn.js";
+import { measureLookups } from "../src/suite/lookups.js";
+import { measureNearness } from "../src/suite/nearness.js";
+import { hopsAllowed, measureSuite, parseSuiteArgs, QUICK, WHOLE } from "../src/suite/suite.js";
+import { TOPOLOGY_NODES, transitStub } from "../src/suite/topology.js";
+
+describe("sim --suite, its small rings", () => {
+  it("of 16 and 256 nodes need as few hops as is demanded, and all lookups are right", () => {
+    for (const size of [16, 256]) {
+      const { right, meanHops } = measureLookups(2, size, 1_000);
+      expect(right).toBe(1_000);
+      expect(meanHops, `${size}`).toBeLessThanOrEqual(hopsAllowed(size));
+      expect(meanHops).toBeGreaterThan(1);
+    }
+  });
+
+  it("under churn: nodes that live 10 minutes, and lookups that are right all the same", () => {
+    const { crashed, joined, lookups, wrong, notFound, wrongAfterRetry } = measureChurn(3, { size: 48, meanLifetimeMs: 600_000, forMs: 60_000, lookupsPerSecond: 50 });
+    expect(joined).toBe(crashed);
+    expect(crashed).toBeGreaterThan(1);
+    expect(lookups).toBeGreaterThan(2_900);
+    expect(wrong + notFound).toBeLessThanOrEqual(lookups * 0.003);
+    expect(wrongAfterRetry).toBe(0);
+  });
+
+  it("lookups take less time with near fingers than without", () => {
+    const [near, any] = [true, false].map((isNear) => measureNearness(4, { near: isNear, searchMs: 30_000, lookups: 500, size: 100 }));
+    expect(near?.right).toBe(near?.lookups);
+    expect((near?.lookupMs ?? 0) / (near?.roundTripMs ?? 1)).toBeLessThanOrEqual(1.5);
+    expect((any?.lookupMs ?? 0) / (any?.roundTripMs ?? 1)).toBeGreaterThan(1.6);
+  });
+
+  it("come out the same from the same seed, and otherwise from another", () => {
+    const rows = (seed: number): string[] => {
+      const lines: string[] = [];
+      measureSuite({ ...QUICK, seed, only: ["lookups"], sizes: [24] }, (line) => lines.push(line));
+      return lines;
+    };
+    expect(rows(1)).toEqual(rows(1));
+    expect(rows(1)).not.toEqual(rows(2));
+  });
+});
+
+describe("the transit-stub network", () => {
+  it("has the delays that it says, the same both ways, and the shortest within a stub", () => {
+    const draw = new Draw(5);
+    const delay = transitStub(draw);
+    const all: number[] = [];
+    for (let i = 0; i < 20_000; i += 1) {
+      const [a, b] = [draw.below(TOPOLOGY_NODES), draw.below(TOPOLOGY_NODES)];
+      if (a === b) continue;
+      expect(delay(a, b)).toBe(delay(b, a));
+      all.push(delay(a, b));
+    }
+    all.sort((a, b) => a - b);
+    expect(all[0]).toBeGreaterThanOrEqual(2);
+    expect(all.at(-1)).toBeLessThan(400);
+    expect(all.filter((ms) => ms <= 6).length / all.length).toBeGreaterThan(0.005);
+    expect(all.filter((ms) => ms >= 40).length / all.length).toBeGreaterThan(0.7);
+  });
+});
+
+it("arguments that are not understood are refused", () => {
+  expect(parseSuiteArgs([])).toEqual(WHOLE);
+  expect(parseSuiteArgs(["--quick", "--seed", "7", "--only", "lookups,churn"])).toEqual({ ...QUICK, seed: 7, only: ["lookups", "churn"] });
+  expect(parseSuiteArgs(["--largest", "4096", "--churn-minutes", "60"])).toMatchObject({ sizes: [16, 256, 4_096], churnMinutes: 60 });
+  for (const args of [["--seed"], ["--seed", "x"], ["--only", "all"], ["--only", "lookups,lookups"], ["--churn-minutes", "0"], ["8"]]) expect(parseSuiteArgs(args), args.join(" ")).toBeNull();
+});
