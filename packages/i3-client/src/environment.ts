@@ -11,6 +11,8 @@ export interface ClientEnvironment {
   readonly randomBytes: (length: number) => Uint8Array;
   /** The wall clock in ms: for trigger counters, and compared with the servers' clocks. */
   readonly wallMs: () => number;
+  /** The chain of refresh tokens that begins with a secret of 16 bytes. @default refreshChain of @i3/hip */
+  readonly refreshChain?: (secret: Uint8Array) => readonly Uint8Array[];
 }
 
 /** Of {@link ClientEvent}, those of signed records. */

@@ -193,7 +193,7 @@ export class TriggerKeeper {
     // While inserting, tries go on counting: a server that challenges but never acknowledges is left after a few.
     if (kept.state !== "inserting") kept.tries = 0;
     kept.state = "inserting";
-    kept.chain = refreshChain(this.#environment.randomBytes(16));
+    kept.chain = (this.#environment.refreshChain ?? refreshChain)(this.#environment.randomBytes(16));
     kept.refreshIndex = 0;
     const commitment = kept.chain[REFRESH_CHAIN_LENGTH] as Uint8Array;
     // Removed by an id's owner, who need not have a token for that.

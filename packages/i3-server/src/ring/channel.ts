@@ -19,7 +19,7 @@ import {
 import { isSigned, readCredential, type Credential, type RingMembership } from "./credential.js";
 import { privateKeyOf } from "./raw-keys.js";
 import { RefusalLog } from "./refusal-log.js";
-import { isMacRight, pairKeyOf, sealRingMessage, trailerOf, type Direction } from "./ring-message.js";
+import { isMacRight, pairKeyOf, sealRingMessage, trailerOf, type Direction, type RingMac } from "./ring-message.js";
 import { makeSession, renewPeer, Sessions, type Session } from "./sessions.js";
 
 export interface ChannelInit {
@@ -33,6 +33,8 @@ export interface ChannelInit {
   readonly transmit: (to: Locator, bytes: Uint8Array) => void;
   /** @default MAX_SESSIONS */
   readonly maxSessions?: number;
+  /** @default HMAC-SHA-256-128 of docs/wire.md §4.2 */
+  readonly mac?: RingMac | undefined;
 }
 
 /** They go to who has just asked, so there is a session; and never are they larger than what they answer. */
@@ -135,7 +137,7 @@ export class Channel {
   #seal(session: Session, to: Locator, toKey: Uint8Array | null, nonce: Uint8Array, message: ControlMessage, maxBytes = Infinity): void {
     session.counter += 1;
     const trailer = { senderEpoch: session.ownEpoch, receiverEpoch: session.peerEpoch, counter: session.counter };
-    const bytes = sealRingMessage(message, nonce, this.#towards(session), trailer);
+    const bytes = sealRingMessage(message, nonce, this.#towards(session), trailer, this.#init.mac);
     if (bytes.length > maxBytes) return this.#count("amplification");
     remember(this.#sent, sentKey(nonce, session.counter), { to, toKey, session }, MAX_SENT);
     this.#init.transmit(to, bytes);
@@ -151,7 +153,7 @@ export class Channel {
       if (!sameBytes(message.from.key, this.#own.nodeKey)) this.#sayAgain(from, bytes, decoded.nonce, trailer.counter);
       return this.#drop("session");
     }
-    if (!isMacRight(decoded, this.#fromPeer(session))) return this.#drop("mac");
+    if (!isMacRight(decoded, this.#fromPeer(session), this.#init.mac)) return this.#drop("mac");
     if (this.#hasEnded(nowMs, session)) return this.#drop("credential-ended");
     if (trailer.receiverEpoch !== session.ownEpoch) {
       // Of a start of ours that the clock now puts later: what is to come is later still.
@@ -206,7 +208,7 @@ export class Channel {
 
   #sayYes(to: Locator, requestBytes: number, nonce: Uint8Array, session: Session): void {
     const answer = { type: "HELLO_YES", credential: this.#own.bytes } as const;
-    const bytes = sealRingMessage(answer, nonce, this.#towards(session), { senderEpoch: session.ownEpoch, receiverEpoch: session.peerEpoch, counter: 0 });
+    const bytes = sealRingMessage(answer, nonce, this.#towards(session), { senderEpoch: session.ownEpoch, receiverEpoch: session.peerEpoch, counter: 0 }, this.#init.mac);
     if (bytes.length > requestBytes) return this.#count("amplification");
     this.#init.transmit(to, bytes);
   }
@@ -222,7 +224,7 @@ export class Channel {
     const known = this.#sessions.peek(credential.nodeKey);
     const session = known !== undefined && sameBytes(known.credential.bytes, shown) ? known : this.#checked(nowMs, call, credential, known);
     if (session === null) return;
-    if (!isMacRight(decoded, this.#fromPeer(session))) {
+    if (!isMacRight(decoded, this.#fromPeer(session), this.#init.mac)) {
       if (session !== known) session.pairKey.fill(0);
       return this.#count("mac");
     }
@@ -281,7 +283,7 @@ export class Channel {
   #meetDouble(from: Locator, decoded: DecodedControl, call: Call, credential: Credential): void {
     if (!sameBytes(credential.bytes, this.#own.bytes) || (call.checksLeft -= 1) < 0) return this.#count("credential");
     const session = this.#newSession(credential);
-    const isReal = session !== null && isMacRight(decoded, this.#fromPeer(session));
+    const isReal = session !== null && isMacRight(decoded, this.#fromPeer(session), this.#init.mac);
     session?.pairKey.fill(0);
     if (!isReal) return this.#count("mac");
     this.#calls.end(call);

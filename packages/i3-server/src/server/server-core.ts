@@ -15,6 +15,7 @@ import { Channel } from "../ring/channel.js";
 import type { RingMembership } from "../ring/credential.js";
 import { RecordCore } from "../records/record-core.js";
 import type { RecordLimits } from "../records/record-store.js";
+import type { RingMac } from "../ring/ring-message.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
 import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
@@ -42,6 +43,8 @@ export interface ServerCoreInit {
   /** @default verifyStep of @i3/hip */
   readonly verifyStep?: (step: StackStep, source: Uint8Array) => boolean;
   readonly verificationsPerSourcePerSecond?: number;
+  /** Of messages between servers. @default HMAC-SHA-256-128 of docs/wire.md §4.2 */
+  readonly mac?: RingMac | undefined;
 }
 
 /** A request that is answered when the server of its key is known. */
@@ -147,12 +150,21 @@ export class ServerCore {
     return this.#hasLeft;
   }
 
-  /** For logs and the dashboard. */
-  inspect(): { readonly successors: readonly string[]; readonly predecessor: string | null; readonly sessions: number; readonly triggers: number; readonly records: number; readonly routes: number } {
+  /** As they were at the end of the last input; the same object while they are the same. */
+  get neighbours(): { readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] } {
+    return this.#neighbours;
+  }
+
+  /** For logs and the dashboard. `requests`, `lookups`: of the ring, that wait for an answer; `waiting`: ring keys whose server is looked for. */
+  inspect(): {
+    readonly successors: readonly string[]; readonly predecessor: string | null; readonly sessions: number; readonly triggers: number; readonly records: number; readonly routes: number;
+    readonly requests: number; readonly lookups: number; readonly waiting: number;
+  } {
     const { predecessor, successors } = this.#chord;
+    const { requests, lookups } = this.#chord.inspect();
     return {
       successors: successors.map(nodeText), predecessor: predecessor === null ? null : nodeText(predecessor),
-      sessions: this.#channel?.sessionCount ?? 0, triggers: this.#triggers.liveCount, records: this.#records.count, routes: this.#routes.size,
+      sessions: this.#channel?.sessionCount ?? 0, triggers: this.#triggers.liveCount, records: this.#records.count, routes: this.#routes.size, requests, lookups, waiting: this.#waiting.size,
     };
   }
 
