@@ -1,3 +1,4 @@
 /** What tests use of the simulator. */
-export { runSeeds } from "./seeds/seeds.js";
+export { runSeed, type Outcome } from "./seeds/run-seed.js";
+export { failureText, readArguments, runSeeds } from "./seeds/seeds.js";
 export { runSuite } from "./suite/suite.js";

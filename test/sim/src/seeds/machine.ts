@@ -1,0 +1,91 @@
+/** One machine of the virtual network: a reference engine, and the core that programs it. */
+import { makeDatagramBatch, ReferenceEngine, type DatagramBatch, type PacketBatch, type Upcall } from "@i3/datapath";
+import { makePacketBatch } from "@i3/datapath";
+
+import { readEndpoint, writeEndpoint, type Endpoint } from "./endpoints.js";
+import { CheckFailed } from "./trace.js";
+
+const SLOT_BYTES = 2_048;
+/** Turns of one machine's timer at one moment: more, and its deadline does not move. */
+const MAX_TURNS = 100;
+
+// Shared: an engine keeps no reference to its batches.
+const UDP_IN: DatagramBatch = makeDatagramBatch(1, SLOT_BYTES);
+const UDP_OUT: DatagramBatch = makeDatagramBatch(64, SLOT_BYTES);
+const TUN_OUT: PacketBatch = makePacketBatch(1, SLOT_BYTES);
+UDP_IN.count = 1;
+
+export interface Core {
+  handleUpcalls(nowMs: number, upcalls: readonly Upcall[]): void;
+  handleTimer(nowMs: number): void;
+  deadlineMs(): number;
+}
+
+/** What a machine needs of its world. */
+export interface Surroundings {
+  readonly nowMs: number;
+  sent(from: Machine, to: Endpoint, bytes: Uint8Array): void;
+  /** Its core had input. */
+  changed(machine: Machine): void;
+}
+
+export abstract class Machine {
+  engine = new ReferenceEngine();
+  isUp = false;
+  /** It runs, and nothing that it says or is told arrives. */
+  isMute = false;
+  /** What its clock on the wall is wrong by, ms. */
+  skewMs = 0;
+  deadlineMs = Infinity;
+  protected readonly surroundings: Surroundings;
+  #turns = 0;
+  #turnMs = -Infinity;
+
+  constructor(readonly name: string, public endpoint: Endpoint, surroundings: Surroundings) {
+    this.surroundings = surroundings;
+  }
+
+  protected abstract readonly core: Core | null;
+
+  /** A datagram arrives. */
+  receive(from: Endpoint, bytes: Uint8Array): void {
+    UDP_IN.arena.set(bytes);
+    UDP_IN.lengths[0] = bytes.length;
+    writeEndpoint(UDP_IN, 0, from);
+    this.step(UDP_IN);
+  }
+
+  tick(): void {
+    const { nowMs } = this.surroundings;
+    this.#turns = nowMs === this.#turnMs ? this.#turns + 1 : 0;
+    this.#turnMs = nowMs;
+    if (this.#turns > MAX_TURNS) throw new CheckFailed("deadlines-move", `${this.name} asks for its timer again and again`);
+    this.core?.handleTimer(nowMs);
+    this.step(null);
+  }
+
+  /** Runs the engine until it has nothing to say. */
+  step(input: DatagramBatch | null): void {
+    const { nowMs } = this.surroundings;
+    let udp = input;
+    do {
+      UDP_OUT.count = 0;
+      TUN_OUT.count = 0;
+      const upcalls = this.engine.step(nowMs, { tun: null, udp }, TUN_OUT, UDP_OUT);
+      udp = null;
+      for (let i = 0; i < UDP_OUT.count; i += 1) {
+        const at = i * SLOT_BYTES;
+        this.surroundings.sent(this, readEndpoint(UDP_OUT, i), UDP_OUT.arena.slice(at, at + (UDP_OUT.lengths[i] ?? 0)));
+      }
+      if (upcalls.length > 0) this.core?.handleUpcalls(nowMs, upcalls);
+    } while (this.engine.pending());
+    this.deadlineMs = this.isUp ? (this.core?.deadlineMs() ?? Infinity) : Infinity;
+    this.surroundings.changed(this);
+  }
+
+  /** It stops at once, and forgets. */
+  protected stop(): void {
+    this.isUp = false;
+    this.deadlineMs = Infinity;
+  }
+}

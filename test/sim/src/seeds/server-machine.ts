@@ -1,0 +1,147 @@
+/** A server of the ring: a real ServerCore on a reference engine. */
+import { bytesKey, type RingNode, type TriggerMessage } from "@i3/common";
+import { ReferenceEngine, type TriggerEntry } from "@i3/datapath";
+import { verifyTrigger } from "@i3/hip";
+import { admitServer, ServerCore, type RingMembership } from "@i3/i3-server";
+
+import { Draw } from "./draw.js";
+import { locatorOf, serverEndpoint, type Endpoint } from "./endpoints.js";
+import { Machine, type Surroundings } from "./machine.js";
+import { quickMac } from "./quick-mac.js";
+
+const WALL_START_MS = 1_800_000_000_000;
+/** Ours: credentials are drawn from so many, which are made once a process: a signature costs as much as many messages. */
+const MEMBERSHIPS = 512;
+const LIMITS = { triggers: 10_000, perSource: 1_000, claimsPerName: 4 };
+
+const memberships: RingMembership[] = [];
+
+/** Number `n` of one ring, 0 to MEMBERSHIPS - 1; always the same. */
+function membership(n: number): RingMembership {
+  const draw = new Draw("memberships");
+  const authority = draw.bytes(32);
+  return (memberships[n] ??= admitServer(authority, new Draw(`membership ${n}`).bytes));
+}
+
+export interface ServerEvents {
+  log(server: ServerMachine, level: string, event: string, fields: Readonly<Record<string, unknown>>): void;
+}
+
+export class ServerMachine extends Machine {
+  protected core: ServerCore | null = null;
+  readonly membership: RingMembership;
+  readonly node: RingNode;
+  /** Its node key, one byte a character: their order is that of the ring. */
+  readonly key: string;
+  /** Its successors, as they were checked last. */
+  list: readonly ServerMachine[] = [];
+  /** Ring key (latin1) → what its engine has. */
+  readonly table = new Map<string, readonly TriggerEntry[]>();
+  /** Counts its starts. */
+  life = 0;
+  startedMs = 0;
+  stoppedMs = -Infinity;
+  isLeaving = false;
+  /** Since when it has successors; null: it has none. */
+  memberSinceMs: number | null = null;
+  readonly #random: Draw;
+  readonly #events: ServerEvents;
+
+  constructor(readonly number: number, seed: string, draw: Draw, taken: ReadonlySet<number>, surroundings: Surroundings, events: ServerEvents) {
+    super(`server ${number}`, serverEndpoint(number), surroundings);
+    let place = draw.below(MEMBERSHIPS);
+    while (taken.has(place)) place = draw.below(MEMBERSHIPS);
+    this.place = place;
+    this.membership = membership(place);
+    this.node = { key: this.membership.credential.nodeKey, locator: locatorOf(this.endpoint) };
+    this.key = bytesKey(this.node.key);
+    this.#random = new Draw(`${seed}/${this.name}`);
+    this.#events = events;
+  }
+
+  /** Which of the memberships it has. */
+  readonly place: number;
+
+  /** With empty memory. `members`: those that it is told of. */
+  start(members: readonly Endpoint[]): void {
+    const { nowMs } = this.surroundings;
+    const engine = new ReferenceEngine();
+    this.engine = engine;
+    this.table.clear();
+    this.life += 1;
+    this.startedMs = nowMs;
+    this.isUp = true;
+    this.isMute = false;
+    this.isLeaving = false;
+    this.memberSinceMs = null;
+    this.core = new ServerCore({
+      self: this.node, members: members.map(locatorOf), ring: this.membership,
+      datapath: {
+        setTriggers: (key, entries) => {
+          engine.setTriggers(key, entries);
+          const text = Buffer.from(key).toString("latin1");
+          if (entries.length === 0) this.table.delete(text);
+          else this.table.set(text, entries);
+        },
+        setResponsibility: (range) => engine.setResponsibility(range),
+        setNextServer: (key, locator) => engine.setNextServer(key, locator),
+        discardRoute: (key) => engine.discardRoute(key),
+        send: (datagrams) => engine.send(datagrams),
+      },
+      limits: LIMITS, random: this.#random.bytes, verify, mac: quickMac, wallMs: (atMs) => Math.floor(WALL_START_MS + atMs + this.skewMs),
+      log: (level, event, fields) => this.#events.log(this, level, event, fields),
+    });
+    this.core.start(nowMs);
+    this.step(null);
+  }
+
+  crash(): void {
+    this.stop();
+    this.core = null;
+    this.memberSinceMs = null;
+    this.stoppedMs = this.surroundings.nowMs;
+  }
+
+  leave(): void {
+    this.isLeaving = true;
+    this.core?.leave(this.surroundings.nowMs);
+    this.step(null);
+  }
+
+  get hasLeft(): boolean {
+    return this.core?.hasLeft === true;
+  }
+
+  get predecessor(): RingNode | null {
+    return this.core?.neighbours.predecessor ?? null;
+  }
+
+  get successors(): readonly RingNode[] {
+    return this.core?.neighbours.successors ?? [];
+  }
+
+  /** Sizes of what it keeps. */
+  inspect(): ReturnType<ServerCore["inspect"]> | null {
+    return this.core?.inspect() ?? null;
+  }
+
+  counters(): Readonly<Partial<Record<string, number>>> {
+    return this.core?.counters.snapshot() ?? {};
+  }
+}
+
+/** Signatures that were checked: a message that comes twice, or at several servers' doors, costs once. The answers are those of verifyTrigger. */
+const verified = new Map<string, boolean>();
+const MAX_VERIFIED = 4_096;
+
+function verify(message: TriggerMessage, nodeKey: Uint8Array): boolean {
+  const { action, id, target, flags, keyKind, publicKey, commitment, counter, cookie, signature } = message;
+  const key = Buffer.concat([nodeKey, id, target.address, publicKey, commitment, cookie, signature]).toString("latin1") + `${action} ${target.port} ${flags} ${counter} ${keyKind} ${target.address.length}`;
+  let isRight = verified.get(key);
+  if (isRight === undefined) {
+    isRight = verifyTrigger(message, nodeKey);
+    if (verified.size >= MAX_VERIFIED) verified.clear();
+    verified.set(key, isRight);
+  }
+  return isRight;
+}

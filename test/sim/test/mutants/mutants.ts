@@ -1,0 +1,67 @@
+/** Deliberate faults of the cores: each a change of the source's text, which must be there exactly once. */
+export interface Mutant {
+  readonly name: string;
+  /** Relative to packages/. */
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+  /** Of a run in which it was caught, tried first. @default 1 */
+  readonly seed?: string;
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "keeps the dead in the successor list", file: "i3-server/src/chord/ring-state.ts",
+    from: "this.successors = this.successors.filter((entry) => !sameNode(entry, node));", to: "",
+  },
+  {
+    name: "joins on an answer that is pending", file: "i3-server/src/chord/chord.ts",
+    from: `    if (state.pending) {
+      this.#memberMs`, to: `    if (state.pending && this.#pendings > 1_000) {
+      this.#memberMs`,
+  },
+  {
+    name: "puts the node that it joins through at the end of its list", file: "i3-server/src/chord/chord.ts",
+    from: "others.length === 0 ? [from] : others, from);", to: "[...others, from], from);",
+  },
+  {
+    name: "takes anybody for its predecessor", seed: "3", file: "i3-server/src/chord/chord.ts",
+    from: "if (livePredecessor === null || inOpen(livePredecessor.key, node.key, this.self.key)) {", to: "if (livePredecessor !== node) {",
+  },
+  {
+    name: "never merges with another ring", file: "i3-server/src/chord/chord.ts",
+    from: "} else if (this.#isNearer(nowMs, node, head)) {", to: "} else if (sameNode(node, head)) {",
+  },
+  {
+    name: "names the node before a key as responsible", file: "i3-server/src/chord/ring-state.ts",
+    from: "if (inHalfOpen(self.key, key, head.key)) return { final: true, node: head };", to: "if (inHalfOpen(self.key, key, head.key)) return { final: true, node: self };",
+  },
+  {
+    name: "leaves triggers that have ended in the engine", file: "i3-server/src/triggers/trigger-table.ts",
+    from: "    for (const id of changed.values()) this.#program(id);\n", to: "",
+  },
+  {
+    name: "takes an older counter", file: "i3-server/src/triggers/trigger-core.ts",
+    from: "message.counter <= old.counter) return", to: "message.counter === old.counter) return",
+  },
+  {
+    name: "takes a trigger without a cookie of its own", seed: "3", file: "i3-server/src/triggers/trigger-core.ts",
+    from: `if (!this.#cookies.check(nowMs, from, key, message.cookie)) return this.#refuse("badCookie", id);`, to: "",
+  },
+  {
+    name: "takes a trigger that is not signed", seed: "2", file: "i3-server/src/triggers/trigger-core.ts",
+    from: "if (!(this.#init.verify ?? verifyTrigger)(message, this.#init.nodeKey)) return", to: "if (message.signature.length === 0) return",
+  },
+  {
+    name: "forgets to tell the engine of a removal", file: "i3-server/src/triggers/trigger-table.ts",
+    from: "if (this.#bury(nowMs, trigger)) this.#program(trigger.id);", to: "this.#bury(nowMs, trigger);",
+  },
+  {
+    name: "answers with more than it was asked with", file: "i3-server/src/server/server-core.ts",
+    from: "if (bytes.length > requestBytes) {", to: "if (bytes.length > requestBytes + 1_000) {",
+  },
+  {
+    name: "goes on asking a server that is not responsible", file: "i3-client/src/trigger-keeper.ts",
+    from: `this.#retreat(nowMs, kept, "locating");`, to: `this.#retreat(nowMs, kept, "challenging");`,
+  },
+];
