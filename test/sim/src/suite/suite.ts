@@ -1,5 +1,5 @@
 /**
- * The figures of large rings (docs/simulation.md): `npm run sim -- --suite [--quick] [--seed S] [--only lookups,churn,nearness] [--largest SIZE] [--churn-minutes M]`.
+ * The figures of large rings (docs/simulation-suite.md): `npm run sim -- --suite [--quick] [--seed S] [--only lookups,churn,nearness] [--largest SIZE] [--churn-minutes M]`.
  * Exit status 0: all are met; 1: one is not; 2: bad arguments.
  */
 import { measureChurn } from "./churn.js";
