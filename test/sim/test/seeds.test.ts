@@ -3,7 +3,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 
-import { readArguments } from "@i3/sim";
+import { failureText, readArguments } from "@i3/sim";
 
 const MAIN = path.resolve(import.meta.dirname, "../dist/main.js");
 const LIMIT_MS = 240_000;
@@ -35,6 +35,14 @@ describe("a ring with faults", () => {
     expect(second).toEqual(first);
     expect(other?.stdout).not.toBe(first?.stdout);
   });
+});
+
+it("a failure names the seed, the checker, the virtual time and the command that replays it, behind the last lines", () => {
+  const failure = { checker: "one-ring", message: "server 3 is in another ring", lines: ["1.000 server 3: joined"] };
+  const text = failureText({ seed: "17", events: 812, counts: new Map(), digest: "ab", endMs: 95_250, datagrams: 1, inputs: 1, failure }, 1_000);
+  expect(text.split("\n")).toEqual([
+    "1.000 server 3: joined", "seed 17: one-ring at 95.250 s of virtual time: server 3 is in another ring", "digest ab", "replay: npm run sim -- --seed 17 --events 1000",
+  ]);
 });
 
 describe("the arguments", () => {
