@@ -33,6 +33,8 @@ export type ClientEvent =
   | { readonly kind: "path-changed"; readonly id: Uint8Array }
   /** The responsible server has no trigger for this id. */
   | { readonly kind: "not-present"; readonly id: Uint8Array }
+  /** A key whose private ids live at this server is ready. */
+  | { readonly kind: "near-key"; readonly server: Locator; readonly rttMs: number }
   /** The end of a search. `record`: signed, not ended, and where it belongs; null: the servers that should know say that there is none, or nobody answered. */
   | { readonly kind: "record"; readonly ringKey: Uint8Array; readonly record: SignedRecord | null; readonly why: "found" | "absent" | "no-answer" }
   /** These servers have it now, the responsible one first. */

@@ -6,7 +6,7 @@
 import { bytesKey, encodeControl, NONCE_BYTES, sameBytes, sameLocator, type ControlMessage, type Locator } from "@i3/common";
 import { triggerKeyFromSeed, type TriggerKey } from "@i3/hip";
 
-import type { ClientEnvironment } from "./environment.js";
+import type { ClientEnvironment, ClientEvent } from "./environment.js";
 import type { ServerStatus } from "./servers.js";
 
 // Ours:
@@ -41,6 +41,7 @@ export interface NearKey {
 }
 
 export interface NearIdsOwner {
+  emit(event: ClientEvent): void;
   firstHop(): Locator | null;
   servers(): readonly ServerStatus[];
   /** Is to be measured. */
@@ -120,7 +121,10 @@ export class NearIds {
     if (!isNear && !last) return false;
     this.#candidates = [];
     this.#draws = 0;
-    if (best !== null && best.server !== null && rttMs !== Infinity) this.#ready.push({ key: best.key, server: best.server, rttMs });
+    if (best !== null && best.server !== null && rttMs !== Infinity) {
+      this.#ready.push({ key: best.key, server: best.server, rttMs });
+      this.#owner.emit({ kind: "near-key", server: best.server, rttMs });
+    }
     const pauseMs = rttMs === Infinity ? AGAIN_MS : DRAW_MS;
     this.#nextMs = this.#ready.length < this.#wanted ? nowMs + pauseMs : Infinity;
     return true;

@@ -473,6 +473,8 @@ export class Proxy {
       else log("info", "server", { server: locatorText(event.server) });
       const trouble = event.server === null ? null : clockTrouble(this.client.clockOffsetMs());
       if (trouble !== null) log("warn", "clock", { why: trouble, remedy: CLOCK_REMEDY });
+    } else if (event.kind === "near-key") {
+      log("debug", "near-key", { server: locatorText(event.server), rttMs: Math.round(event.rttMs * 10) / 10 });
     } else if (event.kind === "trigger-live") {
       this.#endWaits(nowMs, event.id);
       this.#returnIds.handleLive(event.id);
