@@ -1,5 +1,5 @@
 /** A server of the ring: a real ServerCore on a reference engine. */
-import { bytesKey, type RingNode, type TriggerMessage } from "@i3/common";
+import { bytesKey, encodeControl, type RingNode, type TriggerMessage } from "@i3/common";
 import { ReferenceEngine, type TriggerEntry } from "@i3/datapath";
 import { verifyTrigger } from "@i3/hip";
 import { admitServer, ServerCore, type RingMembership } from "@i3/i3-server";
@@ -133,10 +133,10 @@ export class ServerMachine extends Machine {
 /** Signatures that were checked: a message that comes twice, or at several servers' doors, costs once. The answers are those of verifyTrigger. */
 const verified = new Map<string, boolean>();
 const MAX_VERIFIED = 4_096;
+const NO_NONCE = new Uint8Array(8);
 
 function verify(message: TriggerMessage, nodeKey: Uint8Array): boolean {
-  const { action, id, target, flags, keyKind, publicKey, commitment, counter, cookie, signature } = message;
-  const key = Buffer.concat([nodeKey, id, target.address, publicKey, commitment, cookie, signature]).toString("latin1") + `${action} ${target.port} ${flags} ${counter} ${keyKind} ${target.address.length}`;
+  const key = Buffer.concat([nodeKey, encodeControl(message, NO_NONCE)]).toString("latin1");
   let isRight = verified.get(key);
   if (isRight === undefined) {
     isRight = verifyTrigger(message, nodeKey);
