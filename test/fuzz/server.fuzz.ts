@@ -73,7 +73,8 @@ class World {
     switch (type) {
       case "PING": return { type };
       case "PONG": return { type, timeMs: this.below(1e9), observed: THIEF, nodeKey: ringKey };
-      case "LOCATE": case "CHALLENGE_REQUEST": return { type, ringKey };
+      case "LOCATE": return { type, ringKey };
+      case "CHALLENGE_REQUEST": return { type, ringKey, flags: this.below(4) };
       case "LOCATED": return { type, ringKey, node };
       case "CHALLENGE": return { type, ringKey, cookie: this.bytes(24), observed: THIEF, timeMs: 1, nodeKey: ringKey };
       case "TRIGGER":
@@ -106,7 +107,7 @@ class World {
 
   /** The client's, from this server if it is responsible. */
   cookie(id = idOf(KEY)): Uint8Array {
-    const sent = this.bench.send({ type: "CHALLENGE_REQUEST", ringKey: id.slice(0, 16) }).map(({ bytes }) => decodeControl(bytes).message);
+    const sent = this.bench.send({ type: "CHALLENGE_REQUEST", ringKey: id.slice(0, 16), flags: 0 }).map(({ bytes }) => decodeControl(bytes).message);
     return sent.find((message) => message.type === "CHALLENGE")?.cookie ?? this.bytes(24);
   }
 

@@ -59,6 +59,8 @@ export class Node {
   /** How long that NAT lets packets in after the last one that went out. */
   natForgetsMs = Infinity;
   sentMs = -Infinity;
+  /** Behind a NAT with port-dependent mappings and filters (RFC 4787 §4.1, §5): each destination sees another port, and nobody else gets in by it. Destination → port. */
+  symmetric: Map<string, number> | null = null;
   readonly tunOut: PacketBatch = makePacketBatch(64, 2_048);
   readonly udpOut: DatagramBatch = makeDatagramBatch(64, 9_216);
 
@@ -173,14 +175,15 @@ export class World {
     while ((this.#flights[0]?.atMs ?? Infinity) <= this.nowMs) {
       const flight = this.#flights.shift() as Flight;
       const node = [...this.nodes.values()].find(({ locator }) => sameBytes(locator.address, flight.to.address));
-      const via = node === undefined || node.down ? null : this.#arrivesVia(node, flight.to);
+      const via = node === undefined || node.down ? null : this.#arrivesVia(node, flight);
       if (node === undefined || via === null) continue;
       this.inject(node, { udp: { from: via === "udp" ? flight.from : { ...flight.from, via, local: node.locator.address }, bytes: flight.bytes } });
     }
   }
 
   /** By which of its sockets a node gets it; null: by none. */
-  #arrivesVia({ hip, locator, natPort, natForgetsMs, sentMs }: Node, to: ViaLocator): Via | null {
+  #arrivesVia({ hip, locator, natPort, natForgetsMs, sentMs, symmetric }: Node, { from, to }: Flight): Via | null {
+    if (symmetric !== null) return symmetric.get(locatorKey(from)) === to.port ? "udp" : null;
     if (this.nowMs - sentMs > natForgetsMs) return null;
     if (to.via === "ip") return hip?.ipProtocol === true ? "ip" : null;
     if (to.port === natPort) return hip?.udpPort === undefined ? "udp" : "hip";
@@ -214,7 +217,9 @@ export class World {
       return this.#send(makeLocator(locator.address, to.port), to, bytes);
     }
     if (to.via === "hip" && hip?.udpPort === undefined) return;
-    this.#send(makeLocator(locator.address, natPort ?? (to.via === "hip" ? hip?.udpPort ?? 0 : locator.port)), to, bytes);
+    if (node.symmetric !== null && !node.symmetric.has(locatorKey(to))) node.symmetric.set(locatorKey(to), 40_000 + node.symmetric.size);
+    const mappedPort = node.symmetric?.get(locatorKey(to)) ?? natPort;
+    this.#send(makeLocator(locator.address, mappedPort ?? (to.via === "hip" ? hip?.udpPort ?? 0 : locator.port)), to, bytes);
   }
 
   #send(from: Locator, to: ViaLocator, bytes: Uint8Array): void {

@@ -93,7 +93,7 @@ function controlTemplates(draw: (length: number) => Uint8Array): Uint8Array[] {
   const node = { key: nodeKey, locator };
   const messages: ControlMessage[] = [
     { type: "PING" }, { type: "PONG", timeMs: 1, observed: locator, nodeKey }, { type: "LOCATE", ringKey }, { type: "LOCATED", ringKey, node },
-    { type: "CHALLENGE_REQUEST", ringKey }, { type: "CHALLENGE", ringKey, cookie: draw(24), observed: locator, timeMs: 1, nodeKey },
+    { type: "CHALLENGE_REQUEST", ringKey, flags: 0 }, { type: "CHALLENGE", ringKey, cookie: draw(24), observed: locator, timeMs: 1, nodeKey },
     { type: "TRIGGER", action: 1, id, target: locator, flags: 0, counter: 5, keyKind: 1, publicKey: draw(64), commitment: draw(16), cookie: draw(24), signature: draw(64) },
     { type: "TRIGGER_OK", action: 1, id, lifeMs: 30_000, replica: locator }, { type: "REFRESH", id, index: 3, token: draw(16), member: null },
     { type: "REFUSED", code: 2, subject: id }, { type: "NOT_PRESENT", id }, { type: "CACHE", ringKey, node, lifeMs: 30_000 },

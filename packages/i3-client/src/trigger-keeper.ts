@@ -7,9 +7,13 @@
  *         └──── no answer, dead server, not responsible ◄─┴──────────────────────┘
  *
  * A trigger that is removed goes the same way with the action remove; TRIGGER_OK, or a few seconds, end it.
+ *
+ * TRIGGER_OK names the server that takes over when the responsible one is gone. A trigger's replica is inserted there in the same way,
+ * from `challenging` on, so that our NAT lets that server in before it is needed. It is `parked` when there is no such server or it does not
+ * want it, until the next TRIGGER_OK.
  */
 import {
-  bytesKey, encodeControl, NONCE_BYTES, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, type ControlMessage, type Locator, type StackStep,
+  bytesKey, encodeControl, NONCE_BYTES, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage, type Locator, type StackStep,
 } from "@i3/common";
 import { REFRESH_CHAIN_LENGTH, refreshChain, signTrigger, type TriggerSigner } from "@i3/hip";
 
@@ -34,10 +38,12 @@ const COUNTER_PUSH_MS = 60_000;
 const MAX_LIFE_MS = 60_000;
 const REMOVAL_MS = 4_000;
 
-type State = "locating" | "challenging" | "inserting" | "live";
+type State = "parked" | "locating" | "challenging" | "inserting" | "live";
 
 interface Kept {
   readonly id: Uint8Array;
+  /** At the responsible server's successor. */
+  readonly isReplica: boolean;
   signer: TriggerSigner;
   /** Where it leads; none: to us. */
   steps: readonly StackStep[];
@@ -79,6 +85,8 @@ export class TriggerKeeper {
   readonly #firstHop: () => Locator | null;
   readonly #learn: (locator: Locator) => void;
   readonly #kept = new Map<string, Kept>();
+  /** By the same ids. One that is removed may outlive its trigger. */
+  readonly #replicas = new Map<string, Kept>();
   readonly #byNonce = new Map<string, Kept>();
   readonly #uses = new LocatorCount();
   #lastCounter = 0;
@@ -101,23 +109,26 @@ export class TriggerKeeper {
       if (signer.kind === "member" || steps.length + old.steps.length > 0) this.#change(nowMs, old, signer, steps);
       return;
     }
-    if (old !== undefined) this.#forget(old);
-    this.#kept.set(key, {
-      id: id.slice(), signer, steps, state: "locating", removeUntilMs: null, server: null, target: null, questions: [], tries: 0, setbacks: 0, nextMs: nowMs,
-      liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0,
-    });
+    for (const leaving of [old, this.#replicas.get(key)]) if (leaving !== undefined) this.#forget(leaving);
+    const fresh = { id: id.slice(), signer, steps, removeUntilMs: null, server: null, target: null, tries: 0, setbacks: 0, liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0 };
+    this.#replicas.set(key, { ...fresh, isReplica: true, state: "parked", nextMs: Infinity, questions: [] });
+    this.#kept.set(key, { ...fresh, isReplica: false, state: "locating", nextMs: nowMs, questions: [] });
   }
 
   #change(nowMs: number, kept: Kept, signer: TriggerSigner, steps: readonly StackStep[]): void {
-    kept.signer = signer;
-    kept.steps = steps;
-    if (kept.server !== null) this.#enter(nowMs, kept, "challenging");
+    for (const each of [kept, this.#replicaOf(kept)]) {
+      each.signer = signer;
+      each.steps = steps;
+      if (each.server !== null) this.#enter(nowMs, each, "challenging");
+    }
   }
 
   /** Removes it from the ring at once, as far as a server answers within a few seconds. */
   remove(nowMs: number, id: Uint8Array): void {
-    const kept = this.#kept.get(bytesKey(id));
-    if (kept === undefined || kept.removeUntilMs !== null) return;
+    for (const kept of [this.#kept.get(bytesKey(id)), this.#replicas.get(bytesKey(id))]) if (kept?.removeUntilMs === null) this.#remove(nowMs, kept);
+  }
+
+  #remove(nowMs: number, kept: Kept): void {
     if (kept.server === null && kept.liveUntilMs <= nowMs) return this.#forget(kept);
     kept.removeUntilMs = nowMs + REMOVAL_MS;
     this.#enter(nowMs, kept, kept.server === null ? "locating" : "challenging");
@@ -137,6 +148,7 @@ export class TriggerKeeper {
       this.#lose(kept, "its server does not answer");
       this.#enter(nowMs, kept, "locating");
     }
+    for (const replica of this.#replicas.values()) if (replica.server !== null && sameLocator(replica.server.locator, locator)) this.#giveUp(nowMs, replica);
   }
 
   /** There is a server to ask again, or a nearer one. */
@@ -146,7 +158,7 @@ export class TriggerKeeper {
 
   /** Our address may have changed: signed again at once. */
   renewAll(nowMs: number): void {
-    for (const kept of this.#kept.values()) if (kept.state === "live") this.#enter(nowMs, kept, "challenging");
+    for (const kept of this.#all()) if (kept.state === "live") this.#enter(nowMs, kept, "challenging");
   }
 
   /** False when nobody asked for it, or asked somebody else. */
@@ -164,13 +176,40 @@ export class TriggerKeeper {
   }
 
   handleTimer(nowMs: number): void {
-    for (const kept of this.#kept.values()) if (dueMs(kept) <= nowMs) this.#act(nowMs, kept);
+    for (const kept of this.#all()) if (dueMs(kept) <= nowMs) this.#act(nowMs, kept);
   }
 
   nextDeadlineMs(): number {
     let deadline = Infinity;
-    for (const kept of this.#kept.values()) deadline = Math.min(deadline, dueMs(kept));
+    for (const kept of this.#all()) deadline = Math.min(deadline, dueMs(kept));
     return deadline;
+  }
+
+  #all(): readonly Kept[] {
+    return [...this.#kept.values(), ...this.#replicas.values()];
+  }
+
+  #replicaOf({ id }: Kept): Kept {
+    return this.#replicas.get(bytesKey(id)) as Kept;
+  }
+
+  /** Its trigger was acknowledged by `from`, which names `to` as the server to take over. */
+  #replicate(nowMs: number, replica: Kept, from: Locator, to: Locator | null): void {
+    if (replica.removeUntilMs !== null) return;
+    const there = replica.server?.locator ?? null;
+    if (to === null || sameLocator(to, from)) return this.#giveUp(nowMs, replica);
+    if (there !== null && sameLocator(to, there)) return;
+    this.#enter(nowMs, replica, "challenging");
+    replica.liveUntilMs = 0;
+    this.#setServer(replica, { locator: to, nodeKey: new Uint8Array(16) });
+  }
+
+  #giveUp(nowMs: number, replica: Kept): void {
+    if (replica.removeUntilMs !== null) return this.#forget(replica);
+    this.#enter(nowMs, replica, "parked");
+    this.#setServer(replica, null);
+    replica.liveUntilMs = 0;
+    replica.nextMs = Infinity;
   }
 
   #located(nowMs: number, kept: Kept, message: Extract<ControlMessage, { type: "LOCATED" }>): boolean {
@@ -186,7 +225,7 @@ export class TriggerKeeper {
     if (kept.server === null || !sameBytes(message.ringKey, ringKey(kept.id))) return false;
     const { locator } = kept.server;
     const wasRefresh = kept.state === "live" && kept.refreshIndex < REFRESH_CHAIN_LENGTH;
-    if (wasRefresh && kept.target !== null && sameLocator(kept.target, message.observed)) this.#emit({ kind: "trigger-replaced", id: kept.id });
+    if (wasRefresh && !kept.isReplica && kept.target !== null && sameLocator(kept.target, message.observed)) this.#emit({ kind: "trigger-replaced", id: kept.id });
     kept.target = message.observed;
     kept.server = { locator, nodeKey: message.nodeKey };
     this.#dropQuestions(kept);
@@ -198,7 +237,7 @@ export class TriggerKeeper {
     const commitment = kept.chain[REFRESH_CHAIN_LENGTH] as Uint8Array;
     // Removed by an id's owner, who need not have a token for that.
     const target = kept.steps.length > 0 && kept.removeUntilMs === null ? { steps: kept.steps } : message.observed;
-    const trigger = { action: actionOf(kept), id: kept.id, target, flags: 0, counter: this.#nextCounter(kept), commitment, cookie: message.cookie };
+    const trigger = { action: actionOf(kept), id: kept.id, target, flags: kept.isReplica ? TRIGGER_FLAG.replica : 0, counter: this.#nextCounter(kept), commitment, cookie: message.cookie };
     kept.nextMs = nowMs + RETRY_MS;
     this.#ask(kept, locator, signTrigger(kept.signer, trigger, message.nodeKey));
     return true;
@@ -211,7 +250,7 @@ export class TriggerKeeper {
       this.#forget(kept);
       return true;
     }
-    const isNew = kept.liveUntilMs === 0;
+    const isNew = kept.liveUntilMs === 0 && !kept.isReplica;
     const lifeMs = Math.min(message.lifeMs, MAX_LIFE_MS);
     kept.liveUntilMs = nowMs + lifeMs;
     kept.pushes = 0;
@@ -219,13 +258,16 @@ export class TriggerKeeper {
     this.#enter(nowMs, kept, "live");
     kept.nextMs = nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));
     if (isNew) this.#emit({ kind: "trigger-live", id: kept.id, server: kept.server.locator });
+    if (!kept.isReplica) this.#replicate(nowMs, this.#replicaOf(kept), kept.server.locator, message.replica);
     return true;
   }
 
   #refused(nowMs: number, kept: Kept, code: number): boolean {
     if (kept.state === "locating") return false;
-    switch (code) {
+    const isForgotten = kept.isReplica && kept.state === "live" && code === REFUSAL.notResponsible;
+    switch (isForgotten ? REFUSAL.badCookie : code) {
       case REFUSAL.notResponsible:
+        if (kept.isReplica) break;
         this.#retreat(nowMs, kept, "locating");
         return true;
       case REFUSAL.oldCounter:
@@ -236,23 +278,25 @@ export class TriggerKeeper {
       case REFUSAL.notYourAddress:
         this.#retreat(nowMs, kept, "challenging");
         return true;
-      default:
-        if (kept.removeUntilMs !== null) {
-          this.#forget(kept);
-          return true;
-        }
-        this.#emit({ kind: "trigger-refused", id: kept.id, code });
-        this.#enter(nowMs, kept, "locating");
-        kept.nextMs = nowMs + QUOTA_PAUSE_MS;
-        return true;
     }
+    if (kept.removeUntilMs !== null) this.#forget(kept);
+    else if (kept.isReplica) this.#giveUp(nowMs, kept);
+    else {
+      this.#emit({ kind: "trigger-refused", id: kept.id, code });
+      this.#enter(nowMs, kept, "locating");
+      kept.nextMs = nowMs + QUOTA_PAUSE_MS;
+    }
+    return true;
   }
 
   /** Sends what the state asks for; after a few tries in vain, the responsible server is located anew. */
   #act(nowMs: number, kept: Kept): void {
     if (kept.removeUntilMs !== null && kept.removeUntilMs <= nowMs) return this.#forget(kept);
     if (kept.liveUntilMs !== 0 && kept.liveUntilMs <= nowMs) this.#lose(kept, "not acknowledged for its whole life");
-    if (kept.tries >= TRIES_PER_STATE && kept.state !== "locating") this.#enter(nowMs, kept, "locating");
+    if (kept.tries >= TRIES_PER_STATE && kept.state !== "locating") {
+      if (kept.isReplica) return this.#giveUp(nowMs, kept);
+      this.#enter(nowMs, kept, "locating");
+    }
     kept.tries += 1;
     kept.nextMs = nowMs + Math.min(RETRY_MS * 2 ** Math.max(0, kept.tries - TRIES_PER_STATE), MAX_RETRY_MS);
     if (kept.state === "locating") {
@@ -266,7 +310,7 @@ export class TriggerKeeper {
   /** A refresh while one can count, otherwise a new challenge. */
   #requestOf(nowMs: number, kept: Kept): ControlMessage {
     const canRefresh = kept.state === "live" && kept.liveUntilMs > nowMs && kept.refreshIndex < REFRESH_CHAIN_LENGTH;
-    if (!canRefresh) return { type: "CHALLENGE_REQUEST", ringKey: ringKey(kept.id) };
+    if (!canRefresh) return { type: "CHALLENGE_REQUEST", ringKey: ringKey(kept.id), flags: kept.isReplica ? TRIGGER_FLAG.replica : 0 };
     kept.refreshIndex += 1;
     const token = kept.chain[REFRESH_CHAIN_LENGTH - kept.refreshIndex] as Uint8Array;
     return { type: "REFRESH", id: kept.id, index: kept.refreshIndex, token, member: memberOf(kept.signer) };
@@ -288,8 +332,11 @@ export class TriggerKeeper {
   }
 
   #setServer(kept: Kept, server: Kept["server"]): void {
-    this.#uses.remove(kept.server?.locator ?? null);
-    this.#uses.add(server?.locator ?? null);
+    // A replica's server is not watched: the trigger's own says when it is another.
+    if (!kept.isReplica) {
+      this.#uses.remove(kept.server?.locator ?? null);
+      this.#uses.add(server?.locator ?? null);
+    }
     kept.server = server;
   }
 
@@ -308,14 +355,14 @@ export class TriggerKeeper {
   }
 
   #lose(kept: Kept, why: string): void {
-    if (kept.liveUntilMs !== 0 && kept.removeUntilMs === null) this.#emit({ kind: "trigger-lost", id: kept.id, why });
+    if (kept.liveUntilMs !== 0 && kept.removeUntilMs === null && !kept.isReplica) this.#emit({ kind: "trigger-lost", id: kept.id, why });
     kept.liveUntilMs = 0;
   }
 
   #forget(kept: Kept): void {
     this.#dropQuestions(kept);
     this.#setServer(kept, null);
-    this.#kept.delete(bytesKey(kept.id));
+    (kept.isReplica ? this.#replicas : this.#kept).delete(bytesKey(kept.id));
   }
 
   #nextCounter(kept: Kept): number {

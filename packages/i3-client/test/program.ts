@@ -5,10 +5,14 @@ import { encodeDataHeader, HOP_LIMIT, COPY_BUDGET, PAYLOAD_KIND, type Upcall } f
 import type { Node, World } from "../../../test/sim/world.js";
 import { I3Client, type ClientEvent } from "../src/index.js";
 
+const MIN_CHARACTERS = 64;
+
 export class Program {
   readonly node: Node;
   readonly client: I3Client;
   readonly events: (ClientEvent & { readonly atMs: number })[] = [];
+  /** Hears, but does nothing by itself. */
+  isAsleep = false;
   readonly heard: { readonly atMs: number; readonly id: Uint8Array; readonly text: string }[] = [];
 
   constructor(readonly world: World, address: string, servers: readonly { readonly locator: Locator }[]) {
@@ -21,7 +25,7 @@ export class Program {
         this.client.handleTimer(nowMs);
         this.#collect();
       },
-      deadlineMs: () => this.client.nextDeadlineMs(),
+      deadlineMs: () => (this.isAsleep ? Infinity : this.client.nextDeadlineMs()),
     };
   }
 
@@ -30,9 +34,9 @@ export class Program {
     this.node.engine.setInbound(id, { action: "upcall" });
   }
 
-  /** By the first-hop server, or by an open path. */
+  /** By the first-hop server, or by an open path. Long enough for a CACHE in answer. */
   say(id: Uint8Array, text: string): void {
-    const datagram = this.client.packetTo(id, PAYLOAD_KIND.native, new TextEncoder().encode(text));
+    const datagram = this.client.packetTo(id, PAYLOAD_KIND.native, new TextEncoder().encode(text.padEnd(MIN_CHARACTERS)));
     if (datagram !== null) this.#send(datagram.locator, datagram.bytes);
   }
 
@@ -66,7 +70,7 @@ export class Program {
   #upcalls(nowMs: number, upcalls: readonly Upcall[]): void {
     for (const upcall of upcalls) {
       if (upcall.kind === "control") this.client.handleControl(nowMs, upcall.from, upcall.bytes);
-      else if (upcall.kind === "payload") this.heard.push({ atMs: nowMs, id: upcall.id, text: new TextDecoder().decode(upcall.payload) });
+      else if (upcall.kind === "payload") this.heard.push({ atMs: nowMs, id: upcall.id, text: new TextDecoder().decode(upcall.payload).trimEnd() });
     }
     this.#collect();
   }

@@ -18,7 +18,7 @@ const idOf = (key: TriggerKey): Uint8Array => Uint8Array.from([...key.prefix, ..
 async function insert(client: UdpClient, key: TriggerKey, port: number, counter: number): Promise<number> {
   const id = idOf(key);
   const { node } = await client.ask(port, { type: "LOCATE", ringKey: id.slice(0, 16) }, "LOCATED");
-  const challenge = await client.ask(node.locator.port, { type: "CHALLENGE_REQUEST", ringKey: id.slice(0, 16) }, "CHALLENGE");
+  const challenge = await client.ask(node.locator.port, { type: "CHALLENGE_REQUEST", ringKey: id.slice(0, 16), flags: 0 }, "CHALLENGE");
   expect(challenge.observed).toEqual(client.locator);
   const commitment = refreshChain(new Uint8Array(16)).at(-1) as Uint8Array;
   const unsigned = { action: TRIGGER_ACTION.insert, id, target: client.locator, flags: 0, counter, commitment, cookie: challenge.cookie } as const;

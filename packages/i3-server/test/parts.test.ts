@@ -153,11 +153,11 @@ describe("routes", () => {
 
 describe("the trigger table", () => {
   it("holds as many triggers of one ring key as the engine can", () => {
-    const table = new TriggerTable({ setTriggers: () => undefined }, { triggers: 10_000, perSource: 10_000 });
+    const table = new TriggerTable({ setTriggers: () => undefined }, { triggers: 10_000, perSource: 10_000 }, () => true);
     const idOf = (i: number): Uint8Array => Uint8Array.from([...key(1), ...new Uint8Array(14), i >> 8, i & 0xff]);
     const { locator: target } = node(1);
-    for (let i = 0; i < LIMITS.triggersPerRingKey; i += 1) table.insert(0, { id: idOf(i), target, counter: 1, commitment: key(0), isClaim: false, stack: null, member: null, lastMs: Infinity });
-    const isFull = (id: Uint8Array): boolean => table.isFull({ id, target, isClaim: false, member: null });
+    for (let i = 0; i < LIMITS.triggersPerRingKey; i += 1) table.insert(0, { id: idOf(i), target, counter: 1, commitment: key(0), isClaim: false, stack: null, member: null, lastMs: Infinity, isReplica: false });
+    const isFull = (id: Uint8Array): boolean => table.isFull({ id, target, isClaim: false, member: null, isReplica: false });
     expect([isFull(idOf(5_000)), isFull(idOf(7)), isFull(Uint8Array.from([...key(2), ...key(0)]))]).toEqual([true, false, false]);
   });
 
@@ -170,8 +170,8 @@ describe("the trigger table", () => {
 
   it("tells the engine once about a ring key whose triggers end together", () => {
     const told: number[] = [];
-    const table = new TriggerTable({ setTriggers: (_key, triggers) => void told.push(triggers.length) }, { triggers: 100, perSource: 100 });
-    for (let i = 0; i < 5; i += 1) table.insert(0, { id: Uint8Array.from([...key(1), ...key(i)]), target: node(1).locator, counter: 1, commitment: key(0), isClaim: false, stack: null, member: null, lastMs: Infinity });
+    const table = new TriggerTable({ setTriggers: (_key, triggers) => void told.push(triggers.length) }, { triggers: 100, perSource: 100 }, () => true);
+    for (let i = 0; i < 5; i += 1) table.insert(0, { id: Uint8Array.from([...key(1), ...key(i)]), target: node(1).locator, counter: 1, commitment: key(0), isClaim: false, stack: null, member: null, lastMs: Infinity, isReplica: false });
     expect(table.expire(30_000)).toBe(5);
     expect(told).toEqual([1, 2, 3, 4, 5, 0]);
   });

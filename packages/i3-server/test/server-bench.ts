@@ -1,6 +1,6 @@
 /** One server core with an engine that only notes what it is told, and a client that writes real datagrams to it. */
 import {
-  decodeControl, encodeControl, makeLocator, TRIGGER_ACTION, type ControlMessage, type ControlType, type Locator, type RingNode, type TriggerMessage,
+  decodeControl, encodeControl, makeLocator, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage, type ControlType, type Locator, type RingNode, type TriggerMessage,
 } from "@i3/common";
 import type { Datagram, Responsibility, TriggerEntry, Upcall } from "@i3/datapath";
 import { generateTriggerKey, refreshChain, signTrigger, type TriggerKey, type TriggerSigner } from "@i3/hip";
@@ -107,8 +107,8 @@ export class ServerBench {
     return answer as Extract<ControlMessage, { type: T }>;
   }
 
-  cookie(id: Uint8Array, from: Locator = CLIENT): Uint8Array {
-    return this.answer("CHALLENGE", { type: "CHALLENGE_REQUEST", ringKey: id.slice(0, 16) }, from).cookie;
+  cookie(id: Uint8Array, from: Locator = CLIENT, flags = 0): Uint8Array {
+    return this.answer("CHALLENGE", { type: "CHALLENGE_REQUEST", ringKey: id.slice(0, 16), flags }, from).cookie;
   }
 
   /** A signed TRIGGER with a fresh cookie; `change` is signed too. */
@@ -117,7 +117,7 @@ export class ServerBench {
     const id = fields.id ?? idOf(KEY);
     const unsigned = {
       action: TRIGGER_ACTION.insert, id, target: from, flags: 0, counter: 1, commitment: CHAIN.at(-1) as Uint8Array,
-      cookie: fields.cookie ?? this.cookie(id, from), ...fields,
+      cookie: fields.cookie ?? this.cookie(id, from, (fields.flags ?? 0) & TRIGGER_FLAG.replica), ...fields,
     };
     return signTrigger(signer, unsigned, nodeKey);
   }

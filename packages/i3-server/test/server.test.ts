@@ -101,7 +101,7 @@ describe("a server alone", () => {
     bench.engine.take();
     expect(bench.engine.responsibility).toEqual({ kind: "range", from: minusOne(bench.self.key), to: bench.self.key });
     expect(bench.ask({ type: "LOCATE", ringKey: new Uint8Array(16) })).toBeNull();
-    expect(bench.ask({ type: "CHALLENGE_REQUEST", ringKey: new Uint8Array(16) })).toMatchObject({ type: "REFUSED", code: 1 });
+    expect(bench.ask({ type: "CHALLENGE_REQUEST", ringKey: new Uint8Array(16), flags: 0 })).toMatchObject({ type: "REFUSED", code: 1 });
     bench.advance(2_000);
     expect(bench.engine.responsibility).toEqual({ kind: "all" });
     expect(bench.logged).toContain("alone");
@@ -164,7 +164,7 @@ describe("routes", () => {
 
   it("LOCATE names the responsible server, for a client's REFUSED 1 as well", () => {
     const bench = new PairBench();
-    expect(bench.ask({ type: "CHALLENGE_REQUEST", ringKey: bench.peer.key })).toMatchObject({ type: "REFUSED", code: 1 });
+    expect(bench.ask({ type: "CHALLENGE_REQUEST", ringKey: bench.peer.key, flags: 0 })).toMatchObject({ type: "REFUSED", code: 1 });
     expect(bench.ask({ type: "REFRESH", id: bench.foreignId(), index: 1, token: tokenAt(1), member: null })).toMatchObject({ type: "REFUSED", code: 1 });
     expect(bench.ask({ type: "LOCATE", ringKey: bench.peer.key })).toEqual({ type: "LOCATED", ringKey: bench.peer.key, node: bench.peer });
   });
@@ -332,7 +332,7 @@ describe("no reply is larger than its request", () => {
     PONG: () => ({ type: "PONG", timeMs: 0, observed: CLIENT, nodeKey: key }),
     LOCATE: () => ({ type: "LOCATE", ringKey: key }),
     LOCATED: () => ({ type: "LOCATED", ringKey: key, node: from }),
-    CHALLENGE_REQUEST: () => ({ type: "CHALLENGE_REQUEST", ringKey: key }),
+    CHALLENGE_REQUEST: () => ({ type: "CHALLENGE_REQUEST", ringKey: key, flags: 0 }),
     CHALLENGE: () => ({ type: "CHALLENGE", ringKey: key, cookie: new Uint8Array(24), observed: CLIENT, timeMs: 0, nodeKey: key }),
     TRIGGER: (bench) => bench.trigger({ from: IPV6(1) }),
     TRIGGER_OK: () => ({ type: "TRIGGER_OK", action: 1, id, lifeMs: 0, replica: null }),

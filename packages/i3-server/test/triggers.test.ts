@@ -39,7 +39,7 @@ describe("insert", () => {
   });
 
   it("says in the challenge what a client needs: its address, the time, the node key", () => {
-    const challenge = bench.answer("CHALLENGE", { type: "CHALLENGE_REQUEST", ringKey: PREFIX });
+    const challenge = bench.answer("CHALLENGE", { type: "CHALLENGE_REQUEST", ringKey: PREFIX, flags: 0 });
     expect(challenge).toMatchObject({ ringKey: PREFIX, observed: CLIENT, timeMs: WALL_MS + 1_000, nodeKey: bench.self.key });
   });
 
@@ -75,7 +75,7 @@ describe("an attacker's insert", () => {
     ["another suffix", (m) => ({ ...m, id: idOf(KEY, 9) }), REFUSAL.badSignature, "signature"],
     ["made-up cookie", (m) => ({ ...m, cookie: new Uint8Array(24) }), REFUSAL.badCookie, "cookie"],
     ["cookie from the future", (m) => ({ ...m, cookie: m.cookie.map((b, i) => (i === 0 ? 0x7f : b)) }), REFUSAL.badCookie, "cookie"],
-    ["unknown flag", (m) => ({ ...m, flags: 2 }), REFUSAL.unsupported, "unsupported"],
+    ["unknown flag", (m) => ({ ...m, flags: 4 }), REFUSAL.unsupported, "unsupported"],
     ["target elsewhere", (m) => ({ ...m, target: THIEF }), REFUSAL.notYourAddress, "not-your-address"],
   ])("%s is refused and counted", (_name, change, code, counter) => {
     const message = change(bench.trigger());

@@ -44,6 +44,8 @@ export interface RingNode {
 
 export const TRIGGER_ACTION = { insert: 1, remove: 2 } as const;
 export type TriggerAction = (typeof TRIGGER_ACTION)[keyof typeof TRIGGER_ACTION];
+export const TRIGGER_FLAG = { /** For the server that takes over when the responsible one is gone. */ replica: 0x0002 } as const;
+
 /** A signed request to insert or remove a trigger (docs/wire.md §4.1). */
 export interface TriggerMessage {
   readonly type: "TRIGGER";
@@ -65,7 +67,7 @@ export interface TriggerMessage {
 }
 
 export const REFUSAL = {
-  notResponsible: 1, badCookie: 2, badSignature: 3, oldCounter: 4, wrongKey: 5, quota: 6, unsupported: 7, notYourAddress: 8, expired: 9,
+  notResponsible: 1, badCookie: 2, badSignature: 3, oldCounter: 4, wrongKey: 5, quota: 6, unsupported: 7, notYourAddress: 8, expired: 9, responsible: 10,
 } as const;
 
 /** Of a record that is past its end; its other codes are of {@link REFUSAL}. */
@@ -76,7 +78,8 @@ export type ControlMessage =
   | { readonly type: "PONG"; readonly timeMs: number; readonly observed: Locator; readonly nodeKey: Uint8Array }
   | { readonly type: "LOCATE"; readonly ringKey: Uint8Array }
   | { readonly type: "LOCATED"; readonly ringKey: Uint8Array; readonly node: RingNode }
-  | { readonly type: "CHALLENGE_REQUEST"; readonly ringKey: Uint8Array }
+  /** `flags`: of the trigger that is to follow. */
+  | { readonly type: "CHALLENGE_REQUEST"; readonly ringKey: Uint8Array; readonly flags: number }
   | { readonly type: "CHALLENGE"; readonly ringKey: Uint8Array; readonly cookie: Uint8Array; readonly observed: Locator; readonly timeMs: number; readonly nodeKey: Uint8Array }
   | TriggerMessage
   | { readonly type: "TRIGGER_OK"; readonly action: TriggerAction; readonly id: Uint8Array; readonly lifeMs: number; readonly replica: Locator | null }
@@ -139,7 +142,8 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
   switch (m.type) {
     case "PING": return [];
     case "PONG": return [m.timeMs, encodeLocator(m.observed), m.nodeKey];
-    case "LOCATE": case "CHALLENGE_REQUEST": return [m.ringKey];
+    case "LOCATE": return [m.ringKey];
+    case "CHALLENGE_REQUEST": return [m.ringKey, m.flags];
     case "LOCATED": return [m.ringKey, encodeLocator(m.node.locator), m.node.key];
     case "CHALLENGE": return [m.ringKey, m.cookie, encodeLocator(m.observed), m.timeMs, m.nodeKey];
     case "TRIGGER":
@@ -214,7 +218,8 @@ function messageOf(type: ControlType, r: BodyReader): ControlMessage {
   switch (type) {
     case "PING": return { type };
     case "PONG": return { type, timeMs: r.uint("timeMs"), observed: readLocator(r, "observed"), nodeKey: r.bytes("nodeKey", 16) };
-    case "LOCATE": case "CHALLENGE_REQUEST": return { type, ringKey: r.bytes("ringKey", 16) };
+    case "LOCATE": return { type, ringKey: r.bytes("ringKey", 16) };
+    case "CHALLENGE_REQUEST": return { type, ringKey: r.bytes("ringKey", 16), flags: r.uint("flags", 0xffff) };
     case "LOCATED": return { type, ringKey: r.bytes("ringKey", 16), node: readLocatedNode(r) };
     case "CHALLENGE":
       return {

@@ -25,7 +25,8 @@ const unsigned = { type: type("TRIGGER"), action, id, target: locator, flags: fc
 export const anyControlMessage: fc.Arbitrary<ControlMessage> = fc.oneof(
   fc.record({ type: type("PING") }),
   fc.record({ type: type("PONG"), timeMs: uint, observed: locator, nodeKey: key }),
-  fc.record({ type: fc.constantFrom("LOCATE" as const, "CHALLENGE_REQUEST" as const), ringKey: key }),
+  fc.record({ type: type("LOCATE"), ringKey: key }),
+  fc.record({ type: type("CHALLENGE_REQUEST"), ringKey: key, flags: fc.nat(65_535) }),
   fc.record({ type: type("LOCATED"), ringKey: key, node }),
   fc.record({ type: type("CHALLENGE"), ringKey: key, cookie: bytes(24), observed: locator, timeMs: uint, nodeKey: key }),
   fc.record({ ...unsigned, target, keyKind: fc.constant(1 as const), publicKey: bytes(64) }),

@@ -50,8 +50,8 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
   },
   {
     name: "CHALLENGE_REQUEST",
-    message: { type: "CHALLENGE_REQUEST", ringKey },
-    hex: `${header("05", "0013")} 91 ${bin(16, "bb")} | ${zeros(125)}`,
+    message: { type: "CHALLENGE_REQUEST", ringKey, flags: 2 },
+    hex: `${header("05", "0014")} 92 ${bin(16, "bb")} 02 | ${zeros(124)}`,
   },
   {
     name: "CHALLENGE",

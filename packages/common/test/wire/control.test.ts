@@ -250,7 +250,7 @@ describe("sizes", () => {
     it.each<readonly [ControlMessage, readonly ControlMessage[]]>([
       [{ type: "PING" }, [{ type: "PONG", timeMs, observed, nodeKey: key }]],
       [{ type: "LOCATE", ringKey: key }, [{ type: "LOCATED", ringKey: key, node }, refused]],
-      [{ type: "CHALLENGE_REQUEST", ringKey: key }, [challenge, refused]],
+      [{ type: "CHALLENGE_REQUEST", ringKey: key, flags: 0 }, [challenge, refused]],
       [smallest, [ok, refused]],
       [{ type: "REFRESH", id, index: 0, token: key, member: null }, [ok, challenge, refused]],
       [{ type: "RECORD_PUT", flags: 0, cookie: filled(24, 5), record: filled(133, 6) }, [challenge, refused, { type: "RECORD_OK", ringKey: key, sequence: timeMs, lifeMs: timeMs, successor: observed }]],

@@ -82,6 +82,8 @@ export class ServerCore {
   /** After a join the engine claims our keys this late: until their owners have registered here, the successor has the triggers. */
   #claimMs = -Infinity;
   #range: Responsibility = { kind: "none" };
+  /** Key of the one that bounds our range and is dead. */
+  #deadPredecessor: Uint8Array | null = null;
   /** Whether it answers for more than its own key since it joined. */
   #hasClaimed = false;
 
@@ -93,7 +95,7 @@ export class ServerCore {
     const transmit = (locator: Locator, bytes: Uint8Array): void => void this.#datagrams.push({ locator, bytes });
     this.#channel = ring === null ? null : new Channel({ ...init, membership: ring, counters: this.counters, transmit });
     this.#routes = new Routes(init.datapath, { watch: (node) => void this.#chord.watch(node), unwatch: (node) => this.#chord.unwatch(node) });
-    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#chord.owns(key) });
+    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#chord.owns(key), takesOver: (key) => this.#takesOver(key), replica: () => this.#successor() });
     this.#records = new RecordCore({ ...init, limits: init.records ?? DEFAULT_RECORD_LIMITS, nodeKey: self.key, counters: this.counters, owns: (key) => this.#chord.owns(key), successor: () => this.#successor() });
   }
 
@@ -157,14 +159,14 @@ export class ServerCore {
 
   /** For logs and the dashboard. `requests`, `lookups`: of the ring, that wait for an answer; `waiting`: ring keys whose server is looked for. */
   inspect(): {
-    readonly successors: readonly string[]; readonly predecessor: string | null; readonly sessions: number; readonly triggers: number; readonly records: number; readonly routes: number;
+    readonly successors: readonly string[]; readonly predecessor: string | null; readonly sessions: number; readonly triggers: number; readonly replicas: number; readonly records: number; readonly routes: number;
     readonly requests: number; readonly lookups: number; readonly waiting: number;
   } {
     const { predecessor, successors } = this.#chord;
     const { requests, lookups } = this.#chord.inspect();
     return {
       successors: successors.map(nodeText), predecessor: predecessor === null ? null : nodeText(predecessor),
-      sessions: this.#channel?.sessionCount ?? 0, triggers: this.#triggers.liveCount, records: this.#records.count, routes: this.#routes.size, requests, lookups, waiting: this.#waiting.size,
+      sessions: this.#channel?.sessionCount ?? 0, triggers: this.#triggers.liveCount - this.#triggers.replicaCount, replicas: this.#triggers.replicaCount, records: this.#records.count, routes: this.#routes.size, requests, lookups, waiting: this.#waiting.size,
     };
   }
 
@@ -342,11 +344,14 @@ export class ServerCore {
       case "send": return this.#channel?.send(nowMs, output.to, output.toKey, output.nonce, output.message, requestBytes);
       case "responsibility":
         this.#range = output.range;
+        this.#deadPredecessor = null;
+        this.#triggers.ringChanged();
         if (this.#claimMs === -Infinity) this.#claim();
         return log("debug", "responsibility", rangeText(output.range));
       case "found": return this.#lookedUp(nowMs, output.key, output.node);
       case "not-found": return this.#lookedUp(nowMs, output.key, null);
       case "gone": {
+        this.#predecessorGone(output.node);
         for (let left = this.#routes.dropNode(output.node.key); left > 0; left -= 1) this.counters.count("routes-dropped");
         return log("info", output.left ? "node-left" : "node-dead", { node: nodeText(output.node) });
       }
@@ -364,6 +369,17 @@ export class ServerCore {
         this.#channel?.close();
         return log("info", "left-ring", {});
     }
+  }
+
+  /** Until the ring agrees who comes before us now, packets for the dead one's keys find us, its successor; we have the replicas. */
+  #predecessorGone(node: RingNode): void {
+    if (this.#range.kind !== "range" || !sameBytes(this.#range.from, node.key)) return;
+    this.#deadPredecessor = node.key;
+    this.#triggers.ringChanged();
+  }
+
+  #takesOver(key: Uint8Array): boolean {
+    return this.#deadPredecessor !== null || this.#chord.owns(key);
   }
 
   /** From now on this server says who has no trigger. */

@@ -3,7 +3,7 @@
  * caller sends it only when it is not larger than the request. Cheapest checks first, every refusal counted.
  */
 import {
-  isTriggerStack, KEY_KIND, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, type ControlMessage, type KeyKind, type Locator, type StackStep, type TriggerMessage,
+  isTriggerStack, KEY_KIND, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage, type KeyKind, type Locator, type StackStep, type TriggerMessage,
 } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
 import { keyOwnsId, readMembership, REFRESH_MAX_SKIP, refreshStep, stepOwnsId, verifyStep, verifyTrigger } from "@i3/hip";
@@ -25,6 +25,10 @@ export interface TriggerCoreInit {
   readonly random: (length: number) => Uint8Array;
   /** Whether a ring key (16 bytes) is this server's. */
   readonly owns: (ringKey: Uint8Array) => boolean;
+  /** Whether this server takes the place of the one that was responsible for a ring key, and is gone. @default as `owns` */
+  readonly takesOver?: (ringKey: Uint8Array) => boolean;
+  /** The server that clients give their replicas to; null: none. @default none */
+  readonly replica?: () => Locator | null;
   /** What the clock on the wall shows at `nowMs`, ms since 1970. */
   readonly wallMs: (nowMs: number) => number;
   /** @default verifyTrigger of @i3/hip */
@@ -39,7 +43,7 @@ export type TriggerRequest = Extract<ControlMessage, { readonly type: "CHALLENGE
 
 const REFUSAL_COUNTERS: Readonly<Record<keyof typeof REFUSAL, CounterName>> = {
   notResponsible: "not-responsible", badCookie: "cookie", badSignature: "signature", oldCounter: "old-counter", wrongKey: "wrong-key",
-  quota: "quota", unsupported: "unsupported", notYourAddress: "not-your-address", expired: "certificate-ended",
+  quota: "quota", unsupported: "unsupported", notYourAddress: "not-your-address", expired: "certificate-ended", responsible: "responsible",
 };
 
 export class TriggerCore {
@@ -50,13 +54,22 @@ export class TriggerCore {
 
   constructor(init: TriggerCoreInit) {
     this.#init = init;
-    this.#table = new TriggerTable(init.datapath, init.limits);
+    this.#table = new TriggerTable(init.datapath, init.limits, init.takesOver ?? init.owns);
     this.#cookies = new Cookies(init.random);
     this.#rate = new SourceRate(init.verificationsPerSourcePerSecond ?? VERIFICATIONS_PER_SOURCE_PER_SECOND);
   }
 
   get liveCount(): number {
     return this.#table.liveCount;
+  }
+
+  get replicaCount(): number {
+    return this.#table.replicaCount;
+  }
+
+  /** Who is responsible for what has changed. */
+  ringChanged(): void {
+    for (let left = this.#table.serveReplicas(); left > 0; left -= 1) this.#init.counters.count("replicas-taken-over");
   }
 
   deadlineMs(): number {
@@ -71,16 +84,24 @@ export class TriggerCore {
   handle(nowMs: number, from: Locator, message: TriggerRequest): ControlMessage | null {
     this.handleTimer(nowMs);
     switch (message.type) {
-      case "CHALLENGE_REQUEST": return this.#challengeRequest(nowMs, from, message.ringKey);
+      case "CHALLENGE_REQUEST": return this.#challengeRequest(nowMs, from, message);
       case "TRIGGER": return this.#trigger(nowMs, from, message);
       case "REFRESH": return this.#refresh(nowMs, from, message);
     }
   }
 
-  #challengeRequest(nowMs: number, from: Locator, key: Uint8Array): ControlMessage {
-    if (!this.#init.owns(key)) return this.#refuse("notResponsible", key);
+  #challengeRequest(nowMs: number, from: Locator, { ringKey: key, flags }: Extract<ControlMessage, { type: "CHALLENGE_REQUEST" }>): ControlMessage {
+    const wrongServer = this.#wrongServer(key, flags);
+    if (wrongServer !== null) return this.#refuse(wrongServer, key);
     this.#init.counters.count("challenges");
     return this.#challenge(nowMs, from, key);
+  }
+
+  /** Triggers belong to the server that is responsible, replicas to another. */
+  #wrongServer(key: Uint8Array, flags: number): "responsible" | "notResponsible" | null {
+    const isReplica = (flags & TRIGGER_FLAG.replica) !== 0;
+    if (this.#init.owns(key) !== isReplica) return null;
+    return isReplica ? "responsible" : "notResponsible";
   }
 
   #challenge(nowMs: number, from: Locator, key: Uint8Array): ControlMessage {
@@ -98,8 +119,9 @@ export class TriggerCore {
     const key = ringKey(id);
     const isClaim = message.keyKind === KEY_KIND.nameClaim;
     const steps = stepsOf(message);
-    if (message.flags !== 0 || (isClaim && (!this.#table.takesClaims || steps.length > 0))) return this.#refuse("unsupported", id);
-    if (!this.#init.owns(key)) return this.#refuse("notResponsible", id);
+    if ((message.flags & ~TRIGGER_FLAG.replica) !== 0 || (isClaim && (!this.#table.takesClaims || steps.length > 0))) return this.#refuse("unsupported", id);
+    const wrongServer = this.#wrongServer(key, message.flags);
+    if (wrongServer !== null) return this.#refuse(wrongServer, id);
     if (!this.#cookies.check(nowMs, from, key, message.cookie)) return this.#refuse("badCookie", id);
     if (!isTriggerStack(message.target) && !sameLocator(message.target, from)) return this.#refuse("notYourAddress", id);
     if (!keyOwnsId(message.keyKind, message.publicKey, id) || !steps.every(stepOwnsId)) return this.#refuse("wrongKey", id);
@@ -113,23 +135,23 @@ export class TriggerCore {
 
   /** What the message says, in bytes of its own. */
   #described(nowMs: number, from: Locator, message: TriggerMessage): NewTrigger {
-    const { id, counter, commitment, keyKind, publicKey } = message;
+    const { id, counter, commitment, keyKind, publicKey, flags } = message;
     const membership = keyKind === KEY_KIND.groupMember ? readMembership(publicKey) : null;
     const steps = stepsOf(message);
     const notAfterS = Math.min(membership?.notAfterS ?? Infinity, ...steps.map((step) => step.notAfterS));
     return {
       id: new Uint8Array(id), target: from, stack: steps.length === 0 ? null : steps.map((step) => new Uint8Array(step.id)), counter, commitment: new Uint8Array(commitment), isClaim: keyKind === KEY_KIND.nameClaim,
-      member: membership?.memberKey ?? null,
+      member: membership?.memberKey ?? null, isReplica: (flags & TRIGGER_FLAG.replica) !== 0,
       lastMs: nowMs + notAfterS * 1_000 - this.#init.wallMs(nowMs),
     };
   }
 
   /** An answer that was lost is given again, and changes nothing; all else with this counter is old. */
   #sameCounter(nowMs: number, message: TriggerMessage, said: NewTrigger, old: TriggerRecord): ControlMessage {
-    const same = said.counter === old.counter && sameLocator(said.target, old.target) && sameStack(said.stack, old.stack) && sameBytes(said.commitment, old.commitment);
+    const same = said.counter === old.counter && said.isReplica === old.isReplica && sameLocator(said.target, old.target) && sameStack(said.stack, old.stack) && sameBytes(said.commitment, old.commitment);
     if (!same || (message.action === TRIGGER_ACTION.insert) !== old.live) return this.#refuse("oldCounter", message.id);
     this.#init.counters.count("repeated");
-    return triggerOk(message.action, message.id, old.live ? old.endMs - nowMs : 0);
+    return this.#ok(message.action, old, old.live ? old.endMs - nowMs : 0);
   }
 
   #verified(nowMs: number, from: Locator, message: TriggerMessage, record: NewTrigger): ControlMessage | null {
@@ -143,27 +165,27 @@ export class TriggerCore {
     if (action === TRIGGER_ACTION.remove) {
       this.#table.remove(nowMs, record);
       this.#init.counters.count("removed");
-      return triggerOk(action, id, 0);
+      return this.#ok(action, record, 0);
     }
     if (!this.#table.insert(nowMs, record)) {
       this.#init.counters.count("table-full");
       return this.#refuse("quota", id);
     }
-    this.#init.counters.count("inserted");
-    return triggerOk(action, id, (this.#table.get(record)?.endMs ?? nowMs) - nowMs);
+    this.#init.counters.count(record.isReplica ? "replicas-inserted" : "inserted");
+    return this.#ok(action, record, (this.#table.get(record)?.endMs ?? nowMs) - nowMs);
   }
 
   #refresh(nowMs: number, from: Locator, message: Extract<ControlMessage, { type: "REFRESH" }>): ControlMessage {
     const { id, index, token } = message;
-    if (!this.#init.owns(ringKey(id))) return this.#refuse("notResponsible", id);
     const record = this.#table.get(message);
+    if (!this.#init.owns(ringKey(id)) && !(record?.live === true && record.isReplica)) return this.#refuse("notResponsible", id);
     if (record === undefined || !record.live || !sameLocator(record.target, from)) {
       this.#init.counters.count("refresh-unknown");
       return this.#challenge(nowMs, from, ringKey(id));
     }
     if (index === record.index && index > 0 && sameBytes(token, record.token)) {
       this.#init.counters.count("repeated");
-      return triggerOk(TRIGGER_ACTION.insert, id, record.endMs - nowMs);
+      return this.#ok(TRIGGER_ACTION.insert, record, record.endMs - nowMs);
     }
     if (!leadsTo(record, index, token)) {
       this.#init.counters.count("refresh-token");
@@ -171,7 +193,13 @@ export class TriggerCore {
     }
     this.#table.refresh(nowMs, record, index, new Uint8Array(token));
     this.#init.counters.count("refreshed");
-    return triggerOk(TRIGGER_ACTION.insert, id, (this.#table.get(record)?.endMs ?? nowMs) - nowMs);
+    return this.#ok(TRIGGER_ACTION.insert, record, (this.#table.get(record)?.endMs ?? nowMs) - nowMs);
+  }
+
+  /** Of a replica there is none more. */
+  #ok(action: TriggerMessage["action"], { id, isReplica }: Pick<TriggerRecord, "id" | "isReplica">, lifeMs: number): ControlMessage {
+    const replica = isReplica || action === TRIGGER_ACTION.remove ? null : (this.#init.replica?.() ?? null);
+    return { type: "TRIGGER_OK", action, id, lifeMs: Math.max(0, Math.floor(lifeMs)), replica };
   }
 }
 
@@ -196,6 +224,3 @@ function leadsTo(record: TriggerRecord, index: number, token: Uint8Array): boole
   for (let i = 0; i < steps; i += 1) value = refreshStep(value);
   return sameBytes(value, record.token);
 }
-
-const triggerOk = (action: TriggerMessage["action"], id: Uint8Array, lifeMs: number): ControlMessage =>
-  ({ type: "TRIGGER_OK", action, id, lifeMs: Math.max(0, Math.floor(lifeMs)), replica: null });

@@ -28,18 +28,26 @@ export interface TriggerRecord {
   readonly member: Uint8Array | null;
   /** When the first of the certificate and the tokens that it rests on ends, ms on the clock of `nowMs`; Infinity without one. */
   readonly lastMs: number;
+  /** Kept for the server that is responsible now: packets go by it only when that is gone. */
+  readonly isReplica: boolean;
+}
+
+/** One of the live triggers of a ring key. */
+interface Sibling {
+  readonly entry: TriggerEntry;
+  readonly isReplica: boolean;
 }
 
 /** Which trigger: of a group, each member has its own at one id. */
 export type TriggerName = Pick<TriggerRecord, "id" | "member">;
 
 /** What a signed request says of a trigger. */
-export type NewTrigger = Pick<TriggerRecord, "id" | "target" | "stack" | "counter" | "commitment" | "isClaim" | "member" | "lastMs">;
+export type NewTrigger = Pick<TriggerRecord, "id" | "target" | "stack" | "counter" | "commitment" | "isClaim" | "member" | "lastMs" | "isReplica">;
 
 export interface TriggerLimits {
-  /** Records over all, live and gone. */
+  /** Records over all, live and gone; half of them may be replicas. */
   readonly triggers: number;
-  /** Records of one source (sourceOf). */
+  /** Records of one source (sourceOf), and as many replicas. */
   readonly perSource: number;
   /** Claims to one name at a time, each of another source; 0: none are taken. @default 0 */
   readonly claimsPerName?: number;
@@ -56,11 +64,34 @@ export class TriggerTable {
   /** Ring key of a group and source → live triggers. */
   readonly #perGroupAndSource = new Map<string, number>();
   /** Ring key → live ids → what the engine gets: kept ready, since a key may have thousands of suffixes. */
-  readonly #byRingKey = new Map<string, Map<string, TriggerEntry>>();
+  readonly #byRingKey = new Map<string, Map<string, Sibling>>();
+  /** Ring keys with live replicas → how many, and whether the engine has them. */
+  readonly #replicas = new Map<string, { count: number; isServed: boolean }>();
+  #replicaCount = 0;
+  readonly #serves: (ringKey: Uint8Array) => boolean;
 
-  constructor(datapath: Pick<Datapath, "setTriggers">, limits: TriggerLimits) {
+  /** `serves`: whether packets for a ring key go by its replicas. */
+  constructor(datapath: Pick<Datapath, "setTriggers">, limits: TriggerLimits, serves: (ringKey: Uint8Array) => boolean) {
     this.#datapath = datapath;
     this.#limits = limits;
+    this.#serves = serves;
+  }
+
+  /** Live ones, whether they are served or not. */
+  get replicaCount(): number {
+    return this.#replicaCount;
+  }
+
+  /** Who is responsible has changed: replicas come into use, or go out of it. Returns how many came. */
+  serveReplicas(): number {
+    let taken = 0;
+    for (const [text, replicas] of this.#replicas) {
+      const key = Buffer.from(text, "latin1");
+      const isServed = this.#serves(key);
+      if (isServed === replicas.isServed) continue;
+      if (this.#program(key) && isServed) taken += replicas.count;
+    }
+    return taken;
   }
 
   get liveCount(): number {
@@ -78,13 +109,15 @@ export class TriggerTable {
   }
 
   /** Whether a record for `id` from `target` would go beyond a limit. */
-  isFull({ id, target, isClaim, member }: Pick<TriggerRecord, "id" | "target" | "isClaim" | "member">): boolean {
+  isFull({ id, target, isClaim, member, isReplica }: Pick<TriggerRecord, "id" | "target" | "isClaim" | "member" | "isReplica">): boolean {
     const old = this.get({ id, member });
-    const sameSource = old !== undefined && sourceOf(old.target) === sourceOf(target);
+    const account = accountOf({ target, isReplica });
+    const sameSource = old !== undefined && accountOf(old) === account;
     const siblings = this.#byRingKey.get(bytesKey(ringKey(id)))?.size ?? 0;
     return (
       (old === undefined && this.#live.size + this.#gone.size >= this.#limits.triggers) ||
-      (!sameSource && (this.#perSource.get(sourceOf(target)) ?? 0) >= this.#limits.perSource) ||
+      (!sameSource && (this.#perSource.get(account) ?? 0) >= this.#limits.perSource) ||
+      (isReplica && old?.isReplica !== true && this.#replicaCount >= this.#limits.triggers / 2) ||
       (old?.live !== true && siblings >= this.#siblingLimit(isClaim, member)) ||
       (member !== null && !(sameSource && old.live) && (this.#perGroupAndSource.get(groupAndSource(id, target)) ?? 0) >= TRIGGERS_PER_GROUP_AND_SOURCE) ||
       (isClaim && this.#hasClaimBeside(id, target))
@@ -120,10 +153,10 @@ export class TriggerTable {
   }
 
   /** Returns whether it was live. */
-  #bury(nowMs: number, { id, target, stack, counter, commitment, isClaim, member, lastMs }: NewTrigger): boolean {
+  #bury(nowMs: number, { id, target, stack, counter, commitment, isClaim, member, lastMs, isReplica }: NewTrigger): boolean {
     const old = this.get({ id, member });
     const endMs = nowMs + COUNTER_MEMORY_MS;
-    this.#store(recordKey({ id, member }), old, { id, target, stack, counter, commitment, isClaim, member, lastMs, live: false, token: commitment, index: 0, endMs });
+    this.#store(recordKey({ id, member }), old, { id, target, stack, counter, commitment, isClaim, member, lastMs, isReplica, live: false, token: commitment, index: 0, endMs });
     return old?.live === true;
   }
 
@@ -168,7 +201,7 @@ export class TriggerTable {
 
   #store(key: string, old: TriggerRecord | undefined, record: TriggerRecord): void {
     if (old !== undefined) this.#drop(key, old);
-    add(this.#perSource, sourceOf(record.target), 1);
+    add(this.#perSource, accountOf(record), 1);
     if (!record.live) {
       this.#gone.set(key, record);
       return;
@@ -177,27 +210,43 @@ export class TriggerTable {
     if (endsEarly(record)) this.#early.add(record.endMs, key);
     if (record.member !== null) add(this.#perGroupAndSource, groupAndSource(record.id, record.target), 1);
     const ringKeyText = bytesKey(ringKey(record.id));
+    const sibling: Sibling = { entry: entryOf(record), isReplica: record.isReplica };
+    if (record.isReplica) this.#countReplica(ringKeyText, 1);
     const siblings = this.#byRingKey.get(ringKeyText);
-    if (siblings === undefined) this.#byRingKey.set(ringKeyText, new Map([[key, entryOf(record)]]));
-    else siblings.set(key, entryOf(record));
+    if (siblings === undefined) this.#byRingKey.set(ringKeyText, new Map([[key, sibling]]));
+    else siblings.set(key, sibling);
   }
 
   #drop(key: string, record: TriggerRecord): void {
-    add(this.#perSource, sourceOf(record.target), -1);
+    add(this.#perSource, accountOf(record), -1);
     this.#gone.delete(key);
     if (!this.#live.delete(key)) return;
     this.#early.remove(record.endMs, key);
     if (record.member !== null) add(this.#perGroupAndSource, groupAndSource(record.id, record.target), -1);
     const ringKeyText = bytesKey(ringKey(record.id));
+    if (record.isReplica) this.#countReplica(ringKeyText, -1);
     const siblings = this.#byRingKey.get(ringKeyText);
     siblings?.delete(key);
     if (siblings?.size === 0) this.#byRingKey.delete(ringKeyText);
   }
 
+  #countReplica(ringKeyText: string, by: 1 | -1): void {
+    const replicas = this.#replicas.get(ringKeyText) ?? { count: 0, isServed: false };
+    replicas.count += by;
+    this.#replicaCount += by;
+    if (replicas.count === 0) this.#replicas.delete(ringKeyText);
+    else this.#replicas.set(ringKeyText, replicas);
+  }
+
+  /** `id`: or its ring key. */
   #program(id: Uint8Array): boolean {
-    const entries = [...(this.#byRingKey.get(bytesKey(ringKey(id)))?.values() ?? [])];
+    const text = bytesKey(ringKey(id));
+    const replicas = this.#replicas.get(text);
+    const isServed = replicas !== undefined && this.#serves(ringKey(id));
+    const all = [...(this.#byRingKey.get(text)?.values() ?? [])];
     try {
-      this.#datapath.setTriggers(ringKey(id), entries);
+      this.#datapath.setTriggers(ringKey(id), all.flatMap(({ entry, isReplica }) => (isReplica && !isServed ? [] : [entry])));
+      if (replicas !== undefined) replicas.isServed = isServed;
       return true;
     } catch (error) {
       if (error instanceof DatapathError) return false;
@@ -212,6 +261,9 @@ const entryOf = ({ id, target, stack, isClaim }: TriggerRecord): TriggerEntry =>
   ({ id: isClaim ? nameIdBehind(id) : id, target: stack === null ? { kind: "locator", locator: target } : { kind: "stack", ids: stack } });
 
 const groupAndSource = (id: Uint8Array, target: Locator): string => bytesKey(ringKey(id)) + sourceOf(target);
+
+/** Replicas have an account of their own, so that a ring's change leaves a client's quota as it was. */
+const accountOf = ({ target, isReplica }: Pick<TriggerRecord, "target" | "isReplica">): string => (isReplica ? `replica ${sourceOf(target)}` : sourceOf(target));
 
 const endOf = (nowMs: number, { lastMs }: Pick<TriggerRecord, "lastMs">): number =>
   lastMs >= nowMs + TRIGGER_LIFE_MS ? nowMs + TRIGGER_LIFE_MS : EarlyEnds.round(lastMs);

@@ -225,7 +225,7 @@ export class Events {
     switch (draw.below(7)) {
       case 0: return shorten(encodeControl({ type: "PING" }, nonce));
       case 1: return shorten(encodeControl({ type: "LOCATE", ringKey: id.slice(0, 16) }, nonce));
-      case 2: return shorten(encodeControl({ type: "CHALLENGE_REQUEST", ringKey: id.slice(0, 16) }, nonce));
+      case 2: return shorten(encodeControl({ type: "CHALLENGE_REQUEST", ringKey: id.slice(0, 16), flags: draw.below(3) }, nonce));
       case 3: return shorten(encodeControl({ type: "REFRESH", id, index: draw.below(1_024), token: draw.bytes(16), member: null }, nonce));
       case 4: return encodeDataHeader({ flags: DATA_FLAG.cacheRequest, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, payloadKind: 5, nonce, ids: [id] });
       case 5: return draw.bytes(draw.between(1, 300));
