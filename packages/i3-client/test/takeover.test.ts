@@ -1,6 +1,7 @@
 /** Traffic between programs behind port-dependent NATs when servers die, join and leave (docs/wire.md §4.1): replicas, in virtual time. */
 import { locatorText, privateId } from "@i3/common";
 import { triggerKeyFromSeed } from "@i3/hip";
+import { ServerCore } from "@i3/i3-server";
 import { describe, expect, it } from "vitest";
 
 import { World, type Node } from "../../../test/sim/world.js";
@@ -50,6 +51,11 @@ function overlay(seed: string, triggers = 1) {
   return { world, ring, receiver, traffic, holder, holders, since };
 }
 
+const coreOf = (node: Node): ServerCore => {
+  if (!(node.core instanceof ServerCore)) throw new Error("not a server");
+  return node.core;
+};
+
 describe("the responsible server", () => {
   it.each(["a", "b", "c", "d"])("dies, and its successor delivers by the replica (seed %s)", (seed) => {
     const { world, receiver, holder, traffic, since } = overlay(seed);
@@ -63,6 +69,21 @@ describe("the responsible server", () => {
     const { pauseMs } = since(diedMs);
     process.stdout.write(`    seed ${seed}: traffic back after ${pauseMs} ms\n`);
     expect(pauseMs).toBeLessThan(3_000);
+  });
+
+  it("leaves, and no packet is lost", () => {
+    const { world, holder, traffic, since } = overlay("leave");
+    traffic(2_000);
+    const node = holder();
+    coreOf(node).leave(world.nowMs);
+    for (let left = 500; left > 0 && !coreOf(node).hasLeft; left -= 1) traffic(EVERY_MS);
+    const leftMs = world.nowMs;
+    node.down = true;
+    traffic(6_000);
+    world.run(100);
+    process.stdout.write(`    left; longest pause since then ${since(leftMs).pauseMs} ms, lost ${since(0).lost}\n`);
+    expect(coreOf(node).hasLeft).toBe(true);
+    expect(since(0).lost).toBe(0);
   });
 
   it("gives its place to one that joins, and no packet is lost", () => {

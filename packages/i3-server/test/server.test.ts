@@ -316,8 +316,13 @@ describe("messages between servers", () => {
     const sent = bench.engine.take();
     const leaving = sent.map(({ bytes }) => decodeControl(bytes).message.type);
     expect(leaving).toEqual(["LEAVING", "LEAVING", "LEAVING"]); // the neighbour is both successor and predecessor
-    expect(bench.core.hasLeft).toBe(true);
+    expect(bench.core.hasLeft).toBe(false); // for clients, until they have seen that it answers no more
+    expect(bench.ask({ type: "PING" })).toBeNull();
+    expect(bench.ask({ type: "CHALLENGE_REQUEST", ringKey: bench.self.key, flags: 0 })).toMatchObject({ type: "REFUSED", code: 1 });
     bench.isPeerSilent = true;
+    bench.advance(3_000);
+    expect(bench.core.hasLeft).toBe(true);
+    bench.engine.take();
     expect(bench.sendBytes(bench.played.seal(bench.nowMs, bench.self, { type: "STATE", from: bench.peer }, NONCE))).toEqual([]);
   });
 });

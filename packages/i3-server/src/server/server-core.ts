@@ -18,7 +18,7 @@ import type { RecordLimits } from "../records/record-store.js";
 import type { RingMac } from "../ring/ring-message.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
-import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
+import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
 import { RecentSenders } from "./recent-senders.js";
 import { Routes } from "./routes.js";
 
@@ -79,6 +79,10 @@ export class ServerCore {
   readonly #waiting = new Map<string, Waiting>();
   #datagrams: Datagram[] = [];
   #hasLeft = false;
+  /** Once we leave: who has our keys, to whom all goes that still comes here. */
+  #heir: RingNode | null = null;
+  /** Until then we pass packets on. */
+  #lingerMs = Infinity;
   /** After a join the engine claims our keys this late: until their owners have registered here, the successor has the triggers. */
   #claimMs = -Infinity;
   #range: Responsibility = { kind: "none" };
@@ -95,8 +99,8 @@ export class ServerCore {
     const transmit = (locator: Locator, bytes: Uint8Array): void => void this.#datagrams.push({ locator, bytes });
     this.#channel = ring === null ? null : new Channel({ ...init, membership: ring, counters: this.counters, transmit });
     this.#routes = new Routes(init.datapath, { watch: (node) => void this.#chord.watch(node), unwatch: (node) => this.#chord.unwatch(node) });
-    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#chord.owns(key), takesOver: (key) => this.#takesOver(key), replica: () => this.#successor() });
-    this.#records = new RecordCore({ ...init, limits: init.records ?? DEFAULT_RECORD_LIMITS, nodeKey: self.key, counters: this.counters, owns: (key) => this.#chord.owns(key), successor: () => this.#successor() });
+    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#owns(key), takesOver: (key) => this.#takesOver(key), replica: () => this.#successor() });
+    this.#records = new RecordCore({ ...init, limits: init.records ?? DEFAULT_RECORD_LIMITS, nodeKey: self.key, counters: this.counters, owns: (key) => this.#owns(key), successor: () => this.#successor() });
   }
 
   #successor(): Locator | null {
@@ -124,6 +128,7 @@ export class ServerCore {
     this.#triggers.handleTimer(nowMs);
     this.#records.handleTimer(nowMs);
     this.#routes.expire(nowMs);
+    if (nowMs >= this.#lingerMs) this.#end();
     if (this.#claimMs !== -Infinity && nowMs >= this.#claimMs) {
       this.#claimMs = -Infinity;
       this.#claim();
@@ -134,7 +139,7 @@ export class ServerCore {
   /** Next call of handleTimer, ms. */
   deadlineMs(): number {
     const claimMs = this.#claimMs === -Infinity ? Infinity : this.#claimMs;
-    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), claimMs);
+    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), claimMs, this.#lingerMs);
   }
 
   /** The configured members' names came to mean other addresses. */
@@ -142,8 +147,11 @@ export class ServerCore {
     if (this.#channel !== null) this.#chord.setMembers(members);
   }
 
-  /** Leaves the ring; hasLeft when the neighbours were told. */
+  /** Leaves the ring; hasLeft when the neighbours were told and clients have had the time to see that we do not answer them any more. */
   leave(nowMs: number): void {
+    if (this.#heir !== null) return;
+    this.#heir = this.#chord.successors[0] ?? null;
+    if (this.#heir !== null) this.#init.datapath.setResponsibility({ kind: "range", from: minusOne(this.#init.self.key), to: this.#init.self.key });
     this.#chord.leave(nowMs);
     this.#finish(nowMs);
   }
@@ -202,6 +210,7 @@ export class ServerCore {
     if (isRingMessage(message.type)) return this.#ringMessage(nowMs, from, bytes.length, decoded);
     switch (message.type) {
       case "PING":
+        if (this.#heir !== null) return this.counters.count("leaving");
         this.#reply(from, bytes.length, { type: "PONG", timeMs: this.#init.wallMs(nowMs), observed: from, nodeKey: this.#init.self.key }, nonce);
         return;
       case "LOCATE":
@@ -241,12 +250,17 @@ export class ServerCore {
   // --- who is responsible ------------------------------------------------------------------------------------------
 
   #nodeOf(nowMs: number, key: Uint8Array): { readonly node: RingNode; readonly ageMs: number } | undefined {
-    return this.#chord.owns(key) ? { node: this.#init.self, ageMs: 0 } : this.#routes.get(nowMs, key);
+    return this.#chord.owns(key) ? { node: this.#heir ?? this.#init.self, ageMs: 0 } : this.#routes.get(nowMs, key);
+  }
+
+  #owns(key: Uint8Array): boolean {
+    return this.#heir === null && this.#chord.owns(key);
   }
 
   #routeMiss(nowMs: number, key: Uint8Array): void {
     const known = this.#nodeOf(nowMs, key);
     if (known !== undefined) return this.#program(nowMs, key, known.node);
+    if (this.#heir !== null) return this.#program(nowMs, key, this.#heir);
     const waiting = this.#lookUp(nowMs, key, false);
     if (waiting === null) this.#init.datapath.discardRoute(key);
     else waiting.packets = true;
@@ -365,10 +379,16 @@ export class ServerCore {
       case "duplicate-key":
         return log("error", "duplicate-key", { from: locatorText(output.locator), message: "another server has this server's key", remedy: "Admit each server on its own, with: i3-server ring admit." });
       case "left":
-        this.#hasLeft = true;
-        this.#channel?.close();
+        if (this.#heir === null) this.#end();
+        else this.#lingerMs = nowMs + LINGER_MS;
         return log("info", "left-ring", {});
     }
+  }
+
+  #end(): void {
+    this.#lingerMs = Infinity;
+    this.#hasLeft = true;
+    this.#channel?.close();
   }
 
   /** Until the ring agrees who comes before us now, packets for the dead one's keys find us, its successor; we have the replicas. */
@@ -379,11 +399,12 @@ export class ServerCore {
   }
 
   #takesOver(key: Uint8Array): boolean {
-    return this.#deadPredecessor !== null || this.#chord.owns(key);
+    return this.#deadPredecessor !== null || this.#owns(key);
   }
 
   /** From now on this server says who has no trigger. */
   #claim(): void {
+    if (this.#heir !== null) return;
     this.#init.datapath.setResponsibility(this.#range);
     if (this.#hasClaimed || this.#range.kind === "none") return;
     if (this.#range.kind === "range" && sameBytes(this.#range.from, minusOne(this.#init.self.key))) return;
