@@ -117,6 +117,11 @@ export class Chord {
     return this.#ring.predecessor;
   }
 
+  /** Until another is known to come before us, or it is heard of again. */
+  get isPredecessorDead(): boolean {
+    return this.#ring.predecessorDead;
+  }
+
   get successors(): readonly RingNode[] {
     return this.#ring.successors;
   }

@@ -86,8 +86,8 @@ export class ServerCore {
   /** After a join the engine claims our keys this late: until their owners have registered here, the successor has the triggers. */
   #claimMs = -Infinity;
   #range: Responsibility = { kind: "none" };
-  /** Key of the one that bounds our range and is dead. */
-  #deadPredecessor: Uint8Array | null = null;
+  /** As the triggers know it. */
+  #isPredecessorDead = false;
   /** Whether it answers for more than its own key since it joined. */
   #hasClaimed = false;
 
@@ -336,6 +336,10 @@ export class ServerCore {
   #finish(nowMs: number): void {
     this.#drainChord(nowMs, Infinity);
     this.#meetNeighbours(nowMs);
+    if (this.#chord.isPredecessorDead !== this.#isPredecessorDead) {
+      this.#isPredecessorDead = this.#chord.isPredecessorDead;
+      this.#triggers.ringChanged();
+    }
     this.#flush();
   }
 
@@ -358,14 +362,12 @@ export class ServerCore {
       case "send": return this.#channel?.send(nowMs, output.to, output.toKey, output.nonce, output.message, requestBytes);
       case "responsibility":
         this.#range = output.range;
-        this.#deadPredecessor = null;
         this.#triggers.ringChanged();
         if (this.#claimMs === -Infinity) this.#claim();
         return log("debug", "responsibility", rangeText(output.range));
       case "found": return this.#lookedUp(nowMs, output.key, output.node);
       case "not-found": return this.#lookedUp(nowMs, output.key, null);
       case "gone": {
-        this.#predecessorGone(output.node);
         for (let left = this.#routes.dropNode(output.node.key); left > 0; left -= 1) this.counters.count("routes-dropped");
         return log("info", output.left ? "node-left" : "node-dead", { node: nodeText(output.node) });
       }
@@ -392,14 +394,8 @@ export class ServerCore {
   }
 
   /** Until the ring agrees who comes before us now, packets for the dead one's keys find us, its successor; we have the replicas. */
-  #predecessorGone(node: RingNode): void {
-    if (this.#range.kind !== "range" || !sameBytes(this.#range.from, node.key)) return;
-    this.#deadPredecessor = node.key;
-    this.#triggers.ringChanged();
-  }
-
   #takesOver(key: Uint8Array): boolean {
-    return this.#deadPredecessor !== null || this.#owns(key);
+    return this.#chord.isPredecessorDead || this.#owns(key);
   }
 
   /** From now on this server says who has no trigger. */

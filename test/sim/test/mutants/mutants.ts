@@ -21,11 +21,7 @@ export const MUTANTS: readonly Mutant[] = [
       this.#memberMs`,
   },
   {
-    name: "puts the node that it joins through at the end of its list", file: "i3-server/src/chord/chord.ts",
-    from: "others.length === 0 ? [from] : others, from);", to: "[...others, from], from);",
-  },
-  {
-    name: "takes anybody for its predecessor", seed: "3", file: "i3-server/src/chord/chord.ts",
+    name: "takes anybody for its predecessor", file: "i3-server/src/chord/chord.ts",
     from: "if (livePredecessor === null || inOpen(livePredecessor.key, node.key, this.self.key)) {", to: "if (livePredecessor !== node) {",
   },
   {
@@ -45,11 +41,11 @@ export const MUTANTS: readonly Mutant[] = [
     from: "message.counter <= old.counter) return", to: "message.counter === old.counter) return",
   },
   {
-    name: "takes a trigger without a cookie of its own", seed: "3", file: "i3-server/src/triggers/trigger-core.ts",
+    name: "takes a trigger without a cookie of its own", seed: "4", file: "i3-server/src/triggers/trigger-core.ts",
     from: `if (!this.#cookies.check(nowMs, from, key, message.cookie)) return this.#refuse("badCookie", id);`, to: "",
   },
   {
-    name: "takes a trigger that is not signed", seed: "2", file: "i3-server/src/triggers/trigger-core.ts",
+    name: "takes a trigger that is not signed", seed: "3", file: "i3-server/src/triggers/trigger-core.ts",
     from: "if (!verify(message, nodeKey) || ", to: "if (",
   },
   {
