@@ -192,7 +192,10 @@ export class World {
 
   #step(node: Node, input: { tun: PacketBatch | null; udp: DatagramBatch | null }): void {
     let next = input;
+    let turns = 0;
     do {
+      turns += 1;
+      if (turns > MAX_TURNS) throw new Error(`an engine and its core keep each other busy at ${this.nowMs} ms`);
       node.tunOut.count = 0;
       node.udpOut.count = 0;
       const upcalls = node.engine.step(this.nowMs, next, node.tunOut, node.udpOut);

@@ -441,7 +441,7 @@ export class Proxy {
     for (const address of addressesOf(mapping)) {
       if (mapping.state === "idle") this.#env.datapath.discard(address, true);
       // With HIP they wait for the keys, and go when the flow gets them.
-      else if (mapping.security === "none") this.#env.datapath.release(address);
+      else if (this.setups.isPlain(mapping)) this.#env.datapath.release(address);
     }
   }
 

@@ -127,9 +127,9 @@ export class Setup {
   }
 
   /** The access list has changed: whoever it allows no more is cut off, but for those whom we called and it does not refuse by an entry. */
-  recheckAccess(nowMs: number): void {
+  recheckAccess(nowMs: number, isPlain: (mapping: Mapping) => boolean): void {
     for (const mapping of [...this.#env.mappings.all()]) {
-      if (mapping.security !== "none" || (mapping.peer === null && mapping.state !== "calling") || (this.#isOurs(mapping) && !this.#env.refuses(mapping)) || this.#admits(mapping)) continue;
+      if (!isPlain(mapping) || (mapping.peer === null && mapping.state !== "calling") || (this.#isOurs(mapping) && !this.#env.refuses(mapping)) || this.#admits(mapping)) continue;
       this.#env.mappingLog.ended(mapping);
       if (mapping.peerId === null) this.#env.drop(mapping);
       else this.#cutOff(nowMs, mapping);

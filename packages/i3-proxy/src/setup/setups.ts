@@ -32,8 +32,13 @@ export class Setups {
     return (this.#hip ??= this.#makeHip());
   }
 
+  /** Without keys. Rules with cleartext alone do not say so: a peer that wants keys gets them. */
+  isPlain(mapping: Mapping): boolean {
+    return mapping.security === "none" && (this.#hip?.report(0, mapping) ?? null) === null;
+  }
+
   install(mapping: Mapping): void {
-    if (mapping.security === "none") this.plain.install(mapping);
+    if (this.isPlain(mapping)) this.plain.install(mapping);
     else this.enableHip().install(mapping);
   }
 
@@ -43,8 +48,9 @@ export class Setups {
   }
 
   uninstall(nowMs: number, mapping: Mapping): void {
+    const isPlain = this.isPlain(mapping);
     if (mapping.security === "none") this.plain.uninstall(mapping);
-    else this.#hip?.uninstall(nowMs, mapping);
+    if (!isPlain) this.#hip?.uninstall(nowMs, mapping);
   }
 
   /** Other rules for a mapping, or another name: acts on it as it lives. False when there is no room for its services. */
@@ -57,14 +63,14 @@ export class Setups {
       mapping.state = "idle";
     }
     if (!this.#mappings.setPolicy(mapping, policy)) return false;
-    if (isOtherKind || mapping.security === "none") this.install(mapping);
+    if (isOtherKind || this.isPlain(mapping)) this.install(mapping);
     else this.enableHip().handlePolicy(nowMs, mapping);
     return true;
   }
 
   /** A program's packet waits in the engine, on the way of a strength. */
   call(nowMs: number, mapping: Mapping, firstPacket: Uint8Array, strength: Strength): void {
-    if (mapping.security !== "none") this.enableHip().call(nowMs, mapping, strength);
+    if (!this.isPlain(mapping)) this.enableHip().call(nowMs, mapping, strength);
     else if (mapping.state === "idle") this.plain.call(nowMs, mapping, firstPacket);
   }
 
@@ -90,13 +96,13 @@ export class Setups {
 
   /** Now and then, for each mapping, with how long it has carried nothing. */
   watch(nowMs: number, mapping: Mapping, isLongSilent: boolean): void {
-    if (mapping.security !== "none") this.#hip?.watch(nowMs, mapping);
+    if (!this.isPlain(mapping)) this.#hip?.watch(nowMs, mapping);
     else if (isLongSilent) this.plain.rest(mapping);
   }
 
   /** The access list has changed. */
   recheckAccess(nowMs: number): void {
-    this.plain.recheckAccess(nowMs);
+    this.plain.recheckAccess(nowMs, (mapping) => this.isPlain(mapping));
     this.#hip?.recheckAccess(nowMs);
   }
 
