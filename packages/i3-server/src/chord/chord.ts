@@ -267,6 +267,8 @@ export class Chord {
    */
   #passOn(nowMs: number, nonce: Uint8Array, { from, ringKey, asker, last, hops }: Extract<RingMessage, { type: "ROUTE" }>): void {
     const ring = this.#ring;
+    // Our own, come round: the FINDs behind it go on.
+    if (sameNode(asker, this.self)) return;
     if (ring.owns(ringKey)) return this.#reply(asker, nonce, { type: "ROUTED", from: this.self, hops });
     if (hops >= MAX_HOPS) return;
     const before = last && inHalfOpen(from.key, ringKey, this.self.key) ? ring.livePredecessor : null;
