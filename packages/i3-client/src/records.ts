@@ -7,12 +7,13 @@
  *                 └──────────────┘
  */
 import {
-  bytesKey, COOKIE_BYTES, decodeRecord, encodeControl, NONCE_BYTES, recordKey, REFUSAL, REFUSED_ENDED, sameBytes, sameLocator, WireError,
+  bytesKey, COOKIE_BYTES, decodeRecord, RECORD_FLAG, recordKey, REFUSAL, REFUSED_ENDED, sameBytes, sameLocator, WireError,
   type ControlMessage, type Locator, type SignedRecord,
 } from "@i3/common";
 import { isRecordSigned } from "@i3/hip";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
+import { Questions } from "./questions.js";
 
 // Ours:
 /** A record lives an hour on a server: it is put again long before, so that servers that joined have it too. */
@@ -29,10 +30,7 @@ const FIND_ROUNDS = 4;
 const PLACES = 3;
 /** It is looked for at so many: several servers may have joined before those that have it. */
 const FIND_PLACES = 6;
-/** Requests to which a late answer still counts. */
-const MAX_QUESTIONS = 8;
 const MAX_JOBS = 64;
-const FLAG_COPY = 0x0001;
 
 interface Job {
   /** Ring key, 16 bytes. */
@@ -46,7 +44,6 @@ interface Job {
   /** Servers before this one that have it, or have it not, in this round. */
   passed: Locator[];
   cookie: Uint8Array;
-  questions: { readonly nonce: string; readonly to: Locator }[];
   tries: number;
   rounds: number;
   nextMs: number;
@@ -58,10 +55,11 @@ export class Records {
   readonly #firstHop: () => Locator | null;
   readonly #kept = new Map<string, Job>();
   readonly #sought = new Map<string, Job>();
-  readonly #byNonce = new Map<string, Job>();
+  readonly #questions: Questions<Job>;
 
   constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; firstHop(): Locator | null }) {
     this.#environment = environment;
+    this.#questions = new Questions(environment);
     this.#emit = (event) => owner.emit(event);
     this.#firstHop = () => owner.firstHop();
   }
@@ -72,7 +70,7 @@ export class Records {
     const key = recordKey(record);
     const old = this.#kept.get(bytesKey(key));
     if (old === undefined && this.#kept.size >= MAX_JOBS) throw new RangeError(`more than ${MAX_JOBS} records`);
-    if (old !== undefined) this.#dropQuestions(old);
+    if (old !== undefined) this.#questions.drop(old);
     this.#kept.set(bytesKey(key), this.#job(nowMs, key, record, 0));
     return record;
   }
@@ -91,14 +89,13 @@ export class Records {
   }
 
   #job(nowMs: number, key: Uint8Array, record: SignedRecord | null, leastSequence: number): Job {
-    return { key, record, leastSequence, server: null, passed: [], cookie: new Uint8Array(COOKIE_BYTES), questions: [], tries: 0, rounds: 0, nextMs: nowMs };
+    return { key, record, leastSequence, server: null, passed: [], cookie: new Uint8Array(COOKIE_BYTES), tries: 0, rounds: 0, nextMs: nowMs };
   }
 
   /** False when nobody asked. */
   handle(nowMs: number, from: Locator, nonce: Uint8Array, message: ControlMessage): boolean {
-    const key = bytesKey(nonce);
-    const job = this.#byNonce.get(key);
-    if (job?.questions.some((asked) => asked.nonce === key && sameLocator(asked.to, from)) !== true) return false;
+    const job = this.#questions.askerOf(from, nonce);
+    if (job === undefined) return false;
     switch (message.type) {
       case "LOCATED": return job.server === null && sameBytes(message.ringKey, job.key) && this.#goTo(nowMs, job, message.node.locator);
       case "CHALLENGE": return this.#challenged(nowMs, job, message);
@@ -131,20 +128,20 @@ export class Records {
     if (record === null && job.rounds >= FIND_ROUNDS) return this.#found(job, null, "no-answer");
     job.tries += 1;
     job.nextMs = nowMs + (record === null ? RETRY_MS : Math.min(RETRY_MS * 2 ** Math.max(0, job.tries - TRIES_PER_SERVER), MAX_RETRY_MS));
-    if (job.server !== null) return this.#ask(job, job.server, this.#request(job));
+    if (job.server !== null) return this.#questions.ask(job, job.server, this.#request(job));
     // Without an answer to LOCATE a search ends as well.
     if (job.tries > 1 && (job.tries - 1) % TRIES_PER_SERVER === 0) job.rounds += 1;
     const firstHop = this.#firstHop();
-    if (firstHop !== null) this.#ask(job, firstHop, { type: "LOCATE", ringKey: job.key });
+    if (firstHop !== null) this.#questions.ask(job, firstHop, { type: "LOCATE", ringKey: job.key });
   }
 
   #request({ key, record, passed, cookie }: Job): ControlMessage {
-    const flags = passed.length === 0 ? 0 : FLAG_COPY;
+    const flags = passed.length === 0 ? 0 : RECORD_FLAG.copy;
     return record === null ? { type: "RECORD_GET", flags, ringKey: key } : { type: "RECORD_PUT", flags, cookie, record: record.bytes };
   }
 
   #goTo(nowMs: number, job: Job, server: Locator): true {
-    this.#dropQuestions(job);
+    this.#questions.drop(job);
     job.server = server;
     job.cookie = new Uint8Array(COOKIE_BYTES);
     job.tries = 0;
@@ -155,7 +152,7 @@ export class Records {
   /** Tries go on counting: a server that challenges and never takes anything is left after a few. */
   #challenged(nowMs: number, job: Job, message: Extract<ControlMessage, { type: "CHALLENGE" }>): boolean {
     if (job.record === null || job.server === null || !sameBytes(message.ringKey, job.key) || job.tries >= TRIES_PER_SERVER) return false;
-    this.#dropQuestions(job);
+    this.#questions.drop(job);
     job.cookie = message.cookie;
     this.#act(nowMs, job);
     return true;
@@ -202,7 +199,7 @@ export class Records {
   }
 
   #rest(job: Job, untilMs: number): void {
-    this.#dropQuestions(job);
+    this.#questions.drop(job);
     job.server = null;
     job.passed = [];
     job.tries = 0;
@@ -245,21 +242,7 @@ export class Records {
 
   #end(jobs: Map<string, Job>, job: Job | undefined): void {
     if (job === undefined) return;
-    this.#dropQuestions(job);
+    this.#questions.drop(job);
     jobs.delete(bytesKey(job.key));
-  }
-
-  #ask(job: Job, to: Locator, message: ControlMessage): void {
-    const nonce = this.#environment.randomBytes(NONCE_BYTES);
-    const key = bytesKey(nonce);
-    job.questions.push({ nonce: key, to });
-    this.#byNonce.set(key, job);
-    if (job.questions.length > MAX_QUESTIONS) this.#byNonce.delete(job.questions.shift()?.nonce ?? "");
-    this.#environment.datapath.send([{ locator: to, bytes: encodeControl(message, nonce) }]);
-  }
-
-  #dropQuestions(job: Job): void {
-    for (const { nonce } of job.questions) this.#byNonce.delete(nonce);
-    job.questions = [];
   }
 }

@@ -13,12 +13,13 @@
  * want it, until the next TRIGGER_OK.
  */
 import {
-  bytesKey, encodeControl, NONCE_BYTES, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage, type Locator, type StackStep,
+  bytesKey, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage, type Locator, type StackStep,
 } from "@i3/common";
 import { REFRESH_CHAIN_LENGTH, refreshChain, signTrigger, type TriggerSigner } from "@i3/hip";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
 import { LocatorCount } from "./locator-count.js";
+import { Questions } from "./questions.js";
 
 // Ours. A refresh costs the server one hash, so it is sent more often than the 20 s of the paper: a server that has lost
 // responsibility says so in the answer, and the trigger is where it belongs at most this much later.
@@ -29,8 +30,6 @@ const MAX_RETRY_MS = 4_000;
 const TRIES_PER_STATE = 3;
 /** The second refusal in a row is followed by RETRY_MS of silence, doubled up to this: servers that contradict each other must not make us busy. */
 const MAX_SETBACK_MS = 2_000;
-/** Requests to which a late answer still counts: on a path slower than RETRY_MS, all answers are late. */
-const MAX_QUESTIONS = 8;
 const QUOTA_PAUSE_MS = 10_000;
 /** A refused old counter means that our clock went back: it is pushed ahead by this much, doubled each time. */
 const COUNTER_PUSH_MS = 60_000;
@@ -53,8 +52,6 @@ interface Kept {
   server: { readonly locator: Locator; readonly nodeKey: Uint8Array } | null;
   /** Where it leads to, as it was signed last. */
   target: Locator | null;
-  /** Requests without an answer, oldest first; `nonce` as a key. */
-  questions: { readonly nonce: string; readonly to: Locator }[];
   tries: number;
   /** Refusals since the last TRIGGER_OK. */
   setbacks: number;
@@ -87,12 +84,13 @@ export class TriggerKeeper {
   readonly #kept = new Map<string, Kept>();
   /** By the same ids. One that is removed may outlive its trigger. */
   readonly #replicas = new Map<string, Kept>();
-  readonly #byNonce = new Map<string, Kept>();
+  readonly #questions: Questions<Kept>;
   readonly #uses = new LocatorCount();
   #lastCounter = 0;
 
   constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; firstHop(): Locator | null; learn(locator: Locator): void }) {
     this.#environment = environment;
+    this.#questions = new Questions(environment);
     this.#emit = (event) => owner.emit(event);
     this.#firstHop = () => owner.firstHop();
     this.#learn = (locator) => owner.learn(locator);
@@ -111,8 +109,8 @@ export class TriggerKeeper {
     }
     for (const leaving of [old, this.#replicas.get(key)]) if (leaving !== undefined) this.#forget(leaving);
     const fresh = { id: id.slice(), signer, steps, removeUntilMs: null, server: null, target: null, tries: 0, setbacks: 0, liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0 };
-    this.#replicas.set(key, { ...fresh, isReplica: true, state: "parked", nextMs: Infinity, questions: [] });
-    this.#kept.set(key, { ...fresh, isReplica: false, state: "locating", nextMs: nowMs, questions: [] });
+    this.#replicas.set(key, { ...fresh, isReplica: true, state: "parked", nextMs: Infinity });
+    this.#kept.set(key, { ...fresh, isReplica: false, state: "locating", nextMs: nowMs });
   }
 
   #change(nowMs: number, kept: Kept, signer: TriggerSigner, steps: readonly StackStep[]): void {
@@ -163,9 +161,8 @@ export class TriggerKeeper {
 
   /** False when nobody asked for it, or asked somebody else. */
   handle(nowMs: number, from: Locator, nonce: Uint8Array, message: ControlMessage): boolean {
-    const key = bytesKey(nonce);
-    const kept = this.#byNonce.get(key);
-    if (kept?.questions.some((asked) => asked.nonce === key && sameLocator(asked.to, from)) !== true) return false;
+    const kept = this.#questions.askerOf(from, nonce);
+    if (kept === undefined) return false;
     switch (message.type) {
       case "LOCATED": return this.#located(nowMs, kept, message);
       case "CHALLENGE": return this.#challenged(nowMs, kept, message);
@@ -228,7 +225,7 @@ export class TriggerKeeper {
     if (wasRefresh && !kept.isReplica && kept.target !== null && sameLocator(kept.target, message.observed)) this.#emit({ kind: "trigger-replaced", id: kept.id });
     kept.target = message.observed;
     kept.server = { locator, nodeKey: message.nodeKey };
-    this.#dropQuestions(kept);
+    this.#questions.drop(kept);
     // While inserting, tries go on counting: a server that challenges but never acknowledges is left after a few.
     if (kept.state !== "inserting") kept.tries = 0;
     kept.state = "inserting";
@@ -239,7 +236,7 @@ export class TriggerKeeper {
     const target = kept.steps.length > 0 && kept.removeUntilMs === null ? { steps: kept.steps } : message.observed;
     const trigger = { action: actionOf(kept), id: kept.id, target, flags: kept.isReplica ? TRIGGER_FLAG.replica : 0, counter: this.#nextCounter(kept), commitment, cookie: message.cookie };
     kept.nextMs = nowMs + RETRY_MS;
-    this.#ask(kept, locator, signTrigger(kept.signer, trigger, message.nodeKey));
+    this.#questions.ask(kept, locator, signTrigger(kept.signer, trigger, message.nodeKey));
     return true;
   }
 
@@ -301,9 +298,9 @@ export class TriggerKeeper {
     kept.nextMs = nowMs + Math.min(RETRY_MS * 2 ** Math.max(0, kept.tries - TRIES_PER_STATE), MAX_RETRY_MS);
     if (kept.state === "locating") {
       const firstHop = this.#firstHop();
-      if (firstHop !== null) this.#ask(kept, firstHop, { type: "LOCATE", ringKey: ringKey(kept.id) });
+      if (firstHop !== null) this.#questions.ask(kept, firstHop, { type: "LOCATE", ringKey: ringKey(kept.id) });
     } else if (kept.server !== null) {
-      this.#ask(kept, kept.server.locator, this.#requestOf(nowMs, kept));
+      this.#questions.ask(kept, kept.server.locator, this.#requestOf(nowMs, kept));
     }
   }
 
@@ -320,7 +317,7 @@ export class TriggerKeeper {
     kept.state = state;
     kept.tries = 0;
     kept.nextMs = nowMs;
-    this.#dropQuestions(kept);
+    this.#questions.drop(kept);
     if (state === "locating") this.#setServer(kept, null);
   }
 
@@ -340,27 +337,13 @@ export class TriggerKeeper {
     kept.server = server;
   }
 
-  #ask(kept: Kept, to: Locator, message: ControlMessage): void {
-    const nonce = this.#environment.randomBytes(NONCE_BYTES);
-    const key = bytesKey(nonce);
-    kept.questions.push({ nonce: key, to });
-    this.#byNonce.set(key, kept);
-    if (kept.questions.length > MAX_QUESTIONS) this.#byNonce.delete(kept.questions.shift()?.nonce ?? "");
-    this.#environment.datapath.send([{ locator: to, bytes: encodeControl(message, nonce) }]);
-  }
-
-  #dropQuestions(kept: Kept): void {
-    for (const { nonce } of kept.questions) this.#byNonce.delete(nonce);
-    kept.questions = [];
-  }
-
   #lose(kept: Kept, why: string): void {
     if (kept.liveUntilMs !== 0 && kept.removeUntilMs === null && !kept.isReplica) this.#emit({ kind: "trigger-lost", id: kept.id, why });
     kept.liveUntilMs = 0;
   }
 
   #forget(kept: Kept): void {
-    this.#dropQuestions(kept);
+    this.#questions.drop(kept);
     this.#setServer(kept, null);
     (kept.isReplica ? this.#replicas : this.#kept).delete(bytesKey(kept.id));
   }

@@ -45,6 +45,8 @@ export interface RingNode {
 export const TRIGGER_ACTION = { insert: 1, remove: 2 } as const;
 export type TriggerAction = (typeof TRIGGER_ACTION)[keyof typeof TRIGGER_ACTION];
 export const TRIGGER_FLAG = { /** For the server that takes over when the responsible one is gone. */ replica: 0x0002 } as const;
+/** Of RECORD_PUT and RECORD_GET. */
+export const RECORD_FLAG = { /** The key is another server's: what is put is to be a copy, what is asked for may be one. */ copy: 0x0001 } as const;
 
 /** A signed request to insert or remove a trigger (docs/wire.md §4.1). */
 export interface TriggerMessage {

@@ -8,5 +8,3 @@ export const RECORD_SWEEP_MS = 30_000;
 export const COPIES_SHARE = 0.5;
 /** Signatures of records checked for one address (IPv4) or /64 (IPv6) each second. */
 export const RECORD_VERIFICATIONS_PER_SECOND = 100;
-/** The key is another server's: what is put is to be a copy, what is asked for may be one. */
-export const FLAG_COPY = 0x0001;

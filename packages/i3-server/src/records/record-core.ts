@@ -2,13 +2,13 @@
  * The rules by which records come (docs/wire.md §4.3). One message in, at most one reply out; the caller sends it only when it is
  * not larger than the request. Cheapest checks first, every refusal counted.
  */
-import { decodeRecord, REFUSAL, REFUSED_ENDED, recordKey, sameBytes, WireError, type ControlMessage, type Locator, type SignedRecord } from "@i3/common";
+import { decodeRecord, RECORD_FLAG, REFUSAL, REFUSED_ENDED, recordKey, sameBytes, WireError, type ControlMessage, type Locator, type SignedRecord } from "@i3/common";
 import { isRecordSigned } from "@i3/hip";
 
 import type { CounterName, ServerCounters } from "../counters.js";
 import { Cookies } from "../triggers/cookies.js";
 import { SourceRate, sourceOf } from "../triggers/source-rate.js";
-import { FLAG_COPY, RECORD_LIFE_MS, RECORD_VERIFICATIONS_PER_SECOND } from "./constants.js";
+import { RECORD_LIFE_MS, RECORD_VERIFICATIONS_PER_SECOND } from "./constants.js";
 import { RecordStore, type RecordLimits, type StoredRecord } from "./record-store.js";
 
 export interface RecordCoreInit {
@@ -65,7 +65,7 @@ export class RecordCore {
   }
 
   #get(nowMs: number, { flags, ringKey }: Get): ControlMessage {
-    if (flags !== 0 && flags !== FLAG_COPY) return this.#refuse("unsupported", ringKey);
+    if (flags !== 0 && flags !== RECORD_FLAG.copy) return this.#refuse("unsupported", ringKey);
     const stored = this.#store.get(nowMs, ringKey);
     if (stored === undefined && flags === 0 && !this.#init.owns(ringKey)) return this.#refuse("notResponsible", ringKey);
     this.#init.counters.count(stored === undefined ? "records-absent" : "records-answered");
@@ -79,7 +79,7 @@ export class RecordCore {
       return null;
     }
     const key = recordKey(record);
-    const isCopy = message.flags === FLAG_COPY;
+    const isCopy = message.flags === RECORD_FLAG.copy;
     if (message.flags !== 0 && !isCopy) return this.#refuse("unsupported", key);
     if (!isCopy && !this.#init.owns(key)) return this.#refuse("notResponsible", key);
     if (!this.#cookies.check(nowMs, from, key, message.cookie)) return this.#challenge(nowMs, from, key);
