@@ -10,7 +10,7 @@ import { dhKeyPair, type HostIdentity, type TriggerKey } from "@i3/hip";
 import { I3Client, type ClientEvent, type RecordEvent } from "@i3/i3-client";
 
 import type { NameSource } from "./dns/dns-core.js";
-import { adoptPolicy, type Mapping } from "./mappings/mapping.js";
+import { adoptPolicy, isPlain, type Mapping } from "./mappings/mapping.js";
 import { addressesOf, MappingTable, type MappingHooks, type MappingLimits } from "./mappings/mapping-table.js";
 import { VirtualAddresses, type AddressSource } from "./mappings/virtual-addresses.js";
 import { Names } from "./names.js";
@@ -23,6 +23,7 @@ import type { PeerPolicy } from "./policy/policy.js";
 import { ProtectionLog } from "./policy/protection-log.js";
 import { SameKeyLog } from "./policy/same-key-log.js";
 import { SecurityLog } from "./policy/security-log.js";
+import { FlowWays } from "./setup/flow-ways.js";
 import { NameClaims } from "./setup/name-claims.js";
 import { HipSetup } from "./setup/hip-setup.js";
 import { MappingLog } from "./setup/mapping-log.js";
@@ -160,7 +161,7 @@ export class Proxy {
     this.#sameKeyLog = new SameKeyLog(log, identity.hit);
     const securityLog = new SecurityLog(log, (hit) => this.#names.nameOfHit(hit), (name) => this.#names.policyOf(name));
     const both = {
-      mappingLog: new MappingLog(log, () => this.#nowMs), isRingSilent: () => this.#isRingSilent, identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, wallMs, log,
+      mappingLog: new MappingLog(log, () => this.#nowMs), isRingSilent: () => this.#isRingSilent, identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, flows: new FlowWays({ datapath, own4, identity }), wallMs, log,
       nameOf: (hit: Uint8Array) => this.#names.nameOfHit(hit), ownTriggerFor: (name: string | null) => this.#names.wantsOwnTrigger(name),
       onOwnTrigger: (mapping: Mapping) => this.#insertOwnTrigger(0, mapping), admits: (hit: Uint8Array) => this.#access.admits(hit), refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => this.#access.refuses(peer),
       drop: (mapping: Mapping) => this.#drop(this.#nowMs, mapping), onRefused: (hit: Uint8Array | null) => this.#accessLog.refused(this.#nowMs, hit, this.#access),
@@ -169,7 +170,7 @@ export class Proxy {
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
     this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name) }), () => new HipSetup({
       ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes, identity.p256), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, rekeyAfterMs: environment.rekeyAfterMs, policyOf: (name) => this.#names.policyOf(name),
-      trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids],
+      onKeyed: (mapping) => this.setups.plain.giveAway(mapping), trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids],
       leastGeneration: environment.leastGeneration, keepGeneration: environment.keepGeneration,
     }, 0));
   }
@@ -441,7 +442,7 @@ export class Proxy {
     for (const address of addressesOf(mapping)) {
       if (mapping.state === "idle") this.#env.datapath.discard(address, true);
       // With HIP they wait for the keys, and go when the flow gets them.
-      else if (this.setups.isPlain(mapping)) this.#env.datapath.release(address);
+      else if (isPlain(mapping)) this.#env.datapath.release(address);
     }
   }
 

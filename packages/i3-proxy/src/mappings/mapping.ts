@@ -35,8 +35,10 @@ export interface Mapping {
   readonly ownPrivateId: Uint8Array;
   /** Set when the peer has a trigger of its own. */
   readonly ownKey: TriggerKey | null;
-  /** How it is set up: "none" plainly, the others by HIP. The strongest of its policy. */
+  /** The strongest of its policy: "none" is set up plainly, unless the peer wants keys ({@link isPlain}); the others by HIP. */
   security: Security;
+  /** HIP has made keys for it, or had when this host stopped; they have not been closed, and the peer has not been found gone. */
+  isKeyed: boolean;
   peer: PeerSide | null;
   /** It called us, is not in the address book, and no program of ours has asked for it: it has a share of the table and a short life. */
   isStranger: boolean;
@@ -81,13 +83,16 @@ export const mappingKey = (peerId: Uint8Array): string => `p${bytesKey(peerId)}`
 /** Of one that has not: whatever id it names, it is never the mapping of a proved peer. */
 export const unprovedKey = (privateId: Uint8Array): string => `u${bytesKey(privateId)}`;
 
+/** Set up without keys, and by nothing else. Rules with cleartext alone do not say so: a peer that wants keys gets them, and nothing that comes in cleartext then ends that. */
+export const isPlain = ({ security, isKeyed }: Pick<Mapping, "security" | "isKeyed">): boolean => security === "none" && !isKeyed;
+
 /** A mapping that nothing has happened to yet. */
 export function makeMapping(fields: Pick<Mapping, "key" | "peerId" | "peerHit" | "name" | "local4" | "local6" | "ownPrivateId" | "ownKey" | "policy" | "isStranger" | "isNameOnly" | "lastUseMs">): Mapping {
   // Written out: copying the fields by spread takes 25 µs here, in the way of a DNS answer.
   return {
     key: fields.key, peerId: fields.peerId, peerHit: fields.peerHit, name: fields.name, local4: fields.local4, local6: fields.local6,
     ownPrivateId: fields.ownPrivateId, ownKey: fields.ownKey, security: strongestOf(fields.policy), policy: fields.policy, isStranger: fields.isStranger, isNameOnly: fields.isNameOnly, lastUseMs: fields.lastUseMs,
-    askedName: null, peer: null, mayCall: false, isOurs: false, peerCounter: 0, lastCallCounter: 0, knowsIpv4: false, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
+    askedName: null, isKeyed: false, peer: null, mayCall: false, isOurs: false, peerCounter: 0, lastCallCounter: 0, knowsIpv4: false, state: "idle", callCounter: 0, callStartedMs: 0, nextCallMs: Infinity, refusedUntilMs: Infinity,
     confirmedMs: null, firstPacket: null, early: [],
   };
 }
@@ -112,7 +117,7 @@ export function mappingToJson(m: Mapping): Record<string, unknown> {
   return {
     peerId: hexOrNull(m.peerId), peerHit: hexOrNull(m.peerHit), name: m.name, local4: toHex(m.local4), local6: hexOrNull(m.local6),
     ownPrivateId: toHex(m.ownPrivateId), ownSeed: m.ownKey === null ? null : toHex(triggerKeySeed(m.ownKey)),
-    peer: p === null ? null : [p.privateId, p.own4, p.peer4, p.own6, p.peer6].map(toHex), peerCounter: m.peerCounter, lastCallCounter: m.lastCallCounter, security: m.security, stranger: m.isStranger, mayCall: m.mayCall, ours: m.isOurs, nameOnly: m.isNameOnly, lastUseMs: m.lastUseMs,
+    peer: p === null ? null : [p.privateId, p.own4, p.peer4, p.own6, p.peer6].map(toHex), peerCounter: m.peerCounter, lastCallCounter: m.lastCallCounter, security: m.security, keyed: m.isKeyed, stranger: m.isStranger, mayCall: m.mayCall, ours: m.isOurs, nameOnly: m.isNameOnly, lastUseMs: m.lastUseMs,
   };
 }
 
@@ -148,6 +153,7 @@ export function mappingFromJson(json: unknown): Mapping {
     ownPrivateId: bytes(record["ownPrivateId"], 32), ownKey: ownSeed === null ? null : triggerKeyFromSeed(ownSeed), policy: policyOf(record["security"]), isStranger: record["stranger"] === true, isNameOnly: record["nameOnly"] === true, lastUseMs: count(record["lastUseMs"]),
   });
   mapping.peer = peerSide;
+  mapping.isKeyed = record["keyed"] === true;
   mapping.mayCall = record["mayCall"] !== false;
   // Older journals have one word for both.
   mapping.isOurs = peerSide !== null && (record["ours"] === undefined ? mapping.mayCall : record["ours"] === true);

@@ -8,6 +8,7 @@ import type { MappingTable } from "../mappings/mapping-table.js";
 import type { Mapping } from "../mappings/mapping.js";
 import type { NameTrust } from "../policy/name-trust.js";
 import type { PeerPolicy } from "../policy/policy.js";
+import type { FlowWays } from "./flow-ways.js";
 import type { MappingLog } from "./mapping-log.js";
 import type { ReturnIds } from "./return-ids.js";
 
@@ -18,6 +19,7 @@ export interface HipSetupEnvironment {
   readonly datapath: Datapath;
   readonly client: I3Client;
   readonly mappings: MappingTable;
+  readonly flows: FlowWays;
   readonly returnIds: ReturnIds;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly dhSource: DhSource;
@@ -48,6 +50,8 @@ export interface HipSetupEnvironment {
   readonly trust: NameTrust;
   /** Ids at which whoever calls is told our key: the public one, and those of the names that we claim. */
   readonly openIds: readonly Uint8Array[];
+  /** HIP makes keys for a mapping that had none: what the plain set-up has begun with it is over. */
+  readonly onKeyed: (mapping: Mapping) => void;
   /** A mapping whose addresses are not to be used any more. */
   readonly drop: (mapping: Mapping) => void;
   /** No server has answered for some seconds: packets that would go over i3 are refused, and what is open stays so. */

@@ -6,15 +6,16 @@
  *
  * Programs' packets wait in the engine while the exchange runs. A fresh exchange never takes the working keys away before it has succeeded.
  */
-import { sameBytes, type HipAddress } from "@i3/common";
+import { sameBytes } from "@i3/common";
 import { MAX_SPI, MIN_SPI, type Strength, type Upcall } from "@i3/datapath";
 import {
-  ESP_SUITE, HIP_PACKET, HipHost, isReadableSuite, pathText, wipeEventKeys, type Call, type EstablishedEvent, type FailedEvent, type HipEvent, type HipPath, type R1Responder,
+  ESP_SUITE, HIP_PACKET, HipHost, isReadableSuite, pathText, wipeEventKeys, type EstablishedEvent, type FailedEvent, type HipEvent, type R1Responder,
 } from "@i3/hip";
 
-import type { Mapping } from "../mappings/mapping.js";
+import { isPlain, type Mapping } from "../mappings/mapping.js";
 import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
 import { HipAccess } from "./hip-access.js";
+import { HipCalls } from "./hip-calls.js";
 import type { HipSetupEnvironment } from "./hip-environment.js";
 import { addressCalled, newLink, type Link } from "./hip-link.js";
 import { HipLoad } from "./hip-load.js";
@@ -53,7 +54,8 @@ export class HipSetup {
   readonly #byAssociation = new Map<number, Mapping>();
   readonly #timed = new Set<Mapping>();
   readonly #second: SecondPairs;
-  readonly #calls: NamedCalls;
+  readonly #named: NamedCalls;
+  readonly #calls: HipCalls;
   readonly #access: HipAccess;
   readonly #peers: HipPeers;
   readonly #known: KnownPeers;
@@ -66,17 +68,18 @@ export class HipSetup {
     this.#env = environment;
     this.#paths = new PeerPaths(environment);
     this.#ways = new HipWays({ ...environment, paths: this.#paths });
-    this.#calls = new NamedCalls(environment, this.#links);
+    this.#named = new NamedCalls(environment, this.#links);
     this.#access = new HipAccess(environment, this.#links);
-    this.#peers = new HipPeers({ ...environment, paths: this.#paths, calls: this.#calls, nowMs: () => this.#nowMs });
+    this.#peers = new HipPeers({ ...environment, paths: this.#paths, calls: this.#named, nowMs: () => this.#nowMs });
     this.#known = new KnownPeers(environment.datapath, () => this.#nowMs);
     this.#nowMs = nowMs;
     const { identity, ownId, randomBytes, dhSource, rekeyAfterMs, wallMs, log } = environment;
     this.hip = new HipHost({
       identity, ownPublicId: ownId, random: randomBytes, dhSource, rekeyAfterMs, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#access.admits(hit), isOpen: (id) => environment.openIds.some((open) => sameBytes(open, id)), onRefused: environment.onRefused, onUnwanted: (hit, suite) => environment.onUnwanted(hit, isReadableSuite(suite) ? "auth" : "esp"), log,
       send: (path, packet) => sendHip(environment, path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
-      espSuitesFor: (hit, call) => suitesOf(this.#peers.policyOf(hit, call)), offerFor: (hit, call) => this.#peers.offerFor(hit, call), accepts: (call, hit) => this.#calls.accepts(call, hit),
+      espSuitesFor: (hit, call) => suitesOf(this.#peers.policyOf(hit, call)), offerFor: (hit, call) => this.#peers.offerFor(hit, call), accepts: (call, hit) => this.#named.accepts(call, hit),
     }, nowMs);
+    this.#calls = new HipCalls({ ...environment, hip: this.hip, named: this.#named, known: this.#known, linkOf: (atMs, mapping) => this.#linkOf(atMs, mapping) });
     this.#second = new SecondPairs({ hip: this.hip, links: this.#links, install: (mapping) => this.install(mapping), log });
     this.#load = new HipLoad(this.hip, environment.datapath, environment.mappings);
     environment.keepGeneration(this.hip.generation);
@@ -96,7 +99,9 @@ export class HipSetup {
   restore(mapping: Mapping): void {
     mapping.state = "idle";
     this.install(mapping);
-    if (mapping.peerHit !== null) this.#toRenew.push(mapping);
+    if (mapping.peerHit === null) return;
+    this.#toRenew.push(mapping);
+    if (this.#needsRing(mapping)) this.#env.returnIds.fill();
   }
 
   /** Takes a mapping out of the engine. */
@@ -140,7 +145,7 @@ export class HipSetup {
     const link = this.#links.get(mapping);
     if (link !== undefined) link.wrongKey = null;
     if (!this.#access.mayCall(mapping)) return this.#refuse(nowMs, mapping);
-    if (!this.#connect(nowMs, mapping)) return;
+    if (!this.#calls.connect(nowMs, mapping)) return;
     mapping.state = "calling";
     mapping.callStartedMs = nowMs;
     this.#timed.add(mapping);
@@ -170,10 +175,10 @@ export class HipSetup {
 
   /** The responsible server has no trigger for an id that a mapping sends to. */
   handleNotPresent(nowMs: number, id: Uint8Array): void {
-    const mapping = this.#env.mappings.byPeer(id) ?? this.#paths.mappingOf(id) ?? this.#calls.callerOf(id);
+    const mapping = this.#env.mappings.byPeer(id) ?? this.#paths.mappingOf(id) ?? this.#named.callerOf(id);
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined) return;
-    if (this.#askWhoHasTheName(nowMs, mapping, link, id)) return;
+    if (this.#calls.askWhoHasTheName(nowMs, mapping, link, id)) return;
     if (mapping.state === "calling" || link.call !== null) link.absent = true;
     else this.#renew(nowMs, mapping, "its id is gone from the ring");
     if (link.renewalDueMs < Infinity) link.renewalDueMs = Math.min(link.renewalDueMs, this.#patienceEndsMs(mapping));
@@ -192,7 +197,7 @@ export class HipSetup {
     // Another host has the name: that must not keep us from asking for the right one again.
     if (link.wrongKey !== null && link.call?.hit === null) {
       this.hip.abandon(link.call);
-      this.#endCall(link);
+      this.#calls.end(link);
     }
     const { sent, heard } = this.#ways.traffic(mapping);
     if (heard !== link.heard || sent === link.sent) link.heardMs = nowMs;
@@ -288,60 +293,13 @@ export class HipSetup {
     return Math.max(startedMs, waitsSinceMs) + patienceMs(hasWrongKey || this.#isAbsent(mapping));
   }
 
-  /** A call to an address. False when its way is not open. */
-  #callAddress(nowMs: number, mapping: Mapping, hit: Uint8Array, at: HipAddress): boolean {
-    const { ports, log } = this.#env;
-    if (at.protocol === "ip" && ports?.ipProtocol !== true) {
-      log("warn", "no-ip-protocol", { peer: peerText(mapping), remedy: 'IP protocol 139 is not open: write <hip ip-protocol="true"/> into the configuration, or protocol="udp" into the address book.' });
-      return false;
-    }
-    const link = this.#linkOf(nowMs, mapping);
-    const path: HipPath = at.protocol === "ip" ? { kind: "ip", address: at.address } : { kind: "udp", locator: { address: at.address, port: at.port, via: ports?.udpPort === undefined ? "udp" : "hip" } };
-    link.call = { hit, path, returnId: null };
-    this.#known.update(link);
-    link.startedMs = nowMs;
-    link.absent = false;
-    this.hip.connect(nowMs, link.call);
-    return true;
-  }
-
-  /** False when there is no way to call this peer. */
-  #connect(nowMs: number, mapping: Mapping): boolean {
-    if (mapping.peerId === null) return false;
-    const at = mapping.peerHit === null ? null : this.#env.directOf(mapping.peerHit);
-    if (at !== null && mapping.peerHit !== null) return this.#callAddress(nowMs, mapping, mapping.peerHit, at);
-    return this.#callId(nowMs, mapping, mapping.peerId, mapping.peerHit);
-  }
-
-  /** @param hit null: whoever has the id, if {@link NamedCalls.accepts} takes its key */
-  #callId(nowMs: number, mapping: Mapping, id: Uint8Array, hit: Uint8Array | null): boolean {
-    const { client, returnIds } = this.#env;
-    const link = this.#linkOf(nowMs, mapping);
-    if (link.returnId === null && !client.openPath(id)) return false;
-    link.returnId ??= returnIds.take();
-    Object.assign(link, { startedMs: nowMs, absent: false, calledId: id, call: { hit, path: { kind: "i3", id }, returnId: link.returnId } });
-    this.#calls.add(link.returnId, mapping);
-    this.hip.connect(nowMs, link.call as Call);
-    return true;
-  }
-
-  /** The host of a pinned name is not there. Whoever claims the name now is asked for its key, so that people hear of another one. False: nothing of that kind is left. */
-  #askWhoHasTheName(nowMs: number, mapping: Mapping, link: Link, absentId: Uint8Array): boolean {
-    const askedName = mapping.askedName ?? mapping.name;
-    const id = this.#env.trust.claimedIdOf(askedName);
-    if (id === null || mapping.peerId === null || !sameBytes(absentId, mapping.peerId) || link.calledId !== mapping.peerId) return false;
-    this.#abandon(link);
-    link.askedName = askedName;
-    return this.#callId(nowMs, mapping, id, null);
-  }
-
   /** A fresh exchange beside the keys that are in use. */
   #renew(nowMs: number, mapping: Mapping, why: string): void {
     const link = this.#linkOf(nowMs, mapping);
     if (link.call !== null || nowMs - link.startedMs < RENEW_EVERY_MS) return;
     this.#env.log("info", "fresh-exchange", { peer: peerText(mapping), why });
     link.heardMs = nowMs;
-    if (!this.#connect(nowMs, mapping)) return;
+    if (!this.#calls.connect(nowMs, mapping)) return;
     Object.assign(link, { renewalDueMs: this.#patienceEndsMs(mapping), heardAtRenewal: this.#ways.traffic(mapping).heard });
     this.#timed.add(mapping);
   }
@@ -354,12 +312,15 @@ export class HipSetup {
     if (this.#ways.traffic(mapping).heard === link.heardAtRenewal) this.#giveUp(nowMs, mapping);
   }
 
+  #needsRing({ peerHit }: Mapping): boolean {
+    return peerHit === null || this.#env.directOf(peerHit) === null;
+  }
+
   #renewRestored(nowMs: number): void {
     if (this.#toRenew.length === 0) return;
-    const needsRing = ({ peerHit }: Mapping): boolean => peerHit === null || this.#env.directOf(peerHit) === null;
-    const ready = this.#env.returnIds.hasLive ? this.#toRenew : this.#toRenew.filter((mapping) => !needsRing(mapping));
+    const ready = this.#env.returnIds.hasLive ? this.#toRenew : this.#toRenew.filter((mapping) => !this.#needsRing(mapping));
     const newest = [...ready].sort((a, b) => b.lastUseMs - a.lastUseMs).slice(0, MAX_RENEWED_AT_START);
-    this.#toRenew = this.#env.returnIds.hasLive ? [] : this.#toRenew.filter(needsRing);
+    this.#toRenew = this.#env.returnIds.hasLive ? [] : this.#toRenew.filter((mapping) => this.#needsRing(mapping));
     for (const mapping of newest) if (mapping.state === "idle" && this.#env.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.call(nowMs, mapping, null);
   }
 
@@ -404,12 +365,12 @@ export class HipSetup {
     this.#ways.removeOutbound(association);
     this.hip.close(nowMs, association);
     const old = replaces === null ? undefined : this.#byAssociation.get(replaces);
-    const caller = call === null ? undefined : this.#calls.of(call, peer.hit);
+    const caller = call === null ? undefined : this.#named.of(call, peer.hit);
     for (const mapping of [old, caller]) {
       const link = mapping === undefined ? undefined : this.#links.get(mapping);
       if (mapping === undefined || link === undefined) continue;
       const isCalling = mapping.state === "calling";
-      if (mapping === caller) this.#endCall(link);
+      if (mapping === caller) this.#calls.end(link);
       if (mapping === old) this.#end(nowMs, mapping, link);
       if (!isCalling) continue;
       this.#env.log("warn", "unreachable", { peer: peerText(mapping), why });
@@ -460,7 +421,7 @@ export class HipSetup {
   #established(event: EstablishedEvent): void {
     // Of a host that was known by its name only, this is the first that is known of its key; who is refused gets no name pinned.
     if (this.#env.refuses({ peerHit: event.peer.hit, peerId: null })) return this.#reject(event, "the access list refuses it");
-    const mapping = this.#calls.proven(event.call, event.peer.hit, (hit) => this.#peers.of(hit));
+    const mapping = this.#named.proven(event.call, event.peer.hit, (hit) => this.#peers.of(hit));
     if (mapping === null) return this.#reject(event, "there is no room for one more host, or the name may not have this key");
     // The rules may have changed while it ran.
     if (!suitesOf(mapping.policy).includes(event.espSuite)) return this.#reject(event, "the rules have changed while it was called");
@@ -468,7 +429,9 @@ export class HipSetup {
     const old = { association: link.association, spisIn: link.spisIn, second: link.second };
     const form = this.#ways.formOf(mapping, event);
     if (!this.#ways.installs(event, form)) return this.#reject(event, "the engine has no room for more associations");
+    if (isPlain(mapping)) this.#env.onKeyed(mapping);
     if (!this.#peers.open(mapping, event)) return this.#reject(event, "the id that it names for packets is another host's, or there is no room for it");
+    mapping.isKeyed = true;
     link.form = form;
     const strength = isReadableSuite(event.espSuite) ? STRENGTH.auth : STRENGTH.esp;
     this.#second.forget(mapping);
@@ -479,7 +442,7 @@ export class HipSetup {
     link.keys = { suite: event.espSuite, role: event.role, sinceMs: this.#nowMs };
     Object.assign(link, { association: event.association, strength, second: "none", isRefusalTold: false, spisIn: [event.spiIn], locator: locatorOf(event.path), absent: false, wrongKey: null, heardMs: this.#nowMs });
     this.#byAssociation.set(event.association, mapping);
-    this.#endCall(link);
+    this.#calls.end(link);
     mapping.knowsIpv4 = event.peerPreferences !== null;
     mapping.state = "open";
     link.heardBefore = this.#ways.traffic(mapping).heard;
@@ -498,10 +461,10 @@ export class HipSetup {
   }
 
   #failed({ call, peerHit, code, reason }: FailedEvent): void {
-    const mapping = this.#calls.of(call, peerHit);
+    const mapping = this.#named.of(call, peerHit);
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined) return;
-    this.#endCall(link);
+    this.#calls.end(link);
     const isRefused = code === "refused";
     if (mapping.state !== "calling" && !(mapping.state === "open" && isRefused)) return;
     this.#env.log("warn", "unreachable", { peer: peerText(mapping), why: reason, code, ...remedyOf(code) });
@@ -514,23 +477,18 @@ export class HipSetup {
     const link = this.#links.get(mapping);
     const called = addressCalled(link);
     const isAbsent = this.#isAbsent(mapping);
-    const trouble = link === undefined ? null : this.#abandon(link);
+    const trouble = link === undefined ? null : this.#calls.abandon(link);
     const remedy = called === null ? undefined : `Is the other machine on, does it take HIP by ${pathText(called)}, and is its key the one of the address book? A host with another key keeps silent.`;
     logUnreachable(this.#env.log, mapping, isAbsent, link?.wrongKey ?? null, remedy, trouble);
     if (link !== undefined && mapping.state === "open") this.#end(nowMs, mapping, link);
     this.#refuse(nowMs, mapping);
   }
 
-  /** Ends the call that is under way, if there is one; what went wrong with it last. */
-  #abandon(link: Link): string | null {
-    const trouble = link.call === null ? null : this.hip.abandon(link.call);
-    this.#endCall(link);
-    return trouble;
-  }
-
   /** Programs hear that nobody is there, at once for those whose packets waited. */
   #refuse(nowMs: number, mapping: Mapping): void {
     const { datapath } = this.#env;
+    // What is set up plainly as well may now be, with who has no keys any more.
+    mapping.isKeyed = false;
     mapping.state = "refused";
     mapping.refusedUntilMs = nowMs + REFUSED_MS;
     this.#timed.add(mapping);
@@ -544,17 +502,6 @@ export class HipSetup {
     this.install(mapping);
   }
 
-  #endCall(link: Link): void {
-    const { returnIds, client } = this.#env;
-    const { returnId, calledId } = link;
-    Object.assign(link, { returnId: null, calledId: null, askedName: null, call: null, renewalDueMs: Infinity });
-    this.#known.update(link);
-    if (returnId === null) return;
-    returnIds.give(returnId);
-    this.#calls.remove(returnId);
-    if (calledId !== null) client.closePath(calledId);
-  }
-
   #linkOf(nowMs: number, mapping: Mapping): Link {
     let link = this.#links.get(mapping);
     if (link === undefined) {
@@ -565,9 +512,10 @@ export class HipSetup {
   }
 
   #forgetLink(mapping: Mapping, link: Link): void {
-    this.#abandon(link);
+    this.#calls.abandon(link);
     this.#removeAssociations(link);
     link.association = null;
+    mapping.isKeyed = false;
     this.#known.forget(link);
     if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
     this.#links.delete(mapping);

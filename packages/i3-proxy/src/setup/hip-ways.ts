@@ -5,7 +5,7 @@ import { isReadableSuite, type EstablishedEvent, type HostIdentity } from "@i3/h
 
 import type { Mapping } from "../mappings/mapping.js";
 import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
-import { FlowWays } from "./flow-ways.js";
+import type { FlowWays } from "./flow-ways.js";
 import type { InboundForm, Link } from "./hip-link.js";
 import type { PeerPaths } from "./peer-paths.js";
 
@@ -31,19 +31,18 @@ export interface HipWaysEnvironment {
   readonly identity: HostIdentity;
   readonly own4: Uint8Array;
   readonly datapath: Datapath;
+  readonly flows: FlowWays;
   readonly paths: PeerPaths;
   readonly isRingSilent: () => boolean;
 }
 
 export class HipWays {
   readonly #env: HipWaysEnvironment;
-  readonly #flows: FlowWays;
   /** Replaced, oldest first. */
   readonly #retired: { readonly spi: number; readonly untilMs: number }[] = [];
 
   constructor(environment: HipWaysEnvironment) {
     this.#env = environment;
-    this.#flows = new FlowWays(environment);
   }
 
   get dueMs(): number {
@@ -54,7 +53,7 @@ export class HipWays {
   install(mapping: Mapping, link: Link | undefined): void {
     const header = (link?.locator ?? null) === null ? this.#env.paths.headerOf(mapping, PAYLOAD_KIND.esp) : null;
     const clear = this.#env.paths.headerOf(mapping, PAYLOAD_KIND.ipPacket);
-    this.#flows.install(mapping, (strength, source) => {
+    this.#env.flows.install(mapping, (strength, source) => {
       // A host without i3 has no IPv4 address for us: it could make nothing of such a packet.
       const isNone = mapping.state === "open" && source.length === 4 && link?.form?.source4 === null;
       const isCutOff = mapping.state === "open" && (link?.locator ?? null) === null && this.#env.isRingSilent();
@@ -80,7 +79,7 @@ export class HipWays {
   }
 
   uninstall(mapping: Mapping): void {
-    this.#flows.remove(mapping);
+    this.#env.flows.remove(mapping);
     this.#env.datapath.setInbound(mapping.ownPrivateId, null);
   }
 

@@ -11,9 +11,9 @@ import type { HostIdentity } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
 
 import type { MappingTable } from "../mappings/mapping-table.js";
-import type { Mapping, PeerSide } from "../mappings/mapping.js";
+import { isPlain, type Mapping, type PeerSide } from "../mappings/mapping.js";
 import { hasServices, STRENGTH, type PeerPolicy } from "../policy/policy.js";
-import { FlowWays } from "./flow-ways.js";
+import type { FlowWays } from "./flow-ways.js";
 import { decodeSetup, encodeConfirm, encodeInit, isHostOf, splitSetup, type AddressPairs, type ConfirmFields, type InitFields, type SetupMessage } from "./messages.js";
 import type { MappingLog } from "./mapping-log.js";
 import { PeerPaths } from "./peer-paths.js";
@@ -40,6 +40,7 @@ export interface SetupEnvironment {
   readonly client: I3Client;
   readonly mappings: MappingTable;
   readonly wallMs: () => number;
+  readonly flows: FlowWays;
   /** Name of a peer in the address book, for the log and its policy; null for a stranger. */
   readonly nameOf: (hit: Uint8Array) => string | null;
   /** Policy of a peer (null: a stranger) that comes in cleartext; null: it may not. */
@@ -81,7 +82,6 @@ export class Setup {
   readonly counters: SetupCounters = { malformed: 0, replayed: 0, unexpected: 0, rate: 0, mappingsFull: 0, unconfirmed: 0, refused: 0 };
   readonly #env: SetupEnvironment;
   readonly #paths: PeerPaths;
-  readonly #flows: FlowWays;
   readonly #proofs = new Map<string, Uint8Array | null>();
   readonly #proofBudget = new TokenBucket(PROOFS_PER_SECOND, PROOF_BURST);
   /** Mappings with a deadline. */
@@ -95,14 +95,13 @@ export class Setup {
   constructor(environment: SetupEnvironment) {
     this.#env = environment;
     this.#paths = new PeerPaths(environment);
-    this.#flows = new FlowWays(environment);
     this.#isSpoken = environment.identity.algorithm === "ecdsa-p256";
   }
 
   /** Programs the engine for a mapping as it is now. */
   install(mapping: Mapping): void {
     const header = this.#headerOf(mapping);
-    this.#flows.install(mapping, (_, source) => {
+    this.#env.flows.install(mapping, (_, source) => {
       if (mapping.state === "refused" || (mapping.state === "open" && this.#env.isRingSilent())) return { action: "refuse" };
       return header === null ? { action: "setup" } : { action: "tunnel", header, source };
     });
@@ -127,7 +126,7 @@ export class Setup {
   }
 
   /** The access list has changed: whoever it allows no more is cut off, but for those whom we called and it does not refuse by an entry. */
-  recheckAccess(nowMs: number, isPlain: (mapping: Mapping) => boolean): void {
+  recheckAccess(nowMs: number): void {
     for (const mapping of [...this.#env.mappings.all()]) {
       if (!isPlain(mapping) || (mapping.peer === null && mapping.state !== "calling") || (this.#isOurs(mapping) && !this.#env.refuses(mapping)) || this.#admits(mapping)) continue;
       this.#env.mappingLog.ended(mapping);
@@ -138,12 +137,21 @@ export class Setup {
 
   /** Takes a mapping out of the engine. */
   uninstall(mapping: Mapping): void {
-    const { datapath, client } = this.#env;
-    this.#flows.remove(mapping);
-    datapath.setInbound(mapping.ownPrivateId, null);
-    if (mapping.peerId !== null && this.#calls.has(mapping)) client.closePath(mapping.peerId);
+    this.#env.flows.remove(mapping);
+    this.#env.datapath.setInbound(mapping.ownPrivateId, null);
+    this.#end(mapping);
+  }
+
+  /** HIP has it from now on. */
+  giveAway(mapping: Mapping): void {
+    this.#end(mapping);
+    Object.assign(mapping, { peer: null, early: [], state: "idle" });
+    this.install(mapping);
+  }
+
+  #end(mapping: Mapping): void {
+    if (this.#calls.has(mapping)) this.#endCall(mapping);
     if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
-    this.#calls.delete(mapping);
     this.#timed.delete(mapping);
     mapping.isOurs = false;
   }
@@ -207,7 +215,7 @@ export class Setup {
   /** The header of a path has changed. */
   handlePathChanged(id: Uint8Array): void {
     const mapping = this.#env.mappings.byPeer(id) ?? this.#paths.mappingOf(id);
-    if (mapping?.security === "none") this.install(mapping);
+    if (mapping !== undefined && isPlain(mapping)) this.install(mapping);
   }
 
   handleTimer(nowMs: number): void {
@@ -336,7 +344,7 @@ export class Setup {
       return this.#refuseCaller();
     }
     if (old !== undefined) {
-      if (old.security !== "none") return this.#refusePlain(hit);
+      if (!isPlain(old)) return this.#refusePlain(hit);
       if (hit !== null) mappings.learnHit(old, hit);
       return old;
     }
@@ -383,7 +391,7 @@ export class Setup {
 
   #handleConfirm(nowMs: number, id: Uint8Array, confirm: Extract<SetupMessage, { type: "CONFIRM" }>): void {
     const mapping = this.#env.mappings.byPrivateId(id);
-    const isAwaited = mapping?.security === "none" && mapping.state === "calling" && mapping.peerId !== null && confirm.counter === mapping.callCounter
+    const isAwaited = mapping !== undefined && isPlain(mapping) && mapping.state === "calling" && mapping.peerId !== null && confirm.counter === mapping.callCounter
       && bytesKey(confirm.callerId) === bytesKey(this.#env.ownId) && bytesKey(confirm.callerPrivateId) === bytesKey(mapping.ownPrivateId);
     const hit = isAwaited ? confirm.prove() : null;
     if (mapping === undefined || mapping.peerId === null || !isHostOf(hit, mapping.peerId)) {
@@ -436,8 +444,12 @@ export class Setup {
   /** A peer that we have cut off, and that is let in again, cannot know: we call it. */
   #keepEarly(nowMs: number, upcall: Extract<Upcall, { kind: "payload" }>): void {
     const mapping = this.#env.mappings.byPrivateId(upcall.id);
-    if (mapping?.security === "none" && mapping.peer === null && mapping.state === "idle" && this.#admits(mapping)) this.call(nowMs, mapping, null);
-    const isAwaited = mapping?.security === "none" && (mapping.peer !== null || (mapping.state === "calling" && mapping.early.length < MAX_EARLY_PACKETS));
+    if (mapping === undefined || !isPlain(mapping)) {
+      this.counters.unconfirmed += 1;
+      return;
+    }
+    if (mapping.peer === null && mapping.state === "idle" && this.#admits(mapping)) this.call(nowMs, mapping, null);
+    const isAwaited = mapping.peer !== null || (mapping.state === "calling" && mapping.early.length < MAX_EARLY_PACKETS);
     if (!isAwaited) this.counters.unconfirmed += 1;
     else if (mapping.peer !== null) this.#env.datapath.deliver(mapping.ownPrivateId, [upcall.payload]);
     else mapping.early.push(upcall.payload);

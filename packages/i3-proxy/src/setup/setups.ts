@@ -1,7 +1,7 @@
 /** Which set-up a mapping has: the plain one of the paper, or HIP. Each knows only its own mappings. */
 import { PAYLOAD_KIND, type Strength, type Upcall } from "@i3/datapath";
 
-import type { Mapping } from "../mappings/mapping.js";
+import { isPlain, type Mapping } from "../mappings/mapping.js";
 import type { MappingTable } from "../mappings/mapping-table.js";
 import { isSamePolicy, strongestOf, type PeerPolicy } from "../policy/policy.js";
 import type { HipSetup } from "./hip-setup.js";
@@ -32,25 +32,19 @@ export class Setups {
     return (this.#hip ??= this.#makeHip());
   }
 
-  /** Without keys. Rules with cleartext alone do not say so: a peer that wants keys gets them. */
-  isPlain(mapping: Mapping): boolean {
-    return mapping.security === "none" && (this.#hip?.report(0, mapping) ?? null) === null;
-  }
-
   install(mapping: Mapping): void {
-    if (this.isPlain(mapping)) this.plain.install(mapping);
+    if (isPlain(mapping)) this.plain.install(mapping);
     else this.enableHip().install(mapping);
   }
 
   restore(mapping: Mapping, mustCall: boolean): void {
-    if (mapping.security === "none") this.plain.restore(mapping, mustCall);
+    if (isPlain(mapping)) this.plain.restore(mapping, mustCall);
     else this.enableHip().restore(mapping);
   }
 
   uninstall(nowMs: number, mapping: Mapping): void {
-    const isPlain = this.isPlain(mapping);
-    if (mapping.security === "none") this.plain.uninstall(mapping);
-    if (!isPlain) this.#hip?.uninstall(nowMs, mapping);
+    if (isPlain(mapping)) this.plain.uninstall(mapping);
+    else this.#hip?.uninstall(nowMs, mapping);
   }
 
   /** Other rules for a mapping, or another name: acts on it as it lives. False when there is no room for its services. */
@@ -63,14 +57,14 @@ export class Setups {
       mapping.state = "idle";
     }
     if (!this.#mappings.setPolicy(mapping, policy)) return false;
-    if (isOtherKind || this.isPlain(mapping)) this.install(mapping);
+    if (isOtherKind || isPlain(mapping)) this.install(mapping);
     else this.enableHip().handlePolicy(nowMs, mapping);
     return true;
   }
 
   /** A program's packet waits in the engine, on the way of a strength. */
   call(nowMs: number, mapping: Mapping, firstPacket: Uint8Array, strength: Strength): void {
-    if (!this.isPlain(mapping)) this.enableHip().call(nowMs, mapping, strength);
+    if (!isPlain(mapping)) this.enableHip().call(nowMs, mapping, strength);
     else if (mapping.state === "idle") this.plain.call(nowMs, mapping, firstPacket);
   }
 
@@ -96,13 +90,13 @@ export class Setups {
 
   /** Now and then, for each mapping, with how long it has carried nothing. */
   watch(nowMs: number, mapping: Mapping, isLongSilent: boolean): void {
-    if (!this.isPlain(mapping)) this.#hip?.watch(nowMs, mapping);
+    if (!isPlain(mapping)) this.#hip?.watch(nowMs, mapping);
     else if (isLongSilent) this.plain.rest(mapping);
   }
 
   /** The access list has changed. */
   recheckAccess(nowMs: number): void {
-    this.plain.recheckAccess(nowMs, (mapping) => this.isPlain(mapping));
+    this.plain.recheckAccess(nowMs);
     this.#hip?.recheckAccess(nowMs);
   }
 
