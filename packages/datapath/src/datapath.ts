@@ -271,6 +271,8 @@ export interface FlowCounters {
   readonly bytesOut: number;
   readonly packetsIn: number;
   readonly bytesIn: number;
+  /** Of `packetsOut` what a host sends by itself to whoever asks: ICMP but echo requests, TCP resets and SYN-ACKs; and later fragments, which do not show what they are. */
+  readonly answersOut: number;
 }
 
 export interface Datapath {

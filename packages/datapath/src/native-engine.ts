@@ -211,8 +211,8 @@ export class NativeEngine implements Datapath {
     requireAddress(address);
     const report = this.#addon.engineFlowReport(this.#handle, address);
     if (report === undefined) return undefined;
-    const [, packetsOut = 0, bytesOut = 0, packetsIn = 0, bytesIn = 0] = report;
-    return { packetsOut, bytesOut, packetsIn, bytesIn };
+    const [, packetsOut = 0, bytesOut = 0, packetsIn = 0, bytesIn = 0, answersOut = 0] = report;
+    return { packetsOut, bytesOut, packetsIn, bytesIn, answersOut };
   }
 
   counters(): Counters {

@@ -514,7 +514,10 @@ export class Proxy {
   }
 
   #packetsOut(mapping: Mapping): number {
-    return addressesOf(mapping).reduce((sum, address) => sum + (this.#env.datapath.flowCounters(address)?.packetsOut ?? 0), 0);
+    return addressesOf(mapping).reduce((sum, address) => {
+      const counters = this.#env.datapath.flowCounters(address);
+      return counters === undefined ? sum : sum + counters.packetsOut - counters.answersOut;
+    }, 0);
   }
 
   #lastUse(address: Uint8Array): number {

@@ -33,6 +33,8 @@ function crowd() {
   };
   const send = (from: Host, text: string): void => world.inject(from.node, { tun: packet4(from.proxy.own4, addressOf(from, "home.i3"), text) });
   const answer = (to: Host, text: string): void => world.inject(home.node, { tun: packet4(home.proxy.own4, mappingOf(home, to)?.local4 as Uint8Array, text) });
+  // An echo reply: what the host itself says to whoever asks.
+  const pong = (to: Host): void => world.inject(home.node, { tun: packet4(home.proxy.own4, mappingOf(home, to)?.local4 as Uint8Array, "\0\0\0\0", { protocol: 1 }) });
   const comes = (from: Host, text: string): boolean => {
     send(from, text);
     world.run(5_000, () => home.node.received.some((packet) => textOf(packet) === text));
@@ -43,7 +45,7 @@ function crowd() {
   const strangers = Array.from({ length: PLACES }, (_, n) => host(n + 1));
   for (const [n, stranger] of strangers.entries()) expect(comes(stranger, `stranger ${n}`)).toBe(true);
   expect(home.proxy.mappings.strangersPart).toBe(1);
-  return { world, home, friend, strangers, host, send, answer, comes };
+  return { world, home, friend, strangers, host, send, answer, pong, comes };
 }
 
 /** Minutes in which each sends a packet now and then, and `each` happens beside it. */
@@ -65,13 +67,13 @@ describe("a stranger's association", () => {
 });
 
 describe("strangers' places, all taken by hosts that send a packet each 20 s", () => {
-  it("are had by a newcomer: who was answered longest ago ends, is told, and may come again", () => {
+  it("are had by a newcomer, though all of them are sent pongs: who was answered longest ago ends, is told, and may come again", () => {
     const bed = crowd();
-    const { world, home, strangers, host, comes, answer } = bed;
+    const { world, home, strangers, host, comes, answer, pong } = bed;
     const [first, second] = strangers as [Host, Host];
     // The first one was answered once, long ago but later than the second came.
     answer(first, "an answer");
-    pass(bed, 15);
+    pass(bed, 15, () => strangers.forEach(pong));
     expect(strangers.map((stranger) => mappingOf(home, stranger)?.state)).toEqual(strangers.map(() => "open"));
     const before = mappingOf(home, second)?.local4 as Uint8Array;
     const newcomer = host(20);

@@ -42,7 +42,7 @@ napi_value engine_flow_report(napi_env env, napi_callback_info info) {
   if (!report) return make_undefined(env);
   const std::array values{
       report->last_use_ms.value_or(std::numeric_limits<double>::quiet_NaN()), static_cast<double>(report->packets_out),
-      static_cast<double>(report->bytes_out), static_cast<double>(report->packets_in), static_cast<double>(report->bytes_in),
+      static_cast<double>(report->bytes_out), static_cast<double>(report->packets_in), static_cast<double>(report->bytes_in), static_cast<double>(report->answers_out),
   };
   return make_doubles(env, values);
 }

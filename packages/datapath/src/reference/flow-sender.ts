@@ -11,7 +11,7 @@ import { findHighMss, lowerMss } from "./mss-clamp.js";
 import { equalAt } from "./octets.js";
 import type { EngineState } from "./state.js";
 import { trafficClassOf } from "./traffic-class.js";
-import { findTransport } from "./transport.js";
+import { findTransport, isAnswer } from "./transport.js";
 
 type TunnelAction = FlowAction & { readonly action: "tunnel" };
 type EspAction = FlowAction & { readonly action: "esp" };
@@ -54,6 +54,7 @@ export class FlowSender {
     if (reason !== null) return this.#state.counters.drop(reason);
     flow.packetsOut++;
     flow.bytesOut += packet.length;
+    if (isAnswer(packet)) flow.answersOut++;
   }
 
   #tunnel({ header, ringKey }: TunnelAction, inner: InnerPacket): DropReason | null {

@@ -64,6 +64,7 @@ export class FlowEntry {
   bytesOut = 0;
   packetsIn = 0;
   bytesIn = 0;
+  answersOut = 0;
 
   constructor(readonly address: Uint8Array) {}
 
@@ -91,8 +92,8 @@ export class FlowEntry {
 
   /** A copy that does not change later. */
   counters(): FlowCounters {
-    const { packetsOut, bytesOut, packetsIn, bytesIn } = this;
-    return { packetsOut, bytesOut, packetsIn, bytesIn };
+    const { packetsOut, bytesOut, packetsIn, bytesIn, answersOut } = this;
+    return { packetsOut, bytesOut, packetsIn, bytesIn, answersOut };
   }
 }
 

@@ -1,5 +1,5 @@
 /** Where a packet's transport header is (RFC 791 §3.1; RFC 8200 §4: hop-by-hop, routing, destination options, fragment). */
-import { IPV4, IPV6, PROTOCOL, innerVersion, ipv4HeaderBytes, isLaterFragment4 } from "./inner-packet.js";
+import { IPV4, IPV6, PROTOCOL, innerVersion, ipv4HeaderBytes, isLaterFragment4, type InnerPacket } from "./inner-packet.js";
 import { u16, u8 } from "./octets.js";
 
 /** Extension headers that are walked; more of them are nothing a program sends, and each costs time. */
@@ -22,6 +22,26 @@ export function findTransport(bytes: Uint8Array, at: number, length: number): nu
 
 export const transportProtocol = (found: number): number => found & 0xff;
 export const transportOffset = (found: number): number => found >>> 8;
+
+const ECHO_REQUEST = { v4: 8, v6: 128 } as const;
+const TCP_FLAGS = { at: 13, reset: 4, synAck: 0x12 } as const;
+
+/** What a host sends by itself to whoever asks, and no program decides: see `FlowCounters`. */
+export function isAnswer({ bytes, at, length }: InnerPacket): boolean {
+  const found = findTransport(bytes, at, length);
+  if (found < 0) return found === LATER_FRAGMENT;
+  const offset = transportOffset(found);
+  const octet = (of: number): number | undefined => (of < length ? u8(bytes, at + of) : undefined);
+  switch (transportProtocol(found)) {
+    case PROTOCOL.icmp: return octet(offset) !== ECHO_REQUEST.v4;
+    case PROTOCOL.icmp6: return octet(offset) !== ECHO_REQUEST.v6;
+    case PROTOCOL.tcp: {
+      const flags = octet(offset + TCP_FLAGS.at) ?? 0;
+      return (flags & TCP_FLAGS.reset) !== 0 || (flags & TCP_FLAGS.synAck) === TCP_FLAGS.synAck;
+    }
+    default: return false;
+  }
+}
 
 function walkExtensionHeaders(bytes: Uint8Array, at: number, length: number): number {
   let next = u8(bytes, at + IPV6.nextHeader);

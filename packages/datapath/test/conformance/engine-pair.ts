@@ -6,7 +6,7 @@
  */
 import { createRequire } from "node:module";
 import { isDeepStrictEqual } from "node:util";
-import type { Counters, Datapath, Upcall } from "../../src/datapath.js";
+import type { Counters, Datapath, FlowCounters, Upcall } from "../../src/datapath.js";
 import type { NativeEngineAddon, RawDatagram, VnetPacket } from "../../src/native-addon.js";
 import { NativeEngine, type SteppedNativeEngine } from "../../src/native-engine.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
@@ -86,6 +86,13 @@ export class EnginePair {
 
   counters(): Counters {
     return this.#reference.counters();
+  }
+
+  /** Of any address; those of the pools are compared after each step. */
+  flowCounters(address: Uint8Array): FlowCounters | undefined {
+    const [native, reference] = [this.#native.flowCounters(address), this.#reference.flowCounters(address)];
+    if (!isDeepStrictEqual(native, reference)) throw new Difference("counters of a flow", native, reference);
+    return reference;
   }
 
   /** `passedMs` later than the last step. Yields the datagrams that left. */

@@ -339,9 +339,9 @@ describe("answers", () => {
   it("flow reports", () => {
     const report = (...values: number[]) => stepped({ engineFlowReport: () => Float64Array.from(values) }).engine;
     expect(report(5.5, 1, 2, 3, 4).lastUse(ADDRESS)).toBe(5.5);
-    expect(report(5.5, 1, 2, 3, 4).flowCounters(ADDRESS)).toEqual({ packetsOut: 1, bytesOut: 2, packetsIn: 3, bytesIn: 4 });
+    expect(report(5.5, 1, 2, 3, 4, 5).flowCounters(ADDRESS)).toEqual({ packetsOut: 1, bytesOut: 2, packetsIn: 3, bytesIn: 4, answersOut: 5 });
     expect(report(NaN, 0, 0, 0, 0).lastUse(ADDRESS)).toBeUndefined();
-    expect(report(NaN, 0, 0, 0, 0).flowCounters(ADDRESS)).toEqual({ packetsOut: 0, bytesOut: 0, packetsIn: 0, bytesIn: 0 });
+    expect(report(NaN, 0, 0, 0, 0, 0).flowCounters(ADDRESS)).toEqual({ packetsOut: 0, bytesOut: 0, packetsIn: 0, bytesIn: 0, answersOut: 0 });
     const none = stepped({ engineFlowReport: () => undefined }).engine;
     expect([none.lastUse(ADDRESS), none.flowCounters(ADDRESS)]).toEqual([undefined, undefined]);
   });

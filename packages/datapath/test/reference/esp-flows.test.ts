@@ -78,7 +78,7 @@ describe("which packets go without their header", () => {
       expect(sender.udpClasses).toEqual([DSCP_ECT, DSCP_ECT]);
       const { tun, drops } = receiver.step([], sent.map((datagram) => ({ from: REMOTE, bytes: datagram.bytes, trafficClass: DSCP_ECT })));
       expect([tun, drops]).toEqual([[inner, inner], {}]);
-      expect(receiver.engine.flowCounters(OWN)).toEqual({ packetsOut: 0, bytesOut: 0, packetsIn: 2, bytesIn: 2 * inner.length });
+      expect(receiver.engine.flowCounters(OWN)).toEqual({ packetsOut: 0, bytesOut: 0, packetsIn: 2, bytesIn: 2 * inner.length, answersOut: 0 });
       expect(receiver.engine.lastUse(OWN)).toBe(1_000);
     }
   });
@@ -189,7 +189,7 @@ describe("sequence numbers", () => {
     expect(sender.engine.nextSequence(1)).toBe(1n << 64n);
     sender.engine.setOutboundAssociation(1, outbound({ transform: NULL }));
     expect(sender.fromTun(make4()).drops).toEqual({ sequence: 1 });
-    expect(sender.engine.flowCounters(PEER)).toEqual({ packetsOut: 2, bytesOut: 2 * make4().length, packetsIn: 0, bytesIn: 0 });
+    expect(sender.engine.flowCounters(PEER)).toEqual({ packetsOut: 2, bytesOut: 2 * make4().length, packetsIn: 0, bytesIn: 0, answersOut: 0 });
   });
 
   it("are not taken by packets that find no room", () => {

@@ -55,7 +55,7 @@ describe("ways", () => {
     expect(harness.fromTun(SSH)).toEqual({ tun: [], udp: [], upcalls: [], drops: { policy: 1 } });
     expect(wayOf(harness.fromTun(HTTP))).toEqual([1]);
     expect(harness.fromTun(v4(47, data(9)))).toMatchObject({ udp: [], drops: { policy: 1 }, tun: [{ length: 20 + 8 + 29 }] });
-    expect(harness.engine.flowCounters(PEER)).toEqual({ packetsOut: 1, bytesOut: HTTP.length, packetsIn: 0, bytesIn: 0 });
+    expect(harness.engine.flowCounters(PEER)).toEqual({ packetsOut: 1, bytesOut: HTTP.length, packetsIn: 0, bytesIn: 0, answersOut: 0 });
     harness.engine.setServices(PEER, null);
     expect(harness.fromTun(HTTP).drops).toEqual({ policy: 1 });
   });

@@ -67,7 +67,7 @@ export class MappingTable {
   /** Programs can ask for any number of names that fit a rule. */
   #nameOnly = 0;
 
-  /** @param init `packetsOut`: how many packets have gone to a mapping's peer; `nearKey`: one whose ids live at a near server, if one is ready */
+  /** @param init `packetsOut`: how many packets programs have sent to a mapping's peer; `nearKey`: one whose ids live at a near server, if one is ready */
   constructor(init: {
     limits: MappingLimits; addresses: VirtualAddresses; hooks: MappingHooks; sharedPrefix: Uint8Array; randomBytes: (length: number) => Uint8Array; packetsOut: (mapping: Mapping) => number; nearKey?: () => TriggerKey | null;
   }) {

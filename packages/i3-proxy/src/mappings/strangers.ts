@@ -1,6 +1,7 @@
 /**
  * Strangers: who called us, and no name of the book or of a program here means. They share a part of the table; when it is full, the place of the one that was answered
- * longest ago may be had. What comes in does not count: it costs its sender a packet now and then.
+ * longest ago may be had. What comes in does not count, nor what this host answers to anybody, as
+ * pings: that costs its sender a packet now and then.
  */
 import type { Mapping } from "./mapping.js";
 
@@ -20,7 +21,7 @@ export class Strangers {
   readonly #unanswered = new Map<Mapping, Place>();
   #nowMs = 0;
 
-  /** @param packetsOut how many packets have gone to a mapping's peer */
+  /** @param packetsOut how many packets programs have sent to a mapping's peer */
   constructor(packetsOut: (mapping: Mapping) => number) {
     this.#packetsOut = packetsOut;
   }

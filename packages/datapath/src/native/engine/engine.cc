@@ -248,6 +248,7 @@ std::optional<FlowReport> Engine::report(Bytes address) const {
   const double last_use_ms = flow->last_use_ms.load(std::memory_order_relaxed);
   if (!std::isnan(last_use_ms)) report.last_use_ms = last_use_ms;
   report.packets_out = flow->packets_out.load(std::memory_order_relaxed);
+  report.answers_out = flow->answers_out.load(std::memory_order_relaxed);
   report.bytes_out = flow->bytes_out.load(std::memory_order_relaxed);
   report.packets_in = flow->packets_in.load(std::memory_order_relaxed);
   report.bytes_in = flow->bytes_in.load(std::memory_order_relaxed);

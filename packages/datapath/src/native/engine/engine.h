@@ -106,7 +106,7 @@ struct Upcall {
 
 struct FlowReport {
   std::optional<double> last_use_ms;
-  uint64_t packets_out = 0, bytes_out = 0, packets_in = 0, bytes_in = 0;
+  uint64_t packets_out = 0, bytes_out = 0, packets_in = 0, bytes_in = 0, answers_out = 0;
 };
 
 class Lane;

@@ -49,12 +49,13 @@ struct Flow : FlowWay {
   bool has_more = false;
   // NaN: never.
   std::atomic<double> last_use_ms{std::nan("")};
-  std::atomic<uint64_t> packets_out{0}, bytes_out{0}, packets_in{0}, bytes_in{0};
+  std::atomic<uint64_t> packets_out{0}, bytes_out{0}, packets_in{0}, bytes_in{0}, answers_out{0};
 
   void use(double now_ms) { last_use_ms.store(now_ms, std::memory_order_relaxed); }
-  void count_out(size_t bytes) {
+  void count_out(Bytes packet) {
     packets_out.fetch_add(1, std::memory_order_relaxed);
-    bytes_out.fetch_add(bytes, std::memory_order_relaxed);
+    bytes_out.fetch_add(packet.size(), std::memory_order_relaxed);
+    if (is_answer(packet)) answers_out.fetch_add(1, std::memory_order_relaxed);
   }
   void count_in(size_t bytes) {
     packets_in.fetch_add(1, std::memory_order_relaxed);

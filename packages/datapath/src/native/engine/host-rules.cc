@@ -217,7 +217,7 @@ void HostRules::emit_plain(Flow& flow, const FlowWay& way, const Inner& inner) {
   if (refused != Drop::none) return lane_.drop(refused);
   copy_to(room, 0, way.header);
   copy_to(room, way.header.size(), packet);
-  flow.count_out(packet.size());
+  flow.count_out(packet);
 }
 
 void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) {
@@ -244,7 +244,7 @@ void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) 
     lane_.udp.retract();
     return lane_.drop(Drop::sequence);
   }
-  flow.count_out(packet.size());
+  flow.count_out(packet);
 }
 
 Flow* HostRules::flow_named(const FlowName& name) {

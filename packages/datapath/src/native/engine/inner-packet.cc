@@ -125,4 +125,17 @@ bool is_icmp_error4(uint8_t type) { return type == 3 || type == 4 || type == 5 |
 // RFC 4443 §2.1: the high bit says "not an error"; redirects (RFC 4861 §4.5) count as errors in its §2.4 e.2.
 bool is_icmp_error6(uint8_t type) { return type < 128 || type == 137; }
 
+bool is_answer(Bytes packet) {
+  const Transport transport = find_transport(packet);
+  if (transport.kind == Transport::Kind::later_fragment) return true;
+  if (!transport.found()) return false;
+  const size_t flags_at = transport.offset + tcp::flags;
+  switch (transport.protocol) {
+    case protocol::icmp: return transport.offset >= packet.size() || u8(packet, transport.offset) != icmp_echo_request4;
+    case protocol::icmp6: return transport.offset >= packet.size() || u8(packet, transport.offset) != icmp_echo_request6;
+    case protocol::tcp: return flags_at < packet.size() && ((u8(packet, flags_at) & tcp::rst) != 0 || (u8(packet, flags_at) & (tcp::syn | tcp::ack)) == (tcp::syn | tcp::ack));
+    default: return false;
+  }
+}
+
 }  // namespace i3

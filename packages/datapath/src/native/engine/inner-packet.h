@@ -67,6 +67,10 @@ struct Transport {
 // The packet is as long as inner_length said.
 Transport find_transport(Bytes packet);
 
+constexpr uint8_t icmp_echo_request4 = 8, icmp_echo_request6 = 128;
+// What a host sends by itself to whoever asks, and no program decides (docs/datapath.md, "Counters of flows"). Later fragments count with it: they do not show what they are.
+bool is_answer(Bytes packet);
+
 bool is_icmp_error4(uint8_t type);
 bool is_icmp_error6(uint8_t type);
 // RFC 4443 §2.1, §2.4 c: every error quotes a packet, at the same place in all types that there are; receivers look there in others too.
