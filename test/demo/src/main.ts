@@ -2,6 +2,7 @@
  * npm run demo: a laptop reaches a home machine by name. Real daemons, real TUN devices, real NATs, in network namespaces that
  * nobody else sees. `-- --once` ends after the checks, with status 0 only if all held.
  */
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -9,6 +10,7 @@ import { standardTopology, type Host } from "@i3/netns";
 
 import { expectEqual, runChecks, succeed, type Check } from "./checks.js";
 import { Laptop, startRing } from "./overlay.js";
+import { overhear } from "./overheard.js";
 import { startSshd } from "./sshd.js";
 
 const WEB_SERVER = fileURLToPath(new URL("web-server.js", import.meta.url));
@@ -24,7 +26,7 @@ async function step<T>(title: string, work: () => Promise<T>): Promise<T> {
 
 const answer = async (host: Host, type: string): Promise<string> => (await succeed(host, "dig", ["+short", "+time=3", "home.i3", type])).stdout.trim();
 
-function checksOf(laptop: Laptop, home: Laptop, killServer: () => Promise<string>): Check[] {
+function checksOf(laptop: Laptop, home: Laptop, core: Pick<Host, "spawn">, killServer: () => Promise<string>): Check[] {
   const curl = (...args: string[]): Promise<string> => succeed(laptop.host, "curl", ["-sS", "-m", "10", ...args]).then((r) => r.stdout.trim());
   return [
     {
@@ -58,6 +60,16 @@ function checksOf(laptop: Laptop, home: Laptop, killServer: () => Promise<string
         const text = await curl("-6", "http://home.i3/");
         expectEqual(text, `hello ${laptop.hit}, this is home.i3`, "page");
         return text;
+      },
+    },
+    {
+      title: "nobody on the way can read it: a word that the laptop asks for is in no datagram that passes the router between all of them",
+      run: async () => {
+        const word = randomUUID();
+        const [between, there] = await overhear([core, home.host], word, () => curl("-4", `http://home.i3/${word}`));
+        if (between === undefined || there === undefined || between.packets === 0 || there.holding === 0) throw new Error("nothing was heard");
+        if (between.holding > 0) throw new Error(`${between.holding} of ${between.packets} packets hold it`);
+        return `${between.packets} packets in between, none with the word; on the home machine's own i3 device ${there.holding}`;
       },
     },
     {
@@ -121,7 +133,7 @@ async function main(): Promise<number> {
       await bed.home.spawn(process.execPath, [WEB_SERVER, "80"]).waitForLine(/serving/);
     });
     print("\nPrograms that know nothing of the overlay, on the laptop:");
-    const tally = await runChecks(checksOf(laptop, home, async () => {
+    const tally = await runChecks(checksOf(laptop, home, bed.core, async () => {
       const inUse = home.child?.lines.flatMap(({ text }) => /"trigger-live".*"server":"([0-9.]+):/.exec(text)?.[1] ?? []).at(-1);
       const victim = ring.find((server) => server.host.address4 === inUse);
       victim?.child?.kill("SIGKILL");
