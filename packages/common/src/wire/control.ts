@@ -11,7 +11,7 @@
 import { WireError } from "../errors.js";
 import { decodeLocator, encodeLocator, type Locator } from "../locator.js";
 import { KEY_BYTES, KEY_KIND, type KeyKind, type TriggerKeyKind } from "./key-kinds.js";
-import { BodyReader, decodeBody, encodeBody, type BodyValue } from "./msgpack.js";
+import { BodyReader, decodeBody, packBody, type BodyValue } from "./msgpack.js";
 import { MAX_RECORD_BYTES, MIN_RECORD_BYTES } from "./record.js";
 import { readTriggerTarget, triggerTargetValue, type TriggerTarget } from "./trigger-target.js";
 
@@ -265,7 +265,7 @@ function messageOf(type: ControlType, r: BodyReader): ControlMessage {
  * Throws WireError when it would be longer than {@link MAX_CONTROL_BYTES}.
  */
 export function encodeControl(message: ControlMessage, nonce: Uint8Array, mac?: (covered: Uint8Array) => Uint8Array): Uint8Array {
-  const body = encodeBody(bodyOf(message));
+  const body = packBody(bodyOf(message));
   const unpadded = CONTROL_HEADER_BYTES + body.length + (mac === undefined ? 0 : MAC_BYTES);
   const length = Math.max(unpadded, PADDED_BYTES[message.type] ?? 0);
   if (length > MAX_CONTROL_BYTES) throw new WireError(message.type, `${length} bytes`);

@@ -1,12 +1,12 @@
 /**
  * Bodies of control and set-up messages: one MessagePack array (docs/wire.md §4), encoded by msgpackr.
  *
- * msgpackr trusts lengths that the bytes declare (a five-byte datagram can make it allocate an array of millions), so a
- * scanner walks the tokens first and lets only small arrays of nil, booleans, integers, binary and strings through.
+ * They are decoded here: msgpackr trusts lengths that the bytes declare (a five-byte datagram can make it allocate an array of millions), where this
+ * lets only small arrays of nil, booleans, integers, binary and strings through.
  */
 import { isUtf8 } from "node:buffer";
 
-import { Packr, Unpackr } from "msgpackr";
+import { Packr, RESET_BUFFER_MODE } from "msgpackr";
 
 import { WireError } from "../errors.js";
 
@@ -17,74 +17,91 @@ export const MAX_BODY_ELEMENTS = 32;
 const MAX_NESTING = 3;
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
-const unpackr = new Unpackr({ useRecords: false, mapsAsObjects: true });
 
 // msgpackr writes integers beyond 32 bits as floats unless they are bigint.
 const asInteger = (value: BodyValue): BodyValue =>
   typeof value === "number" && value > 0xffffffff ? BigInt(value) : Array.isArray(value) ? value.map(asInteger) : value;
 
-/** Bytes of one body. */
-export const encodeBody = (elements: readonly BodyValue[]): Uint8Array => packr.pack(elements.map(asInteger));
+/** Bytes of one body, in memory that the next call writes over. */
+export const packBody = (elements: readonly BodyValue[]): Uint8Array => packr.pack(elements.map(asInteger), RESET_BUFFER_MODE);
 
-/** The elements of a body. Throws WireError on anything else than one array that the limits allow, or trailing bytes. */
+/** Bytes of one body. */
+export const encodeBody = (elements: readonly BodyValue[]): Uint8Array => new Uint8Array(packBody(elements));
+
+/** The elements of a body; binary is a view of `bytes`. Throws WireError on anything else than one array that the limits allow, or trailing bytes. */
 export function decodeBody(bytes: Uint8Array): readonly BodyValue[] {
-  if (bytes.length === 0 || !isArrayToken(bytes[0] ?? 0)) throw new WireError("body", "not an array");
-  if (scanValue(bytes, 0, 0) !== bytes.length) throw new WireError("body", "bytes after the array");
-  try {
-    // A plain Buffer: msgpackr then yields Buffers, which are Uint8Arrays, as views of it.
-    return unpackr.unpack(Buffer.from(bytes)) as readonly BodyValue[];
-  } catch (cause) {
-    throw new WireError("body", cause instanceof Error ? cause.message : String(cause));
-  }
+  const token = bytes[0] ?? 0;
+  if ((token & 0xf0) !== 0x90 && token !== 0xdc) throw new WireError("body", "not an array");
+  const cursor: Cursor = { bytes, at: 0 };
+  const elements = readValue(cursor, 0) as readonly BodyValue[];
+  if (cursor.at !== bytes.length) throw new WireError("body", "bytes after the array");
+  return elements;
 }
 
-const isArrayToken = (token: number): boolean => (token & 0xf0) === 0x90 || token === 0xdc;
+interface Cursor {
+  readonly bytes: Uint8Array;
+  at: number;
+}
 
-/** Offset behind the value at `offset`; throws WireError when it is not allowed. */
-function scanValue(bytes: Uint8Array, offset: number, depth: number): number {
-  const token = bytes[offset];
-  if (token === undefined) throw new WireError("body", "truncated");
-  if (token <= 0x7f || token >= 0xe0 || token === 0xc0 || token === 0xc2 || token === 0xc3) return offset + 1;
-  if ((token & 0xe0) === 0xa0) return skipText(bytes, offset + 1, token & 0x1f);
-  if ((token & 0xf0) === 0x90) return scanArray(bytes, offset + 1, token & 0x0f, depth);
+function readValue(cursor: Cursor, depth: number): BodyValue {
+  const token = readUint(cursor, 1);
+  if (token <= 0x7f) return token;
+  if (token >= 0xe0) return token - 0x100;
+  if ((token & 0xe0) === 0xa0) return readText(cursor, token & 0x1f);
+  if ((token & 0xf0) === 0x90) return readArray(cursor, token & 0x0f, depth);
   switch (token) {
-    case 0xc4: return skip(bytes, offset + 2, uint(bytes, offset + 1, 1));
-    case 0xc5: return skip(bytes, offset + 3, uint(bytes, offset + 1, 2));
-    case 0xd9: return skipText(bytes, offset + 2, uint(bytes, offset + 1, 1));
-    case 0xda: return skipText(bytes, offset + 3, uint(bytes, offset + 1, 2));
-    case 0xcc: case 0xd0: return skip(bytes, offset + 1, 1);
-    case 0xcd: case 0xd1: return skip(bytes, offset + 1, 2);
-    case 0xce: case 0xd2: return skip(bytes, offset + 1, 4);
-    case 0xcf: case 0xd3: return skip(bytes, offset + 1, 8);
-    case 0xdc: return scanArray(bytes, offset + 3, uint(bytes, offset + 1, 2), depth);
+    case 0xc0: return null;
+    case 0xc2: return false;
+    case 0xc3: return true;
+    case 0xc4: return take(cursor, readUint(cursor, 1));
+    case 0xc5: return take(cursor, readUint(cursor, 2));
+    case 0xd9: return readText(cursor, readUint(cursor, 1));
+    case 0xda: return readText(cursor, readUint(cursor, 2));
+    case 0xcc: return readUint(cursor, 1);
+    case 0xcd: return readUint(cursor, 2);
+    case 0xce: return readUint(cursor, 4);
+    case 0xcf: return readLong(cursor);
+    case 0xd0: return (readUint(cursor, 1) << 24) >> 24;
+    case 0xd1: return (readUint(cursor, 2) << 16) >> 16;
+    case 0xd2: return readUint(cursor, 4) | 0;
+    case 0xd3: return BigInt.asIntN(64, readLong(cursor));
+    case 0xdc: return readArray(cursor, readUint(cursor, 2), depth);
     default: throw new WireError("body", `token 0x${token.toString(16)} is not allowed`);
   }
 }
 
-function scanArray(bytes: Uint8Array, offset: number, length: number, depth: number): number {
+function readArray(cursor: Cursor, length: number, depth: number): readonly BodyValue[] {
   if (length > MAX_BODY_ELEMENTS) throw new WireError("body", `array of ${length}`);
   if (depth >= MAX_NESTING) throw new WireError("body", "nested too deeply");
-  let next = offset;
-  for (let i = 0; i < length; i += 1) next = scanValue(bytes, next, depth + 1);
-  return next;
+  const elements: BodyValue[] = [];
+  for (let i = 0; i < length; i += 1) elements.push(readValue(cursor, depth + 1));
+  return elements;
 }
 
-function skip(bytes: Uint8Array, start: number, length: number): number {
-  if (start + length > bytes.length) throw new WireError("body", "truncated");
-  return start + length;
+function take(cursor: Cursor, length: number): Uint8Array {
+  const { bytes, at } = cursor;
+  if (at + length > bytes.length) throw new WireError("body", "truncated");
+  cursor.at = at + length;
+  return bytes.subarray(at, at + length);
 }
 
-/** msgpackr would read bytes that are not UTF-8 as other text. */
-function skipText(bytes: Uint8Array, start: number, length: number): number {
-  const end = skip(bytes, start, length);
-  if (!isUtf8(bytes.subarray(start, end))) throw new WireError("body", "text that is not UTF-8");
-  return end;
+function readText(cursor: Cursor, length: number): string {
+  const text = take(cursor, length);
+  if (!isUtf8(text)) throw new WireError("body", "text that is not UTF-8");
+  return Buffer.from(text.buffer, text.byteOffset, length).toString("utf8");
 }
 
-function uint(bytes: Uint8Array, offset: number, width: number): number {
-  if (offset + width > bytes.length) throw new WireError("body", "truncated");
-  return width === 1 ? (bytes[offset] ?? 0) : ((bytes[offset] ?? 0) << 8) | (bytes[offset + 1] ?? 0);
+/** Of one to four bytes. */
+function readUint(cursor: Cursor, width: number): number {
+  const { bytes, at } = cursor;
+  if (at + width > bytes.length) throw new WireError("body", "truncated");
+  let value = 0;
+  for (let i = 0; i < width; i += 1) value = value * 256 + (bytes[at + i] as number);
+  cursor.at = at + width;
+  return value;
 }
+
+const readLong = (cursor: Cursor): bigint => (BigInt(readUint(cursor, 4)) << 32n) | BigInt(readUint(cursor, 4));
 
 /** Reads the elements of one body in order, each with the type it must have; WireError names what was wrong. */
 export class BodyReader {

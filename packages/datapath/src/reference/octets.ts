@@ -27,15 +27,19 @@ export function putBytes(into: Uint8Array, at: number, bytes: Uint8Array): void 
   for (let i = 0; i < bytes.length; i++) into[at + i] = bytes[i] as number;
 }
 
+/** So few are copied faster one by one than by a call. */
+const FEW_BYTES = 64;
+
 /** A copy that shares no memory (`Buffer.slice` would) and is a plain Uint8Array: for upcalls, whose arrays the receiver owns. */
 export function copyBytes(bytes: Uint8Array, start: number, end: number): Uint8Array {
   const out = new Uint8Array(end - start);
-  out.set(bytes.subarray(start, end));
+  if (end - start <= FEW_BYTES) for (let i = start; i < end; i++) out[i - start] = bytes[i] as number;
+  else out.set(bytes.subarray(start, end));
   return out;
 }
 
 /** The same memory as a Buffer, whose `latin1` strings and `copy` are the fast ones. */
-export const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+export const asBuffer = (bytes: Uint8Array): Buffer => (Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
 
 /** A private copy as a Buffer. */
 export const ownBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes);

@@ -4,7 +4,7 @@
  */
 import type { DropReason } from "../datapath.js";
 import type { CounterSet } from "./counters.js";
-import { asBuffer, putBytes } from "./octets.js";
+import { asBuffer } from "./octets.js";
 import { ADDRESS_SLOT_BYTES, WAY_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch } from "./step.js";
 
 /** Bytes that wait for one of the two batches (ours: as much as all queues hold, so that a release always fits). */
@@ -95,10 +95,10 @@ export class Output {
     batch.lengths[slot] = length;
     this.#marks[slot] = mark;
     if (this.#addresses !== null && endpoint !== null) {
-      putBytes(this.#addresses, slot * ADDRESS_SLOT_BYTES, endpoint.subarray(0, ADDRESS_SLOT_BYTES));
+      const addressAt = slot * ADDRESS_SLOT_BYTES;
+      for (let i = 0; i < ADDRESS_SLOT_BYTES; i++) this.#addresses[addressAt + i] = endpoint[i] as number;
       const wayAt = slot * WAY_SLOT_BYTES;
-      this.#ways.fill(0, wayAt, wayAt + WAY_SLOT_BYTES);
-      putBytes(this.#ways, wayAt, endpoint.subarray(ADDRESS_SLOT_BYTES));
+      for (let i = 0; i < WAY_SLOT_BYTES; i++) this.#ways[wayAt + i] = endpoint[ADDRESS_SLOT_BYTES + i] ?? 0;
     }
     this.buffer = this.#arena;
     this.at = slot * batch.slotBytes;
