@@ -1,6 +1,7 @@
 /** What the client core needs from outside: it has no clock, randomness or sockets of its own. */
 import type { Locator, SignedRecord } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
+import type { signTrigger } from "@i3/hip";
 
 /** The part of the packet engine that the client programs. */
 export type ClientDatapath = Pick<Datapath, "send" | "setNextServer" | "setDefaultServer" | "setKnownSource">;
@@ -13,6 +14,8 @@ export interface ClientEnvironment {
   readonly wallMs: () => number;
   /** The chain of refresh tokens that begins with a secret of 16 bytes. @default refreshChain of @i3/hip */
   readonly refreshChain?: (secret: Uint8Array) => readonly Uint8Array[];
+  /** @default signTrigger of @i3/hip */
+  readonly signTrigger?: typeof signTrigger;
 }
 
 /** Of {@link ClientEvent}, those of signed records. */

@@ -236,7 +236,7 @@ export class TriggerKeeper {
     const target = kept.steps.length > 0 && kept.removeUntilMs === null ? { steps: kept.steps } : message.observed;
     const trigger = { action: actionOf(kept), id: kept.id, target, flags: kept.isReplica ? TRIGGER_FLAG.replica : 0, counter: this.#nextCounter(kept), commitment, cookie: message.cookie };
     kept.nextMs = nowMs + RETRY_MS;
-    this.#questions.ask(kept, locator, signTrigger(kept.signer, trigger, message.nodeKey));
+    this.#questions.ask(kept, locator, (this.#environment.signTrigger ?? signTrigger)(kept.signer, trigger, message.nodeKey));
     return true;
   }
 

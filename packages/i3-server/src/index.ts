@@ -8,4 +8,4 @@ export type { RecordLimits } from "./records/record-store.js";
 export type { TriggerLimits } from "./triggers/trigger-table.js";
 export { admitServer, isSigned, issueCredential, readCredential, type Credential, type RingMembership } from "./ring/credential.js";
 export { Channel, type ChannelInit } from "./ring/channel.js";
-export type { Direction, RingMac } from "./ring/ring-message.js";
+export { credentialChecks, type CredentialChecks, type Direction, type RingMac } from "./ring/ring-message.js";

@@ -16,10 +16,10 @@ import { Calls, type Call } from "./calls.js";
 import {
   EPOCH_UNIT_MS, EPOCHS_PER_UNIT, HELLO_YES_PER_SECOND, HELLOS_PER_SECOND, HELLOS_PER_SOURCE_PER_SECOND, LOCATOR_MS, MAX_LOCATORS, MAX_SENT, MAX_SESSIONS,
 } from "./constants.js";
-import { isSigned, readCredential, type Credential, type RingMembership } from "./credential.js";
+import { readCredential, type Credential, type RingMembership } from "./credential.js";
 import { privateKeyOf } from "./raw-keys.js";
 import { RefusalLog } from "./refusal-log.js";
-import { isMacRight, pairKeyOf, sealRingMessage, trailerOf, type Direction, type RingMac } from "./ring-message.js";
+import { credentialChecks, isMacRight, sealRingMessage, trailerOf, type CredentialChecks, type Direction, type RingMac } from "./ring-message.js";
 import { makeSession, renewPeer, Sessions, type Session } from "./sessions.js";
 
 export interface ChannelInit {
@@ -35,6 +35,8 @@ export interface ChannelInit {
   readonly maxSessions?: number;
   /** @default HMAC-SHA-256-128 of docs/wire.md §4.2 */
   readonly mac?: RingMac | undefined;
+  /** @default credentialChecks */
+  readonly credentials?: CredentialChecks | undefined;
 }
 
 /** They go to who has just asked, so there is a session; and never are they larger than what they answer. */
@@ -42,6 +44,7 @@ const ANSWERS: ReadonlySet<ControlType> = new Set(["FOUND", "STATE_IS", "ALIVE_Y
 
 export class Channel {
   readonly #init: ChannelInit;
+  readonly #credentials: CredentialChecks;
   readonly #own: Credential;
   readonly #ownKey: KeyObject;
   readonly #sessions: Sessions;
@@ -62,6 +65,7 @@ export class Channel {
 
   constructor(init: ChannelInit) {
     this.#init = init;
+    this.#credentials = init.credentials ?? credentialChecks;
     this.#own = init.membership.credential;
     this.#ownKey = privateKeyOf("x25519", init.membership.privateKey);
     this.#sessions = new Sessions(init.maxSessions ?? MAX_SESSIONS);
@@ -180,12 +184,12 @@ export class Channel {
     return call;
   }
 
-  #sayHello(nowMs: number, { to, nonce }: Call): void {
+  #sayHello(nowMs: number, call: Call): void {
     if (this.#own.endMs <= this.#init.wallMs(nowMs) && !this.#saidEnded) {
       this.#saidEnded = true;
       this.#init.log("error", "own-credential-ended", { message: "this server's credential has ended, so the ring does without it", remedy: "Get another one with: i3-server ring admit, name it in <ring>, and start again." });
     }
-    this.#init.transmit(to, encodeControl({ type: "HELLO", credential: this.#own.bytes }, nonce));
+    this.#init.transmit(call.to, (call.hello ??= encodeControl({ type: "HELLO", credential: this.#own.bytes }, call.nonce)));
   }
 
   /** Changes no session: whose credential it is shows only in what comes after it. */
@@ -198,7 +202,7 @@ export class Channel {
     const known = this.#sessions.peek(credential.nodeKey);
     if (known !== undefined && sameBytes(known.credential.bytes, shown)) return this.#sayYes(from, bytes, nonce, known);
     if (!this.#hellosOfSource.allow(nowMs, sourceOf(from)) || !this.#hellos.take(nowMs)) return this.#count("hello-rate");
-    if (!isSigned(credential)) return this.#count("credential");
+    if (!this.#credentials.isSigned(credential)) return this.#count("credential");
     if (known !== undefined) return this.#sayYes(from, bytes, nonce, known); // another end, the same keys
     const session = this.#newSession(credential);
     if (session === null) return this.#count("credential");
@@ -240,7 +244,7 @@ export class Channel {
   #checked(nowMs: number, call: Call, credential: Credential, known: Session | undefined): Session | null {
     call.checksLeft -= 1;
     if (call.checksLeft < 0 || !this.#checks.take(nowMs)) return this.#none("hello-rate");
-    if (!isSigned(credential)) return this.#none("credential");
+    if (!this.#credentials.isSigned(credential)) return this.#none("credential");
     return known ?? this.#newSession(credential) ?? this.#none("credential");
   }
 
@@ -295,7 +299,7 @@ export class Channel {
   // --- sessions ----------------------------------------------------------------------------------------------------
 
   #newSession(credential: Credential): Session | null {
-    const pairKey = pairKeyOf(this.#ownKey, this.#own, credential);
+    const pairKey = this.#credentials.pairKeyOf(this.#ownKey, this.#own, credential);
     return pairKey === null ? null : makeSession(credential, pairKey, this.#epoch);
   }
 

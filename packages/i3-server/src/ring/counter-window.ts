@@ -1,25 +1,18 @@
 /** Which counters of a peer have been seen: each is taken once, and none that is 64 or more below the highest. */
 import { COUNTER_WINDOW } from "./constants.js";
 
-const MASK = (1n << BigInt(COUNTER_WINDOW)) - 1n;
-
 export class CounterWindow {
   #highest = 0;
-  /** Bit i: `#highest - i` has been seen. */
-  #seen = 0n;
+  /** Of the counters that are the same modulo the window, the one that was seen last; -1: none. */
+  readonly #seen = new Float64Array(COUNTER_WINDOW).fill(-1);
 
   /** False, and changes nothing, for one that was seen or is too old. */
   take(counter: number): boolean {
-    const ahead = counter - this.#highest;
-    if (ahead > 0) {
-      this.#seen = ahead >= COUNTER_WINDOW ? 1n : ((this.#seen << BigInt(ahead)) | 1n) & MASK;
-      this.#highest = counter;
-      return true;
-    }
-    if (-ahead >= COUNTER_WINDOW) return false;
-    const bit = 1n << BigInt(-ahead);
-    if ((this.#seen & bit) !== 0n) return false;
-    this.#seen |= bit;
+    if (this.#highest - counter >= COUNTER_WINDOW) return false;
+    const place = counter % COUNTER_WINDOW;
+    if (this.#seen[place] === counter) return false;
+    this.#seen[place] = counter;
+    this.#highest = Math.max(this.#highest, counter);
     return true;
   }
 }

@@ -9,7 +9,7 @@ import { createHmac, diffieHellman, hkdfSync, timingSafeEqual, type KeyObject } 
 
 import { bytesKey, concatBytes, CONTROL_HEADER_BYTES, encodeControl, FLAG_MAC, MAC_BYTES, type ControlMessage, type ControlType, type DecodedControl } from "@i3/common";
 
-import type { Credential } from "./credential.js";
+import { isSigned, type Credential } from "./credential.js";
 import { publicKeyOf } from "./raw-keys.js";
 
 const TRAILER_BYTES = 24;
@@ -53,6 +53,15 @@ export function pairKeyOf(ownKey: KeyObject, own: Credential, peer: Credential):
   return key;
 }
 
+/** What the channel does with the keys of credentials. */
+export interface CredentialChecks {
+  readonly isSigned: (credential: Credential) => boolean;
+  /** As {@link pairKeyOf}. */
+  readonly pairKeyOf: (ownKey: KeyObject, own: Credential, peer: Credential) => Uint8Array | null;
+}
+
+export const credentialChecks: CredentialChecks = { isSigned, pairKeyOf };
+
 /** The MAC of what it covers: 16 bytes. */
 export type RingMac = (covered: Uint8Array, direction: Direction) => Uint8Array;
 
@@ -67,9 +76,9 @@ export function sealRingMessage(message: ControlMessage, nonce: Uint8Array, dire
   out[OFFSET_FLAGS] = FLAG_MAC;
   const macStart = out.length - MAC_BYTES;
   const view = new DataView(out.buffer, macStart - TRAILER_BYTES);
-  view.setBigUint64(0, BigInt(trailer.senderEpoch));
-  view.setBigUint64(8, BigInt(trailer.receiverEpoch));
-  view.setBigUint64(16, BigInt(trailer.counter));
+  setUint64(view, 0, trailer.senderEpoch);
+  setUint64(view, 8, trailer.receiverEpoch);
+  setUint64(view, 16, trailer.counter);
   out.set(mac(out.subarray(0, macStart), direction), macStart);
   return out;
 }
@@ -81,9 +90,20 @@ export function trailerOf({ mac }: DecodedControl): Trailer | null {
   const view = new DataView(covered.buffer, covered.byteOffset, covered.length);
   const at = covered.length - TRAILER_BYTES;
   if (at < CONTROL_HEADER_BYTES + view.getUint16(OFFSET_BODY_LENGTH)) return null;
-  const [senderEpoch, receiverEpoch, counter] = [Number(view.getBigUint64(at)), Number(view.getBigUint64(at + 8)), Number(view.getBigUint64(at + 16))];
-  return [senderEpoch, receiverEpoch, counter].every((number) => Number.isSafeInteger(number)) ? { senderEpoch, receiverEpoch, counter } : null;
+  const senderEpoch = getUint64(view, at);
+  const receiverEpoch = getUint64(view, at + 8);
+  const counter = getUint64(view, at + 16);
+  return Number.isSafeInteger(senderEpoch) && Number.isSafeInteger(receiverEpoch) && Number.isSafeInteger(counter) ? { senderEpoch, receiverEpoch, counter } : null;
 }
+
+const HIGH = 2 ** 32;
+
+function setUint64(view: DataView, at: number, value: number): void {
+  view.setUint32(at, Math.floor(value / HIGH));
+  view.setUint32(at + 4, value % HIGH);
+}
+
+const getUint64 = (view: DataView, at: number): number => view.getUint32(at) * HIGH + view.getUint32(at + 4);
 
 /** In constant time. */
 export const isMacRight = ({ mac }: DecodedControl, direction: Direction, macOf: RingMac = ringMac): boolean => mac !== null && timingSafeEqual(macOf(mac.covered, direction), mac.value);

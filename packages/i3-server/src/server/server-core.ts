@@ -15,7 +15,7 @@ import { Channel } from "../ring/channel.js";
 import type { RingMembership } from "../ring/credential.js";
 import { RecordCore } from "../records/record-core.js";
 import type { RecordLimits } from "../records/record-store.js";
-import type { RingMac } from "../ring/ring-message.js";
+import type { CredentialChecks, RingMac } from "../ring/ring-message.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
 import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
@@ -45,6 +45,8 @@ export interface ServerCoreInit {
   readonly verificationsPerSourcePerSecond?: number;
   /** Of messages between servers. @default HMAC-SHA-256-128 of docs/wire.md §4.2 */
   readonly mac?: RingMac | undefined;
+  /** @default credentialChecks of ring-message.ts */
+  readonly credentials?: CredentialChecks | undefined;
 }
 
 /** A request that is answered when the server of its key is known. */
