@@ -6,6 +6,7 @@ import { I3Client } from "@i3/i3-client";
 
 import { Draw } from "./draw.js";
 import { endpointOfLocator, locatorOf, type Endpoint } from "./endpoints.js";
+import { sign } from "./known-signatures.js";
 import { Machine, type Core, type Surroundings } from "./machine.js";
 
 const WALL_START_MS = 1_800_000_000_000;
@@ -61,7 +62,7 @@ export class ClientMachine extends Machine {
   start(servers: readonly Endpoint[]): void {
     const { nowMs } = this.surroundings;
     const engine = new ReferenceEngine();
-    const client = new I3Client({ datapath: engine, randomBytes: this.#random.bytes, refreshChain: chainOf, wallMs: () => Math.floor(WALL_START_MS + this.surroundings.nowMs + this.skewMs) });
+    const client = new I3Client({ datapath: engine, randomBytes: this.#random.bytes, refreshChain: chainOf, signTrigger: sign, wallMs: () => Math.floor(WALL_START_MS + this.surroundings.nowMs + this.skewMs) });
     this.engine = engine;
     this.#client = client;
     this.isUp = true;

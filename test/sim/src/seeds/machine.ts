@@ -9,10 +9,21 @@ const SLOT_BYTES = 2_048;
 /** Turns of one machine's timer at one moment: more, and its deadline does not move. */
 const MAX_TURNS = 100;
 
+/** Of Buffers, so that the engine has none to make around them at each step. */
+function udpBatch(slots: number): DatagramBatch {
+  const batch = makeDatagramBatch(slots, SLOT_BYTES);
+  return { ...batch, arena: Buffer.from(batch.arena.buffer), addresses: Buffer.from(batch.addresses.buffer), ways: Buffer.from(batch.ways.buffer), trafficClasses: Buffer.from(batch.trafficClasses.buffer) };
+}
+
+function tunBatch(slots: number): PacketBatch {
+  const batch = makePacketBatch(slots, SLOT_BYTES);
+  return { ...batch, arena: Buffer.from(batch.arena.buffer), checksums: Buffer.from(batch.checksums.buffer) };
+}
+
 // Shared: an engine keeps no reference to its batches.
-const UDP_IN: DatagramBatch = makeDatagramBatch(1, SLOT_BYTES);
-const UDP_OUT: DatagramBatch = makeDatagramBatch(64, SLOT_BYTES);
-const TUN_OUT: PacketBatch = makePacketBatch(1, SLOT_BYTES);
+const UDP_IN = udpBatch(1);
+const UDP_OUT = udpBatch(64);
+const TUN_OUT = tunBatch(1);
 UDP_IN.count = 1;
 
 export interface Core {
@@ -75,7 +86,7 @@ export abstract class Machine {
       udp = null;
       for (let i = 0; i < UDP_OUT.count; i += 1) {
         const at = i * SLOT_BYTES;
-        this.surroundings.sent(this, readEndpoint(UDP_OUT, i), UDP_OUT.arena.slice(at, at + (UDP_OUT.lengths[i] ?? 0)));
+        this.surroundings.sent(this, readEndpoint(UDP_OUT, i), new Uint8Array(UDP_OUT.arena.subarray(at, at + (UDP_OUT.lengths[i] ?? 0))));
       }
       if (upcalls.length > 0) this.core?.handleUpcalls(nowMs, upcalls);
     } while (this.engine.pending());

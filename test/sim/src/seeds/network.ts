@@ -33,7 +33,8 @@ export class Network {
   weatherUntilMs = Infinity;
   readonly flights = new Flights();
   readonly #draw: Draw;
-  readonly #delays = new Map<string, number>();
+  /** Of a pair, by the lower address and the higher. */
+  readonly #delays = new Map<Endpoint, Map<Endpoint, number>>();
   #cuts: Cut[] = [];
   #order = 0;
 
@@ -83,9 +84,12 @@ export class Network {
 
   /** Of a pair, the same both ways. */
   #delayMs(from: Endpoint, to: Endpoint): number {
-    const key = from < to ? `${from} ${to}` : `${to} ${from}`;
-    let delayMs = this.#delays.get(key);
-    if (delayMs === undefined) this.#delays.set(key, (delayMs = this.#draw.between(NEAR_MS, FAR_MS)));
+    const low = Math.min(from, to);
+    const high = Math.max(from, to);
+    let delays = this.#delays.get(low);
+    if (delays === undefined) this.#delays.set(low, (delays = new Map()));
+    let delayMs = delays.get(high);
+    if (delayMs === undefined) delays.set(high, (delayMs = this.#draw.between(NEAR_MS, FAR_MS)));
     return delayMs;
   }
 }

@@ -6,6 +6,8 @@ import type { RingMac } from "@i3/i3-server";
 
 const MAC_BYTES = 16;
 
+const lastWord = (bytes: Uint8Array, at: number): number => (bytes[at] as number) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24);
+
 /** Four lanes of 32 bits, each multiplied and turned with every word (after MurmurHash3). */
 export const quickMac: RingMac = (covered, { pairKey, sender, receiver }) => {
   let a = 0x239b961b;
@@ -14,8 +16,9 @@ export const quickMac: RingMac = (covered, { pairKey, sender, receiver }) => {
   let d = 0xa1e38b93 | 0;
   for (const bytes of [pairKey, sender, receiver, covered]) {
     const { length } = bytes;
+    const words = new DataView(bytes.buffer, bytes.byteOffset, length);
     for (let at = 0; at < length; at += 4) {
-      const word = ((bytes[at] as number) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)) ^ length;
+      const word = (at + 4 <= length ? words.getInt32(at, true) : lastWord(bytes, at)) ^ length;
       a = Math.imul(a ^ word, 0x85ebca6b);
       a = ((a << 13) | (a >>> 19)) + b;
       b = Math.imul(b ^ a, 0xc2b2ae35);

@@ -1,12 +1,12 @@
 /** A server of the ring: a real ServerCore on a reference engine. */
-import { bytesKey, encodeControl, type RingNode, type TriggerMessage } from "@i3/common";
+import { bytesKey, type RingNode } from "@i3/common";
 import { ReferenceEngine, type TriggerEntry } from "@i3/datapath";
-import { verifyTrigger } from "@i3/hip";
 import { admitServer, ServerCore, type RingMembership } from "@i3/i3-server";
 
 import { Draw } from "./draw.js";
 import { locatorOf, serverEndpoint, type Endpoint } from "./endpoints.js";
 import { Machine, type Surroundings } from "./machine.js";
+import { credentials, verify, verifyStep } from "./known-signatures.js";
 import { quickMac } from "./quick-mac.js";
 
 const WALL_START_MS = 1_800_000_000_000;
@@ -88,7 +88,7 @@ export class ServerMachine extends Machine {
         discardRoute: (key) => engine.discardRoute(key),
         send: (datagrams) => engine.send(datagrams),
       },
-      limits: LIMITS, random: this.#random.bytes, verify, mac: quickMac, wallMs: (atMs) => Math.floor(WALL_START_MS + atMs + this.skewMs),
+      limits: LIMITS, random: this.#random.bytes, verify, verifyStep, mac: quickMac, credentials, wallMs: (atMs) => Math.floor(WALL_START_MS + atMs + this.skewMs),
       log: (level, event, fields) => this.#events.log(this, level, event, fields),
     });
     this.core.start(nowMs);
@@ -128,20 +128,4 @@ export class ServerMachine extends Machine {
   counters(): Readonly<Partial<Record<string, number>>> {
     return this.core?.counters.snapshot() ?? {};
   }
-}
-
-/** Signatures that were checked: a message that comes twice, or at several servers' doors, costs once. The answers are those of verifyTrigger. */
-const verified = new Map<string, boolean>();
-const MAX_VERIFIED = 4_096;
-const NO_NONCE = new Uint8Array(8);
-
-function verify(message: TriggerMessage, nodeKey: Uint8Array): boolean {
-  const key = Buffer.concat([nodeKey, encodeControl(message, NO_NONCE)]).toString("latin1");
-  let isRight = verified.get(key);
-  if (isRight === undefined) {
-    isRight = verifyTrigger(message, nodeKey);
-    if (verified.size >= MAX_VERIFIED) verified.clear();
-    verified.set(key, isRight);
-  }
-  return isRight;
 }
