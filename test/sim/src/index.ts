@@ -1,4 +1,5 @@
 /** What tests use of the simulator. */
 export { runSeed, type Outcome } from "./seeds/run-seed.js";
-export { failureText, readArguments, runSeeds } from "./seeds/seeds.js";
+export { readArguments, runSeeds } from "./seeds/seeds.js";
+export { failureText, Totals } from "./seeds/totals.js";
 export { runSuite } from "./suite/suite.js";

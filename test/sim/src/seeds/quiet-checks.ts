@@ -26,6 +26,20 @@ export function checkQuiet(world: World, events: Events, through: number): void 
   checkSizes(world, running);
 }
 
+/** Whether all is in its place now; the packets that show it are sent only by {@link checkQuiet}. */
+export function isAtRest(world: World): boolean {
+  try {
+    const running = world.talking();
+    checkIdeal(running);
+    checkPlaces(world, running);
+    checkSizes(world, running);
+    return true;
+  } catch (error) {
+    if (error instanceof CheckFailed) return false;
+    throw error;
+  }
+}
+
 /** Every live trigger is at the server of its key, with the address where its client is, and nowhere else; the client knows. */
 function checkPlaces(world: World, running: readonly ServerMachine[]): void {
   const ordered = inRingOrder(running);
