@@ -1,6 +1,6 @@
 /** The ways to send of the i3 paper (§2), by native programs on real server cores and engines in virtual time: multicast, anycast, chains, trees; and what loops and bombs cost. */
 import { groupId, KEY_KIND, privateId, ringKey, toHex, type StackStep } from "@i3/common";
-import { classifyDatagram } from "@i3/datapath";
+import { classifyDatagram, COPY_BUDGET } from "@i3/datapath";
 import { certifyMember, generateTriggerKey, signStep, type TriggerKey, type TriggerSigner } from "@i3/hip";
 import { describe, expect, it } from "vitest";
 
@@ -9,7 +9,6 @@ import { filled } from "./fake-ring.js";
 import { Program } from "./program.js";
 
 const END_S = 1_900_000_000;
-const COPY_BUDGET = 64;
 const HOPS = 16;
 
 function overlay(servers = 4, hosts = 5) {

@@ -31,7 +31,7 @@ describe("a path", () => {
   it("begins at the first hop, asking for a CACHE", () => {
     const ring = opened();
     const { header } = decodeDataHeader(ring.client.pathHeader(ID, 1));
-    expect(header).toEqual({ flags: 1, hopLimit: 16, copyBudget: 64, payloadKind: 1, nonce: header.nonce, ids: [ID] });
+    expect(header).toEqual({ flags: 1, hopLimit: 16, copyBudget: 255, payloadKind: 1, nonce: header.nonce, ids: [ID] });
     expect(ring.client.serverOfPath(ID)).toEqual(ring.server(1).locator);
     expect(installed(ring)).toBe(null);
   });

@@ -8,7 +8,7 @@
  * Everything leaves with the traffic class that it came with.
  */
 import type { DropReason } from "../datapath.js";
-import { COPY_BUDGET, DATA_FLAG, DATA_OFFSET, HOP_LIMIT, ID_BYTES, MAX_STACK_LENGTH, NONCE_BYTES, RING_KEY_BYTES, dataHeaderBytes } from "../wire/data-header.js";
+import { DATA_FLAG, DATA_OFFSET, HOP_LIMIT, ID_BYTES, MAX_STACK_LENGTH, NONCE_BYTES, RING_KEY_BYTES, dataHeaderBytes } from "../wire/data-header.js";
 import type { Arrival } from "./arrival.js";
 import { decodeEndpoint } from "./endpoints.js";
 import { keyBytes, ringKeyAt } from "./keys.js";
@@ -36,10 +36,10 @@ export class ServerRules {
     this.#state = state;
   }
 
-  /** A data packet whose header was parsed. Values above what senders put in are cut: they only make floods cheaper. */
+  /** A data packet whose header was parsed. A hop limit above what senders put in is cut: it only makes floods cheaper. */
   serve({ bytes, at, length, origins, originAt, trafficClass }: Arrival): void {
     const hopLimit = Math.min(u8(bytes, at + DATA_OFFSET.hopLimit), HOP_LIMIT);
-    const copyBudget = Math.min(u8(bytes, at + DATA_OFFSET.copyBudget), COPY_BUDGET);
+    const copyBudget = u8(bytes, at + DATA_OFFSET.copyBudget);
     // Spelt out: a copy by `...` that then grows makes every later copy slow.
     this.#route({ bytes, at, length, origins, originAt, trafficClass, head: null, hopLimit, copyBudget });
   }
@@ -76,9 +76,11 @@ export class ServerRules {
     const share = Math.floor(work.copyBudget / targets.length);
     const remainder = work.copyBudget - share * targets.length;
     // Those that the copy budget does not allow cost nothing.
-    const sent = share === 0 ? targets.length : 1 + this.#paidCopies(work, targets.length - 1);
-    this.#state.counters.drop("rate", targets.length - sent);
-    targets.slice(0, sent).forEach((target, i) => this.#copy(work, target, i === 0 ? share + remainder : share));
+    const allowed = Math.min(targets.length, work.copyBudget);
+    const sent = allowed === 0 ? 0 : 1 + this.#paidCopies(work, allowed - 1);
+    this.#state.counters.drop("copy-budget", targets.length - allowed);
+    this.#state.counters.drop("rate", allowed - sent);
+    targets.slice(0, sent).forEach((target, i) => this.#copy(work, target, i < remainder ? share + 1 : share));
   }
 
   /** How many of so many copies beyond the first the source may still make. */

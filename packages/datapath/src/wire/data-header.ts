@@ -34,8 +34,8 @@ export const LAST_PAYLOAD_KIND: number = PAYLOAD_KIND.native;
 export const MAX_STACK_LENGTH = 15;
 /** What senders put in; a server takes a larger value for this one. */
 export const HOP_LIMIT = 16;
-/** What senders put in; a server takes a larger value for this one. */
-export const COPY_BUDGET = 64;
+/** What senders put in: the most that the field holds, for groups of more than 100 members (docs/wire.md §3). */
+export const COPY_BUDGET = 255;
 
 export interface DataHeader {
   /** {@link DATA_FLAG} bits; others are carried. */

@@ -123,7 +123,7 @@ export const datagramRecipes: fc.Arbitrary<DatagramRecipe> = fc.record({
   form: fc.oneof({ arbitrary: fc.constant("data" as const), weight: 12 }, { arbitrary: fc.constant("bare" as const), weight: 8 }, { arbitrary: fc.constant("marked" as const), weight: 3 }, { arbitrary: fc.constantFrom(0x19, 0x19, 0xff), weight: 2 }, { arbitrary: fc.nat(255), weight: 1 }),
   flags: fc.oneof({ arbitrary: fc.constant(0), weight: 3 }, { arbitrary: fc.nat(7), weight: 3 }, { arbitrary: fc.nat(255), weight: 1 }),
   hopLimit: fc.oneof({ arbitrary: fc.constant(16), weight: 4 }, { arbitrary: fc.constantFrom(0, 1, 2, 3, 15, 17, 255), weight: 2 }),
-  copyBudget: fc.oneof({ arbitrary: fc.constant(64), weight: 4 }, { arbitrary: fc.constantFrom(0, 1, 2, 3, 7, 65, 255), weight: 2 }),
+  copyBudget: fc.oneof({ arbitrary: fc.constant(255), weight: 4 }, { arbitrary: fc.constantFrom(0, 1, 2, 3, 7, 20, 64), weight: 2 }),
   ids: fc.oneof({ arbitrary: fc.constantFrom([1], [5], [9], [1, 0]), weight: 8 }, { arbitrary: fc.array(idIndex, { minLength: 1, maxLength: 3 }), weight: 8 }, { arbitrary: fc.array(idIndex, { maxLength: 16 }), weight: 2 }),
   overstated: fc.oneof({ arbitrary: fc.constant(0), weight: 19 }, { arbitrary: fc.constantFrom(-1, 1, 200), weight: 1 }),
   payloadKind: fc.option(fc.nat(7), { freq: 4 }).map((value) => value),

@@ -5,7 +5,7 @@ import type { DropReason, Upcall } from "../../src/datapath.js";
 import { decodeEndpoint, encodeEndpoint } from "../../src/reference/endpoints.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
 import { makeDatagramBatch, makePacketBatch, type DatagramBatch, type PacketBatch } from "../../src/reference/step.js";
-import { encodeDataHeader, type DataHeader } from "../../src/wire/data-header.js";
+import { COPY_BUDGET, encodeDataHeader, type DataHeader } from "../../src/wire/data-header.js";
 import { concat, ip4, makeId } from "./packets.js";
 
 export interface Arrival {
@@ -109,6 +109,6 @@ export const NONCE = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
 
 /** A data packet with a sender's usual values. */
 export function dataPacket(fields: Partial<DataHeader>, payload: Uint8Array = new Uint8Array(0)): Uint8Array {
-  const header = encodeDataHeader({ flags: 0, hopLimit: 16, copyBudget: 64, payloadKind: 1, nonce: NONCE, ids: [makeId(9)], ...fields });
+  const header = encodeDataHeader({ flags: 0, hopLimit: 16, copyBudget: COPY_BUDGET, payloadKind: 1, nonce: NONCE, ids: [makeId(9)], ...fields });
   return concat(header, payload);
 }

@@ -5,7 +5,7 @@
 import { makeLocator, type Locator } from "@i3/common";
 import type { EspTransform, Flow, Inbound, InboundAssociation, OutboundAssociation, Responsibility, TriggerEntry } from "../../src/datapath.js";
 import { innerLength } from "../../src/reference/inner-packet.js";
-import { parseDataHeader } from "../../src/wire/data-header.js";
+import { COPY_BUDGET, parseDataHeader } from "../../src/wire/data-header.js";
 import { hipType } from "@i3/common";
 import { CBC, GCM, NULL, SPI } from "./associations.js";
 import { Harness, dataPacket, type Outcome } from "./harness.js";
@@ -89,7 +89,7 @@ export class RandomWorld {
     if (kind === 2) return this.#hipDatagram();
     if (kind < 6) return this.#sealed[this.#random(this.#sealed.length)] ?? bytes(0xff);
     return dataPacket(
-      { ids: this.#ids(15), flags: this.#random(256), hopLimit: this.#random(20), copyBudget: this.#multicast ? this.#random(256) : 64, payloadKind: this.#pick(1, 1, 1, 0, 2, 7), nonce: this.#bytes(8) },
+      { ids: this.#ids(15), flags: this.#random(256), hopLimit: this.#random(20), copyBudget: this.#multicast ? this.#random(256) : COPY_BUDGET, payloadKind: this.#pick(1, 1, 1, 0, 2, 7), nonce: this.#bytes(8) },
       this.#innerPacket(),
     );
   }
@@ -206,7 +206,7 @@ export class RandomWorld {
     const up = outcome.upcalls.filter(({ kind }) => kind === "control" || kind === "hip" || kind === "payload").length;
     const ends = outcome.udp.length + outcome.tun.length + up + dropped(outcome) + this.harness.engine.queuedPackets() - queued;
     const keepAlive = datagram.length === 1 && datagram[0] === 0xff;
-    if (keepAlive ? ends !== 0 : this.#multicast ? ends < 1 || outcome.udp.length > 64 : ends !== 1) throw new Error(`datagram has ${ends} ends: ${hex(datagram)}`);
+    if (keepAlive ? ends !== 0 : this.#multicast ? ends < 1 || outcome.udp.length > COPY_BUDGET : ends !== 1) throw new Error(`datagram has ${ends} ends: ${hex(datagram)}`);
     if (this.harness.engine.counters().hipAnswered > answered) return this.#checkAnswer(outcome, datagram);
     for (const { bytes: sent } of outcome.udp) if ((sent[2] ?? 0) < 1 || (sent[2] ?? 0) > 15 || (this.#multicast && (sent[3] ?? 0) > 255)) throw new Error(`limits of ${hex(sent)}`);
     this.#checkForm(outcome, datagram);

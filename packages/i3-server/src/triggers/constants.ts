@@ -18,7 +18,7 @@ export const VERIFICATIONS_PER_SOURCE_PER_SECOND = 1_000;
 export const P384_VERIFICATION_COST = 10;
 /** A group's member brings a certificate, which is a signature more. */
 export const MEMBER_VERIFICATION_COST = 2;
-/** Triggers of one group at a time, whatever their suffixes; a packet is copied at most 64 times (docs/wire.md §3), and to more by trees. */
+/** Triggers of one group at a time, whatever their suffixes; a packet becomes at most 255 copies, trees included (docs/wire.md §3). */
 export const TRIGGERS_PER_GROUP = 1_024;
 /** Of these, from one source: behind one NAT there may be many members, but not all. */
 export const TRIGGERS_PER_GROUP_AND_SOURCE = 128;

@@ -24,11 +24,10 @@ bool is_forwarded(uint8_t flags) { return (flags & data_header::forwarded) != 0;
 
 }  // namespace
 
-// Values above what senders put in are cut: they only make floods cheaper.
+// A hop limit above what senders put in is cut: it only makes floods cheaper.
 void ServerRules::serve(Bytes datagram, const Endpoint& from, uint8_t traffic_class) {
   const unsigned hop_limit = std::min<unsigned>(datagram[data_header::hop_limit], limits::hop_limit);
-  const unsigned copy_budget = std::min<unsigned>(datagram[data_header::copy_budget], limits::copy_budget);
-  route({datagram, &from, traffic_class, hop_limit, copy_budget, {}});
+  route({datagram, &from, traffic_class, hop_limit, datagram[data_header::copy_budget], {}});
 }
 
 // Ours, or held from the time when it was: until its owner has registered with the server that took over (docs/wire.md §3, "At a server").
@@ -45,14 +44,15 @@ void ServerRules::match(const Work& work, const TriggerTable::Match& found) {
   cache_request(work);
   if (copies == 1) return copy(work, found.targets[0], found.stacks, work.copy_budget);
   const unsigned share = work.copy_budget / copies;
+  const unsigned remainder = work.copy_budget - share * copies;
   // Those that the copy budget does not allow cost nothing.
-  const unsigned sent = share == 0 ? copies : 1 + paid_copies(work, copies - 1);
-  lane_.drop(Drop::rate, copies - sent);
-  unsigned budget = share + (work.copy_budget - share * copies);
+  const unsigned allowed = std::min(copies, work.copy_budget);
+  const unsigned sent = allowed == 0 ? 0 : 1 + paid_copies(work, allowed - 1);
+  lane_.drop(Drop::copy_budget, copies - allowed);
+  lane_.drop(Drop::rate, allowed - sent);
   for (size_t i = 0, made = 0; made < sent; i++) {
     if (is_repeated(found, i)) continue;
-    copy(work, found.targets[i], found.stacks, budget);
-    budget = share;
+    copy(work, found.targets[i], found.stacks, made < remainder ? share + 1 : share);
     made++;
   }
 }
@@ -214,9 +214,8 @@ bool ServerRules::serve_train(const UdpInput& train) {
   const Bytes head = first.first(data_header::bytes_with(1));
   const uint8_t flags = head[data_header::flags];
   const unsigned hop_limit = std::min<unsigned>(head[data_header::hop_limit], limits::hop_limit);
-  const unsigned copy_budget = std::min<unsigned>(head[data_header::copy_budget], limits::copy_budget);
   // Whatever makes an upcall or a drop goes the slow way.
-  if ((flags & data_header::cache_request) != 0 || hop_limit <= 1 || copy_budget == 0) return false;
+  if ((flags & data_header::cache_request) != 0 || hop_limit <= 1 || head[data_header::copy_budget] == 0) return false;
   const Bytes ring_key = part(head, data_header::ids, ring_key_bytes);
   const uint32_t key_hash = lane_.tables.hasher.bytes(ring_key);
   const TriggerTable::Match found = lane_.tables.triggers.match(part(head, data_header::ids, id_bytes), key_hash);
@@ -235,7 +234,6 @@ bool ServerRules::serve_train(const UdpInput& train) {
     const MutableBytes datagram = train.bytes.subspan(at);
     put8(datagram, data_header::flags, sent_flags);
     put8(datagram, data_header::hop_limit, hop_limit - 1);
-    put8(datagram, data_header::copy_budget, copy_budget);
   }
   lane_.counters.udp_in.add(segments);
   lane_.udp.pass({train.bytes, train.segment_bytes, segments, *to, train.traffic_class});

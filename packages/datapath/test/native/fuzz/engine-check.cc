@@ -517,9 +517,9 @@ void wrong_shapes() {
 }
 
 }  // namespace
-// A train of 64 for a group of 64 targets, through the batches that it takes: each puts out enough, and little more.
+// A train of 64 for a group of 100 targets, through the batches that it takes: each puts out enough, and little more.
 void batches_end() {
-  constexpr unsigned group = 64;
+  constexpr unsigned group = 100;
   const auto engine = std::make_unique<Engine>(seed, 1);
   engine->set_responsibility_all();
   const auto id = make_id(1, 0);

@@ -36,7 +36,7 @@ inline std::vector<uint8_t> pairs(unsigned version, uint8_t from, uint8_t source
 }
 
 inline std::vector<uint8_t> data_header_to(Bytes id, uint8_t kind, uint8_t flags = 0) {
-  std::vector<uint8_t> made{0x11, flags, 16, 64, 1, kind, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8};
+  std::vector<uint8_t> made{0x11, flags, 16, 255, 1, kind, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8};
   append(made, id);
   return made;
 }
