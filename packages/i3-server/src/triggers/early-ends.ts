@@ -2,31 +2,31 @@
 const ROUND_MS = 1_000;
 
 export class EarlyEnds {
-  /** End, ms → keys. Ends are whole seconds, so there are at most as many as a trigger lives. */
-  readonly #keys = new Map<number, Set<string>>();
+  /** End, ms → slots of triggers. Ends are whole seconds, so there are at most as many as a trigger lives. */
+  readonly #slots = new Map<number, Set<number>>();
 
   /** When a trigger whose certificate ends at `endMs` does: up to 1 s before. */
   static round(endMs: number): number {
     return Math.floor(endMs / ROUND_MS) * ROUND_MS;
   }
 
-  add(endMs: number, key: string): void {
-    const keys = this.#keys.get(endMs);
-    if (keys === undefined) this.#keys.set(endMs, new Set([key]));
-    else keys.add(key);
+  add(endMs: number, slot: number): void {
+    const slots = this.#slots.get(endMs);
+    if (slots === undefined) this.#slots.set(endMs, new Set([slot]));
+    else slots.add(slot);
   }
 
-  remove(endMs: number, key: string): void {
-    const keys = this.#keys.get(endMs);
-    if (keys?.delete(key) === true && keys.size === 0) this.#keys.delete(endMs);
+  remove(endMs: number, slot: number): void {
+    const slots = this.#slots.get(endMs);
+    if (slots?.delete(slot) === true && slots.size === 0) this.#slots.delete(endMs);
   }
 
   /** Those that have ended. */
-  due(nowMs: number): readonly string[] {
-    return [...this.#keys].flatMap(([endMs, keys]) => (endMs <= nowMs ? [...keys] : []));
+  due(nowMs: number): readonly number[] {
+    return [...this.#slots].flatMap(([endMs, slots]) => (endMs <= nowMs ? [...slots] : []));
   }
 
   deadlineMs(): number {
-    return Math.min(Infinity, ...this.#keys.keys());
+    return Math.min(Infinity, ...this.#slots.keys());
   }
 }

@@ -129,7 +129,7 @@ export class TriggerCore {
     if (EarlyEnds.round(trigger.lastMs) <= nowMs) return this.#refuse("expired", id);
     const old = this.#table.get(trigger);
     if (old !== undefined && message.counter <= old.counter) return this.#sameCounter(nowMs, message, trigger, old);
-    if (this.#table.isFull(trigger)) return this.#refuse("quota", id);
+    if (this.#table.isFull(trigger, old)) return this.#refuse("quota", id);
     return this.#verified(nowMs, from, message, trigger);
   }
 
@@ -191,9 +191,9 @@ export class TriggerCore {
       this.#init.counters.count("refresh-token");
       return this.#challenge(nowMs, from, ringKey(id));
     }
-    this.#table.refresh(nowMs, record, index, new Uint8Array(token));
+    const endMs = this.#table.refresh(nowMs, record, index, token);
     this.#init.counters.count("refreshed");
-    return this.#ok(TRIGGER_ACTION.insert, record, (this.#table.get(record)?.endMs ?? nowMs) - nowMs);
+    return this.#ok(TRIGGER_ACTION.insert, record, endMs - nowMs);
   }
 
   /** Of a replica there is none more. */

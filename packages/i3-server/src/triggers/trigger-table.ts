@@ -1,10 +1,11 @@
 /** Triggers and the counters of those that are gone: bounded by source, by ring key and over all; each ends by itself. */
-import { bytesKey, ID_BYTES, ringKey, type Locator } from "@i3/common";
+import { bytesKey, ID_BYTES, ringKey, sameBytes, type Locator } from "@i3/common";
 import { DatapathError, LIMITS, type Datapath, type TriggerEntry } from "@i3/datapath";
 
 import { COUNTER_MEMORY_MS, TRIGGER_LIFE_MS, TRIGGERS_PER_GROUP, TRIGGERS_PER_GROUP_AND_SOURCE } from "./constants.js";
 import { EarlyEnds } from "./early-ends.js";
 import { sourceOf } from "./source-rate.js";
+import { NO_SLOT, TriggerSlots, type SlotList } from "./trigger-slots.js";
 
 export interface TriggerRecord {
   /** 32 bytes. */
@@ -32,12 +33,6 @@ export interface TriggerRecord {
   readonly isReplica: boolean;
 }
 
-/** One of the live triggers of a ring key. */
-interface Sibling {
-  readonly entry: TriggerEntry;
-  readonly isReplica: boolean;
-}
-
 /** Which trigger: of a group, each member has its own at one id. */
 export type TriggerName = Pick<TriggerRecord, "id" | "member">;
 
@@ -56,15 +51,19 @@ export interface TriggerLimits {
 export class TriggerTable {
   readonly #datapath: Pick<Datapath, "setTriggers">;
   readonly #limits: TriggerLimits;
+  readonly #slots = new TriggerSlots();
+  /** recordKey → slot, of live ones and of those that are gone. */
+  readonly #named = new Map<string, number>();
   /** In order of insertion and refresh, and so of their end: every life has the same length, but for those in `#early`. */
-  readonly #live = new Map<string, TriggerRecord>();
-  readonly #gone = new Map<string, TriggerRecord>();
+  readonly #live: SlotList = { first: NO_SLOT, last: NO_SLOT };
+  readonly #gone: SlotList = { first: NO_SLOT, last: NO_SLOT };
+  #liveCount = 0;
   readonly #early = new EarlyEnds();
   readonly #perSource = new Map<string, number>();
   /** Ring key of a group and source → live triggers. */
   readonly #perGroupAndSource = new Map<string, number>();
-  /** Ring key → live ids → what the engine gets: kept ready, since a key may have thousands of suffixes. */
-  readonly #byRingKey = new Map<string, Map<string, Sibling>>();
+  /** Ring key → the newest of its live triggers, from which its siblings follow. */
+  readonly #byRingKey = new Map<string, number>();
   /** Ring keys with live replicas → how many, and whether the engine has them. */
   readonly #replicas = new Map<string, { count: number; isServed: boolean }>();
   #replicaCount = 0;
@@ -95,12 +94,12 @@ export class TriggerTable {
   }
 
   get liveCount(): number {
-    return this.#live.size;
+    return this.#liveCount;
   }
 
   get(name: TriggerName): TriggerRecord | undefined {
-    const key = recordKey(name);
-    return this.#live.get(key) ?? this.#gone.get(key);
+    const slot = this.#named.get(recordKey(name));
+    return slot === undefined ? undefined : this.#slots.read(slot);
   }
 
   /** Whether claims to names are taken at all. */
@@ -108,17 +107,15 @@ export class TriggerTable {
     return (this.#limits.claimsPerName ?? 0) > 0;
   }
 
-  /** Whether a record for `id` from `target` would go beyond a limit. */
-  isFull({ id, target, isClaim, member, isReplica }: Pick<TriggerRecord, "id" | "target" | "isClaim" | "member" | "isReplica">): boolean {
-    const old = this.get({ id, member });
+  /** Whether a record for `id` from `target` would go beyond a limit. `old`: what {@link get} gives for it. */
+  isFull({ id, target, isClaim, member, isReplica }: Pick<TriggerRecord, "id" | "target" | "isClaim" | "member" | "isReplica">, old = this.get({ id, member })): boolean {
     const account = accountOf({ target, isReplica });
     const sameSource = old !== undefined && accountOf(old) === account;
-    const siblings = this.#byRingKey.get(bytesKey(ringKey(id)))?.size ?? 0;
     return (
-      (old === undefined && this.#live.size + this.#gone.size >= this.#limits.triggers) ||
+      (old === undefined && this.#named.size >= this.#limits.triggers) ||
       (!sameSource && (this.#perSource.get(account) ?? 0) >= this.#limits.perSource) ||
       (isReplica && old?.isReplica !== true && this.#replicaCount >= this.#limits.triggers / 2) ||
-      (old?.live !== true && siblings >= this.#siblingLimit(isClaim, member)) ||
+      (old?.live !== true && this.#siblings(bytesKey(ringKey(id))).length >= this.#siblingLimit(isClaim, member)) ||
       (member !== null && !(sameSource && old.live) && (this.#perGroupAndSource.get(groupAndSource(id, target)) ?? 0) >= TRIGGERS_PER_GROUP_AND_SOURCE) ||
       (isClaim && this.#hasClaimBeside(id, target))
     );
@@ -131,19 +128,24 @@ export class TriggerTable {
 
   /** So that one machine cannot keep all others from a name. */
   #hasClaimBeside(id: Uint8Array, target: Locator): boolean {
-    const own = bytesKey(id);
-    return [...(this.#byRingKey.get(bytesKey(ringKey(id))) ?? [])].some(([key]) => key !== own && sourceOf((this.#live.get(key) as TriggerRecord).target) === sourceOf(target));
+    return this.#siblings(bytesKey(ringKey(id))).some((slot) => !sameBytes(this.#slots.id(slot), id) && sourceOf(this.#slots.target(slot)) === sourceOf(target));
+  }
+
+  /** Slots of the live triggers of a ring key, in order of insertion. */
+  #siblings(ringKeyText: string): readonly number[] {
+    const slots: number[] = [];
+    for (let slot = this.#byRingKey.get(ringKeyText) ?? NO_SLOT; slot !== NO_SLOT; slot = this.#slots.sibling(slot)) slots.push(slot);
+    return slots.reverse();
   }
 
   /** Stores or replaces a live trigger. False when the engine's table is full; nothing is changed then. */
   insert(nowMs: number, trigger: NewTrigger): boolean {
     const key = recordKey(trigger);
     const old = this.get(trigger);
-    const record = { ...trigger, live: true, token: trigger.commitment, index: 0, endMs: endOf(nowMs, trigger) };
-    this.#store(key, old, record);
+    this.#store(key, { ...trigger, live: true, token: trigger.commitment, index: 0, endMs: endOf(nowMs, trigger) });
     if (this.#program(trigger.id)) return true;
-    this.#drop(key, record);
-    if (old !== undefined) this.#store(key, undefined, old);
+    this.#drop(key);
+    if (old !== undefined) this.#store(key, old);
     return false;
   }
 
@@ -154,80 +156,95 @@ export class TriggerTable {
 
   /** Returns whether it was live. */
   #bury(nowMs: number, { id, target, stack, counter, commitment, isClaim, member, lastMs, isReplica }: NewTrigger): boolean {
-    const old = this.get({ id, member });
-    const endMs = nowMs + COUNTER_MEMORY_MS;
-    this.#store(recordKey({ id, member }), old, { id, target, stack, counter, commitment, isClaim, member, lastMs, isReplica, live: false, token: commitment, index: 0, endMs });
-    return old?.live === true;
+    const key = recordKey({ id, member });
+    const slot = this.#named.get(key);
+    const wasLive = slot !== undefined && this.#slots.isLive(slot);
+    this.#store(key, { id, target, stack, counter, commitment, isClaim, member, lastMs, isReplica, live: false, token: commitment, index: 0, endMs: nowMs + COUNTER_MEMORY_MS });
+    return wasLive;
   }
 
-  refresh(nowMs: number, record: TriggerRecord, index: number, token: Uint8Array): void {
-    const key = recordKey(record);
-    const renewed = { ...record, index, token, endMs: endOf(nowMs, record) };
-    this.#early.remove(record.endMs, key);
-    this.#live.delete(key);
-    this.#live.set(key, renewed);
-    if (endsEarly(renewed)) this.#early.add(renewed.endMs, key);
+  /** `record`: a live one, as {@link get} has just given it. Returns its new end. */
+  refresh(nowMs: number, record: TriggerRecord, index: number, token: Uint8Array): number {
+    const slot = this.#named.get(recordKey(record));
+    if (slot === undefined) throw new RangeError("no such trigger");
+    const endMs = endOf(nowMs, record);
+    if (record.lastMs !== Infinity) this.#early.remove(record.endMs, slot);
+    this.#slots.refresh(slot, index, token, endMs);
+    this.#slots.remove(this.#live, slot);
+    this.#slots.append(this.#live, slot);
+    if (endsEarly({ endMs, lastMs: record.lastMs })) this.#early.add(endMs, slot);
+    return endMs;
   }
 
   /** Ends what is over; returns how many triggers that were. */
   expire(nowMs: number): number {
+    if (this.deadlineMs() > nowMs) return 0;
     let expired = 0;
     const changed = new Map<string, Uint8Array>();
-    const end = (record: TriggerRecord): void => {
+    const end = (slot: number): void => {
+      const record = this.#slots.read(slot);
       this.#bury(nowMs, record);
       changed.set(bytesKey(ringKey(record.id)), record.id);
       expired += 1;
     };
-    for (const key of this.#early.due(nowMs)) end(this.#live.get(key) as TriggerRecord);
-    for (const record of this.#live.values()) {
-      if (record.endMs > nowMs) break;
-      end(record);
-    }
+    for (const slot of this.#early.due(nowMs)) end(slot);
+    while (this.#live.first !== NO_SLOT && this.#slots.endMs(this.#live.first) <= nowMs) end(this.#live.first);
     for (const id of changed.values()) this.#program(id);
-    for (const [key, record] of this.#gone) {
-      if (record.endMs > nowMs) break;
-      this.#drop(key, record);
-    }
+    while (this.#gone.first !== NO_SLOT && this.#slots.endMs(this.#gone.first) <= nowMs) this.#drop(recordKey(this.#slots.read(this.#gone.first)));
     return expired;
   }
 
   deadlineMs(): number {
-    const first = (records: Map<string, TriggerRecord>): number => {
-      for (const { endMs } of records.values()) return endMs;
-      return Infinity;
-    };
+    const first = (list: SlotList): number => (list.first === NO_SLOT ? Infinity : this.#slots.endMs(list.first));
     return Math.min(first(this.#live), first(this.#gone), this.#early.deadlineMs());
   }
 
-  #store(key: string, old: TriggerRecord | undefined, record: TriggerRecord): void {
-    if (old !== undefined) this.#drop(key, old);
+  /** In the place of what has this key. */
+  #store(key: string, record: TriggerRecord): void {
+    this.#drop(key);
     add(this.#perSource, accountOf(record), 1);
-    if (!record.live) {
-      this.#gone.set(key, record);
-      return;
-    }
-    this.#live.set(key, record);
-    if (endsEarly(record)) this.#early.add(record.endMs, key);
+    const slot = this.#slots.add(record);
+    this.#named.set(key, slot);
+    this.#slots.append(record.live ? this.#live : this.#gone, slot);
+    if (!record.live) return;
+    this.#liveCount += 1;
+    if (endsEarly(record)) this.#early.add(record.endMs, slot);
     if (record.member !== null) add(this.#perGroupAndSource, groupAndSource(record.id, record.target), 1);
     const ringKeyText = bytesKey(ringKey(record.id));
-    const sibling: Sibling = { entry: entryOf(record), isReplica: record.isReplica };
     if (record.isReplica) this.#countReplica(ringKeyText, 1);
-    const siblings = this.#byRingKey.get(ringKeyText);
-    if (siblings === undefined) this.#byRingKey.set(ringKeyText, new Map([[key, sibling]]));
-    else siblings.set(key, sibling);
+    this.#slots.setSibling(slot, this.#byRingKey.get(ringKeyText) ?? NO_SLOT);
+    this.#byRingKey.set(ringKeyText, slot);
   }
 
-  #drop(key: string, record: TriggerRecord): void {
-    add(this.#perSource, accountOf(record), -1);
-    this.#gone.delete(key);
-    if (!this.#live.delete(key)) return;
-    this.#early.remove(record.endMs, key);
-    if (record.member !== null) add(this.#perGroupAndSource, groupAndSource(record.id, record.target), -1);
-    const ringKeyText = bytesKey(ringKey(record.id));
-    if (record.isReplica) this.#countReplica(ringKeyText, -1);
-    const siblings = this.#byRingKey.get(ringKeyText);
-    siblings?.delete(key);
-    if (siblings?.size === 0) this.#byRingKey.delete(ringKeyText);
+  #drop(key: string): void {
+    const slot = this.#named.get(key);
+    if (slot === undefined) return;
+    const { id, live, target, endMs, lastMs, member, isReplica } = this.#slots.read(slot);
+    this.#named.delete(key);
+    add(this.#perSource, accountOf({ target, isReplica }), -1);
+    this.#slots.remove(live ? this.#live : this.#gone, slot);
+    if (live) {
+      this.#liveCount -= 1;
+      if (lastMs !== Infinity) this.#early.remove(endMs, slot);
+      if (member !== null) add(this.#perGroupAndSource, groupAndSource(id, target), -1);
+      const ringKeyText = bytesKey(ringKey(id));
+      if (isReplica) this.#countReplica(ringKeyText, -1);
+      this.#unlink(ringKeyText, slot);
+    }
+    this.#slots.free(slot);
+  }
+
+  /** From the siblings of its ring key. */
+  #unlink(ringKeyText: string, slot: number): void {
+    const next = this.#slots.sibling(slot);
+    let before = this.#byRingKey.get(ringKeyText) ?? NO_SLOT;
+    if (before === slot) {
+      if (next === NO_SLOT) this.#byRingKey.delete(ringKeyText);
+      else this.#byRingKey.set(ringKeyText, next);
+      return;
+    }
+    while (this.#slots.sibling(before) !== slot) before = this.#slots.sibling(before);
+    this.#slots.setSibling(before, next);
   }
 
   #countReplica(ringKeyText: string, by: 1 | -1): void {
@@ -243,9 +260,9 @@ export class TriggerTable {
     const text = bytesKey(ringKey(id));
     const replicas = this.#replicas.get(text);
     const isServed = replicas !== undefined && this.#serves(ringKey(id));
-    const all = [...(this.#byRingKey.get(text)?.values() ?? [])];
+    const slots = this.#siblings(text).filter((slot) => isServed || !this.#slots.isReplica(slot));
     try {
-      this.#datapath.setTriggers(ringKey(id), all.flatMap(({ entry, isReplica }) => (isReplica && !isServed ? [] : [entry])));
+      this.#datapath.setTriggers(ringKey(id), slots.map((slot) => this.#entryOf(slot)));
       if (replicas !== undefined) replicas.isServed = isServed;
       return true;
     } catch (error) {
@@ -253,12 +270,15 @@ export class TriggerTable {
       throw error;
     }
   }
+
+  #entryOf(slot: number): TriggerEntry {
+    const id = this.#slots.id(slot);
+    const stack = this.#slots.stack(slot);
+    return { id: this.#slots.isClaim(slot) ? nameIdBehind(id) : id, target: stack === null ? { kind: "locator", locator: this.#slots.target(slot) } : { kind: "stack", ids: stack } };
+  }
 }
 
 const recordKey = ({ id, member }: TriggerName): string => (member === null ? bytesKey(id) : bytesKey(id) + bytesKey(member));
-
-const entryOf = ({ id, target, stack, isClaim }: TriggerRecord): TriggerEntry =>
-  ({ id: isClaim ? nameIdBehind(id) : id, target: stack === null ? { kind: "locator", locator: target } : { kind: "stack", ids: stack } });
 
 const groupAndSource = (id: Uint8Array, target: Locator): string => bytesKey(ringKey(id)) + sourceOf(target);
 
@@ -269,7 +289,7 @@ const endOf = (nowMs: number, { lastMs }: Pick<TriggerRecord, "lastMs">): number
   lastMs >= nowMs + TRIGGER_LIFE_MS ? nowMs + TRIGGER_LIFE_MS : EarlyEnds.round(lastMs);
 
 /** Sooner than in the order of `#live`. */
-const endsEarly = ({ endMs, lastMs }: TriggerRecord): boolean => lastMs !== Infinity && endMs === EarlyEnds.round(lastMs);
+const endsEarly = ({ endMs, lastMs }: Pick<TriggerRecord, "endMs" | "lastMs">): boolean => lastMs !== Infinity && endMs === EarlyEnds.round(lastMs);
 
 function add(counts: Map<string, number>, key: string, by: 1 | -1): void {
   const count = (counts.get(key) ?? 0) + by;
