@@ -14,7 +14,7 @@ import { keyOwnsId, readMembership, signTrigger, stepOwnsId, verifyStep, type Tr
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
 import { NearIds, type NearKey } from "./near-ids.js";
 import { Records } from "./records.js";
-import { SenderPaths } from "./sender-paths.js";
+import { SenderPaths, WHOLE_LIMITS, type PacketLimits } from "./sender-paths.js";
 import { Servers, type ServerStatus } from "./servers.js";
 import { TriggerKeeper, type TriggerStatus } from "./trigger-keeper.js";
 
@@ -145,8 +145,15 @@ export class I3Client {
 
   /** One packet of ours to an id, on its path if that is open, otherwise by the first-hop server; null: there is none now. */
   packetTo(id: Uint8Array, payloadKind: number, payload: Uint8Array): Datagram | null {
-    const locator = this.serverOfPath(id);
-    return locator === null ? null : { locator, bytes: concatBytes(this.#paths.headerOnce(id, payloadKind), payload) };
+    return this.packetAlong([id], payloadKind, payload);
+  }
+
+  /** The same along a stack of 1 to 15 ids (paper §2): to the first, and from there, with the others, to where its host sends it on. */
+  packetAlong(ids: readonly Uint8Array[], payloadKind: number, payload: Uint8Array, limits: PacketLimits = WHOLE_LIMITS): Datagram | null {
+    const [head] = ids;
+    if (head === undefined) throw new RangeError("a stack of no ids");
+    const locator = this.serverOfPath(head);
+    return locator === null ? null : { locator, bytes: concatBytes(this.#paths.headerOnce(ids, payloadKind, limits), payload) };
   }
 
   setPathActive(id: Uint8Array, active: boolean): void {

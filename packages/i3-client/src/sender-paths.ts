@@ -17,6 +17,17 @@ const CONFIRM_AT_MS = 20_000;
 const CONFIRM_RETRY_MS = 1_000;
 const MAX_PATHS = 65_536;
 
+/** How far a packet may go: what is left of both when it is sent on. */
+export interface PacketLimits {
+  /** 1 to 16. */
+  readonly hopLimit: number;
+  /** 1 to 64. */
+  readonly copyBudget: number;
+}
+
+/** Of a packet that begins here. */
+export const WHOLE_LIMITS: PacketLimits = Object.freeze({ hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET });
+
 interface Path {
   readonly id: Uint8Array;
   nonce: Uint8Array;
@@ -103,10 +114,13 @@ export class SenderPaths {
     return encodeDataHeader({ flags, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, payloadKind, nonce: path.nonce, ids: [path.id] });
   }
 
-  /** The same for one packet to any id: where there is no path no cache is asked for, and nothing can be told of it. */
-  headerOnce(id: Uint8Array, payloadKind: number): Uint8Array {
-    if (this.#paths.has(bytesKey(id))) return this.header(id, payloadKind);
-    return encodeDataHeader({ flags: 0, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, payloadKind, nonce: this.#environment.randomBytes(NONCE_BYTES), ids: [id] });
+  /** The same for one packet along a stack of ids: where there is no path to the first no cache is asked for, and nothing can be told of it. */
+  headerOnce(ids: readonly Uint8Array[], payloadKind: number, { hopLimit, copyBudget }: PacketLimits): Uint8Array {
+    const [head] = ids;
+    if (head === undefined) throw new RangeError("header of an empty stack");
+    const path = this.#paths.get(bytesKey(head));
+    const flags = path !== undefined && this.#wayOf(ringKey(head)).server === null ? DATA_FLAG.cacheRequest : 0;
+    return encodeDataHeader({ flags, hopLimit, copyBudget, payloadKind, nonce: path?.nonce ?? this.#environment.randomBytes(NONCE_BYTES), ids });
   }
 
   /** Whether packets went over a path lately. */

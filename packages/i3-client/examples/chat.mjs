@@ -1,0 +1,60 @@
+// @ts-check
+/**
+ * Chat by multicast: everybody joins one group, and every line goes to the group's id. Any server may die: its triggers go to the others by themselves.
+ *
+ *     node packages/i3-client/examples/chat.mjs --name anna        # starts a ring and a group, and says how others join
+ *     node packages/i3-client/examples/chat.mjs --name bert --servers 127.0.0.1:40001,127.0.0.1:40002 --group SECRET
+ *
+ * Who knows the group's secret is in the chat; the lines themselves are not encrypted.
+ */
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+
+import { connect, Group, newGroup, toHex } from "@i3/i3-client";
+
+import { openRing } from "./ring.mjs";
+
+const { values } = parseArgs({ options: { name: { type: "string", default: "somebody" }, servers: { type: "string" }, group: { type: "string" } } });
+const { name } = values;
+const ring = await openRing(values.servers);
+const group = values.group === undefined ? newGroup() : Group.fromSecret(values.group);
+
+const i3 = await connect({ servers: ring.servers });
+i3.on("server", (server) => console.log(server === null ? "* no server answers" : `* by the server ${server}`));
+const room = await i3.join(group);
+room.on("lost", () => console.log("* our server is gone; moving to another"));
+room.on("live", () => console.log("* back"));
+
+/** The number of the last line of each name: packets may get lost while a server is replaced. @type {Map<string, number>} */
+const last = new Map();
+room.on("message", ({ payload }) => {
+  const line = readLine(payload);
+  if (line === undefined || line.from === name) return; // our own come back to us too
+  const missed = line.number - (last.get(line.from) ?? line.number - 1) - 1;
+  last.set(line.from, line.number);
+  console.log(`${line.from}: ${line.text}${missed > 0 ? `   (${missed} before this got lost)` : ""}`);
+});
+
+/** Anybody in the group may send anything. @param {Uint8Array} payload @returns {{ from: string, number: number, text: string } | undefined} */
+function readLine(payload) {
+  try {
+    const { from, number, text } = JSON.parse(Buffer.from(payload).toString());
+    return typeof from === "string" && typeof text === "string" && Number.isSafeInteger(number) ? { from, number, text } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+console.log(`you are ${name}; type a line. Others join with:
+    node ${process.argv[1]} --name bert --servers ${ring.servers.join(",")} --group ${toHex(group.secret())}`);
+let number = 0;
+for await (const text of createInterface({ input: process.stdin })) {
+  number += 1;
+  try {
+    if (!i3.send(group.id, JSON.stringify({ from: name, number, text }))) console.log("* not sent: no server answers");
+  } catch (error) {
+    console.log(`* not sent: ${error instanceof Error ? error.message : error}`); // too long for one packet
+  }
+}
+await i3.close();
+ring.close();

@@ -1,0 +1,386 @@
+/** A native program's connection to the overlay: the program core on a UDP socket and a timer. Made by connect.ts. */
+import { createHmac, randomBytes } from "node:crypto";
+import { EventEmitter } from "node:events";
+
+import { bytesKey, groupId, locatorText, MAX_TRIGGER_STACK, privateId, publicId, ringKey, sameBytes, SUFFIX_BYTES, type Locator } from "@i3/common";
+import { DATA_FIRST_BYTE } from "@i3/datapath";
+import { readMembership, signStep, triggerKeySeed, verifyMembership, type HostIdentity, type TriggerKey, type TriggerSigner } from "@i3/hip";
+
+import type { ClientEvent } from "../environment.js";
+import { ClientError, refusalError, usageError } from "../errors.js";
+import { readId, readPayload, readStack, shortId, type Id, type Payload } from "../program/arguments.js";
+import { consentToBytes, readConsents } from "../program/consent.js";
+import { anycastIdOf, Group, type Preference } from "../program/group.js";
+import type { Message } from "../program/message.js";
+import { ProgramCore, type ProgramCounters } from "../program/program-core.js";
+import type { Receiver } from "../program/receivers.js";
+import { ProgramTrigger, type Trigger } from "../program/trigger.js";
+import { watchAddresses } from "./address-watch.js";
+import { openDatagrams, type Datagrams } from "./datagrams.js";
+
+/** Triggers of one connection; a server takes 4,096 of one source unless configured otherwise. */
+const MAX_TRIGGERS = 1_024;
+const DEFAULT_INSERT_MS = 10_000;
+/** Longest wait for the servers to take triggers out. */
+const CLOSE_MS = 1_000;
+/** How long what we sign for ourselves is good: we can always sign anew. */
+const OWN_SIGNATURE_MS = 10 * 365 * 86_400_000;
+const MAX_TIMER_MS = 2_147_483_647;
+
+export interface InsertOptions {
+  /** Services that what is sent to the id passes first, in this order: their consents for it, at most 3. What comes out of the last of them arrives here. */
+  readonly via?: readonly Uint8Array[];
+  /** Leads on to these ids, by their consents for it, at most 4, and nothing arrives here. */
+  readonly to?: readonly Uint8Array[];
+  /** Whose id it is, when it is a host's public id. @default the connection's key */
+  readonly identity?: HostIdentity;
+  /** How long to wait for a server to take it, ms. @default 10,000 */
+  readonly timeoutMs?: number;
+}
+
+export interface JoinOptions {
+  /** To be chosen by anycast: what this member is good for, the most important first. Left out: multicast, every member gets all. */
+  readonly preference?: Preference;
+  /** As of {@link InsertOptions}. */
+  readonly timeoutMs?: number;
+}
+
+export interface ConnectionEvents {
+  /** The server that packets without a better way go to now, as `192.0.2.1:5610`; null: none answers, and nothing can be sent. */
+  server: [address: string | null];
+  /** Nobody has a trigger for an id that was sent to. Not everybody hears so: docs/wire.md §3. */
+  "not-present": [id: Uint8Array];
+  /** The machine has other addresses than before; all triggers are being moved. */
+  moved: [];
+}
+
+export interface ConnectionCounters extends ProgramCounters {
+  /** Sends that the system did not take, and datagrams that came faster than they were read. */
+  readonly socket: number;
+  /** Control messages that answered nothing we had asked. */
+  readonly unexpected: number;
+}
+
+export interface KnownServer {
+  /** `192.0.2.1:5610`. */
+  readonly address: string;
+  readonly alive: boolean;
+  /** Smoothed round trip, ms; Infinity before the first answer. */
+  readonly rttMs: number;
+}
+
+interface Settings {
+  readonly servers: readonly Locator[];
+  readonly key: TriggerKey;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A program on the overlay. All methods but `close` throw ClientError ERR_I3_CLOSED once it is closed, and ERR_I3_USAGE for arguments that cannot be right. */
+export class I3Connection extends EventEmitter<ConnectionEvents> {
+  /** Of the connection's key, 32 bytes: what a group's founder admits, {@link Group.admit}. */
+  readonly publicKey: Uint8Array;
+  readonly #key: TriggerKey;
+  readonly #core: ProgramCore;
+  readonly #triggers = new Map<string, ProgramTrigger>();
+  readonly #watch: { close(): void };
+  #socket: Datagrams | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #timerAtMs = Infinity;
+  #closing: Promise<void> | null = null;
+  #isClosed = false;
+  #settled: () => void = () => undefined;
+
+  private constructor({ key, servers }: Settings) {
+    super();
+    this.#key = key;
+    this.publicKey = key.publicKey;
+    this.#core = new ProgramCore({ send: (datagrams) => this.#socket?.send(datagrams), randomBytes: freshBytes, wallMs: () => Date.now() });
+    this.#watch = watchAddresses(() => this.#move());
+    for (const locator of servers) this.#core.client.addServer(performance.now(), locator);
+  }
+
+  /** @internal Use `connect`. */
+  static async open(settings: Settings): Promise<I3Connection> {
+    const connection = new I3Connection(settings);
+    try {
+      connection.#socket = await openDatagrams(settings.address, settings.port, (from, bytes) => connection.#arrived(from, bytes));
+    } catch (error) {
+      connection.#watch.close();
+      throw error;
+    }
+    connection.#run((core, nowMs) => core.handleTimer(nowMs));
+    return connection;
+  }
+
+  /** @internal Resolves when a server has answered. */
+  answered(timeoutMs: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => done(new ClientError("ERR_I3_NO_SERVER", "no server has answered")), timeoutMs);
+      const done = (error?: ClientError): void => {
+        clearTimeout(timer);
+        this.off("server", onServer);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const onServer = (address: string | null): void => {
+        if (address !== null) done();
+      };
+      this.on("server", onServer);
+      if (this.#core.client.firstHop() !== null) done();
+    });
+  }
+
+  /**
+   * A private id of this connection, 32 bytes, not yet inserted. Without a label another one each time; with a label always the same, as long as
+   * the key is the same (`stateDir`). Nobody can guess it who was not told.
+   */
+  id(label?: string): Uint8Array {
+    const suffix = label === undefined ? freshBytes(SUFFIX_BYTES) : createHmac("sha256", triggerKeySeed(this.#key)).update(`i3/1 client id\0${label}`).digest().subarray(0, SUFFIX_BYTES);
+    return privateId(this.#key.prefix, suffix);
+  }
+
+  /**
+   * Inserts a trigger and keeps it alive, whatever server dies and wherever this machine moves, until `remove()` or `close()`. Resolves when a
+   * server has it: what is sent to `trigger.id` from then on arrives.
+   *
+   * @param id of {@link id}, or the public id of `identity`. @default a new one
+   * Rejects with ERR_I3_USAGE (not an id of this key, or inserted already), ERR_I3_NOT_INSERTED, ERR_I3_REFUSED, ERR_I3_FULL, ERR_I3_CLOSED; it is not kept then.
+   */
+  async insert(id: Id = this.id(), { via = [], to = [], identity, timeoutMs = DEFAULT_INSERT_MS }: InsertOptions = {}): Promise<Trigger> {
+    const own = readId(id);
+    const signer: Extract<TriggerSigner, { kind: "host" | "private" }> = identity === undefined ? { kind: "private", key: this.#key } : { kind: "host", identity };
+    if (!sameBytes(ringKey(own), signer.kind === "host" ? ringKey(publicId(signer.identity.hit)) : signer.key.prefix)) {
+      throw usageError(`${shortId(own)} is not an id of this connection's key`, "Insert an id that connection.id() has made; for a host's public id name its identity. With a stateDir or a key it is the same after a restart.");
+    }
+    if (via.length > 0 && to.length > 0) throw usageError("both via and to", "Leave one out: via leads here in the end, to does not.");
+    if (to.length > 0) return this.#insertChain(own, signer, to, timeoutMs);
+    if (via.length > 0) return this.#insertVia(own, signer, via, timeoutMs);
+    const trigger = this.#add(own, [own]);
+    this.#listen(trigger, (receiver) => this.#core.receivers.set(own, receiver), own, (message) => trigger.deliver(message));
+    return this.#begin(trigger, timeoutMs, (core, nowMs) => core.client.insertTrigger(nowMs, own, signer));
+  }
+
+  async #insertChain(own: Uint8Array, signer: Exclude<TriggerSigner, { kind: "name" }>, to: readonly Uint8Array[], timeoutMs: number): Promise<Trigger> {
+    const steps = readConsents(to, own, MAX_TRIGGER_STACK);
+    return this.#begin(this.#add(own, [own]), timeoutMs, (core, nowMs) => core.client.insertStack(nowMs, own, signer, steps));
+  }
+
+  /** The stack ends in an id of ours that nobody is told. */
+  async #insertVia(own: Uint8Array, signer: Exclude<TriggerSigner, { kind: "name" }>, via: readonly Uint8Array[], timeoutMs: number): Promise<Trigger> {
+    const inner = this.id();
+    const steps = [...readConsents(via, own, MAX_TRIGGER_STACK - 1), signStep({ kind: "private", key: this.#key }, own, inner, secondsOf(Date.now() + OWN_SIGNATURE_MS))];
+    const trigger = this.#add(own, [own, inner]);
+    this.#listen(trigger, (receiver) => this.#core.receivers.set(inner, receiver), inner, (message) => trigger.deliver({ ...message, id: own }));
+    return this.#begin(trigger, timeoutMs, (core, nowMs) => {
+      core.client.insertTrigger(nowMs, inner, { kind: "private", key: this.#key });
+      core.client.insertStack(nowMs, own, signer, steps);
+    });
+  }
+
+  /**
+   * Joins a group: by its key, or by the certificate (136 bytes) that its founder has made of this connection's `publicKey`. Without a preference
+   * what is sent to `group.id` arrives, as at all members (multicast); with one, what {@link anycast} chooses this member for.
+   * Resolves and rejects as {@link insert}.
+   */
+  async join(group: Group | Uint8Array, { preference, timeoutMs = DEFAULT_INSERT_MS }: JoinOptions = {}): Promise<Trigger> {
+    const certificate = group instanceof Group ? group.admit(this.publicKey, new Date(Date.now() + OWN_SIGNATURE_MS)) : group;
+    const multicastId = this.#groupOf(certificate);
+    const id = preference === undefined ? multicastId : anycastIdOf(multicastId, preference, freshBytes);
+    const trigger = this.#add(id, [id]);
+    this.#listen(trigger, (receiver) => {
+      if (preference === undefined) this.#core.receivers.set(id, receiver);
+      else if (!this.#core.receivers.setAnycast(id, receiver)) {
+        this.#forget(trigger);
+        throw usageError("a second anycast membership of one group", "Leave the first with remove(), or open another connection.");
+      }
+    }, id, (message) => trigger.deliver(message));
+    return this.#begin(trigger, timeoutMs, (core, nowMs) => core.client.joinGroup(nowMs, id, certificate, this.#key));
+  }
+
+  #groupOf(certificate: Uint8Array): Uint8Array {
+    if (!(certificate instanceof Uint8Array) || !verifyMembership(certificate)) {
+      throw usageError("a certificate that does not hold", "It is the 136 bytes that the group's founder gets of group.admit(connection.publicKey, notAfter).");
+    }
+    const { groupKey, memberKey } = readMembership(certificate);
+    if (!sameBytes(memberKey, this.publicKey)) throw usageError("the certificate of another member", "The founder admits this connection's publicKey; with a stateDir or a key that is the same after a restart.");
+    return groupId(groupKey, new Uint8Array(SUFFIX_BYTES));
+  }
+
+  /**
+   * Sends one packet to an id, or along a stack of up to 15: to the first, whose program makes something of it and {@link forward}s it to the next. As
+   * with UDP it may be lost, come twice, or out of order, and nobody acknowledges it. Returns false, and counts it, when no server answers now.
+   * Throws ERR_I3_TOO_LARGE beyond `maxPayloadBytes` (1,184 bytes for one id).
+   */
+  send(to: Id | readonly Id[], payload: Payload): boolean {
+    const ids = readStack(to);
+    const bytes = readPayload(payload, ids.length);
+    return this.#send((core, nowMs) => core.send(nowMs, ids, bytes));
+  }
+
+  /**
+   * To the one member of an anycast group whose preference has the longest beginning in common with ours; among equals by lot. `group`: it, or any id of it.
+   * Otherwise as {@link send}.
+   */
+  anycast(group: Group | Id, payload: Payload, { preference = "" }: { readonly preference?: Preference } = {}): boolean {
+    const id = anycastIdOf(group instanceof Group ? group.id : readId(group, "the group's id"), preference, freshBytes);
+    return this.send(id, payload);
+  }
+
+  /** What a service does with what it has made of a message: sends it to the next id of the message's stack, within the message's limits. As {@link send}; throws ERR_I3_USAGE when nothing is left on the stack. */
+  forward(message: Message, payload: Payload = message.payload): boolean {
+    if (message.stack.length === 0) throw usageError("a message without a stack", "It ends here: message.stack is empty. Answer with send() to an id that the payload names.");
+    const bytes = readPayload(payload, message.stack.length);
+    return this.#send((core, nowMs) => core.forward(nowMs, message, bytes));
+  }
+
+  /**
+   * A service's consent, in bytes for the other to use as `via` or `to`: until `notAfter`, triggers at `source`, another's id, may lead through
+   * `through`, an id of this connection. Nobody's id is put on another's path without it.
+   */
+  consent(through: Id, source: Id, notAfter: Date): Uint8Array {
+    const id = readId(through);
+    if (!sameBytes(ringKey(id), this.#key.prefix)) throw usageError(`${shortId(id)} is not an id of this connection's key`, "Consent to what leads through ids of connection.id().");
+    const endMs = notAfter.getTime();
+    if (!(endMs >= 0)) throw usageError("an end that is no time", "Name a Date from 1970 on.");
+    return consentToBytes(signStep({ kind: "private", key: this.#key }, readId(source, "the source"), id, secondsOf(endMs)));
+  }
+
+  /** The servers that are known, in no order. */
+  servers(): readonly KnownServer[] {
+    return this.#core.client.servers().map(({ locator, liveness, rttMs }) => ({ address: locatorText(locator), alive: liveness === "alive", rttMs }));
+  }
+
+  counters(): ConnectionCounters {
+    const { malformed, unexpected } = this.#core.client.counters;
+    const { ioError, tooBig } = this.#socket?.drops ?? { ioError: 0, tooBig: 0 };
+    return { ...this.#core.counters, malformed: this.#core.counters.malformed + malformed, unexpected, socket: ioError + tooBig };
+  }
+
+  /** Takes all triggers out of the ring, at most 1 s, and frees socket and timer: nothing keeps the process then. Twice is no error. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#watch.close();
+    for (const trigger of new Set(this.#triggers.values())) trigger.remove();
+    const { client } = this.#core;
+    if (client.firstHop() !== null && client.triggers(performance.now()).length > 0) {
+      await new Promise<void>((resolve) => {
+        const limit = setTimeout(resolve, CLOSE_MS);
+        this.#settled = () => {
+          if (client.triggers(performance.now()).length > 0) return;
+          clearTimeout(limit);
+          resolve();
+        };
+      });
+    }
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#socket?.close();
+  }
+
+  /** A handle for a trigger of these parts. */
+  #add(id: Uint8Array, parts: readonly Uint8Array[]): ProgramTrigger {
+    if (this.#closing !== null) throw closedError();
+    if (parts.some((part) => this.#triggers.has(bytesKey(part)))) throw usageError(`a second trigger at ${shortId(id)}`, "Remove the first with remove(), or insert another id.");
+    if (this.#triggers.size + parts.length > MAX_TRIGGERS) throw new ClientError("ERR_I3_FULL", `more than ${MAX_TRIGGERS} triggers of one connection`, { remedy: "Remove some that are no longer used, or open another connection." });
+    const trigger = new ProgramTrigger(id, parts, (removed) => this.#forget(removed));
+    for (const part of parts) this.#triggers.set(bytesKey(part), trigger);
+    return trigger;
+  }
+
+  /** `set` says for what the receiver is; it is taken away with the trigger. */
+  #listen(trigger: ProgramTrigger, set: (receiver: Receiver<Message>) => void, id: Uint8Array, receiver: Receiver<Message>): void {
+    set(receiver);
+    trigger.once("removed", () => this.#core.receivers.delete(id, receiver));
+  }
+
+  #begin(trigger: ProgramTrigger, timeoutMs: number, insert: (core: ProgramCore, nowMs: number) => void): Promise<Trigger> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => fail(new ClientError("ERR_I3_NOT_INSERTED", `no server has taken the trigger at ${shortId(trigger.id)} within ${timeoutMs} ms`, {
+        remedy: "See servers() of the connection for which of them answer; a ring that has just started, or lost a server, may need some seconds.",
+      })), timeoutMs);
+      const settle = (): void => {
+        clearTimeout(timer);
+        trigger.off("live", onLive).off("refused", fail).off("removed", onRemoved);
+      };
+      const onLive = (): void => {
+        settle();
+        resolve(trigger);
+      };
+      const fail = (error: ClientError): void => {
+        settle();
+        trigger.remove();
+        reject(error);
+      };
+      const onRemoved = (): void => fail(closedError());
+      trigger.on("live", onLive).on("refused", fail).on("removed", onRemoved);
+      try {
+        this.#run(insert);
+      } catch (cause) {
+        fail(usageError("a trigger that no server would take", "Look at its key, certificate and consents.", cause));
+      }
+    });
+  }
+
+  #forget(trigger: ProgramTrigger): void {
+    for (const part of trigger.parts) this.#triggers.delete(bytesKey(part));
+    if (!this.#isClosed) this.#run((core, nowMs) => trigger.parts.forEach((part) => core.client.removeTrigger(nowMs, part)));
+  }
+
+  #arrived(from: Locator, bytes: Uint8Array): void {
+    if (this.#isClosed) return;
+    // Of the core a message changes nothing.
+    if (bytes[0] === DATA_FIRST_BYTE) this.#core.handleDatagram(performance.now(), from, bytes);
+    else this.#run((core, nowMs) => core.handleDatagram(nowMs, from, bytes));
+  }
+
+  #send(act: (core: ProgramCore, nowMs: number) => boolean): boolean {
+    if (this.#isClosed) throw closedError();
+    const isSent = act(this.#core, performance.now());
+    if (this.#core.sendDeadlineMs() < this.#timerAtMs) this.#setTimer();
+    return isSent;
+  }
+
+  #move(): void {
+    this.#run((core, nowMs) => core.client.renewTriggers(nowMs));
+    this.emit("moved");
+  }
+
+  /** Everything that touches the core; what follows from it is told, and the timer is set, even when a listener throws. */
+  #run<T>(act: (core: ProgramCore, nowMs: number) => T): T {
+    if (this.#isClosed) throw closedError();
+    try {
+      return act(this.#core, performance.now());
+    } finally {
+      this.#setTimer();
+      for (const event of this.#core.client.takeEvents()) this.#tell(event);
+      this.#settled();
+    }
+  }
+
+  #setTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timerAtMs = this.#core.nextDeadlineMs();
+    const waitMs = this.#timerAtMs - performance.now();
+    this.#timer = waitMs === Infinity ? undefined : setTimeout(() => this.#run((core, nowMs) => core.handleTimer(nowMs)), Math.min(Math.max(0, Math.ceil(waitMs)), MAX_TIMER_MS));
+  }
+
+  #tell(event: ClientEvent): void {
+    switch (event.kind) {
+      case "first-hop": return void this.emit("server", event.server === null ? null : locatorText(event.server));
+      case "trigger-live": return this.#triggers.get(bytesKey(event.id))?.setLive(event.id);
+      case "trigger-lost": return this.#triggers.get(bytesKey(event.id))?.setLost(event.id, event.why);
+      case "trigger-refused": return this.#triggers.get(bytesKey(event.id))?.setRefused(refusalError(shortId(event.id), event.code));
+      case "not-present": return void this.emit("not-present", event.id);
+      default:
+    }
+  }
+}
+
+const freshBytes = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
+const secondsOf = (ms: number): number => Math.floor(ms / 1_000);
+const closedError = (): ClientError => new ClientError("ERR_I3_CLOSED", "the connection is closed", { remedy: "Open another one with connect()." });

@@ -1,0 +1,65 @@
+/**
+ * Groups (docs/wire.md §2) as programs see them. One key founds a group; whoever has it admits members. The suffixes of its ids are ours to choose:
+ *
+ *     multicast   16 zeros
+ *     anycast     0xff | preference, 0 to 11 bytes | random to the end
+ *
+ * so that no packet for the one is nearer to a member of the other.
+ */
+import { concatBytes, fromHex, groupId, RING_KEY_BYTES, SUFFIX_BYTES } from "@i3/common";
+import { certifyMember, triggerKeyFromSeed, triggerKeySeed, type TriggerKey } from "@i3/hip";
+
+import { usageError } from "../errors.js";
+
+const ANYCAST_MARK = 0xff;
+/** Of an anycast id, what all those of its group share. */
+export const ANYCAST_PREFIX_BYTES = RING_KEY_BYTES + 1;
+/** The rest is random: members with one preference share the work, and hardly ever an id. */
+export const MAX_PREFERENCE_BYTES = 11;
+const SECRET_BYTES = 32;
+
+/** What members and senders of an anycast group say of themselves, most important first: text (UTF-8) or bytes, at most 11. */
+export type Preference = string | Uint8Array;
+
+/** A group whose key we have. */
+export class Group {
+  /** 32 bytes: what is sent there goes to all members who have joined for multicast. */
+  readonly id: Uint8Array;
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly #key: TriggerKey;
+
+  constructor(key: TriggerKey) {
+    this.#key = key;
+    this.publicKey = key.publicKey;
+    this.id = groupId(key.publicKey, new Uint8Array(SUFFIX_BYTES));
+  }
+
+  /** Of {@link secret}: 32 bytes, or 64 hex digits. Throws ERR_I3_USAGE. */
+  static fromSecret(secret: Uint8Array | string): Group {
+    const bytes = typeof secret === "string" && /^[0-9a-fA-F]{64}$/.test(secret) ? fromHex(secret) : secret;
+    if (!(bytes instanceof Uint8Array) || bytes.length !== SECRET_BYTES) throw usageError("a group's secret of the wrong form", "It has 32 bytes, or 64 hex digits, as Group.secret() gives it.");
+    return new Group(triggerKeyFromSeed(bytes));
+  }
+
+  /** 32 bytes. Whoever has them is the group: can join it, and admit others for ever. */
+  secret(): Uint8Array {
+    return triggerKeySeed(this.#key);
+  }
+
+  /** The certificate (136 bytes) by which a member (its connection's `publicKey`, 32 bytes) may join until then. Throws ERR_I3_USAGE. */
+  admit(memberKey: Uint8Array, notAfter: Date): Uint8Array {
+    try {
+      return certifyMember(this.#key, memberKey, Math.floor(notAfter.getTime() / 1_000));
+    } catch (cause) {
+      throw usageError("a member that cannot be admitted", "Name the 32 bytes of its connection's publicKey, and a Date from 1970 on.", cause);
+    }
+  }
+}
+
+/** An anycast id of the group that `id` is of. Throws ERR_I3_USAGE. */
+export function anycastIdOf(id: Uint8Array, preference: Preference, randomBytes: (length: number) => Uint8Array): Uint8Array {
+  const bytes = typeof preference === "string" ? new TextEncoder().encode(preference) : preference;
+  if (!(bytes instanceof Uint8Array) || bytes.length > MAX_PREFERENCE_BYTES) throw usageError("a preference of the wrong form", `It is a text or Uint8Array of at most ${MAX_PREFERENCE_BYTES} bytes.`);
+  return concatBytes(id.subarray(0, RING_KEY_BYTES), Uint8Array.of(ANYCAST_MARK), bytes, randomBytes(SUFFIX_BYTES - 1 - bytes.length));
+}

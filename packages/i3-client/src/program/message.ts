@@ -1,0 +1,12 @@
+/** What a native program gets: one packet (docs/wire.md §3, payload kind 5). */
+export interface Message {
+  /** The id that it came to, 32 bytes: that of the trigger, or for anycast the one that the sender named. */
+  readonly id: Uint8Array;
+  readonly payload: Uint8Array;
+  /** The ids behind it on its stack, next one first: where a service sends what it has made of it ({@link I3Connection.forward}). Mostly none. */
+  readonly stack: readonly Uint8Array[];
+  /** Servers that it may still pass, 0 to 255: {@link I3Connection.forward} takes one off, so that a loop of services ends. */
+  readonly hopLimit: number;
+  /** Copies of it that may still be made. */
+  readonly copyBudget: number;
+}

@@ -1,0 +1,216 @@
+/** The public client on real sockets of loopback: what works, what is refused and how, and that nothing is left open. */
+import { spawn } from "node:child_process";
+import { createSocket, type Socket } from "node:dgram";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { publicId } from "@i3/common";
+import { generateHostIdentity } from "@i3/hip";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+import { connect, fromHex, newGroup, toHex, type I3Connection, type Message, type Trigger } from "../../src/index.js";
+import { LoopbackServer } from "./loopback-server.js";
+
+const text = ({ payload }: Message): string => Buffer.from(payload).toString();
+const TOMORROW = new Date(Date.now() + 86_400_000);
+let server: LoopbackServer;
+const connections: I3Connection[] = [];
+beforeAll(async () => (server = await LoopbackServer.open()));
+afterEach(async () => void (await Promise.all(connections.splice(0).map((connection) => connection.close()))));
+afterAll(() => server.close());
+
+async function open(options: Partial<Parameters<typeof connect>[0]> = {}): Promise<I3Connection> {
+  const connection = await connect({ servers: [server.address], ...options });
+  connections.push(connection);
+  return connection;
+}
+
+/** The next messages of a trigger, as text. */
+async function take(trigger: Trigger, count: number): Promise<string[]> {
+  const heard: string[] = [];
+  for await (const message of trigger) if (heard.push(text(message)) === count) break;
+  return heard;
+}
+
+describe("two programs", () => {
+  it("send to ids, by bytes and by text", async () => {
+    const [home, other] = [await open(), await open()];
+    const inbox = await home.insert();
+    expect(inbox.live).toBe(true);
+    expect(other.send(inbox.id, "one")).toBe(true);
+    other.send(toHex(inbox.id), Buffer.from("two"));
+    expect(await take(inbox, 2)).toEqual(["one", "two"]);
+    expect(home.counters()).toMatchObject({ received: 2, unknownId: 0 });
+    expect(home.servers()).toMatchObject([{ address: server.address, alive: true }]);
+  });
+
+  it("carry the longest payload along the longest stack", async () => {
+    const [home, other] = [await open(), await open()];
+    const inbox = await home.insert();
+    const heard = once(inbox, "message") as Promise<[Message]>;
+    const rest = Array.from({ length: 14 }, () => other.id());
+    other.send([inbox.id, ...rest], new Uint8Array(736).fill(5));
+    const [message] = await heard;
+    expect(message.payload).toEqual(new Uint8Array(736).fill(5));
+    expect(message.stack).toEqual(rest);
+  });
+
+  it("hear that nobody is there", async () => {
+    const other = await open();
+    const gone = once(other, "not-present") as Promise<[Uint8Array]>;
+    const id = other.id();
+    other.send(id, "is anybody there?");
+    expect((await gone)[0]).toEqual(id);
+  });
+
+  it("are members of one group: multicast to all, anycast to the one whose preference is nearest", async () => {
+    const [founder, guest, sender] = [await open(), await open(), await open()];
+    const group = newGroup();
+    const rooms = [await founder.join(group), await guest.join(group.admit(guest.publicKey, TOMORROW))];
+    const [eu, us] = [await founder.join(group, { preference: "eu/paris" }), await guest.join(group, { preference: "us/boston" })];
+    sender.send(group.id, "to all");
+    sender.anycast(group, "to boston", { preference: "us/chicago" });
+    sender.anycast(group.id, "to paris", { preference: "eu/berlin" });
+    expect(await Promise.all([...rooms, us, eu].map((trigger) => take(trigger, 1)))).toEqual([["to all"], ["to all"], ["to boston"], ["to paris"]]);
+    us.remove();
+    // Until the server has heard of it.
+    const again = setInterval(() => sender.anycast(group, "to who is left", { preference: "us/chicago" }), 20);
+    expect(await take(eu, 1)).toEqual(["to who is left"]);
+    clearInterval(again);
+  });
+
+  it("put a service on the way: the sender by its stack, the receiver by a consent", async () => {
+    const [box, home, sender] = [await open(), await open(), await open()];
+    const service = await box.insert();
+    service.on("message", (message) => box.forward(message, text(message).toUpperCase()));
+    const plain = await home.insert();
+    const id = home.id("shop");
+    const behind = await home.insert(id, { via: [box.consent(service.id, id, TOMORROW)] });
+    sender.send([service.id, plain.id], "by the sender");
+    sender.send(id, "by the receiver");
+    expect([await take(plain, 1), await take(behind, 1)]).toEqual([["BY THE SENDER"], ["BY THE RECEIVER"]]);
+    // A chain leads away from who made it.
+    const from = sender.id();
+    await sender.insert(from, { to: [home.consent(plain.id, from, TOMORROW)] });
+    sender.send(from, "by a chain");
+    expect(await take(plain, 1)).toEqual(["by a chain"]);
+  });
+
+  it("are a host whose public id is known", async () => {
+    const [home, other] = [await open(), await open()];
+    const identity = generateHostIdentity();
+    const inbox = await home.insert(publicId(identity.hit), { identity });
+    other.send(publicId(identity.hit), "to a host");
+    expect(await take(inbox, 1)).toEqual(["to a host"]);
+  });
+});
+
+describe("ids", () => {
+  it("with a label stay with the key, in a file that only its owner reads", async () => {
+    const stateDir = join(mkdtempSync(join(tmpdir(), "i3-client-")), "state");
+    const [first, again, other] = [await open({ stateDir }), await open({ stateDir }), await open()];
+    expect(first.id("inbox")).toEqual(again.id("inbox"));
+    expect(first.id("inbox")).not.toEqual(first.id("outbox"));
+    expect(first.id()).not.toEqual(first.id());
+    expect(first.id("inbox")).not.toEqual(other.id("inbox"));
+    const file = join(stateDir, "client.key");
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const [seed = ""] = /[0-9a-f]{64}/.exec(readFileSync(file, "utf8")) ?? [];
+    expect((await open({ key: seed })).id("inbox")).toEqual(first.id("inbox"));
+    expect((await open({ key: fromHex(seed) })).id("inbox")).toEqual(first.id("inbox"));
+    chmodSync(file, 0o640);
+    await expect(open({ stateDir })).rejects.toMatchObject({ code: "ERR_I3_KEY_FILE", remedy: `Run: chmod 600 ${file}` });
+    chmodSync(file, 0o600);
+    writeFileSync(file, "i3 client key 1 00\n");
+    await expect(open({ stateDir })).rejects.toMatchObject({ code: "ERR_I3_KEY_FILE" });
+    rmSync(stateDir, { recursive: true });
+  });
+});
+
+describe("what cannot work is said at once", () => {
+  it("of connect", async () => {
+    for (const bad of [{ servers: [] }, { servers: "127.0.0.1" }, {}, { servers: ["nowhere"] }, { servers: [server.address], key: "short" }, { servers: [server.address], key: new Uint8Array(32), stateDir: "/x" }]) {
+      await expect(connect(bad as never)).rejects.toMatchObject({ name: "ClientError", code: "ERR_I3_USAGE" });
+    }
+    const socket = createSocket("udp4").bind(0, "127.0.0.1");
+    await once(socket, "listening");
+    const { port } = socket.address();
+    await expect(connect({ servers: [server.address], address: "127.0.0.1", port })).rejects.toMatchObject({ code: "ERR_I3_PORT_IN_USE" });
+    // A server that says nothing.
+    await expect(connect({ servers: [`127.0.0.1:${port}`], timeoutMs: 100 })).rejects.toMatchObject({ code: "ERR_I3_NO_SERVER", message: `no server has answered within 100 ms: 127.0.0.1:${port}` });
+    socket.close();
+  });
+
+  it("of an open connection", async () => {
+    const [i3, other] = [await open(), await open()];
+    const usage = { code: "ERR_I3_USAGE" };
+    await expect(i3.insert(other.id())).rejects.toMatchObject(usage);
+    const inbox = await i3.insert();
+    await expect(i3.insert(inbox.id)).rejects.toMatchObject(usage);
+    const group = newGroup();
+    await expect(i3.join(group.admit(other.publicKey, TOMORROW))).rejects.toMatchObject(usage);
+    await expect(i3.join(new Uint8Array(136))).rejects.toMatchObject(usage);
+    await i3.join(group, { preference: "a" });
+    await expect(i3.join(group, { preference: "b" })).rejects.toMatchObject(usage);
+    const id = i3.id();
+    await expect(i3.insert(id, { via: [other.consent(other.id(), other.id(), TOMORROW)] })).rejects.toMatchObject(usage);
+    expect(() => i3.consent(other.id(), id, TOMORROW)).toThrow(expect.objectContaining(usage));
+    expect(() => i3.consent(id, other.id(), new Date(NaN))).toThrow(expect.objectContaining(usage));
+    expect(() => i3.forward({ id, payload: new Uint8Array(1), stack: [], hopLimit: 5, copyBudget: 5 })).toThrow(expect.objectContaining(usage));
+    expect(() => i3.send(inbox.id, new Uint8Array(1_185))).toThrow(expect.objectContaining({ code: "ERR_I3_TOO_LARGE" }));
+    // Nothing of what was refused is left: the ids can be used.
+    await i3.insert(id);
+  });
+
+  it("of a certificate that has ended, and of a quota that is full", async () => {
+    const small = await LoopbackServer.open(2);
+    const i3 = await open({ servers: [small.address] });
+    await expect(i3.join(newGroup().admit(i3.publicKey, new Date(1_000)))).rejects.toMatchObject({ code: "ERR_I3_REFUSED", message: expect.stringMatching(/has ended/) });
+    await i3.insert();
+    await i3.insert();
+    await expect(i3.insert()).rejects.toMatchObject({ code: "ERR_I3_REFUSED", message: expect.stringMatching(/no more triggers/) });
+    small.close();
+    await expect(i3.insert(i3.id(), { timeoutMs: 50 })).rejects.toMatchObject({ code: "ERR_I3_NOT_INSERTED" });
+  });
+
+  it("of a closed connection", async () => {
+    const i3 = await open();
+    const inbox = await i3.insert();
+    const loop = take(inbox, 1);
+    const waiting = i3.insert();
+    await Promise.all([i3.close(), i3.close(), expect(waiting).rejects.toMatchObject({ code: "ERR_I3_CLOSED" })]);
+    expect(await loop).toEqual([]);
+    expect(inbox.live).toBe(false);
+    inbox.remove();
+    expect(server.core.inspect().triggers).toBe(0);
+    expect(() => i3.send(inbox.id, "x")).toThrow(expect.objectContaining({ code: "ERR_I3_CLOSED" }));
+    await expect(i3.insert()).rejects.toMatchObject({ code: "ERR_I3_CLOSED" });
+  });
+});
+
+describe("a process", () => {
+  const MODULE = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
+  /** Runs a program as a module of its own. Standard output and exit status. */
+  async function runs(program: string): Promise<readonly [string, number | null]> {
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", `import { connect } from ${JSON.stringify(MODULE)};\n${program}`], { stdio: ["ignore", "pipe", "inherit"] });
+    let out = "";
+    child.stdout.on("data", (data: Buffer) => (out += data.toString()));
+    const [status] = (await once(child, "close")) as [number | null];
+    return [out, status];
+  }
+
+  it("ends by itself once it has closed its connection, and when it could not open one", async () => {
+    const silent: Socket = createSocket("udp4").bind(0, "127.0.0.1");
+    await once(silent, "listening");
+    const [closed, failed] = await Promise.all([
+      runs(`const i3 = await connect({ servers: [${JSON.stringify(server.address)}] }); const inbox = await i3.insert(); inbox.on("message", async ({ payload }) => { console.log(Buffer.from(payload).toString()); await i3.close(); }); i3.send(inbox.id, "hello");`),
+      runs(`await connect({ servers: ["127.0.0.1:${silent.address().port}"], timeoutMs: 200 }).catch(({ code }) => console.log(code));`),
+    ]);
+    silent.close();
+    expect(closed).toEqual(["hello\n", 0]);
+    expect(failed).toEqual(["ERR_I3_NO_SERVER\n", 0]);
+  });
+});
