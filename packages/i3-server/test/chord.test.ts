@@ -225,9 +225,9 @@ describe("Zave's rules", () => {
   });
 
   describe("a successor list never skips members", () => {
-    /** A node at 0x10, and what it asked in its last output. */
-    const started = (): { chord: Chord; asked: (type: string, to: RingNode) => Uint8Array } => {
-      const chord = new Chord({ self: node(0x10), members: [node(0x08).locator], random: randomBytesFrom(seeded(1)) });
+    /** A node at 0x10 with one configured member, and what it asked in its last output. */
+    const started = (member = 0x08): { chord: Chord; asked: (type: string, to: RingNode) => Uint8Array } => {
+      const chord = new Chord({ self: node(0x10), members: [node(member).locator], random: randomBytesFrom(seeded(1)) });
       chord.start(0);
       chord.handleTimer(0);
       const asked = (type: string, to: RingNode): Uint8Array => {
@@ -246,6 +246,48 @@ describe("Zave's rules", () => {
       chord.handleMessage(2, asked("STATE", node(0x08)), state(node(0x08), [node(0x20), node(0x30)], node(0x70)));
       expect(chord.successors).toEqual([node(0x20), node(0x30)]);
       expect(chord.predecessor).toEqual(node(0x08));
+    });
+
+    it("when others have joined before its place since it asked: it goes on through them", () => {
+      const { chord, asked } = started();
+      chord.handleMessage(1, asked("FIND", node(0x08)), { type: "FOUND", from: node(0x08), final: true, node: node(0x20) });
+      chord.handleMessage(2, asked("STATE", node(0x08)), state(node(0x08), [node(0x0a), node(0x0c), node(0x20)], node(0x70)));
+      expect(chord.successors).toEqual([]);
+      chord.handleMessage(3, asked("STATE", node(0x0c)), state(node(0x0c), [node(0x20), node(0x30)], node(0x0a)));
+      expect(chord.successors).toEqual([node(0x20), node(0x30)]);
+      expect(chord.predecessor).toEqual(node(0x0c));
+    });
+
+    it("when others have joined behind its place: it goes back through them, and asks again where that is after 32", () => {
+      const { chord, asked } = started(0x80);
+      chord.handleMessage(1, asked("FIND", node(0x80)), { type: "FOUND", from: node(0x80), final: true, node: node(0x80) });
+      for (let key = 0x80; key >= 0x60; key -= 1) chord.handleMessage(2, asked("STATE", node(key)), state(node(key), [node(key + 1)], node(key - 1)));
+      expect(chord.successors).toEqual([]);
+      chord.handleTimer(90);
+      chord.handleMessage(91, asked("FIND", node(0x80)), { type: "FOUND", from: node(0x80), final: false, node: node(0x08) });
+      chord.handleMessage(92, asked("FIND", node(0x08)), { type: "FOUND", from: node(0x08), final: true, node: node(0x20) });
+      chord.handleMessage(93, asked("STATE", node(0x08)), state(node(0x08), [node(0x20)]));
+      expect(chord.successors).toEqual([node(0x20)]);
+    });
+
+    it("when the one that its place belonged to has lost its predecessor: it comes before that one", () => {
+      const { chord, asked } = started(0x20);
+      chord.handleMessage(1, asked("FIND", node(0x20)), { type: "FOUND", from: node(0x20), final: true, node: node(0x20) });
+      chord.handleMessage(2, asked("STATE", node(0x20)), state(node(0x20), [node(0x30)]));
+      expect(chord.successors).toEqual([node(0x20), node(0x30)]);
+      expect(chord.predecessor).toBeNull();
+    });
+
+    it("when 32 nodes and more are nearer: it looks for its place through the nearest of them", () => {
+      const { chord, asked } = started();
+      chord.handleMessage(1, asked("FIND", node(0x08)), { type: "FOUND", from: node(0x08), final: true, node: node(0x80) });
+      chord.handleMessage(2, asked("STATE", node(0x08)), state(node(0x08), [node(0x80)]));
+      for (let key = 0x80; key >= 0x60; key -= 1) chord.handleMessage(3, asked("STATE", node(key)), state(node(key), [node(key + 1)], node(key - 1)));
+      expect(chord.successors[0]).toEqual(node(0x60));
+      chord.handleMessage(4, asked("FIND", node(0x5f)), { type: "FOUND", from: node(0x5f), final: false, node: node(0x0c) });
+      chord.handleMessage(5, asked("FIND", node(0x0c)), { type: "FOUND", from: node(0x0c), final: true, node: node(0x18) });
+      chord.handleMessage(6, asked("STATE", node(0x18)), state(node(0x18), [node(0x20)], node(0x0c)));
+      expect(chord.successors).toEqual([node(0x18), node(0x20)]);
     });
 
     it("when a nearer node is alone: what it had stays behind that", () => {

@@ -16,6 +16,7 @@ import {
   MEMBER_PROBE_MS, MEMBER_PROBE_SIZE, PENDING_RETRY_MAX_MS, PENDING_RETRY_MIN_MS, QUIET_MS, ROUTE_MS, SETTLE_MS, STABILIZE_MS,
 } from "./constants.js";
 import { FingerSearch } from "./finger-search.js";
+import { joinStep } from "./join-step.js";
 import { Lookups, type Lookup } from "./lookups.js";
 import { sameNode } from "./neighbours.js";
 import { Requests, type Request } from "./requests.js";
@@ -48,7 +49,9 @@ export type ChordOutput =
   | { readonly kind: "left" };
 
 type Purpose =
-  | { readonly kind: "stabilize" | "join"; readonly node: RingNode; readonly stepsLeft: number }
+  | { readonly kind: "stabilize"; readonly node: RingNode; readonly stepsLeft: number }
+  /** `isAfter`: `node` comes after us, otherwise before. */
+  | { readonly kind: "join"; readonly node: RingNode; readonly stepsLeft: number; readonly isAfter: boolean }
   | { readonly kind: "alive"; readonly node: RingNode }
   /** Times a finger, or a node that may become one; or asks such a node for others of its range. */
   | { readonly kind: "probe" | "sample"; readonly node: RingNode }
@@ -324,7 +327,7 @@ export class Chord {
       this.#stabilized(nowMs, purpose.stepsLeft, message, request.sentMs);
     } else if (message.type === "STATE_IS" && purpose.kind === "join") {
       this.#requests.remove(nonce);
-      this.#joining(nowMs, purpose.stepsLeft, message);
+      this.#joining(nowMs, purpose, message);
     } else if ((message.type === "ALIVE_YES" && purpose.kind === "probe") || (message.type === "STATE_IS" && purpose.kind === "sample")) {
       this.#requests.remove(nonce);
       this.#fingerSearch.answered(nowMs, message.type === "STATE_IS" ? message.successors : []);
@@ -393,8 +396,8 @@ export class Chord {
     this.#askState(nowMs, hint !== null && this.#isNearer(nowMs, hint, first) ? hint : first, MAX_CANDIDATES);
   }
 
-  #askState(nowMs: number, node: RingNode, stepsLeft: number, kind: "stabilize" | "join" = "stabilize"): void {
-    this.#ask(nowMs, node, { type: "STATE", from: this.self }, { kind, node, stepsLeft });
+  #askState(nowMs: number, node: RingNode, stepsLeft: number): void {
+    this.#ask(nowMs, node, { type: "STATE", from: this.self }, { kind: "stabilize", node, stepsLeft });
   }
 
   #isNearer(nowMs: number, node: RingNode, head: RingNode): boolean {
@@ -420,7 +423,10 @@ export class Chord {
     const behindIt = state.successors.length === 0 ? this.#ring.successors.filter((other) => !sameNode(other, node)) : state.successors;
     const nearer = this.#ring.adoptSuccessors(nowMs, [node, ...behindIt]);
     const candidate = [state.predecessor, nearer].find((other) => other !== null && this.#isNearer(nowMs, other, node));
-    if (candidate !== undefined && candidate !== null && stepsLeft > 0) return this.#askState(nowMs, candidate, stepsLeft - 1);
+    if (candidate !== undefined && candidate !== null) {
+      if (stepsLeft > 0) return this.#askState(nowMs, candidate, stepsLeft - 1);
+      this.#lookUpSelf(nowMs, candidate.locator); // our place is far from there: node by node it would take minutes in a large ring
+    }
     this.#notifyHead();
   }
 
@@ -487,10 +493,14 @@ export class Chord {
     const strangers = [...this.#members, ...this.#remembered].filter((locator) => !neighbours.some((node) => sameLocator(node.locator, locator)));
     for (let i = 0; i < Math.min(strangers.length, alone ? 4 : 1); i += 1) {
       this.#memberTurn = (this.#memberTurn + 1) % strangers.length;
-      const locator = strangers[this.#memberTurn] as Locator;
-      if (this.#lookups.hasMember((other) => sameLocator(other, locator))) continue;
-      this.#lookups.start(nowMs, this.self.key, { kind: "member", locator });
+      this.#lookUpSelf(nowMs, strangers[this.#memberTurn] as Locator);
     }
+  }
+
+  /** Through the node at `locator`. */
+  #lookUpSelf(nowMs: number, locator: Locator): void {
+    if (this.#lookups.hasMember((other) => sameLocator(other, locator))) return;
+    this.#lookups.start(nowMs, this.self.key, { kind: "member", locator });
   }
 
   #found(nowMs: number, { key, purpose, hops }: Lookup, node: RingNode, via: RingNode): void {
@@ -503,34 +513,30 @@ export class Chord {
   #foundSelf(nowMs: number, node: RingNode, via: RingNode): void {
     const { head } = this.#ring;
     if (head === null) {
-      if (!this.#awaiting()) this.#askState(nowMs, via, MAX_CANDIDATES, "join");
+      if (!this.#awaiting()) this.#askJoin(nowMs, via, MAX_CANDIDATES, sameNode(node, via));
     } else if (this.#isNearer(nowMs, node, head)) {
       this.#hint = node;
       if (!this.#awaiting()) this.#stabilize(nowMs);
     }
   }
 
-  /** Zave's Join: through the member after which we come, its list becomes ours and it our predecessor. */
-  #joining(nowMs: number, stepsLeft: number, state: Extract<ControlMessage, { type: "STATE_IS" }>): void {
-    const { from, predecessor, successors } = state;
+  #askJoin(nowMs: number, node: RingNode, stepsLeft: number, isAfter: boolean): void {
+    this.#ask(nowMs, node, { type: "STATE", from: this.self }, { kind: "join", node, stepsLeft, isAfter });
+  }
+
+  #joining(nowMs: number, { stepsLeft, isAfter }: Extract<Purpose, { kind: "join" }>, state: Extract<ControlMessage, { type: "STATE_IS" }>): void {
     if (this.#ring.head !== null) {
-      this.#hint = from;
+      this.#hint = state.from;
       return;
     }
     if (state.pending) {
       this.#memberMs = nowMs + this.#between(PENDING_RETRY_MIN_MS, PENDING_RETRY_MAX_MS);
       return;
     }
-    const [next] = successors;
-    const others = successors.filter((node) => !sameNode(node, this.self));
-    if (next === undefined || sameNode(next, this.self) || inHalfOpen(from.key, this.self.key, next.key)) {
-      // Its list alone: it may be short because members died, and then whoever comes between its end and `from` would be skipped.
-      return this.#join(nowMs, from, others.length === 0 ? [from] : others, from);
-    }
-    if (predecessor !== null && !sameNode(predecessor, this.self) && !this.#ring.liveness.isDead(nowMs, predecessor) && stepsLeft > 0) {
-      return this.#askState(nowMs, predecessor, stepsLeft - 1, "join");
-    }
-    this.#join(nowMs, from, [from, ...others], null);
+    const step = joinStep(this.self, state, isAfter, (node) => this.#ring.liveness.isDead(nowMs, node));
+    if (step.kind === "join") this.#join(nowMs, state.from, step.successors, step.predecessor);
+    else if (step.kind === "ask" && stepsLeft > 0) this.#askJoin(nowMs, step.node, stepsLeft - 1, step.isAfter);
+    else this.#memberMs = nowMs + this.#between(PENDING_RETRY_MIN_MS, PENDING_RETRY_MAX_MS);
   }
 
   #join(nowMs: number, through: RingNode, successors: readonly RingNode[], predecessor: RingNode | null): void {
