@@ -26,9 +26,16 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
 
 /** A key for Map and Set with one character a byte. */
 export function bytesKey(b: Uint8Array): string {
-  // Ring keys and nonces, in a seventh of the time: servers use them as keys several times for each message.
+  // Ids, ring keys, nonces and addresses, in a seventh of the time: servers use them as keys several times for each message.
+  if (b.length === 32) {
+    return String.fromCharCode(
+      b[0]!, b[1]!, b[2]!, b[3]!, b[4]!, b[5]!, b[6]!, b[7]!, b[8]!, b[9]!, b[10]!, b[11]!, b[12]!, b[13]!, b[14]!, b[15]!,
+      b[16]!, b[17]!, b[18]!, b[19]!, b[20]!, b[21]!, b[22]!, b[23]!, b[24]!, b[25]!, b[26]!, b[27]!, b[28]!, b[29]!, b[30]!, b[31]!,
+    );
+  }
   if (b.length === 16) return String.fromCharCode(b[0]!, b[1]!, b[2]!, b[3]!, b[4]!, b[5]!, b[6]!, b[7]!, b[8]!, b[9]!, b[10]!, b[11]!, b[12]!, b[13]!, b[14]!, b[15]!);
   if (b.length === 8) return String.fromCharCode(b[0]!, b[1]!, b[2]!, b[3]!, b[4]!, b[5]!, b[6]!, b[7]!);
+  if (b.length === 4) return String.fromCharCode(b[0]!, b[1]!, b[2]!, b[3]!);
   return Buffer.from(b.buffer, b.byteOffset, b.length).toString("latin1");
 }
 

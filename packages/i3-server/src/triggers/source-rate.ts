@@ -1,5 +1,5 @@
 /** How many signatures are checked for one source: a token bucket each, of one second's worth. */
-import type { Locator } from "@i3/common";
+import { bytesKey, type Locator } from "@i3/common";
 
 import { MAX_RATED_SOURCES } from "./constants.js";
 
@@ -8,7 +8,7 @@ const IPV6_SITE_BYTES = 8;
 /** What counts as one source: an IPv4 address, or the /64 of an IPv6 address, which one subscriber has whole. */
 export function sourceOf(locator: Locator): string {
   const { address } = locator;
-  return Buffer.from(address).toString("latin1", 0, address.length === 4 ? 4 : IPV6_SITE_BYTES);
+  return bytesKey(address.length === 4 ? address : address.subarray(0, IPV6_SITE_BYTES));
 }
 
 interface Bucket {
