@@ -1,9 +1,16 @@
-/** Servers and NATs fail under running traffic: it is back well within ten seconds. */
+/** Servers and NATs fail under running traffic: it is back within the times of docs/failures.md. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { RingServer } from "@i3/demo";
 
-import { outageMs, pairBed, pings, type PairBed } from "./pair-bed.js";
+import { iperfOutageMs } from "./iperf-outage.js";
+import { eventually, outageMs, pairBed, pings, type PairBed } from "./pair-bed.js";
+
+/** What the ring promises (docs/failures.md). Two of at most three tries must hold it: one may meet a machine that was busy with something else. */
+const KILL_MS = 2_000;
+const CUT_MS = 3_000;
+const TRIES = 3;
+const BACK_MS = 30_000;
 
 let bed: PairBed;
 beforeAll(async () => {
@@ -12,40 +19,53 @@ beforeAll(async () => {
 });
 afterAll(() => bed?.close());
 
-/** The server that holds the newest trigger of the home machine. */
-function holderOfHome(): RingServer {
-  const address = bed.homeProxy.child?.lines.flatMap(({ text }) => /"trigger-live".*"server":"([0-9.]+):/.exec(text)?.[1] ?? []).at(-1);
-  const server = bed.ring.find((candidate) => candidate.host.address4 === address);
-  if (server === undefined) throw new Error(`no server at ${address}`);
-  return server;
+const count = ({ child }: RingServer, event: string): number => child?.lines.filter(({ text }) => text.includes(`"event":"${event}"`)).length ?? 0;
+
+/** Until it says so once more than `before` times. */
+const says = (server: RingServer, event: string, before: number): Promise<true> =>
+  eventually(`${server.host.name} says ${event}`, BACK_MS, () => Promise.resolve(count(server, event) > before || undefined));
+
+/** Lets `failure` happen to the server that carries iperf3's packets, until it was survived in time twice. `undo`: makes it whole again, until the ring is as before. */
+async function survives(limitMs: number, failure: (server: RingServer) => Promise<void>, undo: (server: RingServer) => Promise<void>): Promise<void> {
+  const tookMs: number[] = [];
+  const inTime = (): number => tookMs.filter((ms) => ms <= limitMs).length;
+  while (inTime() < 2 && tookMs.length < TRIES) {
+    let failed: RingServer | undefined;
+    tookMs.push(await iperfOutageMs(bed, ["--bitrate", "20M"], async (server) => {
+      failed = server;
+      await failure(server);
+    }));
+    if (failed === undefined) throw new Error("nothing failed");
+    await undo(failed);
+  }
+  process.stdout.write(`    iperf3 stood still for ${tookMs.join(", ")} ms\n`);
+  expect(inTime(), `of ${tookMs.join(", ")} ms`).toBeGreaterThanOrEqual(2);
 }
 
 describe("under running pings", () => {
-  // First, because a server that comes back takes its keys over for some seconds: one failure at a time.
   it("the home machine's NAT reboots", async () => {
     const ms = await outageMs(bed.laptop, bed.homeProxy.address4, () => bed.nat2.reboot());
     process.stdout.write(`    outage after a NAT's reboot: ${Math.round(ms)} ms\n`);
     expect(ms).toBeLessThan(9_000);
   }, 60_000);
+});
 
-  it("the server that holds the triggers is killed", async () => {
-    const server = holderOfHome();
-    const ms = await outageMs(bed.laptop, bed.homeProxy.address4, async () => {
-      server.child?.kill("SIGKILL");
-      await server.child?.ended;
-    });
-    process.stdout.write(`    outage after a kill: ${Math.round(ms)} ms\n`);
-    expect(ms).toBeLessThan(9_000);
+describe("under a running iperf3, the server that carries its packets", () => {
+  // A server that comes back takes its keys over for some seconds, and then claims them: one failure at a time.
+  it("is killed", () => survives(KILL_MS, async (server) => {
+    server.child?.kill("SIGKILL");
+    await server.child?.ended;
+  }, async (server) => {
     await server.start();
-  }, 60_000);
+    await says(server, "claims", 0);
+  }), 150_000);
 
-  it("another one is silently cut off", async () => {
-    const server = holderOfHome();
-    const ms = await outageMs(bed.laptop, bed.homeProxy.address4, () => server.host.cutOff());
-    process.stdout.write(`    outage after a silent cut: ${Math.round(ms)} ms\n`);
-    expect(ms).toBeLessThan(9_000);
+  it("is silently cut off", () => survives(CUT_MS, (server) => server.host.cutOff(), async (server) => {
+    await says(server, "alone", 0);
+    const before = count(server, "claims");
     await server.host.restore();
-  }, 60_000);
+    await says(server, "claims", before);
+  }), 150_000);
 });
 
 describe("a TCP connection", () => {
