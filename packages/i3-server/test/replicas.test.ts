@@ -19,6 +19,12 @@ function pass(bench: ServerBench, durationMs: number): void {
   bench.engine.take();
 }
 
+/** What it says to another server in a while. */
+function heardBy(bench: ServerBench, peer: RingPeer, durationMs: number): readonly ReturnType<RingPeer["take"]>[] {
+  bench.advance(durationMs);
+  return bench.engine.take().map(({ bytes }) => peer.take(bench.nowMs, bench.self.locator, bytes));
+}
+
 /** A server whose predecessor has the key of the tests' id. */
 function successor(limits: TriggerLimits = { triggers: 1_000, perSource: 100 }): { bench: ServerBench; peer: RingPeer } {
   const bench = new ServerBench({ ring: RING, limits });
@@ -55,6 +61,21 @@ describe("a replica", () => {
     pass(bench, 3_000);
     expect(bench.targets()).toEqual([CLIENT]);
     bench.advance(27_000);
+    expect(bench.targets()).toEqual([]);
+  });
+
+  it("delivers while the responsible server is dead and nobody has its place, and not once it is heard again", () => {
+    const { bench, peer } = successor();
+    replica(bench);
+    const other = new RingPeer(makeLocator(Uint8Array.of(10, 0, 0, 4), 4_000), memberWhere((key) => inHalfOpen(peer.node.key, key, bench.self.key)));
+    const [state] = heardBy(bench, peer, 500).filter(({ message }) => message?.type === "STATE");
+    if (state === undefined) throw new Error("no STATE");
+    bench.ring(peer, { type: "STATE_IS", from: peer.node, pending: false, predecessor: null, successors: [other.node] }, state.nonce);
+    bench.ring(peer, { type: "LEAVING", from: peer.node, predecessor: null, successors: [other.node] });
+    expect(bench.ask(bench.trigger({ flags: TRIGGER_FLAG.replica, counter: 2 }))).toMatchObject({ type: "TRIGGER_OK" }); // The key is not its own.
+    expect(bench.targets()).toEqual([CLIENT]);
+    bench.ring(peer, { type: "ALIVE", from: peer.node });
+    bench.engine.take();
     expect(bench.targets()).toEqual([]);
   });
 
