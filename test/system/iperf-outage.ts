@@ -19,7 +19,7 @@ async function receivedBytes(host: Host): Promise<number> {
 }
 
 /** The server that gets the most bytes for half a second. */
-async function busiest(ring: readonly RingServer[]): Promise<RingServer> {
+export async function busiest(ring: readonly RingServer[]): Promise<RingServer> {
   const before = await Promise.all(ring.map(({ host }) => receivedBytes(host)));
   await new Promise((resolve) => setTimeout(resolve, 500));
   const growth = (await Promise.all(ring.map(({ host }) => receivedBytes(host)))).map((bytes, i) => bytes - (before[i] ?? 0));
