@@ -21,6 +21,7 @@ const group = values.group === undefined ? newGroup() : Group.fromSecret(values.
 
 const i3 = await connect({ servers: ring.servers });
 i3.on("server", (server) => console.log(server === null ? "* no server answers" : `* by the server ${server}`));
+i3.on("moved", () => console.log("* this machine has another address"));
 const room = await i3.join(group);
 room.on("lost", () => console.log("* our server is gone; moving to another"));
 room.on("live", () => console.log("* back"));
