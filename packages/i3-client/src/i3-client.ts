@@ -51,7 +51,7 @@ export class I3Client {
     this.#paths = new SenderPaths(environment, owner);
     this.#records = new Records(environment, owner);
     this.#nearIds = new NearIds(environment, owner);
-    this.#servers = new Servers(environment, (locator) => this.#triggers.isNeeded(locator) || this.#paths.isNeeded(locator));
+    this.#servers = new Servers(environment, (locator) => this.#triggers.isNeeded(locator) || this.#paths.isNeeded(locator), (locator) => this.#paths.isCarriedBy(locator));
   }
 
   addServer(nowMs: number, locator: Locator): void {

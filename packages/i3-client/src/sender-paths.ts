@@ -63,6 +63,8 @@ export class SenderPaths {
   readonly #confirms = new Map<string, { readonly way: Way; readonly to: Locator }>();
   /** Servers of ways with active paths. */
   readonly #uses = new LocatorCount();
+  /** Ways with active paths that go by the first-hop server. */
+  #undirected = 0;
   /** Not later than the first deadline of all ways; found anew when it has passed. */
   #deadlineMs = Infinity;
 
@@ -140,6 +142,13 @@ export class SenderPaths {
     return this.#uses.has(locator);
   }
 
+  /** Whether packets on active paths go to this server now. */
+  isCarriedBy(locator: Locator): boolean {
+    if (this.#uses.has(locator)) return true;
+    const firstHop = this.#undirected > 0 ? this.#firstHop() : null;
+    return firstHop !== null && sameLocator(firstHop, locator);
+  }
+
   /** CACHE, NOT_PRESENT and the answers to our LOCATE; false when the nonce is not one of ours. */
   handle(nowMs: number, from: Locator, nonce: Uint8Array, message: ControlMessage): boolean {
     if (message.type === "CACHE") {
@@ -197,17 +206,27 @@ export class SenderPaths {
   }
 
   #countActive(way: Way, change: 1 | -1): void {
-    if (way.activePaths === 0) this.#uses.add(way.server);
+    if (way.activePaths === 0) this.#use(way.server);
     way.activePaths += change;
-    if (way.activePaths === 0) this.#uses.remove(way.server);
+    if (way.activePaths === 0) this.#useNoMore(way.server);
   }
 
   #setServer(way: Way, server: Locator | null): void {
     if (way.activePaths > 0) {
-      this.#uses.remove(way.server);
-      this.#uses.add(server);
+      this.#useNoMore(way.server);
+      this.#use(server);
     }
     way.server = server;
+  }
+
+  #use(server: Locator | null): void {
+    if (server === null) this.#undirected += 1;
+    this.#uses.add(server);
+  }
+
+  #useNoMore(server: Locator | null): void {
+    if (server === null) this.#undirected -= 1;
+    this.#uses.remove(server);
   }
 
   #wayOf(key: Uint8Array): Way {

@@ -56,6 +56,33 @@ describe("choice of a server", () => {
     expect(ring.server(1).count("PING") - before[0]).toBeLessThanOrEqual(61);
     expect(ring.server(2).count("PING") - before[1]).toBe(2);
   });
+
+  it("asks the server that carries packets more often, while it does", () => {
+    const ring = new FakeRing(2);
+    ring.server(2).delayMs = 20;
+    const id = filled(32, 1);
+    ring.run(1_000);
+    const asked = (): readonly number[] => {
+      const before = [1, 2].map((number) => ring.server(number).count("PING"));
+      ring.run(20_000);
+      return [1, 2].map((number, i) => ring.server(number).count("PING") - (before[i] ?? 0));
+    };
+    ring.client.openPath(id);
+    const [carrying] = asked();
+    expect(carrying).toBeGreaterThanOrEqual(48);
+    expect(carrying).toBeLessThanOrEqual(51);
+    ring.inject(ring.server(1).locator, { type: "CACHE", ringKey: id.slice(0, 16), node: { key: filled(16, 2), locator: ring.server(2).locator }, lifeMs: 30_000 }, ring.client.pathHeader(id, 1).slice(8, 16));
+    ring.run(100);
+    expect(ring.client.serverOfPath(id)).toEqual(ring.server(2).locator);
+    const direct = asked();
+    expect(direct[0]).toBeLessThanOrEqual(21);
+    expect(direct[1]).toBeGreaterThanOrEqual(48);
+    ring.client.setPathActive(id, false);
+    expect(asked()[1]).toBeLessThanOrEqual(2);
+    ring.client.setPathActive(id, true);
+    ring.client.closePath(id);
+    expect(asked()[0]).toBeLessThanOrEqual(21);
+  });
 });
 
 describe("death of a server", () => {
@@ -72,6 +99,27 @@ describe("death of a server", () => {
       ring.until(() => ring.client.firstHop() !== null, 5_000 + 4 * delayMs);
       expect(firstHops(ring)).toEqual([ring.server(1).locator, null, ring.server(1).locator]);
     }
+  });
+
+  it.each([1, 10, 40])("that carries packets, on a path of %i ms one way, is seen within 1.3 s", (delayMs) => {
+    for (let phase = 0; phase < 1_000; phase += 130) {
+      const ring = new FakeRing(1);
+      ring.server(1).delayMs = delayMs;
+      ring.client.openPath(filled(32, 1));
+      ring.run(3_000 + phase);
+      ring.server(1).down = true;
+      expect(ring.until(() => ring.client.firstHop() === null, 1_240 + 2 * delayMs)).toBeGreaterThan(700);
+    }
+  });
+
+  it("that carries packets is not seen when one answer in three is lost, nor on a slow path", () => {
+    const ring = new FakeRing(1);
+    ring.client.openPath(filled(32, 1));
+    ring.server(1).delayMs = 500;
+    ring.run(3_000);
+    ring.loses = (n) => n % 3 === 0;
+    ring.run(120_000);
+    expect(firstHops(ring)).toEqual([ring.server(1).locator]);
   });
 
   it("moves the first hop to the next nearest", () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { makeLocator, type RingNode } from "@i3/common";
 
 import { Chord, type ChordOutput, type RingMessage } from "../src/chord/chord.js";
-import { MAX_HOPS, ROUTE_MS } from "../src/chord/constants.js";
+import { MAX_HOPS, ROUTE_ATTEMPTS, ROUTE_MS } from "../src/chord/constants.js";
 import { compareKeys } from "../src/chord/ring-key.js";
 import { keyOf, randomBytesFrom, RingNet, seeded, type Member } from "./ring-net.js";
 
@@ -86,19 +86,34 @@ describe("the asker", () => {
     const { say, question, chord, drain } = asked(95);
     expect(say({ type: "ROUTED", from: node(97), hops: 4 }, NONCE)).toEqual([]);
     expect(say({ type: "ROUTED", from: node(94), hops: 4 }, question.nonce)).toEqual([]);
-    chord.handleTimer(600);
+    chord.handleTimer(600); // By when it was passed on again.
     const state = sends(drain()).find(({ message }) => message.type === "STATE");
     expect(say({ type: "ROUTED", from: node(97), hops: 4 }, state?.nonce ?? NONCE)).toEqual([]);
     expect(found(say({ type: "ROUTED", from: node(97), hops: 4 }, question.nonce))).toBeDefined();
   });
 
+  it("passes it on again when no answer comes, by other nodes, and takes an answer by any of them", () => {
+    const { chord, say, drain, question, id } = asked(85);
+    expect(question).toMatchObject({ toKey: keyAt(90), message: { last: true } });
+    const again = (nowMs: number) => {
+      chord.handleTimer(nowMs);
+      return sends(drain()).filter(({ message }) => message.type === "ROUTE" && compareKeys(message.ringKey, keyAt(85)) === 0);
+    };
+    expect(again(ROUTE_MS)).toMatchObject([{ nonce: question.nonce, toKey: keyAt(80), message: { last: false } }]);
+    expect(again(2 * ROUTE_MS)).toMatchObject([{ nonce: question.nonce, toKey: keyAt(70), message: { last: false } }]);
+    expect(found(say({ type: "ROUTED", from: node(90), hops: 1 }, question.nonce))).toEqual({ kind: "found", id, key: keyAt(85), node: node(90), hops: 1 });
+  });
+
   it("asks by itself when no answer comes, and who is named has to confirm it", () => {
     const { chord, say, drain, id } = asked(95);
     const finds = () => sends(drain()).filter(({ message }) => message.type === "FIND");
-    chord.handleTimer(ROUTE_MS);
+    for (let i = 1; i <= ROUTE_ATTEMPTS; i += 1) {
+      expect(finds()).toEqual([]);
+      chord.handleTimer(i * ROUTE_MS);
+    }
     const [first] = finds();
     expect(first?.toKey).toEqual(keyAt(90));
-    chord.handleMessage(ROUTE_MS, first?.nonce ?? NONCE, { type: "FOUND", from: node(90), final: true, node: node(97) });
+    chord.handleMessage(ROUTE_ATTEMPTS * ROUTE_MS, first?.nonce ?? NONCE, { type: "FOUND", from: node(90), final: true, node: node(97) });
     const [second] = finds();
     expect(second?.toKey).toEqual(keyAt(97));
     expect(found(say({ type: "FOUND", from: node(97), final: true, node: node(97) }, second?.nonce))).toEqual({ kind: "found", id, key: keyAt(95), node: node(97), hops: 2 });
@@ -106,12 +121,15 @@ describe("the asker", () => {
 
   it("who denies it is not found; the lookup begins again until its time is over", () => {
     const { chord, drain } = asked(95);
+    /** So that nobody is taken for dead meanwhile. */
+    const alive = ({ toKey }: { readonly toKey: Uint8Array | null }): RingMessage => ({ type: "STATE_IS", from: node(toKey?.[0] ?? 0), pending: false, predecessor: node(50), successors: [node(70), node(80), node(90)] });
     let claims = 0;
     const outputs: ChordOutput[] = [];
     for (let nowMs = 0; nowMs <= 8_000; nowMs += 50) {
       if (chord.deadlineMs() <= nowMs) chord.handleTimer(nowMs);
       for (const output of drain()) {
         outputs.push(output);
+        if (output.kind === "send") chord.handleMessage(nowMs, output.nonce, alive(output));
         if (output.kind !== "send" || output.message.type !== "FIND" || compareKeys(output.message.ringKey, keyAt(95)) !== 0) continue;
         const isClaimed = compareKeys(output.toKey ?? NONCE, keyAt(97)) === 0;
         claims += isClaimed ? 1 : 0;

@@ -63,6 +63,7 @@ describe("lookups", () => {
     const host: LookupHost = {
       self: node(0x10),
       answer: () => ({ final: false, node: node(0x30) }),
+      nonce: () => new Uint8Array(8),
       nearest: (_nowMs, _key, skip) => [node(0x30), node(0x20)].find((other) => !skip(other)) ?? null,
       isDead: () => false,
       ask: (_nowMs, running, _to, to) => ((lookup = running), asked.push(to as RingNode)),
@@ -118,7 +119,7 @@ describe("neighbours", () => {
     const first = net.add([]);
     const { chord } = net.add([0]);
     net.passes = (_from, to) => chord.successors.length === 0 || to === first.index;
-    net.run(1_000);
+    net.runUntil(() => chord.successors.length > 0, 1_000);
     expect(chord.successors.map(keyOf)).toEqual([keyOf(first.node)]);
     expect(keyOf(chord.predecessor)).toBe(keyOf(first.node));
   });

@@ -5,21 +5,21 @@
  * A ring of one is the starting state of every node: it FINDs its own key at the configured members, again and again, and
  * joins, or merges with, the ring it finds there. DEVIATION: Zave's proof starts from a ring of at least SUCCESSORS + 1 nodes; a
  * smaller one is kept ordered by the same operations, its lists end where they come back to the node itself.
- * DEVIATION: who is silent for ATTEMPTS × ATTEMPT_MS counts as dead, where the proof knows; lists are not padded after a death; who is known to be dead is
+ * DEVIATION: who is silent for 0.65 s counts as dead, where the proof knows; lists are not padded after a death; who is known to be dead is
  * taken out of a list at any place; nodes also leave. docs/simulation-suite.md holds the core against the proof, operation by operation.
  */
-import { sameLocator, type ControlMessage, type Locator, type RingNode } from "@i3/common";
+import { bytesKey, sameLocator, type ControlMessage, type Locator, type RingNode } from "@i3/common";
 import type { Responsibility } from "@i3/datapath";
 
 import {
   ATTEMPT_MS, ATTEMPTS, FIND_ATTEMPTS, LEAVING_PAUSE_MS, LEAVING_TIMES, MAX_CANDIDATES, MAX_HOPS, MAX_REMEMBERED, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MAX_MS,
-  MEMBER_PROBE_MS, MEMBER_PROBE_SIZE, PENDING_RETRY_MAX_MS, PENDING_RETRY_MIN_MS, QUIET_MS, ROUTE_MS, SETTLE_MS, STABILIZE_MS,
+  MEMBER_PROBE_MS, MEMBER_PROBE_SIZE, PENDING_RETRY_MAX_MS, PENDING_RETRY_MIN_MS, QUIET_CHECK_MS, QUIET_MS, ROUTE_MS, SETTLE_MS, STABILIZE_MS,
 } from "./constants.js";
 import { FingerSearch } from "./finger-search.js";
 import { joinStep } from "./join-step.js";
 import { Lookups, type Lookup } from "./lookups.js";
 import { sameNode } from "./neighbours.js";
-import { Requests, type Request } from "./requests.js";
+import { pace, Requests, type Request } from "./requests.js";
 import { compareKeys, inHalfOpen, inOpen } from "./ring-key.js";
 import { RingState, type FindAnswer } from "./ring-state.js";
 
@@ -97,6 +97,7 @@ export class Chord {
       nearest: (nowMs, key, skip) => this.#ring.nearest(nowMs, key, skip),
       isDead: (nowMs, node) => this.#ring.liveness.isDead(nowMs, node),
       ask: (nowMs, lookup, to, node) => this.#askFind(nowMs, lookup, to, node),
+      nonce: () => init.random(8),
       route: (nowMs, lookup) => this.#askRoute(nowMs, lookup),
       found: (nowMs, lookup, node, via) => this.#found(nowMs, lookup, node, via),
       notFound: (_nowMs, { key, purpose }) => {
@@ -245,22 +246,24 @@ export class Chord {
 
   #ask(nowMs: number, node: RingNode, message: ControlMessage, purpose: Purpose, attempts = ATTEMPTS): void {
     const request = { nonce: this.#random(8), to: node.locator, toKey: node.key, message, purpose };
-    this.#transmit(this.#requests.add(nowMs, request, attempts));
+    this.#transmit(this.#requests.add(nowMs, request, pace(attempts)));
   }
 
   #askFind(nowMs: number, lookup: Lookup, to: Locator, node: RingNode | null): void {
     const message = { type: "FIND", from: this.self, ringKey: lookup.key } as const;
     const request = { nonce: this.#random(8), to, toKey: node?.key ?? null, message, purpose: { kind: "find", lookup, node } as const };
-    this.#transmit(this.#requests.add(nowMs, request, FIND_ATTEMPTS));
+    this.#transmit(this.#requests.add(nowMs, request, pace(FIND_ATTEMPTS)));
   }
 
   /** False when no other node is known. */
   #askRoute(nowMs: number, lookup: Lookup): boolean {
-    const hop = this.#ring.nextHop(nowMs, lookup.key);
+    const { key, nonce, passedTo } = lookup;
+    const hop = this.#ring.nextHop(nowMs, key, (node) => passedTo.has(bytesKey(node.key))) ?? this.#ring.nextHop(nowMs, key);
     if (hop === null) return false;
-    const message = { type: "ROUTE", from: this.self, ringKey: lookup.key, asker: this.self, last: hop.last, hops: 1 } as const;
-    const request = { nonce: this.#random(8), to: hop.node.locator, toKey: hop.node.key, message, purpose: { kind: "route", lookup, node: hop.node } as const };
-    this.#transmit(this.#requests.add(nowMs, request, 1, ROUTE_MS));
+    passedTo.add(bytesKey(hop.node.key));
+    const message = { type: "ROUTE", from: this.self, ringKey: key, asker: this.self, last: hop.last, hops: 1 } as const;
+    const request = { nonce, to: hop.node.locator, toKey: hop.node.key, message, purpose: { kind: "route", lookup, node: hop.node } as const };
+    this.#transmit(this.#requests.add(nowMs, request, { attempts: 1, firstMs: ROUTE_MS, againMs: ROUTE_MS }));
     return true;
   }
 
@@ -373,6 +376,8 @@ export class Chord {
       if (!wasAlone) this.#outputs.push({ kind: "alone" });
       this.#memberMs = Math.min(this.#memberMs, nowMs + MEMBER_PROBE_ALONE_MS);
     } else if (wasHead || !this.#awaiting()) {
+      // The next one may be awaiting an answer itself, and not say who it is for some time: it takes us for its predecessor all the same.
+      if (wasHead) this.#notifyHead();
       this.#stabilizeMs = nowMs;
       this.#stabilize(nowMs);
     }
@@ -469,10 +474,12 @@ export class Chord {
   }
 
   #askQuiet(nowMs: number): void {
-    this.#quietMs = nowMs + QUIET_MS / 3;
+    this.#quietMs = nowMs + QUIET_MS;
     const { liveness, livePredecessor } = this.#ring;
     for (const node of livePredecessor === null ? liveness.watched() : [livePredecessor, ...liveness.watched()]) {
-      if (nowMs - liveness.lastHeardMs(nowMs, node) >= QUIET_MS) this.#askAlive(nowMs, node);
+      const quietMs = liveness.lastHeardMs(nowMs, node) + QUIET_MS;
+      if (quietMs <= nowMs) this.#askAlive(nowMs, node);
+      else this.#quietMs = Math.min(this.#quietMs, Math.max(quietMs, nowMs + QUIET_CHECK_MS));
     }
   }
 

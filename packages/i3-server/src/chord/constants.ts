@@ -7,14 +7,18 @@ export const SUCCESSORS = 8;
 // Ours:
 /** One stabilization round begins this long after the one before; half of Berkeley's, so that a crash heals in under 4 s. */
 export const STABILIZE_MS = 500;
-/** A request is sent again after this; six times, because three lose a live peer too often at 20 % loss. */
+/** A request is sent again after this; most answers come before. */
 export const ATTEMPT_MS = 250;
-/** Unanswered for ATTEMPTS × ATTEMPT_MS = 1.5 s: the peer is dead. */
+/** And then after this, again and again. */
+export const NEXT_ATTEMPT_MS = 80;
+/** Unanswered for ATTEMPT_MS + 5 × NEXT_ATTEMPT_MS = 0.65 s: the peer is dead. Six, because three lose a live peer too often at 20 % loss. */
 export const ATTEMPTS = 6;
 /** A lookup leaves a silent hop sooner: another node may know the way. */
 export const FIND_ATTEMPTS = 3;
-/** A predecessor or watched node that said nothing for this long is asked whether it lives. */
-export const QUIET_MS = 750;
+/** A predecessor or watched node that said nothing for this long is asked whether it lives. A living predecessor speaks every STABILIZE_MS. */
+export const QUIET_MS = 550;
+/** How much later that may be seen. */
+export const QUIET_CHECK_MS = 50;
 /** A dead node is not taken from other nodes' lists for this long, unless it speaks itself. */
 export const TOMBSTONE_MS = 10_000;
 export const MAX_TOMBSTONES = 256;
@@ -50,8 +54,9 @@ export const NEARER_BY = 0.9;
 export const MAX_PROBES = 16;
 /** Ranges from [2^127, 2^128) down to [2^104, 2^105): enough for rings of 2^24 nodes. */
 export const FINGERS = 24;
-/** A lookup that is passed from node to node has this long; then it asks them itself. */
-export const ROUTE_MS = 800;
+/** A lookup that is passed from node to node goes another way when no answer came after this; after ROUTE_ATTEMPTS it asks the nodes itself. */
+export const ROUTE_MS = 250;
+export const ROUTE_ATTEMPTS = 3;
 /** Steps of one lookup; a ring of 65,536 needs about 8. */
 export const MAX_HOPS = 48;
 export const LOOKUP_MS = 5_000;

@@ -1,12 +1,12 @@
 /**
- * A lookup is passed on from node to node, each nearer to the key, and the responsible one answers to the asker (recursive). When no answer comes, and for
- * the places of members, it goes on by questions of the asker's own (iterative): to the nearest known node before the key, then to the node that this one
+ * A lookup is passed on from node to node, each nearer to the key, and the responsible one answers to the asker (recursive); when no answer comes, again
+ * by another first node. When that was in vain too, and for the places of members, it goes on by questions of the asker's own (iterative): to the nearest known node before the key, then to the node that this one
  * names, until one says who is responsible, which that one has to confirm. A silent node is left for another; when there is none left the lookup pauses and
  * begins again, until its time is over.
  */
 import { bytesKey, type Locator, type RingNode } from "@i3/common";
 
-import { LOOKUP_MS, LOOKUP_PAUSE_MS, MAX_HOPS, MAX_LOOKUPS } from "./constants.js";
+import { LOOKUP_MS, LOOKUP_PAUSE_MS, MAX_HOPS, MAX_LOOKUPS, ROUTE_ATTEMPTS } from "./constants.js";
 import type { FindAnswer } from "./ring-state.js";
 import { inHalfOpen, inOpen } from "./ring-key.js";
 
@@ -22,6 +22,12 @@ export interface Lookup {
   readonly purpose: LookupPurpose;
   readonly deadlineMs: number;
   readonly asked: Set<string>;
+  /** How often it was passed on in vain. */
+  routes: number;
+  /** Node keys of those to which it was passed first; one answer to any of them ends it. */
+  readonly passedTo: Set<string>;
+  /** 8 bytes, of all of them. */
+  readonly nonce: Uint8Array;
   hops: number;
   /** Said to be responsible, and asked whether it is. */
   claimed: { readonly node: RingNode; readonly via: RingNode } | null;
@@ -36,7 +42,9 @@ export interface LookupHost {
   nearest(nowMs: number, key: Uint8Array, skip: (node: RingNode) => boolean): RingNode | null;
   isDead(nowMs: number, node: RingNode): boolean;
   ask(nowMs: number, lookup: Lookup, to: Locator, node: RingNode | null): void;
-  /** Passes it on, to be answered by the responsible node; false: there is nobody to pass it to. */
+  /** 8 unpredictable bytes. */
+  nonce(): Uint8Array;
+  /** Passes it on, to be answered by the responsible node, to one of those to whom it was not passed yet while there are any; false: there is nobody to pass it to. */
   route(nowMs: number, lookup: Lookup): boolean;
   /** `via`: who said so. */
   found(nowMs: number, lookup: Lookup, node: RingNode, via: RingNode): void;
@@ -58,7 +66,7 @@ export class Lookups {
   /** False when too many run already. May finish before it returns. */
   start(nowMs: number, key: Uint8Array, purpose: LookupPurpose): boolean {
     if (this.#running.size >= MAX_LOOKUPS) return false;
-    const lookup: Lookup = { key, purpose, deadlineMs: nowMs + LOOKUP_MS, asked: new Set(), hops: 0, claimed: null, resumeMs: null };
+    const lookup: Lookup = { key, purpose, deadlineMs: nowMs + LOOKUP_MS, asked: new Set(), routes: 0, passedTo: new Set(), nonce: this.#host.nonce(), hops: 0, claimed: null, resumeMs: null };
     this.#running.add(lookup);
     if (purpose.kind === "member") this.#host.ask(nowMs, lookup, purpose.locator, null);
     else this.#begin(nowMs, lookup);
@@ -101,7 +109,9 @@ export class Lookups {
 
   /** Nobody answered to a lookup that was passed on. */
   unrouted(nowMs: number, lookup: Lookup): void {
-    if (this.#running.has(lookup)) this.#next(nowMs, lookup);
+    if (!this.#running.has(lookup)) return;
+    lookup.routes += 1;
+    if (lookup.routes >= ROUTE_ATTEMPTS || !this.#host.route(nowMs, lookup)) this.#next(nowMs, lookup);
   }
 
   /** The node that was asked stayed silent. */

@@ -1,7 +1,7 @@
-/** Requests that wait for an answer: sent again every ATTEMPT_MS with the same nonce, given up after their attempts. */
+/** Requests that wait for an answer: sent again with the same nonce, given up after their attempts. */
 import { bytesKey, type ControlMessage, type Locator } from "@i3/common";
 
-import { ATTEMPT_MS } from "./constants.js";
+import { ATTEMPT_MS, NEXT_ATTEMPT_MS } from "./constants.js";
 
 export interface Request<Purpose> {
   /** 8 bytes. */
@@ -15,7 +15,18 @@ export interface Request<Purpose> {
   sentMs: number;
   attemptsLeft: number;
   nextMs: number;
+  /** Between later copies. */
+  readonly againMs: number;
 }
+
+/** When copies follow: after `firstMs`, and then each `againMs`. */
+export interface Pace {
+  readonly attempts: number;
+  readonly firstMs: number;
+  readonly againMs: number;
+}
+
+export const pace = (attempts: number): Pace => ({ attempts, firstMs: ATTEMPT_MS, againMs: NEXT_ATTEMPT_MS });
 
 export class Requests<Purpose> {
   readonly #waiting = new Map<string, Request<Purpose>>();
@@ -25,9 +36,9 @@ export class Requests<Purpose> {
   }
 
   /** Registers a request whose first copy is sent now by the caller. */
-  add(nowMs: number, request: Omit<Request<Purpose>, "sentMs" | "attemptsLeft" | "nextMs">, attempts: number, attemptMs = ATTEMPT_MS): Request<Purpose> {
+  add(nowMs: number, request: Pick<Request<Purpose>, "nonce" | "to" | "toKey" | "message" | "purpose">, { attempts, firstMs, againMs }: Pace): Request<Purpose> {
     const { nonce, to, toKey, message, purpose } = request;
-    const entry = { nonce, to, toKey, message, purpose, sentMs: nowMs, attemptsLeft: attempts - 1, nextMs: nowMs + attemptMs };
+    const entry = { nonce, to, toKey, message, purpose, sentMs: nowMs, attemptsLeft: attempts - 1, nextMs: nowMs + firstMs, againMs };
     this.#waiting.set(bytesKey(request.nonce), entry);
     return entry;
   }
@@ -62,7 +73,7 @@ export class Requests<Purpose> {
       } else {
         request.attemptsLeft -= 1;
         request.sentMs = NaN;
-        request.nextMs = nowMs + ATTEMPT_MS;
+        request.nextMs = nowMs + request.againMs;
         again.push(request);
       }
     }

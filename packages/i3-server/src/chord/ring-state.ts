@@ -116,25 +116,27 @@ export class RingState {
     return best;
   }
 
-  /** Where a question for the node responsible for `key` goes from here; `last`: to that node, as far as is known here. Null: nowhere. */
-  nextHop(nowMs: number, key: Uint8Array): { readonly node: RingNode; readonly last: boolean } | null {
+  /** Where a question for the node responsible for `key` goes from here; `last`: to that node, as far as is known here. Null: nowhere but to those for which `skip` holds. */
+  nextHop(nowMs: number, key: Uint8Array, skip: (node: RingNode) => boolean = () => false): { readonly node: RingNode; readonly last: boolean } | null {
     const end = this.successors.at(-1);
     if (end !== undefined && inHalfOpen(this.self.key, key, end.key)) {
-      const node = this.successors.find((successor) => inHalfOpen(this.self.key, key, successor.key));
-      return node === undefined ? null : { node, last: true };
+      const node = this.successors.find((successor) => inHalfOpen(this.self.key, key, successor.key) && !skip(successor));
+      if (node !== undefined) return { node, last: true };
+      const before = this.nearest(nowMs, key, skip);
+      return before === null ? null : { node: before, last: false };
     }
-    const node = (end === undefined ? null : this.#soonest(nowMs, end, key)) ?? this.nearest(nowMs, key, () => false);
+    const node = (end === undefined ? null : this.#soonest(nowMs, end, key, skip)) ?? this.nearest(nowMs, key, skip);
     return node === null ? null : { node, last: false };
   }
 
   /** The finger between `end` and `key` that costs the least time: its own way, and HALVING_MS for each time that the rest of the way has to be halved. */
-  #soonest(nowMs: number, end: RingNode, key: Uint8Array): RingNode | null {
+  #soonest(nowMs: number, end: RingNode, key: Uint8Array, skip: (node: RingNode) => boolean): RingNode | null {
     let best: RingNode | null = null;
     let leastMs = Infinity;
     const lists = this.estimateSize() / SUCCESSORS;
     for (let range = this.fingers.rangeOf(key) ?? FINGERS; range < FINGERS; range += 1) {
       for (const { node, rttMs } of this.fingers.of(range)) {
-        if (!inOpen(end.key, node.key, key) || this.liveness.isDead(nowMs, node)) continue;
+        if (!inOpen(end.key, node.key, key) || skip(node) || this.liveness.isDead(nowMs, node)) continue;
         const halvings = Math.log2(Math.max(1, partBetween(node.key, key) * lists));
         const costMs = Math.min(rttMs / 2, UNTIMED_MS) + HALVING_MS * halvings;
         if (costMs >= leastMs) continue;
