@@ -87,7 +87,7 @@ export class Network {
     const low = Math.min(from, to);
     const high = Math.max(from, to);
     let delays = this.#delays.get(low);
-    if (delays === undefined) this.#delays.set(low, (delays = new Map()));
+    if (delays === undefined) this.#delays.set(low, (delays = new Map<number, number>()));
     let delayMs = delays.get(high);
     if (delayMs === undefined) delays.set(high, (delayMs = this.#draw.between(NEAR_MS, FAR_MS)));
     return delayMs;
