@@ -1,23 +1,27 @@
 /** A host whose rules have cleartext alone, and a peer that wants keys: it gets them, and nothing in cleartext takes them away again. Virtual time. */
 import { describe, expect, it } from "vitest";
 
-import { concatBytes, publicId } from "@i3/common";
+import { concatBytes, parseProxyConfig, publicId, type ProxyRule } from "@i3/common";
 import { encodeDataHeader, PAYLOAD_KIND } from "@i3/datapath";
 import { generateHostIdentity } from "@i3/hip";
 
-import { addHost, bookOf, World, type Host } from "../../../test/sim/world.js";
+import { addHost, bookOf, World, type Host, type HostOptions } from "../../../test/sim/world.js";
 import { mappingFromJson, mappingToJson, type Mapping } from "../src/mappings/mapping.js";
 import { encodeInit } from "../src/setup/messages.js";
 import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
 
-function pair() {
+const rulesOf = (rules: string): readonly ProxyRule[] => parseProxyConfig(
+  `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.1"/></servers><rules>${rules}</rules></i3-proxy>`, "i3-proxy.xml",
+).rules;
+
+function pair(ofHome: Partial<HostOptions> = { security: "none" }) {
   const world = new World({ delayMs: 10 });
   const ring = world.ring(3);
   world.run(3_000);
   const [a, b] = [generateHostIdentity(), generateHostIdentity()];
   const book = bookOf({ "laptop.i3": a, "home.i3": b });
   const laptop = addHost(world, "198.51.100.1", { servers: ring, identity: a, book, security: "esp" });
-  const home = addHost(world, "198.51.100.2", { servers: ring, identity: b, book, security: "none" });
+  const home = addHost(world, "198.51.100.2", { servers: ring, identity: b, book, ...ofHome });
   world.run(10_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
   return { world, ring, book, laptop, home };
 }
@@ -98,5 +102,55 @@ describe("a mapping with keys under rules with cleartext alone", () => {
     }
     expect([texts(other).includes("plain 59")]).toEqual([true]);
     expect(home.proxy.internalErrors + laptop.proxy.internalErrors).toBe(0);
+  });
+});
+
+describe("rules that have services in cleartext alone", () => {
+  const [ssh, answer] = [{ protocol: 6, ports: [1_000, 22] }, { protocol: 6, ports: [22, 1_000] }] as const;
+
+  it("let nothing in cleartext out or in beside the keys", () => {
+    const { world, laptop, home } = pair({ rules: rulesOf('<rule name=".*\\.i3" go="i3" security="none" protocol="tcp" ports="22"/>') });
+    world.inject(laptop.node, { tun: packet4(laptop.proxy.own4, addressOf(laptop, "home.i3"), "there", ssh) });
+    world.run(3_000);
+    const mapping = mappingAt(home, laptop);
+    expect([mapping.isKeyed, texts(home).some((text) => text.includes("there"))]).toEqual([true, true]);
+    world.wire.length = 0;
+    world.inject(home.node, { tun: packet4(home.proxy.own4, mapping.local4, "the answer", answer) });
+    deliver(world, home, mapping.ownPrivateId, PAYLOAD_KIND.ipPacket, packet4(laptop.proxy.own4, home.proxy.own4, "slipped in", ssh));
+    world.run(1_000);
+    expect([wasReadable(world, "the answer"), texts(laptop).some((text) => text.includes("the answer")), texts(home).some((text) => text.includes("slipped in"))]).toEqual([false, true, false]);
+  });
+});
+
+describe("when the keys have just ended, since their peer is gone, no deadline stays in the past", () => {
+  /** Refused, for a second. */
+  function ended() {
+    const bed = pair();
+    const { world, laptop, home } = bed;
+    roundTrip(world, laptop, home, "home.i3", "before");
+    laptop.node.down = true;
+    const mapping = mappingAt(home, laptop);
+    for (let n = 0; n < 60 && mapping.state === "open"; n += 1) {
+      world.inject(home.node, { tun: packet4(home.proxy.own4, mapping.local4, `again ${n}`) });
+      world.run(500, () => mapping.state !== "open");
+    }
+    expect([mapping.state, mapping.isKeyed]).toEqual(["refused", false]);
+    world.run(100);
+    return { ...bed, mapping };
+  }
+
+  it("and the peer calls in cleartext", () => {
+    const { world, laptop, home, mapping } = ended();
+    deliver(world, home, home.proxy.ownId, PAYLOAD_KIND.setUp, plainInit(world, laptop, home));
+    expect(mapping.state).toBe("open");
+    world.run(120_000);
+    expect(home.proxy.nextDeadlineMs()).toBeGreaterThanOrEqual(world.nowMs);
+  });
+
+  it("and other rules come", () => {
+    const { world, home, mapping } = ended();
+    home.proxy.setRules(world.nowMs, rulesOf('<rule name=".*\\.i3" go="i3"/>'));
+    world.run(20_000);
+    expect([mapping.security, home.proxy.nextDeadlineMs() >= world.nowMs]).toEqual(["esp", true]);
   });
 });

@@ -117,6 +117,11 @@ export class HipSetup {
     this.#ways.uninstall(mapping);
   }
 
+  /** Another set-up has a mapping that had keys once. */
+  letGo(mapping: Mapping): void {
+    this.#timed.delete(mapping);
+  }
+
   /** A mapping's policy has changed: what it has goes on as far as it is wanted. */
   handlePolicy(nowMs: number, mapping: Mapping): void {
     this.#nowMs = nowMs;
@@ -237,6 +242,7 @@ export class HipSetup {
     this.#known.handleTimer(nowMs);
     for (const mapping of this.#timed) {
       if (mapping.state === "refused" && mapping.refusedUntilMs <= nowMs) this.#endRefusal(mapping);
+      else if (!isTimed(mapping)) this.#timed.delete(mapping);
       else if (mapping.state === "calling" && this.#patienceEndsMs(mapping) <= nowMs) this.#giveUp(nowMs, mapping);
       else if (mapping.state === "open") this.#checkRenewal(nowMs, mapping);
     }
@@ -259,6 +265,7 @@ export class HipSetup {
 
   #dueMs(mapping: Mapping): number {
     if (mapping.state === "refused") return mapping.refusedUntilMs;
+    if (!isTimed(mapping)) return Infinity;
     const link = this.#links.get(mapping);
     return mapping.state === "open" ? Math.min(link?.activeFromMs ?? Infinity, link?.renewalDueMs ?? Infinity) : this.#patienceEndsMs(mapping);
   }
@@ -537,6 +544,9 @@ export class HipSetup {
   }
 
 }
+
+/** Refused for a moment, or with an exchange or keys. The plain set-up may take a mapping while it is refused. */
+const isTimed = (mapping: Mapping): boolean => mapping.state === "refused" || (mapping.state !== "idle" && !isPlain(mapping));
 
 /** CLOSE and CLOSE_ACK (RFC 7401 §5.1: type in the low 7 bits of the third byte). */
 const isOfEnd = (bytes: Uint8Array): boolean => [HIP_PACKET.close, HIP_PACKET.closeAck].some((type) => ((bytes[2] ?? 0) & 0x7f) === type);

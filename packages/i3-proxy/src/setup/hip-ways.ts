@@ -59,7 +59,8 @@ export class HipWays {
       const isCutOff = mapping.state === "open" && (link?.locator ?? null) === null && this.#env.isRingSilent();
       if (mapping.state === "refused" || isNone || isCutOff) return REFUSE;
       if (mapping.state !== "open" || link?.activeFromMs !== null || link.association === null) return SETUP;
-      const isJudged = hasServices(mapping.policy);
+      // Of rules with cleartext alone, whose peer wanted keys, nothing goes without them.
+      const isJudged = hasServices(mapping.policy) && mapping.security !== "none";
       if (isJudged && strength === STRENGTH.none) return clear === null ? REFUSE : { action: "tunnel", header: clear, source };
       // Whoever does not take the readable pair takes more than was asked for.
       const isSecond = isJudged && strength !== link.strength && !(link.second === "refused" && link.strength > strength);
@@ -73,7 +74,7 @@ export class HipWays {
   /** What comes in cleartext for a mapping that has services of that kind; the engine drops what needs more. */
   #inboundOf(mapping: Mapping, link: Link | undefined): Inbound {
     const form = link?.form ?? null;
-    if (mapping.state !== "open" || mapping.peer === null || form === null || !hasServices(mapping.policy) || !strengthsOf(mapping.policy).includes(STRENGTH.none)) return { action: "upcall" };
+    if (mapping.state !== "open" || mapping.peer === null || form === null || mapping.security === "none" || !hasServices(mapping.policy) || !strengthsOf(mapping.policy).includes(STRENGTH.none)) return { action: "upcall" };
     const { flow, source4, destination4, source6, destination6 } = form;
     return { action: "tun", strength: STRENGTH.none, flow, source4, destination4, source6, destination6 };
   }

@@ -43,8 +43,10 @@ export class Setups {
   }
 
   uninstall(nowMs: number, mapping: Mapping): void {
-    if (isPlain(mapping)) this.plain.uninstall(mapping);
-    else this.#hip?.uninstall(nowMs, mapping);
+    if (isPlain(mapping)) {
+      this.plain.uninstall(mapping);
+      this.#hip?.letGo(mapping);
+    } else this.#hip?.uninstall(nowMs, mapping);
   }
 
   /** Other rules for a mapping, or another name: acts on it as it lives. False when there is no room for its services. */
