@@ -146,11 +146,16 @@ export class Names implements NameSource {
     return hit === undefined || this.directOf(hit) === null ? policy : withoutCleartext(policy);
   }
 
-  /** That of a caller in cleartext, or null when it may not come so: the rules say so for all of its name's packets, for a stranger anywhere. */
+  /** That of a caller in cleartext, or null when it may not come so: the rules have cleartext alone for its name, for a stranger for all names. */
   plainPolicyOf(name: string | null): PeerPolicy | null {
-    if (name === null) return this.#rules.some((rule) => rule.go === "i3" && rule.security === "none" && rule.service === undefined) ? PLAIN_POLICY : null;
+    if (name === null) return this.#isAllPlain() ? PLAIN_POLICY : null;
     const policy = this.policyOf(name);
     return strongestOf(policy) === "none" ? policy : null;
+  }
+
+  #isAllPlain(): boolean {
+    const rules = this.#rules.flatMap((rule) => (rule.go === "i3" ? [rule] : []));
+    return rules.some(({ service }) => service === undefined) && rules.every(({ security }) => security === "none");
   }
 
   #addressesOf(name: string, id: Uint8Array, hit: Uint8Array | null, isNameOnly: boolean): NameAddresses | "unavailable" {

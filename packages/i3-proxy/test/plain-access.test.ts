@@ -143,3 +143,26 @@ describe("the access list in cleartext", () => {
     expect(data(again.node.received.slice(before))).toBe(0);
   });
 });
+
+describe("a stranger that calls in cleartext", () => {
+  const CLEAR = '<rule name=".*\\.i3" go="i3" security="none"/>';
+  const parsed = (rules: string): readonly ProxyRule[] => parseProxyConfig(
+    `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.1"/></servers><rules>${rules}</rules></i3-proxy>`, "i3-proxy.xml",
+  ).rules;
+
+  it.each([
+    ["cleartext alone", CLEAR, true], ["cleartext alone, in two rules", `<rule name="printer\\.i3" go="i3" security="none"/>${CLEAR}`, true],
+    ["cleartext for one name", '<rule name="printer\\.i3" go="i3" security="none"/><rule name=".*\\.i3" go="i3"/>', false], ["cleartext for all but one name", `<rule name="bank\\.i3" go="i3"/>${CLEAR}`, false],
+    ["cleartext for one service", '<rule name=".*\\.i3" go="i3" security="none" protocol="icmp"/>', false],
+  ])("is let in or kept out by rules of %s", (_, rules, isLetIn) => {
+    const world = new World({ delayMs: 10 });
+    const ring = world.ring(3);
+    world.run(3_000);
+    const identity = generateHostIdentity();
+    const stranger = addHost(world, "198.51.100.1", { servers: ring, book: bookOf({ "home.i3": identity }), rules: parsed(CLEAR) });
+    const home = addHost(world, "198.51.100.2", { servers: ring, identity, book: bookOf({ "printer.i3": generateHostIdentity() }), rules: parsed(rules) });
+    world.run(10_000, () => stranger.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
+    const { there, back } = roundTrip(world, stranger, home, "home.i3", "please");
+    expect([there, back].map((from) => from !== "nothing")).toEqual([isLetIn, isLetIn]);
+  });
+});

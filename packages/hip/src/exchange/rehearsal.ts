@@ -53,7 +53,7 @@ export function* rehearsal(env: RehearsalEnvironment): Generator<undefined, bool
 
 /** As a proxy's. */
 function offerOf({ random }: RehearsalEnvironment, { hit }: HostIdentity): HipOffer {
-  const { shortcuts, checksumState, beetIpv4 } = I3_PREFERENCE_FLAG;
+  const { checksumState, beetIpv4 } = I3_PREFERENCE_FLAG;
   const [address4, address6] = [new Uint8Array(4), new Uint8Array(16)];
-  return { privateId: random(ID_BYTES), preferences: { flags: shortcuts | checksumState | beetIpv4, own4: address4, own6: hit, peer4: address4, peer6: address6 } };
+  return { privateId: random(ID_BYTES), preferences: { flags: checksumState | beetIpv4, own4: address4, own6: hit, peer4: address4, peer6: address6 } };
 }
