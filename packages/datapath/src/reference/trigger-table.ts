@@ -1,6 +1,7 @@
 /**
- * Ids → triggers. All that can match an id share its first 128 bits and so are one group; within it the longest common prefix
- * wins, and every trigger that has it is served (i3 paper §2: multicast when they are equal, anycast when one is longer).
+ * Ids → triggers. All that can match an id share its first 128 bits and so are one group; within it the id with the longest common prefix
+ * wins, and every trigger at it is served (i3 paper §2: multicast when they are equal, anycast when they are not). Of several ids with
+ * equally long ones the nearest by XOR wins, which is one alone.
  *
  * A group is sorted by id. The ids with the longest common prefix are neighbours of the place where the id itself would stand.
  */
@@ -78,7 +79,19 @@ function longestPrefix(buckets: readonly Bucket[], bytes: Buffer, at: number): r
   let to = place;
   while (prefixOf(buckets[from - 1], bytes, at) === best) from--;
   while (prefixOf(buckets[to], bytes, at) === best) to++;
-  return buckets.slice(from, to).flatMap((bucket) => bucket.targets);
+  let nearest = buckets[from];
+  for (const bucket of buckets.slice(from + 1, to)) if (nearest !== undefined && isNearer(bucket, nearest, bytes, at)) nearest = bucket;
+  return nearest?.targets ?? NO_TARGETS;
+}
+
+/** Whether the id of `a` is nearer by XOR to the one at `at` than that of `b`. */
+function isNearer(a: Bucket, b: Bucket, bytes: Uint8Array, at: number): boolean {
+  for (let i = RING_KEY_BYTES; i < ID_BYTES; i++) {
+    const wanted = bytes[at + i] as number;
+    const difference = ((a.id[i] as number) ^ wanted) - ((b.id[i] as number) ^ wanted);
+    if (difference !== 0) return difference < 0;
+  }
+  return false;
 }
 
 /** The first bucket whose id is not below the one at `at`. */

@@ -15,16 +15,12 @@ const numbered = (length: number, i: number): Uint8Array => {
   return out;
 };
 
-/** What the trigger table must do, said with bits written out. */
+/** What the trigger table must do, said with numbers: of what shares 128 bits the id with the least XOR, which is the longest common prefix and more. */
 function oracle(triggers: readonly TriggerEntry[], id: Uint8Array): readonly TriggerEntry[] {
-  const bits = (value: Uint8Array): string => [...value].map((byte) => byte.toString(2).padStart(8, "0")).join("");
-  const common = (a: string, b: string): number => [...a].findIndex((bit, i) => bit !== b[i]);
-  const length = (trigger: TriggerEntry): number => {
-    const found = common(bits(trigger.id), bits(id));
-    return found === -1 ? 256 : found;
-  };
-  const best = Math.max(...triggers.map(length));
-  return best < 128 ? [] : triggers.filter((trigger) => length(trigger) === best);
+  const number = (value: Uint8Array): bigint => BigInt(`0x${Buffer.from(value).toString("hex")}`);
+  const distance = (trigger: TriggerEntry): bigint => number(trigger.id) ^ number(id);
+  const near = triggers.filter((trigger) => distance(trigger) < 1n << 128n);
+  return near.filter((trigger) => near.every((other) => distance(trigger) <= distance(other)));
 }
 
 describe("trigger table", () => {
@@ -50,12 +46,12 @@ describe("trigger table", () => {
     );
   });
 
-  it("serves the triggers of one id in the order given, ids in ascending order", () => {
+  it("serves all triggers of the nearest id, in the order given, also when others share as many bits", () => {
     const table = new TriggerTable();
     const at = (id: Uint8Array, port: number): TriggerEntry => ({ id, target: { kind: "locator", locator: locator("192.0.2.1", port) } });
     table.set(RING_KEY, [at(makeId(9, 0xc0), 1), at(makeId(9, 0x80), 2), at(makeId(9, 0xc0), 3)]);
-    const ports = matchId(table, makeId(9, 0x01)).map((target) => (target.kind === "locator" ? portOf(target.endpoint) : 0));
-    expect(ports).toEqual([2, 1, 3]);
+    const portsFor = (id: Uint8Array): number[] => matchId(table, id).map((target) => (target.kind === "locator" ? portOf(target.endpoint) : 0));
+    expect([portsFor(makeId(9, 0x01)), portsFor(makeId(9, 0x41)), portsFor(makeId(9, 0xc1))]).toEqual([[2], [1, 3], [1, 3]]);
   });
 
   it("counts common bits", () => {

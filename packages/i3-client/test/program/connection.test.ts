@@ -82,6 +82,21 @@ describe("two programs", () => {
     clearInterval(again);
   });
 
+  it("with one preference share the work: each packet goes to one of them", async () => {
+    const group = newGroup();
+    const members = await Promise.all(Array.from({ length: 6 }, () => open()));
+    const heard = members.map(() => 0);
+    for (const [i, member] of members.entries()) (await member.join(group, { preference: "eu" })).on("message", () => (heard[i] = (heard[i] ?? 0) + 1));
+    const sender = await open();
+    const inbox = await sender.insert();
+    for (let i = 0; i < 60; i += 1) sender.anycast(group, "work", { preference: "eu" });
+    sender.send(inbox.id, "the last"); // by the same server, so that all before it have gone out
+    await take(inbox, 1);
+    await expect.poll(() => heard.reduce((sum, count) => sum + count), { timeout: 10_000 }).toBeGreaterThanOrEqual(60);
+    expect(heard.reduce((sum, count) => sum + count)).toBe(60);
+    expect(heard.filter((count) => count > 0).length).toBeGreaterThan(1);
+  });
+
   it("put a service on the way: the sender by its stack, the receiver by a consent", async () => {
     const [box, home, sender] = [await open(), await open(), await open()];
     const service = await box.insert();

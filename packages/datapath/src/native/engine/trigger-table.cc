@@ -92,7 +92,17 @@ size_t common_bits(const Suffix& a, Bytes b) {
   return a.size() * 8;
 }
 
-// The triggers with the longest common prefix are neighbours of the place where the id itself would stand.
+// Whether `a` is nearer to `wanted` than `b` by XOR.
+bool is_nearer(const Suffix& a, const Suffix& b, const Suffix& wanted) {
+  for (size_t i = 0; i < wanted.size(); i++) {
+    const auto from_a = static_cast<uint8_t>(a[i] ^ wanted[i]);
+    const auto from_b = static_cast<uint8_t>(b[i] ^ wanted[i]);
+    if (from_a != from_b) return from_a < from_b;
+  }
+  return false;
+}
+
+// The ids with the longest common prefix are neighbours of the place where the id itself would stand. Of several the nearest by XOR is meant, with all its triggers.
 TriggerTable::Match longest_prefix(const LargeGroup& group, Bytes suffix) {
   Suffix wanted;
   copy_to(wanted, 0, suffix);
@@ -105,6 +115,12 @@ TriggerTable::Match longest_prefix(const LargeGroup& group, Bytes suffix) {
   size_t to = place;
   while (from > 0 && common_bits(ids[from - 1], suffix) == best) from--;
   while (to < ids.size() && common_bits(ids[to], suffix) == best) to++;
+  size_t nearest = from;
+  for (size_t i = from + 1; i < to; i++) {
+    if (is_nearer(ids[i], ids[nearest], wanted)) nearest = i;
+  }
+  while (ids[from] != ids[nearest]) from++;
+  while (ids[to - 1] != ids[nearest]) to--;
   return {std::span(group.targets).subspan(from, to - from), from, group.stacks};
 }
 

@@ -1,5 +1,6 @@
-// Ids → triggers. All that can match an id share its first 128 bits and so are one group; within it the longest common prefix
-// wins, and every trigger that has it is served (i3 paper §2). Nearly all groups have one trigger: such a group is one cache line.
+// Ids → triggers. All that can match an id share its first 128 bits and so are one group; within it the id with the longest common
+// prefix wins, of several the nearest by XOR, and every trigger at it is served (i3 paper §2). Nearly all groups have one trigger: such
+// a group is one cache line.
 #pragma once
 
 #include <memory>
