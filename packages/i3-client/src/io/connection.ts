@@ -69,6 +69,8 @@ export interface KnownServer {
   readonly rttMs: number;
 }
 
+type Insertion = (core: ProgramCore, nowMs: number) => void;
+
 interface Settings {
   readonly servers: readonly Locator[];
   readonly key: TriggerKey;
@@ -82,7 +84,12 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   readonly publicKey: Uint8Array;
   readonly #key: TriggerKey;
   readonly #core: ProgramCore;
+  /** By each id of theirs. */
   readonly #triggers = new Map<string, ProgramTrigger>();
+  /** Group and preference → the trigger of our membership. */
+  readonly #memberships = new Map<string, ProgramTrigger>();
+  /** Those that lead away. */
+  readonly #chains = new WeakSet<ProgramTrigger>();
   readonly #watch: { close(): void };
   #socket: Datagrams | null = null;
   #timer: NodeJS.Timeout | undefined;
@@ -144,6 +151,8 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
    * Inserts a trigger and keeps it alive, whatever server dies and wherever this machine moves, until `remove()` or `close()`. Resolves when a
    * server has it: what is sent to `trigger.id` from then on arrives.
    *
+   * Called again for an id with `via` or `to`, before the consents end, it goes on with the later ones, under the same trigger.
+   *
    * @param id of {@link id}, or the public id of `identity`. @default a new one
    * Rejects with ERR_I3_USAGE (not an id of this key, or inserted already), ERR_I3_NOT_INSERTED, ERR_I3_REFUSED, ERR_I3_FULL, ERR_I3_CLOSED; it is not kept then.
    */
@@ -158,35 +167,47 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
     if (via.length > 0) return this.#insertVia(own, signer, via, timeoutMs);
     const trigger = this.#add(own, [own]);
     this.#listen(trigger, (receiver) => this.#core.receivers.set(own, receiver), own, (message) => trigger.deliver(message));
-    return this.#begin(trigger, timeoutMs, (core, nowMs) => core.client.insertTrigger(nowMs, own, signer));
+    return this.#untilLive(trigger, timeoutMs, (core, nowMs) => core.client.insertTrigger(nowMs, own, signer), true);
   }
 
   async #insertChain(own: Uint8Array, signer: Exclude<TriggerSigner, { kind: "name" }>, to: readonly Uint8Array[], timeoutMs: number): Promise<Trigger> {
     const steps = readConsents(to, own, MAX_TRIGGER_STACK);
-    return this.#begin(this.#add(own, [own]), timeoutMs, (core, nowMs) => core.client.insertStack(nowMs, own, signer, steps));
+    const insert: Insertion = (core, nowMs) => core.client.insertStack(nowMs, own, signer, steps);
+    const old = this.#triggers.get(bytesKey(own));
+    if (old !== undefined && this.#chains.has(old)) return this.#untilLive(old, timeoutMs, insert, false);
+    const trigger = this.#add(own, [own]);
+    this.#chains.add(trigger);
+    return this.#untilLive(trigger, timeoutMs, insert, true);
   }
 
   /** The stack ends in an id of ours that nobody is told. */
   async #insertVia(own: Uint8Array, signer: Exclude<TriggerSigner, { kind: "name" }>, via: readonly Uint8Array[], timeoutMs: number): Promise<Trigger> {
-    const inner = this.id();
+    const old = this.#triggers.get(bytesKey(own));
+    const oldInner = old?.parts[1];
+    const inner = oldInner ?? this.id();
     const steps = [...readConsents(via, own, MAX_TRIGGER_STACK - 1), signStep({ kind: "private", key: this.#key }, own, inner, secondsOf(Date.now() + OWN_SIGNATURE_MS))];
-    const trigger = this.#add(own, [own, inner]);
-    this.#listen(trigger, (receiver) => this.#core.receivers.set(inner, receiver), inner, (message) => trigger.deliver({ ...message, id: own }));
-    return this.#begin(trigger, timeoutMs, (core, nowMs) => {
+    const insert: Insertion = (core, nowMs) => {
       core.client.insertTrigger(nowMs, inner, { kind: "private", key: this.#key });
       core.client.insertStack(nowMs, own, signer, steps);
-    });
+    };
+    if (old !== undefined && oldInner !== undefined) return this.#untilLive(old, timeoutMs, insert, false);
+    const trigger = this.#add(own, [own, inner]);
+    this.#listen(trigger, (receiver) => this.#core.receivers.set(inner, receiver), inner, (message) => trigger.deliver({ ...message, id: own }));
+    return this.#untilLive(trigger, timeoutMs, insert, true);
   }
 
   /**
    * Joins a group: by its key, or by the certificate (136 bytes) that its founder has made of this connection's `publicKey`. Without a preference
    * what is sent to `group.id` arrives, as at all members (multicast); with one, what {@link anycast} chooses this member for.
-   * Resolves and rejects as {@link insert}.
+   * Called again with a later certificate, before the first ends, it goes on with that, under the same trigger. Resolves and rejects as {@link insert}.
    */
   async join(group: Group | Uint8Array, { preference, timeoutMs = DEFAULT_INSERT_MS }: JoinOptions = {}): Promise<Trigger> {
     const certificate = group instanceof Group ? group.admit(this.publicKey, new Date(Date.now() + OWN_SIGNATURE_MS)) : group;
     const multicastId = this.#groupOf(certificate);
     const id = preference === undefined ? multicastId : anycastIdOf(multicastId, preference, freshBytes);
+    const membership = membershipKey(multicastId, preference);
+    const old = this.#memberships.get(membership);
+    if (old !== undefined) return this.#untilLive(old, timeoutMs, (core, nowMs) => core.client.joinGroup(nowMs, old.id, certificate, this.#key), false);
     const trigger = this.#add(id, [id]);
     this.#listen(trigger, (receiver) => {
       if (preference === undefined) this.#core.receivers.set(id, receiver);
@@ -195,7 +216,9 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
         throw usageError("a second anycast membership of one group", "Leave the first with remove(), or open another connection.");
       }
     }, id, (message) => trigger.deliver(message));
-    return this.#begin(trigger, timeoutMs, (core, nowMs) => core.client.joinGroup(nowMs, id, certificate, this.#key));
+    this.#memberships.set(membership, trigger);
+    trigger.once("removed", () => this.#memberships.delete(membership));
+    return this.#untilLive(trigger, timeoutMs, (core, nowMs) => core.client.joinGroup(nowMs, id, certificate, this.#key), true);
   }
 
   #groupOf(certificate: Uint8Array): Uint8Array {
@@ -298,7 +321,8 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
     trigger.once("removed", () => this.#core.receivers.delete(id, receiver));
   }
 
-  #begin(trigger: ProgramTrigger, timeoutMs: number, insert: (core: ProgramCore, nowMs: number) => void): Promise<Trigger> {
+  /** `isNew`: it is not kept when this fails. */
+  #untilLive(trigger: ProgramTrigger, timeoutMs: number, insert: Insertion, isNew: boolean): Promise<Trigger> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => fail(new ClientError("ERR_I3_NOT_INSERTED", `no server has taken the trigger at ${shortId(trigger.id)} within ${timeoutMs} ms`, {
         remedy: "See servers() of the connection for which of them answer; a ring that has just started, or lost a server, may need some seconds.",
@@ -313,13 +337,14 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
       };
       const fail = (error: ClientError): void => {
         settle();
-        trigger.remove();
+        if (isNew) trigger.remove();
         reject(error);
       };
       const onRemoved = (): void => fail(closedError());
       trigger.on("live", onLive).on("refused", fail).on("removed", onRemoved);
       try {
         this.#run(insert);
+        if (!isNew && trigger.live) onLive();
       } catch (cause) {
         fail(usageError("a trigger that no server would take", "Look at its key, certificate and consents.", cause));
       }
@@ -380,6 +405,9 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
     }
   }
 }
+
+const membershipKey = (multicastId: Uint8Array, preference: Preference | undefined): string =>
+  `${bytesKey(multicastId)}${preference === undefined ? "" : `/${bytesKey(typeof preference === "string" ? new TextEncoder().encode(preference) : preference)}`}`;
 
 const freshBytes = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
 const secondsOf = (ms: number): number => Math.floor(ms / 1_000);

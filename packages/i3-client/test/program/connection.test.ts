@@ -114,6 +114,33 @@ describe("two programs", () => {
     expect(await take(plain, 1)).toEqual(["by a chain"]);
   });
 
+  it("go on with a later certificate, and with other services on the way, under the same trigger", async () => {
+    const [member, box, sender] = [await open(), await open(), await open()];
+    const group = newGroup();
+    const until = (s: number): Date => new Date(Date.now() + s * 1_000);
+    const room = await member.join(group.admit(member.publicKey, until(5)));
+    const work = await member.join(group.admit(member.publicKey, until(5)), { preference: "a" });
+    expect(await member.join(group.admit(member.publicKey, TOMORROW))).toBe(room);
+    expect(await member.join(group.admit(member.publicKey, TOMORROW), { preference: "a" })).toBe(work);
+    const [upper, lower] = [await box.insert(), await box.insert()];
+    upper.on("message", (message) => box.forward(message, text(message).toUpperCase()));
+    lower.on("message", (message) => box.forward(message, text(message).toLowerCase()));
+    const id = member.id();
+    const inbox = await member.insert(id, { via: [box.consent(upper.id, id, TOMORROW)] });
+    expect(await member.insert(id, { via: [box.consent(lower.id, id, TOMORROW)] })).toBe(inbox);
+    const again = setInterval(() => sender.send(id, "Shout"), 20); // until the server has heard of it
+    for await (const message of inbox) if (text(message) === "shout") break;
+    clearInterval(again);
+    // The first certificates have ended meanwhile.
+    const ended = setInterval(() => {
+      sender.send(group.id, String(Date.now()));
+      sender.anycast(group, String(Date.now()), { preference: "a" });
+    }, 100);
+    const endMs = until(5.5).getTime();
+    for (const trigger of [room, work]) for await (const message of trigger) if (Number(text(message)) > endMs) break;
+    clearInterval(ended);
+  });
+
   it("are a host whose public id is known", async () => {
     const [home, other] = [await open(), await open()];
     const identity = generateHostIdentity();
@@ -208,9 +235,9 @@ describe("what cannot work is said at once", () => {
 
 describe("a process", () => {
   const MODULE = fileURLToPath(new URL("../../dist/index.js", import.meta.url));
-  /** Runs a program as a module of its own. Standard output and exit status. */
+  /** Runs a program as a module of its own, on a node that loads no addon. Standard output and exit status. */
   async function runs(program: string): Promise<readonly [string, number | null]> {
-    const child = spawn(process.execPath, ["--input-type=module", "--eval", `import { connect } from ${JSON.stringify(MODULE)};\n${program}`], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", `process.dlopen = () => { throw new Error("an addon"); };\nconst { connect } = await import(${JSON.stringify(MODULE)});\n${program}`], { stdio: ["ignore", "pipe", "inherit"] });
     let out = "";
     child.stdout.on("data", (data: Buffer) => (out += data.toString()));
     const [status] = (await once(child, "close")) as [number | null];
