@@ -3,6 +3,7 @@ import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 
 
 import { I3Error, privatePrefix } from "@i3/common";
 
+const ED25519_SPKI_PREFIX = Buffer.from("302a300506032b6570032100", "hex");
 const ED25519_PKCS8_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
 
 export interface TriggerKey {
@@ -13,10 +14,10 @@ export interface TriggerKey {
   readonly prefix: Uint8Array;
 }
 
-/** Of an Ed25519 key. */
-export function triggerKeyOf(privateKey: KeyObject, publicKeyObject: KeyObject = createPublicKey(privateKey)): TriggerKey {
-  const { x = "" } = publicKeyObject.export({ format: "jwk" });
-  const publicKey = new Uint8Array(Buffer.from(x, "base64url"));
+/** Of a key that was read, not generated: node 20 deadlocks when it collects the job that has generated a key while it exports that key. */
+function triggerKeyOf(privateKey: KeyObject): TriggerKey {
+  const spki = createPublicKey(privateKey).export({ type: "spki", format: "der" });
+  const publicKey = new Uint8Array(spki.subarray(ED25519_SPKI_PREFIX.length));
   return Object.freeze({ privateKey, publicKey, prefix: privatePrefix(publicKey) });
 }
 

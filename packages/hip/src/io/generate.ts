@@ -1,9 +1,9 @@
 /** New keys, from the system's randomness. */
-import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { generateKeyPairSync, randomBytes, type KeyObject } from "node:crypto";
 
 import type { HostKeyAlgorithm } from "../identity/host-identity-field.js";
 import { identityOf, type HostIdentity } from "../identity/host-identity.js";
-import { triggerKeyOf, type TriggerKey } from "../trigger-key.js";
+import { triggerKeyFromSeed, type TriggerKey } from "../trigger-key.js";
 
 /** As strong as P-256 (NIST SP 800-57 part 1, table 2), and an R1 with it still fits over i3 (docs/wire.md §9.5). */
 const RSA_BITS = 3_072;
@@ -19,8 +19,4 @@ function newKey(algorithm: HostKeyAlgorithm): KeyObject {
 /** RSA takes about half a second. */
 export const generateHostIdentity = (algorithm: HostKeyAlgorithm = "ecdsa-p256"): HostIdentity => identityOf(newKey(algorithm));
 
-/** A tenth of what a key from a seed takes. */
-export function generateTriggerKey(): TriggerKey {
-  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-  return triggerKeyOf(privateKey, publicKey);
-}
+export const generateTriggerKey = (): TriggerKey => triggerKeyFromSeed(randomBytes(32));
