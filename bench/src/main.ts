@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { handshake } from "./handshake/suite.js";
 import { micro } from "./micro.js";
 import { brokenConditions, printTable, writeJson, type Row } from "./report.js";
+import { server } from "./server/suite.js";
 import { tunnel } from "./tunnel/suite.js";
 
 interface Options {
@@ -13,7 +14,7 @@ interface Options {
   readonly only: string | undefined;
 }
 
-const SUITES: Readonly<Record<string, (options: Options) => Promise<readonly Row[]>>> = { handshake, micro, tunnel };
+const SUITES: Readonly<Record<string, (options: Options) => Promise<readonly Row[]>>> = { handshake, micro, server, tunnel };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "string" }, quick: { type: "boolean" }, only: { type: "string" } }, allowPositionals: true });
 const suite = positionals[0] ?? "";
