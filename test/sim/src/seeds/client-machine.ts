@@ -1,11 +1,12 @@
 /** A host: a real I3Client on a reference engine, and the triggers that its user wants. */
-import { bytesKey, privateId } from "@i3/common";
-import { ReferenceEngine, type Upcall } from "@i3/datapath";
-import { refreshChain, triggerKeyFromSeed, type TriggerKey } from "@i3/hip";
+import { bytesKey, concatBytes, decodeServerList, privateId, RECORD_KIND, type SignedRecord, type StackStep } from "@i3/common";
+import { COPY_BUDGET, encodeDataHeader, HOP_LIMIT, ReferenceEngine, type Upcall } from "@i3/datapath";
+import { refreshChain, signStep, triggerKeyFromSeed, type StepSigner, type TriggerKey } from "@i3/hip";
 import { I3Client } from "@i3/i3-client";
 
 import { Draw } from "./draw.js";
 import { endpointOfLocator, locatorOf, type Endpoint } from "./endpoints.js";
+import { certificateOf, FAR_S, groupKey, type GroupId } from "./groups.js";
 import { sign } from "./known-signatures.js";
 import { Machine, type Core, type Surroundings } from "./machine.js";
 
@@ -28,12 +29,23 @@ const chainOf = (secret: Uint8Array): readonly Uint8Array[] => {
 /** A trigger that its user wants, or wanted. */
 export interface Wanted {
   readonly id: Uint8Array;
+  /** Its owner's; of a group's trigger the member's. */
   readonly key: TriggerKey;
+  /** Whoever may let others lead to it. */
+  readonly agrees: StepSigner;
+  /** Of a group's trigger. */
+  readonly certificate: Uint8Array | null;
+  /** Where it leads; none: to the client itself. */
+  readonly steps: readonly StackStep[];
   isWanted: boolean;
 }
 
 export interface ClientEvents {
   delivered(client: ClientMachine, id: Uint8Array, payload: Uint8Array): void;
+  /** What it looked for; null: nothing was found. */
+  found(client: ClientMachine, ringKey: Uint8Array, record: SignedRecord | null): void;
+  /** It was told that nobody has this id. */
+  notPresent(client: ClientMachine, id: Uint8Array): void;
 }
 
 export class ClientMachine extends Machine {
@@ -70,7 +82,7 @@ export class ClientMachine extends Machine {
       handleUpcalls: (atMs, upcalls) => this.#upcalls(client, atMs, upcalls),
       handleTimer: (atMs) => {
         client.handleTimer(atMs);
-        client.takeEvents();
+        this.#takeEvents(client);
       },
       deadlineMs: () => client.nextDeadlineMs(),
     };
@@ -85,14 +97,36 @@ export class ClientMachine extends Machine {
     this.#client = null;
   }
 
-  /** A new id of one of its keys; several ids share a prefix. */
-  insert(): Wanted {
+  /** A new id of one of its keys, several of which share a prefix; `next`: it leads on to these, otherwise to the client. */
+  insert(next: readonly Wanted[]): Wanted {
     const key = this.#random.pick(this.#keys);
-    const wanted: Wanted = { id: privateId(key.prefix, this.#random.bytes(16)), key, isWanted: true };
+    return this.#add({ id: privateId(key.prefix, this.#random.bytes(16)), key, agrees: { kind: "private", key }, certificate: null, next });
+  }
+
+  /** Becomes a member at a group's id; null when it is one there. */
+  join({ group, id }: GroupId, next: readonly Wanted[]): Wanted | null {
+    if (this.triggers.get(bytesKey(id))?.isWanted === true) return null;
+    const [key] = this.#keys as [TriggerKey];
+    return this.#add({ id, key, agrees: { kind: "group", key: groupKey(group) }, certificate: certificateOf(group, key), next });
+  }
+
+  #add({ next, ...trigger }: Pick<Wanted, "id" | "key" | "agrees" | "certificate"> & { readonly next: readonly Wanted[] }): Wanted {
+    const steps = next.map(({ agrees, id }) => signStep(agrees, trigger.id, id, FAR_S));
+    const wanted: Wanted = { ...trigger, steps, isWanted: true };
     this.triggers.set(bytesKey(wanted.id), wanted);
     this.#want(wanted);
     this.step(null);
     return wanted;
+  }
+
+  /** A trigger that leads on leads to these now. */
+  redirect({ id, key, agrees, certificate }: Wanted, next: readonly Wanted[]): void {
+    this.#add({ id, key, agrees, certificate, next });
+  }
+
+  /** Of the first group, by its first key. */
+  get groupCertificate(): Uint8Array {
+    return certificateOf(0, this.#keys[0] as TriggerKey);
   }
 
   remove(wanted: Wanted): void {
@@ -118,6 +152,33 @@ export class ClientMachine extends Machine {
     return datagram !== null;
   }
 
+  /** Sends one packet through several ids. False when it knows no server. */
+  sendStack(ids: readonly Uint8Array[], payload: Uint8Array): boolean {
+    const [first] = ids;
+    const server = first === undefined ? null : this.client.serverOfPath(first);
+    if (server === null) return false;
+    const header = encodeDataHeader({ flags: 0, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, payloadKind: NATIVE_PAYLOAD, nonce: this.#random.bytes(8), ids });
+    this.engine.send([{ locator: server, bytes: concatBytes(header, payload) }]);
+    this.step(null);
+    return true;
+  }
+
+  /** Keeps a record in the ring, its own or another's. */
+  keep(record: SignedRecord): void {
+    this.client.keepRecord(this.surroundings.nowMs, record.bytes);
+    this.step(null);
+  }
+
+  find(ringKey: Uint8Array): void {
+    this.client.findRecord(this.surroundings.nowMs, ringKey);
+    this.step(null);
+  }
+
+  /** The key of its own records. */
+  get recordKey(): TriggerKey {
+    return this.#keys[1] as TriggerKey;
+  }
+
   /** The server that has a trigger, as far as the client knows; null: it is not live. */
   serverOf(id: Uint8Array): Endpoint | null {
     const key = bytesKey(id);
@@ -125,9 +186,21 @@ export class ClientMachine extends Machine {
     return status?.live === true && status.server !== null ? endpointOfLocator(status.server) : null;
   }
 
-  #want({ id, key }: Wanted): void {
+  #want({ id, key, certificate, steps }: Wanted): void {
+    const { nowMs } = this.surroundings;
+    if (steps.length > 0) return this.client.insertStack(nowMs, id, certificate === null ? { kind: "private", key } : { kind: "member", certificate, key }, steps);
     this.engine.setInbound(id, { action: "upcall" });
-    this.client.insertTrigger(this.surroundings.nowMs, id, { kind: "private", key });
+    if (certificate === null) this.client.insertTrigger(nowMs, id, { kind: "private", key });
+    else this.client.joinGroup(nowMs, id, certificate, key);
+  }
+
+  #takeEvents(client: I3Client): void {
+    for (const event of client.takeEvents()) {
+      if (event.kind === "record") {
+        if (event.record?.kind === RECORD_KIND.serverList) client.setListedServers(this.surroundings.nowMs, decodeServerList(event.record.value).map(({ locator }) => locator));
+        this.#events.found(this, event.ringKey, event.record);
+      } else if (event.kind === "not-present") this.#events.notPresent(this, event.id);
+    }
   }
 
   #upcalls(client: I3Client, nowMs: number, upcalls: readonly Upcall[]): void {
@@ -135,6 +208,6 @@ export class ClientMachine extends Machine {
       if (upcall.kind === "control") client.handleControl(nowMs, upcall.from, upcall.bytes);
       else if (upcall.kind === "payload") this.#events.delivered(this, upcall.id, upcall.payload);
     }
-    client.takeEvents();
+    this.#takeEvents(client);
   }
 }

@@ -1,10 +1,11 @@
 /** What happens in a run, drawn from its seed: faults, and what clients do. */
-import { bytesKey, concatBytes, CONTROL_TYPES, decodeControl, encodeControl, TRIGGER_ACTION, u64Bytes } from "@i3/common";
+import { bytesKey, concatBytes, CONTROL_TYPES, decodeControl, encodeControl, KEY_KIND, sameBytes, TRIGGER_ACTION, u64Bytes } from "@i3/common";
 import { COPY_BUDGET, DATA_FLAG, encodeDataHeader, HOP_LIMIT } from "@i3/datapath";
 
 import type { ClientMachine, Wanted } from "./client-machine.js";
 import { Draw } from "./draw.js";
 import { strangerEndpoint, type Endpoint } from "./endpoints.js";
+import { drawGroupId } from "./groups.js";
 import type { Machine } from "./machine.js";
 import type { ServerMachine } from "./server-machine.js";
 import { FOUNDERS, type World } from "./world.js";
@@ -18,7 +19,7 @@ const MAX_DEATHS = 3;
 const DEATHS_MS = 12_000;
 /** Who failed comes back when all others know of it. */
 const FAIR_RETURN_MS = 15_000;
-const MAX_WANTED = 5;
+const MAX_WANTED = 6;
 /** Ids that were removed and are still sent to. */
 const MAX_OLD = 12;
 const MAX_SKEW_MS = 3_600_000;
@@ -29,14 +30,14 @@ const SLOWNESS = { fair: 2, foul: 12 };
 const HELD_MS = { fair: 120, foul: 500 };
 
 export type EventKind =
-  | "insert" | "remove" | "move" | "send" | "client-restart"
+  | "insert" | "join-group" | "lead-on" | "remove" | "move" | "send" | "send-stack" | "record" | "find" | "client-restart"
   | "loss" | "duplication" | "reordering" | "slowness" | "partition" | "one-way" | "silence" | "crash" | "restart" | "join" | "leave" | "skew" | "replay" | "stranger";
 
-export const CLIENT_ACTIONS: readonly EventKind[] = ["insert", "remove", "move", "send", "client-restart"];
+export const CLIENT_ACTIONS: readonly EventKind[] = ["insert", "join-group", "lead-on", "remove", "move", "send", "send-stack", "record", "find", "client-restart"];
 
 /** How often each happens in fair weather, and in foul. */
 const WEIGHTS: Readonly<Record<EventKind, readonly [number, number]>> = {
-  insert: [14, 12], remove: [8, 7], move: [6, 5], send: [30, 24], "client-restart": [2, 2],
+  insert: [9, 8], "join-group": [5, 4], "lead-on": [5, 4], remove: [8, 7], move: [6, 5], send: [22, 17], "send-stack": [4, 3], record: [3, 3], find: [4, 3], "client-restart": [2, 2],
   loss: [0, 4], duplication: [3, 3], reordering: [3, 3], slowness: [1, 3], partition: [0, 3], "one-way": [0, 3], silence: [0, 3],
   crash: [5, 4], restart: [6, 6], join: [5, 3], leave: [4, 3], skew: [3, 3], replay: [8, 6], stranger: [8, 6],
 };
@@ -55,7 +56,7 @@ export class Events {
     this.#world = world;
     this.#draw = new Draw(`${seed}/events`);
     this.#actions = {
-      insert: () => this.#insert(), remove: () => this.#remove(), move: () => this.#move(), send: () => this.#send(), "client-restart": () => this.#clientRestart(),
+      insert: () => this.#insert(), "join-group": () => this.#joinGroup(), "lead-on": () => this.#leadOn(), "send-stack": () => this.#sendStack(), record: () => this.#record(), find: () => this.#find(), remove: () => this.#remove(), move: () => this.#move(), send: () => this.#send(), "client-restart": () => this.#clientRestart(),
       loss: () => this.#weather({ loss: this.#draw.between(5, 40) / 100 }), duplication: () => this.#weather({ twice: this.#draw.between(5, 60) / 100 }),
       reordering: () => this.#weather({ held: this.#draw.between(5, 60) / 100 }), slowness: () => this.#weather({ slowness: this.#draw.between(2, SLOWNESS[this.#weatherName]) }),
       partition: () => this.#partition(true), "one-way": () => this.#partition(false), silence: () => this.#silence(),
@@ -103,8 +104,76 @@ export class Events {
   #insert(): boolean {
     const client = this.#client();
     if (wantedOf(client).length >= MAX_WANTED) return false;
-    const { id } = client.insert();
+    const { id } = client.insert([]);
     return this.#note(`${client.name} inserts ${hex(id)}`);
+  }
+
+  /** At an id of a group, to the client or on to another id: of its own group too, so that packets multiply. */
+  #joinGroup(): boolean {
+    const client = this.#client();
+    if (wantedOf(client).length >= MAX_WANTED) return false;
+    const at = drawGroupId(this.#draw);
+    const next = this.#draw.chance(0.2) ? this.#someWanted(1) : [];
+    const joined = client.join(at, next);
+    return joined !== null && this.#note(`${client.name} joins ${hex(at.id)}${leadingTo(joined)}`);
+  }
+
+  /** A trigger to others' ids: they may lead back. */
+  #leadOn(): boolean {
+    const client = this.#client();
+    const next = this.#someWanted(this.#draw.between(1, 2));
+    if (wantedOf(client).length >= MAX_WANTED || next.length === 0) return false;
+    const trigger = client.insert(next);
+    this.#close(trigger);
+    return this.#note(`${client.name} inserts ${hex(trigger.id)}${leadingTo(trigger)}`);
+  }
+
+  /** Now and then somebody whose trigger leads on lets it lead to this one, so that packets go in circles. */
+  #close(trigger: Wanted): void {
+    if (!this.#draw.chance(0.3)) return;
+    const first = trigger.steps[0];
+    for (const client of this.#world.clients) {
+      const other = wantedOf(client).find(({ id, steps, certificate }) => first !== undefined && certificate === null && steps.length > 0 && sameBytes(id, first.id));
+      if (other === undefined) continue;
+      client.redirect(other, [trigger]);
+      this.#note(`${client.name} lets ${hex(other.id)} lead back to ${hex(trigger.id)}`);
+    }
+  }
+
+  #someWanted(count: number): readonly Wanted[] {
+    const all = this.#world.clients.flatMap(wantedOf);
+    return all.length === 0 ? [] : Array.from({ length: count }, () => this.#draw.pick(all));
+  }
+
+  #sendStack(): boolean {
+    const client = this.#client();
+    const ids = Array.from({ length: this.#draw.between(2, 6) }, () => this.#anyId());
+    return client.sendStack(ids, this.#payload()) && this.#note(`${client.name} sends to ${ids.map(hex).join(" ")}`);
+  }
+
+  /** Its owner's, a newer one; or a list of servers. Or somebody has one of old. */
+  #record(): boolean {
+    const client = this.#client();
+    const { all } = this.#world.records;
+    if (all.length > 0 && this.#draw.chance(0.3)) {
+      const old = this.#draw.pick(all);
+      client.keep(old);
+      return this.#note(`${client.name} puts record ${old.sequence} again`);
+    }
+    const isList = this.#draw.chance(0.4);
+    const servers = isList ? [...this.#world.servers.values()].slice(-8).map(({ node }) => node) : [];
+    const { key, newest } = this.#world.records.sign(client.recordKey, servers);
+    client.keep(newest);
+    return this.#note(`${client.name} puts record ${newest.sequence} at ${hex(key)}`);
+  }
+
+  #find(): boolean {
+    const all = [...this.#world.records.newest.values()];
+    if (all.length === 0) return false;
+    const client = this.#client();
+    const { key } = this.#draw.pick(all);
+    client.find(key);
+    return this.#note(`${client.name} looks for ${hex(key)}`);
   }
 
   #remove(): boolean {
@@ -197,7 +266,7 @@ export class Events {
 
   /** Who has proved nothing asks for much with little, or changes what it has seen. */
   #stranger(): boolean {
-    if (this.#draw.chance(0.3)) return this.#forge();
+    if (this.#draw.chance(0.3)) return this.#draw.chance(0.7) ? this.#forge() : this.#forgeRecord();
     const bytes = this.#strangeBytes();
     if (bytes === null) return false;
     const from = this.#newStranger();
@@ -211,10 +280,25 @@ export class Events {
   #forge(): boolean {
     const seen = this.#world.recorded.filter(({ bytes }) => isTrigger(bytes)).at(-1 - this.#draw.below(3));
     const message = seen === undefined ? null : decodeControl(seen.bytes).message;
-    if (seen === undefined || message?.type !== "TRIGGER") return false;
+    if (seen === undefined || message?.type !== "TRIGGER") return this.#forgeRecord();
+    // A member who says that it is another.
+    const other = message.keyKind === KEY_KIND.groupMember && this.#draw.chance(0.5) ? this.#draw.pick(this.#world.clients).groupCertificate : null;
     const action = this.#draw.chance(0.5) ? TRIGGER_ACTION.insert : TRIGGER_ACTION.remove;
-    this.#world.inject(seen.from, seen.to, encodeControl({ ...message, action, counter: message.counter + FORGED_AHEAD }, this.#draw.bytes(8)));
+    this.#world.inject(seen.from, seen.to, encodeControl({ ...message, action, publicKey: other ?? message.publicKey, counter: message.counter + FORGED_AHEAD }, this.#draw.bytes(8)));
     return this.#note("a trigger is forged");
+  }
+
+  /** Or of a record that it saw, with the cookie that came with it. */
+  #forgeRecord(): boolean {
+    // Each is put with an empty cookie first.
+    const seen = this.#world.recorded.filter(({ bytes }) => bytes[0] === 0x19 && bytes[1] === CONTROL_TYPES.RECORD_PUT).at(-1 - this.#draw.below(2));
+    const message = seen === undefined ? null : decodeControl(seen.bytes).message;
+    if (seen === undefined || message?.type !== "RECORD_PUT") return false;
+    const record = message.record.slice();
+    const sequenceAt = 35 + (record[34] ?? 0);
+    record[sequenceAt + 5] = 0xff;
+    this.#world.inject(seen.from, seen.to, encodeControl({ ...message, record }, this.#draw.bytes(8)));
+    return this.#note("a record is forged");
   }
 
   #strangeBytes(): Uint8Array | null {
@@ -319,5 +403,7 @@ export class Events {
 const isTrigger = (bytes: Uint8Array): boolean => bytes[0] === 0x19 && bytes[1] === CONTROL_TYPES.TRIGGER;
 
 export const wantedOf = ({ triggers }: ClientMachine): Wanted[] => [...triggers.values()].filter(({ isWanted }) => isWanted);
+
+const leadingTo = ({ steps }: Wanted): string => (steps.length === 0 ? "" : `, leading to ${steps.map(({ id }) => hex(id)).join(" ")}`);
 
 const hex = (id: Uint8Array): string => Buffer.from(bytesKey(id).slice(0, 8), "latin1").toString("hex");

@@ -59,17 +59,20 @@ export class Network {
     return this.#cuts.some((cut) => cut.from.has(from) && cut.to.has(to));
   }
 
-  send(nowMs: number, from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
+  /** Returns whether it was doubled, which it is not unless `mayDouble`. */
+  send(nowMs: number, from: Endpoint, to: Endpoint, bytes: Uint8Array, mayDouble: boolean): boolean {
     if (nowMs >= this.weatherUntilMs) {
       this.weather = CALM;
       this.weatherUntilMs = Infinity;
     }
     const { loss, twice, held, heldMs, slowness } = this.weather;
-    if (this.isCut(nowMs, from, to)) return;
-    if (loss > 0 && this.#draw.chance(loss)) return;
+    if (this.isCut(nowMs, from, to)) return false;
+    if (loss > 0 && this.#draw.chance(loss)) return false;
     const delayMs = this.#delayMs(from, to) * slowness;
     this.#fly(nowMs + delayMs + this.#draw.below(JITTER_MS) + (held > 0 && this.#draw.chance(held) ? this.#draw.below(heldMs) : 0), from, to, bytes);
-    if (twice > 0 && this.#draw.chance(twice)) this.#fly(nowMs + delayMs + this.#draw.below(heldMs), from, to, bytes);
+    const isDoubled = twice > 0 && this.#draw.chance(twice) && mayDouble;
+    if (isDoubled) this.#fly(nowMs + delayMs + this.#draw.below(heldMs), from, to, bytes);
+    return isDoubled;
   }
 
   /** The first datagram that is there by `nowMs`. */

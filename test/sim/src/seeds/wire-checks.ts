@@ -5,7 +5,8 @@
  * - a trigger is taken only as its owner signed it, with a cookie that this server gave to that address in the last 30 s, and with a newer counter;
  * - a packet goes to a host only by a trigger that a server has acknowledged to that address, and that has neither ended nor been removed there.
  */
-import { CONTROL_HEADER_BYTES, decodeControl, TRIGGER_ACTION, type ControlMessage } from "@i3/common";
+import { CONTROL_HEADER_BYTES, decodeControl, isTriggerStack, KEY_KIND, TRIGGER_ACTION, type ControlMessage } from "@i3/common";
+import { readMembership } from "@i3/hip";
 
 import { endpointText, type Endpoint } from "./endpoints.js";
 import type { ServerMachine } from "./server-machine.js";
@@ -33,6 +34,8 @@ interface Request {
 
 interface Grant {
   readonly to: Endpoint;
+  /** It leads to other ids: its owner gets nothing by it. */
+  readonly isStack: boolean;
   readonly atMs: number;
   readonly untilMs: number;
 }
@@ -42,8 +45,9 @@ interface Said {
   counter: number;
   action: number;
   atMs: number;
-  /** Where it goes; null: removed. */
+  /** Where its owner is; null: removed. */
   to: Endpoint | null;
+  isStack: boolean;
   signature: string;
 }
 
@@ -69,9 +73,9 @@ export class WireChecks {
   readonly #cookies = new Map<string, { readonly by: string; readonly to: Endpoint; readonly atMs: number }>();
   /** Bodies of the triggers that owners have signed. */
   readonly #signed = new Set<string>();
-  /** Ring key → id → what servers granted. */
+  /** Ring key → id, and of a group's trigger the member → what servers granted. */
   readonly #grants = new Map<string, Map<string, Grant[]>>();
-  /** Server's life and id → what it last said. */
+  /** Server's life, id and member → what it last said. */
   readonly #said = new Map<string, Said>();
 
   /** A client sent this. */
@@ -126,7 +130,8 @@ export class WireChecks {
     const what = `${server.name} acknowledges a trigger to ${endpointText(to)}`;
     if (request.message === null) return fail("unasked-trigger", `${what}, which sent none`);
     const asked = decodeControl(request.message).message;
-    const key = `${lifeOf(server)} ${latin1(answer.id)}`;
+    const name = latin1(answer.id) + memberOf(asked);
+    const key = `${lifeOf(server)} ${name}`;
     const said = this.#said.get(key);
     if (asked.type === "TRIGGER") {
       if (!this.#signed.has(bodyOf(request.message))) fail("forged-trigger", `${what} that its owner has not signed`);
@@ -135,35 +140,35 @@ export class WireChecks {
       const isRemembered = said !== undefined && nowMs - said.atMs < COUNTER_MEMORY_MS;
       if (isRemembered && asked.counter < said.counter) fail("old-counter", `${what} with counter ${asked.counter} after ${said.counter}`);
       if (isRemembered && asked.counter === said.counter && signature !== said.signature) fail("old-counter", `${what} with a counter that it has had`);
-      this.#said.set(key, { counter: asked.counter, action: asked.action, atMs: nowMs, to: asked.action === TRIGGER_ACTION.insert ? to : null, signature });
+      this.#said.set(key, { counter: asked.counter, action: asked.action, atMs: nowMs, to: asked.action === TRIGGER_ACTION.insert ? to : null, isStack: isTriggerStack(asked.target), signature });
     } else {
-      if (!this.#isGranted(nowMs, server, to, latin1(answer.id))) return fail("refreshed-nothing", `${what} that it does not have`);
+      if (!this.#isGranted(nowMs, server, to, name)) return fail("refreshed-nothing", `${what} that it does not have`);
       if (said !== undefined) said.atMs = nowMs;
     }
     if (answer.lifeMs > TRIGGER_LIFE_MS) fail("trigger-life", `${what} for ${answer.lifeMs} ms`);
     peer.provedUntilMs = nowMs + PROOF_MS;
-    if (answer.action === TRIGGER_ACTION.insert) this.#grant(answer.id, { to, atMs: nowMs, untilMs: nowMs + answer.lifeMs + 1 });
+    const isStack = this.#said.get(key)?.isStack ?? false;
+    if (answer.action === TRIGGER_ACTION.insert) this.#grant(name, { to, isStack, atMs: nowMs, untilMs: nowMs + answer.lifeMs + 1 });
   }
 
-  #grant(id: Uint8Array, grant: Grant): void {
-    const ringKey = latin1(id.subarray(0, 16));
+  #grant(name: string, grant: Grant): void {
+    const ringKey = name.slice(0, 16);
     const group = this.#grants.get(ringKey) ?? new Map<string, Grant[]>();
     this.#grants.set(ringKey, group);
-    const text = latin1(id);
-    group.set(text, [...(group.get(text) ?? []).filter(({ untilMs }) => untilMs >= grant.atMs), grant]);
+    group.set(name, [...(group.get(name) ?? []).filter(({ untilMs }) => untilMs >= grant.atMs), grant]);
   }
 
   /** A packet leaves with the id that its sender named, which shares 128 bits with the trigger's. */
   #delivers(nowMs: number, server: ServerMachine, to: Endpoint, bytes: Uint8Array): void {
-    for (const id of this.#grants.get(latin1(bytes.subarray(DATA_ID_AT, DATA_ID_AT + 16)))?.keys() ?? []) if (this.#isGranted(nowMs, server, to, id)) return;
+    for (const name of this.#grants.get(latin1(bytes.subarray(DATA_ID_AT, DATA_ID_AT + 16)))?.keys() ?? []) if (this.#isGranted(nowMs, server, to, name, false)) return;
     fail("no-trigger", `${server.name} sends a packet to ${endpointText(to)}, which has no trigger for it`);
   }
 
-  /** What the server said itself counts, until another server has granted it anew. */
-  #isGranted(nowMs: number, server: ServerMachine, to: Endpoint, id: string): boolean {
-    const said = this.#said.get(`${lifeOf(server)} ${id}`);
-    const grants = this.#grants.get(id.slice(0, 16))?.get(id) ?? [];
-    return grants.some((grant) => grant.to === to && grant.untilMs >= nowMs && (said === undefined || (said.to === to ? grant.atMs >= said.atMs : grant.atMs > said.atMs)));
+  /** What the server said itself counts, until another server has granted it anew. `isStack`: only of those that lead to ids, or do not. */
+  #isGranted(nowMs: number, server: ServerMachine, to: Endpoint, name: string, isStack?: boolean): boolean {
+    const said = this.#said.get(`${lifeOf(server)} ${name}`);
+    const grants = this.#grants.get(name.slice(0, 16))?.get(name) ?? [];
+    return grants.some((grant) => grant.to === to && (isStack === undefined || grant.isStack === isStack) && grant.untilMs >= nowMs && (said === undefined || (said.to === to ? grant.atMs >= said.atMs : grant.atMs > said.atMs)));
   }
 
   #hasCookie(nowMs: number, server: ServerMachine, from: Endpoint, bytes: Uint8Array): boolean {
@@ -186,3 +191,9 @@ export class WireChecks {
 }
 
 const lifeOf = ({ number, life }: ServerMachine): string => `${number}.${life}`;
+
+/** Of a group's trigger, the member that asks; otherwise empty. */
+function memberOf(message: ControlMessage): string {
+  if (message.type === "TRIGGER") return message.keyKind === KEY_KIND.groupMember ? latin1(readMembership(message.publicKey).memberKey) : "";
+  return message.type === "REFRESH" && message.member !== null ? latin1(message.member) : "";
+}

@@ -1,9 +1,13 @@
 /** Servers and clients on one virtual network, in virtual time; the checkers look on at every input. */
+import type { SignedRecord } from "@i3/common";
+
 import { ClientMachine, type ClientEvents } from "./client-machine.js";
 import { Draw } from "./draw.js";
 import { clientEndpoint, endpointText, isServerEndpoint, serverEndpoint, type Endpoint } from "./endpoints.js";
 import type { Machine, Surroundings } from "./machine.js";
 import { Network } from "./network.js";
+import { PacketChecks } from "./packet-checks.js";
+import { Records } from "./records.js";
 import { checkInvariant, checkLists } from "./ring-checks.js";
 import { ServerMachine, type ServerEvents } from "./server-machine.js";
 import { CheckFailed, Trace } from "./trace.js";
@@ -29,6 +33,7 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
   readonly trace = new Trace();
   readonly network: Network;
   readonly wire = new WireChecks();
+  readonly records = new Records();
   readonly servers = new Map<Endpoint, ServerMachine>();
   readonly clients: ClientMachine[] = [];
   readonly recorded: Recorded[] = [];
@@ -40,6 +45,7 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
   datagrams = 0;
   readonly #seed: string;
   readonly #draw: Draw;
+  readonly #packets = new PacketChecks();
   readonly #machines = new Map<Endpoint, Machine>();
   readonly #neighbours = new Map<ServerMachine, Pick<ServerMachine, "successors" | "predecessor">>();
   #checkedMs = 0;
@@ -134,18 +140,30 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
 
   /** A datagram from whoever is at `from`, or says so. */
   inject(from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
+    this.#packets.entered(bytes);
+    this.#transmit(from, to, bytes);
+  }
+
+  #transmit(from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
     this.datagrams += 1;
     this.trace.sent(this.nowMs, from, to, bytes);
-    this.network.send(this.nowMs, from, to, bytes);
+    if (this.network.send(this.nowMs, from, to, bytes, this.#packets.mayDouble(bytes))) this.#packets.doubled(bytes);
   }
 
   sent(machine: Machine, to: Endpoint, bytes: Uint8Array): void {
     const isServer = machine instanceof ServerMachine;
-    if (isServer && !isServerEndpoint(to)) this.wire.serverSent(this.nowMs, machine, to, bytes);
-    if (!isServer) this.wire.clientSent(bytes);
+    if (isServer && !isServerEndpoint(to)) {
+      this.wire.serverSent(this.nowMs, machine, to, bytes);
+      this.records.serverSent(machine, bytes);
+    }
+    if (isServer) this.#packets.passed(bytes);
+    else {
+      this.wire.clientSent(bytes);
+      this.#packets.entered(bytes);
+    }
     if (isServerEndpoint(to)) this.#record({ from: machine.endpoint, to, bytes });
     if (machine.isMute) return;
-    this.inject(machine.endpoint, to, bytes);
+    this.#transmit(machine.endpoint, to, bytes);
   }
 
   changed(machine: Machine): void {
@@ -171,6 +189,17 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
   delivered(client: ClientMachine, id: Uint8Array, payload: Uint8Array): void {
     this.note(`${client.name} gets ${Buffer.from(payload.subarray(0, 8)).toString("hex")} for ${Buffer.from(id.subarray(0, 8)).toString("hex")}`);
     this.arrived.add(`${client.name} ${Buffer.from(payload.subarray(0, 8)).toString("hex")}`);
+  }
+
+  found(client: ClientMachine, ringKey: Uint8Array, record: SignedRecord | null): void {
+    this.note(`${client.name} finds ${record === null ? "nothing" : `a record with sequence ${record.sequence}`}`);
+    this.records.found(client.name, ringKey, record);
+  }
+
+  /** It must not go on sending to the server that has no trigger. */
+  notPresent({ name, client }: ClientMachine, id: Uint8Array): void {
+    this.note(`${name} hears that nobody has ${Buffer.from(id.subarray(0, 8)).toString("hex")}`);
+    if (client.serverOfPath(id) !== client.firstHop()) throw new CheckFailed("stale-cache", `${name} goes on sending to a server that has no trigger`);
   }
 
   log(server: ServerMachine, _level: string, event: string, fields: Readonly<Record<string, unknown>>): void {

@@ -60,4 +60,33 @@ export const MUTANTS: readonly Mutant[] = [
     name: "goes on asking a server that is not responsible", file: "i3-client/src/trigger-keeper.ts",
     from: `this.#retreat(nowMs, kept, "locating");`, to: `this.#retreat(nowMs, kept, "challenging");`,
   },
+  {
+    name: "takes nothing off the hop limit", file: "datapath/src/reference/server-rules.ts",
+    from: "const hopLimit = work.hopLimit - 1;", to: "const hopLimit = work.hopLimit;",
+  },
+  {
+    name: "gives each copy all of the copy budget", file: "datapath/src/reference/server-rules.ts",
+    from: "i === 0 ? share + remainder : share", to: "work.copyBudget",
+  },
+  {
+    name: "lets one member of a group take another's place", file: "i3-server/src/triggers/trigger-table.ts",
+    from: "(member === null ? bytesKey(id) : bytesKey(id) + bytesKey(member))", to: "(member === null ? bytesKey(id) : bytesKey(id) + String(member.length))",
+  },
+  {
+    name: "sends to a stack's owner what is for the stack", file: "i3-server/src/triggers/trigger-table.ts",
+    from: `target: stack === null ? { kind`, to: `target: stack !== null || stack === null ? { kind`,
+  },
+  {
+    name: "takes an older record", file: "i3-server/src/records/record-core.ts",
+    from: "record.sequence <= old.record.sequence) return", to: "record.sequence === old.record.sequence) return",
+  },
+  {
+    name: "takes a record that is not signed", file: "i3-server/src/records/record-core.ts",
+    from: `    if (!isRecordSigned(record)) return this.#refuse("badSignature", key);\n`, to: "",
+  },
+  {
+    name: "goes on sending where nobody is", file: "i3-client/src/sender-paths.ts",
+    from: `    this.#dropServer(way);
+    this.#emit({ kind: "not-present", id: path.id });`, to: `    this.#emit({ kind: "not-present", id: path.id });`,
+  },
 ];
