@@ -124,6 +124,11 @@ export class ClientMachine extends Machine {
     this.#add({ id, key, agrees, certificate, next });
   }
 
+  /** One of its keys. */
+  get lyingKey(): TriggerKey {
+    return this.#keys[2] as TriggerKey;
+  }
+
   /** Of the first group, by its first key. */
   get groupCertificate(): Uint8Array {
     return certificateOf(0, this.#keys[0] as TriggerKey);

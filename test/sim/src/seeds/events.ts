@@ -1,12 +1,14 @@
 /** What happens in a run, drawn from its seed: faults, and what clients do. */
-import { bytesKey, concatBytes, CONTROL_TYPES, decodeControl, encodeControl, KEY_KIND, sameBytes, TRIGGER_ACTION, u64Bytes } from "@i3/common";
+import { bytesKey, concatBytes, CONTROL_TYPES, COOKIE_BYTES, decodeControl, encodeControl, KEY_KIND, privateId, sameBytes, TRIGGER_ACTION, u64Bytes } from "@i3/common";
 import { COPY_BUDGET, DATA_FLAG, encodeDataHeader, HOP_LIMIT } from "@i3/datapath";
 
 import type { ClientMachine, Wanted } from "./client-machine.js";
 import { Draw } from "./draw.js";
-import { strangerEndpoint, type Endpoint } from "./endpoints.js";
+import { endpointText, locatorOf, strangerEndpoint, type Endpoint } from "./endpoints.js";
 import { drawGroupId } from "./groups.js";
+import { sign } from "./known-signatures.js";
 import type { Machine } from "./machine.js";
+import { inRingOrder, responsible } from "./ring-checks.js";
 import type { ServerMachine } from "./server-machine.js";
 import { FOUNDERS, type World } from "./world.js";
 
@@ -25,6 +27,7 @@ const MAX_OLD = 12;
 const MAX_SKEW_MS = 3_600_000;
 /** So much newer is the counter of a forged trigger: no other has it. */
 const FORGED_AHEAD = 1_000_000;
+const LIE_COUNTER = 1_800_000_000_000;
 /** In fair weather a question and its answer, behind a HELLO and its answer, are there before a node is taken for dead (1.5 s). */
 const SLOWNESS = { fair: 2, foul: 12 };
 const HELD_MS = { fair: 120, foul: 500 };
@@ -266,6 +269,7 @@ export class Events {
 
   /** Who has proved nothing asks for much with little, or changes what it has seen. */
   #stranger(): boolean {
+    if (this.#draw.chance(0.15)) return this.#lie();
     if (this.#draw.chance(0.3)) return this.#draw.chance(0.7) ? this.#forge() : this.#forgeRecord();
     const bytes = this.#strangeBytes();
     if (bytes === null) return false;
@@ -286,6 +290,20 @@ export class Events {
     const action = this.#draw.chance(0.5) ? TRIGGER_ACTION.insert : TRIGGER_ACTION.remove;
     this.#world.inject(seen.from, seen.to, encodeControl({ ...message, action, publicKey: other ?? message.publicKey, counter: message.counter + FORGED_AHEAD }, this.#draw.bytes(8)));
     return this.#note("a trigger is forged");
+  }
+
+  /** Who has a key says that it is at somebody else's address, and makes up what only that address is told. */
+  #lie(): boolean {
+    const { lyingKey: key, name } = this.#client();
+    const victim = this.#newStranger();
+    const id = privateId(key.prefix, this.#draw.bytes(16));
+    const server = responsible(inRingOrder(this.#world.talking()), bytesKey(key.prefix));
+    if (server === undefined) return false;
+    const trigger = { action: TRIGGER_ACTION.insert, id, target: locatorOf(victim), flags: 0, counter: LIE_COUNTER, commitment: this.#draw.bytes(16), cookie: this.#draw.bytes(COOKIE_BYTES) };
+    const bytes = encodeControl(sign({ kind: "private", key }, trigger, server.node.key), this.#draw.bytes(8));
+    this.#world.wire.clientSent(bytes);
+    this.#world.inject(victim, server.endpoint, bytes);
+    return this.#note(`${name} signs a trigger for ${endpointText(victim)}`);
   }
 
   /** Or of a record that it saw, with the cookie that came with it. */

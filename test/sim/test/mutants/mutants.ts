@@ -41,11 +41,11 @@ export const MUTANTS: readonly Mutant[] = [
     from: "message.counter <= old.counter) return", to: "message.counter === old.counter) return",
   },
   {
-    name: "takes a trigger without a cookie of its own", seed: "4", file: "i3-server/src/triggers/trigger-core.ts",
+    name: "takes a trigger without a cookie of its own", file: "i3-server/src/triggers/trigger-core.ts",
     from: `if (!this.#cookies.check(nowMs, from, key, message.cookie)) return this.#refuse("badCookie", id);`, to: "",
   },
   {
-    name: "takes a trigger that is not signed", seed: "3", file: "i3-server/src/triggers/trigger-core.ts",
+    name: "takes a trigger that is not signed", file: "i3-server/src/triggers/trigger-core.ts",
     from: "if (!verify(message, nodeKey) || ", to: "if (",
   },
   {
