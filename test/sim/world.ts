@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, parseAddressBook, formatIpText, toHex, publicId, sameBytes, type AddressBook, type Locator, type ProxyRule, type AccessConfig, type HipConfig, type Via, type ViaLocator, type Security } from "@i3/common";
 import { IP_PROTOCOL, makeDatagramBatch, makePacketBatch, ReferenceEngine, WAY_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch, type Upcall } from "@i3/datapath";
 import { generateHostIdentity, generateTriggerKey, hipChecksum, setChecksum, type HostIdentity } from "@i3/hip";
-import { admitServer, ServerCore } from "@i3/i3-server";
+import { admitServer, ServerCore, type RingMembership } from "@i3/i3-server";
 
 import type { Mapping } from "../../packages/i3-proxy/src/mappings/mapping.js";
 import { Pins } from "../../packages/i3-proxy/src/policy/pins.js";
@@ -113,10 +113,12 @@ export class World {
     return node;
   }
 
+  /** A server's place on the ring, to be chosen by a test. */
+  membership = (): RingMembership => admitServer(RING_AUTHORITY, this.random);
+
   /** A server at 192.0.2.`n`; all know the first. */
-  server(n: number, members: readonly Node[] = []): Node {
+  server(n: number, members: readonly Node[] = [], ring = this.membership()): Node {
     const node = this.node(`192.0.2.${n}`);
-    const ring = admitServer(RING_AUTHORITY, this.random);
     const core = new ServerCore({
       self: { key: ring.credential.nodeKey, locator: node.locator }, members: members.map((m) => m.locator), ring,
       datapath: node.engine, limits: { triggers: 10_000, perSource: 1_000, claimsPerName: 4 }, random: this.random, wallMs: (nowMs) => Math.floor(WALL_START_MS + nowMs),

@@ -1,6 +1,6 @@
 /** Traffic between programs behind port-dependent NATs when servers die, join and leave (docs/wire.md §4.1): replicas, in virtual time. */
-import { locatorText, privateId } from "@i3/common";
-import { triggerKeyFromSeed } from "@i3/hip";
+import { groupId, locatorText, privateId, toHex } from "@i3/common";
+import { certifyMember, signStep, triggerKeyFromSeed } from "@i3/hip";
 import { ServerCore } from "@i3/i3-server";
 import { describe, expect, it } from "vitest";
 
@@ -51,6 +51,12 @@ function overlay(seed: string, triggers = 1) {
   return { world, ring, receiver, traffic, holder, holders, since };
 }
 
+/** The first digits of a server's node key, as the others know it. */
+function placeOf(ring: readonly Node[], node: Node): string {
+  const others = ring.filter((other) => other !== node).flatMap((other) => coreOf(other).inspect().successors);
+  return others.find((text) => text.endsWith(`@${locatorText(node.locator)}`))?.slice(0, 8) ?? "";
+}
+
 const coreOf = (node: Node): ServerCore => {
   if (!(node.core instanceof ServerCore)) throw new Error("not a server");
   return node.core;
@@ -98,4 +104,88 @@ describe("the responsible server", () => {
     expect(moved).toBeGreaterThan(0);
     expect(since(0).lost).toBe(0);
   });
+});
+
+describe("triggers of other kinds are handed over without loss when the responsible server", () => {
+  const END_S = 1_900_000_000;
+
+  /** Three members of a group at one id, and a chain of one step; all behind port-dependent NATs. */
+  function groupAndChain(seed: string) {
+    const world = new World({ delayMs: 10, seed });
+    const ring = world.ring(5);
+    world.run(12_000);
+    const [sender, ...members] = [1, 2, 3, 4].map((n) => {
+      const program = new Program(world, `198.51.100.${n}`, ring);
+      program.node.symmetric = new Map();
+      return program;
+    }) as [Program, Program, Program, Program];
+    world.run(2_000);
+    const [group, source, target] = [triggerKeyFromSeed(world.random(32)), triggerKeyFromSeed(world.random(32)), triggerKeyFromSeed(world.random(32))];
+    const id = groupId(group.publicKey, filled(16, 1));
+    for (const [i, member] of members.entries()) {
+      const key = triggerKeyFromSeed(world.random(32));
+      member.listen(id);
+      member.client.joinGroup(world.nowMs, id, certifyMember(group, key.publicKey, END_S), key);
+      world.run(700 * (i + 1)); // They refresh at different times.
+    }
+    const [from, to] = [privateId(source.prefix, filled(16, 1)), privateId(target.prefix, filled(16, 1))];
+    const [owner] = members;
+    owner.listen(to);
+    owner.client.insertTrigger(world.nowMs, to, { kind: "private", key: target });
+    owner.client.insertStack(world.nowMs, from, { kind: "private", key: source }, [signStep({ kind: "private", key: target }, from, to, END_S)]);
+    for (const each of [id, from]) sender.client.openPath(each);
+    world.run(3_000);
+    let sent = 0;
+    const senders = [sender];
+    const traffic = (forMs: number): void => {
+      for (const endMs = world.nowMs + forMs; world.nowMs < endMs; world.run(2 * EVERY_MS)) {
+        for (const each of senders) {
+          sent += 1;
+          each.say(id, `group ${sent}`);
+          each.say(from, `chain ${sent}`);
+        }
+      }
+    };
+    /** One more sender, whose packets go to this server. */
+    const addSenderAt = (server: Node): void => {
+      const late = new Program(world, "198.51.100.9", [server]);
+      traffic(200);
+      senders.push(late);
+    };
+    const holderOf = (which: Uint8Array, program: Program = owner): Node => ring.find(({ locator }) => locatorText(locator) === program.serverOf(which)) as Node;
+    /** Of each member's packets, and of those along the chain, how many never came and how many came again. */
+    const faults = (): readonly string[] => {
+      world.run(500);
+      const streams = [...members.map((member) => member.texts().filter((text) => text.startsWith("group"))), owner.texts().filter((text) => text.startsWith("chain"))];
+      return streams.map((texts) => `${sent - new Set(texts).size} lost, ${texts.length - new Set(texts).size} twice`);
+    };
+    return { world, ring, traffic, addSenderAt, id, from, holderOf, faults };
+  }
+  const NONE = Array.from({ length: 4 }, () => "0 lost, 0 twice");
+
+  it.each(["id", "from"] as const)("leaves (it holds the %s)", (which) => {
+    const { world, traffic, faults, holderOf, ...ids } = groupAndChain(`leaves ${which}`);
+    traffic(1_000);
+    const node = holderOf(ids[which]);
+    coreOf(node).leave(world.nowMs);
+    for (let left = 500; left > 0 && !coreOf(node).hasLeft; left -= 1) traffic(EVERY_MS);
+    node.down = true;
+    traffic(6_000);
+    expect(faults()).toEqual(NONE);
+  }, 60_000);
+
+  it.each(["id", "from"] as const)("gives its place to one that joins (which takes over the %s)", (which) => {
+    const { world, ring, traffic, addSenderAt, faults, holderOf, ...ids } = groupAndChain(`joins ${which}`);
+    traffic(1_000);
+    const [key, before] = [toHex(ids[which]).slice(0, 8), placeOf(ring, holderOf(ids[which]))];
+    let membership = world.membership();
+    const comesBetween = (place: string): boolean => (key < before ? key < place && place < before : key < place || place < before);
+    while (!comesBetween(toHex(membership.credential.nodeKey).slice(0, 8))) membership = world.membership();
+    ring.push(world.server(20, [ring[0] as Node], membership));
+    traffic(500);
+    addSenderAt(ring.at(-1) as Node);
+    traffic(9_000);
+    expect(holderOf(ids[which])).toBe(ring.at(-1));
+    expect(faults()).toEqual(NONE);
+  }, 60_000);
 });

@@ -29,6 +29,8 @@ export const NOT_PRESENT_PAUSE_MS = 100;
 export const DEFAULT_RECORD_LIMITS = { records: 16_384, perSource: 256 } as const;
 /** Longer than the time in which clients refresh, and so learn of a new server (i3-client: 5 s). */
 export const CLAIM_AFTER_JOIN_MS = 6_500;
+/** So long after another has joined before it a server delivers by replicas of groups and claims too: longer than that one takes to claim its keys. */
+export const HANDOVER_MS = 8_000;
 /**
  * A server that leaves goes on passing packets for so long, and answers no PING: longer than clients take to see that (i3-client: 2.8 s), so that
  * those who send to it straight lose nothing.

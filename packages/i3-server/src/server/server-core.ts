@@ -18,7 +18,7 @@ import type { RecordLimits } from "../records/record-store.js";
 import type { CredentialChecks, RingMac } from "../ring/ring-message.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
-import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
+import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, HANDOVER_MS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
 import { RecentSenders } from "./recent-senders.js";
 import { Routes } from "./routes.js";
 
@@ -87,6 +87,8 @@ export class ServerCore {
   #lingerMs = Infinity;
   /** After a join the engine claims our keys this late: until their owners have registered here, the successor has the triggers. */
   #claimMs = -Infinity;
+  /** Until then who comes before us may be new, and send us what is shared by several. */
+  #handoverMs = -Infinity;
   #range: Responsibility = { kind: "none" };
   /** As the triggers know it. */
   #isPredecessorDead = false;
@@ -101,7 +103,7 @@ export class ServerCore {
     const transmit = (locator: Locator, bytes: Uint8Array): void => void this.#datagrams.push({ locator, bytes });
     this.#channel = ring === null ? null : new Channel({ ...init, membership: ring, counters: this.counters, transmit });
     this.#routes = new Routes(init.datapath, { watch: (node) => void this.#chord.watch(node), unwatch: (node) => this.#chord.unwatch(node) });
-    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#owns(key), takesOver: (key) => this.#takesOver(key), replica: () => this.#successor() });
+    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#owns(key), takesOver: (key) => this.#takesOver(key), replica: () => this.#successor(), isNew: () => this.#claimMs !== -Infinity, isHandingOver: () => this.#handoverMs !== -Infinity });
     this.#records = new RecordCore({ ...init, limits: init.records ?? DEFAULT_RECORD_LIMITS, nodeKey: self.key, counters: this.counters, owns: (key) => this.#owns(key), successor: () => this.#successor() });
   }
 
@@ -133,15 +135,20 @@ export class ServerCore {
     if (nowMs >= this.#lingerMs) this.#end();
     if (this.#claimMs !== -Infinity && nowMs >= this.#claimMs) {
       this.#claimMs = -Infinity;
+      this.#triggers.release();
       this.#claim();
+    }
+    if (this.#handoverMs !== -Infinity && nowMs >= this.#handoverMs) {
+      this.#handoverMs = -Infinity;
+      this.#triggers.ringChanged();
     }
     this.#finish(nowMs);
   }
 
   /** Next call of handleTimer, ms. */
   deadlineMs(): number {
-    const claimMs = this.#claimMs === -Infinity ? Infinity : this.#claimMs;
-    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), claimMs, this.#lingerMs);
+    const pending = [this.#claimMs, this.#handoverMs].filter((ms) => ms !== -Infinity);
+    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), this.#lingerMs, ...pending);
   }
 
   /** The configured members' names came to mean other addresses. */
@@ -364,12 +371,15 @@ export class ServerCore {
       case "send": return this.#channel?.send(nowMs, output.to, output.toKey, output.nonce, output.message, requestBytes);
       case "responsibility":
         this.#range = output.range;
+        if (output.range.kind === "range") this.#handoverMs = nowMs + HANDOVER_MS;
         this.#triggers.ringChanged();
         if (this.#claimMs === -Infinity) this.#claim();
         return log("debug", "responsibility", rangeText(output.range));
       case "found": return this.#lookedUp(nowMs, output.key, output.node);
       case "not-found": return this.#lookedUp(nowMs, output.key, null);
       case "gone": {
+        // Who had our keys is gone: nobody else has their triggers.
+        if (this.#claimMs !== -Infinity && sameBytes(this.#neighbours.successors[0]?.key ?? NOBODY, output.node.key)) this.#claimMs = nowMs;
         for (let left = this.#routes.dropNode(output.node.key); left > 0; left -= 1) this.counters.count("routes-dropped");
         return log("info", output.left ? "node-left" : "node-dead", { node: nodeText(output.node) });
       }
@@ -427,6 +437,8 @@ export class ServerCore {
     this.#datagrams = [];
   }
 }
+
+const NOBODY = new Uint8Array(0);
 
 const nodeText = (node: RingNode): string => `${toHex(node.key).slice(0, 8)}@${locatorText(node.locator)}`;
 

@@ -27,6 +27,10 @@ export interface TriggerCoreInit {
   readonly owns: (ringKey: Uint8Array) => boolean;
   /** Whether this server takes the place of the one that was responsible for a ring key, and is gone. @default as `owns` */
   readonly takesOver?: (ringKey: Uint8Array) => boolean;
+  /** Whether this server has just joined, and its successor still delivers for it. @default never */
+  readonly isNew?: () => boolean;
+  /** Whether another has just joined before it. @default never */
+  readonly isHandingOver?: () => boolean;
   /** The server that clients give their replicas to; null: none. @default none */
   readonly replica?: () => Locator | null;
   /** What the clock on the wall shows at `nowMs`, ms since 1970. */
@@ -54,7 +58,7 @@ export class TriggerCore {
 
   constructor(init: TriggerCoreInit) {
     this.#init = init;
-    this.#table = new TriggerTable(init.datapath, init.limits, init.takesOver ?? init.owns);
+    this.#table = new TriggerTable(init.datapath, init.limits, { serves: init.takesOver ?? init.owns, isNew: init.isNew ?? (() => false), isHandingOver: init.isHandingOver ?? (() => false) });
     this.#cookies = new Cookies(init.random);
     this.#rate = new SourceRate(init.verificationsPerSourcePerSecond ?? VERIFICATIONS_PER_SOURCE_PER_SECOND);
   }
@@ -70,6 +74,11 @@ export class TriggerCore {
   /** Who is responsible for what has changed. */
   ringChanged(): void {
     for (let left = this.#table.serveReplicas(); left > 0; left -= 1) this.#init.counters.count("replicas-taken-over");
+  }
+
+  /** This server is new no more. */
+  release(): void {
+    this.#table.release();
   }
 
   deadlineMs(): number {

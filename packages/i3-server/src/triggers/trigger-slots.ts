@@ -138,6 +138,11 @@ export class TriggerSlots {
     return (this.#flags(slot) & FLAG.replica) !== 0;
   }
 
+  /** Others may have triggers of the same ring key, and packets go to several: of a group, or a claim. */
+  isShared(slot: number): boolean {
+    return this.#members.has(slot) || this.isClaim(slot);
+  }
+
   endMs(slot: number): number {
     return this.#chunk(slot).doubles[(slot & (CHUNK_SLOTS - 1)) * DOUBLES + DOUBLE.endMs] as number;
   }

@@ -33,6 +33,16 @@ export interface TriggerRecord {
   readonly isReplica: boolean;
 }
 
+/** What the table asks its server about a ring key, or at all. */
+export interface TableHost {
+  /** Whether packets for a ring key go by its replicas. */
+  readonly serves: (ringKey: Uint8Array) => boolean;
+  /** It has just joined: those who share a key come here one by one, and until all have, packets go to the server that had them. */
+  readonly isNew: () => boolean;
+  /** Another has just joined before it: packets for shared keys that are not its own any more still come here, and those who have moved have replicas here. */
+  readonly isHandingOver: () => boolean;
+}
+
 /** Which trigger: of a group, each member has its own at one id. */
 export type TriggerName = Pick<TriggerRecord, "id" | "member">;
 
@@ -67,13 +77,14 @@ export class TriggerTable {
   /** Ring keys with live replicas → how many, and whether the engine has them. */
   readonly #replicas = new Map<string, { count: number; isServed: boolean }>();
   #replicaCount = 0;
-  readonly #serves: (ringKey: Uint8Array) => boolean;
+  /** Shared ring keys that the engine does not get yet. */
+  readonly #held = new Set<string>();
+  readonly #host: TableHost;
 
-  /** `serves`: whether packets for a ring key go by its replicas. */
-  constructor(datapath: Pick<Datapath, "setTriggers">, limits: TriggerLimits, serves: (ringKey: Uint8Array) => boolean) {
+  constructor(datapath: Pick<Datapath, "setTriggers">, limits: TriggerLimits, host: TableHost) {
     this.#datapath = datapath;
     this.#limits = limits;
-    this.#serves = serves;
+    this.#host = host;
   }
 
   /** Live ones, whether they are served or not. */
@@ -86,11 +97,26 @@ export class TriggerTable {
     let taken = 0;
     for (const [text, replicas] of this.#replicas) {
       const key = Buffer.from(text, "latin1");
-      const isServed = this.#serves(key);
+      const isServed = this.#areServed(key);
       if (isServed === replicas.isServed) continue;
       if (this.#program(key) && isServed) taken += replicas.count;
     }
     return taken;
+  }
+
+  /** It is new no more: the engine gets what was held. */
+  release(): void {
+    const held = [...this.#held];
+    this.#held.clear();
+    for (const text of held) this.#program(Buffer.from(text, "latin1"));
+  }
+
+  #areServed(key: Uint8Array): boolean {
+    return this.#host.serves(key) || (this.#host.isHandingOver() && this.#some(bytesKey(key), (slot) => this.#slots.isShared(slot)));
+  }
+
+  #some(ringKeyText: string, holds: (slot: number) => boolean): boolean {
+    return this.#siblings(ringKeyText).some(holds);
   }
 
   get liveCount(): number {
@@ -142,6 +168,9 @@ export class TriggerTable {
   insert(nowMs: number, trigger: NewTrigger): boolean {
     const key = recordKey(trigger);
     const old = this.get(trigger);
+    const text = bytesKey(ringKey(trigger.id));
+    // What it has from before, as from a ring that has merged with this one, stays in use.
+    if (this.#host.isNew() && isShared(trigger) && !trigger.isReplica && !this.#some(text, (slot) => !this.#slots.isReplica(slot))) this.#held.add(text);
     this.#store(key, { ...trigger, live: true, token: trigger.commitment, index: 0, endMs: endOf(nowMs, trigger) });
     if (this.#program(trigger.id)) return true;
     this.#drop(key);
@@ -259,8 +288,9 @@ export class TriggerTable {
   #program(id: Uint8Array): boolean {
     const text = bytesKey(ringKey(id));
     const replicas = this.#replicas.get(text);
-    const isServed = replicas !== undefined && this.#serves(ringKey(id));
-    const slots = this.#siblings(text).filter((slot) => isServed || !this.#slots.isReplica(slot));
+    const isServed = replicas !== undefined && this.#areServed(ringKey(id));
+    const isHeld = this.#held.has(text);
+    const slots = this.#siblings(text).filter((slot) => (this.#slots.isReplica(slot) ? isServed : !isHeld));
     try {
       this.#datapath.setTriggers(ringKey(id), slots.map((slot) => this.#entryOf(slot)));
       if (replicas !== undefined) replicas.isServed = isServed;
@@ -277,6 +307,8 @@ export class TriggerTable {
     return { id: this.#slots.isClaim(slot) ? nameIdBehind(id) : id, target: stack === null ? { kind: "locator", locator: this.#slots.target(slot) } : { kind: "stack", ids: stack } };
   }
 }
+
+const isShared = ({ member, isClaim }: Pick<TriggerRecord, "member" | "isClaim">): boolean => member !== null || isClaim;
 
 const recordKey = ({ id, member }: TriggerName): string => (member === null ? bytesKey(id) : bytesKey(id) + bytesKey(member));
 

@@ -29,7 +29,7 @@ describe("the trigger table", () => {
   it.each([1, 2, 3])("holds what was put in, tells the engine, and forgets in time; seed %i", (seed) => {
     const random = new Random(seed);
     const told = new Map<string, readonly TriggerEntry[]>();
-    const table = new TriggerTable({ setTriggers: (key, triggers) => void told.set(toHex(key), triggers) }, { triggers: 1_000, perSource: 1_000 }, () => true);
+    const table = new TriggerTable({ setTriggers: (key, triggers) => void told.set(toHex(key), triggers) }, { triggers: 1_000, perSource: 1_000 }, { serves: () => true, isNew: () => false, isHandingOver: () => false });
     const model = new Map<string, TriggerRecord>();
     let [nowMs, expired] = [0, 0];
     const put = (record: TriggerRecord): void => {
