@@ -5,7 +5,7 @@
  * A ring of one is the starting state of every node: it FINDs its own key at the configured members, again and again, and
  * joins, or merges with, the ring it finds there. DEVIATION: Zave's proof starts from a ring of at least SUCCESSORS + 1 nodes; a
  * smaller one is kept ordered by the same operations, its lists end where they come back to the node itself.
- * DEVIATION: who is silent for 0.65 s counts as dead, where the proof knows; lists are not padded after a death; who is known to be dead is
+ * DEVIATION: who is silent for 0.8 s counts as dead, where the proof knows; lists are not padded after a death; who is known to be dead is
  * taken out of a list at any place; nodes also leave. docs/simulation-suite.md holds the core against the proof, operation by operation.
  */
 import { bytesKey, sameLocator, type ControlMessage, type Locator, type RingNode } from "@i3/common";

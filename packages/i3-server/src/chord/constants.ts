@@ -10,8 +10,8 @@ export const STABILIZE_MS = 500;
 /** A request is sent again after this; most answers come before. */
 export const ATTEMPT_MS = 250;
 /** And then after this, again and again. */
-export const NEXT_ATTEMPT_MS = 80;
-/** Unanswered for ATTEMPT_MS + 5 × NEXT_ATTEMPT_MS = 0.65 s: the peer is dead. Six, because three lose a live peer too often at 20 % loss. */
+export const NEXT_ATTEMPT_MS = 110;
+/** Unanswered for ATTEMPT_MS + 5 × NEXT_ATTEMPT_MS = 0.8 s: the peer is dead; with 0.65 s a server that had just started again was, whose sessions have to be made anew. Six, because three lose a live peer too often at 20 % loss. */
 export const ATTEMPTS = 6;
 /** A lookup leaves a silent hop sooner: another node may know the way. */
 export const FIND_ATTEMPTS = 3;
