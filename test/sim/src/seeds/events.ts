@@ -27,6 +27,8 @@ const MAX_OLD = 12;
 const MAX_SKEW_MS = 3_600_000;
 /** So much newer is the counter of a forged trigger: no other has it. */
 const FORGED_AHEAD = 1_000_000;
+/** A record was put, its cookie is good, and its copies are on their way. */
+const FORGED_AFTER_MS = 500;
 const LIE_COUNTER = 1_800_000_000_000;
 /** In fair weather a question and its answer, behind a HELLO and its answer, are there before a node is taken for dead (1.5 s). */
 const SLOWNESS = { fair: 2, foul: 12 };
@@ -167,6 +169,7 @@ export class Events {
     const servers = isList ? [...this.#world.servers.values()].slice(-8).map(({ node }) => node) : [];
     const { key, newest } = this.#world.records.sign(client.recordKey, servers);
     client.keep(newest);
+    if (this.#draw.chance(0.5)) this.#world.later(FORGED_AFTER_MS, () => void this.#forgeRecord());
     return this.#note(`${client.name} puts record ${newest.sequence} at ${hex(key)}`);
   }
 
@@ -308,10 +311,9 @@ export class Events {
 
   /** Or of a record that it saw, with the cookie that came with it. */
   #forgeRecord(): boolean {
-    // Each is put with an empty cookie first.
-    const seen = this.#world.recorded.filter(({ bytes }) => bytes[0] === 0x19 && bytes[1] === CONTROL_TYPES.RECORD_PUT).at(-1 - this.#draw.below(2));
-    const message = seen === undefined ? null : decodeControl(seen.bytes).message;
-    if (seen === undefined || message?.type !== "RECORD_PUT") return false;
+    const seen = this.#world.lastPut;
+    const message = seen === null ? null : decodeControl(seen.bytes).message;
+    if (seen === null || message?.type !== "RECORD_PUT") return false;
     const record = message.record.slice();
     const sequenceAt = 35 + (record[34] ?? 0);
     record[sequenceAt + 5] = 0xff;

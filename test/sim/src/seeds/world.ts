@@ -1,5 +1,5 @@
 /** Servers and clients on one virtual network, in virtual time; the checkers look on at every input. */
-import type { SignedRecord } from "@i3/common";
+import { CONTROL_TYPES, type SignedRecord } from "@i3/common";
 
 import { ClientMachine, type ClientEvents } from "./client-machine.js";
 import { Draw } from "./draw.js";
@@ -37,6 +37,8 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
   readonly servers = new Map<Endpoint, ServerMachine>();
   readonly clients: ClientMachine[] = [];
   readonly recorded: Recorded[] = [];
+  /** The record that was put last, with the cookie that came with it. */
+  lastPut: Recorded | null = null;
   /** Only now must the ring be whole at every moment: nobody is cut off, and nothing is lost. */
   isFair = false;
   /** Packets that reached a client: its name, and the number in the packet. */
@@ -239,6 +241,7 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
 
   /** What went to servers: in a full memory one in twenty takes the place of any other. */
   #record(datagram: Recorded): void {
+    if (datagram.bytes[0] === 0x19 && datagram.bytes[1] === CONTROL_TYPES.RECORD_PUT) this.lastPut = datagram;
     if (this.recorded.length >= RECORDED) {
       if (!this.#draw.chance(0.05)) return;
       this.recorded.splice(this.#draw.below(RECORDED), 1);
