@@ -170,7 +170,7 @@ export class Proxy {
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
     this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name) }), () => new HipSetup({
       ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes, identity.p256), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, rekeyAfterMs: environment.rekeyAfterMs, policyOf: (name) => this.#names.policyOf(name),
-      onKeyed: (mapping) => this.setups.plain.giveAway(mapping), trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids],
+      onKeyed: (mapping) => this.setups.plain.giveAway(mapping), onNamed: (mapping) => void this.#setPolicy(mapping), trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids],
       leastGeneration: environment.leastGeneration, keepGeneration: environment.keepGeneration,
     }, 0));
   }
@@ -182,6 +182,7 @@ export class Proxy {
 
   #closeReturnId(id: Uint8Array): void {
     this.client.removeTrigger(this.#nowMs, id);
+    this.#liveTriggers.delete(toHex(id));
     this.#env.datapath.setInbound(id, null);
   }
 
@@ -254,12 +255,17 @@ export class Proxy {
   /** Rules or names have changed: living mappings follow them. */
   #setPolicies(): void {
     for (const mapping of [...this.mappings.all()]) {
-      const policy = this.#policyOf(mapping);
-      if (policy !== null && this.setups.setPolicy(this.#nowMs, mapping, policy)) continue;
-      const why = policy === null ? "the rules let no stranger in without protection any more" : "the engine has no room for the services of more hosts";
+      if (this.#setPolicy(mapping)) continue;
+      const why = this.#policyOf(mapping) === null ? "the rules let no stranger in without protection any more" : "the engine has no room for the services of more hosts";
       this.#env.log("warn", "mapping-lost", { name: mapping.name, why, remedy: "Its programs have to connect again." });
       this.#drop(this.#nowMs, mapping);
     }
+  }
+
+  /** False: the rules do not let it in, or there is no room for its services. */
+  #setPolicy(mapping: Mapping): boolean {
+    const policy = this.#policyOf(mapping);
+    return policy !== null && this.setups.setPolicy(this.#nowMs, mapping, policy);
   }
 
   /** Null: a peer that proved nothing, or a stranger in cleartext, may not be here any more. */
@@ -509,6 +515,7 @@ export class Proxy {
 
   #drop(nowMs: number, mapping: Mapping): void {
     if (mapping.ownKey !== null) this.client.removeTrigger(nowMs, mapping.ownPrivateId);
+    this.#liveTriggers.delete(toHex(mapping.ownPrivateId));
     this.setups.uninstall(nowMs, mapping);
     this.mappings.remove(mapping);
   }

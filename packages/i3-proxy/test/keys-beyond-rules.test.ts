@@ -154,3 +154,16 @@ describe("when the keys have just ended, since their peer is gone, no deadline s
     expect([mapping.security, home.proxy.nextDeadlineMs() >= world.nowMs]).toEqual(["esp", true]);
   });
 });
+
+it("who had keys, and whom the access list refuses now, gets nothing in, in cleartext either", () => {
+  const { world, laptop, home } = pair();
+  expect(roundTrip(world, laptop, home, "home.i3", "before").back).not.toBe("nothing");
+  const mapping = mappingAt(home, laptop);
+  home.proxy.setAccess(world.nowMs, { default: "allow", entries: [{ admits: false, line: 7, hit: laptop.identity.hit }] });
+  world.run(2_000);
+  world.inject(home.node, { tun: packet4(home.proxy.own4, mapping.local4, "a late answer") });
+  world.run(3_000);
+  deliver(world, home, mapping.ownPrivateId, PAYLOAD_KIND.ipPacket, packet4(laptop.proxy.own4, home.proxy.own4, "still in"));
+  world.run(1_000);
+  expect(texts(home)).not.toContain("still in");
+});

@@ -50,6 +50,8 @@ export interface HipSetupEnvironment {
   readonly trust: NameTrust;
   /** Ids at which whoever calls is told our key: the public one, and those of the names that we claim. */
   readonly openIds: readonly Uint8Array[];
+  /** A host has got a name, or one more: what the rules say of it holds from now on. */
+  readonly onNamed: (mapping: Mapping) => void;
   /** HIP makes keys for a mapping that had none: what the plain set-up has begun with it is over. */
   readonly onKeyed: (mapping: Mapping) => void;
   /** A mapping whose addresses are not to be used any more. */

@@ -79,14 +79,14 @@ export class HipPeers {
   open(mapping: Mapping, { peerPrivateId, peerPreferences, path }: EstablishedEvent): boolean {
     if (path.kind !== "i3") {
       // Its packets go straight to where it is, also when it is a host of ours.
-      if (mapping.peer !== null) this.#env.paths.close(mapping.peer.privateId);
+      if (mapping.peer !== null) this.#env.paths.close(mapping, mapping.peer.privateId);
       mapping.peer = null;
       return true;
     }
     if (peerPrivateId === null) return false;
     const old = mapping.peer?.privateId ?? null;
     if (!this.#env.paths.open(mapping, peerPrivateId)) return false;
-    if (old !== null && !sameBytes(old, peerPrivateId)) this.#env.paths.close(old);
+    if (old !== null && !sameBytes(old, peerPrivateId)) this.#env.paths.close(mapping, old);
     const { own4, peer4, own6, peer6 } = peerPreferences ?? { own4: ZERO4, peer4: ZERO4, own6: ZERO6, peer6: ZERO6 };
     mapping.peer = { privateId: peerPrivateId, own4, peer4, own6, peer6 };
     return true;

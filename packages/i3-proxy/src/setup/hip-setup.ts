@@ -180,9 +180,15 @@ export class HipSetup {
 
   /** The responsible server has no trigger for an id that a mapping sends to. */
   handleNotPresent(nowMs: number, id: Uint8Array): void {
-    const mapping = this.#env.mappings.byPeer(id) ?? this.#paths.mappingOf(id) ?? this.#named.callerOf(id);
-    const link = mapping === undefined ? undefined : this.#links.get(mapping);
-    if (mapping === undefined || link === undefined) return;
+    const called = this.#env.mappings.byPeer(id);
+    const users = called === undefined ? this.#paths.mappingsOf(id) : [called];
+    const caller = users.length === 0 ? this.#named.callerOf(id) : undefined;
+    for (const mapping of caller === undefined ? users : [caller]) this.#handleAbsence(nowMs, mapping, id);
+  }
+
+  #handleAbsence(nowMs: number, mapping: Mapping, id: Uint8Array): void {
+    const link = this.#links.get(mapping);
+    if (link === undefined) return;
     if (this.#calls.askWhoHasTheName(nowMs, mapping, link, id)) return;
     if (mapping.state === "calling" || link.call !== null) link.absent = true;
     else this.#renew(nowMs, mapping, "its id is gone from the ring");
@@ -191,8 +197,7 @@ export class HipSetup {
 
   /** The header of a path has changed. */
   handlePathChanged(id: Uint8Array): void {
-    const mapping = this.#paths.mappingOf(id);
-    if (mapping !== undefined) this.install(mapping);
+    for (const mapping of this.#paths.mappingsOf(id)) this.install(mapping);
   }
 
   /** Whether a mapping's packets are heard of; called now and then for each. */
@@ -328,7 +333,7 @@ export class HipSetup {
     const ready = this.#env.returnIds.hasLive ? this.#toRenew : this.#toRenew.filter((mapping) => !this.#needsRing(mapping));
     const newest = [...ready].sort((a, b) => b.lastUseMs - a.lastUseMs).slice(0, MAX_RENEWED_AT_START);
     this.#toRenew = this.#env.returnIds.hasLive ? [] : this.#toRenew.filter((mapping) => this.#needsRing(mapping));
-    for (const mapping of newest) if (mapping.state === "idle" && this.#env.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.call(nowMs, mapping, null);
+    for (const mapping of newest) if (mapping.state === "idle" && !isPlain(mapping) && this.#env.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.call(nowMs, mapping, null);
   }
 
   /** The engine copies keys, so ours are wiped whatever became of the event. */
@@ -524,7 +529,9 @@ export class HipSetup {
     link.association = null;
     mapping.isKeyed = false;
     this.#known.forget(link);
-    if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
+    if (mapping.peer !== null) this.#paths.close(mapping, mapping.peer.privateId);
+    // The plain set-up would let in what comes from it.
+    mapping.peer = null;
     this.#links.delete(mapping);
     this.#timed.delete(mapping);
     this.#second.forget(mapping);

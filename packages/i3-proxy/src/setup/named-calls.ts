@@ -69,17 +69,22 @@ export class NamedCalls {
    * @param mappingOf finds or makes that of a HIT
    */
   proven(call: Call | null, hit: Uint8Array, mappingOf: (hit: Uint8Array) => Mapping | null): Mapping | null {
-    const { mappings, trust, drop, datapath, log } = this.#env;
+    const { mappings, trust, drop, datapath, log, onNamed } = this.#env;
     const named = this.named(call);
     if (named === undefined || named.name === null) return mappingOf(hit);
     const verdict = trust.judge(named.name, hit);
     if (verdict.kind === "refused") return null;
     if (verdict.kind === "first-use") trust.pin(named.name, hit);
-    if (!named.isNameOnly) return mappingOf(hit);
+    if (!named.isNameOnly) {
+      const mapping = mappingOf(hit);
+      if (mapping !== null && verdict.kind === "first-use") onNamed(mapping);
+      return mapping;
+    }
     const peerId = publicId(hit);
     const other = mappings.byPeer(peerId);
     if (other === undefined) {
       mappings.bind(named, peerId, hit);
+      onNamed(named);
       return named;
     }
     // Two virtual addresses of one host would mix up what comes from it: programs that have the new one hear so, and asking again gives the old one.
@@ -88,6 +93,7 @@ export class NamedCalls {
     drop(named);
     mappings.want(other);
     other.name ??= named.name;
+    onNamed(other);
     return mappingOf(hit);
   }
 }

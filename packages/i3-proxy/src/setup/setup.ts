@@ -29,6 +29,9 @@ const MAX_EARLY_PACKETS = 8;
 const PROOFS_PER_SECOND = 500;
 const PROOF_BURST = 200;
 const MAX_REMEMBERED_PROOFS = 512;
+/** Of answers to our own calls, which nobody can forge who has not seen one; and our signatures on answers, one for each call that comes again. */
+const CONFIRMS_PER_SECOND = 200;
+const CONFIRM_BURST = 200;
 
 const ZERO6 = new Uint8Array(16);
 
@@ -84,6 +87,8 @@ export class Setup {
   readonly #paths: PeerPaths;
   readonly #proofs = new Map<string, Uint8Array | null>();
   readonly #proofBudget = new TokenBucket(PROOFS_PER_SECOND, PROOF_BURST);
+  readonly #confirmsIn = new TokenBucket(CONFIRMS_PER_SECOND, CONFIRM_BURST);
+  readonly #confirmsOut = new TokenBucket(CONFIRMS_PER_SECOND, CONFIRM_BURST);
   /** Mappings with a deadline. */
   readonly #timed = new Set<Mapping>();
   /** INIT of each calling mapping. */
@@ -151,7 +156,7 @@ export class Setup {
 
   #end(mapping: Mapping): void {
     if (this.#calls.has(mapping)) this.#endCall(mapping);
-    if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
+    if (mapping.peer !== null) this.#paths.close(mapping, mapping.peer.privateId);
     this.#timed.delete(mapping);
     mapping.isOurs = false;
   }
@@ -204,18 +209,18 @@ export class Setup {
       call.absent = true;
       return;
     }
-    const open = this.#paths.mappingOf(id);
-    if (open === undefined) return;
-    this.#env.log("info", "peer-absent", { peer: peerText(open) });
-    if (open.peerId === null) return;
-    this.call(nowMs, open, null);
-    this.#sendInit(open);
+    for (const open of this.#paths.mappingsOf(id)) {
+      this.#env.log("info", "peer-absent", { peer: peerText(open) });
+      if (open.peerId === null) continue;
+      this.call(nowMs, open, null);
+      this.#sendInit(open);
+    }
   }
 
   /** The header of a path has changed. */
   handlePathChanged(id: Uint8Array): void {
-    const mapping = this.#env.mappings.byPeer(id) ?? this.#paths.mappingOf(id);
-    if (mapping !== undefined && isPlain(mapping)) this.install(mapping);
+    const called = this.#env.mappings.byPeer(id);
+    for (const mapping of called === undefined ? this.#paths.mappingsOf(id) : [called]) if (isPlain(mapping)) this.install(mapping);
   }
 
   handleTimer(nowMs: number): void {
@@ -270,7 +275,7 @@ export class Setup {
 
   #cutOff(nowMs: number, mapping: Mapping): void {
     if (mapping.state === "calling") this.#endCall(mapping);
-    if (mapping.peer !== null) this.#paths.close(mapping.peer.privateId);
+    if (mapping.peer !== null) this.#paths.close(mapping, mapping.peer.privateId);
     Object.assign(mapping, { peer: null, isOurs: false, mayCall: false, early: [] });
     this.#env.mappings.changed(mapping);
     this.#endRefused(nowMs, mapping);
@@ -381,6 +386,10 @@ export class Setup {
   #confirm(nowMs: number, mapping: Mapping, init: InitFields): void {
     const last = mapping.confirmedMs;
     if (mapping.peer === null || (last !== null && nowMs - last < CONFIRM_AGAIN_MS)) return;
+    if (!this.#confirmsOut.take(nowMs)) {
+      this.counters.rate += 1;
+      return;
+    }
     mapping.confirmedMs = nowMs;
     const fields: ConfirmFields = {
       callerId: mapping.peerId ?? new Uint8Array(32), callerPrivateId: mapping.peer.privateId, calleePrivateId: mapping.ownPrivateId,
@@ -393,6 +402,10 @@ export class Setup {
     const mapping = this.#env.mappings.byPrivateId(id);
     const isAwaited = mapping !== undefined && isPlain(mapping) && mapping.state === "calling" && mapping.peerId !== null && confirm.counter === mapping.callCounter
       && bytesKey(confirm.callerId) === bytesKey(this.#env.ownId) && bytesKey(confirm.callerPrivateId) === bytesKey(mapping.ownPrivateId);
+    if (isAwaited && !this.#confirmsIn.take(nowMs)) {
+      this.counters.rate += 1;
+      return;
+    }
     const hit = isAwaited ? confirm.prove() : null;
     if (mapping === undefined || mapping.peerId === null || !isHostOf(hit, mapping.peerId)) {
       this.counters.unexpected += 1;
@@ -408,7 +421,7 @@ export class Setup {
     const { datapath, mappings } = this.#env;
     const old = mapping.peer;
     if (!this.#openPeer(mapping, peer)) return false;
-    if (old !== null && bytesKey(old.privateId) !== bytesKey(peer.privateId)) this.#paths.close(old.privateId);
+    if (old !== null && bytesKey(old.privateId) !== bytesKey(peer.privateId)) this.#paths.close(mapping, old.privateId);
     if (old === null) {
       mapping.isOurs = this.#isOurs(mapping);
       mapping.mayCall = mapping.isOurs;
