@@ -292,6 +292,10 @@ export interface HostOptions {
   readonly publishedNames?: readonly string[];
   /** @default 0 */
   readonly leastGeneration?: bigint;
+  /** Told the generation of the R1s at the start and with each new epoch. */
+  readonly keepGeneration?: (generation: bigint) => void;
+  /** @default the world's */
+  readonly randomBytes?: (length: number) => Uint8Array;
   /** What this machine's clock is wrong by. @default 0 */
   readonly clockErrorMs?: number;
 }
@@ -321,9 +325,9 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   const changed: Mapping[] = [];
   const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared" } as unknown as ProxyRule;
   const proxy = new Proxy({
-    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, randomBytes: world.random, wallMs: () => Math.floor(world.wallMs() + (options.clockErrorMs ?? 0)),
+    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, randomBytes: options.randomBytes ?? world.random, wallMs: () => Math.floor(world.wallMs() + (options.clockErrorMs ?? 0)),
     pins: options.pins ?? new Pins(), pinFile: "/s/pins", onPinned: () => undefined, publishedNames: options.publishedNames ?? [],
-    leastGeneration: options.leastGeneration ?? 0n, keepGeneration: () => undefined,
+    leastGeneration: options.leastGeneration ?? 0n, keepGeneration: options.keepGeneration ?? (() => undefined),
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },
     limits: { max: options.maxMappings ?? 1_000, maxUnproven: 8, lifetimeMs: options.lifetimeMs ?? 7_200_000, unprovenLifetimeMs: 120_000 },
     hooks: { allocated: () => undefined, released: () => undefined, changed: (m) => void changed.push(m), removed: () => undefined },

@@ -15,7 +15,8 @@ const packet6 = (from: Host, to: Host, text: string): Uint8Array => concatBytes(
 const texts = ({ node }: Host): string[] => node.received.map((packet) => new TextDecoder().decode(packet.subarray(40)));
 const send = (world: World, from: Host, to: Host, text: string): void => world.inject(from.node, { tun: packet6(from, to, text) });
 
-function bed() {
+/** @param homeRandom what home draws from in place of the world's source */
+function bed(homeRandom?: (world: World) => World["random"]) {
   const world = new World();
   const [laptopIdentity, homeIdentity] = [generateHostIdentity(), generateHostIdentity()];
   const book = parseAddressBook(
@@ -23,7 +24,7 @@ function bed() {
   );
   const all = { servers: [], book, security: "esp", hip: BOTH } as const;
   const first = addHost(world, LAPTOP, { ...all, identity: laptopIdentity });
-  const home = addHost(world, HOME, { ...all, identity: homeIdentity });
+  const home = addHost(world, HOME, { ...all, identity: homeIdentity, ...(homeRandom !== undefined && { randomBytes: homeRandom(world) }) });
   first.proxy.names.resolve("home.i3");
   first.proxy.installFresh();
   send(world, first, home, "before");
@@ -67,5 +68,22 @@ describe("keys that a fresh exchange has replaced", () => {
     expect(deliver(0)).toEqual({ texts: ["before", "late"], unknown: 0 });
     world.run(100);
     expect(deliver(1)).toEqual({ texts: ["before", "late"], unknown: 1 });
+  });
+
+  it("leave alone those that have one of their SPIs by then", () => {
+    // SPIs are drawn with four bytes: the second is that of the first exchange, which lives; the fourth is the same, which is only being replaced.
+    const draws = [1, 1, 2, 1];
+    const { world, home, restart } = bed((own) => (length) => (length === 4 ? Uint8Array.of(0, 0, 0, draws.shift() ?? 3) : own.random(length)));
+    const again = restart();
+    expect(draws).toHaveLength(1);
+    for (let id = 1; id < 5; id += 1) home.proxy.setups.hip?.hip.rekey(world.nowMs, id);
+    world.run(1_000);
+    expect([home.proxy.setups.hip?.counters.rekeyed, draws.length]).toEqual([1, 0]);
+    send(world, again, home, "with new keys");
+    world.run(3_000);
+    send(world, again, home, "and later");
+    world.run(1_000);
+    expect(texts(home)).toEqual(["before", "with new keys", "and later"]);
+    expect(home.node.engine.counters().drops["unknown-spi"]).toBe(0);
   });
 });

@@ -38,15 +38,15 @@ export interface HipWaysEnvironment {
 
 export class HipWays {
   readonly #env: HipWaysEnvironment;
-  /** Replaced, oldest first. */
-  readonly #retired: { readonly spi: number; readonly untilMs: number }[] = [];
+  /** SPIs that were replaced, oldest first: until when they are good. */
+  readonly #retired = new Map<number, number>();
 
   constructor(environment: HipWaysEnvironment) {
     this.#env = environment;
   }
 
   get dueMs(): number {
-    return this.#retired[0]?.untilMs ?? Infinity;
+    return this.#retired.values().next().value ?? Infinity;
   }
 
   /** Flows and inbound id of a mapping as it is now. */
@@ -91,7 +91,10 @@ export class HipWays {
 
   /** Installs what packets come in with; they are as strong as its suite. False when there is no room. */
   takes({ spiIn, espSuite, keysIn }: Pick<EstablishedEvent, "spiIn" | "espSuite" | "keysIn">, form: InboundForm): boolean {
-    return hasRoom(() => this.#env.datapath.setInboundAssociation(spiIn, { transform: keysIn, ...(isReadableSuite(espSuite) ? { strength: STRENGTH.auth } : {}), ...form }));
+    const isIn = hasRoom(() => this.#env.datapath.setInboundAssociation(spiIn, { transform: keysIn, ...(isReadableSuite(espSuite) ? { strength: STRENGTH.auth } : {}), ...form }));
+    // HIP gives the SPI of a replaced association out again at once: from here on it is another one's.
+    if (isIn) this.#retired.delete(spiIn);
+    return isIn;
   }
 
   /** Installs what packets go out with. False when there is no room. */
@@ -109,11 +112,15 @@ export class HipWays {
 
   /** Packets for these are taken for a moment longer. */
   retire(nowMs: number, spis: readonly number[]): void {
-    for (const spi of spis) this.#retired.push({ spi, untilMs: nowMs + RETIRE_MS });
+    for (const spi of spis) this.#retired.set(spi, nowMs + RETIRE_MS);
   }
 
   handleTimer(nowMs: number): void {
-    while (this.dueMs <= nowMs) this.removeInbound(this.#retired.shift()?.spi as number);
+    for (const [spi, untilMs] of this.#retired) {
+      if (untilMs > nowMs) return;
+      this.#retired.delete(spi);
+      this.removeInbound(spi);
+    }
   }
 
   /** Packets of a mapping's flows, both families. */
