@@ -384,6 +384,28 @@ describe("encrypted set-up", () => {
     expect(calls.map((ids) => ids.map(({ length }) => length))).toEqual([[64], [64]]);
     expect(calls[0]).not.toEqual(calls[1]);
   });
+
+  it("is heard at the return id of a call until that is over, and not after it", () => {
+    const { world, ring, laptop, home } = pair();
+    world.wire.length = 0;
+    expect(roundTrip(world, laptop, home, "home.i3", "hello").back).not.toBe("nothing");
+    const isHip = ({ bytes }: { readonly bytes: Uint8Array }): boolean => bytes[0] === 0x11 && bytes[5] === 3;
+    const i1 = world.wire.find((sent) => isHip(sent) && sent.bytes[48 + 2] === HIP_PACKET.i1)?.bytes ?? new Uint8Array();
+    const id = parameter(decodeHipPacket(i1.subarray(48)), PARAMETER.i3ReturnId)?.contents as Uint8Array;
+    /** HIP packets for the id that the ring sent to the laptop. */
+    const arrived = (): Uint8Array[] => world.wire.filter((sent) => isHip(sent) && locatorKey(sent.to) === locatorKey(laptop.node.locator) && sameBytes(sent.bytes.subarray(16, 48), id)).map(({ bytes }) => bytes);
+    const answers = arrived();
+    expect(answers.map((bytes) => bytes[48 + 2])).toEqual([HIP_PACKET.r1, HIP_PACKET.r2]);
+    world.run(1_000);
+    world.wire.length = 0;
+    const late = concatBytes(Uint8Array.of(0x11, 0, 16, 64, 1, 3, 0, 0), world.random(8), id, (answers[1] as Uint8Array).subarray(48));
+    const heard = laptop.proxy.setups.hip?.counters.received;
+    for (const server of ring) world.inject(server, { udp: { from: world.node("203.0.113.9").locator, bytes: late } });
+    world.run(1_000);
+    expect(arrived()).toHaveLength(0);
+    world.inject(laptop.node, { udp: { from: (ring[0] as Node).locator, bytes: late } });
+    expect(laptop.proxy.setups.hip?.counters.received).toBe(heard);
+  });
 });
 
 describe("a host that never heard of i3, straight over UDP", () => {
