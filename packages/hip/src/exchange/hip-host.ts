@@ -16,8 +16,9 @@ import { Deadlines } from "./deadlines.js";
 import { difficultyFor } from "./difficulty.js";
 import type { EstablishedEvent, FailedEvent, HipEnvironment, R1Responder } from "./events.js";
 import { agreed, type I3Extras } from "./i3-extras.js";
-import { CROSSED_I2_MS, DEAR_GROUPS, DEAR_I2S_PER_SECOND, I1_ANSWERS_PER_SECOND, MAX_ASSOCIATIONS, MAX_ATTEMPTS, MAX_R1_COUNTERS, PUZZLE_TRIES_PER_TICK, R1_COUNTER_MS } from "./limits.js";
+import { CROSSED_I2_MS, DEAR_GROUPS, DEAR_I2S_PER_SECOND, I1_ANSWERS_PER_SECOND, MAX_ASSOCIATIONS, MAX_ATTEMPTS, PUZZLE_TRIES_PER_TICK } from "./limits.js";
 import { pathText, puzzlePathBytes, type HipPath } from "./paths.js";
+import { PeerGenerations } from "./peer-generations.js";
 import { answerI1, R1Pool, type Epoch } from "./r1-pool.js";
 import { checkCritical, HipRefusal, notificationOf } from "./refusal.js";
 import { answerPath, checkI2, checkPuzzle, makeR2, type AcceptedI2, type PaidI2 } from "./responder-packets.js";
@@ -46,8 +47,7 @@ export class HipHost {
   readonly #associations = new Map<string, Association>();
   readonly #byId = new Map<number, Association>();
   readonly #deadlines = new Deadlines<Attempt | Association>();
-  /** Newest last. */
-  readonly #generations = new Map<string, { readonly generation: bigint; readonly atMs: number }>();
+  readonly #generations = new PeerGenerations();
   #nextId = 1;
   #crossedI2s = 0;
   #nowMs: number;
@@ -90,7 +90,7 @@ export class HipHost {
       this.#fail({ kind: "failed", call, peerHit: call.hit, path: call.path, code: "busy", reason: `${MAX_ATTEMPTS} other calls are under way` });
       return;
     }
-    const attempt = new Attempt(this.#scope, nowMs, call, { least: (hit) => this.#leastGeneration(hit), remember: (hit, generation) => this.#remember(this.#nowMs, hit, generation) });
+    const attempt = new Attempt(this.#scope, nowMs, call, { least: (hit) => this.#generations.least(this.#nowMs, hit), remember: (hit, generation) => this.#generations.remember(this.#nowMs, hit, generation) });
     this.#attempts.set(attempt.key, attempt);
     if (call.hit !== null && !this.#byAnswer.has(attempt.answerKey)) this.#byAnswer.set(attempt.answerKey, attempt);
     this.#schedule(attempt);
@@ -373,21 +373,6 @@ export class HipHost {
   /** By HIT; or one that takes whoever answers, by the way that the packet came. */
   #attemptFor(peerHit: Uint8Array, from: HipPath): Attempt | undefined {
     return this.#attempts.get(toHex(peerHit)) ?? this.#attempts.get(answerKey(from));
-  }
-
-  #leastGeneration(peerHit: Uint8Array): bigint {
-    const found = this.#generations.get(bytesKey(peerHit));
-    return found !== undefined && this.#nowMs - found.atMs < R1_COUNTER_MS ? found.generation : 0n;
-  }
-
-  #remember(nowMs: number, peerHit: Uint8Array, generation: bigint): void {
-    const key = bytesKey(peerHit);
-    this.#generations.delete(key);
-    this.#generations.set(key, { generation, atMs: nowMs });
-    for (const oldest of this.#generations.keys()) {
-      if (this.#generations.size <= MAX_R1_COUNTERS) break;
-      this.#generations.delete(oldest);
-    }
   }
 
   #endAttempt(attempt: Attempt, failure: FailedEvent): void {

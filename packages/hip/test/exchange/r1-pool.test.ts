@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 
 import { dhKeyPair } from "../../src/crypto/diffie-hellman.js";
 import { difficultyFor } from "../../src/exchange/difficulty.js";
-import { EASIER_EPOCH_GRACE_MS, EPOCH_MS, MIN_EPOCH_MS, SPOILT_LIMIT } from "../../src/exchange/limits.js";
+import { EASIER_EPOCH_GRACE_MS, EPOCH_MS, MAX_SPOILT_SOLUTIONS, MAX_USED_SOLUTIONS, MIN_EPOCH_MS, SPOILT_LIMIT } from "../../src/exchange/limits.js";
 import { puzzlePathBytes, type HipPath } from "../../src/exchange/paths.js";
 import { answerI1, R1Pool, type R1Source } from "../../src/exchange/r1-pool.js";
 import { Random } from "@i3/common/testing";
@@ -149,6 +149,33 @@ describe("R1Pool", () => {
     const other = random.bytes(48);
     current.use(hit, other);
     expect(current.isFresh(hit, other)).toBe(false);
+  });
+
+  it("an epoch ends when it has as many used solutions as are remembered", () => {
+    const pool = new R1Pool(source(), 0);
+    const { current } = pool;
+    const [hit, j] = [random.bytes(16), new DataView(new ArrayBuffer(4))];
+    const use = (n: number): void => {
+      j.setUint32(0, n);
+      current.use(hit, new Uint8Array(j.buffer));
+    };
+    for (let n = 1; n < MAX_USED_SOLUTIONS; n++) use(n);
+    expect([pool.rotate(1), pool.current === current]).toEqual([false, true]);
+    use(MAX_USED_SOLUTIONS);
+    expect([pool.rotate(1), pool.current === current]).toEqual([true, false]);
+    // Until it is over none of them is good again.
+    expect(current.isFresh(hit, new Uint8Array(j.buffer))).toBe(false);
+  });
+
+  it("remembers a bounded number of solutions that were spoilt, the last ones", () => {
+    const { current } = new R1Pool(source(), 0);
+    const [hit, first, other] = [random.bytes(16), random.bytes(48), random.bytes(48)];
+    for (const j of [first, other]) for (let n = 0; n < SPOILT_LIMIT; n++) current.spoil(hit, j);
+    const fresh = (): readonly boolean[] => [first, other].map((j) => current.isFresh(hit, j));
+    for (let n = 2; n < MAX_SPOILT_SOLUTIONS; n++) current.spoil(hit, Uint8Array.of(n >> 8, n));
+    expect(fresh()).toEqual([false, false]);
+    current.spoil(hit, random.bytes(48));
+    expect(fresh()).toEqual([true, false]);
   });
 
   it("chooses the best group that both have; over i3 only those that fit", () => {
