@@ -2,6 +2,7 @@
 import { concatBytes } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
+import type { DhGroup } from "../../src/crypto/diffie-hellman.js";
 import { makeI1 } from "../../src/exchange/initiator-packets.js";
 import { headerOf, sealPacket } from "../../src/exchange/seal.js";
 import { HIP_PACKET, PARAMETER } from "../../src/wire/numbers.js";
@@ -54,5 +55,23 @@ describe("CLOSEs of a peer, different ones", () => {
       network.deliver(host, (closes[(s / 10) % 2] as Uint8Array).slice(), forger.path);
     }
     expect(host.host.sizes.associations).toBe(0);
+  });
+});
+
+describe("I2s with groups that cost more than a puzzle counts", () => {
+  it.each([4, 8, 9] as const)("are computed 40 at once and 20 a second, each with a right puzzle: group %i", (group) => {
+    const network = new Network({ seed: 4 });
+    const host = network.add("a", identity("ecdsa-p256", 0), { dhGroups: [7, 4, 8, 9] });
+    const forger = new Forger(network, host);
+    const { counters } = host.host;
+    const call = (n: number, dhGroup: DhGroup): { readonly established: number; readonly rate: number } => {
+      const before = [counters.established, counters.drops.rate] as const;
+      for (let i = 0; i < n; i += 1) forger.callWith((packet) => packet, { group: dhGroup });
+      return { established: counters.established - before[0], rate: counters.drops.rate - before[1] };
+    };
+    expect(call(43, group)).toEqual({ established: 40, rate: 3 });
+    expect(call(2, 7)).toEqual({ established: 2, rate: 0 });
+    network.run(1_000);
+    expect(call(22, group)).toEqual({ established: 20, rate: 2 });
   });
 });
