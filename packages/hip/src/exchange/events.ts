@@ -84,8 +84,8 @@ export interface EstablishedEvent extends EspPair {
   readonly role: HipRole;
   /** What the peer answered; null: it called us. */
   readonly call: Call | null;
-  /** Both said that they do BEET for at least one common family. */
-  readonly beet: boolean;
+  /** The family for which both said that they do BEET; IPv4 when they do both. */
+  readonly beet: 4 | 6 | null;
   /** Both said that they take the state of checksums in ESP padding. */
   readonly checksumState: boolean;
   /** The association of the same peer whose place this one takes; no further event names it. */

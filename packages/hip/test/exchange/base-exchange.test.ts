@@ -216,8 +216,8 @@ describe("base exchange", () => {
     network.connect(a, b);
     network.run(1_000);
     expectMatch(a, b);
-    expect(a.last("established")).toMatchObject({ beet: true, checksumState: false, peerPrivateId: b.offer.privateId, peerPreferences: b.offer.preferences });
-    expect(b.last("established")).toMatchObject({ beet: true, checksumState: false, peerPrivateId: a.offer.privateId, peerPreferences: a.offer.preferences });
+    expect(a.last("established")).toMatchObject({ beet: 6, checksumState: false, peerPrivateId: b.offer.privateId, peerPreferences: b.offer.preferences });
+    expect(b.last("established")).toMatchObject({ beet: 6, checksumState: false, peerPrivateId: a.offer.privateId, peerPreferences: a.offer.preferences });
     for (const { bytes } of network.wire) for (const byte of ["a1", "b1"]) expect(toHex(bytes)).not.toContain(byte.repeat(8));
   });
 });

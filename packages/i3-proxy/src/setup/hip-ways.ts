@@ -148,7 +148,7 @@ export class HipWays {
     }
     const peer6 = sameBytes(peerPreferences.peer6, ZERO6) ? identity.hit : peerPreferences.peer6;
     return {
-      beet: beet ? 4 : null, checksumState, flow: mapping.local4,
+      beet, checksumState, flow: mapping.local4,
       source4: pair(peerPreferences.own4, mapping.local4), destination4: pair(peerPreferences.peer4, own4),
       source6: v6 === null ? null : pair(peerPreferences.own6, v6), destination6: v6 === null ? null : pair(peer6, identity.hit),
     };
