@@ -1,6 +1,6 @@
 /**
  * Vectors that RFCs print, beside those in ../known-answers: HKDF of RFC 5869 appendix A and ECDH of RFC 5903 section 8 (crypto.py), ECDSA P-256 with SHA-256 of RFC 6979 A.2.5
- * (../identity/host-identity.test.ts), Ed25519 of RFC 8032 section 7.1 (../trigger-key.test.ts). RFC 7343 prints none; HITs are computed by identity.py. Typed in here, and each found
+ * (../identity/host-identity.test.ts), Ed25519 of RFC 8032 section 7.1 (../trigger-key.test.ts), the TCP segment of RFC 7401 C.3 in @i3/datapath (test/reference/rfc-vectors.test.ts). RFC 7343 prints none; HITs are computed by identity.py. Typed in here, and each found
  * right by Python's `cryptography` 48 and `hmac`, and a sum of words for the checksums.
  */
 import { concatBytes, fromHex, toHex } from "@i3/common";
