@@ -117,7 +117,7 @@ describe("encrypted set-up", () => {
   });
 
   // Laptop, server, home and back: 40 ms. In a larger ring the first packet to each id that is new goes by one more server: five of them, to a public id, a return id twice, and both private ids.
-  it.each([[1, 3 * 40], [3, 3 * 40 + 5 * 10], [8, 3 * 40 + 5 * 10]])("takes three round trips over i3 until the first answer, and one for later ones: ring of %i", (servers, limitMs) => {
+  it.each([[1, 3 * 40], [3, 3 * 40 + 5 * 10], [8, 3 * 40 + 5 * 10]])("takes three round trips over i3 until the first answer, where several servers have to look for each other five trips between them more, and one for later ones: ring of %i", (servers, limitMs) => {
     const { world, laptop, home } = pair({ delayMs: 10, servers });
     const first = world.nowMs;
     expect(roundTrip(world, laptop, home, "home.i3", "one").back).not.toBe("nothing");
