@@ -40,7 +40,8 @@ describe("sim --suite, its small rings", () => {
       return lines;
     };
     expect(rows(1)).toEqual(rows(1));
-    expect(rows(1)).not.toEqual(rows(2));
+    // Two may have the same mean of hops.
+    expect(new Set([1, 2, 3, 4].map((seed) => rows(seed).join("\n"))).size).toBeGreaterThan(1);
   });
 });
 

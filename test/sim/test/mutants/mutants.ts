@@ -66,7 +66,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "gives each copy all of the copy budget", file: "datapath/src/reference/server-rules.ts",
-    from: "i === 0 ? share + remainder : share", to: "work.copyBudget",
+    from: "i < remainder ? share + 1 : share", to: "work.copyBudget",
   },
   {
     name: "lets one member of a group take another's place", file: "i3-server/src/triggers/trigger-table.ts",
