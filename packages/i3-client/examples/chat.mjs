@@ -32,15 +32,19 @@ room.on("message", ({ payload }) => {
   const line = readLine(payload);
   if (line === undefined || line.from === name) return; // our own come back to us too
   const missed = line.number - (last.get(line.from) ?? line.number - 1) - 1;
+  if (last.size >= 1_000) last.clear(); // names cost their sender nothing
   last.set(line.from, line.number);
   console.log(`${line.from}: ${line.text}${missed > 0 ? `   (${missed} before this got lost)` : ""}`);
 });
+
+/** What a terminal would obey is not for others to say. @param {string} text */
+const printable = (text) => text.replace(/\p{Cc}/gu, "?");
 
 /** Anybody in the group may send anything. @param {Uint8Array} payload @returns {{ from: string, number: number, text: string } | undefined} */
 function readLine(payload) {
   try {
     const { from, number, text } = JSON.parse(Buffer.from(payload).toString());
-    return typeof from === "string" && typeof text === "string" && Number.isSafeInteger(number) ? { from, number, text } : undefined;
+    return typeof from === "string" && typeof text === "string" && Number.isSafeInteger(number) ? { from: printable(from), number, text: printable(text) } : undefined;
   } catch {
     return undefined;
   }
