@@ -1,4 +1,6 @@
 /** Which rows of the suite are wanted, and how much of each. */
+import { wantedRows } from "../wanted-rows.js";
+
 export const ROWS = ["inserts", "refreshes", "fan-out", "memory"] as const;
 export type RowName = (typeof ROWS)[number];
 
@@ -19,11 +21,7 @@ const QUICK = { runs: 1, seconds: 1, warmUpSeconds: 1, triggers: 50_000 } as con
 
 /** `only`: names of {@link ROWS} with commas between, or undefined for all. Throws RangeError for another name. */
 export function makePlan({ quick, only }: { readonly quick: boolean; readonly only: string | undefined }): Plan {
-  const wanted = only?.split(",") ?? ROWS;
-  const rows = new Set(ROWS.filter((row) => wanted.includes(row)));
-  const unknown = wanted.find((name) => !ROWS.some((row) => row === name));
-  if (unknown !== undefined) throw new RangeError(`no row "${unknown}"; there are: ${ROWS.join(", ")}`);
-  return { ...(quick ? QUICK : FULL), rows };
+  return { ...(quick ? QUICK : FULL), rows: wantedRows(ROWS, only) };
 }
 
 /** What is going on, for people who wait. */

@@ -1,4 +1,6 @@
 /** How often and how long is measured, which rows are wanted, and in what order runs go. */
+import { wantedRows } from "../wanted-rows.js";
+
 export const ROWS = ["encrypted-direct", "encrypted-relay", "plain-direct", "auth-direct", "udp", "cpu", "forwarding", "ping", "pauses", "associations", "memory"] as const;
 export type RowName = (typeof ROWS)[number];
 
@@ -20,11 +22,7 @@ const QUICK = { runs: 1, tcpSeconds: 2, udpSeconds: 2, probeSeconds: 1, forwardi
 
 /** `only`: names of {@link ROWS} with commas between, or undefined for all. Throws RangeError for another name. */
 export function makePlan({ quick, only }: { readonly quick: boolean; readonly only: string | undefined }): Plan {
-  const wanted = only?.split(",") ?? ROWS;
-  const rows = new Set(ROWS.filter((row) => wanted.includes(row)));
-  const unknown = wanted.find((name) => !ROWS.some((row) => row === name));
-  if (unknown !== undefined) throw new RangeError(`no row "${unknown}"; there are: ${ROWS.join(", ")}`);
-  return { ...(quick ? QUICK : FULL), rows };
+  return { ...(quick ? QUICK : FULL), rows: wantedRows(ROWS, only) };
 }
 
 /**

@@ -1,21 +1,18 @@
 /** Exchanges that succeed in HIP and cannot be used here: nothing of the old association may live on in the engine alone. */
 import { describe, expect, it } from "vitest";
 
-import { locatorKey, parseProxyConfig, publicId, type AccessConfig, type ProxyRule } from "@i3/common";
+import { locatorKey, publicId, type AccessConfig } from "@i3/common";
 import { DatapathError } from "@i3/datapath";
 import { generateHostIdentity } from "@i3/hip";
 
 import { addHost, bookOf, World, type Host } from "../../../test/sim/world.js";
 import { mappingFromJson, mappingToJson, type Mapping } from "../src/mappings/mapping.js";
-import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
+import { addressOf, packet4, roundTrip, rulesOf, textOf } from "./traffic.js";
 
 const NOBODY: AccessConfig = { default: "refuse", entries: [] };
 const mappingOf = (host: Host, peer: Host): Mapping | undefined => host.proxy.mappings.byPeer(publicId(peer.identity.hit));
 const associations = (host: Host): number => host.proxy.setups.hip?.hip.sizes.associations ?? -1;
 const logged = (host: Host, event: string): number => host.node.log.filter((line) => line.event === event).length;
-const rulesOf = (rules: string): readonly ProxyRule[] => parseProxyConfig(
-  `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.1"/></servers><rules>${rules}</rules></i3-proxy>`, "i3-proxy.xml",
-).rules;
 
 function pair(rules?: string) {
   const world = new World({ delayMs: 10 });

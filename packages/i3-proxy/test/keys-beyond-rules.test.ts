@@ -1,18 +1,14 @@
 /** A host whose rules have cleartext alone, and a peer that wants keys: it gets them, and nothing in cleartext takes them away again. Virtual time. */
 import { describe, expect, it } from "vitest";
 
-import { concatBytes, parseProxyConfig, publicId, type ProxyRule } from "@i3/common";
+import { concatBytes, publicId } from "@i3/common";
 import { encodeDataHeader, PAYLOAD_KIND } from "@i3/datapath";
 import { generateHostIdentity } from "@i3/hip";
 
 import { addHost, bookOf, World, type Host, type HostOptions } from "../../../test/sim/world.js";
 import { mappingFromJson, mappingToJson, type Mapping } from "../src/mappings/mapping.js";
 import { encodeInit } from "../src/setup/messages.js";
-import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
-
-const rulesOf = (rules: string): readonly ProxyRule[] => parseProxyConfig(
-  `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.1"/></servers><rules>${rules}</rules></i3-proxy>`, "i3-proxy.xml",
-).rules;
+import { addressOf, packet4, roundTrip, rulesOf, textOf } from "./traffic.js";
 
 function pair(ofHome: Partial<HostOptions> = { security: "none" }) {
   const world = new World({ delayMs: 10 });

@@ -1,15 +1,10 @@
 /** Hosts whose names are trusted on first use: the rules of a name hold from its first exchange on, also for a host that was known before. Virtual time. */
 import { expect, it } from "vitest";
 
-import { parseProxyConfig, type ProxyRule } from "@i3/common";
 
 import { addHost, bookOf, World, type Host } from "../../../test/sim/world.js";
 import { Pins } from "../src/policy/pins.js";
-import { addressOf, packet4, textOf, type PacketKind } from "./traffic.js";
-
-const rulesOf = (rules: string): readonly ProxyRule[] => parseProxyConfig(
-  `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.1"/></servers><rules>${rules}</rules></i3-proxy>`, "i3-proxy.xml",
-).rules;
+import { addressOf, packet4, rulesOf, textOf, type PacketKind } from "./traffic.js";
 
 function bed(laptopRules: string, hostRules: string) {
   const world = new World();

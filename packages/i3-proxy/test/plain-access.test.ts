@@ -1,20 +1,18 @@
 /** The access list and hosts that are reached in cleartext (issue 4: who may connect, before any state is made; changes act on what lives). */
 import { describe, expect, it } from "vitest";
 
-import { locatorKey, parseProxyConfig, publicId, type AccessConfig, type ProxyRule, type Security } from "@i3/common";
+import { locatorKey, publicId, type AccessConfig, type ProxyRule, type Security } from "@i3/common";
 import { generateHostIdentity } from "@i3/hip";
 
 import { addHost, bookOf, World, type Host, type HostOptions } from "../../../test/sim/world.js";
 import { mappingFromJson, mappingToJson, type Mapping } from "../src/mappings/mapping.js";
-import { addressOf, packet4, roundTrip } from "./traffic.js";
+import { addressOf, packet4, roundTrip, rulesOf } from "./traffic.js";
 
 const NOBODY: AccessConfig = { default: "refuse", entries: [] };
 const mappingOf = (host: Host, peer: Host): Mapping | undefined => host.proxy.mappings.byPeer(publicId(peer.identity.hit));
 const ended = (host: Host): number => host.node.log.filter((line) => line.event === "access-ended").length;
 const send = (world: World, from: Host, to: Uint8Array, text: string): void => world.inject(from.node, { tun: packet4(from.proxy.own4, to, text) });
-const rulesOf = (security: Security): readonly ProxyRule[] => parseProxyConfig(
-  `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.1"/></servers><rules><rule name=".*\\.i3" go="i3" security="${security}"/></rules></i3-proxy>`, "i3-proxy.xml",
-).rules;
+const allBy = (security: Security): readonly ProxyRule[] => rulesOf(`<rule name=".*\\.i3" go="i3" security="${security}"/>`);
 const data = (packets: readonly Uint8Array[]): number => packets.filter((packet) => packet[9] === 253).length;
 
 /** `laptop` calls; both in cleartext. The laptop knows home by name, home not the laptop if `isStranger`. */
@@ -80,7 +78,7 @@ describe("the access list in cleartext", () => {
     const { world, laptop, home } = pair({ homeAccess: NOBODY });
     expect(roundTrip(world, home, laptop, "laptop.i3", "hello").back).not.toBe("nothing");
     for (const security of ["esp", "none"] as const) {
-      home.proxy.setRules(world.nowMs, rulesOf(security));
+      home.proxy.setRules(world.nowMs, allBy(security));
       world.run(1_000);
     }
     // The laptop calls again after a minute's silence.
@@ -146,9 +144,6 @@ describe("the access list in cleartext", () => {
 
 describe("a stranger that calls in cleartext", () => {
   const CLEAR = '<rule name=".*\\.i3" go="i3" security="none"/>';
-  const parsed = (rules: string): readonly ProxyRule[] => parseProxyConfig(
-    `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.1"/></servers><rules>${rules}</rules></i3-proxy>`, "i3-proxy.xml",
-  ).rules;
 
   it.each([
     ["cleartext alone", CLEAR, true], ["cleartext alone, in two rules", `<rule name="printer\\.i3" go="i3" security="none"/>${CLEAR}`, true],
@@ -159,8 +154,8 @@ describe("a stranger that calls in cleartext", () => {
     const ring = world.ring(3);
     world.run(3_000);
     const identity = generateHostIdentity();
-    const stranger = addHost(world, "198.51.100.1", { servers: ring, book: bookOf({ "home.i3": identity }), rules: parsed(CLEAR) });
-    const home = addHost(world, "198.51.100.2", { servers: ring, identity, book: bookOf({ "printer.i3": generateHostIdentity() }), rules: parsed(rules) });
+    const stranger = addHost(world, "198.51.100.1", { servers: ring, book: bookOf({ "home.i3": identity }), rules: rulesOf(CLEAR) });
+    const home = addHost(world, "198.51.100.2", { servers: ring, identity, book: bookOf({ "printer.i3": generateHostIdentity() }), rules: rulesOf(rules) });
     world.run(10_000, () => stranger.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
     const { there, back } = roundTrip(world, stranger, home, "home.i3", "please");
     expect([there, back].map((from) => from !== "nothing")).toEqual([isLetIn, isLetIn]);

@@ -1,12 +1,12 @@
 /** Rules per service end to end: two proxies, a ring, real cores and engines, virtual time (docs/policy.md). */
 import { describe, expect, it } from "vitest";
 
-import { locatorKey, parseProxyConfig, publicId, type ProxyRule } from "@i3/common";
+import { locatorKey, publicId } from "@i3/common";
 import { generateHostIdentity } from "@i3/hip";
 
 import { addHost, bookOf, World, type Host } from "../../../test/sim/world.js";
 import { mappingFromJson, mappingToJson, type Mapping } from "../src/mappings/mapping.js";
-import { addressOf, packet4, textOf, type PacketKind } from "./traffic.js";
+import { addressOf, packet4, rulesOf, textOf, type PacketKind } from "./traffic.js";
 
 const ICMP: PacketKind = { protocol: 1 };
 const NFS: PacketKind = { protocol: 6, ports: [1_000, 2_049] };
@@ -20,10 +20,6 @@ const NO_REST = '<rule name=".*\\.i3" go="i3" security="none" protocol="icmp"/><
 const ESP = '<rule name=".*\\.i3" go="i3"/>';
 const AUTH = '<rule name=".*\\.i3" go="i3" security="auth"/>';
 const NONE = '<rule name=".*\\.i3" go="i3" security="none"/>';
-
-const rulesOf = (rules: string): readonly ProxyRule[] => parseProxyConfig(
-  `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.1"/></servers><rules>${rules}</rules></i3-proxy>`, "i3-proxy.xml",
-).rules;
 
 interface Bed {
   readonly world: World;

@@ -1,16 +1,13 @@
 /** One host under several names, and under other names after a restart: how its packets are protected. Virtual time. */
 import { describe, expect, it } from "vitest";
 
-import { locatorKey, parseProxyConfig, publicId, type AddressBook, type ProxyRule } from "@i3/common";
+import { locatorKey, publicId, type AddressBook } from "@i3/common";
 import { generateHostIdentity } from "@i3/hip";
 
 import { addHost, bookOf, World, type Host } from "../../../test/sim/world.js";
 import { mappingFromJson, mappingToJson, type Mapping } from "../src/mappings/mapping.js";
-import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
+import { addressOf, packet4, roundTrip, rulesOf, textOf } from "./traffic.js";
 
-const rulesOf = (rules: string): readonly ProxyRule[] => parseProxyConfig(
-  `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.1"/></servers><rules>${rules}</rules></i3-proxy>`, "i3-proxy.xml",
-).rules;
 const CLEAR = '<rule name="clear\\.i3" go="i3" security="none"/>';
 const READABLE = '<rule name="clear\\.i3" go="i3" security="auth"/>';
 const ESP = '<rule name=".*\\.i3" go="i3"/>';

@@ -1,5 +1,12 @@
-/** Packets that programs of simulated hosts send each other. */
+/** What tests of simulated hosts share: packets that programs send each other, and rules. */
+import { parseProxyConfig, type ProxyRule } from "@i3/common";
+
 import type { Host, World } from "../../../test/sim/world.js";
+
+/** Of a configuration with these `<rule>`s. */
+export const rulesOf = (rules: string): readonly ProxyRule[] => parseProxyConfig(
+  `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.1"/></servers><rules>${rules}</rules></i3-proxy>`, "i3-proxy.xml",
+).rules;
 
 export interface PacketKind {
   /** @default 253, for experiments */
