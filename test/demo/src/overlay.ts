@@ -34,9 +34,11 @@ export interface RingOptions {
   readonly limits?: string;
 }
 
-async function ringCommand(host: Host, ...args: readonly string[]): Promise<void> {
-  const { status, stderr } = await host.exec(process.execPath, [SERVER, "ring", ...args]);
+/** What `i3-server ring …` prints. */
+export async function ringCommand(host: Host, ...args: readonly string[]): Promise<string> {
+  const { status, stdout, stderr } = await host.exec(process.execPath, [SERVER, "ring", ...args]);
   if (status !== 0) throw new Error(`i3-server ring ${args.join(" ")}: status ${status}: ${stderr}`);
+  return stdout;
 }
 
 /** A new ring of these hosts: an authority in the folder of the first, and `server.credential` in that of each. */
@@ -70,8 +72,10 @@ export async function startRing(hosts: readonly Host[], options: RingOptions = {
 }
 
 export interface LaptopOptions {
-  /** Empty: none, beside `hip`. */
+  /** Empty: none, beside `hip` or `serverList`. */
   readonly serverAddresses: readonly string[];
+  /** The element `<server-list>`. */
+  readonly serverList?: string;
   /** Attributes and elements of the configuration that are not the usual ones. */
   readonly mappings?: string;
   readonly virtualAddresses?: string;
@@ -117,11 +121,11 @@ export class Laptop {
   }
 
   async writeConfig(changes: Partial<LaptopOptions> = {}): Promise<void> {
-    const { serverAddresses, mappings, virtualAddresses, dns, rules, access, tun, hip, logLevel } = { ...this.options, ...changes };
+    const { serverAddresses, serverList, mappings, virtualAddresses, dns, rules, access, tun, hip, logLevel } = { ...this.options, ...changes };
     await this.host.writeFile("i3-proxy.xml", `<i3-proxy version="1">
   <identity key-file="host.key"/>
   <state directory="state"/>
-  ${serverAddresses.length === 0 ? "" : `<servers>${serverAddresses.map((address) => `<server address="${address}" port="${I3_PORT}"/>`).join("")}</servers>`}
+  ${serverAddresses.length === 0 ? "" : `<servers>${serverAddresses.map((address) => `<server address="${address}" port="${I3_PORT}"/>`).join("")}</servers>`}${serverList ?? ""}
   ${tun ?? ""}${hip ?? ""}${virtualAddresses ?? ""}${dns ?? ""}
   <address-book file="book.xml"/>
   ${mappings ?? ""}

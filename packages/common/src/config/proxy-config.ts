@@ -122,11 +122,12 @@ const SERVER_LIST = element(
 
 /** What needs the ring could never act. */
 function checkWithoutServers({ hip, rules, publishedNames, serverList }: Pick<ProxyConfig, "hip" | "rules" | "publishedNames" | "serverList">, site: Site): void {
+  if (serverList?.file !== undefined) return;
+  if (serverList !== undefined) site.fail(undefined, "server-list without servers and without a file", '<servers>, or file="…" of server-list', "A list that has no file is looked for in the ring.");
   if (hip === undefined) {
     site.fail(undefined, "neither servers nor hip", '<servers>, or <hip udp-port="10500"/>', "Without servers this machine is reached at its address only, and that needs <hip>.");
   }
   if (publishedNames.length > 0) site.fail(undefined, "published-names without servers", "<servers>, where names are claimed");
-  if (serverList !== undefined) site.fail(undefined, "server-list without servers", "<servers>, which lead to the ring when the list has ended");
   const firstUse = rules.find((rule) => rule.go === "i3" && rule.trust === "first-use");
   if (firstUse !== undefined) site.fail(undefined, `trust="first-use" on line ${firstUse.line}, without servers`, "<servers>, where names are claimed");
 }

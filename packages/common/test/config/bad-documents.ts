@@ -545,7 +545,7 @@ const SERVER_LISTS: readonly BadDocument[] = [
   { format: "i3-proxy", what: "a short key of a server list", input: proxy('<server-list key="abcd"/>'), message: ':3: /i3-proxy/server-list/@key: "abcd" is not 64 hexadecimal digits; expected an Ed25519 public key: 64 hexadecimal digits' },
   { format: "i3-proxy", what: "a label in capitals", input: proxy(`<server-list key="${LIST_KEY}" label="A"/>`), message: ':3: /i3-proxy/server-list/@label: "A" is no label of a record; expected at most 63 of a-z, 0-9, _ . -' },
   { format: "i3-proxy", what: "publishing without a file", input: proxy(`<server-list key="${LIST_KEY}" publish="true"/>`), message: ':3: /i3-proxy/server-list/@publish: there is no file to publish; expected file="…" beside publish="true"', schemaAccepts: true },
-  raw("a server list without servers", serverless('<hip udp-port="10500"/>', `<server-list key="${LIST_KEY}"/>`), ":1: /i3-proxy: server-list without servers; expected <servers>, which lead to the ring when the list has ended", { schemaAccepts: true }),
+  raw("a server list without servers", serverless('<hip udp-port="10500"/>', `<server-list key="${LIST_KEY}"/>`), ':1: /i3-proxy: server-list without servers and without a file; expected <servers>, or file="…" of server-list', { schemaAccepts: true, remedy: "A list that has no file is looked for in the ring." }),
 ];
 
 export const BAD_DOCUMENTS: readonly BadDocument[] = [...SERVER_LISTS, ...MALFORMED, ...STRUCTURE, ...VALUES, ...RULES, ...BOOKS, ...WITHOUT_SERVERS, ...HIP_DOCUMENTS];

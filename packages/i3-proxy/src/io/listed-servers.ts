@@ -1,15 +1,15 @@
 /**
  * The signed list of the ring's servers: its origin (a file, or a record of the ring), and a copy in the state directory from which the
- * proxy starts when the origin is gone. The newest that has not ended counts.
+ * proxy starts when the origin is gone. The newest that has not ended counts. Both origins are looked at again while it runs.
  */
 import { join } from "node:path";
 
 import { errorLine, RECORD_KIND, recordKey, sameBytes, type Locator, type Log, type ServerListConfig } from "@i3/common";
 import { newestList, readServerList, serverListOf, ServerListProblem, writeServerList, type I3Client, type RecordEvent, type ServerList } from "@i3/i3-client";
 
-/** The ring is asked for a newer list this often. */
+/** The origin is looked at for a newer list this often. */
 const LOOK_MS = 600_000;
-/** And this long after the start, when a server has answered. */
+/** While there is no list; and this long after the start, when a server has answered. */
 const FIRST_LOOK_MS = 5_000;
 
 export interface ListedServersInit {
@@ -40,7 +40,7 @@ export class ListedServers {
     const { config, wallMs, log } = this.#init;
     const cached = this.#readOne(this.#cacheFile);
     const origin = config.file === undefined ? undefined : this.#readOne(config.file);
-    if (config.file !== undefined && origin === undefined) log("warn", "server-list", { file: config.file, why: "it cannot be used", remedy: cached === undefined ? "The configured servers are tried alone." : "The copy of the last one is used." });
+    if (config.file !== undefined && origin === undefined) log("warn", "server-list", { file: config.file, why: "it cannot be used", remedy: cached === undefined ? "The configured servers are tried alone, and it is looked for again." : "The copy of the last one is used." });
     this.#current = newestList([origin, cached], wallMs());
     if (this.#current === undefined) {
       if (cached !== undefined || origin !== undefined) log("warn", "server-list", { why: "all that there are have ended", remedy: "Get a new one from whoever runs the ring." });
@@ -65,22 +65,28 @@ export class ListedServers {
   }
 
   #look(): void {
-    this.#timer = setTimeout(() => this.#look(), LOOK_MS).unref();
     const { config, run } = this.#init;
+    const list = config.file === undefined ? undefined : this.#readOne(config.file);
+    if (list !== undefined) this.#take(list, config.file ?? "");
+    this.#timer = setTimeout(() => this.#look(), this.#current === undefined ? FIRST_LOOK_MS : LOOK_MS).unref();
     run((client, nowMs) => {
       if (config.publish && this.#current !== undefined) client.keepRecord(nowMs, this.#current.record.bytes);
       if (config.file === undefined) client.findRecord(nowMs, this.#ringKey, (this.#current?.record.sequence ?? -1) + 1);
     });
   }
 
-  /** A newer list came from the ring. */
+  /** Of the ring. */
   handleRecord(event: RecordEvent): void {
     if (event.kind !== "record" || event.record === null || !sameBytes(event.ringKey, this.#ringKey)) return;
-    const list = serverListOf(event.record, this.#init.config.key);
+    this.#take(serverListOf(event.record, this.#init.config.key), "the ring");
+  }
+
+  /** If it is newer than the one in use. */
+  #take(list: ServerList, from: string): void {
     if (newestList([this.#current, list], this.#init.wallMs()) !== list) return;
     this.#current = list;
     this.#write(list);
-    this.#init.log("info", "server-list", { servers: list.servers.length, from: "the ring" });
+    this.#init.log("info", "server-list", { servers: list.servers.length, from });
     this.#init.run((client, nowMs) => client.setListedServers(nowMs, this.#locators()));
   }
 

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { encodeServerList, locatorText, makeLocator, RECORD_KIND, recordKey, type ServerListConfig } from "@i3/common";
 import { signRecord, triggerKeyFromSeed } from "@i3/hip";
@@ -68,6 +68,33 @@ describe("listed servers at the start", () => {
   it("are none before there is a list, without a word", () => {
     expect(read()).toEqual([]);
     expect(logged).toEqual([]);
+  });
+});
+
+describe("a list that comes later", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it("is found within 5 s while there is none, and a newer one within 10 minutes; each is kept", () => {
+    const listed = open({ file: origin() });
+    expect(listed.read()).toEqual([]);
+    listed.start();
+    vi.advanceTimersByTime(5_000);
+    expect(told).toEqual([]);
+    writeFileSync(origin(), serverListToText(list(1, [1])));
+    vi.advanceTimersByTime(5_000);
+    expect(told).toEqual([["192.0.2.1:5610"]]);
+    writeFileSync(origin(), serverListToText(list(2, [2, 3])));
+    vi.advanceTimersByTime(600_000);
+    expect(told).toEqual([["192.0.2.1:5610"], ["192.0.2.2:5610", "192.0.2.3:5610"]]);
+    writeFileSync(origin(), serverListToText(list(1, [1])));
+    vi.advanceTimersByTime(1_200_000);
+    expect(told).toHaveLength(2);
+    expect(readServerList(cache(), KEY.publicKey)?.record.sequence).toBe(2);
+    listed.close();
+    writeFileSync(origin(), serverListToText(list(3, [4])));
+    vi.advanceTimersByTime(1_200_000);
+    expect(told).toHaveLength(2);
   });
 });
 
