@@ -1,8 +1,17 @@
-/** The examples of @i3/i3-client as a reader runs them, in real processes: on machines behind NATs, with a server killed and a machine moved under the chat; and on a ring of their own. */
+/**
+ * The examples of @i3/i3-client as a reader runs them, in real processes: on machines behind NATs, with a server killed and a machine moved under the chat; on a ring
+ * of their own; and from the packages as npm would install them.
+ */
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
 import { Group, toHex } from "@i3/i3-client";
 import { repositoryPath, startRing, type RingServer } from "@i3/demo";
 import { standardTopology, type Child, type Host, type StandardTopology } from "@i3/netns";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 
 import { eventually } from "./pair-bed.js";
 
@@ -11,13 +20,29 @@ const EXAMPLE_MS = 40_000;
 /** Lines that are typed one after the other until one is heard. */
 const LINE_EVERY_MS = 100;
 
+const run = promisify(execFile);
+
+/** A folder into which i3-client is installed from what `npm pack` makes of it and of the packages that it needs; what those need of others is linked. */
+async function installed(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "i3-installed-"));
+  await Promise.all(["common", "datapath", "hip", "i3-client"].map(async (name) => {
+    const [packed, place] = [join(folder, "packed", name), join(folder, "node_modules/@i3", name)];
+    await Promise.all([mkdir(packed, { recursive: true }), mkdir(place, { recursive: true })]);
+    const { stdout } = await run("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", packed], { cwd: repositoryPath(`packages/${name}`) });
+    await run("tar", ["-xzf", join(packed, stdout.trim()), "-C", place, "--strip-components", "1"]);
+  }));
+  await Promise.all(["msgpackr", "xml2js"].map(async (name) => await symlink(repositoryPath(`node_modules/${name}`), join(folder, "node_modules", name))));
+  return folder;
+}
+
 let bed: StandardTopology;
 let ring: readonly RingServer[];
 let alone: Child;
 let anna: Child;
 let bert: Child;
 
-const example = (host: Host, name: string, ...args: readonly string[]): Child => host.spawn(process.execPath, [repositoryPath(`packages/i3-client/examples/${name}.mjs`), ...args]);
+const EXAMPLES = repositoryPath("packages/i3-client/examples");
+const example = (host: Host, name: string, ...args: readonly string[]): Child => host.spawn(process.execPath, [`${EXAMPLES}/${name}.mjs`, ...args]);
 const servers = (): readonly string[] => ["--servers", bed.servers.map(({ address4 }) => address4).join(",")];
 const chat = (host: Host, name: string): Child => example(host, "chat", "--name", name, "--group", SECRET, ...servers());
 
@@ -96,9 +121,14 @@ describe("chat", () => {
 });
 
 describe("on two servers that are left", () => {
-  it("nearest-server asks the nearest, and the next when that has left", async () => {
-    const child = example(bed.home, "nearest-server", ...servers());
-    expect((await child.ended).status).toBe(0);
+  it("nearest-server, from the packed packages, asks the nearest, and the next when that has left", async () => {
+    const folder = await installed();
+    onTestFinished(async () => await rm(folder, { recursive: true }));
+    const nearest = [`${folder}/node_modules/@i3/i3-client/examples/nearest-server.mjs`];
+    const alone = bed.home.spawn(process.execPath, nearest);
+    expect([(await alone.ended).status, alone.tail()]).toEqual([1, expect.stringContaining("--servers ADDRESS")]);
+    const child = bed.home.spawn(process.execPath, [...nearest, ...servers()]);
+    expect((await child.ended).status, child.tail()).toBe(0);
     expect(child.lines.map(({ text }) => text)).toEqual([
       "a client in eu/paris is served by eu/paris", "a client in us/boston is served by us/boston", "a client in us/chicago is served by us/boston", "eu/paris is gone: a client there is served by eu/berlin",
     ]);

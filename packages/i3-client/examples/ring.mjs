@@ -8,7 +8,7 @@
 import { execFile, spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -28,6 +28,7 @@ const run = promisify(execFile);
 /** `given`: what --servers says, with commas between. @param {string | undefined} given @returns {Promise<Ring>} */
 export async function openRing(given) {
   if (given !== undefined) return { servers: given.split(","), close: () => undefined };
+  if (!existsSync(SERVER)) throw new Error("there is no i3-server beside this package: name servers of a ring, --servers ADDRESS[,ADDRESS]");
   const folder = mkdtempSync(join(tmpdir(), "i3-ring-"));
   /** @type {import("node:child_process").ChildProcess[]} */
   const children = [];

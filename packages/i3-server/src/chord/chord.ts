@@ -6,7 +6,7 @@
  * joins, or merges with, the ring it finds there. DEVIATION: Zave's proof starts from a ring of at least SUCCESSORS + 1 nodes; a
  * smaller one is kept ordered by the same operations, its lists end where they come back to the node itself.
  * DEVIATION: who is silent for 0.8 s counts as dead, where the proof knows; lists are not padded after a death; who is known to be dead is
- * taken out of a list at any place; nodes also leave. docs/simulation-suite.md holds the core against the proof, operation by operation.
+ * taken out of a list at any place; nodes also leave. Why: docs/adr/0009. docs/simulation-suite.md holds the core against the proof, operation by operation.
  */
 import { bytesKey, sameLocator, type ControlMessage, type Locator, type RingNode } from "@i3/common";
 import type { Responsibility } from "@i3/datapath";
