@@ -35,15 +35,15 @@ export const QUICK: SuiteOptions = { ...WHOLE, sizes: [16, 256], churnSize: 128,
 /** Mean hops that a ring of `size` may need: half a hop for each bit, and half a hop more. */
 export const hopsAllowed = (size: number): number => Math.log2(size) / 2 + 0.5;
 
-function lookupRows({ seed, sizes }: SuiteOptions): Row[] {
-  return sizes.map((size) => {
+function* lookupRows({ seed, sizes }: SuiteOptions): Iterable<Row> {
+  for (const size of sizes) {
     const lookups = Math.max(2_000, Math.floor(size / 4));
     const { right, meanHops, mostHops } = measureLookups(seed, size, lookups);
-    return {
+    yield {
       figure: `ring of ${size}: mean hops of ${lookups} lookups`, measured: `${meanHops.toFixed(2)} (at most ${mostHops}; ${lookups - right} wrong)`, demanded: `≤ ${hopsAllowed(size).toFixed(2)}`,
       met: meanHops <= hopsAllowed(size) && right === lookups,
     };
-  });
+  }
 }
 
 function churnRows({ seed, churnSize, churnMinutes }: SuiteOptions): Row[] {
@@ -57,22 +57,22 @@ function churnRows({ seed, churnSize, churnMinutes }: SuiteOptions): Row[] {
   ];
 }
 
-function nearnessRows({ seed, nearnessSize: size, searchMs }: SuiteOptions): Row[] {
-  return [true, false].flatMap((near): Row[] => {
+function* nearnessRows({ seed, nearnessSize: size, searchMs }: SuiteOptions): Iterable<Row> {
+  for (const near of [true, false]) {
     const f = measureNearness(seed, { near, searchMs: near ? searchMs : 60_000, lookups: 5_000, size });
     const what = near ? "with proximity selection" : "without";
     const ofMeans = f.lookupMs / f.roundTripMs;
-    return [
+    yield* [
       {
         figure: `${size} nodes, transit-stub, ${what}: mean lookup and answer over mean round trip`,
         measured: `${ofMeans.toFixed(2)} (${f.lookupMs.toFixed(0)} over ${f.roundTripMs.toFixed(0)} ms; ${f.meanHops.toFixed(2)} hops)`, demanded: near ? "≤ 1.50" : "–", met: !near || ofMeans <= 1.5,
       },
       { figure: "  the same for each lookup: median, mean", measured: `${f.medianRatio.toFixed(2)}, ${f.meanRatio.toFixed(2)}`, demanded: near ? "median ≤ 1.50" : "–", met: !near || f.medianRatio <= 1.5 },
     ];
-  });
+  }
 }
 
-const ROWS: Readonly<Record<Part, (options: SuiteOptions) => Row[]>> = { lookups: lookupRows, churn: churnRows, nearness: nearnessRows };
+const ROWS: Readonly<Record<Part, (options: SuiteOptions) => Iterable<Row>>> = { lookups: lookupRows, churn: churnRows, nearness: nearnessRows };
 
 /** Prints a row as soon as it is measured. Returns whether all figures are met. */
 export function measureSuite(options: SuiteOptions, print: (line: string) => void): boolean {
