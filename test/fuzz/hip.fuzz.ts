@@ -3,9 +3,10 @@
  * Runs I3_FUZZ_SECONDS (default 2) from I3_FUZZ_SEED.
  */
 import { randomInt } from "node:crypto";
+import { loadNativeEd25519 } from "@i3/datapath/native-ed25519";
 import { I3Error, makeLocator, WireError, type KeyKind, type TriggerMessage } from "@i3/common";
 import {
-  algorithmNumber, certifyMember, HOST_KEY_ALGORITHMS, hostIdentityFromPem, hostIdentityToPem, hostKeyFromHi, keyOwnsId, readMembership, rhashOf, signHip, signStep, signTrigger, stepOwnsId, suiteOfHit,
+  algorithmNumber, certifyMember, HOST_KEY_ALGORITHMS, hostIdentityFromPem, hostIdentityToPem, hostKeyFromHi, keyOwnsId, readMembership, rhashOf, signHip, signStep, signTrigger, signWithTriggerKey, stepOwnsId, suiteOfHit,
   triggerKeyFromSeed, verifyHip, verifyMembership, verifyStep, verifyTrigger, verifyWithHost, verifyWithTriggerKey, type StepSigner,
 } from "@i3/hip";
 import { expect, it } from "vitest";
@@ -31,6 +32,7 @@ const steps = [{ kind: "host", identity }, { kind: "private", key: triggerKey },
 const signedSteps = steps.map((signer) => signStep(signer, SOURCE, new Uint8Array(32).fill(4), 1_900_000_000));
 const HIP_MESSAGE = new Uint8Array(40).fill(59);
 const hipSignatures = identities.map((own) => signHip(own, HIP_MESSAGE));
+const nativeEd25519 = loadNativeEd25519();
 const NODE_KEY = new Uint8Array(16).fill(9);
 
 function pem(random: Random): string {
@@ -107,14 +109,25 @@ function checkStep(random: Random): void {
   expect(typeof stepOwnsId({ ...step, keyKind: random.pick([1, 2, 3, 4, 7]) })).toBe("boolean");
 }
 
+/** The addon's word is node's, also about points of small order, whose signatures hold for much. */
+function checkEd25519(random: Random): void {
+  const message = random.bytes(random.below(50));
+  const smallOrder = [new Uint8Array(32), Uint8Array.of(1, ...new Uint8Array(31)), Uint8Array.of(0xec, ...new Uint8Array(30).fill(0xff), 0x7f)] as const;
+  const key = random.pick([triggerKey.publicKey, random.bytes(32), mutated(random, triggerKey.publicKey, [0, 0xff]), ...smallOrder]);
+  const good = signWithTriggerKey(triggerKey, message);
+  const signature = random.pick([good, random.bytes(64), mutated(random, good, [0, 0xff]), Uint8Array.of(...random.pick(smallOrder), ...new Uint8Array(32))]);
+  expect(verifyWithTriggerKey(key, message, signature, nativeEd25519)).toBe(verifyWithTriggerKey(key, message, signature));
+}
+
 function checkBytes(random: Random): void {
   const [message, point, signature] = [random.bytes(random.below(50)), random.bytes(random.below(70)), random.bytes(random.below(3) === 0 ? random.below(70) : 64)];
   expect(verifyWithHost(point, message, signature)).toBe(false);
   expect(verifyWithHost(identity.point, message, signature)).toBe(false);
   for (const algorithm of HOST_KEY_ALGORITHMS) expect(verifyWithHost(point, message, random.bytes(random.pick([64, 96, 256, 512])), algorithm)).toBe(false);
   // An all-zero or other small-order Ed25519 point would take forged signatures; nobody's id commits to one.
-  expect(typeof verifyWithTriggerKey(point, message, signature)).toBe("boolean");
+  expect(verifyWithTriggerKey(point, message, signature, nativeEd25519)).toBe(verifyWithTriggerKey(point, message, signature));
   expect(verifyWithTriggerKey(triggerKey.publicKey, message, signature)).toBe(false);
+  checkEd25519(random);
   try {
     expect(triggerKeyFromSeed(point).publicKey.length).toBe(32);
   } catch (error) {

@@ -9,7 +9,7 @@
  */
 import { concatBytes, MEMBER_CERTIFICATE_BYTES, u64Bytes, WireError } from "@i3/common";
 
-import { signWithTriggerKey, verifyWithTriggerKey, type TriggerKey } from "./trigger-key.js";
+import { signWithTriggerKey, verifyWithTriggerKey, type Ed25519Verify, type TriggerKey } from "./trigger-key.js";
 
 const DOMAIN = new TextEncoder().encode("i3/1 group member\0");
 const OFFSET_MEMBER_KEY = 32;
@@ -45,9 +45,9 @@ export function readMembership(certificate: Uint8Array): GroupMembership {
   };
 }
 
-/** Whether the group's key signed it. Any bytes: never throws. */
-export function verifyMembership(certificate: Uint8Array): boolean {
+/** Whether the group's key signed it. Any bytes: never throws. `ed25519` @default node's */
+export function verifyMembership(certificate: Uint8Array, ed25519?: Ed25519Verify): boolean {
   if (certificate.length !== MEMBER_CERTIFICATE_BYTES) return false;
   const covered = concatBytes(DOMAIN, certificate.subarray(0, OFFSET_SIGNATURE));
-  return verifyWithTriggerKey(certificate.subarray(0, OFFSET_MEMBER_KEY), covered, certificate.subarray(OFFSET_SIGNATURE));
+  return verifyWithTriggerKey(certificate.subarray(0, OFFSET_MEMBER_KEY), covered, certificate.subarray(OFFSET_SIGNATURE), ed25519);
 }

@@ -7,7 +7,7 @@ import { concatBytes, groupPrefix, KEY_KIND, ringKey, sameBytes, u64Bytes, type 
 import type { HostIdentity } from "./identity/host-identity.js";
 import { hostPublicKey } from "./identity/host-identity.js";
 import { signWithHost, verifyWithHost } from "./identity/host-signature.js";
-import { signWithTriggerKey, verifyWithTriggerKey, type TriggerKey } from "./trigger-key.js";
+import { signWithTriggerKey, verifyWithTriggerKey, type Ed25519Verify, type TriggerKey } from "./trigger-key.js";
 import { HOST_ALGORITHM, HOST_KEY_KIND, keyOwnsId } from "./trigger-signature.js";
 
 const DOMAIN = new TextEncoder().encode("i3/1 stack\0");
@@ -38,10 +38,10 @@ export function stepOwnsId({ keyKind, publicKey, id }: StackStep): boolean {
   return keyOwnsId(keyKind, publicKey, id);
 }
 
-/** Whether that key agreed to this source. Does not check {@link stepOwnsId}, nor the time. Never throws. */
-export function verifyStep(step: StackStep, source: Uint8Array): boolean {
+/** Whether that key agreed to this source. Does not check {@link stepOwnsId}, nor the time. Never throws. `ed25519` @default node's */
+export function verifyStep(step: StackStep, source: Uint8Array, ed25519?: Ed25519Verify): boolean {
   const { keyKind, publicKey, signature } = step;
   const covered = coveredBytes(source, step);
-  if (keyKind === KEY_KIND.group || keyKind === KEY_KIND.ed25519) return verifyWithTriggerKey(publicKey, covered, signature);
+  if (keyKind === KEY_KIND.group || keyKind === KEY_KIND.ed25519) return verifyWithTriggerKey(publicKey, covered, signature, ed25519);
   return verifyWithHost(publicKey, covered, signature, HOST_ALGORITHM[keyKind]);
 }

@@ -12,7 +12,7 @@ import { PUBLIC_KEY_BYTES, type HostKeyAlgorithm } from "./identity/host-identit
 import { hostPublicKey, type HostIdentity } from "./identity/host-identity.js";
 import { hitOfPublicKey } from "./identity/host-key.js";
 import { signWithHost, verifyWithHost } from "./identity/host-signature.js";
-import { signWithTriggerKey, verifyWithTriggerKey, type TriggerKey } from "./trigger-key.js";
+import { signWithTriggerKey, verifyWithTriggerKey, type Ed25519Verify, type TriggerKey } from "./trigger-key.js";
 
 const DOMAIN = new TextEncoder().encode("i3/1 trigger\0");
 /** Values in a refresh chain: at one refresh in 5 s, 85 minutes until the trigger is signed again. */
@@ -89,14 +89,14 @@ export function keyOwnsId(keyKind: KeyKind, publicKey: Uint8Array, id: Uint8Arra
   return commonPrefixBits(publicId(hitOfPublicKey(algorithm, publicKey)), id) >= MIN_MATCH_BITS;
 }
 
-/** Whether the signature holds for the server with this node key; of a group's member its certificate too, whatever the time. Does not check {@link keyOwnsId}. Never throws. */
-export function verifyTrigger(message: TriggerMessage, nodeKey: Uint8Array): boolean {
+/** Whether the signature holds for the server with this node key; of a group's member its certificate too, whatever the time. Does not check {@link keyOwnsId}. Never throws. `ed25519` @default node's */
+export function verifyTrigger(message: TriggerMessage, nodeKey: Uint8Array, ed25519?: Ed25519Verify): boolean {
   const bytes = signedBytes(message, nodeKey, message.keyKind === KEY_KIND.groupMember ? message.publicKey : NO_MEMBER);
   switch (message.keyKind) {
-    case KEY_KIND.ed25519: return verifyWithTriggerKey(message.publicKey, bytes, message.signature);
+    case KEY_KIND.ed25519: return verifyWithTriggerKey(message.publicKey, bytes, message.signature, ed25519);
     // The name key signs nothing: only the id says which one belongs to it.
-    case KEY_KIND.nameClaim: return keyOwnsId(message.keyKind, message.publicKey, message.id) && verifyWithTriggerKey(message.publicKey.subarray(NAME_KEY_BYTES), bytes, message.signature);
-    case KEY_KIND.groupMember: return verifyMembership(message.publicKey) && verifyWithTriggerKey(readMembership(message.publicKey).memberKey, bytes, message.signature);
+    case KEY_KIND.nameClaim: return keyOwnsId(message.keyKind, message.publicKey, message.id) && verifyWithTriggerKey(message.publicKey.subarray(NAME_KEY_BYTES), bytes, message.signature, ed25519);
+    case KEY_KIND.groupMember: return verifyMembership(message.publicKey, ed25519) && verifyWithTriggerKey(readMembership(message.publicKey).memberKey, bytes, message.signature, ed25519);
     case KEY_KIND.none: case KEY_KIND.group: return false;
     default: return verifyWithHost(message.publicKey, bytes, message.signature, HOST_ALGORITHM[message.keyKind]);
   }

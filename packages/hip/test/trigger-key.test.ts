@@ -1,8 +1,11 @@
 import { fromHex, I3Error, privatePrefix, toHex } from "@i3/common";
+import { loadNativeEd25519 } from "@i3/datapath/native-ed25519";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { generateTriggerKey, signWithTriggerKey, triggerKeyFromSeed, triggerKeySeed, verifyWithTriggerKey } from "../src/index.js";
+import {
+  certifyMember, generateTriggerKey, signWithTriggerKey, triggerKeyFromSeed, triggerKeySeed, verifyMembership, verifyWithTriggerKey, type Ed25519Verify,
+} from "../src/index.js";
 
 // RFC 8032 §7.1, tests 1 to 3.
 const ROWS = [
@@ -20,13 +23,14 @@ const ROWS = [
   },
 ] as const;
 
+const IMPLEMENTATIONS: readonly (readonly [name: string, ed25519: Ed25519Verify | undefined])[] = [["node:crypto", undefined], ["the addon", loadNativeEd25519()]];
+
 describe("trigger keys", () => {
   it.each(ROWS)("sign $message as RFC 8032 has it", ({ seed, key, message, signature }) => {
     const pair = triggerKeyFromSeed(fromHex(seed));
     expect(toHex(pair.publicKey)).toBe(key);
     expect(pair.prefix).toEqual(privatePrefix(fromHex(key)));
     expect(toHex(signWithTriggerKey(pair, fromHex(message)))).toBe(signature);
-    expect(verifyWithTriggerKey(fromHex(key), fromHex(message), fromHex(signature))).toBe(true);
     expect(toHex(triggerKeySeed(pair))).toBe(seed);
   });
 
@@ -40,28 +44,42 @@ describe("trigger keys", () => {
   it.each([0, 31, 33, 64])("are not made of %i bytes", (length) => {
     expect(() => triggerKeyFromSeed(new Uint8Array(length))).toThrow(I3Error);
   });
+});
 
-  it("refuse a signature with its second half raised by the order of the group", () => {
+describe.each(IMPLEMENTATIONS)("Ed25519 of %s", (_name, ed25519) => {
+  it.each(ROWS)("takes the signature of RFC 8032 over $message", ({ key, message, signature }) => {
+    expect(verifyWithTriggerKey(fromHex(key), fromHex(message), fromHex(signature), ed25519)).toBe(true);
+  });
+
+  it("is who says whether a certificate holds", () => {
+    const certificate = certifyMember(generateTriggerKey(), generateTriggerKey().publicKey, 1_900_000_000);
+    expect(verifyMembership(certificate, ed25519)).toBe(true);
+    expect(verifyMembership(certificate, () => false)).toBe(false);
+    certificate[40] = (certificate[40] ?? 0) ^ 1;
+    expect(verifyMembership(certificate, ed25519)).toBe(false);
+  });
+
+  it("refuses a signature with its second half raised by the order of the group", () => {
     const { key, message, signature } = ROWS[1];
     const order = 2n ** 252n + 27742317777372353535851937790883648493n;
     const raised = fromHex(signature);
     let value = order + BigInt(`0x${toHex(raised.slice(32).reverse())}`);
     for (let i = 32; i < 64; i++, value >>= 8n) raised[i] = Number(value & 255n);
-    expect(verifyWithTriggerKey(fromHex(key), fromHex(message), raised)).toBe(false);
+    expect(verifyWithTriggerKey(fromHex(key), fromHex(message), raised, ed25519)).toBe(false);
   });
 
-  it("never throw on what they check", () => {
+  it("never throws on what it checks", () => {
     const { key, message, signature } = ROWS[1];
     for (let bit = 0; bit < 512; bit += 5) {
       const changed = fromHex(signature);
       changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      expect(verifyWithTriggerKey(fromHex(key), fromHex(message), changed)).toBe(false);
+      expect(verifyWithTriggerKey(fromHex(key), fromHex(message), changed, ed25519)).toBe(false);
     }
-    for (const bad of [signature.slice(2), `${signature}00`, ""]) expect(verifyWithTriggerKey(fromHex(key), fromHex(message), fromHex(bad))).toBe(false);
-    for (const bad of [key.slice(2), `${key}00`, "", "ff".repeat(32)]) expect(verifyWithTriggerKey(fromHex(bad), fromHex(message), fromHex(signature))).toBe(false);
+    for (const bad of [signature.slice(2), `${signature}00`, ""]) expect(verifyWithTriggerKey(fromHex(key), fromHex(message), fromHex(bad), ed25519)).toBe(false);
+    for (const bad of [key.slice(2), `${key}00`, "", "ff".repeat(32)]) expect(verifyWithTriggerKey(fromHex(bad), fromHex(message), fromHex(signature), ed25519)).toBe(false);
     fc.assert(fc.property(fc.uint8Array({ maxLength: 40 }), fc.uint8Array({ minLength: 32, maxLength: 32 }), fc.uint8Array({ minLength: 64, maxLength: 64 }), (any, point, other) => {
-      expect(verifyWithTriggerKey(any, any, other)).toBe(false);
-      expect(verifyWithTriggerKey(point, any, other)).toBe(false);
+      expect(verifyWithTriggerKey(any, any, other, ed25519)).toBe(false);
+      expect(verifyWithTriggerKey(point, any, other, ed25519)).toBe(false);
     }), { numRuns: 200, seed: 1 });
   });
 });

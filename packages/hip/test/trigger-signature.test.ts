@@ -1,4 +1,5 @@
 import { claimId, concatBytes, encodeControl, fromHex, groupId, makeLocator, MAX_CONTROL_BYTES, nameKey, privateId, publicId, toHex, type TriggerMessage } from "@i3/common";
+import { loadNativeEd25519 } from "@i3/datapath/native-ed25519";
 import { describe, expect, it } from "vitest";
 
 import {
@@ -76,6 +77,11 @@ describe.each(Object.entries(SIGNERS))("a trigger signed by a %s key", (_, { sig
       if (i % (values.length > 600 ? 13 : 3) === 0 || i > values.length - 5) expect(verifyTrigger({ ...message, [field]: value }, NODE_KEY)).toBe(false);
     }
   }, 60_000);
+
+  it("is looked at by the Ed25519 that is given, if it is of such a key", () => {
+    expect(verifyTrigger(message, NODE_KEY, loadNativeEd25519())).toBe(true);
+    expect(verifyTrigger(message, NODE_KEY, () => false)).toBe(signer.kind === "host");
+  });
 
   it("fails at a server with another node key", () => {
     for (let bit = 0; bit < 128; bit += 5) expect(verifyTrigger(message, flipped(NODE_KEY, bit))).toBe(false);

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "ed25519.h"
 #include "engine-skin.h"
 #include "environment.h"
 #include "netlink-dump.h"
@@ -21,7 +22,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 59> entries{{
+constexpr std::array<Entry, 60> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -76,6 +77,7 @@ constexpr std::array<Entry, 59> entries{{
     {"engineUpcallsWait", i3io::engine_upcalls_wait},
     {"engineCounters", i3io::engine_counters},
     {"engineOffloads", i3io::engine_offloads},
+    {"ed25519Verify", i3io::ed25519_verify},
     {"p256IsPoint", i3io::p256_is_point},
     {"p256Verify", i3io::p256_verify},
     {"p256OpenKey", i3io::p256_open_key},

@@ -108,6 +108,12 @@ std::span<uint8_t> Check::bytes(napi_value value, const char* name) {
   return view(value, name, napi_uint8_array, "expected a Uint8Array");
 }
 
+std::span<uint8_t> Check::bytes_of(napi_value value, const char* name, size_t length, const char* what) {
+  const std::span<uint8_t> found = bytes(value, name);
+  if (valid_ && found.size() != length) fail(name, what);
+  return valid_ ? found : std::span<uint8_t>();
+}
+
 std::span<int32_t> Check::integers(napi_value value, const char* name) {
   const std::span<uint8_t> raw = view(value, name, napi_int32_array, "expected an Int32Array");
   return std::span(reinterpret_cast<int32_t*>(raw.data()), raw.size() / sizeof(int32_t));

@@ -41,6 +41,8 @@ class Check {
   // Copies the string and a final zero byte into `out`; strings that do not fit or hold a zero byte are wrong. Returns its length.
   size_t text(napi_value value, const char* name, std::span<char> out);
   std::span<uint8_t> bytes(napi_value value, const char* name);
+  // Exactly `length` of them, or `what` is thrown.
+  std::span<uint8_t> bytes_of(napi_value value, const char* name, size_t length, const char* what);
   std::span<int32_t> integers(napi_value value, const char* name);
   napi_value function(napi_value value, const char* name);
   napi_value object(napi_value value, const char* name);

@@ -158,13 +158,7 @@ constexpr napi_type_tag key_tag{0x6933703235366b65, 0x41d7f3a2c58e9b06};
 
 void finalize(napi_env, void* data, void*) { delete static_cast<PrivateKey*>(data); }
 
-Bytes take_bytes(Check& check, napi_value value, const char* name, size_t length, const char* what) {
-  const Bytes bytes = check.bytes(value, name);
-  if (check.valid() && bytes.size() != length) check.fail(name, what);
-  return bytes;
-}
-
-Bytes take_point(Check& check, napi_value value) { return take_bytes(check, value, "point", point_bytes, "expected 64 bytes"); }
+Bytes take_point(Check& check, napi_value value) { return check.bytes_of(value, "point", point_bytes, "expected 64 bytes"); }
 
 PrivateKey* take_key(Check& check, napi_value value) {
   bool is_key = false;
@@ -195,7 +189,7 @@ napi_value p256_verify(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   const Bytes point = take_point(check, arguments[0]);
   const Bytes message = check.bytes(arguments[1], "message");
-  const Bytes signature = take_bytes(check, arguments[2], "signature", signature_bytes, "expected 64 bytes");
+  const Bytes signature = check.bytes_of(arguments[2], "signature", signature_bytes, "expected 64 bytes");
   if (!check.valid()) return nullptr;
   EVP_PKEY* key = key_of_peer(point);
   return make_boolean(env, key != nullptr && verify(key, message, signature));
@@ -204,7 +198,7 @@ napi_value p256_verify(napi_env env, napi_callback_info info) {
 napi_value p256_open_key(napi_env env, napi_callback_info info) {
   Check check(env);
   Arguments arguments(env, info);
-  const Bytes scalar = take_bytes(check, arguments[0], "scalar", scalar_bytes, "expected 32 bytes");
+  const Bytes scalar = check.bytes_of(arguments[0], "scalar", scalar_bytes, "expected 32 bytes");
   const Bytes point = take_point(check, arguments[1]);
   if (!check.valid()) return nullptr;
   std::unique_ptr<PrivateKey> key = PrivateKey::open(scalar, point);

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { locatorText, nodeKey, stderrLog, toHex, type I3Error, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
-import { checkOwnKey, hostPublicKey, openOwnKey, type HostIdentity } from "@i3/hip";
+import { loadNativeEd25519 } from "@i3/datapath/native-ed25519";
+import { checkOwnKey, hostPublicKey, openOwnKey, verifyStep, verifyTrigger, type HostIdentity } from "@i3/hip";
 
 import { ServerCore } from "../server/server-core.js";
 import { literalMembers, ownLocator, resolveMembers } from "./addresses.js";
@@ -76,11 +77,13 @@ class Daemon implements RunningDaemon {
     const resolved = await Promise.race([resolveMembers(members), sleep(FIRST_RESOLVE_MS, { locators: literalMembers(members) }, { ref: false })]);
     const { triggers, triggersPerSource, claimsPerName, records, recordsPerSource } = this.#config.limits;
     const self = { key: ring?.credential.nodeKey ?? nodeKey(hostPublicKey(identity), NO_NONCE), locator };
+    const ed25519 = engine.implementation === "native" ? loadNativeEd25519() : undefined;
     this.#core = new ServerCore({
       self, ring,
       members: resolved.locators,
       datapath: engine.datapath, limits: { triggers, perSource: triggersPerSource, claimsPerName }, records: { records, perSource: recordsPerSource },
       random: (length) => new Uint8Array(randomBytes(length)), wallMs: () => Date.now(), log: this.#log,
+      verify: (message, toKey) => verifyTrigger(message, toKey, ed25519), verifyStep: (step, source) => verifyStep(step, source, ed25519),
     });
     this.#run((core, nowMs) => core.start(nowMs));
     if (named) {

@@ -1,173 +1,24 @@
 // The addon's P-256 (src/native/p256.cc) under the sanitizers, called as JavaScript calls it, by a stand-in for node: known answers, random keys both ways, what is
-// changed by a bit, noise, wrong lengths and the ends of the ranges; buffers of exact length, no error of OpenSSL left behind, nothing it allocates kept. Each test
-// prints its name; the first that fails ends the program.
+// changed by a bit, noise, wrong lengths and the ends of the ranges; buffers of exact length, no error of OpenSSL left behind, nothing it allocates kept.
 #include "p256.h"
 
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
-#include <openssl/crypto.h>
 #include <openssl/ec.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <deque>
-#include <memory>
-#include <optional>
-#include <random>
-#include <string_view>
-#include <vector>
 
-#include "check.h"
-#include "engine-values.h"
-#include "system-error.h"
-
-namespace {
-
-using Buffer = std::vector<uint8_t>;
-
-#define CHECK(condition)                                                                  \
-  do {                                                                                    \
-    if (!(condition)) {                                                                   \
-      std::printf("failed at line %d: %s\n", __LINE__, #condition);                       \
-      std::exit(1);                                                                       \
-    }                                                                                     \
-  } while (false)
-
-// What node keeps: values until they go, and whether something was thrown.
-struct Value {
-  enum class Kind { bytes, boolean, null, object };
-  Kind kind;
-  Buffer bytes;
-  bool is_true = false;
-  std::optional<napi_type_tag> tag;
-  void* data = nullptr;
-  napi_finalize finalizer = nullptr;
-
-  explicit Value(Kind made) : kind(made) {}
-  explicit Value(Buffer made) : kind(Kind::bytes), bytes(std::move(made)) {}
-  Value(const Value&) = delete;
-  Value& operator=(const Value&) = delete;
-  ~Value() {
-    if (finalizer != nullptr) finalizer(nullptr, data, nullptr);
-  }
-};
-std::deque<Value> values;
-bool has_thrown = false;
-
-Value* value_of(napi_value value) { return reinterpret_cast<Value*>(value); }
-napi_value as_napi(Value& value) { return reinterpret_cast<napi_value>(&value); }
-
-}  // namespace
-
-extern "C" {
-napi_status napi_create_object(napi_env, napi_value* result) {
-  *result = as_napi(values.emplace_back(Value::Kind::object));
-  return napi_ok;
-}
-napi_status napi_get_null(napi_env, napi_value* result) {
-  *result = as_napi(values.emplace_back(Value::Kind::null));
-  return napi_ok;
-}
-napi_status napi_type_tag_object(napi_env, napi_value value, const napi_type_tag* tag) {
-  value_of(value)->tag = *tag;
-  return napi_ok;
-}
-napi_status napi_check_object_type_tag(napi_env, napi_value value, const napi_type_tag* tag, bool* result) {
-  const auto& found = value_of(value)->tag;
-  *result = found && found->lower == tag->lower && found->upper == tag->upper;
-  return napi_ok;
-}
-napi_status napi_wrap(napi_env, napi_value value, void* data, napi_finalize finalizer, void*, napi_ref*) {
-  value_of(value)->data = data;
-  value_of(value)->finalizer = finalizer;
-  return napi_ok;
-}
-napi_status napi_unwrap(napi_env, napi_value value, void** result) {
-  *result = value_of(value)->data;
-  return napi_ok;
-}
-}
+#include "node-stand-in.h"
 
 namespace i3io {
-
-void Check::fail(const char*, const char*) {
-  has_thrown = true;
-  valid_ = false;
-}
-std::span<uint8_t> Check::bytes(napi_value value, const char* name) {
-  if (valid_ && value_of(value)->kind != Value::Kind::bytes) fail(name, "");
-  return valid_ ? std::span(value_of(value)->bytes) : std::span<uint8_t>();
-}
-napi_value Check::object(napi_value value, const char* name) {
-  if (valid_ && value_of(value)->kind != Value::Kind::object) fail(name, "");
-  return value;
-}
-Arguments::Arguments(napi_env, napi_callback_info info) {
-  const auto& given = *reinterpret_cast<const std::vector<napi_value>*>(info);
-  std::copy(given.begin(), given.end(), values_.begin());
-}
-napi_value make_bytes(napi_env, i3::Bytes bytes) { return as_napi(values.emplace_back(Buffer(bytes.begin(), bytes.end()))); }
-napi_value make_boolean(napi_env, bool value) {
-  Value& made = values.emplace_back(Value::Kind::boolean);
-  made.is_true = value;
-  return as_napi(made);
-}
-napi_value throw_system(napi_env, int, const char*, const char*) {
-  has_thrown = true;
-  return nullptr;
-}
-
 namespace {
 
 constexpr size_t scalar_bytes = 32;
 constexpr size_t point_bytes = 64;
 constexpr size_t signature_bytes = 64;
 
-std::mt19937_64 random_bits;
-uint64_t below(uint64_t bound) { return random_bits() % bound; }
-Buffer noise(size_t length) {
-  Buffer made(length);
-  for (uint8_t& byte : made) byte = static_cast<uint8_t>(random_bits());
-  return made;
-}
-
-// What OpenSSL holds: it must not grow from call to call. Set before its first allocation.
-int64_t held = 0;
-void* counted_malloc(size_t size, const char*, int) {
-  void* made = std::malloc(size);
-  held += made == nullptr ? 0 : 1;
-  return made;
-}
-void* counted_realloc(void* old, size_t size, const char*, int) {
-  void* made = std::realloc(old, size);
-  held += old == nullptr && made != nullptr ? 1 : 0;
-  return made;
-}
-void counted_free(void* old, const char*, int) {
-  held -= old == nullptr ? 0 : 1;
-  std::free(old);
-}
-
-Buffer from_hex(std::string_view text) {
-  const auto digit = [](char c) { return static_cast<unsigned>(c <= '9' ? c - '0' : c - 'a' + 10); };
-  Buffer made(text.size() / 2);
-  for (size_t n = 0; n < made.size(); n++) made[n] = static_cast<uint8_t>(digit(text[2 * n]) << 4 | digit(text[2 * n + 1]));
-  return made;
-}
 Buffer of_text(std::string_view text) { return {text.begin(), text.end()}; }
-Buffer joined(Buffer first, const Buffer& second) {
-  first.insert(first.end(), second.begin(), second.end());
-  return first;
-}
-Buffer changed(Buffer bytes) {
-  const uint64_t bit = below(8 * bytes.size());
-  bytes[bit / 8] = static_cast<uint8_t>(bytes[bit / 8] ^ 1U << bit % 8);
-  return bytes;
-}
-
 struct Pair {
   Buffer scalar;
   Buffer point;
@@ -187,17 +38,6 @@ Pair fresh() {
   return made;
 }
 
-// The functions as JavaScript has them; nullopt: they threw. What they leave in OpenSSL's queue of errors would be read by node's next call.
-using Binding = napi_value (*)(napi_env, napi_callback_info);
-Value* call(Binding binding, std::vector<napi_value> arguments) {
-  arguments.resize(Arguments::capacity);
-  has_thrown = false;
-  const napi_value result = binding(nullptr, reinterpret_cast<napi_callback_info>(&arguments));
-  CHECK(ERR_peek_error() == 0 && has_thrown == (result == nullptr));
-  return value_of(result);
-}
-napi_value given(const Buffer& bytes) { return as_napi(values.emplace_back(Buffer(bytes))); }
-std::optional<bool> truth(const Value* value) { return value == nullptr ? std::nullopt : std::optional(value->is_true); }
 std::optional<Buffer> content(const Value* value) { return value == nullptr || value->kind != Value::Kind::bytes ? std::nullopt : std::optional(value->bytes); }
 
 std::optional<bool> is_point(const Buffer& point) { return truth(call(p256_is_point, {given(point)})); }
@@ -291,35 +131,13 @@ void random_once() {
   CHECK(verifies(a.point, message, shorter) == (shorter == signature));
 }
 
-void random_keys() {
-  constexpr int warm_up = 20;
-  constexpr int rounds = 600;
-  int64_t before = 0;
-  for (int n = 0; n < rounds; n++) {
-    if (n == warm_up) before = held;
-    random_once();
-    values.clear();
-  }
-  CHECK(held == before);
-}
+void random_keys() { run_often(random_once); }
 
 }  // namespace
 }  // namespace i3io
 
 int main(int count, char** arguments) {
   using namespace i3io;
-  if (CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free) != 1) return 1;
-  random_bits.seed(count > 1 ? std::strtoull(arguments[1], nullptr, 10) : 1);
-  const struct {
-    const char* name;
-    void (*run)();
-  } tests[] = {{"known answers", known_answers}, {"keys that are none", keys_that_are_none}, {"lengths and kinds", lengths_and_kinds}, {"signatures that are none", signatures_that_are_none}, {"random keys", random_keys}};
-  for (const auto& [name, run] : tests) {
-    std::printf("%s\n", name);
-    std::fflush(stdout);
-    run();
-    values.clear();
-  }
-  std::printf("all passed\n");
-  return 0;
+  const Test tests[] = {{"known answers", known_answers}, {"keys that are none", keys_that_are_none}, {"lengths and kinds", lengths_and_kinds}, {"signatures that are none", signatures_that_are_none}, {"random keys", random_keys}};
+  return run_tests(count, arguments, tests);
 }
