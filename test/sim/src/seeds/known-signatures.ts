@@ -34,6 +34,8 @@ const triggerKey = (message: TriggerMessage, nodeKey: Uint8Array): string => byt
 const stepKey = ({ id, notAfterS, keyKind, publicKey, signature }: StackStep, source: Uint8Array): string =>
   `${notAfterS} ${keyKind} ${publicKey.length} ${bytesKey(concatBytes(source, id, publicKey, signature))}`;
 
+const pairOf = (one: string, other: string): string => (one < other ? one + other : other + one);
+
 /** As signTrigger; the signature is known from now on. */
 export const sign: typeof signTrigger = (signer, trigger, nodeKey) => {
   const message = signTrigger(signer, trigger, nodeKey);
@@ -49,6 +51,6 @@ export const verifyStep = (step: StackStep, source: Uint8Array): boolean => step
 
 export const credentials: CredentialChecks = {
   isSigned: (credential) => signed.get(bytesKey(credential.bytes), () => credentialChecks.isSigned(credential)),
-  // Who asks wipes what it gets. The key is named by the public key in its owner's credential.
-  pairKeyOf: (ownKey, own, peer) => pairKeys.get(bytesKey(own.bytes) + bytesKey(peer.bytes), () => credentialChecks.pairKeyOf(ownKey, own, peer))?.slice() ?? null,
+  // Who asks wipes what it gets. A pair has one key, whoever of the two asks; which pair it is, their credentials say.
+  pairKeyOf: (ownKey, own, peer) => pairKeys.get(pairOf(bytesKey(own.bytes), bytesKey(peer.bytes)), () => credentialChecks.pairKeyOf(ownKey, own, peer))?.slice() ?? null,
 };

@@ -25,6 +25,8 @@ const UDP_IN = udpBatch(1);
 const UDP_OUT = udpBatch(64);
 const TUN_OUT = tunBatch(1);
 UDP_IN.count = 1;
+/** As plain bytes, of which a part is copied by one call. */
+const OUT_BYTES = new Uint8Array(UDP_OUT.arena.buffer, UDP_OUT.arena.byteOffset, UDP_OUT.arena.length);
 
 export interface Core {
   handleUpcalls(nowMs: number, upcalls: readonly Upcall[]): void;
@@ -86,7 +88,7 @@ export abstract class Machine {
       udp = null;
       for (let i = 0; i < UDP_OUT.count; i += 1) {
         const at = i * SLOT_BYTES;
-        this.surroundings.sent(this, readEndpoint(UDP_OUT, i), new Uint8Array(UDP_OUT.arena.subarray(at, at + (UDP_OUT.lengths[i] ?? 0))));
+        this.surroundings.sent(this, readEndpoint(UDP_OUT, i), OUT_BYTES.slice(at, at + (UDP_OUT.lengths[i] ?? 0)));
       }
       if (upcalls.length > 0) this.core?.handleUpcalls(nowMs, upcalls);
     } while (this.engine.pending());

@@ -5,31 +5,50 @@
 import type { RingMac } from "@i3/i3-server";
 
 const MAC_BYTES = 16;
+const ONE = 0x85ebca6b;
+const OTHER = 0xc2b2ae35;
 
-const lastWord = (bytes: Uint8Array, at: number): number => (bytes[at] as number) | ((bytes[at + 1] ?? 0) << 8) | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24);
+/** Two lanes of 32 bits, each turned and multiplied with every word (after MurmurHash3). */
+let a = 0;
+let b = 0;
 
-/** Four lanes of 32 bits, each multiplied and turned with every word (after MurmurHash3). */
+function take(word: number): void {
+  a = Math.imul(((a << 13) | (a >>> 19)) ^ word, ONE);
+  b = Math.imul(((b << 15) | (b >>> 17)) + word, OTHER);
+}
+
+/** Keys, too short to be worth a view. */
+function takeKey(key: Uint8Array): void {
+  const { length } = key;
+  for (let at = 0; at < length; at += 4) take(((key[at] ?? 0) | ((key[at + 1] ?? 0) << 8) | ((key[at + 2] ?? 0) << 16) | ((key[at + 3] ?? 0) << 24)) ^ length);
+}
+
+function takeAll(bytes: Uint8Array): void {
+  const { length } = bytes;
+  const whole = length & ~3;
+  const words = new DataView(bytes.buffer, bytes.byteOffset, length);
+  for (let at = 0; at < whole; at += 4) take(words.getInt32(at, true));
+  if (whole < length) take(bytes[whole]! | ((bytes[whole + 1] ?? 0) << 8) | ((bytes[whole + 2] ?? 0) << 16));
+  take(length);
+}
+
+/** Every bit of a lane changes half of what comes out. */
+function mixed(lane: number): number {
+  const once = Math.imul(lane ^ (lane >>> 16), ONE);
+  return once ^ (once >>> 13);
+}
+
 export const quickMac: RingMac = (covered, { pairKey, sender, receiver }) => {
-  let a = 0x239b961b;
-  let b = 0xab0e9789 | 0;
-  let c = 0x38b34ae5;
-  let d = 0xa1e38b93 | 0;
-  for (const bytes of [pairKey, sender, receiver, covered]) {
-    const { length } = bytes;
-    const words = new DataView(bytes.buffer, bytes.byteOffset, length);
-    for (let at = 0; at < length; at += 4) {
-      const word = (at + 4 <= length ? words.getInt32(at, true) : lastWord(bytes, at)) ^ length;
-      a = Math.imul(a ^ word, 0x85ebca6b);
-      a = ((a << 13) | (a >>> 19)) + b;
-      b = Math.imul(b ^ a, 0xc2b2ae35);
-      b = ((b << 15) | (b >>> 17)) + c;
-      c = Math.imul(c ^ word, 0x27d4eb2f);
-      c = ((c << 17) | (c >>> 15)) + d;
-      d = Math.imul(d ^ c, 0x165667b1) ^ (a >>> 7);
-    }
-  }
+  a = 0x239b961b;
+  b = 0x561e38b9;
+  takeKey(pairKey);
+  takeKey(sender);
+  takeKey(receiver);
+  takeAll(covered);
   const out = new Uint8Array(MAC_BYTES);
-  const view = new DataView(out.buffer);
-  [a, b, c, d].forEach((lane, i) => view.setInt32(i * 4, Math.imul(lane ^ (lane >>> 16), 0x85ebca6b)));
+  for (let lane = 0; lane < 4; lane += 1) {
+    const word = mixed(a + Math.imul(b, 2 * lane + 1));
+    for (let i = 0; i < 4; i += 1) out[lane * 4 + i] = word >>> (8 * i);
+  }
   return out;
 };

@@ -5,7 +5,7 @@
  * - a trigger is taken only as its owner signed it, with a cookie that this server gave to that address in the last 30 s, and with a newer counter;
  * - a packet goes to a host only by a trigger that a server has acknowledged to that address, and that has neither ended nor been removed there.
  */
-import { CONTROL_HEADER_BYTES, decodeControl, isTriggerStack, KEY_KIND, TRIGGER_ACTION, type ControlMessage } from "@i3/common";
+import { bytesKey, CONTROL_HEADER_BYTES, decodeControl, isTriggerStack, KEY_KIND, TRIGGER_ACTION, type ControlMessage } from "@i3/common";
 import { readMembership } from "@i3/hip";
 
 import { endpointText, type Endpoint } from "./endpoints.js";
@@ -60,7 +60,7 @@ interface Peer {
 
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 const bodyOf = (bytes: Uint8Array): string => latin1(bytes.subarray(CONTROL_HEADER_BYTES));
-const nonceOf = (bytes: Uint8Array): string => latin1(bytes.subarray(NONCE_AT, NONCE_AT + 8));
+const nonceOf = (bytes: Uint8Array): string => bytesKey(bytes.subarray(NONCE_AT, NONCE_AT + 8));
 
 const fail = (checker: string, message: string): never => {
   throw new CheckFailed(checker, message);
