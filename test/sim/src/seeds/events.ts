@@ -29,6 +29,9 @@ const MAX_SKEW_MS = 3_600_000;
 const FORGED_AHEAD = 1_000_000;
 /** A record was put, its cookie is good, and its copies are on their way. */
 const FORGED_AFTER_MS = 500;
+/** So many cuts are long, the others at most so long. */
+const LONG_CUTS = 0.25;
+const SHORT_CUT_MS = 3_000;
 const LIE_COUNTER = 1_800_000_000_000;
 /** In fair weather a question and its answer, behind a HELLO and its answer, are there before a node is taken for dead (1.5 s). */
 const SLOWNESS = { fair: 2, foul: 12 };
@@ -243,10 +246,15 @@ export class Events {
     // Some clients are on no side: they hear both.
     for (const { endpoint, name } of machines) if (name.startsWith("server") || this.#draw.chance(0.8)) (this.#draw.chance(share) ? here : there).add(endpoint);
     if (here.size === 0 || there.size === 0) return false;
-    const untilMs = this.#world.nowMs + this.#draw.between(500, 20_000);
+    const untilMs = this.#world.nowMs + this.#cutMs(20_000);
     this.#world.network.cut({ from: here, to: there, untilMs });
     if (bothWays) this.#world.network.cut({ from: there, to: here, untilMs });
     return this.#note(`${bothWays ? "partition" : "one-way partition"} ${machines.filter(({ endpoint }) => here.has(endpoint)).map(({ name }) => name).join(", ")} until ${untilMs} ms`);
+  }
+
+  /** How long somebody is cut off: mostly about as long as it takes to be taken for dead, so that much heals, and sometimes long. */
+  #cutMs(longestMs: number): number {
+    return this.#draw.between(500, this.#draw.chance(LONG_CUTS) ? longestMs : SHORT_CUT_MS);
   }
 
   #replay(): boolean {
@@ -374,7 +382,7 @@ export class Events {
     const server = this.#victim();
     if (server === null) return false;
     server.isMute = true;
-    const forMs = this.#draw.between(500, 25_000);
+    const forMs = this.#cutMs(25_000);
     this.#world.later(forMs, () => {
       server.isMute = false;
     });

@@ -6,12 +6,15 @@ import type { ClientMachine, Wanted } from "./client-machine.js";
 import { endpointOfLocator, strangerEndpoint } from "./endpoints.js";
 import { wantedOf, type Events } from "./events.js";
 import { checkIdeal, inRingOrder, responsible } from "./ring-checks.js";
+import type { OwnRecord } from "./records.js";
 import type { ServerMachine } from "./server-machine.js";
 import { CheckFailed } from "./trace.js";
 import type { World } from "./world.js";
 
-/** A packet is there after this, by whatever server it goes. */
+/** A packet is there after this, by whatever server it goes, and a record can be found. */
 const PROBE_MS = 3_000;
+/** Whether it is there sooner is looked for this often. */
+const LOOK_MS = 200;
 const PROBER = strangerEndpoint(0);
 /** Each takes two of the 16 hops at most, and the copies that a packet may have are shared at groups. */
 const SURE_STEPS = 3;
@@ -20,11 +23,14 @@ const fail = (checker: string, message: string): never => {
   throw new CheckFailed(checker, message);
 };
 
-/** All of them; sends packets, so time goes by. `through`: how many of the servers are asked to pass packets on. */
-export function checkQuiet(world: World, events: Events, through: number): void {
+/**
+ * All of them; sends packets, so time goes by. `isWhole`: quiet was so long that nothing is left of what is not wanted. `through`: how many of the servers
+ * are asked to pass packets on.
+ */
+export function checkQuiet(world: World, events: Events, isWhole: boolean, through: number): void {
   const running = world.talking();
   checkIdeal(running);
-  checkPlaces(world, running);
+  checkPlaces(world, running, isWhole);
   checkReach(world, events, running.slice(0, through));
   checkRecords(world);
   checkSizes(world, running);
@@ -35,7 +41,7 @@ export function isAtRest(world: World): boolean {
   try {
     const running = world.talking();
     checkIdeal(running);
-    checkPlaces(world, running);
+    checkPlaces(world, running, false);
     checkSizes(world, running);
     return true;
   } catch (error) {
@@ -44,8 +50,11 @@ export function isAtRest(world: World): boolean {
   }
 }
 
-/** Every live trigger is at the server of its key, leads to where its client is or to its ids, and is nowhere else; the client knows. */
-function checkPlaces(world: World, running: readonly ServerMachine[]): void {
+/**
+ * Every live trigger is at the server of its key, leads to where its client is or to its ids; the client knows. It is nowhere else, and nothing else is there:
+ * when quiet was not whole, but for what that server acknowledged, was not told to remove, and may keep until its life ends.
+ */
+function checkPlaces(world: World, running: readonly ServerMachine[], isWhole: boolean): void {
   const ordered = inRingOrder(running);
   const wanted = allWanted(world);
   for (const [id, owners] of wanted) {
@@ -61,6 +70,7 @@ function checkPlaces(world: World, running: readonly ServerMachine[]): void {
   for (const server of running) {
     for (const entry of [...server.table.values()].flat()) {
       const id = bytesKey(entry.id);
+      if (!isWhole && world.wire.isAcknowledged(world.nowMs, server, id)) continue;
       if (wanted.get(id)?.some((owner) => leadsTo(entry, owner)) !== true) fail("trigger-ended", `${server.name} has a trigger that nobody wants`);
       if (responsible(ordered, id.slice(0, 16)) !== server) fail("trigger-ended", `${server.name} still has a trigger that is not its own`);
     }
@@ -86,13 +96,27 @@ function leadsTo({ target }: TriggerEntry, { client, trigger }: Owner): boolean 
   return target.ids.length === trigger.steps.length && target.ids.every((id, i) => sameBytes(id, trigger.steps[i]?.id ?? id.subarray(1)));
 }
 
-/** Who gets a packet for an id, as far as exact ids lead there in so few steps that no limit ends it. */
-function receivers(wanted: ReadonlyMap<string, readonly Owner[]>, id: Uint8Array, stepsLeft = SURE_STEPS): ReadonlySet<ClientMachine> {
+/** Ring keys of which a server still has something that is not wanted there: packets that meet it go where that leads. */
+function leftovers(running: readonly ServerMachine[], wanted: ReadonlyMap<string, readonly Owner[]>): ReadonlySet<string> {
+  const ordered = inRingOrder(running);
+  const left = new Set<string>();
+  for (const server of running) {
+    for (const [ringKey, entries] of server.table) {
+      const isWanted = (entry: TriggerEntry): boolean => wanted.get(bytesKey(entry.id))?.some((owner) => leadsTo(entry, owner)) === true;
+      if (responsible(ordered, ringKey) !== server || !entries.every(isWanted)) left.add(ringKey);
+    }
+  }
+  return left;
+}
+
+/** Who gets a packet for an id, as far as exact ids lead there in so few steps that no limit ends it, and past no leftovers. */
+function receivers(wanted: ReadonlyMap<string, readonly Owner[]>, left: ReadonlySet<string>, id: Uint8Array, stepsLeft = SURE_STEPS): ReadonlySet<ClientMachine> {
   const found = new Set<ClientMachine>();
+  if (left.has(bytesKey(id).slice(0, 16))) return found;
   for (const { client, trigger } of wanted.get(bytesKey(id)) ?? []) {
     const [next] = trigger.steps;
     if (next === undefined) found.add(client);
-    else if (stepsLeft > 0) for (const receiver of receivers(wanted, next.id, stepsLeft - 1)) found.add(receiver);
+    else if (stepsLeft > 0) for (const receiver of receivers(wanted, left, next.id, stepsLeft - 1)) found.add(receiver);
   }
   return found;
 }
@@ -101,13 +125,14 @@ function receivers(wanted: ReadonlyMap<string, readonly Owner[]>, id: Uint8Array
 function checkReach(world: World, events: Events, servers: readonly ServerMachine[]): void {
   const awaited: { readonly text: string; readonly server: ServerMachine; readonly client: ClientMachine }[] = [];
   const wanted = allWanted(world);
+  const left = leftovers(world.talking(), wanted);
   for (const server of servers) {
     for (const [{ trigger }] of wanted.values() as Iterable<readonly [Owner]>) {
       const number = events.probe(PROBER, server.endpoint, trigger.id);
-      for (const client of receivers(wanted, trigger.id)) awaited.push({ text: `${client.name} ${number}`, server, client });
+      for (const client of receivers(wanted, left, trigger.id)) awaited.push({ text: `${client.name} ${number}`, server, client });
     }
   }
-  world.run(world.nowMs + PROBE_MS);
+  runUntil(world, () => awaited.every(({ text }) => world.arrived.has(text)));
   for (const { text, server, client } of awaited) if (!world.arrived.has(text)) fail("trigger-lost", `a packet through ${server.name} does not reach ${client.name}`);
   world.arrived.clear();
 }
@@ -115,16 +140,24 @@ function checkReach(world: World, events: Events, servers: readonly ServerMachin
 /** What owners put now all clients find, and nothing older. */
 function checkRecords(world: World): void {
   for (const client of world.clients) client.keep(world.records.sign(client.recordKey, []).newest);
-  world.run(world.nowMs + PROBE_MS);
   const kept = [...world.records.newest.values()];
+  const names = kept.filter(({ newest }) => newest.kind === RECORD_KIND.name);
+  runUntil(world, () => names.every((record) => world.records.isAcknowledged(record)));
   for (const { key } of kept) for (const client of world.clients) client.find(key);
-  world.run(world.nowMs + PROBE_MS);
+  const foundBy = (name: string, { key }: OwnRecord): number | undefined => world.records.lastFound.get(`${name} ${bytesKey(key)}`)?.sequence;
+  runUntil(world, () => names.every((record) => world.clients.every(({ name }) => foundBy(name, record) === record.newest.sequence)));
   for (const { name } of world.clients) {
-    for (const { key, newest } of kept) {
-      const found = world.records.lastFound.get(`${name} ${bytesKey(key)}`);
-      if (newest.kind === RECORD_KIND.name && found?.sequence !== newest.sequence) fail("record-lost", `${name} finds ${found?.sequence ?? "none"} of a record with sequence ${newest.sequence}`);
+    for (const record of names) {
+      const found = foundBy(name, record);
+      if (found !== record.newest.sequence) fail("record-lost", `${name} finds ${found ?? "none"} of a record with sequence ${record.newest.sequence}`);
     }
   }
+}
+
+/** Until it is so, or ought to be. */
+function runUntil(world: World, isSo: () => boolean): void {
+  const endMs = world.nowMs + PROBE_MS;
+  while (world.nowMs < endMs && !isSo()) world.run(world.nowMs + LOOK_MS);
 }
 
 /** Nothing waits for ever, and nothing grows beyond what there is. */

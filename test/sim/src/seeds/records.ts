@@ -27,6 +27,8 @@ export class Records {
   readonly #sequences = new Set<string>();
   /** Server's life and ring key → sequence that it has acknowledged. */
   readonly #acknowledged = new Map<string, number>();
+  /** The same, of all servers: ring keys with a sequence. */
+  readonly #taken = new Set<string>();
   /** Client and ring key → what it found last. */
   readonly lastFound = new Map<string, SignedRecord | null>();
   #sequence = 0;
@@ -61,7 +63,14 @@ export class Records {
     const sequence = message.type === "RECORD_OK" ? message.sequence : message.record === null ? 0 : this.#sequenceOf(name, message.record);
     if (sequence < acknowledged) throw new CheckFailed("old-record", `${name} has record ${sequence} of a key of which it acknowledged ${acknowledged}`);
     if (message.type === "RECORD_OK" && !this.#sequences.has(`${sequence} ${bytesKey(message.ringKey)}`)) throw new CheckFailed("forged-record", `${name} acknowledges record ${sequence}, which its owner has not signed`);
-    if (message.type === "RECORD_OK") this.#acknowledged.set(place, sequence);
+    if (message.type !== "RECORD_OK") return;
+    this.#acknowledged.set(place, sequence);
+    this.#taken.add(`${sequence} ${bytesKey(message.ringKey)}`);
+  }
+
+  /** Whether a server has said that it has it. */
+  isAcknowledged({ key, newest }: OwnRecord): boolean {
+    return this.#taken.has(`${newest.sequence} ${bytesKey(key)}`);
   }
 
   #sequenceOf(server: string, bytes: Uint8Array): number {

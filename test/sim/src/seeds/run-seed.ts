@@ -9,14 +9,14 @@ const LEAST_SERVERS = 8;
 const MOST_SERVERS = 10;
 const CLIENTS = 4;
 /** All have joined. */
-const START_MS = 10_000;
-/** Mean time from event to event, ms. */
-const EVENT_MS = 80;
+const START_MS = 6_000;
+/** Mean time from event to event, ms. In fair weather what may go wrong is limited by time: there servers come and go as often as they may. */
+const EVENT_MS = { fair: 50, foul: 30 };
 /** Partitions are healed by asking those who were lost one by one, and what is registered where it does not belong ends after 30 s. */
 const QUIET_MS = 45_000;
-/** Quiet ends sooner when all has been in its place for so long: all triggers were refreshed, and dead servers would have been missed. */
+/** Quiet ends sooner when all has been in its place for so long: all triggers were refreshed, and dead servers would have been missed. What nobody wants may be there until its life ends. */
 const REST_MS = 6_000;
-/** But for so many of them, which last to the end: what goes wrong in quiet shows there. */
+/** But for so many of them, which last to the end: then nothing is left, and what goes wrong in quiet shows there. */
 const WHOLE_QUIETS = 0.25;
 const LOOK_MS = 500;
 
@@ -47,13 +47,14 @@ export function runSeed(seed: string, events: number): Outcome {
       world.isFair = isFair;
       world.note(`-- ${isFair ? "fair" : "foul"} weather`);
       for (const end = isFair === fairFirst ? Math.round(events / 2) : events; done < end; done += 1) {
-        world.run(world.nowMs + draw.below(2 * EVENT_MS));
+        world.run(world.nowMs + draw.below(2 * EVENT_MS[isFair ? "fair" : "foul"]));
         drawn.next();
       }
       // Foul weather may follow at once; before fair weather the ring must be whole.
       if (isFair && fairFirst) continue;
-      beQuiet(world, draw);
-      checkQuiet(world, drawn, done < events ? 2 : Infinity);
+      const isWhole = draw.chance(WHOLE_QUIETS);
+      beQuiet(world, draw, isWhole);
+      checkQuiet(world, drawn, isWhole, done < events ? 2 : Infinity);
     }
   } catch (error) {
     if (!(error instanceof Error)) throw error;
@@ -75,7 +76,7 @@ function build(world: World, draw: Draw): void {
 }
 
 /** All faults end: who is down comes back or is gone for good. */
-function beQuiet(world: World, draw: Draw): void {
+function beQuiet(world: World, draw: Draw, isWhole: boolean): void {
   world.isFair = false;
   world.forgetLater();
   world.network.calm();
@@ -88,7 +89,7 @@ function beQuiet(world: World, draw: Draw): void {
     running += 1;
   }
   const endMs = world.nowMs + QUIET_MS;
-  const restMs = draw.chance(WHOLE_QUIETS) ? Infinity : REST_MS;
+  const restMs = isWhole ? Infinity : REST_MS;
   let movedMs = world.nowMs;
   while (world.nowMs < endMs && world.nowMs - movedMs < restMs) {
     world.run(world.nowMs + LOOK_MS);

@@ -10,8 +10,8 @@ import { credentials, verify, verifyStep } from "./known-signatures.js";
 import { quickMac } from "./quick-mac.js";
 
 const WALL_START_MS = 1_800_000_000_000;
-/** Ours: credentials are drawn from so many, which are made once a process: a signature costs as much as many messages. */
-const MEMBERSHIPS = 512;
+/** Ours: credentials are drawn from so many, which are made once a process, as are the keys of their pairs: each costs as much as many messages. */
+const MEMBERSHIPS = 128;
 const LIMITS = { triggers: 10_000, perSource: 1_000, claimsPerName: 4 };
 
 const memberships: RingMembership[] = [];

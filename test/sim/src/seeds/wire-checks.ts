@@ -114,6 +114,15 @@ export class WireChecks {
     if (peer.credit < 0) fail("amplification", `${what}, which is not proved and has sent ${-peer.credit} bytes less than it got`);
   }
 
+  /** Whether this server has in this life acknowledged a trigger with this id (bytesKey), that nobody has removed there since and whose life has not ended. */
+  isAcknowledged(nowMs: number, server: ServerMachine, id: string): boolean {
+    for (const name of this.#grants.get(id.slice(0, 16))?.keys() ?? []) {
+      const said = name.startsWith(id) ? this.#said.get(`${lifeOf(server)} ${name}`) : undefined;
+      if (said !== undefined && said.to !== null && nowMs - said.atMs <= TRIGGER_LIFE_MS + 1) return true;
+    }
+    return false;
+  }
+
   /** How many ids are known to have been granted. */
   get ids(): number {
     let ids = 0;
