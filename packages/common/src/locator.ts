@@ -57,7 +57,10 @@ export function encodeLocator(locator: Locator): Uint8Array {
 export function decodeLocator(bytes: Uint8Array): Locator {
   if (bytes.length !== 6 && bytes.length !== 18) throw new WireError("locator", `length ${bytes.length}`);
   const end = bytes.length - 2;
-  return makeLocator(bytes.subarray(0, end), ((bytes[end] ?? 0) << 8) | (bytes[end + 1] ?? 0));
+  const port = ((bytes[end] ?? 0) << 8) | (bytes[end + 1] ?? 0);
+  // Of each server that a message between servers names: IPv4 with one copy.
+  if (end === 4 && port !== 0) return Object.freeze({ address: Uint8Array.of(bytes[0]!, bytes[1]!, bytes[2]!, bytes[3]!), port });
+  return makeLocator(bytes.subarray(0, end), port);
 }
 
 export const sameLocator = (a: Locator, b: Locator): boolean =>

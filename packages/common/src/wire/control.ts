@@ -137,7 +137,7 @@ const nodeValueOrNull = (node: RingNode | null): BodyValue => (node === null ? n
 
 function readNode(what: string, value: readonly BodyValue[]): RingNode {
   const reader = new BodyReader(what, value);
-  return { key: reader.bytes("key", 16), locator: decodeLocator(reader.bytes("locator", 6, 18)) };
+  return { key: reader.bytes("key", 16), locator: decodeLocator(reader.view("locator", 6, 18)) };
 }
 
 function bodyOf(m: ControlMessage): readonly BodyValue[] {
@@ -174,7 +174,7 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
 const readAction = (r: BodyReader): TriggerAction => (r.uint("action", 2) === 2 ? 2 : 1);
 const readNodeAt = (r: BodyReader, field: string): RingNode => readNode(field, r.array(field, 8));
 const readFrom = (r: BodyReader): RingNode => readNodeAt(r, "from");
-const readLocator = (r: BodyReader, field: string): Locator => decodeLocator(r.bytes(field, 6, 18));
+const readLocator = (r: BodyReader, field: string): Locator => decodeLocator(r.view(field, 6, 18));
 
 function readLocatorOrNull(r: BodyReader, field: string): Locator | null {
   const bytes = r.bytesOrNull(field, 6, 18);
@@ -265,19 +265,26 @@ function messageOf(type: ControlType, r: BodyReader): ControlMessage {
  * Throws WireError when it would be longer than {@link MAX_CONTROL_BYTES}.
  */
 export function encodeControl(message: ControlMessage, nonce: Uint8Array, mac?: (covered: Uint8Array) => Uint8Array): Uint8Array {
+  const out = encodeControlWithRoom(message, nonce, mac === undefined ? 0 : MAC_BYTES, PADDED_BYTES[message.type] ?? 0);
+  if (mac === undefined) return out;
+  out[OFFSET_FLAGS] = FLAG_MAC;
+  const macStart = out.length - MAC_BYTES;
+  out.set(mac(out.subarray(0, macStart)), macStart);
+  return out;
+}
+
+/** The same without a MAC: with at least `room` zeros behind the body, for what the caller writes at the end, and of at least `least` bytes. Throws as {@link encodeControl}. */
+export function encodeControlWithRoom(message: ControlMessage, nonce: Uint8Array, room: number, least: number): Uint8Array {
   const body = packBody(bodyOf(message));
-  const unpadded = CONTROL_HEADER_BYTES + body.length + (mac === undefined ? 0 : MAC_BYTES);
-  const length = Math.max(unpadded, PADDED_BYTES[message.type] ?? 0);
+  const length = Math.max(CONTROL_HEADER_BYTES + body.length + room, least);
   if (length > MAX_CONTROL_BYTES) throw new WireError(message.type, `${length} bytes`);
   const out = new Uint8Array(length);
   out[0] = CONTROL_FIRST_BYTE;
   out[OFFSET_TYPE] = CONTROL_TYPES[message.type];
-  out[OFFSET_FLAGS] = mac === undefined ? 0 : FLAG_MAC;
   out[OFFSET_BODY_LENGTH] = body.length >> 8;
   out[OFFSET_BODY_LENGTH + 1] = body.length & 0xff;
   out.set(nonce, OFFSET_NONCE);
   out.set(body, CONTROL_HEADER_BYTES);
-  if (mac !== undefined) out.set(mac(out.subarray(0, length - MAC_BYTES)), length - MAC_BYTES);
   return out;
 }
 

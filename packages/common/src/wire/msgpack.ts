@@ -116,10 +116,15 @@ export class BodyReader {
 
   /** Binary of exactly one of the given lengths. A copy, so that no datagram stays alive because of it. */
   bytes(field: string, ...lengths: readonly number[]): Uint8Array {
+    return new Uint8Array(this.view(field, ...lengths));
+  }
+
+  /** The same as a view of the datagram, for who keeps no part of it. */
+  view(field: string, ...lengths: readonly number[]): Uint8Array {
     const value = this.#take(field);
     if (!(value instanceof Uint8Array)) throw this.#wrong(field, "binary expected");
     if (!lengths.includes(value.length)) throw this.#wrong(field, `${value.length} bytes`);
-    return new Uint8Array(value);
+    return value;
   }
 
   /** Binary of `min` to `max` bytes, a copy. */

@@ -2,6 +2,7 @@
 import { LIMITS } from "../datapath.js";
 import { tableFull } from "../errors.js";
 import { encodeAddress, PORT_OFFSET } from "./endpoints.js";
+import { asBuffer } from "./octets.js";
 import { TokenBucket } from "./rate-limits.js";
 
 interface KnownSource {
@@ -11,7 +12,7 @@ interface KnownSource {
   readonly data: TokenBucket;
 }
 
-const keyAt = (bytes: Uint8Array, at: number): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1", at, at + PORT_OFFSET);
+const keyAt = (bytes: Uint8Array, at: number): string => asBuffer(bytes).toString("latin1", at, at + PORT_OFFSET);
 const newBucket = (): TokenBucket => new TokenBucket(LIMITS.upcallsPerSourcePerSecond, LIMITS.upcallsPerSourcePerSecond);
 
 export class KnownSources {
@@ -35,7 +36,8 @@ export class KnownSources {
 
   /** Whether it may make one more upcall; null: it is not known. */
   allow(what: "control" | "data", nowMs: number, endpoints: Buffer, at: number): boolean | null {
-    const known = this.#sources.get(keyAt(endpoints, at));
+    // Of servers no source is known, and each of their datagrams asks.
+    const known = this.#sources.size === 0 ? undefined : this.#sources.get(keyAt(endpoints, at));
     return known === undefined ? null : known[what].take(nowMs, 1) === 1;
   }
 }

@@ -82,7 +82,7 @@ export class Output {
 
   #hold(length: number, endpoint: Uint8Array | null, mark: number): DropReason | null {
     if (this.#heldBytes + length > MAX_HELD_BYTES || this.#held.length >= MAX_HELD_PACKETS) return "queue-full";
-    const bytes = Buffer.alloc(length);
+    const bytes = Buffer.allocUnsafe(length);
     this.#held.push({ bytes, endpoint, mark });
     this.#heldBytes += length;
     this.buffer = bytes;

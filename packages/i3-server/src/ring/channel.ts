@@ -6,7 +6,7 @@
 import type { KeyObject } from "node:crypto";
 
 import {
-  bytesKey, encodeControl, locatorKey, locatorText, sameBytes, TokenBucket, WireError, type ControlMessage, type ControlType, type DecodedControl, type Locator, type Log, type RingNode,
+  encodeControl, locatorKey, locatorText, sameBytes, TokenBucket, WireError, type ControlMessage, type ControlType, type DecodedControl, type Locator, type Log, type RingNode,
 } from "@i3/common";
 
 import type { RingMessage } from "../chord/chord.js";
@@ -20,6 +20,7 @@ import { readCredential, type Credential, type RingMembership } from "./credenti
 import { privateKeyOf } from "./raw-keys.js";
 import { RefusalLog } from "./refusal-log.js";
 import { credentialChecks, isMacRight, sealRingMessage, trailerOf, type CredentialChecks, type Direction, type RingMac } from "./ring-message.js";
+import { SentMessages } from "./sent-messages.js";
 import { makeSession, renewPeer, Sessions, type Session } from "./sessions.js";
 
 export interface ChannelInit {
@@ -49,8 +50,7 @@ export class Channel {
   readonly #ownKey: KeyObject;
   readonly #sessions: Sessions;
   readonly #calls = new Calls();
-  /** Nonce and counter of a message that was sent → where to, and to whom; `toKey` null: it was for whoever is there. */
-  readonly #sent = new Map<string, { readonly to: Locator; readonly toKey: Uint8Array | null; readonly session: Session }>();
+  readonly #sent = new SentMessages(MAX_SENT);
   /** Who answered at a locator, and until when that is believed. */
   readonly #atLocator = new Map<string, { readonly key: Uint8Array; readonly endMs: number }>();
   readonly #hellosOfSource = new SourceRate(HELLOS_PER_SOURCE_PER_SECOND);
@@ -143,7 +143,7 @@ export class Channel {
     const trailer = { senderEpoch: session.ownEpoch, receiverEpoch: session.peerEpoch, counter: session.counter };
     const bytes = sealRingMessage(message, nonce, this.#towards(session), trailer, this.#init.mac);
     if (bytes.length > maxBytes) return this.#count("amplification");
-    remember(this.#sent, sentKey(nonce, session.counter), { to, toKey, session }, MAX_SENT);
+    this.#sent.add({ nonce, counter: session.counter, to, toKey, session });
     this.#init.transmit(to, bytes);
   }
 
@@ -168,8 +168,7 @@ export class Channel {
     if (trailer.senderEpoch < session.peerEpoch) return this.#drop("epoch");
     if (trailer.senderEpoch > session.peerEpoch) renewPeer(session, trailer.senderEpoch);
     if (!session.window.take(trailer.counter)) return this.#drop("replay");
-    if (this.#sessions.isProven(session)) this.#sessions.use(message.from.key);
-    else this.#prove(session);
+    if (!this.#sessions.touch(session)) this.#prove(session);
     return true;
   }
 
@@ -262,9 +261,8 @@ export class Channel {
 
   /** Who could not take a message says so. Anybody can: then there is a HELLO now and then, and nothing else. */
   #handleAgain(nowMs: number, nonce: Uint8Array, counter: number): void {
-    const sent = this.#sent.get(sentKey(nonce, counter));
-    this.#sent.delete(sentKey(nonce, counter)); // one is enough, and a recorded one is none
-    if (sent === undefined || !sent.session.callsAgain.take(nowMs)) return this.#count("hello-unasked");
+    const sent = this.#sent.take(nonce, counter); // one is enough, and a recorded one is none
+    if (sent === null || !sent.session.callsAgain.take(nowMs)) return this.#count("hello-unasked");
     this.#call(nowMs, sent.to, sent.toKey);
   }
 
@@ -314,7 +312,7 @@ export class Channel {
   #forget(session: Session): void {
     this.#sessions.remove(session);
     this.#epoch += 1;
-    for (const [nonce, sent] of this.#sent) if (sent.session === session) this.#sent.delete(nonce);
+    this.#sent.forget(session);
   }
 
   #hasEnded(nowMs: number, session: Session): boolean {
@@ -363,8 +361,6 @@ export class Channel {
     return null;
   }
 }
-
-const sentKey = (nonce: Uint8Array, counter: number): string => `${bytesKey(nonce)}${counter}`;
 
 /** Our epoch towards this peer is to be later than one that it knows. Above the largest number there is none: then this pair stays apart. */
 function raise(session: Session, known: number): void {

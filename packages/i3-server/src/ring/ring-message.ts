@@ -7,7 +7,7 @@
  */
 import { createHmac, diffieHellman, hkdfSync, timingSafeEqual, type KeyObject } from "node:crypto";
 
-import { bytesKey, concatBytes, CONTROL_HEADER_BYTES, encodeControl, FLAG_MAC, MAC_BYTES, type ControlMessage, type ControlType, type DecodedControl } from "@i3/common";
+import { bytesKey, concatBytes, CONTROL_HEADER_BYTES, encodeControlWithRoom, FLAG_MAC, MAC_BYTES, type ControlMessage, type ControlType, type DecodedControl } from "@i3/common";
 
 import { isSigned, type Credential } from "./credential.js";
 import { publicKeyOf } from "./raw-keys.js";
@@ -70,9 +70,7 @@ export const ringMac: RingMac = (covered, { pairKey, sender, receiver }) =>
 
 /** One datagram. */
 export function sealRingMessage(message: ControlMessage, nonce: Uint8Array, direction: Direction, trailer: Trailer, mac: RingMac = ringMac): Uint8Array {
-  const bare = encodeControl(message, nonce);
-  const out = new Uint8Array(Math.max(bare.length + TRAILER_BYTES + MAC_BYTES, RING_PADDED_BYTES[message.type] ?? 0));
-  out.set(bare);
+  const out = encodeControlWithRoom(message, nonce, TRAILER_BYTES + MAC_BYTES, RING_PADDED_BYTES[message.type] ?? 0);
   out[OFFSET_FLAGS] = FLAG_MAC;
   const macStart = out.length - MAC_BYTES;
   const view = new DataView(out.buffer, macStart - TRAILER_BYTES);

@@ -32,6 +32,8 @@ export function renewPeer(session: Session, epoch: number): void {
 export class Sessions {
   readonly #proven = new Map<string, Session>();
   readonly #halfOpen = new Map<string, Session>();
+  /** The last of the proven ones. */
+  #newest: Session | null = null;
   /** Node keys that keep their session. */
   #kept: ReadonlySet<string> = new Set();
   readonly #max: number;
@@ -48,9 +50,7 @@ export class Sessions {
   use(nodeKey: Uint8Array): Session | undefined {
     const text = bytesKey(nodeKey);
     const session = this.#proven.get(text);
-    if (session === undefined) return undefined;
-    this.#proven.delete(text);
-    this.#proven.set(text, session);
+    if (session !== undefined) this.#used(text, session);
     return session;
   }
 
@@ -58,6 +58,22 @@ export class Sessions {
   peek(nodeKey: Uint8Array): Session | undefined {
     const text = bytesKey(nodeKey);
     return this.#proven.get(text) ?? this.#halfOpen.get(text);
+  }
+
+  /** A proven one counts as used; false: it is not proven. */
+  touch(session: Session): boolean {
+    const text = bytesKey(session.credential.nodeKey);
+    if (this.#proven.get(text) !== session) return false;
+    this.#used(text, session);
+    return true;
+  }
+
+  /** The order matters only to who has to make room. */
+  #used(text: string, session: Session): void {
+    if (session === this.#newest) return;
+    this.#proven.delete(text);
+    this.#proven.set(text, session);
+    this.#newest = session;
   }
 
   isProven(session: Session): boolean {
@@ -76,6 +92,7 @@ export class Sessions {
     const text = bytesKey(session.credential.nodeKey);
     this.#halfOpen.delete(text);
     this.#proven.set(text, session);
+    this.#newest = session;
     if (this.#proven.size <= this.#max) return null;
     const victim = [...this.#proven].find(([key]) => key !== text && !this.#kept.has(key))?.[1] ?? null;
     if (victim !== null) this.remove(victim);
@@ -85,6 +102,7 @@ export class Sessions {
   remove(session: Session): void {
     const text = bytesKey(session.credential.nodeKey);
     if (this.#proven.get(text) === session) this.#proven.delete(text);
+    if (this.#newest === session) this.#newest = null;
     if (this.#halfOpen.get(text) === session) this.#halfOpen.delete(text);
     session.pairKey.fill(0);
   }

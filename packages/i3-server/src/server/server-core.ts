@@ -147,8 +147,9 @@ export class ServerCore {
 
   /** Next call of handleTimer, ms. */
   deadlineMs(): number {
-    const pending = [this.#claimMs, this.#handoverMs].filter((ms) => ms !== -Infinity);
-    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), this.#lingerMs, ...pending);
+    const claimMs = this.#claimMs === -Infinity ? Infinity : this.#claimMs;
+    const handoverMs = this.#handoverMs === -Infinity ? Infinity : this.#handoverMs;
+    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), this.#lingerMs, claimMs, handoverMs);
   }
 
   /** The configured members' names came to mean other addresses. */

@@ -23,10 +23,13 @@ export class EarlyEnds {
 
   /** Those that have ended. */
   due(nowMs: number): readonly number[] {
+    if (this.#slots.size === 0) return [];
     return [...this.#slots].flatMap(([endMs, slots]) => (endMs <= nowMs ? [...slots] : []));
   }
 
   deadlineMs(): number {
-    return Math.min(Infinity, ...this.#slots.keys());
+    let deadline = Infinity;
+    for (const endMs of this.#slots.keys()) deadline = Math.min(deadline, endMs);
+    return deadline;
   }
 }

@@ -1,0 +1,45 @@
+/** The last messages that were sent to other servers, which a HELLO_AGAIN may answer: written for every message, looked for hardly ever. */
+import { sameBytes, type Locator } from "@i3/common";
+
+import type { Session } from "./sessions.js";
+
+export interface SentMessage {
+  /** 8 bytes. */
+  readonly nonce: Uint8Array;
+  readonly counter: number;
+  readonly to: Locator;
+  /** Node key, 16 bytes; null: it was for whoever is there. */
+  readonly toKey: Uint8Array | null;
+  readonly session: Session;
+}
+
+export class SentMessages {
+  readonly #max: number;
+  /** Each in the place of the oldest. Null: taken or forgotten. */
+  readonly #places: (SentMessage | null)[] = [];
+  #next = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  add(message: SentMessage): void {
+    this.#places[this.#next] = message;
+    this.#next = (this.#next + 1) % this.#max;
+  }
+
+  /** Removes it too. */
+  take(nonce: Uint8Array, counter: number): SentMessage | null {
+    const place = this.#places.findIndex((message) => message !== null && message.counter === counter && sameBytes(message.nonce, nonce));
+    const message = this.#places[place] ?? null;
+    if (message !== null) this.#places[place] = null;
+    return message;
+  }
+
+  /** All of one session. */
+  forget(session: Session): void {
+    this.#places.forEach((message, place) => {
+      if (message?.session === session) this.#places[place] = null;
+    });
+  }
+}
