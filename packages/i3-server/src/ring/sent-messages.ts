@@ -28,12 +28,17 @@ export class SentMessages {
     this.#next = (this.#next + 1) % this.#max;
   }
 
-  /** Removes it too. */
+  /** Removes it too. Of several, a question that was passed on more than once, the last; and removes all of them. */
   take(nonce: Uint8Array, counter: number): SentMessage | null {
-    const place = this.#places.findIndex((message) => message !== null && message.counter === counter && sameBytes(message.nonce, nonce));
-    const message = this.#places[place] ?? null;
-    if (message !== null) this.#places[place] = null;
-    return message;
+    let last: SentMessage | null = null;
+    for (let back = 1; back <= this.#max; back += 1) {
+      const place = (this.#next - back + this.#max) % this.#max;
+      const message = this.#places[place] ?? null;
+      if (message === null || message.counter !== counter || !sameBytes(message.nonce, nonce)) continue;
+      this.#places[place] = null;
+      last ??= message;
+    }
+    return last;
   }
 
   /** All of one session. */
