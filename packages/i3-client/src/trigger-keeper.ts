@@ -173,12 +173,14 @@ export class TriggerKeeper {
   }
 
   handleTimer(nowMs: number): void {
+    if (this.nextDeadlineMs() > nowMs) return;
     for (const kept of this.#all()) if (dueMs(kept) <= nowMs) this.#act(nowMs, kept);
   }
 
   nextDeadlineMs(): number {
     let deadline = Infinity;
-    for (const kept of this.#all()) deadline = Math.min(deadline, dueMs(kept));
+    for (const kept of this.#kept.values()) deadline = Math.min(deadline, dueMs(kept));
+    for (const replica of this.#replicas.values()) deadline = Math.min(deadline, dueMs(replica));
     return deadline;
   }
 

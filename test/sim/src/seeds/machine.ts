@@ -25,8 +25,23 @@ const UDP_IN = udpBatch(1);
 const UDP_OUT = udpBatch(64);
 const TUN_OUT = tunBatch(1);
 UDP_IN.count = 1;
-/** As plain bytes, of which a part is copied by one call. */
-const OUT_BYTES = new Uint8Array(UDP_OUT.arena.buffer, UDP_OUT.arena.byteOffset, UDP_OUT.arena.length);
+
+/** Datagrams are copied into chunks: memory of its own for each takes longer to get and to give back than the datagram to send. */
+const CHUNK_BYTES = 16_384;
+let chunk = new Uint8Array(CHUNK_BYTES);
+let used = 0;
+
+/** Of what stands in a slot of UDP_OUT. */
+function copyOut(at: number, length: number): Uint8Array {
+  if (used + length > CHUNK_BYTES) {
+    chunk = new Uint8Array(CHUNK_BYTES);
+    used = 0;
+  }
+  const out = new Uint8Array(chunk.buffer, used, length);
+  out.set(new Uint8Array(UDP_OUT.arena.buffer, UDP_OUT.arena.byteOffset + at, length));
+  used += (length + 7) & ~7;
+  return out;
+}
 
 export interface Core {
   handleUpcalls(nowMs: number, upcalls: readonly Upcall[]): void;
@@ -88,7 +103,7 @@ export abstract class Machine {
       udp = null;
       for (let i = 0; i < UDP_OUT.count; i += 1) {
         const at = i * SLOT_BYTES;
-        this.surroundings.sent(this, readEndpoint(UDP_OUT, i), OUT_BYTES.slice(at, at + (UDP_OUT.lengths[i] ?? 0)));
+        this.surroundings.sent(this, readEndpoint(UDP_OUT, i), copyOut(at, UDP_OUT.lengths[i] ?? 0));
       }
       if (upcalls.length > 0) this.core?.handleUpcalls(nowMs, upcalls);
     } while (this.engine.pending());
