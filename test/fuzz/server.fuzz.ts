@@ -153,7 +153,7 @@ class World {
     const [ringKey, requestBytes, from] = [this.key(), this.below(200), THIEF];
     const id = Uint8Array.from([...ringKey, ...this.bytes(16)]);
     const sent = this.bench.upcall(this.pick([
-      { kind: "route-miss", ringKey },
+      { kind: "route-miss", ringKey, from },
       { kind: "cache-request", ringKey, from, nonce, requestBytes },
       { kind: "no-trigger", id, from, nonce, forwarded: this.random() < 0.5, requestBytes },
     ] as const));

@@ -192,8 +192,8 @@ export type Upcall =
   | { readonly kind: "flow-setup"; readonly address: Uint8Array; readonly strength: Strength; /** A copy of that packet. */ readonly packet: Uint8Array }
   /** A data packet for an inbound entry that wants it up. */
   | { readonly kind: "payload"; readonly id: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly payloadKind: number; readonly payload: Uint8Array }
-  /** Server: no next server known for this ring key; packets wait for `setNextServer` or `discardRoute`. Once until one of them; it counts as an upcall of the source that was first. */
-  | { readonly kind: "route-miss"; readonly ringKey: Uint8Array }
+  /** Server: no next server known for this ring key; packets wait for `setNextServer` or `discardRoute`. Once until one of them; it counts as an upcall of the source that was first, `from`. */
+  | { readonly kind: "route-miss"; readonly ringKey: Uint8Array; readonly from: Locator }
   /** Server: a packet for an id that is ours and has no trigger. At most one per ring key and source in 100 ms. */
   | { readonly kind: "no-trigger"; readonly id: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly forwarded: boolean; readonly requestBytes: number }
   /** Server: CACHE_REQUEST was set by a sender that is not a server. At most one per ring key and source in 100 ms. */

@@ -26,7 +26,7 @@ export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forw
     case KIND.payload:
       return { kind: "payload", id: present(name), from: sender(), nonce: present(nonce), payloadKind: present(payloadKind), payload: present(bytes) };
     case KIND.routeMiss:
-      return { kind: "route-miss", ringKey: present(name) };
+      return { kind: "route-miss", ringKey: present(name), from: sender() };
     case KIND.noTrigger:
       return { kind: "no-trigger", id: present(name), from: sender(), nonce: present(nonce), forwarded: present(forwarded), requestBytes: present(requestBytes) };
     case KIND.cacheRequest:

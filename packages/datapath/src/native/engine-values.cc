@@ -24,9 +24,9 @@ napi_value make_upcall(napi_env env, const i3::Upcall& upcall) {
   napi_value object = nullptr;
   napi_create_object(env, &object);
   set_property(env, object, "kind", make_integer(env, static_cast<int64_t>(kind)));
-  const bool has_sender = kind != UpcallKind::flow_setup && kind != UpcallKind::route_miss;
+  const bool has_sender = kind != UpcallKind::flow_setup;
   const bool is_bare = kind == UpcallKind::control || kind == UpcallKind::hip;
-  const bool has_nonce = has_sender && !is_bare;
+  const bool has_nonce = has_sender && !is_bare && kind != UpcallKind::route_miss;
   const bool is_notice = kind == UpcallKind::no_trigger || kind == UpcallKind::cache_request;
   if (has_sender) set_property(env, object, "from", kind == UpcallKind::hip ? make_route(env, upcall.from, upcall.way) : make_bytes(env, upcall.from.bytes));
   if (!is_bare) set_property(env, object, "name", make_bytes(env, i3::part(upcall.name, 0, upcall.name_bytes)));

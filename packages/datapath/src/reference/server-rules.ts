@@ -129,7 +129,7 @@ export class ServerRules {
     if (waitingRoutes.mayOpen(key, source)) {
       if (!upcalls.allowRouteMiss(nowMs, source)) return counters.drop("rate");
       waitingRoutes.open(key, source);
-      upcalls.push({ kind: "route-miss", ringKey: keyBytes(key) });
+      upcalls.push({ kind: "route-miss", ringKey: keyBytes(key), from: decodeEndpoint(work.origins, work.originAt) });
     }
     if (!waitingRoutes.push(key, source, sentBytes(work), make)) counters.drop("queue-full");
   }

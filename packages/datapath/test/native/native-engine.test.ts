@@ -305,7 +305,7 @@ describe("answers", () => {
     [{ kind: 0, from, bytes: bytes(0x19) }, { kind: "control", from: AT, bytes: bytes(0x19) }],
     [{ kind: 1, name: ADDRESS, strength: 1, bytes: bytes(0x45) }, { kind: "flow-setup", address: ADDRESS, strength: 1, packet: bytes(0x45) }],
     [{ kind: 2, name, from, nonce, payloadKind: 2, bytes: bytes() }, { kind: "payload", id: name, from: AT, nonce, payloadKind: 2, payload: bytes() }],
-    [{ kind: 3, name: RING_KEY }, { kind: "route-miss", ringKey: RING_KEY }],
+    [{ kind: 3, name: RING_KEY, from }, { kind: "route-miss", ringKey: RING_KEY, from: AT }],
     [{ kind: 4, name, from, nonce, forwarded: true, requestBytes: 48 }, { kind: "no-trigger", id: name, from: AT, nonce, forwarded: true, requestBytes: 48 }],
     [{ kind: 5, name: RING_KEY, from, nonce, requestBytes: 48 }, { kind: "cache-request", ringKey: RING_KEY, from: AT, nonce, requestBytes: 48 }],
     [{ kind: 6, from, bytes: bytes(59) }, { kind: "hip", from: AT, bytes: bytes(59) }],

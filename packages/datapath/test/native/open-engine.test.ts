@@ -1,11 +1,12 @@
 /** Opening engines: errors for people, the choice between native and reference, upcalls by the batch. The addon is a fake, node:dgram is not. */
 import { createSocket } from "node:dgram";
-import { I3Error } from "@i3/common";
+import { I3Error, makeLocator } from "@i3/common";
 import { describe, expect, it } from "vitest";
 import { LIMITS, type Upcall } from "../../src/datapath.js";
 import { engineCounterFields, engineFields, openEngine, type OpenEngineOptions } from "../../src/io/open-engine.js";
 import type { EngineOptions, RawUpcall } from "../../src/native-addon.js";
 import { DROP_REASONS, NativeEngine, type NativeEngineOptions } from "../../src/native-engine.js";
+import { encodeEndpoint } from "../../src/reference/endpoints.js";
 import { fakeAddon, systemError } from "./fake-addon.js";
 
 const clock = { nowMs: () => 5 };
@@ -90,7 +91,7 @@ describe("NativeEngine.open", () => {
 
 /** An open engine on a fake addon with `waiting` upcalls, and what the addon calls. */
 function running(waiting: number, more: Partial<NativeEngineOptions> = {}) {
-  const upcalls = Array.from({ length: waiting }, (): RawUpcall => ({ kind: 3, name: new Uint8Array(16) }));
+  const upcalls = Array.from({ length: waiting }, (): RawUpcall => ({ kind: 3, name: new Uint8Array(16), from: encodeEndpoint(makeLocator(Uint8Array.of(10, 0, 0, 1), 4_000)) }));
   let told: EngineOptions | undefined;
   const { addon, calls } = fakeAddon({
     openEngine: (given: EngineOptions) => {

@@ -202,7 +202,7 @@ describe("not responsible", () => {
     const harness = server();
     const many = Array.from({ length: 40 }, (_, i) => dataPacket({ ids: [OTHER], flags: 1 }, data(i)));
     const { upcalls, drops, udp } = harness.fromUdp(SENDER, ...many);
-    expect([upcalls, drops, udp]).toEqual([[{ kind: "route-miss", ringKey: key(0x90) }], { "queue-full": 8 }, []]);
+    expect([upcalls, drops, udp]).toEqual([[{ kind: "route-miss", ringKey: key(0x90), from: SENDER }], { "queue-full": 8 }, []]);
     expect(harness.fromUdp(SENDER, dataPacket({ ids: [OTHER], hopLimit: 1 })).drops).toEqual({ "hop-limit": 1 });
     harness.engine.setNextServer(key(0x90), null);
     expect(harness.engine.queuedPackets()).toBe(32);

@@ -14,8 +14,10 @@ export const ROUTE_RENEW_MS = 20_000;
 export const LOCATE_ROUTE_MS = 1_000;
 /** Routes kept; the engine's table has 65,536. */
 export const MAX_ROUTES = 32_768;
-/** What clients may make us look up at once; the rest of chord's MAX_LOOKUPS is for packets that wait. */
+/** What requests may make us look up at once, and as many for packets that wait; the rest of chord's MAX_LOOKUPS is the ring's own. */
 export const MAX_CLIENT_LOOKUPS = 256;
+/** Of the places for lookups that are free, one source may hold this part: 28 when it is alone, and 200 that all want more leave 8 for those who hold none. */
+export const SHARE_OF_FREE = 1 / 8;
 /** Requests that wait for the lookup of one key. */
 export const MAX_WAITING_PER_KEY = 16;
 /** Senders of recent packets with CACHE_REQUEST, by nonce: NOT_PRESENT finds its way back through them. */

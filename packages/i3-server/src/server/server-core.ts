@@ -3,7 +3,7 @@
  * datagrams go to the engine. Call start once, then handleUpcalls, and handleTimer at deadlineMs.
  */
 import {
-  bytesKey, decodeControl, encodeControl, isRingMessage, locatorText, ringKey, sameBytes, toHex, WireError,
+  bytesKey, decodeControl, encodeControl, isRingMessage, locatorText, ringKey, sameBytes, sameLocator, toHex, WireError,
   type ControlMessage, type DecodedControl, type Locator, type Log, type RingNode, type StackStep, type TriggerMessage,
 } from "@i3/common";
 import type { Datagram, Datapath, Responsibility, Upcall } from "@i3/datapath";
@@ -16,9 +16,11 @@ import type { RingMembership } from "../ring/credential.js";
 import { RecordCore } from "../records/record-core.js";
 import type { RecordLimits } from "../records/record-store.js";
 import type { CredentialChecks, RingMac } from "../ring/ring-message.js";
+import { sourceOf } from "../triggers/source-rate.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
 import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, HANDOVER_MS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
+import { LookupPlaces } from "./lookup-places.js";
 import { RecentSenders } from "./recent-senders.js";
 import { Routes } from "./routes.js";
 
@@ -58,8 +60,9 @@ interface Asker {
 }
 
 interface Waiting {
-  /** Begun for a client's request, not for packets. */
-  readonly forClient: boolean;
+  /** Where it has its place, and whose that is. */
+  readonly places: LookupPlaces;
+  readonly source: string;
   readonly askers: Asker[];
   /** The engine holds packets for this key. */
   packets: boolean;
@@ -79,6 +82,9 @@ export class ServerCore {
   readonly #senders = new RecentSenders();
   /** Ring key → who waits for its lookup. */
   readonly #waiting = new Map<string, Waiting>();
+  /** Half for each: neither packets for random ids nor clients' requests take what the other needs. */
+  readonly #packetPlaces = new LookupPlaces(MAX_CLIENT_LOOKUPS);
+  readonly #requestPlaces = new LookupPlaces(MAX_CLIENT_LOOKUPS);
   #datagrams: Datagram[] = [];
   #hasLeft = false;
   /** Once we leave: who has our keys, to whom all goes that still comes here. */
@@ -193,7 +199,7 @@ export class ServerCore {
   #handleUpcall(nowMs: number, upcall: Upcall): void {
     switch (upcall.kind) {
       case "control": return this.#control(nowMs, upcall.from, upcall.bytes);
-      case "route-miss": return this.#routeMiss(nowMs, upcall.ringKey);
+      case "route-miss": return this.#routeMiss(nowMs, upcall.ringKey, upcall.from);
       case "cache-request": {
         const { ringKey: key, from, nonce, requestBytes } = upcall;
         this.#senders.remember(nowMs, nonce, { from, ringKey: key, requestBytes });
@@ -236,7 +242,7 @@ export class ServerCore {
         return;
       }
       case "NOT_PRESENT":
-        return this.#passNotPresent(nowMs, message.id, nonce);
+        return this.#passNotPresent(nowMs, from, message.id, nonce);
       default:
         this.counters.count("wrong-direction");
     }
@@ -248,7 +254,10 @@ export class ServerCore {
     if (message !== null) this.#chord.handleMessage(nowMs, decoded.nonce, message);
   }
 
-  #passNotPresent(nowMs: number, id: Uint8Array, nonce: Uint8Array): void {
+  /** Of the server that packets for the id are sent on to: others may have seen the nonce. */
+  #passNotPresent(nowMs: number, from: Locator, id: Uint8Array, nonce: Uint8Array): void {
+    const route = this.#routes.get(nowMs, ringKey(id));
+    if (route === undefined || !sameLocator(route.node.locator, from)) return this.counters.count("not-present-unknown");
     const sender = this.#senders.take(nowMs, nonce, ringKey(id));
     if (sender === undefined) return this.counters.count("not-present-unknown");
     const sent = this.#reply(sender.from, sender.creditBytes, { type: "NOT_PRESENT", id }, nonce);
@@ -267,11 +276,11 @@ export class ServerCore {
     return this.#heir === null && this.#chord.owns(key);
   }
 
-  #routeMiss(nowMs: number, key: Uint8Array): void {
+  #routeMiss(nowMs: number, key: Uint8Array, from: Locator): void {
     const known = this.#nodeOf(nowMs, key);
     if (known !== undefined) return this.#program(nowMs, key, known.node);
     if (this.#heir !== null) return this.#program(nowMs, key, this.#heir);
-    const waiting = this.#lookUp(nowMs, key, false);
+    const waiting = this.#lookUp(nowMs, key, this.#packetPlaces, from);
     if (waiting === null) this.#init.datapath.discardRoute(key);
     else waiting.packets = true;
   }
@@ -280,10 +289,10 @@ export class ServerCore {
     const known = this.#nodeOf(nowMs, key);
     if (known !== undefined && (asker.kind === "cache" || known.ageMs <= LOCATE_ROUTE_MS)) {
       this.#answer(key, asker, known.node);
-      if (known.ageMs >= ROUTE_RENEW_MS) this.#lookUp(nowMs, key, true);
+      if (known.ageMs >= ROUTE_RENEW_MS) this.#lookUp(nowMs, key, this.#requestPlaces, asker.from);
       return;
     }
-    const waiting = this.#lookUp(nowMs, key, true);
+    const waiting = this.#lookUp(nowMs, key, this.#requestPlaces, asker.from);
     if (waiting === null) return;
     if (waiting.askers.length >= MAX_WAITING_PER_KEY) return this.counters.count("cache-pending-full");
     waiting.askers.push(asker);
@@ -299,20 +308,20 @@ export class ServerCore {
     if (sent > 0) this.counters.count("cache-sent");
   }
 
-  /** Begins or joins the lookup of a key; null when too many run. Its end comes through drainChord. */
-  #lookUp(nowMs: number, key: Uint8Array, forClient: boolean): Waiting | null {
+  /** Begins or joins the lookup of a key; null when too many run, of all or for `from`. Its end comes through drainChord. */
+  #lookUp(nowMs: number, key: Uint8Array, places: LookupPlaces, from: Locator): Waiting | null {
     const text = bytesKey(key);
     const running = this.#waiting.get(text);
     if (running !== undefined) return running;
-    // Half for each: neither packets for random ids nor clients take what the other needs.
-    const askedByClients = [...this.#waiting.values()].filter((waiting) => waiting.forClient).length;
-    const full = forClient ? askedByClients >= MAX_CLIENT_LOOKUPS : this.#waiting.size - askedByClients >= MAX_CLIENT_LOOKUPS;
-    if (full || this.#chord.lookup(nowMs, new Uint8Array(key)) === null) {
+    const source = sourceOf(from);
+    const isTaken = places.take(source);
+    if (!isTaken || this.#chord.lookup(nowMs, new Uint8Array(key)) === null) {
+      if (isTaken) places.give(source);
       this.counters.count("lookups-refused");
       return null;
     }
     this.counters.count("lookups");
-    const waiting: Waiting = { askers: [], packets: false, forClient };
+    const waiting: Waiting = { askers: [], packets: false, places, source };
     this.#waiting.set(text, waiting);
     return waiting;
   }
@@ -322,6 +331,7 @@ export class ServerCore {
     const waiting = this.#waiting.get(text);
     this.#waiting.delete(text);
     if (waiting === undefined) return;
+    waiting.places.give(waiting.source);
     const isSelf = node !== null && bytesKey(node.key) === bytesKey(this.#init.self.key);
     if (node === null || (isSelf && !this.#chord.owns(key))) {
       this.counters.count("lookups-failed");

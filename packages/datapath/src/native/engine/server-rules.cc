@@ -110,6 +110,7 @@ void ServerRules::wait(const Work& work) {
     shared.waiting_routes.open(key, *work.from);
     Upcall upcall;
     upcall.kind = UpcallKind::route_miss;
+    upcall.from = *work.from;
     upcall.name_bytes = ring_key_bytes;
     copy_to(upcall.name, 0, key);
     lane_.push_upcall(std::move(upcall));
