@@ -1,8 +1,8 @@
-/** Real daemons and a real client over loopback, for daemon.test.ts. */
+/** Real daemons and a real client over loopback, for daemon*.test.ts. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,7 +17,7 @@ import { authorityOf, type RingAuthority } from "../src/ring/ring-files.js";
 export const RING = authorityOf(new Uint8Array(32).fill(0x52));
 const MAIN = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
-export const at = (port: number): Locator => makeLocator(LOOPBACK, port);
+export const at = (port: number, address = LOOPBACK): Locator => makeLocator(address, port);
 
 export class Folder {
   readonly path = mkdtempSync(join(tmpdir(), "i3-server-"));
@@ -84,6 +84,20 @@ export class DaemonProcess {
     return lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((entry) => entry["event"] === event);
   }
 
+  /** The counters of now. */
+  async counters(): Promise<{ readonly control: Readonly<Record<string, number>>; readonly ring: Readonly<Record<string, number>>; readonly engine: Readonly<Record<string, unknown>> }> {
+    const before = this.logged("counters").length;
+    this.child.kill("SIGUSR1");
+    await until(() => this.logged("counters").length > before, 10_000);
+    return this.logged("counters")[before] as unknown as Awaited<ReturnType<DaemonProcess["counters"]>>;
+  }
+
+  /** Resident memory, bytes. */
+  memory(): number {
+    const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.child.pid}/status`, "utf8"));
+    return Number(match?.[1]) * 1_024;
+  }
+
   async kill(signal: NodeJS.Signals): Promise<number | null> {
     if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill(signal);
     return this.exited;
@@ -107,18 +121,24 @@ interface Arrived {
 export class UdpClient {
   readonly #socket: Socket = createSocket("udp4");
   readonly arrived: Arrived[] = [];
+  readonly #address: Uint8Array;
   #nonce = 0;
 
-  static async open(): Promise<UdpClient> {
-    const client = new UdpClient();
+  constructor(address: Uint8Array) {
+    this.#address = address;
+  }
+
+  /** `address`: of 127.0.0.0/8. */
+  static async open(address = LOOPBACK): Promise<UdpClient> {
+    const client = new UdpClient(address);
     client.#socket.on("message", (bytes, { port }) => client.arrived.push({ bytes: new Uint8Array(bytes), port }));
-    client.#socket.bind(0, "127.0.0.1");
+    client.#socket.bind(0, address.join("."));
     await once(client.#socket, "listening");
     return client;
   }
 
   get locator(): Locator {
-    return at(this.#socket.address().port);
+    return at(this.#socket.address().port, this.#address);
   }
 
   close(): void {

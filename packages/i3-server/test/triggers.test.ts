@@ -244,6 +244,28 @@ describe("bounds", () => {
     expect(insert({ id: idOf(KEY, 3), from: MOVED })).toEqual(refused(REFUSAL.quota, idOf(KEY, 3)));
   });
 
+  it("while the server is full, what lives there is refreshed, moved and removed; newcomers come when there is room again", () => {
+    bench = new ServerBench({ limits: { triggers: 3, perSource: 3 } });
+    for (let i = 1; i <= 3; i += 1) expect(insert({ id: idOf(KEY, i) })).toMatchObject({ type: "TRIGGER_OK" });
+    const attempt = () => insert({ id: idOf(OTHER_KEY), from: THIEF, signer: { kind: "private", key: OTHER_KEY } });
+    const isFull = () => expect(attempt()).toEqual(refused(REFUSAL.quota, idOf(OTHER_KEY)));
+    isFull();
+    bench.advance(20_000);
+    for (let i = 1; i <= 3; i += 1) expect(bench.ask({ type: "REFRESH", id: idOf(KEY, i), index: 1, token: tokenAt(1), member: null })).toMatchObject({ type: "TRIGGER_OK", lifeMs: 30_000 });
+    bench.advance(20_000);
+    isFull();
+    expect(insert({ id: idOf(KEY, 1), from: MOVED, counter: 2 })).toMatchObject({ type: "TRIGGER_OK" });
+    expect([1, 2, 3].map((i) => bench.targets(idOf(KEY, i)))).toEqual([[MOVED], [CLIENT], [CLIENT]]);
+    isFull();
+    expect(insert({ id: idOf(KEY, 2), counter: 2, action: TRIGGER_ACTION.remove })).toMatchObject({ type: "TRIGGER_OK" });
+    expect([1, 2, 3].map((i) => bench.targets(idOf(KEY, i)))).toEqual([[MOVED], [], [CLIENT]]);
+    isFull(); // its counter is remembered
+    expect(insert({ id: idOf(KEY, 2), counter: 3 })).toMatchObject({ type: "TRIGGER_OK" });
+    expect(bench.core.counters.get("quota")).toBe(4);
+    bench.advance(91_000);
+    expect(attempt()).toMatchObject({ type: "TRIGGER_OK" });
+  });
+
   it("a full engine table is a refusal, and the trigger is not kept", () => {
     bench.engine.triggersFail = new DatapathError("ERR_I3_TABLE_FULL", "full");
     expect(insert()).toEqual(refused(REFUSAL.quota));
