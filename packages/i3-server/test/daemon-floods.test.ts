@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { decodeControl, encodeControl, TRIGGER_ACTION, type ControlMessage, type Locator } from "@i3/common";
+import { decodeControl, encodeControl, TRIGGER_ACTION, type ControlMessage, type Locator, type TriggerAction } from "@i3/common";
 import { DATA_FLAG, encodeDataHeader } from "@i3/datapath";
 import { generateTriggerKey, refreshChain, signTrigger, type TriggerKey } from "@i3/hip";
 
@@ -100,7 +100,7 @@ class HonestClient {
     return result;
   }
 
-  async #place(key: TriggerKey, client: UdpClient, counter: number, action: number): Promise<number> {
+  async #place(key: TriggerKey, client: UdpClient, counter: number, action: TriggerAction): Promise<number> {
     const ringKey = key.prefix;
     const { node } = await client.ask(this.#ports[0] as number, { type: "LOCATE", ringKey }, "LOCATED", PATIENCE_MS);
     const { port } = node.locator;

@@ -17,7 +17,7 @@ import { authorityOf, type RingAuthority } from "../src/ring/ring-files.js";
 export const RING = authorityOf(new Uint8Array(32).fill(0x52));
 const MAIN = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
-export const at = (port: number, address = LOOPBACK): Locator => makeLocator(address, port);
+export const at = (port: number, address: Uint8Array = LOOPBACK): Locator => makeLocator(address, port);
 
 export class Folder {
   readonly path = mkdtempSync(join(tmpdir(), "i3-server-"));
@@ -129,7 +129,7 @@ export class UdpClient {
   }
 
   /** `address`: of 127.0.0.0/8. */
-  static async open(address = LOOPBACK): Promise<UdpClient> {
+  static async open(address: Uint8Array = LOOPBACK): Promise<UdpClient> {
     const client = new UdpClient(address);
     client.#socket.on("message", (bytes, { port }) => client.arrived.push({ bytes: new Uint8Array(bytes), port }));
     client.#socket.bind(0, address.join("."));
