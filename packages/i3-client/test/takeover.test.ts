@@ -1,5 +1,5 @@
 /** Traffic between programs behind port-dependent NATs when servers die, join and leave (docs/wire.md §4.1): replicas, in virtual time. */
-import { groupId, locatorText, privateId, toHex } from "@i3/common";
+import { claimId, groupId, locatorText, nameId, nameKey, privateId, toHex } from "@i3/common";
 import { certifyMember, signStep, triggerKeyFromSeed } from "@i3/hip";
 import { ServerCore } from "@i3/i3-server";
 import { describe, expect, it } from "vitest";
@@ -108,8 +108,9 @@ describe("the responsible server", () => {
 
 describe("triggers of other kinds are handed over without loss when the responsible server", () => {
   const END_S = 1_900_000_000;
+  const NAME = "box.try.i3";
 
-  /** Three members of a group at one id, and a chain of one step; all behind port-dependent NATs. */
+  /** Three members of a group at one id, two of whom claim one name, and a chain of one step; all behind port-dependent NATs. */
   function groupAndChain(seed: string) {
     const world = new World({ delayMs: 10, seed });
     const ring = world.ring(5);
@@ -129,11 +130,20 @@ describe("triggers of other kinds are handed over without loss when the responsi
       world.run(700 * (i + 1)); // They refresh at different times.
     }
     const [from, to] = [privateId(source.prefix, filled(16, 1)), privateId(target.prefix, filled(16, 1))];
-    const [owner] = members;
+    const [owner, second] = members;
+    const claims = [owner, second].map((member) => {
+      const key = triggerKeyFromSeed(world.random(32));
+      const claim = claimId(nameKey(NAME), key.publicKey);
+      member.listen(nameId(NAME));
+      member.client.insertTrigger(world.nowMs, claim, { kind: "name", nameKey: nameKey(NAME), key });
+      world.run(900);
+      return claim;
+    });
+    const name = claims[0] as Uint8Array;
     owner.listen(to);
     owner.client.insertTrigger(world.nowMs, to, { kind: "private", key: target });
     owner.client.insertStack(world.nowMs, from, { kind: "private", key: source }, [signStep({ kind: "private", key: target }, from, to, END_S)]);
-    for (const each of [id, from]) sender.client.openPath(each);
+    for (const each of [id, from, nameId(NAME)]) sender.client.openPath(each);
     world.run(3_000);
     let sent = 0;
     const senders = [sender];
@@ -143,6 +153,7 @@ describe("triggers of other kinds are handed over without loss when the responsi
           sent += 1;
           each.say(id, `group ${sent}`);
           each.say(from, `chain ${sent}`);
+          each.say(nameId(NAME), `name ${sent}`);
         }
       }
     };
@@ -153,17 +164,18 @@ describe("triggers of other kinds are handed over without loss when the responsi
       senders.push(late);
     };
     const holderOf = (which: Uint8Array, program: Program = owner): Node => ring.find(({ locator }) => locatorText(locator) === program.serverOf(which)) as Node;
-    /** Of each member's packets, and of those along the chain, how many never came and how many came again. */
+    /** Of each member's packets, of each claimer's, and of those along the chain, how many never came and how many came again. */
     const faults = (): readonly string[] => {
       world.run(500);
-      const streams = [...members.map((member) => member.texts().filter((text) => text.startsWith("group"))), owner.texts().filter((text) => text.startsWith("chain"))];
+      const of = (program: Program, what: string): readonly string[] => program.texts().filter((text) => text.startsWith(what));
+      const streams = [...members.map((member) => of(member, "group")), of(owner, "name"), of(second, "name"), of(owner, "chain")];
       return streams.map((texts) => `${sent - new Set(texts).size} lost, ${texts.length - new Set(texts).size} twice`);
     };
-    return { world, ring, traffic, addSenderAt, id, from, holderOf, faults };
+    return { world, ring, traffic, addSenderAt, id, from, name, holderOf, faults };
   }
-  const NONE = Array.from({ length: 4 }, () => "0 lost, 0 twice");
+  const NONE = Array.from({ length: 6 }, () => "0 lost, 0 twice");
 
-  it.each(["id", "from"] as const)("leaves (it holds the %s)", (which) => {
+  it.each(["id", "from", "name"] as const)("leaves (it holds the %s)", (which) => {
     const { world, traffic, faults, holderOf, ...ids } = groupAndChain(`leaves ${which}`);
     traffic(1_000);
     const node = holderOf(ids[which]);
@@ -174,7 +186,7 @@ describe("triggers of other kinds are handed over without loss when the responsi
     expect(faults()).toEqual(NONE);
   }, 60_000);
 
-  it.each(["id", "from"] as const)("gives its place to one that joins (which takes over the %s)", (which) => {
+  it.each(["id", "from", "name"] as const)("gives its place to one that joins (which takes over the %s)", (which) => {
     const { world, ring, traffic, addSenderAt, faults, holderOf, ...ids } = groupAndChain(`joins ${which}`);
     traffic(1_000);
     const [key, before] = [toHex(ids[which]).slice(0, 8), placeOf(ring, holderOf(ids[which]))];

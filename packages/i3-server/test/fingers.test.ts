@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { makeLocator, type RingNode } from "@i3/common";
 
 import { Fingers } from "../src/chord/fingers.js";
+import { RingState } from "../src/chord/ring-state.js";
 import { partBetween, plusPowerOfTwo, zeroBitsBetween } from "../src/chord/ring-key.js";
 import { keyOf, RingNet, seeded } from "./ring-net.js";
 
@@ -93,6 +94,21 @@ describe("fingers", () => {
     fingers.renewLocator(moved);
     expect(fingers.nodes()).toEqual([moved]);
   });
+});
+
+it("of fingers on the way the one is chosen by which the whole way takes least time: its round trip counts as well as how far it leads", () => {
+  const ring = new RingState(SELF);
+  ring.adoptSuccessors(0, Array.from({ length: 8 }, (_, i) => nodeAt(100 + i)));
+  const [further, nearer] = [nodeAt(126), nodeAt(125)];
+  const hop = (furtherMs: number, nearerMs: number) => {
+    ring.fingers.measured(further, furtherMs);
+    ring.fingers.measured(nearer, nearerMs);
+    return ring.nextHop(0, nodeAt(127).key);
+  };
+  // 19 halvings are left behind the one, 19.6 behind the other: 11.7 ms.
+  expect(hop(40, 2)).toEqual({ node: nearer, last: false });
+  expect(hop(20, 2)).toEqual({ node: further, last: false });
+  expect(hop(40, 30)).toEqual({ node: further, last: false });
 });
 
 describe("in a ring of two places, 5 ms within and 100 ms between", () => {

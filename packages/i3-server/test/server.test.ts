@@ -23,10 +23,11 @@ class PairBench extends ServerBench {
   /** A second neighbour, between the server and the first, when it is there. */
   newcomer: RingPeer | null = null;
 
-  constructor(init: Partial<ServerCoreInit> = {}) {
-    super({ ring: RING, ...init });
+  /** `joins`: through the neighbour, its configured member; otherwise it was there first, and the neighbour has joined. */
+  constructor(init: Partial<ServerCoreInit> = {}, joins = false) {
+    super({ ring: RING, ...(joins && { members: [MEMBER] }), ...init });
     this.played = new RingPeer(MEMBER);
-    this.ring(this.played, { type: "NOTIFY", from: this.peer });
+    if (!joins) this.ring(this.played, { type: "NOTIFY", from: this.peer });
     this.playPeer();
   }
 
@@ -105,6 +106,21 @@ describe("a server alone", () => {
     bench.advance(2_000);
     expect(bench.engine.responsibility).toEqual({ kind: "all" });
     expect(bench.logged).toContain("alone");
+  });
+
+  it("that has just joined claims its keys at once when its successor, which still had their triggers, dies", () => {
+    for (const dies of [true, false]) {
+      const bench = new PairBench({}, true);
+      bench.live(1_000);
+      expect([bench.logged.includes("joined"), bench.logged.includes("claims")]).toEqual([true, false]);
+      expect(bench.engine.responsibility).toEqual({ kind: "range", from: minusOne(bench.self.key), to: bench.self.key });
+      bench.isPeerSilent = dies;
+      bench.live(3_000);
+      expect(bench.logged.includes("claims")).toBe(dies);
+      expect(bench.engine.responsibility?.kind).toBe(dies ? "all" : "range");
+      bench.live(3_000);
+      expect(bench.logged.includes("claims")).toBe(true);
+    }
   });
 
   it("ignores answers and other ways round, and counts them", () => {

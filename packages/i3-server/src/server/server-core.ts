@@ -9,7 +9,7 @@ import {
 import type { Datagram, Datapath, Responsibility, Upcall } from "@i3/datapath";
 
 import { Chord, type ChordOutput } from "../chord/chord.js";
-import { minusOne } from "../chord/ring-key.js";
+import { inHalfOpen, inOpen, minusOne } from "../chord/ring-key.js";
 import { ServerCounters } from "../counters.js";
 import { Channel } from "../ring/channel.js";
 import type { RingMembership } from "../ring/credential.js";
@@ -93,8 +93,8 @@ export class ServerCore {
   #lingerMs = Infinity;
   /** After a join the engine claims our keys this late: until their owners have registered here, the successor has the triggers. */
   #claimMs = -Infinity;
-  /** Until then who comes before us may be new, and send us what is shared by several. */
-  #handoverMs = -Infinity;
+  /** Keys behind `from`, up to `to`, which were ours until another came before us; until `endMs` those who share one of them may still be on their way there. */
+  #handover: { readonly from: Uint8Array; readonly to: Uint8Array; readonly endMs: number } | null = null;
   #range: Responsibility = { kind: "none" };
   /** As the triggers know it. */
   #isPredecessorDead = false;
@@ -109,7 +109,7 @@ export class ServerCore {
     const transmit = (locator: Locator, bytes: Uint8Array): void => void this.#datagrams.push({ locator, bytes });
     this.#channel = ring === null ? null : new Channel({ ...init, membership: ring, counters: this.counters, transmit });
     this.#routes = new Routes(init.datapath, { watch: (node) => void this.#chord.watch(node), unwatch: (node) => this.#chord.unwatch(node) });
-    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#owns(key), takesOver: (key) => this.#takesOver(key), replica: () => this.#successor(), isNew: () => this.#claimMs !== -Infinity, isHandingOver: () => this.#handoverMs !== -Infinity });
+    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#owns(key), takesOver: (key) => this.#takesOver(key), replica: () => this.#successor(), isNew: () => this.#claimMs !== -Infinity, isHandingOver: (key) => this.#handover !== null && inHalfOpen(this.#handover.from, key, this.#handover.to) });
     this.#records = new RecordCore({ ...init, limits: init.records ?? DEFAULT_RECORD_LIMITS, nodeKey: self.key, counters: this.counters, owns: (key) => this.#owns(key), successor: () => this.#successor() });
   }
 
@@ -144,8 +144,8 @@ export class ServerCore {
       this.#triggers.release();
       this.#claim();
     }
-    if (this.#handoverMs !== -Infinity && nowMs >= this.#handoverMs) {
-      this.#handoverMs = -Infinity;
+    if (this.#handover !== null && nowMs >= this.#handover.endMs) {
+      this.#handover = null;
       this.#triggers.ringChanged();
     }
     this.#finish(nowMs);
@@ -154,8 +154,7 @@ export class ServerCore {
   /** Next call of handleTimer, ms. */
   deadlineMs(): number {
     const claimMs = this.#claimMs === -Infinity ? Infinity : this.#claimMs;
-    const handoverMs = this.#handoverMs === -Infinity ? Infinity : this.#handoverMs;
-    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), this.#lingerMs, claimMs, handoverMs);
+    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), this.#lingerMs, claimMs, this.#handover?.endMs ?? Infinity);
   }
 
   /** The configured members' names came to mean other addresses. */
@@ -381,8 +380,8 @@ export class ServerCore {
     switch (output.kind) {
       case "send": return this.#channel?.send(nowMs, output.to, output.toKey, output.nonce, output.message, requestBytes);
       case "responsibility":
+        this.#handOver(nowMs, output.range);
         this.#range = output.range;
-        if (output.range.kind === "range") this.#handoverMs = nowMs + HANDOVER_MS;
         this.#triggers.ringChanged();
         if (this.#claimMs === -Infinity) this.#claim();
         return log("debug", "responsibility", rangeText(output.range));
@@ -419,6 +418,14 @@ export class ServerCore {
   /** Until the ring agrees who comes before us now, packets for the dead one's keys find us, its successor; we have the replicas. */
   #takesOver(key: Uint8Array): boolean {
     return this.#chord.isPredecessorDead || this.#owns(key);
+  }
+
+  /** When another has come before us. Who has just joined itself has never had the keys of its predecessor, though it has replicas of some. */
+  #handOver(nowMs: number, range: Responsibility): void {
+    const self = this.#init.self.key;
+    const before = this.#range.kind === "range" ? this.#range.from : this.#range.kind === "all" ? self : null;
+    if (range.kind !== "range" || before === null || !inOpen(before, range.from, self)) return;
+    this.#handover = { from: this.#handover?.from ?? before, to: range.from, endMs: nowMs + HANDOVER_MS };
   }
 
   /** From now on this server says who has no trigger. */

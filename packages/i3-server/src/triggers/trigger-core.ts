@@ -29,8 +29,8 @@ export interface TriggerCoreInit {
   readonly takesOver?: (ringKey: Uint8Array) => boolean;
   /** Whether this server has just joined, and its successor still delivers for it. @default never */
   readonly isNew?: () => boolean;
-  /** Whether another has just joined before it. @default never */
-  readonly isHandingOver?: () => boolean;
+  /** Whether a ring key was this server's until another has just joined before it. @default never */
+  readonly isHandingOver?: (ringKey: Uint8Array) => boolean;
   /** The server that clients give their replicas to; null: none. @default none */
   readonly replica?: () => Locator | null;
   /** What the clock on the wall shows at `nowMs`, ms since 1970. */

@@ -39,8 +39,8 @@ export interface TableHost {
   readonly serves: (ringKey: Uint8Array) => boolean;
   /** It has just joined: those who share a key come here one by one, and until all have, packets go to the server that had them. */
   readonly isNew: () => boolean;
-  /** Another has just joined before it: packets for shared keys that are not its own any more still come here, and those who have moved have replicas here. */
-  readonly isHandingOver: () => boolean;
+  /** Another has just joined before it and has this ring key now: packets for it, when it is shared, still come here, and those who have moved have replicas here. */
+  readonly isHandingOver: (ringKey: Uint8Array) => boolean;
 }
 
 /** Which trigger: of a group, each member has its own at one id. */
@@ -112,7 +112,7 @@ export class TriggerTable {
   }
 
   #areServed(key: Uint8Array): boolean {
-    return this.#host.serves(key) || (this.#host.isHandingOver() && this.#some(bytesKey(key), (slot) => this.#slots.isShared(slot)));
+    return this.#host.serves(key) || (this.#host.isHandingOver(key) && this.#some(bytesKey(key), (slot) => this.#slots.isShared(slot)));
   }
 
   #some(ringKeyText: string, holds: (slot: number) => boolean): boolean {
