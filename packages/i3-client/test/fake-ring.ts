@@ -133,6 +133,8 @@ export class FakeRing {
   /** Whether a datagram, counted from 0, is lost. */
   loses: (n: number) => boolean = () => false;
   owner: FakeServer | null = null;
+  /** For who listens where a server is. */
+  overhears: (message: ControlMessage, nonce: Uint8Array) => void = () => undefined;
   readonly #flights: Flight[] = [];
   #order = 0;
 
@@ -233,6 +235,7 @@ export class FakeRing {
     const server = this.#at(to);
     if (server === undefined || server.down) return;
     const { message, nonce } = decodeControl(bytes);
+    this.overhears(message, nonce);
     const answer = server.answer(message);
     if (answer === null) return;
     const encoded = encodeControl(answer, nonce);

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 
-import { bytesKey, locatorText, privateId, sameLocator } from "@i3/common";
+import { bytesKey, locatorText, makeLocator, privateId, sameLocator } from "@i3/common";
 import { triggerKeyFromSeed } from "@i3/hip";
 
 import { BareClient } from "../../../test/sim/bare-client.js";
@@ -99,6 +99,21 @@ describe("the search", () => {
     ring.owner = ring.server(1);
     ring.run(10_000);
     expect(ring.client.takeNearKey(ring.nowMs)?.server).toEqual(ring.server(1).locator);
+  });
+
+  it("takes the servers of its ids from whom it has asked alone, though another knows the nonce", () => {
+    const forger = makeLocator(filled(4, 66), 5610);
+    let forged = 0;
+    ring.overhears = (message, nonce) => {
+      if (message.type !== "LOCATE") return;
+      forged += 1;
+      ring.inject(forger, { type: "LOCATED", ringKey: message.ringKey, node: { key: filled(16, 9), locator: ring.server(1).locator } }, nonce);
+    };
+    ring.client.wantNearKeys(ring.nowMs, 1);
+    ring.run(20_000);
+    expect(forged).toBe(32);
+    expect(ring.client.counters.unexpected).toBe(32);
+    expect(ring.client.takeNearKey(ring.nowMs)?.server).toEqual(ring.server(2).locator); // and not the near one, which has none of them
   });
 
   it("that measures nothing comes again a minute later, and takes no server for near that never answered", () => {

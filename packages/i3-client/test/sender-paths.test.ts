@@ -2,7 +2,7 @@ import { bytesKey, makeLocator, type ControlMessage, type Locator } from "@i3/co
 import { decodeDataHeader } from "@i3/datapath";
 import { describe, expect, it } from "vitest";
 
-import { FakeRing, filled } from "./fake-ring.js";
+import { CLIENT, FakeRing, filled } from "./fake-ring.js";
 
 const ID = Uint8Array.from([...filled(16, 0xaa), ...filled(16, 1)]);
 const SIBLING = Uint8Array.from([...filled(16, 0xaa), ...filled(16, 2)]);
@@ -96,6 +96,21 @@ describe("a path", () => {
     expect([installed(ring), ring.events.length]).toEqual([null, before]);
     ring.run(1_000);
     expect(installed(ring)).toBe(null);
+  });
+
+  it.each<[string, (ring: FakeRing) => FakeRing]>([["while it asks", (ring) => ring], ["on its way to a server", (ring) => (ring.inject(ring.server(1).locator, cacheFor(ring.server(2).locator), nonceOf(ring)), ring)]])("takes the right nonce from nobody but the servers that it sends to, %s: peers have seen it too", (_, prepare) => {
+    const ring = prepare(opened());
+    const [before, events, nonce] = [installed(ring), ring.events.length, nonceOf(ring)];
+    const { address, port } = ring.server(1).locator;
+    const strangers = [makeLocator(filled(4, 66), 5610), makeLocator(address, port + 1), CLIENT];
+    for (const from of strangers) {
+      ring.inject(from, cacheFor(ring.server(1).locator), nonce);
+      ring.inject(from, cacheFor(from), nonce);
+      ring.inject(from, { type: "NOT_PRESENT", id: ID }, nonce);
+    }
+    ring.run(1_000);
+    expect([installed(ring), ring.events.length, nonceOf(ring)]).toEqual([before, events, nonce]);
+    expect(ring.client.counters.unexpected).toBe(9);
   });
 
   it("ignores the nonce it had before", () => {
