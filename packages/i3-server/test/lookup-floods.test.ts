@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { encodeControl, makeLocator, type Locator } from "@i3/common";
 
 import { plusPowerOfTwo } from "../src/chord/ring-key.js";
-import { MAX_CLIENT_LOOKUPS } from "../src/server/constants.js";
+import { MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY } from "../src/server/constants.js";
 import { anyMember, RingPeer } from "./ring-peer.js";
 import { CLIENT, NONCE, ServerBench } from "./server-bench.js";
 
@@ -41,6 +41,13 @@ class FloodedServer {
     return this.bench.core.counters.get("lookups") - before;
   }
 }
+
+it("so many requests wait for the lookup of one key; what is more is counted", () => {
+  const { bench } = new FloodedServer();
+  const bytes = encodeControl({ type: "LOCATE", ringKey: plusPowerOfTwo(bench.self.key, 90) }, NONCE);
+  for (let i = 0; i < MAX_WAITING_PER_KEY + 5; i += 1) bench.sendBytes(bytes);
+  expect([bench.core.counters.get("lookups"), bench.core.counters.get("cache-pending-full")]).toEqual([1, 5]);
+});
 
 describe.each(["requests", "packets"] as const)("%s for random keys", (kind) => {
   const other = kind === "packets" ? "requests" : "packets";
