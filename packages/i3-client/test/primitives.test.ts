@@ -116,6 +116,31 @@ describe("triggers from ids to ids", () => {
   });
 });
 
+/** Two who have nothing to do with an attack: of 40 packets of theirs beside so many attacks, how many were lost, and how long the slowest of the others took, against that of as many in peace. */
+function beside(world: World, home: Program, friend: Program, attack: () => void): { readonly lost: number; readonly worstMs: number; readonly calmMs: number } {
+  const key = generateTriggerKey();
+  const id = privateIdOf(key);
+  home.listen(id);
+  home.client.insertTrigger(world.nowMs, id, { kind: "private", key });
+  friend.client.openPath(id);
+  world.run(2_000);
+  const packets = (what: string, each: () => void): { readonly lost: number; readonly worstMs: number } => {
+    const sentMs = new Map<string, number>();
+    for (let i = 0; i < 40; i += 1) {
+      each();
+      sentMs.set(`${what} ${i}`, world.nowMs);
+      friend.say(id, `${what} ${i}`);
+      world.run(50);
+    }
+    world.run(500);
+    const delays = home.heard.flatMap(({ atMs, text }) => (sentMs.has(text) ? [atMs - (sentMs.get(text) as number)] : []));
+    return { lost: sentMs.size - delays.length, worstMs: Math.max(...delays) };
+  };
+  const calm = packets("calm", () => undefined);
+  expect(calm.lost).toBe(0);
+  return { ...packets("attacked", attack), calmMs: calm.worstMs };
+}
+
 describe("against a bomber", () => {
   it("nobody's id is a target without its key: of forged tokens nothing gets through", () => {
     const { world, programs: [victim, bomber, , sender] } = overlay();
@@ -133,7 +158,7 @@ describe("against a bomber", () => {
   });
 
   it("a loop of its own ids over three servers ends by the hop limit, for each packet", () => {
-    const { world, ring, programs: [bomber, , , sender] } = overlay();
+    const { world, ring, programs: [bomber, home, friend, sender] } = overlay();
     const at = new Map<string, TriggerKey>();
     // Keys until three servers have one each.
     for (let i = 0; at.size < 3 && i < 200; i += 1) {
@@ -160,10 +185,15 @@ describe("against a bomber", () => {
     expect(sent).toBeGreaterThan(10 * 3);
     expect(sent).toBeLessThanOrEqual(10 * HOPS);
     expect(new Set(keys.map((key) => toHex(ringKey(privateIdOf(key))))).size).toBe(3);
+    const others = beside(world, home, friend, () => {
+      for (let i = 0; i < 10; i += 1) sender.say(privateIdOf(keys[0]), "round");
+    });
+    process.stdout.write(`    others beside 40 times as many: ${others.lost} of 40 packets lost, ${others.worstMs} ms at most (in peace ${others.calmMs})\n`);
+    expect(others).toEqual({ lost: 0, worstMs: others.calmMs, calmMs: others.calmMs });
   });
 
   it("a group that leads to itself many times makes no more copies than the budget, for each packet", () => {
-    const { world, programs: [bomber, target, , sender] } = overlay();
+    const { world, programs: [bomber, target, home, sender, friend] } = overlay();
     const group = generateTriggerKey();
     const id = groupId(group.publicKey, filled(16, 1));
     const step = signStep({ kind: "group", key: group }, id, id, END_S);
@@ -177,5 +207,8 @@ describe("against a bomber", () => {
     process.stdout.write(`    a group that leads to itself six times: ${dataSince(world, sinceMs)} datagrams, ${target.heard.length} to its honest member\n`);
     expect(target.heard.length).toBeGreaterThan(0);
     expect(dataSince(world, sinceMs)).toBeLessThanOrEqual(COPY_BUDGET + HOPS);
+    const others = beside(world, home, friend, () => sender.say(id, "boom"));
+    process.stdout.write(`    others beside 40 such bombs: ${others.lost} of 40 packets lost, ${others.worstMs} ms at most (in peace ${others.calmMs})\n`);
+    expect(others).toEqual({ lost: 0, worstMs: others.calmMs, calmMs: others.calmMs });
   });
 });
