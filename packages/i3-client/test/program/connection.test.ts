@@ -35,6 +35,15 @@ async function take(trigger: Trigger, count: number): Promise<string[]> {
   return heard;
 }
 
+it("one connection has 1,024 triggers, those that are on their way included: one more is refused at once", async () => {
+  const home = await open();
+  const inserts = Promise.allSettled(Array.from({ length: 1_024 }, () => home.insert()));
+  await expect(home.insert()).rejects.toMatchObject({ code: "ERR_I3_FULL", message: expect.stringContaining("1024 triggers") as string });
+  await home.close();
+  const codes = (await inserts).map((insert) => (insert.status === "rejected" ? (insert.reason as { readonly code: string }).code : "live"));
+  expect(codes).not.toContain("ERR_I3_FULL");
+});
+
 describe("two programs", () => {
   it("send to ids, by bytes and by text", async () => {
     const [home, other] = [await open(), await open()];
