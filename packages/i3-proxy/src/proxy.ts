@@ -19,7 +19,7 @@ import { AccessLog } from "./policy/access-log.js";
 import { CLOCK_REMEDY, clockTrouble } from "./policy/clock.js";
 import { NameTrust } from "./policy/name-trust.js";
 import type { Pins } from "./policy/pins.js";
-import type { PeerPolicy } from "./policy/policy.js";
+import { hasServices, type PeerPolicy } from "./policy/policy.js";
 import { ProtectionLog } from "./policy/protection-log.js";
 import { SameKeyLog } from "./policy/same-key-log.js";
 import { SecurityLog } from "./policy/security-log.js";
@@ -157,7 +157,7 @@ export class Proxy {
     }, book);
     this.#accessLog = new AccessLog(log, (hit) => this.#names.nameOfHit(hit));
     this.#accessLog.emptyGroups(this.#access);
-    this.#protectionLog = new ProtectionLog(log);
+    this.#protectionLog = new ProtectionLog(log, () => this.#judged());
     this.#sameKeyLog = new SameKeyLog(log, identity.hit);
     const securityLog = new SecurityLog(log, (hit) => this.#names.nameOfHit(hit), (name) => this.#names.policyOf(name));
     const both = {
@@ -168,7 +168,7 @@ export class Proxy {
       onUnwanted: (hit: Uint8Array | null, asked: Security) => securityLog.refused(this.#nowMs, hit, asked),
     };
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
-    this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name) }), () => new HipSetup({
+    this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name), onReadable: (mapping, packet) => this.#protectionLog.came(peerText(mapping), packet) }), () => new HipSetup({
       ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes, identity.p256), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, rekeyAfterMs: environment.rekeyAfterMs, policyOf: (name) => this.#names.policyOf(name),
       onKeyed: (mapping) => this.setups.plain.giveAway(mapping), onNamed: (mapping) => void this.#setPolicy(mapping), trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids],
       leastGeneration: environment.leastGeneration, keepGeneration: environment.keepGeneration,
@@ -507,10 +507,15 @@ export class Proxy {
       if (mapping.lastUseMs - (this.#savedUse.get(mapping) ?? 0) >= SAVE_USE_MS) this.mappings.changed(mapping);
     }
     this.mappings.lookAtStrangers(nowMs);
-    this.#protectionLog.look(nowMs, this.#env.datapath.counters().drops.policy);
+    this.#protectionLog.look(nowMs, this.#env.datapath.counters().drops.policy + this.setups.plain.counters.tooLittleProtection);
     for (const mapping of this.mappings.expired(wallMs)) {
       this.#drop(nowMs, mapping);
     }
+  }
+
+  /** Hosts of which the packet engine looks at each packet. */
+  *#judged(): Generator<string> {
+    for (const mapping of this.mappings.all()) if (hasServices(mapping.policy)) yield peerText(mapping);
   }
 
   #drop(nowMs: number, mapping: Mapping): void {

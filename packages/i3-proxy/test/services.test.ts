@@ -112,7 +112,11 @@ describe("services", () => {
     expect(carry(at, nas, laptop, "laptop.i3", ICMP, "more than asked for")).toBe("unread");
     expect(carry(at, nas, laptop, "laptop.i3", NFS, "more here too")).toBe("unread");
     expect(carry(at, laptop, nas, "nas.i3", ICMP, "less than asked for")).toBe("lost");
-    expect(nas.proxy.setups.plain.counters.unconfirmed).toBeGreaterThan(0);
+    expect([nas.proxy.setups.plain.counters.tooLittleProtection, nas.proxy.setups.plain.counters.unconfirmed]).toEqual([1, 0]);
+    at.world.run(2_000);
+    expect(nas.node.log.filter(({ event }) => event === "too-little-protection").map(({ level, fields }) => [level, fields])).toEqual([["warn", {
+      packets: 1, peer: "laptop.i3", protocol: "icmp", why: expect.stringContaining("less protection") as unknown, remedy: expect.any(String) as unknown,
+    }]]);
   });
 
   it("less is dropped by a host that has services too", () => {
@@ -128,13 +132,13 @@ describe("services", () => {
   it("less than asked for is dropped, and people hear how many packets, once a minute", () => {
     const at = bed(AUTH, '<rule name=".*\\.i3" go="i3" security="auth" protocol="tcp" ports="22"/><rule name=".*\\.i3" go="i3"/>');
     const { world, laptop, nas } = at;
-    const told = () => nas.node.log.filter(({ event }) => event === "too-little-protection").map(({ level, fields }) => [level, fields["packets"], typeof fields["remedy"]]);
+    const told = () => nas.node.log.filter(({ event }) => event === "too-little-protection").map(({ level, fields }) => [level, fields["packets"], fields["among"]]);
     expect(carry(at, laptop, nas, "nas.i3", SSH, "as both want")).toBe("readable");
-    expect([carry(at, laptop, nas, "nas.i3", NFS, "too little"), told()]).toEqual(["lost", [["warn", 1, "string"]]]);
+    expect([carry(at, laptop, nas, "nas.i3", NFS, "too little"), told()]).toEqual(["lost", [["warn", 1, ["laptop.i3"]]]]);
     for (let n = 0; n < 3; n += 1) carry(at, laptop, nas, "nas.i3", NFS, `too little ${n}`);
     expect(told()).toHaveLength(1);
     world.run(60_000);
-    expect(told()).toEqual([["warn", 1, "string"], ["warn", 3, "string"]]);
+    expect(told()).toEqual([["warn", 1, ["laptop.i3"]], ["warn", 3, ["laptop.i3"]]]);
     world.run(120_000);
     expect(told()).toHaveLength(2);
   });

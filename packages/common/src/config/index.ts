@@ -8,5 +8,5 @@ export * from "./ip-text.js";
 export * from "./proxy-config.js";
 export { bareName, findRule, MAX_SERVICES, type OverlayRule, type ProxyRule, type Security, type Trust } from "./rules.js";
 export * from "./server-config.js";
-export type { PortRange, ServiceSelector } from "./services.js";
+export { hasPorts, protocolName, type PortRange, type ServiceSelector } from "./services.js";
 export type { ConfigHost, IpHost, NamePattern } from "./value-types.js";

@@ -36,6 +36,9 @@ export const PROTOCOLS_WITH_PORTS = "tcp, udp, sctp, dccp or udplite";
 
 export const hasPorts = (protocol: number): boolean => WITH_PORTS.includes(protocol);
 
+/** What rules call a protocol: a name, or the number of one that has none. */
+export const protocolName = (protocol: number): string => [...PROTOCOLS].find(([, numbers]) => numbers.includes(protocol))?.[0] ?? String(protocol);
+
 /** A protocol above IP, by name or number. */
 export const PROTOCOL: ValueType<readonly number[]> = {
   expected: `${[...PROTOCOLS.keys()].join(", ")} or the number of an IP protocol`,

@@ -12,7 +12,8 @@ import type { I3Client } from "@i3/i3-client";
 
 import type { MappingTable } from "../mappings/mapping-table.js";
 import { isPlain, type Mapping, type PeerSide } from "../mappings/mapping.js";
-import { hasServices, STRENGTH, type PeerPolicy } from "../policy/policy.js";
+import { selectorOfPacket } from "../policy/packet-selector.js";
+import { hasServices, isEnough, securityOf, STRENGTH, type PeerPolicy } from "../policy/policy.js";
 import type { FlowWays } from "./flow-ways.js";
 import { decodeSetup, encodeConfirm, encodeInit, isHostOf, splitSetup, type AddressPairs, type ConfirmFields, type InitFields, type SetupMessage } from "./messages.js";
 import type { MappingLog } from "./mapping-log.js";
@@ -56,6 +57,8 @@ export interface SetupEnvironment {
   readonly onRefused: (hit: Uint8Array | null) => void;
   /** Told whose security the rules do not take; null: one who proves nothing. */
   readonly onUnwanted: (hit: Uint8Array | null, asked: Security) => void;
+  /** Told of a packet in cleartext from a host whose packets need keys. */
+  readonly onReadable: (mapping: Mapping, packet: Uint8Array) => void;
   /** Whether a peer gets a trigger of its own. */
   readonly ownTriggerFor: (name: string | null) => boolean;
   readonly onOwnTrigger: (mapping: Mapping) => void;
@@ -76,13 +79,16 @@ export interface SetupCounters {
   /** More signatures than we check in a second. */
   rate: number;
   mappingsFull: number;
+  /** Packets in cleartext for an id that no mapping has, of a peer that has not said who it is, or beside keys that the peer wanted. */
   unconfirmed: number;
+  /** Packets in cleartext for a host whose packets need keys. */
+  tooLittleProtection: number;
   /** Callers whom the access list does not let in, or in cleartext where the rules want none. */
   refused: number;
 }
 
 export class Setup {
-  readonly counters: SetupCounters = { malformed: 0, replayed: 0, unexpected: 0, rate: 0, mappingsFull: 0, unconfirmed: 0, refused: 0 };
+  readonly counters: SetupCounters = { malformed: 0, replayed: 0, unexpected: 0, rate: 0, mappingsFull: 0, unconfirmed: 0, tooLittleProtection: 0, refused: 0 };
   readonly #env: SetupEnvironment;
   readonly #paths: PeerPaths;
   readonly #proofs = new Map<string, Uint8Array | null>();
@@ -457,15 +463,27 @@ export class Setup {
   /** A peer that we have cut off, and that is let in again, cannot know: we call it. */
   #keepEarly(nowMs: number, upcall: Extract<Upcall, { kind: "payload" }>): void {
     const mapping = this.#env.mappings.byPrivateId(upcall.id);
-    if (mapping === undefined || !isPlain(mapping)) {
+    if (mapping === undefined) {
       this.counters.unconfirmed += 1;
       return;
     }
+    if (!isPlain(mapping)) return this.#countReadable(mapping, upcall.payload);
     if (mapping.peer === null && mapping.state === "idle" && this.#admits(mapping)) this.call(nowMs, mapping, null);
     const isAwaited = mapping.peer !== null || (mapping.state === "calling" && mapping.early.length < MAX_EARLY_PACKETS);
     if (!isAwaited) this.counters.unconfirmed += 1;
     else if (mapping.peer !== null) this.#env.datapath.deliver(mapping.ownPrivateId, [upcall.payload]);
     else mapping.early.push(upcall.payload);
+  }
+
+  /** What comes in cleartext from a host that has keys, or needs them: too little, unless the rules take it so at another time. */
+  #countReadable(mapping: Mapping, packet: Uint8Array): void {
+    const selector = selectorOfPacket(packet);
+    if (selector !== null && isEnough("none", securityOf(mapping.policy, selector))) {
+      this.counters.unconfirmed += 1;
+      return;
+    }
+    this.counters.tooLittleProtection += 1;
+    this.#env.onReadable(mapping, packet);
   }
 
   #ownSide(mapping: Mapping): AddressPairs {
