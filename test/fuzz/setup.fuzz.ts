@@ -12,6 +12,7 @@ import { expect, it } from "vitest";
 
 import { mutated, Random } from "@i3/common/testing";
 import { mappingFromJson, mappingToJson } from "../../packages/i3-proxy/src/mappings/mapping.js";
+import { selectorOfPacket, selectorText } from "../../packages/i3-proxy/src/policy/packet-selector.js";
 import { encodeConfirm, encodeInit } from "../../packages/i3-proxy/src/setup/messages.js";
 import { addHost, bookOf, World } from "../sim/world.js";
 
@@ -86,4 +87,14 @@ it("no set-up message takes a friend's place", { timeout: (SECONDS + 60) * 1_000
   expect(home.proxy.internalErrors).toBe(0);
   expect(friendSends()).toBe(true);
   process.stdout.write(`setup.fuzz: ${cases} messages, ${home.proxy.mappings.size} mappings\n`);
+});
+
+it("the service of any packet is a protocol, and ports or none", { timeout: (SECONDS + 60) * 1_000 }, () => {
+  const random = new Random(SEED);
+  const endMs = performance.now() + 500;
+  while (performance.now() < endMs) {
+    const bytes = mutated(random, packet(random.bytes(4), random.bytes(4), "F"), [0x40, 0x60, 6, 17, 58]);
+    const selector = selectorOfPacket(bytes);
+    if (selector !== null) expect(selectorText(selector).protocol).toMatch(/^[a-z]+$|^\d{1,3}$/);
+  }
 });

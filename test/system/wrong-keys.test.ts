@@ -106,8 +106,8 @@ describe("an entry of the address book for which another host is there", () => {
     const { code, elapsedMs, logged } = await tried(`id="${id}"`);
     expect(code).toBe("EHOSTUNREACH");
     expect(elapsedMs).toBeLessThan(5_000);
-    expect(logged("wrong-key").map(({ peer, error }) => [peer, error])).toEqual([[
-      "peer.i3", `peer.i3 answered with the key of ${bed.homeProxy.hit}, but is the id ${id} in the address book (line 1). If its owner says that the key is new, change that line; otherwise somebody else answers in its place.`,
+    expect(logged("wrong-key").map(({ peer, error, remedy }) => [peer, error, remedy])).toEqual([[
+      "peer.i3", `peer.i3 answered with the key of ${bed.homeProxy.hit}, but is the id ${id} in the address book (line 1)`, "If its owner says that the key is new, change that line; otherwise somebody else answers in its place.",
     ]]);
     expect(logged("unreachable")[0]).toMatchObject({ peer: "peer.i3", why: "another key answered than the one of its name" });
     expect(logged("mapping-open")).toEqual([]);
@@ -130,8 +130,8 @@ describe("an entry of the address book for which another host is there", () => {
     const { code, elapsedMs, logged } = await tried(`hit="${NOBODY}" address="${server.address4}"`);
     expect(code).toBe("EHOSTUNREACH");
     expect(elapsedMs).toBeLessThan(3_000);
-    expect(logged("wrong-key").map(({ peer, error }) => [peer, error])).toEqual([[
-      "peer.i3", `peer.i3 answered with the key of ${hit}, but is ${NOBODY} in the address book (line 1). If its owner says that the key is new, change that line; otherwise somebody else answers in its place.`,
+    expect(logged("wrong-key").map(({ peer, error, remedy }) => [peer, error, remedy])).toEqual([[
+      "peer.i3", `peer.i3 answered with the key of ${hit}, but is ${NOBODY} in the address book (line 1)`, "If its owner says that the key is new, change that line; otherwise somebody else answers in its place.",
     ]]);
     expect(logged("unreachable")[0]).toMatchObject({ peer: "peer.i3", why: "another key answered than the one of its name" });
     expect(other.lines.map(({ text }) => text)).not.toContain("ESTABLISHED");

@@ -19,7 +19,7 @@ import { AccessLog } from "./policy/access-log.js";
 import { CLOCK_REMEDY, clockTrouble } from "./policy/clock.js";
 import { NameTrust } from "./policy/name-trust.js";
 import type { Pins } from "./policy/pins.js";
-import { hasServices, type PeerPolicy } from "./policy/policy.js";
+import { hasServices, servicesText, type PeerPolicy } from "./policy/policy.js";
 import { ProtectionLog } from "./policy/protection-log.js";
 import { SameKeyLog } from "./policy/same-key-log.js";
 import { SecurityLog } from "./policy/security-log.js";
@@ -30,7 +30,7 @@ import { MappingLog } from "./setup/mapping-log.js";
 import { ReturnIds } from "./setup/return-ids.js";
 import { Setup } from "./setup/setup.js";
 import { Setups } from "./setup/setups.js";
-import { peerText } from "./setup/unreachable.js";
+import { peerText, UnreachableLog } from "./setup/unreachable.js";
 
 // Ours:
 /** Uses are read from the engine, and mappings expire, this often. */
@@ -161,10 +161,11 @@ export class Proxy {
     this.#sameKeyLog = new SameKeyLog(log, identity.hit);
     const securityLog = new SecurityLog(log, (hit) => this.#names.nameOfHit(hit), (name) => this.#names.policyOf(name));
     const both = {
-      mappingLog: new MappingLog(log, () => this.#nowMs), isRingSilent: () => this.#isRingSilent, identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, flows: new FlowWays({ datapath, own4, identity }), wallMs, log,
+      mappingLog: new MappingLog(log, () => this.#nowMs, () => this.#access), unreachableLog: new UnreachableLog(log, () => this.#nowMs), isRingSilent: () => this.#isRingSilent, identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, flows: new FlowWays({ datapath, own4, identity }), wallMs, log,
       nameOf: (hit: Uint8Array) => this.#names.nameOfHit(hit), ownTriggerFor: (name: string | null) => this.#names.wantsOwnTrigger(name),
       onOwnTrigger: (mapping: Mapping) => this.#insertOwnTrigger(0, mapping), admits: (hit: Uint8Array) => this.#access.admits(hit), refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => this.#access.refuses(peer),
       drop: (mapping: Mapping) => this.#drop(this.#nowMs, mapping), onRefused: (hit: Uint8Array | null) => this.#accessLog.refused(this.#nowMs, hit, this.#access),
+      onOwnRefused: (mapping: Mapping) => this.#accessLog.refusedOwn(this.#nowMs, peerText(mapping), mapping, this.#access),
       onUnwanted: (hit: Uint8Array | null, asked: Security) => securityLog.refused(this.#nowMs, hit, asked),
     };
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
@@ -375,8 +376,9 @@ export class Proxy {
   /** All mappings, for people: nothing of it is secret. */
   report(nowMs: number): readonly Readonly<Record<string, unknown>>[] {
     return Array.from(this.mappings.all(), (mapping) => {
-      const { name, peerHit, state, security, local4 } = mapping;
-      return { name, hit: peerHit === null ? null : formatIpText(peerHit), state, security, address: formatIpText(local4), ...this.setups.hip?.report(nowMs, mapping) };
+      const { name, peerHit, state, security, local4, policy } = mapping;
+      const services = hasServices(policy) ? { services: servicesText(policy) } : {};
+      return { name, hit: peerHit === null ? null : formatIpText(peerHit), state, security, address: formatIpText(local4), ...this.setups.hip?.report(nowMs, mapping), ...services };
     });
   }
 
@@ -487,10 +489,12 @@ export class Proxy {
       this.#returnIds.handleLive(event.id);
       const isNews = !this.#liveTriggers.has(toHex(event.id));
       this.#liveTriggers.add(toHex(event.id));
-      log(isNews ? "info" : "debug", "trigger-live", { id: toHex(event.id.subarray(0, 8)), server: locatorText(event.server) });
+      log(isNews && !this.#returnIds.has(event.id) ? "info" : "debug", "trigger-live", { id: toHex(event.id.subarray(0, 8)), server: locatorText(event.server) });
     } else if (event.kind === "trigger-lost") {
       this.#liveTriggers.delete(toHex(event.id));
-      log("warn", "trigger-lost", { id: toHex(event.id.subarray(0, 8)), why: event.why });
+      log(this.#returnIds.has(event.id) ? "debug" : "warn", "trigger-lost", {
+        id: toHex(event.id.subarray(0, 8)), why: event.why, remedy: "It is put into the ring again by itself, which takes a second or two when a server answers: trigger-live says so. Until then nobody finds this host by that id.",
+      });
     } else if (!this.#claims.handleRefused(event.id, event.code)) log("warn", "trigger-refused", { id: toHex(event.id.subarray(0, 8)), code: event.code });
   }
 

@@ -46,7 +46,7 @@ describe.each(["esp", "none"] as const)('a host that this one has called, with s
     expect(roundTrip(world, home, laptop, "laptop.i3", "the default is for callers").back).not.toBe("nothing");
     const [to, back] = [addressOf(home, "laptop.i3"), addressOf(laptop, "home.i3")];
     home.proxy.setAccess(world.nowMs, refusing(kind === "hit" ? { hit: laptop.identity.hit } : { group: "guests" }, "refuse"));
-    expect([stateAt(home, laptop), logged(home, "access-ended")]).toEqual(["refused", [{ peer: "laptop.i3", hit: formatIpText(laptop.identity.hit) }]]);
+    expect([stateAt(home, laptop), logged(home, "access-ended")]).toEqual(["refused", [{ peer: "laptop.i3", hit: formatIpText(laptop.identity.hit), why: "line 9 of the configuration", remedy: expect.any(String) as unknown }]]);
     const from = home.node.received.length;
     for (let n = 0; n < 10; n += 1) {
       send(world, home, to, "out");
@@ -56,7 +56,7 @@ describe.each(["esp", "none"] as const)('a host that this one has called, with s
       world.run(700);
     }
     expect([texts(laptop).includes("out"), texts(home).includes("in"), hearsUnreachable(home, from)]).toEqual([false, false, true]);
-    expect(logged(home, "access-refused")).toContainEqual({ peer: "laptop.i3", hit: formatIpText(laptop.identity.hit), why: "line 9 of the configuration" });
+    expect(logged(home, "access-refused")).toContainEqual({ peer: "laptop.i3", hit: formatIpText(laptop.identity.hit), why: "line 9 of the configuration", caller: "a program of this machine", remedy: expect.any(String) as unknown });
     home.proxy.setAccess(world.nowMs, NOBODY);
     world.run(2_000);
     expect(roundTrip(world, home, laptop, "laptop.i3", "again").back).not.toBe("nothing");
@@ -71,8 +71,23 @@ describe.each(["esp", "none"] as const)('a host that this one has called, with s
       world.run(3_000);
     }
     expect([texts(laptop), stateAt(home, laptop) === "open"]).toEqual([[], false]);
+    expect(logged(home, "access-refused")).toEqual([{ peer: "laptop.i3", caller: "a program of this machine", why: "line 9 of the configuration", remedy: expect.any(String) as unknown }]);
     home.proxy.setAccess(world.nowMs, undefined);
     expect(roundTrip(world, home, laptop, "laptop.i3", "now").back).not.toBe("nothing");
+  });
+
+  it("and that an entry refuses: the log says so of a program's own call, though the host itself was refused a moment ago, once a minute", () => {
+    const { world, laptop, home } = bed(security);
+    home.proxy.setAccess(world.nowMs, refusing({ hit: laptop.identity.hit }));
+    send(world, laptop, addressOf(laptop, "home.i3"), "in");
+    world.run(2_000);
+    const told = logged(home, "access-refused").length;
+    expect(told).toBe(1);
+    for (let n = 0; n < 4; n += 1) {
+      send(world, home, addressOf(home, "laptop.i3"), "out");
+      world.run(2_000);
+    }
+    expect(logged(home, "access-refused").slice(told)).toEqual([{ peer: "laptop.i3", hit: formatIpText(laptop.identity.hit), caller: "a program of this machine", why: "line 9 of the configuration", remedy: expect.stringContaining("take that entry away") as unknown }]);
   });
 
   it("is refused while it is being called", () => {

@@ -124,7 +124,7 @@ describe("a name that is trusted on first use", () => {
     const { world, laptop } = bed();
     send(world, laptop, addressOf(laptop, NAME), "anybody?");
     world.run(2_000);
-    expect(logged(laptop, "unreachable")).toMatchObject([{ peer: NAME, why: "no host has registered this name's id" }]);
+    expect(logged(laptop, "unreachable")).toMatchObject([{ peer: NAME, why: "no host has registered this name's id", remedy: expect.stringContaining("<published-names>") as unknown }]);
   });
 
   it("survives a restart of both, the pin and the addresses with it", () => {
@@ -175,9 +175,10 @@ describe("an impostor who claims the name", () => {
     const { there } = roundTrip(at.world, later, impostor, NAME, "who is it");
     expect(there).toBe("nothing");
     expect(i2sTo(at.world, impostor)).toBe(0);
-    const [{ error = "" } = {}] = logged(later, "wrong-key") as readonly { readonly error: string }[];
-    expect(error).toMatch(/^box\.try\.i3 answered with the key of 2001:2\S+, but has had that of 2001:2\S+ since 2026-01-31\. If its owner says that the key is new, stop i3-proxy, delete the line of box\.try\.i3 in \/s\/pins and start it again; otherwise/);
-    expect(logged(later, "unreachable")).toMatchObject([{ why: "another key answered than the one of its name" }]);
+    const [{ error = "", remedy = "" } = {}] = logged(later, "wrong-key") as readonly { readonly error: string; readonly remedy: string }[];
+    expect(error).toMatch(/^box\.try\.i3 answered with the key of 2001:2\S+, but has had that of 2001:2\S+ since 2026-01-31$/);
+    expect(remedy).toMatch(/^If its owner says that the key is new, stop i3-proxy, delete the line of box\.try\.i3 in \/s\/pins and start it again; otherwise/);
+    expect(logged(later, "unreachable")).toMatchObject([{ why: "another key answered than the one of its name", remedy: expect.stringContaining("wrong-key") as unknown }]);
     expect(later.proxy.mappings.byPeer(publicId(impostor.identity.hit))).toBeUndefined();
   });
 

@@ -223,7 +223,8 @@ describe("the log", () => {
     expect(logged(home, "security-refused")).toEqual([told]);
     const [first] = logged(laptop, "unreachable");
     expect(first).toMatchObject({ peer: "home.i3", remedy: expect.any(String) as unknown });
-    if (here !== "none") expect(first?.["why"]).toContain("its rules do not take the security that ours ask for");
+    if (here === "none") expect(first).toMatchObject({ why: "no answer", remedy: expect.stringContaining("its rules want more security") as unknown });
+    else expect(first?.["why"]).toContain("its rules do not take the security that ours ask for");
     world.run(60_000);
     roundTrip(world, laptop, home, "home.i3", "please");
     world.run(7_000);
@@ -248,6 +249,38 @@ describe("the log", () => {
   it("says that the clock is wrong, by what servers say that were found later", () => {
     const { laptop, home } = pair({ clockErrorMs: -3_600_000 }, { clockErrorMs: 299_000 });
     expect([logged(laptop, "clock"), logged(home, "clock")]).toMatchObject([[], [{ why: "this machine's clock is 60 minutes behind the servers'" }]]);
+  });
+
+  it.each(["esp", "none"] as const)("of a call while no server answers says so, and not that the host is off, with security=\"%s\"", (security) => {
+    const { world, laptop, home } = pair({ security }, { security });
+    for (const node of world.nodes.values()) if (node !== laptop.node && node !== home.node) node.down = true;
+    world.run(10_000);
+    send(world, laptop, addressOf(laptop, "home.i3"), "anybody");
+    world.run(3_000);
+    expect(logged(laptop, "unreachable")).toMatchObject([{ peer: "home.i3", why: "no i3 server answers", remedy: expect.stringContaining("<servers>") as unknown }]);
+  });
+
+  it.each(["esp", "none"] as const)("of a host that is off, which programs go on calling, has a line a minute, with security=\"%s\"; and no line at all of ids for answers", (security) => {
+    const { world, laptop, home } = pair({ security }, { security });
+    home.proxy.stop(world.nowMs);
+    world.run(1_000);
+    home.node.down = true;
+    const [to, from] = [addressOf(laptop, "home.i3"), laptop.node.log.length];
+    const levels = (event: string): readonly string[] => laptop.node.log.slice(from).filter((line) => line.event === event).map(({ level }) => level);
+    for (let n = 0; n < 110; n += 1) {
+      send(world, laptop, to, `ping ${n}`);
+      world.run(1_000);
+    }
+    const told = levels("unreachable");
+    expect([told.filter((level) => level === "warn").length, told.length > 20]).toEqual([2, true]);
+    if (security === "esp") expect(levels("trigger-live").length).toBeGreaterThan(20);
+    expect(levels("trigger-live").filter((level) => level !== "debug")).toEqual([]);
+  });
+
+  it.each(["esp", "none"] as const)("of a peer that is open says how it is protected, and who began, with security=\"%s\"", (security) => {
+    const { world, laptop, home } = pair({ security }, { security });
+    roundTrip(world, laptop, home, "home.i3", "hello");
+    expect([logged(laptop, "mapping-open"), logged(home, "mapping-open")]).toMatchObject([[{ peer: "home.i3", security, role: "initiator" }], [{ peer: "laptop.i3", security, role: "responder" }]]);
   });
 
   it("of many refused callers is short", () => {

@@ -17,7 +17,7 @@ Prints "READY i3-proxy hit=… address=… tun=… port=… engine=…" to stdou
 SIGTERM tells peers and ends it, within two seconds. SIGUSR1 logs counters, and the
 mappings: name, HIT, state, security, virtual address; with an association also
 suite, pairs of keys, their age (s), who began (role) and the way ("i3", or the
-address that packets go to). No key or id is among them.
+address that packets go to); where rules have services, the kind of each. No key or id is among them.
 Exit status: 0 after SIGTERM, 1 when the proxy cannot run, 2 for wrong arguments or a bad configuration.
 `;
 

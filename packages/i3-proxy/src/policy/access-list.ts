@@ -10,6 +10,12 @@ export interface AccessDecision {
   readonly line: number | null;
 }
 
+/** What a peer that proves no key is asked about with. */
+const NO_HIT = new Uint8Array(16);
+
+/** @param line of the entry that refuses; null: none lets it in */
+export const whyText = (line: number | null): string => (line === null ? "no entry of <access> lets it in" : `line ${line} of the configuration`);
+
 /** Every answer is that of one configuration and one address book: another list is made when either changes. */
 export class AccessList {
   readonly #entries: readonly AccessEntry[];
@@ -45,8 +51,9 @@ export class AccessList {
    * Whether an entry refuses this very host, by HIT or group: it neither connects nor is called.
    * @param peer of a host whose HIT is not known (null) the public id is asked about
    */
-  refuses({ peerHit, peerId }: { readonly peerHit: Uint8Array | null; readonly peerId: Uint8Array | null }): boolean {
-    const { admits, line } = peerHit !== null ? this.decide(peerHit) : peerId !== null ? this.#decideById(peerId) : { admits: true, line: null };
+  refuses(peer: { readonly peerHit: Uint8Array | null; readonly peerId: Uint8Array | null }): boolean {
+    if (peer.peerHit === null && peer.peerId === null) return false;
+    const { admits, line } = this.#decideOf(peer);
     return !admits && line !== null;
   }
 
@@ -61,6 +68,18 @@ export class AccessList {
       if (of === undefined ? isIn(group ?? "") : bytesKey(of) === key) return { admits, line };
     }
     return { admits: this.#default, line: null };
+  }
+
+  /** Why a host is not let in, and what to do if it should be, for the log. A peer that proves no key is asked about with the HIT `::`. */
+  reasonFor(peer: { readonly peerHit: Uint8Array | null; readonly peerId: Uint8Array | null }): { readonly why: string; readonly remedy: string } {
+    const { line } = this.#decideOf(peer);
+    return {
+      why: whyText(line), remedy: line === null ? 'If it may connect, write <allow hit="…"/> or <allow group="…"/> for it into <access>.' : "If it may connect, take that entry away, or put an <allow> for it in front.",
+    };
+  }
+
+  #decideOf({ peerHit, peerId }: { readonly peerHit: Uint8Array | null; readonly peerId: Uint8Array | null }): AccessDecision {
+    return peerHit === null && peerId !== null ? this.#decideById(peerId) : this.decide(peerHit ?? NO_HIT);
   }
 
   #decideById(id: Uint8Array): AccessDecision {

@@ -1,13 +1,16 @@
 /** Who was turned away by the access list, for people: each once a minute, and few, for whoever calls need not be who it says. Without I/O. */
 import { formatIpText, type Log } from "@i3/common";
 
-import type { AccessList } from "./access-list.js";
+import type { Mapping } from "../mappings/mapping.js";
+import { whyText, type AccessList } from "./access-list.js";
 import { FewLines } from "./few-lines.js";
 
 export class AccessLog {
   readonly #log: Log;
   readonly #nameOf: (hit: Uint8Array) => string | null;
   readonly #lines = new FewLines();
+  /** A caller that was refused leaves a line for our own calls. */
+  readonly #own = new FewLines();
 
   constructor(log: Log, nameOf: (hit: Uint8Array) => string | null) {
     this.#log = log;
@@ -20,8 +23,15 @@ export class AccessLog {
     const line = hit === null ? null : list.decide(hit).line;
     const name = hit === null ? null : this.#nameOf(hit);
     this.#log("info", "access-refused", {
-      ...(name === null ? {} : { peer: name }), hit: hit === null ? "none" : formatIpText(hit), why: line === null ? "no entry of <access> lets it in" : `line ${line} of the configuration`,
+      ...(name === null ? {} : { peer: name }), hit: hit === null ? "none" : formatIpText(hit), why: whyText(line),
     });
+  }
+
+  /** A program here calls a host that an entry refuses. It hears host unreachable. */
+  refusedOwn(nowMs: number, peer: string, { peerHit, peerId }: Pick<Mapping, "peerHit" | "peerId">, list: AccessList): void {
+    if (!this.#own.take(nowMs, peerHit ?? peerId)) return;
+    const { why, remedy } = list.reasonFor({ peerHit, peerId });
+    this.#log("warn", "access-refused", { peer, ...(peerHit === null ? {} : { hit: formatIpText(peerHit) }), caller: "a program of this machine", why, remedy });
   }
 
   /** Groups that entries of a list name and no host is in. */

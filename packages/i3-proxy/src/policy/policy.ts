@@ -2,7 +2,7 @@
  * How the packets of one peer are protected (architecture §7, the E2E paper's per-service granularity): of the rules that match its
  * name, in their order, the services, then what is left. Without I/O, for whoever sets up associations and programs the engine.
  */
-import { bareName, MAX_SERVICES, type OverlayRule, type PortRange, type ProxyRule, type Security, type Trust } from "@i3/common";
+import { bareName, MAX_SERVICES, protocolName, type OverlayRule, type PortRange, type ProxyRule, type Security, type Trust } from "@i3/common";
 
 /** Packets of a protocol; with ports, those of which either port is one of them, so that both ends come to the same answer. */
 export interface Service {
@@ -117,6 +117,16 @@ export function strongerPolicy(a: PeerPolicy, b: PeerPolicy): PeerPolicy {
   if (isSamePolicy(a, b)) return a;
   const [strongestA, strongestB] = [strongestOf(a), strongestOf(b)];
   return Object.freeze({ ...a, services: Object.freeze([]), rest: STRENGTH[strongestA] >= STRENGTH[strongestB] ? strongestA : strongestB });
+}
+
+/** For people, in the order that decides: `icmp none`, `tcp 22,8000-8080 auth`, `rest esp`. */
+export function servicesText({ services, rest }: PeerPolicy): readonly string[] {
+  const texts = services.map(({ protocol, ports, security }) => {
+    const at = ports.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(",");
+    return [protocolName(protocol), ...(at === "" ? [] : [at]), security].join(" ");
+  });
+  // ICMP is two protocols.
+  return [...new Set(texts), `rest ${rest ?? "refused"}`];
 }
 
 /** Whether two policies protect the same packets in the same way. */

@@ -4,7 +4,6 @@ import { publicId } from "@i3/common";
 import type { Mapping } from "../mappings/mapping.js";
 import type { HipSetupEnvironment } from "./hip-environment.js";
 import type { Link } from "./hip-link.js";
-import { tellRefused } from "./unreachable.js";
 
 export class HipAccess {
   readonly #env: HipSetupEnvironment;
@@ -19,7 +18,7 @@ export class HipAccess {
   mayCall(mapping: Mapping): boolean {
     const { mayCall, peerHit } = mapping;
     const isRefused = this.#env.refuses(mapping);
-    if (isRefused) tellRefused(this.#env, mapping);
+    if (isRefused) this.#env.onOwnRefused(mapping);
     return !isRefused && (mayCall || peerHit === null || this.#env.admits(peerHit));
   }
 

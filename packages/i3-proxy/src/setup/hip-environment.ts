@@ -11,6 +11,7 @@ import type { PeerPolicy } from "../policy/policy.js";
 import type { FlowWays } from "./flow-ways.js";
 import type { MappingLog } from "./mapping-log.js";
 import type { ReturnIds } from "./return-ids.js";
+import type { UnreachableLog } from "./unreachable.js";
 
 export interface HipSetupEnvironment {
   readonly identity: HostIdentity;
@@ -44,6 +45,8 @@ export interface HipSetupEnvironment {
   readonly refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => boolean;
   /** Told whom the list has turned away; null: one who proves nothing. */
   readonly onRefused: (hit: Uint8Array | null) => void;
+  /** Told that a program here calls whom an entry of the list refuses. */
+  readonly onOwnRefused: (mapping: Mapping) => void;
   /** Told whose security the rules do not take, and what it asked for. */
   readonly onUnwanted: (hit: Uint8Array, asked: Security) => void;
   /** Which key a name may have. */
@@ -60,4 +63,5 @@ export interface HipSetupEnvironment {
   readonly isRingSilent: () => boolean;
   readonly log: Log;
   readonly mappingLog: MappingLog;
+  readonly unreachableLog: UnreachableLog;
 }

@@ -29,7 +29,7 @@ import { PeerPaths } from "./peer-paths.js";
 import { locatorOf, pathOf } from "./hip-paths.js";
 import { suitesOf } from "./policy-suites.js";
 import { SecondPairs } from "./second-pairs.js";
-import { isNobodyThere, logUnreachable, patienceMs, peerText, REFUSED_MS, remedyOf } from "./unreachable.js";
+import { absenceOf, patienceMs, peerText, REFUSED_MS, type Absence } from "./unreachable.js";
 
 // Ours:
 /** We send and hear nothing: the peer may have lost its keys, or moved. */
@@ -291,9 +291,9 @@ export class HipSetup {
   }
 
   /** The ring says that nobody has the id, or there is no ring, where it is needed. */
-  #isAbsent(mapping: Mapping): boolean {
+  #absenceOf(mapping: Mapping): Absence {
     const link = this.#links.get(mapping);
-    return addressCalled(link) === null && isNobodyThere(link?.absent === true, this.#env.client);
+    return addressCalled(link) !== null ? null : absenceOf(link?.absent === true, this.#env.client);
   }
 
   #patienceEndsMs(mapping: Mapping): number {
@@ -302,7 +302,7 @@ export class HipSetup {
     const startedMs = mapping.state === "open" ? (link?.startedMs ?? Infinity) : mapping.callStartedMs;
     // Who has answered once is there: its puzzle may be hard, and its answer to the solution takes its time.
     const waitsSinceMs = link === undefined || link.call === null ? startedMs : (this.hip.waitsSinceMs(link.call) ?? startedMs);
-    return Math.max(startedMs, waitsSinceMs) + patienceMs(hasWrongKey || this.#isAbsent(mapping));
+    return Math.max(startedMs, waitsSinceMs) + patienceMs(hasWrongKey || this.#absenceOf(mapping) !== null);
   }
 
   /** A fresh exchange beside the keys that are in use. */
@@ -385,7 +385,7 @@ export class HipSetup {
       if (mapping === caller) this.#calls.end(link);
       if (mapping === old) this.#end(nowMs, mapping, link);
       if (!isCalling) continue;
-      this.#env.log("warn", "unreachable", { peer: peerText(mapping), why });
+      this.#env.unreachableLog.failed(mapping, why);
       this.#refuse(nowMs, mapping);
     }
   }
@@ -479,7 +479,7 @@ export class HipSetup {
     this.#calls.end(link);
     const isRefused = code === "refused";
     if (mapping.state !== "calling" && !(mapping.state === "open" && isRefused)) return;
-    this.#env.log("warn", "unreachable", { peer: peerText(mapping), why: reason, code, ...remedyOf(code) });
+    this.#env.unreachableLog.failed(mapping, reason, code);
     // The peer has said that a fresh exchange is not wanted: the old keys lead nowhere.
     if (link.association !== null) this.hip.close(this.#nowMs, link.association);
     this.#refuse(this.#nowMs, mapping);
@@ -488,10 +488,10 @@ export class HipSetup {
   #giveUp(nowMs: number, mapping: Mapping): void {
     const link = this.#links.get(mapping);
     const called = addressCalled(link);
-    const isAbsent = this.#isAbsent(mapping);
+    const absence = this.#absenceOf(mapping);
     const trouble = link === undefined ? null : this.#calls.abandon(link);
     const remedy = called === null ? undefined : `Is the other machine on, does it take HIP by ${pathText(called)}, and is its key the one of the address book? A host with another key keeps silent.`;
-    logUnreachable(this.#env.log, mapping, isAbsent, link?.wrongKey ?? null, remedy, trouble);
+    this.#env.unreachableLog.givenUp(mapping, { absence, wrongKey: link?.wrongKey ?? null, remedy, trouble });
     if (link !== undefined && mapping.state === "open") this.#end(nowMs, mapping, link);
     this.#refuse(nowMs, mapping);
   }

@@ -2,19 +2,25 @@
 import { formatIpText, type Log } from "@i3/common";
 
 import type { Mapping } from "../mappings/mapping.js";
+import type { AccessList } from "../policy/access-list.js";
 import { FewLines } from "../policy/few-lines.js";
 import { peerText } from "./unreachable.js";
 
 export class MappingLog {
   readonly #log: Log;
   readonly #nowMs: () => number;
+  readonly #access: () => AccessList;
   /** Strangers make new keys as they like. */
   readonly #strangers = new FewLines();
 
-  /** @param nowMs monotonic, ms */
-  constructor(log: Log, nowMs: () => number) {
+  /**
+   * @param nowMs monotonic, ms
+   * @param access the list as it is in use
+   */
+  constructor(log: Log, nowMs: () => number, access: () => AccessList) {
     this.#log = log;
     this.#nowMs = nowMs;
+    this.#access = access;
   }
 
   /** Keys, or a plain way, stand. @param fields what else the line has */
@@ -25,7 +31,7 @@ export class MappingLog {
 
   /** The access list allows it no more. */
   ended(mapping: Mapping): void {
-    this.#log("warn", "access-ended", whoIs(mapping));
+    this.#log("warn", "access-ended", { ...whoIs(mapping), ...this.#access().reasonFor(mapping) });
   }
 }
 

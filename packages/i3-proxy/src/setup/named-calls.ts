@@ -10,6 +10,8 @@ import { peerText } from "./unreachable.js";
 
 const NO_ID = new Uint8Array(32);
 
+const NOT_ITS_OWN_REMEDY = "If its owner says that the key is new, correct its id or HIT in the address book; otherwise somebody else answers in its place.";
+
 export class NamedCalls {
   readonly #env: HipSetupEnvironment;
   readonly #links: ReadonlyMap<Mapping, Link>;
@@ -58,8 +60,9 @@ export class NamedCalls {
     const verdict = name === null ? null : trust.judge(name, hit);
     if (verdict?.kind !== "refused" && (mapping.isNameOnly || sameBytes(publicId(hit), mapping.peerId ?? NO_ID))) return null;
     const why = verdict?.kind === "refused" ? errorLine(verdict.error) : `${peerText(mapping)} answered with the key of ${formatIpText(hit)}, which is not its own`;
+    const said = verdict?.kind === "refused" ? { error: verdict.error.message, remedy: verdict.error.remedy } : { error: why, remedy: NOT_ITS_OWN_REMEDY };
     // Once a call: who answers with ever other keys shall not fill the log.
-    if (link.wrongKey !== why) log(link.wrongKey === null ? "warn" : "debug", "wrong-key", { peer: name ?? peerText(mapping), error: why });
+    if (link.wrongKey !== why) log(link.wrongKey === null ? "warn" : "debug", "wrong-key", { peer: name ?? peerText(mapping), ...said });
     link.wrongKey = why;
     return why;
   }

@@ -46,6 +46,11 @@ export class ReturnIds {
     if (this.#spare.has(bytesKey(id))) this.#live.add(bytesKey(id));
   }
 
+  /** Whether an id is one of these. */
+  has(id: Uint8Array): boolean {
+    return this.#spare.has(bytesKey(id)) || this.#used.has(bytesKey(id));
+  }
+
   get hasLive(): boolean {
     return this.#live.size > 0;
   }

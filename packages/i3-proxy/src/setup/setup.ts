@@ -18,7 +18,7 @@ import type { FlowWays } from "./flow-ways.js";
 import { decodeSetup, encodeConfirm, encodeInit, isHostOf, splitSetup, type AddressPairs, type ConfirmFields, type InitFields, type SetupMessage } from "./messages.js";
 import type { MappingLog } from "./mapping-log.js";
 import { PeerPaths } from "./peer-paths.js";
-import { isNobodyThere, logUnreachable, patienceMs, peerText, REFUSED_MS, tellRefused } from "./unreachable.js";
+import { absenceOf, patienceMs, peerText, REFUSED_MS, type Absence, type UnreachableLog } from "./unreachable.js";
 
 // Ours:
 const CALL_RETRY_MS = 400;
@@ -55,6 +55,8 @@ export interface SetupEnvironment {
   readonly refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => boolean;
   /** Told whom the list has turned away; null: one who proves nothing. */
   readonly onRefused: (hit: Uint8Array | null) => void;
+  /** Told that a program here calls whom an entry of the list refuses. */
+  readonly onOwnRefused: (mapping: Mapping) => void;
   /** Told whose security the rules do not take; null: one who proves nothing. */
   readonly onUnwanted: (hit: Uint8Array | null, asked: Security) => void;
   /** Told of a packet in cleartext from a host whose packets need keys. */
@@ -68,6 +70,7 @@ export interface SetupEnvironment {
   readonly isRingSilent: () => boolean;
   readonly log: Log;
   readonly mappingLog: MappingLog;
+  readonly unreachableLog: UnreachableLog;
 }
 
 export interface SetupCounters {
@@ -171,7 +174,7 @@ export class Setup {
   call(nowMs: number, mapping: Mapping, firstPacket: Uint8Array | null): void {
     if (!this.#isSpoken || mapping.peerId === null || mapping.state === "calling") return;
     const isRefused = this.#env.refuses(mapping);
-    if (isRefused) tellRefused(this.#env, mapping);
+    if (isRefused) this.#env.onOwnRefused(mapping);
     if (isRefused || (!mapping.mayCall && !this.#admits(mapping))) return this.#endRefused(nowMs, mapping);
     if (!this.#env.client.openPath(mapping.peerId)) return;
     this.#lastCounter = Math.max(this.#lastCounter + 1, Math.floor(this.#env.wallMs()));
@@ -245,9 +248,9 @@ export class Setup {
   #callAgain(nowMs: number, mapping: Mapping): void {
     const waitedMs = nowMs - mapping.callStartedMs;
     const call = this.#calls.get(mapping);
-    const isAbsent = isNobodyThere(call?.absent === true, this.#env.client);
-    const limitMs = call?.isLiving === true ? LIVING_AFTER_MS : patienceMs(isAbsent);
-    if (waitedMs >= limitMs) return this.#refuse(nowMs, mapping, isAbsent);
+    const absence = absenceOf(call?.absent === true, this.#env.client);
+    const limitMs = call?.isLiving === true ? LIVING_AFTER_MS : patienceMs(absence !== null);
+    if (waitedMs >= limitMs) return this.#refuse(nowMs, mapping, absence);
     mapping.nextCallMs = nowMs + Math.min(CALL_RETRY_MS, Math.max(limitMs - waitedMs, 1));
     this.#sendInit(mapping);
   }
@@ -264,8 +267,8 @@ export class Setup {
   }
 
   /** Nobody answers: programs hear it, at once for the packet that began the call. */
-  #refuse(nowMs: number, mapping: Mapping, isAbsent: boolean): void {
-    logUnreachable(this.#env.log, mapping, isAbsent);
+  #refuse(nowMs: number, mapping: Mapping, absence: Absence): void {
+    this.#env.unreachableLog.givenUp(mapping, { absence });
     const packet = mapping.firstPacket;
     this.#endCall(mapping);
     this.#endRefused(nowMs, mapping);
@@ -322,7 +325,7 @@ export class Setup {
     if (hit !== null && !this.#acceptCounter(mapping, init)) return;
     const isNewer = hit !== null && init.counter > mapping.peerCounter;
     if (mapping.peer === null || isNewer) {
-      const isOpen = this.#open(mapping, { privateId: init.callerPrivateId, ...addressesOfMessage(init) }, hit === null ? 0 : init.counter);
+      const isOpen = this.#open(mapping, "responder", { privateId: init.callerPrivateId, ...addressesOfMessage(init) }, hit === null ? 0 : init.counter);
       if (!isOpen) return this.#forgetUnused(mapping);
     }
     this.#confirm(nowMs, mapping, init);
@@ -419,11 +422,11 @@ export class Setup {
     }
     this.#env.mappings.learnHit(mapping, hit as Uint8Array);
     if (this.#env.refuses(mapping)) return this.#cutOff(nowMs, mapping);
-    this.#open(mapping, { privateId: confirm.calleePrivateId, ...addressesOfMessage(confirm) }, mapping.peerCounter);
+    this.#open(mapping, "initiator", { privateId: confirm.calleePrivateId, ...addressesOfMessage(confirm) }, mapping.peerCounter);
   }
 
   /** Both private ids are known: packets go to the peer's from now on. False, and nothing is changed, when the id cannot be used. */
-  #open(mapping: Mapping, peer: PeerSide, peerCounter: number): boolean {
+  #open(mapping: Mapping, role: "initiator" | "responder", peer: PeerSide, peerCounter: number): boolean {
     const { datapath, mappings } = this.#env;
     const old = mapping.peer;
     if (!this.#openPeer(mapping, peer)) return false;
@@ -442,7 +445,7 @@ export class Setup {
     if (mapping.local6 !== null) datapath.release(mapping.local6);
     if (mapping.early.length > 0) datapath.deliver(mapping.ownPrivateId, mapping.early.splice(0));
     mappings.changed(mapping);
-    this.#env.mappingLog.opened(mapping, { proved: mapping.peerId !== null });
+    this.#env.mappingLog.opened(mapping, { security: "none", role, proved: mapping.peerId !== null });
     return true;
   }
 

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 
-import { formatIpText } from "@i3/common";
+import { EMPTY_ADDRESS_BOOK, formatIpText } from "@i3/common";
 
 import { makeMapping, type Mapping } from "../../src/mappings/mapping.js";
+import { AccessList } from "../../src/policy/access-list.js";
 import { PLAIN_POLICY } from "../../src/policy/policy.js";
 import { MappingLog } from "../../src/setup/mapping-log.js";
 
@@ -13,7 +14,8 @@ const mapping = (n: number | null, name: string | null): Mapping =>
 function bed() {
   const lines: (readonly [string, string, unknown])[] = [];
   const clock = { nowMs: 0 };
-  const log = new MappingLog((level, event, fields) => lines.push([level, event, fields]), () => clock.nowMs);
+  const access = new AccessList({ default: "refuse", entries: [{ admits: false, line: 4, hit: hitOf(1) }] }, EMPTY_ADDRESS_BOOK);
+  const log = new MappingLog((level, event, fields) => lines.push([level, event, fields]), () => clock.nowMs, () => access);
   return { lines, clock, log, levels: (): readonly string[] => lines.splice(0).map(([level]) => level) };
 }
 
@@ -23,8 +25,13 @@ describe("the log of mappings", () => {
     for (let n = 0; n < 20; n += 1) log.opened(mapping(1, "home.i3"), { security: "esp" });
     expect(lines).toEqual(Array.from({ length: 20 }, () => ["info", "mapping-open", { peer: "home.i3", hit: formatIpText(hitOf(1)), security: "esp" }]));
     log.ended(mapping(1, "home.i3"));
+    log.ended(mapping(2, "nas.i3"));
     log.opened(mapping(null, null), { proved: false });
-    expect(lines.slice(20)).toEqual([["warn", "access-ended", { peer: "home.i3", hit: formatIpText(hitOf(1)) }], ["info", "mapping-open", { peer: "0000000000000000", proved: false }]]);
+    expect(lines.slice(20)).toEqual([
+      ["warn", "access-ended", { peer: "home.i3", hit: formatIpText(hitOf(1)), why: "line 4 of the configuration", remedy: expect.stringContaining("take that entry away") as unknown }],
+      ["warn", "access-ended", { peer: "nas.i3", hit: formatIpText(hitOf(2)), why: "no entry of <access> lets it in", remedy: expect.stringContaining("<allow hit=") as unknown }],
+      ["info", "mapping-open", { peer: "0000000000000000", proved: false }],
+    ]);
   });
 
   it("tells of a stranger once a minute, of many ten at once and then one a second; the others are for who looks closer", () => {
