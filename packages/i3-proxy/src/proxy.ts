@@ -156,6 +156,7 @@ export class Proxy {
       prepare: (id) => addresses.prepare(id), onCreated: (mapping) => void this.#fresh.push(mapping), log,
     }, book);
     this.#accessLog = new AccessLog(log, (hit) => this.#names.nameOfHit(hit));
+    this.#accessLog.oddities(this.#access);
     this.#accessLog.emptyGroups(this.#access);
     this.#protectionLog = new ProtectionLog(log, () => this.#judged());
     this.#sameKeyLog = new SameKeyLog(log, identity.hit);
@@ -235,6 +236,7 @@ export class Proxy {
   setAccess(nowMs: number, access: AccessConfig | undefined): void {
     this.#nowMs = nowMs;
     this.#setAccess(access);
+    this.#accessLog.oddities(this.#access);
   }
 
   #setAccess(access: AccessConfig | undefined): void {

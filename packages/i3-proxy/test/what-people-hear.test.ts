@@ -296,6 +296,13 @@ describe("the log", () => {
     expect([lines > 0, lines <= 14 + 10]).toEqual([true, true]);
   });
 
+  it("says that an access list lets nobody in, at the start and when another one comes", () => {
+    const { world, home } = pair({ access: { default: "refuse", entries: [] } });
+    home.proxy.setAccess(world.nowMs, { default: "allow", entries: [{ admits: true, line: 3, group: "family" }] });
+    home.proxy.setAccess(world.nowMs, undefined);
+    expect(logged(home, "access-list")).toMatchObject([{ why: expect.stringContaining("nobody may connect") as unknown }, { why: expect.stringContaining("line 3") as unknown }]);
+  });
+
   it("names groups of the access list that no host is in, at the start and when the book changes", () => {
     const access = { default: "refuse", entries: [{ admits: true, line: 3, group: "famly" }] } as const;
     const { home, b } = pair({ access });

@@ -51,9 +51,10 @@ export async function checkFiles(config: ProxyConfig): Promise<readonly string[]
   checkIdentity(config);
   checkHipIdentity(config);
   readPins(pinFileOf(config.state.directory));
-  const groups = new AccessList(config.access, book).emptyGroups().map((group) => `<access> has the group "${group}", and no host of the address book is in it`);
+  const access = new AccessList(config.access, book);
+  const groups = access.emptyGroups().map((group) => `<access> has the group "${group}", and no host of the address book is in it`);
   const unruled = unruledText(unruledNames(book, config.rules));
-  return unruled === null ? groups : [...groups, unruled];
+  return [...access.oddities(), ...groups, ...(unruled === null ? [] : [unruled])];
 }
 
 /** Randomness from the system, fetched for many uses at once; no byte is used twice. */

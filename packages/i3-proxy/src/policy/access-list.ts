@@ -89,6 +89,14 @@ export class AccessList {
     return found === undefined ? { admits: this.#default, line: null } : { admits: found.admits, line: found.line };
   }
 
+  /** What was probably not meant: a list that lets nobody in, and entries that change nothing. A sentence each. */
+  oddities(): readonly string[] {
+    if (!this.#default && !this.#entries.some(({ admits }) => admits)) return ["<access> has no <allow>, and its default is refuse: nobody may connect to this machine"];
+    if (!this.#default) return [];
+    const last = this.#entries.findLastIndex(({ admits }) => !admits);
+    return this.#entries.slice(last + 1).map(({ line }) => `the <allow> on line ${line} of <access> changes nothing: the default is allow, and no <refuse> follows it`);
+  }
+
   /** Groups that entries name and no host is in, each once: probably a typing error, for the log. */
   emptyGroups(): readonly string[] {
     const inUse = new Set([...this.#groups.values()].flatMap((groups) => [...groups]));

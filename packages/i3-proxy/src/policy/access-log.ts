@@ -34,6 +34,11 @@ export class AccessLog {
     this.#log("warn", "access-refused", { peer, ...(peerHit === null ? {} : { hit: formatIpText(peerHit) }), caller: "a program of this machine", why, remedy });
   }
 
+  /** Of a list that comes into use. */
+  oddities(list: AccessList): void {
+    for (const why of list.oddities()) this.#log("warn", "access-list", { why, remedy: "See docs/policy.md, \"Who may connect\". Without <access> everybody may." });
+  }
+
   /** Groups that entries of a list name and no host is in. */
   emptyGroups(list: AccessList): void {
     for (const group of list.emptyGroups()) this.#log("warn", "empty-group", { group, remedy: "No host of the address book is in this group, so its entry in <access> does nothing. Is it written right?" });

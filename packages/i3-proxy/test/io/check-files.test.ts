@@ -28,6 +28,17 @@ describe("--check", () => {
     expect(await check("ecdsa-p256", book.replace(".i3", ".(i3|net)"))).toEqual([]);
   });
 
+  it.each([
+    ["nothing else", "<access/>", ["nobody may connect"]],
+    ["hosts to refuse alone", '<access><refuse group="a"/></access>', ["nobody may connect", '"a"']],
+    ["hosts to allow where all are", '<access default="allow"><allow hit="2001:22::1"/></access>', ["line 1 of <access> changes nothing"]],
+    ["those behind the last that is refused", '<access default="allow"><allow hit="2001:22::1"/><refuse hit="2001:22::2"/>\n<allow hit="2001:22::3"/></access>', ["line 2 of <access> changes nothing"]],
+    ["exceptions from those that are refused", '<access default="allow"><allow hit="2001:22::1"/><refuse hit="2001:22::2"/></access>', []],
+    ["hosts to allow", '<access><allow hit="2001:22::1"/></access>', []],
+  ])("warns of an access list that does what is probably not meant: %s", async (_, access, warnings) => {
+    expect(await check("ecdsa-p256", access)).toEqual(warnings.map((text) => expect.stringContaining(text) as unknown));
+  });
+
   it.each([[2_048, "nothing"], [3_072, "nothing"], [4_096, "ERR_I3_HIP_IDENTITY"]])("of an RSA key of %i bits that HIP is spoken with refuses %s, as the start does", async (modulusLength, refused) => {
     const { privateKey } = generateKeyPairSync("rsa", { modulusLength });
     writeFileSync(inside("host.key"), privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
