@@ -31,8 +31,11 @@ const TRIES_PER_STATE = 3;
 /** The second refusal in a row is followed by RETRY_MS of silence, doubled up to this: servers that contradict each other must not make us busy. */
 const MAX_SETBACK_MS = 2_000;
 const QUOTA_PAUSE_MS = 10_000;
-/** A refused old counter means that our clock went back: it is pushed ahead by this much, doubled each time. */
-const COUNTER_PUSH_MS = 60_000;
+/**
+ * A refused old counter means that our clock went back. The server does not say what it remembers: the counter is pushed ahead by what two clocks that a proxy
+ * tolerates can differ by (5 minutes, each way), doubled each time.
+ */
+const COUNTER_PUSH_MS = 600_000;
 /** A server may say that a trigger lives longer than the 30 s of the paper, but not for ever. */
 const MAX_LIFE_MS = 60_000;
 const REMOVAL_MS = 4_000;
@@ -61,12 +64,15 @@ interface Kept {
   chain: readonly Uint8Array[];
   refreshIndex: number;
   pushes: number;
+  refusal: number | null;
 }
 
 export interface TriggerStatus {
   readonly id: Uint8Array;
   readonly live: boolean;
   readonly server: Locator | null;
+  /** Code of the last REFUSED (docs/wire.md §4) since a server took it; null: none. */
+  readonly refusal: number | null;
 }
 
 /** When something is to be done about it. */
@@ -108,7 +114,7 @@ export class TriggerKeeper {
       return;
     }
     for (const leaving of [old, this.#replicas.get(key)]) if (leaving !== undefined) this.#forget(leaving);
-    const fresh = { id: id.slice(), signer, steps, removeUntilMs: null, server: null, target: null, tries: 0, setbacks: 0, liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0 };
+    const fresh = { id: id.slice(), signer, steps, removeUntilMs: null, server: null, target: null, tries: 0, setbacks: 0, liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0, refusal: null };
     this.#replicas.set(key, { ...fresh, isReplica: true, state: "parked", nextMs: Infinity });
     this.#kept.set(key, { ...fresh, isReplica: false, state: "locating", nextMs: nowMs });
   }
@@ -137,7 +143,7 @@ export class TriggerKeeper {
   }
 
   list(nowMs: number): readonly TriggerStatus[] {
-    return [...this.#kept.values()].map((k) => ({ id: k.id, live: k.removeUntilMs === null && k.liveUntilMs > nowMs, server: k.server?.locator ?? null }));
+    return [...this.#kept.values()].map((k) => ({ id: k.id, live: k.removeUntilMs === null && k.liveUntilMs > nowMs, server: k.server?.locator ?? null, refusal: k.refusal }));
   }
 
   serverDied(nowMs: number, locator: Locator): void {
@@ -254,6 +260,7 @@ export class TriggerKeeper {
     kept.liveUntilMs = nowMs + lifeMs;
     kept.pushes = 0;
     kept.setbacks = 0;
+    kept.refusal = null;
     this.#enter(nowMs, kept, "live");
     kept.nextMs = nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));
     if (isNew) this.#emit({ kind: "trigger-live", id: kept.id, server: kept.server.locator });
@@ -263,6 +270,7 @@ export class TriggerKeeper {
 
   #refused(nowMs: number, kept: Kept, code: number): boolean {
     if (kept.state === "locating") return false;
+    kept.refusal = code;
     const isForgotten = kept.isReplica && kept.state === "live" && code === REFUSAL.notResponsible;
     switch (isForgotten ? REFUSAL.badCookie : code) {
       case REFUSAL.notResponsible:
@@ -351,7 +359,7 @@ export class TriggerKeeper {
   }
 
   #nextCounter(kept: Kept): number {
-    const pushed = kept.pushes === 0 ? 0 : COUNTER_PUSH_MS * 2 ** Math.min(kept.pushes, 20);
+    const pushed = kept.pushes === 0 ? 0 : COUNTER_PUSH_MS * 2 ** (Math.min(kept.pushes, 20) - 1);
     this.#lastCounter = Math.max(this.#lastCounter + 1, Math.floor(this.#environment.wallMs()) + pushed);
     return this.#lastCounter;
   }
