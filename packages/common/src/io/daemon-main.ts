@@ -31,8 +31,8 @@ export interface DaemonDescription<Config> {
   readonly parse: (bytes: Uint8Array, file: string) => Config;
   /** Checks what the configuration names and changes nothing. What may be a mistake is returned, a line each. Throws I3Error. */
   readonly check: (config: Config) => readonly string[] | Promise<readonly string[]>;
-  /** `file`: where the configuration came from. */
-  readonly start: (config: Config, onFailure: (error: I3Error) => void, file: string) => Promise<RunningDaemon>;
+  /** `file`: where the configuration came from. `signal`: it shall end, so the start waits for nobody any more; it resolves or rejects soon. */
+  readonly start: (config: Config, onFailure: (error: I3Error) => void, file: string, signal: AbortSignal) => Promise<RunningDaemon>;
   /** Other things to do with a configuration, by option name; the result is printed. */
   readonly actions?: Readonly<Record<string, (config: Config) => string | Promise<string>>>;
   /** Options with a value that change the configuration. Throws I3Error. */
@@ -66,10 +66,11 @@ async function run<Config>(daemon: DaemonDescription<Config>): Promise<void> {
     return print(`${file}: ok\n`);
   }
   for (const [option, action] of Object.entries(daemon.actions ?? {})) if (values[option] === true) return print(await action(config));
-  const state: { running: RunningDaemon | null; isEnding: boolean } = { running: null, isEnding: false };
+  const state: { running: RunningDaemon | null } = { running: null };
+  const ending = new AbortController();
   // A signal during the start ends it in order, as soon as it is through: what was set up is undone.
   const end = (): void => {
-    state.isEnding = true;
+    ending.abort();
     state.running?.stop();
   };
   process.on("SIGTERM", end);
@@ -77,10 +78,10 @@ async function run<Config>(daemon: DaemonDescription<Config>): Promise<void> {
   // The terminal is closed.
   process.on("SIGHUP", end);
   process.on("SIGUSR1", () => state.running?.logCounters());
-  const running = await daemon.start(config, (error) => fail(daemon.name, error, EXIT_FAILED), file);
+  const running = await daemon.start(config, (error) => fail(daemon.name, error, EXIT_FAILED), file, ending.signal);
   state.running = running;
-  if (state.isEnding) running.stop();
-  print(`READY ${daemon.name} ${running.ready}\n`);
+  if (ending.signal.aborted) running.stop();
+  else print(`READY ${daemon.name} ${running.ready}\n`);
   await running.ended;
   process.exit(0);
 }

@@ -1,8 +1,8 @@
 /** The host key on disk: PKCS #8 PEM, mode 0600, written whole or not at all. */
-import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-import { I3Error, writeNewDurably } from "@i3/common";
+import { I3Error, makeFolder, writeNewDurably } from "@i3/common";
 
 import type { HostKeyAlgorithm } from "../identity/host-identity-field.js";
 import { hostIdentityFromPem, hostIdentityToPem, type HostIdentity } from "../identity/host-identity.js";
@@ -83,7 +83,7 @@ export function readOrCreateHostKey(file: string, algorithm: HostKeyAlgorithm = 
 function createHostKey(file: string, algorithm: HostKeyAlgorithm): { identity: HostIdentity; created: boolean } {
   const identity = generateHostIdentity(algorithm);
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(file));
     writeNewDurably(file, hostIdentityToPem(identity));
   } catch (cause) {
     if (isErrno(cause, "EEXIST")) return { identity: readHostKey(file, algorithm), created: false };

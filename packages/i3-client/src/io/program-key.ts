@@ -1,8 +1,8 @@
 /** The key of a program's private ids on disk: one line of text, mode 0600, written whole or not at all. */
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-import { fromHex, toHex, writeNewDurably } from "@i3/common";
+import { fromHex, makeFolder, toHex, writeNewDurably } from "@i3/common";
 import { generateTriggerKey, triggerKeyFromSeed, triggerKeySeed, type TriggerKey } from "@i3/hip";
 
 import { ClientError } from "../errors.js";
@@ -43,7 +43,7 @@ function readPrivate(file: string): string | undefined {
 function create(file: string): string {
   const text = `i3 client key 1 ${toHex(triggerKeySeed(generateTriggerKey()))}\n`;
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(file));
     writeNewDurably(file, text);
     return text;
   } catch (cause) {

@@ -1,8 +1,8 @@
 /** Lists of servers on disk: server-list.ts. */
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 
-import { syncPath, writeDurably } from "@i3/common";
+import { makeFolder, syncPath, writeDurably } from "@i3/common";
 
 import { serverListFromText, ServerListProblem, serverListToText, type ServerList } from "../server-list.js";
 
@@ -30,7 +30,7 @@ export function readServerList(file: string, key: Uint8Array): ServerList | unde
 /** Whole or not at all, of mode 0600. Throws what the system says. */
 export function writeServerList(file: string, list: ServerList): void {
   const next = `${file}.new`;
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(file));
   rmSync(next, { force: true });
   writeDurably(next, serverListToText(list));
   renameSync(next, file);

@@ -16,17 +16,19 @@ import { addressesOf } from "../mappings/mapping-table.js";
 import { AccessList } from "../policy/access-list.js";
 import { CLOCK_REMEDY, clockTrouble } from "../policy/clock.js";
 import type { Pins } from "../policy/pins.js";
+import { refusalText } from "../policy/refusal-text.js";
 import { unruledNames, unruledText } from "../policy/unruled-names.js";
 import { Proxy } from "../proxy.js";
 import { removeGuard } from "./guard.js";
 import { Interception } from "./interception.js";
 import { NftChild } from "./interception-nft.js";
-import { Journal, type JournalContent } from "./journal.js";
+import { checkJournal, Journal, type JournalContent } from "./journal.js";
 import { checkHipIdentity, checkIdentity, openIdentity } from "./own-identity.js";
 import { pinFileOf, readPins, writePins } from "./pin-file.js";
 import { beginRehearsals } from "./rehearsals.js";
 import { ListedServers } from "./listed-servers.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
+import { checkStateDirectory } from "./state-directory.js";
 import { overlapText, SystemView } from "./system-view.js";
 import { ServerNames } from "./server-names.js";
 import { VirtualRoutes } from "./virtual-routes.js";
@@ -48,6 +50,8 @@ const RANDOM_POOL_BYTES = 4_096;
 /** Checks everything that the configuration names, and creates nothing. Returns what may be a mistake. Throws I3Error. */
 export async function checkFiles(config: ProxyConfig): Promise<readonly string[]> {
   const book = config.addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(config.addressBook.file);
+  checkStateDirectory(config.state.directory);
+  checkJournal(config.state.directory);
   checkIdentity(config);
   checkHipIdentity(config);
   readPins(pinFileOf(config.state.directory));
@@ -77,10 +81,10 @@ const rangeText = ({ network, prefixBits }: AddressRange): string => `${formatIp
 const readBook = async (file: string): Promise<AddressBook> => parseAddressBook((await readBoundedFile(file, MAX_ADDRESS_BOOK_BYTES)).bytes, file);
 
 /** Starts the proxy. Rejects with I3Error for what a person must mend. */
-export async function startProxy(config: ProxyConfig, onFailure: (error: I3Error) => void, file: string): Promise<RunningDaemon> {
+export async function startProxy(config: ProxyConfig, onFailure: (error: I3Error) => void, file: string, signal: AbortSignal): Promise<RunningDaemon> {
   const log = stderrLog(config.log);
   if (config.control !== undefined) log("warn", "control-unused", { remedy: "The control socket is of a later version: nothing listens there yet." });
-  const daemon = new Daemon(config, file, log, onFailure);
+  const daemon = new Daemon(config, file, log, onFailure, signal);
   try {
     await daemon.open();
     return daemon;
@@ -113,6 +117,9 @@ function exists(io: NativeIo, interfaceName: string): boolean {
   }
 }
 
+const aborted = (signal: AbortSignal): Promise<null> =>
+  new Promise((resolve) => (signal.aborted ? resolve(null) : signal.addEventListener("abort", () => resolve(null), { once: true })));
+
 class Daemon implements RunningDaemon {
   readonly ended: Promise<void>;
   ready = "";
@@ -120,6 +127,8 @@ class Daemon implements RunningDaemon {
   readonly #configFile: string;
   readonly #log: Log;
   readonly #onFailure: (error: I3Error) => void;
+  /** The start is not to wait for anybody any more. */
+  readonly #signal: AbortSignal;
   #end: () => void = () => undefined;
   /** Undone in reverse order. */
   readonly #closers: (() => void | Promise<void>)[] = [];
@@ -142,7 +151,8 @@ class Daemon implements RunningDaemon {
   #list: ListedServers | undefined;
   #stopping = false;
 
-  constructor(config: ProxyConfig, configFile: string, log: Log, onFailure: (error: I3Error) => void) {
+  constructor(config: ProxyConfig, configFile: string, log: Log, onFailure: (error: I3Error) => void, signal: AbortSignal) {
+    this.#signal = signal;
     this.#config = config;
     this.#rules = config.rules;
     this.#configFile = configFile;
@@ -160,7 +170,8 @@ class Daemon implements RunningDaemon {
     const listed = this.#readList();
     const serverNames = new ServerNames({ log: this.#log, onFound: (found) => this.#run((proxy, nowMs) => proxy.addServers(nowMs, found)) });
     this.#closers.push(() => serverNames.close());
-    const servers = await serverNames.first(config.servers);
+    const servers = await Promise.race([serverNames.first(config.servers), aborted(this.#signal)]);
+    if (servers === null) return;
     const resolvers = new ResolverFiles({ onChange: () => this.#onResolvers?.() });
     this.#closers.push(() => resolvers.close());
     const engine = await this.#openEngine();
@@ -186,6 +197,7 @@ class Daemon implements RunningDaemon {
     this.#logUnruled();
     if (!hasServers) this.#log("info", "no-servers", { remedy: "<servers> is left out: hosts are called by address, none over i3." });
     else if (await this.#awaitServer()) await this.#awaitTriggers();
+    if (this.#signal.aborted) return;
     await this.#interception?.enable();
     await this.#watch(view);
     this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${engine.tun?.name ?? ""} port=${engine.udp.port} engine=${engine.implementation}`;
@@ -202,6 +214,7 @@ class Daemon implements RunningDaemon {
 
   /** While peers answer, our private ids are still needed. */
   async #leave(): Promise<void> {
+    if (this.#proxy === undefined) return;
     let isTold = false;
     await this.#until(() => {
       this.#run((proxy, nowMs) => void (isTold = proxy.leave(nowMs)));
@@ -400,7 +413,9 @@ class Daemon implements RunningDaemon {
   /** False: none answers yet; the log says so when one does. */
   async #awaitServer(): Promise<boolean> {
     const proxy = this.#proxy as Proxy;
-    if (!(await this.#until(() => proxy.client.firstHop() !== null, NO_SERVER_MS))) {
+    const isFound = await this.#until(() => this.#signal.aborted || proxy.client.firstHop() !== null, NO_SERVER_MS);
+    if (this.#signal.aborted) return false;
+    if (!isFound) {
       const servers = this.#config.servers.map(({ host, port }) => `${host.text}:${port}`);
       this.#log("warn", "no-server", { servers, remedy: "No i3 server answers. Until one does, only hosts with an address in the address book can be reached. Check <servers>, whether this machine is online, and whether UDP to these ports is allowed." });
       return false;
@@ -412,8 +427,10 @@ class Daemon implements RunningDaemon {
 
   async #awaitTriggers(): Promise<void> {
     const proxy = this.#proxy as Proxy;
-    if (await this.#until(() => proxy.isReady(performance.now()), TRIGGERS_MS)) return;
-    this.#log("warn", "not-registered", { remedy: "The servers answer but have not taken this host's triggers yet; it goes on trying. Names of others work." });
+    if (await this.#until(() => this.#signal.aborted || proxy.isReady(performance.now()), TRIGGERS_MS)) return;
+    const codes = proxy.client.triggers(performance.now()).flatMap(({ live, refusal }) => (live || refusal === null ? [] : refusal));
+    const why = codes.length === 0 ? {} : { why: `the servers refuse: ${[...new Set(codes)].map(refusalText).join("; ")}` };
+    this.#log("warn", "not-registered", { ...why, remedy: "The servers answer but have not taken this host's triggers yet; it goes on trying, at least every few seconds. Names of others work." });
   }
 
   /** False when `done` does not hold within the time. */

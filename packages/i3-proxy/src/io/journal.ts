@@ -7,13 +7,14 @@
  *                                          prefix, our address, whose journal it is, a generation that no R1 of ours has reached
  *     {"put": "<key>", "mapping": {…}}             {"remove": "<key>"}
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 import { errorLine, I3Error, toHex, fromHex } from "@i3/common";
 import { generateTriggerKey, triggerKeyFromSeed, triggerKeySeed, type KeyWitness, type TriggerKey } from "@i3/hip";
 
 import { mappingFromJson, mappingToJson, type Mapping } from "../mappings/mapping.js";
+import { openStateDirectory } from "./state-directory.js";
 
 /** Rewritten when it is this much longer than what lives in it. */
 const REWRITE_FACTOR = 4;
@@ -42,6 +43,19 @@ export function journalWitness(directory: string): KeyWitness | null {
     // {@link Journal.open} says what else is wrong with it.
     return error instanceof Error && ["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "") ? null : { file, hit: null };
   }
+}
+
+/** For `--check`: what {@link Journal.open} would refuse of the files; nothing is made or read. Throws I3Error ERR_I3_STATE. */
+export function checkJournal(directory: string): void {
+  for (const file of [journalFile(directory), `${journalFile(directory)}.new`]) {
+    const stats = statSync(file, { throwIfNoEntry: false });
+    if (stats !== undefined && !stats.isFile()) throw new I3Error("ERR_I3_STATE", `${file} is not a regular file, so that the journal cannot be written`, { remedy: "Move it away." });
+    if (stats !== undefined && file === journalFile(directory)) requireOwnMode(file, stats.mode);
+  }
+}
+
+function requireOwnMode(file: string, mode: number): void {
+  if ((mode & 0o077) !== 0) throw new I3Error("ERR_I3_STATE", `${file} can be read by others`, { remedy: `Run: chmod 600 ${file}` });
 }
 
 export interface JournalContent {
@@ -81,7 +95,7 @@ export class Journal {
   static open(directory: string, onError: (error: unknown) => void = () => undefined): { readonly journal: Journal; readonly content: JournalContent } {
     const journal = new Journal(journalFile(directory), onError);
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      openStateDirectory(directory);
       const content = journal.#read();
       journal.#rewrite();
       return { journal, content };
@@ -218,9 +232,7 @@ export class Journal {
 
   #text(): string {
     try {
-      if ((statSync(this.#file).mode & 0o077) !== 0) {
-        throw new I3Error("ERR_I3_STATE", `${this.#file} can be read by others`, { remedy: `Run: chmod 600 ${this.#file}` });
-      }
+      requireOwnMode(this.#file, statSync(this.#file).mode);
       return readFileSync(this.#file, "utf8");
     } catch (error) {
       if (error instanceof Error && (error as NodeJS.ErrnoException).code === "ENOENT") return "";

@@ -1,8 +1,8 @@
 /** Pinned host keys on disk: `pins` in the state directory, mode 0600, written whole or not at all. What it holds: policy/pins.ts. */
-import { closeSync, constants, fstatSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-import { I3Error, syncPath, writeDurably } from "@i3/common";
+import { I3Error, makeFolder, syncPath, writeDurably } from "@i3/common";
 
 import { Pins, pinsFromText, pinsToText } from "../policy/pins.js";
 
@@ -51,7 +51,7 @@ function readOwnFile(file: string): string | null {
 export function writePins(file: string, pins: Pins): void {
   const next = `${file}.new`;
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(file));
     rmSync(next, { force: true });
     writeDurably(next, pinsToText(pins));
     renameSync(next, file);

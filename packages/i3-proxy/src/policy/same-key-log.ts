@@ -31,7 +31,7 @@ export class SameKeyLog {
     this.#toldMs = nowMs;
     this.#log("warn", "same-key-elsewhere", {
       hit: formatIpText(this.#hit), why: "another machine takes this host's place in the ring again and again: callers reach now this one, now the other",
-      remedy: "A key belongs to one machine. On the other one write another <identity key-file>, make its key with i3-proxy --config FILE --identity, and put that HIT into the address books.",
+      remedy: "A key belongs to one machine. On the other one stop i3-proxy, move its state directory away (what it remembers is of this key, and --identity refuses another beside it), write another <identity key-file>, make its key with i3-proxy --config FILE --identity, put that HIT into the address books, and start it.",
     });
   }
 }
