@@ -5,6 +5,8 @@ import { Laptop, repositoryPath } from "@i3/demo";
 import { Topology, type Host } from "@i3/netns";
 
 const PROXY = repositoryPath("packages/i3-proxy/dist/main.js");
+/** A start that is waited out takes longer. */
+const KILLED_AFTER_MS = 6_000;
 const COMMON = repositoryPath("packages/common/dist/index.js");
 
 /** Answers every PING, and nothing else. */
@@ -36,7 +38,7 @@ it.each([["for a server that is dead", "192.0.2.250", /"event":"engine"/], ["to 
   const laptop = await Laptop.make(hosts[0], { serverAddresses: [address === "" ? hosts[1].address4 : address] });
   const proxy = hosts[0].spawn(process.execPath, [PROXY, "--config", laptop.configFile]);
   await proxy.waitForLine(line);
-  const { status } = await proxy.stop(60_000);
+  const { status } = await proxy.stop(KILLED_AFTER_MS);
   const said = proxy.lines.map(({ text }) => text).join("\n");
   expect([status, /"stopping"/.test(said), /"no-server"|"not-registered"|READY|"started"/.test(said)]).toEqual([0, true, false]);
 }, 90_000);

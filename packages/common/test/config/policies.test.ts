@@ -174,8 +174,9 @@ describe("what the examples show", () => {
 
 it("the documents of docs/policy.md are read", () => {
   const text = readFileSync(new URL("../../../../docs/policy.md", import.meta.url), "utf8");
-  const [config = "", hosts = "", ...others] = Array.from(text.matchAll(/```xml\n([^]*?)```/g), (match) => match[1] ?? "");
+  const [config = "", hosts = "", direct = "", ...others] = Array.from(text.matchAll(/```xml\n([^]*?)```/g), (match) => match[1] ?? "");
   expect(parseProxyConfig(config, "policy.md").rules).toHaveLength(5);
   expect(parseAddressBook(hosts, "policy.md").entries).toHaveLength(3);
+  expect(parseProxyConfig(direct, "policy.md").servers).toEqual([]);
   expect(others).toEqual([]);
 });
