@@ -32,11 +32,13 @@ export class I3Client {
   readonly #paths: SenderPaths;
   readonly #records: Records;
   readonly #nearIds: NearIds;
+  readonly #sign: typeof signTrigger;
   readonly #events: ClientEvent[] = [];
   #nowMs = 0;
   #firstHop: Locator | null = null;
 
   constructor(environment: ClientEnvironment) {
+    this.#sign = environment.signTrigger ?? signTrigger;
     const owner = {
       emit: (event: ClientEvent) => void this.#events.push(event),
       firstHop: () => this.#servers.firstHop(),
@@ -92,7 +94,7 @@ export class I3Client {
     if (steps.length < 1 || steps.length > MAX_TRIGGER_STACK) throw new RangeError(`a stack of ${steps.length} ids`);
     const strange = steps.findIndex((step) => !stepOwnsId(step) || !verifyStep(step, id));
     if (strange >= 0) throw new RangeError(`step ${strange + 1} is not signed for this id by the key of its own`);
-    if (!fitsDatagram(id, signer, steps)) throw new RangeError("keys and signatures of the steps are longer than a control datagram");
+    if (!fitsDatagram(this.#sign, id, signer, steps)) throw new RangeError("keys and signatures of the steps are longer than a control datagram");
     this.#triggers.insert(nowMs, id, signer, [...steps]);
   }
 
@@ -234,10 +236,10 @@ export class I3Client {
   }
 }
 
-function fitsDatagram(id: Uint8Array, signer: TriggerSigner, steps: readonly StackStep[]): boolean {
+function fitsDatagram(sign: typeof signTrigger, id: Uint8Array, signer: TriggerSigner, steps: readonly StackStep[]): boolean {
   const trigger = { action: TRIGGER_ACTION.insert, id, target: { steps }, flags: 0xffff, counter: Number.MAX_SAFE_INTEGER, commitment: new Uint8Array(16), cookie: new Uint8Array(COOKIE_BYTES) };
   try {
-    encodeControl(signTrigger(signer, trigger, new Uint8Array(16)), new Uint8Array(NONCE_BYTES));
+    encodeControl(sign(signer, trigger, new Uint8Array(16)), new Uint8Array(NONCE_BYTES));
     return true;
   } catch (error) {
     if (error instanceof WireError) return false;

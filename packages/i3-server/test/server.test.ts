@@ -161,6 +161,22 @@ describe("routes", () => {
     expect(bench.core.counters.get("routes-dropped")).toBe(1);
   });
 
+  it("a route that leads back to where packets come from is looked up again", () => {
+    const bench = new PairBench();
+    const route = (): Locator | undefined => bench.engine.nextServers.get(hex(bench.peer.key));
+    const noTrigger = (id: Uint8Array, forwarded: boolean): void => void bench.upcall({ kind: "no-trigger", id, from: MEMBER, nonce: NONCE, forwarded, requestBytes: 200 });
+    bench.upcall({ kind: "route-miss", ringKey: bench.peer.key });
+    noTrigger(bench.foreignId(), false);
+    noTrigger(Uint8Array.from([...bench.self.key, ...new Uint8Array(16)]), true);
+    expect(route()).toEqual(MEMBER);
+    noTrigger(bench.foreignId(), true);
+    expect([route(), bench.core.counters.get("routes-dropped")]).toEqual([undefined, 1]);
+    noTrigger(bench.foreignId(), true);
+    expect(bench.core.counters.get("routes-dropped")).toBe(1);
+    bench.upcall({ kind: "route-miss", ringKey: bench.peer.key });
+    expect(route()).toEqual(MEMBER);
+  });
+
   it("packets for what nobody can find are discarded", () => {
     const bench = new ServerBench({ ring: RING, members: [MEMBER] });
     const ringKey = new Uint8Array(16);

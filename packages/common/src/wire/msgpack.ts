@@ -22,8 +22,10 @@ const packr = new Packr({ useRecords: false, variableMapSize: true });
 const asInteger = (value: BodyValue): BodyValue =>
   typeof value === "number" && value > 0xffffffff ? BigInt(value) : Array.isArray(value) ? value.map(asInteger) : value;
 
+const isLong = (value: BodyValue): boolean => (typeof value === "number" ? value > 0xffffffff : Array.isArray(value) && value.some(isLong));
+
 /** Bytes of one body, in memory that the next call writes over. */
-export const packBody = (elements: readonly BodyValue[]): Uint8Array => packr.pack(elements.map(asInteger), RESET_BUFFER_MODE);
+export const packBody = (elements: readonly BodyValue[]): Uint8Array => packr.pack(elements.some(isLong) ? elements.map(asInteger) : elements, RESET_BUFFER_MODE);
 
 /** Bytes of one body. */
 export const encodeBody = (elements: readonly BodyValue[]): Uint8Array => new Uint8Array(packBody(elements));

@@ -63,6 +63,14 @@ export class Routes {
     }
   }
 
+  /** Forgets the route of a key; false: there was none. */
+  forget(key: Uint8Array): boolean {
+    const text = bytesKey(key);
+    const route = this.#routes.get(text);
+    if (route !== undefined) this.#remove(text, route);
+    return route !== undefined;
+  }
+
   /** Forgets all routes to a server; returns how many there were. */
   dropNode(nodeKey: Uint8Array): number {
     const keys = [...(this.#perNode.get(bytesKey(nodeKey)) ?? [])];

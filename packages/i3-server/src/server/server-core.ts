@@ -205,6 +205,8 @@ export class ServerCore {
         return this.#answerWhenKnown(nowMs, key, { kind: "cache", from, nonce, requestBytes });
       }
       case "no-trigger": {
+        // Forwarded, and not ours: it came from where our route leads. Both routes may be of the time before the ring changed; ours is looked up again.
+        if (upcall.forwarded && !this.#owns(ringKey(upcall.id)) && this.#routes.forget(ringKey(upcall.id))) this.counters.count("routes-dropped");
         const sent = this.#reply(upcall.from, upcall.requestBytes, { type: "NOT_PRESENT", id: upcall.id }, upcall.nonce);
         if (sent > 0) this.counters.count("not-present-sent");
         return;

@@ -31,6 +31,8 @@ export function checkQuiet(world: World, events: Events, isWhole: boolean, throu
   const running = world.talking();
   checkIdeal(running);
   checkPlaces(world, running, isWhole);
+  // Two servers whose routes from before lead to each other find out by the first packet.
+  if (!isWhole) probeAll(world, events, running.slice(0, through));
   checkReach(world, events, running.slice(0, through));
   checkRecords(world);
   checkSizes(world, running);
@@ -123,7 +125,20 @@ function receivers(wanted: ReadonlyMap<string, readonly Owner[]>, left: Readonly
 
 /** A packet to every trigger gets there through every one of these. */
 function checkReach(world: World, events: Events, servers: readonly ServerMachine[]): void {
-  const awaited: { readonly text: string; readonly server: ServerMachine; readonly client: ClientMachine }[] = [];
+  const awaited = probeAll(world, events, servers);
+  for (const { text, server, client } of awaited) if (!world.arrived.has(text)) fail("trigger-lost", `a packet through ${server.name} does not reach ${client.name}`);
+  world.arrived.clear();
+}
+
+interface Awaited {
+  readonly text: string;
+  readonly server: ServerMachine;
+  readonly client: ClientMachine;
+}
+
+/** Sends them, and waits. */
+function probeAll(world: World, events: Events, servers: readonly ServerMachine[]): readonly Awaited[] {
+  const awaited: Awaited[] = [];
   const wanted = allWanted(world);
   const left = leftovers(world.talking(), wanted);
   for (const server of servers) {
@@ -133,8 +148,7 @@ function checkReach(world: World, events: Events, servers: readonly ServerMachin
     }
   }
   runUntil(world, () => awaited.every(({ text }) => world.arrived.has(text)));
-  for (const { text, server, client } of awaited) if (!world.arrived.has(text)) fail("trigger-lost", `a packet through ${server.name} does not reach ${client.name}`);
-  world.arrived.clear();
+  return awaited;
 }
 
 /** What owners put now all clients find, and nothing older. */

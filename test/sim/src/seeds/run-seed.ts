@@ -11,13 +11,13 @@ const CLIENTS = 4;
 /** All have joined. */
 const START_MS = 6_000;
 /** Mean time from event to event, ms. In fair weather what may go wrong is limited by time: there servers come and go as often as they may. */
-const EVENT_MS = { fair: 50, foul: 30 };
+const EVENT_MS = { fair: 50, foul: 25 };
 /** Partitions are healed by asking those who were lost one by one, and what is registered where it does not belong ends after 30 s. */
 const QUIET_MS = 45_000;
 /** Quiet ends sooner when all has been in its place for so long: all triggers were refreshed, and dead servers would have been missed. What nobody wants may be there until its life ends. */
 const REST_MS = 6_000;
 /** But for so many of them, which last to the end: then nothing is left, and what goes wrong in quiet shows there. */
-const WHOLE_QUIETS = 0.25;
+const WHOLE_QUIETS = 0.125;
 const LOOK_MS = 500;
 
 export interface Outcome {
