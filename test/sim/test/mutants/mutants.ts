@@ -15,7 +15,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: "this.successors = this.successors.filter((entry) => !sameNode(entry, node));", to: "",
   },
   {
-    name: "joins on an answer that is pending", file: "i3-server/src/chord/chord.ts",
+    name: "joins on an answer that is pending", seed: "12", file: "i3-server/src/chord/chord.ts",
     from: `    if (state.pending) {
       this.#memberMs`, to: `    if (state.pending && this.#pendings > 1_000) {
       this.#memberMs`,
