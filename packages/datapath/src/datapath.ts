@@ -173,6 +173,36 @@ export interface TriggerEntry {
 /** Ring keys in (from, to] belong to this server; `all` for a ring of one, `none` for hosts. */
 export type Responsibility = { readonly kind: "all" } | { readonly kind: "none" } | { readonly kind: "range"; readonly from: Uint8Array; readonly to: Uint8Array };
 
+/** A trigger whose refreshes the engine answers by itself (docs/datapath.md, "Refreshes"). */
+export interface Lease {
+  /** Where it may be refreshed from. */
+  readonly owner: Locator;
+  /** The last value of its chain that was shown, 16 bytes, and how many steps before the end that lies, at most 65,535. */
+  readonly token: Uint8Array;
+  readonly index: number;
+  /** When it ends, ms on the engine's clock. */
+  readonly endMs: number;
+  /** Refreshed whoever is responsible, and answered without a replica. */
+  readonly isReplica: boolean;
+}
+
+/** What the engine needs besides to answer refreshes. */
+export interface RefreshAnswers {
+  /** The ring keys whose triggers are refreshed here. */
+  readonly range: Responsibility;
+  /** The server that owners are to give their replicas to. */
+  readonly replica: Locator | null;
+  /** How long a trigger lives from its refresh, 1 to 65,535 ms. */
+  readonly lifeMs: number;
+}
+
+/** A lease that was refreshed: as it is now, when that was last (the engine's clock), and how often since it was told of. */
+export interface Refreshed extends Pick<Lease, "token" | "index"> {
+  readonly id: Uint8Array;
+  readonly atMs: number;
+  readonly times: number;
+}
+
 export interface Datagram {
   /** By `ip`: port {@link IP_PROTOCOL.hip} and a HIP packet with checksum 0, which the port fills in; or port {@link IP_PROTOCOL.esp}. */
   readonly locator: ViaLocator;
@@ -247,6 +277,11 @@ export const LIMITS = {
   triggers: 1_048_576,
   /** Until groups with certified members exist: hosts need one or two, and each is a copy and a step for whoever sends there. */
   triggersPerRingKey: 128,
+  /** How many refreshes of a trigger in a row may be lost (docs/wire.md §4.1). */
+  refreshSkip: 64,
+  /** In the last of a trigger's life its refreshes go up, so that the control plane does not end one that has just been refreshed. */
+  leaseMarginMs: 1_000,
+  refreshedPerBatch: 256,
 } as const;
 
 /** Why a packet was dropped (docs/wire.md §8). */
@@ -263,6 +298,8 @@ export interface Counters {
   readonly upcalls: number;
   /** R1 packets that answered I1 packets. */
   readonly hipAnswered: number;
+  /** Refreshes that the engine answered. */
+  readonly refreshed: number;
 }
 
 /** Of one flow since its address was first set, kept by later calls of `setFlow` until it is removed; bytes are of inner packets. */
@@ -305,6 +342,12 @@ export interface Datapath {
   setKnownSource(address: Uint8Array, isKnown: boolean): void;
   /** All triggers of one ring key, replacing what was there; an empty list removes. */
   setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void;
+  /** Refreshes of this trigger are answered by the engine from now on; `null`: go up. What `takeRefreshed` has not told of the one before is forgotten. Throws DatapathError ERR_I3_TABLE_FULL. */
+  setLease(id: Uint8Array, lease: Lease | null): void;
+  /** `null`, as at the start: all refreshes go up. */
+  setRefreshAnswers(answers: RefreshAnswers | null): void;
+  /** Leases that were refreshed, each once, in the order of their last refresh; at most {@link LIMITS.refreshedPerBatch}. */
+  takeRefreshed(): readonly Refreshed[];
   setResponsibility(range: Responsibility): void;
   /** Where packets for a ring key go next; `null` removes. Packets that wait for it go out. */
   setNextServer(ringKey: Uint8Array, locator: Locator | null): void;

@@ -119,6 +119,13 @@ export interface NativeEngineAddon {
   engineSetKnownSource(handle: EngineHandle, address: Uint8Array, isKnown: boolean): EngineStatus;
   /** For each trigger: id 32, then 0 and an endpoint of 18, or 1, the number of ids and these. */
   engineSetTriggers(handle: EngineHandle, ringKey: Uint8Array, packed: Uint8Array): EngineStatus;
+  engineSetLease(handle: EngineHandle, id: Uint8Array, owner: Uint8Array, token: Uint8Array, index: number, endMs: number, isReplica: boolean): EngineStatus;
+  engineRemoveLease(handle: EngineHandle, id: Uint8Array): EngineStatus;
+  /** `kind` as below; `replica`: an endpoint. */
+  engineSetRefreshAnswers(handle: EngineHandle, kind: number, from: Uint8Array, to: Uint8Array, replica: Uint8Array | null, lifeMs: number): EngineStatus;
+  engineRemoveRefreshAnswers(handle: EngineHandle): void;
+  /** For each lease: id 32 | token 16 | index 4 | times 4 | atMs 8, a double; all big-endian. undefined: none. */
+  engineTakeRefreshed(handle: EngineHandle): Uint8Array | undefined;
   /** 0 all, 1 none, 2 range. */
   engineSetResponsibility(handle: EngineHandle, kind: number, from: Uint8Array, to: Uint8Array): EngineStatus;
   engineSetNextServer(handle: EngineHandle, ringKey: Uint8Array, endpoint: Uint8Array | null): EngineStatus;
@@ -135,7 +142,7 @@ export interface NativeEngineAddon {
   /** At most LIMITS.upcallsPerBatch. */
   engineTakeUpcalls(handle: EngineHandle): readonly RawUpcall[];
   engineUpcallsWait(handle: EngineHandle): boolean;
-  /** Drops in the order of DROP_REASONS (native-engine.ts), then tunIn, tunOut, udpIn, udpOut, upcalls, hipAnswered, tunReads, tunWrites, udpReads, udpSends, tableBytes. */
+  /** Drops in the order of DROP_REASONS (native-engine.ts), then tunIn, tunOut, udpIn, udpOut, upcalls, hipAnswered, refreshed, tunReads, tunWrites, udpReads, udpSends, tableBytes. */
   engineCounters(handle: EngineHandle): Float64Array;
   engineOffloads(handle: EngineHandle): Offloads;
 }

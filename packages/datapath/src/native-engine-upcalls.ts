@@ -1,11 +1,14 @@
-/** Upcalls as the addon makes them → upcalls as the control plane gets them. */
-import type { Strength, Upcall } from "./datapath.js";
+/** Upcalls, and what was refreshed, as the addon makes them → as the control plane gets them. */
+import type { Refreshed, Strength, Upcall } from "./datapath.js";
 import type { RawUpcall } from "./native-addon.js";
 import { decodeEndpoint, decodeRoute } from "./reference/endpoints.js";
 import { ADDRESS_SLOT_BYTES } from "./reference/step.js";
 
 /** `enum class UpcallKind` in native/engine/engine.h. */
 const KIND = { control: 0, flowSetup: 1, payload: 2, routeMiss: 3, noTrigger: 4, cacheRequest: 5, hip: 6 } as const;
+
+/** One of `engineTakeRefreshed`. */
+const REFRESHED = { token: 32, index: 48, times: 52, atMs: 56, bytes: 64 } as const;
 
 /** A field that the kind has: one that is missing is a fault of the addon. */
 function present<T>(field: T | undefined): T {
@@ -34,4 +37,16 @@ export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forw
     default:
       throw new TypeError(`an upcall of kind ${kind}`);
   }
+}
+
+/** What `engineTakeRefreshed` yields. */
+export function decodeRefreshed(packed: Uint8Array): readonly Refreshed[] {
+  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
+  return Array.from({ length: packed.length / REFRESHED.bytes }, (_, i) => {
+    const at = i * REFRESHED.bytes;
+    return {
+      id: packed.slice(at, at + REFRESHED.token), token: packed.slice(at + REFRESHED.token, at + REFRESHED.index), index: view.getUint32(at + REFRESHED.index),
+      atMs: view.getFloat64(at + REFRESHED.atMs), times: view.getUint32(at + REFRESHED.times),
+    };
+  });
 }

@@ -5,13 +5,13 @@
  */
 import { concatBytes, type I3Error, type Locator, type OffloadName } from "@i3/common";
 import {
-  LIMITS, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type OutboundAssociation, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall,
+  LIMITS, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type RefreshAnswers, type Refreshed, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall,
 } from "./datapath.js";
 import { tableFull } from "./errors.js";
 import type { EngineHandle, EngineStatus, NativeEngineAddon, RawDatagram, VnetPacket } from "./native-addon.js";
 import { brokenPort, loadNativeEngine, openNativePorts, type EngineAddon, type NativePorts } from "./native-engine-open.js";
 import { ALL_WAYS, NOTHING, packFlow, packPuzzles, packRewrites, packServices, packTransform, packTriggers } from "./native-engine-pack.js";
-import { decodeUpcall } from "./native-engine-upcalls.js";
+import { decodeRefreshed, decodeUpcall } from "./native-engine-upcalls.js";
 import { makeRewritePlan } from "./reference/address-rewrite.js";
 import { prepareOutbound, requireFamily, requireName, requireSpi, SEQUENCE_END } from "./reference/association-table.js";
 import { encodeAddress, encodeEndpoint, encodeRoute } from "./reference/endpoints.js";
@@ -20,6 +20,7 @@ import { noFlow, prepareAction } from "./reference/flow-table.js";
 import { requireResponder } from "./reference/hip-responder.js";
 import { requireLength } from "./reference/octets.js";
 import { prepareServices, requireStrength, STRONGEST } from "./reference/services.js";
+import { requireAnswers, requireLease } from "./reference/refresh-rules.js";
 import { makeBuckets } from "./reference/trigger-table.js";
 import { ID_BYTES, RING_KEY_BYTES } from "./wire/data-header.js";
 
@@ -30,7 +31,7 @@ export const DROP_REASONS = [
 ] as const satisfies readonly DropReason[];
 
 /** Behind the drops in what `engineCounters` yields. */
-const COUNTS = ["tunIn", "tunOut", "udpIn", "udpOut", "upcalls", "hipAnswered", "tunReads", "tunWrites", "udpReads", "udpSends", "tableBytes"] as const;
+const COUNTS = ["tunIn", "tunOut", "udpIn", "udpOut", "upcalls", "hipAnswered", "refreshed", "tunReads", "tunWrites", "udpReads", "udpSends", "tableBytes"] as const;
 type Count = (typeof COUNTS)[number];
 
 /** So that timers and the rest of the control plane get the event loop while a flood of upcalls comes in. */
@@ -154,10 +155,27 @@ export class NativeEngine implements Datapath {
     settle(this.#addon.engineSetTriggers(this.#handle, ringKey, packTriggers(makeBuckets(ringKey, triggers))), "trigger", LIMITS.triggers);
   }
 
+  setLease(id: Uint8Array, lease: Lease | null): void {
+    requireLease(id, lease);
+    const status = lease === null
+      ? this.#addon.engineRemoveLease(this.#handle, id)
+      : this.#addon.engineSetLease(this.#handle, id, encodeEndpoint(lease.owner), lease.token, lease.index, lease.endMs, lease.isReplica);
+    settle(status, "lease", LIMITS.triggers);
+  }
+
+  setRefreshAnswers(answers: RefreshAnswers | null): void {
+    if (answers === null) return this.#addon.engineRemoveRefreshAnswers(this.#handle);
+    requireAnswers(answers);
+    settle(this.#addon.engineSetRefreshAnswers(this.#handle, ...packRange(answers.range), endpointOf(answers.replica), answers.lifeMs));
+  }
+
+  takeRefreshed(): readonly Refreshed[] {
+    const packed = this.#addon.engineTakeRefreshed(this.#handle);
+    return packed === undefined ? NONE_REFRESHED : decodeRefreshed(packed);
+  }
+
   setResponsibility(range: Responsibility): void {
-    const isRange = range.kind === "range";
-    if (isRange) for (const end of [range.from, range.to]) requireLength("range end", end, RING_KEY_BYTES);
-    settle(this.#addon.engineSetResponsibility(this.#handle, RESPONSIBILITY[range.kind], isRange ? range.from : NOTHING, isRange ? range.to : NOTHING));
+    settle(this.#addon.engineSetResponsibility(this.#handle, ...packRange(range)));
   }
 
   setNextServer(ringKey: Uint8Array, locator: Locator | null): void {
@@ -218,7 +236,7 @@ export class NativeEngine implements Datapath {
   counters(): Counters {
     const values = this.#addon.engineCounters(this.#handle);
     const drops = Object.fromEntries(DROP_REASONS.map((reason, i) => [reason, values[i] ?? 0])) as Record<DropReason, number>;
-    return { drops, ...pick(values, "tunIn", "tunOut", "udpIn", "udpOut", "upcalls", "hipAnswered") };
+    return { drops, ...pick(values, "tunIn", "tunOut", "udpIn", "udpOut", "upcalls", "hipAnswered", "refreshed") };
   }
 
   systemCalls(): SystemCalls {
@@ -253,6 +271,15 @@ export class NativeEngine implements Datapath {
   protected upcallsWait(): boolean {
     return this.#addon.engineUpcallsWait(this.#handle);
   }
+}
+
+const NONE_REFRESHED: readonly Refreshed[] = [];
+
+/** Kind and ends. Throws RangeError. */
+function packRange(range: Responsibility): readonly [number, Uint8Array, Uint8Array] {
+  if (range.kind !== "range") return [RESPONSIBILITY[range.kind], NOTHING, NOTHING];
+  for (const end of [range.from, range.to]) requireLength("range end", end, RING_KEY_BYTES);
+  return [RESPONSIBILITY.range, range.from, range.to];
 }
 
 const requireAddress = (address: Uint8Array): void => requireLength("address", address, 4, 16);

@@ -155,9 +155,11 @@ describe("routes", () => {
   });
 });
 
+const NO_LEASES = { setLease: () => undefined, takeRefreshed: () => [] };
+
 describe("the trigger table", () => {
   it("holds as many triggers of one ring key as the engine can", () => {
-    const table = new TriggerTable({ setTriggers: () => undefined }, { triggers: 10_000, perSource: 10_000 }, HOST);
+    const table = new TriggerTable({ ...NO_LEASES, setTriggers: () => undefined }, { triggers: 10_000, perSource: 10_000 }, HOST);
     const idOf = (i: number): Uint8Array => Uint8Array.from([...key(1), ...new Uint8Array(14), i >> 8, i & 0xff]);
     const { locator: target } = node(1);
     for (let i = 0; i < LIMITS.triggersPerRingKey; i += 1) table.insert(0, { id: idOf(i), target, counter: 1, commitment: key(0), isClaim: false, stack: null, member: null, lastMs: Infinity, isReplica: false });
@@ -174,7 +176,7 @@ describe("the trigger table", () => {
 
   it("tells the engine once about a ring key whose triggers end together", () => {
     const told: number[] = [];
-    const table = new TriggerTable({ setTriggers: (_key, triggers) => void told.push(triggers.length) }, { triggers: 100, perSource: 100 }, HOST);
+    const table = new TriggerTable({ ...NO_LEASES, setTriggers: (_key, triggers) => void told.push(triggers.length) }, { triggers: 100, perSource: 100 }, HOST);
     for (let i = 0; i < 5; i += 1) table.insert(0, { id: Uint8Array.from([...key(1), ...key(i)]), target: node(1).locator, counter: 1, commitment: key(0), isClaim: false, stack: null, member: null, lastMs: Infinity, isReplica: false });
     expect(table.expire(30_000)).toBe(5);
     expect(told).toEqual([1, 2, 3, 4, 5, 0]);

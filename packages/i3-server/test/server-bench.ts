@@ -2,7 +2,7 @@
 import {
   decodeControl, encodeControl, makeLocator, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage, type ControlType, type Locator, type RingNode, type TriggerMessage,
 } from "@i3/common";
-import type { Datagram, Responsibility, TriggerEntry, Upcall } from "@i3/datapath";
+import type { Datagram, Lease, RefreshAnswers, Refreshed, Responsibility, TriggerEntry, Upcall } from "@i3/datapath";
 import { generateTriggerKey, refreshChain, signTrigger, type TriggerKey, type TriggerSigner } from "@i3/hip";
 
 import { ServerCore, type ServerCoreInit } from "../src/server/server-core.js";
@@ -22,6 +22,20 @@ export class NotingEngine {
     if (this.triggersFail !== null) throw this.triggersFail;
     if (triggers.length === 0) this.triggers.delete(Buffer.from(ringKey).toString("hex"));
     else this.triggers.set(Buffer.from(ringKey).toString("hex"), triggers);
+  }
+  readonly leases = new Map<string, Lease>();
+  answers: RefreshAnswers | null = null;
+  /** What it tells next. */
+  refreshed: Refreshed[] = [];
+  setLease(id: Uint8Array, lease: Lease | null): void {
+    if (lease === null) this.leases.delete(Buffer.from(id).toString("hex"));
+    else this.leases.set(Buffer.from(id).toString("hex"), lease);
+  }
+  setRefreshAnswers(answers: RefreshAnswers | null): void {
+    this.answers = answers;
+  }
+  takeRefreshed(): readonly Refreshed[] {
+    return this.refreshed.splice(0);
   }
   setResponsibility(range: Responsibility): void {
     this.responsibility = range;

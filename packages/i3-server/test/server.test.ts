@@ -347,6 +347,16 @@ describe("messages between servers", () => {
     expect(() => new ServerBench({ ring: RING, self: { key: new Uint8Array(16), locator: MEMBER } })).toThrow(/not the credential's/);
   });
 
+  it("who is responsible, and has the replicas, is what the engine answers refreshes by; once it leaves, it answers none", () => {
+    expect(new ServerBench().engine.answers).toEqual({ range: { kind: "all" }, replica: null, lifeMs: 30_000 });
+    const alone = new ServerBench({ ring: RING, members: [MEMBER] });
+    expect(alone.engine.answers).toMatchObject({ range: { kind: "none" }, replica: null });
+    const bench = new PairBench();
+    expect(bench.engine.answers).toEqual({ range: { kind: "range", from: bench.peer.key, to: bench.self.key }, replica: MEMBER, lifeMs: 30_000 });
+    bench.core.leave(bench.nowMs);
+    expect(bench.engine.answers).toMatchObject({ range: { kind: "none" } });
+  });
+
   it("leave: the neighbours are told three times, then it has left and answers the ring no more", () => {
     const bench = new PairBench();
     bench.core.leave(bench.nowMs);

@@ -22,7 +22,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 60> entries{{
+constexpr std::array<Entry, 65> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -62,6 +62,11 @@ constexpr std::array<Entry, 60> entries{{
     {"engineRemoveHipResponder", i3io::engine_remove_hip_responder},
     {"engineSetKnownSource", i3io::engine_set_known_source},
     {"engineSetTriggers", i3io::engine_set_triggers},
+    {"engineSetLease", i3io::engine_set_lease},
+    {"engineRemoveLease", i3io::engine_remove_lease},
+    {"engineSetRefreshAnswers", i3io::engine_set_refresh_answers},
+    {"engineRemoveRefreshAnswers", i3io::engine_remove_refresh_answers},
+    {"engineTakeRefreshed", i3io::engine_take_refreshed},
     {"engineSetResponsibility", i3io::engine_set_responsibility},
     {"engineSetNextServer", i3io::engine_set_next_server},
     {"engineSetDefaultServer", i3io::engine_set_default_server},

@@ -1,5 +1,6 @@
 // What JavaScript learns from an engine: upcalls, reports, counters.
 #include <array>
+#include <bit>
 #include <limits>
 #include <vector>
 
@@ -10,7 +11,7 @@
 namespace i3io {
 namespace {
 
-constexpr size_t totals_after_drops = 11;
+constexpr size_t totals_after_drops = 12;
 
 }  // namespace
 
@@ -30,6 +31,28 @@ napi_value engine_upcalls_wait(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   EngineInstance* instance = take_engine(check, arguments[0]);
   return instance == nullptr ? nullptr : make_boolean(env, instance->engine().upcalls_wait());
+}
+
+napi_value engine_take_refreshed(napi_env env, napi_callback_info info) {
+  constexpr size_t token_at = 32, index_at = 48, times_at = 52, at_ms_at = 56, packed_bytes = 64;
+  Check check(env);
+  Arguments arguments(env, info);
+  EngineInstance* instance = take_engine(check, arguments[0]);
+  if (instance == nullptr) return nullptr;
+  std::vector<i3::Refreshed> refreshed;
+  instance->engine().take_refreshed(refreshed);
+  if (refreshed.empty()) return make_undefined(env);
+  std::vector<uint8_t> packed(refreshed.size() * packed_bytes);
+  for (size_t i = 0; i < refreshed.size(); i++) {
+    const i3::Refreshed& one = refreshed[i];
+    const i3::MutableBytes out = i3::part(i3::MutableBytes(packed), i * packed_bytes, packed_bytes);
+    i3::copy_to(out, 0, one.id);
+    i3::copy_to(out, token_at, one.token);
+    i3::put32(out, index_at, one.index);
+    i3::put32(out, times_at, one.times);
+    i3::put64(out, at_ms_at, std::bit_cast<uint64_t>(one.at_ms));
+  }
+  return make_bytes(env, packed);
 }
 
 napi_value engine_flow_report(napi_env env, napi_callback_info info) {
@@ -67,7 +90,7 @@ napi_value engine_counters(napi_env env, napi_callback_info info) {
   if (instance == nullptr) return nullptr;
   const i3::Engine::Totals totals = instance->engine().totals();
   const std::array<uint64_t, totals_after_drops> rest{
-      totals.tun_in,    totals.tun_out,    totals.udp_in,    totals.udp_out,   totals.upcalls, totals.hip_answered,
+      totals.tun_in,    totals.tun_out,    totals.udp_in,    totals.udp_out,   totals.upcalls, totals.hip_answered, totals.refreshed,
       totals.tun_reads, totals.tun_writes, totals.udp_reads, totals.udp_sends, instance->engine().table_bytes(),
   };
   std::array<double, i3::drop_reasons + totals_after_drops> values{};

@@ -238,6 +238,53 @@ napi_value engine_set_triggers(napi_env env, napi_callback_info info) {
   });
 }
 
+napi_value engine_set_lease(napi_env env, napi_callback_info info) {
+  struct Values {
+    i3::Bytes id;
+    i3::LeaseSpec lease;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) {
+    Values values;
+    values.id = check.bytes(arguments[1], "id");
+    values.lease.owner = take_endpoint(check, arguments[2], "owner");
+    values.lease.token = check.bytes(arguments[3], "token");
+    values.lease.index = static_cast<uint16_t>(check.integer(arguments[4], "index", 0, UINT16_MAX));
+    values.lease.end_ms = check.number(arguments[5], "endMs");
+    values.lease.is_replica = check.boolean(arguments[6], "isReplica");
+    return values;
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { return engine.set_lease(values.id, values.lease); });
+}
+
+napi_value engine_remove_lease(napi_env env, napi_callback_info info) {
+  return with_bytes(env, info, "id", [](i3::Engine& engine, i3::Bytes id) { return engine.remove_lease(id); });
+}
+
+napi_value engine_set_refresh_answers(napi_env env, napi_callback_info info) {
+  struct Values {
+    uint8_t kind = 0;
+    Two range;
+    std::optional<i3::Endpoint> replica;
+    uint16_t life_ms = 0;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) {
+    Values values;
+    values.kind = static_cast<uint8_t>(check.integer(arguments[1], "kind", 0, 2));
+    values.range = {check.bytes(arguments[2], "from"), check.bytes(arguments[3], "to")};
+    values.replica = take_optional_endpoint(check, arguments[4], "replica");
+    values.life_ms = static_cast<uint16_t>(check.integer(arguments[5], "lifeMs", 1, UINT16_MAX));
+    return values;
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) {
+    return engine.set_refresh_answers(values.kind, values.range.first, values.range.second, values.replica, values.life_ms);
+  });
+}
+
+napi_value engine_remove_refresh_answers(napi_env env, napi_callback_info info) {
+  const auto read = [](Check&, const Arguments&) { return 0; };
+  return with_engine(env, info, read, [](i3::Engine& engine, int) { engine.remove_refresh_answers(); });
+}
+
 napi_value engine_set_responsibility(napi_env env, napi_callback_info info) {
   struct Values {
     int64_t kind = 0;

@@ -14,6 +14,7 @@ export class CounterSet {
   udpOut = 0;
   upcalls = 0;
   hipAnswered = 0;
+  refreshed = 0;
 
   drop(reason: DropReason, packets = 1): void {
     this.#drops[reason] += packets;
@@ -21,7 +22,7 @@ export class CounterSet {
 
   /** A copy that does not change later. */
   snapshot(): Counters {
-    const { tunIn, tunOut, udpIn, udpOut, upcalls, hipAnswered } = this;
-    return { drops: { ...this.#drops }, tunIn, tunOut, udpIn, udpOut, upcalls, hipAnswered };
+    const { tunIn, tunOut, udpIn, udpOut, upcalls, hipAnswered, refreshed } = this;
+    return { drops: { ...this.#drops }, tunIn, tunOut, udpIn, udpOut, upcalls, hipAnswered, refreshed };
   }
 }

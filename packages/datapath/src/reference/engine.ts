@@ -3,7 +3,7 @@
  * the time is that of the last step.
  */
 import { MAX_CONTROL_BYTES, type Locator } from "@i3/common";
-import { IP_PROTOCOL, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type OutboundAssociation, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall } from "../datapath.js";
+import { IP_PROTOCOL, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type RefreshAnswers, type Refreshed, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall } from "../datapath.js";
 import { DATA_OFFSET, ID_BYTES, LAST_PAYLOAD_KIND, NONCE_BYTES, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
 import { classifyDatagram } from "../wire/first-byte.js";
 import type { Arrival } from "./arrival.js";
@@ -17,6 +17,7 @@ import type { InboundEntry, TunTarget } from "./inbound-table.js";
 import { addressKey, keyBytes, ringKey } from "./keys.js";
 import { asBuffer, copyBytes, ownBuffer, u16, u8 } from "./octets.js";
 import type { Output } from "./outputs.js";
+import { RefreshRules } from "./refresh-rules.js";
 import { ServerRules } from "./server-rules.js";
 import { STRONGEST } from "./services.js";
 import { EngineState } from "./state.js";
@@ -30,6 +31,7 @@ export class ReferenceEngine implements StepCore {
   readonly #esp = new EspInput(this.#state, this.#host);
   readonly #server = new ServerRules(this.#state);
   readonly #hip = new HipRules(this.#state);
+  readonly #refreshes = new RefreshRules(this.#state);
 
   step(nowMs: number, input: StepInput, tunOut: PacketBatch, udpOut: DatagramBatch): readonly Upcall[] {
     const state = this.#state;
@@ -97,10 +99,11 @@ export class ReferenceEngine implements StepCore {
     else this.#state.counters.drop("malformed");
   }
 
-  #control({ bytes, at, length, origins, originAt }: Arrival): void {
+  #control(arrival: Arrival): void {
+    const { bytes, at, length, origins, originAt } = arrival;
     const { counters, upcalls, nowMs } = this.#state;
     if (length > MAX_CONTROL_BYTES) return counters.drop("malformed");
-    if (!upcalls.allowSource("control", nowMs, origins, originAt)) return;
+    if (!upcalls.allowSource("control", nowMs, origins, originAt) || this.#refreshes.answer(arrival)) return;
     upcalls.push({ kind: "control", from: decodeEndpoint(origins, originAt), bytes: copyBytes(bytes, at, at + length) });
   }
 
@@ -182,6 +185,18 @@ export class ReferenceEngine implements StepCore {
 
   setTriggers(key: Uint8Array, triggers: readonly TriggerEntry[]): void {
     this.#state.triggers.set(key, triggers);
+  }
+
+  setLease(id: Uint8Array, lease: Lease | null): void {
+    this.#refreshes.setLease(id, lease);
+  }
+
+  setRefreshAnswers(answers: RefreshAnswers | null): void {
+    this.#refreshes.setAnswers(answers);
+  }
+
+  takeRefreshed(): readonly Refreshed[] {
+    return this.#refreshes.take();
   }
 
   /** Packets that wait for a server of keys that are now ours are served; as a host none wait. */

@@ -6,7 +6,7 @@
  */
 import { createRequire } from "node:module";
 import { isDeepStrictEqual } from "node:util";
-import type { Counters, Datapath, FlowCounters, Upcall } from "../../src/datapath.js";
+import type { Counters, Datapath, FlowCounters, Refreshed, Upcall } from "../../src/datapath.js";
 import type { NativeEngineAddon, RawDatagram, VnetPacket } from "../../src/native-addon.js";
 import { NativeEngine, type SteppedNativeEngine } from "../../src/native-engine.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
@@ -82,6 +82,12 @@ export class EnginePair {
   only(act: (engine: Datapath) => void): void {
     act(this.#native);
     act(this.#reference);
+  }
+
+  takeRefreshed(): readonly Refreshed[] {
+    const [native, reference] = [this.#native.takeRefreshed(), this.#reference.takeRefreshed()];
+    if (!isDeepStrictEqual(native, reference)) throw new Difference("leases that were refreshed", native, reference);
+    return reference;
   }
 
   counters(): Counters {

@@ -11,6 +11,7 @@ import { dataHeader, hipOf, plainArrival, streamPackets, trainOf, tunArrival, ty
 import { checksumPlace, lengthOf, withPartialChecksum } from "./cut.js";
 import type { EnginePair, TunArrival } from "./engine-pair.js";
 import { BEGINNINGS, type Operation, type Program, type WindowNumber } from "./operations.js";
+import { refreshOf } from "./refresh-recipes.js";
 import { buildPacket, damaged, PLAIN } from "./packet-recipes.js";
 import { idOf, LOCATORS, ROUTES, nonceOf, SPIS, TRANSFORMS } from "./pools.js";
 
@@ -50,6 +51,14 @@ export class Runner {
         return void pair.change(kind, (engine) => engine.setHipResponder(operation.responder));
       case "setTriggers":
         return void pair.change(kind, (engine) => engine.setTriggers(operation.ringKey, operation.triggers));
+      case "setLease":
+        return void pair.change(kind, (engine) => engine.setLease(operation.id, operation.lease));
+      case "setRefreshAnswers":
+        return void pair.change(kind, (engine) => engine.setRefreshAnswers(operation.answers));
+      case "refreshes":
+        return this.#step(operation.passedMs, [], operation.datagrams.map((recipe) => ({ bytes: refreshOf(recipe), segmentBytes: 0, endpoint: encodeEndpoint(LOCATORS[recipe.from] ?? LOCATORS[0]!), trafficClass: 0 })), true);
+      case "takeRefreshed":
+        return void pair.takeRefreshed();
       case "setResponsibility":
         return void pair.change(kind, (engine) => engine.setResponsibility(operation.range));
       case "setNextServer":

@@ -5,6 +5,7 @@ import {
   type DatagramBatch,
   type DropReason,
   type PacketBatch,
+  type Refreshed,
   type StepCore,
   type StepInput,
   type Upcall,
@@ -36,7 +37,7 @@ export abstract class TestCore implements StepCore {
   }
   counters(): Counters {
     const drops = Object.fromEntries(REASONS.map((reason) => [reason, 0])) as Record<DropReason, number>;
-    return { drops, tunIn: this.tunIn, tunOut: 0, udpIn: this.udpIn, udpOut: 0, upcalls: 0, hipAnswered: 0 };
+    return { drops, tunIn: this.tunIn, tunOut: 0, udpIn: this.udpIn, udpOut: 0, upcalls: 0, hipAnswered: 0, refreshed: 0 };
   }
   setFlow(): void {}
   setServices(): void {}
@@ -48,6 +49,11 @@ export abstract class TestCore implements StepCore {
   }
   setHipResponder(): void {}
   setTriggers(): void {}
+  setLease(): void {}
+  setRefreshAnswers(): void {}
+  takeRefreshed(): readonly Refreshed[] {
+    return [];
+  }
   setKnownSource(): void {}
   setResponsibility(): void {}
   setNextServer(): void {}

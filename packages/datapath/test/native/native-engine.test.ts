@@ -351,13 +351,13 @@ describe("answers", () => {
   });
 
   it("counters", () => {
-    const { engine } = stepped({ engineCounters: () => Float64Array.from({ length: DROP_REASONS.length + 11 }, (_, i) => i + 1) });
+    const { engine } = stepped({ engineCounters: () => Float64Array.from({ length: DROP_REASONS.length + 12 }, (_, i) => i + 1) });
     const counters = engine.counters();
     expect(Object.keys(counters.drops).toSorted()).toEqual(Object.keys(new ReferenceEngine().counters().drops).toSorted());
     expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 24]);
-    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 25, tunOut: 26, udpIn: 27, udpOut: 28, upcalls: 29, hipAnswered: 30 });
-    expect(engine.systemCalls()).toEqual({ tunReads: 31, tunWrites: 32, udpReads: 33, udpSends: 34 });
-    expect(engine.tableBytes()).toBe(35);
+    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 25, tunOut: 26, udpIn: 27, udpOut: 28, upcalls: 29, hipAnswered: 30, refreshed: 31 });
+    expect(engine.systemCalls()).toEqual({ tunReads: 32, tunWrites: 33, udpReads: 34, udpSends: 35 });
+    expect(engine.tableBytes()).toBe(36);
   });
 });
 

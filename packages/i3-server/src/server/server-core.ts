@@ -6,7 +6,7 @@ import {
   bytesKey, decodeControl, encodeControl, isRingMessage, locatorText, ringKey, sameBytes, sameLocator, toHex, WireError,
   type ControlMessage, type DecodedControl, type Locator, type Log, type RingNode, type StackStep, type TriggerMessage,
 } from "@i3/common";
-import type { Datagram, Datapath, Responsibility, Upcall } from "@i3/datapath";
+import type { Datagram, Datapath, RefreshAnswers, Responsibility, Upcall } from "@i3/datapath";
 
 import { Chord, type ChordOutput } from "../chord/chord.js";
 import { inHalfOpen, inOpen, minusOne } from "../chord/ring-key.js";
@@ -16,6 +16,7 @@ import type { RingMembership } from "../ring/credential.js";
 import { RecordCore } from "../records/record-core.js";
 import type { RecordLimits } from "../records/record-store.js";
 import type { CredentialChecks, RingMac } from "../ring/ring-message.js";
+import { TRIGGER_LIFE_MS } from "../triggers/constants.js";
 import { sourceOf } from "../triggers/source-rate.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
@@ -31,7 +32,7 @@ export interface ServerCoreInit {
   readonly members: readonly Locator[];
   /** Null: a ring of one for ever. */
   readonly ring: RingMembership | null;
-  readonly datapath: Pick<Datapath, "setTriggers" | "setResponsibility" | "setNextServer" | "discardRoute" | "send">;
+  readonly datapath: Pick<Datapath, "setTriggers" | "setLease" | "takeRefreshed" | "setRefreshAnswers" | "setResponsibility" | "setNextServer" | "discardRoute" | "send">;
   readonly limits: TriggerLimits;
   /** @default DEFAULT_RECORD_LIMITS */
   readonly records?: RecordLimits;
@@ -95,7 +96,9 @@ export class ServerCore {
   #claimMs = -Infinity;
   /** Keys behind `from`, up to `to`, which were ours until another came before us; until `endMs` those who share one of them may still be on their way there. */
   #handover: { readonly from: Uint8Array; readonly to: Uint8Array; readonly endMs: number } | null = null;
-  #range: Responsibility = { kind: "none" };
+  #range: Responsibility = NO_KEYS;
+  /** By which the engine answers refreshes; null: not yet. */
+  #answers: RefreshAnswers | null = null;
   /** As the triggers know it. */
   #isPredecessorDead = false;
   /** Whether it answers for more than its own key since it joined. */
@@ -357,11 +360,21 @@ export class ServerCore {
   #finish(nowMs: number): void {
     this.#drainChord(nowMs, Infinity);
     this.#meetNeighbours(nowMs);
+    this.#sayWhoAnswers();
     if (this.#chord.isPredecessorDead !== this.#isPredecessorDead) {
       this.#isPredecessorDead = this.#chord.isPredecessorDead;
       this.#triggers.ringChanged();
     }
     this.#flush();
+  }
+
+  /** The engine answers refreshes as the trigger core would. */
+  #sayWhoAnswers(): void {
+    const replica = this.#successor();
+    const range = this.#heir === null && !this.#hasOnlyItsKey() ? this.#range : NO_KEYS;
+    if (this.#answers?.range === range && this.#answers.replica === replica) return;
+    this.#answers = { range, replica, lifeMs: TRIGGER_LIFE_MS };
+    this.#init.datapath.setRefreshAnswers(this.#answers);
   }
 
   #meetNeighbours(nowMs: number): void {
@@ -430,12 +443,17 @@ export class ServerCore {
     this.#handover = { from: this.#handover?.from ?? before, to: range.from, endMs: nowMs + HANDOVER_MS };
   }
 
+  /** It knows of no predecessor: nothing is its own. */
+  #hasOnlyItsKey(): boolean {
+    return this.#range.kind === "range" && sameBytes(this.#range.from, minusOne(this.#init.self.key));
+  }
+
   /** From now on this server says who has no trigger. */
   #claim(): void {
     if (this.#heir !== null) return;
     this.#init.datapath.setResponsibility(this.#range);
     if (this.#hasClaimed || this.#range.kind === "none") return;
-    if (this.#range.kind === "range" && sameBytes(this.#range.from, minusOne(this.#init.self.key))) return;
+    if (this.#hasOnlyItsKey()) return;
     this.#hasClaimed = true;
     this.#init.log("info", "claims", rangeText(this.#range));
   }
@@ -457,6 +475,8 @@ export class ServerCore {
     this.#datagrams = [];
   }
 }
+
+const NO_KEYS: Responsibility = { kind: "none" };
 
 const NOBODY = new Uint8Array(0);
 

@@ -5,7 +5,6 @@
 import {
   isTriggerStack, KEY_KIND, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage, type KeyKind, type Locator, type StackStep, type TriggerMessage,
 } from "@i3/common";
-import type { Datapath } from "@i3/datapath";
 import { keyOwnsId, readMembership, REFRESH_MAX_SKIP, refreshStep, stepOwnsId, verifyStep, verifyTrigger } from "@i3/hip";
 
 import type { CounterName, ServerCounters } from "../counters.js";
@@ -13,12 +12,12 @@ import { MEMBER_VERIFICATION_COST, P384_VERIFICATION_COST, VERIFICATIONS_PER_SOU
 import { Cookies } from "./cookies.js";
 import { EarlyEnds } from "./early-ends.js";
 import { SourceRate, sourceOf } from "./source-rate.js";
-import { TriggerTable, type NewTrigger, type TriggerLimits, type TriggerRecord } from "./trigger-table.js";
+import { TriggerTable, type NewTrigger, type TableEngine, type TriggerLimits, type TriggerRecord } from "./trigger-table.js";
 
 export interface TriggerCoreInit {
   /** This server's, 16 bytes. */
   readonly nodeKey: Uint8Array;
-  readonly datapath: Pick<Datapath, "setTriggers">;
+  readonly datapath: TableEngine;
   readonly counters: ServerCounters;
   readonly limits: TriggerLimits;
   /** `length` unpredictable bytes. */
@@ -86,6 +85,7 @@ export class TriggerCore {
   }
 
   handleTimer(nowMs: number): void {
+    for (let left = this.#table.learn(nowMs); left > 0; left -= 1) this.#init.counters.count("refreshed");
     for (let left = this.#table.expire(nowMs); left > 0; left -= 1) this.#init.counters.count("expired");
   }
 

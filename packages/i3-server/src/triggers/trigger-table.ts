@@ -58,8 +58,11 @@ export interface TriggerLimits {
   readonly claimsPerName?: number;
 }
 
+/** What the table tells the engine, and hears from it. */
+export type TableEngine = Pick<Datapath, "setTriggers" | "setLease" | "takeRefreshed">;
+
 export class TriggerTable {
-  readonly #datapath: Pick<Datapath, "setTriggers">;
+  readonly #datapath: TableEngine;
   readonly #limits: TriggerLimits;
   readonly #slots = new TriggerSlots();
   /** recordKey → slot, of live ones and of those that are gone. */
@@ -81,7 +84,7 @@ export class TriggerTable {
   readonly #held = new Set<string>();
   readonly #host: TableHost;
 
-  constructor(datapath: Pick<Datapath, "setTriggers">, limits: TriggerLimits, host: TableHost) {
+  constructor(datapath: TableEngine, limits: TriggerLimits, host: TableHost) {
     this.#datapath = datapath;
     this.#limits = limits;
     this.#host = host;
@@ -198,11 +201,31 @@ export class TriggerTable {
     if (slot === undefined) throw new RangeError("no such trigger");
     const endMs = endOf(nowMs, record);
     if (record.lastMs !== Infinity) this.#early.remove(record.endMs, slot);
+    this.#putBehind(slot, index, token, endMs);
+    if (isLeased(record)) this.#lease({ ...record, index, token, endMs });
+    if (endsEarly({ endMs, lastMs: record.lastMs })) this.#early.add(endMs, slot);
+    return endMs;
+  }
+
+  /** Takes in which triggers the engine has refreshed; returns how often. Before anything is put behind them. */
+  learn(nowMs: number): number {
+    let times = 0;
+    for (let told = this.#datapath.takeRefreshed(); told.length > 0; told = this.#datapath.takeRefreshed()) {
+      for (const refreshed of told) {
+        const slot = this.#named.get(bytesKey(refreshed.id));
+        if (slot === undefined || !this.#slots.isLive(slot)) continue;
+        // The engine may be some milliseconds ahead: the list stays in order.
+        this.#putBehind(slot, refreshed.index, refreshed.token, Math.min(nowMs, refreshed.atMs) + TRIGGER_LIFE_MS);
+        times += refreshed.times;
+      }
+    }
+    return times;
+  }
+
+  #putBehind(slot: number, index: number, token: Uint8Array, endMs: number): void {
     this.#slots.refresh(slot, index, token, endMs);
     this.#slots.remove(this.#live, slot);
     this.#slots.append(this.#live, slot);
-    if (endsEarly({ endMs, lastMs: record.lastMs })) this.#early.add(endMs, slot);
-    return endMs;
   }
 
   /** Ends what is over; returns how many triggers that were. */
@@ -237,6 +260,7 @@ export class TriggerTable {
     this.#slots.append(record.live ? this.#live : this.#gone, slot);
     if (!record.live) return;
     this.#liveCount += 1;
+    if (isLeased(record)) this.#lease(record);
     if (endsEarly(record)) this.#early.add(record.endMs, slot);
     if (record.member !== null) add(this.#perGroupAndSource, groupAndSource(record.id, record.target), 1);
     const ringKeyText = bytesKey(ringKey(record.id));
@@ -254,6 +278,7 @@ export class TriggerTable {
     this.#slots.remove(live ? this.#live : this.#gone, slot);
     if (live) {
       this.#liveCount -= 1;
+      if (isLeased({ member, lastMs })) this.#datapath.setLease(id, null);
       if (lastMs !== Infinity) this.#early.remove(endMs, slot);
       if (member !== null) add(this.#perGroupAndSource, groupAndSource(id, target), -1);
       const ringKeyText = bytesKey(ringKey(id));
@@ -274,6 +299,15 @@ export class TriggerTable {
     }
     while (this.#slots.sibling(before) !== slot) before = this.#slots.sibling(before);
     this.#slots.setSibling(before, next);
+  }
+
+  /** From now on the engine answers its refreshes; one that has no room hands them up. */
+  #lease({ id, target: owner, token, index, endMs, isReplica }: TriggerRecord): void {
+    try {
+      this.#datapath.setLease(id, { owner, token, index, endMs, isReplica });
+    } catch (error) {
+      if (!(error instanceof DatapathError)) throw error;
+    }
   }
 
   #countReplica(ringKeyText: string, by: 1 | -1): void {
@@ -307,6 +341,9 @@ export class TriggerTable {
     return { id: this.#slots.isClaim(slot) ? nameIdBehind(id) : id, target: stack === null ? { kind: "locator", locator: this.#slots.target(slot) } : { kind: "stack", ids: stack } };
   }
 }
+
+/** A member's refresh names its key, and what ends by itself lives no full life from its refresh. */
+const isLeased = ({ member, lastMs }: Pick<TriggerRecord, "member" | "lastMs">): boolean => member === null && lastMs === Infinity;
 
 const isShared = ({ member, isClaim }: Pick<TriggerRecord, "member" | "isClaim">): boolean => member !== null || isClaim;
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { makeLocator, toHex, type Locator } from "@i3/common";
 import { Random } from "@i3/common/testing";
-import type { TriggerEntry } from "@i3/datapath";
+import type { Lease, Refreshed, TriggerEntry } from "@i3/datapath";
 
 import { COUNTER_MEMORY_MS, TRIGGER_LIFE_MS } from "../../src/triggers/constants.js";
 import { TriggerTable, type NewTrigger, type TriggerRecord } from "../../src/triggers/trigger-table.js";
@@ -29,7 +29,13 @@ describe("the trigger table", () => {
   it.each([1, 2, 3])("holds what was put in, tells the engine, and forgets in time; seed %i", (seed) => {
     const random = new Random(seed);
     const told = new Map<string, readonly TriggerEntry[]>();
-    const table = new TriggerTable({ setTriggers: (key, triggers) => void told.set(toHex(key), triggers) }, { triggers: 1_000, perSource: 1_000 }, { serves: () => true, isNew: () => false, isHandingOver: () => false });
+    const leases = new Map<string, Lease>();
+    const refreshed: Refreshed[] = [];
+    const table = new TriggerTable({
+      setTriggers: (key, triggers) => void told.set(toHex(key), triggers),
+      setLease: (id, lease) => void (lease === null ? leases.delete(toHex(id)) : leases.set(toHex(id), lease)),
+      takeRefreshed: () => refreshed.splice(0, 2),
+    }, { triggers: 1_000, perSource: 1_000 }, { serves: () => true, isNew: () => false, isHandingOver: () => false });
     const model = new Map<string, TriggerRecord>();
     let [nowMs, expired] = [0, 0];
     const put = (record: TriggerRecord): void => {
@@ -38,6 +44,15 @@ describe("the trigger table", () => {
     };
     for (let step = 0; step < STEPS; step += 1) {
       nowMs += random.below(1_500);
+      // The engine has refreshed some of what it may, which the table hears before it ends anything.
+      const some = [...leases].filter(([, { endMs }]) => endMs > nowMs && random.below(8) === 0);
+      for (const [text, { index }] of some) {
+        const renewed = { ...(model.get(text) as TriggerRecord), index: index + 1, token: new Uint8Array(16).fill(random.below(256)), endMs: nowMs + TRIGGER_LIFE_MS };
+        model.set(text, renewed);
+        leases.set(text, { ...(leases.get(text) as Lease), index: renewed.index, endMs: renewed.endMs });
+        refreshed.push({ id: renewed.id, token: renewed.token, index: renewed.index, atMs: nowMs, times: 3 });
+      }
+      expect(table.learn(nowMs)).toBe(3 * some.length);
       for (const record of [...model.values()]) {
         if (record.live && record.endMs <= nowMs) {
           put({ ...record, live: false, token: record.commitment, index: 0, endMs: nowMs + COUNTER_MEMORY_MS });
@@ -62,6 +77,9 @@ describe("the trigger table", () => {
       expect(table.get(made)).toEqual(model.get(textOf(made)));
       const live = [...model.values()].filter((record) => record.live);
       expect([table.liveCount, expired]).toEqual([live.length, 0]);
+      expect(new Map([...leases].map(([text, { owner, index, endMs }]) => [text, [owner, index, endMs]]))).toEqual(
+        new Map(live.filter(({ member }) => member === null).map((record) => [toHex(record.id), [record.target, record.index, record.endMs]])),
+      );
       const key = toHex(made.id.subarray(0, 16));
       expect(told.get(key) ?? []).toEqual(live.filter(({ id }) => toHex(id.subarray(0, 16)) === key).map(entryOf));
       expect(table.deadlineMs()).toBe(Math.min(Infinity, ...[...model.values()].map(({ endMs }) => endMs)));

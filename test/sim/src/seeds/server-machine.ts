@@ -83,6 +83,9 @@ export class ServerMachine extends Machine {
           if (entries.length === 0) this.table.delete(text);
           else this.table.set(text, entries);
         },
+        setLease: (id, lease) => engine.setLease(id, lease),
+        setRefreshAnswers: (answers) => engine.setRefreshAnswers(answers),
+        takeRefreshed: () => engine.takeRefreshed(),
         setResponsibility: (range) => engine.setResponsibility(range),
         setNextServer: (key, locator) => engine.setNextServer(key, locator),
         discardRoute: (key) => engine.discardRoute(key),

@@ -118,6 +118,40 @@ Status Engine::set_known_source(Bytes address, bool is_known) {
 
 Status Engine::set_triggers(Bytes ring_key, Bytes packed) { return tables_->triggers.set(ring_key, packed, tables_->hasher, tables_->gates); }
 
+Status Engine::set_lease(Bytes id, const LeaseSpec& lease) { return tables_->leases.set(id, lease, tables_->hasher, tables_->gates); }
+
+Status Engine::remove_lease(Bytes id) {
+  if (id.size() != id_bytes) return Status::invalid;
+  tables_->leases.remove(id, tables_->hasher, tables_->gates);
+  return Status::ok;
+}
+
+Status Engine::set_refresh_answers(uint8_t kind, Bytes from, Bytes to, const std::optional<Endpoint>& replica, uint16_t life_ms) {
+  const size_t end_bytes = kind == 2 ? ring_key_bytes : 0;
+  if (kind > 2 || from.size() != end_bytes || to.size() != end_bytes || (replica && replica->port() == 0) || life_ms == 0) return Status::invalid;
+  auto made = std::make_unique<RefreshAnswers>();
+  if (kind == 2) made->range.set(from, to);
+  else made->range.set(kind == 0 ? RingRange::Kind::all : RingRange::Kind::none);
+  if (replica) {
+    copy_to(made->replica, 0, replica->locator());
+    made->replica_bytes = replica->locator().size();
+  }
+  made->life_ms = life_ms;
+  Closed closed(tables_->gates);
+  std::swap(tables_->answers, made);
+  return Status::ok;
+}
+
+void Engine::remove_refresh_answers() {
+  Closed closed(tables_->gates);
+  tables_->answers.reset();
+}
+
+void Engine::take_refreshed(std::vector<Refreshed>& out) {
+  const std::lock_guard lock(shared_->mutex);
+  tables_->leases.take(out);
+}
+
 // Packets that wait for a server of keys that are now ours are served; as a host none wait.
 Status Engine::set_responsibility_all() {
   {
@@ -284,6 +318,7 @@ Engine::Totals Engine::totals() const {
     totals.udp_in += counters.udp_in.read();
     totals.udp_out += counters.udp_out.read();
     totals.hip_answered += counters.hip_answered.read();
+    totals.refreshed += counters.refreshed.read();
     totals.tun_reads += counters.tun_reads.read();
     totals.tun_writes += counters.tun_writes.read();
     totals.udp_reads += counters.udp_reads.read();
@@ -297,7 +332,7 @@ Engine::Totals Engine::totals() const {
 size_t Engine::table_bytes() const {
   const Tables& t = *tables_;
   return t.flows.memory_bytes() + t.inbound.memory_bytes() + t.outbound_associations.memory_bytes() + t.inbound_associations.memory_bytes() +
-         t.triggers.memory_bytes() + t.next_servers.memory_bytes();
+         t.triggers.memory_bytes() + t.leases.memory_bytes() + t.next_servers.memory_bytes();
 }
 
 }  // namespace i3

@@ -84,6 +84,24 @@ struct HipResponderSpec {
   Bytes puzzles;
 };
 
+// interface Lease in src/datapath.ts.
+struct LeaseSpec {
+  Endpoint owner;
+  Bytes token;
+  uint16_t index = 0;
+  double end_ms = 0;
+  bool is_replica = false;
+};
+
+// interface Refreshed in src/datapath.ts.
+struct Refreshed {
+  std::array<uint8_t, 32> id{};
+  std::array<uint8_t, 16> token{};
+  uint16_t index = 0;
+  uint32_t times = 0;
+  double at_ms = 0;
+};
+
 enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_trigger, cache_request, hip };
 
 // Which fields are there: interface Upcall in src/datapath.ts.
@@ -151,6 +169,13 @@ class Engine {
   Status set_known_source(Bytes address, bool is_known);
   // `packed`: for each trigger id 32, then 0 and an endpoint 18, or 1, the number of ids (1–15) and these.
   Status set_triggers(Bytes ring_key, Bytes packed);
+  Status set_lease(Bytes id, const LeaseSpec& lease);
+  Status remove_lease(Bytes id);
+  // `kind`: 0 all, 1 none, 2 from `from` to `to`, otherwise empty.
+  Status set_refresh_answers(uint8_t kind, Bytes from, Bytes to, const std::optional<Endpoint>& replica, uint16_t life_ms);
+  void remove_refresh_answers();
+  // Appends at most limits::refreshed_per_batch.
+  void take_refreshed(std::vector<Refreshed>& out);
   Status set_responsibility_all();
   Status set_responsibility_none();
   Status set_responsibility_range(Bytes from, Bytes to);
@@ -172,7 +197,7 @@ class Engine {
   // The sum over the lanes. `drops[i]`: Drop(i).
   struct Totals {
     std::array<uint64_t, drop_reasons> drops{};
-    uint64_t tun_in = 0, tun_out = 0, udp_in = 0, udp_out = 0, upcalls = 0, hip_answered = 0, tun_reads = 0, tun_writes = 0, udp_reads = 0, udp_sends = 0;
+    uint64_t tun_in = 0, tun_out = 0, udp_in = 0, udp_out = 0, upcalls = 0, hip_answered = 0, refreshed = 0, tun_reads = 0, tun_writes = 0, udp_reads = 0, udp_sends = 0;
   };
   Totals totals() const;
   // Bytes that the tables hold now, for the bench's memory rows.

@@ -5,6 +5,7 @@
 #include "hip-responder.h"
 #include "inbound-table.h"
 #include "lane.h"
+#include "lease-table.h"
 #include "next-servers.h"
 #include "ring-range.h"
 #include "trigger-table.h"
@@ -24,6 +25,9 @@ struct Tables {
   AssociationTable<OutboundAssociation> outbound_associations;
   AssociationTable<InboundAssociation> inbound_associations;
   TriggerTable triggers;
+  LeaseTable leases;
+  // nullptr: refreshes go up.
+  std::unique_ptr<RefreshAnswers> answers;
   NextServers next_servers;
   RingRange range;
   // nullptr: none.

@@ -6,12 +6,13 @@ namespace i3 {
 
 class LaneState {
  public:
-  LaneState(Tables& tables, Shared& shared, size_t index) : context(tables, shared, index), host(context), server(context), hip(context), udp(context, host, server, hip) {}
+  LaneState(Tables& tables, Shared& shared, size_t index) : context(tables, shared, index), host(context), server(context), hip(context), refresh(context), udp(context, host, server, hip, refresh) {}
 
   LaneContext context;
   HostRules host;
   ServerRules server;
   HipRules hip;
+  RefreshRules refresh;
   UdpRules udp;
   // Output of the control plane that this batch writes.
   std::deque<HeldPacket> packets;

@@ -10,10 +10,18 @@ namespace i3 {
 // An IPv6 or IPv4-mapped address (16 bytes) and a UDP port (2, big-endian).
 struct Endpoint {
   static constexpr size_t port_offset = 16;
+  // Before an IPv4 address.
+  static constexpr size_t mapped_bytes = 12;
   std::array<uint8_t, 18> bytes{};
 
   uint16_t port() const { return u16(bytes, port_offset); }
   Bytes address() const { return Bytes(bytes).first(port_offset); }
+  bool is_mapped() const {
+    constexpr std::array<uint8_t, mapped_bytes> mapped_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    return equal(address().first(mapped_bytes), mapped_prefix);
+  }
+  // As on the wire, docs/wire.md §2: 6 or 18 bytes.
+  Bytes locator() const { return Bytes(bytes).subspan(is_mapped() ? mapped_bytes : 0); }
   bool operator==(const Endpoint&) const = default;
 };
 

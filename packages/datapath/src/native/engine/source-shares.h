@@ -12,11 +12,10 @@ namespace i3 {
 // these has them all. Ports are free to choose.
 using SourceKey = std::array<uint8_t, 16>;
 inline SourceKey source_key(const Endpoint& from) {
-  constexpr std::array<uint8_t, 12> mapped_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   constexpr size_t ipv6_source_bytes = 8;
   const Bytes address = from.address();
   SourceKey key{};
-  copy_to(key, 0, equal(address.first(mapped_prefix.size()), mapped_prefix) ? address : address.first(ipv6_source_bytes));
+  copy_to(key, 0, from.is_mapped() ? address : address.first(ipv6_source_bytes));
   return key;
 }
 

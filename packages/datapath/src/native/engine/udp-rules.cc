@@ -99,13 +99,20 @@ void UdpRules::from_ip(const Datagram& datagram) {
 
 void UdpRules::control(const Datagram& datagram) {
   if (datagram.bytes.size() > limits::control_bytes) return lane_.drop(Drop::malformed);
-  const std::lock_guard lock(lane_.shared.mutex);
-  if (!lane_.may_go_up(Upward::control, datagram.input->from)) return;
-  Upcall upcall;
-  upcall.kind = UpcallKind::control;
-  upcall.from = datagram.input->from;
-  upcall.bytes.assign(datagram.bytes.begin(), datagram.bytes.end());
-  lane_.push_upcall(std::move(upcall));
+  const Endpoint& from = datagram.input->from;
+  RefreshRules::Answer answer;
+  {
+    const std::lock_guard lock(lane_.shared.mutex);
+    if (!lane_.may_go_up(Upward::control, from)) return;
+    if (!refresh_.take(datagram.bytes, from, answer)) {
+      Upcall upcall;
+      upcall.kind = UpcallKind::control;
+      upcall.from = from;
+      upcall.bytes.assign(datagram.bytes.begin(), datagram.bytes.end());
+      return lane_.push_upcall(std::move(upcall));
+    }
+  }
+  refresh_.send(answer, from);
 }
 
 void UdpRules::data(const Datagram& datagram) {

@@ -3,13 +3,15 @@
 
 #include "hip-rules.h"
 #include "host-rules.h"
+#include "refresh-rules.h"
 #include "server-rules.h"
 
 namespace i3 {
 
 class UdpRules {
  public:
-  UdpRules(LaneContext& lane, HostRules& host, ServerRules& server, HipRules& hip) : lane_(lane), host_(host), server_(server), hip_(hip) {}
+  UdpRules(LaneContext& lane, HostRules& host, ServerRules& server, HipRules& hip, RefreshRules& refresh)
+      : lane_(lane), host_(host), server_(server), hip_(hip), refresh_(refresh) {}
   // What the batch puts out is counted from now on.
   void begin() { output_before_ = output(); }
   // Lane::from_udp.
@@ -40,6 +42,7 @@ class UdpRules {
   HostRules& host_;
   ServerRules& server_;
   HipRules& hip_;
+  RefreshRules& refresh_;
   std::array<Datagram, window> waiting_{};
   size_t waiting_count_ = 0;
   Datagram stopped_{};

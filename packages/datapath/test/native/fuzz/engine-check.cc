@@ -475,6 +475,9 @@ void wrong_shapes() {
     spec.header = short_header;
     CHECK(engine.set_flow(to, spec) == Status::invalid);
   }
+  const auto some_token = refresh_token(0);
+  CHECK(engine.set_lease(make_id(1), {endpoint(1, 0), some_token, 0, 1, false}) == Status::invalid && engine.set_refresh_answers(3, {}, {}, std::nullopt, 1) == Status::invalid);
+  CHECK(engine.set_refresh_answers(0, {}, {}, endpoint(1, 0), 1) == Status::invalid && engine.set_refresh_answers(0, {}, {}, std::nullopt, 0) == Status::invalid);
   const ResponderBytes responder(Rhash::sha384, 1'232), longer(Rhash::sha384, 1'240);
   const HipResponderSpec good = responder.spec();
   CHECK(engine.set_hip_responder(good) == Status::ok);
@@ -506,6 +509,10 @@ void wrong_shapes() {
     CHECK((engine.set_inbound_upcall(bytes) == Status::ok) == (size == 32) && (engine.set_inbound_tun(bytes, to, {}) == Status::ok) == (size == 32));
     CHECK((engine.set_known_source(bytes, true) == Status::ok) == (size == 16) && (engine.set_known_source(bytes, false) == Status::ok) == (size == 16));
     CHECK((engine.set_triggers(bytes, {}) == Status::ok) == (size == 16) && (engine.discard_route(bytes) == Status::ok) == (size == 16));
+    const auto token = refresh_token(0);
+    CHECK((engine.set_lease(bytes, {endpoint(1), token, 0, 1, false}) == Status::ok) == (size == 32) && (engine.remove_lease(bytes) == Status::ok) == (size == 32));
+    CHECK((engine.set_lease(make_id(1), {endpoint(1), bytes, 0, 1, false}) == Status::ok) == (size == 16));
+    CHECK((engine.set_refresh_answers(2, bytes, bytes, std::nullopt, 1) == Status::ok) == (size == 16) && (engine.set_refresh_answers(0, bytes, bytes, endpoint(1), 1) == Status::ok) == (size == 0));
     CHECK((engine.set_responsibility_range(bytes, bytes) == Status::ok) == (size == 16) && engine.report(bytes).has_value() == is_address);
     OutboundSpec out;
     out.spi = first_spi;

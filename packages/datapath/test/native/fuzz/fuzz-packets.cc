@@ -132,6 +132,13 @@ void set_services(Engine& engine, unsigned version) {
   }
 }
 
+// Of host 1 and, a replica, of host 2.
+void set_leases(Engine& engine) {
+  const auto token = refresh_token(0);
+  for (uint8_t n = 1; n < 3; n++) CHECK(engine.set_lease(make_id(n), {endpoint(n), token, 0, 30'000, n == 2}) == Status::ok);
+  CHECK(engine.set_refresh_answers(2, ring_key(0), ring_key(1), endpoint(3), 30'000) == Status::ok);
+}
+
 class World {
  public:
   explicit World(Choices choices) : choices_(choices), engine_(seed, 1) {
@@ -146,6 +153,10 @@ class World {
       set_services(engine_, 6);
     }
     if ((options & 8) == 0) CHECK(engine_.set_hip_responder(ResponderBytes(Rhash::sha256, 200).spec()) == Status::ok);
+    if ((options & 64) != 0) {
+      operations_ = 14;
+      set_leases(engine_);
+    }
     set_triggers(engine_);
     if ((options & 3) == 1) engine_.set_responsibility_all();
     if ((options & 3) == 2) CHECK(engine_.set_responsibility_range(ring_key(2), ring_key(6)) == Status::ok);
@@ -178,6 +189,7 @@ class World {
       case 9: return control_plane();
       case 10: return row();
       case 11: case 12: return hip();
+      case 13: return refresh();
     }
   }
 
@@ -315,6 +327,15 @@ class World {
     udp(joined({(bits & 64) != 0 ? std::vector<uint8_t>(4) : data_header_to(make_id(8, 0), 3), made}), 0);
   }
 
+  // Most of them good ones; or cut, or changed in a byte.
+  void refresh() {
+    const uint8_t bits = choices_.byte(), index = choices_.byte();
+    std::vector<uint8_t> made = make_refresh(make_id(bits & 3), index, refresh_token(index));
+    if ((bits & 4) != 0) made.resize(choices_.byte() % made.size());
+    if ((bits & 8) != 0 && !made.empty()) made[choices_.byte() % made.size()] ^= choices_.byte();
+    udp(made, 0);
+  }
+
   // What left comes in, as it is or changed in one place.
   void echo() {
     if (sink_.datagrams.empty()) return;
@@ -331,6 +352,9 @@ class World {
       CHECK(upcall.name_bytes <= 32);
       touched_ += naive_sum(upcall.bytes);
     }
+    refreshed_.clear();
+    engine_.take_refreshed(refreshed_);
+    for (const Refreshed& refreshed : refreshed_) CHECK(refreshed.times > 0 && refreshed.at_ms <= now_ms_ && refreshed.index <= 255 + 40);
     now_ms_ += choices_.byte();
     const uint8_t bits = choices_.byte();
     begin({(bits & 1) == 0, (bits & 2) == 0, (bits & 4) == 0, (bits & 8) == 0});
@@ -364,6 +388,7 @@ class World {
   uint64_t touched_ = 0;
   std::deque<Exact> inputs_;
   std::vector<Upcall> upcalls_;
+  std::vector<Refreshed> refreshed_;
 };
 
 }  // namespace

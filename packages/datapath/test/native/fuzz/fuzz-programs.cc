@@ -75,6 +75,7 @@ class Program {
       case 16: return status(engine_.discard(address(), choices_.flag()));
       case 17: return output();
       case 18: return look();
+      case 21: return leases();
       case 22: return set_services();
       case 23: return set_hip_responder();
       default: return lane_batch();
@@ -261,6 +262,19 @@ class Program {
     }
   }
 
+  void leases() {
+    const uint8_t bits = choices_.byte();
+    const Bytes to = id();
+    const std::vector<uint8_t> token = refresh_token(bits >> 3);
+    if ((bits & 7) < 3) return status(engine_.set_lease(to, {any_endpoint(), (bits & 7) == 2 ? Bytes(odd()) : Bytes(token), static_cast<uint16_t>(bits >> 3), static_cast<double>(choices_.word()), choices_.flag()}));
+    if ((bits & 7) == 3) return status(engine_.remove_lease(to));
+    if ((bits & 7) == 4) return status(engine_.set_refresh_answers(choices_.byte() & 3, choices_.flag() ? key() : Bytes(), choices_.flag() ? key() : Bytes(), choices_.flag() ? std::optional(any_endpoint()) : std::nullopt, choices_.word()));
+    if ((bits & 7) == 5) return engine_.remove_refresh_answers();
+    std::vector<Refreshed> refreshed;
+    engine_.take_refreshed(refreshed);
+    CHECK(refreshed.size() <= 256);
+    for (const Refreshed& one : refreshed) CHECK(one.times > 0);
+  }
   void look() {
     upcalls_.clear();
     const size_t left = engine_.take_upcalls(upcalls_);

@@ -1,6 +1,8 @@
 // Transforms and rewrites with fixed keys, the same for sender and receiver.
 #pragma once
 
+#include <openssl/evp.h>
+
 #include "choices.h"
 #include "engine.h"
 
@@ -95,5 +97,31 @@ struct ResponderBytes {
 
   HipResponderSpec spec() const { return {hit, open_ids, r1, 44, rhash, 7, puzzles}; }
 };
+
+// The value of a refresh chain, `index` steps before its end; at most 40.
+inline std::vector<uint8_t> refresh_token(size_t index) {
+  std::vector<uint8_t> value(16, 5);
+  for (size_t i = 40; i > index; i--) {
+    const char domain[] = "i3/1 refresh\0\0\x10";
+    std::vector<uint8_t> input(domain, domain + 15);
+    append(input, value);
+    std::array<uint8_t, 32> digest{};
+    EVP_Digest(input.data(), input.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
+    value.assign(digest.begin(), digest.begin() + 16);
+  }
+  return value;
+}
+// With index and token that need not belong together; docs/wire.md §4.
+inline std::vector<uint8_t> make_refresh(Bytes id, uint8_t index, Bytes token) {
+  std::vector<uint8_t> made{0x19, 9, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0x94, 0xc4, 32};
+  append(made, id);
+  if (index > 127) made.push_back(0xcc);
+  append(made, std::vector<uint8_t>{index, 0xc4, 16});
+  append(made, token);
+  made.push_back(0xc0);
+  made[5] = static_cast<uint8_t>(made.size() - 16);
+  made.resize(160);
+  return made;
+}
 
 }  // namespace i3::test

@@ -66,7 +66,7 @@ std::optional<PortError> SourceFinder::open(uint32_t mark) {
 
 // Connecting a UDP socket looks the route up and sends nothing.
 std::array<uint8_t, 16> SourceFinder::find(const Endpoint& to) {
-  const bool is_v6 = !is_mapped(to);
+  const bool is_v6 = !to.is_mapped();
   const int fd = is_v6 ? fd6_.get() : fd4_.get();
   sockaddr_in6 name{};
   const socklen_t bytes = fill_name(name, to, is_v6);
@@ -102,7 +102,7 @@ std::optional<PortError> RawSockets::open_to_send(const RawSockets& first, uint3
 }
 
 RawSocket* RawSockets::socket_for(const UdpMessage& message) {
-  const bool is_v6 = !is_mapped(message.to);
+  const bool is_v6 = !message.to.is_mapped();
   const auto fits = [&](const RawSocket& socket) { return socket && socket.is_v6() == is_v6 && socket.protocol() == message.to.port(); };
   const auto found = std::find_if(sockets_.begin(), sockets_.end(), fits);
   return found == sockets_.end() ? nullptr : &*found;

@@ -25,8 +25,6 @@ Endpoint endpoint_of(const sockaddr_in6& name) {
   return endpoint;
 }
 
-bool is_mapped(const Endpoint& endpoint) { return equal(part(endpoint.bytes, 0, mapped_prefix.size()), mapped_prefix); }
-
 std::array<uint8_t, 16> mapped(const in_addr& address) {
   std::array<uint8_t, 16> bytes{};
   copy_to(bytes, 0, mapped_prefix);
@@ -42,7 +40,7 @@ socklen_t fill_name(sockaddr_in6& name, const Endpoint& endpoint, bool is_v6) {
     name.sin6_port = load<in_port_t>(endpoint.bytes, Endpoint::port_offset);
     return sizeof name;
   }
-  if (!is_mapped(endpoint)) return 0;
+  if (!endpoint.is_mapped()) return 0;
   sockaddr_in name4{};
   name4.sin_family = AF_INET;
   std::memcpy(&name4.sin_addr, endpoint.bytes.data() + mapped_prefix.size(), 4);

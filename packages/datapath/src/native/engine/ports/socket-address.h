@@ -10,7 +10,6 @@ namespace i3 {
 
 // A name of either family; sockaddr_in6 also holds sockaddr_in, which is shorter.
 Endpoint endpoint_of(const sockaddr_in6& name);
-bool is_mapped(const Endpoint& endpoint);
 // An IPv4 address as it stands in an endpoint.
 std::array<uint8_t, 16> mapped(const in_addr& address);
 // The length of the name; 0 when a socket of this family cannot reach the address.

@@ -61,7 +61,7 @@ bool UdpSender::Call::add(const UdpMessage& message, Bytes bytes, bool whole, bo
   if (traffic_class && message.traffic_class != 0) {
     // Also on an IPv6 socket the kernel sends to a mapped address as IPv4, and looks for IPv4's field then.
     const int value = message.traffic_class;
-    if (is_mapped(message.to)) put(SOL_IP, IP_TOS, value);
+    if (message.to.is_mapped()) put(SOL_IP, IP_TOS, value);
     else put(SOL_IPV6, IPV6_TCLASS, value);
   }
   return true;
