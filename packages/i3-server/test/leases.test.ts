@@ -116,9 +116,9 @@ it.each([1, 2, 3, 4, 5, 6].flatMap((seed) => [[seed, "alone"], [seed, "in a ring
     });
     expect(leased).toEqual(other);
   }
-  // It was about something.
+  // It was about something. The first refresh of each is the core's, and in the ring triggers come and go with the other server.
   expect(refreshes).toBeGreaterThan(STEPS / 25);
-  expect([servers[0].answered > refreshes / 3, servers[1].answered]).toEqual([true, 0]);
+  expect([servers[0].answered > (isInRing ? 0 : refreshes / 3), servers[1].answered]).toEqual([true, 0]);
 });
 
 it("as many refreshes may be lost in the engine as in the core", () => expect(LIMITS.refreshSkip).toBe(REFRESH_MAX_SKIP));

@@ -202,7 +202,8 @@ export class TriggerTable {
     const endMs = endOf(nowMs, record);
     if (record.lastMs !== Infinity) this.#early.remove(record.endMs, slot);
     this.#putBehind(slot, index, token, endMs);
-    if (isLeased(record)) this.#lease({ ...record, index, token, endMs });
+    const renewed = { ...record, index, token, endMs };
+    if (isLeased(renewed)) this.#lease(renewed);
     if (endsEarly({ endMs, lastMs: record.lastMs })) this.#early.add(endMs, slot);
     return endMs;
   }
@@ -272,13 +273,13 @@ export class TriggerTable {
   #drop(key: string): void {
     const slot = this.#named.get(key);
     if (slot === undefined) return;
-    const { id, live, target, endMs, lastMs, member, isReplica } = this.#slots.read(slot);
+    const { id, live, target, index, endMs, lastMs, member, isReplica } = this.#slots.read(slot);
     this.#named.delete(key);
     add(this.#perSource, accountOf({ target, isReplica }), -1);
     this.#slots.remove(live ? this.#live : this.#gone, slot);
     if (live) {
       this.#liveCount -= 1;
-      if (isLeased({ member, lastMs })) this.#datapath.setLease(id, null);
+      if (isLeased({ member, lastMs, index })) this.#datapath.setLease(id, null);
       if (lastMs !== Infinity) this.#early.remove(endMs, slot);
       if (member !== null) add(this.#perGroupAndSource, groupAndSource(id, target), -1);
       const ringKeyText = bytesKey(ringKey(id));
@@ -342,8 +343,8 @@ export class TriggerTable {
   }
 }
 
-/** A member's refresh names its key, and what ends by itself lives no full life from its refresh. */
-const isLeased = ({ member, lastMs }: Pick<TriggerRecord, "member" | "lastMs">): boolean => member === null && lastMs === Infinity;
+/** From its first refresh on, so that an insert costs no more. Not a member's, which names its key, nor what ends by itself: it lives no full life from its refresh. */
+const isLeased = ({ member, lastMs, index }: Pick<TriggerRecord, "member" | "lastMs" | "index">): boolean => member === null && lastMs === Infinity && index > 0;
 
 const isShared = ({ member, isClaim }: Pick<TriggerRecord, "member" | "isClaim">): boolean => member !== null || isClaim;
 
