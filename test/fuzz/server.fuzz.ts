@@ -25,7 +25,7 @@ const GROUP = generateTriggerKey();
 const MEMBER = ((key) => ({ kind: "member", certificate: certifyMember(GROUP, key.publicKey, 2_000_000_000), key }))(generateTriggerKey()) satisfies TriggerSigner;
 const STEP = signStep({ kind: "private", key: GROUP }, idOf(KEY), idOf(GROUP), 2_000_000_000);
 const GROUP_ID = groupId(GROUP.publicKey, new Uint8Array(16));
-const REQUEST_ANSWERS: ReadonlySet<string> = new Set(["PONG", "LOCATED", "CHALLENGE", "TRIGGER_OK", "REFUSED", "FOUND", "STATE_IS", "ALIVE_YES", "CACHE", "NOT_PRESENT", "HELLO_YES", "HELLO_AGAIN", "RECORD_OK", "RECORD_IS"]);
+const REQUEST_ANSWERS: ReadonlySet<string> = new Set(["PONG", "LOCATED", "CHALLENGE", "TRIGGER_OK", "REFUSED", "FOUND", "STATE_IS", "ALIVE_YES", "CACHE", "SHORTCUT", "NOT_PRESENT", "HELLO_YES", "HELLO_AGAIN", "RECORD_OK", "RECORD_IS"]);
 
 const RECORDS = [1, 2, 3].map((sequence) => nameRecord({ sequence, value: hitOf(sequence) }));
 const RECORD_KEY = recordKey(nameRecord());
@@ -80,7 +80,7 @@ class World {
       case "TRIGGER":
         if (this.random() < 0.3) return this.bench.trigger({ signer: MEMBER, counter: this.below(50), id: GROUP_ID, action: this.random() < 0.8 ? 1 : 2, cookie: this.cookie(GROUP_ID) });
         if (this.random() < 0.3) return this.bench.trigger({ counter: this.below(50), target: { steps: [STEP] }, cookie: this.cookie() });
-        return this.bench.trigger({ counter: this.below(50), id: idOf(KEY, this.below(3)), action: this.random() < 0.8 ? 1 : 2, cookie: this.cookie() });
+        return this.bench.trigger({ counter: this.below(50), id: idOf(KEY, this.below(3)), flags: this.below(2), action: this.random() < 0.8 ? 1 : 2, cookie: this.cookie() });
       case "TRIGGER_OK": return { type, action: 1, id, lifeMs: 1, replica: null };
       case "REFRESH": {
         const index = this.below(70);
@@ -89,6 +89,10 @@ class World {
       case "REFUSED": return { type, code: this.below(10), subject: id };
       case "NOT_PRESENT": return { type, id };
       case "CACHE": return { type, ringKey, node, lifeMs: this.below(3_600_000) };
+      case "SHORTCUT": return { type, id, target: THIEF };
+      case "PROVE": case "PROBE": return { type, id };
+      case "PROOF": return { type, id, token: ringKey, keyKind: 2, publicKey: this.bytes(32), signature: this.bytes(64) };
+      case "PROBED": return { type, id, token: ringKey };
       case "FIND": return { type, from, ringKey };
       case "FOUND": return { type, from, final: this.random() < 0.5, node };
       case "ROUTE": return { type, from, ringKey, asker: this.random() < 0.5 ? from : node, last: this.random() < 0.5, hops: this.below(60) };
@@ -154,7 +158,7 @@ class World {
     const id = Uint8Array.from([...ringKey, ...this.bytes(16)]);
     const sent = this.bench.upcall(this.pick([
       { kind: "route-miss", ringKey, from },
-      { kind: "cache-request", ringKey, from, nonce, requestBytes },
+      { kind: "cache-request", id, from, nonce, shortcutOk: this.random() < 0.5, requestBytes },
       { kind: "no-trigger", id, from, nonce, forwarded: this.random() < 0.5, requestBytes },
     ] as const));
     for (const datagram of sent) this.inspect(datagram, requestBytes, from, nonce);
@@ -191,6 +195,7 @@ class World {
       else if (!REQUEST_ANSWERS.has(type)) this.#pendingNonce = decoded.nonce;
     }
     if (!REQUEST_ANSWERS.has(type)) return;
+    if (decoded.message.type === "SHORTCUT") expect(decoded.message.target).toEqual(CLIENT);
     if (sameBytes(decoded.nonce, nonce)) expect(bytes.length, type).toBeLessThanOrEqual(requestBytes);
     else expect(["LOCATED", "CACHE"], `${type} to nobody's question`).toContain(type);
     if (!isOfRing && sameBytes(decoded.nonce, nonce)) expect(locator).toEqual(type === "NOT_PRESENT" ? locator : from);
@@ -203,13 +208,16 @@ it(`server, seed ${SEED}`, { timeout: (SECONDS + 60) * 1_000 }, () => {
   let worlds = 0;
   let inserted = 0;
   let put = 0;
+  let told = 0;
   while (worlds === 0 || performance.now() < endMs) {
     const world = new World((SEED + worlds) >>> 0);
     for (let turn = 0; turn < TURNS_PER_WORLD; turn += 1) world.turn();
     worlds += 1;
     inserted += world.bench.core.counters.get("inserted");
     put += world.bench.core.counters.get("records-put");
+    told += world.bench.core.counters.get("shortcut-sent");
   }
-  console.log(`server fuzz: ${worlds * TURNS_PER_WORLD} turns, ${inserted} triggers inserted, ${put} records put`);
+  console.log(`server fuzz: ${worlds * TURNS_PER_WORLD} turns, ${inserted} triggers inserted, ${put} records put, ${told} shortcuts told`);
   if (worlds >= 10) expect(Math.min(inserted, put), "the honest client gets nothing done").toBeGreaterThan(0);
+  if (worlds >= 100) expect(told, "nobody is told a shortcut").toBeGreaterThan(0);
 });

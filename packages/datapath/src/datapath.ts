@@ -226,8 +226,8 @@ export type Upcall =
   | { readonly kind: "route-miss"; readonly ringKey: Uint8Array; readonly from: Locator }
   /** Server: a packet for an id that is ours and has no trigger. At most one per ring key and source in 100 ms. */
   | { readonly kind: "no-trigger"; readonly id: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly forwarded: boolean; readonly requestBytes: number }
-  /** Server: CACHE_REQUEST was set by a sender that is not a server. At most one per ring key and source in 100 ms. */
-  | { readonly kind: "cache-request"; readonly ringKey: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly requestBytes: number };
+  /** Server: CACHE_REQUEST was set by a sender that is not a server; `shortcutOk`: SHORTCUT_OK too. `id`: as the sender named it. At most one per ring key and source in 100 ms. */
+  | { readonly kind: "cache-request"; readonly id: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly shortcutOk: boolean; readonly requestBytes: number };
 
 /** Bounds of every queue and table; see docs/datapath.md for what happens when one is full. */
 export const LIMITS = {

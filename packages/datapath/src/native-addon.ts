@@ -61,6 +61,7 @@ export interface RawUpcall {
   readonly bytes?: Uint8Array;
   readonly payloadKind?: number;
   readonly forwarded?: boolean;
+  readonly shortcutOk?: boolean;
   readonly requestBytes?: number;
   readonly strength?: number;
 }

@@ -17,7 +17,7 @@ function present<T>(field: T | undefined): T {
 }
 
 /** The byte arrays become the receiver's. */
-export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forwarded, requestBytes, strength }: RawUpcall): Upcall {
+export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forwarded, shortcutOk, requestBytes, strength }: RawUpcall): Upcall {
   const sender = () => decodeEndpoint(present(from), 0);
   switch (kind) {
     case KIND.control:
@@ -33,7 +33,7 @@ export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forw
     case KIND.noTrigger:
       return { kind: "no-trigger", id: present(name), from: sender(), nonce: present(nonce), forwarded: present(forwarded), requestBytes: present(requestBytes) };
     case KIND.cacheRequest:
-      return { kind: "cache-request", ringKey: present(name), from: sender(), nonce: present(nonce), requestBytes: present(requestBytes) };
+      return { kind: "cache-request", id: present(name), from: sender(), nonce: present(nonce), shortcutOk: present(shortcutOk), requestBytes: present(requestBytes) };
     default:
       throw new TypeError(`an upcall of kind ${kind}`);
   }

@@ -9,6 +9,7 @@ export * from "./group-membership.js";
 export * from "./trigger-signature.js";
 export * from "./record-signature.js";
 export * from "./stack-step.js";
+export * from "./shortcut-proof.js";
 export * from "./io/generate.js";
 export * from "./io/key-file.js";
 export * from "./io/own-key.js";

@@ -162,7 +162,7 @@ describe("the trigger table", () => {
     const table = new TriggerTable({ ...NO_LEASES, setTriggers: () => undefined }, { triggers: 10_000, perSource: 10_000 }, HOST);
     const idOf = (i: number): Uint8Array => Uint8Array.from([...key(1), ...new Uint8Array(14), i >> 8, i & 0xff]);
     const { locator: target } = node(1);
-    for (let i = 0; i < LIMITS.triggersPerRingKey; i += 1) table.insert(0, { id: idOf(i), target, counter: 1, commitment: key(0), isClaim: false, stack: null, member: null, lastMs: Infinity, isReplica: false });
+    for (let i = 0; i < LIMITS.triggersPerRingKey; i += 1) table.insert(0, { id: idOf(i), target, counter: 1, commitment: key(0), isClaim: false, stack: null, member: null, lastMs: Infinity, isReplica: false, shortcut: false });
     const isFull = (id: Uint8Array): boolean => table.isFull({ id, target, isClaim: false, member: null, isReplica: false });
     expect([isFull(idOf(5_000)), isFull(idOf(7)), isFull(Uint8Array.from([...key(2), ...key(0)]))]).toEqual([true, false, false]);
   });
@@ -177,7 +177,7 @@ describe("the trigger table", () => {
   it("tells the engine once about a ring key whose triggers end together", () => {
     const told: number[] = [];
     const table = new TriggerTable({ ...NO_LEASES, setTriggers: (_key, triggers) => void told.push(triggers.length) }, { triggers: 100, perSource: 100 }, HOST);
-    for (let i = 0; i < 5; i += 1) table.insert(0, { id: Uint8Array.from([...key(1), ...key(i)]), target: node(1).locator, counter: 1, commitment: key(0), isClaim: false, stack: null, member: null, lastMs: Infinity, isReplica: false });
+    for (let i = 0; i < 5; i += 1) table.insert(0, { id: Uint8Array.from([...key(1), ...key(i)]), target: node(1).locator, counter: 1, commitment: key(0), isClaim: false, stack: null, member: null, lastMs: Infinity, isReplica: false, shortcut: false });
     expect(table.expire(30_000)).toBe(5);
     expect(told).toEqual([1, 2, 3, 4, 5, 0]);
   });

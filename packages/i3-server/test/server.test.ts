@@ -14,6 +14,8 @@ import { CLIENT, idOf, KEY, NONCE, ServerBench, THIEF, tokenAt, WALL_MS } from "
 const MEMBER = makeLocator(Uint8Array.of(10, 0, 0, 2), 4_000);
 const RING = anyMember();
 const IPV6 = (last: number): Locator => makeLocator(Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, last), 5_000);
+/** Some id of a ring key. */
+const idAt = (ringKey: Uint8Array): Uint8Array => Uint8Array.from([...ringKey, ...new Uint8Array(16)]);
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 /** A server that has one neighbour, which the test plays. */
@@ -93,7 +95,7 @@ describe("a server alone", () => {
   it("tells CACHE naming itself, with the packet's nonce", () => {
     const bench = new ServerBench();
     const ringKey = new Uint8Array(16).fill(3);
-    const [answer] = bench.upcall({ kind: "cache-request", ringKey, from: CLIENT, nonce: NONCE, requestBytes: 1_000 });
+    const [answer] = bench.upcall({ kind: "cache-request", id: idAt(ringKey), from: CLIENT, nonce: NONCE, shortcutOk: false, requestBytes: 1_000 });
     expect(decodeControl(answer?.bytes ?? NONCE)).toMatchObject({ nonce: NONCE, message: { type: "CACHE", ringKey, node: bench.self, lifeMs: 30_000 } });
   });
 
@@ -151,7 +153,7 @@ describe("routes", () => {
     expect(route()).toBeUndefined();
     miss();
     bench.live(25_000);
-    bench.upcall({ kind: "cache-request", ringKey: bench.peer.key, from: CLIENT, nonce: NONCE, requestBytes: 1_000 });
+    bench.upcall({ kind: "cache-request", id: idAt(bench.peer.key), from: CLIENT, nonce: NONCE, shortcutOk: false, requestBytes: 1_000 });
     bench.live(25_000);
     expect(route()).toEqual(MEMBER);
     bench.isPeerSilent = true;
@@ -165,7 +167,7 @@ describe("routes", () => {
     const bench = new PairBench();
     const route = (): Locator | undefined => bench.engine.nextServers.get(hex(bench.peer.key));
     const noTrigger = (id: Uint8Array, forwarded: boolean): void => void bench.upcall({ kind: "no-trigger", id, from: MEMBER, nonce: NONCE, forwarded, requestBytes: 200 });
-    bench.upcall({ kind: "route-miss", ringKey: bench.peer.key });
+    bench.upcall({ kind: "route-miss", ringKey: bench.peer.key, from: CLIENT });
     noTrigger(bench.foreignId(), false);
     noTrigger(Uint8Array.from([...bench.self.key, ...new Uint8Array(16)]), true);
     expect(route()).toEqual(MEMBER);
@@ -173,7 +175,7 @@ describe("routes", () => {
     expect([route(), bench.core.counters.get("routes-dropped")]).toEqual([undefined, 1]);
     noTrigger(bench.foreignId(), true);
     expect(bench.core.counters.get("routes-dropped")).toBe(1);
-    bench.upcall({ kind: "route-miss", ringKey: bench.peer.key });
+    bench.upcall({ kind: "route-miss", ringKey: bench.peer.key, from: CLIENT });
     expect(route()).toEqual(MEMBER);
   });
 
@@ -234,7 +236,7 @@ describe("NOT_PRESENT", () => {
     const bench = new PairBench();
     const id = bench.foreignId();
     const notPresent = (nonce = NONCE, about = id) => bench.sendBytes(encodeControl({ type: "NOT_PRESENT", id: about }, nonce), MEMBER);
-    bench.upcall({ kind: "cache-request", ringKey: bench.peer.key, from: CLIENT, nonce: NONCE, requestBytes: 200 });
+    bench.upcall({ kind: "cache-request", id: idAt(bench.peer.key), from: CLIENT, nonce: NONCE, shortcutOk: false, requestBytes: 200 });
     expect(notPresent(Uint8Array.of(9, 9, 9, 9, 9, 9, 9, 9))).toEqual([]);
     expect(notPresent(NONCE, idOf(KEY))).toEqual([]);
     const [passed, ...more] = notPresent();
@@ -259,7 +261,7 @@ describe("NOT_PRESENT", () => {
     const forgers = [THIEF, CLIENT, newcomer.node.locator, bench.self.locator, makeLocator(address, port + 1), IPV6(1)];
     const passed = (from: Locator): number => bench.sendBytes(encodeControl({ type: "NOT_PRESENT", id }, NONCE), from).filter(({ bytes }) => decodeControl(bytes).message.type === "NOT_PRESENT").length;
     const forge = (): number => forgers.reduce((sum, from) => sum + passed(from), 0);
-    bench.core.handleUpcalls(bench.nowMs, [{ kind: "cache-request", ringKey: bench.peer.key, from: CLIENT, nonce: NONCE, requestBytes: 200 }]);
+    bench.core.handleUpcalls(bench.nowMs, [{ kind: "cache-request", id, from: CLIENT, nonce: NONCE, shortcutOk: false, requestBytes: 200 }]);
     let through = forge(); // while the server of the key is looked for
     bench.playPeer();
     through += forge();
@@ -274,7 +276,7 @@ describe("NOT_PRESENT", () => {
 it("CACHE and NOT_PRESENT together are not larger than the packets that they answer", () => {
   const bench = new PairBench();
   const id = bench.foreignId();
-  const ask = (): Datagram[] => bench.upcall({ kind: "cache-request", ringKey: bench.peer.key, from: CLIENT, nonce: NONCE, requestBytes: 100 });
+  const ask = (): Datagram[] => bench.upcall({ kind: "cache-request", id: idAt(bench.peer.key), from: CLIENT, nonce: NONCE, shortcutOk: false, requestBytes: 100 });
   const notPresent = (): Datagram[] => bench.sendBytes(encodeControl({ type: "NOT_PRESENT", id }, NONCE), MEMBER);
   const [cache] = ask();
   expect(decodeControl(cache?.bytes ?? NONCE).message.type).toBe("CACHE");
@@ -393,6 +395,11 @@ describe("no reply is larger than its request", () => {
     REFUSED: () => ({ type: "REFUSED", code: 1, subject: id }),
     NOT_PRESENT: () => ({ type: "NOT_PRESENT", id }),
     CACHE: () => ({ type: "CACHE", ringKey: key, node: from, lifeMs: 0 }),
+    SHORTCUT: () => ({ type: "SHORTCUT", id, target: CLIENT }),
+    PROVE: () => ({ type: "PROVE", id }),
+    PROOF: () => ({ type: "PROOF", id, token: key, keyKind: 2, publicKey: KEY.publicKey, signature: new Uint8Array(64) }),
+    PROBE: () => ({ type: "PROBE", id }),
+    PROBED: () => ({ type: "PROBED", id, token: key }),
     FIND: () => ({ type: "FIND", from, ringKey: key }),
     FOUND: () => ({ type: "FOUND", from, final: true, node: from }),
     STATE: () => ({ type: "STATE", from }),

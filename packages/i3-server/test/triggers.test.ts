@@ -308,7 +308,7 @@ describe("bounds", () => {
     let verified = 0;
     bench = new ServerBench({ verify: () => ((verified += 1), true) });
     const good = bench.trigger();
-    for (const bad of [{ ...good, cookie: new Uint8Array(24) }, { ...good, target: THIEF }, { ...good, publicKey: generateTriggerKey().publicKey }, { ...good, flags: 1 }]) {
+    for (const bad of [{ ...good, cookie: new Uint8Array(24) }, { ...good, target: THIEF }, { ...good, publicKey: generateTriggerKey().publicKey }, { ...good, flags: 4 }]) {
       bench.ask(bad);
     }
     expect(verified).toBe(0);

@@ -10,7 +10,7 @@
  */
 import { WireError } from "../errors.js";
 import { decodeLocator, encodeLocator, type Locator } from "../locator.js";
-import { KEY_BYTES, KEY_KIND, type KeyKind, type TriggerKeyKind } from "./key-kinds.js";
+import { isProofKeyKind, KEY_BYTES, KEY_KIND, type KeyKind, type ProofKeyKind, type TriggerKeyKind } from "./key-kinds.js";
 import { BodyReader, decodeBody, packBody, type BodyValue } from "./msgpack.js";
 import { MAX_RECORD_BYTES, MIN_RECORD_BYTES } from "./record.js";
 import { readTriggerTarget, triggerTargetValue, type TriggerTarget } from "./trigger-target.js";
@@ -32,7 +32,7 @@ const OFFSET_NONCE = 8;
 
 /** Requests are padded to these lengths, so that no reply is larger (docs/wire.md §4). */
 export const PADDED_BYTES: Readonly<Partial<Record<ControlMessage["type"], number>>> = {
-  PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160, HELLO: 224, RECORD_GET: 1_088,
+  PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160, HELLO: 224, RECORD_GET: 1_088, PROVE: 288, PROBE: 96,
 };
 
 /** A server on the ring. */
@@ -44,7 +44,7 @@ export interface RingNode {
 
 export const TRIGGER_ACTION = { insert: 1, remove: 2 } as const;
 export type TriggerAction = (typeof TRIGGER_ACTION)[keyof typeof TRIGGER_ACTION];
-export const TRIGGER_FLAG = { /** For the server that takes over when the responsible one is gone. */ replica: 0x0002 } as const;
+export const TRIGGER_FLAG = { /** Senders who allow it too may be told where it leads. */ shortcut: 0x0001, /** For the server that takes over when the responsible one is gone. */ replica: 0x0002 } as const;
 /** Of RECORD_PUT and RECORD_GET. */
 export const RECORD_FLAG = { /** The key is another server's: what is put is to be a copy, what is asked for may be one. */ copy: 0x0001 } as const;
 
@@ -65,6 +65,17 @@ export interface TriggerMessage {
   /** 24 bytes. */
   readonly cookie: Uint8Array;
   /** 64 bytes; 96 of P-384, as long as the modulus of RSA. */
+  readonly signature: Uint8Array;
+}
+
+/** A host's word that it holds the trigger at an id, at the address that was asked (docs/wire.md §5.1). */
+export interface ProofMessage {
+  readonly type: "PROOF";
+  readonly id: Uint8Array;
+  /** 16 bytes: what it shows from now on. */
+  readonly token: Uint8Array;
+  readonly keyKind: ProofKeyKind;
+  readonly publicKey: Uint8Array;
   readonly signature: Uint8Array;
 }
 
@@ -91,6 +102,11 @@ export type ControlMessage =
   | { readonly type: "REFUSED"; readonly code: number; readonly subject: Uint8Array }
   | { readonly type: "NOT_PRESENT"; readonly id: Uint8Array }
   | { readonly type: "CACHE"; readonly ringKey: Uint8Array; readonly node: RingNode; readonly lifeMs: number }
+  /** `target`: where the one trigger that packets for `id` go by leads. */
+  | { readonly type: "SHORTCUT"; readonly id: Uint8Array; readonly target: Locator }
+  | { readonly type: "PROVE" | "PROBE"; readonly id: Uint8Array }
+  | ProofMessage
+  | { readonly type: "PROBED"; readonly id: Uint8Array; readonly token: Uint8Array }
   | { readonly type: "FIND"; readonly from: RingNode; readonly ringKey: Uint8Array }
   | { readonly type: "FOUND"; readonly from: RingNode; readonly final: boolean; readonly node: RingNode }
   | { readonly type: "STATE"; readonly from: RingNode }
@@ -119,7 +135,7 @@ export type ControlType = ControlMessage["type"];
 /** Numbers on the wire. */
 export const CONTROL_TYPES: Readonly<Record<ControlType, number>> = {
   PING: 1, PONG: 2, LOCATE: 3, LOCATED: 4, CHALLENGE_REQUEST: 5, CHALLENGE: 6, TRIGGER: 7, TRIGGER_OK: 8, REFRESH: 9,
-  REFUSED: 10, NOT_PRESENT: 11, CACHE: 12,
+  REFUSED: 10, NOT_PRESENT: 11, CACHE: 12, SHORTCUT: 13, PROVE: 14, PROOF: 15, PROBE: 16, PROBED: 17,
   FIND: 32, FOUND: 33, STATE: 34, STATE_IS: 35, NOTIFY: 36, ALIVE: 37, ALIVE_YES: 38, LEAVING: 39,
   HELLO: 40, HELLO_YES: 41, HELLO_AGAIN: 42,
   ROUTE: 50, ROUTED: 51,
@@ -155,6 +171,10 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
     case "REFUSED": return [m.code, m.subject];
     case "NOT_PRESENT": return [m.id];
     case "CACHE": return [m.ringKey, encodeLocator(m.node.locator), m.node.key, m.lifeMs];
+    case "SHORTCUT": return [m.id, encodeLocator(m.target)];
+    case "PROVE": case "PROBE": return [m.id];
+    case "PROOF": return [m.id, m.token, m.keyKind, m.publicKey, m.signature];
+    case "PROBED": return [m.id, m.token];
     case "FIND": return [nodeValue(m.from), m.ringKey];
     case "FOUND": return [nodeValue(m.from), m.final, nodeValue(m.node)];
     case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return [nodeValue(m.from)];
@@ -207,6 +227,15 @@ function readTriggerMessage(r: BodyReader): TriggerMessage {
   };
 }
 
+function readProof(r: BodyReader): ProofMessage {
+  const id = r.bytes("id", 32);
+  const token = r.bytes("token", 16);
+  const keyKind = r.uint("keyKind", KEY_KIND.groupMember);
+  if (!isProofKeyKind(keyKind)) throw new WireError("PROOF.keyKind", String(keyKind));
+  const { key, signature } = KEY_BYTES[keyKind];
+  return { type: "PROOF", id, token, keyKind, publicKey: r.bytesWithin("publicKey", ...key), signature: r.bytesWithin("signature", ...signature) };
+}
+
 function readRingState(r: BodyReader): { predecessor: RingNode | null; successors: readonly RingNode[] } {
   const predecessor = r.arrayOrNull("predecessor", 8);
   const successors = r.array("successors", MAX_SUCCESSORS);
@@ -243,6 +272,10 @@ function messageOf(type: ControlType, r: BodyReader): ControlMessage {
       const ringKey = r.bytes("ringKey", 16);
       return { type, ringKey, node: readLocatedNode(r), lifeMs: r.uint("lifeMs", 3_600_000) };
     }
+    case "SHORTCUT": return { type, id: r.bytes("id", 32), target: readLocator(r, "target") };
+    case "PROVE": case "PROBE": return { type, id: r.bytes("id", 32) };
+    case "PROOF": return readProof(r);
+    case "PROBED": return { type, id: r.bytes("id", 32), token: r.bytes("token", 16) };
     case "FIND": return { type, from: readFrom(r), ringKey: r.bytes("ringKey", 16) };
     case "FOUND": return { type, from: readFrom(r), final: r.boolean("final"), node: readNodeAt(r, "node") };
     case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from: readFrom(r) };

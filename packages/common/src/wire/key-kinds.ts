@@ -10,6 +10,11 @@ export type TriggerKeyKind = Exclude<KeyKind, 0 | 7>;
 /** Kinds that agree to be a stack's next id: of a name nobody can, of a group its own key does. */
 export type StepKeyKind = Exclude<KeyKind, 0 | 5 | 6>;
 
+/** Kinds that prove a shortcut: of a name nobody can, and RSA is longer than what asks for it. */
+export type ProofKeyKind = Exclude<KeyKind, 0 | 4 | 5 | 7>;
+export const isProofKeyKind = (kind: number): kind is ProofKeyKind =>
+  kind === KEY_KIND.ecdsaP256 || kind === KEY_KIND.ed25519 || kind === KEY_KIND.ecdsaP384 || kind === KEY_KIND.groupMember;
+
 /**
  * Shortest and longest public key and signature of a kind. RSA: a modulus of 2,048 to 4,096 bits, an exponent of 1 to 4 bytes behind its length.
  * Name claim: name key and Ed25519 key. Group member: its certificate.

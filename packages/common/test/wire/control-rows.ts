@@ -129,6 +129,15 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
     message: { type: "CACHE", ringKey, node: node6, lifeMs: 30_000 },
     hex: `${header("0c", "003c")} 94 ${bin(16, "bb")} ${SIX} ${bin(16, "66")} cd 7530`,
   },
+  { name: "SHORTCUT", message: { type: "SHORTCUT", id, target: four }, hex: `${header("0d", "002b")} 92 ${bin(32, "aa")} ${FOUR}` },
+  { name: "PROVE", message: { type: "PROVE", id }, hex: `${header("0e", "0023")} 91 ${bin(32, "aa")} | ${zeros(237)}` },
+  {
+    name: "PROOF of a private id",
+    message: { type: "PROOF", id, token: filled(16, 0x11), keyKind: 2, publicKey: filled(32, 0x22), signature: filled(64, 0xee) },
+    hex: `${header("0f", "009a")} 95 ${bin(32, "aa")} ${bin(16, "11")} 02 ${bin(32, "22")} ${bin(64, "ee")}`,
+  },
+  { name: "PROBE", message: { type: "PROBE", id }, hex: `${header("10", "0023")} 91 ${bin(32, "aa")} | ${zeros(45)}` },
+  { name: "PROBED", message: { type: "PROBED", id, token: filled(16, 0x11) }, hex: `${header("11", "0035")} 92 ${bin(32, "aa")} ${bin(16, "11")}` },
   { name: "FIND", message: { type: "FIND", from: node4, ringKey }, hex: `${header("20", "002e")} 92 ${NODE4} ${bin(16, "bb")}` },
   {
     name: "FOUND",

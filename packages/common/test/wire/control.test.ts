@@ -261,6 +261,6 @@ describe("sizes", () => {
   });
 
   it("are padded as the page says", () => {
-    expect(PADDED_BYTES).toEqual({ PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160, HELLO: 224, RECORD_GET: 1_088 });
+    expect(PADDED_BYTES).toEqual({ PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160, HELLO: 224, RECORD_GET: 1_088, PROVE: 288, PROBE: 96 });
   });
 });

@@ -35,6 +35,7 @@ napi_value make_upcall(napi_env env, const i3::Upcall& upcall) {
   if (kind == UpcallKind::flow_setup) set_property(env, object, "strength", make_integer(env, upcall.strength));
   if (kind == UpcallKind::payload) set_property(env, object, "payloadKind", make_integer(env, upcall.payload_kind));
   if (kind == UpcallKind::no_trigger) set_property(env, object, "forwarded", make_boolean(env, upcall.forwarded));
+  if (kind == UpcallKind::cache_request) set_property(env, object, "shortcutOk", make_boolean(env, upcall.shortcut_ok));
   if (is_notice) set_property(env, object, "requestBytes", make_integer(env, upcall.request_bytes));
   return object;
 }

@@ -8,7 +8,7 @@
  * Everything leaves with the traffic class that it came with.
  */
 import type { DropReason } from "../datapath.js";
-import { DATA_FLAG, DATA_OFFSET, HOP_LIMIT, ID_BYTES, MAX_STACK_LENGTH, NONCE_BYTES, RING_KEY_BYTES, dataHeaderBytes } from "../wire/data-header.js";
+import { DATA_FLAG, DATA_OFFSET, HOP_LIMIT, ID_BYTES, MAX_STACK_LENGTH, NONCE_BYTES, dataHeaderBytes } from "../wire/data-header.js";
 import type { Arrival } from "./arrival.js";
 import { decodeEndpoint } from "./endpoints.js";
 import { keyBytes, ringKeyAt } from "./keys.js";
@@ -162,8 +162,8 @@ export class ServerRules {
     if (!asked || work.head !== null) return;
     const { upcalls, nowMs } = this.#state;
     if (!upcalls.allowNotice("cache-request", nowMs, work.bytes, idAt(work), work.origins, work.originAt)) return;
-    const ringKey = copyBytes(work.bytes, idAt(work), idAt(work) + RING_KEY_BYTES);
-    upcalls.push({ kind: "cache-request", ringKey, ...senderOf(work) });
+    const id = copyBytes(work.bytes, idAt(work), idAt(work) + ID_BYTES);
+    upcalls.push({ kind: "cache-request", id, ...senderOf(work), shortcutOk: (flagsOf(work) & DATA_FLAG.shortcutOk) !== 0 });
   }
 }
 

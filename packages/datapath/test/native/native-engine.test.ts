@@ -307,7 +307,7 @@ describe("answers", () => {
     [{ kind: 2, name, from, nonce, payloadKind: 2, bytes: bytes() }, { kind: "payload", id: name, from: AT, nonce, payloadKind: 2, payload: bytes() }],
     [{ kind: 3, name: RING_KEY, from }, { kind: "route-miss", ringKey: RING_KEY, from: AT }],
     [{ kind: 4, name, from, nonce, forwarded: true, requestBytes: 48 }, { kind: "no-trigger", id: name, from: AT, nonce, forwarded: true, requestBytes: 48 }],
-    [{ kind: 5, name: RING_KEY, from, nonce, requestBytes: 48 }, { kind: "cache-request", ringKey: RING_KEY, from: AT, nonce, requestBytes: 48 }],
+    [{ kind: 5, name, from, nonce, shortcutOk: true, requestBytes: 48 }, { kind: "cache-request", id: name, from: AT, nonce, shortcutOk: true, requestBytes: 48 }],
     [{ kind: 6, from, bytes: bytes(59) }, { kind: "hip", from: AT, bytes: bytes(59) }],
   ])("upcall %#", (raw, expected) => {
     const { addon } = fakeAddon({ stepEngine: () => ({ tun: [], udp: [], upcalls: [raw] }) });

@@ -81,7 +81,7 @@ describe("stack targets", () => {
     const { udp, upcalls } = harness.fromUdp(SENDER, dataPacket({ ids: [ID], flags: DATA_FLAG.cacheRequest }, data(9)));
     expect(udp).toEqual([{ to: NEXT, bytes: dataPacket({ ids: [OTHER, A], hopLimit: 15, flags: 5 }, data(9)) }]);
     // The cache answer is about the id that the sender used, never about what it stands for.
-    expect(upcalls).toEqual([{ kind: "cache-request", ringKey: key(0x50), from: SENDER, nonce: NONCE, requestBytes: 57 }]);
+    expect(upcalls).toEqual([{ kind: "cache-request", id: ID, from: SENDER, nonce: NONCE, shortcutOk: false, requestBytes: 57 }]);
   });
 
   it("one copy each, of which some end here and some go on", () => {
@@ -170,13 +170,19 @@ describe("cache requests", () => {
     const harness = server(to(ID, 0));
     harness.engine.setNextServer(key(0x90), NEXT);
     for (const id of [ID, OTHER]) {
-      const upcall = { kind: "cache-request", ringKey: id.subarray(0, 16), from: SENDER, nonce: NONCE, requestBytes: 48 };
+      const upcall = { kind: "cache-request", id, from: SENDER, nonce: NONCE, shortcutOk: false, requestBytes: 48 };
       expect(harness.fromUdp(SENDER, sent(id, 5)).upcalls).toEqual([]);
       expect(harness.fromUdp(SENDER, sent(id, 1)).upcalls).toEqual([upcall]);
       expect(harness.fromUdp(SENDER, sent(id, 1)).upcalls).toEqual([]);
       harness.nowMs += 100;
       expect(harness.fromUdp(SENDER, sent(id, 1)).upcalls).toEqual([upcall]);
     }
+  });
+
+  it("say whether a shortcut is allowed", () => {
+    const [upcall] = server(to(ID, 0)).fromUdp(SENDER, sent(ID, DATA_FLAG.cacheRequest | DATA_FLAG.shortcutOk)).upcalls;
+    expect(upcall).toMatchObject({ kind: "cache-request", id: ID, shortcutOk: true });
+    expect(server(to(ID, 0)).fromUdp(SENDER, sent(ID, DATA_FLAG.shortcutOk)).upcalls).toEqual([]);
   });
 
   it("not when it was dropped", () => {

@@ -10,7 +10,7 @@ import type { Datagram, Datapath, RefreshAnswers, Responsibility, Upcall } from 
 
 import { Chord, type ChordOutput } from "../chord/chord.js";
 import { inHalfOpen, inOpen, minusOne } from "../chord/ring-key.js";
-import { ServerCounters } from "../counters.js";
+import { ServerCounters, type CounterName } from "../counters.js";
 import { Channel } from "../ring/channel.js";
 import type { RingMembership } from "../ring/credential.js";
 import { RecordCore } from "../records/record-core.js";
@@ -203,8 +203,11 @@ export class ServerCore {
       case "control": return this.#control(nowMs, upcall.from, upcall.bytes);
       case "route-miss": return this.#routeMiss(nowMs, upcall.ringKey, upcall.from);
       case "cache-request": {
-        const { ringKey: key, from, nonce, requestBytes } = upcall;
+        const { id, from, nonce, shortcutOk, requestBytes } = upcall;
+        const key = ringKey(id);
         this.#senders.remember(nowMs, nonce, { from, ringKey: key, requestBytes });
+        const target = shortcutOk && this.#owns(key) ? this.#triggers.shortcutOf(nowMs, id) : null;
+        if (target !== null) return this.#tell(from, requestBytes, { type: "SHORTCUT", id, target }, nonce, "shortcut-sent");
         return this.#answerWhenKnown(nowMs, key, { kind: "cache", from, nonce, requestBytes });
       }
       case "no-trigger": {
@@ -307,9 +310,14 @@ export class ServerCore {
       if (this.#reply(from, requestBytes, { type: "LOCATED", ringKey: key, node }, nonce) > 0) this.counters.count("located");
       return;
     }
-    const sent = this.#reply(from, requestBytes, { type: "CACHE", ringKey: key, node, lifeMs: ROUTE_LIFE_MS }, nonce);
+    this.#tell(from, requestBytes, { type: "CACHE", ringKey: key, node, lifeMs: ROUTE_LIFE_MS }, nonce, "cache-sent");
+  }
+
+  /** What a packet with CACHE_REQUEST asked for. */
+  #tell(from: Locator, requestBytes: number, message: ControlMessage, nonce: Uint8Array, counter: CounterName): void {
+    const sent = this.#reply(from, requestBytes, message, nonce);
     this.#senders.spend(nonce, sent);
-    if (sent > 0) this.counters.count("cache-sent");
+    if (sent > 0) this.counters.count(counter);
   }
 
   /** Begins or joins the lookup of a key; null when too many run, of all or for `from`. Its end comes through drainChord. */

@@ -80,6 +80,12 @@ export class TriggerCore {
     this.#table.release();
   }
 
+  /** Where packets for an id go, if senders who allow shortcuts may be told. */
+  shortcutOf(nowMs: number, id: Uint8Array): Locator | null {
+    this.handleTimer(nowMs);
+    return this.#table.shortcutOf(id);
+  }
+
   deadlineMs(): number {
     return this.#table.deadlineMs();
   }
@@ -128,7 +134,7 @@ export class TriggerCore {
     const key = ringKey(id);
     const isClaim = message.keyKind === KEY_KIND.nameClaim;
     const steps = stepsOf(message);
-    if ((message.flags & ~TRIGGER_FLAG.replica) !== 0 || (isClaim && (!this.#table.takesClaims || steps.length > 0))) return this.#refuse("unsupported", id);
+    if ((message.flags & ~(TRIGGER_FLAG.replica | TRIGGER_FLAG.shortcut)) !== 0 || (isClaim && (!this.#table.takesClaims || steps.length > 0))) return this.#refuse("unsupported", id);
     const wrongServer = this.#wrongServer(key, message.flags);
     if (wrongServer !== null) return this.#refuse(wrongServer, id);
     if (!this.#cookies.check(nowMs, from, key, message.cookie)) return this.#refuse("badCookie", id);
@@ -150,14 +156,14 @@ export class TriggerCore {
     const notAfterS = Math.min(membership?.notAfterS ?? Infinity, ...steps.map((step) => step.notAfterS));
     return {
       id: new Uint8Array(id), target: from, stack: steps.length === 0 ? null : steps.map((step) => new Uint8Array(step.id)), counter, commitment: new Uint8Array(commitment), isClaim: keyKind === KEY_KIND.nameClaim,
-      member: membership?.memberKey ?? null, isReplica: (flags & TRIGGER_FLAG.replica) !== 0,
+      member: membership?.memberKey ?? null, isReplica: (flags & TRIGGER_FLAG.replica) !== 0, shortcut: (flags & TRIGGER_FLAG.shortcut) !== 0,
       lastMs: nowMs + notAfterS * 1_000 - this.#init.wallMs(nowMs),
     };
   }
 
   /** An answer that was lost is given again, and changes nothing; all else with this counter is old. */
   #sameCounter(nowMs: number, message: TriggerMessage, said: NewTrigger, old: TriggerRecord): ControlMessage {
-    const same = said.counter === old.counter && said.isReplica === old.isReplica && sameLocator(said.target, old.target) && sameStack(said.stack, old.stack) && sameBytes(said.commitment, old.commitment);
+    const same = said.counter === old.counter && said.isReplica === old.isReplica && said.shortcut === old.shortcut && sameLocator(said.target, old.target) && sameStack(said.stack, old.stack) && sameBytes(said.commitment, old.commitment);
     if (!same || (message.action === TRIGGER_ACTION.insert) !== old.live) return this.#refuse("oldCounter", message.id);
     this.#init.counters.count("repeated");
     return this.#ok(message.action, old, old.live ? old.endMs - nowMs : 0);

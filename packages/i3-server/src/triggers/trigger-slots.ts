@@ -14,7 +14,7 @@ const SLOT_BYTES = 128;
 const DOUBLE = { counter: 0, endMs: 1, lastMs: 2 } as const;
 const WORD = { before: 6, next: 7, sibling: 8, index: 9 } as const;
 const BYTE = { id: 40, commitment: 72, token: 88, address: 104, port: 120, addressLength: 122, flags: 123 } as const;
-const FLAG = { live: 1, claim: 2, replica: 4 } as const;
+const FLAG = { live: 1, claim: 2, replica: 4, shortcut: 8 } as const;
 const ID_BYTES = 32;
 const TOKEN_BYTES = 16;
 const RING_KEY_BYTES = 16;
@@ -67,7 +67,7 @@ export class TriggerSlots {
     bytes[byteAt + BYTE.port] = port >> 8;
     bytes[byteAt + BYTE.port + 1] = port & 0xff;
     bytes[byteAt + BYTE.addressLength] = address.length;
-    bytes[byteAt + BYTE.flags] = (record.live ? FLAG.live : 0) | (record.isClaim ? FLAG.claim : 0) | (record.isReplica ? FLAG.replica : 0);
+    bytes[byteAt + BYTE.flags] = (record.live ? FLAG.live : 0) | (record.isClaim ? FLAG.claim : 0) | (record.isReplica ? FLAG.replica : 0) | (record.shortcut ? FLAG.shortcut : 0);
     if (record.stack !== null) this.#stacks.set(slot, record.stack);
     if (record.member !== null) this.#members.set(slot, record.member);
     return slot;
@@ -101,6 +101,7 @@ export class TriggerSlots {
       member: this.#members.get(slot) ?? null,
       lastMs: doubles[at * DOUBLES + DOUBLE.lastMs] as number,
       isReplica: (flags & FLAG.replica) !== 0,
+      shortcut: (flags & FLAG.shortcut) !== 0,
     };
   }
 
@@ -136,6 +137,10 @@ export class TriggerSlots {
 
   isReplica(slot: number): boolean {
     return (this.#flags(slot) & FLAG.replica) !== 0;
+  }
+
+  allowsShortcut(slot: number): boolean {
+    return (this.#flags(slot) & FLAG.shortcut) !== 0;
   }
 
   /** Others may have triggers of the same ring key, and packets go to several: of a group, or a claim. */

@@ -31,6 +31,8 @@ export interface TriggerRecord {
   readonly lastMs: number;
   /** Kept for the server that is responsible now: packets go by it only when that is gone. */
   readonly isReplica: boolean;
+  /** Its owner lets senders know where it leads. */
+  readonly shortcut: boolean;
 }
 
 /** What the table asks its server about a ring key, or at all. */
@@ -47,7 +49,7 @@ export interface TableHost {
 export type TriggerName = Pick<TriggerRecord, "id" | "member">;
 
 /** What a signed request says of a trigger. */
-export type NewTrigger = Pick<TriggerRecord, "id" | "target" | "stack" | "counter" | "commitment" | "isClaim" | "member" | "lastMs" | "isReplica">;
+export type NewTrigger = Pick<TriggerRecord, "id" | "target" | "stack" | "counter" | "commitment" | "isClaim" | "member" | "lastMs" | "isReplica" | "shortcut">;
 
 export interface TriggerLimits {
   /** Records over all, live and gone; half of them may be replicas. */
@@ -187,11 +189,11 @@ export class TriggerTable {
   }
 
   /** Returns whether it was live. */
-  #bury(nowMs: number, { id, target, stack, counter, commitment, isClaim, member, lastMs, isReplica }: NewTrigger): boolean {
+  #bury(nowMs: number, { id, target, stack, counter, commitment, isClaim, member, lastMs, isReplica, shortcut }: NewTrigger): boolean {
     const key = recordKey({ id, member });
     const slot = this.#named.get(key);
     const wasLive = slot !== undefined && this.#slots.isLive(slot);
-    this.#store(key, { id, target, stack, counter, commitment, isClaim, member, lastMs, isReplica, live: false, token: commitment, index: 0, endMs: nowMs + COUNTER_MEMORY_MS });
+    this.#store(key, { id, target, stack, counter, commitment, isClaim, member, lastMs, isReplica, shortcut, live: false, token: commitment, index: 0, endMs: nowMs + COUNTER_MEMORY_MS });
     return wasLive;
   }
 
@@ -321,19 +323,31 @@ export class TriggerTable {
 
   /** `id`: or its ring key. */
   #program(id: Uint8Array): boolean {
-    const text = bytesKey(ringKey(id));
-    const replicas = this.#replicas.get(text);
+    const replicas = this.#replicas.get(bytesKey(ringKey(id)));
     const isServed = replicas !== undefined && this.#areServed(ringKey(id));
-    const isHeld = this.#held.has(text);
-    const slots = this.#siblings(text).filter((slot) => (this.#slots.isReplica(slot) ? isServed : !isHeld));
     try {
-      this.#datapath.setTriggers(ringKey(id), slots.map((slot) => this.#entryOf(slot)));
+      this.#datapath.setTriggers(ringKey(id), this.#deliveredBy(id, isServed).map((slot) => this.#entryOf(slot)));
       if (replicas !== undefined) replicas.isServed = isServed;
       return true;
     } catch (error) {
       if (error instanceof DatapathError) return false;
       throw error;
     }
+  }
+
+  /** Slots of the triggers that packets for a ring key go by. `id`: or its ring key. */
+  #deliveredBy(id: Uint8Array, withReplicas: boolean): readonly number[] {
+    const text = bytesKey(ringKey(id));
+    const isHeld = this.#held.has(text);
+    return this.#siblings(text).filter((slot) => (this.#slots.isReplica(slot) ? withReplicas : !isHeld));
+  }
+
+  /** Where packets for an id go, when that is one address alone, by a trigger whose owner allows that senders are told. */
+  shortcutOf(id: Uint8Array): Locator | null {
+    const isServed = this.#replicas.get(bytesKey(ringKey(id)))?.isServed === true;
+    const [nearest, second] = nearestTo(id, this.#deliveredBy(id, isServed).map((slot) => ({ slot, id: this.#slots.id(slot) })));
+    if (nearest === undefined || second !== undefined || this.#slots.isClaim(nearest.slot)) return null;
+    return this.#slots.allowsShortcut(nearest.slot) && this.#slots.stack(nearest.slot) === null ? this.#slots.target(nearest.slot) : null;
   }
 
   #entryOf(slot: number): TriggerEntry {
@@ -345,6 +359,13 @@ export class TriggerTable {
 
 /** From its first refresh on, so that an insert costs no more. Not a member's, which names its key, nor what ends by itself: it lives no full life from its refresh. */
 const isLeased = ({ member, lastMs, index }: Pick<TriggerRecord, "member" | "lastMs" | "index">): boolean => member === null && lastMs === Infinity && index > 0;
+
+/** Those at the one id that is nearest by XOR, and so has the longest prefix in common (docs/wire.md §2). */
+function nearestTo<T extends { readonly id: Uint8Array }>(id: Uint8Array, triggers: readonly T[]): readonly T[] {
+  const distance = (trigger: T): Buffer => Buffer.from(trigger.id.map((byte, i) => byte ^ (id[i] as number)));
+  const nearest = triggers.reduce<Buffer | null>((best, trigger) => (best === null || Buffer.compare(distance(trigger), best) < 0 ? distance(trigger) : best), null);
+  return nearest === null ? [] : triggers.filter((trigger) => distance(trigger).equals(nearest));
+}
 
 const isShared = ({ member, isClaim }: Pick<TriggerRecord, "member" | "isClaim">): boolean => member !== null || isClaim;
 

@@ -18,7 +18,7 @@ function trigger(random: Random, name: number, counter: number): NewTrigger {
   const bytes = new Uint8Array(16).fill(random.below(256));
   return {
     id, target: LOCATORS[random.below(LOCATORS.length)] as Locator, stack: name % 7 === 0 ? [id, new Uint8Array(32).fill(9)] : null, counter, commitment: bytes, isClaim: false,
-    member: name % 5 === 0 ? new Uint8Array(32).fill(name) : null, lastMs: Infinity, isReplica: false,
+    member: name % 5 === 0 ? new Uint8Array(32).fill(name) : null, lastMs: Infinity, isReplica: false, shortcut: name % 3 === 0,
   };
 }
 

@@ -10,7 +10,7 @@ constexpr size_t id_bytes = 32, ring_key_bytes = 16;
 
 namespace data_header {
 constexpr size_t flags = 1, hop_limit = 2, copy_budget = 3, stack_length = 4, payload_kind = 5, nonce = 8, nonce_bytes = 8, ids = 16;
-constexpr uint8_t cache_request = 0x01, forwarded = 0x04;
+constexpr uint8_t cache_request = 0x01, shortcut_ok = 0x02, forwarded = 0x04;
 constexpr uint8_t first_byte = 0x11;
 constexpr uint8_t ip_packet = 1, hip = 3, esp = 4, last_payload_kind = 5;
 constexpr size_t bytes_with(size_t stack) { return ids + id_bytes * stack; }

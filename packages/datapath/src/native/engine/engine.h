@@ -108,6 +108,7 @@ enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_t
 struct Upcall {
   UpcallKind kind = UpcallKind::control;
   bool forwarded = false;
+  bool shortcut_ok = false;
   uint8_t payload_kind = 0;
   uint32_t request_bytes = 0;
   uint8_t strength = 0;

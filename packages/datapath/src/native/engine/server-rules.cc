@@ -185,16 +185,16 @@ void ServerRules::write(const Work& work, MutableBytes out, uint8_t flags) {
 void ServerRules::no_trigger(const Work& work) {
   lane_.drop(Drop::no_trigger);
   // A head that this server put in is not the sender's to know: a receiver's stack stays private.
-  if (work.head.empty()) notify(UpcallKind::no_trigger, work, lane_.shared.no_trigger, work.id());
+  if (work.head.empty()) notify(UpcallKind::no_trigger, work, lane_.shared.no_trigger);
 }
 
 void ServerRules::cache_request(const Work& work) {
   const bool asked = (work.flags() & (data_header::cache_request | data_header::forwarded)) == data_header::cache_request;
-  if (asked && work.head.empty()) notify(UpcallKind::cache_request, work, lane_.shared.cache_request, work.ring_key());
+  if (asked && work.head.empty()) notify(UpcallKind::cache_request, work, lane_.shared.cache_request);
 }
 
 // Nothing is dropped when there may be none: the packet's fate is another matter.
-void ServerRules::notify(UpcallKind kind, const Work& work, NoticeLimit& limit, Bytes name) {
+void ServerRules::notify(UpcallKind kind, const Work& work, NoticeLimit& limit) {
   const std::lock_guard lock(lane_.shared.mutex);
   // The source pays first: otherwise it could fill the memory of notices for all.
   if (lane_.shared.upcalls_full() || !lane_.shared.data_rates.allow(lane_.now_ms, source_key(*work.from))) return;
@@ -203,9 +203,10 @@ void ServerRules::notify(UpcallKind kind, const Work& work, NoticeLimit& limit, 
   upcall.kind = kind;
   upcall.from = *work.from;
   upcall.forwarded = is_forwarded(work.flags());
+  upcall.shortcut_ok = (work.flags() & data_header::shortcut_ok) != 0;
   upcall.request_bytes = static_cast<uint32_t>(work.datagram.size());
-  upcall.name_bytes = static_cast<uint8_t>(name.size());
-  copy_to(upcall.name, 0, name);
+  upcall.name_bytes = id_bytes;
+  copy_to(upcall.name, 0, work.id());
   copy_to(upcall.nonce, 0, part(work.datagram, data_header::nonce, data_header::nonce_bytes));
   lane_.push_upcall(std::move(upcall));
 }

@@ -54,7 +54,7 @@ class ServerRules {
   void emit(const Work& work, const Endpoint& to, uint8_t flags);
   void no_trigger(const Work& work);
   void cache_request(const Work& work);
-  void notify(UpcallKind kind, const Work& work, NoticeLimit& limit, Bytes name);
+  void notify(UpcallKind kind, const Work& work, NoticeLimit& limit);
   std::vector<Waiting> take(Bytes ring_key);
   static void write(const Work& work, MutableBytes out, uint8_t flags);
 
