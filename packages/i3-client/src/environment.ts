@@ -34,6 +34,8 @@ export type ClientEvent =
   | { readonly kind: "trigger-replaced"; readonly id: Uint8Array }
   /** The header of a path has changed: flows that use it must be installed again. */
   | { readonly kind: "path-changed"; readonly id: Uint8Array }
+  /** Packets of ours to this id go straight to `target` now (docs/wire.md §5.1); null: over i3 again. What the engine sends by itself goes on as it was told. */
+  | { readonly kind: "shortcut"; readonly id: Uint8Array; readonly target: Locator | null }
   /** The responsible server has no trigger for this id. */
   | { readonly kind: "not-present"; readonly id: Uint8Array }
   /** A key whose private ids live at this server is ready. */

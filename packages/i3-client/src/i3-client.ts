@@ -9,12 +9,14 @@ import {
   type DecodedControl, type Locator, type SignedRecord, type StackStep,
 } from "@i3/common";
 import type { Datagram } from "@i3/datapath";
-import { keyOwnsId, readMembership, signTrigger, stepOwnsId, verifyStep, type TriggerKey, type TriggerSigner } from "@i3/hip";
+import { canProveShortcut, keyOwnsId, readMembership, signTrigger, stepOwnsId, verifyStep, type TriggerKey, type TriggerSigner } from "@i3/hip";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
 import { NearIds, type NearKey } from "./near-ids.js";
 import { Records } from "./records.js";
 import { SenderPaths, WHOLE_LIMITS, type PacketLimits } from "./sender-paths.js";
+import { ShortcutAnswers } from "./shortcut-answers.js";
+import { Shortcuts } from "./shortcuts.js";
 import { Servers, type ServerStatus } from "./servers.js";
 import { TriggerKeeper, type TriggerStatus } from "./trigger-keeper.js";
 
@@ -25,11 +27,31 @@ export interface ClientCounters {
   unexpected: number;
 }
 
+export interface ShortcutCounters {
+  /** Told addresses that are not used: nobody there has proven to hold the id, or it cannot be one host's. */
+  failed: number;
+  /** Senders who were not shown that we hold an id, since too many asked. */
+  proofsRefused: number;
+}
+
+export interface InsertTriggerOptions {
+  /** Senders who allow it too are told our address, and send straight to us (docs/wire.md §5.1). @default false */
+  readonly shortcut?: boolean;
+}
+
+export interface PathOptions {
+  /** If the receiver allows it too: our packets go straight there, and show it our address. @default false */
+  readonly shortcut?: boolean;
+}
+
 export class I3Client {
   readonly counters: ClientCounters = { malformed: 0, unexpected: 0 };
+  readonly shortcutCounters: ShortcutCounters = { failed: 0, proofsRefused: 0 };
   readonly #servers: Servers;
   readonly #triggers: TriggerKeeper;
   readonly #paths: SenderPaths;
+  readonly #shortcuts: Shortcuts;
+  readonly #shortcutAnswers: ShortcutAnswers;
   readonly #records: Records;
   readonly #nearIds: NearIds;
   readonly #sign: typeof signTrigger;
@@ -40,7 +62,11 @@ export class I3Client {
   constructor(environment: ClientEnvironment) {
     this.#sign = environment.signTrigger ?? signTrigger;
     const owner = {
-      emit: (event: ClientEvent) => void this.#events.push(event),
+      emit: (event: ClientEvent) => {
+        this.#events.push(event);
+        if (event.kind === "not-present") this.#shortcuts.notPresent(event.id);
+        else if (event.kind === "path-changed") this.#shortcuts.pathChanged(event.id);
+      },
       firstHop: () => this.#servers.firstHop(),
       servers: () => this.#servers.list(),
       isAlive: (locator: Locator) => this.#servers.isAlive(locator),
@@ -50,7 +76,11 @@ export class I3Client {
       },
     };
     this.#triggers = new TriggerKeeper(environment, owner);
-    this.#paths = new SenderPaths(environment, owner);
+    this.#paths = new SenderPaths(environment, { ...owner, isAskedApart: (id) => this.#shortcuts.asksFor(id) });
+    this.#shortcuts = new Shortcuts(environment, {
+      ...owner, serverOf: (id) => this.#paths.serverOf(id), named: (nowMs, id, server) => this.#paths.named(nowMs, id, server), onFailed: () => void (this.shortcutCounters.failed += 1),
+    });
+    this.#shortcutAnswers = new ShortcutAnswers(environment, (id) => this.#triggers.shortcutAt(id), () => void (this.shortcutCounters.proofsRefused += 1));
     this.#records = new Records(environment, owner);
     this.#nearIds = new NearIds(environment, owner);
     this.#servers = new Servers(environment, (locator) => this.#triggers.isNeeded(locator) || this.#paths.isNeeded(locator), (locator) => this.#paths.isCarriedBy(locator));
@@ -65,9 +95,10 @@ export class I3Client {
     this.#servers.setListed(nowMs, locators);
   }
 
-  /** A trigger from `id` to this host, kept alive until {@link removeTrigger}. */
-  insertTrigger(nowMs: number, id: Uint8Array, signer: TriggerSigner): void {
-    this.#triggers.insert(nowMs, id, signer);
+  /** A trigger from `id` to this host, kept alive until {@link removeTrigger}. Called again with another `shortcut` it is signed anew. Throws RangeError for a shortcut to a name, or with an RSA key. */
+  insertTrigger(nowMs: number, id: Uint8Array, signer: TriggerSigner, { shortcut = false }: InsertTriggerOptions = {}): void {
+    if (shortcut && !canProveShortcut(signer)) throw new RangeError("no shortcuts to names, nor with RSA keys");
+    this.#triggers.insert(nowMs, id, signer, [], shortcut);
   }
 
   /**
@@ -75,10 +106,10 @@ export class I3Client {
    * with a later certificate (136 bytes, certifyMember of @i3/hip) it goes on under that one. Packets come with the id that they were sent to, which
    * for anycast is another one: take them by that id (setInbound), or lead them on to a private id ({@link insertStack}). Throws RangeError unless all three belong together.
    */
-  joinGroup(nowMs: number, id: Uint8Array, certificate: Uint8Array, key: TriggerKey): void {
+  joinGroup(nowMs: number, id: Uint8Array, certificate: Uint8Array, key: TriggerKey, { shortcut = false }: InsertTriggerOptions = {}): void {
     if (!keyOwnsId(KEY_KIND.groupMember, certificate, id)) throw new RangeError("not a certificate of the group that the id is of");
     if (!sameBytes(readMembership(certificate).memberKey, key.publicKey)) throw new RangeError("a certificate for another member's key");
-    this.#triggers.insert(nowMs, id, { kind: "member", certificate: certificate.slice(), key });
+    this.#triggers.insert(nowMs, id, { kind: "member", certificate: certificate.slice(), key }, [], shortcut);
   }
 
   leaveGroup(nowMs: number, id: Uint8Array): void {
@@ -105,6 +136,7 @@ export class I3Client {
   /** Our address may have changed: every trigger is signed again with the new one. */
   renewTriggers(nowMs: number): void {
     this.#triggers.renewAll(nowMs);
+    this.#shortcuts.moved();
   }
 
   /** Keeps a signed record (docs/wire.md §4.3) in the ring until its end. A newer one takes the place of an older. Throws WireError, and RangeError beyond 64. */
@@ -132,12 +164,31 @@ export class I3Client {
     return this.#nearIds.take(nowMs);
   }
 
-  openPath(id: Uint8Array): boolean {
-    return this.#paths.open(id);
+  /** `shortcut`: as {@link allowShortcut}. */
+  openPath(id: Uint8Array, { shortcut = false }: PathOptions = {}): boolean {
+    if (!this.#paths.open(id)) return false;
+    if (shortcut) this.#shortcuts.allow(id, true);
+    return true;
   }
 
   closePath(id: Uint8Array): void {
     this.#paths.close(id);
+    if (!this.#paths.isOpen(id)) this.#shortcuts.close(id);
+  }
+
+  /** Whether packets of {@link packetTo} on an open path may go straight to the receiver, if that allows it too; of 256 paths at a time. Without it they go over i3 from the next one on. */
+  allowShortcut(id: Uint8Array, isAllowed: boolean): void {
+    if (this.#paths.isOpen(id)) this.#shortcuts.allow(id, isAllowed);
+  }
+
+  /** Where packets on an open path go straight now; null: over i3. */
+  shortcutOf(id: Uint8Array): Locator | null {
+    return this.#shortcuts.targetOf(id);
+  }
+
+  /** Of {@link nextDeadlineMs}, what {@link allowShortcut} can bring forward. */
+  shortcutDeadlineMs(): number {
+    return this.#shortcuts.nextDeadlineMs();
   }
 
   /** The data header (docs/wire.md §3) for packets to an open path; new after each `path-changed`. */
@@ -145,7 +196,7 @@ export class I3Client {
     return this.#paths.header(id, payloadKind);
   }
 
-  /** One packet of ours to an id, on its path if that is open, otherwise by the first-hop server; null: there is none now. */
+  /** One packet of ours to an id, on its path if that is open, straight if that has a shortcut, otherwise by the first-hop server; null: there is none now. */
   packetTo(id: Uint8Array, payloadKind: number, payload: Uint8Array): Datagram | null {
     return this.packetAlong([id], payloadKind, payload);
   }
@@ -154,12 +205,13 @@ export class I3Client {
   packetAlong(ids: readonly Uint8Array[], payloadKind: number, payload: Uint8Array, limits: PacketLimits = WHOLE_LIMITS): Datagram | null {
     const [head] = ids;
     if (head === undefined) throw new RangeError("a stack of no ids");
-    const locator = this.serverOfPath(head);
+    const locator = this.shortcutOf(head) ?? this.serverOfPath(head);
     return locator === null ? null : { locator, bytes: concatBytes(this.#paths.headerOnce(ids, payloadKind, limits), payload) };
   }
 
   setPathActive(id: Uint8Array, active: boolean): void {
     this.#paths.setActive(id, active);
+    this.#shortcuts.setActive(id, active);
   }
 
   /** The server that packets to an id go to now. */
@@ -197,7 +249,7 @@ export class I3Client {
     const { message, nonce } = decoded;
     const handled = message.type === "PONG"
       ? this.#servers.handlePong(nowMs, from, nonce, message)
-      : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, from, nonce, message) || this.#records.handle(nowMs, from, nonce, message) || this.#nearIds.handle(nowMs, from, nonce, message);
+      : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, from, nonce, message) || this.#shortcuts.handle(nowMs, from, nonce, message) || this.#shortcutAnswers.handle(nowMs, from, nonce, message) || this.#records.handle(nowMs, from, nonce, message) || this.#nearIds.handle(nowMs, from, nonce, message);
     if (!handled) this.counters.unexpected += 1;
     this.#settle(nowMs);
   }
@@ -208,13 +260,14 @@ export class I3Client {
     this.#settle(nowMs);
     this.#triggers.handleTimer(nowMs);
     this.#paths.handleTimer(nowMs);
+    this.#shortcuts.handleTimer(nowMs);
     this.#records.handleTimer(nowMs);
     this.#nearIds.handleTimer(nowMs);
   }
 
   /** On the clock of `nowMs`. */
   nextDeadlineMs(): number {
-    return Math.min(this.#servers.nextDeadlineMs(), this.#triggers.nextDeadlineMs(), this.#paths.nextDeadlineMs(), this.#records.nextDeadlineMs(), this.#nearIds.nextDeadlineMs());
+    return Math.min(this.#servers.nextDeadlineMs(), this.#triggers.nextDeadlineMs(), this.#paths.nextDeadlineMs(), this.#shortcuts.nextDeadlineMs(), this.#records.nextDeadlineMs(), this.#nearIds.nextDeadlineMs());
   }
 
   takeEvents(): readonly ClientEvent[] {

@@ -58,6 +58,7 @@ export class SenderPaths {
   readonly #learn: (locator: Locator) => void;
   readonly #isAlive: (locator: Locator) => boolean;
   readonly #firstHop: () => Locator | null;
+  readonly #isAskedApart: (id: Uint8Array) => boolean;
   readonly #paths = new Map<string, Path>();
   readonly #ways = new Map<string, Way>();
   readonly #confirms = new Map<string, { readonly way: Way; readonly to: Locator }>();
@@ -68,12 +69,13 @@ export class SenderPaths {
   /** Not later than the first deadline of all ways; found anew when it has passed. */
   #deadlineMs = Infinity;
 
-  constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; learn(locator: Locator): void; isAlive(locator: Locator): boolean; firstHop(): Locator | null }) {
+  constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; learn(locator: Locator): void; isAlive(locator: Locator): boolean; firstHop(): Locator | null; isAskedApart(id: Uint8Array): boolean }) {
     this.#environment = environment;
     this.#emit = (event) => owner.emit(event);
     this.#learn = (locator) => owner.learn(locator);
     this.#isAlive = (locator) => owner.isAlive(locator);
     this.#firstHop = () => owner.firstHop();
+    this.#isAskedApart = (id) => owner.isAskedApart(id);
   }
 
   /** Opens a path (at most 65,536; false when there is no room). */
@@ -108,11 +110,21 @@ export class SenderPaths {
     this.#ways.delete(bytesKey(way.ringKey));
   }
 
+  isOpen(id: Uint8Array): boolean {
+    return this.#paths.has(bytesKey(id));
+  }
+
+  /** A server that we send to says, to a packet of ours for an id, who is responsible. */
+  named(nowMs: number, id: Uint8Array, server: Locator): void {
+    const way = this.#ways.get(bytesKey(ringKey(id)));
+    if (way !== undefined) this.#candidate(nowMs, way, server);
+  }
+
   /** The data header for packets to an open path. Throws RangeError when it is not open. */
   header(id: Uint8Array, payloadKind: number): Uint8Array {
     const path = this.#paths.get(bytesKey(id));
     if (path === undefined) throw new RangeError("header of a path that is not open");
-    const flags = this.#wayOf(ringKey(id)).server === null ? DATA_FLAG.cacheRequest : 0;
+    const flags = this.#asksFor(path) ? DATA_FLAG.cacheRequest : 0;
     return encodeDataHeader({ flags, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, payloadKind, nonce: path.nonce, ids: [path.id] });
   }
 
@@ -121,8 +133,13 @@ export class SenderPaths {
     const [head] = ids;
     if (head === undefined) throw new RangeError("header of an empty stack");
     const path = this.#paths.get(bytesKey(head));
-    const flags = path !== undefined && this.#wayOf(ringKey(head)).server === null ? DATA_FLAG.cacheRequest : 0;
+    const flags = path !== undefined && this.#asksFor(path) ? DATA_FLAG.cacheRequest : 0;
     return encodeDataHeader({ flags, hopLimit, copyBudget, payloadKind, nonce: path?.nonce ?? this.#environment.randomBytes(NONCE_BYTES), ids });
+  }
+
+  /** A server answers one packet in 100 ms: where others ask, with a longer answer in mind, ours do not. */
+  #asksFor({ id }: Path): boolean {
+    return this.#wayOf(ringKey(id)).server === null && !this.#isAskedApart(id);
   }
 
   /** Whether packets went over a path lately. */

@@ -20,6 +20,7 @@ import { REFRESH_CHAIN_LENGTH, refreshChain, signTrigger, type TriggerSigner } f
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
 import { LocatorCount } from "./locator-count.js";
 import { Questions } from "./questions.js";
+import type { ShortcutHeld } from "./shortcut-answers.js";
 
 // Ours. A refresh costs the server one hash, so it is sent more often than the 20 s of the paper: a server that has lost
 // responsibility says so in the answer, and the trigger is where it belongs at most this much later.
@@ -49,6 +50,8 @@ interface Kept {
   signer: TriggerSigner;
   /** Where it leads; none: to us. */
   steps: readonly StackStep[];
+  /** Senders who allow it too may be told where it leads. */
+  shortcut: boolean;
   state: State;
   /** When we stop trying to remove it; null while it is wanted. */
   removeUntilMs: number | null;
@@ -80,6 +83,8 @@ const dueMs = (kept: Kept): number => Math.min(kept.nextMs, kept.removeUntilMs ?
 
 const memberOf = (signer: TriggerSigner): Uint8Array | null => (signer.kind === "member" ? signer.key.publicKey : null);
 
+const flagsOf = ({ isReplica, shortcut }: Kept): number => (isReplica ? TRIGGER_FLAG.replica : 0) | (shortcut ? TRIGGER_FLAG.shortcut : 0);
+
 const actionOf = (kept: Kept): 1 | 2 => (kept.removeUntilMs === null ? TRIGGER_ACTION.insert : TRIGGER_ACTION.remove);
 
 export class TriggerKeeper {
@@ -104,25 +109,26 @@ export class TriggerKeeper {
 
   /**
    * Inserts a trigger to ourselves, or along `steps`, and keeps it. An id that is kept already stays; a group's, and one with steps, is signed again
-   * with the certificate and the steps that are given now.
+   * with the certificate and the steps that are given now, and so is one whose `shortcut` is another.
    */
-  insert(nowMs: number, id: Uint8Array, signer: TriggerSigner, steps: readonly StackStep[] = []): void {
+  insert(nowMs: number, id: Uint8Array, signer: TriggerSigner, steps: readonly StackStep[] = [], shortcut = false): void {
     const key = bytesKey(id);
     const old = this.#kept.get(key);
     if (old?.removeUntilMs === null) {
-      if (signer.kind === "member" || steps.length + old.steps.length > 0) this.#change(nowMs, old, signer, steps);
+      if (signer.kind === "member" || steps.length + old.steps.length > 0 || shortcut !== old.shortcut) this.#change(nowMs, old, signer, steps, shortcut);
       return;
     }
     for (const leaving of [old, this.#replicas.get(key)]) if (leaving !== undefined) this.#forget(leaving);
-    const fresh = { id: id.slice(), signer, steps, removeUntilMs: null, server: null, target: null, tries: 0, setbacks: 0, liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0, refusal: null };
+    const fresh = { id: id.slice(), signer, steps, shortcut, removeUntilMs: null, server: null, target: null, tries: 0, setbacks: 0, liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0, refusal: null };
     this.#replicas.set(key, { ...fresh, isReplica: true, state: "parked", nextMs: Infinity });
     this.#kept.set(key, { ...fresh, isReplica: false, state: "locating", nextMs: nowMs });
   }
 
-  #change(nowMs: number, kept: Kept, signer: TriggerSigner, steps: readonly StackStep[]): void {
+  #change(nowMs: number, kept: Kept, signer: TriggerSigner, steps: readonly StackStep[], shortcut: boolean): void {
     for (const each of [kept, this.#replicaOf(kept)]) {
       each.signer = signer;
       each.steps = steps;
+      each.shortcut = shortcut;
       if (each.server !== null) this.#enter(nowMs, each, "challenging");
     }
   }
@@ -140,6 +146,14 @@ export class TriggerKeeper {
 
   isNeeded(locator: Locator): boolean {
     return this.#uses.has(locator);
+  }
+
+  /** Where a trigger of ours that packets for an id come by leads, and who signs for it; null unless it was inserted for shortcuts. Of a group it may be at another id: the server has chosen. */
+  shortcutAt(id: Uint8Array): ShortcutHeld | null {
+    const exact = this.#kept.get(bytesKey(id));
+    const kept = exact ?? [...this.#kept.values()].find(({ signer, id: own }) => signer.kind === "member" && sameBytes(ringKey(own), ringKey(id)));
+    if (kept === undefined || !kept.shortcut || kept.removeUntilMs !== null || kept.target === null) return null;
+    return { signer: kept.signer, target: kept.target };
   }
 
   list(nowMs: number): readonly TriggerStatus[] {
@@ -242,7 +256,7 @@ export class TriggerKeeper {
     const commitment = kept.chain[REFRESH_CHAIN_LENGTH] as Uint8Array;
     // Removed by an id's owner, who need not have a token for that.
     const target = kept.steps.length > 0 && kept.removeUntilMs === null ? { steps: kept.steps } : message.observed;
-    const trigger = { action: actionOf(kept), id: kept.id, target, flags: kept.isReplica ? TRIGGER_FLAG.replica : 0, counter: this.#nextCounter(kept), commitment, cookie: message.cookie };
+    const trigger = { action: actionOf(kept), id: kept.id, target, flags: flagsOf(kept), counter: this.#nextCounter(kept), commitment, cookie: message.cookie };
     kept.nextMs = nowMs + RETRY_MS;
     this.#questions.ask(kept, locator, (this.#environment.signTrigger ?? signTrigger)(kept.signer, trigger, message.nodeKey));
     return true;
@@ -317,7 +331,7 @@ export class TriggerKeeper {
   /** A refresh while one can count, otherwise a new challenge. */
   #requestOf(nowMs: number, kept: Kept): ControlMessage {
     const canRefresh = kept.state === "live" && kept.liveUntilMs > nowMs && kept.refreshIndex < REFRESH_CHAIN_LENGTH;
-    if (!canRefresh) return { type: "CHALLENGE_REQUEST", ringKey: ringKey(kept.id), flags: kept.isReplica ? TRIGGER_FLAG.replica : 0 };
+    if (!canRefresh) return { type: "CHALLENGE_REQUEST", ringKey: ringKey(kept.id), flags: flagsOf(kept) };
     kept.refreshIndex += 1;
     const token = kept.chain[REFRESH_CHAIN_LENGTH - kept.refreshIndex] as Uint8Array;
     return { type: "REFRESH", id: kept.id, index: kept.refreshIndex, token, member: memberOf(kept.signer) };

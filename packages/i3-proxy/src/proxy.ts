@@ -497,7 +497,7 @@ export class Proxy {
       log(this.#returnIds.has(event.id) ? "debug" : "warn", "trigger-lost", {
         id: toHex(event.id.subarray(0, 8)), why: event.why, remedy: "It is put into the ring again by itself, which takes a second or two when a server answers: trigger-live says so. Until then nobody finds this host by that id.",
       });
-    } else if (!this.#claims.handleRefused(event.id, event.code)) log("warn", "trigger-refused", { id: toHex(event.id.subarray(0, 8)), code: event.code });
+    } else if (event.kind === "trigger-refused" && !this.#claims.handleRefused(event.id, event.code)) log("warn", "trigger-refused", { id: toHex(event.id.subarray(0, 8)), code: event.code });
   }
 
   /** Reads the uses from the engine, watches the servers of active paths, and ends mappings whose time is over. */

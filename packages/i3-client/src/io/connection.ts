@@ -4,7 +4,7 @@ import { EventEmitter } from "node:events";
 
 import { bytesKey, groupId, locatorText, MAX_TRIGGER_STACK, privateId, publicId, ringKey, sameBytes, SUFFIX_BYTES, type Locator } from "@i3/common";
 import { DATA_FIRST_BYTE } from "@i3/datapath";
-import { readMembership, signStep, triggerKeySeed, verifyMembership, type HostIdentity, type TriggerKey, type TriggerSigner } from "@i3/hip";
+import { canProveShortcut, readMembership, signStep, triggerKeySeed, verifyMembership, type HostIdentity, type TriggerKey, type TriggerSigner } from "@i3/hip";
 
 import type { ClientEvent } from "../environment.js";
 import { ClientError, refusalError, usageError } from "../errors.js";
@@ -32,6 +32,8 @@ export interface InsertOptions {
   readonly via?: readonly Uint8Array[];
   /** Leads on to these ids, by their consents for it, at most 4, and nothing arrives here. */
   readonly to?: readonly Uint8Array[];
+  /** Senders who allow it too are told this machine's address, and send straight to it (docs/wire.md §5.1). Not with `via` or `to`, nor for a host with an RSA key. @default false: the address stays private */
+  readonly shortcut?: boolean;
   /** Whose id it is, when it is a host's public id. @default the connection's key */
   readonly identity?: HostIdentity;
   /** How long to wait for a server to take it, ms. @default 10,000 */
@@ -41,6 +43,8 @@ export interface InsertOptions {
 export interface JoinOptions {
   /** To be chosen by anycast: what this member is good for, the most important first. Left out: multicast, every member gets all. */
   readonly preference?: Preference;
+  /** As of {@link InsertOptions}; for the one member that anycast chooses. */
+  readonly shortcut?: boolean;
   /** As of {@link InsertOptions}. */
   readonly timeoutMs?: number;
 }
@@ -156,18 +160,19 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
    * @param id of {@link id}, or the public id of `identity`. @default a new one
    * Rejects with ERR_I3_USAGE (not an id of this key, or inserted already), ERR_I3_NOT_INSERTED, ERR_I3_REFUSED, ERR_I3_FULL, ERR_I3_CLOSED; it is not kept then.
    */
-  async insert(id: Id = this.id(), { via = [], to = [], identity, timeoutMs = DEFAULT_INSERT_MS }: InsertOptions = {}): Promise<Trigger> {
+  async insert(id: Id = this.id(), { via = [], to = [], identity, shortcut = false, timeoutMs = DEFAULT_INSERT_MS }: InsertOptions = {}): Promise<Trigger> {
     const own = readId(id);
     const signer: Extract<TriggerSigner, { kind: "host" | "private" }> = identity === undefined ? { kind: "private", key: this.#key } : { kind: "host", identity };
     if (!sameBytes(ringKey(own), signer.kind === "host" ? ringKey(publicId(signer.identity.hit)) : signer.key.prefix)) {
       throw usageError(`${shortId(own)} is not an id of this connection's key`, "Insert an id that connection.id() has made; for a host's public id name its identity. With a stateDir or a key it is the same after a restart.");
     }
     if (via.length > 0 && to.length > 0) throw usageError("both via and to", "Leave one out: via leads here in the end, to does not.");
+    if (shortcut && (via.length + to.length > 0 || !canProveShortcut(signer))) throw usageError("a shortcut where none can be", "Leave out shortcut: via and to lead elsewhere, and of an RSA key there is no proof for it.");
     if (to.length > 0) return this.#insertChain(own, signer, to, timeoutMs);
     if (via.length > 0) return this.#insertVia(own, signer, via, timeoutMs);
     const trigger = this.#add(own, [own]);
     this.#listen(trigger, (receiver) => this.#core.receivers.set(own, receiver), own, (message) => trigger.deliver(message));
-    return this.#untilLive(trigger, timeoutMs, (core, nowMs) => core.client.insertTrigger(nowMs, own, signer), true);
+    return this.#untilLive(trigger, timeoutMs, (core, nowMs) => core.client.insertTrigger(nowMs, own, signer, { shortcut }), true);
   }
 
   async #insertChain(own: Uint8Array, signer: Exclude<TriggerSigner, { kind: "name" }>, to: readonly Uint8Array[], timeoutMs: number): Promise<Trigger> {
@@ -201,13 +206,13 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
    * what is sent to `group.id` arrives, as at all members (multicast); with one, what {@link anycast} chooses this member for.
    * Called again with a later certificate, before the first ends, it goes on with that, under the same trigger. Resolves and rejects as {@link insert}.
    */
-  async join(group: Group | Uint8Array, { preference, timeoutMs = DEFAULT_INSERT_MS }: JoinOptions = {}): Promise<Trigger> {
+  async join(group: Group | Uint8Array, { preference, shortcut = false, timeoutMs = DEFAULT_INSERT_MS }: JoinOptions = {}): Promise<Trigger> {
     const certificate = group instanceof Group ? group.admit(this.publicKey, new Date(Date.now() + OWN_SIGNATURE_MS)) : group;
     const multicastId = this.#groupOf(certificate);
     const id = preference === undefined ? multicastId : anycastIdOf(multicastId, preference, freshBytes);
     const membership = membershipKey(multicastId, preference);
     const old = this.#memberships.get(membership);
-    if (old !== undefined) return this.#untilLive(old, timeoutMs, (core, nowMs) => core.client.joinGroup(nowMs, old.id, certificate, this.#key), false);
+    if (old !== undefined) return this.#untilLive(old, timeoutMs, (core, nowMs) => core.client.joinGroup(nowMs, old.id, certificate, this.#key, { shortcut }), false);
     const trigger = this.#add(id, [id]);
     this.#listen(trigger, (receiver) => {
       if (preference === undefined) this.#core.receivers.set(id, receiver);
@@ -218,7 +223,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
     }, id, (message) => trigger.deliver(message));
     this.#memberships.set(membership, trigger);
     trigger.once("removed", () => this.#memberships.delete(membership));
-    return this.#untilLive(trigger, timeoutMs, (core, nowMs) => core.client.joinGroup(nowMs, id, certificate, this.#key), true);
+    return this.#untilLive(trigger, timeoutMs, (core, nowMs) => core.client.joinGroup(nowMs, id, certificate, this.#key, { shortcut }), true);
   }
 
   #groupOf(certificate: Uint8Array): Uint8Array {
@@ -234,11 +239,13 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
    * Sends one packet to an id, or along a stack of up to 15: to the first, whose program makes something of it and {@link forward}s it to the next. As
    * with UDP it may be lost, come twice, or out of order, and nobody acknowledges it. Returns false, and counts it, when no server answers now.
    * Throws ERR_I3_TOO_LARGE beyond `maxPayloadBytes` (1,184 bytes for one id).
+   *
+   * `shortcut`: from when the first host is known to allow it too, and can be reached, the packet goes straight there, and shows it this machine's address.
    */
-  send(to: Id | readonly Id[], payload: Payload): boolean {
+  send(to: Id | readonly Id[], payload: Payload, { shortcut = false }: { readonly shortcut?: boolean } = {}): boolean {
     const ids = readStack(to);
     const bytes = readPayload(payload, ids.length);
-    return this.#send((core, nowMs) => core.send(nowMs, ids, bytes));
+    return this.#send((core, nowMs) => core.send(nowMs, ids, bytes, { shortcut }));
   }
 
   /**

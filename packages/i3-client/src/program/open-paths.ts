@@ -9,24 +9,29 @@ export const MAX_OPEN_PATHS = 1_024;
 export interface PathOwner {
   openPath(id: Uint8Array): boolean;
   closePath(id: Uint8Array): void;
+  allowShortcut(id: Uint8Array, isAllowed: boolean): void;
 }
 
 export class OpenPaths {
   readonly #owner: PathOwner;
   /** In the order of their last use. */
-  readonly #open = new Map<string, { readonly id: Uint8Array; readonly usedMs: number }>();
+  readonly #open = new Map<string, { readonly id: Uint8Array; readonly usedMs: number; readonly shortcut: boolean }>();
 
   constructor(owner: PathOwner) {
     this.#owner = owner;
   }
 
-  use(nowMs: number, id: Uint8Array): void {
+  /** `shortcut`: whether this packet, and those until the next that says otherwise, may go straight to the receiver. */
+  use(nowMs: number, id: Uint8Array, shortcut = false): void {
     const key = bytesKey(id);
-    if (!this.#open.delete(key)) {
+    const old = this.#open.get(key);
+    this.#open.delete(key);
+    if (old === undefined) {
       if (this.#open.size >= MAX_OPEN_PATHS) this.#closeOldest();
       if (!this.#owner.openPath(id)) return;
     }
-    this.#open.set(key, { id, usedMs: nowMs });
+    if (shortcut !== (old?.shortcut ?? false)) this.#owner.allowShortcut(id, shortcut);
+    this.#open.set(key, { id, usedMs: nowMs, shortcut });
   }
 
   handleTimer(nowMs: number): void {

@@ -26,6 +26,8 @@ export interface ProgramEnvironment {
 /** Packets since the start. */
 export interface ProgramCounters {
   sent: number;
+  /** Of these, past i3 to the receiver. */
+  straight: number;
   received: number;
   /** Not sent: no server answered then. */
   noServer: number;
@@ -40,7 +42,7 @@ export interface ProgramCounters {
 }
 
 export class ProgramCore {
-  readonly counters: ProgramCounters = { sent: 0, received: 0, noServer: 0, hopLimit: 0, unknownId: 0, otherKind: 0, malformed: 0 };
+  readonly counters: ProgramCounters = { sent: 0, straight: 0, received: 0, noServer: 0, hopLimit: 0, unknownId: 0, otherKind: 0, malformed: 0 };
   readonly client: I3Client;
   readonly receivers = new Receivers<Message>();
   readonly #environment: ProgramEnvironment;
@@ -56,16 +58,17 @@ export class ProgramCore {
     this.#paths = new OpenPaths(this.client);
   }
 
-  /** To the first of 1 to 15 ids, with the others behind it. False: no server answers now, and it is not sent. */
-  send(nowMs: number, ids: readonly Uint8Array[], payload: Uint8Array, limits: PacketLimits = WHOLE_LIMITS): boolean {
+  /** To the first of 1 to 15 ids, with the others behind it. False: no server answers now, and it is not sent. `shortcut`: it may go straight to the receiver. */
+  send(nowMs: number, ids: readonly Uint8Array[], payload: Uint8Array, { shortcut = false, ...limits }: Partial<PacketLimits> & { readonly shortcut?: boolean } = {}): boolean {
     const [head] = ids;
-    if (head !== undefined) this.#paths.use(nowMs, head);
-    const datagram = this.client.packetAlong(ids, PAYLOAD_KIND.native, payload, limits);
+    if (head !== undefined) this.#paths.use(nowMs, head, shortcut);
+    const datagram = this.client.packetAlong(ids, PAYLOAD_KIND.native, payload, { ...WHOLE_LIMITS, ...limits });
     if (datagram === null) {
       this.counters.noServer += 1;
       return false;
     }
     this.counters.sent += 1;
+    if (head !== undefined && this.client.shortcutOf(head) !== null) this.counters.straight += 1;
     this.#environment.send([datagram]);
     return true;
   }
@@ -123,6 +126,6 @@ export class ProgramCore {
 
   /** Of this, what {@link send} and {@link forward} can bring forward: to be looked at behind each packet, which all of it costs too much for. */
   sendDeadlineMs(): number {
-    return this.#paths.nextDeadlineMs();
+    return Math.min(this.#paths.nextDeadlineMs(), this.client.shortcutDeadlineMs());
   }
 }

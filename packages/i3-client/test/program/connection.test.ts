@@ -56,6 +56,30 @@ describe("two programs", () => {
     expect(home.servers()).toMatchObject([{ address: server.address, alive: true }]);
   });
 
+  it("send straight to each other when both allow it, and never before the receiver does", async () => {
+    const [home, other] = [await open(), await open()];
+    const [open_, hidden] = [await home.insert(undefined, { shortcut: true }), await home.insert()];
+    for (const inbox of [open_, hidden]) inbox.on("message", () => undefined);
+    const untilStraight = async (id: Uint8Array): Promise<void> => {
+      while (other.counters().straight === 0) {
+        other.send(id, "by whatever way", { shortcut: true });
+        await once(open_, "message");
+      }
+    };
+    for (let i = 0; i < 5; i += 1) {
+      other.send(hidden.id, "over i3", { shortcut: true });
+      await once(hidden, "message");
+    }
+    expect(other.counters().straight).toBe(0);
+    await untilStraight(open_.id);
+    const before = other.counters().straight;
+    other.send(open_.id, "over i3 all the same");
+    await once(open_, "message");
+    expect(other.counters().straight).toBe(before);
+    await expect(home.insert(undefined, { shortcut: true, identity: generateHostIdentity("rsa") })).rejects.toMatchObject({ code: "ERR_I3_USAGE" });
+    await expect(home.insert(home.id(), { shortcut: true, via: [other.consent(other.id(), home.id(), TOMORROW)] })).rejects.toMatchObject({ code: "ERR_I3_USAGE" });
+  });
+
   it("carry the longest payload along the longest stack", async () => {
     const [home, other] = [await open(), await open()];
     const inbox = await home.insert();

@@ -106,7 +106,7 @@ describe("ways", () => {
 
   it("are closed when nothing was sent for a minute", () => {
     const closed: number[] = [];
-    const paths = new OpenPaths({ openPath: () => true, closePath: (id) => void closed.push(id[0] ?? 0) });
+    const paths = new OpenPaths({ openPath: () => true, closePath: (id) => void closed.push(id[0] ?? 0), allowShortcut: () => undefined });
     paths.use(0, Uint8Array.of(1));
     paths.use(10, Uint8Array.of(2));
     paths.use(20, Uint8Array.of(1));
@@ -117,7 +117,7 @@ describe("ways", () => {
 
   it("are bounded: the one that was used longest ago goes", () => {
     const closed: number[] = [];
-    const paths = new OpenPaths({ openPath: () => true, closePath: (id) => void closed.push(((id[0] ?? 0) << 8) | (id[1] ?? 0)) });
+    const paths = new OpenPaths({ openPath: () => true, closePath: (id) => void closed.push(((id[0] ?? 0) << 8) | (id[1] ?? 0)), allowShortcut: () => undefined });
     for (let i = 0; i < MAX_OPEN_PATHS + 2; i += 1) {
       paths.use(i, Uint8Array.of(i >> 8, i & 0xff));
       paths.use(i, Uint8Array.of(0, 0));

@@ -1,0 +1,77 @@
+/**
+ * The receiver's side of shortcuts (docs/wire.md §5.1): shows senders that it holds the trigger at an id, where they ask. Only of triggers that
+ * were inserted for shortcuts; of all others it says nothing. Keeps nothing about who asks, but how often.
+ */
+import { bytesKey, domainHash, encodeControl, encodeLocator, TokenBucket, type ControlMessage, type Locator } from "@i3/common";
+import { signShortcut, type TriggerSigner } from "@i3/hip";
+
+import type { ClientEnvironment } from "./environment.js";
+
+// Ours. A proof is a signature, so there are not many; who gets none goes on over i3.
+const PROOFS_PER_SECOND = 50;
+const PROOFS_AT_ONCE = 100;
+const PROOFS_PER_SOURCE_PER_SECOND = 4;
+const PROOFS_PER_SOURCE_AT_ONCE = 16;
+const MAX_SOURCES = 1_024;
+const SECRET_BYTES = 32;
+const TOKEN_BYTES = 16;
+const IPV6_SITE_BYTES = 8;
+
+/** A trigger of ours that may be proven. */
+export interface ShortcutHeld {
+  readonly signer: TriggerSigner;
+  /** Where it leads, as its server saw us. */
+  readonly target: Locator;
+}
+
+export class ShortcutAnswers {
+  readonly #environment: ClientEnvironment;
+  readonly #heldAt: (id: Uint8Array) => ShortcutHeld | null;
+  readonly #onRefused: () => void;
+  readonly #proofs = new TokenBucket(PROOFS_PER_SECOND, PROOFS_AT_ONCE);
+  /** The least recently heard first. */
+  readonly #sources = new Map<string, TokenBucket>();
+  #secret: Uint8Array | null = null;
+
+  /** `heldAt`: what is held for packets to an id, if it was inserted for shortcuts. */
+  constructor(environment: ClientEnvironment, heldAt: (id: Uint8Array) => ShortcutHeld | null, onRefused: () => void) {
+    this.#environment = environment;
+    this.#heldAt = heldAt;
+    this.#onRefused = onRefused;
+  }
+
+  /** PROVE and PROBE; false for ids that we do not hold for shortcuts. */
+  handle(nowMs: number, from: Locator, nonce: Uint8Array, message: ControlMessage): boolean {
+    if (message.type !== "PROVE" && message.type !== "PROBE") return false;
+    const { id } = message;
+    const held = this.#heldAt(id);
+    if (held === null) return false;
+    const token = this.#tokenOf(from, id, held.target);
+    if (message.type === "PROBE") this.#answer(from, { type: "PROBED", id, token }, nonce);
+    else if (this.#mayProve(nowMs, from)) this.#answer(from, signShortcut(held.signer, { id, nonce, target: held.target, token }), nonce);
+    else this.#onRefused();
+    return true;
+  }
+
+  #answer(to: Locator, message: ControlMessage, nonce: Uint8Array): void {
+    this.#environment.datapath.send([{ locator: to, bytes: encodeControl(message, nonce) }]);
+  }
+
+  /** Another one for each asker, and once we have moved: whoever comes to our address after us cannot go on in our place. */
+  #tokenOf(from: Locator, id: Uint8Array, target: Locator): Uint8Array {
+    this.#secret ??= this.#environment.randomBytes(SECRET_BYTES);
+    return domainHash("shortcut token", this.#secret, encodeLocator(from), id, encodeLocator(target)).slice(0, TOKEN_BYTES);
+  }
+
+  #mayProve(nowMs: number, { address }: Locator): boolean {
+    const source = bytesKey(address.length === 4 ? address : address.subarray(0, IPV6_SITE_BYTES));
+    const bucket = this.#sources.get(source) ?? new TokenBucket(PROOFS_PER_SOURCE_PER_SECOND, PROOFS_PER_SOURCE_AT_ONCE);
+    this.#sources.delete(source);
+    this.#sources.set(source, bucket);
+    for (const first of this.#sources.keys()) {
+      if (this.#sources.size <= MAX_SOURCES) break;
+      this.#sources.delete(first);
+    }
+    return bucket.take(nowMs) && this.#proofs.take(nowMs);
+  }
+}
