@@ -136,7 +136,7 @@ export class Shortcuts {
   /** Nobody has a trigger at this id. */
   notPresent(id: Uint8Array): void {
     const wish = this.#wishes.get(bytesKey(id));
-    if (wish?.shortcut != null) this.#restart(wish);
+    if (wish !== undefined && wish.shortcut !== null) this.#restart(wish);
   }
 
   /** Packets to this id go to another server now: one that may know. */

@@ -77,11 +77,23 @@ const wentTo = (sender: ProgramNode, sinceMs: number): readonly string[] => [...
 const countOf = (type: string, sinceMs: number): number => since(sinceMs).filter((sent) => typeOf(sent) === type).length;
 const serverOf = (holder: ProgramNode, id: Uint8Array) => {
   const server = holder.core.client.triggers(world.nowMs).find((trigger) => trigger.id.every((byte, i) => byte === id[i]))?.server;
-  const node = ring.find(({ locator }) => server != null && sameLocator(locator, server));
+  const node = ring.find(({ locator }) => server !== undefined && server !== null && sameLocator(locator, server));
   if (node === undefined) throw new Error("no server holds the trigger");
   return node;
 };
 const lossOf = (receiver: ProgramNode, sent: number): number => sent - new Set(receiver.texts()).size;
+
+/** The sender's question to the server, just sent; its nonce. */
+function asked(sender: ProgramNode, id: Uint8Array): { readonly to: Locator; readonly nonce: Uint8Array } {
+  const before = world.wire.length;
+  const question = (): Sent | undefined => world.wire.slice(before).find((sent) => isFrom(sender.node.locator)(sent) && isData(PAYLOAD_KIND.nothing)(sent));
+  say(sender, id, "a question follows");
+  world.run(20_000, () => question() !== undefined);
+  const found = question();
+  if (found === undefined) throw new Error("no question");
+  return { to: found.to, nonce: decodeDataHeader(found.bytes).header.nonce };
+}
+const tell = (to: ProgramNode, from: Locator, message: ControlMessage, nonce: Uint8Array): void => world.inject(to.node, { udp: { from, bytes: encodeControl(message, nonce) } });
 
 describe("with consent of", () => {
   it("both, packets go straight to the receiver, and nothing of them through i3", () => {
@@ -215,6 +227,14 @@ describe("a shortcut in use", () => {
     expect(since(startMs).filter(isFrom(sender.node.locator)).filter(isTo(receiver.node.locator)).filter((sent) => typeOf(sent) !== "")).toEqual([]);
   });
 
+  it.each(["CACHE", "NOT_PRESENT"] as const)("ends at once when the responsible server says %s", (type) => {
+    const { sender, id } = shortPair();
+    const { to, nonce } = asked(sender, id);
+    expect(sender.core.client.shortcutOf(id)).not.toBeNull();
+    tell(sender, to, type === "CACHE" ? { type, ringKey: id.slice(0, 16), node: { key: filled(16, 1), locator: to }, lifeMs: 30_000 } : { type, id }, nonce);
+    expect(sender.core.client.shortcutOf(id)).toBeNull();
+  });
+
   it("ends at once when the sender moves, and comes again from the new address", () => {
     const { sender, receiver, id } = shortPair();
     sender.moveTo(newAddress());
@@ -256,6 +276,9 @@ describe("triggers of a group", () => {
     world.run(100);
     expect([a, b].map((member) => lossOf(member, sent))).toEqual([0, 0]);
     expect([countOf("SHORTCUT", startMs), countOf("PROVE", startMs)]).toEqual([0, 0]);
+    // What asks is no burden for the group.
+    const questions = since(startMs).filter(isFrom(sender.node.locator)).filter(isData(PAYLOAD_KIND.nothing));
+    expect(questions.map(({ bytes }) => decodeDataHeader(bytes).header.copyBudget)).toEqual(questions.map(() => 1));
   });
 
   it("at several give that of the member who is served (anycast), who proves it by its certificate", () => {
@@ -271,6 +294,17 @@ describe("triggers of a group", () => {
     expect(sender.core.client.shortcutOf(at(0x40))).toEqual(near.node.locator);
     expect([near.heard.length > 0, far.heard.length]).toEqual([true, 0]);
   });
+});
+
+it("are looked for by 256 ids at a time; packets to others stay on i3", () => {
+  const sender = program();
+  world.run(1_000);
+  const ids = Array.from({ length: 300 }, () => world.random(32));
+  for (const id of ids) expect(sender.core.client.openPath(id, { shortcut: true })).toBe(true);
+  const startMs = world.nowMs;
+  world.run(3_000);
+  const questions = since(startMs).filter(isFrom(sender.node.locator)).filter(isData(PAYLOAD_KIND.nothing));
+  expect(new Set(questions.map(({ bytes }) => Buffer.from(decodeDataHeader(bytes).header.ids[0] ?? []).toString("hex"))).size).toBe(256);
 });
 
 describe("a NAT", () => {
@@ -310,18 +344,6 @@ describe("a NAT", () => {
 describe("of forgeries nothing is taken:", () => {
   const victim = makeLocator(Uint8Array.of(203, 0, 113, 66), 5_610);
   const toVictim = (sinceMs: number): readonly Sent[] => since(sinceMs).filter(isTo(victim));
-
-  /** The sender's question to the server, just sent; its nonce. */
-  function asked(sender: ProgramNode, id: Uint8Array): { readonly to: Locator; readonly nonce: Uint8Array } {
-    const before = world.wire.length;
-    const question = (): Sent | undefined => world.wire.slice(before).find((sent) => isFrom(sender.node.locator)(sent) && isData(PAYLOAD_KIND.nothing)(sent));
-    say(sender, id, "a question follows");
-    world.run(20_000, () => question() !== undefined);
-    const found = question();
-    if (found === undefined) throw new Error("no question");
-    return { to: found.to, nonce: decodeDataHeader(found.bytes).header.nonce };
-  }
-  const tell = (to: ProgramNode, from: Locator, message: ControlMessage, nonce: Uint8Array): void => world.inject(to.node, { udp: { from, bytes: encodeControl(message, nonce) } });
 
   it("SHORTCUT with another nonce, from another address, of another id, or a second time", () => {
     const { sender, id } = pair(false);
