@@ -119,6 +119,18 @@ describe("the flag of a trigger", () => {
   });
 });
 
+it("a server that is responsible no more tells nobody of the triggers that it still has", () => {
+  const bench = new ServerBench({ ring: anyMember() });
+  withTrigger({ flags: SHORT }, bench);
+  expect(typesOf(ask(bench))).toEqual(["SHORTCUT"]);
+  const peer = new RingPeer(makeLocator(Uint8Array.of(10, 0, 0, 2), 4_000), memberWhere((node) => !inHalfOpen(node, ID.slice(0, 16), bench.self.key)));
+  bench.ring(peer, { type: "NOTIFY", from: peer.node });
+  bench.engine.take();
+  expect(bench.targets()).toEqual([CLIENT]);
+  bench.upcall({ kind: "cache-request", id: ID, from: SENDER, nonce: NONCE, shortcutOk: true, requestBytes: ASK_BYTES });
+  expect(bench.core.counters.get("shortcut-sent")).toBe(1);
+});
+
 describe("a replica", () => {
   it("is nobody's to tell of while another server is responsible, and told of once it has taken over", () => {
     const bench = new ServerBench({ ring: anyMember(), limits: { triggers: 1_000, perSource: 100 } });
