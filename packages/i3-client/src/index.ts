@@ -14,7 +14,9 @@ export { readHostKey, type HostIdentity } from "@i3/hip";
 
 export * from "./environment.js";
 export * from "./i3-client.js";
+export * from "./record-text.js";
 export * from "./server-list.js";
+export * from "./io/record-file.js";
 export * from "./io/server-list-file.js";
 export type { NearKey } from "./near-ids.js";
 export type { PacketLimits } from "./sender-paths.js";

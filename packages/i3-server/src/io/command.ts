@@ -1,5 +1,5 @@
 /** What the server daemon is run with. */
-import { errorLine, I3Error, parseServerConfig, runDaemon, type ServerConfig } from "@i3/common";
+import { I3Error, parseServerConfig, runDaemon, runKeyCommand, type ServerConfig } from "@i3/common";
 
 import { checkFiles, startServer } from "./daemon.js";
 import { ringCommand } from "./ring-command.js";
@@ -32,18 +32,7 @@ function withPort(config: ServerConfig, value: string): ServerConfig {
   return { ...config, listen: { ...config.listen, port } };
 }
 
-/** Ends the process when it fails. */
-function runRingCommand(args: readonly string[]): void {
-  try {
-    process.stdout.write(ringCommand(args, Date.now()));
-  } catch (error) {
-    if (!(error instanceof I3Error)) throw error;
-    process.stderr.write(`i3-server: ${errorLine(error)}\n`);
-    process.exit(error.code === "ERR_I3_USAGE" ? 2 : 1);
-  }
-}
-
-if (process.argv[2] === "ring") runRingCommand(process.argv.slice(3));
+if (process.argv[2] === "ring") runKeyCommand("i3-server", () => ringCommand(process.argv.slice(3), Date.now()));
 else await runDaemon<ServerConfig>({
   name: "i3-server",
   help: HELP,

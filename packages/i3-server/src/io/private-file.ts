@@ -1,48 +1,8 @@
-/** Files with something secret in them: for nobody else to read, written whole or not at all, never over another. */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+/** Files of a ring with something secret in them. All errors are I3Error ERR_I3_RING_CREDENTIAL. */
+import { PrivateFiles } from "@i3/common";
 
-import { I3Error, writeNewDurably } from "@i3/common";
+const files = new PrivateFiles("ERR_I3_RING_CREDENTIAL");
 
-const MAX_FILE_BYTES = 4_096;
-
-export const fileError = (message: string, remedy: string, cause?: unknown): I3Error => new I3Error("ERR_I3_RING_CREDENTIAL", message, { cause, remedy });
-
-const isErrno = (error: unknown, code: string): boolean => error instanceof Error && (error as NodeJS.ErrnoException).code === code;
-
-/**
- * The text of the file. Throws I3Error ERR_I3_RING_CREDENTIAL when it is missing, no regular file, open to others, another user's or longer than 4,096 bytes.
- * @param what "the ring credential"
- * @param remedy for who does not have it
- */
-export function readPrivateFile(file: string, what: string, remedy: string): string {
-  let fd: number | undefined;
-  try {
-    // O_NONBLOCK: opening a FIFO would wait for a writer.
-    fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stats = fstatSync(fd);
-    if (!stats.isFile()) throw fileError(`${file} is not a regular file`, remedy);
-    if ((stats.mode & 0o077) !== 0) throw fileError(`${file} can be read by others (mode ${(stats.mode & 0o777).toString(8)})`, `Run: chmod 600 ${file}`);
-    const user = process.geteuid?.() ?? 0;
-    // Its owner can read it and put another in its place, whatever its mode.
-    if (stats.uid !== user && stats.uid !== 0) {
-      throw fileError(`${file} belongs to the user ${stats.uid}, who can read and change it`, `See whether it is the right one, then run: chown ${user} ${file}`);
-    }
-    if (stats.size > MAX_FILE_BYTES) throw fileError(`${file} has ${stats.size} bytes, more than ${MAX_FILE_BYTES}`, remedy);
-    return readFileSync(fd, "utf8");
-  } catch (cause) {
-    if (cause instanceof I3Error) throw cause;
-    throw fileError(`cannot read ${what} ${file}`, remedy, cause);
-  } finally {
-    if (fd !== undefined) closeSync(fd);
-  }
-}
-
-/** A new file of mode 0600 that is there after a power failure. Throws I3Error ERR_I3_RING_CREDENTIAL, also when there is one. */
-export function writeNewPrivateFile(file: string, text: string): void {
-  try {
-    writeNewDurably(file, text);
-  } catch (cause) {
-    if (isErrno(cause, "EEXIST")) throw fileError(`${file} is there already, and is never overwritten`, "Name another file.");
-    throw fileError(`cannot write ${file}`, "Check that its folder is there, and its permissions.", cause);
-  }
-}
+export const fileError: PrivateFiles["error"] = (...what) => files.error(...what);
+export const readPrivateFile: PrivateFiles["read"] = (...what) => files.read(...what);
+export const writeNewPrivateFile: PrivateFiles["writeNew"] = (...what) => files.writeNew(...what);

@@ -1,45 +1,25 @@
 /** `i3-server ring …`: makes a ring's authority, admits servers to it, and signs lists of them. */
-import { parseArgs } from "node:util";
-
-import { I3Error, toHex } from "@i3/common";
+import { commandUsage, readKeyCommand, toHex } from "@i3/common";
 
 import { listServers } from "./ring-list.js";
 import { admitToRing, makeRingAuthority, membershipText, readRingAuthority } from "./ring-credential.js";
 
 const DAY_MS = 86_400_000;
-const MAX_DAYS = 36_500;
 /** Who has a list of a ring that is gone asks servers that are not there; a new one is signed long before. */
 const DEFAULT_LIST_DAYS = 90;
 
-const usageError = (message: string): I3Error => new I3Error("ERR_I3_USAGE", message, { remedy: "See: i3-server --help" });
-
 /** What is to be printed. Throws I3Error: ERR_I3_USAGE or ERR_I3_RING_CREDENTIAL. `wallMs`: ms since 1970. */
 export function ringCommand(args: readonly string[], wallMs: number): string {
-  const { positionals, days } = readArguments(args);
+  const { positionals, days } = readKeyCommand("i3-server", args);
   const [what, file, out, ...more] = positionals;
   if (what === "make" && file !== undefined && out === undefined && days === undefined) return make(file);
-  if (what === "admit" && file !== undefined && out !== undefined && more.length === 0) return admit(file, out, days === undefined ? Infinity : wallMs + daysOf(days) * DAY_MS);
+  if (what === "admit" && file !== undefined && out !== undefined && more.length === 0) return admit(file, out, days === undefined ? Infinity : wallMs + days * DAY_MS);
   const [outFile] = more;
   if (what === "list" && file !== undefined && out !== undefined && outFile !== undefined && more.length === 1) {
-    const options = { serversFile: out, outFile, wallMs, days: days === undefined ? DEFAULT_LIST_DAYS : daysOf(days) };
+    const options = { serversFile: out, outFile, wallMs, days: days ?? DEFAULT_LIST_DAYS };
     return listServers(readRingAuthority(file), options);
   }
-  throw usageError("neither ring make FILE, ring admit AUTHORITY_FILE OUT_FILE [--days N] nor ring list AUTHORITY_FILE SERVERS_FILE OUT_FILE [--days N]");
-}
-
-function readArguments(args: readonly string[]): { readonly positionals: readonly string[]; readonly days: string | undefined } {
-  try {
-    const { values, positionals } = parseArgs({ args: [...args], options: { days: { type: "string" } }, allowPositionals: true, strict: true });
-    return { positionals, days: values.days };
-  } catch (error) {
-    throw usageError(error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error));
-  }
-}
-
-function daysOf(text: string): number {
-  const days = Number(text);
-  if (!/^[0-9]+$/.test(text) || days < 1 || days > MAX_DAYS) throw usageError(`--days ${text} is no number from 1 to ${MAX_DAYS}`);
-  return days;
+  throw commandUsage("i3-server", "neither ring make FILE, ring admit AUTHORITY_FILE OUT_FILE [--days N] nor ring list AUTHORITY_FILE SERVERS_FILE OUT_FILE [--days N]");
 }
 
 const make = (file: string): string => `${file}: the authority of a new ring, ${toHex(makeRingAuthority(file).publicKey)}

@@ -1,9 +1,9 @@
 /** `i3-server ring list`: signs a list of a ring's servers with the key of its authority (docs/wire.md §4.3). */
-import { constants, closeSync, fstatSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { constants, closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 
-import { encodeServerList, fromHex, I3Error, makeLocator, parseIpText, RECORD_KIND, toHex, WireError, type RingNode } from "@i3/common";
+import { encodeServerList, fromHex, I3Error, makeLocator, parseIpText, RECORD_KIND, toHex, WireError, type RingNode, type SignedRecord } from "@i3/common";
 import { signRecord, triggerKeyFromSeed } from "@i3/hip";
-import { readServerList, serverListOf, ServerListProblem, serverListToText } from "@i3/i3-client";
+import { nextSequence, readServerList, replacePublicly, serverListOf, ServerListProblem, serverListToText } from "@i3/i3-client";
 
 import type { RingAuthority } from "../ring/ring-files.js";
 import { fileError } from "./private-file.js";
@@ -24,13 +24,10 @@ export interface ListOptions {
 /** Writes the list, in the place of an older one. What is to be printed. Throws I3Error ERR_I3_RING_CREDENTIAL. */
 export function listServers(authority: RingAuthority, { serversFile, outFile, wallMs, days }: ListOptions): string {
   const servers = readServers(serversFile);
-  const fields = { kind: RECORD_KIND.serverList, label: "", sequence: nextSequence(outFile, authority.publicKey, wallMs), notAfterS: Math.floor(wallMs / 1_000) + days * DAY_S, value: encoded(serversFile, servers) };
+  const fields = { kind: RECORD_KIND.serverList, label: "", sequence: nextSequence(readOld(outFile, authority.publicKey), wallMs), notAfterS: Math.floor(wallMs / 1_000) + days * DAY_S, value: encoded(serversFile, servers) };
   try {
     const list = serverListOf(signRecord(triggerKeyFromSeed(authority.secret), fields), authority.publicKey);
-    const next = `${outFile}.new`;
-    rmSync(next, { force: true });
-    writeFileSync(next, serverListToText(list), { flag: "wx", mode: 0o644 });
-    renameSync(next, outFile);
+    replacePublicly(outFile, serverListToText(list));
   } catch (cause) {
     if (cause instanceof WireError) throw fileError(`${serversFile} has too many servers for one list`, "About 38 over IPv4 or 25 over IPv6 fit.", cause);
     throw fileError(`cannot write ${outFile}`, "Check that its folder is there, and its permissions.", cause);
@@ -40,10 +37,10 @@ Bring it to clients; nothing in it is secret. In their configuration: <server-li
 `;
 }
 
-/** Newer than the one in its place, whatever the clock shows. */
-function nextSequence(outFile: string, key: Uint8Array, wallMs: number): number {
+/** The list that is to be replaced, if there is one. */
+function readOld(outFile: string, key: Uint8Array): SignedRecord | undefined {
   try {
-    return Math.max(wallMs, (readServerList(outFile, key)?.record.sequence ?? 0) + 1);
+    return readServerList(outFile, key)?.record;
   } catch (cause) {
     if (cause instanceof ServerListProblem) throw fileError(`${outFile} ${cause.message}`, "It would be overwritten: name another file, or move it away.", cause);
     throw cause;

@@ -5,7 +5,7 @@
  *     public-key 64 hex digits      credential 306 hex digits
  *     private-key 64 hex digits     private-key 64 hex digits
  */
-import { CREDENTIAL_BYTES, fromHex, sameBytes, toHex } from "@i3/common";
+import { CREDENTIAL_BYTES, HexFieldsProblem as RingFileProblem, readHexFields, sameBytes, toHex } from "@i3/common";
 
 import { isSigned, readCredential, type Credential, type RingMembership } from "./credential.js";
 import { publicBytesOf, RAW_KEY_BYTES } from "./raw-keys.js";
@@ -21,7 +21,7 @@ export interface RingAuthority {
 }
 
 /** Why a file is refused: continues its name. */
-export class RingFileProblem extends Error {}
+export { RingFileProblem };
 
 export const authorityOf = (secret: Uint8Array): RingAuthority => ({ publicKey: publicBytesOf("ed25519", secret), secret });
 
@@ -60,24 +60,15 @@ export function membershipFromText(text: string): RingMembership {
 }
 
 function readFields<Name extends string>(text: string, firstLine: string, sizes: Readonly<Record<Name, number>>): Readonly<Record<Name, Uint8Array>> {
-  const [first = "", ...lines] = text.split("\n").map((line) => line.trim());
-  if (first !== firstLine) throw new RingFileProblem(whatItIs(first, firstLine));
-  const found = new Map<string, Uint8Array>();
-  for (const line of lines) {
-    if (line === "" || line.startsWith("#")) continue;
-    const [name = "", value = "", ...rest] = line.split(/[ \t]+/);
-    const size = Object.hasOwn(sizes, name) ? sizes[name as Name] : undefined;
-    if (size === undefined || rest.length > 0 || found.has(name)) throw new RingFileProblem("is damaged: a line that is not known, or there twice");
-    if (!/^[0-9a-f]*$/i.test(value) || value.length !== 2 * size) throw new RingFileProblem(`is damaged: ${name} is not ${2 * size} hexadecimal digits`);
-    found.set(name, fromHex(value));
-  }
-  const missing = Object.keys(sizes).find((name) => !found.has(name));
-  if (missing !== undefined) throw new RingFileProblem(`is damaged: no ${missing}`);
-  return Object.fromEntries(found) as Readonly<Record<Name, Uint8Array>>;
+  const other = whatItIs((text.split("\n")[0] ?? "").trim(), firstLine);
+  if (other !== null) throw new RingFileProblem(other);
+  return readHexFields(text, firstLine, sizes);
 }
 
-function whatItIs(first: string, expected: string): string {
+/** Null: what is expected, or nothing that is known. */
+function whatItIs(first: string, expected: string): string | null {
+  if (first === expected) return null;
   if (first === AUTHORITY_LINE) return "is the file of a ring's authority, not of a server";
   if (first === CREDENTIAL_LINE) return "is the credential of a server, not the file of a ring's authority";
-  return /^i3 ring (?:authority|credential) \d+$/.test(first) ? "is of a later version" : `does not begin with the line "${expected}"`;
+  return /^i3 ring (?:authority|credential) \d+$/.test(first) ? "is of a later version" : null;
 }
