@@ -16,6 +16,18 @@ export const RING_KEY_BYTES = 16;
 export const SUFFIX_BYTES = ID_BYTES - RING_KEY_BYTES;
 export const HIT_BYTES = 16;
 
+/** ORCHIDv2 suites RSA/SHA-256 and ECDSA/SHA-384 (RFC 7401 §5.2.10): those that we make keys for. */
+const HIT_SUITES: readonly number[] = [1, 2];
+
+/** Suite of a host identity tag (2001:20::/28, RFC 7343); null for other bytes. */
+export function hitSuite(bytes: Uint8Array): number | null {
+  const [a, b, c, d = 0] = bytes;
+  return bytes.length === HIT_BYTES && a === 0x20 && b === 0x01 && c === 0x00 && d >> 4 === 2 ? d & 0xf : null;
+}
+
+/** Whether these bytes are the tag of a key as hosts of ours have them. */
+export const isKnownHit = (bytes: Uint8Array): boolean => HIT_SUITES.includes(hitSuite(bytes) ?? 0);
+
 /** Of the last answer: one packet of a host asks several times, and a hash takes 10 µs. */
 let last: { readonly hit: Uint8Array; readonly id: Uint8Array } | undefined;
 

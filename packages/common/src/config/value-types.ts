@@ -1,7 +1,7 @@
 /** The values that stand in attributes. Each says what it expects and parses, or refuses with a reason. */
 import { dirname, isAbsolute, join } from "node:path";
 import { fromHex } from "../bytes.js";
-import { HIT_BYTES, ID_BYTES, type AddressRange } from "../ids.js";
+import { HIT_BYTES, hitSuite, ID_BYTES, isKnownHit, type AddressRange } from "../ids.js";
 import { MAX_NAME_CHARACTERS, normalName } from "../normal-name.js";
 import { formatIpText, parseIpText, parseIpv4Text, parseIpv6Text } from "./ip-text.js";
 import { nearestName } from "./nearest-name.js";
@@ -186,18 +186,15 @@ export const NAME_PATTERN: ValueType<NamePattern> = {
   },
 };
 
-/** ORCHIDv2 suites RSA/SHA-256 and ECDSA/SHA-384 (RFC 7401 §5.2.10): those that we make keys for. */
-const HIT_SUITES: readonly number[] = [1, 2];
-
 /** A host identity tag: 16 bytes (docs/wire.md §2). */
 export const HIT: ValueType<Uint8Array> = {
   expected: `a host identity tag: an IPv6 address within 2001:20::/28 of suite 1 or 2 (2001:21:… or 2001:22:…)`,
   parse: (text) => {
     const bytes = parseIpv6Text(text);
     if (bytes?.length !== HIT_BYTES) return new Refusal("is not an IPv6 address");
-    const [a, b, c, d = 0] = bytes;
-    if (a !== 0x20 || b !== 0x01 || c !== 0x00 || d >> 4 !== 2) return new Refusal("is outside of 2001:20::/28");
-    return HIT_SUITES.includes(d & 0xf) ? bytes : new Refusal(`is of the unknown suite ${d & 0xf}`);
+    const suite = hitSuite(bytes);
+    if (suite === null) return new Refusal("is outside of 2001:20::/28");
+    return isKnownHit(bytes) ? bytes : new Refusal(`is of the unknown suite ${suite}`);
   },
 };
 

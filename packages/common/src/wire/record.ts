@@ -14,7 +14,7 @@
 import { bytesKey, concatBytes, u64Bytes } from "../bytes.js";
 import { WireError } from "../errors.js";
 import { domainHash } from "../hash.js";
-import { HIT_BYTES, RING_KEY_BYTES } from "../ids.js";
+import { HIT_BYTES, hitSuite, RING_KEY_BYTES } from "../ids.js";
 import { decodeLocator, encodeLocator, locatorKey } from "../locator.js";
 import type { RingNode } from "./control.js";
 
@@ -114,10 +114,8 @@ function readNumber(field: string, value: bigint, max: number): number {
   return Number(value);
 }
 
-/** 2001:20::/28 (RFC 7343). */
 function checkHit(value: Uint8Array): void {
-  const [a, b, c, d = 0] = value;
-  if (value.length !== HIT_BYTES || a !== 0x20 || b !== 0x01 || c !== 0 || d >> 4 !== 2) throw new WireError("record.value", "no HIT");
+  if (hitSuite(value) === null) throw new WireError("record.value", "no HIT");
 }
 
 /** The value of a server list. Throws WireError when there are too few, too many, or one twice. */

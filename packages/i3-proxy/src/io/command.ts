@@ -1,10 +1,13 @@
 /** What the proxy daemon is run with. */
-import { formatIpText, parseProxyConfig, publicId, runDaemon, toHex, type ProxyConfig } from "@i3/common";
+import { formatIpText, parseProxyConfig, publicId, runDaemon, runKeyCommand, toHex, type ProxyConfig } from "@i3/common";
 
 import { checkFiles, cleanUp, startProxy } from "./daemon.js";
 import { openIdentity } from "./own-identity.js";
+import { zoneCommand } from "./zone-command.js";
 
 const HELP = `Usage: i3-proxy --config FILE.xml [--check | --identity | --clean]
+       i3-proxy zone make FILE
+       i3-proxy zone sign KEY_FILE NAME HIT OUT_FILE [--days N]
 
   --config FILE   the configuration; deploy/examples/i3-proxy.xml explains every setting
   --check         check the configuration and the files it names, change nothing, and exit
@@ -12,6 +15,9 @@ const HELP = `Usage: i3-proxy --config FILE.xml [--check | --identity | --clean]
   --clean         remove the nftables table and the routes that stay when the proxy ends, and exit
   --help          this text
   --version       the version
+  zone make       makes the key of a zone of names
+  zone sign       signs that NAME, such as "nas", stands in the zone for the host with this HIT (--identity prints it there); for a <record file="…"/>
+                  of <zones>. The record ends after N days (1 to 36500; without --days 365); signed again into the same file, it replaces the older
 
 Prints "READY i3-proxy hit=… address=… tun=… port=… engine=…" to stdout when names can be used; logs to stderr.
 SIGTERM tells peers and ends it, within two seconds. SIGUSR1 logs counters, and the
@@ -27,7 +33,8 @@ function identityText(config: ProxyConfig): string {
   return `hit ${hit}\nid ${toHex(publicId(identity.hit))}\nbook <host name="NAME.i3" hit="${hit}"/>\n`;
 }
 
-await runDaemon<ProxyConfig>({
+if (process.argv[2] === "zone") runKeyCommand("i3-proxy", () => zoneCommand(process.argv.slice(3), Date.now()));
+else await runDaemon<ProxyConfig>({
   name: "i3-proxy",
   help: HELP,
   manifest: new URL("../../package.json", import.meta.url),
