@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 
-import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, parseAddressBook, formatIpText, toHex, publicId, sameBytes, type AddressBook, type Locator, type ProxyRule, type AccessConfig, type HipConfig, type Via, type ViaLocator, type Security } from "@i3/common";
+import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, parseAddressBook, formatIpText, toHex, publicId, sameBytes, type AddressBook, type Locator, type ProxyRule, type AccessConfig, type HipConfig, type Via, type ViaLocator, type Security, type SignedRecord, type ZoneConfig } from "@i3/common";
 import { IP_PROTOCOL, makeDatagramBatch, makePacketBatch, ReferenceEngine, WAY_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch, type Upcall } from "@i3/datapath";
 import { generateHostIdentity, generateTriggerKey, hipChecksum, setChecksum, type HostIdentity } from "@i3/hip";
 import { admitServer, ServerCore, type RingMembership } from "@i3/i3-server";
@@ -290,6 +290,9 @@ export interface HostOptions {
   readonly rekeyAfterMs?: number;
   readonly pins?: Pins;
   readonly publishedNames?: readonly string[];
+  readonly zones?: readonly ZoneConfig[];
+  /** Names of zones from before a restart. */
+  readonly zoneRecords?: readonly SignedRecord[];
   /** @default 0 */
   readonly leastGeneration?: bigint;
   /** Told the generation of the R1s at the start and with each new epoch. */
@@ -326,7 +329,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared" } as unknown as ProxyRule;
   const proxy = new Proxy({
     identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, randomBytes: options.randomBytes ?? world.random, wallMs: () => Math.floor(world.wallMs() + (options.clockErrorMs ?? 0)),
-    pins: options.pins ?? new Pins(), pinFile: "/s/pins", onPinned: () => undefined, publishedNames: options.publishedNames ?? [],
+    pins: options.pins ?? new Pins(), pinFile: "/s/pins", onPinned: () => undefined, publishedNames: options.publishedNames ?? [], zones: options.zones ?? [], zoneRecords: options.zoneRecords ?? [],
     leastGeneration: options.leastGeneration ?? 0n, keepGeneration: options.keepGeneration ?? (() => undefined),
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },
     limits: { max: options.maxMappings ?? 1_000, maxUnproven: 8, lifetimeMs: options.lifetimeMs ?? 7_200_000, unprovenLifetimeMs: 120_000 },

@@ -1,14 +1,15 @@
 /**
- * What a name means on this machine (paper §3.1, §3.2): rules first, then the address book. Asking for a
+ * What a name means on this machine (paper §3.1, §3.2): rules first, then the address book, then its zone. Asking for a
  * host's name makes its mapping, so that an address is only ever given out together with its way.
  */
-import { bytesKey, findRule, nameId, normalName, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type HipAddress, type Log, type ProxyRule } from "@i3/common";
+import { bytesKey, findRule, formatIpText, nameId, normalName, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type HipAddress, type Log, type ProxyRule } from "@i3/common";
 
-import type { NameAddresses, NameSource } from "./dns/dns-core.js";
+import type { NameAddresses, NameSource, NameVerdict } from "./dns/dns-core.js";
 import type { Mapping } from "./mappings/mapping.js";
 import type { MappingTable } from "./mappings/mapping-table.js";
 import type { NameTrust } from "./policy/name-trust.js";
 import { isSamePolicy, PLAIN_POLICY, policyFor, strongerPolicy, strongestOf, UNNAMED_POLICY, withoutCleartext, type PeerPolicy } from "./policy/policy.js";
+import type { ZoneEntry, ZoneNames } from "./zones/zone-names.js";
 
 export interface NamesEnvironment {
   readonly suffix: string;
@@ -16,6 +17,7 @@ export interface NamesEnvironment {
   readonly own: { readonly id: Uint8Array; readonly v4: Uint8Array; readonly v6: Uint8Array };
   readonly mappings: MappingTable;
   readonly trust: NameTrust;
+  readonly zones: ZoneNames;
   /** Names that this host claims, lower case. */
   readonly published: readonly string[];
   readonly wallMs: () => number;
@@ -33,6 +35,8 @@ export class Names implements NameSource {
   readonly #ids = new WeakMap<BookEntry, Uint8Array>();
   /** Names whose rules found no room, and the log has said so. */
   readonly #cutOff = new Set<string>();
+  /** Of zones, that contradict pins, and the log has said so. */
+  readonly #conflicts = new WeakSet<ZoneEntry>();
   /** By id: names of hosts that have several in the book. */
   #shared: ReadonlyMap<string, readonly string[]> = new Map();
   #book: AddressBook;
@@ -52,11 +56,11 @@ export class Names implements NameSource {
     this.#warnOfDifferences([...this.#shared.values()]);
   }
 
-  /** Virtual addresses that the book's hosts, and those of pinned names, have when nothing collides: of the usual number of entries. */
+  /** Virtual addresses that the book's hosts, and those of zones and pinned names, have when nothing collides: of the usual number of entries. */
   bookAddresses(range: AddressRange): readonly Uint8Array[] {
     const own = this.#env.own;
-    const pinned = [...this.#env.trust.pinnedHits()].flatMap((hit) => [virtualAddress(range, publicId(hit)), hit]);
-    return [...pinned, ...this.#book.entries.slice(0, MAX_PREPARED).flatMap((entry) => {
+    const others = [...this.#env.trust.hits()].filter((hit) => !sameBytes(hit, own.v6)).flatMap((hit) => [virtualAddress(range, publicId(hit)), hit]);
+    return [...others, ...this.#book.entries.slice(0, MAX_PREPARED).flatMap((entry) => {
       const id = this.#idOf(entry);
       if (sameBytes(id, own.id)) return [];
       return [virtualAddress(range, id), ...(entry.hit === undefined ? [] : [entry.hit])];
@@ -70,12 +74,18 @@ export class Names implements NameSource {
     for (const mapping of this.#env.mappings.all()) this.rename(mapping);
   }
 
+  /** A zone's name stands for another host now. */
+  zoneChanged(name: string): void {
+    const others = this.#otherNames(name);
+    if (others.length > 0) this.#warnOfDifferences([[name, ...others]]);
+  }
+
   /** A mapping's name as the book has it now; one that is a name alone keeps it. */
   rename(mapping: Mapping): void {
     if (!mapping.isNameOnly) mapping.name = mapping.peerId === null ? null : this.#nameOf(mapping.peerId, mapping.peerHit);
   }
 
-  resolve(name: string): NameAddresses | "unknown" | "elsewhere" | "unavailable" {
+  resolve(name: string): NameVerdict {
     const { suffix } = this.#env;
     if (name === suffix) return { v4: null, v6: null };
     const isOurs = name.endsWith(`.${suffix}`);
@@ -85,8 +95,33 @@ export class Names implements NameSource {
     if (rule === undefined) return isOurs ? "unknown" : "elsewhere";
     const entry = this.#book.lookup(name);
     if (entry !== undefined) return this.#addressesOf(name, this.#idOf(entry), entry.hit ?? null, false);
-    if (!this.#env.trust.isFirstUse(name)) return isOurs ? "unknown" : "elsewhere";
+    const zoned = this.#env.zones.resolve(name);
+    if (typeof zoned !== "string") return this.#zoneName(zoned);
+    const isFirstUse = this.#env.trust.isFirstUse(name);
+    // While nobody answers, a key that was proven before is not less its own.
+    const isPinned = isFirstUse && this.#env.trust.pinOf(name) !== undefined;
+    if (zoned === "looking" && !(isPinned && this.#env.zones.isUnanswered(name))) return zoned;
+    if (zoned === "unavailable" && !isPinned) return zoned;
+    if (!isFirstUse) return isOurs ? "unknown" : "elsewhere";
     return this.#firstUse(name);
+  }
+
+  whenKnown(name: string, done: () => void): () => void {
+    return this.#env.zones.whenKnown(name, done);
+  }
+
+  #zoneName(entry: ZoneEntry): NameAddresses | "unavailable" {
+    const { name, hit, suffix } = entry;
+    const pin = this.#env.trust.conflictOf(entry);
+    if (pin === undefined) return this.#addressesOf(name, publicId(hit), hit, false);
+    if (!this.#conflicts.has(entry)) {
+      this.#conflicts.add(entry);
+      this.#env.log("warn", "zone-conflict", {
+        name, pinned: formatIpText(pin.hit), zone: formatIpText(hit),
+        remedy: `The zone ${suffix} says that this name is another host than the one that it has been here. Neither is called. Ask its owner; then delete the line of the name in the file pins of the state directory while i3-proxy is stopped, or write the right host into the address book.`,
+      });
+    }
+    return "unavailable";
   }
 
   /** A name that the book does not have: its host is the one it was first, or whoever claims it. */
@@ -104,7 +139,7 @@ export class Names implements NameSource {
     return mapping?.name ?? null;
   }
 
-  /** Name of a host in the address book, or a pinned one, by its HIT. */
+  /** Name of a host in the address book, else in a zone or a pinned one, by its HIT. */
   nameOfHit(hit: Uint8Array): string | null {
     return this.#nameOf(publicId(hit), hit);
   }
@@ -130,9 +165,16 @@ export class Names implements NameSource {
 
   #otherNames(name: string): readonly string[] {
     const entry = this.#book.lookup(name);
-    const hit = entry?.hit ?? this.#env.trust.pinOf(name)?.hit;
-    const inBook = this.#shared.get(bytesKey(entry === undefined ? (hit === undefined ? nameId(name) : publicId(hit)) : this.#idOf(entry))) ?? [];
+    const hit = entry?.hit ?? this.#hitOf(name);
+    const id = entry === undefined ? (hit === undefined ? nameId(name) : publicId(hit)) : this.#idOf(entry);
+    const one = entry === undefined && hit !== undefined ? this.#bookNameOf(id, hit) : null;
+    const inBook = this.#shared.get(bytesKey(id)) ?? (one === null ? [] : [one]);
     return [...inBook, ...(hit === undefined ? [] : this.#env.trust.namesOf(hit))].filter((other) => other !== name);
+  }
+
+  /** Of a name that the book does not have. */
+  #hitOf(name: string): Uint8Array | undefined {
+    return (this.#env.trust.zoneEntryOf(name) ?? this.#env.trust.pinOf(name))?.hit;
   }
 
   #policyOfName(name: string): PeerPolicy | null {
@@ -142,7 +184,7 @@ export class Names implements NameSource {
       if (this.#cutOff.size < MAX_PREPARED) this.#cutOff.add(name);
       this.#env.log("warn", "services-cut-off", { name, line: policy.cutOffAt, remedy: "More rules match this name than there is room for: what the rule on this line and later ones are for is refused. Put fewer services into one name's rules." });
     }
-    const hit = this.#book.lookup(name)?.hit;
+    const hit = this.#book.lookup(name)?.hit ?? this.#hitOf(name);
     return hit === undefined || this.directOf(hit) === null ? policy : withoutCleartext(policy);
   }
 
@@ -217,6 +259,10 @@ export class Names implements NameSource {
   }
 
   #nameOf(id: Uint8Array, hit: Uint8Array | null): string | null {
-    return ((hit === null ? undefined : this.#book.reverse(hit)) ?? this.#book.reverse(id))?.name ?? (hit === null ? null : this.#env.trust.nameOf(hit));
+    return this.#bookNameOf(id, hit) ?? (hit === null ? null : this.#env.trust.nameOf(hit));
+  }
+
+  #bookNameOf(id: Uint8Array, hit: Uint8Array | null): string | null {
+    return ((hit === null ? undefined : this.#book.reverse(hit)) ?? this.#book.reverse(id))?.name ?? null;
   }
 }

@@ -3,7 +3,7 @@
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
 import {
-  bytesKey, errorLine, formatIpText, inRange, locatorText, privateId, publicId, sameBytes, SUFFIX_BYTES, toHex, TokenBucket, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule, type Security,
+  bytesKey, errorLine, formatIpText, inRange, locatorText, nameId, privateId, publicId, sameBytes, SUFFIX_BYTES, toHex, TokenBucket, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule, type Security, type SignedRecord, type ZoneConfig,
 } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import { dhKeyPair, type HostIdentity, type TriggerKey } from "@i3/hip";
@@ -17,6 +17,7 @@ import { Names } from "./names.js";
 import { AccessList } from "./policy/access-list.js";
 import { AccessLog } from "./policy/access-log.js";
 import { CLOCK_REMEDY, clockTrouble } from "./policy/clock.js";
+import { movedName } from "./policy/moved-names.js";
 import { NameTrust } from "./policy/name-trust.js";
 import type { Pins } from "./policy/pins.js";
 import { hasServices, servicesText, type PeerPolicy } from "./policy/policy.js";
@@ -31,6 +32,7 @@ import { ReturnIds } from "./setup/return-ids.js";
 import { Setup } from "./setup/setup.js";
 import { Setups } from "./setup/setups.js";
 import { peerText, UnreachableLog } from "./setup/unreachable.js";
+import { ZoneNames } from "./zones/zone-names.js";
 
 // Ours:
 /** Uses are read from the engine, and mappings expire, this often. */
@@ -84,6 +86,11 @@ export interface ProxyEnvironment {
   readonly hip?: HipConfig | undefined;
   /** Age of the keys of packets at which new ones are made. */
   readonly rekeyAfterMs: number;
+  /** Zones of names, and what was known of their names before (`zones.records()`). @default none */
+  readonly zones?: readonly ZoneConfig[];
+  readonly zoneRecords?: readonly SignedRecord[];
+  /** There are others of them, to be written. */
+  readonly onZoneRecords?: () => void;
   /** Of records of the ring that the owner keeps or looks for with {@link Proxy.client}. */
   readonly onRecord?: (event: RecordEvent) => void;
   readonly randomBytes: (length: number) => Uint8Array;
@@ -100,6 +107,7 @@ export class Proxy {
   readonly client: I3Client;
   readonly mappings: MappingTable;
   readonly setups: Setups;
+  readonly zones: ZoneNames;
   /** Exceptions that an upcall caused: each is a fault of ours. */
   internalErrors = 0;
   readonly #env: ProxyEnvironment;
@@ -149,10 +157,14 @@ export class Proxy {
     this.client = new I3Client({ datapath, randomBytes, wallMs });
     this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: sharedKey.prefix, randomBytes, packetsOut: (mapping) => this.#packetsOut(mapping), nearKey: () => this.client.takeNearKey(this.#nowMs)?.key ?? null });
     const { pins, pinFile, onPinned, publishedNames } = environment;
-    this.#trust = new NameTrust({ pins, pinFile, onPinned, wallMs, log }, book, environment.rules);
+    this.zones = new ZoneNames({
+      zones: environment.zones ?? [], restored: environment.zoneRecords ?? [], find: (nowMs, ringKey, leastSequence) => this.client.findRecord(nowMs, ringKey, leastSequence),
+      wallMs, onChange: (name, before, now) => this.#handleZoneName(name, before, now), onKept: () => environment.onZoneRecords?.(), log,
+    });
+    this.#trust = new NameTrust({ zones: this.zones, pins, pinFile, onPinned, wallMs, log }, book, environment.rules);
     this.#claims = new NameClaims({ names: publishedNames, sharedKey, datapath, client: this.client, log });
     this.#names = new Names({
-      trust: this.#trust, published: publishedNames, suffix: environment.suffix, rules: environment.rules, own: { id: this.ownId, v4: own4, v6: this.own6 }, mappings: this.mappings, wallMs,
+      trust: this.#trust, zones: this.zones, published: publishedNames, suffix: environment.suffix, rules: environment.rules, own: { id: this.ownId, v4: own4, v6: this.own6 }, mappings: this.mappings, wallMs,
       prepare: (id) => addresses.prepare(id), onCreated: (mapping) => void this.#fresh.push(mapping), log,
     }, book);
     this.#accessLog = new AccessLog(log, (hit) => this.#names.nameOfHit(hit));
@@ -210,26 +222,27 @@ export class Proxy {
 
   /** Names to which the book now gives another key or id: what lives under the old one ends. A name that is in it no more keeps what it has. */
   #dropMovedNames(book: AddressBook): void {
-    for (const mapping of [...this.mappings.all()]) {
-      const moved = this.#whyMoved(mapping, book);
-      if (moved === null) continue;
-      this.#env.log("info", "name-in-book", { name: mapping.name, ...moved });
-      this.#drop(this.#nowMs, mapping);
-    }
+    for (const mapping of [...this.mappings.all()]) this.#dropIfMoved(mapping, book);
   }
 
-  #whyMoved({ name, isNameOnly, peerHit, peerId }: Mapping, book: AddressBook): { readonly why: string; readonly remedy?: string } | null {
-    const entry = name === null ? undefined : book.lookup(name);
-    if (name === null || entry === undefined) return null;
-    const pin = this.#env.pins.get(name);
-    const wasPinned = pin !== undefined && peerHit !== null && sameBytes(pin.hit, peerHit);
-    if (wasPinned && (isNameOnly || this.#trust.judge(name, peerHit).kind === "refused")) return { why: "the address book gives it another key than the pinned one" };
-    if (isNameOnly) return { why: "it is in the address book now" };
-    if (peerId === null) return null;
-    const isSame = sameBytes(entry.hit === undefined ? (entry.id ?? peerId) : publicId(entry.hit), peerId);
-    // A host may have several names.
-    if (isSame || this.#names.nameOfHit(peerHit ?? NO_HIT) !== name) return null;
-    return { why: "the address book gives it another key now", remedy: "Its programs have to connect again." };
+  #dropIfMoved(mapping: Mapping, book: AddressBook): boolean {
+    const moved = movedName(mapping, book, { pins: this.#env.pins, trust: this.#trust, nameOfHit: (hit) => this.#names.nameOfHit(hit) });
+    if (moved === null) return false;
+    const { event, ...more } = moved;
+    this.#env.log("info", event, { name: mapping.name, ...more });
+    this.#drop(this.#nowMs, mapping);
+    return true;
+  }
+
+  /** A zone's name stands for another host, or for none. Only what may have had it, or gets it, is looked at: zones change often. */
+  #handleZoneName(name: string, before: Uint8Array | null, now: Uint8Array | null): void {
+    for (const id of [nameId(name), ...[before, now].filter((hit) => hit !== null).map((hit) => publicId(hit))]) {
+      const mapping = this.mappings.byPeer(id);
+      if (mapping === undefined || this.#dropIfMoved(mapping, this.#book)) continue;
+      this.#names.rename(mapping);
+      this.#followPolicy(mapping);
+    }
+    this.#names.zoneChanged(name);
   }
 
   /** Another access list: whoever it admits no more is cut off at once. */
@@ -257,12 +270,14 @@ export class Proxy {
 
   /** Rules or names have changed: living mappings follow them. */
   #setPolicies(): void {
-    for (const mapping of [...this.mappings.all()]) {
-      if (this.#setPolicy(mapping)) continue;
-      const why = this.#policyOf(mapping) === null ? "the rules let no stranger in without protection any more" : "the engine has no room for the services of more hosts";
-      this.#env.log("warn", "mapping-lost", { name: mapping.name, why, remedy: "Its programs have to connect again." });
-      this.#drop(this.#nowMs, mapping);
-    }
+    for (const mapping of [...this.mappings.all()]) this.#followPolicy(mapping);
+  }
+
+  #followPolicy(mapping: Mapping): void {
+    if (this.#setPolicy(mapping)) return;
+    const why = this.#policyOf(mapping) === null ? "the rules let no stranger in without protection any more" : "the engine has no room for the services of more hosts";
+    this.#env.log("warn", "mapping-lost", { name: mapping.name, why, remedy: "Its programs have to connect again." });
+    this.#drop(this.#nowMs, mapping);
   }
 
   /** False: the rules do not let it in, or there is no room for its services. */
@@ -469,10 +484,14 @@ export class Proxy {
     for (const event of this.client.takeEvents()) {
       if (event.kind === "path-changed") this.setups.handlePathChanged(event.id);
       else if (event.kind === "not-present") this.setups.handleNotPresent(nowMs, event.id);
-      else if (event.kind === "record" || event.kind === "record-kept" || event.kind === "record-refused") this.#env.onRecord?.(event);
+      else if (event.kind === "record" || event.kind === "record-kept" || event.kind === "record-refused") this.#handleRecord(nowMs, event);
       else if (event.kind !== "trigger-replaced") this.#logEvent(nowMs, event);
       else if (sameBytes(event.id, this.ownId)) this.#sameKeyLog.replaced(nowMs);
     }
+  }
+
+  #handleRecord(nowMs: number, event: RecordEvent): void {
+    if (!this.zones.handleRecord(nowMs, event)) this.#env.onRecord?.(event);
   }
 
   #logEvent(nowMs: number, event: Exclude<ClientEvent, RecordEvent | { kind: "path-changed" | "not-present" | "trigger-replaced" }>): void {
@@ -513,6 +532,7 @@ export class Proxy {
       if (mapping.lastUseMs - (this.#savedUse.get(mapping) ?? 0) >= SAVE_USE_MS) this.mappings.changed(mapping);
     }
     this.mappings.lookAtStrangers(nowMs);
+    this.zones.sweep(nowMs);
     this.#protectionLog.look(nowMs, this.#env.datapath.counters().drops.policy + this.setups.plain.counters.tooLittleProtection);
     for (const mapping of this.mappings.expired(wallMs)) {
       this.#drop(nowMs, mapping);

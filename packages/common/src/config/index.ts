@@ -9,4 +9,5 @@ export * from "./proxy-config.js";
 export { bareName, findRule, MAX_SERVICES, type OverlayRule, type ProxyRule, type Security, type Trust } from "./rules.js";
 export * from "./server-config.js";
 export { hasPorts, protocolName, type PortRange, type ServiceSelector } from "./services.js";
+export { MAX_ZONE_RECORDS, type ZoneConfig } from "./zones.js";
 export type { ConfigHost, IpHost, NamePattern } from "./value-types.js";

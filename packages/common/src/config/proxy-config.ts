@@ -7,6 +7,7 @@ import { RULES, type ProxyRule } from "./rules.js";
 import { element, implied, list, maybe, one, optional, readDocument, required, withDefault, type Site } from "./schema.js";
 import { BOOLEAN, FILE, INTERFACE_NAME, PORT, PUBLIC_KEY, RECORD_LABEL, SOCKET_FILE } from "./value-types.js";
 import { addressRange, dnsName, wholeNumber, word } from "./value-types.js";
+import { ZONES, type ZoneConfig } from "./zones.js";
 
 const MAX_SERVERS = 64;
 const MAX_RESOLVERS = 8;
@@ -68,6 +69,8 @@ export interface ProxyConfig {
     readonly resolvers: readonly IpEndpoint[];
   };
   readonly addressBook: { readonly file: string } | undefined;
+  /** At most 32, no suffix and no key twice; for names that the address book does not have. */
+  readonly zones: readonly ZoneConfig[];
   readonly mappings: {
     readonly lifetimeS: number;
     readonly unprovenLifetimeS: number;
@@ -121,13 +124,14 @@ const SERVER_LIST = element(
 );
 
 /** What needs the ring could never act. */
-function checkWithoutServers({ hip, rules, publishedNames, serverList }: Pick<ProxyConfig, "hip" | "rules" | "publishedNames" | "serverList">, site: Site): void {
+function checkWithoutServers({ hip, rules, publishedNames, serverList, zones }: Pick<ProxyConfig, "hip" | "rules" | "publishedNames" | "serverList" | "zones">, site: Site): void {
   if (serverList?.file !== undefined) return;
   if (serverList !== undefined) site.fail(undefined, "server-list without servers and without a file", '<servers>, or file="…" of server-list', "A list that has no file is looked for in the ring.");
   if (hip === undefined) {
     site.fail(undefined, "neither servers nor hip", '<servers>, or <hip udp-port="10500"/>', "Without servers this machine is reached at its address only, and that needs <hip>.");
   }
   if (publishedNames.length > 0) site.fail(undefined, "published-names without servers", "<servers>, where names are claimed");
+  if (zones.length > 0) site.fail(undefined, "zones without servers", "<servers>, where names of zones are looked for");
   const firstUse = rules.find((rule) => rule.go === "i3" && rule.trust === "first-use");
   if (firstUse !== undefined) site.fail(undefined, `trust="first-use" on line ${firstUse.line}, without servers`, "<servers>, where names are claimed");
 }
@@ -159,6 +163,7 @@ const PROXY = element(
       ),
     ),
     "address-book": maybe(element({ file: required(FILE) })),
+    zones: implied(ZONES),
     mappings: implied(MAPPINGS),
     "published-names": implied(
       element({}, { publish: list(element({ name: required(dnsName(2)) }), 0, MAX_PUBLISHED_NAMES, "name") }, ({ publish }) => Object.freeze(publish.map(({ name }) => name))),

@@ -49,7 +49,7 @@ const PORT_EXPECTED = "expected a whole number from 1 to 65535";
 const OFFLOADS_EXPECTED = "expected some of tunChecksum tunTcp4 tunTcp6 tunUdp udpSegment udpReceive trafficClass";
 const FILE_EXPECTED = "expected the name of a file (at most 4095 bytes)";
 const ELEMENTS =
-  "expected <identity>, <state>, <servers>, <server-list>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <mappings>, <published-names>, <rules>, <access>, <hip>, <esp>, <control>, <log>, <engine>";
+  "expected <identity>, <state>, <servers>, <server-list>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <zones>, <mappings>, <published-names>, <rules>, <access>, <hip>, <esp>, <control>, <log>, <engine>";
 
 const proxyRow = (what: string, lines: readonly string[], message: string, more: Partial<BadDocument> = {}): BadDocument => ({
   what,
@@ -522,6 +522,7 @@ const WITHOUT_SERVERS: readonly BadDocument[] = [
     schemaAccepts: true,
   }),
   raw("published names without servers", serverless('<hip udp-port="10500"/>', '<published-names><publish name="a.i3"/></published-names>'), ":1: /i3-proxy: published-names without servers; expected <servers>, where names are claimed", { schemaAccepts: true }),
+  raw("zones without servers", serverless('<hip udp-port="10500"/>', `<zones><zone suffix="corp.i3" key="${"ab".repeat(32)}"/></zones>`), ":1: /i3-proxy: zones without servers; expected <servers>, where names of zones are looked for", { schemaAccepts: true }),
   raw(
     "first use without servers",
     serverless('<hip udp-port="10500"/>', '<rules><rule name="a" go="i3"/>', '<rule name="b" go="i3" trust="first-use"/></rules>'),

@@ -161,4 +161,21 @@ const HOSTS: readonly BadDocument[] = [
   hostRow("a protocol by another word", `hit="${HIT}" address="192.0.2.1" protocol="tcp"`, '/@protocol: "tcp" is not known; expected udp or ip'),
 ];
 
-export const BAD_POLICIES: readonly BadDocument[] = [...SERVICES, ...ORDER, ...ACCESS, ...HOSTS];
+const KEY = (digits: string): string => digits.repeat(32);
+const zonesRow = (what: string, zones: readonly string[], message: string, more: More = {}): BadDocument => row("i3-proxy", what, proxy("<zones>", ...zones, "</zones>"), message, more);
+const RECORDS = (count: number, name: string): string => Array.from({ length: count }, (_, i) => `<record file="${name}${i}"/>`).join("");
+
+const ZONES: readonly BadDocument[] = [
+  zonesRow("a zone without a key", ['<zone suffix="corp.i3"/>'], ":4: /i3-proxy/zones/zone[1]/@key: missing; expected an Ed25519 public key: 64 hexadecimal digits"),
+  zonesRow("a zone without a suffix", [`<zone key="${KEY("ab")}"/>`], ":4: /i3-proxy/zones/zone[1]/@suffix: missing; expected a DNS name (letters, digits and hyphens; at most 253 characters, labels of at most 63)"),
+  zonesRow("a suffix that begins with a dot", [`<zone suffix=".corp.i3" key="${KEY("ab")}"/>`], ':4: /i3-proxy/zones/zone[1]/@suffix: ".corp.i3" is not a DNS name; expected a DNS name (letters, digits and hyphens; at most 253 characters, labels of at most 63)'),
+  zonesRow("a short key of a zone", ['<zone suffix="corp.i3" key="abcd"/>'], ':4: /i3-proxy/zones/zone[1]/@key: "abcd" is not 64 hexadecimal digits; expected an Ed25519 public key: 64 hexadecimal digits'),
+  zonesRow("one suffix twice", [`<zone suffix="corp.i3" key="${KEY("ab")}"/>`, `<zone suffix="CORP.i3" key="${KEY("cd")}"/>`], ':5: /i3-proxy/zones/zone[2]/@suffix: "corp.i3" is already given on line 4; expected every suffix once', quiet),
+  zonesRow("one key for two zones", [`<zone suffix="corp.i3" key="${KEY("ab")}"/>`, `<zone suffix="org.i3" key="${KEY("AB")}"/>`], ":5: /i3-proxy/zones/zone[2]/@key: the key of the zone corp.i3 on line 4; expected another key for each zone", quiet),
+  zonesRow("one file twice", [`<zone suffix="corp.i3" key="${KEY("ab")}">`, '<record file="r"/><record file="./r"/></zone>'], ':5: /i3-proxy/zones/zone[1]/record[2]/@file: "r" is already given on line 5; expected every file once', quiet),
+  zonesRow("a record without a file", [`<zone suffix="corp.i3" key="${KEY("ab")}"><record/></zone>`], ":4: /i3-proxy/zones/zone[1]/record[1]/@file: missing; expected the name of a file (at most 4095 bytes)"),
+  zonesRow("too many records", [`<zone suffix="corp.i3" key="${KEY("ab")}">${RECORDS(20, "a")}</zone>`, `<zone suffix="org.i3" key="${KEY("cd")}">${RECORDS(13, "b")}</zone>`], ":5: /i3-proxy/zones/zone[2]: 33 records with those of the zones before; expected at most 32 records in all zones", quiet),
+  zonesRow("too many zones", Array.from({ length: 33 }, (_, i) => `<zone suffix="z${i}.i3" key="${KEY(String(i + 10))}"/>`), ":36: /i3-proxy/zones/zone[33]: one too many; expected at most 32 <zone>"),
+];
+
+export const BAD_POLICIES: readonly BadDocument[] = [...ZONES, ...SERVICES, ...ORDER, ...ACCESS, ...HOSTS];

@@ -25,6 +25,7 @@ describe("proxy configuration", () => {
       virtualAddresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, unallocated: "auto" },
       dns: { suffix: "i3", port: 5335, intercept: true, resolvers: [] },
       addressBook: undefined,
+      zones: [],
       mappings: { lifetimeS: 7200, unprovenLifetimeS: 120, max: 65_536, maxUnproven: 256 },
       publishedNames: [],
       rules: [],
@@ -43,6 +44,7 @@ describe("proxy configuration", () => {
     expect(config).toMatchObject({ listen, tun, virtualAddresses, mappings, esp, log, engine });
     expect(config.serverList).toMatchObject({ file: "/etc/i3/servers.list", label: "", publish: false });
     expect(config.serverList?.key).toHaveLength(32);
+    expect(config.zones.map(({ suffix, key, records }) => [suffix, key[0], records])).toEqual([["corp.i3", 0xb2, [{ file: "/etc/i3/laptop.record" }]], ["lab.corp.i3", 0xc2, []]]);
     expect(config.servers.map(({ host, port }) => [host.kind, host.text, port])).toEqual([
       ["ipv4", "192.0.2.10", 5610],
       ["ipv6", "2001:db8::10", 5610],

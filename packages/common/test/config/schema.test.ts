@@ -41,6 +41,8 @@ const GOOD = [
       '<access default="allow"><refuse group="A-b_9"/><allow hit="2001:22::1"/><refuse hit="2001:21::1"/></access>',
     ),
   },
+  { format: "i3-proxy", what: "with zones", input: proxy(`<zones><zone suffix="I3" key="${"aB".repeat(32)}"/><zone suffix="a.i3" key="${"01".repeat(32)}"><record file="r"/><record file="q"/></zone></zones>`) },
+  { format: "i3-proxy", what: "without zones", input: proxy("<zones/>") },
   { format: "i3-proxy", what: "that admits nobody", input: proxy("<access/>") },
   { format: "i3-server", what: "minimal", input: server() },
   { format: "i3-server", what: "with a ring", input: server('<ring credential-file="s"><member address="a_b.c1"/><member address="1::2"/></ring>') },

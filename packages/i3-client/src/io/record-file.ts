@@ -32,8 +32,13 @@ export function replaceDurably(file: string, text: string): void {
   const next = `${file}.new`;
   makeFolder(dirname(file));
   rmSync(next, { force: true });
-  writeDurably(next, text);
-  renameSync(next, file);
+  try {
+    writeDurably(next, text);
+    renameSync(next, file);
+  } catch (error) {
+    rmSync(next, { force: true });
+    throw error;
+  }
   syncPath(dirname(file));
 }
 

@@ -14,12 +14,17 @@ export interface NameSource {
    * Overlay name (lower case, no trailing dot) → addresses, `null` for a family without one (both null: the name exists, as `i3` itself
    * does). A call counts as use, which keeps the mapping alive.
    */
-  resolve(name: string): NameAddresses | "unknown" | "elsewhere" | "unavailable";
+  resolve(name: string): NameVerdict;
+  /** Calls once when what is "looking" now may be known, at once if it is none. Returns what takes the wish back. Required of sources that say "looking". */
+  whenKnown?(name: string, done: () => void): () => void;
   /** A virtual address (4 or 16 bytes) → name, or null when not ours. */
   reverse(address: Uint8Array): string | null;
   /** The next answer tells a program this address: when this returns, the way to it exists. */
   told?(address: Uint8Array): void;
 }
+
+/** looking: it is asked for somewhere; unavailable: that cannot be done now. */
+export type NameVerdict = NameAddresses | "unknown" | "elsewhere" | "unavailable" | "looking";
 
 export interface NameAddresses {
   readonly v4: Uint8Array | null;
@@ -31,6 +36,8 @@ export type DropReason = "short" | "response";
 export type DnsVerdict =
   | { readonly kind: "answer"; readonly bytes: Uint8Array }
   | { readonly kind: "forward" }
+  /** To be asked again when this name {@link NameSource.whenKnown is known}. */
+  | { readonly kind: "wait"; readonly name: string }
   | { readonly kind: "drop"; readonly reason: DropReason };
 
 // Of RFC 1035, 3596, 6891, 8482:
@@ -65,12 +72,13 @@ export function answerQuery(query: Uint8Array, names: NameSource, transport: "ud
   if (question.dnsClass !== CLASS_IN) return FORWARD;
   const known = look(question.name, names);
   if (known === null) return FORWARD;
+  if (known === "looking") return { kind: "wait", name: question.name };
   if (opcode !== OPCODE_QUERY) return failure(query, question, RCODE.notImplemented);
   return answerOwn(query, question, known, transport, names);
 }
 
 /** Null: not ours. */
-function look(name: string, names: NameSource): Known | null {
+function look(name: string, names: NameSource): Known | "looking" | null {
   const address = addressOfReverseName(name);
   if (address !== null) {
     const pointer = names.reverse(address);
@@ -80,6 +88,7 @@ function look(name: string, names: NameSource): Known | null {
   if (inHitTree(name)) return NO_DATA;
   const found = names.resolve(name);
   if (found === "elsewhere") return null;
+  if (found === "looking") return found;
   if (found === "unknown") return NO_SUCH_NAME;
   if (found === "unavailable") return FAILURE;
   return { rcode: RCODE.noError, addresses: found, pointer: null };

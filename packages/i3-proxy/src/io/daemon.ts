@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 
 import {
   bytesKey, EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook, parseProxyConfig, readBoundedFile,
-  stderrLog, WatchedFile, type AddressBook, type AddressRange, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator,
+  stderrLog, WatchedFile, type AddressBook, type AddressRange, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator, type SignedRecord,
 } from "@i3/common";
 import { LIMITS, type Datapath } from "@i3/datapath";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
@@ -17,7 +17,7 @@ import { AccessList } from "../policy/access-list.js";
 import { CLOCK_REMEDY, clockTrouble } from "../policy/clock.js";
 import type { Pins } from "../policy/pins.js";
 import { refusalText } from "../policy/refusal-text.js";
-import { unruledNames, unruledText } from "../policy/unruled-names.js";
+import { unruledNames, unruledText, unruledZones } from "../policy/unruled-names.js";
 import { Proxy } from "../proxy.js";
 import { removeGuard } from "./guard.js";
 import { Interception } from "./interception.js";
@@ -25,6 +25,7 @@ import { NftChild } from "./interception-nft.js";
 import { checkJournal, Journal, type JournalContent } from "./journal.js";
 import { checkHipIdentity, checkIdentity, openIdentity } from "./own-identity.js";
 import { pinFileOf, readPins, writePins } from "./pin-file.js";
+import { checkPublishedRecords, PublishedRecords } from "./published-records.js";
 import { beginRehearsals } from "./rehearsals.js";
 import { ListedServers } from "./listed-servers.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
@@ -32,6 +33,7 @@ import { checkStateDirectory } from "./state-directory.js";
 import { overlapText, SystemView } from "./system-view.js";
 import { ServerNames } from "./server-names.js";
 import { VirtualRoutes } from "./virtual-routes.js";
+import { readZoneRecords, ZoneRecordFile, zoneRecordFileOf } from "./zone-record-file.js";
 
 /** SO_MARK of everything we send, so that it never enters our own TUN or DNS redirect: "i3". */
 const OWN_MARK = 0x6933;
@@ -55,10 +57,12 @@ export async function checkFiles(config: ProxyConfig): Promise<readonly string[]
   checkIdentity(config);
   checkHipIdentity(config);
   readPins(pinFileOf(config.state.directory));
+  readZoneRecords(zoneRecordFileOf(config.state.directory));
+  const records = checkPublishedRecords(config.zones, Date.now());
   const access = new AccessList(config.access, book);
   const groups = access.emptyGroups().map((group) => `<access> has the group "${group}", and no host of the address book is in it`);
   const unruled = unruledText(unruledNames(book, config.rules));
-  return [...access.oddities(), ...groups, ...(unruled === null ? [] : [unruled])];
+  return [...access.oddities(), ...groups, ...records, ...unruledZones(config.zones, config.rules), ...(unruled === null ? [] : [unruled])];
 }
 
 /** Randomness from the system, fetched for many uses at once; no byte is used twice. */
@@ -120,6 +124,14 @@ function exists(io: NativeIo, interfaceName: string): boolean {
 const aborted = (signal: AbortSignal): Promise<null> =>
   new Promise((resolve) => (signal.aborted ? resolve(null) : signal.addEventListener("abort", () => resolve(null), { once: true })));
 
+/** What is read from the state directory. */
+interface KeptState {
+  readonly content: JournalContent;
+  readonly journal: Journal;
+  readonly pins: Pins;
+  readonly zoneRecords: readonly SignedRecord[];
+}
+
 class Daemon implements RunningDaemon {
   readonly ended: Promise<void>;
   ready = "";
@@ -150,6 +162,11 @@ class Daemon implements RunningDaemon {
   #timer: NodeJS.Timeout | undefined;
   #list: ListedServers | undefined;
   #stopping = false;
+  readonly #zoneFile: ZoneRecordFile;
+  readonly #published: PublishedRecords;
+  #guardSoon: NodeJS.Immediate | undefined;
+  /** The timers of searches that DNS questions began are set anew soon. */
+  #lookSoon: NodeJS.Immediate | undefined;
 
   constructor(config: ProxyConfig, configFile: string, log: Log, onFailure: (error: I3Error) => void, signal: AbortSignal) {
     this.#signal = signal;
@@ -159,6 +176,8 @@ class Daemon implements RunningDaemon {
     this.#log = log;
     this.#onFailure = onFailure;
     this.ended = new Promise((resolve) => (this.#end = resolve));
+    this.#zoneFile = new ZoneRecordFile(zoneRecordFileOf(config.state.directory), log, () => this.#proxy?.zones.records() ?? []);
+    this.#published = new PublishedRecords({ zones: config.zones, log, wallMs: () => Date.now(), run: (work) => this.#run((proxy, nowMs) => work(proxy.client, nowMs)) });
   }
 
   async open(): Promise<void> {
@@ -182,7 +201,8 @@ class Daemon implements RunningDaemon {
     const pins = readPins(pinFileOf(config.state.directory));
     if (content.damage !== null) this.#log("warn", "journal-damaged", { at: content.damage, remedy: "The file was set aside; what could be read goes on." });
     const view = this.#systemView(io, resolvers);
-    this.#proxy = this.#makeProxy(book, withP256(identity, loadNativeP256()), content, journal, pins, view, engine.datapath);
+    const zoneRecords = readZoneRecords(zoneRecordFileOf(config.state.directory));
+    this.#proxy = this.#makeProxy(book, withP256(identity, loadNativeP256()), { content, journal, pins, zoneRecords }, view, engine.datapath);
     journal.setOwn(identity.hit, this.#proxy.own4);
     const restored = content.mappings.flatMap((mapping) => addressesOf(mapping));
     this.#openRoutes(io, restored);
@@ -193,8 +213,12 @@ class Daemon implements RunningDaemon {
       proxy.client.setListedServers(nowMs, listed);
     });
     this.#list?.start();
+    this.#closers.push(() => this.#zoneFile.close());
+    this.#closers.push(() => this.#published.close());
+    await this.#published.start();
     this.#book = book;
     this.#logUnruled();
+    for (const why of unruledZones(config.zones, config.rules)) this.#log("warn", "no-rule", { why, remedy: 'Its names are not looked for. Add a rule with go="i3".' });
     if (!hasServers) this.#log("info", "no-servers", { remedy: "<servers> is left out: hosts are called by address, none over i3." });
     else if (await this.#awaitServer()) await this.#awaitTriggers();
     if (this.#signal.aborted) return;
@@ -235,7 +259,7 @@ class Daemon implements RunningDaemon {
     if (proxy === undefined || engine === undefined) return;
     this.#log("info", "counters", {
       engine: engineCounterFields(engine),
-      client: proxy.client.counters, setup: proxy.setups.plain.counters, hip: proxy.setups.hip?.counters, dns: this.#interception?.counters(),
+      client: proxy.client.counters, setup: proxy.setups.plain.counters, hip: proxy.setups.hip?.counters, dns: this.#interception?.counters(), zones: { names: proxy.zones.size, ...proxy.zones.counters },
       mappings: proxy.report(performance.now()),
       servers: proxy.client.servers().map((s) => ({ server: locatorText(s.locator), liveness: s.liveness, rttMs: Math.round(s.rttMs * 10) / 10, inUse: s.inUse })),
     });
@@ -307,13 +331,17 @@ class Daemon implements RunningDaemon {
     this.#bookAddresses = new Map();
   }
 
-  #makeProxy(book: AddressBook, identity: HostIdentity, content: JournalContent, journal: Journal, pins: Pins, view: SystemView, datapath: Datapath): Proxy {
-    const { virtualAddresses: { range }, mappings: { max, maxUnproven, lifetimeS, unprovenLifetimeS }, dns, rules, access, publishedNames } = this.#config;
+  #makeProxy(book: AddressBook, identity: HostIdentity, { content, journal, pins, zoneRecords }: KeptState, view: SystemView, datapath: Datapath): Proxy {
+    const { virtualAddresses: { range }, mappings: { max, maxUnproven, lifetimeS, unprovenLifetimeS }, dns, rules, access, publishedNames, zones } = this.#config;
     const random = pooledRandom();
     try {
       return new Proxy({
         identity, sharedKey: content.sharedKey, lastOwn4: content.own4, leastGeneration: content.generation, keepGeneration: (generation) => journal.keepGeneration(generation), datapath, suffix: dns.suffix, rules, access, hip: this.#config.hip, rekeyAfterMs: this.#config.esp.rekeyAfterS * 1_000, publishedNames, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
-        pins, pinFile: pinFileOf(this.#config.state.directory), onPinned: () => this.#writePins(pins), onRecord: (event) => this.#list?.handleRecord(event),
+        pins, pinFile: pinFileOf(this.#config.state.directory), onPinned: () => this.#writePins(pins), zones, zoneRecords, onZoneRecords: () => this.#onZoneRecords(),
+        onRecord: (event) => {
+          this.#list?.handleRecord(event);
+          this.#published.handleRecord(event);
+        },
         addresses: { range, isTaken: (address) => view.isTaken(address), randomBytes: random },
         // Two flows a mapping; a quarter of a small range is left free, so that drawing an address does not take long.
         limits: { max: Math.min(max, LIMITS.flows / 2, (2 ** (32 - range.prefixBits) * 3) / 4), maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
@@ -328,6 +356,15 @@ class Daemon implements RunningDaemon {
       if (!(cause instanceof RangeError)) throw cause;
       throw new I3Error("ERR_I3_RANGE_FULL", `no address of ${rangeText(range)} is free on this machine`, { cause, remedy: "Choose another <virtual-addresses range>." });
     }
+  }
+
+  /** Their addresses are guarded like those of the book. */
+  #onZoneRecords(): void {
+    this.#zoneFile.changed();
+    this.#guardSoon ??= setImmediate(() => {
+      this.#guardSoon = undefined;
+      if (this.#proxy !== undefined && this.#interception !== undefined) this.#guardBook();
+    });
   }
 
   /** At once, so that a crash does not let another key be the first; and its addresses are guarded like those of the book. */
@@ -347,7 +384,16 @@ class Daemon implements RunningDaemon {
   }
 
   #names({ names }: Proxy): NameSource {
-    return { resolve: (name) => names.resolve(name), reverse: (address) => names.reverse(address), told: (address) => this.#told(address) };
+    return {
+      resolve: (name) => names.resolve(name), reverse: (address) => names.reverse(address), told: (address) => this.#told(address),
+      whenKnown: (name, done) => {
+        this.#lookSoon ??= setImmediate(() => {
+          this.#lookSoon = undefined;
+          this.#run((proxy, nowMs) => proxy.handleTimer(nowMs));
+        });
+        return names.whenKnown?.(name, done) ?? (() => undefined);
+      },
+    };
   }
 
   /** The flow and the route exist before the DNS answer goes out: the engine's threads take the program's first packet at once. */

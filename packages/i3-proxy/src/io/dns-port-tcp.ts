@@ -14,6 +14,8 @@ export interface TcpListenerOptions {
   readonly io: NativeIo;
   readonly mark: number;
   readonly answer: (query: Uint8Array) => DnsVerdict;
+  /** For a verdict "wait": gives another one, once. */
+  readonly wait: (query: Uint8Array, name: string, settled: (verdict: DnsVerdict) => void) => void;
   readonly resolver: () => Resolver;
 }
 
@@ -84,6 +86,8 @@ class TcpClient {
   #upstream: Socket | null = null;
   /** Questions that went upstream and have no answer. */
   #waiting = 0;
+  /** Those whose names are looked for. */
+  #looking = 0;
   #ended = false;
 
   constructor(socket: Socket, options: TcpListenerOptions, events: ClientEvents) {
@@ -111,14 +115,31 @@ class TcpClient {
   #onData(chunk: Buffer): void {
     this.#events.onActivity();
     for (const query of this.#reader.push(chunk)) {
-      const verdict = this.#options.answer(query);
-      if (verdict.kind === "answer") this.#write(verdict.bytes);
-      else if (verdict.kind === "forward") this.#forward(query);
-      // RFC 7766 §8 knows no message that is neither: whoever sends such a thing has lost count.
-      else return this.destroy();
-      if (this.#socket.destroyed) return;
+      if (!this.#follow(query, this.#options.answer(query)) || this.#socket.destroyed) return;
     }
     this.#endWhenDone();
+  }
+
+  /** False: the connection is at its end. */
+  #follow(query: Buffer, verdict: DnsVerdict): boolean {
+    if (verdict.kind === "answer") this.#write(verdict.bytes);
+    else if (verdict.kind === "forward") this.#forward(query);
+    else if (verdict.kind === "wait") this.#wait(query, verdict.name);
+    else {
+      // RFC 7766 §8 knows no message that is neither: whoever sends such a thing has lost count.
+      this.destroy();
+      return false;
+    }
+    return true;
+  }
+
+  #wait(query: Buffer, name: string): void {
+    this.#looking += 1;
+    this.#options.wait(query, name, (verdict) => {
+      this.#looking -= 1;
+      if (this.#socket.destroyed || !this.#follow(query, verdict)) return;
+      this.#endWhenDone();
+    });
   }
 
   #forward(query: Buffer): void {
@@ -173,7 +194,7 @@ class TcpClient {
   }
 
   #endWhenDone(): void {
-    if (!this.#ended || this.#waiting > 0) return;
+    if (!this.#ended || this.#waiting + this.#looking > 0) return;
     this.#socket.end(() => this.destroy());
   }
 }

@@ -10,6 +10,7 @@ import type { NativeIo } from "@i3/datapath/native-io";
 import { answerQuery, type DnsVerdict, type DropReason, type NameSource } from "../dns/dns-core.js";
 import { HEADER_BYTES, readQuestion } from "../dns/question.js";
 import { TcpListener } from "./dns-port-tcp.js";
+import { WaitingQuestions, type WaitingCounters } from "./dns-port-waiting.js";
 import { SOCKET_ADDRESS_BYTES, UdpUpstream, type UpstreamCounters } from "./dns-upstream.js";
 import { MAX_RESOLVERS, type Resolver } from "./dns-upstream-resolvers.js";
 import { ScopedUpstream } from "./dns-upstream-scoped.js";
@@ -28,6 +29,7 @@ export interface DnsCounters extends UpstreamCounters {
   own: number;
   drops: Record<DropReason | "oversize" | "unreadable", number>;
   tcpConnections: number;
+  waiting: WaitingCounters;
 }
 
 /** Queries longer than this do not come over UDP. */
@@ -54,6 +56,7 @@ export class DnsPort {
   readonly #upstream: UdpUpstream;
   readonly #scoped: ScopedUpstream;
   readonly #ports: PortSockets[] = [];
+  readonly #waiting: WaitingQuestions;
   readonly #counts = { own: 0, drops: { short: 0, response: 0, oversize: 0, unreadable: 0 } };
   readonly #queries = new Uint8Array(SLOTS * SLOT_BYTES);
   readonly #queryLengths = new Int32Array(SLOTS);
@@ -65,6 +68,7 @@ export class DnsPort {
   private constructor(options: DnsPortOptions, resolvers: readonly Resolver[]) {
     this.#options = options;
     this.#resolvers = resolvers;
+    this.#waiting = new WaitingQuestions(options.names);
     this.#upstream = new UdpUpstream(options);
     this.#scoped = new ScopedUpstream(options.io, options.mark);
   }
@@ -99,10 +103,11 @@ export class DnsPort {
 
   counters(): DnsCounters {
     const tcpConnections = this.#ports.flatMap(({ tcp }) => tcp).reduce((sum, { connections }) => sum + connections, 0);
-    return { ...this.#upstream.counters, own: this.#counts.own, drops: { ...this.#counts.drops }, tcpConnections };
+    return { ...this.#upstream.counters, own: this.#counts.own, drops: { ...this.#counts.drops }, tcpConnections, waiting: { ...this.#waiting.counters } };
   }
 
   async close(): Promise<void> {
+    this.#waiting.close();
     this.#upstream.close();
     for (const { udp, tcp } of this.#ports.splice(0)) {
       for (const { fd, watch } of udp) {
@@ -139,7 +144,7 @@ export class DnsPort {
       this.#ipv6 = false;
       return;
     }
-    const tcp = new TcpListener({ io, mark, resolver, answer: (query) => this.#answer(query, "tcp") });
+    const tcp = new TcpListener({ io, mark, resolver, answer: (query) => this.#answer(query, "tcp"), wait: (query, name, settled) => this.#wait(query, name, "tcp", settled) });
     await tcp.listen(LOOPBACK[family], sockets.port);
     sockets.tcp.push(tcp);
   }
@@ -173,6 +178,25 @@ export class DnsPort {
     const verdict = this.#answer(query, "udp");
     if (verdict.kind === "answer") this.#send(fd, verdict.bytes, client);
     else if (verdict.kind === "forward") this.#forward(fd, query, client, resolver);
+    else if (verdict.kind === "wait") this.#whenKnown(query.slice(), verdict.name, fd, client.slice(), resolver);
+  }
+
+  #whenKnown(query: Uint8Array, name: string, fd: number, client: Uint8Array, resolver: Resolver): void {
+    this.#wait(query, name, "udp", (verdict) => {
+      if (verdict.kind === "answer") this.#send(fd, verdict.bytes, client);
+      else if (verdict.kind === "forward") this.#forward(fd, query, client, resolver);
+    });
+  }
+
+  /** Gives the verdict once, which is none to wait any more. */
+  #wait(query: Uint8Array, name: string, transport: "udp" | "tcp", settled: (verdict: DnsVerdict) => void): void {
+    const fail = (): void => settled({ kind: "answer", bytes: failureOf(query, readQuestion(query)?.end ?? HEADER_BYTES) });
+    const know = (): void => {
+      const verdict = this.#answer(query, transport);
+      if (verdict.kind === "wait") fail();
+      else settled(verdict);
+    };
+    this.#waiting.add(name, know, fail);
   }
 
   #answer(query: Uint8Array, transport: "udp" | "tcp"): DnsVerdict {

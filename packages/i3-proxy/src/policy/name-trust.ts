@@ -1,13 +1,15 @@
 /**
- * Names that are trusted on first use (docs/policy.md, "Which key a name stands for"): which they are, and what keys they have. The rules and the address book
- * of the moment, and the pins of all time. Without I/O.
+ * Who says which host a name is (docs/policy.md, "Which key a name stands for"): the address book, then the name's zone, then whoever was first. The rules, the
+ * address book and the zones' records of the moment, and the pins of all time. Without I/O.
  */
-import { findRule, formatIpText, nameId, normalName, type AddressBook, type Log, type ProxyRule } from "@i3/common";
+import { findRule, formatIpText, nameId, normalName, sameBytes, type AddressBook, type Log, type ProxyRule } from "@i3/common";
 
+import type { ZoneEntry, ZoneNames } from "../zones/zone-names.js";
 import type { Pin, Pins } from "./pins.js";
 import { judgeKey, type TrustVerdict } from "./trust.js";
 
 export interface NameTrustEnvironment {
+  readonly zones: ZoneNames;
   readonly pins: Pins;
   /** Where they are kept, for messages. */
   readonly pinFile: string;
@@ -36,10 +38,36 @@ export class NameTrust {
     this.#rules = rules;
   }
 
-  /** Whether a name is one that keeps its first key: the rules say so, and the book does not have it. */
-  isFirstUse(name: string): boolean {
+  /** What its zone says of a name that the book does not have; undefined too where a pinned key says otherwise. */
+  zoneEntryOf(name: string): ZoneEntry | undefined {
+    const entry = this.#env.zones.lookup(name);
+    return entry === undefined || this.#book.lookup(name) !== undefined || this.#contradicts(entry) ? undefined : entry;
+  }
+
+  /** The pin that contradicts what a zone says of a name, of which neither is believed until a person decides. */
+  conflictOf(entry: ZoneEntry): Pin | undefined {
+    return this.#contradicts(entry) ? this.#env.pins.get(entry.name) : undefined;
+  }
+
+  #contradicts({ name, hit }: ZoneEntry): boolean {
+    const pin = this.#env.pins.get(name);
+    return pin !== undefined && !sameBytes(pin.hit, hit) && this.#mayBeFirst(name);
+  }
+
+  /** Names that zones have for a host. */
+  zoneNamesOf(hit: Uint8Array): readonly string[] {
+    return this.#env.zones.namesOf(hit).filter((name) => this.zoneEntryOf(name) !== undefined);
+  }
+
+  /** Whether the rules let a name keep its first key, when nothing else says what it is. */
+  #mayBeFirst(name: string): boolean {
     const rule = findRule(this.#rules, name);
     return rule?.go === "i3" && rule.trust === "first-use" && normalName(name) !== undefined && this.#book.lookup(name) === undefined;
+  }
+
+  /** Whether a name is one that keeps its first key: the rules say so, and neither the book nor its zone has it. */
+  isFirstUse(name: string): boolean {
+    return this.#mayBeFirst(name) && this.zoneEntryOf(name) === undefined;
   }
 
   /** The key that such a name has had before. */
@@ -52,25 +80,31 @@ export class NameTrust {
     return name === null || this.pinOf(name) === undefined ? null : nameId(name);
   }
 
-  /** Name of a host that is known by its pin alone. */
+  /** Name of a host that the book does not have. */
   nameOf(hit: Uint8Array): string | null {
-    return this.namesOf(hit)[0] ?? null;
+    return this.zoneNamesOf(hit)[0] ?? this.pinnedNamesOf(hit)[0] ?? null;
+  }
+
+  /** All names of a host that the book does not have. */
+  namesOf(hit: Uint8Array): readonly string[] {
+    return [...this.zoneNamesOf(hit), ...this.pinnedNamesOf(hit)];
   }
 
   /** All names that are pinned to a key. */
-  namesOf(hit: Uint8Array): readonly string[] {
+  pinnedNamesOf(hit: Uint8Array): readonly string[] {
     return this.#env.pins.namesOf(hit).filter((name) => this.isFirstUse(name));
   }
 
-  /** Keys of all names that are pinned. */
-  *pinnedHits(): Iterable<Uint8Array> {
+  /** Keys of all names that the book does not have. */
+  *hits(): Iterable<Uint8Array> {
+    yield* this.#env.zones.hits();
     for (const { name, hit } of this.#env.pins.all()) if (this.isFirstUse(name)) yield hit;
   }
 
   /** @param hit of the host key that answered */
   judge(name: string, hit: Uint8Array): TrustVerdict {
     const { pins, pinFile } = this.#env;
-    return judgeKey({ book: this.#book, pins, pinFile }, name, this.isFirstUse(name) ? "first-use" : "book", hit);
+    return judgeKey({ book: this.#book, zoneEntry: (asked) => this.zoneEntryOf(asked), pins, pinFile }, name, this.isFirstUse(name) ? "first-use" : "book", hit);
   }
 
   /** An exchange has proven that the name's host has this key: no other is trusted from now on. */

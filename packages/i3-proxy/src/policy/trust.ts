@@ -1,6 +1,6 @@
 /**
  * Whether the key that answered is the one that a name stands for (issue 4, "names bind to keys"). The address book decides where it
- * has the name; a pin where policy allows first use. Without I/O; asked with the HIT of an R1, before I2 is sent.
+ * has the name, then the name's zone; a pin where policy allows first use. Without I/O; asked with the HIT of an R1, before I2 is sent.
  */
 import { formatIpText, I3Error, publicId, sameBytes, toHex, type AddressBook, type BookEntry, type Trust } from "@i3/common";
 
@@ -15,6 +15,8 @@ export type TrustVerdict =
 
 export interface TrustEnvironment {
   readonly book: AddressBook;
+  /** What a zone says of a name that the book does not have. @default nothing */
+  readonly zoneEntry?: (name: string) => { readonly hit: Uint8Array; readonly suffix: string } | undefined;
   readonly pins: Pins;
   /** Where the pins are kept, for messages. */
   readonly pinFile: string;
@@ -30,10 +32,15 @@ const refused = (code: `ERR_I3_${string}`, message: string, remedy: string): Tru
  * @param name that a program asked for
  * @param hit of the host key that answered, 16 bytes
  */
-export function judgeKey({ book, pins, pinFile }: TrustEnvironment, name: string, trust: Trust, hit: Uint8Array): TrustVerdict {
+export function judgeKey({ book, zoneEntry, pins, pinFile }: TrustEnvironment, name: string, trust: Trust, hit: Uint8Array): TrustVerdict {
   const entry = book.lookup(name);
   if (entry !== undefined) return judgeByBook(entry, hit);
   const answered = `${name} answered with the key of ${formatIpText(hit)}`;
+  const zoned = zoneEntry?.(name);
+  if (zoned !== undefined) {
+    if (sameBytes(zoned.hit, hit)) return TRUSTED;
+    return refused("ERR_I3_PEER_KEY", `${answered}, but the zone ${zoned.suffix} says that it is ${formatIpText(zoned.hit)}`, `${SOMEBODY_ELSE}, whoever has the zone's key must sign the name again; otherwise somebody else answers in its place.`);
+  }
   if (trust === "book") {
     return refused("ERR_I3_UNKNOWN_HOST", `${answered}, and is not in the address book`, "Put it there if that is its key, or write trust=\"first-use\" in the rule for its name.");
   }

@@ -1,5 +1,5 @@
-/** Names of the address book that no rule matches: the proxy does not answer for them. */
-import { findRule, type AddressBook, type ProxyRule } from "@i3/common";
+/** Names of the address book, and zones, that no rule matches: the proxy does not answer for them. */
+import { findRule, type AddressBook, type ProxyRule, type ZoneConfig } from "@i3/common";
 
 // Ours:
 /** Names in a warning. */
@@ -25,3 +25,7 @@ export function unruledText({ names, count }: UnruledNames): string | null {
   const more = count > names.length ? ` and ${count - names.length} more` : "";
   return `no rule matches ${names.join(", ")}${more} of the address book: the proxy does not answer for ${count === 1 ? "it" : "them"}`;
 }
+
+/** Zones of which no rule sends a name like any other over i3, a line for people each. Rules for single names of them are not found. */
+export const unruledZones = (zones: readonly Pick<ZoneConfig, "suffix">[], rules: readonly ProxyRule[]): readonly string[] =>
+  zones.filter(({ suffix }) => findRule(rules, `x.${suffix}`)?.go !== "i3").map(({ suffix }) => `no rule sends names of the zone ${suffix} over i3, such as x.${suffix}`);

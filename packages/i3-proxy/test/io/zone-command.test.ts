@@ -15,7 +15,7 @@ const HIT = formatIpText(generateHostIdentity().hit);
 const OTHER = formatIpText(generateHostIdentity().hit);
 
 let folder = "";
-let key = new Uint8Array();
+let key: Uint8Array = new Uint8Array();
 const at = (file: string): string => join(folder, file);
 const zone = (...args: readonly string[]): string => zoneCommand(args, NOW_MS);
 const make = (file: string): Uint8Array => fromHex(/key="([0-9a-f]{64})"/.exec(zone("make", at(file)))?.[1] ?? "");
