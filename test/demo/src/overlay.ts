@@ -41,6 +41,13 @@ export async function ringCommand(host: Host, ...args: readonly string[]): Promi
   return stdout;
 }
 
+/** What `i3-proxy zone …` prints. */
+export async function zoneCommand(host: Host, ...args: readonly string[]): Promise<string> {
+  const { status, stdout, stderr } = await host.exec(process.execPath, [PROXY, "zone", ...args]);
+  if (status !== 0) throw new Error(`i3-proxy zone ${args.join(" ")}: status ${status}: ${stderr}`);
+  return stdout;
+}
+
 /** A new ring of these hosts: an authority in the folder of the first, and `server.credential` in that of each. */
 export async function admitToRing(hosts: readonly Host[]): Promise<void> {
   const [first] = hosts;
@@ -76,6 +83,8 @@ export interface LaptopOptions {
   readonly serverAddresses: readonly string[];
   /** The element `<server-list>`. */
   readonly serverList?: string;
+  /** The element `<zones>`. */
+  readonly zones?: string;
   /** Attributes and elements of the configuration that are not the usual ones. */
   readonly mappings?: string;
   readonly virtualAddresses?: string;
@@ -121,14 +130,14 @@ export class Laptop {
   }
 
   async writeConfig(changes: Partial<LaptopOptions> = {}): Promise<void> {
-    const { serverAddresses, serverList, mappings, virtualAddresses, dns, rules, access, tun, hip, logLevel } = { ...this.options, ...changes };
+    const { serverAddresses, serverList, zones, mappings, virtualAddresses, dns, rules, access, tun, hip, logLevel } = { ...this.options, ...changes };
     await this.host.writeFile("i3-proxy.xml", `<i3-proxy version="1">
   <identity key-file="host.key"/>
   <state directory="state"/>
   ${serverAddresses.length === 0 ? "" : `<servers>${serverAddresses.map((address) => `<server address="${address}" port="${I3_PORT}"/>`).join("")}</servers>`}${serverList ?? ""}
   ${tun ?? ""}${hip ?? ""}${virtualAddresses ?? ""}${dns ?? ""}
   <address-book file="book.xml"/>
-  ${mappings ?? ""}
+  ${zones ?? ""}${mappings ?? ""}
   ${rules ?? RULES}${access ?? ""}
   <log level="${logLevel ?? "debug"}" format="json"/>
 </i3-proxy>
