@@ -1,5 +1,5 @@
 /**
- * The files of i3-proxy's state directory: any bytes as list of pins or as journal give a value or an I3Error that is clear, in bounded time, and what could not be read of a journal is set aside.
+ * The files of i3-proxy's state directory: any bytes as list of pins, as names of zones or as journal give a value or an I3Error that is clear, in bounded time, and what could not be read of a journal is set aside.
  * And `<key file>.hit`: whatever stands in it, no key is made where one was lost.
  * Runs I3_FUZZ_SECONDS (default 2) from I3_FUZZ_SEED.
  */
@@ -8,15 +8,19 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { randomInt } from "node:crypto";
 
-import { formatIpText, I3Error, parseIpText, toHex } from "@i3/common";
+import { formatIpText, I3Error, parseIpText, RECORD_KIND, toHex, type SignedRecord } from "@i3/common";
 import { mutated, Random } from "@i3/common/testing";
-import { checkOwnKey, generateTriggerKey, markerFile, openOwnKey, type OwnKeyOptions } from "@i3/hip";
+import { checkOwnKey, generateTriggerKey, markerFile, openOwnKey, signRecord, type OwnKeyOptions } from "@i3/hip";
+import { RecordProblem } from "@i3/i3-client";
 import { afterAll, expect, it } from "vitest";
 
 import { Journal, journalFile } from "../../packages/i3-proxy/src/io/journal.js";
 import { makeMapping, mappingFromJson, mappingKey, mappingToJson, type Mapping } from "../../packages/i3-proxy/src/mappings/mapping.js";
 import { PLAIN_POLICY } from "../../packages/i3-proxy/src/policy/policy.js";
 import { Pins, pinsFromText, pinsToText } from "../../packages/i3-proxy/src/policy/pins.js";
+import { nameRecordFromText, nameRecordToText } from "../../packages/i3-proxy/src/zones/name-record.js";
+import { ZoneNames } from "../../packages/i3-proxy/src/zones/zone-names.js";
+import { zoneRecordsFromText, zoneRecordsToText } from "../../packages/i3-proxy/src/zones/zone-record-text.js";
 
 const SECONDS = Number(process.env["I3_FUZZ_SECONDS"] ?? "2");
 const SEED = Number(process.env["I3_FUZZ_SEED"] ?? randomInt(2 ** 32)) >>> 0;
@@ -101,6 +105,45 @@ it(`pins, seed ${SEED}`, { timeout: (SECONDS + 60) * 1_000 }, () => {
   }
   expect([values > 0, refused > 0]).toEqual([true, true]);
 });
+
+it(`names of zones, seed ${SEED}`, { timeout: (SECONDS + 60) * 1_000 }, () => {
+  const random = new Random(SEED);
+  const key = generateTriggerKey();
+  const hit = Uint8Array.from([0x20, 1, 0, 0x22, ...random.bytes(12)]);
+  const records = ["home", "nas.office", "x"].map((label, sequence) => signRecord(key, { kind: RECORD_KIND.name, label, sequence, notAfterS: 2 ** 32, value: hit }));
+  const good = zoneRecordsToText(records);
+  const one = nameRecordToText(records[0] as SignedRecord);
+  const inputs = { zones: [{ suffix: "corp.i3", key: key.publicKey }], wallMs: () => 0, find: () => undefined, onChange: () => undefined, onKept: () => undefined, log: () => undefined };
+  let [values, refused, signed] = [0, 0, 0];
+  for (let n = 0, endMs = performance.now() + SECONDS * 500; n < MIN_INPUTS || performance.now() < endMs; n++) {
+    const input = random.below(2) === 0 ? mutated(random, Buffer.from(good), [...LIKELY, ...Buffer.from("0123456789abcdef")]) : Buffer.from(spliced(random, good));
+    const read = readWith(input, () => zoneRecordsFromText(Buffer.from(input).toString("utf8"), "zone-names"));
+    if (read === null) refused++;
+    else {
+      values++;
+      expect(zoneRecordsFromText(zoneRecordsToText(read), "zone-names")).toEqual(read);
+      // Nothing that was not signed is a name.
+      for (const { bytes } of new ZoneNames({ ...inputs, restored: read }).records()) {
+        signed++;
+        expect(records.some((record) => Buffer.compare(record.bytes, bytes) === 0)).toBe(true);
+      }
+    }
+    const file = mutated(random, Buffer.from(one), LIKELY);
+    try {
+      expect(nameRecordFromText(Buffer.from(file).toString("utf8"), key.publicKey)).toEqual(records[0]);
+    } catch (error) {
+      if (!(error instanceof RecordProblem)) throw new Error(`seed ${SEED}: ${JSON.stringify(Buffer.from(file).toString("latin1"))}`, { cause: error });
+    }
+  }
+  expect([values > 0, refused > 0, signed > 0]).toEqual([true, true, true]);
+});
+
+/** Lines left out, twice, or in another order. */
+function spliced(random: Random, good: string): string {
+  const lines = good.split("\n");
+  const at = random.below(lines.length);
+  return lines.toSpliced(at, random.below(2), lines[random.below(lines.length)] as string).join("\n");
+}
 
 function mappingOf(random: Random): Mapping {
   const peerId = random.bytes(32);

@@ -86,4 +86,9 @@ it("names that were found outlive a restart, also without the ring; a newer reco
   await bed.laptopProxy.writeConfig({ zones: laptopZones(), serverAddresses: ["192.0.2.200"] });
   await bed.laptopProxy.start();
   expect(await addressesOf("home.corp.i3")).toBe(other.address4);
+  // Others wait in vain, and the program hears so; a second question of the same connection is not held up.
+  expect((await bed.laptop.exec("dig", ["+tries=1", "+time=5", "unheard.corp.i3"])).stdout).toContain("status: SERVFAIL");
+  const { stdout } = await bed.laptop.exec("dig", ["+tcp", "+keepopen", "+tries=1", "+time=5", "unheard2.corp.i3", "home.corp.i3"]);
+  expect(stdout).toContain("status: SERVFAIL");
+  expect(stdout).toContain(other.address4);
 }, 120_000);

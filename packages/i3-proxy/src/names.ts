@@ -32,7 +32,7 @@ const MAX_PREPARED = 4_096;
 export class Names implements NameSource {
   readonly #env: NamesEnvironment;
   /** Ids of entries that were asked for: a hash costs as much as the rest of an answer. */
-  readonly #ids = new WeakMap<BookEntry, Uint8Array>();
+  readonly #ids = new WeakMap<BookEntry | ZoneEntry, Uint8Array>();
   /** Names whose rules found no room, and the log has said so. */
   readonly #cutOff = new Set<string>();
   /** Of zones, that contradict pins, and the log has said so. */
@@ -97,12 +97,10 @@ export class Names implements NameSource {
     if (entry !== undefined) return this.#addressesOf(name, this.#idOf(entry), entry.hit ?? null, false);
     const zoned = this.#env.zones.resolve(name);
     if (typeof zoned !== "string") return this.#zoneName(zoned);
-    const isFirstUse = this.#env.trust.isFirstUse(name);
     // While nobody answers, a key that was proven before is not less its own.
-    const isPinned = isFirstUse && this.#env.trust.pinOf(name) !== undefined;
-    if (zoned === "looking" && !(isPinned && this.#env.zones.isUnanswered(name))) return zoned;
-    if (zoned === "unavailable" && !isPinned) return zoned;
-    if (!isFirstUse) return isOurs ? "unknown" : "elsewhere";
+    const isPending = zoned === "unavailable" || zoned === "looking";
+    if (isPending && !(this.#env.trust.pinOf(name) !== undefined && this.#env.zones.isUnanswered(name))) return zoned;
+    if (!this.#env.trust.isFirstUse(name)) return isOurs ? "unknown" : "elsewhere";
     return this.#firstUse(name);
   }
 
@@ -113,7 +111,7 @@ export class Names implements NameSource {
   #zoneName(entry: ZoneEntry): NameAddresses | "unavailable" {
     const { name, hit, suffix } = entry;
     const pin = this.#env.trust.conflictOf(entry);
-    if (pin === undefined) return this.#addressesOf(name, publicId(hit), hit, false);
+    if (pin === undefined) return this.#addressesOf(name, this.#idOf(entry), hit, false);
     if (!this.#conflicts.has(entry)) {
       this.#conflicts.add(entry);
       this.#env.log("warn", "zone-conflict", {
@@ -165,7 +163,7 @@ export class Names implements NameSource {
 
   #otherNames(name: string): readonly string[] {
     const entry = this.#book.lookup(name);
-    const hit = entry?.hit ?? this.#hitOf(name);
+    const hit = entry === undefined ? this.#hitOf(name) : entry.hit;
     const id = entry === undefined ? (hit === undefined ? nameId(name) : publicId(hit)) : this.#idOf(entry);
     const one = entry === undefined && hit !== undefined ? this.#bookNameOf(id, hit) : null;
     const inBook = this.#shared.get(bytesKey(id)) ?? (one === null ? [] : [one]);
@@ -184,7 +182,8 @@ export class Names implements NameSource {
       if (this.#cutOff.size < MAX_PREPARED) this.#cutOff.add(name);
       this.#env.log("warn", "services-cut-off", { name, line: policy.cutOffAt, remedy: "More rules match this name than there is room for: what the rule on this line and later ones are for is refused. Put fewer services into one name's rules." });
     }
-    const hit = this.#book.lookup(name)?.hit ?? this.#hitOf(name);
+    const entry = this.#book.lookup(name);
+    const hit = entry === undefined ? this.#hitOf(name) : entry.hit;
     return hit === undefined || this.directOf(hit) === null ? policy : withoutCleartext(policy);
   }
 
@@ -252,9 +251,9 @@ export class Names implements NameSource {
     });
   }
 
-  #idOf(entry: BookEntry): Uint8Array {
+  #idOf(entry: BookEntry | ZoneEntry): Uint8Array {
     let id = this.#ids.get(entry);
-    if (id === undefined) this.#ids.set(entry, (id = entry.id ?? publicId(entry.hit as Uint8Array)));
+    if (id === undefined) this.#ids.set(entry, (id = ("id" in entry ? entry.id : undefined) ?? publicId(entry.hit as Uint8Array)));
     return id;
   }
 

@@ -41,6 +41,17 @@ describe("the key of a name", () => {
     expect(judge(name, trust, hit)).toBe(expected);
   });
 
+  it.each([
+    ["is that of its zone", "nas.corp.i3", "book", A, "trusted"],
+    ["is that of its zone, which is asked before first use", "nas.corp.i3", "first-use", A, "trusted"],
+    ["is not that of its zone", "nas.corp.i3", "first-use", B, `ERR_I3_PEER_KEY nas.corp.i3 answered with the key of 2001:21::b, but the zone corp.i3 says that it is 2001:22::a. ${CHANGED}whoever has the zone's key must sign the name again${ELSE}`],
+    ["is that of the book, whatever the zone says", "home.i3", "book", A, "trusted"],
+  ] as const)("%s", (_, name, trust, hit, expected) => {
+    const zoneEntry = (asked: string) => (asked === "nas.corp.i3" ? { hit: A, suffix: "corp.i3" } : asked === "home.i3" ? { hit: B, suffix: "i3" } : undefined);
+    const verdict = judgeKey({ book: BOOK, zoneEntry, pins: pinned(), pinFile: "/s/pins" }, name, trust, hit);
+    expect(verdict.kind === "refused" ? `${verdict.error.code} ${errorLine(verdict.error)}` : verdict.kind).toBe(expected);
+  });
+
   it("is refused when there is no room to remember it, and known ones go on", () => {
     expect(judge("new.try.i3", "first-use", B, pinned(1))).toBe(
       "ERR_I3_TABLE_FULL new.try.i3 answered with the key of 2001:21::b, and 1 keys are remembered already, which are all there may be. Delete lines of /s/pins that are not needed, or put the host into the address book.",
