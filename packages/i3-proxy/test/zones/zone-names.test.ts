@@ -224,7 +224,6 @@ describe("bounds", () => {
     const at = bed(many);
     expect(at.names.size).toBe(MAX_ZONE_NAMES);
     told(at, "n0.corp.i3");
-    at.answer(ringKeyOf("n0"), many[0] ?? null);
     at.find("new.corp.i3", record("new", 1, hit(5_000)));
     expect([at.names.size, at.names.counters.forgotten, at.changes]).toEqual([MAX_ZONE_NAMES, 1, [["new.corp.i3", null, 5_000], ["n1.corp.i3", 1, null]]]);
     expect([at.names.lookup("n0.corp.i3") !== undefined, at.names.lookup("n1.corp.i3"), at.names.namesOf(hit(1))]).toEqual([true, undefined, []]);
