@@ -69,6 +69,7 @@ export class I3Client {
       },
       firstHop: () => this.#servers.firstHop(),
       servers: () => this.#servers.list(),
+      witness: (besides: readonly Locator[]) => this.#servers.witness(besides),
       isAlive: (locator: Locator) => this.#servers.isAlive(locator),
       learn: (locator: Locator) => {
         this.#servers.add(this.#nowMs, locator, false);

@@ -1,20 +1,22 @@
 /**
  * Ways to ids that we send to (docs/wire.md §5): through the first-hop server at first, with CACHE_REQUEST set; then straight
- * to the responsible server, once that has answered a PING. An entry in use is confirmed by LOCATE before it is 30 s old.
+ * to the responsible server, once that has answered a PING. A CACHE can be forged by who reads our packets: it makes us ask a
+ * configured server by LOCATE, whose answer counts (docs/adr/0008). An entry in use is confirmed in the same way before it is 30 s old.
  */
-import {
-  bytesKey, encodeControl, locatorKey, NONCE_BYTES, ringKey, sameBytes, sameLocator, type ControlMessage, type Locator,
-} from "@i3/common";
+import { bytesKey, locatorKey, NONCE_BYTES, ringKey, sameBytes, sameLocator, type ControlMessage, type Locator } from "@i3/common";
 import { COPY_BUDGET, DATA_FLAG, encodeDataHeader, HOP_LIMIT } from "@i3/datapath";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
 import { LocatorCount } from "./locator-count.js";
+import { PlaceQuestions } from "./place-questions.js";
 
 // Of the paper (§2.2): cache entries live 30 s.
 const CACHE_LIFE_MS = 30_000;
 // Ours:
 const CONFIRM_AT_MS = 20_000;
 const CONFIRM_RETRY_MS = 1_000;
+/** After two answers that contradict each other: packets go by the first hop. */
+const DISPUTE_MS = 30_000;
 const MAX_PATHS = 65_536;
 
 /** How far a packet may go: what is left of both when it is sent on. */
@@ -49,7 +51,20 @@ interface Way {
   namedMs: number;
   confirmedMs: number;
   nextConfirmMs: number;
-  confirmNonce: string;
+  askedMs: number;
+  disputedUntilMs: number;
+}
+
+export interface SenderPathsOwner {
+  emit(event: ClientEvent): void;
+  /** Is to be measured. */
+  learn(locator: Locator): void;
+  isAlive(locator: Locator): boolean;
+  firstHop(): Locator | null;
+  /** The id's server is asked for shortcuts by packets of their own, and so for caches too. */
+  isAskedApart(id: Uint8Array): boolean;
+  /** A living configured server, to be asked for a second word; none of these. */
+  witness(besides: readonly Locator[]): Locator | null;
 }
 
 export class SenderPaths {
@@ -59,9 +74,10 @@ export class SenderPaths {
   readonly #isAlive: (locator: Locator) => boolean;
   readonly #firstHop: () => Locator | null;
   readonly #isAskedApart: (id: Uint8Array) => boolean;
+  readonly #witness: (besides: readonly Locator[]) => Locator | null;
   readonly #paths = new Map<string, Path>();
   readonly #ways = new Map<string, Way>();
-  readonly #confirms = new Map<string, { readonly way: Way; readonly to: Locator }>();
+  readonly #questions: PlaceQuestions<Way>;
   /** Servers of ways with active paths. */
   readonly #uses = new LocatorCount();
   /** Ways with active paths that go by the first-hop server. */
@@ -69,13 +85,15 @@ export class SenderPaths {
   /** Not later than the first deadline of all ways; found anew when it has passed. */
   #deadlineMs = Infinity;
 
-  constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; learn(locator: Locator): void; isAlive(locator: Locator): boolean; firstHop(): Locator | null; isAskedApart(id: Uint8Array): boolean }) {
+  constructor(environment: ClientEnvironment, owner: SenderPathsOwner) {
     this.#environment = environment;
+    this.#questions = new PlaceQuestions(environment);
     this.#emit = (event) => owner.emit(event);
     this.#learn = (locator) => owner.learn(locator);
     this.#isAlive = (locator) => owner.isAlive(locator);
     this.#firstHop = () => owner.firstHop();
     this.#isAskedApart = (id) => owner.isAskedApart(id);
+    this.#witness = (besides) => owner.witness(besides);
   }
 
   /** Opens a path (at most 65,536; false when there is no room). */
@@ -106,7 +124,7 @@ export class SenderPaths {
     if (path.active) this.#countActive(way, -1);
     if (way.paths.size > 0) return;
     this.#clear(way);
-    this.#confirms.delete(way.confirmNonce);
+    this.#questions.drop(way);
     this.#ways.delete(bytesKey(way.ringKey));
   }
 
@@ -170,11 +188,11 @@ export class SenderPaths {
   handle(nowMs: number, from: Locator, nonce: Uint8Array, message: ControlMessage): boolean {
     if (message.type === "CACHE") {
       const way = this.#ways.get(bytesKey(message.ringKey));
-      if (way === undefined || !hasNonce(way, nonce) || !this.#mayTell(from, way)) return false;
-      this.#candidate(nowMs, way, message.node.locator);
+      if (way === undefined || nowMs < way.disputedUntilMs || !hasNonce(way, nonce) || !this.#mayTell(from, way)) return false;
+      this.#hinted(nowMs, way, from, message.node.locator);
       return true;
     }
-    if (message.type === "LOCATED") return this.#confirmed(nowMs, from, nonce, message);
+    if (message.type === "LOCATED") return this.#located(nowMs, from, nonce, message);
     if (message.type !== "NOT_PRESENT") return false;
     const path = this.#paths.get(bytesKey(message.id));
     if (path === undefined || !sameBytes(path.nonce, nonce)) return false;
@@ -212,7 +230,7 @@ export class SenderPaths {
       if (way.server === null) continue;
       if (nowMs >= way.nextConfirmMs) {
         if (way.activePaths === 0 || nowMs - way.confirmedMs >= CACHE_LIFE_MS) this.#dropServer(way);
-        else this.#confirm(nowMs, way, way.server);
+        else this.#confirm(nowMs, way, [way.server]);
       }
       this.#deadlineMs = Math.min(this.#deadlineMs, way.nextConfirmMs);
     }
@@ -249,10 +267,18 @@ export class SenderPaths {
   #wayOf(key: Uint8Array): Way {
     let way = this.#ways.get(bytesKey(key));
     if (way === undefined) {
-      way = { ringKey: key.slice(), paths: new Set(), activePaths: 0, server: null, candidate: null, namedMs: 0, confirmedMs: 0, nextConfirmMs: Infinity, confirmNonce: "" };
+      way = { ringKey: key.slice(), paths: new Set(), activePaths: 0, server: null, candidate: null, namedMs: 0, confirmedMs: 0, nextConfirmMs: Infinity, askedMs: -Infinity, disputedUntilMs: -Infinity };
       this.#ways.set(bytesKey(key), way);
     }
     return way;
+  }
+
+  /** `from` says that it is this server's. Our packets go to the first hop anyway; of any other a witness must say so too. */
+  #hinted(nowMs: number, way: Way, from: Locator, locator: Locator): void {
+    const firstHop = this.#firstHop();
+    if (firstHop !== null && sameLocator(firstHop, locator)) return this.#candidate(nowMs, way, locator);
+    if (!this.#isAlive(locator)) this.#learn(locator);
+    if (nowMs - way.askedMs >= CONFIRM_RETRY_MS) this.#confirm(nowMs, way, [from, locator]);
   }
 
   #candidate(nowMs: number, way: Way, locator: Locator): void {
@@ -296,20 +322,25 @@ export class SenderPaths {
     }
   }
 
-  #confirm(nowMs: number, way: Way, server: Locator): void {
-    const nonce = this.#environment.randomBytes(NONCE_BYTES);
-    this.#confirms.delete(way.confirmNonce);
-    way.confirmNonce = bytesKey(nonce);
-    this.#confirms.set(way.confirmNonce, { way, to: server });
-    way.nextConfirmMs = nowMs + CONFIRM_RETRY_MS;
-    this.#environment.datapath.send([{ locator: server, bytes: encodeControl({ type: "LOCATE", ringKey: way.ringKey }, nonce) }]);
+  /** Asks a witness; when that of the last time was silent, another. */
+  #confirm(nowMs: number, way: Way, besides: readonly Locator[]): void {
+    const silent = this.#questions.silent(way);
+    const witness = this.#witness(silent === null ? besides : [...besides, silent]);
+    way.askedMs = nowMs;
+    if (way.server !== null) way.nextConfirmMs = nowMs + CONFIRM_RETRY_MS;
+    if (witness !== null) this.#questions.ask(nowMs, way, way.ringKey, witness);
   }
 
-  #confirmed(nowMs: number, from: Locator, nonce: Uint8Array, message: Extract<ControlMessage, { type: "LOCATED" }>): boolean {
-    const asked = this.#confirms.get(bytesKey(nonce));
-    if (asked === undefined || !sameLocator(asked.to, from) || !sameBytes(asked.way.ringKey, message.ringKey)) return false;
-    this.#confirms.delete(bytesKey(nonce));
-    this.#candidate(nowMs, asked.way, message.node.locator);
+  #located(nowMs: number, from: Locator, nonce: Uint8Array, message: Extract<ControlMessage, { type: "LOCATED" }>): boolean {
+    const answer = this.#questions.answer(nowMs, from, nonce, message);
+    if (answer === null) return false;
+    const { asker: way, server, isDisputed } = answer;
+    if (!isDisputed) this.#candidate(nowMs, way, server);
+    else {
+      way.disputedUntilMs = nowMs + DISPUTE_MS;
+      way.candidate = null;
+      this.#dropServer(way);
+    }
     return true;
   }
 }

@@ -6,7 +6,7 @@
  * 1.24 s after it stopped on a path of up to 90 ms, so that TCP's third retransmission finds another way. The others are asked every half minute,
  * to know where to go.
  */
-import { bytesKey, encodeControl, locatorKey, NONCE_BYTES, type ControlMessage, type Locator } from "@i3/common";
+import { bytesKey, encodeControl, locatorKey, NONCE_BYTES, sameLocator, type ControlMessage, type Locator } from "@i3/common";
 
 import type { ClientEnvironment } from "./environment.js";
 
@@ -107,6 +107,12 @@ export class Servers {
   /** The nearest living server, where packets without a better way go. */
   firstHop(): Locator | null {
     return this.#firstHop?.locator ?? null;
+  }
+
+  /** Whom to ask what others say: the nearest living server that is configured and not one of these; the first hop when there is none. */
+  witness(besides: readonly Locator[]): Locator | null {
+    const witness = this.#nearest(({ configured, locator }) => configured && !besides.some((other) => sameLocator(other, locator)));
+    return (witness ?? this.#firstHop)?.locator ?? null;
   }
 
   isAlive(locator: Locator): boolean {

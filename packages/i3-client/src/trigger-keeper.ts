@@ -19,6 +19,7 @@ import { REFRESH_CHAIN_LENGTH, refreshChain, signTrigger, type TriggerSigner } f
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
 import { LocatorCount } from "./locator-count.js";
+import { PlaceChecks } from "./place-checks.js";
 import { Questions } from "./questions.js";
 import type { ShortcutHeld } from "./shortcut-answers.js";
 
@@ -96,11 +97,13 @@ export class TriggerKeeper {
   /** By the same ids. One that is removed may outlive its trigger. */
   readonly #replicas = new Map<string, Kept>();
   readonly #questions: Questions<Kept>;
+  readonly #checks: PlaceChecks;
   readonly #uses = new LocatorCount();
   #lastCounter = 0;
 
-  constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; firstHop(): Locator | null; learn(locator: Locator): void }) {
+  constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; firstHop(): Locator | null; learn(locator: Locator): void; witness(besides: readonly Locator[]): Locator | null }) {
     this.#environment = environment;
+    this.#checks = new PlaceChecks(environment, { serverOf: (key) => this.#placed(key)[0]?.server?.locator ?? null, witness: (besides) => owner.witness(besides) });
     this.#questions = new Questions(environment);
     this.#emit = (event) => owner.emit(event);
     this.#firstHop = () => owner.firstHop();
@@ -182,7 +185,7 @@ export class TriggerKeeper {
   /** False when nobody asked for it, or asked somebody else. */
   handle(nowMs: number, from: Locator, nonce: Uint8Array, message: ControlMessage): boolean {
     const kept = this.#questions.askerOf(from, nonce);
-    if (kept === undefined) return false;
+    if (kept === undefined) return message.type === "LOCATED" && this.#checked(nowMs, from, nonce, message);
     switch (message.type) {
       case "LOCATED": return this.#located(nowMs, kept, message);
       case "CHALLENGE": return this.#challenged(nowMs, kept, message);
@@ -195,10 +198,11 @@ export class TriggerKeeper {
   handleTimer(nowMs: number): void {
     if (this.nextDeadlineMs() > nowMs) return;
     for (const kept of this.#all()) if (dueMs(kept) <= nowMs) this.#act(nowMs, kept);
+    this.#checks.handleTimer(nowMs);
   }
 
   nextDeadlineMs(): number {
-    let deadline = Infinity;
+    let deadline = this.#checks.nextDeadlineMs();
     for (const kept of this.#kept.values()) deadline = Math.min(deadline, dueMs(kept));
     for (const replica of this.#replicas.values()) deadline = Math.min(deadline, dueMs(replica));
     return deadline;
@@ -233,10 +237,28 @@ export class TriggerKeeper {
 
   #located(nowMs: number, kept: Kept, message: Extract<ControlMessage, { type: "LOCATED" }>): boolean {
     if (kept.state !== "locating" || !sameBytes(message.ringKey, ringKey(kept.id))) return false;
+    this.#goTo(nowMs, kept, message.node.locator);
+    this.#checks.named(nowMs, message.ringKey);
+    return true;
+  }
+
+  #goTo(nowMs: number, kept: Kept, server: Locator): void {
     this.#enter(nowMs, kept, "challenging");
-    this.#setServer(kept, { locator: message.node.locator, nodeKey: message.node.key });
-    this.#learn(message.node.locator);
+    this.#setServer(kept, { locator: server, nodeKey: new Uint8Array(16) });
+    this.#learn(server);
     this.#act(nowMs, kept);
+  }
+
+  /** Triggers of a ring key that are at a server, or on the way into it. */
+  #placed(key: Uint8Array): readonly Kept[] {
+    return [...this.#kept.values()].filter((kept) => kept.server !== null && sameBytes(ringKey(kept.id), key));
+  }
+
+  /** Another server says where triggers belong: those that are elsewhere go there. */
+  #checked(nowMs: number, from: Locator, nonce: Uint8Array, message: Extract<ControlMessage, { type: "LOCATED" }>): boolean {
+    const place = this.#checks.answer(nowMs, from, nonce, message);
+    if (place === null) return false;
+    for (const kept of this.#placed(place.ringKey)) if (kept.server !== null && !sameLocator(kept.server.locator, place.server)) this.#goTo(nowMs, kept, place.server);
     return true;
   }
 

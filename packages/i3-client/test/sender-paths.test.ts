@@ -1,4 +1,4 @@
-import { bytesKey, makeLocator, type ControlMessage, type Locator } from "@i3/common";
+import { bytesKey, decodeControl, encodeControl, makeLocator, type ControlMessage, type Locator } from "@i3/common";
 import { decodeDataHeader } from "@i3/datapath";
 import { describe, expect, it } from "vitest";
 
@@ -11,6 +11,7 @@ const KEY = ID.slice(0, 16);
 const nonceOf = (ring: FakeRing, id = ID): Uint8Array => decodeDataHeader(ring.client.pathHeader(id, 1)).header.nonce;
 const cacheFor = (locator: Locator, ringKey: Uint8Array = KEY): ControlMessage => ({ type: "CACHE", ringKey, node: { key: filled(16, 9), locator }, lifeMs: 30_000 });
 const installed = (ring: FakeRing): Locator | null => ring.nextServers.get(bytesKey(KEY)) ?? null;
+const ROUND_TRIP_MS = 20;
 const changes = (ring: FakeRing): number => ring.kinds().filter((kind) => kind === "path-changed").length;
 
 /** Three servers; the third is responsible and not configured at the client. */
@@ -21,9 +22,11 @@ function opened(): FakeRing {
   return ring;
 }
 
+/** Told by a CACHE, and confirmed: the second server is responsible, the first was asked. */
 function shortcut(): FakeRing {
   const ring = opened();
   ring.inject(ring.server(1).locator, cacheFor(ring.server(2).locator), nonceOf(ring));
+  ring.run(ROUND_TRIP_MS);
   return ring;
 }
 
@@ -40,6 +43,8 @@ describe("a path", () => {
     const ring = opened();
     const nonce = nonceOf(ring);
     ring.inject(ring.server(1).locator, cacheFor(ring.server(2).locator), nonce);
+    expect(installed(ring), "before it is confirmed").toBe(null);
+    ring.run(ROUND_TRIP_MS);
     expect(installed(ring)).toEqual(ring.server(2).locator);
     expect(ring.client.serverOfPath(ID)).toEqual(ring.server(2).locator);
     expect(ring.events.at(-1)).toMatchObject({ kind: "path-changed", id: ID });
@@ -64,9 +69,9 @@ describe("a path", () => {
     const sent = ring.sent;
     ring.inject(ring.server(1).locator, cacheFor(makeLocator(filled(4, 77), 7)), nonceOf(ring));
     ring.run(0);
-    expect(ring.sent).toBe(sent + 1);
+    expect(ring.sent, "a PING to it, and a LOCATE to another").toBe(sent + 2);
     ring.run(60_000);
-    expect(installed(ring)).toBe(null);
+    expect(installed(ring), "the one that LOCATED names").toEqual(ring.server(2).locator);
   });
 
   it("does not use a server that answers long after it was named", () => {
@@ -117,6 +122,7 @@ describe("a path", () => {
     const ring = opened();
     const nonce = nonceOf(ring);
     ring.inject(ring.server(1).locator, cacheFor(ring.server(2).locator), nonce);
+    ring.run(ROUND_TRIP_MS);
     ring.inject(ring.server(1).locator, cacheFor(ring.server(1).locator), nonce);
     ring.inject(ring.server(1).locator, { type: "NOT_PRESENT", id: ID }, nonce);
     expect(ring.client.counters.unexpected).toBe(2);
@@ -140,16 +146,41 @@ describe("a path", () => {
     expect(changes(ring)).toBe(2);
   });
 
-  it("stays while its server confirms it, asked 20 s after the last time", () => {
+  it("stays while another server confirms it, asked 20 s after the last time", () => {
     const ring = shortcut();
     ring.run(120_000);
     expect(installed(ring)).toEqual(ring.server(2).locator);
     expect(changes(ring)).toBe(1);
-    const asked = ring.server(2).heard.filter(({ message }) => message.type === "LOCATE");
-    expect(asked.length).toBe(5);
+    expect([ring.server(1).count("LOCATE"), ring.server(2).count("LOCATE")]).toEqual([6, 0]);
   });
 
-  it("moves when its server names another", () => {
+  it("is confirmed by its own server where no other is known", () => {
+    const ring = new FakeRing(1);
+    ring.run(1_000);
+    ring.client.openPath(ID);
+    ring.inject(ring.server(1).locator, cacheFor(ring.server(1).locator), nonceOf(ring));
+    expect(installed(ring), "packets go there anyway").toEqual(ring.server(1).locator);
+    ring.run(60_000);
+    expect([changes(ring), ring.server(1).count("LOCATE")]).toEqual([1, 2]);
+  });
+
+  it("has a third server asked when the first is silent", () => {
+    const ring = new FakeRing(3);
+    ring.server(3).delayMs = 30;
+    ring.run(1_000);
+    ring.client.openPath(ID);
+    ring.owner = ring.server(2);
+    ring.inject(ring.server(1).locator, cacheFor(ring.server(2).locator), nonceOf(ring));
+    ring.run(60);
+    expect(installed(ring)).toEqual(ring.server(2).locator);
+    expect(ring.server(3).count("LOCATE"), "the CACHE was the first server's").toBe(1);
+    ring.server(1).script = (message) => (message.type === "LOCATE" ? null : undefined);
+    ring.run(60_000);
+    expect(changes(ring)).toBe(1);
+    expect([ring.server(1).count("LOCATE"), ring.server(3).count("LOCATE")]).toEqual([2, 3]);
+  });
+
+  it("moves when the other server names another", () => {
     const ring = shortcut();
     ring.owner = ring.server(1);
     ring.run(20_100);
@@ -159,12 +190,12 @@ describe("a path", () => {
 
   it("is dropped after 30 s without a confirmation, within which it asks ten times", () => {
     const ring = shortcut();
-    ring.server(2).script = (message) => (message.type === "LOCATE" ? null : undefined);
+    ring.server(1).script = (message) => (message.type === "LOCATE" ? null : undefined);
     ring.run(29_900);
     expect(installed(ring)).not.toBe(null);
     ring.run(1_100);
     expect(installed(ring)).toBe(null);
-    expect(ring.server(2).count("LOCATE")).toBe(10);
+    expect(ring.server(1).count("LOCATE") - 1).toBe(10);
   });
 
   it("takes a confirmation only from the server that was asked", () => {
@@ -174,11 +205,55 @@ describe("a path", () => {
     ring.client.handleControl = (nowMs, from, bytes) => {
       if (bytes[1] !== 4) return original(nowMs, from, bytes);
       forged += 1;
-      original(nowMs, ring.server(1).locator, bytes);
+      original(nowMs, ring.server(2).locator, bytes);
     };
     ring.run(31_000);
     expect(ring.client.counters.unexpected).toBe(forged);
     expect(installed(ring)).toBe(null);
+  });
+
+  it("goes by the first hop for 30 s when a second answer contradicts the first: one of them was forged", () => {
+    const ring = opened();
+    const thief = ring.addStranger();
+    ring.owner = ring.server(2);
+    const original = ring.client.handleControl.bind(ring.client);
+    let answers = 0;
+    // Who reads the question answers before the server does, in its name.
+    ring.client.handleControl = (nowMs, from, bytes) => {
+      const { message, nonce } = decodeControl(bytes);
+      if (message.type === "LOCATED" && (answers += 1) === 1) original(nowMs, from, encodeControl({ ...message, node: { key: filled(16, 9), locator: thief.locator } }, nonce));
+      original(nowMs, from, bytes);
+    };
+    const hint = (): void => ring.inject(ring.server(1).locator, cacheFor(ring.server(2).locator), nonceOf(ring));
+    hint();
+    ring.run(29_000);
+    hint();
+    ring.run(1_000);
+    expect([answers, installed(ring), changes(ring), ring.client.counters.unexpected]).toEqual([1, null, 0, 1]);
+    ring.run(100);
+    hint();
+    ring.run(ROUND_TRIP_MS);
+    expect([answers, installed(ring)]).toEqual([2, ring.server(2).locator]);
+  });
+
+  it("takes no answer that comes after more than 5 s, and each once", () => {
+    const ring = opened();
+    const original = ring.client.handleControl.bind(ring.client);
+    let held: readonly [Locator, Uint8Array] | undefined;
+    ring.client.handleControl = (nowMs, from, bytes) => {
+      if (decodeControl(bytes).message.type === "LOCATED") held = [from, bytes];
+      else original(nowMs, from, bytes);
+    };
+    const answerAfter = (ms: number): void => {
+      ring.inject(ring.server(1).locator, cacheFor(ring.server(2).locator), nonceOf(ring));
+      ring.run(ms);
+      original(ring.nowMs, ...(held as readonly [Locator, Uint8Array]));
+    };
+    answerAfter(5_100);
+    expect([installed(ring), ring.client.counters.unexpected]).toEqual([null, 1]);
+    answerAfter(4_900);
+    original(ring.nowMs, ...(held as readonly [Locator, Uint8Array]));
+    expect([installed(ring), ring.client.counters.unexpected]).toEqual([ring.server(2).locator, 2]);
   });
 
   it("has its server watched only while it is active, and is dropped when it is not", () => {
@@ -203,6 +278,7 @@ describe("a path", () => {
     const ring = opened();
     ring.client.openPath(SIBLING);
     ring.inject(ring.server(1).locator, cacheFor(ring.server(2).locator), nonceOf(ring, SIBLING));
+    ring.run(ROUND_TRIP_MS);
     expect(changes(ring)).toBe(2);
     expect(nonceOf(ring)).not.toEqual(nonceOf(ring, SIBLING));
     ring.client.closePath(ID);
@@ -243,7 +319,7 @@ describe("the table of paths", () => {
       const id = new Uint8Array(32);
       new DataView(id.buffer).setUint32(0, n);
       ring.client.openPath(id);
-      ring.inject(ring.server(1).locator, cacheFor(ring.server(2).locator, id.slice(0, 16)), nonceOf(ring, id));
+      ring.inject(ring.server(1).locator, cacheFor(ring.server(1).locator, id.slice(0, 16)), nonceOf(ring, id));
     }
     const start = performance.now();
     for (let i = 0; i < 10_000; i++) ring.client.nextDeadlineMs();
