@@ -7,9 +7,13 @@ import { ringCommand } from "@i3/demo";
 
 import { eventually, pairBed, pings, type PairBed } from "./pair-bed.js";
 
+/** Nobody has it. */
+const NO_SERVER = "192.0.2.254";
 let bed: PairBed;
 let origin = "";
+let key = "";
 let copy = "";
+let list: Buffer;
 
 beforeAll(async () => {
   bed = await pairBed({ start: false });
@@ -18,7 +22,7 @@ beforeAll(async () => {
   const nodes = await Promise.all(bed.ring.map(async ({ child, host }) => `${host.address4}:5610 ${(await child?.waitForLine(/ node=([0-9a-f]{32})/))?.[1]}`));
   const servers = await first.writeFile("servers", nodes.join("\n"));
   const said = await ringCommand(first, "list", `${first.directory}/ring.authority`, servers, `${first.directory}/servers.list`);
-  const key = /key="([0-9a-f]{64})"/.exec(said)?.[1] ?? "";
+  key = /key="([0-9a-f]{64})"/.exec(said)?.[1] ?? "";
   origin = `${bed.laptop.directory}/servers.list`;
   copy = `${bed.laptop.directory}/state/server-list`;
   await writeFile(origin, await readFile(`${first.directory}/servers.list`));
@@ -31,7 +35,7 @@ it("starts from the list, from its copy when the list is gone, and takes a list 
   await bed.laptopProxy.start();
   expect(await eventually("home answers", 20_000, async () => ((await pings(bed.laptop, "home.i3")) ? true : undefined))).toBe(true);
   await bed.laptopProxy.kill();
-  const list = await readFile(origin);
+  list = await readFile(origin);
   await rm(origin);
   await bed.laptopProxy.start();
   expect(await eventually("home answers, from the copy", 20_000, async () => ((await pings(bed.laptop, "home.i3")) ? true : undefined))).toBe(true);
@@ -43,3 +47,22 @@ it("starts from the list, from its copy when the list is gone, and takes a list 
   expect(await eventually("home answers, when there is a list again", 20_000, async () => ((await pings(bed.laptop, "home.i3")) ? true : undefined))).toBe(true);
   expect(await readFile(copy, "utf8")).toContain("i3 server list 1");
 }, 90_000);
+
+it("takes the list from the ring, where another host keeps it, and starts from that alone", async () => {
+  const [first] = bed.ring;
+  if (first === undefined) throw new Error("a ring of no servers");
+  await bed.laptopProxy.kill();
+  await bed.homeProxy.kill();
+  await Promise.all([rm(origin), rm(copy)]);
+  await writeFile(`${bed.home.directory}/servers.list`, list);
+  await bed.homeProxy.writeConfig({ serverList: `<server-list key="${key}" file="servers.list" publish="true"/>` });
+  await bed.homeProxy.start();
+  await bed.laptopProxy.writeConfig({ serverAddresses: [first.host.address4], serverList: `<server-list key="${key}"/>` });
+  await bed.laptopProxy.start();
+  const kept = await eventually("a copy of the ring's list", 40_000, async () => await readFile(copy, "utf8").catch(() => undefined));
+  expect(kept.split("\n").at(-2)).toBe(list.toString().trim().split("\n").at(-1));
+  await bed.laptopProxy.kill();
+  await bed.laptopProxy.writeConfig({ serverAddresses: [NO_SERVER], serverList: `<server-list key="${key}"/>` });
+  await bed.laptopProxy.start();
+  expect(await eventually("home answers", 20_000, async () => ((await pings(bed.laptop, "home.i3")) ? true : undefined))).toBe(true);
+}, 120_000);

@@ -2,7 +2,7 @@
  * What a native program imports: {@link connect} and what it needs beside it (README.md). And the core that daemons use: {@link I3Client}, which has
  * no socket of its own.
  */
-export { connect, newGroup, type ConnectOptions } from "./io/connect.js";
+export { connect, newGroup, type ConnectOptions, type ServerListOptions } from "./io/connect.js";
 export { I3Connection, type ConnectionCounters, type ConnectionEvents, type InsertOptions, type JoinOptions, type KnownServer } from "./io/connection.js";
 export { ClientError, type ClientErrorCode } from "./errors.js";
 export { maxPayloadBytes, type Id, type Payload } from "./program/arguments.js";
@@ -16,6 +16,7 @@ export * from "./environment.js";
 export * from "./i3-client.js";
 export * from "./record-text.js";
 export * from "./server-list.js";
+export * from "./io/listed-servers.js";
 export * from "./io/record-file.js";
 export * from "./io/server-list-file.js";
 export type { NearKey } from "./near-ids.js";

@@ -2,19 +2,30 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 
-import { fromHex, locatorText, type Locator } from "@i3/common";
+import { fromHex } from "@i3/common";
 import { generateTriggerKey, triggerKeyFromSeed, type TriggerKey } from "@i3/hip";
 
 import { ClientError, usageError } from "../errors.js";
 import { readServer } from "../program/arguments.js";
 import { Group } from "../program/group.js";
-import { I3Connection } from "./connection.js";
+import { I3Connection, type ListSettings } from "./connection.js";
 import { readOrCreateProgramKey } from "./program-key.js";
 
+export interface ServerListOptions {
+  /** Who signs it: an Ed25519 public key, 32 bytes or 64 hex digits. Usually that of the ring's authority. */
+  readonly key: Uint8Array | string;
+  /** Its origin, a file that is looked at again every 10 minutes. @default the ring itself, once a server answers */
+  readonly file?: string;
+  /** Tells several lists of one key apart. @default "" */
+  readonly label?: string;
+}
+
 export interface ConnectOptions {
-  /** Servers of the ring, at least one: `"192.0.2.1"`, `"192.0.2.1:5611"`, `"[2001:db8::1]:5611"`. Others are learned; two or three are enough to survive the death of one at the start. */
-  readonly servers: readonly string[];
-  /** A directory (made if need be) where this connection's key is kept, in a file of mode 0600: ids of {@link I3Connection.id} stay the same when the program starts again. One process at a time. @default a new key each time */
+  /** Servers of the ring: `"192.0.2.1"`, `"192.0.2.1:5611"`, `"[2001:db8::1]:5611"`. Others are learned; two or three are enough to survive the death of one at the start. At least one, unless there is a `serverList`. */
+  readonly servers?: readonly string[];
+  /** A signed list of servers, beside `servers` or alone. */
+  readonly serverList?: ServerListOptions;
+  /** A directory (made if need be) where this connection's key is kept, in a file of mode 0600: ids of {@link I3Connection.id} stay the same when the program starts again. And a copy of the `serverList`, from which it starts when the origin is gone. One process at a time. @default a new key each time */
   readonly stateDir?: string;
   /** In place of `stateDir`: the key's secret, 32 bytes or 64 hex digits. */
   readonly key?: Uint8Array | string;
@@ -28,7 +39,9 @@ export interface ConnectOptions {
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 const KEY_FILE = "client.key";
-const SECRET_BYTES = 32;
+const LIST_FILE = "server-list";
+/** Of Ed25519: a secret, and a public key. */
+const KEY_BYTES = 32;
 
 /**
  * Opens a UDP socket and resolves when a server answers. Needs no root, no TUN and nothing built. The process lives until {@link I3Connection.close}.
@@ -42,32 +55,48 @@ const SECRET_BYTES = 32;
  * for await (const { payload } of inbox) console.log(Buffer.from(payload).toString());
  */
 export async function connect(options: ConnectOptions): Promise<I3Connection> {
-  const { servers, address = "::", port = 0, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-  if (!Array.isArray(servers) || servers.length === 0) throw usageError("no servers", "Name at least one server of the ring: connect({ servers: [\"192.0.2.1\"] }).");
-  const locators = (servers as readonly string[]).map(readServer);
-  const connection = await I3Connection.open({ servers: locators, key: keyOf(options), address, port });
+  const { servers = [], address = "::", port = 0, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  if (!Array.isArray(servers) || (servers.length === 0 && options.serverList === undefined)) throw usageError("no servers", "Name at least one server of the ring: connect({ servers: [\"192.0.2.1\"] }); or a serverList.");
+  const list = options.serverList === undefined ? undefined : listOf(options.serverList, options.stateDir);
+  const connection = await I3Connection.open({ servers: (servers as readonly string[]).map(readServer), list, key: keyOf(options), address, port });
+  const known = connection.servers().map((server) => server.address);
   try {
+    if (known.length === 0) throw noList(connection.listProblem);
     await connection.answered(timeoutMs);
     return connection;
   } catch (cause) {
     await connection.close();
-    throw cause instanceof ClientError && cause.code === "ERR_I3_NO_SERVER" ? noServer(locators, timeoutMs) : cause;
+    throw cause instanceof ClientError && cause.code === "ERR_I3_NO_SERVER" && known.length > 0 ? noServer(known, timeoutMs) : cause;
   }
 }
 
-const noServer = (locators: readonly Locator[], timeoutMs: number): ClientError =>
-  new ClientError("ERR_I3_NO_SERVER", `no server has answered within ${timeoutMs} ms: ${locators.map(locatorText).join(", ")}`, {
+const noServer = (addresses: readonly string[], timeoutMs: number): ClientError =>
+  new ClientError("ERR_I3_NO_SERVER", `no server has answered within ${timeoutMs} ms: ${addresses.join(", ")}`, {
     remedy: "See whether i3-server runs there and prints READY, whether address and port are right, and whether UDP is let through both ways.",
   });
+
+const noList = (why: string | null): ClientError =>
+  new ClientError("ERR_I3_NO_SERVER", `no server is known: no list of them can be used${why === null ? "" : ` (${why})`}`, {
+    remedy: "Get a list from whoever runs the ring, or name a server beside it. Without a stateDir no copy is kept.",
+  });
+
+function listOf({ key, file, label = "" }: ServerListOptions, stateDir: string | undefined): ListSettings {
+  return { key: bytesOf(key, "the key of a serverList", "It is an Ed25519 public key of 32 bytes, or 64 hex digits."), file, label, copyFile: stateDir === undefined ? undefined : join(stateDir, LIST_FILE) };
+}
 
 function keyOf({ key, stateDir }: ConnectOptions): TriggerKey {
   if (key !== undefined && stateDir !== undefined) throw usageError("both key and stateDir", "Leave one of them out: stateDir keeps a key of its own.");
   if (stateDir !== undefined) return readOrCreateProgramKey(join(stateDir, KEY_FILE));
   if (key === undefined) return generateTriggerKey();
+  return triggerKeyFromSeed(bytesOf(key, "a key", "It is a secret of 32 bytes, or 64 hex digits."));
+}
+
+/** Of a key, secret or public. */
+function bytesOf(key: Uint8Array | string, what: string, remedy: string): Uint8Array {
   const bytes = typeof key === "string" && /^[0-9a-fA-F]{64}$/.test(key) ? fromHex(key) : key;
-  if (!(bytes instanceof Uint8Array) || bytes.length !== SECRET_BYTES) throw usageError("a key of the wrong form", "It is a secret of 32 bytes, or 64 hex digits.");
-  return triggerKeyFromSeed(bytes);
+  if (!(bytes instanceof Uint8Array) || bytes.length !== KEY_BYTES) throw usageError(`${what} of the wrong form`, remedy);
+  return bytes;
 }
 
 /** A new group, whose key this program has. Keep `secret()` to go on with it later. */
-export const newGroup = (): Group => Group.fromSecret(new Uint8Array(randomBytes(SECRET_BYTES)));
+export const newGroup = (): Group => Group.fromSecret(new Uint8Array(randomBytes(KEY_BYTES)));

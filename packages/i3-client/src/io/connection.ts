@@ -17,6 +17,7 @@ import type { Receiver } from "../program/receivers.js";
 import { ProgramTrigger, type Trigger } from "../program/trigger.js";
 import { watchAddresses } from "./address-watch.js";
 import { openDatagrams, type Datagrams } from "./datagrams.js";
+import { ListedServers } from "./listed-servers.js";
 
 /** Triggers of one connection; a server takes 4,096 of one source unless configured otherwise. */
 const MAX_TRIGGERS = 1_024;
@@ -54,6 +55,8 @@ export interface ConnectionEvents {
   server: [address: string | null];
   /** Nobody has a trigger for an id that was sent to. Not everybody hears so: docs/wire.md §3. */
   "not-present": [id: Uint8Array];
+  /** A signed list of so many servers is used from now on; null: there is one that cannot be used, and why. */
+  "server-list": [servers: number | null, why: string | null];
   /** The machine has other addresses than before; all triggers are being moved. */
   moved: [];
 }
@@ -75,8 +78,17 @@ export interface KnownServer {
 
 type Insertion = (core: ProgramCore, nowMs: number) => void;
 
+/** @internal A signed list of servers, and where a copy of it is kept. */
+export interface ListSettings {
+  readonly key: Uint8Array;
+  readonly file: string | undefined;
+  readonly label: string;
+  readonly copyFile: string | undefined;
+}
+
 interface Settings {
   readonly servers: readonly Locator[];
+  readonly list: ListSettings | undefined;
   readonly key: TriggerKey;
   readonly address: string;
   readonly port: number;
@@ -95,6 +107,9 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   /** Those that lead away. */
   readonly #chains = new WeakSet<ProgramTrigger>();
   readonly #watch: { close(): void };
+  readonly #list: ListedServers | null;
+  /** @internal Why the last list was not used. */
+  listProblem: string | null = null;
   #socket: Datagrams | null = null;
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Infinity;
@@ -102,13 +117,25 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   #isClosed = false;
   #settled: () => void = () => undefined;
 
-  private constructor({ key, servers }: Settings) {
+  private constructor({ key, servers, list }: Settings) {
     super();
     this.#key = key;
     this.publicKey = key.publicKey;
     this.#core = new ProgramCore({ send: (datagrams) => this.#socket?.send(datagrams), randomBytes: freshBytes, wallMs: () => Date.now() });
     this.#watch = watchAddresses(() => this.#move());
     for (const locator of servers) this.#core.client.addServer(performance.now(), locator);
+    this.#list = list === undefined ? null : this.#listed(list);
+    if (this.#list !== null) this.#core.client.setListedServers(performance.now(), this.#list.read());
+  }
+
+  #listed({ copyFile, ...config }: ListSettings): ListedServers {
+    return new ListedServers({
+      config: { ...config, publish: false }, copyFile, wallMs: () => Date.now(), run: (work) => this.#run((core, nowMs) => work(core.client, nowMs)),
+      log: (level, _event, { servers, why }) => {
+        this.listProblem = level === "info" ? null : String(why);
+        this.emit("server-list", level === "info" ? Number(servers) : null, this.listProblem);
+      },
+    });
   }
 
   /** @internal Use `connect`. */
@@ -121,6 +148,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
       throw error;
     }
     connection.#run((core, nowMs) => core.handleTimer(nowMs));
+    connection.#list?.start();
     return connection;
   }
 
@@ -308,6 +336,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
       });
     }
     this.#isClosed = true;
+    this.#list?.close();
     clearTimeout(this.#timer);
     this.#socket?.close();
   }
@@ -408,6 +437,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
       case "trigger-lost": return this.#triggers.get(bytesKey(event.id))?.setLost(event.id, event.why);
       case "trigger-refused": return this.#triggers.get(bytesKey(event.id))?.setRefused(refusalError(shortId(event.id), event.code));
       case "not-present": return void this.emit("not-present", event.id);
+      case "record": return this.#list?.handleRecord(event);
       default:
     }
   }

@@ -1,5 +1,6 @@
 /** The public client on real sockets of loopback: what works, what is refused and how, and that nothing is left open. */
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -7,11 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { publicId } from "@i3/common";
-import { generateHostIdentity } from "@i3/hip";
+import { encodeServerList, makeLocator, publicId, RECORD_KIND } from "@i3/common";
+import { generateHostIdentity, generateTriggerKey, signRecord } from "@i3/hip";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
-import { connect, fromHex, newGroup, toHex, type I3Connection, type Message, type Trigger } from "../../src/index.js";
+import { connect, fromHex, I3Client, newGroup, readServerList, serverListOf, toHex, writeServerList, type I3Connection, type Message, type Trigger } from "../../src/index.js";
 import { LoopbackServer } from "./loopback-server.js";
 
 const text = ({ payload }: Message): string => Buffer.from(payload).toString();
@@ -26,6 +27,26 @@ async function open(options: Partial<Parameters<typeof connect>[0]> = {}): Promi
   const connection = await connect({ servers: [server.address], ...options });
   connections.push(connection);
   return connection;
+}
+
+/** As a daemon that publishes a list does. */
+async function putRecord(record: Uint8Array, port: number): Promise<void> {
+  const socket = createSocket("udp4");
+  const none = (): void => undefined;
+  const client = new I3Client({
+    randomBytes: (length) => new Uint8Array(randomBytes(length)), wallMs: () => Date.now(),
+    datapath: { send: (datagrams) => datagrams.forEach(({ bytes }) => socket.send(bytes, port, "127.0.0.1")), setNextServer: none, setDefaultServer: none, setKnownSource: none },
+  });
+  const from = makeLocator(Uint8Array.of(127, 0, 0, 1), port);
+  client.addServer(performance.now(), from);
+  client.keepRecord(performance.now(), record);
+  const timer = setInterval(() => client.handleTimer(performance.now()), 10);
+  await new Promise<void>((resolve) => socket.on("message", (bytes) => {
+    client.handleControl(performance.now(), from, bytes);
+    if (client.takeEvents().some(({ kind }) => kind === "record-kept")) resolve();
+  }));
+  clearInterval(timer);
+  socket.close();
 }
 
 /** The next messages of a trigger, as text. */
@@ -202,6 +223,53 @@ describe("ids", () => {
     writeFileSync(file, "i3 client key 1 00\n");
     await expect(open({ stateDir })).rejects.toMatchObject({ code: "ERR_I3_KEY_FILE" });
     rmSync(stateDir, { recursive: true });
+  });
+});
+
+describe("a signed list of servers", () => {
+  const signer = generateTriggerKey();
+  const key = signer.publicKey;
+  const folder = mkdtempSync(join(tmpdir(), "i3-program-list-"));
+  const [file, stateDir] = [join(folder, "origin"), join(folder, "state")];
+  afterAll(() => rmSync(folder, { recursive: true }));
+  /** With the test's server at these ports. */
+  const sign = (sequence: number, ...ports: readonly number[]) => serverListOf(signRecord(signer, {
+    kind: RECORD_KIND.serverList, label: "", sequence, notAfterS: Math.floor(TOMORROW.getTime() / 1_000),
+    value: encodeServerList(ports.map((port, i) => ({ key: new Uint8Array(16).fill(i), locator: makeLocator(Uint8Array.of(127, 0, 0, 1), port) }))),
+  }), key);
+  const port = (): number => Number(server.address.split(":")[1]);
+  const start = async (options: Parameters<typeof connect>[0]): Promise<I3Connection> => {
+    const connection = await connect(options);
+    connections.push(connection);
+    return connection;
+  };
+
+  it("is enough to start from; and its copy is, when the origin is gone", async () => {
+    writeServerList(file, sign(1, port()));
+    const first = await start({ serverList: { key, file }, stateDir });
+    expect(first.servers().map(({ address }) => address)).toEqual([server.address]);
+    await first.close();
+    rmSync(file);
+    const second = await start({ serverList: { key: toHex(key), file }, stateDir });
+    expect(second.servers()).toMatchObject([{ address: server.address, alive: true }]);
+    expect((await second.insert()).live).toBe(true);
+    // Another process, without a copy.
+    await expect(connect({ serverList: { key, file } })).rejects.toMatchObject({ code: "ERR_I3_NO_SERVER", message: "no server is known: no list of them can be used (it cannot be used)" });
+  });
+
+  it("is taken from the ring by a program that has one of its servers", async () => {
+    await putRecord(sign(2, port(), 9).record.bytes, port());
+    const program = await start({ servers: [server.address], serverList: { key }, stateDir: join(folder, "ring") });
+    const [servers, problem] = (await once(program, "server-list")) as [number | null, string | null];
+    expect([servers, problem]).toEqual([2, null]);
+    expect(program.servers().map(({ address }) => address)).toEqual([server.address, "127.0.0.1:9"]);
+    expect(readServerList(join(folder, "ring", "server-list"), key)?.record.sequence).toBe(2);
+  }, 20_000);
+
+  it("is refused when it is another's, and says so", async () => {
+    writeServerList(file, sign(3, port()));
+    await expect(connect({ serverList: { key: generateTriggerKey().publicKey, file } })).rejects.toMatchObject({ code: "ERR_I3_NO_SERVER" });
+    for (const bad of ["short", new Uint8Array(31), undefined]) await expect(connect({ serverList: { key: bad as never, file } })).rejects.toMatchObject({ code: "ERR_I3_USAGE" });
   });
 });
 

@@ -1,5 +1,6 @@
 /** The running proxy: the core, an engine on TUN and UDP, DNS, routes, guard, journal, clock and signals. */
 import { randomBytes } from "node:crypto";
+import { join } from "node:path";
 
 import {
   bytesKey, EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook, parseProxyConfig, readBoundedFile,
@@ -10,6 +11,7 @@ import { engineCounterFields, engineFields, openEngine, type RunningEngine } fro
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 import { loadNativeP256 } from "@i3/datapath/native-p256";
 import { withP256, type HostIdentity } from "@i3/hip";
+import { ListedServers } from "@i3/i3-client";
 
 import type { NameSource } from "../dns/dns-core.js";
 import { addressesOf } from "../mappings/mapping-table.js";
@@ -27,7 +29,6 @@ import { checkHipIdentity, checkIdentity, openIdentity } from "./own-identity.js
 import { pinFileOf, readPins, writePins } from "./pin-file.js";
 import { checkPublishedRecords, PublishedRecords } from "./published-records.js";
 import { beginRehearsals } from "./rehearsals.js";
-import { ListedServers } from "./listed-servers.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
 import { checkStateDirectory } from "./state-directory.js";
 import { overlapText, SystemView } from "./system-view.js";
@@ -450,7 +451,7 @@ class Daemon implements RunningDaemon {
   #readList(): readonly Locator[] {
     const { serverList: config, state } = this.#config;
     if (config === undefined) return [];
-    const list = new ListedServers({ config, stateDirectory: state.directory, log: this.#log, wallMs: () => Date.now(), run: (work) => this.#run((proxy, nowMs) => work(proxy.client, nowMs)) });
+    const list = new ListedServers({ config, copyFile: join(state.directory, "server-list"), log: this.#log, wallMs: () => Date.now(), run: (work) => this.#run((proxy, nowMs) => work(proxy.client, nowMs)) });
     this.#list = list;
     this.#closers.push(() => list.close());
     return list.read();

@@ -1,11 +1,12 @@
 /**
- * The signed list of the ring's servers: its origin (a file, or a record of the ring), and a copy in the state directory from which the
- * proxy starts when the origin is gone. The newest that has not ended counts. Both origins are looked at again while it runs.
+ * The signed list of the ring's servers: its origin (a file, or a record of the ring), and a copy beside the state from which a
+ * daemon or program starts when the origin is gone. The newest that has not ended counts. Both origins are looked at again while it runs.
  */
-import { join } from "node:path";
-
 import { errorLine, RECORD_KIND, recordKey, sameBytes, type Locator, type Log, type ServerListConfig } from "@i3/common";
-import { newestList, readServerList, serverListOf, ServerListProblem, writeServerList, type I3Client, type RecordEvent, type ServerList } from "@i3/i3-client";
+import type { RecordEvent } from "../environment.js";
+import type { I3Client } from "../i3-client.js";
+import { newestList, serverListOf, ServerListProblem, type ServerList } from "../server-list.js";
+import { readServerList, writeServerList } from "./server-list-file.js";
 
 /** The origin is looked at for a newer list this often. */
 const LOOK_MS = 600_000;
@@ -14,16 +15,16 @@ const FIRST_LOOK_MS = 5_000;
 
 export interface ListedServersInit {
   readonly config: ServerListConfig;
-  readonly stateDirectory: string;
+  /** Undefined: none is kept. */
+  readonly copyFile: string | undefined;
   readonly log: Log;
   readonly wallMs: () => number;
-  /** Calls the client of the running proxy. */
+  /** Calls the client, which runs by then. */
   readonly run: (work: (client: I3Client, nowMs: number) => void) => void;
 }
 
 export class ListedServers {
   readonly #init: ListedServersInit;
-  readonly #cacheFile: string;
   readonly #ringKey: Uint8Array;
   #current: ServerList | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -31,14 +32,13 @@ export class ListedServers {
   constructor(init: ListedServersInit) {
     const { key, label } = init.config;
     this.#init = init;
-    this.#cacheFile = join(init.stateDirectory, "server-list");
     this.#ringKey = recordKey({ kind: RECORD_KIND.serverList, signer: key, label });
   }
 
   /** Of the origin's file and the copy, whichever is newer. */
   read(): readonly Locator[] {
-    const { config, wallMs, log } = this.#init;
-    const cached = this.#readOne(this.#cacheFile);
+    const { config, copyFile, wallMs, log } = this.#init;
+    const cached = copyFile === undefined ? undefined : this.#readOne(copyFile);
     const origin = config.file === undefined ? undefined : this.#readOne(config.file);
     if (config.file !== undefined && origin === undefined) log("warn", "server-list", { file: config.file, why: "it cannot be used", remedy: cached === undefined ? "The configured servers are tried alone, and it is looked for again." : "The copy of the last one is used." });
     this.#current = newestList([origin, cached], wallMs());
@@ -47,7 +47,7 @@ export class ListedServers {
       return [];
     }
     if (this.#current !== cached) this.#write(this.#current);
-    log("info", "server-list", { servers: this.#current.servers.length, from: this.#current === cached ? this.#cacheFile : config.file ?? "" });
+    log("info", "server-list", { servers: this.#current.servers.length, from: (this.#current === cached ? copyFile : config.file) ?? "" });
     return this.#locators();
   }
 
@@ -104,10 +104,12 @@ export class ListedServers {
   }
 
   #write(list: ServerList): void {
+    const { copyFile } = this.#init;
+    if (copyFile === undefined) return;
     try {
-      writeServerList(this.#cacheFile, list);
+      writeServerList(copyFile, list);
     } catch (error) {
-      this.#init.log("error", "server-list", { file: this.#cacheFile, why: errorLine(error), remedy: "The next start has the configured servers only. Is the disk full?" });
+      this.#init.log("error", "server-list", { file: copyFile, why: errorLine(error), remedy: "The next start has the configured servers only. Is the disk full?" });
     }
   }
 }

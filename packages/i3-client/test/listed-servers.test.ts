@@ -6,9 +6,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { encodeServerList, locatorText, makeLocator, RECORD_KIND, recordKey, type ServerListConfig } from "@i3/common";
 import { signRecord, triggerKeyFromSeed } from "@i3/hip";
-import { readServerList, serverListOf, serverListToText, writeServerList, type I3Client, type ServerList } from "@i3/i3-client";
 
-import { ListedServers } from "../../src/io/listed-servers.js";
+import { ListedServers, readServerList, serverListOf, serverListToText, writeServerList, type I3Client, type ServerList } from "../src/index.js";
 
 const WALL_MS = 1_800_000_000_000;
 const KEY = triggerKeyFromSeed(new Uint8Array(32).fill(1));
@@ -31,7 +30,7 @@ const cache = (): string => join(folder, "server-list");
 const origin = (): string => join(folder, "origin");
 const client = { setListedServers: (_nowMs: number, locators: Parameters<I3Client["setListedServers"]>[1]) => void told.push(locators.map(locatorText)) } as I3Client;
 const open = (config: Partial<ServerListConfig> = {}): ListedServers => new ListedServers({
-  config: { key: KEY.publicKey, file: undefined, label: "", publish: false, ...config }, stateDirectory: folder, wallMs: () => WALL_MS,
+  config: { key: KEY.publicKey, file: undefined, label: "", publish: false, ...config }, copyFile: cache(), wallMs: () => WALL_MS,
   log: (level, event, fields) => void logged.push(`${level} ${event} ${JSON.stringify(fields)}`), run: (work) => work(client, 0),
 });
 const read = (config?: Partial<ServerListConfig>): string[] => open(config).read().map(locatorText);
