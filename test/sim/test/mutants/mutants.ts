@@ -57,8 +57,8 @@ export const MUTANTS: readonly Mutant[] = [
     from: "if (bytes.length > requestBytes) {", to: "if (bytes.length > requestBytes + 1_000) {",
   },
   {
-    name: "goes on asking a server that is not responsible", file: "i3-client/src/trigger-keeper.ts",
-    from: `this.#retreat(nowMs, kept, "locating");`, to: `this.#retreat(nowMs, kept, "challenging");`,
+    name: "never refreshes a trigger", file: "i3-client/src/trigger-keeper.ts",
+    from: "nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3))", to: "Infinity",
   },
   {
     name: "takes nothing off the hop limit", file: "datapath/src/reference/server-rules.ts",
