@@ -280,6 +280,9 @@ export interface HostOptions {
   readonly lastOwn4?: Uint8Array;
   readonly restored?: readonly Mapping[];
   readonly sharedKey?: ReturnType<typeof generateTriggerKey>;
+  readonly nearerKeys?: readonly ReturnType<typeof generateTriggerKey>[];
+  /** Told the nearer keys that there are. */
+  readonly keepNearerKeys?: (keys: readonly ReturnType<typeof generateTriggerKey>[]) => void;
   /** @default none */
   readonly security?: Security;
   /** In place of one for all names. */
@@ -328,7 +331,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   const changed: Mapping[] = [];
   const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared" } as unknown as ProxyRule;
   const proxy = new Proxy({
-    identity, sharedKey, datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, randomBytes: options.randomBytes ?? world.random, wallMs: () => Math.floor(world.wallMs() + (options.clockErrorMs ?? 0)),
+    identity, sharedKey, nearerKeys: options.nearerKeys ?? [], keepNearerKeys: options.keepNearerKeys ?? (() => undefined), datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, randomBytes: options.randomBytes ?? world.random, wallMs: () => Math.floor(world.wallMs() + (options.clockErrorMs ?? 0)),
     pins: options.pins ?? new Pins(), pinFile: "/s/pins", onPinned: () => undefined, publishedNames: options.publishedNames ?? [], zones: options.zones ?? [], zoneRecords: options.zoneRecords ?? [],
     leastGeneration: options.leastGeneration ?? 0n, keepGeneration: options.keepGeneration ?? (() => undefined),
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },

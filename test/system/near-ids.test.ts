@@ -1,4 +1,8 @@
 /** Private ids at near servers (paper §4.2), on emulated links: one server is near the laptop, the others are not. */
+import { readFile, rm } from "node:fs/promises";
+
+import { fromHex, toHex } from "@i3/common";
+import { triggerKeyFromSeed } from "@i3/hip";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { eventually, pairBed, pings, type PairBed } from "./pair-bed.js";
@@ -30,6 +34,8 @@ afterAll(async () => await bed.close());
 interface Event {
   readonly event: string;
   readonly server?: string;
+  /** The first 8 bytes. */
+  readonly id?: string;
 }
 
 const eventsOf = (event: string): Event[] =>
@@ -37,9 +43,29 @@ const eventsOf = (event: string): Event[] =>
 
 it("the id that a peer gets is at the near server", async () => {
   const ready = await eventually("keys are ready", 30_000, () => Promise.resolve(eventsOf("near-key").length >= KEYS ? eventsOf("near-key") : undefined));
-  expect(ready.map(({ server }) => server)).toEqual(Array.from({ length: KEYS }, () => near));
+  expect(ready.slice(0, KEYS).map(({ server }) => server)).toEqual(Array.from({ length: KEYS }, () => near));
   const before = eventsOf("trigger-live").length;
   await eventually("home answers", 20_000, async () => ((await pings(bed.laptop, "home.i3")) ? true : undefined));
   const drawn = await eventually("its trigger is live", 10_000, () => Promise.resolve(eventsOf("trigger-live")[before]));
   expect(drawn.server).toBe(near);
 });
+
+it("by default peers share a key, and the id that one gets is at the near server too", async () => {
+  const journal = `${bed.laptop.directory}/state/mappings.journal`;
+  await bed.laptopProxy.kill();
+  await rm(journal);
+  await bed.laptopProxy.writeConfig({ rules: RULES.replace(' private-id="own"', "") });
+  await bed.laptopProxy.start();
+  /** The first half of the prefix of ids that peers get now. */
+  const prefix = async (): Promise<string> => {
+    const { shared, nearer } = JSON.parse((await readFile(journal, "utf8")).split("\n")[0] ?? "") as { shared: string; nearer: readonly string[] };
+    return toHex(triggerKeyFromSeed(fromHex(nearer.at(-1) ?? shared)).prefix).slice(0, 16);
+  };
+  const isNear = async (): Promise<true | undefined> => {
+    const wanted = await prefix();
+    return eventsOf("trigger-live").some(({ id, server }) => id === wanted && server === near) ? true : undefined;
+  };
+  expect(await eventually("the shared prefix is at the near server", 30_000, isNear)).toBe(true);
+  await eventually("home answers", 20_000, async () => ((await pings(bed.laptop, "home.i3")) ? true : undefined));
+  expect(await readFile(journal, "utf8")).toContain(`"ownPrivateId":"${await prefix()}`);
+}, 90_000);

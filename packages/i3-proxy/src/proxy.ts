@@ -3,7 +3,7 @@
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
 import {
-  bytesKey, errorLine, formatIpText, inRange, locatorText, nameId, privateId, publicId, sameBytes, SUFFIX_BYTES, toHex, TokenBucket, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule, type Security, type SignedRecord, type ZoneConfig,
+  bytesKey, errorLine, formatIpText, inRange, locatorText, nameId, publicId, sameBytes, toHex, TokenBucket, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule, type Security, type SignedRecord, type ZoneConfig,
 } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import { dhKeyPair, type HostIdentity, type TriggerKey } from "@i3/hip";
@@ -12,6 +12,7 @@ import { I3Client, type ClientEvent, type RecordEvent } from "@i3/i3-client";
 import type { NameSource } from "./dns/dns-core.js";
 import { adoptPolicy, isPlain, type Mapping } from "./mappings/mapping.js";
 import { addressesOf, MappingTable, type MappingHooks, type MappingLimits } from "./mappings/mapping-table.js";
+import { SharedKeys } from "./mappings/shared-keys.js";
 import { VirtualAddresses, type AddressSource } from "./mappings/virtual-addresses.js";
 import { Names } from "./names.js";
 import { AccessList } from "./policy/access-list.js";
@@ -50,7 +51,7 @@ const RING_SILENT_MS = 3_000;
 const SAVE_USE_MS = 60_000;
 /** A first packet waits this long for the trigger through which its answer will come. */
 const OWN_TRIGGER_WAIT_MS = 1_000;
-/** Ready for peers that get a key of their own: a few programs call a few hosts at a time. */
+/** Ready for peers that get a key of their own: a few programs call a few hosts at a time. Otherwise one, for what peers share. */
 const NEAR_KEYS = 4;
 /** What the access list is asked with for one who proves none. */
 const NO_HIT = new Uint8Array(16);
@@ -59,8 +60,12 @@ type FlowSetup = Extract<Upcall, { kind: "flow-setup" }>;
 
 export interface ProxyEnvironment {
   readonly identity: HostIdentity;
-  /** The key of the prefix that private ids share. */
+  /** The first key of the prefix that private ids share. */
   readonly sharedKey: TriggerKey;
+  /** Nearer ones of earlier runs, oldest first. */
+  readonly nearerKeys: readonly TriggerKey[];
+  /** Told which of these there are, before peers hear of an id of theirs. */
+  readonly keepNearerKeys: (keys: readonly TriggerKey[]) => void;
   readonly datapath: Datapath;
   readonly addresses: AddressSource;
   /** Our own virtual IPv4 address of the last run: kept if it is still free, for peers were told it. */
@@ -114,6 +119,7 @@ export class Proxy {
   readonly #names: Names;
   readonly #trust: NameTrust;
   readonly #claims: NameClaims;
+  readonly #sharedKeys: SharedKeys;
   readonly #savedUse = new WeakMap<Mapping, number>();
   readonly #liveTriggers = new Set<string>();
   /** Mappings whose addresses were given out and that the engine does not know yet. */
@@ -155,13 +161,14 @@ export class Proxy {
     addresses.take(this.own6);
     this.own4 = own4;
     this.client = new I3Client({ datapath, randomBytes, wallMs });
-    this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: sharedKey.prefix, randomBytes, packetsOut: (mapping) => this.#packetsOut(mapping), nearKey: () => this.client.takeNearKey(this.#nowMs)?.key ?? null });
+    this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: () => this.#sharedKeys.prefix, randomBytes, packetsOut: (mapping) => this.#packetsOut(mapping), nearKey: () => this.client.takeNearKey(this.#nowMs)?.key ?? null });
     const { pins, pinFile, onPinned, publishedNames } = environment;
     this.zones = new ZoneNames({
       zones: environment.zones ?? [], restored: environment.zoneRecords ?? [], find: (nowMs, ringKey, leastSequence) => this.client.findRecord(nowMs, ringKey, leastSequence),
       wallMs, onChange: (name, before, now) => this.#handleZoneName(name, before, now), onKept: () => environment.onZoneRecords?.(), log,
     });
     this.#trust = new NameTrust({ zones: this.zones, pins, pinFile, onPinned, wallMs, log }, book, environment.rules);
+    this.#sharedKeys = new SharedKeys({ first: sharedKey, nearer: environment.nearerKeys, keep: environment.keepNearerKeys, client: this.client, randomBytes });
     this.#claims = new NameClaims({ names: publishedNames, sharedKey, datapath, client: this.client, log });
     this.#names = new Names({
       trust: this.#trust, zones: this.zones, published: publishedNames, suffix: environment.suffix, rules: environment.rules, own: { id: this.ownId, v4: own4, v6: this.own6 }, mappings: this.mappings, wallMs,
@@ -203,7 +210,7 @@ export class Proxy {
   /** Whoever calls may call encrypted. Own calls, once a rule wants them so, need ids for their answers that are in the ring by then. */
   #prepareEncryption(): void {
     this.setups.enableHip();
-    this.client.wantNearKeys(this.#nowMs, this.#rules.some((rule) => rule.go === "i3" && rule.privateId === "own") ? NEAR_KEYS : 0);
+    this.client.wantNearKeys(this.#nowMs, this.#rules.some((rule) => rule.go === "i3" && rule.privateId === "own") ? NEAR_KEYS : 1);
     if (this.#claims.ids.length > 0 || this.#rules.some((rule) => rule.go === "i3" && rule.security !== "none")) this.#returnIds.fill();
   }
 
@@ -314,8 +321,7 @@ export class Proxy {
     this.addServers(nowMs, servers);
     this.#env.datapath.setInbound(this.ownId, { action: "upcall" });
     this.client.insertTrigger(nowMs, this.ownId, { kind: "host", identity: this.#env.identity });
-    const { sharedKey, randomBytes } = this.#env;
-    this.client.insertTrigger(nowMs, privateId(sharedKey.prefix, randomBytes(SUFFIX_BYTES)), { kind: "private", key: sharedKey });
+    this.#sharedKeys.start(nowMs);
     this.#prepareEncryption();
     this.#claims.start(nowMs);
     for (const mapping of restored) this.#restore(nowMs, mapping);
@@ -504,10 +510,12 @@ export class Proxy {
       const trouble = event.server === null ? null : clockTrouble(this.client.clockOffsetMs());
       if (trouble !== null) log("warn", "clock", { why: trouble, remedy: CLOCK_REMEDY });
     } else if (event.kind === "near-key") {
+      this.#sharedKeys.handleNearKey(nowMs, event.server);
       log("debug", "near-key", { server: locatorText(event.server), rttMs: Math.round(event.rttMs * 10) / 10 });
     } else if (event.kind === "trigger-live") {
       this.#endWaits(nowMs, event.id);
       this.#returnIds.handleLive(event.id);
+      this.#sharedKeys.handleLive(nowMs, event.id);
       const isNews = !this.#liveTriggers.has(toHex(event.id));
       this.#liveTriggers.add(toHex(event.id));
       log(isNews && !this.#returnIds.has(event.id) ? "info" : "debug", "trigger-live", { id: toHex(event.id.subarray(0, 8)), server: locatorText(event.server) });
@@ -537,6 +545,7 @@ export class Proxy {
     for (const mapping of this.mappings.expired(wallMs)) {
       this.#drop(nowMs, mapping);
     }
+    this.#sharedKeys.sweep(nowMs, Array.from(this.mappings.all(), ({ ownPrivateId }) => ownPrivateId));
   }
 
   /** Hosts of which the packet engine looks at each packet. */

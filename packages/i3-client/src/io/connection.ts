@@ -22,6 +22,8 @@ import { ListedServers } from "./listed-servers.js";
 /** Triggers of one connection; a server takes 4,096 of one source unless configured otherwise. */
 const MAX_TRIGGERS = 1_024;
 const DEFAULT_INSERT_MS = 10_000;
+/** Longest search for a near server, which takes 1 to 4 s. */
+const DEFAULT_NEAR_MS = 10_000;
 /** Longest wait for the servers to take triggers out. */
 const CLOSE_MS = 1_000;
 /** How long what we sign for ourselves is good: we can always sign anew. */
@@ -99,6 +101,10 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   /** Of the connection's key, 32 bytes: what a group's founder admits, {@link Group.admit}. */
   readonly publicKey: Uint8Array;
   readonly #key: TriggerKey;
+  /** Of {@link nearId}. */
+  #nearKey: TriggerKey | null = null;
+  #nearKeyReady: () => void = () => undefined;
+  #nearSearch: Promise<void> | null = null;
   readonly #core: ProgramCore;
   /** By each id of theirs. */
   readonly #triggers = new Map<string, ProgramTrigger>();
@@ -180,17 +186,54 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   }
 
   /**
+   * A private id as of {@link id}, at a server near this machine (paper §4.2): what is sent to it makes no detour. The first call looks for one, 1 to 4 s
+   * (keys are drawn until the server of one is hardly farther than the nearest); later ones have it at once. When none is found in `timeoutMs` it is any
+   * id, and the next call looks again. Another key each time the program starts.
+   */
+  async nearId({ timeoutMs = DEFAULT_NEAR_MS }: { /** ms. @default 10,000 */ readonly timeoutMs?: number } = {}): Promise<Uint8Array> {
+    if (this.#closing !== null) throw closedError();
+    if (this.#nearKey === null) await (this.#nearSearch ??= this.#findNear(timeoutMs).finally(() => (this.#nearSearch = null)));
+    return privateId((this.#nearKey ?? this.#key).prefix, freshBytes(SUFFIX_BYTES));
+  }
+
+  async #findNear(timeoutMs: number): Promise<void> {
+    if (this.#takeNearKey()) return;
+    this.#run((core, nowMs) => core.client.wantNearKeys(nowMs, 1));
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#nearKeyReady = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#nearKeyReady = () => undefined;
+  }
+
+  /** One that is ready; no other is looked for then. */
+  #takeNearKey(): boolean {
+    const { client } = this.#core;
+    client.wantNearKeys(performance.now(), 0);
+    this.#nearKey ??= client.takeNearKey(performance.now())?.key ?? null;
+    return this.#nearKey !== null;
+  }
+
+  /** Ours, of whose ids this is one. */
+  #keyOf(id: Uint8Array): TriggerKey | undefined {
+    return [this.#key, this.#nearKey].find((key) => key !== null && sameBytes(ringKey(id), key.prefix)) ?? undefined;
+  }
+
+  /**
    * Inserts a trigger and keeps it alive, whatever server dies and wherever this machine moves, until `remove()` or `close()`. Resolves when a
    * server has it: what is sent to `trigger.id` from then on arrives.
    *
    * Called again for an id with `via` or `to`, before the consents end, it goes on with the later ones, under the same trigger.
    *
-   * @param id of {@link id}, or the public id of `identity`. @default a new one
+   * @param id of {@link id} or {@link nearId}, or the public id of `identity`. @default a new one
    * Rejects with ERR_I3_USAGE (not an id of this key, or inserted already), ERR_I3_NOT_INSERTED, ERR_I3_REFUSED, ERR_I3_FULL, ERR_I3_CLOSED; it is not kept then.
    */
   async insert(id: Id = this.id(), { via = [], to = [], identity, shortcut = false, timeoutMs = DEFAULT_INSERT_MS }: InsertOptions = {}): Promise<Trigger> {
     const own = readId(id);
-    const signer: Extract<TriggerSigner, { kind: "host" | "private" }> = identity === undefined ? { kind: "private", key: this.#key } : { kind: "host", identity };
+    const signer: Extract<TriggerSigner, { kind: "host" | "private" }> = identity === undefined ? { kind: "private", key: this.#keyOf(own) ?? this.#key } : { kind: "host", identity };
     if (!sameBytes(ringKey(own), signer.kind === "host" ? ringKey(publicId(signer.identity.hit)) : signer.key.prefix)) {
       throw usageError(`${shortId(own)} is not an id of this connection's key`, "Insert an id that connection.id() has made; for a host's public id name its identity. With a stateDir or a key it is the same after a restart.");
     }
@@ -298,10 +341,11 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
    */
   consent(through: Id, source: Id, notAfter: Date): Uint8Array {
     const id = readId(through);
-    if (!sameBytes(ringKey(id), this.#key.prefix)) throw usageError(`${shortId(id)} is not an id of this connection's key`, "Consent to what leads through ids of connection.id().");
+    const key = this.#keyOf(id);
+    if (key === undefined) throw usageError(`${shortId(id)} is not an id of this connection's key`, "Consent to what leads through ids of connection.id().");
     const endMs = notAfter.getTime();
     if (!(endMs >= 0)) throw usageError("an end that is no time", "Name a Date from 1970 on.");
-    return consentToBytes(signStep({ kind: "private", key: this.#key }, readId(source, "the source"), id, secondsOf(endMs)));
+    return consentToBytes(signStep({ kind: "private", key }, readId(source, "the source"), id, secondsOf(endMs)));
   }
 
   /** The servers that are known, in no order. */
@@ -337,6 +381,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
     }
     this.#isClosed = true;
     this.#list?.close();
+    this.#nearKeyReady();
     clearTimeout(this.#timer);
     this.#socket?.close();
   }
@@ -437,6 +482,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
       case "trigger-lost": return this.#triggers.get(bytesKey(event.id))?.setLost(event.id, event.why);
       case "trigger-refused": return this.#triggers.get(bytesKey(event.id))?.setRefused(refusalError(shortId(event.id), event.code));
       case "not-present": return void this.emit("not-present", event.id);
+      case "near-key": return this.#takeNearKey() ? this.#nearKeyReady() : undefined;
       case "record": return this.#list?.handleRecord(event);
       default:
     }

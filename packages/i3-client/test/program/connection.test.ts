@@ -226,6 +226,37 @@ describe("ids", () => {
   });
 });
 
+describe("a near id", () => {
+  it("is found once, is another each time, and works like any id", async () => {
+    const [home, other] = [await open(), await open()];
+    const [first, second] = await Promise.all([home.nearId(), home.nearId()]);
+    const third = await home.nearId({ timeoutMs: 0 });
+    expect(new Set([first, second, third].map(toHex)).size).toBe(3);
+    const prefixes = new Set([first, second, third].map((id) => toHex(id.subarray(0, 16))));
+    expect([prefixes.size, prefixes.has(toHex(home.id().subarray(0, 16)))]).toEqual([1, false]);
+    const inbox = await home.insert(first);
+    other.send(first, "near");
+    expect(await take(inbox, 1)).toEqual(["near"]);
+    // On the path of another's id, with its own key.
+    const source = other.id();
+    const [service, away] = [await home.insert(second), await other.insert(source, { to: [home.consent(second, source, TOMORROW)] })];
+    other.send(away.id, "led on");
+    expect(await take(service, 1)).toEqual(["led on"]);
+    await expect(other.insert(third)).rejects.toMatchObject({ code: "ERR_I3_USAGE" });
+  });
+
+  it("is any id when none is found in time, and none of a closed connection", async () => {
+    const home = await open();
+    const id = await home.nearId({ timeoutMs: 1 });
+    expect(toHex(id.subarray(0, 16))).toBe(toHex(home.id().subarray(0, 16)));
+    expect((await home.insert(id)).live).toBe(true);
+    const waiting = home.nearId();
+    await home.close();
+    expect(await waiting).toHaveLength(32);
+    await expect(home.nearId()).rejects.toMatchObject({ code: "ERR_I3_CLOSED" });
+  });
+});
+
 describe("a signed list of servers", () => {
   const signer = generateTriggerKey();
   const key = signer.publicKey;

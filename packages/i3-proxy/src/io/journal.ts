@@ -3,8 +3,9 @@
  * it; ESP keys never come here. A last line that was cut off by a crash is ignored; anything else that cannot be read is set
  * aside, never overwritten.
  *
- *     {"journal": 1, "shared": "<Ed25519 seed>", "own4": "<hex>" or null, "hit": "<hex>" or null, "generation": "<decimal>"}     first line: the key of the private
- *                                          prefix, our address, whose journal it is, a generation that no R1 of ours has reached
+ *     {"journal": 1, "shared": "<Ed25519 seed>", "own4": "<hex>" or null, "hit": "<hex>" or null, "generation": "<decimal>", "nearer": ["<Ed25519 seed>", …]}
+ *                                          first line: the first key of the private prefix, our address, whose journal it is, a generation that no R1 of ours has
+ *                                          reached, and nearer keys of the prefix, oldest first
  *     {"put": "<key>", "mapping": {…}}             {"remove": "<key>"}
  */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
@@ -14,6 +15,7 @@ import { errorLine, I3Error, toHex, fromHex } from "@i3/common";
 import { generateTriggerKey, triggerKeyFromSeed, triggerKeySeed, type KeyWitness, type TriggerKey } from "@i3/hip";
 
 import { mappingFromJson, mappingToJson, type Mapping } from "../mappings/mapping.js";
+import { MAX_NEARER_KEYS } from "../mappings/shared-keys.js";
 import { openStateDirectory } from "./state-directory.js";
 
 /** Rewritten when it is this much longer than what lives in it. */
@@ -21,6 +23,7 @@ const REWRITE_FACTOR = 4;
 const MIN_REWRITE_LINES = 1_000;
 const VERSION = 1;
 const HIT_TEXT = /^[0-9a-f]{32}$/;
+const SEED_TEXT = /^[0-9a-f]{64}$/;
 /** Generations of R1 that are set aside at once: most of a day at one a minute, and at least 80 minutes. */
 const GENERATIONS_RESERVED = 1_000n;
 
@@ -60,6 +63,8 @@ function requireOwnMode(file: string, mode: number): void {
 
 export interface JournalContent {
   readonly sharedKey: TriggerKey;
+  /** Keys at nearer servers than the shared one, oldest first. */
+  readonly nearerKeys: readonly TriggerKey[];
   readonly mappings: readonly Mapping[];
   /** Our own virtual IPv4 address of the last run, which peers were told; null at the first start. */
   readonly own4: Uint8Array | null;
@@ -76,6 +81,7 @@ export class Journal {
   readonly #changed = new Map<Mapping, boolean>();
   readonly #onError: (error: unknown) => void;
   #sharedSeed = "";
+  #nearer: readonly string[] = [];
   #own4: string | null = null;
   #hit: string | null = null;
   #generation = 0n;
@@ -110,6 +116,12 @@ export class Journal {
     if (this.#hit === toHex(hit) && this.#own4 === toHex(own4)) return;
     this.#hit = toHex(hit);
     this.#own4 = toHex(own4);
+    this.#guarded(() => this.#rewrite());
+  }
+
+  /** Keys of ids that peers are told from now on, and of those that they have. */
+  keepNearerKeys(keys: readonly TriggerKey[]): void {
+    this.#nearer = keys.map((key) => toHex(triggerKeySeed(key)));
     this.#guarded(() => this.#rewrite());
   }
 
@@ -178,7 +190,7 @@ export class Journal {
     rmSync(next, { force: true });
     const fd = openSync(next, "wx", 0o600); // a file of our own making, whatever lay there
     try {
-      writeWhole(fd, [JSON.stringify({ journal: VERSION, shared: this.#sharedSeed, own4: this.#own4, hit: this.#hit, generation: String(this.#generation) }), ...this.#live.values(), ""].join("\n"));
+      writeWhole(fd, [JSON.stringify({ journal: VERSION, shared: this.#sharedSeed, own4: this.#own4, hit: this.#hit, generation: String(this.#generation), nearer: this.#nearer }), ...this.#live.values(), ""].join("\n"));
       fsyncSync(fd);
       renameSync(next, this.#file);
     } catch (error) {
@@ -208,7 +220,7 @@ export class Journal {
     sharedKey ??= generateTriggerKey();
     this.#sharedSeed = toHex(triggerKeySeed(sharedKey));
     for (const [key, mapping] of mappings) this.#live.set(key, JSON.stringify({ put: key, mapping: mappingToJson(mapping) }));
-    return { sharedKey, mappings: [...mappings.values()], own4: this.#own4 === null ? null : fromHex(this.#own4), generation: this.#generation, damage };
+    return { sharedKey, nearerKeys: this.#nearer.map((seed) => triggerKeyFromSeed(fromHex(seed))), mappings: [...mappings.values()], own4: this.#own4 === null ? null : fromHex(this.#own4), generation: this.#generation, damage };
   }
 
   #readLine(json: unknown, mappings: Map<string, Mapping>): TriggerKey | null {
@@ -220,6 +232,8 @@ export class Journal {
       const hit = record["hit"];
       this.#hit = typeof hit === "string" && HIT_TEXT.test(hit) ? hit : null;
       const generation = record["generation"];
+      const nearer: readonly unknown[] = Array.isArray(record["nearer"]) ? record["nearer"] : [];
+      this.#nearer = nearer.filter((seed): seed is string => typeof seed === "string" && SEED_TEXT.test(seed)).slice(-MAX_NEARER_KEYS);
       // Of 64 bits, and far from their end.
       this.#generation = typeof generation === "string" && /^[0-9]{1,18}$/.test(generation) ? BigInt(generation) : 0n;
       return triggerKeyFromSeed(fromHex(record["shared"]));

@@ -55,7 +55,7 @@ export class MappingTable {
   readonly #limits: MappingLimits;
   readonly #addresses: VirtualAddresses;
   readonly #hooks: MappingHooks;
-  readonly #sharedPrefix: Uint8Array;
+  readonly #sharedPrefix: () => Uint8Array;
   readonly #randomBytes: (length: number) => Uint8Array;
   readonly #nearKey: () => TriggerKey | null;
   readonly #byKey = new Map<string, Mapping>();
@@ -67,9 +67,9 @@ export class MappingTable {
   /** Programs can ask for any number of names that fit a rule. */
   #nameOnly = 0;
 
-  /** @param init `packetsOut`: how many packets programs have sent to a mapping's peer; `nearKey`: one whose ids live at a near server, if one is ready */
+  /** @param init `sharedPrefix`: of the ids of peers without a key of their own; `packetsOut`: how many packets programs have sent to a mapping's peer; `nearKey`: one whose ids live at a near server, if one is ready */
   constructor(init: {
-    limits: MappingLimits; addresses: VirtualAddresses; hooks: MappingHooks; sharedPrefix: Uint8Array; randomBytes: (length: number) => Uint8Array; packetsOut: (mapping: Mapping) => number; nearKey?: () => TriggerKey | null;
+    limits: MappingLimits; addresses: VirtualAddresses; hooks: MappingHooks; sharedPrefix: () => Uint8Array; randomBytes: (length: number) => Uint8Array; packetsOut: (mapping: Mapping) => number; nearKey?: () => TriggerKey | null;
   }) {
     this.#limits = init.limits;
     this.#addresses = init.addresses;
@@ -120,7 +120,7 @@ export class MappingTable {
     const ownKey = peer.ownTrigger ? (this.#nearKey() ?? triggerKeyFromSeed(this.#randomBytes(32))) : null;
     const mapping = makeMapping({
       key: peer.peerId === null ? unprovedKey(peer.privateId as Uint8Array) : mappingKey(peer.peerId), peerId: peer.peerId, peerHit: peer.peerHit, name: peer.name, local4, local6,
-      ownPrivateId: privateId(ownKey?.prefix ?? this.#sharedPrefix, this.#randomBytes(SUFFIX_BYTES)), ownKey, policy: peer.policy, isStranger: !peer.wanted, isNameOnly: peer.isNameOnly === true, lastUseMs: nowWallMs,
+      ownPrivateId: privateId(ownKey?.prefix ?? this.#sharedPrefix(), this.#randomBytes(SUFFIX_BYTES)), ownKey, policy: peer.policy, isStranger: !peer.wanted, isNameOnly: peer.isNameOnly === true, lastUseMs: nowWallMs,
     });
     this.#index(mapping);
     return mapping;

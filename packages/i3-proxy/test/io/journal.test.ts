@@ -5,6 +5,8 @@ import { join } from "node:path";
 
 import { afterEach, expect, it } from "vitest";
 
+import { generateTriggerKey } from "@i3/hip";
+
 import { Journal, type JournalContent } from "../../src/io/journal.js";
 
 const directory = mkdtempSync(join(tmpdir(), "i3-journal-"));
@@ -39,5 +41,18 @@ it("reads a first line of before there were generations, and of none that could 
     writeFileSync(file, `${JSON.stringify({ ...line, generation })}\n`);
     const content = run();
     expect([content.generation, content.damage, content.sharedKey.publicKey]).toEqual([0n, null, sharedKey.publicKey]);
+  }
+});
+
+it("knows the nearer keys of the last run, the newest four, and none of a first line that has something else there", () => {
+  expect(run().nearerKeys).toEqual([]);
+  const keys = Array.from({ length: 5 }, () => generateTriggerKey());
+  run((journal) => journal.keepNearerKeys(keys));
+  expect(run().nearerKeys.map(({ publicKey }) => publicKey)).toEqual(keys.slice(1).map(({ publicKey }) => publicKey));
+  const line = firstLine();
+  for (const nearer of [undefined, "x", [7, "00", null]]) {
+    writeFileSync(file, `${JSON.stringify({ ...line, nearer })}\n`);
+    const content = run();
+    expect([content.nearerKeys, content.damage]).toEqual([[], null]);
   }
 });

@@ -17,7 +17,7 @@ function table(max: number): MappingTable {
   const random = new Random(1);
   const randomBytes = (length: number): Uint8Array => random.bytes(length);
   return new MappingTable({
-    limits: { max, maxUnproven: 10, lifetimeMs: 10 * LIFETIME_MS, unprovenLifetimeMs: LIFETIME_MS }, sharedPrefix: new Uint8Array(16), randomBytes,
+    limits: { max, maxUnproven: 10, lifetimeMs: 10 * LIFETIME_MS, unprovenLifetimeMs: LIFETIME_MS }, sharedPrefix: () => new Uint8Array(16), randomBytes,
     addresses: new VirtualAddresses({ range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: () => false, randomBytes }),
     hooks: { allocated: () => undefined, released: () => undefined, changed: () => undefined, removed: () => undefined }, packetsOut: (mapping) => sent.get(mapping) ?? 0,
   });
