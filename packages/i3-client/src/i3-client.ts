@@ -96,7 +96,7 @@ export class I3Client {
     this.#servers.setListed(nowMs, locators);
   }
 
-  /** A trigger from `id` to this host, kept alive until {@link removeTrigger}. Called again with another `shortcut` it is signed anew. Throws RangeError for a shortcut to a name, or with an RSA key. */
+  /** A trigger from `id` to this host, kept alive until {@link removeTrigger}. Called again with another `shortcut` it is signed anew. Throws RangeError for a shortcut to a name, or with an RSA key; as of all that keep a trigger, ClientError ERR_I3_FULL beyond 65,536. */
   insertTrigger(nowMs: number, id: Uint8Array, signer: TriggerSigner, { shortcut = false }: InsertTriggerOptions = {}): void {
     if (shortcut && !canProveShortcut(signer)) throw new RangeError("no shortcuts to names, nor with RSA keys");
     this.#triggers.insert(nowMs, id, signer, [], shortcut);

@@ -18,6 +18,7 @@ import {
 import { REFRESH_CHAIN_LENGTH, refreshChain, signTrigger, type TriggerSigner } from "@i3/hip";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
+import { ClientError } from "./errors.js";
 import { LocatorCount } from "./locator-count.js";
 import { PlaceChecks } from "./place-checks.js";
 import { Questions } from "./questions.js";
@@ -41,6 +42,8 @@ const COUNTER_PUSH_MS = 600_000;
 /** A server may say that a trigger lives longer than the 30 s of the paper, but not for ever. */
 const MAX_LIFE_MS = 60_000;
 const REMOVAL_MS = 4_000;
+/** More than a proxy with as many mappings as there can be needs. Those that are being removed count. */
+const MAX_TRIGGERS = 65_536;
 
 type State = "parked" | "locating" | "challenging" | "inserting" | "live";
 
@@ -112,7 +115,7 @@ export class TriggerKeeper {
 
   /**
    * Inserts a trigger to ourselves, or along `steps`, and keeps it. An id that is kept already stays; a group's, and one with steps, is signed again
-   * with the certificate and the steps that are given now, and so is one whose `shortcut` is another.
+   * with the certificate and the steps that are given now, and so is one whose `shortcut` is another. Throws ClientError ERR_I3_FULL for one more than 65,536.
    */
   insert(nowMs: number, id: Uint8Array, signer: TriggerSigner, steps: readonly StackStep[] = [], shortcut = false): void {
     const key = bytesKey(id);
@@ -121,6 +124,7 @@ export class TriggerKeeper {
       if (signer.kind === "member" || steps.length + old.steps.length > 0 || shortcut !== old.shortcut) this.#change(nowMs, old, signer, steps, shortcut);
       return;
     }
+    if (old === undefined && this.#kept.size >= MAX_TRIGGERS) throw new ClientError("ERR_I3_FULL", `more than ${MAX_TRIGGERS} triggers of one client`, { remedy: "Remove some that are no longer used." });
     for (const leaving of [old, this.#replicas.get(key)]) if (leaving !== undefined) this.#forget(leaving);
     const fresh = { id: id.slice(), signer, steps, shortcut, removeUntilMs: null, server: null, target: null, tries: 0, setbacks: 0, liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0, refusal: null };
     this.#replicas.set(key, { ...fresh, isReplica: true, state: "parked", nextMs: Infinity });

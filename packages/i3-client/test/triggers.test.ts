@@ -22,6 +22,24 @@ const heardTypes = (ring: FakeRing, server: number): string[] => ring.server(ser
 const counters = (ring: FakeRing, server: number): number[] =>
   ring.server(server).heard.flatMap(({ message }) => (message.type === "TRIGGER" ? [message.counter] : []));
 
+describe("the table of triggers", () => {
+  it("is bounded, says so, and one more fits when one is removed", () => {
+    const { client } = new FakeRing(1);
+    const id = (n: number): Uint8Array => {
+      const out = OTHER_ID.slice();
+      new DataView(out.buffer).setUint32(28, n);
+      return out;
+    };
+    for (let n = 0; n < 65_536; n++) client.insertTrigger(0, id(n), PRIVATE);
+    const oneMore = (): void => client.insertTrigger(0, id(65_536), PRIVATE);
+    expect(oneMore).toThrow(expect.objectContaining({ name: "ClientError", code: "ERR_I3_FULL", message: "more than 65536 triggers of one client", remedy: "Remove some that are no longer used." }));
+    client.insertTrigger(0, id(5), PRIVATE);
+    client.removeTrigger(0, id(5));
+    oneMore();
+    expect(client.triggers(0)).toHaveLength(65_536);
+  });
+});
+
 describe("a trigger", () => {
   it.each([[ID, HOST], [OTHER_ID, PRIVATE]] as const)("is located, challenged, inserted, and refreshed every 5 s", (id, signer) => {
     const ring = new FakeRing(2);
