@@ -69,6 +69,7 @@ export class I3Client {
       },
       firstHop: () => this.#servers.firstHop(),
       servers: () => this.#servers.list(),
+      isTrusted: (locator: Locator) => this.#servers.isTrusted(locator),
       witness: (besides: readonly Locator[]) => this.#servers.witness(besides),
       isAlive: (locator: Locator) => this.#servers.isAlive(locator),
       learn: (locator: Locator) => {
@@ -264,6 +265,8 @@ export class I3Client {
     this.#shortcuts.handleTimer(nowMs);
     this.#records.handleTimer(nowMs);
     this.#nearIds.handleTimer(nowMs);
+    // A path that has lost its server goes by another now, which is asked more often than before.
+    if (this.#servers.nextDeadlineMs() <= nowMs) this.#servers.handleTimer(nowMs);
   }
 
   /** On the clock of `nowMs`. */

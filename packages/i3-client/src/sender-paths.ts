@@ -1,7 +1,7 @@
 /**
  * Ways to ids that we send to (docs/wire.md §5): through the first-hop server at first, with CACHE_REQUEST set; then straight
- * to the responsible server, once that has answered a PING. A CACHE can be forged by who reads our packets: it makes us ask a
- * configured server by LOCATE, whose answer counts (docs/adr/0008). An entry in use is confirmed in the same way before it is 30 s old.
+ * to the responsible server, once that has answered a PING. A CACHE can be forged by who reads our packets: unless it names a configured server
+ * it makes us ask one by LOCATE, whose answer counts (docs/adr/0008). An entry in use is confirmed in the same way before it is 30 s old.
  */
 import { bytesKey, locatorKey, NONCE_BYTES, ringKey, sameBytes, sameLocator, type ControlMessage, type Locator } from "@i3/common";
 import { COPY_BUDGET, DATA_FLAG, encodeDataHeader, HOP_LIMIT } from "@i3/datapath";
@@ -63,6 +63,8 @@ export interface SenderPathsOwner {
   firstHop(): Locator | null;
   /** The id's server is asked for shortcuts by packets of their own, and so for caches too. */
   isAskedApart(id: Uint8Array): boolean;
+  /** A configured server that lives, or the first hop. */
+  isTrusted(locator: Locator): boolean;
   /** A living configured server, to be asked for a second word; none of these. */
   witness(besides: readonly Locator[]): Locator | null;
 }
@@ -74,6 +76,7 @@ export class SenderPaths {
   readonly #isAlive: (locator: Locator) => boolean;
   readonly #firstHop: () => Locator | null;
   readonly #isAskedApart: (id: Uint8Array) => boolean;
+  readonly #isTrusted: (locator: Locator) => boolean;
   readonly #witness: (besides: readonly Locator[]) => Locator | null;
   readonly #paths = new Map<string, Path>();
   readonly #ways = new Map<string, Way>();
@@ -93,6 +96,7 @@ export class SenderPaths {
     this.#isAlive = (locator) => owner.isAlive(locator);
     this.#firstHop = () => owner.firstHop();
     this.#isAskedApart = (id) => owner.isAskedApart(id);
+    this.#isTrusted = (locator) => owner.isTrusted(locator);
     this.#witness = (besides) => owner.witness(besides);
   }
 
@@ -273,10 +277,9 @@ export class SenderPaths {
     return way;
   }
 
-  /** `from` says that it is this server's. Our packets go to the first hop anyway; of any other a witness must say so too. */
+  /** `from` says that it is this server's. One that is configured passes packets on if it is not; of any other a witness must say so too. */
   #hinted(nowMs: number, way: Way, from: Locator, locator: Locator): void {
-    const firstHop = this.#firstHop();
-    if (firstHop !== null && sameLocator(firstHop, locator)) return this.#candidate(nowMs, way, locator);
+    if (this.#isTrusted(locator)) return this.#candidate(nowMs, way, locator);
     if (!this.#isAlive(locator)) this.#learn(locator);
     if (nowMs - way.askedMs >= CONFIRM_RETRY_MS) this.#confirm(nowMs, way, [from, locator]);
   }

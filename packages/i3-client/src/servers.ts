@@ -115,6 +115,12 @@ export class Servers {
     return (witness ?? this.#firstHop)?.locator ?? null;
   }
 
+  /** Whether it lives, and was not only heard of. */
+  isTrusted(locator: Locator): boolean {
+    const server = this.#servers.get(locatorKey(locator));
+    return server?.liveness === "alive" && (server.configured || server === this.#firstHop);
+  }
+
   isAlive(locator: Locator): boolean {
     return this.#servers.get(locatorKey(locator))?.liveness === "alive";
   }
