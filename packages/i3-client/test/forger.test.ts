@@ -195,13 +195,10 @@ describe("a trigger, while somebody who reads what its owner sends forges", () =
 
   it("LOCATED once, with himself in the middle from then on: is his until the first check by another server, and then its owner's again", () => {
     const { world, receiver, insert, id, leadsTo } = overlay("once");
-    let holder: Locator | undefined;
+    const holder = holderOf(world, id); // He asks the ring himself.
     const forger = new Forger(world, receiver, () => holder);
     let times = 0;
     forger.forge = (read) => (read.type === "LOCATE" && (times += 1) === 1 ? { type: "LOCATED", ringKey: read.ringKey, node: forger.self } : null);
-    // He asks the ring himself.
-    world.inject(receiver.node, {});
-    holder = holderOf(world, id);
     insert();
     const turned = turnedMs(forger, leadsTo, 20_000);
     process.stdout.write(`    the forger's for ${turned} ms\n`);

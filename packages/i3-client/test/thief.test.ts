@@ -8,7 +8,7 @@ import {
 } from "@i3/common";
 import { classifyDatagram } from "@i3/datapath";
 import { signRecord, triggerKeyFromSeed } from "@i3/hip";
-import { ServerCore } from "@i3/i3-server";
+import type { ServerCore } from "@i3/i3-server";
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { World, type Node } from "../../../test/sim/world.js";
