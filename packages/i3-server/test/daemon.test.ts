@@ -227,6 +227,7 @@ describe("one daemon", () => {
     const [authority, credentialFile] = [join(folder.path, "authority"), join(folder.path, "credential")];
     for (const args of [["make", authority], ["admit", authority, credentialFile, "--days", "3"]]) expect(await run("ring", ...args).exited).toBe(0);
     expect(await failure("ring", "make", authority)).toMatchObject({ status: 1, line: expect.stringMatching(/^i3-server: .*there already/) as string });
+    expect(await run("ring", "--help").exited).toBe(0);
     expect(await failure("ring", "admit", authority)).toMatchObject({ status: 2, line: expect.stringMatching(/--help/) as string });
     const file = config(serverXml(keyFile(), 1, { credentialFile, members: [] }));
     const check = run("--config", file, "--check");

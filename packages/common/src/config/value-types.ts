@@ -181,7 +181,8 @@ export const NAME_PATTERN: ValueType<NamePattern> = {
       void new RegExp(text);
       return Object.freeze({ source: text, expression: new RegExp(`^(?:${text})$`, "i") });
     } catch (error) {
-      return new Refusal(`does not compile (${error instanceof Error ? error.message : String(error)})`);
+      const meant = text.startsWith("*.") ? `; did you mean ".*${text.slice(1).replaceAll(".", "\\.")}"` : "";
+      return new Refusal(`does not compile (${error instanceof Error ? error.message : String(error)})${meant}`);
     }
   },
 };

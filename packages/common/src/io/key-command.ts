@@ -30,9 +30,9 @@ export function readKeyCommand(daemon: string, args: readonly string[]): KeyComm
 }
 
 /** Prints what `run` returns; ends the process when it fails. */
-export function runKeyCommand(daemon: string, run: () => string): void {
+export function runKeyCommand(daemon: string, help: string, run: () => string): void {
   try {
-    process.stdout.write(run());
+    process.stdout.write(process.argv.includes("--help") ? help : run());
   } catch (error) {
     if (!(error instanceof I3Error)) throw error;
     process.stderr.write(`${daemon}: ${errorLine(error)}\n`);

@@ -419,6 +419,12 @@ const RULES: readonly BadDocument[] = [
     `/@name: "(\\u{9b}" does not compile (Invalid regular expression: /(\\u{9b}/: Unterminated group); ${PATTERN_EXPECTED}`,
     { schemaAccepts: true },
   ),
+  ruleRow(
+    "a pattern of a shell",
+    'name="*.a.i3" go="i3"',
+    `/@name: "*.a.i3" does not compile (Invalid regular expression: /*.a.i3/: Nothing to repeat); did you mean ".*\\.a\\.i3"; ${PATTERN_EXPECTED}`,
+    { schemaAccepts: true },
+  ),
   ruleRow("an empty pattern", 'name="" go="direct"', `/@name: "" is empty; ${PATTERN_EXPECTED}`),
   ruleRow("a long pattern", `name="${"a".repeat(257)}" go="direct"`, `/@name: "${"a".repeat(60)}…" is too long; ${PATTERN_EXPECTED}`),
   ruleRow("no pattern", 'go="direct"', `/@name: missing; ${PATTERN_EXPECTED}`),

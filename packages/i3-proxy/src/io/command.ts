@@ -33,7 +33,7 @@ function identityText(config: ProxyConfig): string {
   return `hit ${hit}\nid ${toHex(publicId(identity.hit))}\nbook <host name="NAME.i3" hit="${hit}"/>\n`;
 }
 
-if (process.argv[2] === "zone") runKeyCommand("i3-proxy", () => zoneCommand(process.argv.slice(3), Date.now()));
+if (process.argv[2] === "zone") runKeyCommand("i3-proxy", HELP, () => zoneCommand(process.argv.slice(3), Date.now()));
 else await runDaemon<ProxyConfig>({
   name: "i3-proxy",
   help: HELP,

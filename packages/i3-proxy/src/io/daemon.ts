@@ -200,7 +200,7 @@ class Daemon implements RunningDaemon {
       this.#log("error", "journal-failed", { error: errorLine(error), remedy: "Mappings live on, but not over a restart. Is the disk full? It is tried again with each change." }));
     this.#closers.push(() => journal.close());
     const pins = readPins(pinFileOf(config.state.directory));
-    if (content.damage !== null) this.#log("warn", "journal-damaged", { at: content.damage, remedy: "The file was set aside; what could be read goes on." });
+    if (content.damage !== null) this.#log("warn", "journal-damaged", { at: content.damage, mappings: content.mappings.length, remedy: "The file was set aside, as mappings.journal.damaged. As many mappings of it as this line says go on; other hosts are met as if for the first time." });
     const view = this.#systemView(io, resolvers);
     const zoneRecords = readZoneRecords(zoneRecordFileOf(config.state.directory));
     this.#proxy = this.#makeProxy(book, withP256(identity, loadNativeP256()), { content, journal, pins, zoneRecords }, view, engine.datapath);

@@ -213,7 +213,8 @@ export class Journal {
       try {
         sharedKey = this.#readLine(JSON.parse(line) as unknown, mappings) ?? sharedKey;
       } catch (error) {
-        damage ??= `${this.#file}:${i + 1}: ${errorLine(error)}`;
+        // What V8 says of text that is no JSON quotes it, and the first line has a secret.
+        damage ??= `${this.#file}:${i + 1}: ${error instanceof SyntaxError ? "not JSON." : errorLine(error)}`;
       }
     }
     if (damage !== null) renameSync(this.#file, `${this.#file}.damaged`);

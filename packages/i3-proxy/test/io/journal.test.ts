@@ -56,3 +56,12 @@ it("knows the nearer keys of the last run, the newest four, and none of a first 
     expect([content.nearerKeys, content.damage]).toEqual([[], null]);
   }
 });
+
+it("quotes nothing of a line that is not JSON: a secret may stand there", () => {
+  run();
+  const { shared } = firstLine() as { readonly shared: string };
+  writeFileSync(file, `${JSON.stringify(firstLine()).slice(0, -1)} "${shared}"\n`);
+  const { damage } = run();
+  expect(damage).toBe(`${file}:1: not JSON.`);
+  for (let at = 0; at + 4 <= shared.length; at += 4) expect(damage).not.toContain(shared.slice(at, at + 4));
+});

@@ -32,7 +32,7 @@ function withPort(config: ServerConfig, value: string): ServerConfig {
   return { ...config, listen: { ...config.listen, port } };
 }
 
-if (process.argv[2] === "ring") runKeyCommand("i3-server", () => ringCommand(process.argv.slice(3), Date.now()));
+if (process.argv[2] === "ring") runKeyCommand("i3-server", HELP, () => ringCommand(process.argv.slice(3), Date.now()));
 else await runDaemon<ServerConfig>({
   name: "i3-server",
   help: HELP,

@@ -29,5 +29,5 @@ For each server: i3-server ring admit ${file} OUT_FILE
 
 const admit = (authorityFile: string, out: string, endMs: number): string => `${out}: ${membershipText(admitToRing(readRingAuthority(authorityFile), out, endMs))}
 Bring it to one server, which nobody else may read it on (mode 600), and delete it here; name it in that server's configuration:
-<ring credential-file="…"> in the place of a ring's secret. Another server needs another one.
+<ring credential-file="…">. Another server needs another one.
 `;
