@@ -67,8 +67,9 @@ class Scene {
     return [...this.#targets.values()].flat();
   }
 
-  /** All that the servers did so far. */
+  /** All that the servers did so far, by their engines too. */
   effects(): number {
+    for (const node of this.servers) coreOf(node).handleTimer(this.world.nowMs);
     return this.servers.reduce((sum, node) => sum + EFFECTS.reduce((of, name) => of + coreOf(node).counters.get(name), 0), 0);
   }
 
