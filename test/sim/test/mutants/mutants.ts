@@ -85,7 +85,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: `    if (!isRecordSigned(record)) return this.#refuse("badSignature", key);\n`, to: "",
   },
   {
-    name: "goes on sending where nobody is", seed: "4", file: "i3-client/src/sender-paths.ts",
+    name: "goes on sending where nobody is", seed: "11", file: "i3-client/src/sender-paths.ts",
     from: `    this.#dropServer(way);
     this.#emit({ kind: "not-present", id: path.id });`, to: `    this.#emit({ kind: "not-present", id: path.id });`,
   },
