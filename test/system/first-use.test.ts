@@ -55,9 +55,9 @@ describe("an impostor who claims it", () => {
       expect(await pings(bed.laptop, NAME)).toBe(false);
       return bed.laptopProxy.child?.lines.find(({ text }) => text.includes('"event":"wrong-key"'))?.text;
     });
-    const { error } = JSON.parse(line) as { error?: string };
+    const { error, remedy } = JSON.parse(line) as { error?: string; remedy?: string };
     expect(error).toContain(`answered with the key of ${impostor.hit}, but has had that of ${bed.homeProxy.hit} since`);
-    expect(error).toContain(`delete the line of ${NAME} in ${pinFile()}`);
+    expect(remedy).toContain(`delete the line of ${NAME} in ${pinFile()}`);
     expect(await readFile(pinFile(), "utf8")).not.toContain(impostor.hit);
   }, 90_000);
 
