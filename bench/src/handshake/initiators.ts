@@ -50,6 +50,8 @@ const TYPE_OFFSET = 2;
 /** Smaller ones look like i3 headers to our engine. */
 const MIN_SPI = 0x2000_0000;
 const CALLS_UNDER_WAY = 4;
+/** Fewer than 1,000 a second, from which on puzzles get harder, however fast the machine is. */
+const CALL_EVERY_MS = 1.25;
 const FINISHES_UNDER_WAY = 48;
 /** Nothing is lost on a veth unless a buffer overflows: whoever is not through by then is not counted. */
 const STEP_MS = 30_000;
@@ -129,12 +131,13 @@ function finished(initiator: Initiator): void {
   underWay -= 1;
 }
 
-/** So many at a time. No retransmissions: nobody calls `tick`. */
-async function each(all: readonly Initiator[], limit: number, begin: (initiator: Initiator) => void): Promise<void> {
+/** So many at a time, and none sooner than `everyMs` after the one before. No retransmissions: nobody calls `tick`. */
+async function each(all: readonly Initiator[], limit: number, everyMs: number, begin: (initiator: Initiator) => void): Promise<void> {
   underWay = 0;
-  const endMs = performance.now() + STEP_MS;
-  for (const initiator of all) {
-    while (underWay >= limit && performance.now() < endMs) await turn();
+  const startMs = performance.now();
+  const endMs = startMs + STEP_MS;
+  for (const [i, initiator] of all.entries()) {
+    while ((underWay >= limit || performance.now() < startMs + i * everyMs) && performance.now() < endMs) await turn();
     underWay += 1;
     current.set(hitKey(initiator.identity.hit), initiator);
     begin(initiator);
@@ -167,8 +170,8 @@ async function run(step: Step): Promise<StepResult> {
   const startMs = performance.now();
   const all = initiators[step.replace(/ (call|finish)$/, "") as Round];
   const isCall = step.endsWith("call");
-  if (isCall) await each(all, CALLS_UNDER_WAY, call);
-  else await each(all.filter(({ heldI2 }) => heldI2 !== null), FINISHES_UNDER_WAY, (initiator) => post(initiator, initiator.heldI2 as Uint8Array));
+  if (isCall) await each(all, CALLS_UNDER_WAY, CALL_EVERY_MS, call);
+  else await each(all.filter(({ heldI2 }) => heldI2 !== null), FINISHES_UNDER_WAY, 0, (initiator) => post(initiator, initiator.heldI2 as Uint8Array));
   const done = all.filter(({ heldI2, isDone }) => (isCall ? heldI2 !== null : isDone)).length;
   return { step, done, seconds: (performance.now() - startMs) / 1_000 };
 }
