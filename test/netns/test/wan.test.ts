@@ -79,7 +79,8 @@ test("a cut direction loses what is sent, silently, the other direction works on
   const mapped = await client.mappedBy(server);
   await link.cut("up");
   await client.send(server.endpoint, "into-the-cut");
-  await expect.poll(async () => (await link.stats()).up.cutDropped).toBe(1);
+  // The kernels' own frames (neighbour discovery, MLD) are lost there too.
+  await expect.poll(async () => (await link.stats()).up.cutDropped).toBeGreaterThanOrEqual(1);
   await server.send(mapped, "still-down");
   await client.received("still-down");
   await link.mend();
