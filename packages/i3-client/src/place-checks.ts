@@ -30,7 +30,7 @@ export class PlaceChecks {
 
   constructor(environment: ClientEnvironment, owner: PlaceChecksOwner) {
     this.#owner = owner;
-    this.#questions = new PlaceQuestions(environment);
+    this.#questions = new PlaceQuestions(environment, (besides) => owner.witness(besides));
   }
 
   /** A server was named for this key: asked for soon, and from then on now and then, as long as it has triggers. */
@@ -65,9 +65,7 @@ export class PlaceChecks {
       this.#places.delete(bytesKey(place.ringKey));
       return;
     }
-    const silent = this.#questions.silent(place);
-    const witness = this.#owner.witness(silent === null ? [server] : [server, silent]);
     place.nextMs = nowMs + RETRY_MS;
-    if (witness !== null) this.#questions.ask(nowMs, place, place.ringKey, witness);
+    this.#questions.ask(nowMs, place, place.ringKey, [server]);
   }
 }

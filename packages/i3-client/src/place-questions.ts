@@ -30,23 +30,24 @@ export class PlaceQuestions<Asker extends object> {
   readonly #byNonce = new Map<string, Question<Asker>>();
   readonly #nonces = new Map<Asker, string>();
 
-  constructor(environment: ClientEnvironment) {
+  readonly #witness: (besides: readonly Locator[]) => Locator | null;
+
+  /** `witness`: a living server that is none of these; null: there is none. */
+  constructor(environment: ClientEnvironment, witness: (besides: readonly Locator[]) => Locator | null) {
     this.#environment = environment;
+    this.#witness = witness;
   }
 
-  /** In the place of the asker's last question. */
-  ask(nowMs: number, asker: Asker, ringKey: Uint8Array, to: Locator): void {
+  /** Asks a witness that is none of `besides`, nor the one of the last time if that was silent; in the place of the asker's last question, which stays open when there is nobody to ask. */
+  ask(nowMs: number, asker: Asker, ringKey: Uint8Array, besides: readonly Locator[]): void {
+    const silent = this.#silent(asker);
+    const to = this.#witness(silent === null ? besides : [...besides, silent]);
+    if (to === null) return;
     this.drop(asker);
     const nonce = this.#environment.randomBytes(NONCE_BYTES);
     this.#nonces.set(asker, bytesKey(nonce));
     this.#byNonce.set(bytesKey(nonce), { asker, ringKey, to, askedMs: nowMs, named: null });
     this.#environment.datapath.send([{ locator: to, bytes: encodeControl({ type: "LOCATE", ringKey }, nonce) }]);
-  }
-
-  /** Who was asked last, and has not answered; null: nobody. */
-  silent(asker: Asker): Locator | null {
-    const question = this.#byNonce.get(this.#nonces.get(asker) ?? "");
-    return question === undefined || question.named !== null ? null : question.to;
   }
 
   /** Null when it answers nothing, or says again what was said. */
@@ -63,5 +64,11 @@ export class PlaceQuestions<Asker extends object> {
   drop(asker: Asker): void {
     this.#byNonce.delete(this.#nonces.get(asker) ?? "");
     this.#nonces.delete(asker);
+  }
+
+  /** Who was asked last, and has not answered; null: nobody. */
+  #silent(asker: Asker): Locator | null {
+    const question = this.#byNonce.get(this.#nonces.get(asker) ?? "");
+    return question === undefined || question.named !== null ? null : question.to;
   }
 }

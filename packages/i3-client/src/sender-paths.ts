@@ -77,7 +77,6 @@ export class SenderPaths {
   readonly #firstHop: () => Locator | null;
   readonly #isAskedApart: (id: Uint8Array) => boolean;
   readonly #isTrusted: (locator: Locator) => boolean;
-  readonly #witness: (besides: readonly Locator[]) => Locator | null;
   readonly #paths = new Map<string, Path>();
   readonly #ways = new Map<string, Way>();
   readonly #questions: PlaceQuestions<Way>;
@@ -90,14 +89,13 @@ export class SenderPaths {
 
   constructor(environment: ClientEnvironment, owner: SenderPathsOwner) {
     this.#environment = environment;
-    this.#questions = new PlaceQuestions(environment);
+    this.#questions = new PlaceQuestions(environment, (besides) => owner.witness(besides));
     this.#emit = (event) => owner.emit(event);
     this.#learn = (locator) => owner.learn(locator);
     this.#isAlive = (locator) => owner.isAlive(locator);
     this.#firstHop = () => owner.firstHop();
     this.#isAskedApart = (id) => owner.isAskedApart(id);
     this.#isTrusted = (locator) => owner.isTrusted(locator);
-    this.#witness = (besides) => owner.witness(besides);
   }
 
   /** Opens a path (at most 65,536; false when there is no room). */
@@ -325,13 +323,11 @@ export class SenderPaths {
     }
   }
 
-  /** Asks a witness; when that of the last time was silent, another. */
+  /** Asks a witness. */
   #confirm(nowMs: number, way: Way, besides: readonly Locator[]): void {
-    const silent = this.#questions.silent(way);
-    const witness = this.#witness(silent === null ? besides : [...besides, silent]);
     way.askedMs = nowMs;
     if (way.server !== null) way.nextConfirmMs = nowMs + CONFIRM_RETRY_MS;
-    if (witness !== null) this.#questions.ask(nowMs, way, way.ringKey, witness);
+    this.#questions.ask(nowMs, way, way.ringKey, besides);
   }
 
   #located(nowMs: number, from: Locator, nonce: Uint8Array, message: Extract<ControlMessage, { type: "LOCATED" }>): boolean {

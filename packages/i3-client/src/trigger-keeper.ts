@@ -59,7 +59,7 @@ interface Kept {
   state: State;
   /** When we stop trying to remove it; null while it is wanted. */
   removeUntilMs: number | null;
-  server: { readonly locator: Locator; readonly nodeKey: Uint8Array } | null;
+  server: Locator | null;
   /** Where it leads to, as it was signed last. */
   target: Locator | null;
   tries: number;
@@ -106,7 +106,7 @@ export class TriggerKeeper {
 
   constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; firstHop(): Locator | null; learn(locator: Locator): void; witness(besides: readonly Locator[]): Locator | null }) {
     this.#environment = environment;
-    this.#checks = new PlaceChecks(environment, { serverOf: (key) => this.#placed(key)[0]?.server?.locator ?? null, witness: (besides) => owner.witness(besides) });
+    this.#checks = new PlaceChecks(environment, { serverOf: (key) => this.#placed(key)[0]?.server ?? null, witness: (besides) => owner.witness(besides) });
     this.#questions = new Questions(environment);
     this.#emit = (event) => owner.emit(event);
     this.#firstHop = () => owner.firstHop();
@@ -164,16 +164,16 @@ export class TriggerKeeper {
   }
 
   list(nowMs: number): readonly TriggerStatus[] {
-    return [...this.#kept.values()].map((k) => ({ id: k.id, live: k.removeUntilMs === null && k.liveUntilMs > nowMs, server: k.server?.locator ?? null, refusal: k.refusal }));
+    return [...this.#kept.values()].map((k) => ({ id: k.id, live: k.removeUntilMs === null && k.liveUntilMs > nowMs, server: k.server, refusal: k.refusal }));
   }
 
   serverDied(nowMs: number, locator: Locator): void {
     for (const kept of this.#kept.values()) {
-      if (kept.server === null || !sameLocator(kept.server.locator, locator)) continue;
+      if (kept.server === null || !sameLocator(kept.server, locator)) continue;
       this.#lose(kept, "its server does not answer");
       this.#enter(nowMs, kept, "locating");
     }
-    for (const replica of this.#replicas.values()) if (replica.server !== null && sameLocator(replica.server.locator, locator)) this.#giveUp(nowMs, replica);
+    for (const replica of this.#replicas.values()) if (replica.server !== null && sameLocator(replica.server, locator)) this.#giveUp(nowMs, replica);
   }
 
   /** There is a server to ask again, or a nearer one. */
@@ -223,12 +223,12 @@ export class TriggerKeeper {
   /** Its trigger was acknowledged by `from`, which names `to` as the server to take over. */
   #replicate(nowMs: number, replica: Kept, from: Locator, to: Locator | null): void {
     if (replica.removeUntilMs !== null) return;
-    const there = replica.server?.locator ?? null;
+    const there = replica.server;
     if (to === null || sameLocator(to, from)) return this.#giveUp(nowMs, replica);
     if (there !== null && sameLocator(to, there)) return;
     this.#enter(nowMs, replica, "challenging");
     replica.liveUntilMs = 0;
-    this.#setServer(replica, { locator: to, nodeKey: new Uint8Array(16) });
+    this.#setServer(replica, to);
   }
 
   #giveUp(nowMs: number, replica: Kept): void {
@@ -248,7 +248,7 @@ export class TriggerKeeper {
 
   #goTo(nowMs: number, kept: Kept, server: Locator): void {
     this.#enter(nowMs, kept, "challenging");
-    this.#setServer(kept, { locator: server, nodeKey: new Uint8Array(16) });
+    this.#setServer(kept, server);
     this.#learn(server);
     this.#act(nowMs, kept);
   }
@@ -262,17 +262,16 @@ export class TriggerKeeper {
   #checked(nowMs: number, from: Locator, nonce: Uint8Array, message: Extract<ControlMessage, { type: "LOCATED" }>): boolean {
     const place = this.#checks.answer(nowMs, from, nonce, message);
     if (place === null) return false;
-    for (const kept of this.#placed(place.ringKey)) if (kept.server !== null && !sameLocator(kept.server.locator, place.server)) this.#goTo(nowMs, kept, place.server);
+    for (const kept of this.#placed(place.ringKey)) if (kept.server !== null && !sameLocator(kept.server, place.server)) this.#goTo(nowMs, kept, place.server);
     return true;
   }
 
   #challenged(nowMs: number, kept: Kept, message: Extract<ControlMessage, { type: "CHALLENGE" }>): boolean {
     if (kept.server === null || !sameBytes(message.ringKey, ringKey(kept.id))) return false;
-    const { locator } = kept.server;
+    const locator = kept.server;
     const wasRefresh = kept.state === "live" && kept.refreshIndex < REFRESH_CHAIN_LENGTH;
     if (wasRefresh && !kept.isReplica && kept.target !== null && sameLocator(kept.target, message.observed)) this.#emit({ kind: "trigger-replaced", id: kept.id });
     kept.target = message.observed;
-    kept.server = { locator, nodeKey: message.nodeKey };
     this.#questions.drop(kept);
     // While inserting, tries go on counting: a server that challenges but never acknowledges is left after a few.
     if (kept.state !== "inserting") kept.tries = 0;
@@ -303,8 +302,8 @@ export class TriggerKeeper {
     kept.refusal = null;
     this.#enter(nowMs, kept, "live");
     kept.nextMs = nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));
-    if (isNew) this.#emit({ kind: "trigger-live", id: kept.id, server: kept.server.locator });
-    if (!kept.isReplica) this.#replicate(nowMs, this.#replicaOf(kept), kept.server.locator, message.replica);
+    if (isNew) this.#emit({ kind: "trigger-live", id: kept.id, server: kept.server });
+    if (!kept.isReplica) this.#replicate(nowMs, this.#replicaOf(kept), kept.server, message.replica);
     return true;
   }
 
@@ -350,7 +349,7 @@ export class TriggerKeeper {
       const firstHop = this.#firstHop();
       if (firstHop !== null) this.#questions.ask(kept, firstHop, { type: "LOCATE", ringKey: ringKey(kept.id) });
     } else if (kept.server !== null) {
-      this.#questions.ask(kept, kept.server.locator, this.#requestOf(nowMs, kept));
+      this.#questions.ask(kept, kept.server, this.#requestOf(nowMs, kept));
     }
   }
 
@@ -381,8 +380,8 @@ export class TriggerKeeper {
   #setServer(kept: Kept, server: Kept["server"]): void {
     // A replica's server is not watched: the trigger's own says when it is another.
     if (!kept.isReplica) {
-      this.#uses.remove(kept.server?.locator ?? null);
-      this.#uses.add(server?.locator ?? null);
+      this.#uses.remove(kept.server);
+      this.#uses.add(server);
     }
     kept.server = server;
   }
