@@ -12,11 +12,12 @@ import { bytesKey, sameLocator, type ControlMessage, type Locator, type RingNode
 import type { Responsibility } from "@i3/datapath";
 
 import {
-  ATTEMPT_MS, ATTEMPTS, FIND_ATTEMPTS, LEAVING_PAUSE_MS, LEAVING_TIMES, MAX_CANDIDATES, MAX_HOPS, MAX_REMEMBERED, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MAX_MS,
+  ATTEMPT_MS, ATTEMPTS, FIND_ATTEMPTS, LEAVING_PAUSE_MS, LEAVING_TIMES, MAX_CANDIDATES, MAX_HOPS, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MAX_MS,
   MEMBER_PROBE_MS, MEMBER_PROBE_SIZE, PENDING_RETRY_MAX_MS, PENDING_RETRY_MIN_MS, QUIET_CHECK_MS, QUIET_MS, ROUTE_MS, SETTLE_MS, STABILIZE_MS,
 } from "./constants.js";
 import { FingerSearch } from "./finger-search.js";
 import { joinStep } from "./join-step.js";
+import { KnownMembers } from "./known-members.js";
 import { Lookups, type Lookup } from "./lookups.js";
 import { sameNode } from "./neighbours.js";
 import { pace, Requests, type Request } from "./requests.js";
@@ -60,14 +61,12 @@ type Purpose =
 
 export class Chord {
   readonly #ring: RingState;
-  #members: readonly Locator[] = [];
+  readonly #members: KnownMembers;
   readonly #random: (length: number) => Uint8Array;
   readonly #requests = new Requests<Purpose>();
   readonly #lookups: Lookups;
   readonly #fingerSearch: FingerSearch;
   readonly #outputs: ChordOutput[] = [];
-  #remembered: readonly Locator[] = [];
-  #memberTurn = 0;
   #nextId = 0;
   #said: Responsibility | null = null;
   /** What follows from it was said: most messages change none of these. */
@@ -89,7 +88,7 @@ export class Chord {
 
   constructor(init: ChordInit) {
     this.#ring = new RingState(init.self);
-    this.setMembers(init.members);
+    this.#members = new KnownMembers(init.self.locator, init.members);
     this.#random = init.random;
     this.#lookups = new Lookups({
       self: init.self,
@@ -137,12 +136,12 @@ export class Chord {
 
   /** Replaces the configured members, when their names came to mean other addresses. The own locator is passed over. */
   setMembers(members: readonly Locator[]): void {
-    this.#members = members.filter((locator) => !sameLocator(locator, this.self.locator));
+    this.#members.configure(members);
   }
 
   start(nowMs: number): void {
     this.#running = true;
-    this.#ring.settled = this.#members.length === 0;
+    this.#ring.settled = !this.#members.hasConfigured;
     if (!this.#ring.settled) this.#settleMs = nowMs + SETTLE_MS;
     this.#stabilizeMs = nowMs + STABILIZE_MS;
     this.#memberMs = nowMs;
@@ -365,7 +364,7 @@ export class Chord {
     const wasHead = this.#ring.drop(nowMs, node);
     this.#requests.cancel((purpose) => (purpose.kind === "alive" || purpose.kind === "stabilize" || purpose.kind === "join") && sameNode(purpose.node, node));
     if (this.#hint !== null && sameNode(this.#hint, node)) this.#hint = null;
-    if (!left) this.#remember(node.locator);
+    if (!left) this.#members.remember(node.locator);
     this.#outputs.push({ kind: "gone", node, left });
     if (this.#ring.predecessorDead && this.#rectifier !== null && !sameNode(this.#rectifier, node)) {
       this.#ring.setPredecessor(this.#rectifier);
@@ -381,11 +380,6 @@ export class Chord {
       this.#stabilizeMs = nowMs;
       this.#stabilize(nowMs);
     }
-  }
-
-  #remember(locator: Locator): void {
-    if ([...this.#members, ...this.#remembered].some((known) => sameLocator(known, locator))) return;
-    this.#remembered = [...this.#remembered, locator].slice(-MAX_REMEMBERED);
   }
 
   // --- stabilize and rectify (Zave) --------------------------------------------------------------------------------
@@ -497,11 +491,7 @@ export class Chord {
     this.#memberMs = nowMs + (alone ? MEMBER_PROBE_ALONE_MS : Math.min(MEMBER_PROBE_MS * times, MEMBER_PROBE_MAX_MS));
     const { livePredecessor, successors } = this.#ring;
     const neighbours = livePredecessor === null ? successors : [livePredecessor, ...successors];
-    const strangers = [...this.#members, ...this.#remembered].filter((locator) => !neighbours.some((node) => sameLocator(node.locator, locator)));
-    for (let i = 0; i < Math.min(strangers.length, alone ? 4 : 1); i += 1) {
-      this.#memberTurn = (this.#memberTurn + 1) % strangers.length;
-      this.#lookUpSelf(nowMs, strangers[this.#memberTurn] as Locator);
-    }
+    for (const locator of this.#members.next(alone ? 4 : 1, neighbours)) this.#lookUpSelf(nowMs, locator);
   }
 
   /** Through the node at `locator`. */

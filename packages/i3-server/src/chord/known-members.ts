@@ -1,0 +1,47 @@
+/**
+ * Where a ring may be found again, or another that is to become one with it: the configured members, and nodes that were met and lost.
+ * They take turns; those that are neighbours anyway are passed over.
+ */
+import { sameLocator, type Locator, type RingNode } from "@i3/common";
+
+import { MAX_REMEMBERED } from "./constants.js";
+
+export class KnownMembers {
+  readonly #self: Locator;
+  #configured: readonly Locator[] = [];
+  #remembered: readonly Locator[] = [];
+  #turn = 0;
+
+  constructor(self: Locator, configured: readonly Locator[]) {
+    this.#self = self;
+    this.configure(configured);
+  }
+
+  get hasConfigured(): boolean {
+    return this.#configured.length > 0;
+  }
+
+  /** Replaces the configured ones; the own locator is passed over. */
+  configure(locators: readonly Locator[]): void {
+    this.#configured = locators.filter((locator) => !sameLocator(locator, this.#self));
+  }
+
+  /** One that was lost; the oldest of too many is forgotten. */
+  remember(locator: Locator): void {
+    if (this.#all().some((known) => sameLocator(known, locator))) return;
+    this.#remembered = [...this.#remembered, locator].slice(-MAX_REMEMBERED);
+  }
+
+  /** The next `count` at most that are none of `neighbours`. */
+  next(count: number, neighbours: readonly RingNode[]): readonly Locator[] {
+    const strangers = this.#all().filter((locator) => !neighbours.some((node) => sameLocator(node.locator, locator)));
+    return Array.from({ length: Math.min(count, strangers.length) }, () => {
+      this.#turn = (this.#turn + 1) % strangers.length;
+      return strangers[this.#turn] as Locator;
+    });
+  }
+
+  #all(): readonly Locator[] {
+    return [...this.#configured, ...this.#remembered];
+  }
+}
