@@ -3,7 +3,7 @@
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
 import {
-  bytesKey, errorLine, formatIpText, inRange, locatorText, nameId, publicId, sameBytes, toHex, TokenBucket, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule, type Security, type SignedRecord, type ZoneConfig,
+  bytesKey, errorLine, formatIpText, inRange, nameId, publicId, sameBytes, TokenBucket, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule, type Security, type SignedRecord, type ZoneConfig,
 } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import { dhKeyPair, type HostIdentity, type TriggerKey } from "@i3/hip";
@@ -12,12 +12,12 @@ import { I3Client, type ClientEvent, type RecordEvent } from "@i3/i3-client";
 import type { NameSource } from "./dns/dns-core.js";
 import { adoptPolicy, isPlain, type Mapping } from "./mappings/mapping.js";
 import { addressesOf, MappingTable, type MappingHooks, type MappingLimits } from "./mappings/mapping-table.js";
+import { MappingUses } from "./mappings/mapping-uses.js";
 import { SharedKeys } from "./mappings/shared-keys.js";
 import { VirtualAddresses, type AddressSource } from "./mappings/virtual-addresses.js";
 import { Names } from "./names.js";
 import { AccessList } from "./policy/access-list.js";
 import { AccessLog } from "./policy/access-log.js";
-import { CLOCK_REMEDY, clockTrouble } from "./policy/clock.js";
 import { movedName } from "./policy/moved-names.js";
 import { NameTrust } from "./policy/name-trust.js";
 import type { Pins } from "./policy/pins.js";
@@ -30,9 +30,12 @@ import { NameClaims } from "./setup/name-claims.js";
 import { HipSetup } from "./setup/hip-setup.js";
 import { MappingLog } from "./setup/mapping-log.js";
 import { ReturnIds } from "./setup/return-ids.js";
+import { RingLog } from "./setup/ring-log.js";
+import { RingSilence } from "./setup/ring-silence.js";
 import { Setup } from "./setup/setup.js";
 import { Setups } from "./setup/setups.js";
 import { peerText, UnreachableLog } from "./setup/unreachable.js";
+import { WaitingCalls, type FlowSetup } from "./setup/waiting-calls.js";
 import { ZoneNames } from "./zones/zone-names.js";
 
 // Ours:
@@ -45,18 +48,10 @@ const ACTIVE_MS = 10_000;
  * keep, and could not tell us. Shorter than any mapping lives: strangers' live 120 s.
  */
 const CALL_AGAIN_AFTER_MS = 60_000;
-/** So long after the last server was found dead, which takes three seconds, programs hear that hosts over i3 cannot be reached. */
-const RING_SILENT_MS = 3_000;
-/** The journal learns of a mapping's use this often. */
-const SAVE_USE_MS = 60_000;
-/** A first packet waits this long for the trigger through which its answer will come. */
-const OWN_TRIGGER_WAIT_MS = 1_000;
 /** Ready for peers that get a key of their own: a few programs call a few hosts at a time. Otherwise one, for what peers share. */
 const NEAR_KEYS = 4;
 /** What the access list is asked with for one who proves none. */
 const NO_HIT = new Uint8Array(16);
-
-type FlowSetup = Extract<Upcall, { kind: "flow-setup" }>;
 
 export interface ProxyEnvironment {
   readonly identity: HostIdentity;
@@ -120,12 +115,10 @@ export class Proxy {
   readonly #trust: NameTrust;
   readonly #claims: NameClaims;
   readonly #sharedKeys: SharedKeys;
-  readonly #savedUse = new WeakMap<Mapping, number>();
-  readonly #liveTriggers = new Set<string>();
+  readonly #uses: MappingUses;
   /** Mappings whose addresses were given out and that the engine does not know yet. */
   readonly #fresh: Mapping[] = [];
-  /** First packets to peers whose own trigger is not in the ring yet, by its id. */
-  readonly #waitingForTrigger = new Map<string, { readonly mapping: Mapping; readonly upcall: FlowSetup; readonly untilMs: number }>();
+  readonly #waitingCalls = new WaitingCalls();
   readonly #returnIds: ReturnIds;
   #rules: readonly ProxyRule[];
   #book: AddressBook;
@@ -133,9 +126,8 @@ export class Proxy {
   #access: AccessList;
   readonly #accessLog: AccessLog;
   #hasServers = true;
-  /** When the ring counts as silent; Infinity while a server answers. */
-  #silentFromMs = Infinity;
-  #isRingSilent = false;
+  readonly #ringSilence = new RingSilence();
+  readonly #ringLog: RingLog;
   /** Lines about hosts that only servers would lead to. */
   readonly #serverlessLogs = new TokenBucket(1, 10);
   readonly #protectionLog: ProtectionLog;
@@ -161,7 +153,8 @@ export class Proxy {
     addresses.take(this.own6);
     this.own4 = own4;
     this.client = new I3Client({ datapath, randomBytes, wallMs });
-    this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: () => this.#sharedKeys.prefix, randomBytes, packetsOut: (mapping) => this.#packetsOut(mapping), nearKey: () => this.client.takeNearKey(this.#nowMs)?.key ?? null });
+    this.#uses = new MappingUses(datapath, wallMs);
+    this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: () => this.#sharedKeys.prefix, randomBytes, packetsOut: (mapping) => this.#uses.packetsOut(mapping), nearKey: () => this.client.takeNearKey(this.#nowMs)?.key ?? null });
     const { pins, pinFile, onPinned, publishedNames } = environment;
     this.zones = new ZoneNames({
       zones: environment.zones ?? [], restored: environment.zoneRecords ?? [], find: (nowMs, ringKey, leastSequence) => this.client.findRecord(nowMs, ringKey, leastSequence),
@@ -181,7 +174,7 @@ export class Proxy {
     this.#sameKeyLog = new SameKeyLog(log, identity.hit);
     const securityLog = new SecurityLog(log, (hit) => this.#names.nameOfHit(hit), (name) => this.#names.policyOf(name));
     const both = {
-      mappingLog: new MappingLog(log, () => this.#nowMs, () => this.#access), unreachableLog: new UnreachableLog(log, () => this.#nowMs), isRingSilent: () => this.#isRingSilent, identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, flows: new FlowWays({ datapath, own4, identity }), wallMs, log,
+      mappingLog: new MappingLog(log, () => this.#nowMs, () => this.#access), unreachableLog: new UnreachableLog(log, () => this.#nowMs), isRingSilent: () => this.#ringSilence.isSilent, identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, flows: new FlowWays({ datapath, own4, identity }), wallMs, log,
       nameOf: (hit: Uint8Array) => this.#names.nameOfHit(hit), ownTriggerFor: (name: string | null) => this.#names.wantsOwnTrigger(name),
       onOwnTrigger: (mapping: Mapping) => this.#insertOwnTrigger(0, mapping), admits: (hit: Uint8Array) => this.#access.admits(hit), refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => this.#access.refuses(peer),
       drop: (mapping: Mapping) => this.#drop(this.#nowMs, mapping), onRefused: (hit: Uint8Array | null) => this.#accessLog.refused(this.#nowMs, hit, this.#access),
@@ -189,6 +182,7 @@ export class Proxy {
       onUnwanted: (hit: Uint8Array | null, asked: Security) => securityLog.refused(this.#nowMs, hit, asked),
     };
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
+    this.#ringLog = new RingLog({ log, clockOffsetMs: () => this.client.clockOffsetMs(), isReturnId: (id) => this.#returnIds.has(id) });
     this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name), onReadable: (mapping, packet) => this.#protectionLog.came(peerText(mapping), packet) }), () => new HipSetup({
       ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes, identity.p256), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, rekeyAfterMs: environment.rekeyAfterMs, policyOf: (name) => this.#names.policyOf(name),
       onKeyed: (mapping) => this.setups.plain.giveAway(mapping), onNamed: (mapping) => void this.#setPolicy(mapping), trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids],
@@ -203,7 +197,7 @@ export class Proxy {
 
   #closeReturnId(id: Uint8Array): void {
     this.client.removeTrigger(this.#nowMs, id);
-    this.#liveTriggers.delete(toHex(id));
+    this.#ringLog.forget(id);
     this.#env.datapath.setInbound(id, null);
   }
 
@@ -390,7 +384,7 @@ export class Proxy {
     this.installFresh();
     this.client.handleTimer(nowMs);
     this.#handleEvents(nowMs);
-    if (nowMs >= this.#silentFromMs && !this.#isRingSilent) this.#setRingSilent(true);
+    if (this.#ringSilence.handleTimer(nowMs)) this.setups.handleRing();
     this.setups.handleTimer(nowMs);
     this.#endWaits(nowMs, null);
     if (nowMs >= this.#nextSweepMs) this.#sweep(nowMs);
@@ -406,14 +400,7 @@ export class Proxy {
   }
 
   nextDeadlineMs(): number {
-    const waitMs = Math.min(...Array.from(this.#waitingForTrigger.values(), (wait) => wait.untilMs));
-    const silentMs = this.#isRingSilent ? Infinity : this.#silentFromMs;
-    return Math.min(waitMs, silentMs, this.client.nextDeadlineMs(), this.setups.nextDeadlineMs(), this.#nextSweepMs);
-  }
-
-  #setRingSilent(isSilent: boolean): void {
-    this.#isRingSilent = isSilent;
-    this.setups.handleRing();
+    return Math.min(this.#waitingCalls.deadlineMs(), this.#ringSilence.deadlineMs(), this.client.nextDeadlineMs(), this.setups.nextDeadlineMs(), this.#nextSweepMs);
   }
 
   #hooks(): MappingHooks {
@@ -422,7 +409,7 @@ export class Proxy {
       allocated: (addresses) => hooks.allocated(addresses),
       released: (addresses) => hooks.released(addresses),
       changed: (mapping) => {
-        this.#savedUse.set(mapping, mapping.lastUseMs);
+        this.#uses.saved(mapping);
         hooks.changed(mapping);
       },
       removed: (mapping) => hooks.removed(mapping),
@@ -458,7 +445,7 @@ export class Proxy {
     if (!isDirect && !this.#hasServers && mapping.state === "idle") return this.#refuseWithoutServers(nowMs, mapping, upcall.address);
     const isLive = mapping.ownKey === null || isDirect || this.client.triggers(nowMs).some((t) => t.live && bytesKey(t.id) === bytesKey(mapping.ownPrivateId));
     if (isLive || mapping.state !== "idle") this.#call(nowMs, mapping, upcall);
-    else this.#waitingForTrigger.set(bytesKey(mapping.ownPrivateId), { mapping, upcall, untilMs: nowMs + OWN_TRIGGER_WAIT_MS });
+    else this.#waitingCalls.add(nowMs, { mapping, upcall });
   }
 
   /** Programs hear so at once. */
@@ -477,74 +464,60 @@ export class Proxy {
     }
   }
 
-  /** The peer's answer needs the trigger; without it after all this time, the call is tried nevertheless. */
+  /** Calls whose trigger is in the ring, or that have waited long enough. */
   #endWaits(nowMs: number, liveId: Uint8Array | null): void {
-    for (const [key, { mapping, upcall, untilMs }] of this.#waitingForTrigger) {
-      if (untilMs > nowMs && (liveId === null || key !== bytesKey(liveId))) continue;
-      this.#waitingForTrigger.delete(key);
+    for (const { mapping, upcall } of this.#waitingCalls.take(nowMs, liveId)) {
       if (this.mappings.byPrivateId(mapping.ownPrivateId) === mapping) this.#call(nowMs, mapping, upcall);
     }
   }
 
   #handleEvents(nowMs: number): void {
-    for (const event of this.client.takeEvents()) {
-      if (event.kind === "path-changed") this.setups.handlePathChanged(event.id);
-      else if (event.kind === "not-present") this.setups.handleNotPresent(nowMs, event.id);
-      else if (event.kind === "record" || event.kind === "record-kept" || event.kind === "record-refused") this.#handleRecord(nowMs, event);
-      else if (event.kind !== "trigger-replaced") this.#logEvent(nowMs, event);
-      else if (sameBytes(event.id, this.ownId)) this.#sameKeyLog.replaced(nowMs);
+    for (const event of this.client.takeEvents()) this.#handleEvent(nowMs, event);
+  }
+
+  #handleEvent(nowMs: number, event: ClientEvent): void {
+    switch (event.kind) {
+      case "path-changed": return this.setups.handlePathChanged(event.id);
+      case "not-present": return this.setups.handleNotPresent(nowMs, event.id);
+      case "record": case "record-kept": case "record-refused":
+        if (!this.zones.handleRecord(nowMs, event)) this.#env.onRecord?.(event);
+        return;
+      case "trigger-replaced":
+        if (sameBytes(event.id, this.ownId)) this.#sameKeyLog.replaced(nowMs);
+        return;
+      case "first-hop":
+        if (this.#ringSilence.handleFirstHop(nowMs, event.server !== null)) this.setups.handleRing();
+        break;
+      case "near-key":
+        this.#sharedKeys.handleNearKey(nowMs, event.server);
+        break;
+      case "trigger-live":
+        this.#endWaits(nowMs, event.id);
+        this.#returnIds.handleLive(event.id);
+        this.#sharedKeys.handleLive(nowMs, event.id);
+        break;
+      case "trigger-refused":
+        if (this.#claims.handleRefused(event.id, event.code)) return;
+        break;
+      case "shortcut": return; // the proxy asks for none
+      case "trigger-lost": break;
     }
-  }
-
-  #handleRecord(nowMs: number, event: RecordEvent): void {
-    if (!this.zones.handleRecord(nowMs, event)) this.#env.onRecord?.(event);
-  }
-
-  #logEvent(nowMs: number, event: Exclude<ClientEvent, RecordEvent | { kind: "path-changed" | "not-present" | "trigger-replaced" }>): void {
-    const { log } = this.#env;
-    if (event.kind === "first-hop") {
-      this.#silentFromMs = event.server === null ? nowMs + RING_SILENT_MS : Infinity;
-      if (event.server !== null && this.#isRingSilent) this.#setRingSilent(false);
-      if (event.server === null) log("warn", "no-server", { remedy: "No i3 server answers. Is this machine online?" });
-      else log("info", "server", { server: locatorText(event.server) });
-      const trouble = event.server === null ? null : clockTrouble(this.client.clockOffsetMs());
-      if (trouble !== null) log("warn", "clock", { why: trouble, remedy: CLOCK_REMEDY });
-    } else if (event.kind === "near-key") {
-      this.#sharedKeys.handleNearKey(nowMs, event.server);
-      log("debug", "near-key", { server: locatorText(event.server), rttMs: Math.round(event.rttMs * 10) / 10 });
-    } else if (event.kind === "trigger-live") {
-      this.#endWaits(nowMs, event.id);
-      this.#returnIds.handleLive(event.id);
-      this.#sharedKeys.handleLive(nowMs, event.id);
-      const isNews = !this.#liveTriggers.has(toHex(event.id));
-      this.#liveTriggers.add(toHex(event.id));
-      log(isNews && !this.#returnIds.has(event.id) ? "info" : "debug", "trigger-live", { id: toHex(event.id.subarray(0, 8)), server: locatorText(event.server) });
-    } else if (event.kind === "trigger-lost") {
-      this.#liveTriggers.delete(toHex(event.id));
-      log(this.#returnIds.has(event.id) ? "debug" : "warn", "trigger-lost", {
-        id: toHex(event.id.subarray(0, 8)), why: event.why, remedy: "It is put into the ring again by itself, which takes a second or two when a server answers: trigger-live says so. Until then nobody finds this host by that id.",
-      });
-    } else if (event.kind === "trigger-refused" && !this.#claims.handleRefused(event.id, event.code)) log("warn", "trigger-refused", { id: toHex(event.id.subarray(0, 8)), code: event.code });
+    this.#ringLog.tell(event);
   }
 
   /** Reads the uses from the engine, watches the servers of active paths, and ends mappings whose time is over. */
   #sweep(nowMs: number): void {
     this.#nextSweepMs = nowMs + SWEEP_MS;
-    const wallMs = this.#env.wallMs();
     for (const mapping of this.mappings.all()) {
-      const usedMs = Math.max(this.#lastUse(mapping.local4), mapping.local6 === null ? -Infinity : this.#lastUse(mapping.local6));
-      const sinceMs = nowMs - usedMs;
-      if (usedMs > -Infinity) mapping.lastUseMs = Math.max(mapping.lastUseMs, Math.floor(wallMs - sinceMs));
+      const sinceMs = this.#uses.read(nowMs, mapping);
       for (const id of [mapping.peerId, mapping.peer?.privateId]) if (id) this.client.setPathActive(id, sinceMs <= ACTIVE_MS);
       this.setups.watch(nowMs, mapping, sinceMs > CALL_AGAIN_AFTER_MS);
-      if (mapping.lastUseMs - (this.#savedUse.get(mapping) ?? 0) >= SAVE_USE_MS) this.mappings.changed(mapping);
+      if (this.#uses.isToBeSaved(mapping)) this.mappings.changed(mapping);
     }
     this.mappings.lookAtStrangers(nowMs);
     this.zones.sweep(nowMs);
     this.#protectionLog.look(nowMs, this.#env.datapath.counters().drops.policy + this.setups.plain.counters.tooLittleProtection);
-    for (const mapping of this.mappings.expired(wallMs)) {
-      this.#drop(nowMs, mapping);
-    }
+    for (const mapping of this.mappings.expired(this.#env.wallMs())) this.#drop(nowMs, mapping);
     this.#sharedKeys.sweep(nowMs, Array.from(this.mappings.all(), ({ ownPrivateId }) => ownPrivateId));
   }
 
@@ -555,19 +528,8 @@ export class Proxy {
 
   #drop(nowMs: number, mapping: Mapping): void {
     if (mapping.ownKey !== null) this.client.removeTrigger(nowMs, mapping.ownPrivateId);
-    this.#liveTriggers.delete(toHex(mapping.ownPrivateId));
+    this.#ringLog.forget(mapping.ownPrivateId);
     this.setups.uninstall(nowMs, mapping);
     this.mappings.remove(mapping);
-  }
-
-  #packetsOut(mapping: Mapping): number {
-    return addressesOf(mapping).reduce((sum, address) => {
-      const counters = this.#env.datapath.flowCounters(address);
-      return counters === undefined ? sum : sum + counters.packetsOut - counters.answersOut;
-    }, 0);
-  }
-
-  #lastUse(address: Uint8Array): number {
-    return this.#env.datapath.lastUse(address) ?? -Infinity;
   }
 }

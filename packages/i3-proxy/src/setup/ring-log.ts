@@ -1,0 +1,62 @@
+/** Tells people what the ring does to this host: its server, its triggers. */
+import { locatorText, toHex, type Log } from "@i3/common";
+import type { ClientEvent } from "@i3/i3-client";
+
+import { CLOCK_REMEDY, clockTrouble } from "../policy/clock.js";
+
+export type ToldEvent = Extract<ClientEvent, { kind: "first-hop" | "near-key" | "trigger-live" | "trigger-lost" | "trigger-refused" }>;
+
+export interface RingLogEnvironment {
+  readonly log: Log;
+  /** Of the ring's servers against ours; null: not known. */
+  readonly clockOffsetMs: () => number | null;
+  /** Those of single calls come and go all the time. */
+  readonly isReturnId: (id: Uint8Array) => boolean;
+}
+
+export class RingLog {
+  readonly #env: RingLogEnvironment;
+  /** That were said to be in the ring: put in again elsewhere is no news. */
+  readonly #live = new Set<string>();
+
+  constructor(environment: RingLogEnvironment) {
+    this.#env = environment;
+  }
+
+  tell(event: ToldEvent): void {
+    switch (event.kind) {
+      case "first-hop": return this.#server(event.server);
+      case "near-key": return this.#env.log("debug", "near-key", { server: locatorText(event.server), rttMs: Math.round(event.rttMs * 10) / 10 });
+      case "trigger-live": return this.#triggerLive(event);
+      case "trigger-lost": return this.#triggerLost(event);
+      case "trigger-refused": return this.#env.log("warn", "trigger-refused", { id: shortId(event.id), code: event.code });
+    }
+  }
+
+  /** Its trigger was removed. */
+  forget(id: Uint8Array): void {
+    this.#live.delete(toHex(id));
+  }
+
+  #server(server: Extract<ToldEvent, { kind: "first-hop" }>["server"]): void {
+    const { log, clockOffsetMs } = this.#env;
+    if (server === null) return log("warn", "no-server", { remedy: "No i3 server answers. Is this machine online?" });
+    log("info", "server", { server: locatorText(server) });
+    const why = clockTrouble(clockOffsetMs());
+    if (why !== null) log("warn", "clock", { why, remedy: CLOCK_REMEDY });
+  }
+
+  #triggerLive({ id, server }: Extract<ToldEvent, { kind: "trigger-live" }>): void {
+    const isNews = !this.#live.has(toHex(id)) && !this.#env.isReturnId(id);
+    this.#live.add(toHex(id));
+    this.#env.log(isNews ? "info" : "debug", "trigger-live", { id: shortId(id), server: locatorText(server) });
+  }
+
+  #triggerLost({ id, why }: Extract<ToldEvent, { kind: "trigger-lost" }>): void {
+    this.forget(id);
+    const remedy = "It is put into the ring again by itself, which takes a second or two when a server answers: trigger-live says so. Until then nobody finds this host by that id.";
+    this.#env.log(this.#env.isReturnId(id) ? "debug" : "warn", "trigger-lost", { id: shortId(id), why, remedy });
+  }
+}
+
+const shortId = (id: Uint8Array): string => toHex(id.subarray(0, 8));
