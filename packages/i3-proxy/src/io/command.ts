@@ -1,7 +1,9 @@
 /** What the proxy daemon is run with. */
 import { formatIpText, parseProxyConfig, publicId, runDaemon, runKeyCommand, toHex, type ProxyConfig } from "@i3/common";
 
-import { checkFiles, cleanUp, startProxy } from "./daemon.js";
+import { checkFiles } from "./check-files.js";
+import { cleanUp } from "./clean-up.js";
+import { startProxy } from "./daemon.js";
 import { openIdentity } from "./own-identity.js";
 import { zoneCommand } from "./zone-command.js";
 

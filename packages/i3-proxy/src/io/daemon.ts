@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 
 import {
-  bytesKey, EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook, parseProxyConfig, readBoundedFile,
+  EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook, parseProxyConfig,
   stderrLog, WatchedFile, type AddressBook, type AddressRange, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator, type SignedRecord,
 } from "@i3/common";
 import { LIMITS, type Datapath } from "@i3/datapath";
@@ -15,24 +15,22 @@ import { ListedServers } from "@i3/i3-client";
 
 import type { NameSource } from "../dns/dns-core.js";
 import { addressesOf } from "../mappings/mapping-table.js";
-import { AccessList } from "../policy/access-list.js";
 import { CLOCK_REMEDY, clockTrouble } from "../policy/clock.js";
 import type { Pins } from "../policy/pins.js";
 import { refusalText } from "../policy/refusal-text.js";
 import { unruledNames, unruledText, unruledZones } from "../policy/unruled-names.js";
 import { Proxy } from "../proxy.js";
-import { removeGuard } from "./guard.js";
+import { readBook } from "./check-files.js";
 import { Interception } from "./interception.js";
-import { NftChild } from "./interception-nft.js";
-import { checkJournal, Journal, type JournalContent } from "./journal.js";
-import { checkHipIdentity, checkIdentity, openIdentity } from "./own-identity.js";
+import { Journal, type JournalContent } from "./journal.js";
+import { openIdentity } from "./own-identity.js";
 import { pinFileOf, readPins, writePins } from "./pin-file.js";
-import { checkPublishedRecords, PublishedRecords } from "./published-records.js";
+import { PublishedRecords } from "./published-records.js";
 import { beginRehearsals } from "./rehearsals.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
-import { checkStateDirectory } from "./state-directory.js";
 import { overlapText, SystemView } from "./system-view.js";
 import { ServerNames } from "./server-names.js";
+import { VirtualAddressesInUse } from "./virtual-addresses-in-use.js";
 import { VirtualRoutes } from "./virtual-routes.js";
 import { readZoneRecords, ZoneRecordFile, zoneRecordFileOf } from "./zone-record-file.js";
 
@@ -49,22 +47,6 @@ const LEAVE_MS = 700;
 /** And this long for the ring to have removed our triggers. */
 const UNREGISTER_MS = 1_000;
 const RANDOM_POOL_BYTES = 4_096;
-
-/** Checks everything that the configuration names, and creates nothing. Returns what may be a mistake. Throws I3Error. */
-export async function checkFiles(config: ProxyConfig): Promise<readonly string[]> {
-  const book = config.addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(config.addressBook.file);
-  checkStateDirectory(config.state.directory);
-  checkJournal(config.state.directory);
-  checkIdentity(config);
-  checkHipIdentity(config);
-  readPins(pinFileOf(config.state.directory));
-  readZoneRecords(zoneRecordFileOf(config.state.directory));
-  const records = checkPublishedRecords(config.zones, Date.now());
-  const access = new AccessList(config.access, book);
-  const groups = access.emptyGroups().map((group) => `<access> has the group "${group}", and no host of the address book is in it`);
-  const unruled = unruledText(unruledNames(book, config.rules));
-  return [...access.oddities(), ...groups, ...records, ...unruledZones(config.zones, config.rules), ...(unruled === null ? [] : [unruled])];
-}
 
 /** Randomness from the system, fetched for many uses at once; no byte is used twice. */
 function pooledRandom(): (length: number) => Uint8Array {
@@ -83,7 +65,6 @@ function pooledRandom(): (length: number) => Uint8Array {
 }
 
 const rangeText = ({ network, prefixBits }: AddressRange): string => `${formatIpText(network)}/${prefixBits}`;
-const readBook = async (file: string): Promise<AddressBook> => parseAddressBook((await readBoundedFile(file, MAX_ADDRESS_BOOK_BYTES)).bytes, file);
 
 /** Starts the proxy. Rejects with I3Error for what a person must mend. */
 export async function startProxy(config: ProxyConfig, onFailure: (error: I3Error) => void, file: string, signal: AbortSignal): Promise<RunningDaemon> {
@@ -96,29 +77,6 @@ export async function startProxy(config: ProxyConfig, onFailure: (error: I3Error
   } catch (error) {
     await daemon.abandon();
     throw error;
-  }
-}
-
-/** Removes what stays when a proxy ends: the guard, rules and routes. Rejects with I3Error, also when the proxy runs. */
-export async function cleanUp({ tun, virtualAddresses: { range } }: ProxyConfig): Promise<string> {
-  const io = loadNativeIo();
-  if (exists(io, tun.name)) throw new I3Error("ERR_I3_RUNNING", `i3-proxy is running: the TUN device ${tun.name} is there`, { remedy: "Stop it first." });
-  try {
-    new VirtualRoutes({ io, tunIndex: 0, own: [], range }).close();
-  } catch (cause) {
-    throw new I3Error("ERR_I3_CLEAN", "rules and routes cannot be removed", { cause, remedy: "Run as root or with CAP_NET_ADMIN." });
-  }
-  const nft = new NftChild({ onExit: () => undefined });
-  await removeGuard(nft, tun.name);
-  await nft.close();
-  return "nothing of i3-proxy is left on this machine's network\n";
-}
-
-function exists(io: NativeIo, interfaceName: string): boolean {
-  try {
-    return io.interfaceIndex(interfaceName) > 0;
-  } catch {
-    return false;
   }
 }
 
@@ -149,23 +107,19 @@ class Daemon implements RunningDaemon {
   #engine: RunningEngine | undefined;
   #routes: VirtualRoutes | undefined;
   #interception: Interception | undefined;
-  /** Addresses that were given out in this turn of the event loop. */
-  readonly #given = new Map<string, Uint8Array>();
   #overlaps: readonly string[] = [];
   /** As they are in use now. */
   #rules: readonly ProxyRule[];
   #book = EMPTY_ADDRESS_BOOK;
   /** What the log has said of names without a rule. */
   #unruled: string | null = null;
-  /** Guarded because the address book names their hosts. */
-  #bookAddresses: ReadonlyMap<string, Uint8Array> = new Map();
   #onResolvers: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #list: ListedServers | undefined;
   #stopping = false;
   readonly #zoneFile: ZoneRecordFile;
   readonly #published: PublishedRecords;
-  #guardSoon: NodeJS.Immediate | undefined;
+  readonly #addresses: VirtualAddressesInUse;
   /** The timers of searches that DNS questions began are set anew soon. */
   #lookSoon: NodeJS.Immediate | undefined;
 
@@ -177,6 +131,9 @@ class Daemon implements RunningDaemon {
     this.#log = log;
     this.#onFailure = onFailure;
     this.ended = new Promise((resolve) => (this.#end = resolve));
+    this.#addresses = new VirtualAddressesInUse({
+      proxy: () => this.#proxy, routes: () => this.#routes, interception: () => this.#interception, onGiven: () => setImmediate(() => this.#run((proxy) => proxy.installFresh())),
+    });
     this.#zoneFile = new ZoneRecordFile(zoneRecordFileOf(config.state.directory), log, () => this.#proxy?.zones.records() ?? []);
     this.#published = new PublishedRecords({ zones: config.zones, log, wallMs: () => Date.now(), run: (work) => this.#run((proxy, nowMs) => work(proxy.client, nowMs)) });
   }
@@ -311,34 +268,18 @@ class Daemon implements RunningDaemon {
     this.#unruled = text;
   }
 
-  /**
-   * Nobody on the LAN passes as a host of the address book before we have spoken with it: the guard knows the book's addresses
-   * beforehand. When we stop it forgets those that no program was given.
-   */
-  #guardBook(): void {
-    const proxy = this.#proxy as Proxy;
-    const wanted = new Map(proxy.bookAddresses().map((address) => [bytesKey(address), address]));
-    for (const [key, address] of this.#bookAddresses) {
-      if (!wanted.has(key) && proxy.mappings.byAddress(address) === undefined) this.#interception?.released(address);
-    }
-    for (const [key, address] of wanted) if (!this.#bookAddresses.has(key)) this.#interception?.allocated(address);
-    this.#bookAddresses = wanted;
-  }
-
-  #unguardBook(): void {
-    for (const address of this.#bookAddresses.values()) {
-      if (this.#proxy?.mappings.byAddress(address) === undefined) this.#interception?.released(address);
-    }
-    this.#bookAddresses = new Map();
-  }
-
   #makeProxy(book: AddressBook, identity: HostIdentity, { content, journal, pins, zoneRecords }: KeptState, view: SystemView, datapath: Datapath): Proxy {
     const { virtualAddresses: { range }, mappings: { max, maxUnproven, lifetimeS, unprovenLifetimeS }, dns, rules, access, publishedNames, zones } = this.#config;
     const random = pooledRandom();
     try {
       return new Proxy({
         identity, sharedKey: content.sharedKey, nearerKeys: content.nearerKeys, keepNearerKeys: (keys) => journal.keepNearerKeys(keys), lastOwn4: content.own4, leastGeneration: content.generation, keepGeneration: (generation) => journal.keepGeneration(generation), datapath, suffix: dns.suffix, rules, access, hip: this.#config.hip, rekeyAfterMs: this.#config.esp.rekeyAfterS * 1_000, publishedNames, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
-        pins, pinFile: pinFileOf(this.#config.state.directory), onPinned: () => this.#writePins(pins), zones, zoneRecords, onZoneRecords: () => this.#onZoneRecords(),
+        pins, pinFile: pinFileOf(this.#config.state.directory), onPinned: () => this.#writePins(pins), zones, zoneRecords,
+        // Their addresses are guarded like those of the book.
+        onZoneRecords: () => {
+          this.#zoneFile.changed();
+          this.#addresses.guardBookSoon();
+        },
         onRecord: (event) => {
           this.#list?.handleRecord(event);
           this.#published.handleRecord(event);
@@ -347,8 +288,8 @@ class Daemon implements RunningDaemon {
         // Two flows a mapping; a quarter of a small range is left free, so that drawing an address does not take long.
         limits: { max: Math.min(max, LIMITS.flows / 2, (2 ** (32 - range.prefixBits) * 3) / 4), maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
         hooks: {
-          allocated: (addresses) => this.#allocated(addresses),
-          released: (addresses) => this.#released(addresses),
+          allocated: (addresses) => this.#addresses.allocated(addresses),
+          released: (addresses) => this.#addresses.released(addresses),
           changed: (mapping) => journal.put(mapping),
           removed: (mapping) => journal.remove(mapping),
         },
@@ -359,15 +300,6 @@ class Daemon implements RunningDaemon {
     }
   }
 
-  /** Their addresses are guarded like those of the book. */
-  #onZoneRecords(): void {
-    this.#zoneFile.changed();
-    this.#guardSoon ??= setImmediate(() => {
-      this.#guardSoon = undefined;
-      if (this.#proxy !== undefined && this.#interception !== undefined) this.#guardBook();
-    });
-  }
-
   /** At once, so that a crash does not let another key be the first; and its addresses are guarded like those of the book. */
   #writePins(pins: Pins): void {
     try {
@@ -375,18 +307,12 @@ class Daemon implements RunningDaemon {
     } catch (error) {
       this.#log("error", "pins-failed", { error: errorLine(error) });
     }
-    this.#guardBook();
-  }
-
-  /** What has time until the first packet comes, in a later turn of the event loop, waits until the DNS answer has gone. */
-  #allocated(addresses: readonly Uint8Array[]): void {
-    if (this.#given.size === 0) setImmediate(() => this.#run((proxy) => proxy.installFresh()));
-    for (const address of addresses) this.#given.set(bytesKey(address), address);
+    this.#addresses.guardBook();
   }
 
   #names({ names }: Proxy): NameSource {
     return {
-      resolve: (name) => names.resolve(name), reverse: (address) => names.reverse(address), told: (address) => this.#told(address),
+      resolve: (name) => names.resolve(name), reverse: (address) => names.reverse(address), told: (address) => this.#addresses.told(address),
       whenKnown: (name, done) => {
         this.#lookSoon ??= setImmediate(() => {
           this.#lookSoon = undefined;
@@ -395,29 +321,6 @@ class Daemon implements RunningDaemon {
         return names.whenKnown?.(name, done) ?? (() => undefined);
       },
     };
-  }
-
-  /** The flow and the route exist before the DNS answer goes out: the engine's threads take the program's first packet at once. */
-  #told(address: Uint8Array): void {
-    if (!this.#given.has(bytesKey(address))) return;
-    this.#proxy?.installFresh();
-    this.#routes?.add(address);
-  }
-
-  #settleGiven(): void {
-    for (const address of this.#given.values()) {
-      this.#routes?.add(address);
-      this.#interception?.allocated(address);
-    }
-    this.#given.clear();
-  }
-
-  #released(addresses: readonly Uint8Array[]): void {
-    this.#settleGiven();
-    for (const address of addresses) {
-      this.#routes?.remove(address);
-      if (!this.#bookAddresses.has(bytesKey(address))) this.#interception?.released(address);
-    }
   }
 
   /** Addresses of the TUN, and the ways to what programs were given before a crash. */
@@ -440,8 +343,8 @@ class Daemon implements RunningDaemon {
     });
     this.#interception = interception;
     this.#closers.push(() => interception.close());
-    this.#closers.push(() => this.#unguardBook());
-    this.#guardBook();
+    this.#closers.push(() => this.#addresses.unguardBook());
+    this.#addresses.guardBook();
     this.#onResolvers = () => {
       view.refresh();
       interception.update();
@@ -495,7 +398,7 @@ class Daemon implements RunningDaemon {
     const proxy = this.#proxy;
     if (proxy === undefined) return;
     work(proxy, performance.now());
-    this.#settleGiven();
+    this.#addresses.settle();
     this.#settle();
   }
 
@@ -521,7 +424,7 @@ class Daemon implements RunningDaemon {
         onUpdate: (update) => {
           if (update.ok) {
             this.#run((proxy) => proxy.setBook(update.value));
-            this.#guardBook();
+            this.#addresses.guardBook();
             this.#book = update.value;
             this.#logUnruled();
           }
@@ -537,7 +440,7 @@ class Daemon implements RunningDaemon {
         proxy.dropOverlapping(nowMs);
         proxy.client.renewTriggers(nowMs);
       });
-      this.#guardBook();
+      this.#addresses.guardBook();
     });
     this.#closers.push(() => changes.close());
   }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { parseProxyConfig, type I3Error } from "@i3/common";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { checkFiles } from "../../src/io/daemon.js";
+import { checkFiles } from "../../src/io/check-files.js";
 
 let directory: string;
 beforeEach(() => void (directory = mkdtempSync(join(tmpdir(), "i3-check-"))));

@@ -1,0 +1,30 @@
+/** Removes what stays on a machine when a proxy ends: the guard, rules and routes. */
+import { I3Error, type ProxyConfig } from "@i3/common";
+import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
+
+import { removeGuard } from "./guard.js";
+import { NftChild } from "./interception-nft.js";
+import { VirtualRoutes } from "./virtual-routes.js";
+
+/** Returns what to tell. Rejects with I3Error, also when the proxy runs. */
+export async function cleanUp({ tun, virtualAddresses: { range } }: ProxyConfig): Promise<string> {
+  const io = loadNativeIo();
+  if (exists(io, tun.name)) throw new I3Error("ERR_I3_RUNNING", `i3-proxy is running: the TUN device ${tun.name} is there`, { remedy: "Stop it first." });
+  try {
+    new VirtualRoutes({ io, tunIndex: 0, own: [], range }).close();
+  } catch (cause) {
+    throw new I3Error("ERR_I3_CLEAN", "rules and routes cannot be removed", { cause, remedy: "Run as root or with CAP_NET_ADMIN." });
+  }
+  const nft = new NftChild({ onExit: () => undefined });
+  await removeGuard(nft, tun.name);
+  await nft.close();
+  return "nothing of i3-proxy is left on this machine's network\n";
+}
+
+function exists(io: NativeIo, interfaceName: string): boolean {
+  try {
+    return io.interfaceIndex(interfaceName) > 0;
+  } catch {
+    return false;
+  }
+}
