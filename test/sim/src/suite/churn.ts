@@ -7,6 +7,7 @@ const FINGERS_MS = 15_000;
 /** A lookup that went wrong is made again by the same node after this, so often. */
 const RETRY_MS = 2_000;
 const RETRIES = 3;
+const PROGRESS_MS = 300_000;
 
 export interface ChurnFigures {
   readonly size: number;
@@ -29,13 +30,15 @@ export interface ChurnOptions {
   readonly meanLifetimeMs: number;
   readonly forMs: number;
   readonly lookupsPerSecond: number;
+  /** Told every {@link PROGRESS_MS} of virtual time under churn. @default nobody */
+  readonly onProgress?: (done: Pick<ChurnFigures, "ranMs" | "crashed" | "lookups">) => void;
 }
 
 /**
  * Every node lives as long as an exponential distribution says, then crashes without a word; another joins at that moment. An answer is right when it names
  * the live node that is responsible at the moment when it comes. Askers that crash do not count.
  */
-export function measureChurn(seed: number, { size, meanLifetimeMs, forMs, lookupsPerSecond }: ChurnOptions): ChurnFigures {
+export function measureChurn(seed: number, { size, meanLifetimeMs, forMs, lookupsPerSecond, onProgress }: ChurnOptions): ChurnFigures {
   const draw = new Draw(seed);
   const world = new RingWorld(draw, () => draw.between(10, 50));
   grow(world, draw, size);
@@ -85,6 +88,7 @@ export function measureChurn(seed: number, { size, meanLifetimeMs, forMs, lookup
       again.shift();
       if (next.from.up) ask(next.from, next.key, next.left);
     }
+    if ((world.nowMs - startMs) % PROGRESS_MS === 0) onProgress?.({ ranMs: world.nowMs - startMs, crashed: counts.crashed, lookups: counts.lookups });
     for (; nextMs <= world.nowMs; nextMs += pauseMs) ask(draw.pick(world.joined), draw.bytes(16), RETRIES);
   }
   world.run(RETRIES * (RETRY_MS + 6_000));

@@ -2,7 +2,7 @@
  * The figures of large rings (docs/simulation-suite.md): `npm run sim -- --suite [--quick] [--seed S] [--only lookups,churn,nearness] [--largest SIZE] [--churn-minutes M]`.
  * Exit status 0: all are met; 1: one is not; 2: bad arguments.
  */
-import { measureChurn } from "./churn.js";
+import { measureChurn, type ChurnOptions } from "./churn.js";
 import { measureLookups } from "./lookups.js";
 import { measureNearness } from "./nearness.js";
 
@@ -46,8 +46,11 @@ function* lookupRows({ seed, sizes }: SuiteOptions): Iterable<Row> {
   }
 }
 
+/** An hour of churn takes longer than that. */
+const sayChurn: NonNullable<ChurnOptions["onProgress"]> = ({ ranMs, crashed, lookups }) => console.error(`churn: ${ranMs / 60_000} min, ${crashed} crashes, ${lookups} lookups`);
+
 function churnRows({ seed, churnSize, churnMinutes }: SuiteOptions): Row[] {
-  const f = measureChurn(seed, { size: churnSize, meanLifetimeMs: 3_600_000, forMs: churnMinutes * 60_000, lookupsPerSecond: 100 });
+  const f = measureChurn(seed, { size: churnSize, meanLifetimeMs: 3_600_000, forMs: churnMinutes * 60_000, lookupsPerSecond: 100, onProgress: sayChurn });
   const right = f.lookups - f.wrong - f.notFound;
   const what = `ring of ${churnSize}, lifetimes of 1 h, ${churnMinutes} min (${f.crashed} crashes, ${f.joined} joins)`;
   return [
