@@ -68,6 +68,10 @@ export interface ConnectionCounters extends ProgramCounters {
   readonly socket: number;
   /** Control messages that answered nothing we had asked. */
   readonly unexpected: number;
+  /** Addresses for packets to go straight to that were told and not taken: it cannot be one host's, or who is there has not proven to hold the id. */
+  readonly shortcutsFailed: number;
+  /** Senders who were not shown that we hold an id, since too many asked; they go on over the servers. */
+  readonly proofsRefused: number;
 }
 
 export interface KnownServer {
@@ -355,8 +359,9 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
 
   counters(): ConnectionCounters {
     const { malformed, unexpected } = this.#core.client.counters;
+    const { failed, proofsRefused } = this.#core.client.shortcutCounters;
     const { ioError, tooBig } = this.#socket?.drops ?? { ioError: 0, tooBig: 0 };
-    return { ...this.#core.counters, malformed: this.#core.counters.malformed + malformed, unexpected, socket: ioError + tooBig };
+    return { ...this.#core.counters, malformed: this.#core.counters.malformed + malformed, unexpected, shortcutsFailed: failed, proofsRefused, socket: ioError + tooBig };
   }
 
   /** Takes all triggers out of the ring, at most 1 s, and frees socket and timer: nothing keeps the process then. Twice is no error. */

@@ -73,7 +73,7 @@ describe("two programs", () => {
     expect(other.send(inbox.id, "one")).toBe(true);
     other.send(toHex(inbox.id), Buffer.from("two"));
     expect(await take(inbox, 2)).toEqual(["one", "two"]);
-    expect(home.counters()).toMatchObject({ received: 2, unknownId: 0 });
+    expect(home.counters()).toMatchObject({ received: 2, unknownId: 0, shortcutsFailed: 0, proofsRefused: 0 });
     expect(home.servers()).toMatchObject([{ address: server.address, alive: true }]);
   });
 

@@ -19,6 +19,7 @@ import { CLOCK_REMEDY, clockTrouble } from "../policy/clock.js";
 import type { Pins } from "../policy/pins.js";
 import { refusalText } from "../policy/refusal-text.js";
 import { unruledNames, unruledText, unruledZones } from "../policy/unruled-names.js";
+import { coreCounterFields } from "../core-counter-fields.js";
 import { Proxy } from "../proxy.js";
 import { readBook } from "./check-files.js";
 import { Interception } from "./interception.js";
@@ -217,7 +218,7 @@ class Daemon implements RunningDaemon {
     if (proxy === undefined || engine === undefined) return;
     this.#log("info", "counters", {
       engine: engineCounterFields(engine),
-      client: proxy.client.counters, setup: proxy.setups.plain.counters, hip: proxy.setups.hip?.counters, dns: this.#interception?.counters(), zones: { names: proxy.zones.size, ...proxy.zones.counters },
+      ...coreCounterFields(proxy), dns: this.#interception?.counters(),
       mappings: proxy.report(performance.now()),
       servers: proxy.client.servers().map((s) => ({ server: locatorText(s.locator), liveness: s.liveness, rttMs: Math.round(s.rttMs * 10) / 10, inUse: s.inUse })),
     });

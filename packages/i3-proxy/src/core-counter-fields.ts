@@ -1,0 +1,7 @@
+/** What the line `counters` of the log has of the core (docs/wire.md §8): drops and the like since the start, by part and reason. */
+import type { Proxy } from "./proxy.js";
+
+/** `hip` is undefined when the proxy has no HIP. */
+export function coreCounterFields({ client, setups, zones }: Proxy) {
+  return { client: client.counters, shortcuts: client.shortcutCounters, setup: setups.plain.counters, hip: setups.hip?.counters, zones: { names: zones.size, ...zones.counters } } as const;
+}
