@@ -1,4 +1,7 @@
-/** Servers and NATs fail under running traffic: it comes back. How soon is printed; the times of docs/failures.md are held in virtual time (packages/i3-client/test/takeover.test.ts). */
+/**
+ * Servers and NATs fail under running traffic: it comes back. How soon is printed; the times of docs/failures.md are held in virtual time
+ * (packages/i3-client/test/takeover.test.ts). I3_FAILURES=10 lets each kind of failure happen so many times, for the figures there.
+ */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { RingServer } from "@i3/demo";
@@ -9,6 +12,8 @@ import { eventually, outageMs, pairBed, pings, type PairBed } from "./pair-bed.j
 /** Far more than what is promised: a busy machine is no fault of the ring. Without it traffic would be back after 30 s. */
 const LIMIT_MS = 9_000;
 const BACK_MS = 30_000;
+const FAILURES = Number(process.env["I3_FAILURES"] ?? "1");
+const FAILURE_MS = 150_000;
 
 let bed: PairBed;
 beforeAll(async () => {
@@ -23,17 +28,24 @@ const count = ({ child }: RingServer, event: string): number => child?.lines.fil
 const says = (server: RingServer, event: string, before: number): Promise<true> =>
   eventually(`${server.host.name} says ${event}`, BACK_MS, () => Promise.resolve(count(server, event) > before || undefined));
 
-/** Lets `failure` happen to the server that carries iperf3's packets. `undo`: makes it whole again, until the ring is as before. */
+/** Lets `failure` happen to the server that carries iperf3's packets, again and again. `undo`: makes it whole again, until the ring is as before. */
 async function survives(failure: (server: RingServer) => Promise<void>, undo: (server: RingServer) => Promise<void>): Promise<void> {
-  let failed: RingServer | undefined;
-  const ms = await iperfOutageMs(bed, ["--bitrate", "20M"], async (server) => {
-    failed = server;
-    await failure(server);
-  });
-  if (failed === undefined) throw new Error("nothing failed");
-  process.stdout.write(`    iperf3 stood still for ${ms} ms\n`);
-  expect(ms).toBeLessThan(LIMIT_MS);
-  await undo(failed);
+  const tookMs: number[] = [];
+  while (tookMs.length < FAILURES) {
+    let failed: RingServer | undefined;
+    const ms = await iperfOutageMs(bed, ["--bitrate", "20M"], async (server) => {
+      failed = server;
+      await failure(server);
+    });
+    if (failed === undefined) throw new Error("nothing failed");
+    process.stdout.write(`    iperf3 stood still for ${ms} ms (${failed.host.name})\n`);
+    expect(ms).toBeLessThan(LIMIT_MS);
+    tookMs.push(ms);
+    await undo(failed);
+  }
+  tookMs.sort((a, b) => a - b);
+  const median = ((tookMs[(FAILURES - 1) >> 1] ?? 0) + (tookMs[FAILURES >> 1] ?? 0)) / 2;
+  process.stdout.write(`    of ${FAILURES}: least ${tookMs[0]} ms, median ${median} ms, most ${tookMs.at(-1)} ms\n`);
 }
 
 describe("under running pings", () => {
@@ -52,29 +64,13 @@ describe("under a running iperf3, the server that carries its packets", () => {
   }, async (server) => {
     await server.start();
     await says(server, "claims", 0);
-  }), 150_000);
+  }), FAILURES * FAILURE_MS);
 
   it("is silently cut off", () => survives((server) => server.host.cutOff(), async (server) => {
     await says(server, "alone", 0);
     const before = count(server, "claims");
     await server.host.restore();
     await says(server, "claims", before);
-  }), 150_000);
+  }), FAILURES * FAILURE_MS);
 });
 
-describe("a TCP connection", () => {
-  it("survives the restart of every server, one after the other", async () => {
-    const listener = bed.home.spawn("nc", ["-l", "-k", "7000"]);
-    await bed.home.exec("sh", ["-c", "until ss -ltn | grep -q :7000; do :; done"]);
-    const client = bed.laptop.spawn("nc", ["home.i3", "7000"]);
-    client.stdin.write("begin\n");
-    await listener.waitForLine(/begin/, 20_000);
-    for (const [i, server] of bed.ring.entries()) {
-      await server.child?.stop();
-      await server.start();
-      client.stdin.write(`after ${i}\n`);
-      await listener.waitForLine(new RegExp(`after ${i}`), 20_000);
-    }
-    expect(client.running).toBe(true);
-  }, 120_000);
-});
