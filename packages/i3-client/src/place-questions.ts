@@ -7,8 +7,13 @@ import { bytesKey, encodeControl, NONCE_BYTES, sameBytes, sameLocator, type Cont
 
 import type { ClientEnvironment } from "./environment.js";
 
-/** Ours: later answers do not count, nor dispute anything. */
+// Ours:
+/** Later answers do not count, nor dispute anything. */
 const OPEN_MS = 5_000;
+/** Who did not answer is asked again after this time, or when there is nobody else. */
+const SILENT_MS = 60_000;
+/** Of a list of servers (at most 32) most may be silent. */
+const MAX_SILENT = 32;
 
 interface Question<Asker> {
   readonly asker: Asker;
@@ -31,6 +36,8 @@ export class PlaceQuestions<Asker extends object> {
   readonly #nonces = new Map<Asker, string>();
 
   readonly #witness: (besides: readonly Locator[]) => Locator | null;
+  /** Who was asked lately, for whatever key, and did not answer; since when, the oldest first. */
+  #silent: { readonly locator: Locator; readonly sinceMs: number }[] = [];
 
   /** `witness`: a living server that is none of these; null: there is none. */
   constructor(environment: ClientEnvironment, witness: (besides: readonly Locator[]) => Locator | null) {
@@ -38,10 +45,10 @@ export class PlaceQuestions<Asker extends object> {
     this.#witness = witness;
   }
 
-  /** Asks a witness that is none of `besides`, nor the one of the last time if that was silent; in the place of the asker's last question, which stays open when there is nobody to ask. */
+  /** Asks a witness that is none of `besides`, nor was silent lately; in the place of the asker's last question, which stays open when there is nobody to ask. */
   ask(nowMs: number, asker: Asker, ringKey: Uint8Array, besides: readonly Locator[]): void {
-    const silent = this.#silent(asker);
-    const to = this.#witness(silent === null ? besides : [...besides, silent]);
+    this.#noteSilence(nowMs, asker);
+    const to = this.#choose(nowMs, besides);
     if (to === null) return;
     this.drop(asker);
     const nonce = this.#environment.randomBytes(NONCE_BYTES);
@@ -66,9 +73,22 @@ export class PlaceQuestions<Asker extends object> {
     this.#nonces.delete(asker);
   }
 
-  /** Who was asked last, and has not answered; null: nobody. */
-  #silent(asker: Asker): Locator | null {
+  /** Whom this asker asked last, when he has not answered. */
+  #noteSilence(nowMs: number, asker: Asker): void {
     const question = this.#byNonce.get(this.#nonces.get(asker) ?? "");
-    return question === undefined || question.named !== null ? null : question.to;
+    if (question === undefined || question.named !== null) return;
+    this.#silent = [...this.#silent.filter(({ locator }) => !sameLocator(locator, question.to)), { locator: question.to, sinceMs: nowMs }].slice(-MAX_SILENT);
+  }
+
+  /** When all others were silent: who was so longest ago. */
+  #choose(nowMs: number, besides: readonly Locator[]): Locator | null {
+    this.#silent = this.#silent.filter(({ sinceMs }) => nowMs - sinceMs < SILENT_MS);
+    for (let forgiven = 0; forgiven < this.#silent.length; forgiven += 1) {
+      const avoided = [...besides, ...this.#silent.slice(forgiven).map(({ locator }) => locator)];
+      const to = this.#witness(avoided);
+      // The first hop, in want of another, is one of those.
+      if (to !== null && !avoided.some((other) => sameLocator(other, to))) return to;
+    }
+    return this.#witness(besides);
   }
 }
