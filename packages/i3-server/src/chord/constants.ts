@@ -62,8 +62,8 @@ export const MAX_HOPS = 48;
 export const LOOKUP_MS = 5_000;
 /** A lookup that ran out of nodes to ask begins again after this. */
 export const LOOKUP_PAUSE_MS = 250;
-/** 512 that others make the server do (server/constants.ts) and 64 of the ring's own. */
-export const MAX_LOOKUPS = 576;
+/** 768 that others make the server do (server/constants.ts) and 64 of the ring's own. */
+export const MAX_LOOKUPS = 832;
 /** Steps in one stabilization round towards ever nearer successors. */
 export const MAX_CANDIDATES = 32;
 /** Nodes watched for the server's route cache. */

@@ -16,9 +16,14 @@ export const LOCATE_ROUTE_MS = 1_000;
 export const MAX_ROUTES = 32_768;
 /** What requests may make us look up at once, and as many for packets that wait; the rest of chord's MAX_LOOKUPS is the ring's own. */
 export const MAX_CLIENT_LOOKUPS = 256;
+/** And so many more for sources that have proven their address. */
+export const MAX_PROVEN_LOOKUPS = 128;
+/** Longer than a client that stays refreshes one trigger before it signs it again: 1,024 times, every 5 s. */
+export const PROVEN_MS = 7_200_000;
+export const MAX_PROVEN_SOURCES = 65_536;
 /** Of the places for lookups that are free, one source may hold this part: 28 when it is alone, and 200 that all want more leave 8 for those who hold none. */
 export const SHARE_OF_FREE = 1 / 8;
-/** Requests that wait for the lookup of one key. */
+/** Requests that wait for the lookup of one key, and as many more of sources that have proven their address. One source has two. */
 export const MAX_WAITING_PER_KEY = 16;
 /** Senders of recent packets with CACHE_REQUEST, by nonce: NOT_PRESENT finds its way back through them. */
 export const SENDER_MEMORY_MS = 30_000;

@@ -1,8 +1,27 @@
-/** Places for the lookups that others make a server do: whoever holds some leaves more free than that, so that neither one flood nor many take all. */
+/**
+ * Places for what others make a server do, and let wait: whoever holds some leaves more free than that, so that neither one flood nor many take all.
+ * Addresses cost a forger nothing, so sources that have proven theirs have places of their own, beside those that are for all.
+ */
 import { SHARE_OF_FREE } from "./constants.js";
 
-/** Sources that hold nothing are not remembered, so the places bound this too. */
 export class LookupPlaces {
+  readonly #forAll: Places;
+  readonly #forProven: Places;
+
+  constructor(forAll: number, forProven: number) {
+    this.#forAll = new Places(forAll);
+    this.#forProven = new Places(forProven);
+  }
+
+  /** One for a source (sourceOf); returns what gives it back. Null, and nothing taken, when it holds a SHARE_OF_FREE part of those that are free, or none is. */
+  take(source: string, isProven: boolean): (() => void) | null {
+    for (const places of isProven ? [this.#forProven, this.#forAll] : [this.#forAll]) if (places.take(source)) return () => places.give(source);
+    return null;
+  }
+}
+
+/** Sources that hold nothing are not remembered, so the places bound this too. */
+class Places {
   readonly #held = new Map<string, number>();
   #free: number;
 
@@ -10,7 +29,6 @@ export class LookupPlaces {
     this.#free = places;
   }
 
-  /** One for a source (sourceOf). False, and nothing taken, when it holds a SHARE_OF_FREE part of those that are free, or none is. */
   take(source: string): boolean {
     const held = this.#held.get(source) ?? 0;
     if (held >= this.#free * SHARE_OF_FREE) return false;

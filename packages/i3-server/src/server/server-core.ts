@@ -20,8 +20,9 @@ import { TRIGGER_LIFE_MS } from "../triggers/constants.js";
 import { sourceOf } from "../triggers/source-rate.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
-import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, HANDOVER_MS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
+import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, HANDOVER_MS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
 import { LookupPlaces } from "./lookup-places.js";
+import { ProvenSources } from "./proven-sources.js";
 import { RecentSenders } from "./recent-senders.js";
 import { Routes } from "./routes.js";
 
@@ -61,10 +62,10 @@ interface Asker {
 }
 
 interface Waiting {
-  /** Where it has its place, and whose that is. */
-  readonly places: LookupPlaces;
-  readonly source: string;
+  /** Its place in the lookups. */
+  readonly giveBack: () => void;
   readonly askers: Asker[];
+  readonly askerPlaces: LookupPlaces;
   /** The engine holds packets for this key. */
   packets: boolean;
 }
@@ -84,8 +85,9 @@ export class ServerCore {
   /** Ring key → who waits for its lookup. */
   readonly #waiting = new Map<string, Waiting>();
   /** Half for each: neither packets for random ids nor clients' requests take what the other needs. */
-  readonly #packetPlaces = new LookupPlaces(MAX_CLIENT_LOOKUPS);
-  readonly #requestPlaces = new LookupPlaces(MAX_CLIENT_LOOKUPS);
+  readonly #packetPlaces = new LookupPlaces(MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS);
+  readonly #requestPlaces = new LookupPlaces(MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS);
+  readonly #proven = new ProvenSources();
   #datagrams: Datagram[] = [];
   #hasLeft = false;
   /** Once we leave: who has our keys, to whom all goes that still comes here. */
@@ -240,6 +242,7 @@ export class ServerCore {
         return this.#answerWhenKnown(nowMs, message.ringKey, { kind: "locate", from, nonce, requestBytes: bytes.length });
       case "CHALLENGE_REQUEST": case "TRIGGER": case "REFRESH": {
         const answer = this.#triggers.handle(nowMs, from, message);
+        if (message.type === "TRIGGER" && answer?.type === "TRIGGER_OK") this.#proven.add(nowMs, sourceOf(from));
         if (answer !== null) this.#reply(from, bytes.length, answer, nonce);
         return;
       }
@@ -258,7 +261,9 @@ export class ServerCore {
   #ringMessage(nowMs: number, from: Locator, bytes: number, decoded: DecodedControl): void {
     if (this.#channel === null) return this.counters.count("session");
     const message = this.#channel.receive(nowMs, from, bytes, decoded);
-    if (message !== null) this.#chord.handleMessage(nowMs, decoded.nonce, message);
+    if (message === null) return;
+    this.#proven.add(nowMs, sourceOf(from));
+    this.#chord.handleMessage(nowMs, decoded.nonce, message);
   }
 
   /** Of the server that packets for the id are sent on to: others may have seen the nonce. */
@@ -301,7 +306,8 @@ export class ServerCore {
     }
     const waiting = this.#lookUp(nowMs, key, this.#requestPlaces, asker.from);
     if (waiting === null) return;
-    if (waiting.askers.length >= MAX_WAITING_PER_KEY) return this.counters.count("cache-pending-full");
+    const source = sourceOf(asker.from);
+    if (waiting.askerPlaces.take(source, this.#proven.has(nowMs, source)) === null) return this.counters.count("cache-pending-full");
     waiting.askers.push(asker);
   }
 
@@ -326,14 +332,14 @@ export class ServerCore {
     const running = this.#waiting.get(text);
     if (running !== undefined) return running;
     const source = sourceOf(from);
-    const isTaken = places.take(source);
-    if (!isTaken || this.#chord.lookup(nowMs, new Uint8Array(key)) === null) {
-      if (isTaken) places.give(source);
+    const giveBack = places.take(source, this.#proven.has(nowMs, source));
+    if (giveBack === null || this.#chord.lookup(nowMs, new Uint8Array(key)) === null) {
+      giveBack?.();
       this.counters.count("lookups-refused");
       return null;
     }
     this.counters.count("lookups");
-    const waiting: Waiting = { askers: [], packets: false, places, source };
+    const waiting: Waiting = { giveBack, askers: [], askerPlaces: new LookupPlaces(MAX_WAITING_PER_KEY, MAX_WAITING_PER_KEY), packets: false };
     this.#waiting.set(text, waiting);
     return waiting;
   }
@@ -343,7 +349,7 @@ export class ServerCore {
     const waiting = this.#waiting.get(text);
     this.#waiting.delete(text);
     if (waiting === undefined) return;
-    waiting.places.give(waiting.source);
+    waiting.giveBack();
     const isSelf = node !== null && bytesKey(node.key) === bytesKey(this.#init.self.key);
     if (node === null || (isSelf && !this.#chord.owns(key))) {
       this.counters.count("lookups-failed");
