@@ -83,6 +83,13 @@ describe.each(Object.entries(SIGNERS))("a trigger signed by a %s key", (_, { sig
     expect(verifyTrigger(message, NODE_KEY, () => false)).toBe(signer.kind === "host");
   });
 
+  it("has every Ed25519 signature looked at by the one that is given, and no other", () => {
+    const asked: string[] = [];
+    expect(verifyTrigger(message, NODE_KEY, (publicKey, ...what) => asked.push(toHex(publicKey)) > 0 && verifyWithTriggerKey(publicKey, ...what))).toBe(true);
+    const keys = { host: [], private: [message.publicKey], name: [message.publicKey.subarray(32)], member: [groupKey.publicKey, memberKey.publicKey] };
+    expect(asked).toEqual(keys[signer.kind].map(toHex));
+  });
+
   it("fails at a server with another node key", () => {
     for (let bit = 0; bit < 128; bit += 5) expect(verifyTrigger(message, flipped(NODE_KEY, bit))).toBe(false);
     expect(verifyTrigger(message, filled(16, 0))).toBe(false);
