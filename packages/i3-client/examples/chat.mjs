@@ -16,8 +16,8 @@ import { openRing } from "./ring.mjs";
 
 const { values } = parseArgs({ options: { name: { type: "string", default: "somebody" }, servers: { type: "string" }, group: { type: "string" } } });
 const { name } = values;
-const ring = await openRing(values.servers);
 const group = values.group === undefined ? newGroup() : Group.fromSecret(values.group);
+const ring = await openRing(values.servers);
 
 const i3 = await connect({ servers: ring.servers });
 i3.on("server", (server) => console.log(server === null ? "* no server answers" : `* by the server ${server}`));

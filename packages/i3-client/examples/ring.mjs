@@ -37,6 +37,7 @@ export async function openRing(given) {
     rmSync(folder, { recursive: true, force: true });
   };
   process.once("exit", close);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
   console.log("starting a ring of three on this machine, which takes some eight seconds …");
   const ports = await freePorts(SIZE);
   const authority = join(folder, "authority");
@@ -84,7 +85,5 @@ async function freePorts(count) {
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const { servers } = await openRing(undefined);
   console.log(`ready: --servers ${servers.join(",")}`);
-  process.on("SIGINT", () => process.exit(0));
-  process.on("SIGTERM", () => process.exit(0));
   setInterval(() => undefined, 60_000);
 }
