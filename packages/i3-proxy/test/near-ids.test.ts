@@ -111,6 +111,31 @@ it("peers that share a key get ids at the near server as soon as one was found; 
   expect(kept).toHaveLength(1);
 }, 60_000);
 
+it("peers that share a key get ids at a near server again after the host has moved; those from before keep theirs", () => {
+  let nearAddress = 3;
+  const world = new World({ seed: "near", delayBetweenMs: (from, to) => (from[0] === 192 && to[0] === 192 ? 5 : from[3] === nearAddress || to[3] === nearAddress ? 2 : 60) });
+  const servers = world.ring(6);
+  world.run(10_000);
+  let kept: readonly TriggerKey[] = [];
+  const made: Bed = { world, near: servers[2] as Node, servers, laptop: addHost(world, "198.51.100.9", { servers, identity: own, book: bookOf(peers), keepNearerKeys: (keys) => void (kept = keys) }) };
+  world.run(20_000);
+  const before = idFor(made, "p1.i3");
+  const serverOf = (id: Uint8Array): string => {
+    const trigger = made.laptop.proxy.client.triggers(world.nowMs).find((each) => bytesKey(ringKey(each.id)) === bytesKey(ringKey(id)));
+    return trigger?.live === true && trigger.server !== null ? locatorText(trigger.server) : "none";
+  };
+  expect(serverOf(before)).toBe(locatorText(made.near.locator));
+  nearAddress = 5;
+  const { client } = made.laptop.proxy;
+  client.renewTriggers(world.nowMs);
+  world.run(180_000);
+  const after = idFor(made, "p2.i3");
+  expect(serverOf(after)).toBe(locatorText((servers[4] as Node).locator));
+  expect(serverOf(before), "the living mapping's").toBe(locatorText(made.near.locator));
+  expect([...made.laptop.proxy.mappings.all()].find(({ name }) => name === "p1.i3")?.ownPrivateId).toEqual(before);
+  expect(bytesKey(kept.at(-1)?.prefix ?? new Uint8Array(0))).toBe(bytesKey(ringKey(after)));
+}, 60_000);
+
 it("a key that is near enough stays", () => {
   let changes = 0;
   const world = new World({ seed: "equal" });

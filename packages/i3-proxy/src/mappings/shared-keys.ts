@@ -9,6 +9,8 @@ import type { I3Client } from "@i3/i3-client";
 /** As the client looks for near keys: what is not farther than this is near enough to stay. */
 const NEAR_FACTOR = 1.5;
 const NEAR_MS = 2;
+/** Both the key in use and the one that is ready are at far servers, as after a move to another network: another is looked for, this often at most. */
+const REDRAW_MS = 600_000;
 /** Beside the first: while so many are in use no other is taken. */
 export const MAX_NEARER_KEYS = 4;
 
@@ -37,6 +39,7 @@ export class SharedKeys {
   #next: SharedKey | null = null;
   /** Where the ids of the key that the client has ready live. */
   #ready: Locator | null = null;
+  #redrawMs = -Infinity;
 
   constructor(environment: SharedKeysEnvironment) {
     this.#env = environment;
@@ -96,12 +99,22 @@ export class SharedKeys {
     if (this.#next !== null || this.#ready === null || this.#nearer.length >= MAX_NEARER_KEYS) return;
     const hereMs = this.#roundTripMs(nowMs);
     const thereMs = this.#measured(this.#ready);
-    if (hereMs === null || thereMs === null || hereMs <= thereMs * NEAR_FACTOR + NEAR_MS) return;
+    if (hereMs === null || thereMs === null) return;
+    if (!isFarther(hereMs, thereMs)) return this.#redraw(nowMs, Math.min(hereMs, thereMs));
     const near = client.takeNearKey(nowMs);
     this.#ready = null;
     if (near === null) return;
     this.#next = { key: near.key, id: null };
     this.#insert(nowMs, this.#next);
+  }
+
+  /** Gives up the key that is ready, so that the client looks for another, when a server is known that is nearer than those of this and of new ids. */
+  #redraw(nowMs: number, ownMs: number): void {
+    const alive = this.#env.client.servers().filter(({ liveness }) => liveness === "alive");
+    if (nowMs < this.#redrawMs || !isFarther(ownMs, Math.min(...alive.map(({ rttMs }) => rttMs)))) return;
+    this.#redrawMs = nowMs + REDRAW_MS;
+    this.#ready = null;
+    this.#env.client.takeNearKey(nowMs);
   }
 
   /** To the server of new ids; null: not known. */
@@ -125,3 +138,5 @@ export class SharedKeys {
     return [this.#first, ...this.#nearer];
   }
 }
+
+const isFarther = (oneMs: number, otherMs: number): boolean => oneMs > otherMs * NEAR_FACTOR + NEAR_MS;
