@@ -196,6 +196,18 @@ export interface RefreshAnswers {
   readonly lifeMs: number;
 }
 
+/** By which the engine answers CHALLENGE_REQUEST (docs/datapath.md, "Challenges"). Copied; what the engine has of the secret is wiped when it is replaced or removed. */
+export interface ChallengeAnswers {
+  /** The ring keys that are ours: of these triggers are answered for, of all others replicas. */
+  readonly range: Responsibility;
+  /** That cookies are made with, 32 bytes (docs/wire.md §4.1). */
+  readonly secret: Uint8Array;
+  /** 16 bytes. */
+  readonly nodeKey: Uint8Array;
+  /** What the clock on the wall showed when the engine's showed 0, whole ms since 1970, at most 2^52. */
+  readonly wallOffsetMs: number;
+}
+
 /** A lease that was refreshed: as it is now, when that was last (the engine's clock), and how often since it was told of. */
 export interface Refreshed extends Pick<Lease, "token" | "index"> {
   readonly id: Uint8Array;
@@ -209,7 +221,7 @@ export interface Datagram {
   readonly bytes: Uint8Array;
 }
 
-/** What the engine hands up, in batches of at most {@link LIMITS.upcallsPerBatch}. Byte arrays belong to the receiver. */
+/** What the engine hands up, in batches of at most {@link LIMITS.upcallsPerBatch}. Byte arrays belong to the receiver; those of control datagrams may lie in one buffer, so who keeps one copies it. */
 export type Upcall =
   /** A control datagram (first byte 0x19), not looked into. */
   | { readonly kind: "control"; readonly from: Locator; readonly bytes: Uint8Array }
@@ -300,6 +312,8 @@ export interface Counters {
   readonly hipAnswered: number;
   /** Refreshes that the engine answered. */
   readonly refreshed: number;
+  /** Requests for a challenge that the engine answered. */
+  readonly challenged: number;
 }
 
 /** Of one flow since its address was first set, kept by later calls of `setFlow` until it is removed; bytes are of inner packets. */
@@ -346,6 +360,8 @@ export interface Datapath {
   setLease(id: Uint8Array, lease: Lease | null): void;
   /** `null`, as at the start: all refreshes go up. */
   setRefreshAnswers(answers: RefreshAnswers | null): void;
+  /** `null`, as at the start: all requests for a challenge go up. */
+  setChallengeAnswers(answers: ChallengeAnswers | null): void;
   /** Leases that were refreshed, each once, in the order of their last refresh; at most {@link LIMITS.refreshedPerBatch}. */
   takeRefreshed(): readonly Refreshed[];
   setResponsibility(range: Responsibility): void;

@@ -51,7 +51,10 @@ export interface OpenedEngine {
   readonly port: number;
 }
 
-/** Upcall as C++ makes it: `from` is an endpoint of 18 bytes, of kind 6 a route of 35 (reference/endpoints.ts); fields that a kind has not are absent. */
+/**
+ * Upcall as C++ makes it: `from` is an endpoint of 18 bytes, of kind 6 a route of 35 (reference/endpoints.ts); fields that a kind has not are absent. Of kind 0 `bytes` has the endpoint
+ * before the datagram, and shares its memory with the others of its batch.
+ */
 export interface RawUpcall {
   /** 0 control, 1 flow-setup, 2 payload, 3 route-miss, 4 no-trigger, 5 cache-request, 6 hip */
   readonly kind: number;
@@ -125,6 +128,8 @@ export interface NativeEngineAddon {
   /** `kind` as below; `replica`: an endpoint. */
   engineSetRefreshAnswers(handle: EngineHandle, kind: number, from: Uint8Array, to: Uint8Array, replica: Uint8Array | null, lifeMs: number): EngineStatus;
   engineRemoveRefreshAnswers(handle: EngineHandle): void;
+  engineSetChallengeAnswers(handle: EngineHandle, kind: number, from: Uint8Array, to: Uint8Array, secret: Uint8Array, nodeKey: Uint8Array, wallOffsetMs: number): EngineStatus;
+  engineRemoveChallengeAnswers(handle: EngineHandle): void;
   /** For each lease: id 32 | token 16 | index 4 | times 4 | atMs 8, a double; all big-endian. undefined: none. */
   engineTakeRefreshed(handle: EngineHandle): Uint8Array | undefined;
   /** 0 all, 1 none, 2 range. */
@@ -135,6 +140,8 @@ export interface NativeEngineAddon {
   engineRelease(handle: EngineHandle, address: Uint8Array): EngineStatus;
   engineDiscard(handle: EngineHandle, address: Uint8Array, refuse: boolean): EngineStatus;
   engineSend(handle: EngineHandle, endpoint: Uint8Array, bytes: Uint8Array): void;
+  /** For each datagram its route 35, length 4, big-endian, and bytes. */
+  engineSendAll(handle: EngineHandle, packed: Uint8Array): void;
   engineInject(handle: EngineHandle, packet: Uint8Array): void;
   engineSubmit(handle: EngineHandle, packet: Uint8Array): void;
   engineDeliver(handle: EngineHandle, id: Uint8Array, packet: Uint8Array): EngineStatus;
@@ -143,7 +150,7 @@ export interface NativeEngineAddon {
   /** At most LIMITS.upcallsPerBatch. */
   engineTakeUpcalls(handle: EngineHandle): readonly RawUpcall[];
   engineUpcallsWait(handle: EngineHandle): boolean;
-  /** Drops in the order of DROP_REASONS (native-engine.ts), then tunIn, tunOut, udpIn, udpOut, upcalls, hipAnswered, refreshed, tunReads, tunWrites, udpReads, udpSends, tableBytes. */
+  /** Drops in the order of DROP_REASONS (native-engine.ts), then tunIn, tunOut, udpIn, udpOut, upcalls, hipAnswered, refreshed, challenged, tunReads, tunWrites, udpReads, udpSends, tableBytes. */
   engineCounters(handle: EngineHandle): Float64Array;
   engineOffloads(handle: EngineHandle): Offloads;
 }

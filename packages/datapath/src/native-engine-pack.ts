@@ -1,8 +1,11 @@
 /** Arguments of the `Datapath` interface as the addon takes them (native-addon.ts). They are checked already. */
-import type { EspTransform, HipPuzzles, Services } from "./datapath.js";
+import type { Datagram, EspTransform, HipPuzzles, Services, TriggerEntry } from "./datapath.js";
+import { encodeRoute, putEndpoint, ROUTE_BYTES } from "./reference/endpoints.js";
 import type { RewritePlan } from "./reference/address-rewrite.js";
 import type { FlowAction } from "./reference/flow-table.js";
-import type { Bucket, TriggerTarget } from "./reference/trigger-table.js";
+import { putBytes } from "./reference/octets.js";
+import { ADDRESS_SLOT_BYTES } from "./reference/step.js";
+import { requireTrigger } from "./reference/trigger-table.js";
 
 /** For what an entry has not. */
 export const NOTHING = new Uint8Array(0);
@@ -12,7 +15,8 @@ const NO_MTU = 65_535;
 export const ALL_WAYS = 3;
 /** Instead of the strength of what no service takes. */
 const REFUSED = 3;
-const TARGET = { locator: 0, stack: 1 } as const;
+/** Before the ids of a target; 0 before an endpoint. */
+const STACK = 1;
 const ID_BYTES = 32;
 
 /** Arguments of `engineSetFlow` behind the address. */
@@ -62,12 +66,48 @@ export function packTransform(transform: EspTransform): PackedTransform {
   }
 }
 
-/** For each trigger: id 32, then 0 and an endpoint of 18, or 1, the number of ids and these. */
-export const packTriggers = (buckets: readonly Bucket[]): Uint8Array =>
-  Buffer.concat(buckets.flatMap(({ id, targets }) => targets.flatMap((target) => [id, ...packTarget(target)])));
+/** What the addon copies at once is written here, and the next call writes over it: no call allocates, but for what is large. */
+const ROOM = Buffer.alloc(64 * 1024);
+const roomOf = (bytes: number): Buffer => (bytes <= ROOM.length ? ROOM.subarray(0, bytes) : Buffer.allocUnsafe(bytes));
 
-const packTarget = (target: TriggerTarget): readonly Uint8Array[] =>
-  target.kind === "locator" ? [Uint8Array.of(TARGET.locator), target.endpoint] : [Uint8Array.of(TARGET.stack, target.ids.length / ID_BYTES), target.ids];
+/** For each trigger: id 32, then 0 and an endpoint of 18, or 1, the number of ids and these. Of a ring key all, at each insert: so it is written in one pass. Throws as {@link requireTrigger}. */
+export function packTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): Uint8Array {
+  const packed = roomOf(triggers.reduce((sum, { target }) => sum + ID_BYTES + 1 + (target.kind === "locator" ? ADDRESS_SLOT_BYTES : 1 + target.ids.length * ID_BYTES), 0)).fill(0);
+  let at = 0;
+  for (const trigger of triggers) {
+    requireTrigger(ringKey, trigger);
+    putBytes(packed, at, trigger.id);
+    at += ID_BYTES + 1;
+    const { target } = trigger;
+    if (target.kind === "locator") {
+      putEndpoint(packed, at, target.locator);
+      at += ADDRESS_SLOT_BYTES;
+      continue;
+    }
+    packed[at - 1] = STACK;
+    packed[at] = target.ids.length;
+    at += 1;
+    for (const id of target.ids) {
+      packed.set(id, at);
+      at += ID_BYTES;
+    }
+  }
+  return packed;
+}
+
+const LENGTH_BYTES = 4;
+/** Of each datagram its route 35, length 4, bytes. Throws RangeError for a locator that no socket could send to. */
+export function packDatagrams(datagrams: readonly Datagram[]): Uint8Array {
+  const packed = roomOf(datagrams.reduce((sum, { bytes }) => sum + ROUTE_BYTES + LENGTH_BYTES + bytes.length, 0));
+  let at = 0;
+  for (const { locator, bytes } of datagrams) {
+    packed.set(encodeRoute(locator), at);
+    at = packed.writeUInt32BE(bytes.length, at + ROUTE_BYTES);
+    packed.set(bytes, at);
+    at += bytes.length;
+  }
+  return packed;
+}
 
 const PUZZLES_BYTES = 35;
 /** Of each epoch its number 2, K 1, secret 32. For the caller to wipe. */

@@ -16,12 +16,18 @@ function present<T>(field: T | undefined): T {
   return field;
 }
 
+/** `bytes`: the sender's endpoint and the datagram. */
+function control(bytes: Uint8Array): Upcall {
+  if (bytes.length < ADDRESS_SLOT_BYTES) throw new TypeError("a control datagram without a sender");
+  return { kind: "control", from: decodeEndpoint(bytes, 0), bytes: bytes.subarray(ADDRESS_SLOT_BYTES) };
+}
+
 /** The byte arrays become the receiver's. */
 export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forwarded, shortcutOk, requestBytes, strength }: RawUpcall): Upcall {
   const sender = () => decodeEndpoint(present(from), 0);
   switch (kind) {
     case KIND.control:
-      return { kind: "control", from: sender(), bytes: present(bytes) };
+      return control(present(bytes));
     case KIND.hip:
       return { kind: "hip", from: decodeRoute(present(from), 0, present(from), ADDRESS_SLOT_BYTES), bytes: present(bytes) };
     case KIND.flowSetup:

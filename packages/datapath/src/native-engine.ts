@@ -5,14 +5,15 @@
  */
 import { concatBytes, type I3Error, type Locator, type OffloadName } from "@i3/common";
 import {
-  LIMITS, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type RefreshAnswers, type Refreshed, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall,
+  LIMITS, type ChallengeAnswers, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type RefreshAnswers, type Refreshed, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall,
 } from "./datapath.js";
 import { tableFull } from "./errors.js";
 import type { EngineHandle, EngineStatus, NativeEngineAddon, RawDatagram, VnetPacket } from "./native-addon.js";
 import { brokenPort, loadNativeEngine, openNativePorts, type EngineAddon, type NativePorts } from "./native-engine-open.js";
-import { ALL_WAYS, NOTHING, packFlow, packPuzzles, packRewrites, packServices, packTransform, packTriggers } from "./native-engine-pack.js";
+import { ALL_WAYS, NOTHING, packDatagrams, packFlow, packPuzzles, packRewrites, packServices, packTransform, packTriggers } from "./native-engine-pack.js";
 import { decodeRefreshed, decodeUpcall } from "./native-engine-upcalls.js";
 import { makeRewritePlan } from "./reference/address-rewrite.js";
+import { requireChallengeAnswers } from "./reference/challenge-rules.js";
 import { prepareOutbound, requireFamily, requireName, requireSpi, SEQUENCE_END } from "./reference/association-table.js";
 import { encodeAddress, encodeEndpoint, encodeRoute } from "./reference/endpoints.js";
 import { makeCipher, wipeKeys } from "./reference/esp-transforms.js";
@@ -21,7 +22,6 @@ import { requireResponder } from "./reference/hip-responder.js";
 import { requireLength } from "./reference/octets.js";
 import { prepareServices, requireStrength, STRONGEST } from "./reference/services.js";
 import { requireAnswers, requireLease } from "./reference/refresh-rules.js";
-import { makeBuckets } from "./reference/trigger-table.js";
 import { ID_BYTES, RING_KEY_BYTES } from "./wire/data-header.js";
 
 /** In the order of `enum class Drop` in native/engine/counters.h. */
@@ -31,7 +31,7 @@ export const DROP_REASONS = [
 ] as const satisfies readonly DropReason[];
 
 /** Behind the drops in what `engineCounters` yields. */
-const COUNTS = ["tunIn", "tunOut", "udpIn", "udpOut", "upcalls", "hipAnswered", "refreshed", "tunReads", "tunWrites", "udpReads", "udpSends", "tableBytes"] as const;
+const COUNTS = ["tunIn", "tunOut", "udpIn", "udpOut", "upcalls", "hipAnswered", "refreshed", "challenged", "tunReads", "tunWrites", "udpReads", "udpSends", "tableBytes"] as const;
 type Count = (typeof COUNTS)[number];
 
 /** So that timers and the rest of the control plane get the event loop while a flood of upcalls comes in. */
@@ -152,7 +152,7 @@ export class NativeEngine implements Datapath {
   setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void {
     requireRingKey(ringKey);
     if (triggers.length > LIMITS.triggersPerRingKey) throw groupFull();
-    settle(this.#addon.engineSetTriggers(this.#handle, ringKey, packTriggers(makeBuckets(ringKey, triggers))), "trigger", LIMITS.triggers);
+    settle(this.#addon.engineSetTriggers(this.#handle, ringKey, packTriggers(ringKey, triggers)), "trigger", LIMITS.triggers);
   }
 
   setLease(id: Uint8Array, lease: Lease | null): void {
@@ -167,6 +167,12 @@ export class NativeEngine implements Datapath {
     if (answers === null) return this.#addon.engineRemoveRefreshAnswers(this.#handle);
     requireAnswers(answers);
     settle(this.#addon.engineSetRefreshAnswers(this.#handle, ...packRange(answers.range), endpointOf(answers.replica), answers.lifeMs));
+  }
+
+  setChallengeAnswers(answers: ChallengeAnswers | null): void {
+    if (answers === null) return this.#addon.engineRemoveChallengeAnswers(this.#handle);
+    requireChallengeAnswers(answers);
+    settle(this.#addon.engineSetChallengeAnswers(this.#handle, ...packRange(answers.range), answers.secret, answers.nodeKey, answers.wallOffsetMs));
   }
 
   takeRefreshed(): readonly Refreshed[] {
@@ -203,7 +209,11 @@ export class NativeEngine implements Datapath {
   }
 
   send(datagrams: readonly Datagram[]): void {
-    for (const { locator, bytes } of datagrams) this.#addon.engineSend(this.#handle, encodeRoute(locator), bytes);
+    const [first] = datagrams;
+    if (first === undefined) return;
+    if (datagrams.length === 1) return this.#addon.engineSend(this.#handle, encodeRoute(first.locator), first.bytes);
+    // Together, so that the gates are closed once, and a lane that is woken finds all of them.
+    this.#addon.engineSendAll(this.#handle, packDatagrams(datagrams));
   }
 
   inject(packets: readonly Uint8Array[]): void {
@@ -236,7 +246,7 @@ export class NativeEngine implements Datapath {
   counters(): Counters {
     const values = this.#addon.engineCounters(this.#handle);
     const drops = Object.fromEntries(DROP_REASONS.map((reason, i) => [reason, values[i] ?? 0])) as Record<DropReason, number>;
-    return { drops, ...pick(values, "tunIn", "tunOut", "udpIn", "udpOut", "upcalls", "hipAnswered", "refreshed") };
+    return { drops, ...pick(values, "tunIn", "tunOut", "udpIn", "udpOut", "upcalls", "hipAnswered", "refreshed", "challenged") };
   }
 
   systemCalls(): SystemCalls {

@@ -1,4 +1,4 @@
-/** A server whose engine answers refreshes beside one whose JavaScript answers all: the same requests have the same answers, byte by byte, and are counted alike. */
+/** A server whose engine answers refreshes and requests for a challenge beside one whose JavaScript answers all: the same requests have the same answers, byte by byte, and are counted alike. */
 import { CONTROL_TYPES, encodeControl, groupId, makeLocator, TRIGGER_ACTION, TRIGGER_FLAG, type Locator } from "@i3/common";
 import { Random } from "@i3/common/testing";
 import { LIMITS, makeDatagramBatch, makePacketBatch, ReferenceEngine } from "@i3/datapath";
@@ -24,13 +24,16 @@ const SIGNERS: readonly (readonly [id: Uint8Array, signer: TriggerSigner, member
 const endpointOf = ({ address, port }: Locator): Uint8Array =>
   Uint8Array.from([...(address.length === 4 ? [...new Uint8Array(10), 0xff, 0xff] : []), ...address, port >> 8, port & 0xff]);
 
-/** The core on an engine; `isLeased` false: the engine is told of no lease, and so hands up all. */
+/** The core on an engine; `isLeased` false: the engine is told of no lease and no secret, and so hands up all. */
 class Server {
   readonly #engine = new ReferenceEngine();
   readonly #noted = new NotingEngine();
   readonly bench: ServerBench;
   /** Answered by the engine. */
-  answered = 0;
+  get answered(): { readonly refreshed: number; readonly challenged: number } {
+    const { refreshed, challenged } = this.#engine.counters();
+    return { refreshed, challenged };
+  }
 
   constructor(isLeased: boolean, isInRing: boolean) {
     const [engine, noted] = [this.#engine, this.#noted];
@@ -39,7 +42,8 @@ class Server {
       datapath: {
         setTriggers: (key, triggers) => noted.setTriggers(key, triggers), setResponsibility: (range) => noted.setResponsibility(range), setNextServer: (key, locator) => noted.setNextServer(key, locator),
         discardRoute: (key) => noted.discardRoute(key), send: (datagrams) => noted.send(datagrams),
-        setLease: (id, lease) => void (isLeased && engine.setLease(id, lease)), setRefreshAnswers: (answers) => engine.setRefreshAnswers(answers), takeRefreshed: () => engine.takeRefreshed(),
+        setLease: (id, lease) => void (isLeased && engine.setLease(id, lease)), setRefreshAnswers: (answers) => engine.setRefreshAnswers(answers),
+        setChallengeAnswers: (answers) => void (isLeased && engine.setChallengeAnswers(answers)), takeRefreshed: () => engine.takeRefreshed(),
       },
     });
   }
@@ -51,7 +55,6 @@ class Server {
     udp.addresses.set(endpointOf(from));
     udp.count = 1;
     const upcalls = this.#engine.step(this.bench.nowMs, { tun: null, udp }, makePacketBatch(1, 100), out);
-    this.answered += out.count;
     this.#noted.take();
     this.bench.core.handleUpcalls(this.bench.nowMs, upcalls);
     return [...Array.from({ length: out.count }, (_, i) => out.arena.slice(i * out.slotBytes, i * out.slotBytes + (out.lengths[i] ?? 0))), ...this.#noted.take().map((datagram) => datagram.bytes)];
@@ -109,16 +112,17 @@ it.each([1, 2, 3, 4, 5, 6].flatMap((seed) => [[seed, "alone"], [seed, "in a ring
     }
     if (isInRing && step === STEPS - 60) servers.forEach((server, i) => server.say(peers[i] as RingPeer, { type: "LEAVING", from: (peers[i] as RingPeer).node, predecessor: null, successors: [server.bench.self] }));
     if (step === STEPS - 10) for (const { bench } of servers) bench.core.leave(bench.nowMs);
-    const [leased, other] = servers.map(({ bench }) => {
+    const [leased, other] = servers.map(({ bench, answered }) => {
       bench.core.handleTimer(bench.nowMs);
       const { triggers, replicas } = bench.core.inspect();
-      return { triggers, replicas, counters: bench.core.counters.snapshot() };
+      const { challenges = 0, ...counters } = bench.core.counters.snapshot();
+      return { triggers, replicas, counters, challenges: challenges + answered.challenged };
     });
     expect(leased).toEqual(other);
   }
   // It was about something. The first refresh of each is the core's, and in the ring triggers come and go with the other server.
   expect(refreshes).toBeGreaterThan(STEPS / 25);
-  expect([servers[0].answered > (isInRing ? 0 : refreshes / 3), servers[1].answered]).toEqual([true, 0]);
+  expect([servers[0].answered.refreshed > (isInRing ? 0 : refreshes / 3), servers[0].answered.challenged > STEPS / 20, servers[1].answered]).toEqual([true, true, { refreshed: 0, challenged: 0 }]);
 });
 
 it("as many refreshes may be lost in the engine as in the core", () => expect(LIMITS.refreshSkip).toBe(REFRESH_MAX_SKIP));

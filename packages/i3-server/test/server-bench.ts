@@ -2,7 +2,7 @@
 import {
   decodeControl, encodeControl, makeLocator, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage, type ControlType, type Locator, type RingNode, type TriggerMessage,
 } from "@i3/common";
-import type { Datagram, Lease, RefreshAnswers, Refreshed, Responsibility, TriggerEntry, Upcall } from "@i3/datapath";
+import type { ChallengeAnswers, Datagram, Lease, RefreshAnswers, Refreshed, Responsibility, TriggerEntry, Upcall } from "@i3/datapath";
 import { generateTriggerKey, refreshChain, signTrigger, type TriggerKey, type TriggerSigner } from "@i3/hip";
 
 import { ServerCore, type ServerCoreInit } from "../src/server/server-core.js";
@@ -33,6 +33,10 @@ export class NotingEngine {
   }
   setRefreshAnswers(answers: RefreshAnswers | null): void {
     this.answers = answers;
+  }
+  challenges: ChallengeAnswers | null = null;
+  setChallengeAnswers(answers: ChallengeAnswers | null): void {
+    this.challenges = answers;
   }
   takeRefreshed(): readonly Refreshed[] {
     return this.refreshed.splice(0);

@@ -22,7 +22,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 65> entries{{
+constexpr std::array<Entry, 68> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -66,6 +66,8 @@ constexpr std::array<Entry, 65> entries{{
     {"engineRemoveLease", i3io::engine_remove_lease},
     {"engineSetRefreshAnswers", i3io::engine_set_refresh_answers},
     {"engineRemoveRefreshAnswers", i3io::engine_remove_refresh_answers},
+    {"engineSetChallengeAnswers", i3io::engine_set_challenge_answers},
+    {"engineRemoveChallengeAnswers", i3io::engine_remove_challenge_answers},
     {"engineTakeRefreshed", i3io::engine_take_refreshed},
     {"engineSetResponsibility", i3io::engine_set_responsibility},
     {"engineSetNextServer", i3io::engine_set_next_server},
@@ -73,6 +75,7 @@ constexpr std::array<Entry, 65> entries{{
     {"engineDiscardRoute", i3io::engine_discard_route},
     {"engineRelease", i3io::engine_release},
     {"engineDiscard", i3io::engine_discard},
+    {"engineSendAll", i3io::engine_send_all},
     {"engineSend", i3io::engine_send},
     {"engineInject", i3io::engine_inject},
     {"engineSubmit", i3io::engine_submit},

@@ -11,7 +11,7 @@
 namespace i3io {
 namespace {
 
-constexpr size_t totals_after_drops = 12;
+constexpr size_t totals_after_drops = 13;
 
 }  // namespace
 
@@ -90,7 +90,7 @@ napi_value engine_counters(napi_env env, napi_callback_info info) {
   if (instance == nullptr) return nullptr;
   const i3::Engine::Totals totals = instance->engine().totals();
   const std::array<uint64_t, totals_after_drops> rest{
-      totals.tun_in,    totals.tun_out,    totals.udp_in,    totals.udp_out,   totals.upcalls, totals.hip_answered, totals.refreshed,
+      totals.tun_in,    totals.tun_out,    totals.udp_in,    totals.udp_out,   totals.upcalls, totals.hip_answered, totals.refreshed, totals.challenged,
       totals.tun_reads, totals.tun_writes, totals.udp_reads, totals.udp_sends, instance->engine().table_bytes(),
   };
   std::array<double, i3::drop_reasons + totals_after_drops> values{};

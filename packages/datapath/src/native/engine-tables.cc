@@ -1,5 +1,6 @@
 // What JavaScript tells an engine: tables, and packets of its own. Arguments are read first and the engine is asked for last.
 #include <type_traits>
+#include <vector>
 
 #include "engine-handle.h"
 #include "engine-skin.h"
@@ -285,6 +286,26 @@ napi_value engine_remove_refresh_answers(napi_env env, napi_callback_info info) 
   return with_engine(env, info, read, [](i3::Engine& engine, int) { engine.remove_refresh_answers(); });
 }
 
+napi_value engine_set_challenge_answers(napi_env env, napi_callback_info info) {
+  constexpr int64_t latest_ms = int64_t{1} << 52;
+  const auto read = [](Check& check, const Arguments& arguments) {
+    i3::ChallengeSpec spec;
+    spec.kind = static_cast<uint8_t>(check.integer(arguments[1], "kind", 0, 2));
+    spec.from = check.bytes(arguments[2], "from");
+    spec.to = check.bytes(arguments[3], "to");
+    spec.secret = check.bytes(arguments[4], "secret");
+    spec.node_key = check.bytes(arguments[5], "nodeKey");
+    spec.wall_offset_ms = static_cast<uint64_t>(check.integer(arguments[6], "wallOffsetMs", 0, latest_ms));
+    return spec;
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const i3::ChallengeSpec& spec) { return engine.set_challenge_answers(spec); });
+}
+
+napi_value engine_remove_challenge_answers(napi_env env, napi_callback_info info) {
+  const auto read = [](Check&, const Arguments&) { return 0; };
+  return with_engine(env, info, read, [](i3::Engine& engine, int) { engine.remove_challenge_answers(); });
+}
+
 napi_value engine_set_responsibility(napi_env env, napi_callback_info info) {
   struct Values {
     int64_t kind = 0;
@@ -348,6 +369,27 @@ napi_value engine_send(napi_env env, napi_callback_info info) {
     return Values{take_route(check, arguments[1], "endpoint"), check.bytes(arguments[2], "bytes")};
   };
   return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { engine.send(values.to.endpoint, values.bytes, values.to.way); });
+}
+
+napi_value engine_send_all(napi_env env, napi_callback_info info) {
+  constexpr size_t route_bytes = 35, length_bytes = 4;
+  const auto read = [](Check& check, const Arguments& arguments) {
+    std::vector<i3::Engine::Outgoing> datagrams;
+    i3::Bytes left = check.bytes(arguments[1], "packed");
+    while (check.valid() && !left.empty()) {
+      const bool has_head = left.size() >= route_bytes + length_bytes;
+      const size_t length = has_head ? i3::u32(left, route_bytes) : 0;
+      if (!has_head || length > left.size() - route_bytes - length_bytes) {
+        check.fail("packed", "cut off");
+        break;
+      }
+      const Route to = read_route(check, left.first(route_bytes), "packed");
+      datagrams.push_back({to.endpoint, to.way, left.subspan(route_bytes + length_bytes, length)});
+      left = left.subspan(route_bytes + length_bytes + length);
+    }
+    return datagrams;
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const std::vector<i3::Engine::Outgoing>& datagrams) { engine.send(datagrams); });
 }
 
 napi_value engine_inject(napi_env env, napi_callback_info info) {

@@ -18,14 +18,48 @@ napi_value make_array(napi_env env, napi_typedarray_type type, std::span<const T
   return array;
 }
 
-napi_value make_upcall(napi_env env, const i3::Upcall& upcall) {
+// The control datagrams of one batch, each behind its sender, in one buffer: most of what a server hears, and a buffer each would cost more than all else of it.
+class ControlDatagrams {
+ public:
+  ControlDatagrams(napi_env env, std::span<const i3::Upcall> upcalls) : env_(env) {
+    size_t bytes = 0;
+    for (const i3::Upcall& upcall : upcalls) bytes += upcall.kind == i3::UpcallKind::control ? bytes_of(upcall) : 0;
+    void* data = nullptr;
+    if (bytes > 0 && napi_create_arraybuffer(env, bytes, &data, &buffer_) == napi_ok) room_ = {static_cast<uint8_t*>(data), bytes};
+  }
+
+  napi_value add(const i3::Upcall& upcall) {
+    const size_t length = bytes_of(upcall);
+    if (length > room_.size() - used_) return nullptr;
+    i3::copy_to(room_, used_, upcall.from.bytes);
+    i3::copy_to(room_, used_ + upcall.from.bytes.size(), upcall.bytes);
+    napi_value array = nullptr;
+    napi_create_typedarray(env_, napi_uint8_array, length, buffer_, used_, &array);
+    used_ += length;
+    return array;
+  }
+
+ private:
+  static size_t bytes_of(const i3::Upcall& upcall) { return upcall.from.bytes.size() + upcall.bytes.size(); }
+
+  napi_env env_;
+  napi_value buffer_ = nullptr;
+  i3::MutableBytes room_;
+  size_t used_ = 0;
+};
+
+napi_value make_upcall(napi_env env, const i3::Upcall& upcall, ControlDatagrams& datagrams) {
   using i3::UpcallKind;
   const UpcallKind kind = upcall.kind;
   napi_value object = nullptr;
   napi_create_object(env, &object);
   set_property(env, object, "kind", make_integer(env, static_cast<int64_t>(kind)));
+  if (kind == UpcallKind::control) {
+    set_property(env, object, "bytes", datagrams.add(upcall));
+    return object;
+  }
   const bool has_sender = kind != UpcallKind::flow_setup;
-  const bool is_bare = kind == UpcallKind::control || kind == UpcallKind::hip;
+  const bool is_bare = kind == UpcallKind::hip;
   const bool has_nonce = has_sender && !is_bare && kind != UpcallKind::route_miss;
   const bool is_notice = kind == UpcallKind::no_trigger || kind == UpcallKind::cache_request;
   if (has_sender) set_property(env, object, "from", kind == UpcallKind::hip ? make_route(env, upcall.from, upcall.way) : make_bytes(env, upcall.from.bytes));
@@ -55,9 +89,10 @@ std::optional<i3::Endpoint> take_optional_endpoint(Check& check, napi_value valu
   return take_endpoint(check, value, name);
 }
 
-Route take_route(Check& check, napi_value value, const char* name) {
+Route take_route(Check& check, napi_value value, const char* name) { return read_route(check, check.bytes(value, name), name); }
+
+Route read_route(Check& check, i3::Bytes bytes, const char* name) {
   Route route;
-  const std::span<uint8_t> bytes = check.bytes(value, name);
   constexpr size_t endpoint_bytes = sizeof(route.endpoint.bytes);
   const bool is_whole = bytes.size() == endpoint_bytes + i3::Way::packed_bytes;
   const bool fits = is_whole ? bytes[endpoint_bytes] <= static_cast<uint8_t>(i3::Via::ip) : bytes.size() == endpoint_bytes;
@@ -107,12 +142,13 @@ napi_value make_route(napi_env env, const i3::Endpoint& endpoint, const i3::Way&
 napi_value make_upcalls(napi_env env, std::span<const i3::Upcall> upcalls) {
   napi_value array = nullptr;
   if (napi_create_array_with_length(env, upcalls.size(), &array) != napi_ok) return nullptr;
+  ControlDatagrams datagrams(env, upcalls);
   uint32_t index = 0;
   for (const i3::Upcall& upcall : upcalls) {
     // Each of its own, so that a full batch does not hold thousands of handles at once.
     napi_handle_scope scope = nullptr;
     if (napi_open_handle_scope(env, &scope) != napi_ok) return nullptr;
-    napi_set_element(env, array, index++, make_upcall(env, upcall));
+    napi_set_element(env, array, index++, make_upcall(env, upcall, datagrams));
     napi_close_handle_scope(env, scope);
   }
   return array;

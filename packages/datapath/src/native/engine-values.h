@@ -20,6 +20,8 @@ struct Route {
   i3::Way way;
 };
 Route take_route(Check& check, napi_value value, const char* name);
+// The same bytes.
+Route read_route(Check& check, i3::Bytes bytes, const char* name);
 std::optional<Route> take_optional_route(Check& check, napi_value value, const char* name);
 uint32_t take_u32(Check& check, napi_value value, const char* name);
 

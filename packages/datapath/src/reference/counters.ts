@@ -15,6 +15,7 @@ export class CounterSet {
   upcalls = 0;
   hipAnswered = 0;
   refreshed = 0;
+  challenged = 0;
 
   drop(reason: DropReason, packets = 1): void {
     this.#drops[reason] += packets;
@@ -22,7 +23,7 @@ export class CounterSet {
 
   /** A copy that does not change later. */
   snapshot(): Counters {
-    const { tunIn, tunOut, udpIn, udpOut, upcalls, hipAnswered, refreshed } = this;
-    return { drops: { ...this.#drops }, tunIn, tunOut, udpIn, udpOut, upcalls, hipAnswered, refreshed };
+    const { tunIn, tunOut, udpIn, udpOut, upcalls, hipAnswered, refreshed, challenged } = this;
+    return { drops: { ...this.#drops }, tunIn, tunOut, udpIn, udpOut, upcalls, hipAnswered, refreshed, challenged };
   }
 }

@@ -7,7 +7,7 @@
  */
 import { makeLocator, type Locator, type Via, type ViaLocator } from "@i3/common";
 import { IP_PROTOCOL } from "../datapath.js";
-import { copyBytes, put16, requireLength, u16, u8 } from "./octets.js";
+import { copyBytes, equalAt, put16, putBytes, requireLength, u16, u8 } from "./octets.js";
 import { ADDRESS_SLOT_BYTES, WAY_SLOT_BYTES } from "./step.js";
 
 export const PORT_OFFSET = 16;
@@ -15,10 +15,12 @@ export const ROUTE_BYTES = ADDRESS_SLOT_BYTES + WAY_SLOT_BYTES;
 export const VIAS = ["udp", "hip", "ip"] as const satisfies readonly Via[];
 export const VIA = { udp: 0, hip: 1, ip: 2 } as const satisfies Record<Via, number>;
 const ADDRESS_BYTES = 16;
+/** Before an IPv4 address (RFC 4291 §2.5.5.2). */
+const MAPPED = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
 
 function putAddress(out: Uint8Array, at: number, address: Uint8Array): void {
-  if (address.length === 4) out.fill(0xff, at + 10, at + 12);
-  out.set(address, at + ADDRESS_BYTES - address.length);
+  if (address.length === 4) putBytes(out, at, MAPPED);
+  putBytes(out, at + ADDRESS_BYTES - address.length, address);
 }
 
 /** As it stands in an endpoint, 16 bytes. Throws RangeError. */
@@ -31,12 +33,17 @@ export function encodeAddress(address: Uint8Array): Uint8Array {
 
 /** Throws RangeError for a locator that no socket could send to. */
 export function encodeEndpoint(locator: Locator): Uint8Array {
-  requireLength("locator address", locator.address, 4, 16);
-  if (!Number.isInteger(locator.port) || locator.port < 1 || locator.port > 65_535) throw new RangeError(`locator port ${locator.port}`);
   const out = new Uint8Array(ADDRESS_SLOT_BYTES);
-  putAddress(out, 0, locator.address);
-  put16(out, PORT_OFFSET, locator.port);
+  putEndpoint(out, 0, locator);
   return out;
+}
+
+/** The same into 18 zero bytes at `at`. */
+export function putEndpoint(out: Uint8Array, at: number, { address, port }: Locator): void {
+  requireLength("locator address", address, 4, 16);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new RangeError(`locator port ${port}`);
+  putAddress(out, at, address);
+  put16(out, at + PORT_OFFSET, port);
 }
 
 /** With its way. Throws RangeError as {@link encodeEndpoint}, and for a way that no socket has. */
@@ -53,8 +60,12 @@ export function encodeRoute(locator: ViaLocator): Uint8Array {
 }
 
 /** The caller has checked that the port is not 0. */
-export const decodeEndpoint = (bytes: Uint8Array, at: number): Locator =>
-  makeLocator(copyBytes(bytes, at, at + PORT_OFFSET), u16(bytes, at + PORT_OFFSET));
+export function decodeEndpoint(bytes: Uint8Array, at: number): Locator {
+  const port = u16(bytes, at + PORT_OFFSET);
+  // Of each upcall's sender: IPv4 with one copy.
+  if (equalAt(bytes, at, MAPPED)) return Object.freeze({ address: copyBytes(bytes, at + MAPPED.length, at + PORT_OFFSET), port });
+  return makeLocator(copyBytes(bytes, at, at + PORT_OFFSET), port);
+}
 
 /** `ways[wayAt …]`: the way beside the endpoint. Without fields that say what is so unless said otherwise. */
 export function decodeRoute(bytes: Uint8Array, at: number, ways: Uint8Array, wayAt: number): ViaLocator {

@@ -3,11 +3,12 @@
  * the time is that of the last step.
  */
 import { MAX_CONTROL_BYTES, type Locator } from "@i3/common";
-import { IP_PROTOCOL, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type RefreshAnswers, type Refreshed, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall } from "../datapath.js";
+import { IP_PROTOCOL, type ChallengeAnswers, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type RefreshAnswers, type Refreshed, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall } from "../datapath.js";
 import { DATA_OFFSET, ID_BYTES, LAST_PAYLOAD_KIND, NONCE_BYTES, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
 import { classifyDatagram } from "../wire/first-byte.js";
 import type { Arrival } from "./arrival.js";
 import { requireName } from "./association-table.js";
+import { ChallengeRules } from "./challenge-rules.js";
 import { PORT_OFFSET, VIA, decodeEndpoint, encodeRoute } from "./endpoints.js";
 import { EspInput } from "./esp-input.js";
 import { HostRules } from "./host-rules.js";
@@ -32,6 +33,7 @@ export class ReferenceEngine implements StepCore {
   readonly #server = new ServerRules(this.#state);
   readonly #hip = new HipRules(this.#state);
   readonly #refreshes = new RefreshRules(this.#state);
+  readonly #challenges = new ChallengeRules(this.#state);
 
   step(nowMs: number, input: StepInput, tunOut: PacketBatch, udpOut: DatagramBatch): readonly Upcall[] {
     const state = this.#state;
@@ -103,7 +105,7 @@ export class ReferenceEngine implements StepCore {
     const { bytes, at, length, origins, originAt } = arrival;
     const { counters, upcalls, nowMs } = this.#state;
     if (length > MAX_CONTROL_BYTES) return counters.drop("malformed");
-    if (!upcalls.allowSource("control", nowMs, origins, originAt) || this.#refreshes.answer(arrival)) return;
+    if (!upcalls.allowSource("control", nowMs, origins, originAt) || this.#refreshes.answer(arrival) || this.#challenges.answer(arrival)) return;
     upcalls.push({ kind: "control", from: decodeEndpoint(origins, originAt), bytes: copyBytes(bytes, at, at + length) });
   }
 
@@ -193,6 +195,10 @@ export class ReferenceEngine implements StepCore {
 
   setRefreshAnswers(answers: RefreshAnswers | null): void {
     this.#refreshes.setAnswers(answers);
+  }
+
+  setChallengeAnswers(answers: ChallengeAnswers | null): void {
+    this.#challenges.set(answers);
   }
 
   takeRefreshed(): readonly Refreshed[] {

@@ -49,11 +49,10 @@ export class TriggerTable {
   }
 }
 
-export function makeBuckets(key: Uint8Array, triggers: readonly TriggerEntry[]): readonly Bucket[] {
+function makeBuckets(key: Uint8Array, triggers: readonly TriggerEntry[]): readonly Bucket[] {
   const byId = new Map<string, Bucket>();
   for (const { id, target } of triggers) {
-    requireLength("trigger id", id, ID_BYTES);
-    if (!equalAt(id, 0, key)) throw new RangeError("trigger id of another ring key");
+    requireTrigger(key, { id, target });
     const own = ownBuffer(id);
     const name = own.toString("latin1");
     const bucket = byId.get(name) ?? { id: own, targets: [] };
@@ -63,10 +62,17 @@ export function makeBuckets(key: Uint8Array, triggers: readonly TriggerEntry[]):
   return [...byId.values()].sort((a, b) => Buffer.compare(a.id, b.id));
 }
 
+/** Throws RangeError for an id of another ring key, and for a stack that has not 1–15 ids. */
+export function requireTrigger(key: Uint8Array, { id, target }: TriggerEntry): void {
+  requireLength("trigger id", id, ID_BYTES);
+  if (!equalAt(id, 0, key)) throw new RangeError("trigger id of another ring key");
+  if (target.kind === "locator") return;
+  if (target.ids.length < 1 || target.ids.length > MAX_STACK_LENGTH) throw new RangeError(`trigger stack of ${target.ids.length}`);
+  for (const stackId of target.ids) requireLength("trigger stack id", stackId, ID_BYTES);
+}
+
 function prepareTarget(target: TriggerEntry["target"]): TriggerTarget {
   if (target.kind === "locator") return { kind: "locator", endpoint: encodeEndpoint(target.locator) };
-  if (target.ids.length < 1 || target.ids.length > MAX_STACK_LENGTH) throw new RangeError(`trigger stack of ${target.ids.length}`);
-  for (const id of target.ids) requireLength("trigger stack id", id, ID_BYTES);
   return { kind: "stack", ids: Buffer.concat(target.ids) };
 }
 

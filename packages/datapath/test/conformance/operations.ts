@@ -3,10 +3,11 @@
  * that fast-check makes and shrinks.
  */
 import fc from "fast-check";
-import type { AddressRewrite, Flow, HipResponder, Inbound, InboundAssociation, Lease, OutboundAssociation, RefreshAnswers, Responsibility, Services, Strength, TriggerEntry } from "../../src/datapath.js";
+import type { AddressRewrite, ChallengeAnswers, Flow, HipResponder, Inbound, InboundAssociation, Lease, OutboundAssociation, RefreshAnswers, Responsibility, Services, Strength, TriggerEntry } from "../../src/datapath.js";
 import { dataPacket } from "../reference/harness.js";
 import { bytes } from "../reference/packets.js";
 import { datagramRecipes, streamRecipes, tunRecipes, type DatagramRecipe, type StreamRecipe, type TunRecipe } from "./arrival-recipes.js";
+import { challengeAnswers, challengeRecipes, type ChallengeRecipe } from "./challenge-recipes.js";
 import { packetRecipes, type PacketRecipe } from "./packet-recipes.js";
 import { addressOf, idOf, LOCATORS, NAMES, RECEIVER_SPIS, RESPONDERS, ringKeyOf, ROUTES, SPIS, TRANSFORMS, type Family } from "./pools.js";
 import { leases, refreshAnswers, refreshRecipes, tokenAt, type RefreshRecipe } from "./refresh-recipes.js";
@@ -26,6 +27,8 @@ export type Operation =
   /** Refreshes of a lease from its owner, each by so many steps; and what the control plane hears of them. */
   | { readonly kind: "refreshes"; readonly passedMs: number; readonly datagrams: readonly RefreshRecipe[] }
   | { readonly kind: "takeRefreshed" }
+  | { readonly kind: "setChallengeAnswers"; readonly answers: ChallengeAnswers | null }
+  | { readonly kind: "challenges"; readonly passedMs: number; readonly datagrams: readonly ChallengeRecipe[] }
   | { readonly kind: "setResponsibility"; readonly range: Responsibility }
   | { readonly kind: "setNextServer"; readonly ringKey: Uint8Array; readonly locator: (typeof LOCATORS)[number] | null }
   | { readonly kind: "setDefaultServer"; readonly locator: (typeof LOCATORS)[number] | null }
@@ -72,6 +75,8 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.record({ kind: fc.constant("setRefreshAnswers" as const), answers: refreshAnswers(responsibility) }), weight: 2 },
   { arbitrary: fc.record({ kind: fc.constant("refreshes" as const), passedMs: fc.constantFrom(0, 1, 1, 50, 1_100), datagrams: fc.array(refreshRecipes, { minLength: 1, maxLength: 6 }) }), weight: 4 },
   { arbitrary: fc.constant<Operation>({ kind: "takeRefreshed" }), weight: 2 },
+  { arbitrary: fc.record({ kind: fc.constant("setChallengeAnswers" as const), answers: challengeAnswers(responsibility) }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constant("challenges" as const), passedMs, datagrams: fc.array(challengeRecipes, { minLength: 1, maxLength: 6 }) }), weight: 2 },
   { arbitrary: fc.record({ kind: fc.constant("setResponsibility" as const), range: responsibility }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("setNextServer" as const), ringKey, locator: fc.option(locator, { freq: 3 }) }), weight: 2 },
   { arbitrary: fc.record({ kind: fc.constant("setDefaultServer" as const), locator: fc.option(locator, { freq: 3 }) }), weight: 1 },
@@ -163,6 +168,7 @@ const SERVER: readonly Operation[] = [
   { kind: "setTriggers", ringKey: ringKeyOf(2), triggers: [{ id: idOf(2), target: { kind: "stack", ids: [idOf(0), idOf(3)] } }, { id: idOf(6), target: { kind: "locator", locator: LOCATORS[3] ?? LOCATORS[0]! } }] },
   { kind: "setNextServer", ringKey: ringKeyOf(1), locator: LOCATORS[4] ?? null },
   { kind: "setRefreshAnswers", answers: { range: { kind: "all" }, replica: LOCATORS[3] ?? null, lifeMs: 30_000 } },
+  { kind: "setChallengeAnswers", answers: { range: { kind: "all" }, secret: new Uint8Array(32).fill(4), nodeKey: ringKeyOf(3), wallOffsetMs: 1_700_000_000_000 } },
   { kind: "setLease", id: idOf(0), lease: { owner: LOCATORS[0]!, token: tokenAt(0), index: 0, endMs: 60_000, isReplica: false } },
   { kind: "setLease", id: idOf(1), lease: { owner: LOCATORS[1]!, token: tokenAt(200), index: 200, endMs: 60_000, isReplica: true } },
 ];

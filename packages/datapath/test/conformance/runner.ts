@@ -11,6 +11,7 @@ import { dataHeader, hipOf, plainArrival, streamPackets, trainOf, tunArrival, ty
 import { checksumPlace, lengthOf, withPartialChecksum } from "./cut.js";
 import type { EnginePair, TunArrival } from "./engine-pair.js";
 import { BEGINNINGS, type Operation, type Program, type WindowNumber } from "./operations.js";
+import { challengeRequestOf } from "./challenge-recipes.js";
 import { refreshOf } from "./refresh-recipes.js";
 import { buildPacket, damaged, PLAIN } from "./packet-recipes.js";
 import { idOf, LOCATORS, ROUTES, nonceOf, SPIS, TRANSFORMS } from "./pools.js";
@@ -55,6 +56,10 @@ export class Runner {
         return void pair.change(kind, (engine) => engine.setLease(operation.id, operation.lease));
       case "setRefreshAnswers":
         return void pair.change(kind, (engine) => engine.setRefreshAnswers(operation.answers));
+      case "setChallengeAnswers":
+        return void pair.change(kind, (engine) => engine.setChallengeAnswers(operation.answers));
+      case "challenges":
+        return this.#step(operation.passedMs, [], operation.datagrams.map((recipe) => ({ bytes: challengeRequestOf(recipe), segmentBytes: 0, endpoint: encodeEndpoint(LOCATORS[recipe.from] ?? LOCATORS[0]!), trafficClass: 0 })), true);
       case "refreshes":
         return this.#step(operation.passedMs, [], operation.datagrams.map((recipe) => ({ bytes: refreshOf(recipe), segmentBytes: 0, endpoint: encodeEndpoint(LOCATORS[recipe.from] ?? LOCATORS[0]!), trafficClass: 0 })), true);
       case "takeRefreshed":

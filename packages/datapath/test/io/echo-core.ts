@@ -37,7 +37,7 @@ export abstract class TestCore implements StepCore {
   }
   counters(): Counters {
     const drops = Object.fromEntries(REASONS.map((reason) => [reason, 0])) as Record<DropReason, number>;
-    return { drops, tunIn: this.tunIn, tunOut: 0, udpIn: this.udpIn, udpOut: 0, upcalls: 0, hipAnswered: 0, refreshed: 0 };
+    return { drops, tunIn: this.tunIn, tunOut: 0, udpIn: this.udpIn, udpOut: 0, upcalls: 0, hipAnswered: 0, refreshed: 0, challenged: 0 };
   }
   setFlow(): void {}
   setServices(): void {}
@@ -51,6 +51,7 @@ export abstract class TestCore implements StepCore {
   setTriggers(): void {}
   setLease(): void {}
   setRefreshAnswers(): void {}
+  setChallengeAnswers(): void {}
   takeRefreshed(): readonly Refreshed[] {
     return [];
   }

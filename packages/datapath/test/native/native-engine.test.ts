@@ -245,9 +245,13 @@ describe("calls of the addon", () => {
     ["default server", (engine) => engine.setDefaultServer(AT), ["engineSetDefaultServer", ENDPOINT]],
     ["no default server", (engine) => engine.setDefaultServer(null), ["engineSetDefaultServer", null]],
     ["discard a route", (engine) => engine.discardRoute(RING_KEY), ["engineDiscardRoute", RING_KEY]],
+    ["challenge answers", (engine) => engine.setChallengeAnswers({ range: { kind: "range", from: RING_KEY, to: KEY(16) }, secret: KEY(32), nodeKey: KEY(16, 2), wallOffsetMs: 7 }), ["engineSetChallengeAnswers", 2, RING_KEY, KEY(16), KEY(32), KEY(16, 2), 7]],
+    ["no challenge answers", (engine) => engine.setChallengeAnswers(null), ["engineRemoveChallengeAnswers"]],
+    ["nothing to send", (engine) => engine.send([])],
     ["release", (engine) => engine.release(ADDRESS), ["engineRelease", ADDRESS]],
     ["discard", (engine) => engine.discard(ADDRESS, true), ["engineDiscard", ADDRESS, true]],
-    ["send", (engine) => engine.send([{ locator: AT, bytes: bytes(1) }, { locator: AT, bytes: bytes(2) }]), ["engineSend", ROUTE, bytes(1)], ["engineSend", ROUTE, bytes(2)]],
+    ["send", (engine) => engine.send([{ locator: AT, bytes: bytes(1) }, { locator: AT, bytes: bytes(2) }]), ["engineSendAll", concat(ROUTE, bytes(0, 0, 0, 1, 1), ROUTE, bytes(0, 0, 0, 1, 2))]],
+    ["send", (engine) => engine.send([{ locator: AT, bytes: bytes(1) }]), ["engineSend", ROUTE, bytes(1)]],
     ["inject", (engine) => engine.inject([bytes(1), bytes(2)]), ["engineInject", bytes(1)], ["engineInject", bytes(2)]],
     ["submit", (engine) => engine.submit([bytes(1)]), ["engineSubmit", bytes(1)]],
     ["deliver", (engine) => engine.deliver(makeId(3), [bytes(1)]), ["engineDeliver", makeId(3), bytes(1)]],
@@ -302,7 +306,7 @@ describe("answers", () => {
   const from = encodeEndpoint(AT);
   const [name, nonce] = [makeId(4), KEY(8)];
   it.each<readonly [RawUpcall, object]>([
-    [{ kind: 0, from, bytes: bytes(0x19) }, { kind: "control", from: AT, bytes: bytes(0x19) }],
+    [{ kind: 0, bytes: concat(from, bytes(0x19)) }, { kind: "control", from: AT, bytes: bytes(0x19) }],
     [{ kind: 1, name: ADDRESS, strength: 1, bytes: bytes(0x45) }, { kind: "flow-setup", address: ADDRESS, strength: 1, packet: bytes(0x45) }],
     [{ kind: 2, name, from, nonce, payloadKind: 2, bytes: bytes() }, { kind: "payload", id: name, from: AT, nonce, payloadKind: 2, payload: bytes() }],
     [{ kind: 3, name: RING_KEY, from }, { kind: "route-miss", ringKey: RING_KEY, from: AT }],
@@ -314,7 +318,7 @@ describe("answers", () => {
     expect(NativeEngine.stepped(addon).step(1, {}).upcalls).toEqual([expected]);
   });
 
-  it.each<RawUpcall>([{ kind: 7 }, { kind: 6, from }, { kind: 0, bytes: bytes(1) }, { kind: 4, name, from, nonce, requestBytes: 1 }])("an upcall that the addon made wrong is its fault (%#)", (raw) => {
+  it.each<RawUpcall>([{ kind: 7 }, { kind: 6, from }, { kind: 0, bytes: from.subarray(1) }, { kind: 0, from }, { kind: 4, name, from, nonce, requestBytes: 1 }])("an upcall that the addon made wrong is its fault (%#)", (raw) => {
     const { addon } = fakeAddon({ stepEngine: () => ({ tun: [], udp: [], upcalls: [raw] }) });
     expect(() => NativeEngine.stepped(addon).step(1, {})).toThrow(TypeError);
   });
@@ -351,13 +355,13 @@ describe("answers", () => {
   });
 
   it("counters", () => {
-    const { engine } = stepped({ engineCounters: () => Float64Array.from({ length: DROP_REASONS.length + 12 }, (_, i) => i + 1) });
+    const { engine } = stepped({ engineCounters: () => Float64Array.from({ length: DROP_REASONS.length + 13 }, (_, i) => i + 1) });
     const counters = engine.counters();
     expect(Object.keys(counters.drops).toSorted()).toEqual(Object.keys(new ReferenceEngine().counters().drops).toSorted());
     expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 24]);
-    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 25, tunOut: 26, udpIn: 27, udpOut: 28, upcalls: 29, hipAnswered: 30, refreshed: 31 });
-    expect(engine.systemCalls()).toEqual({ tunReads: 32, tunWrites: 33, udpReads: 34, udpSends: 35 });
-    expect(engine.tableBytes()).toBe(36);
+    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 25, tunOut: 26, udpIn: 27, udpOut: 28, upcalls: 29, hipAnswered: 30, refreshed: 31, challenged: 32 });
+    expect(engine.systemCalls()).toEqual({ tunReads: 33, tunWrites: 34, udpReads: 35, udpSends: 36 });
+    expect(engine.tableBytes()).toBe(37);
   });
 });
 

@@ -143,7 +143,7 @@ describe("openEngine", () => {
   const choose = (more: Partial<OpenEngineOptions>): OpenEngineOptions => ({
     kind: "auto", udp: { address: "127.0.0.1", port: 0, mark: 0 }, clock, onUpcalls: () => undefined, onFailure: () => undefined, loadAddon: noNative, ...more,
   });
-  const counted = Float64Array.from({ length: DROP_REASONS.length + 11 }, (_, i) => (i < DROP_REASONS.length ? Number(i === 2) : i - DROP_REASONS.length + 1));
+  const counted = Float64Array.from({ length: DROP_REASONS.length + 12 }, (_, i) => (i < DROP_REASONS.length ? Number(i === 2) : i - DROP_REASONS.length + 1));
   const offloads = { tunChecksum: true, tunTcp4: true, tunTcp6: true, tunUdp: false, udpSegment: true, udpReceive: true, trafficClass: true };
 
   it.each(["auto", "native"] as const)("of kind %s is the native one where the addon loads", async (kind) => {
@@ -152,7 +152,7 @@ describe("openEngine", () => {
     expect(engine).toMatchObject({ implementation: "native", io: "native", udp: { port: 5_610, family: 4 }, tun: { name: "i3x", index: 9 }, workers: 3, without: undefined });
     expect(engineFields(engine)).toEqual({ engine: "native", io: "native", workers: 3, offloads });
     expect(engineCounterFields(engine)).toEqual({
-      drops: { hip: 1 }, tunIn: 1, tunOut: 2, udpIn: 3, udpOut: 4, upcalls: 5, hipAnswered: 6, refreshed: 7, offloads, packetsPerCall: { tunRead: 0.1, tunWrite: 0.2, udpRead: 0.3, udpSend: 0.4 },
+      drops: { hip: 1 }, tunIn: 1, tunOut: 2, udpIn: 3, udpOut: 4, upcalls: 5, hipAnswered: 6, refreshed: 7, challenged: 8, offloads, packetsPerCall: { tunRead: 0.1, tunWrite: 0.2, udpRead: 0.3, udpSend: 0.3 },
     });
     engine.settle();
     engine.close();
@@ -172,7 +172,7 @@ describe("openEngine", () => {
     const engine = await openEngine(choose({}));
     expect(engine).toMatchObject({ implementation: "reference", io: "dgram", tun: null, workers: 0, without: { code: "ERR_I3_NO_NATIVE", remedy: "Build it." } });
     expect(engineFields(engine)).toEqual({ engine: "reference", io: "dgram", workers: 0 });
-    expect(engineCounterFields(engine)).toEqual({ drops: {}, tunIn: 0, tunOut: 0, udpIn: 0, udpOut: 0, upcalls: 0, hipAnswered: 0, refreshed: 0 });
+    expect(engineCounterFields(engine)).toEqual({ drops: {}, tunIn: 0, tunOut: 0, udpIn: 0, udpOut: 0, upcalls: 0, hipAnswered: 0, refreshed: 0, challenged: 0 });
     engine.close();
   });
 

@@ -34,6 +34,8 @@ export const MAX_CREDIT_BYTES = 4_096;
 export const NOT_PRESENT_PAUSE_MS = 100;
 /** Signed records (docs/wire.md §4.3), of 1,000 bytes at most: 16 MB. */
 export const DEFAULT_RECORD_LIMITS = { records: 16_384, perSource: 256 } as const;
+/** How far the server's time in what the engine answers may be off. */
+export const MAX_WALL_ERROR_MS = 10;
 /** Longer than the time in which clients refresh, and so learn of a new server (i3-client: 5 s). */
 export const CLAIM_AFTER_JOIN_MS = 6_500;
 /** So long after another has joined before it a server delivers by replicas of groups and claims too: longer than that one takes to claim its keys. */

@@ -6,7 +6,7 @@ import {
   bytesKey, decodeControl, encodeControl, isRingMessage, locatorText, ringKey, sameBytes, sameLocator, toHex, WireError,
   type ControlMessage, type DecodedControl, type Locator, type Log, type RingNode, type StackStep, type TriggerMessage,
 } from "@i3/common";
-import type { Datagram, Datapath, RefreshAnswers, Responsibility, Upcall } from "@i3/datapath";
+import type { ChallengeAnswers, Datagram, Datapath, RefreshAnswers, Responsibility, Upcall } from "@i3/datapath";
 
 import { Chord, type ChordOutput } from "../chord/chord.js";
 import { inHalfOpen, inOpen, minusOne } from "../chord/ring-key.js";
@@ -20,7 +20,7 @@ import { TRIGGER_LIFE_MS } from "../triggers/constants.js";
 import { sourceOf } from "../triggers/source-rate.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
-import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, HANDOVER_MS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS, MAX_WAITING_PER_KEY, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
+import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, HANDOVER_MS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS, MAX_WAITING_PER_KEY, MAX_WALL_ERROR_MS, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
 import { LookupPlaces } from "./lookup-places.js";
 import { ProvenSources } from "./proven-sources.js";
 import { RecentSenders } from "./recent-senders.js";
@@ -33,7 +33,7 @@ export interface ServerCoreInit {
   readonly members: readonly Locator[];
   /** Null: a ring of one for ever. */
   readonly ring: RingMembership | null;
-  readonly datapath: Pick<Datapath, "setTriggers" | "setLease" | "takeRefreshed" | "setRefreshAnswers" | "setResponsibility" | "setNextServer" | "discardRoute" | "send">;
+  readonly datapath: Pick<Datapath, "setTriggers" | "setLease" | "takeRefreshed" | "setRefreshAnswers" | "setChallengeAnswers" | "setResponsibility" | "setNextServer" | "discardRoute" | "send">;
   readonly limits: TriggerLimits;
   /** @default DEFAULT_RECORD_LIMITS */
   readonly records?: RecordLimits;
@@ -101,6 +101,10 @@ export class ServerCore {
   #range: Responsibility = NO_KEYS;
   /** By which the engine answers refreshes; null: not yet. */
   #answers: RefreshAnswers | null = null;
+  /** By which it answers requests for a challenge; null: not now. */
+  #challenges: ChallengeAnswers | null = null;
+  /** What the clock on the wall showed at 0 ms of ours, whole ms. */
+  #wallOffsetMs = 0;
   /** As the triggers know it. */
   #isPredecessorDead = false;
   /** Whether it answers for more than its own key since it joined. */
@@ -123,12 +127,14 @@ export class ServerCore {
   }
 
   start(nowMs: number): void {
+    this.#noteWall(nowMs);
     this.#channel?.start(nowMs);
     this.#chord.start(nowMs);
     this.#finish(nowMs);
   }
 
   handleUpcalls(nowMs: number, upcalls: readonly Upcall[]): void {
+    this.#noteWall(nowMs);
     for (const upcall of upcalls) {
       const requestBytes = upcall.kind === "control" ? upcall.bytes.length : Infinity;
       this.#handleUpcall(nowMs, upcall);
@@ -138,6 +144,7 @@ export class ServerCore {
   }
 
   handleTimer(nowMs: number): void {
+    this.#noteWall(nowMs);
     this.#channel?.handleTimer(nowMs);
     this.#chord.handleTimer(nowMs);
     this.#triggers.handleTimer(nowMs);
@@ -375,6 +382,7 @@ export class ServerCore {
     this.#drainChord(nowMs, Infinity);
     this.#meetNeighbours(nowMs);
     this.#sayWhoAnswers();
+    this.#sayHowToChallenge(nowMs);
     if (this.#chord.isPredecessorDead !== this.#isPredecessorDead) {
       this.#isPredecessorDead = this.#chord.isPredecessorDead;
       this.#triggers.ringChanged();
@@ -389,6 +397,23 @@ export class ServerCore {
     if (this.#answers?.range === range && this.#answers.replica === replica) return;
     this.#answers = { range, replica, lifeMs: TRIGGER_LIFE_MS };
     this.#init.datapath.setRefreshAnswers(this.#answers);
+  }
+
+  /** The engine challenges as the trigger core would; in states that are rare and short it leaves that to us. */
+  #sayHowToChallenge(nowMs: number): void {
+    const range = this.#answers?.range ?? NO_KEYS;
+    const secret = this.#triggers.cookieSecret(nowMs);
+    const [old, wallOffsetMs] = [this.#challenges, this.#wallOffsetMs];
+    const isOff = range === NO_KEYS || wallOffsetMs < 0;
+    if (isOff ? old === null : old?.range === range && old.secret === secret && old.wallOffsetMs === wallOffsetMs) return;
+    this.#challenges = isOff ? null : { range, secret, nodeKey: this.#init.self.key, wallOffsetMs };
+    this.#init.datapath.setChallengeAnswers(this.#challenges);
+  }
+
+  /** At the beginning of an input, when `nowMs` is fresh. Clocks are read one after the other: what that moves is not followed. */
+  #noteWall(nowMs: number): void {
+    const offsetMs = this.#init.wallMs(nowMs) - Math.floor(nowMs);
+    if (Math.abs(offsetMs - this.#wallOffsetMs) > MAX_WALL_ERROR_MS) this.#wallOffsetMs = offsetMs;
   }
 
   #meetNeighbours(nowMs: number): void {

@@ -6,7 +6,7 @@
  */
 import { timingSafeEqual } from "node:crypto";
 
-import { COOKIE_BYTES, encodeLocator, sha256, u64Bytes, type Locator } from "@i3/common";
+import { COOKIE_BYTES, encodeLocator, RING_KEY_BYTES, sha256, u64Bytes, type Locator } from "@i3/common";
 
 import { COOKIE_LIFE_MS, COOKIE_SECRET_BYTES, COOKIE_SECRET_MS } from "./constants.js";
 
@@ -15,17 +15,19 @@ const BLOCK_BYTES = 64;
 const HASH_BYTES = 32;
 const INNER_PAD = 0x36;
 const OUTER_PAD = 0x5c;
+const MAX_LOCATOR_BYTES = 18;
+const LOCATOR_AT = BLOCK_BYTES + TIME_BYTES + 1;
 
 export class Cookies {
   readonly #random: (length: number) => Uint8Array;
-  #current: Uint8Array;
-  #previous: Uint8Array;
+  #current: CookieMac;
+  #previous: CookieMac;
   #sinceMs = -Infinity;
 
   constructor(random: (length: number) => Uint8Array) {
     this.#random = random;
-    this.#current = random(COOKIE_SECRET_BYTES);
-    this.#previous = random(COOKIE_SECRET_BYTES);
+    this.#current = new CookieMac(random(COOKIE_SECRET_BYTES));
+    this.#previous = new CookieMac(random(COOKIE_SECRET_BYTES));
   }
 
   make(nowMs: number, from: Locator, ringKey: Uint8Array): Uint8Array {
@@ -33,7 +35,7 @@ export class Cookies {
     const time = u64Bytes(Math.floor(nowMs));
     const out = new Uint8Array(COOKIE_BYTES);
     out.set(time);
-    out.set(mac(this.#current, time, from, ringKey), TIME_BYTES);
+    out.set(this.#current.of(time, from, ringKey), TIME_BYTES);
     return out;
   }
 
@@ -43,36 +45,53 @@ export class Cookies {
     const time = cookie.subarray(0, TIME_BYTES);
     const madeMs = Number(new DataView(cookie.buffer, cookie.byteOffset).getBigUint64(0));
     if (madeMs > nowMs || nowMs - madeMs > COOKIE_LIFE_MS) return false;
-    const secret = madeMs >= Math.floor(this.#sinceMs) ? this.#current : this.#previous;
-    return timingSafeEqual(mac(secret, time, from, ringKey), cookie.subarray(TIME_BYTES));
+    // Not by its time: the engine, which makes most of them, gets a secret a little later, and its clock is a little behind.
+    const isOf = (mac: CookieMac): boolean => timingSafeEqual(mac.of(time, from, ringKey), cookie.subarray(TIME_BYTES));
+    return isOf(this.#current) || isOf(this.#previous);
+  }
+
+  /** What they are made with now, {@link COOKIE_SECRET_BYTES}; another object when it changes. */
+  secret(nowMs: number): Uint8Array {
+    this.#rotate(nowMs);
+    return this.#current.secret;
   }
 
   #rotate(nowMs: number): void {
     if (nowMs - this.#sinceMs < COOKIE_SECRET_MS) return;
     this.#previous = this.#current;
-    this.#current = this.#random(COOKIE_SECRET_BYTES);
+    this.#current = new CookieMac(this.#random(COOKIE_SECRET_BYTES));
     this.#sinceMs = nowMs;
   }
 }
 
-/** HMAC (RFC 2104) by two plain hashes: a third of what an object of `createHmac` takes, and each insert needs two. */
-function mac(secret: Uint8Array, time: Uint8Array, from: Locator, ringKey: Uint8Array): Uint8Array {
-  const locator = encodeLocator(from);
-  const inner = padded(secret, INNER_PAD, time.length + 1 + locator.length + ringKey.length);
-  inner.set(time, BLOCK_BYTES);
-  inner[BLOCK_BYTES + time.length] = locator.length;
-  inner.set(locator, BLOCK_BYTES + time.length + 1);
-  inner.set(ringKey, BLOCK_BYTES + time.length + 1 + locator.length);
-  const outer = padded(secret, OUTER_PAD, HASH_BYTES);
-  outer.write(sha256(inner), BLOCK_BYTES, "latin1");
-  const out = Buffer.allocUnsafe(HASH_BYTES);
-  out.write(sha256(outer), "latin1");
-  return out.subarray(0, COOKIE_BYTES - TIME_BYTES);
-}
+/**
+ * HMAC (RFC 2104) by two plain hashes, in memory that is prepared once for a secret, which is no longer than a block: a third of what an object of
+ * `createHmac` takes, and each insert needs one or two.
+ */
+class CookieMac {
+  readonly secret: Uint8Array;
+  /** A block each, xor its pad, and what is hashed behind it. */
+  readonly #inner = Buffer.alloc(BLOCK_BYTES + TIME_BYTES + 1 + MAX_LOCATOR_BYTES + RING_KEY_BYTES);
+  readonly #outer = Buffer.alloc(BLOCK_BYTES + HASH_BYTES);
 
-/** A block of the secret, which is shorter, xor `pad`, and room for so many bytes. */
-function padded(secret: Uint8Array, pad: number, room: number): Buffer {
-  const out = Buffer.allocUnsafe(BLOCK_BYTES + room).fill(pad, 0, BLOCK_BYTES);
-  for (let i = 0; i < secret.length; i += 1) out[i] = (secret[i] as number) ^ pad;
-  return out;
+  constructor(secret: Uint8Array) {
+    this.secret = secret;
+    for (let i = 0; i < BLOCK_BYTES; i += 1) {
+      this.#inner[i] = (secret[i] ?? 0) ^ INNER_PAD;
+      this.#outer[i] = (secret[i] ?? 0) ^ OUTER_PAD;
+    }
+  }
+
+  /** The first bytes of it, in memory that the next call writes over. */
+  of(time: Uint8Array, from: Locator, ringKey: Uint8Array): Uint8Array {
+    const locator = encodeLocator(from);
+    const inner = this.#inner;
+    inner.set(time, BLOCK_BYTES);
+    inner[BLOCK_BYTES + TIME_BYTES] = locator.length;
+    inner.set(locator, LOCATOR_AT);
+    inner.set(ringKey, LOCATOR_AT + locator.length);
+    this.#outer.write(sha256(inner.subarray(0, LOCATOR_AT + locator.length + RING_KEY_BYTES)), BLOCK_BYTES, "latin1");
+    inner.write(sha256(this.#outer), BLOCK_BYTES, "latin1");
+    return inner.subarray(BLOCK_BYTES, BLOCK_BYTES + COOKIE_BYTES - TIME_BYTES);
+  }
 }

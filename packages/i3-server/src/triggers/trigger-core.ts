@@ -86,6 +86,11 @@ export class TriggerCore {
     return this.#table.shortcutOf(id);
   }
 
+  /** What the engine makes cookies with: the same object until it changes. */
+  cookieSecret(nowMs: number): Uint8Array {
+    return this.#cookies.secret(nowMs);
+  }
+
   deadlineMs(): number {
     return this.#table.deadlineMs();
   }

@@ -85,6 +85,7 @@ export class ServerMachine extends Machine {
         },
         setLease: (id, lease) => engine.setLease(id, lease),
         setRefreshAnswers: (answers) => engine.setRefreshAnswers(answers),
+        setChallengeAnswers: (answers) => engine.setChallengeAnswers(answers),
         takeRefreshed: () => engine.takeRefreshed(),
         setResponsibility: (range) => engine.setResponsibility(range),
         setNextServer: (key, locator) => engine.setNextServer(key, locator),

@@ -27,7 +27,7 @@ class Counter {
 
 struct LaneCounters {
   std::array<Counter, drop_reasons> drops;
-  Counter tun_in, tun_out, udp_in, udp_out, hip_answered, refreshed;
+  Counter tun_in, tun_out, udp_in, udp_out, hip_answered, refreshed, challenged;
   // Ours: how much the offloads save. Packets per system call is (…_in) / reads and so on.
   Counter tun_reads, tun_writes, udp_reads, udp_sends;
 

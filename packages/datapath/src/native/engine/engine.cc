@@ -4,6 +4,18 @@
 #include "server-rules.h"
 
 namespace i3 {
+namespace {
+
+// `kind`: 0 all, 1 none, 2 from `from` to `to`, otherwise empty.
+bool set_range(RingRange& range, uint8_t kind, Bytes from, Bytes to) {
+  const size_t end_bytes = kind == 2 ? ring_key_bytes : 0;
+  if (kind > 2 || from.size() != end_bytes || to.size() != end_bytes) return false;
+  if (kind == 2) range.set(from, to);
+  else range.set(kind == 0 ? RingRange::Kind::all : RingRange::Kind::none);
+  return true;
+}
+
+}  // namespace
 
 Engine::Engine(Bytes seed, size_t workers) : tables_(std::make_unique<Tables>(seed, workers)), shared_(std::make_unique<Shared>(tables_->hasher)) {
   for (size_t i = 0; i < workers; i++) lanes_.push_back(std::make_unique<Lane>(*tables_, *shared_, i));
@@ -126,12 +138,23 @@ Status Engine::remove_lease(Bytes id) {
   return Status::ok;
 }
 
+Status Engine::set_challenge_answers(const ChallengeSpec& spec) {
+  RingRange range;
+  if (!set_range(range, spec.kind, spec.from, spec.to) || !ChallengeAnswers::is_valid(spec)) return Status::invalid;
+  auto made = std::make_unique<ChallengeAnswers>(spec, range);
+  Closed closed(tables_->gates);
+  std::swap(tables_->challenges, made);
+  return Status::ok;
+}
+
+void Engine::remove_challenge_answers() {
+  Closed closed(tables_->gates);
+  tables_->challenges.reset();
+}
+
 Status Engine::set_refresh_answers(uint8_t kind, Bytes from, Bytes to, const std::optional<Endpoint>& replica, uint16_t life_ms) {
-  const size_t end_bytes = kind == 2 ? ring_key_bytes : 0;
-  if (kind > 2 || from.size() != end_bytes || to.size() != end_bytes || (replica && replica->port() == 0) || life_ms == 0) return Status::invalid;
   auto made = std::make_unique<RefreshAnswers>();
-  if (kind == 2) made->range.set(from, to);
-  else made->range.set(kind == 0 ? RingRange::Kind::all : RingRange::Kind::none);
+  if (!set_range(made->range, kind, from, to) || (replica && replica->port() == 0) || life_ms == 0) return Status::invalid;
   if (replica) {
     copy_to(made->replica, 0, replica->locator());
     made->replica_bytes = replica->locator().size();
@@ -226,13 +249,15 @@ Status Engine::discard(Bytes address, bool refuse) {
   return Status::ok;
 }
 
-void Engine::send(const Endpoint& to, Bytes bytes, const Way& way) {
+void Engine::send(std::span<const Outgoing> datagrams) {
   {
     Closed closed(tables_->gates);
     LaneContext& lane = lanes_[0]->context();
-    const auto [refused, room] = lane.udp.reserve(to, 0, bytes.size(), way);
-    if (refused != Drop::none) lane.drop(refused);
-    else copy_to(room, 0, bytes);
+    for (const Outgoing& datagram : datagrams) {
+      const auto [refused, room] = lane.udp.reserve(datagram.to, 0, datagram.bytes.size(), datagram.way);
+      if (refused != Drop::none) lane.drop(refused);
+      else copy_to(room, 0, datagram.bytes);
+    }
   }
   tell_output();
 }
@@ -319,6 +344,7 @@ Engine::Totals Engine::totals() const {
     totals.udp_out += counters.udp_out.read();
     totals.hip_answered += counters.hip_answered.read();
     totals.refreshed += counters.refreshed.read();
+    totals.challenged += counters.challenged.read();
     totals.tun_reads += counters.tun_reads.read();
     totals.tun_writes += counters.tun_writes.read();
     totals.udp_reads += counters.udp_reads.read();

@@ -93,6 +93,17 @@ struct LeaseSpec {
   bool is_replica = false;
 };
 
+// interface ChallengeAnswers in src/datapath.ts.
+struct ChallengeSpec {
+  // 0 all, 1 none, 2 from `from` to `to`, otherwise empty.
+  uint8_t kind = 0;
+  Bytes from;
+  Bytes to;
+  Bytes secret;
+  Bytes node_key;
+  uint64_t wall_offset_ms = 0;
+};
+
 // interface Refreshed in src/datapath.ts.
 struct Refreshed {
   std::array<uint8_t, 32> id{};
@@ -175,6 +186,8 @@ class Engine {
   // `kind`: 0 all, 1 none, 2 from `from` to `to`, otherwise empty.
   Status set_refresh_answers(uint8_t kind, Bytes from, Bytes to, const std::optional<Endpoint>& replica, uint16_t life_ms);
   void remove_refresh_answers();
+  Status set_challenge_answers(const ChallengeSpec& answers);
+  void remove_challenge_answers();
   // Appends at most limits::refreshed_per_batch.
   void take_refreshed(std::vector<Refreshed>& out);
   Status set_responsibility_all();
@@ -185,7 +198,17 @@ class Engine {
   Status discard_route(Bytes ring_key);
   Status release(Bytes address);
   Status discard(Bytes address, bool refuse);
-  void send(const Endpoint& to, Bytes bytes, const Way& way = Way());
+  struct Outgoing {
+    Endpoint to;
+    Way way;
+    Bytes bytes;
+  };
+  // They leave together, in their order.
+  void send(std::span<const Outgoing> datagrams);
+  void send(const Endpoint& to, Bytes bytes, const Way& way = Way()) {
+    const std::array<Outgoing, 1> one{{{to, way, bytes}}};
+    send(one);
+  }
   void inject(Bytes packet);
   void submit(Bytes packet);
   Status deliver(Bytes id, Bytes packet);
@@ -198,7 +221,7 @@ class Engine {
   // The sum over the lanes. `drops[i]`: Drop(i).
   struct Totals {
     std::array<uint64_t, drop_reasons> drops{};
-    uint64_t tun_in = 0, tun_out = 0, udp_in = 0, udp_out = 0, upcalls = 0, hip_answered = 0, refreshed = 0, tun_reads = 0, tun_writes = 0, udp_reads = 0, udp_sends = 0;
+    uint64_t tun_in = 0, tun_out = 0, udp_in = 0, udp_out = 0, upcalls = 0, hip_answered = 0, refreshed = 0, challenged = 0, tun_reads = 0, tun_writes = 0, udp_reads = 0, udp_sends = 0;
   };
   Totals totals() const;
   // Bytes that the tables hold now, for the bench's memory rows.

@@ -1,6 +1,7 @@
 // Everything that the rules of one lane share.
 #pragma once
 
+#include "challenge-answers.h"
 #include "flow-table.h"
 #include "hip-responder.h"
 #include "inbound-table.h"
@@ -28,6 +29,8 @@ struct Tables {
   LeaseTable leases;
   // nullptr: refreshes go up.
   std::unique_ptr<RefreshAnswers> answers;
+  // nullptr: requests for a challenge go up.
+  std::unique_ptr<ChallengeAnswers> challenges;
   NextServers next_servers;
   RingRange range;
   // nullptr: none.

@@ -6,13 +6,14 @@ namespace i3 {
 
 class LaneState {
  public:
-  LaneState(Tables& tables, Shared& shared, size_t index) : context(tables, shared, index), host(context), server(context), hip(context), refresh(context), udp(context, host, server, hip, refresh) {}
+  LaneState(Tables& tables, Shared& shared, size_t index) : context(tables, shared, index), host(context), server(context), hip(context), refresh(context), challenge(context), udp(context, host, server, hip, refresh, challenge) {}
 
   LaneContext context;
   HostRules host;
   ServerRules server;
   HipRules hip;
   RefreshRules refresh;
+  ChallengeRules challenge;
   UdpRules udp;
   // Output of the control plane that this batch writes.
   std::deque<HeldPacket> packets;

@@ -101,10 +101,11 @@ void UdpRules::control(const Datagram& datagram) {
   if (datagram.bytes.size() > limits::control_bytes) return lane_.drop(Drop::malformed);
   const Endpoint& from = datagram.input->from;
   RefreshRules::Answer answer;
+  const std::optional<challenge::Request> asked = challenge_.asked(datagram.bytes, from);
   {
     const std::lock_guard lock(lane_.shared.mutex);
     if (!lane_.may_go_up(Upward::control, from)) return;
-    if (!refresh_.take(datagram.bytes, from, answer)) {
+    if (!asked && !refresh_.take(datagram.bytes, from, answer)) {
       Upcall upcall;
       upcall.kind = UpcallKind::control;
       upcall.from = from;
@@ -112,7 +113,9 @@ void UdpRules::control(const Datagram& datagram) {
       return lane_.push_upcall(std::move(upcall));
     }
   }
-  refresh_.send(answer, from);
+  // What has only to be computed does not keep others waiting.
+  if (asked) challenge_.answer(*asked, from);
+  else refresh_.send(answer, from);
 }
 
 void UdpRules::data(const Datagram& datagram) {

@@ -1,6 +1,7 @@
 // Datagrams by their first byte (docs/datapath.md, "From UDP").
 #pragma once
 
+#include "challenge-rules.h"
 #include "hip-rules.h"
 #include "host-rules.h"
 #include "refresh-rules.h"
@@ -10,8 +11,8 @@ namespace i3 {
 
 class UdpRules {
  public:
-  UdpRules(LaneContext& lane, HostRules& host, ServerRules& server, HipRules& hip, RefreshRules& refresh)
-      : lane_(lane), host_(host), server_(server), hip_(hip), refresh_(refresh) {}
+  UdpRules(LaneContext& lane, HostRules& host, ServerRules& server, HipRules& hip, RefreshRules& refresh, ChallengeRules& challenge)
+      : lane_(lane), host_(host), server_(server), hip_(hip), refresh_(refresh), challenge_(challenge) {}
   // What the batch puts out is counted from now on.
   void begin() { output_before_ = output(); }
   // Lane::from_udp.
@@ -43,6 +44,7 @@ class UdpRules {
   ServerRules& server_;
   HipRules& hip_;
   RefreshRules& refresh_;
+  ChallengeRules& challenge_;
   std::array<Datagram, window> waiting_{};
   size_t waiting_count_ = 0;
   Datagram stopped_{};

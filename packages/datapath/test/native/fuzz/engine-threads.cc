@@ -78,7 +78,7 @@ void change(Engine& engine, Random& random) {
   const auto key = static_cast<uint8_t>(random() % 4);
   const uint32_t n = 1 + static_cast<uint32_t>(random() % 3);
   std::vector<uint8_t> header, source;
-  switch (random() % 22) {
+  switch (random() % 23) {
     case 0: case 1: engine.set_flow(address, flow_to(version, random, header, source), weighted(random)); break;
     case 2: random() % 2 == 0 ? engine.remove_flow(address) : engine.remove_flow(address, weighted(random)); break;
     case 16: case 17: engine.set_services(address, packed_services, static_cast<uint8_t>(random() % 4)); break;
@@ -98,6 +98,7 @@ void change(Engine& engine, Random& random) {
     case 15: engine.send(endpoint(4), make_id(key)); break;
     case 19: random() % 4 == 0 ? engine.remove_lease(make_id(key)) : engine.set_lease(make_id(key), {endpoint(1), refresh_token(0), 0, 1e9, random() % 2 == 0}); break;
     case 20: random() % 8 == 0 ? engine.remove_refresh_answers() : (void)engine.set_refresh_answers(0, {}, {}, std::nullopt, 30'000); break;
+    case 22: random() % 4 == 0 ? engine.remove_challenge_answers() : (void)engine.set_challenge_answers({0, {}, {}, std::vector<uint8_t>(32, n), ring_key(1), 1'700'000'000'000}); break;
     case 21: {
       std::vector<Refreshed> refreshed;
       engine.take_refreshed(refreshed);
@@ -138,6 +139,7 @@ void move_packets(Engine& engine, size_t index, Wire& in, Wire& out, uint64_t nu
     }
     const auto next = static_cast<uint8_t>(1 + random() % 40);
     datagrams.push_back(make_refresh(make_id(static_cast<uint8_t>(random() % 4)), next, refresh_token(next)));
+    datagrams.push_back(make_challenge_request(ring_key(1), 0));
     lane.lock();
     lane.begin(now_ms, sink, sink.capabilities);
     for (auto& datagram : datagrams) {

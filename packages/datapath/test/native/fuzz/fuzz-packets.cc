@@ -137,6 +137,8 @@ void set_leases(Engine& engine) {
   const auto token = refresh_token(0);
   for (uint8_t n = 1; n < 3; n++) CHECK(engine.set_lease(make_id(n), {endpoint(n), token, 0, 30'000, n == 2}) == Status::ok);
   CHECK(engine.set_refresh_answers(2, ring_key(0), ring_key(1), endpoint(3), 30'000) == Status::ok);
+  const std::vector<uint8_t> secret(32, 3);
+  CHECK(engine.set_challenge_answers({2, ring_key(0), ring_key(1), secret, ring_key(7), 1'700'000'000'000}) == Status::ok);
 }
 
 class World {
@@ -154,7 +156,7 @@ class World {
     }
     if ((options & 8) == 0) CHECK(engine_.set_hip_responder(ResponderBytes(Rhash::sha256, 200).spec()) == Status::ok);
     if ((options & 64) != 0) {
-      operations_ = 14;
+      operations_ = 15;
       set_leases(engine_);
     }
     set_triggers(engine_);
@@ -190,6 +192,7 @@ class World {
       case 10: return row();
       case 11: case 12: return hip();
       case 13: return refresh();
+      case 14: return challenge();
     }
   }
 
@@ -331,6 +334,15 @@ class World {
   void refresh() {
     const uint8_t bits = choices_.byte(), index = choices_.byte();
     std::vector<uint8_t> made = make_refresh(make_id(bits & 3), index, refresh_token(index));
+    if ((bits & 4) != 0) made.resize(choices_.byte() % made.size());
+    if ((bits & 8) != 0 && !made.empty()) made[choices_.byte() % made.size()] ^= choices_.byte();
+    udp(made, 0);
+  }
+
+  // Good ones, cut ones, changed ones.
+  void challenge() {
+    const uint8_t bits = choices_.byte();
+    std::vector<uint8_t> made = make_challenge_request(ring_key(bits & 3), choices_.word());
     if ((bits & 4) != 0) made.resize(choices_.byte() % made.size());
     if ((bits & 8) != 0 && !made.empty()) made[choices_.byte() % made.size()] ^= choices_.byte();
     udp(made, 0);

@@ -269,7 +269,11 @@ class Program {
     if ((bits & 7) < 3) return status(engine_.set_lease(to, {any_endpoint(), (bits & 7) == 2 ? Bytes(odd()) : Bytes(token), static_cast<uint16_t>(bits >> 3), static_cast<double>(choices_.word()), choices_.flag()}));
     if ((bits & 7) == 3) return status(engine_.remove_lease(to));
     if ((bits & 7) == 4) return status(engine_.set_refresh_answers(choices_.byte() & 3, choices_.flag() ? key() : Bytes(), choices_.flag() ? key() : Bytes(), choices_.flag() ? std::optional(any_endpoint()) : std::nullopt, choices_.word()));
-    if ((bits & 7) == 5) return engine_.remove_refresh_answers();
+    if ((bits & 7) == 5) return choices_.flag() ? engine_.remove_refresh_answers() : engine_.remove_challenge_answers();
+    if ((bits & 7) == 6) {
+      const std::vector<uint8_t> secret(choices_.flag() ? 32 : choices_.byte(), 3);
+      return status(engine_.set_challenge_answers({static_cast<uint8_t>(choices_.byte() & 3), choices_.flag() ? key() : Bytes(), choices_.flag() ? key() : Bytes(), secret, key(), uint64_t{choices_.word()} << (bits >> 3)}));
+    }
     std::vector<Refreshed> refreshed;
     engine_.take_refreshed(refreshed);
     CHECK(refreshed.size() <= 256);

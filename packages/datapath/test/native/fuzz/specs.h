@@ -124,4 +124,15 @@ inline std::vector<uint8_t> make_refresh(Bytes id, uint8_t index, Bytes token) {
   return made;
 }
 
+// docs/wire.md §4.
+inline std::vector<uint8_t> make_challenge_request(Bytes ring_key, uint16_t flags) {
+  std::vector<uint8_t> made{0x19, 5, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0x92, 0xc4, 16};
+  append(made, ring_key);
+  if (flags > 127) append(made, std::vector<uint8_t>{0xcd, static_cast<uint8_t>(flags >> 8)});
+  made.push_back(static_cast<uint8_t>(flags & 0xff));
+  made[5] = static_cast<uint8_t>(made.size() - 16);
+  made.resize(160);
+  return made;
+}
+
 }  // namespace i3::test
