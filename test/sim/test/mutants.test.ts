@@ -12,7 +12,7 @@ import { MUTANTS, type Mutant } from "./mutants/mutants.js";
 const PACKAGES = path.resolve(import.meta.dirname, "../../../packages");
 const RUN = path.join(import.meta.dirname, "mutants/run.mjs");
 const EVENTS = 500;
-const SEEDS = ["1", "2", "3", "4", "5", "6", "7", "8"];
+const SEEDS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
 const LIMIT_MS = 240_000;
 
 /** The changed module, by the end of its URL in dist/. */

@@ -24,7 +24,7 @@ describe("a ring with faults", () => {
   it("holds all that is checked, and says how many faults of each kind there were", { timeout: LIMIT_MS }, async () => {
     const { stdout, status } = await sim("--seeds", "1..3", "--events", "180", "--jobs", "2");
     expect(stdout).toContain("3 seeds, 540 events, 0 failed");
-    for (const kind of ["crash", "join", "leave", "restart", "loss", "duplication", "reordering", "slowness", "partition", "one-way", "silence", "skew", "replay", "stranger"]) {
+    for (const kind of ["crash", "join", "leave", "restart", "loss", "duplication", "reordering", "slowness", "partition", "one-way", "silence", "skew", "replay", "stranger", "rogue"]) {
       expect(stdout).toMatch(new RegExp(`\\b${kind} [1-9]`));
     }
     expect(status).toBe(0);

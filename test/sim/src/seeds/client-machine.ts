@@ -1,5 +1,5 @@
 /** A host: a real I3Client on a reference engine, and the triggers that its user wants. */
-import { bytesKey, concatBytes, decodeServerList, privateId, RECORD_KIND, type SignedRecord, type StackStep } from "@i3/common";
+import { bytesKey, concatBytes, CONTROL_TYPES, decodeControl, decodeServerList, privateId, RECORD_KIND, type SignedRecord, type StackStep } from "@i3/common";
 import { COPY_BUDGET, encodeDataHeader, HOP_LIMIT, ReferenceEngine, type Upcall } from "@i3/datapath";
 import { refreshChain, signStep, triggerKeyFromSeed, type StepSigner, type TriggerKey } from "@i3/hip";
 import { I3Client } from "@i3/i3-client";
@@ -17,6 +17,9 @@ const KEYS = 64;
 
 const keys: TriggerKey[] = [];
 const keyNumber = (n: number): TriggerKey => (keys[n] ??= triggerKeyFromSeed(new Draw(`trigger key ${n}`).bytes(32)));
+
+/** A server is sent to straight for 30 s after it was named, and who asks for another word asks once a second (i3-client, sender-paths.ts). */
+const CACHE_LIFE_MS = 31_500;
 
 /** A chain takes 1,024 hashes, so there are so many a process; a secret picks one. */
 const CHAINS = 32;
@@ -52,6 +55,10 @@ export class ClientMachine extends Machine {
   protected core: Core | null = null;
   /** By id (bytesKey), in the order of insertion. */
   readonly triggers = new Map<string, Wanted>();
+  /** When it was started, moved or skewed last, ms. */
+  disturbedMs = 0;
+  /** Ring key (latin1) → when the server that its packets go to was named last, of those that they go to straight. */
+  readonly #namedMs = new Map<string, number>();
   #client: I3Client | null = null;
   readonly #keys: readonly TriggerKey[];
   readonly #random: Draw;
@@ -74,6 +81,14 @@ export class ClientMachine extends Machine {
   start(servers: readonly Endpoint[]): void {
     const { nowMs } = this.surroundings;
     const engine = new ReferenceEngine();
+    const setNextServer = engine.setNextServer.bind(engine);
+    this.#namedMs.clear();
+    this.disturbedMs = nowMs;
+    engine.setNextServer = (key, locator) => {
+      setNextServer(key, locator);
+      if (locator === null) this.#namedMs.delete(bytesKey(key));
+      else this.#namedMs.set(bytesKey(key), this.surroundings.nowMs);
+    };
     const client = new I3Client({ datapath: engine, randomBytes: this.#random.bytes, refreshChain: chainOf, signTrigger: sign, wallMs: () => Math.floor(WALL_START_MS + this.surroundings.nowMs + this.skewMs) });
     this.engine = engine;
     this.#client = client;
@@ -141,8 +156,24 @@ export class ClientMachine extends Machine {
     this.step(null);
   }
 
+  override receive(from: Endpoint, bytes: Uint8Array): void {
+    if (bytes[0] === 0x19 && (bytes[1] === CONTROL_TYPES.CACHE || bytes[1] === CONTROL_TYPES.LOCATED)) {
+      const { message } = decodeControl(bytes);
+      const key = message.type === "CACHE" || message.type === "LOCATED" ? bytesKey(message.ringKey) : "";
+      if (this.#namedMs.has(key)) this.#namedMs.set(key, this.surroundings.nowMs);
+    }
+    super.receive(from, bytes);
+  }
+
+  /** Whether packets go to a server that nobody has named for long. */
+  hasOldWay(nowMs: number): boolean {
+    for (const namedMs of this.#namedMs.values()) if (nowMs - namedMs > CACHE_LIFE_MS) return true;
+    return false;
+  }
+
   /** It is at another address from now on; `isKnown`: and knows. */
   move(endpoint: Endpoint, isKnown: boolean): void {
+    this.disturbedMs = this.surroundings.nowMs;
     this.endpoint = endpoint;
     if (isKnown) this.client.renewTriggers(this.surroundings.nowMs);
     this.step(null);

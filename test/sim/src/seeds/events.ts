@@ -2,13 +2,14 @@
 import { bytesKey, concatBytes, CONTROL_TYPES, COOKIE_BYTES, decodeControl, encodeControl, KEY_KIND, privateId, sameBytes, TRIGGER_ACTION, u64Bytes } from "@i3/common";
 import { COPY_BUDGET, DATA_FLAG, encodeDataHeader, HOP_LIMIT } from "@i3/datapath";
 
-import type { ClientMachine, Wanted } from "./client-machine.js";
+import { ClientMachine, type Wanted } from "./client-machine.js";
 import { Draw } from "./draw.js";
 import { endpointText, locatorOf, strangerEndpoint, type Endpoint } from "./endpoints.js";
 import { drawGroupId } from "./groups.js";
 import { sign } from "./known-signatures.js";
 import type { Machine } from "./machine.js";
 import { inRingOrder, responsible } from "./ring-checks.js";
+import { Rogues } from "./rogues.js";
 import type { ServerMachine } from "./server-machine.js";
 import { FOUNDERS, type World } from "./world.js";
 
@@ -33,13 +34,18 @@ const FORGED_AFTER_MS = 500;
 const LONG_CUTS = 0.25;
 const SHORT_CUT_MS = 3_000;
 const LIE_COUNTER = 1_800_000_000_000;
+/** So many messages of a server's life before come again, at most so long after it has started again. */
+const OLD_LIFE = 24;
+const OLD_LIFE_MS = 4_000;
+/** Of a packet that asks for more than its sender is owed: enough for one answer and not for two. */
+const ASKING_BYTES = 80;
 /** In fair weather a question and its answer, behind a HELLO and its answer, are there before a node is taken for dead (1.5 s). */
 const SLOWNESS = { fair: 2, foul: 12 };
 const HELD_MS = { fair: 120, foul: 500 };
 
 export type EventKind =
   | "insert" | "join-group" | "lead-on" | "remove" | "move" | "send" | "send-stack" | "record" | "find" | "client-restart"
-  | "loss" | "duplication" | "reordering" | "slowness" | "partition" | "one-way" | "silence" | "crash" | "restart" | "join" | "leave" | "skew" | "replay" | "stranger";
+  | "loss" | "duplication" | "reordering" | "slowness" | "partition" | "one-way" | "silence" | "crash" | "restart" | "join" | "leave" | "skew" | "replay" | "stranger" | "rogue";
 
 export const CLIENT_ACTIONS: readonly EventKind[] = ["insert", "join-group", "lead-on", "remove", "move", "send", "send-stack", "record", "find", "client-restart"];
 
@@ -47,7 +53,7 @@ export const CLIENT_ACTIONS: readonly EventKind[] = ["insert", "join-group", "le
 const WEIGHTS: Readonly<Record<EventKind, readonly [number, number]>> = {
   insert: [9, 8], "join-group": [5, 4], "lead-on": [5, 4], remove: [8, 7], move: [6, 5], send: [22, 17], "send-stack": [4, 3], record: [3, 3], find: [4, 3], "client-restart": [2, 2],
   loss: [0, 4], duplication: [3, 3], reordering: [3, 3], slowness: [1, 3], partition: [0, 3], "one-way": [0, 3], silence: [0, 3],
-  crash: [5, 4], restart: [6, 6], join: [5, 3], leave: [4, 3], skew: [3, 3], replay: [8, 6], stranger: [8, 6],
+  crash: [5, 4], restart: [6, 6], join: [5, 3], leave: [4, 3], skew: [3, 3], replay: [8, 6], stranger: [8, 6], rogue: [8, 6],
 };
 
 export class Events {
@@ -55,6 +61,7 @@ export class Events {
   readonly #world: World;
   readonly #draw: Draw;
   readonly #actions: Readonly<Record<EventKind, () => boolean>>;
+  readonly #rogues: Rogues;
   #old: Uint8Array[] = [];
   #deathsMs: number[] = [];
   #packets = 0;
@@ -63,13 +70,14 @@ export class Events {
   constructor(seed: string, world: World) {
     this.#world = world;
     this.#draw = new Draw(`${seed}/events`);
+    this.#rogues = new Rogues(seed, world, () => this.#newStranger());
     this.#actions = {
       insert: () => this.#insert(), "join-group": () => this.#joinGroup(), "lead-on": () => this.#leadOn(), "send-stack": () => this.#sendStack(), record: () => this.#record(), find: () => this.#find(), remove: () => this.#remove(), move: () => this.#move(), send: () => this.#send(), "client-restart": () => this.#clientRestart(),
       loss: () => this.#weather({ loss: this.#draw.between(5, 40) / 100 }), duplication: () => this.#weather({ twice: this.#draw.between(5, 60) / 100 }),
       reordering: () => this.#weather({ held: this.#draw.between(5, 60) / 100 }), slowness: () => this.#weather({ slowness: this.#draw.between(2, SLOWNESS[this.#weatherName]) }),
       partition: () => this.#partition(true), "one-way": () => this.#partition(false), silence: () => this.#silence(),
       crash: () => this.#crash(), restart: () => this.#restart(), join: () => this.#join(), leave: () => this.#leave(), skew: () => this.#skew(),
-      replay: () => this.#replay(), stranger: () => this.#stranger(),
+      replay: () => this.#replay(), stranger: () => this.#stranger(), rogue: () => this.#rogue(),
     };
   }
 
@@ -269,6 +277,23 @@ export class Events {
     return this.#note(`replay ${thief ? "by a thief" : "as it was"}`);
   }
 
+  /** Who has a server's messages of before it stopped sends them again when it is back, to it and in its place. */
+  #replayLife({ endpoint, name }: ServerMachine): void {
+    const old = this.#world.recorded.filter(({ from, to, bytes }) => (from === endpoint || to === endpoint) && isRingRequest(bytes));
+    if (old.length === 0) return;
+    const all = Array.from({ length: OLD_LIFE }, (_, i) => (i % 2 === 0 ? old[old.length - 1 - this.#draw.below(Math.min(old.length, OLD_LIFE))] : this.#draw.pick(old)));
+    this.#world.later(this.#draw.between(100, OLD_LIFE_MS), () => {
+      for (const again of new Set(all)) if (again !== undefined) this.#world.inject(again.from, again.to, again.bytes);
+      this.#note(`what passed between ${name} and others comes again`);
+    });
+  }
+
+  #rogue(): boolean {
+    const wanted = this.#world.clients.flatMap((client) => wantedOf(client).map((trigger) => ({ client, trigger })));
+    const what = this.#rogues.act(wanted);
+    return what !== null && this.#note(`a rogue ${what}`);
+  }
+
   #newStranger(): Endpoint {
     this.#strangers += 1;
     return strangerEndpoint(this.#strangers);
@@ -339,7 +364,11 @@ export class Events {
       case 1: return shorten(encodeControl({ type: "LOCATE", ringKey: id.slice(0, 16) }, nonce));
       case 2: return shorten(encodeControl({ type: "CHALLENGE_REQUEST", ringKey: id.slice(0, 16), flags: draw.below(3) }, nonce));
       case 3: return shorten(encodeControl({ type: "REFRESH", id, index: draw.below(1_024), token: draw.bytes(16), member: null }, nonce));
-      case 4: return encodeDataHeader({ flags: DATA_FLAG.cacheRequest, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, payloadKind: 5, nonce, ids: [id] });
+      case 4: {
+        // Often of an id that nobody has: then there are two answers.
+        const ids = [draw.chance(0.5) ? draw.bytes(32) : id];
+        return concatBytes(encodeDataHeader({ flags: DATA_FLAG.cacheRequest, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, payloadKind: 5, nonce, ids }), draw.bytes(draw.below(ASKING_BYTES)));
+      }
       case 5: return draw.bytes(draw.between(1, 300));
       default: {
         const { recorded } = this.#world;
@@ -396,6 +425,7 @@ export class Events {
     const server = !isFair && this.#draw.chance(0.4) ? this.#victim() : down.length === 0 || this.#world.talking().length >= MAX_SERVERS ? null : this.#draw.pick(down);
     if (server === null || !this.#mayStart()) return false;
     if (server.isUp) server.crash();
+    this.#replayLife(server);
     this.#world.startServer(server);
     return this.#note(`${server.name} starts again`);
   }
@@ -417,6 +447,8 @@ export class Events {
     const server = this.#victim();
     if (server === null) return false;
     this.#died(server);
+    const predecessor = [...this.#world.servers.values()].find(({ node }) => server.predecessor !== null && sameBytes(node.key, server.predecessor.key));
+    server.told = new Set(predecessor === undefined ? server.list : [...server.list, predecessor]);
     server.leave();
     return this.#note(`${server.name} leaves`);
   }
@@ -424,9 +456,13 @@ export class Events {
   #skew(): boolean {
     const machine = this.#draw.chance(0.5) ? this.#client() : this.#draw.pick([...this.#world.servers.values()]);
     machine.skewMs = this.#draw.between(-MAX_SKEW_MS, MAX_SKEW_MS);
+    if (machine instanceof ClientMachine) machine.disturbedMs = this.#world.nowMs;
     return this.#note(`the clock of ${machine.name} is wrong by ${machine.skewMs} ms`);
   }
 }
+
+const isRingRequest = (bytes: Uint8Array): boolean => bytes[0] === 0x19 && RING_REQUESTS.has(bytes[1] ?? 0);
+const RING_REQUESTS: ReadonlySet<number> = new Set([CONTROL_TYPES.FIND, CONTROL_TYPES.STATE, CONTROL_TYPES.ALIVE]);
 
 const isTrigger = (bytes: Uint8Array): boolean => bytes[0] === 0x19 && bytes[1] === CONTROL_TYPES.TRIGGER;
 

@@ -15,6 +15,8 @@ import type { World } from "./world.js";
 const PROBE_MS = 3_000;
 /** Whether it is there sooner is looked for this often. */
 const LOOK_MS = 200;
+/** A server keeps a way to an id for so long. */
+const ROUTE_LIFE_MS = 30_000;
 const PROBER = strangerEndpoint(0);
 /** Each takes two of the 16 hops at most, and the copies that a packet may have are shared at groups. */
 const SURE_STEPS = 3;
@@ -31,10 +33,15 @@ export function checkQuiet(world: World, events: Events, isWhole: boolean, throu
   const running = world.talking();
   checkIdeal(running);
   checkPlaces(world, running, isWhole);
-  // Two servers whose routes from before lead to each other find out by the first packet.
-  if (!isWhole) probeAll(world, events, running.slice(0, through));
-  checkReach(world, events, running.slice(0, through));
+  // Two servers whose routes from before lead to each other find out by the first packet; three whose routes lead in a circle do not, until their routes end.
+  const asked = running.slice(0, through);
+  const isSure = !isWhole && (reachesAll(world, events, asked) || reachesAll(world, events, asked));
+  if (!isWhole && !isSure) world.run(Math.max(world.nowMs, world.quietMs + ROUTE_LIFE_MS));
+  if (!isSure) checkReach(world, events, asked);
+  world.arrived.clear();
   checkRecords(world);
+  // Copies of the packets that were sent may still wait for a lookup.
+  runUntil(world, () => running.every(({ engine }) => engine.queuedPackets() === 0));
   checkSizes(world, running);
 }
 
@@ -59,6 +66,7 @@ export function isAtRest(world: World): boolean {
 function checkPlaces(world: World, running: readonly ServerMachine[], isWhole: boolean): void {
   const ordered = inRingOrder(running);
   const wanted = allWanted(world);
+  checkReplicas(ordered, wanted);
   for (const [id, owners] of wanted) {
     const home = responsible(ordered, id.slice(0, 16));
     const entries = home?.table.get(id.slice(0, 16))?.filter((entry) => bytesKey(entry.id) === id) ?? [];
@@ -76,6 +84,20 @@ function checkPlaces(world: World, running: readonly ServerMachine[], isWhole: b
       if (wanted.get(id)?.some((owner) => leadsTo(entry, owner)) !== true) fail("trigger-ended", `${server.name} has a trigger that nobody wants`);
       if (responsible(ordered, id.slice(0, 16)) !== server) fail("trigger-ended", `${server.name} still has a trigger that is not its own`);
     }
+  }
+}
+
+/** Who takes over when a server is gone has as many replicas as that one has triggers. */
+function checkReplicas(ordered: readonly ServerMachine[], wanted: ReadonlyMap<string, readonly Owner[]>): void {
+  const needed = new Map<ServerMachine, number>();
+  for (const [id, owners] of wanted) {
+    const home = responsible(ordered, id.slice(0, 16));
+    if (home !== undefined) needed.set(home, (needed.get(home) ?? 0) + owners.length);
+  }
+  for (const [home, count] of needed) {
+    const next = ordered[(ordered.indexOf(home) + 1) % ordered.length] as ServerMachine;
+    const replicas = next.inspect()?.replicas ?? 0;
+    if (ordered.length > 1 && replicas < count) fail("replica-lost", `${next.name} has ${replicas} replicas for the ${count} triggers of ${home.name}`);
   }
 }
 
@@ -123,15 +145,19 @@ function receivers(wanted: ReadonlyMap<string, readonly Owner[]>, left: Readonly
   return found;
 }
 
+function reachesAll(world: World, events: Events, servers: readonly ServerMachine[]): boolean {
+  return probeAll(world, events, servers).every(({ text }) => world.arrived.has(text));
+}
+
 /** A packet to every trigger gets there through every one of these. */
 function checkReach(world: World, events: Events, servers: readonly ServerMachine[]): void {
   const awaited = probeAll(world, events, servers);
-  for (const { text, server, client } of awaited) if (!world.arrived.has(text)) fail("trigger-lost", `a packet through ${server.name} does not reach ${client.name}`);
-  world.arrived.clear();
+  for (const { text, server, client, id } of awaited) if (!world.arrived.has(text)) fail("trigger-lost", `a packet to ${Buffer.from(id).toString("hex")} through ${server.name} does not reach ${client.name}`);
 }
 
 interface Awaited {
   readonly text: string;
+  readonly id: Uint8Array;
   readonly server: ServerMachine;
   readonly client: ClientMachine;
 }
@@ -144,7 +170,7 @@ function probeAll(world: World, events: Events, servers: readonly ServerMachine[
   for (const server of servers) {
     for (const [{ trigger }] of wanted.values() as Iterable<readonly [Owner]>) {
       const number = events.probe(PROBER, server.endpoint, trigger.id);
-      for (const client of receivers(wanted, left, trigger.id)) awaited.push({ text: `${client.name} ${number}`, server, client });
+      for (const client of receivers(wanted, left, trigger.id)) awaited.push({ text: `${client.name} ${number}`, id: trigger.id, server, client });
     }
   }
   runUntil(world, () => awaited.every(({ text }) => world.arrived.has(text)));

@@ -2,6 +2,7 @@
 import { Draw } from "./draw.js";
 import { Events, type EventKind } from "./events.js";
 import { checkQuiet, isAtRest } from "./quiet-checks.js";
+import { SteadyChecks } from "./steady-checks.js";
 import { CheckFailed } from "./trace.js";
 import { World } from "./world.js";
 
@@ -37,6 +38,8 @@ export interface Outcome {
 export function runSeed(seed: string, events: number): Outcome {
   const world = new World(seed);
   const drawn = new Events(seed, world);
+  const steady = new SteadyChecks(seed, (from, server, id) => drawn.probe(from, server, id));
+  world.steady = steady;
   let done = 0;
   let failure: Outcome["failure"] = null;
   try {
@@ -45,6 +48,7 @@ export function runSeed(seed: string, events: number): Outcome {
     const fairFirst = draw.chance(0.5);
     for (const isFair of [fairFirst, !fairFirst]) {
       world.isFair = isFair;
+      steady.turn(world.nowMs, isFair);
       world.note(`-- ${isFair ? "fair" : "foul"} weather`);
       for (const end = isFair === fairFirst ? Math.round(events / 2) : events; done < end; done += 1) {
         world.run(world.nowMs + draw.below(2 * EVENT_MS[isFair ? "fair" : "foul"]));
@@ -56,6 +60,7 @@ export function runSeed(seed: string, events: number): Outcome {
       beQuiet(world, draw, isWhole);
       checkQuiet(world, drawn, isWhole, done < events ? 2 : Infinity);
     }
+    world.ringWire.checkPending();
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     const checker = error instanceof CheckFailed ? error.checker : "no-error";
@@ -78,6 +83,8 @@ function build(world: World, draw: Draw): void {
 /** All faults end: who is down comes back or is gone for good. */
 function beQuiet(world: World, draw: Draw, isWhole: boolean): void {
   world.isFair = false;
+  world.quietMs = world.nowMs;
+  world.steady?.turn(world.nowMs, false);
   world.forgetLater();
   world.network.calm();
   for (const server of world.servers.values()) server.isMute = false;

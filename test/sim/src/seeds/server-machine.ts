@@ -14,7 +14,27 @@ const WALL_START_MS = 1_800_000_000_000;
 const MEMBERSHIPS = 128;
 const LIMITS = { triggers: 10_000, perSource: 1_000, claimsPerName: 4 };
 
+/** Ways to ids are kept for 30 s (docs/wire.md §5). */
+const ROUTE_LIFE_MS = 30_000;
+/** 2001-09-09, s since 1970. */
+const LONG_AGO_S = 1_000_000_000;
+
 const memberships: RingMembership[] = [];
+const strange = new Map<StrangeKind, Uint8Array>();
+
+export type StrangeKind = "foreign" | "unsigned" | "ended";
+
+/** A credential that does not make anybody a member: of another authority, changed, or ended long ago. */
+export function strangeCredential(kind: StrangeKind): Uint8Array {
+  let bytes = strange.get(kind);
+  if (bytes === undefined) {
+    const authority = kind === "foreign" ? new Draw("another authority").bytes(32) : new Draw("memberships").bytes(32);
+    bytes = admitServer(authority, new Draw(`${kind} membership`).bytes, kind === "ended" ? LONG_AGO_S : 0).credential.bytes.slice();
+    if (kind === "unsigned") bytes.set(new Draw("no signature").bytes(64), bytes.length - 64);
+    strange.set(kind, bytes);
+  }
+  return bytes;
+}
 
 /** Number `n` of one ring, 0 to MEMBERSHIPS - 1; always the same. */
 function membership(n: number): RingMembership {
@@ -37,10 +57,16 @@ export class ServerMachine extends Machine {
   list: readonly ServerMachine[] = [];
   /** Ring key (latin1) → what its engine has. */
   readonly table = new Map<string, readonly TriggerEntry[]>();
+  /** Ring key (latin1) → since when its engine has the way to it, the oldest first. */
+  readonly #waysMs = new Map<string, number>();
   /** Counts its starts. */
   life = 0;
   startedMs = 0;
   stoppedMs = -Infinity;
+  /** When it stopped without leaving first. */
+  crashedMs = -Infinity;
+  /** Those whom it tells when it leaves, and who have not yet said that it has. */
+  told = new Set<ServerMachine>();
   isLeaving = false;
   /** Since when it has successors; null: it has none. */
   memberSinceMs: number | null = null;
@@ -68,6 +94,7 @@ export class ServerMachine extends Machine {
     const engine = new ReferenceEngine();
     this.engine = engine;
     this.table.clear();
+    this.#waysMs.clear();
     this.life += 1;
     this.startedMs = nowMs;
     this.isUp = true;
@@ -88,7 +115,12 @@ export class ServerMachine extends Machine {
         setChallengeAnswers: (answers) => engine.setChallengeAnswers(answers),
         takeRefreshed: () => engine.takeRefreshed(),
         setResponsibility: (range) => engine.setResponsibility(range),
-        setNextServer: (key, locator) => engine.setNextServer(key, locator),
+        setNextServer: (key, locator) => {
+          engine.setNextServer(key, locator);
+          const text = Buffer.from(key).toString("latin1");
+          this.#waysMs.delete(text);
+          if (locator !== null) this.#waysMs.set(text, this.surroundings.nowMs);
+        },
         discardRoute: (key) => engine.discardRoute(key),
         send: (datagrams) => engine.send(datagrams),
       },
@@ -100,6 +132,7 @@ export class ServerMachine extends Machine {
   }
 
   crash(): void {
+    if (!this.isLeaving) this.crashedMs = this.surroundings.nowMs;
     this.stop();
     this.core = null;
     this.memberSinceMs = null;
@@ -110,6 +143,12 @@ export class ServerMachine extends Machine {
     this.isLeaving = true;
     this.core?.leave(this.surroundings.nowMs);
     this.step(null);
+  }
+
+  /** Whether packets go by a way that should have been forgotten. */
+  hasOldWay(nowMs: number): boolean {
+    const [oldestMs = Infinity] = this.#waysMs.values();
+    return this.isUp && nowMs - oldestMs > ROUTE_LIFE_MS + 1;
   }
 
   get hasLeft(): boolean {

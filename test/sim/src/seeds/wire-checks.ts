@@ -2,10 +2,12 @@
  * What must hold of every datagram between a server and those who are no servers (docs/wire.md §4, §4.1), judged by the wire alone:
  *
  * - no answer is larger than the request whose nonce it has, and to an address that has not proved itself no more is sent than came from it;
- * - a trigger is taken only as its owner signed it, with a cookie that this server gave to that address in the last 30 s, and with a newer counter;
+ * - a trigger is taken only as its owner signed and sent it, with a cookie that this server gave to that address in the last 30 s, and with a newer counter;
+ * - it is refreshed only by a token that its owner sent;
+ * - who has no credential of the ring is not spoken to as a server;
  * - a packet goes to a host only by a trigger that a server has acknowledged to that address, and that has neither ended nor been removed there.
  */
-import { bytesKey, CONTROL_HEADER_BYTES, decodeControl, isTriggerStack, KEY_KIND, TRIGGER_ACTION, type ControlMessage } from "@i3/common";
+import { bytesKey, CONTROL_HEADER_BYTES, decodeControl, isTriggerStack, KEY_KIND, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage } from "@i3/common";
 import { readMembership } from "@i3/hip";
 
 import { endpointText, type Endpoint } from "./endpoints.js";
@@ -23,7 +25,7 @@ const CONTROL = 0x19;
 const DATA = 0x11;
 const NONCE_AT = 8;
 const DATA_ID_AT = 16;
-const TYPE = { challenge: 6, trigger: 7, triggerOk: 8, refresh: 9 } as const;
+const TYPE = { challenge: 6, trigger: 7, triggerOk: 8, refresh: 9, helloYes: 41 } as const;
 
 interface Request {
   /** The longest that came with this nonce. */
@@ -48,6 +50,7 @@ interface Said {
   /** Where its owner is; null: removed. */
   to: Endpoint | null;
   isStack: boolean;
+  isReplica: boolean;
   signature: string;
 }
 
@@ -71,16 +74,33 @@ export class WireChecks {
   readonly #peers = new Map<string, Peer>();
   /** Cookie → to whom it was given, by whom and when. */
   readonly #cookies = new Map<string, { readonly by: string; readonly to: Endpoint; readonly atMs: number }>();
+  readonly #placed: (server: ServerMachine, ringKey: string) => void;
   /** Bodies of the triggers that owners have signed. */
   readonly #signed = new Set<string>();
+  /** Ids and tokens that owners have shown. */
+  readonly #tokens = new Set<string>();
+  /** Nonces of those who have shown a credential that is worth nothing. */
+  readonly #noMembers = new Set<string>();
   /** Ring key → id, and of a group's trigger the member → what servers granted. */
   readonly #grants = new Map<string, Map<string, Grant[]>>();
   /** Server's life, id and member → what it last said. */
   readonly #said = new Map<string, Said>();
 
+  /** @param placed told when a server acknowledges a trigger, which is no replica, with this ring key (latin1) */
+  constructor(placed: (server: ServerMachine, ringKey: string) => void) {
+    this.#placed = placed;
+  }
+
   /** A client sent this. */
   clientSent(bytes: Uint8Array): void {
-    if (bytes[0] === CONTROL && bytes[1] === TYPE.trigger) this.#signed.add(bodyOf(bytes));
+    if (bytes[0] !== CONTROL) return;
+    if (bytes[1] === TYPE.trigger) this.#signed.add(bodyOf(bytes));
+    if (bytes[1] === TYPE.refresh) this.#tokens.add(tokenOf(decodeControl(bytes).message));
+  }
+
+  /** A HELLO with this nonce comes from somebody who is no member. */
+  noMember(nonce: Uint8Array): void {
+    this.#noMembers.add(bytesKey(nonce));
   }
 
   /** A server that hears got this from somebody who is no server. */
@@ -108,6 +128,7 @@ export class WireChecks {
     const what = `${server.name} sends ${bytes.length} bytes of control type ${bytes[1]} to ${endpointText(to)}`;
     if (request === undefined) return fail("amplification", `${what}, which did not ask`);
     if (bytes.length > request.bytes) fail("amplification", `${what}, which asked with ${request.bytes}`);
+    if (bytes[1] === TYPE.helloYes && this.#noMembers.has(nonceOf(bytes))) fail("no-member", `${what}, which has no credential of this ring`);
     if (bytes[1] === TYPE.challenge || bytes[1] === TYPE.triggerOk) this.#learn(nowMs, server, to, peer, request, decodeControl(bytes).message);
     if (peer.provedUntilMs > nowMs) return;
     peer.credit -= bytes.length;
@@ -149,14 +170,16 @@ export class WireChecks {
       const isRemembered = said !== undefined && nowMs - said.atMs < COUNTER_MEMORY_MS;
       if (isRemembered && asked.counter < said.counter) fail("old-counter", `${what} with counter ${asked.counter} after ${said.counter}`);
       if (isRemembered && asked.counter === said.counter && signature !== said.signature) fail("old-counter", `${what} with a counter that it has had`);
-      this.#said.set(key, { counter: asked.counter, action: asked.action, atMs: nowMs, to: asked.action === TRIGGER_ACTION.insert ? to : null, isStack: isTriggerStack(asked.target), signature });
+      this.#said.set(key, { counter: asked.counter, action: asked.action, atMs: nowMs, to: asked.action === TRIGGER_ACTION.insert ? to : null, isStack: isTriggerStack(asked.target), isReplica: (asked.flags & TRIGGER_FLAG.replica) !== 0, signature });
     } else {
       if (!this.#isGranted(nowMs, server, to, name)) return fail("refreshed-nothing", `${what} that it does not have`);
+      if (!this.#tokens.has(tokenOf(asked))) fail("forged-refresh", `${what} for a token that its owner has not shown`);
       if (said !== undefined) said.atMs = nowMs;
     }
     if (answer.lifeMs > TRIGGER_LIFE_MS) fail("trigger-life", `${what} for ${answer.lifeMs} ms`);
     peer.provedUntilMs = nowMs + PROOF_MS;
-    const isStack = this.#said.get(key)?.isStack ?? false;
+    const { isStack = false, isReplica = true } = this.#said.get(key) ?? {};
+    if (!isReplica && answer.action === TRIGGER_ACTION.insert) this.#placed(server, name.slice(0, 16));
     if (answer.action === TRIGGER_ACTION.insert) this.#grant(name, { to, isStack, atMs: nowMs, untilMs: nowMs + answer.lifeMs + 1 });
   }
 
@@ -200,6 +223,8 @@ export class WireChecks {
 }
 
 const lifeOf = ({ number, life }: ServerMachine): string => `${number}.${life}`;
+
+const tokenOf = (message: ControlMessage): string => (message.type === "REFRESH" ? `${message.index} ${latin1(message.id)}${latin1(message.token)}` : "");
 
 /** Of a group's trigger, the member that asks; otherwise empty. */
 function memberOf(message: ControlMessage): string {

@@ -9,7 +9,9 @@ import { Network } from "./network.js";
 import { PacketChecks } from "./packet-checks.js";
 import { Records } from "./records.js";
 import { checkInvariant, checkLists } from "./ring-checks.js";
+import { RingWireChecks } from "./ring-wire.js";
 import { ServerMachine, type ServerEvents } from "./server-machine.js";
+import type { SteadyChecks } from "./steady-checks.js";
 import { CheckFailed, Trace } from "./trace.js";
 import { WireChecks } from "./wire-checks.js";
 
@@ -32,13 +34,20 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
   nowMs = 0;
   readonly trace = new Trace();
   readonly network: Network;
-  readonly wire = new WireChecks();
+  readonly wire = new WireChecks((server, ringKey) => this.steady?.acknowledged(this, server, ringKey));
+  readonly ringWire = new RingWireChecks();
   readonly records = new Records();
   readonly servers = new Map<Endpoint, ServerMachine>();
   readonly clients: ClientMachine[] = [];
   readonly recorded: Recorded[] = [];
+  /** Who is at an address and no machine of ours, and what it does with what it gets. */
+  readonly strangers = new Map<Endpoint, (bytes: Uint8Array) => void>();
   /** The record that was put last, with the cookie that came with it. */
   lastPut: Recorded | null = null;
+  /** Since when nothing goes wrong. */
+  quietMs = 0;
+  /** Looks on in fair weather. */
+  steady: SteadyChecks | null = null;
   /** Only now must the ring be whole at every moment: nobody is cut off, and nothing is lost. */
   isFair = false;
   /** Packets that reached a client: its name, and the number in the packet. */
@@ -136,6 +145,7 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
       else if (laterMs <= nextMs) this.#runLater();
       else due?.tick();
       this.#checkRing();
+      this.steady?.look(this);
     }
     this.nowMs = untilMs;
   }
@@ -157,7 +167,7 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
     if (isServer && !isServerEndpoint(to)) {
       this.wire.serverSent(this.nowMs, machine, to, bytes);
       this.records.serverSent(machine, bytes);
-    }
+    } else if (isServer) this.ringWire.sent(machine, bytes);
     if (isServer) this.#packets.passed(bytes);
     else {
       this.wire.clientSent(bytes);
@@ -209,13 +219,20 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
     const node = typeof fields["node"] === "string" ? ` ${fields["node"]}` : "";
     this.note(`${server.name}: ${event}${node}`);
     if (event === "duplicate-key") throw new CheckFailed("duplicate-key", `${server.name} takes another for itself`);
+    if (event === "node-left") this.#named(node)?.told.delete(server);
     if (event === "node-dead" && this.isFair) this.#checkDeath(server, node);
   }
 
-  /** Nobody is taken for dead who lives and is heard. */
+  #named(node: string): ServerMachine | undefined {
+    return [...this.servers.values()].find(({ endpoint }) => node.endsWith(`@${endpointText(endpoint)}`));
+  }
+
+  /** Nobody is taken for dead who lives and is heard, nor by neighbours who have not heard that he leaves: what he said before may come later. */
   #checkDeath(server: ServerMachine, node: string): void {
-    const dead = [...this.servers.values()].find(({ endpoint }) => node.endsWith(`@${endpointText(endpoint)}`));
-    if (dead === undefined || !dead.isUp || dead.isMute || dead.isLeaving || this.nowMs - dead.startedMs < KNOWN_MS) return;
+    const dead = this.#named(node);
+    if (dead === undefined || !dead.isUp || dead.isMute || this.nowMs - dead.startedMs < KNOWN_MS) return;
+    if (dead.isLeaving && !(dead.told.has(server) && this.nowMs - server.startedMs >= KNOWN_MS)) return;
+    if (dead.isLeaving) throw new CheckFailed("no-farewell", `${server.name} takes ${dead.name} for dead, which has left and should have told it`);
     throw new CheckFailed("false-death", `${server.name} takes ${dead.name} for dead, which lives`);
   }
 
@@ -224,6 +241,13 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
     this.#hasRingChanged = false;
     this.#checkedMs = this.nowMs;
     if (this.isFair) checkInvariant(this.nowMs, this.servers.values());
+    this.#checkAges();
+  }
+
+  /** Ways to ids end. */
+  #checkAges(): void {
+    for (const server of this.servers.values()) if (server.hasOldWay(this.nowMs)) throw new CheckFailed("old-way", `${server.name} sends by a way that it has had for more than 30 s`);
+    for (const client of this.clients) if (client.hasOldWay(this.nowMs)) throw new CheckFailed("old-way", `${client.name} sends straight to a server that nobody has named for more than 30 s`);
   }
 
   #runLater(): void {
@@ -234,8 +258,12 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
 
   #deliver(from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
     const machine = this.#machines.get(to);
-    if (machine === undefined || !machine.isUp || machine.isMute) return;
-    if (machine instanceof ServerMachine && !isServerEndpoint(from)) this.wire.serverGot(this.nowMs, machine, from, bytes);
+    if (machine === undefined) return this.strangers.get(to)?.(bytes);
+    if (!machine.isUp || machine.isMute) return;
+    if (machine instanceof ServerMachine) {
+      this.ringWire.got(machine, bytes);
+      if (!isServerEndpoint(from)) this.wire.serverGot(this.nowMs, machine, from, bytes);
+    }
     machine.receive(from, bytes);
   }
 

@@ -89,4 +89,103 @@ export const MUTANTS: readonly Mutant[] = [
     from: `    this.#dropServer(way);
     this.#emit({ kind: "not-present", id: path.id });`, to: `    this.#emit({ kind: "not-present", id: path.id });`,
   },
+  {
+    name: "takes what a peer has sealed in an earlier life", seed: "6", file: "i3-server/src/ring/channel.ts",
+    from: `if (trailer.senderEpoch < session.peerEpoch) return this.#drop("epoch");`, to: "",
+  },
+  {
+    name: "takes what was sealed for an earlier life of its own", seed: "6", file: "i3-server/src/ring/channel.ts",
+    from: "if (trailer.receiverEpoch !== session.ownEpoch) {", to: "if (trailer.receiverEpoch > session.ownEpoch) {",
+  },
+  {
+    name: "takes a message of a server twice", file: "i3-server/src/ring/channel.ts",
+    from: `if (!session.window.take(trailer.counter)) return this.#drop("replay");`, to: "session.window.take(trailer.counter);",
+  },
+  {
+    name: "takes a credential of a foreign authority", file: "i3-server/src/ring/channel.ts",
+    from: "const isForeign = !sameBytes(credential.authority, this.#own.authority);", to: "const isForeign = false;",
+  },
+  {
+    name: "takes a credential that has ended", file: "i3-server/src/ring/channel.ts",
+    from: "if (!isForeign && credential.endMs > this.#init.wallMs(nowMs)) return false;", to: "if (!isForeign) return false;",
+  },
+  {
+    name: "takes a credential that is not signed", file: "i3-server/src/ring/channel.ts",
+    from: `    if (!this.#credentials.isSigned(credential)) return this.#count("credential");
+    if (known !== undefined)`, to: "    if (known !== undefined)",
+  },
+  {
+    name: "takes a certificate that its group has not signed", file: "hip/src/trigger-signature.ts",
+    from: "return verifyMembership(message.publicKey, ed25519) && verify", to: "return verify",
+  },
+  {
+    name: "takes a certificate of another group, and any key for an id", file: "i3-server/src/triggers/trigger-core.ts",
+    from: "!keyOwnsId(message.keyKind, message.publicKey, id) || ", to: "",
+  },
+  {
+    name: "takes a certificate that has ended", file: "i3-server/src/triggers/trigger-core.ts",
+    from: `    if (EarlyEnds.round(trigger.lastMs) <= nowMs) return this.#refuse("expired", id);\n`, to: "",
+  },
+  {
+    name: "never answers that it is awaiting an answer itself", file: "i3-server/src/chord/chord.ts",
+    from: "this.#ring.stateMessage(this.#awaiting())", to: "this.#ring.stateMessage(false)",
+  },
+  {
+    name: "keeps a successor list past its owner", file: "i3-server/src/chord/neighbours.ts",
+    from: `if (list.length === SUCCESSORS || sameNode(node, self)) break;
+    if (isDead(node)) continue;
+    const last = list.at(-1);
+    if (last !== undefined && !inOpen(last.key, node.key, self.key)) {`, to: `if (list.length === SUCCESSORS) break;
+    if (isDead(node)) continue;
+    const last = list.at(-1);
+    if (last !== undefined && !inOpen(last.key, node.key, self.key) && !sameNode(node, self)) {`,
+  },
+  {
+    name: "takes any token for a refresh", file: "i3-server/src/triggers/trigger-core.ts",
+    from: "if (!leadsTo(record, index, token)) {", to: "if (index < 0) {",
+  },
+  {
+    name: "lets its engine take any token for a refresh", file: "datapath/src/reference/refresh-rules.ts",
+    from: " || !leadsTo(token, refresh.index - lease.index, lease.token)) return false;", to: ") return false;",
+  },
+  {
+    name: "takes a trigger for another address than its sender's", file: "i3-server/src/triggers/trigger-core.ts",
+    from: `    if (!isTriggerStack(message.target) && !sameLocator(message.target, from)) return this.#refuse("notYourAddress", id);\n`, to: "",
+  },
+  {
+    name: "takes any key's token for an id", file: "i3-server/src/triggers/trigger-core.ts",
+    from: " || !steps.every(stepOwnsId)) return", to: ") return",
+  },
+  {
+    name: "takes a token for another trigger", file: "i3-server/src/triggers/trigger-core.ts",
+    from: " || !stepsOf(message).every((step) => consents(step, id))) return", to: ") return",
+  },
+  {
+    name: "keeps ways to ids for ever", file: "i3-server/src/server/routes.ts",
+    from: "endMs: nowMs + ROUTE_LIFE_MS, programmed", to: "endMs: nowMs + 1_000 * ROUTE_LIFE_MS, programmed",
+  },
+  {
+    name: "answers on credit that is spent", file: "i3-server/src/server/recent-senders.ts",
+    from: "Math.max(0, sender.creditBytes - bytes)", to: "sender.creditBytes",
+  },
+  {
+    name: "goes on sending to a server that nobody has named for long", file: "i3-client/src/sender-paths.ts",
+    from: "way.nextConfirmMs = nowMs + CONFIRM_AT_MS;", to: "way.nextConfirmMs = Infinity;",
+  },
+  {
+    name: "keeps no replicas", file: "i3-client/src/trigger-keeper.ts",
+    from: "if (to === null || sameLocator(to, from)) return", to: "if (to !== from) return",
+  },
+  {
+    name: "names nobody who takes over", file: "i3-server/src/triggers/trigger-core.ts",
+    from: "(this.#init.replica?.() ?? null);", to: "null;",
+  },
+  {
+    name: "never refreshes a replica", file: "i3-client/src/trigger-keeper.ts",
+    from: "kept.nextMs = nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));", to: "kept.nextMs = kept.isReplica ? Infinity : nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));",
+  },
+  {
+    name: "leaves without a word", file: "i3-server/src/chord/chord.ts",
+    from: "if (this.#leavingLeft === 0 || this.#ring.alone) {", to: "if (this.#outputs.splice(0).length >= 0 && (this.#leavingLeft === 0 || this.#ring.alone)) {",
+  },
 ];

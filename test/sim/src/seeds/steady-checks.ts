@@ -1,0 +1,149 @@
+/**
+ * What must hold in fair weather without waiting for quiet: a packet to a trigger arrives, whatever joins and leaves, and only the server of a key
+ * acknowledges triggers for it. A server that crashes, and a client that moves or changes its mind, are given time to be noticed.
+ */
+import { bytesKey, sameBytes } from "@i3/common";
+import type { TriggerEntry } from "@i3/datapath";
+
+import type { ClientMachine, Wanted } from "./client-machine.js";
+import { Draw } from "./draw.js";
+import { endpointOfLocator, strangerEndpoint, type Endpoint } from "./endpoints.js";
+import { inRingOrder, responsible } from "./ring-checks.js";
+import type { ServerMachine } from "./server-machine.js";
+import { CheckFailed } from "./trace.js";
+
+/** One packet to one trigger this often, which is there after ARRIVAL_MS: a lookup that goes astray begins again. */
+const PACKET_MS = 250;
+const ARRIVAL_MS = 2_500;
+/** After a crash: until it is noticed (1.4 s), and lookups and packets on their way to it are lost. */
+const CRASH_MS = 3_000;
+/** Who has joined leaves packets to its successor for 6.5 s. When another came or went in that time that one may not have the trigger either. */
+const JOINING_MS = 8_500;
+/** Servers' ways to ids are this old at most: those of the time of a partition may lead in circles through three servers. */
+const WAYS_MS = 30_000;
+/** A server that joined so long ago has been heard of by the one behind it. */
+const KNOWN_MS = 5_000;
+const SENDER = strangerEndpoint(65_535);
+
+interface Held {
+  readonly client: ClientMachine;
+  readonly trigger: Wanted;
+}
+
+/** What a packet needs to get there. */
+interface Packet extends Held {
+  readonly number: string;
+  readonly sentMs: number;
+  readonly via: ServerMachine;
+}
+
+/** What it sees of a run. */
+export interface Sight {
+  readonly nowMs: number;
+  readonly isFair: boolean;
+  readonly servers: ReadonlyMap<Endpoint, ServerMachine>;
+  readonly clients: readonly ClientMachine[];
+  readonly arrived: ReadonlySet<string>;
+}
+
+export class SteadyChecks {
+  readonly #draw: Draw;
+  /** A packet to an id through a server; returns its number. */
+  readonly #send: (from: Endpoint, server: Endpoint, id: Uint8Array) => string;
+  #packets: Packet[] = [];
+  #nextMs = 0;
+  /** Since when the weather is fair, ms. */
+  #fairMs = Infinity;
+  /** When it was foul last. */
+  #foulMs = -Infinity;
+  /** Packets whose arrival was looked for. */
+  judged = 0;
+
+  constructor(seed: string, send: (from: Endpoint, server: Endpoint, id: Uint8Array) => string) {
+    this.#draw = new Draw(`${seed}/steady`);
+    this.#send = send;
+  }
+
+  /** The weather changes. */
+  turn(nowMs: number, isFair: boolean): void {
+    this.#fairMs = isFair ? nowMs : Infinity;
+    if (!isFair) this.#foulMs = nowMs;
+    this.#packets = [];
+  }
+
+  /** At every step. */
+  look(sight: Sight): void {
+    const { nowMs, isFair } = sight;
+    if (!isFair || nowMs < this.#nextMs || nowMs - this.#foulMs < WAYS_MS) return;
+    this.#nextMs = nowMs + PACKET_MS;
+    while (this.#packets[0] !== undefined && nowMs - this.#packets[0].sentMs >= ARRIVAL_MS) this.#judge(sight, this.#packets.shift() as Packet);
+    const packet = this.#next(sight);
+    if (packet !== null) this.#packets.push(packet);
+  }
+
+  /** A server acknowledges a trigger, which is no replica. */
+  acknowledged(sight: Sight, server: ServerMachine, ringKey: string): void {
+    if (sight.nowMs - this.#fairMs < KNOWN_MS) return;
+    for (const other of sight.servers.values()) {
+      if (!isMember(other) || sight.nowMs - (other.memberSinceMs ?? Infinity) < KNOWN_MS) continue;
+      if (responsible(inRingOrder([other, server]), ringKey) !== server) {
+        throw new CheckFailed("misplaced", `${server.name} acknowledges a trigger that has its place at ${other.name}, which has been there for ${sight.nowMs - (other.memberSinceMs ?? 0)} ms`);
+      }
+    }
+  }
+
+  #next(sight: Sight): Packet | null {
+    const { nowMs, clients, servers } = sight;
+    const held = clients.flatMap((client) => [...client.triggers.values()].filter(({ isWanted, steps }) => isWanted && steps.length === 0).map((trigger) => ({ client, trigger })));
+    const members = [...servers.values()].filter((server) => isMember(server) && nowMs - (server.memberSinceMs ?? Infinity) >= KNOWN_MS);
+    if (held.length === 0 || members.length === 0) return null;
+    const chosen = this.#draw.pick(held);
+    const via = this.#draw.pick(members);
+    if (!isSure(sight, chosen, nowMs)) return null;
+    return { ...chosen, via, sentMs: nowMs, number: this.#send(SENDER, via.endpoint, chosen.trigger.id) };
+  }
+
+  #judge(sight: Sight, packet: Packet): void {
+    const { client, trigger, via, number, sentMs } = packet;
+    if (sight.arrived.has(`${client.name} ${number}`) || sentMs < this.#fairMs) return void (this.judged += 1);
+    if (!isMember(via) || !isSure(sight, packet, sentMs)) return;
+    throw new CheckFailed("packet-lost", `a packet to ${Buffer.from(trigger.id.subarray(0, 8)).toString("hex")} of ${client.name}, sent ${ARRIVAL_MS} ms ago through ${via.name}, is not there`);
+  }
+}
+
+const isMember = ({ isUp, isMute, isLeaving, memberSinceMs }: ServerMachine): boolean => isUp && !isMute && !isLeaving && memberSinceMs !== null;
+
+/** Whether a packet to this trigger that was sent at `sentMs` must arrive: a server has acknowledged it as it is, and has it. */
+function isSure({ servers, clients }: Sight, { client, trigger }: Held, sentMs: number): boolean {
+  if (!trigger.isWanted || trigger.steps.length > 0 || client.disturbedMs > sentMs) return false;
+  const at = client.serverOf(trigger.id);
+  const holder = at === null ? undefined : servers.get(at);
+  if (holder === undefined || !isMember(holder) || !holder.table.has(bytesKey(trigger.id).slice(0, 16))) return false;
+  // Who leads on from the same id may multiply what comes there.
+  const sharers = clients.filter((other) => other.triggers.get(bytesKey(trigger.id))?.isWanted === true);
+  if (sharers.some((other) => (other.triggers.get(bytesKey(trigger.id))?.steps.length ?? 0) > 0)) return false;
+  if (isLeftTwice([...servers.values()], bytesKey(trigger.id).slice(0, 16), sentMs)) return false;
+  for (const server of servers.values()) {
+    if (server.crashedMs > sentMs - CRASH_MS) return false;
+    if (server.isUp && !leadsOnlyThere(server, { client, trigger }, sharers)) return false;
+  }
+  return true;
+}
+
+/** Whether the server of a key has just joined, and so has its successor, or somebody went since. */
+function isLeftTwice(servers: readonly ServerMachine[], ringKey: string, sentMs: number): boolean {
+  const sinceMs = sentMs - JOINING_MS;
+  const ordered = inRingOrder(servers.filter(({ isUp }) => isUp));
+  const home = responsible(ordered, ringKey);
+  if (home === undefined || home.startedMs < sinceMs) return false;
+  const next = ordered[(ordered.indexOf(home) + 1) % ordered.length];
+  return next === undefined || next.startedMs >= sinceMs || servers.some(({ stoppedMs }) => stoppedMs >= sinceMs);
+}
+
+/** What a server has of the ring key is this trigger, of all who share it as they are now, or nothing. */
+function leadsOnlyThere({ table }: ServerMachine, { trigger }: Held, sharers: readonly ClientMachine[]): boolean {
+  const entries = table.get(bytesKey(trigger.id).slice(0, 16))?.filter(({ id }) => sameBytes(id, trigger.id));
+  if (entries === undefined) return true;
+  const leadsTo = ({ target }: TriggerEntry, { endpoint }: ClientMachine): boolean => target.kind === "locator" && endpointOfLocator(target.locator) === endpoint;
+  return entries.every((entry) => sharers.some((other) => leadsTo(entry, other))) && sharers.every((other) => entries.some((entry) => leadsTo(entry, other)));
+}
