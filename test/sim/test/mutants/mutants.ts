@@ -188,4 +188,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: "leaves without a word", file: "i3-server/src/chord/chord.ts",
     from: "if (this.#leavingLeft === 0 || this.#ring.alone) {", to: "if (this.#outputs.splice(0).length >= 0 && (this.#leavingLeft === 0 || this.#ring.alone)) {",
   },
+  {
+    name: "refreshes triggers that have become another's", seed: "9", file: "i3-server/src/triggers/trigger-core.ts",
+    from: "if (!this.#init.owns(ringKey(id)) && !(record?.live === true && record.isReplica)) return", to: "if (record?.live !== true) return",
+  },
 ];
