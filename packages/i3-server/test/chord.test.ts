@@ -99,6 +99,20 @@ describe("failures", () => {
     }
   });
 
+  it("claims nothing while members answer, though all that are next to its place crashed a moment before", () => {
+    const net = ringOf(12, 3);
+    const lonely = net.members.length;
+    net.passes = (from, to) => lonely !== from || to === 0; // who asks reaches only that one
+    const { chord, outputs } = net.add([0]);
+    net.run(10_000);
+    expect(outputs.filter(({ kind }) => kind === "alone")).toEqual([]);
+    expect(chord.owns(net.member(lonely).node.key)).toBe(false);
+    net.passes = () => true;
+    net.run(3_000);
+    expect(chord.owns(net.member(lonely).node.key)).toBe(true);
+    expect(outputs.filter(({ kind }) => kind === "alone")).toEqual([]);
+  });
+
   it("three neighbours that crash together heal", () => {
     const net = ringOf(12, 77);
     net.run(12_000);

@@ -320,6 +320,8 @@ export class Chord {
     if (!Number.isNaN(request.sentMs)) this.#ring.fingers.measured(message.from, nowMs - request.sentMs);
     if (message.type === "FOUND" && purpose.kind === "find") {
       this.#requests.remove(nonce);
+      // There is a ring, though we may not get into it at once: those next to our place may have crashed a moment ago.
+      if (!this.#ring.settled) this.#settleMs = nowMs + SETTLE_MS;
       this.#lookups.answered(nowMs, purpose.lookup, message.from, message);
     } else if (message.type === "ALIVE_YES" && purpose.kind === "alive") {
       this.#requests.remove(nonce);

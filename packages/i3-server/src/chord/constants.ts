@@ -32,7 +32,7 @@ export const MEMBER_PROBE_SIZE = 32;
 export const MEMBER_PROBE_MAX_MS = 600_000;
 /** While alone: more often, so that a ring that starts together is there in a second. */
 export const MEMBER_PROBE_ALONE_MS = 500;
-/** For so long after its start a node with configured members claims no keys, unless it has joined. */
+/** For so long after its start, and after the last answer of a member, a node with configured members claims no keys, unless it has joined. */
 export const SETTLE_MS = 2_000;
 /** Nodes met in the ring and lost are tried like configured members, so that partitions heal; at most so many. */
 export const MAX_REMEMBERED = 16;

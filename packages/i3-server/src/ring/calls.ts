@@ -15,6 +15,7 @@ export interface Call {
   readonly toKey: Uint8Array | null;
   /** 8 bytes, the same in every HELLO of this call. */
   readonly nonce: Uint8Array;
+  readonly beganMs: number;
   readonly waiting: WaitingMessage[];
   /** The HELLO as it was sent first; null before that. */
   hello: Uint8Array | null;
@@ -44,7 +45,7 @@ export class Calls {
   /** Null when too many run. The caller sends the first HELLO. */
   begin(nowMs: number, to: Locator, toKey: Uint8Array | null, nonce: Uint8Array): Call | null {
     if (this.#byId.size >= MAX_CALLS) return null;
-    const call: Call = { to, toKey, nonce, waiting: [], hello: null, attemptsLeft: ATTEMPTS - 1, nextMs: nowMs + ATTEMPT_MS, checksLeft: MAX_CHECKS_PER_HELLO };
+    const call: Call = { to, toKey, nonce, beganMs: nowMs, waiting: [], hello: null, attemptsLeft: ATTEMPTS - 1, nextMs: nowMs + ATTEMPT_MS, checksLeft: MAX_CHECKS_PER_HELLO };
     this.#byId.set(idOf(to, toKey), call);
     this.#byNonce.set(bytesKey(nonce), call);
     return call;

@@ -165,8 +165,12 @@ export class Channel {
       this.#sayAgain(from, bytes, decoded.nonce, trailer.counter);
       return this.#drop("epoch");
     }
-    if (trailer.senderEpoch < session.peerEpoch) return this.#drop("epoch");
-    if (trailer.senderEpoch > session.peerEpoch) renewPeer(session, trailer.senderEpoch);
+    if (trailer.senderEpoch < session.peerEpoch) {
+      // Recorded, or from one who has to begin a later epoch and does not know yet.
+      this.#sayAgain(from, bytes, decoded.nonce, trailer.counter);
+      return this.#drop("epoch");
+    }
+    if (trailer.senderEpoch > session.peerEpoch) renewPeer(nowMs, session, trailer.senderEpoch);
     if (!session.window.take(trailer.counter)) return this.#drop("replay");
     if (!this.#sessions.touch(session)) this.#prove(session);
     return true;
@@ -231,7 +235,7 @@ export class Channel {
       if (session !== known) session.pairKey.fill(0);
       return this.#count("mac");
     }
-    this.#learn(session, trailer.senderEpoch, trailer.receiverEpoch);
+    this.#learn(nowMs, session, call, trailer.senderEpoch, trailer.receiverEpoch);
     this.#calls.end(call);
     this.#prove(session);
     if (call.toKey === null) remember(this.#atLocator, locatorKey(call.to), { key: credential.nodeKey, endMs: nowMs + LOCATOR_MS }, MAX_LOCATORS);
@@ -251,12 +255,12 @@ export class Channel {
    * What a HELLO_YES says, which is new, for it has our nonce: the peer's epoch, and the newest of ours that it knows (0: none). An epoch of ours that is
    * not later than that was made with a clock that had been set back.
    */
-  #learn(session: Session, epoch: number, knownOfOurs: number): void {
+  #learn(nowMs: number, session: Session, call: Call, epoch: number, knownOfOurs: number): void {
     const isProven = this.#sessions.isProven(session);
     if (isProven ? knownOfOurs > session.ownEpoch : knownOfOurs >= session.ownEpoch) raise(session, knownOfOurs);
-    if (epoch > session.peerEpoch) renewPeer(session, epoch);
-    // It has forgotten us within one epoch, so it has to begin a later one: it does when we ask for it.
-    else if (isProven && epoch === session.peerEpoch && knownOfOurs === 0) session.peerEpoch += 1;
+    if (epoch > session.peerEpoch) renewPeer(nowMs, session, epoch);
+    // It has forgotten us within one epoch, so it has to begin a later one: it does when we ask for it. (Of two calls at once the second is answered before it has heard of us.)
+    else if (isProven && epoch === session.peerEpoch && knownOfOurs === 0 && call.beganMs > session.peerSinceMs) session.peerEpoch += 1;
   }
 
   /** Who could not take a message says so. Anybody can: then there is a HELLO now and then, and nothing else. */

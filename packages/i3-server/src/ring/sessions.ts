@@ -13,6 +13,8 @@ export interface Session {
   ownEpoch: number;
   /** The newest that is known of the peer; 0: none. */
   peerEpoch: number;
+  /** When that was learnt. */
+  peerSinceMs: number;
   /** Of our last message. */
   counter: number;
   window: CounterWindow;
@@ -21,11 +23,12 @@ export interface Session {
 }
 
 export const makeSession = (credential: Credential, pairKey: Uint8Array, ownEpoch: number): Session =>
-  ({ credential, pairKey, ownEpoch, peerEpoch: 0, counter: 0, window: new CounterWindow(), callsAgain: new TokenBucket(CALLS_AGAIN_PER_SECOND, CALLS_AGAIN_AT_ONCE) });
+  ({ credential, pairKey, ownEpoch, peerEpoch: 0, peerSinceMs: -Infinity, counter: 0, window: new CounterWindow(), callsAgain: new TokenBucket(CALLS_AGAIN_PER_SECOND, CALLS_AGAIN_AT_ONCE) });
 
 /** The peer is known to be at `epoch`, later than before. */
-export function renewPeer(session: Session, epoch: number): void {
+export function renewPeer(nowMs: number, session: Session, epoch: number): void {
   session.peerEpoch = epoch;
+  session.peerSinceMs = nowMs;
   session.window = new CounterWindow();
 }
 

@@ -70,6 +70,22 @@ describe("a message to a server that was not met", () => {
     expect(moved.heard.at(-1)?.type).toBe("FIND");
   });
 
+  it("is heard when both call after the sender's restart, one of them twice at once", () => {
+    const net = new ChannelNet();
+    const [a, b] = net.pair();
+    a.start();
+    b.notify(a);
+    b.sendAt(a.locator, { type: "NOTIFY", from: b.node });
+    net.run(DELAY_MS + 1);
+    a.notify(b);
+    net.run(2_000);
+    expect(net.sent("HELLO").filter(({ to }) => to === a.locator).length).toBeGreaterThanOrEqual(2);
+    expect(b.heard.filter(({ type }) => type === "NOTIFY")).toHaveLength(2); // that of pair() too
+    a.notify(b);
+    net.run(100);
+    expect(b.heard.filter(({ type }) => type === "NOTIFY")).toHaveLength(3);
+  });
+
   it("HELLO is said again like a request, and given up with what waited", () => {
     const net = new ChannelNet();
     const [a, b] = [net.add(), net.add()];
@@ -226,6 +242,17 @@ describe("recorded messages change nothing", () => {
     a.notify(b);
     net.run(100);
     replay(net, b, all(tapes));
+  });
+
+  it("after the sender's restart: it is told to say HELLO again, in case it does not know of it", () => {
+    const { net, a, b, tape } = recorded();
+    net.run(500);
+    a.start();
+    a.notify(b);
+    net.run(100);
+    const seen = net.wire.length;
+    replay(net, b, tape);
+    expect(net.sent("HELLO_AGAIN", seen)).toHaveLength(tape.length);
   });
 
   it("after both restarted, the receiver with a clock that was set back to the very same time", () => {
