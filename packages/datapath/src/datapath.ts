@@ -238,8 +238,16 @@ export type Upcall =
   | { readonly kind: "route-miss"; readonly ringKey: Uint8Array; readonly from: Locator }
   /** Server: a packet for an id that is ours and has no trigger. At most one per ring key and source in 100 ms. */
   | { readonly kind: "no-trigger"; readonly id: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly forwarded: boolean; readonly requestBytes: number }
+  /** Server: a packet that another server had sent on has used up its hops here, though the id is not ours: the ways of several servers lead in a circle. At most one per ring key and source in 100 ms, together with `no-trigger`. */
+  | { readonly kind: "astray"; readonly id: Uint8Array; readonly from: Locator }
   /** Server: CACHE_REQUEST was set by a sender that is not a server; `shortcutOk`: SHORTCUT_OK too. `id`: as the sender named it. At most one per ring key and source in 100 ms. */
   | { readonly kind: "cache-request"; readonly id: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly shortcutOk: boolean; readonly requestBytes: number };
+
+/** From a server that joined a moment ago to one that has its triggers still (docs/wire.md §4.2). */
+export interface PassOn {
+  readonly from: Locator;
+  readonly to: Locator;
+}
 
 /** Bounds of every queue and table; see docs/datapath.md for what happens when one is full. */
 export const LIMITS = {
@@ -367,6 +375,8 @@ export interface Datapath {
   setResponsibility(range: Responsibility): void;
   /** Where packets for a ring key go next; `null` removes. Packets that wait for it go out. */
   setNextServer(ringKey: Uint8Array, locator: Locator | null): void;
+  /** Server: what another server has sent on, has no trigger here and is not ours goes from `from` to `to`, whatever the table says; `null`, as at the start: by the table. */
+  setPassOn(passOn: PassOn | null): void;
   /** Where packets go whose ring key is not in the table (hosts: the first-hop server; servers: `null`, which makes a route-miss). */
   setDefaultServer(locator: Locator | null): void;
   /** The waiting packets of a route-miss are dropped, counted `no-route`. */

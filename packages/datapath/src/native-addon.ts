@@ -135,6 +135,7 @@ export interface NativeEngineAddon {
   /** 0 all, 1 none, 2 range. */
   engineSetResponsibility(handle: EngineHandle, kind: number, from: Uint8Array, to: Uint8Array): EngineStatus;
   engineSetNextServer(handle: EngineHandle, ringKey: Uint8Array, endpoint: Uint8Array | null): EngineStatus;
+  engineSetPassOn(handle: EngineHandle, from: Uint8Array | null, to: Uint8Array | null): EngineStatus;
   engineSetDefaultServer(handle: EngineHandle, endpoint: Uint8Array | null): void;
   engineDiscardRoute(handle: EngineHandle, ringKey: Uint8Array): EngineStatus;
   engineRelease(handle: EngineHandle, address: Uint8Array): EngineStatus;

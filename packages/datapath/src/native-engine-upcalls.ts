@@ -5,7 +5,7 @@ import { decodeEndpoint, decodeRoute } from "./reference/endpoints.js";
 import { ADDRESS_SLOT_BYTES } from "./reference/step.js";
 
 /** `enum class UpcallKind` in native/engine/engine.h. */
-const KIND = { control: 0, flowSetup: 1, payload: 2, routeMiss: 3, noTrigger: 4, cacheRequest: 5, hip: 6 } as const;
+const KIND = { control: 0, flowSetup: 1, payload: 2, routeMiss: 3, noTrigger: 4, cacheRequest: 5, hip: 6, astray: 7 } as const;
 
 /** One of `engineTakeRefreshed`. */
 const REFRESHED = { token: 32, index: 48, times: 52, atMs: 56, bytes: 64 } as const;
@@ -38,6 +38,8 @@ export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forw
       return { kind: "route-miss", ringKey: present(name), from: sender() };
     case KIND.noTrigger:
       return { kind: "no-trigger", id: present(name), from: sender(), nonce: present(nonce), forwarded: present(forwarded), requestBytes: present(requestBytes) };
+    case KIND.astray:
+      return { kind: "astray", id: present(name), from: sender() };
     case KIND.cacheRequest:
       return { kind: "cache-request", id: present(name), from: sender(), nonce: present(nonce), shortcutOk: present(shortcutOk), requestBytes: present(requestBytes) };
     default:

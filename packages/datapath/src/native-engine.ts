@@ -5,7 +5,7 @@
  */
 import { concatBytes, type I3Error, type Locator, type OffloadName } from "@i3/common";
 import {
-  LIMITS, type ChallengeAnswers, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type RefreshAnswers, type Refreshed, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall,
+  LIMITS, type ChallengeAnswers, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type PassOn, type RefreshAnswers, type Refreshed, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall,
 } from "./datapath.js";
 import { tableFull } from "./errors.js";
 import type { EngineHandle, EngineStatus, NativeEngineAddon, RawDatagram, VnetPacket } from "./native-addon.js";
@@ -187,6 +187,10 @@ export class NativeEngine implements Datapath {
   setNextServer(ringKey: Uint8Array, locator: Locator | null): void {
     requireRingKey(ringKey);
     settle(this.#addon.engineSetNextServer(this.#handle, ringKey, endpointOf(locator)), "next-server", LIMITS.nextServers);
+  }
+
+  setPassOn(passOn: PassOn | null): void {
+    settle(this.#addon.engineSetPassOn(this.#handle, endpointOf(passOn?.from ?? null), endpointOf(passOn?.to ?? null)));
   }
 
   setDefaultServer(locator: Locator | null): void {

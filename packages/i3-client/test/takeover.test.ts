@@ -60,11 +60,11 @@ function overlay(seed: string, triggers = 1) {
 }
 
 /** A server joins, with its place between two keys whose first digits these are. */
-function joinBetween(world: World, ring: Node[], low: string, high: string): Node {
+function joinBetween(world: World, ring: Node[], low: string, high: string, n = 20): Node {
   const isBetween = (place: string): boolean => (low < high ? low < place && place < high : low < place || place < high);
   let membership = world.membership();
   while (!isBetween(toHex(membership.credential.nodeKey).slice(0, 8))) membership = world.membership();
-  const node = world.server(20, [ring[0] as Node], membership);
+  const node = world.server(n, [ring[0] as Node], membership);
   ring.push(node);
   return node;
 }
@@ -170,6 +170,20 @@ describe("the responsible server", () => {
     const moved = holders().filter((node, i) => node !== before[i]).length;
     process.stdout.write(`    ${moved} of 8 triggers moved\n`);
     expect(moved).toBeGreaterThan(0);
+    expect(since(0).lost).toBe(0);
+  });
+
+  it.each([500, 3_000, 6_000])("gives its place to one that joins, and that one part of it to another %i ms later, and no packet is lost", (laterMs) => {
+    const { world, ring, ids, holder, traffic, since } = overlay(`side by side ${laterMs}`);
+    const key = toHex(ids[0] as Uint8Array).slice(0, 8);
+    const first = joinBetween(world, ring, key, placeOf(ring, holder()));
+    traffic(1_000);
+    const place = placeOf(ring, first);
+    traffic(laterMs - 1_000 > 0 ? laterMs - 1_000 : 0);
+    const second = joinBetween(world, ring, key, place, 21);
+    traffic(25_000);
+    world.run(100);
+    expect(locatorText(holder().locator)).toBe(locatorText(second.locator));
     expect(since(0).lost).toBe(0);
   });
 });

@@ -2,7 +2,7 @@
 import {
   decodeControl, encodeControl, makeLocator, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage, type ControlType, type Locator, type RingNode, type TriggerMessage,
 } from "@i3/common";
-import type { ChallengeAnswers, Datagram, Lease, RefreshAnswers, Refreshed, Responsibility, TriggerEntry, Upcall } from "@i3/datapath";
+import type { ChallengeAnswers, PassOn, Datagram, Lease, RefreshAnswers, Refreshed, Responsibility, TriggerEntry, Upcall } from "@i3/datapath";
 import { generateTriggerKey, refreshChain, signTrigger, type TriggerKey, type TriggerSigner } from "@i3/hip";
 
 import { ServerCore, type ServerCoreInit } from "../src/server/server-core.js";
@@ -13,6 +13,7 @@ export class NotingEngine {
   readonly triggers = new Map<string, readonly TriggerEntry[]>();
   readonly nextServers = new Map<string, Locator>();
   readonly discarded: Uint8Array[] = [];
+  passOn: PassOn | null = null;
   responsibility: Responsibility | null = null;
   sent: Datagram[] = [];
   /** Thrown by the next setTriggers. */
@@ -35,6 +36,10 @@ export class NotingEngine {
     this.answers = answers;
   }
   challenges: ChallengeAnswers | null = null;
+  setPassOn(passOn: PassOn | null): void {
+    this.passOn = passOn;
+  }
+
   setChallengeAnswers(answers: ChallengeAnswers | null): void {
     this.challenges = answers;
   }

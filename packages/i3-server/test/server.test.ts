@@ -179,6 +179,25 @@ describe("routes", () => {
     expect(route()).toEqual(MEMBER);
   });
 
+  it("a route whose packets go astray is looked up again, no more often than once a second, and good until then", () => {
+    const bench = new PairBench();
+    const lookups = (): number => bench.core.counters.get("routes-astray");
+    const astray = (): void => void bench.upcall({ kind: "astray", id: bench.foreignId(), from: CLIENT });
+    astray();
+    expect(lookups()).toBe(0); // there is no route
+    bench.upcall({ kind: "route-miss", ringKey: bench.peer.key, from: CLIENT });
+    astray();
+    expect(lookups()).toBe(0);
+    bench.live(1_000);
+    astray();
+    expect(bench.engine.nextServers.get(hex(bench.peer.key))).toEqual(MEMBER);
+    astray();
+    expect(lookups()).toBe(1);
+    bench.live(1_000);
+    astray();
+    expect([lookups(), bench.engine.nextServers.get(hex(bench.peer.key))]).toEqual([2, MEMBER]);
+  });
+
   it("packets for what nobody can find are discarded", () => {
     const bench = new ServerBench({ ring: RING, members: [MEMBER] });
     const ringKey = new Uint8Array(16);

@@ -22,7 +22,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 68> entries{{
+constexpr std::array<Entry, 69> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -71,6 +71,7 @@ constexpr std::array<Entry, 68> entries{{
     {"engineTakeRefreshed", i3io::engine_take_refreshed},
     {"engineSetResponsibility", i3io::engine_set_responsibility},
     {"engineSetNextServer", i3io::engine_set_next_server},
+    {"engineSetPassOn", i3io::engine_set_pass_on},
     {"engineSetDefaultServer", i3io::engine_set_default_server},
     {"engineDiscardRoute", i3io::engine_discard_route},
     {"engineRelease", i3io::engine_release},

@@ -334,6 +334,15 @@ napi_value engine_set_next_server(napi_env env, napi_callback_info info) {
   });
 }
 
+napi_value engine_set_pass_on(napi_env env, napi_callback_info info) {
+  struct Ends {
+    std::optional<i3::Endpoint> from;
+    std::optional<i3::Endpoint> to;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) { return Ends{take_optional_endpoint(check, arguments[1], "from"), take_optional_endpoint(check, arguments[2], "to")}; };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Ends& ends) { return engine.set_pass_on(ends.from, ends.to); });
+}
+
 napi_value engine_set_default_server(napi_env env, napi_callback_info info) {
   const auto read = [](Check& check, const Arguments& arguments) { return take_optional_endpoint(check, arguments[1], "endpoint"); };
   return with_engine(env, info, read, [](i3::Engine& engine, const std::optional<i3::Endpoint>& endpoint) {

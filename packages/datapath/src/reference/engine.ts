@@ -3,13 +3,13 @@
  * the time is that of the last step.
  */
 import { MAX_CONTROL_BYTES, type Locator } from "@i3/common";
-import { IP_PROTOCOL, type ChallengeAnswers, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type RefreshAnswers, type Refreshed, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall } from "../datapath.js";
+import { IP_PROTOCOL, type ChallengeAnswers, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type PassOn, type RefreshAnswers, type Refreshed, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall } from "../datapath.js";
 import { DATA_OFFSET, ID_BYTES, LAST_PAYLOAD_KIND, NONCE_BYTES, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
 import { classifyDatagram } from "../wire/first-byte.js";
 import type { Arrival } from "./arrival.js";
 import { requireName } from "./association-table.js";
 import { ChallengeRules } from "./challenge-rules.js";
-import { PORT_OFFSET, VIA, decodeEndpoint, encodeRoute } from "./endpoints.js";
+import { PORT_OFFSET, VIA, decodeEndpoint, encodeEndpoint, encodeRoute } from "./endpoints.js";
 import { EspInput } from "./esp-input.js";
 import { HostRules } from "./host-rules.js";
 import { HipRules } from "./hip-rules.js";
@@ -217,6 +217,11 @@ export class ReferenceEngine implements StepCore {
     const name = ringKey(key);
     this.#state.nextServers.set(name, locator);
     if (locator !== null) this.#server.resume(name);
+  }
+
+  /** Throws RangeError. */
+  setPassOn(passOn: PassOn | null): void {
+    this.#state.passOn = passOn === null ? null : { from: encodeEndpoint(passOn.from), to: encodeEndpoint(passOn.to) };
   }
 
   setDefaultServer(locator: Locator | null): void {

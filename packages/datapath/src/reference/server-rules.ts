@@ -101,16 +101,18 @@ export class ServerRules {
 
   /** To the server whose key it is; that takes one off the hop limit. */
   #sendOn(work: Work): void {
-    if (work.hopLimit <= 1) return this.#state.counters.drop("hop-limit");
+    if (work.hopLimit <= 1) return this.#astray(work);
     this.#send({ ...work, hopLimit: work.hopLimit - 1 });
   }
 
   #send(work: Work): void {
     const key = ringKeyAt(idBytes(work), idAt(work));
+    const { passOn } = this.#state;
+    if (passOn !== null && isOfServer(work) && sameEndpoint(work, passOn.from)) return this.#emit(work, passOn.to, flagsOf(work));
     const endpoint = this.#state.nextServers.lookup(key);
     if (endpoint === null) return this.#wait(key, work);
     // Two servers, each of which takes the other for responsible while the ring changes: neither has a trigger. A stack may well lead back.
-    if (work.head === null && (flagsOf(work) & DATA_FLAG.forwarded) !== 0 && sameEndpoint(work, endpoint)) return this.#noTrigger(work);
+    if (isOfServer(work) && sameEndpoint(work, endpoint)) return this.#noTrigger(work);
     this.#cacheRequest(work);
     this.#emit(work, endpoint, flagsOf(work) | DATA_FLAG.forwarded);
   }
@@ -157,6 +159,14 @@ export class ServerRules {
     upcalls.push({ kind: "no-trigger", id, ...senderOf(work), forwarded: (flagsOf(work) & DATA_FLAG.forwarded) !== 0 });
   }
 
+  /** The ways of several servers lead in a circle. A stack, or who has sent few hops, may well end so: that is no circle. */
+  #astray(work: Work): void {
+    const { upcalls, counters, nowMs } = this.#state;
+    counters.drop("hop-limit");
+    if (!isOfServer(work) || !upcalls.allowNotice("no-trigger", nowMs, work.bytes, idAt(work), work.origins, work.originAt)) return;
+    upcalls.push({ kind: "astray", id: copyBytes(work.bytes, idAt(work), idAt(work) + ID_BYTES), from: decodeEndpoint(work.origins, work.originAt) });
+  }
+
   #cacheRequest(work: Work): void {
     const asked = (flagsOf(work) & (DATA_FLAG.cacheRequest | DATA_FLAG.forwarded)) === DATA_FLAG.cacheRequest;
     if (!asked || work.head !== null) return;
@@ -177,6 +187,8 @@ function distinct(targets: readonly TriggerTarget[]): readonly TriggerTarget[] {
     return !seen.has(key) && seen.add(key);
   });
 }
+/** Another server has sent it on, and no trigger of ours has changed where it goes. */
+const isOfServer = (work: Work): boolean => work.head === null && (flagsOf(work) & DATA_FLAG.forwarded) !== 0;
 /** The packet came from there. */
 const sameEndpoint = (work: Work, endpoint: Uint8Array): boolean =>
   asBuffer(endpoint).equals(work.origins.subarray(work.originAt, work.originAt + ADDRESS_SLOT_BYTES));

@@ -28,6 +28,8 @@ export class EngineState {
   readonly inboundAssociations = new InboundAssociations();
   readonly triggers = new TriggerTable();
   readonly nextServers = new NextServers();
+  /** Endpoints; null: none. */
+  passOn: { readonly from: Uint8Array; readonly to: Uint8Array } | null = null;
   readonly waitingRoutes = new WaitingRoutes(this.budget);
   readonly copyRates = new SourceRates(LIMITS.copiesPerSourcePerSecond, LIMITS.copiesPerSourceBurst);
   readonly range = new RingRange();

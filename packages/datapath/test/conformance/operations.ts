@@ -3,7 +3,7 @@
  * that fast-check makes and shrinks.
  */
 import fc from "fast-check";
-import type { AddressRewrite, ChallengeAnswers, Flow, HipResponder, Inbound, InboundAssociation, Lease, OutboundAssociation, RefreshAnswers, Responsibility, Services, Strength, TriggerEntry } from "../../src/datapath.js";
+import type { AddressRewrite, ChallengeAnswers, Flow, HipResponder, Inbound, InboundAssociation, Lease, OutboundAssociation, PassOn, RefreshAnswers, Responsibility, Services, Strength, TriggerEntry } from "../../src/datapath.js";
 import { dataPacket } from "../reference/harness.js";
 import { bytes } from "../reference/packets.js";
 import { datagramRecipes, streamRecipes, tunRecipes, type DatagramRecipe, type StreamRecipe, type TunRecipe } from "./arrival-recipes.js";
@@ -31,6 +31,7 @@ export type Operation =
   | { readonly kind: "challenges"; readonly passedMs: number; readonly datagrams: readonly ChallengeRecipe[] }
   | { readonly kind: "setResponsibility"; readonly range: Responsibility }
   | { readonly kind: "setNextServer"; readonly ringKey: Uint8Array; readonly locator: (typeof LOCATORS)[number] | null }
+  | { readonly kind: "setPassOn"; readonly passOn: PassOn | null }
   | { readonly kind: "setDefaultServer"; readonly locator: (typeof LOCATORS)[number] | null }
   | { readonly kind: "setKnownSource"; readonly address: Uint8Array; readonly isKnown: boolean }
   | { readonly kind: "discardRoute"; readonly ringKey: Uint8Array }
@@ -79,6 +80,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.record({ kind: fc.constant("challenges" as const), passedMs, datagrams: fc.array(challengeRecipes, { minLength: 1, maxLength: 6 }) }), weight: 2 },
   { arbitrary: fc.record({ kind: fc.constant("setResponsibility" as const), range: responsibility }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("setNextServer" as const), ringKey, locator: fc.option(locator, { freq: 3 }) }), weight: 2 },
+  { arbitrary: fc.record({ kind: fc.constant("setPassOn" as const), passOn: fc.option(fc.record({ from: locator, to: locator }), { freq: 3 }) }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("setDefaultServer" as const), locator: fc.option(locator, { freq: 3 }) }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("setKnownSource" as const), address: fc.constantFrom(...LOCATORS.map(({ address: known }) => known), FLOOD_SOURCE), isKnown: fc.boolean() }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("discardRoute" as const), ringKey }), weight: 1 },

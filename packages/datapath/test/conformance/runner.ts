@@ -68,6 +68,8 @@ export class Runner {
         return void pair.change(kind, (engine) => engine.setResponsibility(operation.range));
       case "setNextServer":
         return void pair.change(kind, (engine) => engine.setNextServer(operation.ringKey, operation.locator));
+      case "setPassOn":
+        return void pair.change(kind, (engine) => engine.setPassOn(operation.passOn));
       case "setDefaultServer":
         return void pair.change(kind, (engine) => engine.setDefaultServer(operation.locator));
       case "setKnownSource":

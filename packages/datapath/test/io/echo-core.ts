@@ -58,6 +58,7 @@ export abstract class TestCore implements StepCore {
   setKnownSource(): void {}
   setResponsibility(): void {}
   setNextServer(): void {}
+  setPassOn(): void {}
   setDefaultServer(): void {}
   discardRoute(): void {}
   release(): void {}

@@ -204,6 +204,32 @@ describe("not responsible", () => {
     expect(harness.fromUdp(SENDER, dataPacket({ ids: [OTHER], hopLimit: 1 })).drops).toEqual({ "hop-limit": 1 });
   });
 
+  it("tells of a forwarded packet whose hops end here, once in 100 ms, but of none that a sender or a stack may have made so", () => {
+    const harness = server(chain(ID, OTHER));
+    harness.engine.setNextServer(key(0x90), NEXT);
+    const last = (flags: number, id = OTHER, hopLimit = 1) => harness.fromUdp(SENDER, dataPacket({ ids: [id], flags, hopLimit }));
+    expect(last(DATA_FLAG.forwarded)).toEqual({ tun: [], udp: [], upcalls: [{ kind: "astray", id: OTHER, from: SENDER }], drops: { "hop-limit": 1 } });
+    expect(last(DATA_FLAG.forwarded).upcalls).toEqual([]);
+    harness.nowMs += 100;
+    expect(last(0).upcalls).toEqual([]);
+    expect(last(DATA_FLAG.forwarded, ID).upcalls).toEqual([]);
+    expect(last(DATA_FLAG.forwarded).upcalls).toHaveLength(1);
+  });
+
+  it("passes on from one server to another what it would send elsewhere, and nothing else", () => {
+    const harness = server(to(ID, 0));
+    const [before, behind] = [locator("192.0.2.50"), locator("192.0.2.60")];
+    harness.engine.setNextServer(key(0x90), NEXT);
+    harness.engine.setPassOn({ from: before, to: behind });
+    const went = (from: typeof before, id: Uint8Array, flags = DATA_FLAG.forwarded as number) => harness.fromUdp(from, dataPacket({ ids: [id], flags })).udp.map((datagram) => datagram.to);
+    expect([went(before, OTHER), went(before, makeId(0x91, 1)), went(before, ID)]).toEqual([[behind], [behind], [HOME[0]]]);
+    expect([went(before, OTHER, 0), went(SENDER, OTHER)]).toEqual([[NEXT], [NEXT]]);
+    expect(harness.fromUdp(before, dataPacket({ ids: [makeId(0x55, 1)], flags: DATA_FLAG.forwarded })).drops).toEqual({ "no-trigger": 1 });
+    expect(harness.fromUdp(before, dataPacket({ ids: [OTHER], flags: DATA_FLAG.forwarded, hopLimit: 5 })).udp[0]?.bytes.subarray(1, 4)).toEqual(bytes(4, 4, COPY_BUDGET));
+    harness.engine.setPassOn(null);
+    expect(went(before, OTHER)).toEqual([NEXT]);
+  });
+
   it("asks once for a route, keeps 32 packets, and sends them in order when it comes", () => {
     const harness = server();
     const many = Array.from({ length: 40 }, (_, i) => dataPacket({ ids: [OTHER], flags: 1 }, data(i)));

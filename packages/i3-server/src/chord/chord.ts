@@ -272,13 +272,13 @@ export class Chord {
    */
   #passOn(nowMs: number, nonce: Uint8Array, { from, ringKey, asker, last, hops }: Extract<RingMessage, { type: "ROUTE" }>): void {
     const ring = this.#ring;
-    // Our own, come round: the FINDs behind it go on.
-    if (sameNode(asker, this.self)) return;
+    // Our own, come round: to us as the responsible one, who may know that another has come between. Otherwise the FINDs behind it go on.
+    if (sameNode(asker, this.self) && (!last || ring.owns(ringKey))) return;
     if (ring.owns(ringKey)) return this.#reply(asker, nonce, { type: "ROUTED", from: this.self, hops });
     if (hops >= MAX_HOPS) return;
     const before = last && inHalfOpen(from.key, ringKey, this.self.key) ? ring.livePredecessor : null;
     const hop = last ? (before === null ? null : { node: before, last }) : ring.nextHop(nowMs, ringKey);
-    if (hop === null || sameNode(hop.node, asker)) return;
+    if (hop === null || (sameNode(hop.node, asker) && !hop.last)) return;
     this.#reply(hop.node, nonce, { type: "ROUTE", from: this.self, ringKey, asker, last: hop.last, hops: hops + 1 });
   }
 

@@ -38,6 +38,8 @@ export const DEFAULT_RECORD_LIMITS = { records: 16_384, perSource: 256 } as cons
 export const MAX_WALL_ERROR_MS = 10;
 /** Longer than the time in which clients refresh, and so learn of a new server (i3-client: 5 s). */
 export const CLAIM_AFTER_JOIN_MS = 6_500;
+/** While others go on joining before it, so long after its own join a server sends on what they do not have; its successor has the triggers for 30 s. */
+export const LAST_PASS_ON_MS = 20_000;
 /** So long after another has joined before it a server delivers by replicas of groups and claims too: longer than that one takes to claim its keys. */
 export const HANDOVER_MS = 8_000;
 /**

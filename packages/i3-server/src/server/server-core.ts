@@ -6,7 +6,7 @@ import {
   bytesKey, decodeControl, encodeControl, isRingMessage, locatorText, ringKey, sameBytes, sameLocator, toHex, WireError,
   type ControlMessage, type DecodedControl, type Locator, type Log, type RingNode, type StackStep, type TriggerMessage,
 } from "@i3/common";
-import type { ChallengeAnswers, Datagram, Datapath, RefreshAnswers, Responsibility, Upcall } from "@i3/datapath";
+import type { ChallengeAnswers, Datagram, Datapath, PassOn, RefreshAnswers, Responsibility, Upcall } from "@i3/datapath";
 
 import { Chord, type ChordOutput } from "../chord/chord.js";
 import { inHalfOpen, inOpen, minusOne } from "../chord/ring-key.js";
@@ -20,7 +20,7 @@ import { TRIGGER_LIFE_MS } from "../triggers/constants.js";
 import { sourceOf } from "../triggers/source-rate.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
-import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, HANDOVER_MS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS, MAX_WAITING_PER_KEY, MAX_WALL_ERROR_MS, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
+import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, HANDOVER_MS, LAST_PASS_ON_MS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS, MAX_WAITING_PER_KEY, MAX_WALL_ERROR_MS, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
 import { LookupPlaces } from "./lookup-places.js";
 import { ProvenSources } from "./proven-sources.js";
 import { RecentSenders } from "./recent-senders.js";
@@ -33,7 +33,7 @@ export interface ServerCoreInit {
   readonly members: readonly Locator[];
   /** Null: a ring of one for ever. */
   readonly ring: RingMembership | null;
-  readonly datapath: Pick<Datapath, "setTriggers" | "setLease" | "takeRefreshed" | "setRefreshAnswers" | "setChallengeAnswers" | "setResponsibility" | "setNextServer" | "discardRoute" | "send">;
+  readonly datapath: Pick<Datapath, "setPassOn" | "setTriggers" | "setLease" | "takeRefreshed" | "setRefreshAnswers" | "setChallengeAnswers" | "setResponsibility" | "setNextServer" | "discardRoute" | "send">;
   readonly limits: TriggerLimits;
   /** @default DEFAULT_RECORD_LIMITS */
   readonly records?: RecordLimits;
@@ -96,6 +96,12 @@ export class ServerCore {
   #lingerMs = Infinity;
   /** After a join the engine claims our keys this late: until their owners have registered here, the successor has the triggers. */
   #claimMs = -Infinity;
+  /** Until then what our predecessor sends on to us goes to our successor, if we have no trigger for it: it has joined a moment ago, as we have. */
+  #passOnMs = -Infinity;
+  /** Not later than this. */
+  #lastPassOnMs = -Infinity;
+  /** As the engine knows it. */
+  #passOn: PassOn | null = null;
   /** Keys behind `from`, up to `to`, which were ours until another came before us; until `endMs` those who share one of them may still be on their way there. */
   #handover: { readonly from: Uint8Array; readonly to: Uint8Array; readonly endMs: number } | null = null;
   #range: Responsibility = NO_KEYS;
@@ -156,6 +162,7 @@ export class ServerCore {
       this.#triggers.release();
       this.#claim();
     }
+    if (this.#passOnMs !== -Infinity && nowMs >= this.#passOnMs) this.#passOnMs = -Infinity;
     if (this.#handover !== null && nowMs >= this.#handover.endMs) {
       this.#handover = null;
       this.#triggers.ringChanged();
@@ -166,7 +173,8 @@ export class ServerCore {
   /** Next call of handleTimer, ms. */
   deadlineMs(): number {
     const claimMs = this.#claimMs === -Infinity ? Infinity : this.#claimMs;
-    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), this.#lingerMs, claimMs, this.#handover?.endMs ?? Infinity);
+    const passOnMs = this.#passOnMs === -Infinity ? Infinity : this.#passOnMs;
+    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), this.#lingerMs, claimMs, passOnMs, this.#handover?.endMs ?? Infinity);
   }
 
   /** The configured members' names came to mean other addresses. */
@@ -224,6 +232,13 @@ export class ServerCore {
         if (upcall.forwarded && !this.#owns(ringKey(upcall.id)) && this.#routes.forget(ringKey(upcall.id))) this.counters.count("routes-dropped");
         const sent = this.#reply(upcall.from, upcall.requestBytes, { type: "NOT_PRESENT", id: upcall.id }, upcall.nonce);
         if (sent > 0) this.counters.count("not-present-sent");
+        return;
+      }
+      case "astray": {
+        const key = ringKey(upcall.id);
+        const route = this.#routes.get(nowMs, key);
+        // Looked up anew, and good until then: anybody can make such packets.
+        if (route !== undefined && route.ageMs >= LOCATE_ROUTE_MS && this.#lookUp(nowMs, key, this.#packetPlaces, upcall.from) !== null) this.counters.count("routes-astray");
         return;
       }
       case "flow-setup": case "payload": case "hip": return; // only hosts have flows, inbound ids and a HIP responder
@@ -381,6 +396,7 @@ export class ServerCore {
   #finish(nowMs: number): void {
     this.#drainChord(nowMs, Infinity);
     this.#meetNeighbours(nowMs);
+    this.#sayPassOn();
     this.#sayWhoAnswers();
     this.#sayHowToChallenge(nowMs);
     if (this.#chord.isPredecessorDead !== this.#isPredecessorDead) {
@@ -388,6 +404,14 @@ export class ServerCore {
       this.#triggers.ringChanged();
     }
     this.#flush();
+  }
+
+  #sayPassOn(): void {
+    const [{ predecessor }, to] = [this.#chord, this.#successor()];
+    const wanted = this.#passOnMs === -Infinity || predecessor === null || to === null || sameLocator(predecessor.locator, to) ? null : { from: predecessor.locator, to };
+    if (wanted?.from === this.#passOn?.from && wanted?.to === this.#passOn?.to) return;
+    this.#passOn = wanted;
+    this.#init.datapath.setPassOn(wanted);
   }
 
   /** The engine answers refreshes as the trigger core would. */
@@ -449,6 +473,8 @@ export class ServerCore {
       }
       case "joined":
         this.#claimMs = nowMs + CLAIM_AFTER_JOIN_MS;
+        this.#passOnMs = this.#claimMs;
+        this.#lastPassOnMs = nowMs + LAST_PASS_ON_MS;
         this.#hasClaimed = false;
         datapath.setResponsibility({ kind: "range", from: minusOne(this.#init.self.key), to: this.#init.self.key });
         return log("info", "joined", { through: nodeText(output.through) });
@@ -480,6 +506,7 @@ export class ServerCore {
     const before = this.#range.kind === "range" ? this.#range.from : this.#range.kind === "all" ? self : null;
     if (range.kind !== "range" || before === null || !inOpen(before, range.from, self)) return;
     this.#handover = { from: this.#handover?.from ?? before, to: range.from, endMs: nowMs + HANDOVER_MS };
+    if (this.#passOnMs !== -Infinity) this.#passOnMs = Math.min(nowMs + CLAIM_AFTER_JOIN_MS, this.#lastPassOnMs);
   }
 
   /** It knows of no predecessor: nothing is its own. */

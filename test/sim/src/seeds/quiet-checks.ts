@@ -15,8 +15,8 @@ import type { World } from "./world.js";
 const PROBE_MS = 3_000;
 /** Whether it is there sooner is looked for this often. */
 const LOOK_MS = 200;
-/** A server keeps a way to an id for so long. */
-const ROUTE_LIFE_MS = 30_000;
+/** Servers look up the ways of the first packets for so long: 32 for each key may wait, and groups that lead to each other would make more of all at once. */
+const LOOKUP_MS = 400;
 const PROBER = strangerEndpoint(0);
 /** Each takes two of the 16 hops at most, and the copies that a packet may have are shared at groups. */
 const SURE_STEPS = 3;
@@ -33,10 +33,9 @@ export function checkQuiet(world: World, events: Events, isWhole: boolean, throu
   const running = world.talking();
   checkIdeal(running);
   checkPlaces(world, running, isWhole);
-  // Two servers whose routes from before lead to each other find out by the first packet; three whose routes lead in a circle do not, until their routes end.
+  // Servers whose routes from before lead to each other, or in a circle, find out by the first packet.
   const asked = running.slice(0, through);
   const isSure = !isWhole && (reachesAll(world, events, asked) || reachesAll(world, events, asked));
-  if (!isWhole && !isSure) world.run(Math.max(world.nowMs, world.quietMs + ROUTE_LIFE_MS));
   if (!isSure) checkReach(world, events, asked);
   world.arrived.clear();
   checkRecords(world);
@@ -172,6 +171,7 @@ function probeAll(world: World, events: Events, servers: readonly ServerMachine[
       const number = events.probe(PROBER, server.endpoint, trigger.id);
       for (const client of receivers(wanted, left, trigger.id)) awaited.push({ text: `${client.name} ${number}`, id: trigger.id, server, client });
     }
+    if (server === servers[0]) world.run(world.nowMs + LOOKUP_MS);
   }
   runUntil(world, () => awaited.every(({ text }) => world.arrived.has(text)));
   return awaited;

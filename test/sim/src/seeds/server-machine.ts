@@ -113,6 +113,7 @@ export class ServerMachine extends Machine {
         setLease: (id, lease) => engine.setLease(id, lease),
         setRefreshAnswers: (answers) => engine.setRefreshAnswers(answers),
         setChallengeAnswers: (answers) => engine.setChallengeAnswers(answers),
+        setPassOn: (passOn) => engine.setPassOn(passOn),
         takeRefreshed: () => engine.takeRefreshed(),
         setResponsibility: (range) => engine.setResponsibility(range),
         setNextServer: (key, locator) => {

@@ -17,8 +17,6 @@ const PACKET_MS = 250;
 const ARRIVAL_MS = 2_500;
 /** After a crash: until it is noticed (1.4 s), and lookups and packets on their way to it are lost. */
 const CRASH_MS = 3_000;
-/** Who has joined leaves packets to its successor for 6.5 s. When another came or went in that time that one may not have the trigger either. */
-const JOINING_MS = 8_500;
 /** Servers' ways to ids are this old at most: those of the time of a partition may lead in circles through three servers. */
 const WAYS_MS = 30_000;
 /** A server that joined so long ago has been heard of by the one behind it. */
@@ -122,22 +120,11 @@ function isSure({ servers, clients }: Sight, { client, trigger }: Held, sentMs: 
   // Who leads on from the same id may multiply what comes there.
   const sharers = clients.filter((other) => other.triggers.get(bytesKey(trigger.id))?.isWanted === true);
   if (sharers.some((other) => (other.triggers.get(bytesKey(trigger.id))?.steps.length ?? 0) > 0)) return false;
-  if (isLeftTwice([...servers.values()], bytesKey(trigger.id).slice(0, 16), sentMs)) return false;
   for (const server of servers.values()) {
     if (server.crashedMs > sentMs - CRASH_MS) return false;
     if (server.isUp && !leadsOnlyThere(server, { client, trigger }, sharers)) return false;
   }
   return true;
-}
-
-/** Whether the server of a key has just joined, and so has its successor, or somebody went since. */
-function isLeftTwice(servers: readonly ServerMachine[], ringKey: string, sentMs: number): boolean {
-  const sinceMs = sentMs - JOINING_MS;
-  const ordered = inRingOrder(servers.filter(({ isUp }) => isUp));
-  const home = responsible(ordered, ringKey);
-  if (home === undefined || home.startedMs < sinceMs) return false;
-  const next = ordered[(ordered.indexOf(home) + 1) % ordered.length];
-  return next === undefined || next.startedMs >= sinceMs || servers.some(({ stoppedMs }) => stoppedMs >= sinceMs);
 }
 
 /** What a server has of the ring key is this trigger, of all who share it as they are now, or nothing. */

@@ -211,6 +211,13 @@ Status Engine::set_next_server(Bytes ring_key, const std::optional<Endpoint>& en
   return status;
 }
 
+Status Engine::set_pass_on(const std::optional<Endpoint>& from, const std::optional<Endpoint>& to) {
+  if (from.has_value() != to.has_value() || (from && (from->port() == 0 || to->port() == 0))) return Status::invalid;
+  Closed closed(tables_->gates);
+  tables_->pass_on = from ? std::optional(PassOn{*from, *to}) : std::nullopt;
+  return Status::ok;
+}
+
 void Engine::set_default_server(const std::optional<Endpoint>& endpoint) {
   {
     Closed closed(tables_->gates);

@@ -113,7 +113,7 @@ struct Refreshed {
   double at_ms = 0;
 };
 
-enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_trigger, cache_request, hip };
+enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_trigger, cache_request, hip, astray };
 
 // Which fields are there: interface Upcall in src/datapath.ts.
 struct Upcall {
@@ -194,6 +194,8 @@ class Engine {
   Status set_responsibility_none();
   Status set_responsibility_range(Bytes from, Bytes to);
   Status set_next_server(Bytes ring_key, const std::optional<Endpoint>& endpoint);
+  // Both or neither.
+  Status set_pass_on(const std::optional<Endpoint>& from, const std::optional<Endpoint>& to);
   void set_default_server(const std::optional<Endpoint>& endpoint);
   Status discard_route(Bytes ring_key);
   Status release(Bytes address);

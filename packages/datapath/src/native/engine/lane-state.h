@@ -15,6 +15,12 @@
 
 namespace i3 {
 
+// interface PassOn in src/datapath.ts.
+struct PassOn {
+  Endpoint from;
+  Endpoint to;
+};
+
 struct Tables {
   Tables(Bytes seed, size_t lanes) : hasher(seed), gates(lanes), lane_count(lanes) {}
 
@@ -32,6 +38,7 @@ struct Tables {
   // nullptr: requests for a challenge go up.
   std::unique_ptr<ChallengeAnswers> challenges;
   NextServers next_servers;
+  std::optional<PassOn> pass_on;
   RingRange range;
   // nullptr: none.
   std::unique_ptr<HipResponder> hip;

@@ -57,6 +57,8 @@ void ServerRules::match(const Work& work, const TriggerTable::Match& found) {
   }
 }
 
+bool ServerRules::is_of_server(const Work& work) { return work.head.empty() && is_forwarded(work.flags()); }
+
 unsigned ServerRules::paid_copies(const Work& work, unsigned wanted) {
   const std::lock_guard lock(lane_.shared.mutex);
   return lane_.shared.copy_rates.take(lane_.now_ms, source_key(*work.from), wanted);
@@ -84,17 +86,19 @@ void ServerRules::copy(const Work& work, const Target& target, Bytes stacks, uns
 
 // To the server whose key it is; that takes one off the hop limit.
 void ServerRules::send_on(const Work& work) {
-  if (work.hop_limit <= 1) return lane_.drop(Drop::hop_limit);
+  if (work.hop_limit <= 1) return astray(work);
   Work made = work;
   made.hop_limit--;
   send(made, lane_.tables.hasher.bytes(work.ring_key()));
 }
 
 void ServerRules::send(const Work& work, uint32_t key_hash) {
+  const std::optional<PassOn>& pass_on = lane_.tables.pass_on;
+  if (pass_on && is_of_server(work) && *work.from == pass_on->from) return emit(work, pass_on->to, work.flags());
   const Endpoint* next = lane_.tables.next_servers.lookup(work.ring_key(), key_hash);
   if (next == nullptr) return wait(work);
   // Two servers, each of which takes the other for responsible while the ring changes: neither has a trigger. A stack may well lead back.
-  if (work.head.empty() && is_forwarded(work.flags()) && *work.from == *next) return no_trigger(work);
+  if (is_of_server(work) && *work.from == *next) return no_trigger(work);
   cache_request(work);
   emit(work, *next, work.flags() | data_header::forwarded);
 }
@@ -188,6 +192,12 @@ void ServerRules::no_trigger(const Work& work) {
   if (work.head.empty()) notify(UpcallKind::no_trigger, work, lane_.shared.no_trigger);
 }
 
+// The ways of several servers lead in a circle. A stack, or who has sent few hops, may well end so: that is no circle.
+void ServerRules::astray(const Work& work) {
+  lane_.drop(Drop::hop_limit);
+  if (is_of_server(work)) notify(UpcallKind::astray, work, lane_.shared.no_trigger);
+}
+
 void ServerRules::cache_request(const Work& work) {
   const bool asked = (work.flags() & (data_header::cache_request | data_header::forwarded)) == data_header::cache_request;
   if (asked && work.head.empty()) notify(UpcallKind::cache_request, work, lane_.shared.cache_request);
@@ -227,7 +237,8 @@ bool ServerRules::serve_train(const UdpInput& train) {
     to = &found.targets[0].endpoint;
   } else if (found.targets.empty() && !lane_.tables.range.owns(ring_key)) {
     to = lane_.tables.next_servers.lookup(ring_key, key_hash);
-    if (to == nullptr || (is_forwarded(flags) && train.from == *to)) return false;
+    const std::optional<PassOn>& pass_on = lane_.tables.pass_on;
+    if (to == nullptr || (is_forwarded(flags) && (train.from == *to || (pass_on && train.from == pass_on->from)))) return false;
     sent_flags |= data_header::forwarded;
   }
   if (to == nullptr) return false;

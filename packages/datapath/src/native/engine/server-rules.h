@@ -53,6 +53,9 @@ class ServerRules {
   void wait(const Work& work);
   void emit(const Work& work, const Endpoint& to, uint8_t flags);
   void no_trigger(const Work& work);
+  void astray(const Work& work);
+  // Another server has sent it on, and no trigger of ours has changed where it goes.
+  static bool is_of_server(const Work& work);
   void cache_request(const Work& work);
   void notify(UpcallKind kind, const Work& work, NoticeLimit& limit);
   std::vector<Waiting> take(Bytes ring_key);

@@ -93,7 +93,10 @@ void change(Engine& engine, Random& random) {
     case 10: random() % 2 == 0 ? engine.set_responsibility_all() : random() % 2 == 0 ? engine.set_responsibility_none() : engine.set_responsibility_range(ring_key(1), ring_key(2)); break;
     case 11: engine.set_next_server(ring_key(key), random() % 2 == 0 ? std::nullopt : std::optional(endpoint(2))); break;
     case 12: random() % 2 == 0 ? engine.release(address) : engine.discard(address, true); break;
-    case 13: engine.set_default_server(random() % 2 == 0 ? std::nullopt : std::optional(endpoint(3))); break;
+    case 13:
+      engine.set_default_server(random() % 2 == 0 ? std::nullopt : std::optional(endpoint(3)));
+      random() % 2 == 0 ? engine.set_pass_on(std::nullopt, std::nullopt) : engine.set_pass_on(endpoint(2), endpoint(1));
+      break;
     case 14: engine.discard_route(ring_key(key)); break;
     case 15: engine.send(endpoint(4), make_id(key)); break;
     case 19: random() % 4 == 0 ? engine.remove_lease(make_id(key)) : engine.set_lease(make_id(key), {endpoint(1), refresh_token(0), 0, 1e9, random() % 2 == 0}); break;

@@ -244,9 +244,10 @@ class Program {
     status(bits == 0 ? engine_.set_responsibility_none() : bits == 1 ? engine_.set_responsibility_all() : engine_.set_responsibility_range(from, to));
   }
   void set_next_server() {
-    const uint8_t bits = choices_.byte() & 3;
+    const uint8_t bits = choices_.byte() & 7;
     const std::optional<Endpoint> to = (bits & 1) != 0 ? std::nullopt : std::optional(any_endpoint());
-    if ((bits & 2) != 0) engine_.set_default_server(to);
+    if ((bits & 4) != 0) status(engine_.set_pass_on(to, (bits & 2) != 0 ? std::nullopt : std::optional(any_endpoint())));
+    else if ((bits & 2) != 0) engine_.set_default_server(to);
     else status(engine_.set_next_server(key(), to));
   }
 
