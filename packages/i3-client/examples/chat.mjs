@@ -8,14 +8,14 @@
  * Who knows the group's secret is in the chat; the lines themselves are not encrypted.
  */
 import { createInterface } from "node:readline";
-import { parseArgs } from "node:util";
 
 import { connect, Group, newGroup, toHex } from "@i3/i3-client";
 
+import { readArguments, SERVERS_OPTION } from "./arguments.mjs";
 import { openRing } from "./ring.mjs";
 
-const { values } = parseArgs({ options: { name: { type: "string", default: "somebody" }, servers: { type: "string" }, group: { type: "string" } } });
-const { name } = values;
+const values = readArguments("Chat by multicast: what one types, all others read.", { name: "yours, as others read it; somebody unless given", servers: SERVERS_OPTION, group: "the secret of the group to join, 64 hex digits; without it a new group" });
+const { name = "somebody" } = values;
 const group = values.group === undefined ? newGroup() : Group.fromSecret(values.group);
 const ring = await openRing(values.servers);
 

@@ -6,16 +6,15 @@
  *     node packages/i3-client/examples/nearest-server.mjs                              # a ring, three servers and a client
  *     node packages/i3-client/examples/nearest-server.mjs --servers 127.0.0.1:40001    # the same on a given ring
  */
-import { parseArgs } from "node:util";
-
 import { connect, newGroup, toHex } from "@i3/i3-client";
 
+import { readArguments, SERVERS_OPTION } from "./arguments.mjs";
 import { openRing } from "./ring.mjs";
 
 /** @typedef {import("@i3/i3-client").Group} Group */
 
 const PLACES = ["eu/berlin", "eu/paris", "us/boston"];
-const { values } = parseArgs({ options: { servers: { type: "string" } } });
+const values = readArguments("Server selection by anycast: a client is served by the nearest of three.", { servers: SERVERS_OPTION });
 const ring = await openRing(values.servers);
 const group = newGroup();
 

@@ -15,6 +15,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 
+import { readArguments } from "./arguments.mjs";
+
 const SERVER = fileURLToPath(new URL("../../i3-server/dist/main.js", import.meta.url));
 const SIZE = 3;
 const run = promisify(execFile);
@@ -83,6 +85,7 @@ async function freePorts(count) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  readArguments("A ring of three servers on this machine, until Ctrl-C.", {});
   const { servers } = await openRing(undefined);
   console.log(`ready: --servers ${servers.join(",")}`);
   setInterval(() => undefined, 60_000);

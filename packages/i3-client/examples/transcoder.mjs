@@ -6,13 +6,12 @@
  *     node packages/i3-client/examples/transcoder.mjs                              # a ring, a transcoder, a receiver and a sender
  *     node packages/i3-client/examples/transcoder.mjs --servers 127.0.0.1:40001    # the same on a given ring
  */
-import { parseArgs } from "node:util";
-
 import { connect } from "@i3/i3-client";
 
+import { readArguments, SERVERS_OPTION } from "./arguments.mjs";
 import { openRing } from "./ring.mjs";
 
-const { values } = parseArgs({ options: { servers: { type: "string" } } });
+const values = readArguments("A composed service: a transcoder on the path from a sender to a receiver.", { servers: SERVERS_OPTION });
 const ring = await openRing(values.servers);
 const open = () => connect({ servers: ring.servers });
 

@@ -1,4 +1,4 @@
-/** The ring that the examples start ends with them, however they end, and leaves no keys behind. */
+/** What the examples do before they connect: the ring that they start ends with them, however they end, and leaves no keys behind; a wrong command line starts none. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -49,14 +49,27 @@ it.each([["chat.mjs", "SIGINT"], ["chat.mjs", "SIGTERM"], ["ring.mjs", "SIGINT"]
   expect(await readdir(folder)).toEqual([]);
 }, 30_000);
 
-it("chat.mjs with a secret that is none says so before it starts a ring", async () => {
-  const folder = await folderFor();
-  const child = example(folder, "chat.mjs", "--group", "zz");
+/** Until it has ended by itself. */
+async function ended(name: string, ...args: readonly string[]): Promise<{ readonly status: number | null; readonly said: string; readonly wrong: string }> {
+  const child = example(await folderFor(), name, ...args);
   let said = "";
   child.stdout?.on("data", (bytes: Buffer) => (said += bytes.toString()));
   let wrong = "";
   child.stderr?.on("data", (bytes: Buffer) => (wrong += bytes.toString()));
   const [status] = (await once(child, "close")) as [number | null];
-  expect([status, said]).toEqual([1, ""]);
-  expect(wrong).toContain("ERR_I3_USAGE");
+  return { status, said, wrong };
+}
+
+it("chat.mjs with a secret that is none says so before it starts a ring", async () => {
+  expect(await ended("chat.mjs", "--group", "zz")).toMatchObject({ status: 1, said: "", wrong: expect.stringContaining("ERR_I3_USAGE") as string });
+}, 30_000);
+
+it.each([["chat.mjs", ["name", "servers", "group"]], ["nearest-server.mjs", ["servers"]], ["transcoder.mjs", ["servers"]], ["ring.mjs", []]])("%s says how it is used", async (name, options) => {
+  const help = await ended(name, "--help");
+  expect(help).toMatchObject({ status: 0, wrong: "" });
+  expect(help.said).toMatch(new RegExp(`^Usage: node ${name}`));
+  expect([...help.said.matchAll(/^ {2}--(\w+) +\S/gm)].map(([, option]) => option)).toEqual(options);
+  const unknown = await ended(name, "--bogus");
+  expect(unknown).toMatchObject({ status: 2, said: "" });
+  expect(unknown.wrong).toMatch(new RegExp(`^${name}: .*--bogus.*--help.*\n$`));
 }, 30_000);
