@@ -391,6 +391,11 @@ export class ServerCore {
     if (isSelf || !this.#routes.set(nowMs, key, node, true)) this.#init.datapath.discardRoute(key);
   }
 
+  #dropRoutesOf(node: RingNode | undefined): void {
+    if (node === undefined) return;
+    for (let left = this.#routes.dropNode(node.key); left > 0; left -= 1) this.counters.count("routes-dropped");
+  }
+
   // --- what the ring wants -----------------------------------------------------------------------------------------
 
   #finish(nowMs: number): void {
@@ -468,7 +473,7 @@ export class ServerCore {
       case "gone": {
         // Who had our keys is gone: nobody else has their triggers.
         if (this.#claimMs !== -Infinity && sameBytes(this.#neighbours.successors[0]?.key ?? NOBODY, output.node.key)) this.#claimMs = nowMs;
-        for (let left = this.#routes.dropNode(output.node.key); left > 0; left -= 1) this.counters.count("routes-dropped");
+        this.#dropRoutesOf(output.node);
         return log("info", output.left ? "node-left" : "node-dead", { node: nodeText(output.node) });
       }
       case "joined":
@@ -506,6 +511,8 @@ export class ServerCore {
     const before = this.#range.kind === "range" ? this.#range.from : this.#range.kind === "all" ? self : null;
     if (range.kind !== "range" || before === null || !inOpen(before, range.from, self)) return;
     this.#handover = { from: this.#handover?.from ?? before, to: range.from, endMs: nowMs + HANDOVER_MS };
+    // Ways to our successor that are of the time when we left our keys to it: of some another is the server now.
+    this.#dropRoutesOf(this.#chord.successors[0]);
     if (this.#passOnMs !== -Infinity) this.#passOnMs = Math.min(nowMs + CLAIM_AFTER_JOIN_MS, this.#lastPassOnMs);
   }
 
