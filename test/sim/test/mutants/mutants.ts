@@ -91,7 +91,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "takes what a peer has sealed in an earlier life", seed: "6", file: "i3-server/src/ring/channel.ts",
-    from: `if (trailer.senderEpoch < session.peerEpoch) return this.#drop("epoch");`, to: "",
+    from: "if (trailer.senderEpoch < session.peerEpoch) {", to: "if (false) {",
   },
   {
     name: "takes what was sealed for an earlier life of its own", seed: "6", file: "i3-server/src/ring/channel.ts",
@@ -165,7 +165,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: "endMs: nowMs + ROUTE_LIFE_MS, programmed", to: "endMs: nowMs + 1_000 * ROUTE_LIFE_MS, programmed",
   },
   {
-    name: "answers on credit that is spent", file: "i3-server/src/server/recent-senders.ts",
+    name: "answers on credit that is spent", seed: "30", file: "i3-server/src/server/recent-senders.ts",
     from: "Math.max(0, sender.creditBytes - bytes)", to: "sender.creditBytes",
   },
   {
@@ -189,7 +189,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: "if (this.#leavingLeft === 0 || this.#ring.alone) {", to: "if (this.#outputs.splice(0).length >= 0 && (this.#leavingLeft === 0 || this.#ring.alone)) {",
   },
   {
-    name: "refreshes triggers that have become another's", seed: "9", file: "i3-server/src/triggers/trigger-core.ts",
+    name: "refreshes triggers that have become another's", seed: "16", file: "i3-server/src/triggers/trigger-core.ts",
     from: "if (!this.#init.owns(ringKey(id)) && !(record?.live === true && record.isReplica)) return", to: "if (record?.live !== true) return",
   },
 ];
