@@ -46,6 +46,8 @@ export interface InsertOptions {
 export interface JoinOptions {
   /** To be chosen by anycast: what this member is good for, the most important first. Left out: multicast, every member gets all. */
   readonly preference?: Preference;
+  /** Leads on to these ids, by their consents for the group's id ({@link Group.consent}), at most 4, and nothing arrives here: a branch of a multicast tree. Not with `preference` or `shortcut`. */
+  readonly to?: readonly Uint8Array[];
   /** As of {@link InsertOptions}; for the one member that anycast chooses. */
   readonly shortcut?: boolean;
   /** As of {@link InsertOptions}. */
@@ -279,11 +281,16 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   /**
    * Joins a group: by its key, or by the certificate (136 bytes) that its founder has made of this connection's `publicKey`. Without a preference
    * what is sent to `group.id` arrives, as at all members (multicast); with one, what {@link anycast} chooses this member for.
-   * Called again with a later certificate, before the first ends, it goes on with that, under the same trigger. Resolves and rejects as {@link insert}.
+   * Called again with a later certificate, before the first ends, it goes on with that, under the same trigger; so does a branch (`to`), with later consents too. A
+   * connection is a member once, with or without `to`: another branch of the same group needs another connection. Resolves and rejects as {@link insert}.
    */
-  async join(group: Group | Uint8Array, { preference, shortcut = false, timeoutMs = DEFAULT_INSERT_MS }: JoinOptions = {}): Promise<Trigger> {
+  async join(group: Group | Uint8Array, { preference, to = [], shortcut = false, timeoutMs = DEFAULT_INSERT_MS }: JoinOptions = {}): Promise<Trigger> {
     const certificate = group instanceof Group ? group.admit(this.publicKey, new Date(Date.now() + OWN_SIGNATURE_MS)) : group;
     const multicastId = this.#groupOf(certificate);
+    if (to.length > 0) {
+      if (preference !== undefined || shortcut) throw usageError("a branch with a preference or a shortcut", "Leave it out: what comes for the group goes on to other ids.");
+      return this.#insertChain(multicastId, { kind: "member", certificate, key: this.#key }, to, timeoutMs);
+    }
     const id = preference === undefined ? multicastId : anycastIdOf(multicastId, preference, freshBytes);
     const membership = membershipKey(multicastId, preference);
     const old = this.#memberships.get(membership);

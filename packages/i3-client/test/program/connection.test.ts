@@ -12,7 +12,7 @@ import { encodeServerList, makeLocator, publicId, RECORD_KIND } from "@i3/common
 import { generateHostIdentity, generateTriggerKey, signRecord } from "@i3/hip";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
-import { connect, fromHex, I3Client, newGroup, readServerList, serverListOf, toHex, writeServerList, type I3Connection, type Message, type Trigger } from "../../src/index.js";
+import { connect, fromHex, I3Client, newGroup, readServerList, serverListOf, toHex, writeServerList, type Group, type I3Connection, type Message, type Trigger } from "../../src/index.js";
 import { LoopbackServer } from "./loopback-server.js";
 
 const text = ({ payload }: Message): string => Buffer.from(payload).toString();
@@ -166,6 +166,22 @@ describe("two programs", () => {
     await sender.insert(from, { to: [home.consent(plain.id, from, TOMORROW)] });
     sender.send(from, "by a chain");
     expect(await take(plain, 1)).toEqual(["by a chain"]);
+  });
+
+  it("make a tree of groups: a member that leads on, with a later certificate too, under the same trigger", async () => {
+    const [root, left, right] = [newGroup(), newGroup(), newGroup()];
+    const [founder, other, sender] = [await open(), await open(), await open()];
+    const branch = async (host: I3Connection, child: Group, certificate: Group | Uint8Array = root) => await host.join(certificate, { to: [child.consent(root.id, TOMORROW)] });
+    const inboxes = await Promise.all([left, left, right].map(async (group) => await (await open()).join(group)));
+    const trigger = await branch(founder, left);
+    await branch(other, right);
+    expect(await branch(founder, left, root.admit(founder.publicKey, TOMORROW))).toBe(trigger);
+    sender.send(root.id, "to all leaves");
+    for (const inbox of inboxes) expect(await take(inbox, 1)).toEqual(["to all leaves"]);
+    trigger.remove();
+    await expect(founder.join(root, { to: [left.consent(right.id, TOMORROW)] })).rejects.toMatchObject({ code: "ERR_I3_USAGE" });
+    await expect(founder.join(root, { to: [left.consent(root.id, TOMORROW)], preference: "a" })).rejects.toMatchObject({ code: "ERR_I3_USAGE" });
+    expect(() => left.consent(root.id, new Date(NaN))).toThrow("an end that is no time");
   });
 
   it("go on with a later certificate, and with other services on the way, under the same trigger", async () => {
