@@ -25,14 +25,7 @@ describe("requests for a challenge", () => {
     harness.nowMs = 5_000.75;
     set();
   });
-  /** What was sent back, or how many went up. */
-  const ask = (datagram: Uint8Array, from = CLIENT): Uint8Array | number => {
-    const { udp, upcalls, drops } = harness.fromUdp(from, datagram);
-    expect(drops).toEqual({});
-    expect(udp.length + upcalls.length).toBe(1);
-    if (udp[0] !== undefined) expect(udp[0].to).toEqual(from);
-    return udp[0]?.bytes ?? upcalls.length;
-  };
+  const ask = (datagram: Uint8Array, from = CLIENT): Uint8Array | number => harness.ask(from, datagram);
   const challenge = (observed: Locator, { timeMs = WALL_MS + 5_000, secret = SECRET, ringKey = RING_KEY } = {}): Uint8Array => {
     const time = u64Bytes(5_000);
     const at = encodeLocator(observed);

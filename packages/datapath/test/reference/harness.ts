@@ -1,6 +1,8 @@
 /** An engine with the batches around it: packets in as arrays, packets out as arrays. */
 import type { Locator } from "@i3/common";
 import { makeLocator } from "@i3/common";
+import { expect } from "vitest";
+
 import type { DropReason, Upcall } from "../../src/datapath.js";
 import { decodeEndpoint, encodeEndpoint } from "../../src/reference/endpoints.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
@@ -90,6 +92,15 @@ export class Harness {
 
   fromUdp(from: Locator, ...datagrams: readonly Uint8Array[]): Outcome {
     return this.step([], datagrams.map((bytes) => ({ from, bytes })));
+  }
+
+  /** A control datagram: what was sent back to `from`, or how many upcalls it made instead. One or the other, and no drop. */
+  ask(from: Locator, datagram: Uint8Array): Uint8Array | number {
+    const { udp, upcalls, drops } = this.fromUdp(from, datagram);
+    expect(drops).toEqual({});
+    expect(udp.length + upcalls.length).toBe(1);
+    if (udp[0] !== undefined) expect(udp[0].to).toEqual(from);
+    return udp[0]?.bytes ?? upcalls.length;
   }
 }
 
