@@ -113,6 +113,18 @@ describe("failures", () => {
     expect(outputs.filter(({ kind }) => kind === "alone")).toEqual([]);
   });
 
+  it("serves alone after half a minute, and says so, when members answer and none lets it in", () => {
+    const net = ringOf(12, 3);
+    const lonely = net.members.length;
+    net.passes = (from, to) => lonely !== from || to === 0;
+    const { chord, outputs } = net.add([0]);
+    net.run(29_000);
+    expect(chord.owns(net.member(lonely).node.key)).toBe(false);
+    net.run(2_000);
+    expect(chord.owns(net.member(lonely).node.key)).toBe(true);
+    expect(outputs.filter(({ kind }) => kind === "alone")).toHaveLength(1);
+  });
+
   it("three neighbours that crash together heal", () => {
     const net = ringOf(12, 77);
     net.run(12_000);

@@ -12,7 +12,7 @@ import { bytesKey, sameLocator, type ControlMessage, type Locator, type RingNode
 import type { Responsibility } from "@i3/datapath";
 
 import {
-  ATTEMPT_MS, ATTEMPTS, FIND_ATTEMPTS, LEAVING_PAUSE_MS, LEAVING_TIMES, MAX_CANDIDATES, MAX_HOPS, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MAX_MS,
+  ATTEMPT_MS, ATTEMPTS, FIND_ATTEMPTS, LAST_SETTLE_MS, LEAVING_PAUSE_MS, LEAVING_TIMES, MAX_CANDIDATES, MAX_HOPS, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MAX_MS,
   MEMBER_PROBE_MS, MEMBER_PROBE_SIZE, PENDING_RETRY_MAX_MS, PENDING_RETRY_MIN_MS, QUIET_CHECK_MS, QUIET_MS, ROUTE_MS, SETTLE_MS, STABILIZE_MS,
 } from "./constants.js";
 import { FingerSearch } from "./finger-search.js";
@@ -76,6 +76,8 @@ export class Chord {
   #memberMs = Infinity;
   #quietMs = Infinity;
   #settleMs = Infinity;
+  /** Not later than this: otherwise a member that answers and lets nobody in would keep us from serving for ever. */
+  #lastSettleMs = Infinity;
   #leavingMs = Infinity;
   #leavingLeft = 0;
   #running = false;
@@ -143,6 +145,7 @@ export class Chord {
     this.#running = true;
     this.#ring.settled = !this.#members.hasConfigured;
     if (!this.#ring.settled) this.#settleMs = nowMs + SETTLE_MS;
+    this.#lastSettleMs = nowMs + LAST_SETTLE_MS;
     this.#stabilizeMs = nowMs + STABILIZE_MS;
     this.#memberMs = nowMs;
     this.#fingerSearch.start(nowMs);
@@ -321,7 +324,7 @@ export class Chord {
     if (message.type === "FOUND" && purpose.kind === "find") {
       this.#requests.remove(nonce);
       // There is a ring, though we may not get into it at once: those next to our place may have crashed a moment ago.
-      if (!this.#ring.settled) this.#settleMs = nowMs + SETTLE_MS;
+      if (!this.#ring.settled) this.#settleMs = Math.min(nowMs + SETTLE_MS, this.#lastSettleMs);
       this.#lookups.answered(nowMs, purpose.lookup, message.from, message);
     } else if (message.type === "ALIVE_YES" && purpose.kind === "alive") {
       this.#requests.remove(nonce);

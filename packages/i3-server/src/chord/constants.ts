@@ -34,6 +34,8 @@ export const MEMBER_PROBE_MAX_MS = 600_000;
 export const MEMBER_PROBE_ALONE_MS = 500;
 /** For so long after its start, and after the last answer of a member, a node with configured members claims no keys, unless it has joined. */
 export const SETTLE_MS = 2_000;
+/** It claims them this long after its start at the latest, though members answer. */
+export const LAST_SETTLE_MS = 30_000;
 /** Nodes met in the ring and lost are tried like configured members, so that partitions heal; at most so many. */
 export const MAX_REMEMBERED = 16;
 /** Two: when one dies the other is there; and of two, one is on the way for more keys. */

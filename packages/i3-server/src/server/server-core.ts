@@ -237,8 +237,8 @@ export class ServerCore {
       case "astray": {
         const key = ringKey(upcall.id);
         const route = this.#routes.get(nowMs, key);
-        // Looked up anew, and good until then: anybody can make such packets.
-        if (route !== undefined && route.ageMs >= LOCATE_ROUTE_MS && this.#lookUp(nowMs, key, this.#packetPlaces, upcall.from) !== null) this.counters.count("routes-astray");
+        // Looked up anew, and good until then: anybody can make such packets, in anybody's name. So they all count as one source.
+        if (route !== undefined && route.ageMs >= LOCATE_ROUTE_MS && this.#lookUp(nowMs, key, this.#packetPlaces, this.#init.self.locator) !== null) this.counters.count("routes-astray");
         return;
       }
       case "flow-setup": case "payload": case "hip": return; // only hosts have flows, inbound ids and a HIP responder
@@ -484,7 +484,7 @@ export class ServerCore {
         datapath.setResponsibility({ kind: "range", from: minusOne(this.#init.self.key), to: this.#init.self.key });
         return log("info", "joined", { through: nodeText(output.through) });
       case "alone":
-        return log("warn", "alone", { message: "no ring member answers; serving alone and trying on", remedy: "Check the members' addresses, ports and that all have credentials of the same authority." });
+        return log("warn", "alone", { message: "no ring member answers, or none lets this server in; serving alone and trying on", remedy: "Check the members' addresses, ports and that all have credentials of the same authority." });
       case "duplicate-key":
         return log("error", "duplicate-key", { from: locatorText(output.locator), message: "another server has this server's key", remedy: "Admit each server on its own, with: i3-server ring admit." });
       case "left":
@@ -544,8 +544,9 @@ export class ServerCore {
 
   #flush(): void {
     if (this.#datagrams.length === 0) return;
-    this.#init.datapath.send(this.#datagrams);
+    const datagrams = this.#datagrams;
     this.#datagrams = [];
+    this.#init.datapath.send(datagrams);
   }
 }
 
