@@ -68,6 +68,8 @@ export class ServerMachine extends Machine {
   /** Those whom it tells when it leaves, and who have not yet said that it has. */
   told = new Set<ServerMachine>();
   isLeaving = false;
+  /** That it was started with. */
+  members: readonly Endpoint[] = [];
   /** Since when it has successors; null: it has none. */
   memberSinceMs: number | null = null;
   readonly #random: Draw;
@@ -101,6 +103,7 @@ export class ServerMachine extends Machine {
     this.isMute = false;
     this.isLeaving = false;
     this.memberSinceMs = null;
+    this.members = members;
     this.core = new ServerCore({
       self: this.node, members: members.map(locatorOf), ring: this.membership,
       datapath: {

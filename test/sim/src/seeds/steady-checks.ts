@@ -82,6 +82,8 @@ export class SteadyChecks {
   /** A server acknowledges a trigger, which is no replica. */
   acknowledged(sight: Sight, server: ServerMachine, ringKey: string): void {
     if (sight.nowMs - this.#fairMs < KNOWN_MS) return;
+    // All whom it was told of are gone: it cannot know that there is a ring.
+    if (!server.members.some((member) => sight.nowMs - (sight.servers.get(member)?.memberSinceMs ?? Infinity) >= KNOWN_MS)) return;
     for (const other of sight.servers.values()) {
       if (!isMember(other) || sight.nowMs - (other.memberSinceMs ?? Infinity) < KNOWN_MS) continue;
       if (responsible(inRingOrder([other, server]), ringKey) !== server) {
