@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 
 import { LIMITS, type ChallengeAnswers } from "../../src/datapath.js";
 import { Harness, locator, NONCE } from "./harness.js";
-import { concat, data, ip6 } from "./packets.js";
+import { concat, data, ip6, withBody } from "./packets.js";
 
 const RING_KEY = data(16, 0x40);
 const NODE_KEY = data(16, 9);
@@ -70,13 +70,7 @@ describe("requests for a challenge", () => {
 
   it("go up in every form but the shortest, and with a MAC", () => {
     const whole = request();
-    const body = whole.subarray(16, 16 + (whole[5] ?? 0));
-    const longer = (from: number, to: number, ...instead: readonly number[]): Uint8Array => {
-      const changed = concat(body.subarray(0, from), Uint8Array.from(instead), body.subarray(to));
-      const out = concat(whole.subarray(0, 16), changed, new Uint8Array(160 - 16 - changed.length));
-      out[5] = changed.length;
-      return out;
-    };
+    const longer = (from: number, to: number, ...instead: readonly number[]): Uint8Array => withBody(whole, from, to, instead);
     for (const other of [longer(0, 1, 0xdc, 0, 2), longer(1, 3, 0xc5, 0, 16), longer(0, 1, 0x93), longer(20, 20, 0xc0), longer(19, 20, 0xce, 0, 0, 0, 0), longer(19, 20, 0xff), longer(19, 20)]) expect(ask(other)).toBe(1);
     expect(ask(encodeControl({ type: "CHALLENGE_REQUEST", ringKey: RING_KEY, flags: 0 }, NONCE, () => data(16)))).toBe(1);
     // Flags in more bytes than they need say the same.

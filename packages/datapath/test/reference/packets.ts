@@ -115,3 +115,12 @@ export function packet(source: Uint8Array, destination: Uint8Array, protocol: nu
   const sealed = sealTransport(source, destination, protocol, message);
   return source.length === 4 ? ip4Packet({ source, destination, protocol }, sealed) : ip6Packet({ source, destination, nextHeader: protocol }, sealed);
 }
+
+/** A control datagram with other bytes in the place of `[from, to)` of its body, and 160 bytes long again. */
+export function withBody(whole: Uint8Array, from: number, to: number, instead: readonly number[]): Uint8Array {
+  const body = whole.subarray(16, 16 + (whole[5] ?? 0));
+  const changed = concat(body.subarray(0, from), Uint8Array.from(instead), body.subarray(to));
+  const out = concat(whole.subarray(0, 16), changed, new Uint8Array(160 - 16 - changed.length));
+  out[5] = changed.length;
+  return out;
+}

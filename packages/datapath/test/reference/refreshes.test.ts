@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 
 import { LIMITS, type Lease } from "../../src/datapath.js";
 import { Harness, locator, NONCE } from "./harness.js";
-import { concat, data, ip6, makeId } from "./packets.js";
+import { data, ip6, makeId, withBody } from "./packets.js";
 
 const ID = makeId(0x10, 7);
 const OWNER = locator("192.0.2.1");
@@ -68,13 +68,7 @@ describe("refreshes", () => {
 
   it("go up in every form but the shortest", () => {
     const whole = refresh(1);
-    const body = whole.subarray(16, 16 + (whole[5] ?? 0));
-    const longer = (from: number, to: number, ...instead: readonly number[]): Uint8Array => {
-      const changed = concat(body.subarray(0, from), Uint8Array.from(instead), body.subarray(to));
-      const out = concat(whole.subarray(0, 16), changed, new Uint8Array(160 - 16 - changed.length));
-      out[5] = changed.length;
-      return out;
-    };
+    const longer = (from: number, to: number, ...instead: readonly number[]): Uint8Array => withBody(whole, from, to, instead);
     for (const other of [longer(0, 1, 0xdc, 0, 4), longer(1, 3, 0xc5, 0, 32), longer(36, 38, 0xc5, 0, 16), longer(0, 1, 0x95), longer(54, 55, 0xc0, 0xc0), longer(35, 36, 0xce, 0, 0, 0, 1)]) expect(ask(other)).toBe(1);
     // An index in more bytes than it needs says the same.
     expect(ask(longer(35, 36, 0xcd, 0, 1))).toEqual(ok(REPLICA));

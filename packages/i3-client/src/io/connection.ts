@@ -9,7 +9,7 @@ import { canProveShortcut, readMembership, signStep, triggerKeySeed, verifyMembe
 import type { ClientEvent } from "../environment.js";
 import { ClientError, refusalError, usageError } from "../errors.js";
 import { readId, readPayload, readStack, shortId, type Id, type Payload } from "../program/arguments.js";
-import { consentToBytes, readConsents } from "../program/consent.js";
+import { makeConsent, readConsents } from "../program/consent.js";
 import { anycastIdOf, Group, type Preference } from "../program/group.js";
 import type { Message } from "../program/message.js";
 import { ProgramCore, type ProgramCounters } from "../program/program-core.js";
@@ -354,9 +354,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
     const id = readId(through);
     const key = this.#keyOf(id);
     if (key === undefined) throw usageError(`${shortId(id)} is not an id of this connection's key`, "Consent to what leads through ids of connection.id().");
-    const endMs = notAfter.getTime();
-    if (!(endMs >= 0)) throw usageError("an end that is no time", "Name a Date from 1970 on.");
-    return consentToBytes(signStep({ kind: "private", key }, readId(source, "the source"), id, secondsOf(endMs)));
+    return makeConsent({ kind: "private", key }, id, source, notAfter);
   }
 
   /** The servers that are known, in no order. */

@@ -8,10 +8,10 @@
  *         signature, to the end
  */
 import { concatBytes, KEY_BYTES, KEY_KIND, u64Bytes, WireError, type StackStep, type StepKeyKind } from "@i3/common";
-import { stepOwnsId, verifyStep } from "@i3/hip";
+import { signStep, stepOwnsId, verifyStep, type StepSigner } from "@i3/hip";
 
 import { usageError } from "../errors.js";
-import { shortId } from "./arguments.js";
+import { readId, shortId, type Id } from "./arguments.js";
 
 const OFFSET_NOT_AFTER = 32;
 const OFFSET_KEY_KIND = 40;
@@ -21,6 +21,13 @@ const STEP_KEY_KINDS: readonly number[] = [KEY_KIND.ecdsaP256, KEY_KIND.ed25519,
 
 export const consentToBytes = ({ id, notAfterS, keyKind, publicKey, signature }: StackStep): Uint8Array =>
   concatBytes(id, u64Bytes(notAfterS), Uint8Array.of(keyKind, publicKey.length >> 8, publicKey.length & 0xff), publicKey, signature);
+
+/** That triggers at `source` may lead through `through`, an id of the signer's key, until `notAfter`. Throws ERR_I3_USAGE. */
+export function makeConsent(signer: StepSigner, through: Uint8Array, source: Id, notAfter: Date): Uint8Array {
+  const endMs = notAfter.getTime();
+  if (!(endMs >= 0)) throw usageError("an end that is no time", "Name a Date from 1970 on.");
+  return consentToBytes(signStep(signer, readId(source, "the source"), through, Math.floor(endMs / 1_000)));
+}
 
 /** Throws WireError, nothing else. Whether it is true, verifyStep of @i3/hip knows. */
 export function consentFromBytes(bytes: Uint8Array): StackStep {

@@ -7,11 +7,11 @@
  * so that no packet for the one is nearer to a member of the other.
  */
 import { concatBytes, fromHex, groupId, RING_KEY_BYTES, SUFFIX_BYTES } from "@i3/common";
-import { certifyMember, signStep, triggerKeyFromSeed, triggerKeySeed, type TriggerKey } from "@i3/hip";
+import { certifyMember, triggerKeyFromSeed, triggerKeySeed, type TriggerKey } from "@i3/hip";
 
 import { usageError } from "../errors.js";
-import { readId, type Id } from "./arguments.js";
-import { consentToBytes } from "./consent.js";
+import type { Id } from "./arguments.js";
+import { makeConsent } from "./consent.js";
 
 const ANYCAST_MARK = 0xff;
 /** Of an anycast id, what all those of its group share. */
@@ -63,9 +63,7 @@ export class Group {
    * this one: a group becomes a branch of another, and in a tree of them several servers share the work of copying. Throws ERR_I3_USAGE.
    */
   consent(source: Id, notAfter: Date): Uint8Array {
-    const endMs = notAfter.getTime();
-    if (!(endMs >= 0)) throw usageError("an end that is no time", "Name a Date from 1970 on.");
-    return consentToBytes(signStep({ kind: "group", key: this.#key }, readId(source, "the source"), this.id, Math.floor(endMs / 1_000)));
+    return makeConsent({ kind: "group", key: this.#key }, this.id, source, notAfter);
   }
 }
 

@@ -96,10 +96,10 @@ export class ServerCore {
   #lingerMs = Infinity;
   /** After a join the engine claims our keys this late: until their owners have registered here, the successor has the triggers. */
   #claimMs = -Infinity;
-  /** Until then what our predecessor sends on to us goes to our successor, if we have no trigger for it: it has joined a moment ago, as we have. */
-  #passOnMs = -Infinity;
+  /** Until then what our predecessor sends on to us goes to our successor, if we have no trigger for it: it has joined a moment ago, as we have. Infinity: it does not. */
+  #passOnMs = Infinity;
   /** Not later than this. */
-  #lastPassOnMs = -Infinity;
+  #lastPassOnMs = Infinity;
   /** As the engine knows it. */
   #passOn: PassOn | null = null;
   /** Keys behind `from`, up to `to`, which were ours until another came before us; until `endMs` those who share one of them may still be on their way there. */
@@ -162,7 +162,7 @@ export class ServerCore {
       this.#triggers.release();
       this.#claim();
     }
-    if (this.#passOnMs !== -Infinity && nowMs >= this.#passOnMs) this.#passOnMs = -Infinity;
+    if (nowMs >= this.#passOnMs) this.#passOnMs = Infinity;
     if (this.#handover !== null && nowMs >= this.#handover.endMs) {
       this.#handover = null;
       this.#triggers.ringChanged();
@@ -173,8 +173,7 @@ export class ServerCore {
   /** Next call of handleTimer, ms. */
   deadlineMs(): number {
     const claimMs = this.#claimMs === -Infinity ? Infinity : this.#claimMs;
-    const passOnMs = this.#passOnMs === -Infinity ? Infinity : this.#passOnMs;
-    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), this.#lingerMs, claimMs, passOnMs, this.#handover?.endMs ?? Infinity);
+    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), this.#lingerMs, claimMs, this.#passOnMs, this.#handover?.endMs ?? Infinity);
   }
 
   /** The configured members' names came to mean other addresses. */
@@ -413,7 +412,7 @@ export class ServerCore {
 
   #sayPassOn(): void {
     const [{ predecessor }, to] = [this.#chord, this.#successor()];
-    const wanted = this.#passOnMs === -Infinity || predecessor === null || to === null || sameLocator(predecessor.locator, to) ? null : { from: predecessor.locator, to };
+    const wanted = this.#passOnMs === Infinity || predecessor === null || to === null || sameLocator(predecessor.locator, to) ? null : { from: predecessor.locator, to };
     if (wanted?.from === this.#passOn?.from && wanted?.to === this.#passOn?.to) return;
     this.#passOn = wanted;
     this.#init.datapath.setPassOn(wanted);
@@ -513,7 +512,7 @@ export class ServerCore {
     this.#handover = { from: this.#handover?.from ?? before, to: range.from, endMs: nowMs + HANDOVER_MS };
     // Ways to our successor that are of the time when we left our keys to it: of some another is the server now.
     this.#dropRoutesOf(this.#chord.successors[0]);
-    if (this.#passOnMs !== -Infinity) this.#passOnMs = Math.min(nowMs + CLAIM_AFTER_JOIN_MS, this.#lastPassOnMs);
+    if (this.#passOnMs !== Infinity) this.#passOnMs = Math.min(nowMs + CLAIM_AFTER_JOIN_MS, this.#lastPassOnMs);
   }
 
   /** It knows of no predecessor: nothing is its own. */
