@@ -125,6 +125,16 @@ describe("a server alone", () => {
     }
   });
 
+  it("that its ring takes back before it has asked, as after a restart, has joined: it does not claim its keys at once", () => {
+    const bench = new PairBench({ members: [MEMBER] });
+    bench.live(1_000);
+    expect([bench.logged.includes("joined"), bench.logged.includes("claims")]).toEqual([true, false]);
+    expect(bench.engine.responsibility).toEqual({ kind: "range", from: minusOne(bench.self.key), to: bench.self.key });
+    bench.live(6_000);
+    expect(bench.logged.includes("claims")).toBe(true);
+    expect(bench.engine.responsibility).toEqual({ kind: "range", from: bench.peer.key, to: bench.self.key });
+  });
+
   it("ignores answers and other ways round, and counts them", () => {
     const bench = new ServerBench();
     expect(bench.send({ type: "PONG", timeMs: 1, observed: CLIENT, nodeKey: bench.self.key })).toEqual([]);

@@ -456,6 +456,8 @@ export class Chord {
     const { predecessor, livePredecessor } = this.#ring;
     if (predecessor !== null && sameNode(predecessor, node)) return;
     if (livePredecessor === null || inOpen(livePredecessor.key, node.key, this.self.key)) {
+      // A ring that knew us before takes us back before we have asked: another has had our keys.
+      if (!this.#ring.settled) this.#outputs.push({ kind: "joined", through: node });
       this.#ring.setPredecessor(node);
       this.#rectifier = null;
       this.#ring.settled = true;
