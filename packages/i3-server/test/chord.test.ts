@@ -55,6 +55,18 @@ describe("forming", () => {
     }
   });
 
+  it("is known to the node before it at once when it has joined, not only when that one asks its successor the next time", () => {
+    for (let seed = 1; seed <= 20; seed += 1) {
+      const net = ringOf(6, seed);
+      net.run(15_000 + seed * 37);
+      const { node, chord, outputs } = net.add([0]);
+      net.runUntil(() => outputs.some(({ kind }) => kind === "joined"), 5_000);
+      net.run(200);
+      const before = net.live().find((member) => keyOf(member.node) === keyOf(chord.predecessor));
+      expect(keyOf(before?.chord.successors[0] ?? null), `seed ${seed}`).toBe(keyOf(node));
+    }
+  });
+
   it("joins under 20 % loss", () => {
     for (let seed = 1; seed <= 5; seed += 1) {
       const net = ringOf(8, seed, 0.2);

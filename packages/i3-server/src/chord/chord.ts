@@ -207,6 +207,7 @@ export class Chord {
         break;
       case "ALIVE":
         this.#reply(from, nonce, { type: "ALIVE_YES", from: this.self });
+        this.#noteNearer(nowMs, from);
         break;
       case "NOTIFY":
         this.#rectify(nowMs, from);
@@ -408,6 +409,13 @@ export class Chord {
     return inOpen(this.self.key, node.key, head.key) && !sameNode(node, this.self) && !this.#ring.liveness.isDead(nowMs, node);
   }
 
+  /** `node` is in the ring: if it comes before our first successor, that is seen at once, and not when we ask the next time. */
+  #noteNearer(nowMs: number, node: RingNode): void {
+    if (this.#ring.head === null || !this.#isNearer(nowMs, node, this.#ring.head)) return;
+    this.#hint = node;
+    if (!this.#awaiting()) this.#stabilize(nowMs);
+  }
+
   #stabilized(nowMs: number, stepsLeft: number, state: Extract<ControlMessage, { type: "STATE_IS" }>, sentMs: number): void {
     const { head } = this.#ring;
     const node = state.from;
@@ -515,13 +523,8 @@ export class Chord {
 
   /** Where a member's ring would have us: `node` comes after us there, `via` said so. */
   #foundSelf(nowMs: number, node: RingNode, via: RingNode): void {
-    const { head } = this.#ring;
-    if (head === null) {
-      if (!this.#awaiting()) this.#askJoin(nowMs, via, MAX_CANDIDATES, sameNode(node, via));
-    } else if (this.#isNearer(nowMs, node, head)) {
-      this.#hint = node;
-      if (!this.#awaiting()) this.#stabilize(nowMs);
-    }
+    if (this.#ring.head !== null) this.#noteNearer(nowMs, node);
+    else if (!this.#awaiting()) this.#askJoin(nowMs, via, MAX_CANDIDATES, sameNode(node, via));
   }
 
   #askJoin(nowMs: number, node: RingNode, stepsLeft: number, isAfter: boolean): void {
@@ -549,6 +552,8 @@ export class Chord {
     this.#ring.settled = true;
     this.#settleMs = Infinity;
     this.#outputs.push({ kind: "joined", through });
+    // Who comes before us is to know at once, so that it hands over to us when it leaves.
+    if (this.#ring.livePredecessor !== null) this.#askAlive(nowMs, this.#ring.livePredecessor);
     this.#stabilize(nowMs);
   }
 
