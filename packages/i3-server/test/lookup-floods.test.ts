@@ -6,7 +6,7 @@ import { generateTriggerKey } from "@i3/hip";
 
 import { MAX_LOOKUPS } from "../src/chord/constants.js";
 import { plusPowerOfTwo } from "../src/chord/ring-key.js";
-import { MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS, MAX_PROVEN_SOURCES, MAX_WAITING_PER_KEY, PROVEN_MS } from "../src/server/constants.js";
+import { MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS, MAX_PROVEN_PER_NETWORK, MAX_PROVEN_SOURCES, MAX_WAITING_PER_KEY, PROVEN_MS } from "../src/server/constants.js";
 import { ProvenSources } from "../src/server/proven-sources.js";
 import { anyMember, RingPeer } from "./ring-peer.js";
 import { CLIENT, idOf, NONCE, ServerBench } from "./server-bench.js";
@@ -14,6 +14,8 @@ import { CLIENT, idOf, NONCE, ServerBench } from "./server-bench.js";
 const flooders = (count: number): Locator[] => Array.from({ length: count }, (_, i) => makeLocator(Uint8Array.of(198, 51, 100, i), 1_000 + i));
 /** Addresses of one /64, which one subscriber has. */
 const siteOf = (count: number): Locator[] => Array.from({ length: count }, (_, i) => makeLocator(Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, i, 1), 5_000));
+/** One address in each of so many /64s of a /48. */
+const networkOf = (count: number): Locator[] => Array.from({ length: count }, (_, i) => makeLocator(Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, 7, i >> 8, i & 0xff, 0, 0, 0, 0, 0, 0, 0, 1), 5_000));
 const madeUp = (count: number): Locator[] => Array.from({ length: count }, (_, i) => makeLocator(Uint8Array.of(203, 0, i >> 8, i & 0xff), 1_000));
 const clients = (count: number): Locator[] => Array.from({ length: count }, (_, i) => makeLocator(Uint8Array.of(192, 0, 2, i), 5_000));
 const ports = (count: number): Locator[] => Array.from({ length: count }, (_, i) => makeLocator(Uint8Array.of(198, 51, 100, 1), 1_000 + i));
@@ -158,6 +160,14 @@ describe.each(["requests", "packets"] as const)("%s for random keys", (kind) => 
     expect(2 * (MAX_CLIENT_LOOKUPS + MAX_PROVEN_LOOKUPS) + 64).toBe(MAX_LOOKUPS);
   });
 
+  it("of 200 IPv6 /64s of one /48 leave room for others that have proven their address as well", () => {
+    const server = new FloodedServer();
+    server.prove([...networkOf(200), ...clients(20)]);
+    server.begun(kind, 3, madeUp(1_000));
+    expect(server.begun(kind, 10, networkOf(200))).toBeLessThanOrEqual(MAX_PROVEN_LOOKUPS / 8);
+    expect(server.begun(kind, 1, clients(20))).toBe(20);
+  });
+
   it("of another server are taken as of one that has proven its address", () => {
     const server = new FloodedServer();
     server.begun(kind, 3, madeUp(1_000));
@@ -178,12 +188,26 @@ describe.each(["requests", "packets"] as const)("%s for random keys", (kind) => 
   });
 });
 
-it("sources that have proven their address are so for two hours after the last time, and as many as fit", () => {
-  const proven = new ProvenSources();
-  proven.add(0, "a");
-  expect([proven.has(PROVEN_MS - 1, "a"), proven.has(PROVEN_MS, "a"), proven.has(0, "b")]).toEqual([true, false, false]);
-  proven.add(10, "b");
-  proven.add(20, "a");
-  for (let n = 0; n < MAX_PROVEN_SOURCES - 1; n += 1) proven.add(30, String(n));
-  expect([proven.has(40, "b"), proven.has(40, "a"), proven.has(40, "0")]).toEqual([false, true, true]);
+describe("sources that have proven their address", () => {
+  it("are so for two hours after the last time, and as many as fit", () => {
+    const proven = new ProvenSources();
+    const [a, b] = clients(2) as [Locator, Locator];
+    proven.add(0, a);
+    expect([proven.has(PROVEN_MS - 1, a), proven.has(PROVEN_MS, a), proven.has(0, b)]).toEqual([true, false, false]);
+    proven.add(10, b);
+    proven.add(20, a);
+    for (const other of madeUp(MAX_PROVEN_SOURCES - 1)) proven.add(30, other);
+    expect([proven.has(40, b), proven.has(40, a), ...madeUp(1).map((first) => proven.has(40, first))]).toEqual([false, true, true]);
+  });
+
+  it("of one IPv6 /48 are so many, and make no others forgotten", () => {
+    const proven = new ProvenSources();
+    const [a, b] = clients(2) as [Locator, Locator];
+    proven.add(0, a);
+    const sites = networkOf(65_536);
+    for (const other of sites) proven.add(1, other);
+    proven.add(2, b);
+    expect([a, b].map((from) => proven.has(3, from))).toEqual([true, true]);
+    expect(sites.filter((from) => proven.has(3, from))).toEqual(sites.slice(-MAX_PROVEN_PER_NETWORK));
+  });
 });

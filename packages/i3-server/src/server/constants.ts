@@ -21,6 +21,8 @@ export const MAX_PROVEN_LOOKUPS = 128;
 /** Longer than a client that stays refreshes one trigger before it signs it again: 1,024 times, every 5 s. */
 export const PROVEN_MS = 7_200_000;
 export const MAX_PROVEN_SOURCES = 65_536;
+/** Of one IPv6 /48, so that it does not fill the others' memory. */
+export const MAX_PROVEN_PER_NETWORK = 256;
 /** Of the places for lookups that are free, one source may hold this part: 28 when it is alone, and 200 that all want more leave 8 for those who hold none. */
 export const SHARE_OF_FREE = 1 / 8;
 /** Requests that wait for the lookup of one key, and as many more of sources that have proven their address. One source has two. */

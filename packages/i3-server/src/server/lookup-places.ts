@@ -1,7 +1,11 @@
 /**
  * Places for what others make a server do, and let wait: whoever holds some leaves more free than that, so that neither one flood nor many take all.
- * Addresses cost a forger nothing, so sources that have proven theirs have places of their own, beside those that are for all.
+ * Addresses cost a forger nothing, so sources that have proven theirs have places of their own, beside those that are for all. Real addresses
+ * are cheap too, in IPv6: there a whole network has one share of them.
  */
+import type { Locator } from "@i3/common";
+
+import { networkOf, sourceOf } from "../triggers/source-rate.js";
 import { SHARE_OF_FREE } from "./constants.js";
 
 export class LookupPlaces {
@@ -13,12 +17,13 @@ export class LookupPlaces {
     this.#forProven = new Places(forProven);
   }
 
-  /** One for a source (sourceOf); returns what gives it back. Null, and nothing taken, when it holds a SHARE_OF_FREE part of those that are free, or none is. */
-  take(source: string, isProven: boolean): (() => void) | null {
-    for (const places of isProven ? [this.#forProven, this.#forAll] : [this.#forAll]) if (places.take(source)) return () => places.give(source);
-    return null;
+  /** One for the source (sourceOf; of the proven ones networkOf) of `from`; returns what gives it back. Null, and nothing taken, when it holds a SHARE_OF_FREE part of those that are free, or none is. */
+  take(from: Locator, isProven: boolean): (() => void) | null {
+    return (isProven ? taken(this.#forProven, networkOf(from)) : null) ?? taken(this.#forAll, sourceOf(from));
   }
 }
+
+const taken = (places: Places, source: string): (() => void) | null => (places.take(source) ? () => places.give(source) : null);
 
 /** Sources that hold nothing are not remembered, so the places bound this too. */
 class Places {

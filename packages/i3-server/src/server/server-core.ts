@@ -17,7 +17,6 @@ import { RecordCore } from "../records/record-core.js";
 import type { RecordLimits } from "../records/record-store.js";
 import type { CredentialChecks, RingMac } from "../ring/ring-message.js";
 import { TRIGGER_LIFE_MS } from "../triggers/constants.js";
-import { sourceOf } from "../triggers/source-rate.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
 import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, HANDOVER_MS, LAST_PASS_ON_MS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS, MAX_WAITING_PER_KEY, MAX_WALL_ERROR_MS, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
@@ -263,7 +262,7 @@ export class ServerCore {
         return this.#answerWhenKnown(nowMs, message.ringKey, { kind: "locate", from, nonce, requestBytes: bytes.length });
       case "CHALLENGE_REQUEST": case "TRIGGER": case "REFRESH": {
         const answer = this.#triggers.handle(nowMs, from, message);
-        if (message.type === "TRIGGER" && answer?.type === "TRIGGER_OK") this.#proven.add(nowMs, sourceOf(from));
+        if (message.type === "TRIGGER" && answer?.type === "TRIGGER_OK") this.#proven.add(nowMs, from);
         if (answer !== null) this.#reply(from, bytes.length, answer, nonce);
         return;
       }
@@ -283,7 +282,7 @@ export class ServerCore {
     if (this.#channel === null) return this.counters.count("session");
     const message = this.#channel.receive(nowMs, from, bytes, decoded);
     if (message === null) return;
-    this.#proven.add(nowMs, sourceOf(from));
+    this.#proven.add(nowMs, from);
     this.#chord.handleMessage(nowMs, decoded.nonce, message);
   }
 
@@ -327,8 +326,7 @@ export class ServerCore {
     }
     const waiting = this.#lookUp(nowMs, key, this.#requestPlaces, asker.from);
     if (waiting === null) return;
-    const source = sourceOf(asker.from);
-    if (waiting.askerPlaces.take(source, this.#proven.has(nowMs, source)) === null) return this.counters.count("cache-pending-full");
+    if (waiting.askerPlaces.take(asker.from, this.#proven.has(nowMs, asker.from)) === null) return this.counters.count("cache-pending-full");
     waiting.askers.push(asker);
   }
 
@@ -352,8 +350,7 @@ export class ServerCore {
     const text = bytesKey(key);
     const running = this.#waiting.get(text);
     if (running !== undefined) return running;
-    const source = sourceOf(from);
-    const giveBack = places.take(source, this.#proven.has(nowMs, source));
+    const giveBack = places.take(from, this.#proven.has(nowMs, from));
     if (giveBack === null || this.#chord.lookup(nowMs, new Uint8Array(key)) === null) {
       giveBack?.();
       this.counters.count("lookups-refused");

@@ -4,11 +4,18 @@ import { bytesKey, type Locator } from "@i3/common";
 import { MAX_RATED_SOURCES } from "./constants.js";
 
 const IPV6_SITE_BYTES = 8;
+const IPV6_NETWORK_BYTES = 6;
 
 /** What counts as one source: an IPv4 address, or the /64 of an IPv6 address, which one subscriber has whole. */
 export function sourceOf(locator: Locator): string {
   const { address } = locator;
   return bytesKey(address.length === 4 ? address : address.subarray(0, IPV6_SITE_BYTES));
+}
+
+/** What counts as one where a source has shown that its address is real: an IPv4 address, or the /48 of an IPv6 address, of which a subscriber may have all 65,536 /64s. */
+export function networkOf(locator: Locator): string {
+  const { address } = locator;
+  return bytesKey(address.length === 4 ? address : address.subarray(0, IPV6_NETWORK_BYTES));
 }
 
 interface Bucket {
