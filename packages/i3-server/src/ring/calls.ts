@@ -1,8 +1,13 @@
 /** Servers that are being called with HELLO, and what waits until they answer. */
 import { bytesKey, locatorKey, sameBytes, type ControlMessage, type Locator } from "@i3/common";
 
-import { ATTEMPT_MS, ATTEMPTS } from "../chord/constants.js";
-import { MAX_CALLS, MAX_CHECKS_PER_HELLO, MAX_WAITING_PER_CALL } from "./constants.js";
+import { CALLS, MAX_CHECKS_PER_HELLO, MAX_WAITING_PER_CALL } from "./constants.js";
+
+/**
+ * What a call is for: `own`, the ring as this server knows it; `lookup`, a node that others have named in a lookup of ours;
+ * `asker`, one whose question was passed on to us, and whom nobody vouches for.
+ */
+export type CallPurpose = keyof typeof CALLS;
 
 export interface WaitingMessage {
   readonly nonce: Uint8Array;
@@ -17,6 +22,7 @@ export interface Call {
   readonly nonce: Uint8Array;
   readonly beganMs: number;
   readonly waiting: WaitingMessage[];
+  purpose: CallPurpose;
   /** The HELLO as it was sent first; null before that. */
   hello: Uint8Array | null;
   attemptsLeft: number;
@@ -24,11 +30,13 @@ export interface Call {
   checksLeft: number;
 }
 
-const idOf = (to: Locator, toKey: Uint8Array | null): string => (toKey === null ? `at ${locatorKey(to)}` : `of ${bytesKey(toKey)}`);
+/** With the place: one who names a server at a wrong one does not keep others from being called at the right one. */
+const idOf = (to: Locator, toKey: Uint8Array | null): string => `${locatorKey(to)} ${toKey === null ? "" : bytesKey(toKey)}`;
 
 export class Calls {
   readonly #byId = new Map<string, Call>();
   readonly #byNonce = new Map<string, Call>();
+  readonly #running: Record<CallPurpose, number> = { own: 0, lookup: 0, asker: 0 };
 
   get size(): number {
     return this.#byId.size;
@@ -42,13 +50,26 @@ export class Calls {
     return this.#byNonce.get(bytesKey(nonce));
   }
 
-  /** Null when too many run. The caller sends the first HELLO. */
-  begin(nowMs: number, to: Locator, toKey: Uint8Array | null, nonce: Uint8Array): Call | null {
-    if (this.#byId.size >= MAX_CALLS) return null;
-    const call: Call = { to, toKey, nonce, beganMs: nowMs, waiting: [], hello: null, attemptsLeft: ATTEMPTS - 1, nextMs: nowMs + ATTEMPT_MS, checksLeft: MAX_CHECKS_PER_HELLO };
+  /** Null when too many run for this purpose. The caller sends the first HELLO. */
+  begin(nowMs: number, to: Locator, toKey: Uint8Array | null, nonce: Uint8Array, purpose: CallPurpose): Call | null {
+    const { atOnce, attempts, everyMs } = CALLS[purpose];
+    if (this.#running[purpose] >= atOnce) return null;
+    const call: Call = { to, toKey, nonce, purpose, beganMs: nowMs, waiting: [], hello: null, attemptsLeft: attempts - 1, nextMs: nowMs + everyMs, checksLeft: MAX_CHECKS_PER_HELLO };
     this.#byId.set(idOf(to, toKey), call);
     this.#byNonce.set(bytesKey(nonce), call);
+    this.#running[purpose] += 1;
     return call;
+  }
+
+  /** A call that runs for less is one for this purpose from now on, if there is a place. */
+  raise(nowMs: number, call: Call, purpose: CallPurpose): void {
+    const { atOnce, attempts, everyMs } = CALLS[purpose];
+    if (attempts <= CALLS[call.purpose].attempts || this.#running[purpose] >= atOnce) return;
+    this.#running[call.purpose] -= 1;
+    this.#running[purpose] += 1;
+    call.purpose = purpose;
+    call.attemptsLeft = attempts - 1;
+    call.nextMs = Math.min(call.nextMs, nowMs + everyMs);
   }
 
   /** False when too many wait. A copy of one that waits is that one. */
@@ -59,7 +80,9 @@ export class Calls {
     return true;
   }
 
+  /** Of one that runs. */
   end(call: Call): void {
+    this.#running[call.purpose] -= 1;
     this.#byId.delete(idOf(call.to, call.toKey));
     this.#byNonce.delete(bytesKey(call.nonce));
   }
@@ -72,7 +95,7 @@ export class Calls {
     for (const call of failed) this.end(call);
     for (const call of again) {
       call.attemptsLeft -= 1;
-      call.nextMs = nowMs + ATTEMPT_MS;
+      call.nextMs = nowMs + CALLS[call.purpose].everyMs;
       call.checksLeft = MAX_CHECKS_PER_HELLO;
     }
     return { again, failed };

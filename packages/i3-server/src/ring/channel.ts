@@ -12,7 +12,7 @@ import {
 import type { RingMessage } from "../chord/chord.js";
 import type { CounterName, ServerCounters } from "../counters.js";
 import { SourceRate, sourceOf } from "../triggers/source-rate.js";
-import { Calls, type Call } from "./calls.js";
+import { Calls, type Call, type CallPurpose } from "./calls.js";
 import {
   EPOCH_UNIT_MS, EPOCHS_PER_UNIT, HELLO_YES_PER_SECOND, HELLOS_PER_SECOND, HELLOS_PER_SOURCE_PER_SECOND, LOCATOR_MS, MAX_LOCATORS, MAX_SENT, MAX_SESSIONS,
 } from "./constants.js";
@@ -42,6 +42,9 @@ export interface ChannelInit {
 
 /** They go to who has just asked, so there is a session; and never are they larger than what they answer. */
 const ANSWERS: ReadonlySet<ControlType> = new Set(["FOUND", "STATE_IS", "ALIVE_YES"]);
+
+/** For what a server is called that a message waits for. ROUTED goes to whom a ROUTE names as its asker, FIND to whom a FOUND has named. */
+const purposeOf = ({ type }: ControlMessage, toKey: Uint8Array | null): CallPurpose => (type === "ROUTED" ? "asker" : type === "FIND" && toKey !== null ? "lookup" : "own");
 
 export class Channel {
   readonly #init: ChannelInit;
@@ -92,14 +95,14 @@ export class Channel {
     const session = there === null ? undefined : this.#sessions.use(there);
     if (session !== undefined && !this.#hasEnded(nowMs, session)) return this.#seal(session, to, toKey, nonce, message, isAnswer ? maxBytes : Infinity);
     if (isAnswer) return this.#count("session");
-    const call = this.#call(nowMs, to, toKey);
-    if (call === null || !this.#calls.wait(call, { nonce, message })) this.#count("waiting-dropped");
+    const call = this.#call(nowMs, to, toKey, purposeOf(message, toKey));
+    if (call !== null && !this.#calls.wait(call, { nonce, message })) this.#count("waiting-dropped");
   }
 
   /** The sessions with these nodes stay, and are begun where there are none, so that nothing has to wait when one of them is needed. */
   setNeighbours(nowMs: number, nodes: readonly RingNode[]): void {
     this.#sessions.keep(nodes.map(({ key }) => key));
-    for (const { key, locator } of nodes) if (this.#sessions.use(key) === undefined) this.#call(nowMs, locator, key);
+    for (const { key, locator } of nodes) if (this.#sessions.use(key) === undefined) this.#call(nowMs, locator, key, "own");
   }
 
   /** A datagram of `bytes` bytes. Null when it is for the channel itself, or good for nothing. */
@@ -143,7 +146,7 @@ export class Channel {
     const trailer = { senderEpoch: session.ownEpoch, receiverEpoch: session.peerEpoch, counter: session.counter };
     const bytes = sealRingMessage(message, nonce, this.#towards(session), trailer, this.#init.mac);
     if (bytes.length > maxBytes) return this.#count("amplification");
-    this.#sent.add({ nonce, counter: session.counter, to, toKey, session });
+    this.#sent.add({ nonce, counter: session.counter, to, toKey, purpose: purposeOf(message, toKey), session });
     this.#init.transmit(to, bytes);
   }
 
@@ -178,12 +181,16 @@ export class Channel {
 
   // --- HELLO -------------------------------------------------------------------------------------------------------
 
-  /** The call of a server, begun when there is none; null when too many run. */
-  #call(nowMs: number, to: Locator, toKey: Uint8Array | null): Call | null {
+  /** The call of a server, begun when there is none; null, and counted, when too many run. */
+  #call(nowMs: number, to: Locator, toKey: Uint8Array | null, purpose: CallPurpose): Call | null {
     const running = this.#calls.of(to, toKey);
-    if (running !== undefined) return running;
-    const call = this.#calls.begin(nowMs, to, toKey, this.#init.random(8));
-    if (call !== null) this.#sayHello(nowMs, call);
+    if (running !== undefined) {
+      this.#calls.raise(nowMs, running, purpose);
+      return running;
+    }
+    const call = this.#calls.begin(nowMs, to, toKey, this.#init.random(8), purpose);
+    if (call === null) return this.#none("calls-refused");
+    this.#sayHello(nowMs, call);
     return call;
   }
 
@@ -267,7 +274,7 @@ export class Channel {
   #handleAgain(nowMs: number, nonce: Uint8Array, counter: number): void {
     const sent = this.#sent.take(nonce, counter); // one is enough, and a recorded one is none
     if (sent === null || !sent.session.callsAgain.take(nowMs)) return this.#count("hello-unasked");
-    this.#call(nowMs, sent.to, sent.toKey);
+    this.#call(nowMs, sent.to, sent.toKey, sent.purpose);
   }
 
   #sayAgain(to: Locator, requestBytes: number, nonce: Uint8Array, counter: number): void {

@@ -1,6 +1,7 @@
 /** The last messages that were sent to other servers, which a HELLO_AGAIN may answer: written for every message, looked for hardly ever. */
 import { sameBytes, type Locator } from "@i3/common";
 
+import type { CallPurpose } from "./calls.js";
 import type { Session } from "./sessions.js";
 
 export interface SentMessage {
@@ -10,6 +11,8 @@ export interface SentMessage {
   readonly to: Locator;
   /** Node key, 16 bytes; null: it was for whoever is there. */
   readonly toKey: Uint8Array | null;
+  /** Of a call of its receiver. */
+  readonly purpose: CallPurpose;
   readonly session: Session;
 }
 

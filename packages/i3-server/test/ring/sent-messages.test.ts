@@ -7,7 +7,7 @@ import { admitServer } from "../../src/ring/credential.js";
 const bytes = (length: number): Uint8Array => new Uint8Array(length).fill(7);
 const { credential } = admitServer(bytes(32), bytes);
 const [one, other] = [makeSession(credential, bytes(32), 1), makeSession(credential, bytes(32), 1)];
-const sent = (counter: number, session = one): SentMessage => ({ nonce: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, counter % 3), counter, to: { address: Uint8Array.of(192, 0, 2, 1), port: 1 }, toKey: null, session });
+const sent = (counter: number, session = one): SentMessage => ({ nonce: Uint8Array.of(0, 0, 0, 0, 0, 0, 0, counter % 3), counter, to: { address: Uint8Array.of(192, 0, 2, 1), port: 1 }, toKey: null, purpose: "own", session });
 
 it("messages that were sent are found by nonce and counter, once each", () => {
   const messages = new SentMessages(8);
