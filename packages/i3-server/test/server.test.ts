@@ -173,39 +173,48 @@ describe("routes", () => {
     expect(bench.core.counters.get("routes-dropped")).toBe(1);
   });
 
-  it("a route that leads back to where packets come from is looked up again", () => {
-    const bench = new PairBench();
-    const route = (): Locator | undefined => bench.engine.nextServers.get(hex(bench.peer.key));
-    const noTrigger = (id: Uint8Array, forwarded: boolean): void => void bench.upcall({ kind: "no-trigger", id, from: MEMBER, nonce: NONCE, forwarded, requestBytes: 200 });
-    bench.upcall({ kind: "route-miss", ringKey: bench.peer.key, from: CLIENT });
-    noTrigger(bench.foreignId(), false);
-    noTrigger(Uint8Array.from([...bench.self.key, ...new Uint8Array(16)]), true);
-    expect(route()).toEqual(MEMBER);
-    noTrigger(bench.foreignId(), true);
-    expect([route(), bench.core.counters.get("routes-dropped")]).toEqual([undefined, 1]);
-    noTrigger(bench.foreignId(), true);
-    expect(bench.core.counters.get("routes-dropped")).toBe(1);
-    bench.upcall({ kind: "route-miss", ringKey: bench.peer.key, from: CLIENT });
-    expect(route()).toEqual(MEMBER);
+  describe.each([
+    ["goes astray", (bench: PairBench, id: Uint8Array) => bench.upcall({ kind: "astray", id, from: CLIENT })],
+    ["would go back to where it came from", (bench: PairBench, id: Uint8Array) => bench.upcall({ kind: "no-trigger", id, from: MEMBER, nonce: NONCE, forwarded: true, requestBytes: 200 })],
+  ])("a route by which a packet %s", (_what, say) => {
+    const refreshed = (bench: PairBench): number => bench.core.counters.get("routes-astray");
+
+    it("is looked up again, no more often than once a second, and good until then", () => {
+      const bench = new PairBench();
+      const route = (): Locator | undefined => bench.engine.nextServers.get(hex(bench.peer.key));
+      say(bench, bench.foreignId());
+      expect(refreshed(bench)).toBe(0); // there is no route
+      bench.upcall({ kind: "route-miss", ringKey: bench.peer.key, from: CLIENT });
+      say(bench, bench.foreignId());
+      expect(refreshed(bench)).toBe(0);
+      bench.live(1_000);
+      say(bench, bench.foreignId());
+      say(bench, bench.foreignId());
+      expect([refreshed(bench), route()]).toEqual([1, MEMBER]);
+      bench.live(1_000);
+      say(bench, bench.foreignId());
+      expect([refreshed(bench), route(), bench.core.counters.get("routes-dropped")]).toEqual([2, MEMBER, 0]);
+    });
+
+    it("leads to where it should a moment later, when another has come between", () => {
+      const bench = new PairBench();
+      const ringKey = plusPowerOfTwo(bench.self.key, 90);
+      bench.upcall({ kind: "route-miss", ringKey, from: CLIENT });
+      bench.newcomer = new RingPeer(makeLocator(Uint8Array.of(10, 0, 0, 3), 4_000), memberWhere((key) => inOpen(ringKey, key, bench.peer.key)));
+      bench.live(1_500);
+      const route = (): Locator | undefined => bench.engine.nextServers.get(hex(ringKey));
+      expect(route()).toEqual(MEMBER);
+      say(bench, idAt(ringKey));
+      expect(route()).toEqual(bench.newcomer.node.locator);
+    });
   });
 
-  it("a route whose packets go astray is looked up again, no more often than once a second, and good until then", () => {
+  it("a packet that its sender has sent here, and one for an id of ours, say nothing about routes", () => {
     const bench = new PairBench();
-    const lookups = (): number => bench.core.counters.get("routes-astray");
-    const astray = (): void => void bench.upcall({ kind: "astray", id: bench.foreignId(), from: CLIENT });
-    astray();
-    expect(lookups()).toBe(0); // there is no route
     bench.upcall({ kind: "route-miss", ringKey: bench.peer.key, from: CLIENT });
-    astray();
-    expect(lookups()).toBe(0);
     bench.live(1_000);
-    astray();
-    expect(bench.engine.nextServers.get(hex(bench.peer.key))).toEqual(MEMBER);
-    astray();
-    expect(lookups()).toBe(1);
-    bench.live(1_000);
-    astray();
-    expect([lookups(), bench.engine.nextServers.get(hex(bench.peer.key))]).toEqual([2, MEMBER]);
+    for (const [id, forwarded] of [[bench.foreignId(), false], [idAt(bench.self.key), true]] as const) bench.upcall({ kind: "no-trigger", id, from: MEMBER, nonce: NONCE, forwarded, requestBytes: 200 });
+    expect(bench.core.counters.get("routes-astray")).toBe(0);
   });
 
   it("packets for what nobody can find are discarded", () => {

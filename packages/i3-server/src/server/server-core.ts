@@ -226,19 +226,13 @@ export class ServerCore {
         return this.#answerWhenKnown(nowMs, key, { kind: "cache", from, nonce, requestBytes });
       }
       case "no-trigger": {
-        // Forwarded, and not ours: it came from where our route leads. Both routes may be of the time before the ring changed; ours is looked up again.
-        if (upcall.forwarded && !this.#owns(ringKey(upcall.id)) && this.#routes.forget(ringKey(upcall.id))) this.counters.count("routes-dropped");
+        // Forwarded, and not ours: it came from where our route leads. Both routes may be of the time before the ring changed.
+        if (upcall.forwarded && !this.#owns(ringKey(upcall.id))) this.#wentAstray(nowMs, ringKey(upcall.id));
         const sent = this.#reply(upcall.from, upcall.requestBytes, { type: "NOT_PRESENT", id: upcall.id }, upcall.nonce);
         if (sent > 0) this.counters.count("not-present-sent");
         return;
       }
-      case "astray": {
-        const key = ringKey(upcall.id);
-        const route = this.#routes.get(nowMs, key);
-        // Looked up anew, and good until then: anybody can make such packets, in anybody's name. So they all count as one source.
-        if (route !== undefined && route.ageMs >= LOCATE_ROUTE_MS && this.#lookUp(nowMs, key, this.#packetPlaces, this.#init.self.locator) !== null) this.counters.count("routes-astray");
-        return;
-      }
+      case "astray": return this.#wentAstray(nowMs, ringKey(upcall.id));
       case "flow-setup": case "payload": case "hip": return; // only hosts have flows, inbound ids and a HIP responder
     }
   }
@@ -317,6 +311,12 @@ export class ServerCore {
     else waiting.packets = true;
   }
 
+  /** A route is looked up anew, and good until then: anybody can make packets that seem to go astray, in anybody's name. So they all count as one source, this server. */
+  #wentAstray(nowMs: number, key: Uint8Array): void {
+    const route = this.#routes.get(nowMs, key);
+    if (route !== undefined && route.ageMs >= LOCATE_ROUTE_MS && this.#lookUp(nowMs, key, this.#packetPlaces, null) !== null) this.counters.count("routes-astray");
+  }
+
   #answerWhenKnown(nowMs: number, key: Uint8Array, asker: Asker): void {
     const known = this.#nodeOf(nowMs, key);
     if (known !== undefined && (asker.kind === "cache" || known.ageMs <= LOCATE_ROUTE_MS)) {
@@ -345,12 +345,12 @@ export class ServerCore {
     if (sent > 0) this.counters.count(counter);
   }
 
-  /** Begins or joins the lookup of a key; null when too many run, of all or for `from`. Its end comes through drainChord. */
-  #lookUp(nowMs: number, key: Uint8Array, places: LookupPlaces, from: Locator): Waiting | null {
+  /** Begins or joins the lookup of a key; null when too many run, of all or for `from` (null: for this server itself). Its end comes through drainChord. */
+  #lookUp(nowMs: number, key: Uint8Array, places: LookupPlaces, from: Locator | null): Waiting | null {
     const text = bytesKey(key);
     const running = this.#waiting.get(text);
     if (running !== undefined) return running;
-    const giveBack = places.take(from, this.#proven.has(nowMs, from));
+    const giveBack = places.take(from ?? this.#init.self.locator, from === null || this.#proven.has(nowMs, from));
     if (giveBack === null || this.#chord.lookup(nowMs, new Uint8Array(key)) === null) {
       giveBack?.();
       this.counters.count("lookups-refused");

@@ -1,9 +1,10 @@
 /** Whole servers, many in one process and in virtual time: rings of credentials, restarts, and somebody who records and repeats. */
+import type { Upcall } from "@i3/datapath";
 import { describe, expect, it } from "vitest";
 
 import { encodeControl, locatorText, makeLocator, sameLocator, toHex, type Locator } from "@i3/common";
 
-import { compareKeys } from "../../src/chord/ring-key.js";
+import { compareKeys, plusPowerOfTwo } from "../../src/chord/ring-key.js";
 import { admitServer, type RingMembership } from "../../src/ring/credential.js";
 import { ServerCore } from "../../src/server/server-core.js";
 import { randomBytesFrom, seeded } from "../ring-net.js";
@@ -197,6 +198,44 @@ describe("a server that restarts", () => {
     expect(first.core.counters.get("credential")).toBeLessThanOrEqual(700);
     expect(outageMs[0] ?? Infinity).toBeLessThan(1_000);
     expect(isRing(servers)).toBe(true);
+  });
+});
+
+describe("packets in the name of the server where ways lead", () => {
+  it("for ids that are not the receiver's cost no way: each is looked up, once a second, and lookups of all of them leave room", () => {
+    const rings = new Rings(11);
+    const servers = rings.add(12);
+    rings.run(10_000);
+    expect(isRing(servers)).toBe(true);
+    const sorted = [...servers].sort((a, b) => compareKeys(a.membership.credential.nodeKey, b.membership.credential.nodeKey));
+    const [asker, far] = [sorted[0], sorted[10]] as [Server, Server]; // behind the list of successors, so that a lookup takes its time
+    const keys = Array.from({ length: 100 }, (_, i) => plusPowerOfTwo(far.membership.credential.nodeKey, 20).map((byte, at) => (at === 15 ? i : byte)));
+    const say = (upcall: Upcall): void => {
+      asker.core.handleUpcalls(rings.nowMs, [upcall]);
+      rings.collect(asker);
+    };
+    const back = (ringKey: Uint8Array): void => say({ kind: "no-trigger", id: Uint8Array.from([...ringKey, ...new Uint8Array(16)]), from: sorted[11]?.locator as Locator, nonce: new Uint8Array(8), forwarded: true, requestBytes: 200 });
+    const ways = (): number => keys.filter((key) => asker.engine.nextServers.has(toHex(key))).length;
+    const refreshed = (): number => asker.core.counters.get("routes-astray");
+    for (const key of keys) {
+      say({ kind: "route-miss", ringKey: key, from: makeLocator(Uint8Array.of(192, 0, 2, 1), 1) });
+      rings.run(30);
+    }
+    rings.run(1_100);
+    expect(ways()).toBe(100);
+    for (let round = 0; round < 3; round += 1) {
+      back(keys[0] as Uint8Array);
+      expect([refreshed(), ways(), asker.core.inspect().waiting]).toEqual([round + 1, 100, 1]);
+      rings.run(200);
+      expect([asker.core.inspect().waiting, ways()]).toEqual([0, 100]);
+      back(keys[0] as Uint8Array);
+      expect(refreshed()).toBe(round + 1);
+      rings.run(1_000);
+    }
+    for (const key of keys) back(key);
+    expect([asker.core.inspect().waiting, ways()]).toEqual([15 + 29, 100]); // the server counts as one source, as one that has proven its address
+    rings.run(500);
+    expect([asker.core.inspect().waiting, ways(), asker.core.counters.get("routes-dropped")]).toEqual([0, 100, 0]);
   });
 });
 
