@@ -177,13 +177,12 @@ export class ServerRules {
   }
 }
 
-/** One copy for each address: it leaves with its original id, so that a second one would say nothing new. */
+/** One copy for each address and each stack: a second one would be the same packet. */
 function distinct(targets: readonly TriggerTarget[]): readonly TriggerTarget[] {
   if (targets.length < 2) return targets;
   const seen = new Set<string>();
   return targets.filter((target) => {
-    if (target.kind !== "locator") return true;
-    const key = asBuffer(target.endpoint).toString("latin1");
+    const key = `${target.kind} ${asBuffer(target.kind === "locator" ? target.endpoint : target.ids).toString("latin1")}`;
     return !seen.has(key) && seen.add(key);
   });
 }

@@ -91,6 +91,14 @@ describe("stack targets", () => {
     expect(udp.map((datagram) => [datagram.to, datagram.bytes[2], datagram.bytes[3]])).toEqual([[HOME[0], 15, 85], [HOME[1], 14, 85], [NEXT, 15, 85]]);
   });
 
+  it("equal ones are one, with all of the copy budget; of others each is its own", () => {
+    const members = [chain(ID, A), chain(ID, A), chain(ID, A, B), chain(ID, B, A), chain(ID, A), chain(ID, A, B)];
+    const harness = server(to(A, 0), to(B, 1), ...members.filter((_, i) => i < 2));
+    expect(harness.fromUdp(SENDER, dataPacket({ ids: [ID] })).udp.map(({ bytes: [, , , copyBudget] }) => copyBudget)).toEqual([COPY_BUDGET]);
+    const more = server(to(A, 0), to(B, 1), ...members);
+    expect(more.fromUdp(SENDER, dataPacket({ ids: [ID] })).udp.map(({ to: at, bytes: packet }) => [at, packet[3], packet[4]])).toEqual([[HOME[0], 85, 1], [HOME[0], 85, 2], [HOME[1], 85, 2]]);
+  });
+
   it("more than fifteen ids are malformed", () => {
     const ids = Array.from({ length: 15 }, (_, i) => makeId(0x90, i));
     const harness = server(chain(ID, ...ids));
@@ -102,7 +110,7 @@ describe("stack targets", () => {
   it("loops end through the hop limit, and multiply no more than the copy budget", () => {
     const loop = server(chain(ID, A), chain(A, ID));
     expect(loop.fromUdp(SENDER, dataPacket({ ids: [ID] }))).toEqual({ tun: [], udp: [], upcalls: [], drops: { "hop-limit": 1 } });
-    const bomb = server(chain(ID, ID), chain(ID, ID), to(ID, 0));
+    const bomb = server(chain(ID, A), chain(ID, B), chain(A, ID), chain(B, ID), to(ID, 0));
     const { udp, drops } = bomb.fromUdp(SENDER, dataPacket({ ids: [ID], hopLimit: 255, copyBudget: 255 }));
     expect(udp.length).toBeGreaterThan(0);
     expect(udp.length + (drops["hop-limit"] ?? 0)).toBeLessThanOrEqual(COPY_BUDGET);

@@ -11,7 +11,7 @@ RingKey as_key(Bytes ring_key) {
   return key;
 }
 
-// One copy for each address: it leaves with its original id, so that a second one would say nothing new.
+// One copy for each address and each stack: a second one would be the same packet.
 bool is_repeated(const TriggerTable::Match& found, size_t index) { return found.targets[index].same_before > found.first; }
 
 unsigned count_distinct(const TriggerTable::Match& found) {

@@ -49,11 +49,17 @@ std::optional<Parsed> parse(Bytes ring_key, Bytes packed) {
   return out;
 }
 
+bool leads_to_same(const Target& a, const Target& b, Bytes stacks) {
+  if (a.stack_ids != b.stack_ids) return false;
+  if (a.stack_ids == 0) return a.endpoint == b.endpoint;
+  return equal(part(stacks, a.stack_at, a.stack_ids * id_bytes), part(stacks, b.stack_at, b.stack_ids * id_bytes));
+}
+
 // Once here, so that no packet has to compare them all.
-void mark_same(std::span<Target> targets) {
+void mark_same(std::span<Target> targets, Bytes stacks) {
   for (size_t i = 0; i < targets.size(); i++) {
-    for (size_t j = 0; j < i && targets[i].stack_ids == 0; j++) {
-      if (targets[j].stack_ids == 0 && targets[j].endpoint == targets[i].endpoint) targets[i].same_before = static_cast<uint8_t>(j + 1);
+    for (size_t j = 0; j < i; j++) {
+      if (leads_to_same(targets[j], targets[i], stacks)) targets[i].same_before = static_cast<uint8_t>(j + 1);
     }
   }
 }
@@ -74,7 +80,7 @@ Group make_group(Bytes ring_key, Parsed parsed) {
     group.large->targets.push_back(parsed.targets[i]);
   }
   group.large->stacks = std::move(parsed.stacks);
-  mark_same(group.large->targets);
+  mark_same(group.large->targets, group.large->stacks);
   return group;
 }
 

@@ -18,7 +18,7 @@ struct Target {
   Endpoint endpoint;
   // 0: an address. Otherwise that many ids, at Group::stacks[stack_at …].
   uint8_t stack_ids = 0;
-  // The number, from 1, of the group's target before it with the same address; 0 for none.
+  // The number, from 1, of the group's target before it that leads to the same address or ids; 0 for none.
   uint8_t same_before = 0;
   uint32_t stack_at = 0;
 };
