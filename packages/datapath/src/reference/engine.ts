@@ -105,7 +105,7 @@ export class ReferenceEngine implements StepCore {
     const { bytes, at, length, origins, originAt } = arrival;
     const { counters, upcalls, nowMs } = this.#state;
     if (length > MAX_CONTROL_BYTES) return counters.drop("malformed");
-    if (!upcalls.allowSource("control", nowMs, origins, originAt) || this.#refreshes.answer(arrival) || this.#challenges.answer(arrival)) return;
+    if (!upcalls.allowSource("control", nowMs, origins, originAt, () => this.#refreshes.answer(arrival) || this.#challenges.answer(arrival))) return;
     upcalls.push({ kind: "control", from: decodeEndpoint(origins, originAt), bytes: copyBytes(bytes, at, at + length) });
   }
 

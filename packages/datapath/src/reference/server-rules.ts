@@ -163,7 +163,7 @@ export class ServerRules {
   #astray(work: Work): void {
     const { upcalls, counters, nowMs } = this.#state;
     counters.drop("hop-limit");
-    if (!isOfServer(work) || !upcalls.allowNotice("no-trigger", nowMs, work.bytes, idAt(work), work.origins, work.originAt)) return;
+    if (!isOfServer(work) || !upcalls.allowNotice("astray", nowMs, work.bytes, idAt(work), work.origins, work.originAt)) return;
     upcalls.push({ kind: "astray", id: copyBytes(work.bytes, idAt(work), idAt(work) + ID_BYTES), from: decodeEndpoint(work.origins, work.originAt) });
   }
 

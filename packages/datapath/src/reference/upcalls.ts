@@ -28,8 +28,7 @@ export class Upcalls {
   readonly #data = new SourceRates(LIMITS.upcallsPerSourcePerSecond);
   /** Of those who have solved a puzzle, so that what made-up sources send does not count against newcomers. */
   readonly #i2s = new SourceRates(LIMITS.hipI2sPerSourcePerSecond, LIMITS.hipI2sPerSourceBurst, LIMITS.r1SharedBuckets);
-  readonly #noTrigger = new NoticeLimit();
-  readonly #cacheRequest = new NoticeLimit();
+  readonly #notices = { "no-trigger": new NoticeLimit(), astray: new NoticeLimit(), "cache-request": new NoticeLimit() };
   #waiting: Upcall[] = [];
   #bytes = 0;
 
@@ -56,24 +55,30 @@ export class Upcalls {
     return this.#waiting.length >= MAX_WAITING_UPCALLS + moreUpcalls || this.#bytes >= MAX_WAITING_UPCALL_BYTES + moreBytes;
   }
 
-  /** The source at `endpoints[at …]` (a {@link sourceKeyAt}, or a known one) may make one more upcall; counts the drop when not. */
-  allowSource(what: "control" | "data" | "i2", nowMs: number, endpoints: Buffer, at: number): boolean {
+  /**
+   * The source at `endpoints[at …]` (a {@link sourceKeyAt}, or a known one) may make one more upcall; counts the drop when not.
+   * @param answer answers what it asks without an upcall, if it can, for which there need be no room
+   */
+  allowSource(what: "control" | "data" | "i2", nowMs: number, endpoints: Buffer, at: number, answer: () => boolean = () => false): boolean {
     const rates = what === "control" ? this.#control : what === "i2" ? this.#i2s : this.#data;
     const known = what === "i2" ? null : this.#known.allow(what, nowMs, endpoints, at);
+    if (!(known ?? rates.allow(nowMs, sourceKeyAt(endpoints, at)))) {
+      this.#counters.drop("rate");
+      return false;
+    }
+    if (answer()) return false;
     const isFull = known === null ? this.full : this.#isFull(MORE_KNOWN_UPCALLS, MORE_KNOWN_UPCALL_BYTES);
-    const reason = !(known ?? rates.allow(nowMs, sourceKeyAt(endpoints, at))) ? "rate" : isFull ? "queue-full" : null;
-    if (reason !== null) this.#counters.drop(reason);
-    return reason === null;
+    if (isFull) this.#counters.drop("queue-full");
+    return !isFull;
   }
 
   /** `idBytes[idAt …]` begins with the ring key. Nothing is dropped when the answer is no: the packet's fate is another matter. */
-  allowNotice(kind: "no-trigger" | "cache-request", nowMs: number, idBytes: Buffer, idAt: number, endpoints: Buffer, at: number): boolean {
+  allowNotice(kind: "no-trigger" | "astray" | "cache-request", nowMs: number, idBytes: Buffer, idAt: number, endpoints: Buffer, at: number): boolean {
     if (this.full) return false;
     const ringKey = idBytes.toString("latin1", idAt, idAt + RING_KEY_BYTES);
     const key = ringKey + endpoints.toString("latin1", at, at + ADDRESS_SLOT_BYTES);
-    const limit = kind === "no-trigger" ? this.#noTrigger : this.#cacheRequest;
     // The source pays first: otherwise it could fill the memory of notices for all.
-    return this.#data.allow(nowMs, sourceKeyAt(endpoints, at)) && limit.allow(nowMs, key);
+    return this.#data.allow(nowMs, sourceKeyAt(endpoints, at)) && this.#notices[kind].allow(nowMs, key);
   }
 
   /** `source` may have one more ring key asked for; nothing is counted. However many wait: they are bounded where they do. */

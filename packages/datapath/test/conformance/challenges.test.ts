@@ -1,13 +1,15 @@
 /** Requests for a challenge have the same answers in both engines, byte by byte: good ones, changed ones, cut ones, at every time. */
-import { encodeControl } from "@i3/common";
+import { encodeControl, makeLocator } from "@i3/common";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
 import type { ChallengeAnswers } from "../../src/datapath.js";
 import type { RawDatagram } from "../../src/native-addon.js";
 import { encodeEndpoint } from "../../src/reference/endpoints.js";
+import { MAX_WAITING_UPCALLS } from "../../src/reference/upcalls.js";
 import { concat, data } from "../reference/packets.js";
 import { EnginePair } from "./engine-pair.js";
-import { LOCATORS, nonceOf } from "./pools.js";
+import { idOf, LOCATORS, nonceOf } from "./pools.js";
+import { tokenAt } from "./refresh-recipes.js";
 
 const RING_KEY = data(16, 3);
 const request = (flags = 0): Uint8Array => encodeControl({ type: "CHALLENGE_REQUEST", ringKey: RING_KEY, flags }, nonceOf(flags));
@@ -52,6 +54,18 @@ it("from every source, with all flags, at every time, of every range", () => {
     }
   }
   expect(answered).toBe((8 * 4 * LOCATORS.length * flags.length) / 2);
+});
+
+it("have their answers when nothing goes up any more, as refreshes have", () => {
+  const owner = LOCATORS[0]!;
+  pair.change("setRefreshAnswers", (engine) => engine.setRefreshAnswers({ range: { kind: "all" }, replica: null, lifeMs: 30_000 }));
+  pair.change("setLease", (engine) => engine.setLease(idOf(0), { owner, token: tokenAt(0), index: 0, endMs: 50_000, isReplica: false }));
+  const other = encodeControl({ type: "PING" }, nonceOf(0));
+  const refresh = encodeControl({ type: "REFRESH", id: idOf(0), index: 1, token: tokenAt(1), member: null }, nonceOf(1));
+  const flood = Array.from({ length: MAX_WAITING_UPCALLS }, (_, i) => from(other, makeLocator(Uint8Array.of(198, 51, 100, i % 200), 1_000)));
+  const sent = pair.step(0, [], [...flood, from(other, owner), from(request(), owner), from(refresh, owner), from(other, owner)], true);
+  expect(sent).toHaveLength(2);
+  expect(pair.counters()).toMatchObject({ upcalls: MAX_WAITING_UPCALLS, challenged: 1, refreshed: 1, drops: { "queue-full": 2 } });
 });
 
 it("go up again when there are no answers any more", () => {

@@ -37,6 +37,15 @@ it("passes on, single packets and trains, whatever the table says, and no longer
   expect(sent).toBeGreaterThan(100);
 });
 
+it("tells of what goes astray, whatever it has told of missing triggers", () => {
+  const upcalls = (): number => pair.counters().upcalls;
+  const [back, astray] = [16, 1].map((hopLimit) => from(NEXT, dataPacket({ ids: [OTHER], flags: DATA_FLAG.forwarded, hopLimit }))) as [RawDatagram, RawDatagram];
+  pair.step(100, [], [back, back], true);
+  expect(upcalls()).toBe(1);
+  pair.step(0, [], [astray, astray, back], true);
+  expect(upcalls()).toBe(2);
+});
+
 it("tells of what goes astray once in 100 ms for each key and source", () => {
   for (const passedMs of [0, 1, 50, 100]) {
     for (const locator of [BEFORE, NEXT]) for (const packet of packets(DATA_FLAG.forwarded)) pair.step(passedMs, [], [from(locator, packet), from(locator, packet)], true);

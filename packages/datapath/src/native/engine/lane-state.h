@@ -80,8 +80,14 @@ struct LaneContext {
   }
   // The source may make one more upcall; counts the drop when not. The shared mutex is held.
   bool may_go_up(Upward what, const Endpoint& from) {
+    return may_go_up(what, from, [] { return false; });
+  }
+  // `answer` answers what the source asks without an upcall, if it can, for which there need be no room.
+  template <typename Answer>
+  bool may_go_up(Upward what, const Endpoint& from, Answer&& answer) {
     KnownSources::Source* known = what == Upward::solved_i2 ? nullptr : shared.known.find(from.address());
     if (!(known == nullptr ? rates_of(what).allow(now_ms, source_key(from)) : allows(what == Upward::control ? known->control : known->data))) drop(Drop::rate);
+    else if (answer()) return false;
     else if (shared.upcalls_full(known != nullptr)) drop(Drop::queue_full);
     else return true;
     return false;

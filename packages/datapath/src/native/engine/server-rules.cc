@@ -195,7 +195,7 @@ void ServerRules::no_trigger(const Work& work) {
 // The ways of several servers lead in a circle. A stack, or who has sent few hops, may well end so: that is no circle.
 void ServerRules::astray(const Work& work) {
   lane_.drop(Drop::hop_limit);
-  if (is_of_server(work)) notify(UpcallKind::astray, work, lane_.shared.no_trigger);
+  if (is_of_server(work)) notify(UpcallKind::astray, work, lane_.shared.astray);
 }
 
 void ServerRules::cache_request(const Work& work) {

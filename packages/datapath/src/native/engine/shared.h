@@ -64,6 +64,7 @@ struct Shared {
         i2_rates(hasher, limits::hip_i2s_per_source_per_second, limits::hip_i2s_per_source_burst, limits::r1_shared_buckets),
         r1_limit(hasher),
         no_trigger(hasher),
+        astray(hasher),
         cache_request(hasher) {}
 
   mutable Gate mutex;
@@ -84,6 +85,7 @@ struct Shared {
   SecondLimit hip_i2s{limits::hip_i2s_per_second};
   SecondLimit hip_others{limits::hip_others_per_second};
   NoticeLimit no_trigger;
+  NoticeLimit astray;
   NoticeLimit cache_request;
   SecondLimit errors{limits::icmp_errors_per_second};
   QueueBudget budget;

@@ -102,20 +102,26 @@ void UdpRules::control(const Datagram& datagram) {
   const Endpoint& from = datagram.input->from;
   RefreshRules::Answer answer;
   const std::optional<challenge::Request> asked = challenge_.asked(datagram.bytes, from);
+  bool is_refresh = false;
+  bool is_challenge = false;
   {
     const std::lock_guard lock(lane_.shared.mutex);
-    if (!lane_.may_go_up(Upward::control, from)) return;
-    if (!asked && !refresh_.take(datagram.bytes, from, answer)) {
+    const auto take = [&] {
+      is_challenge = asked.has_value();
+      is_refresh = !is_challenge && refresh_.take(datagram.bytes, from, answer);
+      return is_challenge || is_refresh;
+    };
+    if (lane_.may_go_up(Upward::control, from, take)) {
       Upcall upcall;
       upcall.kind = UpcallKind::control;
       upcall.from = from;
       upcall.bytes.assign(datagram.bytes.begin(), datagram.bytes.end());
-      return lane_.push_upcall(std::move(upcall));
+      lane_.push_upcall(std::move(upcall));
     }
   }
   // What has only to be computed does not keep others waiting.
-  if (asked) challenge_.answer(*asked, from);
-  else refresh_.send(answer, from);
+  if (is_challenge) challenge_.answer(*asked, from);
+  else if (is_refresh) refresh_.send(answer, from);
 }
 
 void UdpRules::data(const Datagram& datagram) {
