@@ -37,7 +37,6 @@ export class ProvenSources {
   }
 }
 
-const oldestOf = (sources: { keys(): Iterator<string> }): string | undefined => {
-  const { done, value } = sources.keys().next();
-  return done === true ? undefined : value;
-};
+function oldestOf(sources: { keys(): Iterator<string, undefined> }): string | undefined {
+  return sources.keys().next().value;
+}
