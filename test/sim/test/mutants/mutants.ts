@@ -189,7 +189,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: "if (this.#leavingLeft === 0 || this.#ring.alone) {", to: "if (this.#outputs.splice(0).length >= 0 && (this.#leavingLeft === 0 || this.#ring.alone)) {",
   },
   {
-    name: "refreshes triggers that have become another's", seed: "16", file: "i3-server/src/triggers/trigger-core.ts",
+    name: "refreshes triggers that have become another's", seed: "42", file: "i3-server/src/triggers/trigger-core.ts",
     from: "if (!this.#init.owns(ringKey(id)) && !(record?.live === true && record.isReplica)) return", to: "if (record?.live !== true) return",
   },
 ];
