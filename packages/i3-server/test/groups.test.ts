@@ -133,6 +133,6 @@ describe("bounds of a group", () => {
     let verified = 0;
     const server = new ServerBench({ verify: () => ((verified += 1), false), verificationsPerSourcePerSecond: 10 });
     for (let i = 0; i < 10; i += 1) join(server, members[0] as TriggerSigner, CLIENT);
-    expect([verified, server.core.counters.get("rate")]).toEqual([5, 5]);
+    expect([verified, server.core.counters.get("rate")]).toEqual([3, 7]); // 6 of 10 taken, 4 left
   });
 });

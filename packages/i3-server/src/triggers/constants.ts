@@ -12,7 +12,7 @@ export const COOKIE_LIFE_MS = 30_000;
 /** A secret makes cookies for this long and checks them for twice as long. */
 export const COOKIE_SECRET_MS = 60_000;
 export const COOKIE_SECRET_BYTES = 32;
-/** Signatures checked for one address (IPv4) or /64 (IPv6) each second; checking one costs about 0.1 ms. */
+/** Signatures checked for one address (IPv4) or /64 (IPv6) each second, which its locators share; checking one costs about 0.1 ms. */
 export const VERIFICATIONS_PER_SOURCE_PER_SECOND = 1_000;
 /** One with P-384 costs about 1 ms, and counts for as many. */
 export const P384_VERIFICATION_COST = 10;
@@ -24,3 +24,5 @@ export const TRIGGERS_PER_GROUP = 1_024;
 export const TRIGGERS_PER_GROUP_AND_SOURCE = 128;
 /** Sources whose rate is remembered; only proved addresses come this far. */
 export const MAX_RATED_SOURCES = 65_536;
+/** Locators of them. One that is forgotten begins anew, in its source's bucket still. */
+export const MAX_RATED_LOCATORS = 65_536;

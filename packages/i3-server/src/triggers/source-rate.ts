@@ -1,10 +1,16 @@
-/** How many signatures are checked for one source: a token bucket each, of one second's worth. */
-import { bytesKey, type Locator } from "@i3/common";
+/**
+ * How many signatures are checked for one source: a token bucket each, of one second's worth. Hosts behind one NAT share it: each locator that a cookie has
+ * proven may take a token as long as it has taken fewer lately than are left (Choudhury and Hahne's dynamic thresholds, α = 1), so k that flood leave a
+ * (k+1)th of the bucket, and one alone still gets the whole rate.
+ */
+import { bytesKey, locatorKey, type Locator } from "@i3/common";
 
-import { MAX_RATED_SOURCES } from "./constants.js";
+import { MAX_RATED_LOCATORS, MAX_RATED_SOURCES } from "./constants.js";
 
 const IPV6_SITE_BYTES = 8;
 const IPV6_NETWORK_BYTES = 6;
+/** What a locator has taken counts e times less after this: at the whole rate it stands at one bucket. */
+const LATELY_MS = 1_000;
 
 /** What counts as one source: an IPv4 address, or the /64 of an IPv6 address, which one subscriber has whole. */
 export function sourceOf(locator: Locator): string {
@@ -23,9 +29,16 @@ interface Bucket {
   atMs: number;
 }
 
+interface Taken {
+  tokens: number;
+  atMs: number;
+}
+
 export class SourceRate {
   readonly #perSecond: number;
   readonly #buckets = new Map<string, Bucket>();
+  /** By proven locators. */
+  readonly #taken = new Map<string, Taken>();
 
   constructor(perSecond: number) {
     this.#perSecond = perSecond;
@@ -33,13 +46,36 @@ export class SourceRate {
 
   /** Takes `cost` tokens; false, and takes none, when there are not so many. */
   allow(nowMs: number, source: string, cost = 1): boolean {
-    const bucket = this.#buckets.get(source) ?? { tokens: this.#perSecond, atMs: nowMs };
-    const tokens = Math.min(this.#perSecond, bucket.tokens + ((nowMs - bucket.atMs) * this.#perSecond) / 1_000);
+    const tokens = this.#tokens(nowMs, source);
     const allowed = tokens >= cost;
-    this.#buckets.delete(source); // the least recently seen source is forgotten first
-    this.#buckets.set(source, { tokens: allowed ? tokens - cost : tokens, atMs: nowMs });
-    const oldest = this.#buckets.keys().next();
-    if (this.#buckets.size > MAX_RATED_SOURCES && oldest.done === false) this.#buckets.delete(oldest.value);
+    putNewest(this.#buckets, source, { tokens: allowed ? tokens - cost : tokens, atMs: nowMs }, MAX_RATED_SOURCES);
     return allowed;
   }
+
+  /** The same of a locator's source; false too when this locator has taken as many lately as are left. */
+  allowLocator(nowMs: number, locator: Locator, cost = 1): boolean {
+    const [key, source] = [locatorKey(locator), sourceOf(locator)];
+    const taken = this.#takenLately(nowMs, key);
+    if (taken >= this.#tokens(nowMs, source) || !this.allow(nowMs, source, cost)) return false;
+    putNewest(this.#taken, key, { tokens: taken + cost, atMs: nowMs }, MAX_RATED_LOCATORS);
+    return true;
+  }
+
+  #tokens(nowMs: number, source: string): number {
+    const bucket = this.#buckets.get(source);
+    return bucket === undefined ? this.#perSecond : Math.min(this.#perSecond, bucket.tokens + ((nowMs - bucket.atMs) * this.#perSecond) / 1_000);
+  }
+
+  #takenLately(nowMs: number, locator: string): number {
+    const taken = this.#taken.get(locator);
+    return taken === undefined ? 0 : taken.tokens * Math.exp((taken.atMs - nowMs) / LATELY_MS);
+  }
+}
+
+/** The least recently put is forgotten first. */
+function putNewest<T>(map: Map<string, T>, key: string, value: T, limit: number): void {
+  map.delete(key);
+  map.set(key, value);
+  const oldest = map.keys().next();
+  if (map.size > limit && oldest.done === false) map.delete(oldest.value);
 }

@@ -11,7 +11,7 @@ import type { CounterName, ServerCounters } from "../counters.js";
 import { MEMBER_VERIFICATION_COST, P384_VERIFICATION_COST, VERIFICATIONS_PER_SOURCE_PER_SECOND } from "./constants.js";
 import { Cookies } from "./cookies.js";
 import { EarlyEnds } from "./early-ends.js";
-import { SourceRate, sourceOf } from "./source-rate.js";
+import { SourceRate } from "./source-rate.js";
 import { TriggerTable, type NewTrigger, type TableEngine, type TriggerLimits, type TriggerRecord } from "./trigger-table.js";
 
 export interface TriggerCoreInit {
@@ -175,7 +175,7 @@ export class TriggerCore {
   }
 
   #verified(nowMs: number, from: Locator, message: TriggerMessage, record: NewTrigger): ControlMessage | null {
-    if (!this.#rate.allow(nowMs, sourceOf(from), verificationCost(message))) {
+    if (!this.#rate.allowLocator(nowMs, from, verificationCost(message))) {
       this.#init.counters.count("rate");
       return null;
     }

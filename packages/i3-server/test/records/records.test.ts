@@ -159,8 +159,8 @@ describe("floods", () => {
     bench = new ServerBench({ records: { records: 1_000, perSource: 1_000 } });
     const cookie = cookieFor(nameRecord(), THIEF);
     for (let n = 0; n < 150; n += 1) put(nameRecord(), { from: THIEF, cookie, bytes: forged(nameRecord()) });
-    expect(counted("signature")).toBe(100);
-    expect(counted("rate")).toBe(50);
+    expect(counted("signature")).toBe(50); // the other half is for other ports: triggers/shared-address.test.ts
+    expect(counted("rate")).toBe(100);
     expect(put(nameRecord())).toMatchObject({ type: "RECORD_OK" });
   });
 
