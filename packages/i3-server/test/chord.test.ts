@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { toHex, type RingNode } from "@i3/common";
+import { sameLocator, toHex, type RingNode } from "@i3/common";
 
 import { Chord } from "../src/chord/chord.js";
 import { keyOf, randomBytesFrom, RingNet, seeded } from "./ring-net.js";
@@ -217,7 +217,7 @@ describe("Zave's rules", () => {
   const node = (byte: number, port = 4_000): RingNode => ({ key: new Uint8Array(16).fill(byte), locator: { address: Uint8Array.of(10, 9, 0, byte), port } });
   const NONCE = new Uint8Array(8);
 
-  it("says response pending while it awaits the answer to a state query, and answers again afterwards", () => {
+  it("says response pending while it awaits the answer to a state query, says that it lives all the same, and answers again afterwards", () => {
     const net = new RingNet(8);
     const { chord } = net.add([]);
     const asker = node(1);
@@ -228,13 +228,15 @@ describe("Zave's rules", () => {
     if (query?.kind !== "send") throw new Error("no state query");
     chord.handleMessage(1, NONCE, { type: "STATE", from: asker });
     expect(chord.pollOutput()).toMatchObject({ message: { type: "STATE_IS", pending: true, predecessor: null, successors: [] } });
+    chord.handleMessage(1, NONCE, { type: "ALIVE", from: asker });
+    expect(chord.pollOutput()).toMatchObject({ nonce: NONCE, message: { type: "ALIVE_YES" } });
     chord.handleMessage(2, query.nonce, { type: "STATE_IS", from: asker, pending: false, predecessor: null, successors: [] });
     while (chord.pollOutput() !== undefined);
     chord.handleMessage(3, NONCE, { type: "STATE", from: asker });
     expect(chord.pollOutput()).toMatchObject({ message: { pending: false, successors: [asker], predecessor: asker } });
   });
 
-  it("keeps a live predecessor against a farther node, and takes that only once the old one is dead", () => {
+  it("keeps a live predecessor against a farther node, and asks whether it lives", () => {
     const net = new RingNet(8);
     const near = net.add([]);
     const far = net.add([0]);
@@ -246,6 +248,46 @@ describe("Zave's rules", () => {
     self.chord.handleMessage(net.nowMs, NONCE, { type: "NOTIFY", from: (other as typeof near).node });
     net.run(400);
     expect(keyOf(self.chord.predecessor)).toBe(keyOf(predecessor));
+  });
+
+  it("asks a predecessor that is cut off at once when a farther node notifies it, and takes that one 0.8 s later, before it notifies again", () => {
+    const [self, head, predecessor, other] = [node(0x40), node(0x50), node(0x30), node(0x20)];
+    const chord = new Chord({ self, members: [], random: randomBytesFrom(seeded(1)) });
+    const asked: string[] = [];
+    /** The head answers, nobody else does. */
+    const drain = (nowMs: number): void => {
+      for (let o = chord.pollOutput(); o !== undefined; o = chord.pollOutput()) {
+        if (o.kind !== "send") continue;
+        if (sameLocator(o.to, predecessor.locator)) asked.push(`${nowMs} ${o.message.type}`);
+        else if (o.message.type === "STATE") chord.handleMessage(nowMs, o.nonce, { type: "STATE_IS", from: head, pending: false, predecessor: self, successors: [predecessor] });
+      }
+    };
+    const runTo = (untilMs: number): void => {
+      for (let nowMs = chord.deadlineMs(); nowMs <= untilMs; nowMs = chord.deadlineMs()) {
+        chord.handleTimer(nowMs);
+        drain(nowMs);
+      }
+    };
+    chord.start(0);
+    chord.handleMessage(0, NONCE, { type: "NOTIFY", from: head });
+    drain(0);
+    chord.handleMessage(0, NONCE, { type: "NOTIFY", from: predecessor });
+    runTo(2_000);
+    chord.handleMessage(2_000, NONCE, { type: "NOTIFY", from: predecessor });
+    drain(2_000);
+    expect([chord.predecessor, chord.successors[0]]).toEqual([predecessor, head]);
+    asked.length = 0;
+
+    runTo(2_100);
+    chord.handleMessage(2_100, NONCE, { type: "NOTIFY", from: other });
+    drain(2_100);
+    expect(asked).toContain("2100 ALIVE");
+    runTo(2_899);
+    expect(chord.predecessor).toEqual(predecessor);
+    expect(chord.isPredecessorDead).toBe(false);
+    runTo(2_900);
+    expect(chord.predecessor).toEqual(other);
+    expect(chord.isPredecessorDead).toBe(false);
   });
 
   it("ignores answers to questions that it did not ask, and from others than those it asked", () => {
