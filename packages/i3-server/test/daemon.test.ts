@@ -1,5 +1,5 @@
 /** The daemon as a process: three on loopback make a ring that delivers; what goes wrong is said in one line. */
-import { appendFileSync, chmodSync, existsSync, readFileSync, rmSync, statSync } from "node:fs";
+import { appendFileSync, chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -297,6 +297,24 @@ describe("one daemon", () => {
     await daemon.ready();
     await until(() => daemon.logged("member-unknown").length > 0, 15_000);
     expect(daemon.logged("member-unknown")[0]).toMatchObject({ level: "warn", names: ["nobody.invalid"] });
+  }, 30_000);
+
+  it("claims nothing before its members had their time though their names mean nothing yet, and joins when they do", async () => {
+    const [port, later] = [await freePort(), await freePort()];
+    const names = join(folder.path, "names");
+    const xml = serverXml(keyFile(), port, { credentialFile: folder.credential("a"), members: [] }).replace("</ring>", `<member address="later.example" port="${later}"/></ring>`);
+    const daemon = new DaemonProcess(["--config", config(xml)], { NODE_OPTIONS: `--import=${new URL("late-resolver.mjs", import.meta.url).href}`, I3_TEST_NAMES: names });
+    running.push(daemon);
+    await daemon.ready();
+    await until(() => daemon.logged("claims").length > 0, 10_000);
+    const timesMs = ["started", "alone", "claims"].map((event) => Date.parse(String(daemon.logged(event)[0]?.["time"])));
+    const [startedMs = NaN, aloneMs = NaN, claimsMs = NaN] = timesMs;
+    expect(aloneMs - startedMs).toBeGreaterThan(1_500);
+    expect(claimsMs).toBeGreaterThanOrEqual(aloneMs);
+    expect(daemon.logged("member-unknown")).toMatchObject([{ level: "warn", names: ["later.example"] }]);
+    await run("--config", folder.file("other.xml", serverXml(join(folder.path, "other.key"), later, { credentialFile: folder.credential("b"), members: [] }))).ready();
+    writeFileSync(names, "later.example 127.0.0.1\n");
+    await until(() => daemon.logged("joined").length > 0, 10_000);
   }, 30_000);
 
   it("keeps out a server of another ring, and says who it is", async () => {

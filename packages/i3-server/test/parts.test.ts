@@ -131,7 +131,7 @@ describe("neighbours", () => {
     const net = new RingNet(3);
     for (let i = 0; i < 6; i += 1) net.add(i === 0 ? [] : [0]);
     net.run(8_000);
-    for (const { chord } of net.members) chord.setMembers([]);
+    for (const { chord } of net.members) chord.setMembers(net.nowMs, []);
     net.passes = (from, to) => from < 3 === to < 3;
     net.run(30_000);
     expect(net.fault()).not.toBeNull();

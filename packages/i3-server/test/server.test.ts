@@ -110,6 +110,40 @@ describe("a server alone", () => {
     expect(bench.logged).toContain("alone");
   });
 
+  it("whose members' names mean nothing yet waits for them as for silent ones, then serves alone and says so", () => {
+    const bench = new ServerBench({ ring: RING, members: [], hasUnknownMembers: true });
+    bench.advance(1_999);
+    expect(bench.engine.responsibility).toEqual({ kind: "range", from: minusOne(bench.self.key), to: bench.self.key });
+    expect(bench.ask({ type: "LOCATE", ringKey: new Uint8Array(16) })).toBeNull();
+    expect(bench.logged).not.toContain("claims");
+    bench.advance(1);
+    expect(bench.engine.responsibility).toEqual({ kind: "all" });
+    expect(bench.logged.filter((event) => event === "alone" || event === "claims")).toEqual(["alone", "claims"]);
+  });
+
+  it("whose members' names get a meaning joins them, and gives them the time that they would have had at the start", () => {
+    for (const afterMs of [1_900, 20_000]) {
+      const bench = new PairBench({ members: [], hasUnknownMembers: true }, true);
+      bench.live(afterMs);
+      bench.isPeerSilent = true;
+      bench.core.setMembers(bench.nowMs, [MEMBER]);
+      bench.live(1_500);
+      expect(bench.logged.includes("alone"), `${afterMs}`).toBe(afterMs > 2_000);
+      bench.isPeerSilent = false;
+      bench.live(500);
+      expect(bench.logged, `${afterMs}`).toContain("joined");
+    }
+  });
+
+  it("has no more time because its members are told again", () => {
+    const bench = new ServerBench({ ring: RING, members: [MEMBER] });
+    for (let i = 0; i < 4; i += 1) {
+      bench.advance(500);
+      bench.core.setMembers(bench.nowMs, [MEMBER]);
+    }
+    expect(bench.engine.responsibility).toEqual({ kind: "all" });
+  });
+
   it("that has just joined claims its keys at once when its successor, which still had their triggers, dies", () => {
     for (const dies of [true, false]) {
       const bench = new PairBench({}, true);

@@ -9,12 +9,12 @@
  * taken out of a list at any place; nodes also leave. Why: docs/adr/0009. docs/simulation-suite.md holds the core against the proof, operation by operation.
  */
 import { bytesKey, sameLocator, type ControlMessage, type Locator, type RingNode } from "@i3/common";
-import type { Responsibility } from "@i3/datapath";
 
 import {
   ATTEMPT_MS, ATTEMPTS, FIND_ATTEMPTS, LAST_SETTLE_MS, LEAVING_PAUSE_MS, LEAVING_TIMES, MAX_CANDIDATES, MAX_HOPS, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MAX_MS,
   MEMBER_PROBE_MS, MEMBER_PROBE_SIZE, PENDING_RETRY_MAX_MS, PENDING_RETRY_MIN_MS, QUIET_CHECK_MS, QUIET_MS, ROUTE_MS, SETTLE_MS, STABILIZE_MS,
 } from "./constants.js";
+import type { ChordOutput, RingMessage } from "./chord-output.js";
 import { FingerSearch } from "./finger-search.js";
 import { joinStep } from "./join-step.js";
 import { KnownMembers } from "./known-members.js";
@@ -24,30 +24,15 @@ import { pace, Requests, type Request } from "./requests.js";
 import { compareKeys, inHalfOpen, inOpen } from "./ring-key.js";
 import { RingState, type FindAnswer } from "./ring-state.js";
 
-export type RingMessage = Extract<ControlMessage, { readonly from: RingNode }>;
-
 export interface ChordInit {
   readonly self: RingNode;
   /** Locators of configured members; the own one among them is passed over. */
   readonly members: readonly Locator[];
+  /** There are more, whose addresses are not known yet: setMembers tells them. @default false */
+  readonly hasUnknownMembers?: boolean | undefined;
   /** `length` unpredictable bytes. */
   readonly random: (length: number) => Uint8Array;
 }
-
-export type ChordOutput =
-  /** `toKey`: the receiver's node key for the MAC, null when not known. */
-  | { readonly kind: "send"; readonly to: Locator; readonly toKey: Uint8Array | null; readonly nonce: Uint8Array; readonly message: ControlMessage }
-  | { readonly kind: "responsibility"; readonly range: Responsibility }
-  | { readonly kind: "found"; readonly id: number; readonly key: Uint8Array; readonly node: RingNode; readonly hops: number }
-  | { readonly kind: "not-found"; readonly id: number; readonly key: Uint8Array }
-  /** A neighbour or watched node died or left. */
-  | { readonly kind: "gone"; readonly node: RingNode; readonly left: boolean }
-  | { readonly kind: "joined"; readonly through: RingNode }
-  /** No member answered, or all are gone: this node is a ring of its own. */
-  | { readonly kind: "alone" }
-  /** Somebody else uses our node key. */
-  | { readonly kind: "duplicate-key"; readonly locator: Locator }
-  | { readonly kind: "left" };
 
 type Purpose =
   | { readonly kind: "stabilize"; readonly node: RingNode; readonly stepsLeft: number }
@@ -91,6 +76,7 @@ export class Chord {
   constructor(init: ChordInit) {
     this.#ring = new RingState(init.self);
     this.#members = new KnownMembers(init.self.locator, init.members);
+    this.#ring.settled = init.hasUnknownMembers !== true && !this.#members.hasConfigured;
     this.#random = init.random;
     this.#lookups = new Lookups({
       self: init.self,
@@ -136,14 +122,15 @@ export class Chord {
     return this.#ring.owns(key);
   }
 
-  /** Replaces the configured members, when their names came to mean other addresses. The own locator is passed over. */
-  setMembers(members: readonly Locator[]): void {
-    this.#members.configure(members);
+  /** Replaces the configured members, when their names came to mean other addresses. The own locator is passed over. New ones have as long to answer as at the start. */
+  setMembers(nowMs: number, members: readonly Locator[]): void {
+    if (!this.#members.configure(members) || this.#ring.settled) return;
+    this.#settleMs = Math.min(nowMs + SETTLE_MS, this.#lastSettleMs);
+    this.#memberMs = nowMs;
   }
 
   start(nowMs: number): void {
     this.#running = true;
-    this.#ring.settled = !this.#members.hasConfigured;
     if (!this.#ring.settled) this.#settleMs = nowMs + SETTLE_MS;
     this.#lastSettleMs = nowMs + LAST_SETTLE_MS;
     this.#stabilizeMs = nowMs + STABILIZE_MS;
@@ -597,4 +584,4 @@ export class Chord {
 
 const sameKey = (a: Uint8Array, b: Uint8Array): boolean => compareKeys(a, b) === 0;
 
-export type { FindAnswer };
+export type { ChordOutput, FindAnswer, RingMessage };

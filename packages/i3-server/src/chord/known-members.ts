@@ -21,9 +21,11 @@ export class KnownMembers {
     return this.#configured.length > 0;
   }
 
-  /** Replaces the configured ones; the own locator is passed over. */
-  configure(locators: readonly Locator[]): void {
+  /** Replaces the configured ones; the own locator is passed over. Returns whether there is one that was not there before. */
+  configure(locators: readonly Locator[]): boolean {
+    const before = this.#configured;
     this.#configured = locators.filter((locator) => !sameLocator(locator, this.#self));
+    return this.#configured.some((locator) => !before.some((known) => sameLocator(known, locator)));
   }
 
   /** One that was lost; the oldest of too many is forgotten. */

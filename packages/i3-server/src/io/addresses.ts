@@ -11,28 +11,35 @@ const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
 
 export interface ResolvedMembers {
   readonly locators: readonly Locator[];
-  /** Names that mean nothing now. */
+  /** Names that mean nothing now, or are still looked up. */
   readonly unknown: readonly string[];
 }
 
-/** Those that need no resolver. */
-export const literalMembers = (members: readonly Endpoint[]): readonly Locator[] =>
-  members.flatMap(({ host, port }) => (host.kind === "name" ? [] : [makeLocator(host.bytes, port)]));
+/** Members that are being looked up, all at once; a name may mean several addresses. */
+export class MemberLookup {
+  readonly #members: readonly Endpoint[];
+  /** Of each member, as far as its name is looked up; empty when that means nothing now. */
+  readonly #found: (readonly Locator[] | undefined)[];
+  /** When all are; never rejects. */
+  readonly done: Promise<void>;
 
-/** All of them; a name may mean several. Never rejects. */
-export async function resolveMembers(members: readonly Endpoint[]): Promise<ResolvedMembers> {
-  const locators: Locator[] = [];
-  const unknown: string[] = [];
-  for (const { host, port } of members) {
-    if (host.kind !== "name") locators.push(makeLocator(host.bytes, port));
-    else {
-      const found = await lookup(host.text, { all: true }).catch(() => []);
-      const addresses = found.flatMap(({ address }) => parseIpText(address) ?? []);
-      if (addresses.length === 0) unknown.push(host.text);
-      locators.push(...addresses.map((address) => makeLocator(address, port)));
-    }
+  constructor(members: readonly Endpoint[]) {
+    this.#members = members;
+    this.#found = members.map(({ host, port }) => (host.kind === "name" ? undefined : [makeLocator(host.bytes, port)]));
+    this.done = Promise.all(members.map((member, i) => this.#lookUp(member, i))).then(() => undefined);
   }
-  return { locators, unknown };
+
+  async #lookUp({ host, port }: Endpoint, i: number): Promise<void> {
+    if (host.kind !== "name") return;
+    const found = await lookup(host.text, { all: true }).catch(() => []);
+    this.#found[i] = found.flatMap(({ address }) => parseIpText(address) ?? []).map((address) => makeLocator(address, port));
+  }
+
+  /** As far as it is known now. */
+  now(): ResolvedMembers {
+    const unknown = this.#members.flatMap(({ host }, i) => ((this.#found[i]?.length ?? 0) === 0 ? [host.text] : []));
+    return { locators: this.#found.flatMap((locators) => locators ?? []), unknown };
+  }
 }
 
 /** The source address that packets to `target` would have; undefined without a route. */

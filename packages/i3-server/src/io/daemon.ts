@@ -8,12 +8,14 @@ import { loadNativeEd25519 } from "@i3/datapath/native-ed25519";
 import { checkOwnKey, hostPublicKey, openOwnKey, verifyStep, verifyTrigger, type HostIdentity } from "@i3/hip";
 
 import { ServerCore } from "../server/server-core.js";
-import { literalMembers, ownLocator, resolveMembers } from "./addresses.js";
+import { MemberLookup, ownLocator } from "./addresses.js";
 import type { RingMembership } from "../ring/credential.js";
 import { endingSoon, readRingCredential } from "./ring-credential.js";
 
 /** Names of members are looked up again this often. */
 const RESOLVE_MS = 30_000;
+/** While one of them means nothing: so soon after the last answer, for at the start of a machine the resolver often comes later than we. */
+const RESOLVE_UNKNOWN_MS = 2_000;
 /** A resolver that does not answer delays the start by this; its members are tried when it does. */
 const FIRST_RESOLVE_MS = 2_000;
 /** Longest sleep, so that a jump of the timers is noticed. */
@@ -74,25 +76,24 @@ class Daemon implements RunningDaemon {
     if (guessed) this.#log("warn", "loopback-only", { message: "this machine has no route; others cannot reach this server", remedy: "Name its address with <advertise>." });
     const members = this.#config.ring?.members ?? [];
     const named = members.some(({ host }) => host.kind === "name");
-    const resolved = await Promise.race([resolveMembers(members), sleep(FIRST_RESOLVE_MS, { locators: literalMembers(members) }, { ref: false })]);
+    const looking = new MemberLookup(members);
+    await Promise.race([looking.done, sleep(FIRST_RESOLVE_MS, undefined, { ref: false })]);
+    const { locators, unknown } = looking.now();
     const { triggers, triggersPerSource, claimsPerName, records, recordsPerSource } = this.#config.limits;
     const self = { key: ring?.credential.nodeKey ?? nodeKey(hostPublicKey(identity), NO_NONCE), locator };
     const ed25519 = engine.implementation === "native" ? loadNativeEd25519() : undefined;
     this.#core = new ServerCore({
       self, ring,
-      members: resolved.locators,
+      members: locators, hasUnknownMembers: unknown.length > 0,
       datapath: engine.datapath, limits: { triggers, perSource: triggersPerSource, claimsPerName }, records: { records, perSource: recordsPerSource },
       random: (length) => new Uint8Array(randomBytes(length)), wallMs: () => Date.now(), log: this.#log,
       verify: (message, toKey) => verifyTrigger(message, toKey, ed25519), verifyStep: (step, source) => verifyStep(step, source, ed25519),
     });
     this.#run((core, nowMs) => core.start(nowMs));
-    if (named) {
-      this.#resolver = setInterval(() => void this.#resolve(), RESOLVE_MS);
-      void this.#resolve();
-    }
     const key = toHex(self.key);
     this.ready = `port=${engine.udp.port} locator=${locatorText(locator)} node=${key} engine=${engine.implementation} io=${engine.io}`;
     this.#log("info", "started", { port: engine.udp.port, locator: locatorText(locator), node: key, engine: engine.implementation, io: engine.io, members: members.length });
+    if (named) void this.#follow(looking);
   }
 
   async #openEngine(onFailure: (error: I3Error) => void): Promise<RunningEngine> {
@@ -120,13 +121,16 @@ class Daemon implements RunningDaemon {
     this.#timer = setTimeout(() => this.#run((c, nowMs) => c.handleTimer(nowMs)), Math.ceil(sleepMs));
   }
 
-  async #resolve(): Promise<void> {
-    const { locators, unknown } = await resolveMembers(this.#config.ring?.members ?? []);
+  /** Tells the core what names of members mean, and looks them up again. */
+  async #follow(looking: MemberLookup): Promise<void> {
+    await looking.done;
     if (this.#stopping) return;
+    const { locators, unknown } = looking.now();
     const text = unknown.join(" ");
-    if (text !== this.#unknownMembers && text !== "") this.#log("warn", "member-unknown", { names: unknown, remedy: "Check the names, and this machine's resolver." });
+    if (text !== this.#unknownMembers && text !== "") this.#log("warn", "member-unknown", { names: unknown, remedy: "Check the names, and this machine's resolver; they are looked up again, and then this server joins." });
     this.#unknownMembers = text;
-    this.#core?.setMembers(locators);
+    this.#run((core, nowMs) => core.setMembers(nowMs, locators));
+    this.#resolver = setTimeout(() => void this.#follow(new MemberLookup(this.#config.ring?.members ?? [])), text === "" ? RESOLVE_MS : RESOLVE_UNKNOWN_MS);
   }
 
   stop(): void {
@@ -139,7 +143,7 @@ class Daemon implements RunningDaemon {
 
   #close(): void {
     clearTimeout(this.#timer);
-    clearInterval(this.#resolver);
+    clearTimeout(this.#resolver);
     this.#core = undefined;
     setTimeout(() => {
       this.#engine?.close();

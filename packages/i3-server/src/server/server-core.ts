@@ -30,6 +30,8 @@ export interface ServerCoreInit {
   readonly self: RingNode;
   /** Locators of configured ring members; empty for a ring of one. */
   readonly members: readonly Locator[];
+  /** Of more the addresses are not known yet: setMembers tells them. @default false */
+  readonly hasUnknownMembers?: boolean;
   /** Null: a ring of one for ever. */
   readonly ring: RingMembership | null;
   readonly datapath: Pick<Datapath, "setPassOn" | "setTriggers" | "setLease" | "takeRefreshed" | "setRefreshAnswers" | "setChallengeAnswers" | "setResponsibility" | "setNextServer" | "discardRoute" | "send">;
@@ -119,7 +121,7 @@ export class ServerCore {
     this.#init = init;
     const { ring, self } = init;
     if (ring !== null && !sameBytes(ring.credential.nodeKey, self.key)) throw new RangeError("the node key is not the credential's");
-    this.#chord = new Chord({ self, members: ring === null ? [] : init.members, random: init.random });
+    this.#chord = new Chord({ self, members: ring === null ? [] : init.members, hasUnknownMembers: ring !== null && init.hasUnknownMembers, random: init.random });
     const transmit = (locator: Locator, bytes: Uint8Array): void => void this.#datagrams.push({ locator, bytes });
     this.#channel = ring === null ? null : new Channel({ ...init, membership: ring, counters: this.counters, transmit });
     this.#routes = new Routes(init.datapath, { watch: (node) => void this.#chord.watch(node), unwatch: (node) => this.#chord.unwatch(node) });
@@ -176,8 +178,8 @@ export class ServerCore {
   }
 
   /** The configured members' names came to mean other addresses. */
-  setMembers(members: readonly Locator[]): void {
-    if (this.#channel !== null) this.#chord.setMembers(members);
+  setMembers(nowMs: number, members: readonly Locator[]): void {
+    if (this.#channel !== null) this.#chord.setMembers(nowMs, members);
   }
 
   /** Leaves the ring; hasLeft when the neighbours were told and clients have had the time to see that we do not answer them any more. */
