@@ -9,6 +9,7 @@
  * taken out of a list at any place; nodes also leave. Why: docs/adr/0009. docs/simulation-suite.md holds the core against the proof, operation by operation.
  */
 import { bytesKey, sameLocator, type ControlMessage, type Locator, type RingNode } from "@i3/common";
+import type { Responsibility } from "@i3/datapath";
 
 import {
   ATTEMPT_MS, ATTEMPTS, FIND_ATTEMPTS, LAST_SETTLE_MS, LEAVING_PAUSE_MS, LEAVING_TIMES, MAX_CANDIDATES, MAX_HOPS, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MAX_MS,
