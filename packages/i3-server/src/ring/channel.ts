@@ -14,7 +14,7 @@ import type { CounterName, ServerCounters } from "../counters.js";
 import { SourceRate, sourceOf } from "../triggers/source-rate.js";
 import { Calls, type Call, type CallPurpose } from "./calls.js";
 import {
-  EPOCH_UNIT_MS, EPOCHS_PER_UNIT, HELLO_YES_PER_SECOND, HELLOS_PER_SECOND, HELLOS_PER_SOURCE_PER_SECOND, LOCATOR_MS, MAX_LOCATORS, MAX_SENT, MAX_SESSIONS,
+  EPOCH_UNIT_MS, EPOCHS_PER_UNIT, HELLO_YES_PER_SECOND, HELLOS_PER_SECOND, HELLOS_PER_SOURCE_PER_SECOND, LOCATOR_MS, MAX_LOCATORS, MAX_SENT, MAX_SESSIONS, OUTDONE_TIMES,
 } from "./constants.js";
 import { readCredential, type Credential, type RingMembership } from "./credential.js";
 import { privateKeyOf } from "./raw-keys.js";
@@ -45,6 +45,9 @@ const ANSWERS: ReadonlySet<ControlType> = new Set(["FOUND", "STATE_IS", "ALIVE_Y
 
 /** For what a server is called that a message waits for. ROUTED goes to whom a ROUTE names as its asker, FIND to whom a FOUND has named. */
 const purposeOf = ({ type }: ControlMessage, toKey: Uint8Array | null): CallPurpose => (type === "ROUTED" ? "asker" : type === "FIND" && toKey !== null ? "lookup" : "own");
+
+/** Counter of the HELLO_YES that nobody has asked for: of one with our credential, who knows that we have it. */
+const DOUBLE_TOO = 1;
 
 export class Channel {
   readonly #init: ChannelInit;
@@ -230,10 +233,11 @@ export class Channel {
   #handleYes(nowMs: number, from: Locator, decoded: DecodedControl, shown: Uint8Array): void {
     const call = this.#calls.byNonce(decoded.nonce);
     const trailer = trailerOf(decoded);
-    if (call === undefined || trailer === null) return this.#count("hello-unasked");
+    if (trailer === null || (call === undefined && trailer.counter !== DOUBLE_TOO)) return this.#count("hello-unasked");
     const credential = this.#read(shown);
     if (credential === null) return this.#count("credential");
-    if (sameBytes(credential.nodeKey, this.#own.nodeKey)) return this.#meetDouble(from, decoded, call, credential);
+    if (sameBytes(credential.nodeKey, this.#own.nodeKey)) return this.#meetDouble(nowMs, from, decoded, call, credential);
+    if (call === undefined) return this.#count("hello-unasked");
     if (this.#isRefused(nowMs, from, credential)) return;
     const known = this.#sessions.peek(credential.nodeKey);
     const session = known !== undefined && sameBytes(known.credential.bytes, shown) ? known : this.#checked(nowMs, call, credential, known);
@@ -264,7 +268,10 @@ export class Channel {
    */
   #learn(nowMs: number, session: Session, call: Call, epoch: number, knownOfOurs: number): void {
     const isProven = this.#sessions.isProven(session);
+    const { ownEpoch } = session;
     if (isProven ? knownOfOurs > session.ownEpoch : knownOfOurs >= session.ownEpoch) raise(session, knownOfOurs);
+    // Since it knows us it has heard somebody else who is us, later: what was on its way when we started is heard once.
+    if (isProven && knownOfOurs > ownEpoch && (session.outdone += 1) >= OUTDONE_TIMES) this.#logDouble({ heardBy: locatorText(call.to) });
     if (epoch > session.peerEpoch) renewPeer(nowMs, session, epoch);
     // It has forgotten us within one epoch, so it has to begin a later one: it does when we ask for it. (Of two calls at once the second is answered before it has heard of us.)
     else if (isProven && epoch === session.peerEpoch && knownOfOurs === 0 && call.beganMs > session.peerSinceMs) session.peerEpoch += 1;
@@ -293,16 +300,31 @@ export class Channel {
     session.pairKey.fill(0);
   }
 
-  #meetDouble(from: Locator, decoded: DecodedControl, call: Call, credential: Credential): void {
-    if (!sameBytes(credential.bytes, this.#own.bytes) || (call.checksLeft -= 1) < 0) return this.#count("credential");
+  /** It answers a HELLO of ours, and is told that we are one too: with counter 1, and our epoch that it had from us, so that nobody can play that back to it. Or it tells us so. */
+  #meetDouble(nowMs: number, from: Locator, decoded: DecodedControl, call: Call | undefined, credential: Credential): void {
+    if (!sameBytes(credential.bytes, this.#own.bytes) || (call !== undefined && (call.checksLeft -= 1) < 0)) return this.#count("credential");
+    if (call === undefined && (!this.#hellosOfSource.allow(nowMs, sourceOf(from)) || !this.#hellos.take(nowMs))) return this.#count("hello-rate");
     const session = this.#newSession(credential);
-    const isReal = session !== null && isMacRight(decoded, this.#fromPeer(session), this.#init.mac);
+    const trailer = trailerOf(decoded);
+    const isReal = session !== null && trailer !== null && isMacRight(decoded, this.#fromPeer(session), this.#init.mac) && (call !== undefined || trailer.receiverEpoch === session.ownEpoch);
+    if (isReal && call !== undefined) this.#sayDoubleToo(from, decoded.nonce, session, trailer.senderEpoch);
     session?.pairKey.fill(0);
     if (!isReal) return this.#count("mac");
-    this.#calls.end(call);
+    if (call !== undefined) this.#calls.end(call);
+    this.#logDouble({ from: locatorText(from) });
+  }
+
+  #sayDoubleToo(to: Locator, nonce: Uint8Array, session: Session, receiverEpoch: number): void {
+    const message = { type: "HELLO_YES", credential: this.#own.bytes } as const;
+    this.#init.transmit(to, sealRingMessage(message, nonce, this.#towards(session), { senderEpoch: session.ownEpoch, receiverEpoch, counter: DOUBLE_TOO }, this.#init.mac));
+  }
+
+  /** `where`: the other one's address, or that of a server that hears both. */
+  #logDouble(where: { readonly from: string } | { readonly heardBy: string }): void {
     if (this.#saidDouble) return;
     this.#saidDouble = true;
-    this.#init.log("error", "duplicate-key", { from: locatorText(from), message: "another server has this server's credential", remedy: "Admit each server on its own, with: i3-server ring admit." });
+    const remedy = "Stop the one that was set up last, admit it on its own with: i3-server ring admit, and start it again with what that makes. The other can stay as it is.";
+    this.#init.log("error", "duplicate-key", { ...where, message: "another server has this server's credential, and the ring takes the two for one", remedy });
   }
 
   // --- sessions ----------------------------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ export const MAX_LOCATORS = 256;
 /** An epoch is the time of the start in units of 64 ms, then 16 random bits: who can set a server's clock still cannot make an epoch come twice. */
 export const EPOCH_UNIT_MS = 64;
 export const EPOCHS_PER_UNIT = 65_536;
+/** A peer has heard a later epoch of ours than we have begun, so often since it answers us: another server has our credential. */
+export const OUTDONE_TIMES = 3;
 /** Refused servers are named in the log: of one address once in this time, of so many addresses, and in all so often. */
 export const REFUSED_LOG_PAUSE_MS = 3_600_000;
 export const MAX_REFUSED_LOGGED = 64;

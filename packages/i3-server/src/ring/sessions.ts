@@ -15,6 +15,8 @@ export interface Session {
   peerEpoch: number;
   /** When that was learnt. */
   peerSinceMs: number;
+  /** How often the peer, which knew us, had heard a later epoch of ours than we have begun. */
+  outdone: number;
   /** Of our last message. */
   counter: number;
   window: CounterWindow;
@@ -23,7 +25,7 @@ export interface Session {
 }
 
 export const makeSession = (credential: Credential, pairKey: Uint8Array, ownEpoch: number): Session =>
-  ({ credential, pairKey, ownEpoch, peerEpoch: 0, peerSinceMs: -Infinity, counter: 0, window: new CounterWindow(), callsAgain: new TokenBucket(CALLS_AGAIN_PER_SECOND, CALLS_AGAIN_AT_ONCE) });
+  ({ credential, pairKey, ownEpoch, peerEpoch: 0, peerSinceMs: -Infinity, outdone: 0, counter: 0, window: new CounterWindow(), callsAgain: new TokenBucket(CALLS_AGAIN_PER_SECOND, CALLS_AGAIN_AT_ONCE) });
 
 /** The peer is known to be at `epoch`, later than before. */
 export function renewPeer(nowMs: number, session: Session, epoch: number): void {

@@ -567,7 +567,7 @@ describe("who is no member", () => {
 });
 
 describe("the same credential on two servers", () => {
-  it("is an error in the log of who calls the other, and neither hears the other", () => {
+  it("is an error in the logs of both when one calls the other, and neither hears the other", () => {
     const net = new ChannelNet();
     const one = net.add();
     const two = net.addMember(one.membership);
@@ -575,9 +575,52 @@ describe("the same credential on two servers", () => {
       two.sendAt(one.locator, { type: "FIND", from: two.node, ringKey: KEY });
       net.run(2_000);
     }
-    expect(two.logged).toEqual([{ event: "duplicate-key", fields: expect.objectContaining({ from: "10.1.0.1:4000" }) as object }]);
-    expect(one.logged).toEqual([]);
+    for (const [server, from] of [[two, "10.1.0.1:4000"], [one, "10.1.0.2:4000"]] as const) {
+      expect(server.logged).toEqual([{ event: "duplicate-key", fields: expect.objectContaining({ from, remedy: expect.stringMatching(/set up last.*ring admit/) as string }) as object }]);
+    }
     expect(one.heard).toEqual([]);
+    // Each of the three calls: HELLO, HELLO_YES, and the word that it is one too.
+    expect(net.sent("HELLO_YES")).toHaveLength(6);
+  });
+
+  it("is an error in the logs of both when a third one hears them, and where", () => {
+    const net = new ChannelNet();
+    const [one, third] = [net.add(), net.add()];
+    const two = net.addMember(one.membership);
+    for (let i = 0; i < 20; i += 1) {
+      for (const server of [one, two]) server.notify(third);
+      net.run(1_000);
+    }
+    for (const server of [one, two]) expect(server.logged).toEqual([{ event: "duplicate-key", fields: expect.objectContaining({ heardBy: "10.1.0.2:4000" }) as object }]);
+    expect(third.logged).toEqual([]);
+  });
+
+  it("is not said by a server that starts again with its clock set back, and is heard with what it had said before", () => {
+    const net = new ChannelNet();
+    const [one, other] = net.pair();
+    const before = net.sent("NOTIFY");
+    for (let i = 0; i < 5; i += 1) {
+      one.clockErrorMs -= 3_600_000;
+      one.start();
+      one.notify(other);
+      net.run(1_000);
+      for (const { bytes } of before) other.take({ from: one.locator, bytes });
+      net.run(1_000);
+    }
+    expect([...one.logged, ...other.logged]).toEqual([]);
+  });
+
+  it("is not believed from a recorded word of a life before", () => {
+    const net = new ChannelNet();
+    const one = net.add();
+    const two = net.addMember(one.membership);
+    two.sendAt(one.locator, { type: "FIND", from: two.node, ringKey: KEY });
+    net.run(1_000);
+    const recorded = [...net.wire];
+    one.start();
+    one.logged.length = 0;
+    for (const { bytes } of recorded) one.take({ from: two.locator, bytes });
+    expect(one.logged).toEqual([]);
   });
 
   it("is not claimed by who calls itself, or by who recorded a HELLO", () => {
