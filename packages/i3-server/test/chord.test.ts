@@ -111,6 +111,19 @@ describe("failures", () => {
     }
   });
 
+  it("a node that was taken for dead by mistake is told of once when it is heard again", () => {
+    const net = ringOf(8, 4);
+    net.run(12_000);
+    const { node } = net.member(3);
+    net.passes = (from, to) => from !== 3 && to !== 3;
+    net.run(3_000);
+    net.passes = () => true;
+    net.run(5_000);
+    const told = net.live().filter(({ index }) => index !== 3).map(({ outputs }) => outputs.flatMap((output) => ((output.kind === "gone" || output.kind === "back") && keyOf(output.node) === keyOf(node) ? [output.kind] : [])));
+    expect(told.some((kinds) => kinds.join() === "gone,back")).toBe(true);
+    expect(told.filter((kinds) => kinds.length > 0 && kinds.join() !== "gone,back")).toEqual([]);
+  });
+
   it("claims nothing while members answer, though all that are next to its place crashed a moment before", () => {
     const net = ringOf(12, 3);
     const lonely = net.members.length;

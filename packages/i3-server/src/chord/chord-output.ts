@@ -10,8 +10,8 @@ export type ChordOutput =
   | { readonly kind: "responsibility"; readonly range: Responsibility }
   | { readonly kind: "found"; readonly id: number; readonly key: Uint8Array; readonly node: RingNode; readonly hops: number }
   | { readonly kind: "not-found"; readonly id: number; readonly key: Uint8Array }
-  /** A neighbour or watched node died or left. */
-  | { readonly kind: "gone"; readonly node: RingNode; readonly left: boolean }
+  /** A neighbour or watched node died or left; one that was gone is heard again. */
+  | { readonly kind: "gone"; readonly node: RingNode; readonly left: boolean } | { readonly kind: "back"; readonly node: RingNode }
   | { readonly kind: "joined"; readonly through: RingNode }
   /** No member answered, or all are gone: this node is a ring of its own. */
   | { readonly kind: "alone" }

@@ -297,7 +297,7 @@ export class Chord {
   }
 
   #meet(nowMs: number, from: RingNode): void {
-    this.#ring.liveness.heard(nowMs, from, this.#ring.met(from));
+    if (this.#ring.liveness.heard(nowMs, from, this.#ring.met(from))) this.#outputs.push({ kind: "back", node: from });
     if (this.#ring.predecessorDead && this.#ring.predecessor !== null && sameNode(this.#ring.predecessor, from)) {
       this.#ring.predecessorDead = false;
     }

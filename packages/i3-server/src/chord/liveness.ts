@@ -10,14 +10,15 @@ export class Liveness {
   readonly #heardMs = new Map<string, number>();
   readonly #watched = new Map<string, RingNode>();
 
-  /** `node` sent an authenticated message. */
-  heard(nowMs: number, node: RingNode, isNeighbour: boolean): void {
+  /** `node` sent an authenticated message. Returns whether it was buried, however long ago. */
+  heard(nowMs: number, node: RingNode, isNeighbour: boolean): boolean {
     const key = bytesKey(node.key);
-    if (this.#dead.size > 0) this.#dead.delete(key);
+    const wasBuried = this.#dead.size > 0 && this.#dead.delete(key);
     const isWatched = this.#watched.size > 0 && this.#watched.has(key);
     if (isNeighbour || isWatched) this.#heardMs.set(key, nowMs);
     else this.#heardMs.delete(key);
     if (isWatched) this.#watched.set(key, node);
+    return wasBuried;
   }
 
   /** When the node was last heard; `nowMs` (and remembered) when it was not met before. */

@@ -474,6 +474,8 @@ export class ServerCore {
         this.#dropRoutesOf(output.node);
         return log("info", output.left ? "node-left" : "node-dead", { node: nodeText(output.node) });
       }
+      case "back":
+        return log("info", "node-back", { node: nodeText(output.node) });
       case "joined":
         this.#claimMs = nowMs + CLAIM_AFTER_JOIN_MS;
         this.#passOnMs = this.#claimMs;
@@ -482,7 +484,7 @@ export class ServerCore {
         datapath.setResponsibility({ kind: "range", from: minusOne(this.#init.self.key), to: this.#init.self.key });
         return log("info", "joined", { through: nodeText(output.through) });
       case "alone":
-        return log("warn", "alone", { message: "no ring member answers, or none lets this server in; serving alone and trying on", remedy: "Check the members' addresses, ports and that all have credentials of the same authority." });
+        return log("warn", "alone", { message: "no ring member answers, or none lets this server in; serving alone and trying on", remedy: "Check the members' addresses and ports. When this server has a credential of another ring, they name it in their logs: foreign-ring." });
       case "duplicate-key":
         return log("error", "duplicate-key", { from: locatorText(output.locator), message: "another server has this server's key", remedy: "Admit each server on its own, with: i3-server ring admit." });
       case "left":

@@ -144,7 +144,7 @@ export class RingWorld {
         case "joined": this.#markJoined(member); break;
         case "found": this.#answered(member, output.id, output.node, output.hops); break;
         case "not-found": this.#answered(member, output.id, null, 0); break;
-        case "responsibility": case "gone": case "alone": case "duplicate-key": case "left": break;
+        case "responsibility": case "gone": case "back": case "alone": case "duplicate-key": case "left": break;
       }
     }
     const dueMs = Math.min(Math.max(Math.ceil(member.chord.deadlineMs()), this.nowMs + 1), this.nowMs + WHEEL_MS - 1);
