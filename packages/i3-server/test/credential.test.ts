@@ -157,7 +157,7 @@ describe("i3-server ring", () => {
     expect(readFileSync(at("list"), "utf8")).not.toContain(toHex(readRingAuthority(at("authority")).secret));
   });
 
-  it.each([["", /a list of 0 servers/], ["192.0.2.1 5610\n", /servers:1: .* is no server/], [`192.0.2.1:0 ${"11".repeat(16)}`, /is no server/], [`192.0.2.1:1 ${"11".repeat(16)}\n`.repeat(2), /one server twice/]])("refuses the servers %j, and says what they must look like", (text, why) => {
+  it.each([["", /^ERR_I3_RING_CREDENTIAL \S+servers names no server\. A line for each/], [Array.from({ length: 33 }, (_, i) => `192.0.2.1:${i + 1} ${"11".repeat(16)}\n`).join(""), /servers names 33 servers\. A line for each/], ["192.0.2.1 5610\n", /servers:1: .* is no server/], [`192.0.2.1:0 ${"11".repeat(16)}`, /is no server/], [`192.0.2.1:1 ${"11".repeat(16)}\n`.repeat(2), /servers: one server twice\. A line for each/]])("refuses the servers %j, and says what they must look like", (text, why) => {
     ring("make", at("authority"));
     writeFileSync(at("servers"), text);
     expect(refusal(() => ring("list", at("authority"), at("servers"), at("list")))).toMatch(why);
@@ -184,6 +184,31 @@ describe("i3-server ring", () => {
 
   it.each([[[]], [["make"]], [["make", "a", "b"]], [["make", "a", "--days", "1"]], [["admit", "a"]], [["admit", "a", "b", "c"]], [["admit", "a", "b", "--days", "0"]], [["admit", "a", "b", "--days", "1.5"]], [["admit", "a", "b", "--days", "36501"]], [["revoke", "a"]], [["list", "a", "b"]], [["list", "a", "b", "c", "d"]], [["list", "a", "b", "c", "--days", "0"]], [["make", "a", "--force"]]])("does not understand %j", (args) => {
     expect(refusal(() => ringCommand(args, NOW_MS))).toMatch(/^ERR_I3_USAGE .*See: i3-server --help/);
+  });
+
+  it.each([["--days -1", ["admit", "a", "b", "--days", "-1"], /USAGE --days -1 is no number from 1 to 36500\. See/], ["an option of another command", ["admit", "a", "b", "--config", "x"], /USAGE --config is no option here\. See/], ["no value", ["admit", "a", "b", "--days"], /USAGE --days needs a value\. See/]])("names what is wrong: %s", (_what, args, expected) => {
+    expect(refusal(() => ringCommand(args, NOW_MS))).toMatch(expected);
+  });
+
+  it("a credential that this user may not read is refused with who may", (ctx) => {
+    if (process.geteuid?.() !== 0) return ctx.skip("only root can become another user");
+    ring("make", at("authority"));
+    ring("admit", at("authority"), at("one"));
+    chmodSync(folder, 0o755);
+    const as = (user: number): string => {
+      process.seteuid?.(user);
+      try {
+        return refusal(() => readRingCredential(at("one"), NOW_MS));
+      } finally {
+        process.seteuid?.(0);
+      }
+    };
+    expect(as(4_711)).toMatch(/cannot read the ring credential .*EACCES.*It belongs to the user 0: run as that one, or run: chown 4711 \S+one$/);
+    chownSync(at("one"), 4_711, 4_711);
+    chmodSync(at("one"), 0);
+    expect(as(4_711)).toMatch(/EACCES.*Run: chmod 600 \S+one$/);
+    chmodSync(folder, 0o700);
+    expect(as(4_711)).toMatch(/EACCES.*may not enter its folder: run as the user whose it is/);
   });
 
   it.each<[string, (file: string) => void, RegExp]>([

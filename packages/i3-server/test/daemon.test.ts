@@ -246,7 +246,7 @@ describe("one daemon", () => {
     await run("--config", file).ready();
     const { status, line } = await failure("--config", file);
     expect(status).toBe(1);
-    expect(line).toMatch(/^i3-server: UDP port \d+ is in use.*choose another port/);
+    expect(line).toMatch(/^i3-server: UDP port \d+ is in use.*choose another port.*stopped.* for 3 s\.$/);
   });
 
   it("names file and line of a bad configuration, and refuses wrong arguments", async () => {
@@ -262,9 +262,23 @@ describe("one daemon", () => {
     const daemon = run("--config", config(serverXml(keyFile(), 1)), "--check");
     expect(await daemon.exited).toBe(0);
     expect(daemon.stdout).toMatch(/server\.xml: ok\n$/);
+    expect(daemon.stderr).toMatch(/^i3-server: note: there is no key file \S+server\.key yet; the first start makes it\n$/);
     expect(existsSync(keyFile())).toBe(false);
     folder.file("server.key", "nonsense");
     expect((await failure("--config", config(serverXml(keyFile(), 1)), "--check")).status).toBe(1);
+  });
+
+  it("says that it makes the folder of its key, and that members elsewhere cannot reach loopback", async () => {
+    const nested = join(folder.path, "new", "server.key");
+    const xml = serverXml(nested, 1, { credentialFile: folder.credential("a"), members: [] }).replace("</ring>", '<member address="192.0.2.7"/></ring>');
+    const check = run("--config", config(xml), "--check");
+    expect(await check.exited).toBe(0);
+    expect(check.stderr).toMatch(/warning: <listen address="127\.0\.0\.1"> is for this machine alone, and the member 192\.0\.2\.7 is elsewhere\. Listen at/);
+    expect(check.stderr).toMatch(/note: .*the first start makes it, and its folder \S+new\n/);
+    const daemon = run("--config", config(xml), "--port", "0");
+    await daemon.ready();
+    expect(daemon.logged("loopback-only")).toMatchObject([{ level: "warn", remedy: expect.stringMatching(/Listen at/) as string }]);
+    expect(daemon.logged("key-created")).toMatchObject([{ file: nested, folder: join(folder.path, "new") }]);
   });
 
   it("tells help and version", async () => {
@@ -326,5 +340,6 @@ describe("one daemon", () => {
     await until(() => daemon.logged("foreign-ring").length > 0 && daemon.logged("alone").length > 0, 10_000);
     expect(daemon.logged("foreign-ring")[0]).toMatchObject({ level: "warn", from: `127.0.0.1:${other}`, remedy: expect.stringMatching(/ring admit/) as string });
     expect(daemon.logged("joined")).toHaveLength(0);
+    expect(daemon.logged("alone")[0]).toMatchObject({ remedy: expect.stringMatching(/foreign-ring/) as string });
   });
 });

@@ -93,10 +93,16 @@ function ipHost(text: string): IpHost | undefined {
   return Object.freeze({ kind: bytes.length === 4 ? "ipv4" : "ipv6", text: formatIpText(bytes), bytes });
 }
 
+/** Why a text is no address; one with a port behind it is the most frequent. */
+function noHost(text: string, why: string): Refusal {
+  const port = /^(?:\[[0-9a-f:.]+\]|[^:[\]]+):([0-9]{1,5})$/i.exec(text)?.[1];
+  return new Refusal(port === undefined ? why : `has a port, which goes into port="${port}"`);
+}
+
 /** An address of our own to bind to, `::` and `0.0.0.0` among them. */
 export const LISTEN_ADDRESS: ValueType<IpHost> = {
   expected: 'an IPv4 or IPv6 address, such as "::"',
-  parse: (text) => ipHost(text) ?? new Refusal("is not an IP address"),
+  parse: (text) => ipHost(text) ?? noHost(text, "is not an IP address"),
 };
 
 /** Whether datagrams can be sent there as to one host. */
@@ -108,7 +114,7 @@ export const IP_ADDRESS: ValueType<IpHost> = {
   expected: "the IPv4 or IPv6 address of one host",
   parse: (text) => {
     const host = ipHost(text);
-    if (host === undefined) return new Refusal("is not an IP address");
+    if (host === undefined) return noHost(text, "is not an IP address");
     return isUnicast(host) ? host : new Refusal("is not the address of one host");
   },
 };
@@ -120,7 +126,7 @@ export const HOST: ValueType<ConfigHost> = {
     const host = ipHost(text);
     if (host !== undefined) return isUnicast(host) ? host : new Refusal("is not the address of one host");
     const name = dnsName(1).parse(text, file);
-    return name instanceof Refusal ? new Refusal("is neither address nor name") : Object.freeze({ kind: "name", text: name });
+    return name instanceof Refusal ? noHost(text, "is neither address nor name") : Object.freeze({ kind: "name", text: name });
   },
 };
 

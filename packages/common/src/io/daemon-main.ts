@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 
 import { MAX_CONFIG_BYTES } from "../config/common-elements.js";
 import { errorLine, I3Error } from "../errors.js";
+import { argumentProblem, joinNegativeValues } from "./argument-problem.js";
 import { readBoundedFile } from "./bounded-file.js";
 
 const EXIT_FAILED = 1;
@@ -31,6 +32,8 @@ export interface DaemonDescription<Config> {
   readonly parse: (bytes: Uint8Array, file: string) => Config;
   /** Checks what the configuration names and changes nothing. What may be a mistake is returned, a line each. Throws I3Error. */
   readonly check: (config: Config) => readonly string[] | Promise<readonly string[]>;
+  /** What the first start will do, for who checks: a line each. @default nothing */
+  readonly notes?: (config: Config) => readonly string[];
   /** `file`: where the configuration came from. `signal`: it shall end, so the start waits for nobody any more; it resolves or rejects soon. */
   readonly start: (config: Config, onFailure: (error: I3Error) => void, file: string, signal: AbortSignal) => Promise<RunningDaemon>;
   /** Other things to do with a configuration, by option name; the result is printed. */
@@ -63,6 +66,7 @@ async function run<Config>(daemon: DaemonDescription<Config>): Promise<void> {
   const config = override(daemon, daemon.parse((await readBoundedFile(file, MAX_CONFIG_BYTES)).bytes, file), values);
   if (values["check"] === true) {
     for (const warning of await daemon.check(config)) process.stderr.write(`${daemon.name}: warning: ${warning}\n`);
+    for (const note of daemon.notes?.(config) ?? []) process.stderr.write(`${daemon.name}: note: ${note}\n`);
     return print(`${file}: ok\n`);
   }
   for (const [option, action] of Object.entries(daemon.actions ?? {})) if (values[option] === true) return print(await action(config));
@@ -95,9 +99,9 @@ function readArguments<Config>(daemon: DaemonDescription<Config>): Readonly<Reco
   const settings = ["config", ...Object.keys(daemon.overrides ?? {})].map((setting) => [setting, { type: "string" as const }]);
   try {
     const options = Object.fromEntries([...flags, ...settings]) as Record<string, { type: "boolean" | "string" }>;
-    return parseArgs({ options, strict: true }).values;
+    return parseArgs({ args: joinNegativeValues(process.argv.slice(2)), options, strict: true }).values;
   } catch (error) {
-    throw usageError(daemon.name, error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error));
+    throw usageError(daemon.name, argumentProblem(error));
   }
 }
 

@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 
 import { errorLine, I3Error } from "../errors.js";
+import { argumentProblem, joinNegativeValues } from "./argument-problem.js";
 
 const MAX_DAYS = 36_500;
 
@@ -18,9 +19,9 @@ export const commandUsage = (daemon: string, message: string): I3Error => new I3
 export function readKeyCommand(daemon: string, args: readonly string[]): KeyCommandLine {
   let found: { readonly values: { readonly days?: string | undefined }; readonly positionals: readonly string[] };
   try {
-    found = parseArgs({ args: [...args], options: { days: { type: "string" } }, allowPositionals: true, strict: true });
+    found = parseArgs({ args: joinNegativeValues(args), options: { days: { type: "string" } }, allowPositionals: true, strict: true });
   } catch (error) {
-    throw commandUsage(daemon, error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error));
+    throw commandUsage(daemon, argumentProblem(error));
   }
   const { values: { days: text }, positionals } = found;
   if (text === undefined) return { positionals, days: undefined };

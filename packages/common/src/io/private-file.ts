@@ -1,5 +1,5 @@
 /** Files with something secret in them: for nobody else to read, written whole or not at all, never over another. */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, statSync, type Stats } from "node:fs";
 
 import { I3Error } from "../errors.js";
 import { writeNewDurably } from "./durable-file.js";
@@ -7,6 +7,18 @@ import { writeNewDurably } from "./durable-file.js";
 const MAX_FILE_BYTES = 4_096;
 
 const isErrno = (error: unknown, code: string): boolean => error instanceof Error && (error as NodeJS.ErrnoException).code === code;
+
+/** For who may not read a file that may well be there. */
+function accessRemedy(file: string): string {
+  const user = process.geteuid?.() ?? 0;
+  let stats: Stats;
+  try {
+    stats = statSync(file);
+  } catch {
+    return `The user ${user} may not enter its folder: run as the user whose it is, or let ${user} in.`;
+  }
+  return stats.uid === user ? `Run: chmod 600 ${file}` : `It belongs to the user ${stats.uid}: run as that one, or run: chown ${user} ${file}`;
+}
 
 export class PrivateFiles {
   readonly #code: `ERR_I3_${string}`;
@@ -42,7 +54,7 @@ export class PrivateFiles {
       return readFileSync(fd, "utf8");
     } catch (cause) {
       if (cause instanceof I3Error) throw cause;
-      throw this.error(`cannot read ${what} ${file}`, remedy, cause);
+      throw this.error(`cannot read ${what} ${file}`, isErrno(cause, "EACCES") ? accessRemedy(file) : remedy, cause);
     } finally {
       if (fd !== undefined) closeSync(fd);
     }

@@ -68,3 +68,15 @@ export async function ownLocator(config: ServerConfig, port: number): Promise<{ 
   }
   return { locator: makeLocator(LOOPBACK, port), guessed: true };
 }
+
+const isLoopback = (bytes: Uint8Array): boolean => (bytes.length === 4 ? bytes[0] === 127 : bytes.every((byte, i) => byte === (i === 15 ? 1 : 0)));
+
+/** What is wrong when this machine alone can reach the server, and members are elsewhere; null when nothing is. */
+export function cutOffProblem({ listen, advertise, ring }: ServerConfig): { readonly message: string; readonly remedy: string } | null {
+  const elsewhere = ring?.members.find(({ host }) => (host.kind === "name" ? host.text !== "localhost" : !isLoopback(host.bytes)));
+  if (elsewhere === undefined) return null;
+  const member = `the member ${elsewhere.host.text} is elsewhere`;
+  if (isLoopback(listen.host.bytes)) return { message: `<listen address="${listen.host.text}"> is for this machine alone, and ${member}`, remedy: "Listen at an address that the members can reach, or at :: for all." };
+  if (advertise === undefined || !isLoopback(advertise.host.bytes)) return null;
+  return { message: `<advertise address="${advertise.host.text}"> is for this machine alone, and ${member}`, remedy: "Advertise the address at which the members reach this server, or leave <advertise> out." };
+}

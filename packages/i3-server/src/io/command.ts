@@ -1,7 +1,7 @@
 /** What the server daemon is run with. */
 import { I3Error, parseServerConfig, runDaemon, runKeyCommand, type ServerConfig } from "@i3/common";
 
-import { checkFiles, startServer } from "./daemon.js";
+import { checkFiles, firstStartNotes, startServer } from "./daemon.js";
 import { ringCommand } from "./ring-command.js";
 
 const HELP = `Usage: i3-server --config FILE.xml [--port N] [--check]
@@ -39,6 +39,7 @@ else await runDaemon<ServerConfig>({
   manifest: new URL("../../package.json", import.meta.url),
   parse: parseServerConfig,
   check: checkFiles,
+  notes: firstStartNotes,
   start: startServer,
   overrides: { port: withPort },
 });

@@ -1,14 +1,16 @@
 /** The running server: the core, an engine with a socket, the clock, signals. */
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { locatorText, nodeKey, stderrLog, toHex, type I3Error, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
+import { I3Error, locatorText, nodeKey, stderrLog, toHex, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
 import { loadNativeEd25519 } from "@i3/datapath/native-ed25519";
 import { checkOwnKey, hostPublicKey, openOwnKey, verifyStep, verifyTrigger, type HostIdentity } from "@i3/hip";
 
 import { ServerCore } from "../server/server-core.js";
-import { MemberLookup, ownLocator } from "./addresses.js";
+import { cutOffProblem, MemberLookup, ownLocator } from "./addresses.js";
 import type { RingMembership } from "../ring/credential.js";
 import { endingSoon, readRingCredential } from "./ring-credential.js";
 
@@ -32,7 +34,15 @@ export function checkFiles(config: ServerConfig): readonly string[] {
   const ring = membershipOf(config);
   checkOwnKey(config.identity);
   const ending = ring === null ? null : endingSoon(ring, Date.now());
-  return ending === null ? [] : [ending];
+  const cutOff = cutOffProblem(config);
+  return [...(ending === null ? [] : [ending]), ...(cutOff === null ? [] : [`${cutOff.message}. ${cutOff.remedy}`])];
+}
+
+/** What the first start will make. */
+export function firstStartNotes({ identity: { keyFile } }: ServerConfig): readonly string[] {
+  if (existsSync(keyFile)) return [];
+  const folder = dirname(keyFile);
+  return [`there is no key file ${keyFile} yet; the first start makes it${existsSync(folder) ? "" : `, and its folder ${folder}`}`];
 }
 
 const membershipOf = ({ ring }: ServerConfig): RingMembership | null => (ring === undefined ? null : readRingCredential(ring.credentialFile, Date.now()));
@@ -43,11 +53,22 @@ export async function startServer(config: ServerConfig, onFailure: (error: I3Err
   const ring = membershipOf(config);
   const ending = ring === null ? null : endingSoon(ring, Date.now());
   if (ending !== null) log("warn", "credential-ends", { message: ending, remedy: "Make one where the ring's authority is, with: i3-server ring admit." });
+  const cutOff = cutOffProblem(config);
+  if (cutOff !== null) log("warn", "loopback-only", cutOff);
+  const { keyFile } = config.identity;
+  const madeFolder = existsSync(dirname(keyFile)) ? {} : { folder: dirname(keyFile) };
   const { identity, created } = openOwnKey(config.identity);
-  if (created) log("info", "key-created", { file: config.identity.keyFile });
+  if (created) log("info", "key-created", { file: keyFile, ...madeFolder });
   const daemon = new Daemon(config, log);
   await daemon.open(identity, ring, onFailure);
   return daemon;
+}
+
+/** The port may be that of a server that was stopped a moment ago. */
+function withPortAdvice(error: unknown): unknown {
+  if (!(error instanceof I3Error) || error.code !== "ERR_I3_PORT_IN_USE") return error;
+  const remedy = `${error.remedy ?? ""} A server that was stopped passes packets on, and keeps its port, for 3 s.`;
+  return new I3Error("ERR_I3_PORT_IN_USE", error.message, { cause: error.cause, remedy });
 }
 
 class Daemon implements RunningDaemon {
@@ -101,6 +122,8 @@ class Daemon implements RunningDaemon {
     const engine = await openEngine({
       ...settings, udp: { address: listen.host.text, port: listen.port, mark: 0 }, clock: { nowMs: () => performance.now() },
       onUpcalls: (upcalls) => this.#run((core, nowMs) => core.handleUpcalls(nowMs, upcalls)), onFailure,
+    }).catch((error: unknown) => {
+      throw withPortAdvice(error);
     });
     this.#engine = engine;
     const { without } = engine;

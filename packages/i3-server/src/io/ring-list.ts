@@ -10,6 +10,8 @@ import { fileError } from "./private-file.js";
 
 const DAY_S = 86_400;
 const MAX_FILE_BYTES = 65_536;
+/** Of a list (docs/wire.md §4.3). */
+const MAX_SERVERS = 32;
 const LINE = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})\s+([0-9a-fA-F]{32})$/;
 const FORM = 'A line for each of 1 to 32 servers: "192.0.2.1:5610 NODE" or "[2001:db8::1]:5610 NODE", NODE as the server\'s READY line says it; # begins a comment.';
 
@@ -48,10 +50,11 @@ function readOld(outFile: string, key: Uint8Array): SignedRecord | undefined {
 }
 
 function encoded(file: string, servers: readonly RingNode[]): Uint8Array {
+  if (servers.length === 0 || servers.length > MAX_SERVERS) throw fileError(`${file} names ${servers.length === 0 ? "no server" : `${servers.length} servers`}`, FORM);
   try {
     return encodeServerList(servers);
   } catch (cause) {
-    if (cause instanceof WireError) throw fileError(`${file}: ${cause.message}`, FORM, cause);
+    if (cause instanceof WireError) throw fileError(`${file}: ${cause.message.replace(/^\S+: /, "")}`, FORM);
     throw cause;
   }
 }
