@@ -6,6 +6,20 @@ import { PrepareError } from './prepare-error.mjs';
 import { prepare } from './prepare.mjs';
 import { runProject } from './vitest-stage.mjs';
 
+const HELP = `Usage: npm test -- [--only STAGES] [FILTER]... [VITEST OPTION]...
+
+Installs what is missing, builds, lints, and runs all tests. The last line says "N passed, N failed" (", N skipped" when some
+were); each that failed or was skipped is named before it.
+
+  --only STAGES   some of lint,unit,system,fuzz with commas between (without it all four; with a FILTER or an option of vitest unit and system)
+  FILTER          only the test files whose path contains it, such as packages/hip or daemon.test
+  -t NAME         only the tests whose name matches it, and other options of vitest run
+
+I3_FUZZ_SECONDS  how long the fuzz stage draws, in all files together (30)
+Exit status: 0 when nothing failed and some test ran, 1 otherwise, 2 for bad arguments.
+All four stages take about 20 minutes on two idle processors, and are ended after 60 (with CI set after 45).
+`;
+
 const STAGES = /** @type {const} */ (['lint', 'unit', 'system', 'fuzz']);
 
 /** On two idle processors the tests take about 20 minutes, and shall never take more than 25; a slow machine may finish, and a hang is ended. */
@@ -56,7 +70,7 @@ function parse(argv) {
 async function main() {
   const parsed = parse(process.argv.slice(2));
   if (parsed === undefined) {
-    console.error(`usage: npm test -- [--only ${STAGES.join('|')}[,...]] [FILE FILTER | VITEST OPTION]...`);
+    console.error(`--only needs some of ${STAGES.join(',')} with commas between. See: npm test -- --help`);
     return 2;
   }
   try {
@@ -93,4 +107,6 @@ function summary() {
   return total.failed.length === 0 ? 0 : 1;
 }
 
-process.exitCode = await main();
+const asksForHelp = process.argv.slice(2).some((arg) => arg === '--help' || arg === '-h');
+if (asksForHelp) process.stdout.write(HELP);
+else process.exitCode = await main();

@@ -1,8 +1,10 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { cp, mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 
 import { failureText, readArguments, Totals } from "@i3/sim";
 
@@ -10,13 +12,13 @@ const MAIN = path.resolve(import.meta.dirname, "../dist/main.js");
 const LIMIT_MS = 240_000;
 
 /** What `npm run sim` says, and its exit status. */
-async function sim(...args: string[]): Promise<{ readonly stdout: string; readonly status: number }> {
+async function sim(...args: string[]): Promise<{ readonly stdout: string; readonly stderr: string; readonly status: number }> {
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, [MAIN, ...args], { timeout: LIMIT_MS });
-    return { stdout, status: 0 };
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [MAIN, ...args], { timeout: LIMIT_MS });
+    return { stdout, stderr, status: 0 };
   } catch (error) {
-    const { stdout, code } = error as { readonly stdout: string; readonly code: number };
-    return { stdout, status: code };
+    const { stdout, stderr, code } = error as { readonly stdout: string; readonly stderr: string; readonly code: number };
+    return { stdout, stderr, status: code };
   }
 }
 
@@ -46,6 +48,10 @@ it("a failure names the seed, the checker, the virtual time and the command that
   ]);
 });
 
+it("totals of no run have no empty lines", () => {
+  expect(new Totals().text()).toBe("0 seeds, 0 events, 0 failed");
+});
+
 it("totals name the checkers that fired, with their seeds", () => {
   const totals = new Totals();
   const run = { events: 10, counts: new Map([["crash", 2], ["send", 3]] as const), digest: "", endMs: 0, datagrams: 0, inputs: 0 };
@@ -56,18 +62,44 @@ it("totals name the checkers that fired, with their seeds", () => {
 });
 
 describe("the arguments", () => {
+  const words = (text: string): string[] => text.split(" ").filter((word) => word !== "");
+
   it.each<[string, ReturnType<typeof readArguments>]>([
     ["--seed 7", { seed: "7", events: 1_000 }], ["--seed a.b --events 20", { seed: "a.b", events: 20 }], ["--seeds 3..5", { from: 3, to: 5, events: 1_000, jobs: 1 }],
     ["--events 5 --seeds 0..0", { from: 0, to: 0, events: 5, jobs: 1 }], ["--seeds 1..9 --jobs 12", { from: 1, to: 9, events: 1_000, jobs: 12 }],
-    ["", null], ["--seed", null], ["--seeds 5..3", null], ["--seeds 1-3", null], ["--seed 1 --seeds 1..2", null], ["--seed 1 --events 0", null], ["--seed 1 --evnts 3", null], ["--seed 1 --jobs 2", null],
-    ["--seeds 1..2 --jobs 0", null],
+    ["--seed=7", { seed: "7", events: 1_000 }], ["--seed 1.5", { seed: "1.5", events: 1_000 }], ["--seeds=1..2 --events=3", { from: 1, to: 2, events: 3, jobs: 1 }],
   ])("%s", (text, wanted) => {
-    expect(readArguments(text.split(" ").filter((word) => word !== ""))).toEqual(wanted);
+    expect(readArguments(words(text))).toEqual(wanted);
   });
 
-  it("that are no good are said to be, with exit status 2", async () => {
-    expect((await sim("--sed", "1")).status).toBe(2);
+  it.each([
+    ["", /--seed S, --seeds FROM..TO or --suite/], ["--seed", /--seed needs a value/], ["--seed --events 3", /--seed needs a value/], ["--seeds 5..3", /--seeds 5..3 ends before/], ["--seeds 1-3", /--seeds 1-3 is not FROM..TO/],
+    ["--seed 1 --seeds 1..2", /--seed and --seeds/], ["--seed 1 --events 0", /--events 0 is no whole number from 1 to/], ["--seed 1 --evnts 3", /--evnts is no option/], ["--seed 1 --jobs 2", /--jobs is for --seeds/],
+    ["--seeds 1..2 --jobs 0", /--jobs 0 is no whole number from 1 to 99/], ["--bogus", /--bogus is no option/], ["7", /^7 is no option/], ["--seed 7 --seed 8", /--seed is there twice/], ["--seed 7 --quick", /--quick is no option/],
+  ])("%s: said what is wrong", (text, wrong) => {
+    expect(() => readArguments(words(text))).toThrow(wrong);
   });
+
+  it("that are no good are said to be, with exit status 2 and no run", async () => {
+    for (const args of [["--sed", "1"], ["--suite", "--largest", "3"]]) {
+      const { status, stdout, stderr } = await sim(...args);
+      expect([status, stdout]).toEqual([2, ""]);
+      expect(stderr).toMatch(new RegExp(`^sim: ${args.at(-2)}.*See: npm run sim -- --help\n$`));
+    }
+  });
+});
+
+it.each(["sim", "test"])("npm run %s -- --help says all there is, before anything is installed or built", async (name) => {
+  const folder = await mkdtemp(path.join(tmpdir(), "i3-help-"));
+  onTestFinished(async () => await rm(folder, { recursive: true, force: true }));
+  // The scripts alone: what has to be prepared is not there.
+  await cp(path.resolve(import.meta.dirname, "../../../scripts"), path.join(folder, "scripts"), { recursive: true });
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [path.join(folder, `scripts/${name}.mjs`), "--only", "x", "--help"], { timeout: LIMIT_MS });
+  expect(stderr).toBe("");
+  const options = name === "sim" ? ["--seed", "--seeds", "--events", "--jobs", "--suite", "--quick", "--only", "--largest", "--churn-minutes"] : ["--only", "-t", "lint,unit,system,fuzz"];
+  for (const option of options) expect(stdout).toContain(`${option} `);
+  expect(stdout).toMatch(/^Usage: npm [^]*Exit status: 0 /);
+  expect(await readdir(folder)).toEqual(["scripts"]);
 });
 
 it("a run of seeds that is stopped says what it has done, and how to go on", { timeout: LIMIT_MS }, async () => {

@@ -64,9 +64,18 @@ describe("the transit-stub network", () => {
   });
 });
 
-it("arguments that are not understood are refused", () => {
-  expect(parseSuiteArgs([])).toEqual(WHOLE);
-  expect(parseSuiteArgs(["--quick", "--seed", "7", "--only", "lookups,churn"])).toEqual({ ...QUICK, seed: 7, only: ["lookups", "churn"] });
+it("arguments are read, and of bad ones it is said what is wrong", () => {
+  expect(parseSuiteArgs(["--suite"])).toEqual(WHOLE);
+  expect(parseSuiteArgs(["--quick", "--seed", "7", "--only=lookups,churn"])).toEqual({ ...QUICK, seed: 7, only: ["lookups", "churn"] });
   expect(parseSuiteArgs(["--largest", "4096", "--churn-minutes", "60"])).toMatchObject({ sizes: [16, 256, 4_096], churnMinutes: 60 });
-  for (const args of [["--seed"], ["--seed", "x"], ["--only", "all"], ["--only", "lookups,lookups"], ["--churn-minutes", "0"], ["8"]]) expect(parseSuiteArgs(args), args.join(" ")).toBeNull();
+  const bad: readonly (readonly [readonly string[], RegExp])[] = [
+    [["--seed"], /--seed needs a value/], [["--seed", "x"], /--seed x is no whole number/], [["--only", "all"], /no part "all", but lookups, churn, nearness/], [["--only", "lookups,lookups"], /names one twice/],
+    [["--churn-minutes", "0"], /--churn-minutes 0 is no/], [["8"], /8 is no option/], [["--quick", "--quick"], /--quick is there twice/], [["--only", "lookups", "--largest", "3"], /--largest 3 leaves no ring: there are those of 16, 256/],
+    [["--largest", "3"], /leaves no ring/], [["--only", "churn", "--largest", "16"], /--largest is of the part lookups/], [["--events", "3"], /--events is no option/],
+  ];
+  for (const [args, wrong] of bad) expect(() => parseSuiteArgs(args), args.join(" ")).toThrow(wrong);
+});
+
+it("nothing measured is not all met", () => {
+  expect(measureSuite({ ...QUICK, only: ["lookups"], sizes: [] }, () => undefined)).toBe(false);
 });

@@ -1,40 +1,34 @@
 /** npm run sim -- --seed S [--events N] [--seeds FROM..TO [--jobs J]]: rings with faults, one run a seed (docs/simulation.md). */
+import { BadArgument, readOptions, wholeNumber } from "../options.js";
 import { runCampaign } from "./campaign.js";
 import { runSeed } from "./run-seed.js";
 import { failureText, Totals } from "./totals.js";
 
 const EVENTS = 1_000;
-const USAGE = "npm run sim -- --seed S [--events N], or --seeds FROM..TO [--events N] [--jobs J]";
+const MAX_EVENTS = 9_999_999;
+const MAX_JOBS = 99;
 
 type Arguments = { readonly seed: string; readonly events: number } | { readonly from: number; readonly to: number; readonly events: number; readonly jobs: number };
 
-/** Null: they are no good. */
-export function readArguments(args: readonly string[]): Arguments | null {
-  let seed: string | null = null;
-  let range: readonly [number, number] | null = null;
-  let events = EVENTS;
-  let jobs: number | null = null;
-  for (let i = 0; i < args.length; i += 2) {
-    const value = args[i + 1];
-    if (value === undefined) return null;
-    const ends = /^(\d{1,9})\.\.(\d{1,9})$/.exec(value);
-    if (args[i] === "--seed") seed = value;
-    else if (args[i] === "--seeds" && ends !== null && Number(ends[1]) <= Number(ends[2])) range = [Number(ends[1]), Number(ends[2])];
-    else if (args[i] === "--events" && /^[1-9]\d{0,6}$/.test(value)) events = Number(value);
-    else if (args[i] === "--jobs" && /^[1-9]\d?$/.test(value)) jobs = Number(value);
-    else return null;
-  }
-  if (seed !== null) return range === null && jobs === null ? { seed, events } : null;
-  return range === null ? null : { from: range[0], to: range[1], events, jobs: jobs ?? 1 };
+/** Throws BadArgument. A seed is a text: `1.5` is one, and `07` another than `7`. */
+export function readArguments(args: readonly string[]): Arguments {
+  const options = readOptions(args, ["--seed", "--seeds", "--events", "--jobs"]);
+  const [seed, seeds] = [options.get("--seed"), options.get("--seeds")];
+  const events = wholeNumber(options, "--events", [1, MAX_EVENTS], EVENTS);
+  const jobs = wholeNumber(options, "--jobs", [1, MAX_JOBS], null);
+  if (seed !== undefined && seeds !== undefined) throw new BadArgument("--seed and --seeds do not go together");
+  if (seed !== undefined && jobs !== null) throw new BadArgument("--jobs is for --seeds: one run has one thread");
+  if (seed !== undefined) return { seed, events };
+  if (seeds === undefined) throw new BadArgument("it is to be said what to run: --seed S, --seeds FROM..TO or --suite");
+  const [, from, to] = /^(\d{1,9})\.\.(\d{1,9})$/.exec(seeds) ?? [];
+  if (from === undefined || to === undefined) throw new BadArgument(`--seeds ${seeds} is not FROM..TO, such as 1..60`);
+  if (Number(from) > Number(to)) throw new BadArgument(`--seeds ${seeds} ends before it begins`);
+  return { from: Number(from), to: Number(to), events, jobs: jobs ?? 1 };
 }
 
-/** Runs them; 0: no checker fired, 1: one did, or not all were run, 2: bad arguments. */
+/** Runs them; 0: no checker fired, 1: one did, or not all were run. Throws BadArgument. */
 export async function runSeeds(args: readonly string[]): Promise<number> {
   const wanted = readArguments(args);
-  if (wanted === null) {
-    console.error(USAGE);
-    return 2;
-  }
   if ("from" in wanted) return runCampaign(wanted);
   const outcome = runSeed(wanted.seed, wanted.events);
   const totals = new Totals();

@@ -24,7 +24,8 @@ export class Totals {
     const list = (isAction: boolean): string =>
       [...this.#counts].filter(([kind]) => CLIENT_ACTIONS.includes(kind) === isAction).sort(([a], [b]) => (a < b ? -1 : 1)).map(([kind, count]) => `${kind} ${count}`).join(", ");
     const fired = [...this.#fired].sort(([a], [b]) => (a < b ? -1 : 1)).map(([checker, seeds]) => `checker ${checker} fired in ${seeds.length}: seeds ${seeds.join(", ")}`);
-    return [`faults: ${list(false)}`, `clients: ${list(true)}`, ...fired, `${this.seeds} seeds, ${this.events} events, ${this.failed} failed`].join("\n");
+    const kinds = [["faults", list(false)], ["clients", list(true)]].flatMap(([what, counts = ""]) => (counts === "" ? [] : [`${what}: ${counts}`]));
+    return [...kinds, ...fired, `${this.seeds} seeds, ${this.events} events, ${this.failed} failed`].join("\n");
   }
 }
 

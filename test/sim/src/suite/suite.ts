@@ -2,6 +2,7 @@
  * The figures of large rings (docs/simulation-suite.md): `npm run sim -- --suite [--quick] [--seed S] [--only lookups,churn,nearness] [--largest SIZE] [--churn-minutes M]`.
  * Exit status 0: all are met; 1: one is not; 2: bad arguments.
  */
+import { BadArgument, readOptions, wholeNumber } from "../options.js";
 import { measureChurn, type ChurnOptions } from "./churn.js";
 import { measureLookups } from "./lookups.js";
 import { measureNearness } from "./nearness.js";
@@ -77,41 +78,49 @@ function* nearnessRows({ seed, nearnessSize: size, searchMs }: SuiteOptions): It
 
 const ROWS: Readonly<Record<Part, (options: SuiteOptions) => Iterable<Row>>> = { lookups: lookupRows, churn: churnRows, nearness: nearnessRows };
 
-/** Prints a row as soon as it is measured. Returns whether all figures are met. */
+/** Prints a row as soon as it is measured. Returns whether there are figures, and all are met. */
 export function measureSuite(options: SuiteOptions, print: (line: string) => void): boolean {
-  let met = true;
+  let rows = 0;
+  let missed = 0;
   for (const part of options.only) {
     for (const row of ROWS[part](options)) {
       print(`${row.met ? "ok    " : "missed"} ${row.figure}: ${row.measured}; demanded ${row.demanded}`);
-      met &&= row.met;
+      rows += 1;
+      if (!row.met) missed += 1;
     }
   }
-  return met;
+  return rows > 0 && missed === 0;
 }
 
-/** Null when an argument is not understood. */
-export function parseSuiteArgs(args: readonly string[]): SuiteOptions | null {
-  let options = args.includes("--quick") ? QUICK : WHOLE;
-  const rest = args.filter((arg) => arg !== "--quick");
-  for (let i = 0; i < rest.length; i += 2) {
-    const [name, value = ""] = rest.slice(i, i + 2);
-    const number = /^[1-9]\d{0,8}$/.test(value) ? Number(value) : null;
-    const only = PARTS.filter((part) => value.split(",").includes(part));
-    if (name === "--seed" && number !== null) options = { ...options, seed: number };
-    else if (name === "--churn-minutes" && number !== null) options = { ...options, churnMinutes: number };
-    else if (name === "--largest" && number !== null) options = { ...options, sizes: options.sizes.filter((size) => size <= number) };
-    else if (name === "--only" && only.length === value.split(",").length) options = { ...options, only };
-    else return null;
+const MAX_NUMBER = 999_999_999;
+
+/** Throws BadArgument. */
+export function parseSuiteArgs(args: readonly string[]): SuiteOptions {
+  const given = readOptions(args, ["--seed", "--only", "--largest", "--churn-minutes"], ["--suite", "--quick"]);
+  const base = given.has("--quick") ? QUICK : WHOLE;
+  const only = partsOf(given.get("--only"));
+  for (const [option, part] of [["--largest", "lookups"], ["--churn-minutes", "churn"]] as const) {
+    if (given.has(option) && !only.includes(part)) throw new BadArgument(`${option} is of the part ${part}, which --only leaves out`);
   }
-  return options;
+  const largest = wholeNumber(given, "--largest", [1, MAX_NUMBER], Infinity);
+  const sizes = base.sizes.filter((size) => size <= largest);
+  if (sizes.length === 0) throw new BadArgument(`--largest ${largest} leaves no ring: there are those of ${base.sizes.join(", ")}`);
+  const seed = wholeNumber(given, "--seed", [1, MAX_NUMBER], base.seed);
+  return { ...base, seed, only, sizes, churnMinutes: wholeNumber(given, "--churn-minutes", [1, MAX_NUMBER], base.churnMinutes) };
 }
 
+function partsOf(text: string | undefined): readonly Part[] {
+  if (text === undefined) return PARTS;
+  const names = text.split(",");
+  const unknown = names.find((name) => !PARTS.some((part) => part === name));
+  if (unknown !== undefined) throw new BadArgument(`--only ${text}: there is no part "${unknown}", but ${PARTS.join(", ")}`);
+  if (new Set(names).size < names.length) throw new BadArgument(`--only ${text} names one twice`);
+  return PARTS.filter((part) => names.includes(part));
+}
+
+/** 0: all figures are met, 1: one is not. Throws BadArgument. */
 export function runSuite(args: readonly string[]): number {
   const options = parseSuiteArgs(args);
-  if (options === null) {
-    console.error("sim --suite: expected --quick, --seed S, --only lookups,churn,nearness, --largest SIZE or --churn-minutes M");
-    return 2;
-  }
   console.log(`sim --suite: seed ${options.seed}`);
   const met = measureSuite(options, (line) => console.log(line));
   console.log(met ? "sim --suite: all figures are met" : "sim --suite: not all figures are met");
