@@ -23,7 +23,7 @@ const MAX_PATHS = 65_536;
 export interface PacketLimits {
   /** 1 to 16. */
   readonly hopLimit: number;
-  /** 1 to 64. */
+  /** 1 to 255. */
   readonly copyBudget: number;
 }
 

@@ -1,5 +1,6 @@
 /** Triggers of groups (docs/wire.md §2, §4.1): many members at one id, none in another's way, nobody without a certificate. */
 import { groupId, makeLocator, REFUSAL, TRIGGER_ACTION, type ControlMessage, type Locator, type TriggerMessage } from "@i3/common";
+import { LIMITS, ReferenceEngine } from "@i3/datapath";
 import { certifyMember, generateTriggerKey, type TriggerKey, type TriggerSigner } from "@i3/hip";
 import { describe, expect, it } from "vitest";
 
@@ -122,10 +123,13 @@ describe("bounds of a group", () => {
     expect(join(server, members[1] as TriggerSigner, CLIENT, { id: idOf(2) })).toMatchObject({ type: "TRIGGER_OK" });
   });
 
-  it("all together have theirs", () => {
-    const server = open();
-    for (let i = 0; i < TRIGGERS_PER_GROUP; i += 1) join(server, members[i >> 7] as TriggerSigner, at(i >> 7), { id: idOf(i) });
+  it("all together have theirs, which is as many as a packet engine holds of one ring key", () => {
+    expect(TRIGGERS_PER_GROUP).toBe(LIMITS.triggersPerRingKey);
+    const [server, engine] = [open(), new ReferenceEngine()];
+    server.engine.setTriggers = (key, triggers) => engine.setTriggers(key, triggers);
+    for (let i = 0; i < TRIGGERS_PER_GROUP; i += 1) expect(join(server, members[i >> 4] as TriggerSigner, at(i >> 4), { id: idOf(i) })).toMatchObject({ type: "TRIGGER_OK" });
     expect(join(server, members[8] as TriggerSigner, at(9))).toEqual(refused(REFUSAL.quota));
+    expect([server.core.counters.get("quota"), server.core.counters.get("table-full")]).toEqual([1, 0]);
     expect(server.core.inspect().triggers).toBe(TRIGGERS_PER_GROUP);
   });
 

@@ -1,10 +1,10 @@
 /** A native program's connection to the overlay: the program core on a UDP socket and a timer. Made by connect.ts. */
-import { createHmac, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 
-import { bytesKey, groupId, locatorText, MAX_TRIGGER_STACK, privateId, publicId, ringKey, sameBytes, SUFFIX_BYTES, type Locator } from "@i3/common";
+import { bytesKey, groupId, locatorText, MAX_TRIGGER_STACK, publicId, ringKey, sameBytes, SUFFIX_BYTES, type Locator } from "@i3/common";
 import { DATA_FIRST_BYTE } from "@i3/datapath";
-import { canProveShortcut, readMembership, signStep, triggerKeySeed, verifyMembership, type HostIdentity, type TriggerKey, type TriggerSigner } from "@i3/hip";
+import { canProveShortcut, readMembership, signStep, verifyMembership, type HostIdentity, type TriggerKey, type TriggerSigner } from "@i3/hip";
 
 import type { ClientEvent } from "../environment.js";
 import { ClientError, refusalError, usageError } from "../errors.js";
@@ -12,16 +12,20 @@ import { readId, readPayload, readStack, shortId, type Id, type Payload } from "
 import { makeConsent, readConsents } from "../program/consent.js";
 import { anycastIdOf, Group, type Preference } from "../program/group.js";
 import type { Message } from "../program/message.js";
+import { OwnKeys, TRIGGERS_PER_KEY } from "../program/own-keys.js";
 import { ProgramCore, type ProgramCounters } from "../program/program-core.js";
 import type { Receiver } from "../program/receivers.js";
 import { ProgramTrigger, type Trigger } from "../program/trigger.js";
+import { Turns } from "../program/turns.js";
 import { watchAddresses } from "./address-watch.js";
 import { openDatagrams, type Datagrams } from "./datagrams.js";
 import { ListedServers } from "./listed-servers.js";
 
-/** Triggers of one connection; a server takes 4,096 of one source unless configured otherwise. */
+/** Triggers of one connection, 128 of one key ({@link OwnKeys}); a server takes 4,096 of one source unless configured otherwise. */
 const MAX_TRIGGERS = 1_024;
 const DEFAULT_INSERT_MS = 10_000;
+/** Insertions under way at once: one costs some ms of processor time here and as much there, and more of them would only be repeated. */
+const INSERTIONS_AT_ONCE = 32;
 /** Longest search for a near server, which takes 1 to 4 s. */
 const DEFAULT_NEAR_MS = 10_000;
 /** Longest wait for the servers to take triggers out. */
@@ -107,10 +111,10 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   /** Of the connection's key, 32 bytes: what a group's founder admits, {@link Group.admit}. */
   readonly publicKey: Uint8Array;
   readonly #key: TriggerKey;
-  /** Of {@link nearId}. */
-  #nearKey: TriggerKey | null = null;
-  #nearKeyReady: () => void = () => undefined;
-  #nearSearch: Promise<void> | null = null;
+  readonly #keys: OwnKeys;
+  readonly #turns = new Turns(INSERTIONS_AT_ONCE);
+  #nearKeyReady: (isFound: boolean) => void = () => undefined;
+  #nearSearch: Promise<boolean> | null = null;
   readonly #core: ProgramCore;
   /** By each id of theirs. */
   readonly #triggers = new Map<string, ProgramTrigger>();
@@ -132,6 +136,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   private constructor({ key, servers, list }: Settings) {
     super();
     this.#key = key;
+    this.#keys = new OwnKeys(key, freshBytes);
     this.publicKey = key.publicKey;
     this.#core = new ProgramCore({ send: (datagrams) => this.#socket?.send(datagrams), randomBytes: freshBytes, wallMs: () => Date.now() });
     this.#watch = watchAddresses(() => this.#move());
@@ -184,48 +189,50 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
 
   /**
    * A private id of this connection, 32 bytes, not yet inserted. Without a label another one each time; with a label always the same, as long as
-   * the key is the same (`stateDir`). Nobody can guess it who was not told.
+   * the key is the same (`stateDir`), and 128 of those can be inserted at a time. Nobody can guess it who was not told.
    */
   id(label?: string): Uint8Array {
-    const suffix = label === undefined ? freshBytes(SUFFIX_BYTES) : createHmac("sha256", triggerKeySeed(this.#key)).update(`i3/1 client id\0${label}`).digest().subarray(0, SUFFIX_BYTES);
-    return privateId(this.#key.prefix, suffix);
+    return label === undefined ? this.#keys.draw() : this.#keys.labelled(label);
   }
 
   /**
    * A private id as of {@link id}, at a server near this machine (paper §4.2): what is sent to it makes no detour. The first call looks for one, 1 to 4 s
-   * (keys are drawn until the server of one is hardly farther than the nearest); later ones have it at once. When none is found in `timeoutMs` it is any
-   * id, and the next call looks again. Another key each time the program starts.
+   * (keys are drawn until the server of one is hardly farther than the nearest); later ones have it at once, but for one in a hundred, for which another
+   * key is looked for, as far as the first ids are in use. When none is found in `timeoutMs` it is any id, and the next call looks again. Other keys each time the program starts.
    */
   async nearId({ timeoutMs = DEFAULT_NEAR_MS }: { /** ms. @default 10,000 */ readonly timeoutMs?: number } = {}): Promise<Uint8Array> {
     if (this.#closing !== null) throw closedError();
-    if (this.#nearKey === null) await (this.#nearSearch ??= this.#findNear(timeoutMs).finally(() => (this.#nearSearch = null)));
-    return privateId((this.#nearKey ?? this.#key).prefix, freshBytes(SUFFIX_BYTES));
+    const endMs = performance.now() + timeoutMs;
+    for (let id = this.#keys.drawNear(); ; id = this.#keys.drawNear()) {
+      if (id !== null) return id;
+      if (this.#closing !== null) return this.id();
+      const isFound = await (this.#nearSearch ??= this.#findNear(endMs - performance.now()).finally(() => (this.#nearSearch = null)));
+      if (!isFound) return this.id();
+    }
   }
 
-  async #findNear(timeoutMs: number): Promise<void> {
-    if (this.#takeNearKey()) return;
+  /** Resolves with whether there is another near key. */
+  async #findNear(timeoutMs: number): Promise<boolean> {
+    if (this.#takeNearKey()) return true;
     this.#run((core, nowMs) => core.client.wantNearKeys(nowMs, 1));
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
-      this.#nearKeyReady = () => {
+    return new Promise<boolean>((resolve) => {
+      const done = (isFound: boolean): void => {
         clearTimeout(timer);
-        resolve();
+        this.#nearKeyReady = () => undefined;
+        resolve(isFound);
       };
+      const timer = setTimeout(() => done(false), timeoutMs);
+      this.#nearKeyReady = done;
     });
-    this.#nearKeyReady = () => undefined;
   }
 
   /** One that is ready; no other is looked for then. */
   #takeNearKey(): boolean {
     const { client } = this.#core;
     client.wantNearKeys(performance.now(), 0);
-    this.#nearKey ??= client.takeNearKey(performance.now())?.key ?? null;
-    return this.#nearKey !== null;
-  }
-
-  /** Ours, of whose ids this is one. */
-  #keyOf(id: Uint8Array): TriggerKey | undefined {
-    return [this.#key, this.#nearKey].find((key) => key !== null && sameBytes(ringKey(id), key.prefix)) ?? undefined;
+    const near = client.takeNearKey(performance.now());
+    if (near !== null) this.#keys.addNear(near.key);
+    return near !== null;
   }
 
   /**
@@ -239,9 +246,9 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
    */
   async insert(id: Id = this.id(), { via = [], to = [], identity, shortcut = false, timeoutMs = DEFAULT_INSERT_MS }: InsertOptions = {}): Promise<Trigger> {
     const own = readId(id);
-    const signer: Extract<TriggerSigner, { kind: "host" | "private" }> = identity === undefined ? { kind: "private", key: this.#keyOf(own) ?? this.#key } : { kind: "host", identity };
+    const signer: Extract<TriggerSigner, { kind: "host" | "private" }> = identity === undefined ? { kind: "private", key: this.#keys.keyOf(own) ?? this.#key } : { kind: "host", identity };
     if (!sameBytes(ringKey(own), signer.kind === "host" ? ringKey(publicId(signer.identity.hit)) : signer.key.prefix)) {
-      throw usageError(`${shortId(own)} is not an id of this connection's key`, "Insert an id that connection.id() has made; for a host's public id name its identity. With a stateDir or a key it is the same after a restart.");
+      throw usageError(`${shortId(own)} is not an id of this connection's keys`, "Insert an id that connection.id() has made; for a host's public id name its identity. With a stateDir or a key it is the same after a restart.");
     }
     if (via.length > 0 && to.length > 0) throw usageError("both via and to", "Leave one out: via leads here in the end, to does not.");
     if (shortcut && (via.length + to.length > 0 || !canProveShortcut(signer))) throw usageError("a shortcut where none can be", "Leave out shortcut: via and to lead elsewhere, and of an RSA key there is no proof for it.");
@@ -267,9 +274,10 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
     const old = this.#triggers.get(bytesKey(own));
     const oldInner = old?.parts[1];
     const inner = oldInner ?? this.id();
-    const steps = [...readConsents(via, own, MAX_TRIGGER_STACK - 1), signStep({ kind: "private", key: this.#key }, own, inner, secondsOf(Date.now() + OWN_SIGNATURE_MS))];
+    const innerSigner = { kind: "private", key: this.#keys.keyOf(inner) ?? this.#key } as const;
+    const steps = [...readConsents(via, own, MAX_TRIGGER_STACK - 1), signStep(innerSigner, own, inner, secondsOf(Date.now() + OWN_SIGNATURE_MS))];
     const insert: Insertion = (core, nowMs) => {
-      core.client.insertTrigger(nowMs, inner, { kind: "private", key: this.#key });
+      core.client.insertTrigger(nowMs, inner, innerSigner);
       core.client.insertStack(nowMs, own, signer, steps);
     };
     if (old !== undefined && oldInner !== undefined) return this.#untilLive(old, timeoutMs, insert, false);
@@ -352,8 +360,8 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
    */
   consent(through: Id, source: Id, notAfter: Date): Uint8Array {
     const id = readId(through);
-    const key = this.#keyOf(id);
-    if (key === undefined) throw usageError(`${shortId(id)} is not an id of this connection's key`, "Consent to what leads through ids of connection.id().");
+    const key = this.#keys.keyOf(id);
+    if (key === undefined) throw usageError(`${shortId(id)} is not an id of this connection's keys`, "Consent to what leads through ids of connection.id().");
     return makeConsent({ kind: "private", key }, id, source, notAfter);
   }
 
@@ -391,7 +399,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
     }
     this.#isClosed = true;
     this.#list?.close();
-    this.#nearKeyReady();
+    this.#nearKeyReady(false);
     clearTimeout(this.#timer);
     this.#socket?.close();
   }
@@ -401,6 +409,13 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
     if (this.#closing !== null) throw closedError();
     if (parts.some((part) => this.#triggers.has(bytesKey(part)))) throw usageError(`a second trigger at ${shortId(id)}`, "Remove the first with remove(), or insert another id.");
     if (this.#triggers.size + parts.length > MAX_TRIGGERS) throw new ClientError("ERR_I3_FULL", `more than ${MAX_TRIGGERS} triggers of one connection`, { remedy: "Remove some that are no longer used, or open another connection." });
+    parts.forEach((part, i) => {
+      if (this.#keys.take(part)) return;
+      parts.slice(0, i).forEach((taken) => this.#keys.free(taken));
+      throw new ClientError("ERR_I3_FULL", `more than ${TRIGGERS_PER_KEY} triggers at ids that begin as ${shortId(part)}, of one key: no server takes more`, {
+        remedy: "Remove some of them, or insert ids of connection.id() without a label: those are of several keys. Ids with a label are all of one.",
+      });
+    });
     const trigger = new ProgramTrigger(id, parts, (removed) => this.#forget(removed));
     for (const part of parts) this.#triggers.set(bytesKey(part), trigger);
     return trigger;
@@ -415,12 +430,16 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   /** `isNew`: it is not kept when this fails. */
   #untilLive(trigger: ProgramTrigger, timeoutMs: number, insert: Insertion, isNew: boolean): Promise<Trigger> {
     return new Promise((resolve, reject) => {
+      let isSettled = false;
+      let giveBack = (): void => undefined;
       const timer = setTimeout(() => fail(new ClientError("ERR_I3_NOT_INSERTED", `no server has taken the trigger at ${shortId(trigger.id)} within ${timeoutMs} ms`, {
         remedy: "See servers() of the connection for which of them answer; a ring that has just started, or lost a server, may need some seconds.",
       })), timeoutMs);
       const settle = (): void => {
+        isSettled = true;
         clearTimeout(timer);
         trigger.off("live", onLive).off("refused", fail).off("removed", onRemoved);
+        giveBack();
       };
       const onLive = (): void => {
         settle();
@@ -433,17 +452,23 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
       };
       const onRemoved = (): void => fail(closedError());
       trigger.on("live", onLive).on("refused", fail).on("removed", onRemoved);
-      try {
-        this.#run(insert);
-        if (!isNew && trigger.live) onLive();
-      } catch (cause) {
-        fail(usageError("a trigger that no server would take", "Look at its key, certificate and consents.", cause));
-      }
+      giveBack = this.#turns.take(() => {
+        try {
+          this.#run(insert);
+          if (!isNew && trigger.live) onLive();
+        } catch (cause) {
+          fail(usageError("a trigger that no server would take", "Look at its key, certificate and consents.", cause));
+        }
+      });
+      if (isSettled) giveBack();
     });
   }
 
   #forget(trigger: ProgramTrigger): void {
-    for (const part of trigger.parts) this.#triggers.delete(bytesKey(part));
+    for (const part of trigger.parts) {
+      this.#triggers.delete(bytesKey(part));
+      this.#keys.free(part);
+    }
     if (!this.#isClosed) this.#run((core, nowMs) => trigger.parts.forEach((part) => core.client.removeTrigger(nowMs, part)));
   }
 
@@ -492,7 +517,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
       case "trigger-lost": return this.#triggers.get(bytesKey(event.id))?.setLost(event.id, event.why);
       case "trigger-refused": return this.#triggers.get(bytesKey(event.id))?.setRefused(refusalError(shortId(event.id), event.code));
       case "not-present": return void this.emit("not-present", event.id);
-      case "near-key": return this.#takeNearKey() ? this.#nearKeyReady() : undefined;
+      case "near-key": return this.#takeNearKey() ? this.#nearKeyReady(true) : undefined;
       case "record": return this.#list?.handleRecord(event);
       default:
     }

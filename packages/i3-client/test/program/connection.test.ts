@@ -16,6 +16,8 @@ import { connect, fromHex, I3Client, newGroup, readServerList, serverListOf, toH
 import { LoopbackServer } from "./loopback-server.js";
 
 const text = ({ payload }: Message): string => Buffer.from(payload).toString();
+/** Of a machine with other work. */
+const PATIENT = { timeoutMs: 100_000 };
 const TOMORROW = new Date(Date.now() + 86_400_000);
 let server: LoopbackServer;
 const connections: I3Connection[] = [];
@@ -58,12 +60,31 @@ async function take(trigger: Trigger, count: number): Promise<string[]> {
 
 it("one connection has 1,024 triggers, those that are on their way included: one more is refused at once", async () => {
   const home = await open();
-  const inserts = Promise.allSettled(Array.from({ length: 1_024 }, () => home.insert()));
+  const inserts = Promise.allSettled(Array.from({ length: 1_024 }, () => home.insert(home.id(), PATIENT)));
   await expect(home.insert()).rejects.toMatchObject({ code: "ERR_I3_FULL", message: expect.stringContaining("1024 triggers") as string });
   await home.close();
   const codes = (await inserts).map((insert) => (insert.status === "rejected" ? (insert.reason as { readonly code: string }).code : "live"));
-  expect(codes).not.toContain("ERR_I3_FULL");
+  expect(codes.filter((code) => code !== "live" && code !== "ERR_I3_CLOSED")).toEqual([]);
 });
+
+it("more triggers than a server takes of one key are live when their ids have no label; of those with labels one more is refused at once", async () => {
+  const [large, key] = [await LoopbackServer.open(4_096, 4_096), "7".repeat(64)];
+  const home = await open({ servers: [large.address], key });
+  const drawn = Array.from({ length: 160 }, () => home.id());
+  const triggers = await Promise.all(drawn.map((id) => home.insert(id, PATIENT)));
+  expect(triggers.filter(({ live }) => !live)).toEqual([]);
+  const labelled = Array.from({ length: 128 }, (_, i) => home.insert(home.id(`box ${i}`), PATIENT));
+  const refused = { code: "ERR_I3_FULL", message: expect.stringContaining("more than 128 triggers") as string, remedy: expect.stringContaining("without a label") as string };
+  await expect(home.insert(home.id("one more"))).rejects.toMatchObject(refused);
+  expect((await Promise.all(labelled)).filter(({ live }) => !live)).toEqual([]);
+  expect((await home.insert(home.id(), PATIENT)).live).toBe(true);
+  await home.close();
+  // After a restart the ids are still its own.
+  const again = await open({ servers: [large.address], key });
+  expect((await again.insert(drawn.at(-1), PATIENT)).live).toBe(true);
+  await again.close();
+  large.close();
+}, 120_000);
 
 describe("two programs", () => {
   it("send to ids, by bytes and by text", async () => {

@@ -11,19 +11,19 @@ export class LoopbackServer {
   readonly #engine: RunningEngine;
   #timer: NodeJS.Timeout | undefined;
 
-  private constructor(engine: RunningEngine, perSource: number) {
+  private constructor(engine: RunningEngine, perSource: number, triggers: number) {
     const { port } = engine.udp;
     const self = { key: new Uint8Array(16).fill(1), locator: makeLocator(Uint8Array.of(127, 0, 0, 1), port) };
     this.address = `127.0.0.1:${port}`;
     this.#engine = engine;
     this.core = new ServerCore({
-      self, ring: null, members: [], datapath: engine.datapath, limits: { triggers: 1_000, perSource },
+      self, ring: null, members: [], datapath: engine.datapath, limits: { triggers, perSource },
       random: (length) => new Uint8Array(randomBytes(length)), wallMs: () => Date.now(), log: () => undefined,
     });
     this.run((core, nowMs) => core.start(nowMs));
   }
 
-  static async open(perSource = 100): Promise<LoopbackServer> {
+  static async open(perSource = 100, triggers = 1_000): Promise<LoopbackServer> {
     const started: { server: LoopbackServer | null } = { server: null };
     const engine = await openEngine({
       kind: "reference", udp: { address: "127.0.0.1", port: 0, mark: 0 }, clock: { nowMs: () => performance.now() },
@@ -32,7 +32,7 @@ export class LoopbackServer {
         throw error;
       },
     });
-    started.server = new LoopbackServer(engine, perSource);
+    started.server = new LoopbackServer(engine, perSource, triggers);
     return started.server;
   }
 

@@ -1,4 +1,5 @@
 /** Numbers of the trigger table. */
+import { LIMITS } from "@i3/datapath";
 
 // The paper's (§2):
 /** A trigger that is not refreshed is forgotten after this. */
@@ -19,9 +20,9 @@ export const P384_VERIFICATION_COST = 10;
 /** A group's member brings a certificate, which is a signature more. */
 export const MEMBER_VERIFICATION_COST = 2;
 /** Triggers of one group at a time, whatever their suffixes; a packet becomes at most 255 copies, trees included (docs/wire.md §3). */
-export const TRIGGERS_PER_GROUP = 1_024;
-/** Of these, from one source: behind one NAT there may be many members, but not all. */
-export const TRIGGERS_PER_GROUP_AND_SOURCE = 128;
+export const TRIGGERS_PER_GROUP = LIMITS.triggersPerRingKey;
+/** Of these, from one source: behind one NAT there may be many members, but some places are for others. */
+export const TRIGGERS_PER_GROUP_AND_SOURCE = TRIGGERS_PER_GROUP - 16;
 /** Sources whose rate is remembered; only proved addresses come this far. */
 export const MAX_RATED_SOURCES = 65_536;
 /** Locators of them. One that is forgotten begins anew, in its source's bucket still. */
