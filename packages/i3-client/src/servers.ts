@@ -14,7 +14,7 @@ import type { ClientEnvironment } from "./environment.js";
 const PING_IN_USE_MS = 1_000;
 const PING_CARRYING_MS = 400;
 const PING_IDLE_MS = 30_000;
-/** While a server has never answered. */
+/** While a server has never answered; and a configured one that is dead, while none answers: servers that have just started do not. */
 const PING_UNKNOWN_MS = 1_000;
 const PING_DEAD_MS = 5_000;
 /** How long an answer is waited for, within bounds, and how many may be missed: nine round trips in all. */
@@ -219,7 +219,7 @@ export class Servers {
   }
 
   #intervalMs(server: Server): number {
-    if (server.liveness === "dead") return PING_DEAD_MS;
+    if (server.liveness === "dead") return this.#firstHop === null && server.configured ? PING_UNKNOWN_MS : PING_DEAD_MS;
     if (server.liveness === "unknown") return PING_UNKNOWN_MS;
     if (server.misses > 0) return 0;
     if (this.#carries(server.locator)) return PING_CARRYING_MS;

@@ -1,7 +1,7 @@
 /** Counters by name: each refusal, drop and event of the control plane is one (docs/wire.md §8). */
 export type CounterName =
   | "malformed" | "amplification" | "mac" | "cookie" | "signature" | "quota" | "rate" | "wrong-direction"
-  | "not-responsible" | "not-your-address" | "wrong-key" | "old-counter" | "unsupported" | "refresh-unknown" | "refresh-token" | "table-full" | "certificate-ended" | "responsible" | "leaving" | "replicas-inserted" | "replicas-taken-over"
+  | "not-responsible" | "not-your-address" | "wrong-key" | "old-counter" | "unsupported" | "refresh-unknown" | "refresh-token" | "table-full" | "certificate-ended" | "responsible" | "leaving" | "not-settled" | "replicas-inserted" | "replicas-taken-over"
   | "inserted" | "repeated" | "refreshed" | "removed" | "expired"
   | "challenges" | "located" | "lookups" | "lookups-failed" | "lookups-refused" | "routes-dropped" | "routes-astray" | "cache-sent" | "shortcut-sent" | "cache-pending-full"
   | "session" | "epoch" | "replay" | "credential" | "foreign-ring" | "credential-ended" | "hello-rate" | "hello-unasked" | "waiting-dropped" | "calls-refused" | "sessions-dropped"

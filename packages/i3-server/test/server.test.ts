@@ -421,6 +421,21 @@ describe("messages between servers", () => {
     expect(() => new ServerBench({ ring: RING, self: { key: new Uint8Array(16), locator: MEMBER } })).toThrow(/not the credential's/);
   });
 
+  it("PING is answered once the server has joined, or is settled alone; what comes before is counted", () => {
+    const alone = new ServerBench({ ring: RING, members: [MEMBER] });
+    alone.advance(1_999);
+    alone.engine.take();
+    expect(alone.ask({ type: "PING" })).toBeNull();
+    expect(alone.core.counters.get("not-settled")).toBe(1);
+    alone.advance(1);
+    alone.engine.take();
+    expect(alone.ask({ type: "PING" })).toMatchObject({ type: "PONG" });
+    const joined = new PairBench({}, true);
+    joined.live(100);
+    expect(joined.ask({ type: "PING" })).toMatchObject({ type: "PONG" });
+    expect([alone, joined].map(({ core }) => core.counters.get("not-settled"))).toEqual([1, 0]);
+  });
+
   it("who is responsible, and has the replicas, is what the engine answers refreshes by; once it leaves, it answers none", () => {
     expect(new ServerBench().engine.answers).toEqual({ range: { kind: "all" }, replica: null, lifeMs: 30_000 });
     const alone = new ServerBench({ ring: RING, members: [MEMBER] });

@@ -118,6 +118,11 @@ export class Chord {
     return this.#ring.successors;
   }
 
+  /** In a ring, or has looked for one long enough to be one. */
+  get isSettled(): boolean {
+    return this.#ring.settled;
+  }
+
   /** Whether `key` (16 bytes) is this node's. */
   owns(key: Uint8Array): boolean {
     return this.#ring.owns(key);

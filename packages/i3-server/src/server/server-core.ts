@@ -252,6 +252,8 @@ export class ServerCore {
     switch (message.type) {
       case "PING":
         if (this.#heir !== null) return this.counters.count("leaving");
+        // Whom it answers sends packets here, which could go nowhere yet.
+        if (!this.#chord.isSettled) return this.counters.count("not-settled");
         this.#reply(from, bytes.length, { type: "PONG", timeMs: this.#init.wallMs(nowMs), observed: from, nodeKey: this.#init.self.key }, nonce);
         return;
       case "LOCATE":
