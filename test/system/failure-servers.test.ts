@@ -1,6 +1,6 @@
 /**
- * Servers and NATs fail under running traffic: it comes back. How soon is printed; the times of docs/failures.md are held in virtual time
- * (packages/i3-client/test/takeover.test.ts). I3_FAILURES=10 lets each kind of failure happen so many times, for the figures there.
+ * Servers and NATs fail under running traffic: it comes back. How soon is printed. The 2 s and 3 s of docs/failures.md are held in virtual time
+ * (packages/i3-client/test/takeover.test.ts), and here with I3_FAILURES=10, which lets each kind of failure happen so many times, for the figures there.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
@@ -10,9 +10,13 @@ import { iperfOutageMs } from "./iperf-outage.js";
 import { eventually, outageMs, pairBed, pings, type PairBed } from "./pair-bed.js";
 
 /** Far more than what is promised: a busy machine is no fault of the ring. Without it traffic would be back after 30 s. */
-const LIMIT_MS = 9_000;
+const BUSY_LIMIT_MS = 9_000;
 const BACK_MS = 30_000;
-const FAILURES = Number(process.env["I3_FAILURES"] ?? "1");
+const ASKED_FAILURES = process.env["I3_FAILURES"];
+const FAILURES = Number(ASKED_FAILURES ?? "1");
+/** What is promised counts where figures are made. */
+const limitMs = (promisedMs: number): number => (ASKED_FAILURES === undefined ? BUSY_LIMIT_MS : promisedMs);
+const [KILLED_MS, CUT_MS] = [limitMs(2_000), limitMs(3_000)];
 const FAILURE_MS = 150_000;
 
 let bed: PairBed;
@@ -29,7 +33,7 @@ const says = (server: RingServer, event: string, before: number): Promise<true> 
   eventually(`${server.host.name} says ${event}`, BACK_MS, () => Promise.resolve(count(server, event) > before || undefined));
 
 /** Lets `failure` happen to the server that carries iperf3's packets, again and again. `undo`: makes it whole again, until the ring is as before. */
-async function survives(failure: (server: RingServer) => Promise<void>, undo: (server: RingServer) => Promise<void>): Promise<void> {
+async function survives(limit: number, failure: (server: RingServer) => Promise<void>, undo: (server: RingServer) => Promise<void>): Promise<void> {
   const tookMs: number[] = [];
   while (tookMs.length < FAILURES) {
     let failed: RingServer | undefined;
@@ -39,7 +43,7 @@ async function survives(failure: (server: RingServer) => Promise<void>, undo: (s
     });
     if (failed === undefined) throw new Error("nothing failed");
     process.stdout.write(`    iperf3 stood still for ${ms} ms (${failed.host.name})\n`);
-    expect(ms).toBeLessThan(LIMIT_MS);
+    expect(ms).toBeLessThanOrEqual(limit);
     tookMs.push(ms);
     await undo(failed);
   }
@@ -58,7 +62,7 @@ describe("under running pings", () => {
 
 describe("under a running iperf3, the server that carries its packets", () => {
   // A server that comes back takes its keys over for some seconds, and then claims them: one failure at a time.
-  it("is killed", () => survives(async (server) => {
+  it("is killed", () => survives(KILLED_MS, async (server) => {
     server.child?.kill("SIGKILL");
     await server.child?.ended;
   }, async (server) => {
@@ -66,7 +70,7 @@ describe("under a running iperf3, the server that carries its packets", () => {
     await says(server, "claims", 0);
   }), FAILURES * FAILURE_MS);
 
-  it("is silently cut off", () => survives((server) => server.host.cutOff(), async (server) => {
+  it("is silently cut off", () => survives(CUT_MS, (server) => server.host.cutOff(), async (server) => {
     await says(server, "alone", 0);
     const before = count(server, "claims");
     await server.host.restore();
