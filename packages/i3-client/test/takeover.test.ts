@@ -12,7 +12,7 @@ const EVERY_MS = 20;
 /** Until traffic is back by a replica (docs/wire.md §5). */
 const TAKEOVER_MS = 1_900;
 /** Runs of each kind of failure and length of the ways: 12 for the figures of docs/failures.md. */
-const RUNS = Number(process.env["I3_FAILURES"] ?? "2");
+const RUNS = Number(process.env["I3_FAILURES"] ?? "4");
 
 function overlay(seed: string, triggers = 1, delayMs = 10) {
   const cut = new Set<string>();
