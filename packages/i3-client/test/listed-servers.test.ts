@@ -41,7 +41,7 @@ describe("listed servers at the start", () => {
     expect(read({ file: origin() })).toEqual(["192.0.2.1:5610", "192.0.2.2:5610"]);
     rmSync(origin());
     expect(read({ file: origin() })).toEqual(["192.0.2.1:5610", "192.0.2.2:5610"]);
-    expect(logged.some((line) => line.startsWith("warn") && line.includes("copy"))).toBe(true);
+    expect(logged.filter((line) => line.startsWith("warn"))).toEqual([`warn server-list ${JSON.stringify({ file: origin(), why: "does not exist", remedy: "The copy of the last one is used." })}`]);
   });
 
   it("are those of the copy when the origin is older: an old list does not come back", () => {
@@ -111,6 +111,17 @@ describe("a list from the ring", () => {
     listed.handleRecord({ kind: "record", ringKey, record: null, why: "absent" });
     listed.handleRecord({ kind: "record", ringKey: new Uint8Array(16), record: list(9, [9]).record, why: "found" });
     expect(told).toHaveLength(1);
+  });
+
+  it("that is not there is told of once, while there is none", () => {
+    const listed = open();
+    listed.read();
+    for (const why of ["absent", "absent", "no-answer", "no-answer"] as const) listed.handleRecord({ kind: "record", ringKey, record: null, why });
+    listed.handleRecord({ kind: "record", ringKey: new Uint8Array(16), record: null, why: "absent" });
+    expect(logged.map((line) => /"why":"([^"]*)"/.exec(line)?.[1])).toEqual(["the ring has none of this key and label", "no server that should know has answered"]);
+    listed.handleRecord({ kind: "record", ringKey, record: list(2, [7]).record, why: "found" });
+    listed.handleRecord({ kind: "record", ringKey, record: null, why: "absent" });
+    expect(logged).toHaveLength(3);
   });
 
   it("that cannot be kept is used nevertheless", () => {

@@ -63,11 +63,13 @@ export async function connect(options: ConnectOptions): Promise<I3Connection> {
   try {
     if (known.length === 0) throw noList(connection.listProblem);
     await connection.answered(timeoutMs);
-    return connection;
   } catch (cause) {
     await connection.close();
     throw cause instanceof ClientError && cause.code === "ERR_I3_NO_SERVER" && known.length > 0 ? noServer(known, timeoutMs) : cause;
   }
+  // When the program listens.
+  setImmediate(() => connection.tellList());
+  return connection;
 }
 
 const noServer = (addresses: readonly string[], timeoutMs: number): ClientError =>

@@ -126,6 +126,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   readonly #list: ListedServers | null;
   /** @internal Why the last list was not used. */
   listProblem: string | null = null;
+  #listNews: ConnectionEvents["server-list"] | null = null;
   #socket: Datagrams | null = null;
   #timer: NodeJS.Timeout | undefined;
   #timerAtMs = Infinity;
@@ -148,9 +149,10 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   #listed({ copyFile, ...config }: ListSettings): ListedServers {
     return new ListedServers({
       config: { ...config, publish: false }, copyFile, wallMs: () => Date.now(), run: (work) => this.#run((core, nowMs) => work(core.client, nowMs)),
-      log: (level, _event, { servers, why }) => {
-        this.listProblem = level === "info" ? null : String(why);
-        this.emit("server-list", level === "info" ? Number(servers) : null, this.listProblem);
+      log: (level, _event, { servers, file, why }) => {
+        this.listProblem = level === "info" ? null : `${file === undefined ? "" : `${String(file)} `}${String(why)}`;
+        this.#listNews = [level === "info" ? Number(servers) : null, this.listProblem];
+        this.emit("server-list", ...this.#listNews);
       },
     });
   }
@@ -167,6 +169,11 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
     connection.#run((core, nowMs) => core.handleTimer(nowMs));
     connection.#list?.start();
     return connection;
+  }
+
+  /** @internal What became of the list before anybody could listen. */
+  tellList(): void {
+    if (this.#listNews !== null && this.#closing === null) this.emit("server-list", ...this.#listNews);
   }
 
   /** @internal Resolves when a server has answered. */

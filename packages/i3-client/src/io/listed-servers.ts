@@ -27,6 +27,8 @@ export class ListedServers {
   readonly #init: ListedServersInit;
   readonly #ringKey: Uint8Array;
   #current: ServerList | undefined;
+  /** Of the ring, as it was told last. */
+  #missingWhy: string | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(init: ListedServersInit) {
@@ -38,12 +40,12 @@ export class ListedServers {
   /** Of the origin's file and the copy, whichever is newer. */
   read(): readonly Locator[] {
     const { config, copyFile, wallMs, log } = this.#init;
-    const cached = copyFile === undefined ? undefined : this.#readOne(copyFile);
-    const origin = config.file === undefined ? undefined : this.#readOne(config.file);
-    if (config.file !== undefined && origin === undefined) log("warn", "server-list", { file: config.file, why: "it cannot be used", remedy: cached === undefined ? "The configured servers are tried alone, and it is looked for again." : "The copy of the last one is used." });
+    const cached = copyFile === undefined ? undefined : this.#readOne(copyFile, "It is not used.");
+    const meanwhile = cached === undefined ? "The configured servers are tried alone, and it is looked for again." : "The copy of the last one is used.";
+    const origin = config.file === undefined ? undefined : this.#readOne(config.file, meanwhile, "does not exist");
     this.#current = newestList([origin, cached], wallMs());
     if (this.#current === undefined) {
-      if (cached !== undefined || origin !== undefined) log("warn", "server-list", { why: "all that there are have ended", remedy: "Get a new one from whoever runs the ring." });
+      if (cached !== undefined || origin !== undefined) log("warn", "server-list", { why: "all lists that there are have ended", remedy: "Get a new one from whoever runs the ring." });
       return [];
     }
     if (this.#current !== cached) this.#write(this.#current);
@@ -66,7 +68,7 @@ export class ListedServers {
 
   #look(): void {
     const { config, run } = this.#init;
-    const list = config.file === undefined ? undefined : this.#readOne(config.file);
+    const list = config.file === undefined ? undefined : this.#readOne(config.file, "It is not used.");
     if (list !== undefined) this.#take(list, config.file ?? "");
     this.#timer = setTimeout(() => this.#look(), this.#current === undefined ? FIRST_LOOK_MS : LOOK_MS).unref();
     run((client, nowMs) => {
@@ -77,8 +79,16 @@ export class ListedServers {
 
   /** Of the ring. */
   handleRecord(event: RecordEvent): void {
-    if (event.kind !== "record" || event.record === null || !sameBytes(event.ringKey, this.#ringKey)) return;
+    if (event.kind !== "record" || !sameBytes(event.ringKey, this.#ringKey)) return;
+    if (event.record === null) return this.#missing(event.why === "absent" ? "the ring has none of this key and label" : "no server that should know has answered");
     this.#take(serverListOf(event.record, this.#init.config.key), "the ring");
+  }
+
+  /** Told once, until there is one or the reason is another. */
+  #missing(why: string): void {
+    if (this.#current !== undefined || why === this.#missingWhy) return;
+    this.#missingWhy = why;
+    this.#init.log("warn", "server-list", { why, remedy: "It is looked for again. Is this the key of the ring's list, and does anybody publish it?" });
   }
 
   /** If it is newer than the one in use. */
@@ -90,15 +100,20 @@ export class ListedServers {
     this.#init.run((client, nowMs) => client.setListedServers(nowMs, this.#locators()));
   }
 
-  #readOne(file: string): ServerList | undefined {
+  /** `missing`: what to say when there is no such file. @default nothing */
+  #readOne(file: string, remedy: string, missing?: string): ServerList | undefined {
     const { config, log } = this.#init;
     try {
       const list = readServerList(file, config.key);
-      if (list === undefined || list.record.label === config.label) return list;
-      throw new ServerListProblem(`has the label "${list.record.label}"`);
+      if (list === undefined) {
+        if (missing !== undefined) log("warn", "server-list", { file, why: missing, remedy });
+        return undefined;
+      }
+      if (list.record.label === config.label) return list;
+      throw new ServerListProblem(`has the label "${list.record.label}", not "${config.label}"`);
     } catch (error) {
       if (!(error instanceof ServerListProblem)) throw error;
-      log("warn", "server-list", { file, why: errorLine(error), remedy: "It is not used. Get a new one from whoever runs the ring." });
+      log("warn", "server-list", { file, why: reasonOf(error), remedy: `${remedy} Get a new one from whoever runs the ring.` });
       return undefined;
     }
   }
@@ -113,3 +128,6 @@ export class ListedServers {
     }
   }
 }
+
+/** Without a stop at its end: it continues the name of the file. */
+const reasonOf = (error: Error): string => errorLine(error).replace(/\.$/, "");

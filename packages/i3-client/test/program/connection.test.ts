@@ -322,7 +322,7 @@ describe("a signed list of servers", () => {
     expect(second.servers()).toMatchObject([{ address: server.address, alive: true }]);
     expect((await second.insert()).live).toBe(true);
     // Another process, without a copy.
-    await expect(connect({ serverList: { key, file } })).rejects.toMatchObject({ code: "ERR_I3_NO_SERVER", message: "no server is known: no list of them can be used (it cannot be used)" });
+    await expect(connect({ serverList: { key, file } })).rejects.toMatchObject({ code: "ERR_I3_NO_SERVER", message: `no server is known: no list of them can be used (${file} does not exist)` });
   });
 
   it("is taken from the ring by a program that has one of its servers", async () => {
@@ -334,9 +334,19 @@ describe("a signed list of servers", () => {
     expect(readServerList(join(folder, "ring", "server-list"), key)?.record.sequence).toBe(2);
   }, 20_000);
 
+  it("that nobody has published is told of", async () => {
+    const program = await start({ servers: [server.address], serverList: { key: generateTriggerKey().publicKey } });
+    expect(await once(program, "server-list")).toEqual([null, "the ring has none of this key and label"]);
+  }, 60_000);
+
   it("is refused when it is another's, and says so", async () => {
     writeServerList(file, sign(3, port()));
-    await expect(connect({ serverList: { key: generateTriggerKey().publicKey, file } })).rejects.toMatchObject({ code: "ERR_I3_NO_SERVER" });
+    const stranger = generateTriggerKey().publicKey;
+    await expect(connect({ serverList: { key: stranger, file } })).rejects.toMatchObject({ code: "ERR_I3_NO_SERVER", message: expect.stringContaining(`${file} is of the key ${toHex(key)}, not of ${toHex(stranger)}`) as string });
+    await expect(connect({ serverList: { key, file, label: "b" } })).rejects.toMatchObject({ message: expect.stringContaining(`${file} has the label "", not "b"`) as string });
+    // Beside servers, after connect: who listens then hears it.
+    const program = await start({ servers: [server.address], serverList: { key, file: join(folder, "none") } });
+    expect(await once(program, "server-list")).toEqual([null, `${join(folder, "none")} does not exist`]);
     for (const bad of ["short", new Uint8Array(31), undefined]) await expect(connect({ serverList: { key: bad as never, file } })).rejects.toMatchObject({ code: "ERR_I3_USAGE" });
   });
 });
