@@ -20,6 +20,7 @@ export * from "./io/listed-servers.js";
 export * from "./io/record-file.js";
 export * from "./io/server-list-file.js";
 export type { NearKey } from "./near-ids.js";
+export { Replacements } from "./replacements.js";
 export type { PacketLimits } from "./sender-paths.js";
 export type { ServerStatus } from "./servers.js";
 export type { TriggerStatus } from "./trigger-keeper.js";

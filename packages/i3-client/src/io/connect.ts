@@ -1,14 +1,16 @@
 /** How a native program begins: {@link connect}. */
 import { randomBytes } from "node:crypto";
+import { isIP } from "node:net";
 import { join } from "node:path";
 
-import { fromHex } from "@i3/common";
+import { fromHex, I3Error } from "@i3/common";
 import { generateTriggerKey, triggerKeyFromSeed, type TriggerKey } from "@i3/hip";
 
 import { ClientError, usageError } from "../errors.js";
-import { readServer } from "../program/arguments.js";
+import { readServer, shown } from "../program/arguments.js";
 import { Group } from "../program/group.js";
-import { I3Connection, type ListSettings } from "./connection.js";
+import { readOptions, readPort, readText, readTimeout } from "../program/options.js";
+import { I3Connection, type ConnectionSettings, type ListSettings } from "./connection.js";
 import { readOrCreateProgramKey } from "./program-key.js";
 
 export interface ServerListOptions {
@@ -55,10 +57,15 @@ const KEY_BYTES = 32;
  * for await (const { payload } of inbox) console.log(Buffer.from(payload).toString());
  */
 export async function connect(options: ConnectOptions): Promise<I3Connection> {
-  const { servers = [], address = "::", port = 0, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-  if (!Array.isArray(servers) || (servers.length === 0 && options.serverList === undefined)) throw usageError("no servers", "Name at least one server of the ring: connect({ servers: [\"192.0.2.1\"] }); or a serverList.");
-  const list = options.serverList === undefined ? undefined : listOf(options.serverList, options.stateDir);
-  const connection = await I3Connection.open({ servers: (servers as readonly string[]).map(readServer), list, key: keyOf(options), address, port });
+  const { servers = [], serverList, stateDir, address = "::", port = 0, timeoutMs = DEFAULT_TIMEOUT_MS } = readOptions("connect", options, ["servers", "serverList", "stateDir", "key", "address", "port", "timeoutMs"]);
+  if (!Array.isArray(servers)) throw usageError(`servers is ${shown(servers)}`, "Name an array of addresses: servers: [\"192.0.2.1\"].");
+  if (servers.length === 0 && serverList === undefined) throw usageError("no server is named", "Name at least one server of the ring: connect({ servers: [\"192.0.2.1\"] }); or a serverList.");
+  if (typeof address !== "string" || isIP(address) === 0) throw usageError(`address is ${shown(address)}`, "Name an IP address of this machine, or leave it out: all of them.");
+  if (stateDir !== undefined) readText("stateDir", stateDir, 1);
+  readPort(port);
+  readTimeout(timeoutMs);
+  const list = serverList === undefined ? undefined : listOf(serverList, stateDir);
+  const connection = await openAt({ servers: (servers as readonly string[]).map(readServer), list, key: keyOf(options), address, port });
   const known = connection.servers().map((server) => server.address);
   try {
     if (known.length === 0) throw noList(connection.listProblem);
@@ -72,6 +79,19 @@ export async function connect(options: ConnectOptions): Promise<I3Connection> {
   return connection;
 }
 
+/** What the engine's port says of its failures is meant for daemons, which have a configuration. */
+async function openAt(settings: ConnectionSettings): Promise<I3Connection> {
+  try {
+    return await I3Connection.open(settings);
+  } catch (error) {
+    if (!(error instanceof I3Error)) throw error;
+    const { port } = settings;
+    if (error.code === "ERR_I3_PORT_IN_USE") throw new I3Error("ERR_I3_PORT_IN_USE", error.message, { cause: error.cause, remedy: `Leave port out: any that is free will do. Or stop the program that has it ("ss -ulpn sport = :${port}" names it).` });
+    if (error.remedy === undefined) throw new I3Error("ERR_I3_NO_UDP", error.message, { cause: error.cause, remedy: "See its cause; leave address and port out: any will do." });
+    throw error;
+  }
+}
+
 const noServer = (addresses: readonly string[], timeoutMs: number): ClientError =>
   new ClientError("ERR_I3_NO_SERVER", `no server has answered within ${timeoutMs} ms: ${addresses.join(", ")}`, {
     remedy: "See whether i3-server runs there and prints READY, whether address and port are right, and whether UDP is let through both ways.",
@@ -82,21 +102,24 @@ const noList = (why: string | null): ClientError =>
     remedy: "Get a list from whoever runs the ring, or name a server beside it. Without a stateDir no copy is kept.",
   });
 
-function listOf({ key, file, label = "" }: ServerListOptions, stateDir: string | undefined): ListSettings {
-  return { key: bytesOf(key, "the key of a serverList", "It is an Ed25519 public key of 32 bytes, or 64 hex digits."), file, label, copyFile: stateDir === undefined ? undefined : join(stateDir, LIST_FILE) };
+function listOf(options: ServerListOptions, stateDir: string | undefined): ListSettings {
+  const { key, file, label = "" } = readOptions("serverList", options, ["key", "file", "label"]);
+  if (file !== undefined) readText("file of serverList", file, 1);
+  readText("label of serverList", label);
+  return { key: bytesOf(key, "the key of serverList", "It is an Ed25519 public key of 32 bytes, or 64 hex digits."), file, label, copyFile: stateDir === undefined ? undefined : join(stateDir, LIST_FILE) };
 }
 
 function keyOf({ key, stateDir }: ConnectOptions): TriggerKey {
-  if (key !== undefined && stateDir !== undefined) throw usageError("both key and stateDir", "Leave one of them out: stateDir keeps a key of its own.");
+  if (key !== undefined && stateDir !== undefined) throw usageError("both key and stateDir are named", "Leave one of them out: stateDir keeps a key of its own.");
   if (stateDir !== undefined) return readOrCreateProgramKey(join(stateDir, KEY_FILE));
   if (key === undefined) return generateTriggerKey();
-  return triggerKeyFromSeed(bytesOf(key, "a key", "It is a secret of 32 bytes, or 64 hex digits."));
+  return triggerKeyFromSeed(bytesOf(key, "key", "It is a secret of 32 bytes, or 64 hex digits."));
 }
 
 /** Of a key, secret or public. */
 function bytesOf(key: Uint8Array | string, what: string, remedy: string): Uint8Array {
   const bytes = typeof key === "string" && /^[0-9a-fA-F]{64}$/.test(key) ? fromHex(key) : key;
-  if (!(bytes instanceof Uint8Array) || bytes.length !== KEY_BYTES) throw usageError(`${what} of the wrong form`, remedy);
+  if (!(bytes instanceof Uint8Array) || bytes.length !== KEY_BYTES) throw usageError(`${what} has not the right form`, remedy);
   return bytes;
 }
 

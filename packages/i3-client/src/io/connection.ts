@@ -1,5 +1,5 @@
 /** A native program's connection to the overlay: the program core on a UDP socket and a timer. Made by connect.ts. */
-import { randomBytes } from "node:crypto";
+import { KeyObject, randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 
 import { bytesKey, groupId, locatorText, MAX_TRIGGER_STACK, publicId, ringKey, sameBytes, SUFFIX_BYTES, type Locator } from "@i3/common";
@@ -8,10 +8,11 @@ import { canProveShortcut, readMembership, signStep, verifyMembership, type Host
 
 import type { ClientEvent } from "../environment.js";
 import { ClientError, refusalError, usageError } from "../errors.js";
-import { readId, readPayload, readStack, shortId, type Id, type Payload } from "../program/arguments.js";
-import { makeConsent, readConsents } from "../program/consent.js";
+import { readId, readPayload, readStack, shortId, shown, type Id, type Payload } from "../program/arguments.js";
+import { listConsents, makeConsent, readConsents } from "../program/consent.js";
 import { anycastIdOf, Group, type Preference } from "../program/group.js";
-import type { Message } from "../program/message.js";
+import { readMessage, type Message } from "../program/message.js";
+import { checkEvent, MAX_TIMEOUT_MS, readFlag, readOptions, readText, readTimeout } from "../program/options.js";
 import { OwnKeys, TRIGGERS_PER_KEY } from "../program/own-keys.js";
 import { ProgramCore, type ProgramCounters } from "../program/program-core.js";
 import type { Receiver } from "../program/receivers.js";
@@ -32,7 +33,6 @@ const DEFAULT_NEAR_MS = 10_000;
 const CLOSE_MS = 1_000;
 /** How long what we sign for ourselves is good: we can always sign anew. */
 const OWN_SIGNATURE_MS = 10 * 365 * 86_400_000;
-const MAX_TIMER_MS = 2_147_483_647;
 
 export interface InsertOptions {
   /** Services that what is sent to the id passes first, in this order: their consents for it, at most 3. What comes out of the last of them arrives here. */
@@ -67,7 +67,11 @@ export interface ConnectionEvents {
   "server-list": [servers: number | null, why: string | null];
   /** The machine has other addresses than before; all triggers are being moved. */
   moved: [];
+  /** Another program has this connection's key, mostly a `stateDir` that is in use twice, and takes the trigger at this id again and again: what is sent there reaches now this one, now the other. Once in ten minutes for each id. */
+  "same-key-elsewhere": [id: Uint8Array];
 }
+
+const EVENTS = Object.keys({ server: 1, "not-present": 1, "server-list": 1, moved: 1, "same-key-elsewhere": 1 } satisfies Record<keyof ConnectionEvents, 1>);
 
 export interface ConnectionCounters extends ProgramCounters {
   /** Sends that the system did not take, and datagrams that came faster than they were read. */
@@ -98,7 +102,8 @@ export interface ListSettings {
   readonly copyFile: string | undefined;
 }
 
-interface Settings {
+/** @internal */
+export interface ConnectionSettings {
   readonly servers: readonly Locator[];
   readonly list: ListSettings | undefined;
   readonly key: TriggerKey;
@@ -134,12 +139,13 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   #isClosed = false;
   #settled: () => void = () => undefined;
 
-  private constructor({ key, servers, list }: Settings) {
+  private constructor({ key, servers, list }: ConnectionSettings) {
     super();
+    (this as unknown as EventEmitter).on("newListener", (event: string | symbol) => checkEvent(event, EVENTS));
     this.#key = key;
     this.#keys = new OwnKeys(key, freshBytes);
     this.publicKey = key.publicKey;
-    this.#core = new ProgramCore({ send: (datagrams) => this.#socket?.send(datagrams), randomBytes: freshBytes, wallMs: () => Date.now() });
+    this.#core = new ProgramCore({ send: (datagrams) => this.#socket?.send(datagrams) ?? false, randomBytes: freshBytes, wallMs: () => Date.now() });
     this.#watch = watchAddresses(() => this.#move());
     for (const locator of servers) this.#core.client.addServer(performance.now(), locator);
     this.#list = list === undefined ? null : this.#listed(list);
@@ -150,7 +156,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
     return new ListedServers({
       config: { ...config, publish: false }, copyFile, wallMs: () => Date.now(), run: (work) => this.#run((core, nowMs) => work(core.client, nowMs)),
       log: (level, _event, { servers, file, why }) => {
-        this.listProblem = level === "info" ? null : `${file === undefined ? "" : `${String(file)} `}${String(why)}`;
+        this.listProblem = level === "info" ? null : `${typeof file === "string" ? `${file} ` : ""}${String(why)}`;
         this.#listNews = [level === "info" ? Number(servers) : null, this.listProblem];
         this.emit("server-list", ...this.#listNews);
       },
@@ -158,7 +164,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   }
 
   /** @internal Use `connect`. */
-  static async open(settings: Settings): Promise<I3Connection> {
+  static async open(settings: ConnectionSettings): Promise<I3Connection> {
     const connection = new I3Connection(settings);
     try {
       connection.#socket = await openDatagrams(settings.address, settings.port, (from, bytes) => connection.#arrived(from, bytes));
@@ -199,7 +205,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
    * the key is the same (`stateDir`), and 128 of those can be inserted at a time. Nobody can guess it who was not told.
    */
   id(label?: string): Uint8Array {
-    return label === undefined ? this.#keys.draw() : this.#keys.labelled(label);
+    return label === undefined ? this.#keys.draw() : this.#keys.labelled(readText("the label", label));
   }
 
   /**
@@ -207,7 +213,9 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
    * (keys are drawn until the server of one is hardly farther than the nearest); later ones have it at once, but for one in a hundred, for which another
    * key is looked for, as far as the first ids are in use. When none is found in `timeoutMs` it is any id, and the next call looks again. Other keys each time the program starts.
    */
-  async nearId({ timeoutMs = DEFAULT_NEAR_MS }: { /** ms. @default 10,000 */ readonly timeoutMs?: number } = {}): Promise<Uint8Array> {
+  async nearId(options: { /** ms. @default 10,000 */ readonly timeoutMs?: number } = {}): Promise<Uint8Array> {
+    const { timeoutMs = DEFAULT_NEAR_MS } = readOptions("nearId", options, ["timeoutMs"]);
+    readTimeout(timeoutMs);
     if (this.#closing !== null) throw closedError();
     const endMs = performance.now() + timeoutMs;
     for (let id = this.#keys.drawNear(); ; id = this.#keys.drawNear()) {
@@ -251,14 +259,20 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
    * @param id of {@link id} or {@link nearId}, or the public id of `identity`. @default a new one
    * Rejects with ERR_I3_USAGE (not an id of this key, or inserted already), ERR_I3_NOT_INSERTED, ERR_I3_REFUSED, ERR_I3_FULL, ERR_I3_CLOSED; it is not kept then.
    */
-  async insert(id: Id = this.id(), { via = [], to = [], identity, shortcut = false, timeoutMs = DEFAULT_INSERT_MS }: InsertOptions = {}): Promise<Trigger> {
+  async insert(id: Id = this.id(), options: InsertOptions = {}): Promise<Trigger> {
+    const { via = [], to = [], identity, shortcut = false, timeoutMs = DEFAULT_INSERT_MS } = readOptions("insert", options, ["via", "to", "shortcut", "identity", "timeoutMs"]);
     const own = readId(id);
+    listConsents("via", via);
+    listConsents("to", to);
+    readFlag("shortcut", shortcut);
+    readTimeout(timeoutMs);
+    if (identity !== undefined && !isIdentity(identity)) throw usageError(`identity is ${shown(identity)}`, "Name what readHostKey(file) gives: a host's key with its private half.");
     const signer: Extract<TriggerSigner, { kind: "host" | "private" }> = identity === undefined ? { kind: "private", key: this.#keys.keyOf(own) ?? this.#key } : { kind: "host", identity };
     if (!sameBytes(ringKey(own), signer.kind === "host" ? ringKey(publicId(signer.identity.hit)) : signer.key.prefix)) {
       throw usageError(`${shortId(own)} is not an id of this connection's keys`, "Insert an id that connection.id() has made; for a host's public id name its identity. With a stateDir or a key it is the same after a restart.");
     }
-    if (via.length > 0 && to.length > 0) throw usageError("both via and to", "Leave one out: via leads here in the end, to does not.");
-    if (shortcut && (via.length + to.length > 0 || !canProveShortcut(signer))) throw usageError("a shortcut where none can be", "Leave out shortcut: via and to lead elsewhere, and of an RSA key there is no proof for it.");
+    if (via.length > 0 && to.length > 0) throw usageError("both via and to are named", "Leave one out: via leads here in the end, to does not.");
+    if (shortcut && (via.length + to.length > 0 || !canProveShortcut(signer))) throw usageError("no shortcut can lead to this trigger", "Leave out shortcut: via and to lead elsewhere, and of an RSA key there is no proof for it.");
     if (to.length > 0) return this.#insertChain(own, signer, to, timeoutMs);
     if (via.length > 0) return this.#insertVia(own, signer, via, timeoutMs);
     const trigger = this.#add(own, [own]);
@@ -299,11 +313,15 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
    * Called again with a later certificate, before the first ends, it goes on with that, under the same trigger; so does a branch (`to`), with later consents too. A
    * connection is a member once, with or without `to`: another branch of the same group needs another connection. Resolves and rejects as {@link insert}.
    */
-  async join(group: Group | Uint8Array, { preference, to = [], shortcut = false, timeoutMs = DEFAULT_INSERT_MS }: JoinOptions = {}): Promise<Trigger> {
+  async join(group: Group | Uint8Array, options: JoinOptions = {}): Promise<Trigger> {
+    const { preference, to = [], shortcut = false, timeoutMs = DEFAULT_INSERT_MS } = readOptions("join", options, ["preference", "to", "shortcut", "timeoutMs"]);
+    listConsents("to", to);
+    readFlag("shortcut", shortcut);
+    readTimeout(timeoutMs);
     const certificate = group instanceof Group ? group.admit(this.publicKey, new Date(Date.now() + OWN_SIGNATURE_MS)) : group;
     const multicastId = this.#groupOf(certificate);
     if (to.length > 0) {
-      if (preference !== undefined || shortcut) throw usageError("a branch with a preference or a shortcut", "Leave it out: what comes for the group goes on to other ids.");
+      if (preference !== undefined || shortcut) throw usageError("a branch has no preference and no shortcut", "Leave it out: what comes for the group goes on to other ids.");
       return this.#insertChain(multicastId, { kind: "member", certificate, key: this.#key }, to, timeoutMs);
     }
     const id = preference === undefined ? multicastId : anycastIdOf(multicastId, preference, freshBytes);
@@ -315,7 +333,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
       if (preference === undefined) this.#core.receivers.set(id, receiver);
       else if (!this.#core.receivers.setAnycast(id, receiver)) {
         this.#forget(trigger);
-        throw usageError("a second anycast membership of one group", "Leave the first with remove(), or open another connection.");
+        throw usageError("this connection is a member of the group already, with another preference", "Leave the first with remove(), or open another connection.");
       }
     }, id, (message) => trigger.deliver(message));
     this.#memberships.set(membership, trigger);
@@ -325,39 +343,44 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
 
   #groupOf(certificate: Uint8Array): Uint8Array {
     if (!(certificate instanceof Uint8Array) || !verifyMembership(certificate)) {
-      throw usageError("a certificate that does not hold", "It is the 136 bytes that the group's founder gets of group.admit(connection.publicKey, notAfter).");
+      throw usageError(certificate instanceof Uint8Array ? "the certificate does not hold" : `the group or certificate is ${shown(certificate)}`, "Name a Group, or a certificate: it is the 136 bytes that the group's founder gets of group.admit(connection.publicKey, notAfter).");
     }
     const { groupKey, memberKey } = readMembership(certificate);
-    if (!sameBytes(memberKey, this.publicKey)) throw usageError("the certificate of another member", "The founder admits this connection's publicKey; with a stateDir or a key that is the same after a restart.");
+    if (!sameBytes(memberKey, this.publicKey)) throw usageError("the certificate is for another member", "The founder admits this connection's publicKey; with a stateDir or a key that is the same after a restart.");
     return groupId(groupKey, new Uint8Array(SUFFIX_BYTES));
   }
 
   /**
    * Sends one packet to an id, or along a stack of up to 15: to the first, whose program makes something of it and {@link forward}s it to the next. As
-   * with UDP it may be lost, come twice, or out of order, and nobody acknowledges it. Returns false, and counts it, when no server answers now.
+   * with UDP it may be lost, come twice, or out of order, and nobody acknowledges it. Returns false, and counts it, when it was
+   * not sent: no server answers now (`noServer`), or so many packets wait for the system that it takes no more (`socket`): go on in a later turn of the event loop.
    * Throws ERR_I3_TOO_LARGE beyond `maxPayloadBytes` (1,184 bytes for one id).
    *
    * `shortcut`: from when the first host is known to allow it too, and can be reached, the packet goes straight there, and shows it this machine's address.
    */
-  send(to: Id | readonly Id[], payload: Payload, { shortcut = false }: { readonly shortcut?: boolean } = {}): boolean {
+  send(to: Id | readonly Id[], payload: Payload, options: { readonly shortcut?: boolean } = {}): boolean {
+    const { shortcut = false } = readOptions("send", options, ["shortcut"]);
+    readFlag("shortcut", shortcut);
     const ids = readStack(to);
     const bytes = readPayload(payload, ids.length);
     return this.#send((core, nowMs) => core.send(nowMs, ids, bytes, { shortcut }));
   }
 
   /**
-   * To the one member of an anycast group whose preference has the longest beginning in common with ours; among equals by lot. `group`: it, or any id of it.
+   * To the one member of an anycast group whose preference has the longest beginning in common with ours; among equals by lot, with unequal shares (README.md). `group`: it, or any id of it.
    * Otherwise as {@link send}.
    */
-  anycast(group: Group | Id, payload: Payload, { preference = "" }: { readonly preference?: Preference } = {}): boolean {
+  anycast(group: Group | Id, payload: Payload, options: { readonly preference?: Preference } = {}): boolean {
+    const { preference = "" } = readOptions("anycast", options, ["preference"]);
     const id = anycastIdOf(group instanceof Group ? group.id : readId(group, "the group's id"), preference, freshBytes);
     return this.send(id, payload);
   }
 
   /** What a service does with what it has made of a message: sends it to the next id of the message's stack, within the message's limits. As {@link send}; throws ERR_I3_USAGE when nothing is left on the stack. */
-  forward(message: Message, payload: Payload = message.payload): boolean {
-    if (message.stack.length === 0) throw usageError("a message without a stack", "It ends here: message.stack is empty. Answer with send() to an id that the payload names.");
-    const bytes = readPayload(payload, message.stack.length);
+  forward(message: Message, payload?: Payload): boolean {
+    readMessage(message);
+    if (message.stack.length === 0) throw usageError("the message ends here: its stack is empty", "Answer with send() to an id that the payload names.");
+    const bytes = readPayload(payload ?? message.payload, message.stack.length);
     return this.#send((core, nowMs) => core.forward(nowMs, message, bytes));
   }
 
@@ -366,10 +389,16 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
    * `through`, an id of this connection. Nobody's id is put on another's path without it.
    */
   consent(through: Id, source: Id, notAfter: Date): Uint8Array {
-    const id = readId(through);
+    const id = readId(through, "the own id");
     const key = this.#keys.keyOf(id);
     if (key === undefined) throw usageError(`${shortId(id)} is not an id of this connection's keys`, "Consent to what leads through ids of connection.id().");
     return makeConsent({ kind: "private", key }, id, source, notAfter);
+  }
+
+  /** The server that packets without a better way go to now, as of the event `server`; null: none answers. */
+  server(): string | null {
+    const server = this.#core.client.firstHop();
+    return server === null ? null : locatorText(server);
   }
 
   /** The servers that are known, in no order. */
@@ -414,7 +443,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   /** A handle for a trigger of these parts. */
   #add(id: Uint8Array, parts: readonly Uint8Array[]): ProgramTrigger {
     if (this.#closing !== null) throw closedError();
-    if (parts.some((part) => this.#triggers.has(bytesKey(part)))) throw usageError(`a second trigger at ${shortId(id)}`, "Remove the first with remove(), or insert another id.");
+    if (parts.some((part) => this.#triggers.has(bytesKey(part)))) throw usageError(`there is a trigger at ${shortId(id)} already`, "Remove the first with remove(), or insert another id.");
     if (this.#triggers.size + parts.length > MAX_TRIGGERS) throw new ClientError("ERR_I3_FULL", `more than ${MAX_TRIGGERS} triggers of one connection`, { remedy: "Remove some that are no longer used, or open another connection." });
     parts.forEach((part, i) => {
       if (this.#keys.take(part)) return;
@@ -464,7 +493,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
           this.#run(insert);
           if (!isNew && trigger.live) onLive();
         } catch (cause) {
-          fail(usageError("a trigger that no server would take", "Look at its key, certificate and consents.", cause));
+          fail(usageError("no server would take the trigger", "Look at its key, certificate and consents.", cause));
         }
       });
       if (isSettled) giveBack();
@@ -514,7 +543,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
     clearTimeout(this.#timer);
     this.#timerAtMs = this.#core.nextDeadlineMs();
     const waitMs = this.#timerAtMs - performance.now();
-    this.#timer = waitMs === Infinity ? undefined : setTimeout(() => this.#run((core, nowMs) => core.handleTimer(nowMs)), Math.min(Math.max(0, Math.ceil(waitMs)), MAX_TIMER_MS));
+    this.#timer = waitMs === Infinity ? undefined : setTimeout(() => this.#run((core, nowMs) => core.handleTimer(nowMs)), Math.min(Math.max(0, Math.ceil(waitMs)), MAX_TIMEOUT_MS));
   }
 
   #tell(event: ClientEvent): void {
@@ -523,6 +552,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
       case "trigger-live": return this.#triggers.get(bytesKey(event.id))?.setLive(event.id);
       case "trigger-lost": return this.#triggers.get(bytesKey(event.id))?.setLost(event.id, event.why);
       case "trigger-refused": return this.#triggers.get(bytesKey(event.id))?.setRefused(refusalError(shortId(event.id), event.code));
+      case "trigger-replaced": return void (this.#triggers.get(bytesKey(event.id))?.replacements.add(performance.now()) === true && this.emit("same-key-elsewhere", event.id));
       case "not-present": return void this.emit("not-present", event.id);
       case "near-key": return this.#takeNearKey() ? this.#nearKeyReady(true) : undefined;
       case "record": return this.#list?.handleRecord(event);
@@ -533,6 +563,8 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
 
 const membershipKey = (multicastId: Uint8Array, preference: Preference | undefined): string =>
   `${bytesKey(multicastId)}${preference === undefined ? "" : `/${bytesKey(typeof preference === "string" ? new TextEncoder().encode(preference) : preference)}`}`;
+
+const isIdentity = (identity: Partial<HostIdentity> | null): boolean => identity?.hit instanceof Uint8Array && identity.privateKey instanceof KeyObject;
 
 const freshBytes = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
 const secondsOf = (ms: number): number => Math.floor(ms / 1_000);

@@ -10,7 +10,8 @@ const MAPPED_PREFIX_BYTES = 12;
 export interface Datagrams {
   readonly port: number;
   readonly drops: PortDrops;
-  send(datagrams: readonly Datagram[]): void;
+  /** False: one of them was not taken, since too many wait for the system. */
+  send(datagrams: readonly Datagram[]): boolean;
   /** Nothing comes any more. Twice is no error. */
   close(): void;
 }
@@ -36,6 +37,7 @@ export async function openDatagrams(address: string, port: number, onDatagram: (
     port: udp.port,
     drops: udp.drops,
     send: (datagrams) => {
+      const before = udp.drops.ioError;
       for (const { locator, bytes } of datagrams) {
         output.arena.set(bytes);
         output.lengths[0] = bytes.length;
@@ -43,6 +45,7 @@ export async function openDatagrams(address: string, port: number, onDatagram: (
         output.count = 1;
         udp.write(output);
       }
+      return udp.drops.ioError === before;
     },
     close: () => {
       watch.close();

@@ -12,8 +12,11 @@ export type Payload = Uint8Array | string;
 /** The UDP payload that IPv6 carries whole on every path (RFC 8200 §5: 1,280 - 40 - 8). What is on a path of 1,500 beyond this is left for ids that triggers put in on the way. */
 export const MAX_DATAGRAM_BYTES = 1_232;
 
-/** The longest payload, in bytes, along a stack of so many ids (1 to 15): 1,184 for one, 32 less for each more. */
-export const maxPayloadBytes = (ids = 1): number => MAX_DATAGRAM_BYTES - dataHeaderBytes(ids);
+/** The longest payload, in bytes, along a stack of so many ids (1 to 15): 1,184 for one, 32 less for each more. Throws ERR_I3_USAGE. */
+export function maxPayloadBytes(ids = 1): number {
+  if (!Number.isInteger(ids) || ids < 1 || ids > MAX_STACK_LENGTH) throw usageError(`the number of ids is ${shown(ids)}`, `A packet goes along 1 to ${MAX_STACK_LENGTH} ids.`);
+  return MAX_DATAGRAM_BYTES - dataHeaderBytes(ids);
+}
 
 /** 32 bytes of the caller's own. Throws ERR_I3_USAGE. */
 export function readId(id: Id, what = "the id"): Uint8Array {
@@ -26,16 +29,16 @@ export function readId(id: Id, what = "the id"): Uint8Array {
 export function readStack(to: Id | readonly Id[]): readonly Uint8Array[] {
   if (!Array.isArray(to)) return [readId(to as Id)];
   const ids = to as readonly Id[];
-  if (ids.length < 1 || ids.length > MAX_STACK_LENGTH) throw usageError(`a stack of ${ids.length} ids`, `Name 1 to ${MAX_STACK_LENGTH} ids, the next one first.`);
+  if (ids.length < 1 || ids.length > MAX_STACK_LENGTH) throw usageError(`the stack has ${ids.length} ids`, `Name 1 to ${MAX_STACK_LENGTH} ids, the next one first.`);
   return ids.map((id, i) => readId(id, `id ${i + 1} of the stack`));
 }
 
 /** Throws ERR_I3_TOO_LARGE and ERR_I3_USAGE. */
 export function readPayload(payload: Payload, ids: number): Uint8Array {
   const bytes = typeof payload === "string" ? new TextEncoder().encode(payload) : payload;
-  if (!(bytes instanceof Uint8Array)) throw usageError(`a payload that is ${shown(payload)}`, "Send a Uint8Array, or a string; encode anything else, as with JSON.stringify.");
+  if (!(bytes instanceof Uint8Array)) throw usageError(`the payload is ${shown(payload)}`, "Send a Uint8Array, or a string; encode anything else, as with JSON.stringify.");
   const most = maxPayloadBytes(ids);
-  if (bytes.length > most) throw new ClientError("ERR_I3_TOO_LARGE", `a payload of ${bytes.length} bytes`, { remedy: `One packet along ${ids} ${ids === 1 ? "id" : "ids"} carries at most ${most} bytes: cut it up.` });
+  if (bytes.length > most) throw new ClientError("ERR_I3_TOO_LARGE", `the payload has ${bytes.length} bytes`, { remedy: `One packet along ${ids} ${ids === 1 ? "id" : "ids"} carries at most ${most} bytes: cut it up.` });
   return bytes;
 }
 
@@ -47,17 +50,19 @@ export function readServer(text: string): Locator {
   const address = parseIpText(six ?? four ?? "");
   const port = Number(digits);
   if (address === undefined || port < 1 || port > 65_535) {
-    throw usageError(`the server ${shown(text)}`, `Write an IP address, with a port unless that is ${I3_PORT}: "192.0.2.1", "192.0.2.1:5611", "[2001:db8::1]:5611".`);
+    throw usageError(`the address of a server is ${shown(text)}`, `Write an IP address, with a port unless that is ${I3_PORT}: "192.0.2.1", "192.0.2.1:5611", "[2001:db8::1]:5611".`);
   }
   return makeLocator(address, port);
 }
 
 /** Short, and never the bytes themselves: they may be a secret that got into the wrong place. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
+  if (value === undefined) return "missing";
+  if (value === null || typeof value === "number" || typeof value === "boolean") return String(value);
   if (value instanceof Uint8Array) return `${value.length} bytes`;
   if (typeof value === "string") return value.length <= 45 ? JSON.stringify(value) : `a text of ${value.length} characters`;
-  return value === null ? "null" : `of type ${typeof value}`;
+  return Array.isArray(value) ? "an array" : `of type ${typeof value}`;
 }
 
-/** The beginning of an id, for people. */
-export const shortId = (id: Uint8Array): string => `${toHex(id.subarray(0, 4))}…`;
+/** Beginning and end of an id, for people: all private ids of a connection begin alike. */
+export const shortId = (id: Uint8Array): string => `${toHex(id.subarray(0, 4))}…${toHex(id.subarray(-4))}`;

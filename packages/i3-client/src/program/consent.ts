@@ -11,7 +11,8 @@ import { concatBytes, KEY_BYTES, KEY_KIND, u64Bytes, WireError, type StackStep, 
 import { signStep, stepOwnsId, verifyStep, type StepSigner } from "@i3/hip";
 
 import { usageError } from "../errors.js";
-import { readId, shortId, type Id } from "./arguments.js";
+import { readId, shortId, shown, type Id } from "./arguments.js";
+import { readEnd } from "./options.js";
 
 const OFFSET_NOT_AFTER = 32;
 const OFFSET_KEY_KIND = 40;
@@ -24,9 +25,7 @@ export const consentToBytes = ({ id, notAfterS, keyKind, publicKey, signature }:
 
 /** That triggers at `source` may lead through `through`, an id of the signer's key, until `notAfter`. Throws ERR_I3_USAGE. */
 export function makeConsent(signer: StepSigner, through: Uint8Array, source: Id, notAfter: Date): Uint8Array {
-  const endMs = notAfter.getTime();
-  if (!(endMs >= 0)) throw usageError("an end that is no time", "Name a Date from 1970 on.");
-  return consentToBytes(signStep(signer, readId(source, "the source"), through, Math.floor(endMs / 1_000)));
+  return consentToBytes(signStep(signer, readId(source, "the source"), through, readEnd(notAfter)));
 }
 
 /** Throws WireError, nothing else. Whether it is true, verifyStep of @i3/hip knows. */
@@ -47,9 +46,15 @@ export function consentFromBytes(bytes: Uint8Array): StackStep {
   return { id: bytes.slice(0, OFFSET_NOT_AFTER), notAfterS, keyKind, publicKey, signature };
 }
 
+/** `name`: of the option that they are. Throws ERR_I3_USAGE unless they are an array. */
+export function listConsents(name: string, consents: readonly Uint8Array[]): readonly Uint8Array[] {
+  if (Array.isArray(consents)) return consents as readonly Uint8Array[];
+  throw usageError(`${name} is ${shown(consents)}`, `Name an array of consents: ${name}: [other.consent(otherId, thisId, notAfter)].`);
+}
+
 /** Consents for triggers at `source`, as {@link consentToBytes} makes them. Throws ERR_I3_USAGE for what no server would take. */
 export function readConsents(consents: readonly Uint8Array[], source: Uint8Array, most: number): readonly StackStep[] {
-  if (consents.length > most) throw usageError(`${consents.length} consents`, `A trigger leads through at most ${most} ids here.`);
+  if (consents.length > most) throw usageError(`there are ${consents.length} consents`, `A trigger leads through at most ${most} ids here.`);
   return consents.map((bytes, i) => {
     const step = readConsent(bytes, i + 1);
     if (stepOwnsId(step) && verifyStep(step, source)) return step;
@@ -58,6 +63,7 @@ export function readConsents(consents: readonly Uint8Array[], source: Uint8Array
 }
 
 function readConsent(bytes: Uint8Array, number: number): StackStep {
+  if (!(bytes instanceof Uint8Array)) throw usageError(`consent ${number} is ${shown(bytes)}`, "Pass on the bytes as connection.consent() has made them.");
   try {
     return consentFromBytes(bytes);
   } catch (cause) {

@@ -15,8 +15,8 @@ import { OpenPaths } from "./open-paths.js";
 import { Receivers } from "./receivers.js";
 
 export interface ProgramEnvironment {
-  /** Puts datagrams on the network at once; what the system does not take is lost. */
-  readonly send: (datagrams: readonly Datagram[]) => void;
+  /** Puts datagrams on the network at once; what the system does not take is lost. False: that is known already of one of them. */
+  readonly send: (datagrams: readonly Datagram[]) => boolean;
   /** Bytes from a source that cannot be predicted. */
   readonly randomBytes: (length: number) => Uint8Array;
   /** The wall clock in ms. */
@@ -53,12 +53,12 @@ export class ProgramCore {
     const ignore = (): void => undefined;
     this.client = new I3Client({
       randomBytes: environment.randomBytes, wallMs: environment.wallMs,
-      datapath: { send: (datagrams) => environment.send(datagrams), setNextServer: ignore, setDefaultServer: ignore, setKnownSource: ignore },
+      datapath: { send: (datagrams) => void environment.send(datagrams), setNextServer: ignore, setDefaultServer: ignore, setKnownSource: ignore },
     });
     this.#paths = new OpenPaths(this.client);
   }
 
-  /** To the first of 1 to 15 ids, with the others behind it. False: no server answers now, and it is not sent. `shortcut`: it may go straight to the receiver. */
+  /** To the first of 1 to 15 ids, with the others behind it. False: it is not sent, since no server answers now, or the system takes no more. `shortcut`: it may go straight to the receiver. */
   send(nowMs: number, ids: readonly Uint8Array[], payload: Uint8Array, { shortcut = false, ...limits }: Partial<PacketLimits> & { readonly shortcut?: boolean } = {}): boolean {
     const [head] = ids;
     if (head !== undefined) this.#paths.use(nowMs, head, shortcut);
@@ -67,9 +67,9 @@ export class ProgramCore {
       this.counters.noServer += 1;
       return false;
     }
+    if (!this.#environment.send([datagram])) return false;
     this.counters.sent += 1;
     if (head !== undefined && this.client.shortcutOf(head) !== null) this.counters.straight += 1;
-    this.#environment.send([datagram]);
     return true;
   }
 

@@ -4,7 +4,9 @@ import { EventEmitter } from "node:events";
 import { bytesKey } from "@i3/common";
 
 import type { ClientError } from "../errors.js";
+import { Replacements } from "../replacements.js";
 import type { Message } from "./message.js";
+import { checkEvent } from "./options.js";
 
 /** Messages that wait for `for await`; more are dropped and counted. */
 export const MAX_WAITING_MESSAGES = 1_024;
@@ -20,6 +22,8 @@ export interface TriggerEvents {
   /** It was removed, or the connection closed. */
   removed: [];
 }
+
+const EVENTS = Object.keys({ message: 1, live: 1, lost: 1, refused: 1, removed: 1 } satisfies Record<keyof TriggerEvents, 1>);
 
 /**
  * Made by `insert` and `join` of a connection, and kept alive until {@link remove}.
@@ -44,6 +48,7 @@ export interface Trigger extends EventEmitter<TriggerEvents>, AsyncIterable<Mess
 export class ProgramTrigger extends EventEmitter<TriggerEvents> implements Trigger {
   dropped = 0;
   readonly parts: readonly Uint8Array[];
+  readonly replacements = new Replacements();
   readonly #live = new Set<string>();
   readonly #waiting: Message[] = [];
   readonly #onRemove: (trigger: ProgramTrigger) => void;
@@ -54,8 +59,9 @@ export class ProgramTrigger extends EventEmitter<TriggerEvents> implements Trigg
     super();
     this.parts = parts;
     this.#onRemove = onRemove;
-    // What came before the first listener is for it.
     (this as unknown as EventEmitter).on("newListener", (event: string | symbol) => {
+      checkEvent(event, EVENTS);
+      // What came before the first listener is for it.
       if (event === "message" && this.#waiting.length > 0) queueMicrotask(() => this.#waiting.splice(0).forEach((message) => this.deliver(message)));
     });
   }

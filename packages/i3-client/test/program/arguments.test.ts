@@ -4,7 +4,7 @@ import { generateTriggerKey, signStep } from "@i3/hip";
 import { describe, expect, it } from "vitest";
 
 import { ClientError, Group, maxPayloadBytes, MAX_PREFERENCE_BYTES } from "../../src/index.js";
-import { readId, readPayload, readServer, readStack } from "../../src/program/arguments.js";
+import { readId, readPayload, readServer, readStack, shortId } from "../../src/program/arguments.js";
 import { consentFromBytes, consentToBytes, readConsents } from "../../src/program/consent.js";
 import { anycastIdOf } from "../../src/program/group.js";
 
@@ -40,6 +40,10 @@ describe("ids", () => {
     const secret = "5ec2e7".repeat(20);
     expect(() => readId(secret)).toThrow(/^the id is a text of 120 characters$/);
   });
+
+  it("of one key differ for people too", () => {
+    expect(shortId(ID)).toBe("00010203…1c1d1e1f");
+  });
 });
 
 describe("payloads", () => {
@@ -49,6 +53,7 @@ describe("payloads", () => {
     expect(readPayload(new Uint8Array(1_184), 1)).toHaveLength(1_184);
     expect(codeOf(() => readPayload(new Uint8Array(1_185), 1))).toBe("ERR_I3_TOO_LARGE");
     expect(codeOf(() => readPayload(new Uint8Array(1_153), 2))).toBe("ERR_I3_TOO_LARGE");
+    for (const ids of [0, 16, 1.5, "2", null]) expect(codeOf(() => maxPayloadBytes(ids as never))).toBe("ERR_I3_USAGE");
     expect(codeOf(() => readPayload({} as never, 1))).toBe("ERR_I3_USAGE");
   });
 });
@@ -98,8 +103,8 @@ describe("groups", () => {
     expect(Group.fromSecret(toHex(group.secret())).id).toEqual(group.id);
     expect(JSON.stringify(group)).not.toContain(toHex(random(32)));
     for (const bad of [random(31), "00", 5]) expect(codeOf(() => Group.fromSecret(bad as never))).toBe("ERR_I3_USAGE");
-    expect(codeOf(() => group.admit(random(31), new Date(0)))).toBe("ERR_I3_USAGE");
-    expect(codeOf(() => group.admit(random(32), new Date(NaN)))).toBe("ERR_I3_USAGE");
+    for (const bad of [random(31), toHex(random(32)), undefined]) expect(() => group.admit(bad as never, new Date(0))).toThrow(/^the key of the member is /);
+    for (const bad of [new Date(NaN), new Date(-1), 1e12, undefined]) expect(() => group.admit(random(32), bad as never)).toThrow(/^notAfter is /);
   });
 
   it("have anycast ids with a preference behind a mark", () => {

@@ -96,6 +96,17 @@ describe("two programs", () => {
     expect(await take(inbox, 2)).toEqual(["one", "two"]);
     expect(home.counters()).toMatchObject({ received: 2, unknownId: 0, shortcutsFailed: 0, proofsRefused: 0 });
     expect(home.servers()).toMatchObject([{ address: server.address, alive: true }]);
+    expect(home.server()).toBe(server.address);
+  });
+
+  it("are told when the socket takes no more: what was not sent is not counted as sent", async () => {
+    const i3 = await open();
+    const id = i3.id();
+    const before = i3.counters();
+    const taken = Array.from({ length: 5_000 }, () => i3.send(id, "all in one turn")).filter((isSent) => isSent).length;
+    const { sent, socket } = i3.counters();
+    expect(taken).toBeLessThan(5_000);
+    expect([sent - before.sent, socket - before.socket]).toEqual([taken, 5_000 - taken]);
   });
 
   it("send straight to each other when both allow it, and never before the receiver does", async () => {
@@ -134,10 +145,12 @@ describe("two programs", () => {
   });
 
   it("hear that nobody is there", async () => {
-    const other = await open();
+    const [other, third] = [await open(), await open()];
     const gone = once(other, "not-present") as Promise<[Uint8Array]>;
-    const id = other.id();
-    other.send(id, "is anybody there?");
+    const [asked, id] = [third.id(), other.id()];
+    // The answer would be longer than this.
+    other.send(asked, "no");
+    other.send(id, "yes");
     expect((await gone)[0]).toEqual(id);
   });
 
@@ -202,7 +215,7 @@ describe("two programs", () => {
     trigger.remove();
     await expect(founder.join(root, { to: [left.consent(right.id, TOMORROW)] })).rejects.toMatchObject({ code: "ERR_I3_USAGE" });
     await expect(founder.join(root, { to: [left.consent(root.id, TOMORROW)], preference: "a" })).rejects.toMatchObject({ code: "ERR_I3_USAGE" });
-    expect(() => left.consent(root.id, new Date(NaN))).toThrow("an end that is no time");
+    expect(() => left.consent(root.id, new Date(NaN))).toThrow("notAfter is a Date that is no time");
   });
 
   it("go on with a later certificate, and with other services on the way, under the same trigger", async () => {
@@ -359,7 +372,7 @@ describe("what cannot work is said at once", () => {
     const socket = createSocket("udp4").bind(0, "127.0.0.1");
     await once(socket, "listening");
     const { port } = socket.address();
-    await expect(connect({ servers: [server.address], address: "127.0.0.1", port })).rejects.toMatchObject({ code: "ERR_I3_PORT_IN_USE" });
+    await expect(connect({ servers: [server.address], address: "127.0.0.1", port })).rejects.toMatchObject({ code: "ERR_I3_PORT_IN_USE", remedy: expect.stringContaining("Leave port out") as string });
     // A server that says nothing.
     await expect(connect({ servers: [`127.0.0.1:${port}`], timeoutMs: 100 })).rejects.toMatchObject({ code: "ERR_I3_NO_SERVER", message: `no server has answered within 100 ms: 127.0.0.1:${port}` });
     socket.close();

@@ -82,6 +82,39 @@ describe("a group", () => {
   });
 });
 
+describe("anycast among members with one preference", () => {
+  /** How many of 400 packets each member gets, in the order of `suffixes`: bytes that it adds to "eu". */
+  function shares(asked: string, suffixes: readonly (readonly number[])[]): readonly number[] {
+    const [sender, ...members] = overlay(suffixes.length + 1) as readonly ProgramNode[] as [ProgramNode, ...ProgramNode[]];
+    const group = generateTriggerKey();
+    const base = groupId(group.publicKey, new Uint8Array(SUFFIX_BYTES));
+    for (const [i, member] of members.entries()) {
+      const key = generateTriggerKey();
+      const id = anycastIdOf(base, Uint8Array.of(0x65, 0x75, ...(suffixes[i] ?? [])), world.random);
+      member.core.receivers.setAnycast(id, (message) => member.heard.push(message));
+      member.core.client.joinGroup(world.nowMs, id, certifyMember(group, key.publicKey, END_S), key);
+    }
+    world.run(1_000);
+    for (let i = 0; i < 400; i += 1) {
+      sender.send([anycastIdOf(base, asked, world.random)], "work");
+      world.run(5);
+    }
+    world.run(500);
+    return members.map(({ heard }) => heard.length);
+  }
+
+  it("gives three of them a half and two quarters", () => {
+    const [least = 0, , most = 0] = [...shares("eu", [[], [], []])].sort((a, b) => a - b);
+    expect([least > 60, least < 140, most > 160, most < 240]).toEqual([true, true, true, true]);
+  });
+
+  it("gives four of them equal parts when they spread themselves evenly, and one of them all when the packet's preference goes on otherwise", () => {
+    const spread = [[0], [64], [128], [192]];
+    for (const count of shares("eu", spread)) expect([count > 60, count < 140]).toEqual([true, true]);
+    expect(shares("eup", spread)).toEqual([0, 400, 0, 0]);
+  });
+});
+
 describe("ways", () => {
   it("lead straight to the responsible server after the first packet", () => {
     const [receiver, sender] = overlay(2);

@@ -15,7 +15,7 @@ export class ProgramNode {
   readonly #outbox: Datagram[] = [];
 
   constructor(readonly world: World, address: string, servers: readonly { readonly locator: Locator }[]) {
-    this.core = new ProgramCore({ send: (datagrams) => void this.#outbox.push(...datagrams), randomBytes: world.random, wallMs: world.wallMs });
+    this.core = new ProgramCore({ send: (datagrams) => this.#outbox.push(...datagrams) > 0, randomBytes: world.random, wallMs: world.wallMs });
     for (const { locator } of servers) this.core.client.addServer(world.nowMs, locator);
     this.node = this.#settle(address);
   }
