@@ -1,7 +1,17 @@
 // @ts-check
-/** The command line of an example: --help says how it is used, and what it does not know it names in one line. */
+/** The command line of an example: --help says how it is used, and what it does not know it names in one line. So does what goes wrong later. */
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
+
+import { I3Error } from "@i3/i3-client";
+
+const example = basename(process.argv[1] ?? "");
+
+// What the user or the world did is said with its remedy, and nothing else; a fault of the example keeps its stack.
+process.on("uncaughtException", (error) => {
+  console.error(`${example}: ${error instanceof I3Error ? `${error.message}. ${error.remedy ?? ""}` : error.stack}`);
+  process.exit(1);
+});
 
 /**
  * The options that were given, each with a text behind it. With --help it prints them and ends the process; with anything else that is not named here, with status 2.
@@ -13,7 +23,6 @@ import { parseArgs } from "node:util";
  */
 export function readArguments(does, options) {
   const names = /** @type {Name[]} */ (Object.keys(options));
-  const example = basename(process.argv[1] ?? "");
   try {
     const texts = Object.fromEntries(names.map((name) => [name, /** @type {const} */ ({ type: "string" })]));
     const { help, ...values } = parseArgs({ options: { ...texts, help: { type: "boolean" } } }).values;

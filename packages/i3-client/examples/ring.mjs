@@ -15,6 +15,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 
+import { I3Error } from "@i3/i3-client";
+
 import { readArguments } from "./arguments.mjs";
 
 const SERVER = fileURLToPath(new URL("../../i3-server/dist/main.js", import.meta.url));
@@ -30,7 +32,7 @@ const run = promisify(execFile);
 /** `given`: what --servers says, with commas between. @param {string | undefined} given @returns {Promise<Ring>} */
 export async function openRing(given) {
   if (given !== undefined) return { servers: given.split(","), close: () => undefined };
-  if (!existsSync(SERVER)) throw new Error("there is no i3-server beside this package: name servers of a ring, --servers ADDRESS[,ADDRESS]");
+  if (!existsSync(SERVER)) throw new I3Error("ERR_I3_USAGE", "there is no built i3-server beside this package", { remedy: "Name servers of a ring, --servers ADDRESS[,ADDRESS]; or build the repository: npm run build." });
   const folder = mkdtempSync(join(tmpdir(), "i3-ring-"));
   /** @type {import("node:child_process").ChildProcess[]} */
   const children = [];

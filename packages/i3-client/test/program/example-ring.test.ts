@@ -10,6 +10,8 @@ import { fileURLToPath } from "node:url";
 
 import { expect, it, onTestFinished } from "vitest";
 
+import { LoopbackServer } from "./loopback-server.js";
+
 const EXAMPLES = fileURLToPath(new URL("../../examples/", import.meta.url));
 
 function example(folder: string, name: string, ...args: readonly string[]): ChildProcess {
@@ -60,9 +62,33 @@ async function ended(name: string, ...args: readonly string[]): Promise<{ readon
   return { status, said, wrong };
 }
 
-it("chat.mjs with a secret that is none says so before it starts a ring", async () => {
-  expect(await ended("chat.mjs", "--group", "zz")).toMatchObject({ status: 1, said: "", wrong: expect.stringContaining("ERR_I3_USAGE") as string });
+it.each<readonly [name: string, args: readonly string[], wrong: string]>([
+  ["chat.mjs", ["--group", "zz"], "the secret of the group has not the right form. It has 32 bytes, or 64 hex digits, as Group.secret() gives it."],
+  ["transcoder.mjs", ["--servers", "999.1.1.1"], 'the address of a server is "999.1.1.1". Write an IP address'],
+])("%s %j says what is wrong and what to do, in one line, before it starts a ring", async (name, args, wrong) => {
+  const { status, said, wrong: line } = await ended(name, ...args);
+  expect([status, said, line.trimEnd().split("\n")]).toEqual([1, "", [expect.stringContaining(`${name}: ${wrong}`)]]);
 }, 30_000);
+
+it("chat.mjs: two of one name read each other, and not themselves", async () => {
+  const server = await LoopbackServer.open();
+  onTestFinished(() => server.close());
+  const folder = await folderFor();
+  const said = await Promise.all(["one", "two"].map(async (text) => {
+    const child = example(folder, "chat.mjs", "--servers", server.address, "--group", "c4a7".repeat(16));
+    const lines: string[] = [];
+    let typing: NodeJS.Timeout | undefined;
+    // Goes on until the other has read it too.
+    onTestFinished(() => clearInterval(typing));
+    for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
+      if (line.startsWith("you are ")) typing = setInterval(() => child.stdin?.write(`${text}\n`), 50);
+      if (lines.push(line) > 0 && /^somebody: /.test(line)) break;
+    }
+    return lines;
+  }));
+  expect(said.map(([first]) => first)).toEqual([`* by the server ${server.address}`, `* by the server ${server.address}`]);
+  expect(said.map((lines) => lines.at(-1))).toEqual([expect.stringMatching(/^somebody: two/), expect.stringMatching(/^somebody: one/)]);
+}, 60_000);
 
 it.each([["chat.mjs", ["name", "servers", "group"]], ["nearest-server.mjs", ["servers"]], ["transcoder.mjs", ["servers"]], ["ring.mjs", []]])("%s says how it is used", async (name, options) => {
   const help = await ended(name, "--help");
