@@ -42,7 +42,7 @@ describe("a ring with faults", () => {
 
 it("a failure names the seed, the checker, the virtual time and the command that replays it, behind the last lines", () => {
   const failure = { checker: "one-ring", message: "server 3 is in another ring", lines: ["1.000 server 3: joined"] };
-  const text = failureText({ seed: "17", events: 812, counts: new Map(), digest: "ab", endMs: 95_250, datagrams: 1, inputs: 1, failure }, 1_000);
+  const text = failureText({ seed: "17", events: 812, counts: new Map(), digest: "ab", endMs: 95_250, datagrams: 1, inputs: 1, checks: new Map(), failure }, 1_000);
   expect(text.split("\n")).toEqual([
     "1.000 server 3: joined", "seed 17: one-ring at 95.250 s of virtual time: server 3 is in another ring", "digest ab", "replay: npm run sim -- --seed 17 --events 1000",
   ]);
@@ -54,11 +54,11 @@ it("totals of no run have no empty lines", () => {
 
 it("totals name the checkers that fired, with their seeds", () => {
   const totals = new Totals();
-  const run = { events: 10, counts: new Map([["crash", 2], ["send", 3]] as const), digest: "", endMs: 0, datagrams: 0, inputs: 0 };
+  const run = { events: 10, counts: new Map([["crash", 2], ["send", 3]] as const), digest: "", endMs: 0, datagrams: 0, inputs: 0, checks: new Map([["invariant", 4], ["packet", 1]] as const) };
   totals.add({ ...run, seed: "1", failure: null });
   totals.add({ ...run, seed: "2", failure: { checker: "one-ring", message: "", lines: [] } });
   totals.add({ ...run, seed: "4", failure: { checker: "one-ring", message: "", lines: [] } });
-  expect(totals.text().split("\n")).toEqual(["faults: crash 6", "clients: send 9", "checker one-ring fired in 2: seeds 2, 4", "3 seeds, 30 events, 2 failed"]);
+  expect(totals.text().split("\n")).toEqual(["faults: crash 6", "clients: send 9", "checked: invariant 12, nine principals 0, principals of fewer 0, too few settled 0, list 0, place 0, packet 3, straight packet 0", "checker one-ring fired in 2: seeds 2, 4", "3 seeds, 30 events, 2 failed"]);
 });
 
 describe("the arguments", () => {

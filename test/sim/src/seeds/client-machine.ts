@@ -55,6 +55,8 @@ export class ClientMachine extends Machine {
   protected core: Core | null = null;
   /** By id (bytesKey), in the order of insertion. */
   readonly triggers = new Map<string, Wanted>();
+  /** Where it is and was: nobody else ever is there. */
+  readonly addresses: Set<Endpoint>;
   /** When it was started, moved or skewed last, ms. */
   disturbedMs = 0;
   /** Ring key (latin1) → when the server that its packets go to was named last, of those that they go to straight. */
@@ -66,6 +68,7 @@ export class ClientMachine extends Machine {
 
   constructor(number: number, seed: string, endpoint: Endpoint, surroundings: Surroundings, events: ClientEvents) {
     super(`client ${number}`, endpoint, surroundings);
+    this.addresses = new Set([endpoint]);
     this.#random = new Draw(`${seed}/${this.name}`);
     // Of different clients never the same: who has the key owns the ids.
     this.#keys = [0, 1, 2].map((i) => keyNumber((number * 3 + i) % KEYS));
@@ -175,6 +178,7 @@ export class ClientMachine extends Machine {
   move(endpoint: Endpoint, isKnown: boolean): void {
     this.disturbedMs = this.surroundings.nowMs;
     this.endpoint = endpoint;
+    this.addresses.add(endpoint);
     if (isKnown) this.client.renewTriggers(this.surroundings.nowMs);
     this.step(null);
   }

@@ -13,10 +13,10 @@ import { Rogues } from "./rogues.js";
 import type { ServerMachine } from "./server-machine.js";
 import { FOUNDERS, type World } from "./world.js";
 
-/** Servers that run, in fair weather and in foul. */
-const MIN_FAIR = 8;
-const MIN_FOUL = 5;
-const MAX_SERVERS = 11;
+/** Servers that run and can be heard at least: in fair weather one more than a successor list is long, as Zave's proof has it. */
+const MIN_FAIR = 9;
+const MIN_FOUL = 8;
+const MAX_SERVERS = 12;
 /** In fair weather so many go within that time: fewer than a successor list is long, and before it is full again. */
 const MAX_DEATHS = 3;
 const DEATHS_MS = 12_000;
@@ -98,7 +98,14 @@ export class Events {
     const payload = this.#payload();
     const header = encodeDataHeader({ flags: 0, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, payloadKind: 5, nonce: this.#draw.bytes(8), ids: [id] });
     this.#world.inject(from, server, concatBytes(header, payload));
-    return Buffer.from(payload.subarray(0, 8)).toString("hex");
+    return numberOf(payload);
+  }
+
+  /** The same from a client, by its own way to the id. */
+  probeFrom(client: ClientMachine, id: Uint8Array): string {
+    const payload = this.#payload();
+    client.send(id, payload, false);
+    return numberOf(payload);
   }
 
   #payload(): Uint8Array {
@@ -465,6 +472,8 @@ const isRingRequest = (bytes: Uint8Array): boolean => bytes[0] === 0x19 && RING_
 const RING_REQUESTS: ReadonlySet<number> = new Set([CONTROL_TYPES.FIND, CONTROL_TYPES.STATE, CONTROL_TYPES.ALIVE]);
 
 const isTrigger = (bytes: Uint8Array): boolean => bytes[0] === 0x19 && bytes[1] === CONTROL_TYPES.TRIGGER;
+
+const numberOf = (payload: Uint8Array): string => Buffer.from(payload.subarray(0, 8)).toString("hex");
 
 export const wantedOf = ({ triggers }: ClientMachine): Wanted[] => [...triggers.values()].filter(({ isWanted }) => isWanted);
 

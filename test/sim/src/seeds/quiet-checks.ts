@@ -17,6 +17,8 @@ const PROBE_MS = 3_000;
 const LOOK_MS = 200;
 /** Servers look up the ways of the first packets for so long: 32 for each key may wait, and groups that lead to each other would make more of all at once. */
 const LOOKUP_MS = 400;
+/** Servers on a list. */
+const LISTED = 8;
 const PROBER = strangerEndpoint(0);
 /** Each takes two of the 16 hops at most, and the copies that a packet may have are shared at groups. */
 const SURE_STEPS = 3;
@@ -100,13 +102,13 @@ function checkReplicas(ordered: readonly ServerMachine[], wanted: ReadonlyMap<st
   }
 }
 
-interface Owner {
+export interface Owner {
   readonly client: ClientMachine;
   readonly trigger: Wanted;
 }
 
 /** Id (bytesKey) → who wants a trigger there. */
-function allWanted(world: World): ReadonlyMap<string, readonly Owner[]> {
+export function allWanted(world: { readonly clients: readonly ClientMachine[] }): ReadonlyMap<string, readonly Owner[]> {
   const owners = new Map<string, Owner[]>();
   for (const client of world.clients) {
     for (const trigger of wantedOf(client)) owners.set(bytesKey(trigger.id), [...(owners.get(bytesKey(trigger.id)) ?? []), { client, trigger }]);
@@ -114,7 +116,7 @@ function allWanted(world: World): ReadonlyMap<string, readonly Owner[]> {
   return owners;
 }
 
-function leadsTo({ target }: TriggerEntry, { client, trigger }: Owner): boolean {
+export function leadsTo({ target }: TriggerEntry, { client, trigger }: Owner): boolean {
   if (target.kind === "locator") return trigger.steps.length === 0 && endpointOfLocator(target.locator) === client.endpoint;
   return target.ids.length === trigger.steps.length && target.ids.every((id, i) => sameBytes(id, trigger.steps[i]?.id ?? id.subarray(1)));
 }
@@ -177,19 +179,19 @@ function probeAll(world: World, events: Events, servers: readonly ServerMachine[
   return awaited;
 }
 
-/** What owners put now all clients find, and nothing older. */
+/** What owners put now, names and server lists, all clients find, and nothing older. */
 function checkRecords(world: World): void {
-  for (const client of world.clients) client.keep(world.records.sign(client.recordKey, []).newest);
+  const servers = world.talking().slice(-LISTED).map(({ node }) => node);
+  for (const client of world.clients) for (const list of [[], servers]) client.keep(world.records.sign(client.recordKey, list).newest);
   const kept = [...world.records.newest.values()];
-  const names = kept.filter(({ newest }) => newest.kind === RECORD_KIND.name);
-  runUntil(world, () => names.every((record) => world.records.isAcknowledged(record)));
+  runUntil(world, () => kept.every((record) => world.records.isAcknowledged(record)));
   for (const { key } of kept) for (const client of world.clients) client.find(key);
   const foundBy = (name: string, { key }: OwnRecord): number | undefined => world.records.lastFound.get(`${name} ${bytesKey(key)}`)?.sequence;
-  runUntil(world, () => names.every((record) => world.clients.every(({ name }) => foundBy(name, record) === record.newest.sequence)));
+  runUntil(world, () => kept.every((record) => world.clients.every(({ name }) => foundBy(name, record) === record.newest.sequence)));
   for (const { name } of world.clients) {
-    for (const record of names) {
+    for (const record of kept) {
       const found = foundBy(name, record);
-      if (found !== record.newest.sequence) fail("record-lost", `${name} finds ${found ?? "none"} of a record with sequence ${record.newest.sequence}`);
+      if (found !== record.newest.sequence) fail("record-lost", `${name} finds ${found ?? "none"} of a ${record.newest.kind === RECORD_KIND.name ? "name" : "server list"} with sequence ${record.newest.sequence}`);
     }
   }
 }

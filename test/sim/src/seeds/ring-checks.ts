@@ -7,7 +7,7 @@ import { sameBytes, type RingNode } from "@i3/common";
 
 import { endpointOfLocator, type Endpoint } from "./endpoints.js";
 import type { ServerMachine } from "./server-machine.js";
-import { CheckFailed } from "./trace.js";
+import { CheckFailed, type Checked } from "./trace.js";
 
 /** Length of a successor list (chord/constants.ts). */
 const SUCCESSORS = 8;
@@ -54,8 +54,8 @@ export function checkLists(server: ServerMachine, servers: ReadonlyMap<Endpoint,
   return list;
 }
 
-/** Zave's invariant and the one ring, of servers that all can talk. Members have joined and run. */
-export function checkInvariant(nowMs: number, servers: Iterable<ServerMachine>): void {
+/** Zave's invariant and the one ring, of servers that all can talk. Members have joined and run. Returns how its principals were counted. */
+export function checkInvariant(nowMs: number, servers: Iterable<ServerMachine>): Checked {
   const members = [...servers].filter((server) => server.isUp && !server.isLeaving && server.memberSinceMs !== null);
   const next = new Map<ServerMachine, ServerMachine>();
   for (const member of members) {
@@ -63,23 +63,30 @@ export function checkInvariant(nowMs: number, servers: Iterable<ServerMachine>):
     if (live === undefined) fail("live-successor", `no successor of ${member.name} lives: ${listText(member.list)}`);
     else next.set(member, live);
   }
-  checkPrincipals(nowMs, members);
+  const counted = checkPrincipals(nowMs, members);
   checkOneRing(members, next);
+  return counted;
 }
 
 /**
- * Members that no adjacent pair in a list skips, the list's owner first: r + 1 of them in a ring that has so many, and all in a smaller one (the small-ring
- * rule of chord.ts). Who has been a member for long enough is one, and stays one.
+ * Principals are members that no adjacent pair in a list skips, the list's owner first. Who has been a member for long enough is one, and stays one. Once so many
+ * have, there are r + 1, or in a smaller ring (chord.ts) all.
  */
-function checkPrincipals(nowMs: number, members: readonly ServerMachine[]): void {
-  const settled = members.filter(({ memberSinceMs }) => memberSinceMs !== null && nowMs - memberSinceMs >= SETTLED_MS);
-  for (const { list, key, name } of members) {
-    let from = key;
-    for (const { key: to } of list) {
-      for (const member of settled) if (isBetween(from, member.key, to)) fail("principals", `the list of ${name} skips ${member.name}: ${listText(list)}`);
+function checkPrincipals(nowMs: number, members: readonly ServerMachine[]): Checked {
+  const isSettled = ({ memberSinceMs }: ServerMachine): boolean => memberSinceMs !== null && nowMs - memberSinceMs >= SETTLED_MS;
+  const least = Math.min(SUCCESSORS + 1, members.length);
+  const skipped = new Map<ServerMachine, ServerMachine>();
+  for (const owner of members) {
+    let from = owner.key;
+    for (const { key: to } of owner.list) {
+      for (const member of members) if (isBetween(from, member.key, to)) skipped.set(member, owner);
       from = to;
     }
   }
+  for (const [member, { name, list }] of skipped) if (isSettled(member)) fail("principals", `the list of ${name} skips ${member.name}: ${listText(list)}`);
+  if (members.filter(isSettled).length < least) return "too few settled";
+  if (members.length - skipped.size < least) fail("principals", `only ${members.length - skipped.size} of ${members.length} members are skipped by no list`);
+  return least > SUCCESSORS ? "nine principals" : "principals of fewer";
 }
 
 /** From every member the best successors lead into one cycle, which goes round once. */

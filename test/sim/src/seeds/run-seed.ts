@@ -6,8 +6,8 @@ import { SteadyChecks } from "./steady-checks.js";
 import { CheckFailed } from "./trace.js";
 import { World } from "./world.js";
 
-const LEAST_SERVERS = 8;
-const MOST_SERVERS = 10;
+const LEAST_SERVERS = 10;
+const MOST_SERVERS = 11;
 const CLIENTS = 4;
 /** All have joined. */
 const START_MS = 6_000;
@@ -31,6 +31,8 @@ export interface Outcome {
   readonly endMs: number;
   readonly datagrams: number;
   readonly inputs: number;
+  /** What was checked → how often. */
+  readonly checks: ReadonlyMap<string, number>;
   readonly failure: { readonly checker: string; readonly message: string; readonly lines: readonly string[] } | null;
 }
 
@@ -38,7 +40,7 @@ export interface Outcome {
 export function runSeed(seed: string, events: number): Outcome {
   const world = new World(seed);
   const drawn = new Events(seed, world);
-  const steady = new SteadyChecks(seed, (from, server, id) => drawn.probe(from, server, id));
+  const steady = new SteadyChecks(seed, drawn);
   world.steady = steady;
   let done = 0;
   let failure: Outcome["failure"] = null;
@@ -67,7 +69,7 @@ export function runSeed(seed: string, events: number): Outcome {
     failure = { checker, message: error instanceof CheckFailed ? error.message : (error.stack ?? error.message), lines: world.trace.lines() };
   }
   const { nowMs: endMs, datagrams, inputs } = world;
-  return { seed, events: done, counts: drawn.counts, digest: world.trace.digest(), endMs, datagrams, inputs, failure };
+  return { seed, events: done, counts: drawn.counts, digest: world.trace.digest(), endMs, datagrams, inputs, checks: world.checks, failure };
 }
 
 function build(world: World, draw: Draw): void {

@@ -155,6 +155,11 @@ export class ServerMachine extends Machine {
     return this.isUp && nowMs - oldestMs > ROUTE_LIFE_MS + 1;
   }
 
+  /** It is in the ring, and can be heard. */
+  get isMember(): boolean {
+    return this.isUp && !this.isMute && !this.isLeaving && this.memberSinceMs !== null;
+  }
+
   get hasLeft(): boolean {
     return this.core?.hasLeft === true;
   }

@@ -16,6 +16,11 @@ export class CheckFailed extends Error {
   }
 }
 
+/** What is counted, so that it shows when something was never looked at (docs/simulation.md). */
+export const CHECKED = ["invariant", "nine principals", "principals of fewer", "too few settled", "list", "place", "packet", "straight packet"] as const;
+
+export type Checked = (typeof CHECKED)[number];
+
 type Line = string | { readonly from: Endpoint; readonly to: Endpoint; readonly bytes: Uint8Array };
 
 export class Trace {

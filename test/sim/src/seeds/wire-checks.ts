@@ -135,11 +135,15 @@ export class WireChecks {
     if (peer.credit < 0) fail("amplification", `${what}, which is not proved and has sent ${-peer.credit} bytes less than it got`);
   }
 
-  /** Whether this server has in this life acknowledged a trigger with this id (bytesKey), that nobody has removed there since and whose life has not ended. */
-  isAcknowledged(nowMs: number, server: ServerMachine, id: string): boolean {
+  /**
+   * Whether this server has in this life acknowledged a trigger with this id (bytesKey), that nobody has removed there since and whose life has not ended.
+   * `to`: one that leads to this address; null: one that leads on to ids. @default any
+   */
+  isAcknowledged(nowMs: number, server: ServerMachine, id: string, to?: Endpoint | null): boolean {
     for (const name of this.#grants.get(id.slice(0, 16))?.keys() ?? []) {
       const said = name.startsWith(id) ? this.#said.get(`${lifeOf(server)} ${name}`) : undefined;
-      if (said !== undefined && said.to !== null && nowMs - said.atMs <= TRIGGER_LIFE_MS + 1) return true;
+      if (said === undefined || said.to === null || nowMs - said.atMs > TRIGGER_LIFE_MS + 1) continue;
+      if (to === undefined || (to === null ? said.isStack : !said.isStack && said.to === to)) return true;
     }
     return false;
   }

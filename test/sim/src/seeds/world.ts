@@ -12,7 +12,7 @@ import { checkInvariant, checkLists } from "./ring-checks.js";
 import { RingWireChecks } from "./ring-wire.js";
 import { ServerMachine, type ServerEvents } from "./server-machine.js";
 import type { SteadyChecks } from "./steady-checks.js";
-import { CheckFailed, Trace } from "./trace.js";
+import { CheckFailed, Trace, type Checked } from "./trace.js";
 import { WireChecks } from "./wire-checks.js";
 
 /** Servers that all others are told of. */
@@ -52,6 +52,8 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
   isFair = false;
   /** Packets that reached a client: its name, and the number in the packet. */
   readonly arrived = new Set<string>();
+  /** What was checked → how often. */
+  readonly checks = new Map<Checked, number>();
   inputs = 0;
   datagrams = 0;
   readonly #seed: string;
@@ -125,6 +127,10 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
     this.trace.note(this.nowMs, text);
   }
 
+  checked(what: Checked, times = 1): void {
+    this.checks.set(what, (this.checks.get(what) ?? 0) + times);
+  }
+
   run(untilMs: number): void {
     for (;;) {
       let due: Machine | null = null;
@@ -185,6 +191,7 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
     const known = this.#neighbours.get(machine);
     if (known?.successors === successors && known.predecessor === predecessor) return;
     this.#neighbours.set(machine, { successors, predecessor });
+    this.checked("list");
     const list = checkLists(machine, this.servers);
     if (list.length === machine.list.length && list.every((server, i) => server === machine.list[i])) return;
     machine.list = list;
@@ -240,7 +247,10 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
     if (!this.#hasRingChanged && this.nowMs - this.#checkedMs < RING_CHECK_MS) return;
     this.#hasRingChanged = false;
     this.#checkedMs = this.nowMs;
-    if (this.isFair) checkInvariant(this.nowMs, this.servers.values());
+    if (this.isFair) {
+      this.checked("invariant");
+      this.checked(checkInvariant(this.nowMs, this.servers.values()));
+    }
     this.#checkAges();
   }
 
