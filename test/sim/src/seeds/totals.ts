@@ -29,8 +29,7 @@ export class Totals {
     const checks = CHECKED.map((what) => `${what} ${this.#checks.get(what) ?? 0}`).join(", ");
     const fired = [...this.#fired].sort(([a], [b]) => (a < b ? -1 : 1)).map(([checker, seeds]) => `checker ${checker} fired in ${seeds.length}: seeds ${seeds.join(", ")}`);
     const kinds = [["faults", list(false)], ["clients", list(true)], ["checked", this.seeds === 0 ? "" : checks]].flatMap(([what, counts = ""]) => (counts === "" ? [] : [`${what}: ${counts}`]));
-    return [...kinds, ...fired, `${this.seeds} seeds, ${this.events} events, ${this.failed} failed`].join("
-");
+    return [...kinds, ...fired, `${this.seeds} seeds, ${this.events} events, ${this.failed} failed`].join("\n");
   }
 }
 
