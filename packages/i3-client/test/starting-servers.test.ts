@@ -54,6 +54,8 @@ describe("a server that starts", () => {
     const fresh = world.server(9, [ring[0] as Node]);
     traffic(700);
     const [silent, hopInJoin] = [unanswered(fresh), firstHop(sender)];
+    // With 300 ms there and back between servers that takes some seconds.
+    for (let left = 150; left > 0 && !fresh.log.some(({ event }) => event === "joined"); left -= 1) traffic(100);
     traffic(6_000);
     expect(firstHop(sender)).toBe(locatorText(fresh.locator));
     const lostPackets = lost();
@@ -79,7 +81,7 @@ describe("a server that starts", () => {
     expect(unanswered(server)).toBeGreaterThan(0);
   });
 
-  it.each([[1, 1_000], [10, 1_000], [50, 2_000]])("together with four others (ways of %i ms) is in a ring within %i ms, and a client has them all a second later", (delayMs, withinMs) => {
+  it.each([[1, 1_000], [10, 1_000], [50, 5_000]])("together with four others (ways of %i ms) is in a ring within %i ms, and a client has one of them a second later, and all in the end", (delayMs, withinMs) => {
     const world = new World({ seed: `together ${delayMs}`, delayMs });
     const members = [1, 2, 3, 4, 5].map((n) => world.node(`192.0.2.${n}`));
     const ring = [1, 2, 3, 4, 5].map((n) => world.server(n, members));
@@ -87,7 +89,10 @@ describe("a server that starts", () => {
     world.run(5_000, () => ring.every((node) => coreOf(node).inspect().successors.length > 0));
     process.stdout.write(`    ways of ${delayMs} ms: all are in it after ${world.nowMs} ms; PINGs without an answer: ${ring.map(unanswered).join(", ")}\n`);
     expect(world.nowMs).toBeLessThan(withinMs);
-    world.run(1_000 + 2 * delayMs, () => client.client.servers().every(({ liveness }) => liveness === "alive"));
-    expect(client.client.servers().map(({ liveness }) => liveness)).toEqual(Array.from({ length: 5 }, () => "alive"));
+    const states = (): readonly string[] => client.client.servers().map(({ liveness }) => liveness);
+    world.run(1_000 + 2 * delayMs, () => states().includes("alive"));
+    expect(states()).toContain("alive");
+    world.run(6_000); // Once one answers, those that have not are asked each 5 s.
+    expect(states()).toEqual(Array.from({ length: 5 }, () => "alive"));
   });
 });

@@ -115,7 +115,7 @@ describe("against a bomber", () => {
 
   it("a loop of ids at three servers ends by the hop limit, for each packet, and others do not notice", async () => {
     const owners = await Promise.all([0, 1, 2].map(programAt));
-    const ids = owners.map((owner) => owner.id());
+    const ids = owners.map((owner) => owner.id("loop"));
     expect(ids.map((id) => ring.ownerOf(id))).toEqual([0, 1, 2]);
     await Promise.all(owners.map(async (owner, i) => {
       const next = (i + 1) % 3;
@@ -180,7 +180,7 @@ describe("a sender's cache", () => {
   it("is asked for by the first packets, then spares the first hop, and is dropped at once when nobody has the id any more", async () => {
     const HOLDER = 2;
     const home = await programAt(HOLDER);
-    const inbox = await home.insert();
+    const inbox = await home.insert(home.id("inbox"));
     const heard = heardBy(inbox);
     // So that both know their way to the holder: of a burst without one few would wait.
     for (const port of ring.ports.slice(0, HOLDER)) {
