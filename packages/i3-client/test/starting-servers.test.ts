@@ -1,7 +1,7 @@
 /** Servers that have started and are in no ring yet answer no PING (docs/wire.md §4.2): no client takes them for its first hop, in virtual time. */
 import { locatorText, privateId } from "@i3/common";
 import { triggerKeyFromSeed } from "@i3/hip";
-import { ServerCore } from "@i3/i3-server";
+import type { ServerCore } from "@i3/i3-server";
 import { describe, expect, it } from "vitest";
 
 import { World, type Node } from "../../../test/sim/world.js";

@@ -82,9 +82,9 @@ describe("a connection refuses", () => {
     ["consent(source)", (wrong) => i3.consent(i3.id(), wrong, TOMORROW), [undefined, 5, "ab"], /^the source is /],
     ["consent(notAfter)", (wrong) => i3.consent(i3.id(), id, wrong), [undefined, Date.now() + 1e5, "tomorrow", new Date(NaN), new Date(-1)], /^notAfter is /],
     ["a group's consent", (wrong) => group.consent(id, wrong), [undefined, Date.now() + 1e5], /^notAfter is /],
-    ["on(event)", (wrong) => i3.on(wrong as "server", () => undefined), ["bogus"], /^there is no event "bogus"$/],
-    ["once(event)", (wrong) => i3.once(wrong as "server", () => undefined), ["not-presnt"], /^there is no event "not-presnt"$/],
-    ["a trigger's on(event)", (wrong) => inbox.on(wrong as "live", () => undefined), ["mesage"], /^there is no event "mesage"$/],
+    ["on(event)", (wrong) => i3.on(wrong, () => undefined), ["bogus"], /^there is no event "bogus"$/],
+    ["once(event)", (wrong) => i3.once(wrong, () => undefined), ["not-presnt"], /^there is no event "not-presnt"$/],
+    ["a trigger's on(event)", (wrong) => inbox.on(wrong, () => undefined), ["mesage"], /^there is no event "mesage"$/],
   ])("%s", async (_, act, wrongs, said) => {
     for (const wrong of wrongs) expect((await refusalOf(() => act(wrong as never)))[0]).toMatch(said);
   });
