@@ -1,4 +1,6 @@
 /** What a program hands in wrongly, at every public entry: thrown at once, with a code, a sentence that names it, and a remedy. */
+import type { EventEmitter } from "node:events";
+
 import { I3Error } from "@i3/common";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
@@ -58,6 +60,8 @@ describe("connect refuses", () => {
 describe("a connection refuses", () => {
   const id = new Uint8Array(32);
   const group = newGroup();
+  /** Whose events have no types. */
+  const plain = (emitter: object): EventEmitter => emitter as EventEmitter;
   const message = { id, payload: new Uint8Array(1), stack: [id], hopLimit: 5, copyBudget: 5 };
   it.each<readonly [call: string, act: (wrong: never) => unknown, wrong: readonly unknown[], message: RegExp]>([
     ["id(label)", (wrong) => i3.id(wrong), [5, null, {}], /^the label is /],
@@ -82,9 +86,9 @@ describe("a connection refuses", () => {
     ["consent(source)", (wrong) => i3.consent(i3.id(), wrong, TOMORROW), [undefined, 5, "ab"], /^the source is /],
     ["consent(notAfter)", (wrong) => i3.consent(i3.id(), id, wrong), [undefined, Date.now() + 1e5, "tomorrow", new Date(NaN), new Date(-1)], /^notAfter is /],
     ["a group's consent", (wrong) => group.consent(id, wrong), [undefined, Date.now() + 1e5], /^notAfter is /],
-    ["on(event)", (wrong) => i3.on(wrong, () => undefined), ["bogus"], /^there is no event "bogus"$/],
-    ["once(event)", (wrong) => i3.once(wrong, () => undefined), ["not-presnt"], /^there is no event "not-presnt"$/],
-    ["a trigger's on(event)", (wrong) => inbox.on(wrong, () => undefined), ["mesage"], /^there is no event "mesage"$/],
+    ["on(event)", (wrong) => plain(i3).on(wrong, () => undefined), ["bogus"], /^there is no event "bogus"$/],
+    ["once(event)", (wrong) => plain(i3).once(wrong, () => undefined), ["not-presnt"], /^there is no event "not-presnt"$/],
+    ["a trigger's on(event)", (wrong) => plain(inbox).on(wrong, () => undefined), ["mesage"], /^there is no event "mesage"$/],
   ])("%s", async (_, act, wrongs, said) => {
     for (const wrong of wrongs) expect((await refusalOf(() => act(wrong as never)))[0]).toMatch(said);
   });

@@ -5,6 +5,7 @@ import type { RingMessage } from "../../src/chord/chord.js";
 import { ServerCounters } from "../../src/counters.js";
 import { Channel } from "../../src/ring/channel.js";
 import { admitServer, type RingMembership } from "../../src/ring/credential.js";
+import { trailerOf } from "../../src/ring/ring-message.js";
 import { randomBytesFrom, seeded } from "../ring-net.js";
 
 export const WALL_MS = 1_800_000_000_000;
@@ -146,3 +147,12 @@ export class ChannelNet {
 }
 
 export const bare = (message: ControlMessage, nonce: Uint8Array): Uint8Array => encodeControl(message, nonce);
+
+/** Who records everything, and plays it again. */
+export const THIEF = makeLocator(Uint8Array.of(198, 51, 100, 9), 5_000);
+
+/** What a receiver that cannot take a message says, or who saw it. */
+export function againOf({ bytes }: Datagram): Uint8Array {
+  const decoded = decodeControl(bytes);
+  return bare({ type: "HELLO_AGAIN", counter: trailerOf(decoded)?.counter ?? 0 }, decoded.nonce);
+}

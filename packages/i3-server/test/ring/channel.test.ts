@@ -1,14 +1,12 @@
 /** What passes between servers: for the pair only, each message once, and who is no member changes nothing. */
 import { describe, expect, it } from "vitest";
 
-import { decodeControl, makeLocator, sameLocator, type ControlMessage, type ControlType, type RingNode } from "@i3/common";
+import { decodeControl, makeLocator, type ControlMessage, type ControlType } from "@i3/common";
 
 import { CALLS } from "../../src/ring/constants.js";
 import { admitServer } from "../../src/ring/credential.js";
-import { trailerOf } from "../../src/ring/ring-message.js";
-import { bare, ChannelNet, type ChannelNode, type Datagram, DELAY_MS, OTHER_AUTHORITY, typeOf, WALL_MS } from "./channel-net.js";
+import { againOf, bare, ChannelNet, type ChannelNode, type Datagram, DELAY_MS, OTHER_AUTHORITY, THIEF, typeOf, WALL_MS } from "./channel-net.js";
 
-const THIEF = makeLocator(Uint8Array.of(198, 51, 100, 9), 5_000);
 const KEY = new Uint8Array(16).fill(9);
 
 const messagesOf = ({ node }: ChannelNode): readonly ControlMessage[] => [
@@ -25,84 +23,8 @@ function replay(net: ChannelNet, target: ChannelNode, recorded: readonly Datagra
   expect(target.heard.slice(heard)).toEqual([]);
 }
 
-/** What a receiver that cannot take a message says, or who saw it. */
-function againOf({ bytes }: Datagram): Uint8Array {
-  const decoded = decodeControl(bytes);
-  return bare({ type: "HELLO_AGAIN", counter: trailerOf(decoded)?.counter ?? 0 }, decoded.nonce);
-}
-
 const towards = (net: ChannelNet, target: ChannelNode, since = 0): Datagram[] =>
   net.wire.slice(since).filter(({ to, bytes }) => to === target.locator && !typeOf({ bytes }).startsWith("HELLO"));
-
-describe("calls to whom others have named", () => {
-  const madeUp = (i: number): RingNode => ({ key: new Uint8Array(16).fill(i), locator: ChannelNet.locatorOf(500 + i) });
-  const hellosTo = (net: ChannelNet, { locator }: Pick<RingNode, "locator">): number[] => net.sent("HELLO").filter(({ to }) => sameLocator(to, locator)).map(({ atMs }) => atMs);
-  const answer = (net: ChannelNet, from: ChannelNode, asker: RingNode, nonce = net.bytes(8)): void =>
-    from.channel.send(net.nowMs, asker.locator, asker.key, nonce, { type: "ROUTED", from: from.node, hops: 1 }, Infinity);
-  const find = (net: ChannelNet, from: ChannelNode, node: RingNode): void => from.channel.send(net.nowMs, node.locator, node.key, net.bytes(8), { type: "FIND", from: from.node, ringKey: KEY }, Infinity);
-
-  it.each([["as askers", answer, 1, "asker"], ["in lookups", find, 3, "lookup"]] as const)("%s are few at once and short; what is more is counted, and holds up nobody else", (_name, send, attempts, purpose) => {
-    const net = new ChannelNet();
-    const [a, b] = [net.add(), net.add()];
-    const nodes = Array.from({ length: 100 }, (_, i) => madeUp(i));
-    for (const node of nodes) send(net, a, node);
-    const { atOnce } = CALLS[purpose];
-    expect([net.wire.length, a.counters.get("calls-refused")]).toEqual([atOnce, 100 - atOnce]);
-    for (const node of nodes.slice(30, 30 + CALLS.own.atOnce - 1)) a.channel.send(0, node.locator, node.key, net.bytes(8), { type: "STATE", from: a.node }, Infinity);
-    a.notify(b);
-    net.run(740);
-    expect(b.heard.map(({ type }) => type)).toEqual(["NOTIFY"]);
-    expect(nodes.slice(0, atOnce).map((node) => hellosTo(net, node).length)).toEqual(new Array(atOnce).fill(attempts));
-    send(net, a, madeUp(200));
-    net.run(20);
-    expect(a.counters.get("waiting-dropped")).toBe(atOnce);
-    send(net, a, madeUp(201));
-    expect([hellosTo(net, madeUp(200)), hellosTo(net, madeUp(201))]).toEqual([[], [760]]);
-  });
-
-  it("at a wrong place do not keep a neighbour from being called where it is", () => {
-    const net = new ChannelNet();
-    const [a, b] = [net.add(), net.add()];
-    answer(net, a, { key: b.node.key, locator: madeUp(1).locator });
-    a.channel.setNeighbours(0, [b.node]);
-    net.run(100);
-    expect([a.channel.sessionCount, hellosTo(net, b)]).toEqual([1, [0]]);
-  });
-
-  it("become our own when we need them ourselves, and stay so", () => {
-    const net = new ChannelNet();
-    const [a, b] = [net.add(), net.add()];
-    b.up = false;
-    answer(net, a, b.node);
-    net.run(100);
-    for (let i = 1; i < CALLS.asker.atOnce; i += 1) answer(net, a, madeUp(i));
-    a.notify(b);
-    answer(net, a, b.node);
-    for (const i of [50, 51]) answer(net, a, madeUp(i)); // b's call has left its place among those of askers
-    net.run(5_000);
-    expect([hellosTo(net, b), hellosTo(net, madeUp(50)), hellosTo(net, madeUp(51))]).toEqual([[0, 350, 600, 850, 1_100, 1_350], [100], []]);
-    expect([a.counters.get("waiting-dropped"), a.counters.get("calls-refused"), a.channel.deadlineMs()]).toEqual([3 + CALLS.asker.atOnce, 1, Infinity]);
-  });
-
-  it("are the same when they say that they could not take it", () => {
-    const net = new ChannelNet();
-    const [a, b] = net.pair();
-    const since = net.wire.length;
-    answer(net, a, { key: b.node.key, locator: THIEF });
-    const [routed] = net.sent("ROUTED", since) as [Datagram];
-    a.take({ from: THIEF, bytes: againOf(routed) });
-    net.run(5_000);
-    expect(hellosTo(net, { locator: THIEF })).toHaveLength(1);
-  });
-
-  it("reach a server that is there", () => {
-    const net = new ChannelNet();
-    const [a, b] = [net.add(), net.add()];
-    answer(net, a, b.node);
-    net.run(100);
-    expect(b.heard.map(({ type }) => type)).toEqual(["ROUTED"]);
-  });
-});
 
 describe("a message to a server that was not met", () => {
   it("waits for one HELLO and its answer, and later ones do not", () => {
@@ -563,76 +485,6 @@ describe("who is no member", () => {
     newcomer.notify(b);
     net.run(100);
     expect(b.heard).toHaveLength(heard + 2);
-  });
-});
-
-describe("the same credential on two servers", () => {
-  it("is an error in the logs of both when one calls the other, and neither hears the other", () => {
-    const net = new ChannelNet();
-    const one = net.add();
-    const two = net.addMember(one.membership);
-    for (let i = 0; i < 3; i += 1) {
-      two.sendAt(one.locator, { type: "FIND", from: two.node, ringKey: KEY });
-      net.run(2_000);
-    }
-    for (const [server, from] of [[two, "10.1.0.1:4000"], [one, "10.1.0.2:4000"]] as const) {
-      expect(server.logged).toEqual([{ event: "duplicate-key", fields: expect.objectContaining({ from, remedy: expect.stringMatching(/set up last.*ring admit/) as string }) as object }]);
-    }
-    expect(one.heard).toEqual([]);
-    // Each of the three calls: HELLO, HELLO_YES, and the word that it is one too.
-    expect(net.sent("HELLO_YES")).toHaveLength(6);
-  });
-
-  it("is an error in the logs of both when a third one hears them, and where", () => {
-    const net = new ChannelNet();
-    const [one, third] = [net.add(), net.add()];
-    const two = net.addMember(one.membership);
-    for (let i = 0; i < 20; i += 1) {
-      for (const server of [one, two]) server.notify(third);
-      net.run(1_000);
-    }
-    for (const server of [one, two]) expect(server.logged).toEqual([{ event: "duplicate-key", fields: expect.objectContaining({ heardBy: "10.1.0.2:4000" }) as object }]);
-    expect(third.logged).toEqual([]);
-  });
-
-  it("is not said by a server that starts again with its clock set back, and is heard with what it had said before", () => {
-    const net = new ChannelNet();
-    const [one, other] = net.pair();
-    const before = net.sent("NOTIFY");
-    for (let i = 0; i < 5; i += 1) {
-      one.clockErrorMs -= 3_600_000;
-      one.start();
-      one.notify(other);
-      net.run(1_000);
-      for (const { bytes } of before) other.take({ from: one.locator, bytes });
-      net.run(1_000);
-    }
-    expect([...one.logged, ...other.logged]).toEqual([]);
-  });
-
-  it("is not believed from a recorded word of a life before", () => {
-    const net = new ChannelNet();
-    const one = net.add();
-    const two = net.addMember(one.membership);
-    two.sendAt(one.locator, { type: "FIND", from: two.node, ringKey: KEY });
-    net.run(1_000);
-    const recorded = [...net.wire];
-    one.start();
-    one.logged.length = 0;
-    for (const { bytes } of recorded) one.take({ from: two.locator, bytes });
-    expect(one.logged).toEqual([]);
-  });
-
-  it("is not claimed by who calls itself, or by who recorded a HELLO", () => {
-    const net = new ChannelNet();
-    const [one, other] = [net.add(), net.add()];
-    one.sendAt(one.locator, { type: "FIND", from: one.node, ringKey: KEY });
-    one.notify(other);
-    net.run(3_000);
-    const since = net.wire.length;
-    for (const { bytes } of net.sent("HELLO")) one.take({ from: THIEF, bytes });
-    for (const { bytes } of net.wire.slice(since)) one.take({ from: THIEF, bytes });
-    expect(one.logged).toEqual([]);
   });
 });
 
