@@ -3,7 +3,7 @@
  *   reads   "open": one more connection, "end": the last words
  *   prints  "open N", "lost N WHY" for a connection that breaks; after "end", when all is answered, one line of JSON:
  *           connections: of each { sent, answered, pauseMs: the longest time without an answer }; udp: { sent, arrived, twice, answered, pauseMs };
- *           lostAt: when each datagram was sent that was not answered
+ *           lost: of each datagram that was not answered its number, and when it was sent (ms since 1970)
  */
 import { createSocket } from "node:dgram";
 import { lookup } from "node:dns/promises";
@@ -94,7 +94,7 @@ function end() {
     if (!isHeard) socket.send(`${udp.sent} last`, Number(udpPort), address);
     else if (connections.every(({ sent, answered }) => sent === answered)) {
       clearInterval(timer);
-      print(JSON.stringify({ connections: connections.map((connection) => connection.report()), udp, lostAt: sentAt.filter((_, number) => !answers.has(String(number))).map((ms) => new Date(ms).toISOString()) }));
+      print(JSON.stringify({ connections: connections.map((connection) => connection.report()), udp, lost: sentAt.map((ms, number) => [number, ms]).filter(([number]) => !answers.has(String(number))) }));
       process.exit();
     }
   }, TCP_EVERY_MS);
