@@ -21,12 +21,12 @@ export const MUTANTS: readonly Mutant[] = [
       this.#memberMs`,
   },
   {
-    name: "takes anybody for its predecessor", file: "i3-server/src/chord/chord.ts",
-    from: "if (livePredecessor === null || inOpen(livePredecessor.key, node.key, this.self.key)) {", to: "if (livePredecessor !== node) {",
+    name: "takes nobody for its predecessor while that lives", file: "i3-server/src/chord/chord.ts",
+    from: "if (livePredecessor === null || inOpen(livePredecessor.key, node.key, this.self.key)) {", to: "if (livePredecessor === null) {",
   },
   {
     name: "never merges with another ring", file: "i3-server/src/chord/chord.ts",
-    from: "} else if (this.#isNearer(nowMs, node, head)) {", to: "} else if (sameNode(node, head)) {",
+    from: "if (this.#ring.head === null || !this.#isNearer(nowMs, node, this.#ring.head)) return;", to: "if (this.#ring.head !== null || node.key.length > 0) return;",
   },
   {
     name: "names the node before a key as responsible", file: "i3-server/src/chord/ring-state.ts",
@@ -169,7 +169,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: "Math.max(0, sender.creditBytes - bytes)", to: "sender.creditBytes",
   },
   {
-    name: "goes on sending to a server that nobody has named for long", file: "i3-client/src/sender-paths.ts",
+    name: "goes on sending to a server that nobody has named for long", seed: "19", file: "i3-client/src/sender-paths.ts",
     from: "way.nextConfirmMs = nowMs + CONFIRM_AT_MS;", to: "way.nextConfirmMs = Infinity;",
   },
   {
@@ -181,7 +181,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: "(this.#init.replica?.() ?? null);", to: "null;",
   },
   {
-    name: "never refreshes a replica", file: "i3-client/src/trigger-keeper.ts",
+    name: "never refreshes a replica", seed: "19", file: "i3-client/src/trigger-keeper.ts",
     from: "kept.nextMs = nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));", to: "kept.nextMs = kept.isReplica ? Infinity : nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));",
   },
   {
