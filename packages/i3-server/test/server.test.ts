@@ -169,6 +169,22 @@ describe("a server alone", () => {
     expect(bench.engine.responsibility).toEqual({ kind: "range", from: bench.peer.key, to: bench.self.key });
   });
 
+  it("that was cut off from all, and is taken back before it has asked, has joined: others have had its keys", () => {
+    const bench = new PairBench();
+    bench.live(1_000);
+    expect(bench.logged.filter((event) => event === "claims")).toHaveLength(1);
+    bench.isPeerSilent = true;
+    bench.live(3_000);
+    expect(bench.logged).toContain("alone");
+    bench.isPeerSilent = false;
+    bench.playPeer(bench.ring(bench.played, { type: "NOTIFY", from: bench.peer }));
+    bench.live(1_000);
+    expect(bench.logged).toContain("joined");
+    expect(bench.logged.filter((event) => event === "claims")).toHaveLength(1);
+    bench.live(6_000);
+    expect(bench.logged.filter((event) => event === "claims")).toHaveLength(2);
+  });
+
   it("ignores answers and other ways round, and counts them", () => {
     const bench = new ServerBench();
     expect(bench.send({ type: "PONG", timeMs: 1, observed: CLIENT, nodeKey: bench.self.key })).toEqual([]);

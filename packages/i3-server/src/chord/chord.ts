@@ -57,6 +57,8 @@ export class Chord {
   #said: Responsibility | null = null;
   /** What follows from it was said: most messages change none of these. */
   #saidOf: { readonly predecessor: RingNode | null; readonly alone: boolean; readonly settled: boolean } = { predecessor: null, alone: false, settled: false };
+  /** All others are dead, or we are cut off. */
+  #hasLostRing = false;
   #saidDuplicate = false;
   #stabilizeMs = Infinity;
   #memberMs = Infinity;
@@ -372,6 +374,7 @@ export class Chord {
     if (this.#ring.successors.length === 0 && this.#ring.livePredecessor === null) {
       this.#ring.setPredecessor(null);
       if (!wasAlone) this.#outputs.push({ kind: "alone" });
+      this.#hasLostRing = true;
       this.#memberMs = Math.min(this.#memberMs, nowMs + MEMBER_PROBE_ALONE_MS);
     } else if (wasHead || !this.#awaiting()) {
       // The next one may be awaiting an answer itself, and not say who it is for some time: it takes us for its predecessor all the same.
@@ -458,7 +461,8 @@ export class Chord {
     if (predecessor !== null && sameNode(predecessor, node)) return;
     if (livePredecessor === null || inOpen(livePredecessor.key, node.key, this.self.key)) {
       // A ring that knew us before takes us back before we have asked: another has had our keys.
-      if (!this.#ring.settled) this.#outputs.push({ kind: "joined", through: node });
+      if (!this.#ring.settled || this.#hasLostRing) this.#outputs.push({ kind: "joined", through: node });
+      this.#hasLostRing = false;
       this.#ring.setPredecessor(node);
       this.#rectifier = null;
       this.#ring.settled = true;
@@ -543,6 +547,7 @@ export class Chord {
     this.#ring.adoptSuccessors(nowMs, successors);
     if (this.#ring.livePredecessor === null) this.#ring.setPredecessor(predecessor);
     this.#ring.settled = true;
+    this.#hasLostRing = false;
     this.#settleMs = Infinity;
     this.#outputs.push({ kind: "joined", through });
     // Who comes before us is to know at once, so that it hands over to us when it leaves.
