@@ -1,6 +1,7 @@
 /** Which nodes are known to live or to be dead, and when each was last heard. */
 import { bytesKey, type RingNode } from "@i3/common";
 
+import { remember } from "../remember.js";
 import { MAX_TOMBSTONES, MAX_WATCHED, TOMBSTONE_MS } from "./constants.js";
 
 export class Liveness {
@@ -31,12 +32,9 @@ export class Liveness {
 
   bury(nowMs: number, node: RingNode): void {
     const key = bytesKey(node.key);
-    this.#dead.delete(key);
-    this.#dead.set(key, nowMs + TOMBSTONE_MS);
+    remember(this.#dead, key, nowMs + TOMBSTONE_MS, MAX_TOMBSTONES);
     this.#heardMs.delete(key);
     this.#watched.delete(key);
-    const oldest = this.#dead.keys().next();
-    if (this.#dead.size > MAX_TOMBSTONES && oldest.done === false) this.#dead.delete(oldest.value);
   }
 
   isDead(nowMs: number, node: RingNode): boolean {

@@ -11,6 +11,7 @@ import {
 
 import type { RingMessage } from "../chord/chord.js";
 import type { CounterName, ServerCounters } from "../counters.js";
+import { remember } from "../remember.js";
 import { SourceRate, sourceOf } from "../triggers/source-rate.js";
 import { Calls, type Call, type CallPurpose } from "./calls.js";
 import {
@@ -398,12 +399,4 @@ export class Channel {
 /** Our epoch towards this peer is to be later than one that it knows. Above the largest number there is none: then this pair stays apart. */
 function raise(session: Session, known: number): void {
   if (Number.isSafeInteger(known + 1)) session.ownEpoch = known + 1;
-}
-
-/** The oldest entry makes room. */
-function remember<T>(map: Map<string, T>, key: string, value: T, limit: number): void {
-  map.delete(key);
-  map.set(key, value);
-  const oldest = map.keys().next();
-  if (map.size > limit && oldest.done === false) map.delete(oldest.value);
 }

@@ -1,6 +1,7 @@
 /** Names servers that are kept out in the log, seldom: who calls can make up the address it calls from. */
 import { locatorText, TokenBucket, toHex, type Locator, type Log } from "@i3/common";
 
+import { remember } from "../remember.js";
 import { MAX_REFUSED_LOGGED, REFUSED_LOG_PAUSE_MS, REFUSED_LOGS_AT_ONCE, REFUSED_LOGS_PER_SECOND } from "./constants.js";
 import type { Credential } from "./credential.js";
 
@@ -24,10 +25,7 @@ export class RefusalLog {
   say(nowMs: number, refusal: Refusal, from: Locator, { authority, nodeKey }: Credential): void {
     const key = `${refusal} ${locatorText(from)}`;
     if (nowMs - (this.#said.get(key) ?? -Infinity) < REFUSED_LOG_PAUSE_MS || !this.#bucket.take(nowMs)) return;
-    this.#said.delete(key);
-    this.#said.set(key, nowMs);
-    const oldest = this.#said.keys().next();
-    if (this.#said.size > MAX_REFUSED_LOGGED && oldest.done === false) this.#said.delete(oldest.value);
+    remember(this.#said, key, nowMs, MAX_REFUSED_LOGGED);
     this.#log("warn", refusal, { from: locatorText(from), node: toHex(nodeKey), authority: toHex(authority), ...SAY[refusal] });
   }
 }

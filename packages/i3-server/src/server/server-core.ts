@@ -95,8 +95,8 @@ export class ServerCore {
   #heir: RingNode | null = null;
   /** Until then we pass packets on. */
   #lingerMs = Infinity;
-  /** After a join the engine claims our keys this late: until their owners have registered here, the successor has the triggers. */
-  #claimMs = -Infinity;
+  /** After a join the engine claims our keys this late: until their owners have registered here, the successor has the triggers. Infinity: it has claimed them, or has not joined. */
+  #claimMs = Infinity;
   /** Until then what our predecessor sends on to us goes to our successor, if we have no trigger for it: it has joined a moment ago, as we have. Infinity: it does not. */
   #passOnMs = Infinity;
   /** Not later than this. */
@@ -125,7 +125,7 @@ export class ServerCore {
     const transmit = (locator: Locator, bytes: Uint8Array): void => void this.#datagrams.push({ locator, bytes });
     this.#channel = ring === null ? null : new Channel({ ...init, membership: ring, counters: this.counters, transmit });
     this.#routes = new Routes(init.datapath, { watch: (node) => void this.#chord.watch(node), unwatch: (node) => this.#chord.unwatch(node) });
-    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#owns(key), takesOver: (key) => this.#takesOver(key), replica: () => this.#successor(), isNew: () => this.#claimMs !== -Infinity, isHandingOver: (key) => this.#handover !== null && inHalfOpen(this.#handover.from, key, this.#handover.to) });
+    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#owns(key), takesOver: (key) => this.#takesOver(key), replica: () => this.#successor(), isNew: () => this.#claimMs !== Infinity, isHandingOver: (key) => this.#handover !== null && inHalfOpen(this.#handover.from, key, this.#handover.to) });
     this.#records = new RecordCore({ ...init, limits: init.records ?? DEFAULT_RECORD_LIMITS, nodeKey: self.key, counters: this.counters, owns: (key) => this.#owns(key), successor: () => this.#successor() });
   }
 
@@ -158,8 +158,8 @@ export class ServerCore {
     this.#records.handleTimer(nowMs);
     this.#routes.expire(nowMs);
     if (nowMs >= this.#lingerMs) this.#end();
-    if (this.#claimMs !== -Infinity && nowMs >= this.#claimMs) {
-      this.#claimMs = -Infinity;
+    if (nowMs >= this.#claimMs) {
+      this.#claimMs = Infinity;
       this.#triggers.release();
       this.#claim();
     }
@@ -173,8 +173,7 @@ export class ServerCore {
 
   /** Next call of handleTimer, ms. */
   deadlineMs(): number {
-    const claimMs = this.#claimMs === -Infinity ? Infinity : this.#claimMs;
-    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), this.#lingerMs, claimMs, this.#passOnMs, this.#handover?.endMs ?? Infinity);
+    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), this.#lingerMs, this.#claimMs, this.#passOnMs, this.#handover?.endMs ?? Infinity);
   }
 
   /** The configured members' names came to mean other addresses. */
@@ -387,7 +386,7 @@ export class ServerCore {
   #program(nowMs: number, key: Uint8Array, node: RingNode): void {
     const isSelf = bytesKey(node.key) === bytesKey(this.#init.self.key);
     const [successor] = this.#chord.successors;
-    if (isSelf && this.#claimMs !== -Infinity && successor !== undefined) return this.#program(nowMs, key, successor);
+    if (isSelf && this.#claimMs !== Infinity && successor !== undefined) return this.#program(nowMs, key, successor);
     if (isSelf || !this.#routes.set(nowMs, key, node, true)) this.#init.datapath.discardRoute(key);
   }
 
@@ -466,13 +465,13 @@ export class ServerCore {
         this.#handOver(nowMs, output.range);
         this.#range = output.range;
         this.#triggers.ringChanged();
-        if (this.#claimMs === -Infinity) this.#claim();
+        if (this.#claimMs === Infinity) this.#claim();
         return log("debug", "responsibility", rangeText(output.range));
       case "found": return this.#lookedUp(nowMs, output.key, output.node);
       case "not-found": return this.#lookedUp(nowMs, output.key, null);
       case "gone": {
         // Who had our keys is gone: nobody else has their triggers.
-        if (this.#claimMs !== -Infinity && sameBytes(this.#neighbours.successors[0]?.key ?? NOBODY, output.node.key)) this.#claimMs = nowMs;
+        if (this.#claimMs !== Infinity && sameBytes(this.#neighbours.successors[0]?.key ?? NOBODY, output.node.key)) this.#claimMs = nowMs;
         this.#dropRoutesOf(output.node);
         return log("info", output.left ? "node-left" : "node-dead", { node: nodeText(output.node) });
       }

@@ -5,6 +5,7 @@
  */
 import { bytesKey, locatorKey, type Locator } from "@i3/common";
 
+import { remember } from "../remember.js";
 import { MAX_RATED_LOCATORS, MAX_RATED_SOURCES } from "./constants.js";
 
 const IPV6_SITE_BYTES = 8;
@@ -13,16 +14,12 @@ const IPV6_NETWORK_BYTES = 6;
 const LATELY_MS = 1_000;
 
 /** What counts as one source: an IPv4 address, or the /64 of an IPv6 address, which one subscriber has whole. */
-export function sourceOf(locator: Locator): string {
-  const { address } = locator;
-  return bytesKey(address.length === 4 ? address : address.subarray(0, IPV6_SITE_BYTES));
-}
+export const sourceOf = (locator: Locator): string => prefixOf(locator, IPV6_SITE_BYTES);
 
 /** What counts as one where a source has shown that its address is real: an IPv4 address, or the /48 of an IPv6 address, of which a subscriber may have all 65,536 /64s. */
-export function networkOf(locator: Locator): string {
-  const { address } = locator;
-  return bytesKey(address.length === 4 ? address : address.subarray(0, IPV6_NETWORK_BYTES));
-}
+export const networkOf = (locator: Locator): string => prefixOf(locator, IPV6_NETWORK_BYTES);
+
+const prefixOf = ({ address }: Locator, ipv6Bytes: number): string => bytesKey(address.length === 4 ? address : address.subarray(0, ipv6Bytes));
 
 interface Bucket {
   tokens: number;
@@ -48,7 +45,7 @@ export class SourceRate {
   allow(nowMs: number, source: string, cost = 1): boolean {
     const tokens = this.#tokens(nowMs, source);
     const allowed = tokens >= cost;
-    putNewest(this.#buckets, source, { tokens: allowed ? tokens - cost : tokens, atMs: nowMs }, MAX_RATED_SOURCES);
+    remember(this.#buckets, source, { tokens: allowed ? tokens - cost : tokens, atMs: nowMs }, MAX_RATED_SOURCES);
     return allowed;
   }
 
@@ -57,7 +54,7 @@ export class SourceRate {
     const [key, source] = [locatorKey(locator), sourceOf(locator)];
     const taken = this.#takenLately(nowMs, key);
     if (taken >= this.#tokens(nowMs, source) || !this.allow(nowMs, source, cost)) return false;
-    putNewest(this.#taken, key, { tokens: taken + cost, atMs: nowMs }, MAX_RATED_LOCATORS);
+    remember(this.#taken, key, { tokens: taken + cost, atMs: nowMs }, MAX_RATED_LOCATORS);
     return true;
   }
 
@@ -70,12 +67,4 @@ export class SourceRate {
     const taken = this.#taken.get(locator);
     return taken === undefined ? 0 : taken.tokens * Math.exp((taken.atMs - nowMs) / LATELY_MS);
   }
-}
-
-/** The least recently put is forgotten first. */
-function putNewest<T>(map: Map<string, T>, key: string, value: T, limit: number): void {
-  map.delete(key);
-  map.set(key, value);
-  const oldest = map.keys().next();
-  if (map.size > limit && oldest.done === false) map.delete(oldest.value);
 }
