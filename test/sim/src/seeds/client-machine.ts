@@ -9,6 +9,7 @@ import { endpointOfLocator, locatorOf, type Endpoint } from "./endpoints.js";
 import { certificateOf, FAR_S, groupKey, type GroupId } from "./groups.js";
 import { sign } from "./known-signatures.js";
 import { Machine, type Core, type Surroundings } from "./machine.js";
+import type { ServerMachine } from "./server-machine.js";
 
 const WALL_START_MS = 1_800_000_000_000;
 const NATIVE_PAYLOAD = 5;
@@ -59,6 +60,9 @@ export class ClientMachine extends Machine {
   readonly addresses: Set<Endpoint>;
   /** When it was started, moved or skewed last, ms. */
   disturbedMs = 0;
+  /** When it was started last with a clock that is behind the counters it gave before, ms: it has to find out which ones servers take. */
+  recountedMs = 0;
+  #lastCounter = 0;
   /** Ring key (latin1) → when the server that its packets go to was named last, of those that they go to straight. */
   readonly #namedMs = new Map<string, number>();
   #client: I3Client | null = null;
@@ -87,12 +91,19 @@ export class ClientMachine extends Machine {
     const setNextServer = engine.setNextServer.bind(engine);
     this.#namedMs.clear();
     this.disturbedMs = nowMs;
+    const wallMs = (): number => Math.floor(WALL_START_MS + this.surroundings.nowMs + this.skewMs);
+    if (wallMs() <= this.#lastCounter) this.recountedMs = nowMs;
+    const signTrigger: typeof sign = (signer, trigger, nodeKey) => {
+      // i3-client tries with the highest number of all whether a stack has its place in a datagram.
+      if (trigger.counter !== Number.MAX_SAFE_INTEGER) this.#lastCounter = Math.max(this.#lastCounter, trigger.counter);
+      return sign(signer, trigger, nodeKey);
+    };
     engine.setNextServer = (key, locator) => {
       setNextServer(key, locator);
       if (locator === null) this.#namedMs.delete(bytesKey(key));
       else this.#namedMs.set(bytesKey(key), this.surroundings.nowMs);
     };
-    const client = new I3Client({ datapath: engine, randomBytes: this.#random.bytes, refreshChain: chainOf, signTrigger: sign, wallMs: () => Math.floor(WALL_START_MS + this.surroundings.nowMs + this.skewMs) });
+    const client = new I3Client({ datapath: engine, randomBytes: this.#random.bytes, refreshChain: chainOf, signTrigger, wallMs });
     this.engine = engine;
     this.#client = client;
     this.isUp = true;
@@ -181,6 +192,17 @@ export class ClientMachine extends Machine {
     this.addresses.add(endpoint);
     if (isKnown) this.client.renewTriggers(this.surroundings.nowMs);
     this.step(null);
+  }
+
+  override skew(skewMs: number): void {
+    super.skew(skewMs);
+    this.disturbedMs = this.surroundings.nowMs;
+  }
+
+  /** Whether it knows one of these servers. */
+  knows(servers: readonly ServerMachine[]): boolean {
+    const known = new Set(this.client.servers().map(({ locator }) => endpointOfLocator(locator)));
+    return servers.some(({ endpoint }) => known.has(endpoint));
   }
 
   /** Sends one packet to an id; `opens`: keeps a path to it. False when it knows no server. */

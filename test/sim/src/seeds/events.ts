@@ -2,7 +2,7 @@
 import { bytesKey, concatBytes, CONTROL_TYPES, COOKIE_BYTES, decodeControl, encodeControl, KEY_KIND, privateId, sameBytes, TRIGGER_ACTION, u64Bytes } from "@i3/common";
 import { COPY_BUDGET, DATA_FLAG, encodeDataHeader, HOP_LIMIT } from "@i3/datapath";
 
-import { ClientMachine, type Wanted } from "./client-machine.js";
+import type { ClientMachine, Wanted } from "./client-machine.js";
 import { Draw } from "./draw.js";
 import { endpointText, locatorOf, strangerEndpoint, type Endpoint } from "./endpoints.js";
 import { drawGroupId } from "./groups.js";
@@ -462,8 +462,7 @@ export class Events {
 
   #skew(): boolean {
     const machine = this.#draw.chance(0.5) ? this.#client() : this.#draw.pick([...this.#world.servers.values()]);
-    machine.skewMs = this.#draw.between(-MAX_SKEW_MS, MAX_SKEW_MS);
-    if (machine instanceof ClientMachine) machine.disturbedMs = this.#world.nowMs;
+    machine.skew(this.#draw.between(-MAX_SKEW_MS, MAX_SKEW_MS));
     return this.#note(`the clock of ${machine.name} is wrong by ${machine.skewMs} ms`);
   }
 }

@@ -75,6 +75,11 @@ export abstract class Machine {
 
   protected abstract readonly core: Core | null;
 
+  /** Its clock is wrong by so much from now on, ms. */
+  skew(skewMs: number): void {
+    this.skewMs = skewMs;
+  }
+
   /** A datagram arrives. */
   receive(from: Endpoint, bytes: Uint8Array): void {
     UDP_IN.arena.set(bytes);

@@ -16,7 +16,7 @@ const LOOK_MS = 500;
 /** The ring learns of a server (5 s), the client at its next refresh (5 s). A group's is delivered by 6.5 s after its server has joined (docs/wire.md §4.2). In 50 seeds 6.5 s were the most. */
 const HAND_OVER_MS = 10_000;
 
-/** Who is responsible for a trigger, and since when it and the trigger have been as they are. */
+/** Who is responsible for a trigger, and since when it, the trigger, and the counters of a client that knows a member have been as they are. */
 interface Place {
   readonly home: ServerMachine;
   readonly owner: Owner;
@@ -52,7 +52,7 @@ export class PlaceChecks {
       for (const owner of owners) {
         const name = `${owner.client.name} ${id}`;
         const known = this.#places.get(name);
-        const isKnown = known?.home === home && known.owner.trigger === owner.trigger;
+        const isKnown = known?.home === home && known.owner.trigger === owner.trigger && known.sinceMs >= owner.client.recountedMs && owner.client.knows(members);
         const place = isKnown ? known : { home, owner, sinceMs: nowMs };
         places.set(name, place);
         if (nowMs - place.sinceMs < HAND_OVER_MS) continue;
