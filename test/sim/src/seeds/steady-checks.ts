@@ -140,7 +140,7 @@ function waysTo({ clients, servers }: Sight, id: Uint8Array): readonly { readonl
 
 /** Whether a packet to this trigger that was sent at `sentMs` must arrive: a server has acknowledged it as it is, and has it. */
 function isSure({ servers, clients }: Sight, { client, trigger }: Held, sentMs: number): boolean {
-  if (!trigger.isWanted || trigger.steps.length > 0 || client.disturbedMs > sentMs) return false;
+  if (!trigger.isWanted || trigger.steps.length > 0 || client.disturbedMs >= sentMs) return false;
   const at = client.serverOf(trigger.id);
   const holder = at === null ? undefined : servers.get(at);
   if (holder === undefined || !holder.isMember || !holder.table.has(bytesKey(trigger.id).slice(0, 16))) return false;
