@@ -23,9 +23,10 @@ async function sim(...args: string[]): Promise<{ readonly stdout: string; readon
 }
 
 describe("a ring with faults", () => {
-  it("holds all that is checked, and says how many faults of each kind there were", { timeout: LIMIT_MS }, async () => {
-    const { stdout, status } = await sim("--seeds", "1..3", "--events", "180", "--jobs", "2");
-    expect(stdout).toContain("3 seeds, 540 events, 0 failed");
+  it("holds all that is checked, and says how many faults of each kind there were, and how often it looked", { timeout: LIMIT_MS }, async () => {
+    const { stdout, status } = await sim("--seeds", "1..4", "--events", "1000", "--jobs", "2");
+    expect(stdout).toContain("4 seeds, 4000 events, 0 failed");
+    for (const what of ["invariant", "nine principals", "list", "place", "packet", "straight packet"]) expect(stdout).toMatch(new RegExp(`, ${what} [1-9]|: ${what} [1-9]`));
     for (const kind of ["crash", "join", "leave", "restart", "loss", "duplication", "reordering", "slowness", "partition", "one-way", "silence", "skew", "replay", "stranger", "rogue"]) {
       expect(stdout).toMatch(new RegExp(`\\b${kind} [1-9]`));
     }
