@@ -375,7 +375,7 @@ export interface Datapath {
   setResponsibility(range: Responsibility): void;
   /** Where packets for a ring key go next; `null` removes. Packets that wait for it go out. */
   setNextServer(ringKey: Uint8Array, locator: Locator | null): void;
-  /** Server: what another server has sent on, has no trigger here and is not ours goes from `from` to `to`, whatever the table says; `null`, as at the start: by the table. */
+  /** Server: what another server has sent on, has no trigger here and is not ours goes from `from` to `to`, whatever the table says, and back to `to` when that sent it on, if the table says so; `null`, as at the start: by the table, and never back. */
   setPassOn(passOn: PassOn | null): void;
   /** Where packets go whose ring key is not in the table (hosts: the first-hop server; servers: `null`, which makes a route-miss). */
   setDefaultServer(locator: Locator | null): void;

@@ -7,6 +7,8 @@
  *
  * Everything leaves with the traffic class that it came with.
  */
+import { sameBytes } from "@i3/common";
+
 import type { DropReason } from "../datapath.js";
 import { DATA_FLAG, DATA_OFFSET, HOP_LIMIT, ID_BYTES, MAX_STACK_LENGTH, NONCE_BYTES, dataHeaderBytes } from "../wire/data-header.js";
 import type { Arrival } from "./arrival.js";
@@ -112,7 +114,9 @@ export class ServerRules {
     const endpoint = this.#state.nextServers.lookup(key);
     if (endpoint === null) return this.#wait(key, work);
     // Two servers, each of which takes the other for responsible while the ring changes: neither has a trigger. A stack may well lead back.
-    if (isOfServer(work) && sameEndpoint(work, endpoint)) return this.#noTrigger(work);
+    // From who has the triggers it would not have come: they are further on, and that one passes on what comes from us.
+    const isPassedBack = passOn !== null && sameBytes(passOn.to, endpoint);
+    if (isOfServer(work) && sameEndpoint(work, endpoint) && !isPassedBack) return this.#noTrigger(work);
     this.#cacheRequest(work);
     this.#emit(work, endpoint, flagsOf(work) | DATA_FLAG.forwarded);
   }

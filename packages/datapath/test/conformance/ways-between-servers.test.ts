@@ -28,13 +28,22 @@ const packets = (flags: number): readonly Uint8Array[] => HOPS.flatMap((hopLimit
 
 it("passes on, single packets and trains, whatever the table says, and no longer than it is told to", () => {
   let sent = 0;
-  for (const passOn of [{ from: BEFORE, to: BEHIND }, { from: BEFORE, to: BEFORE }, null]) {
+  for (const passOn of [{ from: BEFORE, to: BEHIND }, { from: BEFORE, to: BEFORE }, { from: BEFORE, to: NEXT }, null]) {
     pair.change("setPassOn", (engine) => engine.setPassOn(passOn));
     for (const flags of [0, DATA_FLAG.forwarded, DATA_FLAG.forwarded | DATA_FLAG.cacheRequest]) {
       for (const locator of [BEFORE, NEXT, ELSE]) for (const packet of packets(flags)) for (const segments of [1, 5]) sent += pair.step(100, [], [from(locator, packet, segments)], true).length;
     }
   }
   expect(sent).toBeGreaterThan(100);
+});
+
+it("sends back to where it passes on to, and to nobody else", () => {
+  const back = from(NEXT, dataPacket({ ids: [OTHER], flags: DATA_FLAG.forwarded, hopLimit: 16 }));
+  const went = [NEXT, BEHIND, null].map((to) => {
+    pair.change("setPassOn", (engine) => engine.setPassOn(to === null ? null : { from: BEFORE, to }));
+    return pair.step(0, [], [back], true).length;
+  });
+  expect(went).toEqual([1, 0, 0]);
 });
 
 it("tells of what goes astray, whatever it has told of missing triggers", () => {

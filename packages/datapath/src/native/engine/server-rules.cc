@@ -98,7 +98,9 @@ void ServerRules::send(const Work& work, uint32_t key_hash) {
   const Endpoint* next = lane_.tables.next_servers.lookup(work.ring_key(), key_hash);
   if (next == nullptr) return wait(work);
   // Two servers, each of which takes the other for responsible while the ring changes: neither has a trigger. A stack may well lead back.
-  if (is_of_server(work) && *work.from == *next) return no_trigger(work);
+  // From who has the triggers it would not have come: they are further on, and that one passes on what comes from us.
+  const bool is_passed_back = pass_on && pass_on->to == *next;
+  if (is_of_server(work) && *work.from == *next && !is_passed_back) return no_trigger(work);
   cache_request(work);
   emit(work, *next, work.flags() | data_header::forwarded);
 }
