@@ -71,7 +71,7 @@ export class I3Client {
       servers: () => this.#servers.list(),
       isTrusted: (locator: Locator) => this.#servers.isTrusted(locator),
       witness: (besides: readonly Locator[]) => this.#servers.witness(besides),
-      isAlive: (locator: Locator) => this.#servers.isAlive(locator),
+      answers: (nowMs: number, locator: Locator) => this.#servers.answers(nowMs, locator),
       learn: (locator: Locator) => {
         this.#servers.add(this.#nowMs, locator, false);
         this.#servers.hurry(locator);

@@ -59,7 +59,7 @@ export interface SenderPathsOwner {
   emit(event: ClientEvent): void;
   /** Is to be measured. */
   learn(locator: Locator): void;
-  isAlive(locator: Locator): boolean;
+  answers(nowMs: number, locator: Locator): boolean;
   firstHop(): Locator | null;
   /** The id's server is asked for shortcuts by packets of their own, and so for caches too. */
   isAskedApart(id: Uint8Array): boolean;
@@ -73,7 +73,7 @@ export class SenderPaths {
   readonly #environment: ClientEnvironment;
   readonly #emit: (event: ClientEvent) => void;
   readonly #learn: (locator: Locator) => void;
-  readonly #isAlive: (locator: Locator) => boolean;
+  readonly #answers: (nowMs: number, locator: Locator) => boolean;
   readonly #firstHop: () => Locator | null;
   readonly #isAskedApart: (id: Uint8Array) => boolean;
   readonly #isTrusted: (locator: Locator) => boolean;
@@ -92,7 +92,7 @@ export class SenderPaths {
     this.#questions = new PlaceQuestions(environment, (besides) => owner.witness(besides));
     this.#emit = (event) => owner.emit(event);
     this.#learn = (locator) => owner.learn(locator);
-    this.#isAlive = (locator) => owner.isAlive(locator);
+    this.#answers = (nowMs, locator) => owner.answers(nowMs, locator);
     this.#firstHop = () => owner.firstHop();
     this.#isAskedApart = (id) => owner.isAskedApart(id);
     this.#isTrusted = (locator) => owner.isTrusted(locator);
@@ -278,12 +278,12 @@ export class SenderPaths {
   /** `from` says that it is this server's. One that is configured passes packets on if it is not; of any other a witness must say so too. */
   #hinted(nowMs: number, way: Way, from: Locator, locator: Locator): void {
     if (this.#isTrusted(locator)) return this.#candidate(nowMs, way, locator);
-    if (!this.#isAlive(locator)) this.#learn(locator);
+    if (!this.#answers(nowMs, locator)) this.#learn(locator);
     if (nowMs - way.askedMs >= CONFIRM_RETRY_MS) this.#confirm(nowMs, way, [from, locator]);
   }
 
   #candidate(nowMs: number, way: Way, locator: Locator): void {
-    if (this.#isAlive(locator)) return this.#install(nowMs, way, locator);
+    if (this.#answers(nowMs, locator)) return this.#install(nowMs, way, locator);
     way.candidate = locator;
     way.namedMs = nowMs;
     this.#learn(locator);

@@ -17,6 +17,8 @@ const PING_IDLE_MS = 30_000;
 /** While a server has never answered; and a configured one that is dead, while none answers: servers that have just started do not. */
 const PING_UNKNOWN_MS = 1_000;
 const PING_DEAD_MS = 5_000;
+/** One in use that lives has answered in this time, on a path of up to 1 s. */
+const LATELY_MS = 2_000;
 /** How long an answer is waited for, within bounds, and how many may be missed: nine round trips in all. */
 interface Patience {
   readonly roundTrips: number;
@@ -42,6 +44,11 @@ interface Server {
   liveness: Liveness;
   /** Smoothed; Infinity before the first answer. */
   rttMs: number;
+  /** Of the last answer. */
+  lastRttMs: number;
+  lastHeardMs: number;
+  /** Somebody waits to hear that it answers. */
+  isAwaited: boolean;
   misses: number;
   lastPingMs: number;
   /** Questions without an answer, oldest first; `nonce` as a key. */
@@ -83,7 +90,7 @@ export class Servers {
     if (this.#servers.has(key) || (!configured && this.#servers.size >= MAX_SERVERS && !this.#forgetOne())) return;
     this.#environment.datapath.setKnownSource(locator.address, true);
     this.#servers.set(key, {
-      locator, configured, liveness: "unknown", rttMs: Infinity, misses: 0, lastPingMs: -Infinity, questions: [], waiting: false, lastInUseMs: nowMs, clockOffsetMs: null,
+      locator, configured, liveness: "unknown", rttMs: Infinity, lastRttMs: Infinity, lastHeardMs: -Infinity, isAwaited: false, misses: 0, lastPingMs: -Infinity, questions: [], waiting: false, lastInUseMs: nowMs, clockOffsetMs: null,
     });
   }
 
@@ -121,14 +128,18 @@ export class Servers {
     return server?.liveness === "alive" && (server.configured || server === this.#firstHop);
   }
 
-  isAlive(locator: Locator): boolean {
-    return this.#servers.get(locatorKey(locator))?.liveness === "alive";
+  /** Whether it has answered lately: one that is not in use may have been gone for half a minute and still count as alive. */
+  answers(nowMs: number, locator: Locator): boolean {
+    const server = this.#servers.get(locatorKey(locator));
+    return server?.liveness === "alive" && nowMs - server.lastHeardMs <= LATELY_MS;
   }
 
-  /** Asks at the next turn of the timer: for a server that is about to be used. */
+  /** Asks at the next turn of the timer, and tells when it answers (takeAnswered): for a server that is about to be used. */
   hurry(locator: Locator): void {
     const server = this.#servers.get(locatorKey(locator));
-    if (server !== undefined && !server.waiting) server.lastPingMs = -Infinity;
+    if (server === undefined) return;
+    server.isAwaited = true;
+    if (!server.waiting) server.lastPingMs = -Infinity;
   }
 
   /** Median of what the servers' clocks are ahead of ours, ms; null before one has answered. */
@@ -149,11 +160,14 @@ export class Servers {
     if (server === undefined || question === undefined) return false;
     const sampleMs = nowMs - question.sentMs;
     server.rttMs = server.rttMs === Infinity ? sampleMs : server.rttMs * 0.8 + sampleMs * 0.2;
+    server.lastRttMs = sampleMs;
+    server.lastHeardMs = nowMs;
     server.clockOffsetMs = message.timeMs + sampleMs / 2 - this.#environment.wallMs();
     server.questions = server.questions.filter((asked) => asked.sentMs > question.sentMs);
     server.waiting = false;
     server.misses = 0;
-    if (server.liveness !== "alive") this.#answered.push(server.locator);
+    if (server.liveness !== "alive" || server.isAwaited) this.#answered.push(server.locator);
+    server.isAwaited = false;
     server.liveness = "alive";
     this.#chooseFirstHop();
     return true;
@@ -183,7 +197,7 @@ export class Servers {
     return this.#died.splice(0);
   }
 
-  /** Servers that answer now and did not before, since the last call. */
+  /** Servers that answer now and did not before, or were awaited, since the last call. */
   takeAnswered(): readonly Locator[] {
     return this.#answered.splice(0);
   }
@@ -211,7 +225,9 @@ export class Servers {
   #dueMs(server: Server): number {
     if (!server.waiting) return server.lastPingMs + this.#intervalMs(server);
     const { roundTrips, minMs, maxMs } = this.#patience(server);
-    return server.lastPingMs + (server.rttMs === Infinity ? minMs : Math.min(Math.max(server.rttMs * roundTrips, minMs), maxMs));
+    // The smoothed one follows a path that has become faster over many answers.
+    const rttMs = Math.min(server.rttMs, server.lastRttMs);
+    return server.lastPingMs + (rttMs === Infinity ? minMs : Math.min(Math.max(rttMs * roundTrips, minMs), maxMs));
   }
 
   #patience(server: Server): Patience {
@@ -242,6 +258,7 @@ export class Servers {
     if (server.liveness === "alive") this.#died.push(server.locator);
     server.liveness = "dead";
     server.rttMs = Infinity;
+    server.lastRttMs = Infinity;
     this.#chooseFirstHop();
   }
 

@@ -70,6 +70,19 @@ describe("a path", () => {
     expect([installed(ring), nearer.count("PING") > 0, nearer.count("LOCATE")], "only configured servers are asked").toEqual([stranger.locator, true, 0]);
   });
 
+  it("uses a server that has not answered lately only after its PONG, though it was alive when it was asked last", () => {
+    const ring = opened();
+    ring.run(10_000);
+    ring.server(2).down = true;
+    ring.inject(ring.server(1).locator, cacheFor(ring.server(2).locator), nonceOf(ring));
+    expect(ring.client.servers().find(({ locator }) => locator === ring.server(2).locator)?.liveness).toBe("alive");
+    ring.run(1_000);
+    expect(installed(ring)).toBe(null);
+    ring.server(2).down = false;
+    ring.run(1_000);
+    expect(installed(ring)).toEqual(ring.server(2).locator);
+  });
+
   it("uses a server that a CACHE names only after its PONG", () => {
     const ring = opened();
     ring.server(2).down = true;
@@ -271,6 +284,7 @@ describe("a path", () => {
     expect([installed(ring), ring.client.counters.unexpected]).toEqual([null, 1]);
     answerAfter(4_900);
     original(ring.nowMs, ...(held as readonly [Locator, Uint8Array]));
+    ring.run(ROUND_TRIP_MS);
     expect([installed(ring), ring.client.counters.unexpected]).toEqual([ring.server(2).locator, 2]);
   });
 

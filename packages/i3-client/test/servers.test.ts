@@ -112,6 +112,17 @@ describe("death of a server", () => {
     }
   });
 
+  it("that carries packets is seen within 1.3 s though the path was slow until a moment before", () => {
+    const ring = new FakeRing(1);
+    ring.server(1).delayMs = 400;
+    ring.client.openPath(filled(32, 1));
+    ring.run(20_000);
+    ring.server(1).delayMs = 10;
+    ring.run(1_500);
+    ring.server(1).down = true;
+    expect(ring.until(() => ring.client.firstHop() === null, 1_300)).toBeGreaterThan(700);
+  });
+
   it("that carries packets is not seen when one answer in three is lost, nor on a slow path", () => {
     const ring = new FakeRing(1);
     ring.client.openPath(filled(32, 1));

@@ -26,6 +26,8 @@ const WAYS_MS = 30_000;
 const STRAIGHT = 0.5;
 /** A server that joined so long ago has been heard of by the one behind it. */
 const KNOWN_MS = 5_000;
+/** A client brings its triggers to a server that has joined one by one, each at its refresh (5 s), and takes them from where they were. */
+const BRINGING_MS = 8_000;
 const SENDER = strangerEndpoint(65_535);
 
 interface Held {
@@ -147,11 +149,21 @@ function isSure({ servers, clients }: Sight, { client, trigger }: Held, sentMs: 
   // Who leads on from the same id may multiply what comes there.
   const sharers = clients.filter((other) => other.triggers.get(bytesKey(trigger.id))?.isWanted === true);
   if (sharers.some((other) => (other.triggers.get(bytesKey(trigger.id))?.steps.length ?? 0) > 0)) return false;
+  if (hasSiblingElsewhere(servers, { client, trigger }) && [...servers.values()].some(({ memberSinceMs }) => memberSinceMs !== null && memberSinceMs > sentMs - BRINGING_MS)) return false;
   for (const server of servers.values()) {
     if (server.crashedMs > sentMs - CRASH_MS) return false;
     if (server.isUp && !leadsOnlyThere(server, { client, trigger }, sharers)) return false;
   }
   return true;
+}
+
+/** An id of the same key leads, or led, past the client: where that trigger is and this one is not, a packet goes by it (docs/wire.md §4.2). */
+function hasSiblingElsewhere(servers: Sight["servers"], { client, trigger }: Held): boolean {
+  if (trigger.certificate !== null) return false;
+  const ringKey = bytesKey(trigger.id).slice(0, 16);
+  const isSibling = (id: Uint8Array): boolean => bytesKey(id).startsWith(ringKey) && !sameBytes(id, trigger.id);
+  return [...client.triggers.values()].some(({ id, steps, isWanted }) => isWanted && steps.length > 0 && isSibling(id))
+    || [...servers.values()].some(({ table }) => table.get(ringKey)?.some(({ id, target }) => target.kind !== "locator" && isSibling(id)) === true);
 }
 
 /** What a server has of the ring key is this trigger, of all who share it as they are now, or nothing. */
