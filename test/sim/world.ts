@@ -107,8 +107,9 @@ export class World {
 
   wallMs = (): number => Math.floor(WALL_START_MS + this.nowMs);
 
-  node(address: string): Node {
-    const node = new Node(makeLocator(Uint8Array.from(address.split(".").map(Number)), 5610));
+  /** `port`: two programs of one address have different ones. */
+  node(address: string, port = 5610): Node {
+    const node = new Node(makeLocator(Uint8Array.from(address.split(".").map(Number)), port));
     this.nodes.set(locatorKey(node.locator), node);
     return node;
   }
@@ -176,7 +177,8 @@ export class World {
   #deliverDue(): void {
     while ((this.#flights[0]?.atMs ?? Infinity) <= this.nowMs) {
       const flight = this.#flights.shift() as Flight;
-      const node = [...this.nodes.values()].find(({ locator }) => sameBytes(locator.address, flight.to.address));
+      const there = [...this.nodes.values()].filter(({ locator }) => sameBytes(locator.address, flight.to.address));
+      const node = there.find(({ locator }) => locator.port === flight.to.port) ?? there[0];
       const via = node === undefined || node.down ? null : this.#arrivesVia(node, flight);
       if (node === undefined || via === null) continue;
       this.inject(node, { udp: { from: via === "udp" ? flight.from : { ...flight.from, via, local: node.locator.address }, bytes: flight.bytes } });

@@ -15,8 +15,9 @@ export class Program {
   isAsleep = false;
   readonly heard: { readonly atMs: number; readonly id: Uint8Array; readonly text: string }[] = [];
 
-  constructor(readonly world: World, address: string, servers: readonly { readonly locator: Locator }[]) {
-    this.node = world.node(address);
+  /** `port`: of one that shares its address. */
+  constructor(readonly world: World, address: string, servers: readonly { readonly locator: Locator }[], port?: number) {
+    this.node = world.node(address, port);
     this.client = new I3Client({ datapath: this.node.engine, randomBytes: world.random, wallMs: world.wallMs });
     for (const { locator } of servers) this.client.addServer(world.nowMs, locator);
     this.node.core = {

@@ -12,12 +12,16 @@ import { ServerCore } from "@i3/i3-server";
 import { beforeAll, describe, expect, it } from "vitest";
 
 import { World, type Node } from "../../../test/sim/world.js";
+import { keyOf, refreshesOf } from "./attack-scene.js";
 import { filled } from "./fake-ring.js";
 import { Program } from "./program.js";
 
 const DAY_S = 86_400;
 const HIT = Uint8Array.from([0x20, 0x01, 0, 0x20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
 const BODY_AT = 16;
+/** The whole tape so often beside traffic, for eight refreshes of each trigger. */
+const PASSES = 5;
+const PLAY_MS = 40_000;
 /** What a server did to its triggers; records are looked at themselves. */
 const EFFECTS = ["inserted", "replicas-inserted", "removed", "refreshed"] as const;
 
@@ -146,12 +150,13 @@ describe("a thief of every message seen on the wire", () => {
   const { world, owner, sender, thief, servers, id } = scene;
   let tape: readonly Taped[] = [];
 
-  /** All of a tape, to whom it was for and to all others, by the addresses of thief, sender and the others. What that changed by itself, at once. */
-  function play(from: readonly Taped[]): { readonly played: number; readonly effects: number; readonly strange: number; readonly ring: boolean } {
-    const [before, ring] = [scene.effects(), scene.ringText()];
+  /** All of a tape, to whom it was for and to all others, by the addresses of thief, sender and the others. What that changed by itself, at once. `between`: after each of the tape. */
+  function play(from: readonly Taped[], between: () => void = () => undefined): { readonly played: number; readonly effects: number; readonly strange: number; readonly ring: boolean } {
+    const ring = scene.ringText();
     const everybody = [...servers, owner.node, sender.node];
-    let played = 0;
+    let [played, effects] = [0, 0];
     for (const original of from) {
+      const before = scene.effects();
       for (const to of everybody) {
         for (const taped of [original, ...changed(original, thief.node.locator, cookieFor(original, to))]) {
           for (const by of [thief.node.locator, taped.from]) {
@@ -160,8 +165,10 @@ describe("a thief of every message seen on the wire", () => {
           }
         }
       }
+      effects += scene.effects() - before;
+      between();
     }
-    return { played, effects: scene.effects() - before, strange: scene.strangeRecords(), ring: scene.ringText() === ring };
+    return { played, effects, strange: scene.strangeRecords(), ring: scene.ringText() === ring };
   }
 
   /** A server's, for what is in a message. Only a thief's own address gets him one; those for triggers are no good for records. */
@@ -214,6 +221,39 @@ describe("a thief of every message seen on the wire", () => {
     world.run(1_000);
     expect([say("still there"), taken(), scene.targets()]).toEqual([true, 0, [owner.node.locator]]);
   }, 120_000);
+
+  it("costs bystanders, one of them behind his own address, no packet and no refresh", () => {
+    const bystanders = ([["198.51.100.3", undefined, 7], ["198.51.100.66", 40_001, 8]] as const).map(([address, port, seed]) => {
+      const [program, key] = [new Program(world, address, servers, port), keyOf(seed)];
+      const id = privateId(key.prefix, filled(16, 1));
+      program.listen(id);
+      world.run(2_000);
+      program.client.insertTrigger(world.nowMs, id, { kind: "private", key });
+      return { program, id };
+    });
+    world.run(1_000);
+    const sinceMs = world.nowMs;
+    const said: string[] = [];
+    const { played, effects } = play(Array<typeof tape>(PASSES).fill(tape).flat(), () => {
+      said.push(`beside him ${said.length}`);
+      for (const { program } of bystanders) for (const { id: to } of bystanders) program.say(to, said.at(-1) ?? "");
+      world.run(PLAY_MS / (PASSES * tape.length));
+    });
+    const tookMs = world.nowMs - sinceMs;
+    world.run(1_000);
+    const outcome = bystanders.map(({ program }) => {
+      const texts = program.texts();
+      return { lost: 2 * said.length - texts.length + (said.length - new Set(texts).size), refreshes: refreshesOf(program, sinceMs), troubles: program.events.filter(({ kind }) => kind === "trigger-lost" || kind === "trigger-replaced").length };
+    });
+    process.stdout.write(`    ${played} datagrams played in ${Math.round(tookMs / 1_000)} s; of ${2 * said.length} packets to each bystander lost: ${outcome.map(({ lost }) => lost).join(", ")}; of refreshes: ${outcome.map(({ refreshes: { asked, lost } }) => `${lost} of ${asked}`).join(", ")}\n`);
+    expect(effects).toBe(0);
+    for (const { lost, refreshes, troubles } of outcome) {
+      expect({ lost, missed: refreshes.lost, troubles }).toEqual({ lost: 0, missed: 0, troubles: 0 });
+      expect(refreshes.asked).toBeGreaterThan(10);
+    }
+    for (const { program, id: own } of bystanders) program.client.removeTrigger(world.nowMs, own);
+    world.run(1_000);
+  }, 240_000);
 
   it("changes nothing by what he plays before it arrives", () => {
     for (let slice = 0; slice < 1_200; slice++) {
