@@ -205,6 +205,17 @@ describe("failures", () => {
     expect(net.runUntil(settled(net), 20_000)).toBeLessThan(4_000);
   });
 
+  it("two rings of one that ask each other at once, and far from each other, are one within 3 s", () => {
+    for (let seed = 1; seed <= 100; seed += 1) {
+      const net = new RingNet(seed);
+      net.delayMs = (from) => (from === 0 ? 73 : 75) + Math.floor(net.random() * 5);
+      net.add([1]);
+      net.run(8_000 + seed * 13);
+      net.add([0]);
+      expect(net.runUntil(settled(net), 20_000), `seed ${seed}`).toBeLessThan(3_000);
+    }
+  });
+
   it("two rings of one of which only one knows the other merge", () => {
     const net = new RingNet(4);
     net.add([]);
@@ -390,6 +401,18 @@ describe("Zave's rules", () => {
       chord.handleMessage(3, asked("STATE", node(0x40)), state(node(0x40), [node(0x50), node(0x60)], node(0x20)));
       chord.handleMessage(4, asked("STATE", node(0x20)), state(node(0x20), []));
       expect(chord.successors).toEqual([node(0x20), node(0x40), node(0x50), node(0x60)]);
+    });
+
+    it("when its only successor died, and the one before it names nobody else: it takes that one, and goes back to the next one behind itself", () => {
+      const { chord, asked } = started();
+      chord.handleMessage(1, asked("FIND", node(0x08)), { type: "FOUND", from: node(0x08), final: true, node: node(0x20) });
+      chord.handleMessage(2, asked("STATE", node(0x08)), state(node(0x08), [node(0x20)]));
+      expect(chord.successors).toEqual([node(0x20)]);
+      chord.handleMessage(3, NONCE, { type: "LEAVING", from: node(0x20), predecessor: null, successors: [] });
+      expect(chord.successors).toEqual([]);
+      chord.handleMessage(4, asked("STATE", node(0x08)), state(node(0x08), [node(0x10), node(0x20)], node(0x04)));
+      chord.handleMessage(5, asked("STATE", node(0x04)), state(node(0x04), [node(0x08), node(0x10), node(0x20)], node(0x20)));
+      expect(chord.successors).toEqual([node(0x04), node(0x08)]);
     });
 
     it("when it is alone and notified: it takes the list of its predecessor", () => {

@@ -43,6 +43,8 @@ export class RingNet {
   passes: (from: number, to: number) => boolean = () => true;
   /** One way. */
   delayMs: (from: number, to: number) => number = () => 5 + Math.floor(this.random() * 20);
+  /** Called after each message that arrived and each timer that ran. */
+  afterStep: () => void = () => undefined;
   readonly members: Member[] = [];
   readonly random: () => number;
   sent = 0;
@@ -109,6 +111,7 @@ export class RingNet {
       this.nowMs = nextMs;
       if (flightMs <= nextMs) this.#land();
       else for (const member of this.live()) this.#fire(member);
+      this.afterStep();
     }
     this.nowMs = endMs;
   }

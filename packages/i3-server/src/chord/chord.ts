@@ -330,7 +330,7 @@ export class Chord {
       this.#stabilized(nowMs, purpose.stepsLeft, message, request.sentMs);
     } else if (message.type === "STATE_IS" && purpose.kind === "join") {
       this.#requests.remove(nonce);
-      this.#joining(nowMs, purpose, message);
+      this.#joining(nowMs, purpose, message, request.sentMs);
     } else if ((message.type === "ALIVE_YES" && purpose.kind === "probe") || (message.type === "STATE_IS" && purpose.kind === "sample")) {
       this.#requests.remove(nonce);
       this.#fingerSearch.answered(nowMs, message.type === "STATE_IS" ? message.successors : []);
@@ -418,11 +418,13 @@ export class Chord {
     if (head !== null && !inHalfOpen(this.self.key, node.key, head.key)) return; // a nearer one was adopted meanwhile
     if (state.pending) {
       if (head !== null && !sameNode(node, head)) this.#hint = node; // the head would only name it again
-      return this.#retrySoon(nowMs, Number.isNaN(sentMs) ? ATTEMPT_MS : nowMs - sentMs);
+      this.#stabilizeMs = nowMs + this.#pendingPauseMs(nowMs, sentMs);
+      return;
     }
     this.#pendings = 0;
-    // Who has no successors yet has asked its predecessor, whose list goes on behind us: as in a join that one does not come first.
-    const behindUs = head === null ? state.successors.filter((other) => !sameNode(other, this.self) && !inOpen(node.key, other.key, this.self.key)) : [];
+    // Who has no successors yet has asked its predecessor, whose list goes on behind us: as in a join that one does not come first, unless all those are known here to be dead.
+    const isBehindUs = (other: RingNode): boolean => !sameNode(other, this.self) && !inOpen(node.key, other.key, this.self.key) && !this.#ring.liveness.isDead(nowMs, other);
+    const behindUs = head === null ? state.successors.filter(isBehindUs) : [];
     if (behindUs.length > 0) {
       this.#ring.adoptSuccessors(nowMs, behindUs);
       return this.#notifyHead();
@@ -438,11 +440,12 @@ export class Chord {
     this.#notifyHead();
   }
 
-  /** `tookMs`: the round trip. Without a pause as long, nodes that are far from each other would nearly always be awaiting, and all say so. */
-  #retrySoon(nowMs: number, tookMs: number): void {
+  /** After "response pending" to what was sent at `sentMs`: without a pause as long as the round trip, nodes that are far from each other would nearly always be awaiting, and all say so. */
+  #pendingPauseMs(nowMs: number, sentMs: number): number {
+    const tookMs = Number.isNaN(sentMs) ? ATTEMPT_MS : nowMs - sentMs;
     const limit = Math.min(STABILIZE_MS, Math.max(PENDING_RETRY_MAX_MS, tookMs) * 2 ** this.#pendings);
     this.#pendings = Math.min(this.#pendings + 1, 8);
-    this.#stabilizeMs = nowMs + this.#between(PENDING_RETRY_MIN_MS, limit);
+    return this.#between(PENDING_RETRY_MIN_MS, limit);
   }
 
   #between(fromMs: number, toMs: number): number {
@@ -528,15 +531,12 @@ export class Chord {
     this.#ask(nowMs, node, { type: "STATE", from: this.self }, { kind: "join", node, stepsLeft, isAfter });
   }
 
-  #joining(nowMs: number, { stepsLeft, isAfter }: Extract<Purpose, { kind: "join" }>, state: Extract<ControlMessage, { type: "STATE_IS" }>): void {
+  #joining(nowMs: number, { stepsLeft, isAfter }: Extract<Purpose, { kind: "join" }>, state: Extract<ControlMessage, { type: "STATE_IS" }>, sentMs: number): void {
     if (this.#ring.head !== null) {
       this.#hint = state.from;
       return;
     }
-    if (state.pending) {
-      this.#memberMs = nowMs + this.#between(PENDING_RETRY_MIN_MS, PENDING_RETRY_MAX_MS);
-      return;
-    }
+    if (state.pending) return void (this.#memberMs = nowMs + this.#pendingPauseMs(nowMs, sentMs)); // of two that are alone each awaits the other's answer
     const step = joinStep(this.self, state, isAfter, (node) => this.#ring.liveness.isDead(nowMs, node));
     if (step.kind === "join") this.#join(nowMs, state.from, step.successors, step.predecessor);
     else if (step.kind === "ask" && stepsLeft > 0) this.#askJoin(nowMs, step.node, stepsLeft - 1, step.isAfter);
@@ -549,6 +549,7 @@ export class Chord {
     this.#ring.settled = true;
     this.#hasLostRing = false;
     this.#settleMs = Infinity;
+    this.#pendings = 0;
     this.#outputs.push({ kind: "joined", through });
     // Who comes before us is to know at once, so that it hands over to us when it leaves.
     if (this.#ring.livePredecessor !== null) this.#askAlive(nowMs, this.#ring.livePredecessor);
