@@ -8,6 +8,7 @@ import { DatapathError, type Datagram, type Upcall } from "@i3/datapath";
 import { inOpen, minusOne, plusPowerOfTwo } from "../src/chord/ring-key.js";
 import type { ServerCoreInit } from "../src/index.js";
 import { nameRecord } from "./records/some-records.js";
+import { randomBytesFrom, seeded } from "./ring-net.js";
 import { anyMember, memberWhere, RingPeer } from "./ring-peer.js";
 import { CLIENT, idOf, KEY, NONCE, ServerBench, THIEF, tokenAt, WALL_MS } from "./server-bench.js";
 
@@ -358,6 +359,18 @@ describe("NOT_PRESENT", () => {
     expect(through).toBe(0);
     expect(bench.core.counters.get("not-present-unknown")).toBe(3 * forgers.length);
     expect(passed(MEMBER)).toBe(1); // and it cost the right one nothing
+  });
+
+  it("of whoever sends as the server that the packets go on to, but has not seen their nonce, is not passed: 0 of 1,064 got through", () => {
+    const bench = new PairBench();
+    const id = bench.foreignId();
+    bench.upcall({ kind: "cache-request", id, from: CLIENT, nonce: NONCE, shortcutOk: false, requestBytes: 4_000 });
+    const passed = (nonce: Uint8Array): number => bench.sendBytes(encodeControl({ type: "NOT_PRESENT", id }, nonce), MEMBER).length;
+    const random = randomBytesFrom(seeded(64));
+    const nonces = [...Array.from({ length: 64 }, (_, bit) => NONCE.map((byte, i) => (i === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte))), ...Array.from({ length: 1_000 }, () => random(8))];
+    expect(nonces.reduce((sum, nonce) => sum + passed(nonce), 0)).toBe(0);
+    expect(bench.core.counters.get("not-present-unknown")).toBe(1_064);
+    expect(passed(NONCE)).toBe(1);
   });
 });
 
