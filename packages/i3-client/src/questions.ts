@@ -9,6 +9,7 @@ const MAX_QUESTIONS = 8;
 interface Question<Asker> {
   readonly asker: Asker;
   readonly to: Locator;
+  readonly type: ControlMessage["type"];
 }
 
 export class Questions<Asker extends object> {
@@ -27,7 +28,7 @@ export class Questions<Asker extends object> {
     const asked = this.#byAsker.get(asker) ?? [];
     asked.push(key);
     this.#byAsker.set(asker, asked);
-    this.#byNonce.set(key, { asker, to });
+    this.#byNonce.set(key, { asker, to, type: message.type });
     if (asked.length > MAX_QUESTIONS) this.#byNonce.delete(asked.shift() ?? "");
     this.#environment.datapath.send([{ locator: to, bytes: encodeControl(message, nonce) }]);
   }
@@ -36,6 +37,11 @@ export class Questions<Asker extends object> {
   askerOf(from: Locator, nonce: Uint8Array): Asker | undefined {
     const question = this.#byNonce.get(bytesKey(nonce));
     return question !== undefined && sameLocator(question.to, from) ? question.asker : undefined;
+  }
+
+  /** Which message of ours had this nonce; undefined: none whose answer counts. */
+  typeOf(nonce: Uint8Array): ControlMessage["type"] | undefined {
+    return this.#byNonce.get(bytesKey(nonce))?.type;
   }
 
   /** Answers to what it has asked so far do not count any more. */

@@ -192,7 +192,7 @@ export class TriggerKeeper {
     if (kept === undefined) return message.type === "LOCATED" && this.#checked(nowMs, from, nonce, message);
     switch (message.type) {
       case "LOCATED": return this.#located(nowMs, kept, message);
-      case "CHALLENGE": return this.#challenged(nowMs, kept, message);
+      case "CHALLENGE": return this.#challenged(nowMs, kept, message, this.#questions.typeOf(nonce));
       case "TRIGGER_OK": return this.#acknowledged(nowMs, kept, message);
       case "REFUSED": return this.#refused(nowMs, kept, message.code);
       default: return false;
@@ -266,11 +266,11 @@ export class TriggerKeeper {
     return true;
   }
 
-  #challenged(nowMs: number, kept: Kept, message: Extract<ControlMessage, { type: "CHALLENGE" }>): boolean {
-    if (kept.server === null || !sameBytes(message.ringKey, ringKey(kept.id))) return false;
+  /** No server answers TRIGGER so: who did would make us sign as fast as it challenges, and put off for ever what {@link #act} looks at. */
+  #challenged(nowMs: number, kept: Kept, message: Extract<ControlMessage, { type: "CHALLENGE" }>, asked: ControlMessage["type"] | undefined): boolean {
+    if (kept.server === null || asked === "TRIGGER" || !sameBytes(message.ringKey, ringKey(kept.id))) return false;
     const locator = kept.server;
-    const wasRefresh = kept.state === "live" && kept.refreshIndex < REFRESH_CHAIN_LENGTH;
-    if (wasRefresh && !kept.isReplica && kept.target !== null && sameLocator(kept.target, message.observed)) this.#emit({ kind: "trigger-replaced", id: kept.id });
+    if (asked === "REFRESH" && !kept.isReplica && kept.target !== null && sameLocator(kept.target, message.observed)) this.#emit({ kind: "trigger-replaced", id: kept.id });
     kept.target = message.observed;
     this.#questions.drop(kept);
     // While inserting, tries go on counting: a server that challenges but never acknowledges is left after a few.
