@@ -10,6 +10,8 @@ import type { ClientEnvironment } from "./environment.js";
 // Ours:
 /** Later answers do not count, nor dispute anything. */
 const OPEN_MS = 5_000;
+/** Each that names another server than the one before; two suffice for a dispute, and the third may be the true one. */
+const MAX_ANSWERS = 3;
 /** Who did not answer is asked again after this time, or when there is nobody else. */
 const SILENT_MS = 60_000;
 /** Of a list of servers (at most 32) most may be silent. */
@@ -21,6 +23,7 @@ interface Question<Asker> {
   readonly to: Locator;
   readonly askedMs: number;
   named: Locator | null;
+  answers: number;
 }
 
 export interface PlaceAnswer<Asker> {
@@ -53,18 +56,19 @@ export class PlaceQuestions<Asker extends object> {
     this.drop(asker);
     const nonce = this.#environment.randomBytes(NONCE_BYTES);
     this.#nonces.set(asker, bytesKey(nonce));
-    this.#byNonce.set(bytesKey(nonce), { asker, ringKey, to, askedMs: nowMs, named: null });
+    this.#byNonce.set(bytesKey(nonce), { asker, ringKey, to, askedMs: nowMs, named: null, answers: 0 });
     this.#environment.datapath.send([{ locator: to, bytes: encodeControl({ type: "LOCATE", ringKey }, nonce) }]);
   }
 
-  /** Null when it answers nothing, or says again what was said. */
+  /** Null when it answers nothing, says again what was said, or is one too many. */
   answer(nowMs: number, from: Locator, nonce: Uint8Array, message: Extract<ControlMessage, { type: "LOCATED" }>): PlaceAnswer<Asker> | null {
     const question = this.#byNonce.get(bytesKey(nonce));
     if (question === undefined || nowMs - question.askedMs > OPEN_MS || !sameLocator(question.to, from) || !sameBytes(question.ringKey, message.ringKey)) return null;
     const server = message.node.locator;
     const { asker, named } = question;
-    if (named !== null && sameLocator(named, server)) return null;
+    if (question.answers >= MAX_ANSWERS || (named !== null && sameLocator(named, server))) return null;
     question.named = server;
+    question.answers += 1;
     return { asker, server, isDisputed: named !== null };
   }
 

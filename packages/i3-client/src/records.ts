@@ -22,6 +22,8 @@ const AGAIN_MS = 600_000;
 const SOON_MS = 60_000;
 const RETRY_MS = 500;
 const MAX_RETRY_MS = 8_000;
+/** Rounds in vain after which there is a pause before each other one, twice RETRY_MS and twice as long each time, up to MAX_RETRY_MS: no server may hold us busy. */
+const HASTY_ROUNDS = 2;
 /** Unanswered requests before another server is asked. */
 const TRIES_PER_SERVER = 3;
 /** Of a record that is looked for: how often its responsible server is asked for. Longer than a ring needs to see that one has died. */
@@ -48,6 +50,9 @@ interface Job {
   rounds: number;
   nextMs: number;
 }
+
+/** After a round in vain. */
+const pauseMs = ({ record, rounds }: Job): number => (record === null ? RETRY_MS : Math.min(RETRY_MS * 2 ** Math.max(0, rounds - HASTY_ROUNDS), MAX_RETRY_MS));
 
 export class Records {
   readonly #environment: ClientEnvironment;
@@ -124,13 +129,14 @@ export class Records {
       job.server = null;
       job.tries = 0;
       job.rounds += 1;
+      if (record !== null && job.rounds > HASTY_ROUNDS) return this.#rest(job, nowMs + pauseMs(job));
     }
     if (record === null && job.rounds >= FIND_ROUNDS) return this.#found(job, null, "no-answer");
     job.tries += 1;
     job.nextMs = nowMs + (record === null ? RETRY_MS : Math.min(RETRY_MS * 2 ** Math.max(0, job.tries - TRIES_PER_SERVER), MAX_RETRY_MS));
     if (job.server !== null) return this.#questions.ask(job, job.server, this.#request(job));
     // Without an answer to LOCATE a search ends as well.
-    if (job.tries > 1 && (job.tries - 1) % TRIES_PER_SERVER === 0) job.rounds += 1;
+    if (record === null && job.tries > 1 && (job.tries - 1) % TRIES_PER_SERVER === 0) job.rounds += 1;
     const firstHop = this.#firstHop();
     if (firstHop !== null) this.#questions.ask(job, firstHop, { type: "LOCATE", ringKey: job.key });
   }
@@ -194,6 +200,7 @@ export class Records {
   /** `whole`: all places that there are were asked. */
   #endRound(nowMs: number, job: Job, whole = false): void {
     if (job.record === null) return this.#found(job, null, "absent");
+    job.rounds = 0;
     this.#emit({ kind: "record-kept", ringKey: job.key, servers: job.passed });
     this.#rest(job, nowMs + (whole ? AGAIN_MS : SOON_MS));
   }
@@ -217,7 +224,7 @@ export class Records {
     switch (code) {
       case REFUSAL.notResponsible:
         job.rounds += 1;
-        this.#rest(job, nowMs + RETRY_MS);
+        this.#rest(job, nowMs + pauseMs(job));
         return true;
       case REFUSAL.quota:
         this.#emit({ kind: "record-refused", ringKey: job.key, code });

@@ -17,6 +17,10 @@ const CONFIRM_AT_MS = 20_000;
 const CONFIRM_RETRY_MS = 1_000;
 /** After two answers that contradict each other: packets go by the first hop. */
 const DISPUTE_MS = 30_000;
+/** A CACHE changes a path once in this time: a server that reads our nonces could make us go to and fro. */
+const CHANGE_MS = 1_000;
+/** Of one id it is told once in this time. */
+const ABSENT_MS = 100;
 const MAX_PATHS = 65_536;
 
 /** How far a packet may go: what is left of both when it is sent on. */
@@ -37,6 +41,8 @@ interface Path {
   active: boolean;
   /** How often it was opened and not closed: two peers may name one id. */
   users: number;
+  /** When it was told last that nobody is there. */
+  absentMs: number;
 }
 
 interface Way {
@@ -52,6 +58,7 @@ interface Way {
   confirmedMs: number;
   nextConfirmMs: number;
   askedMs: number;
+  changedMs: number;
   disputedUntilMs: number;
 }
 
@@ -107,7 +114,7 @@ export class SenderPaths {
       return true;
     }
     if (this.#paths.size >= MAX_PATHS) return false;
-    const path: Path = { id: id.slice(), nonce: this.#environment.randomBytes(NONCE_BYTES), active: true, users: 1 };
+    const path: Path = { id: id.slice(), nonce: this.#environment.randomBytes(NONCE_BYTES), active: true, users: 1, absentMs: -Infinity };
     this.#paths.set(key, path);
     const way = this.#wayOf(ringKey(path.id));
     way.paths.add(path);
@@ -201,6 +208,8 @@ export class SenderPaths {
     const way = this.#wayOf(ringKey(path.id));
     if (!this.#mayTell(from, way)) return false;
     this.#dropServer(way);
+    if (nowMs - path.absentMs < ABSENT_MS) return false;
+    path.absentMs = nowMs;
     this.#emit({ kind: "not-present", id: path.id });
     return true;
   }
@@ -269,7 +278,7 @@ export class SenderPaths {
   #wayOf(key: Uint8Array): Way {
     let way = this.#ways.get(bytesKey(key));
     if (way === undefined) {
-      way = { ringKey: key.slice(), paths: new Set(), activePaths: 0, server: null, candidate: null, namedMs: 0, confirmedMs: 0, nextConfirmMs: Infinity, askedMs: -Infinity, disputedUntilMs: -Infinity };
+      way = { ringKey: key.slice(), paths: new Set(), activePaths: 0, server: null, candidate: null, namedMs: 0, confirmedMs: 0, nextConfirmMs: Infinity, askedMs: -Infinity, changedMs: -Infinity, disputedUntilMs: -Infinity };
       this.#ways.set(bytesKey(key), way);
     }
     return way;
@@ -277,9 +286,12 @@ export class SenderPaths {
 
   /** `from` says that it is this server's. One that is configured passes packets on if it is not; of any other a witness must say so too. */
   #hinted(nowMs: number, way: Way, from: Locator, locator: Locator): void {
-    if (this.#isTrusted(locator)) return this.#candidate(nowMs, way, locator);
-    if (!this.#answers(nowMs, locator)) this.#learn(locator);
-    if (nowMs - way.askedMs >= CONFIRM_RETRY_MS) this.#confirm(nowMs, way, [from, locator]);
+    if (this.#isTrusted(locator)) {
+      if (nowMs - way.changedMs >= CHANGE_MS) this.#candidate(nowMs, way, locator);
+    } else if (nowMs - way.askedMs >= CONFIRM_RETRY_MS) {
+      if (!this.#answers(nowMs, locator)) this.#learn(locator);
+      this.#confirm(nowMs, way, [from, locator]);
+    }
   }
 
   #candidate(nowMs: number, way: Way, locator: Locator): void {
@@ -297,6 +309,7 @@ export class SenderPaths {
     way.nextConfirmMs = nowMs + CONFIRM_AT_MS;
     this.#deadlineMs = Math.min(this.#deadlineMs, way.nextConfirmMs);
     if (!changed) return;
+    way.changedMs = nowMs;
     this.#environment.datapath.setNextServer(way.ringKey, locator);
     this.#renew(way);
   }

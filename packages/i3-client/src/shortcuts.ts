@@ -28,6 +28,8 @@ const ASK_TRIES = 3;
 const ASK_AGAIN_MS = 10_000;
 const PROVE_EVERY_MS = 500;
 const PROVE_TRIES = 3;
+/** Of one check: each costs a check of a signature. */
+const MAX_WRONG_PROOFS = 4;
 const PROBE_EVERY_MS = 400;
 const PROBE_WAIT = { roundTrips: 1.5, minMs: 140, maxMs: 1_500 } as const;
 const PROBE_MISSES = 6;
@@ -56,6 +58,7 @@ interface Check {
   readonly wish: Wish;
   readonly target: Locator;
   tries: number;
+  wrongProofs: number;
   sentMs: number;
 }
 
@@ -234,7 +237,7 @@ export class Shortcuts {
     const when = this.#targets.begin(nowMs, target);
     this.#wait(wish, nowMs + (when === "soon" ? RETRY_MS : ASK_AGAIN_MS));
     if (when !== "now") return;
-    wish.check = { wish, target, tries: 0, sentMs: nowMs };
+    wish.check = { wish, target, tries: 0, wrongProofs: 0, sentMs: nowMs };
     this.#prove(nowMs, wish.check);
   }
 
@@ -271,8 +274,11 @@ export class Shortcuts {
 
   #proven(nowMs: number, from: Locator, nonce: Uint8Array, message: ProofMessage): boolean {
     const check = this.#proofs.askerOf(from, nonce);
-    if (check === undefined || !sameBytes(message.id, check.wish.id)) return false;
-    if (!verifyShortcut(message, { nonce, target: check.target }, this.#environment.wallMs())) return false;
+    if (check === undefined || !sameBytes(message.id, check.wish.id) || check.wrongProofs >= MAX_WRONG_PROOFS) return false;
+    if (!verifyShortcut(message, { nonce, target: check.target }, this.#environment.wallMs())) {
+      check.wrongProofs += 1;
+      return false;
+    }
     const { wish, target, sentMs } = check;
     this.#targets.prove(target);
     this.#dropCheck(wish);

@@ -65,6 +65,7 @@ describe("a path", () => {
     expect(installed(ring)).toEqual(stranger.locator);
     const nearer = ring.addStranger();
     nearer.delayMs = 1;
+    ring.run(1_000);
     ring.inject(stranger.locator, cacheFor(nearer.locator), nonceOf(ring));
     ring.run(60_000);
     expect([installed(ring), nearer.count("PING") > 0, nearer.count("LOCATE")], "only configured servers are asked").toEqual([stranger.locator, true, 0]);

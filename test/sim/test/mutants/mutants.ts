@@ -87,7 +87,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "goes on sending where nobody is", checker: "stale-cache", file: "i3-client/src/sender-paths.ts",
     from: `    this.#dropServer(way);
-    this.#emit({ kind: "not-present", id: path.id });`, to: `    this.#emit({ kind: "not-present", id: path.id });`,
+    if (nowMs - path.absentMs < ABSENT_MS)`, to: `    if (nowMs - path.absentMs < ABSENT_MS)`,
   },
   {
     name: "takes what a peer has sealed in an earlier life", checker: "taken-again", file: "i3-server/src/ring/channel.ts",
