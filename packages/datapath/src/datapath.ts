@@ -256,14 +256,14 @@ export const LIMITS = {
   queuedBytes: 4 * 1024 * 1024,
   upcallsPerBatch: 256,
   upcallsPerSourcePerSecond: 2_000,
+  /** Of control, R1s and I2s: sources beyond those that have a bucket of their own share so many, by a seeded hash. A flood from made-up sources leaves most of them full. */
+  sharedBuckets: 65_536,
   /** Copies at a server beyond the first of each packet of one source (an IPv4 address, an IPv6 /64): so many a second, and so many at once. */
   copiesPerSourcePerSecond: 100_000,
   copiesPerSourceBurst: 20_000,
   /** R1 packets to one source (an IPv4 address, an IPv6 /64) without a data header: so many a second, and so many at once. */
   r1PerSourcePerSecond: 10,
   r1PerSourceBurst: 20,
-  /** Sources beyond those that have a bucket of their own share so many, by a seeded hash: a flood from made-up sources leaves most of them full. */
-  r1SharedBuckets: 65_536,
   /** R1 packets in all, to who asks for the first time. */
   r1PerSecond: 4_000,
   /** R1 packets to those who were refused for that, or had one of these, and ask again after so many ms: HIP asks again after 500, 1,500 and 3,500. */

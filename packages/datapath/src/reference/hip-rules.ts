@@ -20,7 +20,7 @@ const NO_HIT = new Uint8Array(HIT_BYTES);
 
 export class HipRules {
   readonly #state: EngineState;
-  readonly #sources = new SourceRates(LIMITS.r1PerSourcePerSecond, LIMITS.r1PerSourceBurst, LIMITS.r1SharedBuckets);
+  readonly #sources = new SourceRates(LIMITS.r1PerSourcePerSecond, LIMITS.r1PerSourceBurst, LIMITS.sharedBuckets);
   readonly #all = new AnswerLimit();
   readonly #i1s = new SecondLimit(LIMITS.hipI1sPerSecond);
   readonly #i2s = new SecondLimit(LIMITS.hipI2sPerSecond);

@@ -24,10 +24,10 @@ export class Upcalls {
   readonly #counters: CounterSet;
   readonly #known: KnownSources;
   /** Apart: whoever sends data through a host's server must not use up what that server's own answers need. */
-  readonly #control = new SourceRates(LIMITS.upcallsPerSourcePerSecond);
+  readonly #control = new SourceRates(LIMITS.upcallsPerSourcePerSecond, LIMITS.upcallsPerSourcePerSecond, LIMITS.sharedBuckets);
   readonly #data = new SourceRates(LIMITS.upcallsPerSourcePerSecond);
   /** Of those who have solved a puzzle, so that what made-up sources send does not count against newcomers. */
-  readonly #i2s = new SourceRates(LIMITS.hipI2sPerSourcePerSecond, LIMITS.hipI2sPerSourceBurst, LIMITS.r1SharedBuckets);
+  readonly #i2s = new SourceRates(LIMITS.hipI2sPerSourcePerSecond, LIMITS.hipI2sPerSourceBurst, LIMITS.sharedBuckets);
   readonly #notices = { "no-trigger": new NoticeLimit(), astray: new NoticeLimit(), "cache-request": new NoticeLimit() };
   #waiting: Upcall[] = [];
   #bytes = 0;

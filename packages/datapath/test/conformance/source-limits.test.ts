@@ -85,7 +85,7 @@ describe("known sources", () => {
     send([], 1_000);
   });
 
-  it.each([["HIP", update, LIMITS.hipOthersPerSecond], ["control", control, 4_096 + PER_SECOND], ["data", payload, 4_096 + PER_SECOND]] as const)("have a place in a flood of %s from 12,000 others", (_, datagram, others) => {
+  it.each([["HIP", update, LIMITS.hipOthersPerSecond], ["data", payload, 4_096 + PER_SECOND]] as const)("have a place in a flood of %s from 12,000 others", (_, datagram, others) => {
     known(SERVER, true);
     known(HIP_PEER, true);
     const before = pair.counters().upcalls;
@@ -97,6 +97,19 @@ describe("known sources", () => {
     known(SERVER, false);
     known(HIP_PEER, false);
     expect([passes(SERVER, datagram), passes(HIP_PEER, datagram)]).toEqual([0, 0]);
+  });
+
+  it("have room of their own in a flood of control from 5,000 others at once, each of which has a bucket", () => {
+    known(SERVER, true);
+    known(HIP_PEER, true);
+    const flood = many(5_000, (i) => from(stranger(i), control));
+    const late = [...many(PER_SECOND + 10, () => from(SERVER, control)), ...many(2, () => from(HIP_PEER, control)), from(ip6(9, 2), control), from(OTHER, control)];
+    // 4,096 wait; of known sources 1,024 more.
+    expect(send([...flood, ...late.slice(0, 500), ...late.slice(-4)])).toEqual({ out: 0, upcalls: 4_096 + 502, drops: { "queue-full": 5_000 - 4_096 + 2 } });
+    expect(send([...flood.slice(0, 4_096), ...late.slice(0, -4)])).toEqual({ out: 0, upcalls: 4_096 + 1_024, drops: { "queue-full": PER_SECOND - 500 - 1_024, rate: 510 } });
+    known(SERVER, false);
+    known(HIP_PEER, false);
+    expect(send([...flood.slice(0, 4_096), ...late.slice(-4)])).toMatchObject({ upcalls: 4_096, drops: { "queue-full": 4 } });
   });
 
   it("are known until they were forgotten as often as they were made known", () => {
@@ -131,6 +144,16 @@ describe("upcalls", () => {
     expect(send(many(PER_SECOND, (i) => control(ip6(1, i % 200))))).toMatchObject({ upcalls: PER_SECOND, drops: {} });
     expect(send([control(ip6(1, 250))])).toMatchObject({ upcalls: 0, drops: { rate: 1 } });
     expect(send([control(ip6(2, 1)), control(ATTACKER)])).toMatchObject({ upcalls: 2, drops: {} });
+  });
+
+  it("sources beyond 4,096 share 65,536 buckets: one that floods takes nothing from most of the others", () => {
+    const address = (i: number): Uint8Array => bytes(10, i >> 16, i >> 8, i);
+    send([], 1_000);
+    for (let i = 0; i < 4_096; i += 512) expect(send(many(512, (k) => control(address(i + k))))).toMatchObject({ upcalls: 512 });
+    expect(send(many(PER_SECOND + 100, () => control(ATTACKER)))).toMatchObject({ upcalls: PER_SECOND, drops: { rate: 100 } });
+    // Which sources share one is for each engine's hash to say: once in 65,536 runs these two do.
+    expect(send([control(OTHER), control(address(1)), control(ATTACKER)])).toMatchObject({ upcalls: 2, drops: { rate: 1 } });
+    expect(send(many(PER_SECOND, () => control(ATTACKER)), 500)).toMatchObject({ upcalls: PER_SECOND / 2, drops: { rate: PER_SECOND / 2 } });
   });
 
   it("IPv4 addresses are sources of their own", () => {

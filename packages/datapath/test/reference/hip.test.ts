@@ -399,7 +399,7 @@ describe("how many answers", () => {
   });
 
   it("beyond 4,096 sources strangers share 65,536 buckets, so that a newcomer in a flood finds a full one", () => {
-    const rates = new SourceRates(LIMITS.r1PerSourcePerSecond, LIMITS.r1PerSourceBurst, LIMITS.r1SharedBuckets);
+    const rates = new SourceRates(LIMITS.r1PerSourcePerSecond, LIMITS.r1PerSourceBurst, LIMITS.sharedBuckets);
     const askers = (first: number, count: number): number => Array.from({ length: count }, (_, i) => rates.allow(5_000, `stranger ${first + i}`)).filter(Boolean).length;
     askers(0, MAX_RATED_SOURCES);
     expect(askers(MAX_RATED_SOURCES, 12_000)).toBe(12_000);
