@@ -283,6 +283,10 @@ export const LIMITS = {
   hipOpenIds: 32,
   /** Addresses of {@link Datapath.setKnownSource}. */
   knownSources: 131_072,
+  /** Locators of {@link Datapath.setNeighbours}: a server has one predecessor and at most 16 successors. */
+  neighbours: 32,
+  /** Messages between servers that go up of each. */
+  upcallsPerNeighbourPerSecond: 8_000,
   /** Of an epoch each: those of one and two minutes ago, and those that a rise of the difficulty has ended. */
   hipPuzzles: 8,
   flows: 65_536,
@@ -362,6 +366,11 @@ export interface Datapath {
    * limits with what others send. Counted: it is known until it was forgotten as often as it was made known.
    */
   setKnownSource(address: Uint8Array, isKnown: boolean): void;
+  /**
+   * Servers beside this one on the ring, in place of those before: messages between servers that come from exactly there share no limits with what others send, under the
+   * same address or any. Throws DatapathError ERR_I3_TABLE_FULL.
+   */
+  setNeighbours(locators: readonly Locator[]): void;
   /** All triggers of one ring key, replacing what was there; an empty list removes. */
   setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void;
   /** Refreshes of this trigger are answered by the engine from now on; `null`: go up. What `takeRefreshed` has not told of the one before is forgotten. Throws DatapathError ERR_I3_TABLE_FULL. */

@@ -121,6 +121,8 @@ export interface NativeEngineAddon {
   engineRemoveHipResponder(handle: EngineHandle): void;
   /** `address`: 16 bytes. */
   engineSetKnownSource(handle: EngineHandle, address: Uint8Array, isKnown: boolean): EngineStatus;
+  /** `endpoints`: 18 bytes each. */
+  engineSetNeighbours(handle: EngineHandle, endpoints: Uint8Array): EngineStatus;
   /** For each trigger: id 32, then 0 and an endpoint of 18, or 1, the number of ids and these. */
   engineSetTriggers(handle: EngineHandle, ringKey: Uint8Array, packed: Uint8Array): EngineStatus;
   engineSetLease(handle: EngineHandle, id: Uint8Array, owner: Uint8Array, token: Uint8Array, index: number, endMs: number, isReplica: boolean): EngineStatus;

@@ -149,6 +149,10 @@ export class NativeEngine implements Datapath {
     settle(this.#addon.engineSetKnownSource(this.#handle, encodeAddress(address), isKnown), "known source", LIMITS.knownSources);
   }
 
+  setNeighbours(locators: readonly Locator[]): void {
+    settle(this.#addon.engineSetNeighbours(this.#handle, concatBytes(...locators.map(encodeEndpoint))), "neighbour", LIMITS.neighbours);
+  }
+
   setTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntry[]): void {
     requireRingKey(ringKey);
     if (triggers.length > LIMITS.triggersPerRingKey) throw groupFull();

@@ -43,7 +43,7 @@ class Server {
         setTriggers: (key, triggers) => noted.setTriggers(key, triggers), setResponsibility: (range) => noted.setResponsibility(range), setNextServer: (key, locator) => noted.setNextServer(key, locator),
         discardRoute: (key) => noted.discardRoute(key), send: (datagrams) => noted.send(datagrams),
         setLease: (id, lease) => void (isLeased && engine.setLease(id, lease)), setRefreshAnswers: (answers) => engine.setRefreshAnswers(answers),
-        setChallengeAnswers: (answers) => void (isLeased && engine.setChallengeAnswers(answers)), takeRefreshed: () => engine.takeRefreshed(), setPassOn: (passOn) => engine.setPassOn(passOn),
+        setChallengeAnswers: (answers) => void (isLeased && engine.setChallengeAnswers(answers)), takeRefreshed: () => engine.takeRefreshed(), setPassOn: (passOn) => engine.setPassOn(passOn), setNeighbours: (locators) => engine.setNeighbours(locators),
       },
     });
   }

@@ -36,6 +36,11 @@ export class NotingEngine {
     this.answers = answers;
   }
   challenges: ChallengeAnswers | null = null;
+  neighbours: readonly Locator[] = [];
+  setNeighbours(locators: readonly Locator[]): void {
+    this.neighbours = locators;
+  }
+
   setPassOn(passOn: PassOn | null): void {
     this.passOn = passOn;
   }

@@ -22,7 +22,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 69> entries{{
+constexpr std::array<Entry, 70> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -61,6 +61,7 @@ constexpr std::array<Entry, 69> entries{{
     {"engineSetHipResponder", i3io::engine_set_hip_responder},
     {"engineRemoveHipResponder", i3io::engine_remove_hip_responder},
     {"engineSetKnownSource", i3io::engine_set_known_source},
+    {"engineSetNeighbours", i3io::engine_set_neighbours},
     {"engineSetTriggers", i3io::engine_set_triggers},
     {"engineSetLease", i3io::engine_set_lease},
     {"engineRemoveLease", i3io::engine_remove_lease},

@@ -24,6 +24,7 @@ napi_value engine_next_sequence(napi_env env, napi_callback_info info);
 napi_value engine_set_hip_responder(napi_env env, napi_callback_info info);
 napi_value engine_remove_hip_responder(napi_env env, napi_callback_info info);
 napi_value engine_set_known_source(napi_env env, napi_callback_info info);
+napi_value engine_set_neighbours(napi_env env, napi_callback_info info);
 napi_value engine_set_triggers(napi_env env, napi_callback_info info);
 napi_value engine_set_lease(napi_env env, napi_callback_info info);
 napi_value engine_remove_lease(napi_env env, napi_callback_info info);

@@ -233,6 +233,10 @@ napi_value engine_set_known_source(napi_env env, napi_callback_info info) {
   return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { return engine.set_known_source(values.address, values.is_known); });
 }
 
+napi_value engine_set_neighbours(napi_env env, napi_callback_info info) {
+  return with_bytes(env, info, "endpoints", [](i3::Engine& engine, i3::Bytes endpoints) { return engine.set_neighbours(endpoints); });
+}
+
 napi_value engine_set_triggers(napi_env env, napi_callback_info info) {
   return with_two(env, info, "ringKey", "packed", [](i3::Engine& engine, const Two& values) {
     return engine.set_triggers(values.first, values.second);

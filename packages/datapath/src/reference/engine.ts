@@ -5,7 +5,7 @@
 import { MAX_CONTROL_BYTES, type Locator } from "@i3/common";
 import { IP_PROTOCOL, type ChallengeAnswers, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type PassOn, type RefreshAnswers, type Refreshed, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall } from "../datapath.js";
 import { DATA_OFFSET, ID_BYTES, LAST_PAYLOAD_KIND, NONCE_BYTES, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
-import { classifyDatagram } from "../wire/first-byte.js";
+import { classifyDatagram, isBetweenServers } from "../wire/first-byte.js";
 import type { Arrival } from "./arrival.js";
 import { requireName } from "./association-table.js";
 import { ChallengeRules } from "./challenge-rules.js";
@@ -105,7 +105,8 @@ export class ReferenceEngine implements StepCore {
     const { bytes, at, length, origins, originAt } = arrival;
     const { counters, upcalls, nowMs } = this.#state;
     if (length > MAX_CONTROL_BYTES) return counters.drop("malformed");
-    if (!upcalls.allowSource("control", nowMs, origins, originAt, () => this.#refreshes.answer(arrival) || this.#challenges.answer(arrival))) return;
+    const what = isBetweenServers(u8(bytes, at + 1), length) ? "ring" : "control";
+    if (!upcalls.allowSource(what, nowMs, origins, originAt, () => this.#refreshes.answer(arrival) || this.#challenges.answer(arrival))) return;
     upcalls.push({ kind: "control", from: decodeEndpoint(origins, originAt), bytes: copyBytes(bytes, at, at + length) });
   }
 
@@ -183,6 +184,10 @@ export class ReferenceEngine implements StepCore {
 
   setKnownSource(address: Uint8Array, isKnown: boolean): void {
     this.#state.knownSources.set(address, isKnown);
+  }
+
+  setNeighbours(locators: readonly Locator[]): void {
+    this.#state.knownSources.setNeighbours(locators);
   }
 
   setTriggers(key: Uint8Array, triggers: readonly TriggerEntry[]): void {

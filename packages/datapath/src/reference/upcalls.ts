@@ -13,7 +13,7 @@ export const MAX_WAITING_UPCALLS = 16 * LIMITS.upcallsPerBatch;
 /** Bytes of packets and datagrams in them (ours). */
 export const MAX_WAITING_UPCALL_BYTES = 16 * 1024 * 1024;
 
-/** So many more when they are from known sources. */
+/** So many more when they are from known sources; and for neighbours as many beyond these. */
 export const MORE_KNOWN_UPCALLS = 4 * LIMITS.upcallsPerBatch;
 export const MORE_KNOWN_UPCALL_BYTES = 4 * 1024 * 1024;
 
@@ -48,26 +48,29 @@ export class Upcalls {
   }
 
   get full(): boolean {
-    return this.#isFull(0, 0);
+    return this.#isFull(0);
   }
 
-  #isFull(moreUpcalls: number, moreBytes: number): boolean {
-    return this.#waiting.length >= MAX_WAITING_UPCALLS + moreUpcalls || this.#bytes >= MAX_WAITING_UPCALL_BYTES + moreBytes;
+  /** `shares`: of the room beyond that of all. */
+  #isFull(shares: 0 | 1 | 2): boolean {
+    return this.#waiting.length >= MAX_WAITING_UPCALLS + shares * MORE_KNOWN_UPCALLS || this.#bytes >= MAX_WAITING_UPCALL_BYTES + shares * MORE_KNOWN_UPCALL_BYTES;
   }
 
   /**
    * The source at `endpoints[at …]` (a {@link sourceKeyAt}, or a known one) may make one more upcall; counts the drop when not.
+   * @param what "ring": control of a type that passes between servers
    * @param answer answers what it asks without an upcall, if it can, for which there need be no room
    */
-  allowSource(what: "control" | "data" | "i2", nowMs: number, endpoints: Buffer, at: number, answer: () => boolean = () => false): boolean {
-    const rates = what === "control" ? this.#control : what === "i2" ? this.#i2s : this.#data;
-    const known = what === "i2" ? null : this.#known.allow(what, nowMs, endpoints, at);
-    if (!(known ?? rates.allow(nowMs, sourceKeyAt(endpoints, at)))) {
+  allowSource(what: "control" | "ring" | "data" | "i2", nowMs: number, endpoints: Buffer, at: number, answer: () => boolean = () => false): boolean {
+    const rates = what === "data" ? this.#data : what === "i2" ? this.#i2s : this.#control;
+    const neighbour = what === "ring" ? this.#known.allowNeighbour(nowMs, endpoints, at) : null;
+    const known = what === "i2" || neighbour !== null ? null : this.#known.allow(what === "data" ? "data" : "control", nowMs, endpoints, at);
+    if (!(neighbour ?? known ?? rates.allow(nowMs, sourceKeyAt(endpoints, at)))) {
       this.#counters.drop("rate");
       return false;
     }
     if (answer()) return false;
-    const isFull = known === null ? this.full : this.#isFull(MORE_KNOWN_UPCALLS, MORE_KNOWN_UPCALL_BYTES);
+    const isFull = this.#isFull(neighbour !== null ? 2 : known !== null ? 1 : 0);
     if (isFull) this.#counters.drop("queue-full");
     return !isFull;
   }

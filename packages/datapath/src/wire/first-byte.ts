@@ -11,6 +11,12 @@ export const DATA_FIRST_BYTE = 0x11;
 /** i3 control, version 1. */
 export const CONTROL_FIRST_BYTE = 0x19;
 
+/** Types of what servers say to each other (docs/wire.md §4); in the second byte. */
+const RING_TYPES = { first: 32, last: 59 } as const;
+
+/** Whether a control datagram is of a type that passes between servers. */
+export const isBetweenServers = (type: number, length: number): boolean => length > 1 && type >= RING_TYPES.first && type <= RING_TYPES.last;
+
 export type DatagramClass = "data" | "control" | "keep-alive" | "hip" | "esp" | "version" | "malformed";
 
 /** `length` is the datagram's, in bytes; an empty datagram is malformed. `version`: i3 of a version not spoken here. */

@@ -3,6 +3,7 @@
  * that fast-check makes and shrinks.
  */
 import fc from "fast-check";
+import type { Locator } from "@i3/common";
 import type { AddressRewrite, ChallengeAnswers, Flow, HipResponder, Inbound, InboundAssociation, Lease, OutboundAssociation, PassOn, RefreshAnswers, Responsibility, Services, Strength, TriggerEntry } from "../../src/datapath.js";
 import { dataPacket } from "../reference/harness.js";
 import { bytes } from "../reference/packets.js";
@@ -33,6 +34,7 @@ export type Operation =
   | { readonly kind: "setNextServer"; readonly ringKey: Uint8Array; readonly locator: (typeof LOCATORS)[number] | null }
   | { readonly kind: "setPassOn"; readonly passOn: PassOn | null }
   | { readonly kind: "setDefaultServer"; readonly locator: (typeof LOCATORS)[number] | null }
+  | { readonly kind: "setNeighbours"; readonly locators: readonly Locator[] }
   | { readonly kind: "setKnownSource"; readonly address: Uint8Array; readonly isKnown: boolean }
   | { readonly kind: "discardRoute"; readonly ringKey: Uint8Array }
   | { readonly kind: "release"; readonly address: Uint8Array }
@@ -83,6 +85,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.record({ kind: fc.constant("setPassOn" as const), passOn: fc.option(fc.record({ from: locator, to: locator }), { freq: 3 }) }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("setDefaultServer" as const), locator: fc.option(locator, { freq: 3 }) }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("setKnownSource" as const), address: fc.constantFrom(...LOCATORS.map(({ address: known }) => known), FLOOD_SOURCE), isKnown: fc.boolean() }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constant("setNeighbours" as const), locators: fc.array(locator, { maxLength: 3 }) }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("discardRoute" as const), ringKey }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("release" as const), address }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("discard" as const), address, refuse: fc.boolean() }), weight: 2 },

@@ -1,5 +1,5 @@
 /** How much work one source may make, the same in both engines. */
-import { makeLocator } from "@i3/common";
+import { makeLocator, type Locator } from "@i3/common";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { LIMITS, type Counters, type DropReason, type TriggerEntry } from "../../src/datapath.js";
 import type { RawDatagram } from "../../src/native-addon.js";
@@ -134,6 +134,47 @@ describe("known sources", () => {
     expect([known(SERVER, true), known(stranger(5), true), known(bytes(1, 2, 3), true)]).toEqual([false, true, false]);
     known(stranger(6), false);
     expect(known(SERVER, true)).toBe(true);
+  });
+});
+
+describe("neighbours on the ring", () => {
+  const NEIGHBOUR = makeLocator(ip4("192.0.2.1"), 4_000);
+  const BESIDE = makeLocator(ip6(9, 1), 4_000);
+  const STATE = bytes(0x19, 34, 1, 0);
+  const PING = bytes(0x19, 1);
+  const PER_NEIGHBOUR = LIMITS.upcallsPerNeighbourPerSecond;
+  const stranger = (i: number): Uint8Array => bytes(10, i >> 16, i >> 8, i);
+  const at = (locator: Locator, datagram: Uint8Array): RawDatagram => ({ bytes: datagram, segmentBytes: 0, endpoint: encodeEndpoint(locator), trafficClass: 0 });
+  const tell = (...locators: Locator[]): boolean => pair.change("setNeighbours", (engine) => engine.setNeighbours(locators));
+  beforeEach(() => {
+    tell(NEIGHBOUR, BESIDE);
+    send([], 1_000);
+  });
+
+  it("are heard when others use up all that their addresses have, and only with what passes between servers, from exactly there", () => {
+    const forged = (i: number): RawDatagram => at({ ...NEIGHBOUR, port: 1_024 + (i % 200) }, i % 2 === 0 ? PING : STATE);
+    expect(send(many(2_500, forged))).toMatchObject({ upcalls: PER_SECOND, drops: { rate: 500 } });
+    expect(send([at(NEIGHBOUR, STATE), at(NEIGHBOUR, PING), at({ ...NEIGHBOUR, port: 4_001 }, STATE), at(NEIGHBOUR, bytes(0x19)), at(NEIGHBOUR, bytes(0x19, 60)), at(NEIGHBOUR, bytes(0x19, 59))])).toMatchObject({ upcalls: 2, drops: { rate: 4 } });
+  });
+
+  it("have 8,000 a second each, of their own", () => {
+    for (let n = 0; n < PER_NEIGHBOUR; n += 2_000) expect(send(many(2_000, () => at(NEIGHBOUR, STATE)))).toMatchObject({ upcalls: 2_000, drops: {} });
+    tell(BESIDE, NEIGHBOUR, NEIGHBOUR);
+    expect(send([at(NEIGHBOUR, STATE), at(BESIDE, STATE), at(NEIGHBOUR, PING)])).toMatchObject({ upcalls: 2, drops: { rate: 1 } });
+    expect(send(many(20, () => at(NEIGHBOUR, STATE)), 1)).toMatchObject({ upcalls: PER_NEIGHBOUR / 1_000, drops: { rate: 20 - PER_NEIGHBOUR / 1_000 } });
+    tell();
+    expect(send(many(PER_SECOND + 10, () => at(NEIGHBOUR, STATE)))).toMatchObject({ upcalls: PER_SECOND, drops: { rate: 10 } });
+  });
+
+  it("have room when JavaScript is behind with others, known ones too", () => {
+    pair.change("setKnownSource", (engine) => engine.setKnownSource(OTHER, true));
+    const all = [...many(4_200, (i) => from(stranger(i), STATE)), ...many(1_100, () => from(OTHER, PING)), ...many(600, () => at(NEIGHBOUR, STATE)), ...many(600, () => at(BESIDE, STATE))];
+    expect(send(all)).toEqual({ out: 0, upcalls: 4_096 + 2 * 1_024, drops: { "queue-full": 104 + 76 + 176 } });
+  });
+
+  it("are at most 32, each at a port", () => {
+    const places = many(LIMITS.neighbours + 1, (i) => makeLocator(stranger(i), 5_000));
+    expect([tell(...places), tell({ ...NEIGHBOUR, port: 0 }), tell(...places.slice(1))]).toEqual([false, false, true]);
   });
 });
 

@@ -56,6 +56,7 @@ export abstract class TestCore implements StepCore {
     return [];
   }
   setKnownSource(): void {}
+  setNeighbours(): void {}
   setResponsibility(): void {}
   setNextServer(): void {}
   setPassOn(): void {}

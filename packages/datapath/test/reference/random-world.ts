@@ -131,6 +131,7 @@ export class RandomWorld {
       () => engine.setNextServer(ringKey, this.#pick(null, this.#locator())),
       () => engine.setDefaultServer(this.#pick(null, this.#locator())),
       () => engine.setKnownSource(this.#locator().address, this.#random(2) === 0),
+      () => engine.setNeighbours(this.#pick([], [this.#locator()], [this.#locator(), this.#locator()])),
       () => engine.discardRoute(ringKey),
       () => engine.release(address),
       () => engine.discard(address, this.#random(2) === 0),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { classifyDatagram, type DatagramClass } from "../../src/wire/first-byte.js";
+import { CONTROL_TYPES, isRingMessage, type ControlType } from "@i3/common";
+import { classifyDatagram, isBetweenServers, type DatagramClass } from "../../src/wire/first-byte.js";
 
 describe("first byte of a datagram", () => {
   it.each<readonly [number, number, DatagramClass]>([
@@ -14,6 +15,11 @@ describe("first byte of a datagram", () => {
     [0xff, 0xff, "malformed"],
   ])("%i–%i is %s", (from, to, expected) => {
     for (let first = from; first <= to; first++) expect(classifyDatagram(first, 2)).toBe(expected);
+  });
+
+  it("control of a type that passes between servers is what the codec says", () => {
+    for (const [name, type] of Object.entries(CONTROL_TYPES)) expect([name, isBetweenServers(type, 2)]).toEqual([name, isRingMessage(name as ControlType)]);
+    expect(isBetweenServers(CONTROL_TYPES.STATE, 1)).toBe(false);
   });
 
   it("0xff alone is a keep-alive, and no byte at all is malformed", () => {

@@ -34,7 +34,7 @@ export interface ServerCoreInit {
   readonly hasUnknownMembers?: boolean;
   /** Null: a ring of one for ever. */
   readonly ring: RingMembership | null;
-  readonly datapath: Pick<Datapath, "setPassOn" | "setTriggers" | "setLease" | "takeRefreshed" | "setRefreshAnswers" | "setChallengeAnswers" | "setResponsibility" | "setNextServer" | "discardRoute" | "send">;
+  readonly datapath: Pick<Datapath, "setNeighbours" | "setPassOn" | "setTriggers" | "setLease" | "takeRefreshed" | "setRefreshAnswers" | "setChallengeAnswers" | "setResponsibility" | "setNextServer" | "discardRoute" | "send">;
   readonly limits: TriggerLimits;
   /** @default DEFAULT_RECORD_LIMITS */
   readonly records?: RecordLimits;
@@ -448,7 +448,11 @@ export class ServerCore {
     const { predecessor, successors } = this.#chord;
     if (predecessor === this.#neighbours.predecessor && successors === this.#neighbours.successors) return;
     this.#neighbours = { predecessor, successors };
-    if (!this.#hasLeft) this.#channel?.setNeighbours(nowMs, predecessor === null ? successors : [predecessor, ...successors]);
+    if (this.#hasLeft || this.#channel === null) return;
+    const nodes = predecessor === null ? successors : [predecessor, ...successors];
+    this.#channel.setNeighbours(nowMs, nodes);
+    const others = nodes.filter(({ key }) => !sameBytes(key, this.#init.self.key));
+    this.#init.datapath.setNeighbours([...new Map(others.map(({ locator }) => [locatorText(locator), locator])).values()]);
   }
 
   #drainChord(nowMs: number, requestBytes: number): void {

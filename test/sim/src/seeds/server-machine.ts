@@ -117,6 +117,7 @@ export class ServerMachine extends Machine {
         setRefreshAnswers: (answers) => engine.setRefreshAnswers(answers),
         setChallengeAnswers: (answers) => engine.setChallengeAnswers(answers),
         setPassOn: (passOn) => engine.setPassOn(passOn),
+        setNeighbours: (locators) => engine.setNeighbours(locators),
         takeRefreshed: () => engine.takeRefreshed(),
         setResponsibility: (range) => engine.setResponsibility(range),
         setNextServer: (key, locator) => {

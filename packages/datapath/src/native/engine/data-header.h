@@ -23,6 +23,12 @@ inline size_t parse(Bytes datagram) {
 }
 }  // namespace data_header
 
+// Whether a control datagram is of a type that passes between servers (docs/wire.md §4).
+inline bool is_between_servers(Bytes control) {
+  constexpr uint8_t first_type = 32, last_type = 59;
+  return control.size() > 1 && control[1] >= first_type && control[1] <= last_type;
+}
+
 enum class DatagramClass : uint8_t { data, control, keep_alive, hip, esp, version, malformed };
 
 inline DatagramClass classify(Bytes datagram) {

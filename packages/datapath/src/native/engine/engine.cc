@@ -128,6 +128,20 @@ Status Engine::set_known_source(Bytes address, bool is_known) {
   return Status::ok;
 }
 
+Status Engine::set_neighbours(Bytes endpoints) {
+  constexpr size_t endpoint_bytes = sizeof(Endpoint::bytes);
+  if (endpoints.size() % endpoint_bytes != 0) return Status::invalid;
+  std::vector<Endpoint> neighbours(endpoints.size() / endpoint_bytes);
+  for (size_t i = 0; i < neighbours.size(); i++) {
+    copy_to(neighbours[i].bytes, 0, part(endpoints, i * endpoint_bytes, endpoint_bytes));
+    if (neighbours[i].port() == 0) return Status::invalid;
+  }
+  if (neighbours.size() > limits::neighbours) return Status::full;
+  const std::lock_guard lock(shared_->mutex);
+  shared_->known.set_neighbours(neighbours);
+  return Status::ok;
+}
+
 Status Engine::set_triggers(Bytes ring_key, Bytes packed) { return tables_->triggers.set(ring_key, packed, tables_->hasher, tables_->gates); }
 
 Status Engine::set_lease(Bytes id, const LeaseSpec& lease) { return tables_->leases.set(id, lease, tables_->hasher, tables_->gates); }

@@ -179,6 +179,8 @@ class Engine {
   void remove_hip_responder();
   // `address`: as in an endpoint.
   Status set_known_source(Bytes address, bool is_known);
+  // `endpoints`: one behind the other.
+  Status set_neighbours(Bytes endpoints);
   // `packed`: for each trigger id 32, then 0 and an endpoint 18, or 1, the number of ids (1–15) and these.
   Status set_triggers(Bytes ring_key, Bytes packed);
   Status set_lease(Bytes id, const LeaseSpec& lease);

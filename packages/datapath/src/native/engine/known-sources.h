@@ -2,6 +2,7 @@
 #pragma once
 
 #include <unordered_map>
+#include <vector>
 
 #include "limits.h"
 #include "rate-limits.h"
@@ -15,6 +16,12 @@ class KnownSources {
     size_t uses = 0;
     TokenLevel control{limits::upcalls_per_source_per_second, 0};
     TokenLevel data{limits::upcalls_per_source_per_second, 0};
+  };
+
+  // A server beside this one on the ring, by whole endpoint.
+  struct Neighbour {
+    Endpoint endpoint;
+    TokenLevel level{limits::upcalls_per_neighbour_per_second, 0};
   };
 
   explicit KnownSources(const Hasher& hasher) : sources_(16, SeededHash{hasher}) {}
@@ -38,6 +45,21 @@ class KnownSources {
     return found == sources_.end() ? nullptr : &found->second;
   }
 
+  // In place of those before; who stays keeps what it has left.
+  void set_neighbours(std::span<const Endpoint> endpoints) {
+    std::vector<Neighbour> neighbours;
+    for (const Endpoint& endpoint : endpoints) {
+      const Neighbour* old = neighbour(endpoint);
+      neighbours.push_back(old == nullptr ? Neighbour{endpoint} : *old);
+    }
+    neighbours_ = std::move(neighbours);
+  }
+  // nullptr: it is none.
+  Neighbour* neighbour(const Endpoint& from) {
+    const auto found = std::find_if(neighbours_.begin(), neighbours_.end(), [&](const Neighbour& known) { return known.endpoint == from; });
+    return found == neighbours_.end() ? nullptr : &*found;
+  }
+
  private:
   using Key = std::array<uint8_t, 16>;
   static Key key_of(Bytes address) {
@@ -50,6 +72,7 @@ class KnownSources {
     size_t operator()(const Key& key) const { return hasher.bytes(key); }
   };
   std::unordered_map<Key, Source, SeededHash> sources_;
+  std::vector<Neighbour> neighbours_;
 };
 
 }  // namespace i3

@@ -44,8 +44,8 @@ struct Tables {
   std::unique_ptr<HipResponder> hip;
 };
 
-// What a source may send up, each at a rate of its own.
-enum class Upward : uint8_t { control, data, solved_i2 };
+// What a source may send up, each at a rate of its own; `ring`, control between servers, only from neighbours.
+enum class Upward : uint8_t { control, ring, data, solved_i2 };
 
 struct LaneContext {
   LaneContext(Tables& tables_, Shared& shared_, size_t index_) : tables(tables_), shared(shared_), index(index_), udp(shared_, counters), tun(shared_, counters), copies_(copies_bytes) {}
@@ -85,17 +85,21 @@ struct LaneContext {
   // `answer` answers what the source asks without an upcall, if it can, for which there need be no room.
   template <typename Answer>
   bool may_go_up(Upward what, const Endpoint& from, Answer&& answer) {
-    KnownSources::Source* known = what == Upward::solved_i2 ? nullptr : shared.known.find(from.address());
-    if (!(known == nullptr ? rates_of(what).allow(now_ms, source_key(from)) : allows(what == Upward::control ? known->control : known->data))) drop(Drop::rate);
+    KnownSources::Neighbour* neighbour = what == Upward::ring ? shared.known.neighbour(from) : nullptr;
+    KnownSources::Source* known = what == Upward::solved_i2 || neighbour != nullptr ? nullptr : shared.known.find(from.address());
+    const bool allowed = neighbour != nullptr ? allows(neighbour->level, limits::upcalls_per_neighbour_per_second)
+                         : known != nullptr   ? allows(what == Upward::data ? known->data : known->control, limits::upcalls_per_source_per_second)
+                                              : rates_of(what).allow(now_ms, source_key(from));
+    if (!allowed) drop(Drop::rate);
     else if (answer()) return false;
-    else if (shared.upcalls_full(known != nullptr)) drop(Drop::queue_full);
+    else if (shared.upcalls_full(neighbour != nullptr ? 2 : known != nullptr ? 1 : 0)) drop(Drop::queue_full);
     else return true;
     return false;
   }
 
  private:
-  SourceRates& rates_of(Upward what) { return what == Upward::control ? shared.control_rates : what == Upward::data ? shared.data_rates : shared.i2_rates; }
-  bool allows(TokenLevel& level) const { return level.take(now_ms, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second, 1) == 1; }
+  SourceRates& rates_of(Upward what) { return what == Upward::data ? shared.data_rates : what == Upward::solved_i2 ? shared.i2_rates : shared.control_rates; }
+  bool allows(TokenLevel& level, double per_second) const { return level.take(now_ms, per_second, per_second, 1) == 1; }
 
   static constexpr size_t copies_bytes = 256 * 1024;
   std::vector<uint8_t> copies_;

@@ -101,10 +101,9 @@ struct Shared {
   void notify() const {
     if (on_upcalls) on_upcalls();
   }
-  // Those of known sources have some room more.
-  bool upcalls_full(bool are_known = false) const {
-    return upcalls.size() >= limits::waiting_upcalls + (are_known ? limits::more_known_upcalls : 0) ||
-           upcall_bytes >= limits::waiting_upcall_bytes + (are_known ? limits::more_known_upcall_bytes : 0);
+  // `shares`: of the room beyond that of all; known sources have one, neighbours two.
+  bool upcalls_full(size_t shares = 0) const {
+    return upcalls.size() >= limits::waiting_upcalls + shares * limits::more_known_upcalls || upcall_bytes >= limits::waiting_upcall_bytes + shares * limits::more_known_upcall_bytes;
   }
 };
 

@@ -111,7 +111,7 @@ void UdpRules::control(const Datagram& datagram) {
       is_refresh = !is_challenge && refresh_.take(datagram.bytes, from, answer);
       return is_challenge || is_refresh;
     };
-    if (lane_.may_go_up(Upward::control, from, take)) {
+    if (lane_.may_go_up(is_between_servers(datagram.bytes) ? Upward::ring : Upward::control, from, take)) {
       Upcall upcall;
       upcall.kind = UpcallKind::control;
       upcall.from = from;

@@ -70,7 +70,7 @@ class Program {
       case 10: case 11: return set_triggers();
       case 12: return set_responsibility();
       case 13: return set_next_server();
-      case 14: return choices_.flag() ? status(engine_.set_known_source(any_endpoint().address(), choices_.flag())) : status(engine_.discard_route(key()));
+      case 14: return choices_.flag() && choices_.flag() ? set_neighbours() : choices_.flag() ? status(engine_.set_known_source(any_endpoint().address(), choices_.flag())) : status(engine_.discard_route(key()));
       case 15: return status(engine_.release(address()));
       case 16: return status(engine_.discard(address(), choices_.flag()));
       case 17: return output();
@@ -242,6 +242,15 @@ class Program {
     const uint8_t bits = choices_.byte() & 3;
     const Bytes from = key(), to = key();
     status(bits == 0 ? engine_.set_responsibility_none() : bits == 1 ? engine_.set_responsibility_all() : engine_.set_responsibility_range(from, to));
+  }
+  void set_neighbours() {
+    std::vector<uint8_t> endpoints;
+    for (size_t left = choices_.below(4); left > 0; left--) {
+      const Endpoint endpoint = any_endpoint();
+      endpoints.insert(endpoints.end(), endpoint.bytes.begin(), endpoint.bytes.end());
+    }
+    if (choices_.flag()) endpoints.resize(endpoints.size() / 2);
+    status(engine_.set_neighbours(endpoints));
   }
   void set_next_server() {
     const uint8_t bits = choices_.byte() & 7;
