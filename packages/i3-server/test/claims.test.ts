@@ -59,6 +59,18 @@ describe("a claim to a name", () => {
     expect(server.targets(nameId(NAME))).toEqual([at(2), at(4)]);
   });
 
+  it.each([[8, 2], [4, 1], [1, 1]])("of %i, %i may be of one IPv6 /48, whichever of its /64s they are from", (claimsPerName, ofNetwork) => {
+    const server = bench(claimsPerName);
+    const within = (site: number, network = 7): Locator => makeLocator(Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, network, 0, site, 0, 0, 0, 0, 0, 0, 0, 1), 777);
+    const key = generateTriggerKey();
+    expect(claim(server, key, within(0))).toMatchObject({ type: "TRIGGER_OK" });
+    const taken = Array.from({ length: 12 }, (_, i) => claim(server, generateTriggerKey(), within(1 + i))).filter((answer) => answer?.type === "TRIGGER_OK").length;
+    expect(taken).toBe(ofNetwork - 1);
+    expect(claim(server, generateTriggerKey(), within(1, 8))?.type).toBe(claimsPerName > 1 ? "TRIGGER_OK" : "REFUSED");
+    // Who is there may move within it.
+    expect(claim(server, key, within(99), { counter: 2 })).toMatchObject({ type: "TRIGGER_OK" });
+  });
+
   it("is for a name: nobody gets another kind of id, or another name's, with it", () => {
     const server = bench();
     const elsewhere = (prefix: Uint8Array): Uint8Array => Uint8Array.from([...prefix.subarray(0, 16), ...idOf(OWNER).subarray(16)]);

@@ -4,7 +4,7 @@ import { LIMITS, ReferenceEngine } from "@i3/datapath";
 import { certifyMember, generateTriggerKey, type TriggerKey, type TriggerSigner } from "@i3/hip";
 import { describe, expect, it } from "vitest";
 
-import { TRIGGERS_PER_GROUP, TRIGGERS_PER_GROUP_AND_SOURCE } from "../src/triggers/constants.js";
+import { TRIGGERS_PER_GROUP, TRIGGERS_PER_GROUP_AND_NETWORK } from "../src/triggers/constants.js";
 import { CLIENT, ServerBench, THIEF, tokenAt, WALL_MS } from "./server-bench.js";
 
 const GROUP = generateTriggerKey();
@@ -113,7 +113,7 @@ describe("bounds of a group", () => {
 
   it("one source has its share of it, at whatever suffixes; others and other groups have theirs", () => {
     const server = open();
-    for (let i = 0; i < TRIGGERS_PER_GROUP_AND_SOURCE; i += 1) expect(join(server, members[0] as TriggerSigner, CLIENT, { id: idOf(i) })).toMatchObject({ type: "TRIGGER_OK" });
+    for (let i = 0; i < TRIGGERS_PER_GROUP_AND_NETWORK; i += 1) expect(join(server, members[0] as TriggerSigner, CLIENT, { id: idOf(i) })).toMatchObject({ type: "TRIGGER_OK" });
     expect(join(server, members[1] as TriggerSigner, CLIENT, { id: idOf(1) })).toEqual(refused(REFUSAL.quota));
     expect(join(server, members[0] as TriggerSigner, CLIENT, { id: idOf(1), counter: 2 })).toMatchObject({ type: "TRIGGER_OK" });
     expect(join(server, members[1] as TriggerSigner, THIEF, { id: idOf(1) })).toMatchObject({ type: "TRIGGER_OK" });
@@ -121,6 +121,14 @@ describe("bounds of a group", () => {
     expect(join(server, signerOf(ANN, YEAR_S, other), CLIENT, { id: groupId(other.publicKey, new Uint8Array(16)) })).toMatchObject({ type: "TRIGGER_OK" });
     join(server, members[0] as TriggerSigner, CLIENT, { id: idOf(1), counter: 3, action: TRIGGER_ACTION.remove });
     expect(join(server, members[1] as TriggerSigner, CLIENT, { id: idOf(2) })).toMatchObject({ type: "TRIGGER_OK" });
+  });
+
+  it("so has an IPv6 /48, whichever of its /64s they are in", () => {
+    const server = new ServerBench({ limits: { triggers: 1_000, perSource: 1_000 } });
+    const within = (site: number, network = 7): Locator => makeLocator(Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, network, 0, site, 0, 0, 0, 0, 0, 0, 0, 1), 777);
+    const joined = (i: number, from: Locator): string | undefined => join(server, members[0] as TriggerSigner, from, { id: idOf(i) })?.type;
+    for (let i = 0; i < TRIGGERS_PER_GROUP_AND_NETWORK; i += 1) expect(joined(i, within(i))).toBe("TRIGGER_OK");
+    expect([joined(200, within(200)), joined(201, within(1, 8)), joined(202, CLIENT)]).toEqual(["REFUSED", "TRIGGER_OK", "TRIGGER_OK"]);
   });
 
   it("all together have theirs, which is as many as a packet engine holds of one ring key", () => {

@@ -7,7 +7,8 @@ import { isRecordSigned } from "@i3/hip";
 
 import type { CounterName, ServerCounters } from "../counters.js";
 import { Cookies } from "../triggers/cookies.js";
-import { SourceRate, sourceOf } from "../triggers/source-rate.js";
+import { accountOf } from "../triggers/source-accounts.js";
+import { SourceRate } from "../triggers/source-rate.js";
 import { RECORD_LIFE_MS, RECORD_VERIFICATIONS_PER_SECOND } from "./constants.js";
 import { RecordStore, type RecordLimits, type StoredRecord } from "./record-store.js";
 
@@ -85,16 +86,16 @@ export class RecordCore {
     if (!this.#cookies.check(nowMs, from, key, message.cookie)) return this.#challenge(nowMs, from, key);
     const endMs = nowMs + Math.min(RECORD_LIFE_MS, record.notAfterS * 1_000 - this.#init.wallMs(nowMs));
     if (endMs <= nowMs) return this.#refuse("ended", key);
-    return this.#proved(nowMs, from, key, { record, source: sourceOf(from), isCopy: isCopy && !this.#init.owns(key), endMs });
+    return this.#proved(nowMs, from, key, { record, account: accountOf(from), isCopy: isCopy && !this.#init.owns(key), endMs });
   }
 
   /** What a proved address puts: not yet known to be signed. */
   #proved(nowMs: number, from: Locator, key: Uint8Array, stored: StoredRecord): ControlMessage | null {
-    const { record, source, isCopy } = stored;
+    const { record, account, isCopy } = stored;
     const old = this.#store.get(nowMs, key);
-    if (old !== undefined && sameBytes(old.record.bytes, record.bytes)) return this.#repeated(nowMs, key, { ...stored, source: old.source, isCopy: old.isCopy && isCopy });
+    if (old !== undefined && sameBytes(old.record.bytes, record.bytes)) return this.#repeated(nowMs, key, { ...stored, account: old.account, isCopy: old.isCopy && isCopy });
     if (old !== undefined && record.sequence <= old.record.sequence) return this.#refuse("oldCounter", key);
-    if (this.#store.isFull(key, source, isCopy)) return this.#refuse("quota", key);
+    if (this.#store.isFull(key, account, isCopy)) return this.#refuse("quota", key);
     if (!this.#rate.allowLocator(nowMs, from)) {
       this.#init.counters.count("rate");
       return null;

@@ -1,19 +1,20 @@
 /** The records that a server keeps: bounded by source and over all, copies for others' keys by a share of their own; each ends by itself. */
 import { bytesKey, type SignedRecord } from "@i3/common";
 
+import { SourceAccounts, type Account } from "../triggers/source-accounts.js";
 import { COPIES_SHARE, RECORD_SWEEP_MS } from "./constants.js";
 
 export interface RecordLimits {
   /** Records over all. */
   readonly records: number;
-  /** Records of one source (sourceOf). */
+  /** Records of one source (sourceOf); of an IPv6 network as many as SourceAccounts says. */
   readonly perSource: number;
 }
 
 export interface StoredRecord {
   readonly record: SignedRecord;
   /** On whose account: who put it first. */
-  readonly source: string;
+  readonly account: Account;
   /** For another server's key. */
   readonly isCopy: boolean;
   readonly endMs: number;
@@ -22,12 +23,13 @@ export interface StoredRecord {
 export class RecordStore {
   readonly #limits: RecordLimits;
   readonly #stored = new Map<string, StoredRecord>();
-  readonly #perSource = new Map<string, number>();
+  readonly #accounts: SourceAccounts;
   #copies = 0;
   #nextSweepMs = Infinity;
 
   constructor(limits: RecordLimits) {
     this.#limits = limits;
+    this.#accounts = new SourceAccounts(limits.perSource);
   }
 
   get size(): number {
@@ -41,12 +43,12 @@ export class RecordStore {
   }
 
   /** Whether one more, or one in the place of what is there for `key`, would go beyond a limit. */
-  isFull(key: Uint8Array, source: string, isCopy: boolean): boolean {
+  isFull(key: Uint8Array, account: Account, isCopy: boolean): boolean {
     const old = this.#stored.get(bytesKey(key));
-    const { records, perSource } = this.#limits;
+    const { records } = this.#limits;
     return (
       (old === undefined && this.#stored.size >= records) ||
-      (old?.source !== source && (this.#perSource.get(source) ?? 0) >= perSource) ||
+      !this.#accounts.hasRoom(account, old?.account ?? null) ||
       (isCopy && old?.isCopy !== true && this.#copies >= Math.floor(records * COPIES_SHARE))
     );
   }
@@ -56,7 +58,7 @@ export class RecordStore {
     const text = bytesKey(key);
     this.#drop(text);
     this.#stored.set(text, stored);
-    this.#perSource.set(stored.source, (this.#perSource.get(stored.source) ?? 0) + 1);
+    this.#accounts.take(stored.account);
     if (stored.isCopy) this.#copies += 1;
     if (this.#nextSweepMs === Infinity) this.#nextSweepMs = nowMs + RECORD_SWEEP_MS;
   }
@@ -78,9 +80,7 @@ export class RecordStore {
     const old = this.#stored.get(text);
     if (old === undefined) return;
     this.#stored.delete(text);
-    const left = (this.#perSource.get(old.source) ?? 1) - 1;
-    if (left === 0) this.#perSource.delete(old.source);
-    else this.#perSource.set(old.source, left);
+    this.#accounts.give(old.account);
     if (old.isCopy) this.#copies -= 1;
   }
 }

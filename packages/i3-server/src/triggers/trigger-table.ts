@@ -2,9 +2,10 @@
 import { bytesKey, ID_BYTES, ringKey, sameBytes, type Locator } from "@i3/common";
 import { DatapathError, LIMITS, type Datapath, type TriggerEntry } from "@i3/datapath";
 
-import { COUNTER_MEMORY_MS, TRIGGER_LIFE_MS, TRIGGERS_PER_GROUP, TRIGGERS_PER_GROUP_AND_SOURCE } from "./constants.js";
+import { CLAIMS_SHARE_OF_NETWORK, COUNTER_MEMORY_MS, TRIGGER_LIFE_MS, TRIGGERS_PER_GROUP, TRIGGERS_PER_GROUP_AND_NETWORK } from "./constants.js";
 import { EarlyEnds } from "./early-ends.js";
-import { sourceOf } from "./source-rate.js";
+import { accountOf, SourceAccounts } from "./source-accounts.js";
+import { networkOf, sourceOf } from "./source-rate.js";
 import { NO_SLOT, TriggerSlots, type SlotList } from "./trigger-slots.js";
 
 export interface TriggerRecord {
@@ -54,9 +55,9 @@ export type NewTrigger = Pick<TriggerRecord, "id" | "target" | "stack" | "counte
 export interface TriggerLimits {
   /** Records over all, live and gone; half of them may be replicas. */
   readonly triggers: number;
-  /** Records of one source (sourceOf), and as many replicas. */
+  /** Records of one source (sourceOf), and as many replicas; of an IPv6 network as many as SourceAccounts says. */
   readonly perSource: number;
-  /** Claims to one name at a time, each of another source; 0: none are taken. @default 0 */
+  /** Claims to one name at a time, each of another source, a quarter of one network; 0: none are taken. @default 0 */
   readonly claimsPerName?: number;
 }
 
@@ -74,9 +75,10 @@ export class TriggerTable {
   readonly #gone: SlotList = { first: NO_SLOT, last: NO_SLOT };
   #liveCount = 0;
   readonly #early = new EarlyEnds();
-  readonly #perSource = new Map<string, number>();
-  /** Ring key of a group and source → live triggers. */
-  readonly #perGroupAndSource = new Map<string, number>();
+  /** Replicas have accounts of their own, so that a ring's change leaves a client's quota as it was. */
+  readonly #accounts: { readonly own: SourceAccounts; readonly replicas: SourceAccounts };
+  /** Ring key of a group and network → live triggers. */
+  readonly #perGroupAndNetwork = new Map<string, number>();
   /** Ring key → the newest of its live triggers, from which its siblings follow. */
   readonly #byRingKey = new Map<string, number>();
   /** Ring keys with live replicas → how many, and whether the engine has them. */
@@ -89,6 +91,7 @@ export class TriggerTable {
   constructor(datapath: TableEngine, limits: TriggerLimits, host: TableHost) {
     this.#datapath = datapath;
     this.#limits = limits;
+    this.#accounts = { own: new SourceAccounts(limits.perSource), replicas: new SourceAccounts(limits.perSource) };
     this.#host = host;
   }
 
@@ -140,15 +143,14 @@ export class TriggerTable {
 
   /** Whether a record for `id` from `target` would go beyond a limit. `old`: what {@link get} gives for it. */
   isFull({ id, target, isClaim, member, isReplica }: Pick<TriggerRecord, "id" | "target" | "isClaim" | "member" | "isReplica">, old = this.get({ id, member })): boolean {
-    const account = accountOf({ target, isReplica });
-    const sameSource = old !== undefined && accountOf(old) === account;
+    const isSameKind = old?.isReplica === isReplica;
     return (
       (old === undefined && this.#named.size >= this.#limits.triggers) ||
-      (!sameSource && (this.#perSource.get(account) ?? 0) >= this.#limits.perSource) ||
+      !this.#accountsOf(isReplica).hasRoom(accountOf(target), old !== undefined && isSameKind ? accountOf(old.target) : null) ||
       (isReplica && old?.isReplica !== true && this.#replicaCount >= this.#limits.triggers / 2) ||
       (old?.live !== true && this.#siblingCount(bytesKey(ringKey(id))) >= this.#siblingLimit(isClaim, member)) ||
-      (member !== null && !(sameSource && old.live) && (this.#perGroupAndSource.get(groupAndSource(id, target)) ?? 0) >= TRIGGERS_PER_GROUP_AND_SOURCE) ||
-      (isClaim && this.#hasClaimBeside(id, target))
+      (member !== null && !(isSameKind && old.live && networkOf(old.target) === networkOf(target)) && (this.#perGroupAndNetwork.get(groupAndNetwork(id, target)) ?? 0) >= TRIGGERS_PER_GROUP_AND_NETWORK) ||
+      (isClaim && this.#hasClaimsBeside(id, target))
     );
   }
 
@@ -157,9 +159,15 @@ export class TriggerTable {
     return member === null ? LIMITS.triggersPerRingKey : TRIGGERS_PER_GROUP;
   }
 
-  /** So that one machine cannot keep all others from a name. */
-  #hasClaimBeside(id: Uint8Array, target: Locator): boolean {
-    return this.#siblings(bytesKey(ringKey(id))).some((slot) => !sameBytes(this.#slots.id(slot), id) && sourceOf(this.#slots.target(slot)) === sourceOf(target));
+  #accountsOf(isReplica: boolean): SourceAccounts {
+    return isReplica ? this.#accounts.replicas : this.#accounts.own;
+  }
+
+  /** So that neither one machine nor one subscriber can keep all others from a name. */
+  #hasClaimsBeside(id: Uint8Array, target: Locator): boolean {
+    const others = this.#siblings(bytesKey(ringKey(id))).filter((slot) => !sameBytes(this.#slots.id(slot), id)).map((slot) => this.#slots.target(slot));
+    const ofNetwork = others.filter((other) => networkOf(other) === networkOf(target)).length;
+    return others.some((other) => sourceOf(other) === sourceOf(target)) || ofNetwork >= Math.max(1, (this.#limits.claimsPerName ?? 0) * CLAIMS_SHARE_OF_NETWORK);
   }
 
   #siblingCount(ringKeyText: string): number {
@@ -265,7 +273,7 @@ export class TriggerTable {
   /** In the place of what has this key. */
   #store(key: string, record: TriggerRecord): void {
     this.#drop(key);
-    add(this.#perSource, accountOf(record), 1);
+    this.#accountsOf(record.isReplica).take(accountOf(record.target));
     const slot = this.#slots.add(record);
     this.#named.set(key, slot);
     this.#slots.append(record.live ? this.#live : this.#gone, slot);
@@ -273,7 +281,7 @@ export class TriggerTable {
     this.#liveCount += 1;
     if (isLeased(record)) this.#lease(record);
     if (endsEarly(record)) this.#early.add(record.endMs, slot);
-    if (record.member !== null) add(this.#perGroupAndSource, groupAndSource(record.id, record.target), 1);
+    if (record.member !== null) add(this.#perGroupAndNetwork, groupAndNetwork(record.id, record.target), 1);
     const ringKeyText = bytesKey(ringKey(record.id));
     if (record.isReplica) this.#countReplica(ringKeyText, 1);
     this.#slots.setSibling(slot, this.#byRingKey.get(ringKeyText) ?? NO_SLOT);
@@ -285,13 +293,13 @@ export class TriggerTable {
     if (slot === undefined) return;
     const { id, live, target, index, endMs, lastMs, member, isReplica } = this.#slots.read(slot);
     this.#named.delete(key);
-    add(this.#perSource, accountOf({ target, isReplica }), -1);
+    this.#accountsOf(isReplica).give(accountOf(target));
     this.#slots.remove(live ? this.#live : this.#gone, slot);
     if (live) {
       this.#liveCount -= 1;
       if (isLeased({ member, lastMs, index })) this.#datapath.setLease(id, null);
       if (lastMs !== Infinity) this.#early.remove(endMs, slot);
-      if (member !== null) add(this.#perGroupAndSource, groupAndSource(id, target), -1);
+      if (member !== null) add(this.#perGroupAndNetwork, groupAndNetwork(id, target), -1);
       const ringKeyText = bytesKey(ringKey(id));
       if (isReplica) this.#countReplica(ringKeyText, -1);
       this.#unlink(ringKeyText, slot);
@@ -379,10 +387,7 @@ const isShared = ({ member, isClaim }: Pick<TriggerRecord, "member" | "isClaim">
 
 const recordKey = ({ id, member }: TriggerName): string => (member === null ? bytesKey(id) : bytesKey(id) + bytesKey(member));
 
-const groupAndSource = (id: Uint8Array, target: Locator): string => bytesKey(ringKey(id)) + sourceOf(target);
-
-/** Replicas have an account of their own, so that a ring's change leaves a client's quota as it was. */
-const accountOf = ({ target, isReplica }: Pick<TriggerRecord, "target" | "isReplica">): string => (isReplica ? `replica ${sourceOf(target)}` : sourceOf(target));
+const groupAndNetwork = (id: Uint8Array, target: Locator): string => bytesKey(ringKey(id)) + networkOf(target);
 
 const endOf = (nowMs: number, { lastMs }: Pick<TriggerRecord, "lastMs">): number =>
   lastMs >= nowMs + TRIGGER_LIFE_MS ? nowMs + TRIGGER_LIFE_MS : EarlyEnds.round(lastMs);
