@@ -12,13 +12,14 @@ import { bytesKey, sameLocator, type ControlMessage, type Locator, type RingNode
 import type { Responsibility } from "@i3/datapath";
 
 import {
-  ATTEMPT_MS, ATTEMPTS, FIND_ATTEMPTS, LAST_SETTLE_MS, LEAVING_PAUSE_MS, LEAVING_TIMES, MAX_CANDIDATES, MAX_HOPS, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MAX_MS,
+  ATTEMPT_MS, ATTEMPTS, FIND_ATTEMPTS, LAST_SETTLE_MS, MAX_CANDIDATES, MAX_HOPS, MEMBER_PROBE_ALONE_MS, MEMBER_PROBE_MAX_MS,
   MEMBER_PROBE_MS, MEMBER_PROBE_SIZE, PENDING_RETRY_MAX_MS, PENDING_RETRY_MIN_MS, QUIET_CHECK_MS, QUIET_MS, ROUTE_MS, SETTLE_MS, STABILIZE_MS,
 } from "./constants.js";
 import type { ChordOutput, RingMessage } from "./chord-output.js";
 import { FingerSearch } from "./finger-search.js";
 import { joinStep } from "./join-step.js";
 import { KnownMembers } from "./known-members.js";
+import { Leaving } from "./leaving.js";
 import { Lookups, type Lookup } from "./lookups.js";
 import { sameNode } from "./neighbours.js";
 import { pace, Requests, type Request } from "./requests.js";
@@ -52,6 +53,7 @@ export class Chord {
   readonly #requests = new Requests<Purpose>();
   readonly #lookups: Lookups;
   readonly #fingerSearch: FingerSearch;
+  readonly #leaving: Leaving;
   readonly #outputs: ChordOutput[] = [];
   #nextId = 0;
   #said: Responsibility | null = null;
@@ -66,8 +68,6 @@ export class Chord {
   #settleMs = Infinity;
   /** Not later than this: otherwise a member that answers and lets nobody in would keep us from serving for ever. */
   #lastSettleMs = Infinity;
-  #leavingMs = Infinity;
-  #leavingLeft = 0;
   #running = false;
   /** "Response pending" answers in a row. */
   #pendings = 0;
@@ -100,6 +100,11 @@ export class Chord {
       lookUp: (nowMs, key) => void this.#lookups.start(nowMs, key, { kind: "finger" }),
       ask: (nowMs, node, type) =>
         this.#ask(nowMs, node, { type, from: this.self }, { kind: type === "STATE" ? "sample" : "probe", node }, FIND_ATTEMPTS),
+    });
+    this.#leaving = new Leaving({
+      ring: this.#ring,
+      send: (to, message) => this.#reply(to, init.random(8), message),
+      left: () => void this.#outputs.push({ kind: "left" }),
     });
   }
 
@@ -150,8 +155,7 @@ export class Chord {
 
   /** Next call of handleTimer; Infinity when none is needed. */
   deadlineMs(): number {
-    if (this.#leavingLeft > 0) return this.#leavingMs;
-    if (!this.#running) return Infinity;
+    if (!this.#running) return this.#leaving.deadlineMs();
     return Math.min(
       this.#stabilizeMs, this.#memberMs, this.#quietMs, this.#settleMs, this.#fingerSearch.deadlineMs(), this.#requests.deadlineMs(), this.#lookups.deadlineMs(),
     );
@@ -180,8 +184,7 @@ export class Chord {
   leave(nowMs: number): void {
     if (!this.#running) return;
     this.#running = false;
-    this.#leavingLeft = LEAVING_TIMES;
-    this.#sayLeaving(nowMs);
+    this.#leaving.start(nowMs);
   }
 
   /** An authenticated message between servers. Answers go to the locator that the sender names, which the MAC covers. */
@@ -218,8 +221,7 @@ export class Chord {
   }
 
   handleTimer(nowMs: number): void {
-    if (this.#leavingLeft > 0 && nowMs >= this.#leavingMs) this.#sayLeaving(nowMs);
-    if (!this.#running) return;
+    if (!this.#running) return this.#leaving.handleTimer(nowMs);
     const { again, failed } = this.#requests.due(nowMs);
     for (const request of again) this.#transmit(request);
     for (const request of failed) this.#handleSilence(nowMs, request);
@@ -492,7 +494,7 @@ export class Chord {
     }
   }
 
-  // --- join, merge, leave ------------------------------------------------------------------------------------------
+  // --- join, merge, be left ----------------------------------------------------------------------------------------
 
   #settle(): void {
     this.#settleMs = Infinity;
@@ -554,21 +556,6 @@ export class Chord {
     // Who comes before us is to know at once, so that it hands over to us when it leaves.
     if (this.#ring.livePredecessor !== null) this.#askAlive(nowMs, this.#ring.livePredecessor);
     this.#stabilize(nowMs);
-  }
-
-  #sayLeaving(nowMs: number): void {
-    const { head, livePredecessor, successors } = this.#ring;
-    const message = { type: "LEAVING", from: this.self, predecessor: livePredecessor, successors } as const;
-    for (const node of head === null ? [] : [head, ...successors.slice(1)]) this.#reply(node, this.#random(8), message);
-    if (livePredecessor !== null && !successors.some((node) => sameNode(node, livePredecessor))) {
-      this.#reply(livePredecessor, this.#random(8), message);
-    }
-    this.#leavingLeft -= 1;
-    this.#leavingMs = nowMs + LEAVING_PAUSE_MS;
-    if (this.#leavingLeft === 0 || this.#ring.alone) {
-      this.#leavingLeft = 0;
-      this.#outputs.push({ kind: "left" });
-    }
   }
 
   #handleLeaving(nowMs: number, { from, predecessor, successors }: Extract<ControlMessage, { type: "LEAVING" }>): void {

@@ -191,8 +191,8 @@ export const MUTANTS: readonly Mutant[] = [
     from: "kept.nextMs = nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));", to: "kept.nextMs = kept.isReplica ? Infinity : nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));",
   },
   {
-    name: "leaves without a word", seed: "2", checker: "no-farewell", file: "i3-server/src/chord/chord.ts",
-    from: "if (this.#leavingLeft === 0 || this.#ring.alone) {", to: "if (this.#outputs.splice(0).length >= 0 && (this.#leavingLeft === 0 || this.#ring.alone)) {",
+    name: "leaves without a word", seed: "2", checker: "no-farewell", file: "i3-server/src/chord/leaving.ts",
+    from: "for (const node of successors) this.#host.send(node, message);\n    if (livePredecessor !== null", to: "if (livePredecessor !== null && nowMs < 0",
   },
   {
     name: "takes no server lists", checker: "record-lost", file: "i3-server/src/records/record-core.ts",
