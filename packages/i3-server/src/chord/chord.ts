@@ -558,20 +558,14 @@ export class Chord {
     this.#stabilize(nowMs);
   }
 
-  #handleLeaving(nowMs: number, { from, predecessor, successors }: Extract<ControlMessage, { type: "LEAVING" }>): void {
+  /**
+   * The one that is named before it is not taken for our predecessor: it may be made up, or live far from here. It notifies us as soon as it has heard LEAVING
+   * itself, and not later than it could send anybody here; until then ours is what was, and not more.
+   */
+  #handleLeaving(nowMs: number, { from, successors }: Extract<ControlMessage, { type: "LEAVING" }>): void {
     const ring = this.#ring;
-    if (!ring.isNeighbour(from)) {
-      if (!ring.liveness.isDead(nowMs, from)) this.#declareGone(nowMs, from, true);
-      return;
-    }
-    const wasPredecessor = ring.predecessor !== null && sameNode(ring.predecessor, from);
-    if (ring.head !== null && sameNode(ring.head, from)) {
-      ring.adoptSuccessors(nowMs, [from, ...successors]);
-    }
-    if (wasPredecessor) {
-      const usable = predecessor !== null && !sameNode(predecessor, this.self) && !ring.liveness.isDead(nowMs, predecessor);
-      if (usable) ring.setPredecessor(predecessor);
-    }
+    if (ring.liveness.isDead(nowMs, from)) return; // LEAVING is said several times
+    if (ring.head !== null && sameNode(ring.head, from)) ring.adoptSuccessors(nowMs, [from, ...successors]);
     this.#declareGone(nowMs, from, true);
   }
 
