@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { makeLocator, type RingNode } from "@i3/common";
 
+import type { RingMessage } from "../src/chord/chord.js";
 import { minusOne, plusPowerOfTwo } from "../src/chord/ring-key.js";
 import { keyOf, RingNet, type Member } from "./ring-net.js";
 
@@ -62,4 +63,58 @@ it("who leaves in order is told of once, and its keys are its successor's as soo
     net.run(2_000);
     expect(heir.outputs.slice(said).flatMap((output) => (output.kind === "gone" ? [[keyOf(output.node), output.left]] : []))).toEqual([[keyOf(leaver.node), true]]);
   }
+});
+
+it("who leaves has left, though what it said before arrives behind the first LEAVING", () => {
+  const net = ringOf(12, 2);
+  const heir = net.member(3);
+  const leaver = before(net, heir);
+  net.delayMs = () => 10;
+  net.leave(leaver.index);
+  net.run(11);
+  heir.chord.handleMessage(net.nowMs, new Uint8Array(8), { type: "NOTIFY", from: leaver.node });
+  net.run(80);
+  expect(net.fault()).toBeNull();
+});
+
+describe("LEAVING and ALIVE in turn, a hundred times a second, cost a server neither its answers to others nor a line in the log each, when they are said by", () => {
+  /** For 20 s. */
+  function costs(choose: (net: RingNet, server: Member) => Member, isSaid: boolean) {
+    const net = ringOf(24, 9);
+    const server = net.member(5);
+    const member = choose(net, server);
+    let [pending, answers, asked] = [0, 0, 0];
+    net.seen = (from, message: RingMessage) => {
+      if (from !== server.index) return;
+      if (message.type === "STATE") asked += 1;
+      if (message.type !== "STATE_IS") return;
+      answers += 1;
+      if (message.pending) pending += 1;
+    };
+    const said = server.outputs.length;
+    for (let ms = 0; ms < 20_000; ms += 10) {
+      if (isSaid) {
+        net.inject(member.index, server.index, { type: "ALIVE", from: member.node });
+        net.inject(member.index, server.index, { type: "LEAVING", from: member.node, predecessor: null, successors: [...member.chord.successors] });
+      }
+      net.run(10);
+    }
+    net.run(1_000);
+    return { asked, pendingPart: pending / answers, lines: server.outputs.slice(said).filter(({ kind }) => kind === "gone" || kind === "back").length, fault: net.fault() };
+  }
+  const called = (net: RingNet, node: RingNode | undefined | null): Member => net.live().find((member) => keyOf(member.node) === keyOf(node ?? null)) as Member;
+
+  it.each<readonly [string, (net: RingNet, server: Member) => Member]>([
+    ["a member far away", (net, server) => called(net, server.chord.successors[7]).chord.successors.map((node) => called(net, node))[3] as Member],
+    ["its predecessor", (net, server) => before(net, server)],
+    ["its first successor", (net, server) => called(net, server.chord.successors[0])],
+    ["its third successor", (net, server) => called(net, server.chord.successors[2])],
+  ])("%s", (_who, choose) => {
+    const [calm, disturbed] = [costs(choose, false), costs(choose, true)];
+    expect([calm.fault, calm.lines]).toEqual([null, 0]);
+    expect(disturbed.fault).toBeNull();
+    expect(disturbed.lines).toBeLessThanOrEqual(2 * 3 * 7);
+    expect(disturbed.pendingPart).toBeLessThan(calm.pendingPart + 0.1);
+    expect(disturbed.asked).toBeLessThan(calm.asked + 3 * 7 * 3);
+  });
 });

@@ -564,7 +564,7 @@ export class Chord {
    */
   #handleLeaving(nowMs: number, { from, successors }: Extract<ControlMessage, { type: "LEAVING" }>): void {
     const ring = this.#ring;
-    if (ring.liveness.isDead(nowMs, from)) return; // LEAVING is said several times
+    if (!ring.liveness.leaves(nowMs, from)) return;
     if (ring.head !== null && sameNode(ring.head, from)) ring.adoptSuccessors(nowMs, [from, ...successors]);
     this.#declareGone(nowMs, from, true);
   }

@@ -73,3 +73,5 @@ export const MAX_WATCHED = 512;
 /** LEAVING is not acknowledged, so it is said this often, this far apart. */
 export const LEAVING_TIMES = 3;
 export const LEAVING_PAUSE_MS = 40;
+/** Of one node it counts so often in this time and no more: who leaves in order stays for as long, and what each costs (a round of stabilization, a line in the log) is not to be had at will. */
+export const LEAVING_AGAIN_MS = 3_000;

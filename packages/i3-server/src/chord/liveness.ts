@@ -2,7 +2,7 @@
 import { bytesKey, type RingNode } from "@i3/common";
 
 import { remember } from "../remember.js";
-import { MAX_TOMBSTONES, MAX_WATCHED, TOMBSTONE_MS } from "./constants.js";
+import { LEAVING_AGAIN_MS, LEAVING_TIMES, MAX_TOMBSTONES, MAX_WATCHED, TOMBSTONE_MS } from "./constants.js";
 
 export class Liveness {
   /** Node key → end of the tombstone, ms. */
@@ -10,6 +10,8 @@ export class Liveness {
   /** Only for nodes in `#watched` and the predecessor, so bounded by them. */
   readonly #heardMs = new Map<string, number>();
   readonly #watched = new Map<string, RingNode>();
+  /** Node key → how often it counted that it leaves, in the time up to `endMs`. */
+  readonly #left = new Map<string, { times: number; readonly endMs: number }>();
 
   /** `node` sent an authenticated message. Returns whether it was buried, however long ago. */
   heard(nowMs: number, node: RingNode, isNeighbour: boolean): boolean {
@@ -35,6 +37,20 @@ export class Liveness {
     remember(this.#dead, key, nowMs + TOMBSTONE_MS, MAX_TOMBSTONES);
     this.#heardMs.delete(key);
     this.#watched.delete(key);
+  }
+
+  /**
+   * `node` says that it leaves. Returns whether that counts: not when it is dead, nor more than LEAVING_TIMES in LEAVING_AGAIN_MS. Once would not do: what
+   * it said before may arrive behind the first copy.
+   */
+  leaves(nowMs: number, node: RingNode): boolean {
+    if (this.isDead(nowMs, node)) return false;
+    const key = bytesKey(node.key);
+    const known = this.#left.get(key);
+    if (known === undefined || known.endMs <= nowMs) remember(this.#left, key, { times: 1, endMs: nowMs + LEAVING_AGAIN_MS }, MAX_TOMBSTONES);
+    else if (known.times < LEAVING_TIMES) known.times += 1;
+    else return false;
+    return true;
   }
 
   isDead(nowMs: number, node: RingNode): boolean {
