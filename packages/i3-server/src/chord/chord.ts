@@ -364,10 +364,11 @@ export class Chord {
 
   #declareGone(nowMs: number, node: RingNode, left: boolean): void {
     const wasAlone = this.#ring.alone;
+    const heardAt = this.#ring.liveness.heardAt(node);
     const wasHead = this.#ring.drop(nowMs, node);
     this.#requests.cancel((purpose) => (purpose.kind === "alive" || purpose.kind === "stabilize" || purpose.kind === "join") && sameNode(purpose.node, node));
     if (this.#hint !== null && sameNode(this.#hint, node)) this.#hint = null;
-    if (!left) this.#members.remember(node.locator);
+    if (!left && heardAt !== null) this.#members.remember(nowMs, node.key, heardAt);
     this.#outputs.push({ kind: "gone", node, left });
     if (this.#ring.predecessorDead && this.#rectifier !== null && !sameNode(this.#rectifier, node)) {
       this.#ring.setPredecessor(this.#rectifier);
@@ -508,7 +509,7 @@ export class Chord {
     this.#memberMs = nowMs + (alone ? MEMBER_PROBE_ALONE_MS : Math.min(MEMBER_PROBE_MS * times, MEMBER_PROBE_MAX_MS));
     const { livePredecessor, successors } = this.#ring;
     const neighbours = livePredecessor === null ? successors : [livePredecessor, ...successors];
-    for (const locator of this.#members.next(alone ? 4 : 1, neighbours)) this.#lookUpSelf(nowMs, locator);
+    for (const locator of this.#members.next(nowMs, alone ? 4 : 1, neighbours)) this.#lookUpSelf(nowMs, locator);
   }
 
   /** Through the node at `locator`. */

@@ -36,8 +36,9 @@ export const MEMBER_PROBE_ALONE_MS = 500;
 export const SETTLE_MS = 2_000;
 /** It claims them this long after its start at the latest, though members answer. */
 export const LAST_SETTLE_MS = 30_000;
-/** Nodes met in the ring and lost are tried like configured members, so that partitions heal; at most so many. */
+/** Neighbours that were heard and lost are tried like configured members, so that partitions heal; at most so many, for so long: then others may have their addresses. */
 export const MAX_REMEMBERED = 16;
+export const REMEMBERED_MS = 86_400_000;
 /** Two: when one dies the other is there; and of two, one is on the way for more keys. */
 export const FINGERS_PER_RANGE = 2;
 /** Which finger gets a lookup: it is worth as much that the rest of the way is halved as that the finger is nearer by this, one way. */
@@ -70,6 +71,8 @@ export const MAX_LOOKUPS = 832;
 export const MAX_CANDIDATES = 32;
 /** Nodes watched for the server's route cache. */
 export const MAX_WATCHED = 512;
+/** Nodes of which is known when they were heard: those, the neighbours, and some that were. */
+export const MAX_HEARD = 1_024;
 /** LEAVING is not acknowledged, so it is said this often, this far apart. */
 export const LEAVING_TIMES = 3;
 export const LEAVING_PAUSE_MS = 40;

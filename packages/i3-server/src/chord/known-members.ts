@@ -2,14 +2,16 @@
  * Where a ring may be found again, or another that is to become one with it: the configured members, and nodes that were met and lost.
  * They take turns; those that are neighbours anyway are passed over.
  */
-import { sameLocator, type Locator, type RingNode } from "@i3/common";
+import { bytesKey, sameLocator, type Locator, type RingNode } from "@i3/common";
 
-import { MAX_REMEMBERED } from "./constants.js";
+import { remember } from "../remember.js";
+import { MAX_REMEMBERED, REMEMBERED_MS } from "./constants.js";
 
 export class KnownMembers {
   readonly #self: Locator;
   #configured: readonly Locator[] = [];
-  #remembered: readonly Locator[] = [];
+  /** Node key → where it was, until `endMs`. */
+  readonly #remembered = new Map<string, { readonly locator: Locator; readonly endMs: number }>();
   #turn = 0;
 
   constructor(self: Locator, configured: readonly Locator[]) {
@@ -28,14 +30,15 @@ export class KnownMembers {
     return this.#configured.some((locator) => !before.some((known) => sameLocator(known, locator)));
   }
 
-  /** One that was lost; the oldest of too many is forgotten. */
-  remember(locator: Locator): void {
-    if (this.#all().some((known) => sameLocator(known, locator))) return;
-    this.#remembered = [...this.#remembered, locator].slice(-MAX_REMEMBERED);
+  /** One that was heard at `locator`, and is lost: for a day. A node has one place, wherever it was; the one that was lost first of too many is forgotten. */
+  remember(nowMs: number, key: Uint8Array, locator: Locator): void {
+    if (this.#configured.some((known) => sameLocator(known, locator))) return;
+    remember(this.#remembered, bytesKey(key), { locator, endMs: nowMs + REMEMBERED_MS }, MAX_REMEMBERED);
   }
 
   /** The next `count` at most that are none of `neighbours`. */
-  next(count: number, neighbours: readonly RingNode[]): readonly Locator[] {
+  next(nowMs: number, count: number, neighbours: readonly RingNode[]): readonly Locator[] {
+    for (const [key, { endMs }] of this.#remembered) if (endMs <= nowMs) this.#remembered.delete(key);
     const strangers = this.#all().filter((locator) => !neighbours.some((node) => sameLocator(node.locator, locator)));
     return Array.from({ length: Math.min(count, strangers.length) }, () => {
       this.#turn = (this.#turn + 1) % strangers.length;
@@ -44,6 +47,6 @@ export class KnownMembers {
   }
 
   #all(): readonly Locator[] {
-    return [...this.#configured, ...this.#remembered];
+    return [...this.#configured, ...[...this.#remembered.values()].map(({ locator }) => locator)];
   }
 }

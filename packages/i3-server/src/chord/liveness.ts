@@ -1,14 +1,20 @@
 /** Which nodes are known to live or to be dead, and when each was last heard. */
-import { bytesKey, type RingNode } from "@i3/common";
+import { bytesKey, type Locator, type RingNode } from "@i3/common";
 
 import { remember } from "../remember.js";
-import { LEAVING_AGAIN_MS, LEAVING_TIMES, MAX_TOMBSTONES, MAX_WATCHED, TOMBSTONE_MS } from "./constants.js";
+import { LEAVING_AGAIN_MS, LEAVING_TIMES, MAX_HEARD, MAX_TOMBSTONES, MAX_WATCHED, TOMBSTONE_MS } from "./constants.js";
+
+interface LastHeard {
+  atMs: number;
+  /** Null: it is only known by what others say, and `atMs` is when it was asked for. */
+  at: Locator | null;
+}
 
 export class Liveness {
   /** Node key → end of the tombstone, ms. */
   readonly #dead = new Map<string, number>();
-  /** Only for nodes in `#watched` and the predecessor, so bounded by them. */
-  readonly #heardMs = new Map<string, number>();
+  /** Of neighbours and nodes in `#watched`. */
+  readonly #heard = new Map<string, LastHeard>();
   readonly #watched = new Map<string, RingNode>();
   /** Node key → how often it counted that it leaves, in the time up to `endMs`. */
   readonly #left = new Map<string, { times: number; readonly endMs: number }>();
@@ -18,8 +24,8 @@ export class Liveness {
     const key = bytesKey(node.key);
     const wasBuried = this.#dead.size > 0 && this.#dead.delete(key);
     const isWatched = this.#watched.size > 0 && this.#watched.has(key);
-    if (isNeighbour || isWatched) this.#heardMs.set(key, nowMs);
-    else this.#heardMs.delete(key);
+    if (isNeighbour || isWatched) this.#note(key, nowMs, node.locator);
+    else this.#heard.delete(key);
     if (isWatched) this.#watched.set(key, node);
     return wasBuried;
   }
@@ -27,15 +33,27 @@ export class Liveness {
   /** When the node was last heard; `nowMs` (and remembered) when it was not met before. */
   lastHeardMs(nowMs: number, node: RingNode): number {
     const key = bytesKey(node.key);
-    const heard = this.#heardMs.get(key);
-    if (heard === undefined) this.#heardMs.set(key, nowMs);
-    return heard ?? nowMs;
+    const heard = this.#heard.get(key);
+    if (heard === undefined) this.#note(key, nowMs, null);
+    return heard?.atMs ?? nowMs;
+  }
+
+  /** Where a neighbour or watched node was heard last; null when it was not, and may be made up. */
+  heardAt(node: RingNode): Locator | null {
+    return this.#heard.get(bytesKey(node.key))?.at ?? null;
+  }
+
+  #note(key: string, atMs: number, at: Locator | null): void {
+    const heard = this.#heard.get(key);
+    if (heard === undefined) return remember(this.#heard, key, { atMs, at }, MAX_HEARD);
+    heard.atMs = atMs;
+    heard.at = at;
   }
 
   bury(nowMs: number, node: RingNode): void {
     const key = bytesKey(node.key);
     remember(this.#dead, key, nowMs + TOMBSTONE_MS, MAX_TOMBSTONES);
-    this.#heardMs.delete(key);
+    this.#heard.delete(key);
     this.#watched.delete(key);
   }
 
@@ -70,7 +88,7 @@ export class Liveness {
 
   /** No neighbour any more: its last sign of life is forgotten unless it is watched. */
   forget(node: RingNode): void {
-    if (!this.#watched.has(bytesKey(node.key))) this.#heardMs.delete(bytesKey(node.key));
+    if (!this.#watched.has(bytesKey(node.key))) this.#heard.delete(bytesKey(node.key));
   }
 
   watched(): readonly RingNode[] {
