@@ -47,6 +47,8 @@ export class RingNet {
   afterStep: () => void = () => undefined;
   readonly members: Member[] = [];
   readonly random: () => number;
+  /** Hears of all that is sent. */
+  seen: (from: number, message: RingMessage, to: Locator) => void = () => undefined;
   sent = 0;
   #flights: Flight[] = [];
   #order = 0;
@@ -150,8 +152,14 @@ export class RingNet {
     }
   }
 
+  /** What a member says that does not keep to the rules. */
+  inject(from: number, to: number, message: RingMessage): void {
+    this.#send(this.member(from), { kind: "send", to: this.member(to).node.locator, toKey: this.member(to).node.key, nonce: randomBytesFrom(this.random)(8), message });
+  }
+
   #send(member: Member, output: Extract<ChordOutput, { kind: "send" }>): void {
     this.sent += 1;
+    this.seen(member.index, output.message as RingMessage, output.to);
     const to = this.members.findIndex((other) => other !== undefined && sameLocator(other.node.locator, output.to));
     if (to < 0 || this.random() < this.loss) return;
     const atMs = this.nowMs + this.delayMs(member.index, to);
