@@ -107,14 +107,17 @@ describe("neighbours", () => {
     return outputs;
   };
 
-  it("a leaving predecessor's predecessor is ours at once", () => {
+  it("a leaving predecessor's keys are ours when the one before it notifies us, and not by what it says", () => {
     const { chord, node: self } = new RingNet(1).add([]);
     const leaver = { ...node(1), key: minusOne(self.key) };
     const before = { ...node(2), key: minusOne(leaver.key) };
     chord.handleMessage(0, new Uint8Array(8), { type: "NOTIFY", from: leaver });
     chord.handleMessage(1, new Uint8Array(8), { type: "LEAVING", from: leaver, predecessor: before, successors: [self] });
+    const took: ChordOutput = { kind: "responsibility", range: { kind: "range", from: before.key, to: self.key } };
+    expect(outputsOf(chord)).not.toContainEqual(took);
+    chord.handleMessage(2, new Uint8Array(8), { type: "NOTIFY", from: before });
     expect(keyOf(chord.predecessor)).toBe(keyOf(before));
-    expect(outputsOf(chord)).toContainEqual({ kind: "responsibility", range: { kind: "range", from: before.key, to: self.key } });
+    expect(outputsOf(chord)).toContainEqual(took);
   });
 
   it("a node that joins has the member it joined through as its predecessor at once (Zave)", () => {

@@ -470,6 +470,8 @@ export class Chord {
       if (!this.#ring.settled || this.#hasLostRing) this.#outputs.push({ kind: "joined", through: node });
       this.#hasLostRing = false;
       this.#ring.setPredecessor(node);
+      // It was no neighbour yet when we heard it.
+      this.#ring.liveness.heard(nowMs, node, true);
       this.#rectifier = null;
       this.#ring.settled = true;
       this.#settleMs = Infinity;
