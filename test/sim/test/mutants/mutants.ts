@@ -85,7 +85,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: `    if (!isRecordSigned(record)) return this.#refuse("badSignature", key);\n`, to: "",
   },
   {
-    name: "goes on sending where nobody is", checker: "stale-cache", file: "i3-client/src/sender-paths.ts",
+    name: "goes on sending where nobody is", seed: "17", checker: "stale-cache", file: "i3-client/src/sender-paths.ts",
     from: `    this.#dropServer(way);
     if (nowMs - path.absentMs < ABSENT_MS)`, to: `    if (nowMs - path.absentMs < ABSENT_MS)`,
   },
@@ -145,7 +145,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: "if (!leadsTo(record, index, token)) {", to: "if (index < 0) {",
   },
   {
-    name: "lets its engine take any token for a refresh", seed: "5", checker: "forged-refresh", file: "datapath/src/reference/refresh-rules.ts",
+    name: "lets its engine take any token for a refresh", seed: "13", checker: "forged-refresh", file: "datapath/src/reference/refresh-rules.ts",
     from: " || !leadsTo(token, refresh.index - lease.index, lease.token)) return false;", to: ") return false;",
   },
   {
@@ -173,7 +173,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: "way.nextConfirmMs = nowMs + CONFIRM_AT_MS;", to: "way.nextConfirmMs = Infinity;",
   },
   {
-    name: "stays at a server that says that it is not responsible", seed: "14", checker: "not-handed-over", file: "i3-client/src/trigger-keeper.ts",
+    name: "stays at a server that says that it is not responsible", seed: "64", checker: "not-handed-over", file: "i3-client/src/trigger-keeper.ts",
     from: `if (kept.isReplica) break;
         this.#retreat(nowMs, kept, "locating");`, to: `if (kept.isReplica) break;
         kept.nextMs = nowMs + 20_000;`,
@@ -196,7 +196,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "takes no server lists", checker: "record-lost", file: "i3-server/src/records/record-core.ts",
-    from: "if (this.#store.isFull(key, source, isCopy)) return", to: "if (record.kind === 1) return",
+    from: "if (this.#store.isFull(key, account, isCopy)) return", to: "if (record.kind === 1) return",
   },
   {
     name: "never delivers what it took of a group before it had claimed its keys", seed: "2", checker: "trigger-place", file: "i3-server/src/triggers/trigger-table.ts",
