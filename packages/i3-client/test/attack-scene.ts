@@ -2,7 +2,7 @@
  * Many tries of each kind of forged message at every server, beside packets and refreshes of those they are aimed at and of bystanders: what got through, and
  * what it cost. Real cores and engines in virtual time.
  */
-import { bytesKey, CONTROL_FIRST_BYTE, decodeControl, encodeControl, privateId, ringKey, sameBytes, sameLocator, TRIGGER_FLAG, type ControlMessage, type Locator, type TriggerMessage } from "@i3/common";
+import { bytesKey, CONTROL_FIRST_BYTE, decodeControl, encodeControl, privateId, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage, type Locator, type TriggerMessage } from "@i3/common";
 import { triggerKeyFromSeed, type TriggerKey } from "@i3/hip";
 import type { ServerCore } from "@i3/i3-server";
 
@@ -68,6 +68,18 @@ export class AttackScene {
     program.listen(id);
     program.client.insertTrigger(this.world.nowMs, id, { kind: "private", key });
     return { program, id };
+  }
+
+  /** One who has inserted a trigger, removed it and inserted it again, the newest of these messages to each server, and a bystander. */
+  ownerOnTape(key: TriggerKey) {
+    const { world } = this;
+    const [{ program: owner, id }, bystander] = [this.owner(1, key), this.owner(3, keyOf(6))];
+    world.run(1_000);
+    owner.client.removeTrigger(world.nowMs, id);
+    world.run(1_000);
+    owner.client.insertTrigger(world.nowMs, id, { kind: "private", key });
+    world.run(1_000);
+    return { owner, id, bystander, removals: this.taped(owner, TRIGGER_ACTION.remove), inserts: this.taped(owner, TRIGGER_ACTION.insert) };
   }
 
   /** What a server answers at once; null: nothing. */

@@ -9,15 +9,9 @@ import { filled } from "./fake-ring.js";
 describe("an insert by a stranger", () => {
   it("puts nothing in, by whatever he has, and costs nobody a packet or a refresh", () => {
     const scene = new AttackScene("inserts by strangers");
-    const { world, attacker } = scene;
+    const { attacker } = scene;
     const [key, strangers] = [keyOf(5), keyOf(66)];
-    const [{ program: owner, id }, bystander] = [scene.owner(1, key), scene.owner(3, keyOf(6))];
-    world.run(1_000);
-    owner.client.removeTrigger(world.nowMs, id);
-    world.run(1_000);
-    owner.client.insertTrigger(world.nowMs, id, { kind: "private", key });
-    world.run(1_000);
-    const [removals, inserts] = [scene.taped(owner, TRIGGER_ACTION.remove), scene.taped(owner, TRIGGER_ACTION.insert)];
+    const { owner, id, bystander, removals, inserts } = scene.ownerOnTape(key);
     expect([removals.length, inserts.length]).toEqual([2, 2]);
 
     const outcome = scene.attack(id, [{ program: owner, id }, bystander], ({ flags, given }, round) => {
