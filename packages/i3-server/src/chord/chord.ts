@@ -541,7 +541,11 @@ export class Chord {
       this.#hint = state.from;
       return;
     }
-    if (state.pending) return void (this.#memberMs = nowMs + this.#pendingPauseMs(nowMs, sentMs)); // of two that are alone each awaits the other's answer
+    if (state.pending) {
+      // Of two that are alone each awaits the other's answer.
+      this.#memberMs = nowMs + this.#pendingPauseMs(nowMs, sentMs);
+      return;
+    }
     const step = joinStep(this.self, state, isAfter, (node) => this.#ring.liveness.isDead(nowMs, node));
     if (step.kind === "join") this.#join(nowMs, state.from, step.successors, step.predecessor);
     else if (step.kind === "ask" && stepsLeft > 0) this.#askJoin(nowMs, step.node, stepsLeft - 1, step.isAfter);

@@ -18,7 +18,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "joins on an answer that is pending", seed: "2", checker: "principals", file: "i3-server/src/chord/chord.ts",
-    from: "if (state.pending) return void (this.#memberMs", to: "if (state.pending && this.#pendings > 1_000) return void (this.#memberMs",
+    from: `    if (state.pending) {
+      // Of two`, to: `    if (state.pending && this.#pendings > 1_000) {
+      // Of two`,
   },
   {
     name: "takes nobody for its predecessor while that lives", checker: "misplaced", file: "i3-server/src/chord/chord.ts",
