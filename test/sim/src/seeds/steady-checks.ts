@@ -95,7 +95,8 @@ export class SteadyChecks {
   acknowledged(sight: Sight, server: ServerMachine, ringKey: string): void {
     if (sight.nowMs - this.#fairMs < KNOWN_MS) return;
     // All whom it was told of are gone: it cannot know that there is a ring.
-    if (!server.members.some((member) => sight.nowMs - (sight.servers.get(member)?.memberSinceMs ?? Infinity) >= KNOWN_MS)) return;
+    const isThere = (member: ServerMachine | undefined): boolean => member?.isMember === true && sight.nowMs - (member.memberSinceMs ?? Infinity) >= KNOWN_MS;
+    if (!server.members.some((member) => isThere(sight.servers.get(member)))) return;
     for (const other of sight.servers.values()) {
       if (!other.isMember || sight.nowMs - (other.memberSinceMs ?? Infinity) < KNOWN_MS) continue;
       if (responsible(inRingOrder([other, server]), ringKey) !== server) {
