@@ -536,12 +536,14 @@ export class Chord {
     this.#ask(nowMs, node, { type: "STATE", from: this.self }, { kind: "join", node, stepsLeft, isAfter });
   }
 
-  #joining(nowMs: number, { stepsLeft, isAfter }: Extract<Purpose, { kind: "join" }>, state: Extract<ControlMessage, { type: "STATE_IS" }>, sentMs: number): void {
+  #joining(nowMs: number, { node, stepsLeft, isAfter }: Extract<Purpose, { kind: "join" }>, state: Extract<ControlMessage, { type: "STATE_IS" }>, sentMs: number): void {
     if (this.#ring.head !== null) {
       this.#hint = state.from;
       return;
     }
     if (state.pending) {
+      // Those whom we were told of may be gone when it could let us in.
+      this.#members.remember(nowMs, node.key, node.locator);
       // Of two that are alone each awaits the other's answer.
       this.#memberMs = nowMs + this.#pendingPauseMs(nowMs, sentMs);
       return;

@@ -168,7 +168,7 @@ export class Channel {
     if (this.#hasEnded(nowMs, session)) return this.#drop("credential-ended");
     if (trailer.receiverEpoch !== session.ownEpoch) {
       // Of a start of ours that the clock now puts later: what is to come is later still.
-      if (trailer.receiverEpoch > session.ownEpoch) raise(session, trailer.receiverEpoch);
+      if (trailer.receiverEpoch > session.ownEpoch) this.#raise(session, trailer.receiverEpoch);
       this.#sayAgain(from, bytes, decoded.nonce, trailer.counter);
       return this.#drop("epoch");
     }
@@ -270,7 +270,7 @@ export class Channel {
   #learn(nowMs: number, session: Session, call: Call, epoch: number, knownOfOurs: number): void {
     const isProven = this.#sessions.isProven(session);
     const { ownEpoch } = session;
-    if (isProven ? knownOfOurs > session.ownEpoch : knownOfOurs >= session.ownEpoch) raise(session, knownOfOurs);
+    if (isProven ? knownOfOurs > session.ownEpoch : knownOfOurs >= session.ownEpoch) this.#raise(session, knownOfOurs);
     // Since it knows us it has heard somebody else who is us, later: what was on its way when we started is heard once.
     if (isProven && knownOfOurs > ownEpoch && (session.outdone += 1) >= OUTDONE_TIMES) this.#logDouble({ heardBy: locatorText(call.to) });
     if (epoch > session.peerEpoch) renewPeer(nowMs, session, epoch);
@@ -349,6 +349,16 @@ export class Channel {
     this.#sent.forget(session);
   }
 
+  /**
+   * Our epoch towards this peer is to be later than one that it knows, and none of another start of ours, which may have heard of the same one. Above the largest number there is none:
+   * then this pair stays apart.
+   */
+  #raise(session: Session, known: number): void {
+    const [high = 0, low = 0] = this.#init.random(2);
+    const later = known + 1 + high * 256 + low;
+    if (Number.isSafeInteger(later)) session.ownEpoch = later;
+  }
+
   #hasEnded(nowMs: number, session: Session): boolean {
     if (session.credential.endMs > this.#init.wallMs(nowMs)) return false;
     this.#forget(session);
@@ -394,9 +404,4 @@ export class Channel {
     this.#count(name);
     return null;
   }
-}
-
-/** Our epoch towards this peer is to be later than one that it knows. Above the largest number there is none: then this pair stays apart. */
-function raise(session: Session, known: number): void {
-  if (Number.isSafeInteger(known + 1)) session.ownEpoch = known + 1;
 }
