@@ -74,6 +74,33 @@ describe("a server whose first successor, or whose configured member, names node
   });
 });
 
+it("a newcomer whose only configured member goes, after naming one that cannot let it in yet, joins through that one", () => {
+  const before = node(0x08, 0, Uint8Array.of(10, 0, 0, 2));
+  let [seed, nowMs, states] = [1, 0, 0];
+  const chord = new Chord({ self: SELF, members: [CONFIGURED.locator], random: (length) => Uint8Array.from({ length }, () => (seed = (seed * 48_271) % 0x7fffffff) & 0xff) });
+  const said: string[] = [];
+  const answerTo = (to: RingNode, { type }: RingMessage): RingMessage | null => {
+    if (type === "FIND") return { type: "FOUND", from: to, final: to === before, node: to === before ? CONFIGURED : before };
+    if (type !== "STATE") return type === "ALIVE" ? { type: "ALIVE_YES", from: to } : null;
+    states += 1;
+    return { type: "STATE_IS", from: to, pending: states === 1, predecessor: null, successors: [CONFIGURED] };
+  };
+  chord.start(0);
+  for (; nowMs < 5_000 && !said.includes("joined"); nowMs += 10) {
+    chord.handleTimer(nowMs);
+    for (let output = chord.pollOutput(); output !== undefined; output = chord.pollOutput()) {
+      said.push(output.kind);
+      if (output.kind !== "send") continue;
+      const { message, nonce, to } = output;
+      const asks = [before, ...(states === 0 ? [CONFIGURED] : [])].find(({ locator }) => sameLocator(locator, to));
+      const answer = asks === undefined ? null : answerTo(asks, message as RingMessage);
+      if (answer !== null) chord.handleMessage(nowMs, nonce, answer);
+    }
+  }
+  expect(states).toBe(2);
+  expect(said.filter((kind) => kind === "joined" || kind === "alone")).toEqual(["joined"]);
+});
+
 it.each([1, 2, 3, 4, 5, 6])("two halves of a partition without a configured member in common find each other by whom they have heard and lost (seed %i)", (seed) => {
   const net = new RingNet(seed);
   for (let i = 0; i < 16; i += 1) {

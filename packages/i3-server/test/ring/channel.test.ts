@@ -266,6 +266,30 @@ describe("recorded messages change nothing", () => {
     }
   });
 
+  it("after two runs of the receiver that heard of the same earlier one, whose clock was ahead", () => {
+    const net = new ChannelNet();
+    const [a, b] = [net.add(), net.add()];
+    b.clockErrorMs = 3_600_000;
+    b.start();
+    a.notify(b);
+    net.run(1_000);
+    const ahead = towards(net, b);
+    b.clockErrorMs = 0;
+    b.start();
+    for (let i = 0; i < 4; i += 1) {
+      a.notify(b);
+      net.run(250);
+    }
+    const heard = b.heard.length;
+    expect(heard).toBeGreaterThan(1);
+    const after = towards(net, b).filter((datagram) => !ahead.includes(datagram));
+    b.start();
+    b.take({ from: THIEF, bytes: (net.sent("HELLO")[0] as Datagram).bytes });
+    replay(net, b, ahead);
+    replay(net, b, after);
+    expect(b.heard).toHaveLength(heard);
+  });
+
   it("after the receiver came back in the very same epoch", () => {
     const net = new ChannelNet();
     const [a, b] = [net.add(), net.add()];
