@@ -25,3 +25,4 @@ export * from "./crypto/hip-mac.js";
 export * from "./crypto/esp-suites.js";
 export * from "./io/dh-source.js";
 export * from "./exchange/index.js";
+export * from "./paths/index.js";

@@ -32,7 +32,7 @@ const OFFSET_NONCE = 8;
 
 /** Requests are padded to these lengths, so that no reply is larger (docs/wire.md §4). */
 export const PADDED_BYTES: Readonly<Partial<Record<ControlMessage["type"], number>>> = {
-  PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160, HELLO: 224, RECORD_GET: 1_088, PROVE: 288, PROBE: 96,
+  PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160, HELLO: 224, RECORD_GET: 1_088, PROVE: 288, PROBE: 96, CHECK: 96,
 };
 
 /** A server on the ring. */
@@ -45,6 +45,8 @@ export interface RingNode {
 export const TRIGGER_ACTION = { insert: 1, remove: 2 } as const;
 export type TriggerAction = (typeof TRIGGER_ACTION)[keyof typeof TRIGGER_ACTION];
 export const TRIGGER_FLAG = { /** Senders who allow it too may be told where it leads. */ shortcut: 0x0001, /** For the server that takes over when the responsible one is gone. */ replica: 0x0002 } as const;
+/** Of CHECK. */
+export const CHECK_FLAG = { /** The sender sends its data this way. */ inUse: 0x0001 } as const;
 /** Of RECORD_PUT and RECORD_GET. */
 export const RECORD_FLAG = { /** The key is another server's: what is put is to be a copy, what is asked for may be one. */ copy: 0x0001 } as const;
 
@@ -107,6 +109,10 @@ export type ControlMessage =
   | { readonly type: "PROVE" | "PROBE"; readonly id: Uint8Array }
   | ProofMessage
   | { readonly type: "PROBED"; readonly id: Uint8Array; readonly token: Uint8Array }
+  /** `spi`: of the receiver's inbound side, which says the association. Sealed with its path key (docs/wire.md §9.7). */
+  | { readonly type: "CHECK"; readonly spi: number; readonly flags: number }
+  /** `observed`: where the CHECK came from. */
+  | { readonly type: "CHECKED"; readonly spi: number; readonly observed: Locator }
   | { readonly type: "FIND"; readonly from: RingNode; readonly ringKey: Uint8Array }
   | { readonly type: "FOUND"; readonly from: RingNode; readonly final: boolean; readonly node: RingNode }
   | { readonly type: "STATE"; readonly from: RingNode }
@@ -135,7 +141,7 @@ export type ControlType = ControlMessage["type"];
 /** Numbers on the wire. */
 export const CONTROL_TYPES: Readonly<Record<ControlType, number>> = {
   PING: 1, PONG: 2, LOCATE: 3, LOCATED: 4, CHALLENGE_REQUEST: 5, CHALLENGE: 6, TRIGGER: 7, TRIGGER_OK: 8, REFRESH: 9,
-  REFUSED: 10, NOT_PRESENT: 11, CACHE: 12, SHORTCUT: 13, PROVE: 14, PROOF: 15, PROBE: 16, PROBED: 17,
+  REFUSED: 10, NOT_PRESENT: 11, CACHE: 12, SHORTCUT: 13, PROVE: 14, PROOF: 15, PROBE: 16, PROBED: 17, CHECK: 18, CHECKED: 19,
   FIND: 32, FOUND: 33, STATE: 34, STATE_IS: 35, NOTIFY: 36, ALIVE: 37, ALIVE_YES: 38, LEAVING: 39,
   HELLO: 40, HELLO_YES: 41, HELLO_AGAIN: 42,
   ROUTE: 50, ROUTED: 51,
@@ -175,6 +181,8 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
     case "PROVE": case "PROBE": return [m.id];
     case "PROOF": return [m.id, m.token, m.keyKind, m.publicKey, m.signature];
     case "PROBED": return [m.id, m.token];
+    case "CHECK": return [m.spi, m.flags];
+    case "CHECKED": return [m.spi, encodeLocator(m.observed)];
     case "FIND": return [nodeValue(m.from), m.ringKey];
     case "FOUND": return [nodeValue(m.from), m.final, nodeValue(m.node)];
     case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return [nodeValue(m.from)];
@@ -195,6 +203,8 @@ const readAction = (r: BodyReader): TriggerAction => (r.uint("action", 2) === 2 
 const readNodeAt = (r: BodyReader, field: string): RingNode => readNode(field, r.array(field, 8));
 const readFrom = (r: BodyReader): RingNode => readNodeAt(r, "from");
 const readLocator = (r: BodyReader, field: string): Locator => decodeLocator(r.view(field, 6, 18));
+
+const readSpi = (r: BodyReader): number => r.uint("spi", 0xffff_ffff);
 
 function readLocatorOrNull(r: BodyReader, field: string): Locator | null {
   const bytes = r.bytesOrNull(field, 6, 18);
@@ -276,6 +286,8 @@ function messageOf(type: ControlType, r: BodyReader): ControlMessage {
     case "PROVE": case "PROBE": return { type, id: r.bytes("id", 32) };
     case "PROOF": return readProof(r);
     case "PROBED": return { type, id: r.bytes("id", 32), token: r.bytes("token", 16) };
+    case "CHECK": return { type, spi: readSpi(r), flags: r.uint("flags", 0xffff) };
+    case "CHECKED": return { type, spi: readSpi(r), observed: readLocator(r, "observed") };
     case "FIND": return { type, from: readFrom(r), ringKey: r.bytes("ringKey", 16) };
     case "FOUND": return { type, from: readFrom(r), final: r.boolean("final"), node: readNodeAt(r, "node") };
     case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from: readFrom(r) };

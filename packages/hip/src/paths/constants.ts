@@ -1,0 +1,54 @@
+/** Bounds and times of paths. RFC 8046 and RFC 9028 leave them open, or give those of ICE, which looks for a path once; so all are ours. */
+
+/** Waits between the checks of a path that is not proven. The sixth goes out 2.1 s after the first, so that a path is found, or not, in 3 s. */
+export const OPENING_MS: readonly number[] = [150, 150, 300, 600, 900];
+/** After the last of them, and then twice as long each time. */
+export const REST_MS = 5_000;
+export const MAX_REST_MS = 60_000;
+
+/** Of the path in use while packets go: a third of the time in which a dead one has to be left. */
+export const CARRYING_EVERY_MS = 200;
+/** The same once an answer is overdue. */
+export const SUSPECT_EVERY_MS = 100;
+export const OVERDUE = { roundTrips: 1.5, addMs: 20 } as const;
+/** Neither more often than so many in a round trip. */
+export const CHECKS_PER_ROUND_TRIP = 4;
+/** Of a proven one beside it, so that there is one to change to. */
+export const STANDBY_EVERY_MS = 5_000;
+/** Of the path in use when packets have gone lately: NATs forget after 30 s at the earliest in practice, RFC 4787 REQ-5 wants 120. */
+export const WARM_EVERY_MS = 15_000;
+/** Of the last two, when an answer is missing. */
+export const AGAIN_MS = 500;
+/** A proven path is dead when so many checks in a row have no answer, and the first of them for so long: of one on which each fifth is lost about one in 3,000 looks so. */
+export const MISSES = 4;
+export const PATIENCE = { roundTrips: 2, addMs: 200, atLeastMs: 500, atMostMs: 3_000 } as const;
+/** Proven, not in use, and not heard of for so long: not proven any more. */
+export const PROOF_LIFE_MS = 30_000;
+/** The path that died is tried again after this. */
+export const DEAD_REST_MS = 1_000;
+
+/** Another path takes the place of a proven one when its round trip is shorter by this factor and so much. */
+export const NEARER_FACTOR = 0.8;
+export const NEARER_BY_MS = 5;
+
+/** Of ours, of the peer by its word, of the peer as its packets came from, and of both together. */
+export const MAX_PLACES = 8;
+export const MAX_PEER_LOCATORS = 16;
+export const MAX_SEEN_LOCATORS = 4;
+export const MAX_PATHS = 64;
+/** Checks of one path to which a late answer still counts. */
+export const MAX_ASKED = 32;
+
+/** Data that may go to a place before it has answered (RFC 8046 §5.6.1: not more than came from the peer since the last time). */
+export const MAX_CREDIT_BYTES = 262_144;
+/** Places on credit follow each other no sooner than this. */
+export const CREDIT_EVERY_MS = 200;
+
+/** Checks to one machine (an IPv4 address, an IPv6 /64) that has not answered, of all associations together: a peer may have named anybody's address. */
+export const CHECKS_PER_MACHINE_PER_SECOND = 1;
+export const CHECKS_PER_MACHINE_BURST = 24;
+/** To all that have not answered. */
+export const CHECKS_PER_SECOND = 100;
+export const CHECKS_BURST = 400;
+export const MAX_MACHINES = 1_024;
+

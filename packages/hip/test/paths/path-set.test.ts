@@ -1,0 +1,284 @@
+/** Which paths are found, kept, left and found again, between hosts behind NATs of every kind. */
+import { describe, expect, it } from "vitest";
+
+import { isDirect, PathWorld, type By, type NatKind } from "./path-world.js";
+
+const BY: readonly By[] = ["ei", "ad", "apd"];
+const KINDS: readonly (NatKind | null)[] = [null, ...BY.flatMap((mapping) => BY.map((filtering) => ({ mapping, filtering })))];
+const nameOf = (kind: NatKind | null): string => (kind === null ? "none" : `${kind.mapping}/${kind.filtering}`);
+
+/** Whether what a sends first gets to b, at the port that b's servers see, from wherever a's NAT sends it; and b's answer, from wherever b's NAT sends that, to a. */
+function reaches(a: NatKind | null, b: NatKind | null): boolean {
+  const isTaken = b === null || b.filtering === "ei" || (b.mapping === "ei" && (b.filtering === "ad" || a === null || a.mapping === "ei"));
+  const isAnswered = b === null || b.mapping === "ei" || a === null || a.filtering !== "apd";
+  return isTaken && isAnswered;
+}
+
+/** More than the issue asks for: both mappings are endpoint-independent, or one is and its filtering ignores ports. */
+const isPossible = (a: NatKind | null, b: NatKind | null): boolean => reaches(a, b) || reaches(b, a);
+
+function worldOf(a: NatKind | null, b: NatKind | null, delayMs = 10): PathWorld {
+  const world = new PathWorld();
+  for (const [host, kind] of [[world.a, a], [world.b, b]] as const) {
+    const site = world.site(kind);
+    site.delayMs = delayMs;
+    host.sites.push(site);
+  }
+  return world;
+}
+
+describe("finding a path", () => {
+  for (const [i, a] of KINDS.entries()) {
+    for (const b of KINDS.slice(i)) {
+      it(`${nameOf(a)} with ${nameOf(b)}: ${isPossible(a, b) ? "direct in 3 s" : "by i3"}`, () => {
+        const world = worldOf(a, b, 25);
+        world.start();
+        expect(world.runUntil(() => isDirect(world.a) && isDirect(world.b), 3_000)).toBe(isPossible(a, b));
+        world.run(20_000);
+        expect([isDirect(world.a), isDirect(world.b)]).toEqual([isPossible(a, b), isPossible(a, b)]);
+      });
+    }
+  }
+
+  it("begins with i3", () => {
+    const world = worldOf(null, null);
+    world.start();
+    expect(world.a.set.choice).toEqual({ kind: "relay" });
+  });
+
+  it("goes where the peer prefers, though it is farther, and stays there", () => {
+    const world = worldOf(null, null);
+    const far = world.site(null);
+    far.delayMs = 60;
+    world.b.sites.unshift(far);
+    world.start();
+    world.run(10_000);
+    expect(world.a.set.choice).toMatchObject({ kind: "straight", locator: far.inside, creditBytes: null });
+    const { changes } = world.a.set.counters;
+    world.run(60_000);
+    expect(world.a.set.counters.changes).toBe(changes);
+  });
+
+  it("takes the nearer of two ways to one interface", () => {
+    const world = worldOf(null, null);
+    const far = world.site(null);
+    far.delayMs = 60;
+    world.b.sites.unshift(far);
+    world.b.locators = () => world.b.sites.map(({ inside }) => ({ locator: inside, rank: 0 }));
+    // What the peer sends from the far one comes late: the near one is known by then.
+    world.start();
+    world.run(10_000);
+    expect(world.a.set.choice).toMatchObject({ kind: "straight", locator: world.b.sites[1]!.inside });
+  });
+
+  it("keeps NATs open while packets went lately, and lets go of paths when none did", () => {
+    const world = worldOf({ mapping: "ei", filtering: "apd" }, { mapping: "ei", filtering: "apd" });
+    world.start("warm");
+    world.run(60_000);
+    expect([isDirect(world.a), isDirect(world.b)]).toEqual([true, true]);
+    for (const { set } of [world.a, world.b]) set.setActivity(world.nowMs, "idle");
+    const sent = world.a.sent.length;
+    expect(world.a.set.choice.kind).toBe("relay");
+    world.run(120_000);
+    // What the peer sent last is answered.
+    expect(world.a.sent.length - sent).toBeLessThanOrEqual(1);
+    for (const { set } of [world.a, world.b]) set.setActivity(world.nowMs, "carrying");
+    expect(world.runUntil(() => isDirect(world.a) && isDirect(world.b), 3_000)).toBe(true);
+  });
+
+  it("stays with a path that loses a tenth of its packets", () => {
+    const world = worldOf(null, null);
+    world.start();
+    world.run(3_000);
+    world.lossPercent = 10;
+    world.run(60_000);
+    expect(world.a.set.counters.died + world.b.set.counters.died).toBeLessThanOrEqual(2);
+  });
+});
+
+describe("leaving a path", () => {
+  for (const delayMs of [10, 50]) {
+    it(`that died silently within a second, where the round trip is ${4 * delayMs} ms`, () => {
+      const world = worldOf(null, null, delayMs);
+      world.start();
+      world.run(5_000 + 137);
+      world.a.sites[0]!.isCut = true;
+      const cutMs = world.nowMs;
+      world.runUntil(() => !isDirect(world.a) && !isDirect(world.b), 5_000);
+      expect(world.nowMs - cutMs).toBeLessThanOrEqual(900);
+      world.a.sites[0]!.isCut = false;
+      expect(world.runUntil(() => isDirect(world.a) && isDirect(world.b), 15_000)).toBe(true);
+    });
+  }
+
+  it("for the other interface, which has been tried before", () => {
+    const world = worldOf(null, null);
+    const second = world.site(null);
+    world.a.sites.push(second);
+    world.start();
+    world.run(10_000);
+    world.a.sites[0]!.isCut = true;
+    const cutMs = world.nowMs;
+    const isMoved = (): boolean => world.a.set.choice.kind === "straight" && world.a.set.choice.place.interfaceIndex === world.indexOf(second);
+    expect(world.runUntil(isMoved, 1_000)).toBe(true);
+    expect(isDirect(world.a)).toBe(true);
+    expect(world.nowMs - cutMs).toBeLessThanOrEqual(800);
+    // The peer follows, without having found out by itself.
+    expect(world.runUntil(() => world.b.set.choice.kind === "straight" && world.b.set.choice.locator.address[2] === second.inside.address[2] && isDirect(world.b), 300)).toBe(true);
+  });
+
+  it("at once when the system refuses to send", () => {
+    const world = worldOf(null, null);
+    world.start();
+    world.run(5_000);
+    world.a.set.failed(world.nowMs, world.b.sites[0]!.inside);
+    expect(world.a.set.choice.kind).toBe("relay");
+  });
+});
+
+describe("moving", () => {
+  const move = (world: PathWorld, kind: NatKind | null): void => {
+    world.a.sites.splice(0, 1, world.site(kind));
+    world.look(world.a);
+  };
+
+  it("goes on by i3 at once, and leads the peer within one round trip", () => {
+    const world = worldOf({ mapping: "ei", filtering: "apd" }, null, 25);
+    world.start();
+    world.run(5_000);
+    world.b.heardBytes = 1e6;
+    world.relayMs = 10_000;
+    const movedMs = world.nowMs;
+    move(world, { mapping: "apd", filtering: "apd" });
+    expect(world.a.set.choice.kind).toBe("relay");
+    const isLed = (): boolean => world.b.set.choice.kind === "straight" && world.b.set.choice.locator.address[3] === 3;
+    expect(world.runUntil(isLed, 3_000)).toBe(true);
+    // One way, since the new site is 10 ms away.
+    expect(world.nowMs - movedMs).toBeLessThanOrEqual(36);
+    expect(world.b.set.choice).toMatchObject({ creditBytes: 262_144 });
+    expect(world.runUntil(() => isDirect(world.a) && isDirect(world.b), 500)).toBe(true);
+  });
+
+  it("of both at once is healed by what they say over i3", () => {
+    const world = worldOf({ mapping: "ei", filtering: "apd" }, { mapping: "ei", filtering: "apd" });
+    world.start();
+    world.run(5_000);
+    for (const host of [world.a, world.b]) {
+      host.sites.splice(0, 1, world.site({ mapping: "ei", filtering: "apd" }));
+      world.look(host);
+    }
+    expect(world.runUntil(() => isDirect(world.a) && isDirect(world.b), 3_000)).toBe(true);
+  });
+
+  it("make before break goes from one proven path to another", () => {
+    const world = worldOf(null, null);
+    world.start();
+    world.run(5_000);
+    const seen: string[] = [];
+    world.a.sites.unshift(world.site(null));
+    world.look(world.a);
+    const startMs = world.nowMs;
+    world.runUntil(() => {
+      seen.push(world.a.set.choice.kind);
+      return world.a.set.choice.kind === "straight" && world.a.set.choice.place.rank === 0 && world.nowMs > startMs + 500;
+    }, 2_000);
+    expect(new Set(seen)).toEqual(new Set(["straight"]));
+    expect(isDirect(world.a)).toBe(true);
+    world.a.sites.splice(1, 1);
+    world.look(world.a);
+    expect(isDirect(world.a)).toBe(true);
+    world.run(1_000);
+    expect(isDirect(world.b)).toBe(true);
+  });
+
+  it("a NAT that forgot its mappings is noticed with the next packet from inside", () => {
+    const world = worldOf({ mapping: "ei", filtering: "apd" }, null);
+    world.start("warm");
+    world.run(20_000);
+    world.b.heardBytes = 1e6;
+    world.a.sites[0]!.reboot();
+    // A packet of data.
+    const from = world.a.sites[0]!.out(world.b.sites[0]!.inside);
+    world.b.set.heardFrom(world.nowMs, from);
+    expect(world.b.set.choice).toMatchObject({ kind: "straight", locator: from, creditBytes: 262_144 });
+    expect(world.runUntil(() => isDirect(world.b), 200)).toBe(true);
+  });
+
+  it("a thousand times in a minute does not keep the peer busy, and the last place holds", () => {
+    const world = worldOf(null, null);
+    world.start();
+    world.run(5_000);
+    const before = world.b.sent.length;
+    for (let i = 0; i < 1_000; i++) {
+      world.a.sites.splice(0, 1, world.site(null));
+      world.look(world.a);
+      world.run(60);
+    }
+    expect(world.b.sent.length - before).toBeLessThanOrEqual(4_000);
+    expect(world.runUntil(() => isDirect(world.a) && isDirect(world.b), 30_000)).toBe(true);
+  });
+});
+
+describe("lies", () => {
+  const victim = { address: Uint8Array.of(203, 0, 113, 9), port: 7 };
+
+  it("a peer that names a victim's address: not more checks go there than the budget has", () => {
+    const world = worldOf(null, null);
+    world.start();
+    world.run(3_000);
+    for (let i = 0; i < 600; i++) {
+      world.b.set.setPeer(world.nowMs, Array.from({ length: 16 }, (_, port) => ({ locator: { ...victim, port: 1_000 + ((i * 16 + port) % 60_000) }, rank: 0 })));
+      world.run(100);
+    }
+    const there = world.b.sent.filter(({ to }) => to.address[2] === 113);
+    expect(there.length).toBeGreaterThan(0);
+    expect(there.length).toBeLessThanOrEqual(24 + 60);
+    expect(world.b.budget.refused).toBeGreaterThan(1_000);
+  });
+
+  it("places that cannot be one host's are not checked", () => {
+    const world = worldOf(null, null);
+    world.b.set.setActivity(0, "carrying");
+    world.look(world.b);
+    world.b.set.setPeer(0, [{ locator: { address: Uint8Array.of(127, 0, 0, 1), port: 5_610 }, rank: 0 }]);
+    world.run(10_000);
+    expect(world.b.sent).toEqual([]);
+    expect(world.b.set.counters.refused).toBe(1);
+  });
+
+  it("a check without the key, and one that was kept, move nobody", () => {
+    const world = worldOf(null, null);
+    const taken: Uint8Array[] = [];
+    const { arrive } = world;
+    world.arrive = (host, from, bytes) => {
+      if (host === world.b) taken.push(bytes.slice());
+      arrive.call(world, host, from, bytes);
+    };
+    world.start();
+    world.run(5_000);
+    const { choice } = world.b.set;
+    world.b.heardBytes = 1e9;
+    for (const bytes of [...taken]) arrive.call(world, world.b, victim, bytes);
+    for (const bytes of [...taken]) arrive.call(world, world.b, victim, bytes.with(bytes.length - 1, (bytes.at(-1) as number) ^ 1));
+    expect(world.b.set.choice).toBe(choice);
+    world.run(5_000);
+    expect(isDirect(world.b)).toBe(true);
+  });
+
+  it("credit is never more than what came from the peer", () => {
+    const world = worldOf(null, null);
+    world.start();
+    world.run(5_000);
+    let credited = 0;
+    let last = world.b.set.choice;
+    world.b.heardBytes = 5_000;
+    for (let i = 0; i < 200; i++) {
+      world.b.set.heardFrom(world.nowMs, { ...victim, port: 1_000 + i });
+      const { choice } = world.b.set;
+      if (choice !== last && choice.kind === "straight") credited += choice.creditBytes ?? 0;
+      last = choice;
+      world.run(50);
+    }
+    expect(credited).toBe(5_000);
+  });
+});
