@@ -25,6 +25,8 @@ export type RecordEvent = Extract<ClientEvent, { readonly kind: "record" | "reco
 export type ClientEvent =
   /** The first-hop server is this one now; null: no server answers any more. */
   | { readonly kind: "first-hop"; readonly server: Locator | null }
+  /** A server sees us elsewhere than where our triggers there lead: they are inserted again. A NAT has forgotten us, most likely. */
+  | { readonly kind: "moved"; readonly server: Locator }
   | { readonly kind: "trigger-live"; readonly id: Uint8Array; readonly server: Locator }
   /** It may be gone: its server died, or nothing was acknowledged for its whole life. Work on it goes on. */
   | { readonly kind: "trigger-lost"; readonly id: Uint8Array; readonly why: string }

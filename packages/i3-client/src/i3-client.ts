@@ -239,16 +239,23 @@ export class I3Client {
 
   /** Any bytes that begin like a control message. */
   handleControl(nowMs: number, from: Locator, bytes: Uint8Array): void {
-    this.#nowMs = nowMs;
-    let decoded: DecodedControl;
+    const decoded = this.decode(bytes);
+    if (decoded !== null) this.handleDecoded(nowMs, from, decoded);
+  }
+
+  /** Null: it is none, and counted. For an owner who has messages of its own, and gives the others to {@link handleDecoded}. */
+  decode(bytes: Uint8Array): DecodedControl | null {
     try {
-      decoded = decodeControl(bytes);
+      return decodeControl(bytes);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       this.counters.malformed += 1;
-      return;
+      return null;
     }
-    const { message, nonce } = decoded;
+  }
+
+  handleDecoded(nowMs: number, from: Locator, { message, nonce }: DecodedControl): void {
+    this.#nowMs = nowMs;
     const handled = message.type === "PONG"
       ? this.#servers.handlePong(nowMs, from, nonce, message)
       : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, from, nonce, message) || this.#shortcuts.handle(nowMs, from, nonce, message) || this.#shortcutAnswers.handle(nowMs, from, nonce, message) || this.#records.handle(nowMs, from, nonce, message) || this.#nearIds.handle(nowMs, from, nonce, message);
@@ -285,6 +292,11 @@ export class I3Client {
       this.#paths.serverDied(locator);
     }
     for (const locator of this.#servers.takeAnswered()) this.#paths.serverAnswered(nowMs, locator);
+    for (const { server, observed } of this.#servers.takeObserved()) {
+      if (!this.#triggers.seenElsewhere(nowMs, server, observed)) continue;
+      this.#shortcuts.moved();
+      this.#events.push({ kind: "moved", server });
+    }
     const firstHop = this.#servers.firstHop();
     if (firstHop === this.#firstHop) return;
     this.#firstHop = firstHop;

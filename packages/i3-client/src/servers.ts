@@ -56,7 +56,15 @@ interface Server {
   /** Whether the answer to the last question is still waited for. */
   waiting: boolean;
   lastInUseMs: number;
+  /** Where it sees us. */
+  observed: Locator | null;
   clockOffsetMs: number | null;
+}
+
+/** Where a server sees us. */
+export interface Observation {
+  readonly server: Locator;
+  readonly observed: Locator;
 }
 
 export interface ServerStatus {
@@ -73,6 +81,7 @@ export class Servers {
   readonly #carries: (locator: Locator) => boolean;
   readonly #died: Locator[] = [];
   readonly #answered: Locator[] = [];
+  readonly #observed: Observation[] = [];
   /** Configured because a list has them. */
   #listed: Locator[] = [];
   #firstHop: Server | null = null;
@@ -90,7 +99,7 @@ export class Servers {
     if (this.#servers.has(key) || (!configured && this.#servers.size >= MAX_SERVERS && !this.#forgetOne())) return;
     this.#environment.datapath.setKnownSource(locator.address, true);
     this.#servers.set(key, {
-      locator, configured, liveness: "unknown", rttMs: Infinity, lastRttMs: Infinity, lastHeardMs: -Infinity, isAwaited: false, misses: 0, lastPingMs: -Infinity, questions: [], waiting: false, lastInUseMs: nowMs, clockOffsetMs: null,
+      locator, configured, liveness: "unknown", rttMs: Infinity, lastRttMs: Infinity, lastHeardMs: -Infinity, isAwaited: false, misses: 0, lastPingMs: -Infinity, questions: [], waiting: false, lastInUseMs: nowMs, observed: null, clockOffsetMs: null,
     });
   }
 
@@ -168,6 +177,10 @@ export class Servers {
     server.misses = 0;
     if (server.liveness !== "alive" || server.isAwaited) this.#answered.push(server.locator);
     server.isAwaited = false;
+    if (server.observed === null || !sameLocator(server.observed, message.observed)) {
+      server.observed = message.observed;
+      this.#observed.push({ server: server.locator, observed: message.observed });
+    }
     server.liveness = "alive";
     this.#chooseFirstHop();
     return true;
@@ -200,6 +213,11 @@ export class Servers {
   /** Servers that answer now and did not before, or were awaited, since the last call. */
   takeAnswered(): readonly Locator[] {
     return this.#answered.splice(0);
+  }
+
+  /** Servers that see us elsewhere than before, or for the first time, since the last call. */
+  takeObserved(): readonly Observation[] {
+    return this.#observed.splice(0);
   }
 
   /** Makes room: of the learned servers that nobody needs, the one that was used longest ago goes. */

@@ -42,6 +42,7 @@ const COUNTER_PUSH_MS = 600_000;
 /** A server may say that a trigger lives longer than the 30 s of the paper, but not for ever. */
 const MAX_LIFE_MS = 60_000;
 const REMOVAL_MS = 4_000;
+const ELSEWHERE_EVERY_MS = 500;
 /** More than a proxy with as many mappings as there can be needs. Those that are being removed count. */
 const MAX_TRIGGERS = 65_536;
 
@@ -103,6 +104,7 @@ export class TriggerKeeper {
   readonly #checks: PlaceChecks;
   readonly #uses = new LocatorCount();
   #lastCounter = 0;
+  #elsewhereMs = -Infinity;
 
   constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; firstHop(): Locator | null; learn(locator: Locator): void; witness(besides: readonly Locator[]): Locator | null }) {
     this.#environment = environment;
@@ -184,6 +186,15 @@ export class TriggerKeeper {
   /** Our address may have changed: signed again at once. */
   renewAll(nowMs: number): void {
     for (const kept of this.#all()) if (kept.state === "live") this.#enter(nowMs, kept, "challenging");
+  }
+
+  /** A server sees us there. Whether triggers that it has lead elsewhere: they are signed again at once, as seldom as a liar on the way should make us. */
+  seenElsewhere(nowMs: number, server: Locator, observed: Locator): boolean {
+    const astray = this.#all().filter((kept) => kept.state === "live" && kept.removeUntilMs === null && kept.server !== null && kept.target !== null && sameLocator(kept.server, server) && !sameLocator(kept.target, observed));
+    if (astray.length === 0 || nowMs - this.#elsewhereMs < ELSEWHERE_EVERY_MS) return false;
+    this.#elsewhereMs = nowMs;
+    for (const kept of astray) this.#enter(nowMs, kept, "challenging");
+    return true;
   }
 
   /** False when nobody asked for it, or asked somebody else. */

@@ -14,6 +14,8 @@ import type { ZoneEntry, ZoneNames } from "./zones/zone-names.js";
 export interface NamesEnvironment {
   readonly suffix: string;
   readonly rules: readonly ProxyRule[];
+  /** Of hosts that no rule names. */
+  readonly unnamed: PeerPolicy;
   readonly own: { readonly id: Uint8Array; readonly v4: Uint8Array; readonly v6: Uint8Array };
   readonly mappings: MappingTable;
   readonly trust: NameTrust;
@@ -156,9 +158,9 @@ export class Names implements NameSource {
 
   /** How the packets of a peer (null: a stranger) are protected. A host that has several names has one address: what any of them asks for holds for all. */
   policyOf(name: string | null): PeerPolicy {
-    if (name === null) return UNNAMED_POLICY;
+    if (name === null) return this.#env.unnamed;
     const policies = [name, ...this.#otherNames(name)].map((each) => this.#policyOfName(each)).filter((policy) => policy !== null);
-    return policies.length === 0 ? UNNAMED_POLICY : policies.reduce(strongerPolicy);
+    return policies.length === 0 ? this.#env.unnamed : policies.reduce(strongerPolicy);
   }
 
   #otherNames(name: string): readonly string[] {

@@ -3,7 +3,7 @@
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
 import {
-  bytesKey, errorLine, formatIpText, inRange, nameId, publicId, sameBytes, TokenBucket, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule, type Security, type SignedRecord, type ZoneConfig,
+  bytesKey, errorLine, formatIpText, inRange, locatorText, nameId, publicId, sameBytes, TokenBucket, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule, type Security, type SignedRecord, type ZoneConfig,
 } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import { dhKeyPair, type HostIdentity, type TriggerKey } from "@i3/hip";
@@ -21,10 +21,11 @@ import { AccessLog } from "./policy/access-log.js";
 import { movedName } from "./policy/moved-names.js";
 import { NameTrust } from "./policy/name-trust.js";
 import type { Pins } from "./policy/pins.js";
-import { hasServices, servicesText, type PeerPolicy } from "./policy/policy.js";
+import { hasServices, servicesText, UNNAMED_POLICY, type PeerPolicy } from "./policy/policy.js";
 import { ProtectionLog } from "./policy/protection-log.js";
 import { SameKeyLog } from "./policy/same-key-log.js";
 import { SecurityLog } from "./policy/security-log.js";
+import { OwnLocators, type MachinePlace } from "./paths/own-locators.js";
 import { FlowWays } from "./setup/flow-ways.js";
 import { NameClaims } from "./setup/name-claims.js";
 import { HipSetup } from "./setup/hip-setup.js";
@@ -84,6 +85,10 @@ export interface ProxyEnvironment {
   readonly access: AccessConfig | undefined;
   /** What the engine has open for hosts without i3; undefined: the main port alone. */
   readonly hip?: HipConfig | undefined;
+  /** Whether packets of hosts that no rule names may go straight. */
+  readonly shortcutsToStrangers: boolean;
+  /** The engine's main UDP port. */
+  readonly port: number;
   /** Age of the keys of packets at which new ones are made. */
   readonly rekeyAfterMs: number;
   /** Zones of names, and what was known of their names before (`zones.records()`). @default none */
@@ -128,6 +133,7 @@ export class Proxy {
   #hasServers = true;
   readonly #ringSilence = new RingSilence();
   readonly #ringLog: RingLog;
+  readonly #own: OwnLocators;
   /** Lines about hosts that only servers would lead to. */
   readonly #serverlessLogs = new TokenBucket(1, 10);
   readonly #protectionLog: ProtectionLog;
@@ -145,6 +151,7 @@ export class Proxy {
     this.#access = new AccessList(environment.access, book);
     this.ownId = publicId(identity.hit);
     this.own6 = identity.hit;
+    this.#own = new OwnLocators(environment.port);
     const addresses = new VirtualAddresses(environment.addresses);
     const { lastOwn4 } = environment;
     const keeps = lastOwn4 !== null && inRange(environment.addresses.range, lastOwn4) && addresses.take(lastOwn4);
@@ -164,7 +171,7 @@ export class Proxy {
     this.#sharedKeys = new SharedKeys({ first: sharedKey, nearer: environment.nearerKeys, keep: environment.keepNearerKeys, client: this.client, randomBytes });
     this.#claims = new NameClaims({ names: publishedNames, sharedKey, datapath, client: this.client, log });
     this.#names = new Names({
-      trust: this.#trust, zones: this.zones, published: publishedNames, suffix: environment.suffix, rules: environment.rules, own: { id: this.ownId, v4: own4, v6: this.own6 }, mappings: this.mappings, wallMs,
+      trust: this.#trust, zones: this.zones, published: publishedNames, suffix: environment.suffix, rules: environment.rules, unnamed: Object.freeze({ ...UNNAMED_POLICY, shortcut: environment.shortcutsToStrangers }), own: { id: this.ownId, v4: own4, v6: this.own6 }, mappings: this.mappings, wallMs,
       prepare: (id) => addresses.prepare(id), onCreated: (mapping) => void this.#fresh.push(mapping), log,
     }, book);
     this.#accessLog = new AccessLog(log, (hit) => this.#names.nameOfHit(hit));
@@ -184,7 +191,7 @@ export class Proxy {
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
     this.#ringLog = new RingLog({ log, clockOffsetMs: () => this.client.clockOffsetMs(), isReturnId: (id) => this.#returnIds.has(id) });
     this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name), onReadable: (mapping, packet) => this.#protectionLog.came(peerText(mapping), packet) }), () => new HipSetup({
-      ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes, identity.p256), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, rekeyAfterMs: environment.rekeyAfterMs, policyOf: (name) => this.#names.policyOf(name),
+      ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes, identity.p256), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, own: this.#own, range: environment.addresses.range, rekeyAfterMs: environment.rekeyAfterMs, policyOf: (name) => this.#names.policyOf(name),
       onKeyed: (mapping) => this.setups.plain.giveAway(mapping), onNamed: (mapping) => void this.#setPolicy(mapping), trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids],
       leastGeneration: environment.leastGeneration, keepGeneration: environment.keepGeneration,
     }, 0));
@@ -322,6 +329,14 @@ export class Proxy {
     this.#nextSweepMs = nowMs + SWEEP_MS;
   }
 
+  /** The interfaces by which this host sends, those used first first. To be told before {@link start} and whenever they change. */
+  setPlaces(nowMs: number, places: readonly MachinePlace[]): void {
+    this.#nowMs = nowMs;
+    if (!this.#own.setPlaces(places)) return;
+    this.client.renewTriggers(nowMs);
+    this.setups.hip?.straight.handlePlaces(nowMs);
+  }
+
   addServers(nowMs: number, servers: readonly Locator[]): void {
     this.#nowMs = nowMs;
     for (const server of servers) this.client.addServer(nowMs, server);
@@ -374,9 +389,15 @@ export class Proxy {
   }
 
   #handleUpcall(nowMs: number, upcall: Upcall): void {
-    if (upcall.kind === "control") this.client.handleControl(nowMs, upcall.from, upcall.bytes);
+    if (upcall.kind === "control") this.#handleControl(nowMs, upcall.from, upcall.bytes);
     else if (upcall.kind === "flow-setup") this.#begin(nowMs, upcall);
     else if (upcall.kind === "payload" || upcall.kind === "hip") this.setups.handleUpcall(nowMs, upcall);
+    else if (upcall.kind === "elsewhere" || upcall.kind === "send-failed") this.setups.hip?.straight.handleUpcall(nowMs, upcall);
+  }
+
+  #handleControl(nowMs: number, from: Locator, bytes: Uint8Array): void {
+    const decoded = this.client.decode(bytes);
+    if (decoded !== null && this.setups.hip?.straight.handleControl(nowMs, from, decoded) !== true) this.client.handleDecoded(nowMs, from, decoded);
   }
 
   handleTimer(nowMs: number): void {
@@ -500,6 +521,10 @@ export class Proxy {
         if (this.#claims.handleRefused(event.id, event.code)) return;
         break;
       case "shortcut": return; // the proxy asks for none
+      case "moved":
+        this.#env.log("info", "seen-elsewhere", { server: locatorText(event.server), why: "a NAT before this host has given it another address or port" });
+        this.setups.hip?.straight.handleMoved(nowMs);
+        return;
       case "trigger-lost": break;
     }
     this.#ringLog.tell(event);

@@ -45,6 +45,14 @@ export interface ServerListConfig {
   readonly publish: boolean;
 }
 
+/** Ways past i3, for hosts that rules allow them to. */
+export interface ShortcutsConfig {
+  /** Whether hosts that no rule names may send straight to us, and so learn our address. */
+  readonly strangers: boolean;
+  /** Whether routers are asked to open a port for us (PCP, NAT-PMP, UPnP-IGD). */
+  readonly portMapping: boolean;
+}
+
 export interface ProxyConfig {
   readonly identity: IdentityConfig;
   readonly state: { readonly directory: string };
@@ -85,6 +93,7 @@ export interface ProxyConfig {
   readonly access: AccessConfig | undefined;
   /** What is opened for hosts without i3, beside the main port; undefined: nothing. */
   readonly hip: HipConfig | undefined;
+  readonly shortcuts: ShortcutsConfig;
   readonly esp: EspConfig;
   readonly control: { readonly socket: string } | undefined;
   readonly log: LogConfig;
@@ -171,6 +180,7 @@ const PROXY = element(
     rules: implied(RULES),
     access: maybe(ACCESS),
     hip: maybe(HIP),
+    shortcuts: implied(element({ strangers: withDefault(BOOLEAN, false), "port-mapping": withDefault(BOOLEAN, true) })),
     esp: implied(element({ "rekey-after-s": withDefault(wholeNumber(MIN_REKEY_S, MAX_REKEY_S), 3600) })),
     control: maybe(element({ socket: required(SOCKET_FILE) })),
     log: implied(LOG),

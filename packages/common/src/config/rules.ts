@@ -27,10 +27,12 @@ export interface OverlayRule extends RuleBase {
   /** What of a name's packets; undefined: all that are left. */
   readonly service: ServiceSelector | undefined;
   readonly security: Security;
-  /** Of the first rule for a name, as is `privateId`: a name has one key and one way. */
+  /** Of the first rule for a name, as are `privateId` and `shortcut`: a name has one key and one way. */
   readonly trust: Trust;
   /** One private id for all peers of this rule, or one for each. */
   readonly privateId: "shared" | "own";
+  /** Whether packets may go straight to and from who has the name, past i3, if it allows that too: it sees our address then. */
+  readonly shortcut: boolean;
 }
 
 /** How names that match a pattern are reached. */
@@ -41,6 +43,7 @@ interface WrittenRule {
   readonly rule: ProxyRule;
   readonly trust: Trust | undefined;
   readonly privateId: "shared" | "own" | undefined;
+  readonly shortcut: "yes" | "no" | undefined;
 }
 
 const RULE =
@@ -50,20 +53,21 @@ const RULE =
       go: required(word(["i3", "direct"], ["gateway", "via", "anonymous"])),
       security: optional(word(["esp", "auth", "none"])),
       "private-id": optional(word(["shared", "own"])),
+      shortcut: optional(word(["yes", "no"])),
       protocol: optional(PROTOCOL),
       ports: optional(PORTS),
       trust: optional(word(["book", "first-use"])),
     },
     {},
-    ({ name: pattern, go, security, privateId, protocol: protocols, ports, trust }, site): WrittenRule => {
+    ({ name: pattern, go, security, privateId, shortcut, protocol: protocols, ports, trust }, site): WrittenRule => {
       const { line } = site;
       if (go === "direct") {
         // A name is looked up before anybody knows which packets will follow.
-        const given = { security, "private-id": privateId, protocol: protocols, ports, trust };
+        const given = { security, "private-id": privateId, shortcut, protocol: protocols, ports, trust };
         for (const [attribute, value] of Object.entries(given)) {
           if (value !== undefined) site.fail(attribute, 'not for go="direct"', `no attribute ${attribute}`);
         }
-        return { rule: Object.freeze({ pattern, line, go }), trust, privateId };
+        return { rule: Object.freeze({ pattern, line, go }), trust, privateId, shortcut };
       }
       if (ports !== undefined && protocols?.every(hasPorts) !== true) {
         site.fail("ports", protocols === undefined ? "given without protocol" : "given with a protocol that has none", `protocol ${PROTOCOLS_WITH_PORTS} beside ports`);
@@ -72,8 +76,8 @@ const RULE =
       if (trust === "first-use" && security === "none" && service === undefined) {
         site.fail("trust", 'first-use with security="none"', 'security="esp" or "auth"', "In cleartext nobody proves a key that could be remembered");
       }
-      const rule: ProxyRule = { pattern, line, go, service, security: security ?? "esp", trust: trust ?? "book", privateId: privateId ?? "shared" };
-      return { rule: Object.freeze(rule), trust, privateId };
+      const rule: ProxyRule = { pattern, line, go, service, security: security ?? "esp", trust: trust ?? "book", privateId: privateId ?? "shared", shortcut: shortcut !== "no" };
+      return { rule: Object.freeze(rule), trust, privateId, shortcut };
     },
   );
 
@@ -130,7 +134,8 @@ function checkRule(here: PlacedRule, earlier: readonly PlacedRule[], refuse: (pr
   }
   const first = same[0];
   if (first?.rule.go !== "i3" || rule.go !== "i3") return;
-  for (const [attribute, value, decided] of [["trust", here.trust, first.rule.trust], ["private-id", here.privateId, first.rule.privateId]] as const) {
+  const once = [["trust", here.trust, first.rule.trust], ["private-id", here.privateId, first.rule.privateId], ["shortcut", here.shortcut, first.rule.shortcut ? "yes" : "no"]] as const;
+  for (const [attribute, value, decided] of once) {
     if (value === undefined || value === decided) continue;
     refuse(`${attribute}="${value}", where line ${first.rule.line} has ${decided} for the same names`, `${attribute} on the first rule for a name`);
   }

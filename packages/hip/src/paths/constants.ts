@@ -46,7 +46,7 @@ export const CREDIT_EVERY_MS = 200;
 
 /** Checks to one machine (an IPv4 address, an IPv6 /64) that has not answered, of all associations together: a peer may have named anybody's address. */
 export const CHECKS_PER_MACHINE_PER_SECOND = 1;
-export const CHECKS_PER_MACHINE_BURST = 24;
+export const CHECKS_PER_MACHINE_BURST = 48;
 /** To all that have not answered. */
 export const CHECKS_PER_SECOND = 100;
 export const CHECKS_BURST = 400;

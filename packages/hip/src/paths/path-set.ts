@@ -9,7 +9,7 @@ import { CHECK_FLAG, locatorKey, sameLocator, type DecodedControl, type Locator 
 import type { CheckBudget } from "./check-budget.js";
 import { checkNonce, isGenuine, numberOf, sealPathMessage, type PathKeys, type PathMessage } from "./check-message.js";
 import { CREDIT_EVERY_MS, MAX_CREDIT_BYTES, MAX_PATHS, MAX_PEER_LOCATORS, MAX_PLACES, MAX_SEEN_LOCATORS, NEARER_BY_MS, NEARER_FACTOR } from "./constants.js";
-import { Path, type PathUse, type Place } from "./path.js";
+import { leadsTo, Path, type PathPlace, type PathUse } from "./path.js";
 
 export interface PathSetEnvironment {
   readonly random: (bytes: number) => Uint8Array;
@@ -17,7 +17,7 @@ export interface PathSetEnvironment {
   /** The peer's inbound SPI now. */
   readonly peerSpi: () => number;
   /** Null: whichever place the system chooses. */
-  readonly send: (place: Place | null, to: Locator, bytes: Uint8Array) => void;
+  readonly send: (place: PathPlace | null, to: Locator, bytes: Uint8Array) => void;
   readonly budget: CheckBudget;
   /** Whether one host may have this address, and packets to it leave this host: not loopback, multicast, the overlay's own range. */
   readonly isPlausible: (locator: Locator) => boolean;
@@ -36,7 +36,7 @@ export type PathChoice =
   | { readonly kind: "relay" }
   | {
       readonly kind: "straight";
-      readonly place: Place;
+      readonly place: PathPlace;
       readonly locator: Locator;
       /** Null: the peer has answered there. Otherwise no more than this may go there, and then the relay's way. */
       readonly creditBytes: number | null;
@@ -66,7 +66,7 @@ export class PathSet {
   readonly counters: PathCounters = { checks: 0, refused: 0, changes: 0, died: 0 };
   readonly #env: PathSetEnvironment;
   readonly #paths = new Map<string, Path>();
-  #places: readonly Place[] = [];
+  #places: readonly PathPlace[] = [];
   /** By its word. */
   #said: readonly PeerPlace[] = [];
   /** As its packets came, the newest first. */
@@ -107,7 +107,7 @@ export class PathSet {
   }
 
   /** Our places now, those used first first; at most 8. */
-  setPlaces(nowMs: number, places: readonly Place[]): void {
+  setPlaces(nowMs: number, places: readonly PathPlace[]): void {
     const left = this.#inUse;
     this.#places = places.slice(0, MAX_PLACES);
     this.#renewPaths(nowMs);
@@ -170,6 +170,12 @@ export class PathSet {
     else if (this.#env.isPlausible(from)) this.#see(nowMs, from);
   }
 
+  /** It is needed no more. */
+  wipe(): void {
+    this.#env.keys.in.fill(0);
+    this.#env.keys.out.fill(0);
+  }
+
   handleTimer(nowMs: number): void {
     for (const path of this.#paths.values()) {
       const use = this.#useOf(path);
@@ -214,9 +220,9 @@ export class PathSet {
 
   /** One for each place of ours and locator of the peer of the same family; those that stay keep what is known of them. */
   #renewPaths(nowMs: number): void {
-    const wanted = new Map<string, readonly [Place, Locator]>();
+    const wanted = new Map<string, readonly [PathPlace, Locator]>();
     for (const locator of [...this.#said.map((place) => place.locator), ...this.#seen]) {
-      for (const place of this.#places) if (locator.address.length === (place.family === 4 ? 4 : 16) && wanted.size < MAX_PATHS) wanted.set(keyOf(place, locator), [place, locator]);
+      for (const place of this.#places) if (leadsTo(place, locator) && wanted.size < MAX_PATHS) wanted.set(keyOf(place, locator), [place, locator]);
     }
     for (const key of this.#paths.keys()) if (!wanted.has(key)) this.#paths.delete(key);
     for (const [key, [place, locator]] of wanted) if (!this.#paths.has(key)) this.#paths.set(key, new Path(nowMs, place, locator));
@@ -290,5 +296,5 @@ export class PathSet {
   }
 }
 
-const keyOf = (place: Place, locator: Locator): string => `${place.key} ${locatorKey(locator)}`;
+const keyOf = (place: PathPlace, locator: Locator): string => `${place.key} ${locatorKey(locator)}`;
 const rankIn = (places: readonly PeerPlace[], wanted: Locator): number | null => places.find(({ locator }) => sameLocator(locator, wanted))?.rank ?? null;

@@ -11,13 +11,27 @@ import {
 } from "./constants.js";
 
 /** Where packets of ours leave: one interface, by the address there that the system chooses. */
-export interface Place {
+export interface PathPlace {
   /** Names it: with another address an interface is another place. */
   readonly key: string;
   readonly family: 4 | 6;
   readonly interfaceIndex: number;
-  /** Whole number; the least is used first. */
+  /** Whole number; the least is used first. Both families of one interface have the same. */
   readonly rank: number;
+  /** Where packets can go from here; null: everywhere. */
+  readonly prefixes: readonly { readonly network: Uint8Array; readonly prefixBits: number }[] | null;
+}
+
+/** Whether packets can go from a place to a locator, as far as addresses tell. */
+export function leadsTo({ family, prefixes }: PathPlace, { address }: Locator): boolean {
+  if (address.length !== (family === 4 ? 4 : 16)) return false;
+  return prefixes === null || prefixes.some(({ network, prefixBits }) => startsAlike(network, address, prefixBits));
+}
+
+function startsAlike(a: Uint8Array, b: Uint8Array, bits: number): boolean {
+  const bytes = bits >> 3;
+  const mask = 0xff & (0xff00 >> (bits & 7));
+  return a.subarray(0, bytes).every((byte, i) => byte === b[i]) && (((a[bytes] ?? 0) ^ (b[bytes] ?? 0)) & mask) === 0;
 }
 
 /** How much a path is used. */
@@ -29,7 +43,7 @@ interface Asked {
 }
 
 export class Path {
-  readonly place: Place;
+  readonly place: PathPlace;
   readonly locator: Locator;
   isProven = false;
   /** Smoothed; Infinity before the first answer. */
@@ -46,7 +60,7 @@ export class Path {
   #openAtMs: number;
   #isResting = false;
 
-  constructor(nowMs: number, place: Place, locator: Locator) {
+  constructor(nowMs: number, place: PathPlace, locator: Locator) {
     this.place = place;
     this.locator = locator;
     this.#openAtMs = nowMs;

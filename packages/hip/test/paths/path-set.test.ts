@@ -232,7 +232,7 @@ describe("lies", () => {
     }
     const there = world.b.sent.filter(({ to }) => to.address[2] === 113);
     expect(there.length).toBeGreaterThan(0);
-    expect(there.length).toBeLessThanOrEqual(24 + 60);
+    expect(there.length).toBeLessThanOrEqual(48 + 60);
     expect(world.b.budget.refused).toBeGreaterThan(1_000);
   });
 

@@ -2,7 +2,7 @@
 import { bytesKey, decodeControl, locatorKey, sameLocator, type Locator } from "@i3/common";
 import { Random } from "@i3/common/testing";
 
-import { CheckBudget, PathSet, type PathActivity, type PathKeys, type PathMessage, type PeerPlace, type Place } from "../../src/index.js";
+import { CheckBudget, PathSet, type PathActivity, type PathKeys, type PathMessage, type PathPlace, type PeerPlace } from "../../src/index.js";
 
 /** ei: the same for all; ad: by address; apd: by address and port. */
 export type By = "ei" | "ad" | "apd";
@@ -76,8 +76,8 @@ export class Host {
     });
   }
 
-  places(): Place[] {
-    return this.sites.map((site, rank) => ({ key: locatorKey(site.inside), family: 4, interfaceIndex: this.world.indexOf(site), rank }));
+  places(): PathPlace[] {
+    return this.sites.map((site, rank) => ({ key: locatorKey(site.inside), family: 4, interfaceIndex: this.world.indexOf(site), rank, prefixes: null }));
   }
 
   /** What it says of itself: its own addresses, and as a server sees them. */
@@ -85,11 +85,11 @@ export class Host {
     return this.sites.flatMap((site, rank) => (site.kind === null ? [site.inside] : [site.inside, site.out(SERVER)]).map((locator) => ({ locator, rank })));
   }
 
-  siteOf(place: Place | null): Site | undefined {
+  siteOf(place: PathPlace | null): Site | undefined {
     return place === null ? this.sites[0] : this.sites.find((site) => this.world.indexOf(site) === place.interfaceIndex);
   }
 
-  send(place: Place | null, to: Locator, bytes: Uint8Array): void {
+  send(place: PathPlace | null, to: Locator, bytes: Uint8Array): void {
     const site = this.siteOf(place);
     if (site === undefined || site.isCut) return;
     this.sent.push({ atMs: this.world.nowMs, to });

@@ -65,7 +65,7 @@ export interface ConnectionEvents {
   "not-present": [id: Uint8Array];
   /** A signed list of so many servers is used from now on; null: there is one that cannot be used, and why. */
   "server-list": [servers: number | null, why: string | null];
-  /** The machine has other addresses than before; all triggers are being moved. */
+  /** The machine has other addresses than before, or servers see it elsewhere; its triggers are being moved. */
   moved: [];
   /** Another program has this connection's key, mostly a `stateDir` that is in use twice, and takes the trigger at this id again and again: what is sent there reaches now this one, now the other. Once in ten minutes for each id. */
   "same-key-elsewhere": [id: Uint8Array];
@@ -549,6 +549,7 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
   #tell(event: ClientEvent): void {
     switch (event.kind) {
       case "first-hop": return void this.emit("server", event.server === null ? null : locatorText(event.server));
+      case "moved": return void this.emit("moved");
       case "trigger-live": return this.#triggers.get(bytesKey(event.id))?.setLive(event.id);
       case "trigger-lost": return this.#triggers.get(bytesKey(event.id))?.setLost(event.id, event.why);
       case "trigger-refused": return this.#triggers.get(bytesKey(event.id))?.setRefused(refusalError(shortId(event.id), event.code));

@@ -23,6 +23,7 @@ import { coreCounterFields } from "../core-counter-fields.js";
 import { Proxy } from "../proxy.js";
 import { readBook } from "./check-files.js";
 import { Interception } from "./interception.js";
+import { MachinePlaces } from "./machine-places.js";
 import { Journal, type JournalContent } from "./journal.js";
 import { openIdentity } from "./own-identity.js";
 import { pinFileOf, readPins, writePins } from "./pin-file.js";
@@ -165,6 +166,7 @@ class Daemon implements RunningDaemon {
     journal.setOwn(identity.hit, this.#proxy.own4);
     const restored = content.mappings.flatMap((mapping) => addressesOf(mapping));
     this.#openRoutes(io, restored);
+    this.#openPlaces(io, engine);
     await this.#openInterception(io, view, resolvers, restored);
     const hasServers = config.servers.length > 0 || config.serverList !== undefined;
     this.#run((proxy, nowMs) => {
@@ -275,7 +277,7 @@ class Daemon implements RunningDaemon {
     try {
       return new Proxy({
         identity, sharedKey: content.sharedKey, nearerKeys: content.nearerKeys, keepNearerKeys: (keys) => journal.keepNearerKeys(keys), lastOwn4: content.own4, leastGeneration: content.generation, keepGeneration: (generation) => journal.keepGeneration(generation), datapath, suffix: dns.suffix, rules, access, hip: this.#config.hip, rekeyAfterMs: this.#config.esp.rekeyAfterS * 1_000, publishedNames, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
-        pins, pinFile: pinFileOf(this.#config.state.directory), onPinned: () => this.#writePins(pins), zones, zoneRecords,
+        pins, pinFile: pinFileOf(this.#config.state.directory), onPinned: () => this.#writePins(pins), zones, zoneRecords, port: this.#engine?.udp.port ?? 0, shortcutsToStrangers: this.#config.shortcuts.strangers,
         // Their addresses are guarded like those of the book.
         onZoneRecords: () => {
           this.#zoneFile.changed();
@@ -335,6 +337,13 @@ class Daemon implements RunningDaemon {
     routes.start(restored);
     this.#routes = routes;
     this.#closers.push(() => routes.close());
+  }
+
+  #openPlaces(io: NativeIo, { tun }: RunningEngine): void {
+    const places = new MachinePlaces({
+      io, tunIndex: tun?.index ?? 0, listen: this.#config.listen.host.bytes, onChange: (now) => this.#run((proxy, nowMs) => proxy.setPlaces(nowMs, now)),
+    });
+    this.#closers.push(() => places.close());
   }
 
   async #openInterception(io: NativeIo, view: SystemView, resolvers: ResolverFiles, restored: readonly Uint8Array[]): Promise<void> {
@@ -439,7 +448,6 @@ class Daemon implements RunningDaemon {
       this.#interception?.update();
       this.#run((proxy, nowMs) => {
         proxy.dropOverlapping(nowMs);
-        proxy.client.renewTriggers(nowMs);
       });
       this.#addresses.guardBook();
     });

@@ -20,12 +20,14 @@ export interface PeerPolicy {
   readonly rest: Security | null;
   readonly trust: Trust;
   readonly privateId: "shared" | "own";
+  /** Packets may go past i3, if the peer allows that too. */
+  readonly shortcut: boolean;
   /** Line of the first rule that found no place among the services; what it and later ones say is refused. Null: all have theirs. */
   readonly cutOffAt: number | null;
 }
 
-/** Of peers that called us, and that no rule names: encrypted, whatever they send. */
-export const UNNAMED_POLICY: PeerPolicy = Object.freeze({ services: Object.freeze([]), rest: "esp", trust: "book", privateId: "shared", cutOffAt: null });
+/** Of peers that called us, and that no rule names: encrypted, whatever they send, and without our address. */
+export const UNNAMED_POLICY: PeerPolicy = Object.freeze({ services: Object.freeze([]), rest: "esp", trust: "book", privateId: "shared", shortcut: false, cutOffAt: null });
 
 /** What of a packet a policy looks at; null for ports that it does not show: a later fragment. */
 export interface PacketSelector {
@@ -67,7 +69,7 @@ export function policyFor(name: string, rules: readonly ProxyRule[]): PeerPolicy
     for (const protocol of protocols) services.push(Object.freeze({ protocol, ports, security }));
   }
   if (first === undefined) return null;
-  return Object.freeze({ services: Object.freeze(services), rest, trust: first.trust, privateId: first.privateId, cutOffAt });
+  return Object.freeze({ services: Object.freeze(services), rest, trust: first.trust, privateId: first.privateId, shortcut: first.shortcut, cutOffAt });
 }
 
 const hasPort = ({ ports }: Service, port: number): boolean => ports.some(({ first, last }) => first <= port && port <= last);
@@ -116,7 +118,9 @@ export function withoutCleartext(policy: PeerPolicy): PeerPolicy {
 export function strongerPolicy(a: PeerPolicy, b: PeerPolicy): PeerPolicy {
   if (isSamePolicy(a, b)) return a;
   const [strongestA, strongestB] = [strongestOf(a), strongestOf(b)];
-  return Object.freeze({ ...a, services: Object.freeze([]), rest: STRENGTH[strongestA] >= STRENGTH[strongestB] ? strongestA : strongestB });
+  const shortcut = a.shortcut && b.shortcut;
+  if (isSameProtection(a, b)) return Object.freeze({ ...a, shortcut });
+  return Object.freeze({ ...a, shortcut, services: Object.freeze([]), rest: STRENGTH[strongestA] >= STRENGTH[strongestB] ? strongestA : strongestB });
 }
 
 /** For people, in the order that decides: `icmp none`, `tcp 22,8000-8080 auth`, `rest esp`. */
@@ -129,8 +133,10 @@ export function servicesText({ services, rest }: PeerPolicy): readonly string[] 
   return [...new Set(texts), `rest ${rest ?? "refused"}`];
 }
 
-/** Whether two policies protect the same packets in the same way. */
-export const isSamePolicy = (a: PeerPolicy, b: PeerPolicy): boolean => a === b || (a.rest === b.rest && JSON.stringify(a.services) === JSON.stringify(b.services));
+/** Whether two policies protect the same packets in the same way, and let them go the same ways. */
+export const isSamePolicy = (a: PeerPolicy, b: PeerPolicy): boolean => a === b || (a.shortcut === b.shortcut && isSameProtection(a, b));
+
+const isSameProtection = (a: PeerPolicy, b: PeerPolicy): boolean => a.rest === b.rest && JSON.stringify(a.services) === JSON.stringify(b.services);
 
 /** Which kinds of security a policy has, strongest first: with esp or auth among them a peer needs an association of each. */
 export function securitiesOf({ services, rest }: PeerPolicy): readonly Security[] {

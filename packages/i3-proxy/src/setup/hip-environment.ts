@@ -1,11 +1,12 @@
 /** What the encrypted set-up needs of its proxy. */
-import type { HipAddress, HipConfig, Log, Security } from "@i3/common";
+import type { AddressRange, HipAddress, HipConfig, Log, Security } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
 import type { DhSource, HostIdentity } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
 
 import type { MappingTable } from "../mappings/mapping-table.js";
 import type { Mapping } from "../mappings/mapping.js";
+import type { OwnLocators } from "../paths/own-locators.js";
 import type { NameTrust } from "../policy/name-trust.js";
 import type { PeerPolicy } from "../policy/policy.js";
 import type { FlowWays } from "./flow-ways.js";
@@ -35,6 +36,10 @@ export interface HipSetupEnvironment {
   readonly directOf: (hit: Uint8Array) => HipAddress | null;
   /** What is open beside the main port. */
   readonly ports: HipConfig | undefined;
+  /** Where this host is reached. */
+  readonly own: OwnLocators;
+  /** Virtual IPv4 addresses. */
+  readonly range: AddressRange;
   /** Age of the keys of packets at which new ones are made. */
   readonly rekeyAfterMs: number;
   /** Greater than the generations of all R1s of earlier runs. A clock that was set back would make peers that remember one refuse ours for 10 minutes. */

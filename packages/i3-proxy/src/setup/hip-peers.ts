@@ -68,9 +68,9 @@ export class HipPeers {
     const named = this.#env.calls.named(call);
     const mapping = named?.isNameOnly === true && mappings.byPeer(publicId(hit)) === undefined ? named : this.of(hit);
     if (mapping === null) return null;
-    const { checksumState, beetIpv4 } = I3_PREFERENCE_FLAG;
+    const { checksumState, beetIpv4, shortcuts } = I3_PREFERENCE_FLAG;
     const preferences: I3Preferences = {
-      flags: checksumState | beetIpv4, own4, own6: identity.hit, peer4: mapping.local4, peer6: mapping.local6 ?? ZERO6,
+      flags: checksumState | beetIpv4 | (mapping.policy.shortcut ? shortcuts : 0), own4, own6: identity.hit, peer4: mapping.local4, peer6: mapping.local6 ?? ZERO6,
     };
     return { privateId: mapping.ownPrivateId, preferences };
   }

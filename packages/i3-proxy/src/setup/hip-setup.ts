@@ -29,6 +29,7 @@ import { PeerPaths } from "./peer-paths.js";
 import { locatorOf, pathOf } from "./hip-paths.js";
 import { suitesOf } from "./policy-suites.js";
 import { SecondPairs } from "./second-pairs.js";
+import { isStraightAllowed, StraightWays } from "./straight-ways.js";
 import { absenceOf, patienceMs, peerText, REFUSED_MS, type Absence } from "./unreachable.js";
 
 // Ours:
@@ -50,6 +51,7 @@ export class HipSetup {
   readonly #paths: PeerPaths;
   readonly #ways: HipWays;
   readonly #load: HipLoad;
+  readonly straight: StraightWays;
   readonly #links = new Map<Mapping, Link>();
   readonly #byAssociation = new Map<number, Mapping>();
   readonly #timed = new Set<Mapping>();
@@ -67,7 +69,8 @@ export class HipSetup {
   constructor(environment: HipSetupEnvironment, nowMs: number) {
     this.#env = environment;
     this.#paths = new PeerPaths(environment);
-    this.#ways = new HipWays({ ...environment, paths: this.#paths });
+    this.straight = new StraightWays({ ...environment, hip: () => this.hip, mappingOf: (association) => this.#byAssociation.get(association), install: (mapping) => this.install(mapping) });
+    this.#ways = new HipWays({ ...environment, paths: this.#paths, choice: (association) => this.straight.choice(association) });
     this.#named = new NamedCalls(environment, this.#links);
     this.#access = new HipAccess(environment, this.#links);
     this.#peers = new HipPeers({ ...environment, paths: this.#paths, calls: this.#named, nowMs: () => this.#nowMs });
@@ -133,6 +136,7 @@ export class HipSetup {
     if (isUseless) return this.#end(nowMs, mapping, link);
     if (link.second === "refused") link.second = "none";
     link.isRefusalTold = false;
+    if (!mapping.policy.shortcut) this.straight.close(nowMs, link.association, false);
     this.install(mapping);
   }
 
@@ -211,6 +215,7 @@ export class HipSetup {
     }
     const { sent, heard } = this.#ways.traffic(mapping);
     if (heard !== link.heard || sent === link.sent) link.heardMs = nowMs;
+    if (link.association !== null) this.straight.watch(nowMs, link.association, heard !== link.heard || sent !== link.sent);
     link.heard = heard;
     link.sent = sent;
     if (link.association !== null && this.#ways.isWornOut(link)) this.hip.rekey(nowMs, link.association);
@@ -219,7 +224,7 @@ export class HipSetup {
 
   /** For people; null: there is no association. */
   report(nowMs: number, mapping: Mapping): HipReport | null {
-    return hipReport(nowMs, this.#links.get(mapping));
+    return hipReport(nowMs, this.#links.get(mapping), this.straight);
   }
 
   /** The access list has changed: whoever it allows no more is cut off, but for those whom we called and it does not refuse by an entry. */
@@ -252,6 +257,7 @@ export class HipSetup {
       else if (mapping.state === "open") this.#checkRenewal(nowMs, mapping);
     }
     this.#second.handleTimer(nowMs);
+    this.straight.handleTimer(nowMs);
     this.#renewRestored(nowMs);
     this.#load.tell(nowMs);
   }
@@ -259,7 +265,7 @@ export class HipSetup {
   nextDeadlineMs(): number {
     let deadline = Math.min(this.hip.nextDeadlineMs() ?? Infinity, this.#load.dueMs, this.#ways.dueMs, this.#known.dueMs);
     for (const mapping of this.#timed) deadline = Math.min(deadline, this.#dueMs(mapping));
-    deadline = Math.min(deadline, this.#second.nextDeadlineMs());
+    deadline = Math.min(deadline, this.#second.nextDeadlineMs(), this.straight.nextDeadlineMs());
     return deadline;
   }
 
@@ -395,6 +401,7 @@ export class HipSetup {
     const mapping = this.#byAssociation.get(event.association);
     const link = mapping === undefined ? undefined : this.#links.get(mapping);
     if (mapping === undefined || link === undefined || link.form === null) return;
+    this.straight.handleEvent(this.#nowMs, event);
     if (event.kind === "inbound") {
       if (!this.#ways.takes(event, link.form)) return this.#endFull(mapping, link);
       link.spisIn = [...link.spisIn, event.spiIn];
@@ -457,6 +464,7 @@ export class HipSetup {
     this.#calls.end(link);
     mapping.knowsIpv4 = event.peerPreferences !== null;
     mapping.state = "open";
+    if (isStraightAllowed(mapping, event)) this.straight.open(this.#nowMs, event);
     link.heardBefore = this.#ways.traffic(mapping).heard;
     link.activeFromMs = event.role === "initiator" ? null : this.#nowMs + SETTLE_MS;
     if (link.activeFromMs === null) this.#timed.delete(mapping);
@@ -542,6 +550,7 @@ export class HipSetup {
     if (association === null) return;
     this.#ways.removeOutbound(association);
     if (second === "up") this.#ways.removeOutbound(secondName(association));
+    this.straight.close(this.#nowMs, association, true);
     this.#byAssociation.delete(association);
   }
 

@@ -1,10 +1,11 @@
 /** What the encrypted set-up installs in the packet engine: flows, and associations with the addresses that their packets carry. */
 import { sameBytes } from "@i3/common";
 import { DatapathError, PAYLOAD_KIND, type AddressRewrite, type Datapath, type Flow, type Inbound } from "@i3/datapath";
-import { isReadableSuite, type EstablishedEvent, type HostIdentity } from "@i3/hip";
+import { isReadableSuite, type EstablishedEvent, type HostIdentity, type PathChoice } from "@i3/hip";
 
 import type { Mapping } from "../mappings/mapping.js";
 import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
+import { viaPlace } from "../paths/association-paths.js";
 import type { FlowWays } from "./flow-ways.js";
 import type { InboundForm, Link } from "./hip-link.js";
 import type { PeerPaths } from "./peer-paths.js";
@@ -19,6 +20,7 @@ const RETIRE_MS = 3_000;
  */
 export const REKEY_AFTER_PACKETS = 1n << 31n;
 const ZERO6 = new Uint8Array(16);
+const RELAY: PathChoice = { kind: "relay" };
 const REFUSE: Flow = { action: "refuse" };
 const SETUP: Flow = { action: "setup" };
 /** HIP counts associations from 1. */
@@ -34,6 +36,8 @@ export interface HipWaysEnvironment {
   readonly flows: FlowWays;
   readonly paths: PeerPaths;
   readonly isRingSilent: () => boolean;
+  /** Where an association's packets go that may go past i3. */
+  readonly choice: (association: number) => PathChoice;
 }
 
 export class HipWays {
@@ -51,12 +55,12 @@ export class HipWays {
 
   /** Flows and inbound id of a mapping as it is now. */
   install(mapping: Mapping, link: Link | undefined): void {
-    const header = (link?.locator ?? null) === null ? this.#env.paths.headerOf(mapping, PAYLOAD_KIND.esp) : null;
+    const way = this.#wayOf(mapping, link);
     const clear = this.#env.paths.headerOf(mapping, PAYLOAD_KIND.ipPacket);
     this.#env.flows.install(mapping, (strength, source) => {
       // A host without i3 has no IPv4 address for us: it could make nothing of such a packet.
       const isNone = mapping.state === "open" && source.length === 4 && link?.form?.source4 === null;
-      const isCutOff = mapping.state === "open" && (link?.locator ?? null) === null && this.#env.isRingSilent();
+      const isCutOff = mapping.state === "open" && way.locator === null && this.#env.isRingSilent();
       if (mapping.state === "refused" || isNone || isCutOff) return REFUSE;
       if (mapping.state !== "open" || link?.activeFromMs !== null || link.association === null) return SETUP;
       // Of rules with cleartext alone, whose peer wanted keys, nothing goes without them.
@@ -66,9 +70,20 @@ export class HipWays {
       const isSecond = isJudged && strength !== link.strength && !(link.second === "refused" && link.strength > strength);
       if (isSecond && link.second !== "up") return link.second === "refused" ? REFUSE : SETUP;
       const association = isSecond ? secondName(link.association) : link.association;
-      return { action: "esp", association, header, locator: header === null ? link.locator : null, source };
+      return { action: "esp", association, ...way, source };
     });
     this.#env.datapath.setInbound(mapping.ownPrivateId, this.#inboundOf(mapping, link));
+  }
+
+  /** Behind a header, straight, or for so many bytes straight and then behind the header. */
+  #wayOf(mapping: Mapping, link: Link | undefined): Pick<Extract<Flow, { action: "esp" }>, "header" | "locator" | "creditBytes"> {
+    const locator = link?.locator ?? null;
+    if (locator !== null) return { header: null, locator };
+    const choice = link === undefined || link.association === null ? RELAY : this.#env.choice(link.association);
+    const header = this.#env.paths.headerOf(mapping, PAYLOAD_KIND.esp);
+    if (choice.kind === "relay") return { header, locator: null };
+    const straight = viaPlace(choice.locator, choice.place);
+    return choice.creditBytes === null ? { header: null, locator: straight } : { header, locator: straight, creditBytes: choice.creditBytes };
   }
 
   /** What comes in cleartext for a mapping that has services of that kind; the engine drops what needs more. */
@@ -91,7 +106,7 @@ export class HipWays {
 
   /** Installs what packets come in with; they are as strong as its suite. False when there is no room. */
   takes({ spiIn, espSuite, keysIn }: Pick<EstablishedEvent, "spiIn" | "espSuite" | "keysIn">, form: InboundForm): boolean {
-    const isIn = hasRoom(() => this.#env.datapath.setInboundAssociation(spiIn, { transform: keysIn, ...(isReadableSuite(espSuite) ? { strength: STRENGTH.auth } : {}), ...form }));
+    const isIn = hasRoom(() => this.#env.datapath.setInboundAssociation(spiIn, { transform: keysIn, ...(isReadableSuite(espSuite) ? { strength: STRENGTH.auth } : {}), watch: { from: null }, ...form }));
     // HIP gives the SPI of a replaced association out again at once: from here on it is another one's.
     if (isIn) this.#retired.delete(spiIn);
     return isIn;

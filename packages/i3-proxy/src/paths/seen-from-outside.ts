@@ -1,0 +1,96 @@
+/**
+ * Where servers see this host, from each of its places: what it tells peers of itself (docs/wire.md §9.7), and what keeps its NATs' mappings. PING and PONG of docs/wire.md §4,
+ * with nonces of our own; only while some association may go past i3.
+ */
+import { bytesKey, encodeControl, NONCE_BYTES, sameLocator, type ControlMessage, type Locator } from "@i3/common";
+import type { Datapath } from "@i3/datapath";
+import type { PathPlace } from "@i3/hip";
+
+import { viaPlace } from "./association-paths.js";
+import type { OwnLocators } from "./own-locators.js";
+
+// Ours:
+/** NATs forget after 30 s at the earliest in practice. */
+const ASK_EVERY_MS = 20_000;
+/** Without an answer. */
+const ASK_AGAIN_MS = 1_000;
+const TRIES = 4;
+/** Two: a NAT that gives each another port shows itself. */
+const SERVERS = 2;
+const MAX_ASKED = 64;
+
+export interface SeenFromOutsideEnvironment {
+  readonly datapath: Pick<Datapath, "send">;
+  readonly randomBytes: (length: number) => Uint8Array;
+  readonly own: OwnLocators;
+  /** Living servers, the best first. */
+  readonly servers: () => readonly Locator[];
+  /** Whether anybody wants to know. */
+  readonly isWanted: () => boolean;
+  /** {@link OwnLocators.locators} are others than before. */
+  readonly onNews: (nowMs: number) => void;
+}
+
+interface Asked {
+  readonly place: PathPlace;
+  readonly server: Locator;
+}
+
+export class SeenFromOutside {
+  readonly #env: SeenFromOutsideEnvironment;
+  /** By nonce; the oldest first. */
+  readonly #asked = new Map<string, Asked>();
+  /** By the place's key: unanswered rounds. */
+  readonly #tries = new Map<string, number>();
+  #nextMs = Infinity;
+
+  constructor(environment: SeenFromOutsideEnvironment) {
+    this.#env = environment;
+  }
+
+  /** Somebody wants to know, or something has changed. */
+  look(nowMs: number): void {
+    this.#tries.clear();
+    this.#nextMs = nowMs;
+  }
+
+  handleTimer(nowMs: number): void {
+    if (nowMs < this.#nextMs) return;
+    this.#nextMs = Infinity;
+    if (!this.#env.isWanted()) return;
+    const servers = this.#env.servers();
+    for (const place of this.#env.own.places) {
+      const ofFamily = servers.filter(({ address }) => address.length === (place.family === 4 ? 4 : 16)).slice(0, SERVERS);
+      for (const server of ofFamily) this.#ask(place, server);
+      if (ofFamily.length > 0) this.#tries.set(place.key, (this.#tries.get(place.key) ?? 0) + 1);
+    }
+    const isWaiting = [...this.#tries.values()].some((tries) => tries > 0 && tries < TRIES);
+    this.#nextMs = nowMs + (isWaiting || servers.length === 0 ? ASK_AGAIN_MS : ASK_EVERY_MS);
+  }
+
+  nextDeadlineMs(): number {
+    return this.#nextMs;
+  }
+
+  /** PONG; false when it answers nothing of ours. */
+  handle(nowMs: number, from: Locator, nonce: Uint8Array, message: ControlMessage): boolean {
+    if (message.type !== "PONG") return false;
+    const key = bytesKey(nonce);
+    const asked = this.#asked.get(key);
+    if (asked === undefined || !sameLocator(asked.server, from)) return false;
+    this.#asked.delete(key);
+    this.#tries.set(asked.place.key, 0);
+    if (this.#env.own.observed(asked.place.key, asked.server, message.observed)) this.#env.onNews(nowMs);
+    return true;
+  }
+
+  #ask(place: PathPlace, server: Locator): void {
+    const nonce = this.#env.randomBytes(NONCE_BYTES);
+    this.#asked.set(bytesKey(nonce), { place, server });
+    for (const first of this.#asked.keys()) {
+      if (this.#asked.size <= MAX_ASKED) break;
+      this.#asked.delete(first);
+    }
+    this.#env.datapath.send([{ locator: viaPlace(server, place), bytes: encodeControl({ type: "PING" }, nonce) }]);
+  }
+}

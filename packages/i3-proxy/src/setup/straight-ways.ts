@@ -1,0 +1,146 @@
+/**
+ * What the encrypted set-up has to do with paths past i3 (paths/): which associations may have them, and what HIP and the packet engine say of theirs.
+ */
+import { locatorText, type AddressRange, type DecodedControl, type Locator, type Log } from "@i3/common";
+import type { Datapath, Upcall } from "@i3/datapath";
+import { I3_PREFERENCE_FLAG, type EstablishedEvent, type HipEvent, type HipHost, type PathChoice, type PathMessage } from "@i3/hip";
+import type { I3Client } from "@i3/i3-client";
+
+import type { Mapping } from "../mappings/mapping.js";
+import { AssociationPaths } from "../paths/association-paths.js";
+import type { OwnLocators } from "../paths/own-locators.js";
+import { SeenFromOutside } from "../paths/seen-from-outside.js";
+import { peerText } from "./unreachable.js";
+
+// Ours:
+/** Nothing has gone or come for so long: the path is let go, NATs may forget it. */
+const IDLE_MS = 120_000;
+/** As far as the engine is asked: {@link StraightWays.watch}. */
+const CARRYING_MS = 5_000;
+
+export interface StraightWaysEnvironment {
+  readonly datapath: Datapath;
+  readonly client: I3Client;
+  readonly own: OwnLocators;
+  readonly range: AddressRange;
+  readonly randomBytes: (length: number) => Uint8Array;
+  readonly hip: () => HipHost;
+  readonly mappingOf: (association: number) => Mapping | undefined;
+  readonly install: (mapping: Mapping) => void;
+  readonly log: Log;
+}
+
+/** Whether packets of an association may go past i3: both want it, and they would go over i3 otherwise. */
+export const isStraightAllowed = ({ policy }: Mapping, { peerPreferences, path }: Pick<EstablishedEvent, "peerPreferences" | "path">): boolean =>
+  policy.shortcut && path.kind === "i3" && peerPreferences !== null && (peerPreferences.flags & I3_PREFERENCE_FLAG.shortcuts) !== 0;
+
+export class StraightWays {
+  readonly #env: StraightWaysEnvironment;
+  readonly #paths: AssociationPaths;
+  readonly #seen: SeenFromOutside;
+  /** When each was seen to carry packets last. */
+  readonly #carriedMs = new Map<number, number>();
+
+  constructor(environment: StraightWaysEnvironment) {
+    const { datapath, client, own, range, randomBytes, hip, mappingOf, install } = environment;
+    this.#env = environment;
+    this.#paths = new AssociationPaths({
+      datapath, randomBytes, own, range,
+      tell: (nowMs, association, locators) => hip().setLocators(nowMs, association, locators),
+      heardBytes: (association) => heardBytes(datapath, mappingOf(association)),
+      onChoice: (association) => {
+        const mapping = mappingOf(association);
+        if (mapping === undefined) return;
+        this.#tell(mapping, this.#paths.choice(association));
+        install(mapping);
+      },
+    });
+    this.#seen = new SeenFromOutside({
+      datapath, randomBytes, own, isWanted: () => this.#carriedMs.size > 0, onNews: (nowMs) => this.#paths.handleOwn(nowMs),
+      servers: () => client.servers().filter(({ liveness }) => liveness === "alive").sort((a, b) => a.rttMs - b.rttMs).map(({ locator }) => locator),
+    });
+  }
+
+  /** A path on credit is one that people hear of when it is proven. */
+  #tell(mapping: Mapping, choice: PathChoice): void {
+    if (choice.kind === "straight" && choice.creditBytes !== null) return;
+    this.#env.log(mapping.isStranger ? "debug" : "info", "path", { peer: peerText(mapping), to: choice.kind === "relay" ? "i3" : locatorText(choice.locator) });
+  }
+
+  get counters(): AssociationPaths["counters"] {
+    return this.#paths.counters;
+  }
+
+  /** Of an association's packets. */
+  choice(association: number): PathChoice {
+    return this.#paths.choice(association);
+  }
+
+  /** Keys for an association that {@link isStraightAllowed}. */
+  open(nowMs: number, { association, spiIn, spiOut, pathKeys }: EstablishedEvent): void {
+    if (this.#carriedMs.size === 0) this.#seen.look(nowMs);
+    this.#carriedMs.set(association, nowMs);
+    this.#paths.open(nowMs, { association, spiIn, spiOut, keys: pathKeys });
+  }
+
+  /** @param isOver false: only its packets may not go past i3 any more, and the peer is told so */
+  close(nowMs: number, association: number, isOver: boolean): void {
+    if (!this.#carriedMs.delete(association)) return;
+    this.#paths.close(association);
+    if (!isOver) this.#env.hip().setLocators(nowMs, association, []);
+  }
+
+  handleEvent(nowMs: number, event: HipEvent): void {
+    if (event.kind === "inbound") this.#paths.addSpi(event.association, event.spiIn);
+    else if (event.kind === "retired") this.#paths.dropSpi(event.association, event.spiIn);
+    else if (event.kind === "rekeyed" && event.pair === 0) this.#paths.setPeerSpi(event.association, event.spiOut);
+    else if (event.kind === "locators") this.#paths.handleLocators(nowMs, event.association, event.locators);
+  }
+
+  handleUpcall(nowMs: number, upcall: Extract<Upcall, { kind: "elsewhere" | "send-failed" }>): void {
+    if (upcall.kind === "elsewhere") this.#paths.handleElsewhere(nowMs, upcall.spi, upcall.from);
+    else this.#paths.handleSendFailed(nowMs, upcall.locator);
+  }
+
+  /** CHECK, CHECKED and PONG; false when it answers nothing of ours. */
+  handleControl(nowMs: number, from: Locator, decoded: DecodedControl): boolean {
+    const { message, nonce } = decoded;
+    if (message.type !== "CHECK" && message.type !== "CHECKED") return this.#seen.handle(nowMs, from, nonce, message);
+    this.#paths.handleMessage(nowMs, from, decoded, message satisfies PathMessage);
+    return true;
+  }
+
+  /** Our places have changed. */
+  handlePlaces(nowMs: number): void {
+    this.#paths.handleOwn(nowMs);
+    if (this.#carriedMs.size > 0) this.#seen.look(nowMs);
+  }
+
+  /** Servers see us elsewhere: a NAT has forgotten us. */
+  handleMoved(nowMs: number): void {
+    if (this.#carriedMs.size > 0) this.#seen.look(nowMs);
+  }
+
+  /** Now and then for each association: whether its packets have gone or come since the last time. */
+  watch(nowMs: number, association: number, hasCarried: boolean): void {
+    const carriedMs = this.#carriedMs.get(association);
+    if (carriedMs === undefined) return;
+    if (hasCarried) this.#carriedMs.set(association, nowMs);
+    const silentMs = hasCarried ? 0 : nowMs - carriedMs;
+    this.#paths.setActivity(nowMs, association, silentMs < CARRYING_MS ? "carrying" : silentMs < IDLE_MS ? "warm" : "idle");
+  }
+
+  handleTimer(nowMs: number): void {
+    this.#seen.handleTimer(nowMs);
+    this.#paths.handleTimer(nowMs);
+  }
+
+  nextDeadlineMs(): number {
+    return Math.min(this.#seen.nextDeadlineMs(), this.#paths.nextDeadlineMs());
+  }
+}
+
+function heardBytes(datapath: Pick<Datapath, "flowCounters">, mapping: Mapping | undefined): number {
+  const addresses = mapping === undefined ? [] : [mapping.local4, mapping.local6].filter((address) => address !== null);
+  return addresses.reduce((total, address) => total + (datapath.flowCounters(address)?.bytesIn ?? 0), 0);
+}
