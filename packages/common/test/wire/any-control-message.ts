@@ -10,6 +10,7 @@ const id = bytes(32);
 const key = bytes(16);
 const locator = fc.tuple(fc.oneof(bytes(4), bytes(16)), fc.integer({ min: 1, max: 65_535 })).map(([address, port]) => makeLocator(address, port));
 const node: fc.Arbitrary<RingNode> = fc.record({ key, locator });
+const spi = fc.oneof(fc.nat(0xffff_ffff), fc.constantFrom(0, 256, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff));
 const action = fc.constantFrom(1 as const, 2 as const);
 const type = <T extends string>(name: T): fc.Arbitrary<T> => fc.constant(name);
 const successors = fc.array(node, { maxLength: 16 });
@@ -46,6 +47,8 @@ export const anyControlMessage: fc.Arbitrary<ControlMessage> = fc.oneof(
   fc.record({ type: type("PROOF"), id, token: key, keyKind: fc.constant(3 as const), publicKey: bytes(96), signature: bytes(96) }),
   fc.record({ type: type("PROOF"), id, token: key, keyKind: fc.constant(6 as const), publicKey: bytes(136), signature: bytes(64) }),
   fc.record({ type: type("PROBED"), id, token: key }),
+  fc.record({ type: type("CHECK"), spi, flags: fc.nat(65_535), mac: key }),
+  fc.record({ type: type("CHECKED"), spi, observed: locator, mac: key }),
   fc.record({ type: type("FIND"), from: node, ringKey: key }),
   fc.record({ type: type("FOUND"), from: node, final: fc.boolean(), node }),
   fc.record({ type: fc.constantFrom("STATE" as const, "NOTIFY" as const, "ALIVE" as const, "ALIVE_YES" as const), from: node }),

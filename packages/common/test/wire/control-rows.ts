@@ -138,6 +138,26 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
   },
   { name: "PROBE", message: { type: "PROBE", id }, hex: `${header("10", "0023")} 91 ${bin(32, "aa")} | ${zeros(45)}` },
   { name: "PROBED", message: { type: "PROBED", id, token: filled(16, 0x11) }, hex: `${header("11", "0035")} 92 ${bin(32, "aa")} ${bin(16, "11")}` },
+  {
+    name: "CHECK of a path in use",
+    message: { type: "CHECK", spi: 0x2000_0001, flags: 1, mac: filled(16, 0x33) },
+    hex: `${header("12", "0019")} 93 ce 20000001 01 ${bin(16, "33")} | ${zeros(55)}`,
+  },
+  {
+    name: "CHECK with the greatest numbers",
+    message: { type: "CHECK", spi: 0xffff_ffff, flags: 0xffff, mac: filled(16, 0x33) },
+    hex: `${header("12", "001b")} 93 ce ffffffff cd ffff ${bin(16, "33")} | ${zeros(53)}`,
+  },
+  {
+    name: "CHECKED over IPv4",
+    message: { type: "CHECKED", spi: 0x2000_0001, observed: four, mac: filled(16, 0x33) },
+    hex: `${header("13", "0020")} 93 ce 20000001 ${FOUR} ${bin(16, "33")}`,
+  },
+  {
+    name: "CHECKED over IPv6, the longest",
+    message: { type: "CHECKED", spi: 0xffff_ffff, observed: six, mac: filled(16, 0x33) },
+    hex: `${header("13", "002c")} 93 ce ffffffff ${SIX} ${bin(16, "33")}`,
+  },
   { name: "FIND", message: { type: "FIND", from: node4, ringKey }, hex: `${header("20", "002e")} 92 ${NODE4} ${bin(16, "bb")}` },
   {
     name: "FOUND",

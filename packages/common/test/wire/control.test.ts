@@ -196,6 +196,17 @@ describe("fields of control messages", () => {
   });
 
   it.each([
+    ["an SPI of 33 bits", CONTROL_TYPES.CHECK, `93 cf 0000000100000000 00 c410 ${"33".repeat(16)}`],
+    ["flags of 17 bits", CONTROL_TYPES.CHECK, `93 ce 20000001 ce 00010000 c410 ${"33".repeat(16)}`],
+    ["a MAC of 15 bytes", CONTROL_TYPES.CHECK, `93 ce 20000001 00 c40f ${"33".repeat(15)}`],
+    ["an address of 5 bytes", CONTROL_TYPES.CHECKED, `93 ce 20000001 c407 ${"c0".repeat(7)} c410 ${"33".repeat(16)}`],
+    ["port 0", CONTROL_TYPES.CHECKED, `93 ce 20000001 c406 c00002070000 c410 ${"33".repeat(16)}`],
+    ["a MAC of 32 bytes", CONTROL_TYPES.CHECKED, `93 ce 20000001 c406 c000020715ea c420 ${"33".repeat(32)}`],
+  ])("refuses path checks with %s", (_, type, body) => {
+    expect(() => decodeControl(around(type, hex(body)))).toThrow(WireError);
+  });
+
+  it.each([
     ["no node", "94 %N c2 c0 91 c0"],
     ["seventeen successors", `94 %N c2 c0 dc0011 ${"%N".repeat(17)}`],
     ["a node without a locator", `94 %N c2 c0 91 91 c410 ${"44".repeat(16)}`],
@@ -253,6 +264,7 @@ describe("sizes", () => {
       [{ type: "CHALLENGE_REQUEST", ringKey: key, flags: 0 }, [challenge, refused]],
       [smallest, [ok, refused]],
       [{ type: "REFRESH", id, index: 0, token: key, member: null }, [ok, challenge, refused]],
+      [{ type: "CHECK", spi: 0, flags: 0, mac: key }, [{ type: "CHECKED", spi: 0xffff_ffff, observed, mac: key }]],
       [{ type: "RECORD_PUT", flags: 0, cookie: filled(24, 5), record: filled(133, 6) }, [challenge, refused, { type: "RECORD_OK", ringKey: key, sequence: timeMs, lifeMs: timeMs, successor: observed }]],
       [{ type: "RECORD_GET", flags: 0, ringKey: key }, [refused, { type: "RECORD_IS", ringKey: key, record: filled(1_000, 6), successor: observed }]],
     ])("no reply to $type is larger than it", (request, replies) => {
@@ -261,6 +273,6 @@ describe("sizes", () => {
   });
 
   it("are padded as the page says", () => {
-    expect(PADDED_BYTES).toEqual({ PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160, HELLO: 224, RECORD_GET: 1_088, PROVE: 288, PROBE: 96 });
+    expect(PADDED_BYTES).toEqual({ PING: 96, LOCATE: 96, CHALLENGE_REQUEST: 160, REFRESH: 160, HELLO: 224, RECORD_GET: 1_088, PROVE: 288, PROBE: 96, CHECK: 96 });
   });
 });
