@@ -8,7 +8,8 @@ import {
   decodeNatTraversalMode, decodeNotification, decodePuzzle, decodeR1Counter, decodeSeq, decodeSolution, decodeTransportFormatList, encodeAck, encodeDhGroupList,
   encodeDiffieHellman, encodeEcho, encodeEncrypted, encodeEspInfo, encodeEspTransform, encodeHipCipher, encodeHipMac, encodeHipSignature, encodeHitSuiteList,
   encodeHostId, encodeI3OwnId, encodeI3Padding, encodeI3Preferences, encodeI3PrivateId, encodeI3ReturnId, encodeLocatorSet, encodeNatTraversalMode,
-  encodeNotification, encodePuzzle, encodeR1Counter, encodeSeq, encodeSolution, encodeTransportFormatList, I3_PREFERENCE_FLAG, NOTIFY_CODE, PARAMETER, TRAFFIC_TYPE,
+  encodeNotification, encodePuzzle, encodeR1Counter, encodeSeq, encodeSolution, encodeTransportFormatList, I3_PREFERENCE_FLAG, LOCATOR_KIND, NOTIFY_CODE, PARAMETER, PROTOCOL_UDP,
+  TRAFFIC_TYPE,
 } from "../../src/index.js";
 import { filled, hex } from "./packet-rows.js";
 
@@ -64,10 +65,27 @@ export const PARAMETER_ROWS: readonly ParameterRow[] = [
         { trafficType: TRAFFIC_TYPE.both, preferred: true, lifetimeSeconds: 120, spi: null, address: hex("c0000207") },
         { trafficType: TRAFFIC_TYPE.data, preferred: false, lifetimeSeconds: 0xffff_ffff, spi: 0xfedc_ba98, address: six },
       ],
-      unsupported: 0,
+      skipped: 0,
     },
   }),
-  row({ ...locatorSet, name: "LOCATOR_SET without locators", hex: "", value: { locators: [], unsupported: 0 } }),
+  row({
+    ...locatorSet, name: "LOCATOR_SET of candidates", allLengths: [0, 36],
+    hex: `00 02 07 00 00000078 15ea 11 00 7effffff 20000001 00000000000000000000ffffc0000207 | 01 02 07 01 00000000 ffff 06 03 ffffffff ffffffff 20010db8000000000000000000000001`,
+    value: {
+      locators: [
+        {
+          trafficType: TRAFFIC_TYPE.both, preferred: false, lifetimeSeconds: 120, spi: 0x2000_0001, address: hex("c0000207"),
+          transport: { port: 5_610, protocol: PROTOCOL_UDP, kind: LOCATOR_KIND.host, priority: 0x7eff_ffff },
+        },
+        {
+          trafficType: TRAFFIC_TYPE.signaling, preferred: true, lifetimeSeconds: 0, spi: 0xffff_ffff, address: six,
+          transport: { port: 65_535, protocol: 6, kind: LOCATOR_KIND.relayed, priority: 0xffff_ffff },
+        },
+      ],
+      skipped: 0,
+    },
+  }),
+  row({ ...locatorSet, name: "LOCATOR_SET without locators", hex: "", value: { locators: [], skipped: 0 } }),
   row({
     name: "PUZZLE of SHA-256", type: PARAMETER.puzzle, hex: `0a 25 beef ${"11".repeat(32)}`,
     value: { difficulty: 10, lifetime: 37, opaque: hex("beef"), random: filled(32, 0x11) }, encode: encodePuzzle, decode: (contents) => decodePuzzle(contents, 32),

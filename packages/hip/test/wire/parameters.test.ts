@@ -121,20 +121,27 @@ describe("HIP parameters", () => {
 
   it("skips and counts locators of other types, and refuses known ones of another length", () => {
     const address = `00 00 04 00 00000001 ${"20".repeat(16)}`;
-    const port = `01 02 07 00 00000001 ${"33".repeat(28)}`; // transport address of RFC 9028
+    const later = `01 03 07 00 00000001 ${"33".repeat(28)}`;
     const empty = "00 ff 00 00 00000001";
-    expect(decodeLocatorSet(hex(`${port} ${address} ${empty}`))).toEqual({
-      locators: [{ trafficType: 0, preferred: false, lifetimeSeconds: 1, spi: null, address: filled(16, 0x20) }], unsupported: 2,
+    expect(decodeLocatorSet(hex(`${later} ${address} ${empty}`))).toEqual({
+      locators: [{ trafficType: 0, preferred: false, lifetimeSeconds: 1, spi: null, address: filled(16, 0x20) }], skipped: 2,
     });
-    for (const text of [`00 00 05 00 00000001 ${"20".repeat(20)}`, `00 01 04 00 00000001 ${"20".repeat(16)}`, "00 00 00 00 00000001"]) {
+    const others = [`00 00 05 00 00000001 ${"20".repeat(20)}`, `00 01 04 00 00000001 ${"20".repeat(16)}`, `00 02 06 00 00000001 ${"20".repeat(24)}`, `00 02 08 00 00000001 ${"20".repeat(32)}`];
+    for (const text of [...others, "00 00 00 00 00000001", "00 02 00 00 00000001"]) {
       expect(() => decodeLocatorSet(hex(text))).toThrow(WireError);
     }
-    expect(decodeLocatorSet(hex(`${address} `.repeat(MAX_LOCATORS + 2))).locators).toHaveLength(MAX_LOCATORS);
+    expect(decodeLocatorSet(hex(`${address} `.repeat(MAX_LOCATORS + 2)))).toMatchObject({ locators: { length: MAX_LOCATORS }, skipped: 2 });
     expect(() => decodeLocatorSet(hex(`${`${address} `.repeat(MAX_LOCATORS + 2)} 00`))).toThrow(WireError);
     const locator: HipLocator = { trafficType: 0, preferred: false, lifetimeSeconds: 1, spi: null, address: filled(4, 1) };
     expect(() => encodeLocatorSet(Array.from({ length: MAX_LOCATORS + 1 }, () => locator))).toThrow(RangeError);
     expect(() => encodeLocatorSet([{ ...locator, address: filled(5, 1) }])).toThrow(RangeError);
     expect(() => encodeLocatorSet([{ ...locator, spi: -1 }])).toThrow(RangeError);
+    const transport = { port: 1, protocol: 17, kind: 0, priority: 0 };
+    expect(encodeLocatorSet([{ ...locator, spi: 256, transport }])).toHaveLength(36);
+    expect(() => encodeLocatorSet([{ ...locator, transport }])).toThrow(RangeError);
+    for (const wrong of [{ port: 65_536 }, { protocol: 256 }, { kind: -1 }, { priority: 2 ** 32 }]) {
+      expect(() => encodeLocatorSet([{ ...locator, spi: 256, transport: { ...transport, ...wrong } }])).toThrow(RangeError);
+    }
   });
 
   it("knows preferences of version 1 only, with any flags", () => {
