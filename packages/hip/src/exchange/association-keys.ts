@@ -1,4 +1,6 @@
 /** The keys of one base exchange (RFC 7401 §6.5, RFC 7402 §7), the same on both sides. */
+import { createHmac } from "node:crypto";
+
 import type { EspKeys, EspSuite } from "../crypto/esp-suites.js";
 import { espKeysOf } from "../crypto/esp-suites.js";
 import { decryptParameter, encryptParameter, hipCipherLengths, type HipCipherSuite } from "../crypto/hip-cipher.js";
@@ -53,6 +55,13 @@ export function encrypted(cipher: HipCipherSuite, key: Uint8Array, random: (byte
   const ciphertext = encryptParameter(cipher, key, iv, encodeParameters(parameters));
   return { type: PARAMETER.encrypted, contents: encodeEncrypted({ iv, ciphertext }) };
 }
+
+const PATH_KEY_LABEL = "i3/1 path key\0";
+
+/** For the MACs of path checks (docs/wire.md §9.7), 32 bytes each. */
+export const pathKeysOf = (hip: HipKeys): Directions<Uint8Array> => ({ in: pathKeyOf(hip.in.integrity), out: pathKeyOf(hip.out.integrity) });
+
+const pathKeyOf = (integrity: Uint8Array): Uint8Array => new Uint8Array(createHmac("sha256", integrity).update(PATH_KEY_LABEL).digest());
 
 /** What is inside ENCRYPTED. Only behind a checked HIP_MAC: the padding would tell about the plaintext otherwise. */
 export function decrypted(cipher: HipCipherSuite, key: Uint8Array, contents: Uint8Array): readonly RawParameter[] {

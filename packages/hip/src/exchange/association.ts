@@ -3,7 +3,7 @@ import { hash } from "node:crypto";
 
 import { formatIpText, sameBytes, TokenBucket } from "@i3/common";
 
-import { wipeKeys } from "../crypto/keymat.js";
+import { wipeKeys, type Directions } from "../crypto/keymat.js";
 import type { DhGroup, DhKeyPair } from "../crypto/diffie-hellman.js";
 import { isEspSuite, isReadableSuite, type EspSuite } from "../crypto/esp-suites.js";
 import type { HipCipherSuite } from "../crypto/hip-cipher.js";
@@ -14,12 +14,14 @@ import { parameter, parametersOf, type HipPacket } from "../wire/packet.js";
 import { decodeDiffieHellman } from "../wire/parameters/diffie-hellman.js";
 import { decodeEcho, encodeEcho } from "../wire/parameters/echo.js";
 import { decodeEspInfo, encodeEspInfo, type EspInfo } from "../wire/parameters/esp-info.js";
-import { decodeLocatorSet } from "../wire/parameters/locator-set.js";
+import { decodeLocatorSet, type LocatorSet } from "../wire/parameters/locator-set.js";
 import { decodeAck, decodeSeq, encodeAck, encodeSeq } from "../wire/parameters/sequence.js";
 import { decodeEspTransform } from "../wire/parameters/suites.js";
 import type { ParameterContents } from "../wire/tlv.js";
 import { AddressCheck, ECHO_BYTES, echoesFor } from "./address-check.js";
-import type { ExchangeKeys } from "./association-keys.js";
+import type { AnnouncementHome } from "./announcement.js";
+import { decrypted, encrypted, pathKeysOf, type ExchangeKeys } from "./association-keys.js";
+import { Candidates, locatorSetIn, type PeerLocator } from "./candidates.js";
 import type { ClosedEvent, HipRole } from "./events.js";
 import { ALL_TRIES_MS, CHECK_BURST, CHECKS_PER_SECOND, CLOSED_MS, MAX_CHECK_TRIES, MAX_TRIES, MIN_SPI, PEER_UPDATE_BURST, PEER_UPDATES_PER_SECOND, REKEY_AFTER_MS, REPEAT_MS, RETRY_MS } from "./limits.js";
 import { puzzlePathBytes, samePath, type HipPath } from "./paths.js";
@@ -46,6 +48,8 @@ export interface AssociationFields {
   readonly i: Uint8Array;
   readonly j: Uint8Array;
   readonly group: DhGroup;
+  /** Both allow shortcuts. */
+  readonly shortcuts: boolean;
 }
 
 export interface FirstKeys {
@@ -95,8 +99,9 @@ export class Association {
   #nextUpdateId = 0;
   readonly #peerIds = new UpdateIds();
   #lastPeerId: number | null = null;
-  /** The last one about each pair, by its number, and about nothing of them. */
-  readonly #answers = new Map<number | null, Answered>();
+  /** The last one about each pair, by its number, about candidates, and about nothing of these. */
+  readonly #answers = new Map<number | "candidates" | null, Answered>();
+  readonly #candidates: Candidates;
   /** Of where the peer seems to have moved. */
   #check: AddressCheck | null = null;
   readonly #checks = new TokenBucket(CHECKS_PER_SECOND, CHECK_BURST);
@@ -118,6 +123,10 @@ export class Association {
     this.#hip = first.keys.hip;
     this.#path = fields.path;
     this.#home = this.#makeHome();
+    this.#candidates = new Candidates({
+      announcement: this.#announcementHome(), spiIn: () => this.spis.spiIn,
+      encrypt: (parameters) => encrypted(fields.cipher, this.#hip.out.encryption, scope.env.random, parameters),
+    });
     const material = { keymat: first.keys.keymat, keyPair: first.keyPair, peerPublicValue: first.peerPublicValue };
     this.#pairs = [new Pair(this.#home, nowMs, 0, fields.espSuite, { material, spiIn: first.spiIn, spiOut: first.spiOut })];
     this.#answered = first.answered;
@@ -147,7 +156,7 @@ export class Association {
   get dueMs(): number | undefined {
     if (this.#state === "closed") return this.#closedUntilMs;
     if (this.#state === "closing") return this.#closing?.dueMs;
-    return Math.min(this.#state === "r2-sent" ? this.sinceMs + ALL_TRIES_MS : Number.POSITIVE_INFINITY, this.#check?.outstanding.dueMs ?? Number.POSITIVE_INFINITY, ...this.#pairs.map((pair) => pair.dueMs));
+    return Math.min(this.#state === "r2-sent" ? this.sinceMs + ALL_TRIES_MS : Number.POSITIVE_INFINITY, this.#check?.outstanding.dueMs ?? Number.POSITIVE_INFINITY, this.#candidates.announcement.dueMs, ...this.#pairs.map((pair) => pair.dueMs));
   }
 
   tick(nowMs: number): void {
@@ -156,6 +165,7 @@ export class Association {
     else {
       if (this.#state === "r2-sent" && nowMs >= this.sinceMs + ALL_TRIES_MS) this.#establish();
       this.#tickCheck(nowMs);
+      this.#candidates.announcement.tick(nowMs);
       for (const pair of [...this.#pairs]) if (this.isLive) this.#tickPair(nowMs, pair);
     }
   }
@@ -180,6 +190,16 @@ export class Association {
     pair.begin(nowMs);
   }
 
+  /** Says to the peer where we may be reached straight. Nothing where shortcuts are not allowed. RangeError for more than 16. */
+  setLocators(nowMs: number, locators: readonly PeerLocator[]): void {
+    if (this.isLive && this.fields.shortcuts) this.#candidates.set(nowMs, locators);
+  }
+
+  /** New ones at each call. */
+  pathKeys(): Directions<Uint8Array> {
+    return pathKeysOf(this.#hip);
+  }
+
   /** Throws HipRefusal and WireError. MAC before anything else, signature before anything changes. */
   handleUpdate(nowMs: number, packet: HipPacket, from: HipPath): void {
     if (!this.isLive) throw new HipRefusal("unexpected", "UPDATE of an association that is closed");
@@ -191,7 +211,8 @@ export class Association {
     checkMac(packet, { rhash: this.fields.rhash, key: this.#hip.in.integrity });
     const news = this.#pairs.filter(({ outstanding }) => outstanding !== null && acked.includes(outstanding.id));
     const check = this.#check !== null && acked.includes(this.#check.outstanding.id) ? this.#check : null;
-    const isNews = news.length > 0 || check !== null;
+    const isAnnouncementAcked = this.#candidates.announcement.isAcked(acked);
+    const isNews = news.length > 0 || check !== null || isAnnouncementAcked;
     if (id === null && !isNews) throw new HipRefusal("unexpected", "ACK of nothing");
     if (id !== null && this.#peerIds.classify(id) !== "new" && !isNews) {
       this.#repeatAnswer(nowMs, String(id), this.#replyPath(from));
@@ -204,6 +225,8 @@ export class Association {
     this.#hasForgedNews = false;
     this.#checkCritical(nowMs, packet);
     this.#establish();
+    if (isAnnouncementAcked) this.#candidates.announcement.handleAck();
+    this.#candidates.announcement.heard(nowMs);
     for (const pair of news) this.#handleAck(nowMs, packet, pair);
     if (check !== null) this.#endCheck(packet, check, from);
     if (id !== null && this.#peerIds.classify(id) === "new") {
@@ -307,6 +330,19 @@ export class Association {
     };
   }
 
+  #announcementHome(): AnnouncementHome {
+    return {
+      send: (nowMs, word) => this.#sendUpdate(nowMs, this.#sameSpi(), word),
+      repeat: (nowMs, outstanding) => this.#repeatOutstanding(nowMs, outstanding),
+    };
+  }
+
+  /** ESP_INFO of an UPDATE that is not about keys (RFC 8046 §3.2). */
+  #sameSpi(): ParameterContents {
+    const { spiIn } = this.spis;
+    return { type: PARAMETER.espInfo, contents: encodeEspInfo({ keymatIndex: 0, oldSpi: spiIn, newSpi: spiIn }) };
+  }
+
   #tickPair(nowMs: number, pair: Pair): void {
     pair.retire(nowMs);
     const { outstanding } = pair;
@@ -324,14 +360,17 @@ export class Association {
   }
 
   #handleSeq(nowMs: number, packet: HipPacket, id: number): void {
-    const locators = parameter(packet, PARAMETER.locatorSet);
-    if (locators !== undefined) decodeLocatorSet(locators.contents);
+    const inClear = parameter(packet, PARAMETER.locatorSet);
+    if (inClear !== undefined) decodeLocatorSet(inClear.contents);
+    const candidates = this.#candidatesOf(packet);
     const found = this.#newKeysOf(nowMs, packet);
     const pair = found === null || found === "no" ? null : found.pair;
     const isBegun = found !== null && found !== "no" && found.pair.take(nowMs, found.half);
 
     // Nothing can go wrong from here on.
-    if (locators !== undefined) this.#scope.counters.locatorSets++;
+    if (inClear !== undefined) this.#scope.counters.locatorSets++;
+    // Addresses are private, and over i3 nobody needs any but those inside ENCRYPTED.
+    if (inClear !== undefined && this.#path.kind === "i3") this.#scope.counters.locatorSetsIgnored++;
     this.#peerIds.add(id);
     this.#lastPeerId = id;
     if (pair !== null && !this.#pairs.includes(pair)) this.#pairs.push(pair);
@@ -339,9 +378,28 @@ export class Association {
     if (pair !== null && isBegun) this.#answer(nowMs, String(id), pair.answer(nowMs), pair.number, true);
     else {
       const ack = this.#seal(HIP_PACKET.update, [...(found === "no" ? [NO_PAIR] : []), { type: PARAMETER.ack, contents: encodeAck([id]) }, ...(this.#reply?.echoes ?? [])]);
-      this.#answer(nowMs, String(id), ack, pair?.number ?? null);
+      this.#answer(nowMs, String(id), ack, pair?.number ?? (candidates === null ? null : "candidates"));
     }
     pair?.finish(nowMs);
+    if (candidates !== null) this.#takeCandidates(id, candidates);
+  }
+
+  /** What an UPDATE says inside ENCRYPTED; null: nothing, or nobody asked for it. Throws HipRefusal and WireError. */
+  #candidatesOf(packet: HipPacket): LocatorSet | null {
+    const hidden = this.fields.shortcuts ? parameter(packet, PARAMETER.encrypted) : undefined;
+    return hidden === undefined ? null : locatorSetIn(decrypted(this.fields.cipher, this.#hip.in.encryption, hidden.contents));
+  }
+
+  #takeCandidates(id: number, set: LocatorSet): void {
+    const { counters } = this.#scope;
+    const taken = this.#candidates.take(id, set);
+    counters.locatorSets++;
+    if (taken === null) {
+      counters.locatorSetsIgnored++;
+      return;
+    }
+    counters.locatorsSkipped += taken.skipped;
+    this.#scope.emit({ kind: "locators", association: this.fields.id, locators: taken.locators });
   }
 
   /** What the peer says of new keys: null when the UPDATE is about something else, "no" to a pair that is not wanted. Throws HipRefusal and WireError. */
@@ -454,7 +512,7 @@ export class Association {
     this.#scope.emit({ kind: "closed", association: id, peerHit: peer.hit, code, reason: `association with ${formatIpText(peer.hit)}: ${reason}` });
   }
 
-  #answer(nowMs: number, key: string, answer: Uint8Array, about: number | null, isSent = false): void {
+  #answer(nowMs: number, key: string, answer: Uint8Array, about: number | "candidates" | null, isSent = false): void {
     this.#answers.set(about, { hash: key, answer, path: this.#reply?.path ?? this.#path });
     this.#repeatedMs = nowMs;
     if (!isSent) this.#send(answer);

@@ -66,8 +66,12 @@ export interface HipCounters {
   repeated: number;
   notifyReceived: number;
   notifySent: number;
-  /** LOCATOR_SETs in valid UPDATEs; nothing is done with them yet. */
+  /** LOCATOR_SETs in valid UPDATEs. */
   locatorSets: number;
+  /** Those of them that changed nothing: in clear over i3, or when a later one came before. */
+  locatorSetsIgnored: number;
+  /** Locators of types, transports and kinds that are not ours, beyond the first 16, or at which nobody can be. */
+  locatorsSkipped: number;
   /** Peers that were followed to another address or port. */
   moved: number;
 }
@@ -79,5 +83,5 @@ export const newHipCounters = (): HipCounters => ({
     malformed: 0, hit: 0, type: 0, unexpected: 0, refused: 0, amplification: 0, rate: 0, stale: 0, solution: 0, used: 0, proposal: 0, group: 0, spi: 0, mac: 0,
     encrypted: 0, hostId: 0, signature: 0, replayed: 0, full: 0, crossed: 0,
   },
-  received: 0, i1Answered: 0, i2Received: 0, i2Paid: 0, established: 0, failed: 0, rekeyed: 0, paired: 0, pairsRefused: 0, closed: 0, retransmitted: 0, repeated: 0, notifyReceived: 0, notifySent: 0, locatorSets: 0, moved: 0,
+  received: 0, i1Answered: 0, i2Received: 0, i2Paid: 0, established: 0, failed: 0, rekeyed: 0, paired: 0, pairsRefused: 0, closed: 0, retransmitted: 0, repeated: 0, notifyReceived: 0, notifySent: 0, locatorSets: 0, locatorSetsIgnored: 0, locatorsSkipped: 0, moved: 0,
 });

@@ -3,12 +3,13 @@ import type { Log } from "@i3/common";
 
 import type { DhGroup, DhSource } from "../crypto/diffie-hellman.js";
 import type { EspKeys, EspSuite } from "../crypto/esp-suites.js";
-import { wipeSecrets } from "../crypto/keymat.js";
+import { wipeSecrets, type Directions } from "../crypto/keymat.js";
 import type { Rhash } from "../crypto/rhash.js";
 import type { HostIdentity } from "../identity/host-identity.js";
 import type { HostKey } from "../identity/host-key.js";
 import type { I3Preferences } from "../wire/parameters/i3.js";
 import type { Call } from "./attempt.js";
+import type { PeerLocator } from "./candidates.js";
 import type { HipPath } from "./paths.js";
 
 /** What this host says to one peer inside I2 or R2, and takes from it. */
@@ -88,6 +89,10 @@ export interface EstablishedEvent extends EspPair {
   readonly beet: 4 | 6 | null;
   /** Both said that they take the state of checksums in ESP padding. */
   readonly checksumState: boolean;
+  /** Both allow shortcuts: {@link HipHost.setLocators}. */
+  readonly shortcuts: boolean;
+  /** 32 bytes each: for the MACs of path checks (docs/wire.md §9.7), of rekeys the same. The receiver's to wipe, as the others. */
+  readonly pathKeys: Directions<Uint8Array>;
   /** The association of the same peer whose place this one takes; no further event names it. */
   readonly replaces: number | null;
 }
@@ -151,6 +156,13 @@ export interface MovedEvent {
   readonly path: HipPath;
 }
 
+/** The peer says where it may be reached straight, all that it knows; whether it is there nobody has seen yet, nor whether the addresses make sense. */
+export interface LocatorsEvent {
+  readonly kind: "locators";
+  readonly association: number;
+  readonly locators: readonly PeerLocator[];
+}
+
 /** The association is over, both directions: by us, by the peer, or because the peer does not answer any more. */
 export interface ClosedEvent {
   readonly kind: "closed";
@@ -194,10 +206,11 @@ export interface ResponderEvent {
   readonly responder: R1Responder | null;
 }
 
-export type HipEvent = EstablishedEvent | InboundEvent | RekeyedEvent | PairedEvent | PairFailedEvent | RetiredEvent | MovedEvent | ClosedEvent | FailedEvent | ResponderEvent;
+export type HipEvent = EstablishedEvent | InboundEvent | RekeyedEvent | PairedEvent | PairFailedEvent | RetiredEvent | MovedEvent | LocatorsEvent | ClosedEvent | FailedEvent | ResponderEvent;
 
-/** Overwrites the ESP keys of an event, of whatever kind: for who has received it, once the packet engine has its copy. Nobody else holds them. */
+/** Overwrites the keys of an event, of whatever kind: for who has received it, once the packet engine has its copy. Nobody else holds them. */
 export function wipeEventKeys(event: HipEvent): void {
   if ("keysIn" in event) wipeSecrets(event.keysIn);
   if ("keysOut" in event) wipeSecrets(event.keysOut);
+  if ("pathKeys" in event) wipeSecrets(event.pathKeys);
 }

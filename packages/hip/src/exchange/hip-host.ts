@@ -11,6 +11,7 @@ import { decodeNotification, notifyName } from "../wire/parameters/notification.
 import { CriticalParameterError } from "../wire/tlv.js";
 import { Association, hashText } from "./association.js";
 import { answerKey, Attempt, attemptKey, type Call } from "./attempt.js";
+import type { PeerLocator } from "./candidates.js";
 import { newHipCounters, type HipCounters } from "./counters.js";
 import { Deadlines } from "./deadlines.js";
 import { difficultyFor } from "./difficulty.js";
@@ -142,6 +143,17 @@ export class HipHost {
     this.#nowMs = nowMs;
     const found = this.#byId.get(association);
     found?.addPair(nowMs, espSuite);
+    if (found !== undefined) this.#settle(found);
+  }
+
+  /**
+   * Tells a peer where this host may be reached straight: all of it, in place of what was said before; with the next {@link tick}, and again until the peer has it. Nothing
+   * when the association is gone, or not both allow shortcuts. RangeError for more than 16.
+   */
+  setLocators(nowMs: number, association: number, locators: readonly PeerLocator[]): void {
+    this.#nowMs = nowMs;
+    const found = this.#byId.get(association);
+    found?.setLocators(nowMs, locators);
     if (found !== undefined) this.#settle(found);
   }
 
@@ -309,7 +321,7 @@ export class HipHost {
     const { peer, cipher, espSuite, group, keyPair, publicValue, keys, esp, spiOut, extras } = accepted;
     const association = new Association(this.#scope, nowMs, {
       id: this.#nextId++, peer, role: "responder", path: lastingPath(paid.path, extras), rhash: paid.rhash, cipher, espSuite, group,
-      i: paid.solution.random, j: paid.solution.solution,
+      i: paid.solution.random, j: paid.solution.solution, shortcuts: agreed(accepted.offer.preferences, extras.preferences).shortcuts,
     }, { keys, keyPair, peerPublicValue: publicValue, spiIn, spiOut, answered: { hash: i2Hash, answer: r2, path: paid.path } });
     const attempt = this.#attempts.get(toHex(peer.hit));
     if (attempt !== undefined) this.#removeAttempt(attempt);
@@ -325,7 +337,7 @@ export class HipHost {
     const { r1, i2, offer } = sent;
     const association = new Association(this.#scope, nowMs, {
       id: this.#nextId++, peer: r1.peer, role: "initiator", path: lastingPath(sent.path, extras), rhash: r1.rhash, cipher: r1.cipher, espSuite: r1.espSuite,
-      group: r1.group, i: r1.puzzle.random, j: sent.solution,
+      group: r1.group, i: r1.puzzle.random, j: sent.solution, shortcuts: agreed(offer.preferences, extras.preferences).shortcuts,
     }, { keys: i2.keys, keyPair: sent.keyPair, peerPublicValue: r1.publicValue, spiIn: sent.spiIn, spiOut, answered: null });
     attempt.release(sent);
     this.#removeAttempt(attempt);
@@ -341,7 +353,7 @@ export class HipHost {
     this.counters.established++;
     const event: EstablishedEvent = {
       kind: "established", peer, association: id, espSuite, ...association.spis, keysIn: esp.in, keysOut: esp.out, peerPrivateId: extras.privateId, peerPreferences: extras.preferences,
-      path, role, call, ...agreed(offer.preferences, extras.preferences), replaces: old?.isLive === true ? old.fields.id : null,
+      path, role, call, ...agreed(offer.preferences, extras.preferences), pathKeys: association.pathKeys(), replaces: old?.isLive === true ? old.fields.id : null,
     };
     this.#scope.emit(event);
   }

@@ -24,9 +24,9 @@ export function decodeExtras(parameters: readonly RawParameter[]): I3Extras {
 }
 
 /** What both want. An association leaves out the headers of one family: of both IPv4's. */
-export function agreed(own: I3Preferences | null, peer: I3Preferences | null): { readonly beet: 4 | 6 | null; readonly checksumState: boolean } {
+export function agreed(own: I3Preferences | null, peer: I3Preferences | null): { readonly beet: 4 | 6 | null; readonly checksumState: boolean; readonly shortcuts: boolean } {
   const flags = (own?.flags ?? 0) & (peer?.flags ?? 0);
-  const { beetIpv4, beetIpv6, checksumState } = I3_PREFERENCE_FLAG;
+  const { beetIpv4, beetIpv6, checksumState, shortcuts } = I3_PREFERENCE_FLAG;
   const beet = (flags & beetIpv4) !== 0 ? 4 : (flags & beetIpv6) !== 0 ? 6 : null;
-  return { beet, checksumState: (flags & checksumState) !== 0 };
+  return { beet, checksumState: (flags & checksumState) !== 0, shortcuts: (flags & shortcuts) !== 0 };
 }

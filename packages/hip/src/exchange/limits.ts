@@ -79,8 +79,12 @@ export const I1_ANSWERS_PER_SECOND = 20_000;
 /** Diffie-Hellman groups whose secrets cost three to six times what P-256's do, which puzzles do not count, and I2s with one of them. */
 export const DEAR_GROUPS: readonly number[] = [4, 8, 9];
 export const DEAR_I2S_PER_SECOND = 20;
-/** UPDATE ids that may be ahead of the next one, and that are remembered behind it (RFC 7401 §6.12). */
+/** UPDATE ids that are remembered behind the next one (RFC 7401 §6.12). */
 export const UPDATE_WINDOW = 32;
+/** UPDATE ids that may be ahead of the next one. A peer that moves on and on, or whose relay is gone, loses many in a row; each ahead is as good as its MAC. */
+export const MAX_UPDATES_AHEAD = 65_536;
+/** Between two UPDATEs that say the same thing in a newer way: the peer looks at {@link PEER_UPDATES_PER_SECOND}. */
+export const ANNOUNCE_EVERY_MS = 200;
 /** SPIs 0 to 255 are reserved (RFC 4303 §2.1). */
 export const MIN_SPI = 256;
 

@@ -1,5 +1,5 @@
 /** Which UPDATEs of the peer were processed (RFC 7401 §6.12): ids go round after 2^32. */
-import { UPDATE_WINDOW } from "./limits.js";
+import { MAX_UPDATES_AHEAD, UPDATE_WINDOW } from "./limits.js";
 
 export class UpdateIds {
   /** The next in order. */
@@ -19,13 +19,13 @@ export class UpdateIds {
     if (this.#done.has(id)) return "done";
     const ahead = (id - this.#next) >>> 0;
     // Those behind were passed over by one that overtook them.
-    return ahead < UPDATE_WINDOW || (this.#next - id) >>> 0 <= this.#behind ? "new" : "outside";
+    return ahead < MAX_UPDATES_AHEAD || (this.#next - id) >>> 0 <= this.#behind ? "new" : "outside";
   }
 
   add(id: number): void {
     this.#done.add(id);
     const ahead = (id - this.#next) >>> 0;
-    if (ahead < UPDATE_WINDOW) {
+    if (ahead < MAX_UPDATES_AHEAD) {
       this.#next = (id + 1) >>> 0;
       this.#behind = Math.min(UPDATE_WINDOW, this.#behind + ahead + 1);
     }

@@ -271,7 +271,7 @@ describe("UPDATE that its host sealed", () => {
     ["a KEYMAT index with a new secret", "spi", parameters(info(500, FORGER_SPI, 5_000), dh(7, good))],
     ["a KEYMAT index beyond the end", "spi", parameters(info(65_000, FORGER_SPI, 5_000))],
     ["neither SEQ nor ACK", "malformed", [info(0, FORGER_SPI, 5_000)]],
-    ["an id far ahead", "replayed", [{ type: PARAMETER.seq, contents: encodeSeq(1_000) }]],
+    ["an id far ahead", "replayed", [{ type: PARAMETER.seq, contents: encodeSeq(70_000) }]],
     ["a LOCATOR_SET that is none", "malformed", [{ type: PARAMETER.locatorSet, contents: new Uint8Array(9).fill(1) }, { type: PARAMETER.seq, contents: encodeSeq(0) }]],
   ];
   for (const [name, drop, said] of rows) {

@@ -52,17 +52,24 @@ export const FORGER_SPI = 4_096;
 
 export class Forger {
   readonly own: HostIdentity = identity("ecdsa-p256", 7);
-  readonly path: HipPath = { kind: "ip", address: Uint8Array.of(198, 51, 100, 7) };
+  path: HipPath = { kind: "ip", address: Uint8Array.of(198, 51, 100, 7) };
   readonly network: Network;
   readonly victim: Node;
   readonly rhash: Rhash;
   keys: HipKeys | null = null;
   keymat: Keymat | null = null;
+  returnId: Uint8Array | null = null;
 
   constructor(network: Network, victim: Node) {
     this.network = network;
     this.victim = victim;
     this.rhash = rhashOf(victim.env.identity.hit);
+  }
+
+  /** Calls over i3 from now on, with answers to this id. */
+  callOverI3(returnId: Uint8Array): void {
+    this.returnId = returnId;
+    this.path = { kind: "i3", id: this.victim.env.ownPublicId ?? returnId };
   }
 
   send(bytes: Uint8Array): void {
@@ -71,7 +78,7 @@ export class Forger {
 
   /** I1 to I2. `change` gets all but MAC and signature. */
   callWith(change: Change, { group = 7, signer = this.own, inside = [{ type: PARAMETER.hostId, contents: hostIdOf(this.own) }], encrypts = true }: CallOptions = {}): void {
-    this.send(makeI1(this.own.hit, this.victim.env.identity.hit, [group], null));
+    this.send(makeI1(this.own.hit, this.victim.env.identity.hit, [group], this.returnId));
     const r1 = decodeHipPacket(this.network.packet(HIP_PACKET.r1));
     const puzzle = decodePuzzle(required(r1, PARAMETER.puzzle, "PUZZLE"), RHASH_BYTES[this.rhash]);
     const dh = decodeDiffieHellman(required(r1, PARAMETER.diffieHellman, "DIFFIE_HELLMAN"));
