@@ -49,6 +49,8 @@ export interface InboundAssociation extends AssociationBase {
   readonly destination4: AddressRewrite | null;
   readonly source6: AddressRewrite | null;
   readonly destination6: AddressRewrite | null;
+  /** Authentic packets that come straight, are newer than all before, and from another address or port than `from` (null: any), make the upcall `elsewhere`. @default none do */
+  readonly watch?: { readonly from: Locator | null };
 }
 
 /** What puzzles were made with in one epoch. */
@@ -241,7 +243,9 @@ export type Upcall =
   /** Server: a packet that another server had sent on has used up its hops here, though the id is not ours: the ways of several servers lead in a circle. At most one per ring key and source in 100 ms, together with `no-trigger`. */
   | { readonly kind: "astray"; readonly id: Uint8Array; readonly from: Locator }
   /** Server: CACHE_REQUEST was set by a sender that is not a server; `shortcutOk`: SHORTCUT_OK too. `id`: as the sender named it. At most one per ring key and source in 100 ms. */
-  | { readonly kind: "cache-request"; readonly id: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly shortcutOk: boolean; readonly requestBytes: number };
+  | { readonly kind: "cache-request"; readonly id: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly shortcutOk: boolean; readonly requestBytes: number }
+  /** A packet that {@link InboundAssociation.watch} asks for. At most one per SPI in 100 ms. */
+  | { readonly kind: "elsewhere"; readonly spi: number; readonly from: ViaLocator };
 
 /** From a server that joined a moment ago to one that has its triggers still (docs/wire.md §4.2). */
 export interface PassOn {

@@ -52,11 +52,11 @@ export interface OpenedEngine {
 }
 
 /**
- * Upcall as C++ makes it: `from` is an endpoint of 18 bytes, of kind 6 a route of 35 (reference/endpoints.ts); fields that a kind has not are absent. Of kind 0 `bytes` has the endpoint
+ * Upcall as C++ makes it: `from` is an endpoint of 18 bytes, of kinds 6 and 8 a route of 35 (reference/endpoints.ts); fields that a kind has not are absent. Of kind 0 `bytes` has the endpoint
  * before the datagram, and shares its memory with the others of its batch.
  */
 export interface RawUpcall {
-  /** 0 control, 1 flow-setup, 2 payload, 3 route-miss, 4 no-trigger, 5 cache-request, 6 hip */
+  /** 0 control, 1 flow-setup, 2 payload, 3 route-miss, 4 no-trigger, 5 cache-request, 6 hip, 7 astray, 8 elsewhere */
   readonly kind: number;
   readonly from?: Uint8Array;
   readonly name?: Uint8Array;
@@ -67,6 +67,7 @@ export interface RawUpcall {
   readonly shortcutOk?: boolean;
   readonly requestBytes?: number;
   readonly strength?: number;
+  readonly spi?: number;
 }
 
 /** One packet of {@link NativeEngineAddon.stepEngine} in or out on the TUN side: a virtio_net_hdr (10 bytes, little-endian fields) and the packet. */
@@ -111,7 +112,7 @@ export interface NativeEngineAddon {
   engineRemoveOutboundAssociation(handle: EngineHandle, name: number): void;
   engineSetInboundAssociation(
     handle: EngineHandle, spi: number, transform: number, key: Uint8Array, salt: Uint8Array, integrityKey: Uint8Array, beet: number, checksumState: boolean,
-    flow: Uint8Array, pairs4: Uint8Array, pairs6: Uint8Array, strength: number,
+    flow: Uint8Array, pairs4: Uint8Array, pairs6: Uint8Array, strength: number, watches: boolean, watchFrom: Uint8Array | null,
   ): EngineStatus;
   engineRemoveInboundAssociation(handle: EngineHandle, spi: number): void;
   /** undefined: no such association. 0n: all numbers are used. */

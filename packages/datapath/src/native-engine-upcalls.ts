@@ -5,7 +5,7 @@ import { decodeEndpoint, decodeRoute } from "./reference/endpoints.js";
 import { ADDRESS_SLOT_BYTES } from "./reference/step.js";
 
 /** `enum class UpcallKind` in native/engine/engine.h. */
-const KIND = { control: 0, flowSetup: 1, payload: 2, routeMiss: 3, noTrigger: 4, cacheRequest: 5, hip: 6, astray: 7 } as const;
+const KIND = { control: 0, flowSetup: 1, payload: 2, routeMiss: 3, noTrigger: 4, cacheRequest: 5, hip: 6, astray: 7, elsewhere: 8 } as const;
 
 /** One of `engineTakeRefreshed`. */
 const REFRESHED = { token: 32, index: 48, times: 52, atMs: 56, bytes: 64 } as const;
@@ -23,13 +23,14 @@ function control(bytes: Uint8Array): Upcall {
 }
 
 /** The byte arrays become the receiver's. */
-export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forwarded, shortcutOk, requestBytes, strength }: RawUpcall): Upcall {
+export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forwarded, shortcutOk, requestBytes, strength, spi }: RawUpcall): Upcall {
   const sender = () => decodeEndpoint(present(from), 0);
+  const route = () => decodeRoute(present(from), 0, present(from), ADDRESS_SLOT_BYTES);
   switch (kind) {
     case KIND.control:
       return control(present(bytes));
     case KIND.hip:
-      return { kind: "hip", from: decodeRoute(present(from), 0, present(from), ADDRESS_SLOT_BYTES), bytes: present(bytes) };
+      return { kind: "hip", from: route(), bytes: present(bytes) };
     case KIND.flowSetup:
       return { kind: "flow-setup", address: present(name), strength: present(strength) as Strength, packet: present(bytes) };
     case KIND.payload:
@@ -42,6 +43,8 @@ export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forw
       return { kind: "astray", id: present(name), from: sender() };
     case KIND.cacheRequest:
       return { kind: "cache-request", id: present(name), from: sender(), nonce: present(nonce), shortcutOk: present(shortcutOk), requestBytes: present(requestBytes) };
+    case KIND.elsewhere:
+      return { kind: "elsewhere", spi: present(spi), from: route() };
     default:
       throw new TypeError(`an upcall of kind ${kind}`);
   }

@@ -14,7 +14,7 @@ import { ALL_WAYS, NOTHING, packDatagrams, packFlow, packPuzzles, packRewrites, 
 import { decodeRefreshed, decodeUpcall } from "./native-engine-upcalls.js";
 import { makeRewritePlan } from "./reference/address-rewrite.js";
 import { requireChallengeAnswers } from "./reference/challenge-rules.js";
-import { prepareOutbound, requireFamily, requireName, requireSpi, SEQUENCE_END } from "./reference/association-table.js";
+import { prepareOutbound, prepareWatch, requireFamily, requireName, requireSpi, SEQUENCE_END } from "./reference/association-table.js";
 import { encodeAddress, encodeEndpoint, encodeRoute } from "./reference/endpoints.js";
 import { makeCipher, wipeKeys } from "./reference/esp-transforms.js";
 import { noFlow, prepareAction } from "./reference/flow-table.js";
@@ -123,9 +123,10 @@ export class NativeEngine implements Datapath {
     const { transform, beet, checksumState } = association;
     requireFamily(beet);
     const target = packTarget(association);
+    const watch = prepareWatch(association.watch);
     wipeKeys(makeCipher(transform));
     const { kind, key, salt, integrityKey } = packTransform(transform);
-    const status = this.#addon.engineSetInboundAssociation(this.#handle, spi, kind, key, salt, integrityKey, beet ?? 0, checksumState, ...target);
+    const status = this.#addon.engineSetInboundAssociation(this.#handle, spi, kind, key, salt, integrityKey, beet ?? 0, checksumState, ...target, watch !== null, watch?.from ?? null);
     settle(status, "inbound association", LIMITS.associations);
   }
 

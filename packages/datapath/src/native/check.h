@@ -65,7 +65,7 @@ class Check {
 
 class Arguments {
  public:
-  static constexpr size_t capacity = 12;
+  static constexpr size_t capacity = 14;
 
   Arguments(napi_env env, napi_callback_info info);
   // Missing arguments are undefined, as in JavaScript.

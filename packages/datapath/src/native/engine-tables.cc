@@ -95,6 +95,8 @@ Named<i3::InboundSpec> take_inbound(Check& check, const Arguments& arguments) {
   named.spec.flow = check.bytes(arguments[8], "flow");
   named.spec.rewrites = take_rewrites(check, arguments[9], arguments[10]);
   named.spec.strength = take_strength(check, arguments[11]);
+  named.spec.watches = check.boolean(arguments[12], "watches");
+  named.spec.watch_from = take_optional_endpoint(check, arguments[13], "watchFrom");
   return named;
 }
 

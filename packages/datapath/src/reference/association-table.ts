@@ -1,7 +1,10 @@
 /** ESP associations: outbound by the name that the control plane gave them, inbound by SPI (docs/datapath.md, "Associations"). */
+import type { Locator } from "@i3/common";
 import { LIMITS, MAX_SPI, MIN_RECEIVER_SPI, MIN_SPI, type InboundAssociation, type OutboundAssociation } from "../datapath.js";
 import { tableFull } from "../errors.js";
+import { encodeEndpoint } from "./endpoints.js";
 import { makeCipher, sameKeys, wipeKeys, type EspCipher } from "./esp-transforms.js";
+import { NOTICE_INTERVAL_MS } from "./rate-limits.js";
 import { makeTunTarget, type TunTarget } from "./inbound-table.js";
 import { ReplayWindow } from "./replay-window.js";
 
@@ -24,7 +27,25 @@ export interface InboundAssociationEntry extends TunTarget {
   readonly beet: 4 | 6 | null;
   readonly checksumState: boolean;
   readonly window: ReplayWindow;
+  /** `from`: an endpoint; null: none that would not be told of. */
+  readonly watch: { readonly from: Uint8Array | null } | null;
+  readonly told: Told;
 }
+
+/** When a packet from elsewhere was last told of, ms. */
+export class Told {
+  #lastMs = -Infinity;
+
+  allow(nowMs: number): boolean {
+    if (nowMs - this.#lastMs < NOTICE_INTERVAL_MS) return false;
+    this.#lastMs = nowMs;
+    return true;
+  }
+}
+
+/** Throws RangeError. */
+export const prepareWatch = (watch: { readonly from: Locator | null } | undefined): { readonly from: Uint8Array | null } | null =>
+  watch === undefined ? null : { from: watch.from === null ? null : encodeEndpoint(watch.from) };
 
 /** Throws RangeError when it is no name of an association. */
 export function requireName(name: number): void {
@@ -109,9 +130,10 @@ export class InboundAssociations {
     const { transform, beet, checksumState } = association;
     requireFamily(beet);
     const target = makeTunTarget(association);
+    const watch = prepareWatch(association.watch);
     const cipher = makeCipher(transform);
     const before = this.#table.get(spi);
-    const window = before !== undefined && sameKeys(before.cipher, cipher) ? before.window : new ReplayWindow();
-    this.#table.replace(spi, { ...target, cipher, beet, checksumState, window });
+    const keeps = before !== undefined && sameKeys(before.cipher, cipher);
+    this.#table.replace(spi, { ...target, cipher, beet, checksumState, watch, window: keeps ? before.window : new ReplayWindow(), told: keeps ? before.told : new Told() });
   }
 }

@@ -77,7 +77,7 @@ export class ReferenceEngine implements StepCore {
   }
 
   #fromUdp(arrival: Arrival): void {
-    const { bytes, at, length, origins, originAt, trafficClass } = arrival;
+    const { bytes, at, length, origins, originAt } = arrival;
     // Port 0 is nobody's: nothing could be answered to it (RFC 768).
     if (length < 1 || u16(origins, originAt + PORT_OFFSET) === 0) return this.#state.counters.drop("malformed");
     const via = u8(arrival.ways, arrival.wayAt);
@@ -87,16 +87,15 @@ export class ReferenceEngine implements StepCore {
     if (via === VIA.hip && (kind === "data" || kind === "control" || kind === "version")) return this.#state.counters.drop("malformed");
     if (kind === "data") this.#data(arrival);
     else if (kind === "control") this.#control(arrival);
-    else if (kind === "esp") this.#esp.receive(bytes, at, length, trafficClass);
+    else if (kind === "esp") this.#esp.straight(arrival);
     else if (kind === "hip") this.#hip.straight(arrival);
     else if (kind !== "keep-alive") this.#state.counters.drop(kind);
   }
 
   /** What stood in IP itself: the protocol is in the place of the port. */
   #fromIp(arrival: Arrival): void {
-    const { bytes, at, length, origins, originAt, trafficClass } = arrival;
-    const protocol = u16(origins, originAt + PORT_OFFSET);
-    if (protocol === IP_PROTOCOL.esp) this.#esp.receive(bytes, at, length, trafficClass);
+    const protocol = u16(arrival.origins, arrival.originAt + PORT_OFFSET);
+    if (protocol === IP_PROTOCOL.esp) this.#esp.straight(arrival);
     else if (protocol === IP_PROTOCOL.hip) this.#hip.straight(arrival);
     else this.#state.counters.drop("malformed");
   }
@@ -125,7 +124,7 @@ export class ReferenceEngine implements StepCore {
     const payloadKind = u8(bytes, at + DATA_OFFSET.payloadKind);
     const payloadAt = at + headerBytes;
     if (payloadKind > LAST_PAYLOAD_KIND) return this.#state.counters.drop("malformed");
-    if (payloadKind === PAYLOAD_KIND.esp) return this.#esp.receive(bytes, payloadAt, length - headerBytes, trafficClass);
+    if (payloadKind === PAYLOAD_KIND.esp) return this.#esp.behindHeader(arrival, payloadAt);
     if (entry.action === "tun" && payloadKind === PAYLOAD_KIND.ipPacket) return this.#plainToTun(entry, bytes, payloadAt, length - headerBytes, trafficClass);
     if (entry.action === "upcall" && payloadKind === PAYLOAD_KIND.hip && this.#hip.behindHeader(arrival, payloadAt)) return;
     this.#goUp(arrival, payloadKind, payloadAt);

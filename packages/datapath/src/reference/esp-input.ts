@@ -1,12 +1,14 @@
 /** What a host does with an ESP packet that arrived, bare or behind a data header (docs/datapath.md, "From UDP"). */
 import type { DropReason } from "../datapath.js";
+import type { Arrival } from "./arrival.js";
 import type { InboundAssociationEntry } from "./association-table.js";
+import { decodeRoute } from "./endpoints.js";
 import { isRefusedInBeet, rebuildPacket } from "./beet.js";
 import { openEsp, type Opened } from "./esp-open.js";
 import { ESP_HEADER_BYTES } from "./esp-transforms.js";
 import type { HostRules } from "./host-rules.js";
 import { PROTOCOL, innerVersion } from "./inner-packet.js";
-import { u32 } from "./octets.js";
+import { equalAt, u32 } from "./octets.js";
 import type { EngineState } from "./state.js";
 
 export class EspInput {
@@ -18,17 +20,30 @@ export class EspInput {
     this.#host = host;
   }
 
-  /** `trafficClass` is the outer header's. */
-  receive(bytes: Buffer, at: number, length: number, trafficClass: number): void {
-    const reason = this.#receive(bytes.subarray(at, at + length), trafficClass);
+  /** A datagram that is nothing but ESP. */
+  straight(arrival: Arrival): void {
+    const { bytes, at, length } = arrival;
+    this.#count(this.#receive(bytes.subarray(at, at + length), arrival.trafficClass, arrival));
+  }
+
+  /** From `at` to the end of a datagram. */
+  behindHeader({ bytes, at: datagramAt, length, trafficClass }: Arrival, at: number): void {
+    this.#count(this.#receive(bytes.subarray(at, datagramAt + length), trafficClass, null));
+  }
+
+  #count(reason: DropReason | null): void {
     if (reason !== null) this.#state.counters.drop(reason);
   }
 
-  #receive(packet: Buffer, trafficClass: number): DropReason | null {
+  /** `trafficClass` is the outer header's; `origin`: where it came from, if straight. */
+  #receive(packet: Buffer, trafficClass: number, origin: Arrival | null): DropReason | null {
     if (packet.length < ESP_HEADER_BYTES) return "malformed";
-    const association = this.#state.inboundAssociations.get(u32(packet, 0));
+    const spi = u32(packet, 0);
+    const association = this.#state.inboundAssociations.get(spi);
     if (association === undefined) return "unknown-spi";
-    const opened = openEsp(association, packet);
+    const opened = openEsp(association, packet, () => {
+      if (origin !== null) this.#watch(spi, association, origin);
+    });
     if (typeof opened === "string") return opened;
     switch (opened.nextHeader) {
       // A dummy (RFC 4303 §2.6): there is nothing in it.
@@ -41,6 +56,13 @@ export class EspInput {
       default:
         return this.#fromBeet(association, opened, trafficClass);
     }
+  }
+
+  /** Tells when the newest packet came from where its association does not expect it. */
+  #watch(spi: number, { watch, told }: InboundAssociationEntry, { origins, originAt, ways, wayAt }: Arrival): void {
+    if (watch === null || (watch.from !== null && equalAt(origins, originAt, watch.from))) return;
+    const { upcalls, nowMs } = this.#state;
+    if (told.allow(nowMs) && upcalls.hasKnownRoom) upcalls.push({ kind: "elsewhere", spi, from: decodeRoute(origins, originAt, ways, wayAt) });
   }
 
   #fromTunnel(association: InboundAssociationEntry, { payload, checksumState }: Opened, version: 4 | 6, trafficClass: number): DropReason | null {

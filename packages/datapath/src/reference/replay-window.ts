@@ -29,11 +29,13 @@ export class ReplayWindow {
     return low >= bottom + LOW_RANGE ? high - 1n : high;
   }
 
-  /** Marks a number from {@link infer} whose packet was proven genuine. */
-  accept(sequence: bigint): void {
-    if (sequence > this.#highest) this.#advance(sequence);
+  /** Marks a number from {@link infer} whose packet was proven genuine. Whether it is the highest so far. */
+  accept(sequence: bigint): boolean {
+    const isHighest = sequence > this.#highest;
+    if (isHighest) this.#advance(sequence);
     const { word, bit } = place(sequence);
     this.#seen[word] = (this.#seen[word] as number) | bit;
+    return isHighest;
   }
 
   #advance(sequence: bigint): void {

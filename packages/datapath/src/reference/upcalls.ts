@@ -51,6 +51,11 @@ export class Upcalls {
     return this.#isFull(0);
   }
 
+  /** For those who are known by their keys: there is room where a flood from others finds none. */
+  get hasKnownRoom(): boolean {
+    return !this.#isFull(1);
+  }
+
   /** `shares`: of the room beyond that of all. */
   #isFull(shares: 0 | 1 | 2): boolean {
     return this.#waiting.length >= MAX_WAITING_UPCALLS + shares * MORE_KNOWN_UPCALLS || this.#bytes >= MAX_WAITING_UPCALL_BYTES + shares * MORE_KNOWN_UPCALL_BYTES;

@@ -60,6 +60,8 @@ export class EnginePair {
   joinedPackets = 0;
   /** What the last step wrote to the TUN. */
   written: readonly Uint8Array[] = [];
+  /** What the last step told the control plane. */
+  upcalls: readonly Upcall[] = [];
 
   constructor() {
     this.#native = NativeEngine.stepped(ADDON === undefined ? undefined : (createRequire(import.meta.url)(ADDON) as NativeEngineAddon));
@@ -135,11 +137,12 @@ export class EnginePair {
 
   #stepReference(tun: readonly TunArrival[], udp: readonly RawDatagram[]): Outcome {
     const out = { tun: [] as TunPacket[], udp: [] as string[], datagrams: [] as Uint8Array[], upcalls: [] as string[] };
+    const upcalls: Upcall[] = [];
     let input: { tun: PacketBatch | null; udp: DatagramBatch | null } = { tun: packetBatch(tun), udp: datagramBatch(udp) };
     do {
       tunOut.count = 0;
       udpOut.count = 0;
-      out.upcalls.push(...this.#reference.step(this.#nowMs, input, tunOut, udpOut).map(upcallText));
+      upcalls.push(...this.#reference.step(this.#nowMs, input, tunOut, udpOut));
       for (let i = 0; i < tunOut.count; i++) {
         const bytes = slot(tunOut, i);
         const state = tunOut.checksums[i];
@@ -153,6 +156,8 @@ export class EnginePair {
       }
       input = { tun: null, udp: null };
     } while (this.#reference.pending());
+    this.upcalls = upcalls;
+    out.upcalls.push(...upcalls.map(upcallText));
     return out;
   }
 

@@ -12,7 +12,7 @@ import { challengeAnswers, challengeRecipes, type ChallengeRecipe } from "./chal
 import { packetRecipes, type PacketRecipe } from "./packet-recipes.js";
 import { addressOf, idOf, LOCATORS, NAMES, RECEIVER_SPIS, RESPONDERS, ringKeyOf, ROUTES, SPIS, TRANSFORMS, type Family } from "./pools.js";
 import { leases, refreshAnswers, refreshRecipes, tokenAt, type RefreshRecipe } from "./refresh-recipes.js";
-import { address, association, family, firstSequence, flowOf, id, locator, name, responsibility, ringKey, services, spiIndex, strength, triggers, tunTarget } from "./table-recipes.js";
+import { address, association, family, firstSequence, flowOf, id, locator, name, responsibility, ringKey, services, spiIndex, strength, triggers, tunTarget, watch } from "./table-recipes.js";
 
 export type WindowNumber = { readonly advance: number } | { readonly behind: number; readonly which: number };
 export type Operation =
@@ -71,7 +71,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.record({ kind: fc.constant("setServices" as const), address, services: fc.option(services, { freq: 5 }) }), weight: 4 },
   { arbitrary: fc.record({ kind: fc.constant("setInbound" as const), id, inbound: fc.oneof({ arbitrary: tunTarget.map((entry): Inbound => ({ action: "tun", ...entry })), weight: 4 }, { arbitrary: fc.constantFrom<(Inbound | null)[]>(null, { action: "upcall" }), weight: 1 }) }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("setOutboundAssociation" as const), name, association: fc.option(fc.tuple(association, fc.constantFrom(...RECEIVER_SPIS), firstSequence).map(([base, spi, first]): OutboundAssociation => ({ ...base, spi, ...(first === undefined ? {} : { firstSequence: first }) })), { freq: 10 }) }), weight: 3 },
-  { arbitrary: fc.record({ kind: fc.constant("setInboundAssociation" as const), spi: spiIndex.map((index) => SPIS[index] ?? SPIS[0]), association: fc.option(fc.tuple(association, tunTarget).map(([base, entry]): InboundAssociation => ({ ...base, ...entry })), { freq: 10 }) }), weight: 4 },
+  { arbitrary: fc.record({ kind: fc.constant("setInboundAssociation" as const), spi: spiIndex.map((index) => SPIS[index] ?? SPIS[0]), association: fc.option(fc.tuple(association, tunTarget, watch).map(([base, entry, watched]): InboundAssociation => ({ ...base, ...entry, ...(watched === undefined ? {} : { watch: watched }) })), { freq: 10 }) }), weight: 4 },
   { arbitrary: triggers, weight: 4 },
   { arbitrary: fc.record({ kind: fc.constant("setHipResponder" as const), responder: fc.constantFrom(null, ...RESPONDERS) }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("setLease" as const), id, lease: leases }), weight: 3 },
@@ -140,7 +140,7 @@ const HOST: readonly Operation[] = [
   { kind: "setInbound", id: idOf(5), inbound: { action: "tun", ...TARGET, flow: addressOf(4, 2), destination4: { from: addressOf(4, 1), to: addressOf(4, 2) }, destination6: { from: addressOf(6, 1), to: addressOf(6, 3) } } },
   { kind: "setInbound", id: idOf(9), inbound: { action: "upcall" } },
   { kind: "setHipResponder", responder: RESPONDERS[0] ?? null },
-  { kind: "setInboundAssociation", spi: SPIS[0], association: { ...TARGET, transform: GCM, beet: 4, checksumState: true } },
+  { kind: "setInboundAssociation", spi: SPIS[0], association: { ...TARGET, transform: GCM, beet: 4, checksumState: true, watch: { from: LOCATORS[0]! } } },
   { kind: "setInboundAssociation", spi: SPIS[1], association: { ...TARGET, transform: CBC, beet: 6, checksumState: false, source4: { from: addressOf(4, 0), to: addressOf(4, 3) } } },
   { kind: "setInboundAssociation", spi: SPIS[2], association: { ...TARGET, transform: NULL, beet: 6, checksumState: true, flow: addressOf(6, 2), destination6: { from: addressOf(6, 1), to: addressOf(6, 3) } } },
 ];

@@ -1,6 +1,6 @@
 /** Entries of the tables as fast-check makes them, and the small parts that all recipes use. */
 import fc from "fast-check";
-import type { AddressRewrite, Flow, Responsibility, Service, Services, Strength, TriggerEntry } from "../../src/datapath.js";
+import type { AddressRewrite, Flow, InboundAssociation, Responsibility, Service, Services, Strength, TriggerEntry } from "../../src/datapath.js";
 import { dataPacket } from "../reference/harness.js";
 import { concat, data } from "../reference/packets.js";
 import { addressOf, ID_COUNT, idOf, LOCATORS, ROUTES, NAMES, ringKeyOf, RING_BYTES, SPIS, TRANSFORMS, type Family } from "./pools.js";
@@ -57,6 +57,8 @@ export const tunTarget = fc.tuple(fc.constantFrom(0, 0, 0, 2), fc.constantFrom(1
   fc.record({ flow: address, strength: someStrength, source4: rewrite(4, source), destination4: rewrite(4, destination), source6: rewrite(6, source), destination6: rewrite(6, destination) }),
 );
 export const association = fc.record({ transform: fc.constantFrom(...TRANSFORMS), beet: fc.constantFrom<(4 | 6 | null)[]>(4, 6, null), checksumState: fc.boolean() });
+/** Of inbound ones; undefined: nothing is watched. */
+export const watch = fc.constantFrom<InboundAssociation["watch"][]>(undefined, undefined, { from: null }, { from: LOCATORS[0]! }, { from: LOCATORS[3]! }, { from: { address: LOCATORS[1]!.address, port: 50 } });
 export const firstSequence = fc.constantFrom(undefined, undefined, 1n, 2n, 0xffff_fffen, 0x1_0000_0000n, (1n << 64n) - 3n, (1n << 64n) - 1n);
 
 const target = fc.oneof(

@@ -106,6 +106,8 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
     ["inbound key", inward({ transform: { ...GCM, key: KEY(31) } })],
     ["flow of an inbound association", inward({ flow: bytes(1) })],
     ["rewrite of an inbound association", inward({ source6: PAIR4 })],
+    ["where packets of an association are expected from", inward({ watch: { from: { address: bytes(1), port: 1 } } })],
+    ["port 0 where they are expected from", inward({ watch: { from: { ...AT, port: 0 } } })],
     ["HIT of a responder", hip({ hit: bytes(1) })],
     ["another HIT than the R1's", hip({ hit: hit(9) })],
     ["secret of a responder", puzzles({ secret: KEY(31) })],
@@ -227,7 +229,9 @@ describe("calls of the addon", () => {
       ["engineSetOutboundAssociation", 0, MAX_SPI, 2, KEY(16), NONE, KEY(32, 7), 6, true, 99n],
     ],
     ["no outbound", (engine) => engine.setOutboundAssociation(7, null), ["engineRemoveOutboundAssociation", 7]],
-    ["inbound association", (engine) => engine.setInboundAssociation(MIN_SPI, { ...IN, transform: NULL }), ["engineSetInboundAssociation", MIN_SPI, 1, NONE, NONE, KEY(32, 7), 4, true, ADDRESS, PAIRS4, PAIRS6, 2]],
+    ["inbound association", (engine) => engine.setInboundAssociation(MIN_SPI, { ...IN, transform: NULL }), ["engineSetInboundAssociation", MIN_SPI, 1, NONE, NONE, KEY(32, 7), 4, true, ADDRESS, PAIRS4, PAIRS6, 2, false, null]],
+    ["watched inbound association", (engine) => engine.setInboundAssociation(MIN_SPI, { ...IN, watch: { from: AT } }), ["engineSetInboundAssociation", MIN_SPI, 0, KEY(32), KEY(4, 6), NONE, 4, true, ADDRESS, PAIRS4, PAIRS6, 2, true, encodeEndpoint(AT)]],
+    ["inbound association watched for any place", (engine) => engine.setInboundAssociation(MIN_SPI, { ...IN, watch: { from: null } }), ["engineSetInboundAssociation", MIN_SPI, 0, KEY(32), KEY(4, 6), NONE, 4, true, ADDRESS, PAIRS4, PAIRS6, 2, true, null]],
     ["no inbound association", (engine) => engine.setInboundAssociation(MAX_SPI, null), ["engineRemoveInboundAssociation", MAX_SPI]],
     ["HIP responder", (engine) => engine.setHipResponder(HIP), ["engineSetHipResponder", HIP.hit, concat(...HIP.openIds), HIP.r1, 44, 1, 7, new Uint8Array(35)]],
     ["HIP responder with SHA-256", (engine) => engine.setHipResponder(HIP_256), ["engineSetHipResponder", HIP_256.hit, bytes(), HIP_256.r1, 44, 0, 7, new Uint8Array(35)]],
@@ -318,13 +322,14 @@ describe("answers", () => {
     [{ kind: 3, name: RING_KEY, from }, { kind: "route-miss", ringKey: RING_KEY, from: AT }],
     [{ kind: 4, name, from, nonce, forwarded: true, requestBytes: 48 }, { kind: "no-trigger", id: name, from: AT, nonce, forwarded: true, requestBytes: 48 }],
     [{ kind: 5, name, from, nonce, shortcutOk: true, requestBytes: 48 }, { kind: "cache-request", id: name, from: AT, nonce, shortcutOk: true, requestBytes: 48 }],
+    [{ kind: 8, spi: MIN_SPI, from: encodeRoute({ ...AT, via: "hip", local: ip4("192.0.2.9") }) }, { kind: "elsewhere", spi: MIN_SPI, from: { ...AT, via: "hip", local: ip4("192.0.2.9") } }],
     [{ kind: 6, from, bytes: bytes(59) }, { kind: "hip", from: AT, bytes: bytes(59) }],
   ])("upcall %#", (raw, expected) => {
     const { addon } = fakeAddon({ stepEngine: () => ({ tun: [], udp: [], upcalls: [raw] }) });
     expect(NativeEngine.stepped(addon).step(1, {}).upcalls).toEqual([expected]);
   });
 
-  it.each<RawUpcall>([{ kind: 7 }, { kind: 6, from }, { kind: 0, bytes: from.subarray(1) }, { kind: 0, from }, { kind: 4, name, from, nonce, requestBytes: 1 }])("an upcall that the addon made wrong is its fault (%#)", (raw) => {
+  it.each<RawUpcall>([{ kind: 7 }, { kind: 8, from: encodeRoute(AT) }, { kind: 6, from }, { kind: 0, bytes: from.subarray(1) }, { kind: 0, from }, { kind: 4, name, from, nonce, requestBytes: 1 }])("an upcall that the addon made wrong is its fault (%#)", (raw) => {
     const { addon } = fakeAddon({ stepEngine: () => ({ tun: [], udp: [], upcalls: [raw] }) });
     expect(() => NativeEngine.stepped(addon).step(1, {})).toThrow(TypeError);
   });

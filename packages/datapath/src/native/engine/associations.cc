@@ -50,7 +50,7 @@ Status set_outbound(AssociationTable<OutboundAssociation>& table, uint32_t name,
 }
 
 Status set_inbound(AssociationTable<InboundAssociation>& table, uint32_t spi, const InboundSpec& spec, const Hasher& hasher, Gates& gates, size_t lanes) {
-  const bool fits = TransformKeys::is_valid(spec.transform) && is_spi(spi) && is_beet(spec.beet) && Rewrites::is_valid(spec.rewrites) && FlowName::is_valid(spec.flow) && spec.strength <= strongest;
+  const bool fits = TransformKeys::is_valid(spec.transform) && is_spi(spi) && is_beet(spec.beet) && Rewrites::is_valid(spec.rewrites) && FlowName::is_valid(spec.flow) && spec.strength <= strongest && (!spec.watch_from || (spec.watches && spec.watch_from->port() != 0));
   if (!fits) return Status::invalid;
   InboundAssociation* before = table.find(spi, hasher);
   if (before != nullptr && before->keys.same_as(spec.transform)) {
@@ -60,6 +60,8 @@ Status set_inbound(AssociationTable<InboundAssociation>& table, uint32_t spi, co
     before->rewrites = Rewrites(spec.rewrites);
     before->flow = FlowName(spec.flow);
     before->strength = spec.strength;
+    before->watches = spec.watches;
+    before->watch_from = spec.watch_from;
     return Status::ok;
   }
   auto made = std::make_unique<InboundAssociation>(spec, spi);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <limits>
 #include <mutex>
 
 #include "address-rewrite.h"
@@ -69,13 +70,19 @@ struct FlowName {
 
 struct InboundAssociation : AssociationBase {
   InboundAssociation(const InboundSpec& spec, uint32_t spi_)
-      : AssociationBase(spec.transform, spi_, spec.beet, spec.checksum_state), rewrites(spec.rewrites), flow(spec.flow), strength(spec.strength) {}
+      : AssociationBase(spec.transform, spi_, spec.beet, spec.checksum_state), rewrites(spec.rewrites), flow(spec.flow), strength(spec.strength), watches(spec.watches), watch_from(spec.watch_from) {}
   Rewrites rewrites;
   FlowName flow;
   uint8_t strength;
+  bool watches;
+  std::optional<Endpoint> watch_from;
   // Several lanes may have packets of one association.
   std::mutex window_mutex;
   ReplayWindow window;
+  // When a packet from elsewhere was last told of; also with the mutex.
+  double told_ms = -std::numeric_limits<double>::infinity();
+
+  bool is_elsewhere(const Endpoint& from) const { return !watch_from || *watch_from != from; }
 };
 
 template <typename Association>

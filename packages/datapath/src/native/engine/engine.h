@@ -66,6 +66,9 @@ struct InboundSpec {
   Bytes flow;
   RewriteSpec rewrites;
   uint8_t strength = strongest;
+  // The upcall `elsewhere` for packets that come straight and not from `watch_from`; none given: for all of them.
+  bool watches = false;
+  std::optional<Endpoint> watch_from;
 };
 
 // Of a HIT (RFC 7401 §5.2.10): of 32 or 48 bytes.
@@ -113,7 +116,7 @@ struct Refreshed {
   double at_ms = 0;
 };
 
-enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_trigger, cache_request, hip, astray };
+enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_trigger, cache_request, hip, astray, elsewhere };
 
 // Which fields are there: interface Upcall in src/datapath.ts.
 struct Upcall {
@@ -123,8 +126,9 @@ struct Upcall {
   uint8_t payload_kind = 0;
   uint32_t request_bytes = 0;
   uint8_t strength = 0;
+  uint32_t spi = 0;
   Endpoint from;
-  // hip: how it came.
+  // hip, elsewhere: how it came.
   Way way;
   std::array<uint8_t, 8> nonce{};
   // Virtual address, id or ring key.

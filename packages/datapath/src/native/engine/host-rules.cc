@@ -295,7 +295,7 @@ Drop HostRules::deliver(const TunTarget& target, const RewritePlan& plan, Mutabl
   return reason;
 }
 
-void HostRules::esp_arrived(MutableBytes packet, uint8_t outer_class) {
+void HostRules::esp_arrived(MutableBytes packet, uint8_t outer_class, const UdpInput* straight) {
   if (packet.size() < esp_header_bytes) return lane_.drop(Drop::malformed);
   InboundAssociation* association = lane_.tables.inbound_associations.find(u32(packet, 0), lane_.tables.hasher);
   if (association == nullptr) return lane_.drop(Drop::unknown_spi);
@@ -307,7 +307,7 @@ void HostRules::esp_arrived(MutableBytes packet, uint8_t outer_class) {
     if (sequence && !association->window.accepts(*sequence)) sequence.reset();
   }
   if (!sequence) return lane_.drop(Drop::replay);
-  const auto opened = open(*association, packet, *sequence);
+  const auto opened = open(*association, packet, *sequence, straight);
   if (!opened || opened->next_header == protocol::none) return;
   if (opened->next_header != protocol::ipv4 && opened->next_header != protocol::ipv6) return beet_arrived(*association, *opened, outer_class);
   const unsigned version = opened->next_header == protocol::ipv4 ? 4 : 6;
@@ -316,7 +316,8 @@ void HostRules::esp_arrived(MutableBytes packet, uint8_t outer_class) {
 }
 
 // Nothing: it was dropped and counted.
-std::optional<HostRules::Opened> HostRules::open(InboundAssociation& association, MutableBytes packet, uint64_t sequence) {
+std::optional<HostRules::Opened> HostRules::open(InboundAssociation& association, MutableBytes packet, uint64_t sequence, const UdpInput* straight) {
+  bool tells = false;
   const MutableBytes plaintext = association.ciphers[lane_.index]->open(packet, association.number, sequence);
   if (plaintext.empty()) {
     lane_.drop(Drop::integrity);
@@ -329,8 +330,13 @@ std::optional<HostRules::Opened> HostRules::open(InboundAssociation& association
       lane_.drop(Drop::replay);
       return std::nullopt;
     }
+    if (association.watches && straight != nullptr && association.window.is_newest(sequence) && association.is_elsewhere(straight->from)) [[unlikely]] {
+      tells = lane_.now_ms - association.told_ms >= limits::notice_interval_ms;
+      if (tells) association.told_ms = lane_.now_ms;
+    }
     association.window.mark(sequence);
   }
+  if (tells) tell_elsewhere(association, *straight);
   const size_t padding = u8(plaintext, plaintext.size() - 2);
   if (padding + 2 > plaintext.size()) {
     lane_.drop(Drop::inner_malformed);
@@ -339,6 +345,18 @@ std::optional<HostRules::Opened> HostRules::open(InboundAssociation& association
   Opened opened{plaintext.first(plaintext.size() - 2 - padding), u8(plaintext, plaintext.size() - 1), ChecksumState::complete};
   if (association.checksum_state) opened.checksum = state_of_padding(opened.payload.size(), padding, association.keys.kind());
   return opened;
+}
+
+void HostRules::tell_elsewhere(const InboundAssociation& association, const UdpInput& origin) {
+  const std::lock_guard lock(lane_.shared.mutex);
+  // Who has the keys is known: a flood from others leaves room.
+  if (lane_.shared.upcalls_full(1)) return;
+  Upcall upcall;
+  upcall.kind = UpcallKind::elsewhere;
+  upcall.spi = association.number;
+  upcall.from = origin.from;
+  upcall.way = origin.way;
+  lane_.push_upcall(std::move(upcall));
 }
 
 // More than its header's first bytes matter: anything but TCP and UDP may quote packets, a SYN may have an MSS option.

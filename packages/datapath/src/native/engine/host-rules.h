@@ -41,8 +41,8 @@ class HostRules {
 
   // An IP packet for an id of ours, as it stands in the datagram.
   void arrived(const TunTarget& target, MutableBytes bytes, uint8_t outer_class, ChecksumState state);
-  // ESP from the SPI on.
-  void esp_arrived(MutableBytes packet, uint8_t outer_class);
+  // ESP from the SPI on. `straight`: the datagram that is nothing else; nullptr: it was behind a data header.
+  void esp_arrived(MutableBytes packet, uint8_t outer_class, const UdpInput* straight);
   // A batch begins: tables may have changed.
   void forget() { cached_name_ = nullptr; }
 
@@ -68,7 +68,8 @@ class HostRules {
     uint8_t next_header = 0;
     ChecksumState checksum = ChecksumState::complete;
   };
-  std::optional<Opened> open(InboundAssociation& association, MutableBytes packet, uint64_t sequence);
+  std::optional<Opened> open(InboundAssociation& association, MutableBytes packet, uint64_t sequence, const UdpInput* straight);
+  void tell_elsewhere(const InboundAssociation& association, const UdpInput& origin);
   static bool needs_look_inside(uint8_t next_header, Bytes payload);
   void beet_arrived(const InboundAssociation& association, const Opened& opened, uint8_t traffic_class);
   Drop deliver(const TunTarget& target, const RewritePlan& plan, MutableBytes packet, const Transport& transport, ChecksumState state);

@@ -32,6 +32,7 @@ class ReplayWindow {
     if (sequence > highest_) return true;
     return highest_ - sequence < size && !is_set(sequence);
   }
+  bool is_newest(uint64_t sequence) const { return sequence > highest_; }
   // After the packet was proved to be genuine.
   void mark(uint64_t sequence) {
     if (sequence > highest_) advance(sequence);

@@ -81,7 +81,7 @@ void UdpRules::one(const Datagram& datagram) {
   switch (kind) {
     case DatagramClass::data: return data(datagram);
     case DatagramClass::control: return control(datagram);
-    case DatagramClass::esp: return host_.esp_arrived(datagram.bytes, datagram.input->traffic_class);
+    case DatagramClass::esp: return host_.esp_arrived(datagram.bytes, datagram.input->traffic_class, datagram.input);
     case DatagramClass::keep_alive: return;
     case DatagramClass::hip: return hip_.straight(datagram.bytes, datagram.input->from, datagram.input->way);
     case DatagramClass::version: return lane_.drop(Drop::version);
@@ -92,7 +92,7 @@ void UdpRules::one(const Datagram& datagram) {
 // What stood in IP itself: the protocol is in the place of the port.
 void UdpRules::from_ip(const Datagram& datagram) {
   const UdpInput& input = *datagram.input;
-  if (input.from.port() == ip_protocol_esp) return host_.esp_arrived(datagram.bytes, input.traffic_class);
+  if (input.from.port() == ip_protocol_esp) return host_.esp_arrived(datagram.bytes, input.traffic_class, &input);
   if (input.from.port() == ip_protocol_hip) return hip_.straight(datagram.bytes, input.from, input.way);
   lane_.drop(Drop::malformed);
 }
@@ -138,7 +138,7 @@ void UdpRules::for_this_host(const InboundEntry& entry, const Datagram& datagram
   const MutableBytes payload = datagram.bytes.subspan(header_bytes);
   const uint8_t traffic_class = datagram.input->traffic_class;
   if (kind > data_header::last_payload_kind) return lane_.drop(Drop::malformed);
-  if (kind == data_header::esp) return host_.esp_arrived(payload, traffic_class);
+  if (kind == data_header::esp) return host_.esp_arrived(payload, traffic_class, nullptr);
   if (entry.rewrites && kind == data_header::ip_packet) return host_.arrived({*entry.rewrites, entry.flow, entry.strength}, payload, traffic_class, ChecksumState::complete);
   if (!entry.rewrites && kind == data_header::hip && hip_.behind_header(part(datagram.bytes, data_header::ids, id_bytes), payload)) return;
   const std::lock_guard lock(lane_.shared.mutex);

@@ -527,6 +527,16 @@ void wrong_shapes() {
     out.transform = {TransformKind::null_hmac, {}, {}, bytes};
     CHECK((engine.set_outbound_association(1, out) == Status::ok) == (size == 32));
   }
+  InboundSpec in;
+  in.transform = {TransformKind::null_hmac, {}, {}, secret_bytes};
+  in.flow = to;
+  for (const bool watches : {false, true}) {
+    for (const auto& from : {std::optional<Endpoint>(), std::optional(endpoint(1)), std::optional(endpoint(1, 0))}) {
+      in.watches = watches;
+      in.watch_from = from;
+      CHECK((engine.set_inbound_association(first_spi, in) == Status::ok) == (!from || (watches && from->port() != 0)));
+    }
+  }
 }
 
 }  // namespace

@@ -64,6 +64,8 @@ void set_association(Engine& engine, uint32_t n, bool outbound, Random& random) 
   in.beet = random() % 2 == 0 ? 4 : 0;
   in.flow = flow;
   in.rewrites = {pairs4, pairs6};
+  in.watches = random() % 2 == 0;
+  if (in.watches && random() % 2 == 0) in.watch_from = endpoint(1);
   CHECK(engine.set_inbound_association(first_spi + n, in) == Status::ok);
 }
 

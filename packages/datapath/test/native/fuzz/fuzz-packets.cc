@@ -64,6 +64,8 @@ void set_associations(Engine& engine) {
     in.strength = static_cast<uint8_t>(n % 3);
     in.rewrites.pairs4 = pairs4;
     if (n != 4) in.rewrites.pairs6 = pairs6;
+    in.watches = n > 2;
+    if (n > 3) in.watch_from = endpoint(static_cast<uint8_t>(n));
     CHECK(engine.set_inbound_association(first_spi + n, in) == Status::ok);
   }
 }

@@ -190,7 +190,10 @@ class Program {
     InboundSpec spec;
     spec.transform = transform();
     spec.beet = beet();
-    spec.checksum_state = choices_.flag();
+    const uint8_t bits = choices_.byte();
+    spec.checksum_state = (bits & 1) != 0;
+    spec.watches = (bits & 2) != 0;
+    if ((bits & 4) != 0) spec.watch_from = endpoint(static_cast<uint8_t>(bits >> 5), (bits & 0x18) == 0x18 ? 0 : 5'610);
     spec.flow = address();
     spec.rewrites = rewrites();
     spec.strength = strength_;

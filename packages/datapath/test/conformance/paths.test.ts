@@ -1,0 +1,90 @@
+/** Several paths to one peer (docs/datapath.md, "Paths"): the same in both engines. */
+import { makeLocator, type Locator, type ViaLocator } from "@i3/common";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { InboundAssociation, Upcall } from "../../src/datapath.js";
+import type { RawDatagram } from "../../src/native-addon.js";
+import { encodeRoute } from "../../src/reference/endpoints.js";
+import { makeCipher } from "../../src/reference/esp-transforms.js";
+import { inbound, NULL, SPI } from "../reference/associations.js";
+import { dataPacket, risen } from "../reference/harness.js";
+import { be32, bytes, concat, data, ip4, ip6, makeId } from "../reference/packets.js";
+import { EnginePair } from "./engine-pair.js";
+
+const HOME = makeLocator(ip4("192.0.2.1"), 4_000);
+const AWAY = makeLocator(ip4("192.0.2.2"), 4_000);
+const AWAY6 = makeLocator(ip6(0x77), 65_535);
+
+let pair: EnginePair;
+beforeEach(() => (pair = new EnginePair()));
+afterEach(() => pair.close());
+
+describe("packets from elsewhere", () => {
+  const TEXT = concat(data(9), bytes(0, 59));
+  const sealed = (sequence: number, text = TEXT): Uint8Array => {
+    const out = Buffer.concat([be32(SPI), be32(sequence), text, new Uint8Array(16)]);
+    makeCipher(NULL).seal(out, BigInt(sequence));
+    return out;
+  };
+  const from = (locator: ViaLocator, datagram: Uint8Array): RawDatagram => ({ bytes: datagram, segmentBytes: 0, endpoint: encodeRoute(locator), trafficClass: 0 });
+  const watching = (more: Partial<InboundAssociation>): unknown => pair.change("setInboundAssociation", (engine) => engine.setInboundAssociation(SPI, inbound({ transform: NULL, ...more })));
+  const watch = (expected: Locator | null): unknown => watching({ watch: { from: expected } });
+  const arrive = (passedMs: number, ...datagrams: readonly RawDatagram[]): readonly Upcall[] => {
+    pair.step(passedMs, [], datagrams, true);
+    return pair.upcalls;
+  };
+  const elsewhere = (locator: ViaLocator): Upcall => ({ kind: "elsewhere", spi: SPI, from: locator });
+
+  it.each<readonly [string, Locator | null, ViaLocator, boolean]>([
+    ["the same place", HOME, HOME, false], ["another address", HOME, AWAY, true], ["another port", HOME, { ...HOME, port: 4_001 }, true], ["another family", HOME, AWAY6, true], ["any, where none is expected", null, HOME, true],
+    ["HIP's port, with the address of ours", HOME, { ...AWAY, via: "hip", local: ip4("192.0.2.200") }, true], ["HIP's port, the same place", HOME, { ...HOME, via: "hip", local: ip4("192.0.2.200") }, false],
+    ["IP itself", HOME, { address: HOME.address, port: 50, via: "ip", local: ip4("192.0.2.200") }, true],
+  ])("%s", (_, expected, origin, isTold) => {
+    watch(expected);
+    expect(arrive(1, from(origin, sealed(1)))).toEqual(isTold ? [elsewhere(origin)] : []);
+  });
+
+  it("are not told of unless asked for", () => {
+    watching({});
+    expect(arrive(1, from(AWAY, sealed(1)))).toEqual([]);
+  });
+
+  it("count only when they are genuine, straight, and newer than all before", () => {
+    watch(HOME);
+    expect(arrive(1, from(HOME, sealed(5)), from(AWAY, sealed(4)), from(AWAY, sealed(5)))).toEqual([]);
+    const forged = sealed(6);
+    forged[12] = (forged[12] ?? 0) ^ 1;
+    expect(arrive(1, from(AWAY, forged))).toEqual([]);
+    pair.change("setInbound", (engine) => engine.setInbound(makeId(5, 1), { action: "upcall" }));
+    expect(arrive(1, from(AWAY, dataPacket({ ids: [makeId(5, 1)], payloadKind: 4 }, sealed(6))))).toEqual([]);
+    expect(arrive(1, from(AWAY, sealed(7)))).toEqual([elsewhere(AWAY)]);
+    expect(pair.counters().drops).toMatchObject({ replay: 1, integrity: 1 });
+  });
+
+  it("count whatever is in them", () => {
+    watch(HOME);
+    expect(arrive(1, from(AWAY, sealed(1, bytes(1, 17))))).toEqual([elsewhere(AWAY)]);
+    expect(pair.counters().drops["inner-malformed"]).toBe(1);
+  });
+
+  it("are told of once in 100 ms, of each association, also when it is set again", () => {
+    watch(HOME);
+    expect(arrive(1, from(AWAY, sealed(1)), from(AWAY, sealed(2)), from(AWAY6, sealed(3)))).toEqual([elsewhere(AWAY)]);
+    watch(null);
+    expect(arrive(99, from(AWAY6, sealed(4)))).toEqual([]);
+    expect(arrive(1, from(AWAY6, sealed(5)))).toEqual([elsewhere(AWAY6)]);
+    // Gone and new.
+    pair.change("setInboundAssociation", (engine) => engine.setInboundAssociation(SPI, null));
+    watch(HOME);
+    expect(arrive(1, from(AWAY, sealed(1)))).toEqual([elsewhere(AWAY)]);
+  });
+
+  it("have room where a flood from others finds none, and end with that", () => {
+    watch(null);
+    // 5,120 at once from sources that are within their rates.
+    const flood = Array.from({ length: 5_120 }, (_, i) => from(makeLocator(bytes(10, 9, 0, i % 10), 1_000), bytes(0x19, 1)));
+    const before = pair.counters().drops;
+    const upcalls = arrive(1, ...flood, from(AWAY, sealed(1)));
+    expect(upcalls.at(-1)).toEqual(elsewhere(AWAY));
+    expect(risen(before, pair.counters().drops)).toMatchObject({ "queue-full": 1_024 });
+  });
+});
