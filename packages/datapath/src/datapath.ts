@@ -134,7 +134,7 @@ export type Flow =
     }
   /**
    * Seal with the outbound association of that name and send: `header` (a data header of payload kind 4) in front and to the server of its first id,
-   * or without one straight to `locator`, by `ip` with the port {@link IP_PROTOCOL.esp}. Exactly one of the two is null.
+   * or without one straight to `locator`, by `ip` with the port {@link IP_PROTOCOL.esp}. Exactly one of the two is null, but with `creditBytes`.
    */
   | {
       readonly action: "esp";
@@ -143,6 +143,11 @@ export type Flow =
       readonly locator: ViaLocator | null;
       readonly source: Uint8Array;
       readonly mtu?: number;
+      /**
+       * For a `locator` that has not answered yet: so many bytes (ESP, and UDP's header by `udp` and `hip`) go there at most, 1 to 2^53 - 1. From the first packet that would make them more
+       * all go behind `header`, or without one are dropped, counted `credit`. Setting the flow again with the same locator and credit keeps what was used. @default no limit
+       */
+      readonly creditBytes?: number;
     }
   /** Answer with ICMP host unreachable (code 1) / ICMPv6 address unreachable (code 3). */
   | { readonly action: "refuse" };
@@ -315,7 +320,7 @@ export const LIMITS = {
 /** Why a packet was dropped (docs/wire.md §8). */
 export type DropReason =
   | "malformed" | "version" | "hip" | "puzzle" | "unknown-spi" | "replay" | "integrity" | "sequence" | "ecn" | "unknown-id" | "hop-limit" | "copy-budget" | "queue-full" | "no-trigger"
-  | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "amplification" | "refused" | "policy" | "too-big" | "io-error";
+  | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "amplification" | "refused" | "policy" | "credit" | "too-big" | "io-error";
 
 export interface Counters {
   readonly drops: Readonly<Record<DropReason, number>>;

@@ -27,7 +27,7 @@ import { ID_BYTES, RING_KEY_BYTES } from "./wire/data-header.js";
 /** In the order of `enum class Drop` in native/engine/counters.h. */
 export const DROP_REASONS = [
   "malformed", "version", "hip", "puzzle", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger",
-  "no-route", "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "too-big", "io-error",
+  "no-route", "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "credit", "too-big", "io-error",
 ] as const satisfies readonly DropReason[];
 
 /** Behind the drops in what `engineCounters` yields. */

@@ -118,7 +118,8 @@ FlowArguments take_flow(Check& check, const Arguments& arguments) {
   result.flow.source = check.bytes(arguments[5], "source");
   result.flow.association = take_u32(check, arguments[6], "association");
   result.flow.mtu = static_cast<uint16_t>(check.integer(arguments[7], "mtu", 0, 65'535));
-  result.strength = take_strength(check, arguments[8]);
+  result.flow.credit_bytes = static_cast<uint64_t>(check.integer(arguments[8], "creditBytes", 0, (int64_t{1} << 53) - 1));
+  result.strength = take_strength(check, arguments[9]);
   return result;
 }
 

@@ -15,6 +15,7 @@ export const ROUTE_BYTES = ADDRESS_SLOT_BYTES + WAY_SLOT_BYTES;
 export const VIAS = ["udp", "hip", "ip"] as const satisfies readonly Via[];
 export const VIA = { udp: 0, hip: 1, ip: 2 } as const satisfies Record<Via, number>;
 const ADDRESS_BYTES = 16;
+const UDP_HEADER_BYTES = 8;
 /** Before an IPv4 address (RFC 4291 §2.5.5.2). */
 const MAPPED = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
 
@@ -58,6 +59,9 @@ export function encodeRoute(locator: ViaLocator): Uint8Array {
   if (local !== undefined) putAddress(out, ADDRESS_SLOT_BYTES + 1, local);
   return out;
 }
+
+/** Of a datagram that takes this route: bare in IP there is none. */
+export const udpHeaderBytes = (route: Uint8Array): number => (u8(route, ADDRESS_SLOT_BYTES) === VIA.ip ? 0 : UDP_HEADER_BYTES);
 
 /** The caller has checked that the port is not 0. */
 export function decodeEndpoint(bytes: Uint8Array, at: number): Locator {

@@ -2,8 +2,9 @@
 import type { DropReason } from "../datapath.js";
 import { SEQUENCE_END } from "./association-table.js";
 import { completed, ownPacket } from "./checksum-state.js";
-import { planSeal, seal } from "./esp-seal.js";
-import type { FlowAction, FlowEntry } from "./flow-table.js";
+import { udpHeaderBytes } from "./endpoints.js";
+import { planSeal, seal, type SealPlan } from "./esp-seal.js";
+import type { FlowAction, FlowEntry, HeaderRoute } from "./flow-table.js";
 import { canCut, cutPacket, isUnfragmentable4 } from "./fragments.js";
 import type { IcmpErrors } from "./icmp-errors.js";
 import { IPV4, IPV6, innerVersion, type InnerPacket } from "./inner-packet.js";
@@ -69,20 +70,34 @@ export class FlowSender {
     return null;
   }
 
-  #esp({ association: name, route }: EspAction, packet: InnerPacket): DropReason | null {
-    const { nextServers, udpOut, outboundAssociations } = this.#state;
-    const association = outboundAssociations.get(name);
-    if (association === undefined) return "no-route";
-    const endpoint = "endpoint" in route ? route.endpoint : nextServers.lookup(route.ringKey);
-    if (endpoint === null) return "no-route";
+  #esp({ association: name, straight, relay }: EspAction, packet: InnerPacket): DropReason | null {
+    const association = this.#state.outboundAssociations.get(name);
+    if (association === undefined || (straight === null && this.#server(relay) === null)) return "no-route";
     if (association.nextSequence === SEQUENCE_END) return "sequence";
     const plan = planSeal(association, packet);
-    const header = "endpoint" in route ? null : route.header;
-    const headerBytes = header?.length ?? 0;
+    if (straight === null) return this.#sealed(plan, packet, relay, this.#server(relay));
+    if (straight.credit === null) return this.#sealed(plan, packet, null, straight.endpoint);
+    const bytes = plan.totalBytes + udpHeaderBytes(straight.endpoint);
+    if (straight.credit.take(bytes)) {
+      const refusal = this.#sealed(plan, packet, null, straight.endpoint);
+      if (refusal !== null) straight.credit.giveBack(bytes);
+      return refusal;
+    }
+    return relay === null ? "credit" : this.#sealed(plan, packet, relay, this.#server(relay));
+  }
+
+  #server(relay: HeaderRoute | null): Uint8Array | null {
+    return relay === null ? null : this.#state.nextServers.lookup(relay.ringKey);
+  }
+
+  #sealed(plan: SealPlan, packet: InnerPacket, relay: HeaderRoute | null, endpoint: Uint8Array | null): DropReason | null {
+    if (endpoint === null) return "no-route";
+    const { udpOut } = this.#state;
+    const headerBytes = relay?.header.length ?? 0;
     // The sequence number is taken only when there is room.
     const refusal = udpOut.reserve(headerBytes + plan.totalBytes, endpoint, trafficClassOf(packet.bytes, packet.at));
     if (refusal !== null) return refusal;
-    header?.copy(udpOut.buffer, udpOut.at);
+    relay?.header.copy(udpOut.buffer, udpOut.at);
     seal(plan, udpOut.buffer, udpOut.at + headerBytes);
     return null;
   }

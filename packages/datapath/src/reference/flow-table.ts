@@ -7,14 +7,41 @@ import { DATA_FIRST_BYTE } from "../wire/first-byte.js";
 import { requireName } from "./association-table.js";
 import { encodeRoute } from "./endpoints.js";
 import { addressKey, addressKeyAt, ringKeyAt, type AddressKey } from "./keys.js";
-import { ownBuffer, requireLength } from "./octets.js";
+import { equalAt, ownBuffer, requireLength } from "./octets.js";
 import { PacketQueue, type QueueBudget, type Queued } from "./queues.js";
 import { prepareServices, requireStrength, STRENGTHS, STRONGEST } from "./services.js";
 
 /** Behind a header to the server of its first id. */
-interface HeaderRoute {
+export interface HeaderRoute {
   readonly header: Buffer;
   readonly ringKey: string;
+}
+
+/** Straight to a locator. */
+interface StraightRoute {
+  /** A route. */
+  readonly endpoint: Uint8Array;
+  readonly credit: Credit | null;
+}
+
+/** What may go to a locator that has not answered. */
+export class Credit {
+  #usedBytes = 0;
+  /** Once a packet found too little left: none after it goes there, so that they stay in order. */
+  #isOver = false;
+
+  constructor(readonly bytes: number) {}
+
+  take(bytes: number): boolean {
+    if (this.#isOver || this.#usedBytes + bytes > this.bytes) this.#isOver = true;
+    else this.#usedBytes += bytes;
+    return !this.#isOver;
+  }
+
+  /** What was taken for a packet that did not leave. */
+  giveBack(bytes: number): void {
+    this.#usedBytes -= bytes;
+  }
 }
 
 interface Sending {
@@ -26,7 +53,7 @@ interface Sending {
 export type FlowAction =
   | { readonly action: "setup" }
   | ({ readonly action: "tunnel" } & Sending & HeaderRoute)
-  | ({ readonly action: "esp"; readonly association: number; readonly route: HeaderRoute | { readonly endpoint: Uint8Array } } & Sending)
+  | ({ readonly action: "esp"; readonly association: number; /** One at least. */ readonly straight: StraightRoute | null; readonly relay: HeaderRoute | null } & Sending)
   | { readonly action: "refuse" };
 
 /** A packet that waits, as it came. */
@@ -130,7 +157,7 @@ export class FlowTable {
     const entry = known ?? new FlowEntry(Uint8Array.from(address));
     this.#entries.set(key, entry);
     const way = entry.way(strength) ?? new Way(strength, action, this.#budget);
-    way.action = action;
+    way.action = withCreditOf(way.action, action);
     way.asked = false;
     this.#change(entry, () => entry.add(way));
     return { flow: entry, way };
@@ -186,7 +213,7 @@ export function prepareAction(flow: Flow, addressBytes: number): FlowAction {
       return { action: "tunnel", ...prepareSending(flow, addressBytes), ...prepareHeader(flow.header) };
     case "esp":
       requireName(flow.association);
-      return { action: "esp", association: flow.association, route: prepareRoute(flow), ...prepareSending(flow, addressBytes) };
+      return { action: "esp", association: flow.association, ...prepareRoutes(flow), ...prepareSending(flow, addressBytes) };
     default:
       return { action: flow.action };
   }
@@ -205,15 +232,27 @@ function prepareHeader(bytes: Uint8Array): HeaderRoute {
   return { header, ringKey: ringKeyAt(header, DATA_OFFSET.ids) };
 }
 
-function prepareRoute({ header, locator }: Flow & { action: "esp" }): HeaderRoute | { readonly endpoint: Uint8Array } {
-  if ((header === null) === (locator === null)) throw new RangeError("an ESP flow has either a header or a locator");
-  if (header === null) {
-    const straight = locator as ViaLocator;
-    if (straight.via === "ip" && straight.port !== IP_PROTOCOL.esp) throw new RangeError("an ESP flow by IP with another protocol");
-    return { endpoint: encodeRoute(straight) };
-  }
+function prepareRoutes({ header, locator, creditBytes }: Flow & { action: "esp" }): { readonly straight: StraightRoute | null; readonly relay: HeaderRoute | null } {
+  if (creditBytes !== undefined && !(Number.isSafeInteger(creditBytes) && creditBytes > 0)) throw new RangeError(`credit ${creditBytes}, expected 1 to 2^53 - 1`);
+  if (creditBytes === undefined ? (header === null) === (locator === null) : locator === null) throw new RangeError("an ESP flow has either a header or a locator, with a credit a locator");
+  return { straight: locator === null ? null : prepareStraight(locator, creditBytes), relay: header === null ? null : prepareRelay(header) };
+}
+
+function prepareStraight(locator: ViaLocator, creditBytes: number | undefined): StraightRoute {
+  if (locator.via === "ip" && locator.port !== IP_PROTOCOL.esp) throw new RangeError("an ESP flow by IP with another protocol");
+  return { endpoint: encodeRoute(locator), credit: creditBytes === undefined ? null : new Credit(creditBytes) };
+}
+
+function prepareRelay(header: Uint8Array): HeaderRoute {
   const route = prepareHeader(header);
   const isBare = parseDataHeader(route.header, 0, route.header.length) === route.header.length;
   if (!isBare || route.header[DATA_OFFSET.payloadKind] !== PAYLOAD_KIND.esp) throw new RangeError("the header of an ESP flow is a data header of payload kind 4");
   return route;
+}
+
+/** The same locator with the same credit: what was used stays used. */
+function withCreditOf(before: FlowAction, action: FlowAction): FlowAction {
+  if (before.action !== "esp" || action.action !== "esp" || !before.straight?.credit || !action.straight?.credit) return action;
+  const isSame = before.straight.credit.bytes === action.straight.credit.bytes && equalAt(before.straight.endpoint, 0, action.straight.endpoint);
+  return isSame ? { ...action, straight: before.straight } : action;
 }

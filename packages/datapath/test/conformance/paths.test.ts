@@ -1,13 +1,15 @@
 /** Several paths to one peer (docs/datapath.md, "Paths"): the same in both engines. */
 import { makeLocator, type Locator, type ViaLocator } from "@i3/common";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { InboundAssociation, Upcall } from "../../src/datapath.js";
+import type { Flow, InboundAssociation, OutboundAssociation, Upcall } from "../../src/datapath.js";
 import type { RawDatagram } from "../../src/native-addon.js";
 import { encodeRoute } from "../../src/reference/endpoints.js";
 import { makeCipher } from "../../src/reference/esp-transforms.js";
-import { inbound, NULL, SPI } from "../reference/associations.js";
+import { CHECKSUM } from "../../src/reference/step.js";
+import { espFlow, inbound, NULL, outbound, OWN, PEER, SPI } from "../reference/associations.js";
 import { dataPacket, risen } from "../reference/harness.js";
-import { be32, bytes, concat, data, ip4, ip6, makeId } from "../reference/packets.js";
+import { be32, bytes, concat, data, ip4, ip6, makeId, packet, udp } from "../reference/packets.js";
+import { plainArrival } from "./arrival-recipes.js";
 import { EnginePair } from "./engine-pair.js";
 
 const HOME = makeLocator(ip4("192.0.2.1"), 4_000);
@@ -86,5 +88,94 @@ describe("packets from elsewhere", () => {
     const upcalls = arrive(1, ...flood, from(AWAY, sealed(1)));
     expect(upcalls.at(-1)).toEqual(elsewhere(AWAY));
     expect(risen(before, pair.counters().drops)).toMatchObject({ "queue-full": 1_024 });
+  });
+});
+
+describe("what may go to a place that has not answered", () => {
+  const HEADER = dataPacket({ ids: [makeId(9)], payloadKind: 4 });
+  /** A packet of so many bytes as ESP, by the NULL transform in tunnel mode. */
+  const sized = (espBytes: number): Uint8Array => packet(OWN, PEER, 17, udp(data(espBytes - 8 - 16 - 2 - 28)));
+  const associate = (more: Partial<OutboundAssociation> = {}): unknown => pair.change("setOutboundAssociation", (engine) => engine.setOutboundAssociation(1, outbound({ transform: NULL, ...more })));
+  const set = (more: Partial<Flow & { action: "esp" }>): unknown => pair.change("setFlow", (engine) => engine.setFlow(PEER, espFlow({ locator: AWAY, ...more })));
+  /** Of each packet that left whether it went straight, in a row of letters. */
+  const send = (...sizes: readonly number[]): string =>
+    pair.step(1, sizes.map((size) => plainArrival(sized(size), CHECKSUM.complete)), [], false).map(([first]) => (first === 0x11 ? "r" : "s")).join("");
+  beforeEach(() => {
+    associate();
+    pair.change("setDefaultServer", (engine) => engine.setDefaultServer(HOME));
+  });
+
+  it("goes there to the last byte, then behind the header", () => {
+    set({ header: HEADER, creditBytes: 3 * 108 });
+    expect(send(100, 100, 100, 100)).toBe("sssr");
+    set({ header: HEADER, creditBytes: 3 * 108 - 1 });
+    expect(send(100, 100, 100, 100)).toBe("ssrr");
+    expect(pair.counters().drops.credit).toBe(0);
+  });
+
+  it("by IP itself has no header of UDP", () => {
+    set({ header: HEADER, locator: { address: AWAY.address, port: 50, via: "ip" }, creditBytes: 300 });
+    expect(send(100, 100, 100, 100)).toBe("sssr");
+  });
+
+  it("is over with the first packet that does not fit, so that all stay in order", () => {
+    set({ header: HEADER, creditBytes: 300 });
+    expect(send(100, 1_000, 60, 60)).toBe("srrr");
+  });
+
+  it("is dropped without a header, and is none of the flow's", () => {
+    set({ header: null, creditBytes: 216 });
+    expect(send(100, 100, 100)).toBe("ss");
+    expect(pair.counters().drops.credit).toBe(1);
+    expect(pair.flowCounters(PEER)?.packetsOut).toBe(2);
+  });
+
+  it.each<readonly [string, Partial<Flow & { action: "esp" }>, string]>([
+    ["the same", {}, "r"], ["another header", { header: dataPacket({ ids: [makeId(8)], payloadKind: 4 }) }, "r"], ["none", { header: null }, ""],
+    ["more credit", { creditBytes: 217 }, "s"], ["another port", { locator: { ...AWAY, port: 4_001 } }, "s"], ["another way", { locator: { ...AWAY, via: "hip" } }, "s"],
+    ["another address of ours", { locator: { ...AWAY, via: "hip", local: ip4("192.0.2.200") } }, "s"],
+  ])("is counted on when the flow is set again with %s", (_, more, then) => {
+    const flow = { header: HEADER, creditBytes: 216 };
+    set(flow);
+    expect(send(100, 100, 100)).toBe("ssr");
+    set({ ...flow, ...more });
+    expect(send(100)).toBe(then);
+  });
+
+  it("begins anew after anything else", () => {
+    const flow = { header: HEADER, creditBytes: 216 };
+    set(flow);
+    expect(send(100, 100, 100)).toBe("ssr");
+    pair.change("setFlow", (engine) => engine.setFlow(PEER, espFlow({ locator: AWAY })));
+    expect(send(100)).toBe("s");
+    set(flow);
+    expect(send(100, 100, 100)).toBe("ssr");
+    pair.change("setFlow", (engine) => engine.setFlow(PEER, { action: "setup" }));
+    set(flow);
+    expect(send(100, 100, 100)).toBe("ssr");
+  });
+
+  it("is what leaves: a packet that finds no room or no number costs nothing", () => {
+    set({ header: HEADER, creditBytes: 216 });
+    associate({ firstSequence: (1n << 64n) - 1n });
+    expect(send(100)).toBe("s");
+    expect(send(100)).toBe("");
+    associate({ transform: { ...NULL, integrityKey: NULL.integrityKey.map((byte) => byte ^ 1) } });
+    expect(send(100, 100)).toBe("sr");
+    expect(pair.counters().drops.sequence).toBe(1);
+  });
+
+  it("without a server is dropped as behind any header", () => {
+    pair.change("setDefaultServer", (engine) => engine.setDefaultServer(null));
+    set({ header: HEADER, creditBytes: 108 });
+    expect(send(100, 100)).toBe("s");
+    expect(pair.counters().drops["no-route"]).toBe(1);
+  });
+
+  it("counts for packets that waited too", () => {
+    pair.change("setFlow", (engine) => engine.setFlow(PEER, { action: "setup" }));
+    expect(send(100, 100, 100)).toBe("");
+    set({ header: HEADER, creditBytes: 216 });
+    expect(send()).toBe("ssr");
   });
 });

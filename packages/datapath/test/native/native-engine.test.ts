@@ -72,6 +72,10 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
     ["MTU that is no number", flow({ mtu: NaN })],
     ["header and locator", flow({ locator: AT }, ESP)],
     ["neither header nor locator", flow({ header: null }, ESP)],
+    ...[0, -1, 1.5, NaN, 2 ** 53].map((creditBytes): Row => [`credit ${creditBytes}`, flow({ locator: AT, creditBytes }, ESP)]),
+    ["credit without a locator", flow({ creditBytes: 1 }, ESP)],
+    ["credit with a header of another payload kind", flow({ header: dataPacket({}), locator: AT, creditBytes: 1 }, ESP)],
+    ["credit by IP with another protocol", flow({ locator: { address: ip4("192.0.2.1"), port: 139, via: "ip" }, creditBytes: 1 }, ESP)],
     ["ESP header of another payload kind", flow({ header: dataPacket({}) }, ESP)],
     ["ESP header with bytes behind", flow({ header: concat(ESP.header ?? bytes(), bytes(0)) }, ESP)],
     ["ESP locator", flow({ header: null, locator: { address: bytes(1), port: 1 } }, ESP)],
@@ -204,18 +208,20 @@ describe("calls of the addon", () => {
   const PAIRS6 = concat(ip6(1), ip6(2), ip6(3), ip6(4));
   const BIG = [makeId(1), makeId(2), makeId(3)];
   const rows: readonly (readonly [...Row, ...expected: (readonly unknown[])[]])[] = [
-    ["setup", (engine) => engine.setFlow(ADDRESS, { action: "setup" }), ["engineSetFlow", ADDRESS, 0, NONE, null, NONE, 0, 65_535, 2]],
-    ["tunnel", (engine) => engine.setFlow(ADDRESS, TUNNEL), ["engineSetFlow", ADDRESS, 1, header, null, source, 0, 65_535, 2]],
-    ["tunnel with an MTU", (engine) => engine.setFlow(ADDRESS, { ...TUNNEL, mtu: 576 }), ["engineSetFlow", ADDRESS, 1, header, null, source, 0, 576, 2]],
-    ["ESP behind a header", (engine) => engine.setFlow(ADDRESS, { ...ESP, mtu: 1_400 }), ["engineSetFlow", ADDRESS, 2, ESP.header, null, source, 7, 1_400, 2]],
-    ["ESP straight", (engine) => engine.setFlow(ADDRESS, { ...ESP, header: null, locator: AT, association: 2 ** 32 - 1 }), ["engineSetFlow", ADDRESS, 2, NONE, ROUTE, source, 2 ** 32 - 1, 65_535, 2]],
-    ["refuse", (engine) => engine.setFlow(ip6(9), { action: "refuse" }), ["engineSetFlow", ip6(9), 3, NONE, null, NONE, 0, 65_535, 2]],
+    ["setup", (engine) => engine.setFlow(ADDRESS, { action: "setup" }), ["engineSetFlow", ADDRESS, 0, NONE, null, NONE, 0, 65_535, 0, 2]],
+    ["tunnel", (engine) => engine.setFlow(ADDRESS, TUNNEL), ["engineSetFlow", ADDRESS, 1, header, null, source, 0, 65_535, 0, 2]],
+    ["tunnel with an MTU", (engine) => engine.setFlow(ADDRESS, { ...TUNNEL, mtu: 576 }), ["engineSetFlow", ADDRESS, 1, header, null, source, 0, 576, 0, 2]],
+    ["ESP behind a header", (engine) => engine.setFlow(ADDRESS, { ...ESP, mtu: 1_400 }), ["engineSetFlow", ADDRESS, 2, ESP.header, null, source, 7, 1_400, 0, 2]],
+    ["ESP straight", (engine) => engine.setFlow(ADDRESS, { ...ESP, header: null, locator: AT, association: 2 ** 32 - 1 }), ["engineSetFlow", ADDRESS, 2, NONE, ROUTE, source, 2 ** 32 - 1, 65_535, 0, 2]],
+    ["ESP straight for a while", (engine) => engine.setFlow(ADDRESS, { ...ESP, locator: AT, creditBytes: 2 ** 53 - 1 }), ["engineSetFlow", ADDRESS, 2, ESP.header, ROUTE, source, 7, 65_535, 2 ** 53 - 1, 2]],
+    ["ESP straight for a while, and nowhere else", (engine) => engine.setFlow(ADDRESS, { ...ESP, header: null, locator: AT, creditBytes: 1 }), ["engineSetFlow", ADDRESS, 2, NONE, ROUTE, source, 7, 65_535, 1, 2]],
+    ["refuse", (engine) => engine.setFlow(ip6(9), { action: "refuse" }), ["engineSetFlow", ip6(9), 3, NONE, null, NONE, 0, 65_535, 0, 2]],
     ["no flow", (engine) => engine.setFlow(ADDRESS, null), ["engineRemoveFlow", ADDRESS, 3]],
-    ["a weaker way", (engine) => engine.setFlow(ADDRESS, { action: "setup" }, 1), ["engineSetFlow", ADDRESS, 0, NONE, null, NONE, 0, 65_535, 1]],
+    ["a weaker way", (engine) => engine.setFlow(ADDRESS, { action: "setup" }, 1), ["engineSetFlow", ADDRESS, 0, NONE, null, NONE, 0, 65_535, 0, 1]],
     ["one way less", (engine) => engine.setFlow(ADDRESS, null, 0), ["engineRemoveFlow", ADDRESS, 0]],
     [
       "services", (engine) => { engine.setFlow(ADDRESS, { action: "setup" }); engine.setServices(ADDRESS, { services: [SSH, { protocol: 1, ports: [], strength: 0 }], rest: null }); },
-      ["engineSetFlow", ADDRESS, 0, NONE, null, NONE, 0, 65_535, 2], ["engineFlowReport", ADDRESS], ["engineSetServices", ADDRESS, bytes(6, 1, 2, 0, 22, 0, 22, 0x12, 0x34, 0xff, 0xfe, 1, 0, 0), 3],
+      ["engineSetFlow", ADDRESS, 0, NONE, null, NONE, 0, 65_535, 0, 2], ["engineFlowReport", ADDRESS], ["engineSetServices", ADDRESS, bytes(6, 1, 2, 0, 22, 0, 22, 0x12, 0x34, 0xff, 0xfe, 1, 0, 0), 3],
     ],
     ["no services", (engine) => engine.setServices(ADDRESS, null), ["engineRemoveServices", ADDRESS]],
     ["inbound upcall", (engine) => engine.setInbound(makeId(1), { action: "upcall" }), ["engineSetInboundUpcall", makeId(1)]],
@@ -369,10 +375,10 @@ describe("answers", () => {
     const { engine } = stepped({ engineCounters: () => Float64Array.from({ length: DROP_REASONS.length + 13 }, (_, i) => i + 1) });
     const counters = engine.counters();
     expect(Object.keys(counters.drops).toSorted()).toEqual(Object.keys(new ReferenceEngine().counters().drops).toSorted());
-    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 24]);
-    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 25, tunOut: 26, udpIn: 27, udpOut: 28, upcalls: 29, hipAnswered: 30, refreshed: 31, challenged: 32 });
-    expect(engine.systemCalls()).toEqual({ tunReads: 33, tunWrites: 34, udpReads: 35, udpSends: 36 });
-    expect(engine.tableBytes()).toBe(37);
+    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 25]);
+    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 26, tunOut: 27, udpIn: 28, udpOut: 29, upcalls: 30, hipAnswered: 31, refreshed: 32, challenged: 33 });
+    expect(engine.systemCalls()).toEqual({ tunReads: 34, tunWrites: 35, udpReads: 36, udpSends: 37 });
+    expect(engine.tableBytes()).toBe(38);
   });
 });
 

@@ -25,7 +25,7 @@ enum class FlowAction : uint8_t { setup, tunnel, esp, refuse, none };
 
 struct FlowSpec {
   FlowAction action = FlowAction::setup;
-  // tunnel, esp: a data header, or empty; esp: then `locator` is set.
+  // tunnel, esp: a data header, or empty; esp: then `locator` is set, and both may be with a credit.
   Bytes header;
   std::optional<Endpoint> locator;
   Way way;
@@ -33,6 +33,8 @@ struct FlowSpec {
   uint32_t association = 0;
   // 65,535: none.
   uint16_t mtu = 65'535;
+  // What may go to `locator`: packets with UDP's header; then behind `header`. 0: no limit.
+  uint64_t credit_bytes = 0;
 };
 
 enum class TransformKind : uint8_t { aes_gcm, null_hmac, aes_cbc_hmac };

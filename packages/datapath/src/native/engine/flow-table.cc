@@ -4,10 +4,11 @@ namespace i3 {
 
 bool FlowTable::is_valid(Bytes address, const FlowSpec& spec) {
   if (!FlowName::is_valid(address) || spec.action == FlowAction::none) return false;
-  if (spec.action == FlowAction::setup || spec.action == FlowAction::refuse) return spec.header.empty() && spec.source.empty() && !spec.locator && spec.mtu == 65'535;
+  if (spec.action == FlowAction::setup || spec.action == FlowAction::refuse) return spec.header.empty() && spec.source.empty() && !spec.locator && spec.mtu == 65'535 && spec.credit_bytes == 0;
   const bool has_header = !spec.header.empty();
   const bool header_fits = !has_header || (spec.header[0] == 0x11 && data_header::parse(spec.header) != 0);
-  const bool way_fits = spec.action == FlowAction::tunnel ? has_header && !spec.locator : has_header != spec.locator.has_value();
+  const bool is_limited = spec.credit_bytes != 0;
+  const bool way_fits = spec.action == FlowAction::tunnel ? has_header && !spec.locator && !is_limited : is_limited ? spec.locator.has_value() : has_header != spec.locator.has_value();
   const bool mtu_fits = spec.mtu >= (address.size() == 4 ? 576 : 1'280);
   return header_fits && way_fits && mtu_fits && spec.source.size() == address.size() && (!spec.locator || spec.locator->port() != 0);
 }
@@ -17,7 +18,10 @@ void FlowWay::set(const FlowSpec& spec, const Hasher& hasher) {
   asked = false;
   mtu = spec.mtu;
   association = spec.association;
-  straight = spec.locator ? std::make_unique<const StraightTo>(StraightTo{*spec.locator, spec.way}) : nullptr;
+  auto to = spec.locator ? std::make_unique<StraightTo>(spec) : nullptr;
+  // What was used stays used.
+  if (to && straight && to->same_as(*straight)) to->used_bytes = straight->used_bytes.load();
+  straight = std::move(to);
   source = {};
   copy_to(source, 0, spec.source);
   header.assign(spec.header.begin(), spec.header.end());

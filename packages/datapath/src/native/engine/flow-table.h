@@ -14,8 +14,24 @@ namespace i3 {
 
 // Where packets go that no server carries.
 struct StraightTo {
+  explicit StraightTo(const FlowSpec& spec) : endpoint(*spec.locator), way(spec.way), credit_bytes(spec.credit_bytes) {}
+
   Endpoint endpoint;
   Way way;
+  // For a peer that has not answered there yet; 0: no limit.
+  uint64_t credit_bytes;
+  // Also what found no room, so that nothing goes there any more once one packet did not: they stay in order.
+  std::atomic<uint64_t> used_bytes{0};
+
+  bool is_limited() const { return credit_bytes != 0; }
+  bool same_as(const StraightTo& other) const { return endpoint == other.endpoint && way == other.way && credit_bytes == other.credit_bytes; }
+  // What a packet of so many bytes costs. By several lanes at once: together they take the credit at most.
+  uint64_t cost(size_t sealed_bytes) const { return sealed_bytes + (way.via == Via::ip ? 0 : udp::header_bytes); }
+  bool take(uint64_t cost) {
+    if (used_bytes.load(std::memory_order_relaxed) > credit_bytes) return false;
+    return used_bytes.fetch_add(cost, std::memory_order_relaxed) + cost <= credit_bytes;
+  }
+  void give_back(uint64_t cost) { used_bytes.fetch_sub(cost, std::memory_order_relaxed); }
 };
 
 // What is done with packets of an address that need one strength.
@@ -28,7 +44,7 @@ struct FlowWay {
   uint32_t ring_key_hash = 0;
   uint16_t mtu = 65'535;
   // Few have it, and it is large.
-  std::unique_ptr<const StraightTo> straight;
+  std::unique_ptr<StraightTo> straight;
   std::array<uint8_t, 16> source{};
   FlowAction action = FlowAction::none;
   // The control plane has been told of this set-up.

@@ -199,9 +199,7 @@ void HostRules::send_fragments(Flow& flow, const FlowWay& way, const Inner& inne
   cutting_--;
 }
 
-const Endpoint* HostRules::endpoint_of(const FlowWay& way) const {
-  return way.straight ? &way.straight->endpoint : lane_.tables.next_servers.lookup(way.ring_key(), way.ring_key_hash);
-}
+const Endpoint* HostRules::server_of(const FlowWay& way) const { return lane_.tables.next_servers.lookup(way.ring_key(), way.ring_key_hash); }
 
 void HostRules::emit(Flow& flow, const FlowWay& way, const Inner& inner) {
   if (way.action == FlowAction::esp) emit_sealed(flow, way, inner);
@@ -210,7 +208,7 @@ void HostRules::emit(Flow& flow, const FlowWay& way, const Inner& inner) {
 
 void HostRules::emit_plain(Flow& flow, const FlowWay& way, const Inner& inner) {
   const MutableBytes packet = inner.packet();
-  const Endpoint* endpoint = endpoint_of(way);
+  const Endpoint* endpoint = server_of(way);
   if (endpoint == nullptr) return lane_.drop(Drop::no_route);
   if (inner.checksum == ChecksumState::partial) complete_checksum(packet);
   const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), way.header.size() + packet.size());
@@ -222,7 +220,8 @@ void HostRules::emit_plain(Flow& flow, const FlowWay& way, const Inner& inner) {
 
 void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) {
   OutboundAssociation* association = lane_.tables.outbound_associations.find(way.association, lane_.tables.hasher);
-  const Endpoint* endpoint = association == nullptr ? nullptr : endpoint_of(way);
+  StraightTo* straight = way.straight.get();
+  const Endpoint* endpoint = association == nullptr ? nullptr : straight != nullptr ? &straight->endpoint : server_of(way);
   if (endpoint == nullptr) return lane_.drop(Drop::no_route);
   if (association->next.load(std::memory_order_relaxed) == 0) return lane_.drop(Drop::sequence);
   const MutableBytes packet = inner.packet();
@@ -233,15 +232,31 @@ void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) 
   }
   const EspForm form = esp_form(*association, packet, state);
   const size_t sealed_bytes = form.sealed_bytes(association->keys.kind());
-  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), way.header.size() + sealed_bytes, way.straight ? way.straight->way : Way());
-  if (refused != Drop::none) return lane_.drop(refused);
-  copy_to(room, 0, way.header);
+  uint64_t credit = 0;
+  if (straight != nullptr && straight->is_limited()) [[unlikely]] {
+    if (const uint64_t cost = straight->cost(sealed_bytes); straight->take(cost)) {
+      credit = cost;
+    } else {
+      if (way.header.empty()) return lane_.drop(Drop::credit);
+      straight = nullptr;
+      endpoint = server_of(way);
+      if (endpoint == nullptr) return lane_.drop(Drop::no_route);
+    }
+  }
+  const Bytes header = straight == nullptr ? Bytes(way.header) : Bytes();
+  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), header.size() + sealed_bytes, straight == nullptr ? Way() : straight->way);
+  if (refused != Drop::none) {
+    if (credit != 0) straight->give_back(credit);
+    return lane_.drop(refused);
+  }
+  copy_to(room, 0, header);
   const uint64_t sequence = association->take();
   const SavedTail tail(inner.buffer, inner.at + inner.length, form.trailer_bytes());
   const Bytes plaintext = form.put_trailer(inner.buffer, inner.at, inner.length);
   Cipher& cipher = *association->ciphers[lane_.index];
-  if (sequence == 0 || !cipher.seal(room.subspan(way.header.size()), association->spi, sequence, plaintext)) {
+  if (sequence == 0 || !cipher.seal(room.subspan(header.size()), association->spi, sequence, plaintext)) {
     lane_.udp.retract();
+    if (credit != 0) straight->give_back(credit);
     return lane_.drop(Drop::sequence);
   }
   flow.count_out(packet);

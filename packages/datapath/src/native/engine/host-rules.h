@@ -60,7 +60,7 @@ class HostRules {
   void emit(Flow& flow, const FlowWay& way, const Inner& inner);
   void emit_plain(Flow& flow, const FlowWay& way, const Inner& inner);
   void emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner);
-  const Endpoint* endpoint_of(const FlowWay& way) const;
+  const Endpoint* server_of(const FlowWay& way) const;
   Flow* flow_named(const FlowName& name);
 
   struct Opened {

@@ -39,7 +39,8 @@ FlowSpec flow_to(unsigned version, Random& random, std::vector<uint8_t>& header,
   if (random() % 2 == 0) spec.mtu = version == 4 ? 576 : 1'280;
   if (spec.action == FlowAction::esp && random() % 2 == 0) {
     spec.locator = endpoint(1);
-    return spec;
+    if (random() % 2 == 0) spec.credit_bytes = 1 + random() % 5'000;
+    if (spec.credit_bytes % 2 == 0) return spec;
   }
   header = data_header_to(make_id(static_cast<uint8_t>(random() % 4), 0), spec.action == FlowAction::esp ? 4 : 1, static_cast<uint8_t>(random() % 2));
   spec.header = header;
@@ -214,6 +215,54 @@ void numbers_are_used_once(uint64_t number) {
   CHECK(used.size() == 6'000 && engine.next_sequence(1) == 6'001);
 }
 
+// Both lanes send by one flow, which is set again meanwhile: together they send straight what the credit allows, and not a packet less.
+void credit_is_kept(uint64_t number) {
+  Engine engine(seed, 2);
+  Random random(number);
+  set_association(engine, 1, true, random);
+  FlowSpec spec;
+  const auto source = address4(own), header = data_header_to(make_id(1), 4);
+  spec.action = FlowAction::esp;
+  spec.association = 1;
+  spec.locator = endpoint(1);
+  spec.header = header;
+  spec.source = source;
+  spec.credit_bytes = 50'000;
+  CHECK(engine.set_flow(address4(1), spec) == Status::ok);
+  engine.set_default_server(endpoint(2));
+  CheckingSink sinks[2];
+  const auto send = [&](size_t index) {
+    sinks[index].kept = 100'000;
+    for (int i = 0; i < 100; i++) {
+      Lane& lane = engine.lane(index);
+      lane.lock();
+      lane.begin(1, sinks[index], {});
+      for (int k = 0; k < 10; k++) {
+        std::vector<uint8_t> packet(60);
+        mend(packet, Mend(16), own, 1, 6);
+        packet.resize(60 + Lane::tun_slack_bytes);
+        lane.from_tun(packet, 60, {});
+      }
+      lane.end();
+      lane.unlock();
+    }
+  };
+  std::thread first(send, 0), second(send, 1);
+  for (int i = 0; i < 200; i++) CHECK(engine.set_flow(address4(1), spec) == Status::ok);
+  first.join();
+  second.join();
+  size_t straight = 0, relayed = 0, cost = 0;
+  for (const auto& sink : sinks) {
+    for (const auto& datagram : sink.datagrams) {
+      const bool is_straight = datagram.to == endpoint(1);
+      CHECK((datagram.bytes[0] == 0x11) != is_straight);
+      if (is_straight) cost = datagram.bytes.size() + 8;
+      (is_straight ? straight : relayed)++;
+    }
+  }
+  CHECK(cost > 0 && straight == spec.credit_bytes / cost && straight + relayed == 2'000);
+}
+
 }  // namespace
 }  // namespace i3::test
 
@@ -222,6 +271,7 @@ int main(int count, char** arguments) {
   const double seconds = count > 1 ? std::atof(arguments[1]) : 2;
   const uint64_t number = count > 2 ? std::strtoull(arguments[2], nullptr, 10) : 1;
   numbers_are_used_once(number);
+  credit_is_kept(number);
   i3::Engine engine(seed, 2);
   std::atomic<uint64_t> signals{0};
   engine.on_upcalls([&signals] { signals++; });

@@ -119,7 +119,13 @@ class Program {
     if (moves) spec.source = keep(address_of(to.size() == 4 ? 4 : 6, own));
     spec.association = name();
     if ((bits & 8) != 0) spec.mtu = static_cast<uint16_t>((to.size() == 4 ? 576 : 1'280) + choices_.byte());
+    // To both, or to one.
+    if (spec.action == FlowAction::esp && (bits & 0xc0) == 0x80) {
+      spec.locator = any_endpoint();
+      spec.credit_bytes = uint64_t{choices_.byte()} * 16;
+    }
     // Wrong in one thing.
+    if ((bits & 0xf0) == 0x50) spec.credit_bytes = 1;
     if ((bits & 0xf0) == 0x10) spec.header = keep(choose_bytes(choices_, 600));
     if ((bits & 0xf0) == 0x20) spec.source = odd();
     if ((bits & 0xf0) == 0x30) spec.mtu = choices_.word();
