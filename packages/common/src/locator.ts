@@ -26,8 +26,10 @@ export type Via = "udp" | "hip" | "ip";
 export interface ViaLocator extends Locator {
   /** @default udp */
   readonly via?: Via;
-  /** The address of ours that is to be used, as long as `address`; with `hip` and `ip` only. @default the system's choice */
+  /** The address of ours that is to be used, as long as `address`. @default the system's choice */
   readonly local?: Uint8Array;
+  /** The number of the interface that is to be used. @default 0, the system's choice */
+  readonly interfaceIndex?: number;
 }
 
 /** ::ffff:0:0/96 (RFC 4291 §2.5.5.2). */
@@ -66,9 +68,9 @@ export function decodeLocator(bytes: Uint8Array): Locator {
 export const sameLocator = (a: Locator, b: Locator): boolean =>
   a.port === b.port && sameBytes(a.address, b.address);
 
-/** The same address, port and socket of ours. */
+/** The same address, port, socket and place of ours. */
 export const sameViaLocator = (a: ViaLocator, b: ViaLocator): boolean =>
-  sameLocator(a, b) && (a.via ?? "udp") === (b.via ?? "udp") && sameLocal(a.local, b.local);
+  sameLocator(a, b) && (a.via ?? "udp") === (b.via ?? "udp") && sameLocal(a.local, b.local) && (a.interfaceIndex ?? 0) === (b.interfaceIndex ?? 0);
 
 const sameLocal = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
   a === b || (a !== undefined && b !== undefined && a.length === b.length && a.every((byte, i) => b[i] === byte));

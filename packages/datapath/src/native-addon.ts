@@ -52,7 +52,7 @@ export interface OpenedEngine {
 }
 
 /**
- * Upcall as C++ makes it: `from` is an endpoint of 18 bytes, of kinds 6 and 8 a route of 35 (reference/endpoints.ts); fields that a kind has not are absent. Of kind 0 `bytes` has the endpoint
+ * Upcall as C++ makes it: `from` is an endpoint of 18 bytes, of kinds 6 and 8 a route of 39 (reference/endpoints.ts); fields that a kind has not are absent. Of kind 0 `bytes` has the endpoint
  * before the datagram, and shares its memory with the others of its batch.
  */
 export interface RawUpcall {
@@ -77,7 +77,7 @@ export type VnetPacket = Uint8Array;
 export interface RawDatagram {
   readonly bytes: Uint8Array;
   readonly segmentBytes: number;
-  /** Of the main port, 18 bytes, or a route of 35 (reference/endpoints.ts); what comes out is a route. */
+  /** Of the main port, 18 bytes, or a route of 39 (reference/endpoints.ts); what comes out is a route. */
   readonly endpoint: Uint8Array;
   readonly trafficClass: number;
 }
@@ -144,7 +144,7 @@ export interface NativeEngineAddon {
   engineRelease(handle: EngineHandle, address: Uint8Array): EngineStatus;
   engineDiscard(handle: EngineHandle, address: Uint8Array, refuse: boolean): EngineStatus;
   engineSend(handle: EngineHandle, endpoint: Uint8Array, bytes: Uint8Array): void;
-  /** For each datagram its route 35, length 4, big-endian, and bytes. */
+  /** For each datagram its route 39, length 4, big-endian, and bytes. */
   engineSendAll(handle: EngineHandle, packed: Uint8Array): void;
   engineInject(handle: EngineHandle, packet: Uint8Array): void;
   engineSubmit(handle: EngineHandle, packet: Uint8Array): void;

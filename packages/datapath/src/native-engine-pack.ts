@@ -97,7 +97,7 @@ export function packTriggers(ringKey: Uint8Array, triggers: readonly TriggerEntr
 }
 
 const LENGTH_BYTES = 4;
-/** Of each datagram its route 35, length 4, bytes. Throws RangeError for a locator that no socket could send to. */
+/** Of each datagram its route 39, length 4, bytes. Throws RangeError for a locator that no socket could send to. */
 export function packDatagrams(datagrams: readonly Datagram[]): Uint8Array {
   const packed = roomOf(datagrams.reduce((sum, { bytes }) => sum + ROUTE_BYTES + LENGTH_BYTES + bytes.length, 0));
   let at = 0;

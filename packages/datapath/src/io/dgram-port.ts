@@ -62,7 +62,7 @@ class DgramPort implements UdpPort {
 
   write(batch: DatagramBatch): void {
     for (let i = 0; i < batch.count; i++) {
-      // Of the main port alone.
+      // Of the main port alone. Node cannot choose the address or the interface of a datagram: the system does.
       const address = batch.ways[i * WAY_SLOT_BYTES] === 0 ? this.#addresses.read(batch.addresses, i * 18) : null;
       if (address === null || this.#unconfirmed >= MAX_UNCONFIRMED) this.drops.ioError += 1;
       else this.#send(batch.arena.slice(i * batch.slotBytes, i * batch.slotBytes + (batch.lengths[i] ?? 0)), address);

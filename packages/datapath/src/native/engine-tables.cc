@@ -388,7 +388,7 @@ napi_value engine_send(napi_env env, napi_callback_info info) {
 }
 
 napi_value engine_send_all(napi_env env, napi_callback_info info) {
-  constexpr size_t route_bytes = 35, length_bytes = 4;
+  constexpr size_t route_bytes = sizeof(i3::Endpoint::bytes) + i3::Way::packed_bytes, length_bytes = 4;
   const auto read = [](Check& check, const Arguments& arguments) {
     std::vector<i3::Engine::Outgoing> datagrams;
     i3::Bytes left = check.bytes(arguments[1], "packed");

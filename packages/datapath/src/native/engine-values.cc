@@ -98,12 +98,13 @@ Route read_route(Check& check, i3::Bytes bytes, const char* name) {
   constexpr size_t endpoint_bytes = sizeof(route.endpoint.bytes);
   const bool is_whole = bytes.size() == endpoint_bytes + i3::Way::packed_bytes;
   const bool fits = is_whole ? bytes[endpoint_bytes] <= static_cast<uint8_t>(i3::Via::ip) : bytes.size() == endpoint_bytes;
-  if (check.valid() && !fits) check.fail(name, "expected 18 or 35 bytes");
+  if (check.valid() && !fits) check.fail(name, "expected 18 or 39 bytes");
   if (!check.valid()) return route;
   std::memcpy(route.endpoint.bytes.data(), bytes.data(), endpoint_bytes);
   if (!is_whole) return route;
   route.way.via = static_cast<i3::Via>(bytes[endpoint_bytes]);
   std::memcpy(route.way.local.data(), bytes.data() + endpoint_bytes + 1, route.way.local.size());
+  route.way.interface_index = i3::u32(bytes, endpoint_bytes + i3::Way::interface_offset);
   return route;
 }
 
@@ -138,6 +139,7 @@ napi_value make_route(napi_env env, const i3::Endpoint& endpoint, const i3::Way&
   i3::copy_to(bytes, 0, endpoint.bytes);
   i3::put8(bytes, endpoint_bytes, static_cast<unsigned>(way.via));
   i3::copy_to(bytes, endpoint_bytes + 1, way.local);
+  i3::put32(bytes, endpoint_bytes + i3::Way::interface_offset, way.interface_index);
   return make_bytes(env, bytes);
 }
 

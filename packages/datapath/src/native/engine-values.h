@@ -14,7 +14,7 @@ namespace i3io {
 i3::Endpoint take_endpoint(Check& check, napi_value value, const char* name);
 // The same, or null.
 std::optional<i3::Endpoint> take_optional_endpoint(Check& check, napi_value value, const char* name);
-// An endpoint of the main port, 18 bytes, or with its way, 35.
+// An endpoint of the main port, 18 bytes, or with its way, 39.
 struct Route {
   i3::Endpoint endpoint;
   i3::Way way;

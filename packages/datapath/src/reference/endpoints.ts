@@ -1,16 +1,19 @@
 /**
  * Locators as they stand in a DatagramBatch: an endpoint, which is an IPv6 or IPv4-mapped address 16 and a port 2, and a way.
  *
- *     | via 1: 0 udp, 1 hip, 2 ip | address of ours 16, as above; zeros: the system's choice |
+ *     | via 1: 0 udp, 1 hip, 2 ip | address of ours 16, as above; zeros: the system's choice | interface 4; 0: the system's choice |
  *
  * An endpoint with a way behind it is a route.
  */
 import { makeLocator, type Locator, type Via, type ViaLocator } from "@i3/common";
 import { IP_PROTOCOL } from "../datapath.js";
-import { copyBytes, equalAt, put16, putBytes, requireLength, u16, u8 } from "./octets.js";
+import { copyBytes, equalAt, put16, put32, putBytes, requireLength, u16, u32, u8 } from "./octets.js";
 import { ADDRESS_SLOT_BYTES, WAY_SLOT_BYTES } from "./step.js";
 
 export const PORT_OFFSET = 16;
+export const WAY_OFFSET = { local: 1, interfaceIndex: 17 } as const;
+/** As the system counts them. */
+const MAX_INTERFACE_INDEX = 0x7fff_ffff;
 export const ROUTE_BYTES = ADDRESS_SLOT_BYTES + WAY_SLOT_BYTES;
 export const VIAS = ["udp", "hip", "ip"] as const satisfies readonly Via[];
 export const VIA = { udp: 0, hip: 1, ip: 2 } as const satisfies Record<Via, number>;
@@ -49,14 +52,16 @@ export function putEndpoint(out: Uint8Array, at: number, { address, port }: Loca
 
 /** With its way. Throws RangeError as {@link encodeEndpoint}, and for a way that no socket has. */
 export function encodeRoute(locator: ViaLocator): Uint8Array {
-  const { via = "udp", local, address, port } = locator;
+  const { via = "udp", local, interfaceIndex = 0, address, port } = locator;
   const out = new Uint8Array(ROUTE_BYTES);
   out.set(encodeEndpoint(locator));
   if (!Object.hasOwn(VIA, via)) throw new RangeError(`a locator via ${String(via)}`);
   if (via === "ip" && port !== IP_PROTOCOL.hip && port !== IP_PROTOCOL.esp) throw new RangeError(`IP protocol ${port}, expected ${IP_PROTOCOL.hip} or ${IP_PROTOCOL.esp}`);
-  if (local !== undefined && (via === "udp" || local.length !== address.length)) throw new RangeError("an address of ours for the main port, or of another family");
+  if (local !== undefined && local.length !== address.length) throw new RangeError("an address of ours of another family");
+  if (!Number.isInteger(interfaceIndex) || interfaceIndex < 0 || interfaceIndex > MAX_INTERFACE_INDEX) throw new RangeError(`interface ${interfaceIndex}`);
   out[ADDRESS_SLOT_BYTES] = VIA[via];
-  if (local !== undefined) putAddress(out, ADDRESS_SLOT_BYTES + 1, local);
+  if (local !== undefined) putAddress(out, ADDRESS_SLOT_BYTES + WAY_OFFSET.local, local);
+  put32(out, ADDRESS_SLOT_BYTES + WAY_OFFSET.interfaceIndex, interfaceIndex);
   return out;
 }
 
@@ -75,8 +80,10 @@ export function decodeEndpoint(bytes: Uint8Array, at: number): Locator {
 export function decodeRoute(bytes: Uint8Array, at: number, ways: Uint8Array, wayAt: number): ViaLocator {
   const locator = decodeEndpoint(bytes, at);
   const via = VIAS[u8(ways, wayAt)] ?? "udp";
-  if (via === "udp") return locator;
-  const localBytes = ways.subarray(wayAt + 1, wayAt + WAY_SLOT_BYTES);
-  if (localBytes.every((byte) => byte === 0)) return Object.freeze({ ...locator, via });
-  return Object.freeze({ ...locator, via, local: makeLocator(copyBytes(ways, wayAt + 1, wayAt + WAY_SLOT_BYTES), 1).address });
+  const interfaceAt = wayAt + WAY_OFFSET.interfaceIndex;
+  const hasLocal = ways.subarray(wayAt + WAY_OFFSET.local, interfaceAt).some((byte) => byte !== 0);
+  const interfaceIndex = u32(ways, interfaceAt);
+  return Object.freeze({
+    ...locator, ...(via !== "udp" && { via }), ...(hasLocal && { local: makeLocator(copyBytes(ways, wayAt + WAY_OFFSET.local, interfaceAt), 1).address }), ...(interfaceIndex !== 0 && { interfaceIndex }),
+  });
 }

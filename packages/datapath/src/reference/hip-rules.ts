@@ -6,7 +6,7 @@ import { HIP_OFFSET, hipType, HIT_BYTES } from "@i3/common";
 import { HIP_MARK_BYTES, HIP_TYPE, isHitAt, MAX_I1_PARAMETERS, MAX_I2_PARAMETERS, namesGroup, parametersOf, type HipParameters } from "../wire/hip.js";
 import type { Arrival } from "./arrival.js";
 import { fold, sumWords } from "./checksum.js";
-import { decodeRoute, PORT_OFFSET, VIA } from "./endpoints.js";
+import { decodeRoute, PORT_OFFSET, VIA, WAY_OFFSET } from "./endpoints.js";
 import { PreparedResponder } from "./hip-responder.js";
 import { ringKeyAt } from "./keys.js";
 import { copyBytes, equalAt, u8 } from "./octets.js";
@@ -163,7 +163,7 @@ function unpaid(responder: PreparedResponder, bytes: Buffer, hipAt: number, para
 
 /** RFC 7401 §5.1.1: the pseudo-header of either family adds up to the words of both addresses, the protocol and the length. */
 function isSummedRight({ bytes, at, length, origins, originAt, ways, wayAt }: Arrival): boolean {
-  const addresses = Buffer.concat([origins.subarray(originAt, originAt + PORT_OFFSET), ways.subarray(wayAt + 1, wayAt + WAY_SLOT_BYTES)]);
+  const addresses = Buffer.concat([origins.subarray(originAt, originAt + PORT_OFFSET), ways.subarray(wayAt + WAY_OFFSET.local, wayAt + WAY_OFFSET.interfaceIndex)]);
   // Each mapped address has one word of ones, which is a zero in this arithmetic.
   return fold(sumWords(addresses, 0, addresses.length) + IP_PROTOCOL.hip + length + sumWords(bytes, at, at + length)) === 0xffff;
 }

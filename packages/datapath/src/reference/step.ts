@@ -30,7 +30,7 @@ export interface PacketBatch extends Batch {
  */
 export interface DatagramBatch extends Batch {
   readonly addresses: Uint8Array;
-  /** Which of our sockets, and which address of ours: 17 bytes a slot (endpoints.ts). All zero: the main port, the system's choice. */
+  /** Which of our sockets, and which address and interface of ours: 21 bytes a slot (endpoints.ts). All zero: the main port, the system's choice. */
   readonly ways: Uint8Array;
   /** The outer header's TOS or traffic class, 0 where the system does not tell. */
   readonly trafficClasses: Uint8Array;
@@ -57,7 +57,7 @@ export interface StepCore extends Datapath {
 export const ADDRESS_SLOT_BYTES = 18;
 
 /** Bytes of one way in {@link DatagramBatch.ways}. */
-export const WAY_SLOT_BYTES = 17;
+export const WAY_SLOT_BYTES = 21;
 
 /** An empty batch of `slots` packets of at most `slotBytes` bytes. */
 export function makePacketBatch(slots: number, slotBytes: number): PacketBatch {

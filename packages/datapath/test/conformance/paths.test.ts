@@ -133,6 +133,7 @@ describe("what may go to a place that has not answered", () => {
   it.each<readonly [string, Partial<Flow & { action: "esp" }>, string]>([
     ["the same", {}, "r"], ["another header", { header: dataPacket({ ids: [makeId(8)], payloadKind: 4 }) }, "r"], ["none", { header: null }, ""],
     ["more credit", { creditBytes: 217 }, "s"], ["another port", { locator: { ...AWAY, port: 4_001 } }, "s"], ["another way", { locator: { ...AWAY, via: "hip" } }, "s"],
+    ["another interface", { locator: { ...AWAY, interfaceIndex: 7 } }, "s"],
     ["another address of ours", { locator: { ...AWAY, via: "hip", local: ip4("192.0.2.200") } }, "s"],
   ])("is counted on when the flow is set again with %s", (_, more, then) => {
     const flow = { header: HEADER, creditBytes: 216 };

@@ -22,7 +22,8 @@ export const LOCATORS: readonly Locator[] = [
 /** The same, and others by HIP's own port and by IP itself. */
 export const ROUTES: readonly ViaLocator[] = [
   ...LOCATORS, { ...LOCATORS[0]!, via: "hip" }, { ...LOCATORS[1]!, via: "hip", local: ip4("192.0.2.200") }, { address: ip4("192.0.2.2"), port: 50, via: "ip" },
-  { address: ip6(0x99), port: 50, via: "ip", local: ip6(0x77) }, { address: ip4("192.0.2.3"), port: 139, via: "ip", local: ip4("192.0.2.201") },
+  { ...LOCATORS[1]!, local: ip4("192.0.2.200"), interfaceIndex: 3 }, { ...LOCATORS[3]!, interfaceIndex: 0x7fff_ffff },
+  { address: ip6(0x99), port: 50, via: "ip", local: ip6(0x77), interfaceIndex: 2 }, { address: ip4("192.0.2.3"), port: 139, via: "ip", local: ip4("192.0.2.201") },
 ];
 
 export const RING_BYTES = [0x10, 0x50, 0x90, 0xd0] as const;

@@ -111,6 +111,8 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
     ["flow of an inbound association", inward({ flow: bytes(1) })],
     ["rewrite of an inbound association", inward({ source6: PAIR4 })],
     ["where packets of an association are expected from", inward({ watch: { from: { address: bytes(1), port: 1 } } })],
+    ...[-1, 1.5, 2 ** 31, NaN].map((interfaceIndex): Row => [`interface ${interfaceIndex}`, flow({ header: null, locator: { ...AT, interfaceIndex } }, ESP)]),
+    ["an address of ours of another family", flow({ header: null, locator: { ...AT, local: ip6(1) } }, ESP)],
     ["port 0 where they are expected from", inward({ watch: { from: { ...AT, port: 0 } } })],
     ["HIT of a responder", hip({ hit: bytes(1) })],
     ["another HIT than the R1's", hip({ hit: hit(9) })],

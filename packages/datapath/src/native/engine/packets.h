@@ -25,15 +25,17 @@ struct Endpoint {
   bool operator==(const Endpoint&) const = default;
 };
 
-// Which of a host's sockets a datagram passes, and which address of ours. All zero: the main port, the system's choice.
+// Which of a host's sockets a datagram passes, and which address and interface of ours. All zero: the main port, the system's choice.
 enum class Via : uint8_t { udp, hip, ip };
 struct Way {
-  static constexpr size_t packed_bytes = 17;
+  static constexpr size_t packed_bytes = 21, interface_offset = 17;
   Via via = Via::udp;
   // As in Endpoint.
   std::array<uint8_t, 16> local{};
+  uint32_t interface_index = 0;
 
   bool has_local() const { return local != std::array<uint8_t, 16>{}; }
+  bool has_place() const { return interface_index != 0 || has_local(); }
   bool operator==(const Way&) const = default;
 };
 

@@ -47,14 +47,19 @@ bool UdpSender::Call::add(const UdpMessage& message, Bytes bytes, bool whole, bo
     header.msg_controllen += CMSG_SPACE(sizeof value);
   };
   if (trains_[index]) put(SOL_UDP, udp_segment, static_cast<uint16_t>(message.segment_bytes));
-  if (message.way.has_local()) {
+  if (message.way.has_place()) {
     if (is_v6) {
+      // Also on its way to IPv4 the kernel reads IPv6's field, and wants a mapped address in it.
+      const bool is_any4 = message.to.is_mapped() && !message.way.has_local();
+      const std::array<uint8_t, 16> local = is_any4 ? mapped(in_addr{}) : message.way.local;
       in6_pktinfo info{};
-      std::memcpy(&info.ipi6_addr, message.way.local.data(), message.way.local.size());
+      std::memcpy(&info.ipi6_addr, local.data(), local.size());
+      info.ipi6_ifindex = message.way.interface_index;
       put(SOL_IPV6, IPV6_PKTINFO, info);
     } else {
       in_pktinfo info{};
       std::memcpy(&info.ipi_spec_dst, message.way.local.data() + 12, sizeof info.ipi_spec_dst);
+      info.ipi_ifindex = static_cast<int>(message.way.interface_index);
       put(SOL_IP, IP_PKTINFO, info);
     }
   }
