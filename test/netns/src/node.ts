@@ -1,12 +1,11 @@
-/** The machines of a topology: hosts, routers and NAT boxes, each in a network namespace of its own. */
+/** The machines of a topology, each in a network namespace of its own. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Child, type SpawnOptions } from "./child.js";
 import { NetnsError } from "./errors.js";
 import type { Namespace } from "./namespace.js";
-import { learnedSets, type NatKind } from "./nat-rules.js";
 import type { NodeKind } from "./plan.js";
-import { runOk, type RunOptions, type RunResult } from "./run.js";
+import type { RunOptions, RunResult } from "./run.js";
 
 /** A node's place on a link or LAN. */
 export interface Interface {
@@ -118,34 +117,6 @@ export class Host extends NetNode {
 
 export class Router extends NetNode {
   readonly kind = "router";
-}
-
-export interface NatOptions {
-  /** @default "port-restricted" */
-  readonly kind?: NatKind;
-  /** Life of a UDP mapping after its last packet, in seconds. @default 120 (the least that RFC 4787 REQ-5 allows) */
-  readonly udpTimeoutS?: number;
-}
-
-const UDP_TIMEOUT_S = 120;
-
-export class Nat extends NetNode {
-  readonly kind = "nat";
-  readonly natKind: NatKind;
-  readonly udpTimeoutS: number;
-
-  constructor(name: string, namespace: Namespace, options: NatOptions) {
-    super(name, namespace);
-    this.natKind = options.kind ?? "port-restricted";
-    this.udpTimeoutS = options.udpTimeoutS ?? UDP_TIMEOUT_S;
-  }
-
-  /** Forgets every mapping and connection, as a box does that lost its power. It comes back with the same addresses. */
-  async reboot(): Promise<void> {
-    const sets = learnedSets(this.natKind).map((set) => `flush ${set}\n`);
-    await this.namespace.nft(sets.join(""));
-    await runOk(["ip", "netns", "exec", this.namespace.name, "conntrack", "-F"]);
-  }
 }
 
 /** nft identifiers have no "-", node names have no "_". */

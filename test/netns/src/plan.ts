@@ -7,7 +7,8 @@
 import { NetnsError } from "./errors.js";
 import type { Subnet } from "./subnet.js";
 
-export type NodeKind = "host" | "router" | "nat";
+/** A firewall forwards both families without translation; a NAT translates IPv4. */
+export type NodeKind = "host" | "router" | "nat" | "firewall";
 
 /** One node's place on one segment. */
 export interface Attachment {
@@ -50,8 +51,14 @@ export function routesOf(node: string, kinds: Kinds, segments: readonly SegmentP
   return ([4, 6] as const).flatMap((family) => routesOfFamily(node, family, kinds, segments));
 }
 
+/** Names of interfaces. */
+export interface NatSides {
+  readonly inside: readonly string[];
+  readonly outside: string;
+}
+
 /** Segments of a NAT, split as the rule above says. Throws ERR_I3_NETNS_PLAN unless one is outside and at least one inside. */
-export function natSides(node: string, segments: readonly SegmentPlan[]): { inside: string[]; outside: string } {
+export function natSides(node: string, segments: readonly SegmentPlan[]): NatSides {
   const own = segmentsOf(node, segments);
   const names = (list: readonly SegmentPlan[]): string[] => list.map((segment) => attachmentOf(node, segment).interfaceName);
   const inside = names(own.filter((segment) => segment.gateway === node));
@@ -96,7 +103,10 @@ function defaultGateway(node: string, family: 4 | 6, kinds: Kinds, segments: rea
 function routesBehind(start: string, family: 4 | 6, kinds: Kinds, segments: readonly SegmentPlan[], gateway: string | undefined): RoutePlan[] {
   const routes: RoutePlan[] = [];
   const seen = new Set(segmentsOf(start, segments));
-  const forwards = (node: string): boolean => kinds.get(node) === "router" || (kinds.get(node) === "nat" && family === 6);
+  const forwards = (node: string): boolean => {
+    const kind = kinds.get(node);
+    return kind === "router" || kind === "firewall" || (kind === "nat" && family === 6);
+  };
   const queue: { node: string; via: string }[] = [];
   for (const segment of seen) {
     for (const attachment of segment.attachments) {

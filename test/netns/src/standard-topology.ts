@@ -18,8 +18,9 @@
  * 2001:db8::/32; NATs then route IPv6 untranslated behind a stateful firewall.
  */
 import { NetnsError } from "./errors.js";
-import type { NatKind } from "./nat-rules.js";
-import type { Host, Nat, NatOptions, Router } from "./node.js";
+import type { NatKind } from "./nat/kinds.js";
+import type { Nat, NatOptions } from "./nat/nat.js";
+import type { Host, Router } from "./node.js";
 import type { Lan, Link, LinkOptions, WanOptions } from "./segment.js";
 import { Topology, type TopologyOptions } from "./topology.js";
 

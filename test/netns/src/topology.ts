@@ -18,8 +18,8 @@ import { join } from "node:path";
 import { Emulator } from "./emulator.js";
 import { NetnsError } from "./errors.js";
 import { ipBatch, mountEtc, Namespace, unmountEtc } from "./namespace.js";
-import { natRuleset } from "./nat-rules.js";
-import { Host, Nat, Router, type NatOptions, type NetNode } from "./node.js";
+import { Nat, type NatOptions } from "./nat/nat.js";
+import { Host, Router, type NetNode } from "./node.js";
 import { checkName, natSides, routesOf, type Kinds, type SegmentPlan } from "./plan.js";
 import { Lan, Link, type LanOptions, type LinkOptions, type Segment } from "./segment.js";
 
@@ -223,11 +223,12 @@ export class Topology {
   #nodeSetups(plans: readonly SegmentPlan[]): (() => Promise<void>)[] {
     const kinds: Kinds = new Map(this.nodes.map((node) => [node.name, node.kind]));
     return this.nodes.map((node) => {
+      if (node instanceof Nat) node.setSides(natSides(node.name, plans));
       const routes = routesOf(node.name, kinds, plans).map(({ destination, via }) => `route add ${destination} via ${via}`);
       const setup = {
         sysctls: this.#sysctls(node),
         ipCommands: [...this.#addressCommands(node, plans), ...routes, ...(this.#extraRoutes.get(node.name) ?? [])],
-        nftRules: node instanceof Nat ? natRuleset({ ...natSides(node.name, plans), kind: node.natKind, udpTimeoutS: node.udpTimeoutS }) : "",
+        nftRules: node instanceof Nat ? node.rules : "",
         ready: node.interfaces.map(({ name }) => `/sys/class/net/${name}/operstate up unknown`), // A TUN device's is unknown.
       };
       return () => node.namespace.configure(setup);

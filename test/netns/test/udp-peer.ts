@@ -47,6 +47,11 @@ export class UdpPeer {
     return { address, port: Number(port) };
   }
 
+  /** The first line of the probe that matches, now or later. */
+  line(pattern: RegExp): Promise<readonly string[]> {
+    return this.#child.waitForLine(pattern);
+  }
+
   async received(text: string): Promise<void> {
     await this.#child.waitForLine(new RegExp(`^got \\S+ \\d+ ${text}$`));
   }
