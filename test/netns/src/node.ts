@@ -1,10 +1,11 @@
 /** The machines of a topology, each in a network namespace of its own. */
 import { writeFile } from "node:fs/promises";
+import { isIPv6 } from "node:net";
 import { join } from "node:path";
 import { Child, type SpawnOptions } from "./child.js";
 import { NetnsError } from "./errors.js";
 import type { Namespace } from "./namespace.js";
-import type { NodeKind } from "./plan.js";
+import type { NodeKind, RoutePlan } from "./plan.js";
 import type { RunOptions, RunResult } from "./run.js";
 
 /** A node's place on a link or LAN. */
@@ -15,15 +16,20 @@ export interface Interface {
   readonly segment: string;
   readonly address4: string | undefined;
   readonly address6: string | undefined;
+  readonly prefixBits4: number;
+  readonly prefixBits6: number;
   /** The other end of the wire: a port of the router, or of the LAN's switch. */
   readonly far: { readonly namespace: Namespace; readonly interfaceName: string };
 }
+
+export type AddressOrder = "make-before-break" | "break-before-make";
 
 export abstract class NetNode {
   abstract readonly kind: NodeKind;
   readonly name: string;
   readonly namespace: Namespace;
   readonly #interfaces: Interface[] = [];
+  #routes: readonly RoutePlan[] = [];
   readonly #children = new Set<Child>();
 
   constructor(name: string, namespace: Namespace) {
@@ -39,6 +45,54 @@ export abstract class NetNode {
   /** Called by the topology while it is declared. */
   attach(attached: Interface): void {
     this.#interfaces.push(attached);
+  }
+
+  /** Called by the topology when everything is declared. */
+  setRoutes(routes: readonly RoutePlan[]): void {
+    this.#routes = routes;
+  }
+
+  /** `ip` commands that bring one interface up, with its addresses and the routes over it. */
+  ipCommands(attached: Interface): string[] {
+    const { name, address4, address6, prefixBits4, prefixBits6 } = attached;
+    return [
+      `link set dev ${name} up`,
+      ...(address4 === undefined ? [] : [`addr replace ${address4}/${prefixBits4} dev ${name}`]),
+      ...(address6 === undefined ? [] : [`addr replace ${address6}/${prefixBits6} dev ${name} nodad`]),
+      ...this.#routeCommands(attached),
+    ];
+  }
+
+  /**
+   * Takes an interface down, as when a cable is pulled or Wi-Fi is lost: the node sees it, its addresses of IPv6 and its routes are
+   * gone. Up again they return; routes given to `Topology.route` do not. Resolves when packets pass.
+   */
+  async setInterface(name: string, { up }: { readonly up: boolean }): Promise<void> {
+    const attached = this.#interfaceNamed(name);
+    const ipCommands = up ? this.ipCommands(attached) : [`link set dev ${name} down`];
+    await this.namespace.configure({ sysctls: [], ipCommands, nftRules: "", ready: up ? [readyLine(attached)] : [] });
+  }
+
+  /**
+   * Changes an address of an interface to another of its subnet, of the same family. "make-before-break": both are there for a
+   * moment; "break-before-make": neither, and with the last address the routes go and come back. Either address may be left out:
+   * add one, and take the other away when it pleases. From then on `address4` and `address6` are `to`'s.
+   */
+  async setAddress(name: string, from: string | undefined, to: string | undefined, order: AddressOrder = "break-before-make"): Promise<void> {
+    const attached = this.#interfaceNamed(name);
+    const families = new Set([from, to].flatMap((address) => (address === undefined ? [] : [isIPv6(address) ? 6 : 4])));
+    if (families.size !== 1) throw new NetnsError("ERR_I3_NETNS_PLAN", `${from ?? "none"} to ${to ?? "none"} is no change within one family`);
+    const is6 = families.has(6);
+    const suffix = `/${is6 ? attached.prefixBits6 : attached.prefixBits4} dev ${name}`;
+    const make = to === undefined ? [] : [`addr add ${to}${suffix}${is6 ? " nodad" : ""}`];
+    const breaking = from === undefined ? [] : [`addr del ${from}${suffix}`];
+    const changes = order === "make-before-break" ? [...make, ...breaking] : [...breaking, ...make];
+    const field = is6 ? "address6" : "address4";
+    const left = to ?? (from === attached[field] ? undefined : attached[field]);
+    const changed = { ...attached, [field]: left };
+    const routes = left === undefined ? [] : this.#routeCommands(changed, is6 ? [6] : [4]);
+    await this.namespace.configure({ sysctls: [], ipCommands: [...changes, ...routes], nftRules: "", ready: [] });
+    this.#interfaces[this.#interfaces.indexOf(attached)] = changed;
   }
 
   /** Programs started with `spawn`, ended ones too. */
@@ -98,6 +152,18 @@ export abstract class NetNode {
     for (const { far } of this.#onSegment(segment)) await far.namespace.nft(forgetCut(far.interfaceName));
   }
 
+  #routeCommands({ name }: Interface, families: readonly (4 | 6)[] = [4, 6]): string[] {
+    return this.#routes
+      .filter(({ interfaceName, family }) => interfaceName === name && families.includes(family))
+      .map(({ destination, via, metric }) => `route replace ${destination} via ${via} dev ${name}${metric === undefined ? "" : ` metric ${metric}`}`);
+  }
+
+  #interfaceNamed(name: string): Interface {
+    const found = this.#interfaces.find((attached) => attached.name === name);
+    if (found === undefined) throw new NetnsError("ERR_I3_NETNS_PLAN", `${this.name} has no interface ${name}`);
+    return found;
+  }
+
   #onSegment(segment: string | undefined): readonly Interface[] {
     const found = this.#interfaces.filter((attached) => segment === undefined || attached.segment === segment);
     if (found.length === 0) throw new NetnsError("ERR_I3_NETNS_PLAN", `${this.name} is not on ${segment ?? "any segment"}`);
@@ -117,6 +183,11 @@ export class Host extends NetNode {
 
 export class Router extends NetNode {
   readonly kind = "router";
+}
+
+/** For `NamespaceSetup.ready`: a TUN device's state is unknown. */
+export function readyLine({ name }: Interface): string {
+  return `/sys/class/net/${name}/operstate up unknown`;
 }
 
 /** nft identifiers have no "-", node names have no "_". */

@@ -33,9 +33,16 @@ export interface RoutePlan {
   /** A prefix or "default". */
   readonly destination: string;
   readonly via: string;
+  /** Of the node, on the segment that it shares with `via`. */
+  readonly interfaceName: string;
+  /** Of the default routes of a host with several, the first interface's is the least. */
+  readonly metric?: number;
 }
 
 export type Kinds = ReadonlyMap<string, NodeKind>;
+
+/** As NetworkManager's metrics of Ethernet: those of a second interface are that much greater. */
+const METRIC_STEP = 100;
 
 /** A name becomes part of interface names ("to-NAME"), which the kernel limits to 15 bytes. */
 const NAME = /^[a-z][a-z0-9-]{0,11}$/;
@@ -46,7 +53,7 @@ export function checkName(name: string): void {
   throw new NetnsError("ERR_I3_NETNS_PLAN", `${JSON.stringify(name)} is no name: 1 to 12 of a-z, 0-9 and "-", a letter first`);
 }
 
-/** The routes of `node` beyond its own subnets: one default per family, and what lies behind neighbouring routers. */
+/** The routes of `node` beyond its own subnets: one default per family (of a host: per gateway), and what lies behind neighbouring routers. */
 export function routesOf(node: string, kinds: Kinds, segments: readonly SegmentPlan[]): RoutePlan[] {
   return ([4, 6] as const).flatMap((family) => routesOfFamily(node, family, kinds, segments));
 }
@@ -84,19 +91,21 @@ function addressOf(attachment: Attachment, family: 4 | 6): string | undefined {
 }
 
 function routesOfFamily(node: string, family: 4 | 6, kinds: Kinds, segments: readonly SegmentPlan[]): RoutePlan[] {
-  const gateway = defaultGateway(node, family, kinds, segments);
-  const routes = kinds.get(node) === "host" ? [] : routesBehind(node, family, kinds, segments, gateway);
-  return gateway === undefined ? routes : [{ family, destination: "default", via: gateway }, ...routes];
+  const defaults = defaultRoutes(node, family, kinds, segments);
+  if (kinds.get(node) === "host") return defaults.length < 2 ? defaults : defaults.map((route, i) => ({ ...route, metric: METRIC_STEP * (i + 1) }));
+  const [first] = defaults;
+  const routes = routesBehind(node, family, kinds, segments, first?.via);
+  return first === undefined ? routes : [first, ...routes];
 }
 
-function defaultGateway(node: string, family: 4 | 6, kinds: Kinds, segments: readonly SegmentPlan[]): string | undefined {
-  for (const segment of segmentsOf(node, segments)) {
+function defaultRoutes(node: string, family: 4 | 6, kinds: Kinds, segments: readonly SegmentPlan[]): RoutePlan[] {
+  return segmentsOf(node, segments).flatMap((segment) => {
     const { gateway } = segment;
-    if (gateway === undefined || gateway === node || kinds.get(gateway) === "host") continue;
-    const address = addressOf(attachmentOf(gateway, segment), family);
-    if (address !== undefined) return address;
-  }
-  return undefined;
+    if (gateway === undefined || gateway === node || kinds.get(gateway) === "host") return [];
+    const via = addressOf(attachmentOf(gateway, segment), family);
+    const own = attachmentOf(node, segment);
+    return via === undefined || addressOf(own, family) === undefined ? [] : [{ family, destination: "default", via, interfaceName: own.interfaceName }];
+  });
 }
 
 /** Breadth first, so the shortest way wins. IPv4 stops at a NAT, whose inside nobody outside can address; IPv6 passes it. */
@@ -107,12 +116,13 @@ function routesBehind(start: string, family: 4 | 6, kinds: Kinds, segments: read
     const kind = kinds.get(node);
     return kind === "router" || kind === "firewall" || (kind === "nat" && family === 6);
   };
-  const queue: { node: string; via: string }[] = [];
+  const queue: { node: string; via: string; interfaceName: string }[] = [];
   for (const segment of seen) {
+    const { interfaceName } = attachmentOf(start, segment);
     for (const attachment of segment.attachments) {
       const via = addressOf(attachment, family);
       if (attachment.node === start || via === undefined || via === gateway || !forwards(attachment.node)) continue;
-      queue.push({ node: attachment.node, via });
+      queue.push({ node: attachment.node, via, interfaceName });
     }
   }
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
@@ -120,8 +130,8 @@ function routesBehind(start: string, family: 4 | 6, kinds: Kinds, segments: read
       if (seen.has(segment)) continue;
       seen.add(segment);
       const subnet = family === 4 ? segment.subnet4 : segment.subnet6;
-      if (subnet !== undefined) routes.push({ family, destination: subnet.text, via: next.via });
-      for (const { node } of segment.attachments) if (node !== next.node && forwards(node)) queue.push({ node, via: next.via });
+      if (subnet !== undefined) routes.push({ family, destination: subnet.text, via: next.via, interfaceName: next.interfaceName });
+      for (const { node } of segment.attachments) if (node !== next.node && forwards(node)) queue.push({ ...next, node });
     }
   }
   return routes;

@@ -81,7 +81,15 @@ export abstract class Segment {
     const address4 = this.#addressFor(node, this.#subnet4, index);
     const address6 = this.#addressFor(node, this.#subnet6, index);
     this.attachments.push({ node: node.name, interfaceName, address4, address6 });
-    node.attach({ name: interfaceName, segment: this.name, address4, address6, far });
+    node.attach({
+      name: interfaceName,
+      segment: this.name,
+      address4,
+      address6,
+      prefixBits4: this.#subnet4?.prefixBits ?? 32,
+      prefixBits6: this.#subnet6?.prefixBits ?? 128,
+      far,
+    });
   }
 
   #addressFor(node: NetNode, subnet: Subnet | undefined, index: number): string | undefined {

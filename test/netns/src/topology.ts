@@ -19,7 +19,7 @@ import { Emulator } from "./emulator.js";
 import { NetnsError } from "./errors.js";
 import { ipBatch, mountEtc, Namespace, unmountEtc } from "./namespace.js";
 import { Nat, type NatOptions } from "./nat/nat.js";
-import { Host, Router, type NetNode } from "./node.js";
+import { Host, readyLine, Router, type NetNode } from "./node.js";
 import { checkName, natSides, routesOf, type Kinds, type SegmentPlan } from "./plan.js";
 import { Lan, Link, type LanOptions, type LinkOptions, type Segment } from "./segment.js";
 
@@ -224,31 +224,20 @@ export class Topology {
     const kinds: Kinds = new Map(this.nodes.map((node) => [node.name, node.kind]));
     return this.nodes.map((node) => {
       if (node instanceof Nat) node.setSides(natSides(node.name, plans));
-      const routes = routesOf(node.name, kinds, plans).map(({ destination, via }) => `route add ${destination} via ${via}`);
+      node.setRoutes(routesOf(node.name, kinds, plans));
       const setup = {
         sysctls: this.#sysctls(node),
-        ipCommands: [...this.#addressCommands(node, plans), ...routes, ...(this.#extraRoutes.get(node.name) ?? [])],
+        ipCommands: ["link set dev lo up", ...node.interfaces.flatMap((attached) => node.ipCommands(attached)), ...(this.#extraRoutes.get(node.name) ?? [])],
         nftRules: node instanceof Nat ? node.rules : "",
-        ready: node.interfaces.map(({ name }) => `/sys/class/net/${name}/operstate up unknown`), // A TUN device's is unknown.
+        ready: node.interfaces.map(readyLine),
       };
       return () => node.namespace.configure(setup);
     });
   }
 
-  #addressCommands(node: NetNode, plans: readonly SegmentPlan[]): string[] {
-    const commands = ["link set dev lo up"];
-    for (const attached of node.interfaces) {
-      const plan = plans.find(({ name }) => name === attached.segment);
-      commands.push(`link set dev ${attached.name} up`);
-      if (attached.address4 !== undefined) commands.push(`addr add ${attached.address4}/${plan?.subnet4?.prefixBits ?? 32} dev ${attached.name}`);
-      if (attached.address6 !== undefined) commands.push(`addr add ${attached.address6}/${plan?.subnet6?.prefixBits ?? 128} dev ${attached.name} nodad`);
-    }
-    return commands;
-  }
-
   #sysctls(node: NetNode): string[] {
     const perInterface = node.interfaces.flatMap(({ name }) => [`net/ipv4/conf/${name}/rp_filter 0`, `net/ipv6/conf/${name}/accept_dad 0`]);
-    const base = ["net/ipv4/conf/all/rp_filter 0", "net/ipv4/conf/all/send_redirects 0", "net/ipv6/conf/all/accept_dad 0"];
+    const base = ["net/ipv4/conf/all/rp_filter 0", "net/ipv4/conf/all/promote_secondaries 1", "net/ipv4/conf/all/send_redirects 0", "net/ipv6/conf/all/accept_dad 0"];
     const forwarding = this.#forwarding.has(node.name) ? ["net/ipv4/ip_forward 1", "net/ipv6/conf/all/forwarding 1"] : [];
     const nat = node instanceof Nat ? ["udp_timeout", "udp_timeout_stream"].map((name) => `net/netfilter/nf_conntrack_${name} ${node.udpTimeoutS}`) : [];
     return [...base, ...perInterface, ...forwarding, ...nat];

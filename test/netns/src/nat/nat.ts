@@ -1,7 +1,7 @@
 /** A NAT box, or a firewall: nftables rules in a namespace that forwards. */
 import { NetnsError } from "../errors.js";
 import type { Namespace } from "../namespace.js";
-import { NetNode } from "../node.js";
+import { NetNode, type Interface } from "../node.js";
 import type { NatSides } from "../plan.js";
 import { runOk } from "../run.js";
 import { behaviourOf, type Behaviour, type BehaviourOptions } from "./kinds.js";
@@ -12,14 +12,20 @@ export interface NatOptions extends BehaviourOptions {
   readonly udpTimeoutS?: number;
   /** Inside hosts reach each other through the outside address and mapped ports (REQ-9). @default false */
   readonly hairpin?: boolean;
+  /** After each `reboot` and `readdress` UDP mappings get other ports than before: random ones out of 61000–64999. @default false */
+  readonly rebootShift?: boolean;
 }
 
 const UDP_TIMEOUT_S = 120;
+/** Above what Linux gives to programs by itself. Two ranges that follow each other have no port in common. */
+const SHIFTED_PORTS = ["61000-61999", "62000-62999", "63000-63999", "64000-64999"];
 
 export class Nat extends NetNode {
   readonly behaviour: Behaviour;
   readonly hairpin: boolean;
   readonly udpTimeoutS: number;
+  readonly #shifts: boolean;
+  #restarts = 0;
   #sides: NatSides | undefined;
 
   /** Throws ERR_I3_NETNS_PLAN for options that contradict each other. */
@@ -28,6 +34,7 @@ export class Nat extends NetNode {
     this.behaviour = behaviourOf(options);
     this.hairpin = options.hairpin ?? false;
     if (this.hairpin && this.behaviour.mapping === "none") throw new NetnsError("ERR_I3_NETNS_PLAN", `${name} translates nothing, so it cannot turn packets back`);
+    this.#shifts = options.rebootShift ?? false;
     this.udpTimeoutS = options.udpTimeoutS ?? UDP_TIMEOUT_S;
   }
 
@@ -43,15 +50,35 @@ export class Nat extends NetNode {
   /** The text for `nft -f`. */
   get rules(): string {
     const sides = this.#plannedSides;
-    const outsideAddress = this.interfaces.find(({ name }) => name === sides.outside)?.address4;
-    return natRuleset({ ...sides, ...this.behaviour, outsideAddress, udpTimeoutS: this.udpTimeoutS, hairpin: this.hairpin });
+    const ports = this.#shifts && this.#restarts > 0 ? SHIFTED_PORTS[this.#restarts % SHIFTED_PORTS.length] : undefined;
+    const outsideAddress = this.#outside.address4;
+    return natRuleset({ ...sides, ...this.behaviour, outsideAddress, udpTimeoutS: this.udpTimeoutS, hairpin: this.hairpin, ports });
   }
 
   /** Forgets every mapping and connection, as a box does that lost its power. It comes back with the same addresses. */
-  async reboot(): Promise<void> {
+  reboot(): Promise<void> {
+    return this.#restart(() => Promise.resolve());
+  }
+
+  /** Another IPv4 address outside, in the subnet of that link, as after a night's forced reconnection; nothing is remembered. */
+  async readdress(address: string): Promise<void> {
+    const { name, address4 } = this.#outside;
+    await this.#restart(() => this.setAddress(name, address4, address));
+  }
+
+  async #restart(whileOff: () => Promise<void>): Promise<void> {
     await this.namespace.nft(WITHOUT_POWER);
+    await whileOff();
     await runOk(["ip", "netns", "exec", this.namespace.name, "conntrack", "-F"]);
+    this.#restarts++;
     await this.namespace.nft(`${POWER_BACK}${this.rules}`);
+  }
+
+  get #outside(): Interface {
+    const { outside } = this.#plannedSides;
+    const found = this.interfaces.find(({ name }) => name === outside);
+    if (found === undefined) throw new NetnsError("ERR_I3_NETNS_PLAN", `${this.name} has no interface ${outside}`);
+    return found;
   }
 
   get #plannedSides(): NatSides {
