@@ -202,8 +202,8 @@ class Scene {
       case "SHORTCUT": return { type, id, target: this.locator() };
       case "PROOF": return { type, id, token: random.bytes(16), keyKind: 2, publicKey: random.bytes(32), signature: random.bytes(64) };
       case "PROBED": return { type, id, token: random.bytes(16) };
-      case "CHECK": return { type, spi: random.below(2 ** 32), flags: random.below(4), mac: random.bytes(16) };
-      case "CHECKED": return { type, spi: random.below(2 ** 32), observed: this.locator(), mac: random.bytes(16) };
+      case "CHECK": return { type, spi: random.below(2 ** 32), flags: random.below(4) };
+      case "CHECKED": return { type, spi: random.below(2 ** 32), observed: this.locator() };
       case "FIND": return { type, from, ringKey: key };
       case "FOUND": return { type, from, final: random.below(2) === 0, node };
       case "ROUTE": return { type, from, ringKey: key, asker: node, last: false, hops: random.below(60) };

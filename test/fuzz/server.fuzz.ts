@@ -93,8 +93,8 @@ class World {
       case "PROVE": case "PROBE": return { type, id };
       case "PROOF": return { type, id, token: ringKey, keyKind: 2, publicKey: this.bytes(32), signature: this.bytes(64) };
       case "PROBED": return { type, id, token: ringKey };
-      case "CHECK": return { type, spi: this.below(2 ** 32), flags: this.below(4), mac: ringKey };
-      case "CHECKED": return { type, spi: this.below(2 ** 32), observed: THIEF, mac: ringKey };
+      case "CHECK": return { type, spi: this.below(2 ** 32), flags: this.below(4) };
+      case "CHECKED": return { type, spi: this.below(2 ** 32), observed: THIEF };
       case "FIND": return { type, from, ringKey };
       case "FOUND": return { type, from, final: this.random() < 0.5, node };
       case "ROUTE": return { type, from, ringKey, asker: this.random() < 0.5 ? from : node, last: this.random() < 0.5, hops: this.below(60) };

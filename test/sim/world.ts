@@ -293,6 +293,10 @@ export interface HostOptions {
   readonly hip?: HipConfig;
   /** @default an hour */
   readonly rekeyAfterMs?: number;
+  /** Whether its rule allows ways past i3; it has one interface then. @default false */
+  readonly shortcut?: boolean;
+  /** @default false */
+  readonly shortcutsToStrangers?: boolean;
   readonly pins?: Pins;
   readonly publishedNames?: readonly string[];
   readonly zones?: readonly ZoneConfig[];
@@ -331,9 +335,9 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   const identity = options.identity ?? generateHostIdentity();
   const sharedKey = options.sharedKey ?? generateTriggerKey();
   const changed: Mapping[] = [];
-  const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared" } as unknown as ProxyRule;
+  const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared", shortcut: options.shortcut ?? false } as unknown as ProxyRule;
   const proxy = new Proxy({
-    identity, sharedKey, nearerKeys: options.nearerKeys ?? [], keepNearerKeys: options.keepNearerKeys ?? (() => undefined), datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, randomBytes: options.randomBytes ?? world.random, wallMs: () => Math.floor(world.wallMs() + (options.clockErrorMs ?? 0)),
+    identity, sharedKey, nearerKeys: options.nearerKeys ?? [], keepNearerKeys: options.keepNearerKeys ?? (() => undefined), datapath: node.engine, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, port: node.locator.port, shortcutsToStrangers: options.shortcutsToStrangers ?? false, randomBytes: options.randomBytes ?? world.random, wallMs: () => Math.floor(world.wallMs() + (options.clockErrorMs ?? 0)),
     pins: options.pins ?? new Pins(), pinFile: "/s/pins", onPinned: () => undefined, publishedNames: options.publishedNames ?? [], zones: options.zones ?? [], zoneRecords: options.zoneRecords ?? [],
     leastGeneration: options.leastGeneration ?? 0n, keepGeneration: options.keepGeneration ?? (() => undefined),
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },
@@ -344,6 +348,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   node.core = {
     handleUpcalls: (nowMs, upcalls) => proxy.handleUpcalls(nowMs, upcalls), handleTimer: (nowMs) => proxy.handleTimer(nowMs), deadlineMs: () => proxy.nextDeadlineMs(),
   };
+  if (options.shortcut === true) proxy.setPlaces(world.nowMs, [{ interfaceIndex: 1, family: 4, addresses: [node.locator.address], prefixes: null }]);
   proxy.start(world.nowMs, options.servers.map((s) => s.locator), options.restored ?? []);
   return { node, proxy, identity, sharedKey, changed };
 }

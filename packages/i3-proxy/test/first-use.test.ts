@@ -11,7 +11,7 @@ import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
 
 const NAME = "box.try.i3";
 const RANGE = { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 };
-const rule = (source: RegExp, trust: "book" | "first-use"): ProxyRule => ({ pattern: { source: source.source, expression: source }, line: 1, go: "i3", service: undefined, security: "esp", trust, privateId: "shared" });
+const rule = (source: RegExp, trust: "book" | "first-use"): ProxyRule => ({ pattern: { source: source.source, expression: source }, line: 1, go: "i3", service: undefined, security: "esp", trust, privateId: "shared", shortcut: true });
 const RULES = [rule(/^.*\.try\.i3$/i, "first-use"), rule(/^.*\.i3$/i, "book")];
 
 interface Bed {

@@ -1,13 +1,14 @@
 /**
  * One direction of an emulated link, without I/O, clock or randomness of its own.
  *
- *     input ─▶ cut? ─▶ loss ─▶ burst loss ─▶ token bucket with bounded queue ─▶ delay + jitter (+ reordering) ─▶ duplication ─▶ poll
+ *     input ─▶ rewriting ─▶ cut? ─▶ loss ─▶ burst loss ─▶ token bucket with bounded queue ─▶ delay + jitter (+ reordering) ─▶ duplication ─▶ poll
  *
  * Every packet draws one number from each of the generators whether it is needed or not: changing one parameter leaves the fate
  * that the others decide as it was, for the same seed and the same packets.
  */
 import { DueQueue } from "./due-queue.js";
 import { changeImpairment, PLAIN_WIRE, type FullImpairment, type Impairment } from "./impairment.js";
+import { rewriteAddresses } from "./payload-rewrite.js";
 import { SeededRandom } from "./seeded-random.js";
 
 export interface PathStats {
@@ -22,6 +23,8 @@ export interface PathStats {
   readonly overflowDropped: number;
   readonly duplicated: number;
   readonly reordered: number;
+  /** Had an address in the payload replaced. */
+  readonly rewritten: number;
 }
 
 export interface PollResult {
@@ -47,7 +50,7 @@ export class EmulatedPath {
   readonly #inFlight = new DueQueue();
   readonly #bottleneck = new Bottleneck();
   readonly #stats = {
-    received: 0, delivered: 0, lost: 0, burstLost: 0, queueDropped: 0, cutDropped: 0, overflowDropped: 0, duplicated: 0, reordered: 0,
+    received: 0, delivered: 0, lost: 0, burstLost: 0, queueDropped: 0, cutDropped: 0, overflowDropped: 0, duplicated: 0, reordered: 0, rewritten: 0,
   };
   #isBadSpell = false;
   #lastDueMs = -Infinity;
@@ -83,9 +86,11 @@ export class EmulatedPath {
   }
 
   /** Takes a packet, which the caller no longer touches. `nowMs` never goes back. */
-  input(nowMs: number, packet: Uint8Array): void {
+  input(nowMs: number, received: Uint8Array): void {
     const how = this.#impairment;
     this.#stats.received++;
+    const packet = how.rewriteAddresses === null ? received : rewriteAddresses(received, how.rewriteAddresses);
+    if (packet !== received) this.#stats.rewritten++;
     const isLost = isHit(this.#loss, how.lossPercent);
     const isBurstLost = this.#drawBurstLoss();
     const jitterMs = this.#jitter.next() * how.jitterMs;

@@ -36,7 +36,7 @@ export interface OpenResult {
 export interface DirectionStats extends PathStats {
   /** Packets on their way. */
   readonly inFlight: number;
-  /** Packets that the receiving TUN device did not take. */
+  /** Packets that the receiving TUN device did not take, or that rewriting made longer than its MTU. */
   readonly writeDropped: number;
 }
 

@@ -27,6 +27,7 @@ class Pump {
   readonly #slotBytes: number;
   readonly #arena: Uint8Array;
   readonly #lengths = new Int32Array(SLOTS);
+  readonly #mtu: number;
   #timer: NodeJS.Timeout | undefined;
   #writeDropped = 0;
 
@@ -35,6 +36,7 @@ class Pump {
     this.path = path;
     this.#from = from;
     this.#to = to;
+    this.#mtu = mtu;
     this.#slotBytes = mtu + 4;
     this.#arena = new Uint8Array(SLOTS * this.#slotBytes);
     const watch = io.watchReadable(from.fd, () => {
@@ -65,7 +67,9 @@ class Pump {
 
   #deliver(): void {
     clearTimeout(this.#timer);
-    const { packets, deadlineMs } = this.path.poll(performance.now());
+    const { packets: due, deadlineMs } = this.path.poll(performance.now());
+    const packets = due.filter(({ length }) => length <= this.#mtu); // Rewriting may have made one longer.
+    this.#writeDropped += due.length - packets.length;
     for (let first = 0; first < packets.length; first += SLOTS) this.#write(packets.slice(first, first + SLOTS));
     if (deadlineMs !== undefined) this.#timer = setTimeout(() => this.#deliver(), Math.max(0, deadlineMs - performance.now()));
   }

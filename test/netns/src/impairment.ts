@@ -1,5 +1,7 @@
 /** What an emulated path does to packets: the parameters, their defaults and their limits. */
+import { isIPv4 } from "node:net";
 import { NetnsError } from "./errors.js";
+import type { AddressRewrite } from "./payload-rewrite.js";
 
 /** One direction of a link. What is left out is as on a plain wire. */
 export interface Impairment {
@@ -29,6 +31,8 @@ export interface Impairment {
   readonly duplicatePercent?: number;
   /** Drops everything, also what is on its way. @default false */
   readonly isCut?: boolean;
+  /** Meddles with UDP payloads as some NATs do; null: not. A packet that grows beyond the MTU is lost. @default null */
+  readonly rewriteAddresses?: AddressRewrite | null;
 }
 
 export type FullImpairment = Readonly<Required<Impairment>>;
@@ -47,6 +51,7 @@ export const PLAIN_WIRE: FullImpairment = Object.freeze({
   reorderMs: 10,
   duplicatePercent: 0,
   isCut: false,
+  rewriteAddresses: null,
 });
 
 /** No path of a test is longer than a minute, so a unit mistake (µs, ns) shows at once. */
@@ -58,11 +63,21 @@ const BYTES_MAX = 256 * 1024 * 1024;
 export function changeImpairment(base: FullImpairment, change: Impairment): FullImpairment {
   for (const [name, value] of Object.entries(change) as [string, unknown][]) {
     const max = limitOf(name);
-    const isValid = name === "isCut" ? typeof value === "boolean" : typeof value === "number" && value >= 0 && value <= max;
-    if (isValid) continue;
-    throw new NetnsError("ERR_I3_NETNS_PLAN", `impairment ${name} = ${String(value)} is unknown or not in 0…${max}`);
+    if (isValid(name, value, max)) continue;
+    throw new NetnsError("ERR_I3_NETNS_PLAN", `impairment ${name} = ${JSON.stringify(value)} is unknown or not in 0…${max}`);
   }
   return Object.freeze({ ...base, ...change });
+}
+
+function isValid(name: string, value: unknown, max: number): boolean {
+  if (name === "isCut") return typeof value === "boolean";
+  if (name === "rewriteAddresses") return value === null || isRewrite(value);
+  return typeof value === "number" && value >= 0 && value <= max;
+}
+
+function isRewrite(value: unknown): boolean {
+  const { from, to } = (value ?? {}) as Partial<Record<string, unknown>>;
+  return typeof from === "string" && typeof to === "string" && isIPv4(from) && isIPv4(to);
 }
 
 function limitOf(name: string): number {

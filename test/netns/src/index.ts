@@ -6,6 +6,8 @@ export { NetnsError, type NetnsErrorCode } from "./errors.js";
 export { PLAIN_WIRE, type FullImpairment, type Impairment } from "./impairment.js";
 export { behaviourOf, DEPENDENCES, NAT_KINDS, type Behaviour, type Dependence, type NatKind } from "./nat/kinds.js";
 export { Nat, type NatOptions } from "./nat/nat.js";
+export type { Egress } from "./nat/rules.js";
+export { rewriteAddresses, type AddressRewrite } from "./payload-rewrite.js";
 export { Host, NetNode, Router, type AddressOrder, type Interface } from "./node.js";
 export { type RunOptions, type RunResult } from "./run.js";
 export { Lan, Link, Segment, type LanOptions, type LinkOptions, type SegmentOptions, type WanOptions } from "./segment.js";

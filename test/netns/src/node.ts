@@ -147,6 +147,14 @@ export abstract class NetNode {
     for (const { far } of this.#onSegment(segment)) await far.namespace.nft(`${forgetCut(far.interfaceName)}${cutTable(far.interfaceName)}`);
   }
 
+  /**
+   * Whether this node sends or forwards errors of ICMP and ICMPv6: a path without them does not say that a packet was too big.
+   * Pings pass.
+   */
+  async setIcmpErrors({ dropped }: { readonly dropped: boolean }): Promise<void> {
+    await this.namespace.nft(`add table inet ${SILENCE}\ndelete table inet ${SILENCE}\n${dropped ? SILENCE_TABLE : ""}`);
+  }
+
   /** Undoes `cutOff`. */
   async restore(segment?: string): Promise<void> {
     for (const { far } of this.#onSegment(segment)) await far.namespace.nft(forgetCut(far.interfaceName));
@@ -189,6 +197,21 @@ export class Router extends NetNode {
 export function readyLine({ name }: Interface): string {
   return `/sys/class/net/${name}/operstate up unknown`;
 }
+
+const SILENCE = "icmp_errors_dropped";
+const ICMP_ERRORS = `icmp type { destination-unreachable, source-quench, time-exceeded, parameter-problem } drop
+    icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } drop`;
+const SILENCE_TABLE = `table inet ${SILENCE} {
+  chain forwarded {
+    type filter hook forward priority filter - 10
+    ${ICMP_ERRORS}
+  }
+  chain own {
+    type filter hook output priority filter - 10
+    ${ICMP_ERRORS}
+  }
+}
+`;
 
 /** nft identifiers have no "-", node names have no "_". */
 function cutName(interfaceName: string): string {

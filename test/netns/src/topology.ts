@@ -223,7 +223,7 @@ export class Topology {
   #nodeSetups(plans: readonly SegmentPlan[]): (() => Promise<void>)[] {
     const kinds: Kinds = new Map(this.nodes.map((node) => [node.name, node.kind]));
     return this.nodes.map((node) => {
-      if (node instanceof Nat) node.setSides(natSides(node.name, plans));
+      if (node instanceof Nat) node.setPlan(natSides(node.name, plans), this.#resolvers);
       node.setRoutes(routesOf(node.name, kinds, plans));
       const setup = {
         sysctls: this.#sysctls(node),

@@ -22,9 +22,9 @@ export class UdpPeer {
     this.port = port;
   }
 
-  /** Binds to `port` (0 = any) of any IPv4 address. */
-  static async open(node: NetNode, port = 0): Promise<UdpPeer> {
-    const child = node.spawn(process.execPath, [PROGRAM, "0.0.0.0", String(port)]);
+  /** Binds to `port` (0 = any) of `address`, by default any of IPv4. */
+  static async open(node: NetNode, port = 0, address = "0.0.0.0"): Promise<UdpPeer> {
+    const child = node.spawn(process.execPath, [PROGRAM, address, String(port)]);
     const [, bound] = await child.waitForLine(/^bound (\d+)$/);
     return new UdpPeer(node, child, Number(bound));
   }

@@ -140,23 +140,23 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
   { name: "PROBED", message: { type: "PROBED", id, token: filled(16, 0x11) }, hex: `${header("11", "0035")} 92 ${bin(32, "aa")} ${bin(16, "11")}` },
   {
     name: "CHECK of a path in use",
-    message: { type: "CHECK", spi: 0x2000_0001, flags: 1, mac: filled(16, 0x33) },
-    hex: `${header("12", "0019")} 93 ce 20000001 01 ${bin(16, "33")} | ${zeros(55)}`,
+    message: { type: "CHECK", spi: 0x2000_0001, flags: 1 },
+    hex: `${header("12", "0007")} 92 ce 20000001 01 | ${zeros(73)}`,
   },
   {
     name: "CHECK with the greatest numbers",
-    message: { type: "CHECK", spi: 0xffff_ffff, flags: 0xffff, mac: filled(16, 0x33) },
-    hex: `${header("12", "001b")} 93 ce ffffffff cd ffff ${bin(16, "33")} | ${zeros(53)}`,
+    message: { type: "CHECK", spi: 0xffff_ffff, flags: 0xffff },
+    hex: `${header("12", "0009")} 92 ce ffffffff cd ffff | ${zeros(71)}`,
   },
   {
     name: "CHECKED over IPv4",
-    message: { type: "CHECKED", spi: 0x2000_0001, observed: four, mac: filled(16, 0x33) },
-    hex: `${header("13", "0020")} 93 ce 20000001 ${FOUR} ${bin(16, "33")}`,
+    message: { type: "CHECKED", spi: 0x2000_0001, observed: four },
+    hex: `${header("13", "000e")} 92 ce 20000001 ${FOUR}`,
   },
   {
     name: "CHECKED over IPv6, the longest",
-    message: { type: "CHECKED", spi: 0xffff_ffff, observed: six, mac: filled(16, 0x33) },
-    hex: `${header("13", "002c")} 93 ce ffffffff ${SIX} ${bin(16, "33")}`,
+    message: { type: "CHECKED", spi: 0xffff_ffff, observed: six },
+    hex: `${header("13", "001a")} 92 ce ffffffff ${SIX}`,
   },
   { name: "FIND", message: { type: "FIND", from: node4, ringKey }, hex: `${header("20", "002e")} 92 ${NODE4} ${bin(16, "bb")}` },
   {

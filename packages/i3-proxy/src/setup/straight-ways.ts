@@ -3,7 +3,7 @@
  */
 import { locatorText, type AddressRange, type DecodedControl, type Locator, type Log } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
-import { I3_PREFERENCE_FLAG, type EstablishedEvent, type HipEvent, type HipHost, type PathChoice, type PathMessage } from "@i3/hip";
+import { type EstablishedEvent, type HipEvent, type HipHost, type PathChoice, type PathMessage } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
 
 import type { Mapping } from "../mappings/mapping.js";
@@ -31,8 +31,7 @@ export interface StraightWaysEnvironment {
 }
 
 /** Whether packets of an association may go past i3: both want it, and they would go over i3 otherwise. */
-export const isStraightAllowed = ({ policy }: Mapping, { peerPreferences, path }: Pick<EstablishedEvent, "peerPreferences" | "path">): boolean =>
-  policy.shortcut && path.kind === "i3" && peerPreferences !== null && (peerPreferences.flags & I3_PREFERENCE_FLAG.shortcuts) !== 0;
+export const isStraightAllowed = ({ policy }: Mapping, { shortcuts, path }: Pick<EstablishedEvent, "shortcuts" | "path">): boolean => policy.shortcut && shortcuts && path.kind === "i3";
 
 export class StraightWays {
   readonly #env: StraightWaysEnvironment;
@@ -97,9 +96,8 @@ export class StraightWays {
     else if (event.kind === "locators") this.#paths.handleLocators(nowMs, event.association, event.locators);
   }
 
-  handleUpcall(nowMs: number, upcall: Extract<Upcall, { kind: "elsewhere" | "send-failed" }>): void {
-    if (upcall.kind === "elsewhere") this.#paths.handleElsewhere(nowMs, upcall.spi, upcall.from);
-    else this.#paths.handleSendFailed(nowMs, upcall.locator);
+  handleUpcall(nowMs: number, upcall: Extract<Upcall, { kind: "elsewhere" }>): void {
+    this.#paths.handleElsewhere(nowMs, upcall.spi, upcall.from);
   }
 
   /** CHECK, CHECKED and PONG; false when it answers nothing of ours. */

@@ -5,7 +5,7 @@ import { NetNode, type Interface } from "../node.js";
 import type { NatSides } from "../plan.js";
 import { runOk } from "../run.js";
 import { behaviourOf, type Behaviour, type BehaviourOptions } from "./kinds.js";
-import { natRuleset, POWER_BACK, WITHOUT_POWER } from "./rules.js";
+import { filterTable, natRuleset, POWER_BACK, WITHOUT_POWER, type Egress, type NatRulesetOptions } from "./rules.js";
 
 export interface NatOptions extends BehaviourOptions {
   /** Life of a UDP mapping after its last packet, in seconds. @default 120 (the least that RFC 4787 REQ-5 allows) */
@@ -14,6 +14,8 @@ export interface NatOptions extends BehaviourOptions {
   readonly hairpin?: boolean;
   /** After each `reboot` and `readdress` UDP mappings get other ports than before: random ones out of 61000–64999. @default false */
   readonly rebootShift?: boolean;
+  /** What the inside may send. @default "all" */
+  readonly egress?: Egress;
 }
 
 const UDP_TIMEOUT_S = 120;
@@ -25,6 +27,8 @@ export class Nat extends NetNode {
   readonly hairpin: boolean;
   readonly udpTimeoutS: number;
   readonly #shifts: boolean;
+  #egress: Egress;
+  #resolvers: readonly string[] = [];
   #restarts = 0;
   #sides: NatSides | undefined;
 
@@ -34,6 +38,7 @@ export class Nat extends NetNode {
     this.behaviour = behaviourOf(options);
     this.hairpin = options.hairpin ?? false;
     if (this.hairpin && this.behaviour.mapping === "none") throw new NetnsError("ERR_I3_NETNS_PLAN", `${name} translates nothing, so it cannot turn packets back`);
+    this.#egress = options.egress ?? "all";
     this.#shifts = options.rebootShift ?? false;
     this.udpTimeoutS = options.udpTimeoutS ?? UDP_TIMEOUT_S;
   }
@@ -43,16 +48,20 @@ export class Nat extends NetNode {
   }
 
   /** Called by the topology when everything is declared. */
-  setSides(sides: NatSides): void {
+  setPlan(sides: NatSides, resolvers: readonly string[]): void {
     this.#sides = sides;
+    this.#resolvers = resolvers;
   }
 
   /** The text for `nft -f`. */
   get rules(): string {
-    const sides = this.#plannedSides;
-    const ports = this.#shifts && this.#restarts > 0 ? SHIFTED_PORTS[this.#restarts % SHIFTED_PORTS.length] : undefined;
-    const outsideAddress = this.#outside.address4;
-    return natRuleset({ ...sides, ...this.behaviour, outsideAddress, udpTimeoutS: this.udpTimeoutS, hairpin: this.hairpin, ports });
+    return natRuleset(this.#ruleOptions);
+  }
+
+  /** Changes what the inside may send, for connections that exist too. */
+  async setEgress(egress: Egress): Promise<void> {
+    this.#egress = egress;
+    await this.namespace.nft(`delete table inet filter\n${filterTable(this.#ruleOptions)}`);
   }
 
   /** Forgets every mapping and connection, as a box does that lost its power. It comes back with the same addresses. */
@@ -64,6 +73,14 @@ export class Nat extends NetNode {
   async readdress(address: string): Promise<void> {
     const { name, address4 } = this.#outside;
     await this.#restart(() => this.setAddress(name, address4, address));
+  }
+
+  get #ruleOptions(): NatRulesetOptions {
+    const sides = this.#plannedSides;
+    const ports = this.#shifts && this.#restarts > 0 ? SHIFTED_PORTS[this.#restarts % SHIFTED_PORTS.length] : undefined;
+    const outsideAddress = this.#outside.address4;
+    const { behaviour, udpTimeoutS, hairpin } = this;
+    return { ...sides, ...behaviour, outsideAddress, udpTimeoutS, hairpin, ports, egress: this.#egress, resolvers: this.#resolvers };
   }
 
   async #restart(whileOff: () => Promise<void>): Promise<void> {

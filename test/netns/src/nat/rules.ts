@@ -28,7 +28,14 @@
  * Unsolicited packets to the box itself are dropped *in the input hook*, before conntrack confirms them: otherwise a peer's early
  * packet would occupy the 5-tuple that the inside host is about to use, and hole punching would see its port change.
  */
+import { isIPv6 } from "node:net";
 import type { Behaviour, Dependence } from "./kinds.js";
+
+/**
+ * "no-udp" drops UDP both ways. "tcp-443" lets the inside send nothing but TCP to port 443, and DNS to the topology's resolvers;
+ * what does not answer to that stays out.
+ */
+export type Egress = "all" | "no-udp" | "tcp-443";
 
 export interface NatRulesetOptions extends Behaviour {
   /** Names of the interfaces to the private side, at least one. */
@@ -42,6 +49,9 @@ export interface NatRulesetOptions extends Behaviour {
   readonly hairpin: boolean;
   /** Draws all ports at random from this range, "61000-61999", in place of keeping the inside's. */
   readonly ports?: string | undefined;
+  readonly egress: Egress;
+  /** Addresses of both families. */
+  readonly resolvers: readonly string[];
 }
 
 /** No home network of a test has more mappings than this; beyond it new flows fall back to plain masquerade. */
@@ -171,13 +181,22 @@ ${rules(`oifname "${outside}" iifname ${quoted(inside)}`, false)}${turned}  }
 `;
 }
 
-function filterTable(options: NatRulesetOptions): string {
+function egressRules({ egress, inside, outside, resolvers }: NatRulesetOptions): string {
+  if (egress === "all") return "";
+  if (egress === "no-udp") return "    meta l4proto udp drop\n";
+  const inner = `iifname ${quoted(inside)}`;
+  const dns = resolvers.map((address) => `    ${inner} ${isIPv6(address) ? "ip6" : "ip"} daddr ${address} meta l4proto { tcp, udp } th dport 53 accept\n`);
+  return `    ${inner} tcp dport 443 accept\n${dns.join("")}    ${inner} oifname "${outside}" drop\n`;
+}
+
+/** The text for `nft -f` of the table that decides what passes. */
+export function filterTable(options: NatRulesetOptions): string {
   const { inside, outside } = options;
   const translated = letsStrangersIn(options) ? `\n    iifname "${outside}" ct status dnat accept` : "";
   return `table inet filter {
   chain forward {
     type filter hook forward priority filter; policy drop
-    ct state invalid drop
+${egressRules(options)}    ct state invalid drop
     ct state established,related accept
     iifname ${quoted(inside)} accept${translated}
     meta l4proto ipv6-icmp accept
