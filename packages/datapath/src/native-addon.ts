@@ -52,11 +52,11 @@ export interface OpenedEngine {
 }
 
 /**
- * Upcall as C++ makes it: `from` is an endpoint of 18 bytes, of kinds 6 and 8 a route of 39 (reference/endpoints.ts); fields that a kind has not are absent. Of kind 0 `bytes` has the endpoint
+ * Upcall as C++ makes it: `from` is an endpoint of 18 bytes, of kinds 6, 8 and 9 a route of 39 (reference/endpoints.ts); fields that a kind has not are absent. Of kind 0 `bytes` has the endpoint
  * before the datagram, and shares its memory with the others of its batch.
  */
 export interface RawUpcall {
-  /** 0 control, 1 flow-setup, 2 payload, 3 route-miss, 4 no-trigger, 5 cache-request, 6 hip, 7 astray, 8 elsewhere */
+  /** 0 control, 1 flow-setup, 2 payload, 3 route-miss, 4 no-trigger, 5 cache-request, 6 hip, 7 astray, 8 elsewhere, 9 send-failed */
   readonly kind: number;
   readonly from?: Uint8Array;
   readonly name?: Uint8Array;
@@ -68,6 +68,8 @@ export interface RawUpcall {
   readonly requestBytes?: number;
   readonly strength?: number;
   readonly spi?: number;
+  /** 0 unreachable, 1 too big */
+  readonly reason?: number;
 }
 
 /** One packet of {@link NativeEngineAddon.stepEngine} in or out on the TUN side: a virtio_net_hdr (10 bytes, little-endian fields) and the packet. */
@@ -80,6 +82,8 @@ export interface RawDatagram {
   /** Of the main port, 18 bytes, or a route of 39 (reference/endpoints.ts); what comes out is a route. */
   readonly endpoint: Uint8Array;
   readonly trafficClass: number;
+  /** Of what comes out: an ESP packet to the locator of a flow, whose refusal the control plane is told of. */
+  readonly tells?: boolean;
 }
 
 export interface NativeEngineAddon {
@@ -143,6 +147,8 @@ export interface NativeEngineAddon {
   engineDiscardRoute(handle: EngineHandle, ringKey: Uint8Array): EngineStatus;
   engineRelease(handle: EngineHandle, address: Uint8Array): EngineStatus;
   engineDiscard(handle: EngineHandle, address: Uint8Array, refuse: boolean): EngineStatus;
+  /** As if the system had refused an ESP packet to a flow's locator at the time of the last step. `reason` as in an upcall. */
+  engineSendFailed(handle: EngineHandle, route: Uint8Array, reason: number): void;
   engineSend(handle: EngineHandle, endpoint: Uint8Array, bytes: Uint8Array): void;
   /** For each datagram its route 39, length 4, big-endian, and bytes. */
   engineSendAll(handle: EngineHandle, packed: Uint8Array): void;

@@ -1,11 +1,14 @@
 /** Upcalls, and what was refreshed, as the addon makes them → as the control plane gets them. */
-import type { Refreshed, Strength, Upcall } from "./datapath.js";
+import type { Refreshed, SendFailure, Strength, Upcall } from "./datapath.js";
 import type { RawUpcall } from "./native-addon.js";
 import { decodeEndpoint, decodeRoute } from "./reference/endpoints.js";
 import { ADDRESS_SLOT_BYTES } from "./reference/step.js";
 
 /** `enum class UpcallKind` in native/engine/engine.h. */
-const KIND = { control: 0, flowSetup: 1, payload: 2, routeMiss: 3, noTrigger: 4, cacheRequest: 5, hip: 6, astray: 7, elsewhere: 8 } as const;
+const KIND = { control: 0, flowSetup: 1, payload: 2, routeMiss: 3, noTrigger: 4, cacheRequest: 5, hip: 6, astray: 7, elsewhere: 8, sendFailed: 9 } as const;
+
+/** In the order of `enum class SendFailure` in native/engine/packets.h. */
+export const SEND_FAILURES = ["unreachable", "too-big"] as const satisfies readonly SendFailure[];
 
 /** One of `engineTakeRefreshed`. */
 const REFRESHED = { token: 32, index: 48, times: 52, atMs: 56, bytes: 64 } as const;
@@ -23,7 +26,7 @@ function control(bytes: Uint8Array): Upcall {
 }
 
 /** The byte arrays become the receiver's. */
-export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forwarded, shortcutOk, requestBytes, strength, spi }: RawUpcall): Upcall {
+export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forwarded, shortcutOk, requestBytes, strength, spi, reason }: RawUpcall): Upcall {
   const sender = () => decodeEndpoint(present(from), 0);
   const route = () => decodeRoute(present(from), 0, present(from), ADDRESS_SLOT_BYTES);
   switch (kind) {
@@ -45,6 +48,8 @@ export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forw
       return { kind: "cache-request", id: present(name), from: sender(), nonce: present(nonce), shortcutOk: present(shortcutOk), requestBytes: present(requestBytes) };
     case KIND.elsewhere:
       return { kind: "elsewhere", spi: present(spi), from: route() };
+    case KIND.sendFailed:
+      return { kind: "send-failed", locator: route(), reason: present(SEND_FAILURES[present(reason)]) };
     default:
       throw new TypeError(`an upcall of kind ${kind}`);
   }

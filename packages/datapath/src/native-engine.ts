@@ -5,13 +5,13 @@
  */
 import { concatBytes, type I3Error, type Locator, type OffloadName } from "@i3/common";
 import {
-  LIMITS, type ChallengeAnswers, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type PassOn, type RefreshAnswers, type Refreshed, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall,
+  LIMITS, type ChallengeAnswers, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type PassOn, type RefreshAnswers, type Refreshed, type Responsibility, type SendFailure, type Services, type Strength, type TriggerEntry, type Upcall,
 } from "./datapath.js";
 import { tableFull } from "./errors.js";
 import type { EngineHandle, EngineStatus, NativeEngineAddon, RawDatagram, VnetPacket } from "./native-addon.js";
 import { brokenPort, loadNativeEngine, openNativePorts, type EngineAddon, type NativePorts } from "./native-engine-open.js";
 import { ALL_WAYS, NOTHING, packDatagrams, packFlow, packPuzzles, packRewrites, packServices, packTransform, packTriggers } from "./native-engine-pack.js";
-import { decodeRefreshed, decodeUpcall } from "./native-engine-upcalls.js";
+import { decodeRefreshed, decodeUpcall, SEND_FAILURES } from "./native-engine-upcalls.js";
 import { makeRewritePlan } from "./reference/address-rewrite.js";
 import { requireChallengeAnswers } from "./reference/challenge-rules.js";
 import { prepareOutbound, prepareWatch, requireFamily, requireName, requireSpi, SEQUENCE_END } from "./reference/association-table.js";
@@ -391,6 +391,11 @@ export class SteppedNativeEngine extends NativeEngine {
   step(nowMs: number, { tun = [], udp = [] }: RawStepInput, offloads = true): RawStepOutput {
     const output = this.#addon.stepEngine(this.#handle, nowMs, tun, udp, offloads);
     return { tun: output.tun, udp: output.udp, upcalls: output.upcalls.map(decodeUpcall) };
+  }
+
+  /** As the ports say when the system refuses an ESP packet to a flow's locator. */
+  sendFailed(route: Uint8Array, reason: SendFailure): void {
+    this.#addon.engineSendFailed(this.#handle, route, SEND_FAILURES.indexOf(reason));
   }
 
   /** There are upcalls that the next step will yield without any input. */

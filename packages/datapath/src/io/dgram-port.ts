@@ -3,7 +3,9 @@
  * them; the engine still gets batches. No TUN, no SO_MARK.
  */
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
-import { WAY_SLOT_BYTES, type DatagramBatch } from "../reference/step.js";
+import { concatBytes } from "@i3/common";
+import type { SendFailure } from "../datapath.js";
+import { ADDRESS_SLOT_BYTES, WAY_SLOT_BYTES, type DatagramBatch } from "../reference/step.js";
 import { EngineDriver, type DriverOptions } from "./engine-driver.js";
 import { DatagramAddresses } from "./datagram-addresses.js";
 import { lacksIpv6, udpError, type UdpPortOptions } from "./port-errors.js";
@@ -14,6 +16,12 @@ const MAX_QUEUED = 2_048;
 /** Sends that the system has not confirmed; more are dropped, counted `io-error`. */
 const MAX_UNCONFIRMED = 4_096;
 
+/** What the system says of a place that it cannot send to, or not as much. */
+const FAILURES: ReadonlyMap<string, SendFailure> = new Map([...["ENETUNREACH", "EHOSTUNREACH", "EADDRNOTAVAIL", "ENODEV", "ENETDOWN"].map((code) => [code, "unreachable"] as const), ["EMSGSIZE", "too-big"]]);
+
+const routeAt = ({ addresses, ways }: DatagramBatch, i: number): Uint8Array =>
+  concatBytes(addresses.subarray(i * ADDRESS_SLOT_BYTES, (i + 1) * ADDRESS_SLOT_BYTES), ways.subarray(i * WAY_SLOT_BYTES, (i + 1) * WAY_SLOT_BYTES));
+
 interface Received {
   readonly bytes: Uint8Array;
   readonly from: RemoteInfo;
@@ -21,6 +29,7 @@ interface Received {
 
 class DgramPort implements UdpPort {
   readonly drops: PortDrops = { ioError: 0, tooBig: 0 };
+  onSendFailed: UdpPort["onSendFailed"];
   readonly family: 4 | 6;
   readonly port: number;
   readonly #socket: Socket;
@@ -65,7 +74,7 @@ class DgramPort implements UdpPort {
       // Of the main port alone. Node cannot choose the address or the interface of a datagram: the system does.
       const address = batch.ways[i * WAY_SLOT_BYTES] === 0 ? this.#addresses.read(batch.addresses, i * 18) : null;
       if (address === null || this.#unconfirmed >= MAX_UNCONFIRMED) this.drops.ioError += 1;
-      else this.#send(batch.arena.slice(i * batch.slotBytes, i * batch.slotBytes + (batch.lengths[i] ?? 0)), address);
+      else this.#send(batch.arena.slice(i * batch.slotBytes, i * batch.slotBytes + (batch.lengths[i] ?? 0)), address, batch.tells[i] === 1 ? routeAt(batch, i) : null);
     }
     batch.count = 0;
   }
@@ -106,7 +115,8 @@ class DgramPort implements UdpPort {
     batch.count += 1;
   }
 
-  #send(bytes: Uint8Array, { address, port }: { readonly address: string; readonly port: number }): void {
+  /** `route`: where it goes, if its refusal is to be told. */
+  #send(bytes: Uint8Array, { address, port }: { readonly address: string; readonly port: number }, route: Uint8Array | null): void {
     // Port 0 makes node throw; anybody could name it in a trigger.
     if (port === 0) {
       this.drops.ioError += 1;
@@ -115,7 +125,10 @@ class DgramPort implements UdpPort {
     this.#unconfirmed += 1;
     this.#socket.send(bytes, port, address, (error) => {
       this.#unconfirmed -= 1;
-      if (error !== null) this.drops.ioError += 1;
+      if (error === null) return;
+      this.drops.ioError += 1;
+      const reason = FAILURES.get((error as NodeJS.ErrnoException).code ?? "");
+      if (route !== null && reason !== undefined && !this.#closed) this.onSendFailed?.(route, reason);
     });
   }
 

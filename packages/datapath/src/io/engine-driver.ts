@@ -49,6 +49,10 @@ export class EngineDriver {
     readonly udp: UdpPort,
   ) {
     this.#options = options;
+    udp.onSendFailed = (route, reason) => {
+      options.core.sendFailed(options.clock.nowMs(), route, reason);
+      this.wake();
+    };
     this.#watch = udp.watch(() => this.#turn(true));
     if (options.core.pending()) this.wake();
   }

@@ -1,4 +1,5 @@
 /** The reference engine's port: where datagrams come from and go to. It is in `dgram-port.ts`; the native engine has its own. */
+import type { SendFailure } from "../datapath.js";
 import type { DatagramBatch } from "../reference/step.js";
 
 /** What a port dropped since it was opened. */
@@ -13,6 +14,8 @@ export interface UdpPort {
   readonly port: number;
   readonly family: 4 | 6;
   readonly drops: PortDrops;
+  /** Called when the system refuses a datagram of {@link DatagramBatch.tells}, never from `write`. */
+  onSendFailed: ((route: Uint8Array, reason: SendFailure) => void) | undefined;
   /**
    * Fills `batch` from slot 0 and sets its count. True: the port stopped because the batch was full, so there may be more.
    * Throws when the port is broken for good.

@@ -22,7 +22,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 70> entries{{
+constexpr std::array<Entry, 71> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -50,6 +50,7 @@ constexpr std::array<Entry, 70> entries{{
     {"engineRemoveFlow", i3io::engine_remove_flow},
     {"engineSetServices", i3io::engine_set_services},
     {"engineRemoveServices", i3io::engine_remove_services},
+    {"engineSendFailed", i3io::engine_send_failed},
     {"engineSetInboundUpcall", i3io::engine_set_inbound_upcall},
     {"engineSetInboundTun", i3io::engine_set_inbound_tun},
     {"engineRemoveInbound", i3io::engine_remove_inbound},

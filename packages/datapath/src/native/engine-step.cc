@@ -88,6 +88,7 @@ struct Train {
   size_t segment_bytes = 0;
   Route to;
   uint8_t traffic_class = 0;
+  bool tells = false;
 };
 
 // Copies: what it is given is good until the batch has ended.
@@ -96,7 +97,7 @@ class Collector final : public i3::Sink {
   void send(std::span<const i3::UdpMessage> messages) override {
     for (const i3::UdpMessage& message : messages) {
       const size_t segment_bytes = message.segments > 1 ? message.segment_bytes : 0;
-      trains.push_back({{message.bytes.begin(), message.bytes.end()}, segment_bytes, {message.to, message.way}, message.traffic_class});
+      trains.push_back({{message.bytes.begin(), message.bytes.end()}, segment_bytes, {message.to, message.way}, message.traffic_class, message.tells});
     }
   }
   void write(const i3::TunPacket& packet) override {
@@ -124,6 +125,7 @@ napi_value make_train(napi_env env, const Train& train) {
   set_property(env, object, "segmentBytes", make_integer(env, static_cast<int64_t>(train.segment_bytes)));
   set_property(env, object, "endpoint", make_route(env, train.to.endpoint, train.to.way));
   set_property(env, object, "trafficClass", make_integer(env, train.traffic_class));
+  set_property(env, object, "tells", make_boolean(env, train.tells));
   return object;
 }
 
@@ -181,6 +183,21 @@ napi_value step_engine(napi_env env, napi_callback_info info) {
   set_property(env, result, "udp", make_all(env, collector.trains, make_train));
   set_property(env, result, "upcalls", make_upcalls(env, upcalls));
   return result;
+}
+
+napi_value engine_send_failed(napi_env env, napi_callback_info info) {
+  Check check(env);
+  Arguments arguments(env, info);
+  const Route route = take_route(check, arguments[1], "route");
+  const auto reason = static_cast<i3::SendFailure>(check.integer(arguments[2], "reason", 0, 1));
+  EngineInstance* instance = take_engine(check, arguments[0]);
+  if (instance == nullptr) return nullptr;
+  if (instance->has_ports()) return throw_system(env, EBUSY, "engineSendFailed", "(the engine has ports)");
+  i3::Lane& lane = instance->engine().lane(0);
+  lane.lock();
+  lane.send_failed(route.endpoint, route.way, reason);
+  lane.unlock();
+  return nullptr;
 }
 
 }  // namespace i3io

@@ -59,20 +59,22 @@ napi_value make_upcall(napi_env env, const i3::Upcall& upcall, ControlDatagrams&
     return object;
   }
   const bool has_sender = kind != UpcallKind::flow_setup;
-  const bool has_route = kind == UpcallKind::hip || kind == UpcallKind::elsewhere;
+  const bool is_of_path = kind == UpcallKind::elsewhere || kind == UpcallKind::send_failed;
+  const bool has_route = kind == UpcallKind::hip || is_of_path;
   const bool is_short = kind == UpcallKind::route_miss || kind == UpcallKind::astray;
   const bool has_nonce = has_sender && !has_route && !is_short;
   const bool is_notice = kind == UpcallKind::no_trigger || kind == UpcallKind::cache_request;
   if (has_sender) set_property(env, object, "from", has_route ? make_route(env, upcall.from, upcall.way) : make_bytes(env, upcall.from.bytes));
   if (!has_route) set_property(env, object, "name", make_bytes(env, i3::part(upcall.name, 0, upcall.name_bytes)));
   if (has_nonce) set_property(env, object, "nonce", make_bytes(env, upcall.nonce));
-  if (!is_short && !is_notice && kind != UpcallKind::elsewhere) set_property(env, object, "bytes", make_bytes(env, upcall.bytes));
+  if (!is_short && !is_notice && !is_of_path) set_property(env, object, "bytes", make_bytes(env, upcall.bytes));
   if (kind == UpcallKind::flow_setup) set_property(env, object, "strength", make_integer(env, upcall.strength));
   if (kind == UpcallKind::payload) set_property(env, object, "payloadKind", make_integer(env, upcall.payload_kind));
   if (kind == UpcallKind::no_trigger) set_property(env, object, "forwarded", make_boolean(env, upcall.forwarded));
   if (kind == UpcallKind::cache_request) set_property(env, object, "shortcutOk", make_boolean(env, upcall.shortcut_ok));
   if (is_notice) set_property(env, object, "requestBytes", make_integer(env, upcall.request_bytes));
   if (kind == UpcallKind::elsewhere) set_property(env, object, "spi", make_integer(env, upcall.spi));
+  if (kind == UpcallKind::send_failed) set_property(env, object, "reason", make_integer(env, static_cast<int64_t>(upcall.failure)));
   return object;
 }
 

@@ -3,13 +3,13 @@
  * the time is that of the last step.
  */
 import { MAX_CONTROL_BYTES, type Locator } from "@i3/common";
-import { IP_PROTOCOL, type ChallengeAnswers, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type PassOn, type RefreshAnswers, type Refreshed, type Responsibility, type Services, type Strength, type TriggerEntry, type Upcall } from "../datapath.js";
+import { IP_PROTOCOL, type ChallengeAnswers, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type PassOn, type RefreshAnswers, type Refreshed, type Responsibility, type SendFailure, type Services, type Strength, type TriggerEntry, type Upcall } from "../datapath.js";
 import { DATA_OFFSET, ID_BYTES, LAST_PAYLOAD_KIND, NONCE_BYTES, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
 import { classifyDatagram, isBetweenServers } from "../wire/first-byte.js";
 import type { Arrival } from "./arrival.js";
 import { requireName } from "./association-table.js";
 import { ChallengeRules } from "./challenge-rules.js";
-import { PORT_OFFSET, VIA, decodeEndpoint, encodeEndpoint, encodeRoute } from "./endpoints.js";
+import { PORT_OFFSET, VIA, decodeEndpoint, decodeRoute, encodeEndpoint, encodeRoute } from "./endpoints.js";
 import { EspInput } from "./esp-input.js";
 import { HostRules } from "./host-rules.js";
 import { HipRules } from "./hip-rules.js";
@@ -146,6 +146,12 @@ export class ReferenceEngine implements StepCore {
       payloadKind,
       payload: copyBytes(bytes, payloadAt, at + length),
     });
+  }
+
+  sendFailed(nowMs: number, route: Uint8Array, reason: SendFailure): void {
+    const state = this.#state;
+    state.nowMs = Math.max(state.nowMs, nowMs);
+    if (state.upcalls.allowFailure(state.nowMs, route)) state.upcalls.push({ kind: "send-failed", locator: decodeRoute(route, 0, route, ADDRESS_SLOT_BYTES), reason });
   }
 
   setFlow(address: Uint8Array, flow: Flow | null, strength?: Strength): void {

@@ -95,7 +95,7 @@ export class FlowSender {
     const { udpOut } = this.#state;
     const headerBytes = relay?.header.length ?? 0;
     // The sequence number is taken only when there is room.
-    const refusal = udpOut.reserve(headerBytes + plan.totalBytes, endpoint, trafficClassOf(packet.bytes, packet.at));
+    const refusal = udpOut.reserve(headerBytes + plan.totalBytes, endpoint, trafficClassOf(packet.bytes, packet.at), relay === null);
     if (refusal !== null) return refusal;
     relay?.header.copy(udpOut.buffer, udpOut.at);
     seal(plan, udpOut.buffer, udpOut.at + headerBytes);

@@ -18,6 +18,7 @@ interface Held {
   readonly bytes: Buffer;
   readonly endpoint: Uint8Array | null;
   readonly mark: number;
+  readonly tells: boolean;
 }
 
 const NO_BYTES = Buffer.alloc(0);
@@ -31,6 +32,8 @@ export class Output {
   #ways: Uint8Array = NO_BYTES;
   /** Checksum states of packets, traffic classes of datagrams. */
   #marks: Uint8Array = NO_BYTES;
+  /** Of datagrams: whether a refusal is told. */
+  #tells: Uint8Array = NO_BYTES;
   #held: Held[] = [];
   #heldBytes = 0;
   /** Where the caller of {@link reserve} writes the packet. */
@@ -53,6 +56,7 @@ export class Output {
     this.#addresses = "addresses" in batch ? batch.addresses : null;
     this.#ways = "addresses" in batch ? batch.ways : NO_BYTES;
     this.#marks = "addresses" in batch ? batch.trafficClasses : batch.checksums;
+    this.#tells = "addresses" in batch ? batch.tells : NO_BYTES;
     this.#drain();
   }
 
@@ -62,39 +66,41 @@ export class Output {
     this.#addresses = null;
     this.#ways = NO_BYTES;
     this.#marks = NO_BYTES;
+    this.#tells = NO_BYTES;
     this.buffer = NO_BYTES;
   }
 
   /**
    * Makes room for a packet of exactly `length` bytes, which the caller then writes whole to `buffer` from `at`. `endpoint`:
-   * where a datagram goes, an endpoint for the main port or a route; must not change later. `mark`: its traffic class, or the checksum state of a packet. Returns null, or
-   * why there is no room.
+   * where a datagram goes, an endpoint for the main port or a route; must not change later. `mark`: its traffic class, or the checksum state of a packet. `tells`: the control plane is told
+   * when the system refuses it. Returns null, or why there is no room.
    */
-  reserve(length: number, endpoint: Uint8Array | null, mark: number): DropReason | null {
+  reserve(length: number, endpoint: Uint8Array | null, mark: number, tells = false): DropReason | null {
     if (endpoint !== null && length > MAX_DATAGRAM_BYTES) return "too-big";
     const batch = this.#batch;
     // While something waits the batch is full: `attach` took out all that it had room for.
-    if (batch === null || batch.count >= batch.lengths.length) return this.#hold(length, endpoint, mark);
+    if (batch === null || batch.count >= batch.lengths.length) return this.#hold(length, endpoint, mark, tells);
     if (length > batch.slotBytes) return "too-big";
-    this.#claim(batch, length, endpoint, mark);
+    this.#claim(batch, length, endpoint, mark, tells);
     return null;
   }
 
-  #hold(length: number, endpoint: Uint8Array | null, mark: number): DropReason | null {
+  #hold(length: number, endpoint: Uint8Array | null, mark: number, tells: boolean): DropReason | null {
     if (this.#heldBytes + length > MAX_HELD_BYTES || this.#held.length >= MAX_HELD_PACKETS) return "queue-full";
     const bytes = Buffer.allocUnsafe(length);
-    this.#held.push({ bytes, endpoint, mark });
+    this.#held.push({ bytes, endpoint, mark, tells });
     this.#heldBytes += length;
     this.buffer = bytes;
     this.at = 0;
     return null;
   }
 
-  #claim(batch: Batch, length: number, endpoint: Uint8Array | null, mark: number): void {
+  #claim(batch: Batch, length: number, endpoint: Uint8Array | null, mark: number, tells: boolean): void {
     const slot = batch.count++;
     batch.lengths[slot] = length;
     this.#marks[slot] = mark;
     if (this.#addresses !== null && endpoint !== null) {
+      this.#tells[slot] = tells ? 1 : 0;
       const addressAt = slot * ADDRESS_SLOT_BYTES;
       for (let i = 0; i < ADDRESS_SLOT_BYTES; i++) this.#addresses[addressAt + i] = endpoint[i] as number;
       const wayAt = slot * WAY_SLOT_BYTES;
@@ -109,7 +115,7 @@ export class Output {
     const batch = this.#batch;
     if (batch === null || this.#held.length === 0) return;
     let taken = 0;
-    for (const { bytes, endpoint, mark } of this.#held) {
+    for (const { bytes, endpoint, mark, tells } of this.#held) {
       if (batch.count >= batch.lengths.length) break;
       taken++;
       this.#heldBytes -= bytes.length;
@@ -117,7 +123,7 @@ export class Output {
         this.#counters.drop("too-big");
         continue;
       }
-      this.#claim(batch, bytes.length, endpoint, mark);
+      this.#claim(batch, bytes.length, endpoint, mark, tells);
       bytes.copy(this.buffer, this.at);
     }
     this.#held = this.#held.slice(taken);

@@ -3,7 +3,7 @@
  * A batch is one arena cut into slots of equal size, so that a driver reads and writes many packets with one call and no
  * allocation.
  */
-import type { Datapath, Upcall } from "../datapath.js";
+import type { Datapath, SendFailure, Upcall } from "../datapath.js";
 
 /** Packet i is `arena[i * slotBytes … + lengths[i]]`; packets 0…count-1 are there. */
 export interface Batch {
@@ -34,6 +34,8 @@ export interface DatagramBatch extends Batch {
   readonly ways: Uint8Array;
   /** The outer header's TOS or traffic class, 0 where the system does not tell. */
   readonly trafficClasses: Uint8Array;
+  /** 1 for an ESP packet to the locator of a flow: {@link StepCore.sendFailed} is to be told when the system refuses it. */
+  readonly tells: Uint8Array;
 }
 
 /** What arrived since the last step; the engine keeps no reference to it. */
@@ -49,6 +51,8 @@ export interface StepCore extends Datapath {
    * input and the output must be four different ones.
    */
   step(nowMs: number, input: StepInput, tunOut: PacketBatch, udpOut: DatagramBatch): readonly Upcall[];
+  /** The system refused a datagram of {@link DatagramBatch.tells}. `route`: its address and way, one behind the other. */
+  sendFailed(nowMs: number, route: Uint8Array, reason: SendFailure): void;
   /** There are packets or upcalls that the next step will yield without any input. */
   pending(): boolean;
 }
@@ -66,7 +70,7 @@ export function makePacketBatch(slots: number, slotBytes: number): PacketBatch {
 
 /** An empty batch of `slots` datagrams of at most `slotBytes` bytes. */
 export function makeDatagramBatch(slots: number, slotBytes: number): DatagramBatch {
-  return { ...makeBatch(slots, slotBytes), addresses: new Uint8Array(slots * ADDRESS_SLOT_BYTES), ways: new Uint8Array(slots * WAY_SLOT_BYTES), trafficClasses: new Uint8Array(slots) };
+  return { ...makeBatch(slots, slotBytes), addresses: new Uint8Array(slots * ADDRESS_SLOT_BYTES), ways: new Uint8Array(slots * WAY_SLOT_BYTES), trafficClasses: new Uint8Array(slots), tells: new Uint8Array(slots) };
 }
 
 const makeBatch = (slots: number, slotBytes: number): Batch => ({ arena: new Uint8Array(slots * slotBytes), slotBytes, lengths: new Int32Array(slots), count: 0 });

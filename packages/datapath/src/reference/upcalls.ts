@@ -4,6 +4,7 @@ import { RING_KEY_BYTES } from "../wire/data-header.js";
 import type { CounterSet } from "./counters.js";
 import type { KnownSources } from "./known-sources.js";
 import { NoticeLimit, SourceRates } from "./rate-limits.js";
+import { asBuffer } from "./octets.js";
 import { sourceKeyAt } from "./source-shares.js";
 import { ADDRESS_SLOT_BYTES } from "./step.js";
 
@@ -29,6 +30,7 @@ export class Upcalls {
   /** Of those who have solved a puzzle, so that what made-up sources send does not count against newcomers. */
   readonly #i2s = new SourceRates(LIMITS.hipI2sPerSourcePerSecond, LIMITS.hipI2sPerSourceBurst, LIMITS.sharedBuckets);
   readonly #notices = { "no-trigger": new NoticeLimit(), astray: new NoticeLimit(), "cache-request": new NoticeLimit() };
+  readonly #failures = new NoticeLimit();
   #waiting: Upcall[] = [];
   #bytes = 0;
 
@@ -54,6 +56,11 @@ export class Upcalls {
   /** For those who are known by their keys: there is room where a flood from others finds none. */
   get hasKnownRoom(): boolean {
     return !this.#isFull(1);
+  }
+
+  /** Of the system's refusals one for each route and interval. */
+  allowFailure(nowMs: number, route: Uint8Array): boolean {
+    return this.#failures.allow(nowMs, asBuffer(route).toString("latin1")) && this.hasKnownRoom;
   }
 
   /** `shares`: of the room beyond that of all. */

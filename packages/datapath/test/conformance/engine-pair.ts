@@ -6,9 +6,11 @@
  */
 import { createRequire } from "node:module";
 import { isDeepStrictEqual } from "node:util";
-import type { Counters, Datapath, FlowCounters, Refreshed, Upcall } from "../../src/datapath.js";
+import type { ViaLocator } from "@i3/common";
+import type { Counters, Datapath, FlowCounters, Refreshed, SendFailure, Upcall } from "../../src/datapath.js";
 import type { NativeEngineAddon, RawDatagram, VnetPacket } from "../../src/native-addon.js";
 import { NativeEngine, type SteppedNativeEngine } from "../../src/native-engine.js";
+import { encodeRoute } from "../../src/reference/endpoints.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
 import { ADDRESS_SLOT_BYTES, CHECKSUM, WAY_SLOT_BYTES, makeDatagramBatch, makePacketBatch, type DatagramBatch, type PacketBatch } from "../../src/reference/step.js";
 import { be16, fullChecksum } from "../reference/packets.js";
@@ -92,6 +94,12 @@ export class EnginePair {
     return reference;
   }
 
+  /** As if the system had refused an ESP packet of a flow, in the last step's time. */
+  sendFailed(locator: ViaLocator, reason: SendFailure): void {
+    this.#native.sendFailed(encodeRoute(locator), reason);
+    this.#reference.sendFailed(this.#nowMs, encodeRoute(locator), reason);
+  }
+
   counters(): Counters {
     return this.#reference.counters();
   }
@@ -131,7 +139,7 @@ export class EnginePair {
       nextTun = [];
       nextUdp = [];
     } while (this.#native.pending());
-    const udpTexts = datagrams.map(({ endpoint, trafficClass, bytes }) => datagramText(endpoint, trafficClass, bytes));
+    const udpTexts = datagrams.map(({ endpoint, trafficClass, bytes, tells }) => datagramText(endpoint, trafficClass, bytes, tells === true));
     return { tun: packets, udp: udpTexts, datagrams: datagrams.map(({ bytes }) => bytes), upcalls: upcalls.map(upcallText) };
   }
 
@@ -152,7 +160,7 @@ export class EnginePair {
         const endpoint = Buffer.concat([udpOut.addresses.subarray(i * ADDRESS_SLOT_BYTES, (i + 1) * ADDRESS_SLOT_BYTES), udpOut.ways.subarray(i * WAY_SLOT_BYTES, (i + 1) * WAY_SLOT_BYTES)]);
         const bytes = slot(udpOut, i);
         out.datagrams.push(bytes);
-        out.udp.push(datagramText(endpoint, udpOut.trafficClasses[i] ?? 0, bytes));
+        out.udp.push(datagramText(endpoint, udpOut.trafficClasses[i] ?? 0, bytes, udpOut.tells[i] === 1));
       }
       input = { tun: null, udp: null };
     } while (this.#reference.pending());
@@ -183,7 +191,7 @@ function errorOf(act: () => void): Error | undefined {
 }
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
-const datagramText = (endpoint: Uint8Array, trafficClass: number, bytes: Uint8Array): string => `${hex(endpoint)} ${trafficClass} ${hex(bytes)}`;
+const datagramText = (endpoint: Uint8Array, trafficClass: number, bytes: Uint8Array, tells: boolean): string => `${hex(endpoint)} ${trafficClass} ${tells} ${hex(bytes)}`;
 const slot = ({ arena, slotBytes, lengths }: PacketBatch | DatagramBatch, i: number): Uint8Array => arena.slice(i * slotBytes, i * slotBytes + (lengths[i] ?? 0));
 const show = (value: unknown): string => (typeof value === "string" ? value : value instanceof Error ? `${value.name}: ${value.message}` : JSON.stringify(plain(value)));
 

@@ -180,3 +180,27 @@ describe("what may go to a place that has not answered", () => {
     expect(send()).toBe("ssr");
   });
 });
+
+describe("what the system refuses", () => {
+  const failed = (locator: ViaLocator, reason: "unreachable" | "too-big"): Upcall => ({ kind: "send-failed", locator, reason });
+  const told = (passedMs: number): readonly Upcall[] => {
+    pair.step(passedMs, [], [], false);
+    return pair.upcalls;
+  };
+
+  it("is told of once in 100 ms for each locator and place", () => {
+    const places: readonly ViaLocator[] = [HOME, { ...HOME, local: ip4("192.0.2.200") }, { ...HOME, local: ip4("192.0.2.200"), interfaceIndex: 3 }, { ...HOME, via: "hip" }, AWAY, AWAY6];
+    for (const place of places) for (let i = 0; i < 3; i++) pair.sendFailed(place, i === 0 ? "unreachable" : "too-big");
+    expect(told(0)).toEqual(places.map((place) => failed(place, "unreachable")));
+    told(99);
+    pair.sendFailed(HOME, "too-big");
+    expect(told(1)).toEqual([]);
+    pair.sendFailed(HOME, "too-big");
+    expect(told(0)).toEqual([failed(HOME, "too-big")]);
+  });
+
+  it("of more locators than there is room for is not told", () => {
+    for (let i = 0; i < 5_200; i++) pair.sendFailed(makeLocator(bytes(10, 0, i >> 8, i), 1), "unreachable");
+    expect(told(0)).toHaveLength(5_120);
+  });
+});

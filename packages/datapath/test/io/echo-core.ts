@@ -39,6 +39,7 @@ export abstract class TestCore implements StepCore {
     const drops = Object.fromEntries(REASONS.map((reason) => [reason, 0])) as Record<DropReason, number>;
     return { drops, tunIn: this.tunIn, tunOut: 0, udpIn: this.udpIn, udpOut: 0, upcalls: 0, hipAnswered: 0, refreshed: 0, challenged: 0 };
   }
+  sendFailed(): void {}
   setFlow(): void {}
   setServices(): void {}
   setInbound(): void {}

@@ -11,6 +11,7 @@ const UPCALL: Upcall = { kind: "flow-setup", address: Uint8Array.of(10, 0, 0, 1)
 /** A port whose packets are counts: `waiting` are there to read, `written` were written. */
 class FakePort implements UdpPort {
   readonly drops: PortDrops = { ioError: 0, tooBig: 0 };
+  onSendFailed: UdpPort["onSendFailed"];
   readonly port = 5_000;
   readonly family = 4;
   waiting = 0;

@@ -331,13 +331,14 @@ describe("answers", () => {
     [{ kind: 4, name, from, nonce, forwarded: true, requestBytes: 48 }, { kind: "no-trigger", id: name, from: AT, nonce, forwarded: true, requestBytes: 48 }],
     [{ kind: 5, name, from, nonce, shortcutOk: true, requestBytes: 48 }, { kind: "cache-request", id: name, from: AT, nonce, shortcutOk: true, requestBytes: 48 }],
     [{ kind: 8, spi: MIN_SPI, from: encodeRoute({ ...AT, via: "hip", local: ip4("192.0.2.9") }) }, { kind: "elsewhere", spi: MIN_SPI, from: { ...AT, via: "hip", local: ip4("192.0.2.9") } }],
+    [{ kind: 9, from: encodeRoute({ ...AT, interfaceIndex: 3 }), reason: 1 }, { kind: "send-failed", locator: { ...AT, interfaceIndex: 3 }, reason: "too-big" }],
     [{ kind: 6, from, bytes: bytes(59) }, { kind: "hip", from: AT, bytes: bytes(59) }],
   ])("upcall %#", (raw, expected) => {
     const { addon } = fakeAddon({ stepEngine: () => ({ tun: [], udp: [], upcalls: [raw] }) });
     expect(NativeEngine.stepped(addon).step(1, {}).upcalls).toEqual([expected]);
   });
 
-  it.each<RawUpcall>([{ kind: 7 }, { kind: 8, from: encodeRoute(AT) }, { kind: 6, from }, { kind: 0, bytes: from.subarray(1) }, { kind: 0, from }, { kind: 4, name, from, nonce, requestBytes: 1 }])("an upcall that the addon made wrong is its fault (%#)", (raw) => {
+  it.each<RawUpcall>([{ kind: 7 }, { kind: 8, from: encodeRoute(AT) }, { kind: 9, from: encodeRoute(AT), reason: 2 }, { kind: 6, from }, { kind: 0, bytes: from.subarray(1) }, { kind: 0, from }, { kind: 4, name, from, nonce, requestBytes: 1 }])("an upcall that the addon made wrong is its fault (%#)", (raw) => {
     const { addon } = fakeAddon({ stepEngine: () => ({ tun: [], udp: [], upcalls: [raw] }) });
     expect(() => NativeEngine.stepped(addon).step(1, {})).toThrow(TypeError);
   });

@@ -15,7 +15,8 @@ import { NativeEngine, type RunningNativeEngine } from "../../src/native-engine.
 import { makePacketBatch } from "../../src/reference/step.js";
 import { until } from "../io/batches.js";
 import { ip, requireOwnNamespace } from "../io/namespace.js";
-import { bytes, concat, data, ip4 } from "../reference/packets.js";
+import { espFlow, outbound } from "../reference/associations.js";
+import { bytes, concat, data, ip4, packet, udp } from "../reference/packets.js";
 
 const io = loadNativeIo();
 const PORT = 4_000;
@@ -28,7 +29,8 @@ interface Link {
   readonly fd: number;
   readonly index: number;
 }
-let [first, second]: Link[] = [];
+let first: Link | undefined;
+let second: Link | undefined;
 let engine: RunningNativeEngine | undefined;
 let upcalls: Upcall[] = [];
 
@@ -94,7 +96,7 @@ afterEach(() => {
   engine = undefined;
   for (const name of ["i3a", "i3b"]) ip("-6", "rule", "delete", "oif", name);
   for (const link of [first, second]) if (link !== undefined) io.closeFd(link.fd);
-  [first, second] = [];
+  first = second = undefined;
 });
 
 /** Equal in length, so that they leave as one train. */
@@ -132,6 +134,27 @@ describe.each([["::", 4], ["::", 6], ["0.0.0.0", 4]] as const)("a socket at %s, 
     const place = (net: number, link: Link): ViaLocator => ({ ...to, local: own(family, net), interfaceIndex: link.index });
     open(address).send([...train.map((datagram) => ({ locator: place(2, second!), bytes: datagram })), ...train.map((datagram) => ({ locator: place(1, first!), bytes: datagram }))]);
     expect(await leaving(20)).toEqual([from(1), from(2)]);
+  });
+
+  it("tells when the address of a flow's place is gone, once, and what is sent by the other goes on", async () => {
+    const running = open(address);
+    const [inside, peer] = [ip4("10.0.0.1"), ip4("10.0.0.2")];
+    const straight = (net: number, link: Link): ViaLocator => ({ ...to, local: own(family, net), interfaceIndex: link.index });
+    const send = (locator: ViaLocator): void => {
+      running.setFlow(peer, espFlow({ locator, source: inside }));
+      running.submit(Array.from({ length: 5 }, () => packet(inside, peer, 17, udp(data(100)))));
+    };
+    running.setOutboundAssociation(1, outbound());
+    send(straight(2, second!));
+    await leaving(5);
+    expect(upcalls).toEqual([]);
+    ip(...(family === 6 ? ["-6"] : []), "address", "delete", family === 4 ? "10.99.2.1/24" : "fd99:2::1/64", "dev", "i3b");
+    send(straight(2, second!));
+    await until(() => running.counters().drops["io-error"] === 5, "all five are counted");
+    await until(() => upcalls.length > 0, "it is told");
+    send(straight(1, first!));
+    expect((await leaving(5))[0]).toHaveLength(5);
+    expect(upcalls).toEqual([{ kind: "send-failed", locator: straight(2, second!), reason: "unreachable" }]);
   });
 
   it("is counted when there is no such interface or address", async () => {

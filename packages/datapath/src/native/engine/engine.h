@@ -118,7 +118,7 @@ struct Refreshed {
   double at_ms = 0;
 };
 
-enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_trigger, cache_request, hip, astray, elsewhere };
+enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_trigger, cache_request, hip, astray, elsewhere, send_failed };
 
 // Which fields are there: interface Upcall in src/datapath.ts.
 struct Upcall {
@@ -129,8 +129,10 @@ struct Upcall {
   uint32_t request_bytes = 0;
   uint8_t strength = 0;
   uint32_t spi = 0;
+  SendFailure failure = SendFailure::unreachable;
+  // send_failed: where it should have gone.
   Endpoint from;
-  // hip, elsewhere: how it came.
+  // hip, elsewhere, send_failed: by which way.
   Way way;
   std::array<uint8_t, 8> nonce{};
   // Virtual address, id or ring key.

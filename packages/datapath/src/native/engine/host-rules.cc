@@ -244,7 +244,7 @@ void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) 
     }
   }
   const Bytes header = straight == nullptr ? Bytes(way.header) : Bytes();
-  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), header.size() + sealed_bytes, straight == nullptr ? Way() : straight->way);
+  const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), header.size() + sealed_bytes, straight == nullptr ? Way() : straight->way, straight != nullptr);
   if (refused != Drop::none) {
     if (credit != 0) straight->give_back(credit);
     return lane_.drop(refused);

@@ -33,7 +33,7 @@ void LaneState::take_held() {
     packets = shared.packets.take_all();
   }
   for (const HeldDatagram& held : datagrams) {
-    const auto [refused, room] = context.udp.reserve(held.to, held.traffic_class, held.bytes.size(), held.way);
+    const auto [refused, room] = context.udp.reserve(held.to, held.traffic_class, held.bytes.size(), held.way, held.tells);
     if (refused != Drop::none) context.drop(refused);
     else copy_to(room, 0, held.bytes);
   }
@@ -65,6 +65,18 @@ void Lane::end() {
   context.tun.detach();
   context.forget_copies();
   state_->packets.clear();
+}
+
+void Lane::send_failed(const Endpoint& to, const Way& way, SendFailure reason) {
+  LaneContext& context = state_->context;
+  const std::lock_guard lock(context.shared.mutex);
+  if (!context.shared.send_failures.allow(context.now_ms, to, way) || context.shared.upcalls_full(1)) return;
+  Upcall upcall;
+  upcall.kind = UpcallKind::send_failed;
+  upcall.failure = reason;
+  upcall.from = to;
+  upcall.way = way;
+  context.push_upcall(std::move(upcall));
 }
 
 LaneCounters& Lane::counters() { return state_->context.counters; }

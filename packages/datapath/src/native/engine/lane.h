@@ -36,6 +36,9 @@ class Lane {
   // Everything goes to the sink.
   void end();
 
+  // The sink could not send a message that tells. With the gate held.
+  void send_failed(const Endpoint& to, const Way& way, SendFailure reason);
+
   LaneCounters& counters();
   // For the control plane, with all gates closed: what these yield then is held for the next batch.
   HostRules& host();

@@ -42,6 +42,9 @@ struct Way {
 // In the place of a port, by Via::ip (RFC 7401 §5.1, RFC 4303 §2).
 constexpr uint16_t ip_protocol_hip = 139, ip_protocol_esp = 50;
 
+// Why the system does not send. In the order of SEND_FAILURES in src/native-engine-upcalls.ts.
+enum class SendFailure : uint8_t { unreachable, too_big };
+
 // struct virtio_net_hdr of a TUN device with IFF_VNET_HDR, in host order (linux/virtio_net.h).
 struct VnetHeader {
   static constexpr uint8_t needs_checksum = 1;
@@ -81,6 +84,8 @@ struct UdpMessage {
   Endpoint to;
   uint8_t traffic_class = 0;
   Way way{};
+  // ESP to the locator of a flow: the control plane is told when the system refuses it.
+  bool tells = false;
 };
 
 // A packet for the TUN in pieces; with `vnet.gso_type` set it is several packets in one.

@@ -91,14 +91,29 @@ class NoticeLimit {
   explicit NoticeLimit(const Hasher& hasher) : current_(16, SeededHash{hasher}), previous_(current_) {}
 
   bool allow(double now_ms, Bytes ring_key, const Endpoint& from) {
+    Key key{};
+    copy_to(key, 0, ring_key);
+    copy_to(key, 16, from.bytes);
+    return allow(now_ms, key);
+  }
+  bool allow(double now_ms, const Endpoint& to, const Way& way) {
+    Key key{};
+    copy_to(key, 0, to.bytes);
+    put8(key, 18, static_cast<unsigned>(way.via));
+    copy_to(key, 19, way.local);
+    put32(key, 35, way.interface_index);
+    return allow(now_ms, key);
+  }
+
+ private:
+  using Key = std::array<uint8_t, 39>;
+
+  bool allow(double now_ms, const Key& key) {
     if (now_ms - since_ms_ >= limits::notice_interval_ms) {
       std::swap(previous_, current_);
       current_.clear();
       since_ms_ = now_ms;
     }
-    Key key{};
-    copy_to(key, 0, ring_key);
-    copy_to(key, 16, from.bytes);
     const auto current = current_.find(key);
     const auto previous = previous_.find(key);
     const bool known = current != current_.end() || previous != previous_.end();
@@ -109,12 +124,10 @@ class NoticeLimit {
     return true;
   }
 
- private:
-  using Key = std::array<uint8_t, 34>;
   // Keys that others choose: the standard hash has no seed.
   struct SeededHash {
     Hasher hasher;
-    size_t operator()(const Key& key) const { return hasher.bytes(Bytes(key).first(32)) ^ hasher.number(u16(key, 32)); }
+    size_t operator()(const Key& key) const { return hasher.bytes(Bytes(key).first(32)) ^ hasher.number(u32(key, 31)) ^ hasher.number(~u32(key, 35)); }
   };
   using Generation = std::unordered_map<Key, double, SeededHash>;
   Generation current_;

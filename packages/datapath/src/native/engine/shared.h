@@ -19,6 +19,7 @@ struct HeldDatagram {
   Endpoint to;
   uint8_t traffic_class = 0;
   Way way;
+  bool tells = false;
   std::vector<uint8_t> bytes;
 };
 
@@ -65,7 +66,8 @@ struct Shared {
         r1_limit(hasher),
         no_trigger(hasher),
         astray(hasher),
-        cache_request(hasher) {}
+        cache_request(hasher),
+        send_failures(hasher) {}
 
   mutable Gate mutex;
   // All below: with the mutex.
@@ -87,6 +89,7 @@ struct Shared {
   NoticeLimit no_trigger;
   NoticeLimit astray;
   NoticeLimit cache_request;
+  NoticeLimit send_failures;
   SecondLimit errors{limits::icmp_errors_per_second};
   QueueBudget budget;
   WaitingRoutes waiting_routes{budget};

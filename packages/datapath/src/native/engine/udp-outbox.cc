@@ -4,12 +4,12 @@ namespace i3 {
 
 UdpOutbox::UdpOutbox(Shared& shared, LaneCounters& counters) : shared_(shared), counters_(counters), arena_(arena_bytes) { messages_.reserve(max_messages); }
 
-UdpOutbox::Room UdpOutbox::reserve(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way) {
+UdpOutbox::Room UdpOutbox::reserve(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells) {
   if (length > limits::datagram_bytes) return {Drop::too_big, {}};
-  if (sink_ == nullptr) return reserve_held(to, traffic_class, length, way);
+  if (sink_ == nullptr) return reserve_held(to, traffic_class, length, way, tells);
   if (used_ + length > arena_.size()) flush();
   const MutableBytes bytes = MutableBytes(arena_).subspan(used_, length);
-  if (can_join(to, traffic_class, length, way)) {
+  if (can_join(to, traffic_class, length, way, tells)) {
     UdpMessage& last = messages_.back();
     last.bytes = Bytes(last.bytes.data(), last.bytes.size() + length);
     last.segments++;
@@ -17,9 +17,9 @@ UdpOutbox::Room UdpOutbox::reserve(const Endpoint& to, uint8_t traffic_class, si
   } else {
     if (messages_.size() == max_messages) {
       flush();
-      return reserve(to, traffic_class, length, way);
+      return reserve(to, traffic_class, length, way, tells);
     }
-    messages_.push_back({bytes, length, 1, to, traffic_class, way});
+    messages_.push_back({bytes, length, 1, to, traffic_class, way, tells});
     is_open_ = length > 0;
   }
   used_ += length;
@@ -28,11 +28,11 @@ UdpOutbox::Room UdpOutbox::reserve(const Endpoint& to, uint8_t traffic_class, si
   return {Drop::none, bytes};
 }
 
-bool UdpOutbox::can_join(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way) const {
+bool UdpOutbox::can_join(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells) const {
   if (!is_open_ || length == 0) return false;
   const UdpMessage& last = messages_.back();
   return length <= last.segment_bytes && last.segments < limits::gso_segments && last.bytes.size() + length <= limits::gso_bytes && last.to == to &&
-         last.traffic_class == traffic_class && last.way == way;
+         last.traffic_class == traffic_class && last.way == way && last.tells == tells;
 }
 
 void UdpOutbox::retract() {
@@ -53,13 +53,14 @@ void UdpOutbox::retract() {
   counters_.udp_out.add(UINT64_MAX);  // minus one
 }
 
-UdpOutbox::Room UdpOutbox::reserve_held(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way) {
+UdpOutbox::Room UdpOutbox::reserve_held(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells) {
   const std::lock_guard lock(shared_.mutex);
   HeldDatagram* held = shared_.datagrams.add(length);
   if (held == nullptr) return {Drop::queue_full, {}};
   held->to = to;
   held->traffic_class = traffic_class;
   held->way = way;
+  held->tells = tells;
   shared_.output_waits.store(true, std::memory_order_release);
   return {Drop::none, held->bytes};
 }

@@ -22,7 +22,7 @@ class UdpOutbox {
     MutableBytes bytes;
   };
   // Room for a datagram of exactly `length` bytes, which the caller then writes whole; it counts as sent.
-  Room reserve(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way = Way());
+  Room reserve(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way = Way(), bool tells = false);
   // Undoes the last reserve.
   void retract();
   // A whole train whose bytes stay where they are until the batch has ended. Only while attached.
@@ -33,8 +33,8 @@ class UdpOutbox {
   static constexpr size_t arena_bytes = 512 * 1024;
   static constexpr size_t max_messages = 128;
 
-  Room reserve_held(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way);
-  bool can_join(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way) const;
+  Room reserve_held(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells);
+  bool can_join(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells) const;
 
   Shared& shared_;
   LaneCounters& counters_;

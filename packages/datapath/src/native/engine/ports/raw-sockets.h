@@ -19,6 +19,7 @@ class RawSocket {
   bool is_v6() const { return is_v6_; }
   uint16_t protocol() const { return protocol_; }
 
+  void on_refusal(UdpSender::RefusalHandler handler) { sender_.on_refusal(std::move(handler)); }
   // Only of one that was opened with open().
   UdpReceiver::Received receive() { return receiver_->receive(fd()); }
   int send(std::span<const UdpMessage> messages, LaneCounters& counters) { return sender_.send(messages, counters); }

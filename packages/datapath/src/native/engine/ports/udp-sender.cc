@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include "port-error.h"
 #include "socket-address.h"
@@ -17,6 +18,16 @@ bool is_about_trains(int error) { return error == EIO || error == EINVAL || erro
 
 // EINVAL and EMSGSIZE are about this train: its datagrams are longer than the path takes. The others are about the way out.
 bool is_about_all_trains(int error) { return error == EIO || error == ENOPROTOOPT; }
+
+std::optional<SendFailure> failure_of(int error, const Way& way) {
+  switch (error) {
+    case EMSGSIZE: return SendFailure::too_big;
+    case ENETUNREACH: case EHOSTUNREACH: case EADDRNOTAVAIL: case ENODEV: case ENETDOWN: case EAFNOSUPPORT: return SendFailure::unreachable;
+    // The address is not ours any more.
+    case EINVAL: return way.has_place() ? std::optional(SendFailure::unreachable) : std::nullopt;
+    default: return std::nullopt;
+  }
+}
 
 }  // namespace
 
@@ -89,7 +100,10 @@ int UdpSender::send(std::span<const UdpMessage> messages, LaneCounters& counters
     } else if (message.segments > 1 && !segment_) {
       error = send_cut(message, calls_, counters);
     } else {
-      if (!calls_.add(message, message.bytes, true, is_v6_, traffic_class_)) counters.drop(Drop::io_error, message.segments);
+      if (!calls_.add(message, message.bytes, true, is_v6_, traffic_class_)) {
+        counters.drop(Drop::io_error, message.segments);
+        tell(message, EAFNOSUPPORT);
+      }
       if (calls_.is_full()) error = flush(calls_, counters);
     }
   }
@@ -131,10 +145,16 @@ int UdpSender::flush(Call& call, LaneCounters& counters) {
   return error;
 }
 
+void UdpSender::tell(const UdpMessage& message, int error) const {
+  if (!message.tells || !on_refusal_) return;
+  if (const auto failure = failure_of(error, message.way)) on_refusal_(message, *failure);
+}
+
 // The error belongs to this message, or came in by ICMP from an earlier one.
 int UdpSender::refuse(Call& call, size_t index, int error, LaneCounters& counters) {
   if (!call.is_train(index) || !is_about_trains(error)) {
     counters.drop(Drop::io_error, call.datagrams(index));
+    tell(call.message(index), error);
     return 0;
   }
   if (is_about_all_trains(error)) segment_ = false;

@@ -4,6 +4,8 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <functional>
+
 #include "../counters.h"
 #include "../packets.h"
 #include "offloads.h"
@@ -14,6 +16,9 @@ class UdpSender {
  public:
   // `wanted.udp_segment` false: also for sockets that are none of UDP.
   void open(int fd, bool is_v6, const Offloads& wanted);
+  // `handler`: called for messages that tell, when the kernel refuses them for a reason that is about where they go.
+  using RefusalHandler = std::function<void(const UdpMessage&, SendFailure)>;
+  void on_refusal(RefusalHandler handler) { on_refusal_ = std::move(handler); }
   // What the kernel does not take is counted io_error. errno when the socket is broken, otherwise 0.
   int send(std::span<const UdpMessage> messages, LaneCounters& counters);
 
@@ -57,11 +62,13 @@ class UdpSender {
   // Datagram by datagram.
   int send_cut(const UdpMessage& message, Call& call, LaneCounters& counters);
   int refuse(Call& call, size_t index, int error, LaneCounters& counters);
+  void tell(const UdpMessage& message, int error) const;
 
   int fd_ = -1;
   bool is_v6_ = false;
   bool traffic_class_ = false;
   Flag segment_;
+  RefusalHandler on_refusal_;
   Call calls_;
   // For trains that the kernel refuses while `calls_` is being sent.
   Call cut_;

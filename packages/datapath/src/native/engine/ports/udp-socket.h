@@ -46,6 +46,7 @@ class UdpSocket {
   bool receives_trains() const { return receives_trains_; }
   bool has_traffic_class() const { return has_traffic_class_; }
 
+  void on_refusal(UdpSender::RefusalHandler handler) { sender_.on_refusal(std::move(handler)); }
   UdpReceiver::Received receive() { return receiver_.receive(fd()); }
   int send(std::span<const UdpMessage> messages, LaneCounters& counters) { return sender_.send(messages, counters); }
 

@@ -92,6 +92,10 @@ std::optional<PortError> Worker::start() {
     watched = watched && (!raw_ports_[i].is_watched || watch((*raw_)[i].fd(), tag_raw + static_cast<unsigned>(i)));
   }
   if (!watched) return PortError{errno, "epoll_ctl"};
+  const UdpSender::RefusalHandler told = [this](const UdpMessage& message, SendFailure reason) { lane_.send_failed(message.to, message.way, reason); };
+  udp_.on_refusal(told);
+  if (hip_) hip_->on_refusal(told);
+  for (size_t i = 0; raw_ && i < RawSockets::count; i++) (*raw_)[i].on_refusal(told);
   // The thread inherits the mask: signals are for JavaScript's threads.
   sigset_t all;
   sigset_t before;
