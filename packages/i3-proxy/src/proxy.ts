@@ -392,7 +392,7 @@ export class Proxy {
     if (upcall.kind === "control") this.#handleControl(nowMs, upcall.from, upcall.bytes);
     else if (upcall.kind === "flow-setup") this.#begin(nowMs, upcall);
     else if (upcall.kind === "payload" || upcall.kind === "hip") this.setups.handleUpcall(nowMs, upcall);
-    else if (upcall.kind === "elsewhere") this.setups.hip?.straight.handleUpcall(nowMs, upcall);
+    else if (upcall.kind === "elsewhere" || upcall.kind === "send-failed") this.setups.hip?.straight.handleUpcall(nowMs, upcall);
   }
 
   #handleControl(nowMs: number, from: Locator, bytes: Uint8Array): void {

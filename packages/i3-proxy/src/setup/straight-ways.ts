@@ -96,8 +96,9 @@ export class StraightWays {
     else if (event.kind === "locators") this.#paths.handleLocators(nowMs, event.association, event.locators);
   }
 
-  handleUpcall(nowMs: number, upcall: Extract<Upcall, { kind: "elsewhere" }>): void {
-    this.#paths.handleElsewhere(nowMs, upcall.spi, upcall.from);
+  handleUpcall(nowMs: number, upcall: Extract<Upcall, { kind: "elsewhere" | "send-failed" }>): void {
+    if (upcall.kind === "elsewhere") this.#paths.handleElsewhere(nowMs, upcall.spi, upcall.from);
+    else if (upcall.reason === "unreachable") this.#paths.handleSendFailed(nowMs, upcall.locator);
   }
 
   /** CHECK, CHECKED and PONG; false when it answers nothing of ours. */
