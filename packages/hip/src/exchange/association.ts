@@ -18,15 +18,16 @@ import { decodeLocatorSet, type LocatorSet } from "../wire/parameters/locator-se
 import { decodeAck, decodeSeq, encodeAck, encodeSeq } from "../wire/parameters/sequence.js";
 import { decodeEspTransform } from "../wire/parameters/suites.js";
 import type { ParameterContents } from "../wire/tlv.js";
-import { AddressCheck, ECHO_BYTES, echoesFor } from "./address-check.js";
-import type { AnnouncementHome } from "./announcement.js";
+import { ECHO_BYTES, echoesFor } from "./address-check.js";
+import { Announcement, type AnnouncementHome } from "./announcement.js";
 import { decrypted, encrypted, pathKeysOf, type ExchangeKeys } from "./association-keys.js";
-import { Candidates, locatorSetIn, type PeerLocator } from "./candidates.js";
+import { addressParameter, Candidates, locatorSetIn, type PeerLocator } from "./candidates.js";
 import type { ClosedEvent, HipRole } from "./events.js";
-import { ALL_TRIES_MS, CHECK_BURST, CHECKS_PER_SECOND, CLOSED_MS, MAX_CHECK_TRIES, MAX_TRIES, MIN_SPI, PEER_UPDATE_BURST, PEER_UPDATES_PER_SECOND, REKEY_AFTER_MS, REPEAT_MS, RETRY_MS } from "./limits.js";
-import { puzzlePathBytes, samePath, type HipPath } from "./paths.js";
+import { ALL_TRIES_MS, CLOSED_MS, MAX_TRIES, MIN_SPI, PEER_UPDATE_BURST, PEER_UPDATES_PER_SECOND, REKEY_AFTER_MS, REPEAT_MS, RETRY_MS } from "./limits.js";
+import type { HipPath } from "./paths.js";
 import { DEFAULT_ESP_SUITES } from "./r1-pool.js";
 import { Pair, type Outstanding, type PairHome, type PairSpis } from "./pair.js";
+import { isAtSameHost, PeerPlace, type PeerPlaceHome } from "./peer-place.js";
 import type { PeerHalf } from "./rekey.js";
 import { checkCritical, HipRefusal } from "./refusal.js";
 import type { Scope } from "./scope.js";
@@ -89,7 +90,9 @@ export class Association {
   readonly sinceMs: number;
   readonly #scope: Scope;
   readonly #hip: ExchangeKeys["hip"];
-  #path: HipPath;
+  readonly #place: PeerPlace;
+  /** That we are elsewhere. */
+  readonly #own: Announcement;
   readonly #home: PairHome;
   /** The first is that of the exchange. */
   readonly #pairs: Pair[];
@@ -102,9 +105,6 @@ export class Association {
   /** The last one about each pair, by its number, about candidates, and about nothing of these. */
   readonly #answers = new Map<number | "candidates" | null, Answered>();
   readonly #candidates: Candidates;
-  /** Of where the peer seems to have moved. */
-  #check: AddressCheck | null = null;
-  readonly #checks = new TokenBucket(CHECKS_PER_SECOND, CHECK_BURST);
   readonly #updates = new TokenBucket(PEER_UPDATES_PER_SECOND, PEER_UPDATE_BURST);
   /** While an UPDATE is answered: where to, and with what else. */
   #reply: { readonly path: HipPath; readonly echoes: readonly ParameterContents[] } | null = null;
@@ -121,7 +121,8 @@ export class Association {
     this.fields = fields;
     this.sinceMs = nowMs;
     this.#hip = first.keys.hip;
-    this.#path = fields.path;
+    this.#place = new PeerPlace(this.#placeHome(), fields.path);
+    this.#own = new Announcement(this.#announcementHome());
     this.#home = this.#makeHome();
     this.#candidates = new Candidates({
       announcement: this.#announcementHome(), spiIn: () => this.spis.spiIn,
@@ -156,7 +157,7 @@ export class Association {
   get dueMs(): number | undefined {
     if (this.#state === "closed") return this.#closedUntilMs;
     if (this.#state === "closing") return this.#closing?.dueMs;
-    return Math.min(this.#state === "r2-sent" ? this.sinceMs + ALL_TRIES_MS : Number.POSITIVE_INFINITY, this.#check?.outstanding.dueMs ?? Number.POSITIVE_INFINITY, this.#candidates.announcement.dueMs, ...this.#pairs.map((pair) => pair.dueMs));
+    return Math.min(this.#state === "r2-sent" ? this.sinceMs + ALL_TRIES_MS : Number.POSITIVE_INFINITY, this.#place.dueMs, this.#own.dueMs, this.#candidates.announcement.dueMs, ...this.#pairs.map((pair) => pair.dueMs));
   }
 
   tick(nowMs: number): void {
@@ -164,7 +165,8 @@ export class Association {
     else if (this.#state === "closing") this.#tickClosing(nowMs);
     else {
       if (this.#state === "r2-sent" && nowMs >= this.sinceMs + ALL_TRIES_MS) this.#establish();
-      this.#tickCheck(nowMs);
+      this.#place.tick(nowMs);
+      this.#tickOwn(nowMs);
       this.#candidates.announcement.tick(nowMs);
       for (const pair of [...this.#pairs]) if (this.isLive) this.#tickPair(nowMs, pair);
     }
@@ -195,6 +197,15 @@ export class Association {
     if (this.isLive && this.fields.shortcuts) this.#candidates.set(nowMs, locators);
   }
 
+  /** Packets leave by another address of ours, and the peer is told. The way that they go; null over i3, or when the association is over. RangeError for another family. */
+  readdress(nowMs: number, local: Uint8Array | undefined): HipPath | null {
+    if (!this.isLive || this.#path.kind === "i3") return null;
+    this.#place.leaveBy(local);
+    this.#own.say(nowMs, () => (local === undefined ? [] : [addressParameter(this.spis.spiIn, local)]));
+    this.#tickOwn(nowMs);
+    return this.#path;
+  }
+
   /** New ones at each call. */
   pathKeys(): Directions<Uint8Array> {
     return pathKeysOf(this.#hip);
@@ -210,12 +221,12 @@ export class Association {
     const acked = ack === undefined ? [] : decodeAck(ack.contents);
     checkMac(packet, { rhash: this.fields.rhash, key: this.#hip.in.integrity });
     const news = this.#pairs.filter(({ outstanding }) => outstanding !== null && acked.includes(outstanding.id));
-    const check = this.#check !== null && acked.includes(this.#check.outstanding.id) ? this.#check : null;
-    const isAnnouncementAcked = this.#candidates.announcement.isAcked(acked);
-    const isNews = news.length > 0 || check !== null || isAnnouncementAcked;
+    const check = this.#place.acked(acked);
+    const heard = [this.#own, this.#candidates.announcement].filter((announcement) => announcement.isAcked(acked));
+    const isNews = news.length > 0 || check !== null || heard.length > 0;
     if (id === null && !isNews) throw new HipRefusal("unexpected", "ACK of nothing");
     if (id !== null && this.#peerIds.classify(id) !== "new" && !isNews) {
-      this.#repeatAnswer(nowMs, String(id), this.#replyPath(from));
+      this.#repeatAnswer(nowMs, String(id), this.#place.replyPath(from));
       throw new HipRefusal("replayed", `UPDATE ${id} again`);
     }
     // A signature costs more than all before it.
@@ -225,13 +236,14 @@ export class Association {
     this.#hasForgedNews = false;
     this.#checkCritical(nowMs, packet);
     this.#establish();
-    if (isAnnouncementAcked) this.#candidates.announcement.handleAck();
+    for (const announcement of heard) announcement.handleAck();
     this.#candidates.announcement.heard(nowMs);
     for (const pair of news) this.#handleAck(nowMs, packet, pair);
-    if (check !== null) this.#endCheck(packet, check, from);
-    if (id !== null && this.#peerIds.classify(id) === "new") {
+    if (check !== null) this.#place.end(packet, check, from);
+    const isNew = id !== null && this.#peerIds.classify(id) === "new";
+    if (isNew) {
       // Its answer goes where it came from; nothing else does yet.
-      this.#reply = { path: this.#replyPath(from), echoes: isAtSameHost(from, this.#path) ? echoesFor(packet) : [] };
+      this.#reply = { path: this.#place.replyPath(from), echoes: isAtSameHost(from, this.#path) ? echoesFor(packet) : [] };
       try {
         this.#handleSeq(nowMs, packet, id);
       } finally {
@@ -239,7 +251,13 @@ export class Association {
       }
     }
     // What belongs to a check begins none: else whoever passes packets on could keep two hosts at it.
-    if (check === null && parameter(packet, PARAMETER.echoRequestSigned) === undefined) this.#follow(nowMs, from);
+    if (!this.isLive || check !== null || parameter(packet, PARAMETER.echoRequestSigned) !== undefined) return;
+    this.#place.follow(nowMs, from);
+    const places = isNew ? parameter(packet, PARAMETER.locatorSet) : undefined;
+    if (places === undefined) return;
+    const { locators, skipped } = decodeLocatorSet(places.contents);
+    this.#scope.counters.locatorsSkipped += skipped;
+    this.#place.prefer(nowMs, locators, from, this.#pairs.flatMap(({ spis }) => (spis === null ? [] : [spis.spiOut])));
   }
 
   /** Ends the association from here. The event goes out at once; CLOSE is repeated until the peer answers. */
@@ -286,38 +304,26 @@ export class Association {
     for (const pair of this.#pairs) pair.forget();
   }
 
-  /** A genuine and new packet came from elsewhere (RFC 9028 §4.10 keeps NATs open; one that was rebooted gives another port). Over i3 nobody is anywhere. */
-  #follow(nowMs: number, from: HipPath): void {
-    if (!this.isLive || from.kind === "i3" || this.#path.kind !== from.kind || samePath(from, this.#path)) return;
-    if ((this.#check !== null && samePath(from, this.#check.path)) || !this.#checks.take(nowMs)) return;
-    this.#check = new AddressCheck(from, this.#scope.env.random(ECHO_BYTES), (request) => {
-      const id = this.#takeUpdateId();
-      const bytes = this.#seal(HIP_PACKET.update, [{ type: PARAMETER.seq, contents: encodeSeq(id) }, request]);
-      this.#scope.env.send(from, bytes.slice());
-      return { id, bytes, tries: 1, dueMs: nowMs + RETRY_MS };
-    });
+  get #path(): HipPath {
+    return this.#place.path;
   }
 
-  /** An answer is no longer than its question, so it may go where that came from. */
-  #replyPath(from: HipPath): HipPath {
-    return from.kind !== "i3" && from.kind === this.#path.kind ? from : this.#path;
+  #placeHome(): PeerPlaceHome {
+    return {
+      scope: this.#scope, association: this.fields.id,
+      ask: (nowMs, path, request) => {
+        const id = this.#takeUpdateId();
+        const bytes = this.#seal(HIP_PACKET.update, [{ type: PARAMETER.seq, contents: encodeSeq(id) }, request]);
+        this.#scope.env.send(path, bytes.slice());
+        return { id, bytes, tries: 1, dueMs: nowMs + RETRY_MS };
+      },
+      repeat: (nowMs, outstanding, path) => this.#repeatOutstanding(nowMs, outstanding, path),
+    };
   }
 
-  /** Neither side answers, or takes an answer, through somebody who only passes packets on: the question has to come from where the peer is known to be, the answer from the new place. */
-  #endCheck(packet: HipPacket, check: AddressCheck, from: HipPath): void {
-    this.#check = null;
-    if (!isAtSameHost(from, check.path) || !check.isPassedBy(packet)) return;
-    this.#path = check.path;
-    this.#scope.counters.moved++;
-    this.#scope.emit({ kind: "moved", association: this.fields.id, path: check.path });
-  }
-
-  /** A peer that does not answer there stays where it was. */
-  #tickCheck(nowMs: number): void {
-    if (this.#check === null || nowMs < this.#check.outstanding.dueMs) return;
-    const { outstanding, path } = this.#check;
-    if (outstanding.tries >= MAX_CHECK_TRIES) this.#check = null;
-    else this.#repeatOutstanding(nowMs, outstanding, path);
+  /** Two that have moved at once find each other by a fresh exchange. */
+  #tickOwn(nowMs: number): void {
+    if (this.#own.tick(nowMs) === "silent") this.close(nowMs, "silent", "the peer does not answer at its last address since this host has another");
   }
 
   #makeHome(): PairHome {
@@ -542,8 +548,6 @@ export class Association {
     this.#scope.env.send(this.#reply?.path ?? this.#path, bytes.slice());
   }
 }
-
-const isAtSameHost = (a: HipPath, b: HipPath): boolean => a.kind === b.kind && (a.kind === "i3" || sameBytes(puzzlePathBytes(a), puzzlePathBytes(b)));
 
 function firstEspInfo(packet: HipPacket): EspInfo | null {
   const [found] = parametersOf(packet, PARAMETER.espInfo);

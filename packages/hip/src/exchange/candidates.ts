@@ -24,7 +24,7 @@ export interface PeerLocator {
 const NUMBERS: Readonly<Record<PeerLocatorKind, number>> = { host: LOCATOR_KIND.host, server: LOCATOR_KIND.serverReflexive, peer: LOCATOR_KIND.peerReflexive };
 const KINDS = new Map(Object.entries(NUMBERS).map(([kind, number]) => [number, kind as PeerLocatorKind]));
 /** A set holds until the next one. */
-export const NO_END_S = 0xffff_ffff;
+const NO_END_S = 0xffff_ffff;
 
 const hipLocatorOf = (spi: number) => ({ kind, priority, locator }: PeerLocator): HipLocator => ({
   trafficType: TRAFFIC_TYPE.both, preferred: false, lifetimeSeconds: NO_END_S, spi, address: locator.address,
@@ -86,6 +86,10 @@ export class Candidates {
     return { locators: known, skipped: skipped + locators.length - known.length };
   }
 }
+
+/** Of a host without i3 (RFC 8046 §3.2): where it is now. 4 or 16 bytes. */
+export const addressParameter = (spiIn: number, address: Uint8Array): ParameterContents =>
+  ({ type: PARAMETER.locatorSet, contents: encodeLocatorSet([{ trafficType: TRAFFIC_TYPE.both, preferred: true, lifetimeSeconds: NO_END_S, spi: spiIn, address }]) });
 
 /** LOCATOR_SET of what stood inside ENCRYPTED. Throws WireError. */
 export function locatorSetIn(inside: readonly RawParameter[]): LocatorSet | null {

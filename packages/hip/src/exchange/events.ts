@@ -32,6 +32,8 @@ export interface HipEnvironment {
   readonly espSuites?: readonly EspSuite[];
   /** Generation of the first epoch (RFC 7401 §4.1.4): must be at least the greatest that this identity used before, {@link HipHost.generation}: peers take an older R1 for a replay. */
   readonly r1Generation: bigint;
+  /** Whether an address (4 or 16 bytes) is of the overlay's own ranges: no peer is asked there. @default none but HITs */
+  readonly isOverlay?: (address: Uint8Array) => boolean;
   /** Whether an I1 to no HIT is answered that came for this id of ours. Straight ones never are: an address does not tell which host has it. @default at none */
   readonly isOpen?: (id: Uint8Array) => boolean;
   /** @default 3,600,000 */
@@ -156,6 +158,23 @@ export interface MovedEvent {
   readonly path: HipPath;
 }
 
+/**
+ * A genuine packet of the peer came from elsewhere, and whether it is there is being asked: up to the credit of RFC 8046 §5.6 data may go there. "moved" or "stayed" follows,
+ * or "moving" with a place that takes this one's. Not for a place that the peer only names: nothing of it has come from there.
+ */
+export interface MovingEvent {
+  readonly kind: "moving";
+  readonly association: number;
+  /** Never over i3. */
+  readonly path: HipPath;
+}
+
+/** The peer has not answered where it seemed to be moving: it is where it was. */
+export interface StayedEvent {
+  readonly kind: "stayed";
+  readonly association: number;
+}
+
 /** The peer says where it may be reached straight, all that it knows; whether it is there nobody has seen yet, nor whether the addresses make sense. */
 export interface LocatorsEvent {
   readonly kind: "locators";
@@ -206,7 +225,7 @@ export interface ResponderEvent {
   readonly responder: R1Responder | null;
 }
 
-export type HipEvent = EstablishedEvent | InboundEvent | RekeyedEvent | PairedEvent | PairFailedEvent | RetiredEvent | MovedEvent | LocatorsEvent | ClosedEvent | FailedEvent | ResponderEvent;
+export type HipEvent = EstablishedEvent | InboundEvent | RekeyedEvent | PairedEvent | PairFailedEvent | RetiredEvent | MovingEvent | MovedEvent | StayedEvent | LocatorsEvent | ClosedEvent | FailedEvent | ResponderEvent;
 
 /** Overwrites the keys of an event, of whatever kind: for who has received it, once the packet engine has its copy. Nobody else holds them. */
 export function wipeEventKeys(event: HipEvent): void {

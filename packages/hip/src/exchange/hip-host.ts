@@ -157,6 +157,20 @@ export class HipHost {
     if (found !== undefined) this.#settle(found);
   }
 
+  /**
+   * This host has another address, or uses another: packets to a peer without i3 leave by it from now on, and the peer is told (RFC 8046 §3.2), at most once in 200 ms; one that does
+   * not answer is gone ("closed", silent). Over i3 nothing: triggers move there.
+   * @param local of the peer's family; left out: the system's choice, and the peer goes by where the packet comes from
+   * @returns the way that packets go from now on; null when nothing was done. RangeError for an address of another family.
+   */
+  readdress(nowMs: number, association: number, local?: Uint8Array): HipPath | null {
+    this.#nowMs = nowMs;
+    const found = this.#byId.get(association);
+    const path = found?.readdress(nowMs, local) ?? null;
+    if (found !== undefined) this.#settle(found);
+    return path;
+  }
+
   /** Ends an association; its event comes at once. Nothing when it is gone. */
   close(nowMs: number, association: number): void {
     this.#nowMs = nowMs;

@@ -57,7 +57,7 @@ export const PEER_REKEY_BURST = 4;
 /** UPDATEs of a peer that are looked at beyond their MAC, but for those that answer ours: each may cost two signatures and the check of one. */
 export const PEER_UPDATES_PER_SECOND = 10;
 export const PEER_UPDATE_BURST = 20;
-/** Places that a peer may seem to have moved to. */
+/** Places that a peer may seem to have moved to, and as many that it only names. */
 export const CHECKS_PER_SECOND = 0.5;
 export const CHECK_BURST = 3;
 /** Nobody may be there, and whoever is has asked for nothing. */

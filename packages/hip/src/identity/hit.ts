@@ -27,12 +27,14 @@ export function hitOfHi(suite: HitSuite, hi: Uint8Array): Uint8Array {
   return concatBytes(Uint8Array.of(0x20, 0x01, 0x00, 0x20 | suite), hash.subarray(start, start + MIDDLE_BYTES));
 }
 
+/** Whether 16 bytes lie in 2001:20::/28, of whatever suite: no host is there. */
+export const isInHitRange = ([a, b, c, d = 0]: Uint8Array): boolean => a === 0x20 && b === 0x01 && c === 0x00 && d >> 4 === 2;
+
 /** The suite in a HIT. Throws WireError when these bytes are no HIT, or one of a suite that is not spoken here. */
 export function suiteOfHit(hit: Uint8Array): HitSuite {
   if (hit.length !== HIT_BYTES) throw new WireError("HIT", `${hit.length} bytes`);
-  const [a, b, c, d = 0] = hit;
-  if (a !== 0x20 || b !== 0x01 || c !== 0x00 || d >> 4 !== 2) throw new WireError("HIT", "outside of 2001:20::/28");
-  const suite = d & 0xf;
+  if (!isInHitRange(hit)) throw new WireError("HIT", "outside of 2001:20::/28");
+  const suite = (hit[3] ?? 0) & 0xf;
   if (suite !== HIT_SUITE.rsa && suite !== HIT_SUITE.ecdsa) throw new WireError("HIT", `unknown suite ${suite}`);
   return suite;
 }

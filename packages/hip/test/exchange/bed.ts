@@ -102,7 +102,7 @@ export class Associations {
         this.#drop(event.association);
         this.outbound = this.second = null;
         return;
-      case "failed": case "responder": case "pair-failed": case "moved": case "locators": return;
+      case "failed": case "responder": case "pair-failed": case "moved": case "moving": case "stayed": case "locators": return;
     }
   }
 
