@@ -41,6 +41,9 @@ const REAL_PROGRAMS = {
   iperf3: 'iperf3',
 };
 
+/** The test bed's home routers that map ports, and who asks them to. @type {Record<string, string>} */
+const PORT_MAPPING = { miniupnpd: 'miniupnpd-nftables', natpmpc: 'natpmpc', upnpc: 'miniupnpc' };
+
 /** Whose reading of ESP and HIP ours is compared with: scapy is for Debian's own python. @type {Record<string, string>} */
 const OTHERS_READING = {
   tshark: 'tshark',
@@ -57,7 +60,7 @@ export const NEEDS = {
   fuzz: { ...BUILD, ...clang() },
   sim: { ...BUILD },
   demo: { ...BUILD, ...NETWORK, dig: 'bind9-dnsutils', sysctl: 'procps' },
-  test: { ...BUILD, ...clang(), ...NETWORK, ...REAL_PROGRAMS, ...OTHERS_READING, unbound: 'unbound', pgrep: 'procps', nc: 'netcat-openbsd', xmllint: 'libxml2-utils', ss: 'iproute2', dumpcap: 'wireshark-common' },
+  test: { ...BUILD, ...clang(), ...NETWORK, ...REAL_PROGRAMS, ...OTHERS_READING, ...PORT_MAPPING, unbound: 'unbound', pgrep: 'procps', nc: 'netcat-openbsd', xmllint: 'libxml2-utils', ss: 'iproute2', dumpcap: 'wireshark-common' },
   bench: { ...BUILD, ...NETWORK, iperf3: 'iperf3' },
 };
 

@@ -6,6 +6,7 @@ export { NetnsError, type NetnsErrorCode } from "./errors.js";
 export { PLAIN_WIRE, type FullImpairment, type Impairment } from "./impairment.js";
 export { behaviourOf, DEPENDENCES, NAT_KINDS, type Behaviour, type Dependence, type NatKind } from "./nat/kinds.js";
 export { Nat, type NatOptions } from "./nat/nat.js";
+export { missingPortMapping } from "./nat/port-mapping.js";
 export type { Egress } from "./nat/rules.js";
 export { rewriteAddresses, type AddressRewrite } from "./payload-rewrite.js";
 export { Host, NetNode, Router, type AddressOrder, type Interface } from "./node.js";

@@ -54,6 +54,9 @@ export interface StandardTopology {
   readonly homeLan: Lan;
 }
 
+const NETWORK = "198.51.100";
+/** Of NATs with `portMapping`, which addresses for documentation do not satisfy. Nothing leaves the sandbox. */
+const MAPPING_NETWORK = "11.0.0";
 const RESOLVER_ADDRESS = "203.0.113.6";
 
 /** Declares and builds it. Rejects as `Topology.up` does; then nothing is left. */
@@ -75,8 +78,13 @@ export async function standardTopology(options: StandardOptions = {}): Promise<S
 
   const servers = Array.from({ length: options.servers ?? 3 }, (_, i) => connect(topology.host(`s${i + 1}`), `192.0.2.${4 * (i + 1)}/30`, 0x100 + i));
   const resolver = connect(topology.host("resolver"), "203.0.113.4/30", 1);
-  const nat1 = connect(topology.nat("nat1", natOptions(options.nat1, "port-restricted")), "198.51.100.4/30", 2);
-  const nat2 = connect(topology.nat("nat2", natOptions(options.nat2, "symmetric")), "198.51.100.8/30", 3);
+  const nat = (name: string, given: NatKind | NatOptions | undefined, kind: NatKind, index: number): Nat => {
+    const natOptions: NatOptions = typeof given === "string" ? { kind: given } : { kind, ...given };
+    const network = natOptions.portMapping === true ? MAPPING_NETWORK : NETWORK;
+    return connect(topology.nat(name, natOptions), `${network}.${4 * (index - 1)}/30`, index);
+  };
+  const nat1 = nat("nat1", options.nat1, "port-restricted", 2);
+  const nat2 = nat("nat2", options.nat2, "symmetric", 3);
   const laptop = topology.host("laptop");
   const neighbour = topology.host("neighbour");
   const home = topology.host("home");
@@ -87,8 +95,4 @@ export async function standardTopology(options: StandardOptions = {}): Promise<S
   const homeLan = lan("home-lan", 2, nat2, [home]);
   await topology.up();
   return { topology, core, servers, resolver, nat1, nat2, laptop, neighbour, home, links, laptopLan, homeLan };
-}
-
-function natOptions(given: NatKind | NatOptions | undefined, kind: NatKind): NatOptions {
-  return typeof given === "string" ? { kind: given } : { kind, ...given };
 }

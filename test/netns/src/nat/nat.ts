@@ -1,10 +1,12 @@
 /** A NAT box, or a firewall: nftables rules in a namespace that forwards. */
+import type { Child } from "../child.js";
 import { NetnsError } from "../errors.js";
 import type { Namespace } from "../namespace.js";
 import { NetNode, type Interface } from "../node.js";
 import type { NatSides } from "../plan.js";
 import { runOk } from "../run.js";
 import { behaviourOf, type Behaviour, type BehaviourOptions } from "./kinds.js";
+import { startPortMapping } from "./port-mapping.js";
 import { filterTable, natRuleset, POWER_BACK, WITHOUT_POWER, type Egress, type NatRulesetOptions } from "./rules.js";
 
 export interface NatOptions extends BehaviourOptions {
@@ -16,6 +18,8 @@ export interface NatOptions extends BehaviourOptions {
   readonly rebootShift?: boolean;
   /** What the inside may send. @default "all" */
   readonly egress?: Egress;
+  /** Runs miniupnpd: UPnP-IGD, NAT-PMP and PCP towards the inside. The outside address must look public. @default false */
+  readonly portMapping?: boolean;
 }
 
 const UDP_TIMEOUT_S = 120;
@@ -26,6 +30,8 @@ export class Nat extends NetNode {
   readonly behaviour: Behaviour;
   readonly hairpin: boolean;
   readonly udpTimeoutS: number;
+  readonly #mapsPorts: boolean;
+  #portMapping: Child | undefined;
   readonly #shifts: boolean;
   #egress: Egress;
   #resolvers: readonly string[] = [];
@@ -39,6 +45,8 @@ export class Nat extends NetNode {
     this.hairpin = options.hairpin ?? false;
     if (this.hairpin && this.behaviour.mapping === "none") throw new NetnsError("ERR_I3_NETNS_PLAN", `${name} translates nothing, so it cannot turn packets back`);
     this.#egress = options.egress ?? "all";
+    this.#mapsPorts = options.portMapping ?? false;
+    if (this.#mapsPorts && this.kind === "firewall") throw new NetnsError("ERR_I3_NETNS_PLAN", `${name} translates nothing, so it maps no ports`);
     this.#shifts = options.rebootShift ?? false;
     this.udpTimeoutS = options.udpTimeoutS ?? UDP_TIMEOUT_S;
   }
@@ -56,6 +64,11 @@ export class Nat extends NetNode {
   /** The text for `nft -f`. */
   get rules(): string {
     return natRuleset(this.#ruleOptions);
+  }
+
+  /** Called by the topology when packets pass. */
+  async startServices(): Promise<void> {
+    if (this.#mapsPorts) this.#portMapping = await startPortMapping(this, this.#plannedSides);
   }
 
   /** Changes what the inside may send, for connections that exist too. */
@@ -80,15 +93,17 @@ export class Nat extends NetNode {
     const ports = this.#shifts && this.#restarts > 0 ? SHIFTED_PORTS[this.#restarts % SHIFTED_PORTS.length] : undefined;
     const outsideAddress = this.#outside.address4;
     const { behaviour, udpTimeoutS, hairpin } = this;
-    return { ...sides, ...behaviour, outsideAddress, udpTimeoutS, hairpin, ports, egress: this.#egress, resolvers: this.#resolvers };
+    return { ...sides, ...behaviour, outsideAddress, udpTimeoutS, hairpin, ports, mapsPorts: this.#mapsPorts, egress: this.#egress, resolvers: this.#resolvers };
   }
 
   async #restart(whileOff: () => Promise<void>): Promise<void> {
+    await this.#portMapping?.stop();
     await this.namespace.nft(WITHOUT_POWER);
     await whileOff();
     await runOk(["ip", "netns", "exec", this.namespace.name, "conntrack", "-F"]);
     this.#restarts++;
     await this.namespace.nft(`${POWER_BACK}${this.rules}`);
+    await this.startServices();
   }
 
   get #outside(): Interface {

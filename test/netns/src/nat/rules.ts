@@ -49,6 +49,8 @@ export interface NatRulesetOptions extends Behaviour {
   readonly hairpin: boolean;
   /** Draws all ports at random from this range, "61000-61999", in place of keeping the inside's. */
   readonly ports?: string | undefined;
+  /** Lets in what another table has translated. */
+  readonly mapsPorts: boolean;
   readonly egress: Egress;
   /** Addresses of both families. */
   readonly resolvers: readonly string[];
@@ -192,7 +194,7 @@ function egressRules({ egress, inside, outside, resolvers }: NatRulesetOptions):
 /** The text for `nft -f` of the table that decides what passes. */
 export function filterTable(options: NatRulesetOptions): string {
   const { inside, outside } = options;
-  const translated = letsStrangersIn(options) ? `\n    iifname "${outside}" ct status dnat accept` : "";
+  const translated = letsStrangersIn(options) || options.mapsPorts ? `\n    iifname "${outside}" ct status dnat accept` : "";
   return `table inet filter {
   chain forward {
     type filter hook forward priority filter; policy drop
