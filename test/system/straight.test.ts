@@ -25,7 +25,8 @@ it("between two port-restricted NATs, and without the servers then", async () =>
   for (const server of ring) server.child?.kill("SIGKILL");
   const had = ping.lines.length;
   await eventually("fifty more answers", 10_000, () => Promise.resolve(ping.lines.length > had + 50 ? true : undefined));
-  await ping.stop("SIGINT");
+  ping.kill("SIGINT");
+  await ping.ended;
   const [, lost = ""] = /([0-9.]+)% packet loss/.exec(ping.lines.map(({ text }) => text).join("\n")) ?? [];
   expect(Number(lost)).toBe(0);
 });

@@ -31,6 +31,7 @@ describe("proxy configuration", () => {
       rules: [],
       access: undefined,
       hip: undefined,
+      shortcuts: { strangers: false, portMapping: true },
       esp: { rekeyAfterS: 3600 },
       control: undefined,
       log: { level: "info", format: "json" },
@@ -54,12 +55,12 @@ describe("proxy configuration", () => {
     expect(config.dns.resolvers.map(({ host, port }) => [host.text, port])).toEqual([["192.0.2.53", 53]]);
     expect(config.rules.map(({ pattern, line, ...how }) => [pattern.source, how])).toEqual([
       ["(www\\.)?example\\.i3", { go: "direct" }],
-      ["nas\\.i3", { go: "i3", security: "auth", trust: "book", privateId: "shared", service: expect.objectContaining({ ports: [{ first: 2_049, last: 2_049 }] }) as unknown }],
-      ["nas\\.i3", { go: "i3", security: "esp", trust: "book", privateId: "shared" }],
-      [".*\\.try\\.i3", { go: "i3", security: "esp", trust: "first-use", privateId: "shared" }],
-      [".*\\.friends\\.i3", { go: "i3", security: "none", trust: "book", privateId: "own" }],
-      [".*\\.i3", { go: "i3", security: "esp", trust: "book", privateId: "shared" }],
-      ["(hip|old)\\.example\\.net", { go: "i3", security: "esp", trust: "book", privateId: "shared" }],
+      ["nas\\.i3", { go: "i3", security: "auth", trust: "book", privateId: "shared", shortcut: true, service: expect.objectContaining({ ports: [{ first: 2_049, last: 2_049 }] }) as unknown }],
+      ["nas\\.i3", { go: "i3", security: "esp", trust: "book", privateId: "shared", shortcut: true }],
+      [".*\\.try\\.i3", { go: "i3", security: "esp", trust: "first-use", privateId: "shared", shortcut: true }],
+      [".*\\.friends\\.i3", { go: "i3", security: "none", trust: "book", privateId: "own", shortcut: true }],
+      [".*\\.i3", { go: "i3", security: "esp", trust: "book", privateId: "shared", shortcut: true }],
+      ["(hip|old)\\.example\\.net", { go: "i3", security: "esp", trust: "book", privateId: "shared", shortcut: true }],
     ]);
     expect(config.access).toMatchObject({ default: "refuse", entries: [{ admits: false }, { admits: true }, { admits: true }] });
     expect([config.addressBook?.file, config.control?.socket]).toEqual(["/etc/i3/address-book.xml", "/run/i3-proxy/control.sock"]);

@@ -251,7 +251,7 @@ describe("HIP and ESP by other ways than the main port", () => {
 
   it("refuses ways that no socket has, alike", () => {
     const refused = (locator: ViaLocator): boolean => pair.change("send", (engine) => engine.send([{ locator, bytes: bytes(1) }]));
-    expect([by("ip", 4, 17), { ...by("hip", 4, 1), local: OWN[6] }, { address: PEER[4], port: 1, local: OWN[4] }].map(refused)).toEqual([false, false, false]);
+    expect([by("ip", 4, 17), { ...by("hip", 4, 1), local: OWN[6] }, { address: PEER[4], port: 1, local: OWN[6] }].map(refused)).toEqual([false, false, false]);
     const flow = { action: "esp", association: 1, header: null, locator: by("ip", 4, 139), source: ip4("10.0.0.1") } as const;
     expect(pair.change("setFlow", (engine) => engine.setFlow(ip4("10.0.0.2"), flow))).toBe(false);
   });
