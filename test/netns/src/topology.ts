@@ -208,7 +208,7 @@ export class Topology {
     await this.#openEmulated();
     const lans = this.#segments.filter((segment) => segment instanceof Lan);
     await Promise.all([...nodeSetups.map((configure) => configure()), ...lans.map((lan) => lan.configure())]);
-    await Promise.all(this.nodes.map((node) => (node instanceof Nat ? node.startServices() : undefined)));
+    await Promise.all(this.nodes.filter((node) => node instanceof Nat).map((nat) => nat.startServices()));
     await writeFile(join(this.#directory, "seed"), `${this.seed}\n`);
   }
 

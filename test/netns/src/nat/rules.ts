@@ -157,10 +157,11 @@ function sourceChain({ hairpin, inside, outside, outsideAddress, mapping, ports 
   const key = mapping === "ei" ? "ip saddr . udp sport" : "ip saddr . udp sport . ct original ip daddr";
   const bound = mapping === "apd" ? "" : `\n    snat ip to ${key} map @binding`;
   const isRandom = mapping !== "ei" || ports !== undefined;
+  const random = isRandom ? " fully-random" : "";
   const spare = isRandom ? "" : `\n    udp sport @taken snat ip to ${outsideAddress}:${SPARE_PORTS} fully-random`;
   const fresh = ports === undefined ? "" : `\n    meta l4proto udp snat ip to ${outsideAddress}:${ports} fully-random`;
   return `  chain translate {${bound}${spare}${fresh}
-    snat ip to ${outsideAddress}${isRandom ? " fully-random" : ""}
+    oifname "${outside}" masquerade${random}${hairpin ? `\n    snat ip to ${outsideAddress}${random}` : ""}
   }
   chain source {
     type nat hook postrouting priority srcnat
