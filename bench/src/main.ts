@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 
 import { handshake } from "./handshake/suite.js";
 import { micro } from "./micro.js";
+import { nat } from "./nat/suite.js";
 import { brokenConditions, printTable, writeJson, type Row } from "./report.js";
 import { server } from "./server/suite.js";
 import { tunnel } from "./tunnel/suite.js";
@@ -14,7 +15,7 @@ interface Options {
   readonly only: string | undefined;
 }
 
-const SUITES: Readonly<Record<string, (options: Options) => Promise<readonly Row[]>>> = { handshake, micro, server, tunnel };
+const SUITES: Readonly<Record<string, (options: Options) => Promise<readonly Row[]>>> = { handshake, micro, nat, server, tunnel };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "string" }, quick: { type: "boolean" }, only: { type: "string" } }, allowPositionals: true });
 const suite = positionals[0] ?? "";

@@ -1,0 +1,76 @@
+/**
+ * Two hosts behind each kind of NAT, all at once, and a ring of three:
+ *
+ *     s1 s2 s3 ── core ── 5 ms ── nat ── host                    one level
+ *                  └───── 5 ms ── carrier ── nat ── host         two levels: a carrier's NAT, endpoint-independent and port-restricted, before each
+ */
+import { Laptop, startRing } from "@i3/demo";
+import { Topology, type Host, type Router } from "@i3/netns";
+
+import { kindName, type Kind } from "./kinds.js";
+
+const ONE_WAY_MS = 5;
+const CARRIER = { mapping: "ei", filtering: "apd" } as const;
+/** Started at once: each takes some hundred milliseconds of a processor. */
+const STARTS_AT_ONCE = 4;
+
+export interface Member {
+  readonly kind: Kind;
+  readonly laptop: Laptop;
+  /** By which the others know it. */
+  readonly name: string;
+}
+
+export interface NatBed {
+  readonly near: readonly Member[];
+  readonly far: readonly Member[];
+  close(): Promise<void>;
+}
+
+export async function openNatBed(kinds: readonly Kind[], levels: 1 | 2): Promise<NatBed> {
+  const topology = await Topology.create();
+  try {
+    const core = topology.router("core");
+    const servers = Array.from({ length: 3 }, (_, i) => {
+      const server = topology.host(`s${i + 1}`);
+      topology.link(core, server, { subnet: `192.0.2.${4 * (i + 1)}/30` });
+      return server;
+    });
+    const sites = (["a", "b"] as const).map((side, s) => kinds.map((kind, k) => ({ kind, host: addSite(topology, core, `${side}${k}`, s * kinds.length + k, kind, levels), name: `${side}${k}.i3` })));
+    await topology.up();
+    await startRing(servers);
+    const serverAddresses = servers.map((server) => server.address4);
+    const sides: Member[][] = [];
+    for (const side of sites) {
+      const members: Member[] = [];
+      for (const { kind, host, name } of side) members.push({ kind, name, laptop: await Laptop.make(host, { serverAddresses, logLevel: "info" }) });
+      sides.push(members);
+    }
+    const [near = [], far = []] = sides;
+    const all = [...near, ...far];
+    for (const { laptop, name } of all) await laptop.writeBook(Object.fromEntries(all.filter((other) => other.name !== name).map((other) => [other.name, other.laptop])));
+    for (let first = 0; first < all.length; first += STARTS_AT_ONCE) await Promise.all(all.slice(first, first + STARTS_AT_ONCE).map(({ laptop }) => laptop.start()));
+    return { near, far, close: () => topology.close() };
+  } catch (error) {
+    await topology.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+function addSite(topology: Topology, core: Router, name: string, index: number, kind: Kind, levels: 1 | 2): Host {
+  const host = topology.host(name);
+  const wan = { subnet: `198.51.100.${4 * (index + 1)}/30`, wan: { delayMs: ONE_WAY_MS } };
+  const nat = kind === null ? null : topology.nat(`n-${name}`, kind);
+  const outside = nat ?? host;
+  if (levels === 1) topology.link(core, outside, wan);
+  else {
+    const carrier = topology.nat(`c-${name}`, CARRIER);
+    topology.link(core, carrier, wan);
+    topology.lan(`cl-${name}`, { subnet: `100.64.${index}.0/24`, gateway: carrier, members: [outside] });
+  }
+  if (nat !== null) topology.lan(`l-${name}`, { subnet: `192.168.${index}.0/24`, gateway: nat, members: [host] });
+  return host;
+}
+
+/** For people. */
+export const pairName = (a: Member, b: Member): string => `${kindName(a.kind)} x ${kindName(b.kind)}`;
