@@ -66,9 +66,9 @@ function addSite(topology: Topology, core: Router, name: string, index: number, 
   else {
     const carrier = topology.nat(`c-${name}`, CARRIER);
     topology.link(core, carrier, wan);
-    topology.lan(`cl-${name}`, { subnet: `100.64.${index}.0/24`, gateway: carrier, members: [outside] });
+    topology.link(carrier, outside, { subnet: `100.64.${index}.0/30` });
   }
-  if (nat !== null) topology.lan(`l-${name}`, { subnet: `192.168.${index}.0/24`, gateway: nat, members: [host] });
+  if (nat !== null) topology.link(nat, host, { subnet: `192.168.${index}.0/30` });
   return host;
 }
 
