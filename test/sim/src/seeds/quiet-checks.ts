@@ -14,6 +14,9 @@ import type { World } from "./world.js";
 /** A packet is there after this, by whatever server it goes, and a record can be found. */
 const PROBE_MS = 3_000;
 /** Whether it is there sooner is looked for this often. */
+const MANY_FLIGHTS = 1_000;
+/** Sixteen hops. */
+const HOPS_MS = 1_000;
 const LOOK_MS = 200;
 /** Servers look up the ways of the first packets for so long: 32 for each key may wait, and groups that lead to each other would make more of all at once. */
 const LOOKUP_MS = 400;
@@ -214,5 +217,7 @@ function checkSizes(world: World, running: readonly ServerMachine[]): void {
     if (sessions > world.servers.size || routes > 4_096 || triggers > 10 * world.clients.length) fail("bounded", text);
     if (server.engine.queuedPackets() > 0) fail("bounded", `${server.name} keeps ${server.engine.queuedPackets()} packets`);
   }
-  if (world.network.flights.size > 1_000) fail("bounded", `${world.network.flights.size} datagrams are under way`);
+  // Copies of the last probes in a loop of trees: their hops are used up by then.
+  if (world.network.flights.size > MANY_FLIGHTS) world.run(world.nowMs + HOPS_MS);
+  if (world.network.flights.size > MANY_FLIGHTS) fail("bounded", `${world.network.flights.size} datagrams are under way`);
 }
