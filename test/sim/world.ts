@@ -348,7 +348,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   node.core = {
     handleUpcalls: (nowMs, upcalls) => proxy.handleUpcalls(nowMs, upcalls), handleTimer: (nowMs) => proxy.handleTimer(nowMs), deadlineMs: () => proxy.nextDeadlineMs(),
   };
-  if (options.shortcut === true) proxy.setPlaces(world.nowMs, [{ interfaceIndex: 1, family: 4, addresses: [node.locator.address], prefixes: null }]);
+  if (options.shortcut === true) proxy.setPlaces(world.nowMs, [{ interfaceIndex: 1, family: 4, addresses: [node.locator.address], gateway: null, prefixes: null }]);
   proxy.start(world.nowMs, options.servers.map((s) => s.locator), options.restored ?? []);
   return { node, proxy, identity, sharedKey, changed };
 }

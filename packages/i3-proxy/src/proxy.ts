@@ -25,7 +25,7 @@ import { hasServices, servicesText, UNNAMED_POLICY, type PeerPolicy } from "./po
 import { ProtectionLog } from "./policy/protection-log.js";
 import { SameKeyLog } from "./policy/same-key-log.js";
 import { SecurityLog } from "./policy/security-log.js";
-import { OwnLocators, type MachinePlace } from "./paths/own-locators.js";
+import { OwnLocators, type MachinePlace, type OwnPlace } from "./paths/own-locators.js";
 import { FlowWays } from "./setup/flow-ways.js";
 import { NameClaims } from "./setup/name-claims.js";
 import { HipSetup } from "./setup/hip-setup.js";
@@ -51,6 +51,7 @@ const ACTIVE_MS = 10_000;
 const CALL_AGAIN_AFTER_MS = 60_000;
 /** Ready for peers that get a key of their own: a few programs call a few hosts at a time. Otherwise one, for what peers share. */
 const NEAR_KEYS = 4;
+const NO_PLACES: readonly OwnPlace[] = Object.freeze([]);
 /** What the access list is asked with for one who proves none. */
 const NO_HIT = new Uint8Array(16);
 
@@ -335,6 +336,17 @@ export class Proxy {
     if (!this.#own.setPlaces(places)) return;
     this.client.renewTriggers(nowMs);
     this.setups.hip?.straight.handlePlaces(nowMs);
+  }
+
+  /** A router has opened our port at a place of {@link ownPlaces}, or closed it: null. */
+  setMapped(nowMs: number, placeKey: string, locator: Locator | null): void {
+    this.#nowMs = nowMs;
+    if (this.#own.mapped(placeKey, locator)) this.setups.hip?.straight.handlePlaces(nowMs);
+  }
+
+  /** Where routers are worth asking: none while no packets may go past i3. */
+  get ownPlaces(): readonly OwnPlace[] {
+    return this.setups.hip?.straight.isWanted === true ? this.#own.places : NO_PLACES;
   }
 
   addServers(nowMs: number, servers: readonly Locator[]): void {

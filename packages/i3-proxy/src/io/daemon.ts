@@ -20,6 +20,7 @@ import type { Pins } from "../policy/pins.js";
 import { refusalText } from "../policy/refusal-text.js";
 import { unruledNames, unruledText, unruledZones } from "../policy/unruled-names.js";
 import { coreCounterFields } from "../core-counter-fields.js";
+import type { OwnPlace } from "../paths/own-locators.js";
 import { Proxy } from "../proxy.js";
 import { readBook } from "./check-files.js";
 import { Interception } from "./interception.js";
@@ -27,6 +28,7 @@ import { MachinePlaces } from "./machine-places.js";
 import { Journal, type JournalContent } from "./journal.js";
 import { openIdentity } from "./own-identity.js";
 import { pinFileOf, readPins, writePins } from "./pin-file.js";
+import { PortMapping } from "./port-mapping.js";
 import { PublishedRecords } from "./published-records.js";
 import { beginRehearsals } from "./rehearsals.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
@@ -118,6 +120,8 @@ class Daemon implements RunningDaemon {
   #onResolvers: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #list: ListedServers | undefined;
+  #portMapping: PortMapping | undefined;
+  #askedPlaces: readonly OwnPlace[] = [];
   #stopping = false;
   readonly #zoneFile: ZoneRecordFile;
   readonly #published: PublishedRecords;
@@ -339,11 +343,23 @@ class Daemon implements RunningDaemon {
     this.#closers.push(() => routes.close());
   }
 
-  #openPlaces(io: NativeIo, { tun }: RunningEngine): void {
+  #openPlaces(io: NativeIo, { tun, udp }: RunningEngine): void {
     const places = new MachinePlaces({
       io, tunIndex: tun?.index ?? 0, listen: this.#config.listen.host.bytes, onChange: (now) => this.#run((proxy, nowMs) => proxy.setPlaces(nowMs, now)),
     });
     this.#closers.push(() => places.close());
+    if (!this.#config.shortcuts.portMapping) return;
+    const mapping = new PortMapping({ port: udp.port, log: this.#log, onMapped: (key, locator) => this.#run((proxy, nowMs) => proxy.setMapped(nowMs, key, locator)) });
+    this.#portMapping = mapping;
+    this.#closers.push(() => mapping.close());
+  }
+
+  /** Routers are asked once packets may go past i3, and again when the machine is elsewhere. */
+  #askRouters(): void {
+    const places = this.#proxy?.ownPlaces;
+    if (this.#portMapping === undefined || places === undefined || places === this.#askedPlaces) return;
+    this.#askedPlaces = places;
+    this.#portMapping.setPlaces(places.flatMap(({ key, family, gateway, addresses: [address] }) => (family === 4 && gateway?.length === 4 && address !== undefined ? [{ key, gateway, address }] : [])));
   }
 
   async #openInterception(io: NativeIo, view: SystemView, resolvers: ResolverFiles, restored: readonly Uint8Array[]): Promise<void> {
@@ -417,6 +433,7 @@ class Daemon implements RunningDaemon {
     const proxy = this.#proxy;
     if (proxy === undefined || this.#closers.length === 0) return;
     this.#engine?.settle();
+    this.#askRouters();
     clearTimeout(this.#timer);
     const sleepMs = Math.min(MAX_SLEEP_MS, Math.max(0, proxy.nextDeadlineMs() - performance.now()));
     this.#timer = setTimeout(() => this.#run((p, nowMs) => p.handleTimer(nowMs)), Math.ceil(sleepMs));

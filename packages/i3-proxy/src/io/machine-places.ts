@@ -66,9 +66,10 @@ export function machinePlaces({ io, tunIndex, listen }: Pick<MachinePlacesOption
     for (const interfaceIndex of new Set(usable.map(({ index }) => index))) {
       const own = routes.filter(({ index }) => index === interfaceIndex);
       if (own.length === 0) continue;
-      const metrics = own.filter(({ prefixBits }) => prefixBits === 0).map(({ metric }) => metric);
-      const prefixes = metrics.length > 0 ? null : own.map(({ destination, prefixBits }) => ({ network: destination, prefixBits }));
-      found.push({ place: { interfaceIndex, family, addresses: usable.filter(({ index }) => index === interfaceIndex).map(({ address }) => address), prefixes }, metric: Math.min(...metrics) });
+      const defaults = own.filter(({ prefixBits }) => prefixBits === 0).sort((a, b) => a.metric - b.metric);
+      const metric = defaults[0]?.metric ?? Infinity;
+      const prefixes = defaults.length > 0 ? null : own.map(({ destination, prefixBits }) => ({ network: destination, prefixBits }));
+      found.push({ place: { interfaceIndex, family, addresses: usable.filter(({ index }) => index === interfaceIndex).map(({ address }) => address), gateway: defaults[0]?.gateway ?? null, prefixes }, metric });
     }
   }
   return found.sort((a, b) => a.metric - b.metric || a.place.interfaceIndex - b.place.interfaceIndex || a.place.family - b.place.family).map(({ place }) => place);

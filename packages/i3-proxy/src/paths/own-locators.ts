@@ -19,9 +19,13 @@ export interface MachinePlace {
   readonly interfaceIndex: number;
   readonly family: 4 | 6;
   readonly addresses: readonly Uint8Array[];
+  /** The next hop of its default route; null: there is none. */
+  readonly gateway: Uint8Array | null;
   /** Where packets can go from here; null: everywhere, there is a default route. */
   readonly prefixes: readonly { readonly network: Uint8Array; readonly prefixBits: number }[] | null;
 }
+
+export type OwnPlace = PathPlace & Pick<MachinePlace, "addresses" | "gateway">;
 
 // Ours:
 /** As many servers see one place; behind some NATs each sees another port. */
@@ -41,7 +45,7 @@ const keyOf = ({ interfaceIndex, family, addresses }: MachinePlace): string => `
 
 export class OwnLocators {
   readonly #port: number;
-  #places: readonly (PathPlace & Pick<MachinePlace, "addresses">)[] = [];
+  #places: readonly OwnPlace[] = [];
   /** By the place's key. */
   readonly #seen = new Map<string, Seen>();
 
@@ -51,7 +55,7 @@ export class OwnLocators {
   }
 
   /** Where packets can leave, those used first first; another array when it has changed. */
-  get places(): readonly PathPlace[] {
+  get places(): readonly OwnPlace[] {
     return this.#places;
   }
 
@@ -70,10 +74,10 @@ export class OwnLocators {
   /** Whether it is other places than before. @param machine those used first first */
   setPlaces(machine: readonly MachinePlace[]): boolean {
     const places = machine.slice(0, MAX_PLACES).map((place, rank) => {
-      const { interfaceIndex, family, addresses, prefixes } = place;
+      const { interfaceIndex, family, addresses, prefixes, gateway } = place;
       // IPv4 and IPv6 of one interface are as good.
       const first = machine.findIndex((other) => other.interfaceIndex === interfaceIndex);
-      return { key: keyOf(place), interfaceIndex, family, addresses, prefixes, rank: Math.min(rank, first) };
+      return { key: keyOf(place), interfaceIndex, family, addresses, prefixes, gateway, rank: Math.min(rank, first) };
     });
     if (JSON.stringify(places) === JSON.stringify(this.#places)) return false;
     this.#places = places;

@@ -55,7 +55,7 @@ export class StraightWays {
       },
     });
     this.#seen = new SeenFromOutside({
-      datapath, randomBytes, own, isWanted: () => this.#carriedMs.size > 0, onNews: (nowMs) => this.#paths.handleOwn(nowMs),
+      datapath, randomBytes, own, isWanted: () => this.isWanted, onNews: (nowMs) => this.#paths.handleOwn(nowMs),
       servers: () => client.servers().filter(({ liveness }) => liveness === "alive").sort((a, b) => a.rttMs - b.rttMs).map(({ locator }) => locator),
     });
   }
@@ -64,6 +64,11 @@ export class StraightWays {
   #tell(mapping: Mapping, choice: PathChoice): void {
     if (choice.kind === "straight" && choice.creditBytes !== null) return;
     this.#env.log(mapping.isStranger ? "debug" : "info", "path", { peer: peerText(mapping), to: choice.kind === "relay" ? "i3" : locatorText(choice.locator) });
+  }
+
+  /** Whether packets of any association may go past i3. */
+  get isWanted(): boolean {
+    return this.#carriedMs.size > 0;
   }
 
   get counters(): AssociationPaths["counters"] {
@@ -77,7 +82,7 @@ export class StraightWays {
 
   /** Keys for an association that {@link isStraightAllowed}. */
   open(nowMs: number, { association, spiIn, spiOut, pathKeys }: EstablishedEvent): void {
-    if (this.#carriedMs.size === 0) this.#seen.look(nowMs);
+    if (!this.isWanted) this.#seen.look(nowMs);
     this.#carriedMs.set(association, nowMs);
     this.#paths.open(nowMs, { association, spiIn, spiOut, keys: pathKeys });
   }
@@ -112,12 +117,12 @@ export class StraightWays {
   /** Our places have changed. */
   handlePlaces(nowMs: number): void {
     this.#paths.handleOwn(nowMs);
-    if (this.#carriedMs.size > 0) this.#seen.look(nowMs);
+    if (this.isWanted) this.#seen.look(nowMs);
   }
 
   /** Servers see us elsewhere: a NAT has forgotten us. */
   handleMoved(nowMs: number): void {
-    if (this.#carriedMs.size > 0) this.#seen.look(nowMs);
+    if (this.isWanted) this.#seen.look(nowMs);
   }
 
   /** Now and then for each association: whether its packets have gone or come since the last time. */
