@@ -1,6 +1,7 @@
 /** npm run bench -- SUITE --json FILE: measures one suite and prints its table. */
 import { parseArgs } from "node:util";
 
+import { handover } from "./handover/suite.js";
 import { handshake } from "./handshake/suite.js";
 import { micro } from "./micro.js";
 import { nat } from "./nat/suite.js";
@@ -15,7 +16,7 @@ interface Options {
   readonly only: string | undefined;
 }
 
-const SUITES: Readonly<Record<string, (options: Options) => Promise<readonly Row[]>>> = { handshake, micro, nat, server, tunnel };
+const SUITES: Readonly<Record<string, (options: Options) => Promise<readonly Row[]>>> = { handover, handshake, micro, nat, server, tunnel };
 
 const { values, positionals } = parseArgs({ options: { json: { type: "string" }, quick: { type: "boolean" }, only: { type: "string" } }, allowPositionals: true });
 const suite = positionals[0] ?? "";

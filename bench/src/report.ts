@@ -31,7 +31,8 @@ export const median = (values: readonly number[]): number => {
 /** A row with its ratios. */
 export function makeRow(row: Omit<Row, "ours" | "ratios">): Row {
   const ours = median(row.runs);
-  const ratio = (baseline: number): number => (row.better === "higher" ? ours / baseline : baseline / ours);
+  // None at all is as good as none at all.
+  const ratio = (baseline: number): number => (ours === baseline ? 1 : row.better === "higher" ? ours / baseline : baseline / ours);
   return { ...row, ours, ratios: Object.fromEntries(Object.entries(row.baselines).map(([name, value]) => [name, ratio(value)])) };
 }
 

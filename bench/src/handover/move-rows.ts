@@ -1,0 +1,93 @@
+/** A row for each figure of each move, on each path: ours beside what others make of the same move in the same run. */
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { makeRow, median, type Row } from "../report.js";
+import { pings } from "../handshake/first-answer-rows.js";
+import { openBed, type Bed } from "./bed.js";
+import { MOVES, type Figure, type Move, type Wanted } from "./moves.js";
+import { say, type Plan, type SubjectName } from "./plan.js";
+import { INTERVAL_MS, lostOf, stallOf, startProbes, type Flow } from "./probe.js";
+import { startOther, startOurs, type Subject } from "./subject.js";
+
+const PINGS = 20;
+/** Of the stream before the move: how even it is on this machine. */
+const STILL_MS = 1_500;
+
+type Figures = Readonly<Record<Figure, number>> & { readonly stillGap: number };
+
+/** Of one run. */
+interface Seen {
+  readonly fromMover: Figures;
+  readonly toMover: Figures;
+}
+
+interface Measured {
+  readonly roundTripMs: number;
+  readonly runs: readonly Seen[];
+}
+
+export async function moveRows(plan: Plan): Promise<readonly Row[]> {
+  const rows: Row[] = [];
+  for (const move of MOVES) {
+    if (!plan.rows.has(move.row)) continue;
+    for (const roundTripMs of plan.roundTrips) {
+      const measured = new Map<SubjectName, Measured>();
+      for (const name of plan.subjects) measured.set(name, await measure(plan, move, name, roundTripMs));
+      for (const wanted of move.wanted) rows.push(rowOf(move, wanted, roundTripMs, measured));
+    }
+  }
+  return rows;
+}
+
+async function measure({ runs }: Plan, move: Move, name: SubjectName, roundTripMs: number): Promise<Measured> {
+  const bed = await openBed({ ...move.bed, roundTripMs });
+  try {
+    await move.prepare?.(bed);
+    const plainMs = median(await pings(bed.mover, bed.desk.address4, PINGS));
+    const subject = name === "ours" ? await startOurs(bed, { mayGoStraight: true }) : await startOther(name, bed);
+    const seen: Seen[] = [];
+    for (let run = 0; run < runs; run += 1) {
+      seen.push(await oneRun(bed, move, subject));
+      await move.restore(bed);
+    }
+    return { roundTripMs: plainMs, runs: seen };
+  } finally {
+    await bed.topology.close();
+  }
+}
+
+async function oneRun(bed: Bed, move: Move, subject: Subject): Promise<Seen> {
+  const probes = await startProbes({ ...bed, ...subject });
+  await subject.settle();
+  const stillFromMs = Date.now();
+  await sleep(STILL_MS);
+  const fromMs = Date.now();
+  await move.act(bed);
+  const actedMs = Date.now();
+  await sleep(move.watchMs);
+  const toMs = Date.now();
+  const flows = await probes.stop();
+  const figures = (flow: Flow): Figures => {
+    const { gapMs, spreadMs } = stallOf(flow, fromMs, toMs);
+    const after = (flow.arrivals.find(({ cameMs, sentMs }) => sentMs > actedMs && cameMs > actedMs)?.cameMs ?? toMs) - actedMs;
+    return { gap: gapMs, spread: spreadMs, after, lost: lostOf(flow), stillGap: stallOf(flow, stillFromMs, fromMs).gapMs };
+  };
+  const seen = { fromMover: figures(flows.fromMover), toMover: figures(flows.toMover) };
+  const told = (direction: keyof Seen): string => Object.entries(seen[direction]).map(([figure, value]) => `${figure} ${value.toFixed(figure === "lost" ? 0 : 1)}`).join(", ");
+  say(`${move.name}, ${bed.roundTripMs} ms, ${subject.name}: from the mover ${told("fromMover")}; towards it ${told("toMover")}`);
+  for (const line of subject.story(fromMs)) say(`    ${line}`);
+  return seen;
+}
+
+function rowOf({ name: move }: Move, { name, figure, directions, atMost }: Wanted, pathMs: number, measured: ReadonlyMap<SubjectName, Measured>): Row {
+  const ofRun = (run: Seen, what: keyof Figures): number => Math.max(...directions.map((direction) => run[direction][what]));
+  const of = (subject: SubjectName, what: keyof Figures): readonly number[] => (measured.get(subject)?.runs ?? []).map((run) => ofRun(run, what));
+  const others = [...measured.keys()].filter((subject) => subject !== "ours");
+  const plainMs = measured.get("ours")?.roundTripMs ?? NaN;
+  const row = makeRow({
+    name: `${move}, ${pathMs} ms: ${name}`, unit: figure === "lost" ? "" : "ms", better: "lower", runs: of("ours", figure),
+    baselines: { limit: atMost(plainMs), ...Object.fromEntries(others.map((subject) => [subject, median(of(subject, figure))])) }, limits: { limit: 1 },
+  });
+  const beside = (what: keyof Figures): Readonly<Record<string, number>> => Object.fromEntries([...measured.keys()].map((subject) => [subject, median(of(subject, what))]));
+  return { ...row, beside: { "packets lost": beside("lost"), [`longest gap before the move, ms, of ${INTERVAL_MS}`]: beside("stillGap"), "plain round trip, ms": { measured: plainMs } } };
+}

@@ -1,0 +1,92 @@
+/** What happens to the hosts, and what is asked of ours then. Times in ms. */
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { preferSecond, type Bed, type BedOptions } from "./bed.js";
+import type { RowName } from "./plan.js";
+
+export type Direction = "fromMover" | "toMover";
+
+/** `gap`: the longest time without an arrival. `spread`: the same without what the sender was late by. `after`: from the end of {@link Move.act} to the first arrival after it. */
+export type Figure = "gap" | "spread" | "after" | "lost";
+
+export interface Wanted {
+  readonly name: string;
+  readonly figure: Figure;
+  /** Several: the worst of them. */
+  readonly directions: readonly Direction[];
+  readonly atMost: (roundTripMs: number) => number;
+}
+
+export interface Move {
+  readonly row: RowName;
+  readonly name: string;
+  readonly bed: Omit<BedOptions, "roundTripMs">;
+  /** Before the packets begin. */
+  readonly prepare?: (bed: Bed) => Promise<void>;
+  readonly act: (bed: Bed) => Promise<void>;
+  /** After {@link act} it is waited for so long; what has not come by then counts as silent all the time. */
+  readonly watchMs: number;
+  readonly restore: (bed: Bed) => Promise<void>;
+  readonly wanted: readonly Wanted[];
+}
+
+/** What people let two uplinks be up together. */
+const OVERLAP_MS = 3_000;
+const ROUNDING_MS = 20;
+const BOTH: readonly Direction[] = ["fromMover", "toMover"];
+const ADDRESSES = { mover: ["198.51.100.10", "198.51.100.99"], desk: ["198.51.102.10", "198.51.102.99"] } as const;
+
+/** The old address goes, the other one comes. */
+async function readdress(bed: Bed, who: "mover" | "desk"): Promise<void> {
+  const host = bed[who];
+  const [one, other] = ADDRESSES[who];
+  await host.setAddress("eth0", host.address4, host.address4 === one ? other : one);
+}
+
+export const MOVES: readonly Move[] = [
+  {
+    row: "address", name: "address changes", bed: {}, watchMs: 3_000,
+    act: (bed) => readdress(bed, "mover"),
+    restore: () => Promise.resolve(),
+    wanted: [
+      { name: "stall from the mover", figure: "gap", directions: ["fromMover"], atMost: (roundTripMs) => roundTripMs + ROUNDING_MS },
+      { name: "stall towards it", figure: "gap", directions: ["toMover"], atMost: (roundTripMs) => 2 * roundTripMs + ROUNDING_MS },
+    ],
+  },
+  {
+    row: "make-before-break", name: "make before break", bed: { hasSecondUplink: true }, watchMs: 2_000,
+    prepare: ({ mover }) => mover.setInterface("eth1", { up: false }),
+    act: async ({ mover }) => {
+      await mover.setInterface("eth1", { up: true });
+      await preferSecond(mover);
+      await sleep(OVERLAP_MS);
+      await mover.setInterface("eth0", { up: false });
+    },
+    restore: async ({ mover }) => {
+      await mover.setInterface("eth0", { up: true });
+      await mover.setInterface("eth1", { up: false });
+    },
+    wanted: [
+      { name: "packets lost", figure: "lost", directions: BOTH, atMost: () => 0 },
+      { name: "longest gap", figure: "spread", directions: BOTH, atMost: () => 10 },
+    ],
+  },
+  {
+    row: "silent", name: "interface dies silently", bed: { hasSecondUplink: true }, watchMs: 5_000,
+    act: ({ wifiLink }) => wifiLink.cut(),
+    restore: ({ wifiLink }) => wifiLink.mend(),
+    wanted: [{ name: "stall", figure: "gap", directions: BOTH, atMost: () => 1_000 }],
+  },
+  {
+    row: "both", name: "both ends move at once", bed: {}, watchMs: 6_000,
+    act: async (bed) => void (await Promise.all([readdress(bed, "mover"), readdress(bed, "desk")])),
+    restore: () => Promise.resolve(),
+    wanted: [{ name: "stall", figure: "gap", directions: BOTH, atMost: () => 3_000 }],
+  },
+  {
+    row: "mapping", name: "NAT loses its mapping", bed: { nat: { rebootShift: true } }, watchMs: 4_000,
+    act: async ({ nat }) => void (await nat?.reboot()),
+    restore: () => Promise.resolve(),
+    wanted: [{ name: "stall after that", figure: "after", directions: BOTH, atMost: () => 1_000 }],
+  },
+];
