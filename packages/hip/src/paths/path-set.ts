@@ -163,7 +163,7 @@ export class PathSet {
     const isOld = message.type === "CHECK" && number < this.#peerNumber - LATE_CHECKS;
     if (isOld || !isGenuine(this.#env.keys.in, mac)) return void (this.counters.refused += 1);
     if (message.type === "CHECKED") return this.#answered(nowMs, nonce);
-    this.#env.send(null, from, sealPathMessage(this.#env.keys.out, { type: "CHECKED", spi: this.#env.peerSpi(), observed: from }, nonce));
+    this.#env.send(this.#placeFor(from), from, sealPathMessage(this.#env.keys.out, { type: "CHECKED", spi: this.#env.peerSpi(), observed: from }, nonce));
     if (number <= this.#peerNumber) return;
     this.#peerNumber = number;
     if ((message.flags & CHECK_FLAG.inUse) !== 0) this.heardFrom(nowMs, from);
@@ -183,6 +183,11 @@ export class PathSet {
     }
     this.#settle(nowMs);
     for (const path of this.#paths.values()) if (path.isDue(nowMs, this.#useOf(path))) this.#check(nowMs, path);
+  }
+
+  /** Where our packets go from; the system may choose an interface that is dead. */
+  #placeFor(to: Locator): PathPlace | null {
+    return this.#inUse !== null && leadsTo(this.#inUse.place, to) ? this.#inUse.place : null;
   }
 
   #answered(nowMs: number, nonce: Uint8Array): void {
@@ -225,7 +230,11 @@ export class PathSet {
       for (const place of this.#places) if (leadsTo(place, locator) && wanted.size < MAX_PATHS) wanted.set(keyOf(place, locator), [place, locator]);
     }
     for (const key of this.#paths.keys()) if (!wanted.has(key)) this.#paths.delete(key);
-    for (const [key, [place, locator]] of wanted) if (!this.#paths.has(key)) this.#paths.set(key, new Path(nowMs, place, locator));
+    for (const [key, [place, locator]] of wanted) {
+      const path = this.#paths.get(key);
+      if (path === undefined) this.#paths.set(key, new Path(nowMs, place, locator));
+      else path.place = place;
+    }
   }
 
   #settle(nowMs: number): void {

@@ -43,7 +43,8 @@ interface Asked {
 }
 
 export class Path {
-  readonly place: PathPlace;
+  /** Its rank may change. */
+  place: PathPlace;
   readonly locator: Locator;
   isProven = false;
   /** Smoothed; Infinity before the first answer. */
