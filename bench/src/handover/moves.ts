@@ -3,6 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { preferSecond, type Bed, type BedOptions } from "./bed.js";
 import type { RowName } from "./plan.js";
+import type { OurSubject, Subject } from "./subject.js";
+import { succeed } from "../tunnel/bed.js";
 
 export type Direction = "fromMover" | "toMover";
 
@@ -23,10 +25,13 @@ export interface Move {
   readonly bed: Omit<BedOptions, "roundTripMs">;
   /** Before the packets begin. */
   readonly prepare?: (bed: Bed) => Promise<void>;
-  readonly act: (bed: Bed) => Promise<void>;
+  /** Between proxies that do not go past i3; nobody else has servers between. @default false */
+  readonly isRelayed?: boolean;
+  readonly act: (bed: Bed, subject: Subject) => Promise<void>;
   /** After {@link act} it is waited for so long; what has not come by then counts as silent all the time. */
   readonly watchMs: number;
-  readonly restore: (bed: Bed) => Promise<void>;
+  /** Null: the next run has another bed. */
+  readonly restore: ((bed: Bed) => Promise<void>) | null;
   readonly wanted: readonly Wanted[];
 }
 
@@ -41,6 +46,19 @@ async function readdress(bed: Bed, who: "mover" | "desk"): Promise<void> {
   const host = bed[who];
   const [one, other] = ADDRESSES[who];
   await host.setAddress("eth0", host.address4, host.address4 === one ? other : one);
+}
+
+const ringOf = (subject: Subject): OurSubject["ring"] => ("ring" in subject ? (subject as OurSubject).ring : []);
+const LOOK_MS = 500;
+
+/** Which server gets most just now. */
+async function busiest({ servers }: Bed): Promise<number> {
+  const receivedBytes = (): Promise<readonly number[]> =>
+    Promise.all(servers.map(async (server) => Number(await succeed(server, "cat", [`/sys/class/net/${server.interfaces[0]?.name ?? ""}/statistics/rx_bytes`]))));
+  const before = await receivedBytes();
+  await sleep(LOOK_MS);
+  const got = (await receivedBytes()).map((bytes, i) => bytes - (before[i] ?? 0));
+  return got.indexOf(Math.max(...got));
 }
 
 export const MOVES: readonly Move[] = [
@@ -88,5 +106,15 @@ export const MOVES: readonly Move[] = [
     act: async ({ nat }) => void (await nat?.reboot()),
     restore: () => Promise.resolve(),
     wanted: [{ name: "stall after that", figure: "after", directions: BOTH, atMost: () => 1_000 }],
+  },
+  {
+    row: "server", name: "relaying server killed", bed: {}, isRelayed: true, watchMs: 6_000, restore: null,
+    act: async (bed, subject) => ringOf(subject)[await busiest(bed)]?.child?.kill("SIGKILL"),
+    wanted: [{ name: "stall", figure: "gap", directions: BOTH, atMost: () => 2_000 }],
+  },
+  {
+    row: "server", name: "relaying server cut off silently", bed: {}, isRelayed: true, watchMs: 8_000, restore: null,
+    act: async (bed) => bed.servers[await busiest(bed)]?.cutOff(),
+    wanted: [{ name: "stall", figure: "gap", directions: BOTH, atMost: () => 3_000 }],
   },
 ];
