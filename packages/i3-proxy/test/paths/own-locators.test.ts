@@ -1,0 +1,80 @@
+/** What a host tells peers of where it is. */
+import { describe, expect, it } from "vitest";
+
+import { makeLocator, parseIpText, type Locator } from "@i3/common";
+
+import { OwnLocators, type MachinePlace } from "../../src/paths/own-locators.js";
+
+const ip = (text: string): Uint8Array => parseIpText(text) as Uint8Array;
+const at = (text: string, port = 5_610): Locator => makeLocator(ip(text), port);
+const place = (interfaceIndex: number, ...addresses: readonly string[]): MachinePlace =>
+  ({ interfaceIndex, family: addresses[0]?.includes(":") === true ? 6 : 4, addresses: addresses.map(ip), gateway: null, prefixes: null });
+const [S1, S2, S3] = [at("192.0.2.1"), at("192.0.2.2"), at("192.0.2.3")];
+
+describe("locators of a host", () => {
+  it("are its addresses, then where servers see it; those of its first interface first, both families as good", () => {
+    const own = new OwnLocators(5_610);
+    expect(own.setPlaces([place(2, "192.168.1.10"), place(2, "2001:db8::10"), place(3, "10.9.8.7")])).toBe(true);
+    const [first, six, second] = own.places;
+    expect([first?.rank, six?.rank, second?.rank]).toEqual([0, 0, 2]);
+    expect(own.observed(first?.key ?? "", S1, at("198.51.100.6", 40_000))).toBe(true);
+    expect(own.locators).toEqual([
+      { kind: "host", rank: 0, locator: at("192.168.1.10") }, { kind: "server", rank: 0, locator: at("198.51.100.6", 40_000) },
+      { kind: "host", rank: 0, locator: at("2001:db8::10") }, { kind: "host", rank: 2, locator: at("10.9.8.7") },
+    ]);
+  });
+
+  it("have one port of each of the last two servers, and are news only when they change", () => {
+    const own = new OwnLocators(5_610);
+    own.setPlaces([place(2, "192.168.1.10")]);
+    const key = own.places[0]?.key ?? "";
+    expect([own.observed(key, S1, at("198.51.100.6", 1)), own.observed(key, S1, at("198.51.100.6", 1)), own.observed(key, S2, at("198.51.100.6", 2)), own.observed(key, S3, at("198.51.100.6", 3))]).toEqual([true, false, true, true]);
+    expect(own.locators.map(({ locator }) => locator.port)).toEqual([5_610, 2, 3]);
+    expect(own.observed(key, S3, at("198.51.100.6", 4))).toBe(true);
+    expect(own.locators.map(({ locator }) => locator.port)).toEqual([5_610, 2, 4]);
+  });
+
+  it("are not told twice: a server sees a host without a NAT where it is", () => {
+    const own = new OwnLocators(5_610);
+    own.setPlaces([place(2, "192.0.2.77")]);
+    expect(own.observed(own.places[0]?.key ?? "", S1, at("192.0.2.77"))).toBe(false);
+    expect(own.locators).toHaveLength(1);
+  });
+
+  it("of an interface with another address are forgotten, and what comes late for it changes nothing", () => {
+    const own = new OwnLocators(5_610);
+    own.setPlaces([place(2, "192.168.1.10")]);
+    const key = own.places[0]?.key ?? "";
+    own.observed(key, S1, at("198.51.100.6", 40_000));
+    own.mapped(key, at("198.51.100.6"));
+    expect(own.setPlaces([place(2, "192.168.7.10")])).toBe(true);
+    expect([own.observed(key, S1, at("198.51.100.6", 1)), own.mapped(key, at("198.51.100.6"))]).toEqual([false, false]);
+    expect(own.locators).toEqual([{ kind: "host", rank: 0, locator: at("192.168.7.10") }]);
+  });
+
+  it("have what a router opened before what servers see, until it is closed", () => {
+    const own = new OwnLocators(5_610);
+    own.setPlaces([place(2, "192.168.1.10")]);
+    const key = own.places[0]?.key ?? "";
+    own.observed(key, S1, at("198.51.100.6", 40_000));
+    expect([own.mapped(key, at("198.51.100.6")), own.mapped(key, at("198.51.100.6"))]).toEqual([true, false]);
+    expect(own.locators.map(({ locator }) => locator.port)).toEqual([5_610, 5_610, 40_000]);
+    expect(own.mapped(key, null)).toBe(true);
+    expect(own.locators.map(({ locator }) => locator.port)).toEqual([5_610, 40_000]);
+  });
+
+  it("are 16 at most, of 8 places, whatever the machine has", () => {
+    const own = new OwnLocators(5_610);
+    own.setPlaces(Array.from({ length: 40 }, (_, i) => place(i + 2, ...Array.from({ length: 9 }, (_each, j) => `10.1.${i}.${j + 1}`))));
+    expect(own.places).toHaveLength(8);
+    expect(own.locators).toHaveLength(16);
+  });
+
+  it("places stay the same objects while nothing changes", () => {
+    const own = new OwnLocators(5_610);
+    own.setPlaces([place(2, "192.168.1.10")]);
+    const { places } = own;
+    expect(own.setPlaces([place(2, "192.168.1.10")])).toBe(false);
+    expect(own.places).toBe(places);
+  });
+});
