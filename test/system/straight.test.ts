@@ -30,3 +30,57 @@ it("between two port-restricted NATs, and without the servers then", async () =>
   const [, lost = ""] = /([0-9.]+)% packet loss/.exec(ping.lines.map(({ text }) => text).join("\n")) ?? [];
   expect(Number(lost)).toBe(0);
 });
+
+/** Since the beginning. */
+const pathsOf = (which: PairBed["laptopProxy"]): readonly string[] =>
+  (which.child?.lines ?? []).map(({ text }) => text).filter((text) => text.includes('"event":"path"')).map((text) => (JSON.parse(text) as { readonly to: string }).to);
+const untilBoth = (what: string, { laptopProxy, homeProxy }: PairBed, holds: (to: string) => boolean): Promise<true> =>
+  eventually(what, 6_000, () => Promise.resolve([laptopProxy, homeProxy].every((proxy) => holds(pathsOf(proxy).at(-1) ?? "i3")) ? true : undefined));
+
+it("by IPv6 where the NATs of IPv4 let nothing through", async () => {
+  const made = await open({ nat1: "symmetric", nat2: "symmetric", ipv6: true });
+  const ping = made.laptop.spawn("ping", ["-n", "-i", "0.1", "home.i3"]);
+  await ping.waitForLine(/icmp_seq=1 ttl/, 5_000);
+  await untilBoth("both send by IPv6", made, (to) => to.startsWith("["));
+  await ping.stop();
+});
+
+it("is found again by the next packet from inside when a NAT has forgotten all, and the host by the ring", async () => {
+  const made = await open({ nat1: { kind: "port-restricted", rebootShift: true }, nat2: "port-restricted" });
+  const { laptop, laptopProxy, homeProxy, nat1 } = made;
+  const ping = laptop.spawn("ping", ["-n", "-i", "0.1", "-W", "1", "home.i3"]);
+  await ping.waitForLine(/icmp_seq=1 ttl/, 5_000);
+  await untilBoth("both send straight", made, (to) => to !== "i3");
+  const before = pathsOf(homeProxy).at(-1);
+  await nat1.reboot();
+  await untilBoth("both send straight again", made, (to) => to !== "i3" && to !== before);
+  const had = ping.lines.length;
+  await eventually("answers", 5_000, () => Promise.resolve(ping.lines.length > had + 10 ? true : undefined));
+  await ping.stop();
+  await eventually("the ring sees it elsewhere", 5_000, () => Promise.resolve((laptopProxy.child?.lines ?? []).some(({ text }) => text.includes('"event":"seen-elsewhere"')) ? true : undefined));
+});
+
+it("is not looked for where a rule says no: neither machine sends a packet to the other's NAT", async () => {
+  const rules = '<rules><rule name=".*\\.i3" go="i3" shortcut="no"/></rules>';
+  const made = await open({ nat1: "full-cone", nat2: "full-cone", homeOptions: { rules } });
+  const { laptop, nat1, nat2, topology } = made;
+  await nat2.exec("nft", ["add", "table", "inet", "watch", "{", "chain", "c", "{", "type", "filter", "hook", "prerouting", "priority", "-400", ";", "ip", "saddr", nat1.address4, "counter", ";", "}", ";", "}"]);
+  const ping = laptop.spawn("ping", ["-n", "-i", "0.1", "home.i3"]);
+  await ping.waitForLine(/icmp_seq=40 ttl/, 15_000);
+  await ping.stop();
+  const { stdout } = await nat2.exec("nft", ["list", "table", "inet", "watch"]);
+  expect(stdout, await topology.diagnose()).toContain("packets 0");
+  expect(pathsOf(made.laptopProxy)).toEqual([]);
+});
+
+it("is found through a NAT that writes its own address into what it carries", async () => {
+  const made = await open({ nat1: "port-restricted", nat2: "port-restricted", wan: { nat1: {} } });
+  const { laptop, nat1, links } = made;
+  await links.get("nat1")?.set({ rewriteAddresses: { from: laptop.address4, to: nat1.address4 } }, "up");
+  const ping = laptop.spawn("ping", ["-n", "-i", "0.1", "home.i3"]);
+  await ping.waitForLine(/icmp_seq=1 ttl/, 5_000);
+  await untilBoth("both send straight", made, (to) => to !== "i3");
+  const had = ping.lines.length;
+  await eventually("answers", 5_000, () => Promise.resolve(ping.lines.length > had + 20 ? true : undefined));
+  await ping.stop();
+});
