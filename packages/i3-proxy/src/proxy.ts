@@ -335,7 +335,7 @@ export class Proxy {
     this.#nowMs = nowMs;
     if (!this.#own.setPlaces(places)) return;
     this.client.renewTriggers(nowMs);
-    this.setups.hip?.straight.handlePlaces(nowMs);
+    this.setups.hip?.handlePlaces(nowMs);
   }
 
   /** A router has opened our port at a place of {@link ownPlaces}, or closed it: null. */

@@ -1,7 +1,7 @@
 /** Calls by address: over HIP's own UDP port, the main one, and IP protocol 139, between hosts of ours and to one that knows HIP alone. No ring is there. */
 import { describe, expect, it } from "vitest";
 
-import { formatIpText, makeLocator, parseAddressBook, publicId, type HipConfig } from "@i3/common";
+import { formatIpText, locatorKey, makeLocator, parseAddressBook, publicId, type HipConfig } from "@i3/common";
 import type { Upcall } from "@i3/datapath";
 import { dhKeyPair, ESP_SUITE, generateHostIdentity, hipChecksum, HipHost, setChecksum, type EstablishedEvent, type HipEvent, type HipPath, type HostIdentity } from "@i3/hip";
 
@@ -299,4 +299,24 @@ describe.each(FOREIGN_WAYS)("a host that never heard of i3, by %s", (_, attribut
     world.run(1_000);
     expect(heard(peer.node, "and back")).toBe(true);
   });
+});
+
+it.each(WAYS)("a host that gets another address says so from there, and both go on with the keys that they have (%s)", (_what, attributes, laptopHip) => {
+  const made = bed(attributes, laptopHip === undefined ? {} : { laptopHip });
+  const { world, laptop, home } = made;
+  resolved(laptop);
+  talks(made, "before");
+  const { node } = laptop;
+  world.nodes.delete(locatorKey(node.locator));
+  const locator = makeLocator(Uint8Array.of(198, 51, 100, 77), node.locator.port);
+  Object.assign(node, { locator });
+  world.nodes.set(locatorKey(locator), node);
+  laptop.proxy.setPlaces(world.nowMs, [{ interfaceIndex: 2, family: 4, addresses: [locator.address], gateway: null, prefixes: null }]);
+  const movedMs = world.nowMs;
+  world.inject(node, {});
+  world.run(1_000, () => home.node.log.some(({ event }) => event === "peer-moved"));
+  // There, and question and answer: three ways of 10 ms.
+  expect(world.nowMs - movedMs).toBeLessThanOrEqual(40);
+  talks(made, "after");
+  expect([laptop, home].map(({ proxy }) => proxy.setups.hip?.counters.established)).toEqual([1, 1]);
 });

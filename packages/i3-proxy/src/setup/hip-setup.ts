@@ -6,7 +6,7 @@
  *
  * Programs' packets wait in the engine while the exchange runs. A fresh exchange never takes the working keys away before it has succeeded.
  */
-import { sameBytes } from "@i3/common";
+import { inRange, sameBytes } from "@i3/common";
 import { MAX_SPI, MIN_SPI, type Strength, type Upcall } from "@i3/datapath";
 import {
   ESP_SUITE, HIP_PACKET, HipHost, isReadableSuite, pathText, wipeEventKeys, type EstablishedEvent, type FailedEvent, type HipEvent, type R1Responder,
@@ -80,7 +80,7 @@ export class HipSetup {
     this.hip = new HipHost({
       identity, ownPublicId: ownId, random: randomBytes, dhSource, rekeyAfterMs, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#access.admits(hit), isOpen: (id) => environment.openIds.some((open) => sameBytes(open, id)), onRefused: environment.onRefused, onUnwanted: (hit, suite) => environment.onUnwanted(hit, isReadableSuite(suite) ? "auth" : "esp"), log,
       send: (path, packet) => sendHip(environment, path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
-      espSuitesFor: (hit, call) => suitesOf(this.#peers.policyOf(hit, call)), offerFor: (hit, call) => this.#peers.offerFor(hit, call), accepts: (call, hit) => this.#named.accepts(call, hit),
+      isOverlay: (address) => address.length === 4 && inRange(environment.range, address), espSuitesFor: (hit, call) => suitesOf(this.#peers.policyOf(hit, call)), offerFor: (hit, call) => this.#peers.offerFor(hit, call), accepts: (call, hit) => this.#named.accepts(call, hit),
     }, nowMs);
     this.#calls = new HipCalls({ ...environment, hip: this.hip, named: this.#named, known: this.#known, linkOf: (atMs, mapping) => this.#linkOf(atMs, mapping) });
     this.#second = new SecondPairs({ hip: this.hip, links: this.#links, install: (mapping) => this.install(mapping), log });
@@ -202,6 +202,18 @@ export class HipSetup {
   /** The header of a path has changed. */
   handlePathChanged(id: Uint8Array): void {
     for (const mapping of this.#paths.mappingsOf(id)) this.install(mapping);
+  }
+
+  /** This host has other places than before: peers past i3 are told, and those without i3 hear from the new one (RFC 8046). */
+  handlePlaces(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.straight.handlePlaces(nowMs);
+    for (const [mapping, link] of this.#links) {
+      const path = link.association === null || link.locator === null ? null : this.hip.readdress(nowMs, link.association);
+      if (path === null) continue;
+      link.locator = locatorOf(path);
+      this.install(mapping);
+    }
   }
 
   /** Whether a mapping's packets are heard of; called now and then for each. */
