@@ -338,6 +338,13 @@ export class Proxy {
     this.setups.hip?.handlePlaces(nowMs);
   }
 
+  /** The machine has slept: whoever knew it may have forgotten it, or it is elsewhere. */
+  awake(nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.client.renewTriggers(nowMs);
+    this.setups.hip?.handlePlaces(nowMs);
+  }
+
   /** A router has opened our port at a place of {@link ownPlaces}, or closed it: null. */
   setMapped(nowMs: number, placeKey: string, locator: Locator | null): void {
     this.#nowMs = nowMs;

@@ -34,6 +34,7 @@ import { beginRehearsals } from "./rehearsals.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
 import { overlapText, SystemView } from "./system-view.js";
 import { ServerNames } from "./server-names.js";
+import { watchWaking } from "./wake-watch.js";
 import { VirtualAddressesInUse } from "./virtual-addresses-in-use.js";
 import { VirtualRoutes } from "./virtual-routes.js";
 import { readZoneRecords, ZoneRecordFile, zoneRecordFileOf } from "./zone-record-file.js";
@@ -348,6 +349,11 @@ class Daemon implements RunningDaemon {
       io, tunIndex: tun?.index ?? 0, listen: this.#config.listen.host.bytes, onChange: (now) => this.#run((proxy, nowMs) => proxy.setPlaces(nowMs, now)),
     });
     this.#closers.push(() => places.close());
+    const waking = watchWaking((sleptMs) => {
+      this.#log("info", "awake", { sleptS: Math.round(sleptMs / 1_000) });
+      this.#run((proxy, nowMs) => proxy.awake(nowMs));
+    });
+    this.#closers.push(() => waking.close());
     if (!this.#config.shortcuts.portMapping) return;
     const mapping = new PortMapping({ port: udp.port, log: this.#log, onMapped: (key, locator) => this.#run((proxy, nowMs) => proxy.setMapped(nowMs, key, locator)) });
     this.#portMapping = mapping;
