@@ -12,6 +12,8 @@ import { startOther, startOurs, type Subject } from "./subject.js";
 const PINGS = 20;
 /** Of the stream before the move: how even it is on this machine. */
 const STILL_MS = 1_500;
+/** Some begin anew after 15 s. */
+const OTHERS_WATCH_MS = 20_000;
 
 type Figures = Readonly<Record<Figure, number>> & { readonly stillGap: number };
 
@@ -48,10 +50,14 @@ async function measure({ runs }: Plan, move: Move, name: SubjectName, roundTripM
       await move.prepare?.(bed);
       plainMs = median(await pings(bed.mover, bed.desk.address4, PINGS));
       const subject = name === "ours" ? await startOurs(bed, { mayGoStraight: move.isRelayed !== true }) : await startOther(name, bed);
-      do {
-        seen.push(await oneRun(bed, move, subject));
-        await move.restore?.(bed);
-      } while (move.restore !== null && seen.length < runs);
+      try {
+        do {
+          seen.push(await oneRun(bed, move, subject));
+          await move.restore?.(bed);
+        } while (move.restore !== null && seen.length < runs);
+      } finally {
+        await subject.close();
+      }
     } finally {
       await bed.topology.close();
     }
@@ -67,7 +73,7 @@ async function oneRun(bed: Bed, move: Move, subject: Subject): Promise<Seen> {
   const fromMs = Date.now();
   await move.act(bed, subject);
   const actedMs = Date.now();
-  await sleep(move.watchMs);
+  await sleep(subject.name === "ours" ? move.watchMs : OTHERS_WATCH_MS);
   const toMs = Date.now();
   const flows = await probes.stop();
   const figures = (flow: Flow): Figures => {

@@ -28,7 +28,7 @@ export interface Move {
   /** Between proxies that do not go past i3; nobody else has servers between. @default false */
   readonly isRelayed?: boolean;
   readonly act: (bed: Bed, subject: Subject) => Promise<void>;
-  /** After {@link act} it is waited for so long; what has not come by then counts as silent all the time. */
+  /** After {@link act} ours is waited for so long; what has not come by then counts as silent all the time. */
   readonly watchMs: number;
   /** Null: the next run has another bed. */
   readonly restore: ((bed: Bed) => Promise<void>) | null;

@@ -1,12 +1,15 @@
 /** What keeps two hosts together: two proxies of ours over the ring, or another program between the same hosts. */
 import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { setTimeout as sleep } from "node:timers/promises";
 
 import { Laptop, startRing, type RingServer } from "@i3/demo";
 
-import { scratchDirectory, startPeer } from "../tunnel/bed.js";
+import { startPeer } from "../tunnel/bed.js";
 import type { Bed } from "./bed.js";
 import type { SubjectName } from "./plan.js";
 
@@ -18,6 +21,8 @@ export interface Subject {
   settle(): Promise<void>;
   /** What it logged since then of that way, for who looks into a figure. */
   story(sinceMs: number): readonly string[];
+  /** Before its hosts go. */
+  close(): Promise<void>;
 }
 
 export interface OurSubject extends Subject {
@@ -53,6 +58,7 @@ export async function startOurs({ mover, desk, servers }: Bed, { mayGoStraight }
       }
       throw new Error(`no way past i3 within ${SETTLE_MS} ms\n${both.map(({ child }) => child?.tail(10)).join("\n")}`);
     },
+    close: () => Promise.resolve(),
     story: (sinceMs) => both.flatMap((proxy) => pathEvents(proxy).filter(({ atMs }) => atMs >= sinceMs).map(({ atMs, to }) => `${proxy.host.name} +${(atMs - sinceMs).toFixed(0)} ms: ${to}`)),
   };
 }
@@ -72,11 +78,18 @@ function pathEvents({ child }: Laptop): readonly PathEvent[] {
 }
 
 export async function startOther(name: Exclude<SubjectName, "ours">, { mover, desk }: Bed): Promise<Subject> {
-  const still = { settle: () => sleep(STEADY_MS), story: () => [] };
-  if (name === "wireguard-go") return { name, ...still, deskAddress: (await startPeer(name, mover, desk)).address, moverAddress: "10.66.0.1" };
-  const args = ["up", mover.namespace.name, mover.address4, desk.namespace.name, desk.address4, scratchDirectory()];
-  const { stdout } = await promisify(execFile)(STRONGSWAN, args, { timeout: START_MS });
-  return { name, ...still, deskAddress: stdout.trim(), moverAddress: "10.71.0.1" };
+  const still = { name, settle: () => sleep(STEADY_MS), story: () => [] };
+  if (name === "wireguard-go") return { ...still, deskAddress: (await startPeer(name, mover, desk)).address, moverAddress: "10.66.0.1", close: () => Promise.resolve() };
+  // Not in /run, over which each charon has another.
+  const directory = await mkdtemp(join(tmpdir(), "i3-strongswan-"));
+  const close = (): Promise<void> => rm(directory, { recursive: true, force: true });
+  try {
+    const { stdout } = await promisify(execFile)(STRONGSWAN, ["up", mover.namespace.name, mover.address4, desk.namespace.name, desk.address4, directory], { timeout: START_MS });
+    return { ...still, deskAddress: stdout.trim(), moverAddress: "10.71.0.1", close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 async function untilAnswered(ping: () => Promise<{ readonly status: number }>): Promise<void> {
