@@ -10,7 +10,7 @@
  *     eth0 metric 100   eth1 metric 200
  *                  mover
  */
-import { Topology, type Host, type Link, type Nat, type NatOptions, type NetNode, type WanOptions } from "@i3/netns";
+import { Topology, type Host, type Link, type Nat, type NatOptions, type Router, type WanOptions } from "@i3/netns";
 
 export interface BedOptions {
   readonly roundTripMs: number;
@@ -27,7 +27,7 @@ export interface Bed {
   readonly mover: Host;
   readonly desk: Host;
   readonly servers: readonly Host[];
-  readonly wifi: NetNode;
+  readonly core: Router;
   /** Null without `nat`. */
   readonly nat: Nat | null;
   readonly wifiLink: Link;
@@ -48,7 +48,7 @@ export async function openBed({ roundTripMs, hasSecondUplink = false, nat, rateK
   const wan: WanOptions = { delayMs: roundTripMs / 4 };
   const natBox = nat === undefined ? null : topology.nat("wifi", nat);
   const wifi = natBox ?? topology.router("wifi");
-  const wifiLink = topology.link(core, wifi, { subnet: "203.0.113.0/30", wan: rateKbit === undefined ? wan : { ...wan, rateKbit } });
+  const wifiLink = topology.link(core, wifi, { subnet: "203.0.113.0/30", wan: { ...wan, ...(rateKbit === undefined ? {} : { rateKbit }) } });
   const [mover, desk] = [topology.host("mover"), topology.host("desk")];
   topology.lan("air", { subnet: "198.51.100.0/24", gateway: wifi, members: [mover] });
   if (hasSecondUplink) {
@@ -60,7 +60,7 @@ export async function openBed({ roundTripMs, hasSecondUplink = false, nat, rateK
   topology.link(core, dsl, { subnet: "203.0.113.8/30", wan });
   topology.lan("office", { subnet: "198.51.102.0/24", gateway: dsl, members: [desk] });
   await topology.up();
-  return { topology, mover, desk, servers, wifi, nat: natBox, wifiLink, roundTripMs };
+  return { topology, mover, desk, servers, core, nat: natBox, wifiLink, roundTripMs };
 }
 
 /** Makes `eth1` the interface of choice. */

@@ -4,10 +4,11 @@
  *     npm run bench -- handover [--json FILE] [--only ROW,ROW] [--quick]
  */
 import type { Row } from "../report.js";
+import { lengthRows } from "./length-rows.js";
 import { moveRows } from "./move-rows.js";
 import { makePlan } from "./plan.js";
 
 export async function handover(options: { readonly quick: boolean; readonly only: string | undefined }): Promise<readonly Row[]> {
   const plan = makePlan(options);
-  return [...(await moveRows(plan))];
+  return [...(await moveRows(plan)), ...(await lengthRows(plan))];
 }

@@ -150,7 +150,7 @@ export async function startPeer(peer: Peer, a: Host, b: Host): Promise<Subject> 
 }
 
 /** Runs a program to its end. Rejects unless its status is 0. */
-export async function succeed(host: Host, program: string, args: readonly string[], timeoutMs?: number): Promise<string> {
+export async function succeed(host: Pick<Host, "name" | "exec">, program: string, args: readonly string[], timeoutMs?: number): Promise<string> {
   const { status, stdout, stderr } = await host.exec(program, args, timeoutMs === undefined ? {} : { timeoutMs });
   if (status === 0) return stdout;
   throw new Error(`${host.name}: ${program} ${args.join(" ")}: status ${status}: ${(stderr || stdout).trim().slice(-1_000)}`);

@@ -1,0 +1,104 @@
+/**
+ * What a way costs that takes as long as another: past i3, and by a server, beside plain IP between the same hosts. Round trips on a path without a limit; TCP where the mover's
+ * link has one, as it fills that link: bytes there, with all headers.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { pings } from "../handshake/first-answer-rows.js";
+import { makeRow, median, type Row } from "../report.js";
+import { succeed } from "../tunnel/bed.js";
+import { tcpRun } from "../tunnel/iperf.js";
+import { openBed, type Bed, type BedOptions } from "./bed.js";
+import { say, type Plan } from "./plan.js";
+import { startOurs } from "./subject.js";
+
+const ROUND_TRIP_MS = 20;
+const RATE_KBIT = 20_000;
+/** Pings go in turns, so that a busy time is everybody's. */
+const PINGS_IN_TURN = 20;
+/** TCP has filled the link by then. */
+const WARM_UP_MS = 3_000;
+const MS = 0.2;
+
+const WAYS = [
+  { name: "past i3", mayGoStraight: true, addedMs: MS, share: 0.98 },
+  { name: "by a server", mayGoStraight: false, addedMs: null, share: 0.97 },
+] as const;
+type Way = (typeof WAYS)[number];
+
+export async function lengthRows(plan: Plan): Promise<readonly Row[]> {
+  if (!plan.rows.has("length")) return [];
+  const rows: Row[] = [];
+  for (const way of WAYS) rows.push(await pingRow(plan, way), await tcpRow(plan, way));
+  return rows;
+}
+
+/** Two ways between the same hosts: `ours`, `plain` the address of the far end by each. */
+async function withBoth<T>(way: Way, options: Partial<BedOptions>, work: (bed: Bed, to: { readonly ours: string; readonly plain: string }) => Promise<T>): Promise<T> {
+  const bed = await openBed({ roundTripMs: ROUND_TRIP_MS, ...options });
+  try {
+    const { proxies, settle } = await startOurs(bed, way);
+    const ours = proxies.desk.address4;
+    // TCP and pings alone keep the way past i3, once it is there.
+    const talking = bed.mover.spawn("ping", ["-n", "-q", "-i", "0.2", ours]);
+    await settle();
+    const result = await work(bed, { ours, plain: bed.desk.address4 });
+    await talking.stop();
+    return result;
+  } finally {
+    await bed.topology.close();
+  }
+}
+
+async function pingRow({ runs, pings: count }: Plan, way: Way): Promise<Row> {
+  return withBoth(way, {}, async ({ mover }, to) => {
+    const medians: { readonly ours: number; readonly plain: number }[] = [];
+    for (let run = 0; run < runs; run += 1) {
+      const times = { ours: [] as number[], plain: [] as number[] };
+      for (let done = 0; done < count; done += PINGS_IN_TURN) for (const which of ["plain", "ours"] as const) times[which].push(...(await pings(mover, to[which], PINGS_IN_TURN)));
+      medians.push({ ours: median(times.ours), plain: median(times.plain) });
+    }
+    const plain = median(medians.map((each) => each.plain));
+    const added = median(medians.map((each) => each.ours - each.plain));
+    say(`round trip ${way.name}: ${medians.map((each) => `${each.ours.toFixed(2)} of ${each.plain.toFixed(2)}`).join(", ")} ms`);
+    const row = makeRow({
+      name: `round trip ${way.name}, ${ROUND_TRIP_MS} ms`, unit: "ms", better: "lower", runs: medians.map((each) => plain + each.ours - each.plain),
+      baselines: { "plain IP": plain, ...(way.addedMs === null ? {} : { limit: plain + way.addedMs }) }, limits: way.addedMs === null ? {} : { limit: 1 },
+    });
+    return { ...row, beside: { "longer than plain IP, ms": { ours: added } } };
+  });
+}
+
+async function tcpRow({ runs, transferSeconds }: Plan, way: Way): Promise<Row> {
+  return withBoth(way, { rateKbit: RATE_KBIT }, async (bed, to) => {
+    const seen = { ours: [] as Transfer[], plain: [] as Transfer[] };
+    for (let run = 0; run < runs; run += 1) {
+      for (const which of ["plain", "ours"] as const) seen[which].push(await transfer(bed, to[which], transferSeconds));
+    }
+    const of = (which: keyof typeof seen, what: keyof Transfer): number => median(seen[which].map((each) => each[what]));
+    for (const which of ["plain", "ours"] as const) say(`TCP ${way.name}, ${which}: ${seen[which].map(({ onTheWire, toPrograms }) => `${onTheWire.toFixed(2)} Mbit/s on the wire, ${toPrograms.toFixed(2)} to programs`).join("; ")}`);
+    const row = makeRow({
+      name: `TCP ${way.name}, ${ROUND_TRIP_MS} ms, ${RATE_KBIT / 1_000} Mbit/s, on the wire`, unit: "Mbit/s", better: "higher", runs: seen.ours.map(({ onTheWire }) => onTheWire),
+      baselines: { "plain IP": of("plain", "onTheWire") }, limits: { "plain IP": way.share },
+    });
+    return { ...row, beside: { "to programs, Mbit/s": { ours: of("ours", "toPrograms"), "plain IP": of("plain", "toPrograms") } } };
+  });
+}
+
+/** Mbit/s. */
+interface Transfer {
+  readonly onTheWire: number;
+  readonly toPrograms: number;
+}
+
+async function transfer({ mover, desk, core }: Bed, address: string, seconds: number): Promise<Transfer> {
+  // What has passed the emulated link, IP headers included.
+  const delivered = async (): Promise<{ readonly bytes: number; readonly atMs: number }> => ({ bytes: Number(await succeed(core, "cat", ["/sys/class/net/to-wifi/statistics/rx_bytes"])), atMs: performance.now() });
+  const running = tcpRun({ name: "", a: mover, b: desk, address, pids: { a: 0, b: 0, between: [] } }, seconds + WARM_UP_MS / 1_000);
+  await sleep(WARM_UP_MS);
+  const from = await delivered();
+  await sleep(seconds * 1_000);
+  const to = await delivered();
+  const { mbitPerSecond } = await running;
+  return { onTheWire: ((to.bytes - from.bytes) * 8) / (to.atMs - from.atMs) / 1_000, toPrograms: mbitPerSecond };
+}
