@@ -30,6 +30,8 @@ export interface ViaLocator extends Locator {
   readonly local?: Uint8Array;
   /** The number of the interface that is to be used. @default 0, the system's choice */
   readonly interfaceIndex?: number;
+  /** Nobody may cut what goes there: it is refused when the interface cannot take it, and lost on a path that cannot. Not by `ip`. @default false, the system cuts as it knows the path, and over IPv4 routers do */
+  readonly isWhole?: boolean;
 }
 
 /** ::ffff:0:0/96 (RFC 4291 §2.5.5.2). */

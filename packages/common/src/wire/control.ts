@@ -18,6 +18,8 @@ import { readTriggerTarget, triggerTargetValue, type TriggerTarget } from "./tri
 export const CONTROL_FIRST_BYTE = 0x19;
 export const CONTROL_HEADER_BYTES = 16;
 export const MAX_CONTROL_BYTES = 1_232;
+/** Of CHECK alone: with zeros it asks whether a path takes so many. */
+export const MAX_CHECK_BYTES = 9_000;
 export const MAC_BYTES = 16;
 export const NONCE_BYTES = 8;
 export const COOKIE_BYTES = 24;
@@ -305,12 +307,14 @@ function messageOf(type: ControlType, r: BodyReader): ControlMessage {
   }
 }
 
+const mostBytesOf = (type: ControlMessage["type"]): number => (type === "CHECK" ? MAX_CHECK_BYTES : MAX_CONTROL_BYTES);
+
 /**
- * One datagram. `nonce`: 8 bytes. `mac`, for messages between servers, is given all bytes before the MAC and returns 16.
- * Throws WireError when it would be longer than {@link MAX_CONTROL_BYTES}.
+ * One datagram. `nonce`: 8 bytes. `mac`, for messages between servers, is given all bytes before the MAC and returns 16. `least`: it is padded to so many bytes.
+ * Throws WireError when it would be longer than {@link MAX_CONTROL_BYTES}, CHECK than {@link MAX_CHECK_BYTES}.
  */
-export function encodeControl(message: ControlMessage, nonce: Uint8Array, mac?: (covered: Uint8Array) => Uint8Array): Uint8Array {
-  const out = encodeControlWithRoom(message, nonce, mac === undefined ? 0 : MAC_BYTES, PADDED_BYTES[message.type] ?? 0);
+export function encodeControl(message: ControlMessage, nonce: Uint8Array, mac?: (covered: Uint8Array) => Uint8Array, least = 0): Uint8Array {
+  const out = encodeControlWithRoom(message, nonce, mac === undefined ? 0 : MAC_BYTES, Math.max(least, PADDED_BYTES[message.type] ?? 0));
   if (mac === undefined) return out;
   out[OFFSET_FLAGS] = FLAG_MAC;
   const macStart = out.length - MAC_BYTES;
@@ -322,7 +326,7 @@ export function encodeControl(message: ControlMessage, nonce: Uint8Array, mac?: 
 export function encodeControlWithRoom(message: ControlMessage, nonce: Uint8Array, room: number, least: number): Uint8Array {
   const body = packBody(bodyOf(message));
   const length = Math.max(CONTROL_HEADER_BYTES + body.length + room, least);
-  if (length > MAX_CONTROL_BYTES) throw new WireError(message.type, `${length} bytes`);
+  if (length > mostBytesOf(message.type)) throw new WireError(message.type, `${length} bytes`);
   const out = new Uint8Array(length);
   out[0] = CONTROL_FIRST_BYTE;
   out[OFFSET_TYPE] = CONTROL_TYPES[message.type];
@@ -344,10 +348,10 @@ export interface DecodedControl {
 /** The inverse of {@link encodeControl}. Throws WireError on everything else. */
 export function decodeControl(bytes: Uint8Array): DecodedControl {
   if (bytes.length < CONTROL_HEADER_BYTES) throw new WireError("control", "shorter than its header");
-  if (bytes.length > MAX_CONTROL_BYTES) throw new WireError("control", `${bytes.length} bytes`);
   if (bytes[0] !== CONTROL_FIRST_BYTE) throw new WireError("control", "another version");
   const type = NAMES.get(bytes[OFFSET_TYPE] ?? 0);
   if (type === undefined) throw new WireError("control", `unknown type ${bytes[OFFSET_TYPE]}`);
+  if (bytes.length > mostBytesOf(type)) throw new WireError("control", `${bytes.length} bytes`);
   const withMac = ((bytes[OFFSET_FLAGS] ?? 0) & FLAG_MAC) !== 0;
   const bodyEnd = CONTROL_HEADER_BYTES + (((bytes[OFFSET_BODY_LENGTH] ?? 0) << 8) | (bytes[OFFSET_BODY_LENGTH + 1] ?? 0));
   const macStart = bytes.length - MAC_BYTES;

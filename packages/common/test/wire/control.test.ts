@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import {
-  CONTROL_TYPES, decodeControl, encodeControl, FLAG_MAC, isRingMessage, KEY_KIND, MAX_CONTROL_BYTES, PADDED_BYTES, WireError,
+  CONTROL_TYPES, decodeControl, encodeControl, FLAG_MAC, isRingMessage, KEY_KIND, MAX_CHECK_BYTES, MAX_CONTROL_BYTES, PADDED_BYTES, WireError,
   type ControlMessage, type ControlType,
 } from "../../src/index.js";
 import { anyControlMessage } from "./any-control-message.js";
@@ -95,6 +95,16 @@ describe("control messages", () => {
     wire.set(rowOf("PING"));
     expect(decodeControl(wire.subarray(0, MAX_CONTROL_BYTES)).message).toEqual({ type: "PING" });
     expect(() => decodeControl(wire)).toThrow(WireError);
+  });
+
+  it("takes CHECK of 9,000 bytes and no more", () => {
+    const check = encodeControl({ type: "CHECK", spi: 0x2000_0000, flags: 1 }, NONCE, () => filled(16, 5), MAX_CHECK_BYTES);
+    expect(check.length).toBe(MAX_CHECK_BYTES);
+    const { message, mac } = decodeControl(check);
+    expect([message, mac?.covered.length]).toEqual([{ type: "CHECK", spi: 0x2000_0000, flags: 1 }, MAX_CHECK_BYTES - 16]);
+    expect(() => decodeControl(Uint8Array.of(...check, 0))).toThrow(WireError);
+    expect(() => encodeControl({ type: "CHECK", spi: 0x2000_0000, flags: 1 }, NONCE, undefined, MAX_CHECK_BYTES + 1)).toThrow(WireError);
+    expect(() => encodeControl({ type: "PING" }, NONCE, undefined, MAX_CONTROL_BYTES + 1)).toThrow(WireError);
   });
 
   it("does not encode more than 1,232 bytes", () => {

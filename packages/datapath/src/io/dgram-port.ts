@@ -5,6 +5,7 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { concatBytes } from "@i3/common";
 import type { SendFailure } from "../datapath.js";
+import { VIA, viaAt } from "../reference/endpoints.js";
 import { ADDRESS_SLOT_BYTES, WAY_SLOT_BYTES, type DatagramBatch } from "../reference/step.js";
 import { EngineDriver, type DriverOptions } from "./engine-driver.js";
 import { DatagramAddresses } from "./datagram-addresses.js";
@@ -71,8 +72,8 @@ class DgramPort implements UdpPort {
 
   write(batch: DatagramBatch): void {
     for (let i = 0; i < batch.count; i++) {
-      // Of the main port alone. Node cannot choose the address or the interface of a datagram: the system does.
-      const address = batch.ways[i * WAY_SLOT_BYTES] === 0 ? this.#addresses.read(batch.addresses, i * 18) : null;
+      // Of the main port alone. Node cannot choose the address or the interface of a datagram, nor that it stays whole: the system does.
+      const address = viaAt(batch.ways, i * WAY_SLOT_BYTES) === VIA.udp ? this.#addresses.read(batch.addresses, i * 18) : null;
       if (address === null || this.#unconfirmed >= MAX_UNCONFIRMED) this.drops.ioError += 1;
       else this.#send(batch.arena.slice(i * batch.slotBytes, i * batch.slotBytes + (batch.lengths[i] ?? 0)), address, batch.tells[i] === 1 ? routeAt(batch, i) : null);
     }

@@ -78,6 +78,12 @@ napi_value make_upcall(napi_env env, const i3::Upcall& upcall, ControlDatagrams&
   return object;
 }
 
+// The first byte of a way.
+bool is_way(uint8_t byte) {
+  constexpr auto last = static_cast<unsigned>(i3::Via::ip);
+  return byte <= last || (byte & ~i3::Way::whole) < last;
+}
+
 }  // namespace
 
 i3::Endpoint take_endpoint(Check& check, napi_value value, const char* name) {
@@ -99,12 +105,13 @@ Route read_route(Check& check, i3::Bytes bytes, const char* name) {
   Route route;
   constexpr size_t endpoint_bytes = sizeof(route.endpoint.bytes);
   const bool is_whole = bytes.size() == endpoint_bytes + i3::Way::packed_bytes;
-  const bool fits = is_whole ? bytes[endpoint_bytes] <= static_cast<uint8_t>(i3::Via::ip) : bytes.size() == endpoint_bytes;
+  const bool fits = is_whole ? is_way(bytes[endpoint_bytes]) : bytes.size() == endpoint_bytes;
   if (check.valid() && !fits) check.fail(name, "expected 18 or 39 bytes");
   if (!check.valid()) return route;
   std::memcpy(route.endpoint.bytes.data(), bytes.data(), endpoint_bytes);
   if (!is_whole) return route;
-  route.way.via = static_cast<i3::Via>(bytes[endpoint_bytes]);
+  route.way.via = static_cast<i3::Via>(bytes[endpoint_bytes] & i3::Way::via_mask);
+  route.way.is_whole = (bytes[endpoint_bytes] & i3::Way::whole) != 0;
   std::memcpy(route.way.local.data(), bytes.data() + endpoint_bytes + 1, route.way.local.size());
   route.way.interface_index = i3::u32(bytes, endpoint_bytes + i3::Way::interface_offset);
   return route;
@@ -139,7 +146,7 @@ napi_value make_route(napi_env env, const i3::Endpoint& endpoint, const i3::Way&
   constexpr size_t endpoint_bytes = sizeof(endpoint.bytes);
   std::array<uint8_t, endpoint_bytes + i3::Way::packed_bytes> bytes{};
   i3::copy_to(bytes, 0, endpoint.bytes);
-  i3::put8(bytes, endpoint_bytes, static_cast<unsigned>(way.via));
+  i3::put8(bytes, endpoint_bytes, way.first_byte());
   i3::copy_to(bytes, endpoint_bytes + 1, way.local);
   i3::put32(bytes, endpoint_bytes + i3::Way::interface_offset, way.interface_index);
   return make_bytes(env, bytes);

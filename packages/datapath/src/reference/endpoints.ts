@@ -1,7 +1,7 @@
 /**
  * Locators as they stand in a DatagramBatch: an endpoint, which is an IPv6 or IPv4-mapped address 16 and a port 2, and a way.
  *
- *     | via 1: 0 udp, 1 hip, 2 ip | address of ours 16, as above; zeros: the system's choice | interface 4; 0: the system's choice |
+ *     | via 1: 0 udp, 1 hip, 2 ip; and 0x10 when nobody may cut it | address of ours 16, as above; zeros: the system's choice | interface 4; 0: the system's choice |
  *
  * An endpoint with a way behind it is a route.
  */
@@ -17,6 +17,8 @@ const MAX_INTERFACE_INDEX = 0x7fff_ffff;
 export const ROUTE_BYTES = ADDRESS_SLOT_BYTES + WAY_SLOT_BYTES;
 export const VIAS = ["udp", "hip", "ip"] as const satisfies readonly Via[];
 export const VIA = { udp: 0, hip: 1, ip: 2 } as const satisfies Record<Via, number>;
+const VIA_MASK = 0x0f;
+const WHOLE = 0x10;
 const ADDRESS_BYTES = 16;
 const UDP_HEADER_BYTES = 8;
 /** Before an IPv4 address (RFC 4291 §2.5.5.2). */
@@ -52,21 +54,25 @@ export function putEndpoint(out: Uint8Array, at: number, { address, port }: Loca
 
 /** With its way. Throws RangeError as {@link encodeEndpoint}, and for a way that no socket has. */
 export function encodeRoute(locator: ViaLocator): Uint8Array {
-  const { via = "udp", local, interfaceIndex = 0, address, port } = locator;
+  const { via = "udp", local, interfaceIndex = 0, isWhole = false, address, port } = locator;
   const out = new Uint8Array(ROUTE_BYTES);
   out.set(encodeEndpoint(locator));
   if (!Object.hasOwn(VIA, via)) throw new RangeError(`a locator via ${String(via)}`);
   if (via === "ip" && port !== IP_PROTOCOL.hip && port !== IP_PROTOCOL.esp) throw new RangeError(`IP protocol ${port}, expected ${IP_PROTOCOL.hip} or ${IP_PROTOCOL.esp}`);
   if (local !== undefined && local.length !== address.length) throw new RangeError("an address of ours of another family");
   if (!Number.isInteger(interfaceIndex) || interfaceIndex < 0 || interfaceIndex > MAX_INTERFACE_INDEX) throw new RangeError(`interface ${interfaceIndex}`);
-  out[ADDRESS_SLOT_BYTES] = VIA[via];
+  if (isWhole && via === "ip") throw new RangeError("whole datagrams by IP");
+  out[ADDRESS_SLOT_BYTES] = VIA[via] | (isWhole ? WHOLE : 0);
   if (local !== undefined) putAddress(out, ADDRESS_SLOT_BYTES + WAY_OFFSET.local, local);
   put32(out, ADDRESS_SLOT_BYTES + WAY_OFFSET.interfaceIndex, interfaceIndex);
   return out;
 }
 
+/** A number of {@link VIA}. */
+export const viaAt = (ways: Uint8Array, wayAt: number): number => u8(ways, wayAt) & VIA_MASK;
+
 /** Of a datagram that takes this route: bare in IP there is none. */
-export const udpHeaderBytes = (route: Uint8Array): number => (u8(route, ADDRESS_SLOT_BYTES) === VIA.ip ? 0 : UDP_HEADER_BYTES);
+export const udpHeaderBytes = (route: Uint8Array): number => (viaAt(route, ADDRESS_SLOT_BYTES) === VIA.ip ? 0 : UDP_HEADER_BYTES);
 
 /** The caller has checked that the port is not 0. */
 export function decodeEndpoint(bytes: Uint8Array, at: number): Locator {
@@ -79,11 +85,13 @@ export function decodeEndpoint(bytes: Uint8Array, at: number): Locator {
 /** `ways[wayAt …]`: the way beside the endpoint. Without fields that say what is so unless said otherwise. */
 export function decodeRoute(bytes: Uint8Array, at: number, ways: Uint8Array, wayAt: number): ViaLocator {
   const locator = decodeEndpoint(bytes, at);
-  const via = VIAS[u8(ways, wayAt)] ?? "udp";
+  const via = VIAS[viaAt(ways, wayAt)] ?? "udp";
+  const isWhole = (u8(ways, wayAt) & WHOLE) !== 0;
   const interfaceAt = wayAt + WAY_OFFSET.interfaceIndex;
   const hasLocal = ways.subarray(wayAt + WAY_OFFSET.local, interfaceAt).some((byte) => byte !== 0);
   const interfaceIndex = u32(ways, interfaceAt);
   return Object.freeze({
     ...locator, ...(via !== "udp" && { via }), ...(hasLocal && { local: makeLocator(copyBytes(ways, wayAt + WAY_OFFSET.local, interfaceAt), 1).address }), ...(interfaceIndex !== 0 && { interfaceIndex }),
+    ...(isWhole && { isWhole }),
   });
 }

@@ -2,14 +2,14 @@
  * The reference engine: the specification of the packet engine in TypeScript (docs/datapath.md). No I/O, clock or randomness:
  * the time is that of the last step.
  */
-import { MAX_CONTROL_BYTES, type Locator } from "@i3/common";
+import { MAX_CHECK_BYTES, MAX_CONTROL_BYTES, type Locator } from "@i3/common";
 import { IP_PROTOCOL, type ChallengeAnswers, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type PassOn, type RefreshAnswers, type Refreshed, type Responsibility, type SendFailure, type Services, type Strength, type TriggerEntry, type Upcall } from "../datapath.js";
 import { DATA_OFFSET, ID_BYTES, LAST_PAYLOAD_KIND, NONCE_BYTES, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
-import { classifyDatagram, isBetweenServers } from "../wire/first-byte.js";
+import { classifyDatagram, isBetweenServers, isCheck } from "../wire/first-byte.js";
 import type { Arrival } from "./arrival.js";
 import { requireName } from "./association-table.js";
 import { ChallengeRules } from "./challenge-rules.js";
-import { PORT_OFFSET, VIA, decodeEndpoint, decodeRoute, encodeEndpoint, encodeRoute } from "./endpoints.js";
+import { PORT_OFFSET, VIA, decodeEndpoint, decodeRoute, encodeEndpoint, encodeRoute, viaAt } from "./endpoints.js";
 import { EspInput } from "./esp-input.js";
 import { HostRules } from "./host-rules.js";
 import { HipRules } from "./hip-rules.js";
@@ -80,7 +80,7 @@ export class ReferenceEngine implements StepCore {
     const { bytes, at, length, origins, originAt } = arrival;
     // Port 0 is nobody's: nothing could be answered to it (RFC 768).
     if (length < 1 || u16(origins, originAt + PORT_OFFSET) === 0) return this.#state.counters.drop("malformed");
-    const via = u8(arrival.ways, arrival.wayAt);
+    const via = viaAt(arrival.ways, arrival.wayAt);
     if (via === VIA.ip) return this.#fromIp(arrival);
     const kind = classifyDatagram(u8(bytes, at), length);
     // i3 is spoken on the main port alone.
@@ -103,7 +103,7 @@ export class ReferenceEngine implements StepCore {
   #control(arrival: Arrival): void {
     const { bytes, at, length, origins, originAt } = arrival;
     const { counters, upcalls, nowMs } = this.#state;
-    if (length > MAX_CONTROL_BYTES) return counters.drop("malformed");
+    if (length > (isCheck(u8(bytes, at + 1), length) ? MAX_CHECK_BYTES : MAX_CONTROL_BYTES)) return counters.drop("malformed");
     const what = isBetweenServers(u8(bytes, at + 1), length) ? "ring" : "control";
     if (!upcalls.allowSource(what, nowMs, origins, originAt, () => this.#refreshes.answer(arrival) || this.#challenges.answer(arrival))) return;
     upcalls.push({ kind: "control", from: decodeEndpoint(origins, originAt), bytes: copyBytes(bytes, at, at + length) });

@@ -14,6 +14,11 @@ export const CONTROL_FIRST_BYTE = 0x19;
 /** Types of what servers say to each other (docs/wire.md §4); in the second byte. */
 const RING_TYPES = { first: 32, last: 59 } as const;
 
+const CHECK_TYPE = 18;
+
+/** Whether a control datagram is one that may be long. */
+export const isCheck = (type: number, length: number): boolean => length > 1 && type === CHECK_TYPE;
+
 /** Whether a control datagram is of a type that passes between servers. */
 export const isBetweenServers = (type: number, length: number): boolean => length > 1 && type >= RING_TYPES.first && type <= RING_TYPES.last;
 

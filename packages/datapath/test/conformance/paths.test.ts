@@ -133,7 +133,7 @@ describe("what may go to a place that has not answered", () => {
   it.each<readonly [string, Partial<Flow & { action: "esp" }>, string]>([
     ["the same", {}, "r"], ["another header", { header: dataPacket({ ids: [makeId(8)], payloadKind: 4 }) }, "r"], ["none", { header: null }, ""],
     ["more credit", { creditBytes: 217 }, "s"], ["another port", { locator: { ...AWAY, port: 4_001 } }, "s"], ["another way", { locator: { ...AWAY, via: "hip" } }, "s"],
-    ["another interface", { locator: { ...AWAY, interfaceIndex: 7 } }, "s"],
+    ["another interface", { locator: { ...AWAY, interfaceIndex: 7 } }, "s"], ["whole datagrams", { locator: { ...AWAY, isWhole: true } }, "s"],
     ["another address of ours", { locator: { ...AWAY, via: "hip", local: ip4("192.0.2.200") } }, "s"],
   ])("is counted on when the flow is set again with %s", (_, more, then) => {
     const flow = { header: HEADER, creditBytes: 216 };
@@ -189,7 +189,7 @@ describe("what the system refuses", () => {
   };
 
   it("is told of once in 100 ms for each locator and place", () => {
-    const places: readonly ViaLocator[] = [HOME, { ...HOME, local: ip4("192.0.2.200") }, { ...HOME, local: ip4("192.0.2.200"), interfaceIndex: 3 }, { ...HOME, via: "hip" }, AWAY, AWAY6];
+    const places: readonly ViaLocator[] = [HOME, { ...HOME, local: ip4("192.0.2.200") }, { ...HOME, local: ip4("192.0.2.200"), interfaceIndex: 3 }, { ...HOME, via: "hip" }, { ...HOME, isWhole: true }, AWAY, AWAY6];
     for (const place of places) for (let i = 0; i < 3; i++) pair.sendFailed(place, i === 0 ? "unreachable" : "too-big");
     expect(told(0)).toEqual(places.map((place) => failed(place, "unreachable")));
     told(99);

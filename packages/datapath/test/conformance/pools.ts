@@ -23,6 +23,7 @@ export const LOCATORS: readonly Locator[] = [
 export const ROUTES: readonly ViaLocator[] = [
   ...LOCATORS, { ...LOCATORS[0]!, via: "hip" }, { ...LOCATORS[1]!, via: "hip", local: ip4("192.0.2.200") }, { address: ip4("192.0.2.2"), port: 50, via: "ip" },
   { ...LOCATORS[1]!, local: ip4("192.0.2.200"), interfaceIndex: 3 }, { ...LOCATORS[3]!, interfaceIndex: 0x7fff_ffff },
+  { ...LOCATORS[0]!, isWhole: true }, { ...LOCATORS[3]!, isWhole: true }, { ...LOCATORS[1]!, via: "hip", isWhole: true },
   { address: ip6(0x99), port: 50, via: "ip", local: ip6(0x77), interfaceIndex: 2 }, { address: ip4("192.0.2.3"), port: 139, via: "ip", local: ip4("192.0.2.201") },
 ];
 

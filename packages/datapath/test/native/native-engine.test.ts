@@ -1,6 +1,6 @@
 /** The native engine's TypeScript side: what it refuses, how it asks the addon, what it makes of the answers. */
 import { readFileSync } from "node:fs";
-import { MAX_CONTROL_BYTES } from "@i3/common";
+import { MAX_CHECK_BYTES, MAX_CONTROL_BYTES } from "@i3/common";
 import { describe, expect, it } from "vitest";
 import { LIMITS, MAX_SPI, MIN_RECEIVER_SPI, MIN_SPI, type Datapath, type EspTransform, type Flow, type HipResponder, type InboundAssociation, type OutboundAssociation, type Service, type Strength } from "../../src/datapath.js";
 import type { RawUpcall } from "../../src/native-addon.js";
@@ -112,6 +112,7 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
     ["rewrite of an inbound association", inward({ source6: PAIR4 })],
     ["where packets of an association are expected from", inward({ watch: { from: { address: bytes(1), port: 1 } } })],
     ...[-1, 1.5, 2 ** 31, NaN].map((interfaceIndex): Row => [`interface ${interfaceIndex}`, flow({ header: null, locator: { ...AT, interfaceIndex } }, ESP)]),
+    ["whole datagrams by IP", flow({ header: null, locator: { address: ip4("192.0.2.1"), port: 50, via: "ip", isWhole: true } }, ESP)],
     ["an address of ours of another family", flow({ header: null, locator: { ...AT, local: ip6(1) } }, ESP)],
     ["port 0 where they are expected from", inward({ watch: { from: { ...AT, port: 0 } } })],
     ["HIT of a responder", hip({ hit: bytes(1) })],
@@ -332,6 +333,7 @@ describe("answers", () => {
     [{ kind: 5, name, from, nonce, shortcutOk: true, requestBytes: 48 }, { kind: "cache-request", id: name, from: AT, nonce, shortcutOk: true, requestBytes: 48 }],
     [{ kind: 8, spi: MIN_SPI, from: encodeRoute({ ...AT, via: "hip", local: ip4("192.0.2.9") }) }, { kind: "elsewhere", spi: MIN_SPI, from: { ...AT, via: "hip", local: ip4("192.0.2.9") } }],
     [{ kind: 9, from: encodeRoute({ ...AT, interfaceIndex: 3 }), reason: 1 }, { kind: "send-failed", locator: { ...AT, interfaceIndex: 3 }, reason: "too-big" }],
+    [{ kind: 9, from: encodeRoute({ ...AT, isWhole: true }), reason: 0 }, { kind: "send-failed", locator: { ...AT, isWhole: true }, reason: "unreachable" }],
     [{ kind: 6, from, bytes: bytes(59) }, { kind: "hip", from: AT, bytes: bytes(59) }],
   ])("upcall %#", (raw, expected) => {
     const { addon } = fakeAddon({ stepEngine: () => ({ tun: [], udp: [], upcalls: [raw] }) });
@@ -401,7 +403,7 @@ describe("C++ and TypeScript agree", () => {
       found.set(name, factors.reduce((product, factor) => product * factor, 1));
     }
     const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, moreKnownUpcalls: MORE_KNOWN_UPCALLS, moreKnownUpcallBytes: MORE_KNOWN_UPCALL_BYTES, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, i1Parameters: MAX_I1_PARAMETERS, i2Parameters: MAX_I2_PARAMETERS, dhGroups: MAX_DH_GROUPS, controlBytes: MAX_CONTROL_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
+    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, moreKnownUpcalls: MORE_KNOWN_UPCALLS, moreKnownUpcallBytes: MORE_KNOWN_UPCALL_BYTES, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, i1Parameters: MAX_I1_PARAMETERS, i2Parameters: MAX_I2_PARAMETERS, dhGroups: MAX_DH_GROUPS, controlBytes: MAX_CONTROL_BYTES, checkBytes: MAX_CHECK_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
     const both = Object.entries(limits).map(([name, value]) => [name, value, found.get(snake(name))]);
     expect(both.filter(([, ours, theirs]) => ours !== theirs)).toEqual([]);
     expect([...found.values()].some(Number.isNaN)).toBe(false);

@@ -1,4 +1,4 @@
-import { MAX_CONTROL_BYTES, makeLocator } from "@i3/common";
+import { MAX_CHECK_BYTES, MAX_CONTROL_BYTES, makeLocator } from "@i3/common";
 import { describe, expect, it } from "vitest";
 import { LIMITS } from "../../src/datapath.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
@@ -27,6 +27,7 @@ describe("datagrams by first byte", () => {
     ["data of 16 bytes", dataPacket({}).subarray(0, 16), { malformed: 1 }],
     ["empty stack", dataPacket({}).fill(0, 4, 5), { malformed: 1 }],
     ["control that is too long", new Uint8Array(MAX_CONTROL_BYTES + 1).fill(0x19), { malformed: 1 }],
+    ["CHECK that is too long", new Uint8Array(MAX_CHECK_BYTES + 1).fill(18).fill(0x19, 0, 1), { malformed: 1 }],
   ])("%s", (_, datagram, drops) => {
     const harness = new Harness();
     expect(harness.fromUdp(PEER, datagram)).toEqual({ tun: [], udp: [], upcalls: [], drops });
@@ -38,6 +39,11 @@ describe("datagrams by first byte", () => {
       { kind: "control", from, bytes: control(7) },
       { kind: "control", from, bytes: new Uint8Array(MAX_CONTROL_BYTES).fill(0x19) },
     ]);
+  });
+
+  it("a CHECK of 9,000 bytes goes up", () => {
+    const check = new Uint8Array(MAX_CHECK_BYTES).fill(18).fill(0x19, 0, 1);
+    expect(new Harness().fromUdp(PEER, check).upcalls).toEqual([{ kind: "control", from: PEER, bytes: check }]);
   });
 
   it("port 0 and lengths that are not the slot's are malformed", () => {

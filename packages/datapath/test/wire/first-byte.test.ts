@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CONTROL_TYPES, isRingMessage, type ControlType } from "@i3/common";
-import { classifyDatagram, isBetweenServers, type DatagramClass } from "../../src/wire/first-byte.js";
+import { classifyDatagram, isBetweenServers, isCheck, type DatagramClass } from "../../src/wire/first-byte.js";
 
 describe("first byte of a datagram", () => {
   it.each<readonly [number, number, DatagramClass]>([
@@ -20,6 +20,11 @@ describe("first byte of a datagram", () => {
   it("control of a type that passes between servers is what the codec says", () => {
     for (const [name, type] of Object.entries(CONTROL_TYPES)) expect([name, isBetweenServers(type, 2)]).toEqual([name, isRingMessage(name as ControlType)]);
     expect(isBetweenServers(CONTROL_TYPES.STATE, 1)).toBe(false);
+  });
+
+  it("knows the only message that may be long", () => {
+    expect(Object.entries(CONTROL_TYPES).filter(([, type]) => isCheck(type, 2)).map(([name]) => name)).toEqual(["CHECK"]);
+    expect(isCheck(CONTROL_TYPES.CHECK, 1)).toBe(false);
   });
 
   it("0xff alone is a keep-alive, and no byte at all is malformed", () => {

@@ -24,6 +24,11 @@ inline size_t parse(Bytes datagram) {
 }  // namespace data_header
 
 // Whether a control datagram is of a type that passes between servers (docs/wire.md §4).
+inline bool is_check(Bytes control) {
+  constexpr unsigned check_type = 18;
+  return control.size() > 1 && u8(control, 1) == check_type;
+}
+
 inline bool is_between_servers(Bytes control) {
   constexpr uint8_t first_type = 32, last_type = 59;
   return control.size() > 1 && control[1] >= first_type && control[1] <= last_type;

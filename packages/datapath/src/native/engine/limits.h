@@ -62,6 +62,8 @@ constexpr unsigned icmp_errors_per_second = 1'000;
 // One UDP datagram over IPv4 (RFC 768, RFC 791).
 constexpr size_t datagram_bytes = 65'507;
 constexpr size_t control_bytes = 1'232;
+// Of CHECK alone.
+constexpr size_t check_bytes = 9'000;
 constexpr size_t stack_length = 15;
 constexpr unsigned hop_limit = 16;
 constexpr unsigned copy_budget = 255;

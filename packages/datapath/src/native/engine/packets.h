@@ -29,12 +29,17 @@ struct Endpoint {
 enum class Via : uint8_t { udp, hip, ip };
 struct Way {
   static constexpr size_t packed_bytes = 21, interface_offset = 17;
+  // Of the first byte.
+  static constexpr unsigned via_mask = 0x0f, whole = 0x10;
   Via via = Via::udp;
+  // Nobody may cut it. Not by Via::ip.
+  bool is_whole = false;
   // As in Endpoint.
   std::array<uint8_t, 16> local{};
   uint32_t interface_index = 0;
 
   bool has_local() const { return local != std::array<uint8_t, 16>{}; }
+  uint8_t first_byte() const { return static_cast<uint8_t>(static_cast<unsigned>(via) | (is_whole ? whole : 0)); }
   bool has_place() const { return interface_index != 0 || has_local(); }
   bool operator==(const Way&) const = default;
 };

@@ -99,7 +99,7 @@ class NoticeLimit {
   bool allow(double now_ms, const Endpoint& to, const Way& way) {
     Key key{};
     copy_to(key, 0, to.bytes);
-    put8(key, 18, static_cast<unsigned>(way.via));
+    put8(key, 18, way.first_byte());
     copy_to(key, 19, way.local);
     put32(key, 35, way.interface_index);
     return allow(now_ms, key);

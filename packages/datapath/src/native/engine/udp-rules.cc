@@ -98,7 +98,7 @@ void UdpRules::from_ip(const Datagram& datagram) {
 }
 
 void UdpRules::control(const Datagram& datagram) {
-  if (datagram.bytes.size() > limits::control_bytes) return lane_.drop(Drop::malformed);
+  if (datagram.bytes.size() > (is_check(datagram.bytes) ? limits::check_bytes : limits::control_bytes)) return lane_.drop(Drop::malformed);
   const Endpoint& from = datagram.input->from;
   RefreshRules::Answer answer;
   const std::optional<challenge::Request> asked = challenge_.asked(datagram.bytes, from);

@@ -16,6 +16,8 @@ class UdpSender {
  public:
   // `wanted.udp_segment` false: also for sockets that are none of UDP.
   void open(int fd, bool is_v6, const Offloads& wanted);
+  // For UDP: from now on messages stay whole that are to. Otherwise the system decides.
+  void keep_whole();
   // `handler`: called for messages that tell, when the kernel refuses them for a reason that is about where they go.
   using RefusalHandler = std::function<void(const UdpMessage&, SendFailure)>;
   void on_refusal(RefusalHandler handler) { on_refusal_ = std::move(handler); }
@@ -63,11 +65,16 @@ class UdpSender {
   int send_cut(const UdpMessage& message, Call& call, LaneCounters& counters);
   int refuse(Call& call, size_t index, int error, LaneCounters& counters);
   void tell(const UdpMessage& message, int error) const;
+  // Sets the socket for `message`. What waits in `call` goes out before. errno as flush().
+  int set_whole(const UdpMessage& message, Call& call, LaneCounters& counters);
 
   int fd_ = -1;
   bool is_v6_ = false;
   bool traffic_class_ = false;
   Flag segment_;
+  bool keeps_whole_ = false;
+  // How the socket is set, for IPv4 and IPv6.
+  std::array<bool, 2> is_whole_{};
   RefusalHandler on_refusal_;
   Call calls_;
   // For trains that the kernel refuses while `calls_` is being sent.

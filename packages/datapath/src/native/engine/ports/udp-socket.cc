@@ -63,6 +63,7 @@ std::optional<PortError> UdpSocket::open(const UdpOptions& options, bool several
   Offloads possible = wanted;
   possible.traffic_class = has_traffic_class_;
   sender_.open(fd(), options.is_v6, possible);
+  sender_.keep_whole();
   return std::nullopt;
 }
 
