@@ -59,7 +59,7 @@ const engine = NativeEngine.open({
 });
 const { name: tunName, index: tunIndex } = engine.tun ?? { name: "", index: 0 };
 const proxy = new Proxy({
-  identity: generateHostIdentity(), sharedKey: content.sharedKey, nearerKeys: [], keepNearerKeys: () => undefined, datapath: engine, lastOwn4: null, leastGeneration: 0n, keepGeneration: () => undefined, suffix: "i3", rules, access: undefined, pins: new Pins(), pinFile: "", onPinned: () => undefined, publishedNames: [], rekeyAfterMs: 3_600_000, port: engine.udp.port, shortcutsToStrangers: false, randomBytes: random, wallMs: () => Date.now(),
+  identity: generateHostIdentity(), sharedKey: content.sharedKey, nearerKeys: [], keepNearerKeys: () => undefined, datapath: engine, tunMtu: 1_360, lastOwn4: null, leastGeneration: 0n, keepGeneration: () => undefined, suffix: "i3", rules, access: undefined, pins: new Pins(), pinFile: "", onPinned: () => undefined, publishedNames: [], rekeyAfterMs: 3_600_000, port: engine.udp.port, shortcutsToStrangers: false, randomBytes: random, wallMs: () => Date.now(),
   addresses: { range, isTaken: () => false, randomBytes: random }, limits: { max: 65_536, maxUnproven: 256, lifetimeMs: 7_200_000, unprovenLifetimeMs: 120_000 },
   hooks: {
     allocated: (addresses) => {

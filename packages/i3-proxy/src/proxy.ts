@@ -64,6 +64,8 @@ export interface ProxyEnvironment {
   /** Told which of these there are, before peers hear of an id of theirs. */
   readonly keepNearerKeys: (keys: readonly TriggerKey[]) => void;
   readonly datapath: Datapath;
+  /** Bytes: no program sends a longer packet. */
+  readonly tunMtu: number;
   readonly addresses: AddressSource;
   /** Our own virtual IPv4 address of the last run: kept if it is still free, for peers were told it. */
   readonly lastOwn4: Uint8Array | null;
@@ -192,7 +194,7 @@ export class Proxy {
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
     this.#ringLog = new RingLog({ log, clockOffsetMs: () => this.client.clockOffsetMs(), isReturnId: (id) => this.#returnIds.has(id) });
     this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name), onReadable: (mapping, packet) => this.#protectionLog.came(peerText(mapping), packet) }), () => new HipSetup({
-      ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes, identity.p256), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, own: this.#own, range: environment.addresses.range, rekeyAfterMs: environment.rekeyAfterMs, policyOf: (name) => this.#names.policyOf(name),
+      ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes, identity.p256), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, own: this.#own, range: environment.addresses.range, tunMtu: environment.tunMtu, rekeyAfterMs: environment.rekeyAfterMs, policyOf: (name) => this.#names.policyOf(name),
       onKeyed: (mapping) => this.setups.plain.giveAway(mapping), onNamed: (mapping) => void this.#setPolicy(mapping), trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids],
       leastGeneration: environment.leastGeneration, keepGeneration: environment.keepGeneration,
     }, 0));

@@ -25,8 +25,8 @@ export type PathMessage = Extract<ControlMessage, { type: "CHECK" | "CHECKED" }>
 
 const macOf = (key: Uint8Array, covered: Uint8Array): Uint8Array => new Uint8Array(createHmac("sha256", key).update(concatBytes(DOMAIN, covered)).digest().subarray(0, MAC_BYTES));
 
-/** One datagram. */
-export const sealPathMessage = (key: Uint8Array, message: PathMessage, nonce: Uint8Array): Uint8Array => encodeControl(message, nonce, (covered) => macOf(key, covered));
+/** One datagram, of `least` bytes at least. */
+export const sealPathMessage = (key: Uint8Array, message: PathMessage, nonce: Uint8Array, least = 0): Uint8Array => encodeControl(message, nonce, (covered) => macOf(key, covered), least);
 
 /** Takes equally long wherever they differ; false without a MAC. */
 export const isGenuine = (key: Uint8Array, mac: DecodedControl["mac"]): boolean => mac !== null && timingSafeEqual(mac.value, macOf(key, mac.covered));

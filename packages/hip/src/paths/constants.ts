@@ -44,6 +44,20 @@ export const MAX_CREDIT_BYTES = 262_144;
 /** Places on credit follow each other no sooner than this. */
 export const CREDIT_EVERY_MS = 200;
 
+/** The longest packets that every path takes, with IP and UDP: IPv6 by RFC 8200 §5, IPv4 by RFC 8899 §5.1.2. */
+export const MTU_BASE = { 4: 1_200, 6: 1_280 } as const;
+/** That are looked for: the least of IPv6, tunnels, DSL with L2TP and PPPoE, Ethernet. */
+export const MTU_SIZES: readonly number[] = [1_280, 1_400, 1_452, 1_472, 1_492, 1_500];
+/** RFC 8899 §5.1.2, MAX_PROBES. */
+export const MTU_TRIES = 3;
+/** RFC 8899 §5.1.1, PMTU_RAISE_TIMER. */
+export const MTU_RAISE_MS = 600_000;
+/** How long an answer to a probe is awaited: three that are lost after one that is due show a hole within 2 s. */
+export const MTU_PATIENCE = { roundTrips: 2, addMs: 100, atLeastMs: 150, atMostMs: 1_000 } as const;
+/** What is known is asked for again when so much was sent since the last answer, and not more often: at most a sixth is added. */
+export const MTU_AGAIN_BYTES = 8_192;
+export const MTU_AGAIN_MS = 500;
+
 /** Checks to one machine (an IPv4 address, an IPv6 /64) that has not answered, of all associations together: a peer may have named anybody's address. */
 export const CHECKS_PER_MACHINE_PER_SECOND = 1;
 export const CHECKS_PER_MACHINE_BURST = 48;

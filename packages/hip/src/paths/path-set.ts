@@ -17,12 +17,16 @@ export interface PathSetEnvironment {
   /** The peer's inbound SPI now. */
   readonly peerSpi: () => number;
   /** Null: whichever place the system chooses. */
-  readonly send: (place: PathPlace | null, to: Locator, bytes: Uint8Array) => void;
+  readonly send: (place: PathPlace | null, to: Locator, bytes: Uint8Array, /** Nobody may cut it. */ isWhole: boolean) => void;
   readonly budget: CheckBudget;
   /** Whether one host may have this address, and packets to it leave this host: not loopback, multicast, the overlay's own range. */
   readonly isPlausible: (locator: Locator) => boolean;
   /** Authentic bytes of the peer in all. */
   readonly heardBytes: () => number;
+  /** Bytes to the peer in all. */
+  readonly sentBytes: () => number;
+  /** The longest packet, with IP's header, that anybody would send to it. */
+  readonly mostBytes: (family: 4 | 6) => number;
 }
 
 /** What the peer says of a place of its own. */
@@ -40,6 +44,8 @@ export type PathChoice =
       readonly locator: Locator;
       /** Null: the peer has answered there. Otherwise no more than this may go there, and then the relay's way. */
       readonly creditBytes: number | null;
+      /** The longest packet, with IP's header, that it takes whole; null: not known yet, packets may be cut on the way. */
+      readonly mtu: number | null;
     };
 
 /** `carrying`: packets go now. `warm`: they did lately. */
@@ -54,16 +60,20 @@ export interface PathCounters {
   changes: number;
   /** Paths that ceased to answer. */
   died: number;
+  /** Checks that were padded to ask whether a path takes so many bytes. */
+  probes: number;
 }
 
 /** Older ones by so many get no answer: somebody has kept them. */
 const LATE_CHECKS = 64;
 /** Where the peer was seen first so lately it is, whatever it has taken back: its word may have been longer on its way. */
 const FRESH_MS = 2_000;
+/** Of IP and UDP. */
+const HEADER_BYTES = { 4: 28, 6: 48 } as const;
 const RELAY: PathChoice = Object.freeze({ kind: "relay" });
 
 export class PathSet {
-  readonly counters: PathCounters = { checks: 0, refused: 0, changes: 0, died: 0 };
+  readonly counters: PathCounters = { checks: 0, refused: 0, changes: 0, died: 0, probes: 0 };
   readonly #env: PathSetEnvironment;
   readonly #paths = new Map<string, Path>();
   #places: readonly PathPlace[] = [];
@@ -103,7 +113,7 @@ export class PathSet {
   get dueMs(): number {
     let dueMs = Infinity;
     for (const path of this.#paths.values()) dueMs = Math.min(dueMs, path.dueMs(this.#useOf(path)));
-    return dueMs;
+    return Math.min(dueMs, this.#probed?.mtu.dueMs() ?? Infinity);
   }
 
   /** Our places now, those used first first; at most 8. */
@@ -157,13 +167,20 @@ export class PathSet {
     this.#settle(nowMs);
   }
 
+  /** The interface refuses packets as long as those that went to a locator. */
+  tooBig(nowMs: number, to: Locator): void {
+    if (this.#inUse === null || !sameLocator(this.#inUse.locator, to)) return;
+    this.#inUse.mtu.restart();
+    this.#settle(nowMs);
+  }
+
   /** CHECK or CHECKED with an SPI of this association. */
   handle(nowMs: number, from: Locator, { nonce, mac }: Pick<DecodedControl, "nonce" | "mac">, message: PathMessage): void {
     const number = numberOf(nonce);
     const isOld = message.type === "CHECK" && number < this.#peerNumber - LATE_CHECKS;
     if (isOld || !isGenuine(this.#env.keys.in, mac)) return void (this.counters.refused += 1);
     if (message.type === "CHECKED") return this.#answered(nowMs, nonce);
-    this.#env.send(this.#placeFor(from), from, sealPathMessage(this.#env.keys.out, { type: "CHECKED", spi: this.#env.peerSpi(), observed: from }, nonce));
+    this.#env.send(this.#placeFor(from), from, sealPathMessage(this.#env.keys.out, { type: "CHECKED", spi: this.#env.peerSpi(), observed: from }, nonce), false);
     if (number <= this.#peerNumber) return;
     this.#peerNumber = number;
     if ((message.flags & CHECK_FLAG.inUse) !== 0) this.heardFrom(nowMs, from);
@@ -183,6 +200,25 @@ export class PathSet {
     }
     this.#settle(nowMs);
     for (const path of this.#paths.values()) if (path.isDue(nowMs, this.#useOf(path))) this.#check(nowMs, path);
+    this.#probe(nowMs);
+  }
+
+  /** Whose length is looked for. */
+  get #probed(): Path | null {
+    return this.#activity === "carrying" && this.#inUse?.isProven === true ? this.#inUse : null;
+  }
+
+  #probe(nowMs: number): void {
+    const path = this.#probed;
+    if (path === null) return;
+    const bytes = path.mtu.next(nowMs, { rttMs: path.rttMs, answeredMs: path.answeredMs, sentBytes: this.#env.sentBytes() });
+    if (bytes !== null) {
+      const nonce = this.#nonce();
+      path.mtu.sent(nowMs, nonce, bytes, path);
+      this.counters.probes += 1;
+      this.#say(path, nonce, bytes - HEADER_BYTES[path.place.family]);
+    }
+    this.#settle(nowMs);
   }
 
   /** Where our packets go from; the system may choose an interface that is dead. */
@@ -191,7 +227,7 @@ export class PathSet {
   }
 
   #answered(nowMs: number, nonce: Uint8Array): void {
-    for (const path of this.#paths.values()) if (path.answered(nowMs, nonce)) return this.#settle(nowMs);
+    for (const path of this.#paths.values()) if (path.answered(nowMs, nonce) || path.mtu.answered(nowMs, nonce, this.#env.sentBytes())) return this.#settle(nowMs);
     this.counters.refused += 1;
   }
 
@@ -206,13 +242,23 @@ export class PathSet {
 
   #check(nowMs: number, path: Path): void {
     if (!path.isProven && !this.#env.budget.take(nowMs, path.locator.address)) return path.putOff(nowMs);
-    const nonce = checkNonce(this.#number, this.#env.random);
-    this.#number = (this.#number + 1) >>> 0;
+    const nonce = this.#nonce();
     path.sent(nowMs, nonce);
     this.counters.checks += 1;
+    this.#say(path, nonce, 0);
+  }
+
+  #nonce(): Uint8Array {
+    const nonce = checkNonce(this.#number, this.#env.random);
+    this.#number = (this.#number + 1) >>> 0;
+    return nonce;
+  }
+
+  /** @param least bytes; one that is padded may not be cut */
+  #say(path: Path, nonce: Uint8Array, least: number): void {
     const isLed = path === this.#inUse || (this.#leftFor !== null && sameLocator(this.#leftFor, path.locator));
     const flags = isLed ? CHECK_FLAG.inUse : 0;
-    this.#env.send(path.place, path.locator, sealPathMessage(this.#env.keys.out, { type: "CHECK", spi: this.#env.peerSpi(), flags }, nonce));
+    this.#env.send(path.place, path.locator, sealPathMessage(this.#env.keys.out, { type: "CHECK", spi: this.#env.peerSpi(), flags }, nonce, least), least > 0);
   }
 
   #useOf(path: Path): PathUse {
@@ -232,7 +278,7 @@ export class PathSet {
     for (const key of this.#paths.keys()) if (!wanted.has(key)) this.#paths.delete(key);
     for (const [key, [place, locator]] of wanted) {
       const path = this.#paths.get(key);
-      if (path === undefined) this.#paths.set(key, new Path(nowMs, place, locator));
+      if (path === undefined) this.#paths.set(key, new Path(nowMs, place, locator, this.#env.mostBytes(place.family)));
       else path.place = place;
     }
   }
@@ -242,15 +288,20 @@ export class PathSet {
     const creditBytes = best === null || best.isProven ? null : this.#credit(nowMs, best);
     const path = best !== null && !best.isProven && creditBytes === null ? this.#bestProven() : best;
     const now = this.#choice;
+    const mtu = path?.isProven === true && path.mtu.isSettled ? path.mtu.bytes : null;
     const isSame = path === null ? now.kind === "relay" : now.kind === "straight" && this.#inUse === path && (now.creditBytes === null) === path.isProven;
     this.#inUse = path;
     if (path !== null) this.#leftFor = null;
-    if (isSame) return;
+    if (isSame) {
+      if (now.kind === "straight" && now.mtu !== mtu) this.#choice = Object.freeze({ ...now, mtu });
+      return;
+    }
     if (path === null) this.#choice = RELAY;
     else {
-      this.#choice = Object.freeze({ kind: "straight", place: path.place, locator: path.locator, creditBytes: path.isProven ? null : creditBytes });
+      this.#choice = Object.freeze({ kind: "straight", place: path.place, locator: path.locator, creditBytes: path.isProven ? null : creditBytes, mtu });
       // The peer hears of it at once, and answers.
       path.open(nowMs);
+      path.mtu.doubt();
     }
     this.counters.changes += 1;
   }

@@ -10,6 +10,8 @@ import {
   AGAIN_MS, CARRYING_EVERY_MS, CHECKS_PER_ROUND_TRIP, DEAD_REST_MS, MAX_ASKED, MAX_REST_MS, MISSES, OPENING_MS, OVERDUE, PATIENCE, PROOF_LIFE_MS, REST_MS, STANDBY_EVERY_MS, SUSPECT_EVERY_MS, WARM_EVERY_MS,
 } from "./constants.js";
 
+import { PathMtu } from "./path-mtu.js";
+
 /** Where packets of ours leave: one interface, by the address there that the system chooses. */
 export interface PathPlace {
   /** Names it: with another address an interface is another place. */
@@ -46,6 +48,8 @@ export class Path {
   /** Its rank may change. */
   place: PathPlace;
   readonly locator: Locator;
+  /** Of the whole path; known once it is in use. */
+  readonly mtu: PathMtu;
   isProven = false;
   /** Smoothed; Infinity before the first answer. */
   rttMs = Infinity;
@@ -61,15 +65,21 @@ export class Path {
   #openAtMs: number;
   #isResting = false;
 
-  constructor(nowMs: number, place: PathPlace, locator: Locator) {
+  constructor(nowMs: number, place: PathPlace, locator: Locator, mostBytes: number) {
     this.place = place;
     this.locator = locator;
+    this.mtu = new PathMtu(place.family, mostBytes);
     this.#openAtMs = nowMs;
   }
 
   /** Not proven, and nothing suggests now that it could be. */
   get isResting(): boolean {
     return !this.isProven && this.#isResting;
+  }
+
+  /** Of the last answer. */
+  get answeredMs(): number {
+    return this.#answeredMs;
   }
 
   /** When {@link isDue} or {@link expire} may have something to say. */
@@ -136,6 +146,7 @@ export class Path {
   /** It carries nothing now. */
   fail(nowMs: number): void {
     this.#lose();
+    this.mtu.restart();
     this.#isResting = true;
     this.#openAtMs = nowMs + DEAD_REST_MS;
   }

@@ -64,14 +64,17 @@ export class Host {
   readonly spi: number;
   readonly sites: Site[] = [];
   heardBytes = 0;
+  sentBytes = 0;
+  /** Set before there are paths. The least: nothing longer is looked for. */
+  mostBytes = 1_200;
   /** What went straight, to whom. */
-  readonly sent: { readonly atMs: number; readonly to: Locator }[] = [];
+  readonly sent: { readonly atMs: number; readonly to: Locator; readonly bytes: number }[] = [];
 
   constructor(readonly world: PathWorld, spi: number, keys: PathKeys, peerSpi: number) {
     this.spi = spi;
     const random = new Random(spi);
     this.set = new PathSet({
-      random: (bytes) => random.bytes(bytes), keys, peerSpi: () => peerSpi, budget: this.budget, isPlausible: ({ address }) => address[0] !== 127, heardBytes: () => this.heardBytes,
+      random: (bytes) => random.bytes(bytes), keys, peerSpi: () => peerSpi, budget: this.budget, isPlausible: ({ address }) => address[0] !== 127, heardBytes: () => this.heardBytes, sentBytes: () => this.sentBytes, mostBytes: () => this.mostBytes,
       send: (place, to, bytes) => this.send(place, to, bytes),
     });
   }
@@ -92,7 +95,7 @@ export class Host {
   send(place: PathPlace | null, to: Locator, bytes: Uint8Array): void {
     const site = this.siteOf(place);
     if (site === undefined || site.isCut) return;
-    this.sent.push({ atMs: this.world.nowMs, to });
+    this.sent.push({ atMs: this.world.nowMs, to, bytes: bytes.length + 28 });
     this.world.carry(site, site.out(to), to, bytes);
   }
 }
@@ -105,6 +108,8 @@ interface Event {
 export class PathWorld {
   nowMs = 0;
   lossPercent = 0;
+  /** Longer packets get lost without a word. */
+  mtu = 1_500;
   /** Of the way through i3. */
   relayMs = 30;
   readonly a: Host;
@@ -146,7 +151,7 @@ export class PathWorld {
   }
 
   carry(site: Site, from: Locator, to: Locator, bytes: Uint8Array): void {
-    if (this.#random.below(100) < this.lossPercent) return;
+    if (bytes.length + 28 > this.mtu || this.#random.below(100) < this.lossPercent) return;
     this.at(site.delayMs, () => {
       for (const host of [this.a, this.b]) {
         for (const there of host.sites) {

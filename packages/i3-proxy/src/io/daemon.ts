@@ -281,7 +281,7 @@ class Daemon implements RunningDaemon {
     const random = pooledRandom();
     try {
       return new Proxy({
-        identity, sharedKey: content.sharedKey, nearerKeys: content.nearerKeys, keepNearerKeys: (keys) => journal.keepNearerKeys(keys), lastOwn4: content.own4, leastGeneration: content.generation, keepGeneration: (generation) => journal.keepGeneration(generation), datapath, suffix: dns.suffix, rules, access, hip: this.#config.hip, rekeyAfterMs: this.#config.esp.rekeyAfterS * 1_000, publishedNames, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
+        identity, sharedKey: content.sharedKey, nearerKeys: content.nearerKeys, keepNearerKeys: (keys) => journal.keepNearerKeys(keys), lastOwn4: content.own4, leastGeneration: content.generation, keepGeneration: (generation) => journal.keepGeneration(generation), datapath, tunMtu: this.#config.tun.mtu, suffix: dns.suffix, rules, access, hip: this.#config.hip, rekeyAfterMs: this.#config.esp.rekeyAfterS * 1_000, publishedNames, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
         pins, pinFile: pinFileOf(this.#config.state.directory), onPinned: () => this.#writePins(pins), zones, zoneRecords, port: this.#engine?.udp.port ?? 0, shortcutsToStrangers: this.#config.shortcuts.strangers,
         // Their addresses are guarded like those of the book.
         onZoneRecords: () => {

@@ -21,6 +21,10 @@ export interface AssociationPathsEnvironment {
   readonly tell: (nowMs: number, association: number, locators: readonly PeerLocator[]) => void;
   /** Authentic bytes of an association's peer in all. */
   readonly heardBytes: (association: number) => number;
+  /** Bytes to it in all. */
+  readonly sentBytes: (association: number) => number;
+  /** The longest packet, with IP's header, that a program's makes. */
+  readonly mostBytes: (family: 4 | 6) => number;
   /** Packets of an association have another way now: {@link AssociationPaths.choice}. */
   readonly onChoice: (association: number) => void;
 }
@@ -45,13 +49,14 @@ interface Opened {
 const RANK_SHIFT = 2 ** 24;
 const KIND_PRIORITY = { host: 3, server: 2 } as const;
 const MAX_RANK = 255;
+const COUNTED = ["checks", "refused", "changes", "died", "probes"] as const satisfies readonly (keyof PathCounters)[];
 
 export class AssociationPaths {
   readonly #env: AssociationPathsEnvironment;
   readonly #budget = new CheckBudget();
   readonly #opened = new Map<number, Opened>();
   readonly #bySpi = new Map<number, Opened>();
-  #ended: PathCounters = { checks: 0, refused: 0, changes: 0, died: 0 };
+  #ended: PathCounters = { checks: 0, refused: 0, changes: 0, died: 0, probes: 0 };
   /** CHECKs and CHECKEDs for SPIs that we do not have. */
   #strange = 0;
 
@@ -62,7 +67,7 @@ export class AssociationPaths {
   get counters(): Readonly<Record<keyof PathCounters | "strange" | "saved" | "open" | "straight", number>> {
     const all = { ...this.#ended, strange: this.#strange, saved: this.#budget.refused, open: this.#opened.size, straight: 0 };
     for (const { set } of this.#opened.values()) {
-      for (const name of ["checks", "refused", "changes", "died"] as const) all[name] += set.counters[name];
+      for (const name of COUNTED) all[name] += set.counters[name];
       if (set.choice.kind === "straight") all.straight += 1;
     }
     return all;
@@ -71,10 +76,10 @@ export class AssociationPaths {
   /** An association whose packets may go past i3. Copies the keys. */
   open(nowMs: number, { association, spiIn, spiOut, keys }: OpenedPaths): void {
     this.close(association);
-    const { randomBytes, own, heardBytes, datapath } = this.#env;
+    const { randomBytes, own, heardBytes, sentBytes, mostBytes, datapath } = this.#env;
     const set = new PathSet({
       random: randomBytes, keys: { in: keys.in.slice(), out: keys.out.slice() }, peerSpi: () => opened.spiOut, budget: this.#budget, isPlausible: (locator) => this.#isPlausible(locator),
-      heardBytes: () => heardBytes(association), send: (place, to, bytes) => datapath.send([{ locator: viaPlace(to, place), bytes }]),
+      heardBytes: () => heardBytes(association), sentBytes: () => sentBytes(association), mostBytes, send: (place, to, bytes, isWhole) => datapath.send([{ locator: viaPlace(to, place, isWhole), bytes }]),
     });
     const opened: Opened = { association, set, spiOut, spisIn: new Set([spiIn]), told: set.choice };
     this.#opened.set(association, opened);
@@ -91,7 +96,7 @@ export class AssociationPaths {
     this.#opened.delete(association);
     for (const spi of opened.spisIn) this.#bySpi.delete(spi);
     const { counters } = opened.set;
-    for (const name of ["checks", "refused", "changes", "died"] as const) this.#ended[name] += counters[name];
+    for (const name of COUNTED) this.#ended[name] += counters[name];
     opened.set.wipe();
   }
 
@@ -156,6 +161,11 @@ export class AssociationPaths {
     for (const opened of this.#opened.values()) this.#with(nowMs, opened, ({ set }) => set.failed(nowMs, to));
   }
 
+  /** The interface by which it sends refuses packets of that length. */
+  handleTooBig(nowMs: number, to: Locator): void {
+    for (const opened of this.#opened.values()) this.#with(nowMs, opened, ({ set }) => set.tooBig(nowMs, to));
+  }
+
   handleTimer(nowMs: number): void {
     for (const opened of this.#opened.values()) if (opened.set.dueMs <= nowMs) this.#with(nowMs, opened, () => undefined);
   }
@@ -196,4 +206,4 @@ export class AssociationPaths {
 const RELAY: PathChoice = Object.freeze({ kind: "relay" });
 
 /** A locator as the engine reaches it from a place. */
-export const viaPlace = ({ address, port }: Locator, place: PathPlace | null): ViaLocator => ({ address, port, ...(place === null ? {} : { interfaceIndex: place.interfaceIndex }) });
+export const viaPlace = ({ address, port }: Locator, place: PathPlace | null, isWhole = false): ViaLocator => ({ address, port, ...(place === null ? {} : { interfaceIndex: place.interfaceIndex }), ...(isWhole && { isWhole }) });

@@ -40,6 +40,8 @@ export interface HipSetupEnvironment {
   readonly own: OwnLocators;
   /** Virtual IPv4 addresses. */
   readonly range: AddressRange;
+  /** Bytes: no program sends a longer packet. */
+  readonly tunMtu: number;
   /** Age of the keys of packets at which new ones are made. */
   readonly rekeyAfterMs: number;
   /** Greater than the generations of all R1s of earlier runs. A clock that was set back would make peers that remember one refuse ours for 10 minutes. */

@@ -1,11 +1,12 @@
 /** What the encrypted set-up installs in the packet engine: flows, and associations with the addresses that their packets carry. */
 import { sameBytes } from "@i3/common";
 import { DatapathError, PAYLOAD_KIND, type AddressRewrite, type Datapath, type Flow, type Inbound } from "@i3/datapath";
-import { isReadableSuite, type EstablishedEvent, type HostIdentity, type PathChoice } from "@i3/hip";
+import { ESP_SUITE, isReadableSuite, type EspSuite, type EstablishedEvent, type HostIdentity, type PathChoice } from "@i3/hip";
 
 import type { Mapping } from "../mappings/mapping.js";
 import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
 import { viaPlace } from "../paths/association-paths.js";
+import { largestInner } from "./esp-room.js";
 import type { FlowWays } from "./flow-ways.js";
 import type { InboundForm, Link } from "./hip-link.js";
 import type { PeerPaths } from "./peer-paths.js";
@@ -19,10 +20,16 @@ const RETIRE_MS = 3_000;
  * key, which somebody can tell from random ones with a chance of 2^-49 (2^80 / 2^129, of GCM as of CBC); NIST SP 800-38D §8.3 has 2^32 packets as the most.
  */
 export const REKEY_AFTER_PACKETS = 1n << 31n;
+const MAX_MTU = 65_535;
 const ZERO6 = new Uint8Array(16);
 const RELAY: PathChoice = { kind: "relay" };
 const REFUSE: Flow = { action: "refuse" };
 const SETUP: Flow = { action: "setup" };
+type EspFlow = Extract<Flow, { action: "esp" }>;
+/** Of those that may be (docs/wire.md §7), the one that adds most. */
+const WIDEST_SUITE = ESP_SUITE.aes256CbcSha256;
+/** Of IPv4 (RFC 791) and IPv6 (RFC 8200 §5): no shorter packet may be called too long. */
+const LEAST_MTU = { 4: 576, 16: 1_280 } as const;
 /** HIP counts associations from 1. */
 const SECOND_NAMES = 0x8000_0000;
 
@@ -55,7 +62,7 @@ export class HipWays {
 
   /** Flows and inbound id of a mapping as it is now. */
   install(mapping: Mapping, link: Link | undefined): void {
-    const way = this.#wayOf(mapping, link);
+    const { choice, ...way } = this.#wayOf(mapping, link);
     const clear = this.#env.paths.headerOf(mapping, PAYLOAD_KIND.ipPacket);
     this.#env.flows.install(mapping, (strength, source) => {
       // A host without i3 has no IPv4 address for us: it could make nothing of such a packet.
@@ -70,20 +77,21 @@ export class HipWays {
       const isSecond = isJudged && strength !== link.strength && !(link.second === "refused" && link.strength > strength);
       if (isSecond && link.second !== "up") return link.second === "refused" ? REFUSE : SETUP;
       const association = isSecond ? secondName(link.association) : link.association;
-      return { action: "esp", association, ...way, source };
+      const suite = !isSecond ? (link.keys?.suite ?? WIDEST_SUITE) : strength === STRENGTH.auth ? ESP_SUITE.nullSha256 : WIDEST_SUITE;
+      return { action: "esp", association, ...way, ...fitted(choice, suite, source), source };
     });
     this.#env.datapath.setInbound(mapping.ownPrivateId, this.#inboundOf(mapping, link));
   }
 
   /** Behind a header, straight, or for so many bytes straight and then behind the header. */
-  #wayOf(mapping: Mapping, link: Link | undefined): Pick<Extract<Flow, { action: "esp" }>, "header" | "locator" | "creditBytes"> {
+  #wayOf(mapping: Mapping, link: Link | undefined): Pick<EspFlow, "header" | "locator" | "creditBytes"> & { readonly choice: PathChoice } {
     const locator = link?.locator ?? null;
-    if (locator !== null) return { header: null, locator };
+    if (locator !== null) return { header: null, locator, choice: RELAY };
     const choice = link === undefined || link.association === null ? RELAY : this.#env.choice(link.association);
     const header = this.#env.paths.headerOf(mapping, PAYLOAD_KIND.esp);
-    if (choice.kind === "relay") return { header, locator: null };
+    if (choice.kind === "relay") return { header, locator: null, choice };
     const straight = viaPlace(choice.locator, choice.place);
-    return choice.creditBytes === null ? { header: null, locator: straight } : { header, locator: straight, creditBytes: choice.creditBytes };
+    return choice.creditBytes === null ? { header: null, locator: straight, choice } : { header, locator: straight, creditBytes: choice.creditBytes, choice };
   }
 
   /** What comes in cleartext for a mapping that has services of that kind; the engine drops what needs more. */
@@ -168,6 +176,14 @@ export class HipWays {
       source6: v6 === null ? null : pair(peerPreferences.own6, v6), destination6: v6 === null ? null : pair(peer6, identity.hit),
     };
   }
+}
+
+/** On a path whose length is known packets are as long as fits, and stay whole. IPv6's least may not fit: then IP cuts what is around it. */
+function fitted(choice: PathChoice, suite: EspSuite, source: Uint8Array): Partial<Pick<EspFlow, "mtu" | "locator">> {
+  if (choice.kind === "relay" || choice.mtu === null) return {};
+  const fits = largestInner(choice.mtu, choice.place.family, suite);
+  const least = LEAST_MTU[source.length as 4 | 16];
+  return fits < least ? { mtu: least } : { mtu: Math.min(fits, MAX_MTU), locator: viaPlace(choice.locator, choice.place, true) };
 }
 
 function hasRoom(install: () => void): boolean {

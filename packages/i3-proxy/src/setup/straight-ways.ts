@@ -10,6 +10,7 @@ import type { Mapping } from "../mappings/mapping.js";
 import { AssociationPaths } from "../paths/association-paths.js";
 import type { OwnLocators } from "../paths/own-locators.js";
 import { SeenFromOutside } from "../paths/seen-from-outside.js";
+import { mostOuter } from "./esp-room.js";
 import { peerText } from "./unreachable.js";
 
 // Ours:
@@ -23,6 +24,8 @@ export interface StraightWaysEnvironment {
   readonly client: I3Client;
   readonly own: OwnLocators;
   readonly range: AddressRange;
+  /** Bytes: no program sends a longer packet. */
+  readonly tunMtu: number;
   readonly randomBytes: (length: number) => Uint8Array;
   readonly hip: () => HipHost;
   readonly mappingOf: (association: number) => Mapping | undefined;
@@ -39,18 +42,22 @@ export class StraightWays {
   readonly #seen: SeenFromOutside;
   /** When each was seen to carry packets last. */
   readonly #carriedMs = new Map<number, number>();
+  /** What people were told of each. */
+  readonly #told = new Map<number, { readonly to: string; readonly mtu: number | null }>();
 
   constructor(environment: StraightWaysEnvironment) {
-    const { datapath, client, own, range, randomBytes, hip, mappingOf, install } = environment;
+    const { datapath, client, own, range, tunMtu, randomBytes, hip, mappingOf, install } = environment;
     this.#env = environment;
     this.#paths = new AssociationPaths({
       datapath, randomBytes, own, range,
       tell: (nowMs, association, locators) => hip().setLocators(nowMs, association, locators),
-      heardBytes: (association) => heardBytes(datapath, mappingOf(association)),
+      heardBytes: (association) => bytesOf(datapath, mappingOf(association), "bytesIn"),
+      sentBytes: (association) => bytesOf(datapath, mappingOf(association), "bytesOut"),
+      mostBytes: (family) => mostOuter(tunMtu, family),
       onChoice: (association) => {
         const mapping = mappingOf(association);
         if (mapping === undefined) return;
-        this.#tell(mapping, this.#paths.choice(association));
+        this.#tell(mapping, association, this.#paths.choice(association));
         install(mapping);
       },
     });
@@ -61,9 +68,15 @@ export class StraightWays {
   }
 
   /** A path on credit is one that people hear of when it is proven. */
-  #tell(mapping: Mapping, choice: PathChoice): void {
+  #tell(mapping: Mapping, association: number, choice: PathChoice): void {
     if (choice.kind === "straight" && choice.creditBytes !== null) return;
-    this.#env.log(mapping.isStranger ? "debug" : "info", "path", { peer: peerText(mapping), to: choice.kind === "relay" ? "i3" : locatorText(choice.locator) });
+    const to = choice.kind === "relay" ? "i3" : locatorText(choice.locator);
+    const mtu = choice.kind === "relay" ? null : choice.mtu;
+    const before = this.#told.get(association);
+    const level = mapping.isStranger ? "debug" : "info";
+    if (before?.to !== to) this.#env.log(level, "path", { peer: peerText(mapping), to });
+    if (mtu !== null && (before?.to !== to || before.mtu !== mtu)) this.#env.log(level, "path-mtu", { peer: peerText(mapping), to, bytes: mtu });
+    this.#told.set(association, { to, mtu: mtu ?? (before?.to === to ? before.mtu : null) });
   }
 
   /** Whether packets of any association may go past i3. */
@@ -90,6 +103,7 @@ export class StraightWays {
   /** @param isOver false: only its packets may not go past i3 any more, and the peer is told so */
   close(nowMs: number, association: number, isOver: boolean): void {
     if (!this.#carriedMs.delete(association)) return;
+    this.#told.delete(association);
     this.#paths.close(association);
     if (!isOver) this.#env.hip().setLocators(nowMs, association, []);
   }
@@ -104,6 +118,7 @@ export class StraightWays {
   handleUpcall(nowMs: number, upcall: Extract<Upcall, { kind: "elsewhere" | "send-failed" }>): void {
     if (upcall.kind === "elsewhere") this.#paths.handleElsewhere(nowMs, upcall.spi, upcall.from);
     else if (upcall.reason === "unreachable") this.#paths.handleSendFailed(nowMs, upcall.locator);
+    else this.#paths.handleTooBig(nowMs, upcall.locator);
   }
 
   /** CHECK, CHECKED and PONG; false when it answers nothing of ours. */
@@ -144,7 +159,7 @@ export class StraightWays {
   }
 }
 
-function heardBytes(datapath: Pick<Datapath, "flowCounters">, mapping: Mapping | undefined): number {
+function bytesOf(datapath: Pick<Datapath, "flowCounters">, mapping: Mapping | undefined, which: "bytesIn" | "bytesOut"): number {
   const addresses = mapping === undefined ? [] : [mapping.local4, mapping.local6].filter((address) => address !== null);
-  return addresses.reduce((total, address) => total + (datapath.flowCounters(address)?.bytesIn ?? 0), 0);
+  return addresses.reduce((total, address) => total + (datapath.flowCounters(address)?.[which] ?? 0), 0);
 }

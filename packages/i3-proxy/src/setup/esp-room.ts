@@ -1,0 +1,32 @@
+/** How long packets may be for ESP around them to fit a path (docs/wire.md §7): the longest that each form could need. */
+import { ESP_SUITE, isReadableSuite, type EspSuite } from "@i3/hip";
+
+/** Of IP and UDP. */
+const HEADER_BYTES = { 4: 28, 6: 48 } as const;
+/** SPI and number, in front; ICV, behind. */
+const FRAME_BYTES = 8 + 16;
+/** Pad length and next header. */
+const TRAILER_BYTES = 2;
+/** So many blocks more say the state of a checksum. */
+const STATE_BLOCKS = 2;
+const GCM = { iv: 8, block: 4 } as const;
+const NULL = { iv: 0, block: 4 } as const;
+const CBC = { iv: 16, block: 16 } as const;
+
+const shapeOf = (suite: EspSuite): { readonly iv: number; readonly block: number } => (isReadableSuite(suite) ? NULL : suite === ESP_SUITE.aesGcm16 ? GCM : CBC);
+
+/**
+ * The longest inner packet, in bytes. BEET leaves out a header of some packets only, so that is not counted on.
+ * @param outerBytes of the outer packet, with IP's header
+ */
+export function largestInner(outerBytes: number, family: 4 | 6, suite: EspSuite): number {
+  const { iv, block } = shapeOf(suite);
+  const room = outerBytes - HEADER_BYTES[family] - FRAME_BYTES - iv;
+  return Math.floor(room / block) * block - TRAILER_BYTES - STATE_BLOCKS * block;
+}
+
+/** The longest outer packet that one of `innerBytes` can become, by whatever suite. */
+export function mostOuter(innerBytes: number, family: 4 | 6): number {
+  const { iv, block } = CBC;
+  return HEADER_BYTES[family] + FRAME_BYTES + iv + (Math.ceil((innerBytes + TRAILER_BYTES) / block) + STATE_BLOCKS) * block;
+}
