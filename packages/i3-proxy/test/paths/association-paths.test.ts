@@ -22,7 +22,7 @@ function bench() {
   place("198.51.100.2");
   const paths = new AssociationPaths({
     datapath: { send: (datagrams) => void sent.push(...datagrams) }, randomBytes: (length) => random.bytes(length), own, range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 },
-    tell: (nowMs) => void told.push(nowMs), heardBytes: () => 0, onChoice: () => undefined,
+    tell: (nowMs) => void told.push(nowMs), heardBytes: () => 0, sentBytes: () => 0, mostBytes: () => 1_500, onChoice: () => undefined,
   });
   const open = (association: number): void => paths.open(0, { association, spiIn: SPI_IN + association, spiOut: 0x4000_0001, keys: { in: new Uint8Array(32).fill(1), out: new Uint8Array(32).fill(2) } });
   open(0);
