@@ -28,6 +28,7 @@ export interface Bed {
   readonly desk: Host;
   readonly servers: readonly Host[];
   readonly core: Router;
+  readonly dsl: Router;
   /** Null without `nat`. */
   readonly nat: Nat | null;
   readonly wifiLink: Link;
@@ -60,7 +61,7 @@ export async function openBed({ roundTripMs, hasSecondUplink = false, nat, rateK
   topology.link(core, dsl, { subnet: "203.0.113.8/30", wan });
   topology.lan("office", { subnet: "198.51.102.0/24", gateway: dsl, members: [desk] });
   await topology.up();
-  return { topology, mover, desk, servers, core, nat: natBox, wifiLink, roundTripMs };
+  return { topology, mover, desk, servers, core, dsl, nat: natBox, wifiLink, roundTripMs };
 }
 
 /** Makes `eth1` the interface of choice. */

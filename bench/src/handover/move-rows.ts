@@ -1,26 +1,31 @@
 /** A row for each figure of each move, on each path: ours beside what others make of the same move in the same run. */
 import { setTimeout as sleep } from "node:timers/promises";
 
+import type { NetNode } from "@i3/netns";
+
 import { makeRow, median, type Row } from "../report.js";
 import { pings } from "../handshake/first-answer-rows.js";
 import { openBed, type Bed } from "./bed.js";
-import { MOVES, type Figure, type Move, type Wanted } from "./moves.js";
+import { MOVES, type Direction, type Figure, type Move, type Wanted } from "./moves.js";
 import { say, type Plan, type SubjectName } from "./plan.js";
-import { INTERVAL_MS, lostOf, stallOf, startProbes, type Flow } from "./probe.js";
+import { busySpans, INTERVAL_MS, lostOf, stallOf, startProbes, type Flow } from "./probe.js";
 import { startOther, startOurs, type Subject } from "./subject.js";
 
 const PINGS = 20;
-/** Of the stream before the move: how even it is on this machine. */
-const STILL_MS = 1_500;
+/** Before the move, to see how even the stream is on this machine: about as long as a make-before-break takes. */
+const STILL_MS = 4_000;
 /** Some begin anew after 15 s. */
 const OTHERS_WATCH_MS = 20_000;
 
-type Figures = Readonly<Record<Figure, number>> & { readonly stillGap: number };
+/** `still`: as `own`, in the 4 s before. */
+type Figures = Readonly<Record<Figure | "still", number>>;
 
 /** Of one run. */
 interface Seen {
   readonly fromMover: Figures;
   readonly toMover: Figures;
+  /** The longest time without an arrival of plain packets over a path that nothing happens to: how even this machine was meanwhile. */
+  readonly plainGap: number;
 }
 
 interface Measured {
@@ -66,27 +71,35 @@ async function measure({ runs }: Plan, move: Move, name: SubjectName, roundTripM
 }
 
 async function oneRun(bed: Bed, move: Move, subject: Subject): Promise<Seen> {
+  const { core, dsl } = bed;
   const probes = await startProbes({ ...bed, ...subject });
+  const plain = await startProbes({ mover: core, desk: dsl, moverAddress: addressTowards(core, dsl), deskAddress: addressTowards(dsl, core) });
   await subject.settle();
-  const stillFromMs = Date.now();
+  const stillMs = Date.now();
   await sleep(STILL_MS);
   const fromMs = Date.now();
   await move.act(bed, subject);
   const actedMs = Date.now();
   await sleep(subject.name === "ours" ? move.watchMs : OTHERS_WATCH_MS);
   const toMs = Date.now();
-  const flows = await probes.stop();
+  const [flows, plainFlows] = await Promise.all([probes.stop(), plain.stop()]);
+  const [before, window] = [{ fromMs: stillMs, toMs: fromMs }, { fromMs, toMs }];
+  const busy = Object.values(plainFlows).flatMap((flow) => busySpans(flow, { fromMs: stillMs, toMs }));
   const figures = (flow: Flow): Figures => {
-    const { gapMs, spreadMs } = stallOf(flow, fromMs, toMs);
+    const { gapMs, ownGapMs } = stallOf(flow, window, busy);
     const after = (flow.arrivals.find(({ cameMs, sentMs }) => sentMs > actedMs && cameMs > actedMs)?.cameMs ?? toMs) - actedMs;
-    return { gap: gapMs, spread: spreadMs, after, lost: lostOf(flow), stillGap: stallOf(flow, stillFromMs, fromMs).gapMs };
+    return { gap: gapMs, own: ownGapMs, after, lost: lostOf(flow), still: stallOf(flow, before, busy).ownGapMs };
   };
-  const seen = { fromMover: figures(flows.fromMover), toMover: figures(flows.toMover) };
-  const told = (direction: keyof Seen): string => Object.entries(seen[direction]).map(([figure, value]) => `${figure} ${value.toFixed(figure === "lost" ? 0 : 1)}`).join(", ");
-  say(`${move.name}, ${bed.roundTripMs} ms, ${subject.name}: from the mover ${told("fromMover")}; towards it ${told("toMover")}`);
+  const plainGap = Math.max(...Object.values(plainFlows).map((flow) => stallOf(flow, window).gapMs));
+  const seen = { fromMover: figures(flows.fromMover), toMover: figures(flows.toMover), plainGap };
+  const told = (direction: Direction): string =>
+    `${Object.entries(seen[direction]).map(([figure, value]) => `${figure} ${value.toFixed(figure === "lost" ? 0 : 1)}`).join(", ")} (gap over at +${stallOf(flows[direction], window).overAfterMs.toFixed(0)} ms)`;
+  say(`${move.name}, ${bed.roundTripMs} ms, ${subject.name}: from the mover ${told("fromMover")}; towards it ${told("toMover")}; plain gap ${plainGap.toFixed(1)}`);
   for (const line of subject.story(fromMs)) say(`    ${line}`);
   return seen;
 }
+
+const addressTowards = (node: NetNode, other: NetNode): string => node.interfaces.find(({ name }) => name === `to-${other.name}`)?.address4 ?? "";
 
 function rowOf({ name: move }: Move, { name, figure, directions, atMost }: Wanted, pathMs: number, measured: ReadonlyMap<SubjectName, Measured>): Row {
   const ofRun = (run: Seen, what: keyof Figures): number => Math.max(...directions.map((direction) => run[direction][what]));
@@ -98,5 +111,6 @@ function rowOf({ name: move }: Move, { name, figure, directions, atMost }: Wante
     baselines: { limit: atMost(plainMs), ...Object.fromEntries(others.map((subject) => [subject, median(of(subject, figure))])) }, limits: { limit: 1 },
   });
   const beside = (what: keyof Figures): Readonly<Record<string, number>> => Object.fromEntries([...measured.keys()].map((subject) => [subject, median(of(subject, what))]));
-  return { ...row, beside: { "packets lost": beside("lost"), [`longest gap before the move, ms, of ${INTERVAL_MS}`]: beside("stillGap"), "plain round trip, ms": { measured: plainMs } } };
+  const plainGaps = Object.fromEntries([...measured].map(([subject, { runs }]) => [subject, median(runs.map(({ plainGap }) => plainGap))]));
+  return { ...row, beside: { "packets lost": beside("lost"), "longest gap before the move, ms": beside("still"), [`longest gap of plain packets meanwhile, ms, of ${INTERVAL_MS}`]: plainGaps, "plain round trip, ms": { measured: plainMs } } };
 }

@@ -3,13 +3,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { preferSecond, type Bed, type BedOptions } from "./bed.js";
 import type { RowName } from "./plan.js";
+import { INTERVAL_MS } from "./probe.js";
 import type { OurSubject, Subject } from "./subject.js";
 import { succeed } from "../tunnel/bed.js";
 
 export type Direction = "fromMover" | "toMover";
 
-/** `gap`: the longest time without an arrival. `spread`: the same without what the sender was late by. `after`: from the end of {@link Move.act} to the first arrival after it. */
-export type Figure = "gap" | "spread" | "after" | "lost";
+/** `gap`: the longest time without an arrival. `own`: the same without what is the machine's. `after`: from the end of {@link Move.act} to the first arrival after it. */
+export type Figure = "gap" | "own" | "after" | "lost";
 
 export interface Wanted {
   readonly name: string;
@@ -86,7 +87,7 @@ export const MOVES: readonly Move[] = [
     },
     wanted: [
       { name: "packets lost", figure: "lost", directions: BOTH, atMost: () => 0 },
-      { name: "longest gap", figure: "spread", directions: BOTH, atMost: () => 10 },
+      { name: "longest gap", figure: "own", directions: BOTH, atMost: () => 2 * INTERVAL_MS },
     ],
   },
   {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import type { Child, Host } from "@i3/netns";
+import type { Child, NetNode } from "@i3/netns";
 
 import { scratchDirectory } from "../tunnel/bed.js";
 
@@ -34,8 +34,8 @@ export interface Probes {
 }
 
 export interface Ends {
-  readonly mover: Host;
-  readonly desk: Host;
+  readonly mover: NetNode;
+  readonly desk: NetNode;
   /** As programs of the other end call them, IPv4 or IPv6. */
   readonly deskAddress: string;
   readonly moverAddress: string;
@@ -53,7 +53,7 @@ async function compile(): Promise<string> {
 /** Resolves when both send. */
 export async function startProbes({ mover, desk, deskAddress, moverAddress }: Ends): Promise<Probes> {
   const path = await (program ??= compile());
-  const start = (host: Host, peer: string): { readonly child: Child; readonly file: string } => {
+  const start = (host: NetNode, peer: string): { readonly child: Child; readonly file: string } => {
     const file = `${host.directory}/probe-${(files += 1)}`;
     return { child: host.spawn(path, [String(PORT), peer.includes(":") ? peer : `::ffff:${peer}`, String(INTERVAL_MS * 1_000), file]), file };
   };
@@ -83,32 +83,52 @@ function arrivalsOf(bytes: Buffer): readonly Arrival[] {
   return found.sort((a, b) => a.cameMs - b.cameMs);
 }
 
+/** Since 1970. */
+export interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
 export interface Stall {
   /** The longest time without an arrival, ms; to the end of the window when nothing came any more. */
   readonly gapMs: number;
-  /** The same without what the sender was late by, which a busy machine keeps waiting. */
-  readonly spreadMs: number;
-  /** From the beginning of the window to the end of the longest gap. */
+  /** From the beginning of the window to its end. */
   readonly overAfterMs: number;
+  /** The longest without what is the machine's: what the sender was late by, or the part of it that was `busy`. */
+  readonly ownGapMs: number;
 }
 
-/** Of what arrived from `fromMs` to `toMs`, since 1970. */
-export function stallOf({ arrivals }: Pick<Flow, "arrivals">, fromMs: number, toMs: number): Stall {
+interface Gap extends Span {
+  /** What the sender was late by, ms. */
+  readonly lateMs: number;
+}
+
+/** Between arrivals, the first since the last one before `fromMs`, the last until `toMs`. */
+function gapsOf({ arrivals }: Pick<Flow, "arrivals">, { fromMs, toMs }: Span): readonly Gap[] {
+  const gaps: Gap[] = [];
   let last = arrivals.filter(({ cameMs }) => cameMs < fromMs).at(-1);
-  let [gapMs, spreadMs, overMs] = [0, 0, fromMs];
-  const see = (cameMs: number, lateMs: number): void => {
-    const gap = cameMs - (last?.cameMs ?? fromMs);
-    if (gap > gapMs) [gapMs, overMs] = [gap, cameMs];
-    spreadMs = Math.max(spreadMs, gap - Math.max(0, lateMs));
-  };
   for (const next of arrivals) {
     if (next.cameMs < fromMs || next.cameMs > toMs) continue;
-    see(next.cameMs, last === undefined ? 0 : next.sentMs - last.sentMs - (next.number - last.number) * INTERVAL_MS);
+    const lateMs = last === undefined ? 0 : Math.max(0, next.sentMs - last.sentMs - (next.number - last.number) * INTERVAL_MS);
+    gaps.push({ fromMs: last?.cameMs ?? fromMs, toMs: next.cameMs, lateMs });
     last = next;
   }
-  see(toMs, 0);
-  return { gapMs, spreadMs, overAfterMs: overMs - fromMs };
+  return [...gaps, { fromMs: last?.cameMs ?? fromMs, toMs, lateMs: 0 }];
 }
+
+const lengthOf = ({ fromMs, toMs }: Span): number => Math.max(0, toMs - fromMs);
+const overlapMs = (a: Span, b: Span): number => lengthOf({ fromMs: Math.max(a.fromMs, b.fromMs), toMs: Math.min(a.toMs, b.toMs) });
+
+/** Of what arrived in the window. */
+export function stallOf(flow: Pick<Flow, "arrivals">, window: Span, busy: readonly Span[] = []): Stall {
+  const gaps = gapsOf(flow, window);
+  const longest = gaps.reduce((a, b) => (lengthOf(b) > lengthOf(a) ? b : a));
+  const own = (gap: Gap): number => lengthOf(gap) - Math.max(gap.lateMs, ...busy.map((span) => overlapMs(gap, span)));
+  return { gapMs: lengthOf(longest), overAfterMs: longest.toMs - window.fromMs, ownGapMs: Math.max(...gaps.map(own)) };
+}
+
+/** When nothing came for more than two intervals, of packets to which nothing happens: then it was the machine that was busy. */
+export const busySpans = (flow: Pick<Flow, "arrivals">, window: Span): readonly Span[] => gapsOf(flow, window).filter((gap) => lengthOf(gap) > 2 * INTERVAL_MS);
 
 /** Numbers that never came. */
 export const lostOf = ({ sent, arrivals }: Flow): number => sent - new Set(arrivals.map(({ number }) => number)).size;
