@@ -7,6 +7,14 @@ const flood = (perSecond: number, isCondition: boolean): Row => ({
   ...makeRow({ name: `sent ${perSecond}`, unit: "1/s", better: "higher", runs: [perSecond], baselines: { required: 50_000 }, limits: { required: 1 } }), isCondition,
 });
 
+describe("a row", () => {
+  const lost = (runs: readonly number[]): Row => makeRow({ name: "lost", unit: "", better: "lower", runs, baselines: { limit: 0 }, limits: { limit: 1 } });
+
+  it("of which nothing is wanted is good when there is nothing, and bad otherwise", () => {
+    expect([lost([0]).ratios["limit"], lost([3]).ratios["limit"]]).toEqual([1, 0]);
+  });
+});
+
 describe("conditions of a run", () => {
   it("hold when their limits are met", () => {
     expect(brokenConditions([flood(50_000, true), flood(51_000, true)])).toEqual([]);

@@ -6,14 +6,16 @@ import type { NetNode } from "@i3/netns";
 import { makeRow, median, type Row } from "../report.js";
 import { pings } from "../handshake/first-answer-rows.js";
 import { openBed, type Bed } from "./bed.js";
-import { MOVES, type Direction, type Figure, type Move, type Wanted } from "./moves.js";
+import { MOVES, type Figure, type Move, type Wanted } from "./moves.js";
 import { say, type Plan, type SubjectName } from "./plan.js";
-import { busySpans, INTERVAL_MS, lostOf, stallOf, startProbes, type Flow } from "./probe.js";
+import { busySpans, INTERVAL_MS, lostOf, stallOf, startProbes, type Direction, type Flow } from "./probe.js";
 import { startOther, startOurs, type Subject } from "./subject.js";
 
 const PINGS = 20;
 /** Before the move, to see how even the stream is on this machine: about as long as a make-before-break takes. */
 const STILL_MS = 4_000;
+/** Before a change of ways, and after its first packets have come. */
+const AROUND_MS = 50;
 /** Some begin anew after 15 s. */
 const OTHERS_WATCH_MS = 20_000;
 
@@ -95,7 +97,10 @@ async function oneRun(bed: Bed, move: Move, subject: Subject): Promise<Seen> {
   const told = (direction: Direction): string =>
     `${Object.entries(seen[direction]).map(([figure, value]) => `${figure} ${value.toFixed(figure === "lost" ? 0 : 1)}`).join(", ")} (gap over at +${stallOf(flows[direction], window).overAfterMs.toFixed(0)} ms)`;
   say(`${move.name}, ${bed.roundTripMs} ms, ${subject.name}: from the mover ${told("fromMover")}; towards it ${told("toMover")}; plain gap ${plainGap.toFixed(1)}`);
-  for (const line of subject.story(fromMs)) say(`    ${line}`);
+  for (const { direction, atMs, to } of subject.story(fromMs)) {
+    const { gapMs } = stallOf(flows[direction], { fromMs: atMs - AROUND_MS, toMs: atMs + bed.roundTripMs + AROUND_MS });
+    say(`    ${direction === "fromMover" ? "from the mover" : "towards it"}, +${(atMs - fromMs).toFixed(0)} ms: by ${to}, longest gap around that ${gapMs.toFixed(1)} ms`);
+  }
   return seen;
 }
 

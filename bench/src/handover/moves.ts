@@ -3,11 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { preferSecond, type Bed, type BedOptions } from "./bed.js";
 import type { RowName } from "./plan.js";
-import { INTERVAL_MS } from "./probe.js";
+import { INTERVAL_MS, type Direction } from "./probe.js";
 import type { OurSubject, Subject } from "./subject.js";
 import { succeed } from "../tunnel/bed.js";
-
-export type Direction = "fromMover" | "toMover";
 
 /** `gap`: the longest time without an arrival. `own`: the same without what is the machine's. `after`: from the end of {@link Move.act} to the first arrival after it. */
 export type Figure = "gap" | "own" | "after" | "lost";

@@ -15,6 +15,8 @@ const RECORD_BYTES = 24;
 const ON_THE_WAY_MS = 500;
 const SOURCE = fileURLToPath(new URL("../../native/udp-probe.c", import.meta.url));
 
+export type Direction = "fromMover" | "toMover";
+
 /** One packet that came; since 1970. */
 export interface Arrival {
   readonly number: number;
@@ -30,7 +32,7 @@ export interface Flow {
 
 export interface Probes {
   /** Ends both. */
-  stop(): Promise<{ readonly fromMover: Flow; readonly toMover: Flow }>;
+  stop(): Promise<Readonly<Record<Direction, Flow>>>;
 }
 
 export interface Ends {

@@ -9,9 +9,18 @@ import { promisify } from "node:util";
 
 import { Laptop, startRing, type RingServer } from "@i3/demo";
 
+import { nativeProcess } from "../handshake/responder-ours.js";
 import { startPeer } from "../tunnel/bed.js";
 import type { Bed } from "./bed.js";
 import type { SubjectName } from "./plan.js";
+import type { Direction } from "./probe.js";
+
+export interface WayEvent {
+  readonly direction: Direction;
+  /** Since 1970. */
+  readonly atMs: number;
+  readonly to: string;
+}
 
 export interface Subject {
   readonly name: SubjectName;
@@ -19,8 +28,8 @@ export interface Subject {
   readonly moverAddress: string;
   /** Until packets go by the way that they will stay on, for as long as nobody moves. */
   settle(): Promise<void>;
-  /** What it logged since then of that way, for who looks into a figure. */
-  story(sinceMs: number): readonly string[];
+  /** When packets from each end went another way since then, and whither; of ours, for who looks into a figure. */
+  story(sinceMs: number): readonly WayEvent[];
   /** Before its hosts go. */
   close(): Promise<void>;
 }
@@ -46,6 +55,7 @@ export async function startOurs({ mover, desk, servers }: Bed, { mayGoStraight }
   await proxies.mover.writeBook({ "desk.i3": proxies.desk });
   await proxies.desk.writeBook({ "mover.i3": proxies.mover });
   await Promise.all([proxies.mover.start(), proxies.desk.start()]);
+  Object.values(proxies).forEach(nativeProcess);
   await untilAnswered(() => mover.exec("ping", ["-c1", "-W2", "desk.i3"]));
   const both = [proxies.mover, proxies.desk];
   return {
@@ -59,7 +69,8 @@ export async function startOurs({ mover, desk, servers }: Bed, { mayGoStraight }
       throw new Error(`no way past i3 within ${SETTLE_MS} ms\n${both.map(({ child }) => child?.tail(10)).join("\n")}`);
     },
     close: () => Promise.resolve(),
-    story: (sinceMs) => both.flatMap((proxy) => pathEvents(proxy).filter(({ atMs }) => atMs >= sinceMs).map(({ atMs, to }) => `${proxy.host.name} +${(atMs - sinceMs).toFixed(0)} ms: ${to}`)),
+    story: (sinceMs) => (["mover", "desk"] as const).flatMap((end) =>
+      pathEvents(proxies[end]).filter(({ atMs }) => atMs >= sinceMs).map((event) => ({ direction: end === "mover" ? "fromMover" : "toMover", ...event }))),
   };
 }
 
