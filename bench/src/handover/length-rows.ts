@@ -37,11 +37,11 @@ export async function lengthRows(plan: Plan): Promise<readonly Row[]> {
 async function withBoth<T>(way: Way, options: Partial<BedOptions>, work: (bed: Bed, to: { readonly ours: string; readonly plain: string }) => Promise<T>): Promise<T> {
   const bed = await openBed({ roundTripMs: ROUND_TRIP_MS, ...options });
   try {
-    const { proxies, settle } = await startOurs(bed, way);
-    const ours = proxies.desk.address4;
+    const subject = await startOurs(bed, way);
+    const ours = subject.proxies.desk.address4;
     // TCP and pings alone keep the way past i3, once it is there.
     const talking = bed.mover.spawn("ping", ["-n", "-q", "-i", "0.2", ours]);
-    await settle();
+    await subject.settle();
     const result = await work(bed, { ours, plain: bed.desk.address4 });
     await talking.stop();
     return result;

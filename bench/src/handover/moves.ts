@@ -62,12 +62,12 @@ async function busiest({ servers }: Bed): Promise<number> {
 
 export const MOVES: readonly Move[] = [
   {
-    row: "address", name: "address changes", bed: {}, watchMs: 3_000,
+    row: "address", name: "address changes", bed: {}, watchMs: 1_500,
     act: (bed) => readdress(bed, "mover"),
     restore: () => Promise.resolve(),
     wanted: [
-      { name: "stall from the mover", figure: "gap", directions: ["fromMover"], atMost: (roundTripMs) => roundTripMs + ROUNDING_MS },
-      { name: "stall towards it", figure: "gap", directions: ["toMover"], atMost: (roundTripMs) => 2 * roundTripMs + ROUNDING_MS },
+      { name: "stall from the mover", figure: "own", directions: ["fromMover"], atMost: (roundTripMs) => roundTripMs + ROUNDING_MS },
+      { name: "stall towards it", figure: "own", directions: ["toMover"], atMost: (roundTripMs) => 2 * roundTripMs + ROUNDING_MS },
     ],
   },
   {
