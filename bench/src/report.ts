@@ -43,7 +43,8 @@ const NAME_COLUMNS = 58;
 /** "met", or by how much a limit is missed. */
 function verdict(ratio: number, least: number): string {
   if (ratio >= least) return "met";
-  return Number.isNaN(ratio) ? "missed: not measured" : `missed by ${((1 - ratio / least) * 100).toFixed(0)} %`;
+  const percent = (1 - ratio / least) * 100;
+  return Number.isNaN(ratio) ? "missed: not measured" : `missed by ${percent.toFixed(percent < 1 ? 1 : 0)} %`;
 }
 
 export function printTable(rows: readonly Row[]): void {

@@ -55,7 +55,8 @@ async function measure({ runs }: Plan, move: Move, name: SubjectName, roundTripM
     const bed = await openBed({ ...move.bed, roundTripMs });
     try {
       await move.prepare?.(bed);
-      plainMs = median(await pings(bed.mover, bed.desk.address4, PINGS));
+      // The least: limits must not grow with what a busy machine adds.
+      plainMs = Math.min(...(await pings(bed.mover, bed.desk.address4, PINGS)));
       const subject = name === "ours" ? await startOurs(bed, { mayGoStraight: move.isRelayed !== true }) : await startOther(name, bed);
       try {
         do {
@@ -117,5 +118,5 @@ function rowOf({ name: move }: Move, { name, figure, directions, atMost }: Wante
   });
   const beside = (what: keyof Figures): Readonly<Record<string, number>> => Object.fromEntries([...measured.keys()].map((subject) => [subject, median(of(subject, what))]));
   const plainGaps = Object.fromEntries([...measured].map(([subject, { runs }]) => [subject, median(runs.map(({ plainGap }) => plainGap))]));
-  return { ...row, beside: { "packets lost": beside("lost"), "longest gap before the move, ms": beside("still"), [`longest gap of plain packets meanwhile, ms, of ${INTERVAL_MS}`]: plainGaps, "plain round trip, ms": { measured: plainMs } } };
+  return { ...row, beside: { "packets lost": beside("lost"), "longest gap before the move, ms": beside("still"), [`longest gap of plain packets meanwhile, ms, of ${INTERVAL_MS}`]: plainGaps, "shortest round trip of plain IP, ms": { measured: plainMs } } };
 }
