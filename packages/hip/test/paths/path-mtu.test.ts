@@ -167,3 +167,21 @@ describe("holding it", () => {
     expect(world.runUntil(() => isAt(first) && mtuOf(world.a) === 1_400, 5_000)).toBe(true);
   });
 });
+
+describe("a hole or a dead path", () => {
+  /** Lost probes of a settled length, 150 ms each; short checks are answered or not. */
+  function afterLosses(count: number, isAnswered: boolean): PathMtu {
+    const mtu = new PathMtu(4, MOST);
+    const path = { rttMs: 10, answeredMs: 0, sentBytes: 0 };
+    const nonce = (number: number): Uint8Array => new Uint8Array(8).fill(number);
+    mtu.sent(0, nonce(0), mtu.next(0, path) ?? 0, path);
+    mtu.answered(10, nonce(0), 0);
+    for (let i = 1, nowMs = 1_000; i <= count; i++, nowMs += 150) mtu.sent(nowMs, nonce(i), mtu.next(nowMs, { ...path, answeredMs: isAnswered ? nowMs : 0, sentBytes: 1e6 }) ?? 0, path);
+    mtu.next(1_000 + 150 * count, { ...path, answeredMs: isAnswered ? 1_000 + 150 * count : 0, sentBytes: 1e6 });
+    return mtu;
+  }
+
+  it.each<readonly [number, boolean, number]>([[2, true, MOST], [3, true, 1_200], [3, false, MOST], [10, false, MOST]])("%i lost, short ones answered %s: %i", (count, isAnswered, expected) => {
+    expect(afterLosses(count, isAnswered).bytes).toBe(expected);
+  });
+});
