@@ -17,10 +17,10 @@ export const MUTANTS: readonly Mutant[] = [
     from: "this.successors = this.successors.filter((entry) => !sameNode(entry, node));", to: "",
   },
   {
-    name: "joins on an answer that is pending", seed: "2", checker: "principals", file: "i3-server/src/chord/chord.ts",
+    name: "joins on an answer that is pending", seed: "5", checker: "principals", file: "i3-server/src/chord/chord.ts",
     from: `    if (state.pending) {
-      // Of two`, to: `    if (state.pending && this.#pendings > 1_000) {
-      // Of two`,
+      // Those whom`, to: `    if (state.pending && this.#pendings > 1_000) {
+      // Those whom`,
   },
   {
     name: "takes nobody for its predecessor while that lives", checker: "misplaced", file: "i3-server/src/chord/chord.ts",
@@ -87,7 +87,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: `    if (!isRecordSigned(record)) return this.#refuse("badSignature", key);\n`, to: "",
   },
   {
-    name: "goes on sending where nobody is", seed: "17", checker: "stale-cache", file: "i3-client/src/sender-paths.ts",
+    name: "goes on sending where nobody is", seed: "38", checker: "stale-cache", file: "i3-client/src/sender-paths.ts",
     from: `    this.#dropServer(way);
     if (nowMs - path.absentMs < ABSENT_MS)`, to: `    if (nowMs - path.absentMs < ABSENT_MS)`,
   },
@@ -175,7 +175,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: "way.nextConfirmMs = nowMs + CONFIRM_AT_MS;", to: "way.nextConfirmMs = Infinity;",
   },
   {
-    name: "stays at a server that says that it is not responsible", seed: "64", checker: "not-handed-over", file: "i3-client/src/trigger-keeper.ts",
+    name: "stays at a server that says that it is not responsible", seed: "24", checker: "not-handed-over", file: "i3-client/src/trigger-keeper.ts",
     from: `if (kept.isReplica) break;
         this.#retreat(nowMs, kept, "locating");`, to: `if (kept.isReplica) break;
         kept.nextMs = nowMs + 20_000;`,
@@ -205,7 +205,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: `for (const text of held) this.#program(Buffer.from(text, "latin1"));`, to: "",
   },
   {
-    name: "refreshes triggers that have become another's", seed: "42", checker: "misplaced", file: "i3-server/src/triggers/trigger-core.ts",
+    name: "refreshes triggers that have become another's", seed: "18", checker: "misplaced", file: "i3-server/src/triggers/trigger-core.ts",
     from: "if (!this.#init.owns(ringKey(id)) && !(record?.live === true && record.isReplica)) return", to: "if (record?.live !== true) return",
   },
 ];
