@@ -1,5 +1,5 @@
 /** What the addon tells the kernel, as iproute2 sees it, and what it reads, beside what iproute2 reads. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { loadNativeIo, ROUTE_PROTOCOL, type NetlinkEvent, type RouteOptions, type RuleOptions } from "@i3/datapath/native-io";
 import { until } from "./batches.js";
 import { ip, ipJson, makeTun, requireOwnNamespace } from "./namespace.js";
@@ -155,6 +155,8 @@ describe("listRoutes and listAddresses", () => {
   it("says what `ip route` says", () => {
     ip("route", "add", "198.51.100.0/24", "via", "10.99.1.7", "metric", "50");
     ip("route", "add", "blackhole", "203.0.113.0/24");
+    // It has no interface whose end would take it along, and other files share the sandbox.
+    onTestFinished(() => void ip("route", "delete", "blackhole", "203.0.113.0/24"));
     ip("route", "add", "default", "via", "10.99.1.8");
     ip("-6", "route", "add", "2001:db8::/32", "via", "fd69:3300::9", "dev", "i3n0", "onlink");
     const listed = io.listRoutes(4).filter(({ table }) => table === 254);
