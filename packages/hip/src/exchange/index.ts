@@ -1,5 +1,6 @@
 /** The HIP base exchange and associations, without I/O. */
 export * from "./paths.js";
+export { canBeOneHosts } from "./one-host.js";
 export * from "./events.js";
 export * from "./counters.js";
 export * from "./difficulty.js";

@@ -70,7 +70,8 @@ const LATE_CHECKS = 64;
 const FRESH_MS = 2_000;
 /** Of IP and UDP. */
 const HEADER_BYTES = { 4: 28, 6: 48 } as const;
-const RELAY: PathChoice = Object.freeze({ kind: "relay" });
+/** Over i3. */
+export const RELAY: PathChoice = Object.freeze({ kind: "relay" });
 
 export class PathSet {
   readonly counters: PathCounters = { checks: 0, refused: 0, changes: 0, died: 0, probes: 0 };
@@ -103,11 +104,6 @@ export class PathSet {
   /** Another object when it is another one. */
   get choice(): PathChoice {
     return this.#choice;
-  }
-
-  /** Round trip of the path in use, ms; null: the relay's. */
-  get rttMs(): number | null {
-    return this.#inUse === null || !this.#inUse.isProven ? null : this.#inUse.rttMs;
   }
 
   get dueMs(): number {
@@ -344,8 +340,7 @@ export class PathSet {
 
   /** Null: none now. */
   #credit(nowMs: number, path: Path): number | null {
-    const { kind } = this.#choice;
-    if (kind === "straight" && this.#inUse === path) return this.#choice.kind === "straight" ? this.#choice.creditBytes : null;
+    if (this.#choice.kind === "straight" && this.#inUse === path) return this.#choice.creditBytes;
     if (nowMs - this.#creditMs < CREDIT_EVERY_MS) return null;
     const heardBytes = this.#env.heardBytes();
     const bytes = Math.min(MAX_CREDIT_BYTES, heardBytes - this.#creditedBytes);

@@ -9,7 +9,6 @@ import { bytesKey, type Locator } from "@i3/common";
 import {
   AGAIN_MS, CARRYING_EVERY_MS, CHECKS_PER_ROUND_TRIP, DEAD_REST_MS, MAX_ASKED, MAX_REST_MS, MISSES, OPENING_MS, OVERDUE, PATIENCE, PROOF_LIFE_MS, REST_MS, STANDBY_EVERY_MS, SUSPECT_EVERY_MS, WARM_EVERY_MS,
 } from "./constants.js";
-
 import { PathMtu } from "./path-mtu.js";
 
 /** Where packets of ours leave: one interface, by the address there that the system chooses. */

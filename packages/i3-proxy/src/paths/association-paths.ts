@@ -7,7 +7,7 @@
  */
 import { inRange, type AddressRange, type DecodedControl, type Locator, type ViaLocator } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
-import { CheckBudget, PathSet, type PathActivity, type PathChoice, type PathCounters, type PathKeys, type PathMessage, type PathPlace, type PeerLocator } from "@i3/hip";
+import { canBeOneHosts, CheckBudget, PathSet, RELAY, type PathActivity, type PathChoice, type PathCounters, type PathKeys, type PathMessage, type PathPlace, type PeerLocator } from "@i3/hip";
 
 import type { OwnLocators } from "./own-locators.js";
 
@@ -123,10 +123,6 @@ export class AssociationPaths {
     return this.#opened.get(association)?.set.choice ?? RELAY;
   }
 
-  rttMs(association: number): number | null {
-    return this.#opened.get(association)?.set.rttMs ?? null;
-  }
-
   /** Our places or what is known of them have changed: {@link OwnLocators}. */
   handleOwn(nowMs: number): void {
     for (const opened of this.#opened.values()) {
@@ -193,17 +189,11 @@ export class AssociationPaths {
     this.#env.tell(nowMs, association, this.#env.own.locators.map(({ kind, rank, locator }) => ({ kind, locator, priority: (MAX_RANK - rank) * RANK_SHIFT + (KIND_PRIORITY[kind] << 16) })));
   }
 
-  /** Loopback, multicast, unspecified, broadcast and link-local addresses are no host's, or not one that we know by them; virtual ones and HITs lead into our own TUN. */
+  /** What is in 0.0.0.0/8 or ::/8 is nobody's; virtual addresses and HITs lead into our own TUN. */
   #isPlausible({ address }: Locator): boolean {
-    const [a, b] = address as unknown as [number, number];
-    if (address.length === 4) return a !== 0 && a !== 127 && a < 224 && !(a === 169 && b === 254) && !inRange(this.#env.range, address);
-    const isHit = a === 0x20 && b === 0x01 && address[2] === 0 && ((address[3] as number) & 0xf0) === 0x20;
-    const isLinkLocal = a === 0xfe && (b & 0xc0) === 0x80;
-    return a !== 0 && a !== 0xff && !isHit && !isLinkLocal;
+    return address[0] !== 0 && canBeOneHosts(address) && !inRange(this.#env.range, address);
   }
 }
-
-const RELAY: PathChoice = Object.freeze({ kind: "relay" });
 
 /** A locator as the engine reaches it from a place. */
 export const viaPlace = ({ address, port }: Locator, place: PathPlace | null, isWhole = false): ViaLocator => ({ address, port, ...(place === null ? {} : { interfaceIndex: place.interfaceIndex }), ...(isWhole && { isWhole }) });

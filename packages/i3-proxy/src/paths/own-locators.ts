@@ -32,7 +32,7 @@ export type OwnPlace = PathPlace & Pick<MachinePlace, "addresses" | "gateway">;
 const MAX_OBSERVED = 2;
 /** Of one interface; of all at most 16 are told. */
 const MAX_ADDRESSES = 4;
-export const MAX_PLACES = 8;
+const MAX_PLACES = 8;
 const MAX_LOCATORS = 16;
 
 interface Seen {

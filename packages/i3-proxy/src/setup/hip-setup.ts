@@ -80,7 +80,7 @@ export class HipSetup {
     this.hip = new HipHost({
       identity, ownPublicId: ownId, random: randomBytes, dhSource, rekeyAfterMs, r1Generation: firstGeneration(wallMs(), environment.leastGeneration), admits: (hit) => this.#access.admits(hit), isOpen: (id) => environment.openIds.some((open) => sameBytes(open, id)), onRefused: environment.onRefused, onUnwanted: (hit, suite) => environment.onUnwanted(hit, isReadableSuite(suite) ? "auth" : "esp"), log,
       send: (path, packet) => sendHip(environment, path, packet), newSpi: () => this.#newSpi(), onEvent: (event) => this.#handleEvent(event),
-      isOverlay: (address) => address.length === 4 && inRange(environment.range, address), espSuitesFor: (hit, call) => suitesOf(this.#peers.policyOf(hit, call)), offerFor: (hit, call) => this.#peers.offerFor(hit, call), accepts: (call, hit) => this.#named.accepts(call, hit),
+      isOverlay: (address) => inRange(environment.range, address), espSuitesFor: (hit, call) => suitesOf(this.#peers.policyOf(hit, call)), offerFor: (hit, call) => this.#peers.offerFor(hit, call), accepts: (call, hit) => this.#named.accepts(call, hit),
     }, nowMs);
     this.#calls = new HipCalls({ ...environment, hip: this.hip, named: this.#named, known: this.#known, linkOf: (atMs, mapping) => this.#linkOf(atMs, mapping) });
     this.#second = new SecondPairs({ hip: this.hip, links: this.#links, install: (mapping) => this.install(mapping), log });

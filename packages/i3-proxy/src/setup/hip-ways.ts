@@ -1,7 +1,7 @@
 /** What the encrypted set-up installs in the packet engine: flows, and associations with the addresses that their packets carry. */
 import { sameBytes } from "@i3/common";
 import { DatapathError, PAYLOAD_KIND, type AddressRewrite, type Datapath, type Flow, type Inbound } from "@i3/datapath";
-import { ESP_SUITE, isReadableSuite, type EspSuite, type EstablishedEvent, type HostIdentity, type PathChoice } from "@i3/hip";
+import { ESP_SUITE, isReadableSuite, RELAY, type EspSuite, type EstablishedEvent, type HostIdentity, type PathChoice } from "@i3/hip";
 
 import type { Mapping } from "../mappings/mapping.js";
 import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
@@ -22,7 +22,6 @@ const RETIRE_MS = 3_000;
 export const REKEY_AFTER_PACKETS = 1n << 31n;
 const MAX_MTU = 65_535;
 const ZERO6 = new Uint8Array(16);
-const RELAY: PathChoice = { kind: "relay" };
 const REFUSE: Flow = { action: "refuse" };
 const SETUP: Flow = { action: "setup" };
 type EspFlow = Extract<Flow, { action: "esp" }>;
