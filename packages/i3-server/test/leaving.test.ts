@@ -73,8 +73,20 @@ it("who leaves has left, though what it said before arrives behind the first LEA
   net.leave(leaver.index);
   net.run(11);
   heir.chord.handleMessage(net.nowMs, new Uint8Array(8), { type: "NOTIFY", from: leaver.node });
-  net.run(80);
+  net.run(560);
   expect(net.fault()).toBeNull();
+});
+
+it("who could not hear it at first, since a session had to be begun anew, hears it before the silence tells", () => {
+  const net = ringOf(12, 2);
+  const heir = net.member(3);
+  const leaver = before(net, heir);
+  net.passes = (from, to) => from !== leaver.index || to !== heir.index;
+  net.leave(leaver.index);
+  net.run(200);
+  net.passes = () => true;
+  net.run(2_000);
+  expect(heir.outputs.flatMap((output) => (output.kind === "gone" ? [[keyOf(output.node), output.left]] : []))).toEqual([[keyOf(leaver.node), true]]);
 });
 
 describe("LEAVING and ALIVE in turn, a hundred times a second, cost a server neither its answers to others nor a line in the log each, when they are said by", () => {

@@ -5,6 +5,7 @@ import {
 } from "@i3/common";
 import { DatapathError, type Datagram, type Upcall } from "@i3/datapath";
 
+import { LEAVING_PAUSES_MS } from "../src/chord/constants.js";
 import { inOpen, minusOne, plusPowerOfTwo } from "../src/chord/ring-key.js";
 import type { ServerCoreInit } from "../src/index.js";
 import { nameRecord } from "./records/some-records.js";
@@ -260,6 +261,22 @@ describe("routes", () => {
     });
   });
 
+  it("a key that was left to the successor, when this server was new, is looked up again once another has come before it, whoever is the successor by then", () => {
+    const bench = new PairBench({}, true);
+    bench.live(100);
+    const third = new RingPeer(makeLocator(Uint8Array.of(10, 0, 0, 4), 4_000), memberWhere((key) => inOpen(bench.peer.key, key, bench.self.key)));
+    const route = () => bench.engine.nextServers.get(hex(third.node.key));
+    bench.upcall({ kind: "route-miss", ringKey: third.node.key, from: CLIENT });
+    expect(route()).toEqual(MEMBER);
+    bench.newcomer = new RingPeer(makeLocator(Uint8Array.of(10, 0, 0, 3), 4_000), memberWhere((key) => inOpen(bench.self.key, key, bench.peer.key)));
+    bench.live(1_500);
+    expect(bench.core.neighbours.successors[0]).toEqual(bench.newcomer.node);
+    expect(route()).toEqual(MEMBER);
+    bench.ring(third, { type: "NOTIFY", from: third.node });
+    expect(bench.core.neighbours.predecessor).toEqual(third.node);
+    expect(route()).toBeUndefined();
+  });
+
   it("a packet that its sender has sent here, and one for an id of ours, say nothing about routes", () => {
     const bench = new PairBench();
     bench.upcall({ kind: "route-miss", ringKey: bench.peer.key, from: CLIENT });
@@ -475,13 +492,13 @@ describe("messages between servers", () => {
     expect(bench.engine.answers).toMatchObject({ range: { kind: "none" } });
   });
 
-  it("leave: the neighbours are told three times, then it has left and answers the ring no more", () => {
+  it("leave: the neighbours are told five times, then it has left and answers the ring no more", () => {
     const bench = new PairBench();
     bench.core.leave(bench.nowMs);
-    bench.advance(200);
+    for (const pauseMs of LEAVING_PAUSES_MS) bench.advance(pauseMs);
     const sent = bench.engine.take();
     const leaving = sent.map(({ bytes }) => decodeControl(bytes).message.type);
-    expect(leaving).toEqual(["LEAVING", "LEAVING", "LEAVING"]); // the neighbour is both successor and predecessor
+    expect(leaving).toEqual(Array(5).fill("LEAVING")); // the neighbour is both successor and predecessor
     expect(bench.core.hasLeft).toBe(false); // for clients, until they have seen that it answers no more
     expect(bench.ask({ type: "PING" })).toBeNull();
     expect(bench.ask({ type: "CHALLENGE_REQUEST", ringKey: bench.self.key, flags: 0 })).toMatchObject({ type: "REFUSED", code: 1 });

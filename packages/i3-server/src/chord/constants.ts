@@ -73,8 +73,8 @@ export const MAX_CANDIDATES = 32;
 export const MAX_WATCHED = 512;
 /** Nodes of which is known when they were heard: those, the neighbours, and some that were. */
 export const MAX_HEARD = 1_024;
-/** LEAVING is not acknowledged, so it is said this often, this far apart. */
+/** LEAVING is not acknowledged, so it is said again after these. The later ones are for neighbours with whom a session is begun meanwhile (HELLO_AGAIN), before they find out by silence. */
+export const LEAVING_PAUSES_MS: readonly number[] = [40, 40, 160, 320];
+/** Of one node it counts so often in LEAVING_AGAIN_MS and no more: who leaves in order stays for as long, and what each costs (a round of stabilization, a line in the log) is not to be had at will. */
 export const LEAVING_TIMES = 3;
-export const LEAVING_PAUSE_MS = 40;
-/** Of one node it counts so often in this time and no more: who leaves in order stays for as long, and what each costs (a round of stabilization, a line in the log) is not to be had at will. */
 export const LEAVING_AGAIN_MS = 3_000;

@@ -1,7 +1,7 @@
 /** How a node leaves: its neighbours hear LEAVING, several times, since nobody acknowledges it. Who hears it: chord.ts. */
 import type { ControlMessage, RingNode } from "@i3/common";
 
-import { LEAVING_PAUSE_MS, LEAVING_TIMES } from "./constants.js";
+import { LEAVING_PAUSES_MS } from "./constants.js";
 import { sameNode } from "./neighbours.js";
 import type { RingState } from "./ring-state.js";
 
@@ -14,7 +14,7 @@ export interface LeavingHost {
 
 export class Leaving {
   readonly #host: LeavingHost;
-  #timesLeft = 0;
+  #times = 0;
   #nextMs = Infinity;
 
   constructor(host: LeavingHost) {
@@ -22,7 +22,6 @@ export class Leaving {
   }
 
   start(nowMs: number): void {
-    this.#timesLeft = LEAVING_TIMES;
     this.#say(nowMs);
   }
 
@@ -39,9 +38,9 @@ export class Leaving {
     const message = { type: "LEAVING", from: self, predecessor: livePredecessor, successors } as const;
     for (const node of successors) this.#host.send(node, message);
     if (livePredecessor !== null && !successors.some((node) => sameNode(node, livePredecessor))) this.#host.send(livePredecessor, message);
-    this.#timesLeft -= 1;
-    const isOver = this.#timesLeft === 0 || alone;
-    this.#nextMs = isOver ? Infinity : nowMs + LEAVING_PAUSE_MS;
-    if (isOver) this.#host.left();
+    const pauseMs = alone ? undefined : LEAVING_PAUSES_MS[this.#times];
+    this.#times += 1;
+    this.#nextMs = nowMs + (pauseMs ?? Infinity);
+    if (pauseMs === undefined) this.#host.left();
   }
 }

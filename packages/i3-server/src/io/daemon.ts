@@ -24,8 +24,8 @@ const FIRST_RESOLVE_MS = 2_000;
 const MAX_SLEEP_MS = 1_000;
 /** What is to go out at the end has this long. */
 const LAST_WORDS_MS = 20;
-/** Leaving takes 3.1 s (LINGER_MS and what the neighbours are told); a stuck one must not keep the process. */
-const MAX_LEAVING_MS = 4_000;
+/** Leaving takes 3.6 s (LINGER_MS and what the neighbours are told); a stuck one must not keep the process. */
+const MAX_LEAVING_MS = 5_000;
 /** A server without a ring has no authority that chooses one (docs/wire.md §2). */
 const NO_NONCE = new Uint8Array(16);
 

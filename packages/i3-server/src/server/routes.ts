@@ -2,6 +2,7 @@
 import { bytesKey, type RingNode } from "@i3/common";
 import { DatapathError, type Datapath } from "@i3/datapath";
 
+import { inHalfOpen } from "../chord/ring-key.js";
 import { MAX_ROUTES, ROUTE_LIFE_MS } from "./constants.js";
 
 interface Route {
@@ -79,6 +80,13 @@ export class Routes {
       if (route !== undefined) this.#remove(text, route);
     }
     return keys.length;
+  }
+
+  /** Forgets the routes of all keys in (from, to] of the ring; returns how many there were. */
+  dropRange(from: Uint8Array, to: Uint8Array): number {
+    const inside = [...this.#routes].filter(([, { key }]) => inHalfOpen(from, key, to));
+    for (const [text, route] of inside) this.#remove(text, route);
+    return inside.length;
   }
 
   expire(nowMs: number): void {

@@ -391,8 +391,11 @@ export class ServerCore {
   }
 
   #dropRoutesOf(node: RingNode | undefined): void {
-    if (node === undefined) return;
-    for (let left = this.#routes.dropNode(node.key); left > 0; left -= 1) this.counters.count("routes-dropped");
+    if (node !== undefined) this.#countDropped(this.#routes.dropNode(node.key));
+  }
+
+  #countDropped(routes: number): void {
+    for (let left = routes; left > 0; left -= 1) this.counters.count("routes-dropped");
   }
 
   // --- what the ring wants -----------------------------------------------------------------------------------------
@@ -516,8 +519,8 @@ export class ServerCore {
     const before = this.#range.kind === "range" ? this.#range.from : this.#range.kind === "all" ? self : null;
     if (range.kind !== "range" || before === null || !inOpen(before, range.from, self)) return;
     this.#handover = { from: this.#handover?.from ?? before, to: range.from, endMs: nowMs + HANDOVER_MS };
-    // Ways to our successor that are of the time when we left our keys to it: of some another is the server now.
-    this.#dropRoutesOf(this.#chord.successors[0]);
+    // Ways of the time when we left our keys to our successor, to whoever was it then: of some another is the server now.
+    this.#countDropped(this.#routes.dropRange(before, self));
     if (this.#passOnMs !== Infinity) this.#passOnMs = Math.min(nowMs + CLAIM_AFTER_JOIN_MS, this.#lastPassOnMs);
   }
 
