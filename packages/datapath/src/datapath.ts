@@ -226,6 +226,14 @@ export interface Datagram {
   /** By `ip`: port {@link IP_PROTOCOL.hip} and a HIP packet with checksum 0, which the port fills in; or port {@link IP_PROTOCOL.esp}. */
   readonly locator: ViaLocator;
   readonly bytes: Uint8Array;
+  /** It leaves by its port whatever {@link Datapath.setDetour} says: a probe of whether that port works. @default false */
+  readonly isStraight?: boolean;
+}
+
+/** A datagram that took another way than a socket of the engine's. */
+export interface Detoured {
+  readonly from: Locator;
+  readonly bytes: Uint8Array;
 }
 
 /** What the engine hands up, in batches of at most {@link LIMITS.upcallsPerBatch}. Byte arrays belong to the receiver; those of control datagrams may lie in one buffer, so who keeps one copies it. */
@@ -252,7 +260,9 @@ export type Upcall =
   /** A packet that {@link InboundAssociation.watch} asks for. At most one per SPI in 100 ms. */
   | { readonly kind: "elsewhere"; readonly spi: number; readonly from: ViaLocator }
   /** The system refused an ESP packet to the `locator` of a flow: there is no way there from that place, or only one for shorter ones. At most one per locator in 100 ms. */
-  | { readonly kind: "send-failed"; readonly locator: ViaLocator; readonly reason: SendFailure };
+  | { readonly kind: "send-failed"; readonly locator: ViaLocator; readonly reason: SendFailure }
+  /** A datagram that would have left by the main port: see {@link Datapath.setDetour}. */
+  | { readonly kind: "detour"; readonly locator: Locator; readonly bytes: Uint8Array };
 
 export type SendFailure = "unreachable" | "too-big";
 
@@ -324,7 +334,7 @@ export const LIMITS = {
 /** Why a packet was dropped (docs/wire.md §8). */
 export type DropReason =
   | "malformed" | "version" | "hip" | "puzzle" | "unknown-spi" | "replay" | "integrity" | "sequence" | "ecn" | "unknown-id" | "hop-limit" | "copy-budget" | "queue-full" | "no-trigger"
-  | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "amplification" | "refused" | "policy" | "credit" | "too-big" | "io-error";
+  | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "amplification" | "refused" | "policy" | "credit" | "detour" | "too-big" | "io-error";
 
 export interface Counters {
   readonly drops: Readonly<Record<DropReason, number>>;
@@ -409,6 +419,13 @@ export interface Datapath {
   discard(address: Uint8Array, refuse: boolean): void;
   /** Control datagrams and data packets made by the control plane. */
   send(datagrams: readonly Datagram[]): void;
+  /**
+   * While on, what would leave by the main port goes up instead, upcall `detour`, but for what is {@link Datagram.isStraight}; without room among the upcalls that
+   * wait it is dropped, `detour`. Off at the start. For networks that let no UDP through (docs/datapath.md, "Detour").
+   */
+  setDetour(isOn: boolean): void;
+  /** Treated in the next step as if they had come by the main port, with traffic class 0. */
+  takeDetoured(datagrams: readonly Detoured[]): void;
   /** Whole IP packets to the TUN, as they are. */
   inject(packets: readonly Uint8Array[]): void;
   /** Whole IP packets, treated as if they had come from the TUN. */

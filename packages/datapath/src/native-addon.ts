@@ -56,7 +56,7 @@ export interface OpenedEngine {
  * before the datagram, and shares its memory with the others of its batch.
  */
 export interface RawUpcall {
-  /** 0 control, 1 flow-setup, 2 payload, 3 route-miss, 4 no-trigger, 5 cache-request, 6 hip, 7 astray, 8 elsewhere, 9 send-failed */
+  /** 0 control, 1 flow-setup, 2 payload, 3 route-miss, 4 no-trigger, 5 cache-request, 6 hip, 7 astray, 8 elsewhere, 9 send-failed, 10 detour */
   readonly kind: number;
   readonly from?: Uint8Array;
   readonly name?: Uint8Array;
@@ -152,6 +152,9 @@ export interface NativeEngineAddon {
   engineSend(handle: EngineHandle, endpoint: Uint8Array, bytes: Uint8Array): void;
   /** For each datagram its route 39, length 4, big-endian, and bytes. */
   engineSendAll(handle: EngineHandle, packed: Uint8Array): void;
+  engineSetDetour(handle: EngineHandle, isOn: boolean): void;
+  /** As `engineSendAll`, with where each came from. */
+  engineTakeDetoured(handle: EngineHandle, packed: Uint8Array): void;
   engineInject(handle: EngineHandle, packet: Uint8Array): void;
   engineSubmit(handle: EngineHandle, packet: Uint8Array): void;
   engineDeliver(handle: EngineHandle, id: Uint8Array, packet: Uint8Array): EngineStatus;

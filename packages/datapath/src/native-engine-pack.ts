@@ -1,6 +1,6 @@
 /** Arguments of the `Datapath` interface as the addon takes them (native-addon.ts). They are checked already. */
 import type { Datagram, EspTransform, HipPuzzles, Services, TriggerEntry } from "./datapath.js";
-import { encodeRoute, putEndpoint, ROUTE_BYTES } from "./reference/endpoints.js";
+import { encodeDatagramRoute, putEndpoint, ROUTE_BYTES } from "./reference/endpoints.js";
 import type { RewritePlan } from "./reference/address-rewrite.js";
 import type { FlowAction } from "./reference/flow-table.js";
 import { putBytes } from "./reference/octets.js";
@@ -101,8 +101,9 @@ const LENGTH_BYTES = 4;
 export function packDatagrams(datagrams: readonly Datagram[]): Uint8Array {
   const packed = roomOf(datagrams.reduce((sum, { bytes }) => sum + ROUTE_BYTES + LENGTH_BYTES + bytes.length, 0));
   let at = 0;
-  for (const { locator, bytes } of datagrams) {
-    packed.set(encodeRoute(locator), at);
+  for (const datagram of datagrams) {
+    const { bytes } = datagram;
+    packed.set(encodeDatagramRoute(datagram), at);
     at = packed.writeUInt32BE(bytes.length, at + ROUTE_BYTES);
     packed.set(bytes, at);
     at += bytes.length;

@@ -5,7 +5,7 @@ import { decodeEndpoint, decodeRoute } from "./reference/endpoints.js";
 import { ADDRESS_SLOT_BYTES } from "./reference/step.js";
 
 /** `enum class UpcallKind` in native/engine/engine.h. */
-const KIND = { control: 0, flowSetup: 1, payload: 2, routeMiss: 3, noTrigger: 4, cacheRequest: 5, hip: 6, astray: 7, elsewhere: 8, sendFailed: 9 } as const;
+const KIND = { control: 0, flowSetup: 1, payload: 2, routeMiss: 3, noTrigger: 4, cacheRequest: 5, hip: 6, astray: 7, elsewhere: 8, sendFailed: 9, detour: 10 } as const;
 
 /** In the order of `enum class SendFailure` in native/engine/packets.h. */
 export const SEND_FAILURES = ["unreachable", "too-big"] as const satisfies readonly SendFailure[];
@@ -50,6 +50,8 @@ export function decodeUpcall({ kind, from, name, nonce, bytes, payloadKind, forw
       return { kind: "elsewhere", spi: present(spi), from: route() };
     case KIND.sendFailed:
       return { kind: "send-failed", locator: route(), reason: present(SEND_FAILURES[present(reason)]) };
+    case KIND.detour:
+      return { kind: "detour", locator: sender(), bytes: present(bytes) };
     default:
       throw new TypeError(`an upcall of kind ${kind}`);
   }

@@ -5,7 +5,7 @@
  */
 import { concatBytes, type I3Error, type Locator, type OffloadName } from "@i3/common";
 import {
-  LIMITS, type ChallengeAnswers, type Counters, type Datagram, type Datapath, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type PassOn, type RefreshAnswers, type Refreshed, type Responsibility, type SendFailure, type Services, type Strength, type TriggerEntry, type Upcall,
+  LIMITS, type ChallengeAnswers, type Counters, type Datagram, type Datapath, type Detoured, type DropReason, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type PassOn, type RefreshAnswers, type Refreshed, type Responsibility, type SendFailure, type Services, type Strength, type TriggerEntry, type Upcall,
 } from "./datapath.js";
 import { tableFull } from "./errors.js";
 import type { EngineHandle, EngineStatus, NativeEngineAddon, RawDatagram, VnetPacket } from "./native-addon.js";
@@ -15,7 +15,7 @@ import { decodeRefreshed, decodeUpcall, SEND_FAILURES } from "./native-engine-up
 import { makeRewritePlan } from "./reference/address-rewrite.js";
 import { requireChallengeAnswers } from "./reference/challenge-rules.js";
 import { prepareOutbound, prepareWatch, requireFamily, requireName, requireSpi, SEQUENCE_END } from "./reference/association-table.js";
-import { encodeAddress, encodeEndpoint, encodeRoute } from "./reference/endpoints.js";
+import { encodeAddress, encodeDatagramRoute, encodeEndpoint } from "./reference/endpoints.js";
 import { makeCipher, wipeKeys } from "./reference/esp-transforms.js";
 import { noFlow, prepareAction } from "./reference/flow-table.js";
 import { requireResponder } from "./reference/hip-responder.js";
@@ -27,7 +27,7 @@ import { ID_BYTES, RING_KEY_BYTES } from "./wire/data-header.js";
 /** In the order of `enum class Drop` in native/engine/counters.h. */
 export const DROP_REASONS = [
   "malformed", "version", "hip", "puzzle", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger",
-  "no-route", "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "credit", "too-big", "io-error",
+  "no-route", "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "credit", "detour", "too-big", "io-error",
 ] as const satisfies readonly DropReason[];
 
 /** Behind the drops in what `engineCounters` yields. */
@@ -220,9 +220,18 @@ export class NativeEngine implements Datapath {
   send(datagrams: readonly Datagram[]): void {
     const [first] = datagrams;
     if (first === undefined) return;
-    if (datagrams.length === 1) return this.#addon.engineSend(this.#handle, encodeRoute(first.locator), first.bytes);
+    if (datagrams.length === 1) return this.#addon.engineSend(this.#handle, encodeDatagramRoute(first), first.bytes);
     // Together, so that the gates are closed once, and a lane that is woken finds all of them.
     this.#addon.engineSendAll(this.#handle, packDatagrams(datagrams));
+  }
+
+  setDetour(isOn: boolean): void {
+    this.#addon.engineSetDetour(this.#handle, isOn);
+  }
+
+  takeDetoured(datagrams: readonly Detoured[]): void {
+    if (datagrams.length === 0) return;
+    this.#addon.engineTakeDetoured(this.#handle, packDatagrams(datagrams.map(({ from, bytes }) => ({ locator: from, bytes }))));
   }
 
   inject(packets: readonly Uint8Array[]): void {

@@ -22,7 +22,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 71> entries{{
+constexpr std::array<Entry, 73> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -78,6 +78,8 @@ constexpr std::array<Entry, 71> entries{{
     {"engineDiscardRoute", i3io::engine_discard_route},
     {"engineRelease", i3io::engine_release},
     {"engineDiscard", i3io::engine_discard},
+    {"engineSetDetour", i3io::engine_set_detour},
+    {"engineTakeDetoured", i3io::engine_take_detoured},
     {"engineSendAll", i3io::engine_send_all},
     {"engineSend", i3io::engine_send},
     {"engineInject", i3io::engine_inject},

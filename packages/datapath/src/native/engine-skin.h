@@ -41,6 +41,8 @@ napi_value engine_discard_route(napi_env env, napi_callback_info info);
 napi_value engine_release(napi_env env, napi_callback_info info);
 napi_value engine_discard(napi_env env, napi_callback_info info);
 napi_value engine_send_all(napi_env env, napi_callback_info info);
+napi_value engine_set_detour(napi_env env, napi_callback_info info);
+napi_value engine_take_detoured(napi_env env, napi_callback_info info);
 napi_value engine_send_failed(napi_env env, napi_callback_info info);
 napi_value engine_send(napi_env env, napi_callback_info info);
 napi_value engine_inject(napi_env env, napi_callback_info info);

@@ -135,6 +135,25 @@ i3::HipResponderSpec take_hip_responder(Check& check, const Arguments& arguments
   return responder;
 }
 
+// For each its route, a length of 4 bytes, and bytes, which stay where they are.
+std::vector<i3::Engine::Outgoing> take_datagrams(Check& check, const Arguments& arguments) {
+  constexpr size_t route_bytes = sizeof(i3::Endpoint::bytes) + i3::Way::packed_bytes, length_bytes = 4;
+  std::vector<i3::Engine::Outgoing> datagrams;
+  i3::Bytes left = check.bytes(arguments[1], "packed");
+  while (check.valid() && !left.empty()) {
+    const bool has_head = left.size() >= route_bytes + length_bytes;
+    const size_t length = has_head ? i3::u32(left, route_bytes) : 0;
+    if (!has_head || length > left.size() - route_bytes - length_bytes) {
+      check.fail("packed", "cut off");
+      break;
+    }
+    const Route to = read_route(check, left.first(route_bytes), "packed", i3::Via::straight);
+    datagrams.push_back({to.endpoint, to.way, left.subspan(route_bytes + length_bytes, length)});
+    left = left.subspan(route_bytes + length_bytes + length);
+  }
+  return datagrams;
+}
+
 }  // namespace
 
 napi_value engine_set_flow(napi_env env, napi_callback_info info) {
@@ -382,30 +401,22 @@ napi_value engine_send(napi_env env, napi_callback_info info) {
     i3::Bytes bytes;
   };
   const auto read = [](Check& check, const Arguments& arguments) {
-    return Values{take_route(check, arguments[1], "endpoint"), check.bytes(arguments[2], "bytes")};
+    return Values{take_route(check, arguments[1], "endpoint", i3::Via::straight), check.bytes(arguments[2], "bytes")};
   };
   return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { engine.send(values.to.endpoint, values.bytes, values.to.way); });
 }
 
 napi_value engine_send_all(napi_env env, napi_callback_info info) {
-  constexpr size_t route_bytes = sizeof(i3::Endpoint::bytes) + i3::Way::packed_bytes, length_bytes = 4;
-  const auto read = [](Check& check, const Arguments& arguments) {
-    std::vector<i3::Engine::Outgoing> datagrams;
-    i3::Bytes left = check.bytes(arguments[1], "packed");
-    while (check.valid() && !left.empty()) {
-      const bool has_head = left.size() >= route_bytes + length_bytes;
-      const size_t length = has_head ? i3::u32(left, route_bytes) : 0;
-      if (!has_head || length > left.size() - route_bytes - length_bytes) {
-        check.fail("packed", "cut off");
-        break;
-      }
-      const Route to = read_route(check, left.first(route_bytes), "packed");
-      datagrams.push_back({to.endpoint, to.way, left.subspan(route_bytes + length_bytes, length)});
-      left = left.subspan(route_bytes + length_bytes + length);
-    }
-    return datagrams;
-  };
-  return with_engine(env, info, read, [](i3::Engine& engine, const std::vector<i3::Engine::Outgoing>& datagrams) { engine.send(datagrams); });
+  return with_engine(env, info, take_datagrams, [](i3::Engine& engine, const std::vector<i3::Engine::Outgoing>& datagrams) { engine.send(datagrams); });
+}
+
+napi_value engine_set_detour(napi_env env, napi_callback_info info) {
+  const auto read = [](Check& check, const Arguments& arguments) { return check.boolean(arguments[1], "isOn"); };
+  return with_engine(env, info, read, [](i3::Engine& engine, bool is_on) { engine.set_detour(is_on); });
+}
+
+napi_value engine_take_detoured(napi_env env, napi_callback_info info) {
+  return with_engine(env, info, take_datagrams, [](i3::Engine& engine, const std::vector<i3::Engine::Outgoing>& datagrams) { engine.take_detoured(datagrams); });
 }
 
 napi_value engine_inject(napi_env env, napi_callback_info info) {

@@ -59,6 +59,11 @@ napi_value make_upcall(napi_env env, const i3::Upcall& upcall, ControlDatagrams&
     return object;
   }
   const bool has_sender = kind != UpcallKind::flow_setup;
+  if (kind == UpcallKind::detour) {
+    set_property(env, object, "from", make_bytes(env, upcall.from.bytes));
+    set_property(env, object, "bytes", make_bytes(env, upcall.bytes));
+    return object;
+  }
   const bool is_of_path = kind == UpcallKind::elsewhere || kind == UpcallKind::send_failed;
   const bool has_route = kind == UpcallKind::hip || is_of_path;
   const bool is_short = kind == UpcallKind::route_miss || kind == UpcallKind::astray;
@@ -79,9 +84,10 @@ napi_value make_upcall(napi_env env, const i3::Upcall& upcall, ControlDatagrams&
 }
 
 // The first byte of a way.
-bool is_way(uint8_t byte) {
-  constexpr auto last = static_cast<unsigned>(i3::Via::ip);
-  return byte <= last || (byte & ~i3::Way::whole) < last;
+bool is_way(uint8_t byte, i3::Via last) {
+  const unsigned via = byte & ~i3::Way::whole;
+  const bool by_ip = via == static_cast<unsigned>(i3::Via::ip);
+  return via <= static_cast<unsigned>(last) && !(by_ip && byte != via);
 }
 
 }  // namespace
@@ -99,13 +105,13 @@ std::optional<i3::Endpoint> take_optional_endpoint(Check& check, napi_value valu
   return take_endpoint(check, value, name);
 }
 
-Route take_route(Check& check, napi_value value, const char* name) { return read_route(check, check.bytes(value, name), name); }
+Route take_route(Check& check, napi_value value, const char* name, i3::Via last) { return read_route(check, check.bytes(value, name), name, last); }
 
-Route read_route(Check& check, i3::Bytes bytes, const char* name) {
+Route read_route(Check& check, i3::Bytes bytes, const char* name, i3::Via last) {
   Route route;
   constexpr size_t endpoint_bytes = sizeof(route.endpoint.bytes);
   const bool is_whole = bytes.size() == endpoint_bytes + i3::Way::packed_bytes;
-  const bool fits = is_whole ? is_way(bytes[endpoint_bytes]) : bytes.size() == endpoint_bytes;
+  const bool fits = is_whole ? is_way(bytes[endpoint_bytes], last) : bytes.size() == endpoint_bytes;
   if (check.valid() && !fits) check.fail(name, "expected 18 or 39 bytes");
   if (!check.valid()) return route;
   std::memcpy(route.endpoint.bytes.data(), bytes.data(), endpoint_bytes);

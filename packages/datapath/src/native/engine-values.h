@@ -19,9 +19,10 @@ struct Route {
   i3::Endpoint endpoint;
   i3::Way way;
 };
-Route take_route(Check& check, napi_value value, const char* name);
+// `last`: of the ways that it may name.
+Route take_route(Check& check, napi_value value, const char* name, i3::Via last = i3::Via::ip);
 // The same bytes.
-Route read_route(Check& check, i3::Bytes bytes, const char* name);
+Route read_route(Check& check, i3::Bytes bytes, const char* name, i3::Via last = i3::Via::ip);
 std::optional<Route> take_optional_route(Check& check, napi_value value, const char* name);
 uint32_t take_u32(Check& check, napi_value value, const char* name);
 

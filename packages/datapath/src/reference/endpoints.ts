@@ -1,12 +1,13 @@
 /**
  * Locators as they stand in a DatagramBatch: an endpoint, which is an IPv6 or IPv4-mapped address 16 and a port 2, and a way.
  *
- *     | via 1: 0 udp, 1 hip, 2 ip; and 0x10 when nobody may cut it | address of ours 16, as above; zeros: the system's choice | interface 4; 0: the system's choice |
+ *     | via 1: 0 udp, 1 hip, 2 ip, 3 udp without detour, until it leaves; and 0x10 when nobody may cut it | address of ours 16, as above; zeros: the system's choice |
+ *     | interface 4; 0: the system's choice |
  *
  * An endpoint with a way behind it is a route.
  */
 import { makeLocator, type Locator, type Via, type ViaLocator } from "@i3/common";
-import { IP_PROTOCOL } from "../datapath.js";
+import { IP_PROTOCOL, type Datagram } from "../datapath.js";
 import { copyBytes, equalAt, put16, put32, putBytes, requireLength, u16, u32, u8 } from "./octets.js";
 import { ADDRESS_SLOT_BYTES, WAY_SLOT_BYTES } from "./step.js";
 
@@ -17,6 +18,8 @@ const MAX_INTERFACE_INDEX = 0x7fff_ffff;
 export const ROUTE_BYTES = ADDRESS_SLOT_BYTES + WAY_SLOT_BYTES;
 export const VIAS = ["udp", "hip", "ip"] as const satisfies readonly Via[];
 export const VIA = { udp: 0, hip: 1, ip: 2 } as const satisfies Record<Via, number>;
+/** In the place of {@link VIA}.udp, for a datagram that takes no detour: in what waits to leave, never in a batch. */
+export const VIA_STRAIGHT = 3;
 const VIA_MASK = 0x0f;
 const WHOLE = 0x10;
 const ADDRESS_BYTES = 16;
@@ -68,8 +71,20 @@ export function encodeRoute(locator: ViaLocator): Uint8Array {
   return out;
 }
 
-/** A number of {@link VIA}. */
+/** Of a datagram of the control plane's. Throws as {@link encodeRoute}. */
+export function encodeDatagramRoute({ locator, isStraight = false }: Pick<Datagram, "locator" | "isStraight">): Uint8Array {
+  const route = encodeRoute(locator);
+  if (isStraight && viaAt(route, ADDRESS_SLOT_BYTES) === VIA.udp) putVia(route, ADDRESS_SLOT_BYTES, VIA_STRAIGHT);
+  return route;
+}
+
+/** A number of {@link VIA}, or {@link VIA_STRAIGHT}. */
 export const viaAt = (ways: Uint8Array, wayAt: number): number => u8(ways, wayAt) & VIA_MASK;
+
+/** What else the way says stays. */
+export function putVia(ways: Uint8Array, wayAt: number, via: number): void {
+  ways[wayAt] = (u8(ways, wayAt) & ~VIA_MASK) | via;
+}
 
 /** Of a datagram that takes this route: bare in IP there is none. */
 export const udpHeaderBytes = (route: Uint8Array): number => (viaAt(route, ADDRESS_SLOT_BYTES) === VIA.ip ? 0 : UDP_HEADER_BYTES);

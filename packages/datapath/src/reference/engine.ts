@@ -3,13 +3,13 @@
  * the time is that of the last step.
  */
 import { MAX_CHECK_BYTES, MAX_CONTROL_BYTES, type Locator } from "@i3/common";
-import { IP_PROTOCOL, type ChallengeAnswers, type Counters, type Datagram, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type PassOn, type RefreshAnswers, type Refreshed, type Responsibility, type SendFailure, type Services, type Strength, type TriggerEntry, type Upcall } from "../datapath.js";
+import { IP_PROTOCOL, type ChallengeAnswers, type Counters, type Datagram, type Detoured, type Flow, type FlowCounters, type HipResponder, type Inbound, type InboundAssociation, type Lease, type OutboundAssociation, type PassOn, type RefreshAnswers, type Refreshed, type Responsibility, type SendFailure, type Services, type Strength, type TriggerEntry, type Upcall } from "../datapath.js";
 import { DATA_OFFSET, ID_BYTES, LAST_PAYLOAD_KIND, NONCE_BYTES, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
 import { classifyDatagram, isBetweenServers, isCheck } from "../wire/first-byte.js";
 import type { Arrival } from "./arrival.js";
 import { requireName } from "./association-table.js";
 import { ChallengeRules } from "./challenge-rules.js";
-import { PORT_OFFSET, VIA, decodeEndpoint, decodeRoute, encodeEndpoint, encodeRoute, viaAt } from "./endpoints.js";
+import { PORT_OFFSET, VIA, decodeEndpoint, decodeRoute, encodeDatagramRoute, encodeEndpoint, viaAt } from "./endpoints.js";
 import { EspInput } from "./esp-input.js";
 import { HostRules } from "./host-rules.js";
 import { HipRules } from "./hip-rules.js";
@@ -17,12 +17,15 @@ import { IcmpErrors } from "./icmp-errors.js";
 import type { InboundEntry, TunTarget } from "./inbound-table.js";
 import { addressKey, keyBytes, ringKey } from "./keys.js";
 import { asBuffer, copyBytes, ownBuffer, u16, u8 } from "./octets.js";
-import type { Output } from "./outputs.js";
+import { MAX_DATAGRAM_BYTES, MAX_HELD_BYTES, MAX_HELD_PACKETS, type Output } from "./outputs.js";
 import { RefreshRules } from "./refresh-rules.js";
 import { ServerRules } from "./server-rules.js";
 import { STRONGEST } from "./services.js";
 import { EngineState } from "./state.js";
 import { ADDRESS_SLOT_BYTES, CHECKSUM, WAY_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch, type StepCore, type StepInput } from "./step.js";
+
+/** A way, as it stands in a batch. */
+const MAIN_PORT = Buffer.alloc(WAY_SLOT_BYTES);
 
 export class ReferenceEngine implements StepCore {
   readonly implementation = "reference";
@@ -34,12 +37,16 @@ export class ReferenceEngine implements StepCore {
   readonly #hip = new HipRules(this.#state);
   readonly #refreshes = new RefreshRules(this.#state);
   readonly #challenges = new ChallengeRules(this.#state);
+  /** What came by a detour, until the next step. */
+  #detoured: { readonly bytes: Buffer; readonly origin: Buffer }[] = [];
+  #detouredBytes = 0;
 
   step(nowMs: number, input: StepInput, tunOut: PacketBatch, udpOut: DatagramBatch): readonly Upcall[] {
     const state = this.#state;
     state.nowMs = Math.max(state.nowMs, nowMs);
     state.tunOut.attach(tunOut);
     state.udpOut.attach(udpOut);
+    this.#readDetoured();
     if (input.tun !== null) this.#readTun(input.tun);
     if (input.udp !== null) this.#readUdp(input.udp);
     state.tunOut.detach();
@@ -49,7 +56,7 @@ export class ReferenceEngine implements StepCore {
 
   pending(): boolean {
     const { tunOut, udpOut, upcalls } = this.#state;
-    return tunOut.held > 0 || udpOut.held > 0 || upcalls.waiting > 0;
+    return tunOut.held > 0 || udpOut.held > 0 || upcalls.waiting > 0 || this.#detoured.length > 0;
   }
 
   /** Packets that wait for `release`, `discard`, `setNextServer` or `discardRoute`. */
@@ -73,6 +80,14 @@ export class ReferenceEngine implements StepCore {
       this.#state.counters.udpIn++;
       const trafficClass = batch.trafficClasses[i] ?? 0;
       this.#fromUdp({ bytes, at: i * batch.slotBytes, length: slotLength(batch, i), origins, originAt: i * ADDRESS_SLOT_BYTES, ways, wayAt: i * WAY_SLOT_BYTES, trafficClass });
+    }
+  }
+
+  #readDetoured(): void {
+    this.#detouredBytes = 0;
+    for (const { bytes, origin } of this.#detoured.splice(0)) {
+      this.#state.counters.udpIn++;
+      this.#fromUdp({ bytes, at: 0, length: bytes.length, origins: origin, originAt: 0, ways: MAIN_PORT, wayAt: 0, trafficClass: 0 });
     }
   }
 
@@ -254,7 +269,25 @@ export class ReferenceEngine implements StepCore {
   }
 
   send(datagrams: readonly Datagram[]): void {
-    for (const { locator, bytes } of datagrams) this.#put(this.#state.udpOut, bytes, encodeRoute(locator));
+    for (const datagram of datagrams) this.#put(this.#state.udpOut, datagram.bytes, encodeDatagramRoute(datagram));
+  }
+
+  setDetour(isOn: boolean): void {
+    const { udpOut, upcalls } = this.#state;
+    udpOut.detour = isOn ? (length, endpoint) => upcalls.detour(length, endpoint) : null;
+  }
+
+  takeDetoured(datagrams: readonly Detoured[]): void {
+    const arrivals = datagrams.map(({ from, bytes }) => ({ bytes: Buffer.from(bytes), origin: asBuffer(encodeEndpoint(from)) }));
+    for (const arrival of arrivals) {
+      const { length } = arrival.bytes;
+      if (length > MAX_DATAGRAM_BYTES) this.#state.counters.drop("too-big");
+      else if (this.#detouredBytes + length > MAX_HELD_BYTES || this.#detoured.length >= MAX_HELD_PACKETS) this.#state.counters.drop("queue-full");
+      else {
+        this.#detouredBytes += length;
+        this.#detoured.push(arrival);
+      }
+    }
   }
 
   inject(packets: readonly Uint8Array[]): void {

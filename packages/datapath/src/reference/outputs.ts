@@ -5,6 +5,7 @@
 import type { DropReason } from "../datapath.js";
 import type { CounterSet } from "./counters.js";
 import { asBuffer } from "./octets.js";
+import { putVia, VIA, VIA_STRAIGHT, viaAt } from "./endpoints.js";
 import { ADDRESS_SLOT_BYTES, WAY_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch } from "./step.js";
 
 /** Bytes that wait for one of the two batches (ours: as much as all queues hold, so that a release always fits). */
@@ -23,6 +24,9 @@ interface Held {
 
 const NO_BYTES = Buffer.alloc(0);
 
+/** Room for a datagram that goes up instead; null: there is none. */
+export type Detour = (length: number, endpoint: Uint8Array) => Buffer | null;
+
 export class Output {
   readonly #counters: CounterSet;
   readonly #counter: "tunOut" | "udpOut";
@@ -39,6 +43,8 @@ export class Output {
   /** Where the caller of {@link reserve} writes the packet. */
   buffer: Buffer = NO_BYTES;
   at = 0;
+  /** Of datagrams for the main port. */
+  detour: Detour | null = null;
 
   constructor(counters: CounterSet, counter: "tunOut" | "udpOut") {
     this.#counters = counters;
@@ -78,10 +84,19 @@ export class Output {
   reserve(length: number, endpoint: Uint8Array | null, mark: number, tells = false): DropReason | null {
     if (endpoint !== null && length > MAX_DATAGRAM_BYTES) return "too-big";
     const batch = this.#batch;
+    if (batch !== null && this.detour !== null && isOfMainPort(endpoint)) return this.#divert(this.detour, length, endpoint);
     // While something waits the batch is full: `attach` took out all that it had room for.
     if (batch === null || batch.count >= batch.lengths.length) return this.#hold(length, endpoint, mark, tells);
     if (length > batch.slotBytes) return "too-big";
     this.#claim(batch, length, endpoint, mark, tells);
+    return null;
+  }
+
+  #divert(detour: Detour, length: number, endpoint: Uint8Array): DropReason | null {
+    const room = detour(length, endpoint);
+    if (room === null) return "detour";
+    this.buffer = room;
+    this.at = 0;
     return null;
   }
 
@@ -105,6 +120,7 @@ export class Output {
       for (let i = 0; i < ADDRESS_SLOT_BYTES; i++) this.#addresses[addressAt + i] = endpoint[i] as number;
       const wayAt = slot * WAY_SLOT_BYTES;
       for (let i = 0; i < WAY_SLOT_BYTES; i++) this.#ways[wayAt + i] = endpoint[ADDRESS_SLOT_BYTES + i] ?? 0;
+      if (viaAt(this.#ways, wayAt) === VIA_STRAIGHT) putVia(this.#ways, wayAt, VIA.udp);
     }
     this.buffer = this.#arena;
     this.at = slot * batch.slotBytes;
@@ -116,9 +132,16 @@ export class Output {
     if (batch === null || this.#held.length === 0) return;
     let taken = 0;
     for (const { bytes, endpoint, mark, tells } of this.#held) {
-      if (batch.count >= batch.lengths.length) break;
+      const detour = isOfMainPort(endpoint) ? this.detour : null;
+      if (detour === null && batch.count >= batch.lengths.length) break;
       taken++;
       this.#heldBytes -= bytes.length;
+      if (detour !== null) {
+        const reason = this.#divert(detour, bytes.length, endpoint as Uint8Array);
+        if (reason === null) bytes.copy(this.buffer, this.at);
+        else this.#counters.drop(reason);
+        continue;
+      }
       if (bytes.length > batch.slotBytes) {
         this.#counters.drop("too-big");
         continue;
@@ -129,3 +152,6 @@ export class Output {
     this.#held = this.#held.slice(taken);
   }
 }
+
+/** And may take a detour. */
+const isOfMainPort = (endpoint: Uint8Array | null): endpoint is Uint8Array => endpoint !== null && (endpoint.length === ADDRESS_SLOT_BYTES || viaAt(endpoint, ADDRESS_SLOT_BYTES) === VIA.udp);

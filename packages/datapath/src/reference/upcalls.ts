@@ -5,6 +5,7 @@ import type { CounterSet } from "./counters.js";
 import type { KnownSources } from "./known-sources.js";
 import { NoticeLimit, SourceRates } from "./rate-limits.js";
 import { asBuffer } from "./octets.js";
+import { decodeEndpoint } from "./endpoints.js";
 import { sourceKeyAt } from "./source-shares.js";
 import { ADDRESS_SLOT_BYTES } from "./step.js";
 
@@ -19,7 +20,7 @@ export const MORE_KNOWN_UPCALLS = 4 * LIMITS.upcallsPerBatch;
 export const MORE_KNOWN_UPCALL_BYTES = 4 * 1024 * 1024;
 
 const bytesOf = (upcall: Upcall): number =>
-  upcall.kind === "control" || upcall.kind === "hip" ? upcall.bytes.length : upcall.kind === "flow-setup" ? upcall.packet.length : upcall.kind === "payload" ? upcall.payload.length : 0;
+  upcall.kind === "control" || upcall.kind === "hip" || upcall.kind === "detour" ? upcall.bytes.length : upcall.kind === "flow-setup" ? upcall.packet.length : upcall.kind === "payload" ? upcall.payload.length : 0;
 
 export class Upcalls {
   readonly #counters: CounterSet;
@@ -61,6 +62,14 @@ export class Upcalls {
   /** Of the system's refusals one for each route and interval. */
   allowFailure(nowMs: number, route: Uint8Array): boolean {
     return this.#failures.allow(nowMs, asBuffer(route).toString("latin1")) && this.hasKnownRoom;
+  }
+
+  /** Room for a datagram that takes the detour, in an upcall that will be taken when the caller has written it; null: there is none. */
+  detour(length: number, endpoint: Uint8Array): Buffer | null {
+    if (this.full) return null;
+    const bytes = new Uint8Array(length);
+    this.push({ kind: "detour", locator: decodeEndpoint(endpoint, 0), bytes });
+    return asBuffer(bytes);
   }
 
   /** `shares`: of the room beyond that of all. */

@@ -39,7 +39,9 @@ export type Operation =
   | { readonly kind: "discardRoute"; readonly ringKey: Uint8Array }
   | { readonly kind: "release"; readonly address: Uint8Array }
   | { readonly kind: "discard"; readonly address: Uint8Array; readonly refuse: boolean }
-  | { readonly kind: "send"; readonly locator: (typeof ROUTES)[number]; readonly length: number; readonly first: number }
+  | { readonly kind: "send"; readonly locator: (typeof ROUTES)[number]; readonly length: number; readonly first: number; readonly isStraight: boolean }
+  | { readonly kind: "setDetour"; readonly isOn: boolean }
+  | { readonly kind: "takeDetoured"; readonly from: Locator; readonly datagrams: readonly DatagramRecipe[] }
   | { readonly kind: "inject" | "submit"; readonly packet: PacketRecipe }
   | { readonly kind: "deliver"; readonly id: Uint8Array; readonly packet: PacketRecipe }
   | { readonly kind: "step"; readonly passedMs: number; readonly offloads: boolean; readonly tun: readonly TunRecipe[]; readonly udp: readonly DatagramRecipe[] }
@@ -89,7 +91,9 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.record({ kind: fc.constant("discardRoute" as const), ringKey }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("release" as const), address }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("discard" as const), address, refuse: fc.boolean() }), weight: 2 },
-  { arbitrary: fc.record({ kind: fc.constant("send" as const), locator: fc.constantFrom(...ROUTES), length: fc.oneof(fc.nat(100), fc.constantFrom(0, 65_507, 65_508)), first: fc.nat(255) }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constant("send" as const), locator: fc.constantFrom(...ROUTES), length: fc.oneof(fc.nat(100), fc.constantFrom(0, 65_507, 65_508)), first: fc.nat(255), isStraight: fc.boolean() }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constant("setDetour" as const), isOn: fc.boolean() }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constant("takeDetoured" as const), from: locator, datagrams: fc.array(datagramRecipes, { maxLength: 3 }) }), weight: 2 },
   { arbitrary: fc.record({ kind: fc.constantFrom<("inject" | "submit")[]>("inject", "submit"), packet: packetRecipes }), weight: 2 },
   { arbitrary: fc.record({ kind: fc.constant("deliver" as const), id, packet: packetRecipes }), weight: 1 },
 );

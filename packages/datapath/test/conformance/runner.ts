@@ -83,7 +83,13 @@ export class Runner {
       case "discard":
         return void pair.change(kind, (engine) => engine.discard(operation.address, operation.refuse));
       case "send":
-        return void pair.change(kind, (engine) => engine.send([{ locator: operation.locator, bytes: concat(bytes(operation.first), data(operation.length)).subarray(0, operation.length) }]));
+        return void pair.change(kind, (engine) => engine.send([{ locator: operation.locator, bytes: concat(bytes(operation.first), data(operation.length)).subarray(0, operation.length), isStraight: operation.isStraight }]));
+      case "setDetour":
+        return void pair.change(kind, (engine) => engine.setDetour(operation.isOn));
+      case "takeDetoured": {
+        const datagrams = operation.datagrams.map((recipe) => ({ from: operation.from, bytes: this.#datagram(recipe).bytes }));
+        return void pair.change(kind, (engine) => engine.takeDetoured(datagrams));
+      }
       case "inject":
         return void pair.change(kind, (engine) => engine.inject([buildPacket(operation.packet)]));
       case "submit":

@@ -271,6 +271,10 @@ describe("calls of the addon", () => {
     ["discard", (engine) => engine.discard(ADDRESS, true), ["engineDiscard", ADDRESS, true]],
     ["send", (engine) => engine.send([{ locator: AT, bytes: bytes(1) }, { locator: AT, bytes: bytes(2) }]), ["engineSendAll", concat(ROUTE, bytes(0, 0, 0, 1, 1), ROUTE, bytes(0, 0, 0, 1, 2))]],
     ["send", (engine) => engine.send([{ locator: AT, bytes: bytes(1) }]), ["engineSend", ROUTE, bytes(1)]],
+    ["send without a detour", (engine) => engine.send([{ locator: AT, bytes: bytes(1), isStraight: true }]), ["engineSend", concat(ENDPOINT, bytes(3), new Uint8Array(20)), bytes(1)]],
+    ["detour", (engine) => engine.setDetour(true), ["engineSetDetour", true]],
+    ["nothing that came by a detour", (engine) => engine.takeDetoured([])],
+    ["what came by a detour", (engine) => engine.takeDetoured([{ from: AT, bytes: bytes(1) }]), ["engineTakeDetoured", concat(ROUTE, bytes(0, 0, 0, 1, 1))]],
     ["inject", (engine) => engine.inject([bytes(1), bytes(2)]), ["engineInject", bytes(1)], ["engineInject", bytes(2)]],
     ["submit", (engine) => engine.submit([bytes(1)]), ["engineSubmit", bytes(1)]],
     ["deliver", (engine) => engine.deliver(makeId(3), [bytes(1)]), ["engineDeliver", makeId(3), bytes(1)]],
@@ -380,10 +384,10 @@ describe("answers", () => {
     const { engine } = stepped({ engineCounters: () => Float64Array.from({ length: DROP_REASONS.length + 13 }, (_, i) => i + 1) });
     const counters = engine.counters();
     expect(Object.keys(counters.drops).toSorted()).toEqual(Object.keys(new ReferenceEngine().counters().drops).toSorted());
-    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 25]);
-    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 26, tunOut: 27, udpIn: 28, udpOut: 29, upcalls: 30, hipAnswered: 31, refreshed: 32, challenged: 33 });
-    expect(engine.systemCalls()).toEqual({ tunReads: 34, tunWrites: 35, udpReads: 36, udpSends: 37 });
-    expect(engine.tableBytes()).toBe(38);
+    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 26]);
+    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 27, tunOut: 28, udpIn: 29, udpOut: 30, upcalls: 31, hipAnswered: 32, refreshed: 33, challenged: 34 });
+    expect(engine.systemCalls()).toEqual({ tunReads: 35, tunWrites: 36, udpReads: 37, udpSends: 38 });
+    expect(engine.tableBytes()).toBe(39);
   });
 });
 

@@ -283,6 +283,30 @@ void Engine::send(std::span<const Outgoing> datagrams) {
   tell_output();
 }
 
+void Engine::set_detour(bool is_on) {
+  Closed closed(tables_->gates);
+  shared_->has_detour = is_on;
+}
+
+void Engine::take_detoured(std::span<const Outgoing> datagrams) {
+  {
+    Closed closed(tables_->gates);
+    LaneCounters& counters = lanes_[0]->counters();
+    const std::lock_guard lock(shared_->mutex);
+    for (const Outgoing& datagram : datagrams) {
+      HeldDatagram* held = datagram.bytes.size() > limits::datagram_bytes ? nullptr : shared_->detoured.add(datagram.bytes.size());
+      if (held == nullptr) {
+        counters.drop(datagram.bytes.size() > limits::datagram_bytes ? Drop::too_big : Drop::queue_full);
+        continue;
+      }
+      held->to = datagram.to;
+      copy_to(held->bytes, 0, datagram.bytes);
+      shared_->output_waits.store(true, std::memory_order_release);
+    }
+  }
+  tell_output();
+}
+
 void Engine::inject(Bytes packet) {
   {
     Closed closed(tables_->gates);

@@ -118,7 +118,7 @@ struct Refreshed {
   double at_ms = 0;
 };
 
-enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_trigger, cache_request, hip, astray, elsewhere, send_failed };
+enum class UpcallKind : uint8_t { control, flow_setup, payload, route_miss, no_trigger, cache_request, hip, astray, elsewhere, send_failed, detour };
 
 // Which fields are there: interface Upcall in src/datapath.ts.
 struct Upcall {
@@ -130,7 +130,7 @@ struct Upcall {
   uint8_t strength = 0;
   uint32_t spi = 0;
   SendFailure failure = SendFailure::unreachable;
-  // send_failed: where it should have gone.
+  // send_failed, detour: where it should have gone.
   Endpoint from;
   // hip, elsewhere, send_failed: by which way.
   Way way;
@@ -221,6 +221,9 @@ class Engine {
     const std::array<Outgoing, 1> one{{{to, way, bytes}}};
     send(one);
   }
+  void set_detour(bool is_on);
+  // `to`: where they came from.
+  void take_detoured(std::span<const Outgoing> datagrams);
   void inject(Bytes packet);
   void submit(Bytes packet);
   Status deliver(Bytes id, Bytes packet);

@@ -365,7 +365,7 @@ std::optional<HostRules::Opened> HostRules::open(InboundAssociation& association
 void HostRules::tell_elsewhere(const InboundAssociation& association, const UdpInput& origin) {
   const std::lock_guard lock(lane_.shared.mutex);
   // Who has the keys is known: a flood from others leaves room.
-  if (lane_.shared.upcalls_full(1)) return;
+  if (lane_.upcalls_full(1)) return;
   Upcall upcall;
   upcall.kind = UpcallKind::elsewhere;
   upcall.spi = association.number;

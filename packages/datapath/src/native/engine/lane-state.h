@@ -74,9 +74,13 @@ struct LaneContext {
 
   // The shared mutex is held.
   void push_upcall(Upcall upcall) {
-    shared.upcall_bytes += upcall.bytes.size();
-    shared.upcalls.push_back(std::move(upcall));
-    shared.notify();
+    udp.hand_up();
+    shared.push_upcall(std::move(upcall));
+  }
+  // Shared::upcalls_full, with what this lane is about to hand up. The shared mutex is held.
+  bool upcalls_full(size_t shares = 0) {
+    udp.hand_up();
+    return shared.upcalls_full(shares);
   }
   // The source may make one more upcall; counts the drop when not. The shared mutex is held.
   bool may_go_up(Upward what, const Endpoint& from) {
@@ -92,7 +96,7 @@ struct LaneContext {
                                               : rates_of(what).allow(now_ms, source_key(from));
     if (!allowed) drop(Drop::rate);
     else if (answer()) return false;
-    else if (shared.upcalls_full(neighbour != nullptr ? 2 : known != nullptr ? 1 : 0)) drop(Drop::queue_full);
+    else if (upcalls_full(neighbour != nullptr ? 2 : known != nullptr ? 1 : 0)) drop(Drop::queue_full);
     else return true;
     return false;
   }

@@ -15,10 +15,12 @@ class LaneState {
   RefreshRules refresh;
   ChallengeRules challenge;
   UdpRules udp;
-  // Output of the control plane that this batch writes.
+  // Output of the control plane that this batch writes, and input that came by a detour.
   std::deque<HeldPacket> packets;
+  std::deque<HeldDatagram> detoured;
 
   void take_held();
+  void read_detoured();
 };
 
 // First in, first out, before anything new. The packets stay until the batch has ended, since the outbox points into them.
@@ -31,6 +33,7 @@ void LaneState::take_held() {
     shared.output_waits.store(false, std::memory_order_release);
     datagrams = shared.datagrams.take_all();
     packets = shared.packets.take_all();
+    detoured = shared.detoured.take_all();
   }
   for (const HeldDatagram& held : datagrams) {
     const auto [refused, room] = context.udp.reserve(held.to, held.traffic_class, held.bytes.size(), held.way, held.tells);
@@ -38,6 +41,15 @@ void LaneState::take_held() {
     else copy_to(room, 0, held.bytes);
   }
   for (HeldPacket& held : packets) context.tun.add_as_is(held.bytes, held.checksum);
+}
+
+// As if it had come by the main port.
+void LaneState::read_detoured() {
+  std::vector<UdpInput> inputs;
+  for (HeldDatagram& held : detoured) inputs.push_back({held.bytes, 0, held.to, 0, Way()});
+  UdpPlace place;
+  // What waits here is bounded; so this batch may put out more than others.
+  while (!udp.arrived(inputs, place)) udp.begin();
 }
 
 Lane::Lane(Tables& tables, Shared& shared, size_t index) : state_(std::make_unique<LaneState>(tables, shared, index)) {}
@@ -54,6 +66,7 @@ void Lane::begin(double now_ms, Sink& sink, const Capabilities& capabilities) {
   state_->host.forget();
   state_->take_held();
   state_->udp.begin();
+  if (!state_->detoured.empty()) state_->read_detoured();
 }
 
 void Lane::from_tun(MutableBytes buffer, size_t packet_bytes, const VnetHeader& vnet) { state_->host.from_tun(buffer, packet_bytes, vnet); }
@@ -65,12 +78,13 @@ void Lane::end() {
   context.tun.detach();
   context.forget_copies();
   state_->packets.clear();
+  state_->detoured.clear();
 }
 
 void Lane::send_failed(const Endpoint& to, const Way& way, SendFailure reason) {
   LaneContext& context = state_->context;
   const std::lock_guard lock(context.shared.mutex);
-  if (!context.shared.send_failures.allow(context.now_ms, to, way) || context.shared.upcalls_full(1)) return;
+  if (!context.shared.send_failures.allow(context.now_ms, to, way) || context.upcalls_full(1)) return;
   Upcall upcall;
   upcall.kind = UpcallKind::send_failed;
   upcall.failure = reason;

@@ -26,7 +26,8 @@ struct Endpoint {
 };
 
 // Which of a host's sockets a datagram passes, and which address and interface of ours. All zero: the main port, the system's choice.
-enum class Via : uint8_t { udp, hip, ip };
+// straight: as udp, but without a detour; of what waits to leave, never of what a sink gets.
+enum class Via : uint8_t { udp, hip, ip, straight };
 struct Way {
   static constexpr size_t packed_bytes = 21, interface_offset = 17;
   // Of the first byte.

@@ -209,7 +209,7 @@ void ServerRules::cache_request(const Work& work) {
 void ServerRules::notify(UpcallKind kind, const Work& work, NoticeLimit& limit) {
   const std::lock_guard lock(lane_.shared.mutex);
   // The source pays first: otherwise it could fill the memory of notices for all.
-  if (lane_.shared.upcalls_full() || !lane_.shared.data_rates.allow(lane_.now_ms, source_key(*work.from))) return;
+  if (lane_.upcalls_full() || !lane_.shared.data_rates.allow(lane_.now_ms, source_key(*work.from))) return;
   if (!limit.allow(lane_.now_ms, work.ring_key(), *work.from)) return;
   Upcall upcall;
   upcall.kind = kind;

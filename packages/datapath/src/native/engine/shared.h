@@ -95,13 +95,20 @@ struct Shared {
   WaitingRoutes waiting_routes{budget};
   Held<HeldDatagram> datagrams;
   Held<HeldPacket> packets;
+  // Input: `to` is where they came from.
+  Held<HeldDatagram> detoured;
   // Read without the mutex, to leave the common case alone.
   std::atomic<bool> output_waits{false};
+
+  // Written with all gates closed.
+  bool has_detour = false;
 
   // Set before any lane runs.
   std::function<void()> on_upcalls;
 
-  void notify() const {
+  void push_upcall(Upcall upcall) {
+    upcall_bytes += upcall.bytes.size();
+    upcalls.push_back(std::move(upcall));
     if (on_upcalls) on_upcalls();
   }
   // `shares`: of the room beyond that of all; known sources have one, neighbours two.

@@ -7,6 +7,37 @@ UdpOutbox::UdpOutbox(Shared& shared, LaneCounters& counters) : shared_(shared), 
 UdpOutbox::Room UdpOutbox::reserve(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells) {
   if (length > limits::datagram_bytes) return {Drop::too_big, {}};
   if (sink_ == nullptr) return reserve_held(to, traffic_class, length, way, tells);
+  settle_detour();
+  if (way.via == Via::udp && shared_.has_detour) [[unlikely]] return divert(to, length);
+  if (way.via != Via::straight) return reserve_now(to, traffic_class, length, way, tells);
+  Way main_port = way;
+  main_port.via = Via::udp;
+  return reserve_now(to, traffic_class, length, main_port, tells);
+}
+
+UdpOutbox::Room UdpOutbox::divert(const Endpoint& to, size_t length) {
+  {
+    const std::lock_guard lock(shared_.mutex);
+    if (shared_.upcalls_full()) return {Drop::detour, {}};
+  }
+  Upcall& upcall = detoured_.emplace();
+  upcall.kind = UpcallKind::detour;
+  upcall.from = to;
+  upcall.bytes.resize(length);
+  return {Drop::none, upcall.bytes};
+}
+
+void UdpOutbox::hand_up() {
+  if (detoured_) shared_.push_upcall(*std::exchange(detoured_, std::nullopt));
+}
+
+void UdpOutbox::settle_detour() {
+  if (!detoured_) return;
+  const std::lock_guard lock(shared_.mutex);
+  hand_up();
+}
+
+UdpOutbox::Room UdpOutbox::reserve_now(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells) {
   if (used_ + length > arena_.size()) flush();
   const MutableBytes bytes = MutableBytes(arena_).subspan(used_, length);
   if (can_join(to, traffic_class, length, way, tells)) {
@@ -17,7 +48,7 @@ UdpOutbox::Room UdpOutbox::reserve(const Endpoint& to, uint8_t traffic_class, si
   } else {
     if (messages_.size() == max_messages) {
       flush();
-      return reserve(to, traffic_class, length, way, tells);
+      return reserve_now(to, traffic_class, length, way, tells);
     }
     messages_.push_back({bytes, length, 1, to, traffic_class, way, tells});
     is_open_ = length > 0;
@@ -41,6 +72,7 @@ void UdpOutbox::retract() {
     shared_.datagrams.retract();
     return;
   }
+  if (detoured_) return detoured_.reset();
   UdpMessage& last = messages_.back();
   used_ -= last_length_;
   if (last.segments == 1) {
@@ -73,6 +105,7 @@ void UdpOutbox::pass(const UdpMessage& train) {
 }
 
 void UdpOutbox::flush() {
+  settle_detour();
   if (sink_ != nullptr && !messages_.empty()) sink_->send(messages_);
   messages_.clear();
   used_ = 0;

@@ -1,5 +1,5 @@
 // Datagrams on their way out. Neighbours of equal length to one endpoint become one train (UDP_SEGMENT). During a batch they go to
-// the sink when the batch ends or the memory is full; otherwise they are held for the next batch.
+// the sink when the batch ends or the memory is full; otherwise they are held for the next batch. While there is a detour those for the main port become upcalls.
 #pragma once
 
 #include "shared.h"
@@ -28,11 +28,16 @@ class UdpOutbox {
   // A whole train whose bytes stay where they are until the batch has ended. Only while attached.
   void pass(const UdpMessage& train);
   void flush();
+  // A datagram that takes the detour becomes an upcall. Called before any other upcall of this lane, so that all are in order. The shared mutex is held.
+  void hand_up();
 
  private:
   static constexpr size_t arena_bytes = 512 * 1024;
   static constexpr size_t max_messages = 128;
 
+  Room reserve_now(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells);
+  Room divert(const Endpoint& to, size_t length);
+  void settle_detour();
   Room reserve_held(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells);
   bool can_join(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells) const;
 
@@ -42,6 +47,8 @@ class UdpOutbox {
   std::vector<uint8_t> arena_;
   size_t used_ = 0;
   std::vector<UdpMessage> messages_;
+  // The last datagram, while the caller writes it.
+  std::optional<Upcall> detoured_;
   // The last message may grow: it lies at the end of the arena and has no short segment.
   bool is_open_ = false;
   size_t last_length_ = 0;

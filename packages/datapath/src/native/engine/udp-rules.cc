@@ -35,7 +35,7 @@ bool UdpRules::may_pass(const UdpInput& input) const {
   const size_t last_bytes = input.bytes.size() % segment == 0 ? segment : input.bytes.size() % segment;
   const Bytes first = input.bytes.first(segment);
   const size_t segments = (input.bytes.size() + segment - 1) / segment;
-  if (!lane_.tables.range.serves() || input.way.via != Via::udp || segments > limits::gso_segments || input.from.port() == 0 || classify(first) != DatagramClass::data) return false;
+  if (lane_.shared.has_detour || !lane_.tables.range.serves() || input.way.via != Via::udp || segments > limits::gso_segments || input.from.port() == 0 || classify(first) != DatagramClass::data) return false;
   const size_t header_bytes = data_header::parse(first);
   if (header_bytes == 0 || last_bytes < header_bytes) return false;
   for (size_t at = segment; at < input.bytes.size(); at += segment) {
