@@ -1,11 +1,11 @@
 /** `<i3-proxy>`: the configuration of the laptop daemon. deploy/examples/i3-proxy.xml explains every line. */
 import type { AddressRange } from "../ids.js";
 import { ACCESS, type AccessConfig } from "./access.js";
-import { ENDPOINT, ENGINE_ATTRIBUTES, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
+import { ENGINE_ATTRIBUTES, I3_PORT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
 import { RULES, type ProxyRule } from "./rules.js";
 import { element, implied, list, maybe, one, optional, readDocument, required, withDefault, type Site } from "./schema.js";
-import { BOOLEAN, FILE, INTERFACE_NAME, PORT, PUBLIC_KEY, RECORD_LABEL, SOCKET_FILE } from "./value-types.js";
+import { BOOLEAN, FILE, HOST, INTERFACE_NAME, KEY_PIN, PORT, PUBLIC_KEY, RECORD_LABEL, SOCKET_FILE } from "./value-types.js";
 import { addressRange, dnsName, wholeNumber, word } from "./value-types.js";
 import { ZONES, type ZoneConfig } from "./zones.js";
 
@@ -53,11 +53,23 @@ export interface ShortcutsConfig {
   readonly portMapping: boolean;
 }
 
+/** Where a server takes WebSockets over TLS, for networks that let no UDP through. */
+export interface TcpEntry {
+  readonly port: number;
+  /** SHA-256 of the only public key (SubjectPublicKeyInfo) that it may have; undefined: any. */
+  readonly pin: Uint8Array | undefined;
+}
+
+export interface ServerEndpoint extends Endpoint {
+  /** Undefined: it is reached over UDP only. */
+  readonly tcp: TcpEntry | undefined;
+}
+
 export interface ProxyConfig {
   readonly identity: IdentityConfig;
   readonly state: { readonly directory: string };
   /** At most 64; none: hosts are reached by address only, and `hip` is there. */
-  readonly servers: readonly Endpoint[];
+  readonly servers: readonly ServerEndpoint[];
   /** A signed list of more servers. */
   readonly serverList: ServerListConfig | undefined;
   readonly listen: IpEndpoint;
@@ -123,6 +135,15 @@ const HIP = element({ "udp-port": optional(PORT), "ip-protocol": withDefault(BOO
   return hip;
 });
 
+const SERVER = element(
+  { address: required(HOST), port: withDefault(PORT, I3_PORT), "tcp-port": optional(PORT), "tls-pin": optional(KEY_PIN) },
+  {},
+  ({ address, port, tcpPort, tlsPin }, site): ServerEndpoint => {
+    if (tlsPin !== undefined && tcpPort === undefined) site.fail("tls-pin", "there is no TLS without a TCP port", 'tcp-port="443" beside tls-pin');
+    return { host: address, port, tcp: tcpPort === undefined ? undefined : Object.freeze({ port: tcpPort, pin: tlsPin }) };
+  },
+);
+
 const SERVER_LIST = element(
   { key: required(PUBLIC_KEY), file: optional(FILE), label: withDefault(RECORD_LABEL, ""), publish: withDefault(BOOLEAN, false) },
   {},
@@ -150,7 +171,7 @@ const PROXY = element(
   {
     identity: one(IDENTITY),
     state: one(element({ directory: required(FILE) })),
-    servers: maybe(element({}, { server: list(ENDPOINT, 1, MAX_SERVERS) })),
+    servers: maybe(element({}, { server: list(SERVER, 1, MAX_SERVERS) })),
     "server-list": maybe(SERVER_LIST),
     listen: implied(LISTEN),
     tun: implied(element({ name: withDefault(INTERFACE_NAME, "i3"), mtu: withDefault(wholeNumber(1280, 9000), 1360) })),

@@ -2,7 +2,7 @@
 import { ENDPOINT, ENGINE_ATTRIBUTES, I3_PORT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
 import { element, implied, list, maybe, one, readDocument, Refusal, required, retired, withDefault, type ValueType } from "./schema.js";
-import { FILE, wholeNumber, word } from "./value-types.js";
+import { FILE, PORT, wholeNumber, word } from "./value-types.js";
 
 const MAX_MEMBERS = 32;
 /** What the packet engine holds: LIMITS.triggers of @i3/datapath, from which this package cannot import. */
@@ -19,6 +19,8 @@ export interface ServerConfig {
   readonly advertise: IpEndpoint | undefined;
   /** Undefined: a ring of one. */
   readonly ring: { /** Of this server, as i3-server ring admit makes them. */ readonly credentialFile: string; /** 0–32 to join through. */ readonly members: readonly Endpoint[] } | undefined;
+  /** WebSockets over TLS for hosts whose networks let no UDP through; undefined: none are taken. */
+  readonly fallback: { readonly port: number; /** PEM, the server's own first. */ readonly certificateFile: string; readonly keyFile: string } | undefined;
   readonly limits: { readonly triggers: number; readonly triggersPerSource: number; /** 0: nobody may claim a name. */ readonly claimsPerName: number; readonly records: number; readonly recordsPerSource: number };
   readonly log: LogConfig;
   readonly engine: EngineConfig & { readonly kind: "auto" | "native" | "reference" };
@@ -69,6 +71,7 @@ const SERVER = element(
         members,
       })),
     ),
+    fallback: maybe(element({ port: withDefault(PORT, 443), "certificate-file": required(FILE), "key-file": required(FILE) })),
     limits: implied(LIMITS),
     log: implied(LOG),
     engine: implied(ENGINE),

@@ -224,6 +224,12 @@ export const PUBLIC_KEY: ValueType<Uint8Array> = {
   parse: (text) => (/^[0-9a-f]{64}$/i.test(text) ? fromHex(text) : new Refusal("is not 64 hexadecimal digits")),
 };
 
+/** Of a public key, 32 bytes. */
+export const KEY_PIN: ValueType<Uint8Array> = {
+  expected: "the SHA-256 of a public key (SubjectPublicKeyInfo): 64 hexadecimal digits",
+  parse: (text) => (/^[0-9a-f]{64}$/i.test(text) ? fromHex(text) : new Refusal("is not 64 hexadecimal digits")),
+};
+
 /** Of a record of the ring (docs/wire.md §4.3). */
 export const RECORD_LABEL: ValueType<string> = {
   expected: "at most 63 of a-z, 0-9, _ . -",

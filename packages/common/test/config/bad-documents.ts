@@ -213,6 +213,14 @@ const STRUCTURE: readonly BadDocument[] = [
     '<i3-proxy version="1">\n<identity key-file="k"/><state directory="s"/>\n<servers/></i3-proxy>',
     ':3: /i3-proxy/servers/server: missing; expected 1 to 64 <server address="…">',
   ),
+  {
+    ...raw(
+      "a pin without a TCP port", proxy().replace('address="192.0.2.1"', `address="192.0.2.1" tls-pin="${"ab".repeat(32)}"`),
+      `:2: /i3-proxy/servers/server[1]/@tls-pin: there is no TLS without a TCP port; expected tcp-port="443" beside tls-pin`,
+    ),
+    schemaAccepts: true as const,
+  },
+  raw("a pin that is none", proxy().replace('address="192.0.2.1"', 'address="192.0.2.1" tcp-port="443" tls-pin="ab"'), ':2: /i3-proxy/servers/server[1]/@tls-pin: "ab" is not 64 hexadecimal digits; expected the SHA-256 of a public key (SubjectPublicKeyInfo): 64 hexadecimal digits'),
   raw(
     "65 servers",
     `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers>${'\n<server address="192.0.2.1"/>'.repeat(65)}</servers></i3-proxy>`,

@@ -19,7 +19,7 @@ describe("proxy configuration", () => {
     expect(parseProxyConfig(proxy(), "x.xml")).toEqual({
       identity: { keyFile: "k", algorithm: "ecdsa-p256" },
       state: { directory: "s" },
-      servers: [{ host: { kind: "ipv4", text: "192.0.2.1", bytes: Uint8Array.of(192, 0, 2, 1) }, port: 5610 }],
+      servers: [{ host: { kind: "ipv4", text: "192.0.2.1", bytes: Uint8Array.of(192, 0, 2, 1) }, port: 5610, tcp: undefined }],
       listen: { host: { kind: "ipv6", text: "::", bytes: new Uint8Array(16) }, port: 5610 },
       tun: { name: "i3", mtu: 1360 },
       virtualAddresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, unallocated: "auto" },
@@ -51,6 +51,7 @@ describe("proxy configuration", () => {
       ["ipv6", "2001:db8::10", 5610],
       ["name", "i3.example.net", 5610],
     ]);
+    expect(config.servers.map(({ tcp }) => [tcp?.port, tcp?.pin?.length])).toEqual([[undefined, undefined], [443, undefined], [443, 32]]);
     expect(config.dns).toMatchObject({ suffix: "i3", port: 5335, intercept: true });
     expect(config.dns.resolvers.map(({ host, port }) => [host.text, port])).toEqual([["192.0.2.53", 53]]);
     expect(config.rules.map(({ pattern, line, ...how }) => [pattern.source, how])).toEqual([
@@ -178,6 +179,7 @@ describe("server configuration", () => {
       listen: { host: { kind: "ipv6", text: "::", bytes: new Uint8Array(16) }, port: 5610 },
       advertise: undefined,
       ring: undefined,
+      fallback: undefined,
       limits: { triggers: 1_000_000, triggersPerSource: 4096, claimsPerName: 0, records: 16_384, recordsPerSource: 256 },
       log: { level: "info", format: "json" },
       engine: { kind: "auto", workers: 1, without: [] },
@@ -193,6 +195,7 @@ describe("server configuration", () => {
       ["ipv6", "2001:db8::12", 5610],
       ["name", "s3.i3.example.net", 5610],
     ]);
+    expect(config.fallback).toEqual({ port: 443, certificateFile: "/etc/i3/server.crt", keyFile: "/etc/i3/server-tls.key" });
     expect([config.ring?.credentialFile, config.advertise?.host.text, config.advertise?.port]).toEqual([
       "/etc/i3/server.credential",
       "192.0.2.10",
