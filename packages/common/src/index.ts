@@ -18,6 +18,7 @@ export * from "./wire/msgpack.js";
 export * from "./wire/key-kinds.js";
 export * from "./wire/trigger-target.js";
 export * from "./wire/control.js";
+export * from "./wire/detour-frame.js";
 export * from "./wire/record.js";
 export * from "./wire/hip-header.js";
 export * from "./token-bucket.js";

@@ -141,6 +141,12 @@ export class I3Client {
     this.#shortcuts.moved();
   }
 
+  /** Datagrams take another way to the servers now, and so come from elsewhere: configured ones are asked at once, and {@link renewTriggers}. */
+  wayChanged(nowMs: number): void {
+    this.#servers.hurryAll();
+    this.renewTriggers(nowMs);
+  }
+
   /** Keeps a signed record (docs/wire.md §4.3) in the ring until its end. A newer one takes the place of an older. Throws WireError, and RangeError beyond 64. */
   keepRecord(nowMs: number, bytes: Uint8Array): SignedRecord {
     return this.#records.keep(nowMs, bytes);
@@ -231,6 +237,11 @@ export class I3Client {
 
   servers(): readonly ServerStatus[] {
     return this.#servers.list();
+  }
+
+  /** Those that are configured or listed. */
+  configuredServers(): readonly Locator[] {
+    return this.#servers.configured();
   }
 
   triggers(nowMs: number): readonly TriggerStatus[] {

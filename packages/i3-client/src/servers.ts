@@ -151,6 +151,19 @@ export class Servers {
     if (!server.waiting) server.lastPingMs = -Infinity;
   }
 
+  /** They are reached in another way now: those that are configured are asked at the next turn of the timer. */
+  hurryAll(): void {
+    for (const server of this.#servers.values()) {
+      if (!server.configured) continue;
+      server.waiting = false;
+      server.lastPingMs = -Infinity;
+    }
+  }
+
+  configured(): readonly Locator[] {
+    return [...this.#servers.values()].filter(({ configured }) => configured).map(({ locator }) => locator);
+  }
+
   /** Median of what the servers' clocks are ahead of ours, ms; null before one has answered. */
   clockOffsetMs(): number | null {
     const offsets = [...this.#servers.values()].flatMap((s) => (s.clockOffsetMs === null ? [] : [s.clockOffsetMs])).sort((a, b) => a - b);

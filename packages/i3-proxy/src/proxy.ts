@@ -26,6 +26,7 @@ import { ProtectionLog } from "./policy/protection-log.js";
 import { SameKeyLog } from "./policy/same-key-log.js";
 import { SecurityLog } from "./policy/security-log.js";
 import { OwnLocators, type MachinePlace, type OwnPlace } from "./paths/own-locators.js";
+import { Detour, type DetourLink } from "./setup/detour.js";
 import { FlowWays } from "./setup/flow-ways.js";
 import { NameClaims } from "./setup/name-claims.js";
 import { HipSetup } from "./setup/hip-setup.js";
@@ -92,6 +93,8 @@ export interface ProxyEnvironment {
   readonly shortcutsToStrangers: boolean;
   /** The engine's main UDP port. */
   readonly port: number;
+  /** WebSockets to the servers that take them. @default none do */
+  readonly detourLink?: DetourLink | undefined;
   /** Age of the keys of packets at which new ones are made. */
   readonly rekeyAfterMs: number;
   /** Zones of names, and what was known of their names before (`zones.records()`). @default none */
@@ -116,6 +119,8 @@ export class Proxy {
   readonly mappings: MappingTable;
   readonly setups: Setups;
   readonly zones: ZoneNames;
+  /** The way to the ring by TCP; undefined: there is none. */
+  readonly detour: Detour | undefined;
   /** Exceptions that an upcall caused: each is a fault of ours. */
   internalErrors = 0;
   readonly #env: ProxyEnvironment;
@@ -163,6 +168,10 @@ export class Proxy {
     addresses.take(this.own6);
     this.own4 = own4;
     this.client = new I3Client({ datapath, randomBytes, wallMs });
+    const { detourLink: link } = environment;
+    this.detour = link === undefined ? undefined : new Detour({
+      link, datapath, randomBytes, log, servers: () => this.client.configuredServers(), onTurned: (nowMs, isOn) => this.#handleDetour(nowMs, isOn),
+    });
     this.#uses = new MappingUses(datapath, wallMs);
     this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: () => this.#sharedKeys.prefix, randomBytes, packetsOut: (mapping) => this.#uses.packetsOut(mapping), nearKey: () => this.client.takeNearKey(this.#nowMs)?.key ?? null });
     const { pins, pinFile, onPinned, publishedNames } = environment;
@@ -338,6 +347,14 @@ export class Proxy {
     if (!this.#own.setPlaces(places)) return;
     this.client.renewTriggers(nowMs);
     this.setups.hip?.handlePlaces(nowMs);
+    this.detour?.handlePlaces(nowMs);
+  }
+
+  /** On it there is no way past the ring. */
+  #handleDetour(nowMs: number, isOn: boolean): void {
+    this.#own.hide(isOn);
+    this.client.wayChanged(nowMs);
+    this.setups.hip?.straight.handlePlaces(nowMs);
   }
 
   /** The machine has slept: whoever knew it may have forgotten it, or it is elsewhere. */
@@ -361,6 +378,7 @@ export class Proxy {
   addServers(nowMs: number, servers: readonly Locator[]): void {
     this.#nowMs = nowMs;
     for (const server of servers) this.client.addServer(nowMs, server);
+    if (servers.length > 0) this.detour?.start(nowMs);
   }
 
   /**
@@ -413,17 +431,20 @@ export class Proxy {
     if (upcall.kind === "control") this.#handleControl(nowMs, upcall.from, upcall.bytes);
     else if (upcall.kind === "flow-setup") this.#begin(nowMs, upcall);
     else if (upcall.kind === "payload" || upcall.kind === "hip") this.setups.handleUpcall(nowMs, upcall);
+    else if (upcall.kind === "detour") this.detour?.handleUpcall(upcall);
     else if (upcall.kind === "elsewhere" || upcall.kind === "send-failed") this.setups.hip?.straight.handleUpcall(nowMs, upcall);
   }
 
   #handleControl(nowMs: number, from: Locator, bytes: Uint8Array): void {
     const decoded = this.client.decode(bytes);
+    if (decoded?.message.type === "PONG" && this.detour?.handlePong(nowMs, decoded.nonce) === true) return;
     if (decoded !== null && this.setups.hip?.straight.handleControl(nowMs, from, decoded) !== true) this.client.handleDecoded(nowMs, from, decoded);
   }
 
   handleTimer(nowMs: number): void {
     this.#nowMs = nowMs;
     this.installFresh();
+    this.detour?.handleTimer(nowMs);
     this.client.handleTimer(nowMs);
     this.#handleEvents(nowMs);
     if (this.#ringSilence.handleTimer(nowMs)) this.setups.handleRing();
@@ -442,7 +463,7 @@ export class Proxy {
   }
 
   nextDeadlineMs(): number {
-    return Math.min(this.#waitingCalls.deadlineMs(), this.#ringSilence.deadlineMs(), this.client.nextDeadlineMs(), this.setups.nextDeadlineMs(), this.#nextSweepMs);
+    return Math.min(this.detour?.nextDeadlineMs() ?? Infinity, this.#waitingCalls.deadlineMs(), this.#ringSilence.deadlineMs(), this.client.nextDeadlineMs(), this.setups.nextDeadlineMs(), this.#nextSweepMs);
   }
 
   #hooks(): MappingHooks {

@@ -23,6 +23,7 @@ import { coreCounterFields } from "../core-counter-fields.js";
 import type { OwnPlace } from "../paths/own-locators.js";
 import { Proxy } from "../proxy.js";
 import { readBook } from "./check-files.js";
+import { DetourSocket, tcpServers } from "./detour-socket.js";
 import { Interception } from "./interception.js";
 import { MachinePlaces } from "./machine-places.js";
 import { Journal, type JournalContent } from "./journal.js";
@@ -127,6 +128,7 @@ class Daemon implements RunningDaemon {
   readonly #zoneFile: ZoneRecordFile;
   readonly #published: PublishedRecords;
   readonly #addresses: VirtualAddressesInUse;
+  readonly #detour: DetourSocket | undefined;
   /** The timers of searches that DNS questions began are set anew soon. */
   #lookSoon: NodeJS.Immediate | undefined;
 
@@ -141,6 +143,12 @@ class Daemon implements RunningDaemon {
     this.#addresses = new VirtualAddressesInUse({
       proxy: () => this.#proxy, routes: () => this.#routes, interception: () => this.#interception, onGiven: () => setImmediate(() => this.#run((proxy) => proxy.installFresh())),
     });
+    const servers = tcpServers(config.servers);
+    this.#detour = servers.length === 0 ? undefined : new DetourSocket({
+      servers, onOpened: () => this.#run((proxy, nowMs) => proxy.detour?.handleOpened(nowMs)), onClosed: (why) => this.#run((proxy, nowMs) => proxy.detour?.handleClosed(nowMs, why)),
+      onDatagram: (from, bytes) => this.#proxy?.detour?.handleDatagram(performance.now(), from, bytes),
+    });
+    this.#closers.push(() => this.#detour?.disconnect());
     this.#zoneFile = new ZoneRecordFile(zoneRecordFileOf(config.state.directory), log, () => this.#proxy?.zones.records() ?? []);
     this.#published = new PublishedRecords({ zones: config.zones, log, wallMs: () => Date.now(), run: (work) => this.#run((proxy, nowMs) => work(proxy.client, nowMs)) });
   }
@@ -225,7 +233,7 @@ class Daemon implements RunningDaemon {
     if (proxy === undefined || engine === undefined) return;
     this.#log("info", "counters", {
       engine: engineCounterFields(engine),
-      ...coreCounterFields(proxy), dns: this.#interception?.counters(),
+      ...coreCounterFields(proxy), detourSocket: this.#detour?.counters, dns: this.#interception?.counters(),
       mappings: proxy.report(performance.now()),
       servers: proxy.client.servers().map((s) => ({ server: locatorText(s.locator), liveness: s.liveness, rttMs: Math.round(s.rttMs * 10) / 10, inUse: s.inUse })),
     });
@@ -281,7 +289,7 @@ class Daemon implements RunningDaemon {
     const random = pooledRandom();
     try {
       return new Proxy({
-        identity, sharedKey: content.sharedKey, nearerKeys: content.nearerKeys, keepNearerKeys: (keys) => journal.keepNearerKeys(keys), lastOwn4: content.own4, leastGeneration: content.generation, keepGeneration: (generation) => journal.keepGeneration(generation), datapath, tunMtu: this.#config.tun.mtu, suffix: dns.suffix, rules, access, hip: this.#config.hip, rekeyAfterMs: this.#config.esp.rekeyAfterS * 1_000, publishedNames, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
+        identity, sharedKey: content.sharedKey, nearerKeys: content.nearerKeys, keepNearerKeys: (keys) => journal.keepNearerKeys(keys), lastOwn4: content.own4, leastGeneration: content.generation, keepGeneration: (generation) => journal.keepGeneration(generation), datapath, tunMtu: this.#config.tun.mtu, suffix: dns.suffix, rules, access, hip: this.#config.hip, detourLink: this.#detour, rekeyAfterMs: this.#config.esp.rekeyAfterS * 1_000, publishedNames, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
         pins, pinFile: pinFileOf(this.#config.state.directory), onPinned: () => this.#writePins(pins), zones, zoneRecords, port: this.#engine?.udp.port ?? 0, shortcutsToStrangers: this.#config.shortcuts.strangers,
         // Their addresses are guarded like those of the book.
         onZoneRecords: () => {

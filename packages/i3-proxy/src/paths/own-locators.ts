@@ -46,6 +46,7 @@ const keyOf = ({ interfaceIndex, family, addresses }: MachinePlace): string => `
 export class OwnLocators {
   readonly #port: number;
   #places: readonly OwnPlace[] = [];
+  #isHidden = false;
   /** By the place's key. */
   readonly #seen = new Map<string, Seen>();
 
@@ -56,13 +57,18 @@ export class OwnLocators {
 
   /** Where packets can leave, those used first first; another array when it has changed. */
   get places(): readonly OwnPlace[] {
-    return this.#places;
+    return this.#isHidden ? NO_PLACES : this.#places;
+  }
+
+  /** While hidden there are no places, as far as others hear. */
+  hide(isHidden: boolean): void {
+    this.#isHidden = isHidden;
   }
 
   /** What peers are told, the best first. */
   get locators(): readonly SaidLocator[] {
     const found: SaidLocator[] = [];
-    for (const { key, rank, addresses } of this.#places) {
+    for (const { key, rank, addresses } of this.places) {
       const { mapped, observed } = this.#seen.get(key) ?? NOTHING;
       const own = addresses.slice(0, MAX_ADDRESSES).map((address): SaidLocator => ({ kind: "host", rank, locator: { address, port: this.#port } }));
       const outside = [...(mapped === null ? [] : [mapped]), ...observed.values()].map((locator): SaidLocator => ({ kind: "server", rank, locator }));
@@ -120,4 +126,5 @@ export class OwnLocators {
   }
 }
 
+const NO_PLACES: readonly OwnPlace[] = Object.freeze([]);
 const NOTHING: Readonly<Seen> = Object.freeze({ observed: new Map<string, Locator>(), mapped: null });

@@ -4,12 +4,13 @@ import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { I3Error, locatorText, nodeKey, stderrLog, toHex, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
+import { I3Error, locatorText, nodeKey, stderrLog, toHex, type Locator, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
 import { loadNativeEd25519 } from "@i3/datapath/native-ed25519";
 import { checkOwnKey, hostPublicKey, openOwnKey, verifyStep, verifyTrigger, type HostIdentity } from "@i3/hip";
 
 import { ServerCore } from "../server/server-core.js";
+import { Fallback, readTlsFiles } from "./fallback.js";
 import { cutOffProblem, MemberLookup, ownLocator } from "./addresses.js";
 import type { RingMembership } from "../ring/credential.js";
 import { endingSoon, readRingCredential } from "./ring-credential.js";
@@ -33,6 +34,7 @@ const NO_NONCE = new Uint8Array(16);
 export function checkFiles(config: ServerConfig): readonly string[] {
   const ring = membershipOf(config);
   checkOwnKey(config.identity);
+  if (config.fallback !== undefined) readTlsFiles(config.fallback);
   const ending = ring === null ? null : endingSoon(ring, Date.now());
   const cutOff = cutOffProblem(config);
   return [...(ending === null ? [] : [ending]), ...(cutOff === null ? [] : [`${cutOff.message}. ${cutOff.remedy}`])];
@@ -79,6 +81,7 @@ class Daemon implements RunningDaemon {
   /** Undefined: not yet, or not any more. */
   #core: ServerCore | undefined;
   #engine: RunningEngine | undefined;
+  #fallback: Fallback | undefined;
   #timer: NodeJS.Timeout | undefined;
   #resolver: NodeJS.Timeout | undefined;
   #unknownMembers = "";
@@ -111,10 +114,24 @@ class Daemon implements RunningDaemon {
       verify: (message, toKey) => verifyTrigger(message, toKey, ed25519), verifyStep: (step, source) => verifyStep(step, source, ed25519),
     });
     this.#run((core, nowMs) => core.start(nowMs));
+    await this.#openFallback(locator);
     const key = toHex(self.key);
     this.ready = `port=${engine.udp.port} locator=${locatorText(locator)} node=${key} engine=${engine.implementation} io=${engine.io}`;
     this.#log("info", "started", { port: engine.udp.port, locator: locatorText(locator), node: key, engine: engine.implementation, io: engine.io, members: members.length });
     if (named) void this.#follow(looking);
+  }
+
+  /** Throws (rejects with) I3Error; what is open then is closed. */
+  async #openFallback(self: Locator): Promise<void> {
+    const { fallback: config, listen } = this.#config;
+    if (config === undefined) return;
+    try {
+      this.#fallback = await Fallback.open({ config, listen, log: this.#log, self, isServer: (nowMs, locator) => this.#core?.isServer(nowMs, locator) === true });
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
+    this.#log("info", "fallback", { port: this.#fallback.port });
   }
 
   async #openEngine(onFailure: (error: I3Error) => void): Promise<RunningEngine> {
@@ -167,6 +184,7 @@ class Daemon implements RunningDaemon {
   #close(): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#resolver);
+    this.#fallback?.close();
     this.#core = undefined;
     setTimeout(() => {
       this.#engine?.close();
@@ -177,6 +195,6 @@ class Daemon implements RunningDaemon {
 
   logCounters(): void {
     if (this.#core === undefined || this.#engine === undefined) return;
-    this.#log("info", "counters", { control: this.#core.counters.snapshot(), engine: engineCounterFields(this.#engine), ring: this.#core.inspect() });
+    this.#log("info", "counters", { control: this.#core.counters.snapshot(), engine: engineCounterFields(this.#engine), ring: this.#core.inspect(), fallback: this.#fallback?.counters() });
   }
 }

@@ -15,6 +15,7 @@ import { Channel } from "../ring/channel.js";
 import type { RingMembership } from "../ring/credential.js";
 import { RecordCore } from "../records/record-core.js";
 import type { RecordLimits } from "../records/record-store.js";
+import { ServerPlaces } from "../ring/server-places.js";
 import type { CredentialChecks, RingMac } from "../ring/ring-message.js";
 import { TRIGGER_LIFE_MS } from "../triggers/constants.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
@@ -89,6 +90,7 @@ export class ServerCore {
   readonly #packetPlaces = new LookupPlaces(MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS);
   readonly #requestPlaces = new LookupPlaces(MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS);
   readonly #proven = new ProvenSources();
+  readonly #servers = new ServerPlaces();
   #datagrams: Datagram[] = [];
   #hasLeft = false;
   /** Once we leave: who has our keys, to whom all goes that still comes here. */
@@ -194,6 +196,11 @@ export class ServerCore {
     return this.#hasLeft;
   }
 
+  /** Whether a server of the ring is known to be there: one that has proven to be of it, or that such a one names. */
+  isServer(nowMs: number, locator: Locator): boolean {
+    return this.#servers.has(nowMs, locator);
+  }
+
   /** As they were at the end of the last input; the same object while they are the same. */
   get neighbours(): { readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] } {
     return this.#neighbours;
@@ -280,6 +287,7 @@ export class ServerCore {
     const message = this.#channel.receive(nowMs, from, bytes, decoded);
     if (message === null) return;
     this.#proven.add(nowMs, from);
+    this.#servers.note(nowMs, from);
     this.#chord.handleMessage(nowMs, decoded.nonce, message);
   }
 
@@ -372,6 +380,7 @@ export class ServerCore {
     if (waiting === undefined) return;
     waiting.giveBack();
     const isSelf = node !== null && bytesKey(node.key) === bytesKey(this.#init.self.key);
+    if (node !== null) this.#servers.note(nowMs, node.locator);
     if (node === null || (isSelf && !this.#chord.owns(key))) {
       this.counters.count("lookups-failed");
       if (waiting.packets) this.#init.datapath.discardRoute(key);

@@ -1,0 +1,260 @@
+/**
+ * The way to the ring by TCP, for networks that let no UDP through, without I/O (docs/wire.md §10).
+ *
+ *     udp ── no server answers for 3 s ──► trying ── a WebSocket opens, and still none does ──► detour
+ *      ▲ ▲                                  │  ▲                                                  │
+ *      │ └─ one answers ────────────────────┘  └────────── the WebSocket ends, or is silent ──────┤
+ *      └── a server answers a PING over UDP: the WebSocket stays for what is under way ───────────┘
+ *
+ * While trying and on the detour each server that is configured is asked over UDP itself, so that UDP is used as soon as it works.
+ */
+import { bytesKey, encodeControl, NONCE_BYTES, type Locator, type Log } from "@i3/common";
+import { CONTROL_FIRST_BYTE, DATA_FIRST_BYTE, type Datapath, type Upcall } from "@i3/datapath";
+
+// Ours:
+/** One more than a server in use needs to be found dead. */
+const SILENT_MS = 3_000;
+/** A WebSocket that opens sooner than the answers to our questions could come is not used sooner. */
+const LEAST_TRYING_MS = 1_000;
+const ASK_TRYING_MS = 500;
+const ASK_MS = 15_000;
+/** Doubled up to this. */
+const MAX_ASK_MS = 60_000;
+const CONNECT_MS = 8_000;
+const AGAIN_MS = 1_000;
+const MAX_AGAIN_MS = 30_000;
+/** Servers in use answer PINGs each second: who is silent for so long is gone. */
+const DEAD_MS = 10_000;
+/** What is under way to where the ring saw us by TCP comes by then. */
+const LINGER_MS = 10_000;
+/** Questions to which an answer counts: some rounds to as many servers as may be configured. */
+const MAX_ASKED = 512;
+
+/** How WebSockets are opened; {@link Detour.handleOpened} or {@link Detour.handleClosed} follows. One at a time. */
+export interface DetourLink {
+  /** Servers that take them, for people; at least one. */
+  readonly names: readonly string[];
+  readonly connect: (index: number) => void;
+  /** Whatever there is ends, without {@link Detour.handleClosed}. */
+  readonly disconnect: () => void;
+  readonly send: (to: Locator, bytes: Uint8Array) => void;
+}
+
+export interface DetourEnvironment {
+  readonly link: DetourLink;
+  readonly datapath: Pick<Datapath, "send" | "setDetour" | "takeDetoured">;
+  readonly randomBytes: (length: number) => Uint8Array;
+  /** Whom to ask over UDP. */
+  readonly servers: () => readonly Locator[];
+  /** The detour is on now, or off: this host is reached elsewhere. */
+  readonly onTurned: (nowMs: number, isOn: boolean) => void;
+  readonly log: Log;
+}
+
+type State = "udp" | "trying" | "detour" | "lingering";
+
+export class Detour {
+  readonly counters = { turns: 0, failed: 0, out: 0, in: 0, straight: 0 };
+  readonly #env: DetourEnvironment;
+  #state: State = "udp";
+  /** An answer over UDP was heard then, or could have been for the first time. */
+  #heardMs = Infinity;
+  /** When this state began. */
+  #sinceMs = 0;
+  /** When the WebSocket was begun, or the next will be. */
+  #connectMs = 0;
+  #isConnecting = false;
+  #againMs = AGAIN_MS;
+  /** The WebSocket that opens, or is open. */
+  #index = 0;
+  #isOpen = false;
+  #detouredMs = 0;
+  #askMs = Infinity;
+  #askEveryMs = ASK_MS;
+  /** Nonces, the oldest first. */
+  readonly #asked = new Set<string>();
+  /** Servers whose WebSockets failed, and the log has said so. */
+  readonly #told = new Set<number>();
+
+  constructor(environment: DetourEnvironment) {
+    this.#env = environment;
+  }
+
+  get isOn(): boolean {
+    return this.#state === "detour";
+  }
+
+  /** There are servers to be heard from now on. */
+  start(nowMs: number): void {
+    if (this.#heardMs === Infinity) this.#heardMs = nowMs;
+  }
+
+  /** A server has answered. False: this was no answer to a question of ours. */
+  handlePong(nowMs: number, nonce: Uint8Array): boolean {
+    const isOurs = this.#asked.delete(bytesKey(nonce));
+    if (this.isOn && !isOurs) return false;
+    this.#heardMs = nowMs;
+    if (this.isOn) this.#leave(nowMs);
+    else if (this.#state === "trying") this.#end();
+    return isOurs;
+  }
+
+  /** The network is another: what it lets through is looked at anew. */
+  handlePlaces(nowMs: number): void {
+    if (!this.isOn) return;
+    this.#askEveryMs = ASK_MS;
+    this.#askMs = nowMs;
+  }
+
+  handleUpcall({ locator, bytes }: Extract<Upcall, { kind: "detour" }>): void {
+    // ESP and HIP without i3's header are for peers, whom no server leads to; some may be near.
+    if (this.isOn && (bytes[0] === DATA_FIRST_BYTE || bytes[0] === CONTROL_FIRST_BYTE)) {
+      this.counters.out += 1;
+      this.#env.link.send(locator, bytes);
+    } else {
+      this.counters.straight += 1;
+      this.#env.datapath.send([{ locator, bytes, isStraight: true }]);
+    }
+  }
+
+  handleOpened(nowMs: number): void {
+    if (this.#state !== "trying" || !this.#isConnecting) return;
+    this.#isConnecting = false;
+    this.#isOpen = true;
+    this.#detouredMs = nowMs;
+    this.handleTimer(nowMs);
+  }
+
+  handleClosed(nowMs: number, why: string): void {
+    if (this.#state === "lingering") return this.#end();
+    if (this.#state === "udp") return;
+    this.#lost(nowMs, why);
+  }
+
+  /** A datagram that a server has sent to where the ring sees us by TCP. */
+  handleDatagram(nowMs: number, from: Locator, bytes: Uint8Array): void {
+    if (this.#state !== "detour" && this.#state !== "lingering") return;
+    this.#detouredMs = nowMs;
+    this.counters.in += 1;
+    this.#env.datapath.takeDetoured([{ from, bytes }]);
+  }
+
+  handleTimer(nowMs: number): void {
+    if (this.#state === "udp" && nowMs >= this.#heardMs + SILENT_MS) this.#try(nowMs);
+    else if (this.#state === "trying") this.#goOnTrying(nowMs);
+    else if (this.#state === "detour" && nowMs >= this.#detouredMs + DEAD_MS) this.#lost(nowMs, "it has gone silent");
+    else if (this.#state === "lingering" && nowMs >= this.#sinceMs + LINGER_MS) this.#end();
+    if (nowMs >= this.#askMs) this.#ask(nowMs);
+  }
+
+  nextDeadlineMs(): number {
+    switch (this.#state) {
+      case "udp": return this.#heardMs + SILENT_MS;
+      case "trying": return Math.min(this.#askMs, this.#isOpen ? this.#sinceMs + LEAST_TRYING_MS : this.#isConnecting ? this.#connectMs + CONNECT_MS : this.#connectMs);
+      case "detour": return Math.min(this.#askMs, this.#detouredMs + DEAD_MS);
+      case "lingering": return this.#sinceMs + LINGER_MS;
+    }
+  }
+
+  #try(nowMs: number): void {
+    this.#state = "trying";
+    this.#sinceMs = nowMs;
+    this.#againMs = AGAIN_MS;
+    this.#askMs = nowMs;
+    this.#connect(nowMs);
+  }
+
+  #connect(nowMs: number): void {
+    this.#isConnecting = true;
+    this.#connectMs = nowMs;
+    this.#env.link.connect(this.#index);
+  }
+
+  #goOnTrying(nowMs: number): void {
+    if (this.#isOpen) {
+      if (nowMs >= this.#sinceMs + LEAST_TRYING_MS) this.#turnOn(nowMs);
+    } else if (!this.#isConnecting) {
+      if (nowMs >= this.#connectMs) this.#connect(nowMs);
+    } else if (nowMs >= this.#connectMs + CONNECT_MS) this.#lost(nowMs, "it does not answer");
+  }
+
+  #turnOn(nowMs: number): void {
+    this.#state = "detour";
+    this.#detouredMs = nowMs;
+    this.#askEveryMs = ASK_MS;
+    this.#askMs = nowMs + ASK_MS;
+    this.#againMs = AGAIN_MS;
+    this.counters.turns += 1;
+    this.#env.datapath.setDetour(true);
+    this.#env.log("warn", "detour", { on: true, server: this.#env.link.names[this.#index] ?? "", why: "no i3 server answers over UDP", remedy: "Nothing needs to be done: packets go by TCP as long as this network lets no UDP through. That is slower." });
+    this.#env.onTurned(nowMs, true);
+  }
+
+  /** The next server is tried after a while. */
+  #lost(nowMs: number, why: string): void {
+    const name = this.#env.link.names[this.#index] ?? "";
+    this.counters.failed += 1;
+    this.#env.link.disconnect();
+    if (this.#state === "detour") this.#turnOff(nowMs, `the connection to ${name} is lost: ${why}`);
+    else if (!this.#told.has(this.#index)) {
+      this.#told.add(this.#index);
+      this.#env.log("warn", "detour-failed", { server: name, why, remedy: "No i3 server answers over UDP, and this one takes no connection by TCP either; it is tried again all the time." });
+    }
+    if (this.#state !== "trying") {
+      this.#state = "trying";
+      this.#sinceMs = nowMs;
+      this.#askMs = nowMs;
+    }
+    this.#isOpen = false;
+    this.#isConnecting = false;
+    this.#index = (this.#index + 1) % this.#env.link.names.length;
+    this.#connectMs = nowMs + this.#againMs;
+    this.#againMs = Math.min(2 * this.#againMs, MAX_AGAIN_MS);
+  }
+
+  /** UDP works. */
+  #leave(nowMs: number): void {
+    this.#turnOff(nowMs, "a server answers over UDP again");
+    this.#state = "lingering";
+    this.#sinceMs = nowMs;
+    this.#stopAsking();
+  }
+
+  #turnOff(nowMs: number, why: string): void {
+    this.#env.datapath.setDetour(false);
+    this.#env.log("info", "detour", { on: false, why });
+    this.#env.onTurned(nowMs, false);
+  }
+
+  /** As at the start. */
+  #end(): void {
+    this.#state = "udp";
+    this.#isOpen = false;
+    this.#isConnecting = false;
+    this.#told.clear();
+    this.#stopAsking();
+    this.#env.link.disconnect();
+  }
+
+  #stopAsking(): void {
+    this.#askMs = Infinity;
+    this.#asked.clear();
+  }
+
+  #ask(nowMs: number): void {
+    const questions = this.#env.servers().map((locator) => {
+      const nonce = this.#env.randomBytes(NONCE_BYTES);
+      this.#asked.add(bytesKey(nonce));
+      return { locator, bytes: encodeControl({ type: "PING" }, nonce), isStraight: true };
+    });
+    for (const oldest of this.#asked) {
+      if (this.#asked.size <= MAX_ASKED) break;
+      this.#asked.delete(oldest);
+    }
+    this.#env.datapath.send(questions);
+    // While trying, briskly at first: a second later the detour may be on.
+    const isBrisk = this.#state === "trying" && nowMs < this.#sinceMs + LEAST_TRYING_MS;
+    this.#askMs = nowMs + (isBrisk ? ASK_TRYING_MS : this.#askEveryMs);
+    if (this.#state === "detour") this.#askEveryMs = Math.min(2 * this.#askEveryMs, MAX_ASK_MS);
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * What passes between hosts that have only TCP and the ring, without I/O (docs/wire.md §10): who may connect, and what goes on.
+ *
+ *     host ══ WebSocket ══► fromHost ──► a UDP socket of its own ──► a server of the ring
+ *     host ◄══ WebSocket ══ fromRing ◄── the same socket         ◄── a server of the ring
+ *
+ * Nothing goes to, or comes from, anybody but servers: those that have proven to be of the ring, and those that these name to the host.
+ */
+import {
+  CONTROL_FIRST_BYTE, decodeControl, decodeDetourFrame, encodeDetourFrame, locatorKey, sameLocator, TokenBucket, WireError, type ControlMessage, type DetourFrame, type Locator,
+} from "@i3/common";
+import { DATA_FIRST_BYTE, isBetweenServers } from "@i3/datapath";
+
+import { remember } from "../remember.js";
+import { sourceOf } from "../triggers/source-rate.js";
+import {
+  ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST,
+  HANDSHAKES_PER_SOURCE_PER_SECOND, IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_SOURCE, MAX_NAMED_SERVERS, MAX_RATED_SOURCES, MAX_WAITING_BYTES,
+} from "./limits.js";
+
+export interface FallbackCounters {
+  /** Connections that were taken, and those that were not: there are too many. */
+  connections: number;
+  refused: number;
+  /** No WebSocket in time, or nothing on one for too long. */
+  slow: number;
+  idle: number;
+  /** Datagrams that went on, by direction. */
+  fromHosts: number;
+  toHosts: number;
+  /** Messages that are no frame, or hold what no host says. */
+  malformed: number;
+  /** To or from somebody who is no server of the ring. */
+  strangers: number;
+  rate: number;
+  /** More waits for a host than it takes. */
+  queueFull: number;
+  /** The system did not send. */
+  ioErrors: number;
+}
+
+export interface FallbackInit {
+  /** This server. */
+  readonly self: Locator;
+  /** Whether a server of the ring is there. */
+  readonly isServer: (nowMs: number, locator: Locator) => boolean;
+}
+
+export class FallbackCore {
+  readonly counters: FallbackCounters = { connections: 0, refused: 0, slow: 0, idle: 0, fromHosts: 0, toHosts: 0, malformed: 0, strangers: 0, rate: 0, queueFull: 0, ioErrors: 0 };
+  readonly #init: FallbackInit;
+  readonly #bySource = new Map<string, number>();
+  #count = 0;
+  readonly #handshakes = new TokenBucket(HANDSHAKES_PER_SECOND, HANDSHAKES_BURST);
+  readonly #handshakesOf = new Map<string, TokenBucket>();
+  readonly #datagrams = new TokenBucket(ALL_DATAGRAMS_PER_SECOND, ALL_DATAGRAMS_PER_SECOND);
+  readonly #control = new TokenBucket(ALL_CONTROL_PER_SECOND, ALL_CONTROL_PER_SECOND);
+
+  constructor(init: FallbackInit) {
+    this.#init = init;
+  }
+
+  /** Connections that are open. */
+  get size(): number {
+    return this.#count;
+  }
+
+  /** A TCP connection from there, which is to be closed at once, without a word, when this is null. */
+  admit(nowMs: number, from: Locator): FallbackConnection | null {
+    const source = sourceOf(from);
+    const held = this.#bySource.get(source) ?? 0;
+    const hasRoom = this.#count < MAX_CONNECTIONS && held < MAX_CONNECTIONS_PER_SOURCE;
+    if (!hasRoom || !this.#rateOf(source).take(nowMs) || !this.#handshakes.take(nowMs)) {
+      this.counters.refused += 1;
+      return null;
+    }
+    this.#count += 1;
+    this.#bySource.set(source, held + 1);
+    this.counters.connections += 1;
+    const { self, isServer } = this.#init;
+    return new FallbackConnection(nowMs, {
+      counters: this.counters, datagrams: this.#datagrams, control: this.#control,
+      isServer: (atMs, locator) => sameLocator(locator, self) || isServer(atMs, locator), onClosed: () => this.#release(source),
+    });
+  }
+
+  #release(source: string): void {
+    this.#count -= 1;
+    const held = (this.#bySource.get(source) ?? 0) - 1;
+    if (held > 0) this.#bySource.set(source, held);
+    else this.#bySource.delete(source);
+  }
+
+  #rateOf(source: string): TokenBucket {
+    const rate = this.#handshakesOf.get(source) ?? new TokenBucket(HANDSHAKES_PER_SOURCE_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST);
+    remember(this.#handshakesOf, source, rate, MAX_RATED_SOURCES);
+    return rate;
+  }
+}
+
+interface Shares {
+  readonly counters: FallbackCounters;
+  readonly datagrams: TokenBucket;
+  readonly control: TokenBucket;
+  readonly isServer: (nowMs: number, locator: Locator) => boolean;
+  readonly onClosed: () => void;
+}
+
+export class FallbackConnection {
+  readonly #shares: Shares;
+  readonly #datagrams = new TokenBucket(DATAGRAMS_PER_SECOND, DATAGRAMS_BURST);
+  readonly #control = new TokenBucket(CONTROL_PER_SECOND, CONTROL_BURST);
+  /** Named to this host by servers, by locator. */
+  readonly #named = new Map<string, true>();
+  #isOpen = false;
+  #isClosed = false;
+  #endMs: number;
+
+  constructor(nowMs: number, shares: Shares) {
+    this.#shares = shares;
+    this.#endMs = nowMs + HANDSHAKE_MS;
+  }
+
+  /** It is a WebSocket now. */
+  opened(nowMs: number): void {
+    this.#isOpen = true;
+    this.#endMs = nowMs + IDLE_MS;
+  }
+
+  /** Its place is free again; twice is no error. */
+  closed(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#shares.onClosed();
+  }
+
+  /** When {@link isOver} may be true first. */
+  deadlineMs(): number {
+    return this.#endMs;
+  }
+
+  /** Whether it is to be closed, for it has taken too long; counted. */
+  isOver(nowMs: number): boolean {
+    if (this.#isClosed || nowMs < this.#endMs) return false;
+    this.#shares.counters[this.#isOpen ? "idle" : "slow"] += 1;
+    return true;
+  }
+
+  /** A message of the host: the datagram that leaves by its socket, and where to; null: none does. */
+  fromHost(nowMs: number, message: Uint8Array): DetourFrame | null {
+    const { counters } = this.#shares;
+    if (!this.#isOpen || this.#isClosed) return null;
+    this.#endMs = nowMs + IDLE_MS;
+    const frame = this.#frameOf(message);
+    if (frame === null) return null;
+    if (!this.#knows(nowMs, frame.locator)) {
+      counters.strangers += 1;
+      return null;
+    }
+    if (!this.#mayPass(nowMs, frame.bytes)) {
+      counters.rate += 1;
+      return null;
+    }
+    counters.fromHosts += 1;
+    return frame;
+  }
+
+  /**
+   * A datagram that came to the host's socket: the message for the host; null: there is none.
+   * @param waitingBytes what waits to be sent to it
+   */
+  fromRing(nowMs: number, from: Locator, bytes: Uint8Array, waitingBytes: number): Uint8Array | null {
+    const { counters } = this.#shares;
+    if (!this.#isOpen || this.#isClosed) return null;
+    if (bytes.length === 0) counters.malformed += 1;
+    else if (!this.#knows(nowMs, from)) counters.strangers += 1;
+    else if (waitingBytes + bytes.length > MAX_WAITING_BYTES) counters.queueFull += 1;
+    else {
+      if (bytes[0] === CONTROL_FIRST_BYTE) this.#learn(bytes);
+      counters.toHosts += 1;
+      return encodeDetourFrame({ locator: from, bytes });
+    }
+    return null;
+  }
+
+  #frameOf(message: Uint8Array): DetourFrame | null {
+    try {
+      const frame = decodeDetourFrame(message);
+      const [first, type = 0] = frame.bytes;
+      // What only servers say to each other would come from this server's address.
+      if (first === DATA_FIRST_BYTE || (first === CONTROL_FIRST_BYTE && !isBetweenServers(type, frame.bytes.length))) return frame;
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+    }
+    this.#shares.counters.malformed += 1;
+    return null;
+  }
+
+  #mayPass(nowMs: number, bytes: Uint8Array): boolean {
+    const { control, datagrams } = this.#shares;
+    if (bytes[0] === CONTROL_FIRST_BYTE && !(this.#control.take(nowMs) && control.take(nowMs))) return false;
+    return this.#datagrams.take(nowMs) && datagrams.take(nowMs);
+  }
+
+  #knows(nowMs: number, locator: Locator): boolean {
+    return this.#shares.isServer(nowMs, locator) || this.#named.has(locatorKey(locator));
+  }
+
+  /** Servers send a host to others of the ring. */
+  #learn(bytes: Uint8Array): void {
+    try {
+      const named = serverNamedBy(decodeControl(bytes).message);
+      if (named !== null) remember(this.#named, locatorKey(named), true, MAX_NAMED_SERVERS);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+    }
+  }
+}
+
+function serverNamedBy(message: ControlMessage): Locator | null {
+  switch (message.type) {
+    case "LOCATED": case "CACHE": return message.node.locator;
+    case "TRIGGER_OK": return message.replica;
+    case "RECORD_OK": case "RECORD_IS": return message.successor;
+    default: return null;
+  }
+}
