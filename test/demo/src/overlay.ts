@@ -32,6 +32,16 @@ export class RingServer {
 
 export interface RingOptions {
   readonly limits?: string;
+  /** Whether WebSockets are taken at TCP port 443 too. @default false */
+  readonly fallback?: boolean;
+}
+
+/** A certificate of its own and its key, `server.crt` and `server-tls.key` in the host's folder. */
+export async function makeCertificate(host: Host): Promise<void> {
+  const { status, stderr } = await host.exec("openssl", [
+    "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=i3", "-keyout", `${host.directory}/server-tls.key`, "-out", `${host.directory}/server.crt`,
+  ]);
+  if (status !== 0) throw new Error(`openssl req: status ${status}: ${stderr}`);
 }
 
 /** What `i3-server ring …` prints. */
@@ -62,6 +72,8 @@ export async function admitToRing(hosts: readonly Host[]): Promise<void> {
 /** Admits the hosts, writes their configurations and starts one server on each; each is known to all. */
 export async function startRing(hosts: readonly Host[], options: RingOptions = {}): Promise<readonly RingServer[]> {
   await admitToRing(hosts);
+  if (options.fallback === true) await Promise.all(hosts.map(makeCertificate));
+  const fallback = options.fallback === true ? '\n  <fallback certificate-file="server.crt" key-file="server-tls.key"/>' : "";
   const servers: RingServer[] = [];
   for (const host of hosts) {
     const members = hosts.filter((other) => other !== host).map((other) => `<member address="${other.address4}" port="${I3_PORT}"/>`).join("");
@@ -69,7 +81,7 @@ export async function startRing(hosts: readonly Host[], options: RingOptions = {
   <identity key-file="server.key"/>
   <listen address="::" port="${I3_PORT}"/>
   <advertise address="${host.address4}" port="${I3_PORT}"/>
-  <ring credential-file="server.credential">${members}</ring>${options.limits ?? ""}
+  <ring credential-file="server.credential">${members}</ring>${fallback}${options.limits ?? ""}
 </i3-server>
 `);
     servers.push(new RingServer(host, configFile));
@@ -81,6 +93,8 @@ export async function startRing(hosts: readonly Host[], options: RingOptions = {
 export interface LaptopOptions {
   /** Empty: none, beside `hip` or `serverList`. */
   readonly serverAddresses: readonly string[];
+  /** Attributes of each `<server>` besides. */
+  readonly serverAttributes?: string;
   /** The element `<server-list>`. */
   readonly serverList?: string;
   /** The element `<zones>`. */
@@ -130,11 +144,11 @@ export class Laptop {
   }
 
   async writeConfig(changes: Partial<LaptopOptions> = {}): Promise<void> {
-    const { serverAddresses, serverList, zones, mappings, virtualAddresses, dns, rules, access, tun, hip, logLevel } = { ...this.options, ...changes };
+    const { serverAddresses, serverAttributes, serverList, zones, mappings, virtualAddresses, dns, rules, access, tun, hip, logLevel } = { ...this.options, ...changes };
     await this.host.writeFile("i3-proxy.xml", `<i3-proxy version="1">
   <identity key-file="host.key"/>
   <state directory="state"/>
-  ${serverAddresses.length === 0 ? "" : `<servers>${serverAddresses.map((address) => `<server address="${address}" port="${I3_PORT}"/>`).join("")}</servers>`}${serverList ?? ""}
+  ${serverAddresses.length === 0 ? "" : `<servers>${serverAddresses.map((address) => `<server address="${address}" port="${I3_PORT}" ${serverAttributes ?? ""}/>`).join("")}</servers>`}${serverList ?? ""}
   ${tun ?? ""}${hip ?? ""}${virtualAddresses ?? ""}${dns ?? ""}
   <address-book file="book.xml"/>
   ${zones ?? ""}${mappings ?? ""}
