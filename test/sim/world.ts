@@ -12,6 +12,7 @@ import { admitServer, ServerCore, type RingMembership } from "@i3/i3-server";
 import type { Mapping } from "../../packages/i3-proxy/src/mappings/mapping.js";
 import { Pins } from "../../packages/i3-proxy/src/policy/pins.js";
 import { Proxy } from "../../packages/i3-proxy/src/proxy.js";
+import type { DetourLink } from "../../packages/i3-proxy/src/setup/detour.js";
 
 const WALL_START_MS = 1_800_000_000_000;
 /** More turns than these at one moment: a core whose deadline does not move. */
@@ -61,6 +62,8 @@ export class Node {
   sentMs = -Infinity;
   /** Behind a NAT with port-dependent mappings and filters (RFC 4787 §4.1, §5): each destination sees another port, and nobody else gets in by it. Destination → port. */
   symmetric: Map<string, number> | null = null;
+  /** In place of the engine. */
+  tap: ((from: Locator, bytes: Uint8Array) => void) | null = null;
   readonly tunOut: PacketBatch = makePacketBatch(64, 2_048);
   readonly udpOut: DatagramBatch = makeDatagramBatch(64, 9_216);
 
@@ -142,6 +145,11 @@ export class World {
     this.#step(node, { tun, udp });
   }
 
+  /** As a program of that machine's. */
+  sendFrom({ locator }: Node, to: Locator, bytes: Uint8Array): void {
+    this.#send(locator, to, bytes);
+  }
+
   /** Datagrams that come at once, as those of a flood do. */
   injectAll(node: Node, datagrams: readonly { readonly from: Locator; readonly bytes: Uint8Array }[]): void {
     const udp = makeDatagramBatch(datagrams.length, 2_048);
@@ -181,6 +189,10 @@ export class World {
       const node = there.find(({ locator }) => locator.port === flight.to.port) ?? there[0];
       const via = node === undefined || node.down ? null : this.#arrivesVia(node, flight);
       if (node === undefined || via === null) continue;
+      if (node.tap !== null) {
+        node.tap(flight.from, flight.bytes);
+        continue;
+      }
       this.inject(node, { udp: { from: via === "udp" ? flight.from : { ...flight.from, via, local: node.locator.address }, bytes: flight.bytes } });
     }
   }
@@ -293,6 +305,8 @@ export interface HostOptions {
   readonly hip?: HipConfig;
   /** @default an hour */
   readonly rekeyAfterMs?: number;
+  /** @default none */
+  readonly detourLink?: DetourLink;
   /** Whether its rule allows ways past i3; it has one interface then. @default false */
   readonly shortcut?: boolean;
   /** @default false */
@@ -337,7 +351,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   const changed: Mapping[] = [];
   const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared", shortcut: options.shortcut ?? false } as unknown as ProxyRule;
   const proxy = new Proxy({
-    identity, sharedKey, nearerKeys: options.nearerKeys ?? [], keepNearerKeys: options.keepNearerKeys ?? (() => undefined), datapath: node.engine, tunMtu: 1_360, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, port: node.locator.port, shortcutsToStrangers: options.shortcutsToStrangers ?? false, randomBytes: options.randomBytes ?? world.random, wallMs: () => Math.floor(world.wallMs() + (options.clockErrorMs ?? 0)),
+    identity, sharedKey, nearerKeys: options.nearerKeys ?? [], keepNearerKeys: options.keepNearerKeys ?? (() => undefined), datapath: node.engine, tunMtu: 1_360, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, detourLink: options.detourLink, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, port: node.locator.port, shortcutsToStrangers: options.shortcutsToStrangers ?? false, randomBytes: options.randomBytes ?? world.random, wallMs: () => Math.floor(world.wallMs() + (options.clockErrorMs ?? 0)),
     pins: options.pins ?? new Pins(), pinFile: "/s/pins", onPinned: () => undefined, publishedNames: options.publishedNames ?? [], zones: options.zones ?? [], zoneRecords: options.zoneRecords ?? [],
     leastGeneration: options.leastGeneration ?? 0n, keepGeneration: options.keepGeneration ?? (() => undefined),
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },

@@ -141,12 +141,6 @@ export class I3Client {
     this.#shortcuts.moved();
   }
 
-  /** Datagrams take another way to the servers now, and so come from elsewhere: configured ones are asked at once, and {@link renewTriggers}. */
-  wayChanged(nowMs: number): void {
-    this.#servers.hurryAll();
-    this.renewTriggers(nowMs);
-  }
-
   /** Keeps a signed record (docs/wire.md §4.3) in the ring until its end. A newer one takes the place of an older. Throws WireError, and RangeError beyond 64. */
   keepRecord(nowMs: number, bytes: Uint8Array): SignedRecord {
     return this.#records.keep(nowMs, bytes);

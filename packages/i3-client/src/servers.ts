@@ -151,15 +151,7 @@ export class Servers {
     if (!server.waiting) server.lastPingMs = -Infinity;
   }
 
-  /** They are reached in another way now: those that are configured are asked at the next turn of the timer. */
-  hurryAll(): void {
-    for (const server of this.#servers.values()) {
-      if (!server.configured) continue;
-      server.waiting = false;
-      server.lastPingMs = -Infinity;
-    }
-  }
-
+  /** Those that are configured or listed. */
   configured(): readonly Locator[] {
     return [...this.#servers.values()].filter(({ configured }) => configured).map(({ locator }) => locator);
   }

@@ -353,7 +353,7 @@ export class Proxy {
   /** On it there is no way past the ring. */
   #handleDetour(nowMs: number, isOn: boolean): void {
     this.#own.hide(isOn);
-    this.client.wayChanged(nowMs);
+    this.client.renewTriggers(nowMs);
     this.setups.hip?.straight.handlePlaces(nowMs);
   }
 

@@ -9,3 +9,4 @@ export type { TriggerLimits } from "./triggers/trigger-table.js";
 export { admitServer, isSigned, issueCredential, readCredential, type Credential, type RingMembership } from "./ring/credential.js";
 export { Channel, type ChannelInit } from "./ring/channel.js";
 export { credentialChecks, type CredentialChecks, type Direction, type RingMac } from "./ring/ring-message.js";
+export { FallbackCore, type FallbackConnection, type FallbackCounters, type FallbackInit } from "./fallback/fallback-core.js";

@@ -1,0 +1,164 @@
+/** A host that has only TCP (docs/wire.md §10): real proxies and servers, what a server lets pass, reference engines, a ring of three, virtual time. */
+import { CONTROL_TYPES, decodeDetourFrame, encodeDetourFrame, locatorKey, makeLocator, publicId, sameBytes, type Locator } from "@i3/common";
+import { generateHostIdentity } from "@i3/hip";
+import { FallbackCore, type FallbackConnection, type ServerCore } from "@i3/i3-server";
+import { describe, expect, it } from "vitest";
+
+import type { DetourLink } from "../src/setup/detour.js";
+import { addHost, bookOf, World, type Host, type Node } from "../../../test/sim/world.js";
+import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
+
+const LAPTOP = "198.51.100.1";
+const HOME = "198.51.100.2";
+const HANDSHAKE_MS = 60;
+
+/** WebSockets to one server, without delay; its own UDP socket is at another port of that machine. */
+class Tcp implements DetourLink {
+  readonly names = ["s1:443"];
+  host: Host | undefined;
+  isBlocked = false;
+  readonly core: FallbackCore;
+  readonly #world: World;
+  readonly #socket: Node;
+  #connection: FallbackConnection | null = null;
+  #openAtMs = Infinity;
+
+  constructor(world: World, server: Node) {
+    this.#world = world;
+    const core = server.core as unknown as ServerCore;
+    this.core = new FallbackCore({ self: server.locator, isServer: (nowMs, locator) => core.isServer(nowMs, locator) });
+    this.#socket = world.node([...server.locator.address].join("."), 40_000);
+    this.#socket.tap = (from, bytes) => this.#fromRing(from, bytes);
+    this.#socket.core = { handleUpcalls: () => undefined, deadlineMs: () => this.#openAtMs, handleTimer: () => this.#open() };
+  }
+
+  get isOpen(): boolean {
+    return this.#connection !== null;
+  }
+
+  connect(): void {
+    this.#openAtMs = this.isBlocked ? Infinity : this.#world.nowMs + HANDSHAKE_MS;
+  }
+
+  disconnect(): void {
+    this.#openAtMs = Infinity;
+    this.#connection?.closed();
+    this.#connection = null;
+  }
+
+  send(to: Locator, bytes: Uint8Array): void {
+    const frame = this.#connection?.fromHost(this.#world.nowMs, encodeDetourFrame({ locator: to, bytes })) ?? null;
+    if (frame !== null) this.#world.sendFrom(this.#socket, frame.locator, frame.bytes.slice());
+  }
+
+  #open(): void {
+    this.#openAtMs = Infinity;
+    this.#connection = this.core.admit(this.#world.nowMs, makeLocator(Uint8Array.of(203, 0, 113, 9), 1_234));
+    this.#connection?.opened(this.#world.nowMs);
+    this.host?.proxy.detour?.handleOpened(this.#world.nowMs);
+  }
+
+  #fromRing(from: Locator, bytes: Uint8Array): void {
+    const message = this.#connection?.fromRing(this.#world.nowMs, from, bytes, 0) ?? null;
+    if (message === null || this.host === undefined) return;
+    const { locator, bytes: datagram } = decodeDetourFrame(message);
+    this.host.proxy.detour?.handleDatagram(this.#world.nowMs, locator, datagram);
+    this.#world.inject(this.host.node, {});
+  }
+}
+
+function bed(isBlocked: boolean) {
+  const net = { isBlocked };
+  const isLaptop = (address: Uint8Array): boolean => sameBytes(address, Uint8Array.of(198, 51, 100, 1));
+  const world = new World({ delayBetweenMs: (a, b) => (net.isBlocked && (isLaptop(a) || isLaptop(b)) ? 1e12 : 10) });
+  const ring = world.ring(3);
+  world.run(3_000);
+  const [one, two] = [generateHostIdentity(), generateHostIdentity()];
+  const tcp = new Tcp(world, ring[0] as Node);
+  const options = { servers: ring, security: "esp", shortcut: true } as const;
+  const laptop = addHost(world, LAPTOP, { ...options, identity: one, book: bookOf({ "home.i3": two }), detourLink: tcp });
+  const home = addHost(world, HOME, { ...options, identity: two, book: bookOf({ "laptop.i3": one }) });
+  tcp.host = laptop;
+  return { world, ring, tcp, laptop, home, net };
+}
+
+const turns = (host: Host): readonly unknown[] => host.node.log.filter(({ event }) => event === "detour").map(({ fields }) => fields["on"]);
+/** Datagrams of the laptop's own socket since then, but for those of control. */
+const byUdp = (world: World, host: Host, sinceMs: number): number => world.wire.filter(({ atMs, from, bytes }) => atMs >= sinceMs && locatorKey(from) === locatorKey(host.node.locator) && bytes[0] !== 0x19).length;
+
+describe("a host that has only TCP", () => {
+  it("is registered within eight seconds, reaches others and is reached, and no packet for its peers leaves by UDP", () => {
+    const { world, tcp, laptop, home } = bed(true);
+    world.run(8_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
+    expect(laptop.proxy.isReady(world.nowMs)).toBe(true);
+    const sinceMs = world.nowMs;
+    expect(roundTrip(world, laptop, home, "home.i3", "hello")).not.toMatchObject({ back: "nothing" });
+    expect(roundTrip(world, home, laptop, "laptop.i3", "and back")).not.toMatchObject({ back: "nothing" });
+    world.run(10_000);
+    expect(byUdp(world, laptop, sinceMs)).toBe(0);
+    expect(tcp.core.counters).toMatchObject({ malformed: 0, rate: 0, queueFull: 0 });
+    expect(turns(laptop)).toEqual([true]);
+    expect(turns(home)).toEqual([]);
+  });
+
+  it("goes on by UDP when that works again, with every packet that was under way", () => {
+    const { world, tcp, laptop, home, net } = bed(true);
+    world.run(8_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
+    roundTrip(world, laptop, home, "home.i3", "hello");
+    net.isBlocked = false;
+    const to = addressOf(laptop, "home.i3");
+    const back = home.proxy.mappings.byPeer(publicId(laptop.identity.hit))?.local4 as Uint8Array;
+    let sent = 0;
+    const talk = (everyMs: number, forMs: number, done: () => boolean = () => false): void => {
+      for (const endMs = world.nowMs + forMs; world.nowMs < endMs && !done(); sent += 1) {
+        world.inject(laptop.node, { tun: packet4(laptop.proxy.own4, to, `a${sent}`) });
+        world.inject(home.node, { tun: packet4(home.proxy.own4, back, `b${sent}`) });
+        world.run(everyMs);
+      }
+    };
+    talk(50, 30_000, () => turns(laptop).length === 2);
+    const turnMs = laptop.node.log.findLast(({ event }) => event === "detour")?.atMs ?? 0;
+    // Many are under way, both ways, while the ring learns where this host is.
+    talk(4, 1_000);
+    talk(50, 15_000);
+    expect(turns(laptop)).toEqual([true, false]);
+    // Triggers are renewed at once, and not when a server says that it sees us elsewhere.
+    const renewedMs = world.wire.find(({ atMs, from, bytes }) => atMs >= turnMs && locatorKey(from) === locatorKey(laptop.node.locator) && bytes[1] === CONTROL_TYPES.CHALLENGE_REQUEST)?.atMs ?? Infinity;
+    expect(renewedMs - turnMs).toBe(0);
+    const [there, here] = [home.node.received.filter((packet) => textOf(packet).startsWith("a")).length, laptop.node.received.filter((packet) => textOf(packet).startsWith("b")).length];
+    expect({ there, here }).toEqual({ there: sent, here: sent });
+    expect(tcp.isOpen).toBe(false);
+    expect(byUdp(world, laptop, world.nowMs - 1_000)).toBeGreaterThan(15);
+  });
+
+  it("that had UDP and loses it goes on by TCP", () => {
+    const { world, laptop, home, net } = bed(false);
+    world.run(8_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
+    expect(roundTrip(world, laptop, home, "home.i3", "hello")).not.toMatchObject({ back: "nothing" });
+    world.run(20_000);
+    expect(turns(laptop)).toEqual([]);
+    net.isBlocked = true;
+    world.run(15_000);
+    expect(turns(laptop)).toEqual([true]);
+    expect(roundTrip(world, laptop, home, "home.i3", "again")).not.toMatchObject({ back: "nothing" });
+    expect(roundTrip(world, home, laptop, "laptop.i3", "from there")).not.toMatchObject({ back: "nothing" });
+  });
+
+  it("looks for no way past the ring meanwhile", () => {
+    const { world, laptop, home } = bed(true);
+    world.run(8_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
+    roundTrip(world, laptop, home, "home.i3", "hello");
+    const sinceMs = world.nowMs;
+    world.run(20_000);
+    const straight = world.wire.filter(({ atMs, from, to }) => atMs >= sinceMs && from.address[0] === 198 && to.address[0] === 198);
+    expect(straight).toEqual([]);
+  });
+
+  it("says once when TCP does not get out either", () => {
+    const { world, tcp, laptop } = bed(true);
+    tcp.isBlocked = true;
+    world.run(120_000);
+    expect(laptop.node.log.filter(({ event }) => event.startsWith("detour")).map(({ event }) => event)).toEqual(["detour-failed"]);
+    expect(laptop.proxy.client.firstHop()).toBe(null);
+  });
+});

@@ -1,0 +1,222 @@
+/** When a host reaches the ring by TCP, and when it does not any more (docs/wire.md §10): the core alone, in virtual time. */
+import { decodeControl, makeLocator, type Locator } from "@i3/common";
+import type { Datagram, Detoured } from "@i3/datapath";
+import { beforeEach, describe, expect, it } from "vitest";
+
+import { Detour } from "../../src/setup/detour.js";
+
+const S1 = makeLocator(Uint8Array.of(192, 0, 2, 1), 5_610);
+const S2 = makeLocator(Uint8Array.of(192, 0, 2, 2), 5_610);
+
+class Bed {
+  nowMs = 50_000;
+  readonly happened: string[] = [];
+  readonly asked: { readonly atMs: number; readonly to: Locator; readonly nonce: Uint8Array }[] = [];
+  readonly straight: Datagram[] = [];
+  readonly sent: { readonly to: Locator; readonly bytes: Uint8Array }[] = [];
+  readonly taken: Detoured[] = [];
+  #nonces = 0;
+  readonly detour = new Detour({
+    link: {
+      names: ["one:443", "two:443"], connect: (index) => void this.note(`connect ${index}`), disconnect: () => void this.note("disconnect"), send: (to, bytes) => void this.sent.push({ to, bytes }),
+    },
+    datapath: {
+      send: (datagrams) => {
+        for (const datagram of datagrams) {
+          expect(datagram.isStraight).toBe(true);
+          if (datagram.bytes[0] === 0x19) this.asked.push({ atMs: this.nowMs, to: datagram.locator, nonce: decodeControl(datagram.bytes).nonce });
+          else this.straight.push(datagram);
+        }
+      },
+      setDetour: (isOn) => void this.note(isOn ? "on" : "off"), takeDetoured: (datagrams) => void this.taken.push(...datagrams),
+    },
+    randomBytes: (length) => Uint8Array.from({ length }, (_, i) => (i === 0 ? (this.#nonces += 1) : i === 1 ? this.#nonces >> 8 : 0)), servers: () => [S1, S2],
+    onTurned: (_, isOn) => void this.note(`turned ${isOn}`), log: (level, event, { server, why }) => void this.note(`${level} ${event} ${String(server ?? "")} ${String(why)}`.replace("  ", " ")),
+  });
+
+  note(what: string): void {
+    this.happened.push(`${this.nowMs - 50_000} ${what}`);
+  }
+
+  run(forMs: number): void {
+    const endMs = this.nowMs + forMs;
+    for (let turns = 0; this.detour.nextDeadlineMs() <= endMs; turns += 1) {
+      if (turns > 1_000) throw new Error(`time stands still at ${this.nowMs}`);
+      this.nowMs = Math.max(this.nowMs, this.detour.nextDeadlineMs());
+      this.detour.handleTimer(this.nowMs);
+    }
+    this.nowMs = endMs;
+  }
+
+  take(): string[] {
+    return this.happened.splice(0);
+  }
+
+  /** A PONG of a server that answers another question. */
+  pong(nonce: Uint8Array = new Uint8Array(8).fill(0xee)): boolean {
+    return this.detour.handlePong(this.nowMs, nonce);
+  }
+
+  /** On the detour since now. */
+  turnOn(): void {
+    this.detour.start(this.nowMs);
+    this.run(3_000);
+    this.detour.handleOpened(this.nowMs);
+    this.run(1_000);
+    expect(this.detour.isOn).toBe(true);
+    this.take();
+    this.asked.length = 0;
+  }
+
+  /** For so long, with a server that answers by TCP. */
+  live(forMs: number): void {
+    for (let left = forMs; left > 0; left -= 1_000) {
+      this.run(Math.min(1_000, left));
+      this.detour.handleDatagram(this.nowMs, S1, Uint8Array.of(0x19, 2));
+    }
+  }
+}
+
+let bed: Bed;
+beforeEach(() => (bed = new Bed()));
+
+describe("over UDP", () => {
+  it("nothing is tried before there are servers, nor while one answers at least every three seconds", () => {
+    bed.run(60_000);
+    bed.detour.start(bed.nowMs);
+    for (let i = 0; i < 20; i += 1) {
+      bed.run(2_999);
+      expect(bed.pong()).toBe(false);
+    }
+    expect(bed.take()).toEqual([]);
+    bed.run(2_999);
+    expect(bed.take()).toEqual([]);
+    bed.run(1);
+    expect(bed.take().map((what) => what.split(" ")[1])).toEqual(["connect"]);
+  });
+
+  it("an answer while a WebSocket opens ends that, whoever it answers", () => {
+    bed.detour.start(bed.nowMs);
+    bed.run(3_400);
+    expect(bed.pong()).toBe(false);
+    expect(bed.take()).toEqual(["3000 connect 0", "3400 disconnect"]);
+    bed.detour.handleOpened(bed.nowMs);
+    bed.run(2_999);
+    expect(bed.take()).toEqual([]);
+  });
+
+  it("an answer after the WebSocket has opened, and before a second has gone by, ends it too", () => {
+    bed.detour.start(bed.nowMs);
+    bed.run(3_000);
+    bed.detour.handleOpened(bed.nowMs);
+    bed.run(999);
+    expect(bed.asked.map(({ atMs, to }) => [atMs - 50_000, to])).toEqual([[3_000, S1], [3_000, S2], [3_500, S1], [3_500, S2]]);
+    expect(bed.pong(bed.asked[2]?.nonce)).toBe(true);
+    expect(bed.take()).toEqual(["3000 connect 0", "3999 disconnect"]);
+    bed.run(2_999);
+    expect(bed.detour.isOn).toBe(false);
+  });
+});
+
+describe("while no server answers over UDP", () => {
+  it("the detour is on when a WebSocket is open and a second has gone by", () => {
+    bed.detour.start(bed.nowMs);
+    bed.run(3_000);
+    bed.detour.handleOpened(bed.nowMs);
+    bed.run(1_000);
+    expect(bed.take()).toEqual(["3000 connect 0", "4000 on", "4000 warn detour one:443 no i3 server answers over UDP", "4000 turned true"]);
+    expect(bed.detour.isOn).toBe(true);
+  });
+
+  it("servers are tried one after the other, more and more seldom, and each is told of once", () => {
+    bed.detour.start(bed.nowMs);
+    bed.run(3_000);
+    bed.detour.handleClosed(bed.nowMs, "refused");
+    bed.run(1_000);
+    bed.detour.handleClosed(bed.nowMs, "refused too");
+    bed.run(2_000 + 8_000);
+    expect(bed.take()).toEqual([
+      "3000 connect 0", "3000 disconnect", "3000 warn detour-failed one:443 refused", "4000 connect 1", "4000 disconnect", "4000 warn detour-failed two:443 refused too", "6000 connect 0", "14000 disconnect",
+    ]);
+    bed.run(4_000);
+    expect(bed.take()).toEqual(["18000 connect 1"]);
+    bed.run(600_000);
+    const times = bed.take().filter((what) => what.includes("connect ")).map((what) => Number(what.split(" ")[0]));
+    const gaps = times.slice(1).map((ms, i) => ms - (times[i] ?? 0));
+    expect(Math.max(...gaps)).toBe(38_000);
+    expect(gaps.at(-1)).toBe(38_000);
+  });
+});
+
+describe("on the detour", () => {
+  beforeEach(() => bed.turnOn());
+
+  it("i3 goes by TCP, and comes by it; what is for peers alone is left to UDP", () => {
+    const [data, control, esp] = [Uint8Array.of(0x11, 1), Uint8Array.of(0x19, 1), Uint8Array.of(0x20, 1)];
+    for (const bytes of [data, control, esp]) bed.detour.handleUpcall({ kind: "detour", locator: S2, bytes });
+    expect(bed.sent).toEqual([{ to: S2, bytes: data }, { to: S2, bytes: control }]);
+    expect(bed.straight).toEqual([{ locator: S2, bytes: esp, isStraight: true }]);
+    bed.detour.handleDatagram(bed.nowMs, S2, data);
+    expect(bed.taken).toEqual([{ from: S2, bytes: data }]);
+  });
+
+  it("each server is asked over UDP after 15 s, 15 s later, and then half as often each time, down to once a minute", () => {
+    bed.live(15_000 + 30_000 + 60_000 + 60_000);
+    expect(bed.asked.filter(({ to }) => to === S1).map(({ atMs }) => atMs - 54_000)).toEqual([15_000, 30_000, 60_000, 120_000]);
+    expect(bed.asked).toHaveLength(8);
+    expect(bed.take()).toEqual([]);
+  });
+
+  it("answers by TCP end nothing; one to a question over UDP does, and the WebSocket stays ten seconds for what is under way", () => {
+    bed.live(15_000);
+    expect(bed.pong()).toBe(false);
+    expect(bed.detour.isOn).toBe(true);
+    expect(bed.pong(bed.asked[1]?.nonce)).toBe(true);
+    expect(bed.take()).toEqual(["19000 off", "19000 info detour a server answers over UDP again", "19000 turned false"]);
+    bed.detour.handleUpcall({ kind: "detour", locator: S1, bytes: Uint8Array.of(0x11) });
+    expect([bed.sent, bed.straight.length]).toEqual([[], 1]);
+    for (let i = 0; i < 9; i += 1) {
+      bed.run(1_000);
+      bed.pong();
+    }
+    bed.detour.handleDatagram(bed.nowMs, S1, Uint8Array.of(0x11));
+    expect(bed.taken.at(-1)).toEqual({ from: S1, bytes: Uint8Array.of(0x11) });
+    expect(bed.take()).toEqual([]);
+    bed.run(1_000);
+    expect(bed.take()).toEqual(["29000 disconnect"]);
+    bed.detour.handleDatagram(bed.nowMs, S1, Uint8Array.of(0x12));
+    expect(bed.taken.at(-1)?.bytes).toEqual(Uint8Array.of(0x11));
+  });
+
+  it("an answer counts once", () => {
+    bed.live(15_000);
+    const nonce = bed.asked[0]?.nonce as Uint8Array;
+    expect([bed.pong(nonce), bed.pong(nonce)]).toEqual([true, false]);
+  });
+
+  it("another network is asked at once", () => {
+    bed.live(50_000);
+    bed.asked.length = 0;
+    bed.detour.handlePlaces(bed.nowMs);
+    bed.live(15_000);
+    expect(bed.asked.filter(({ to }) => to === S1).map(({ atMs }) => atMs - 104_000)).toEqual([0, 15_000]);
+  });
+
+  it("a WebSocket that ends is followed by one to the next server", () => {
+    bed.detour.handleClosed(bed.nowMs, "reset");
+    bed.run(1_000);
+    bed.detour.handleOpened(bed.nowMs);
+    bed.run(1_000);
+    expect(bed.take()).toEqual([
+      "4000 disconnect", "4000 off", "4000 info detour the connection to one:443 is lost: reset", "4000 turned false", "5000 connect 1", "5000 on", "5000 warn detour two:443 no i3 server answers over UDP", "5000 turned true",
+    ]);
+  });
+
+  it("so is one by which nothing comes for ten seconds", () => {
+    bed.live(5_000);
+    bed.run(9_999);
+    expect(bed.take()).toEqual([]);
+    bed.run(1);
+    expect(bed.take().slice(0, 3)).toEqual(["19000 disconnect", "19000 off", "19000 info detour the connection to one:443 is lost: it has gone silent"]);
+  });
+});

@@ -1,0 +1,168 @@
+/** What a server lets pass between hosts that have only TCP and the ring (docs/wire.md §10), in virtual time. */
+import { encodeControl, encodeDetourFrame, makeLocator, sameLocator, type ControlMessage, type Locator } from "@i3/common";
+import { beforeEach, describe, expect, it } from "vitest";
+
+import { FallbackCore, type FallbackConnection } from "../../src/fallback/fallback-core.js";
+import { ALL_CONTROL_PER_SECOND, CONTROL_BURST, DATAGRAMS_BURST, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_SOURCE, MAX_NAMED_SERVERS, MAX_WAITING_BYTES } from "../../src/fallback/limits.js";
+
+const at = (a: number, b: number, c: number, d: number, port = 5_610): Locator => makeLocator(Uint8Array.of(a, b, c, d), port);
+const at6 = (...groups: readonly number[]): Locator => makeLocator(Uint8Array.from(Array.from({ length: 8 }, (_, i) => groups[i] ?? 0).flatMap((group) => [group >> 8, group & 0xff])), 9);
+const SELF = at(192, 0, 2, 1);
+const MEMBER = at(192, 0, 2, 2);
+const STRANGER = at(203, 0, 113, 1);
+const NONCE = new Uint8Array(8);
+const KEY = new Uint8Array(16);
+const DATA = Uint8Array.of(0x11, 1, 2, 3);
+const control = (message: ControlMessage): Uint8Array => encodeControl(message, NONCE);
+const PING = control({ type: "PING" });
+const frame = (locator: Locator, bytes: Uint8Array): Uint8Array => encodeDetourFrame({ locator, bytes });
+
+let core: FallbackCore;
+let nowMs: number;
+beforeEach(() => {
+  nowMs = 10_000;
+  core = new FallbackCore({ self: SELF, isServer: (_, locator) => sameLocator(locator, MEMBER) });
+});
+
+function open(from: Locator = at(198, 51, 100, 1)): FallbackConnection {
+  const connection = core.admit(nowMs, from);
+  if (connection === null) throw new Error("refused");
+  connection.opened(nowMs);
+  return connection;
+}
+
+describe("connections", () => {
+  it("of one source are few: an IPv4 address, or an IPv6 /64", () => {
+    const taken = (from: (i: number) => Locator): number => Array.from({ length: 100 }, (_, i) => {
+      // Slowly, so that no rate matters.
+      nowMs += 1_000;
+      return core.admit(nowMs, from(i));
+    }).filter((connection) => connection !== null).length;
+    expect(taken((i) => at(198, 51, 100, 1, 1_000 + i))).toBe(MAX_CONNECTIONS_PER_SOURCE);
+    expect(taken((i) => at6(0x2001, 0xdb8, 0, 0, i, 7))).toBe(MAX_CONNECTIONS_PER_SOURCE);
+    expect(taken((i) => at6(0x2001, 0xdb8, 0, i + 1))).toBe(100);
+    expect(core.counters).toMatchObject({ connections: 100 + 2 * MAX_CONNECTIONS_PER_SOURCE, refused: 200 - 2 * MAX_CONNECTIONS_PER_SOURCE });
+  });
+
+  it("come at a rate, of one source and of all", () => {
+    const burst = (from: (i: number) => Locator, count: number): number => Array.from({ length: count }, (_, i) => core.admit(nowMs, from(i))).filter((connection) => connection !== null).length;
+    expect(burst(() => at(198, 51, 100, 1), 30)).toBe(HANDSHAKES_PER_SOURCE_BURST);
+    nowMs += 1_000;
+    expect(burst(() => at(198, 51, 100, 1), 30)).toBe(2);
+    nowMs += 60_000;
+    expect(burst((i) => at(198, 51, i >> 8, i & 0xff), 1_000)).toBe(HANDSHAKES_BURST);
+    nowMs += 1_000;
+    expect(burst((i) => at(198, 52, i >> 8, i & 0xff), 1_000)).toBe(50);
+  });
+
+  it("are bounded in all, and one that ends makes room, once", () => {
+    const taken: FallbackConnection[] = [];
+    for (let i = 0; taken.length < MAX_CONNECTIONS; i += 1) {
+      nowMs += 20;
+      taken.push(open(at(10, i >> 8, i & 0xff, 1)));
+    }
+    nowMs += 1_000;
+    expect(core.admit(nowMs, at(198, 51, 100, 1))).toBeNull();
+    taken[0]?.closed();
+    taken[0]?.closed();
+    expect(core.admit(nowMs, at(198, 51, 100, 1))).not.toBeNull();
+    expect(core.admit(nowMs, at(198, 51, 100, 2))).toBeNull();
+    expect(core.size).toBe(MAX_CONNECTIONS);
+  });
+
+  it("end when they are no WebSocket in time, and when nothing is heard by one", () => {
+    const slow = core.admit(nowMs, at(198, 51, 100, 1)) as FallbackConnection;
+    expect(slow.fromHost(nowMs, frame(SELF, PING))).toBeNull();
+    expect([slow.isOver(nowMs + HANDSHAKE_MS - 1), slow.isOver(nowMs + HANDSHAKE_MS)]).toEqual([false, true]);
+    const idle = open();
+    nowMs += IDLE_MS - 1;
+    expect(idle.isOver(nowMs)).toBe(false);
+    idle.fromHost(nowMs, frame(SELF, PING));
+    // What comes for it keeps nothing open.
+    nowMs += IDLE_MS - 1;
+    idle.fromRing(nowMs, SELF, DATA, 0);
+    expect([idle.isOver(nowMs), idle.isOver(nowMs + 1)]).toEqual([false, true]);
+    idle.closed();
+    expect(idle.isOver(nowMs + 1)).toBe(false);
+    expect(core.counters).toMatchObject({ slow: 1, idle: 1 });
+    expect([idle.fromHost(nowMs, frame(SELF, PING)), idle.fromRing(nowMs, SELF, DATA, 0)]).toEqual([null, null]);
+  });
+});
+
+describe("what a host sends", () => {
+  it("goes to this server and to others of the ring, as it is", () => {
+    const host = open();
+    for (const to of [SELF, MEMBER]) for (const bytes of [DATA, PING]) expect(host.fromHost(nowMs, frame(to, bytes))).toEqual({ locator: to, bytes });
+    expect(core.counters).toMatchObject({ fromHosts: 4, strangers: 0, malformed: 0 });
+  });
+
+  it.each<readonly [string, Locator]>([
+    ["strangers", STRANGER], ["another port of a server's", at(192, 0, 2, 2, 53)], ["another port of ours", at(192, 0, 2, 1, 22)], ["loopback", at(127, 0, 0, 1)], ["multicast", at(224, 0, 0, 1)], ["broadcast", at(255, 255, 255, 255)], ["nobody", at6(0, 0, 0, 0, 0, 0, 0, 1)],
+  ])("never goes to %s", (_, to) => {
+    expect(open().fromHost(nowMs, frame(to, DATA))).toBeNull();
+    expect(core.counters).toMatchObject({ strangers: 1, fromHosts: 0 });
+  });
+
+  it.each<readonly [string, Uint8Array]>([
+    ["nothing", new Uint8Array()], ["no datagram", frame(SELF, new Uint8Array())], ["a locator of no length", Uint8Array.of(0, 0x11)], ["a locator of another length", Uint8Array.of(7, 1, 2, 3, 4, 5, 6, 7, 0x11)], ["port 0", Uint8Array.of(6, 192, 0, 2, 1, 0, 0, 0x11)],
+    ["a locator that is cut off", Uint8Array.of(18, 1, 2, 3)], ["more than a datagram", frame(SELF, new Uint8Array(70_000).fill(0x11))], ["ESP", frame(SELF, Uint8Array.of(0x20, 1))], ["HIP", frame(SELF, new Uint8Array(60))], ["another version", frame(SELF, Uint8Array.of(0x12))],
+    ["what only servers say", frame(MEMBER, Uint8Array.of(0x19, 40, 0, 0))],
+  ])("is dropped when it is %s", (_, message) => {
+    expect(open().fromHost(nowMs, message)).toBeNull();
+    expect(core.counters).toMatchObject({ malformed: 1, fromHosts: 0 });
+  });
+
+  it("goes at a rate: control of one host and of all, and everything of one host", () => {
+    const passed = (host: FallbackConnection, bytes: Uint8Array, count: number): number => Array.from({ length: count }, () => host.fromHost(nowMs, frame(SELF, bytes))).filter((sent) => sent !== null).length;
+    const host = open();
+    expect(passed(host, PING, 1_000)).toBe(CONTROL_BURST);
+    expect(passed(host, DATA, 10_000)).toBe(DATAGRAMS_BURST - CONTROL_BURST);
+    expect(core.counters.rate).toBe(11_000 - DATAGRAMS_BURST);
+    const others = Array.from({ length: 10 }, (_, i) => open(at(10, 0, 0, i)));
+    expect(others.reduce((sum, other) => sum + passed(other, PING, 1_000), 0)).toBe(ALL_CONTROL_PER_SECOND - CONTROL_BURST);
+  });
+});
+
+describe("what comes for a host", () => {
+  it("comes from servers of the ring alone", () => {
+    const host = open();
+    expect(host.fromRing(nowMs, MEMBER, DATA, 0)).toEqual(frame(MEMBER, DATA));
+    expect(host.fromRing(nowMs, STRANGER, DATA, 0)).toBeNull();
+    expect(host.fromRing(nowMs, MEMBER, new Uint8Array(), 0)).toBeNull();
+    expect(core.counters).toMatchObject({ toHosts: 1, strangers: 1, malformed: 1 });
+  });
+
+  it("is dropped while too much waits", () => {
+    const host = open();
+    expect(host.fromRing(nowMs, MEMBER, DATA, MAX_WAITING_BYTES - DATA.length)).not.toBeNull();
+    expect(host.fromRing(nowMs, MEMBER, DATA, MAX_WAITING_BYTES - DATA.length + 1)).toBeNull();
+    expect(core.counters.queueFull).toBe(1);
+  });
+
+  it.each<readonly [string, ControlMessage]>([
+    ["LOCATED", { type: "LOCATED", ringKey: KEY, node: { key: KEY, locator: STRANGER } }], ["CACHE", { type: "CACHE", ringKey: KEY, node: { key: KEY, locator: STRANGER }, lifeMs: 30_000 }],
+    ["TRIGGER_OK", { type: "TRIGGER_OK", action: 0, id: new Uint8Array(32), lifeMs: 30_000, replica: STRANGER }], ["RECORD_IS", { type: "RECORD_IS", ringKey: KEY, record: null, successor: STRANGER }],
+  ])("may name another server of the ring (%s), to whom this host alone may send then, and who may send to it", (_, message) => {
+    const [host, other] = [open(), open()];
+    host.fromRing(nowMs, STRANGER, control(message), 0);
+    expect(host.fromHost(nowMs, frame(STRANGER, DATA))).toBeNull();
+    host.fromRing(nowMs, MEMBER, control(message), 0);
+    expect(host.fromHost(nowMs, frame(STRANGER, DATA))).toEqual({ locator: STRANGER, bytes: DATA });
+    expect(host.fromRing(nowMs, STRANGER, DATA, 0)).toEqual(frame(STRANGER, DATA));
+    expect(other.fromHost(nowMs, frame(STRANGER, DATA))).toBeNull();
+  });
+
+  it("names nobody by what leads to hosts, or is no message", () => {
+    const host = open();
+    host.fromRing(nowMs, MEMBER, control({ type: "SHORTCUT", id: new Uint8Array(32), target: STRANGER }), 0);
+    host.fromRing(nowMs, MEMBER, Uint8Array.of(0x19, 4, 9), 0);
+    expect(host.fromHost(nowMs, frame(STRANGER, DATA))).toBeNull();
+  });
+
+  it("names so many at a time", () => {
+    const host = open();
+    const named = (i: number): Locator => at(10, 0, i >> 8, i & 0xff);
+    for (let i = 0; i <= MAX_NAMED_SERVERS; i += 1) host.fromRing(nowMs, MEMBER, control({ type: "LOCATED", ringKey: KEY, node: { key: KEY, locator: named(i) } }), 0);
+    expect([0, 1, MAX_NAMED_SERVERS].map((i) => host.fromHost(nowMs, frame(named(i), DATA)) !== null)).toEqual([false, true, true]);
+  });
+});
