@@ -28,6 +28,8 @@ export interface FallbackOptions extends FallbackInit {
   /** Of the main port: the same addresses. */
   readonly listen: IpEndpoint;
   readonly log: Log;
+  /** Monotonic, ms. @default performance.now */
+  readonly nowMs?: () => number;
 }
 
 /** The PEM files of the configuration. Throws I3Error for what a person must mend. */
@@ -57,9 +59,11 @@ export class Fallback {
   /** By the other end of their TCP connection. */
   readonly #hosts = new Map<string, Host>();
   readonly #sweeper: NodeJS.Timeout;
+  readonly #nowMs: () => number;
 
   private constructor(options: FallbackOptions) {
     this.#options = options;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
     this.#core = new FallbackCore(options);
     this.#https = createHttpsServer({ ...readTlsFiles(options.config), minVersion: "TLSv1.2", maxHeaderSize: MAX_HEADER_BYTES });
     // Nothing but WebSockets: whoever wants something else hears nothing.
@@ -69,7 +73,7 @@ export class Fallback {
     this.#https.on("upgrade", (request, stream: Duplex, head: Buffer) => this.#upgrade(request, stream, head));
     this.#tcp = createServer({ noDelay: true }, (socket) => this.#take(socket));
     this.#tcp.maxConnections = 2 * MAX_CONNECTIONS;
-    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS).unref();
+    this.#sweeper = setInterval(() => this.sweep(), SWEEP_MS).unref();
   }
 
   /** Listens. Rejects with I3Error. */
@@ -111,9 +115,9 @@ export class Fallback {
 
   #take(socket: Socket): void {
     const [name, from] = [nameOf(socket), originOf(socket.remoteAddress, socket.remotePort)];
-    const connection = from === null ? null : this.#core.admit(performance.now(), from);
+    const connection = from === null ? null : this.#core.admit(this.#nowMs(), from);
     if (connection === null) return void socket.destroy();
-    const host = new Host(socket, connection, this.#core, this.#options.listen);
+    const host = new Host(socket, connection, this.#core, this.#options.listen, this.#nowMs);
     this.#hosts.set(name, host);
     socket.on("error", () => socket.destroy());
     socket.once("close", () => {
@@ -131,14 +135,16 @@ export class Fallback {
     host.bind(() => this.#webSockets.handleUpgrade(request, stream, head, (webSocket) => host.open(webSocket)));
   }
 
-  #sweep(): void {
-    const nowMs = performance.now();
+  /** Closes what has taken too long; each second by itself. */
+  sweep(): void {
+    const nowMs = this.#nowMs();
     for (const host of [...this.#hosts.values()]) if (host.connection.isOver(nowMs)) host.end();
   }
 }
 
 /** One connection: first TCP, then TLS, then a WebSocket with a UDP socket. */
 class Host {
+  readonly #nowMs: () => number;
   #webSocket: WebSocket | undefined;
   #udp: UdpSocket | undefined;
   #isEnded = false;
@@ -150,7 +156,10 @@ class Host {
     readonly connection: FallbackConnection,
     private readonly core: FallbackCore,
     private readonly listen: IpEndpoint,
-  ) {}
+    nowMs: () => number,
+  ) {
+    this.#nowMs = nowMs;
+  }
 
   get #isDual(): boolean {
     return this.listen.host.kind === "ipv6";
@@ -178,7 +187,7 @@ class Host {
     webSocket.on("error", () => this.end());
     webSocket.on("close", () => this.end());
     webSocket.on("message", (data, isBinary) => this.#fromHost(data, isBinary));
-    this.connection.opened(performance.now());
+    this.connection.opened(this.#nowMs());
   }
 
   end(): void {
@@ -191,7 +200,7 @@ class Host {
   }
 
   #fromHost(data: RawData, isBinary: boolean): void {
-    const frame = this.connection.fromHost(performance.now(), isBinary && data instanceof Buffer ? data : NOTHING);
+    const frame = this.connection.fromHost(this.#nowMs(), isBinary && data instanceof Buffer ? data : NOTHING);
     if (frame === null || this.#isEnded) return;
     const { locator: { address, port }, bytes } = frame;
     if (address.length === 16 && !this.#isDual) return void (this.core.counters.ioErrors += 1);
@@ -203,7 +212,7 @@ class Host {
 
   #fromRing(bytes: Buffer, { address, port }: RemoteInfo): void {
     const from = this.#originOf(address, port);
-    const message = from === null ? null : this.connection.fromRing(performance.now(), from, bytes, this.#webSocket?.bufferedAmount ?? 0);
+    const message = from === null ? null : this.connection.fromRing(this.#nowMs(), from, bytes, this.#webSocket?.bufferedAmount ?? 0);
     if (message !== null) this.#webSocket?.send(message);
   }
 

@@ -1,0 +1,209 @@
+/** WebSockets of hosts at a server's real sockets, on loopback: what a host says goes to servers, and what it should not do ends in silence. */
+import { spawnSync } from "node:child_process";
+import { createSocket, type Socket as UdpSocket } from "node:dgram";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect as connectTcp, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
+
+import { decodeDetourFrame, encodeDetourFrame, I3Error, makeLocator, parseServerConfig, type Locator } from "@i3/common";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { WebSocket } from "ws";
+
+import { HANDSHAKE_MS, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS } from "../../src/fallback/limits.js";
+import { Fallback, readTlsFiles } from "../../src/io/fallback.js";
+
+const directory = mkdtempSync(join(tmpdir(), "i3-fallback-"));
+const [certificateFile, keyFile] = [join(directory, "crt"), join(directory, "key")];
+const { listen } = parseServerConfig('<i3-server version="1"><identity key-file="k"/><listen address="127.0.0.1"/></i3-server>', "x.xml");
+const DATA = Uint8Array.of(0x11, 1, 2, 3);
+
+interface Peer {
+  readonly socket: UdpSocket;
+  readonly locator: Locator;
+  readonly got: Buffer[];
+}
+
+/** Answers each datagram with the same and one byte more. */
+async function peer(): Promise<Peer> {
+  const socket = createSocket("udp4");
+  const got: Buffer[] = [];
+  socket.on("message", (bytes, { address, port }) => {
+    got.push(bytes);
+    socket.send(Buffer.concat([bytes, Buffer.of(0xaa)]), port, address);
+  });
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  return { socket, got, locator: makeLocator(Uint8Array.of(127, 0, 0, 1), socket.address().port) };
+}
+
+let fallback: Fallback;
+let server: Peer;
+let stranger: Peer;
+let nowMs: number;
+const open: (WebSocket | Socket)[] = [];
+beforeAll(() => {
+  const { status, stderr } = spawnSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=i3", "-keyout", keyFile, "-out", certificateFile], { encoding: "utf8" });
+  if (status !== 0) throw new Error(stderr);
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+beforeEach(async () => {
+  nowMs = 1_000;
+  [server, stranger] = await Promise.all([peer(), peer()]);
+  fallback = await Fallback.open({ config: { port: 0, certificateFile, keyFile }, listen, self: server.locator, isServer: () => false, log: () => undefined, nowMs: () => nowMs });
+});
+afterEach(() => {
+  for (const one of open.splice(0)) one instanceof WebSocket ? one.terminate() : one.destroy();
+  fallback.close();
+  for (const { socket } of [server, stranger]) socket.close();
+});
+
+function webSocket(path = "/i3"): WebSocket {
+  const socket = new WebSocket(`wss://127.0.0.1:${fallback.port}${path}`, { rejectUnauthorized: false });
+  socket.on("error", () => undefined);
+  open.push(socket);
+  return socket;
+}
+
+async function opened(): Promise<WebSocket> {
+  const socket = webSocket();
+  await once(socket, "open");
+  return socket;
+}
+
+function tcp(): Socket {
+  const socket = connectTcp(fallback.port, "127.0.0.1");
+  socket.on("error", () => undefined);
+  open.push(socket);
+  return socket;
+}
+
+/** All that a connection yields until it is closed. */
+async function all(socket: Socket): Promise<string> {
+  const chunks: Buffer[] = [];
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  await once(socket, "close");
+  return Buffer.concat(chunks).toString("latin1");
+}
+
+const frame = (to: Locator, bytes: Uint8Array = DATA): Uint8Array => encodeDetourFrame({ locator: to, bytes });
+
+/** Sends to the server and waits for its answer: what was sent before has been seen by then. */
+async function roundTrip(socket: WebSocket): Promise<void> {
+  const answer = once(socket, "message");
+  socket.send(frame(server.locator));
+  const [message] = (await answer) as [Buffer];
+  const { locator, bytes } = decodeDetourFrame(message);
+  expect([locator, Buffer.from(bytes)]).toEqual([server.locator, Buffer.concat([DATA, Buffer.of(0xaa)])]);
+}
+
+describe("a host's WebSocket", () => {
+  it("carries datagrams to a server and back, each host with a port of its own", async () => {
+    const [one, two] = await Promise.all([opened(), opened()]);
+    const ports = new Set<number>();
+    server.socket.on("message", (_, { port }) => ports.add(port));
+    await roundTrip(one);
+    await roundTrip(two);
+    expect(ports.size).toBe(2);
+    expect(fallback.counters()).toMatchObject({ open: 2, fromHosts: 2, toHosts: 2 });
+  });
+
+  it("carries nothing to strangers, nor from them", async () => {
+    const host = await opened();
+    const got: unknown[] = [];
+    host.on("message", (message) => got.push(message));
+    host.send(frame(stranger.locator));
+    server.socket.on("message", (_, { port }) => stranger.socket.send("\u0011 unasked", port, "127.0.0.1"));
+    await roundTrip(host);
+    await roundTrip(host);
+    expect(stranger.got).toEqual([]);
+    expect(got).toHaveLength(2);
+    expect(fallback.counters()).toMatchObject({ fromHosts: 2, toHosts: 2 });
+  });
+
+  it("drops what is no frame, and goes on", async () => {
+    const host = await opened();
+    host.send(new Uint8Array());
+    host.send("text");
+    host.send(Uint8Array.of(6, 1));
+    await roundTrip(host);
+    expect(server.got).toHaveLength(1);
+    expect(fallback.counters()).toMatchObject({ malformed: 3, fromHosts: 1 });
+  });
+
+  it("ends with a message of 70,000 bytes, of which nothing goes on", async () => {
+    const host = await opened();
+    host.send(frame(server.locator, new Uint8Array(70_000).fill(0x11)));
+    await once(host, "close");
+    await roundTrip(await opened());
+    expect(server.got).toHaveLength(1);
+    expect(fallback.counters()).toMatchObject({ open: 1 });
+  });
+
+  it("ends when the host is silent for too long", async () => {
+    const host = await opened();
+    const closed = once(host, "close");
+    nowMs += IDLE_MS;
+    fallback.sweep();
+    await closed;
+    expect(fallback.counters()).toMatchObject({ open: 0, idle: 1 });
+  });
+
+  it("gives its place back when it ends", async () => {
+    const host = await opened();
+    await roundTrip(host);
+    host.close();
+    await once(host, "close");
+    await roundTrip(await opened());
+    expect(fallback.counters()).toMatchObject({ open: 1, connections: 2 });
+  });
+});
+
+describe("whoever wants something else", () => {
+  it("is closed without a word when there are too many of one source", async () => {
+    const sockets = Array.from({ length: HANDSHAKES_PER_SOURCE_BURST + 20 }, () => tcp());
+    const texts = await Promise.all(sockets.slice(HANDSHAKES_PER_SOURCE_BURST).map(all));
+    expect(texts.join("")).toBe("");
+    expect(fallback.counters()).toMatchObject({ open: HANDSHAKES_PER_SOURCE_BURST, refused: 20 });
+  });
+
+  it("is closed without a word when its handshake takes too long, wherever it has stopped", async () => {
+    const silent = tcp();
+    const half = tcp();
+    const inTls = connectTls({ port: fallback.port, host: "127.0.0.1", rejectUnauthorized: false });
+    open.push(inTls);
+    inTls.on("error", () => undefined);
+    await Promise.all([once(silent, "connect"), once(half, "connect"), once(inTls, "secureConnect")]);
+    half.write(Buffer.of(0x16, 3, 1, 2, 0));
+    inTls.write("GET /i3 HTTP/1.1\r\nUpgrade: webso");
+    const texts = Promise.all([silent, half, inTls].map(all));
+    await roundTrip(await opened());
+    nowMs += HANDSHAKE_MS;
+    fallback.sweep();
+    expect(await texts).toEqual(["", "", ""]);
+    expect(fallback.counters()).toMatchObject({ open: 1, slow: 3 });
+  });
+
+  it.each([["a page", "GET /i3 HTTP/1.1\r\nHost: a\r\n\r\n"], ["another path", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"], ["nothing that is HTTP", "hello\r\n\r\n"]])("hears nothing: %s", async (_, text) => {
+    const socket = connectTls({ port: fallback.port, host: "127.0.0.1", rejectUnauthorized: false });
+    socket.on("error", () => undefined);
+    open.push(socket);
+    await once(socket, "secureConnect");
+    socket.write(text);
+    expect(await all(socket)).toBe("");
+    expect(fallback.counters()).toMatchObject({ open: 0 });
+  });
+});
+
+describe("a configuration that cannot work", () => {
+  it("is refused with what to do", async () => {
+    expect(() => readTlsFiles({ port: 443, certificateFile: join(directory, "none"), keyFile })).toThrow(I3Error);
+    const other = join(directory, "other");
+    writeFileSync(other, "no key");
+    expect(() => readTlsFiles({ port: 443, certificateFile, keyFile: other })).toThrow(/not a certificate and its key/);
+    const taken = Fallback.open({ config: { port: fallback.port, certificateFile, keyFile }, listen, self: server.locator, isServer: () => false, log: () => undefined });
+    await expect(taken).rejects.toMatchObject({ code: "ERR_I3_TCP_PORT" });
+  });
+});
