@@ -3,7 +3,7 @@
  * I3_FUZZ_SECONDS (default 2) from I3_FUZZ_SEED.
  */
 import { randomInt } from "node:crypto";
-import { CONTROL_TYPES, decodeBody, decodeControl, decodeLocator, encodeControl, encodeLocator, MAX_CONTROL_BYTES, WireError } from "@i3/common";
+import { CONTROL_TYPES, decodeBody, decodeControl, decodeDetourFrame, decodeLocator, encodeControl, encodeDetourFrame, encodeLocator, MAX_CONTROL_BYTES, WireError } from "@i3/common";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { anyControlMessage } from "../../packages/common/test/wire/any-control-message.js";
@@ -54,6 +54,13 @@ function check(bytes: Uint8Array): boolean {
   return true;
 }
 
+/** The same bytes as a WebSocket's message, some behind the length of a locator. */
+function checkFrame(random: Random, bytes: Uint8Array): void {
+  const message = random.below(2) === 0 ? bytes : Uint8Array.from([random.pick([6, 18]), ...bytes]);
+  const frame = orWireError(() => decodeDetourFrame(message));
+  if (frame !== null && frame.locator.address.length + 2 === message[0]) expect(encodeDetourFrame(frame)).toEqual(message);
+}
+
 it(`control messages, seed ${SEED}`, { timeout: (SECONDS + 60) * 1000 }, () => {
   console.log(`control fuzz: I3_FUZZ_SEED=${SEED}`);
   const random = new Random(SEED);
@@ -63,6 +70,7 @@ it(`control messages, seed ${SEED}`, { timeout: (SECONDS + 60) * 1000 }, () => {
   let understood = 0;
   for (; performance.now() < end || cases < 1_000; cases++) {
     const bytes = datagram(random, valid);
+    checkFrame(random, bytes);
     try {
       if (check(bytes)) understood++;
     } catch (error) {

@@ -4,7 +4,7 @@
 export const MAX_CONNECTIONS = 1_024;
 /** Of one source: an IPv4 address, or an IPv6 /64. Hosts behind one NAT share it. */
 export const MAX_CONNECTIONS_PER_SOURCE = 32;
-/** A TLS handshake costs about half a millisecond. */
+/** Each is signatures and key agreement in the thread that keeps the ring. */
 export const HANDSHAKES_PER_SECOND = 50;
 export const HANDSHAKES_BURST = 100;
 export const HANDSHAKES_PER_SOURCE_PER_SECOND = 2;

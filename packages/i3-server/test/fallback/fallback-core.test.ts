@@ -1,5 +1,5 @@
 /** What a server lets pass between hosts that have only TCP and the ring (docs/wire.md §10), in virtual time. */
-import { encodeControl, encodeDetourFrame, makeLocator, sameLocator, type ControlMessage, type Locator } from "@i3/common";
+import { encodeControl, encodeDetourFrame, makeLocator, sameLocator, TRIGGER_ACTION, type ControlMessage, type Locator } from "@i3/common";
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { FallbackCore, type FallbackConnection } from "../../src/fallback/fallback-core.js";
@@ -141,7 +141,7 @@ describe("what comes for a host", () => {
 
   it.each<readonly [string, ControlMessage]>([
     ["LOCATED", { type: "LOCATED", ringKey: KEY, node: { key: KEY, locator: STRANGER } }], ["CACHE", { type: "CACHE", ringKey: KEY, node: { key: KEY, locator: STRANGER }, lifeMs: 30_000 }],
-    ["TRIGGER_OK", { type: "TRIGGER_OK", action: 0, id: new Uint8Array(32), lifeMs: 30_000, replica: STRANGER }], ["RECORD_IS", { type: "RECORD_IS", ringKey: KEY, record: null, successor: STRANGER }],
+    ["TRIGGER_OK", { type: "TRIGGER_OK", action: TRIGGER_ACTION.insert, id: new Uint8Array(32), lifeMs: 30_000, replica: STRANGER }], ["RECORD_IS", { type: "RECORD_IS", ringKey: KEY, record: null, successor: STRANGER }],
   ])("may name another server of the ring (%s), to whom this host alone may send then, and who may send to it", (_, message) => {
     const [host, other] = [open(), open()];
     host.fromRing(nowMs, STRANGER, control(message), 0);
