@@ -31,7 +31,7 @@ class Bed {
       setDetour: (isOn) => void this.note(isOn ? "on" : "off"), takeDetoured: (datagrams) => void this.taken.push(...datagrams),
     },
     randomBytes: (length) => Uint8Array.from({ length }, (_, i) => (i === 0 ? (this.#nonces += 1) : i === 1 ? this.#nonces >> 8 : 0)), servers: () => [S1, S2],
-    onTurned: (_, isOn) => void this.note(`turned ${isOn}`), log: (level, event, { server, why }) => void this.note(`${level} ${event} ${String(server ?? "")} ${String(why)}`.replace("  ", " ")),
+    onTurned: (_, isOn) => void this.note(`turned ${isOn}`), log: (level, event, { server = "", why }) => void this.note(`${level} ${event} ${server as string} ${why as string}`.replace("  ", " ")),
   });
 
   note(what: string): void {

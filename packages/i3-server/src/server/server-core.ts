@@ -241,7 +241,7 @@ export class ServerCore {
         return;
       }
       case "astray": return this.#wentAstray(nowMs, ringKey(upcall.id));
-      case "flow-setup": case "payload": case "hip": case "elsewhere": case "send-failed": return; // only hosts have flows, inbound ids, associations and a HIP responder
+      case "flow-setup": case "payload": case "hip": case "elsewhere": case "send-failed": case "detour": return; // only hosts have flows, inbound ids, associations, a HIP responder and a detour
     }
   }
 
