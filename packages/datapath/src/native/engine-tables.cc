@@ -111,7 +111,7 @@ FlowArguments take_flow(Check& check, const Arguments& arguments) {
   result.address = check.bytes(arguments[1], "address");
   result.flow.action = static_cast<i3::FlowAction>(check.integer(arguments[2], "action", 0, 3));
   result.flow.header = check.bytes(arguments[3], "header");
-  if (const std::optional<Route> route = take_optional_route(check, arguments[4], "locator")) {
+  if (const std::optional<Route> route = take_optional_route(check, arguments[4], "locator", i3::Via::straight)) {
     result.flow.locator = route->endpoint;
     result.flow.way = route->way;
   }

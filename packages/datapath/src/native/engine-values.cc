@@ -123,9 +123,9 @@ Route read_route(Check& check, i3::Bytes bytes, const char* name, i3::Via last) 
   return route;
 }
 
-std::optional<Route> take_optional_route(Check& check, napi_value value, const char* name) {
+std::optional<Route> take_optional_route(Check& check, napi_value value, const char* name, i3::Via last) {
   if (!check.valid() || check.is_nullish(value)) return std::nullopt;
-  return take_route(check, value, name);
+  return take_route(check, value, name, last);
 }
 
 uint32_t take_u32(Check& check, napi_value value, const char* name) {

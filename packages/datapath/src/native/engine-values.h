@@ -23,7 +23,7 @@ struct Route {
 Route take_route(Check& check, napi_value value, const char* name, i3::Via last = i3::Via::ip);
 // The same bytes.
 Route read_route(Check& check, i3::Bytes bytes, const char* name, i3::Via last = i3::Via::ip);
-std::optional<Route> take_optional_route(Check& check, napi_value value, const char* name);
+std::optional<Route> take_optional_route(Check& check, napi_value value, const char* name, i3::Via last = i3::Via::ip);
 uint32_t take_u32(Check& check, napi_value value, const char* name);
 
 // Copies.

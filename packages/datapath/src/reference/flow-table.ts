@@ -5,7 +5,7 @@ import { tableFull } from "../errors.js";
 import { DATA_OFFSET, PAYLOAD_KIND, parseDataHeader } from "../wire/data-header.js";
 import { DATA_FIRST_BYTE } from "../wire/first-byte.js";
 import { requireName } from "./association-table.js";
-import { encodeRoute } from "./endpoints.js";
+import { encodeDatagramRoute } from "./endpoints.js";
 import { addressKey, addressKeyAt, ringKeyAt, type AddressKey } from "./keys.js";
 import { equalAt, ownBuffer, requireLength } from "./octets.js";
 import { PacketQueue, type QueueBudget, type Queued } from "./queues.js";
@@ -240,7 +240,8 @@ function prepareRoutes({ header, locator, creditBytes }: Flow & { action: "esp" 
 
 function prepareStraight(locator: ViaLocator, creditBytes: number | undefined): StraightRoute {
   if (locator.via === "ip" && locator.port !== IP_PROTOCOL.esp) throw new RangeError("an ESP flow by IP with another protocol");
-  return { endpoint: encodeRoute(locator), credit: creditBytes === undefined ? null : new Credit(creditBytes) };
+  // To a peer itself no server leads.
+  return { endpoint: encodeDatagramRoute({ locator, isStraight: true }), credit: creditBytes === undefined ? null : new Credit(creditBytes) };
 }
 
 function prepareRelay(header: Uint8Array): HeaderRoute {

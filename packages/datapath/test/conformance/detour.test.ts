@@ -13,6 +13,7 @@ import { EnginePair, type TunArrival } from "./engine-pair.js";
 const SERVER = makeLocator(ip4("192.0.2.1"), 5_610);
 const SERVER6 = makeLocator(ip6(0x77), 5_610);
 const HEADER = dataPacket({ ids: [makeId(3)] });
+const ESP_HEADER = dataPacket({ ids: [makeId(3)], payloadKind: 4 });
 const text = (i: number): Uint8Array => packet(OWN, PEER, 17, udp(bytes(i)));
 const fromTun = (...packets: readonly Uint8Array[]): readonly TunArrival[] => packets.map((one) => plainArrival(one, CHECKSUM.complete));
 const detour = (locator: Locator, datagram: Uint8Array): Upcall => ({ kind: "detour", locator, bytes: datagram });
@@ -42,11 +43,29 @@ describe("while the detour is on", () => {
 
   it("sealed ones go up too, and each has a number of its own", () => {
     pair.change("setOutboundAssociation", (engine) => engine.setOutboundAssociation(0, outbound({ transform: GCM })));
-    pair.change("setFlow", (engine) => engine.setFlow(PEER, espFlow({ association: 0, header: null, locator: SERVER6 })));
+    pair.change("setFlow", (engine) => engine.setFlow(PEER, espFlow({ association: 0, header: ESP_HEADER, locator: null })));
     expect(pair.step(1, fromTun(text(1), text(2)), [], true)).toEqual([]);
-    expect(pair.upcalls.map((upcall) => upcall.kind === "detour" && upcall.bytes[7])).toEqual([1, 2]);
+    expect(pair.upcalls.map((upcall) => upcall.kind === "detour" && upcall.bytes[ESP_HEADER.length + 7])).toEqual([1, 2]);
     turn(false);
-    expect(pair.step(1, fromTun(text(3)), [], true).map((sealed) => sealed[7])).toEqual([3]);
+    expect(pair.step(1, fromTun(text(3)), [], true).map((sealed) => sealed[ESP_HEADER.length + 7])).toEqual([3]);
+  });
+
+  it("what goes straight to a peer leaves as ever, as whole as it was to, until its credit is used up", () => {
+    pair.change("setOutboundAssociation", (engine) => engine.setOutboundAssociation(0, outbound({ transform: GCM })));
+    const at = { ...SERVER6, isWhole: true, interfaceIndex: 3 };
+    pair.change("setFlow", (engine) => engine.setFlow(PEER, espFlow({ association: 0, header: null, locator: at })));
+    const [sealed = bytes()] = pair.step(1, fromTun(text(1)), [], true);
+    expect([sealed[7], pair.upcalls]).toEqual([1, []]);
+    pair.change("setFlow", (engine) => engine.setFlow(PEER, espFlow({ association: 0, header: ESP_HEADER, locator: at, creditBytes: sealed.length + 8 })));
+    expect(pair.step(1, fromTun(text(2), text(3)), [], true).map((one) => one[7])).toEqual([2]);
+    expect(pair.upcalls).toMatchObject([{ kind: "detour", locator: SERVER }]);
+  });
+
+  it("a datagram that may not be cut is one by TCP, and stays whole without the detour", () => {
+    const whole = { ...SERVER, isWhole: true };
+    send({ locator: whole, bytes: bytes(0x19, 1) }, { locator: whole, bytes: bytes(0x19, 2), isStraight: true });
+    expect(pair.step(1, [], [], true)).toEqual([bytes(0x19, 2)]);
+    expect(pair.upcalls).toEqual([detour(SERVER, bytes(0x19, 1))]);
   });
 
   it("what the control plane sends goes up, but for what is straight and for other ports", () => {
@@ -76,11 +95,11 @@ describe("while the detour is on", () => {
 
   it("no number of an association is used for what finds no room", () => {
     pair.change("setOutboundAssociation", (engine) => engine.setOutboundAssociation(0, outbound({ transform: GCM })));
-    pair.change("setFlow", (engine) => engine.setFlow(PEER, espFlow({ association: 0, header: null, locator: SERVER6 })));
+    pair.change("setFlow", (engine) => engine.setFlow(PEER, espFlow({ association: 0, header: ESP_HEADER, locator: null })));
     send(...Array.from({ length: 4_096 }, () => ({ locator: SERVER, bytes: bytes(0x19) })));
     pair.step(1, fromTun(text(1)), [], true);
     pair.step(1, fromTun(text(2)), [], true);
-    expect(pair.upcalls.map((upcall) => upcall.kind === "detour" && upcall.bytes[7])).toEqual([1]);
+    expect(pair.upcalls.map((upcall) => upcall.kind === "detour" && upcall.bytes[ESP_HEADER.length + 7])).toEqual([1]);
   });
 
   it("a server's trains go up one by one", () => {
