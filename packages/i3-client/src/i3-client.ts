@@ -135,9 +135,12 @@ export class I3Client {
     this.#triggers.remove(nowMs, id);
   }
 
-  /** Our address may have changed: every trigger is signed again with the new one. */
-  renewTriggers(nowMs: number): void {
-    this.#triggers.renewAll(nowMs);
+  /**
+   * Our address may have changed: every trigger is signed again with the new one.
+   * @param isAskedAgain also those that are being signed: servers answer to where we are no more
+   */
+  renewTriggers(nowMs: number, isAskedAgain = false): void {
+    this.#triggers.renewAll(nowMs, isAskedAgain);
     this.#shortcuts.moved();
   }
 

@@ -184,8 +184,9 @@ export class TriggerKeeper {
   }
 
   /** Our address may have changed: signed again at once. */
-  renewAll(nowMs: number): void {
-    for (const kept of this.#all()) if (kept.state === "live") this.#enter(nowMs, kept, "challenging");
+  renewAll(nowMs: number, isAskedAgain: boolean): void {
+    const isRenewed = ({ state }: Kept): boolean => state === "live" || (isAskedAgain && (state === "challenging" || state === "inserting"));
+    for (const kept of this.#all()) if (isRenewed(kept)) this.#enter(nowMs, kept, "challenging");
   }
 
   /** A server sees us there. Whether triggers that it has lead elsewhere: they are signed again at once, as seldom as a liar on the way should make us. */

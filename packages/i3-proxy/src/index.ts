@@ -1,5 +1,6 @@
 /** The proxy's parts, for benches and for daemons that will be built on them. The daemon is main.ts. */
-export { Proxy, type ProxyEnvironment } from "./proxy.js";
+export { Proxy } from "./proxy.js";
+export type { ProxyEnvironment } from "./proxy-environment.js";
 export { DnsPort, type DnsPortOptions } from "./io/dns-port.js";
 export { Guard } from "./io/guard.js";
 export { NftSession } from "./io/interception-nft-session.js";

@@ -3,30 +3,30 @@
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
 import {
-  bytesKey, errorLine, formatIpText, inRange, locatorText, nameId, publicId, sameBytes, TokenBucket, type AccessConfig, type AddressBook, type HipConfig, type Locator, type Log, type ProxyRule, type Security, type SignedRecord, type ZoneConfig,
+  bytesKey, errorLine, formatIpText, inRange, locatorText, nameId, publicId, sameBytes, TokenBucket, type AccessConfig, type AddressBook, type Locator, type ProxyRule, type Security,
 } from "@i3/common";
-import type { Datapath, Upcall } from "@i3/datapath";
-import { dhKeyPair, type HostIdentity, type TriggerKey } from "@i3/hip";
-import { I3Client, type ClientEvent, type RecordEvent } from "@i3/i3-client";
+import type { Upcall } from "@i3/datapath";
+import { dhKeyPair, type TriggerKey } from "@i3/hip";
+import { I3Client, type ClientEvent } from "@i3/i3-client";
 
 import type { NameSource } from "./dns/dns-core.js";
 import { adoptPolicy, isPlain, type Mapping } from "./mappings/mapping.js";
-import { addressesOf, MappingTable, type MappingHooks, type MappingLimits } from "./mappings/mapping-table.js";
+import { addressesOf, MappingTable, type MappingHooks } from "./mappings/mapping-table.js";
 import { MappingUses } from "./mappings/mapping-uses.js";
 import { SharedKeys } from "./mappings/shared-keys.js";
-import { VirtualAddresses, type AddressSource } from "./mappings/virtual-addresses.js";
+import { VirtualAddresses } from "./mappings/virtual-addresses.js";
 import { Names } from "./names.js";
 import { AccessList } from "./policy/access-list.js";
 import { AccessLog } from "./policy/access-log.js";
 import { movedName } from "./policy/moved-names.js";
 import { NameTrust } from "./policy/name-trust.js";
-import type { Pins } from "./policy/pins.js";
 import { hasServices, servicesText, UNNAMED_POLICY, type PeerPolicy } from "./policy/policy.js";
 import { ProtectionLog } from "./policy/protection-log.js";
 import { SameKeyLog } from "./policy/same-key-log.js";
 import { SecurityLog } from "./policy/security-log.js";
 import { OwnLocators, type MachinePlace, type OwnPlace } from "./paths/own-locators.js";
-import { Detour, type DetourLink } from "./setup/detour.js";
+import type { ProxyEnvironment } from "./proxy-environment.js";
+import { Detour } from "./setup/detour.js";
 import { FlowWays } from "./setup/flow-ways.js";
 import { NameClaims } from "./setup/name-claims.js";
 import { HipSetup } from "./setup/hip-setup.js";
@@ -55,59 +55,6 @@ const NEAR_KEYS = 4;
 const NO_PLACES: readonly OwnPlace[] = Object.freeze([]);
 /** What the access list is asked with for one who proves none. */
 const NO_HIT = new Uint8Array(16);
-
-export interface ProxyEnvironment {
-  readonly identity: HostIdentity;
-  /** The first key of the prefix that private ids share. */
-  readonly sharedKey: TriggerKey;
-  /** Nearer ones of earlier runs, oldest first. */
-  readonly nearerKeys: readonly TriggerKey[];
-  /** Told which of these there are, before peers hear of an id of theirs. */
-  readonly keepNearerKeys: (keys: readonly TriggerKey[]) => void;
-  readonly datapath: Datapath;
-  /** Bytes: no program sends a longer packet. */
-  readonly tunMtu: number;
-  readonly addresses: AddressSource;
-  /** Our own virtual IPv4 address of the last run: kept if it is still free, for peers were told it. */
-  readonly lastOwn4: Uint8Array | null;
-  /** Greater than the generations of all R1s of earlier runs; 0 when none is known. */
-  readonly leastGeneration: bigint;
-  /** Told before an R1 of a new generation goes out. */
-  readonly keepGeneration: (generation: bigint) => void;
-  readonly limits: MappingLimits;
-  readonly hooks: MappingHooks;
-  readonly suffix: string;
-  readonly rules: readonly ProxyRule[];
-  /** Keys of names that are trusted on first use, and the file that they are kept in, for messages. */
-  readonly pins: Pins;
-  readonly pinFile: string;
-  /** There is a new pin, to be written. */
-  readonly onPinned: () => void;
-  /** Names that this host claims in the ring. */
-  readonly publishedNames: readonly string[];
-  /** Who may connect; undefined: everybody. */
-  readonly access: AccessConfig | undefined;
-  /** What the engine has open for hosts without i3; undefined: the main port alone. */
-  readonly hip?: HipConfig | undefined;
-  /** Whether packets of hosts that no rule names may go straight. */
-  readonly shortcutsToStrangers: boolean;
-  /** The engine's main UDP port. */
-  readonly port: number;
-  /** WebSockets to the servers that take them. @default none do */
-  readonly detourLink?: DetourLink | undefined;
-  /** Age of the keys of packets at which new ones are made. */
-  readonly rekeyAfterMs: number;
-  /** Zones of names, and what was known of their names before (`zones.records()`). @default none */
-  readonly zones?: readonly ZoneConfig[];
-  readonly zoneRecords?: readonly SignedRecord[];
-  /** There are others of them, to be written. */
-  readonly onZoneRecords?: () => void;
-  /** Of records of the ring that the owner keeps or looks for with {@link Proxy.client}. */
-  readonly onRecord?: (event: RecordEvent) => void;
-  readonly randomBytes: (length: number) => Uint8Array;
-  readonly wallMs: () => number;
-  readonly log: Log;
-}
 
 export class Proxy {
   readonly ownId: Uint8Array;
@@ -347,14 +294,14 @@ export class Proxy {
     if (!this.#own.setPlaces(places)) return;
     this.client.renewTriggers(nowMs);
     this.setups.hip?.handlePlaces(nowMs);
-    this.detour?.handlePlaces(nowMs);
+    this.detour?.handlePlaces(nowMs, this.#own.firstAddresses);
   }
 
-  /** On it there is no way past the ring. */
+  /** The ring has another way to us. On the detour nobody outside sees us, though peers that are near may. */
   #handleDetour(nowMs: number, isOn: boolean): void {
-    this.#own.hide(isOn);
-    this.client.renewTriggers(nowMs);
-    this.setups.hip?.straight.handlePlaces(nowMs);
+    this.#own.setOutside(!isOn);
+    this.client.renewTriggers(nowMs, true);
+    this.setups.hip?.straight.handleDetour(nowMs, isOn);
   }
 
   /** The machine has slept: whoever knew it may have forgotten it, or it is elsewhere. */
@@ -362,6 +309,7 @@ export class Proxy {
     this.#nowMs = nowMs;
     this.client.renewTriggers(nowMs);
     this.setups.hip?.handlePlaces(nowMs);
+    this.detour?.awake(nowMs);
   }
 
   /** A router has opened our port at a place of {@link ownPlaces}, or closed it: null. */
@@ -437,8 +385,12 @@ export class Proxy {
 
   #handleControl(nowMs: number, from: Locator, bytes: Uint8Array): void {
     const decoded = this.client.decode(bytes);
-    if (decoded?.message.type === "PONG" && this.detour?.handlePong(nowMs, decoded.nonce) === true) return;
-    if (decoded !== null && this.setups.hip?.straight.handleControl(nowMs, from, decoded) !== true) this.client.handleDecoded(nowMs, from, decoded);
+    if (decoded === null) return;
+    const isPong = decoded.message.type === "PONG";
+    if (isPong && this.detour?.handlePong(nowMs, decoded.nonce) === true) return;
+    if (this.setups.hip?.straight.handleControl(nowMs, from, decoded) !== true) this.client.handleDecoded(nowMs, from, decoded);
+    // It was asked over UDP itself.
+    else if (isPong) this.detour?.handleUdp(nowMs);
   }
 
   handleTimer(nowMs: number): void {

@@ -12,14 +12,19 @@ const LAPTOP = "198.51.100.1";
 const HOME = "198.51.100.2";
 const HANDSHAKE_MS = 60;
 
-/** WebSockets to one server, without delay; its own UDP socket is at another port of that machine. */
+/** WebSockets to one server, without delay; each has its own UDP socket, at another port of that machine. */
 class Tcp implements DetourLink {
   readonly names = ["s1:443"];
   host: Host | undefined;
   isBlocked = false;
+  /** Of the laptop, as its WebSocket leaves by it. */
+  address = Uint8Array.of(198, 51, 100, 1);
+  readonly connects: number[] = [];
   readonly core: FallbackCore;
   readonly #world: World;
-  readonly #socket: Node;
+  readonly #server: Node;
+  #socket: Node;
+  #opened: Uint8Array | null = null;
   #connection: FallbackConnection | null = null;
   #openAtMs = Infinity;
 
@@ -27,9 +32,15 @@ class Tcp implements DetourLink {
     this.#world = world;
     const core = server.core as unknown as ServerCore;
     this.core = new FallbackCore({ self: server.locator, isServer: (nowMs, locator) => core.isServer(nowMs, locator) });
-    this.#socket = world.node([...server.locator.address].join("."), 40_000);
-    this.#socket.tap = (from, bytes) => this.#fromRing(from, bytes);
-    this.#socket.core = { handleUpcalls: () => undefined, deadlineMs: () => this.#openAtMs, handleTimer: () => this.#open() };
+    this.#server = server;
+    this.#socket = this.#bind();
+  }
+
+  #bind(): Node {
+    const socket = this.#world.node([...this.#server.locator.address].join("."), 40_000 + this.connects.length);
+    socket.tap = (from, bytes) => this.#fromRing(from, bytes);
+    socket.core = { handleUpcalls: () => undefined, deadlineMs: () => this.#openAtMs, handleTimer: () => this.#open() };
+    return socket;
   }
 
   get isOpen(): boolean {
@@ -37,13 +48,21 @@ class Tcp implements DetourLink {
   }
 
   connect(): void {
+    this.connects.push(this.#world.nowMs);
+    this.#socket.down = true;
+    this.#socket = this.#bind();
     this.#openAtMs = this.isBlocked ? Infinity : this.#world.nowMs + HANDSHAKE_MS;
+  }
+
+  local(): Uint8Array | null {
+    return this.#opened;
   }
 
   disconnect(): void {
     this.#openAtMs = Infinity;
     this.#connection?.closed();
     this.#connection = null;
+    this.#opened = null;
   }
 
   send(to: Locator, bytes: Uint8Array): void {
@@ -55,6 +74,7 @@ class Tcp implements DetourLink {
     this.#openAtMs = Infinity;
     this.#connection = this.core.admit(this.#world.nowMs, makeLocator(Uint8Array.of(203, 0, 113, 9), 1_234));
     this.#connection?.opened(this.#world.nowMs);
+    this.#opened = this.address;
     this.host?.proxy.detour?.handleOpened(this.#world.nowMs);
   }
 
@@ -67,10 +87,11 @@ class Tcp implements DetourLink {
   }
 }
 
-function bed(isBlocked: boolean) {
+/** @param isNear UDP between the two hosts gets through nevertheless, as in one house */
+function bed(isBlocked: boolean, isNear = false) {
   const net = { isBlocked };
   const isLaptop = (address: Uint8Array): boolean => sameBytes(address, Uint8Array.of(198, 51, 100, 1));
-  const world = new World({ delayBetweenMs: (a, b) => (net.isBlocked && (isLaptop(a) || isLaptop(b)) ? 1e12 : 10) });
+  const world = new World({ delayBetweenMs: (a, b) => (net.isBlocked && (isLaptop(a) || isLaptop(b)) && !(isNear && a[0] === b[0]) ? 1e12 : 10) });
   const ring = world.ring(3);
   world.run(3_000);
   const [one, two] = [generateHostIdentity(), generateHostIdentity()];
@@ -83,8 +104,13 @@ function bed(isBlocked: boolean) {
 }
 
 const turns = (host: Host): readonly unknown[] => host.node.log.filter(({ event }) => event === "detour").map(({ fields }) => fields["on"]);
-/** Datagrams of the laptop's own socket since then, but for those of control. */
+/** Datagrams of a host's own socket since then, but for those of control. */
 const byUdp = (world: World, host: Host, sinceMs: number): number => world.wire.filter(({ atMs, from, bytes }) => atMs >= sinceMs && locatorKey(from) === locatorKey(host.node.locator) && bytes[0] !== 0x19).length;
+/** Datagrams to it since then that are neither i3's data nor control. */
+const bareTo = (world: World, host: Host, sinceMs: number): number => world.wire.filter(({ atMs, to, bytes }) => atMs >= sinceMs && locatorKey(to) === locatorKey(host.node.locator) && bytes[0] !== 0x19 && bytes[0] !== 0x11).length;
+
+/** Datagrams between the two hosts since then. */
+const straight = (world: World, sinceMs: number): World["wire"] => world.wire.filter(({ atMs, from, to }) => atMs >= sinceMs && from.address[0] === 198 && to.address[0] === 198);
 
 describe("a host that has only TCP", () => {
   it("is registered within eight seconds, reaches others and is reached, and no packet for its peers leaves by UDP", () => {
@@ -144,14 +170,85 @@ describe("a host that has only TCP", () => {
     expect(roundTrip(world, home, laptop, "laptop.i3", "from there")).not.toMatchObject({ back: "nothing" });
   });
 
-  it("looks for no way past the ring meanwhile", () => {
+  it("finds no way past the ring where UDP gets nowhere, and tells nobody of an address of a server's", () => {
     const { world, laptop, home } = bed(true);
     world.run(8_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
     roundTrip(world, laptop, home, "home.i3", "hello");
     const sinceMs = world.nowMs;
     world.run(20_000);
-    const straight = world.wire.filter(({ atMs, from, to }) => atMs >= sinceMs && from.address[0] === 198 && to.address[0] === 198);
-    expect(straight).toEqual([]);
+    expect(straight(world, sinceMs).filter(({ bytes }) => bytes[0] !== 0x19)).toEqual([]);
+    expect([laptop, home].map(({ proxy }) => proxy.setups.hip?.straight.counters)).toMatchObject([{ straight: 0, died: 0 }, { straight: 0, died: 0 }]);
+    // Checks go to where the two are, and to nobody else.
+    const checked = world.wire.filter(({ bytes }) => bytes[0] === 0x19 && (bytes[1] === CONTROL_TYPES.CHECK || bytes[1] === CONTROL_TYPES.CHECKED)).map(({ to }) => locatorKey(to));
+    expect(new Set(checked)).toEqual(new Set([laptop, home].map(({ node }) => locatorKey(node.locator))));
+  });
+
+  it("sends to a peer that is near by UDP, without the ring, which it reaches by TCP, and goes on so when that works by UDP again", () => {
+    const { world, tcp, laptop, home, net } = bed(true, true);
+    world.run(8_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
+    roundTrip(world, laptop, home, "home.i3", "hello");
+    world.run(5_000);
+    expect([turns(laptop), laptop.proxy.setups.hip?.straight.counters.straight]).toEqual([[true], 1]);
+    const to = addressOf(laptop, "home.i3");
+    const back = home.proxy.mappings.byPeer(publicId(laptop.identity.hit))?.local4 as Uint8Array;
+    const before = { ...tcp.core.counters };
+    let sent = 0;
+    const talk = (forMs: number): void => {
+      for (const endMs = world.nowMs + forMs; world.nowMs < endMs; sent += 1) {
+        world.inject(laptop.node, { tun: packet4(laptop.proxy.own4, to, `near ${sent}`) });
+        world.inject(home.node, { tun: packet4(home.proxy.own4, back, `heard ${sent}`) });
+        world.run(50);
+      }
+    };
+    const received = (): number => home.node.received.filter((packet) => textOf(packet).startsWith("near")).length;
+    let sinceMs = world.nowMs;
+    talk(5_000);
+    expect([received(), bareTo(world, home, sinceMs)]).toEqual([sent, sent]);
+    // Control alone.
+    expect(tcp.core.counters.fromHosts - before.fromHosts).toBeLessThan(50);
+    net.isBlocked = false;
+    sinceMs = world.nowMs;
+    const early = sent;
+    talk(30_000);
+    expect(turns(laptop)).toEqual([true, false]);
+    expect([received(), bareTo(world, home, sinceMs)]).toEqual([sent, sent - early]);
+    expect(laptop.proxy.setups.hip?.straight.counters).toMatchObject({ straight: 1, died: 0 });
+  });
+
+  it("keeps a way past the ring that works when the ring does not answer by UDP any more", () => {
+    const { world, laptop, home, net } = bed(false, true);
+    world.run(8_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
+    roundTrip(world, laptop, home, "home.i3", "hello");
+    world.run(3_000);
+    net.isBlocked = true;
+    const to = addressOf(laptop, "home.i3");
+    for (let i = 0; i < 300; i += 1) {
+      world.inject(laptop.node, { tun: packet4(laptop.proxy.own4, to, `kept ${i}`) });
+      world.run(50);
+    }
+    expect(turns(laptop)).toEqual([true]);
+    expect(home.node.received.filter((packet) => textOf(packet).startsWith("kept"))).toHaveLength(300);
+    expect(laptop.proxy.setups.hip?.straight.counters).toMatchObject({ straight: 1, died: 0 });
+  });
+
+  it("that moves has a WebSocket from there at once, and is reached by it within half a second", () => {
+    const { world, tcp, laptop, home } = bed(true);
+    world.run(8_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
+    roundTrip(world, laptop, home, "home.i3", "hello");
+    world.run(5_000);
+    const back = home.proxy.mappings.byPeer(publicId(laptop.identity.hit))?.local4 as Uint8Array;
+    const movedMs = world.nowMs;
+    tcp.address = Uint8Array.of(198, 51, 100, 9);
+    laptop.proxy.setPlaces(world.nowMs, [{ interfaceIndex: 2, family: 4, addresses: [tcp.address], gateway: null, prefixes: null }]);
+    world.run(0);
+    expect(tcp.connects.slice(1)).toEqual([movedMs]);
+    world.run(500);
+    world.inject(home.node, { tun: packet4(home.proxy.own4, back, "found") });
+    world.run(100);
+    expect(laptop.node.received.map(textOf)).toContain("found");
+    expect(turns(laptop)).toEqual([true]);
+    world.run(20_000);
+    expect(tcp.connects).toHaveLength(2);
   });
 
   it("says once when TCP does not get out either", () => {

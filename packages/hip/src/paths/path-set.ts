@@ -137,6 +137,12 @@ export class PathSet {
     this.#settle(nowMs);
   }
 
+  /** The network lets more through than before: as after {@link setPeer} with the same places. */
+  lookAgain(nowMs: number): void {
+    for (const path of this.#paths.values()) if (!path.isProven) path.open(nowMs);
+    this.#settle(nowMs);
+  }
+
   setActivity(nowMs: number, activity: PathActivity): void {
     if (activity === this.#activity) return;
     if (this.#activity === "idle") for (const path of this.#paths.values()) path.open(nowMs);

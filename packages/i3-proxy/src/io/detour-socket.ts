@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { TLSSocket } from "node:tls";
 
-import { decodeDetourFrame, DETOUR_PATH, encodeDetourFrame, errorLine, MAX_DETOUR_FRAME_BYTES, sameBytes, WireError, type Locator, type ServerEndpoint, type TcpEntry } from "@i3/common";
+import { decodeDetourFrame, DETOUR_PATH, encodeDetourFrame, errorLine, makeLocator, MAX_DETOUR_FRAME_BYTES, parseIpText, sameBytes, WireError, type Locator, type ServerEndpoint, type TcpEntry } from "@i3/common";
 import { WebSocket } from "ws";
 
 import type { DetourLink } from "../setup/detour.js";
@@ -29,6 +29,7 @@ export class DetourSocket implements DetourLink {
   readonly counters = { malformed: 0, queueFull: 0 };
   readonly #options: DetourSocketOptions;
   #socket: WebSocket | undefined;
+  #tls: TLSSocket | undefined;
 
   constructor(options: DetourSocketOptions) {
     this.#options = options;
@@ -52,7 +53,8 @@ export class DetourSocket implements DetourLink {
     socket.on("message", (data, isBinary) => this.#received(socket, data, isBinary));
     socket.on("open", () => {
       if (this.#socket !== socket) return;
-      if (tls instanceof TLSSocket) tls.setNoDelay(true);
+      this.#tls = tls instanceof TLSSocket ? tls : undefined;
+      this.#tls?.setNoDelay(true);
       if (isExpected(tls, server.tcp.pin)) return this.#options.onOpened();
       why = "its TLS key is not the one of tls-pin";
       socket.terminate();
@@ -62,7 +64,14 @@ export class DetourSocket implements DetourLink {
   disconnect(): void {
     const socket = this.#socket;
     this.#socket = undefined;
+    this.#tls = undefined;
     socket?.terminate();
+  }
+
+  local(): Uint8Array | null {
+    const [text = ""] = this.#tls?.localAddress?.split("%") ?? [];
+    const address = parseIpText(text);
+    return address === undefined ? null : makeLocator(address, 1).address;
   }
 
   send(to: Locator, bytes: Uint8Array): void {

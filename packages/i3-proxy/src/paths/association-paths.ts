@@ -79,7 +79,7 @@ export class AssociationPaths {
     const { randomBytes, own, heardBytes, sentBytes, mostBytes, datapath } = this.#env;
     const set = new PathSet({
       random: randomBytes, keys: { in: keys.in.slice(), out: keys.out.slice() }, peerSpi: () => opened.spiOut, budget: this.#budget, isPlausible: (locator) => this.#isPlausible(locator),
-      heardBytes: () => heardBytes(association), sentBytes: () => sentBytes(association), mostBytes, send: (place, to, bytes, isWhole) => datapath.send([{ locator: viaPlace(to, place, isWhole), bytes }]),
+      heardBytes: () => heardBytes(association), sentBytes: () => sentBytes(association), mostBytes, send: (place, to, bytes, isWhole) => datapath.send([{ locator: viaPlace(to, place, isWhole), bytes, isStraight: true }]),
     });
     const opened: Opened = { association, set, spiOut, spisIn: new Set([spiIn]), told: set.choice };
     this.#opened.set(association, opened);
@@ -130,6 +130,11 @@ export class AssociationPaths {
       this.#tell(nowMs, opened);
       this.#settle(nowMs, opened);
     }
+  }
+
+  /** Packets may get out that did not: whatever is not proven is looked at as in the beginning. */
+  lookAgain(nowMs: number): void {
+    for (const opened of this.#opened.values()) this.#with(nowMs, opened, ({ set }) => set.lookAgain(nowMs));
   }
 
   /** What a peer says of itself. */

@@ -46,7 +46,7 @@ const keyOf = ({ interfaceIndex, family, addresses }: MachinePlace): string => `
 export class OwnLocators {
   readonly #port: number;
   #places: readonly OwnPlace[] = [];
-  #isHidden = false;
+  #isOutside = true;
   /** By the place's key. */
   readonly #seen = new Map<string, Seen>();
 
@@ -57,19 +57,24 @@ export class OwnLocators {
 
   /** Where packets can leave, those used first first; another array when it has changed. */
   get places(): readonly OwnPlace[] {
-    return this.#isHidden ? NO_PLACES : this.#places;
+    return this.#places;
   }
 
-  /** While hidden there are no places, as far as others hear. */
-  hide(isHidden: boolean): void {
-    this.#isHidden = isHidden;
+  /** Of each family, those of the place that is used first. */
+  get firstAddresses(): readonly Uint8Array[] {
+    return ([4, 6] as const).flatMap((family) => this.#places.find((place) => place.family === family)?.addresses ?? []);
+  }
+
+  /** Whether packets get out, as far as servers: otherwise peers are not told how it looks from there. */
+  setOutside(isOutside: boolean): void {
+    this.#isOutside = isOutside;
   }
 
   /** What peers are told, the best first. */
   get locators(): readonly SaidLocator[] {
     const found: SaidLocator[] = [];
-    for (const { key, rank, addresses } of this.places) {
-      const { mapped, observed } = this.#seen.get(key) ?? NOTHING;
+    for (const { key, rank, addresses } of this.#places) {
+      const { mapped, observed } = (this.#isOutside ? this.#seen.get(key) : undefined) ?? NOTHING;
       const own = addresses.slice(0, MAX_ADDRESSES).map((address): SaidLocator => ({ kind: "host", rank, locator: { address, port: this.#port } }));
       const outside = [...(mapped === null ? [] : [mapped]), ...observed.values()].map((locator): SaidLocator => ({ kind: "server", rank, locator }));
       for (const said of [...own, ...outside]) if (!found.some(({ locator }) => sameLocator(locator, said.locator))) found.push(said);
@@ -126,5 +131,4 @@ export class OwnLocators {
   }
 }
 
-const NO_PLACES: readonly OwnPlace[] = Object.freeze([]);
 const NOTHING: Readonly<Seen> = Object.freeze({ observed: new Map<string, Locator>(), mapped: null });

@@ -91,6 +91,6 @@ export class SeenFromOutside {
       if (this.#asked.size <= MAX_ASKED) break;
       this.#asked.delete(first);
     }
-    this.#env.datapath.send([{ locator: viaPlace(server, place), bytes: encodeControl({ type: "PING" }, nonce) }]);
+    this.#env.datapath.send([{ locator: viaPlace(server, place), bytes: encodeControl({ type: "PING" }, nonce), isStraight: true }]);
   }
 }

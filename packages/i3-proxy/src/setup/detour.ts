@@ -1,14 +1,15 @@
 /**
- * The way to the ring by TCP, for networks that let no UDP through, without I/O (docs/wire.md §10).
+ * The way to the ring by TCP, for networks that let no UDP through, without I/O (docs/wire.md §10). Peers past the ring are reached by UDP or not at all.
  *
  *     udp ── no server answers for 3 s ──► trying ── a WebSocket opens, and still none does ──► detour
  *      ▲ ▲                                  │  ▲                                                  │
  *      │ └─ one answers ────────────────────┘  └────────── the WebSocket ends, or is silent ──────┤
- *      └── a server answers a PING over UDP: the WebSocket stays for what is under way ───────────┘
+ *      └── a server answers a PING over UDP: the WebSocket stays for what is under way ───────────┤
+ *                                                          a move: a WebSocket from there ◄───────┘
  *
  * While trying and on the detour each server that is configured is asked over UDP itself, so that UDP is used as soon as it works.
  */
-import { bytesKey, encodeControl, NONCE_BYTES, type Locator, type Log } from "@i3/common";
+import { bytesKey, CONTROL_TYPES, encodeControl, NONCE_BYTES, sameBytes, type Locator, type Log } from "@i3/common";
 import { CONTROL_FIRST_BYTE, DATA_FIRST_BYTE, type Datapath, type Upcall } from "@i3/datapath";
 
 // Ours:
@@ -23,6 +24,8 @@ const MAX_ASK_MS = 60_000;
 const CONNECT_MS = 8_000;
 const AGAIN_MS = 1_000;
 const MAX_AGAIN_MS = 30_000;
+/** However often this host moves. */
+const LEAST_BETWEEN_MS = 250;
 /** Servers in use answer PINGs each second: who is silent for so long is gone. */
 const DEAD_MS = 10_000;
 /** What is under way to where the ring saw us by TCP comes by then. */
@@ -37,6 +40,8 @@ export interface DetourLink {
   readonly connect: (index: number) => void;
   /** Whatever there is ends, without {@link Detour.handleClosed}. */
   readonly disconnect: () => void;
+  /** The address of ours that an open one leaves by; null: nobody knows. */
+  readonly local: () => Uint8Array | null;
   readonly send: (to: Locator, bytes: Uint8Array) => void;
 }
 
@@ -54,15 +59,16 @@ export interface DetourEnvironment {
 type State = "udp" | "trying" | "detour" | "lingering";
 
 export class Detour {
-  readonly counters = { turns: 0, failed: 0, out: 0, in: 0, straight: 0 };
+  readonly counters = { turns: 0, moves: 0, failed: 0, out: 0, in: 0, straight: 0, refused: 0 };
   readonly #env: DetourEnvironment;
   #state: State = "udp";
   /** An answer over UDP was heard then, or could have been for the first time. */
   #heardMs = Infinity;
   /** When this state began. */
   #sinceMs = 0;
-  /** When the WebSocket was begun, or the next will be. */
+  /** When the WebSocket was begun, or the next will be; when the last one was. */
   #connectMs = 0;
+  #begunMs = -Infinity;
   #isConnecting = false;
   #againMs = AGAIN_MS;
   /** The WebSocket that opens, or is open. */
@@ -92,23 +98,37 @@ export class Detour {
   /** A server has answered. False: this was no answer to a question of ours. */
   handlePong(nowMs: number, nonce: Uint8Array): boolean {
     const isOurs = this.#asked.delete(bytesKey(nonce));
-    if (this.isOn && !isOurs) return false;
-    this.#heardMs = nowMs;
-    if (this.isOn) this.#leave(nowMs);
-    else if (this.#state === "trying") this.#end();
+    if (isOurs || !this.isOn) this.handleUdp(nowMs);
     return isOurs;
   }
 
-  /** The network is another: what it lets through is looked at anew. */
-  handlePlaces(nowMs: number): void {
-    if (!this.isOn) return;
-    this.#askEveryMs = ASK_MS;
-    this.#askMs = nowMs;
+  /** A server has answered what was asked over UDP. */
+  handleUdp(nowMs: number): void {
+    this.#heardMs = nowMs;
+    if (this.isOn) this.#leave(nowMs);
+    else if (this.#state === "trying") this.#end();
+  }
+
+  /**
+   * The network is another: what it lets through is looked at anew, and a WebSocket from an address that is not used any more is made anew at once.
+   * @param addresses of this host, those used first
+   */
+  handlePlaces(nowMs: number, addresses: readonly Uint8Array[]): void {
+    // While there is none nothing can be done, and one will come.
+    if (addresses.length === 0) return;
+    const local = this.#isOpen ? this.#env.link.local() : null;
+    if (local === null || !addresses.some((address) => sameBytes(address, local))) this.#moved(nowMs);
+    else this.#lookAnew(nowMs);
+  }
+
+  /** The machine has slept: the other end may have closed the WebSocket. */
+  awake(nowMs: number): void {
+    this.#moved(nowMs);
   }
 
   handleUpcall({ locator, bytes }: Extract<Upcall, { kind: "detour" }>): void {
-    // ESP and HIP without i3's header are for peers, whom no server leads to; some may be near.
-    if (this.isOn && (bytes[0] === DATA_FIRST_BYTE || bytes[0] === CONTROL_FIRST_BYTE)) {
+    // After a move UDP may work.
+    if (this.isOn && this.#isOpen && isForServers(bytes)) {
       this.counters.out += 1;
       this.#env.link.send(locator, bytes);
     } else {
@@ -118,10 +138,13 @@ export class Detour {
   }
 
   handleOpened(nowMs: number): void {
-    if (this.#state !== "trying" || !this.#isConnecting) return;
+    if (!this.#isConnecting) return;
     this.#isConnecting = false;
     this.#isOpen = true;
     this.#detouredMs = nowMs;
+    this.#againMs = AGAIN_MS;
+    // The server sees us at another port.
+    if (this.isOn) this.#env.onTurned(nowMs, true);
     this.handleTimer(nowMs);
   }
 
@@ -135,14 +158,14 @@ export class Detour {
   handleDatagram(nowMs: number, from: Locator, bytes: Uint8Array): void {
     if (this.#state !== "detour" && this.#state !== "lingering") return;
     this.#detouredMs = nowMs;
+    if (!isForServers(bytes)) return void (this.counters.refused += 1);
     this.counters.in += 1;
     this.#env.datapath.takeDetoured([{ from, bytes }]);
   }
 
   handleTimer(nowMs: number): void {
     if (this.#state === "udp" && nowMs >= this.#heardMs + SILENT_MS) this.#try(nowMs);
-    else if (this.#state === "trying") this.#goOnTrying(nowMs);
-    else if (this.#state === "detour" && nowMs >= this.#detouredMs + DEAD_MS) this.#lost(nowMs, "it has gone silent");
+    else if (this.#state === "trying" || this.#state === "detour") this.#goOn(nowMs);
     else if (this.#state === "lingering" && nowMs >= this.#sinceMs + LINGER_MS) this.#end();
     if (nowMs >= this.#askMs) this.#ask(nowMs);
   }
@@ -150,8 +173,7 @@ export class Detour {
   nextDeadlineMs(): number {
     switch (this.#state) {
       case "udp": return this.#heardMs + SILENT_MS;
-      case "trying": return Math.min(this.#askMs, this.#isOpen ? this.#sinceMs + LEAST_TRYING_MS : this.#isConnecting ? this.#connectMs + CONNECT_MS : this.#connectMs);
-      case "detour": return Math.min(this.#askMs, this.#detouredMs + DEAD_MS);
+      case "trying": case "detour": return Math.min(this.#askMs, this.#openDeadlineMs);
       case "lingering": return this.#sinceMs + LINGER_MS;
     }
   }
@@ -167,15 +189,43 @@ export class Detour {
   #connect(nowMs: number): void {
     this.#isConnecting = true;
     this.#connectMs = nowMs;
+    this.#begunMs = nowMs;
     this.#env.link.connect(this.#index);
   }
 
-  #goOnTrying(nowMs: number): void {
-    if (this.#isOpen) {
-      if (nowMs >= this.#sinceMs + LEAST_TRYING_MS) this.#turnOn(nowMs);
-    } else if (!this.#isConnecting) {
-      if (nowMs >= this.#connectMs) this.#connect(nowMs);
-    } else if (nowMs >= this.#connectMs + CONNECT_MS) this.#lost(nowMs, "it does not answer");
+  /** When the WebSocket opens too late, is dead, is to be used, or to be begun. */
+  get #openDeadlineMs(): number {
+    if (!this.#isOpen) return this.#isConnecting ? this.#connectMs + CONNECT_MS : this.#connectMs;
+    return this.isOn ? this.#detouredMs + DEAD_MS : this.#sinceMs + LEAST_TRYING_MS;
+  }
+
+  #goOn(nowMs: number): void {
+    if (nowMs < this.#openDeadlineMs) return;
+    if (!this.#isOpen) {
+      if (this.#isConnecting) this.#lost(nowMs, "it does not answer");
+      else this.#connect(nowMs);
+    } else if (this.isOn) this.#lost(nowMs, "it has gone silent");
+    else this.#turnOn(nowMs);
+  }
+
+  /** A WebSocket from where this host is now. On the detour it stays so meanwhile: what would go by it goes by UDP. */
+  #moved(nowMs: number): void {
+    if (this.#state === "udp") return;
+    if (this.#state === "lingering") return this.#end();
+    this.#env.link.disconnect();
+    this.counters.moves += 1;
+    this.#connectMs = Math.max(nowMs, this.#begunMs + LEAST_BETWEEN_MS);
+    this.#isOpen = false;
+    this.#isConnecting = false;
+    this.#lookAnew(nowMs);
+  }
+
+  #lookAnew(nowMs: number): void {
+    if (this.#state === "trying") this.#sinceMs = nowMs;
+    if (this.#state !== "trying" && this.#state !== "detour") return;
+    this.#againMs = AGAIN_MS;
+    this.#askEveryMs = ASK_MS;
+    this.#askMs = nowMs;
   }
 
   #turnOn(nowMs: number): void {
@@ -257,4 +307,9 @@ export class Detour {
     this.#askMs = nowMs + (isBrisk ? ASK_TRYING_MS : this.#askEveryMs);
     if (this.#state === "detour") this.#askEveryMs = Math.min(2 * this.#askEveryMs, MAX_ASK_MS);
   }
+}
+
+/** i3's data and control. ESP, HIP and CHECKs are for peers, whom no server leads to: some are near, and a way past the ring is one by UDP. */
+function isForServers(bytes: Uint8Array): boolean {
+  return bytes[0] === DATA_FIRST_BYTE || (bytes[0] === CONTROL_FIRST_BYTE && bytes[1] !== CONTROL_TYPES.CHECK && bytes[1] !== CONTROL_TYPES.CHECKED);
 }

@@ -135,6 +135,12 @@ export class StraightWays {
     if (this.isWanted) this.#seen.look(nowMs);
   }
 
+  /** The ring is reached by TCP now, or by UDP again: peers hear whether we are seen from outside. */
+  handleDetour(nowMs: number, isOn: boolean): void {
+    this.handlePlaces(nowMs);
+    if (!isOn) this.#paths.lookAgain(nowMs);
+  }
+
   /** Servers see us elsewhere: a NAT has forgotten us. */
   handleMoved(nowMs: number): void {
     if (this.isWanted) this.#seen.look(nowMs);

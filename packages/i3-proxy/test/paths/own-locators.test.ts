@@ -34,6 +34,26 @@ describe("locators of a host", () => {
     expect(own.locators.map(({ locator }) => locator.port)).toEqual([5_610, 2, 4]);
   });
 
+  it("are its addresses alone while nothing gets out as far as servers, and all again afterwards", () => {
+    const own = new OwnLocators(5_610);
+    own.setPlaces([place(2, "192.168.1.10"), place(2, "2001:db8::10"), place(3, "10.9.8.7")]);
+    const key = own.places[0]?.key ?? "";
+    own.observed(key, S1, at("198.51.100.6", 40_000));
+    own.mapped(key, at("198.51.100.6"));
+    const all = own.locators;
+    own.setOutside(false);
+    expect(own.locators.map(({ locator }) => locator)).toEqual([at("192.168.1.10"), at("2001:db8::10"), at("10.9.8.7")]);
+    expect(own.places).toHaveLength(3);
+    own.setOutside(true);
+    expect(own.locators).toEqual(all);
+  });
+
+  it("leave by the first place of each family", () => {
+    const own = new OwnLocators(5_610);
+    own.setPlaces([place(2, "192.168.1.10", "192.168.1.11"), place(3, "10.9.8.7"), place(3, "2001:db8::10")]);
+    expect(own.firstAddresses).toEqual([ip("192.168.1.10"), ip("192.168.1.11"), ip("2001:db8::10")]);
+  });
+
   it("are not told twice: a server sees a host without a NAT where it is", () => {
     const own = new OwnLocators(5_610);
     own.setPlaces([place(2, "192.0.2.77")]);

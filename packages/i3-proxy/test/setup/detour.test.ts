@@ -6,6 +6,8 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { Detour } from "../../src/setup/detour.js";
 
 const S1 = makeLocator(Uint8Array.of(192, 0, 2, 1), 5_610);
+const HERE = Uint8Array.of(10, 1, 0, 2);
+const THERE = Uint8Array.of(10, 2, 0, 2);
 const S2 = makeLocator(Uint8Array.of(192, 0, 2, 2), 5_610);
 
 class Bed {
@@ -15,10 +17,12 @@ class Bed {
   readonly straight: Datagram[] = [];
   readonly sent: { readonly to: Locator; readonly bytes: Uint8Array }[] = [];
   readonly taken: Detoured[] = [];
+  /** Of the WebSocket. */
+  local: Uint8Array | null = HERE;
   #nonces = 0;
   readonly detour = new Detour({
     link: {
-      names: ["one:443", "two:443"], connect: (index) => void this.note(`connect ${index}`), disconnect: () => void this.note("disconnect"), send: (to, bytes) => void this.sent.push({ to, bytes }),
+      names: ["one:443", "two:443"], connect: (index) => void this.note(`connect ${index}`), disconnect: () => void this.note("disconnect"), send: (to, bytes) => void this.sent.push({ to, bytes }), local: () => this.local,
     },
     datapath: {
       send: (datagrams) => {
@@ -103,6 +107,26 @@ describe("over UDP", () => {
     bed.detour.handleOpened(bed.nowMs);
     bed.run(2_999);
     expect(bed.take()).toEqual([]);
+  });
+
+  it("a move ends one that waits for what is under way, and begins one that was to wait", () => {
+    bed.turnOn();
+    bed.live(15_000);
+    bed.pong(bed.asked[0]?.nonce);
+    bed.take();
+    bed.detour.handlePlaces(bed.nowMs, [THERE]);
+    expect(bed.take()).toEqual(["19000 disconnect"]);
+    bed.detour.handlePlaces(bed.nowMs, [HERE]);
+    expect(bed.take()).toEqual([]);
+    bed.run(3_000);
+    for (let i = 0; i < 6; i += 1) {
+      bed.detour.handleClosed(bed.nowMs, "refused");
+      bed.run(i < 5 ? 32_000 : 10_000);
+    }
+    bed.take();
+    bed.detour.handlePlaces(bed.nowMs, [THERE]);
+    bed.run(0);
+    expect(bed.take().map((what) => what.replace(/^\d+ /, "").replace(/\d/, "N"))).toEqual(["disconnect", "connect N"]);
   });
 
   it("an answer after the WebSocket has opened, and before a second has gone by, ends it too", () => {
@@ -197,9 +221,83 @@ describe("on the detour", () => {
   it("another network is asked at once", () => {
     bed.live(50_000);
     bed.asked.length = 0;
-    bed.detour.handlePlaces(bed.nowMs);
+    bed.detour.handlePlaces(bed.nowMs, [HERE]);
     bed.live(15_000);
     expect(bed.asked.filter(({ to }) => to === S1).map(({ atMs }) => atMs - 104_000)).toEqual([0, 15_000]);
+  });
+
+  it("what is for peers, or comes from them, does not pass by TCP", () => {
+    const [check, checked, esp, none] = [Uint8Array.of(0x19, 18), Uint8Array.of(0x19, 19), Uint8Array.of(0x20, 1), new Uint8Array(0)];
+    for (const bytes of [check, checked, esp, none]) bed.detour.handleDatagram(bed.nowMs, S1, bytes);
+    expect([bed.taken, bed.detour.counters.refused]).toEqual([[], 4]);
+  });
+
+  it("an answer over UDP to what others have asked there ends it, too", () => {
+    bed.live(5_000);
+    bed.detour.handleUdp(bed.nowMs);
+    expect(bed.take()).toEqual(["9000 off", "9000 info detour a server answers over UDP again", "9000 turned false"]);
+  });
+
+  it("a move makes the WebSocket anew at once, and the ring hears of it when it is open; what goes meanwhile goes by UDP", () => {
+    bed.live(30_000);
+    bed.asked.length = 0;
+    bed.detour.handlePlaces(bed.nowMs, [THERE]);
+    bed.run(0);
+    expect(bed.take()).toEqual(["34000 disconnect", "34000 connect 0"]);
+    expect(bed.asked.map(({ atMs, to }) => [atMs - 84_000, to])).toEqual([[0, S1], [0, S2]]);
+    bed.detour.handleUpcall({ kind: "detour", locator: S1, bytes: Uint8Array.of(0x11) });
+    expect([bed.sent, bed.straight.length]).toEqual([[], 1]);
+    bed.local = THERE;
+    bed.run(40);
+    bed.detour.handleOpened(bed.nowMs);
+    expect(bed.take()).toEqual(["34040 turned true"]);
+    bed.detour.handleUpcall({ kind: "detour", locator: S1, bytes: Uint8Array.of(0x11) });
+    expect([bed.sent.length, bed.detour.isOn]).toEqual([1, true]);
+    bed.detour.handlePlaces(bed.nowMs, [HERE, THERE]);
+    bed.run(0);
+    expect(bed.take()).toEqual([]);
+  });
+
+  it("a move to a network that lets UDP through ends it with the first answer", () => {
+    bed.live(5_000);
+    bed.detour.handlePlaces(bed.nowMs, [THERE]);
+    bed.run(20);
+    expect(bed.pong(bed.asked[0]?.nonce)).toBe(true);
+    expect(bed.take()).toEqual(["9000 disconnect", "9000 connect 0", "9020 off", "9020 info detour a server answers over UDP again", "9020 turned false"]);
+  });
+
+  it("a thousand moves in a minute make four WebSockets a second at most, and the last one from where it ended", () => {
+    for (let i = 0; i < 1_000; i += 1) {
+      bed.detour.handlePlaces(bed.nowMs, [Uint8Array.of(10, 3, i >> 8, i)]);
+      bed.run(60);
+    }
+    bed.run(250);
+    const connects = bed.take().filter((what) => what.includes(" connect ")).map((what) => Number(what.split(" ")[0]));
+    expect(connects.length).toBeGreaterThan(100);
+    expect(Math.min(...connects.slice(1).map((ms, i) => ms - (connects[i] ?? 0)))).toBeGreaterThanOrEqual(250);
+    expect(connects.at(-1)).toBeGreaterThanOrEqual(4_000 + 999 * 60);
+  });
+
+  it("while there is no address at all nothing is begun, and with the next one it is", () => {
+    bed.detour.handlePlaces(bed.nowMs, []);
+    bed.run(500);
+    expect(bed.take()).toEqual([]);
+    bed.detour.handlePlaces(bed.nowMs, [THERE]);
+    bed.run(0);
+    expect(bed.take()).toEqual(["4500 disconnect", "4500 connect 0"]);
+  });
+
+  it("one that does not open after a move is lost as any other", () => {
+    bed.detour.handlePlaces(bed.nowMs, [THERE]);
+    bed.run(8_000);
+    expect(bed.take()).toEqual(["4000 disconnect", "4000 connect 0", "12000 disconnect", "12000 off", "12000 info detour the connection to one:443 is lost: it does not answer", "12000 turned false"]);
+  });
+
+  it("so does waking up, since the server may have ended it", () => {
+    bed.live(5_000);
+    bed.detour.awake(bed.nowMs);
+    bed.run(0);
+    expect(bed.take()).toEqual(["9000 disconnect", "9000 connect 0"]);
   });
 
   it("a WebSocket that ends is followed by one to the next server", () => {
