@@ -77,13 +77,15 @@ void CheckingSink::send(std::span<const UdpMessage> messages) {
   for (const UdpMessage& message : messages) {
     const size_t size = message.bytes.size();
     CHECK(size <= max_datagram && message.segments >= 1 && message.segments <= max_segments && message.to.port() != 0);
+    CHECK(message.way.via != Via::straight);
+    CHECK(!only_to || message.way.via != Via::udp || message.to == *only_to);
     if (message.segments == 1) CHECK(size <= message.segment_bytes);
     else CHECK((size + message.segment_bytes - 1) / message.segment_bytes == message.segments);
     for (size_t i = 0; i < message.segments; i++) {
       const size_t at = i * message.segment_bytes;
       const Bytes datagram = message.bytes.subspan(at, std::min(message.segment_bytes, size - at));
       // Copying reads every byte.
-      datagrams.push_back({message.to, message.traffic_class, {datagram.begin(), datagram.end()}});
+      datagrams.push_back({message.to, message.traffic_class, {datagram.begin(), datagram.end()}, message.way});
       if (datagrams.size() > kept) datagrams.pop_front();
       datagram_count++;
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <vector>
 
 #include "packets.h"
@@ -25,11 +26,14 @@ class CheckingSink : public Sink {
 
   // Set with every begin().
   Capabilities capabilities;
+  // While there is a detour: where what does not take it may go by the main port.
+  std::optional<Endpoint> only_to;
   // The last datagrams and packets that left.
   struct Sent {
     Endpoint to;
     uint8_t traffic_class;
     std::vector<uint8_t> bytes;
+    Way way;
   };
   std::deque<Sent> datagrams;
   std::deque<std::vector<uint8_t>> packets;

@@ -81,7 +81,7 @@ void change(Engine& engine, Random& random) {
   const auto key = static_cast<uint8_t>(random() % 4);
   const uint32_t n = 1 + static_cast<uint32_t>(random() % 3);
   std::vector<uint8_t> header, source;
-  switch (random() % 23) {
+  switch (random() % 25) {
     case 0: case 1: engine.set_flow(address, flow_to(version, random, header, source), weighted(random)); break;
     case 2: random() % 2 == 0 ? engine.remove_flow(address) : engine.remove_flow(address, weighted(random)); break;
     case 16: case 17: engine.set_services(address, packed_services, static_cast<uint8_t>(random() % 4)); break;
@@ -101,7 +101,8 @@ void change(Engine& engine, Random& random) {
       random() % 2 == 0 ? engine.set_pass_on(std::nullopt, std::nullopt) : engine.set_pass_on(endpoint(2), endpoint(1));
       break;
     case 14: engine.discard_route(ring_key(key)); break;
-    case 15: engine.send(endpoint(4), make_id(key)); break;
+    case 15: engine.send(endpoint(4), make_id(key), {random() % 2 == 0 ? Via::udp : Via::straight}); break;
+    case 23: case 24: engine.set_detour(random() % 2 == 0); break;
     case 19: random() % 4 == 0 ? engine.remove_lease(make_id(key)) : engine.set_lease(make_id(key), {endpoint(1), refresh_token(0), 0, 1e9, random() % 2 == 0}); break;
     case 20: random() % 8 == 0 ? engine.remove_refresh_answers() : (void)engine.set_refresh_answers(0, {}, {}, std::nullopt, 30'000); break;
     case 22: random() % 4 == 0 ? engine.remove_challenge_answers() : (void)engine.set_challenge_answers({0, {}, {}, std::vector<uint8_t>(32, key), ring_key(1), 1'700'000'000'000}); break;
@@ -122,6 +123,12 @@ void control_plane(Engine& engine, uint64_t number) {
     change(engine, random);
     upcalls.clear();
     engine.take_upcalls(upcalls);
+    // What a server's would be: back to where it came from.
+    for (const Upcall& upcall : upcalls) {
+      if (upcall.kind != UpcallKind::detour) continue;
+      CHECK(!upcall.bytes.empty() && upcall.from.port() != 0);
+      engine.take_detoured(std::array<Engine::Outgoing, 1>{{{upcall.from, Way(), upcall.bytes}}});
+    }
     const auto report = engine.report(address4(static_cast<uint8_t>(random() % 8)));
     if (report) CHECK(report->bytes_out >= report->packets_out);
     engine.totals();
@@ -215,6 +222,62 @@ void numbers_are_used_once(uint64_t number) {
   CHECK(used.size() == 6'000 && engine.next_sequence(1) == 6'001);
 }
 
+// The same while the detour is turned on and off: each number goes one way, and what finds no room costs none.
+void detours_lose_no_number(uint64_t number) {
+  Engine engine(seed, 2);
+  Random random(number);
+  set_association(engine, 1, true, random);
+  FlowSpec spec;
+  const auto source = address4(own), header = data_header_to(make_id(1), 4);
+  spec.action = FlowAction::esp;
+  spec.association = 1;
+  spec.header = header;
+  spec.source = source;
+  engine.set_default_server(endpoint(2));
+  CHECK(engine.set_flow(address4(1), spec) == Status::ok);
+  CheckingSink sinks[2];
+  std::atomic<int> sending{2};
+  const auto send = [&](size_t index) {
+    sinks[index].kept = 100'000;
+    for (int i = 0; i < 300; i++) {
+      Lane& lane = engine.lane(index);
+      lane.lock();
+      lane.begin(1, sinks[index], {});
+      for (int k = 0; k < 30; k++) {
+        std::vector<uint8_t> packet(60);
+        mend(packet, Mend(16), own, 1, 6);
+        packet.resize(60 + Lane::tun_slack_bytes);
+        lane.from_tun(packet, 60, {});
+      }
+      lane.end();
+      lane.unlock();
+    }
+    sending--;
+  };
+  std::thread first(send, 0), second(send, 1);
+  std::vector<Upcall> upcalls;
+  for (bool is_on = true; sending > 0; is_on = !is_on) {
+    engine.set_detour(is_on);
+    // Late now and then, so that there is no room.
+    if (random() % 8 == 0) engine.take_upcalls(upcalls);
+  }
+  first.join();
+  second.join();
+  while (engine.take_upcalls(upcalls) > 0) {}
+  std::set<uint64_t> used;
+  for (const auto& sink : sinks) {
+    for (const auto& datagram : sink.datagrams) CHECK(used.insert(u64(datagram.bytes, header.size() + 8)).second);
+  }
+  const size_t straight = used.size();
+  for (const Upcall& upcall : upcalls) {
+    CHECK(upcall.kind == UpcallKind::detour && upcall.from == endpoint(2));
+    CHECK(used.insert(u64(upcall.bytes, header.size() + 8)).second);
+  }
+  const uint64_t dropped = engine.totals().drops[static_cast<size_t>(Drop::detour)];
+  std::printf("%zu straight, %zu by a detour, %llu without room\n", straight, upcalls.size(), static_cast<unsigned long long>(dropped));
+  CHECK(used.size() + dropped == 18'000 && engine.next_sequence(1) == used.size() + 1 && straight > 0 && !upcalls.empty());
+}
+
 // Both lanes send by one flow, which is set again meanwhile: together they send straight what the credit allows, and not a packet less.
 void credit_is_kept(uint64_t number) {
   Engine engine(seed, 2);
@@ -271,6 +334,7 @@ int main(int count, char** arguments) {
   const double seconds = count > 1 ? std::atof(arguments[1]) : 2;
   const uint64_t number = count > 2 ? std::strtoull(arguments[2], nullptr, 10) : 1;
   numbers_are_used_once(number);
+  detours_lose_no_number(number);
   credit_is_kept(number);
   i3::Engine engine(seed, 2);
   std::atomic<uint64_t> signals{0};

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::array<uint8_t, 16> seed{};
 constexpr size_t lanes = 2, max_datagram = 65'507;
+// Who is reached without a detour: none of the others.
+const Endpoint peer = endpoint(9);
 
 class Program {
  public:
@@ -75,6 +77,7 @@ class Program {
       case 16: return status(engine_.discard(address(), choices_.flag()));
       case 17: return output();
       case 18: return look();
+      case 19: return detour();
       case 21: return leases();
       case 22: return set_services();
       case 23: return set_hip_responder();
@@ -123,6 +126,11 @@ class Program {
     if (spec.action == FlowAction::esp && (bits & 0xc0) == 0x80) {
       spec.locator = any_endpoint();
       spec.credit_bytes = uint64_t{choices_.byte()} * 16;
+    }
+    // As the skin sets them.
+    if (spec.locator && (bits & 0x30) == 0x20) {
+      spec.locator = peer;
+      spec.way.via = Via::straight;
     }
     // Wrong in one thing.
     if ((bits & 0xf0) == 0x50) spec.credit_bytes = 1;
@@ -279,6 +287,35 @@ class Program {
         return status(engine_.deliver(to, choose_packet(choices_, true)));
       }
     }
+  }
+
+  // On or off, datagrams that came by it, and one that does not take it.
+  void detour() {
+    const uint8_t bits = choices_.byte();
+    if ((bits & 3) < 2) {
+      sink_.only_to = (bits & 3) == 0 ? std::optional(peer) : std::nullopt;
+      return engine_.set_detour((bits & 3) == 0);
+    }
+    if ((bits & 3) == 2) {
+      Way way;
+      way.via = Via::straight;
+      way.is_whole = (bits & 4) != 0;
+      way.interface_index = bits >> 6;
+      const std::vector<uint8_t> bytes = choose_bytes(choices_, 65'535);
+      return engine_.send(peer, bytes, way);
+    }
+    std::vector<Engine::Outgoing> arrived;
+    std::deque<std::vector<uint8_t>> kept;
+    for (size_t i = 0; i <= (bits >> 2 & 3u); i++) {
+      const Endpoint from = (bits & 0xf0) == 0xf0 ? endpoint(1, 0) : any_endpoint();
+      arrived.push_back({from, Way(), kept.emplace_back(datagram((bits & 0x10) != 0))});
+    }
+    engine_.take_detoured(arrived);
+  }
+  std::vector<uint8_t> datagram(bool is_known) {
+    if (is_known && !sink_.datagrams.empty()) return sink_.datagrams[choices_.below(sink_.datagrams.size())].bytes;
+    if (choices_.flag()) return hip();
+    return joined({data_header_to(make_id(choices_.byte() & 7, choices_.byte()), choices_.byte() & 7, choices_.byte() & 5), choose_packet(choices_, true, max_datagram - 600)});
   }
 
   void leases() {
