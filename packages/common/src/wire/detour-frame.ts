@@ -12,6 +12,11 @@ const LONGEST_LOCATOR_BYTES = 18;
 /** The most that one UDP datagram over IPv4 carries. */
 const MAX_DATAGRAM_BYTES = 65_507;
 export const MAX_DETOUR_FRAME_BYTES = 1 + LONGEST_LOCATOR_BYTES + MAX_DATAGRAM_BYTES;
+/**
+ * Of a WebSocket (`ws`): what is not whole yet is kept, and each piece costs hundreds of bytes, or all of the TLS record that it came in. A message is one
+ * frame, of the few TLS records that it takes.
+ */
+export const DETOUR_PIECES = { maxFragments: 1, maxBufferedChunks: 128 } as const;
 /** Where the WebSockets are, at a server: the path of their URL. */
 export const DETOUR_PATH = "/i3";
 

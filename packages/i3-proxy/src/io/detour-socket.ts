@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { TLSSocket } from "node:tls";
 
-import { decodeDetourFrame, DETOUR_PATH, encodeDetourFrame, errorLine, makeLocator, MAX_DETOUR_FRAME_BYTES, parseIpText, sameBytes, WireError, type Locator, type ServerEndpoint, type TcpEntry } from "@i3/common";
+import { decodeDetourFrame, DETOUR_PATH, DETOUR_PIECES, encodeDetourFrame, errorLine, makeLocator, MAX_DETOUR_FRAME_BYTES, parseIpText, sameBytes, WireError, type Locator, type ServerEndpoint, type TcpEntry } from "@i3/common";
 import { WebSocket } from "ws";
 
 import type { DetourLink } from "../setup/detour.js";
@@ -42,7 +42,7 @@ export class DetourSocket implements DetourLink {
     if (server === undefined) throw new RangeError(`server ${index} of ${this.names.length}`);
     // Any certificate: what is inside is protected from end to end, and servers have no names that anybody vouches for.
     const socket = new WebSocket(`wss://${this.names[index]}${DETOUR_PATH}`, {
-      rejectUnauthorized: false, perMessageDeflate: false, maxPayload: MAX_DETOUR_FRAME_BYTES, handshakeTimeout: HANDSHAKE_MS, followRedirects: false, autoPong: false,
+      ...DETOUR_PIECES, rejectUnauthorized: false, perMessageDeflate: false, maxPayload: MAX_DETOUR_FRAME_BYTES, handshakeTimeout: HANDSHAKE_MS, followRedirects: false, autoPong: false,
     });
     this.#socket = socket;
     let tls: unknown;

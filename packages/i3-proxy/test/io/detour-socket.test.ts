@@ -4,7 +4,7 @@ import { createHash, X509Certificate } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:https";
-import type { AddressInfo } from "node:net";
+import { createServer as createTcpServer, type AddressInfo, type Socket as TcpSocket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -104,4 +104,46 @@ it("drops what a slow way does not take", async () => {
   (await accepted)[0].pause();
   for (let i = 0; i < 2_000; i += 1) socket?.send(RING, new Uint8Array(10_000).fill(0x11));
   expect(socket?.counters.queueFull).toBeGreaterThan(100);
+});
+
+it("lets a server go that never finishes TLS, without a word", async () => {
+  const silent = createTcpServer();
+  silent.listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const events = make("", (silent.address() as AddressInfo).port);
+  const closed: unknown[] = [];
+  events.on("closed", (why) => closed.push(why));
+  const accepted = once(silent, "connection") as Promise<[TcpSocket]>;
+  socket?.connect(0);
+  const [other] = await accepted;
+  expect(socket?.local()).toBeNull();
+  other.on("error", () => undefined);
+  other.resume();
+  const ended = once(other, "close");
+  socket?.disconnect();
+  await ended;
+  expect(closed).toEqual([]);
+  silent.close();
+});
+
+it("knows by which address of ours it leaves, while it is open", async () => {
+  const events = make("");
+  expect(socket?.local()).toBeNull();
+  socket?.connect(0);
+  await once(events, "opened");
+  expect(socket?.local()).toEqual(Uint8Array.of(127, 0, 0, 1));
+  socket?.disconnect();
+  expect(socket?.local()).toBeNull();
+});
+
+it("ends with a message in fragments", async () => {
+  const events = make("");
+  const accepted = once(sockets, "connection") as Promise<[WebSocket]>;
+  socket?.connect(0);
+  await once(events, "opened");
+  const [server] = await accepted;
+  const closed = once(events, "closed");
+  server.send(Buffer.of(6), { fin: false });
+  server.send(Buffer.of(1), { fin: true });
+  expect((await closed)[0]).toMatch(/fragments/);
 });

@@ -10,7 +10,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from "node:n
 import { createSecureContext } from "node:tls";
 import type { Duplex } from "node:stream";
 
-import { DETOUR_PATH, errorLine, formatIpText, I3Error, makeLocator, MAX_DETOUR_FRAME_BYTES, parseIpText, type IpEndpoint, type Locator, type Log, type ServerConfig } from "@i3/common";
+import { DETOUR_PATH, DETOUR_PIECES, errorLine, formatIpText, I3Error, makeLocator, MAX_DETOUR_FRAME_BYTES, parseIpText, type IpEndpoint, type Locator, type Log, type ServerConfig } from "@i3/common";
 import { WebSocketServer, type RawData, type WebSocket } from "ws";
 
 import { FallbackCore, type FallbackConnection, type FallbackInit } from "../fallback/fallback-core.js";
@@ -55,7 +55,7 @@ export class Fallback {
   readonly #core: FallbackCore;
   readonly #tcp: Server;
   readonly #https: HttpsServer;
-  readonly #webSockets = new WebSocketServer({ noServer: true, maxPayload: MAX_DETOUR_FRAME_BYTES, perMessageDeflate: false, clientTracking: false, autoPong: false });
+  readonly #webSockets = new WebSocketServer({ ...DETOUR_PIECES, noServer: true, maxPayload: MAX_DETOUR_FRAME_BYTES, perMessageDeflate: false, clientTracking: false, autoPong: false });
   /** By the other end of their TCP connection. */
   readonly #hosts = new Map<string, Host>();
   readonly #sweeper: NodeJS.Timeout;

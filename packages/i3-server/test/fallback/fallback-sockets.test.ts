@@ -99,6 +99,13 @@ async function roundTrip(socket: WebSocket): Promise<void> {
   expect([locator, Buffer.from(bytes)]).toEqual([server.locator, Buffer.concat([DATA, Buffer.of(0xaa)])]);
 }
 
+/** As {@link roundTrip}, with others before the answer. */
+async function roundTripAmong(socket: WebSocket): Promise<void> {
+  const answered = new Promise<void>((resolve) => socket.on("message", (message: Buffer) => void (message.length < 1_000 && resolve())));
+  socket.send(frame(server.locator));
+  await answered;
+}
+
 describe("a host's WebSocket", () => {
   it("carries datagrams to a server and back, each host with a port of its own", async () => {
     const [one, two] = await Promise.all([opened(), opened()]);
@@ -140,6 +147,43 @@ describe("a host's WebSocket", () => {
     await roundTrip(await opened());
     expect(server.got).toHaveLength(1);
     expect(fallback.counters()).toMatchObject({ open: 1 });
+  });
+
+  it("ends with a message in fragments, and with one in hundreds of TLS records: what is not whole is kept", async () => {
+    const host = await opened();
+    const ended = once(host, "close");
+    host.send(frame(server.locator).subarray(0, 4), { fin: false });
+    host.send(frame(server.locator).subarray(4), { fin: true });
+    await ended;
+    const raw = connectTls({ port: fallback.port, host: "127.0.0.1", rejectUnauthorized: false });
+    raw.on("error", () => undefined);
+    open.push(raw);
+    await once(raw, "secureConnect");
+    raw.write("GET /i3 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n");
+    await once(raw, "data");
+    // A binary frame of 60,000 bytes, masked with zeros.
+    raw.write(Buffer.of(0x82, 0x80 | 126, 60_000 >> 8, 60_000 & 255, 0, 0, 0, 0));
+    const closed = all(raw);
+    const oneByOne = async (): Promise<void> => {
+      for (let i = 0; i < 1_000 && raw.writable; i += 1) await new Promise<void>((resolve) => void raw.write(Buffer.of(0x11), () => resolve()));
+    };
+    await Promise.all([oneByOne(), closed]);
+    expect(server.got).toEqual([]);
+    expect(fallback.counters()).toMatchObject({ open: 0 });
+  });
+
+  it("that is never read is kept waiting with a quarter of a mebibyte, and the rest is dropped", async () => {
+    const host = await opened();
+    let port = 0;
+    server.socket.on("message", (_, from) => (port = from.port));
+    await roundTrip(host);
+    host.pause();
+    const large = Buffer.alloc(60_000, 0x11);
+    const dropped = (): number => (fallback.counters() as { readonly queueFull: number }).queueFull;
+    for (let i = 0; i < 5_000 && dropped() < 20; i += 1) await new Promise((resolve) => void server.socket.send(large, port, "127.0.0.1", () => setImmediate(resolve)));
+    expect(dropped()).toBeGreaterThanOrEqual(20);
+    host.resume();
+    await roundTripAmong(host);
   });
 
   it("ends when the host is silent for too long", async () => {
