@@ -420,8 +420,8 @@ export interface Datapath {
   /** Control datagrams and data packets made by the control plane. */
   send(datagrams: readonly Datagram[]): void;
   /**
-   * While on, what would leave by the main port goes up instead, upcall `detour`, but for what is {@link Datagram.isStraight}; without room among the upcalls that
-   * wait it is dropped, `detour`. Off at the start. For networks that let no UDP through (docs/datapath.md, "Detour").
+   * While on, what would leave by the main port goes up instead, upcall `detour`, but for what is {@link Datagram.isStraight} and ESP to a flow's `locator`;
+   * without room among the upcalls that wait it is dropped, `detour`. Off at the start. For networks that let no UDP through (docs/datapath.md, "Detour").
    */
   setDetour(isOn: boolean): void;
   /** Treated in the next step as if they had come by the main port, with traffic class 0. */

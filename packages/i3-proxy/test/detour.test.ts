@@ -193,8 +193,8 @@ describe("a host that has only TCP", () => {
     const back = home.proxy.mappings.byPeer(publicId(laptop.identity.hit))?.local4 as Uint8Array;
     const before = { ...tcp.core.counters };
     let sent = 0;
-    const talk = (forMs: number): void => {
-      for (const endMs = world.nowMs + forMs; world.nowMs < endMs; sent += 1) {
+    const talk = (forMs: number, done: () => boolean = () => false): void => {
+      for (const endMs = world.nowMs + forMs; world.nowMs < endMs && !done(); sent += 1) {
         world.inject(laptop.node, { tun: packet4(laptop.proxy.own4, to, `near ${sent}`) });
         world.inject(home.node, { tun: packet4(home.proxy.own4, back, `heard ${sent}`) });
         world.run(50);
@@ -202,14 +202,15 @@ describe("a host that has only TCP", () => {
     };
     const received = (): number => home.node.received.filter((packet) => textOf(packet).startsWith("near")).length;
     let sinceMs = world.nowMs;
-    talk(5_000);
+    talk(3_000);
     expect([received(), bareTo(world, home, sinceMs)]).toEqual([sent, sent]);
     // Control alone.
     expect(tcp.core.counters.fromHosts - before.fromHosts).toBeLessThan(50);
     net.isBlocked = false;
     sinceMs = world.nowMs;
     const early = sent;
-    talk(30_000);
+    talk(30_000, () => turns(laptop).length === 2);
+    talk(2_000);
     expect(turns(laptop)).toEqual([true, false]);
     expect([received(), bareTo(world, home, sinceMs)]).toEqual([sent, sent - early]);
     expect(laptop.proxy.setups.hip?.straight.counters).toMatchObject({ straight: 1, died: 0 });

@@ -12,6 +12,7 @@
 
 #include "associations.h"
 #include "checksum.h"
+#include "detour-check.h"
 #include "inner-maker.h"
 #include "lane.h"
 #include "limits.h"
@@ -537,73 +538,6 @@ void wrong_shapes() {
       CHECK((engine.set_inbound_association(first_spi, in) == Status::ok) == (!from || (watches && from->port() != 0)));
     }
   }
-}
-
-// What goes up, what does not, and how much: nothing by the main port but what is straight, as whole as it was to be.
-void detours() {
-  Engine engine(seed, 2);
-  engine.set_default_server(endpoint(2));
-  CHECK(engine.set_inbound_tun(make_id(1), address4(1), {pairs(4, own, 1, own), {}}) == Status::ok);
-  FlowSpec spec;
-  const auto source = address4(own), header = data_header_to(make_id(1), 1);
-  spec.action = FlowAction::tunnel;
-  spec.header = header;
-  spec.source = source;
-  CHECK(engine.set_flow(address4(1), spec) == Status::ok);
-  CheckingSink sink;
-  sink.only_to = endpoint(9);
-  std::vector<Upcall> upcalls;
-  const auto take = [&] {
-    upcalls.clear();
-    while (engine.take_upcalls(upcalls) > 0) {}
-  };
-  // Held from before it is on.
-  engine.send(endpoint(3), source);
-  engine.set_detour(true);
-  std::vector<std::vector<uint8_t>> packets;
-  for (const size_t payload : {0u, 1u, 1'400u}) packets.push_back(tcp_packet(4, 1, payload));
-  batch(engine, 1, sink, [&](Lane& lane) {
-    for (const auto& packet : packets) from_tun(lane, packet);
-  });
-  take();
-  CHECK(sink.datagrams.empty() && upcalls.size() == 4 && upcalls[0].from == endpoint(3) && engine.totals().udp_out == 0);
-  for (size_t i = 0; i < packets.size(); i++) CHECK(upcalls[i + 1].bytes == joined({header, packets[i]}) && upcalls[i + 1].from == endpoint(2));
-  // Back by the same way.
-  std::vector<Engine::Outgoing> arrived;
-  for (const auto& packet : packets) arrived.push_back({endpoint(2), Way(), packet});
-  const auto back = joined({data_header_to(make_id(1), 1), tcp_packet(4, own, 100, 1)});
-  arrived.push_back({endpoint(2), Way(), back});
-  engine.take_detoured(arrived);
-  batch(engine, 0, sink, [](Lane&) {});
-  CHECK(sink.packets.size() == 1 && engine.totals().udp_in == 4);
-  Way way;
-  way.via = Via::straight;
-  way.is_whole = true;
-  engine.send(endpoint(9), source, way);
-  way.via = Via::hip;
-  engine.send(endpoint(4), source, way);
-  batch(engine, 0, sink, [](Lane&) {});
-  CHECK(sink.datagrams.size() == 2 && sink.datagrams[0].way.is_whole && sink.datagrams[0].way.via == Via::udp && sink.datagrams[1].way.via == Via::hip);
-  // Bounds, both ways, and memory goes back.
-  const auto dropped = [&](Drop reason) { return engine.totals().drops[static_cast<size_t>(reason)]; };
-  const auto large = random_bytes(65'000);
-  for (size_t i = 0; i < limits::waiting_upcalls + 10; i++) engine.send(endpoint(3), source);
-  batch(engine, 0, sink, [](Lane&) {});
-  CHECK(dropped(Drop::detour) == 10);
-  take();
-  CHECK(upcalls.size() == limits::waiting_upcalls);
-  for (size_t i = 0; i < limits::held_bytes / large.size() + 3; i++) engine.take_detoured(std::array<Engine::Outgoing, 1>{{{endpoint(2), Way(), large}}});
-  CHECK(dropped(Drop::queue_full) == 3);
-  batch(engine, 1, sink, [](Lane&) {});
-  const auto longest = random_bytes(limits::datagram_bytes + 1);
-  engine.take_detoured(std::array<Engine::Outgoing, 1>{{{endpoint(2), Way(), longest}}});
-  CHECK(dropped(Drop::too_big) == 1);
-  engine.set_detour(false);
-  sink.only_to.reset();
-  sink.datagrams.clear();
-  batch(engine, 0, sink, [&](Lane& lane) { from_tun(lane, packets[0]); });
-  take();
-  CHECK(sink.datagrams.size() == 1 && upcalls.empty());
 }
 
 }  // namespace

@@ -81,7 +81,7 @@ void change(Engine& engine, Random& random) {
   const auto key = static_cast<uint8_t>(random() % 4);
   const uint32_t n = 1 + static_cast<uint32_t>(random() % 3);
   std::vector<uint8_t> header, source;
-  switch (random() % 25) {
+  switch (random() % 24) {
     case 0: case 1: engine.set_flow(address, flow_to(version, random, header, source), weighted(random)); break;
     case 2: random() % 2 == 0 ? engine.remove_flow(address) : engine.remove_flow(address, weighted(random)); break;
     case 16: case 17: engine.set_services(address, packed_services, static_cast<uint8_t>(random() % 4)); break;
@@ -102,7 +102,7 @@ void change(Engine& engine, Random& random) {
       break;
     case 14: engine.discard_route(ring_key(key)); break;
     case 15: engine.send(endpoint(4), make_id(key), {random() % 2 == 0 ? Via::udp : Via::straight}); break;
-    case 23: case 24: engine.set_detour(random() % 2 == 0); break;
+    case 23: engine.set_detour(random() % 4 == 0); break;
     case 19: random() % 4 == 0 ? engine.remove_lease(make_id(key)) : engine.set_lease(make_id(key), {endpoint(1), refresh_token(0), 0, 1e9, random() % 2 == 0}); break;
     case 20: random() % 8 == 0 ? engine.remove_refresh_answers() : (void)engine.set_refresh_answers(0, {}, {}, std::nullopt, 30'000); break;
     case 22: random() % 4 == 0 ? engine.remove_challenge_answers() : (void)engine.set_challenge_answers({0, {}, {}, std::vector<uint8_t>(32, key), ring_key(1), 1'700'000'000'000}); break;
