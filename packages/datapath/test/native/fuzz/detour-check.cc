@@ -38,7 +38,7 @@ void from_tun(Lane& lane, Bytes packet) {
 void detours() {
   Engine engine(seed, 2);
   engine.set_default_server(endpoint(2));
-  CHECK(engine.set_inbound_tun(make_id(1), address4(1), {pairs(4, own, 1, own), {}}) == Status::ok);
+  CHECK(engine.set_inbound_tun(make_id(1), address4(1), {pairs(4, 1, 1, own), {}}) == Status::ok);
   FlowSpec spec;
   const auto source = address4(own), header = data_header_to(make_id(1), 1);
   spec.action = FlowAction::tunnel;
