@@ -411,6 +411,8 @@ export interface Datapath {
   setPassOn(passOn: PassOn | null): void;
   /** Where packets go whose ring key is not in the table (hosts: the first-hop server; servers: `null`, which makes a route-miss). */
   setDefaultServer(locator: Locator | null): void;
+  /** By which interface datagrams of the main port leave that name neither one nor an address of ours; 0, as at the start: the system's choice. Throws RangeError. */
+  setUplink(interfaceIndex: number): void;
   /** The waiting packets of a route-miss are dropped, counted `no-route`. */
   discardRoute(ringKey: Uint8Array): void;
   /** The waiting packets of all ways go through the flow as it now is, each by its own way, in order. */

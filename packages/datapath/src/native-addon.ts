@@ -144,6 +144,7 @@ export interface NativeEngineAddon {
   engineSetNextServer(handle: EngineHandle, ringKey: Uint8Array, endpoint: Uint8Array | null): EngineStatus;
   engineSetPassOn(handle: EngineHandle, from: Uint8Array | null, to: Uint8Array | null): EngineStatus;
   engineSetDefaultServer(handle: EngineHandle, endpoint: Uint8Array | null): void;
+  engineSetUplink(handle: EngineHandle, interfaceIndex: number): void;
   engineDiscardRoute(handle: EngineHandle, ringKey: Uint8Array): EngineStatus;
   engineRelease(handle: EngineHandle, address: Uint8Array): EngineStatus;
   engineDiscard(handle: EngineHandle, address: Uint8Array, refuse: boolean): EngineStatus;

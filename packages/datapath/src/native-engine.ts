@@ -15,7 +15,7 @@ import { decodeRefreshed, decodeUpcall, SEND_FAILURES } from "./native-engine-up
 import { makeRewritePlan } from "./reference/address-rewrite.js";
 import { requireChallengeAnswers } from "./reference/challenge-rules.js";
 import { prepareOutbound, prepareWatch, requireFamily, requireName, requireSpi, SEQUENCE_END } from "./reference/association-table.js";
-import { encodeAddress, encodeDatagramRoute, encodeEndpoint } from "./reference/endpoints.js";
+import { encodeAddress, encodeDatagramRoute, encodeEndpoint, requireInterface } from "./reference/endpoints.js";
 import { makeCipher, wipeKeys } from "./reference/esp-transforms.js";
 import { noFlow, prepareAction } from "./reference/flow-table.js";
 import { requireResponder } from "./reference/hip-responder.js";
@@ -200,6 +200,11 @@ export class NativeEngine implements Datapath {
 
   setDefaultServer(locator: Locator | null): void {
     this.#addon.engineSetDefaultServer(this.#handle, endpointOf(locator));
+  }
+
+  setUplink(interfaceIndex: number): void {
+    requireInterface(interfaceIndex);
+    this.#addon.engineSetUplink(this.#handle, interfaceIndex);
   }
 
   discardRoute(ringKey: Uint8Array): void {

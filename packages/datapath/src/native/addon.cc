@@ -22,7 +22,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 73> entries{{
+constexpr std::array<Entry, 74> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -75,6 +75,7 @@ constexpr std::array<Entry, 73> entries{{
     {"engineSetNextServer", i3io::engine_set_next_server},
     {"engineSetPassOn", i3io::engine_set_pass_on},
     {"engineSetDefaultServer", i3io::engine_set_default_server},
+    {"engineSetUplink", i3io::engine_set_uplink},
     {"engineDiscardRoute", i3io::engine_discard_route},
     {"engineRelease", i3io::engine_release},
     {"engineDiscard", i3io::engine_discard},

@@ -37,6 +37,7 @@ napi_value engine_set_responsibility(napi_env env, napi_callback_info info);
 napi_value engine_set_next_server(napi_env env, napi_callback_info info);
 napi_value engine_set_pass_on(napi_env env, napi_callback_info info);
 napi_value engine_set_default_server(napi_env env, napi_callback_info info);
+napi_value engine_set_uplink(napi_env env, napi_callback_info info);
 napi_value engine_discard_route(napi_env env, napi_callback_info info);
 napi_value engine_release(napi_env env, napi_callback_info info);
 napi_value engine_discard(napi_env env, napi_callback_info info);

@@ -376,6 +376,13 @@ napi_value engine_set_default_server(napi_env env, napi_callback_info info) {
   });
 }
 
+napi_value engine_set_uplink(napi_env env, napi_callback_info info) {
+  const auto read = [](Check& check, const Arguments& arguments) { return take_u32(check, arguments[1], "interfaceIndex"); };
+  return with_engine(env, info, read, [](i3::Engine& engine, uint32_t interface_index) {
+    engine.set_uplink(interface_index);
+  });
+}
+
 napi_value engine_discard_route(napi_env env, napi_callback_info info) {
   return with_bytes(env, info, "ringKey", [](i3::Engine& engine, i3::Bytes ring_key) { return engine.discard_route(ring_key); });
 }

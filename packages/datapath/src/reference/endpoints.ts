@@ -63,7 +63,7 @@ export function encodeRoute(locator: ViaLocator): Uint8Array {
   if (!Object.hasOwn(VIA, via)) throw new RangeError(`a locator via ${String(via)}`);
   if (via === "ip" && port !== IP_PROTOCOL.hip && port !== IP_PROTOCOL.esp) throw new RangeError(`IP protocol ${port}, expected ${IP_PROTOCOL.hip} or ${IP_PROTOCOL.esp}`);
   if (local !== undefined && local.length !== address.length) throw new RangeError("an address of ours of another family");
-  if (!Number.isInteger(interfaceIndex) || interfaceIndex < 0 || interfaceIndex > MAX_INTERFACE_INDEX) throw new RangeError(`interface ${interfaceIndex}`);
+  requireInterface(interfaceIndex);
   if (isWhole && via === "ip") throw new RangeError("whole datagrams by IP");
   out[ADDRESS_SLOT_BYTES] = VIA[via] | (isWhole ? WHOLE : 0);
   if (local !== undefined) putAddress(out, ADDRESS_SLOT_BYTES + WAY_OFFSET.local, local);
@@ -84,6 +84,17 @@ export const viaAt = (ways: Uint8Array, wayAt: number): number => u8(ways, wayAt
 /** What else the way says stays. */
 export function putVia(ways: Uint8Array, wayAt: number, via: number): void {
   ways[wayAt] = (u8(ways, wayAt) & ~VIA_MASK) | via;
+}
+
+/** Throws RangeError. */
+export function requireInterface(index: number): void {
+  if (!Number.isInteger(index) || index < 0 || index > MAX_INTERFACE_INDEX) throw new RangeError(`interface ${index}`);
+}
+
+/** Whether it goes by the main port, and names no place of ours. */
+export function isPlaceless(ways: Uint8Array, wayAt: number): boolean {
+  for (let i = WAY_OFFSET.local; i < WAY_SLOT_BYTES; i++) if (u8(ways, wayAt + i) !== 0) return false;
+  return viaAt(ways, wayAt) === VIA.udp;
 }
 
 /** Of a datagram that takes this route: bare in IP there is none. */

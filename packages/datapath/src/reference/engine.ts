@@ -9,7 +9,7 @@ import { classifyDatagram, isBetweenServers, isCheck } from "../wire/first-byte.
 import type { Arrival } from "./arrival.js";
 import { requireName } from "./association-table.js";
 import { ChallengeRules } from "./challenge-rules.js";
-import { PORT_OFFSET, VIA, decodeEndpoint, decodeRoute, encodeDatagramRoute, encodeEndpoint, viaAt } from "./endpoints.js";
+import { PORT_OFFSET, VIA, decodeEndpoint, decodeRoute, encodeDatagramRoute, encodeEndpoint, requireInterface, viaAt } from "./endpoints.js";
 import { EspInput } from "./esp-input.js";
 import { HostRules } from "./host-rules.js";
 import { HipRules } from "./hip-rules.js";
@@ -252,6 +252,11 @@ export class ReferenceEngine implements StepCore {
   setDefaultServer(locator: Locator | null): void {
     this.#state.nextServers.setDefault(locator);
     if (locator !== null) for (const key of this.#state.waitingRoutes.keys()) this.#server.resume(key);
+  }
+
+  setUplink(interfaceIndex: number): void {
+    requireInterface(interfaceIndex);
+    this.#state.udpOut.uplink = interfaceIndex;
   }
 
   discardRoute(key: Uint8Array): void {

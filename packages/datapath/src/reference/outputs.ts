@@ -2,10 +2,10 @@
  * Packets on their way out. They are written straight into the step's batch; between steps, and when the batch is full, they
  * wait here in order, bounded.
  */
-import type { DropReason } from "../datapath.js";
+import type { Datapath, DropReason } from "../datapath.js";
 import type { CounterSet } from "./counters.js";
-import { asBuffer } from "./octets.js";
-import { putVia, VIA, VIA_STRAIGHT, viaAt } from "./endpoints.js";
+import { isPlaceless, putVia, VIA, VIA_STRAIGHT, viaAt, WAY_OFFSET } from "./endpoints.js";
+import { asBuffer, put32 } from "./octets.js";
 import { ADDRESS_SLOT_BYTES, WAY_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch } from "./step.js";
 
 /** Bytes that wait for one of the two batches (ours: as much as all queues hold, so that a release always fits). */
@@ -45,6 +45,8 @@ export class Output {
   at = 0;
   /** Of datagrams for the main port. */
   detour: Detour | null = null;
+  /** {@link Datapath.setUplink} */
+  uplink = 0;
 
   constructor(counters: CounterSet, counter: "tunOut" | "udpOut") {
     this.#counters = counters;
@@ -121,6 +123,7 @@ export class Output {
       const wayAt = slot * WAY_SLOT_BYTES;
       for (let i = 0; i < WAY_SLOT_BYTES; i++) this.#ways[wayAt + i] = endpoint[ADDRESS_SLOT_BYTES + i] ?? 0;
       if (viaAt(this.#ways, wayAt) === VIA_STRAIGHT) putVia(this.#ways, wayAt, VIA.udp);
+      if (this.uplink !== 0 && isPlaceless(this.#ways, wayAt)) put32(this.#ways, wayAt + WAY_OFFSET.interfaceIndex, this.uplink);
     }
     this.buffer = this.#arena;
     this.at = slot * batch.slotBytes;
@@ -153,5 +156,5 @@ export class Output {
   }
 }
 
-/** And may take a detour. */
-const isOfMainPort = (endpoint: Uint8Array | null): endpoint is Uint8Array => endpoint !== null && (endpoint.length === ADDRESS_SLOT_BYTES || viaAt(endpoint, ADDRESS_SLOT_BYTES) === VIA.udp);
+/** And may take a detour: who names a place of ours means UDP. */
+const isOfMainPort = (endpoint: Uint8Array | null): endpoint is Uint8Array => endpoint !== null && (endpoint.length === ADDRESS_SLOT_BYTES || isPlaceless(endpoint, ADDRESS_SLOT_BYTES));

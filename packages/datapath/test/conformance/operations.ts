@@ -34,6 +34,7 @@ export type Operation =
   | { readonly kind: "setNextServer"; readonly ringKey: Uint8Array; readonly locator: (typeof LOCATORS)[number] | null }
   | { readonly kind: "setPassOn"; readonly passOn: PassOn | null }
   | { readonly kind: "setDefaultServer"; readonly locator: (typeof LOCATORS)[number] | null }
+  | { readonly kind: "setUplink"; readonly interfaceIndex: number }
   | { readonly kind: "setNeighbours"; readonly locators: readonly Locator[] }
   | { readonly kind: "setKnownSource"; readonly address: Uint8Array; readonly isKnown: boolean }
   | { readonly kind: "discardRoute"; readonly ringKey: Uint8Array }
@@ -86,6 +87,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.record({ kind: fc.constant("setNextServer" as const), ringKey, locator: fc.option(locator, { freq: 3 }) }), weight: 2 },
   { arbitrary: fc.record({ kind: fc.constant("setPassOn" as const), passOn: fc.option(fc.record({ from: locator, to: locator }), { freq: 3 }) }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("setDefaultServer" as const), locator: fc.option(locator, { freq: 3 }) }), weight: 1 },
+  { arbitrary: fc.record({ kind: fc.constant("setUplink" as const), interfaceIndex: fc.constantFrom(0, 0, 7, 0x7fff_ffff) }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("setKnownSource" as const), address: fc.constantFrom(...LOCATORS.map(({ address: known }) => known), FLOOD_SOURCE), isKnown: fc.boolean() }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("setNeighbours" as const), locators: fc.array(locator, { maxLength: 3 }) }), weight: 1 },
   { arbitrary: fc.record({ kind: fc.constant("discardRoute" as const), ringKey }), weight: 1 },

@@ -181,6 +181,22 @@ describe("what may go to a place that has not answered", () => {
   });
 });
 
+describe("the uplink", () => {
+  it.each<readonly [string, ViaLocator]>([
+    ["nothing named", HOME], ["whole datagrams", { ...HOME, isWhole: true }], ["an interface", { ...HOME, interfaceIndex: 3 }], ["an address of ours", { ...HOME, local: ip4("192.0.2.200") }], ["HIP's port", { ...HOME, via: "hip" }],
+    ["IP itself", { ...HOME, port: 50, via: "ip" }], ["IPv6", AWAY6],
+  ])("%s", (_, locator) => {
+    const send = (): void => void pair.change("send", (engine) => engine.send([{ locator, bytes: bytes(0x19) }]));
+    send();
+    for (const index of [7, 0x7fff_ffff, 0]) {
+      pair.change("setUplink", (engine) => engine.setUplink(index));
+      send();
+      expect(pair.step(1, [], [], false)).not.toHaveLength(0);
+    }
+    expect(pair.change("setUplink", (engine) => engine.setUplink(0x8000_0000))).toBe(false);
+  });
+});
+
 describe("what the system refuses", () => {
   const failed = (locator: ViaLocator, reason: "unreachable" | "too-big"): Upcall => ({ kind: "send-failed", locator, reason });
   const told = (passedMs: number): readonly Upcall[] => {

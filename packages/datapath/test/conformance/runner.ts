@@ -72,6 +72,8 @@ export class Runner {
         return void pair.change(kind, (engine) => engine.setPassOn(operation.passOn));
       case "setDefaultServer":
         return void pair.change(kind, (engine) => engine.setDefaultServer(operation.locator));
+      case "setUplink":
+        return void pair.change(kind, (engine) => engine.setUplink(operation.interfaceIndex));
       case "setNeighbours":
         return void pair.change(kind, (engine) => engine.setNeighbours(operation.locators));
       case "setKnownSource":

@@ -62,6 +62,7 @@ export abstract class TestCore implements StepCore {
   setNextServer(): void {}
   setPassOn(): void {}
   setDefaultServer(): void {}
+  setUplink(): void {}
   discardRoute(): void {}
   release(): void {}
   discard(): void {}

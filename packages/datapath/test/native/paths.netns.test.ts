@@ -126,6 +126,20 @@ describe.each([["::", 4], ["::", 6], ["0.0.0.0", 4]] as const)("a socket at %s, 
     expect(await sendTo({ ...to, interfaceIndex: second!.index })).toEqual([[], from(2)]);
   });
 
+  it("goes by the uplink when nothing is said, as a train and alone, and by the routes again", async () => {
+    const running = open(address);
+    running.setUplink(second!.index);
+    const send = (datagrams: readonly Uint8Array[]): void => running.send(datagrams.map((datagram) => ({ locator: to, bytes: datagram })));
+    send(train);
+    expect(await leaving(train.length)).toEqual([[], from(2)]);
+    expect(running.systemCalls().udpSends).toBe(1);
+    send([bytes(0x19, 99)]);
+    expect(await leaving(1)).toEqual([[], from(2, [bytes(0x19, 99)])]);
+    running.setUplink(0);
+    send([bytes(0x19, 98)]);
+    expect(await leaving(1)).toEqual([from(1, [bytes(0x19, 98)]), []]);
+  });
+
   it("goes with the address of the second, by the routes", async () => {
     expect(await sendTo({ ...to, local: own(family, 2) })).toEqual([from(2), []]);
   });

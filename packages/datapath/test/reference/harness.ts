@@ -1,12 +1,12 @@
 /** An engine with the batches around it: packets in as arrays, packets out as arrays. */
-import type { Locator } from "@i3/common";
+import type { Locator, ViaLocator } from "@i3/common";
 import { makeLocator } from "@i3/common";
 import { expect } from "vitest";
 
 import type { DropReason, Upcall } from "../../src/datapath.js";
-import { decodeEndpoint, encodeEndpoint } from "../../src/reference/endpoints.js";
+import { decodeEndpoint, decodeRoute, encodeEndpoint } from "../../src/reference/endpoints.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
-import { makeDatagramBatch, makePacketBatch, type DatagramBatch, type PacketBatch } from "../../src/reference/step.js";
+import { ADDRESS_SLOT_BYTES, makeDatagramBatch, makePacketBatch, WAY_SLOT_BYTES, type DatagramBatch, type PacketBatch } from "../../src/reference/step.js";
 import { COPY_BUDGET, encodeDataHeader, type DataHeader } from "../../src/wire/data-header.js";
 import { concat, ip4, makeId } from "./packets.js";
 
@@ -41,6 +41,8 @@ export class Harness {
   /** Checksum states and traffic classes of what the last step yielded. */
   tunStates: readonly number[] = [];
   udpClasses: readonly number[] = [];
+  /** And by which ways its datagrams go. */
+  udpRoutes: readonly ViaLocator[] = [];
 
   constructor(sizes: HarnessSizes = { slots: 64, slotBytes: 4_096 }) {
     this.#slotBytes = sizes.slotBytes;
@@ -77,6 +79,7 @@ export class Harness {
     udpIn.addresses.fill(0xdd);
     this.tunStates = [...tunOut.checksums.subarray(0, tunOut.count)];
     this.udpClasses = [...udpOut.trafficClasses.subarray(0, udpOut.count)];
+    this.udpRoutes = Array.from({ length: udpOut.count }, (_, i) => decodeRoute(udpOut.addresses, i * ADDRESS_SLOT_BYTES, udpOut.ways, i * WAY_SLOT_BYTES));
     const take = (batch: { arena: Uint8Array; lengths: Int32Array }, i: number): Uint8Array => batch.arena.slice(i * slotBytes, i * slotBytes + (batch.lengths[i] ?? 0));
     return {
       tun: Array.from({ length: tunOut.count }, (_, i) => take(tunOut, i)),

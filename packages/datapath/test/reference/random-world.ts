@@ -130,6 +130,7 @@ export class RandomWorld {
       () => engine.setResponsibility(this.#responsibility()),
       () => engine.setNextServer(ringKey, this.#pick(null, this.#locator())),
       () => engine.setDefaultServer(this.#pick(null, this.#locator())),
+      () => engine.setUplink(this.#pick(0, 7)),
       () => engine.setKnownSource(this.#locator().address, this.#random(2) === 0),
       () => engine.setNeighbours(this.#pick([], [this.#locator()], [this.#locator(), this.#locator()])),
       () => engine.discardRoute(ringKey),

@@ -241,6 +241,11 @@ void Engine::set_default_server(const std::optional<Endpoint>& endpoint) {
   tell_output();
 }
 
+void Engine::set_uplink(uint32_t interface_index) {
+  Closed closed(tables_->gates);
+  for (const auto& lane : lanes_) lane->context().udp.set_uplink(interface_index);
+}
+
 Status Engine::discard_route(Bytes ring_key) {
   if (ring_key.size() != ring_key_bytes) return Status::invalid;
   Closed closed(tables_->gates);

@@ -207,6 +207,7 @@ class Engine {
   // Both or neither.
   Status set_pass_on(const std::optional<Endpoint>& from, const std::optional<Endpoint>& to);
   void set_default_server(const std::optional<Endpoint>& endpoint);
+  void set_uplink(uint32_t interface_index);
   Status discard_route(Bytes ring_key);
   Status release(Bytes address);
   Status discard(Bytes address, bool refuse);

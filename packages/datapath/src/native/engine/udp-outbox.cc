@@ -4,15 +4,21 @@ namespace i3 {
 
 UdpOutbox::UdpOutbox(Shared& shared, LaneCounters& counters) : shared_(shared), counters_(counters), arena_(arena_bytes) { messages_.reserve(max_messages); }
 
-UdpOutbox::Room UdpOutbox::reserve(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells) {
+Way UdpOutbox::leaving_by(const Way& named) const {
+  Way way = named;
+  if (uplink_ != 0 && way.via == Via::udp && !way.has_place()) way.interface_index = uplink_;
+  return way;
+}
+
+UdpOutbox::Room UdpOutbox::reserve(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& named, bool tells) {
   if (length > limits::datagram_bytes) return {Drop::too_big, {}};
-  if (sink_ == nullptr) return reserve_held(to, traffic_class, length, way, tells);
+  if (sink_ == nullptr) return reserve_held(to, traffic_class, length, named, tells);
   settle_detour();
-  if (way.via == Via::udp && shared_.has_detour) [[unlikely]] return divert(to, length);
-  if (way.via != Via::straight) return reserve_now(to, traffic_class, length, way, tells);
-  Way main_port = way;
-  main_port.via = Via::udp;
-  return reserve_now(to, traffic_class, length, main_port, tells);
+  // Who names a place of ours means UDP.
+  if (named.via == Via::udp && !named.has_place() && shared_.has_detour) [[unlikely]] return divert(to, length);
+  Way way = named;
+  if (way.via == Via::straight) way.via = Via::udp;
+  return reserve_now(to, traffic_class, length, leaving_by(way), tells);
 }
 
 UdpOutbox::Room UdpOutbox::divert(const Endpoint& to, size_t length) {
@@ -100,6 +106,7 @@ UdpOutbox::Room UdpOutbox::reserve_held(const Endpoint& to, uint8_t traffic_clas
 void UdpOutbox::pass(const UdpMessage& train) {
   if (messages_.size() == max_messages) flush();
   messages_.push_back(train);
+  messages_.back().way = leaving_by(train.way);
   is_open_ = false;
   counters_.udp_out.add(train.segments);
 }

@@ -17,6 +17,9 @@ class UdpOutbox {
     sink_ = nullptr;
   }
 
+  // interface Datapath in src/datapath.ts, setUplink.
+  void set_uplink(uint32_t interface_index) { uplink_ = interface_index; }
+
   struct Room {
     Drop refused = Drop::none;
     MutableBytes bytes;
@@ -38,6 +41,7 @@ class UdpOutbox {
   Room reserve_now(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells);
   Room divert(const Endpoint& to, size_t length);
   void settle_detour();
+  Way leaving_by(const Way& named) const;
   Room reserve_held(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells);
   bool can_join(const Endpoint& to, uint8_t traffic_class, size_t length, const Way& way, bool tells) const;
 
@@ -52,6 +56,7 @@ class UdpOutbox {
   // The last message may grow: it lies at the end of the arena and has no short segment.
   bool is_open_ = false;
   size_t last_length_ = 0;
+  uint32_t uplink_ = 0;
 };
 
 }  // namespace i3

@@ -98,6 +98,7 @@ void change(Engine& engine, Random& random) {
     case 12: random() % 2 == 0 ? engine.release(address) : engine.discard(address, true); break;
     case 13:
       engine.set_default_server(random() % 2 == 0 ? std::nullopt : std::optional(endpoint(3)));
+      engine.set_uplink(random() % 2);
       random() % 2 == 0 ? engine.set_pass_on(std::nullopt, std::nullopt) : engine.set_pass_on(endpoint(2), endpoint(1));
       break;
     case 14: engine.discard_route(ring_key(key)); break;

@@ -273,6 +273,7 @@ class Program {
     const uint8_t bits = choices_.byte() & 7;
     const std::optional<Endpoint> to = (bits & 1) != 0 ? std::nullopt : std::optional(any_endpoint());
     if ((bits & 4) != 0) status(engine_.set_pass_on(to, (bits & 2) != 0 ? std::nullopt : std::optional(any_endpoint())));
+    else if (bits == 3) engine_.set_uplink(choices_.byte());
     else if ((bits & 2) != 0) engine_.set_default_server(to);
     else status(engine_.set_next_server(key(), to));
   }
