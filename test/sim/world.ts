@@ -10,6 +10,7 @@ import { generateHostIdentity, generateTriggerKey, hipChecksum, setChecksum, typ
 import { admitServer, ServerCore, type RingMembership } from "@i3/i3-server";
 
 import type { Mapping } from "../../packages/i3-proxy/src/mappings/mapping.js";
+import type { MachinePlace } from "../../packages/i3-proxy/src/paths/own-locators.js";
 import { Pins } from "../../packages/i3-proxy/src/policy/pins.js";
 import { Proxy } from "../../packages/i3-proxy/src/proxy.js";
 import type { DetourLink } from "../../packages/i3-proxy/src/setup/detour.js";
@@ -39,6 +40,14 @@ export interface LogLine {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/** One of several interfaces of a machine. */
+export interface Uplink {
+  readonly interfaceIndex: number;
+  readonly address: Uint8Array;
+  /** Nothing goes or comes by it, and the machine does not know. */
+  isDead: boolean;
+}
+
 interface Core {
   handleUpcalls(nowMs: number, upcalls: readonly Upcall[]): void;
   handleTimer(nowMs: number): void;
@@ -64,6 +73,8 @@ export class Node {
   symmetric: Map<string, number> | null = null;
   /** In place of the engine. */
   tap: ((from: Locator, bytes: Uint8Array) => void) | null = null;
+  /** The first is the system's choice, and has the address of `locator`; none: the machine has but that. */
+  uplinks: readonly Uplink[] = [];
   readonly tunOut: PacketBatch = makePacketBatch(64, 2_048);
   readonly udpOut: DatagramBatch = makeDatagramBatch(64, 9_216);
 
@@ -185,7 +196,7 @@ export class World {
   #deliverDue(): void {
     while ((this.#flights[0]?.atMs ?? Infinity) <= this.nowMs) {
       const flight = this.#flights.shift() as Flight;
-      const there = [...this.nodes.values()].filter(({ locator }) => sameBytes(locator.address, flight.to.address));
+      const there = [...this.nodes.values()].filter((each) => isAt(each, flight.to.address));
       const node = there.find(({ locator }) => locator.port === flight.to.port) ?? there[0];
       const via = node === undefined || node.down ? null : this.#arrivesVia(node, flight);
       if (node === undefined || via === null) continue;
@@ -228,7 +239,9 @@ export class World {
 
   /** What a node's port does: it has only the sockets that were opened, and fills in HIP's checksum. */
   #sendFrom(node: Node, to: ViaLocator, bytes: Uint8Array): void {
-    const { hip, locator, natPort } = node;
+    const { hip, locator, natPort, uplinks } = node;
+    const uplink = uplinks.find(({ interfaceIndex }) => interfaceIndex === to.interfaceIndex) ?? uplinks[0];
+    if (uplink !== undefined) return uplink.isDead ? undefined : this.#send(makeLocator(uplink.address, locator.port), to, bytes);
     node.sentMs = this.nowMs;
     if (to.via === "ip") {
       if (hip?.ipProtocol !== true) return;
@@ -252,6 +265,9 @@ export class World {
   }
 }
 
+const isAt = ({ locator, uplinks }: Node, address: Uint8Array): boolean =>
+  uplinks.length === 0 ? sameBytes(locator.address, address) : uplinks.some((uplink) => !uplink.isDead && sameBytes(uplink.address, address));
+
 const slot = (batch: Batch, i: number): Uint8Array => batch.arena.slice(i * batch.slotBytes, i * batch.slotBytes + (batch.lengths[i] ?? 0));
 
 function batchOf<T extends Batch>(batch: T, bytes: Uint8Array): T {
@@ -261,6 +277,7 @@ function batchOf<T extends Batch>(batch: T, bytes: Uint8Array): T {
   return batch;
 }
 
+const WAY_INTERFACE_OFFSET = 17;
 const VIAS = ["udp", "hip", "ip"] as const;
 
 function writeAddress(batch: DatagramBatch, i: number, locator: ViaLocator): void {
@@ -279,7 +296,8 @@ const readAddress = (batch: DatagramBatch, i: number): ViaLocator => {
   const at = i * 18;
   const locator = makeLocator(batch.addresses.subarray(at, at + 16), ((batch.addresses[at + 16] ?? 0) << 8) | (batch.addresses[at + 17] ?? 0));
   const via = VIAS[batch.ways[i * WAY_SLOT_BYTES] ?? 0] ?? "udp";
-  return via === "udp" ? locator : { ...locator, via };
+  const interfaceIndex = new DataView(batch.ways.buffer, batch.ways.byteOffset).getUint32(i * WAY_SLOT_BYTES + WAY_INTERFACE_OFFSET);
+  return { ...locator, ...(via !== "udp" && { via }), ...(interfaceIndex !== 0 && { interfaceIndex }) };
 };
 
 export interface HostOptions {
@@ -309,6 +327,8 @@ export interface HostOptions {
   readonly detourLink?: DetourLink;
   /** Whether its rule allows ways past i3; it has one interface then. @default false */
   readonly shortcut?: boolean;
+  /** Of a second interface, which the system does not choose while the first is there. @default none */
+  readonly secondAddress?: string;
   /** @default false */
   readonly shortcutsToStrangers?: boolean;
   readonly pins?: Pins;
@@ -362,7 +382,13 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   node.core = {
     handleUpcalls: (nowMs, upcalls) => proxy.handleUpcalls(nowMs, upcalls), handleTimer: (nowMs) => proxy.handleTimer(nowMs), deadlineMs: () => proxy.nextDeadlineMs(),
   };
-  if (options.shortcut === true) proxy.setPlaces(world.nowMs, [{ interfaceIndex: 1, family: 4, addresses: [node.locator.address], gateway: null, prefixes: null }]);
+  const { secondAddress } = options;
+  if (secondAddress !== undefined) node.uplinks = [node.locator.address, Uint8Array.from(secondAddress.split(".").map(Number))].map((uplink, i) => ({ interfaceIndex: i + 1, address: uplink, isDead: false }));
+  if (options.shortcut === true || secondAddress !== undefined) proxy.setPlaces(world.nowMs, placesOf(node));
   proxy.start(world.nowMs, options.servers.map((s) => s.locator), options.restored ?? []);
   return { node, proxy, identity, sharedKey, changed };
 }
+
+/** What a proxy is told of its machine's interfaces. */
+export const placesOf = ({ locator, uplinks }: Node): readonly MachinePlace[] =>
+  (uplinks.length === 0 ? [{ interfaceIndex: 1, address: locator.address }] : uplinks).map(({ interfaceIndex, address }) => ({ interfaceIndex, family: 4, addresses: [address], gateway: null, prefixes: null }));

@@ -95,6 +95,13 @@ export const MOVES: readonly Move[] = [
     wanted: [{ name: "stall", figure: "gap", directions: BOTH, atMost: () => 1_000 }],
   },
   {
+    row: "silent", name: "interface dies silently, by a server", bed: { hasSecondUplink: true }, isRelayed: true, watchMs: 5_000,
+    act: ({ wifiLink }) => wifiLink.cut(),
+    // The mover would be back at the first a while later only.
+    restore: null,
+    wanted: [{ name: "stall", figure: "gap", directions: BOTH, atMost: () => 1_000 }],
+  },
+  {
     row: "both", name: "both ends move at once", bed: {}, watchMs: 6_000,
     act: async (bed) => void (await Promise.all([readdress(bed, "mover"), readdress(bed, "desk")])),
     restore: () => Promise.resolve(),

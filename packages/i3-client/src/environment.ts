@@ -4,7 +4,7 @@ import type { Datapath } from "@i3/datapath";
 import type { signTrigger } from "@i3/hip";
 
 /** The part of the packet engine that the client programs. */
-export type ClientDatapath = Pick<Datapath, "send" | "setNextServer" | "setDefaultServer" | "setKnownSource">;
+export type ClientDatapath = Pick<Datapath, "send" | "setNextServer" | "setDefaultServer" | "setKnownSource" | "setUplink">;
 
 export interface ClientEnvironment {
   readonly datapath: ClientDatapath;
@@ -27,6 +27,8 @@ export type ClientEvent =
   | { readonly kind: "first-hop"; readonly server: Locator | null }
   /** A server sees us elsewhere than where our triggers there lead: they are inserted again. A NAT has forgotten us, most likely. */
   | { readonly kind: "moved"; readonly server: Locator }
+  /** Packets to servers leave by this interface now, since none answered by the one before, or an earlier one answers again; 0: by the system's choice again. */
+  | { readonly kind: "uplink"; readonly interfaceIndex: number }
   | { readonly kind: "trigger-live"; readonly id: Uint8Array; readonly server: Locator }
   /** It may be gone: its server died, or nothing was acknowledged for its whole life. Work on it goes on. */
   | { readonly kind: "trigger-lost"; readonly id: Uint8Array; readonly why: string }

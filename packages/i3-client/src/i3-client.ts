@@ -19,6 +19,7 @@ import { ShortcutAnswers } from "./shortcut-answers.js";
 import { Shortcuts } from "./shortcuts.js";
 import { Servers, type ServerStatus } from "./servers.js";
 import { TriggerKeeper, type TriggerStatus } from "./trigger-keeper.js";
+import { Uplinks, type UplinkCounters, type UplinkPlace } from "./uplinks.js";
 
 export interface ClientCounters {
   /** Datagrams that are not control messages. */
@@ -54,6 +55,7 @@ export class I3Client {
   readonly #shortcutAnswers: ShortcutAnswers;
   readonly #records: Records;
   readonly #nearIds: NearIds;
+  readonly #uplinks: Uplinks;
   readonly #sign: typeof signTrigger;
   readonly #events: ClientEvent[] = [];
   #nowMs = 0;
@@ -86,6 +88,14 @@ export class I3Client {
     this.#records = new Records(environment, owner);
     this.#nearIds = new NearIds(environment, owner);
     this.#servers = new Servers(environment, (locator) => this.#triggers.isNeeded(locator) || this.#paths.isNeeded(locator), (locator) => this.#paths.isCarriedBy(locator));
+    this.#uplinks = new Uplinks(environment, {
+      servers: () => this.#servers.nearestFirst(), isSilent: () => this.#servers.isSilent, roundTripMs: () => this.#servers.roundTripMs(), heard: (nowMs) => this.#servers.heard(nowMs),
+      changed: (nowMs, interfaceIndex) => {
+        this.#servers.askAnew(nowMs);
+        this.renewTriggers(nowMs);
+        this.#events.push({ kind: "uplink", interfaceIndex });
+      },
+    });
   }
 
   addServer(nowMs: number, locator: Locator): void {
@@ -142,6 +152,15 @@ export class I3Client {
   renewTriggers(nowMs: number, isAskedAgain = false): void {
     this.#triggers.renewAll(nowMs, isAskedAgain);
     this.#shortcuts.moved();
+  }
+
+  /** The interfaces by which this host sends, those that the system prefers first: servers are sought by all of them when none answers. @default none, the system chooses alone */
+  setUplinks(nowMs: number, places: readonly UplinkPlace[]): void {
+    this.#uplinks.setPlaces(nowMs, places);
+  }
+
+  get uplinkCounters(): UplinkCounters {
+    return this.#uplinks.counters;
   }
 
   /** Keeps a signed record (docs/wire.md §4.3) in the ring until its end. A newer one takes the place of an older. Throws WireError, and RangeError beyond 64. */
@@ -265,7 +284,7 @@ export class I3Client {
   handleDecoded(nowMs: number, from: Locator, { message, nonce }: DecodedControl): void {
     this.#nowMs = nowMs;
     const handled = message.type === "PONG"
-      ? this.#servers.handlePong(nowMs, from, nonce, message)
+      ? this.#uplinks.handlePong(nowMs, from, nonce) || this.#servers.handlePong(nowMs, from, nonce, message)
       : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, from, nonce, message) || this.#shortcuts.handle(nowMs, from, nonce, message) || this.#shortcutAnswers.handle(nowMs, from, nonce, message) || this.#records.handle(nowMs, from, nonce, message) || this.#nearIds.handle(nowMs, from, nonce, message);
     if (!handled) this.counters.unexpected += 1;
     this.#settle(nowMs);
@@ -274,6 +293,7 @@ export class I3Client {
   handleTimer(nowMs: number): void {
     this.#nowMs = nowMs;
     this.#servers.handleTimer(nowMs);
+    this.#uplinks.handleTimer(nowMs);
     this.#settle(nowMs);
     this.#triggers.handleTimer(nowMs);
     this.#paths.handleTimer(nowMs);
@@ -286,7 +306,7 @@ export class I3Client {
 
   /** On the clock of `nowMs`. */
   nextDeadlineMs(): number {
-    return Math.min(this.#servers.nextDeadlineMs(), this.#triggers.nextDeadlineMs(), this.#paths.nextDeadlineMs(), this.#shortcuts.nextDeadlineMs(), this.#records.nextDeadlineMs(), this.#nearIds.nextDeadlineMs());
+    return Math.min(this.#servers.nextDeadlineMs(), this.#uplinks.nextDeadlineMs(), this.#triggers.nextDeadlineMs(), this.#paths.nextDeadlineMs(), this.#shortcuts.nextDeadlineMs(), this.#records.nextDeadlineMs(), this.#nearIds.nextDeadlineMs());
   }
 
   takeEvents(): readonly ClientEvent[] {
@@ -295,6 +315,7 @@ export class I3Client {
 
   /** Lets triggers and paths react to servers that came or went. */
   #settle(nowMs: number): void {
+    this.#uplinks.look(nowMs);
     for (const locator of this.#servers.takeDied()) {
       this.#triggers.serverDied(nowMs, locator);
       this.#paths.serverDied(locator);

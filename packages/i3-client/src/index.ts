@@ -24,3 +24,4 @@ export { Replacements } from "./replacements.js";
 export type { PacketLimits } from "./sender-paths.js";
 export type { ServerStatus } from "./servers.js";
 export type { TriggerStatus } from "./trigger-keeper.js";
+export type { UplinkCounters, UplinkPlace } from "./uplinks.js";

@@ -85,6 +85,8 @@ export class Servers {
   /** Configured because a list has them. */
   #listed: Locator[] = [];
   #firstHop: Server | null = null;
+  #isSilent = false;
+  #heardMs = -Infinity;
 
   /** `neededBy`: whether triggers or paths depend on a server. `carries`: whether packets of ours go to it now. */
   constructor(environment: ClientEnvironment, neededBy: (locator: Locator) => boolean, carries: (locator: Locator) => boolean) {
@@ -131,6 +133,16 @@ export class Servers {
     return (witness ?? this.#firstHop)?.locator ?? null;
   }
 
+  /** Those that live, the nearest first; then the others. */
+  nearestFirst(): readonly Locator[] {
+    return [...this.#servers.values()].sort((a, b) => (a.rttMs < b.rttMs ? -1 : a.rttMs > b.rttMs ? 1 : 0)).map(({ locator }) => locator);
+  }
+
+  /** To the nearest that lives, ms; Infinity: none does. */
+  roundTripMs(): number {
+    return Math.min(...Array.from(this.#servers.values(), ({ rttMs }) => rttMs));
+  }
+
   /** Whether it lives, and was not only heard of. */
   isTrusted(locator: Locator): boolean {
     const server = this.#servers.get(locatorKey(locator));
@@ -156,6 +168,27 @@ export class Servers {
     return [...this.#servers.values()].filter(({ configured }) => configured).map(({ locator }) => locator);
   }
 
+  /** Whether one that matters has left a question unanswered, and none has answered since it was asked. */
+  get isSilent(): boolean {
+    return this.#isSilent;
+  }
+
+  /** A server has answered somebody else of this host, by the way of our own questions. */
+  heard(nowMs: number): void {
+    this.#heardMs = nowMs;
+    this.#isSilent = false;
+  }
+
+  /** Our packets go by another interface: what was asked by the one before says nothing. Those in use are asked at once, and those that seemed dead. */
+  askAnew(nowMs: number): void {
+    this.heard(nowMs);
+    for (const server of this.#servers.values()) {
+      server.misses = 0;
+      server.waiting = false;
+      if (server.liveness === "dead" || this.#inUse(server)) server.lastPingMs = -Infinity;
+    }
+  }
+
   /** Median of what the servers' clocks are ahead of ours, ms; null before one has answered. */
   clockOffsetMs(): number | null {
     const offsets = [...this.#servers.values()].flatMap((s) => (s.clockOffsetMs === null ? [] : [s.clockOffsetMs])).sort((a, b) => a - b);
@@ -172,6 +205,7 @@ export class Servers {
     const nonceKey = bytesKey(nonce);
     const question = server?.questions.find((asked) => asked.nonce === nonceKey);
     if (server === undefined || question === undefined) return false;
+    this.heard(nowMs);
     const sampleMs = nowMs - question.sentMs;
     server.rttMs = server.rttMs === Infinity ? sampleMs : server.rttMs * 0.8 + sampleMs * 0.2;
     server.lastRttMs = sampleMs;
@@ -277,6 +311,7 @@ export class Servers {
   #countMiss(server: Server): void {
     server.waiting = false;
     server.misses += 1;
+    if (server.lastPingMs >= this.#heardMs && (this.#firstHop === null || this.#inUse(server))) this.#isSilent = true;
     if (server.misses < this.#patience(server).misses || server.liveness === "dead") return;
     if (server.liveness === "alive") this.#died.push(server.locator);
     server.liveness = "dead";

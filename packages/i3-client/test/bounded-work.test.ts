@@ -211,7 +211,7 @@ describe("a sender that checks a shortcut", () => {
     const [server, target] = [makeLocator(Uint8Array.of(192, 0, 2, 1), 5610), stranger(1)];
     const sent: Uint8Array[] = [];
     const shortcuts = new Shortcuts(
-      { randomBytes: countingBytes(), wallMs: () => WALL_START_MS, datapath: { send: (datagrams) => void sent.push(...datagrams.map(({ bytes }) => bytes.slice())), setKnownSource: () => undefined, setNextServer: () => undefined, setDefaultServer: () => undefined } },
+      { randomBytes: countingBytes(), wallMs: () => WALL_START_MS, datapath: { send: (datagrams) => void sent.push(...datagrams.map(({ bytes }) => bytes.slice())), setKnownSource: () => undefined, setNextServer: () => undefined, setDefaultServer: () => undefined, setUplink: () => undefined } },
       { emit: () => undefined, firstHop: () => server, serverOf: () => null, named: () => undefined, onFailed: () => undefined },
     );
     shortcuts.allow(ID, true);

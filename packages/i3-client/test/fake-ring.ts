@@ -149,6 +149,7 @@ export class FakeRing {
         },
         setNextServer: (key, locator) => void (locator === null ? this.nextServers.delete(bytesKey(key)) : this.nextServers.set(bytesKey(key), locator)),
         setDefaultServer: (locator) => void (this.defaultServer = locator),
+        setUplink: () => undefined,
         setKnownSource: (address, isKnown) => void (isKnown ? this.knownSources.push(toHex(address)) : this.knownSources.splice(this.knownSources.indexOf(toHex(address)), 1)),
       },
     });

@@ -292,6 +292,7 @@ export class Proxy {
   setPlaces(nowMs: number, places: readonly MachinePlace[]): void {
     this.#nowMs = nowMs;
     if (!this.#own.setPlaces(places)) return;
+    this.client.setUplinks(nowMs, this.#own.places);
     this.client.renewTriggers(nowMs);
     this.setups.hip?.handlePlaces(nowMs);
     this.detour?.handlePlaces(nowMs, this.#own.firstAddresses);
@@ -519,9 +520,16 @@ export class Proxy {
         this.#env.log("info", "seen-elsewhere", { server: locatorText(event.server), why: "a NAT before this host has given it another address or port" });
         this.setups.hip?.straight.handleMoved(nowMs);
         return;
+      case "uplink": return this.#tellUplink(event.interfaceIndex);
       case "trigger-lost": break;
     }
     this.#ringLog.tell(event);
+  }
+
+  #tellUplink(interfaceIndex: number): void {
+    const addresses = this.#own.places.filter((place) => place.interfaceIndex === interfaceIndex).flatMap((place) => place.addresses.map(formatIpText));
+    if (interfaceIndex === 0) this.#env.log("info", "uplink", { by: "the routes of the system", why: "servers answer again by the interface that they prefer" });
+    else this.#env.log("warn", "uplink", { by: addresses.join(" "), interface: interfaceIndex, why: "no server answers by the other one", remedy: "Look for what is broken behind the other one." });
   }
 
   /** Reads the uses from the engine, watches the servers of active paths, and ends mappings whose time is over. */

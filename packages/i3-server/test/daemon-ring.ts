@@ -159,7 +159,7 @@ export class Keeper {
     const none = (): void => undefined;
     this.#client = new I3Client({
       randomBytes: (length) => new Uint8Array(randomBytes(length)), wallMs: () => Date.now(),
-      datapath: { send: (datagrams) => datagrams.forEach(({ locator, bytes }) => this.#socket.send(bytes, locator.port, "127.0.0.1")), setNextServer: none, setDefaultServer: none, setKnownSource: none },
+      datapath: { send: (datagrams) => datagrams.forEach(({ locator, bytes }) => this.#socket.send(bytes, locator.port, "127.0.0.1")), setNextServer: none, setDefaultServer: none, setKnownSource: none, setUplink: none },
     });
     this.#socket.on("message", (bytes, { port }) => {
       this.#client.handleControl(performance.now(), at(port), new Uint8Array(bytes));

@@ -1,5 +1,5 @@
 /** The paths of an association past i3, without I/O. */
 export { CheckBudget } from "./check-budget.js";
 export { isGenuine, type PathKeys, type PathMessage } from "./check-message.js";
-export type { PathPlace } from "./path.js";
+export { leadsTo, type PathPlace } from "./path.js";
 export * from "./path-set.js";

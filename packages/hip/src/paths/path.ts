@@ -24,7 +24,7 @@ export interface PathPlace {
 }
 
 /** Whether packets can go from a place to a locator, as far as addresses tell. */
-export function leadsTo({ family, prefixes }: PathPlace, { address }: Locator): boolean {
+export function leadsTo({ family, prefixes }: Pick<PathPlace, "family" | "prefixes">, { address }: Locator): boolean {
   if (address.length !== (family === 4 ? 4 : 16)) return false;
   return prefixes === null || prefixes.some(({ network, prefixBits }) => startsAlike(network, address, prefixBits));
 }

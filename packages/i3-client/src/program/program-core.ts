@@ -53,7 +53,7 @@ export class ProgramCore {
     const ignore = (): void => undefined;
     this.client = new I3Client({
       randomBytes: environment.randomBytes, wallMs: environment.wallMs,
-      datapath: { send: (datagrams) => void environment.send(datagrams), setNextServer: ignore, setDefaultServer: ignore, setKnownSource: ignore },
+      datapath: { send: (datagrams) => void environment.send(datagrams), setNextServer: ignore, setDefaultServer: ignore, setKnownSource: ignore, setUplink: ignore },
     });
     this.#paths = new OpenPaths(this.client);
   }

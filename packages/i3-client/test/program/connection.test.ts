@@ -37,7 +37,7 @@ async function putRecord(record: Uint8Array, port: number): Promise<void> {
   const none = (): void => undefined;
   const client = new I3Client({
     randomBytes: (length) => new Uint8Array(randomBytes(length)), wallMs: () => Date.now(),
-    datapath: { send: (datagrams) => datagrams.forEach(({ bytes }) => socket.send(bytes, port, "127.0.0.1")), setNextServer: none, setDefaultServer: none, setKnownSource: none },
+    datapath: { send: (datagrams) => datagrams.forEach(({ bytes }) => socket.send(bytes, port, "127.0.0.1")), setNextServer: none, setDefaultServer: none, setKnownSource: none, setUplink: none },
   });
   const from = makeLocator(Uint8Array.of(127, 0, 0, 1), port);
   client.addServer(performance.now(), from);

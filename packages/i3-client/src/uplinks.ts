@@ -1,0 +1,222 @@
+/**
+ * By which interface this host's packets go to its servers. The system chooses, by its routes, and goes on choosing an interface that has died behind the
+ * machine: when no server answers any more, they are asked by every interface, and what answers is used.
+ *
+ *     the choice ──no server answers──► search: by every interface, and as chosen ──one answers, the choice does not──► that one is the choice
+ *         ▲  ▲                              └── a server answers as chosen: only some have died
+ *         │  └──────────────────────────────────┘
+ *         └── one before the choice has answered for some seconds: both deliver, so nothing is lost on the way back
+ */
+import { bytesKey, encodeControl, NONCE_BYTES, sameLocator, TokenBucket, type Locator } from "@i3/common";
+import { leadsTo, type PathPlace } from "@i3/hip";
+
+import type { ClientEnvironment } from "./environment.js";
+
+/** What one interface has of one family. */
+export type UplinkPlace = Pick<PathPlace, "interfaceIndex" | "family" | "prefixes">;
+
+export interface UplinkCounters {
+  /** Questions by an interface of ours. */
+  asked: number;
+  /** Those that were not sent: too many. */
+  saved: number;
+  /** Times that another interface was chosen. */
+  changes: number;
+}
+
+// Ours:
+/** Of a search: so often at first, then each second; of the way back. */
+const ROUND_MS = 70;
+const QUICK_ROUNDS = 8;
+const SLOW_ROUND_MS = 1_000;
+/** As long a question by the choice is waited for: so many round trips, within bounds. */
+const PATIENCE = { roundTrips: 1.5, minMs: 3 * ROUND_MS, maxMs: 1_500 } as const;
+/** A single answer may be that of servers that have just come back. */
+const LEAST_ANSWERS = 2;
+const SERVERS_BY_PLACE = 2;
+/** More: all that were nearest may have died together. */
+const SERVERS_AS_CHOSEN = 4;
+/** Rounds in a row of which each was answered; twice as many each time that the interface has died again soon. */
+const BACK_ROUNDS = 5;
+const MAX_BACK_ROUNDS = 320;
+const SOON_MS = 60_000;
+const ASKS_PER_SECOND = 20;
+const ASKS_BURST = 150;
+const MAX_ASKED = 256;
+/** {@link Datapath.setUplink}: by the routes. */
+const SYSTEM = 0;
+
+interface Asked {
+  readonly server: Locator;
+  /** By which it was asked; null: as chosen. */
+  readonly interfaceIndex: number | null;
+  readonly round: number;
+}
+
+interface Search {
+  readonly sinceMs: number;
+  readonly waitMs: number;
+}
+
+export interface UplinksOwner {
+  /** The best first. */
+  servers(): readonly Locator[];
+  /** Whether a server has left a question unanswered, and none has answered since it was asked. */
+  isSilent(): boolean;
+  /** To the nearest server, ms. */
+  roundTripMs(): number;
+  /** A server has answered as chosen. */
+  heard(nowMs: number): void;
+  /** Packets that name no interface leave by another one now. */
+  changed(nowMs: number, interfaceIndex: number): void;
+}
+
+export class Uplinks {
+  readonly counters: UplinkCounters = { asked: 0, saved: 0, changes: 0 };
+  readonly #environment: ClientEnvironment;
+  readonly #owner: UplinksOwner;
+  readonly #budget = new TokenBucket(ASKS_PER_SECOND, ASKS_BURST);
+  #places: readonly UplinkPlace[] = [];
+  #choice = SYSTEM;
+  #search: Search | null = null;
+  #round = 0;
+  #nextMs = Infinity;
+  /** By nonce, the oldest first. */
+  readonly #asked = new Map<string, Asked>();
+  /** By interface: rounds that were answered, of this search or in a row. */
+  readonly #answered = new Map<number, { rounds: number; last: number }>();
+  #backRounds = BACK_ROUNDS;
+  #backMs = -Infinity;
+
+  constructor(environment: ClientEnvironment, owner: UplinksOwner) {
+    this.#environment = environment;
+    this.#owner = owner;
+  }
+
+  /** Those that the system prefers first. One that is gone, or is preferred now, is not kept to. */
+  setPlaces(nowMs: number, places: readonly UplinkPlace[]): void {
+    this.#places = places;
+    this.#end();
+    const indexes = this.#indexes(places);
+    if (this.#choice !== SYSTEM && (indexes[0] === this.#choice || !indexes.includes(this.#choice))) this.#choose(nowMs, SYSTEM);
+    this.#plan(nowMs);
+    this.look(nowMs);
+  }
+
+  /** PONG; false when it answers nothing of ours. */
+  handlePong(nowMs: number, from: Locator, nonce: Uint8Array): boolean {
+    const key = bytesKey(nonce);
+    const asked = this.#asked.get(key);
+    if (asked === undefined || !sameLocator(asked.server, from)) return false;
+    this.#asked.delete(key);
+    if (asked.interfaceIndex === null) this.#owner.heard(nowMs);
+    else this.#count(asked.interfaceIndex, asked.round);
+    return true;
+  }
+
+  /** Servers may have fallen silent, or have answered. */
+  look(nowMs: number): void {
+    if (this.#owner.isSilent() === (this.#search !== null)) return;
+    this.#end();
+    if (this.#owner.isSilent()) {
+      const { roundTrips, minMs, maxMs } = PATIENCE;
+      const waitMs = Math.min(Math.max(this.#owner.roundTripMs() * roundTrips, minMs), maxMs);
+      this.#search = { sinceMs: nowMs, waitMs };
+    }
+    this.#plan(nowMs);
+  }
+
+  handleTimer(nowMs: number): void {
+    this.look(nowMs);
+    if (nowMs < this.#nextMs) return;
+    const indexes = this.#indexes(this.#usable());
+    if (this.#search !== null) this.#searchOn(nowMs, this.#search, indexes);
+    else this.#lookBack(nowMs, indexes);
+  }
+
+  nextDeadlineMs(): number {
+    return this.#nextMs;
+  }
+
+  #searchOn(nowMs: number, { sinceMs, waitMs }: Search, indexes: readonly number[]): void {
+    const found = nowMs < sinceMs + waitMs ? undefined : indexes.find((index) => (this.#answered.get(index)?.rounds ?? 0) >= LEAST_ANSWERS);
+    if (found !== undefined && found !== this.#choice) {
+      if (this.#backMs + SOON_MS > nowMs) this.#backRounds = Math.min(this.#backRounds * 2, MAX_BACK_ROUNDS);
+      else this.#backRounds = BACK_ROUNDS;
+      this.#choose(nowMs, found);
+      return this.#plan(nowMs);
+    }
+    this.#nextMs = nowMs + (this.#round < QUICK_ROUNDS ? ROUND_MS : SLOW_ROUND_MS);
+    this.#round += 1;
+    for (const server of this.#owner.servers().slice(0, SERVERS_AS_CHOSEN)) this.#ask(nowMs, server, null);
+    for (const place of this.#usable()) this.#askBy(nowMs, place);
+  }
+
+  #lookBack(nowMs: number, indexes: readonly number[]): void {
+    const before = indexes.slice(0, Math.max(0, indexes.indexOf(this.#choice)));
+    const back = before.find((index) => (this.#answered.get(index)?.rounds ?? 0) >= this.#backRounds);
+    if (back !== undefined) {
+      this.#backMs = nowMs;
+      this.#choose(nowMs, back === indexes[0] ? SYSTEM : back);
+      return this.#plan(nowMs);
+    }
+    for (const [index, { last }] of this.#answered) if (last < this.#round) this.#answered.delete(index);
+    this.#nextMs = nowMs + SLOW_ROUND_MS;
+    this.#round += 1;
+    for (const place of this.#usable()) if (before.includes(place.interfaceIndex)) this.#askBy(nowMs, place);
+  }
+
+  #choose(nowMs: number, interfaceIndex: number): void {
+    this.#end();
+    this.#choice = interfaceIndex;
+    this.counters.changes += 1;
+    this.#environment.datapath.setUplink(interfaceIndex);
+    this.#owner.changed(nowMs, interfaceIndex);
+  }
+
+  /** What has been asked and answered until now counts no more. */
+  #end(): void {
+    this.#search = null;
+    this.#round = 0;
+    this.#asked.clear();
+    this.#answered.clear();
+  }
+
+  #plan(nowMs: number): void {
+    const isAlone = this.#indexes(this.#places).length < 2;
+    this.#nextMs = isAlone || (this.#search === null && this.#choice === SYSTEM) ? Infinity : nowMs;
+  }
+
+  #count(interfaceIndex: number, round: number): void {
+    const answered = this.#answered.get(interfaceIndex) ?? { rounds: 0, last: 0 };
+    if (round > answered.last) this.#answered.set(interfaceIndex, { rounds: answered.rounds + 1, last: round });
+  }
+
+  /** From which some server can be reached, as far as addresses tell. */
+  #usable(): readonly UplinkPlace[] {
+    const servers = this.#owner.servers();
+    return this.#places.filter((place) => servers.some((server) => leadsTo(place, server)));
+  }
+
+  #indexes(places: readonly UplinkPlace[]): readonly number[] {
+    return [...new Set(places.map(({ interfaceIndex }) => interfaceIndex))];
+  }
+
+  #askBy(nowMs: number, place: UplinkPlace): void {
+    for (const server of this.#owner.servers().filter((each) => leadsTo(place, each)).slice(0, SERVERS_BY_PLACE)) this.#ask(nowMs, server, place);
+  }
+
+  /** @param place null: as chosen */
+  #ask(nowMs: number, server: Locator, place: UplinkPlace | null): void {
+    if (!this.#budget.take(nowMs)) return void (this.counters.saved += 1);
+    const nonce = this.#environment.randomBytes(NONCE_BYTES);
+    this.#asked.set(bytesKey(nonce), { server, interfaceIndex: place?.interfaceIndex ?? null, round: this.#round });
+    for (const first of this.#asked.keys()) {
+      if (this.#asked.size <= MAX_ASKED) break;
+      this.#asked.delete(first);
+    }
+    this.counters.asked += 1;
+    const locator = place === null ? server : { ...server, interfaceIndex: place.interfaceIndex };
+    this.#environment.datapath.send([{ locator, bytes: encodeControl({ type: "PING" }, nonce) }]);
+  }
+}
