@@ -6,6 +6,14 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
+/** Whether the first `bits` of both, which have as many, are the same. */
+export function samePrefix(a: Uint8Array, b: Uint8Array, bits: number): boolean {
+  const whole = bits >> 3;
+  const mask = 0xff & (0xff00 >> (bits & 7));
+  for (let i = 0; i < whole; i += 1) if (a[i] !== b[i]) return false;
+  return (((a[whole] ?? 0) ^ (b[whole] ?? 0)) & mask) === 0;
+}
+
 export const toHex = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
 
 /** Throws RangeError unless `text` is an even number of hex digits. */

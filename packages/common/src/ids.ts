@@ -1,5 +1,5 @@
 /** i3 identifiers: 256 bits, matched by longest prefix of at least 128 (paper §2; docs/wire.md §2). */
-import { concatBytes, sameBytes } from "./bytes.js";
+import { concatBytes, sameBytes, samePrefix } from "./bytes.js";
 import { WireError } from "./errors.js";
 import { domainHash } from "./hash.js";
 import { normalName } from "./normal-name.js";
@@ -144,14 +144,7 @@ export function addressInRange(range: AddressRange, host: number): Uint8Array {
 
 /** Whether a 4-byte address lies in a range. */
 export const inRange = (range: AddressRange, address: Uint8Array): boolean =>
-  address.length === 4 && sameBytes(networkOf(address, range.prefixBits), range.network);
-
-function networkOf(address: Uint8Array, prefixBits: number): Uint8Array {
-  const out = new Uint8Array(4);
-  const value = new DataView(address.buffer, address.byteOffset, 4).getUint32(0);
-  new DataView(out.buffer).setUint32(0, prefixBits === 0 ? 0 : (value & (0xffffffff << (32 - prefixBits))) >>> 0);
-  return out;
-}
+  address.length === 4 && samePrefix(address, range.network, range.prefixBits);
 
 function assertLength(what: string, bytes: Uint8Array, length: number): void {
   if (bytes.length !== length) throw new WireError(what, `${bytes.length} bytes instead of ${length}`);

@@ -22,3 +22,4 @@ export * from "./wire/detour-frame.js";
 export * from "./wire/record.js";
 export * from "./wire/hip-header.js";
 export * from "./token-bucket.js";
+export * from "./source-buckets.js";

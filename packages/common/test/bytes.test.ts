@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { bytesKey, concatBytes, fromHex, sameBytes, toHex, u64Bytes } from "../src/index.js";
+import { bytesKey, concatBytes, fromHex, sameBytes, samePrefix, toHex, u64Bytes } from "../src/index.js";
 
 describe("bytes", () => {
   const view = Uint8Array.of(9, 0x00, 0x7f, 0x80, 0xff, 9).subarray(1, 5);
@@ -15,6 +15,13 @@ describe("bytes", () => {
   it("are the same by content", () => {
     expect(sameBytes(view, fromHex("007f80ff"))).toBe(true);
     for (const other of ["", "007f80", "007f80fe", "007f80ff00"]) expect(sameBytes(view, fromHex(other))).toBe(false);
+  });
+
+  it.each([
+    ["c0000201", "c0000201", 32, true], ["c0000201", "c0000200", 32, false], ["c0000201", "c0000200", 31, true], ["c0000201", "c0000281", 25, false], ["c0000201", "c0000281", 24, true],
+    ["c0000201", "40000201", 1, false], ["c0000201", "3fffffff", 0, true], ["fd990001", "fd9a0001", 14, true], ["fd990001", "fd9a0001", 15, false],
+  ] as const)("%s and %s have %i bits in common: %s", (a, b, bits, expected) => {
+    expect(samePrefix(fromHex(a), fromHex(b), bits)).toBe(expected);
   });
 
   it("have keys that differ when they do", () => {

@@ -2,7 +2,7 @@
  * The receiver's side of shortcuts (docs/wire.md §5.1): shows senders that it holds the trigger at an id, where they ask. Only of triggers that
  * were inserted for shortcuts; of all others it says nothing. Keeps nothing about who asks, but how often.
  */
-import { bytesKey, domainHash, encodeControl, encodeLocator, TokenBucket, type ControlMessage, type Locator } from "@i3/common";
+import { domainHash, encodeControl, encodeLocator, SourceBuckets, TokenBucket, type ControlMessage, type Locator } from "@i3/common";
 import { signShortcut, type TriggerSigner } from "@i3/hip";
 
 import type { ClientEnvironment } from "./environment.js";
@@ -15,7 +15,6 @@ const PROOFS_PER_SOURCE_AT_ONCE = 16;
 const MAX_SOURCES = 1_024;
 const SECRET_BYTES = 32;
 const TOKEN_BYTES = 16;
-const IPV6_SITE_BYTES = 8;
 
 /** A trigger of ours that may be proven. */
 export interface ShortcutHeld {
@@ -29,8 +28,7 @@ export class ShortcutAnswers {
   readonly #heldAt: (id: Uint8Array) => ShortcutHeld | null;
   readonly #onRefused: () => void;
   readonly #proofs = new TokenBucket(PROOFS_PER_SECOND, PROOFS_AT_ONCE);
-  /** The least recently heard first. */
-  readonly #sources = new Map<string, TokenBucket>();
+  readonly #sources = new SourceBuckets({ perSecond: PROOFS_PER_SOURCE_PER_SECOND, burst: PROOFS_PER_SOURCE_AT_ONCE, maxSources: MAX_SOURCES });
   #secret: Uint8Array | null = null;
 
   /** `heldAt`: what is held for packets to an id, if it was inserted for shortcuts. */
@@ -64,14 +62,6 @@ export class ShortcutAnswers {
   }
 
   #mayProve(nowMs: number, { address }: Locator): boolean {
-    const source = bytesKey(address.length === 4 ? address : address.subarray(0, IPV6_SITE_BYTES));
-    const bucket = this.#sources.get(source) ?? new TokenBucket(PROOFS_PER_SOURCE_PER_SECOND, PROOFS_PER_SOURCE_AT_ONCE);
-    this.#sources.delete(source);
-    this.#sources.set(source, bucket);
-    for (const first of this.#sources.keys()) {
-      if (this.#sources.size <= MAX_SOURCES) break;
-      this.#sources.delete(first);
-    }
-    return bucket.take(nowMs) && this.#proofs.take(nowMs);
+    return this.#sources.take(nowMs, address) && this.#proofs.take(nowMs);
   }
 }

@@ -2,7 +2,7 @@
  * Whom we ask whether a shortcut leads to them (docs/wire.md §5.1). A server may name anybody's address: so one machine is asked about one id at a
  * time, and not again for a while when it has not answered, whatever ids it is named for.
  */
-import { bytesKey, type Locator } from "@i3/common";
+import { sourceKey, type Locator } from "@i3/common";
 
 // Ours:
 const PAUSE_MS = 60_000;
@@ -10,9 +10,8 @@ const PAUSE_MS = 60_000;
 const LEFT_PAUSE_MS = 10_000;
 const MAX_CHECKS = 8;
 const MAX_PAUSED = 256;
-const IPV6_SITE_BYTES = 8;
 
-const machineOf = ({ address }: Locator): string => bytesKey(address.length === 4 ? address : address.subarray(0, IPV6_SITE_BYTES));
+const machineOf = ({ address }: Locator): string => sourceKey(address);
 
 const isLoopback = ({ address }: Locator): boolean => (address.length === 4 ? address[0] === 127 : address[15] === 1 && address.subarray(0, 15).every((byte) => byte === 0));
 

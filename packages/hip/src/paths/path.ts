@@ -4,7 +4,7 @@
  *     opening ──answer──► proven ──no answers, or not heard of for long──► resting ──► opening
  *        └── six checks without an answer ────────────────────────────────────▲
  */
-import { bytesKey, type Locator } from "@i3/common";
+import { bytesKey, samePrefix, type Locator } from "@i3/common";
 
 import {
   AGAIN_MS, CARRYING_EVERY_MS, CHECKS_PER_ROUND_TRIP, DEAD_REST_MS, MAX_ASKED, MAX_REST_MS, MISSES, OPENING_MS, OVERDUE, PATIENCE, PROOF_LIFE_MS, REST_MS, STANDBY_EVERY_MS, SUSPECT_EVERY_MS, WARM_EVERY_MS,
@@ -26,13 +26,7 @@ export interface PathPlace {
 /** Whether packets can go from a place to a locator, as far as addresses tell. */
 export function leadsTo({ family, prefixes }: Pick<PathPlace, "family" | "prefixes">, { address }: Locator): boolean {
   if (address.length !== (family === 4 ? 4 : 16)) return false;
-  return prefixes === null || prefixes.some(({ network, prefixBits }) => startsAlike(network, address, prefixBits));
-}
-
-function startsAlike(a: Uint8Array, b: Uint8Array, bits: number): boolean {
-  const bytes = bits >> 3;
-  const mask = 0xff & (0xff00 >> (bits & 7));
-  return a.subarray(0, bytes).every((byte, i) => byte === b[i]) && (((a[bytes] ?? 0) ^ (b[bytes] ?? 0)) & mask) === 0;
+  return prefixes === null || prefixes.some(({ network, prefixBits }) => samePrefix(network, address, prefixBits));
 }
 
 /** How much a path is used. */

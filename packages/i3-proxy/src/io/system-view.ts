@@ -3,7 +3,7 @@
  * avoided): addresses of interfaces, routes of all tables, resolvers. A resolver may lie behind the default route, so looking at
  * routes is not enough.
  */
-import { formatIpText, sameBytes } from "@i3/common";
+import { formatIpText, samePrefix } from "@i3/common";
 import { type NativeIo, ROUTE_PROTOCOL } from "@i3/datapath/native-io";
 
 export interface Prefix {
@@ -137,10 +137,4 @@ export const overlapText = ({ kind, what, where, coversRange }: Overlap): string
 const single = (address: Uint8Array): Prefix => ({ network: address, prefixBits: address.length * 8 });
 
 /** Whether one of two prefixes contains the other. */
-export function intersects(a: Prefix, b: Prefix): boolean {
-  if (a.network.length !== b.network.length) return false;
-  const bits = Math.min(a.prefixBits, b.prefixBits);
-  const bytes = bits >> 3;
-  const mask = 0xff & (0xff00 >> (bits & 7));
-  return sameBytes(a.network.subarray(0, bytes), b.network.subarray(0, bytes)) && (((a.network[bytes] ?? 0) ^ (b.network[bytes] ?? 0)) & mask) === 0;
-}
+export const intersects = (a: Prefix, b: Prefix): boolean => a.network.length === b.network.length && samePrefix(a.network, b.network, Math.min(a.prefixBits, b.prefixBits));
