@@ -26,7 +26,7 @@ export interface AssociationPathsEnvironment {
   /** The longest packet, with IP's header, that a program's makes. */
   readonly mostBytes: (family: 4 | 6) => number;
   /** Packets of an association have another way now: {@link AssociationPaths.choice}. */
-  readonly onChoice: (association: number) => void;
+  readonly onChoice: (nowMs: number, association: number) => void;
 }
 
 export interface OpenedPaths {
@@ -187,7 +187,7 @@ export class AssociationPaths {
     if (opened.set.dueMs <= nowMs) opened.set.handleTimer(nowMs);
     if (opened.set.choice === opened.told) return;
     opened.told = opened.set.choice;
-    this.#env.onChoice(opened.association);
+    this.#env.onChoice(nowMs, opened.association);
   }
 
   #tell(nowMs: number, { association }: Opened): void {

@@ -1,7 +1,7 @@
 /**
  * What the encrypted set-up has to do with paths past i3 (paths/): which associations may have them, and what HIP and the packet engine say of theirs.
  */
-import { locatorText, type AddressRange, type DecodedControl, type Locator, type Log } from "@i3/common";
+import { type AddressRange, type DecodedControl, type Locator, type Log } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import { type EstablishedEvent, type HipEvent, type HipHost, type PathChoice, type PathMessage } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
@@ -9,6 +9,7 @@ import type { I3Client } from "@i3/i3-client";
 import type { Mapping } from "../mappings/mapping.js";
 import { AssociationPaths } from "../paths/association-paths.js";
 import type { OwnLocators } from "../paths/own-locators.js";
+import { PathLog } from "../paths/path-log.js";
 import { SeenFromOutside } from "../paths/seen-from-outside.js";
 import { mostOuter } from "./esp-room.js";
 import { peerText } from "./unreachable.js";
@@ -42,22 +43,22 @@ export class StraightWays {
   readonly #seen: SeenFromOutside;
   /** When each was seen to carry packets last. */
   readonly #carriedMs = new Map<number, number>();
-  /** What people were told of each. */
-  readonly #told = new Map<number, { readonly to: string; readonly mtu: number | null }>();
+  readonly #log: PathLog;
 
   constructor(environment: StraightWaysEnvironment) {
     const { datapath, client, own, range, tunMtu, randomBytes, hip, mappingOf, install } = environment;
     this.#env = environment;
+    this.#log = new PathLog(environment.log);
     this.#paths = new AssociationPaths({
       datapath, randomBytes, own, range,
       tell: (nowMs, association, locators) => hip().setLocators(nowMs, association, locators),
       heardBytes: (association) => bytesOf(datapath, mappingOf(association), "bytesIn"),
       sentBytes: (association) => bytesOf(datapath, mappingOf(association), "bytesOut"),
       mostBytes: (family) => mostOuter(tunMtu, family),
-      onChoice: (association) => {
+      onChoice: (nowMs, association) => {
         const mapping = mappingOf(association);
         if (mapping === undefined) return;
-        this.#tell(mapping, association, this.#paths.choice(association));
+        this.#log.changed(nowMs, association, { peer: peerText(mapping), level: mapping.isStranger ? "debug" : "info" }, this.#paths.choice(association));
         install(mapping);
       },
     });
@@ -65,18 +66,6 @@ export class StraightWays {
       datapath, randomBytes, own, isWanted: () => this.isWanted, onNews: (nowMs) => this.#paths.handleOwn(nowMs),
       servers: () => client.servers().filter(({ liveness }) => liveness === "alive").sort((a, b) => a.rttMs - b.rttMs).map(({ locator }) => locator),
     });
-  }
-
-  /** A path on credit is one that people hear of when it is proven. */
-  #tell(mapping: Mapping, association: number, choice: PathChoice): void {
-    if (choice.kind === "straight" && choice.creditBytes !== null) return;
-    const to = choice.kind === "relay" ? "i3" : locatorText(choice.locator);
-    const mtu = choice.kind === "relay" ? null : choice.mtu;
-    const before = this.#told.get(association);
-    const level = mapping.isStranger ? "debug" : "info";
-    if (before?.to !== to) this.#env.log(level, "path", { peer: peerText(mapping), to });
-    if (mtu !== null && (before?.to !== to || before.mtu !== mtu)) this.#env.log(level, "path-mtu", { peer: peerText(mapping), to, bytes: mtu });
-    this.#told.set(association, { to, mtu: mtu ?? (before?.to === to ? before.mtu : null) });
   }
 
   /** Whether packets of any association may go past i3. */
@@ -103,7 +92,7 @@ export class StraightWays {
   /** @param isOver false: only its packets may not go past i3 any more, and the peer is told so */
   close(nowMs: number, association: number, isOver: boolean): void {
     if (!this.#carriedMs.delete(association)) return;
-    this.#told.delete(association);
+    this.#log.forget(association);
     this.#paths.close(association);
     if (!isOver) this.#env.hip().setLocators(nowMs, association, []);
   }
@@ -158,10 +147,11 @@ export class StraightWays {
   handleTimer(nowMs: number): void {
     this.#seen.handleTimer(nowMs);
     this.#paths.handleTimer(nowMs);
+    this.#log.handleTimer(nowMs);
   }
 
   nextDeadlineMs(): number {
-    return Math.min(this.#seen.nextDeadlineMs(), this.#paths.nextDeadlineMs());
+    return Math.min(this.#seen.nextDeadlineMs(), this.#paths.nextDeadlineMs(), this.#log.nextDeadlineMs());
   }
 }
 

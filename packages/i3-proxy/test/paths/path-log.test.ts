@@ -1,0 +1,77 @@
+import { makeLocator } from "@i3/common";
+import { RELAY, type PathChoice } from "@i3/hip";
+import { expect, it } from "vitest";
+
+import { PathLog } from "../../src/paths/path-log.js";
+
+const PEER = { peer: "desk.i3", level: "info" } as const;
+const PLACE = { key: "a", family: 4, interfaceIndex: 1, rank: 0, prefixes: null } as const;
+const straight = (last: number, more: Partial<Extract<PathChoice, { kind: "straight" }>> = {}): PathChoice =>
+  ({ kind: "straight", place: PLACE, locator: makeLocator(Uint8Array.of(192, 0, 2, last), 5610), creditBytes: null, mtu: null, ...more });
+
+function make() {
+  const lines: string[] = [];
+  const log = new PathLog((level, event, fields) => void lines.push([level, event, ...Object.values(fields ?? {})].join(" ")));
+  /** Lines since the last time, with the timer run until then. */
+  const told = (untilMs: number): readonly string[] => {
+    while (log.nextDeadlineMs() <= untilMs) log.handleTimer(log.nextDeadlineMs());
+    return lines.splice(0);
+  };
+  return { log, told };
+}
+
+it("a path is told of at once, and its length when it is known or another", () => {
+  const { log, told } = make();
+  log.changed(0, 1, PEER, straight(1));
+  expect(told(0)).toEqual(["info path desk.i3 192.0.2.1:5610"]);
+  log.changed(10, 1, PEER, straight(1, { mtu: 1_500 }));
+  log.changed(20, 1, PEER, straight(1, { mtu: 1_500 }));
+  log.changed(30, 1, PEER, straight(1, { mtu: 1_400 }));
+  expect(told(100_000)).toEqual(["info path-mtu desk.i3 192.0.2.1:5610 1500", "info path-mtu desk.i3 192.0.2.1:5610 1400"]);
+});
+
+it("i3 is told of when packets have gone over it for three seconds, and then the path again", () => {
+  const { log, told } = make();
+  log.changed(0, 1, PEER, straight(1, { mtu: 1_500 }));
+  told(0);
+  log.changed(1_000, 1, PEER, RELAY);
+  expect(told(3_999)).toEqual([]);
+  expect(told(4_000)).toEqual(["info path desk.i3 i3"]);
+  expect(told(100_000)).toEqual([]);
+  log.changed(100_000, 1, PEER, straight(1, { mtu: 1_500 }));
+  expect(told(100_000)).toEqual(["info path desk.i3 192.0.2.1:5610", "info path-mtu desk.i3 192.0.2.1:5610 1500"]);
+});
+
+it("a host that moves is told of by the path that it finds, not by i3 between the two", () => {
+  const { log, told } = make();
+  log.changed(0, 1, PEER, straight(1, { mtu: 1_500 }));
+  told(0);
+  log.changed(1_000, 1, PEER, RELAY);
+  log.changed(1_100, 1, PEER, straight(2, { creditBytes: 1_000 }));
+  log.changed(1_200, 1, PEER, straight(2));
+  expect(told(100_000)).toEqual(["info path desk.i3 192.0.2.2:5610"]);
+  // The same one again is no news.
+  log.changed(200_000, 1, PEER, RELAY);
+  log.changed(201_000, 1, PEER, straight(2));
+  expect(told(300_000)).toEqual([]);
+});
+
+it("a place on credit that is never proven does not put off the word that packets go over i3", () => {
+  const { log, told } = make();
+  log.changed(0, 1, PEER, straight(1));
+  told(0);
+  log.changed(1_000, 1, PEER, RELAY);
+  log.changed(2_000, 1, PEER, straight(2, { creditBytes: 1_000 }));
+  log.changed(2_500, 1, PEER, RELAY);
+  expect(told(4_000)).toEqual(["info path desk.i3 i3"]);
+});
+
+it("nothing is told of one that is over, nor of i3 before there was a path", () => {
+  const { log, told } = make();
+  log.changed(0, 1, PEER, RELAY);
+  log.changed(0, 2, { ...PEER, level: "debug" }, straight(1));
+  expect(told(10_000)).toEqual(["debug path desk.i3 192.0.2.1:5610"]);
+  log.changed(10_000, 2, PEER, RELAY);
+  log.forget(2);
+  expect(told(100_000)).toEqual([]);
+});
