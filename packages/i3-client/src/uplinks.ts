@@ -148,8 +148,11 @@ export class Uplinks {
     }
     this.#nextMs = nowMs + (this.#round < QUICK_ROUNDS ? ROUND_MS : SLOW_ROUND_MS);
     this.#round += 1;
-    for (const server of this.#owner.servers().slice(0, SERVERS_AS_CHOSEN)) this.#ask(nowMs, server, null);
-    for (const place of this.#usable()) this.#askBy(nowMs, place);
+    const questions = this.#questions();
+    // Whoever may answer by an interface may answer as chosen.
+    const servers = new Set([...this.#owner.servers().slice(0, SERVERS_AS_CHOSEN), ...questions.map(({ server }) => server)]);
+    for (const server of servers) this.#ask(nowMs, server, null);
+    for (const { place, server } of questions) this.#ask(nowMs, server, place);
   }
 
   #lookBack(nowMs: number, indexes: readonly number[]): void {
@@ -163,7 +166,7 @@ export class Uplinks {
     for (const [index, { last }] of this.#answered) if (last < this.#round) this.#answered.delete(index);
     this.#nextMs = nowMs + SLOW_ROUND_MS;
     this.#round += 1;
-    for (const place of this.#usable()) if (before.includes(place.interfaceIndex)) this.#askBy(nowMs, place);
+    for (const { place, server } of this.#questions()) if (before.includes(place.interfaceIndex)) this.#ask(nowMs, server, place);
   }
 
   #choose(nowMs: number, interfaceIndex: number): void {
@@ -202,8 +205,10 @@ export class Uplinks {
     return [...new Set(places.map(({ interfaceIndex }) => interfaceIndex))];
   }
 
-  #askBy(nowMs: number, place: UplinkPlace): void {
-    for (const server of this.#owner.servers().filter((each) => leadsTo(place, each)).slice(0, SERVERS_BY_PLACE)) this.#ask(nowMs, server, place);
+  /** Of one round, by each place. */
+  #questions(): readonly { readonly place: UplinkPlace; readonly server: Locator }[] {
+    const servers = this.#owner.servers();
+    return this.#places.flatMap((place) => servers.filter((server) => leadsTo(place, server)).slice(0, SERVERS_BY_PLACE).map((server) => ({ place, server })));
   }
 
   /** @param place null: as chosen */
