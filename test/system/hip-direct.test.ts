@@ -154,13 +154,15 @@ describe.each(ROWS)("by %s", (_, addressOf, more, isOfWay, hip) => {
   }, 60_000);
 });
 
-/** The mappings that SIGUSR1 shows. */
-async function reported({ child }: Laptop): Promise<unknown> {
+/** What SIGUSR1 shows. */
+async function counters({ child }: Laptop): Promise<{ readonly mappings: unknown; readonly engine: { readonly drops: Readonly<Record<string, number>> } }> {
   const last = (): string | undefined => child?.lines.map(({ text }) => text).filter((text) => text.includes('"event":"counters"')).at(-1);
   const known = last();
   child?.kill("SIGUSR1");
-  return (JSON.parse(await eventually("the mappings", 10_000, () => Promise.resolve(last() === known ? undefined : last()))) as { mappings: unknown }).mappings;
+  return JSON.parse(await eventually("the counters", 10_000, () => Promise.resolve(last() === known ? undefined : last()))) as Awaited<ReturnType<typeof counters>>;
 }
+
+const reported = async (laptop: Laptop): Promise<unknown> => (await counters(laptop)).mappings;
 
 it("counts garbage on each way, and goes on", async () => {
   const junk = 'const d = require("node:dgram").createSocket("udp4"); let n = 0; for (const [b, p] of [["00000000ff", 10500], ["1101", 10500], ["30000000aabbccddee", 10500], ["19", 10500]]) d.send(Buffer.from(b, "hex"), p, process.argv[1], () => ++n === 4 && d.close())';
@@ -168,11 +170,8 @@ it("counts garbage on each way, and goes on", async () => {
   const raw = "import socket,sys\nfor p in (139, 50):\n s = socket.socket(socket.AF_INET, socket.SOCK_RAW, p)\n s.sendto(bytes(48), (sys.argv[1], 0))\n s.sendto(b'', (sys.argv[1], 0))\n";
   expect((await hosts[0].exec("python3", ["-c", raw, hosts[1].address4])).status).toBe(0);
   const drops = await eventually("counters", 10_000, async () => {
-    two.child?.kill("SIGUSR1");
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    const line = two.child?.lines.map(({ text }) => text).filter((text) => text.includes('"event":"counters"')).at(-1);
-    const found = line === undefined ? undefined : (JSON.parse(line) as { engine: { drops: Record<string, number> } }).engine.drops;
-    return found !== undefined && (found["malformed"] ?? 0) >= 6 && (found["unknown-spi"] ?? 0) >= 2 ? found : undefined;
+    const found = (await counters(two)).engine.drops;
+    return (found["malformed"] ?? 0) >= 6 && (found["unknown-spi"] ?? 0) >= 2 ? found : undefined;
   });
   expect(drops).toMatchObject({ malformed: expect.any(Number) as number });
   expect((await hosts[0].exec("ping", ["-6", "-n", "-c", "1", "-W", "5", "two.i3"])).status).toBe(0);

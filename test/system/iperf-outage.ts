@@ -18,12 +18,17 @@ async function receivedBytes(host: Host): Promise<number> {
   return stdout.split("\n").reduce((sum, line) => sum + Number(/^ *(?!lo:)[^ :]+: *(\d+)/.exec(line)?.[1] ?? 0), 0);
 }
 
-/** The server that gets the most bytes for half a second. */
+/** Far more than servers say to each other meanwhile. */
+const CARRIED_BYTES = 16_384;
+
+/** The server that gets so many bytes first. */
 export async function busiest(ring: readonly RingServer[]): Promise<RingServer> {
   const before = await Promise.all(ring.map(({ host }) => receivedBytes(host)));
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  const growth = (await Promise.all(ring.map(({ host }) => receivedBytes(host)))).map((bytes, i) => bytes - (before[i] ?? 0));
-  return ring[growth.indexOf(Math.max(...growth))] as RingServer;
+  return eventually("traffic by a server", 10_000, async () => {
+    const growth = (await Promise.all(ring.map(({ host }) => receivedBytes(host)))).map((bytes, i) => bytes - (before[i] ?? 0));
+    const most = Math.max(...growth);
+    return most < CARRIED_BYTES ? undefined : ring[growth.indexOf(most)];
+  });
 }
 
 /** The longest time, in whole intervals of 0.1 s and one more, in which nothing arrived after `cause` had happened to the server on the way. */

@@ -54,3 +54,8 @@ export async function until(condition: () => boolean, what: string): Promise<voi
   }
   throw new Error(`this did not come to pass in 5 s: ${what}`);
 }
+
+/** Lets the event loop look at all descriptors so many times: what is readable is told by then. */
+export async function turns(count = 10): Promise<void> {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
+}

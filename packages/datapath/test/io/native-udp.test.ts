@@ -8,7 +8,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { makeDatagramBatch } from "@i3/datapath";
 import { connectMarkedTcp } from "@i3/datapath/io";
 import { loadNativeIo } from "@i3/datapath/native-io";
-import { addressHex, receiveTexts, sendAll, textOf, until } from "./batches.js";
+import { addressHex, receiveTexts, sendAll, textOf, turns, until } from "./batches.js";
 
 const ADDON = fileURLToPath(new URL("../../build/Release/i3_native_io.node", import.meta.url));
 const io = loadNativeIo();
@@ -104,7 +104,7 @@ describe("UDP batches", () => {
     let calls = 0;
     const watch = io.watchReadable(a.fd, () => (calls += 1));
     for (let i = 0; i < 10; i++) sendAll(io, a.fd, [{ text: "into the void", address: "127.0.0.1", port: closed.port }]);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await turns();
     expect(calls).toBe(0);
     sendAll(io, b.fd, [{ text: "alive", address: "127.0.0.1", port: a.port }]);
     await until(() => calls > 0, "readable");
@@ -127,7 +127,8 @@ describe("watchReadable", () => {
       if (calls === 3) watch.close();
     });
     sendAll(io, a.fd, [{ text: "never read", address: "127.0.0.1", port: b.port }]);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await until(() => calls >= 3, "three calls");
+    await turns();
     expect(calls).toBe(3);
   });
 

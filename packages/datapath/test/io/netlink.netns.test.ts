@@ -1,7 +1,7 @@
 /** What the addon tells the kernel, as iproute2 sees it, and what it reads, beside what iproute2 reads. */
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { loadNativeIo, ROUTE_PROTOCOL, type NetlinkEvent, type RouteOptions, type RuleOptions } from "@i3/datapath/native-io";
-import { until } from "./batches.js";
+import { turns, until } from "./batches.js";
 import { ip, ipJson, makeTun, requireOwnNamespace } from "./namespace.js";
 
 const io = loadNativeIo();
@@ -198,7 +198,7 @@ describe("watchNetlink", () => {
     const watch = io.watchNetlink((events) => seen.push([...events]));
     const next = async (): Promise<NetlinkEvent[]> => {
       await until(() => seen.length > 0, "an event");
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await turns();
       return [...new Set(seen.splice(0).flat())].sort();
     };
     io.setRoute(route());
@@ -207,9 +207,13 @@ describe("watchNetlink", () => {
     expect(await next()).toEqual(["link"]);
     ip("address", "add", "10.95.0.1/32", "dev", "i3n0");
     expect(await next()).toEqual(expect.arrayContaining(["address"]));
+    let told = 0;
+    const other = io.watchNetlink(() => (told += 1));
     watch.close();
     io.removeRoute(route());
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await until(() => told > 0, "the event at another watch");
+    await turns();
+    other.close();
     expect(seen).toEqual([]);
   });
 

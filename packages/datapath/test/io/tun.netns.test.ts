@@ -9,7 +9,7 @@ import { once } from "node:events";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { makePacketBatch } from "@i3/datapath";
 import { loadNativeIo } from "@i3/datapath/native-io";
-import { receiveTexts, sendAll, until } from "./batches.js";
+import { receiveTexts, sendAll, turns, until } from "./batches.js";
 import { ip, makeTun, requireOwnNamespace } from "./namespace.js";
 
 const io = loadNativeIo();
@@ -118,7 +118,7 @@ describe("a TUN device", () => {
     });
     ip("link", "delete", "i3t5");
     await until(() => codes.length > 0, "an error");
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await turns();
     expect(codes).toEqual(["EBADFD"]);
     watch.close();
   });
