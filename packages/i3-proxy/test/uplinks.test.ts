@@ -9,7 +9,7 @@ import { addHost, bookOf, placesOf, World, type Host, type HostOptions, type Nod
 import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
 
 const EVERY_MS = 5;
-/** Of what anybody says to a server: far less than a second's worth of it. */
+/** Questions of one search, and of the way back for a while. */
 const MAX_ASKED = 60;
 
 interface Bed {
@@ -164,6 +164,24 @@ describe("what is no dead interface", () => {
     bed.world.run(10_000);
     expect(bed.mover.proxy.client.firstHop()).not.toBeNull();
     expect(uplinkLines(bed)).toEqual([]);
+  });
+
+  it("a single answer by the other interface, when servers come back", () => {
+    const bed = makeBed({ security: "none" });
+    const { world, ring, first } = bed;
+    for (const server of ring) server.down = true;
+    world.run(5_000);
+    const { uplinkCounters } = bed.mover.proxy.client;
+    const { asked } = uplinkCounters;
+    world.run(2_000, () => uplinkCounters.asked > asked);
+    for (const server of ring) server.down = false;
+    // The next round, and not the one after it.
+    first.isDead = true;
+    world.run(1_950);
+    first.isDead = false;
+    world.run(5_000);
+    expect(uplinkLines(bed)).toEqual([]);
+    expect(bed.mover.proxy.client.firstHop()).not.toBeNull();
   });
 
   it("a path that loses one packet in fifty", () => {
