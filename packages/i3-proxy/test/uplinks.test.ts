@@ -174,10 +174,11 @@ describe("what is no dead interface", () => {
     const { uplinkCounters } = bed.mover.proxy.client;
     const { asked } = uplinkCounters;
     world.run(2_000, () => uplinkCounters.asked > asked);
+    world.run(100);
     for (const server of ring) server.down = false;
     // The next round, and not the one after it.
     first.isDead = true;
-    world.run(1_950);
+    world.run(1_850);
     first.isDead = false;
     world.run(5_000);
     expect(uplinkLines(bed)).toEqual([]);
