@@ -3,6 +3,7 @@
  *
  *     s1 s2 s3 ── core ── 5 ms ── nat ── host                    one level
  *                  └───── 5 ms ── carrier ── nat ── host         two levels: a carrier's NAT, endpoint-independent and port-restricted, before each
+ *                  └───── 5 ms ── host                           two families: one host with IPv4 alone, one with IPv6 alone
  */
 import { Laptop, startRing } from "@i3/demo";
 import { Topology, type Host, type Router } from "@i3/netns";
@@ -51,6 +52,32 @@ export async function openNatBed(kinds: readonly Kind[], levels: 1 | 2): Promise
     for (const { laptop, name } of all) await laptop.writeBook(Object.fromEntries(all.filter((other) => other.name !== name).map((other) => [other.name, other.laptop])));
     for (let first = 0; first < all.length; first += STARTS_AT_ONCE) await Promise.all(all.slice(first, first + STARTS_AT_ONCE).map(({ laptop }) => laptop.start()));
     return { near, far, close: () => topology.close() };
+  } catch (error) {
+    await topology.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Servers of both families; a host of IPv4 alone is near, one of IPv6 alone is far. */
+export async function openFamilyBed(): Promise<NatBed> {
+  const topology = await Topology.create();
+  try {
+    const core = topology.router("core");
+    const servers = Array.from({ length: 3 }, (_, i) => {
+      const server = topology.host(`s${i + 1}`);
+      topology.link(core, server, { subnet: `192.0.2.${4 * (i + 1)}/30`, subnet6: `2001:db8:0:${i + 1}::/64` });
+      return server;
+    });
+    const hosts = [topology.host("four"), topology.host("six")];
+    for (const host of hosts) topology.link(core, host, { ...(host.name === "four" ? { subnet: "198.51.100.4/30" } : { subnet6: "2001:db8:1::/64" }), wan: { delayMs: ONE_WAY_MS } });
+    await topology.up();
+    await startRing(servers, { hasBothFamilies: true });
+    const serverAddresses = servers.flatMap((server) => [server.address4, server.address6]);
+    const members: Member[] = [];
+    for (const host of hosts) members.push({ kind: null, name: `${host.name}.i3`, laptop: await Laptop.make(host, { serverAddresses, logLevel: "info" }) });
+    for (const { laptop, name } of members) await laptop.writeBook(Object.fromEntries(members.filter((other) => other.name !== name).map((other) => [other.name, other.laptop])));
+    await Promise.all(members.map(({ laptop }) => laptop.start()));
+    return { near: members.slice(0, 1), far: members.slice(1), close: () => topology.close() };
   } catch (error) {
     await topology.close().catch(() => undefined);
     throw error;

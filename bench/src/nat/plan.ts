@@ -2,7 +2,7 @@
 import { wantedRows } from "../wanted-rows.js";
 import { KINDS, kindName, type By, type Kind } from "./kinds.js";
 
-export const ROWS = ["one-level", "two-levels"] as const;
+export const ROWS = ["one-level", "two-levels", "two-families"] as const;
 export type RowName = (typeof ROWS)[number];
 
 export interface Plan {

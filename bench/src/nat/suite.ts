@@ -1,10 +1,10 @@
 /**
  * Suite `nat`: every kind of NAT against every other (bench/README.md). Real proxies, a ring of three, NATs of nftables.
  *
- *     npm run bench -- nat [--json FILE] [--only one-level,two-levels] [--quick]
+ *     npm run bench -- nat [--json FILE] [--only one-level,two-levels,two-families] [--quick]
  */
 import { makeRow, type Row } from "../report.js";
-import { openNatBed, pairName, type Member } from "./bed.js";
+import { openFamilyBed, openNatBed, pairName, type Member } from "./bed.js";
 import { kindName, mustBeDirect, type Kind } from "./kinds.js";
 import { makePlan, say } from "./plan.js";
 
@@ -34,7 +34,24 @@ export async function nat(options: { readonly quick: boolean; readonly only: str
     printMatrix(name, kinds, met);
     made.push(...met.map((each) => rowOf(name, each, levels)));
   }
+  if (rows.has("two-families")) made.push(...(await meetFamilies()));
   return made;
+}
+
+const FAMILIES = "IPv4 only <-> IPv6 only";
+
+/** By i3 both ways. */
+async function meetFamilies(): Promise<readonly Row[]> {
+  say("a host with IPv4 alone and one with IPv6 alone are started");
+  const bed = await openFamilyBed();
+  try {
+    const [four, six] = [bed.near[0] as Member, bed.far[0] as Member];
+    const met = [await meet(four, six), await meet(six, four)];
+    process.stdout.write(`two-families: ${FAMILIES}: ${met.map(({ answerMs, directMs }) => (answerMs === null ? "-" : directMs === null ? "i" : "D")).join(" and ")}\n`);
+    return [makeRow({ name: `two-families, ${FAMILIES}: by i3, first answer`, unit: "ms", better: "lower", runs: met.map(({ answerMs }) => answerMs ?? NaN), baselines: {} })];
+  } finally {
+    await bed.close();
+  }
 }
 
 async function meetAll(kinds: readonly Kind[], levels: 1 | 2): Promise<readonly Met[]> {

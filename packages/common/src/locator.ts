@@ -70,6 +70,9 @@ export function decodeLocator(bytes: Uint8Array): Locator {
 export const sameLocator = (a: Locator, b: Locator): boolean =>
   a.port === b.port && sameBytes(a.address, b.address);
 
+/** Both of IPv4, or both of IPv6. */
+export const isSameFamily = (a: Locator, b: Locator): boolean => a.address.length === b.address.length;
+
 /** The same address, port, socket and place of ours. */
 export const sameViaLocator = (a: ViaLocator, b: ViaLocator): boolean =>
   sameLocator(a, b) && (a.via ?? "udp") === (b.via ?? "udp") && sameLocal(a.local, b.local) && (a.interfaceIndex ?? 0) === (b.interfaceIndex ?? 0);

@@ -197,8 +197,8 @@ export interface Lease {
 export interface RefreshAnswers {
   /** The ring keys whose triggers are refreshed here. */
   readonly range: Responsibility;
-  /** The server that owners are to give their replicas to. */
-  readonly replica: Locator | null;
+  /** Where the server is that owners are to give their replicas to, at most one locator of each family; an owner is told the one of its own. */
+  readonly replicas: readonly Locator[];
   /** How long a trigger lives from its refresh, 1 to 65,535 ms. */
   readonly lifeMs: number;
 }

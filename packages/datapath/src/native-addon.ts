@@ -132,8 +132,8 @@ export interface NativeEngineAddon {
   engineSetTriggers(handle: EngineHandle, ringKey: Uint8Array, packed: Uint8Array): EngineStatus;
   engineSetLease(handle: EngineHandle, id: Uint8Array, owner: Uint8Array, token: Uint8Array, index: number, endMs: number, isReplica: boolean): EngineStatus;
   engineRemoveLease(handle: EngineHandle, id: Uint8Array): EngineStatus;
-  /** `kind` as below; `replica`: an endpoint. */
-  engineSetRefreshAnswers(handle: EngineHandle, kind: number, from: Uint8Array, to: Uint8Array, replica: Uint8Array | null, lifeMs: number): EngineStatus;
+  /** `kind` as below; replicas: an endpoint of IPv4, and one of IPv6. */
+  engineSetRefreshAnswers(handle: EngineHandle, kind: number, from: Uint8Array, to: Uint8Array, replica4: Uint8Array | null, replica6: Uint8Array | null, lifeMs: number): EngineStatus;
   engineRemoveRefreshAnswers(handle: EngineHandle): void;
   engineSetChallengeAnswers(handle: EngineHandle, kind: number, from: Uint8Array, to: Uint8Array, secret: Uint8Array, nodeKey: Uint8Array, wallOffsetMs: number): EngineStatus;
   engineRemoveChallengeAnswers(handle: EngineHandle): void;

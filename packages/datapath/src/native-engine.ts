@@ -21,7 +21,7 @@ import { noFlow, prepareAction } from "./reference/flow-table.js";
 import { requireResponder } from "./reference/hip-responder.js";
 import { requireLength } from "./reference/octets.js";
 import { prepareServices, requireStrength, STRONGEST } from "./reference/services.js";
-import { requireAnswers, requireLease } from "./reference/refresh-rules.js";
+import { replicasOf, requireAnswers, requireLease } from "./reference/refresh-rules.js";
 import { ID_BYTES, RING_KEY_BYTES } from "./wire/data-header.js";
 
 /** In the order of `enum class Drop` in native/engine/counters.h. */
@@ -171,7 +171,7 @@ export class NativeEngine implements Datapath {
   setRefreshAnswers(answers: RefreshAnswers | null): void {
     if (answers === null) return this.#addon.engineRemoveRefreshAnswers(this.#handle);
     requireAnswers(answers);
-    settle(this.#addon.engineSetRefreshAnswers(this.#handle, ...packRange(answers.range), endpointOf(answers.replica), answers.lifeMs));
+    settle(this.#addon.engineSetRefreshAnswers(this.#handle, ...packRange(answers.range), ...replicasOf(answers), answers.lifeMs));
   }
 
   setChallengeAnswers(answers: ChallengeAnswers | null): void {

@@ -35,6 +35,7 @@ const REFUSALS: Readonly<Record<number, { readonly why: string; readonly remedy:
   [REFUSAL.wrongKey]: { why: "the key is not the one of this id", remedy: "Look whether the key is the one that the id was made of." },
   [REFUSAL.quota]: { why: "it keeps no more triggers of this address, or at this id", remedy: "Remove triggers that are no longer used, or ask who runs the server for a higher triggers-per-source. A group has at most 128 members, 112 of them behind one address: more need a tree of groups." },
   [REFUSAL.unsupported]: { why: "it does not take such triggers", remedy: "Claims to names need claims-per-name in the servers' configuration." },
+  [REFUSAL.otherFamily]: { why: "its server has no address of this host's family, IPv4 or IPv6", remedy: "Ask who runs the servers to give each an address of both, or give this host one of the other family." },
   [REFUSAL.expired]: { why: "the certificate or a consent has ended", remedy: "Get a new one from who gave it, and look at this machine's clock." },
 };
 

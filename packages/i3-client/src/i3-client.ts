@@ -70,7 +70,8 @@ export class I3Client {
         else if (event.kind === "path-changed") this.#shortcuts.pathChanged(event.id);
       },
       firstHop: () => this.#servers.firstHop(),
-      servers: () => this.#servers.list(),
+      servers: () => this.#servers.listFamily(),
+      leaveFamily: () => this.#servers.leaveFamily(this.#nowMs),
       isTrusted: (locator: Locator) => this.#servers.isTrusted(locator),
       witness: (besides: readonly Locator[]) => this.#servers.witness(besides),
       answers: (nowMs: number, locator: Locator) => this.#servers.answers(nowMs, locator),

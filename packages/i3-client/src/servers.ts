@@ -5,6 +5,9 @@
  * stopped on a path of up to 200 ms. One that carries packets of ours now is asked more often, and again sooner: it is dead after six, at most
  * 1.24 s after it stopped on a path of up to 90 ms, so that TCP's third retransmission finds another way. The others are asked every half minute,
  * to know where to go.
+ *
+ * A server may have a locator of each family. Each is an entry of its own; only those of the family in use, the first hop's, are chosen while one of
+ * them lives, and servers name each other in the family in which they are asked: so a server is met by one of its two.
  */
 import { bytesKey, encodeControl, locatorKey, NONCE_BYTES, sameLocator, type ControlMessage, type Locator } from "@i3/common";
 
@@ -17,6 +20,10 @@ const PING_IDLE_MS = 30_000;
 /** While a server has never answered; and a configured one that is dead, while none answers: servers that have just started do not. */
 const PING_UNKNOWN_MS = 1_000;
 const PING_DEAD_MS = 5_000;
+/** A family is kept so long at least: servers of both may say that they cannot be reached. */
+const FAMILY_MS = 10_000;
+/** In the family that is not in use: an address that this host may not be able to send to at all. */
+const PING_OTHER_FAMILY_MS = 30_000;
 /** One in use that lives has answered in this time, on a path of up to 1 s. */
 const LATELY_MS = 2_000;
 /** How long an answer is waited for, within bounds, and how many may be missed: nine round trips in all. */
@@ -29,7 +36,8 @@ interface Patience {
 const PATIENCE: Patience = { roundTrips: 3, minMs: 600, maxMs: 3_000, misses: 3 };
 const PATIENCE_CARRYING: Patience = { roundTrips: 1.5, minMs: 140, maxMs: 1_500, misses: 6 };
 const MAX_SERVERS = 256;
-const MAX_LISTED = 32;
+/** Locators: each of the 32 servers of a list may have two. */
+const MAX_LISTED = 64;
 const FORGET_UNUSED_MS = 600_000;
 /** Questions to which a late answer still counts: on a path slower than we wait, all answers are late. */
 const MAX_QUESTIONS = 8;
@@ -87,6 +95,9 @@ export class Servers {
   #firstHop: Server | null = null;
   #isSilent = false;
   #heardMs = -Infinity;
+  /** Length of its addresses; null before the first. */
+  #family: number | null = null;
+  #leftFamilyMs = -Infinity;
 
   /** `neededBy`: whether triggers or paths depend on a server. `carries`: whether packets of ours go to it now. */
   constructor(environment: ClientEnvironment, neededBy: (locator: Locator) => boolean, carries: (locator: Locator) => boolean) {
@@ -122,6 +133,16 @@ export class Servers {
     this.#chooseFirstHop();
   }
 
+  /** Its servers have no address of the family in use: the other one is used, if a configured server answers there. */
+  leaveFamily(nowMs: number): void {
+    const other = this.#nearest((server) => server.configured && !this.#isOfFamily(server));
+    if (other === null || nowMs - this.#leftFamilyMs < FAMILY_MS) return;
+    this.#leftFamilyMs = nowMs;
+    this.#family = other.locator.address.length;
+    this.#firstHop = null;
+    this.#chooseFirstHop();
+  }
+
   /** The nearest living server, where packets without a better way go. */
   firstHop(): Locator | null {
     return this.#firstHop?.locator ?? null;
@@ -129,7 +150,7 @@ export class Servers {
 
   /** Whom to ask what others say: the nearest living server that is configured and not one of these; the first hop when there is none. */
   witness(besides: readonly Locator[]): Locator | null {
-    const witness = this.#nearest(({ configured, locator }) => configured && !besides.some((other) => sameLocator(other, locator)));
+    const witness = this.#nearest((server) => server.configured && this.#isOfFamily(server) && !besides.some((other) => sameLocator(other, server.locator)));
     return (witness ?? this.#firstHop)?.locator ?? null;
   }
 
@@ -193,6 +214,11 @@ export class Servers {
   clockOffsetMs(): number | null {
     const offsets = [...this.#servers.values()].flatMap((s) => (s.clockOffsetMs === null ? [] : [s.clockOffsetMs])).sort((a, b) => a - b);
     return offsets[Math.floor((offsets.length - 1) / 2)] ?? null;
+  }
+
+  /** Those of the family in use. */
+  listFamily(): readonly ServerStatus[] {
+    return this.list().filter((server) => this.#isOfFamily(server));
   }
 
   list(): readonly ServerStatus[] {
@@ -291,7 +317,12 @@ export class Servers {
     return server.liveness === "alive" && this.#carries(server.locator) ? PATIENCE_CARRYING : PATIENCE;
   }
 
+  #isOfFamily({ locator }: Pick<Server, "locator">): boolean {
+    return this.#family === null || locator.address.length === this.#family;
+  }
+
   #intervalMs(server: Server): number {
+    if (server.liveness !== "alive" && this.#firstHop !== null && !this.#isOfFamily(server) && !server.isAwaited) return PING_OTHER_FAMILY_MS;
     if (server.liveness === "dead") return this.#firstHop === null && server.configured ? PING_UNKNOWN_MS : PING_DEAD_MS;
     if (server.liveness === "unknown") return PING_UNKNOWN_MS;
     if (server.misses > 0) return 0;
@@ -330,11 +361,13 @@ export class Servers {
 
   #chooseFirstHop(): void {
     // One that was only heard of may serve its own keys; it speaks for the whole ring only when no configured one is left.
-    const nearest = this.#nearest((server) => server.configured) ?? this.#nearest(() => true);
+    const isOfFamily = (server: Server): boolean => this.#isOfFamily(server);
+    const nearest = this.#nearest((server) => server.configured && isOfFamily(server)) ?? this.#nearest((server) => server.configured) ?? this.#nearest(isOfFamily) ?? this.#nearest(() => true);
     const current = this.#firstHop;
     const keeps = current?.liveness === "alive" && (current.configured || nearest?.configured === false) && nearest !== null && nearest.rttMs > current.rttMs * SWITCH_FACTOR;
     if (keeps || nearest === current) return;
     this.#firstHop = nearest;
+    if (nearest !== null) this.#family = nearest.locator.address.length;
     this.#environment.datapath.setDefaultServer(nearest?.locator ?? null);
   }
 }

@@ -97,6 +97,7 @@ export class TriggerKeeper {
   readonly #emit: (event: ClientEvent) => void;
   readonly #firstHop: () => Locator | null;
   readonly #learn: (locator: Locator) => void;
+  readonly #leaveFamily: () => void;
   readonly #kept = new Map<string, Kept>();
   /** By the same ids. One that is removed may outlive its trigger. */
   readonly #replicas = new Map<string, Kept>();
@@ -106,13 +107,14 @@ export class TriggerKeeper {
   #lastCounter = 0;
   #elsewhereMs = -Infinity;
 
-  constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; firstHop(): Locator | null; learn(locator: Locator): void; witness(besides: readonly Locator[]): Locator | null }) {
+  constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; firstHop(): Locator | null; learn(locator: Locator): void; leaveFamily(): void; witness(besides: readonly Locator[]): Locator | null }) {
     this.#environment = environment;
     this.#checks = new PlaceChecks(environment, { serverOf: (key) => this.#placed(key)[0]?.server ?? null, witness: (besides) => owner.witness(besides) });
     this.#questions = new Questions(environment);
     this.#emit = (event) => owner.emit(event);
     this.#firstHop = () => owner.firstHop();
     this.#learn = (locator) => owner.learn(locator);
+    this.#leaveFamily = () => owner.leaveFamily();
   }
 
   /**
@@ -320,7 +322,7 @@ export class TriggerKeeper {
   }
 
   #refused(nowMs: number, kept: Kept, code: number): boolean {
-    if (kept.state === "locating") return false;
+    if (kept.state === "locating") return code === REFUSAL.otherFamily && this.#unreachable(nowMs, kept);
     kept.refusal = code;
     const isForgotten = kept.isReplica && kept.state === "live" && code === REFUSAL.notResponsible;
     switch (isForgotten ? REFUSAL.badCookie : code) {
@@ -344,6 +346,16 @@ export class TriggerKeeper {
       this.#enter(nowMs, kept, "locating");
       kept.nextMs = nowMs + QUOTA_PAUSE_MS;
     }
+    return true;
+  }
+
+  /** Its server has no address of the family in which we ask. */
+  #unreachable(nowMs: number, kept: Kept): boolean {
+    kept.refusal = REFUSAL.otherFamily;
+    this.#questions.drop(kept);
+    this.#emit({ kind: "trigger-refused", id: kept.id, code: REFUSAL.otherFamily });
+    kept.nextMs = nowMs + QUOTA_PAUSE_MS;
+    this.#leaveFamily();
     return true;
   }
 

@@ -258,7 +258,7 @@ describe("a trigger is inserted as fast as ever", () => {
       left -= 1;
       if (lost === "TRIGGER") return null;
       server.script = () => undefined;
-      server.answer(message);
+      server.answer(message, server.locator);
       return null;
     };
     ring.client.insertTrigger(0, ID, SIGNER);

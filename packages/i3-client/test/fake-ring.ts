@@ -3,7 +3,7 @@
  * a delay, and a filter that loses datagrams. After every turn it checks that the client's next deadline lies in the future.
  */
 import {
-  bytesKey, decodeControl, encodeControl, isTriggerStack, locatorKey, makeLocator, ringKey, sameBytes, sameLocator, toHex, type ControlMessage, type Locator, type TriggerMessage,
+  bytesKey, decodeControl, encodeControl, isSameFamily, isTriggerStack, locatorKey, makeLocator, REFUSAL, ringKey, sameBytes, sameLocator, toHex, type ControlMessage, type Locator, type TriggerMessage,
 } from "@i3/common";
 import { classifyDatagram } from "@i3/datapath";
 import { keyOwnsId, refreshStep, verifyTrigger } from "@i3/hip";
@@ -39,7 +39,11 @@ interface Stored {
 export class FakeServer {
   readonly locator: Locator;
   readonly key: Uint8Array;
+  /** Where clients of IPv6 reach it. */
+  other: Locator | null = null;
   down = false;
+  /** Nothing arrives there. */
+  isDeafAt: (at: Locator) => boolean = () => false;
   /** One way, ms. */
   delayMs = 10;
   clockAheadMs = 0;
@@ -62,7 +66,13 @@ export class FakeServer {
     return this.heard.filter(({ message }) => message.type === type).length;
   }
 
-  answer(message: ControlMessage): ControlMessage | null {
+  /** As clients of one family reach it. */
+  towards(at: Locator): Locator | null {
+    return isSameFamily(this.locator, at) ? this.locator : this.other;
+  }
+
+  /** `at`: its locator that was asked. */
+  answer(message: ControlMessage, at: Locator): ControlMessage | null {
     this.heard.push({ atMs: this.ring.nowMs, message });
     const scripted = this.script(message);
     if (scripted !== undefined) return scripted;
@@ -70,7 +80,9 @@ export class FakeServer {
       case "PING": return { type: "PONG", timeMs: Math.floor(WALL_START_MS + this.ring.nowMs) + this.clockAheadMs, observed: CLIENT, nodeKey: this.key };
       case "LOCATE": {
         const owner = this.ring.ownerOf(message.ringKey);
-        return { type: "LOCATED", ringKey: message.ringKey, node: { key: owner.key, locator: owner.locator } };
+        const locator = owner.towards(at);
+        if (locator === null) return { type: "REFUSED", code: REFUSAL.otherFamily, subject: message.ringKey };
+        return { type: "LOCATED", ringKey: message.ringKey, node: { key: owner.key, locator } };
       }
       case "CHALLENGE_REQUEST": return this.challenge(message.ringKey);
       case "TRIGGER": return this.#trigger(message);
@@ -216,7 +228,7 @@ export class FakeRing {
   }
 
   #at(locator: Locator): FakeServer | undefined {
-    return this.servers.find((server) => locatorKey(server.locator) === locatorKey(locator));
+    return this.servers.find((server) => [server.locator, server.other].some((at) => at !== null && locatorKey(at) === locatorKey(locator)));
   }
 
   #fly(from: Locator, to: Locator, bytes: Uint8Array, delayMs: number): void {
@@ -234,14 +246,14 @@ export class FakeRing {
       return;
     }
     const server = this.#at(to);
-    if (server === undefined || server.down) return;
+    if (server === undefined || server.down || server.isDeafAt(to)) return;
     const { message, nonce } = decodeControl(bytes);
     this.overhears(message, nonce);
-    const answer = server.answer(message);
+    const answer = server.answer(message, to);
     if (answer === null) return;
     const encoded = encodeControl(answer, nonce);
     if (encoded.length > bytes.length) throw new Error(`${answer.type} is larger than ${message.type}`);
-    this.#fly(server.locator, from, encoded, server.delayMs);
+    this.#fly(to, from, encoded, server.delayMs);
   }
 
   #collect(): void {

@@ -483,11 +483,11 @@ describe("messages between servers", () => {
   });
 
   it("who is responsible, and has the replicas, is what the engine answers refreshes by; once it leaves, it answers none", () => {
-    expect(new ServerBench().engine.answers).toEqual({ range: { kind: "all" }, replica: null, lifeMs: 30_000 });
+    expect(new ServerBench().engine.answers).toEqual({ range: { kind: "all" }, replicas: [], lifeMs: 30_000 });
     const alone = new ServerBench({ ring: RING, members: [MEMBER] });
-    expect(alone.engine.answers).toMatchObject({ range: { kind: "none" }, replica: null });
+    expect(alone.engine.answers).toMatchObject({ range: { kind: "none" }, replicas: [] });
     const bench = new PairBench();
-    expect(bench.engine.answers).toEqual({ range: { kind: "range", from: bench.peer.key, to: bench.self.key }, replica: MEMBER, lifeMs: 30_000 });
+    expect(bench.engine.answers).toEqual({ range: { kind: "range", from: bench.peer.key, to: bench.self.key }, replicas: [MEMBER], lifeMs: 30_000 });
     bench.core.leave(bench.nowMs);
     expect(bench.engine.answers).toMatchObject({ range: { kind: "none" } });
   });

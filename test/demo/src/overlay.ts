@@ -34,6 +34,8 @@ export interface RingOptions {
   readonly limits?: string;
   /** Whether WebSockets are taken at TCP port 443 too. @default false */
   readonly fallback?: boolean;
+  /** Clients of IPv6 reach the servers too. @default false */
+  readonly hasBothFamilies?: boolean;
 }
 
 /** A certificate of its own and its key, `server.crt` and `server-tls.key` in the host's folder. */
@@ -80,7 +82,7 @@ export async function startRing(hosts: readonly Host[], options: RingOptions = {
     const configFile = await host.writeFile("i3-server.xml", `<i3-server version="1">
   <identity key-file="server.key"/>
   <listen address="::" port="${I3_PORT}"/>
-  <advertise address="${host.address4}" port="${I3_PORT}"/>
+  <advertise address="${host.address4}" port="${I3_PORT}"/>${options.hasBothFamilies === true ? `<advertise-other address="${host.address6}" port="${I3_PORT}"/>` : ""}
   <ring credential-file="server.credential">${members}</ring>${fallback}${options.limits ?? ""}
 </i3-server>
 `);

@@ -2,7 +2,7 @@
 import { ENDPOINT, ENGINE_ATTRIBUTES, I3_PORT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
 import { element, implied, list, maybe, one, readDocument, Refusal, required, retired, withDefault, type ValueType } from "./schema.js";
-import { FILE, PORT, wholeNumber, word } from "./value-types.js";
+import { FILE, PORT, wholeNumber, word, type IpHost } from "./value-types.js";
 
 const MAX_MEMBERS = 32;
 /** What the packet engine holds: LIMITS.triggers of @i3/datapath, from which this package cannot import. */
@@ -17,6 +17,8 @@ export interface ServerConfig {
   readonly listen: IpEndpoint;
   /** Where others reach this server, when that is not the address it finds out. */
   readonly advertise: IpEndpoint | undefined;
+  /** Where clients of the other family reach it; never of the family of `advertise`. Undefined: found out when `advertise` is. */
+  readonly advertiseOther: IpEndpoint | undefined;
   /** Undefined: a ring of one. */
   readonly ring: { /** Of this server, as i3-server ring admit makes them. */ readonly credentialFile: string; /** 0–32 to join through. */ readonly members: readonly Endpoint[] } | undefined;
   /** WebSockets over TLS for hosts whose networks let no UDP through; undefined: none are taken. */
@@ -54,6 +56,9 @@ const ENGINE = element({ kind: withDefault(word(["auto", "native", "reference"])
   return engine;
 });
 
+/** Whether packets of a family arrive: `::` alone is for both. The address may be another one, of a NAT. */
+const takes = (listen: IpHost, { kind }: IpHost): boolean => listen.kind === kind || listen.text === "::";
+
 const SECRET_FILE: ValueType<never> = {
   expected: 'credential-file="…" in its place, for each server another file, made with: i3-server ring admit',
   parse: () => new Refusal("is a secret that all servers of a ring share, which none does any more"),
@@ -65,6 +70,7 @@ const SERVER = element(
     identity: one(IDENTITY),
     listen: implied(LISTEN),
     advertise: maybe(ipEndpoint(I3_PORT)),
+    "advertise-other": maybe(ipEndpoint(I3_PORT)),
     ring: maybe(
       element({ "credential-file": required(FILE), "secret-file": retired(SECRET_FILE) }, { member: list(ENDPOINT, 0, MAX_MEMBERS) }, ({ credentialFile, member: members }) => ({
         credentialFile,
@@ -76,7 +82,13 @@ const SERVER = element(
     log: implied(LOG),
     engine: implied(ENGINE),
   },
-  (config): ServerConfig => config,
+  (config, site): ServerConfig => {
+    const { listen, advertise, advertiseOther: other } = config;
+    const fail = (problem: string, expected: string): never => site.failInside("advertise-other", site.line, problem, expected);
+    if (other === undefined) return config;
+    if (other.host.kind === advertise?.host.kind) return fail("of the same family as <advertise>", "an address of the other one");
+    return takes(listen.host, other.host) ? config : fail(`nothing of its family arrives at <listen address="${listen.host.text}">`, 'listen address="::", which is for both');
+  },
 );
 
 /**

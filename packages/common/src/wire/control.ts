@@ -9,7 +9,7 @@
  * Unknown trailing array elements and padding are ignored; another version or type is a WireError.
  */
 import { WireError } from "../errors.js";
-import { decodeLocator, encodeLocator, type Locator } from "../locator.js";
+import { decodeLocator, encodeLocator, isSameFamily, type Locator } from "../locator.js";
 import { isProofKeyKind, KEY_BYTES, KEY_KIND, type KeyKind, type ProofKeyKind, type TriggerKeyKind } from "./key-kinds.js";
 import { BodyReader, decodeBody, packBody, type BodyValue } from "./msgpack.js";
 import { MAX_RECORD_BYTES, MIN_RECORD_BYTES } from "./record.js";
@@ -42,6 +42,12 @@ export interface RingNode {
   /** 16 bytes. */
   readonly key: Uint8Array;
   readonly locator: Locator;
+}
+
+/** What a server says of itself. */
+export interface RingSender extends RingNode {
+  /** Of the other family than `locator`, for clients of that. Not in ALIVE and ALIVE_YES, which are short. @default none */
+  readonly other?: Locator;
 }
 
 export const TRIGGER_ACTION = { insert: 1, remove: 2 } as const;
@@ -84,7 +90,7 @@ export interface ProofMessage {
 }
 
 export const REFUSAL = {
-  notResponsible: 1, badCookie: 2, badSignature: 3, oldCounter: 4, wrongKey: 5, quota: 6, unsupported: 7, notYourAddress: 8, expired: 9, responsible: 10,
+  notResponsible: 1, badCookie: 2, badSignature: 3, oldCounter: 4, wrongKey: 5, quota: 6, unsupported: 7, notYourAddress: 8, expired: 9, responsible: 10, otherFamily: 11,
 } as const;
 
 /** Of a record that is past its end; its other codes are of {@link REFUSAL}. */
@@ -115,18 +121,18 @@ export type ControlMessage =
   | { readonly type: "CHECK"; readonly spi: number; readonly flags: number }
   /** `observed`: where the CHECK came from. */
   | { readonly type: "CHECKED"; readonly spi: number; readonly observed: Locator }
-  | { readonly type: "FIND"; readonly from: RingNode; readonly ringKey: Uint8Array }
-  | { readonly type: "FOUND"; readonly from: RingNode; readonly final: boolean; readonly node: RingNode }
-  | { readonly type: "STATE"; readonly from: RingNode }
-  | { readonly type: "STATE_IS"; readonly from: RingNode; readonly pending: boolean; readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] }
-  | { readonly type: "NOTIFY"; readonly from: RingNode }
-  | { readonly type: "ALIVE"; readonly from: RingNode }
-  | { readonly type: "ALIVE_YES"; readonly from: RingNode }
-  | { readonly type: "LEAVING"; readonly from: RingNode; readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] }
+  | { readonly type: "FIND"; readonly from: RingSender; readonly ringKey: Uint8Array }
+  | { readonly type: "FOUND"; readonly from: RingSender; readonly final: boolean; readonly node: RingNode }
+  | { readonly type: "STATE"; readonly from: RingSender }
+  | { readonly type: "STATE_IS"; readonly from: RingSender; readonly pending: boolean; readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] }
+  | { readonly type: "NOTIFY"; readonly from: RingSender }
+  | { readonly type: "ALIVE"; readonly from: RingSender }
+  | { readonly type: "ALIVE_YES"; readonly from: RingSender }
+  | { readonly type: "LEAVING"; readonly from: RingSender; readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] }
   /** `asker`: who gets the answer; `last`: the sender takes the receiver for responsible; `hops`: servers that were asked, the receiver among them. */
-  | { readonly type: "ROUTE"; readonly from: RingNode; readonly ringKey: Uint8Array; readonly asker: RingNode; readonly last: boolean; readonly hops: number }
+  | { readonly type: "ROUTE"; readonly from: RingSender; readonly ringKey: Uint8Array; readonly asker: RingNode; readonly last: boolean; readonly hops: number }
   /** `from` is responsible for the key. */
-  | { readonly type: "ROUTED"; readonly from: RingNode; readonly hops: number }
+  | { readonly type: "ROUTED"; readonly from: RingSender; readonly hops: number }
   /** `credential`: the sender's, 153 bytes. */
   | { readonly type: "HELLO" | "HELLO_YES"; readonly credential: Uint8Array }
   /** `counter`: of the message that could not be taken. */
@@ -155,13 +161,24 @@ const NAMES = new Map(Object.entries(CONTROL_TYPES).map(([name, number]) => [num
 export const isRingMessage = (type: ControlType): boolean => CONTROL_TYPES[type] >= 32 && CONTROL_TYPES[type] < CONTROL_TYPES.RECORD_PUT;
 
 const MAX_SUCCESSORS = 16;
-const nodeValue = (node: RingNode): BodyValue => [node.key, encodeLocator(node.locator)];
+const nodeValue = ({ key, locator }: RingNode): BodyValue => [key, encodeLocator(locator)];
+const senderValue = (from: RingSender): BodyValue => (from.other === undefined ? nodeValue(from) : [from.key, encodeLocator(from.locator), encodeLocator(from.other)]);
 const locatorValueOrNull = (locator: Locator | null): BodyValue => (locator === null ? null : encodeLocator(locator));
 const nodeValueOrNull = (node: RingNode | null): BodyValue => (node === null ? null : nodeValue(node));
 
 function readNode(what: string, value: readonly BodyValue[]): RingNode {
   const reader = new BodyReader(what, value);
   return { key: reader.bytes("key", 16), locator: decodeLocator(reader.view("locator", 6, 18)) };
+}
+
+function readFrom(r: BodyReader): RingSender {
+  const value = r.array("from", 8);
+  const node = readNode("from", value);
+  if (value.length < 3) return node;
+  const other = new BodyReader("from", value.slice(2)).view("other", 6, 18);
+  const sender = { ...node, other: decodeLocator(other) };
+  if (isSameFamily(sender.locator, sender.other)) throw new WireError("from.other", "of the same family");
+  return sender;
 }
 
 function bodyOf(m: ControlMessage): readonly BodyValue[] {
@@ -185,13 +202,14 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
     case "PROBED": return [m.id, m.token];
     case "CHECK": return [m.spi, m.flags];
     case "CHECKED": return [m.spi, encodeLocator(m.observed)];
-    case "FIND": return [nodeValue(m.from), m.ringKey];
-    case "FOUND": return [nodeValue(m.from), m.final, nodeValue(m.node)];
-    case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return [nodeValue(m.from)];
-    case "STATE_IS": return [nodeValue(m.from), m.pending, nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
-    case "LEAVING": return [nodeValue(m.from), nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
-    case "ROUTE": return [nodeValue(m.from), m.ringKey, nodeValue(m.asker), m.last, m.hops];
-    case "ROUTED": return [nodeValue(m.from), m.hops];
+    case "FIND": return [senderValue(m.from), m.ringKey];
+    case "FOUND": return [senderValue(m.from), m.final, nodeValue(m.node)];
+    case "STATE": case "NOTIFY": return [senderValue(m.from)];
+    case "ALIVE": case "ALIVE_YES": return [nodeValue(m.from)];
+    case "STATE_IS": return [senderValue(m.from), m.pending, nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
+    case "LEAVING": return [senderValue(m.from), nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
+    case "ROUTE": return [senderValue(m.from), m.ringKey, nodeValue(m.asker), m.last, m.hops];
+    case "ROUTED": return [senderValue(m.from), m.hops];
     case "HELLO": case "HELLO_YES": return [m.credential];
     case "HELLO_AGAIN": return [m.counter];
     case "RECORD_PUT": return [m.flags, m.cookie, m.record];
@@ -203,7 +221,6 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
 
 const readAction = (r: BodyReader): TriggerAction => (r.uint("action", 2) === 2 ? 2 : 1);
 const readNodeAt = (r: BodyReader, field: string): RingNode => readNode(field, r.array(field, 8));
-const readFrom = (r: BodyReader): RingNode => readNodeAt(r, "from");
 const readLocator = (r: BodyReader, field: string): Locator => decodeLocator(r.view(field, 6, 18));
 
 const readSpi = (r: BodyReader): number => r.uint("spi", 0xffff_ffff);

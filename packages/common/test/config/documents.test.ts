@@ -178,6 +178,7 @@ describe("server configuration", () => {
       identity: { keyFile: "k", algorithm: "ecdsa-p256" },
       listen: { host: { kind: "ipv6", text: "::", bytes: new Uint8Array(16) }, port: 5610 },
       advertise: undefined,
+      advertiseOther: undefined,
       ring: undefined,
       fallback: undefined,
       limits: { triggers: 1_000_000, triggersPerSource: 4096, claimsPerName: 0, records: 16_384, recordsPerSource: 256 },
@@ -196,11 +197,8 @@ describe("server configuration", () => {
       ["name", "s3.i3.example.net", 5610],
     ]);
     expect(config.fallback).toEqual({ port: 443, certificateFile: "/etc/i3/server.crt", keyFile: "/etc/i3/server-tls.key" });
-    expect([config.ring?.credentialFile, config.advertise?.host.text, config.advertise?.port]).toEqual([
-      "/etc/i3/server.credential",
-      "192.0.2.10",
-      5610,
-    ]);
+    expect(config.ring?.credentialFile).toBe("/etc/i3/server.credential");
+    expect([config.advertise, config.advertiseOther].map((at) => [at?.host.text, at?.port])).toEqual([["192.0.2.10", 5610], ["2001:db8::10", 5610]]);
     expectFrozen(config);
   });
 

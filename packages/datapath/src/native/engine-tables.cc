@@ -291,19 +291,19 @@ napi_value engine_set_refresh_answers(napi_env env, napi_callback_info info) {
   struct Values {
     uint8_t kind = 0;
     Two range;
-    std::optional<i3::Endpoint> replica;
+    i3::Replicas replicas;
     uint16_t life_ms = 0;
   };
   const auto read = [](Check& check, const Arguments& arguments) {
     Values values;
     values.kind = static_cast<uint8_t>(check.integer(arguments[1], "kind", 0, 2));
     values.range = {check.bytes(arguments[2], "from"), check.bytes(arguments[3], "to")};
-    values.replica = take_optional_endpoint(check, arguments[4], "replica");
-    values.life_ms = static_cast<uint16_t>(check.integer(arguments[5], "lifeMs", 1, UINT16_MAX));
+    values.replicas = {take_optional_endpoint(check, arguments[4], "replica4"), take_optional_endpoint(check, arguments[5], "replica6")};
+    values.life_ms = static_cast<uint16_t>(check.integer(arguments[6], "lifeMs", 1, UINT16_MAX));
     return values;
   };
   return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) {
-    return engine.set_refresh_answers(values.kind, values.range.first, values.range.second, values.replica, values.life_ms);
+    return engine.set_refresh_answers(values.kind, values.range.first, values.range.second, values.replicas, values.life_ms);
   });
 }
 

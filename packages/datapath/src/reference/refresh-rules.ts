@@ -29,8 +29,8 @@ interface KeptLease {
 
 interface Answers {
   readonly range: RingRange;
-  /** Empty: none. */
-  readonly replica: Uint8Array;
+  /** Encoded, of IPv4 and of IPv6; empty: none. */
+  readonly replicas: readonly [Uint8Array, Uint8Array];
   readonly lifeMs: number;
 }
 
@@ -44,9 +44,21 @@ export function requireLease(id: Uint8Array, lease: Lease | null): void {
 }
 
 /** Throws RangeError. */
-export function requireAnswers({ lifeMs }: RefreshAnswers): void {
+export function requireAnswers(answers: RefreshAnswers): void {
+  const { lifeMs } = answers;
   if (!Number.isInteger(lifeMs) || lifeMs < 1 || lifeMs > MAX_LIFE_MS) throw new RangeError(`a life of ${lifeMs} ms`);
+  if (replicasOf(answers).filter((replica) => replica !== null).length < answers.replicas.length) throw new RangeError("two replicas of one family");
 }
+
+const isIpv4 = (endpoint: Uint8Array): boolean => decodeEndpoint(endpoint, 0).address.length === 4;
+
+/** The one of IPv4 and the one of IPv6, as endpoints. Throws RangeError. */
+export function replicasOf({ replicas }: RefreshAnswers): readonly [Uint8Array | null, Uint8Array | null] {
+  const endpoints = replicas.map(encodeEndpoint);
+  return [endpoints.find(isIpv4) ?? null, endpoints.find((endpoint) => !isIpv4(endpoint)) ?? null];
+}
+
+const encodeReplica = (endpoint: Uint8Array | null): Uint8Array => (endpoint === null ? new Uint8Array(0) : encodeLocator(decodeEndpoint(endpoint, 0)));
 
 export class RefreshRules {
   readonly #state: EngineState;
@@ -77,8 +89,8 @@ export class RefreshRules {
     requireAnswers(answers);
     const range = new RingRange();
     range.set(answers.range);
-    const replica = answers.replica === null ? new Uint8Array(0) : encodeLocator(decodeEndpoint(encodeEndpoint(answers.replica), 0));
-    this.#answers = { range, replica, lifeMs: answers.lifeMs };
+    const [ipv4, ipv6] = replicasOf(answers);
+    this.#answers = { range, replicas: [encodeReplica(ipv4), encodeReplica(ipv6)], lifeMs: answers.lifeMs };
   }
 
   take(): readonly Refreshed[] {
@@ -103,7 +115,8 @@ export class RefreshRules {
     if (!lease.isReplica && !answers.range.owns(lease.id, 0)) return false;
     const token = copyBytes(bytes, refresh.tokenAt, refresh.tokenAt + REFRESH_TOKEN_BYTES);
     const endMs = nowMs + answers.lifeMs;
-    const reply = writeTriggerOk(lease.id, Math.floor(endMs - nowMs), lease.isReplica ? new Uint8Array(0) : answers.replica, bytes, at);
+    const replica = answers.replicas[isIpv4(lease.owner) ? 0 : 1];
+    const reply = writeTriggerOk(lease.id, Math.floor(endMs - nowMs), lease.isReplica ? new Uint8Array(0) : replica, bytes, at);
     if (reply.length > length || !leadsTo(token, refresh.index - lease.index, lease.token)) return false;
     this.#refresh(lease, refresh.index, token, endMs);
     const refusal = udpOut.reserve(reply.length, lease.owner, 0);

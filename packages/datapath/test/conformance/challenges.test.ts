@@ -58,7 +58,7 @@ it("from every source, with all flags, at every time, of every range", () => {
 
 it("have their answers when nothing goes up any more, as refreshes have", () => {
   const owner = LOCATORS[0]!;
-  pair.change("setRefreshAnswers", (engine) => engine.setRefreshAnswers({ range: { kind: "all" }, replica: null, lifeMs: 30_000 }));
+  pair.change("setRefreshAnswers", (engine) => engine.setRefreshAnswers({ range: { kind: "all" }, replicas: [], lifeMs: 30_000 }));
   pair.change("setLease", (engine) => engine.setLease(idOf(0), { owner, token: tokenAt(0), index: 0, endMs: 50_000, isReplica: false }));
   const other = encodeControl({ type: "PING" }, nonceOf(0));
   const refresh = encodeControl({ type: "REFRESH", id: idOf(0), index: 1, token: tokenAt(1), member: null }, nonceOf(1));

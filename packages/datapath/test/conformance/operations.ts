@@ -179,7 +179,7 @@ const SERVER: readonly Operation[] = [
   { kind: "setTriggers", ringKey: ringKeyOf(0), triggers: [{ id: idOf(0), target: { kind: "locator", locator: LOCATORS[2] ?? LOCATORS[0]! } }] },
   { kind: "setTriggers", ringKey: ringKeyOf(2), triggers: [{ id: idOf(2), target: { kind: "stack", ids: [idOf(0), idOf(3)] } }, { id: idOf(6), target: { kind: "locator", locator: LOCATORS[3] ?? LOCATORS[0]! } }] },
   { kind: "setNextServer", ringKey: ringKeyOf(1), locator: LOCATORS[4] ?? null },
-  { kind: "setRefreshAnswers", answers: { range: { kind: "all" }, replica: LOCATORS[3] ?? null, lifeMs: 30_000 } },
+  { kind: "setRefreshAnswers", answers: { range: { kind: "all" }, replicas: LOCATORS.slice(3, 4), lifeMs: 30_000 } },
   { kind: "setChallengeAnswers", answers: { range: { kind: "all" }, secret: new Uint8Array(32).fill(4), nodeKey: ringKeyOf(3), wallOffsetMs: 1_700_000_000_000 } },
   { kind: "setLease", id: idOf(0), lease: { owner: LOCATORS[0]!, token: tokenAt(0), index: 0, endMs: 60_000, isReplica: false } },
   { kind: "setLease", id: idOf(1), lease: { owner: LOCATORS[1]!, token: tokenAt(200), index: 200, endMs: 60_000, isReplica: true } },

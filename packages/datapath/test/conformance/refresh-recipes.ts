@@ -1,6 +1,6 @@
 /** Leases, and refreshes of them, good and otherwise, as fast-check makes them. */
 import fc from "fast-check";
-import { domainHash, encodeControl } from "@i3/common";
+import { domainHash, encodeControl, type Locator } from "@i3/common";
 import type { Lease, RefreshAnswers, Responsibility } from "../../src/datapath.js";
 import { damaged, damages, type Damage } from "./packet-recipes.js";
 import { idOf, LOCATORS, nonceOf } from "./pools.js";
@@ -22,8 +22,10 @@ export const leases: fc.Arbitrary<Lease | null> = fc.option(
   { freq: 6 },
 );
 
+const [OF_IPV4, OF_IPV6] = [4, 16].map((bytes) => LOCATORS.filter(({ address }) => address.length === bytes)) as [Locator[], Locator[]];
+
 export const refreshAnswers = (ranges: fc.Arbitrary<Responsibility>): fc.Arbitrary<RefreshAnswers | null> =>
-  fc.option(fc.record({ range: ranges, replica: fc.constantFrom(null, ...LOCATORS), lifeMs: fc.constantFrom(30_000, 30_000, 1_500, 100, 200, 65_535) }), { freq: 8 });
+  fc.option(fc.record({ range: ranges, replicas: fc.tuple(fc.subarray(OF_IPV4, { maxLength: 1 }), fc.subarray(OF_IPV6, { maxLength: 1 })).map((pair) => pair.flat()), lifeMs: fc.constantFrom(30_000, 30_000, 1_500, 100, 200, 65_535) }), { freq: 8 });
 
 export interface RefreshRecipe {
   readonly id: number;

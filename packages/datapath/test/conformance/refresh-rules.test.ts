@@ -31,7 +31,7 @@ function lease(index = 0, more: Partial<Lease> = {}): void {
   pair.change("setLease", (engine) => engine.setLease(ID, { owner: OWNER, token: tokenAt(index), index, endMs: 50_000, isReplica: false, ...more }));
 }
 function answers(more: Partial<RefreshAnswers> | null = {}): void {
-  pair.change("setRefreshAnswers", (engine) => engine.setRefreshAnswers(more === null ? null : { range: { kind: "all" }, replica: OTHER, lifeMs: LIFE_MS, ...more }));
+  pair.change("setRefreshAnswers", (engine) => engine.setRefreshAnswers(more === null ? null : { range: { kind: "all" }, replicas: [OTHER], lifeMs: LIFE_MS, ...more }));
 }
 /** The answer of both engines after some ms; null: it went up. */
 function answer(bytes: Uint8Array, from: ViaLocator = OWNER, passedMs = 0): Extract<ControlMessage, { type: "TRIGGER_OK" }> | null {
@@ -110,10 +110,20 @@ it("is of a ring key of ours, or of a replica's lease as it was set last", () =>
 });
 
 it("has as many bytes as the answer or more", () => {
-  answers({ replica: { address: ip6(5), port: 5_610 } });
-  for (const less of [1, 2, 4]) expect(answer(refresh(1).subarray(0, LONGEST_ANSWER_BYTES - less))).toBe(null);
-  expect(answer(refresh(1).subarray(0, LONGEST_ANSWER_BYTES))).not.toBe(null);
-  expect(answer(refresh(2).subarray(0, LONGEST_ANSWER_BYTES + 1))).not.toBe(null);
+  lease(0, { owner: OVER_IPV6 });
+  answers({ replicas: [{ address: ip6(5), port: 5_610 }] });
+  for (const less of [1, 2, 4]) expect(answer(refresh(1).subarray(0, LONGEST_ANSWER_BYTES - less), OVER_IPV6)).toBe(null);
+  expect(answer(refresh(1).subarray(0, LONGEST_ANSWER_BYTES), OVER_IPV6)).not.toBe(null);
+  expect(answer(refresh(2).subarray(0, LONGEST_ANSWER_BYTES + 1), OVER_IPV6)).not.toBe(null);
+});
+
+it("names the replica's locator of the owner's family, or none", () => {
+  const over6 = { address: ip6(5), port: 5_610 };
+  for (const [owner, replicas, replica] of [[OWNER, [over6, OTHER], OTHER], [OVER_IPV6, [OTHER, over6], over6], [OWNER, [over6], null], [OVER_IPV6, [OTHER], null]] as const) {
+    lease(0, { owner });
+    answers({ replicas });
+    expect(answer(refresh(1), owner)).toMatchObject({ replica });
+  }
 });
 
 it("has an index of one, two or three bytes, and each bit of it counts", () => {

@@ -16,7 +16,7 @@ const from = (bytes: Uint8Array, locator = OWNER): RawDatagram => ({ bytes, segm
 let pair: EnginePair;
 beforeEach(() => {
   pair = new EnginePair();
-  pair.change("setRefreshAnswers", (engine) => engine.setRefreshAnswers({ range: { kind: "all" }, replica: OTHER, lifeMs: 30_000 }));
+  pair.change("setRefreshAnswers", (engine) => engine.setRefreshAnswers({ range: { kind: "all" }, replicas: [OTHER], lifeMs: 30_000 }));
   lease(0);
 });
 afterEach(() => pair.close());

@@ -8,7 +8,8 @@ import { data, ip6, makeId, withBody } from "./packets.js";
 
 const ID = makeId(0x10, 7);
 const OWNER = locator("192.0.2.1");
-const REPLICA = makeLocator(ip6(9), 5_610);
+const OWNER6 = makeLocator(ip6(8), 5_610);
+const REPLICA = locator("192.0.2.9");
 const LIFE_MS = 30_000;
 const LAST = 300;
 /** The value at number `index` is hashed once to the one before it. */
@@ -27,22 +28,27 @@ describe("refreshes", () => {
   const lease = (more: Partial<Lease> = {}): void => harness.engine.setLease(ID, { owner: OWNER, token: tokenAt(0), index: 0, endMs: harness.nowMs + LIFE_MS, isReplica: false, ...more });
   beforeEach(() => {
     harness = new Harness();
-    harness.engine.setRefreshAnswers({ range: { kind: "all" }, replica: REPLICA, lifeMs: LIFE_MS });
+    harness.engine.setRefreshAnswers({ range: { kind: "all" }, replicas: [REPLICA], lifeMs: LIFE_MS });
     lease();
   });
   const ask = (datagram: Uint8Array, from = OWNER): Uint8Array | number => harness.ask(from, datagram);
 
   it("are answered as the control plane's codec writes it", () => {
-    for (const [index, replica] of [[1, REPLICA], [2, locator("192.0.2.9")], [3, null]] as const) {
-      harness.engine.setRefreshAnswers({ range: { kind: "all" }, replica, lifeMs: LIFE_MS });
-      expect(ask(refresh(index))).toEqual(ok(replica));
+    const over6 = makeLocator(ip6(9), 5_610);
+    for (const [index, owner, replicas, replica] of [
+      [1, OWNER, [REPLICA], REPLICA], [2, OWNER, [over6, REPLICA], REPLICA], [3, OWNER, [over6], null], [4, OWNER, [], null],
+      [1, OWNER6, [REPLICA], null], [2, OWNER6, [over6, REPLICA], over6], [3, OWNER6, [over6], over6],
+    ] as const) {
+      lease({ owner, index: index - 1, token: tokenAt(index - 1) });
+      harness.engine.setRefreshAnswers({ range: { kind: "all" }, replicas, lifeMs: LIFE_MS });
+      expect(ask(refresh(index), owner)).toEqual(ok(replica));
     }
     for (const [index, lifeMs] of [[4, 100], [5, 200], [6, 65_535], [7, 0x7f], [8, 0x80], [9, 0xff], [10, 0x100]] as const) {
       harness.engine.setLease(ID, { owner: OWNER, token: tokenAt(index - 1), index: index - 1, endMs: harness.nowMs + LIFE_MS, isReplica: false });
-      harness.engine.setRefreshAnswers({ range: { kind: "all" }, replica: null, lifeMs });
+      harness.engine.setRefreshAnswers({ range: { kind: "all" }, replicas: [], lifeMs });
       expect(ask(refresh(index))).toEqual(ok(null, lifeMs));
     }
-    expect(harness.engine.counters()).toMatchObject({ refreshed: 10, upcalls: 0 });
+    expect(harness.engine.counters()).toMatchObject({ refreshed: 14, upcalls: 0 });
   });
 
   it("may be lost, up to 64 in a row; none counts twice, nor one from before", () => {
@@ -58,12 +64,20 @@ describe("refreshes", () => {
   it.each([
     ["from another address", refresh(1), locator("192.0.2.2")], ["from another port", refresh(1), locator("192.0.2.1", 4_001)], ["of another id", refresh(1, { id: makeId(0x10, 8) }), OWNER],
     ["with a token of another number", refresh(1, { token: tokenAt(2) }), OWNER], ["with a token that is none", refresh(1, { token: data(16) }), OWNER], ["of a member", refresh(1, { member: data(32) }), OWNER],
-    ["with number 0", refresh(0), OWNER], ["smaller than the answer", refresh(1).subarray(0, 71), OWNER],
+    ["with number 0", refresh(0), OWNER],
     ["with a MAC", encodeControl({ type: "REFRESH", id: ID, index: 1, token: tokenAt(1), member: null }, NONCE, () => data(16)), OWNER],
   ])("go up %s", (_what, datagram, from) => {
     expect(ask(datagram, from)).toBe(1);
     expect(harness.engine.takeRefreshed()).toEqual([]);
     expect(ask(refresh(1))).toEqual(ok(REPLICA));
+  });
+
+  it("go up smaller than the answer, which only one of IPv6 can be", () => {
+    const replica = makeLocator(ip6(9), 5_610);
+    lease({ owner: OWNER6 });
+    harness.engine.setRefreshAnswers({ range: { kind: "all" }, replicas: [replica], lifeMs: LIFE_MS });
+    expect(ask(refresh(1).subarray(0, 74), OWNER6)).toBe(1);
+    expect(ask(refresh(1).subarray(0, 75), OWNER6)).toEqual(ok(replica));
   });
 
   it("go up in every form but the shortest", () => {
@@ -76,22 +90,22 @@ describe("refreshes", () => {
 
   it("go up cut anywhere, and with a length beyond the datagram", () => {
     const whole = refresh(1).subarray(0, 16 + (refresh(1)[5] ?? 0));
-    for (let length = 1; length <= whole.length; length += 1) expect(ask(whole.subarray(0, length))).toBe(1);
+    for (let length = 1; length < whole.length; length += 1) expect(ask(whole.subarray(0, length))).toBe(1);
     const beyond = Uint8Array.from(refresh(1));
     beyond[4] = 1;
     expect(ask(beyond)).toBe(1);
   });
 
   it("go up for keys that are not ours, but of replicas", () => {
-    harness.engine.setRefreshAnswers({ range: { kind: "none" }, replica: REPLICA, lifeMs: LIFE_MS });
+    harness.engine.setRefreshAnswers({ range: { kind: "none" }, replicas: [REPLICA], lifeMs: LIFE_MS });
     expect(ask(refresh(1))).toBe(1);
     lease({ isReplica: true });
     expect(ask(refresh(1))).toEqual(ok(null));
     lease();
     const key = (first: number): Uint8Array => new Uint8Array(16).fill(first);
-    harness.engine.setRefreshAnswers({ range: { kind: "range", from: key(0x0f), to: ID.slice(0, 16) }, replica: null, lifeMs: LIFE_MS });
+    harness.engine.setRefreshAnswers({ range: { kind: "range", from: key(0x0f), to: ID.slice(0, 16) }, replicas: [], lifeMs: LIFE_MS });
     expect(ask(refresh(1))).toEqual(ok(null));
-    harness.engine.setRefreshAnswers({ range: { kind: "range", from: ID.slice(0, 16), to: key(0x20) }, replica: null, lifeMs: LIFE_MS });
+    harness.engine.setRefreshAnswers({ range: { kind: "range", from: ID.slice(0, 16), to: key(0x20) }, replicas: [], lifeMs: LIFE_MS });
     expect(ask(refresh(2))).toBe(1);
     harness.engine.setRefreshAnswers(null);
     lease({ isReplica: true });
@@ -138,9 +152,10 @@ describe("refreshes", () => {
 
   it.each([
     ["id", () => harness.engine.setLease(data(31), null)], ["token", () => lease({ token: data(15) })], ["index", () => lease({ index: 65_536 })], ["index", () => lease({ index: -1 })], ["index", () => lease({ index: 0.5 })],
-    ["lease until", () => lease({ endMs: Number.NaN })], ["port", () => lease({ owner: { address: data(4), port: 0 } })], ["port", () => harness.engine.setRefreshAnswers({ range: { kind: "all" }, replica: { address: data(4), port: 0 }, lifeMs: 1 })],
-    ["life", () => harness.engine.setRefreshAnswers({ range: { kind: "all" }, replica: null, lifeMs: 0 })], ["life", () => harness.engine.setRefreshAnswers({ range: { kind: "all" }, replica: null, lifeMs: 65_536 })],
-    ["range end", () => harness.engine.setRefreshAnswers({ range: { kind: "range", from: data(16), to: data(15) }, replica: null, lifeMs: 1 })],
+    ["lease until", () => lease({ endMs: Number.NaN })], ["port", () => lease({ owner: { address: data(4), port: 0 } })], ["port", () => harness.engine.setRefreshAnswers({ range: { kind: "all" }, replicas: [{ address: data(4), port: 0 }], lifeMs: 1 })],
+    ["life", () => harness.engine.setRefreshAnswers({ range: { kind: "all" }, replicas: [], lifeMs: 0 })], ["life", () => harness.engine.setRefreshAnswers({ range: { kind: "all" }, replicas: [], lifeMs: 65_536 })],
+    ["two replicas", () => harness.engine.setRefreshAnswers({ range: { kind: "all" }, replicas: [REPLICA, OWNER], lifeMs: 1 })],
+    ["range end", () => harness.engine.setRefreshAnswers({ range: { kind: "range", from: data(16), to: data(15) }, replicas: [], lifeMs: 1 })],
   ])("a wrong %s is the caller's fault, and changes nothing", (what, act) => {
     expect(act).toThrow(new RegExp(what));
     expect(ask(refresh(1))).toEqual(ok(REPLICA));

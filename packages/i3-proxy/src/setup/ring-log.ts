@@ -1,5 +1,5 @@
 /** Tells people what the ring does to this host: its server, its triggers. */
-import { locatorText, toHex, type Log } from "@i3/common";
+import { locatorText, REFUSAL, toHex, type Log } from "@i3/common";
 import type { ClientEvent } from "@i3/i3-client";
 
 import { CLOCK_REMEDY, clockTrouble } from "../policy/clock.js";
@@ -18,6 +18,7 @@ export class RingLog {
   readonly #env: RingLogEnvironment;
   /** That were said to be in the ring: put in again elsewhere is no news. */
   readonly #live = new Set<string>();
+  #saidFamily = false;
 
   constructor(environment: RingLogEnvironment) {
     this.#env = environment;
@@ -29,7 +30,7 @@ export class RingLog {
       case "near-key": return this.#env.log("debug", "near-key", { server: locatorText(event.server), rttMs: Math.round(event.rttMs * 10) / 10 });
       case "trigger-live": return this.#triggerLive(event);
       case "trigger-lost": return this.#triggerLost(event);
-      case "trigger-refused": return this.#env.log("warn", "trigger-refused", { id: shortId(event.id), code: event.code });
+      case "trigger-refused": return this.#triggerRefused(event);
     }
   }
 
@@ -50,6 +51,13 @@ export class RingLog {
     const isNews = !this.#live.has(toHex(id)) && !this.#env.isReturnId(id);
     this.#live.add(toHex(id));
     this.#env.log(isNews ? "info" : "debug", "trigger-live", { id: shortId(id), server: locatorText(server) });
+  }
+
+  #triggerRefused({ id, code }: Extract<ToldEvent, { kind: "trigger-refused" }>): void {
+    if (code !== REFUSAL.otherFamily) return this.#env.log("warn", "trigger-refused", { id: shortId(id), code });
+    if (this.#saidFamily) return;
+    this.#saidFamily = true;
+    this.#env.log("warn", "other-family", { id: shortId(id), message: "the id's server has no address that this host can reach: one of them has IPv4 alone, the other IPv6", remedy: "Each server of the ring needs an address of both. Until then nobody finds this host by ids of that server." });
   }
 
   #triggerLost({ id, why }: Extract<ToldEvent, { kind: "trigger-lost" }>): void {

@@ -3,11 +3,15 @@ import { createSocket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 
-import { makeLocator, parseIpText, type Endpoint, type Locator, type ServerConfig } from "@i3/common";
+import { makeLocator, parseIpText, type Endpoint, type IpEndpoint, type Locator, type ServerConfig } from "@i3/common";
 
 /** Documentation addresses (RFC 5737, RFC 3849): nothing is sent there, the kernel only says which source it would use. */
 const ANYWHERE = ["192.0.2.1", "2001:db8::1"] as const;
+const IPV4_BYTES = 4;
+const IPV6_BYTES = 16;
 const LOOPBACK = Uint8Array.of(127, 0, 0, 1);
+
+const isIpv6 = (text: string): boolean => text.includes(":");
 
 export interface ResolvedMembers {
   readonly locators: readonly Locator[];
@@ -42,9 +46,17 @@ export class MemberLookup {
   }
 }
 
-/** The source address that packets to `target` would have; undefined without a route. */
-async function sourceTowards(target: string): Promise<Uint8Array | undefined> {
-  const socket = createSocket(target.includes(":") ? "udp6" : "udp4");
+/** The source address that packets to the first of the targets with a route would have; undefined when there is none. */
+async function sourceTowards(targets: readonly string[], port: number): Promise<Locator | undefined> {
+  for (const target of targets) {
+    const address = await sourceAddress(target);
+    if (address !== undefined) return makeLocator(address, port);
+  }
+  return undefined;
+}
+
+async function sourceAddress(target: string): Promise<Uint8Array | undefined> {
+  const socket = createSocket(isIpv6(target) ? "udp6" : "udp4");
   try {
     socket.connect(9, target);
     await once(socket, "connect");
@@ -56,18 +68,30 @@ async function sourceTowards(target: string): Promise<Uint8Array | undefined> {
   }
 }
 
-/** Where others reach this server. `port`: the one it is bound to. `guessed`: nothing but loopback was found. */
-export async function ownLocator(config: ServerConfig, port: number): Promise<{ readonly locator: Locator; readonly guessed: boolean }> {
-  const { advertise, listen, ring } = config;
-  if (advertise !== undefined) return { locator: makeLocator(advertise.host.bytes, advertise.port), guessed: false };
-  if (listen.host.bytes.some((byte) => byte !== 0)) return { locator: makeLocator(listen.host.bytes, port), guessed: false };
-  const members = (ring?.members ?? []).flatMap(({ host }) => (host.kind === "name" ? [] : [host.text]));
-  for (const target of [...members, ...ANYWHERE]) {
-    const address = await sourceTowards(target);
-    if (address !== undefined) return { locator: makeLocator(address, port), guessed: false };
-  }
-  return { locator: makeLocator(LOOPBACK, port), guessed: true };
+export interface OwnLocators {
+  readonly locator: Locator;
+  /** Of the other family. */
+  readonly other: Locator | undefined;
+  /** Nothing but loopback was found. */
+  readonly guessed: boolean;
 }
+
+/** Where others reach this server. `port`: the one it is bound to. */
+export async function ownLocators(config: ServerConfig, port: number): Promise<OwnLocators> {
+  const { advertise, advertiseOther, listen, ring } = config;
+  const other = advertiseOther === undefined ? undefined : locatorOf(advertiseOther);
+  if (advertise !== undefined) return { locator: locatorOf(advertise), other, guessed: false };
+  if (listen.host.bytes.some((byte) => byte !== 0)) return { locator: makeLocator(listen.host.bytes, port), other, guessed: false };
+  const members = (ring?.members ?? []).flatMap(({ host }) => (host.kind === "name" ? [] : [host.text]));
+  const takes = (target: string): boolean => isIpv6(target) ? listen.host.kind === "ipv6" && other?.address.length !== IPV6_BYTES : other?.address.length !== IPV4_BYTES;
+  const locator = await sourceTowards([...members, ...ANYWHERE].filter(takes), port);
+  if (locator === undefined) return { locator: makeLocator(LOOPBACK, port), other, guessed: true };
+  const rest = ANYWHERE.filter((target) => takes(target) && isIpv6(target) === (locator.address.length === IPV4_BYTES));
+  const isNearby = other !== undefined || isLoopback(locator.address);
+  return { locator, other: isNearby ? other : await sourceTowards(rest, port), guessed: false };
+}
+
+const locatorOf = ({ host, port }: IpEndpoint): Locator => makeLocator(host.bytes, port);
 
 const isLoopback = (bytes: Uint8Array): boolean => (bytes.length === 4 ? bytes[0] === 127 : bytes.every((byte, i) => byte === (i === 15 ? 1 : 0)));
 

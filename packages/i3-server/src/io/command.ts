@@ -19,7 +19,7 @@ const HELP = `Usage: i3-server --config FILE.xml [--port N] [--check]
   ring list       signs a list of servers for clients (<server-list>); SERVERS_FILE has a line "ADDRESS:PORT NODE" for each, as its READY line
                   says locator and node; the list ends after N days (without --days 90)
 
-Prints "READY i3-server port=… locator=… node=… engine=… io=…" to stdout when it serves; logs to stderr.
+Prints "READY i3-server port=… locator=… [other=…] node=… engine=… io=…" to stdout when it serves; logs to stderr.
 SIGTERM leaves the ring and ends; SIGUSR1 logs the counters.
 Exit status: 0 after SIGTERM, 1 when the server cannot run, 2 for wrong arguments or a bad configuration.
 `;

@@ -11,7 +11,7 @@ import { checkOwnKey, hostPublicKey, openOwnKey, verifyStep, verifyTrigger, type
 
 import { ServerCore } from "../server/server-core.js";
 import { Fallback, readTlsFiles } from "./fallback.js";
-import { cutOffProblem, MemberLookup, ownLocator } from "./addresses.js";
+import { cutOffProblem, MemberLookup, ownLocators } from "./addresses.js";
 import type { RingMembership } from "../ring/credential.js";
 import { endingSoon, readRingCredential } from "./ring-credential.js";
 
@@ -96,7 +96,7 @@ class Daemon implements RunningDaemon {
 
   async open(identity: HostIdentity, ring: RingMembership | null, onFailure: (error: I3Error) => void): Promise<void> {
     const engine = await this.#openEngine(onFailure);
-    const { locator, guessed } = await ownLocator(this.#config, engine.udp.port);
+    const { locator, other, guessed } = await ownLocators(this.#config, engine.udp.port);
     if (guessed) this.#log("warn", "loopback-only", { message: "this machine has no route; others cannot reach this server", remedy: "Name its address with <advertise>." });
     const members = this.#config.ring?.members ?? [];
     const named = members.some(({ host }) => host.kind === "name");
@@ -104,7 +104,7 @@ class Daemon implements RunningDaemon {
     await Promise.race([looking.done, sleep(FIRST_RESOLVE_MS, undefined, { ref: false })]);
     const { locators, unknown } = looking.now();
     const { triggers, triggersPerSource, claimsPerName, records, recordsPerSource } = this.#config.limits;
-    const self = { key: ring?.credential.nodeKey ?? nodeKey(hostPublicKey(identity), NO_NONCE), locator };
+    const self = { key: ring?.credential.nodeKey ?? nodeKey(hostPublicKey(identity), NO_NONCE), locator, ...(other === undefined ? {} : { other }) };
     const ed25519 = engine.implementation === "native" ? loadNativeEd25519() : undefined;
     this.#core = new ServerCore({
       self, ring,
@@ -116,8 +116,9 @@ class Daemon implements RunningDaemon {
     this.#run((core, nowMs) => core.start(nowMs));
     await this.#openFallback(locator);
     const key = toHex(self.key);
-    this.ready = `port=${engine.udp.port} locator=${locatorText(locator)} node=${key} engine=${engine.implementation} io=${engine.io}`;
-    this.#log("info", "started", { port: engine.udp.port, locator: locatorText(locator), node: key, engine: engine.implementation, io: engine.io, members: members.length });
+    const otherText = other === undefined ? undefined : locatorText(other);
+    this.ready = `port=${engine.udp.port} locator=${locatorText(locator)}${otherText === undefined ? "" : ` other=${otherText}`} node=${key} engine=${engine.implementation} io=${engine.io}`;
+    this.#log("info", "started", { port: engine.udp.port, locator: locatorText(locator), ...(otherText === undefined ? {} : { other: otherText }), node: key, engine: engine.implementation, io: engine.io, members: members.length });
     if (named) void this.#follow(looking);
   }
 

@@ -13,7 +13,7 @@ const MAX_FILE_BYTES = 65_536;
 /** Of a list (docs/wire.md §4.3). */
 const MAX_SERVERS = 32;
 const LINE = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})\s+([0-9a-fA-F]{32})$/;
-const FORM = 'A line for each of 1 to 32 servers: "192.0.2.1:5610 NODE" or "[2001:db8::1]:5610 NODE", NODE as the server\'s READY line says it; # begins a comment.';
+const FORM = 'A line for each of 1 to 32 servers: "192.0.2.1:5610 NODE" or "[2001:db8::1]:5610 NODE", NODE as the server\'s READY line says it; a server with an address of each family has a line for each; # begins a comment.';
 
 export interface ListOptions {
   readonly serversFile: string;

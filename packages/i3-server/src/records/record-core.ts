@@ -21,8 +21,8 @@ export interface RecordCoreInit {
   readonly random: (length: number) => Uint8Array;
   /** Whether a ring key (16 bytes) is this server's. */
   readonly owns: (ringKey: Uint8Array) => boolean;
-  /** The next living server on the ring; null: there is none but this. */
-  readonly successor: () => Locator | null;
+  /** The next living server on the ring, as who asks reaches it; null: there is none but this, or not for him. */
+  readonly successor: (nowMs: number, asker: Locator) => Locator | null;
   /** What the clock on the wall shows at `nowMs`, ms since 1970. */
   readonly wallMs: (nowMs: number) => number;
 }
@@ -62,15 +62,15 @@ export class RecordCore {
 
   /** The answer to a request, or null. */
   handle(nowMs: number, from: Locator, message: RecordRequest): ControlMessage | null {
-    return message.type === "RECORD_GET" ? this.#get(nowMs, message) : this.#put(nowMs, from, message);
+    return message.type === "RECORD_GET" ? this.#get(nowMs, from, message) : this.#put(nowMs, from, message);
   }
 
-  #get(nowMs: number, { flags, ringKey }: Get): ControlMessage {
+  #get(nowMs: number, from: Locator, { flags, ringKey }: Get): ControlMessage {
     if (flags !== 0 && flags !== RECORD_FLAG.copy) return this.#refuse("unsupported", ringKey);
     const stored = this.#store.get(nowMs, ringKey);
     if (stored === undefined && flags === 0 && !this.#init.owns(ringKey)) return this.#refuse("notResponsible", ringKey);
     this.#init.counters.count(stored === undefined ? "records-absent" : "records-answered");
-    return { type: "RECORD_IS", ringKey, record: stored?.record.bytes ?? null, successor: this.#init.successor() };
+    return { type: "RECORD_IS", ringKey, record: stored?.record.bytes ?? null, successor: this.#init.successor(nowMs, from) };
   }
 
   #put(nowMs: number, from: Locator, message: Put): ControlMessage | null {
@@ -93,7 +93,7 @@ export class RecordCore {
   #proved(nowMs: number, from: Locator, key: Uint8Array, stored: StoredRecord): ControlMessage | null {
     const { record, account, isCopy } = stored;
     const old = this.#store.get(nowMs, key);
-    if (old !== undefined && sameBytes(old.record.bytes, record.bytes)) return this.#repeated(nowMs, key, { ...stored, account: old.account, isCopy: old.isCopy && isCopy });
+    if (old !== undefined && sameBytes(old.record.bytes, record.bytes)) return this.#repeated(nowMs, from, key, { ...stored, account: old.account, isCopy: old.isCopy && isCopy });
     if (old !== undefined && record.sequence <= old.record.sequence) return this.#refuse("oldCounter", key);
     if (this.#store.isFull(key, account, isCopy)) return this.#refuse("quota", key);
     if (!this.#rate.allowLocator(nowMs, from)) {
@@ -103,18 +103,18 @@ export class RecordCore {
     if (!isRecordSigned(record)) return this.#refuse("badSignature", key);
     this.#store.set(nowMs, key, stored);
     this.#init.counters.count("records-put");
-    return this.#ok(nowMs, key, stored);
+    return this.#ok(nowMs, from, key, stored);
   }
 
   /** Lives on, on the account of who put it first: whoever keeps another's record in the ring does that one no harm. */
-  #repeated(nowMs: number, key: Uint8Array, stored: StoredRecord): ControlMessage {
+  #repeated(nowMs: number, from: Locator, key: Uint8Array, stored: StoredRecord): ControlMessage {
     this.#store.set(nowMs, key, stored);
     this.#init.counters.count("records-repeated");
-    return this.#ok(nowMs, key, stored);
+    return this.#ok(nowMs, from, key, stored);
   }
 
-  #ok(nowMs: number, ringKey: Uint8Array, { record, endMs }: StoredRecord): ControlMessage {
-    return { type: "RECORD_OK", ringKey, sequence: record.sequence, lifeMs: Math.floor(endMs - nowMs), successor: this.#init.successor() };
+  #ok(nowMs: number, from: Locator, ringKey: Uint8Array, { record, endMs }: StoredRecord): ControlMessage {
+    return { type: "RECORD_OK", ringKey, sequence: record.sequence, lifeMs: Math.floor(endMs - nowMs), successor: this.#init.successor(nowMs, from) };
   }
 
   #challenge(nowMs: number, from: Locator, ringKey: Uint8Array): ControlMessage {

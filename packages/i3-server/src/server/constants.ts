@@ -27,6 +27,16 @@ export const MAX_PROVEN_PER_NETWORK = 256;
 export const SHARE_OF_FREE = 1 / 8;
 /** Requests that wait for the lookup of one key, and as many more of sources that have proven their address. One source has two. */
 export const MAX_WAITING_PER_KEY = 16;
+/** What servers say of their locators in the other family, of so many. */
+export const MAX_OTHER_LOCATORS = 4_096;
+/** One that has answered a PING from there is told for so long, and asked again when it is told and the answer is older than the second. */
+export const OTHER_PROVEN_MS = 60_000;
+export const OTHER_RENEW_MS = 20_000;
+/** One that does not answer is asked again after this, doubled each time. */
+export const UNANSWERED_PING_MS = 500;
+export const MAX_UNANSWERED_PING_MS = 32_000;
+/** Who asked where a server is may wait for it so long; then he has asked again. */
+export const ANSWER_WAIT_MS = 500;
 /** Senders of recent packets with CACHE_REQUEST, by nonce: NOT_PRESENT finds its way back through them. */
 export const SENDER_MEMORY_MS = 30_000;
 export const MAX_SENDERS = 65_536;

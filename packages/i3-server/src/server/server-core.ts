@@ -3,8 +3,8 @@
  * datagrams go to the engine. Call start once, then handleUpcalls, and handleTimer at deadlineMs.
  */
 import {
-  bytesKey, decodeControl, encodeControl, isRingMessage, locatorText, ringKey, sameBytes, sameLocator, toHex, WireError,
-  type ControlMessage, type DecodedControl, type Locator, type Log, type RingNode, type StackStep, type TriggerMessage,
+  bytesKey, decodeControl, encodeControl, isRingMessage, isSameFamily, locatorText, REFUSAL, ringKey, sameBytes, sameLocator, toHex, WireError,
+  type ControlMessage, type DecodedControl, type Locator, type Log, type RingNode, type RingSender, type StackStep, type TriggerMessage,
 } from "@i3/common";
 import type { ChallengeAnswers, Datagram, Datapath, PassOn, RefreshAnswers, Responsibility, Upcall } from "@i3/datapath";
 
@@ -22,13 +22,14 @@ import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
 import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, HANDOVER_MS, LAST_PASS_ON_MS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS, MAX_WAITING_PER_KEY, MAX_WALL_ERROR_MS, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
 import { LookupPlaces } from "./lookup-places.js";
+import { OtherLocators } from "./other-locators.js";
 import { ProvenSources } from "./proven-sources.js";
 import { RecentSenders } from "./recent-senders.js";
 import { Routes } from "./routes.js";
 
 export interface ServerCoreInit {
   /** Its key is the credential's. */
-  readonly self: RingNode;
+  readonly self: RingSender;
   /** Locators of configured ring members; empty for a ring of one. */
   readonly members: readonly Locator[];
   /** Of more the addresses are not known yet: setMembers tells them. @default false */
@@ -91,6 +92,7 @@ export class ServerCore {
   readonly #requestPlaces = new LookupPlaces(MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS);
   readonly #proven = new ProvenSources();
   readonly #servers = new ServerPlaces();
+  readonly #others: OtherLocators;
   #datagrams: Datagram[] = [];
   #hasLeft = false;
   /** Once we leave: who has our keys, to whom all goes that still comes here. */
@@ -126,13 +128,14 @@ export class ServerCore {
     this.#chord = new Chord({ self, members: ring === null ? [] : init.members, hasUnknownMembers: ring !== null && init.hasUnknownMembers, random: init.random });
     const transmit = (locator: Locator, bytes: Uint8Array): void => void this.#datagrams.push({ locator, bytes });
     this.#channel = ring === null ? null : new Channel({ ...init, membership: ring, counters: this.counters, transmit });
+    this.#others = new OtherLocators({ ...init, counters: this.counters, transmit });
     this.#routes = new Routes(init.datapath, { watch: (node) => void this.#chord.watch(node), unwatch: (node) => this.#chord.unwatch(node) });
-    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#owns(key), takesOver: (key) => this.#takesOver(key), replica: () => this.#successor(), isNew: () => this.#claimMs !== Infinity, isHandingOver: (key) => this.#handover !== null && inHalfOpen(this.#handover.from, key, this.#handover.to) });
-    this.#records = new RecordCore({ ...init, limits: init.records ?? DEFAULT_RECORD_LIMITS, nodeKey: self.key, counters: this.counters, owns: (key) => this.#owns(key), successor: () => this.#successor() });
+    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#owns(key), takesOver: (key) => this.#takesOver(key), replica: (nowMs, owner) => this.#others.tell(nowMs, this.#successor(), owner), isNew: () => this.#claimMs !== Infinity, isHandingOver: (key) => this.#handover !== null && inHalfOpen(this.#handover.from, key, this.#handover.to) });
+    this.#records = new RecordCore({ ...init, limits: init.records ?? DEFAULT_RECORD_LIMITS, nodeKey: self.key, counters: this.counters, owns: (key) => this.#owns(key), successor: (nowMs, asker) => this.#others.tell(nowMs, this.#successor(), asker) });
   }
 
-  #successor(): Locator | null {
-    return this.#chord.successors.find(({ key }) => !sameBytes(key, this.#init.self.key))?.locator ?? null;
+  #successor(): RingNode | null {
+    return this.#chord.successors.find(({ key }) => !sameBytes(key, this.#init.self.key)) ?? null;
   }
 
   start(nowMs: number): void {
@@ -230,7 +233,8 @@ export class ServerCore {
         const key = ringKey(id);
         this.#senders.remember(nowMs, nonce, { from, ringKey: key, requestBytes });
         const target = shortcutOk && this.#owns(key) ? this.#triggers.shortcutOf(nowMs, id) : null;
-        if (target !== null) return this.#tell(from, requestBytes, { type: "SHORTCUT", id, target }, nonce, "shortcut-sent");
+        // Of the other family the sender cannot use it.
+        if (target !== null && isSameFamily(target, from)) return this.#tell(from, requestBytes, { type: "SHORTCUT", id, target }, nonce, "shortcut-sent");
         return this.#answerWhenKnown(nowMs, key, { kind: "cache", from, nonce, requestBytes });
       }
       case "no-trigger": {
@@ -275,6 +279,9 @@ export class ServerCore {
         if (answer !== null) this.#reply(from, bytes.length, answer, nonce);
         return;
       }
+      case "PONG":
+        if (!this.#others.handlePong(nowMs, from, nonce, message.nodeKey)) this.counters.count("wrong-direction");
+        return;
       case "NOT_PRESENT":
         return this.#passNotPresent(nowMs, from, message.id, nonce);
       default:
@@ -288,6 +295,7 @@ export class ServerCore {
     if (message === null) return;
     this.#proven.add(nowMs, from);
     this.#servers.note(nowMs, from);
+    if (message.type !== "ALIVE" && message.type !== "ALIVE_YES") this.#others.heard(message.from);
     this.#chord.handleMessage(nowMs, decoded.nonce, message);
   }
 
@@ -331,7 +339,7 @@ export class ServerCore {
   #answerWhenKnown(nowMs: number, key: Uint8Array, asker: Asker): void {
     const known = this.#nodeOf(nowMs, key);
     if (known !== undefined && (asker.kind === "cache" || known.ageMs <= LOCATE_ROUTE_MS)) {
-      this.#answer(key, asker, known.node);
+      this.#answer(nowMs, key, asker, known.node);
       if (known.ageMs >= ROUTE_RENEW_MS) this.#lookUp(nowMs, key, this.#requestPlaces, asker.from);
       return;
     }
@@ -341,12 +349,17 @@ export class ServerCore {
     waiting.askers.push(asker);
   }
 
-  #answer(key: Uint8Array, { kind, from, nonce, requestBytes }: Asker, node: RingNode): void {
-    if (kind === "locate") {
-      if (this.#reply(from, requestBytes, { type: "LOCATED", ringKey: key, node }, nonce) > 0) this.counters.count("located");
-      return;
-    }
-    this.#tell(from, requestBytes, { type: "CACHE", ringKey: key, node, lifeMs: ROUTE_LIFE_MS }, nonce, "cache-sent");
+  /** With a locator that the asker can reach. */
+  #answer(nowMs: number, key: Uint8Array, { kind, from, nonce, requestBytes }: Asker, node: RingNode): void {
+    const locator = this.#others.tell(nowMs, node, from);
+    if (locator !== null) this.#nameServer(key, { kind, from, nonce, requestBytes }, { key: node.key, locator });
+    else if (kind === "locate" && this.#others.of(nowMs, node, from) === "none") this.#reply(from, requestBytes, { type: "REFUSED", code: REFUSAL.otherFamily, subject: key }, nonce);
+    else if (kind === "locate") this.#others.whenKnown(nowMs, node, () => this.#answer(nowMs, key, { kind, from, nonce, requestBytes }, node));
+  }
+
+  #nameServer(key: Uint8Array, { kind, from, nonce, requestBytes }: Asker, node: RingNode): void {
+    if (kind === "cache") return this.#tell(from, requestBytes, { type: "CACHE", ringKey: key, node, lifeMs: ROUTE_LIFE_MS }, nonce, "cache-sent");
+    if (this.#reply(from, requestBytes, { type: "LOCATED", ringKey: key, node }, nonce) > 0) this.counters.count("located");
   }
 
   /** What a packet with CACHE_REQUEST asked for. */
@@ -388,7 +401,7 @@ export class ServerCore {
     }
     if (!isSelf) this.#routes.set(nowMs, key, node, false);
     if (waiting.packets) this.#program(nowMs, key, node);
-    for (const asker of waiting.askers) this.#answer(key, asker, node);
+    for (const asker of waiting.askers) this.#answer(nowMs, key, asker, node);
   }
 
   /** Sends the packets that wait for a key to its server. What is ours the engine took up when it became ours. */
@@ -413,7 +426,7 @@ export class ServerCore {
     this.#drainChord(nowMs, Infinity);
     this.#meetNeighbours(nowMs);
     this.#sayPassOn();
-    this.#sayWhoAnswers();
+    this.#sayWhoAnswers(nowMs);
     this.#sayHowToChallenge(nowMs);
     if (this.#chord.isPredecessorDead !== this.#isPredecessorDead) {
       this.#isPredecessorDead = this.#chord.isPredecessorDead;
@@ -423,7 +436,7 @@ export class ServerCore {
   }
 
   #sayPassOn(): void {
-    const [{ predecessor }, to] = [this.#chord, this.#successor()];
+    const [{ predecessor }, to] = [this.#chord, this.#successor()?.locator ?? null];
     const wanted = this.#passOnMs === Infinity || predecessor === null || to === null || sameLocator(predecessor.locator, to) ? null : { from: predecessor.locator, to };
     if (wanted?.from === this.#passOn?.from && wanted?.to === this.#passOn?.to) return;
     this.#passOn = wanted;
@@ -431,11 +444,12 @@ export class ServerCore {
   }
 
   /** The engine answers refreshes as the trigger core would. */
-  #sayWhoAnswers(): void {
-    const replica = this.#successor();
+  #sayWhoAnswers(nowMs: number): void {
+    const [replica, other] = this.#others.both(nowMs, this.#successor());
     const range = this.#heir === null && !this.#hasOnlyItsKey() ? this.#range : NO_KEYS;
-    if (this.#answers?.range === range && this.#answers.replica === replica) return;
-    this.#answers = { range, replica, lifeMs: TRIGGER_LIFE_MS };
+    const [oldReplica = null, oldOther = null] = this.#answers?.replicas ?? [];
+    if (this.#answers?.range === range && oldReplica === replica && oldOther === other) return;
+    this.#answers = { range, replicas: [replica, other].filter((locator) => locator !== null), lifeMs: TRIGGER_LIFE_MS };
     this.#init.datapath.setRefreshAnswers(this.#answers);
   }
 

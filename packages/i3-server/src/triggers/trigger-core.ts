@@ -30,8 +30,8 @@ export interface TriggerCoreInit {
   readonly isNew?: () => boolean;
   /** Whether a ring key was this server's until another has just joined before it. @default never */
   readonly isHandingOver?: (ringKey: Uint8Array) => boolean;
-  /** The server that clients give their replicas to; null: none. @default none */
-  readonly replica?: () => Locator | null;
+  /** The server that this owner gives its replicas to; null: none. @default none */
+  readonly replica?: (nowMs: number, owner: Locator) => Locator | null;
   /** What the clock on the wall shows at `nowMs`, ms since 1970. */
   readonly wallMs: (nowMs: number) => number;
   /** @default verifyTrigger of @i3/hip */
@@ -46,7 +46,7 @@ export type TriggerRequest = Extract<ControlMessage, { readonly type: "CHALLENGE
 
 const REFUSAL_COUNTERS: Readonly<Record<keyof typeof REFUSAL, CounterName>> = {
   notResponsible: "not-responsible", badCookie: "cookie", badSignature: "signature", oldCounter: "old-counter", wrongKey: "wrong-key",
-  quota: "quota", unsupported: "unsupported", notYourAddress: "not-your-address", expired: "certificate-ended", responsible: "responsible",
+  quota: "quota", unsupported: "unsupported", notYourAddress: "not-your-address", expired: "certificate-ended", responsible: "responsible", otherFamily: "other-family",
 };
 
 export class TriggerCore {
@@ -171,7 +171,7 @@ export class TriggerCore {
     const same = said.counter === old.counter && said.isReplica === old.isReplica && said.shortcut === old.shortcut && sameLocator(said.target, old.target) && sameStack(said.stack, old.stack) && sameBytes(said.commitment, old.commitment);
     if (!same || (message.action === TRIGGER_ACTION.insert) !== old.live) return this.#refuse("oldCounter", message.id);
     this.#init.counters.count("repeated");
-    return this.#ok(message.action, old, old.live ? old.endMs - nowMs : 0);
+    return this.#ok(nowMs, message.action, old, old.live ? old.endMs - nowMs : 0);
   }
 
   #verified(nowMs: number, from: Locator, message: TriggerMessage, record: NewTrigger): ControlMessage | null {
@@ -185,14 +185,14 @@ export class TriggerCore {
     if (action === TRIGGER_ACTION.remove) {
       this.#table.remove(nowMs, record);
       this.#init.counters.count("removed");
-      return this.#ok(action, record, 0);
+      return this.#ok(nowMs, action, record, 0);
     }
     if (!this.#table.insert(nowMs, record)) {
       this.#init.counters.count("table-full");
       return this.#refuse("quota", id);
     }
     this.#init.counters.count(record.isReplica ? "replicas-inserted" : "inserted");
-    return this.#ok(action, record, (this.#table.get(record)?.endMs ?? nowMs) - nowMs);
+    return this.#ok(nowMs, action, record, (this.#table.get(record)?.endMs ?? nowMs) - nowMs);
   }
 
   #refresh(nowMs: number, from: Locator, message: Extract<ControlMessage, { type: "REFRESH" }>): ControlMessage {
@@ -205,7 +205,7 @@ export class TriggerCore {
     }
     if (index === record.index && index > 0 && sameBytes(token, record.token)) {
       this.#init.counters.count("repeated");
-      return this.#ok(TRIGGER_ACTION.insert, record, record.endMs - nowMs);
+      return this.#ok(nowMs, TRIGGER_ACTION.insert, record, record.endMs - nowMs);
     }
     if (!leadsTo(record, index, token)) {
       this.#init.counters.count("refresh-token");
@@ -213,12 +213,12 @@ export class TriggerCore {
     }
     const endMs = this.#table.refresh(nowMs, record, index, token);
     this.#init.counters.count("refreshed");
-    return this.#ok(TRIGGER_ACTION.insert, record, endMs - nowMs);
+    return this.#ok(nowMs, TRIGGER_ACTION.insert, record, endMs - nowMs);
   }
 
   /** Of a replica there is none more. */
-  #ok(action: TriggerMessage["action"], { id, isReplica }: Pick<TriggerRecord, "id" | "isReplica">, lifeMs: number): ControlMessage {
-    const replica = isReplica || action === TRIGGER_ACTION.remove ? null : (this.#init.replica?.() ?? null);
+  #ok(nowMs: number, action: TriggerMessage["action"], { id, target, isReplica }: Pick<TriggerRecord, "id" | "target" | "isReplica">, lifeMs: number): ControlMessage {
+    const replica = isReplica || action === TRIGGER_ACTION.remove ? null : (this.#init.replica?.(nowMs, target) ?? null);
     return { type: "TRIGGER_OK", action, id, lifeMs: Math.max(0, Math.floor(lifeMs)), replica };
   }
 }

@@ -166,13 +166,14 @@ void Engine::remove_challenge_answers() {
   tables_->challenges.reset();
 }
 
-Status Engine::set_refresh_answers(uint8_t kind, Bytes from, Bytes to, const std::optional<Endpoint>& replica, uint16_t life_ms) {
+Status Engine::set_refresh_answers(uint8_t kind, Bytes from, Bytes to, const Replicas& replicas, uint16_t life_ms) {
   auto made = std::make_unique<RefreshAnswers>();
-  if (!set_range(made->range, kind, from, to) || (replica && replica->port() == 0) || life_ms == 0) return Status::invalid;
-  if (replica) {
-    copy_to(made->replica, 0, replica->locator());
-    made->replica_bytes = replica->locator().size();
+  if (!set_range(made->range, kind, from, to) || life_ms == 0) return Status::invalid;
+  for (size_t family = 0; family < replicas.size(); family++) {
+    const std::optional<Endpoint>& replica = replicas[family];
+    if (replica && (replica->port() == 0 || replica->is_mapped() != (family == 0))) return Status::invalid;
   }
+  made->replicas = replicas;
   made->life_ms = life_ms;
   Closed closed(tables_->gates);
   std::swap(tables_->answers, made);

@@ -98,6 +98,9 @@ struct LeaseSpec {
   bool is_replica = false;
 };
 
+// The server that takes over, for owners of IPv4 and for those of IPv6.
+using Replicas = std::array<std::optional<Endpoint>, 2>;
+
 // interface ChallengeAnswers in src/datapath.ts.
 struct ChallengeSpec {
   // 0 all, 1 none, 2 from `from` to `to`, otherwise empty.
@@ -194,7 +197,7 @@ class Engine {
   Status set_lease(Bytes id, const LeaseSpec& lease);
   Status remove_lease(Bytes id);
   // `kind`: 0 all, 1 none, 2 from `from` to `to`, otherwise empty.
-  Status set_refresh_answers(uint8_t kind, Bytes from, Bytes to, const std::optional<Endpoint>& replica, uint16_t life_ms);
+  Status set_refresh_answers(uint8_t kind, Bytes from, Bytes to, const Replicas& replicas, uint16_t life_ms);
   void remove_refresh_answers();
   Status set_challenge_answers(const ChallengeSpec& answers);
   void remove_challenge_answers();

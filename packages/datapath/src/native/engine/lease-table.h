@@ -52,9 +52,7 @@ class LeaseTable {
 // What answering takes besides.
 struct RefreshAnswers {
   RingRange range;
-  // As on the wire; none: empty.
-  std::array<uint8_t, 18> replica{};
-  size_t replica_bytes = 0;
+  Replicas replicas;
   uint16_t life_ms = 0;
 };
 

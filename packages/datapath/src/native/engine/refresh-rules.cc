@@ -46,7 +46,8 @@ bool RefreshRules::take(Bytes datagram, const Endpoint& from, Answer& answer) {
   if (!lease.is_replica && !answers->range.owns(asked->id.first(ring_key_bytes))) return false;
   const double end_ms = lane_.now_ms + answers->life_ms;
   const auto life_ms = static_cast<uint16_t>(std::floor(end_ms - lane_.now_ms));
-  const Bytes replica = Bytes(answers->replica).first(lease.is_replica ? 0 : answers->replica_bytes);
+  const std::optional<Endpoint>& successor = answers->replicas[from.is_mapped() ? 0 : 1];
+  const Bytes replica = successor && !lease.is_replica ? successor->locator() : Bytes();
   answer.length = refresh::write_ok(answer.bytes, asked->id, life_ms, replica, part(datagram, refresh::nonce_at, refresh::nonce_bytes));
   if (answer.length > datagram.size() || !leads_to(asked->token, asked->index - lease.index, lease.token)) return false;
   copy_to(lease.token, 0, asked->token);

@@ -477,11 +477,11 @@ void wrong_shapes() {
     CHECK(engine.set_flow(to, spec) == Status::invalid);
   }
   const auto some_token = refresh_token(0);
-  CHECK(engine.set_lease(make_id(1), {endpoint(1, 0), some_token, 0, 1, false}) == Status::invalid && engine.set_refresh_answers(3, {}, {}, std::nullopt, 1) == Status::invalid);
+  CHECK(engine.set_lease(make_id(1), {endpoint(1, 0), some_token, 0, 1, false}) == Status::invalid && engine.set_refresh_answers(3, {}, {}, {}, 1) == Status::invalid);
   const auto key_bytes = std::vector<uint8_t>(16, 1), secret_bytes = std::vector<uint8_t>(32, 1);
   CHECK(engine.set_challenge_answers({0, {}, {}, secret_bytes, key_bytes, uint64_t{1} << 52}) == Status::ok && engine.set_challenge_answers({3, {}, {}, secret_bytes, key_bytes, 0}) == Status::invalid);
   CHECK(engine.set_challenge_answers({0, {}, {}, secret_bytes, key_bytes, (uint64_t{1} << 52) + 1}) == Status::invalid && engine.set_challenge_answers({0, key_bytes, {}, secret_bytes, key_bytes, 0}) == Status::invalid);
-  CHECK(engine.set_refresh_answers(0, {}, {}, endpoint(1, 0), 1) == Status::invalid && engine.set_refresh_answers(0, {}, {}, std::nullopt, 0) == Status::invalid);
+  CHECK(engine.set_refresh_answers(0, {}, {}, {endpoint(1, 0)}, 1) == Status::invalid && engine.set_refresh_answers(0, {}, {}, {}, 0) == Status::invalid);
   const ResponderBytes responder(Rhash::sha384, 1'232), longer(Rhash::sha384, 1'240);
   const HipResponderSpec good = responder.spec();
   CHECK(engine.set_hip_responder(good) == Status::ok);
@@ -519,7 +519,7 @@ void wrong_shapes() {
     CHECK((engine.set_lease(make_id(1), {endpoint(1), bytes, 0, 1, false}) == Status::ok) == (size == 16));
     CHECK((engine.set_challenge_answers({0, {}, {}, bytes, key_bytes, 0}) == Status::ok) == (size == 32) && (engine.set_challenge_answers({0, {}, {}, secret_bytes, bytes, 0}) == Status::ok) == (size == 16));
     CHECK((engine.set_challenge_answers({2, bytes, bytes, secret_bytes, key_bytes, 0}) == Status::ok) == (size == 16));
-    CHECK((engine.set_refresh_answers(2, bytes, bytes, std::nullopt, 1) == Status::ok) == (size == 16) && (engine.set_refresh_answers(0, bytes, bytes, endpoint(1), 1) == Status::ok) == (size == 0));
+    CHECK((engine.set_refresh_answers(2, bytes, bytes, {}, 1) == Status::ok) == (size == 16) && (engine.set_refresh_answers(0, bytes, bytes, {endpoint(1)}, 1) == Status::ok) == (size == 0));
     CHECK((engine.set_responsibility_range(bytes, bytes) == Status::ok) == (size == 16) && engine.report(bytes).has_value() == is_address);
     OutboundSpec out;
     out.spi = first_spi;

@@ -105,7 +105,7 @@ void change(Engine& engine, Random& random) {
     case 15: engine.send(endpoint(4), make_id(key), {random() % 2 == 0 ? Via::udp : Via::straight}); break;
     case 23: engine.set_detour(random() % 4 == 0); break;
     case 19: random() % 4 == 0 ? engine.remove_lease(make_id(key)) : engine.set_lease(make_id(key), {endpoint(1), refresh_token(0), 0, 1e9, random() % 2 == 0}); break;
-    case 20: random() % 8 == 0 ? engine.remove_refresh_answers() : (void)engine.set_refresh_answers(0, {}, {}, std::nullopt, 30'000); break;
+    case 20: random() % 8 == 0 ? engine.remove_refresh_answers() : (void)engine.set_refresh_answers(0, {}, {}, {}, 30'000); break;
     case 22: random() % 4 == 0 ? engine.remove_challenge_answers() : (void)engine.set_challenge_answers({0, {}, {}, std::vector<uint8_t>(32, key), ring_key(1), 1'700'000'000'000}); break;
     case 21: {
       std::vector<Refreshed> refreshed;

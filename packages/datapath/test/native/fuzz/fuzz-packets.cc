@@ -138,7 +138,7 @@ void set_services(Engine& engine, unsigned version) {
 void set_leases(Engine& engine) {
   const auto token = refresh_token(0);
   for (uint8_t n = 1; n < 3; n++) CHECK(engine.set_lease(make_id(n), {endpoint(n), token, 0, 30'000, n == 2}) == Status::ok);
-  CHECK(engine.set_refresh_answers(2, ring_key(0), ring_key(1), endpoint(3), 30'000) == Status::ok);
+  CHECK(engine.set_refresh_answers(2, ring_key(0), ring_key(1), {endpoint(3)}, 30'000) == Status::ok);
   const std::vector<uint8_t> secret(32, 3);
   CHECK(engine.set_challenge_answers({2, ring_key(0), ring_key(1), secret, ring_key(7), 1'700'000'000'000}) == Status::ok);
 }

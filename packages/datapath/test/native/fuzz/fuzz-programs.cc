@@ -110,6 +110,14 @@ class Program {
   }
   Endpoint any_endpoint() { return endpoint(static_cast<uint8_t>(choices_.below(8))); }
 
+  Replicas any_replicas() {
+    Replicas replicas;
+    for (auto& replica : replicas) {
+      if (choices_.flag()) replica = any_endpoint();
+    }
+    return replicas;
+  }
+
   void set_flow() {
     FlowSpec spec;
     const uint8_t bits = choices_.byte();
@@ -325,7 +333,7 @@ class Program {
     const std::vector<uint8_t> token = refresh_token(bits >> 3);
     if ((bits & 7) < 3) return status(engine_.set_lease(to, {any_endpoint(), (bits & 7) == 2 ? Bytes(odd()) : Bytes(token), static_cast<uint16_t>(bits >> 3), static_cast<double>(choices_.word()), choices_.flag()}));
     if ((bits & 7) == 3) return status(engine_.remove_lease(to));
-    if ((bits & 7) == 4) return status(engine_.set_refresh_answers(choices_.byte() & 3, choices_.flag() ? key() : Bytes(), choices_.flag() ? key() : Bytes(), choices_.flag() ? std::optional(any_endpoint()) : std::nullopt, choices_.word()));
+    if ((bits & 7) == 4) return status(engine_.set_refresh_answers(choices_.byte() & 3, choices_.flag() ? key() : Bytes(), choices_.flag() ? key() : Bytes(), any_replicas(), choices_.word()));
     if ((bits & 7) == 5) return choices_.flag() ? engine_.remove_refresh_answers() : engine_.remove_challenge_answers();
     if ((bits & 7) == 6) {
       const std::vector<uint8_t> secret(choices_.flag() ? 32 : choices_.byte(), 3);
