@@ -101,3 +101,12 @@ it("a server without an address of the client's family is told, and asked for ag
   expect(refused.length).toBeGreaterThanOrEqual(3);
   expect(ring.server(1).count("LOCATE")).toBeLessThanOrEqual(5);
 });
+
+it("servers of keys that cannot be reached in either family are not looked for in one after the other as fast as they answer", () => {
+  const ring = dualRing();
+  for (const server of ring.servers) server.script = (message) => (message.type === "LOCATE" ? { type: "REFUSED", code: REFUSAL.otherFamily, subject: message.ringKey } : undefined);
+  ring.run(1_000);
+  insert(ring);
+  ring.run(30_000);
+  expect(ring.servers.reduce((sum, server) => sum + server.count("LOCATE"), 0)).toBeLessThanOrEqual(8);
+});

@@ -227,6 +227,20 @@ const STRUCTURE: readonly BadDocument[] = [
     ":66: /i3-proxy/servers/server[65]: one too many; expected 1 to 64 <server>",
   ),
   {
+    what: "a second address of the same family",
+    format: "i3-server",
+    input: server('<advertise address="192.0.2.1"/>', '<advertise-other address="192.0.2.2"/>'),
+    message: ":1: /i3-server/advertise-other: of the same family as <advertise>; expected an address of the other one",
+    schemaAccepts: true,
+  },
+  {
+    what: "a second address of a family that nobody listens for",
+    format: "i3-server",
+    input: server('<listen address="0.0.0.0"/>', '<advertise-other address="2001:db8::1"/>'),
+    message: ':1: /i3-server/advertise-other: nothing of its family arrives at <listen address="0.0.0.0">; expected listen address="::", which is for both',
+    schemaAccepts: true,
+  },
+  {
     what: "33 members",
     format: "i3-server",
     input: server('<ring credential-file="s">', ...Array.from({ length: 33 }, () => '<member address="a"/>'), "</ring>"),

@@ -1,7 +1,7 @@
 /** Arbitrary control messages for property tests. */
 import fc from "fast-check";
 
-import { makeLocator, REFUSAL, type ControlMessage, type RingNode } from "../../src/index.js";
+import { makeLocator, REFUSAL, type ControlMessage, type RingNode, type RingSender } from "../../src/index.js";
 
 const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length });
 const bytesWithin = (minLength: number, maxLength: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength, maxLength });
@@ -10,6 +10,11 @@ const id = bytes(32);
 const key = bytes(16);
 const locator = fc.tuple(fc.oneof(bytes(4), bytes(16)), fc.integer({ min: 1, max: 65_535 })).map(([address, port]) => makeLocator(address, port));
 const node: fc.Arbitrary<RingNode> = fc.record({ key, locator });
+/** Of a server with a locator of one family, or of each. */
+const from: fc.Arbitrary<RingSender> = fc.oneof(node, fc.tuple(key, bytes(4), bytes(16), fc.boolean()).map(([own, ipv4, ipv6, isIpv4First]) => {
+  const both = [makeLocator(ipv4, 5_610), makeLocator(Uint8Array.from([0x20, ...ipv6.subarray(1)]), 5_610)] as const;
+  return { key: own, locator: both[isIpv4First ? 0 : 1], other: both[isIpv4First ? 1 : 0] };
+}));
 const spi = fc.oneof(fc.nat(0xffff_ffff), fc.constantFrom(0, 256, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff));
 const action = fc.constantFrom(1 as const, 2 as const);
 const type = <T extends string>(name: T): fc.Arbitrary<T> => fc.constant(name);
@@ -49,13 +54,14 @@ export const anyControlMessage: fc.Arbitrary<ControlMessage> = fc.oneof(
   fc.record({ type: type("PROBED"), id, token: key }),
   fc.record({ type: type("CHECK"), spi, flags: fc.nat(65_535)}),
   fc.record({ type: type("CHECKED"), spi, observed: locator }),
-  fc.record({ type: type("FIND"), from: node, ringKey: key }),
-  fc.record({ type: type("FOUND"), from: node, final: fc.boolean(), node }),
-  fc.record({ type: fc.constantFrom("STATE" as const, "NOTIFY" as const, "ALIVE" as const, "ALIVE_YES" as const), from: node }),
-  fc.record({ type: type("STATE_IS"), from: node, pending: fc.boolean(), predecessor: fc.option(node), successors }),
-  fc.record({ type: type("LEAVING"), from: node, predecessor: fc.option(node), successors }),
-  fc.record({ type: type("ROUTE"), from: node, ringKey: key, asker: node, last: fc.boolean(), hops: fc.nat(255) }),
-  fc.record({ type: type("ROUTED"), from: node, hops: fc.nat(255) }),
+  fc.record({ type: type("FIND"), from, ringKey: key }),
+  fc.record({ type: type("FOUND"), from, final: fc.boolean(), node }),
+  fc.record({ type: fc.constantFrom("STATE" as const, "NOTIFY" as const), from }),
+  fc.record({ type: fc.constantFrom("ALIVE" as const, "ALIVE_YES" as const), from: node }),
+  fc.record({ type: type("STATE_IS"), from, pending: fc.boolean(), predecessor: fc.option(node), successors }),
+  fc.record({ type: type("LEAVING"), from, predecessor: fc.option(node), successors }),
+  fc.record({ type: type("ROUTE"), from, ringKey: key, asker: node, last: fc.boolean(), hops: fc.nat(255) }),
+  fc.record({ type: type("ROUTED"), from, hops: fc.nat(255) }),
   fc.record({ type: fc.constantFrom("HELLO" as const, "HELLO_YES" as const), credential: bytes(153) }),
   fc.record({ type: type("HELLO_AGAIN"), counter: uint }),
   fc.record({ type: type("RECORD_PUT"), flags: fc.nat(65_535), cookie: bytes(24), record: bytesWithin(133, 1_000) }),

@@ -170,6 +170,7 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
     hex: `${header("32", "0058")} 95 ${NODE4} ${bin(16, "bb")} ${NODE6} c3 cc ff`,
   },
   { name: "ROUTED", message: { type: "ROUTED", from: node4, hops: 1 }, hex: `${header("33", "001d")} 92 ${NODE4} 01` },
+  { name: "STATE of a server with both families", message: { type: "STATE", from: { ...node4, other: node6.locator } }, hex: `${header("22", "0030")} 91 93 ${bin(16, "44")} ${FOUR} ${SIX}` },
   { name: "STATE", message: { type: "STATE", from: node4 }, hex: `${header("22", "001c")} 91 ${NODE4}` },
   {
     name: "STATE_IS of a lonely server",

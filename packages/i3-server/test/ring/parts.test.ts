@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 
 import { concatBytes, decodeControl, toHex } from "@i3/common";
 
+import { SUCCESSORS } from "../../src/chord/constants.js";
 import { MAX_HALF_OPEN, MAX_SESSIONS } from "../../src/ring/constants.js";
 import { CounterWindow } from "../../src/ring/counter-window.js";
 import { admitServer, type Credential } from "../../src/ring/credential.js";
@@ -52,6 +53,19 @@ describe("a sealed message", () => {
     expect(trailerOf(decoded)).toEqual({ senderEpoch: 0x0102, receiverEpoch: Number.MAX_SAFE_INTEGER, counter: 3 });
     expect(isMacRight(decoded, direction)).toBe(true);
     expect(isMacRight(decoded, { ...direction, sender: direction.receiver, receiver: direction.sender })).toBe(false);
+  });
+
+  it("of a server with a locator of each family is no longer than the question of one without", () => {
+    const asker = from;
+    const node = { key: one.credential.nodeKey, locator: { address: new Uint8Array(16).fill(0x20), port: 65_535 } };
+    const dual = { ...node, other: asker.locator };
+    const trailer = { senderEpoch: 1, receiverEpoch: 1, counter: 1 };
+    const bytesOf = (message: Parameters<typeof sealRingMessage>[0]): number => sealRingMessage(message, new Uint8Array(8), direction, trailer).length;
+    const ringKey = new Uint8Array(16);
+    expect(bytesOf({ type: "FOUND", from: dual, final: true, node })).toBeLessThanOrEqual(bytesOf({ type: "FIND", from: asker, ringKey }));
+    expect(bytesOf({ type: "STATE_IS", from: dual, pending: false, predecessor: node, successors: Array.from({ length: SUCCESSORS }, () => node) })).toBeLessThanOrEqual(bytesOf({ type: "STATE", from: asker }));
+    expect(bytesOf({ type: "ALIVE_YES", from: dual })).toBeLessThanOrEqual(bytesOf({ type: "ALIVE", from: asker }));
+    expect(bytesOf({ type: "ROUTED", from: dual, hops: 255 })).toBeLessThanOrEqual(bytesOf({ type: "ROUTE", from: asker, ringKey, asker, last: false, hops: 1 }));
   });
 
   it("has no trailer where its body is, and none of numbers that are too large", () => {
