@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { I3Error, locatorText, nodeKey, stderrLog, toHex, type Locator, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
+import { I3Error, locatorText, nodeKey, sameLocator, stderrLog, toHex, type Locator, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
 import { loadNativeEd25519 } from "@i3/datapath/native-ed25519";
 import { checkOwnKey, hostPublicKey, openOwnKey, verifyStep, verifyTrigger, type HostIdentity } from "@i3/hip";
@@ -114,7 +114,7 @@ class Daemon implements RunningDaemon {
       verify: (message, toKey) => verifyTrigger(message, toKey, ed25519), verifyStep: (step, source) => verifyStep(step, source, ed25519),
     });
     this.#run((core, nowMs) => core.start(nowMs));
-    await this.#openFallback(locator);
+    await this.#openFallback(locator, other);
     const key = toHex(self.key);
     const otherText = other === undefined ? undefined : locatorText(other);
     this.ready = `port=${engine.udp.port} locator=${locatorText(locator)}${otherText === undefined ? "" : ` other=${otherText}`} node=${key} engine=${engine.implementation} io=${engine.io}`;
@@ -123,11 +123,11 @@ class Daemon implements RunningDaemon {
   }
 
   /** Throws (rejects with) I3Error; what is open then is closed. */
-  async #openFallback(self: Locator): Promise<void> {
+  async #openFallback(self: Locator, other: Locator | undefined): Promise<void> {
     const { fallback: config, listen } = this.#config;
     if (config === undefined) return;
     try {
-      this.#fallback = await Fallback.open({ config, listen, log: this.#log, self, isServer: (nowMs, locator) => this.#core?.isServer(nowMs, locator) === true });
+      this.#fallback = await Fallback.open({ config, listen, log: this.#log, self, isServer: (nowMs, locator) => (other !== undefined && sameLocator(locator, other)) || this.#core?.isServer(nowMs, locator) === true });
     } catch (error) {
       this.#close();
       throw error;
