@@ -32,9 +32,9 @@ describe("a client", () => {
     expect(() => ring.client.findRecord(ring.nowMs, filled(16, 64))).not.toThrow();
   });
 
-  it("takes 32 servers of a list", () => {
+  it("takes 64 places of a list: 32 servers with one of each family", () => {
     const { client } = new FakeRing(1);
-    client.setListedServers(0, Array.from({ length: 40 }, (_, i) => makeLocator(Uint8Array.of(203, 0, 113, i + 1), 5610)));
-    expect(client.servers().map(({ locator }) => locator.address[3])).toEqual([1, ...Array.from({ length: 32 }, (_, i) => i + 1)]);
+    client.setListedServers(0, Array.from({ length: 72 }, (_, i) => makeLocator(Uint8Array.of(203, 0, 113, i + 1), 5610)));
+    expect(client.servers().map(({ locator }) => locator.address[3])).toEqual([1, ...Array.from({ length: 64 }, (_, i) => i + 1)]);
   });
 });
