@@ -56,7 +56,8 @@ describe("under running pings", () => {
   it("the home machine's NAT reboots", async () => {
     const ms = await outageMs(bed.laptop, bed.homeProxy.address4, () => bed.nat2.reboot());
     process.stdout.write(`    outage after a NAT's reboot: ${Math.round(ms)} ms\n`);
-    expect(ms).toBeLessThan(9_000);
+    // Its packets tell a server within 0.4 s, and that one's answer has all others asked; the rest is for a busy machine. Refreshes alone would take 5 s.
+    expect(ms).toBeLessThan(3_000);
   }, 60_000);
 });
 

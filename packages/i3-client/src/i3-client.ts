@@ -13,6 +13,7 @@ import { canProveShortcut, keyOwnsId, readMembership, signTrigger, stepOwnsId, v
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
 import { NearIds, type NearKey } from "./near-ids.js";
+import { Pace } from "./pace.js";
 import { Records } from "./records.js";
 import { SenderPaths, WHOLE_LIMITS, type PacketLimits } from "./sender-paths.js";
 import { ShortcutAnswers } from "./shortcut-answers.js";
@@ -20,6 +21,9 @@ import { Shortcuts } from "./shortcuts.js";
 import { Servers, type ServerStatus } from "./servers.js";
 import { TriggerKeeper, type TriggerStatus } from "./trigger-keeper.js";
 import { Uplinks, type UplinkCounters, type UplinkPlace } from "./uplinks.js";
+
+// Ours: servers see the same move one after the other.
+const MOVED_EVERY_MS = 500;
 
 export interface ClientCounters {
   /** Datagrams that are not control messages. */
@@ -58,6 +62,10 @@ export class I3Client {
   readonly #uplinks: Uplinks;
   readonly #sign: typeof signTrigger;
   readonly #events: ClientEvent[] = [];
+  /** Of questions to all servers that have triggers of ours; and of what is told. */
+  readonly #asking = new Pace(MOVED_EVERY_MS);
+  readonly #moving = new Pace(MOVED_EVERY_MS);
+  #movedBy: Locator | null = null;
   #nowMs = 0;
   #firstHop: Locator | null = null;
 
@@ -307,11 +315,30 @@ export class I3Client {
 
   /** On the clock of `nowMs`. */
   nextDeadlineMs(): number {
-    return Math.min(this.#servers.nextDeadlineMs(), this.#uplinks.nextDeadlineMs(), this.#triggers.nextDeadlineMs(), this.#paths.nextDeadlineMs(), this.#shortcuts.nextDeadlineMs(), this.#records.nextDeadlineMs(), this.#nearIds.nextDeadlineMs());
+    return Math.min(this.#servers.nextDeadlineMs(), this.#uplinks.nextDeadlineMs(), this.#triggers.nextDeadlineMs(), this.#paths.nextDeadlineMs(), this.#shortcuts.nextDeadlineMs(), this.#records.nextDeadlineMs(), this.#nearIds.nextDeadlineMs(), this.#asking.dueMs(), this.#moving.dueMs());
   }
 
   takeEvents(): readonly ClientEvent[] {
     return this.#events.splice(0);
+  }
+
+  /** Where servers see us. When one sees us elsewhere than before, the others that have triggers of ours are asked at once. */
+  #look(nowMs: number): void {
+    for (const observation of this.#servers.takeObserved()) {
+      this.#triggers.seen(observation);
+      if (observation.isOther) this.#asking.wish();
+    }
+    for (const server of this.#triggers.signAstray(nowMs)) {
+      this.#movedBy = server;
+      this.#moving.wish();
+    }
+    if (this.#asking.take(nowMs)) for (const server of this.#triggers.servers()) {
+      this.#servers.add(nowMs, server, false);
+      this.#servers.ask(nowMs, server);
+    }
+    if (this.#movedBy === null || !this.#moving.take(nowMs)) return;
+    this.#shortcuts.moved();
+    this.#events.push({ kind: "moved", server: this.#movedBy });
   }
 
   /** Lets triggers and paths react to servers that came or went. */
@@ -322,11 +349,7 @@ export class I3Client {
       this.#paths.serverDied(locator);
     }
     for (const locator of this.#servers.takeAnswered()) this.#paths.serverAnswered(nowMs, locator);
-    for (const { server, observed } of this.#servers.takeObserved()) {
-      if (!this.#triggers.seenElsewhere(nowMs, server, observed)) continue;
-      this.#shortcuts.moved();
-      this.#events.push({ kind: "moved", server });
-    }
+    this.#look(nowMs);
     const firstHop = this.#servers.firstHop();
     if (firstHop === this.#firstHop) return;
     this.#firstHop = firstHop;

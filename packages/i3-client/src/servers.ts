@@ -12,6 +12,7 @@
 import { bytesKey, encodeControl, locatorKey, NONCE_BYTES, sameLocator, type ControlMessage, type Locator } from "@i3/common";
 
 import type { ClientEnvironment } from "./environment.js";
+import type { Sighting } from "./sightings.js";
 
 // Ours:
 const PING_IN_USE_MS = 1_000;
@@ -70,9 +71,9 @@ interface Server {
 }
 
 /** Where a server sees us. */
-export interface Observation {
-  readonly server: Locator;
-  readonly observed: Locator;
+export interface Observation extends Sighting {
+  /** It saw us elsewhere before. */
+  readonly isOther: boolean;
 }
 
 export interface ServerStatus {
@@ -210,6 +211,14 @@ export class Servers {
     }
   }
 
+  /** Asks now, also while an answer is due: that one may have gone to where we were. */
+  ask(nowMs: number, locator: Locator): void {
+    const server = this.#servers.get(locatorKey(locator));
+    if (server === undefined) return;
+    server.isAwaited = true;
+    this.#ping(nowMs, server);
+  }
+
   /** Median of what the servers' clocks are ahead of ours, ms; null before one has answered. */
   clockOffsetMs(): number | null {
     const offsets = [...this.#servers.values()].flatMap((s) => (s.clockOffsetMs === null ? [] : [s.clockOffsetMs])).sort((a, b) => a - b);
@@ -241,11 +250,11 @@ export class Servers {
     server.waiting = false;
     server.misses = 0;
     if (server.liveness !== "alive" || server.isAwaited) this.#answered.push(server.locator);
+    const { observed } = server;
+    const isOther = observed !== null && !sameLocator(observed, message.observed);
+    if (observed === null || isOther || server.isAwaited) this.#observed.push({ server: server.locator, observed: message.observed, isOther });
+    server.observed = message.observed;
     server.isAwaited = false;
-    if (server.observed === null || !sameLocator(server.observed, message.observed)) {
-      server.observed = message.observed;
-      this.#observed.push({ server: server.locator, observed: message.observed });
-    }
     server.liveness = "alive";
     this.#chooseFirstHop();
     return true;
@@ -280,7 +289,7 @@ export class Servers {
     return this.#answered.splice(0);
   }
 
-  /** Servers that see us elsewhere than before, or for the first time, since the last call. */
+  /** Of servers that see us elsewhere than before, or for the first time, or were awaited, since the last call. */
   takeObserved(): readonly Observation[] {
     return this.#observed.splice(0);
   }
@@ -334,8 +343,9 @@ export class Servers {
     const nonce = this.#environment.randomBytes(NONCE_BYTES);
     server.questions.push({ nonce: bytesKey(nonce), sentMs: nowMs });
     if (server.questions.length > MAX_QUESTIONS) server.questions.shift();
+    // What is missed is counted from the first.
+    if (!server.waiting) server.lastPingMs = nowMs;
     server.waiting = true;
-    server.lastPingMs = nowMs;
     this.#environment.datapath.send([{ locator: server.locator, bytes: encodeControl({ type: "PING" }, nonce) }]);
   }
 

@@ -13,7 +13,7 @@
  * want it, until the next TRIGGER_OK.
  */
 import {
-  bytesKey, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage, type Locator, type StackStep,
+  bytesKey, locatorKey, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage, type Locator, type StackStep,
 } from "@i3/common";
 import { REFRESH_CHAIN_LENGTH, refreshChain, signTrigger, type TriggerSigner } from "@i3/hip";
 
@@ -23,6 +23,7 @@ import { LocatorCount } from "./locator-count.js";
 import { PlaceChecks } from "./place-checks.js";
 import { Questions } from "./questions.js";
 import type { ShortcutHeld } from "./shortcut-answers.js";
+import { Sightings, type Sighting } from "./sightings.js";
 
 // Ours. A refresh costs the server one hash, so it is sent more often than the 20 s of the paper: a server that has lost
 // responsibility says so in the answer, and the trigger is where it belongs at most this much later.
@@ -42,7 +43,6 @@ const COUNTER_PUSH_MS = 600_000;
 /** A server may say that a trigger lives longer than the 30 s of the paper, but not for ever. */
 const MAX_LIFE_MS = 60_000;
 const REMOVAL_MS = 4_000;
-const ELSEWHERE_EVERY_MS = 500;
 /** More than a proxy with as many mappings as there can be needs. Those that are being removed count. */
 const MAX_TRIGGERS = 65_536;
 
@@ -104,8 +104,8 @@ export class TriggerKeeper {
   readonly #questions: Questions<Kept>;
   readonly #checks: PlaceChecks;
   readonly #uses = new LocatorCount();
+  readonly #sightings = new Sightings();
   #lastCounter = 0;
-  #elsewhereMs = -Infinity;
 
   constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; firstHop(): Locator | null; learn(locator: Locator): void; leaveFamily(): void; witness(besides: readonly Locator[]): Locator | null }) {
     this.#environment = environment;
@@ -191,13 +191,25 @@ export class TriggerKeeper {
     for (const kept of this.#all()) if (isRenewed(kept)) this.#enter(nowMs, kept, "challenging");
   }
 
-  /** A server sees us there. Whether triggers that it has lead elsewhere: they are signed again at once, as seldom as a liar on the way should make us. */
-  seenElsewhere(nowMs: number, server: Locator, observed: Locator): boolean {
-    const astray = this.#all().filter((kept) => kept.state === "live" && kept.removeUntilMs === null && kept.server !== null && kept.target !== null && sameLocator(kept.server, server) && !sameLocator(kept.target, observed));
-    if (astray.length === 0 || nowMs - this.#elsewhereMs < ELSEWHERE_EVERY_MS) return false;
-    this.#elsewhereMs = nowMs;
-    for (const kept of astray) this.#enter(nowMs, kept, "challenging");
-    return true;
+  /** A server sees us there: {@link signAstray}. */
+  seen(sighting: Sighting): void {
+    this.#sightings.add(sighting);
+  }
+
+  /** Triggers that lead elsewhere than where their server sees us are signed again. Which servers have some. */
+  signAstray(nowMs: number): readonly Locator[] {
+    const servers: Locator[] = [];
+    for (const { server, observed } of this.#sightings.take(nowMs)) {
+      const astray = this.#all().filter((kept) => kept.state === "live" && kept.removeUntilMs === null && kept.server !== null && kept.target !== null && sameLocator(kept.server, server) && !sameLocator(kept.target, observed));
+      for (const kept of astray) this.#enter(nowMs, kept, "challenging");
+      if (astray.length > 0) servers.push(server);
+    }
+    return servers;
+  }
+
+  /** Those that have triggers of ours, or replicas of them. */
+  servers(): readonly Locator[] {
+    return [...new Map(this.#all().flatMap(({ server }) => (server === null ? [] : [[locatorKey(server), server]]))).values()];
   }
 
   /** False when nobody asked for it, or asked somebody else. */
@@ -220,7 +232,7 @@ export class TriggerKeeper {
   }
 
   nextDeadlineMs(): number {
-    let deadline = this.#checks.nextDeadlineMs();
+    let deadline = Math.min(this.#checks.nextDeadlineMs(), this.#sightings.nextDeadlineMs());
     for (const kept of this.#kept.values()) deadline = Math.min(deadline, dueMs(kept));
     for (const replica of this.#replicas.values()) deadline = Math.min(deadline, dueMs(replica));
     return deadline;

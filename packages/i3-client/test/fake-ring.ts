@@ -3,7 +3,7 @@
  * a delay, and a filter that loses datagrams. After every turn it checks that the client's next deadline lies in the future.
  */
 import {
-  bytesKey, decodeControl, encodeControl, isSameFamily, isTriggerStack, locatorKey, makeLocator, REFUSAL, ringKey, sameBytes, sameLocator, toHex, type ControlMessage, type Locator, type TriggerMessage,
+  bytesKey, decodeControl, encodeControl, isSameFamily, isTriggerStack, locatorKey, makeLocator, REFUSAL, ringKey, sameBytes, sameLocator, toHex, TRIGGER_FLAG, type ControlMessage, type Locator, type TriggerMessage,
 } from "@i3/common";
 import { classifyDatagram } from "@i3/datapath";
 import { keyOwnsId, refreshStep, verifyTrigger } from "@i3/hip";
@@ -34,6 +34,7 @@ interface Stored {
   token: Uint8Array;
   index: number;
   endMs: number;
+  readonly target: Locator;
 }
 
 export class FakeServer {
@@ -48,6 +49,8 @@ export class FakeServer {
   delayMs = 10;
   clockAheadMs = 0;
   lifeMs = 30_000;
+  /** The server that it names for replicas. */
+  replicaAt: Locator | null = null;
   /** What it does instead: a message, null for silence, undefined for what it always does. */
   script: (message: ControlMessage) => ControlMessage | null | undefined = () => undefined;
   readonly stored = new Map<string, Stored>();
@@ -62,6 +65,12 @@ export class FakeServer {
     return (this.stored.get(bytesKey(id))?.endMs ?? 0) > this.ring.nowMs;
   }
 
+  /** It has a trigger at this id that leads there. */
+  leads(id: Uint8Array, to: Locator): boolean {
+    const stored = this.stored.get(bytesKey(id));
+    return stored !== undefined && this.has(id) && sameLocator(stored.target, to);
+  }
+
   count(type: ControlMessage["type"]): number {
     return this.heard.filter(({ message }) => message.type === type).length;
   }
@@ -72,52 +81,54 @@ export class FakeServer {
   }
 
   /** `at`: its locator that was asked. */
-  answer(message: ControlMessage, at: Locator): ControlMessage | null {
+  answer(message: ControlMessage, at: Locator, from = this.ring.clientAt): ControlMessage | null {
     this.heard.push({ atMs: this.ring.nowMs, message });
     const scripted = this.script(message);
     if (scripted !== undefined) return scripted;
     switch (message.type) {
-      case "PING": return { type: "PONG", timeMs: Math.floor(WALL_START_MS + this.ring.nowMs) + this.clockAheadMs, observed: CLIENT, nodeKey: this.key };
+      case "PING": return { type: "PONG", timeMs: Math.floor(WALL_START_MS + this.ring.nowMs) + this.clockAheadMs, observed: from, nodeKey: this.key };
       case "LOCATE": {
         const owner = this.ring.ownerOf(message.ringKey);
         const locator = owner.towards(at);
         if (locator === null) return { type: "REFUSED", code: REFUSAL.otherFamily, subject: message.ringKey };
         return { type: "LOCATED", ringKey: message.ringKey, node: { key: owner.key, locator } };
       }
-      case "CHALLENGE_REQUEST": return this.challenge(message.ringKey);
-      case "TRIGGER": return this.#trigger(message);
-      case "REFRESH": return this.#refresh(message);
+      case "CHALLENGE_REQUEST": return this.challenge(message.ringKey, from);
+      case "TRIGGER": return this.#trigger(message, from);
+      case "REFRESH": return this.#refresh(message, from);
       default: throw new Error(`a server got ${message.type}`);
     }
   }
 
-  challenge(key: Uint8Array): ControlMessage {
-    return { type: "CHALLENGE", ringKey: key, cookie: filled(24, this.number), observed: CLIENT, timeMs: WALL_START_MS, nodeKey: this.key };
+  challenge(key: Uint8Array, observed = CLIENT): ControlMessage {
+    return { type: "CHALLENGE", ringKey: key, cookie: filled(24, this.number), observed, timeMs: WALL_START_MS, nodeKey: this.key };
   }
 
-  #trigger(message: TriggerMessage): ControlMessage {
+  #trigger(message: TriggerMessage, from: Locator): ControlMessage {
     const refused = (code: number): ControlMessage => ({ type: "REFUSED", code, subject: message.id });
-    if (this.ring.ownerOf(ringKey(message.id)) !== this) return refused(1);
+    const isReplica = (message.flags & TRIGGER_FLAG.replica) !== 0;
+    if ((this.ring.ownerOf(ringKey(message.id)) === this) === isReplica) return refused(isReplica ? 10 : 1);
     if (!sameBytes(message.cookie, filled(24, this.number))) return refused(2);
-    if (!isTriggerStack(message.target) && !sameLocator(message.target, CLIENT)) return refused(8);
+    if (!isTriggerStack(message.target) && !sameLocator(message.target, from)) return refused(8);
     if (!keyOwnsId(message.keyKind, message.publicKey, message.id)) return refused(5);
     const old = this.stored.get(bytesKey(message.id));
     if (old !== undefined && message.counter <= old.counter) return refused(4);
     if (!verifyTrigger(message, this.key)) return refused(3);
     const life = message.action === 1 ? this.lifeMs : 0;
-    this.stored.set(bytesKey(message.id), { counter: message.counter, token: message.commitment, index: 0, endMs: this.ring.nowMs + life });
-    return { type: "TRIGGER_OK", action: message.action, id: message.id, lifeMs: life, replica: null };
+    this.stored.set(bytesKey(message.id), { counter: message.counter, token: message.commitment, index: 0, endMs: this.ring.nowMs + life, target: from });
+    return { type: "TRIGGER_OK", action: message.action, id: message.id, lifeMs: life, replica: isReplica ? null : this.replicaAt };
   }
 
-  #refresh({ id, index, token }: Extract<ControlMessage, { type: "REFRESH" }>): ControlMessage {
-    if (this.ring.ownerOf(ringKey(id)) !== this) return { type: "REFUSED", code: 1, subject: id };
+  #refresh({ id, index, token }: Extract<ControlMessage, { type: "REFRESH" }>, from: Locator): ControlMessage {
     const stored = this.stored.get(bytesKey(id));
-    if (stored === undefined || !this.has(id)) return this.challenge(ringKey(id));
+    const isOwner = this.ring.ownerOf(ringKey(id)) === this;
+    if (!isOwner && stored === undefined) return { type: "REFUSED", code: 1, subject: id };
+    if (stored === undefined || !this.has(id) || !sameLocator(stored.target, from)) return this.challenge(ringKey(id), from);
     let value = token;
     for (let i = stored.index; i < index; i++) value = refreshStep(value);
-    if (index <= stored.index || !sameBytes(value, stored.token)) return this.challenge(ringKey(id));
+    if (index <= stored.index || !sameBytes(value, stored.token)) return this.challenge(ringKey(id), from);
     Object.assign(stored, { index, token, endMs: this.ring.nowMs + this.lifeMs });
-    return { type: "TRIGGER_OK", action: 1, id, lifeMs: this.lifeMs, replica: null };
+    return { type: "TRIGGER_OK", action: 1, id, lifeMs: this.lifeMs, replica: isOwner ? this.replicaAt : null };
   }
 }
 
@@ -133,6 +144,8 @@ export class FakeRing {
   nowMs = 0;
   /** What the wall clock of the client is ahead of the servers'. */
   wallAheadMs = 0;
+  /** As its NAT has it. What goes to where it was before is lost. */
+  clientAt = CLIENT;
   readonly client: I3Client;
   readonly servers: FakeServer[];
   readonly events: (ClientEvent & { readonly atMs: number })[] = [];
@@ -157,7 +170,7 @@ export class FakeRing {
       wallMs: () => WALL_START_MS + this.nowMs + this.wallAheadMs,
       datapath: {
         send: (datagrams) => {
-          for (const { locator, bytes } of datagrams) this.#fly(CLIENT, locator, bytes, this.#at(locator)?.delayMs ?? 10);
+          for (const { locator, bytes } of datagrams) this.#fly(this.clientAt, locator, bytes, this.#at(locator)?.delayMs ?? 10);
         },
         setNextServer: (key, locator) => void (locator === null ? this.nextServers.delete(bytesKey(key)) : this.nextServers.set(bytesKey(key), locator)),
         setDefaultServer: (locator) => void (this.defaultServer = locator),
@@ -241,7 +254,7 @@ export class FakeRing {
   }
 
   #arrive({ from, to, bytes }: Flight): void {
-    if (sameLocator(to, CLIENT)) {
+    if (sameLocator(to, this.clientAt)) {
       this.client.handleControl(this.nowMs, from, bytes);
       return;
     }
@@ -249,7 +262,7 @@ export class FakeRing {
     if (server === undefined || server.down || server.isDeafAt(to)) return;
     const { message, nonce } = decodeControl(bytes);
     this.overhears(message, nonce);
-    const answer = server.answer(message, to);
+    const answer = server.answer(message, to, from);
     if (answer === null) return;
     const encoded = encodeControl(answer, nonce);
     if (encoded.length > bytes.length) throw new Error(`${answer.type} is larger than ${message.type}`);

@@ -275,7 +275,7 @@ describe("counters", () => {
   it("overtake what the server remembers, when the clock went back between two runs", () => {
     for (const backMs of [1_000, 3_600_000, 30 * 86_400_000]) {
       const ring = new FakeRing(2);
-      ring.server(2).stored.set(bytesKey(ID), { counter: 1_800_000_000_000 + backMs, token: filled(16, 0), index: 0, endMs: 0 });
+      ring.server(2).stored.set(bytesKey(ID), { counter: 1_800_000_000_000 + backMs, token: filled(16, 0), index: 0, target: CLIENT, endMs: 0 });
       ring.client.insertTrigger(0, ID, HOST);
       ring.until(() => ring.live(ID), 40_000);
     }
