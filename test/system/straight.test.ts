@@ -1,6 +1,9 @@
 /** Two real proxies behind NATs find a way past i3 (docs/wire.md §9.7): a UDP flow with numbers goes on while they do, and when the ring is gone. */
 import { afterEach, expect, it } from "vitest";
 
+import type { Host } from "@i3/netns";
+
+import { UdpPeer } from "../netns/test/udp-peer.js";
 import { eventually, pairBed, type PairBed, type PairOptions } from "./pair-bed.js";
 
 let bed: PairBed | undefined;
@@ -73,14 +76,24 @@ it("is not looked for where a rule says no: neither machine sends a packet to th
   expect(pathsOf(made.laptopProxy)).toEqual([]);
 });
 
-it("is found through a NAT that writes its own address into what it carries", async () => {
-  const made = await open({ nat1: "port-restricted", nat2: "port-restricted", wan: { nat1: {} } });
-  const { laptop, nat1, links } = made;
-  await links.get("nat1")?.set({ rewriteAddresses: { from: laptop.address4, to: nat1.address4 } }, "up");
+it("is found through a NAT that takes addresses in payloads for what it has to translate, both ways: it finds none in ours", async () => {
+  const made = await open({ nat1: "port-restricted", nat2: "port-restricted", wan: { nat1: {} }, start: false });
+  const { laptop, nat1, links, servers, laptopProxy, homeProxy } = made;
+  const [inside, outside] = [laptop.address4, nat1.address4];
+  const link = links.get("nat1");
+  await link?.set({ rewriteAddresses: { from: inside, to: outside } }, "up");
+  await link?.set({ rewriteAddresses: { from: outside, to: inside } }, "down");
+  const [client, server] = [await UdpPeer.open(laptop), await UdpPeer.open(servers[0] as Host, 7_000)];
+  await client.send(server.endpoint, `I-am-${inside}`);
+  await server.received(`I-am-${outside}`);
+  expect((await client.mappedBy(server)).address).toBe(inside);
+  await Promise.all([laptopProxy.start(), homeProxy.start()]);
   const ping = laptop.spawn("ping", ["-n", "-i", "0.1", "home.i3"]);
-  await ping.waitForLine(/icmp_seq=1 ttl/, 5_000);
+  await ping.waitForLine(/icmp_seq=\d+ ttl/, 5_000);
   await untilBoth("both send straight", made, (to) => to !== "i3");
   const had = ping.lines.length;
   await eventually("answers", 5_000, () => Promise.resolve(ping.lines.length > had + 20 ? true : undefined));
   await ping.stop();
+  const stats = await link?.stats();
+  expect([stats?.up.rewritten, stats?.down.rewritten]).toEqual([1, 1]);
 });

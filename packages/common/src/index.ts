@@ -17,6 +17,7 @@ export * from "./io/stderr-log.js";
 export * from "./wire/msgpack.js";
 export * from "./wire/key-kinds.js";
 export * from "./wire/trigger-target.js";
+export * from "./wire/locator-mask.js";
 export * from "./wire/control.js";
 export * from "./wire/detour-frame.js";
 export * from "./wire/record.js";

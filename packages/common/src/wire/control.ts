@@ -10,6 +10,7 @@
  */
 import { WireError } from "../errors.js";
 import { decodeLocator, encodeLocator, isSameFamily, type Locator } from "../locator.js";
+import { maskLocator } from "./locator-mask.js";
 import { isProofKeyKind, KEY_BYTES, KEY_KIND, type KeyKind, type ProofKeyKind, type TriggerKeyKind } from "./key-kinds.js";
 import { BodyReader, decodeBody, packBody, type BodyValue } from "./msgpack.js";
 import { MAX_RECORD_BYTES, MIN_RECORD_BYTES } from "./record.js";
@@ -181,14 +182,15 @@ function readFrom(r: BodyReader): RingSender {
   return sender;
 }
 
-function bodyOf(m: ControlMessage): readonly BodyValue[] {
+function bodyOf(m: ControlMessage, nonce: Uint8Array): readonly BodyValue[] {
+  const masked = (locator: Locator): Uint8Array => maskLocator(encodeLocator(locator), nonce);
   switch (m.type) {
     case "PING": return [];
-    case "PONG": return [m.timeMs, encodeLocator(m.observed), m.nodeKey];
+    case "PONG": return [m.timeMs, masked(m.observed), m.nodeKey];
     case "LOCATE": return [m.ringKey];
     case "CHALLENGE_REQUEST": return [m.ringKey, m.flags];
     case "LOCATED": return [m.ringKey, encodeLocator(m.node.locator), m.node.key];
-    case "CHALLENGE": return [m.ringKey, m.cookie, encodeLocator(m.observed), m.timeMs, m.nodeKey];
+    case "CHALLENGE": return [m.ringKey, m.cookie, masked(m.observed), m.timeMs, m.nodeKey];
     case "TRIGGER":
       return [m.action, m.id, triggerTargetValue(m.target), m.flags, m.counter, m.keyKind, m.publicKey, m.commitment, m.cookie, m.signature];
     case "TRIGGER_OK": return [m.action, m.id, m.lifeMs, m.replica === null ? null : encodeLocator(m.replica)];
@@ -201,7 +203,7 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
     case "PROOF": return [m.id, m.token, m.keyKind, m.publicKey, m.signature];
     case "PROBED": return [m.id, m.token];
     case "CHECK": return [m.spi, m.flags];
-    case "CHECKED": return [m.spi, encodeLocator(m.observed)];
+    case "CHECKED": return [m.spi, masked(m.observed)];
     case "FIND": return [senderValue(m.from), m.ringKey];
     case "FOUND": return [senderValue(m.from), m.final, nodeValue(m.node)];
     case "STATE": case "NOTIFY": return [senderValue(m.from)];
@@ -222,6 +224,7 @@ function bodyOf(m: ControlMessage): readonly BodyValue[] {
 const readAction = (r: BodyReader): TriggerAction => (r.uint("action", 2) === 2 ? 2 : 1);
 const readNodeAt = (r: BodyReader, field: string): RingNode => readNode(field, r.array(field, 8));
 const readLocator = (r: BodyReader, field: string): Locator => decodeLocator(r.view(field, 6, 18));
+const readMasked = (r: BodyReader, field: string, nonce: Uint8Array): Locator => decodeLocator(maskLocator(r.view(field, 6, 18), nonce));
 
 const readSpi = (r: BodyReader): number => r.uint("spi", 0xffff_ffff);
 
@@ -274,16 +277,16 @@ function readRingState(r: BodyReader): { predecessor: RingNode | null; successor
   };
 }
 
-function messageOf(type: ControlType, r: BodyReader): ControlMessage {
+function messageOf(type: ControlType, r: BodyReader, nonce: Uint8Array): ControlMessage {
   switch (type) {
     case "PING": return { type };
-    case "PONG": return { type, timeMs: r.uint("timeMs"), observed: readLocator(r, "observed"), nodeKey: r.bytes("nodeKey", 16) };
+    case "PONG": return { type, timeMs: r.uint("timeMs"), observed: readMasked(r, "observed", nonce), nodeKey: r.bytes("nodeKey", 16) };
     case "LOCATE": return { type, ringKey: r.bytes("ringKey", 16) };
     case "CHALLENGE_REQUEST": return { type, ringKey: r.bytes("ringKey", 16), flags: r.uint("flags", 0xffff) };
     case "LOCATED": return { type, ringKey: r.bytes("ringKey", 16), node: readLocatedNode(r) };
     case "CHALLENGE":
       return {
-        type, ringKey: r.bytes("ringKey", 16), cookie: r.bytes("cookie", COOKIE_BYTES), observed: readLocator(r, "observed"),
+        type, ringKey: r.bytes("ringKey", 16), cookie: r.bytes("cookie", COOKIE_BYTES), observed: readMasked(r, "observed", nonce),
         timeMs: r.uint("timeMs"), nodeKey: r.bytes("nodeKey", 16),
       };
     case "TRIGGER": return readTriggerMessage(r);
@@ -306,7 +309,7 @@ function messageOf(type: ControlType, r: BodyReader): ControlMessage {
     case "PROOF": return readProof(r);
     case "PROBED": return { type, id: r.bytes("id", 32), token: r.bytes("token", 16) };
     case "CHECK": return { type, spi: readSpi(r), flags: r.uint("flags", 0xffff) };
-    case "CHECKED": return { type, spi: readSpi(r), observed: readLocator(r, "observed") };
+    case "CHECKED": return { type, spi: readSpi(r), observed: readMasked(r, "observed", nonce) };
     case "FIND": return { type, from: readFrom(r), ringKey: r.bytes("ringKey", 16) };
     case "FOUND": return { type, from: readFrom(r), final: r.boolean("final"), node: readNodeAt(r, "node") };
     case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from: readFrom(r) };
@@ -341,7 +344,7 @@ export function encodeControl(message: ControlMessage, nonce: Uint8Array, mac?: 
 
 /** The same without a MAC: with at least `room` zeros behind the body, for what the caller writes at the end, and of at least `least` bytes. Throws as {@link encodeControl}. */
 export function encodeControlWithRoom(message: ControlMessage, nonce: Uint8Array, room: number, least: number): Uint8Array {
-  const body = packBody(bodyOf(message));
+  const body = packBody(bodyOf(message, nonce));
   const length = Math.max(CONTROL_HEADER_BYTES + body.length + room, least);
   if (length > mostBytesOf(message.type)) throw new WireError(message.type, `${length} bytes`);
   const out = new Uint8Array(length);
@@ -373,9 +376,10 @@ export function decodeControl(bytes: Uint8Array): DecodedControl {
   const bodyEnd = CONTROL_HEADER_BYTES + (((bytes[OFFSET_BODY_LENGTH] ?? 0) << 8) | (bytes[OFFSET_BODY_LENGTH + 1] ?? 0));
   const macStart = bytes.length - MAC_BYTES;
   if (bodyEnd > (withMac ? macStart : bytes.length)) throw new WireError(type, "body longer than the datagram");
+  const nonce = bytes.slice(OFFSET_NONCE, OFFSET_NONCE + NONCE_BYTES);
   return {
-    message: messageOf(type, new BodyReader(type, decodeBody(bytes.subarray(CONTROL_HEADER_BYTES, bodyEnd)))),
-    nonce: bytes.slice(OFFSET_NONCE, OFFSET_NONCE + NONCE_BYTES),
+    message: messageOf(type, new BodyReader(type, decodeBody(bytes.subarray(CONTROL_HEADER_BYTES, bodyEnd))), nonce),
+    nonce,
     mac: withMac ? { covered: bytes.subarray(0, macStart), value: bytes.subarray(macStart) } : null,
   };
 }

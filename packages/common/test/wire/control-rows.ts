@@ -14,6 +14,9 @@ const node6: RingNode = { key: filled(16, 0x66), locator: six };
 const bin = (length: number, byte: string): string => `c4 ${length.toString(16).padStart(2, "0")} ${byte.repeat(length)}`;
 const FOUR = "c4 06 c0000207 15ea";
 const SIX = "c4 12 20010db8000000000000000000000001 ffff";
+// XOR 08 07 06 05 04 03 02 01, the nonce from its end.
+const FOUR_MASKED = "c4 06 c8070402 11e9";
+const SIX_MASKED = "c4 12 28060bbd0403020108070605040302 00 f7f8";
 const NODE4 = `92 ${bin(16, "44")} ${FOUR}`;
 const NODE6 = `92 ${bin(16, "66")} ${SIX}`;
 const header = (type: string, bodyLength: string): string => `19 ${type} 00 00 | ${bodyLength} 0000 | 0102030405060708 |`;
@@ -35,12 +38,12 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
   {
     name: "PONG over IPv4",
     message: { type: "PONG", timeMs: TIME_MS, observed: four, nodeKey: filled(16, 0x99) },
-    hex: `${header("02", "0024")} 93 d3 000001a3185c5000 ${FOUR} ${bin(16, "99")}`,
+    hex: `${header("02", "0024")} 93 d3 000001a3185c5000 ${FOUR_MASKED} ${bin(16, "99")}`,
   },
   {
     name: "PONG over IPv6, an early clock",
     message: { type: "PONG", timeMs: 0, observed: six, nodeKey: filled(16, 0x99) },
-    hex: `${header("02", "0028")} 93 00 ${SIX} ${bin(16, "99")}`,
+    hex: `${header("02", "0028")} 93 00 ${SIX_MASKED} ${bin(16, "99")}`,
   },
   { name: "LOCATE", message: { type: "LOCATE", ringKey }, hex: `${header("03", "0013")} 91 ${bin(16, "bb")} | ${zeros(61)}` },
   {
@@ -56,7 +59,7 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
   {
     name: "CHALLENGE",
     message: { type: "CHALLENGE", ringKey, cookie: filled(24, 0xdd), observed: four, timeMs: TIME_MS, nodeKey: filled(16, 0x99) },
-    hex: `${header("06", "0050")} 95 ${bin(16, "bb")} ${bin(24, "dd")} ${FOUR} d3 000001a3185c5000 ${bin(16, "99")}`,
+    hex: `${header("06", "0050")} 95 ${bin(16, "bb")} ${bin(24, "dd")} ${FOUR_MASKED} d3 000001a3185c5000 ${bin(16, "99")}`,
   },
   {
     name: "TRIGGER, insert with a host key",
@@ -151,12 +154,12 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
   {
     name: "CHECKED over IPv4",
     message: { type: "CHECKED", spi: 0x2000_0001, observed: four },
-    hex: `${header("13", "000e")} 92 ce 20000001 ${FOUR}`,
+    hex: `${header("13", "000e")} 92 ce 20000001 ${FOUR_MASKED}`,
   },
   {
     name: "CHECKED over IPv6, the longest",
     message: { type: "CHECKED", spi: 0xffff_ffff, observed: six },
-    hex: `${header("13", "001a")} 92 ce ffffffff ${SIX}`,
+    hex: `${header("13", "001a")} 92 ce ffffffff ${SIX_MASKED}`,
   },
   { name: "FIND", message: { type: "FIND", from: node4, ringKey }, hex: `${header("20", "002e")} 92 ${NODE4} ${bin(16, "bb")}` },
   {

@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import {
-  CONTROL_TYPES, decodeControl, encodeControl, FLAG_MAC, isRingMessage, KEY_KIND, MAX_CHECK_BYTES, MAX_CONTROL_BYTES, PADDED_BYTES, WireError,
-  type ControlMessage, type ControlType,
+  CONTROL_TYPES, decodeControl, encodeControl, FLAG_MAC, isRingMessage, KEY_KIND, makeLocator, MAX_CHECK_BYTES, MAX_CONTROL_BYTES, PADDED_BYTES, WireError,
+  type ControlMessage, type ControlType, type Locator,
 } from "../../src/index.js";
 import { anyControlMessage } from "./any-control-message.js";
 import { CONTROL_ROWS, filled, hex, NONCE } from "./control-rows.js";
@@ -11,7 +11,7 @@ import { CONTROL_ROWS, filled, hex, NONCE } from "./control-rows.js";
 const rowOf = (type: ControlType): Uint8Array => hex(CONTROL_ROWS.find((row) => row.message.type === type)?.hex ?? "");
 const bodyLength = (wire: Uint8Array): number => new DataView(wire.buffer).getUint16(4);
 
-/** A datagram of a given type around body bytes. */
+/** A datagram of a given type around body bytes, whose nonce is zeros. */
 function around(type: number, body: Uint8Array): Uint8Array {
   const wire = new Uint8Array(16 + body.length);
   wire.set([0x19, type, 0, 0, body.length >> 8, body.length & 0xff]);
@@ -62,6 +62,7 @@ describe("control messages", () => {
       const grown = Uint8Array.from([...around(CONTROL_TYPES[message.type], body), 1, 2, 3]);
       grown.set([0xfe, 0xff], 2);
       grown.set([0xff, 0xff], 6);
+      grown.set(NONCE, 8);
       expect(decodeControl(grown).message).toEqual(message);
     });
 
@@ -249,6 +250,28 @@ describe("the MAC", () => {
     const wire = Uint8Array.from([...rowOf("PING"), ...filled(16, 0xab)]);
     wire[2] = FLAG_MAC;
     expect(decodeControl(wire).mac).toEqual({ covered: wire.subarray(0, 96), value: filled(16, 0xab) });
+  });
+});
+
+describe("where a host was seen", () => {
+  const seen = makeLocator(hex("c6336406"), 40_000);
+  const six = makeLocator(hex("20010db8000000000000000000000001"), 5610);
+  const messages = (observed: Locator): readonly ControlMessage[] => [
+    { type: "PONG", timeMs: 1, observed, nodeKey: filled(16, 1) }, { type: "CHALLENGE", ringKey: filled(16, 1), cookie: filled(24, 2), observed, timeMs: 1, nodeKey: filled(16, 1) }, { type: "CHECKED", spi: 0x2000_0001, observed },
+  ];
+
+  it.each([["a random one", "9a8b7c6d5e4f3021"], ["that of the first CHECK", "000000005e4f3021"]])("is not to be found in the message, with a nonce like %s", (_, text) => {
+    for (const observed of [seen, six]) for (const message of messages(observed)) {
+      const bytes = encodeControl(message, hex(text));
+      expect(Buffer.from(bytes).includes(Buffer.from(observed.address)), message.type).toBe(false);
+      expect(decodeControl(bytes).message).toEqual(message);
+    }
+  });
+
+  it("is another one when the nonce is", () => {
+    const bytes = encodeControl(messages(seen)[0] as ControlMessage, NONCE);
+    bytes[15] = 9;
+    expect(decodeControl(bytes).message).not.toMatchObject({ observed: seen });
   });
 });
 

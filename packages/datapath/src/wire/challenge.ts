@@ -2,9 +2,9 @@
  * CHALLENGE_REQUEST and its answer CHALLENGE (docs/wire.md §4, §4.1) as the engine reads and writes them: in the shortest form, as the control plane's codec writes it.
  *
  *     CHALLENGE_REQUEST  16  92 | c4 10 ring key 16 | flags 1 to 3
- *     CHALLENGE          16  95 | c4 10 ring key 16 | c4 18 cookie 24 | c4 length 1, locator | time 1 to 9 | c4 10 node key 16
+ *     CHALLENGE          16  95 | c4 10 ring key 16 | c4 18 cookie 24 | c4 length 1, masked locator | time 1 to 9 | c4 10 node key 16
  */
-import { CONTROL_FIRST_BYTE, CONTROL_HEADER_BYTES, CONTROL_TYPES, FLAG_MAC, NONCE_BYTES, u64Bytes } from "@i3/common";
+import { CONTROL_FIRST_BYTE, CONTROL_HEADER_BYTES, CONTROL_TYPES, FLAG_MAC, maskLocator, NONCE_BYTES, u64Bytes } from "@i3/common";
 
 import { RING_KEY_BYTES } from "./data-header.js";
 
@@ -37,9 +37,10 @@ export function parseChallengeRequest(bytes: Uint8Array, at: number, length: num
 /** `timeMs`: whole, up to 2^53 - 1; `observed`: an encoded locator; the nonce is that of the request at `requestAt`. */
 export function writeChallenge(ringKey: Uint8Array, cookie: Uint8Array, observed: Uint8Array, timeMs: number, nodeKey: Uint8Array, request: Uint8Array, requestAt: number): Uint8Array {
   const binary = (bytes: Uint8Array): readonly number[] => [TOKEN.bytes, bytes.length, ...bytes];
-  const body = [TOKEN.five, ...binary(ringKey), ...binary(cookie), ...binary(observed), ...uintBytes(timeMs), ...binary(nodeKey)];
   const nonceAt = requestAt + OFFSET.nonce;
-  return Uint8Array.of(CONTROL_FIRST_BYTE, CONTROL_TYPES.CHALLENGE, 0, 0, 0, body.length, 0, 0, ...request.subarray(nonceAt, nonceAt + NONCE_BYTES), ...body);
+  const nonce = request.subarray(nonceAt, nonceAt + NONCE_BYTES);
+  const body = [TOKEN.five, ...binary(ringKey), ...binary(cookie), ...binary(maskLocator(observed, nonce)), ...uintBytes(timeMs), ...binary(nodeKey)];
+  return Uint8Array.of(CONTROL_FIRST_BYTE, CONTROL_TYPES.CHALLENGE, 0, 0, 0, body.length, 0, 0, ...nonce, ...body);
 }
 
 function uintBytes(value: number): readonly number[] {

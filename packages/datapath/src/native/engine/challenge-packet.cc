@@ -19,6 +19,12 @@ struct Writer {
     copy_to(out, at, value);
     at += value.size();
   }
+  // As maskLocator of src/wire in common.
+  void masked(Bytes value, Bytes nonce) {
+    const size_t value_at = at + 2;
+    binary(value);
+    for (size_t i = 0; i < value.size(); i++) out[value_at + i] ^= nonce[nonce.size() - 1 - i % nonce.size()];
+  }
   void uint(uint64_t value) {
     const size_t bytes = uint_bytes(value);
     if (bytes > 1) byte(bytes == 2 ? uint8 : bytes == 3 ? uint16 : bytes == 5 ? uint32 : int64);
@@ -50,7 +56,7 @@ void write(MutableBytes out, const Request& request, const Challenge& challenge)
   writer.byte(five);
   writer.binary(request.ring_key);
   writer.binary(challenge.cookie);
-  writer.binary(challenge.observed);
+  writer.masked(challenge.observed, request.nonce);
   writer.uint(challenge.time_ms);
   writer.binary(challenge.node_key);
 }
