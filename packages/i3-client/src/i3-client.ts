@@ -24,6 +24,10 @@ import { Uplinks, type UplinkCounters, type UplinkPlace } from "./uplinks.js";
 
 // Ours: servers see the same move one after the other.
 const MOVED_EVERY_MS = 500;
+/** As HIP tells peers of changes. */
+const RENEW_EVERY_MS = 200;
+/** One change of a machine comes in parts: the address, its route, the other family's. */
+const RENEW_AT_ONCE = 3;
 
 export interface ClientCounters {
   /** Datagrams that are not control messages. */
@@ -62,6 +66,9 @@ export class I3Client {
   readonly #uplinks: Uplinks;
   readonly #sign: typeof signTrigger;
   readonly #events: ClientEvent[] = [];
+  readonly #renewing = new Pace(RENEW_EVERY_MS, RENEW_AT_ONCE);
+  /** Those that are being signed too. */
+  #renewsAsked = false;
   /** Of questions to all servers that have triggers of ours; and of what is told. */
   readonly #asking = new Pace(MOVED_EVERY_MS);
   readonly #moving = new Pace(MOVED_EVERY_MS);
@@ -155,11 +162,19 @@ export class I3Client {
   }
 
   /**
-   * Our address may have changed: every trigger is signed again with the new one.
+   * Our address may have changed: every trigger is signed again with the new one, five times a second at most.
    * @param isAskedAgain also those that are being signed: servers answer to where we are no more
    */
   renewTriggers(nowMs: number, isAskedAgain = false): void {
-    this.#triggers.renewAll(nowMs, isAskedAgain);
+    this.#renewing.wish();
+    this.#renewsAsked ||= isAskedAgain;
+    this.#renew(nowMs);
+  }
+
+  #renew(nowMs: number): void {
+    if (!this.#renewing.take(nowMs)) return;
+    this.#triggers.renewAll(nowMs, this.#renewsAsked);
+    this.#renewsAsked = false;
     this.#shortcuts.moved();
   }
 
@@ -304,6 +319,7 @@ export class I3Client {
     this.#servers.handleTimer(nowMs);
     this.#uplinks.handleTimer(nowMs);
     this.#settle(nowMs);
+    this.#renew(nowMs);
     this.#triggers.handleTimer(nowMs);
     this.#paths.handleTimer(nowMs);
     this.#shortcuts.handleTimer(nowMs);
@@ -315,7 +331,7 @@ export class I3Client {
 
   /** On the clock of `nowMs`. */
   nextDeadlineMs(): number {
-    return Math.min(this.#servers.nextDeadlineMs(), this.#uplinks.nextDeadlineMs(), this.#triggers.nextDeadlineMs(), this.#paths.nextDeadlineMs(), this.#shortcuts.nextDeadlineMs(), this.#records.nextDeadlineMs(), this.#nearIds.nextDeadlineMs(), this.#asking.dueMs(), this.#moving.dueMs());
+    return Math.min(this.#servers.nextDeadlineMs(), this.#uplinks.nextDeadlineMs(), this.#triggers.nextDeadlineMs(), this.#paths.nextDeadlineMs(), this.#shortcuts.nextDeadlineMs(), this.#records.nextDeadlineMs(), this.#nearIds.nextDeadlineMs(), this.#asking.dueMs(), this.#moving.dueMs(), this.#renewing.dueMs());
   }
 
   takeEvents(): readonly ClientEvent[] {

@@ -63,6 +63,8 @@ interface Kept {
   server: Locator | null;
   /** Where it leads to, as it was signed last. */
   target: Locator | null;
+  /** Our address may have changed since that was signed. */
+  isOutdated: boolean;
   tries: number;
   /** Refusals since the last TRIGGER_OK. */
   setbacks: number;
@@ -130,7 +132,7 @@ export class TriggerKeeper {
     }
     if (old === undefined && this.#kept.size >= MAX_TRIGGERS) throw new ClientError("ERR_I3_FULL", `more than ${MAX_TRIGGERS} triggers of one client`, { remedy: "Remove some that are no longer used." });
     for (const leaving of [old, this.#replicas.get(key)]) if (leaving !== undefined) this.#forget(leaving);
-    const fresh = { id: id.slice(), signer, steps, shortcut, removeUntilMs: null, server: null, target: null, tries: 0, setbacks: 0, liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0, refusal: null };
+    const fresh = { id: id.slice(), signer, steps, shortcut, removeUntilMs: null, server: null, target: null, isOutdated: false, tries: 0, setbacks: 0, liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0, refusal: null };
     this.#replicas.set(key, { ...fresh, isReplica: true, state: "parked", nextMs: Infinity });
     this.#kept.set(key, { ...fresh, isReplica: false, state: "locating", nextMs: nowMs });
   }
@@ -185,10 +187,16 @@ export class TriggerKeeper {
     for (const kept of this.#kept.values()) if (kept.state === "locating" && kept.tries > 0) this.#enter(nowMs, kept, "locating");
   }
 
-  /** Our address may have changed: signed again at once. */
+  /**
+   * Our address may have changed: signed again at once, or as soon as the server has taken what it was sent before.
+   * @param isAskedAgain not only then: the server's answers go to where we are no more
+   */
   renewAll(nowMs: number, isAskedAgain: boolean): void {
-    const isRenewed = ({ state }: Kept): boolean => state === "live" || (isAskedAgain && (state === "challenging" || state === "inserting"));
-    for (const kept of this.#all()) if (isRenewed(kept)) this.#enter(nowMs, kept, "challenging");
+    for (const kept of this.#all()) {
+      const isUnderWay = kept.state === "challenging" || kept.state === "inserting";
+      if (kept.state === "live" || (isAskedAgain && isUnderWay)) this.#enter(nowMs, kept, "challenging");
+      else if (kept.state === "inserting") kept.isOutdated = true;
+    }
   }
 
   /** A server sees us there: {@link signAstray}. */
@@ -298,6 +306,7 @@ export class TriggerKeeper {
     const locator = kept.server;
     if (asked === "REFRESH" && !kept.isReplica && kept.target !== null && sameLocator(kept.target, message.observed)) this.#emit({ kind: "trigger-replaced", id: kept.id });
     kept.target = message.observed;
+    kept.isOutdated = false;
     this.#questions.drop(kept);
     // While inserting, tries go on counting: a server that challenges but never acknowledges is left after a few.
     if (kept.state !== "inserting") kept.tries = 0;
@@ -326,8 +335,8 @@ export class TriggerKeeper {
     kept.pushes = 0;
     kept.setbacks = 0;
     kept.refusal = null;
-    this.#enter(nowMs, kept, "live");
-    kept.nextMs = nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));
+    this.#enter(nowMs, kept, kept.isOutdated ? "challenging" : "live");
+    if (!kept.isOutdated) kept.nextMs = nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));
     if (isNew) this.#emit({ kind: "trigger-live", id: kept.id, server: kept.server });
     if (!kept.isReplica) this.#replicate(nowMs, this.#replicaOf(kept), kept.server, message.replica);
     return true;

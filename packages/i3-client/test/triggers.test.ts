@@ -166,6 +166,41 @@ describe("a trigger", () => {
     expect(ring.live(ID)).toBe(true);
   });
 
+  it("is signed again five times a second at most when the address changes all the time, at once after the first and within 0.2 s after the last change", () => {
+    const ring = started(1);
+    const asked = (): number => ring.server(1).count("CHALLENGE_REQUEST");
+    ring.run(1_000);
+    const before = asked();
+    ring.client.renewTriggers(ring.nowMs);
+    ring.run(10);
+    expect(asked() - before).toBe(1);
+    for (let changes = 0; changes < 1_000; changes++) {
+      ring.client.renewTriggers(ring.nowMs);
+      ring.run(60);
+    }
+    const lastMs = ring.nowMs - 60;
+    ring.run(1_000);
+    expect(asked() - before).toBeGreaterThan(290);
+    expect(asked() - before).toBeLessThanOrEqual(3 + 60 * 5 + 1);
+    const last = ring.server(1).heard.findLast(({ message }) => message.type === "CHALLENGE_REQUEST")?.atMs ?? 0;
+    expect(last).toBeGreaterThanOrEqual(lastMs);
+    expect(last).toBeLessThanOrEqual(lastMs + 200 + 10);
+    expect([ring.live(ID), ring.kinds().includes("trigger-lost")]).toEqual([true, false]);
+  });
+
+  it("is signed again when the address has changed while the server was taking it", () => {
+    const ring = started(1);
+    ring.run(1_000);
+    const count = ring.server(1).count("TRIGGER");
+    ring.client.renewTriggers(ring.nowMs);
+    // Asked, challenged, and TRIGGER is on its way.
+    ring.run(25);
+    ring.client.renewTriggers(ring.nowMs);
+    ring.run(200);
+    expect(ring.server(1).count("TRIGGER") - count).toBe(2);
+    expect(ring.live(ID)).toBe(true);
+  });
+
   it("is signed again when its refresh chain is used up", () => {
     const ring = started();
     ring.run(REFRESH_CHAIN_LENGTH * 5_020 + 30_000);

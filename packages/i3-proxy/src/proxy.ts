@@ -291,8 +291,11 @@ export class Proxy {
   /** The interfaces by which this host sends, those used first first. To be told before {@link start} and whenever they change. */
   setPlaces(nowMs: number, places: readonly MachinePlace[]): void {
     this.#nowMs = nowMs;
-    if (!this.#own.setPlaces(places)) return;
+    const change = this.#own.setPlaces(places);
+    if (change === "none") return;
     this.client.setUplinks(nowMs, this.#own.places);
+    // Another address beside those in use: packets go on as they did, and peers hear of one more place to try.
+    if (change === "more") return this.setups.hip?.straight.handlePlaces(nowMs);
     this.client.renewTriggers(nowMs);
     this.setups.hip?.handlePlaces(nowMs);
     this.detour?.handlePlaces(nowMs, this.#own.firstAddresses);

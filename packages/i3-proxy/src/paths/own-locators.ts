@@ -41,7 +41,19 @@ interface Seen {
   mapped: Locator | null;
 }
 
-const keyOf = ({ interfaceIndex, family, addresses }: MachinePlace): string => `${interfaceIndex} ${family} ${addresses.map(bytesKey).sort().join(" ")}`;
+/** Of an interface and a family; the first address is the one that it is known by. */
+const interfaceOf = ({ interfaceIndex, family }: Pick<MachinePlace, "interfaceIndex" | "family">): string => `${interfaceIndex} ${family}`;
+const keyOf = (place: MachinePlace): string => `${interfaceOf(place)} ${place.addresses.slice(0, 1).map(bytesKey).join("")}`;
+
+/** `more`: nothing but more addresses at the same places. */
+export type PlaceChange = "none" | "more" | "other";
+
+function changeOf(before: readonly OwnPlace[], now: readonly OwnPlace[]): PlaceChange {
+  if (JSON.stringify(before) === JSON.stringify(now)) return "none";
+  const withoutAddresses = (places: readonly OwnPlace[]): string => JSON.stringify(places.map((place) => ({ ...place, addresses: [] })));
+  const isMore = withoutAddresses(before) === withoutAddresses(now) && before.every(({ addresses }, i) => addresses.every((old) => now[i]?.addresses.some((address) => sameBytes(address, old)) === true));
+  return isMore ? "more" : "other";
+}
 
 export class OwnLocators {
   readonly #port: number;
@@ -82,18 +94,29 @@ export class OwnLocators {
     return found.slice(0, MAX_LOCATORS);
   }
 
-  /** Whether it is other places than before. @param machine those used first first */
-  setPlaces(machine: readonly MachinePlace[]): boolean {
+  /**
+   * What has changed. A place stays the same while it has the address that it was known by, whichever others come and go. @param machine those used first first
+   */
+  setPlaces(machine: readonly MachinePlace[]): PlaceChange {
     const places = machine.slice(0, MAX_PLACES).map((place, rank) => {
-      const { interfaceIndex, family, addresses, prefixes, gateway } = place;
+      const { interfaceIndex, family, prefixes, gateway } = place;
       // IPv4 and IPv6 of one interface are as good.
       const first = machine.findIndex((other) => other.interfaceIndex === interfaceIndex);
-      return { key: keyOf(place), interfaceIndex, family, addresses, prefixes, gateway, rank: Math.min(rank, first) };
+      const addresses = this.#asBefore(place);
+      return { key: keyOf({ ...place, addresses }), interfaceIndex, family, addresses, prefixes, gateway, rank: Math.min(rank, first) };
     });
-    if (JSON.stringify(places) === JSON.stringify(this.#places)) return false;
+    const change = changeOf(this.#places, places);
+    if (change === "none") return change;
     this.#places = places;
     for (const key of this.#seen.keys()) if (!places.some((place) => place.key === key)) this.#seen.delete(key);
-    return true;
+    return change;
+  }
+
+  /** Its addresses, the one that it was known by first if it is still there. */
+  #asBefore(place: MachinePlace): readonly Uint8Array[] {
+    const [known] = this.#places.find((own) => interfaceOf(own) === interfaceOf(place))?.addresses ?? [];
+    const kept = place.addresses.filter((address) => known !== undefined && sameBytes(address, known));
+    return kept.length === 0 ? place.addresses : [...kept, ...place.addresses.filter((address) => !kept.includes(address))];
   }
 
   /** A server has seen us there, from a place. Whether that is news. */

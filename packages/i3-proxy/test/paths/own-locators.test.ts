@@ -1,7 +1,7 @@
 /** What a host tells peers of where it is. */
 import { describe, expect, it } from "vitest";
 
-import { makeLocator, parseIpText, type Locator } from "@i3/common";
+import { formatIpText, makeLocator, parseIpText, type Locator } from "@i3/common";
 
 import { OwnLocators, type MachinePlace } from "../../src/paths/own-locators.js";
 
@@ -14,7 +14,7 @@ const [S1, S2, S3] = [at("192.0.2.1"), at("192.0.2.2"), at("192.0.2.3")];
 describe("locators of a host", () => {
   it("are its addresses, then where servers see it; those of its first interface first, both families as good", () => {
     const own = new OwnLocators(5_610);
-    expect(own.setPlaces([place(2, "192.168.1.10"), place(2, "2001:db8::10"), place(3, "10.9.8.7")])).toBe(true);
+    expect(own.setPlaces([place(2, "192.168.1.10"), place(2, "2001:db8::10"), place(3, "10.9.8.7")])).toBe("other");
     const [first, six, second] = own.places;
     expect([first?.rank, six?.rank, second?.rank]).toEqual([0, 0, 2]);
     expect(own.observed(first?.key ?? "", S1, at("198.51.100.6", 40_000))).toBe(true);
@@ -67,9 +67,38 @@ describe("locators of a host", () => {
     const key = own.places[0]?.key ?? "";
     own.observed(key, S1, at("198.51.100.6", 40_000));
     own.mapped(key, at("198.51.100.6"));
-    expect(own.setPlaces([place(2, "192.168.7.10")])).toBe(true);
+    expect(own.setPlaces([place(2, "192.168.7.10")])).toBe("other");
     expect([own.observed(key, S1, at("198.51.100.6", 1)), own.mapped(key, at("198.51.100.6"))]).toEqual([false, false]);
     expect(own.locators).toEqual([{ kind: "host", rank: 0, locator: at("192.168.7.10") }]);
+  });
+
+  it("of an interface with one address more stay what they are, and so they do when that goes again; not when the first goes", () => {
+    const own = new OwnLocators(5_610);
+    const [old, more] = ["192.168.1.10", "192.168.1.200"];
+    own.setPlaces([place(2, old), place(3, "10.9.8.7")]);
+    const keys = own.places.map(({ key }) => key);
+    own.observed(keys[0] ?? "", S1, at("198.51.100.6", 40_000));
+    const now = (change: string, ...addresses: readonly string[]): void => {
+      expect([own.setPlaces([place(2, ...addresses), place(3, "10.9.8.7")]), own.places.map(({ key }) => key)]).toEqual([change, keys]);
+      expect(own.locators.filter(({ rank }) => rank === 0).map(({ locator }) => formatIpText(locator.address))).toEqual([old, ...addresses.filter((address) => address !== old), "198.51.100.6"]);
+    };
+    // Newer ones may be listed first.
+    now("more", more, old);
+    now("none", old, more);
+    now("more", "192.168.1.201", more, old);
+    now("other", "192.168.1.201", old);
+    now("other", old);
+    expect(own.setPlaces([place(2, more), place(3, "10.9.8.7")])).toBe("other");
+    expect(own.places.map(({ key }) => key === keys[0])).toEqual([false, false]);
+    expect(own.locators.map(({ kind }) => kind)).toEqual(["host", "host"]);
+  });
+
+  it.each<readonly [string, readonly MachinePlace[]]>([
+    ["another interface", [place(2, "192.168.1.10", "192.168.1.11"), place(3, "10.9.8.7")]], ["another gateway", [{ ...place(2, "192.168.1.10", "192.168.1.11"), gateway: ip("192.168.1.1") }]],
+  ])("with %s beside another address are others", (_what, places) => {
+    const own = new OwnLocators(5_610);
+    own.setPlaces([place(2, "192.168.1.10")]);
+    expect(own.setPlaces(places)).toBe("other");
   });
 
   it("have what a router opened before what servers see, until it is closed", () => {
@@ -94,7 +123,7 @@ describe("locators of a host", () => {
     const own = new OwnLocators(5_610);
     own.setPlaces([place(2, "192.168.1.10")]);
     const { places } = own;
-    expect(own.setPlaces([place(2, "192.168.1.10")])).toBe(false);
+    expect(own.setPlaces([place(2, "192.168.1.10")])).toBe("none");
     expect(own.places).toBe(places);
   });
 });
