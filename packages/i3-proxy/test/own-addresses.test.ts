@@ -96,3 +96,56 @@ describe("1,000 changes of address in a minute", () => {
     expect([pathOf(a, world), pathOf(b, world)]).toEqual([`udp ${FAR}:5610`, `udp ${NEAR}:5610`]);
   }, 120_000);
 });
+
+/** Its clock stands still meanwhile, as performance.now() does. Ends just after a refresh, so that the next is far. */
+function sleep(world: World, { node, proxy }: Host, forMs: number): { readonly awake: () => void } {
+  const step = node.engine.step.bind(node.engine);
+  const refreshes = world.wire.length;
+  world.run(10_000, () => world.wire.slice(refreshes).some(({ from, bytes }) => sameBytes(from.address, node.locator.address) && bytes[0] === 0x19 && bytes[1] === CONTROL_TYPES.REFRESH));
+  world.run(200);
+  node.engine.step = (nowMs, ...rest) => step(nowMs - forMs, ...rest);
+  node.core = {
+    handleUpcalls: (nowMs, upcalls) => proxy.handleUpcalls(nowMs - forMs, upcalls), handleTimer: (nowMs) => proxy.handleTimer(nowMs - forMs), deadlineMs: () => proxy.nextDeadlineMs() + forMs,
+  };
+  node.down = true;
+  world.run(forMs);
+  node.down = false;
+  return { awake: () => proxy.awake(world.nowMs - forMs) };
+}
+
+describe("a host that has slept until nobody knew it", () => {
+  it("is in the ring again, and reached by packets, as soon as it wakes", () => {
+    const { world, a, b } = pair();
+    talk(world, a, b, 2_000);
+    const { awake } = sleep(world, a, 60_000);
+    const wokeMs = world.nowMs;
+    awake();
+    world.run(100);
+    const ids = new Set(said(world, a, "TRIGGER", wokeMs).map(({ bytes }) => Buffer.from(bytes.subarray(20, 52)).toString("hex")));
+    expect(ids.size).toBe(a.proxy.client.triggers(0).length);
+    const had = a.node.received.length;
+    const toA = b.proxy.mappings.byPeer(publicId(a.identity.hit))?.local4 as Uint8Array;
+    for (let i = 0; i < 20; i++) {
+      world.inject(b.node, { tun: packet4(b.proxy.own4, toA, `awake ${i}`) });
+      world.run(10);
+    }
+    world.run(100);
+    expect(a.node.received.length - had).toBe(20);
+  });
+
+  it("asks at once where it is seen, and goes straight again through a NAT that has forgotten it", () => {
+    const { world, a, b } = pair();
+    a.node.natPort = 40_000;
+    world.run(3_000);
+    talk(world, a, b, 3_000);
+    const { awake } = sleep(world, a, 60_000);
+    a.node.natPort = 41_000;
+    const wokeMs = world.nowMs;
+    awake();
+    world.run(1);
+    // Two servers for each place.
+    expect(said(world, a, "PING", wokeMs).length).toBeGreaterThanOrEqual(2);
+    talk(world, a, b, 6_000);
+    expect([pathOf(a, world), pathOf(b, world)]).toEqual([`udp ${FAR}:5610`, `udp ${NEAR}:41000`]);
+  });
+});
