@@ -134,7 +134,7 @@ export type Flow =
     }
   /**
    * Seal with the outbound association of that name and send: `header` (a data header of payload kind 4) in front and to the server of its first id,
-   * or without one straight to `locator`, by `ip` with the port {@link IP_PROTOCOL.esp}. Exactly one of the two is null, but with `creditBytes`.
+   * or without one straight to `locator`, by `ip` with the port {@link IP_PROTOCOL.esp}. Exactly one of the two is null, but with `credit`.
    */
   | {
       readonly action: "esp";
@@ -144,10 +144,11 @@ export type Flow =
       readonly source: Uint8Array;
       readonly mtu?: number;
       /**
-       * For a `locator` that has not answered yet: so many bytes (ESP, and UDP's header by `udp` and `hip`) go there at most, 1 to 2^53 - 1. From the first packet that would make them more
-       * all go behind `header`, or without one are dropped, counted `credit`. Setting the flow again with the same locator and credit keeps what was used. @default no limit
+       * For a `locator` that has not answered yet: so many `bytes` (ESP, and UDP's header by `udp` and `hip`) go there at most, 1 to 2^53 - 1. From the first packet that would make them more
+       * all go behind `header`, or without one are dropped, counted `credit`. All flows, ways and associations with the same `account` (0 to 2^32 - 1), locator and bytes share one
+       * credit: one that is set so while another has it goes on with what was used. @default no limit
        */
-      readonly creditBytes?: number;
+      readonly credit?: { readonly account: number; readonly bytes: number };
     }
   /** Answer with ICMP host unreachable (code 1) / ICMPv6 address unreachable (code 3). */
   | { readonly action: "refuse" };

@@ -98,8 +98,8 @@ export interface NativeEngineAddon {
   /** Joins the threads, closes the ports, frees the tables. What waits to be sent is given to the system first. Twice is no error. */
   closeEngine(handle: EngineHandle): void;
 
-  /** `action`: 0 setup, 1 tunnel, 2 esp, 3 refuse. Empty arrays and null where the action has no such thing. `creditBytes` 0: no limit. */
-  engineSetFlow(handle: EngineHandle, address: Uint8Array, action: number, header: Uint8Array, locator: Uint8Array | null, source: Uint8Array, association: number, mtu: number, creditBytes: number, strength: number): EngineStatus;
+  /** `action`: 0 setup, 1 tunnel, 2 esp, 3 refuse. Empty arrays and null where the action has no such thing. `creditBytes` 0: no limit, and no account. */
+  engineSetFlow(handle: EngineHandle, address: Uint8Array, action: number, header: Uint8Array, locator: Uint8Array | null, source: Uint8Array, association: number, mtu: number, creditBytes: number, creditAccount: number, strength: number): EngineStatus;
   /** `strength` 3: all ways. */
   engineRemoveFlow(handle: EngineHandle, address: Uint8Array, strength: number): void;
   /** `packed`: for each service protocol, strength, number of port ranges, and of each first and last port, 2 bytes each. `rest` 3: refused. Wrong shape also: no such flow. */

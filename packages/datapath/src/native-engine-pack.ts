@@ -11,8 +11,8 @@ import { requireTrigger } from "./reference/trigger-table.js";
 export const NOTHING = new Uint8Array(0);
 /** Of a flow without an MTU. */
 const NO_MTU = 65_535;
-/** Of a flow that may send as much as it wants. */
-const NO_CREDIT = 0;
+/** Bytes and account of a flow that may send as much as it wants. */
+const NO_CREDIT = [0, 0] as const;
 /** Instead of the strength of one. */
 export const ALL_WAYS = 3;
 /** Instead of the strength of what no service takes. */
@@ -22,20 +22,20 @@ const STACK = 1;
 const ID_BYTES = 32;
 
 /** Arguments of `engineSetFlow` behind the address. */
-export type PackedFlow = readonly [action: number, header: Uint8Array, locator: Uint8Array | null, source: Uint8Array, association: number, mtu: number, creditBytes: number];
+export type PackedFlow = readonly [action: number, header: Uint8Array, locator: Uint8Array | null, source: Uint8Array, association: number, mtu: number, creditBytes: number, creditAccount: number];
 
 export function packFlow(flow: FlowAction): PackedFlow {
   switch (flow.action) {
     case "setup":
-      return [0, NOTHING, null, NOTHING, 0, NO_MTU, NO_CREDIT];
+      return [0, NOTHING, null, NOTHING, 0, NO_MTU, ...NO_CREDIT];
     case "tunnel":
-      return [1, flow.header, null, flow.source, 0, flow.mtu ?? NO_MTU, NO_CREDIT];
+      return [1, flow.header, null, flow.source, 0, flow.mtu ?? NO_MTU, ...NO_CREDIT];
     case "esp": {
       const { straight, relay, source, association, mtu } = flow;
-      return [2, relay?.header ?? NOTHING, straight?.endpoint ?? null, source, association, mtu ?? NO_MTU, straight?.credit?.bytes ?? NO_CREDIT];
+      return [2, relay?.header ?? NOTHING, straight?.endpoint ?? null, source, association, mtu ?? NO_MTU, ...(straight?.credit ? ([straight.credit.bytes, straight.credit.account] as const) : NO_CREDIT)];
     }
     case "refuse":
-      return [3, NOTHING, null, NOTHING, 0, NO_MTU, NO_CREDIT];
+      return [3, NOTHING, null, NOTHING, 0, NO_MTU, ...NO_CREDIT];
   }
 }
 

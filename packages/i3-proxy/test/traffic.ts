@@ -32,6 +32,13 @@ export function packet4(source: Uint8Array, destination: Uint8Array, payload: st
   return out;
 }
 
+/** An IPv6 packet. */
+export function packet6(source: Uint8Array, destination: Uint8Array, payload: string, { protocol = 253, ports }: PacketKind = {}): Uint8Array {
+  const head = ports === undefined ? [] : ports.flatMap((port) => [port >> 8, port & 0xff]);
+  const body = Uint8Array.from([...head, ...new TextEncoder().encode(payload)]);
+  return Uint8Array.from([0x60, 0, 0, 0, body.length >> 8, body.length & 0xff, protocol, 64, ...source, ...destination, ...body]);
+}
+
 export const textOf = (packet: Uint8Array | undefined): string => new TextDecoder().decode((packet ?? new Uint8Array()).subarray(20));
 export const sourceOf = (packet: Uint8Array | undefined): string => [...(packet ?? new Uint8Array()).subarray(12, 16)].join(".");
 

@@ -119,7 +119,8 @@ FlowArguments take_flow(Check& check, const Arguments& arguments) {
   result.flow.association = take_u32(check, arguments[6], "association");
   result.flow.mtu = static_cast<uint16_t>(check.integer(arguments[7], "mtu", 0, 65'535));
   result.flow.credit_bytes = static_cast<uint64_t>(check.integer(arguments[8], "creditBytes", 0, (int64_t{1} << 53) - 1));
-  result.strength = take_strength(check, arguments[9]);
+  result.flow.credit_account = take_u32(check, arguments[9], "creditAccount");
+  result.strength = take_strength(check, arguments[10]);
   return result;
 }
 

@@ -24,13 +24,19 @@ interface StraightRoute {
   readonly credit: Credit | null;
 }
 
-/** What may go to a locator that has not answered. */
+/** What may go to a locator that has not answered, by all ways of one account together. */
 export class Credit {
+  /** That have it. */
+  ways = 0;
   #usedBytes = 0;
   /** Once a packet found too little left: none after it goes there, so that they stay in order. */
   #isOver = false;
 
-  constructor(readonly bytes: number) {}
+  constructor(readonly account: number, readonly bytes: number, readonly endpoint: Uint8Array) {}
+
+  isSame({ bytes, endpoint }: Credit): boolean {
+    return bytes === this.bytes && equalAt(endpoint, 0, this.endpoint);
+  }
 
   take(bytes: number): boolean {
     if (this.#isOver || this.#usedBytes + bytes > this.bytes) this.#isOver = true;
@@ -64,6 +70,8 @@ export interface WaitingPacket extends Queued {
 /** Bytes. RFC 791 §3.1: what every host takes; RFC 8200 §5: what every link carries. */
 const MIN_MTU = { v4: 576, v6: 1_280 } as const;
 const MAX_MTU = 65_535;
+const MAX_ACCOUNT = 0xffff_ffff;
+type CreditOf = NonNullable<(Flow & { action: "esp" })["credit"]>;
 
 /** What is done with packets of an address that need one strength. */
 export class Way {
@@ -129,6 +137,8 @@ export class FlowTable {
   readonly #budget: QueueBudget;
   /** Entries that are {@link FlowEntry.isSpecial}. */
   #special = 0;
+  /** By account, the newest of each that a way has. */
+  readonly #credits = new Map<number, Credit>();
 
   constructor(budget: QueueBudget) {
     this.#budget = budget;
@@ -156,8 +166,11 @@ export class FlowTable {
     if (strength !== STRONGEST) this.#requireRoom(known);
     const entry = known ?? new FlowEntry(Uint8Array.from(address));
     this.#entries.set(key, entry);
-    const way = entry.way(strength) ?? new Way(strength, action, this.#budget);
-    way.action = withCreditOf(way.action, action);
+    const way = entry.way(strength) ?? new Way(strength, { action: "setup" }, this.#budget);
+    const before = way.action;
+    // The old one may be the same: what was used of it stays used.
+    way.action = this.#withCredit(action);
+    this.#leaveCredit(before);
     way.asked = false;
     this.#change(entry, () => entry.add(way));
     return { flow: entry, way };
@@ -185,12 +198,34 @@ export class FlowTable {
     const gone = entry?.ways.filter((way) => strength === undefined || way.strength === strength) ?? [];
     if (entry === undefined || gone.length === 0) return [];
     this.#change(entry, () => {
-      for (const way of gone) entry.remove(way);
+      for (const way of gone) {
+        entry.remove(way);
+        this.#leaveCredit(way.action);
+      }
       if (entry.ways.length > 0) return;
       entry.services = null;
       this.#entries.delete(key);
     });
     return gone;
+  }
+
+  /** The credit of its account, if a way has that already. */
+  #withCredit(action: FlowAction): FlowAction {
+    if (action.action !== "esp" || !action.straight?.credit) return action;
+    const { straight } = action;
+    const fresh = action.straight.credit;
+    const known = this.#credits.get(fresh.account);
+    const credit = known?.isSame(fresh) === true ? known : fresh;
+    credit.ways += 1;
+    this.#credits.set(credit.account, credit);
+    return { ...action, straight: { ...straight, credit } };
+  }
+
+  #leaveCredit(action: FlowAction): void {
+    const credit = action.action === "esp" ? action.straight?.credit : null;
+    if (!credit) return;
+    credit.ways -= 1;
+    if (credit.ways === 0 && this.#credits.get(credit.account) === credit) this.#credits.delete(credit.account);
   }
 
   #requireRoom(entry: FlowEntry | undefined): void {
@@ -232,16 +267,22 @@ function prepareHeader(bytes: Uint8Array): HeaderRoute {
   return { header, ringKey: ringKeyAt(header, DATA_OFFSET.ids) };
 }
 
-function prepareRoutes({ header, locator, creditBytes }: Flow & { action: "esp" }): { readonly straight: StraightRoute | null; readonly relay: HeaderRoute | null } {
-  if (creditBytes !== undefined && !(Number.isSafeInteger(creditBytes) && creditBytes > 0)) throw new RangeError(`credit ${creditBytes}, expected 1 to 2^53 - 1`);
-  if (creditBytes === undefined ? (header === null) === (locator === null) : locator === null) throw new RangeError("an ESP flow has either a header or a locator, with a credit a locator");
-  return { straight: locator === null ? null : prepareStraight(locator, creditBytes), relay: header === null ? null : prepareRelay(header) };
+function prepareRoutes({ header, locator, credit }: Flow & { action: "esp" }): { readonly straight: StraightRoute | null; readonly relay: HeaderRoute | null } {
+  if (credit !== undefined) requireCredit(credit);
+  if (credit === undefined ? (header === null) === (locator === null) : locator === null) throw new RangeError("an ESP flow has either a header or a locator, with a credit a locator");
+  return { straight: locator === null ? null : prepareStraight(locator, credit), relay: header === null ? null : prepareRelay(header) };
 }
 
-function prepareStraight(locator: ViaLocator, creditBytes: number | undefined): StraightRoute {
+function requireCredit({ account, bytes }: CreditOf): void {
+  if (!(Number.isSafeInteger(bytes) && bytes > 0)) throw new RangeError(`credit ${bytes}, expected 1 to 2^53 - 1`);
+  if (!Number.isInteger(account) || account < 0 || account > MAX_ACCOUNT) throw new RangeError(`account ${account} of a credit`);
+}
+
+function prepareStraight(locator: ViaLocator, credit: CreditOf | undefined): StraightRoute {
   if (locator.via === "ip" && locator.port !== IP_PROTOCOL.esp) throw new RangeError("an ESP flow by IP with another protocol");
   // To a peer itself no server leads.
-  return { endpoint: encodeDatagramRoute({ locator, isStraight: true }), credit: creditBytes === undefined ? null : new Credit(creditBytes) };
+  const endpoint = encodeDatagramRoute({ locator, isStraight: true });
+  return { endpoint, credit: credit === undefined ? null : new Credit(credit.account, credit.bytes, endpoint) };
 }
 
 function prepareRelay(header: Uint8Array): HeaderRoute {
@@ -249,11 +290,4 @@ function prepareRelay(header: Uint8Array): HeaderRoute {
   const isBare = parseDataHeader(route.header, 0, route.header.length) === route.header.length;
   if (!isBare || route.header[DATA_OFFSET.payloadKind] !== PAYLOAD_KIND.esp) throw new RangeError("the header of an ESP flow is a data header of payload kind 4");
   return route;
-}
-
-/** The same locator with the same credit: what was used stays used. */
-function withCreditOf(before: FlowAction, action: FlowAction): FlowAction {
-  if (before.action !== "esp" || action.action !== "esp" || !before.straight?.credit || !action.straight?.credit) return action;
-  const isSame = before.straight.credit.bytes === action.straight.credit.bytes && equalAt(before.straight.endpoint, 0, action.straight.endpoint);
-  return isSame ? { ...action, straight: before.straight } : action;
 }

@@ -142,7 +142,7 @@ const HOST: readonly Operation[] = [
     { kind: "setFlow", address: addressOf(version, 2), flow: { action: "tunnel", header: dataPacket({ ids: [idOf(0)] }), source: addressOf(version, 0), mtu: 1_280 } },
     { kind: "setFlow", address: addressOf(version, 3), flow: { action: "esp", association: NAMES[1], header: dataPacket({ ids: [idOf(2)], payloadKind: 4 }), locator: null, source: addressOf(version, 0) } },
   ]),
-  { kind: "setFlow", address: addressOf(6, 1), flow: { action: "esp", association: NAMES[0], header: dataPacket({ ids: [idOf(2)], payloadKind: 4 }), locator: LOCATORS[1] ?? null, creditBytes: 1_000, source: addressOf(6, 0) } },
+  { kind: "setFlow", address: addressOf(6, 1), flow: { action: "esp", association: NAMES[0], header: dataPacket({ ids: [idOf(2)], payloadKind: 4 }), locator: LOCATORS[1] ?? null, credit: { account: 3, bytes: 1_000 }, source: addressOf(6, 0) } },
   { kind: "setInbound", id: idOf(1), inbound: { action: "tun", ...TARGET } },
   { kind: "setInbound", id: idOf(5), inbound: { action: "tun", ...TARGET, flow: addressOf(4, 2), destination4: { from: addressOf(4, 1), to: addressOf(4, 2) }, destination6: { from: addressOf(6, 1), to: addressOf(6, 3) } } },
   { kind: "setInbound", id: idOf(9), inbound: { action: "upcall" } },

@@ -6,9 +6,9 @@ import type { RawDatagram } from "../../src/native-addon.js";
 import { encodeRoute } from "../../src/reference/endpoints.js";
 import { makeCipher } from "../../src/reference/esp-transforms.js";
 import { CHECKSUM } from "../../src/reference/step.js";
-import { espFlow, inbound, NULL, outbound, OWN, PEER, SPI } from "../reference/associations.js";
+import { espFlow, inbound, NULL, outbound, OWN, OWN6, PEER, PEER6, SPI } from "../reference/associations.js";
 import { dataPacket, risen } from "../reference/harness.js";
-import { be32, bytes, concat, data, ip4, ip6, makeId, packet, udp } from "../reference/packets.js";
+import { be16, be32, bytes, concat, data, ip4, ip6, makeId, packet, udp } from "../reference/packets.js";
 import { plainArrival } from "./arrival-recipes.js";
 import { EnginePair } from "./engine-pair.js";
 
@@ -97,6 +97,7 @@ describe("what may go to a place that has not answered", () => {
   const sized = (espBytes: number): Uint8Array => packet(OWN, PEER, 17, udp(data(espBytes - 8 - 16 - 2 - 28)));
   const associate = (more: Partial<OutboundAssociation> = {}): unknown => pair.change("setOutboundAssociation", (engine) => engine.setOutboundAssociation(1, outbound({ transform: NULL, ...more })));
   const set = (more: Partial<Flow & { action: "esp" }>): unknown => pair.change("setFlow", (engine) => engine.setFlow(PEER, espFlow({ locator: AWAY, ...more })));
+  const of = (sum: number, account = 1): NonNullable<(Flow & { action: "esp" })["credit"]> => ({ account, bytes: sum });
   /** Of each packet that left whether it went straight, in a row of letters. */
   const send = (...sizes: readonly number[]): string =>
     pair.step(1, sizes.map((size) => plainArrival(sized(size), CHECKSUM.complete)), [], false).map(([first]) => (first === 0x11 ? "r" : "s")).join("");
@@ -106,25 +107,25 @@ describe("what may go to a place that has not answered", () => {
   });
 
   it("goes there to the last byte, then behind the header", () => {
-    set({ header: HEADER, creditBytes: 3 * 108 });
+    set({ header: HEADER, credit: of(3 * 108) });
     expect(send(100, 100, 100, 100)).toBe("sssr");
-    set({ header: HEADER, creditBytes: 3 * 108 - 1 });
+    set({ header: HEADER, credit: of(3 * 108 - 1) });
     expect(send(100, 100, 100, 100)).toBe("ssrr");
     expect(pair.counters().drops.credit).toBe(0);
   });
 
   it("by IP itself has no header of UDP", () => {
-    set({ header: HEADER, locator: { address: AWAY.address, port: 50, via: "ip" }, creditBytes: 300 });
+    set({ header: HEADER, locator: { address: AWAY.address, port: 50, via: "ip" }, credit: of(300) });
     expect(send(100, 100, 100, 100)).toBe("sssr");
   });
 
   it("is over with the first packet that does not fit, so that all stay in order", () => {
-    set({ header: HEADER, creditBytes: 300 });
+    set({ header: HEADER, credit: of(300) });
     expect(send(100, 1_000, 60, 60)).toBe("srrr");
   });
 
   it("is dropped without a header, and is none of the flow's", () => {
-    set({ header: null, creditBytes: 216 });
+    set({ header: null, credit: of(216) });
     expect(send(100, 100, 100)).toBe("ss");
     expect(pair.counters().drops.credit).toBe(1);
     expect(pair.flowCounters(PEER)?.packetsOut).toBe(2);
@@ -132,11 +133,11 @@ describe("what may go to a place that has not answered", () => {
 
   it.each<readonly [string, Partial<Flow & { action: "esp" }>, string]>([
     ["the same", {}, "r"], ["another header", { header: dataPacket({ ids: [makeId(8)], payloadKind: 4 }) }, "r"], ["none", { header: null }, ""],
-    ["more credit", { creditBytes: 217 }, "s"], ["another port", { locator: { ...AWAY, port: 4_001 } }, "s"], ["another way", { locator: { ...AWAY, via: "hip" } }, "s"],
+    ["more credit", { credit: of(217) }, "s"], ["another port", { locator: { ...AWAY, port: 4_001 } }, "s"], ["another way", { locator: { ...AWAY, via: "hip" } }, "s"],
     ["another interface", { locator: { ...AWAY, interfaceIndex: 7 } }, "s"], ["whole datagrams", { locator: { ...AWAY, isWhole: true } }, "s"],
     ["another address of ours", { locator: { ...AWAY, via: "hip", local: ip4("192.0.2.200") } }, "s"],
   ])("is counted on when the flow is set again with %s", (_, more, then) => {
-    const flow = { header: HEADER, creditBytes: 216 };
+    const flow = { header: HEADER, credit: of(216) };
     set(flow);
     expect(send(100, 100, 100)).toBe("ssr");
     set({ ...flow, ...more });
@@ -144,7 +145,7 @@ describe("what may go to a place that has not answered", () => {
   });
 
   it("begins anew after anything else", () => {
-    const flow = { header: HEADER, creditBytes: 216 };
+    const flow = { header: HEADER, credit: of(216) };
     set(flow);
     expect(send(100, 100, 100)).toBe("ssr");
     pair.change("setFlow", (engine) => engine.setFlow(PEER, espFlow({ locator: AWAY })));
@@ -157,7 +158,7 @@ describe("what may go to a place that has not answered", () => {
   });
 
   it("is what leaves: a packet that finds no room or no number costs nothing", () => {
-    set({ header: HEADER, creditBytes: 216 });
+    set({ header: HEADER, credit: of(216) });
     associate({ firstSequence: (1n << 64n) - 1n });
     expect(send(100)).toBe("s");
     expect(send(100)).toBe("");
@@ -168,15 +169,76 @@ describe("what may go to a place that has not answered", () => {
 
   it("without a server is dropped as behind any header", () => {
     pair.change("setDefaultServer", (engine) => engine.setDefaultServer(null));
-    set({ header: HEADER, creditBytes: 108 });
+    set({ header: HEADER, credit: of(108) });
     expect(send(100, 100)).toBe("s");
     expect(pair.counters().drops["no-route"]).toBe(1);
+  });
+
+  describe("with services of two strengths and both families", () => {
+    const SSH = { protocol: 17, ports: [{ first: 22, last: 22 }], strength: 1 } as const;
+    const FLOWS = [{ to: PEER, from: OWN, headerBytes: 20 }, { to: PEER6, from: OWN6, headerBytes: 40 }] as const;
+    type Which = "4" | "4 auth" | "6" | "6 auth";
+    const flowOf = (which: Which) => ({ ...FLOWS[which.startsWith("4") ? 0 : 1], strength: which.endsWith("auth") ? (1 as const) : (2 as const) });
+    const give = (which: Which, more: Partial<Flow & { action: "esp" }>): void => {
+      const { to, from, strength } = flowOf(which);
+      pair.change("setFlow", (engine) => engine.setFlow(to, espFlow({ locator: AWAY, header: HEADER, source: from, association: 3 - strength, ...more }), strength));
+    };
+    /** Each of 100 bytes as ESP. */
+    const send = (...all: readonly Which[]): string =>
+      pair.step(1, all.map((which) => {
+        const { to, from, headerBytes, strength } = flowOf(which);
+        return plainArrival(packet(from, to, 17, concat(be16(5_000), be16(strength === 1 ? 22 : 23), udp(data(100 - 26 - headerBytes - 8)).subarray(4))), CHECKSUM.complete);
+      }), [], false).map(([first]) => (first === 0x11 ? "r" : "s")).join("");
+    const ALL: readonly Which[] = ["4", "6", "4 auth", "6 auth"];
+    beforeEach(() => {
+      pair.change("setOutboundAssociation", (engine) => engine.setOutboundAssociation(2, outbound({ transform: NULL, spi: SPI + 1 })));
+      for (const which of ALL) give(which, { credit: of(3 * 108) });
+      for (const { to } of FLOWS) pair.change("setServices", (engine) => engine.setServices(to, { services: [SSH], rest: 2 }));
+    });
+
+    it("is one for all of an account", () => {
+      expect(send("6 auth", "4 auth", "6", "4", "6 auth")).toBe("sssrr");
+    });
+
+    it("goes on when one is set again, while another has it", () => {
+      expect(send("4", "4 auth")).toBe("ss");
+      give("4", { locator: null });
+      give("4", { credit: of(3 * 108) });
+      for (const strength of [1, 2] as const) pair.change("setFlow", (engine) => engine.setFlow(PEER6, null, strength));
+      for (const which of ["6", "6 auth"] as const) give(which, { credit: of(3 * 108) });
+      pair.change("setServices", (engine) => engine.setServices(PEER6, { services: [SSH], rest: 2 }));
+      expect(send("6", "6 auth", "4", "4 auth")).toBe("srrr");
+    });
+
+    it("begins anew when none has it any more", () => {
+      expect(send(...ALL)).toBe("sssr");
+      for (const which of ["4", "6"] as const) give(which, { locator: null });
+      for (const { to } of FLOWS) pair.change("setFlow", (engine) => engine.setFlow(to, null, 1));
+      for (const which of ALL) give(which, { credit: of(3 * 108) });
+      expect(send(...ALL)).toBe("sssr");
+    });
+
+    it("is each account's own", () => {
+      give("6", { credit: of(3 * 108, 2) });
+      expect(send("4", "4", "4", "4", "6", "6", "6", "6")).toBe("sssrsssr");
+    });
+
+    it("that takes the place of another one counts for those that have changed to it", () => {
+      expect(send("4", "4", "4", "4")).toBe("sssr");
+      const elsewhere = { locator: HOME, credit: of(2 * 108) };
+      give("4", elsewhere);
+      expect(send("4", "6")).toBe("sr");
+      give("6", elsewhere);
+      expect(send("6", "4")).toBe("sr");
+      // Those of before go on with what they had.
+      expect(send("4 auth", "6 auth")).toBe("rr");
+    });
   });
 
   it("counts for packets that waited too", () => {
     pair.change("setFlow", (engine) => engine.setFlow(PEER, { action: "setup" }));
     expect(send(100, 100, 100)).toBe("");
-    set({ header: HEADER, creditBytes: 216 });
+    set({ header: HEADER, credit: of(216) });
     expect(send()).toBe("ssr");
   });
 });

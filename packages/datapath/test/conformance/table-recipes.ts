@@ -28,7 +28,7 @@ export function flowOf(version: Family): fc.Arbitrary<Flow | null> {
     header(4, fc.constant(0)).map((bytesOfHeader) => ({ header: bytesOfHeader, locator: null })),
     fc.constantFrom(...ROUTES).map((to) => ({ header: null, locator: to })),
     // Few, so that the same is set again.
-    fc.tuple(fc.option(header(4, fc.constant(0))), fc.constantFrom(ROUTES[1]!, ROUTES[7]!), fc.constantFrom(1, 100, 400, 3_000)).map(([bytesOfHeader, to, creditBytes]) => ({ header: bytesOfHeader, locator: to, creditBytes })),
+    fc.tuple(fc.option(header(4, fc.constant(0))), fc.constantFrom(ROUTES[1]!, ROUTES[7]!), fc.constantFrom(1, 100, 400, 3_000), fc.constantFrom(0, 0, 2 ** 32 - 1)).map(([bytesOfHeader, to, credit, account]) => ({ header: bytesOfHeader, locator: to, credit: { account, bytes: credit } })),
   );
   return fc.oneof(
     { arbitrary: fc.constant(null), weight: 1 },

@@ -83,14 +83,16 @@ export class HipWays {
   }
 
   /** Behind a header, straight, or for so many bytes straight and then behind the header. */
-  #wayOf(mapping: Mapping, link: Link | undefined): Pick<EspFlow, "header" | "locator" | "creditBytes"> & { readonly choice: PathChoice } {
+  #wayOf(mapping: Mapping, link: Link | undefined): Pick<EspFlow, "header" | "locator" | "credit"> & { readonly choice: PathChoice } {
     const locator = link?.locator ?? null;
     if (locator !== null) return { header: null, locator, choice: RELAY };
-    const choice = link === undefined || link.association === null ? RELAY : this.#env.choice(link.association);
     const header = this.#env.paths.headerOf(mapping, PAYLOAD_KIND.esp);
-    if (choice.kind === "relay") return { header, locator: null, choice };
+    const association = link?.association ?? null;
+    const choice = association === null ? RELAY : this.#env.choice(association);
+    if (association === null || choice.kind === "relay") return { header, locator: null, choice };
     const straight = viaPlace(choice.locator, choice.place);
-    return choice.creditBytes === null ? { header: null, locator: straight, choice } : { header, locator: straight, creditBytes: choice.creditBytes, choice };
+    if (choice.creditBytes === null) return { header: null, locator: straight, choice };
+    return { header, locator: straight, credit: { account: association, bytes: choice.creditBytes }, choice };
   }
 
   /** What comes in cleartext for a mapping that has services of that kind; the engine drops what needs more. */

@@ -33,8 +33,9 @@ struct FlowSpec {
   uint32_t association = 0;
   // 65,535: none.
   uint16_t mtu = 65'535;
-  // What may go to `locator`: packets with UDP's header; then behind `header`. 0: no limit.
+  // What may go to `locator`: packets with UDP's header; then behind `header`. 0: no limit. Shared by all that have the same account.
   uint64_t credit_bytes = 0;
+  uint32_t credit_account = 0;
 };
 
 enum class TransformKind : uint8_t { aes_gcm, null_hmac, aes_cbc_hmac };

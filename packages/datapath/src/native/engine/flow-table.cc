@@ -13,15 +13,12 @@ bool FlowTable::is_valid(Bytes address, const FlowSpec& spec) {
   return header_fits && way_fits && mtu_fits && spec.source.size() == address.size() && (!spec.locator || spec.locator->port() != 0);
 }
 
-void FlowWay::set(const FlowSpec& spec, const Hasher& hasher) {
+void FlowWay::set(const FlowSpec& spec, const Hasher& hasher, std::shared_ptr<Credit> credit) {
   action = spec.action;
   asked = false;
   mtu = spec.mtu;
   association = spec.association;
-  auto to = spec.locator ? std::make_unique<StraightTo>(spec) : nullptr;
-  // What was used stays used.
-  if (to && straight && to->same_as(*straight)) to->used_bytes = straight->used_bytes.load();
-  straight = std::move(to);
+  straight = spec.locator ? std::make_unique<StraightTo>(*spec.locator, spec.way, std::move(credit)) : nullptr;
   source = {};
   copy_to(source, 0, spec.source);
   header.assign(spec.header.begin(), spec.header.end());
@@ -31,8 +28,27 @@ void FlowWay::set(const FlowSpec& spec, const Hasher& hasher) {
 
 void FlowTable::set_way(FlowWay& way, const FlowSpec& spec, const Hasher& hasher) {
   header_bytes_ -= way.header.capacity();
-  way.set(spec, hasher);
+  // The old one may be the same: what was used of it stays used.
+  std::shared_ptr<Credit> credit = take_credit(spec);
+  leave_credit(way);
+  way.set(spec, hasher, std::move(credit));
   header_bytes_ += way.header.capacity();
+}
+
+std::shared_ptr<Credit> FlowTable::take_credit(const FlowSpec& spec) {
+  if (spec.credit_bytes == 0) return nullptr;
+  std::shared_ptr<Credit>& credit = credits_[spec.credit_account];
+  if (!credit || !credit->is_of(spec)) credit = std::make_shared<Credit>(spec);
+  credit->ways++;
+  return credit;
+}
+
+void FlowTable::leave_credit(const FlowWay& way) {
+  if (!way.straight || !way.straight->credit) return;
+  Credit& credit = *way.straight->credit;
+  if (--credit.ways > 0) return;
+  const auto known = credits_.find(credit.account);
+  if (known != credits_.end() && known->second.get() == &credit) credits_.erase(known);
 }
 
 MoreOfFlow& FlowTable::add_more(Flow& flow, uint32_t hash) {
@@ -105,6 +121,7 @@ Status FlowTable::set_services(Bytes address, std::optional<Services> services, 
 
 std::unique_ptr<FlowWay> FlowTable::take_way(MoreOfFlow& more, uint8_t strength) {
   std::unique_ptr<FlowWay> way = std::move(more.weaker[strength]);
+  leave_credit(*way);
   header_bytes_ -= way->header.capacity();
   more_bytes_ -= sizeof(FlowWay);
   return way;

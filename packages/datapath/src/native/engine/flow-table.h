@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cmath>
 #include <memory>
+#include <unordered_map>
 
 #include "associations.h"
 #include "data-header.h"
@@ -12,26 +13,35 @@
 
 namespace i3 {
 
-// Where packets go that no server carries.
-struct StraightTo {
-  explicit StraightTo(const FlowSpec& spec) : endpoint(*spec.locator), way(spec.way), credit_bytes(spec.credit_bytes) {}
+// What may go to a peer that has not answered there yet, by all ways of one account together.
+struct Credit {
+  explicit Credit(const FlowSpec& spec) : endpoint(*spec.locator), way(spec.way), bytes(spec.credit_bytes), account(spec.credit_account) {}
 
   Endpoint endpoint;
   Way way;
-  // For a peer that has not answered there yet; 0: no limit.
-  uint64_t credit_bytes;
+  uint64_t bytes;
+  uint32_t account;
+  // That have it.
+  uint32_t ways = 0;
   // Also what found no room, so that nothing goes there any more once one packet did not: they stay in order.
   std::atomic<uint64_t> used_bytes{0};
 
-  bool is_limited() const { return credit_bytes != 0; }
-  bool same_as(const StraightTo& other) const { return endpoint == other.endpoint && way == other.way && credit_bytes == other.credit_bytes; }
+  bool is_of(const FlowSpec& spec) const { return endpoint == *spec.locator && way == spec.way && bytes == spec.credit_bytes; }
   // What a packet of so many bytes costs. By several lanes at once: together they take the credit at most.
   uint64_t cost(size_t sealed_bytes) const { return sealed_bytes + (way.via == Via::ip ? 0 : udp::header_bytes); }
   bool take(uint64_t cost) {
-    if (used_bytes.load(std::memory_order_relaxed) > credit_bytes) return false;
-    return used_bytes.fetch_add(cost, std::memory_order_relaxed) + cost <= credit_bytes;
+    if (used_bytes.load(std::memory_order_relaxed) > bytes) return false;
+    return used_bytes.fetch_add(cost, std::memory_order_relaxed) + cost <= bytes;
   }
   void give_back(uint64_t cost) { used_bytes.fetch_sub(cost, std::memory_order_relaxed); }
+};
+
+// Where packets go that no server carries.
+struct StraightTo {
+  Endpoint endpoint;
+  Way way;
+  // nullptr: no limit.
+  std::shared_ptr<Credit> credit;
 };
 
 // What is done with packets of an address that need one strength.
@@ -53,7 +63,7 @@ struct FlowWay {
 
   bool is_set() const { return action != FlowAction::none; }
   Bytes ring_key() const { return part(Bytes(header), data_header::ids, ring_key_bytes); }
-  void set(const FlowSpec& spec, const Hasher& hasher);
+  void set(const FlowSpec& spec, const Hasher& hasher, std::shared_ptr<Credit> credit);
 };
 
 // With its way of strength 2, which is the only one of most.
@@ -150,12 +160,17 @@ class FlowTable {
   // When nothing is left in it.
   std::unique_ptr<MoreOfFlow> remove_more_unless_needed(Flow& flow, uint32_t hash);
   void set_way(FlowWay& way, const FlowSpec& spec, const Hasher& hasher);
+  // nullptr: it needs none.
+  std::shared_ptr<Credit> take_credit(const FlowSpec& spec);
+  void leave_credit(const FlowWay& way);
   std::unique_ptr<FlowWay> take_way(MoreOfFlow& more, uint8_t strength);
 
   HashIndex index_;
   Slab<std::unique_ptr<Flow>> flows_;
   HashIndex more_index_;
   Slab<std::unique_ptr<MoreOfFlow>> more_;
+  // By account, the newest of each that a way has. Lanes do not look here.
+  std::unordered_map<uint32_t, std::shared_ptr<Credit>> credits_;
   size_t header_bytes_ = 0;
   // Weaker ways and services.
   size_t more_bytes_ = 0;

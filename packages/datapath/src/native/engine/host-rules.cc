@@ -220,7 +220,7 @@ void HostRules::emit_plain(Flow& flow, const FlowWay& way, const Inner& inner) {
 
 void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) {
   OutboundAssociation* association = lane_.tables.outbound_associations.find(way.association, lane_.tables.hasher);
-  StraightTo* straight = way.straight.get();
+  const StraightTo* straight = way.straight.get();
   const Endpoint* endpoint = association == nullptr ? nullptr : straight != nullptr ? &straight->endpoint : server_of(way);
   if (endpoint == nullptr) return lane_.drop(Drop::no_route);
   if (association->next.load(std::memory_order_relaxed) == 0) return lane_.drop(Drop::sequence);
@@ -232,11 +232,11 @@ void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) 
   }
   const EspForm form = esp_form(*association, packet, state);
   const size_t sealed_bytes = form.sealed_bytes(association->keys.kind());
-  uint64_t credit = 0;
-  if (straight != nullptr && straight->is_limited()) [[unlikely]] {
-    if (const uint64_t cost = straight->cost(sealed_bytes); straight->take(cost)) {
-      credit = cost;
-    } else {
+  Credit* credit = straight == nullptr ? nullptr : straight->credit.get();
+  const uint64_t cost = credit == nullptr ? 0 : credit->cost(sealed_bytes);
+  if (credit != nullptr) [[unlikely]] {
+    if (!credit->take(cost)) {
+      credit = nullptr;
       if (way.header.empty()) return lane_.drop(Drop::credit);
       straight = nullptr;
       endpoint = server_of(way);
@@ -246,7 +246,7 @@ void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) 
   const Bytes header = straight == nullptr ? Bytes(way.header) : Bytes();
   const auto [refused, room] = lane_.udp.reserve(*endpoint, traffic_class(packet), header.size() + sealed_bytes, straight == nullptr ? Way() : straight->way, straight != nullptr);
   if (refused != Drop::none) {
-    if (credit != 0) straight->give_back(credit);
+    if (credit != nullptr) credit->give_back(cost);
     return lane_.drop(refused);
   }
   copy_to(room, 0, header);
@@ -256,7 +256,7 @@ void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) 
   Cipher& cipher = *association->ciphers[lane_.index];
   if (sequence == 0 || !cipher.seal(room.subspan(header.size()), association->spi, sequence, plaintext)) {
     lane_.udp.retract();
-    if (credit != 0) straight->give_back(credit);
+    if (credit != nullptr) credit->give_back(cost);
     return lane_.drop(Drop::sequence);
   }
   flow.count_out(packet);

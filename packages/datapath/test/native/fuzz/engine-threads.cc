@@ -39,7 +39,7 @@ FlowSpec flow_to(unsigned version, Random& random, std::vector<uint8_t>& header,
   if (random() % 2 == 0) spec.mtu = version == 4 ? 576 : 1'280;
   if (spec.action == FlowAction::esp && random() % 2 == 0) {
     spec.locator = endpoint(1);
-    if (random() % 2 == 0) spec.credit_bytes = 1 + random() % 5'000;
+    if (random() % 2 == 0) spec.credit_bytes = 1 + random() % 5'000, spec.credit_account = static_cast<uint32_t>(random() % 2);
     if (spec.credit_bytes % 2 == 0) return spec;
   }
   header = data_header_to(make_id(static_cast<uint8_t>(random() % 4), 0), spec.action == FlowAction::esp ? 4 : 1, static_cast<uint8_t>(random() % 2));
@@ -204,7 +204,7 @@ void numbers_are_used_once(uint64_t number) {
       lane.begin(1, sinks[index], {});
       for (int k = 0; k < 10; k++) {
         std::vector<uint8_t> packet(60);
-        mend(packet, Mend(16), own, 1, 6);
+        mend(packet, Mend(16), own, static_cast<uint8_t>(1 + k % 2), 6);
         packet.resize(60 + Lane::tun_slack_bytes);
         lane.from_tun(packet, 60, {});
       }
@@ -279,7 +279,7 @@ void detours_lose_no_number(uint64_t number) {
   CHECK(used.size() + dropped == 18'000 && engine.next_sequence(1) == used.size() + 1 && straight > 0 && !upcalls.empty());
 }
 
-// Both lanes send by one flow, which is set again meanwhile: together they send straight what the credit allows, and not a packet less.
+// Both lanes send by two flows, of which one is set again and the other comes and goes: together they send straight what the credit allows, and not a packet less.
 void credit_is_kept(uint64_t number) {
   Engine engine(seed, 2);
   Random random(number);
@@ -292,7 +292,7 @@ void credit_is_kept(uint64_t number) {
   spec.header = header;
   spec.source = source;
   spec.credit_bytes = 50'000;
-  CHECK(engine.set_flow(address4(1), spec) == Status::ok);
+  for (const uint8_t to : {1, 2}) CHECK(engine.set_flow(address4(to), spec) == Status::ok);
   engine.set_default_server(endpoint(2));
   CheckingSink sinks[2];
   const auto send = [&](size_t index) {
@@ -303,7 +303,7 @@ void credit_is_kept(uint64_t number) {
       lane.begin(1, sinks[index], {});
       for (int k = 0; k < 10; k++) {
         std::vector<uint8_t> packet(60);
-        mend(packet, Mend(16), own, 1, 6);
+        mend(packet, Mend(16), own, static_cast<uint8_t>(1 + k % 2), 6);
         packet.resize(60 + Lane::tun_slack_bytes);
         lane.from_tun(packet, 60, {});
       }
@@ -312,7 +312,11 @@ void credit_is_kept(uint64_t number) {
     }
   };
   std::thread first(send, 0), second(send, 1);
-  for (int i = 0; i < 200; i++) CHECK(engine.set_flow(address4(1), spec) == Status::ok);
+  for (int i = 0; i < 200; i++) {
+    CHECK(engine.set_flow(address4(1), spec) == Status::ok);
+    const auto weaker = static_cast<uint8_t>(i % 2);
+    CHECK((i % 4 < 2 ? engine.set_flow(address4(2), spec, weaker) : engine.remove_flow(address4(2), weaker)) == Status::ok);
+  }
   first.join();
   second.join();
   size_t straight = 0, relayed = 0, cost = 0;

@@ -133,7 +133,9 @@ class Program {
     // To both, or to one.
     if (spec.action == FlowAction::esp && (bits & 0xc0) == 0x80) {
       spec.locator = any_endpoint();
-      spec.credit_bytes = uint64_t{choices_.byte()} * 16;
+      const uint8_t credit = choices_.byte();
+      spec.credit_bytes = uint64_t{credit} * 16;
+      spec.credit_account = credit & 1;
     }
     // As the skin sets them.
     if (spec.locator && (bits & 0x30) == 0x20) {
