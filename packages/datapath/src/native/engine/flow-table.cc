@@ -18,7 +18,7 @@ void FlowWay::set(const FlowSpec& spec, const Hasher& hasher, std::shared_ptr<Cr
   asked = false;
   mtu = spec.mtu;
   association = spec.association;
-  straight = spec.locator ? std::make_unique<StraightTo>(*spec.locator, spec.way, std::move(credit)) : nullptr;
+  straight = spec.locator ? std::make_unique<StraightTo>(spec, std::move(credit)) : nullptr;
   source = {};
   copy_to(source, 0, spec.source);
   header.assign(spec.header.begin(), spec.header.end());

@@ -38,6 +38,8 @@ struct Credit {
 
 // Where packets go that no server carries.
 struct StraightTo {
+  StraightTo(const FlowSpec& spec, std::shared_ptr<Credit> credit_) : endpoint(*spec.locator), way(spec.way), credit(std::move(credit_)) {}
+
   Endpoint endpoint;
   Way way;
   // nullptr: no limit.
