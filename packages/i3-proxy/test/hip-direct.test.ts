@@ -1,7 +1,7 @@
 /** Calls by address: over HIP's own UDP port, the main one, and IP protocol 139, between hosts of ours and to one that knows HIP alone. No ring is there. */
 import { describe, expect, it } from "vitest";
 
-import { formatIpText, locatorKey, makeLocator, parseAddressBook, publicId, type HipConfig } from "@i3/common";
+import { formatIpText, locatorKey, makeLocator, parseAddressBook, publicId, type HipConfig, type Locator } from "@i3/common";
 import type { Upcall } from "@i3/datapath";
 import { dhKeyPair, ESP_SUITE, generateHostIdentity, hipChecksum, HipHost, setChecksum, type EstablishedEvent, type HipEvent, type HipPath, type HostIdentity } from "@i3/hip";
 
@@ -301,22 +301,93 @@ describe.each(FOREIGN_WAYS)("a host that never heard of i3, by %s", (_, attribut
   });
 });
 
-it.each(WAYS)("a host that gets another address says so from there, and both go on with the keys that they have (%s)", (_what, attributes, laptopHip) => {
-  const made = bed(attributes, laptopHip === undefined ? {} : { laptopHip });
-  const { world, laptop, home } = made;
-  resolved(laptop);
-  talks(made, "before");
+/** Another address, of which the host itself hears. */
+function move({ world, laptop }: Bed): void {
   const { node } = laptop;
   world.nodes.delete(locatorKey(node.locator));
   const locator = makeLocator(Uint8Array.of(198, 51, 100, 77), node.locator.port);
   Object.assign(node, { locator });
   world.nodes.set(locatorKey(locator), node);
   laptop.proxy.setPlaces(world.nowMs, [{ interfaceIndex: 2, family: 4, addresses: [locator.address], gateway: null, prefixes: null }]);
-  const movedMs = world.nowMs;
   world.inject(node, {});
+}
+
+it.each(WAYS)("a host that gets another address says so from there, and both go on with the keys that they have (%s)", (_what, attributes, laptopHip) => {
+  const made = bed(attributes, laptopHip === undefined ? {} : { laptopHip });
+  const { world, laptop, home } = made;
+  resolved(laptop);
+  talks(made, "before");
+  const movedMs = world.nowMs;
+  move(made);
   world.run(1_000, () => home.node.log.some(({ event }) => event === "peer-moved"));
   // There, and question and answer: three ways of 10 ms.
   expect(world.nowMs - movedMs).toBeLessThanOrEqual(40);
   talks(made, "after");
   expect([laptop, home].map(({ proxy }) => proxy.setups.hip?.counters.established)).toEqual([1, 1]);
+});
+
+describe("data for a host that seems to have moved, before it has answered there", () => {
+  const sendBack = ({ world, laptop, home }: Bed, count: number): void => {
+    for (let i = 0; i < count; i += 1) world.inject(home.node, { tun: packet6(home.identity.hit, laptop.identity.hit, "x".repeat(100)) });
+  };
+  /** ESP of the other one since the wire was emptied, by where it went. */
+  const espTo = ({ world }: Bed, isThere: (to: Locator) => boolean): readonly Uint8Array[] =>
+    world.wire.filter(({ from, to, bytes }) => from.address[3] === 2 && isThere(to) && bytes.length > 20 && (to.port === 50 || (bytes[0] ?? 0) >= 0x20)).map(({ bytes }) => bytes);
+
+  it.each(WAYS)("goes there, no more than came from it (%s)", (_what, attributes, laptopHip) => {
+    const made = bed(attributes, laptopHip === undefined ? {} : { laptopHip });
+    const { world, laptop, home } = made;
+    resolved(laptop);
+    talks(made, "before");
+    for (let i = 0; i < 20; i += 1) world.inject(laptop.node, { tun: packet6(laptop.identity.hit, home.identity.hit, "y".repeat(100)) });
+    world.run(100);
+    const { local4, local6 } = home.proxy.mappings.byPeer(publicId(laptop.identity.hit))!;
+    const heardBytes = [local4, local6].reduce((sum, address) => sum + (address === null ? 0 : (home.node.engine.flowCounters(address)?.bytesIn ?? 0)), 0);
+    move(made);
+    // Its word is there, and what it is asked is not.
+    world.run(15);
+    expect(home.node.log.some(({ event }) => event === "peer-moved")).toBe(false);
+    world.wire.length = 0;
+    sendBack(made, 40);
+    const sum = espTo(made, ({ address }) => address[3] === 77).reduce((total, bytes) => total + bytes.length, 0);
+    expect(sum).toBeGreaterThan(heardBytes - 500);
+    expect(sum).toBeLessThanOrEqual(heardBytes);
+    expect(espTo(made, ({ address }) => address[3] === 1)).toEqual([]);
+    expect(home.node.engine.counters().drops.credit).toBeGreaterThan(0);
+    world.run(20);
+    expect(home.node.log.some(({ event }) => event === "peer-moved")).toBe(true);
+    world.wire.length = 0;
+    sendBack(made, 40);
+    expect(espTo(made, ({ address }) => address[3] === 77)).toHaveLength(40);
+  });
+
+  it("goes where it was again when it does not answer, and is no more the second time than came meanwhile", () => {
+    const made = bed(`address="${HOME}"`, { laptopHip: BOTH });
+    const { world, laptop, home } = made;
+    resolved(laptop);
+    talks(made, "before");
+    const seemsToMove = (port: number): void => {
+      laptop.node.natPort = port;
+      laptop.proxy.setups.hip?.hip.rekey(world.nowMs, 1);
+      world.inject(laptop.node, {});
+      laptop.node.natPort = null;
+      world.run(15);
+      world.wire.length = 0;
+    };
+    for (let i = 0; i < 10; i += 1) world.inject(laptop.node, { tun: packet6(laptop.identity.hit, home.identity.hit, "y".repeat(100)) });
+    world.run(100);
+    seemsToMove(40_000);
+    sendBack(made, 3);
+    expect(espTo(made, ({ port }) => port === 40_000).length).toBeGreaterThan(0);
+    world.run(5_000);
+    expect(home.proxy.setups.hip?.counters.moved).toBe(0);
+    world.wire.length = 0;
+    sendBack(made, 3);
+    expect(espTo(made, ({ port }) => port === 10_500)).toHaveLength(3);
+    world.run(5_000);
+    seemsToMove(41_000);
+    sendBack(made, 3);
+    expect(espTo(made, ({ port }) => port === 41_000)).toEqual([]);
+    expect(espTo(made, ({ port }) => port === 10_500)).toHaveLength(3);
+  });
 });

@@ -23,6 +23,10 @@ export interface Link {
   spisIn: readonly number[];
   /** Where data goes: behind a header for the peer's private id, or straight to an address. */
   locator: ViaLocator | null;
+  /** Where a peer without i3 seems to be, and what may go there before it has answered (RFC 8046 §5.6); null: it does not move, or nothing may. */
+  moving: { readonly locator: ViaLocator; readonly bytes: number } | null;
+  /** Bytes of the peer that credits were given for. */
+  creditedBytes: number;
   /** For the next inbound association of a rekey. */
   form: InboundForm | null;
   /** The flows get their new keys then; null: they have them. */
@@ -59,5 +63,5 @@ export function addressCalled(link: Link | undefined): HipPath | null {
 }
 
 export const newLink = (nowMs: number): Link => ({
-  association: null, keys: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, spisIn: [], locator: null, form: null, activeFromMs: null, isOurs: false, heardBefore: 0, returnId: null, call: null, calledId: null, askedName: null, wrongKey: null, startedMs: -Infinity, renewalDueMs: Infinity, heardAtRenewal: 0, absent: false, sent: 0, heard: 0, heardMs: nowMs,
+  association: null, keys: null, strength: 2, second: "none", wanted: new Set(), secondAgainMs: Infinity, isRefusalTold: false, spisIn: [], locator: null, moving: null, creditedBytes: 0, form: null, activeFromMs: null, isOurs: false, heardBefore: 0, returnId: null, call: null, calledId: null, askedName: null, wrongKey: null, startedMs: -Infinity, renewalDueMs: Infinity, heardAtRenewal: 0, absent: false, sent: 0, heard: 0, heardMs: nowMs,
 });

@@ -211,7 +211,7 @@ export class HipSetup {
     for (const [mapping, link] of this.#links) {
       const path = link.association === null || link.locator === null ? null : this.hip.readdress(nowMs, link.association);
       if (path === null) continue;
-      link.locator = locatorOf(path);
+      Object.assign(link, { locator: locatorOf(path), moving: null });
       this.install(mapping);
     }
   }
@@ -432,8 +432,13 @@ export class HipSetup {
       this.install(mapping);
     } else if (event.kind === "pair-failed") {
       this.#second.refuse(this.#nowMs, mapping, link, event);
+    } else if (event.kind === "moving") {
+      this.#ways.follow(mapping, link, locatorOf(event.path));
+    } else if (event.kind === "stayed") {
+      link.moving = null;
+      this.install(mapping);
     } else if (event.kind === "moved") {
-      link.locator = locatorOf(event.path);
+      Object.assign(link, { locator: locatorOf(event.path), moving: null });
       this.#known.update(link);
       log(mapping.isStranger ? "debug" : "info", "peer-moved", { peer: peerText(mapping) });
       this.install(mapping);
@@ -471,7 +476,7 @@ export class HipSetup {
       mapping.mayCall = link.isOurs;
     }
     link.keys = { suite: event.espSuite, role: event.role, sinceMs: this.#nowMs };
-    Object.assign(link, { association: event.association, strength, second: "none", isRefusalTold: false, spisIn: [event.spiIn], locator: locatorOf(event.path), absent: false, wrongKey: null, heardMs: this.#nowMs });
+    Object.assign(link, { association: event.association, strength, second: "none", isRefusalTold: false, spisIn: [event.spiIn], locator: locatorOf(event.path), moving: null, creditedBytes: this.#ways.heardBytes(mapping), absent: false, wrongKey: null, heardMs: this.#nowMs });
     this.#byAssociation.set(event.association, mapping);
     this.#calls.end(link);
     mapping.knowsIpv4 = event.peerPreferences !== null;

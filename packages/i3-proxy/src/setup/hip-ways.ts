@@ -1,7 +1,7 @@
 /** What the encrypted set-up installs in the packet engine: flows, and associations with the addresses that their packets carry. */
-import { sameBytes } from "@i3/common";
+import { sameBytes, sameLocator, type ViaLocator } from "@i3/common";
 import { DatapathError, PAYLOAD_KIND, type AddressRewrite, type Datapath, type Flow, type Inbound } from "@i3/datapath";
-import { ESP_SUITE, isReadableSuite, RELAY, type EspSuite, type EstablishedEvent, type HostIdentity, type PathChoice } from "@i3/hip";
+import { ESP_SUITE, isReadableSuite, MAX_CREDIT_BYTES, RELAY, type EspSuite, type EstablishedEvent, type HostIdentity, type PathChoice } from "@i3/hip";
 
 import type { Mapping } from "../mappings/mapping.js";
 import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
@@ -82,12 +82,14 @@ export class HipWays {
     this.#env.datapath.setInbound(mapping.ownPrivateId, this.#inboundOf(mapping, link));
   }
 
-  /** Behind a header, straight, or for so many bytes straight and then behind the header. */
+  /** Behind a header, straight, or for so many bytes straight and then behind the header, if there is one. */
   #wayOf(mapping: Mapping, link: Link | undefined): Pick<EspFlow, "header" | "locator" | "credit"> & { readonly choice: PathChoice } {
+    const association = link?.association ?? null;
+    const moving = link?.moving ?? null;
+    if (association !== null && moving !== null) return { header: null, locator: moving.locator, credit: { account: association, bytes: moving.bytes }, choice: RELAY };
     const locator = link?.locator ?? null;
     if (locator !== null) return { header: null, locator, choice: RELAY };
     const header = this.#env.paths.headerOf(mapping, PAYLOAD_KIND.esp);
-    const association = link?.association ?? null;
     const choice = association === null ? RELAY : this.#env.choice(association);
     if (association === null || choice.kind === "relay") return { header, locator: null, choice };
     const straight = viaPlace(choice.locator, choice.place);
@@ -152,6 +154,22 @@ export class HipWays {
     const counts = [mapping.local4, mapping.local6].map((address) => (address === null ? undefined : this.#env.datapath.flowCounters(address)));
     const sum = (pick: "packetsOut" | "packetsIn"): number => counts.reduce((total, count) => total + (count?.[pick] ?? 0), 0);
     return { sent: sum("packetsOut"), heard: sum("packetsIn") };
+  }
+
+  /** Bytes that programs got of a peer in all, both families. */
+  heardBytes(mapping: Mapping): number {
+    return [mapping.local4, mapping.local6].reduce((sum, address) => sum + (address === null ? 0 : (this.#env.datapath.flowCounters(address)?.bytesIn ?? 0)), 0);
+  }
+
+  /** A peer without i3 seems to be there: until it has answered no more goes there than came from it since the last time. */
+  follow(mapping: Mapping, link: Link, locator: ViaLocator | null): void {
+    const heardBytes = this.heardBytes(mapping);
+    const bytes = Math.min(MAX_CREDIT_BYTES, heardBytes - link.creditedBytes);
+    // Only the address of ours is another one: the peer is where it was.
+    const isThere = locator === null || (link.locator !== null && sameLocator(link.locator, locator));
+    link.moving = isThere || bytes <= 0 ? null : { locator, bytes };
+    if (link.moving !== null) link.creditedBytes = heardBytes;
+    this.install(mapping, link);
   }
 
   /** Whether so many packets have gone with the keys of one of its pairs that it needs new ones. */
