@@ -18,14 +18,20 @@ const keyFor = (by: By, to: Locator): string => (by === "ei" ? "" : by === "ad" 
 export class Site {
   readonly inside: Locator;
   readonly kind: NatKind | null;
+  readonly family: 4 | 6;
+  /** null: by its place among its host's. */
+  rank: number | null = null;
   readonly #outside: Uint8Array;
   #nextPort: number;
   #mappings = new Map<string, { readonly port: number; readonly allowed: Set<string> }>();
   delayMs = 10;
   isCut = false;
 
-  constructor(number: number, kind: NatKind | null) {
-    this.inside = { address: Uint8Array.of(kind === null ? 203 : 192, kind === null ? 0 : 168, number, 2), port: 5_610 };
+  /** Of IPv6 there are no NATs. */
+  constructor(number: number, kind: NatKind | null, family: 4 | 6) {
+    const address = family === 4 ? Uint8Array.of(kind === null ? 203 : 192, kind === null ? 0 : 168, number, 2) : Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, 0, 0, number, 0, 0, 0, 0, 0, 0, 0, 2);
+    this.inside = { address, port: 5_610 };
+    this.family = family;
     this.#outside = Uint8Array.of(198, 51, 100, number);
     this.kind = kind;
     this.#nextPort = 20_000 + number * 100;
@@ -80,12 +86,12 @@ export class Host {
   }
 
   places(): PathPlace[] {
-    return this.sites.map((site, rank) => ({ key: locatorKey(site.inside), family: 4, interfaceIndex: this.world.indexOf(site), rank, prefixes: null }));
+    return this.sites.map((site, i) => ({ key: locatorKey(site.inside), family: site.family, interfaceIndex: this.world.indexOf(site), rank: site.rank ?? i, prefixes: null }));
   }
 
   /** What it says of itself: its own addresses, and as a server sees them. */
   locators(): PeerPlace[] {
-    return this.sites.flatMap((site, rank) => (site.kind === null ? [site.inside] : [site.inside, site.out(SERVER)]).map((locator) => ({ locator, rank })));
+    return this.sites.flatMap((site, i) => (site.kind === null ? [site.inside] : [site.inside, site.out(SERVER)]).map((locator) => ({ locator, rank: site.rank ?? i })));
   }
 
   siteOf(place: PathPlace | null): Site | undefined {
@@ -125,8 +131,8 @@ export class PathWorld {
     this.b = new Host(this, 0x3000_0002, { in: two, out: one }, 0x3000_0001);
   }
 
-  site(kind: NatKind | null): Site {
-    const site = new Site(this.#sites.length + 1, kind);
+  site(kind: NatKind | null, family: 4 | 6 = 4): Site {
+    const site = new Site(this.#sites.length + 1, kind, family);
     this.#sites.push(site);
     return site;
   }
