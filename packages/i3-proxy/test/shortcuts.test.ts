@@ -5,7 +5,7 @@ import { publicId, sameBytes, type Locator } from "@i3/common";
 import { generateHostIdentity } from "@i3/hip";
 
 import { addHost, bookOf, World, type Host, type HostOptions, type LogLine } from "../../../test/sim/world.js";
-import { addressOf, packet4, roundTrip, rulesOf, textOf } from "./traffic.js";
+import { addressOf, packet4, roundTrip, rulesOf, textOf, type PacketKind } from "./traffic.js";
 
 const NEAR = "198.51.100.1";
 const FAR = "198.51.100.2";
@@ -144,6 +144,26 @@ describe("a way past i3", () => {
     expect(logged(a, "seen-elsewhere").length).toBeGreaterThan(0);
     expect(a.proxy.isReady(world.nowMs)).toBe(true);
   });
+});
+
+it.each([["yes", true], ["no", false]] as const)("services with other keys go the same way: with shortcut=\"%s\" what is authenticated, readable, and what is encrypted, not; what is in clear always by i3", (shortcut, isPast) => {
+  const rule = (more: string): string => `<rule name=".*\\.i3" go="i3" shortcut="${shortcut}" ${more}/>`;
+  const rules = rulesOf([rule('security="none" protocol="icmp"'), rule('security="auth" protocol="udp" ports="22"'), rule("")].join(""));
+  const { world, a, b } = pair({ near: { rules }, far: { rules } });
+  roundTrip(world, a, b, "far.i3", "first");
+  talk(world, a, b, 3_000);
+  expect(path(a, b, world)).toBe(isPast ? `udp ${FAR}:5610` : "i3");
+  expect(anyStraight(world, a, b) > 0).toBe(isPast);
+  const carry = (text: string, kind: PacketKind): { readonly isReadable: boolean; readonly isPast: boolean } => {
+    world.wire.length = 0;
+    world.inject(a.node, { tun: packet4(a.proxy.own4, addressOf(a, "far.i3"), text, kind) });
+    world.run(3_000, () => b.node.received.some((packet) => Buffer.from(packet).includes(text)));
+    expect(b.node.received.some((packet) => Buffer.from(packet).includes(text))).toBe(true);
+    return { isReadable: world.wire.some(({ bytes }) => Buffer.from(bytes).includes(text)), isPast: straight(world, a, b) > 0 };
+  };
+  expect(carry("authenticated", { protocol: 17, ports: [1_000, 22] })).toEqual({ isReadable: true, isPast });
+  expect(carry("encrypted", { protocol: 17, ports: [1_000, 23] })).toEqual({ isReadable: false, isPast });
+  expect(carry("in clear", { protocol: 1 })).toEqual({ isReadable: true, isPast: false });
 });
 
 it("programs' packets are not readable on a way past i3", () => {

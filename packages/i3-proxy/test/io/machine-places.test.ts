@@ -15,7 +15,7 @@ const ip = (text: string): Uint8Array => {
   return address;
 };
 
-type Route = readonly [to: string, index: number, more?: Partial<RouteEntry>];
+type Route = readonly [to: string, index: number, more?: Partial<RouteEntry> | undefined];
 
 function ioOf(addresses: readonly (readonly [index: number, address: string])[], routes: readonly Route[]): MachinePlacesOptions["io"] & { change: () => void } {
   let changed: () => void = () => undefined;
