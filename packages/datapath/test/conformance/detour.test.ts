@@ -56,7 +56,7 @@ describe("while the detour is on", () => {
     pair.change("setFlow", (engine) => engine.setFlow(PEER, espFlow({ association: 0, header: null, locator: at })));
     const [sealed = bytes()] = pair.step(1, fromTun(text(1)), [], true);
     expect([sealed[7], pair.upcalls]).toEqual([1, []]);
-    pair.change("setFlow", (engine) => engine.setFlow(PEER, espFlow({ association: 0, header: ESP_HEADER, locator: at, creditBytes: sealed.length + 8 })));
+    pair.change("setFlow", (engine) => engine.setFlow(PEER, espFlow({ association: 0, header: ESP_HEADER, locator: at, credit: { account: 1, bytes: sealed.length + 8 } })));
     expect(pair.step(1, fromTun(text(2), text(3)), [], true).map((one) => one[7])).toEqual([2]);
     expect(pair.upcalls).toMatchObject([{ kind: "detour", locator: SERVER }]);
   });

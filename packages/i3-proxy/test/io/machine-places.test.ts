@@ -65,7 +65,7 @@ it("without a default route they lead to their own networks, behind all that hav
 });
 
 it.each<readonly [string, Partial<RouteEntry>]>([["of another table", { table: 255 }], ["that refuses", { type: "unreachable" }], ["of no interface", { index: 0 }]])("a route %s counts for nothing", (_, more) => {
-  expect(shown(ROUTES.map(([to, index, other]): Route => (index === 3 ? [to, index, { ...other, ...more }] : [to, index, other])))).toEqual(["2 IPv6", "2 IPv4"]);
+  expect(shown(ROUTES.map(([to, index, other]): Route => [to, index, index === 3 ? { ...other, ...more } : (other ?? {})]))).toEqual(["2 IPv6", "2 IPv4"]);
 });
 
 it.each<readonly [string, Uint8Array, readonly string[]]>([
