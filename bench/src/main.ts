@@ -5,7 +5,7 @@ import { handover } from "./handover/suite.js";
 import { handshake } from "./handshake/suite.js";
 import { micro } from "./micro.js";
 import { nat } from "./nat/suite.js";
-import { brokenConditions, printTable, writeJson, type Row } from "./report.js";
+import { brokenConditions, missedRows, printTable, writeJson, type Row } from "./report.js";
 import { server } from "./server/suite.js";
 import { tunnel } from "./tunnel/suite.js";
 
@@ -36,5 +36,10 @@ if (values.json !== undefined) writeJson(values.json, suite, rows);
 const broken = brokenConditions(rows);
 if (broken.length > 0) {
   process.stderr.write(`bench: this is no result, for it was not measured under the conditions that it is about: ${broken.join("; ")}\n`);
+  process.exitCode = 1;
+}
+const missed = missedRows(rows);
+if (missed.length > 0) {
+  process.stderr.write(`bench: limits missed: ${missed.join("; ")}\n`);
   process.exitCode = 1;
 }

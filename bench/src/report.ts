@@ -20,6 +20,8 @@ export interface Row {
   readonly beside?: Readonly<Record<string, Readonly<Record<string, number>>>>;
   /** The other rows of the run are about what this one says: it fails unless the limits are met. */
   readonly isCondition?: boolean;
+  /** The run fails when a limit is missed. */
+  readonly isRequired?: boolean;
 }
 
 export const median = (values: readonly number[]): number => {
@@ -62,9 +64,15 @@ export function printTable(rows: readonly Row[]): void {
   }
 }
 
+/** What was not measured misses its limits. */
+const isMissed = ({ ratios, limits = {} }: Row): boolean => Object.entries(limits).some(([baseline, least]) => !((ratios[baseline] ?? NaN) >= least));
+const namesOf = (rows: readonly Row[]): readonly string[] => rows.map(({ name }) => name);
+
 /** Names of the conditions that do not hold. */
-export const brokenConditions = (rows: readonly Row[]): readonly string[] =>
-  rows.filter(({ isCondition = false, ratios, limits = {} }) => isCondition && Object.entries(limits).some(([baseline, least]) => !((ratios[baseline] ?? NaN) >= least))).map(({ name }) => name);
+export const brokenConditions = (rows: readonly Row[]): readonly string[] => namesOf(rows.filter((row) => row.isCondition === true && isMissed(row)));
+
+/** Names of the rows that had to meet their limits and did not. */
+export const missedRows = (rows: readonly Row[]): readonly string[] => namesOf(rows.filter((row) => row.isRequired === true && isMissed(row)));
 
 function commit(): string {
   try {

@@ -1,7 +1,7 @@
 /** A run that was not made under the conditions that it is about is no result. */
 import { describe, expect, it } from "vitest";
 
-import { brokenConditions, makeRow, type Row } from "../src/report.js";
+import { brokenConditions, makeRow, missedRows, type Row } from "../src/report.js";
 
 const flood = (perSecond: number, isCondition: boolean): Row => ({
   ...makeRow({ name: `sent ${perSecond}`, unit: "1/s", better: "higher", runs: [perSecond], baselines: { required: 50_000 }, limits: { required: 1 } }), isCondition,
@@ -26,5 +26,13 @@ describe("conditions of a run", () => {
 
   it("are none of a row that says nothing of it", () => {
     expect(brokenConditions([makeRow({ name: "x", unit: "ms", better: "lower", runs: [9], baselines: { required: 1 }, limits: { required: 1 } })])).toEqual([]);
+  });
+});
+
+describe("limits that a run has to meet", () => {
+  const way = (ms: number, isRequired: boolean): Row => ({ ...makeRow({ name: `after ${ms}`, unit: "ms", better: "lower", runs: [ms], baselines: { limit: 3_000 }, limits: { limit: 1 } }), isRequired });
+
+  it("are missed by what is beyond them or was not measured, of rows that say so", () => {
+    expect(missedRows([way(3_000, true), way(3_001, true), way(NaN, true), way(NaN, false)])).toEqual(["after 3001", "after NaN"]);
   });
 });
