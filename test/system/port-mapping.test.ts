@@ -13,10 +13,10 @@ afterEach(async () => {
 
 const lines = ({ child }: PairBed["laptopProxy"], event: string): readonly string[] => (child?.lines ?? []).map(({ text }) => text).filter((text) => text.includes(`"event":"${event}"`));
 
-it("is asked, and its port is what the peer sends to; it is closed at the end", async (context) => {
+it.for([{ protocol: "NAT-PMP", portMapping: true }, { protocol: "UPnP-IGD", portMapping: "upnp" }] as const)("is asked by $protocol, and its port is what the peer sends to; it is closed at the end", async ({ portMapping }, context) => {
   const missing = missingPortMapping();
   if (missing !== undefined) return context.skip(missing);
-  bed = await pairBed({ servers: 3, nat1: { kind: "port-restricted", portMapping: true }, nat2: "symmetric" });
+  bed = await pairBed({ servers: 3, nat1: { kind: "port-restricted", portMapping }, nat2: "symmetric" });
   const { laptop, laptopProxy, homeProxy, nat1 } = bed;
   const ping = laptop.spawn("ping", ["-n", "-i", "0.2", "home.i3"]);
   await ping.waitForLine(/icmp_seq=1 ttl/, 5_000);

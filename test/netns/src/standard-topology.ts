@@ -80,7 +80,7 @@ export async function standardTopology(options: StandardOptions = {}): Promise<S
   const resolver = connect(topology.host("resolver"), "203.0.113.4/30", 1);
   const nat = (name: string, given: NatKind | NatOptions | undefined, kind: NatKind, index: number): Nat => {
     const natOptions: NatOptions = typeof given === "string" ? { kind: given } : { kind, ...given };
-    const network = natOptions.portMapping === true ? MAPPING_NETWORK : NETWORK;
+    const network = (natOptions.portMapping ?? false) !== false ? MAPPING_NETWORK : NETWORK;
     return connect(topology.nat(name, natOptions), `${network}.${4 * (index - 1)}/30`, index);
   };
   const nat1 = nat("nat1", options.nat1, "port-restricted", 2);

@@ -18,6 +18,8 @@ export interface PortMappingOptions {
   readonly port: number;
   readonly onMapped: (key: string, locator: Locator | null) => void;
   readonly log: Log;
+  /** @default 300,000 */
+  readonly renewMs?: number;
 }
 
 // Ours:
@@ -25,16 +27,36 @@ const ASK_MS = 3_000;
 const STOP_MS = 500;
 /** The library counts NAT-PMP's in seconds and UPnP's in milliseconds. */
 const LIFE_S = 7_200;
-const RENEW_MS = (LIFE_S * 1_000) / 3;
+/** Long before it ends: a router that has restarted has forgotten it, and tells nobody. */
+const RENEW_MS = 300_000;
+/** Where no router has ever opened anything. */
 const RETRY_MS = 600_000;
+const WAN_IP_CONNECTION = "urn:schemas-upnp-org:service:WANIPConnection:2";
 const DESCRIPTION = "i3-proxy";
 
 interface Asking {
   readonly place: MappedPlace;
   readonly end: AbortController;
-  gateway: Gateway | null;
+  opener: Opener | null;
   timer: NodeJS.Timeout | null;
   isMapped: boolean;
+  hasBeenMapped: boolean;
+}
+
+/** A router, by the protocol that it speaks. */
+interface Opener {
+  readonly gateway: Gateway;
+  /** In what the library counts: seconds for NAT-PMP, milliseconds for UPnP. */
+  readonly ttl: number;
+  /** Takes back what was opened last, at that outside port. */
+  readonly unmap: (externalPort: number, signal: AbortSignal) => Promise<unknown>;
+  externalPort: number;
+}
+
+/** What we need of the library's UPnP gateway beside what it declares: it deletes without a protocol, which routers refuse, and remembers each renewal. */
+interface UpnpGateway extends Gateway {
+  readonly mappings: Map<number, unknown>;
+  readonly gateway: { run(device: string, action: string, args: readonly (readonly [string, string | number])[], options: { readonly signal: AbortSignal }): Promise<unknown> };
 }
 
 export class PortMapping {
@@ -51,7 +73,7 @@ export class PortMapping {
     for (const [key, asking] of this.#askings) if (!keys.has(key)) void this.#drop(asking);
     for (const place of places) {
       if (this.#askings.has(place.key)) continue;
-      const asking: Asking = { place, end: new AbortController(), gateway: null, timer: null, isMapped: false };
+      const asking: Asking = { place, end: new AbortController(), opener: null, timer: null, isMapped: false, hasBeenMapped: false };
       this.#askings.set(place.key, asking);
       void this.#ask(asking);
     }
@@ -64,49 +86,67 @@ export class PortMapping {
 
   async #ask(asking: Asking): Promise<void> {
     const { place, end } = asking;
-    const mapped = (await this.#byPmp(asking)) ?? (await this.#byUpnp(asking));
+    const mapped = (await this.#again(asking)) ?? (await this.#byPmp(asking)) ?? (await this.#byUpnp(asking));
     if (end.signal.aborted) return;
     const { onMapped, log } = this.#options;
     if (mapped !== null && !asking.isMapped) log("info", "port-mapped", { gateway: formatIpText(place.gateway), at: locatorText(mapped) });
     if (mapped === null && asking.isMapped) log("info", "port-mapping-ended", { gateway: formatIpText(place.gateway) });
     asking.isMapped = mapped !== null;
+    asking.hasBeenMapped ||= asking.isMapped;
     onMapped(place.key, mapped);
-    asking.timer = setTimeout(() => void this.#ask(asking), mapped === null ? RETRY_MS : RENEW_MS);
+    asking.timer = setTimeout(() => void this.#ask(asking), asking.hasBeenMapped ? (this.#options.renewMs ?? RENEW_MS) : RETRY_MS);
     asking.timer.unref();
   }
 
-  async #byPmp(asking: Asking): Promise<Locator | null> {
-    try {
-      asking.gateway = pmpNat(formatIpText(asking.place.gateway), { autoRefresh: false, description: DESCRIPTION });
-      // Its socket's errors: the port of NAT-PMP's clients is taken.
-      (asking.gateway as unknown as NodeJS.EventEmitter).on("error", () => undefined);
-      return await this.#map(asking, asking.gateway, LIFE_S);
-    } catch {
-      await this.#stop(asking);
-      return null;
-    }
+  /** Of the router that answered last, as long as it does. */
+  async #again(asking: Asking): Promise<Locator | null> {
+    const { opener } = asking;
+    return opener === null ? null : this.#map(asking, opener);
+  }
+
+  #byPmp(asking: Asking): Promise<Locator | null> {
+    const gateway = pmpNat(formatIpText(asking.place.gateway), { autoRefresh: false, description: DESCRIPTION });
+    // Its socket's errors: the port of NAT-PMP's clients is taken.
+    (gateway as unknown as NodeJS.EventEmitter).on("error", () => undefined);
+    // The library takes back TCP's mapping unless it is told which.
+    const unmap = (_externalPort: number, signal: AbortSignal): Promise<void> => gateway.unmap(this.#options.port, { protocol: "UDP", signal } as MapPortOptions);
+    return this.#map(asking, { gateway, ttl: LIFE_S, unmap, externalPort: 0 });
   }
 
   async #byUpnp(asking: Asking): Promise<Locator | null> {
     const wanted = formatIpText(asking.place.gateway);
     try {
-      for await (const gateway of upnpNat({ autoRefresh: false, description: DESCRIPTION }).findGateways({ signal: this.#patience(asking) })) {
-        if (gateway.host !== wanted) continue;
-        asking.gateway = gateway;
-        return await this.#map(asking, gateway, LIFE_S * 1_000);
+      for await (const found of upnpNat({ autoRefresh: false, description: DESCRIPTION }).findGateways({ signal: this.#patience(asking) })) {
+        if (found.host !== wanted) continue;
+        const gateway = found as UpnpGateway;
+        const unmap = (externalPort: number, signal: AbortSignal): Promise<unknown> =>
+          gateway.gateway.run(WAN_IP_CONNECTION, "DeletePortMapping", [["NewRemoteHost", ""], ["NewExternalPort", externalPort], ["NewProtocol", "UDP"]], { signal });
+        return await this.#map(asking, { gateway, ttl: LIFE_S * 1_000, unmap, externalPort: 0 });
       }
     } catch {
-      await this.#stop(asking);
+      // Nobody has answered in time.
     }
     return null;
   }
 
-  async #map(asking: Asking, gateway: Gateway, ttl: number): Promise<Locator | null> {
+  /** Null: it does not, and is asked no more. */
+  async #map(asking: Asking, opener: Opener): Promise<Locator | null> {
+    asking.opener = opener;
+    const { gateway, ttl } = opener;
     const { port } = this.#options;
-    const options: MapPortOptions = { protocol: "UDP", externalPort: port, ttl, autoRefresh: false, signal: this.#patience(asking) };
-    const { externalHost, externalPort } = await gateway.map(port, formatIpText(asking.place.address), options);
-    const address = parseIpText(externalHost);
-    return address === undefined || externalPort === 0 ? null : makeLocator(address, externalPort);
+    try {
+      const { externalHost, externalPort } = await gateway.map(port, formatIpText(asking.place.address), { protocol: "UDP", externalPort: port, ttl, autoRefresh: false, signal: this.#patience(asking) });
+      forgetMappings(gateway);
+      const address = parseIpText(externalHost);
+      if (address !== undefined && externalPort !== 0) {
+        opener.externalPort = externalPort;
+        return makeLocator(address, externalPort);
+      }
+    } catch {
+      // It speaks something else, or is gone.
+    }
+    await this.#stop(asking);
+    return null;
   }
 
   #patience({ end }: Asking): AbortSignal {
@@ -117,16 +157,17 @@ export class PortMapping {
     this.#askings.delete(asking.place.key);
     asking.end.abort();
     if (asking.timer !== null) clearTimeout(asking.timer);
-    const { gateway } = asking;
-    // Of NAT-PMP the library takes back TCP's mapping unless it is told which.
-    const options: MapPortOptions = { protocol: "UDP", signal: AbortSignal.timeout(STOP_MS) };
-    if (asking.isMapped && gateway !== null) await gateway.unmap(this.#options.port, options).catch(() => undefined);
+    const { opener } = asking;
+    if (asking.isMapped && opener !== null) await opener.unmap(opener.externalPort, AbortSignal.timeout(STOP_MS)).catch(() => undefined);
     await this.#stop(asking);
   }
 
   async #stop(asking: Asking): Promise<void> {
-    const { gateway } = asking;
-    asking.gateway = null;
-    await gateway?.stop({ signal: AbortSignal.timeout(STOP_MS) }).catch(() => undefined);
+    const { opener } = asking;
+    asking.opener = null;
+    await opener?.gateway.stop({ signal: AbortSignal.timeout(STOP_MS) }).catch(() => undefined);
   }
 }
+
+/** We keep what there is, and take it back. */
+const forgetMappings = (gateway: Gateway): void => (gateway as Partial<UpnpGateway>).mappings?.clear();

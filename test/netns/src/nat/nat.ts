@@ -18,8 +18,8 @@ export interface NatOptions extends BehaviourOptions {
   readonly rebootShift?: boolean;
   /** What the inside may send. @default "all" */
   readonly egress?: Egress;
-  /** Runs miniupnpd: UPnP-IGD, NAT-PMP and PCP towards the inside. The outside address must look public. @default false */
-  readonly portMapping?: boolean;
+  /** Runs miniupnpd: UPnP-IGD, NAT-PMP and PCP towards the inside, or UPnP-IGD alone. The outside address must look public. @default false */
+  readonly portMapping?: boolean | "upnp";
 }
 
 const UDP_TIMEOUT_S = 120;
@@ -30,7 +30,7 @@ export class Nat extends NetNode {
   readonly behaviour: Behaviour;
   readonly hairpin: boolean;
   readonly udpTimeoutS: number;
-  readonly #mapsPorts: boolean;
+  readonly #mapsPorts: boolean | "upnp";
   #portMapping: Child | undefined;
   readonly #shifts: boolean;
   #egress: Egress;
@@ -46,7 +46,7 @@ export class Nat extends NetNode {
     if (this.hairpin && this.behaviour.mapping === "none") throw new NetnsError("ERR_I3_NETNS_PLAN", `${name} translates nothing, so it cannot turn packets back`);
     this.#egress = options.egress ?? "all";
     this.#mapsPorts = options.portMapping ?? false;
-    if (this.#mapsPorts && this.kind === "firewall") throw new NetnsError("ERR_I3_NETNS_PLAN", `${name} translates nothing, so it maps no ports`);
+    if (this.#mapsPorts !== false && this.kind === "firewall") throw new NetnsError("ERR_I3_NETNS_PLAN", `${name} translates nothing, so it maps no ports`);
     this.#shifts = options.rebootShift ?? false;
     this.udpTimeoutS = options.udpTimeoutS ?? UDP_TIMEOUT_S;
   }
@@ -68,7 +68,7 @@ export class Nat extends NetNode {
 
   /** Called by the topology when packets pass. */
   async startServices(): Promise<void> {
-    if (this.#mapsPorts) this.#portMapping = await startPortMapping(this, this.#plannedSides);
+    if (this.#mapsPorts !== false) this.#portMapping = await startPortMapping(this, this.#plannedSides, this.#mapsPorts === "upnp");
   }
 
   /** Changes what the inside may send, for connections that exist too. */
@@ -93,7 +93,7 @@ export class Nat extends NetNode {
     const ports = this.#shifts && this.#restarts > 0 ? SHIFTED_PORTS[this.#restarts % SHIFTED_PORTS.length] : undefined;
     const outsideAddress = this.#outside.address4;
     const { behaviour, udpTimeoutS, hairpin } = this;
-    return { ...sides, ...behaviour, outsideAddress, udpTimeoutS, hairpin, ports, mapsPorts: this.#mapsPorts, egress: this.#egress, resolvers: this.#resolvers };
+    return { ...sides, ...behaviour, outsideAddress, udpTimeoutS, hairpin, ports, mapsPorts: this.#mapsPorts !== false, egress: this.#egress, resolvers: this.#resolvers };
   }
 
   async #restart(whileOff: () => Promise<void>): Promise<void> {

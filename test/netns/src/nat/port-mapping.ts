@@ -42,25 +42,25 @@ table inet miniupnpd {
 }
 `;
 
-/** Starts it, without a memory of earlier mappings. Resolves when it listens. */
-export async function startPortMapping(node: NetNode, { inside, outside }: NatSides): Promise<Child> {
+/** Starts it, without a memory of earlier mappings. Resolves when it listens. @param isUpnpOnly neither NAT-PMP nor PCP */
+export async function startPortMapping(node: NetNode, { inside, outside }: NatSides, isUpnpOnly: boolean): Promise<Child> {
   const missing = missingPortMapping();
   if (missing !== undefined) throw new NetnsError("ERR_I3_NETNS_COMMAND", missing);
   await node.namespace.nft(TABLE);
-  const config = await node.writeFile("miniupnpd.conf", configText(inside, outside));
+  const config = await node.writeFile("miniupnpd.conf", configText(inside, outside, isUpnpOnly));
   const child = node.spawn(PROGRAM, ["-d", "-f", config, "-P", join(node.directory, "miniupnpd.pid")]);
-  const line = await child.waitForLine(/Port forwarding is impossible|Listening for NAT-PMP\/PCP traffic/);
-  if (line[0].startsWith("Listening")) return child;
+  const line = await child.waitForLine(isUpnpOnly ? /Port forwarding is impossible|HTTP listening on port/ : /Port forwarding is impossible|Listening for NAT-PMP\/PCP traffic/);
+  if (!line[0].startsWith("Port")) return child;
   await child.stop();
   throw new NetnsError("ERR_I3_NETNS_PLAN", `${node.name}: ${PROGRAM} maps no ports at a reserved address. Give the link outside a subnet such as 11.0.0.0/24`);
 }
 
-function configText(inside: readonly string[], outside: string): string {
+function configText(inside: readonly string[], outside: string, isUpnpOnly: boolean): string {
   return [
     `ext_ifname=${outside}`,
     ...inside.map((name) => `listening_ip=${name}`),
     `http_port=${HTTP_PORT}`,
-    "enable_natpmp=yes",
+    `enable_natpmp=${isUpnpOnly ? "no" : "yes"}`,
     "enable_upnp=yes",
     "secure_mode=no",
     "upnp_table_name=miniupnpd",
