@@ -1,7 +1,7 @@
 /** How long nothing came, and whose fault it was. */
 import { describe, expect, it } from "vitest";
 
-import { busySpans, lostOf, stallOf, type Arrival } from "../src/handover/probe.js";
+import { busySpans, lostOf, recoveryOf, stallOf, type Arrival } from "../src/handover/probe.js";
 
 /** One each 5 ms that takes 10 ms, but for those that are lost or come later. */
 const stream = (count: number, changes: Readonly<Record<number, Partial<Arrival> | null>> = {}): readonly Arrival[] =>
@@ -36,5 +36,23 @@ describe("the stall of a stream", () => {
     expect(busy).toMatchObject([{ fromMs: 205, toMs: 260 }]);
     expect(stallOf(stopped, window, busy).ownGapMs).toBe(5);
     expect(stallOf({ arrivals: stream(200, lost(38, 60)) }, window, busy)).toMatchObject({ gapMs: 115, ownGapMs: 60 });
+  });
+});
+
+describe("what comes back after an event", () => {
+  const event = { fromMs: 200, toMs: 600 };
+  it("is the first that was sent after it, and how even the stream is from then on", () => {
+    expect(recoveryOf({ arrivals: stream(200, { ...lost(40, 60), ...lost(70, 90) }) }, event)).toEqual({ afterMs: 110, behindMs: 105 });
+    // What was sent before the event says nothing.
+    expect(recoveryOf({ arrivals: stream(200, { 38: { cameMs: 202 } }) }, event)).toEqual({ afterMs: 15, behindMs: 5 });
+  });
+
+  it("does not count the silence before the first packet as behind it", () => {
+    expect(recoveryOf({ arrivals: stream(200, lost(38, 80)) }, event)).toEqual({ afterMs: 210, behindMs: 5 });
+  });
+
+  it("is silent to the end when nothing comes, or nothing more", () => {
+    expect(recoveryOf({ arrivals: stream(40) }, event)).toEqual({ afterMs: 400, behindMs: 400 });
+    expect(recoveryOf({ arrivals: stream(42) }, event)).toEqual({ afterMs: 15, behindMs: 385 });
   });
 });

@@ -1,6 +1,6 @@
 /**
  * What a way costs that takes as long as another: past i3, and by a server, beside plain IP between the same hosts. Round trips on a path without a limit; TCP where the mover's
- * link has one, as it fills that link: bytes there, with all headers.
+ * link has one, as it fills that link: bytes there, with all headers, and what comes to programs. What is sent twice fills the link too, and shows in the latter alone.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -29,7 +29,7 @@ type Way = (typeof WAYS)[number];
 export async function lengthRows(plan: Plan): Promise<readonly Row[]> {
   if (!plan.rows.has("length")) return [];
   const rows: Row[] = [];
-  for (const way of WAYS) rows.push(await pingRow(plan, way), await tcpRow(plan, way));
+  for (const way of WAYS) rows.push(await pingRow(plan, way), ...(await tcpRows(plan, way)));
   return rows;
 }
 
@@ -65,11 +65,11 @@ async function pingRow({ runs, pings: count }: Plan, way: Way): Promise<Row> {
       name: `round trip ${way.name}, ${ROUND_TRIP_MS} ms`, unit: "ms", better: "lower", runs: medians.map((each) => plain + each.ours - each.plain),
       baselines: { "plain IP": plain, ...(way.addedMs === null ? {} : { limit: plain + way.addedMs }) }, limits: way.addedMs === null ? {} : { limit: 1 },
     });
-    return { ...row, beside: { "longer than plain IP, ms": { ours: added } } };
+    return { ...row, beside: { "longer than plain IP, ms": { ours: added } }, isRequired: true };
   });
 }
 
-async function tcpRow({ runs, transferSeconds }: Plan, way: Way): Promise<Row> {
+async function tcpRows({ runs, transferSeconds }: Plan, way: Way): Promise<readonly Row[]> {
   return withBoth(way, { rateKbit: RATE_KBIT }, async (bed, to) => {
     const seen = { ours: [] as Transfer[], plain: [] as Transfer[] };
     for (let run = 0; run < runs; run += 1) {
@@ -77,28 +77,50 @@ async function tcpRow({ runs, transferSeconds }: Plan, way: Way): Promise<Row> {
     }
     const of = (which: keyof typeof seen, what: keyof Transfer): number => median(seen[which].map((each) => each[what]));
     for (const which of ["plain", "ours"] as const) say(`TCP ${way.name}, ${which}: ${seen[which].map(({ onTheWire, toPrograms }) => `${onTheWire.toFixed(2)} Mbit/s on the wire, ${toPrograms.toFixed(2)} to programs`).join("; ")}`);
-    const row = makeRow({
-      name: `TCP ${way.name}, ${ROUND_TRIP_MS} ms, ${RATE_KBIT / 1_000} Mbit/s, on the wire`, unit: "Mbit/s", better: "higher", runs: seen.ours.map(({ onTheWire }) => onTheWire),
-      baselines: { "plain IP": of("plain", "onTheWire") }, limits: { "plain IP": way.share },
+    const name = `TCP ${way.name}, ${ROUND_TRIP_MS} ms, ${RATE_KBIT / 1_000} Mbit/s`;
+    const onTheWire = makeRow({
+      name: `${name}, on the wire`, unit: "Mbit/s", better: "higher", runs: seen.ours.map((each) => each.onTheWire), baselines: { "plain IP": of("plain", "onTheWire") }, limits: { "plain IP": way.share },
     });
-    return { ...row, beside: { "to programs, Mbit/s": { ours: of("ours", "toPrograms"), "plain IP": of("plain", "toPrograms") } } };
+    const plain = of("plain", "toPrograms");
+    const toPrograms = makeRow({
+      name: `${name}, to programs`, unit: "Mbit/s", better: "higher", runs: seen.ours.map((each) => each.toPrograms),
+      baselines: { "plain IP": plain, "plain IP with our headers": (plain * of("ours", "payloadShare")) / of("plain", "payloadShare") }, limits: { "plain IP with our headers": way.share },
+    });
+    const shares = { ours: of("ours", "payloadShare"), "plain IP": of("plain", "payloadShare") };
+    return [{ ...onTheWire, isRequired: true }, { ...toPrograms, beside: { "a program's share of a packet": shares }, isRequired: true }];
   });
 }
 
-/** Mbit/s. */
 interface Transfer {
+  /** Mbit/s. */
   readonly onTheWire: number;
+  /** Mbit/s. */
   readonly toPrograms: number;
+  /** Of a long packet that came out of the link, what is the program's. */
+  readonly payloadShare: number;
 }
 
 async function transfer({ mover, desk, core }: Bed, address: string, seconds: number): Promise<Transfer> {
   // What has passed the emulated link, IP headers included.
   const delivered = async (): Promise<{ readonly bytes: number; readonly atMs: number }> => ({ bytes: Number(await succeed(core, "cat", ["/sys/class/net/to-wifi/statistics/rx_bytes"])), atMs: performance.now() });
+  await core.namespace.nft(LONG_PACKETS);
   const running = tcpRun({ name: "", a: mover, b: desk, address, pids: { a: 0, b: 0, between: [] } }, seconds + WARM_UP_MS / 1_000);
   await sleep(WARM_UP_MS);
   const from = await delivered();
   await sleep(seconds * 1_000);
   const to = await delivered();
-  const { mbitPerSecond } = await running;
-  return { onTheWire: ((to.bytes - from.bytes) * 8) / (to.atMs - from.atMs) / 1_000, toPrograms: mbitPerSecond };
+  const { mbitPerSecond, segmentBytes } = await running;
+  const [, packets = "", bytes = ""] = /packets (\d+) bytes (\d+)/.exec(await succeed(core, "nft", ["list", "table", "inet", "long"])) ?? [];
+  return { onTheWire: ((to.bytes - from.bytes) * 8) / (to.atMs - from.atMs) / 1_000, toPrograms: mbitPerSecond, payloadShare: (segmentBytes * Number(packets)) / Number(bytes) };
 }
+
+/** Counts, from zero, what a full segment makes: checks, pings and acknowledgements are shorter. */
+const LONG_PACKETS = `add table inet long
+delete table inet long
+table inet long {
+  chain delivered {
+    type filter hook prerouting priority raw
+    iifname "to-wifi" meta length > 1200 counter
+  }
+}
+`;

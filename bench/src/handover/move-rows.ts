@@ -8,7 +8,7 @@ import { pings } from "../handshake/first-answer-rows.js";
 import { openBed, type Bed } from "./bed.js";
 import { MOVES, type Figure, type Move, type Wanted } from "./moves.js";
 import { say, type Plan, type SubjectName } from "./plan.js";
-import { busySpans, INTERVAL_MS, lostOf, stallOf, startProbes, type Direction, type Flow } from "./probe.js";
+import { busySpans, INTERVAL_MS, lostOf, recoveryOf, stallOf, startProbes, type Direction, type Flow } from "./probe.js";
 import { startOther, startOurs, type Subject } from "./subject.js";
 
 const PINGS = 20;
@@ -90,8 +90,8 @@ async function oneRun(bed: Bed, move: Move, subject: Subject): Promise<Seen> {
   const busy = Object.values(plainFlows).flatMap((flow) => busySpans(flow, { fromMs: stillMs, toMs }));
   const figures = (flow: Flow): Figures => {
     const { gapMs, ownGapMs } = stallOf(flow, window, busy);
-    const after = (flow.arrivals.find(({ cameMs, sentMs }) => sentMs > actedMs && cameMs > actedMs)?.cameMs ?? toMs) - actedMs;
-    return { gap: gapMs, own: ownGapMs, after, lost: lostOf(flow), still: stallOf(flow, before, busy).ownGapMs };
+    const { afterMs, behindMs } = recoveryOf(flow, { fromMs: actedMs, toMs });
+    return { gap: gapMs, own: ownGapMs, after: afterMs, behind: behindMs, lost: lostOf(flow), still: stallOf(flow, before, busy).ownGapMs };
   };
   const plainGap = Math.max(...Object.values(plainFlows).map((flow) => stallOf(flow, window).gapMs));
   const seen = { fromMover: figures(flows.fromMover), toMover: figures(flows.toMover), plainGap };
@@ -118,5 +118,5 @@ function rowOf({ name: move }: Move, { name, figure, directions, atMost }: Wante
   });
   const beside = (what: keyof Figures): Readonly<Record<string, number>> => Object.fromEntries([...measured.keys()].map((subject) => [subject, median(of(subject, what))]));
   const plainGaps = Object.fromEntries([...measured].map(([subject, { runs }]) => [subject, median(runs.map(({ plainGap }) => plainGap))]));
-  return { ...row, beside: { "packets lost": beside("lost"), "longest gap before the move, ms": beside("still"), [`longest gap of plain packets meanwhile, ms, of ${INTERVAL_MS}`]: plainGaps, "shortest round trip of plain IP, ms": { measured: plainMs } } };
+  return { ...row, beside: { "packets lost": beside("lost"), "longest gap before the move, ms": beside("still"), [`longest gap of plain packets meanwhile, ms, of ${INTERVAL_MS}`]: plainGaps, "shortest round trip of plain IP, ms": { measured: plainMs } }, isRequired: true };
 }

@@ -7,8 +7,8 @@ import { INTERVAL_MS, type Direction } from "./probe.js";
 import type { OurSubject, Subject } from "./subject.js";
 import { succeed } from "../tunnel/bed.js";
 
-/** `gap`: the longest time without an arrival. `own`: the same without what is the machine's. `after`: from the end of {@link Move.act} to the first arrival after it. */
-export type Figure = "gap" | "own" | "after" | "lost";
+/** `gap`: the longest time without an arrival. `own`: the same without what is the machine's. `after`: from the end of {@link Move.act} to the first arrival after it. `behind`: the longest time without an arrival from then on. */
+export type Figure = "gap" | "own" | "after" | "behind" | "lost";
 
 export interface Wanted {
   readonly name: string;
@@ -59,6 +59,11 @@ async function busiest({ servers }: Bed): Promise<number> {
   const got = (await receivedBytes()).map((bytes, i) => bytes - (before[i] ?? 0));
   return got.indexOf(Math.max(...got));
 }
+
+const LOST_MAPPING: readonly Wanted[] = [
+  { name: "stall after that", figure: "after", directions: BOTH, atMost: () => 1_000 },
+  { name: "longest gap behind the first packet", figure: "behind", directions: BOTH, atMost: () => 1_000 },
+];
 
 export const MOVES: readonly Move[] = [
   {
@@ -111,7 +116,13 @@ export const MOVES: readonly Move[] = [
     row: "mapping", name: "NAT loses its mapping", bed: { nat: { rebootShift: true } }, watchMs: 4_000,
     act: async ({ nat }) => void (await nat?.reboot()),
     restore: () => Promise.resolve(),
-    wanted: [{ name: "stall after that", figure: "after", directions: BOTH, atMost: () => 1_000 }],
+    wanted: LOST_MAPPING,
+  },
+  {
+    row: "mapping", name: "NAT loses its mapping, by a server", bed: { nat: { rebootShift: true } }, isRelayed: true, watchMs: 8_000,
+    act: async ({ nat }) => void (await nat?.reboot()),
+    restore: () => Promise.resolve(),
+    wanted: LOST_MAPPING,
   },
   {
     row: "server", name: "relaying server killed", bed: {}, isRelayed: true, watchMs: 6_000, restore: null,

@@ -129,6 +129,21 @@ export function stallOf(flow: Pick<Flow, "arrivals">, window: Span, busy: readon
   return { gapMs: lengthOf(longest), overAfterMs: longest.toMs - window.fromMs, ownGapMs: Math.max(...gaps.map(own)) };
 }
 
+export interface Recovery {
+  /** To the first arrival of what was sent after the event; to the end of the window when there is none. */
+  readonly afterMs: number;
+  /** The longest time without an arrival from then on. */
+  readonly behindMs: number;
+}
+
+/** @param event from when something is done, to the end of what is looked at */
+export function recoveryOf(flow: Pick<Flow, "arrivals">, event: Span): Recovery {
+  const at = flow.arrivals.findIndex(({ cameMs, sentMs }) => sentMs > event.fromMs && cameMs > event.fromMs && cameMs <= event.toMs);
+  const arrivals = at < 0 ? [] : flow.arrivals.slice(at);
+  const fromMs = arrivals[0]?.cameMs ?? event.toMs;
+  return { afterMs: fromMs - event.fromMs, behindMs: at < 0 ? lengthOf(event) : stallOf({ arrivals }, { fromMs, toMs: event.toMs }).gapMs };
+}
+
 /** When nothing came for more than two intervals, of packets to which nothing happens: then it was the machine that was busy. */
 export const busySpans = (flow: Pick<Flow, "arrivals">, window: Span): readonly Span[] => gapsOf(flow, window).filter((gap) => lengthOf(gap) > 2 * INTERVAL_MS);
 

@@ -17,6 +17,7 @@ const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024;
 /** What we read of iperf3's output (its -J). */
 interface Output {
   readonly error?: string;
+  readonly start?: { readonly tcp_mss_default?: number };
   readonly intervals?: readonly { readonly sum: { readonly bytes: number } }[];
   readonly end: {
     readonly sender_tcp_congestion?: string;
@@ -29,13 +30,15 @@ export interface TcpRun {
   readonly mbitPerSecond: number;
   /** All that was sent, in the omitted second too. */
   readonly bytes: number;
+  /** Of the program's bytes as many go into one packet. */
+  readonly segmentBytes: number;
 }
 
 /** One stream from a to b. */
 export async function tcpRun(subject: Subject, seconds: number): Promise<TcpRun> {
-  const { end, intervals = [] } = await iperf(subject, seconds + OMITTED_S, ["-C", "cubic", "-O", String(OMITTED_S), "-t", String(seconds)]);
+  const { start, end, intervals = [] } = await iperf(subject, seconds + OMITTED_S, ["-C", "cubic", "-O", String(OMITTED_S), "-t", String(seconds)]);
   if (end.sender_tcp_congestion !== "cubic") throw new Error(`TCP used ${end.sender_tcp_congestion ?? "?"} instead of cubic`);
-  return { mbitPerSecond: (end.sum_received?.bits_per_second ?? NaN) / 1e6, bytes: intervals.reduce((sum, interval) => sum + interval.sum.bytes, 0) };
+  return { mbitPerSecond: (end.sum_received?.bits_per_second ?? NaN) / 1e6, bytes: intervals.reduce((sum, interval) => sum + interval.sum.bytes, 0), segmentBytes: start?.tcp_mss_default ?? NaN };
 }
 
 export interface UdpRun {
