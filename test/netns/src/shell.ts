@@ -1,12 +1,14 @@
 /**
- * The standard topology by hand: node test/netns/enter.mjs -- node test/netns/dist/shell.js [OPTIONS as JSON]
- * builds it, says what is where, and starts $SHELL; everything ends with the shell.
+ * A topology by hand: node test/netns/enter.mjs -- node test/netns/dist/shell.js [NAME] [OPTIONS as JSON]
+ * builds it (recipes.ts; without a name the standard one), says what is where, and starts $SHELL; everything ends with the shell.
  */
 import { spawn } from "node:child_process";
-import { standardTopology, type StandardOptions } from "./standard-topology.js";
+import { buildRecipe } from "./recipes.js";
 
-const net = await standardTopology(JSON.parse(process.argv[2] ?? "{}") as StandardOptions);
-const { nodes, id, seed } = net.topology;
+const [first = "{}", second = "{}"] = process.argv.slice(2);
+const isNamed = !first.startsWith("{");
+const topology = await buildRecipe(isNamed ? first : "standard", JSON.parse(isNamed ? second : first));
+const { nodes, id, seed } = topology;
 process.stdout.write(`topology ${id}, seed ${seed}; run a program on a node with: ip netns exec NAME PROGRAM\n`);
 for (const node of nodes) {
   const addresses = node.interfaces.flatMap(({ address4, address6 }) => [address4, address6].filter((address) => address !== undefined));
@@ -15,5 +17,5 @@ for (const node of nodes) {
 const shell = spawn(process.env["SHELL"] ?? "/bin/sh", [], { stdio: "inherit" });
 process.on("SIGINT", () => {}); // Ctrl-C is for the program in the shell.
 shell.on("close", (status) => {
-  void net.topology.close().finally(() => process.exit(status ?? 1));
+  void topology.close().finally(() => process.exit(status ?? 1));
 });
