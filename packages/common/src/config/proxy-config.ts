@@ -49,7 +49,7 @@ export interface ServerListConfig {
 export interface ShortcutsConfig {
   /** Whether hosts that no rule names may send straight to us, and so learn our address. */
   readonly strangers: boolean;
-  /** Whether routers are asked to open a port for us (PCP, NAT-PMP, UPnP-IGD). */
+  /** Whether routers are asked to open a port for us (NAT-PMP, UPnP-IGD). */
   readonly portMapping: boolean;
 }
 
