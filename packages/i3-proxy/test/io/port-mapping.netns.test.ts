@@ -9,13 +9,16 @@ const PORT = 5_610;
 const RENEW_MS = 200;
 const MAPPER = `${import.meta.dirname}/port-mapper.mjs`;
 
+/** miniupnpd speaks all, or UPnP alone: NAT-PMP is asked first. */
+const PROTOCOLS: readonly { readonly protocol: string; readonly portMapping: true | "upnp" }[] = [{ protocol: "NAT-PMP", portMapping: true }, { protocol: "UPnP-IGD", portMapping: "upnp" }];
+
 let bed: StandardTopology | undefined;
 afterEach(async () => {
   await bed?.topology.close();
   bed = undefined;
 });
 
-it.for([{ protocol: "NAT-PMP", portMapping: true }, { protocol: "UPnP-IGD", portMapping: "upnp" }] as const)("by $protocol: renewed, again after a restart, and taken back", async ({ portMapping }, context) => {
+it.for(PROTOCOLS)("by $protocol: renewed, again after a restart, and taken back", { timeout: 90_000 }, async ({ portMapping }, context) => {
   const missing = missingPortMapping();
   if (missing !== undefined) return context.skip(missing);
   bed = await standardTopology({ servers: 0, nat1: { kind: "port-restricted", portMapping } });
@@ -37,4 +40,4 @@ it.for([{ protocol: "NAT-PMP", portMapping: true }, { protocol: "UPnP-IGD", port
   mapper.kill("SIGTERM");
   await mapper.ended;
   expect(await opened()).toBe(false);
-}, 90_000);
+});
