@@ -186,7 +186,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "names nobody who takes over", checker: "replica-lost", file: "i3-server/src/triggers/trigger-core.ts",
-    from: "(this.#init.replica?.() ?? null);", to: "null;",
+    from: "(this.#init.replica?.(nowMs, target) ?? null);", to: "null;",
   },
   {
     name: "never refreshes a replica", seed: "19", checker: "replica-lost", file: "i3-client/src/trigger-keeper.ts",
