@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { parseIpText } from "@i3/common";
-import type { AddressEntry, RouteEntry } from "@i3/datapath/native-io";
+import type { RouteEntry } from "@i3/datapath/native-io";
 
 import { machinePlaces, MachinePlaces, type MachinePlacesOptions } from "../../src/io/machine-places.js";
 
@@ -21,7 +21,7 @@ function ioOf(addresses: readonly (readonly [index: number, address: string])[],
   let changed: () => void = () => undefined;
   const isOf = (family: 4 | 6) => (address: Uint8Array): boolean => address.length === (family === 4 ? 4 : 16);
   return {
-    listAddresses: (family) => addresses.map(([index, text]) => ({ index, name: `eth${index}`, address: ip(text), prefixBits: 24 }) as unknown as AddressEntry).filter(({ address }) => isOf(family)(address)),
+    listAddresses: (family) => addresses.map(([index, text]) => ({ index, name: `eth${index}`, address: ip(text), prefixBits: 24 })).filter(({ address }) => isOf(family)(address)),
     listRoutes: (family) => routes.map(([to, index, more]): RouteEntry => {
       const [network = "", bits = ""] = to.split("/");
       return { type: "unicast", destination: ip(network), prefixBits: Number(bits), gateway: null, index, table: 254, metric: 0, protocol: 2, ...more };
