@@ -45,6 +45,12 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => topology?.close());
 
+/** Of eth1. */
+const MOBILE = "198.51.101.10";
+const PREFER_SECOND = ["route", "replace", "default", "via", "198.51.101.1", "dev", "eth1", "metric", "50"];
+/** The address of eth0 goes, another one comes. */
+const readdress = (host: Host): Promise<void> => host.setAddress("eth0", host.address4, host.address4.replace(/\d+$/, (last) => (last === "10" ? "99" : "10")));
+
 /** Where packets of a proxy's peer go, by its log: "i3", or an address and port. */
 const pathOf = ({ child }: Laptop): string => {
   const last = (child?.lines ?? []).map(({ text }) => text).filter((text) => text.includes('"event":"path"')).at(-1);
@@ -91,27 +97,27 @@ async function lostDuring(work: (ping: Child) => Promise<void>): Promise<number>
 
 it("another address: a connection goes on, and both send straight again", async () => {
   await duringTcp(async () => {
-    await mover.setAddress("eth0", "198.51.100.10", "198.51.100.99");
-    await untilStraight("198.51.100.99", "198.51.102.10");
+    await readdress(mover);
+    await untilStraight(mover.address4, desk.address4);
   });
 });
 
 it("both with another address at once find each other by their triggers: a connection goes on", async () => {
   await duringTcp(async () => {
-    await Promise.all([mover.setAddress("eth0", "198.51.100.99", "198.51.100.10"), desk.setAddress("eth0", "198.51.102.10", "198.51.102.99")]);
-    await untilStraight("198.51.100.10", "198.51.102.99");
+    await Promise.all([readdress(mover), readdress(desk)]);
+    await untilStraight(mover.address4, desk.address4);
   });
 });
 
 it("the way past i3 dies and the ring lives: packets go by i3 at once, and straight again when it is back", async () => {
   await lostDuring(async (ping) => {
-    await untilStraight("198.51.100.10", "198.51.102.99");
+    await untilStraight(mover.address4, desk.address4);
     await core.exec("nft", ["add table inet apart { chain c { type filter hook forward priority 0; ip saddr 198.51.0.0/16 ip daddr 198.51.0.0/16 counter drop; }; }"]);
     await until("by i3", () => pathOf(moverProxy) === "i3" && pathOf(deskProxy) === "i3");
     await untilMore(ping, 20);
     expect([pathOf(moverProxy), pathOf(deskProxy)]).toEqual(["i3", "i3"]);
     await core.exec("nft", ["delete table inet apart"]);
-    await untilStraight("198.51.100.10", "198.51.102.99");
+    await untilStraight(mover.address4, desk.address4);
     await untilMore(ping, 5);
   });
 });
@@ -119,25 +125,26 @@ it("the way past i3 dies and the ring lives: packets go by i3 at once, and strai
 it("two uplinks, make before break: no packet is lost", async () => {
   await mover.setInterface("eth1", { up: false });
   const lost = await lostDuring(async (ping) => {
-    await untilStraight("198.51.100.10", "198.51.102.99");
+    await untilStraight(mover.address4, desk.address4);
     await mover.setInterface("eth1", { up: true });
-    await mover.exec("ip", ["route", "add", "default", "via", "198.51.101.1", "dev", "eth1", "metric", "50"]);
-    await untilStraight("198.51.101.10", "198.51.102.99");
+    await mover.exec("ip", PREFER_SECOND);
+    await untilStraight(MOBILE, desk.address4);
     await mover.setInterface("eth0", { up: false });
     await untilMore(ping, 20);
-    expect(pathOf(deskProxy)).toContain("198.51.101.10:");
+    expect(pathOf(deskProxy)).toContain(`${MOBILE}:`);
   });
   expect(lost).toBe(0);
 });
 
 it("an uplink that dies without a sign is left for the other one, by both ends", async () => {
   await mover.setInterface("eth0", { up: true });
+  await mover.exec("ip", PREFER_SECOND);
   await lostDuring(async (ping) => {
-    await untilStraight("198.51.101.10", "198.51.102.99");
+    await untilStraight(MOBILE, desk.address4);
     // Six seconds: the peer hears of the other one, and it is proven.
     await untilMore(ping, 60);
     await mover.cutOff("mobile");
-    await untilStraight("198.51.100.10", "198.51.102.99");
+    await untilStraight(mover.address4, desk.address4);
     await untilMore(ping, 10);
   });
 });
