@@ -175,7 +175,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: "way.nextConfirmMs = nowMs + CONFIRM_AT_MS;", to: "way.nextConfirmMs = Infinity;",
   },
   {
-    name: "stays at a server that says that it is not responsible", seed: "24", checker: "not-handed-over", file: "i3-client/src/trigger-keeper.ts",
+    name: "stays at a server that says that it is not responsible", seed: "104", checker: "not-handed-over", file: "i3-client/src/trigger-keeper.ts",
     from: `if (kept.isReplica) break;
         this.#retreat(nowMs, kept, "locating");`, to: `if (kept.isReplica) break;
         kept.nextMs = nowMs + 20_000;`,
@@ -205,7 +205,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: `for (const text of held) this.#program(Buffer.from(text, "latin1"));`, to: "",
   },
   {
-    name: "refreshes triggers that have become another's", seed: "18", checker: "misplaced", file: "i3-server/src/triggers/trigger-core.ts",
+    name: "refreshes triggers that have become another's", seed: "160", checker: "misplaced", file: "i3-server/src/triggers/trigger-core.ts",
     from: "if (!this.#init.owns(ringKey(id)) && !(record?.live === true && record.isReplica)) return", to: "if (record?.live !== true) return",
   },
 ];
