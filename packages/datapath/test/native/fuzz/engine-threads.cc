@@ -183,6 +183,23 @@ void move_packets(Engine& engine, size_t index, Wire& in, Wire& out, uint64_t nu
   }
 }
 
+// To hosts 1 to `targets` in turn; what leaves is kept.
+void send_batches(Lane& lane, CheckingSink& sink, int batches, int packets, int targets) {
+  sink.kept = 100'000;
+  for (int i = 0; i < batches; i++) {
+    lane.lock();
+    lane.begin(1, sink, {});
+    for (int k = 0; k < packets; k++) {
+      std::vector<uint8_t> packet(60);
+      mend(packet, Mend(16), own, static_cast<uint8_t>(1 + k % targets), 6);
+      packet.resize(60 + Lane::tun_slack_bytes);
+      lane.from_tun(packet, 60, {});
+    }
+    lane.end();
+    lane.unlock();
+  }
+}
+
 // Both lanes seal under one association: no number twice, whatever the threads do.
 void numbers_are_used_once(uint64_t number) {
   Engine engine(seed, 2);
@@ -197,20 +214,7 @@ void numbers_are_used_once(uint64_t number) {
   CHECK(engine.set_flow(address4(1), spec) == Status::ok);
   CheckingSink sinks[2];
   const auto send = [&](size_t index) {
-    sinks[index].kept = 100'000;
-    for (int i = 0; i < 300; i++) {
-      Lane& lane = engine.lane(index);
-      lane.lock();
-      lane.begin(1, sinks[index], {});
-      for (int k = 0; k < 10; k++) {
-        std::vector<uint8_t> packet(60);
-        mend(packet, Mend(16), own, static_cast<uint8_t>(1 + k % 2), 6);
-        packet.resize(60 + Lane::tun_slack_bytes);
-        lane.from_tun(packet, 60, {});
-      }
-      lane.end();
-      lane.unlock();
-    }
+    send_batches(engine.lane(index), sinks[index], 300, 10, 2);
   };
   std::thread first(send, 0), second(send, 1);
   for (int i = 0; i < 200; i++) set_association(engine, 1, true, random);
@@ -239,20 +243,7 @@ void detours_lose_no_number(uint64_t number) {
   CheckingSink sinks[2];
   std::atomic<int> sending{2};
   const auto send = [&](size_t index) {
-    sinks[index].kept = 100'000;
-    for (int i = 0; i < 300; i++) {
-      Lane& lane = engine.lane(index);
-      lane.lock();
-      lane.begin(1, sinks[index], {});
-      for (int k = 0; k < 30; k++) {
-        std::vector<uint8_t> packet(60);
-        mend(packet, Mend(16), own, 1, 6);
-        packet.resize(60 + Lane::tun_slack_bytes);
-        lane.from_tun(packet, 60, {});
-      }
-      lane.end();
-      lane.unlock();
-    }
+    send_batches(engine.lane(index), sinks[index], 300, 30, 1);
     sending--;
   };
   std::thread first(send, 0), second(send, 1);
@@ -296,20 +287,7 @@ void credit_is_kept(uint64_t number) {
   engine.set_default_server(endpoint(2));
   CheckingSink sinks[2];
   const auto send = [&](size_t index) {
-    sinks[index].kept = 100'000;
-    for (int i = 0; i < 100; i++) {
-      Lane& lane = engine.lane(index);
-      lane.lock();
-      lane.begin(1, sinks[index], {});
-      for (int k = 0; k < 10; k++) {
-        std::vector<uint8_t> packet(60);
-        mend(packet, Mend(16), own, static_cast<uint8_t>(1 + k % 2), 6);
-        packet.resize(60 + Lane::tun_slack_bytes);
-        lane.from_tun(packet, 60, {});
-      }
-      lane.end();
-      lane.unlock();
-    }
+    send_batches(engine.lane(index), sinks[index], 100, 10, 2);
   };
   std::thread first(send, 0), second(send, 1);
   for (int i = 0; i < 200; i++) {
