@@ -108,7 +108,8 @@ export class I3Client {
       servers: () => this.#servers.nearestFirst(), isSilent: () => this.#servers.isSilent, roundTripMs: () => this.#servers.roundTripMs(), heard: (nowMs) => this.#servers.heard(nowMs),
       changed: (nowMs, interfaceIndex) => {
         this.#servers.askAnew(nowMs);
-        this.renewTriggers(nowMs);
+        // Answers to what is under way go to the interface that was left.
+        this.renewTriggers(nowMs, true);
         this.#events.push({ kind: "uplink", interfaceIndex });
       },
     });

@@ -69,7 +69,7 @@ export async function startServer(config: ServerConfig, onFailure: (error: I3Err
 /** The port may be that of a server that was stopped a moment ago. */
 function withPortAdvice(error: unknown): unknown {
   if (!(error instanceof I3Error) || error.code !== "ERR_I3_PORT_IN_USE") return error;
-  const remedy = `${error.remedy ?? ""} A server that was stopped passes packets on, and keeps its port, for 3 s.`;
+  const remedy = `${error.remedy ?? ""} A server that was stopped passes packets on, and keeps its port, for up to 4 s.`;
   return new I3Error("ERR_I3_PORT_IN_USE", error.message, { cause: error.cause, remedy });
 }
 
