@@ -4,14 +4,15 @@
  *     host ══ WebSocket ══► fromHost ──► a UDP socket of its own ──► a server of the ring
  *     host ◄══ WebSocket ══ fromRing ◄── the same socket         ◄── a server of the ring
  *
- * Nothing goes to, or comes from, anybody but servers: those that have proven to be of the ring, and those that these name to the host.
+ * Nothing goes to, or comes from, anybody but servers: those of the ring, and those that these (not those that they name) name to the host.
  */
 import {
   CONTROL_FIRST_BYTE, decodeControl, decodeDetourFrame, encodeDetourFrame, locatorKey, sameLocator, TokenBucket, WireError, type ControlMessage, type DetourFrame, type Locator,
 } from "@i3/common";
-import { DATA_FIRST_BYTE, isBetweenServers } from "@i3/datapath";
+import { DATA_FIRST_BYTE, isBetweenServers, parseDataHeader } from "@i3/datapath";
 
 import { remember } from "../remember.js";
+import { mayBeNamed } from "../ring/named-places.js";
 import { sourceOf } from "../triggers/source-rate.js";
 import {
   ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST,
@@ -42,6 +43,8 @@ export interface FallbackCounters {
 export interface FallbackInit {
   /** This server. */
   readonly self: Locator;
+  /** Where it is for clients of the other family. */
+  readonly other?: Locator | undefined;
   /** Whether a server of the ring is there. */
   readonly isServer: (nowMs: number, locator: Locator) => boolean;
 }
@@ -49,6 +52,7 @@ export interface FallbackInit {
 export class FallbackCore {
   readonly counters: FallbackCounters = { connections: 0, refused: 0, slow: 0, idle: 0, fromHosts: 0, toHosts: 0, malformed: 0, strangers: 0, rate: 0, queueFull: 0, ioErrors: 0 };
   readonly #init: FallbackInit;
+  readonly #own: readonly Locator[];
   readonly #bySource = new Map<string, number>();
   #count = 0;
   readonly #handshakes = new TokenBucket(HANDSHAKES_PER_SECOND, HANDSHAKES_BURST);
@@ -58,6 +62,7 @@ export class FallbackCore {
 
   constructor(init: FallbackInit) {
     this.#init = init;
+    this.#own = init.other === undefined ? [init.self] : [init.self, init.other];
   }
 
   /** Connections that are open. */
@@ -77,10 +82,10 @@ export class FallbackCore {
     this.#count += 1;
     this.#bySource.set(source, held + 1);
     this.counters.connections += 1;
-    const { self, isServer } = this.#init;
+    const { isServer } = this.#init;
     return new FallbackConnection(nowMs, {
-      counters: this.counters, datagrams: this.#datagrams, control: this.#control,
-      isServer: (atMs, locator) => sameLocator(locator, self) || isServer(atMs, locator), onClosed: () => this.#release(source),
+      counters: this.counters, datagrams: this.#datagrams, control: this.#control, own: this.#own,
+      isServer: (atMs, locator) => this.#own.some((own) => sameLocator(locator, own)) || isServer(atMs, locator), onClosed: () => this.#release(source),
     });
   }
 
@@ -102,6 +107,7 @@ interface Shares {
   readonly counters: FallbackCounters;
   readonly datagrams: TokenBucket;
   readonly control: TokenBucket;
+  readonly own: readonly Locator[];
   readonly isServer: (nowMs: number, locator: Locator) => boolean;
   readonly onClosed: () => void;
 }
@@ -172,11 +178,11 @@ export class FallbackConnection {
   fromRing(nowMs: number, from: Locator, bytes: Uint8Array, waitingBytes: number): Uint8Array | null {
     const { counters } = this.#shares;
     if (!this.#isOpen || this.#isClosed) return null;
-    if (bytes.length === 0) counters.malformed += 1;
+    if (!isControl(bytes) && !isData(bytes)) counters.malformed += 1;
     else if (!this.#knows(nowMs, from)) counters.strangers += 1;
     else if (waitingBytes + bytes.length > MAX_WAITING_BYTES) counters.queueFull += 1;
     else {
-      if (bytes[0] === CONTROL_FIRST_BYTE) this.#learn(bytes);
+      if (isControl(bytes)) this.#learn(nowMs, from, bytes);
       counters.toHosts += 1;
       return encodeDetourFrame({ locator: from, bytes });
     }
@@ -186,9 +192,8 @@ export class FallbackConnection {
   #frameOf(message: Uint8Array): DetourFrame | null {
     try {
       const frame = decodeDetourFrame(message);
-      const [first, type = 0] = frame.bytes;
       // What only servers say to each other would come from this server's address.
-      if (first === DATA_FIRST_BYTE || (first === CONTROL_FIRST_BYTE && !isBetweenServers(type, frame.bytes.length))) return frame;
+      if (isData(frame.bytes) || (isControl(frame.bytes) && !isBetweenServers(frame.bytes[1] ?? 0, frame.bytes.length))) return frame;
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
     }
@@ -198,7 +203,7 @@ export class FallbackConnection {
 
   #mayPass(nowMs: number, bytes: Uint8Array): boolean {
     const { control, datagrams } = this.#shares;
-    if (bytes[0] === CONTROL_FIRST_BYTE && !(this.#control.take(nowMs) && control.take(nowMs))) return false;
+    if (isControl(bytes) && !(this.#control.take(nowMs) && control.take(nowMs))) return false;
     return this.#datagrams.take(nowMs) && datagrams.take(nowMs);
   }
 
@@ -206,16 +211,22 @@ export class FallbackConnection {
     return this.#shares.isServer(nowMs, locator) || this.#named.has(locatorKey(locator));
   }
 
-  /** Servers send a host to others of the ring. */
-  #learn(bytes: Uint8Array): void {
+  /** Servers send a host to others of the ring. Those that were only named do not: one that is no server could name whom it likes. */
+  #learn(nowMs: number, from: Locator, bytes: Uint8Array): void {
+    if (!this.#shares.isServer(nowMs, from)) return;
     try {
       const named = serverNamedBy(decodeControl(bytes).message);
-      if (named !== null) remember(this.#named, locatorKey(named), true, MAX_NAMED_SERVERS);
+      if (named !== null && mayBeNamed(named, this.#shares.own)) remember(this.#named, locatorKey(named), true, MAX_NAMED_SERVERS);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
     }
   }
 }
+
+const isControl = (bytes: Uint8Array): boolean => bytes[0] === CONTROL_FIRST_BYTE;
+
+/** With a header that is whole: its first byte alone could be anybody's protocol. */
+const isData = (bytes: Uint8Array): boolean => bytes[0] === DATA_FIRST_BYTE && parseDataHeader(bytes, 0, bytes.length) > 0;
 
 function serverNamedBy(message: ControlMessage): Locator | null {
   switch (message.type) {

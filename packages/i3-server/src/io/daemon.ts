@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { I3Error, locatorText, nodeKey, sameLocator, stderrLog, toHex, type Locator, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
+import { I3Error, locatorText, nodeKey, stderrLog, toHex, type Locator, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
 import { loadNativeEd25519 } from "@i3/datapath/native-ed25519";
 import { checkOwnKey, hostPublicKey, openOwnKey, verifyStep, verifyTrigger, type HostIdentity } from "@i3/hip";
@@ -127,7 +127,7 @@ class Daemon implements RunningDaemon {
     const { fallback: config, listen } = this.#config;
     if (config === undefined) return;
     try {
-      this.#fallback = await Fallback.open({ config, listen, log: this.#log, self, isServer: (nowMs, locator) => (other !== undefined && sameLocator(locator, other)) || this.#core?.isServer(nowMs, locator) === true });
+      this.#fallback = await Fallback.open({ config, listen, log: this.#log, self, other, isServer: (nowMs, locator) => this.#core?.isServer(nowMs, locator) === true });
     } catch (error) {
       this.#close();
       throw error;

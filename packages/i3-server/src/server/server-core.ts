@@ -15,6 +15,7 @@ import { Channel } from "../ring/channel.js";
 import type { RingMembership } from "../ring/credential.js";
 import { RecordCore } from "../records/record-core.js";
 import type { RecordLimits } from "../records/record-store.js";
+import { mayBeNamed } from "../ring/named-places.js";
 import { ServerPlaces } from "../ring/server-places.js";
 import type { CredentialChecks, RingMac } from "../ring/ring-message.js";
 import { TRIGGER_LIFE_MS } from "../triggers/constants.js";
@@ -386,6 +387,12 @@ export class ServerCore {
     return waiting;
   }
 
+  /** What a member says of another server, or of its own other place: it could be anybody's address. */
+  #noteNamed(nowMs: number, locator: Locator): void {
+    const { self } = this.#init;
+    if (mayBeNamed(locator, self.other === undefined ? [self.locator] : [self.locator, self.other])) this.#servers.note(nowMs, locator);
+  }
+
   #lookedUp(nowMs: number, key: Uint8Array, node: RingNode | null): void {
     const text = bytesKey(key);
     const waiting = this.#waiting.get(text);
@@ -393,7 +400,7 @@ export class ServerCore {
     if (waiting === undefined) return;
     waiting.giveBack();
     const isSelf = node !== null && bytesKey(node.key) === bytesKey(this.#init.self.key);
-    if (node !== null) this.#servers.note(nowMs, node.locator);
+    if (node !== null) this.#noteNamed(nowMs, node.locator);
     if (node === null || (isSelf && !this.#chord.owns(key))) {
       this.counters.count("lookups-failed");
       if (waiting.packets) this.#init.datapath.discardRoute(key);

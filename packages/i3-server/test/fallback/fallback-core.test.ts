@@ -1,5 +1,6 @@
 /** What a server lets pass between hosts that have only TCP and the ring (docs/wire.md §10), in virtual time. */
 import { encodeControl, encodeDetourFrame, makeLocator, sameLocator, TRIGGER_ACTION, type ControlMessage, type Locator } from "@i3/common";
+import { encodeDataHeader } from "@i3/datapath";
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { FallbackCore, type FallbackConnection } from "../../src/fallback/fallback-core.js";
@@ -12,7 +13,7 @@ const MEMBER = at(192, 0, 2, 2);
 const STRANGER = at(203, 0, 113, 1);
 const NONCE = new Uint8Array(8);
 const KEY = new Uint8Array(16);
-const DATA = Uint8Array.of(0x11, 1, 2, 3);
+const DATA = encodeDataHeader({ flags: 1, hopLimit: 16, copyBudget: 255, payloadKind: 1, nonce: new Uint8Array(8), ids: [new Uint8Array(32)] });
 const control = (message: ControlMessage): Uint8Array => encodeControl(message, NONCE);
 const PING = control({ type: "PING" });
 const frame = (locator: Locator, bytes: Uint8Array): Uint8Array => encodeDetourFrame({ locator, bytes });
@@ -106,6 +107,7 @@ describe("what a host sends", () => {
   it.each<readonly [string, Uint8Array]>([
     ["nothing", new Uint8Array()], ["no datagram", frame(SELF, new Uint8Array())], ["a locator of no length", Uint8Array.of(0, 0x11)], ["a locator of another length", Uint8Array.of(7, 1, 2, 3, 4, 5, 6, 7, 0x11)], ["port 0", Uint8Array.of(6, 192, 0, 2, 1, 0, 0, 0x11)],
     ["a locator that is cut off", Uint8Array.of(18, 1, 2, 3)], ["more than a datagram", frame(SELF, new Uint8Array(70_000).fill(0x11))], ["ESP", frame(SELF, Uint8Array.of(0x20, 1))], ["HIP", frame(SELF, new Uint8Array(60))], ["another version", frame(SELF, Uint8Array.of(0x12))],
+    ["data without its id", frame(SELF, DATA.subarray(0, -1))], ["data of no ids, as a question of DNS is", frame(SELF, DATA.with(4, 0))], ["data of too many ids", frame(SELF, new Uint8Array(1_000).fill(0x11))],
     ["what only servers say", frame(MEMBER, Uint8Array.of(0x19, 40, 0, 0))],
   ])("is dropped when it is %s", (_, message) => {
     expect(open().fromHost(nowMs, message)).toBeNull();
@@ -128,8 +130,8 @@ describe("what comes for a host", () => {
     const host = open();
     expect(host.fromRing(nowMs, MEMBER, DATA, 0)).toEqual(frame(MEMBER, DATA));
     expect(host.fromRing(nowMs, STRANGER, DATA, 0)).toBeNull();
-    expect(host.fromRing(nowMs, MEMBER, new Uint8Array(), 0)).toBeNull();
-    expect(core.counters).toMatchObject({ toHosts: 1, strangers: 1, malformed: 1 });
+    for (const bytes of [new Uint8Array(), DATA.with(4, 0), Uint8Array.of(0x20, 1)]) expect(host.fromRing(nowMs, MEMBER, bytes, 0)).toBeNull();
+    expect(core.counters).toMatchObject({ toHosts: 1, strangers: 1, malformed: 3 });
   });
 
   it("is dropped while too much waits", () => {
@@ -159,9 +161,28 @@ describe("what comes for a host", () => {
     expect(host.fromHost(nowMs, frame(STRANGER, DATA))).toBeNull();
   });
 
+  it("names nobody by one that was only named itself", () => {
+    const host = open();
+    const located = (locator: Locator): Uint8Array => control({ type: "LOCATED", ringKey: KEY, node: { key: KEY, locator } });
+    host.fromRing(nowMs, MEMBER, located(STRANGER), 0);
+    expect(host.fromRing(nowMs, STRANGER, located(at(203, 0, 113, 2)), 0)).not.toBeNull();
+    expect(host.fromHost(nowMs, frame(at(203, 0, 113, 2), DATA))).toBeNull();
+    expect(host.fromHost(nowMs, frame(STRANGER, DATA))).not.toBeNull();
+  });
+
+  it.each<readonly [string, Locator]>([
+    ["this machine", at(127, 0, 0, 1)], ["a network of this machine's", at(10, 0, 0, 53)], ["one behind its provider's NAT", at(100, 64, 0, 1)], ["its link", at(169, 254, 169, 254)], ["another port of its address", at(192, 0, 2, 1, 22)],
+    ["this machine by IPv6", at6(0, 0, 0, 0, 0, 0, 0, 1)], ["a network of its own by IPv6", at6(0xfd00, 1)], ["its link by IPv6", at6(0xfe80, 0, 0, 0, 0, 0, 0, 1)], ["many", at6(0xff02, 0, 0, 0, 0, 0, 0, 1)],
+  ])("never names %s", (_, named) => {
+    const host = open();
+    host.fromRing(nowMs, MEMBER, control({ type: "LOCATED", ringKey: KEY, node: { key: KEY, locator: named } }), 0);
+    expect(host.fromHost(nowMs, frame(named, DATA))).toBeNull();
+    expect(core.counters.strangers).toBe(1);
+  });
+
   it("names so many at a time", () => {
     const host = open();
-    const named = (i: number): Locator => at(10, 0, i >> 8, i & 0xff);
+    const named = (i: number): Locator => at(198, 18, i >> 8, i & 0xff);
     for (let i = 0; i <= MAX_NAMED_SERVERS; i += 1) host.fromRing(nowMs, MEMBER, control({ type: "LOCATED", ringKey: KEY, node: { key: KEY, locator: named(i) } }), 0);
     expect([0, 1, MAX_NAMED_SERVERS].map((i) => host.fromHost(nowMs, frame(named(i), DATA)) !== null)).toEqual([false, true, true]);
   });

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 
 import { decodeDetourFrame, encodeDetourFrame, I3Error, makeLocator, parseServerConfig, type Locator } from "@i3/common";
+import { encodeDataHeader } from "@i3/datapath";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 
@@ -18,7 +19,7 @@ import { Fallback, readTlsFiles } from "../../src/io/fallback.js";
 const directory = mkdtempSync(join(tmpdir(), "i3-fallback-"));
 const [certificateFile, keyFile] = [join(directory, "crt"), join(directory, "key")];
 const { listen } = parseServerConfig('<i3-server version="1"><identity key-file="k"/><listen address="127.0.0.1"/></i3-server>', "x.xml");
-const DATA = Uint8Array.of(0x11, 1, 2, 3);
+const DATA = encodeDataHeader({ flags: 0, hopLimit: 16, copyBudget: 255, payloadKind: 1, nonce: new Uint8Array(8), ids: [new Uint8Array(32)] });
 
 interface Peer {
   readonly socket: UdpSocket;
@@ -122,7 +123,7 @@ describe("a host's WebSocket", () => {
     const got: unknown[] = [];
     host.on("message", (message) => got.push(message));
     host.send(frame(stranger.locator));
-    server.socket.on("message", (_, { port }) => stranger.socket.send("\u0011 unasked", port, "127.0.0.1"));
+    server.socket.on("message", (_, { port }) => stranger.socket.send(DATA, port, "127.0.0.1"));
     await roundTrip(host);
     await roundTrip(host);
     expect(stranger.got).toEqual([]);
@@ -178,7 +179,8 @@ describe("a host's WebSocket", () => {
     server.socket.on("message", (_, from) => (port = from.port));
     await roundTrip(host);
     host.pause();
-    const large = Buffer.alloc(60_000, 0x11);
+    const large = Buffer.alloc(60_000);
+    large.set(DATA);
     const dropped = (): number => (fallback.counters() as { readonly queueFull: number }).queueFull;
     for (let i = 0; i < 5_000 && dropped() < 20; i += 1) await new Promise((resolve) => void server.socket.send(large, port, "127.0.0.1", () => setImmediate(resolve)));
     expect(dropped()).toBeGreaterThanOrEqual(20);
