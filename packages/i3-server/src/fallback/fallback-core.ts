@@ -13,17 +13,17 @@ import { DATA_FIRST_BYTE, isBetweenServers, parseDataHeader } from "@i3/datapath
 
 import { remember } from "../remember.js";
 import { mayBeNamed } from "../ring/named-places.js";
-import { sourceOf } from "../triggers/source-rate.js";
+import { networkOf, sourceOf } from "../triggers/source-rate.js";
 import {
-  ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST,
-  HANDSHAKES_PER_SOURCE_PER_SECOND, IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_SOURCE, MAX_NAMED_SERVERS, MAX_RATED_SOURCES, MAX_WAITING_BYTES,
+  ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST,
+  HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST, HANDSHAKES_PER_SOURCE_PER_SECOND, IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_NAMED_SERVERS, MAX_RATED_SOURCES, MAX_WAITING_BYTES,
 } from "./limits.js";
 
 export interface FallbackCounters {
   /** Connections that were taken, and those that were not: there are too many. */
   connections: number;
   refused: number;
-  /** No WebSocket in time, or nothing on one for too long. */
+  /** No WebSocket in time, or nothing on one that went on for too long. */
   slow: number;
   idle: number;
   /** Datagrams that went on, by direction. */
@@ -53,10 +53,10 @@ export class FallbackCore {
   readonly counters: FallbackCounters = { connections: 0, refused: 0, slow: 0, idle: 0, fromHosts: 0, toHosts: 0, malformed: 0, strangers: 0, rate: 0, queueFull: 0, ioErrors: 0 };
   readonly #init: FallbackInit;
   readonly #own: readonly Locator[];
-  readonly #bySource = new Map<string, number>();
+  readonly #ofSources = new Admitted(MAX_CONNECTIONS_PER_SOURCE, HANDSHAKES_PER_SOURCE_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST);
+  readonly #ofNetworks = new Admitted(MAX_CONNECTIONS_PER_NETWORK, HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_NETWORK_BURST);
   #count = 0;
   readonly #handshakes = new TokenBucket(HANDSHAKES_PER_SECOND, HANDSHAKES_BURST);
-  readonly #handshakesOf = new Map<string, TokenBucket>();
   readonly #datagrams = new TokenBucket(ALL_DATAGRAMS_PER_SECOND, ALL_DATAGRAMS_PER_SECOND);
   readonly #control = new TokenBucket(ALL_CONTROL_PER_SECOND, ALL_CONTROL_PER_SECOND);
 
@@ -72,34 +72,55 @@ export class FallbackCore {
 
   /** A TCP connection from there, which is to be closed at once, without a word, when this is null. */
   admit(nowMs: number, from: Locator): FallbackConnection | null {
-    const source = sourceOf(from);
-    const held = this.#bySource.get(source) ?? 0;
-    const hasRoom = this.#count < MAX_CONNECTIONS && held < MAX_CONNECTIONS_PER_SOURCE;
-    if (!hasRoom || !this.#rateOf(source).take(nowMs) || !this.#handshakes.take(nowMs)) {
+    const [source, network] = [sourceOf(from), networkOf(from)];
+    const hasRoom = this.#count < MAX_CONNECTIONS && this.#ofSources.hasRoom(source) && this.#ofNetworks.hasRoom(network);
+    if (!hasRoom || !this.#ofSources.mayCome(nowMs, source) || !this.#ofNetworks.mayCome(nowMs, network) || !this.#handshakes.take(nowMs)) {
       this.counters.refused += 1;
       return null;
     }
     this.#count += 1;
-    this.#bySource.set(source, held + 1);
+    this.#ofSources.add(source, 1);
+    this.#ofNetworks.add(network, 1);
     this.counters.connections += 1;
     const { isServer } = this.#init;
     return new FallbackConnection(nowMs, {
       counters: this.counters, datagrams: this.#datagrams, control: this.#control, own: this.#own,
-      isServer: (atMs, locator) => this.#own.some((own) => sameLocator(locator, own)) || isServer(atMs, locator), onClosed: () => this.#release(source),
+      isServer: (atMs, locator) => this.#own.some((own) => sameLocator(locator, own)) || isServer(atMs, locator), onClosed: () => this.#release(source, network),
     });
   }
 
-  #release(source: string): void {
+  #release(source: string, network: string): void {
     this.#count -= 1;
-    const held = (this.#bySource.get(source) ?? 0) - 1;
-    if (held > 0) this.#bySource.set(source, held);
-    else this.#bySource.delete(source);
+    this.#ofSources.add(source, -1);
+    this.#ofNetworks.add(network, -1);
+  }
+}
+
+/** How many connections each source, or each network, has, and how fast new ones come. */
+class Admitted {
+  readonly #counts = new Map<string, number>();
+  readonly #rates = new Map<string, TokenBucket>();
+
+  constructor(
+    private readonly limit: number,
+    private readonly perSecond: number,
+    private readonly burst: number,
+  ) {}
+
+  hasRoom(key: string): boolean {
+    return (this.#counts.get(key) ?? 0) < this.limit;
   }
 
-  #rateOf(source: string): TokenBucket {
-    const rate = this.#handshakesOf.get(source) ?? new TokenBucket(HANDSHAKES_PER_SOURCE_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST);
-    remember(this.#handshakesOf, source, rate, MAX_RATED_SOURCES);
-    return rate;
+  mayCome(nowMs: number, key: string): boolean {
+    const rate = this.#rates.get(key) ?? new TokenBucket(this.perSecond, this.burst);
+    remember(this.#rates, key, rate, MAX_RATED_SOURCES);
+    return rate.take(nowMs);
+  }
+
+  add(key: string, by: 1 | -1): void {
+    const count = (this.#counts.get(key) ?? 0) + by;
+    if (count > 0) this.#counts.set(key, count);
+    else this.#counts.delete(key);
   }
 }
 
@@ -156,7 +177,6 @@ export class FallbackConnection {
   fromHost(nowMs: number, message: Uint8Array): DetourFrame | null {
     const { counters } = this.#shares;
     if (!this.#isOpen || this.#isClosed) return null;
-    this.#endMs = nowMs + IDLE_MS;
     const frame = this.#frameOf(message);
     if (frame === null) return null;
     if (!this.#knows(nowMs, frame.locator)) {
@@ -167,6 +187,8 @@ export class FallbackConnection {
       counters.rate += 1;
       return null;
     }
+    // Nothing else keeps it open.
+    this.#endMs = nowMs + IDLE_MS;
     counters.fromHosts += 1;
     return frame;
   }

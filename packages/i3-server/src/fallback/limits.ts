@@ -4,16 +4,20 @@
 export const MAX_CONNECTIONS = 1_024;
 /** Of one source: an IPv4 address, or an IPv6 /64. Hosts behind one NAT share it. */
 export const MAX_CONNECTIONS_PER_SOURCE = 32;
+/** Of one network: an IPv6 /48, of which one subscriber may have all /64s (of IPv4 the source). */
+export const MAX_CONNECTIONS_PER_NETWORK = 64;
 /** Each is signatures and key agreement in the thread that keeps the ring. */
 export const HANDSHAKES_PER_SECOND = 50;
 export const HANDSHAKES_BURST = 100;
 export const HANDSHAKES_PER_SOURCE_PER_SECOND = 2;
 export const HANDSHAKES_PER_SOURCE_BURST = 16;
-/** Sources whose rate is remembered. */
+export const HANDSHAKES_PER_NETWORK_PER_SECOND = 4;
+export const HANDSHAKES_PER_NETWORK_BURST = 32;
+/** Sources, and networks, whose rate is remembered. */
 export const MAX_RATED_SOURCES = 4_096;
 /** From the TCP connection to the WebSocket. */
 export const HANDSHAKE_MS = 10_000;
-/** Without a frame from the host, which asks its servers every second, and every half minute when it has nothing to say. */
+/** Without a frame from the host that went on; it asks its servers every second, and every half minute when it has nothing to say. */
 export const IDLE_MS = 90_000;
 /** Datagrams of one host: 56 Mbit/s of full ones. */
 export const DATAGRAMS_PER_SECOND = 5_000;

@@ -4,7 +4,7 @@ import { encodeDataHeader } from "@i3/datapath";
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { FallbackCore, type FallbackConnection } from "../../src/fallback/fallback-core.js";
-import { ALL_CONTROL_PER_SECOND, CONTROL_BURST, DATAGRAMS_BURST, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_SOURCE, MAX_NAMED_SERVERS, MAX_WAITING_BYTES } from "../../src/fallback/limits.js";
+import { ALL_CONTROL_PER_SECOND, CONTROL_BURST, DATAGRAMS_BURST, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_NAMED_SERVERS, MAX_WAITING_BYTES } from "../../src/fallback/limits.js";
 
 const at = (a: number, b: number, c: number, d: number, port = 5_610): Locator => makeLocator(Uint8Array.of(a, b, c, d), port);
 const at6 = (...groups: readonly number[]): Locator => makeLocator(Uint8Array.from(Array.from({ length: 8 }, (_, i) => groups[i] ?? 0).flatMap((group) => [group >> 8, group & 0xff])), 9);
@@ -41,8 +41,22 @@ describe("connections", () => {
     }).filter((connection) => connection !== null).length;
     expect(taken((i) => at(198, 51, 100, 1, 1_000 + i))).toBe(MAX_CONNECTIONS_PER_SOURCE);
     expect(taken((i) => at6(0x2001, 0xdb8, 0, 0, i, 7))).toBe(MAX_CONNECTIONS_PER_SOURCE);
-    expect(taken((i) => at6(0x2001, 0xdb8, 0, i + 1))).toBe(100);
+    expect(taken((i) => at6(0x2001, 0xdb8, i + 1))).toBe(100);
     expect(core.counters).toMatchObject({ connections: 100 + 2 * MAX_CONNECTIONS_PER_SOURCE, refused: 200 - 2 * MAX_CONNECTIONS_PER_SOURCE });
+  });
+
+  it("of one IPv6 /48 are few, whichever of its /64s they come from, and come at a rate", () => {
+    const all = Array.from({ length: 100 }, (_, i) => core.admit(nowMs, at6(0x2001, 0xdb8, 0, i)));
+    expect(all.filter((one) => one !== null).length).toBe(HANDSHAKES_PER_NETWORK_BURST);
+    const more = Array.from({ length: 100 }, (_, i) => {
+      nowMs += 1_000;
+      return core.admit(nowMs, at6(0x2001, 0xdb8, 0, 100 + i));
+    });
+    expect(more.filter((one) => one !== null).length).toBe(MAX_CONNECTIONS_PER_NETWORK - HANDSHAKES_PER_NETWORK_BURST);
+    more[0]?.closed();
+    expect(core.admit(nowMs, at6(0x2001, 0xdb8, 0, 7))).not.toBeNull();
+    expect(core.admit(nowMs, at6(0x2001, 0xdb8, 0, 7))).toBeNull();
+    expect(core.admit(nowMs, at6(0x2001, 0xdb8, 1, 7))).not.toBeNull();
   });
 
   it("come at a rate, of one source and of all", () => {
@@ -79,9 +93,10 @@ describe("connections", () => {
     nowMs += IDLE_MS - 1;
     expect(idle.isOver(nowMs)).toBe(false);
     idle.fromHost(nowMs, frame(SELF, PING));
-    // What comes for it keeps nothing open.
+    // What comes for it keeps nothing open, nor does what goes nowhere.
     nowMs += IDLE_MS - 1;
     idle.fromRing(nowMs, SELF, DATA, 0);
+    for (const message of [new Uint8Array(1), frame(STRANGER, DATA)]) idle.fromHost(nowMs, message);
     expect([idle.isOver(nowMs), idle.isOver(nowMs + 1)]).toEqual([false, true]);
     idle.closed();
     expect(idle.isOver(nowMs + 1)).toBe(false);
