@@ -15,8 +15,8 @@ import { remember } from "../remember.js";
 import { mayBeNamed } from "../ring/named-places.js";
 import { networkOf, sourceOf } from "../triggers/source-rate.js";
 import {
-  ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST,
-  HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST, HANDSHAKES_PER_SOURCE_PER_SECOND, IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_NAMED_SERVERS, MAX_RATED_SOURCES, MAX_WAITING_BYTES,
+  ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST,
+  HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST, HANDSHAKES_PER_SOURCE_PER_SECOND, IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_RATED_SOURCES, MAX_WAITING_BYTES,
 } from "./limits.js";
 
 export interface FallbackCounters {
@@ -31,6 +31,8 @@ export interface FallbackCounters {
   toHosts: number;
   /** Messages that are no frame, or hold what no host says. */
   malformed: number;
+  /** WebSockets that were closed for too many of these. */
+  misused: number;
   /** To or from somebody who is no server of the ring. */
   strangers: number;
   rate: number;
@@ -50,7 +52,7 @@ export interface FallbackInit {
 }
 
 export class FallbackCore {
-  readonly counters: FallbackCounters = { connections: 0, refused: 0, slow: 0, idle: 0, fromHosts: 0, toHosts: 0, malformed: 0, strangers: 0, rate: 0, queueFull: 0, ioErrors: 0 };
+  readonly counters: FallbackCounters = { connections: 0, refused: 0, slow: 0, idle: 0, fromHosts: 0, toHosts: 0, malformed: 0, misused: 0, strangers: 0, rate: 0, queueFull: 0, ioErrors: 0 };
   readonly #init: FallbackInit;
   readonly #own: readonly Locator[];
   readonly #ofSources = new Admitted(MAX_CONNECTIONS_PER_SOURCE, HANDSHAKES_PER_SOURCE_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST);
@@ -141,6 +143,7 @@ export class FallbackConnection {
   readonly #named = new Map<string, true>();
   #isOpen = false;
   #isClosed = false;
+  #malformed = 0;
   #endMs: number;
 
   constructor(nowMs: number, shares: Shares) {
@@ -173,10 +176,20 @@ export class FallbackConnection {
     return true;
   }
 
+  /** Whether it is to be closed, for no host says so much that is no frame. */
+  get isMisused(): boolean {
+    return this.#malformed >= MAX_MALFORMED;
+  }
+
   /** A message of the host: the datagram that leaves by its socket, and where to; null: none does. */
   fromHost(nowMs: number, message: Uint8Array): DetourFrame | null {
     const { counters } = this.#shares;
-    if (!this.#isOpen || this.#isClosed) return null;
+    if (!this.#isOpen || this.#isClosed || this.isMisused) return null;
+    // First, and whatever it holds: to look at it costs as much as to send it.
+    if (!takeFor(this.#datagrams, nowMs, message.length)) {
+      counters.rate += 1;
+      return null;
+    }
     const frame = this.#frameOf(message);
     if (frame === null) return null;
     if (!this.#knows(nowMs, frame.locator)) {
@@ -219,14 +232,17 @@ export class FallbackConnection {
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
     }
-    this.#shares.counters.malformed += 1;
+    const { counters } = this.#shares;
+    counters.malformed += 1;
+    this.#malformed += 1;
+    if (this.isMisused) counters.misused += 1;
     return null;
   }
 
   #mayPass(nowMs: number, bytes: Uint8Array): boolean {
     const { control, datagrams } = this.#shares;
     if (isControl(bytes) && !(this.#control.take(nowMs) && control.take(nowMs))) return false;
-    return this.#datagrams.take(nowMs) && datagrams.take(nowMs);
+    return takeFor(datagrams, nowMs, bytes.length);
   }
 
   #knows(nowMs: number, locator: Locator): boolean {
@@ -243,6 +259,12 @@ export class FallbackConnection {
       if (!(error instanceof WireError)) throw error;
     }
   }
+}
+
+/** One for each packet of usual size that begins. */
+function takeFor(bucket: TokenBucket, nowMs: number, bytes: number): boolean {
+  for (let left = Math.max(1, bytes); left > 0; left -= FULL_BYTES) if (!bucket.take(nowMs)) return false;
+  return true;
 }
 
 const isControl = (bytes: Uint8Array): boolean => bytes[0] === CONTROL_FIRST_BYTE;

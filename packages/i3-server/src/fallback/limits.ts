@@ -19,7 +19,9 @@ export const MAX_RATED_SOURCES = 4_096;
 export const HANDSHAKE_MS = 10_000;
 /** Without a frame from the host that went on; it asks its servers every second, and every half minute when it has nothing to say. */
 export const IDLE_MS = 90_000;
-/** Datagrams of one host: 56 Mbit/s of full ones. */
+/** Longer messages count as several: what a packet of an Ethernet fills, with its frame. */
+export const FULL_BYTES = 1_500;
+/** Messages of one host, whatever they hold: 60 Mbit/s of full ones. */
 export const DATAGRAMS_PER_SECOND = 5_000;
 export const DATAGRAMS_BURST = 5_000;
 /** Of all hosts. */
@@ -31,6 +33,8 @@ export const ALL_DATAGRAMS_PER_SECOND = 20_000;
 export const CONTROL_PER_SECOND = 50;
 export const CONTROL_BURST = 200;
 export const ALL_CONTROL_PER_SECOND = 1_000;
+/** From one host, over the life of its connection. */
+export const MAX_MALFORMED = 1_000;
 /** On their way to one host. More would only make them late. */
 export const MAX_WAITING_BYTES = 256 * 1024;
 /** Servers that were named to one host. */

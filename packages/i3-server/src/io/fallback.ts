@@ -201,6 +201,7 @@ class Host {
 
   #fromHost(data: RawData, isBinary: boolean): void {
     const frame = this.connection.fromHost(this.#nowMs(), isBinary && data instanceof Buffer ? data : NOTHING);
+    if (this.connection.isMisused) return this.end();
     if (frame === null || this.#isEnded) return;
     const { locator: { address, port }, bytes } = frame;
     if (address.length === 16 && !this.#isDual) return void (this.core.counters.ioErrors += 1);

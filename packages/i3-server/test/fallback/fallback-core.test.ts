@@ -4,7 +4,7 @@ import { encodeDataHeader } from "@i3/datapath";
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { FallbackCore, type FallbackConnection } from "../../src/fallback/fallback-core.js";
-import { ALL_CONTROL_PER_SECOND, CONTROL_BURST, DATAGRAMS_BURST, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_NAMED_SERVERS, MAX_WAITING_BYTES } from "../../src/fallback/limits.js";
+import { ALL_CONTROL_PER_SECOND, CONTROL_BURST, DATAGRAMS_BURST, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_WAITING_BYTES } from "../../src/fallback/limits.js";
 
 const at = (a: number, b: number, c: number, d: number, port = 5_610): Locator => makeLocator(Uint8Array.of(a, b, c, d), port);
 const at6 = (...groups: readonly number[]): Locator => makeLocator(Uint8Array.from(Array.from({ length: 8 }, (_, i) => groups[i] ?? 0).flatMap((group) => [group >> 8, group & 0xff])), 9);
@@ -133,10 +133,39 @@ describe("what a host sends", () => {
     const passed = (host: FallbackConnection, bytes: Uint8Array, count: number): number => Array.from({ length: count }, () => host.fromHost(nowMs, frame(SELF, bytes))).filter((sent) => sent !== null).length;
     const host = open();
     expect(passed(host, PING, 1_000)).toBe(CONTROL_BURST);
-    expect(passed(host, DATA, 10_000)).toBe(DATAGRAMS_BURST - CONTROL_BURST);
-    expect(core.counters.rate).toBe(11_000 - DATAGRAMS_BURST);
+    // Control that was too much has cost as much as data.
+    expect(passed(host, DATA, 10_000)).toBe(DATAGRAMS_BURST - 1_000);
+    expect(core.counters.rate).toBe(11_000 - DATAGRAMS_BURST + 1_000 - CONTROL_BURST);
     const others = Array.from({ length: 10 }, (_, i) => open(at(10, 0, 0, i)));
     expect(others.reduce((sum, other) => sum + passed(other, PING, 1_000), 0)).toBe(ALL_CONTROL_PER_SECOND - CONTROL_BURST);
+  });
+});
+
+describe("a host that says too much", () => {
+  const say = (host: FallbackConnection, message: Uint8Array, count: number): void => {
+    for (let i = 0; i < count; i += 1) host.fromHost(nowMs, message);
+  };
+
+  it("is looked at only so often, also when it speaks to strangers", () => {
+    say(open(), frame(STRANGER, DATA), 2 * DATAGRAMS_BURST);
+    expect(core.counters).toMatchObject({ strangers: DATAGRAMS_BURST, rate: DATAGRAMS_BURST });
+  });
+
+  it("has as many long messages as their bytes would fill packets", () => {
+    const long = new Uint8Array(60_000);
+    long.set(DATA);
+    say(open(), frame(SELF, long), 2 * DATAGRAMS_BURST);
+    expect(core.counters.fromHosts).toBe(Math.floor(DATAGRAMS_BURST / Math.ceil((60_000 + 7) / FULL_BYTES)));
+  });
+
+  it("is over after so many messages that are malformed, counted once, and not after strangers", () => {
+    const [host, other] = [open(), open()];
+    say(other, frame(STRANGER, DATA), 2 * MAX_MALFORMED);
+    say(host, new Uint8Array(1), MAX_MALFORMED - 1);
+    expect([host.isMisused, host.fromHost(nowMs, frame(SELF, DATA)) !== null]).toEqual([false, true]);
+    say(host, new Uint8Array(1), 100);
+    expect([host.isMisused, host.fromHost(nowMs, frame(SELF, DATA)), other.isMisused]).toEqual([true, null, false]);
+    expect(core.counters).toMatchObject({ malformed: MAX_MALFORMED, misused: 1 });
   });
 });
 

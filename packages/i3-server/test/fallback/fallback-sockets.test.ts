@@ -13,7 +13,7 @@ import { encodeDataHeader } from "@i3/datapath";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 
-import { HANDSHAKE_MS, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS } from "../../src/fallback/limits.js";
+import { HANDSHAKE_MS, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, MAX_MALFORMED } from "../../src/fallback/limits.js";
 import { Fallback, readTlsFiles } from "../../src/io/fallback.js";
 
 const directory = mkdtempSync(join(tmpdir(), "i3-fallback-"));
@@ -139,6 +139,13 @@ describe("a host's WebSocket", () => {
     await roundTrip(host);
     expect(server.got).toHaveLength(1);
     expect(fallback.counters()).toMatchObject({ malformed: 3, fromHosts: 1 });
+  });
+
+  it("ends when it goes on with what is no frame", async () => {
+    const host = await opened();
+    for (let i = 0; i < MAX_MALFORMED; i += 1) host.send(Uint8Array.of(1));
+    await once(host, "close");
+    expect(fallback.counters()).toMatchObject({ open: 0, malformed: MAX_MALFORMED, misused: 1 });
   });
 
   it("ends with a message of 70,000 bytes, of which nothing goes on", async () => {
