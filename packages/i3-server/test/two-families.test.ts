@@ -106,6 +106,16 @@ describe("where the server of a key is", () => {
     expect(world.pings.every(({ to, bytes }) => sameLocator(to, PEERS) && bytes === PING_BYTES)).toBe(true);
   });
 
+  it("is no stranger to hosts by TCP in either family, unless it says that it is on this machine", () => {
+    const isServer = (locator: Locator): boolean => world.bench.core.isServer(world.bench.nowMs, locator);
+    expect([world.peer.node.locator, PEERS, ELSEWHERE].map(isServer)).toEqual([true, true, false]);
+    for (const other of [makeLocator(new Uint8Array(16).with(15, 1), 5_610), makeLocator(OWN.address, 22)]) {
+      world.other = other;
+      world.say({ type: "NOTIFY", from: { ...world.peer.node, other } });
+      expect(isServer(other)).toBe(false);
+    }
+  });
+
   it("is told by CACHE as well, and a receiver of the other family by no SHORTCUT", () => {
     const asked = (from: Locator, shortcutOk: boolean): ControlMessage | null => {
       world.pump(world.bench.upcall({ kind: "cache-request", id: ID, from, nonce: NONCE, shortcutOk, requestBytes: 200 }));
