@@ -283,7 +283,7 @@ void credit_is_kept(uint64_t number) {
   spec.header = header;
   spec.source = source;
   spec.credit_bytes = 50'000;
-  for (const uint8_t to : {1, 2}) CHECK(engine.set_flow(address4(to), spec) == Status::ok);
+  for (const uint8_t to : {uint8_t{1}, uint8_t{2}}) CHECK(engine.set_flow(address4(to), spec) == Status::ok);
   engine.set_default_server(endpoint(2));
   CheckingSink sinks[2];
   const auto send = [&](size_t index) {
