@@ -38,6 +38,8 @@ export const MAX_SEEN_LOCATORS = 4;
 export const MAX_PATHS = 64;
 /** Checks of one path to which a late answer still counts. */
 export const MAX_ASKED = 32;
+/** An answer that is older proves nothing: who got the CHECK may be elsewhere by now, and somebody else there. */
+export const MAX_ANSWER_MS = 5_000;
 
 /** Data that may go to a place before it has answered (RFC 8046 §5.6.1: not more than came from the peer since the last time). */
 export const MAX_CREDIT_BYTES = 262_144;

@@ -54,7 +54,7 @@ export type PathActivity = "carrying" | "warm" | "idle";
 export interface PathCounters {
   /** Checks that were sent. */
   checks: number;
-  /** Messages with a wrong MAC, answers to nothing, and locators that cannot be. */
+  /** Messages with a wrong MAC, answers to nothing or too late, and locators that cannot be. */
   refused: number;
   /** Times that another path was chosen. */
   changes: number;
@@ -147,6 +147,7 @@ export class PathSet {
     if (activity === this.#activity) return;
     if (this.#activity === "idle") for (const path of this.#paths.values()) path.open(nowMs);
     this.#activity = activity;
+    if (activity === "idle") for (const path of this.#paths.values()) path.forgetAsked();
     this.#settle(nowMs);
   }
 

@@ -7,7 +7,7 @@
 import { bytesKey, samePrefix, type Locator } from "@i3/common";
 
 import {
-  AGAIN_MS, CARRYING_EVERY_MS, CHECKS_PER_ROUND_TRIP, DEAD_REST_MS, MAX_ASKED, MAX_REST_MS, MISSES, OPENING_MS, OVERDUE, PATIENCE, PROOF_LIFE_MS, REST_MS, STANDBY_EVERY_MS, SUSPECT_EVERY_MS, WARM_EVERY_MS,
+  AGAIN_MS, CARRYING_EVERY_MS, CHECKS_PER_ROUND_TRIP, DEAD_REST_MS, MAX_ANSWER_MS, MAX_ASKED, MAX_REST_MS, MISSES, OPENING_MS, OVERDUE, PATIENCE, PROOF_LIFE_MS, REST_MS, STANDBY_EVERY_MS, SUSPECT_EVERY_MS, WARM_EVERY_MS,
 } from "./constants.js";
 import { PathMtu } from "./path-mtu.js";
 
@@ -44,7 +44,7 @@ export class Path {
   /** Of the whole path; known once it is in use. */
   readonly mtu: PathMtu;
   isProven = false;
-  /** Smoothed; Infinity before the first answer. */
+  /** Smoothed, of each answer 3 s at most, so that a late one does not make checks rare; Infinity before the first. */
   rttMs = Infinity;
   #asked: Asked[] = [];
   #misses = 0;
@@ -88,6 +88,7 @@ export class Path {
   }
 
   sent(nowMs: number, nonce: Uint8Array): void {
+    this.#asked = this.#asked.filter(({ sentMs }) => nowMs - sentMs <= MAX_ANSWER_MS);
     this.#asked.push({ nonce: bytesKey(nonce), sentMs: nowMs });
     if (this.#asked.length > MAX_ASKED) this.#asked.shift();
     this.#sentMs = nowMs;
@@ -102,12 +103,12 @@ export class Path {
     if (!this.isProven) this.#wait(nowMs);
   }
 
-  /** Whether it was a check of this path that was answered. */
+  /** Whether it was a check of this path that was answered, in time. */
   answered(nowMs: number, nonce: Uint8Array): boolean {
     const key = bytesKey(nonce);
     const asked = this.#asked.find(({ nonce: of }) => of === key);
-    if (asked === undefined) return false;
-    const rttMs = nowMs - asked.sentMs;
+    if (asked === undefined || nowMs - asked.sentMs > MAX_ANSWER_MS) return false;
+    const rttMs = Math.min(nowMs - asked.sentMs, PATIENCE.atMostMs);
     this.rttMs = this.isProven ? this.rttMs * 0.8 + rttMs * 0.2 : rttMs;
     this.#asked = this.#asked.filter(({ sentMs }) => sentMs > asked.sentMs);
     this.#misses = this.#asked.length;
@@ -136,6 +137,13 @@ export class Path {
     else this.#sentMs = -Infinity;
   }
 
+  /** Nothing is asked for now: no answer counts any more. */
+  forgetAsked(): void {
+    this.#asked = [];
+    this.#misses = 0;
+    this.#missingSinceMs = Infinity;
+  }
+
   /** It carries nothing now. */
   fail(nowMs: number): void {
     this.#lose();
@@ -147,9 +155,7 @@ export class Path {
   #lose(): void {
     this.isProven = false;
     this.rttMs = Infinity;
-    this.#asked = [];
-    this.#misses = 0;
-    this.#missingSinceMs = Infinity;
+    this.forgetAsked();
     this.#tries = 0;
   }
 

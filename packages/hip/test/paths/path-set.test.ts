@@ -1,6 +1,8 @@
 /** Which paths are found, kept, left and found again, between hosts behind NATs of every kind. */
+import { decodeControl, sameLocator } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
+import { sealPathMessage } from "../../src/paths/check-message.js";
 import { isDirect, PathWorld, type By, type NatKind } from "./path-world.js";
 
 const BY: readonly By[] = ["ei", "ad", "apd"];
@@ -274,6 +276,64 @@ describe("lies", () => {
     expect(world.b.set.choice).toBe(choice);
     world.run(5_000);
     expect(isDirect(world.b)).toBe(true);
+  });
+
+  describe("an answer that the peer kept back", () => {
+    /** b knows the locator of a victim, and a has the nonce of the last CHECK that went there. */
+    const kept = (): { readonly world: PathWorld; readonly answer: () => void; readonly there: () => number } => {
+      const world = new PathWorld();
+      world.b.sites.push(world.site(null));
+      world.b.set.setActivity(0, "carrying");
+      world.b.set.setPlaces(0, world.b.places());
+      let nonce = new Uint8Array(8);
+      const { carry } = world;
+      world.carry = (site, from, to, bytes) => {
+        if (sameLocator(to, victim)) nonce = decodeControl(bytes).nonce;
+        carry.call(world, site, from, to, bytes);
+      };
+      world.b.set.setPeer(0, [{ locator: victim, rank: 0 }]);
+      const answer = (): void => world.arrive(world.b, victim, sealPathMessage(new Uint8Array(32).fill(2), { type: "CHECKED", spi: world.b.spi, observed: victim }, nonce));
+      return { world, answer, there: () => world.b.sent.filter(({ to }) => sameLocator(to, victim)).length };
+    };
+
+    it("counts for 5 s", () => {
+      const { world, answer, there } = kept();
+      // The last check of the opening went at 2,100 ms; the next one goes 5 s after it.
+      world.run(2_100 + 4_999);
+      expect(there()).toBe(6);
+      answer();
+      expect(isDirect(world.b)).toBe(true);
+    });
+
+    it("does not count later, and is counted", () => {
+      const { world, answer, there } = kept();
+      // The second opening ends 2,100 ms after it began, and the third follows 10 s later.
+      world.run(2_100 + 5_000 + 2_100 + 5_001);
+      expect(there()).toBe(12);
+      answer();
+      expect([world.b.set.choice.kind, world.b.set.counters.refused]).toEqual(["relay", 1]);
+    });
+
+    it("does not count once nothing was asked for, however long ago that is", () => {
+      const { world, answer } = kept();
+      world.run(2_100);
+      world.b.set.setActivity(world.nowMs, "idle");
+      answer();
+      world.run(3_600_000);
+      answer();
+      world.b.set.setActivity(world.nowMs, "carrying");
+      expect([world.b.set.choice.kind, world.b.set.counters.refused]).toEqual(["relay", 2]);
+    });
+
+    it("makes the path no slower to leave than 3 s after it", () => {
+      const { world, answer } = kept();
+      world.run(2_100 + 4_900);
+      answer();
+      expect(isDirect(world.b)).toBe(true);
+      const provenMs = world.nowMs;
+      expect(world.runUntil(() => !isDirect(world.b), 60_000)).toBe(true);
+      expect(world.nowMs - provenMs).toBeLessThanOrEqual(3_000);
+    });
   });
 
   it("credit is never more than what came from the peer", () => {
