@@ -45,6 +45,8 @@ export const MAX_ANSWER_MS = 5_000;
 export const MAX_CREDIT_BYTES = 262_144;
 /** Places on credit follow each other no sooner than this. */
 export const CREDIT_EVERY_MS = 200;
+/** The peer is believed to be elsewhere no sooner after the last time, while packets get to it: each time all its flows are set anew. */
+export const ELSEWHERE_EVERY_MS = 50;
 
 /** The longest packets that every path takes, with IP and UDP: IPv6 by RFC 8200 §5, IPv4 by RFC 8899 §5.1.2. */
 export const MTU_BASE = { 4: 1_200, 6: 1_280 } as const;

@@ -8,7 +8,7 @@ import { CHECK_FLAG, locatorKey, sameLocator, type DecodedControl, type Locator 
 
 import type { CheckBudget } from "./check-budget.js";
 import { checkNonce, isGenuine, numberOf, sealPathMessage, type PathKeys, type PathMessage } from "./check-message.js";
-import { CREDIT_EVERY_MS, MAX_CREDIT_BYTES, MAX_PATHS, MAX_PEER_LOCATORS, MAX_PLACES, MAX_SEEN_LOCATORS, NEARER_BY_MS, NEARER_FACTOR } from "./constants.js";
+import { CREDIT_EVERY_MS, ELSEWHERE_EVERY_MS, MAX_CREDIT_BYTES, MAX_PATHS, MAX_PEER_LOCATORS, MAX_PLACES, MAX_SEEN_LOCATORS, NEARER_BY_MS, NEARER_FACTOR } from "./constants.js";
 import { leadsTo, Path, type PathPlace, type PathUse } from "./path.js";
 
 export interface PathSetEnvironment {
@@ -86,6 +86,8 @@ export class PathSet {
   #peerAt: Locator | null = null;
   /** Since when. */
   #peerAtMs = -Infinity;
+  /** Where it was seen since, too soon to follow. */
+  #peerNext: Locator | null = null;
   #peerNumber = -1;
   #number = 0;
   #activity: PathActivity = "idle";
@@ -109,7 +111,7 @@ export class PathSet {
   get dueMs(): number {
     let dueMs = Infinity;
     for (const path of this.#paths.values()) dueMs = Math.min(dueMs, path.dueMs(this.#useOf(path)));
-    return Math.min(dueMs, this.#probed?.mtu.dueMs() ?? Infinity);
+    return Math.min(dueMs, this.#probed?.mtu.dueMs() ?? Infinity, this.#peerNext === null ? Infinity : this.#peerAtMs + ELSEWHERE_EVERY_MS);
   }
 
   /** Our places now, those used first first; at most 8. */
@@ -153,12 +155,22 @@ export class PathSet {
 
   /** An authentic packet, the newest of the peer, came from there. */
   heardFrom(nowMs: number, from: Locator): void {
+    this.#peerNext = null;
     if (this.#peerAt !== null && sameLocator(this.#peerAt, from)) return;
     if (!this.#env.isPlausible(from)) return void (this.counters.refused += 1);
-    this.#peerAt = from;
-    this.#peerAtMs = nowMs;
-    this.#see(nowMs, from);
+    this.#peerNext = from;
     this.#settle(nowMs);
+  }
+
+  /** Follows the peer: at once when packets do not get to it, else no more often than {@link ELSEWHERE_EVERY_MS}. */
+  #follow(nowMs: number): void {
+    const next = this.#peerNext;
+    const works = this.#inUse?.isProven === true && this.#has(this.#inUse);
+    if (next === null || (works && nowMs < this.#peerAtMs + ELSEWHERE_EVERY_MS)) return;
+    this.#peerNext = null;
+    this.#peerAt = next;
+    this.#peerAtMs = nowMs;
+    this.#see(nowMs, next);
   }
 
   /** The system refuses what is sent to a locator. */
@@ -287,6 +299,7 @@ export class PathSet {
   }
 
   #settle(nowMs: number): void {
+    this.#follow(nowMs);
     const best = this.#activity === "idle" ? null : this.#best();
     const creditBytes = best === null || best.isProven ? null : this.#credit(nowMs, best);
     const path = best !== null && !best.isProven && creditBytes === null ? this.#bestProven() : best;

@@ -336,6 +336,63 @@ describe("lies", () => {
     });
   });
 
+  describe("a peer that goes to and fro between places that both answer", () => {
+    const flapping = (): { readonly world: PathWorld; readonly hear: (which: number) => void; readonly at: () => number } => {
+      const world = worldOf(null, null);
+      world.b.sites.push(world.site(null));
+      world.start();
+      world.run(10_000);
+      // It answers, and says nothing of itself.
+      world.b.set.setActivity(world.nowMs, "idle");
+      const hear = (which: number): void => world.a.set.heardFrom(world.nowMs, world.b.sites[which]!.inside);
+      const at = (): number => world.b.sites.findIndex(({ inside }) => world.a.set.choice.kind === "straight" && sameLocator(world.a.set.choice.locator, inside));
+      return { world, hear, at };
+    };
+
+    it("is followed at once, and then each 50 ms to where it was last", () => {
+      const { world, hear, at } = flapping();
+      const { changes, checks } = { ...world.a.set.counters };
+      expect(at()).toBe(0);
+      hear(1);
+      expect(at()).toBe(1);
+      for (let i = 0; i < 1_001; i++) {
+        hear(i % 2);
+        world.run(1);
+      }
+      expect(world.a.set.counters.changes - changes).toBeLessThanOrEqual(21);
+      expect(world.a.set.counters.checks - checks).toBeLessThanOrEqual(60);
+      world.run(200);
+      expect(at()).toBe(0);
+      hear(1);
+      hear(0);
+      world.run(49);
+      expect(at()).toBe(1);
+      world.run(1);
+      expect(at()).toBe(0);
+    });
+
+    it("is followed at once when the path in use ceases to work", () => {
+      const { world, hear, at } = flapping();
+      hear(1);
+      const elsewhere = { ...victim, port: 8 };
+      world.a.heardBytes = 1e6;
+      world.a.set.heardFrom(world.nowMs, elsewhere);
+      expect(at()).toBe(1);
+      world.a.set.failed(world.nowMs, world.b.sites[1]!.inside);
+      expect(world.a.set.choice).toMatchObject({ kind: "straight", locator: elsewhere, creditBytes: 262_144 });
+    });
+
+    it("is where it was when it has come back before it was followed", () => {
+      const { world, hear, at } = flapping();
+      hear(1);
+      hear(0);
+      hear(1);
+      const { changes } = world.a.set.counters;
+      world.run(200);
+      expect([at(), world.a.set.counters.changes]).toEqual([1, changes]);
+    });
+  });
+
   it("credit is never more than what came from the peer", () => {
     const world = worldOf(null, null);
     world.start();

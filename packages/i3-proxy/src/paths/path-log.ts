@@ -5,17 +5,28 @@ import type { PathChoice } from "@i3/hip";
 // Ours:
 /** As long as another path is usually found in: a host that moves is over i3 meanwhile, and nobody wants to read it. */
 const RELAYED_MS = 3_000;
+/** Lines `path` of one association that may follow each other at once, and then one in so long: a peer may go to and fro as it likes. */
+const LINES_AT_ONCE = 4;
+const LINE_EVERY_MS = 10_000;
 
 export interface PathLogPeer {
   readonly peer: string;
   readonly level: "info" | "debug";
 }
 
-interface Told extends PathLogPeer {
+/** `to`: "i3", or an address and port. */
+interface Way {
   readonly to: string;
   readonly mtu: number | null;
-  /** When people are told that packets go over i3; Infinity: they do not, or it is told. */
-  relayedAtMs: number;
+}
+
+interface Told extends PathLogPeer {
+  /** As people know it; null: nothing yet. */
+  way: Way | null;
+  /** What they do not know yet, and when they hear of it. */
+  next: (Way & { readonly atMs: number }) | null;
+  /** When as many lines may follow each other at once as in the beginning. */
+  restedMs: number;
 }
 
 export class PathLog {
@@ -30,16 +41,18 @@ export class PathLog {
   changed(nowMs: number, association: number, { peer, level }: PathLogPeer, choice: PathChoice): void {
     const before = this.#told.get(association);
     if (choice.kind === "relay") {
-      if (before !== undefined && before.to !== "i3") before.relayedAtMs = Math.min(before.relayedAtMs, nowMs + RELAYED_MS);
+      if (before !== undefined) relayed(nowMs, before);
       return;
     }
     if (choice.creditBytes !== null) return;
     const to = locatorText(choice.locator);
     const { mtu } = choice;
-    const isNew = before?.to !== to;
-    if (isNew) this.#log(level, "path", { peer, to });
-    if (mtu !== null && (isNew || before.mtu !== mtu)) this.#log(level, "path-mtu", { peer, to, bytes: mtu });
-    this.#told.set(association, { peer, level, to, mtu: mtu ?? (isNew ? null : before.mtu), relayedAtMs: Infinity });
+    const told: Told = { way: before?.way ?? null, next: null, restedMs: before?.restedMs ?? -Infinity, peer, level };
+    this.#told.set(association, told);
+    if (told.way?.to !== to) {
+      told.next = { to, mtu, atMs: Math.max(nowMs, freeMs(told)) };
+      this.#tell(nowMs, told);
+    } else if (mtu !== null && told.way.mtu !== mtu) this.#tellWay(told, { to, mtu });
   }
 
   forget(association: number): void {
@@ -47,16 +60,33 @@ export class PathLog {
   }
 
   handleTimer(nowMs: number): void {
-    for (const [association, { peer, level, relayedAtMs }] of this.#told) {
-      if (relayedAtMs > nowMs) continue;
-      this.#log(level, "path", { peer, to: "i3" });
-      this.#told.set(association, { peer, level, to: "i3", mtu: null, relayedAtMs: Infinity });
-    }
+    for (const told of this.#told.values()) this.#tell(nowMs, told);
   }
 
   nextDeadlineMs(): number {
     let dueMs = Infinity;
-    for (const { relayedAtMs } of this.#told.values()) dueMs = Math.min(dueMs, relayedAtMs);
+    for (const { next } of this.#told.values()) dueMs = Math.min(dueMs, next?.atMs ?? Infinity);
     return dueMs;
   }
+
+  #tell(nowMs: number, told: Told): void {
+    const { next, peer, level } = told;
+    if (next === null || nowMs < next.atMs) return;
+    told.next = null;
+    told.restedMs = Math.max(told.restedMs, nowMs) + LINE_EVERY_MS;
+    this.#log(level, "path", { peer, to: next.to });
+    this.#tellWay(told, { to: next.to, mtu: next.mtu });
+  }
+
+  #tellWay(told: Told, way: Way): void {
+    told.way = way;
+    if (way.mtu !== null) this.#log(told.level, "path-mtu", { peer: told.peer, to: way.to, bytes: way.mtu });
+  }
+}
+
+const freeMs = ({ restedMs }: Told): number => restedMs - (LINES_AT_ONCE - 1) * LINE_EVERY_MS;
+
+function relayed(nowMs: number, told: Told): void {
+  if (told.next?.to === "i3") return;
+  told.next = told.way === null || told.way.to === "i3" ? null : { to: "i3", mtu: null, atMs: Math.max(nowMs + RELAYED_MS, freeMs(told)) };
 }

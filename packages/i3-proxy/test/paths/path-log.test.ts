@@ -75,3 +75,28 @@ it("nothing is told of one that is over, nor of i3 before there was a path", () 
   log.forget(2);
   expect(told(100_000)).toEqual([]);
 });
+
+it("a peer that goes to and fro fills no log: four lines at once, then one in 10 s, the last way always", () => {
+  const { log, told } = make();
+  const lines: string[] = [];
+  for (let nowMs = 0; nowMs < 60_000; nowMs += 50) {
+    log.changed(nowMs, 1, PEER, straight(1 + ((nowMs / 50) % 2), { mtu: 1_500 }));
+    lines.push(...told(nowMs).filter((line) => line.startsWith("info path ")));
+  }
+  expect(lines.slice(0, 4)).toEqual([1, 2, 1, 2].map((last) => `info path desk.i3 192.0.2.${last}:5610`));
+  expect(lines).toHaveLength(4 + 5);
+  log.changed(60_000, 1, PEER, straight(7));
+  log.changed(60_001, 2, PEER, straight(8));
+  expect(told(60_001)).toEqual(["info path desk.i3 192.0.2.7:5610", "info path desk.i3 192.0.2.8:5610"]);
+  log.changed(60_002, 1, PEER, straight(9));
+  expect(told(69_999)).toEqual([]);
+  expect(told(70_000)).toEqual(["info path desk.i3 192.0.2.9:5610"]);
+});
+
+it("what is over before its line may be written has none", () => {
+  const { log, told } = make();
+  for (const last of [1, 2, 3, 4, 5]) log.changed(0, 1, PEER, straight(last));
+  expect(told(0)).toHaveLength(4);
+  log.changed(1_000, 1, PEER, straight(4));
+  expect(told(100_000)).toEqual([]);
+});
