@@ -6,12 +6,12 @@
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
 
-import { concatBytes, encodeControl, type ControlMessage, type DecodedControl } from "@i3/common";
+import { concatBytes, encodeControl, MAC_BYTES, PADDED_BYTES, type ControlMessage, type DecodedControl } from "@i3/common";
 
 import { uintBytes } from "../wire/fields.js";
 
 const DOMAIN = new TextEncoder().encode("i3/1 path check\0");
-const MAC_BYTES = 16;
+const LEAST_CHECK_BYTES = PADDED_BYTES.CHECK as number;
 const NUMBER_BYTES = 4;
 const RANDOM_BYTES = 4;
 
@@ -23,13 +23,17 @@ export interface PathKeys {
 
 export type PathMessage = Extract<ControlMessage, { type: "CHECK" | "CHECKED" }>;
 
-const macOf = (key: Uint8Array, covered: Uint8Array): Uint8Array => new Uint8Array(createHmac("sha256", key).update(concatBytes(DOMAIN, covered)).digest().subarray(0, MAC_BYTES));
+/** Of all bytes before it. */
+export const macOf = (key: Uint8Array, covered: Uint8Array): Uint8Array => new Uint8Array(createHmac("sha256", key).update(concatBytes(DOMAIN, covered)).digest().subarray(0, MAC_BYTES));
 
 /** One datagram, of `least` bytes at least. */
 export const sealPathMessage = (key: Uint8Array, message: PathMessage, nonce: Uint8Array, least = 0): Uint8Array => encodeControl(message, nonce, (covered) => macOf(key, covered), least);
 
 /** Takes equally long wherever they differ; false without a MAC. */
 export const isGenuine = (key: Uint8Array, mac: DecodedControl["mac"]): boolean => mac !== null && timingSafeEqual(mac.value, macOf(key, mac.covered));
+
+/** Of a CHECK: its answer could be longer than it is. */
+export const isShort = (mac: DecodedControl["mac"]): boolean => mac === null || mac.covered.length + MAC_BYTES < LEAST_CHECK_BYTES;
 
 export const checkNonce = (number: number, random: (bytes: number) => Uint8Array): Uint8Array => concatBytes(uintBytes(NUMBER_BYTES, number), random(RANDOM_BYTES));
 export const numberOf = (nonce: Uint8Array): number => new DataView(nonce.buffer, nonce.byteOffset).getUint32(0);

@@ -7,7 +7,7 @@
 import { CHECK_FLAG, locatorKey, sameLocator, type DecodedControl, type Locator } from "@i3/common";
 
 import type { CheckBudget } from "./check-budget.js";
-import { checkNonce, isGenuine, numberOf, sealPathMessage, type PathKeys, type PathMessage } from "./check-message.js";
+import { checkNonce, isGenuine, isShort, numberOf, sealPathMessage, type PathKeys, type PathMessage } from "./check-message.js";
 import { CREDIT_EVERY_MS, ELSEWHERE_EVERY_MS, MAX_CREDIT_BYTES, MAX_PATHS, MAX_PEER_LOCATORS, MAX_PLACES, MAX_SEEN_LOCATORS, NEARER_BY_MS, NEARER_FACTOR } from "./constants.js";
 import { leadsTo, Path, type PathPlace, type PathUse } from "./path.js";
 
@@ -54,7 +54,7 @@ export type PathActivity = "carrying" | "warm" | "idle";
 export interface PathCounters {
   /** Checks that were sent. */
   checks: number;
-  /** Messages with a wrong MAC, answers to nothing or too late, and locators that cannot be. */
+  /** Messages with a wrong MAC, too short or too old, answers to nothing or too late, and locators that cannot be. */
   refused: number;
   /** Times that another path was chosen. */
   changes: number;
@@ -192,8 +192,8 @@ export class PathSet {
   /** CHECK or CHECKED with an SPI of this association. */
   handle(nowMs: number, from: Locator, { nonce, mac }: Pick<DecodedControl, "nonce" | "mac">, message: PathMessage): void {
     const number = numberOf(nonce);
-    const isOld = message.type === "CHECK" && number < this.#peerNumber - LATE_CHECKS;
-    if (isOld || !isGenuine(this.#env.keys.in, mac)) return void (this.counters.refused += 1);
+    const isRefused = message.type === "CHECK" && (number < this.#peerNumber - LATE_CHECKS || isShort(mac));
+    if (isRefused || !isGenuine(this.#env.keys.in, mac)) return void (this.counters.refused += 1);
     if (message.type === "CHECKED") return this.#answered(nowMs, nonce);
     this.#env.send(this.#placeFor(from), from, sealPathMessage(this.#env.keys.out, { type: "CHECKED", spi: this.#env.peerSpi(), observed: from }, nonce), false);
     if (number <= this.#peerNumber) return;

@@ -1,8 +1,8 @@
 /** Which paths are found, kept, left and found again, between hosts behind NATs of every kind. */
-import { decodeControl, sameLocator } from "@i3/common";
+import { decodeControl, encodeControlWithRoom, sameLocator } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
-import { sealPathMessage } from "../../src/paths/check-message.js";
+import { macOf, sealPathMessage } from "../../src/paths/check-message.js";
 import { isDirect, PathWorld, type By, type NatKind } from "./path-world.js";
 
 const BY: readonly By[] = ["ei", "ad", "apd"];
@@ -285,7 +285,7 @@ describe("lies", () => {
       world.b.sites.push(world.site(null));
       world.b.set.setActivity(0, "carrying");
       world.b.set.setPlaces(0, world.b.places());
-      let nonce = new Uint8Array(8);
+      let nonce: Uint8Array = new Uint8Array(8);
       const { carry } = world;
       world.carry = (site, from, to, bytes) => {
         if (sameLocator(to, victim)) nonce = decodeControl(bytes).nonce;
@@ -391,6 +391,17 @@ describe("lies", () => {
       world.run(200);
       expect([at(), world.a.set.counters.changes]).toEqual([1, changes]);
     });
+  });
+
+  it.each([[95, 0, 1], [96, 1, 0]])("a check of %i bytes has %i answers", (bytes, answers, refused) => {
+    const world = new PathWorld();
+    world.b.sites.push(world.site(null));
+    const check = encodeControlWithRoom({ type: "CHECK", spi: world.b.spi, flags: 0 }, new Uint8Array(8), 16, bytes);
+    // It has a MAC.
+    check[2] = 1;
+    check.set(macOf(new Uint8Array(32).fill(2), check.subarray(0, -16)), bytes - 16);
+    world.arrive(world.b, victim, check);
+    expect([world.b.sent.length, world.b.set.counters.refused]).toEqual([answers, refused]);
   });
 
   it("credit is never more than what came from the peer", () => {
