@@ -3,8 +3,8 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 
 import {
-  EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook, parseProxyConfig,
-  stderrLog, WatchedFile, type AddressBook, type AddressRange, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator, type SignedRecord,
+  EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, inRange, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook, parseProxyConfig,
+  sameBytes, stderrLog, WatchedFile, type AddressBook, type AddressRange, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator, type SignedRecord,
 } from "@i3/common";
 import { LIMITS, type Datapath } from "@i3/datapath";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
@@ -233,7 +233,7 @@ class Daemon implements RunningDaemon {
     if (proxy === undefined || engine === undefined) return;
     this.#log("info", "counters", {
       engine: engineCounterFields(engine),
-      ...coreCounterFields(proxy), detourSocket: this.#detour?.counters, dns: this.#interception?.counters(),
+      ...coreCounterFields(proxy), detourSocket: this.#detour?.counters, portMapping: this.#portMapping?.counters, dns: this.#interception?.counters(),
       mappings: proxy.report(performance.now()),
       servers: proxy.client.servers().map((s) => ({ server: locatorText(s.locator), liveness: s.liveness, rttMs: Math.round(s.rttMs * 10) / 10, inUse: s.inUse })),
     });
@@ -363,7 +363,9 @@ class Daemon implements RunningDaemon {
     });
     this.#closers.push(() => waking.close());
     if (!this.#config.shortcuts.portMapping) return;
-    const mapping = new PortMapping({ port: udp.port, log: this.#log, onMapped: (key, locator) => this.#run((proxy, nowMs) => proxy.setMapped(nowMs, key, locator)) });
+    const { range } = this.#config.virtualAddresses;
+    const isOurs = (address: Uint8Array): boolean => inRange(range, address) || this.#askedPlaces.some(({ addresses }) => addresses.some((own) => sameBytes(own, address)));
+    const mapping = new PortMapping({ port: udp.port, log: this.#log, isOurs, onMapped: (key, locator) => this.#run((proxy, nowMs) => proxy.setMapped(nowMs, key, locator)) });
     this.#portMapping = mapping;
     this.#closers.push(() => mapping.close());
   }

@@ -1,9 +1,14 @@
 /**
- * Asks the router before this host to open our UDP port: by NAT-PMP, then by UPnP-IGD, of the well-kept library. Once for each place, renewed before it ends. What a router says
- * is believed as far as a path check goes (docs/wire.md §9.7): a wrong address only costs checks.
+ * Asks the router before this host to open our UDP port, by NAT-PMP, then by UPnP-IGD; renewed before it ends. Each question has a thread of its own (port-mapping-worker.ts)
+ * that ends with it: whatever is sent to it, this process goes on. Anybody on the link can answer in the router's name, so what comes back is looked at here, and then believed
+ * as far as a path check goes (docs/wire.md §9.7): a wrong address only costs checks.
  */
-import { pmpNat, upnpNat, type Gateway, type MapPortOptions } from "@achingbrain/nat-port-mapper";
-import { formatIpText, locatorText, makeLocator, parseIpText, type Locator, type Log } from "@i3/common";
+import { Worker } from "node:worker_threads";
+
+import { formatIpText, locatorText, makeLocator, parseIpText, sameBytes, type Locator, type Log } from "@i3/common";
+import { canBeOneHosts } from "@i3/hip";
+
+import type { Opened, RouterQuestion } from "./port-mapping-worker.js";
 
 /** Where a router is to be asked. */
 export interface MappedPlace {
@@ -18,53 +23,61 @@ export interface PortMappingOptions {
   readonly port: number;
   readonly onMapped: (key: string, locator: Locator | null) => void;
   readonly log: Log;
+  /** Addresses at which no router can have opened anything, beside the place's own. @default none */
+  readonly isOurs?: (address: Uint8Array) => boolean;
   /** @default 300,000 */
   readonly renewMs?: number;
+  /** What runs in the thread. @default port-mapping-worker.js */
+  readonly program?: URL;
 }
 
 // Ours:
-const ASK_MS = 3_000;
-const STOP_MS = 500;
-/** The library counts NAT-PMP's in seconds and UPnP's in milliseconds. */
-const LIFE_S = 7_200;
+const ASK_MS = 10_000;
+/** With the start of the thread. */
+const STOP_MS = 1_500;
 /** Long before it ends: a router that has restarted has forgotten it, and tells nobody. */
 const RENEW_MS = 300_000;
+/** However short a life a router says. */
+const MIN_LIFE_MS = 60_000;
 /** Where no router has ever opened anything. */
 const RETRY_MS = 600_000;
-const WAN_IP_CONNECTION = "urn:schemas-upnp-org:service:WANIPConnection:2";
-const DESCRIPTION = "i3-proxy";
+/** Between two lines of the log about what has failed. */
+const QUIET_MS = 3_600_000;
+const RESOURCES = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8, stackSizeMb: 4 } as const;
+const MAX_TEXT = 1_024;
 
 interface Asking {
   readonly place: MappedPlace;
   readonly end: AbortController;
-  opener: Opener | null;
+  opened: Opened | null;
   timer: NodeJS.Timeout | null;
   isMapped: boolean;
   hasBeenMapped: boolean;
 }
 
-/** A router, by the protocol that it speaks. */
-interface Opener {
-  readonly gateway: Gateway;
-  /** In what the library counts: seconds for NAT-PMP, milliseconds for UPnP. */
-  readonly ttl: number;
-  /** Takes back what was opened last, at that outside port. */
-  readonly unmap: (externalPort: number, signal: AbortSignal) => Promise<unknown>;
-  externalPort: number;
-}
-
-/** What we need of the library's UPnP gateway beside what it declares: it deletes without a protocol, which routers refuse, and remembers each renewal. */
-interface UpnpGateway extends Gateway {
-  readonly mappings: Map<number, unknown>;
-  readonly gateway: { run(device: string, action: string, args: readonly (readonly [string, string | number])[], options: { readonly signal: AbortSignal }): Promise<unknown> };
+interface Checked {
+  readonly opened: Opened;
+  readonly locator: Locator;
+  readonly lifeMs: number;
 }
 
 export class PortMapping {
   readonly #options: PortMappingOptions;
   readonly #askings = new Map<string, Asking>();
+  /** One question at a time: NAT-PMP has one port for all of this machine's. */
+  #last: Promise<void> = Promise.resolve();
+  #quietUntilMs = 0;
+  #asked = 0;
+  #failed = 0;
+  #refused = 0;
 
   constructor(options: PortMappingOptions) {
     this.#options = options;
+  }
+
+  /** Questions asked; that ended without an answer of their thread; whose answer was of no use. */
+  get counters(): { readonly asked: number; readonly failed: number; readonly refused: number } {
+    return { asked: this.#asked, failed: this.#failed, refused: this.#refused };
   }
 
   /** These places and no others; none: nobody needs it now. */
@@ -73,9 +86,9 @@ export class PortMapping {
     for (const [key, asking] of this.#askings) if (!keys.has(key)) void this.#drop(asking);
     for (const place of places) {
       if (this.#askings.has(place.key)) continue;
-      const asking: Asking = { place, end: new AbortController(), opener: null, timer: null, isMapped: false, hasBeenMapped: false };
+      const asking: Asking = { place, end: new AbortController(), opened: null, timer: null, isMapped: false, hasBeenMapped: false };
       this.#askings.set(place.key, asking);
-      void this.#ask(asking);
+      this.#askInTurn(asking);
     }
   }
 
@@ -84,90 +97,126 @@ export class PortMapping {
     await Promise.all([...this.#askings.values()].map((asking) => this.#drop(asking)));
   }
 
+  #askInTurn(asking: Asking): void {
+    this.#last = this.#last.then(() => this.#ask(asking));
+  }
+
   async #ask(asking: Asking): Promise<void> {
     const { place, end } = asking;
-    const mapped = (await this.#again(asking)) ?? (await this.#byPmp(asking)) ?? (await this.#byUpnp(asking));
     if (end.signal.aborted) return;
-    const { onMapped, log } = this.#options;
-    if (mapped !== null && !asking.isMapped) log("info", "port-mapped", { gateway: formatIpText(place.gateway), at: locatorText(mapped) });
+    const { onMapped, log, renewMs = RENEW_MS } = this.#options;
+    const mapped = await this.#open(asking);
+    if (end.signal.aborted) return;
+    if (mapped !== null && !asking.isMapped) log("info", "port-mapped", { gateway: formatIpText(place.gateway), at: locatorText(mapped.locator) });
     if (mapped === null && asking.isMapped) log("info", "port-mapping-ended", { gateway: formatIpText(place.gateway) });
     asking.isMapped = mapped !== null;
     asking.hasBeenMapped ||= asking.isMapped;
-    onMapped(place.key, mapped);
-    asking.timer = setTimeout(() => void this.#ask(asking), asking.hasBeenMapped ? (this.#options.renewMs ?? RENEW_MS) : RETRY_MS);
+    onMapped(place.key, mapped?.locator ?? null);
+    const againMs = asking.hasBeenMapped ? Math.min(renewMs, (mapped?.lifeMs ?? Infinity) / 2) : RETRY_MS;
+    asking.timer = setTimeout(() => this.#askInTurn(asking), againMs);
     asking.timer.unref();
   }
 
-  /** Of the router that answered last, as long as it does. */
-  async #again(asking: Asking): Promise<Locator | null> {
-    const { opener } = asking;
-    return opener === null ? null : this.#map(asking, opener);
-  }
-
-  #byPmp(asking: Asking): Promise<Locator | null> {
-    const gateway = pmpNat(formatIpText(asking.place.gateway), { autoRefresh: false, description: DESCRIPTION });
-    // Its socket's errors: the port of NAT-PMP's clients is taken.
-    (gateway as unknown as NodeJS.EventEmitter).on("error", () => undefined);
-    // The library takes back TCP's mapping unless it is told which.
-    const unmap = (_externalPort: number, signal: AbortSignal): Promise<void> => gateway.unmap(this.#options.port, { protocol: "UDP", signal } as MapPortOptions);
-    return this.#map(asking, { gateway, ttl: LIFE_S, unmap, externalPort: 0 });
-  }
-
-  async #byUpnp(asking: Asking): Promise<Locator | null> {
-    const wanted = formatIpText(asking.place.gateway);
+  /** Null: no router does, or its answer is of no use. */
+  async #open(asking: Asking): Promise<Checked | null> {
+    const { place, end } = asking;
+    const { port, program } = this.#options;
+    this.#asked += 1;
+    let said: unknown;
     try {
-      for await (const found of upnpNat({ autoRefresh: false, description: DESCRIPTION }).findGateways({ signal: this.#patience(asking) })) {
-        if (found.host !== wanted) continue;
-        const gateway = found as UpnpGateway;
-        const unmap = (externalPort: number, signal: AbortSignal): Promise<unknown> =>
-          gateway.gateway.run(WAN_IP_CONNECTION, "DeletePortMapping", [["NewRemoteHost", ""], ["NewExternalPort", externalPort], ["NewProtocol", "UDP"]], { signal });
-        return await this.#map(asking, { gateway, ttl: LIFE_S * 1_000, unmap, externalPort: 0 });
-      }
-    } catch {
-      // Nobody has answered in time.
+      said = await inThread(questionOf("open", asking, port), ASK_MS, end.signal, program);
+    } catch (error) {
+      // What is open stays so, for all we know: it is still to be closed.
+      if (end.signal.aborted) return null;
+      this.#failed += 1;
+      this.#tell(place, error instanceof Error ? error.message : String(error));
+      return null;
     }
+    if (said === null) {
+      asking.opened = null;
+      return null;
+    }
+    const answer = checked(said, place);
+    if (answer === null) {
+      this.#refused += 1;
+      this.#tell(place, "malformed answer");
+      return null;
+    }
+    asking.opened = answer.opened;
+    if (this.#isUseful(place, answer.locator.address)) return answer;
+    this.#refused += 1;
+    this.#tell(place, `at ${locatorText(answer.locator)}, where peers cannot reach it`);
+    await this.#shut(asking);
     return null;
   }
 
-  /** Null: it does not, and is asked no more. */
-  async #map(asking: Asking, opener: Opener): Promise<Locator | null> {
-    asking.opener = opener;
-    const { gateway, ttl } = opener;
-    const { port } = this.#options;
-    try {
-      const { externalHost, externalPort } = await gateway.map(port, formatIpText(asking.place.address), { protocol: "UDP", externalPort: port, ttl, autoRefresh: false, signal: this.#patience(asking) });
-      forgetMappings(gateway);
-      const address = parseIpText(externalHost);
-      if (address !== undefined && externalPort !== 0) {
-        opener.externalPort = externalPort;
-        return makeLocator(address, externalPort);
-      }
-    } catch {
-      // It speaks something else, or is gone.
-    }
-    await this.#stop(asking);
-    return null;
+  #isUseful(place: MappedPlace, address: Uint8Array): boolean {
+    return canBeOneHosts(address) && !isPrivate(address) && !sameBytes(address, place.address) && this.#options.isOurs?.(address) !== true;
   }
 
-  #patience({ end }: Asking): AbortSignal {
-    return AbortSignal.any([end.signal, AbortSignal.timeout(ASK_MS)]);
+  /** Seldom: who is on the link can make it happen as often as it likes. */
+  #tell(place: MappedPlace, why: string): void {
+    const nowMs = performance.now();
+    if (nowMs < this.#quietUntilMs) return;
+    this.#quietUntilMs = nowMs + QUIET_MS;
+    this.#options.log("info", "port-mapping-failed", { gateway: formatIpText(place.gateway), why: why.slice(0, MAX_TEXT), failed: this.#failed, refused: this.#refused });
   }
 
   async #drop(asking: Asking): Promise<void> {
     this.#askings.delete(asking.place.key);
     asking.end.abort();
     if (asking.timer !== null) clearTimeout(asking.timer);
-    const { opener } = asking;
-    if (asking.isMapped && opener !== null) await opener.unmap(opener.externalPort, AbortSignal.timeout(STOP_MS)).catch(() => undefined);
-    await this.#stop(asking);
+    await this.#shut(asking);
   }
 
-  async #stop(asking: Asking): Promise<void> {
-    const { opener } = asking;
-    asking.opener = null;
-    await opener?.gateway.stop({ signal: AbortSignal.timeout(STOP_MS) }).catch(() => undefined);
+  async #shut(asking: Asking): Promise<void> {
+    if (asking.opened === null) return;
+    const question = questionOf("close", asking, this.#options.port);
+    asking.opened = null;
+    await inThread(question, STOP_MS, null, this.#options.program).catch(() => undefined);
   }
 }
 
-/** We keep what there is, and take it back. */
-const forgetMappings = (gateway: Gateway): void => (gateway as Partial<UpnpGateway>).mappings?.clear();
+const questionOf = (kind: RouterQuestion["kind"], { place, opened }: Asking, port: number): RouterQuestion => ({ kind, gateway: formatIpText(place.gateway), address: formatIpText(place.address), port, opened });
+
+/** Its one answer. Rejects when it throws, ends without one, runs out of memory or time, or `signal` aborts; the thread is over then. */
+async function inThread(question: RouterQuestion, ms: number, signal: AbortSignal | null, program = new URL("./port-mapping-worker.js", import.meta.url)): Promise<unknown> {
+  const worker = new Worker(program, { workerData: question, env: {}, argv: [], execArgv: [], stdout: true, stderr: true, resourceLimits: RESOURCES });
+  let timer: NodeJS.Timeout | undefined;
+  let stop = (): void => undefined;
+  try {
+    return await new Promise<unknown>((resolve, reject) => {
+      stop = () => reject(new Error("ended"));
+      worker.on("message", resolve);
+      worker.on("error", reject);
+      worker.on("exit", () => reject(new Error("no answer")));
+      timer = setTimeout(() => reject(new Error("too late")), ms);
+      signal?.addEventListener("abort", stop);
+    });
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", stop);
+    await worker.terminate();
+  }
+}
+
+/** Null: not what a thread of ours says. */
+function checked(said: unknown, { gateway }: MappedPlace): Checked | null {
+  if (!isRecord(said) || !isRecord(said["opened"])) return null;
+  const { externalHost, lifeS, opened: { protocol, location, externalPort } } = said as { readonly opened: Record<string, unknown> } & Record<string, unknown>;
+  if (typeof externalHost !== "string" || typeof location !== "string" || location.length > MAX_TEXT) return null;
+  if (!isWhole(externalPort, 0xffff) || !isWhole(lifeS, 0xffff_ffff)) return null;
+  const address = parseIpText(externalHost);
+  if (address?.length !== 4) return null;
+  const isUpnp = protocol === "UPnP-IGD" && URL.canParse(location) && new URL(location).hostname === formatIpText(gateway);
+  if (!isUpnp && !(protocol === "NAT-PMP" && location === "")) return null;
+  return { opened: { protocol, location, externalPort }, locator: makeLocator(address, externalPort), lifeMs: Math.max(MIN_LIFE_MS, lifeS * 1_000) };
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
+const isWhole = (value: unknown, max: number): value is number => typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= max;
+
+/** IPv4: of a network behind another NAT (RFC 1918, RFC 6598). */
+function isPrivate([first = 0, second = 0]: Uint8Array): boolean {
+  return first === 10 || (first === 172 && (second & 0xf0) === 16) || (first === 192 && second === 168) || (first === 100 && (second & 0xc0) === 64);
+}
