@@ -66,6 +66,8 @@ export class PortMapping {
   readonly #askings = new Map<string, Asking>();
   /** One question at a time: NAT-PMP has one port for all of this machine's. */
   #last: Promise<void> = Promise.resolve();
+  /** Being closed: each for STOP_MS at most. */
+  readonly #shutting = new Set<Promise<unknown>>();
   #quietUntilMs = 0;
   #asked = 0;
   #failed = 0;
@@ -95,6 +97,7 @@ export class PortMapping {
   /** Closes what was opened, as far as the routers answer soon. */
   async close(): Promise<void> {
     await Promise.all([...this.#askings.values()].map((asking) => this.#drop(asking)));
+    await Promise.all(this.#shutting);
   }
 
   #askInTurn(asking: Asking): void {
@@ -173,7 +176,10 @@ export class PortMapping {
     if (asking.opened === null) return;
     const question = questionOf("close", asking, this.#options.port);
     asking.opened = null;
-    await inThread(question, STOP_MS, null, this.#options.program).catch(() => undefined);
+    const shut = inThread(question, STOP_MS, null, this.#options.program).catch(() => undefined);
+    this.#shutting.add(shut);
+    await shut;
+    this.#shutting.delete(shut);
   }
 }
 

@@ -134,11 +134,12 @@ it("refuses port 0", async () => {
   expect(mapping.counters.refused).toBe(1);
 });
 
-it("closes at the end what a thread that is over has opened", async () => {
+it.for([false, true])("closes at the end what a thread that is over has opened (its place gone before: %s)", async (isGone) => {
   const lives: number[] = [];
   await pmpRouter("9.9.9.9", 1_234, lives);
   const { at, mapping } = await ask();
   expect(at).toBe("9.9.9.9:1234");
+  if (isGone) mapping.setPlaces([]);
   await mapping.close();
   expect(lives).toEqual([7_200, 0]);
 });
