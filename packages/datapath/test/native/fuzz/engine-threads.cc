@@ -214,7 +214,7 @@ void numbers_are_used_once(uint64_t number) {
   CHECK(engine.set_flow(address4(1), spec) == Status::ok);
   CheckingSink sinks[2];
   const auto send = [&](size_t index) {
-    send_batches(engine.lane(index), sinks[index], 300, 10, 2);
+    send_batches(engine.lane(index), sinks[index], 300, 10, 1);
   };
   std::thread first(send, 0), second(send, 1);
   for (int i = 0; i < 200; i++) set_association(engine, 1, true, random);
