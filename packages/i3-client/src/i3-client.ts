@@ -106,8 +106,9 @@ export class I3Client {
     this.#servers = new Servers(environment, (locator) => this.#triggers.isNeeded(locator) || this.#paths.isNeeded(locator), (locator) => this.#paths.isCarriedBy(locator));
     this.#uplinks = new Uplinks(environment, {
       servers: () => this.#servers.nearestFirst(), isSilent: () => this.#servers.isSilent, roundTripMs: () => this.#servers.roundTripMs(), heard: (nowMs) => this.#servers.heard(nowMs),
-      changed: (nowMs, interfaceIndex) => {
-        this.#servers.askAnew(nowMs);
+      changed: (nowMs, interfaceIndex, leads) => {
+        this.#servers.askAnew(nowMs, leads);
+        this.#settle(nowMs);
         // Answers to what is under way go to the interface that was left.
         this.renewTriggers(nowMs, true);
         this.#events.push({ kind: "uplink", interfaceIndex });

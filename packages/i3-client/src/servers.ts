@@ -201,14 +201,19 @@ export class Servers {
     this.#isSilent = false;
   }
 
-  /** Our packets go by another interface: what was asked by the one before says nothing. Those in use are asked at once, and those that seemed dead. */
-  askAnew(nowMs: number): void {
+  /**
+   * Our packets go another way: what was asked by the one before says nothing. Those in use are asked at once, and those that do not live.
+   * @param leads whether it leads to a server, as far as addresses tell: one to which it does not is dead, and with it goes the family in use if no other lives
+   */
+  askAnew(nowMs: number, leads: (locator: Locator) => boolean): void {
     this.heard(nowMs);
     for (const server of this.#servers.values()) {
       server.misses = 0;
       server.waiting = false;
-      if (server.liveness === "dead" || this.#inUse(server)) server.lastPingMs = -Infinity;
+      if (server.liveness === "alive" && !leads(server.locator)) this.#die(server);
     }
+    this.#chooseFirstHop();
+    for (const server of this.#servers.values()) if (server.liveness !== "alive" || this.#inUse(server)) server.lastPingMs = -Infinity;
   }
 
   /** Asks now, also while an answer is due: that one may have gone to where we were. */
@@ -354,11 +359,15 @@ export class Servers {
     server.misses += 1;
     if (server.lastPingMs >= this.#heardMs && (this.#firstHop === null || this.#inUse(server))) this.#isSilent = true;
     if (server.misses < this.#patience(server).misses || server.liveness === "dead") return;
+    this.#die(server);
+    this.#chooseFirstHop();
+  }
+
+  #die(server: Server): void {
     if (server.liveness === "alive") this.#died.push(server.locator);
     server.liveness = "dead";
     server.rttMs = Infinity;
     server.lastRttMs = Infinity;
-    this.#chooseFirstHop();
   }
 
   #nearest(isMeant: (server: Server) => boolean): Server | null {

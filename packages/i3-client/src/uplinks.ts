@@ -67,8 +67,8 @@ export interface UplinksOwner {
   roundTripMs(): number;
   /** A server has answered as chosen. */
   heard(nowMs: number): void;
-  /** Packets that name no interface leave by another one now. */
-  changed(nowMs: number, interfaceIndex: number): void;
+  /** Packets that name no interface leave by another one now. `leads`: whether it leads to a server, as far as addresses tell. */
+  changed(nowMs: number, interfaceIndex: number, leads: (server: Locator) => boolean): void;
 }
 
 export class Uplinks {
@@ -144,7 +144,8 @@ export class Uplinks {
       if (this.#backMs + SOON_MS > nowMs) this.#backRounds = Math.min(this.#backRounds * 2, MAX_BACK_ROUNDS);
       else this.#backRounds = BACK_ROUNDS;
       this.#choose(nowMs, found);
-      return this.#plan(nowMs);
+      this.#plan(nowMs);
+      return this.handleTimer(nowMs);
     }
     this.#nextMs = nowMs + (this.#round < QUICK_ROUNDS ? ROUND_MS : SLOW_ROUND_MS);
     this.#round += 1;
@@ -161,7 +162,8 @@ export class Uplinks {
     if (back !== undefined) {
       this.#backMs = nowMs;
       this.#choose(nowMs, back === indexes[0] ? SYSTEM : back);
-      return this.#plan(nowMs);
+      this.#plan(nowMs);
+      return this.handleTimer(nowMs);
     }
     for (const [index, { last }] of this.#answered) if (last < this.#round) this.#answered.delete(index);
     this.#nextMs = nowMs + SLOW_ROUND_MS;
@@ -174,7 +176,8 @@ export class Uplinks {
     this.#choice = interfaceIndex;
     this.counters.changes += 1;
     this.#environment.datapath.setUplink(interfaceIndex);
-    this.#owner.changed(nowMs, interfaceIndex);
+    const places = interfaceIndex === SYSTEM ? this.#places : this.#places.filter((place) => place.interfaceIndex === interfaceIndex);
+    this.#owner.changed(nowMs, interfaceIndex, (server) => places.length === 0 || places.some((place) => leadsTo(place, server)));
   }
 
   /** What has been asked and answered until now counts no more. */

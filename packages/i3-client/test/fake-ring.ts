@@ -158,10 +158,13 @@ export class FakeRing {
   /** Whether a datagram, counted from 0, is lost. */
   loses: (n: number) => boolean = () => false;
   owner: FakeServer | null = null;
+  /** Whether what leaves by an interface is lost; 0: by the one that the system chooses. */
+  isDeadEnd: (interfaceIndex: number, to: Locator) => boolean = () => false;
   /** For who listens where a server is. */
   overhears: (message: ControlMessage, nonce: Uint8Array) => void = () => undefined;
   readonly #flights: Flight[] = [];
   #order = 0;
+  #uplink = 0;
 
   constructor(servers: number) {
     this.servers = Array.from({ length: servers }, (_, i) => new FakeServer(this, i + 1));
@@ -170,11 +173,11 @@ export class FakeRing {
       wallMs: () => WALL_START_MS + this.nowMs + this.wallAheadMs,
       datapath: {
         send: (datagrams) => {
-          for (const { locator, bytes } of datagrams) this.#fly(this.clientAt, locator, bytes, this.#at(locator)?.delayMs ?? 10);
+          for (const { locator, bytes } of datagrams) if (!this.isDeadEnd(locator.interfaceIndex ?? this.#uplink, locator)) this.#fly(this.clientAt, locator, bytes, this.#at(locator)?.delayMs ?? 10);
         },
         setNextServer: (key, locator) => void (locator === null ? this.nextServers.delete(bytesKey(key)) : this.nextServers.set(bytesKey(key), locator)),
         setDefaultServer: (locator) => void (this.defaultServer = locator),
-        setUplink: () => undefined,
+        setUplink: (interfaceIndex) => void (this.#uplink = interfaceIndex),
         setKnownSource: (address, isKnown) => void (isKnown ? this.knownSources.push(toHex(address)) : this.knownSources.splice(this.knownSources.indexOf(toHex(address)), 1)),
       },
     });

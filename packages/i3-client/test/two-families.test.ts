@@ -110,3 +110,40 @@ it("servers of keys that cannot be reached in either family are not looked for i
   ring.run(30_000);
   expect(ring.servers.reduce((sum, server) => sum + server.count("LOCATE"), 0)).toBeLessThanOrEqual(8);
 });
+
+describe("a client with two interfaces, the second of which has IPv6 alone", () => {
+  const PLACES = ([[1, 4], [1, 6], [2, 6]] as const).map(([interfaceIndex, family]) => ({ interfaceIndex, family, prefixes: null }));
+  const isDead = (interfaceIndex: number, to: Locator): boolean => interfaceIndex !== 2 || !isIpv6(to);
+
+  /** Of eight servers, in use over IPv4, with packets that go all the time. */
+  function talkingRing(): FakeRing {
+    const ring = dualRing(8);
+    ring.client.setUplinks(0, PLACES);
+    insert(ring);
+    ring.client.openPath(ID);
+    ring.client.setPathActive(ID, true);
+    ring.run(65_000);
+    expect([isIpv6(ring.client.firstHop() as Locator), ring.live(ID)]).toEqual([false, true]);
+    return ring;
+  }
+
+  it("goes over to IPv6 with the interface when the first dies, however many servers lived over IPv4", () => {
+    const ring = talkingRing();
+    ring.isDeadEnd = isDead;
+    expect(ring.until(() => [ring.client.firstHop(), serverOf(ring)].every((at) => at?.address.length === 16) && ring.live(ID), 20_000)).toBeLessThan(1_500);
+    const since = ring.events.length;
+    ring.run(30_000);
+    expect(ring.kinds().slice(since)).toEqual([]);
+  });
+
+  it("and keeps it, without a loss, when the first is used again, where both are reached", () => {
+    const ring = talkingRing();
+    ring.isDeadEnd = isDead;
+    ring.run(5_000);
+    ring.isDeadEnd = () => false;
+    const since = ring.events.length;
+    ring.run(20_000);
+    expect(ring.kinds().slice(since)).toEqual(["uplink"]);
+    expect(isIpv6(ring.client.firstHop() as Locator)).toBe(true);
+  });
+});
