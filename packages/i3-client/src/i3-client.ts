@@ -5,7 +5,7 @@
  * After every call: `takeEvents()`, then arm the timer for `nextDeadlineMs()`.
  */
 import {
-  concatBytes, COOKIE_BYTES, decodeControl, encodeControl, KEY_KIND, MAX_TRIGGER_STACK, NONCE_BYTES, sameBytes, TRIGGER_ACTION, WireError,
+  concatBytes, COOKIE_BYTES, decodeControl, encodeControl, isSameFamily, KEY_KIND, MAX_TRIGGER_STACK, NONCE_BYTES, sameBytes, TRIGGER_ACTION, WireError,
   type DecodedControl, type Locator, type SignedRecord, type StackStep,
 } from "@i3/common";
 import type { Datagram } from "@i3/datapath";
@@ -183,6 +183,12 @@ export class I3Client {
   /** The interfaces by which this host sends, those that the system prefers first: servers are sought by all of them when none answers. @default none, the system chooses alone */
   setUplinks(nowMs: number, places: readonly UplinkPlace[]): void {
     this.#uplinks.setPlaces(nowMs, places);
+  }
+
+  /** Packets go by UDP again, and this server has answered so: those of the other family have by TCP, which says nothing of UDP, and count as dead. */
+  leftDetour(nowMs: number, answered: Locator): void {
+    this.#servers.askAnew(nowMs, (locator) => isSameFamily(locator, answered));
+    this.#settle(nowMs);
   }
 
   get uplinkCounters(): UplinkCounters {

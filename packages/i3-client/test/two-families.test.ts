@@ -147,3 +147,20 @@ describe("a client with two interfaces, the second of which has IPv6 alone", () 
     expect(isIpv6(ring.client.firstHop() as Locator)).toBe(true);
   });
 });
+
+it("after the detour the first answer over UDP decides the family, however many servers have answered by TCP in the other", () => {
+  const ring = dualRing(8);
+  cut(ring, (at) => !isIpv6(at));
+  ring.run(1_000);
+  cut(ring, () => false);
+  insert(ring);
+  ring.run(65_000);
+  expect([isIpv6(ring.client.firstHop() as Locator), ring.live(ID)]).toEqual([true, true]);
+  cut(ring, isIpv6);
+  ring.client.leftDetour(ring.nowMs, ring.server(3).locator);
+  expect(isIpv6(ring.client.firstHop() as Locator)).toBe(false);
+  expect(ring.until(() => ring.live(ID) && serverOf(ring)?.address.length === 4, 20_000)).toBeLessThan(200);
+  const since = ring.events.length;
+  ring.run(60_000);
+  expect(ring.kinds().slice(since)).toEqual([]);
+});

@@ -117,7 +117,7 @@ export class Proxy {
     this.client = new I3Client({ datapath, randomBytes, wallMs });
     const { detourLink: link } = environment;
     this.detour = link === undefined ? undefined : new Detour({
-      link, datapath, randomBytes, log, servers: () => this.client.configuredServers(), onTurned: (nowMs, isOn) => this.#handleDetour(nowMs, isOn),
+      link, datapath, randomBytes, log, servers: () => this.client.configuredServers(), onTurned: (nowMs, isOn, answered) => this.#handleDetour(nowMs, isOn, answered),
     });
     this.#uses = new MappingUses(datapath, wallMs);
     this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: () => this.#sharedKeys.prefix, randomBytes, packetsOut: (mapping) => this.#uses.packetsOut(mapping), nearKey: () => this.client.takeNearKey(this.#nowMs)?.key ?? null });
@@ -302,8 +302,9 @@ export class Proxy {
   }
 
   /** The ring has another way to us. On the detour nobody outside sees us, though peers that are near may. */
-  #handleDetour(nowMs: number, isOn: boolean): void {
+  #handleDetour(nowMs: number, isOn: boolean, answered: Locator | null): void {
     this.#own.setOutside(!isOn);
+    if (answered !== null) this.client.leftDetour(nowMs, answered);
     this.client.renewTriggers(nowMs, true);
     this.setups.hip?.straight.handleDetour(nowMs, isOn);
   }
@@ -391,10 +392,10 @@ export class Proxy {
     const decoded = this.client.decode(bytes);
     if (decoded === null) return;
     const isPong = decoded.message.type === "PONG";
-    if (isPong && this.detour?.handlePong(nowMs, decoded.nonce) === true) return;
+    if (isPong && this.detour?.handlePong(nowMs, from, decoded.nonce) === true) return;
     if (this.setups.hip?.straight.handleControl(nowMs, from, decoded) !== true) this.client.handleDecoded(nowMs, from, decoded);
     // It was asked over UDP itself.
-    else if (isPong) this.detour?.handleUdp(nowMs);
+    else if (isPong) this.detour?.handleUdp(nowMs, from);
   }
 
   handleTimer(nowMs: number): void {

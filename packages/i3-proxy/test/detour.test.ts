@@ -2,7 +2,7 @@
 import { CONTROL_TYPES, decodeDetourFrame, encodeDetourFrame, locatorKey, makeLocator, publicId, sameBytes, type Locator } from "@i3/common";
 import { generateHostIdentity } from "@i3/hip";
 import { FallbackCore, type FallbackConnection, type ServerCore } from "@i3/i3-server";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
 import type { DetourLink } from "../src/setup/detour.js";
 import { addHost, bookOf, World, type Host, type Node } from "../../../test/sim/world.js";
@@ -132,6 +132,7 @@ describe("a host that has only TCP", () => {
     world.run(8_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
     roundTrip(world, laptop, home, "home.i3", "hello");
     net.isBlocked = false;
+    const leftDetour = vi.spyOn(laptop.proxy.client, "leftDetour");
     const to = addressOf(laptop, "home.i3");
     const back = home.proxy.mappings.byPeer(publicId(laptop.identity.hit))?.local4 as Uint8Array;
     let sent = 0;
@@ -148,6 +149,7 @@ describe("a host that has only TCP", () => {
     talk(4, 1_000);
     talk(50, 15_000);
     expect(turns(laptop)).toEqual([true, false]);
+    expect(leftDetour.mock.calls).toEqual([[turnMs, expect.toSatisfy((server: Locator) => server.address[0] === 192)]]);
     // Triggers are renewed at once, and not when a server says that it sees us elsewhere.
     const renewedMs = world.wire.find(({ atMs, from, bytes }) => atMs >= turnMs && locatorKey(from) === locatorKey(laptop.node.locator) && bytes[1] === CONTROL_TYPES.CHALLENGE_REQUEST)?.atMs ?? Infinity;
     expect(renewedMs - turnMs).toBe(0);

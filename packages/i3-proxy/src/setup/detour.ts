@@ -51,8 +51,8 @@ export interface DetourEnvironment {
   readonly randomBytes: (length: number) => Uint8Array;
   /** Whom to ask over UDP. */
   readonly servers: () => readonly Locator[];
-  /** The detour is on now, or off: this host is reached elsewhere. */
-  readonly onTurned: (nowMs: number, isOn: boolean) => void;
+  /** The detour is on now, or off: this host is reached elsewhere. `answered`: the server that has over UDP; null: none. */
+  readonly onTurned: (nowMs: number, isOn: boolean, answered: Locator | null) => void;
   readonly log: Log;
 }
 
@@ -96,16 +96,16 @@ export class Detour {
   }
 
   /** A server has answered. False: this was no answer to a question of ours. */
-  handlePong(nowMs: number, nonce: Uint8Array): boolean {
+  handlePong(nowMs: number, from: Locator, nonce: Uint8Array): boolean {
     const isOurs = this.#asked.delete(bytesKey(nonce));
-    if (isOurs || !this.isOn) this.handleUdp(nowMs);
+    if (isOurs || !this.isOn) this.handleUdp(nowMs, from);
     return isOurs;
   }
 
   /** A server has answered what was asked over UDP. */
-  handleUdp(nowMs: number): void {
+  handleUdp(nowMs: number, from: Locator): void {
     this.#heardMs = nowMs;
-    if (this.isOn) this.#leave(nowMs);
+    if (this.isOn) this.#leave(nowMs, from);
     else if (this.#state === "trying") this.#end();
   }
 
@@ -144,7 +144,7 @@ export class Detour {
     this.#detouredMs = nowMs;
     this.#againMs = AGAIN_MS;
     // The server sees us at another port.
-    if (this.isOn) this.#env.onTurned(nowMs, true);
+    if (this.isOn) this.#env.onTurned(nowMs, true, null);
     this.handleTimer(nowMs);
   }
 
@@ -237,7 +237,7 @@ export class Detour {
     this.counters.turns += 1;
     this.#env.datapath.setDetour(true);
     this.#env.log("warn", "detour", { on: true, server: this.#env.link.names[this.#index] ?? "", why: "no i3 server answers over UDP", remedy: "Nothing needs to be done: packets go by TCP as long as this network lets no UDP through. That is slower." });
-    this.#env.onTurned(nowMs, true);
+    this.#env.onTurned(nowMs, true, null);
   }
 
   /** The next server is tried after a while. */
@@ -245,7 +245,7 @@ export class Detour {
     const name = this.#env.link.names[this.#index] ?? "";
     this.counters.failed += 1;
     this.#env.link.disconnect();
-    if (this.#state === "detour") this.#turnOff(nowMs, `the connection to ${name} is lost: ${why}`);
+    if (this.#state === "detour") this.#turnOff(nowMs, `the connection to ${name} is lost: ${why}`, null);
     else if (!this.#told.has(this.#index)) {
       this.#told.add(this.#index);
       this.#env.log("warn", "detour-failed", { server: name, why, remedy: "No i3 server answers over UDP, and this one takes no connection by TCP either; it is tried again all the time." });
@@ -263,17 +263,17 @@ export class Detour {
   }
 
   /** UDP works. */
-  #leave(nowMs: number): void {
-    this.#turnOff(nowMs, "a server answers over UDP again");
+  #leave(nowMs: number, answered: Locator): void {
+    this.#turnOff(nowMs, "a server answers over UDP again", answered);
     this.#state = "lingering";
     this.#sinceMs = nowMs;
     this.#stopAsking();
   }
 
-  #turnOff(nowMs: number, why: string): void {
+  #turnOff(nowMs: number, why: string, answered: Locator | null): void {
     this.#env.datapath.setDetour(false);
     this.#env.log("info", "detour", { on: false, why });
-    this.#env.onTurned(nowMs, false);
+    this.#env.onTurned(nowMs, false, answered);
   }
 
   /** As at the start. */

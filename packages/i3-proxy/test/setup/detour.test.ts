@@ -35,7 +35,7 @@ class Bed {
       setDetour: (isOn) => void this.note(isOn ? "on" : "off"), takeDetoured: (datagrams) => void this.taken.push(...datagrams),
     },
     randomBytes: (length) => Uint8Array.from({ length }, (_, i) => (i === 0 ? (this.#nonces += 1) : i === 1 ? this.#nonces >> 8 : 0)), servers: () => [S1, S2],
-    onTurned: (_, isOn) => void this.note(`turned ${isOn}`), log: (level, event, { server = "", why }) => void this.note(`${level} ${event} ${server as string} ${why as string}`.replace("  ", " ")),
+    onTurned: (_, isOn, answered) => void this.note(`turned ${isOn}${answered === null ? "" : ` by ${answered.address.at(-1)}`}`), log: (level, event, { server = "", why }) => void this.note(`${level} ${event} ${server as string} ${why as string}`.replace("  ", " ")),
   });
 
   note(what: string): void {
@@ -57,8 +57,8 @@ class Bed {
   }
 
   /** A PONG of a server that answers another question. */
-  pong(nonce: Uint8Array = new Uint8Array(8).fill(0xee)): boolean {
-    return this.detour.handlePong(this.nowMs, nonce);
+  pong(nonce: Uint8Array = new Uint8Array(8).fill(0xee), from = S1): boolean {
+    return this.detour.handlePong(this.nowMs, from, nonce);
   }
 
   /** On the detour since now. */
@@ -195,8 +195,8 @@ describe("on the detour", () => {
     bed.live(15_000);
     expect(bed.pong()).toBe(false);
     expect(bed.detour.isOn).toBe(true);
-    expect(bed.pong(bed.asked[1]?.nonce)).toBe(true);
-    expect(bed.take()).toEqual(["19000 off", "19000 info detour a server answers over UDP again", "19000 turned false"]);
+    expect(bed.pong(bed.asked[1]?.nonce, S2)).toBe(true);
+    expect(bed.take()).toEqual(["19000 off", "19000 info detour a server answers over UDP again", "19000 turned false by 2"]);
     bed.detour.handleUpcall({ kind: "detour", locator: S1, bytes: Uint8Array.of(0x11) });
     expect([bed.sent, bed.straight.length]).toEqual([[], 1]);
     for (let i = 0; i < 9; i += 1) {
@@ -234,8 +234,8 @@ describe("on the detour", () => {
 
   it("an answer over UDP to what others have asked there ends it, too", () => {
     bed.live(5_000);
-    bed.detour.handleUdp(bed.nowMs);
-    expect(bed.take()).toEqual(["9000 off", "9000 info detour a server answers over UDP again", "9000 turned false"]);
+    bed.detour.handleUdp(bed.nowMs, S2);
+    expect(bed.take()).toEqual(["9000 off", "9000 info detour a server answers over UDP again", "9000 turned false by 2"]);
   });
 
   it("a move makes the WebSocket anew at once, and the ring hears of it when it is open; what goes meanwhile goes by UDP", () => {
@@ -263,7 +263,7 @@ describe("on the detour", () => {
     bed.detour.handlePlaces(bed.nowMs, [THERE]);
     bed.run(20);
     expect(bed.pong(bed.asked[0]?.nonce)).toBe(true);
-    expect(bed.take()).toEqual(["9000 disconnect", "9000 connect 0", "9020 off", "9020 info detour a server answers over UDP again", "9020 turned false"]);
+    expect(bed.take()).toEqual(["9000 disconnect", "9000 connect 0", "9020 off", "9020 info detour a server answers over UDP again", "9020 turned false by 1"]);
   });
 
   it("a thousand moves in a minute make four WebSockets a second at most, and the last one from where it ended", () => {
