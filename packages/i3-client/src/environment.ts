@@ -29,6 +29,8 @@ export type ClientEvent =
   | { readonly kind: "moved"; readonly server: Locator }
   /** Packets to servers leave by this interface now, since none answered by the one before, or an earlier one answers again; 0: by the system's choice again. */
   | { readonly kind: "uplink"; readonly interfaceIndex: number }
+  /** While servers answer by TCP: this one has answered over UDP, by the interface that is in use. */
+  | { readonly kind: "udp"; readonly server: Locator }
   | { readonly kind: "trigger-live"; readonly id: Uint8Array; readonly server: Locator }
   /** It may be gone: its server died, or nothing was acknowledged for its whole life. Work on it goes on. */
   | { readonly kind: "trigger-lost"; readonly id: Uint8Array; readonly why: string }

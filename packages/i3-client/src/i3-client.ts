@@ -73,6 +73,7 @@ export class I3Client {
   readonly #asking = new Pace(MOVED_EVERY_MS);
   readonly #moving = new Pace(MOVED_EVERY_MS);
   #movedBy: Locator | null = null;
+  #isDetoured = false;
   #nowMs = 0;
   #firstHop: Locator | null = null;
 
@@ -105,7 +106,11 @@ export class I3Client {
     this.#nearIds = new NearIds(environment, owner);
     this.#servers = new Servers(environment, (locator) => this.#triggers.isNeeded(locator) || this.#paths.isNeeded(locator), (locator) => this.#paths.isCarriedBy(locator));
     this.#uplinks = new Uplinks(environment, {
-      servers: () => this.#servers.nearestFirst(), isSilent: () => this.#servers.isSilent, roundTripMs: () => this.#servers.roundTripMs(), heard: (nowMs) => this.#servers.heard(nowMs),
+      servers: () => this.#servers.nearestFirst(), isSilent: () => this.#servers.isSilent || this.#isDetoured, roundTripMs: () => this.#servers.roundTripMs(),
+      heard: (nowMs, server) => {
+        this.#servers.heard(nowMs);
+        if (this.#isDetoured) this.#events.push({ kind: "udp", server });
+      },
       changed: (nowMs, interfaceIndex, leads) => {
         this.#servers.askAnew(nowMs, leads);
         this.#settle(nowMs);
@@ -183,6 +188,12 @@ export class I3Client {
   /** The interfaces by which this host sends, those that the system prefers first: servers are sought by all of them when none answers. @default none, the system chooses alone */
   setUplinks(nowMs: number, places: readonly UplinkPlace[]): void {
     this.#uplinks.setPlaces(nowMs, places);
+  }
+
+  /** Servers answer by TCP from now on (docs/wire.md §10), or do not: an interface by which they answer over UDP is sought meanwhile. */
+  setDetoured(nowMs: number, isDetoured: boolean): void {
+    this.#isDetoured = isDetoured;
+    this.#uplinks.look(nowMs);
   }
 
   /** Packets go by UDP again, and this server has answered so: those of the other family have by TCP, which says nothing of UDP, and count as dead. */

@@ -1,6 +1,6 @@
 /**
  * By which interface this host's packets go to its servers. The system chooses, by its routes, and goes on choosing an interface that has died behind the
- * machine: when no server answers any more, they are asked by every interface, and what answers is used.
+ * machine: when no server answers over UDP any more, they are asked by every interface, and what answers is used.
  *
  *     the choice ──no server answers──► search: by every interface, and as chosen ──one answers, the choice does not──► that one is the choice
  *         ▲  ▲                              └── a server answers as chosen: only some have died
@@ -61,12 +61,12 @@ interface Search {
 export interface UplinksOwner {
   /** The best first. */
   servers(): readonly Locator[];
-  /** Whether a server has left a question unanswered, and none has answered since it was asked. */
+  /** Whether a server has left a question unanswered, and none has answered since it was asked; or they are reached by TCP only. */
   isSilent(): boolean;
   /** To the nearest server, ms. */
   roundTripMs(): number;
-  /** A server has answered as chosen. */
-  heard(nowMs: number): void;
+  /** A server has answered as chosen, over UDP. */
+  heard(nowMs: number, server: Locator): void;
   /** Packets that name no interface leave by another one now. `leads`: whether it leads to a server, as far as addresses tell. */
   changed(nowMs: number, interfaceIndex: number, leads: (server: Locator) => boolean): void;
 }
@@ -109,7 +109,7 @@ export class Uplinks {
     const asked = this.#asked.get(key);
     if (asked === undefined || !sameLocator(asked.server, from)) return false;
     this.#asked.delete(key);
-    if (asked.interfaceIndex === null) this.#owner.heard(nowMs);
+    if (asked.interfaceIndex === null) this.#owner.heard(nowMs, from);
     else this.#count(asked.interfaceIndex, asked.round);
     return true;
   }
@@ -225,6 +225,6 @@ export class Uplinks {
     }
     this.counters.asked += 1;
     const locator = place === null ? server : { ...server, interfaceIndex: place.interfaceIndex };
-    this.#environment.datapath.send([{ locator, bytes: encodeControl({ type: "PING" }, nonce) }]);
+    this.#environment.datapath.send([{ locator, bytes: encodeControl({ type: "PING" }, nonce), isStraight: true }]);
   }
 }

@@ -304,6 +304,7 @@ export class Proxy {
   /** The ring has another way to us. On the detour nobody outside sees us, though peers that are near may. */
   #handleDetour(nowMs: number, isOn: boolean, answered: Locator | null): void {
     this.#own.setOutside(!isOn);
+    this.client.setDetoured(nowMs, isOn);
     if (answered !== null) this.client.leftDetour(nowMs, answered);
     this.client.renewTriggers(nowMs, true);
     this.setups.hip?.straight.handleDetour(nowMs, isOn);
@@ -524,6 +525,7 @@ export class Proxy {
         this.#env.log("info", "seen-elsewhere", { server: locatorText(event.server), why: "a NAT before this host has given it another address or port" });
         this.setups.hip?.straight.handleMoved(nowMs);
         return;
+      case "udp": return this.detour?.handleUdp(nowMs, event.server);
       case "uplink": return this.#tellUplink(event.interfaceIndex);
       case "trigger-lost": break;
     }

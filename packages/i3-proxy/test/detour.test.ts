@@ -5,7 +5,7 @@ import { FallbackCore, type FallbackConnection, type ServerCore } from "@i3/i3-s
 import { describe, expect, it, vi } from "vitest";
 
 import type { DetourLink } from "../src/setup/detour.js";
-import { addHost, bookOf, World, type Host, type Node } from "../../../test/sim/world.js";
+import { addHost, bookOf, World, type Host, type Node, type Uplink } from "../../../test/sim/world.js";
 import { addressOf, packet4, roundTrip, textOf } from "./traffic.js";
 
 const LAPTOP = "198.51.100.1";
@@ -87,8 +87,11 @@ class Tcp implements DetourLink {
   }
 }
 
-/** @param isNear UDP between the two hosts gets through nevertheless, as in one house */
-function bed(isBlocked: boolean, isNear = false) {
+/**
+ * @param isNear UDP between the two hosts gets through nevertheless, as in one house
+ * @param secondAddress of another interface of the laptop
+ */
+function bed(isBlocked: boolean, isNear = false, secondAddress?: string) {
   const net = { isBlocked };
   const isLaptop = (address: Uint8Array): boolean => sameBytes(address, Uint8Array.of(198, 51, 100, 1));
   const world = new World({ delayBetweenMs: (a, b) => (net.isBlocked && (isLaptop(a) || isLaptop(b)) && !(isNear && a[0] === b[0]) ? 1e12 : 10) });
@@ -97,7 +100,7 @@ function bed(isBlocked: boolean, isNear = false) {
   const [one, two] = [generateHostIdentity(), generateHostIdentity()];
   const tcp = new Tcp(world, ring[0] as Node);
   const options = { servers: ring, security: "esp", shortcut: true } as const;
-  const laptop = addHost(world, LAPTOP, { ...options, identity: one, book: bookOf({ "home.i3": two }), detourLink: tcp });
+  const laptop = addHost(world, LAPTOP, { ...options, identity: one, book: bookOf({ "home.i3": two }), detourLink: tcp, ...(secondAddress !== undefined && { secondAddress }) });
   const home = addHost(world, HOME, { ...options, identity: two, book: bookOf({ "laptop.i3": one }) });
   tcp.host = laptop;
   return { world, ring, tcp, laptop, home, net };
@@ -260,5 +263,55 @@ describe("a host that has only TCP", () => {
     world.run(120_000);
     expect(laptop.node.log.filter(({ event }) => event.startsWith("detour")).map(({ event }) => event)).toEqual(["detour-failed"]);
     expect(laptop.proxy.client.firstHop()).toBe(null);
+  });
+});
+
+describe("a host of two interfaces that has only TCP", () => {
+  /** By neither UDP gets through, for half a minute. */
+  function detoured(): ReturnType<typeof bed> & { readonly uplinks: readonly Uplink[]; readonly lines: () => readonly unknown[] } {
+    const made = bed(false, false, "198.51.101.1");
+    const { world, laptop, home } = made;
+    const { uplinks } = laptop.node;
+    for (const uplink of uplinks) uplink.isDead = true;
+    world.run(30_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));
+    world.run(30_000);
+    expect([turns(laptop), laptop.proxy.isReady(world.nowMs)]).toEqual([[true], true]);
+    return { ...made, uplinks, lines: () => laptop.node.log.filter(({ event }) => event === "uplink").map(({ fields }) => fields["interface"] ?? "system") };
+  }
+
+  it("goes by UDP within three seconds of when the interface lets it through that the system does not prefer", () => {
+    const { world, laptop, home, uplinks, lines } = detoured();
+    const { asked } = laptop.proxy.client.uplinkCounters;
+    world.run(60_000);
+    expect(laptop.proxy.client.uplinkCounters.asked - asked).toBeLessThan(60 * 8);
+    (uplinks[1] as Uplink).isDead = false;
+    world.run(3_000);
+    expect([turns(laptop), lines()]).toEqual([[true, false], [2]]);
+    // The interface that is chosen then is asked at once, and answers after a round trip.
+    const [chosenMs, leftMs] = ["uplink", "detour"].map((name) => laptop.node.log.findLast(({ event }) => event === name)?.atMs ?? 0) as [number, number];
+    expect(leftMs - chosenMs).toBeLessThanOrEqual(20);
+    const outBefore = laptop.proxy.detour?.counters.out;
+    expect(roundTrip(world, laptop, home, "home.i3", "hello")).not.toMatchObject({ back: "nothing" });
+    expect(laptop.proxy.detour?.counters.out).toBe(outBefore);
+  });
+
+  it("and when the one does that it uses, which stays", () => {
+    const { world, laptop, uplinks, lines } = detoured();
+    world.run(60_000);
+    (uplinks[0] as Uplink).isDead = false;
+    world.run(1_500);
+    expect([turns(laptop), lines()]).toEqual([[true, false], []]);
+  });
+
+  it("and when the other one does after that which it has chosen has died too", () => {
+    const { world, laptop, uplinks, lines } = detoured();
+    (uplinks[1] as Uplink).isDead = false;
+    world.run(30_000);
+    (uplinks[1] as Uplink).isDead = true;
+    world.run(60_000);
+    expect([turns(laptop), lines()]).toEqual([[true, false, true], [2]]);
+    (uplinks[0] as Uplink).isDead = false;
+    world.run(3_000);
+    expect([turns(laptop), lines()]).toEqual([[true, false, true, false], [2, 1]]);
   });
 });
