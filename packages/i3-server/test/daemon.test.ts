@@ -246,7 +246,7 @@ describe("one daemon", () => {
     await run("--config", file).ready();
     const { status, line } = await failure("--config", file);
     expect(status).toBe(1);
-    expect(line).toMatch(/^i3-server: UDP port \d+ is in use.*choose another port.*stopped.* for 3 s\.$/);
+    expect(line).toMatch(/^i3-server: UDP port \d+ is in use.*choose another port.*stopped.* for up to 4 s\.$/);
   });
 
   it("names file and line of a bad configuration, and refuses wrong arguments", async () => {
