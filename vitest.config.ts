@@ -1,4 +1,4 @@
-// Three projects: unit (parallel), system (daemons in network namespaces, one file after the other), fuzz (bounded time).
+// Three projects: unit (parallel), system (daemons in network namespaces, one file after the other; npm test runs two at once of those that judge no times: scripts/test-projects.mjs), fuzz (bounded time).
 // Tests import the TypeScript sources: each `exports` entry of packages/* is an alias for the source it is built from.
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';

@@ -74,13 +74,17 @@ const GRACE_MS = 10_000;
 
 /**
  * Runs a program in a process group of its own, with our stdout and stderr, and ends the whole group at the deadline or
- * when we are told to end, or when it is stuck.
- * @param {string} command @param {string[]} args @param {{ env?: NodeJS.ProcessEnv, cwd?: string, limitMs: number, watch?: Watch }} options
+ * when we are told to end, or when it is stuck. With `isPiped` it sees no terminal: what it writes may stand between others' lines.
+ * @param {string} command @param {string[]} args
+ * @param {{ env?: NodeJS.ProcessEnv, cwd?: string, isPiped?: boolean, limitMs: number, watch?: Watch }} options
  * @returns {Promise<{ status: number, timedOut: boolean, interrupted: boolean, stuck: boolean }>}
  */
-export function runStage(command, args, { limitMs, watch, ...options }) {
+export function runStage(command, args, { limitMs, watch, isPiped = false, ...options }) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { ...options, stdio: ['ignore', 'inherit', 'inherit'], detached: true });
+    const output = isPiped ? 'pipe' : 'inherit';
+    const child = spawn(command, args, { ...options, stdio: ['ignore', output, output], detached: true });
+    child.stdout?.pipe(process.stdout, { end: false });
+    child.stderr?.pipe(process.stderr, { end: false });
     let timedOut = false;
     let interrupted = false;
     let stuck = false;

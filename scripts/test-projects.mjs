@@ -15,16 +15,26 @@ export const TEST_PROJECTS = {
   unit: ['packages/*/test/**/*.test.ts', 'bench/test/**/*.test.ts', 'test/sim/**/*.test.ts', 'scripts/test/**/*.test.mjs'],
 };
 
+/** Files of `system` that judge no times, so that two of them may run at once. What is not here has the machine to itself. */
+const BESIDE = [
+  'packages/i3-proxy/test/io/*.netns.test.ts',
+  'test/interop/*.test.ts',
+  'test/netns/test/{emulator-core,enter,firewall,nat,nat-kinds,nat-paths,plan,recipes,topology}.test.ts',
+  'test/system/{access,examples,first-use,own-key,rekeying,server-list,services,wrong-keys,zones}.test.ts',
+  'test/system/{guard,programs,start}-*.test.ts',
+];
+
 /** Directories whose files no rule and no stage looks at. */
 export const IGNORED_DIRECTORIES = new Set(['node_modules', 'dist', 'build', '.git', 'results', 'coverage']);
 
 /**
- * A regular expression for a glob of stars and literal text, which is all the tables here use.
+ * A regular expression for a glob of stars, literal text, and words with commas in braces, which is all the tables here use.
  * @param {string} glob
  */
 export function globToRegExp(glob) {
   const source = glob
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replace(/[.+^$()|[\]\\]/g, '\\$&')
+    .replace(/\{([^}]*)\}/g, (_, words) => `(?:${words.replaceAll(',', '|')})`)
     .replace(/\*\*\//g, '\u0000')
     .replace(/\*/g, '[^/]*')
     .replace(/\u0000/g, '(?:.*/)?');
@@ -38,6 +48,22 @@ export function globToRegExp(glob) {
  */
 export function projectOf(file) {
   return Object.entries(TEST_PROJECTS).find(([, globs]) => globs.some((glob) => globToRegExp(glob).test(file)))?.[0];
+}
+
+/**
+ * The files of `system` in the order in which they run: two lists at once, and then one that has the machine to itself.
+ * @param {readonly string[]} files all files below the root
+ * @returns {{ lanes: [string[], string[]], alone: string[] }}
+ */
+export function systemLanes(files) {
+  const system = files.filter((file) => projectOf(file) === 'system');
+  const beside = system.filter((file) => BESIDE.some((glob) => globToRegExp(glob).test(file)));
+  // Dealt out as A B B A: long files have long ones beside them in the alphabet.
+  const isFirst = (/** @type {number} */ index) => index % 4 === 0 || index % 4 === 3;
+  return {
+    lanes: [beside.filter((_, index) => isFirst(index)), beside.filter((_, index) => !isFirst(index))],
+    alone: system.filter((file) => !beside.includes(file)),
+  };
 }
 
 /**

@@ -4,7 +4,7 @@
 import { fuzz } from './fuzz.mjs';
 import { PrepareError } from './prepare-error.mjs';
 import { prepare } from './prepare.mjs';
-import { runProject } from './vitest-stage.mjs';
+import { runProject, runSystem } from './vitest-stage.mjs';
 
 const HELP = `Usage: npm test -- [--only STAGES] [FILTER]... [VITEST OPTION]...
 
@@ -47,6 +47,7 @@ async function runOne(stage, args) {
     return { ...(await lint()), skipped: [] };
   }
   if (stage === 'fuzz') return fuzz({ seconds: FUZZ_SECONDS, files: args, limitMs: remainingMs() });
+  if (stage === 'system' && args.length === 0) return runSystem({ limitMs: remainingMs });
   // With a filter of files or names a project may well be left without tests.
   const options = { args, limitMs: remainingMs(), emptyIsFine: args.length > 0 };
   const counts = await runProject(/** @type {'unit' | 'system'} */ (stage), options);

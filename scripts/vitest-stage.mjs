@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ROOT } from './prepare.mjs';
 import { runStage } from './processes.mjs';
+import { listFiles, systemLanes } from './test-projects.mjs';
 import { processTicks, Watchdog } from './watchdog.mjs';
 
 const SANDBOX = 'test/netns/enter.mjs';
@@ -21,7 +22,7 @@ const readProgress = (file) => (existsSync(file) ? readFileSync(file, 'utf8') : 
 /**
  * Runs a program that writes its progress to a file, and ends it when it is stuck.
  * @param {string} command @param {string[]} args
- * @param {{ env: NodeJS.ProcessEnv, cwd?: string, limitMs: number, progressFile: string, everyMs?: number, quietMs?: number }} options
+ * @param {{ env: NodeJS.ProcessEnv, cwd?: string, isPiped?: boolean, limitMs: number, progressFile: string, everyMs?: number, quietMs?: number }} options
  */
 export async function runWatched(command, args, { progressFile, everyMs = LOOK_EVERY_MS, quietMs = MAX_QUIET_MS, ...options }) {
   const watchdog = new Watchdog({ limit: Math.ceil(quietMs / everyMs), everyMs });
@@ -33,10 +34,10 @@ export async function runWatched(command, args, { progressFile, everyMs = LOOK_E
 /**
  * Runs a vitest project; what goes wrong outside a test (a crash, no test at all, the time limit) becomes a failed entry.
  * @param {'unit' | 'system' | 'fuzz'} project
- * @param {{ args?: string[], env?: NodeJS.ProcessEnv, limitMs: number, emptyIsFine?: boolean }} options
+ * @param {{ args?: string[], env?: NodeJS.ProcessEnv, isPiped?: boolean, limitMs: number, emptyIsFine?: boolean }} options
  * @returns {Promise<Counts & { interrupted: boolean }>}
  */
-export async function runProject(project, { args = [], env = process.env, limitMs, emptyIsFine = false }) {
+export async function runProject(project, { args = [], env = process.env, isPiped = false, limitMs, emptyIsFine = false }) {
   const sandbox = project === 'system' ? [SANDBOX, '--', process.execPath] : [];
   if (sandbox.length > 0 && !existsSync(path.join(ROOT, SANDBOX))) {
     return { passed: 0, failed: [`${project}: ${SANDBOX} is not there`], skipped: [], interrupted: false };
@@ -50,6 +51,7 @@ export async function runProject(project, { args = [], env = process.env, limitM
     const { status, timedOut, interrupted, stuck, lastTest } = await runWatched(process.execPath, [...sandbox, ...vitest, ...reporters, ...args], {
       cwd: ROOT,
       env: { ...env, I3_COUNTS_FILE: countsFile, I3_PROGRESS_FILE: progressFile },
+      isPiped,
       limitMs,
       progressFile,
     });
@@ -69,3 +71,23 @@ export async function runProject(project, { args = [], env = process.env, limitM
     rmSync(directory, { recursive: true, force: true });
   }
 }
+
+/**
+ * Runs the whole system project: two lists of files at once, each in a sandbox of its own, then those that need the machine for themselves.
+ * @param {{ limitMs: () => number }} options
+ * @returns {Promise<Counts & { interrupted: boolean }>}
+ */
+export async function runSystem({ limitMs }) {
+  const { lanes, alone } = systemLanes(listFiles(ROOT));
+  const beside = await Promise.all(lanes.map((args) => runProject('system', { args, isPiped: true, limitMs: limitMs() })));
+  if (beside.some(({ interrupted }) => interrupted)) return sum(beside);
+  return sum([...beside, await runProject('system', { args: alone, limitMs: limitMs() })]);
+}
+
+/** @param {(Counts & { interrupted: boolean })[]} parts */
+const sum = (parts) => ({
+  passed: parts.reduce((passed, part) => passed + part.passed, 0),
+  failed: parts.flatMap(({ failed }) => failed),
+  skipped: parts.flatMap(({ skipped }) => skipped),
+  interrupted: parts.some(({ interrupted }) => interrupted),
+});

@@ -1,6 +1,7 @@
 // @ts-check
+import path from 'node:path';
 import { expect, test } from 'vitest';
-import { projectOf, sourceExports } from '../test-projects.mjs';
+import { listFiles, projectOf, sourceExports, systemLanes } from '../test-projects.mjs';
 
 test.each([
   ['packages/hip/test/r1.test.ts', 'unit'],
@@ -16,6 +17,16 @@ test.each([
   ['other/packages/hip/test/r1.test.ts', undefined],
 ])('%s belongs to %s', (file, project) => {
   expect(projectOf(file)).toBe(project);
+});
+
+test('every system file runs once: two lists at once for those that judge no times, and then the others', () => {
+  const files = listFiles(path.join(import.meta.dirname, '../..')).filter((file) => projectOf(file) === 'system');
+  const { lanes, alone } = systemLanes(files);
+  expect([...lanes.flat(), ...alone].sort()).toEqual(files);
+  for (const lane of lanes) expect(lane.length).toBeGreaterThan(10);
+  expect(alone).toContain('test/system/failure-servers.test.ts');
+  expect(lanes.flat()).toContain('test/system/programs-ftp.test.ts');
+  expect(lanes.flat()).toContain('test/netns/test/nat-kinds.test.ts');
 });
 
 test('an exports map gives the sources that tests import', () => {

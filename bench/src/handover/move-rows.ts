@@ -48,7 +48,8 @@ export async function moveRows(plan: Plan): Promise<readonly Row[]> {
   return rows;
 }
 
-async function measure({ runs }: Plan, move: Move, name: SubjectName, roundTripMs: number): Promise<Measured> {
+async function measure(plan: Plan, move: Move, name: SubjectName, roundTripMs: number): Promise<Measured> {
+  const runs = name === "ours" ? plan.runs : plan.othersRuns;
   const seen: Seen[] = [];
   let plainMs = NaN;
   while (seen.length < runs) {
