@@ -14,9 +14,11 @@ import { DATA_FIRST_BYTE, isBetweenServers, parseDataHeader } from "@i3/datapath
 import { remember } from "../remember.js";
 import { mayBeNamed } from "../ring/named-places.js";
 import { networkOf, sourceOf } from "../triggers/source-rate.js";
+import { Allowance } from "./allowance.js";
 import {
-  ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST,
-  HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST, HANDSHAKES_PER_SOURCE_PER_SECOND, IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_RATED_SOURCES, MAX_WAITING_BYTES,
+  ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST,
+  HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST, HANDSHAKES_PER_SOURCE_PER_SECOND, IDLE_MS, LEAST_REST_MS, MAX_CONNECTIONS,
+  MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_RATED_SOURCES, MAX_WAITING_BYTES, STRANGERS_BURST, STRANGERS_PER_SECOND,
 } from "./limits.js";
 
 export interface FallbackCounters {
@@ -35,7 +37,11 @@ export interface FallbackCounters {
   misused: number;
   /** To or from somebody who is no server of the ring. */
   strangers: number;
+  /** WebSockets that were closed, for too much came for them from these. */
+  flooded: number;
   rate: number;
+  /** How often nothing was read of a host for a moment, since it said too much. */
+  rests: number;
   /** More waits for a host than it takes. */
   queueFull: number;
   /** The system did not send. */
@@ -52,7 +58,7 @@ export interface FallbackInit {
 }
 
 export class FallbackCore {
-  readonly counters: FallbackCounters = { connections: 0, refused: 0, slow: 0, idle: 0, fromHosts: 0, toHosts: 0, malformed: 0, misused: 0, strangers: 0, rate: 0, queueFull: 0, ioErrors: 0 };
+  readonly counters: FallbackCounters = { connections: 0, refused: 0, slow: 0, idle: 0, fromHosts: 0, toHosts: 0, malformed: 0, misused: 0, strangers: 0, flooded: 0, rate: 0, rests: 0, queueFull: 0, ioErrors: 0 };
   readonly #init: FallbackInit;
   readonly #own: readonly Locator[];
   readonly #ofSources = new Admitted(MAX_CONNECTIONS_PER_SOURCE, HANDSHAKES_PER_SOURCE_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST);
@@ -137,12 +143,15 @@ interface Shares {
 
 export class FallbackConnection {
   readonly #shares: Shares;
-  readonly #datagrams = new TokenBucket(DATAGRAMS_PER_SECOND, DATAGRAMS_BURST);
+  readonly #messages = new Allowance(DATAGRAMS_PER_SECOND, DATAGRAMS_BURST, LEAST_REST_MS);
+  readonly #bytes = new Allowance(BYTES_PER_SECOND, BYTES_BURST, LEAST_REST_MS);
+  readonly #ofStrangers = new TokenBucket(STRANGERS_PER_SECOND, STRANGERS_BURST);
   readonly #control = new TokenBucket(CONTROL_PER_SECOND, CONTROL_BURST);
   /** Named to this host by servers, by locator. */
   readonly #named = new Map<string, true>();
   #isOpen = false;
   #isClosed = false;
+  #isFlooded = false;
   #malformed = 0;
   #endMs: number;
 
@@ -181,12 +190,32 @@ export class FallbackConnection {
     return this.#malformed >= MAX_MALFORMED;
   }
 
+  /** Whether it is to be closed, for so much comes for it from strangers that its port is better closed. */
+  get isFlooded(): boolean {
+    return this.#isFlooded;
+  }
+
+  /** So many bytes have come by its TCP connection, whatever they are. */
+  heard(nowMs: number, bytes: number): void {
+    this.#bytes.spend(nowMs, bytes);
+  }
+
+  /** A PING or PONG of WebSockets, which nobody answers. */
+  pinged(nowMs: number): void {
+    this.#messages.spend(nowMs, 1);
+  }
+
+  /** For how long, in ms, nothing is to be read from the host; 0: it may go on. */
+  restMs(nowMs: number): number {
+    return Math.max(this.#messages.restMs(nowMs), this.#bytes.restMs(nowMs));
+  }
+
   /** A message of the host: the datagram that leaves by its socket, and where to; null: none does. */
   fromHost(nowMs: number, message: Uint8Array): DetourFrame | null {
     const { counters } = this.#shares;
     if (!this.#isOpen || this.#isClosed || this.isMisused) return null;
     // First, and whatever it holds: to look at it costs as much as to send it.
-    if (!takeFor(this.#datagrams, nowMs, message.length)) {
+    if (!this.#messages.spend(nowMs, packetsOf(message.length))) {
       counters.rate += 1;
       return null;
     }
@@ -213,8 +242,9 @@ export class FallbackConnection {
   fromRing(nowMs: number, from: Locator, bytes: Uint8Array, waitingBytes: number): Uint8Array | null {
     const { counters } = this.#shares;
     if (!this.#isOpen || this.#isClosed) return null;
-    if (!isControl(bytes) && !isData(bytes)) counters.malformed += 1;
-    else if (!this.#knows(nowMs, from)) counters.strangers += 1;
+    if (this.#isFlooded) return null;
+    if (!this.#knows(nowMs, from)) this.#refuse(nowMs, "strangers");
+    else if (!isControl(bytes) && !isData(bytes)) this.#refuse(nowMs, "malformed");
     else if (waitingBytes + bytes.length > MAX_WAITING_BYTES) counters.queueFull += 1;
     else {
       if (isControl(bytes)) this.#learn(nowMs, from, bytes);
@@ -222,6 +252,15 @@ export class FallbackConnection {
       return encodeDetourFrame({ locator: from, bytes });
     }
     return null;
+  }
+
+  /** What came to the host's socket. */
+  #refuse(nowMs: number, why: "strangers" | "malformed"): void {
+    const { counters } = this.#shares;
+    counters[why] += 1;
+    if (this.#ofStrangers.take(nowMs)) return;
+    this.#isFlooded = true;
+    counters.flooded += 1;
   }
 
   #frameOf(message: Uint8Array): DetourFrame | null {
@@ -242,7 +281,8 @@ export class FallbackConnection {
   #mayPass(nowMs: number, bytes: Uint8Array): boolean {
     const { control, datagrams } = this.#shares;
     if (isControl(bytes) && !(this.#control.take(nowMs) && control.take(nowMs))) return false;
-    return takeFor(datagrams, nowMs, bytes.length);
+    for (let left = packetsOf(bytes.length); left > 0; left -= 1) if (!datagrams.take(nowMs)) return false;
+    return true;
   }
 
   #knows(nowMs: number, locator: Locator): boolean {
@@ -262,10 +302,7 @@ export class FallbackConnection {
 }
 
 /** One for each packet of usual size that begins. */
-function takeFor(bucket: TokenBucket, nowMs: number, bytes: number): boolean {
-  for (let left = Math.max(1, bytes); left > 0; left -= FULL_BYTES) if (!bucket.take(nowMs)) return false;
-  return true;
-}
+const packetsOf = (bytes: number): number => Math.max(1, Math.ceil(bytes / FULL_BYTES));
 
 const isControl = (bytes: Uint8Array): boolean => bytes[0] === CONTROL_FIRST_BYTE;
 

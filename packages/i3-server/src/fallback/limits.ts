@@ -21,9 +21,14 @@ export const HANDSHAKE_MS = 10_000;
 export const IDLE_MS = 90_000;
 /** Longer messages count as several: what a packet of an Ethernet fills, with its frame. */
 export const FULL_BYTES = 1_500;
-/** Messages of one host, whatever they hold: 60 Mbit/s of full ones. */
+/** Messages of one host, whatever they hold: 60 Mbit/s of full ones. PINGs and PONGs of WebSockets count too. */
 export const DATAGRAMS_PER_SECOND = 5_000;
 export const DATAGRAMS_BURST = 5_000;
+/** Bytes of one host's TCP connection, so TLS and frames too: what so many full messages take, each in a TLS record of its own. */
+export const BYTES_PER_SECOND = 8_000_000;
+export const BYTES_BURST = 8_000_000;
+/** Nothing is read of a host that has used up either: TCP pushes back. */
+export const LEAST_REST_MS = 20;
 /** Of all hosts. */
 export const ALL_DATAGRAMS_PER_SECOND = 20_000;
 /**
@@ -35,6 +40,12 @@ export const CONTROL_BURST = 200;
 export const ALL_CONTROL_PER_SECOND = 1_000;
 /** From one host, over the life of its connection. */
 export const MAX_MALFORMED = 1_000;
+/**
+ * Of what comes to one host's UDP port, from others than servers or malformed; then its WebSocket is closed, and the port with it: only the kernel drops
+ * for nothing. A server that the host does not know of may send data for a second, when the ring has just changed.
+ */
+export const STRANGERS_PER_SECOND = 200;
+export const STRANGERS_BURST = 5_000;
 /** On their way to one host. More would only make them late. */
 export const MAX_WAITING_BYTES = 256 * 1024;
 /** Servers that were named to one host. */

@@ -148,6 +148,10 @@ class Host {
   #webSocket: WebSocket | undefined;
   #udp: UdpSocket | undefined;
   #isEnded = false;
+  /** While nothing is read. */
+  #rest: NodeJS.Timeout | undefined;
+  /** Bytes of {@link socket} that were counted. */
+  #read = 0;
   /** Of those heard lately, by address and port as node says them: parsing costs more than the rest. */
   readonly #origins = new Map<string, Locator>();
 
@@ -186,17 +190,42 @@ class Host {
     this.#webSocket = webSocket;
     webSocket.on("error", () => this.end());
     webSocket.on("close", () => this.end());
-    webSocket.on("message", (data, isBinary) => this.#fromHost(data, isBinary));
+    webSocket.on("message", (data, isBinary) => {
+      this.#fromHost(data, isBinary);
+      this.#restIfDue();
+    });
+    for (const kind of ["ping", "pong"]) {
+      webSocket.on(kind, () => {
+        this.connection.pinged(this.#nowMs());
+        this.#restIfDue();
+      });
+    }
     this.connection.opened(this.#nowMs());
   }
 
   end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
+    clearTimeout(this.#rest);
     this.connection.closed();
     this.#webSocket?.terminate();
     this.#udp?.close();
     this.socket.destroy();
+  }
+
+  /** Reads nothing for a moment when the host has said too much: TCP pushes back. */
+  #restIfDue(): void {
+    const [nowMs, { bytesRead }] = [this.#nowMs(), this.socket];
+    this.connection.heard(nowMs, bytesRead - this.#read);
+    this.#read = bytesRead;
+    const restMs = this.connection.restMs(nowMs);
+    if (restMs === 0 || this.#isEnded || this.#rest !== undefined) return;
+    this.core.counters.rests += 1;
+    this.#webSocket?.pause();
+    this.#rest = setTimeout(() => {
+      this.#rest = undefined;
+      this.#webSocket?.resume();
+    }, restMs).unref();
   }
 
   #fromHost(data: RawData, isBinary: boolean): void {
@@ -214,6 +243,7 @@ class Host {
   #fromRing(bytes: Buffer, { address, port }: RemoteInfo): void {
     const from = this.#originOf(address, port);
     const message = from === null ? null : this.connection.fromRing(this.#nowMs(), from, bytes, this.#webSocket?.bufferedAmount ?? 0);
+    if (this.connection.isFlooded) return this.end();
     if (message !== null) this.#webSocket?.send(message);
   }
 

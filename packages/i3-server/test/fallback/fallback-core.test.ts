@@ -4,7 +4,7 @@ import { encodeDataHeader } from "@i3/datapath";
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { FallbackCore, type FallbackConnection } from "../../src/fallback/fallback-core.js";
-import { ALL_CONTROL_PER_SECOND, CONTROL_BURST, DATAGRAMS_BURST, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_WAITING_BYTES } from "../../src/fallback/limits.js";
+import { ALL_CONTROL_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, LEAST_REST_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_WAITING_BYTES, STRANGERS_BURST, STRANGERS_PER_SECOND } from "../../src/fallback/limits.js";
 
 const at = (a: number, b: number, c: number, d: number, port = 5_610): Locator => makeLocator(Uint8Array.of(a, b, c, d), port);
 const at6 = (...groups: readonly number[]): Locator => makeLocator(Uint8Array.from(Array.from({ length: 8 }, (_, i) => groups[i] ?? 0).flatMap((group) => [group >> 8, group & 0xff])), 9);
@@ -155,7 +155,38 @@ describe("a host that says too much", () => {
     const long = new Uint8Array(60_000);
     long.set(DATA);
     say(open(), frame(SELF, long), 2 * DATAGRAMS_BURST);
-    expect(core.counters.fromHosts).toBe(Math.floor(DATAGRAMS_BURST / Math.ceil((60_000 + 7) / FULL_BYTES)));
+    expect(core.counters.fromHosts).toBe(Math.ceil(DATAGRAMS_BURST / Math.ceil((60_000 + 7) / FULL_BYTES)));
+  });
+
+  it("is read no more until it has paid for all that it said, what was dropped too", () => {
+    const host = open();
+    say(host, frame(SELF, DATA), DATAGRAMS_BURST - 1);
+    expect(host.restMs(nowMs)).toBe(0);
+    say(host, frame(SELF, DATA), 1);
+    expect(host.restMs(nowMs)).toBe(LEAST_REST_MS);
+    say(host, new Uint8Array(1), 500);
+    expect(host.restMs(nowMs)).toBe(LEAST_REST_MS + 100);
+    // Not for ever, whatever it has said.
+    say(host, frame(SELF, DATA), 100 * DATAGRAMS_BURST);
+    const restMs = host.restMs(nowMs);
+    expect(restMs).toBe(LEAST_REST_MS + 1_000);
+    nowMs += restMs;
+    expect(host.restMs(nowMs)).toBe(0);
+    const before = core.counters.fromHosts;
+    say(host, frame(SELF, DATA), DATAGRAMS_BURST);
+    expect(core.counters.fromHosts - before).toBe((DATAGRAMS_PER_SECOND * LEAST_REST_MS) / 1_000);
+  });
+
+  it("is read no more when its connection has taken more bytes than its messages need, or PINGs", () => {
+    const [one, two] = [open(), open()];
+    one.heard(nowMs, BYTES_BURST - 1);
+    expect(one.restMs(nowMs)).toBe(0);
+    one.heard(nowMs, 1 + BYTES_PER_SECOND / 100);
+    expect(one.restMs(nowMs)).toBe(LEAST_REST_MS + 10);
+    for (let i = 0; i < DATAGRAMS_BURST; i += 1) two.pinged(nowMs);
+    expect(two.restMs(nowMs)).toBe(LEAST_REST_MS);
+    // Full messages, each in a TLS record and a frame of its own.
+    expect(DATAGRAMS_PER_SECOND * (FULL_BYTES + 29 + 8)).toBeLessThan(BYTES_PER_SECOND);
   });
 
   it("is over after so many messages that are malformed, counted once, and not after strangers", () => {
@@ -176,6 +207,20 @@ describe("what comes for a host", () => {
     expect(host.fromRing(nowMs, STRANGER, DATA, 0)).toBeNull();
     for (const bytes of [new Uint8Array(), DATA.with(4, 0), Uint8Array.of(0x20, 1)]) expect(host.fromRing(nowMs, MEMBER, bytes, 0)).toBeNull();
     expect(core.counters).toMatchObject({ toHosts: 1, strangers: 1, malformed: 3 });
+  });
+
+  it.each<readonly [string, Locator, Uint8Array]>([["strangers", STRANGER, DATA], ["servers, malformed", MEMBER, DATA.with(4, 0)]])("at more than a rate from %s, has its WebSocket closed", (_, from, bytes) => {
+    const host = open();
+    const come = (count: number): void => {
+      for (let i = 0; i < count; i += 1) host.fromRing(nowMs, from, bytes, 0);
+    };
+    come(STRANGERS_BURST);
+    nowMs += 1_000;
+    come(STRANGERS_PER_SECOND);
+    expect([host.isFlooded, host.fromRing(nowMs, MEMBER, DATA, 0) !== null]).toEqual([false, true]);
+    come(10);
+    expect([host.isFlooded, host.fromRing(nowMs, MEMBER, DATA, 0)]).toEqual([true, null]);
+    expect(core.counters).toMatchObject({ flooded: 1, strangers: from === STRANGER ? STRANGERS_BURST + STRANGERS_PER_SECOND + 1 : 0 });
   });
 
   it("is dropped while too much waits", () => {

@@ -10,10 +10,11 @@ import { connect as connectTls } from "node:tls";
 
 import { decodeDetourFrame, encodeDetourFrame, I3Error, makeLocator, parseServerConfig, type Locator } from "@i3/common";
 import { encodeDataHeader } from "@i3/datapath";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { WebSocket } from "ws";
 
-import { HANDSHAKE_MS, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, MAX_MALFORMED } from "../../src/fallback/limits.js";
+import { FallbackConnection } from "../../src/fallback/fallback-core.js";
+import { DATAGRAMS_BURST, HANDSHAKE_MS, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, MAX_MALFORMED, STRANGERS_BURST } from "../../src/fallback/limits.js";
 import { Fallback, readTlsFiles } from "../../src/io/fallback.js";
 
 const directory = mkdtempSync(join(tmpdir(), "i3-fallback-"));
@@ -193,6 +194,53 @@ describe("a host's WebSocket", () => {
     expect(dropped()).toBeGreaterThanOrEqual(20);
     host.resume();
     await roundTripAmong(host);
+  });
+
+  it("that says too much is not read until it may go on, so that hardly anything is lost", async () => {
+    const host = await opened();
+    const large = new Uint8Array(60_000);
+    large.set(DATA);
+    const count = 600;
+    for (let i = 0; i < count; i += 1) host.send(frame(server.locator, large));
+    const counted = (): { readonly fromHosts: number; readonly rate: number; readonly rests: number } => fallback.counters() as ReturnType<typeof counted>;
+    // Time goes by while it rests alone.
+    for (let rests = 0; counted().fromHosts + counted().rate < count; await new Promise(setImmediate)) {
+      if (counted().rests === rests) continue;
+      rests = counted().rests;
+      nowMs += 500;
+    }
+    expect(counted().rests).toBeGreaterThan(5);
+    expect(counted().rate).toBeLessThan(2 * counted().rests);
+  });
+
+  it("that is full of PINGs is not read for a moment", async () => {
+    const host = await opened();
+    for (let i = 0; i < DATAGRAMS_BURST; i += 1) host.ping();
+    while ((fallback.counters() as { readonly rests: number }).rests === 0) await new Promise(setImmediate);
+    expect(fallback.counters()).toMatchObject({ open: 1, misused: 0 });
+  });
+
+  it("has all bytes of its connection counted, those of TLS too", async () => {
+    const heard = vi.spyOn(FallbackConnection.prototype, "heard");
+    const host = await opened();
+    for (let i = 0; i < 100; i += 1) await new Promise((resolve) => host.send(frame(server.locator, DATA), resolve));
+    await roundTrip(host);
+    const bytes = heard.mock.calls.reduce((sum, [, more]) => sum + more, 0);
+    const [least, most] = [22, 120].map((overhead) => 101 * (frame(server.locator).length + overhead));
+    expect(bytes).toBeGreaterThan(least ?? 0);
+    expect(bytes).toBeLessThan(most ?? 0);
+    heard.mockRestore();
+  });
+
+  it("ends when strangers fill its port", async () => {
+    const host = await opened();
+    let port = 0;
+    server.socket.on("message", (_, from) => (port = from.port));
+    await roundTrip(host);
+    let isClosed = false;
+    host.on("close", () => (isClosed = true));
+    for (let i = 0; i < 100 * STRANGERS_BURST && !isClosed; i += 1) await new Promise((resolve) => void stranger.socket.send(DATA, port, "127.0.0.1", () => setImmediate(resolve)));
+    expect([isClosed, fallback.counters()]).toMatchObject([true, { open: 0, flooded: 1 }]);
   });
 
   it("ends when the host is silent for too long", async () => {
