@@ -4,12 +4,12 @@
  *     host ══ WebSocket ══► fromHost ──► a UDP socket of its own ──► a server of the ring
  *     host ◄══ WebSocket ══ fromRing ◄── the same socket         ◄── a server of the ring
  *
- * Nothing goes to, or comes from, anybody but servers: those of the ring, and those that these (not those that they name) name to the host.
+ * Nothing goes to, or comes from, anybody but servers: those of the ring, and those that these (not those that they name) name to the host when it asks.
  */
 import {
-  CONTROL_FIRST_BYTE, decodeControl, decodeDetourFrame, encodeDetourFrame, locatorKey, sameLocator, TokenBucket, WireError, type ControlMessage, type DetourFrame, type Locator,
+  bytesKey, CONTROL_FIRST_BYTE, decodeControl, decodeDetourFrame, encodeDetourFrame, locatorKey, NONCE_BYTES, sameLocator, TokenBucket, WireError, type ControlMessage, type DetourFrame, type Locator,
 } from "@i3/common";
-import { DATA_FIRST_BYTE, isBetweenServers, parseDataHeader } from "@i3/datapath";
+import { DATA_FIRST_BYTE, DATA_FLAG, DATA_OFFSET, isBetweenServers, parseDataHeader } from "@i3/datapath";
 
 import { remember } from "../remember.js";
 import { mayBeNamed } from "../ring/named-places.js";
@@ -18,7 +18,7 @@ import { Allowance } from "./allowance.js";
 import {
   ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST,
   HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST, HANDSHAKES_PER_SOURCE_PER_SECOND, IDLE_MS, LEAST_REST_MS, MAX_CONNECTIONS,
-  MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_RATED_SOURCES, MAX_WAITING_BYTES, STRANGERS_BURST, STRANGERS_PER_SECOND,
+  MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_RATED_SOURCES, MAX_WAITING_BYTES, STRANGERS_BURST, STRANGERS_PER_SECOND,
 } from "./limits.js";
 
 export interface FallbackCounters {
@@ -149,6 +149,8 @@ export class FallbackConnection {
   readonly #control = new TokenBucket(CONTROL_PER_SECOND, CONTROL_BURST);
   /** Named to this host by servers, by locator. */
   readonly #named = new Map<string, true>();
+  /** Nonces of its requests, and of its packets that asked for CACHE: only answers to these name anybody. */
+  readonly #asked = { control: new Map<string, true>(), data: new Map<string, true>() };
   #isOpen = false;
   #isClosed = false;
   #isFlooded = false;
@@ -232,6 +234,7 @@ export class FallbackConnection {
     // Nothing else keeps it open.
     this.#endMs = nowMs + IDLE_MS;
     counters.fromHosts += 1;
+    this.#noteQuestion(frame.bytes);
     return frame;
   }
 
@@ -289,17 +292,30 @@ export class FallbackConnection {
     return this.#shares.isServer(nowMs, locator) || this.#named.has(locatorKey(locator));
   }
 
-  /** Servers send a host to others of the ring. Those that were only named do not: one that is no server could name whom it likes. */
+  #noteQuestion(bytes: Uint8Array): void {
+    const isQuestion = isControl(bytes) || ((bytes[DATA_OFFSET.flags] ?? 0) & DATA_FLAG.cacheRequest) !== 0;
+    if (isQuestion) remember(this.#asked[isControl(bytes) ? "control" : "data"], bytesKey(nonceOf(bytes)), true, MAX_NONCES);
+  }
+
+  /**
+   * Servers that are asked send a host to others of the ring. Unasked anybody could, in a server's name; and those that were only named do not: one that is no
+   * server could name whom it likes.
+   */
   #learn(nowMs: number, from: Locator, bytes: Uint8Array): void {
     if (!this.#shares.isServer(nowMs, from)) return;
     try {
-      const named = serverNamedBy(decodeControl(bytes).message);
-      if (named !== null && mayBeNamed(named, this.#shares.own)) remember(this.#named, locatorKey(named), true, MAX_NAMED_SERVERS);
+      const { message, nonce } = decodeControl(bytes);
+      const named = serverNamedBy(message);
+      if (named === null || !this.#asked[message.type === "CACHE" ? "data" : "control"].has(bytesKey(nonce))) return;
+      if (mayBeNamed(named, this.#shares.own)) remember(this.#named, locatorKey(named), true, MAX_NAMED_SERVERS);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
     }
   }
 }
+
+/** Of data and control, which have it at the same place. */
+const nonceOf = (bytes: Uint8Array): Uint8Array => bytes.subarray(DATA_OFFSET.nonce, DATA_OFFSET.nonce + NONCE_BYTES);
 
 /** One for each packet of usual size that begins. */
 const packetsOf = (bytes: number): number => Math.max(1, Math.ceil(bytes / FULL_BYTES));

@@ -50,3 +50,5 @@ export const STRANGERS_BURST = 5_000;
 export const MAX_WAITING_BYTES = 256 * 1024;
 /** Servers that were named to one host. */
 export const MAX_NAMED_SERVERS = 64;
+/** Nonces of one host's requests, and as many of its packets that asked for CACHE: more than all control that may go at once. */
+export const MAX_NONCES = 256;

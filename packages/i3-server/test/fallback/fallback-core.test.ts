@@ -4,7 +4,7 @@ import { encodeDataHeader } from "@i3/datapath";
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { FallbackCore, type FallbackConnection } from "../../src/fallback/fallback-core.js";
-import { ALL_CONTROL_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, LEAST_REST_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_WAITING_BYTES, STRANGERS_BURST, STRANGERS_PER_SECOND } from "../../src/fallback/limits.js";
+import { ALL_CONTROL_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, LEAST_REST_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_WAITING_BYTES, STRANGERS_BURST, STRANGERS_PER_SECOND } from "../../src/fallback/limits.js";
 
 const at = (a: number, b: number, c: number, d: number, port = 5_610): Locator => makeLocator(Uint8Array.of(a, b, c, d), port);
 const at6 = (...groups: readonly number[]): Locator => makeLocator(Uint8Array.from(Array.from({ length: 8 }, (_, i) => groups[i] ?? 0).flatMap((group) => [group >> 8, group & 0xff])), 9);
@@ -30,6 +30,13 @@ function open(from: Locator = at(198, 51, 100, 1)): FallbackConnection {
   if (connection === null) throw new Error("refused");
   connection.opened(nowMs);
   return connection;
+}
+
+/** That has asked with the nonce of all answers here, by control and data. */
+function asking(): FallbackConnection {
+  const host = open();
+  for (const bytes of [PING, DATA]) if (host.fromHost(nowMs, frame(MEMBER, bytes)) === null) throw new Error("refused");
+  return host;
 }
 
 describe("connections", () => {
@@ -234,7 +241,7 @@ describe("what comes for a host", () => {
     ["LOCATED", { type: "LOCATED", ringKey: KEY, node: { key: KEY, locator: STRANGER } }], ["CACHE", { type: "CACHE", ringKey: KEY, node: { key: KEY, locator: STRANGER }, lifeMs: 30_000 }],
     ["TRIGGER_OK", { type: "TRIGGER_OK", action: TRIGGER_ACTION.insert, id: new Uint8Array(32), lifeMs: 30_000, replica: STRANGER }], ["RECORD_IS", { type: "RECORD_IS", ringKey: KEY, record: null, successor: STRANGER }],
   ])("may name another server of the ring (%s), to whom this host alone may send then, and who may send to it", (_, message) => {
-    const [host, other] = [open(), open()];
+    const [host, other] = [asking(), asking()];
     host.fromRing(nowMs, STRANGER, control(message), 0);
     expect(host.fromHost(nowMs, frame(STRANGER, DATA))).toBeNull();
     host.fromRing(nowMs, MEMBER, control(message), 0);
@@ -243,15 +250,49 @@ describe("what comes for a host", () => {
     expect(other.fromHost(nowMs, frame(STRANGER, DATA))).toBeNull();
   });
 
-  it("names nobody by what leads to hosts, or is no message", () => {
+  it("names nobody when it answers nothing that this host has asked, or a question of the other kind", () => {
+    const located: ControlMessage = { type: "LOCATED", ringKey: KEY, node: { key: KEY, locator: STRANGER } };
+    const cache: ControlMessage = { ...located, type: "CACHE", lifeMs: 30_000 };
+    const isNamed = (host: FallbackConnection, message: ControlMessage, nonce = NONCE): boolean => {
+      expect(host.fromRing(nowMs, MEMBER, encodeControl(message, nonce), 0)).not.toBeNull();
+      return host.fromHost(nowMs, frame(STRANGER, PING)) !== null;
+    };
+    const [none, byControl, data, unasked] = [open(), open(), open(), open()];
+    expect([isNamed(none, located), isNamed(none, cache)]).toEqual([false, false]);
+    // What went nowhere has asked nobody.
+    none.fromHost(nowMs, frame(STRANGER, PING));
+    expect(isNamed(none, located)).toBe(false);
+    byControl.fromHost(nowMs, frame(SELF, PING));
+    expect([isNamed(byControl, cache), isNamed(byControl, located, NONCE.with(7, 1)), isNamed(byControl, located)]).toEqual([false, false, true]);
+    data.fromHost(nowMs, frame(SELF, DATA));
+    expect([isNamed(data, located), isNamed(data, cache)]).toEqual([false, true]);
+    unasked.fromHost(nowMs, frame(SELF, DATA.with(1, 0)));
+    expect(isNamed(unasked, cache)).toBe(false);
+  });
+
+  it("answers the last questions alone, those asked again among them", () => {
     const host = open();
+    const nonce = (i: number): Uint8Array => NONCE.with(0, i >> 8).with(1, i & 0xff);
+    const data = (i: number): Uint8Array => Uint8Array.from([...DATA.subarray(0, 8), ...nonce(i), ...DATA.subarray(16)]);
+    for (let i = 0; i < MAX_NONCES; i += 1) host.fromHost(nowMs, frame(SELF, data(i)));
+    for (const i of [0, MAX_NONCES]) host.fromHost(nowMs, frame(SELF, data(i)));
+    const isNamed = [0, 1, 2, MAX_NONCES].map((i) => {
+      const named = at(198, 18, 7, i & 0xff, 5_610 + i);
+      host.fromRing(nowMs, MEMBER, encodeControl({ type: "CACHE", ringKey: KEY, node: { key: KEY, locator: named }, lifeMs: 30_000 }, nonce(i)), 0);
+      return host.fromHost(nowMs, frame(named, DATA)) !== null;
+    });
+    expect(isNamed).toEqual([true, false, true, true]);
+  });
+
+  it("names nobody by what leads to hosts, or is no message", () => {
+    const host = asking();
     host.fromRing(nowMs, MEMBER, control({ type: "SHORTCUT", id: new Uint8Array(32), target: STRANGER }), 0);
     host.fromRing(nowMs, MEMBER, Uint8Array.of(0x19, 4, 9), 0);
     expect(host.fromHost(nowMs, frame(STRANGER, DATA))).toBeNull();
   });
 
   it("names nobody by one that was only named itself", () => {
-    const host = open();
+    const host = asking();
     const located = (locator: Locator): Uint8Array => control({ type: "LOCATED", ringKey: KEY, node: { key: KEY, locator } });
     host.fromRing(nowMs, MEMBER, located(STRANGER), 0);
     expect(host.fromRing(nowMs, STRANGER, located(at(203, 0, 113, 2)), 0)).not.toBeNull();
@@ -263,14 +304,14 @@ describe("what comes for a host", () => {
     ["this machine", at(127, 0, 0, 1)], ["a network of this machine's", at(10, 0, 0, 53)], ["one behind its provider's NAT", at(100, 64, 0, 1)], ["its link", at(169, 254, 169, 254)], ["another port of its address", at(192, 0, 2, 1, 22)],
     ["this machine by IPv6", at6(0, 0, 0, 0, 0, 0, 0, 1)], ["a network of its own by IPv6", at6(0xfd00, 1)], ["its link by IPv6", at6(0xfe80, 0, 0, 0, 0, 0, 0, 1)], ["many", at6(0xff02, 0, 0, 0, 0, 0, 0, 1)],
   ])("never names %s", (_, named) => {
-    const host = open();
+    const host = asking();
     host.fromRing(nowMs, MEMBER, control({ type: "LOCATED", ringKey: KEY, node: { key: KEY, locator: named } }), 0);
     expect(host.fromHost(nowMs, frame(named, DATA))).toBeNull();
     expect(core.counters.strangers).toBe(1);
   });
 
   it("names so many at a time", () => {
-    const host = open();
+    const host = asking();
     const named = (i: number): Locator => at(198, 18, i >> 8, i & 0xff);
     for (let i = 0; i <= MAX_NAMED_SERVERS; i += 1) host.fromRing(nowMs, MEMBER, control({ type: "LOCATED", ringKey: KEY, node: { key: KEY, locator: named(i) } }), 0);
     expect([0, 1, MAX_NAMED_SERVERS].map((i) => host.fromHost(nowMs, frame(named(i), DATA)) !== null)).toEqual([false, true, true]);
