@@ -23,4 +23,5 @@ export * from "./wire/detour-frame.js";
 export * from "./wire/record.js";
 export * from "./wire/hip-header.js";
 export * from "./token-bucket.js";
+export * from "./keyed-buckets.js";
 export * from "./source-buckets.js";

@@ -1,6 +1,6 @@
 /** A bound for each source: an IPv4 address, or an IPv6 /64, in which one host has as many addresses as it likes. */
 import { bytesKey } from "./bytes.js";
-import { TokenBucket } from "./token-bucket.js";
+import { KeyedBuckets } from "./keyed-buckets.js";
 
 const IPV6_SITE_BYTES = 8;
 
@@ -15,25 +15,14 @@ export interface SourceBucketOptions {
 }
 
 export class SourceBuckets {
-  readonly #options: SourceBucketOptions;
-  /** The least recently heard first. */
-  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #buckets: KeyedBuckets;
 
-  constructor(options: SourceBucketOptions) {
-    this.#options = options;
+  constructor({ perSecond, burst, maxSources }: SourceBucketOptions) {
+    this.#buckets = new KeyedBuckets({ perSecond, burst, maxKeys: maxSources });
   }
 
   /** @param address 4 or 16 bytes */
   take(nowMs: number, address: Uint8Array): boolean {
-    const { perSecond, burst, maxSources } = this.#options;
-    const key = sourceKey(address);
-    const bucket = this.#buckets.get(key) ?? new TokenBucket(perSecond, burst);
-    this.#buckets.delete(key);
-    this.#buckets.set(key, bucket);
-    for (const first of this.#buckets.keys()) {
-      if (this.#buckets.size <= maxSources) break;
-      this.#buckets.delete(first);
-    }
-    return bucket.take(nowMs);
+    return this.#buckets.take(nowMs, sourceKey(address));
   }
 }

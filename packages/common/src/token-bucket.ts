@@ -11,10 +11,15 @@ export class TokenBucket {
     this.#tokens = burst;
   }
 
-  take(nowMs: number): boolean {
+  /** Whether {@link take} would be true now. */
+  has(nowMs: number): boolean {
     this.#tokens = Math.min(this.#burst, this.#tokens + (Math.max(0, nowMs - this.#lastMs) * this.#perSecond) / 1_000);
     this.#lastMs = nowMs;
-    if (this.#tokens < 1) return false;
+    return this.#tokens >= 1;
+  }
+
+  take(nowMs: number): boolean {
+    if (!this.has(nowMs)) return false;
     this.#tokens -= 1;
     return true;
   }

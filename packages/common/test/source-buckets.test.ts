@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { SourceBuckets } from "../src/index.js";
+import { KeyedBuckets, SourceBuckets } from "../src/index.js";
 
 const v4 = (last: number): Uint8Array => Uint8Array.of(192, 0, 2, last);
 const v6 = (site: number, host: number): Uint8Array => Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, 0, 0, site, 0, 0, 0, 0, 0, 0, 0, host);
@@ -24,4 +24,12 @@ it("the least recently heard of is forgotten beyond the limit", () => {
   expect(buckets.take(0, v4(3))).toBe(true);
   expect(buckets.take(0, v4(1))).toBe(false);
   expect(buckets.take(0, v4(2))).toBe(true);
+});
+
+it("asking whether there is something to take takes nothing, and makes nobody remembered", () => {
+  const buckets = new KeyedBuckets({ perSecond: 2, burst: 1, maxKeys: 2 });
+  for (const key of ["a", "b"]) expect([buckets.has(0, key), buckets.has(0, key), buckets.take(0, key), buckets.has(0, key)]).toEqual([true, true, true, false]);
+  for (const key of ["c", "d"]) expect(buckets.has(0, key)).toBe(true);
+  expect(["a", "b"].map((key) => buckets.has(0, key))).toEqual([false, false]);
+  expect([buckets.has(499, "a"), buckets.has(500, "a"), buckets.take(500, "a")]).toEqual([false, true, true]);
 });

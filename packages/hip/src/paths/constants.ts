@@ -68,5 +68,12 @@ export const CHECKS_PER_MACHINE_BURST = 48;
 /** To all that have not answered. */
 export const CHECKS_PER_SECOND = 100;
 export const CHECKS_BURST = 400;
-export const MAX_MACHINES = 1_024;
+/** Of one association, so that no peer takes the checks of others; and of what may go to one machine at most this part. */
+export const ASSOCIATION_CHECKS_PER_SECOND = 16;
+export const ASSOCIATION_CHECKS_BURST = 64;
+export const MACHINE_SHARE = 0.5;
+/** More than are checked in the 48 s in which a machine gets its burst anew (5,200): none is forgotten before. */
+export const MAX_MACHINES = 8_192;
+/** A check that the budget does not let out is wanted again after this. */
+export const PUT_OFF_MS = 150;
 

@@ -6,7 +6,7 @@
  */
 import { CHECK_FLAG, locatorKey, sameLocator, type DecodedControl, type Locator } from "@i3/common";
 
-import type { CheckBudget } from "./check-budget.js";
+import type { CheckShare } from "./check-budget.js";
 import { checkNonce, isGenuine, isShort, numberOf, sealPathMessage, type PathKeys, type PathMessage } from "./check-message.js";
 import { CREDIT_EVERY_MS, ELSEWHERE_EVERY_MS, MAX_CREDIT_BYTES, MAX_PATHS, MAX_PEER_LOCATORS, MAX_PLACES, MAX_SEEN_LOCATORS, NEARER_BY_MS, NEARER_FACTOR } from "./constants.js";
 import { leadsTo, Path, type PathPlace, type PathUse } from "./path.js";
@@ -18,7 +18,7 @@ export interface PathSetEnvironment {
   readonly peerSpi: () => number;
   /** Null: whichever place the system chooses. */
   readonly send: (place: PathPlace | null, to: Locator, bytes: Uint8Array, /** Nobody may cut it. */ isWhole: boolean) => void;
-  readonly budget: CheckBudget;
+  readonly budget: CheckShare;
   /** Whether one host may have this address, and packets to it leave this host: not loopback, multicast, the overlay's own range. */
   readonly isPlausible: (locator: Locator) => boolean;
   /** Authentic bytes of the peer in all. */
@@ -133,13 +133,15 @@ export class PathSet {
       this.#seen = this.#seen.filter((locator) => isNew && this.#peerAt !== null && sameLocator(locator, this.#peerAt));
       if (!isNew && this.#peerAt !== null && rankIn(plausible, this.#peerAt) === null) this.#peerAt = null;
     }
+    const before = this.#said;
     this.#said = plausible;
     this.#renewPaths(nowMs);
-    for (const path of this.#paths.values()) if (!path.isProven) path.open(nowMs);
+    // Where it had only been seen; other new ones have begun.
+    for (const path of this.#paths.values()) if (!path.isProven && rankIn(before, path.locator) === null && rankIn(plausible, path.locator) !== null) path.open(nowMs);
     this.#settle(nowMs);
   }
 
-  /** The network lets more through than before: as after {@link setPeer} with the same places. */
+  /** The network lets more through than before: what is not proven is looked for as in the beginning. */
   lookAgain(nowMs: number): void {
     for (const path of this.#paths.values()) if (!path.isProven) path.open(nowMs);
     this.#settle(nowMs);
@@ -249,7 +251,10 @@ export class PathSet {
   /** The peer sends from there, so it may be reached there. */
   #see(nowMs: number, from: Locator): void {
     if (rankIn(this.#said, from) === null) {
-      this.#seen = [from, ...this.#seen.filter((locator) => !sameLocator(locator, from))].slice(0, MAX_SEEN_LOCATORS);
+      // The one that carries packets stays, however many others there are.
+      const used = this.#seen.filter((locator) => this.#inUse !== null && sameLocator(locator, this.#inUse.locator) && !sameLocator(locator, from));
+      const others = this.#seen.filter((locator) => !used.includes(locator) && !sameLocator(locator, from));
+      this.#seen = [from, ...used, ...others].slice(0, MAX_SEEN_LOCATORS);
       this.#renewPaths(nowMs);
     }
     for (const path of this.#paths.values()) if (!path.isProven && sameLocator(path.locator, from)) path.open(nowMs);

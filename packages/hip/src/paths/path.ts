@@ -7,7 +7,7 @@
 import { bytesKey, samePrefix, type Locator } from "@i3/common";
 
 import {
-  AGAIN_MS, CARRYING_EVERY_MS, CHECKS_PER_ROUND_TRIP, DEAD_REST_MS, MAX_ANSWER_MS, MAX_ASKED, MAX_REST_MS, MISSES, OPENING_MS, OVERDUE, PATIENCE, PROOF_LIFE_MS, REST_MS, STANDBY_EVERY_MS, SUSPECT_EVERY_MS, WARM_EVERY_MS,
+  AGAIN_MS, CARRYING_EVERY_MS, CHECKS_PER_ROUND_TRIP, DEAD_REST_MS, MAX_ANSWER_MS, MAX_ASKED, MAX_REST_MS, MISSES, OPENING_MS, OVERDUE, PATIENCE, PROOF_LIFE_MS, PUT_OFF_MS, REST_MS, STANDBY_EVERY_MS, SUSPECT_EVERY_MS, WARM_EVERY_MS,
 } from "./constants.js";
 import { PathMtu } from "./path-mtu.js";
 
@@ -97,10 +97,9 @@ export class Path {
     if (!this.isProven) this.#wait(nowMs);
   }
 
-  /** A check that is not to be sent for now. */
+  /** A check of one that is not proven is not to be sent for now: it was no try. */
   putOff(nowMs: number): void {
-    this.#sentMs = nowMs;
-    if (!this.isProven) this.#wait(nowMs);
+    this.#openAtMs = nowMs + PUT_OFF_MS;
   }
 
   /** Whether it was a check of this path that was answered, in time. */

@@ -66,7 +66,6 @@ const SERVER: Locator = { address: Uint8Array.of(192, 0, 2, 1), port: 5_610 };
 
 export class Host {
   readonly set: PathSet;
-  readonly budget = new CheckBudget();
   readonly spi: number;
   readonly sites: Site[] = [];
   heardBytes = 0;
@@ -76,11 +75,11 @@ export class Host {
   /** What went straight, to whom. */
   readonly sent: { readonly atMs: number; readonly to: Locator; readonly bytes: number }[] = [];
 
-  constructor(readonly world: PathWorld, spi: number, keys: PathKeys, peerSpi: number) {
+  constructor(readonly world: PathWorld, spi: number, keys: PathKeys, peerSpi: number, /** Of another association of the same machine, if any. */ readonly budget = new CheckBudget()) {
     this.spi = spi;
     const random = new Random(spi);
     this.set = new PathSet({
-      random: (bytes) => random.bytes(bytes), keys, peerSpi: () => peerSpi, budget: this.budget, isPlausible: ({ address }) => address[0] !== 127, heardBytes: () => this.heardBytes, sentBytes: () => this.sentBytes, mostBytes: () => this.mostBytes,
+      random: (bytes) => random.bytes(bytes), keys, peerSpi: () => peerSpi, budget: this.budget.share(), isPlausible: ({ address }) => address[0] !== 127, heardBytes: () => this.heardBytes, sentBytes: () => this.sentBytes, mostBytes: () => this.mostBytes,
       send: (place, to, bytes) => this.send(place, to, bytes),
     });
   }

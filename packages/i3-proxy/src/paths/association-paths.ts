@@ -78,7 +78,7 @@ export class AssociationPaths {
     this.close(association);
     const { randomBytes, own, heardBytes, sentBytes, mostBytes, datapath } = this.#env;
     const set = new PathSet({
-      random: randomBytes, keys: { in: keys.in.slice(), out: keys.out.slice() }, peerSpi: () => opened.spiOut, budget: this.#budget, isPlausible: (locator) => this.#isPlausible(locator),
+      random: randomBytes, keys: { in: keys.in.slice(), out: keys.out.slice() }, peerSpi: () => opened.spiOut, budget: this.#budget.share(), isPlausible: (locator) => this.#isPlausible(locator),
       heardBytes: () => heardBytes(association), sentBytes: () => sentBytes(association), mostBytes, send: (place, to, bytes, isWhole) => datapath.send([{ locator: viaPlace(to, place, isWhole), bytes, isStraight: true }]),
     });
     const opened: Opened = { association, set, spiOut, spisIn: new Set([spiIn]), told: set.choice };
