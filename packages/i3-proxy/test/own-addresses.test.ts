@@ -12,8 +12,9 @@ const FAR = "198.51.100.2";
 const bytesOf = (address: string): Uint8Array => Uint8Array.from(address.split(".").map(Number));
 const placesOf = (...addresses: readonly string[]) => [{ interfaceIndex: 1, family: 4 as const, addresses: addresses.map(bytesOf), gateway: null, prefixes: null }];
 
-function pair() {
-  const world = new World({ delayBetweenMs: (a, b) => (a[0] === 198 && b[0] === 198 ? 4 : 10) });
+/** @param isCut whether nothing goes between the two but over i3 */
+function pair(isCut = (): boolean => false) {
+  const world = new World({ delayBetweenMs: (a, b) => (a[0] === 198 && b[0] === 198 ? (isCut() ? 1e9 : 4) : 10) });
   const ring = world.ring(3);
   world.run(3_000);
   const [one, two] = [generateHostIdentity(), generateHostIdentity()];
@@ -147,5 +148,41 @@ describe("a host that has slept until nobody knew it", () => {
     expect(said(world, a, "PING", wokeMs).length).toBeGreaterThanOrEqual(2);
     talk(world, a, b, 6_000);
     expect([pathOf(a, world), pathOf(b, world)]).toEqual([`udp ${FAR}:5610`, `udp ${NEAR}:41000`]);
+  });
+});
+
+describe("a host whose NAT has another port for it, where no packet of its gets to the peer straight", () => {
+  const wayCut = (inside: string) => {
+    let isCut = false;
+    const { world, a, b } = pair(() => isCut);
+    a.node.natPort = 40_000;
+    a.proxy.setPlaces(world.nowMs, placesOf(inside));
+    world.inject(a.node, {});
+    talk(world, a, b, 3_000);
+    expect(pathOf(b, world)).toBe(`udp ${NEAR}:40000`);
+    const checked = (sinceMs: number): number => (said(world, b, "CHECK", sinceMs).find(({ to }) => to.port === 41_000)?.atMs ?? Infinity) - sinceMs;
+    const cut = (): number => {
+      isCut = true;
+      a.node.natPort = 41_000;
+      return world.nowMs;
+    };
+    return { world, a, b, cut, checked };
+  };
+
+  it.each([["has changed the address too", "192.168.1.2"], ["keeps the address", NEAR]])("is checked there as soon as it wakes, where the NAT %s", (_what, inside) => {
+    const { world, a, b, cut, checked } = wayCut(inside);
+    const { awake } = sleep(world, a, 60_000);
+    const sinceMs = cut();
+    awake();
+    talk(world, a, b, 1_500);
+    // To the server and back, to the peer by way of one or two, and no turn of a clock between.
+    expect(checked(sinceMs)).toBeLessThanOrEqual(100);
+  });
+
+  it.each([["has changed the address too", "192.168.1.2"], ["keeps the address", NEAR]])("is checked there within 1.5 s while packets go, where the NAT %s", (_what, inside) => {
+    const { world, a, b, cut, checked } = wayCut(inside);
+    const sinceMs = cut();
+    talk(world, a, b, 1_500);
+    expect(checked(sinceMs)).toBeLessThanOrEqual(1_500);
   });
 });

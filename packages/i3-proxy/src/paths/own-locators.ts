@@ -122,9 +122,11 @@ export class OwnLocators {
   /** A server has seen us there, from a place. Whether that is news. */
   observed(key: string, server: Locator, locator: Locator): boolean {
     const place = this.#places.find((each) => each.key === key);
-    if (place === undefined || place.addresses.some((address) => sameBytes(address, locator.address))) return false;
+    if (place === undefined) return false;
     const { observed } = this.#seenAt(key);
     const name = locatorKey(server);
+    // A NAT may keep the address and change the port.
+    if (locator.port === this.#port && place.addresses.some((address) => sameBytes(address, locator.address))) return observed.delete(name);
     const old = observed.get(name);
     observed.delete(name);
     observed.set(name, locator);

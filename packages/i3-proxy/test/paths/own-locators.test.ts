@@ -61,6 +61,15 @@ describe("locators of a host", () => {
     expect(own.locators).toHaveLength(1);
   });
 
+  it("are told where a NAT changes the port alone, until it does so no more", () => {
+    const own = new OwnLocators(5_610);
+    own.setPlaces([place(2, "192.0.2.77")]);
+    const key = own.places[0]?.key ?? "";
+    const seen = (port: number): boolean => own.observed(key, S1, at("192.0.2.77", port));
+    expect([seen(40_000), seen(40_000), own.locators.map(({ kind, locator }) => [kind, locator.port])]).toEqual([true, false, [["host", 5_610], ["server", 40_000]]]);
+    expect([seen(5_610), seen(5_610), own.locators.map(({ locator }) => locator.port)]).toEqual([true, false, [5_610]]);
+  });
+
   it("of an interface with another address are forgotten, and what comes late for it changes nothing", () => {
     const own = new OwnLocators(5_610);
     own.setPlaces([place(2, "192.168.1.10")]);
