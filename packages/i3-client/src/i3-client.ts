@@ -324,13 +324,18 @@ export class I3Client {
     }
   }
 
-  handleDecoded(nowMs: number, from: Locator, { message, nonce }: DecodedControl): void {
+  /**
+   * False: it answers nothing that was asked of this server.
+   * @param isDetoured it came by TCP (docs/wire.md §10), so it tells of no interface
+   */
+  handleDecoded(nowMs: number, from: Locator, { message, nonce }: DecodedControl, isDetoured = false): boolean {
     this.#nowMs = nowMs;
     const handled = message.type === "PONG"
-      ? this.#uplinks.handlePong(nowMs, from, nonce) || this.#servers.handlePong(nowMs, from, nonce, message)
+      ? (!isDetoured && this.#uplinks.handlePong(nowMs, from, nonce)) || this.#servers.handlePong(nowMs, from, nonce, message)
       : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, from, nonce, message) || this.#shortcuts.handle(nowMs, from, nonce, message) || this.#shortcutAnswers.handle(nowMs, from, nonce, message) || this.#records.handle(nowMs, from, nonce, message) || this.#nearIds.handle(nowMs, from, nonce, message);
     if (!handled) this.counters.unexpected += 1;
     this.#settle(nowMs);
+    return handled;
   }
 
   handleTimer(nowMs: number): void {

@@ -3,7 +3,7 @@
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
 import {
-  bytesKey, errorLine, formatIpText, inRange, locatorText, nameId, publicId, sameBytes, TokenBucket, type AccessConfig, type AddressBook, type Locator, type ProxyRule, type Security,
+  bytesKey, errorLine, formatIpText, inRange, locatorText, nameId, publicId, sameBytes, TokenBucket, type AccessConfig, type AddressBook, type DecodedControl, type Locator, type ProxyRule, type Security,
 } from "@i3/common";
 import type { Upcall } from "@i3/datapath";
 import { dhKeyPair, type TriggerKey } from "@i3/hip";
@@ -392,11 +392,16 @@ export class Proxy {
   #handleControl(nowMs: number, from: Locator, bytes: Uint8Array): void {
     const decoded = this.client.decode(bytes);
     if (decoded === null) return;
-    const isPong = decoded.message.type === "PONG";
-    if (isPong && this.detour?.handlePong(nowMs, from, decoded.nonce) === true) return;
-    if (this.setups.hip?.straight.handleControl(nowMs, from, decoded) !== true) this.client.handleDecoded(nowMs, from, decoded);
-    // It was asked over UDP itself.
-    else if (isPong) this.detour?.handleUdp(nowMs, from);
+    if (decoded.message.type === "PONG") this.#handlePong(nowMs, from, decoded);
+    else if (this.setups.hip?.straight.handleControl(nowMs, from, decoded) !== true) this.client.handleDecoded(nowMs, from, decoded);
+  }
+
+  /** What answers a question of this host over UDP, and nothing else, says that UDP works: anybody can send a PONG. */
+  #handlePong(nowMs: number, from: Locator, decoded: DecodedControl): void {
+    if (this.detour?.isDetoured(decoded.nonce) === true) this.client.handleDecoded(nowMs, from, decoded, true);
+    else if (this.detour?.handlePong(nowMs, from, decoded.nonce) === true) return;
+    else if (this.setups.hip?.straight.handleControl(nowMs, from, decoded) === true) this.detour?.handleUdp(nowMs, from);
+    else if (this.client.handleDecoded(nowMs, from, decoded)) this.detour?.handleAnswer(nowMs, from);
   }
 
   handleTimer(nowMs: number): void {

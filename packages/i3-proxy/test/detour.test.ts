@@ -1,5 +1,5 @@
 /** A host that has only TCP (docs/wire.md §10): real proxies and servers, what a server lets pass, reference engines, a ring of three, virtual time. */
-import { CONTROL_TYPES, decodeDetourFrame, encodeDetourFrame, locatorKey, makeLocator, publicId, sameBytes, type Locator } from "@i3/common";
+import { CONTROL_TYPES, decodeDetourFrame, encodeControl, encodeDetourFrame, locatorKey, makeLocator, publicId, sameBytes, type Locator } from "@i3/common";
 import { generateHostIdentity } from "@i3/hip";
 import { FallbackCore, type FallbackConnection, type ServerCore } from "@i3/i3-server";
 import { describe, expect, it, vi } from "vitest";
@@ -173,6 +173,20 @@ describe("a host that has only TCP", () => {
     expect(turns(laptop)).toEqual([true]);
     expect(roundTrip(world, laptop, home, "home.i3", "again")).not.toMatchObject({ back: "nothing" });
     expect(roundTrip(world, home, laptop, "laptop.i3", "from there")).not.toMatchObject({ back: "nothing" });
+  });
+
+  it("goes by TCP whoever sends it PONGs that answer nothing, be it in the name of its server", () => {
+    const { world, ring, laptop, net } = bed(false);
+    world.run(8_000, () => laptop.proxy.isReady(world.nowMs));
+    net.isBlocked = true;
+    for (let i = 0; i < 20; i += 1) {
+      for (const from of [makeLocator(Uint8Array.of(198, 51, 100, 7), 4_000), (ring[0] as Node).locator]) {
+        world.inject(laptop.node, { udp: { from, bytes: encodeControl({ type: "PONG", timeMs: 0, observed: laptop.node.locator, nodeKey: new Uint8Array(16) }, new Uint8Array(8).fill(i)) } });
+      }
+      world.run(500);
+    }
+    expect(laptop.proxy.client.counters.unexpected).toBe(40);
+    expect(turns(laptop)).toEqual([true]);
   });
 
   it("finds no way past the ring where UDP gets nowhere, and tells nobody of an address of a server's", () => {

@@ -9,7 +9,7 @@
  *
  * While trying and on the detour each server that is configured is asked over UDP itself, so that UDP is used as soon as it works.
  */
-import { bytesKey, CONTROL_TYPES, encodeControl, NONCE_BYTES, sameBytes, type Locator, type Log } from "@i3/common";
+import { bytesKey, CONTROL_HEADER_BYTES, CONTROL_TYPES, encodeControl, NONCE_BYTES, sameBytes, sameLocator, type Locator, type Log } from "@i3/common";
 import { CONTROL_FIRST_BYTE, DATA_FIRST_BYTE, type Datapath, type Upcall } from "@i3/datapath";
 
 // Ours:
@@ -32,6 +32,8 @@ const DEAD_MS = 10_000;
 const LINGER_MS = 10_000;
 /** Questions to which an answer counts: some rounds to as many servers as may be configured. */
 const MAX_ASKED = 512;
+/** PONGs by TCP that are on their way through the engine. */
+const MAX_DETOURED = 512;
 
 /** How WebSockets are opened; {@link Detour.handleOpened} or {@link Detour.handleClosed} follows. One at a time. */
 export interface DetourLink {
@@ -77,8 +79,10 @@ export class Detour {
   #detouredMs = 0;
   #askMs = Infinity;
   #askEveryMs = ASK_MS;
-  /** Nonces, the oldest first. */
-  readonly #asked = new Set<string>();
+  /** By nonce, the oldest first: who was asked. */
+  readonly #asked = new Map<string, Locator>();
+  /** Nonces of PONGs that came by the WebSocket, the oldest first. */
+  readonly #detoured = new Set<string>();
   /** Servers whose WebSockets failed, and the log has said so. */
   readonly #told = new Set<number>();
 
@@ -95,14 +99,27 @@ export class Detour {
     if (this.#heardMs === Infinity) this.#heardMs = nowMs;
   }
 
-  /** A server has answered. False: this was no answer to a question of ours. */
-  handlePong(nowMs: number, from: Locator, nonce: Uint8Array): boolean {
-    const isOurs = this.#asked.delete(bytesKey(nonce));
-    if (isOurs || !this.isOn) this.handleUdp(nowMs, from);
-    return isOurs;
+  /** Whether a PONG has come by the WebSocket: it says nothing of UDP. */
+  isDetoured(nonce: Uint8Array): boolean {
+    return this.#detoured.has(bytesKey(nonce));
   }
 
-  /** A server has answered what was asked over UDP. */
+  /** PONG over UDP. False: it answers no question of ours. */
+  handlePong(nowMs: number, from: Locator, nonce: Uint8Array): boolean {
+    const key = bytesKey(nonce);
+    const asked = this.#asked.get(key);
+    if (asked === undefined || !sameLocator(asked, from)) return false;
+    this.#asked.delete(key);
+    this.handleUdp(nowMs, from);
+    return true;
+  }
+
+  /** A server has answered over UDP what somebody else of this host has asked, as packets go: on the detour that is by TCP. */
+  handleAnswer(nowMs: number, from: Locator): void {
+    if (!this.isOn) this.handleUdp(nowMs, from);
+  }
+
+  /** A server has answered over UDP what was asked over UDP itself. */
   handleUdp(nowMs: number, from: Locator): void {
     this.#heardMs = nowMs;
     if (this.isOn) this.#leave(nowMs, from);
@@ -160,6 +177,10 @@ export class Detour {
     this.#detouredMs = nowMs;
     if (!isForServers(bytes)) return void (this.counters.refused += 1);
     this.counters.in += 1;
+    if (bytes[0] === CONTROL_FIRST_BYTE && bytes[1] === CONTROL_TYPES.PONG) {
+      this.#detoured.add(bytesKey(bytes.subarray(CONTROL_HEADER_BYTES - NONCE_BYTES, CONTROL_HEADER_BYTES)));
+      dropOldest(this.#detoured, MAX_DETOURED);
+    }
     this.#env.datapath.takeDetoured([{ from, bytes }]);
   }
 
@@ -294,18 +315,22 @@ export class Detour {
   #ask(nowMs: number): void {
     const questions = this.#env.servers().map((locator) => {
       const nonce = this.#env.randomBytes(NONCE_BYTES);
-      this.#asked.add(bytesKey(nonce));
+      this.#asked.set(bytesKey(nonce), locator);
       return { locator, bytes: encodeControl({ type: "PING" }, nonce), isStraight: true };
     });
-    for (const oldest of this.#asked) {
-      if (this.#asked.size <= MAX_ASKED) break;
-      this.#asked.delete(oldest);
-    }
+    dropOldest(this.#asked, MAX_ASKED);
     this.#env.datapath.send(questions);
     // While trying, briskly at first: a second later the detour may be on.
     const isBrisk = this.#state === "trying" && nowMs < this.#sinceMs + LEAST_TRYING_MS;
     this.#askMs = nowMs + (isBrisk ? ASK_TRYING_MS : this.#askEveryMs);
     if (this.#state === "detour") this.#askEveryMs = Math.min(2 * this.#askEveryMs, MAX_ASK_MS);
+  }
+}
+
+function dropOldest(kept: Map<string, unknown> | Set<string>, most: number): void {
+  for (const oldest of kept.keys()) {
+    if (kept.size <= most) return;
+    kept.delete(oldest);
   }
 }
 

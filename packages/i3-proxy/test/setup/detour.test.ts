@@ -1,5 +1,5 @@
 /** When a host reaches the ring by TCP, and when it does not any more (docs/wire.md §10): the core alone, in virtual time. */
-import { decodeControl, makeLocator, type Locator } from "@i3/common";
+import { decodeControl, encodeControl, makeLocator, type Locator } from "@i3/common";
 import type { Datagram, Detoured } from "@i3/datapath";
 import { beforeEach, describe, expect, it } from "vitest";
 
@@ -56,9 +56,14 @@ class Bed {
     return this.happened.splice(0);
   }
 
-  /** A PONG of a server that answers another question. */
+  /** A PONG over UDP, that answers nothing unless told otherwise. */
   pong(nonce: Uint8Array = new Uint8Array(8).fill(0xee), from = S1): boolean {
     return this.detour.handlePong(this.nowMs, from, nonce);
+  }
+
+  /** An answer over UDP to what the client has asked. */
+  answer(from = S1): void {
+    this.detour.handleAnswer(this.nowMs, from);
   }
 
   /** On the detour since now. */
@@ -90,7 +95,7 @@ describe("over UDP", () => {
     bed.detour.start(bed.nowMs);
     for (let i = 0; i < 20; i += 1) {
       bed.run(2_999);
-      expect(bed.pong()).toBe(false);
+      bed.answer();
     }
     expect(bed.take()).toEqual([]);
     bed.run(2_999);
@@ -99,10 +104,23 @@ describe("over UDP", () => {
     expect(bed.take().map((what) => what.split(" ")[1])).toEqual(["connect"]);
   });
 
+  it("a PONG that answers nothing is no answer", () => {
+    bed.detour.start(bed.nowMs);
+    bed.run(2_500);
+    expect(bed.pong()).toBe(false);
+    bed.run(500);
+    expect(bed.take()).toEqual(["3000 connect 0"]);
+    bed.detour.handleOpened(bed.nowMs);
+    bed.run(500);
+    expect([bed.pong(), bed.pong(bed.asked[0]?.nonce, S2)]).toEqual([false, false]);
+    bed.run(500);
+    expect(bed.detour.isOn).toBe(true);
+  });
+
   it("an answer while a WebSocket opens ends that, whoever it answers", () => {
     bed.detour.start(bed.nowMs);
     bed.run(3_400);
-    expect(bed.pong()).toBe(false);
+    bed.answer();
     expect(bed.take()).toEqual(["3000 connect 0", "3400 disconnect"]);
     bed.detour.handleOpened(bed.nowMs);
     bed.run(2_999);
@@ -193,7 +211,8 @@ describe("on the detour", () => {
 
   it("answers by TCP end nothing; one to a question over UDP does, and the WebSocket stays ten seconds for what is under way", () => {
     bed.live(15_000);
-    expect(bed.pong()).toBe(false);
+    bed.answer();
+    expect([bed.pong(), bed.pong(bed.asked[1]?.nonce, S1)]).toEqual([false, false]);
     expect(bed.detour.isOn).toBe(true);
     expect(bed.pong(bed.asked[1]?.nonce, S2)).toBe(true);
     expect(bed.take()).toEqual(["19000 off", "19000 info detour a server answers over UDP again", "19000 turned false by 2"]);
@@ -201,7 +220,7 @@ describe("on the detour", () => {
     expect([bed.sent, bed.straight.length]).toEqual([[], 1]);
     for (let i = 0; i < 9; i += 1) {
       bed.run(1_000);
-      bed.pong();
+      bed.answer();
     }
     bed.detour.handleDatagram(bed.nowMs, S1, Uint8Array.of(0x11));
     expect(bed.taken.at(-1)).toEqual({ from: S1, bytes: Uint8Array.of(0x11) });
@@ -210,6 +229,17 @@ describe("on the detour", () => {
     expect(bed.take()).toEqual(["29000 disconnect"]);
     bed.detour.handleDatagram(bed.nowMs, S1, Uint8Array.of(0x12));
     expect(bed.taken.at(-1)?.bytes).toEqual(Uint8Array.of(0x11));
+  });
+
+  it("a PONG that comes by the WebSocket is known by its nonce, until 512 others have come", () => {
+    const nonce = (n: number): Uint8Array => Uint8Array.of(0xdd, n, n >> 8, 0, 0, 0, 0, 0);
+    const come = (n: number): void => bed.detour.handleDatagram(bed.nowMs, S1, encodeControl({ type: "PONG", timeMs: 0, observed: S2, nodeKey: new Uint8Array(16) }, nonce(n)));
+    come(0);
+    expect([bed.detour.isDetoured(nonce(0)), bed.detour.isDetoured(nonce(1))]).toEqual([true, false]);
+    for (let n = 1; n < 512; n += 1) come(n);
+    expect(bed.detour.isDetoured(nonce(0))).toBe(true);
+    come(512);
+    expect([0, 1, 512].map((n) => bed.detour.isDetoured(nonce(n)))).toEqual([false, true, true]);
   });
 
   it("an answer counts once", () => {
