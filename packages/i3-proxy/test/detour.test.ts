@@ -189,6 +189,32 @@ describe("a host that has only TCP", () => {
     expect(turns(laptop)).toEqual([true]);
   });
 
+  it("goes by the same WebSocket again, three seconds after UDP has worked for a moment, whatever comes by that", () => {
+    const { world, ring, tcp, laptop, net } = bed(true);
+    world.run(8_000, () => laptop.proxy.isReady(world.nowMs));
+    net.isBlocked = false;
+    world.run(60_000, () => turns(laptop).length === 2);
+    net.isBlocked = true;
+    world.run(1_000);
+    // Answers over UDP that were under way are in.
+    const silentMs = world.nowMs;
+    const server = (ring[0] as Node).locator;
+    const answered = new Set<string>();
+    for (let i = 0; i < 40 && turns(laptop).length === 2; i += 1) {
+      const ping = world.wire.findLast(({ from, to, bytes }) => locatorKey(from) === locatorKey(laptop.node.locator) && locatorKey(to) === locatorKey(server) && bytes[1] === CONTROL_TYPES.PING);
+      const nonce = ping?.bytes.slice(8, 16) as Uint8Array;
+      answered.add(`${nonce.join()}`);
+      laptop.proxy.detour?.handleDatagram(world.nowMs, server, encodeControl({ type: "PONG", timeMs: 0, observed: laptop.node.locator, nodeKey: new Uint8Array(16) }, nonce));
+      world.inject(laptop.node, {});
+      world.run(100);
+    }
+    expect([turns(laptop), tcp.connects.length]).toEqual([[true, false, true], 1]);
+    expect(answered.size).toBeGreaterThan(1);
+    expect(world.nowMs - silentMs).toBeLessThanOrEqual(3_000);
+    world.run(5_000);
+    expect([laptop.proxy.isReady(world.nowMs), turns(laptop), tcp.connects.length]).toEqual([true, [true, false, true], 1]);
+  });
+
   it("finds no way past the ring where UDP gets nowhere, and tells nobody of an address of a server's", () => {
     const { world, laptop, home } = bed(true);
     world.run(8_000, () => laptop.proxy.isReady(world.nowMs) && home.proxy.isReady(world.nowMs));

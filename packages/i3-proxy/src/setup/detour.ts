@@ -7,6 +7,7 @@
  *      └── a server answers a PING over UDP: the WebSocket stays for what is under way ───────────┤
  *                                                          a move: a WebSocket from there ◄───────┘
  *
+ * While it stays so and no server answers over UDP for 3 s, the detour is on again at once.
  * While trying and on the detour each server that is configured is asked over UDP itself, so that UDP is used as soon as it works.
  */
 import { bytesKey, CONTROL_HEADER_BYTES, CONTROL_TYPES, encodeControl, NONCE_BYTES, sameBytes, sameLocator, type Locator, type Log } from "@i3/common";
@@ -187,7 +188,7 @@ export class Detour {
   handleTimer(nowMs: number): void {
     if (this.#state === "udp" && nowMs >= this.#heardMs + SILENT_MS) this.#try(nowMs);
     else if (this.#state === "trying" || this.#state === "detour") this.#goOn(nowMs);
-    else if (this.#state === "lingering" && nowMs >= this.#sinceMs + LINGER_MS) this.#end();
+    else if (this.#state === "lingering") this.#linger(nowMs);
     if (nowMs >= this.#askMs) this.#ask(nowMs);
   }
 
@@ -195,7 +196,7 @@ export class Detour {
     switch (this.#state) {
       case "udp": return this.#heardMs + SILENT_MS;
       case "trying": case "detour": return Math.min(this.#askMs, this.#openDeadlineMs);
-      case "lingering": return this.#sinceMs + LINGER_MS;
+      case "lingering": return Math.min(this.#sinceMs + LINGER_MS, this.#heardMs + SILENT_MS);
     }
   }
 
@@ -226,7 +227,22 @@ export class Detour {
       if (this.#isConnecting) this.#lost(nowMs, "it does not answer");
       else this.#connect(nowMs);
     } else if (this.isOn) this.#lost(nowMs, "it has gone silent");
-    else this.#turnOn(nowMs);
+    else {
+      this.#askEveryMs = ASK_MS;
+      this.#turnOn(nowMs, nowMs);
+    }
+  }
+
+  /** Where UDP answers now and then the WebSocket that is still open is used again, and servers are asked as seldom as they were. */
+  #linger(nowMs: number): void {
+    if (nowMs < this.#heardMs + SILENT_MS) {
+      if (nowMs >= this.#sinceMs + LINGER_MS) this.#end();
+    } else if (this.#isOpen) this.#turnOn(nowMs, nowMs + SILENT_MS - DEAD_MS);
+    else {
+      this.#state = "trying";
+      this.#sinceMs = nowMs;
+      this.#askMs = nowMs;
+    }
   }
 
   /** A WebSocket from where this host is now. On the detour it stays so meanwhile: what would go by it goes by UDP. */
@@ -249,11 +265,11 @@ export class Detour {
     this.#askMs = nowMs;
   }
 
-  #turnOn(nowMs: number): void {
+  /** @param detouredMs when the WebSocket was heard from last, as far as it is trusted */
+  #turnOn(nowMs: number, detouredMs: number): void {
     this.#state = "detour";
-    this.#detouredMs = nowMs;
-    this.#askEveryMs = ASK_MS;
-    this.#askMs = nowMs + ASK_MS;
+    this.#detouredMs = detouredMs;
+    this.#askMs = nowMs + this.#askEveryMs;
     this.#againMs = AGAIN_MS;
     this.counters.turns += 1;
     this.#env.datapath.setDetour(true);

@@ -231,6 +231,52 @@ describe("on the detour", () => {
     expect(bed.taken.at(-1)?.bytes).toEqual(Uint8Array.of(0x11));
   });
 
+  it("when no server answers over UDP any more for three seconds, the WebSocket that is still open is used again, and servers are asked half as often each time", () => {
+    const atMs: number[] = [];
+    for (let i = 0; i < 4; i += 1) {
+      const sinceMs = bed.nowMs;
+      bed.asked.length = 0;
+      while (bed.asked.length === 0) bed.live(1_000);
+      atMs.push(bed.nowMs - sinceMs);
+      bed.pong(bed.asked[0]?.nonce);
+      bed.take();
+      bed.run(1_000);
+      bed.answer(S2);
+      bed.run(2_999);
+      expect(bed.take()).toEqual([]);
+      bed.run(1);
+      expect(bed.take().map((what) => what.replace(/^\d+ /, ""))).toEqual(["on", "warn detour one:443 no i3 server answers over UDP", "turned true"]);
+      bed.sent.length = 0;
+      bed.detour.handleUpcall({ kind: "detour", locator: S1, bytes: Uint8Array.of(0x11) });
+      expect([bed.sent.length, bed.detour.isOn]).toEqual([1, true]);
+    }
+    expect(atMs).toEqual([15_000, 30_000, 60_000, 60_000]);
+  });
+
+  it("if nothing comes by it then for three seconds, it is dead", () => {
+    bed.live(15_000);
+    bed.pong(bed.asked[0]?.nonce);
+    bed.run(3_000);
+    bed.take();
+    bed.run(2_999);
+    expect(bed.take()).toEqual([]);
+    bed.run(1);
+    expect(bed.take()).toEqual(["25000 disconnect", "25000 off", "25000 info detour the connection to one:443 is lost: it has gone silent", "25000 turned false"]);
+  });
+
+  it("if it is only being opened then, it is used when it is open", () => {
+    bed.live(5_000);
+    bed.detour.handlePlaces(bed.nowMs, [THERE]);
+    bed.run(20);
+    bed.pong(bed.asked[0]?.nonce);
+    bed.take();
+    bed.run(3_500);
+    expect(bed.take()).toEqual([]);
+    bed.detour.handleOpened(bed.nowMs);
+    bed.run(500);
+    expect(bed.take()).toEqual(["13020 on", "13020 warn detour one:443 no i3 server answers over UDP", "13020 turned true"]);
+  });
+
   it("a PONG that comes by the WebSocket is known by its nonce, until 512 others have come", () => {
     const nonce = (n: number): Uint8Array => Uint8Array.of(0xdd, n, n >> 8, 0, 0, 0, 0, 0);
     const come = (n: number): void => bed.detour.handleDatagram(bed.nowMs, S1, encodeControl({ type: "PONG", timeMs: 0, observed: S2, nodeKey: new Uint8Array(16) }, nonce(n)));
