@@ -21,14 +21,20 @@ export interface ClientEnvironment {
 /** Of {@link ClientEvent}, those of signed records. */
 export type RecordEvent = Extract<ClientEvent, { readonly kind: "record" | "record-kept" | "record-refused" }>;
 
+/**
+ * Why packets leave by another interface: no server answers by the one before (`silent`), servers answer again by one that is preferred to it (`back`), the
+ * system prefers the one in use itself now (`preferred`), or the one in use is gone (`gone`).
+ */
+export type UplinkReason = "silent" | "back" | "preferred" | "gone";
+
 /** What the client tells its owner; drained by `takeEvents`. */
 export type ClientEvent =
   /** The first-hop server is this one now; null: no server answers any more. */
   | { readonly kind: "first-hop"; readonly server: Locator | null }
   /** A server sees us elsewhere than where our triggers there lead: they are inserted again. A NAT has forgotten us, most likely. */
   | { readonly kind: "moved"; readonly server: Locator }
-  /** Packets to servers leave by this interface now, since none answered by the one before, or an earlier one answers again; 0: by the system's choice again. */
-  | { readonly kind: "uplink"; readonly interfaceIndex: number }
+  /** Packets to servers leave by this interface now; 0: by the system's choice again. */
+  | { readonly kind: "uplink"; readonly interfaceIndex: number; readonly why: UplinkReason }
   /** While servers answer by TCP: this one has answered over UDP, by the interface that is in use. */
   | { readonly kind: "udp"; readonly server: Locator }
   | { readonly kind: "trigger-live"; readonly id: Uint8Array; readonly server: Locator }

@@ -111,12 +111,12 @@ export class I3Client {
         this.#servers.heard(nowMs);
         if (this.#isDetoured) this.#events.push({ kind: "udp", server });
       },
-      changed: (nowMs, interfaceIndex, leads) => {
+      changed: (nowMs, interfaceIndex, why, leads) => {
         this.#servers.askAnew(nowMs, leads);
         this.#settle(nowMs);
         // Answers to what is under way go to the interface that was left.
         this.renewTriggers(nowMs, true);
-        this.#events.push({ kind: "uplink", interfaceIndex });
+        this.#events.push({ kind: "uplink", interfaceIndex, why });
       },
     });
   }

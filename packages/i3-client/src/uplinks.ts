@@ -10,7 +10,7 @@
 import { bytesKey, encodeControl, NONCE_BYTES, sameLocator, TokenBucket, type Locator } from "@i3/common";
 import { leadsTo, type PathPlace } from "@i3/hip";
 
-import type { ClientEnvironment } from "./environment.js";
+import type { ClientEnvironment, UplinkReason } from "./environment.js";
 
 /** What one interface has of one family. */
 export type UplinkPlace = Pick<PathPlace, "interfaceIndex" | "family" | "prefixes">;
@@ -68,7 +68,7 @@ export interface UplinksOwner {
   /** A server has answered as chosen, over UDP. */
   heard(nowMs: number, server: Locator): void;
   /** Packets that name no interface leave by another one now. `leads`: whether it leads to a server, as far as addresses tell. */
-  changed(nowMs: number, interfaceIndex: number, leads: (server: Locator) => boolean): void;
+  changed(nowMs: number, interfaceIndex: number, why: UplinkReason, leads: (server: Locator) => boolean): void;
 }
 
 export class Uplinks {
@@ -98,7 +98,10 @@ export class Uplinks {
     this.#places = places;
     this.#end();
     const indexes = this.#indexes(places);
-    if (this.#choice !== SYSTEM && (indexes[0] === this.#choice || !indexes.includes(this.#choice))) this.#choose(nowMs, SYSTEM);
+    if (this.#choice !== SYSTEM) {
+      if (indexes[0] === this.#choice) this.#choose(nowMs, SYSTEM, "preferred");
+      else if (!indexes.includes(this.#choice)) this.#choose(nowMs, SYSTEM, "gone");
+    }
     this.#plan(nowMs);
     this.look(nowMs);
   }
@@ -143,7 +146,7 @@ export class Uplinks {
     if (found !== undefined && found !== this.#choice) {
       if (this.#backMs + SOON_MS > nowMs) this.#backRounds = Math.min(this.#backRounds * 2, MAX_BACK_ROUNDS);
       else this.#backRounds = BACK_ROUNDS;
-      this.#choose(nowMs, found);
+      this.#choose(nowMs, found, "silent");
       this.#plan(nowMs);
       return this.handleTimer(nowMs);
     }
@@ -161,7 +164,7 @@ export class Uplinks {
     const back = before.find((index) => (this.#answered.get(index)?.rounds ?? 0) >= this.#backRounds);
     if (back !== undefined) {
       this.#backMs = nowMs;
-      this.#choose(nowMs, back === indexes[0] ? SYSTEM : back);
+      this.#choose(nowMs, back === indexes[0] ? SYSTEM : back, "back");
       this.#plan(nowMs);
       return this.handleTimer(nowMs);
     }
@@ -171,13 +174,13 @@ export class Uplinks {
     for (const { place, server } of this.#questions()) if (before.includes(place.interfaceIndex)) this.#ask(nowMs, server, place);
   }
 
-  #choose(nowMs: number, interfaceIndex: number): void {
+  #choose(nowMs: number, interfaceIndex: number, why: UplinkReason): void {
     this.#end();
     this.#choice = interfaceIndex;
     this.counters.changes += 1;
     this.#environment.datapath.setUplink(interfaceIndex);
     const places = interfaceIndex === SYSTEM ? this.#places : this.#places.filter((place) => place.interfaceIndex === interfaceIndex);
-    this.#owner.changed(nowMs, interfaceIndex, (server) => places.length === 0 || places.some((place) => leadsTo(place, server)));
+    this.#owner.changed(nowMs, interfaceIndex, why, (server) => places.length === 0 || places.some((place) => leadsTo(place, server)));
   }
 
   /** What has been asked and answered until now counts no more. */

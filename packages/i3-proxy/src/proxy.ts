@@ -53,6 +53,7 @@ const CALL_AGAIN_AFTER_MS = 60_000;
 /** Ready for peers that get a key of their own: a few programs call a few hosts at a time. Otherwise one, for what peers share. */
 const NEAR_KEYS = 4;
 const NO_PLACES: readonly OwnPlace[] = Object.freeze([]);
+const WHY_UPLINK = { back: "servers answer again by an interface that is preferred to the other one", preferred: "the system prefers the one in use now", gone: "the interface that was chosen is gone" } as const;
 /** What the access list is asked with for one who proves none. */
 const NO_HIT = new Uint8Array(16);
 
@@ -531,16 +532,17 @@ export class Proxy {
         this.setups.hip?.straight.handleMoved(nowMs);
         return;
       case "udp": return this.detour?.handleUdp(nowMs, event.server);
-      case "uplink": return this.#tellUplink(event.interfaceIndex);
+      case "uplink": return this.#tellUplink(event);
       case "trigger-lost": break;
     }
     this.#ringLog.tell(event);
   }
 
-  #tellUplink(interfaceIndex: number): void {
+  #tellUplink({ interfaceIndex, why }: Extract<ClientEvent, { kind: "uplink" }>): void {
     const addresses = this.#own.places.filter((place) => place.interfaceIndex === interfaceIndex).flatMap((place) => place.addresses.map(formatIpText));
-    if (interfaceIndex === 0) this.#env.log("info", "uplink", { by: "the routes of the system", why: "servers answer again by the interface that they prefer" });
-    else this.#env.log("warn", "uplink", { by: addresses.join(" "), interface: interfaceIndex, why: "no server answers by the other one", remedy: "Look for what is broken behind the other one." });
+    const by = interfaceIndex === 0 ? { by: "the routes of the system" } : { by: addresses.join(" "), interface: interfaceIndex };
+    if (why === "silent") this.#env.log("warn", "uplink", { ...by, why: "no server answers by the other one", remedy: "Look for what is broken behind the other one." });
+    else this.#env.log("info", "uplink", { ...by, why: WHY_UPLINK[why] });
   }
 
   /** Reads the uses from the engine, watches the servers of active paths, and ends mappings whose time is over. */

@@ -70,6 +70,7 @@ function talk({ world, mover, desk }: Bed, forMs: number): Talk {
 }
 
 const uplinkLines = ({ mover }: Bed): readonly unknown[] => mover.node.log.filter(({ event }) => event === "uplink").map(({ fields }) => fields["interface"] ?? "system");
+const lastWhy = ({ mover }: Bed): readonly unknown[] => mover.node.log.filter(({ event }) => event === "uplink").slice(-1).map(({ level, fields }) => `${level}: ${String(fields["why"])}`);
 /** Datagrams that left the mover by an interface since then. */
 const leftBy = ({ world }: Bed, { address }: Uplink, sinceMs: number): number => world.wire.filter(({ atMs, from }) => atMs >= sinceMs && sameBytes(from.address, address)).length;
 
@@ -97,6 +98,7 @@ describe("an interface that dies silently", () => {
     expect(lost).toBe(0);
     expect(Math.max(moverGapMs, deskGapMs)).toBeLessThanOrEqual(3 * EVERY_MS);
     expect(uplinkLines(bed)).toEqual([2, "system"]);
+    expect(lastWhy(bed)).toEqual(["info: servers answer again by an interface that is preferred to the other one"]);
     const backMs = bed.mover.node.log.findLast(({ event }) => event === "uplink")?.atMs ?? 0;
     expect(backMs - mendedMs).toBeGreaterThan(4_000);
     expect(leftBy(bed, bed.second, backMs + 1)).toBe(0);
@@ -193,11 +195,12 @@ describe("what is no dead interface", () => {
 });
 
 it("goes by the routes again when the interface that it kept to is gone, or is preferred now", () => {
-  for (const left of [0, 1]) {
+  for (const [left, why] of [[0, "the interface that was chosen is gone"], [1, "the system prefers the one in use now"]] as const) {
     const bed = makeBed({ security: "none" });
     bed.first.isDead = true;
     talk(bed, 1_000);
     expect(uplinkLines(bed)).toEqual([2]);
+    expect(lastWhy(bed)).toEqual(["warn: no server answers by the other one"]);
     bed.first.isDead = left === 1;
     const kept = bed.mover.node.uplinks.filter((_, i) => i === left);
     bed.mover.node.uplinks = kept;
@@ -206,5 +209,6 @@ it("goes by the routes again when the interface that it kept to is gone, or is p
     talk(bed, 500);
     expect(talk(bed, 500).lost).toBe(0);
     expect(uplinkLines(bed)).toEqual([2, "system"]);
+    expect(lastWhy(bed)).toEqual([`info: ${why}`]);
   }
 });
