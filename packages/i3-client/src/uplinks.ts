@@ -53,6 +53,13 @@ interface Asked {
   readonly round: number;
 }
 
+interface Answered {
+  readonly rounds: number;
+  /** The last of them, and who answered in it. */
+  readonly last: number;
+  readonly server: Locator;
+}
+
 interface Search {
   readonly sinceMs: number;
   readonly waitMs: number;
@@ -84,7 +91,7 @@ export class Uplinks {
   /** By nonce, the oldest first. */
   readonly #asked = new Map<string, Asked>();
   /** By interface: rounds that were answered, of this search or in a row. */
-  readonly #answered = new Map<number, { rounds: number; last: number }>();
+  readonly #answered = new Map<number, Answered>();
   #backRounds = BACK_ROUNDS;
   #backMs = -Infinity;
 
@@ -113,7 +120,7 @@ export class Uplinks {
     if (asked === undefined || !sameLocator(asked.server, from)) return false;
     this.#asked.delete(key);
     if (asked.interfaceIndex === null) this.#owner.heard(nowMs, from);
-    else this.#count(asked.interfaceIndex, asked.round);
+    else this.#count(asked.interfaceIndex, asked);
     return true;
   }
 
@@ -196,9 +203,9 @@ export class Uplinks {
     this.#nextMs = isAlone || (this.#search === null && this.#choice === SYSTEM) ? Infinity : nowMs;
   }
 
-  #count(interfaceIndex: number, round: number): void {
-    const answered = this.#answered.get(interfaceIndex) ?? { rounds: 0, last: 0 };
-    if (round > answered.last) this.#answered.set(interfaceIndex, { rounds: answered.rounds + 1, last: round });
+  #count(interfaceIndex: number, { round, server }: Asked): void {
+    const { rounds, last } = this.#answered.get(interfaceIndex) ?? { rounds: 0, last: 0 };
+    if (round > last) this.#answered.set(interfaceIndex, { rounds: rounds + 1, last: round, server });
   }
 
   /** From which some server can be reached, as far as addresses tell. */
@@ -214,7 +221,16 @@ export class Uplinks {
   /** Of one round, by each place. */
   #questions(): readonly { readonly place: UplinkPlace; readonly server: Locator }[] {
     const servers = this.#owner.servers();
-    return this.#places.flatMap((place) => servers.filter((server) => leadsTo(place, server)).slice(0, SERVERS_BY_PLACE).map((server) => ({ place, server })));
+    return this.#places.flatMap((place) => this.#turn(place.interfaceIndex, servers.filter((server) => leadsTo(place, server))).map((server) => ({ place, server })));
+  }
+
+  /** Whom to ask by an interface, of these, the best first: besides the best who has answered there lately. While none has, and the best may be gone, all in turn. */
+  #turn(interfaceIndex: number, servers: readonly Locator[]): readonly Locator[] {
+    const answered = this.#answered.get(interfaceIndex);
+    const lately = answered !== undefined && this.#round - answered.last <= QUICK_ROUNDS ? servers.filter((server) => sameLocator(server, answered.server)) : [];
+    const mayBeGone = this.#search !== null && (this.#owner.roundTripMs() === Infinity || this.#round > QUICK_ROUNDS);
+    const start = mayBeGone && lately.length === 0 ? (SERVERS_BY_PLACE * (this.#round - 1)) % Math.max(1, servers.length) : 0;
+    return [...new Set([...lately, ...servers.slice(start), ...servers.slice(0, start)])].slice(0, SERVERS_BY_PLACE);
   }
 
   /** @param place null: as chosen */

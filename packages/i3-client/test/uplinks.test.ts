@@ -1,5 +1,5 @@
 /** A client with several interfaces: which one it goes over to, whom it asks by each, and what it says of it. Fake servers, virtual time. */
-import type { Locator } from "@i3/common";
+import { sameLocator, type Locator } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
 import { FakeRing } from "./fake-ring.js";
@@ -29,5 +29,64 @@ describe("a client with several interfaces says why it takes another one", () =>
     ring.client.setUplinks(ring.nowMs, order.map((interfaceIndex) => ({ interfaceIndex, family: 4, prefixes: null })));
     ring.run(0);
     expect(uplinks(ring).at(-1)).toBe(last);
+  });
+});
+
+describe("a client that looks for an interface, whose best servers are gone", () => {
+  const two = PLACES.slice(0, 2);
+
+  /** Which of its servers it asks by an interface, one after the other. */
+  function askedBy(ring: FakeRing, interfaceIndex: number): number[] {
+    const asked: number[] = [];
+    const { isDeadEnd } = ring;
+    ring.isDeadEnd = (index, to) => {
+      if (index === interfaceIndex) asked.push(ring.servers.findIndex(({ locator }) => sameLocator(locator, to)) + 1);
+      return isDeadEnd(index, to);
+    };
+    return asked;
+  }
+
+  it("asks all in turn, two by two, and who has answered again, and finds it though one of 32 alone lives", () => {
+    const ring = new FakeRing(32);
+    for (const server of ring.servers.slice(0, 31)) server.down = true;
+    ways(ring, (index) => index !== 2);
+    const asked = askedBy(ring, 2);
+    ring.client.setUplinks(0, two);
+    // A question's 0.6 s, eight rounds in 0.56 s, and eight and one of a second each.
+    expect(ring.until(() => uplinks(ring).length > 0, 60_000)).toBeLessThan(11_000);
+    expect(uplinks(ring)).toEqual(["2 silent"]);
+    expect(asked.slice(0, 33)).toEqual([...Array.from({ length: 32 }, (_, i) => i + 1), 32]);
+    ring.run(5_000);
+    expect(ring.client.firstHop()).toEqual(ring.server(32).locator);
+  });
+
+  it("asks all in turn after eight rounds with the best, when these live but are not reached by it", () => {
+    const ring = new FakeRing(5);
+    for (const { number } of ring.servers) ring.server(number).delayMs = number;
+    // The system's way is that by TCP.
+    ring.isDeadEnd = (index, to) => index === 1 || (index === 2 && !sameLocator(to, ring.server(5).locator));
+    ring.client.setUplinks(0, two);
+    ring.run(5_000);
+    const asked = askedBy(ring, 2);
+    ring.client.setDetoured(ring.nowMs, true);
+    expect(ring.until(() => uplinks(ring).length > 0, 60_000)).toBeLessThan(5_000);
+    expect(asked.slice(0, 18)).toEqual([...Array.from({ length: 8 }, () => [1, 2]).flat(), 2, 3]);
+    expect(uplinks(ring)).toEqual(["2 silent"]);
+  });
+
+  it("and again when who had answered does no more", () => {
+    const ring = new FakeRing(5);
+    for (const { number } of ring.servers) ring.server(number).delayMs = number;
+    const answers = { by: 5 };
+    ring.isDeadEnd = (index, to) => index === 1 || (index === 2 && !sameLocator(to, ring.server(answers.by).locator));
+    ring.client.setUplinks(0, two);
+    ring.run(5_000);
+    const asked = askedBy(ring, 2);
+    ring.client.setDetoured(ring.nowMs, true);
+    ring.until(() => asked.includes(5), 10_000);
+    answers.by = 3;
+    ring.run(9_000);
+    expect(uplinks(ring)).toEqual([]);
+    expect(ring.until(() => uplinks(ring).length > 0, 10_000)).toBeLessThan(5_000);
   });
 });
