@@ -70,7 +70,7 @@ export class PeerPlace {
     if (cameFrom.kind === "i3" || this.#path.kind !== cameFrom.kind) return;
     const from = this.#byOurs(cameFrom);
     this.#later = null;
-    if (samePath(from, this.#path) || (this.#seen !== null && samePath(from, this.#seen.path))) return;
+    if (this.#isHere(from) || (this.#seen !== null && samePath(from, this.#seen.path))) return;
     if (!this.#seenChecks.take(nowMs)) {
       this.#later = { path: from, dueMs: nowMs + RETRY_MS };
       return;
@@ -130,6 +130,12 @@ export class PeerPlace {
     if (this.#path.kind === "i3" || localOf(from) !== undefined) return from;
     const local = localOf(this.#path);
     return local?.length === addressOf(from).length ? elsewhere(from, addressOf(from), local) : from;
+  }
+
+  /** Where packets leave by the system's choice it does not matter to which address of ours one came: the peer has not moved. */
+  #isHere(from: StraightPath): boolean {
+    const isAnyOfOurs = this.#path.kind !== "i3" && localOf(this.#path) === undefined;
+    return samePath(isAnyOfOurs ? elsewhere(from, addressOf(from), undefined) : from, this.#path);
   }
 
   #isOver(nowMs: number, check: AddressCheck | null): boolean {

@@ -72,6 +72,23 @@ describe("a host that moves", () => {
     expect([bed.b.last("moved").path, placesOf(bed.b)]).toEqual([udp(place(1)), ["moving", "moved"]]);
   });
 
+  it.each(["the system's choice", "that address too"])("asks nothing of a peer that stays where it is and answers to the new address, when packets leave by %s", (by) => {
+    const bed = established();
+    const { network, a, b } = bed;
+    // As where each packet says to which address of ours it came.
+    network.middlebox = ({ from, bytes }) => {
+      if (from !== b) return bytes;
+      network.deliver(a, bytes, { kind: "udp", locator: { ...b.locator, local: a.locator.address } });
+      return null;
+    };
+    Object.assign(a, { locator: place(1) });
+    a.host.readdress(network.nowMs, a.last("established").association, by === "that address too" ? place(1).address : undefined);
+    network.run(10_000);
+    expect([b.last("moved").path, placesOf(a), a.host.counters.moved]).toEqual([udp(place(1)), [], 0]);
+    // The word, the answer to the question, and no question.
+    expect(network.wire.filter(({ from }) => from === a).map(({ bytes }) => typesIn(bytes).includes(PARAMETER.echoRequestSigned))).toEqual([false, false]);
+  });
+
   it("is told of as staying when it does not answer there, and is asked twice", () => {
     const bed = established();
     const { network, a, b } = bed;
