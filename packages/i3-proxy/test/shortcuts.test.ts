@@ -79,6 +79,7 @@ describe("a way past i3", () => {
     talk(world, a, b, 3_000);
     expect(anyStraight(world, a, b)).toBe(0);
     expect(path(a, b, world)).toBe("i3");
+    for (const { proxy: { setups: { hip } } } of [a, b]) expect([hip?.straight.counters.open, hip?.hip.counters.locatorSets]).toEqual([0, 0]);
   });
 
   it("is not given to a stranger, unless strangers get it", () => {
