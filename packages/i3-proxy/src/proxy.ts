@@ -107,7 +107,7 @@ export class Proxy {
     this.#access = new AccessList(environment.access, book);
     this.ownId = publicId(identity.hit);
     this.own6 = identity.hit;
-    this.#own = new OwnLocators(environment.port);
+    this.#own = new OwnLocators(environment.port, environment.addresses.range);
     const addresses = new VirtualAddresses(environment.addresses);
     const { lastOwn4 } = environment;
     const keeps = lastOwn4 !== null && inRange(environment.addresses.range, lastOwn4) && addresses.take(lastOwn4);

@@ -65,7 +65,7 @@ export class AssociationPaths {
   }
 
   get counters(): Readonly<Record<keyof PathCounters | "strange" | "saved" | "open" | "straight", number>> {
-    const all = { ...this.#ended, strange: this.#strange, saved: this.#budget.refused, open: this.#opened.size, straight: 0 };
+    const all = { ...this.#ended, refused: this.#ended.refused + this.#env.own.refused, strange: this.#strange, saved: this.#budget.refused, open: this.#opened.size, straight: 0 };
     for (const { set } of this.#opened.values()) {
       for (const name of COUNTED) all[name] += set.counters[name];
       if (set.choice.kind === "straight") all.straight += 1;

@@ -2,8 +2,10 @@
  * Where this host can be reached, for peers who may know (docs/wire.md §9.7): the addresses of its interfaces, as servers see them from outside, and what routers have opened.
  * Without I/O.
  */
-import { bytesKey, locatorKey, sameBytes, sameLocator, type Locator } from "@i3/common";
-import type { PathPlace } from "@i3/hip";
+import { bytesKey, inRange, locatorKey, sameBytes, sameLocator, type AddressRange, type Locator } from "@i3/common";
+import { canBeOneHosts, type PathPlace } from "@i3/hip";
+
+import { Observed } from "./observed.js";
 
 /** What peers are told of one locator. */
 export interface SaidLocator {
@@ -28,16 +30,13 @@ export interface MachinePlace {
 export type OwnPlace = PathPlace & Pick<MachinePlace, "addresses" | "gateway">;
 
 // Ours:
-/** As many servers see one place; behind some NATs each sees another port. */
-const MAX_OBSERVED = 2;
 /** Of one interface; of all at most 16 are told. */
 const MAX_ADDRESSES = 4;
 const MAX_PLACES = 8;
 const MAX_LOCATORS = 16;
 
 interface Seen {
-  /** By the server that says so, the last to be heard of last. */
-  readonly observed: Map<string, Locator>;
+  readonly observed: Observed;
   mapped: Locator | null;
 }
 
@@ -56,15 +55,19 @@ function changeOf(before: readonly OwnPlace[], now: readonly OwnPlace[]): PlaceC
 }
 
 export class OwnLocators {
+  /** What servers said of us that cannot be. */
+  refused = 0;
   readonly #port: number;
+  readonly #range: AddressRange;
   #places: readonly OwnPlace[] = [];
   #isOutside = true;
   /** By the place's key. */
   readonly #seen = new Map<string, Seen>();
 
-  /** @param port the UDP port that this host listens on */
-  constructor(port: number) {
+  /** @param port the UDP port that this host listens on @param range of virtual addresses */
+  constructor(port: number, range: AddressRange) {
     this.#port = port;
+    this.#range = range;
   }
 
   /** Where packets can leave, those used first first; another array when it has changed. */
@@ -88,7 +91,7 @@ export class OwnLocators {
     for (const { key, rank, addresses } of this.#places) {
       const { mapped, observed } = (this.#isOutside ? this.#seen.get(key) : undefined) ?? NOTHING;
       const own = addresses.slice(0, MAX_ADDRESSES).map((address): SaidLocator => ({ kind: "host", rank, locator: { address, port: this.#port } }));
-      const outside = [...(mapped === null ? [] : [mapped]), ...observed.values()].map((locator): SaidLocator => ({ kind: "server", rank, locator }));
+      const outside = [...(mapped === null ? [] : [mapped]), ...observed.told].map((locator): SaidLocator => ({ kind: "server", rank, locator }));
       for (const said of [...own, ...outside]) if (!found.some(({ locator }) => sameLocator(locator, said.locator))) found.push(said);
     }
     return found.slice(0, MAX_LOCATORS);
@@ -119,22 +122,26 @@ export class OwnLocators {
     return kept.length === 0 ? place.addresses : [...kept, ...place.addresses.filter((address) => !kept.includes(address))];
   }
 
-  /** A server has seen us there, from a place. Whether that is news. */
-  observed(key: string, server: Locator, locator: Locator): boolean {
+  /** A server has seen us there, from a place. Whether what peers are told has changed. */
+  observed(nowMs: number, key: string, server: Locator, locator: Locator): boolean {
     const place = this.#places.find((each) => each.key === key);
     if (place === undefined) return false;
-    const { observed } = this.#seenAt(key);
-    const name = locatorKey(server);
-    // A NAT may keep the address and change the port.
-    if (locator.port === this.#port && place.addresses.some((address) => sameBytes(address, locator.address))) return observed.delete(name);
-    const old = observed.get(name);
-    observed.delete(name);
-    observed.set(name, locator);
-    for (const first of observed.keys()) {
-      if (observed.size <= MAX_OBSERVED) break;
-      observed.delete(first);
+    const { address } = locator;
+    if (address[0] === 0 || !canBeOneHosts(address) || inRange(this.#range, address)) {
+      this.refused += 1;
+      return false;
     }
-    return old === undefined || !sameLocator(old, locator);
+    const { observed } = this.#seenAt(key);
+    const before = observed.told;
+    const isOurs = place.addresses.some((own) => sameBytes(own, address));
+    observed.add(nowMs, server, locator, !isOurs ? null : locator.port === this.#port ? "address and port" : "address");
+    const now = observed.told;
+    return now.length !== before.length || now.some((one) => !before.some((old) => sameLocator(old, one)));
+  }
+
+  /** Whether some server says of a place what no other confirms. */
+  isDisputed(key: string): boolean {
+    return this.#seen.get(key)?.observed.isDisputed === true;
   }
 
   /** A router has opened this for us, or closed it: null. Whether that is news. */
@@ -149,11 +156,11 @@ export class OwnLocators {
   #seenAt(key: string): Seen {
     let seen = this.#seen.get(key);
     if (seen === undefined) {
-      seen = { observed: new Map(), mapped: null };
+      seen = { observed: new Observed(), mapped: null };
       this.#seen.set(key, seen);
     }
     return seen;
   }
 }
 
-const NOTHING: Readonly<Seen> = Object.freeze({ observed: new Map<string, Locator>(), mapped: null });
+const NOTHING: Readonly<Seen> = Object.freeze({ observed: new Observed(), mapped: null });

@@ -15,8 +15,10 @@ const ASK_EVERY_MS = 20_000;
 /** Without an answer. */
 const ASK_AGAIN_MS = 1_000;
 const TRIES = 4;
-/** Two: a NAT that gives each another port shows itself. */
+/** Two: a NAT that gives each another port shows itself, and so does who lies. */
 const SERVERS = 2;
+/** While these say different addresses. */
+const SERVERS_DISPUTED = 4;
 const MAX_ASKED = 64;
 
 export interface SeenFromOutsideEnvironment {
@@ -60,7 +62,7 @@ export class SeenFromOutside {
     if (!this.#env.isWanted()) return;
     const servers = this.#env.servers();
     for (const place of this.#env.own.places) {
-      const ofFamily = servers.filter(({ address }) => address.length === (place.family === 4 ? 4 : 16)).slice(0, SERVERS);
+      const ofFamily = servers.filter(({ address }) => address.length === (place.family === 4 ? 4 : 16)).slice(0, this.#env.own.isDisputed(place.key) ? SERVERS_DISPUTED : SERVERS);
       for (const server of ofFamily) this.#ask(place, server);
       if (ofFamily.length > 0) this.#tries.set(place.key, (this.#tries.get(place.key) ?? 0) + 1);
     }
@@ -80,7 +82,11 @@ export class SeenFromOutside {
     if (asked === undefined || !sameLocator(asked.server, from)) return false;
     this.#asked.delete(key);
     this.#tries.set(asked.place.key, 0);
-    if (this.#env.own.observed(asked.place.key, asked.server, message.observed)) this.#env.onNews(nowMs);
+    const { own } = this.#env;
+    const wasDisputed = own.isDisputed(asked.place.key);
+    if (own.observed(nowMs, asked.place.key, asked.server, message.observed)) this.#env.onNews(nowMs);
+    // A NAT has another address, or somebody lies: at once, so that a move is known within a round trip.
+    if (!wasDisputed && own.isDisputed(asked.place.key)) this.#nextMs = nowMs;
     return true;
   }
 

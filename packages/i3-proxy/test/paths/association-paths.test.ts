@@ -17,7 +17,7 @@ function bench() {
   const sent: Datagram[] = [];
   const told: number[] = [];
   const random = new Random(1);
-  const own = new OwnLocators(5_610);
+  const own = new OwnLocators(5_610, { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 });
   const place = (address: string): void => void own.setPlaces([{ interfaceIndex: 2, family: 4, addresses: [parseIpText(address) as Uint8Array], gateway: null, prefixes: null }, { interfaceIndex: 2, family: 6, addresses: [parseIpText("2001:db8::2") as Uint8Array], gateway: null, prefixes: null }]);
   place("198.51.100.2");
   const paths = new AssociationPaths({

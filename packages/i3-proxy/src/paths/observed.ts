@@ -1,0 +1,76 @@
+/**
+ * Where servers have seen one place of this host, and what of it is believed and told to peers (docs/wire.md §9.7): a server may name a victim's
+ * address, at which all peers would knock. Without I/O.
+ */
+import { bytesKey, locatorKey, type Locator } from "@i3/common";
+
+// Ours:
+/** As many are told; behind some NATs each server sees another port. */
+const MAX_TOLD = 2;
+/** Answers that are kept: of two servers, and of two more when these say different addresses. */
+const MAX_ANSWERS = 4;
+/** For so long an answer holds against another one. */
+const LIFE_MS = 60_000;
+
+interface Answer {
+  /** Address alone: a server has as many ports as it likes. */
+  readonly server: string;
+  readonly locator: Locator;
+  readonly address: string;
+  readonly atMs: number;
+  /** Where an interface is, which is told anyway. */
+  readonly isOwn: boolean;
+}
+
+export class Observed {
+  /** By the server's locator; the last to be heard of last. */
+  readonly #answers = new Map<string, Answer>();
+  /** The address that two servers have said last. */
+  #agreed: string | null = null;
+
+  /** @param own an interface has that address, with the port that we have there or another */
+  add(nowMs: number, server: Locator, locator: Locator, own: "address" | "address and port" | null): void {
+    const name = locatorKey(server);
+    this.#answers.delete(name);
+    // A server of our own network is before the NAT that others see.
+    if (own !== null && isPrivate(locator.address)) return;
+    // A NAT may keep the address and change the port.
+    const isOwn = own === "address and port";
+    const answer: Answer = { server: bytesKey(server.address), locator, address: bytesKey(locator.address), atMs: nowMs, isOwn };
+    this.#answers.set(name, answer);
+    if (this.#others(answer).some(({ address }) => address === answer.address)) this.#agreed = answer.address;
+    for (const [old, each] of this.#answers) if (each.atMs <= nowMs - LIFE_MS && each.address !== answer.address) this.#answers.delete(old);
+    for (const first of this.#answers.keys()) {
+      if (this.#answers.size <= MAX_ANSWERS) break;
+      this.#answers.delete(first);
+    }
+    if (![...this.#answers.values()].some(({ address }) => address === this.#agreed)) this.#agreed = null;
+  }
+
+  /** What peers are told. */
+  get told(): readonly Locator[] {
+    return [...this.#answers.values()].filter((answer) => !answer.isOwn && this.#isBelieved(answer)).map(({ locator }) => locator).slice(-MAX_TOLD);
+  }
+
+  /** Whether some server says what no other confirms: more are to be asked. */
+  get isDisputed(): boolean {
+    return [...this.#answers.values()].some((answer) => !this.#isBelieved(answer));
+  }
+
+  /** Of one server alone; or of two; or of two before, and still of one of them: who lies alone can take nothing away. */
+  #isBelieved(answer: Answer): boolean {
+    const others = this.#others(answer);
+    return others.length === 0 || answer.address === this.#agreed || others.some(({ address }) => address === answer.address);
+  }
+
+  #others({ server }: Answer): readonly Answer[] {
+    return [...this.#answers.values()].filter((other) => other.server !== server);
+  }
+}
+
+/** Of a network that is not everybody's (RFC 1918, 6598, 4193). */
+function isPrivate(address: Uint8Array): boolean {
+  const [first = 0, second = 0] = address;
+  if (address.length === 16) return (first & 0xfe) === 0xfc;
+  return first === 10 || (first === 172 && (second & 0xf0) === 16) || (first === 192 && second === 168) || (first === 100 && (second & 0xc0) === 64);
+}
