@@ -44,6 +44,7 @@ export class SeenFromOutside {
   readonly #asked = new Map<string, Asked>();
   /** By the place's key: unanswered rounds. */
   readonly #tries = new Map<string, number>();
+  #askedMs = 0;
   #nextMs = Infinity;
 
   constructor(environment: SeenFromOutsideEnvironment) {
@@ -60,14 +61,18 @@ export class SeenFromOutside {
     if (nowMs < this.#nextMs) return;
     this.#nextMs = Infinity;
     if (!this.#env.isWanted()) return;
+    this.#askedMs = nowMs;
     const servers = this.#env.servers();
     for (const place of this.#env.own.places) {
       const ofFamily = servers.filter(({ address }) => address.length === (place.family === 4 ? 4 : 16)).slice(0, this.#env.own.isDisputed(place.key) ? SERVERS_DISPUTED : SERVERS);
       for (const server of ofFamily) this.#ask(place, server);
       if (ofFamily.length > 0) this.#tries.set(place.key, (this.#tries.get(place.key) ?? 0) + 1);
     }
-    const isWaiting = [...this.#tries.values()].some((tries) => tries > 0 && tries < TRIES);
-    this.#nextMs = nowMs + (isWaiting || servers.length === 0 ? ASK_AGAIN_MS : ASK_EVERY_MS);
+    this.#nextMs = nowMs + (this.#isWaiting() || servers.length === 0 ? ASK_AGAIN_MS : ASK_EVERY_MS);
+  }
+
+  #isWaiting(): boolean {
+    return [...this.#tries.values()].some((tries) => tries > 0 && tries < TRIES);
   }
 
   nextDeadlineMs(): number {
@@ -82,6 +87,7 @@ export class SeenFromOutside {
     if (asked === undefined || !sameLocator(asked.server, from)) return false;
     this.#asked.delete(key);
     this.#tries.set(asked.place.key, 0);
+    if (this.#nextMs > nowMs && !this.#isWaiting()) this.#nextMs = this.#askedMs + ASK_EVERY_MS;
     const { own } = this.#env;
     const wasDisputed = own.isDisputed(asked.place.key);
     if (own.observed(nowMs, asked.place.key, asked.server, message.observed)) this.#env.onNews(nowMs);

@@ -55,6 +55,29 @@ function round(says: readonly (readonly [server: Locator, address: string, port?
   for (const [server, address, port] of says) answers(server, address, port);
 }
 
+describe("servers", () => {
+  it("are asked again after 20 s when one has answered, otherwise after a second, four times", () => {
+    const questionsAt = (ms: number): number => {
+      ask(ms);
+      return sent.splice(0).length;
+    };
+    ask(0);
+    answers(A, OLD);
+    sent.length = 0;
+    expect([1_000, 19_999, 20_000, 21_000, 22_000, 23_000, 24_000, 42_999, 43_000].map(questionsAt)).toEqual([0, 0, 2, 2, 2, 2, 0, 0, 2]);
+  });
+
+  it("are asked at once when something has changed, whatever answers come late", () => {
+    ask(0);
+    nowMs = 100;
+    seen.look(nowMs);
+    answers(A, OLD);
+    sent.length = 0;
+    ask(100);
+    expect(sent).toHaveLength(2);
+  });
+});
+
 describe("an address that one server says", () => {
   it("is told while no other has answered, at once", () => {
     ask(0);
