@@ -82,14 +82,41 @@ async function uplinks({ wifi, lte, dsl, wan = { delayMs: 5 }, ...options }: Upl
   return topology;
 }
 
-const RECIPES = {
-  standard: async (options: unknown) => (await standardTopology(options as StandardOptions)).topology,
-  carriers: (options: unknown) => carriers(options as CarriersOptions),
-  uplinks: (options: unknown) => uplinks(options as UplinksOptions),
-} as const;
+/** Which of a recipe's options are NATs, and all of them: people type these, so a misspelled one is refused. */
+const TOPOLOGY = ["seed", "resolvers"] as const satisfies readonly (keyof TopologyOptions)[];
+const NAT = ["kind", "mapping", "filtering", "udpTimeoutS", "hairpin", "rebootShift", "egress", "portMapping"] as const satisfies readonly (keyof NatOptions)[];
+const STANDARD = ["servers", "nat1", "nat2", "wan", "ipv6"] as const satisfies readonly (keyof StandardOptions)[];
+const CARRIERS = ["carrier", "home", "wan"] as const satisfies readonly (keyof CarriersOptions)[];
+const UPLINKS = ["wifi", "lte", "dsl", "wan"] as const satisfies readonly (keyof UplinksOptions)[];
 
-/** @param options of that recipe. Rejects with ERR_I3_NETNS_PLAN for a name that there is not. */
+interface Recipe {
+  readonly options: readonly string[];
+  readonly nats: readonly string[];
+  readonly build: (options: object) => Promise<Topology>;
+}
+
+const RECIPES: Readonly<Record<string, Recipe>> = {
+  standard: { options: STANDARD, nats: ["nat1", "nat2"], build: async (options) => (await standardTopology(options)).topology },
+  carriers: { options: CARRIERS, nats: ["carrier", "home"], build: (options) => carriers(options) },
+  uplinks: { options: UPLINKS, nats: ["wifi", "lte", "dsl"], build: (options) => uplinks(options) },
+};
+
+/** @param options of that recipe. Rejects with ERR_I3_NETNS_PLAN for a name, or an option, that there is not. */
 export async function buildRecipe(name: string, options: unknown): Promise<Topology> {
-  if (!Object.hasOwn(RECIPES, name)) throw new NetnsError("ERR_I3_NETNS_PLAN", `no topology "${name}"; there are: ${Object.keys(RECIPES).join(", ")}`);
-  return RECIPES[name as keyof typeof RECIPES](options);
+  const recipe = Object.hasOwn(RECIPES, name) ? RECIPES[name] : undefined;
+  if (recipe === undefined) throw new NetnsError("ERR_I3_NETNS_PLAN", `no topology "${name}"; there are: ${Object.keys(RECIPES).join(", ")}`);
+  const given = record(options, "the options");
+  refuseUnknown(name, given, [...recipe.options, ...TOPOLOGY]);
+  for (const nat of recipe.nats) if (typeof given[nat] === "object") refuseUnknown(nat, record(given[nat], nat), NAT);
+  return recipe.build(given);
+}
+
+function record(value: unknown, what: string): Readonly<Record<string, unknown>> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new NetnsError("ERR_I3_NETNS_PLAN", `${what}: expected names and values, {…}`);
+  return value as Readonly<Record<string, unknown>>;
+}
+
+function refuseUnknown(what: string, given: object, known: readonly string[]): void {
+  const unknown = Object.keys(given).find((option) => !known.includes(option));
+  if (unknown !== undefined) throw new NetnsError("ERR_I3_NETNS_PLAN", `${what} has no option "${unknown}"; there are: ${known.join(", ")}`);
 }

@@ -1,6 +1,7 @@
 /** Topologies by name, and what README.md does to them by hand ("By hand"). */
 import { afterEach, expect, test } from "vitest";
 import { buildRecipe } from "../src/recipes.js";
+import { askForCommand, serveCommands } from "../src/shell-commands.js";
 import type { NetNode, Topology } from "../src/index.js";
 
 let topology: Topology | undefined;
@@ -41,4 +42,35 @@ test("uplinks: the better route comes and the first interface goes; both ends ge
 
 test("a name that there is not is refused", async () => {
   await expect(buildRecipe("wifi", {})).rejects.toThrow(/no topology "wifi"; there are: standard, carriers, uplinks/);
+});
+
+test.each([
+  ["standard", { nat9: "symmetric" }, /standard has no option "nat9"; there are: servers, nat1/],
+  ["uplinks", { nat1: "symmetric" }, /uplinks has no option "nat1"/],
+  ["standard", { nat1: { egres: "no-udp" } }, /nat1 has no option "egres"/],
+  ["standard", { nat1: { egress: "tcp443" } }, /egress tcp443 is none of all, no-udp, tcp-443/],
+  ["carriers", { carrier: null }, /carrier: expected names and values/],
+  ["standard", [], /the options: expected names and values/],
+])("%s with %j is refused, not built with something else", async (name, options, message) => {
+  await expect(buildRecipe(name, options)).rejects.toThrow(message);
+});
+
+test("box restarts a NAT, with other ports, and says what a network lets out; anything else is refused", async () => {
+  topology = await buildRecipe("standard", { nat1: { kind: "port-restricted", rebootShift: true } });
+  const path = `${nodeOf("core").directory}/box`;
+  const server = await serveCommands(topology, path);
+  try {
+    const rules = async (): Promise<string> => (await nodeOf("nat1").exec("nft", ["list", "ruleset"])).stdout;
+    expect(await askForCommand(path, ["nat1", "egress", "no-udp"])).toBe("");
+    expect(await rules()).toContain("meta l4proto udp drop");
+    expect(await askForCommand(path, ["nat1", "egress", "all"])).toBe("");
+    expect(await rules()).not.toContain("meta l4proto udp drop");
+    expect(await askForCommand(path, ["nat1", "reboot"])).toBe("");
+    expect(await rules()).toMatch(/6[1-4]000-6[1-4]999/);
+    expect(await askForCommand(path, ["nat1", "readdress", nodeOf("nat1").address4])).toBe("");
+    for (const words of [["nat3", "reboot"], ["core", "reboot"], ["nat1", "reboot", "now"], ["nat1", "egress", "udp"], ["nat1"], []]) expect(await askForCommand(path, words), words.join(" ")).toMatch(/no NAT|expected one of/);
+    expect(await askForCommand(path, "null" as unknown as string[])).not.toBe("");
+  } finally {
+    server.close();
+  }
 });

@@ -7,7 +7,7 @@ import type { NatSides } from "../plan.js";
 import { runOk } from "../run.js";
 import { behaviourOf, type Behaviour, type BehaviourOptions } from "./kinds.js";
 import { startPortMapping } from "./port-mapping.js";
-import { filterTable, natRuleset, POWER_BACK, WITHOUT_POWER, type Egress, type NatRulesetOptions } from "./rules.js";
+import { EGRESS, filterTable, natRuleset, POWER_BACK, WITHOUT_POWER, type Egress, type NatRulesetOptions } from "./rules.js";
 
 export interface NatOptions extends BehaviourOptions {
   /** Life of a UDP mapping after its last packet, in seconds. @default 120 (the least that RFC 4787 REQ-5 allows) */
@@ -45,6 +45,7 @@ export class Nat extends NetNode {
     this.hairpin = options.hairpin ?? false;
     if (this.hairpin && this.behaviour.mapping === "none") throw new NetnsError("ERR_I3_NETNS_PLAN", `${name} translates nothing, so it cannot turn packets back`);
     this.#egress = options.egress ?? "all";
+    if (!EGRESS.includes(this.#egress)) throw new NetnsError("ERR_I3_NETNS_PLAN", `${name}: egress ${String(this.#egress)} is none of ${EGRESS.join(", ")}`);
     this.#mapsPorts = options.portMapping ?? false;
     if (this.#mapsPorts !== false && this.kind === "firewall") throw new NetnsError("ERR_I3_NETNS_PLAN", `${name} translates nothing, so it maps no ports`);
     this.#shifts = options.rebootShift ?? false;

@@ -35,7 +35,8 @@ import type { Behaviour, Dependence } from "./kinds.js";
  * "no-udp" drops UDP both ways. "tcp-443" lets the inside send nothing but TCP to port 443, and DNS to the topology's resolvers;
  * what does not answer to that stays out.
  */
-export type Egress = "all" | "no-udp" | "tcp-443";
+export const EGRESS = ["all", "no-udp", "tcp-443"] as const;
+export type Egress = (typeof EGRESS)[number];
 
 export interface NatRulesetOptions extends Behaviour {
   /** Names of the interfaces to the private side, at least one. */
