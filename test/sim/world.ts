@@ -213,7 +213,7 @@ export class World {
     if (symmetric !== null) return symmetric.get(locatorKey(from)) === to.port ? "udp" : null;
     if (this.nowMs - sentMs > natForgetsMs) return null;
     if (to.via === "ip") return hip?.ipProtocol === true ? "ip" : null;
-    if (to.port === natPort) return hip?.udpPort === undefined ? "udp" : "hip";
+    if (natPort !== null) return to.port !== natPort ? null : hip?.udpPort === undefined ? "udp" : "hip";
     return to.port === locator.port ? "udp" : to.port === hip?.udpPort ? "hip" : null;
   }
 

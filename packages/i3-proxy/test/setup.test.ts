@@ -62,11 +62,12 @@ describe("plain set-up", () => {
   it("survives loss of a fifth of all datagrams", () => {
     const { world, laptop, home } = pair({ loss: 0.2 });
     const to = addressOf(laptop, "home.i3");
-    for (let i = 0; i < 20; i += 1) {
+    for (let i = 0; i < 40; i += 1) {
       world.inject(laptop.node, { tun: packet4(laptop.proxy.own4, to, `n${i}`) });
       world.run(200);
     }
     expect(laptop.proxy.mappings.byAddress(to)?.state).toBe("open");
+    // Half to two thirds get through two or three hops: one run in 100,000 comes near this.
     expect(home.node.received.length).toBeGreaterThan(8);
   });
 

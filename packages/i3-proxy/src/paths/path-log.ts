@@ -9,6 +9,9 @@ const RELAYED_MS = 3_000;
 const LINES_AT_ONCE = 4;
 const LINE_EVERY_MS = 10_000;
 
+const NONE_FOUND = "no way past the servers has answered";
+const LOST = "the way past the servers answers no more";
+
 export interface PathLogPeer {
   readonly peer: string;
   readonly level: "info" | "debug";
@@ -35,6 +38,16 @@ export class PathLog {
 
   constructor(log: Log) {
     this.#log = log;
+  }
+
+  /** Packets of an association go over i3 for now, and a way past it is looked for. */
+  opened(nowMs: number, association: number, { peer, level }: PathLogPeer): void {
+    this.#told.set(association, { way: null, next: { to: "i3", mtu: null, atMs: nowMs + RELAYED_MS }, restedMs: -Infinity, peer, level });
+  }
+
+  /** They stay there. */
+  stays({ peer, level }: PathLogPeer, why: string): void {
+    this.#log(level, "path", { peer, to: "i3", why });
   }
 
   /** Packets of an association go another way now. One on credit people hear of when it is proven. */
@@ -74,7 +87,7 @@ export class PathLog {
     if (next === null || nowMs < next.atMs) return;
     told.next = null;
     told.restedMs = Math.max(told.restedMs, nowMs) + LINE_EVERY_MS;
-    this.#log(level, "path", { peer, to: next.to });
+    this.#log(level, "path", { peer, to: next.to, ...(next.to === "i3" && { why: told.way === null ? NONE_FOUND : LOST }) });
     this.#tellWay(told, { to: next.to, mtu: next.mtu });
   }
 
@@ -88,5 +101,5 @@ const freeMs = ({ restedMs }: Told): number => restedMs - (LINES_AT_ONCE - 1) * 
 
 function relayed(nowMs: number, told: Told): void {
   if (told.next?.to === "i3") return;
-  told.next = told.way === null || told.way.to === "i3" ? null : { to: "i3", mtu: null, atMs: Math.max(nowMs + RELAYED_MS, freeMs(told)) };
+  told.next = told.way?.to === "i3" ? null : { to: "i3", mtu: null, atMs: Math.max(nowMs + RELAYED_MS, freeMs(told)) };
 }

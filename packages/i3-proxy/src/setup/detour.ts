@@ -285,7 +285,7 @@ export class Detour {
     if (this.#state === "detour") this.#turnOff(nowMs, `the connection to ${name} is lost: ${why}`, null);
     else if (!this.#told.has(this.#index)) {
       this.#told.add(this.#index);
-      this.#env.log("warn", "detour-failed", { server: name, why, remedy: "No i3 server answers over UDP, and this one takes no connection by TCP either; it is tried again all the time." });
+      this.#env.log("warn", "detour-failed", { server: name, why, remedy: "No i3 server answers over UDP, and this one takes no connection by TCP either; it is tried again. Look whether it has <fallback>, whether this network and its own let that TCP port through, and whether tls-pin is that of its certificate." });
     }
     if (this.#state !== "trying") {
       this.#state = "trying";

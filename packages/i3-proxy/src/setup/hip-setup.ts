@@ -29,7 +29,7 @@ import { PeerPaths } from "./peer-paths.js";
 import { locatorOf, pathOf } from "./hip-paths.js";
 import { suitesOf } from "./policy-suites.js";
 import { SecondPairs } from "./second-pairs.js";
-import { isStraightAllowed, StraightWays } from "./straight-ways.js";
+import { StraightWays } from "./straight-ways.js";
 import { absenceOf, patienceMs, peerText, REFUSED_MS, type Absence } from "./unreachable.js";
 
 // Ours:
@@ -481,7 +481,7 @@ export class HipSetup {
     this.#calls.end(link);
     mapping.knowsIpv4 = event.peerPreferences !== null;
     mapping.state = "open";
-    if (isStraightAllowed(mapping, event)) this.straight.open(this.#nowMs, event);
+    this.straight.established(this.#nowMs, mapping, event);
     link.heardBefore = this.#ways.traffic(mapping).heard;
     link.activeFromMs = event.role === "initiator" ? null : this.#nowMs + SETTLE_MS;
     if (link.activeFromMs === null) this.#timed.delete(mapping);

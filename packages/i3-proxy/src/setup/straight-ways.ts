@@ -9,7 +9,7 @@ import type { I3Client } from "@i3/i3-client";
 import type { Mapping } from "../mappings/mapping.js";
 import { AssociationPaths } from "../paths/association-paths.js";
 import type { OwnLocators } from "../paths/own-locators.js";
-import { PathLog } from "../paths/path-log.js";
+import { PathLog, type PathLogPeer } from "../paths/path-log.js";
 import { SeenFromOutside } from "../paths/seen-from-outside.js";
 import { mostOuter } from "./esp-room.js";
 import { peerText } from "./unreachable.js";
@@ -37,6 +37,13 @@ export interface StraightWaysEnvironment {
 /** Whether packets of an association may go past i3: both want it, and they would go over i3 otherwise. */
 export const isStraightAllowed = ({ policy }: Mapping, { shortcuts, path }: Pick<EstablishedEvent, "shortcuts" | "path">): boolean => policy.shortcut && shortcuts && path.kind === "i3";
 
+function whyNot({ policy, isStranger }: Mapping): string {
+  if (policy.shortcut) return "the other host does not let packets between the two leave i3";
+  return isStranger ? "it has no name here, and <shortcuts strangers> does not let it" : 'shortcut="no" in a rule here';
+}
+
+const peerOf = (mapping: Mapping): PathLogPeer => ({ peer: peerText(mapping), level: mapping.isStranger ? "debug" : "info" });
+
 export class StraightWays {
   readonly #env: StraightWaysEnvironment;
   readonly #paths: AssociationPaths;
@@ -58,7 +65,7 @@ export class StraightWays {
       onChoice: (nowMs, association) => {
         const mapping = mappingOf(association);
         if (mapping === undefined) return;
-        this.#log.changed(nowMs, association, { peer: peerText(mapping), level: mapping.isStranger ? "debug" : "info" }, this.#paths.choice(association));
+        this.#log.changed(nowMs, association, peerOf(mapping), this.#paths.choice(association));
         install(mapping);
       },
     });
@@ -82,10 +89,16 @@ export class StraightWays {
     return this.#paths.choice(association);
   }
 
-  /** Keys for an association that {@link isStraightAllowed}. */
-  open(nowMs: number, { association, spiIn, spiOut, pathKeys }: EstablishedEvent): void {
+  /** Keys for an association. */
+  established(nowMs: number, mapping: Mapping, event: EstablishedEvent): void {
+    if (!isStraightAllowed(mapping, event)) {
+      if (event.path.kind === "i3") this.#log.stays(peerOf(mapping), whyNot(mapping));
+      return;
+    }
+    const { association, spiIn, spiOut, pathKeys } = event;
     if (!this.isWanted) this.#seen.look(nowMs);
     this.#carriedMs.set(association, nowMs);
+    this.#log.opened(nowMs, association, peerOf(mapping));
     this.#paths.open(nowMs, { association, spiIn, spiOut, keys: pathKeys });
   }
 
@@ -94,7 +107,10 @@ export class StraightWays {
     if (!this.#carriedMs.delete(association)) return;
     this.#log.forget(association);
     this.#paths.close(association);
-    if (!isOver) this.#env.hip().setLocators(nowMs, association, []);
+    if (isOver) return;
+    this.#env.hip().setLocators(nowMs, association, []);
+    const mapping = this.#env.mappingOf(association);
+    if (mapping !== undefined) this.#log.stays(peerOf(mapping), whyNot(mapping));
   }
 
   handleEvent(nowMs: number, event: HipEvent): void {

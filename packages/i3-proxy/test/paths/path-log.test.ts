@@ -5,6 +5,7 @@ import { expect, it } from "vitest";
 import { PathLog } from "../../src/paths/path-log.js";
 
 const PEER = { peer: "desk.i3", level: "info" } as const;
+const LOST = "the way past the servers answers no more";
 const PLACE = { key: "a", family: 4, interfaceIndex: 1, rank: 0, prefixes: null } as const;
 const straight = (last: number, more: Partial<Extract<PathChoice, { kind: "straight" }>> = {}): PathChoice =>
   ({ kind: "straight", place: PLACE, locator: makeLocator(Uint8Array.of(192, 0, 2, last), 5610), creditBytes: null, mtu: null, ...more });
@@ -36,7 +37,7 @@ it("i3 is told of when packets have gone over it for three seconds, and then the
   told(0);
   log.changed(1_000, 1, PEER, RELAY);
   expect(told(3_999)).toEqual([]);
-  expect(told(4_000)).toEqual(["info path desk.i3 i3"]);
+  expect(told(4_000)).toEqual([`info path desk.i3 i3 ${LOST}`]);
   expect(told(100_000)).toEqual([]);
   log.changed(100_000, 1, PEER, straight(1, { mtu: 1_500 }));
   expect(told(100_000)).toEqual(["info path desk.i3 192.0.2.1:5610", "info path-mtu desk.i3 192.0.2.1:5610 1500"]);
@@ -63,10 +64,26 @@ it("a place on credit that is never proven does not put off the word that packet
   log.changed(1_000, 1, PEER, RELAY);
   log.changed(2_000, 1, PEER, straight(2, { creditBytes: 1_000 }));
   log.changed(2_500, 1, PEER, RELAY);
-  expect(told(4_000)).toEqual(["info path desk.i3 i3"]);
+  expect(told(4_000)).toEqual([`info path desk.i3 i3 ${LOST}`]);
 });
 
-it("nothing is told of one that is over, nor of i3 before there was a path", () => {
+it("i3 is told of when no path is found for three seconds, and not when one is", () => {
+  const { log, told } = make();
+  log.opened(0, 1, PEER);
+  log.opened(0, 2, { peer: "box.i3", level: "debug" });
+  log.changed(500, 1, PEER, straight(1, { creditBytes: 1_000 }));
+  log.changed(600, 1, PEER, RELAY);
+  log.changed(2_000, 2, { peer: "box.i3", level: "debug" }, straight(2));
+  expect(told(2_999)).toEqual(["debug path box.i3 192.0.2.2:5610"]);
+  expect(told(100_000)).toEqual(["info path desk.i3 i3 no way past the servers has answered"]);
+  log.opened(200_000, 3, PEER);
+  log.forget(3);
+  expect(told(300_000)).toEqual([]);
+  log.stays(PEER, "because");
+  expect(told(300_000)).toEqual(["info path desk.i3 i3 because"]);
+});
+
+it("nothing is told of one that is over, nor of i3 where nothing was looked for", () => {
   const { log, told } = make();
   log.changed(0, 1, PEER, RELAY);
   log.changed(0, 2, { ...PEER, level: "debug" }, straight(1));
