@@ -17,7 +17,7 @@ describe("the stall of a stream", () => {
   it("is the time without what was lost", () => {
     const arrivals = stream(200, lost(40, 60));
     expect(stallOf({ arrivals }, window)).toEqual({ gapMs: 105, overAfterMs: 210, ownGapMs: 105 });
-    expect(lostOf({ sent: 200, arrivals })).toBe(20);
+    expect([0, 150, 400].map((fromMs) => lostOf({ sent: 200, arrivals }, { fromMs }))).toEqual([20, 20, 0]);
   });
 
   it("goes on to the end of the window when nothing comes any more", () => {

@@ -39,7 +39,7 @@ const SERVERS = 3;
 const LTE_GATEWAY = "198.51.101.1";
 
 export async function openBed({ roundTripMs, hasSecondUplink = false, nat, rateKbit }: BedOptions): Promise<Bed> {
-  const topology = await Topology.create();
+  const topology = await Topology.create({ isRealTime: true });
   const core = topology.router("core");
   const servers = Array.from({ length: SERVERS }, (_, i) => {
     const server = topology.host(`s${i + 1}`);

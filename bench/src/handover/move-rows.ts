@@ -92,7 +92,7 @@ async function oneRun(bed: Bed, move: Move, subject: Subject): Promise<Seen> {
   const figures = (flow: Flow): Figures => {
     const { gapMs, ownGapMs } = stallOf(flow, window, busy);
     const { afterMs, behindMs } = recoveryOf(flow, { fromMs: actedMs, toMs });
-    return { gap: gapMs, own: ownGapMs, after: afterMs, behind: behindMs, lost: lostOf(flow), still: stallOf(flow, before, busy).ownGapMs };
+    return { gap: gapMs, own: ownGapMs, after: afterMs, behind: behindMs, lost: lostOf(flow, window), still: stallOf(flow, before, busy).ownGapMs };
   };
   const plainGap = Math.max(...Object.values(plainFlows).map((flow) => stallOf(flow, window).gapMs));
   const seen = { fromMover: figures(flows.fromMover), toMover: figures(flows.toMover), plainGap };

@@ -96,13 +96,13 @@ export const MOVES: readonly Move[] = [
   {
     row: "silent", name: "interface dies silently", bed: { hasSecondUplink: true }, watchMs: 5_000,
     act: ({ wifiLink }) => wifiLink.cut(),
-    restore: ({ wifiLink }) => wifiLink.mend(),
+    // The mover would be back at the first a while later only.
+    restore: null,
     wanted: [{ name: "stall", figure: "gap", directions: BOTH, atMost: () => 1_000 }],
   },
   {
     row: "silent", name: "interface dies silently, by a server", bed: { hasSecondUplink: true }, isRelayed: true, watchMs: 5_000,
     act: ({ wifiLink }) => wifiLink.cut(),
-    // The mover would be back at the first a while later only.
     restore: null,
     wanted: [{ name: "stall", figure: "gap", directions: BOTH, atMost: () => 1_000 }],
   },

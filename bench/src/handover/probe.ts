@@ -147,5 +147,8 @@ export function recoveryOf(flow: Pick<Flow, "arrivals">, event: Span): Recovery 
 /** When nothing came for more than two intervals, of packets to which nothing happens: then it was the machine that was busy. */
 export const busySpans = (flow: Pick<Flow, "arrivals">, window: Span): readonly Span[] => gapsOf(flow, window).filter((gap) => lengthOf(gap) > 2 * INTERVAL_MS);
 
-/** Numbers that never came. */
-export const lostOf = ({ sent, arrivals }: Flow): number => sent - new Set(arrivals.map(({ number }) => number)).size;
+/** Numbers that never came, of those that were sent since then: behind the last that was sent before and came. */
+export function lostOf({ sent, arrivals }: Flow, { fromMs }: Pick<Span, "fromMs">): number {
+  const first = arrivals.reduce((next, { number, sentMs }) => (sentMs < fromMs ? Math.max(next, number + 1) : next), 0);
+  return sent - first - new Set(arrivals.map(({ number }) => number).filter((number) => number >= first)).size;
+}

@@ -24,4 +24,5 @@ export * from "./wire/record.js";
 export * from "./wire/hip-header.js";
 export * from "./token-bucket.js";
 export * from "./keyed-buckets.js";
+export * from "./pace.js";
 export * from "./source-buckets.js";

@@ -5,7 +5,7 @@
  * After every call: `takeEvents()`, then arm the timer for `nextDeadlineMs()`.
  */
 import {
-  concatBytes, COOKIE_BYTES, decodeControl, encodeControl, isSameFamily, KEY_KIND, MAX_TRIGGER_STACK, NONCE_BYTES, sameBytes, TRIGGER_ACTION, WireError,
+  concatBytes, COOKIE_BYTES, decodeControl, encodeControl, isSameFamily, KEY_KIND, MAX_TRIGGER_STACK, NONCE_BYTES, Pace, sameBytes, TRIGGER_ACTION, WireError,
   type DecodedControl, type Locator, type SignedRecord, type StackStep,
 } from "@i3/common";
 import type { Datagram } from "@i3/datapath";
@@ -13,7 +13,6 @@ import { canProveShortcut, keyOwnsId, readMembership, signTrigger, stepOwnsId, v
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
 import { NearIds, type NearKey } from "./near-ids.js";
-import { Pace } from "./pace.js";
 import { Records } from "./records.js";
 import { SenderPaths, WHOLE_LIMITS, type PacketLimits } from "./sender-paths.js";
 import { ShortcutAnswers } from "./shortcut-answers.js";

@@ -1,7 +1,5 @@
 /** Where servers see this host. A liar on the way must not make us sign as often as it lies: of each server one sighting in a while counts, the last one always. */
-import { locatorKey, type Locator } from "@i3/common";
-
-import { Pace } from "./pace.js";
+import { locatorKey, Pace, type Locator } from "@i3/common";
 
 export interface Sighting {
   readonly server: Locator;

@@ -1,5 +1,5 @@
 /** The topology's side of the emulator process: starts it, asks it, ends it. */
-import { fork, type ChildProcess } from "node:child_process";
+import { fork, spawn, type ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { EmulatorReply, EmulatorRequest, OpenRequest, OpenResult, StatsResult } from "./emulator-messages.js";
@@ -24,12 +24,14 @@ export class Emulator {
   #stderr = "";
   #hasEnded = false;
 
-  /** Throws ERR_I3_NETNS_EMULATOR when it has not been built. */
-  constructor() {
+  /** Throws ERR_I3_NETNS_EMULATOR when it has not been built. @param isRealTime before all other programs, where the system lets us */
+  constructor({ isRealTime }: { readonly isRealTime: boolean }) {
     if (!existsSync(PROGRAM)) {
       throw new NetnsError("ERR_I3_NETNS_EMULATOR", `${PROGRAM} is not there`, { remedy: "Build it with: npx tsc --build test/netns" });
     }
     this.#process = fork(PROGRAM, [], { execArgv: [], stdio: ["ignore", "inherit", "pipe", "ipc"] });
+    // All of its threads: the collector of garbage holds the others up. Refused: then it goes on as it is.
+    if (isRealTime) spawn("chrt", ["--all-tasks", "--fifo", "--pid", "1", String(this.#process.pid)], { stdio: "ignore" }).on("error", () => undefined);
     this.#process.on("message", (reply: EmulatorReply) => this.#settle(reply));
     this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-STDERR_CHARS_MAX);

@@ -83,7 +83,7 @@ async function uplinks({ wifi, lte, dsl, wan = { delayMs: 5 }, ...options }: Upl
 }
 
 /** Which of a recipe's options are NATs, and all of them: people type these, so a misspelled one is refused. */
-const TOPOLOGY = ["seed", "resolvers"] as const satisfies readonly (keyof TopologyOptions)[];
+const TOPOLOGY = ["seed", "resolvers", "isRealTime"] as const satisfies readonly (keyof TopologyOptions)[];
 const NAT = ["kind", "mapping", "filtering", "udpTimeoutS", "hairpin", "rebootShift", "egress", "portMapping"] as const satisfies readonly (keyof NatOptions)[];
 const STANDARD = ["servers", "nat1", "nat2", "wan", "ipv6"] as const satisfies readonly (keyof StandardOptions)[];
 const CARRIERS = ["carrier", "home", "wan"] as const satisfies readonly (keyof CarriersOptions)[];

@@ -193,7 +193,7 @@ describe("server configuration", () => {
     expect(config).toMatchObject({ listen, limits, log, engine });
     expect(config.ring?.members.map(({ host, port }) => [host.kind, host.text, port])).toEqual([
       ["ipv4", "192.0.2.11", 5610],
-      ["ipv6", "2001:db8::12", 5610],
+      ["ipv4", "192.0.2.12", 5610],
       ["name", "s3.i3.example.net", 5610],
     ]);
     expect(config.fallback).toEqual({ port: 443, certificateFile: "/etc/i3/server.crt", keyFile: "/etc/i3/server-tls.key" });

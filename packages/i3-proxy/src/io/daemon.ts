@@ -409,7 +409,7 @@ class Daemon implements RunningDaemon {
     if (this.#signal.aborted) return false;
     if (!isFound) {
       const servers = this.#config.servers.map(({ host, port }) => `${host.text}:${port}`);
-      const byTcp = this.#config.servers.some(({ tcp }) => tcp !== null) ? "" : " A server that has <fallback> is reached where UDP is not allowed when it has its tcp-port in <servers>.";
+      const byTcp = this.#config.servers.some(({ tcp }) => tcp !== undefined) ? "" : " A server that has <fallback> is reached where UDP is not allowed when it has its tcp-port in <servers>.";
       this.#log("warn", "no-server", { servers, remedy: `No i3 server answers. Until one does, only hosts with an address in the address book can be reached. Check <servers>, whether this machine is online, and whether UDP to these ports is allowed.${byTcp}` });
       return false;
     }

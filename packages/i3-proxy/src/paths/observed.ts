@@ -2,7 +2,7 @@
  * Where servers have seen one place of this host, and what of it is believed and told to peers (docs/wire.md §9.7): a server may name a victim's
  * address, at which all peers would knock. Without I/O.
  */
-import { bytesKey, locatorKey, type Locator } from "@i3/common";
+import { bytesKey, locatorKey, sourceKey, type Locator } from "@i3/common";
 
 // Ours:
 /** As many are told; behind some NATs each server sees another port. */
@@ -13,7 +13,7 @@ const MAX_ANSWERS = 4;
 const LIFE_MS = 60_000;
 
 interface Answer {
-  /** Address alone: a server has as many ports as it likes. */
+  /** Its IPv4 address, or IPv6 /64, alone: a server has as many ports and addresses there as it likes. */
   readonly server: string;
   readonly locator: Locator;
   readonly address: string;
@@ -36,7 +36,7 @@ export class Observed {
     if (own !== null && isPrivate(locator.address)) return;
     // A NAT may keep the address and change the port.
     const isOwn = own === "address and port";
-    const answer: Answer = { server: bytesKey(server.address), locator, address: bytesKey(locator.address), atMs: nowMs, isOwn };
+    const answer: Answer = { server: sourceKey(server.address), locator, address: bytesKey(locator.address), atMs: nowMs, isOwn };
     this.#answers.set(name, answer);
     if (this.#others(answer).some(({ address }) => address === answer.address)) this.#agreed = answer.address;
     for (const [old, each] of this.#answers) if (each.atMs <= nowMs - LIFE_MS && each.address !== answer.address) this.#answers.delete(old);

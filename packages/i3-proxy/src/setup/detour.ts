@@ -20,7 +20,7 @@ const SILENT_MS = 3_000;
 const LEAST_TRYING_MS = 1_000;
 const ASK_TRYING_MS = 500;
 const ASK_MS = 15_000;
-/** Doubled up to this. */
+/** Doubled up to this, each time that UDP falls silent again at once. */
 const MAX_ASK_MS = 60_000;
 const CONNECT_MS = 8_000;
 const AGAIN_MS = 1_000;
@@ -233,12 +233,14 @@ export class Detour {
     }
   }
 
-  /** Where UDP answers now and then the WebSocket that is still open is used again, and servers are asked as seldom as they were. */
+  /** Where UDP answers now and then the WebSocket that is still open is used again, and servers are asked half as often. */
   #linger(nowMs: number): void {
     if (nowMs < this.#heardMs + SILENT_MS) {
       if (nowMs >= this.#sinceMs + LINGER_MS) this.#end();
-    } else if (this.#isOpen) this.#turnOn(nowMs, nowMs + SILENT_MS - DEAD_MS);
-    else {
+    } else if (this.#isOpen) {
+      this.#askEveryMs = Math.min(2 * this.#askEveryMs, MAX_ASK_MS);
+      this.#turnOn(nowMs, nowMs + SILENT_MS - DEAD_MS);
+    } else {
       this.#state = "trying";
       this.#sinceMs = nowMs;
       this.#askMs = nowMs;
@@ -339,7 +341,6 @@ export class Detour {
     // While trying, briskly at first: a second later the detour may be on.
     const isBrisk = this.#state === "trying" && nowMs < this.#sinceMs + LEAST_TRYING_MS;
     this.#askMs = nowMs + (isBrisk ? ASK_TRYING_MS : this.#askEveryMs);
-    if (this.#state === "detour") this.#askEveryMs = Math.min(2 * this.#askEveryMs, MAX_ASK_MS);
   }
 }
 

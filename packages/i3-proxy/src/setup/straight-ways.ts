@@ -1,7 +1,7 @@
 /**
  * What the encrypted set-up has to do with paths past i3 (paths/): which associations may have them, and what HIP and the packet engine say of theirs.
  */
-import { type AddressRange, type DecodedControl, type Locator, type Log } from "@i3/common";
+import { sameLocator, type AddressRange, type DecodedControl, type Locator, type Log } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import { type EstablishedEvent, type HipEvent, type HipHost, type PathChoice, type PathMessage } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
@@ -37,6 +37,14 @@ export interface StraightWaysEnvironment {
 /** Whether packets of an association may go past i3: both want it, and they would go over i3 otherwise. */
 export const isStraightAllowed = ({ policy }: Mapping, { shortcuts, path }: Pick<EstablishedEvent, "shortcuts" | "path">): boolean => policy.shortcut && shortcuts && path.kind === "i3";
 
+/** Living servers, the nearest first: those that are configured or listed, as long as one of them lives. Of the others a server may have named any that agrees with it. */
+export function witnesses(client: Pick<I3Client, "servers" | "configuredServers">): readonly Locator[] {
+  const alive = client.servers().filter(({ liveness }) => liveness === "alive").sort((a, b) => a.rttMs - b.rttMs).map(({ locator }) => locator);
+  const configured = client.configuredServers();
+  const known = alive.filter((locator) => configured.some((each) => sameLocator(each, locator)));
+  return known.length > 0 ? known : alive;
+}
+
 function whyNot({ policy, isStranger }: Mapping): string {
   if (policy.shortcut) return "the other host does not let packets between the two leave i3";
   return isStranger ? "it has no name here, and <shortcuts strangers> does not let it" : 'shortcut="no" in a rule here';
@@ -71,7 +79,7 @@ export class StraightWays {
     });
     this.#seen = new SeenFromOutside({
       datapath, randomBytes, own, isWanted: () => this.isWanted, onNews: (nowMs) => this.#paths.handleOwn(nowMs),
-      servers: () => client.servers().filter(({ liveness }) => liveness === "alive").sort((a, b) => a.rttMs - b.rttMs).map(({ locator }) => locator),
+      servers: () => witnesses(client),
     });
   }
 

@@ -222,6 +222,30 @@ describe("a host that moves", () => {
     expect(outside()).toEqual([`${NEW}:40000`]);
   });
 
+  it("is asked each second at most, and told five times a second, when two servers take turns, with another port each time", () => {
+    let [questions, ports] = [0, 0];
+    const turns = new Map<string, number>();
+    for (let ms = 0; ms < 20_000; ms += 10) {
+      ask(ms);
+      for (const server of sent.map(({ locator }) => makeLocator(locator.address, locator.port))) {
+        questions += 1;
+        const turn = (turns.get(text(server)) ?? (sameLocator(server, A) ? 0 : 1)) + 1;
+        turns.set(text(server), turn);
+        answers(server, turn % 2 === 0 ? VICTIM : OLD, 1 + (ports += 1));
+      }
+    }
+    expect(questions).toBeLessThanOrEqual(4 * (20 + 3));
+    expect(told.length).toBeLessThanOrEqual(5 * 20 + 4);
+  });
+
+  it("does not count when the answer is older than five seconds", () => {
+    ask(0);
+    const first = sent.find(({ locator }) => sameLocator(makeLocator(locator.address, locator.port), A));
+    nowMs = 5_001;
+    seen.handle(nowMs, A, decodeControl((first as Datagram).bytes).nonce, { type: "PONG", timeMs: 0, observed: at(OLD), nodeKey: new Uint8Array(16) });
+    expect(outside()).toEqual([]);
+  });
+
   it("is asked no faster for ever by servers that do not agree", () => {
     let questions = 0;
     for (let ms = 0; ms < 20_000; ms += 10) {

@@ -7,7 +7,7 @@
  * Nothing goes to, or comes from, anybody but servers: those of the ring, and those that these (not those that they name) name to the host when it asks.
  */
 import {
-  bytesKey, CONTROL_FIRST_BYTE, decodeControl, decodeDetourFrame, encodeDetourFrame, locatorKey, NONCE_BYTES, sameLocator, TokenBucket, WireError, type ControlMessage, type DetourFrame, type Locator,
+  bytesKey, CONTROL_FIRST_BYTE, decodeControl, decodeDetourFrame, encodeDetourFrame, KeyedBuckets, locatorKey, NONCE_BYTES, sameLocator, TokenBucket, WireError, type ControlMessage, type DetourFrame, type Locator,
 } from "@i3/common";
 import { DATA_FIRST_BYTE, DATA_FLAG, DATA_OFFSET, isBetweenServers, parseDataHeader } from "@i3/datapath";
 
@@ -18,7 +18,7 @@ import { Allowance } from "./allowance.js";
 import {
   ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST,
   HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST, HANDSHAKES_PER_SOURCE_PER_SECOND, IDLE_MS, LEAST_REST_MS, MAX_CONNECTIONS,
-  MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_RATED_SOURCES, MAX_WAITING_BYTES, STRANGERS_BURST, STRANGERS_PER_SECOND,
+  MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_RATED_SOURCES, NETWORK_SHARE, MAX_WAITING_BYTES, STRANGERS_BURST, STRANGERS_PER_SECOND,
 } from "./limits.js";
 
 export interface FallbackCounters {
@@ -65,8 +65,8 @@ export class FallbackCore {
   readonly #ofNetworks = new Admitted(MAX_CONNECTIONS_PER_NETWORK, HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_NETWORK_BURST);
   #count = 0;
   readonly #handshakes = new TokenBucket(HANDSHAKES_PER_SECOND, HANDSHAKES_BURST);
-  readonly #datagrams = new TokenBucket(ALL_DATAGRAMS_PER_SECOND, ALL_DATAGRAMS_PER_SECOND);
-  readonly #control = new TokenBucket(ALL_CONTROL_PER_SECOND, ALL_CONTROL_PER_SECOND);
+  readonly #datagrams = new Shared(ALL_DATAGRAMS_PER_SECOND);
+  readonly #control = new Shared(ALL_CONTROL_PER_SECOND);
 
   constructor(init: FallbackInit) {
     this.#init = init;
@@ -92,7 +92,7 @@ export class FallbackCore {
     this.counters.connections += 1;
     const { isServer } = this.#init;
     return new FallbackConnection(nowMs, {
-      counters: this.counters, datagrams: this.#datagrams, control: this.#control, own: this.#own,
+      counters: this.counters, datagrams: this.#datagrams, control: this.#control, network, own: this.#own,
       isServer: (atMs, locator) => this.#own.some((own) => sameLocator(locator, own)) || isServer(atMs, locator), onClosed: () => this.#release(source, network),
     });
   }
@@ -132,10 +132,26 @@ class Admitted {
   }
 }
 
+/** A rate for all, of which no network has more than its part. */
+class Shared {
+  readonly #all: TokenBucket;
+  readonly #networks: KeyedBuckets;
+
+  constructor(perSecond: number) {
+    this.#all = new TokenBucket(perSecond, perSecond);
+    this.#networks = new KeyedBuckets({ perSecond: perSecond * NETWORK_SHARE, burst: perSecond * NETWORK_SHARE, maxKeys: MAX_RATED_SOURCES });
+  }
+
+  take(nowMs: number, network: string): boolean {
+    return this.#networks.take(nowMs, network) && this.#all.take(nowMs);
+  }
+}
+
 interface Shares {
   readonly counters: FallbackCounters;
-  readonly datagrams: TokenBucket;
-  readonly control: TokenBucket;
+  readonly datagrams: Shared;
+  readonly control: Shared;
+  readonly network: string;
   readonly own: readonly Locator[];
   readonly isServer: (nowMs: number, locator: Locator) => boolean;
   readonly onClosed: () => void;
@@ -282,9 +298,9 @@ export class FallbackConnection {
   }
 
   #mayPass(nowMs: number, bytes: Uint8Array): boolean {
-    const { control, datagrams } = this.#shares;
-    if (isControl(bytes) && !(this.#control.take(nowMs) && control.take(nowMs))) return false;
-    for (let left = packetsOf(bytes.length); left > 0; left -= 1) if (!datagrams.take(nowMs)) return false;
+    const { control, datagrams, network } = this.#shares;
+    if (isControl(bytes) && !(this.#control.take(nowMs) && control.take(nowMs, network))) return false;
+    for (let left = packetsOf(bytes.length); left > 0; left -= 1) if (!datagrams.take(nowMs, network)) return false;
     return true;
   }
 

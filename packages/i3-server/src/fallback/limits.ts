@@ -38,6 +38,8 @@ export const ALL_DATAGRAMS_PER_SECOND = 20_000;
 export const CONTROL_PER_SECOND = 50;
 export const CONTROL_BURST = 200;
 export const ALL_CONTROL_PER_SECOND = 1_000;
+/** Of what all may have, one network has at most this part: 32 connections of one address want more than there is. */
+export const NETWORK_SHARE = 0.25;
 /** From one host, over the life of its connection. */
 export const MAX_MALFORMED = 1_000;
 /**

@@ -148,6 +148,27 @@ describe("what a host sends", () => {
   });
 });
 
+describe("hosts of one network that say all that they may", () => {
+  it("take nothing of another's control and data", () => {
+    const many = Array.from({ length: MAX_CONNECTIONS_PER_SOURCE }, () => {
+      nowMs += 1_000;
+      return open();
+    });
+    const other = open(at(198, 51, 100, 2));
+    let sent = 0;
+    for (const endMs = nowMs + 5_000; nowMs < endMs; nowMs += 100) {
+      for (const host of many) {
+        for (let i = 0; i < 20; i += 1) host.fromHost(nowMs, frame(SELF, PING));
+        for (let i = 0; i < 100; i += 1) host.fromHost(nowMs, frame(SELF, DATA));
+      }
+      for (const bytes of [PING, DATA, DATA, DATA, DATA]) if (other.fromHost(nowMs, frame(SELF, bytes)) !== null) sent += 1;
+    }
+    expect(sent).toBe(250);
+    // They had what is theirs.
+    expect(core.counters.fromHosts).toBeGreaterThan(25_000);
+  });
+});
+
 describe("a host that says too much", () => {
   const say = (host: FallbackConnection, message: Uint8Array, count: number): void => {
     for (let i = 0; i < count; i += 1) host.fromHost(nowMs, message);
