@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { pings } from "../handshake/first-answer-rows.js";
 import { makeRow, median, type Row } from "../report.js";
-import { succeed } from "../tunnel/bed.js";
+import { startPeer, succeed } from "../tunnel/bed.js";
 import { tcpRun } from "../tunnel/iperf.js";
 import { openBed, type Bed, type BedOptions } from "./bed.js";
 import { say, type Plan } from "./plan.js";
@@ -50,22 +50,26 @@ async function withBoth<T>(way: Way, options: Partial<BedOptions>, work: (bed: B
   }
 }
 
-async function pingRow({ runs, pings: count }: Plan, way: Way): Promise<Row> {
-  return withBoth(way, {}, async ({ mover }, to) => {
-    const medians: { readonly ours: number; readonly plain: number }[] = [];
+async function pingRow({ runs, pings: count, subjects }: Plan, way: Way): Promise<Row> {
+  return withBoth(way, {}, async ({ mover, desk }, to) => {
+    const hasPeer = way.mayGoStraight && subjects.has("wireguard-go");
+    const peer = hasPeer ? (await startPeer("wireguard-go", mover, desk)).address : null;
+    const ways = { plain: to.plain, ours: to.ours, ...(peer === null ? {} : { peer }) };
+    const medians: Readonly<Record<string, number>>[] = [];
     for (let run = 0; run < runs; run += 1) {
-      const times = { ours: [] as number[], plain: [] as number[] };
-      for (let done = 0; done < count; done += PINGS_IN_TURN) for (const which of ["plain", "ours"] as const) times[which].push(...(await pings(mover, to[which], PINGS_IN_TURN)));
-      medians.push({ ours: median(times.ours), plain: median(times.plain) });
+      const times = new Map(Object.keys(ways).map((name) => [name, [] as number[]]));
+      for (let done = 0; done < count; done += PINGS_IN_TURN) for (const [name, address] of Object.entries(ways)) times.get(name)?.push(...(await pings(mover, address, PINGS_IN_TURN)));
+      medians.push(Object.fromEntries([...times].map(([name, each]) => [name, median(each)])));
     }
-    const plain = median(medians.map((each) => each.plain));
-    const added = median(medians.map((each) => each.ours - each.plain));
-    say(`round trip ${way.name}: ${medians.map((each) => `${each.ours.toFixed(2)} of ${each.plain.toFixed(2)}`).join(", ")} ms`);
+    const of = (each: Readonly<Record<string, number>>, name: keyof typeof ways): number => each[name] ?? NaN;
+    const plain = median(medians.map((each) => of(each, "plain")));
+    const added = (name: "ours" | "peer"): number => median(medians.map((each) => of(each, name) - of(each, "plain")));
+    say(`round trip ${way.name}: ${medians.map((each) => Object.entries(each).map(([name, ms]) => `${name} ${ms.toFixed(2)}`).join(" ")).join(", ")} ms`);
     const row = makeRow({
-      name: `round trip ${way.name}, ${ROUND_TRIP_MS} ms`, unit: "ms", better: "lower", runs: medians.map((each) => plain + each.ours - each.plain),
+      name: `round trip ${way.name}, ${ROUND_TRIP_MS} ms`, unit: "ms", better: "lower", runs: medians.map((each) => plain + of(each, "ours") - of(each, "plain")),
       baselines: { "plain IP": plain, ...(way.addedMs === null ? {} : { limit: plain + way.addedMs }) }, limits: way.addedMs === null ? {} : { limit: 1 },
     });
-    return { ...row, beside: { "longer than plain IP, ms": { ours: added } }, isRequired: true };
+    return { ...row, beside: { "longer than plain IP, ms": { ours: added("ours"), ...(hasPeer && { "wireguard-go": added("peer") }) } }, isRequired: true };
   });
 }
 
