@@ -20,7 +20,7 @@ const BESIDE = [
   'packages/i3-proxy/test/io/*.netns.test.ts',
   'test/interop/*.test.ts',
   'test/netns/test/{emulator-core,enter,firewall,nat,nat-kinds,nat-paths,plan,recipes,topology}.test.ts',
-  'test/system/{access,examples,first-use,native-engine-check,own-key,rekeying,server-list,services,wrong-keys,zones}.test.ts',
+  'test/system/{access,examples,first-use,own-key,rekeying,server-list,services,wrong-keys,zones}.test.ts',
   'test/system/{guard,programs,start}-*.test.ts',
 ];
 
