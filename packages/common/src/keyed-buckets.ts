@@ -1,4 +1,5 @@
 /** A bound for each of many, by name. */
+import { dropOldest } from "./drop-oldest.js";
 import { TokenBucket } from "./token-bucket.js";
 
 export interface KeyedBucketOptions {
@@ -28,10 +29,7 @@ export class KeyedBuckets {
     const bucket = this.#buckets.get(key) ?? new TokenBucket(perSecond, burst);
     this.#buckets.delete(key);
     this.#buckets.set(key, bucket);
-    for (const first of this.#buckets.keys()) {
-      if (this.#buckets.size <= maxKeys) break;
-      this.#buckets.delete(first);
-    }
+    dropOldest(this.#buckets, maxKeys);
     return bucket.take(nowMs);
   }
 }

@@ -7,7 +7,7 @@
  *         │  └──────────────────────────────────┘
  *         └── one before the choice has answered for some seconds: both deliver, so nothing is lost on the way back
  */
-import { bytesKey, encodeControl, NONCE_BYTES, sameLocator, TokenBucket, type Locator } from "@i3/common";
+import { bytesKey, dropOldest, encodeControl, NONCE_BYTES, sameLocator, TokenBucket, type Locator } from "@i3/common";
 import { leadsTo, type PathPlace } from "@i3/hip";
 
 import type { ClientEnvironment, UplinkReason } from "./environment.js";
@@ -238,10 +238,7 @@ export class Uplinks {
     if (!this.#budget.take(nowMs)) return void (this.counters.saved += 1);
     const nonce = this.#environment.randomBytes(NONCE_BYTES);
     this.#asked.set(bytesKey(nonce), { server, interfaceIndex: place?.interfaceIndex ?? null, round: this.#round });
-    for (const first of this.#asked.keys()) {
-      if (this.#asked.size <= MAX_ASKED) break;
-      this.#asked.delete(first);
-    }
+    dropOldest(this.#asked, MAX_ASKED);
     this.counters.asked += 1;
     const locator = place === null ? server : { ...server, interfaceIndex: place.interfaceIndex };
     this.#environment.datapath.send([{ locator, bytes: encodeControl({ type: "PING" }, nonce), isStraight: true }]);

@@ -2,7 +2,7 @@
  * Where servers have seen one place of this host, and what of it is believed and told to peers (docs/wire.md §9.7): a server may name a victim's
  * address, at which all peers would knock. Without I/O.
  */
-import { bytesKey, locatorKey, sourceKey, type Locator } from "@i3/common";
+import { bytesKey, dropOldest, locatorKey, sourceKey, type Locator } from "@i3/common";
 
 // Ours:
 /** As many are told; behind some NATs each server sees another port. */
@@ -40,10 +40,7 @@ export class Observed {
     this.#answers.set(name, answer);
     if (this.#others(answer).some(({ address }) => address === answer.address)) this.#agreed = answer.address;
     for (const [old, each] of this.#answers) if (each.atMs <= nowMs - LIFE_MS && each.address !== answer.address) this.#answers.delete(old);
-    for (const first of this.#answers.keys()) {
-      if (this.#answers.size <= MAX_ANSWERS) break;
-      this.#answers.delete(first);
-    }
+    dropOldest(this.#answers, MAX_ANSWERS);
     if (![...this.#answers.values()].some(({ address }) => address === this.#agreed)) this.#agreed = null;
   }
 

@@ -2,7 +2,7 @@
  * Where servers see this host, from each of its places: what it tells peers of itself (docs/wire.md §9.7), and what keeps its NATs' mappings. PING and PONG of docs/wire.md §4,
  * with nonces of our own; only while some association may go past i3.
  */
-import { bytesKey, encodeControl, NONCE_BYTES, Pace, sameLocator, type ControlMessage, type Locator } from "@i3/common";
+import { bytesKey, dropOldest, encodeControl, NONCE_BYTES, Pace, sameLocator, type ControlMessage, type Locator } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
 import type { PathPlace } from "@i3/hip";
 
@@ -113,10 +113,7 @@ export class SeenFromOutside {
   #ask(nowMs: number, place: PathPlace, server: Locator): void {
     const nonce = this.#env.randomBytes(NONCE_BYTES);
     this.#asked.set(bytesKey(nonce), { place, server, atMs: nowMs });
-    for (const first of this.#asked.keys()) {
-      if (this.#asked.size <= MAX_ASKED) break;
-      this.#asked.delete(first);
-    }
+    dropOldest(this.#asked, MAX_ASKED);
     this.#env.datapath.send([{ locator: viaPlace(server, place), bytes: encodeControl({ type: "PING" }, nonce), isStraight: true }]);
   }
 }

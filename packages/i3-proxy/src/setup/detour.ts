@@ -10,7 +10,7 @@
  * While it stays so and no server answers over UDP for 3 s, the detour is on again at once.
  * While trying and on the detour each server that is configured is asked over UDP itself, so that UDP is used as soon as it works.
  */
-import { bytesKey, CONTROL_HEADER_BYTES, CONTROL_TYPES, encodeControl, NONCE_BYTES, sameBytes, sameLocator, type Locator, type Log } from "@i3/common";
+import { bytesKey, CONTROL_HEADER_BYTES, CONTROL_TYPES, dropOldest, encodeControl, NONCE_BYTES, sameBytes, sameLocator, type Locator, type Log } from "@i3/common";
 import { CONTROL_FIRST_BYTE, DATA_FIRST_BYTE, type Datapath, type Upcall } from "@i3/datapath";
 
 // Ours:
@@ -341,13 +341,6 @@ export class Detour {
     // While trying, briskly at first: a second later the detour may be on.
     const isBrisk = this.#state === "trying" && nowMs < this.#sinceMs + LEAST_TRYING_MS;
     this.#askMs = nowMs + (isBrisk ? ASK_TRYING_MS : this.#askEveryMs);
-  }
-}
-
-function dropOldest(kept: Map<string, unknown> | Set<string>, most: number): void {
-  for (const oldest of kept.keys()) {
-    if (kept.size <= most) return;
-    kept.delete(oldest);
   }
 }
 

@@ -107,22 +107,22 @@ export class FallbackCore {
 /** How many connections each source, or each network, has, and how fast new ones come. */
 class Admitted {
   readonly #counts = new Map<string, number>();
-  readonly #rates = new Map<string, TokenBucket>();
+  readonly #rates: KeyedBuckets;
 
   constructor(
     private readonly limit: number,
-    private readonly perSecond: number,
-    private readonly burst: number,
-  ) {}
+    perSecond: number,
+    burst: number,
+  ) {
+    this.#rates = new KeyedBuckets({ perSecond, burst, maxKeys: MAX_RATED_SOURCES });
+  }
 
   hasRoom(key: string): boolean {
     return (this.#counts.get(key) ?? 0) < this.limit;
   }
 
   mayCome(nowMs: number, key: string): boolean {
-    const rate = this.#rates.get(key) ?? new TokenBucket(this.perSecond, this.burst);
-    remember(this.#rates, key, rate, MAX_RATED_SOURCES);
-    return rate.take(nowMs);
+    return this.#rates.take(nowMs, key);
   }
 
   add(key: string, by: 1 | -1): void {
