@@ -258,7 +258,7 @@ export type Upcall =
   | { readonly kind: "astray"; readonly id: Uint8Array; readonly from: Locator }
   /** Server: CACHE_REQUEST was set by a sender that is not a server; `shortcutOk`: SHORTCUT_OK too. `id`: as the sender named it. At most one per ring key and source in 100 ms. */
   | { readonly kind: "cache-request"; readonly id: Uint8Array; readonly from: Locator; readonly nonce: Uint8Array; readonly shortcutOk: boolean; readonly requestBytes: number }
-  /** A packet that {@link InboundAssociation.watch} asks for. At most one per SPI in 100 ms. */
+  /** A packet that {@link InboundAssociation.watch} asks for. At most one per SPI in 100 ms, and from the place that was told last in 5 s. */
   | { readonly kind: "elsewhere"; readonly spi: number; readonly from: ViaLocator }
   /** The system refused an ESP packet to the `locator` of a flow: there is no way there from that place, or only one for shorter ones. At most one per locator in 100 ms. */
   | { readonly kind: "send-failed"; readonly locator: ViaLocator; readonly reason: SendFailure }

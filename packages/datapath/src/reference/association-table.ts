@@ -4,9 +4,11 @@ import { LIMITS, MAX_SPI, MIN_RECEIVER_SPI, MIN_SPI, type InboundAssociation, ty
 import { tableFull } from "../errors.js";
 import { encodeEndpoint } from "./endpoints.js";
 import { makeCipher, sameKeys, wipeKeys, type EspCipher } from "./esp-transforms.js";
-import { NOTICE_INTERVAL_MS } from "./rate-limits.js";
+import { NOTICE_INTERVAL_MS, SAME_PLACE_INTERVAL_MS } from "./rate-limits.js";
 import { makeTunTarget, type TunTarget } from "./inbound-table.js";
+import { copyBytes, equalAt } from "./octets.js";
 import { ReplayWindow } from "./replay-window.js";
+import { ADDRESS_SLOT_BYTES } from "./step.js";
 
 /** The number after the last that is used. */
 export const SEQUENCE_END = 1n << 64n;
@@ -32,14 +34,23 @@ export interface InboundAssociationEntry extends TunTarget {
   readonly told: Told;
 }
 
-/** When a packet from elsewhere was last told of, ms. */
+/** When and where a packet from elsewhere was last told of. */
 export class Told {
   #lastMs = -Infinity;
+  #from: Uint8Array | null = null;
 
-  allow(nowMs: number): boolean {
-    if (nowMs - this.#lastMs < NOTICE_INTERVAL_MS) return false;
+  /** Of the endpoint at `originAt`. */
+  allow(nowMs: number, origins: Uint8Array, originAt: number): boolean {
+    const isSame = this.#from !== null && equalAt(origins, originAt, this.#from);
+    if (nowMs - this.#lastMs < (isSame ? SAME_PLACE_INTERVAL_MS : NOTICE_INTERVAL_MS)) return false;
     this.#lastMs = nowMs;
+    if (!isSame) this.#from = copyBytes(origins, originAt, originAt + ADDRESS_SLOT_BYTES);
     return true;
+  }
+
+  /** There was no room for it. */
+  forgetPlace(): void {
+    this.#from = null;
   }
 }
 

@@ -62,7 +62,9 @@ export class EspInput {
   #watch(spi: number, { watch, told }: InboundAssociationEntry, { origins, originAt, ways, wayAt }: Arrival): void {
     if (watch === null || (watch.from !== null && equalAt(origins, originAt, watch.from))) return;
     const { upcalls, nowMs } = this.#state;
-    if (told.allow(nowMs) && upcalls.hasKnownRoom) upcalls.push({ kind: "elsewhere", spi, from: decodeRoute(origins, originAt, ways, wayAt) });
+    if (!told.allow(nowMs, origins, originAt)) return;
+    if (upcalls.hasKnownRoom) upcalls.push({ kind: "elsewhere", spi, from: decodeRoute(origins, originAt, ways, wayAt) });
+    else told.forgetPlace();
   }
 
   #fromTunnel(association: InboundAssociationEntry, { payload, checksumState }: Opened, version: 4 | 6, trafficClass: number): DropReason | null {

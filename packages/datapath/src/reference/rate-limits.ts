@@ -5,6 +5,8 @@ import { LIMITS } from "../datapath.js";
 export const MAX_RATED_SOURCES = 4_096;
 /** ms in which one notice of a kind is given per ring key and source (docs/wire.md §3, §5). */
 export const NOTICE_INTERVAL_MS = 100;
+/** The same for where packets of an association come from, when that was the last place told of. */
+export const SAME_PLACE_INTERVAL_MS = 5_000;
 /** Notices remembered per interval; more are not given. */
 export const MAX_NOTICES = 16_384;
 

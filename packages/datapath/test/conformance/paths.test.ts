@@ -80,6 +80,28 @@ describe("packets from elsewhere", () => {
     expect(arrive(1, from(AWAY, sealed(1)))).toEqual([elsewhere(AWAY)]);
   });
 
+  it("are told of once in 5 s from the same place, and at once when they come from another one, or again from the first", () => {
+    watch(null);
+    expect(arrive(1, from(HOME, sealed(1)))).toEqual([elsewhere(HOME)]);
+    expect(arrive(4_000, from(HOME, sealed(2)))).toEqual([]);
+    watch(null);
+    expect(arrive(999, from(HOME, sealed(3)))).toEqual([]);
+    expect(arrive(1, from(HOME, sealed(4)))).toEqual([elsewhere(HOME)]);
+    expect(arrive(100, from(AWAY, sealed(5)))).toEqual([elsewhere(AWAY)]);
+    expect(arrive(100, from(HOME, sealed(6)))).toEqual([elsewhere(HOME)]);
+    expect(arrive(4_999, from(HOME, sealed(7)))).toEqual([]);
+  });
+
+  it("are told of soon when there was no room for them", () => {
+    watch(null);
+    // 4,096 of all at once, and what known sources may have beyond.
+    pair.change("setKnownSource", (engine) => engine.setKnownSource(HOME.address, true));
+    const flood = Array.from({ length: 4_096 + 1_024 }, (_, i) => from(makeLocator(i < 4_096 ? bytes(10, 9, 0, i % 10) : HOME.address, 1_000), bytes(0x19, 1)));
+    expect(arrive(1, ...flood, from(AWAY, sealed(1))).filter(({ kind }) => kind === "elsewhere")).toEqual([]);
+    expect(arrive(99, from(AWAY, sealed(2)))).toEqual([]);
+    expect(arrive(1, from(AWAY, sealed(3)))).toEqual([elsewhere(AWAY)]);
+  });
+
   it("have room where a flood from others finds none, and end with that", () => {
     watch(null);
     // 5,120 at once from sources that are within their rates.

@@ -79,10 +79,22 @@ struct InboundAssociation : AssociationBase {
   // Several lanes may have packets of one association.
   std::mutex window_mutex;
   ReplayWindow window;
-  // When a packet from elsewhere was last told of; also with the mutex.
+  // When and where a packet from elsewhere was last told of; also with the mutex.
   double told_ms = -std::numeric_limits<double>::infinity();
+  std::optional<Endpoint> told_from;
 
-  bool is_elsewhere(const Endpoint& from) const { return !watch_from || *watch_from != from; }
+  // Whether it is to be told that a packet came from there; counts as told.
+  bool tells_of(const Endpoint& from, double now_ms) {
+    if (watch_from == from || now_ms - told_ms < (told_from == from ? limits::same_place_interval_ms : limits::notice_interval_ms)) return false;
+    told_ms = now_ms;
+    told_from = from;
+    return true;
+  }
+  // There was no room for it.
+  void forget_told() {
+    const std::lock_guard lock(window_mutex);
+    told_from.reset();
+  }
 };
 
 template <typename Association>

@@ -24,8 +24,9 @@ Engine::~Engine() = default;
 
 void Engine::on_upcalls(std::function<void()> callback) { shared_->on_upcalls = std::move(callback); }
 
-void Engine::tell_output() {
+void Engine::tell() {
   if (output_waits() && on_output_) on_output_();
+  shared_->tell_news();
 }
 
 Status Engine::set_flow(Bytes address, const FlowSpec& spec, uint8_t strength) {
@@ -33,7 +34,7 @@ Status Engine::set_flow(Bytes address, const FlowSpec& spec, uint8_t strength) {
     // At once, so that nothing newer can leave before.
     if (way.action != FlowAction::setup) lanes_[0]->host().release(flow, way);
   });
-  tell_output();
+  tell();
   return status;
 }
 
@@ -56,7 +57,7 @@ Status Engine::remove_services(Bytes address) { return change_services(address, 
 
 Status Engine::change_services(Bytes address, std::optional<Services> services) {
   const Status status = tables_->flows.set_services(address, std::move(services), tables_->hasher, tables_->gates, [this](Flow& flow) { lanes_[0]->host().judge_again(flow); });
-  tell_output();
+  tell();
   return status;
 }
 
@@ -197,7 +198,7 @@ Status Engine::set_responsibility_all() {
     tables_->range.set(RingRange::Kind::all);
     lanes_[0]->server().resume_if([](Bytes) { return true; });
   }
-  tell_output();
+  tell();
   return Status::ok;
 }
 
@@ -215,14 +216,14 @@ Status Engine::set_responsibility_range(Bytes from, Bytes to) {
     tables_->range.set(from, to);
     lanes_[0]->server().resume_if([this](Bytes key) { return tables_->range.owns(key); });
   }
-  tell_output();
+  tell();
   return Status::ok;
 }
 
 Status Engine::set_next_server(Bytes ring_key, const std::optional<Endpoint>& endpoint) {
   if (ring_key.size() != ring_key_bytes || (endpoint && endpoint->port() == 0)) return Status::invalid;
   const Status status = tables_->next_servers.set(ring_key, endpoint, tables_->hasher, tables_->gates, [&] { lanes_[0]->server().resume(ring_key); });
-  tell_output();
+  tell();
   return status;
 }
 
@@ -239,7 +240,7 @@ void Engine::set_default_server(const std::optional<Endpoint>& endpoint) {
     tables_->next_servers.set_default(endpoint);
     if (endpoint) lanes_[0]->server().resume_if([](Bytes) { return true; });
   }
-  tell_output();
+  tell();
 }
 
 void Engine::set_uplink(uint32_t interface_index) {
@@ -261,7 +262,7 @@ Status Engine::release(Bytes address) {
     Flow* flow = tables_->flows.find(address, tables_->hasher);
     if (flow != nullptr) lanes_[0]->host().release(*flow);
   }
-  tell_output();
+  tell();
   return Status::ok;
 }
 
@@ -272,7 +273,7 @@ Status Engine::discard(Bytes address, bool refuse) {
     Flow* flow = tables_->flows.find(address, tables_->hasher);
     if (flow != nullptr) lanes_[0]->host().discard(*flow, Drop::refused, refuse);
   }
-  tell_output();
+  tell();
   return Status::ok;
 }
 
@@ -286,7 +287,7 @@ void Engine::send(std::span<const Outgoing> datagrams) {
       else copy_to(room, 0, datagram.bytes);
     }
   }
-  tell_output();
+  tell();
 }
 
 void Engine::set_detour(bool is_on) {
@@ -310,7 +311,7 @@ void Engine::take_detoured(std::span<const Outgoing> datagrams) {
       shared_->output_waits.store(true, std::memory_order_release);
     }
   }
-  tell_output();
+  tell();
 }
 
 void Engine::inject(Bytes packet) {
@@ -321,7 +322,7 @@ void Engine::inject(Bytes packet) {
     const Drop refused = lane.tun.hold_bytes(copy);
     if (refused != Drop::none) lane.drop(refused);
   }
-  tell_output();
+  tell();
 }
 
 void Engine::submit(Bytes packet) {
@@ -331,7 +332,7 @@ void Engine::submit(Bytes packet) {
     Closed closed(tables_->gates);
     lanes_[0]->host().from_tun({buffer, 0, packet.size(), ChecksumState::complete});
   }
-  tell_output();
+  tell();
 }
 
 Status Engine::deliver(Bytes id, Bytes packet) {
@@ -345,7 +346,7 @@ Status Engine::deliver(Bytes id, Bytes packet) {
     if (entry != nullptr && entry->rewrites) host.arrived({*entry->rewrites, entry->flow, entry->strength}, buffer, 0, ChecksumState::complete);
     else lanes_[0]->context().drop(Drop::unknown_id);
   }
-  tell_output();
+  tell();
   return Status::ok;
 }
 

@@ -166,7 +166,7 @@ class Engine {
   size_t lanes() const { return lanes_.size(); }
   Lane& lane(size_t index) { return *lanes_[index]; }
 
-  // Called when an upcall was added (in any thread, locks held: only signal), and when output waits for a lane's next batch (in the control
+  // Called when upcalls were added (in any thread, after the batch, or with locks held: only signal), and when output waits for a lane's next batch (in the control
   // plane's). Set before a lane runs.
   void on_upcalls(std::function<void()> callback);
   void on_output(std::function<void()> callback) { on_output_ = std::move(callback); }
@@ -248,7 +248,8 @@ class Engine {
   size_t table_bytes() const;
 
  private:
-  void tell_output();
+  // Lanes of output that waits, the control plane of upcalls.
+  void tell();
   Status change_services(Bytes address, std::optional<Services> services);
 
   std::function<void()> on_output_;

@@ -345,13 +345,10 @@ std::optional<HostRules::Opened> HostRules::open(InboundAssociation& association
       lane_.drop(Drop::replay);
       return std::nullopt;
     }
-    if (association.watches && straight != nullptr && association.window.is_newest(sequence) && association.is_elsewhere(straight->from)) [[unlikely]] {
-      tells = lane_.now_ms - association.told_ms >= limits::notice_interval_ms;
-      if (tells) association.told_ms = lane_.now_ms;
-    }
+    if (association.watches && straight != nullptr && association.window.is_newest(sequence)) tells = association.tells_of(straight->from, lane_.now_ms);
     association.window.mark(sequence);
   }
-  if (tells) tell_elsewhere(association, *straight);
+  if (tells && !tell_elsewhere(association, *straight)) association.forget_told();
   const size_t padding = u8(plaintext, plaintext.size() - 2);
   if (padding + 2 > plaintext.size()) {
     lane_.drop(Drop::inner_malformed);
@@ -362,16 +359,18 @@ std::optional<HostRules::Opened> HostRules::open(InboundAssociation& association
   return opened;
 }
 
-void HostRules::tell_elsewhere(const InboundAssociation& association, const UdpInput& origin) {
+// False: no room.
+bool HostRules::tell_elsewhere(const InboundAssociation& association, const UdpInput& origin) {
   const std::lock_guard lock(lane_.shared.mutex);
   // Who has the keys is known: a flood from others leaves room.
-  if (lane_.upcalls_full(1)) return;
+  if (lane_.upcalls_full(1)) return false;
   Upcall upcall;
   upcall.kind = UpcallKind::elsewhere;
   upcall.spi = association.number;
   upcall.from = origin.from;
   upcall.way = origin.way;
   lane_.push_upcall(std::move(upcall));
+  return true;
 }
 
 // More than its header's first bytes matter: anything but TCP and UDP may quote packets, a SYN may have an MSS option.

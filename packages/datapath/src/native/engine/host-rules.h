@@ -69,7 +69,7 @@ class HostRules {
     ChecksumState checksum = ChecksumState::complete;
   };
   std::optional<Opened> open(InboundAssociation& association, MutableBytes packet, uint64_t sequence, const UdpInput* straight);
-  void tell_elsewhere(const InboundAssociation& association, const UdpInput& origin);
+  bool tell_elsewhere(const InboundAssociation& association, const UdpInput& origin);
   static bool needs_look_inside(uint8_t next_header, Bytes payload);
   void beet_arrived(const InboundAssociation& association, const Opened& opened, uint8_t traffic_class);
   Drop deliver(const TunTarget& target, const RewritePlan& plan, MutableBytes packet, const Transport& transport, ChecksumState state);

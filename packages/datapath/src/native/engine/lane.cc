@@ -56,7 +56,10 @@ Lane::Lane(Tables& tables, Shared& shared, size_t index) : state_(std::make_uniq
 Lane::~Lane() = default;
 
 void Lane::lock() { state_->context.tables.gates[state_->context.index].lock(); }
-void Lane::unlock() { state_->context.tables.gates[state_->context.index].unlock(); }
+void Lane::unlock() {
+  state_->context.tables.gates[state_->context.index].unlock();
+  state_->context.shared.tell_news();
+}
 
 void Lane::begin(double now_ms, Sink& sink, const Capabilities& capabilities) {
   LaneContext& context = state_->context;

@@ -24,6 +24,7 @@ class Lane {
 
   // The gate. Priority-inheriting: the control plane may be preempted while it holds it.
   void lock();
+  // Upcalls of the batch are told of behind it.
   void unlock();
 
   // `now_ms` is monotonic. What waits from the control plane leaves first. The sink must live until end().

@@ -58,6 +58,8 @@ constexpr size_t held_packets = 65'536;
 constexpr size_t rated_sources = 4'096;
 constexpr size_t notices = 16'384;
 constexpr double notice_interval_ms = 100;
+// The same for where packets of an association come from, when that was the last place told of.
+constexpr double same_place_interval_ms = 5'000;
 constexpr unsigned icmp_errors_per_second = 1'000;
 // One UDP datagram over IPv4 (RFC 768, RFC 791).
 constexpr size_t datagram_bytes = 65'507;

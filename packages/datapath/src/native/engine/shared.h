@@ -105,11 +105,17 @@ struct Shared {
 
   // Set before any lane runs.
   std::function<void()> on_upcalls;
+  // An upcall was pushed that on_upcalls was not called for.
+  std::atomic<bool> has_news{false};
 
   void push_upcall(Upcall upcall) {
     upcall_bytes += upcall.bytes.size();
     upcalls.push_back(std::move(upcall));
-    if (on_upcalls) on_upcalls();
+    has_news.store(true, std::memory_order_release);
+  }
+  // Without the mutex, and once packets are on their way: the thread that it wakes may take the processor.
+  void tell_news() {
+    if (has_news.load(std::memory_order_relaxed) && has_news.exchange(false, std::memory_order_acq_rel) && on_upcalls) on_upcalls();
   }
   // `shares`: of the room beyond that of all; known sources have one, neighbours two.
   bool upcalls_full(size_t shares = 0) const {

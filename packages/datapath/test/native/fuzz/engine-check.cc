@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "associations.h"
+#include "batch-check.h"
 #include "checksum.h"
 #include "detour-check.h"
 #include "inner-maker.h"
@@ -541,40 +542,6 @@ void wrong_shapes() {
 }
 
 }  // namespace
-// A train of 64 for a group of 100 targets, through the batches that it takes: each puts out enough, and little more.
-void batches_end() {
-  constexpr unsigned group = 100;
-  const auto engine = std::make_unique<Engine>(seed, 1);
-  engine->set_responsibility_all();
-  const auto id = make_id(1, 0);
-  std::vector<uint8_t> triggers;
-  for (uint8_t n = 0; n < group; n++) {
-    append(triggers, id);
-    triggers.push_back(0);
-    append(triggers, endpoint(n).bytes);
-  }
-  CHECK(engine->set_triggers(Bytes(id).first(16), triggers) == Status::ok);
-  const std::vector<uint8_t> one = data_header_to(id, 0);
-  std::vector<uint8_t> train;
-  for (uint8_t n = 0; n < 64; n++) {
-    append(train, one);
-    train[train.size() - one.size() + 8] = n;
-  }
-  const Exact bytes{Bytes(train)};
-  const UdpInput input{bytes.view(), one.size(), endpoint(200), 0};
-  CheckingSink sink;
-  sink.kept = 64 * group;
-  UdpPlace place;
-  bool is_done = false;
-  for (size_t before = 0; !is_done; before = sink.datagrams.size()) {
-    batch(*engine, 0, sink, [&](Lane& lane) { is_done = lane.from_udp(std::span(&input, 1), place); });
-    const size_t made = sink.datagrams.size() - before;
-    CHECK(made < limits::batch_output + group && (is_done || made >= limits::batch_output));
-  }
-  CHECK(sink.datagrams.size() == 64 * group);
-  for (size_t i = 0; i < sink.datagrams.size(); i++) CHECK(sink.datagrams[i].bytes[8] == i / group);
-}
-
 }  // namespace i3::test
 
 int main(int count, char** arguments) {
@@ -584,7 +551,7 @@ int main(int count, char** arguments) {
   const std::pair<const char*, void (*)()> tests[] = {
       {"checksums", checksums}, {"hash index", hash_index}, {"replay window", replay_window}, {"round trips", round_trips}, {"sequence numbers", sequence_numbers},
       {"key wiping", key_wiping}, {"responder wiping", responder_wiping}, {"answers allocate nothing", answers_allocate_nothing}, {"nothing leaks", nothing_leaks}, {"table bounds", table_bounds}, {"wrong shapes", wrong_shapes},
-      {"service shapes", service_shapes}, {"service packets", service_packets}, {"service table", service_table}, {"batches end", batches_end}, {"detours", detours}};
+      {"service shapes", service_shapes}, {"service packets", service_packets}, {"service table", service_table}, {"batches end", batches_end}, {"upcalls follow packets", upcalls_follow_packets}, {"detours", detours}};
   for (const auto& [name, test] : tests) {
     std::printf("%s\n", name);
     std::fflush(stdout);

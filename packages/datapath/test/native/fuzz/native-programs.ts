@@ -36,7 +36,7 @@ interface Program {
 const PROGRAMS = {
   "fuzz-packets": { sanitizer: "address", sources: ["fuzz-packets.cc", "checking-sink.cc"], link: ["-fsanitize=fuzzer"] },
   "fuzz-programs": { sanitizer: "address", sources: ["fuzz-programs.cc", "checking-sink.cc"], link: ["-fsanitize=fuzzer"] },
-  "engine-check": { sanitizer: "address", sources: ["engine-check.cc", "services-check.cc", "detour-check.cc", "tracked-memory.cc", "checking-sink.cc"], link: [] },
+  "engine-check": { sanitizer: "address", sources: ["engine-check.cc", "services-check.cc", "detour-check.cc", "batch-check.cc", "tracked-memory.cc", "checking-sink.cc"], link: [] },
   "engine-threads": { sanitizer: "thread", sources: ["engine-threads.cc", "checking-sink.cc"], link: ["-pthread"] },
   "ports-check": { sanitizer: "address", sources: ["ports-check.cc", "checking-sink.cc"], link: ["-pthread"], ports: true },
   "ports-threads": { sanitizer: "thread", sources: ["ports-check.cc", "checking-sink.cc"], link: ["-pthread"], ports: true },

@@ -1,0 +1,99 @@
+#include "batch-check.h"
+
+#include <memory>
+
+#include "checking-sink.h"
+#include "inner-maker.h"
+#include "lane.h"
+#include "limits.h"
+#include "specs.h"
+
+namespace i3::test {
+namespace {
+
+constexpr std::array<uint8_t, 16> seed{2, 7, 1, 8, 2, 8, 1, 8, 2, 8, 4, 5, 9, 0, 4, 5};
+
+}  // namespace
+
+// A train of 64 for a group of 100 targets, through the batches that it takes: each puts out enough, and little more.
+void batches_end() {
+  constexpr unsigned group = 100;
+  const auto engine = std::make_unique<Engine>(seed, 1);
+  engine->set_responsibility_all();
+  const auto id = make_id(1, 0);
+  std::vector<uint8_t> triggers;
+  for (uint8_t n = 0; n < group; n++) {
+    append(triggers, id);
+    triggers.push_back(0);
+    append(triggers, endpoint(n).bytes);
+  }
+  CHECK(engine->set_triggers(Bytes(id).first(16), triggers) == Status::ok);
+  const std::vector<uint8_t> one = data_header_to(id, 0);
+  std::vector<uint8_t> train;
+  for (uint8_t n = 0; n < 64; n++) {
+    append(train, one);
+    train[train.size() - one.size() + 8] = n;
+  }
+  const Exact bytes{Bytes(train)};
+  const UdpInput input{bytes.view(), one.size(), endpoint(200), 0};
+  CheckingSink sink;
+  sink.kept = 64 * group;
+  UdpPlace place;
+  bool is_done = false;
+  for (size_t before = 0; !is_done; before = sink.datagrams.size()) {
+    Lane& lane = engine->lane(0);
+    lane.lock();
+    lane.begin(1, sink, sink.capabilities);
+    is_done = lane.from_udp(std::span(&input, 1), place);
+    lane.end();
+    lane.unlock();
+    const size_t made = sink.datagrams.size() - before;
+    CHECK(made < limits::batch_output + group && (is_done || made >= limits::batch_output));
+  }
+  CHECK(sink.datagrams.size() == 64 * group);
+  for (size_t i = 0; i < sink.datagrams.size(); i++) CHECK(sink.datagrams[i].bytes[8] == i / group);
+}
+
+// Who is told may take the processor: packets of the batch have left by then, and the gate is open.
+void upcalls_follow_packets() {
+  Engine engine(seed, 1);
+  CHECK(engine.set_inbound_tun(make_id(1), address4(1), {pairs(4, 1, 1, own), {}}) == Status::ok);
+  CheckingSink sink;
+  size_t told = 0;
+  engine.on_upcalls([&] {
+    told++;
+    CHECK(sink.packets.size() == told);
+    // Closes the gates.
+    engine.set_responsibility_all();
+  });
+  std::vector<uint8_t> inner(60);
+  mend(inner, Mend(16), 1, own, 17);
+  const std::vector<uint8_t> control{0x19, 1}, data = joined({data_header_to(make_id(1), 1), inner});
+  Lane& lane = engine.lane(0);
+  for (size_t round = 1; round <= 3; round++) {
+    const Exact first{Bytes(control)}, second{Bytes(data)};
+    const std::array inputs{UdpInput{first.view(), 0, endpoint(1), 0}, UdpInput{second.view(), 0, endpoint(1), 0}};
+    UdpPlace place;
+    lane.lock();
+    lane.begin(1, sink, sink.capabilities);
+    CHECK(lane.from_udp(inputs, place) && told == round - 1);
+    lane.end();
+    CHECK(sink.packets.size() == round && told == round - 1);
+    lane.unlock();
+    CHECK(told == round);
+  }
+  std::vector<Upcall> upcalls;
+  while (engine.take_upcalls(upcalls) > 0) {}
+  CHECK(upcalls.size() == 3);
+  // Packets that wait for the control plane, which makes them go up itself.
+  FlowSpec spec;
+  spec.action = FlowAction::setup;
+  CHECK(engine.set_flow(address4(1), spec) == Status::ok);
+  sink.packets.resize(4);
+  std::vector<uint8_t> outward(60);
+  mend(outward, Mend(16), own, 1, 17);
+  engine.submit(outward);
+  CHECK(told == 4);
+}
+
+}  // namespace i3::test
