@@ -68,6 +68,25 @@ it("of which the first two never go straight", () => {
   expect([straight("four", "six.i3"), straight("six", "four.i3")]).toEqual([false, false]);
 });
 
+it("both and six find, past i3, that a link between them takes 1,400 bytes of IPv6, though nothing tells them", async () => {
+  const core = topology.node("core");
+  await core.setIcmpErrors({ dropped: true });
+  expect((await core.exec("ip", ["link", "set", "dev", "to-six", "mtu", "1400"])).status).toBe(0);
+  const lengths = (which: string, peer: string): readonly number[] => (laptop(which).child?.lines ?? []).flatMap(({ text }) => {
+    if (!text.includes('"event":"path-mtu"') || !text.includes(`"peer":"${peer}"`)) return [];
+    const { to, bytes } = JSON.parse(text) as { readonly to: string; readonly bytes: number };
+    return to.startsWith("[") ? [bytes] : [];
+  });
+  const ping = laptop("both").host.spawn("ping", ["-n", "-i", "0.1", laptop("six").address4]);
+  await eventually("both know what the path takes", 15_000, () => Promise.resolve(lengths("both", "six.i3").at(-1) === 1_400 && lengths("six", "both.i3").at(-1) === 1_400 ? true : undefined));
+  for (const [from, to] of [["both", "six"], ["six", "both"]] as const) {
+    const { stdout } = await laptop(from).host.exec(process.execPath, ["-e", NODE_SCRIPT, "ask", laptop(to).address4], { timeoutMs: TCP_MS });
+    expect(stdout.trim()).toBe("intact");
+  }
+  await ping.stop();
+  await core.setIcmpErrors({ dropped: false });
+}, 60_000);
+
 it("and goes on when the server of its id dies: the one that takes over has its trigger, by IPv6", async () => {
   const { host, child } = laptop("four");
   const own = (child?.lines ?? []).length;
