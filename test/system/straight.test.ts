@@ -1,7 +1,8 @@
 /** Two real proxies behind NATs find a way past i3 (docs/wire.md §9.7): a UDP flow with numbers goes on while they do, and when the ring is gone. */
 import { afterEach, expect, it } from "vitest";
 
-import type { Host } from "@i3/netns";
+import { Laptop, startRing } from "@i3/demo";
+import { Topology, type Host } from "@i3/netns";
 
 import { UdpPeer } from "../netns/test/udp-peer.js";
 import { eventually, pairBed, type PairBed, type PairOptions } from "./pair-bed.js";
@@ -100,4 +101,33 @@ it("is found through a NAT that takes addresses in payloads for what it has to t
   await ping.stop();
   const stats = await link?.stats();
   expect([stats?.up.rewritten, stats?.down.rewritten]).toEqual([1, 1]);
+});
+
+/** s1 s2 s3 ── core ── carrier ── 100.64.0.0/24 ── nat1 ── laptop, and nat2 ── home: by the only address that anybody outside sees of either. */
+it("between two homes of one carrier, whose NAT turns packets back: by the ports that servers see there", async () => {
+  const topology = await Topology.create();
+  try {
+    const core = topology.router("core");
+    const servers = [1, 2, 3].map((n) => topology.host(`s${n}`));
+    for (const [i, server] of servers.entries()) topology.link(core, server, { subnet: `192.0.2.${4 * (i + 1)}/30` });
+    const carrier = topology.nat("carrier", { kind: "port-restricted", hairpin: true });
+    topology.link(core, carrier, { subnet: "198.51.100.0/30" });
+    const homes = [1, 2].map((n) => ({ nat: topology.nat(`nat${n}`, { kind: "port-restricted" }), host: topology.host(n === 1 ? "laptop" : "home") }));
+    topology.lan("access", { subnet: "100.64.0.0/24", gateway: carrier, members: homes.map(({ nat }) => nat) });
+    for (const [i, { nat, host }] of homes.entries()) topology.link(nat, host, { subnet: `192.168.${i + 1}.0/30` });
+    await topology.up();
+    await startRing(servers);
+    const [laptopProxy, homeProxy] = await Promise.all(homes.map(({ host }) => Laptop.make(host, { serverAddresses: servers.map(({ address4 }) => address4) }))) as [Laptop, Laptop];
+    for (const proxy of [laptopProxy, homeProxy]) await proxy.writeBook({ "laptop.i3": laptopProxy, "home.i3": homeProxy });
+    await Promise.all([laptopProxy.start(), homeProxy.start()]);
+    const ping = laptopProxy.host.spawn("ping", ["-n", "-i", "0.1", "home.i3"]);
+    await ping.waitForLine(/icmp_seq=\d+ ttl/, 5_000);
+    const outside = carrier.interfaces.find(({ address4 }) => address4?.startsWith("198.51.100."))?.address4;
+    await eventually("both send straight", 6_000, () => Promise.resolve([laptopProxy, homeProxy].every((proxy) => pathsOf(proxy).at(-1)?.startsWith(`${outside}:`)) ? true : undefined));
+    const had = ping.lines.length;
+    await eventually("answers", 5_000, () => Promise.resolve(ping.lines.length > had + 20 ? true : undefined));
+    await ping.stop();
+  } finally {
+    await topology.close();
+  }
 });
