@@ -76,4 +76,6 @@ export const MACHINE_SHARE = 0.5;
 export const MAX_MACHINES = 8_192;
 /** A check that the budget does not let out is wanted again after this. */
 export const PUT_OFF_MS = 150;
-
+/** Answers to CHECKs that had one already: networks make copies, and so does who keeps them. */
+export const COPIES_PER_SECOND = 10;
+export const COPIES_BURST = 20;

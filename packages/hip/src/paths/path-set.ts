@@ -4,11 +4,11 @@
  *
  * Without I/O. After every call: `choice`, and the timer for `dueMs`.
  */
-import { CHECK_FLAG, locatorKey, sameLocator, type DecodedControl, type Locator } from "@i3/common";
+import { CHECK_FLAG, locatorKey, sameLocator, TokenBucket, type DecodedControl, type Locator } from "@i3/common";
 
 import type { CheckShare } from "./check-budget.js";
 import { checkNonce, isGenuine, isShort, numberOf, sealPathMessage, type PathKeys, type PathMessage } from "./check-message.js";
-import { CREDIT_EVERY_MS, ELSEWHERE_EVERY_MS, MAX_CREDIT_BYTES, MAX_PATHS, MAX_PEER_LOCATORS, MAX_PLACES, MAX_SEEN_LOCATORS, NEARER_BY_MS, NEARER_FACTOR } from "./constants.js";
+import { COPIES_BURST, COPIES_PER_SECOND, CREDIT_EVERY_MS, ELSEWHERE_EVERY_MS, MAX_CREDIT_BYTES, MAX_PATHS, MAX_PEER_LOCATORS, MAX_PLACES, MAX_SEEN_LOCATORS, NEARER_BY_MS, NEARER_FACTOR } from "./constants.js";
 import { leadsTo, Path, type PathPlace, type PathUse } from "./path.js";
 
 export interface PathSetEnvironment {
@@ -54,7 +54,7 @@ export type PathActivity = "carrying" | "warm" | "idle";
 export interface PathCounters {
   /** Checks that were sent. */
   checks: number;
-  /** Messages with a wrong MAC, too short or too old, answers to nothing or too late, and locators that cannot be. */
+  /** Messages with a wrong MAC, too short or too old, copies beyond what is answered, answers to nothing or too late, and locators that cannot be. */
   refused: number;
   /** Times that another path was chosen. */
   changes: number;
@@ -89,6 +89,10 @@ export class PathSet {
   /** Where it was seen since, too soon to follow. */
   #peerNext: Locator | null = null;
   #peerNumber = -1;
+  /** Numbers of the CHECKs that were answered last, each at its rest by the length of this. */
+  readonly #answeredNumbers = new Array<number>(LATE_CHECKS + 1).fill(-1);
+  /** Answers to copies. */
+  readonly #copies = new TokenBucket(COPIES_PER_SECOND, COPIES_BURST);
   #number = 0;
   #activity: PathActivity = "idle";
   #choice: PathChoice = RELAY;
@@ -197,11 +201,20 @@ export class PathSet {
     const isRefused = message.type === "CHECK" && (number < this.#peerNumber - LATE_CHECKS || isShort(mac));
     if (isRefused || !isGenuine(this.#env.keys.in, mac)) return void (this.counters.refused += 1);
     if (message.type === "CHECKED") return this.#answered(nowMs, nonce);
+    if (this.#isCopy(number) && !this.#copies.take(nowMs)) return void (this.counters.refused += 1);
     this.#env.send(this.#placeFor(from), from, sealPathMessage(this.#env.keys.out, { type: "CHECKED", spi: this.#env.peerSpi(), observed: from }, nonce), false);
     if (number <= this.#peerNumber) return;
     this.#peerNumber = number;
     if ((message.flags & CHECK_FLAG.inUse) !== 0) this.heardFrom(nowMs, from);
     else if (this.#env.isPlausible(from)) this.#see(nowMs, from);
+  }
+
+  /** Whether a CHECK of that number was here before; from now on it was. */
+  #isCopy(number: number): boolean {
+    const at = number % this.#answeredNumbers.length;
+    if (this.#answeredNumbers[at] === number) return true;
+    this.#answeredNumbers[at] = number;
+    return false;
   }
 
   /** It is needed no more. */

@@ -279,6 +279,23 @@ describe("lies", () => {
     expect(isDirect(world.b)).toBe(true);
   });
 
+  it("a check that was answered before is answered again ten times a second at most; what is late has its one answer", () => {
+    const world = new PathWorld();
+    world.b.sites.push(world.site(null));
+    const check = (number: number): Uint8Array => sealPathMessage(new Uint8Array(32).fill(2), { type: "CHECK", spi: world.b.spi, flags: 0 }, Uint8Array.of(0, 0, 0, number, 0, 0, 0, 0));
+    for (let number = 100; number > 36; number -= 1) world.arrive(world.b, victim, check(number));
+    expect([world.b.sent.length, world.b.set.counters.refused]).toEqual([64, 0]);
+    for (let ms = 0; ms < 10_000; ms += 10) {
+      world.arrive(world.b, victim, check(37 + (ms / 10) % 64));
+      world.run(10);
+    }
+    const copies = world.b.sent.length - 64;
+    expect([copies >= 100, copies <= 20 + 100, copies + world.b.set.counters.refused]).toEqual([true, true, 1_000]);
+    // New ones are not kept back by copies.
+    for (let number = 101; number < 200; number += 1) world.arrive(world.b, victim, check(number));
+    expect(world.b.sent.length - 64 - copies).toBe(99);
+  });
+
   describe("an answer that the peer kept back", () => {
     /** b knows the locator of a victim, and a has the nonce of the last CHECK that went there. */
     const kept = (): { readonly world: PathWorld; readonly answer: () => void; readonly there: () => number } => {
