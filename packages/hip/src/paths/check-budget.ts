@@ -2,10 +2,10 @@
 import { KeyedBuckets, sourceKey, TokenBucket } from "@i3/common";
 
 import {
-  ASSOCIATION_CHECKS_BURST, ASSOCIATION_CHECKS_PER_SECOND, CHECKS_BURST, CHECKS_PER_MACHINE_BURST, CHECKS_PER_MACHINE_PER_SECOND, CHECKS_PER_SECOND, MACHINE_SHARE, MAX_MACHINES,
+  CHECKS_BURST, CHECKS_PER_MACHINE_BURST, CHECKS_PER_MACHINE_PER_SECOND, CHECKS_PER_SECOND, MACHINE_SHARE, MAX_MACHINES, MAX_PEERS, PEER_CHECKS_BURST, PEER_CHECKS_PER_SECOND, STRANGERS_SHARE,
 } from "./constants.js";
 
-/** Of one association. */
+/** Of one peer. */
 export interface CheckShare {
   /** @param address 4 or 16 bytes */
   readonly take: (nowMs: number, address: Uint8Array) => boolean;
@@ -13,30 +13,31 @@ export interface CheckShare {
 
 export class CheckBudget {
   readonly #all = new TokenBucket(CHECKS_PER_SECOND, CHECKS_BURST);
+  readonly #strangers = new TokenBucket(CHECKS_PER_SECOND * STRANGERS_SHARE, CHECKS_BURST * STRANGERS_SHARE);
+  readonly #peers = new KeyedBuckets({ perSecond: PEER_CHECKS_PER_SECOND, burst: PEER_CHECKS_BURST, maxKeys: MAX_PEERS });
   readonly #machines = new KeyedBuckets({ perSecond: CHECKS_PER_MACHINE_PER_SECOND, burst: CHECKS_PER_MACHINE_BURST, maxKeys: MAX_MACHINES });
-  /** Of each machine's, by association. */
+  /** Of each machine's, by peer; strangers together. */
   readonly #shares = new KeyedBuckets({ perSecond: CHECKS_PER_MACHINE_PER_SECOND * MACHINE_SHARE, burst: CHECKS_PER_MACHINE_BURST * MACHINE_SHARE, maxKeys: MAX_MACHINES });
-  #associations = 0;
   /** Times that a check was not let out. */
   refused = 0;
 
-  /** For one more association. */
-  share(): CheckShare {
-    const name = this.#associations++;
-    const own = new TokenBucket(ASSOCIATION_CHECKS_PER_SECOND, ASSOCIATION_CHECKS_BURST);
-    return { take: (nowMs, address) => this.#take(nowMs, own, `${name} `, sourceKey(address)) };
+  /** The same for all associations with a peer, those that are over too. @param peer its key's name @param isStranger it makes as many keys as it likes */
+  share(peer: string, isStranger: boolean): CheckShare {
+    return { take: (nowMs, address) => this.#take(nowMs, peer, isStranger, sourceKey(address)) };
   }
 
-  /** What one bound refuses costs nothing of another, and makes no machine remembered. */
-  #take(nowMs: number, own: TokenBucket, prefix: string, machine: string): boolean {
-    const isAllowed = own.has(nowMs) && this.#all.has(nowMs) && this.#shares.has(nowMs, prefix + machine) && this.#machines.has(nowMs, machine);
+  /** What one bound refuses costs nothing of another, and makes nobody remembered. */
+  #take(nowMs: number, peer: string, isStranger: boolean, machine: string): boolean {
+    const part = `${isStranger ? "" : peer} ${machine}`;
+    const isAllowed = this.#peers.has(nowMs, peer) && this.#all.has(nowMs) && (!isStranger || this.#strangers.has(nowMs)) && this.#shares.has(nowMs, part) && this.#machines.has(nowMs, machine);
     if (!isAllowed) {
       this.refused += 1;
       return false;
     }
-    own.take(nowMs);
+    this.#peers.take(nowMs, peer);
     this.#all.take(nowMs);
-    this.#shares.take(nowMs, prefix + machine);
+    if (isStranger) this.#strangers.take(nowMs);
+    this.#shares.take(nowMs, part);
     return this.#machines.take(nowMs, machine);
   }
 }

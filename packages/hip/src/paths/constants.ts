@@ -68,14 +68,19 @@ export const CHECKS_PER_MACHINE_BURST = 48;
 /** To all that have not answered. */
 export const CHECKS_PER_SECOND = 100;
 export const CHECKS_BURST = 400;
-/** Of one association, so that no peer takes the checks of others; and of what may go to one machine at most this part. */
-export const ASSOCIATION_CHECKS_PER_SECOND = 16;
-export const ASSOCIATION_CHECKS_BURST = 64;
+/** Of one peer, so that none takes the checks of others, however often it makes keys; and of what may go to one machine at most this part. */
+export const PEER_CHECKS_PER_SECOND = 16;
+export const PEER_CHECKS_BURST = 64;
 export const MACHINE_SHARE = 0.5;
+/** Of strangers together, who may all be one. */
+export const STRANGERS_SHARE = 0.5;
 /** More than are checked in the 48 s in which a machine gets its burst anew (5,200): none is forgotten before. */
 export const MAX_MACHINES = 8_192;
-/** A check that the budget does not let out is wanted again after this. */
+/** Far more than can have checks in the 4 s in which a peer gets its burst anew (800). */
+export const MAX_PEERS = 8_192;
+/** A check that the budget does not let out is wanted again after this, and then twice as long each time. */
 export const PUT_OFF_MS = 150;
+export const MAX_PUT_OFF_MS = 1_200;
 /** Answers to CHECKs that had one already: networks make copies, and so does who keeps them. */
 export const COPIES_PER_SECOND = 10;
 export const COPIES_BURST = 20;

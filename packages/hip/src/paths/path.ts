@@ -7,7 +7,7 @@
 import { bytesKey, samePrefix, type Locator } from "@i3/common";
 
 import {
-  AGAIN_MS, CARRYING_EVERY_MS, CHECKS_PER_ROUND_TRIP, DEAD_REST_MS, MAX_ANSWER_MS, MAX_ASKED, MAX_REST_MS, MISSES, OPENING_MS, OVERDUE, PATIENCE, PROOF_LIFE_MS, PUT_OFF_MS, REST_MS, STANDBY_EVERY_MS, SUSPECT_EVERY_MS, WARM_EVERY_MS,
+  AGAIN_MS, CARRYING_EVERY_MS, CHECKS_PER_ROUND_TRIP, DEAD_REST_MS, MAX_ANSWER_MS, MAX_ASKED, MAX_PUT_OFF_MS, MAX_REST_MS, MISSES, OPENING_MS, OVERDUE, PATIENCE, PROOF_LIFE_MS, PUT_OFF_MS, REST_MS, STANDBY_EVERY_MS, SUSPECT_EVERY_MS, WARM_EVERY_MS,
 } from "./constants.js";
 import { PathMtu } from "./path-mtu.js";
 
@@ -55,6 +55,7 @@ export class Path {
   /** Of an opening. */
   #tries = 0;
   #restMs = REST_MS;
+  #putOffMs = PUT_OFF_MS;
   #openAtMs: number;
   #isResting = false;
 
@@ -88,6 +89,7 @@ export class Path {
   }
 
   sent(nowMs: number, nonce: Uint8Array): void {
+    this.#putOffMs = PUT_OFF_MS;
     this.#asked = this.#asked.filter(({ sentMs }) => nowMs - sentMs <= MAX_ANSWER_MS);
     this.#asked.push({ nonce: bytesKey(nonce), sentMs: nowMs });
     if (this.#asked.length > MAX_ASKED) this.#asked.shift();
@@ -99,7 +101,8 @@ export class Path {
 
   /** A check of one that is not proven is not to be sent for now: it was no try. */
   putOff(nowMs: number): void {
-    this.#openAtMs = nowMs + PUT_OFF_MS;
+    this.#openAtMs = nowMs + this.#putOffMs;
+    this.#putOffMs = Math.min(this.#putOffMs * 2, MAX_PUT_OFF_MS);
   }
 
   /** Whether it was a check of this path that was answered, in time. */
@@ -131,6 +134,7 @@ export class Path {
   open(nowMs: number): void {
     this.#tries = 0;
     this.#restMs = REST_MS;
+    this.#putOffMs = PUT_OFF_MS;
     this.#isResting = false;
     if (!this.isProven) this.#openAtMs = Math.min(this.#openAtMs, nowMs);
     else this.#sentMs = -Infinity;

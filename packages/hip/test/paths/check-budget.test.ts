@@ -1,4 +1,4 @@
-/** That the checks of one association are not taken by another, and that no machine gets more of them than docs/wire.md §9.7 says, whoever names it. */
+/** That the checks of one peer are not taken by another, and that no machine gets more of them than docs/wire.md §9.7 says, whoever names it. */
 import { makeLocator, type Locator } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
@@ -11,24 +11,50 @@ const victim = Uint8Array.of(203, 0, 113, 9);
 const granted = (share: CheckShare, nowMs: number, addresses: readonly Uint8Array[]): number => addresses.filter((address) => share.take(nowMs, address)).length;
 const fresh = (from: number, n: number): Uint8Array[] => Array.from({ length: n }, (_, i) => v4(from + i));
 const same = (n: number): Uint8Array[] => new Array<Uint8Array>(n).fill(victim);
+/** Of so many peers, who have names here. */
+const sharesOf = (budget: CheckBudget, n: number): CheckShare[] => Array.from({ length: n }, (_, i) => budget.share(`peer ${i}`, false));
 
 describe("the budget of checks", () => {
-  it("lets one association have 64, then 16 a second, wherever they go", () => {
-    const share = new CheckBudget().share();
+  it("lets one peer have 64, then 16 a second, wherever they go", () => {
+    const share = new CheckBudget().share("a", false);
     expect(granted(share, 0, fresh(0, 500))).toBe(64);
     expect(granted(share, 1_000, fresh(1_000, 500))).toBe(16);
   });
 
-  it("lets one association have half of what may go to a machine, and two all of it", () => {
+  it("lets one peer have half of what may go to a machine, and two all of it", () => {
     const budget = new CheckBudget();
-    const [a, b, c] = [budget.share(), budget.share(), budget.share()];
-    expect([a, b, c].map((share) => granted(share, 0, same(100)))).toEqual([24, 24, 0]);
-    expect([a, b, c].map((share) => granted(share, 2_000, same(100)))).toEqual([1, 1, 0]);
+    const shares = sharesOf(budget, 3);
+    expect(shares.map((share) => granted(share, 0, same(100)))).toEqual([24, 24, 0]);
+    expect(shares.map((share) => granted(share, 2_000, same(100)))).toEqual([1, 1, 0]);
+  });
+
+  it("knows a peer again, however often its keys are made anew", () => {
+    const budget = new CheckBudget();
+    let [there, elsewhere] = [0, 0];
+    for (let nowMs = 0; nowMs < 10_000; nowMs += 500) {
+      const share = budget.share("a", false);
+      there += granted(share, nowMs, same(100));
+      elsewhere += granted(share, nowMs, fresh(nowMs * 100, 100));
+    }
+    expect(there).toBeLessThanOrEqual(24 + 5);
+    expect(there + elsewhere).toBeLessThanOrEqual(64 + 160);
+  });
+
+  it("lets strangers together, who may all be one, have half of all and half of one machine's; others have the rest", () => {
+    const budget = new CheckBudget();
+    const strangers = Array.from({ length: 20 }, (_, i) => budget.share(`stranger ${i}`, true));
+    const ask = (shares: readonly CheckShare[], nowMs: number, from: number): number => shares.reduce((sum, share, i) => sum + granted(share, nowMs, fresh(from + i * 100, 100)), 0);
+    expect(strangers.reduce((sum, share) => sum + granted(share, 0, same(100)), 0)).toBe(24);
+    expect(ask(strangers, 0, 0)).toBe(200 - 24);
+    const named = sharesOf(budget, 20);
+    expect(granted(named[0]!, 0, same(100))).toBe(24);
+    expect(ask(named, 0, 10_000)).toBe(200 - 24);
+    expect([ask(strangers, 1_000, 20_000), ask(named, 1_000, 30_000)]).toEqual([50, 50]);
   });
 
   it("takes nothing from any bound for what another one refuses", () => {
     const budget = new CheckBudget();
-    const shares = Array.from({ length: 8 }, () => budget.share());
+    const shares = sharesOf(budget, 8);
     for (const share of shares) granted(share, 0, same(1_000));
     expect(budget.refused).toBe(8_000 - 48);
     // All but 48 of the 400, and all but 24 of the first one's 64.
@@ -37,7 +63,7 @@ describe("the budget of checks", () => {
 
   it("lets 400 go to all, then 100 a second", () => {
     const budget = new CheckBudget();
-    const shares = Array.from({ length: 100 }, () => budget.share());
+    const shares = sharesOf(budget, 100);
     const ask = (nowMs: number, from: number): number => shares.reduce((sum, share, i) => sum + granted(share, nowMs, fresh(from + i * 100, 20)), 0);
     expect(ask(0, 0)).toBe(400);
     expect(ask(1_000, 100_000)).toBe(100);
@@ -45,7 +71,7 @@ describe("the budget of checks", () => {
 
   it("forgets no machine for others that are named: 48, then one a second", () => {
     const budget = new CheckBudget();
-    const shares = Array.from({ length: 40 }, () => budget.share());
+    const shares = sharesOf(budget, 40);
     const there = (nowMs: number): number => shares.reduce((sum, share) => sum + granted(share, nowMs, same(100)), 0);
     expect(there(0)).toBe(48);
     let others = 0;
@@ -105,7 +131,7 @@ describe("a check that is refused", () => {
     }
   }
 
-  it("was no try: it is wanted again in 150 ms, and six go out once they are let out", () => {
+  it("was no try: it is wanted again in 150 ms, then twice as long, up to 1.2 s, until there is a reason to look anew, and six go out once they are let out", () => {
     const gate = new Gate();
     const set = new PathSet({
       random: (bytes) => new Uint8Array(bytes), keys: { in: new Uint8Array(32), out: new Uint8Array(32) }, peerSpi: () => 1, budget: gate.share(), isPlausible: () => true, heardBytes: () => 0, sentBytes: () => 0, mostBytes: () => 1_200,
@@ -120,10 +146,13 @@ describe("a check that is refused", () => {
       for (; set.dueMs <= endMs; set.handleTimer(nowMs)) nowMs = Math.max(nowMs, set.dueMs);
     };
     runTo(3_100);
-    expect([sentMs, gate.askedMs]).toEqual([[], Array.from({ length: 21 }, (_, i) => i * 150)]);
+    expect([sentMs, gate.askedMs]).toEqual([[], [0, 150, 450, 1_050, 2_250]]);
+    set.lookAgain(3_100);
+    runTo(3_400);
+    expect([sentMs, gate.askedMs.slice(5)]).toEqual([[], [3_100, 3_250]]);
     gate.isOpen = true;
     runTo(8_000);
-    expect(sentMs).toEqual([0, 150, 300, 600, 1_200, 2_100].map((ms) => 3_150 + ms));
+    expect(sentMs).toEqual([0, 150, 300, 600, 1_200, 2_100].map((ms) => 3_550 + ms));
   });
 });
 

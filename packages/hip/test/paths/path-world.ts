@@ -79,7 +79,7 @@ export class Host {
     this.spi = spi;
     const random = new Random(spi);
     this.set = new PathSet({
-      random: (bytes) => random.bytes(bytes), keys, peerSpi: () => peerSpi, budget: this.budget.share(), isPlausible: ({ address }) => address[0] !== 127, heardBytes: () => this.heardBytes, sentBytes: () => this.sentBytes, mostBytes: () => this.mostBytes,
+      random: (bytes) => random.bytes(bytes), keys, peerSpi: () => peerSpi, budget: this.budget.share(String(spi), false), isPlausible: ({ address }) => address[0] !== 127, heardBytes: () => this.heardBytes, sentBytes: () => this.sentBytes, mostBytes: () => this.mostBytes,
       send: (place, to, bytes) => this.send(place, to, bytes),
     });
   }

@@ -31,6 +31,10 @@ export interface AssociationPathsEnvironment {
 
 export interface OpenedPaths {
   readonly association: number;
+  /** Its HIT as a key: all associations with it share its part of the budget. */
+  readonly peer: string;
+  /** It has no name here. */
+  readonly isStranger: boolean;
   readonly spiIn: number;
   /** The peer's. */
   readonly spiOut: number;
@@ -74,11 +78,11 @@ export class AssociationPaths {
   }
 
   /** An association whose packets may go past i3. Copies the keys. */
-  open(nowMs: number, { association, spiIn, spiOut, keys }: OpenedPaths): void {
+  open(nowMs: number, { association, peer, isStranger, spiIn, spiOut, keys }: OpenedPaths): void {
     this.close(association);
     const { randomBytes, own, heardBytes, sentBytes, mostBytes, datapath } = this.#env;
     const set = new PathSet({
-      random: randomBytes, keys: { in: keys.in.slice(), out: keys.out.slice() }, peerSpi: () => opened.spiOut, budget: this.#budget.share(), isPlausible: (locator) => this.#isPlausible(locator),
+      random: randomBytes, keys: { in: keys.in.slice(), out: keys.out.slice() }, peerSpi: () => opened.spiOut, budget: this.#budget.share(peer, isStranger), isPlausible: (locator) => this.#isPlausible(locator),
       heardBytes: () => heardBytes(association), sentBytes: () => sentBytes(association), mostBytes, send: (place, to, bytes, isWhole) => datapath.send([{ locator: viaPlace(to, place, isWhole), bytes, isStraight: true }]),
     });
     const opened: Opened = { association, set, spiOut, spisIn: new Set([spiIn]), told: set.choice };

@@ -1,7 +1,7 @@
 /**
  * What the encrypted set-up has to do with paths past i3 (paths/): which associations may have them, and what HIP and the packet engine say of theirs.
  */
-import { sameLocator, type AddressRange, type DecodedControl, type Locator, type Log } from "@i3/common";
+import { bytesKey, sameLocator, type AddressRange, type DecodedControl, type Locator, type Log } from "@i3/common";
 import type { Datapath, Upcall } from "@i3/datapath";
 import { type EstablishedEvent, type HipEvent, type HipHost, type PathChoice, type PathMessage } from "@i3/hip";
 import type { I3Client } from "@i3/i3-client";
@@ -103,11 +103,11 @@ export class StraightWays {
       if (event.path.kind === "i3") this.#log.stays(peerOf(mapping), whyNot(mapping));
       return;
     }
-    const { association, spiIn, spiOut, pathKeys } = event;
+    const { association, peer, spiIn, spiOut, pathKeys } = event;
     if (!this.isWanted) this.#seen.look(nowMs);
     this.#carriedMs.set(association, nowMs);
     this.#log.opened(nowMs, association, peerOf(mapping));
-    this.#paths.open(nowMs, { association, spiIn, spiOut, keys: pathKeys });
+    this.#paths.open(nowMs, { association, peer: bytesKey(peer.hit), isStranger: mapping.isStranger, spiIn, spiOut, keys: pathKeys });
   }
 
   /** @param isOver false: only its packets may not go past i3 any more, and the peer is told so */

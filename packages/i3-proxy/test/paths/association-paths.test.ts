@@ -24,7 +24,7 @@ function bench() {
     datapath: { send: (datagrams) => void sent.push(...datagrams) }, randomBytes: (length) => random.bytes(length), own, range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 },
     tell: (nowMs) => void told.push(nowMs), heardBytes: () => 0, sentBytes: () => 0, mostBytes: () => 1_500, onChoice: () => undefined,
   });
-  const open = (association: number): void => paths.open(0, { association, spiIn: SPI_IN + association, spiOut: 0x4000_0001, keys: { in: new Uint8Array(32).fill(1), out: new Uint8Array(32).fill(2) } });
+  const open = (association: number, { nowMs = 0, peer = `peer ${association}`, isStranger = false } = {}): void => paths.open(nowMs, { association, peer, isStranger, spiIn: SPI_IN + association, spiOut: 0x4000_0001, keys: { in: new Uint8Array(32).fill(1), out: new Uint8Array(32).fill(2) } });
   open(0);
   const run = (fromMs: number, toMs: number): void => {
     for (let nowMs = fromMs; nowMs < toMs; nowMs += 10) if (paths.nextDeadlineMs() <= nowMs) paths.handleTimer(nowMs);
@@ -59,6 +59,23 @@ describe("candidates of a peer", () => {
     expect(to("203.0.113.9")).toBeGreaterThanOrEqual(48);
     expect(to("203.0.113.9")).toBeLessThanOrEqual(48 + 60);
     expect(paths.counters.saved).toBeGreaterThan(1_000);
+  });
+
+  it.each<[string, (i: number) => { readonly peer: string; readonly isStranger: boolean }, number]>([
+    ["of one peer that makes its keys anew twice a second, 64 and 16 a second", () => ({ peer: "peer 0", isStranger: false }), 64 + 160],
+    ["of strangers with ever new keys, half of what there is", (i) => ({ peer: `stranger ${i}`, isStranger: true }), 200 + 500],
+  ])("%s, wherever they go", (_, who, most) => {
+    const { paths, open, sent, run } = bench();
+    for (let i = 0; i < 20; i += 1) {
+      for (let n = 0; n < 10; n += 1) {
+        const association = n === 0 ? 0 : i * 10 + n;
+        open(association, { nowMs: i * 500, ...who(i * 10 + n) });
+        paths.handleLocators(i * 500, association, said(...Array.from({ length: 16 }, (__, j) => at(`203.${i}.${n}.${j + 1}`))));
+      }
+      run(i * 500, (i + 1) * 500);
+    }
+    expect(sent.length).toBeGreaterThan(most * 0.9);
+    expect(sent.length).toBeLessThanOrEqual(most);
   });
 });
 
