@@ -50,7 +50,7 @@ function whyNot({ policy, isStranger }: Mapping): string {
   return isStranger ? "it has no name here, and <shortcuts strangers> does not let it" : 'shortcut="no" in a rule here';
 }
 
-const peerOf = (mapping: Mapping): PathLogPeer => ({ peer: peerText(mapping), level: mapping.isStranger ? "debug" : "info" });
+const peerOf = (mapping: Mapping): PathLogPeer => ({ peer: peerText(mapping), hit: mapping.peerHit === null ? "" : bytesKey(mapping.peerHit), level: mapping.isStranger ? "debug" : "info" });
 
 export class StraightWays {
   readonly #env: StraightWaysEnvironment;
@@ -100,7 +100,7 @@ export class StraightWays {
   /** Keys for an association. */
   established(nowMs: number, mapping: Mapping, event: EstablishedEvent): void {
     if (!isStraightAllowed(mapping, event)) {
-      if (event.path.kind === "i3") this.#log.stays(peerOf(mapping), whyNot(mapping));
+      if (event.path.kind === "i3") this.#log.stays(nowMs, peerOf(mapping), whyNot(mapping));
       return;
     }
     const { association, peer, spiIn, spiOut, pathKeys } = event;
@@ -118,7 +118,7 @@ export class StraightWays {
     if (isOver) return;
     this.#env.hip().setLocators(nowMs, association, []);
     const mapping = this.#env.mappingOf(association);
-    if (mapping !== undefined) this.#log.stays(peerOf(mapping), whyNot(mapping));
+    if (mapping !== undefined) this.#log.stays(nowMs, peerOf(mapping), whyNot(mapping));
   }
 
   handleEvent(nowMs: number, event: HipEvent): void {

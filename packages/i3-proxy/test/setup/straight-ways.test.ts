@@ -31,7 +31,7 @@ it("servers that were only heard of are asked where they see this host when no o
 describe("a peer that makes its keys anew ten times a second, and names ever new places", () => {
   /** With another key each time: who has no name here can have as many as it likes. */
   function run({ isStranger }: { readonly isStranger: boolean }) {
-    const checks: Datagram[] = [];
+    const [checks, lines]: [Datagram[], string[]] = [[], []];
     const random = new Random(1);
     const mapping = { policy: { shortcut: true }, isStranger, name: isStranger ? null : "desk.i3", peerHit: new Uint8Array(16), local4: null, local6: null } as unknown as Mapping;
     const own = new OwnLocators(5_610, { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 });
@@ -40,7 +40,7 @@ describe("a peer that makes its keys anew ten times a second, and names ever new
       datapath: { send: (datagrams: readonly Datagram[]) => void checks.push(...datagrams), flowCounters: () => null } as unknown as Datapath,
       client: { servers: () => [], configuredServers: () => [] } as unknown as I3Client, own, range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, tunMtu: 1_400,
       randomBytes: (length) => random.bytes(length), hip: () => ({ setLocators: () => undefined }) as unknown as HipHost, mappingOf: () => mapping, install: () => undefined,
-      log: () => undefined,
+      log: (_level, event) => void lines.push(event),
     });
     for (let i = 0; i < 100; i += 1) {
       const nowMs = i * 100;
@@ -52,12 +52,13 @@ describe("a peer that makes its keys anew ten times a second, and names ever new
       while (ways.nextDeadlineMs() < nowMs + 100) ways.handleTimer(Math.max(nowMs, ways.nextDeadlineMs()));
       if (i >= 40) ways.close(nowMs, i - 40, true);
     }
-    return { checks: checks.length };
+    return { checks: checks.length, lines };
   }
 
-  it("has 64 checks, and 16 a second", () => {
-    const { checks } = run({ isStranger: false });
+  it("has 64 checks, and 16 a second, and four lines in the log, and one in 10 s", () => {
+    const { checks, lines } = run({ isStranger: false });
     expect([checks > 200, checks <= 64 + 160]).toEqual([true, true]);
+    expect(lines).toEqual(["path", "path", "path", "path"]);
   });
 
   it("has half of all checks when it has no name here", () => {
