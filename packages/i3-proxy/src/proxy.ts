@@ -107,7 +107,7 @@ export class Proxy {
     this.#access = new AccessList(environment.access, book);
     this.ownId = publicId(identity.hit);
     this.own6 = identity.hit;
-    this.#own = new OwnLocators(environment.port, environment.addresses.range);
+    this.#own = new OwnLocators(environment.port, environment.addresses.range, log);
     const addresses = new VirtualAddresses(environment.addresses);
     const { lastOwn4 } = environment;
     const keeps = lastOwn4 !== null && inRange(environment.addresses.range, lastOwn4) && addresses.take(lastOwn4);
@@ -322,7 +322,7 @@ export class Proxy {
   /** A router has opened our port at a place of {@link ownPlaces}, or closed it: null. */
   setMapped(nowMs: number, placeKey: string, locator: Locator | null): void {
     this.#nowMs = nowMs;
-    if (this.#own.mapped(placeKey, locator)) this.setups.hip?.straight.handlePlaces(nowMs);
+    if (this.#own.mapped(nowMs, placeKey, locator)) this.setups.hip?.straight.handlePlaces(nowMs);
   }
 
   /** Where routers are worth asking: none while no packets may go past i3. */

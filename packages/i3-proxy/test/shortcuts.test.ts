@@ -1,7 +1,7 @@
 /** Ways past i3 of two proxies (docs/wire.md §9.7): real cores and reference engines, a ring of three, virtual time. */
 import { describe, expect, it } from "vitest";
 
-import { publicId, sameBytes, type Locator } from "@i3/common";
+import { makeLocator, publicId, sameBytes, type Locator } from "@i3/common";
 import { generateHostIdentity } from "@i3/hip";
 
 import { addHost, bookOf, World, type Host, type HostOptions, type LogLine } from "../../../test/sim/world.js";
@@ -144,6 +144,20 @@ describe("a way past i3", () => {
     expect(path(b, a, world)).toBe(`udp ${NEAR}:41000`);
     expect(logged(a, "seen-elsewhere").length).toBeGreaterThan(0);
     expect(a.proxy.isReady(world.nowMs)).toBe(true);
+  });
+
+  it("is not looked for where somebody says in a router's name that a port is open, while two servers see the host elsewhere", () => {
+    const { world, a, b } = pair();
+    roundTrip(world, a, b, "far.i3", "first");
+    talk(world, a, b, 1_000);
+    const [victim, key] = [makeLocator(Uint8Array.of(203, 0, 113, 9), 5_610), a.proxy.ownPlaces[0]?.key ?? ""];
+    const toVictim = (): number => world.wire.filter(({ to }) => sameBytes(to.address, victim.address)).length;
+    a.proxy.setMapped(world.nowMs, key, victim);
+    talk(world, a, b, 1_000);
+    expect([toVictim(), logged(a, "port-mapping-failed").length]).toEqual([0, 1]);
+    a.proxy.setMapped(world.nowMs, key, makeLocator(a.node.locator.address, 7_000));
+    talk(world, a, b, 1_000);
+    expect(world.wire.some(({ from, to }) => isOf(from, b) && isOf(to, a) && to.port === 7_000)).toBe(true);
   });
 });
 

@@ -25,8 +25,9 @@ interface Answer {
 export class Observed {
   /** By the server's locator; the last to be heard of last. */
   readonly #answers = new Map<string, Answer>();
-  /** The address that two servers have said last. */
+  /** The address that two servers have said last, and when the second of them did. */
   #agreed: string | null = null;
+  #agreedMs = -Infinity;
 
   /** @param own an interface has that address, with the port that we have there or another */
   add(nowMs: number, server: Locator, locator: Locator, own: "address" | "address and port" | null): void {
@@ -38,10 +39,11 @@ export class Observed {
     const isOwn = own === "address and port";
     const answer: Answer = { server: sourceKey(server.address), locator, address: bytesKey(locator.address), atMs: nowMs, isOwn };
     this.#answers.set(name, answer);
-    if (this.#others(answer).some(({ address }) => address === answer.address)) this.#agreed = answer.address;
+    const secondMs = Math.max(...this.#others(answer).map(({ address, atMs }) => (address === answer.address ? atMs : -Infinity)));
+    if (secondMs > nowMs - LIFE_MS) [this.#agreed, this.#agreedMs] = [answer.address, secondMs];
     for (const [old, each] of this.#answers) if (each.atMs <= nowMs - LIFE_MS && each.address !== answer.address) this.#answers.delete(old);
     dropOldest(this.#answers, MAX_ANSWERS);
-    if (![...this.#answers.values()].some(({ address }) => address === this.#agreed)) this.#agreed = null;
+    if (this.#agreedMs <= nowMs - LIFE_MS || ![...this.#answers.values()].some(({ address }) => address === this.#agreed)) this.#agreed = null;
   }
 
   /** What peers are told. */
@@ -49,12 +51,18 @@ export class Observed {
     return [...this.#answers.values()].filter((answer) => !answer.isOwn && this.#isBelieved(answer)).map(({ locator }) => locator).slice(-MAX_TOLD);
   }
 
+  /** Whether two servers have said another address within the last minute, as of the last answer, and two have not said this one too. */
+  contradicts({ address }: Locator): boolean {
+    const key = bytesKey(address);
+    return this.#agreed !== null && ![...this.#answers.values()].some((answer) => answer.address === key && this.#isBelieved(answer));
+  }
+
   /** Whether some server says what no other confirms: more are to be asked. */
   get isDisputed(): boolean {
     return [...this.#answers.values()].some((answer) => !this.#isBelieved(answer));
   }
 
-  /** Of one server alone; or of two; or of two before, and still of one of them: who lies alone can take nothing away. */
+  /** Of one server alone; or of two; or of two within the last minute, and still of one of them: who lies alone can take nothing away. */
   #isBelieved(answer: Answer): boolean {
     const others = this.#others(answer);
     return others.length === 0 || answer.address === this.#agreed || others.some(({ address }) => address === answer.address);

@@ -2,7 +2,7 @@
  * Where this host can be reached, for peers who may know (docs/wire.md §9.7): the addresses of its interfaces, as servers see them from outside, and what routers have opened.
  * Without I/O.
  */
-import { bytesKey, inRange, locatorKey, sameBytes, sameLocator, type AddressRange, type Locator } from "@i3/common";
+import { bytesKey, formatIpText, inRange, locatorKey, locatorText, sameBytes, sameLocator, type AddressRange, type Locator, type Log } from "@i3/common";
 import { canBeOneHosts, type PathPlace } from "@i3/hip";
 
 import { Observed } from "./observed.js";
@@ -34,6 +34,8 @@ export type OwnPlace = PathPlace & Pick<MachinePlace, "addresses" | "gateway">;
 const MAX_ADDRESSES = 4;
 const MAX_PLACES = 8;
 const MAX_LOCATORS = 16;
+/** Between two lines of the log about routers that are not believed: who is on the link can forge what they say. */
+const QUIET_MS = 3_600_000;
 
 interface Seen {
   readonly observed: Observed;
@@ -59,15 +61,18 @@ export class OwnLocators {
   refused = 0;
   readonly #port: number;
   readonly #range: AddressRange;
+  readonly #log: Log;
   #places: readonly OwnPlace[] = [];
   #isOutside = true;
+  #quietUntilMs = -Infinity;
   /** By the place's key. */
   readonly #seen = new Map<string, Seen>();
 
-  /** @param port the UDP port that this host listens on @param range of virtual addresses */
-  constructor(port: number, range: AddressRange) {
+  /** @param port the UDP port that this host listens on @param range of virtual addresses @param log @default nothing is written */
+  constructor(port: number, range: AddressRange, log: Log = () => undefined) {
     this.#port = port;
     this.#range = range;
+    this.#log = log;
   }
 
   /** Where packets can leave, those used first first; another array when it has changed. */
@@ -89,9 +94,9 @@ export class OwnLocators {
   get locators(): readonly SaidLocator[] {
     const found: SaidLocator[] = [];
     for (const { key, rank, addresses } of this.#places) {
-      const { mapped, observed } = (this.#isOutside ? this.#seen.get(key) : undefined) ?? NOTHING;
+      const seen = this.#isOutside ? this.#seen.get(key) : undefined;
       const own = addresses.slice(0, MAX_ADDRESSES).map((address): SaidLocator => ({ kind: "host", rank, locator: { address, port: this.#port } }));
-      const outside = [...(mapped === null ? [] : [mapped]), ...observed.told].map((locator): SaidLocator => ({ kind: "server", rank, locator }));
+      const outside = (seen === undefined ? [] : outsideOf(seen)).map((locator): SaidLocator => ({ kind: "server", rank, locator }));
       for (const said of [...own, ...outside]) if (!found.some(({ locator }) => sameLocator(locator, said.locator))) found.push(said);
     }
     return found.slice(0, MAX_LOCATORS);
@@ -131,12 +136,12 @@ export class OwnLocators {
       this.refused += 1;
       return false;
     }
-    const { observed } = this.#seenAt(key);
-    const before = observed.told;
+    const seen = this.#seenAt(key);
+    const before = outsideOf(seen);
     const isOurs = place.addresses.some((own) => sameBytes(own, address));
-    observed.add(nowMs, server, locator, !isOurs ? null : locator.port === this.#port ? "address and port" : "address");
-    const now = observed.told;
-    return now.length !== before.length || now.some((one) => !before.some((old) => sameLocator(old, one)));
+    seen.observed.add(nowMs, server, locator, !isOurs ? null : locator.port === this.#port ? "address and port" : "address");
+    this.#look(nowMs, place, seen);
+    return isOther(before, outsideOf(seen));
   }
 
   /** Whether some server says of a place what no other confirms. */
@@ -144,13 +149,22 @@ export class OwnLocators {
     return this.#seen.get(key)?.observed.isDisputed === true;
   }
 
-  /** A router has opened this for us, or closed it: null. Whether that is news. */
-  mapped(key: string, locator: Locator | null): boolean {
-    if (!this.#places.some((place) => place.key === key)) return false;
+  /** A router has opened this for us, or closed it: null. Whether what peers are told has changed: not of another address than two servers see. */
+  mapped(nowMs: number, key: string, locator: Locator | null): boolean {
+    const place = this.#places.find((each) => each.key === key);
+    if (place === undefined) return false;
     const seen = this.#seenAt(key);
-    if ((seen.mapped === null ? "" : locatorKey(seen.mapped)) === (locator === null ? "" : locatorKey(locator))) return false;
+    const before = outsideOf(seen);
     seen.mapped = locator;
-    return true;
+    this.#look(nowMs, place, seen);
+    return isOther(before, outsideOf(seen));
+  }
+
+  /** Says so when a router is not believed. */
+  #look(nowMs: number, { gateway }: OwnPlace, { mapped, observed }: Seen): void {
+    if (mapped === null || !observed.contradicts(mapped) || nowMs < this.#quietUntilMs) return;
+    this.#quietUntilMs = nowMs + QUIET_MS;
+    this.#log("info", "port-mapping-failed", { ...(gateway !== null && { gateway: formatIpText(gateway) }), why: `at ${locatorText(mapped)}, where two servers do not see this host` });
   }
 
   #seenAt(key: string): Seen {
@@ -163,4 +177,10 @@ export class OwnLocators {
   }
 }
 
-const NOTHING: Readonly<Seen> = Object.freeze({ observed: new Observed(), mapped: null });
+/** The best first; each may be there twice. */
+const outsideOf = ({ mapped, observed }: Seen): readonly Locator[] => [...(mapped === null || observed.contradicts(mapped) ? [] : [mapped]), ...observed.told];
+
+function isOther(before: readonly Locator[], now: readonly Locator[]): boolean {
+  const [old, keys] = [new Set(before.map(locatorKey)), new Set(now.map(locatorKey))];
+  return old.size !== keys.size || [...keys].some((key) => !old.has(key));
+}

@@ -1,7 +1,7 @@
 /** What a host tells peers of where it is. */
 import { describe, expect, it } from "vitest";
 
-import { formatIpText, makeLocator, parseIpText, type Locator } from "@i3/common";
+import { formatIpText, locatorText, makeLocator, parseIpText, type Locator } from "@i3/common";
 
 import { OwnLocators, type MachinePlace } from "../../src/paths/own-locators.js";
 
@@ -40,7 +40,7 @@ describe("locators of a host", () => {
     own.setPlaces([place(2, "192.168.1.10"), place(2, "2001:db8::10"), place(3, "10.9.8.7")]);
     const key = own.places[0]?.key ?? "";
     own.observed(0, key, S1, at("198.51.100.6", 40_000));
-    own.mapped(key, at("198.51.100.6"));
+    own.mapped(0, key, at("198.51.100.6"));
     const all = own.locators;
     own.setOutside(false);
     expect(own.locators.map(({ locator }) => locator)).toEqual([at("192.168.1.10"), at("2001:db8::10"), at("10.9.8.7")]);
@@ -76,9 +76,9 @@ describe("locators of a host", () => {
     own.setPlaces([place(2, "192.168.1.10")]);
     const key = own.places[0]?.key ?? "";
     own.observed(0, key, S1, at("198.51.100.6", 40_000));
-    own.mapped(key, at("198.51.100.6"));
+    own.mapped(0, key, at("198.51.100.6"));
     expect(own.setPlaces([place(2, "192.168.7.10")])).toBe("other");
-    expect([own.observed(0, key, S1, at("198.51.100.6", 1)), own.mapped(key, at("198.51.100.6"))]).toEqual([false, false]);
+    expect([own.observed(0, key, S1, at("198.51.100.6", 1)), own.mapped(0, key, at("198.51.100.6"))]).toEqual([false, false]);
     expect(own.locators).toEqual([{ kind: "host", rank: 0, locator: at("192.168.7.10") }]);
   });
 
@@ -116,10 +116,41 @@ describe("locators of a host", () => {
     own.setPlaces([place(2, "192.168.1.10")]);
     const key = own.places[0]?.key ?? "";
     own.observed(0, key, S1, at("198.51.100.6", 40_000));
-    expect([own.mapped(key, at("198.51.100.6")), own.mapped(key, at("198.51.100.6"))]).toEqual([true, false]);
+    expect([own.mapped(0, key, at("198.51.100.6")), own.mapped(0, key, at("198.51.100.6"))]).toEqual([true, false]);
     expect(own.locators.map(({ locator }) => locator.port)).toEqual([5_610, 5_610, 40_000]);
-    expect(own.mapped(key, null)).toBe(true);
+    expect(own.mapped(0, key, null)).toBe(true);
     expect(own.locators.map(({ locator }) => locator.port)).toEqual([5_610, 40_000]);
+  });
+
+  it("have what a router opened at another address than two servers see only while these do not agree, and a line of the log says so once an hour", () => {
+    const lines: unknown[] = [];
+    const own = new OwnLocators(5_610, RANGE, (_level, event, fields) => void lines.push([event, fields?.["gateway"], fields?.["why"]]));
+    own.setPlaces([{ ...place(2, "192.168.1.10"), gateway: ip("192.168.1.1") }]);
+    const key = own.places[0]?.key ?? "";
+    const outside = (): readonly string[] => own.locators.filter(({ kind }) => kind === "server").map(({ locator }) => locatorText(locator));
+    expect([own.mapped(0, key, at("203.0.113.9")), own.observed(0, key, S1, at("198.51.100.6", 1)), outside(), lines]).toEqual([true, true, ["203.0.113.9:5610", "198.51.100.6:1"], []]);
+    expect([own.observed(0, key, S2, at("198.51.100.6", 1)), outside()]).toEqual([true, ["198.51.100.6:1"]]);
+    const line = ["port-mapping-failed", "192.168.1.1", "at 203.0.113.9:5610, where two servers do not see this host"];
+    expect(lines).toEqual([line]);
+    // Whatever it says next, and with which port.
+    for (const [i, text] of ["203.0.113.10", "203.0.113.11"].entries()) expect([own.mapped(i * 1_000, key, at(text)), own.mapped(i * 1_000, key, null)]).toEqual([false, false]);
+    expect([own.mapped(3_600_000, key, at("203.0.113.9")), lines]).toEqual([false, [line, line]]);
+    // That of the servers, at a port of its own.
+    expect([own.mapped(3_600_000, key, at("198.51.100.6", 7)), outside()]).toEqual([true, ["198.51.100.6:7", "198.51.100.6:1"]]);
+    // It was true: servers see it now.
+    own.mapped(3_600_000, key, at("203.0.113.9"));
+    own.observed(3_600_000, key, S1, at("203.0.113.9", 3));
+    own.observed(3_600_000, key, S2, at("203.0.113.9", 3));
+    expect(outside()).toEqual(["203.0.113.9:5610", "203.0.113.9:3"]);
+  });
+
+  it("are news when a server sees this host where the router has opened a port, and no more elsewhere", () => {
+    const own = new OwnLocators(5_610, RANGE);
+    own.setPlaces([place(2, "192.168.1.10")]);
+    const key = own.places[0]?.key ?? "";
+    own.mapped(0, key, at("198.51.100.6"));
+    expect([own.observed(0, key, S1, at("198.51.100.6", 1)), own.observed(0, key, S1, at("198.51.100.6"))]).toEqual([true, true]);
+    expect(own.locators).toHaveLength(2);
   });
 
   it("are 16 at most, of 8 places, whatever the machine has", () => {

@@ -107,17 +107,28 @@ describe("an address that one server says", () => {
     expect(outside()).not.toContain(`${VICTIM}:40000`);
   });
 
-  it("is not told when it is another than two said, whichever of them says it, and takes nothing away", () => {
+  it.each([[A, B], [B, A]])("is not told when it is another than two said, whichever of them says it, and takes nothing away while a third is there", (liar, honest) => {
+    servers = [A, B, C, D];
     round([[A, OLD], [B, OLD]]);
+    round([[liar, VICTIM], [honest, OLD]]);
     for (let i = 0; i < 10; i += 1) {
-      round([[A, VICTIM], [B, OLD]]);
       expect(outside()).toEqual([`${OLD}:40000`]);
-    }
-    for (let i = 0; i < 10; i += 1) {
-      round([[B, OLD], [A, `203.0.113.${i}`]]);
-      expect(outside()).toEqual([`${OLD}:40000`]);
+      round([[honest, OLD], [liar, `203.0.113.${i}`], [C, OLD]]);
     }
     expect(told.flat().every((one) => one === `${OLD}:40000`)).toBe(true);
+  });
+
+  it.each([[VICTIM, OLD], [OLD, NEW]])("holds against another for a minute after two said it: who goes on to say it (%s, %s) keeps nothing else back, nor peers there", (first, second) => {
+    servers = [A, B];
+    round([[A, OLD], [B, OLD]]);
+    for (const expected of [[`${OLD}:40000`], [`${OLD}:40000`], [], [], []]) {
+      round([[A, first], [B, second]]);
+      expect(outside()).toEqual(expected);
+    }
+    servers = [A, B, C];
+    round([[A, first], [B, second], [C, second]]);
+    expect(outside()).toEqual([`${second}:40000`]);
+    expect(told.flat()).not.toContain(`${VICTIM}:40000`);
   });
 
   it("is not told when another sees this host without a NAT; one of its own network sees it so, and is not heard", () => {
