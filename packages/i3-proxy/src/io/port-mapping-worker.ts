@@ -35,8 +35,11 @@ export interface RouterAnswer {
 
 // RFC 6886's:
 const PMP_SERVER_PORT = 5_351;
+const PMP_OUTSIDE = 128;
 const PMP_MAPPED_UDP = 129;
-const PMP_MAPPED_BYTES = 16;
+/** Of answers; more of those that say yes, by their kind. */
+const PMP_LEAST_BYTES = 8;
+const PMP_YES_BYTES: Readonly<Record<number, number>> = { [PMP_OUTSIDE]: 12, [PMP_MAPPED_UDP]: 16 };
 const LIFE_S = 7_200;
 // UPnP's:
 const SSDP = { address: "239.255.255.250", port: 1_900 } as const;
@@ -64,7 +67,7 @@ const asked = workerData as RouterQuestion;
 async function openByPmp(signal: AbortSignal): Promise<RouterAnswer> {
   let lifeS = 0;
   const router = pmpGateway((message) => {
-    if (message[1] === PMP_MAPPED_UDP && message.length >= PMP_MAPPED_BYTES) lifeS = message.readUInt32BE(12);
+    if (message[1] === PMP_MAPPED_UDP && isYes(message)) lifeS = message.readUInt32BE(12);
   });
   const { externalHost, externalPort } = await router.map(asked.port, asked.address, { ...SETTINGS, protocol: "UDP", externalPort: asked.port, ttl: LIFE_S, signal });
   return { opened: { protocol: "NAT-PMP", location: "", externalPort }, externalHost, lifeS };
@@ -76,12 +79,16 @@ function pmpGateway(onAnswer: (message: Buffer) => void): PmpGateway {
   router.on("error", () => undefined);
   const take = router.onMessage.bind(router);
   router.onMessage = (message, from) => {
-    if (from.address !== asked.gateway || from.port !== PMP_SERVER_PORT) return;
+    if (from.address !== asked.gateway || from.port !== PMP_SERVER_PORT || isCut(message)) return;
     onAnswer(message);
     take(message, from);
   };
   return router;
 }
+
+/** The library reads beyond the end of one that is. */
+const isCut = (message: Buffer): boolean => message.length < PMP_LEAST_BYTES || (isYes(message) && message.length < (PMP_YES_BYTES[message[1] ?? 0] ?? 0));
+const isYes = (message: Buffer): boolean => message.readUInt16BE(2) === 0;
 
 async function openByUpnp(signal: AbortSignal, known: string | null): Promise<RouterAnswer> {
   const location = known ?? (await findLocation(signal));

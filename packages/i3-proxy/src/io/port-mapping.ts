@@ -37,8 +37,9 @@ const ASK_MS = 10_000;
 const STOP_MS = 1_500;
 /** Long before it ends: a router that has restarted has forgotten it, and tells nobody. */
 const RENEW_MS = 300_000;
-/** However short a life a router says. */
-const MIN_LIFE_MS = 60_000;
+/** However short or long a life a router says, or who forges its answers: it is asked anew after half of it at the earliest, and not believed for longer than was asked for. */
+const MIN_LIFE_MS = 300_000;
+const MAX_LIFE_MS = 7_200_000;
 /** Where no router has ever opened anything. */
 const RETRY_MS = 600_000;
 /** Between two lines of the log about what has failed. */
@@ -50,9 +51,14 @@ interface Asking {
   readonly place: MappedPlace;
   readonly end: AbortController;
   opened: Opened | null;
+  /** Asks again. */
   timer: NodeJS.Timeout | null;
+  /** Of what `onMapped` has been told. */
+  lifeTimer: NodeJS.Timeout | null;
   isMapped: boolean;
   hasBeenMapped: boolean;
+  /** Of the last that was opened. */
+  lifeMs: number;
 }
 
 interface Checked {
@@ -88,7 +94,7 @@ export class PortMapping {
     for (const [key, asking] of this.#askings) if (!keys.has(key)) void this.#drop(asking);
     for (const place of places) {
       if (this.#askings.has(place.key)) continue;
-      const asking: Asking = { place, end: new AbortController(), opened: null, timer: null, isMapped: false, hasBeenMapped: false };
+      const asking: Asking = { place, end: new AbortController(), opened: null, timer: null, lifeTimer: null, isMapped: false, hasBeenMapped: false, lifeMs: Infinity };
       this.#askings.set(place.key, asking);
       this.#askInTurn(asking);
     }
@@ -105,23 +111,38 @@ export class PortMapping {
   }
 
   async #ask(asking: Asking): Promise<void> {
-    const { place, end } = asking;
+    const { end } = asking;
     if (end.signal.aborted) return;
-    const { onMapped, log, renewMs = RENEW_MS } = this.#options;
+    const { renewMs = RENEW_MS } = this.#options;
     const mapped = await this.#open(asking);
     if (end.signal.aborted) return;
-    if (mapped !== null && !asking.isMapped) log("info", "port-mapped", { gateway: formatIpText(place.gateway), at: locatorText(mapped.locator) });
-    if (mapped === null && asking.isMapped) log("info", "port-mapping-ended", { gateway: formatIpText(place.gateway) });
-    asking.isMapped = mapped !== null;
-    asking.hasBeenMapped ||= asking.isMapped;
-    onMapped(place.key, mapped?.locator ?? null);
-    const againMs = asking.hasBeenMapped ? Math.min(renewMs, (mapped?.lifeMs ?? Infinity) / 2) : RETRY_MS;
+    if (mapped !== "failed") this.#mapped(asking, mapped);
+    else if (!asking.isMapped) this.#mapped(asking, null);
+    const againMs = asking.hasBeenMapped ? Math.min(renewMs, asking.lifeMs / 2) : RETRY_MS;
     asking.timer = setTimeout(() => this.#askInTurn(asking), againMs);
     asking.timer.unref();
   }
 
-  /** Null: no router does, or its answer is of no use. */
-  async #open(asking: Asking): Promise<Checked | null> {
+  /** Tells it, until its life ends at the latest: questions that fail meanwhile say nothing of it. */
+  #mapped(asking: Asking, mapped: Checked | null): void {
+    const { onMapped, log } = this.#options;
+    const { key, gateway } = asking.place;
+    if (asking.lifeTimer !== null) clearTimeout(asking.lifeTimer);
+    asking.lifeTimer = null;
+    if (mapped !== null && !asking.isMapped) log("info", "port-mapped", { gateway: formatIpText(gateway), at: locatorText(mapped.locator) });
+    if (mapped === null && asking.isMapped) log("info", "port-mapping-ended", { gateway: formatIpText(gateway) });
+    asking.isMapped = mapped !== null;
+    if (mapped !== null) {
+      asking.hasBeenMapped = true;
+      asking.lifeMs = mapped.lifeMs;
+      asking.lifeTimer = setTimeout(() => this.#mapped(asking, null), mapped.lifeMs);
+      asking.lifeTimer.unref();
+    }
+    onMapped(key, mapped?.locator ?? null);
+  }
+
+  /** Null: no router does, or its answer is of no use. "failed": its thread has not answered. */
+  async #open(asking: Asking): Promise<Checked | null | "failed"> {
     const { place, end } = asking;
     const { port, program } = this.#options;
     this.#asked += 1;
@@ -133,7 +154,7 @@ export class PortMapping {
       if (end.signal.aborted) return null;
       this.#failed += 1;
       this.#tell(place, error instanceof Error ? error.message : String(error));
-      return null;
+      return "failed";
     }
     if (said === null) {
       asking.opened = null;
@@ -168,7 +189,7 @@ export class PortMapping {
   async #drop(asking: Asking): Promise<void> {
     this.#askings.delete(asking.place.key);
     asking.end.abort();
-    if (asking.timer !== null) clearTimeout(asking.timer);
+    for (const timer of [asking.timer, asking.lifeTimer]) if (timer !== null) clearTimeout(timer);
     await this.#shut(asking);
   }
 
@@ -216,7 +237,7 @@ function checked(said: unknown, { gateway }: MappedPlace): Checked | null {
   if (address?.length !== 4) return null;
   const isUpnp = protocol === "UPnP-IGD" && URL.canParse(location) && new URL(location).hostname === formatIpText(gateway);
   if (!isUpnp && !(protocol === "NAT-PMP" && location === "")) return null;
-  return { opened: { protocol, location, externalPort }, locator: makeLocator(address, externalPort), lifeMs: Math.max(MIN_LIFE_MS, lifeS * 1_000) };
+  return { opened: { protocol, location, externalPort }, locator: makeLocator(address, externalPort), lifeMs: Math.min(Math.max(MIN_LIFE_MS, lifeS * 1_000), MAX_LIFE_MS) };
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;

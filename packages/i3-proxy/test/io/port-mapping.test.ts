@@ -1,9 +1,9 @@
 /** A network that answers questions about ports badly, on loopback: it ends a thread, never the process. Routers that answer well: port-mapping.netns.test.ts. */
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { createServer, type Server } from "node:http";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { locatorText, parseIpText, type Locator } from "@i3/common";
 
@@ -73,12 +73,15 @@ const pmpRouter = (outside: string, port = PORT, lives: number[] = []): Promise<
     socket.send(message[1] === 0 ? pmpOutside(outside) : pmpMapped(port, lifeS), from.port, from.address);
   });
 
-it("takes one byte to NAT-PMP's client as a failed question", async () => {
-  await udp(GATEWAY, 5_351, (socket, _message, from) => socket.send(Buffer.of(0), from.port, from.address));
-  const { at, why, mapping } = await ask();
-  expect(at).toBeNull();
-  expect(why).toMatch(/range|bounds/i);
-  expect(mapping.counters).toEqual({ asked: 1, failed: 1, refused: 0 });
+it("takes nothing that is too short for an answer of NAT-PMP", async () => {
+  await udp(GATEWAY, 5_351, (socket, message, from) => {
+    const whole = message[1] === 0 ? pmpOutside("9.9.9.9") : pmpMapped(PORT, 7_200);
+    const say = (bytes: number): void => socket.send(whole.subarray(0, bytes), from.port, from.address, () => bytes < whole.length && say(bytes + 1));
+    say(0);
+  });
+  const { at, mapping } = await ask();
+  expect(at).toBe(`9.9.9.9:${PORT}`);
+  expect(mapping.counters).toEqual({ asked: 1, failed: 0, refused: 0 });
 });
 
 it("takes no answer of NAT-PMP but the gateway's", async () => {
@@ -155,6 +158,52 @@ it.for<[string, string]>([
   expect(at).toBeNull();
   expect(why).toBeTypeOf("string");
   expect(mapping.counters).toEqual({ asked: 1, failed: 1, refused: 0 });
+});
+
+describe("what was opened, as its router said for one second", () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
+  afterEach(() => void vi.useRealTimers());
+
+  /** The first question is answered; `then` is what later threads run. */
+  async function opened(then: string) {
+    const told: (string | null)[] = [];
+    const events = new EventEmitter();
+    const mapping = new PortMapping({
+      port: PORT, program: thread(`import { workerData } from "node:worker_threads"; if (workerData.opened === null) parentPort.postMessage(${JSON.stringify(GOOD)}); else { ${then} }`),
+      onMapped: (_key, locator) => {
+        told.push(locator === null ? null : locatorText(locator));
+        events.emit("told");
+      },
+      log: (_level, event) => void events.emit(event),
+    });
+    closers.push(() => mapping.close());
+    const first = once(events, "told");
+    mapping.setPlaces([place]);
+    await first;
+    return { told, mapping, events };
+  }
+
+  it("is asked for anew after 150 s, and stays told when that fails, until five minutes are over", async () => {
+    const { told, mapping, events } = await opened("throw new Error('x')");
+    const failed = once(events, "port-mapping-failed");
+    await vi.advanceTimersByTimeAsync(149_999);
+    expect([mapping.counters.asked, told]).toEqual([1, ["9.9.9.9:1"]]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(mapping.counters.asked).toBe(2);
+    await failed;
+    await vi.advanceTimersByTimeAsync(149_999);
+    expect([mapping.counters.failed, told]).toEqual([1, ["9.9.9.9:1"]]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(told).toEqual(["9.9.9.9:1", null]);
+  });
+
+  it("is told no more when the router opens nothing now", async () => {
+    const { told, events } = await opened("parentPort.postMessage(null)");
+    const over = once(events, "told");
+    await vi.advanceTimersByTimeAsync(150_000);
+    await over;
+    expect(told).toEqual(["9.9.9.9:1", null]);
+  });
 });
 
 it.for<[unknown, boolean]>([
