@@ -25,7 +25,7 @@ import { Proxy } from "../proxy.js";
 import { readBook } from "./check-files.js";
 import { DetourSocket, tcpServers } from "./detour-socket.js";
 import { Interception } from "./interception.js";
-import { MachinePlaces } from "./machine-places.js";
+import { watchMachine } from "./machine-watch.js";
 import { Journal, type JournalContent } from "./journal.js";
 import { openIdentity } from "./own-identity.js";
 import { pinFileOf, readPins, writePins } from "./pin-file.js";
@@ -35,7 +35,6 @@ import { beginRehearsals } from "./rehearsals.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
 import { overlapText, SystemView } from "./system-view.js";
 import { ServerNames } from "./server-names.js";
-import { watchWaking } from "./wake-watch.js";
 import { VirtualAddressesInUse } from "./virtual-addresses-in-use.js";
 import { VirtualRoutes } from "./virtual-routes.js";
 import { readZoneRecords, ZoneRecordFile, zoneRecordFileOf } from "./zone-record-file.js";
@@ -353,15 +352,8 @@ class Daemon implements RunningDaemon {
   }
 
   #openPlaces(io: NativeIo, { tun, udp }: RunningEngine): void {
-    const places = new MachinePlaces({
-      io, tunIndex: tun?.index ?? 0, listen: this.#config.listen.host.bytes, onChange: (now) => this.#run((proxy, nowMs) => proxy.setPlaces(nowMs, now)),
-    });
-    this.#closers.push(() => places.close());
-    const waking = watchWaking((sleptMs) => {
-      this.#log("info", "awake", { sleptS: Math.round(sleptMs / 1_000) });
-      this.#run((proxy, nowMs) => proxy.awake(nowMs));
-    });
-    this.#closers.push(() => waking.close());
+    const machine = watchMachine({ io, tunIndex: tun?.index ?? 0, listen: this.#config.listen.host.bytes, log: this.#log, run: (work) => this.#run(work) });
+    this.#closers.push(() => machine.close());
     if (!this.#config.shortcuts.portMapping) return;
     const { range } = this.#config.virtualAddresses;
     const isOurs = (address: Uint8Array): boolean => inRange(range, address) || this.#askedPlaces.some(({ addresses }) => addresses.some((own) => sameBytes(own, address)));
