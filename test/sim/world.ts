@@ -66,6 +66,8 @@ export class Node {
   hip: HipConfig | undefined = undefined;
   /** Of a NAT before it, that others see. */
   natPort: number | null = null;
+  /** Whom that NAT lets in: where packets went (RFC 4787 §5, address and port-dependent filtering); null: everybody. */
+  natAllows: Set<string> | null = null;
   /** How long that NAT lets packets in after the last one that went out. */
   natForgetsMs = Infinity;
   sentMs = -Infinity;
@@ -209,9 +211,9 @@ export class World {
   }
 
   /** By which of its sockets a node gets it; null: by none. */
-  #arrivesVia({ hip, locator, natPort, natForgetsMs, sentMs, symmetric }: Node, { from, to }: Flight): Via | null {
+  #arrivesVia({ hip, locator, natPort, natAllows, natForgetsMs, sentMs, symmetric }: Node, { from, to }: Flight): Via | null {
     if (symmetric !== null) return symmetric.get(locatorKey(from)) === to.port ? "udp" : null;
-    if (this.nowMs - sentMs > natForgetsMs) return null;
+    if (this.nowMs - sentMs > natForgetsMs || natAllows?.has(locatorKey(from)) === false) return null;
     if (to.via === "ip") return hip?.ipProtocol === true ? "ip" : null;
     if (natPort !== null) return to.port !== natPort ? null : hip?.udpPort === undefined ? "udp" : "hip";
     return to.port === locator.port ? "udp" : to.port === hip?.udpPort ? "hip" : null;
@@ -243,6 +245,7 @@ export class World {
     const uplink = uplinks.find(({ interfaceIndex }) => interfaceIndex === to.interfaceIndex) ?? uplinks[0];
     if (uplink !== undefined) return uplink.isDead ? undefined : this.#send(makeLocator(uplink.address, locator.port), to, bytes);
     node.sentMs = this.nowMs;
+    node.natAllows?.add(locatorKey(to));
     if (to.via === "ip") {
       if (hip?.ipProtocol !== true) return;
       if (to.port === IP_PROTOCOL.hip) setChecksum(bytes, hipChecksum(bytes, locator.address, to.address));

@@ -39,21 +39,22 @@ const straight = (world: World, from: Host, to: Host, sinceMs = 0): number =>
   world.wire.filter((datagram) => datagram.atMs >= sinceMs && isOf(datagram.from, from) && isOf(datagram.to, to) && (datagram.bytes[0] as number) >= 0x20).length;
 const anyStraight = (world: World, a: Host, b: Host): number => world.wire.filter((datagram) => (isOf(datagram.from, a) && isOf(datagram.to, b)) || (isOf(datagram.from, b) && isOf(datagram.to, a))).length;
 
-/** Both send, each 20 ms; how many of each arrived. */
-function talk(world: World, a: Host, b: Host, forMs: number): { readonly atA: number; readonly atB: number; readonly sent: number; readonly gapMs: number } {
+/** Both send, each 20 ms; how many of each arrived, and the longest wait for one. */
+function talk(world: World, a: Host, b: Host, forMs: number): { readonly atA: number; readonly atB: number; readonly sent: number; readonly gapMs: number; readonly gapAtAMs: number } {
   const [toB, toA] = [addressOf(a, "far.i3"), b.proxy.mappings.byPeer(publicId(a.identity.hit))?.local4 as Uint8Array];
   const [beforeA, beforeB] = [a.node.received.length, b.node.received.length];
-  const times: number[] = [world.nowMs];
+  const [times, timesAtA] = [[world.nowMs], [world.nowMs]];
   let sent = 0;
   for (const endMs = world.nowMs + forMs; world.nowMs < endMs; sent += 1) {
     world.inject(a.node, { tun: packet4(a.proxy.own4, toB, `a${sent}`) });
     world.inject(b.node, { tun: packet4(b.proxy.own4, toA, `b${sent}`) });
-    const had = b.node.received.length;
+    const [hadA, had] = [a.node.received.length, b.node.received.length];
     world.run(20);
     if (b.node.received.length > had) times.push(world.nowMs);
+    if (a.node.received.length > hadA) timesAtA.push(world.nowMs);
   }
-  const gaps = times.map((ms, i) => ms - (times[i - 1] ?? ms));
-  return { atA: a.node.received.length - beforeA, atB: b.node.received.length - beforeB, sent, gapMs: Math.max(...gaps) };
+  const longest = (all: readonly number[]): number => Math.max(...[...all, world.nowMs].map((ms, i) => ms - (all[i - 1] ?? ms)));
+  return { atA: a.node.received.length - beforeA, atB: b.node.received.length - beforeB, sent, gapMs: longest(times), gapAtAMs: longest(timesAtA) };
 }
 
 describe("a way past i3", () => {
@@ -144,6 +145,21 @@ describe("a way past i3", () => {
     expect(path(b, a, world)).toBe(`udp ${NEAR}:41000`);
     expect(logged(a, "seen-elsewhere").length).toBeGreaterThan(0);
     expect(a.proxy.isReady(world.nowMs)).toBe(true);
+  });
+
+  it.each([0, 20_000])("between two port-restricted NATs, one of which forgets after %i ms of silence: packets go again within a second of the next one from inside, and straight", (silentMs) => {
+    const { world, a, b } = pair();
+    for (const [{ node }, natPort] of [[a, 40_000], [b, 50_000]] as const) Object.assign(node, { natPort, natAllows: new Set() });
+    world.run(3_000);
+    roundTrip(world, a, b, "far.i3", "first");
+    talk(world, a, b, 4_000);
+    expect([path(a, b, world), path(b, a, world)]).toEqual([`udp ${FAR}:50000`, `udp ${NEAR}:40000`]);
+    world.run(silentMs);
+    Object.assign(a.node, { natPort: 41_000, natAllows: new Set() });
+    const { gapMs, gapAtAMs } = talk(world, a, b, 4_000);
+    expect(gapMs).toBeLessThanOrEqual(1_000);
+    expect(gapAtAMs).toBeLessThanOrEqual(1_000);
+    expect([path(a, b, world), path(b, a, world)]).toEqual([`udp ${FAR}:50000`, `udp ${NEAR}:41000`]);
   });
 
   it("is not looked for where somebody says in a router's name that a port is open, while two servers see the host elsewhere", () => {
