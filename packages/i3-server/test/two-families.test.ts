@@ -116,6 +116,12 @@ describe("where the server of a key is", () => {
     }
   });
 
+  it("is at the last four places alone where it only says that it is, for hosts by TCP", () => {
+    const said = Array.from({ length: 6 }, (_, i) => ipv6(0x80 + i));
+    for (const other of said) world.say({ type: "NOTIFY", from: { ...world.peer.node, other } });
+    expect([world.peer.node.locator, ...said].map((locator) => world.bench.core.isServer(world.bench.nowMs, locator))).toEqual([true, false, false, true, true, true, true]);
+  });
+
   it("is told by CACHE as well, and a receiver of the other family by no SHORTCUT", () => {
     const asked = (from: Locator, shortcutOk: boolean): ControlMessage | null => {
       world.pump(world.bench.upcall({ kind: "cache-request", id: ID, from, nonce: NONCE, shortcutOk, requestBytes: 200 }));

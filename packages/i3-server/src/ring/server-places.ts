@@ -1,5 +1,5 @@
 /** Where servers of the ring are: who has proven to be one, and whom those name. For what goes to nobody else (fallback/). */
-import { locatorKey, type Locator } from "@i3/common";
+import { bytesKey, locatorKey, type Locator } from "@i3/common";
 
 import { remember } from "../remember.js";
 
@@ -7,16 +7,45 @@ import { remember } from "../remember.js";
 const MAX_PLACES = 8_192;
 /** Longer than a host goes on with a server that it was told of. */
 const PLACE_MS = 600_000;
+/** Where a member is said to be and has not proven it: in each family, and once more when it has just moved. */
+export const NAMED_OF_ONE = 4;
+/** Of all. Nearly all servers prove where they are. */
+export const MAX_NAMED = 1_024;
+
+interface Named {
+  readonly member: string;
+  readonly endMs: number;
+}
 
 export class ServerPlaces {
-  readonly #endsMs = new Map<string, number>();
+  /** When each ends. */
+  readonly #proven = new Map<string, number>();
+  readonly #named = new Map<string, Named>();
+  /** By member, the oldest first. */
+  readonly #namedOf = new Map<string, Set<string>>();
 
-  /** A server of the ring is there, or one of them says so. */
+  /** A server of the ring is there. */
   note(nowMs: number, locator: Locator): void {
-    remember(this.#endsMs, locatorKey(locator), nowMs + PLACE_MS, MAX_PLACES);
+    remember(this.#proven, locatorKey(locator), nowMs + PLACE_MS, MAX_PLACES);
+  }
+
+  /** One of them says that a member is there, most often that member itself: it could be anybody's address, so a few at a time. */
+  noteNamed(nowMs: number, nodeKey: Uint8Array, locator: Locator): void {
+    const [member, place] = [bytesKey(nodeKey), locatorKey(locator)];
+    const places = this.#namedOf.get(member) ?? new Set<string>();
+    places.delete(place);
+    places.add(place);
+    for (const oldest of places) {
+      if (places.size <= NAMED_OF_ONE) break;
+      places.delete(oldest);
+      if (this.#named.get(oldest)?.member === member) this.#named.delete(oldest);
+    }
+    remember(this.#namedOf, member, places, MAX_NAMED);
+    remember(this.#named, place, { member, endMs: nowMs + PLACE_MS }, MAX_NAMED);
   }
 
   has(nowMs: number, locator: Locator): boolean {
-    return (this.#endsMs.get(locatorKey(locator)) ?? -Infinity) > nowMs;
+    const place = locatorKey(locator);
+    return Math.max(this.#proven.get(place) ?? -Infinity, this.#named.get(place)?.endMs ?? -Infinity) > nowMs;
   }
 }

@@ -297,7 +297,7 @@ export class ServerCore {
     this.#proven.add(nowMs, from);
     this.#servers.note(nowMs, from);
     if (message.type !== "ALIVE" && message.type !== "ALIVE_YES") this.#others.heard(message.from);
-    this.#noteNamed(nowMs, message.from.other);
+    this.#noteNamed(nowMs, message.from.key, message.from.other);
     this.#chord.handleMessage(nowMs, decoded.nonce, message);
   }
 
@@ -389,9 +389,9 @@ export class ServerCore {
   }
 
   /** What a member says of another server, or of its own other place: it could be anybody's address. */
-  #noteNamed(nowMs: number, locator: Locator | undefined): void {
+  #noteNamed(nowMs: number, nodeKey: Uint8Array, locator: Locator | undefined): void {
     const { self } = this.#init;
-    if (locator !== undefined && mayBeNamed(locator, self.other === undefined ? [self.locator] : [self.locator, self.other])) this.#servers.note(nowMs, locator);
+    if (locator !== undefined && mayBeNamed(locator, self.other === undefined ? [self.locator] : [self.locator, self.other])) this.#servers.noteNamed(nowMs, nodeKey, locator);
   }
 
   #lookedUp(nowMs: number, key: Uint8Array, node: RingNode | null): void {
@@ -401,7 +401,7 @@ export class ServerCore {
     if (waiting === undefined) return;
     waiting.giveBack();
     const isSelf = node !== null && bytesKey(node.key) === bytesKey(this.#init.self.key);
-    this.#noteNamed(nowMs, node?.locator);
+    if (node !== null) this.#noteNamed(nowMs, node.key, node.locator);
     if (node === null || (isSelf && !this.#chord.owns(key))) {
       this.counters.count("lookups-failed");
       if (waiting.packets) this.#init.datapath.discardRoute(key);
