@@ -1,3 +1,5 @@
+import { MAX_OWED_MS } from "./limits.js";
+
 /** How much a host may say: `perSecond` on average, `burst` at once. What it says beyond counts too, and is paid by resting. */
 export class Allowance {
   #left: number;
@@ -26,8 +28,75 @@ export class Allowance {
     return this.#left >= 1 ? 0 : Math.ceil(this.leastRestMs - (this.#left / this.perSecond) * 1_000);
   }
 
+  /** Whether it owes as much as it may: what it said came although nothing was read of it. */
+  get isOverdrawn(): boolean {
+    return this.#left <= -this.burst;
+  }
+
   #refill(nowMs: number): void {
     this.#left = Math.min(this.burst, this.#left + (Math.max(0, nowMs - this.#lastMs) * this.perSecond) / 1_000);
+    this.#lastMs = nowMs;
+  }
+}
+
+/** What many may say together: half of it is divided among those that are here, the other half is of who comes first. */
+export class CommonAllowance {
+  readonly divided: number;
+  readonly undivided: Allowance;
+
+  constructor(
+    perSecond: number,
+    readonly leastRestMs: number,
+  ) {
+    this.divided = perSecond / 2;
+    this.undivided = new Allowance(perSecond / 2, perSecond / 2, leastRestMs);
+  }
+}
+
+/** One's part of that. Who keeps to it is never put off, however much the others say; who says more finds what nobody has taken, or pays by resting. */
+export class Part {
+  #left: number;
+  #lastMs: number;
+
+  /** @param share of what is divided, from 0 to 1; it changes as others come and go */
+  constructor(
+    nowMs: number,
+    private readonly common: CommonAllowance,
+    private readonly share: () => number,
+  ) {
+    // A second's worth would be had by coming anew.
+    this.#left = this.#perSecond / 10;
+    this.#lastMs = nowMs;
+  }
+
+  get #perSecond(): number {
+    return this.common.divided * this.share();
+  }
+
+  /** Whether something was left before, here or of what is not divided. */
+  spend(nowMs: number, amount: number): boolean {
+    this.#refill(nowMs);
+    const own = this.#left >= 1 ? Math.min(this.#left, amount) : 0;
+    const { undivided } = this.common;
+    const isCovered = own === amount || (this.#left >= 0 && undivided.restMs(nowMs) === 0);
+    if (isCovered) undivided.spend(nowMs, amount - own);
+    this.#left = Math.max((-MAX_OWED_MS / 1_000) * this.#perSecond, this.#left - (isCovered ? own : amount));
+    return isCovered || own > 0;
+  }
+
+  /** ms until there is something to spend again; 0: now. */
+  restMs(nowMs: number): number {
+    this.#refill(nowMs);
+    if (this.#left >= 1) return 0;
+    const { undivided, leastRestMs } = this.common;
+    const ownMs = Math.max(leastRestMs, Math.ceil(((1 - this.#left) / this.#perSecond) * 1_000));
+    return this.#left < 0 ? ownMs : Math.min(ownMs, undivided.restMs(nowMs));
+  }
+
+  #refill(nowMs: number): void {
+    const perSecond = this.#perSecond;
+    // Less than one would never do.
+    this.#left = Math.min(Math.max(1, perSecond), this.#left + (Math.max(0, nowMs - this.#lastMs) * perSecond) / 1_000);
     this.#lastMs = nowMs;
   }
 }

@@ -14,11 +14,12 @@ import { DATA_FIRST_BYTE, DATA_FLAG, DATA_OFFSET, isBetweenServers, parseDataHea
 import { remember } from "../remember.js";
 import { mayBeNamed } from "../ring/named-places.js";
 import { networkOf, sourceOf } from "../triggers/source-rate.js";
-import { Allowance } from "./allowance.js";
+import { Allowance, CommonAllowance, Part } from "./allowance.js";
 import {
-  ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST,
+  ALL_BYTES_PER_SECOND, ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, ALL_MESSAGES_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST,
   HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST, HANDSHAKES_PER_SOURCE_PER_SECOND, IDLE_MS, LEAST_REST_MS, MAX_CONNECTIONS,
-  MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_RATED_SOURCES, NETWORK_SHARE, MAX_WAITING_BYTES, STRANGERS_BURST, STRANGERS_PER_SECOND,
+  MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_HANDSHAKE_BYTES, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_RATED_SOURCES, MAX_WAITING_BYTES, NETWORK_BYTES_PER_SECOND, NETWORK_MESSAGES_PER_SECOND, NETWORK_SHARE,
+  PORTS_BURST, PORTS_PER_SECOND, STRANGERS_BURST, STRANGERS_PER_SECOND,
 } from "./limits.js";
 
 export interface FallbackCounters {
@@ -33,11 +34,13 @@ export interface FallbackCounters {
   toHosts: number;
   /** Messages that are no frame, or hold what no host says. */
   malformed: number;
-  /** WebSockets that were closed for too many of these. */
+  /** Connections that were closed: for too many of these, or for bytes that are no messages. */
   misused: number;
   /** To or from somebody who is no server of the ring. */
   strangers: number;
-  /** WebSockets that were closed, for too much came for them from these. */
+  /** Hosts that were given another port, for too much came to theirs from these. */
+  moved: number;
+  /** WebSockets that were closed, for that came to nothing. */
   flooded: number;
   rate: number;
   /** How often nothing was read of a host for a moment, since it said too much. */
@@ -58,7 +61,7 @@ export interface FallbackInit {
 }
 
 export class FallbackCore {
-  readonly counters: FallbackCounters = { connections: 0, refused: 0, slow: 0, idle: 0, fromHosts: 0, toHosts: 0, malformed: 0, misused: 0, strangers: 0, flooded: 0, rate: 0, rests: 0, queueFull: 0, ioErrors: 0 };
+  readonly counters: FallbackCounters = { connections: 0, refused: 0, slow: 0, idle: 0, fromHosts: 0, toHosts: 0, malformed: 0, misused: 0, strangers: 0, moved: 0, flooded: 0, rate: 0, rests: 0, queueFull: 0, ioErrors: 0 };
   readonly #init: FallbackInit;
   readonly #own: readonly Locator[];
   readonly #ofSources = new Admitted(MAX_CONNECTIONS_PER_SOURCE, HANDSHAKES_PER_SOURCE_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST);
@@ -67,6 +70,10 @@ export class FallbackCore {
   readonly #handshakes = new TokenBucket(HANDSHAKES_PER_SECOND, HANDSHAKES_BURST);
   readonly #datagrams = new Shared(ALL_DATAGRAMS_PER_SECOND);
   readonly #control = new Shared(ALL_CONTROL_PER_SECOND);
+  /** Those that have connections. */
+  readonly #networks = new Map<string, Network>();
+  readonly #messages = new CommonAllowance(ALL_MESSAGES_PER_SECOND, LEAST_REST_MS);
+  readonly #bytes = new CommonAllowance(ALL_BYTES_PER_SECOND, LEAST_REST_MS);
 
   constructor(init: FallbackInit) {
     this.#init = init;
@@ -90,17 +97,29 @@ export class FallbackCore {
     this.#ofSources.add(source, 1);
     this.#ofNetworks.add(network, 1);
     this.counters.connections += 1;
+    const common = this.#join(network);
+    const [ofNetwork, ofAll] = [() => 1 / common.connections, () => 1 / (common.connections * this.#networks.size)];
     const { isServer } = this.#init;
     return new FallbackConnection(nowMs, {
       counters: this.counters, datagrams: this.#datagrams, control: this.#control, network, own: this.#own,
+      messages: [new Part(nowMs, common.messages, ofNetwork), new Part(nowMs, this.#messages, ofAll)], bytes: [new Part(nowMs, common.bytes, ofNetwork), new Part(nowMs, this.#bytes, ofAll)],
       isServer: (atMs, locator) => this.#own.some((own) => sameLocator(locator, own)) || isServer(atMs, locator), onClosed: () => this.#release(source, network),
     });
+  }
+
+  #join(network: string): Network {
+    const joined = this.#networks.get(network) ?? new Network();
+    this.#networks.set(network, joined);
+    joined.connections += 1;
+    return joined;
   }
 
   #release(source: string, network: string): void {
     this.#count -= 1;
     this.#ofSources.add(source, -1);
     this.#ofNetworks.add(network, -1);
+    const left = this.#networks.get(network);
+    if (left !== undefined && (left.connections -= 1) === 0) this.#networks.delete(network);
   }
 }
 
@@ -132,6 +151,13 @@ class Admitted {
   }
 }
 
+/** What the hosts of one network may say together. */
+class Network {
+  connections = 0;
+  readonly messages = new CommonAllowance(NETWORK_MESSAGES_PER_SECOND, LEAST_REST_MS);
+  readonly bytes = new CommonAllowance(NETWORK_BYTES_PER_SECOND, LEAST_REST_MS);
+}
+
 /** A rate for all, of which no network has more than its part. */
 class Shared {
   readonly #all: TokenBucket;
@@ -153,28 +179,39 @@ interface Shares {
   readonly control: Shared;
   readonly network: string;
   readonly own: readonly Locator[];
+  /** Of its network and of all. */
+  readonly messages: readonly Part[];
+  readonly bytes: readonly Part[];
   readonly isServer: (nowMs: number, locator: Locator) => boolean;
   readonly onClosed: () => void;
 }
 
 export class FallbackConnection {
   readonly #shares: Shares;
-  readonly #messages = new Allowance(DATAGRAMS_PER_SECOND, DATAGRAMS_BURST, LEAST_REST_MS);
-  readonly #bytes = new Allowance(BYTES_PER_SECOND, BYTES_BURST, LEAST_REST_MS);
-  readonly #ofStrangers = new TokenBucket(STRANGERS_PER_SECOND, STRANGERS_BURST);
+  /** Its own, and those that others have too. */
+  readonly #messages: readonly (Allowance | Part)[];
+  readonly #bytes: readonly (Allowance | Part)[];
+  readonly #ownBytes = new Allowance(BYTES_PER_SECOND, BYTES_BURST, LEAST_REST_MS);
+  #handshakeBytes = 0;
+  /** To the port that it has now. */
+  #ofStrangers = new TokenBucket(STRANGERS_PER_SECOND, STRANGERS_BURST);
+  readonly #ports = new TokenBucket(PORTS_PER_SECOND, PORTS_BURST);
   readonly #control = new TokenBucket(CONTROL_PER_SECOND, CONTROL_BURST);
-  /** Named to this host by servers, by locator. */
+  /** Named to this host by servers, by locator; those that were heard of or spoken to longest ago first. */
   readonly #named = new Map<string, true>();
   /** Nonces of its requests, and of its packets that asked for CACHE: only answers to these name anybody. */
   readonly #asked = { control: new Map<string, true>(), data: new Map<string, true>() };
   #isOpen = false;
   #isClosed = false;
   #isFlooded = false;
+  #isMisused = false;
   #malformed = 0;
   #endMs: number;
 
   constructor(nowMs: number, shares: Shares) {
     this.#shares = shares;
+    this.#messages = [new Allowance(DATAGRAMS_PER_SECOND, DATAGRAMS_BURST, LEAST_REST_MS), ...shares.messages];
+    this.#bytes = [this.#ownBytes, ...shares.bytes];
     this.#endMs = nowMs + HANDSHAKE_MS;
   }
 
@@ -203,29 +240,54 @@ export class FallbackConnection {
     return true;
   }
 
-  /** Whether it is to be closed, for no host says so much that is no frame. */
+  /** Whether it is to be closed, for no host says so much that is no frame, or goes on while nothing is read of it. */
   get isMisused(): boolean {
-    return this.#malformed >= MAX_MALFORMED;
+    return this.#isMisused;
   }
 
-  /** Whether it is to be closed, for so much comes for it from strangers that its port is better closed. */
+  /** Whether it needs another port, for so much comes to this one from strangers that it is better closed. Nothing passes by it until {@link moved}. */
   get isFlooded(): boolean {
     return this.#isFlooded;
   }
 
-  /** So many bytes have come by its TCP connection, whatever they are. */
+  /** It is given another port. False: it has had too many, and its WebSocket is to be closed. */
+  moved(nowMs: number): boolean {
+    const { counters } = this.#shares;
+    const mayMove = this.#ports.take(nowMs);
+    counters[mayMove ? "moved" : "flooded"] += 1;
+    if (!mayMove) return false;
+    this.#isFlooded = false;
+    this.#ofStrangers = new TokenBucket(STRANGERS_PER_SECOND, STRANGERS_BURST);
+    return true;
+  }
+
+  /** So many bytes have come by its TCP connection, whatever they are: to be told with each message, and now and then. */
   heard(nowMs: number, bytes: number): void {
-    this.#bytes.spend(nowMs, bytes);
+    for (const each of this.#bytes) each.spend(nowMs, bytes);
+    if (!this.#isOpen) this.#handshakeBytes += bytes;
+    if (this.#handshakeBytes > MAX_HANDSHAKE_BYTES || this.#ownBytes.isOverdrawn) this.#misuse();
   }
 
   /** A PING or PONG of WebSockets, which nobody answers. */
   pinged(nowMs: number): void {
-    this.#messages.spend(nowMs, 1);
+    this.#maySay(nowMs, 1);
   }
 
   /** For how long, in ms, nothing is to be read from the host; 0: it may go on. */
   restMs(nowMs: number): number {
-    return Math.max(this.#messages.restMs(nowMs), this.#bytes.restMs(nowMs));
+    let restMs = 0;
+    for (const allowances of [this.#messages, this.#bytes]) for (const each of allowances) restMs = Math.max(restMs, each.restMs(nowMs));
+    return restMs;
+  }
+
+  /** What is beyond its own is no other's matter: it is not looked at. */
+  #maySay(nowMs: number, messages: number): boolean {
+    return this.#messages.every((each) => each.spend(nowMs, messages));
+  }
+
+  #misuse(): void {
+    if (!this.#isMisused) this.#shares.counters.misused += 1;
+    this.#isMisused = true;
   }
 
   /** A message of the host: the datagram that leaves by its socket, and where to; null: none does. */
@@ -233,7 +295,7 @@ export class FallbackConnection {
     const { counters } = this.#shares;
     if (!this.#isOpen || this.#isClosed || this.isMisused) return null;
     // First, and whatever it holds: to look at it costs as much as to send it.
-    if (!this.#messages.spend(nowMs, packetsOf(message.length))) {
+    if (!this.#maySay(nowMs, packetsOf(message.length))) {
       counters.rate += 1;
       return null;
     }
@@ -279,7 +341,6 @@ export class FallbackConnection {
     counters[why] += 1;
     if (this.#ofStrangers.take(nowMs)) return;
     this.#isFlooded = true;
-    counters.flooded += 1;
   }
 
   #frameOf(message: Uint8Array): DetourFrame | null {
@@ -293,7 +354,7 @@ export class FallbackConnection {
     const { counters } = this.#shares;
     counters.malformed += 1;
     this.#malformed += 1;
-    if (this.isMisused) counters.misused += 1;
+    if (this.#malformed >= MAX_MALFORMED) this.#misuse();
     return null;
   }
 
@@ -305,7 +366,11 @@ export class FallbackConnection {
   }
 
   #knows(nowMs: number, locator: Locator): boolean {
-    return this.#shares.isServer(nowMs, locator) || this.#named.has(locatorKey(locator));
+    if (this.#shares.isServer(nowMs, locator)) return true;
+    const key = locatorKey(locator);
+    if (!this.#named.has(key)) return false;
+    remember(this.#named, key, true, MAX_NAMED_SERVERS);
+    return true;
   }
 
   #noteQuestion(bytes: Uint8Array): void {

@@ -29,6 +29,18 @@ export const BYTES_PER_SECOND = 8_000_000;
 export const BYTES_BURST = 8_000_000;
 /** Nothing is read of a host that has used up either: TCP pushes back. */
 export const LEAST_REST_MS = 20;
+/**
+ * The same of one network, which is what two hosts may say, and of all: an address may have 32 hosts, and each costs the ring's thread whatever it says.
+ * Half is divided evenly, among networks and in each among its hosts, so that none takes another's part.
+ */
+export const NETWORK_MESSAGES_PER_SECOND = 2 * DATAGRAMS_PER_SECOND;
+export const ALL_MESSAGES_PER_SECOND = 40_000;
+export const NETWORK_BYTES_PER_SECOND = 2 * BYTES_PER_SECOND;
+export const ALL_BYTES_PER_SECOND = 64_000_000;
+/** So long at most a host rests for what was beyond its part: a piece of TLS may hold a thousand messages. */
+export const MAX_OWED_MS = 5_000;
+/** Of TLS and HTTP, before the WebSocket. */
+export const MAX_HANDSHAKE_BYTES = 64 * 1024;
 /** Of all hosts. */
 export const ALL_DATAGRAMS_PER_SECOND = 20_000;
 /**
@@ -43,11 +55,14 @@ export const NETWORK_SHARE = 0.25;
 /** From one host, over the life of its connection. */
 export const MAX_MALFORMED = 1_000;
 /**
- * Of what comes to one host's UDP port, from others than servers or malformed; then its WebSocket is closed, and the port with it: only the kernel drops
+ * Of what comes to one host's UDP port, from others than servers or malformed; then it has another port, and this one is closed: only the kernel drops
  * for nothing. A server that the host does not know of may send data for a second, when the ring has just changed.
  */
 export const STRANGERS_PER_SECOND = 200;
 export const STRANGERS_BURST = 5_000;
+/** Other ports for one host. When these are used up its WebSocket is closed. */
+export const PORTS_PER_SECOND = 1 / 60;
+export const PORTS_BURST = 4;
 /** On their way to one host. More would only make them late. */
 export const MAX_WAITING_BYTES = 256 * 1024;
 /** Servers that were named to one host. */

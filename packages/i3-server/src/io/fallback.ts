@@ -135,10 +135,13 @@ export class Fallback {
     host.bind(() => this.#webSockets.handleUpgrade(request, stream, head, (webSocket) => host.open(webSocket)));
   }
 
-  /** Closes what has taken too long; each second by itself. */
+  /** Closes what has taken too long, and counts what came without messages; each second by itself. */
   sweep(): void {
     const nowMs = this.#nowMs();
-    for (const host of [...this.#hosts.values()]) if (host.connection.isOver(nowMs)) host.end();
+    for (const host of [...this.#hosts.values()]) {
+      if (host.connection.isOver(nowMs)) host.end();
+      else host.count();
+    }
   }
 }
 
@@ -172,17 +175,30 @@ class Host {
   /** Only one WebSocket each. */
   bind(onBound: () => void): void {
     if (this.#isEnded || this.#udp !== undefined) return this.end();
+    this.#udp = this.#bindUdp(onBound);
+  }
+
+  #bindUdp(onBound: () => void): UdpSocket {
     const family = this.#isDual ? 6 : 4;
     const udp = createSocket({ type: `udp${family}`, recvBufferSize: RECEIVE_BUFFER_BYTES, lookup: (name, _options, callback) => callback(null, name, family) });
-    this.#udp = udp;
     udp.on("error", () => {
       this.core.counters.ioErrors += 1;
-      this.end();
+      if (udp === this.#udp) this.end();
     });
-    udp.on("message", (bytes, from) => this.#fromRing(bytes, from));
+    udp.on("message", (bytes, from) => {
+      if (udp === this.#udp) this.#fromRing(bytes, from);
+    });
     udp.bind({ address: this.listen.host.text, port: 0, exclusive: true }, () => {
       if (!this.#isEnded) onBound();
     });
+    return udp;
+  }
+
+  /** Another port: the ring sees it by what the host sends next, and the host by the answers. */
+  #move(): void {
+    if (!this.connection.moved(this.#nowMs())) return this.end();
+    this.#udp?.close();
+    this.#udp = this.#bindUdp(() => undefined);
   }
 
   open(webSocket: WebSocket): void {
@@ -192,12 +208,12 @@ class Host {
     webSocket.on("close", () => this.end());
     webSocket.on("message", (data, isBinary) => {
       this.#fromHost(data, isBinary);
-      this.#restIfDue();
+      this.count();
     });
     for (const kind of ["ping", "pong"]) {
       webSocket.on(kind, () => {
         this.connection.pinged(this.#nowMs());
-        this.#restIfDue();
+        this.count();
       });
     }
     this.connection.opened(this.#nowMs());
@@ -213,11 +229,12 @@ class Host {
     this.socket.destroy();
   }
 
-  /** Reads nothing for a moment when the host has said too much: TCP pushes back. */
-  #restIfDue(): void {
+  /** Counts what has come. Reads nothing for a moment when the host has said too much: TCP pushes back; and ends one that goes on nevertheless. */
+  count(): void {
     const [nowMs, { bytesRead }] = [this.#nowMs(), this.socket];
     this.connection.heard(nowMs, bytesRead - this.#read);
     this.#read = bytesRead;
+    if (this.connection.isMisused) return this.end();
     const restMs = this.connection.restMs(nowMs);
     if (restMs === 0 || this.#isEnded || this.#rest !== undefined) return;
     this.core.counters.rests += 1;
@@ -243,7 +260,7 @@ class Host {
   #fromRing(bytes: Buffer, { address, port }: RemoteInfo): void {
     const from = this.#originOf(address, port);
     const message = from === null ? null : this.connection.fromRing(this.#nowMs(), from, bytes, this.#webSocket?.bufferedAmount ?? 0);
-    if (this.connection.isFlooded) return this.end();
+    if (this.connection.isFlooded) return this.#move();
     if (message !== null) this.#webSocket?.send(message);
   }
 

@@ -4,7 +4,7 @@ import { encodeDataHeader } from "@i3/datapath";
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { FallbackCore, type FallbackConnection } from "../../src/fallback/fallback-core.js";
-import { ALL_CONTROL_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, LEAST_REST_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_WAITING_BYTES, STRANGERS_BURST, STRANGERS_PER_SECOND } from "../../src/fallback/limits.js";
+import { ALL_CONTROL_PER_SECOND, ALL_MESSAGES_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, LEAST_REST_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_HANDSHAKE_BYTES, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_OWED_MS, MAX_WAITING_BYTES, NETWORK_BYTES_PER_SECOND, NETWORK_MESSAGES_PER_SECOND, PORTS_BURST, PORTS_PER_SECOND, STRANGERS_BURST, STRANGERS_PER_SECOND } from "../../src/fallback/limits.js";
 
 const at = (a: number, b: number, c: number, d: number, port = 5_610): Locator => makeLocator(Uint8Array.of(a, b, c, d), port);
 const at6 = (...groups: readonly number[]): Locator => makeLocator(Uint8Array.from(Array.from({ length: 8 }, (_, i) => groups[i] ?? 0).flatMap((group) => [group >> 8, group & 0xff])), 9);
@@ -149,23 +149,92 @@ describe("what a host sends", () => {
 });
 
 describe("hosts of one network that say all that they may", () => {
-  it("take nothing of another's control and data", () => {
-    const many = Array.from({ length: MAX_CONNECTIONS_PER_SOURCE }, () => {
-      nowMs += 1_000;
-      return open();
-    });
-    const other = open(at(198, 51, 100, 2));
-    let sent = 0;
-    for (const endMs = nowMs + 5_000; nowMs < endMs; nowMs += 100) {
+  /** So many at one address. */
+  const hosts = (count: number, from = at(198, 51, 100, 1)): readonly FallbackConnection[] => Array.from({ length: count }, () => {
+    nowMs += 1_000;
+    return open(from);
+  });
+
+  /** Each says these 20 times a second, and as often more of the last as it may. */
+  const runs = (many: readonly FallbackConnection[], forMs: number, messages: readonly Uint8Array[], besides: () => void = () => undefined): void => {
+    for (const endMs = nowMs + forMs; nowMs < endMs; nowMs += 50) {
       for (const host of many) {
-        for (let i = 0; i < 20; i += 1) host.fromHost(nowMs, frame(SELF, PING));
-        for (let i = 0; i < 100; i += 1) host.fromHost(nowMs, frame(SELF, DATA));
+        for (const message of messages) if (host.restMs(nowMs) === 0) host.fromHost(nowMs, message);
+        for (let i = 0; i < DATAGRAMS_PER_SECOND / 20 && host.restMs(nowMs) === 0; i += 1) host.fromHost(nowMs, messages.at(-1) as Uint8Array);
       }
-      for (const bytes of [PING, DATA, DATA, DATA, DATA]) if (other.fromHost(nowMs, frame(SELF, bytes)) !== null) sent += 1;
+      besides();
     }
-    expect(sent).toBe(250);
+  };
+
+  /** Says a little each time; how much of it went on. */
+  const behaving = (host: FallbackConnection, data = 2): { sent: number; readonly say: () => void } => {
+    const counted = { sent: 0, say: () => {
+      for (const bytes of [PING, ...Array.from({ length: data }, () => DATA)]) if (host.restMs(nowMs) === 0 && host.fromHost(nowMs, frame(SELF, bytes)) !== null) counted.sent += 1;
+    } };
+    return counted;
+  };
+
+  it("take nothing of another's control and data", () => {
+    const [many, other] = [hosts(MAX_CONNECTIONS_PER_SOURCE), behaving(open(at(198, 51, 100, 2)))];
+    runs(many, 5_000, [frame(SELF, PING), frame(SELF, DATA)], other.say);
+    expect(other.sent).toBe(300);
     // They had what is theirs.
     expect(core.counters.fromHosts).toBeGreaterThan(25_000);
+  });
+
+  it("are looked at only so often together, whatever they say, and one that says little is heard, there and elsewhere", () => {
+    const [many, near, far] = [hosts(MAX_CONNECTIONS_PER_SOURCE - 1), behaving(open()), behaving(open(at(198, 51, 100, 2)))];
+    runs(many, 5_000, [frame(STRANGER, DATA)], () => [near, far].forEach(({ say }) => say()));
+    expect([near.sent, far.sent]).toEqual([300, 300]);
+    expect(core.counters.strangers).toBeLessThanOrEqual(6 * NETWORK_MESSAGES_PER_SECOND);
+    // Nor do they lose it: it is theirs.
+    expect(core.counters.strangers).toBeGreaterThan(4 * NETWORK_MESSAGES_PER_SECOND);
+  });
+
+  it("and so are those of all networks", () => {
+    const many = Array.from({ length: 10 }, (_, i) => hosts(4, at(198, 51, 101, i))).flat();
+    // More than one of so many hosts has, but not more than one of so many networks; those that have gone do not count.
+    const other = behaving(open(at(198, 51, 100, 2)), 40);
+    for (let i = 0; i < 500; i += 1) {
+      nowMs += 100;
+      open(at(10, i >> 8, i & 0xff, 1)).closed();
+    }
+    runs(many, 3_000, [frame(STRANGER, DATA)], other.say);
+    expect(other.sent).toBe(60 * 41);
+    expect(core.counters.strangers).toBeLessThanOrEqual(4 * ALL_MESSAGES_PER_SECOND);
+    expect(core.counters.strangers).toBeGreaterThan(2 * ALL_MESSAGES_PER_SECOND);
+  });
+
+  it("and are read so much, and those who wrote more than their part pay for it", () => {
+    const many = hosts(4);
+    const [greedy, other] = [many.slice(0, 3), behaving(many[3] as FallbackConnection)];
+    let bytes = 0;
+    for (const endMs = nowMs + 5_000; nowMs < endMs; nowMs += 50) {
+      for (const host of greedy) {
+        for (let i = 0; i < BYTES_PER_SECOND / 20 && host.restMs(nowMs) === 0; i += 65_536, bytes += 65_536) host.heard(nowMs, 65_536);
+      }
+      other.say();
+    }
+    expect(other.sent).toBe(300);
+    expect(bytes).toBeLessThanOrEqual(6 * NETWORK_BYTES_PER_SECOND + 4 * 65_536);
+    expect(bytes).toBeGreaterThan(4 * NETWORK_BYTES_PER_SECOND);
+  });
+
+  it("rest for what they said beyond, each itself, and for some seconds at most", () => {
+    const [one, ...others] = hosts(4) as [FallbackConnection, ...FallbackConnection[]];
+    runs([one, ...others], 3_000, [frame(STRANGER, DATA)]);
+    for (const host of [one, ...others]) while (host.restMs(nowMs) === 0) host.fromHost(nowMs, frame(STRANGER, DATA));
+    const say = (): void => {
+      for (let i = 0; i < 10 * DATAGRAMS_BURST; i += 1) one.fromHost(nowMs, frame(STRANGER, DATA));
+    };
+    say();
+    expect(one.restMs(nowMs)).toBeGreaterThan(2_000);
+    expect(Math.max(...others.map((host) => host.restMs(nowMs)))).toBeLessThan(100);
+    for (let i = 0; i < 5; i += 1) {
+      nowMs += 2_000;
+      say();
+    }
+    expect(one.restMs(nowMs)).toBeLessThanOrEqual(MAX_OWED_MS + LEAST_REST_MS);
   });
 });
 
@@ -217,6 +286,16 @@ describe("a host that says too much", () => {
     expect(DATAGRAMS_PER_SECOND * (FULL_BYTES + 29 + 8)).toBeLessThan(BYTES_PER_SECOND);
   });
 
+  it("is over when it goes on while nothing is read of it, or before it is a WebSocket: these bytes are no messages", () => {
+    const [host, early] = [open(), core.admit(nowMs, at(198, 51, 100, 2)) as FallbackConnection];
+    host.heard(nowMs, 2 * BYTES_BURST - 1);
+    early.heard(nowMs, MAX_HANDSHAKE_BYTES);
+    expect([host.isMisused, early.isMisused]).toEqual([false, false]);
+    for (const one of [host, early]) for (let i = 0; i < 2; i += 1) one.heard(nowMs, 1);
+    expect([host.isMisused, early.isMisused]).toEqual([true, true]);
+    expect(core.counters.misused).toBe(2);
+  });
+
   it("is over after so many messages that are malformed, counted once, and not after strangers", () => {
     const [host, other] = [open(), open()];
     say(other, frame(STRANGER, DATA), 2 * MAX_MALFORMED);
@@ -237,7 +316,7 @@ describe("what comes for a host", () => {
     expect(core.counters).toMatchObject({ toHosts: 1, strangers: 1, malformed: 3 });
   });
 
-  it.each<readonly [string, Locator, Uint8Array]>([["strangers", STRANGER, DATA], ["servers, malformed", MEMBER, DATA.with(4, 0)]])("at more than a rate from %s, has its WebSocket closed", (_, from, bytes) => {
+  it.each<readonly [string, Locator, Uint8Array]>([["strangers", STRANGER, DATA], ["servers, malformed", MEMBER, DATA.with(4, 0)]])("at more than a rate from %s, gives it another port, and has its WebSocket closed when that comes to nothing", (_, from, bytes) => {
     const host = open();
     const come = (count: number): void => {
       for (let i = 0; i < count; i += 1) host.fromRing(nowMs, from, bytes, 0);
@@ -248,7 +327,17 @@ describe("what comes for a host", () => {
     expect([host.isFlooded, host.fromRing(nowMs, MEMBER, DATA, 0) !== null]).toEqual([false, true]);
     come(10);
     expect([host.isFlooded, host.fromRing(nowMs, MEMBER, DATA, 0)]).toEqual([true, null]);
-    expect(core.counters).toMatchObject({ flooded: 1, strangers: from === STRANGER ? STRANGERS_BURST + STRANGERS_PER_SECOND + 1 : 0 });
+    expect(core.counters).toMatchObject({ moved: 0, flooded: 0, strangers: from === STRANGER ? STRANGERS_BURST + STRANGERS_PER_SECOND + 1 : 0 });
+    for (let i = 0; i < PORTS_BURST; i += 1) {
+      expect([host.isFlooded, host.moved(nowMs), host.isFlooded, host.fromRing(nowMs, MEMBER, DATA, 0) !== null]).toEqual([true, true, false, true]);
+      come(STRANGERS_BURST);
+      expect(host.isFlooded).toBe(false);
+      come(1);
+    }
+    expect([host.moved(nowMs), host.isFlooded]).toEqual([false, true]);
+    expect(core.counters).toMatchObject({ moved: PORTS_BURST, flooded: 1 });
+    nowMs += 1_000 / PORTS_PER_SECOND;
+    expect([host.moved(nowMs), host.isFlooded]).toEqual([true, false]);
   });
 
   it("is dropped while too much waits", () => {
@@ -336,5 +425,16 @@ describe("what comes for a host", () => {
     const named = (i: number): Locator => at(198, 18, i >> 8, i & 0xff);
     for (let i = 0; i <= MAX_NAMED_SERVERS; i += 1) host.fromRing(nowMs, MEMBER, control({ type: "LOCATED", ringKey: KEY, node: { key: KEY, locator: named(i) } }), 0);
     expect([0, 1, MAX_NAMED_SERVERS].map((i) => host.fromHost(nowMs, frame(named(i), DATA)) !== null)).toEqual([false, true, true]);
+  });
+
+  it("names others in place of those that were spoken to, or heard of, longest ago", () => {
+    const host = asking();
+    const named = (i: number): Locator => at(198, 18, i >> 8, i & 0xff);
+    const name = (i: number): unknown => host.fromRing(nowMs, MEMBER, control({ type: "LOCATED", ringKey: KEY, node: { key: KEY, locator: named(i) } }), 0);
+    for (let i = 0; i < MAX_NAMED_SERVERS; i += 1) name(i);
+    host.fromHost(nowMs, frame(named(0), DATA));
+    host.fromRing(nowMs, named(1), DATA, 0);
+    for (let i = 0; i < 2; i += 1) name(MAX_NAMED_SERVERS + i);
+    expect([0, 1, 2, 3, 4].map((i) => host.fromHost(nowMs, frame(named(i), DATA)) !== null)).toEqual([true, true, false, false, true]);
   });
 });

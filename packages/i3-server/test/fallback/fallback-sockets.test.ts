@@ -14,7 +14,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { WebSocket } from "ws";
 
 import { FallbackConnection } from "../../src/fallback/fallback-core.js";
-import { DATAGRAMS_BURST, HANDSHAKE_MS, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, MAX_MALFORMED, STRANGERS_BURST } from "../../src/fallback/limits.js";
+import { DATAGRAMS_BURST, HANDSHAKE_MS, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, MAX_MALFORMED, PORTS_BURST, STRANGERS_BURST } from "../../src/fallback/limits.js";
 import { Fallback, readTlsFiles } from "../../src/io/fallback.js";
 
 const directory = mkdtempSync(join(tmpdir(), "i3-fallback-"));
@@ -232,15 +232,43 @@ describe("a host's WebSocket", () => {
     heard.mockRestore();
   });
 
-  it("ends when strangers fill its port", async () => {
+  it("has another port when strangers fill the one that it has, and ends when they fill these too", async () => {
     const host = await opened();
     let port = 0;
     server.socket.on("message", (_, from) => (port = from.port));
-    await roundTrip(host);
     let isClosed = false;
     host.on("close", () => (isClosed = true));
-    for (let i = 0; i < 100 * STRANGERS_BURST && !isClosed; i += 1) await new Promise((resolve) => void stranger.socket.send(DATA, port, "127.0.0.1", () => setImmediate(resolve)));
-    expect([isClosed, fallback.counters()]).toMatchObject([true, { open: 0, flooded: 1 }]);
+    const counted = (): { readonly moved: number } => fallback.counters() as ReturnType<typeof counted>;
+    const fill = async (isDone: () => boolean): Promise<void> => {
+      for (let i = 0; i < 100 * STRANGERS_BURST && !isDone(); i += 1) await new Promise((resolve) => void stranger.socket.send(DATA, port, "127.0.0.1", () => setImmediate(resolve)));
+    };
+    const ports = new Set<number>();
+    for (let moved = 0; moved < PORTS_BURST; moved += 1) {
+      await roundTrip(host);
+      ports.add(port);
+      await fill(() => counted().moved > moved);
+    }
+    await roundTrip(host);
+    expect([ports.size, ports.has(port), isClosed]).toEqual([PORTS_BURST, false, false]);
+    await fill(() => isClosed);
+    expect([isClosed, fallback.counters()]).toMatchObject([true, { open: 0, moved: PORTS_BURST, flooded: 1 }]);
+  });
+
+  it("has its bytes counted each second, and ends then too when they are too many", async () => {
+    const heard = vi.spyOn(FallbackConnection.prototype, "heard");
+    const [host, raw] = [await opened(), connectTls({ port: fallback.port, host: "127.0.0.1", rejectUnauthorized: false })];
+    raw.on("error", () => undefined);
+    open.push(raw);
+    await once(raw, "secureConnect");
+    fallback.sweep();
+    expect(new Set(heard.mock.contexts.filter((_, i) => (heard.mock.calls[i]?.[1] ?? 0) > 0)).size).toBe(2);
+    heard.mockRestore();
+    const misused = vi.spyOn(FallbackConnection.prototype, "isMisused", "get").mockReturnValue(true);
+    const closed = Promise.all([once(host, "close"), once(raw, "close")]);
+    fallback.sweep();
+    misused.mockRestore();
+    await closed;
+    expect(fallback.counters()).toMatchObject({ open: 0 });
   });
 
   it("ends when the host is silent for too long", async () => {
