@@ -105,7 +105,7 @@ export class I3Client {
     this.#nearIds = new NearIds(environment, owner);
     this.#servers = new Servers(environment, (locator) => this.#triggers.isNeeded(locator) || this.#paths.isNeeded(locator), (locator) => this.#paths.isCarriedBy(locator));
     this.#uplinks = new Uplinks(environment, {
-      servers: () => this.#servers.nearestFirst(), isSilent: () => this.#servers.isSilent || this.#isDetoured, roundTripMs: () => this.#servers.roundTripMs(),
+      servers: () => this.#servers.nearestFirst(), isDetoured: () => this.#isDetoured, isSilent: () => this.#servers.isSilent || this.#isDetoured, roundTripMs: () => this.#servers.roundTripMs(),
       heard: (nowMs, server) => {
         this.#servers.heard(nowMs);
         if (this.#isDetoured) this.#events.push({ kind: "udp", server });

@@ -25,10 +25,13 @@ export interface UplinkCounters {
 }
 
 // Ours:
-/** Of a search: so often at first, then each second; of the way back. */
+/** Of a search: so often at first, then each second; each second of the way back. */
 const ROUND_MS = 70;
 const QUICK_ROUNDS = 8;
 const SLOW_ROUND_MS = 1_000;
+/** While servers are reached by TCP meanwhile: after so many slow ones without an answer, as many as lead through 32 servers, each takes twice as long as the last. */
+const SLOW_ROUNDS = 16;
+const MAX_ROUND_MS = 15_000;
 /** As long a question by the choice is waited for: so many round trips, within bounds. */
 const PATIENCE = { roundTrips: 1.5, minMs: 3 * ROUND_MS, maxMs: 1_500 } as const;
 /** A single answer may be that of servers that have just come back. */
@@ -68,7 +71,9 @@ interface Search {
 export interface UplinksOwner {
   /** The best first. */
   servers(): readonly Locator[];
-  /** Whether a server has left a question unanswered, and none has answered since it was asked; or they are reached by TCP only. */
+  /** Whether they are reached by TCP only. */
+  isDetoured(): boolean;
+  /** Whether a server has left a question unanswered, and none has answered since it was asked; or {@link isDetoured}. */
   isSilent(): boolean;
   /** To the nearest server, ms. */
   roundTripMs(): number;
@@ -87,6 +92,8 @@ export class Uplinks {
   #choice = SYSTEM;
   #search: Search | null = null;
   #round = 0;
+  /** In which an interface answered last by which nothing goes yet, or the search began. */
+  #newsRound = 0;
   #nextMs = Infinity;
   /** By nonce, the oldest first. */
   readonly #asked = new Map<string, Asked>();
@@ -120,7 +127,7 @@ export class Uplinks {
     if (asked === undefined || !sameLocator(asked.server, from)) return false;
     this.#asked.delete(key);
     if (asked.interfaceIndex === null) this.#owner.heard(nowMs, from);
-    else this.#count(asked.interfaceIndex, asked);
+    else this.#count(nowMs, asked.interfaceIndex, asked);
     return true;
   }
 
@@ -157,13 +164,20 @@ export class Uplinks {
       this.#plan(nowMs);
       return this.handleTimer(nowMs);
     }
-    this.#nextMs = nowMs + (this.#round < QUICK_ROUNDS ? ROUND_MS : SLOW_ROUND_MS);
+    this.#nextMs = nowMs + this.#roundMs();
     this.#round += 1;
     const questions = this.#questions();
     // Whoever may answer by an interface may answer as chosen.
     const servers = new Set([...this.#owner.servers().slice(0, SERVERS_AS_CHOSEN), ...questions.map(({ server }) => server)]);
     for (const server of servers) this.#ask(nowMs, server, null);
     for (const { place, server } of questions) this.#ask(nowMs, server, place);
+  }
+
+  /** Until the next round of a search. */
+  #roundMs(): number {
+    if (this.#round < QUICK_ROUNDS) return ROUND_MS;
+    const quiet = this.#round - Math.max(QUICK_ROUNDS, this.#newsRound) - SLOW_ROUNDS;
+    return quiet < 0 || !this.#owner.isDetoured() ? SLOW_ROUND_MS : Math.min(SLOW_ROUND_MS * 2 ** (quiet + 1), MAX_ROUND_MS);
   }
 
   #lookBack(nowMs: number, indexes: readonly number[]): void {
@@ -194,6 +208,7 @@ export class Uplinks {
   #end(): void {
     this.#search = null;
     this.#round = 0;
+    this.#newsRound = 0;
     this.#asked.clear();
     this.#answered.clear();
   }
@@ -203,9 +218,13 @@ export class Uplinks {
     this.#nextMs = isAlone || (this.#search === null && this.#choice === SYSTEM) ? Infinity : nowMs;
   }
 
-  #count(interfaceIndex: number, { round, server }: Asked): void {
+  #count(nowMs: number, interfaceIndex: number, { round, server }: Asked): void {
     const { rounds, last } = this.#answered.get(interfaceIndex) ?? { rounds: 0, last: 0 };
-    if (round > last) this.#answered.set(interfaceIndex, { rounds: rounds + 1, last: round, server });
+    if (round <= last) return;
+    this.#answered.set(interfaceIndex, { rounds: rounds + 1, last: round, server });
+    if (this.#search === null || interfaceIndex === this.#choice) return;
+    this.#newsRound = this.#round;
+    if (this.#nextMs > nowMs + SLOW_ROUND_MS) this.#nextMs = nowMs + ROUND_MS;
   }
 
   /** From which some server can be reached, as far as addresses tell. */

@@ -89,4 +89,37 @@ describe("a client that looks for an interface, whose best servers are gone", ()
     expect(uplinks(ring)).toEqual([]);
     expect(ring.until(() => uplinks(ring).length > 0, 10_000)).toBeLessThan(5_000);
   });
+
+  it("asks each second for as long as nothing answers at all", () => {
+    const ring = new FakeRing(2);
+    const rounds = new Set<number>();
+    ring.client.setUplinks(0, two);
+    ring.run(5_000);
+    ring.isDeadEnd = (index) => {
+      if (index === 2) rounds.add(ring.nowMs);
+      return true;
+    };
+    ring.run(120_000);
+    const atMs = [...rounds];
+    expect(atMs.slice(9).map((ms, i) => ms - (atMs[i + 8] ?? 0))).toEqual(Array.from({ length: atMs.length - 9 }, () => 1_000));
+    expect(atMs.length).toBeGreaterThan(100);
+  });
+
+  it("asks ever more seldom while they are reached by TCP, and at once again when one answers", () => {
+    const ring = new FakeRing(2);
+    const [rounds, alive] = [new Set<number>(), { by2: false }];
+    ring.isDeadEnd = (index) => {
+      if (index === 2) rounds.add(ring.nowMs);
+      return index === 1 || (index === 2 && !alive.by2);
+    };
+    ring.client.setUplinks(0, two);
+    ring.run(5_000);
+    ring.client.setDetoured(ring.nowMs, true);
+    ring.run(120_000);
+    const atMs = [...rounds];
+    const times = (count: number, ms: number): readonly number[] => Array.from({ length: count }, () => ms);
+    expect(atMs.slice(1).map((ms, i) => ms - (atMs[i] ?? 0))).toEqual([...times(8, 70), ...times(16, 1_000), 2_000, 4_000, 8_000, ...times(5, 15_000)]);
+    alive.by2 = true;
+    expect(ring.until(() => uplinks(ring).length > 0, 60_000)).toBeLessThan(16_500);
+  });
 });
