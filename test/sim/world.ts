@@ -46,6 +46,8 @@ export interface Uplink {
   readonly address: Uint8Array;
   /** Nothing goes or comes by it, and the machine does not know. */
   isDead: boolean;
+  /** What would leave by it while it is dead comes here. */
+  swallows?: (to: Locator, bytes: Uint8Array) => void;
 }
 
 interface Core {
@@ -243,7 +245,8 @@ export class World {
   #sendFrom(node: Node, to: ViaLocator, bytes: Uint8Array): void {
     const { hip, locator, natPort, uplinks } = node;
     const uplink = uplinks.find(({ interfaceIndex }) => interfaceIndex === to.interfaceIndex) ?? uplinks[0];
-    if (uplink !== undefined) return uplink.isDead ? undefined : this.#send(makeLocator(uplink.address, locator.port), to, bytes);
+    if (uplink?.isDead === true) return uplink.swallows?.(to, bytes.slice());
+    if (uplink !== undefined) return this.#send(makeLocator(uplink.address, locator.port), to, bytes);
     node.sentMs = this.nowMs;
     node.natAllows?.add(locatorKey(to));
     if (to.via === "ip") {

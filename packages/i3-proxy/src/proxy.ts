@@ -394,7 +394,8 @@ export class Proxy {
     const decoded = this.client.decode(bytes);
     if (decoded === null) return;
     if (decoded.message.type === "PONG") this.#handlePong(nowMs, from, decoded);
-    else if (this.setups.hip?.straight.handleControl(nowMs, from, decoded) !== true) this.client.handleDecoded(nowMs, from, decoded);
+    else if (this.setups.hip?.straight.handleControl(nowMs, from, decoded) === true) return;
+    else if (this.client.handleDecoded(nowMs, from, decoded) && decoded.message.type === "TRIGGER_OK") this.detour?.handleTriggerOk(decoded.nonce);
   }
 
   /** What answers a question of this host over UDP, and nothing else, says that UDP works: anybody can send a PONG. */

@@ -354,4 +354,24 @@ describe("a host of two interfaces that has only TCP", () => {
     world.run(17_000);
     expect([turns(laptop), lines()]).toEqual([[true, false, true, false], [2, 1]]);
   });
+
+  it("is without the ring for three seconds of a minute at most, when a router at the other interface answers all PINGs in the servers' name", () => {
+    const { world, laptop, uplinks } = detoured();
+    const forged: { readonly from: Locator; readonly nonce: Uint8Array }[] = [];
+    (uplinks[1] as Uplink).swallows = (from, bytes) => void (bytes[0] === 0x19 && bytes[1] === CONTROL_TYPES.PING && forged.push({ from, nonce: bytes.slice(8, 16) }));
+    let offMs = 0;
+    const run = (forMs: number): void => {
+      for (const endMs = world.nowMs + forMs; world.nowMs < endMs; world.run(20)) {
+        for (const { from, nonce } of forged.splice(0)) world.inject(laptop.node, { udp: { from: { address: from.address, port: from.port }, bytes: encodeControl({ type: "PONG", timeMs: 0, observed: laptop.node.locator, nodeKey: new Uint8Array(16) }, nonce) } });
+        if (laptop.proxy.detour?.isOn !== true) offMs += 20;
+      }
+    };
+    run(60_000);
+    expect(turns(laptop)).toContain(false);
+    expect(offMs).toBeGreaterThan(2_900);
+    offMs = 0;
+    run(120_000);
+    expect(offMs).toBeLessThanOrEqual(2 * 3_100);
+    expect([laptop.proxy.isReady(world.nowMs), turns(laptop).at(-1)]).toEqual([true, true]);
+  });
 });

@@ -4,10 +4,10 @@
  *     udp ── no server answers for 3 s ──► trying ── a WebSocket opens, and still none does ──► detour
  *      ▲ ▲                                  │  ▲                                                  │
  *      │ └─ one answers ────────────────────┘  └────────── the WebSocket ends, or is silent ──────┤
- *      └── a server answers a PING over UDP: the WebSocket stays for what is under way ───────────┤
+ *      └── a server answers a PING over UDP, and then takes a trigger: the WebSocket stays for a while┤
  *                                                          a move: a WebSocket from there ◄───────┘
  *
- * While it stays so and no server answers over UDP for 3 s, the detour is on again at once.
+ * While it stays and no server answers over UDP for 3 s, or has taken no trigger within the first 3 s, the detour is on again at once.
  * While trying and on the detour each server that is configured is asked over UDP itself, so that UDP is used as soon as it works.
  */
 import { bytesKey, CONTROL_HEADER_BYTES, CONTROL_TYPES, dropOldest, encodeControl, NONCE_BYTES, sameBytes, sameLocator, type Locator, type Log } from "@i3/common";
@@ -33,8 +33,9 @@ const DEAD_MS = 10_000;
 const LINGER_MS = 10_000;
 /** Questions to which an answer counts: some rounds to as many servers as may be configured. */
 const MAX_ASKED = 512;
-/** PONGs by TCP that are on their way through the engine. */
+/** PONGs and TRIGGER_OKs by TCP that are on their way through the engine. */
 const MAX_DETOURED = 512;
+const SILENT = "no i3 server answers over UDP";
 
 /** How WebSockets are opened; {@link Detour.handleOpened} or {@link Detour.handleClosed} follows. One at a time. */
 export interface DetourLink {
@@ -52,7 +53,7 @@ export interface DetourEnvironment {
   readonly link: DetourLink;
   readonly datapath: Pick<Datapath, "send" | "setDetour" | "takeDetoured">;
   readonly randomBytes: (length: number) => Uint8Array;
-  /** Whom to ask over UDP. */
+  /** Whom to ask over UDP, and whose answers count: those of the configuration or of a list. Who was only heard of may be anybody. */
   readonly servers: () => readonly Locator[];
   /** The detour is on now, or off: this host is reached elsewhere. `answered`: the server that has over UDP; null: none. */
   readonly onTurned: (nowMs: number, isOn: boolean, answered: Locator | null) => void;
@@ -80,9 +81,13 @@ export class Detour {
   #detouredMs = 0;
   #askMs = Infinity;
   #askEveryMs = ASK_MS;
+  /** On the detour answers over UDP count from then on: they were not enough before. */
+  #heldUntilMs = -Infinity;
+  /** A server has taken a trigger by UDP since the detour was left. */
+  #isAcknowledged = false;
   /** By nonce, the oldest first: who was asked. */
   readonly #asked = new Map<string, Locator>();
-  /** Nonces of PONGs that came by the WebSocket, the oldest first. */
+  /** Nonces of PONGs and TRIGGER_OKs that came by the WebSocket, the oldest first. */
   readonly #detoured = new Set<string>();
   /** Servers whose WebSockets failed, and the log has said so. */
   readonly #told = new Set<number>();
@@ -100,7 +105,7 @@ export class Detour {
     if (this.#heardMs === Infinity) this.#heardMs = nowMs;
   }
 
-  /** Whether a PONG has come by the WebSocket: it says nothing of UDP. */
+  /** Whether a PONG, or TRIGGER_OK, has come by the WebSocket: it says nothing of UDP. */
   isDetoured(nonce: Uint8Array): boolean {
     return this.#detoured.has(bytesKey(nonce));
   }
@@ -122,9 +127,15 @@ export class Detour {
 
   /** A server has answered over UDP what was asked over UDP itself. */
   handleUdp(nowMs: number, from: Locator): void {
+    if (!this.#env.servers().some((server) => sameLocator(server, from))) return;
     this.#heardMs = nowMs;
-    if (this.isOn) this.#leave(nowMs, from);
+    if (this.isOn && nowMs >= this.#heldUntilMs) this.#leave(nowMs, from);
     else if (this.#state === "trying") this.#end();
+  }
+
+  /** A server has taken a trigger of ours: by UDP that is more than a PONG, which any router can give that reads the question. */
+  handleTriggerOk(nonce: Uint8Array): void {
+    if (!this.isDetoured(nonce)) this.#isAcknowledged = true;
   }
 
   /**
@@ -178,7 +189,7 @@ export class Detour {
     this.#detouredMs = nowMs;
     if (!isForServers(bytes)) return void (this.counters.refused += 1);
     this.counters.in += 1;
-    if (bytes[0] === CONTROL_FIRST_BYTE && bytes[1] === CONTROL_TYPES.PONG) {
+    if (bytes[0] === CONTROL_FIRST_BYTE && (bytes[1] === CONTROL_TYPES.PONG || bytes[1] === CONTROL_TYPES.TRIGGER_OK)) {
       this.#detoured.add(bytesKey(bytes.subarray(CONTROL_HEADER_BYTES - NONCE_BYTES, CONTROL_HEADER_BYTES)));
       dropOldest(this.#detoured, MAX_DETOURED);
     }
@@ -196,7 +207,7 @@ export class Detour {
     switch (this.#state) {
       case "udp": return this.#heardMs + SILENT_MS;
       case "trying": case "detour": return Math.min(this.#askMs, this.#openDeadlineMs);
-      case "lingering": return Math.min(this.#sinceMs + LINGER_MS, this.#heardMs + SILENT_MS);
+      case "lingering": return Math.min(this.#sinceMs + LINGER_MS, this.#doubtMs);
     }
   }
 
@@ -229,17 +240,24 @@ export class Detour {
     } else if (this.isOn) this.#lost(nowMs, "it has gone silent");
     else {
       this.#askEveryMs = ASK_MS;
-      this.#turnOn(nowMs, nowMs);
+      this.#heldUntilMs = -Infinity;
+      this.#turnOn(nowMs, nowMs, SILENT);
     }
   }
 
-  /** Where UDP answers now and then the WebSocket that is still open is used again, and servers are asked half as often. */
+  /** When UDP does not work, while lingering: no server answers by it any more, or none has taken a trigger. */
+  get #doubtMs(): number {
+    return (this.#isAcknowledged ? this.#heardMs : this.#sinceMs) + SILENT_MS;
+  }
+
+  /** Where UDP answers now and then the WebSocket that is still open is used again, and for twice as long as before no answer ends that. */
   #linger(nowMs: number): void {
-    if (nowMs < this.#heardMs + SILENT_MS) {
+    if (nowMs < this.#doubtMs) {
       if (nowMs >= this.#sinceMs + LINGER_MS) this.#end();
     } else if (this.#isOpen) {
       this.#askEveryMs = Math.min(2 * this.#askEveryMs, MAX_ASK_MS);
-      this.#turnOn(nowMs, nowMs + SILENT_MS - DEAD_MS);
+      this.#heldUntilMs = nowMs + this.#askEveryMs;
+      this.#turnOn(nowMs, nowMs + SILENT_MS - DEAD_MS, this.#isAcknowledged ? SILENT : "an i3 server answers over UDP, but none has taken a trigger so");
     } else {
       this.#state = "trying";
       this.#sinceMs = nowMs;
@@ -264,18 +282,19 @@ export class Detour {
     if (this.#state !== "trying" && this.#state !== "detour") return;
     this.#againMs = AGAIN_MS;
     this.#askEveryMs = ASK_MS;
+    this.#heldUntilMs = -Infinity;
     this.#askMs = nowMs;
   }
 
   /** @param detouredMs when the WebSocket was heard from last, as far as it is trusted */
-  #turnOn(nowMs: number, detouredMs: number): void {
+  #turnOn(nowMs: number, detouredMs: number, why: string): void {
     this.#state = "detour";
     this.#detouredMs = detouredMs;
     this.#askMs = nowMs + this.#askEveryMs;
     this.#againMs = AGAIN_MS;
     this.counters.turns += 1;
     this.#env.datapath.setDetour(true);
-    this.#env.log("warn", "detour", { on: true, server: this.#env.link.names[this.#index] ?? "", why: "no i3 server answers over UDP", remedy: "Nothing needs to be done: packets go by TCP as long as this network lets no UDP through. That is slower." });
+    this.#env.log("warn", "detour", { on: true, server: this.#env.link.names[this.#index] ?? "", why, remedy: "Nothing needs to be done: packets go by TCP as long as this network lets no UDP through. That is slower." });
     this.#env.onTurned(nowMs, true, null);
   }
 
@@ -303,6 +322,7 @@ export class Detour {
 
   /** UDP works. */
   #leave(nowMs: number, answered: Locator): void {
+    this.#isAcknowledged = false;
     this.#turnOff(nowMs, "a server answers over UDP again", answered);
     this.#state = "lingering";
     this.#sinceMs = nowMs;

@@ -9,6 +9,8 @@ const S1 = makeLocator(Uint8Array.of(192, 0, 2, 1), 5_610);
 const HERE = Uint8Array.of(10, 1, 0, 2);
 const THERE = Uint8Array.of(10, 2, 0, 2);
 const S2 = makeLocator(Uint8Array.of(192, 0, 2, 2), 5_610);
+/** That is not configured. */
+const S3 = makeLocator(Uint8Array.of(192, 0, 2, 3), 5_610);
 
 class Bed {
   nowMs = 50_000;
@@ -66,6 +68,11 @@ class Bed {
     this.detour.handleAnswer(this.nowMs, from);
   }
 
+  /** A server takes a trigger, by UDP. */
+  triggerOk(nonce: Uint8Array = new Uint8Array(8).fill(0xcc)): void {
+    this.detour.handleTriggerOk(nonce);
+  }
+
   /** On the detour since now. */
   turnOn(): void {
     this.detour.start(this.nowMs);
@@ -115,6 +122,26 @@ describe("over UDP", () => {
     expect([bed.pong(), bed.pong(bed.asked[0]?.nonce, S2)]).toEqual([false, false]);
     bed.run(500);
     expect(bed.detour.isOn).toBe(true);
+  });
+
+  it("one that was only heard of answers for nobody, before and on the detour", () => {
+    bed.detour.start(bed.nowMs);
+    const heard = (count: number): void => {
+      for (let i = 0; i < count; i += 1) {
+        bed.run(500);
+        bed.answer(S3);
+        bed.detour.handleUdp(bed.nowMs, S3);
+      }
+    };
+    heard(6);
+    expect(bed.take()).toEqual(["3000 connect 0"]);
+    bed.detour.handleOpened(bed.nowMs);
+    heard(2);
+    expect(bed.detour.isOn).toBe(true);
+    heard(10);
+    expect(bed.detour.isOn).toBe(true);
+    bed.detour.handleUdp(bed.nowMs, S2);
+    expect(bed.detour.isOn).toBe(false);
   });
 
   it("an answer while a WebSocket opens ends that, whoever it answers", () => {
@@ -216,6 +243,7 @@ describe("on the detour", () => {
     expect([bed.pong(), bed.pong(bed.asked[1]?.nonce, S1)]).toEqual([false, false]);
     expect(bed.detour.isOn).toBe(true);
     expect(bed.pong(bed.asked[1]?.nonce, S2)).toBe(true);
+    bed.triggerOk();
     expect(bed.take()).toEqual(["19000 off", "19000 info detour a server answers over UDP again", "19000 turned false by 2"]);
     bed.detour.handleUpcall({ kind: "detour", locator: S1, bytes: Uint8Array.of(0x11) });
     expect([bed.sent, bed.straight.length]).toEqual([[], 1]);
@@ -240,6 +268,7 @@ describe("on the detour", () => {
       while (bed.asked.length === 0) bed.live(1_000);
       atMs.push(bed.nowMs - sinceMs);
       bed.pong(bed.asked[0]?.nonce);
+      bed.triggerOk();
       bed.take();
       bed.run(1_000);
       bed.answer(S2);
@@ -252,6 +281,68 @@ describe("on the detour", () => {
       expect([bed.sent.length, bed.detour.isOn]).toEqual([1, true]);
     }
     expect(atMs).toEqual([15_000, 30_000, 60_000, 60_000]);
+  });
+
+  it("when none takes a trigger over UDP within three seconds, whatever PONGs come, the WebSocket is used again, and for twice as long as before no answer ends that", () => {
+    bed.live(15_000);
+    bed.pong(bed.asked[0]?.nonce);
+    bed.take();
+    const held: number[] = [];
+    for (let i = 0; i < 3; i += 1) {
+      for (let n = 0; n < 2; n += 1) {
+        bed.run(1_000);
+        bed.answer();
+      }
+      // By TCP, as all that was asked before.
+      const nonce = new Uint8Array(8).fill(0xdc);
+      bed.detour.handleDatagram(bed.nowMs, S1, encodeControl({ type: "TRIGGER_OK", action: 1, id: new Uint8Array(32), lifeMs: 30_000, replica: null }, nonce));
+      bed.triggerOk(nonce);
+      bed.run(999);
+      expect(bed.take()).toEqual([]);
+      bed.run(1);
+      expect(bed.take().map((what) => what.replace(/^\d+ /, ""))).toEqual(["on", "warn detour one:443 an i3 server answers over UDP, but none has taken a trigger so", "turned true"]);
+      const sinceMs = bed.nowMs;
+      while (bed.detour.isOn) {
+        bed.live(1_000);
+        bed.detour.handleUdp(bed.nowMs, S2);
+      }
+      held.push(bed.nowMs - sinceMs);
+      bed.take();
+    }
+    expect(held).toEqual([30_000, 60_000, 60_000]);
+    bed.triggerOk();
+    for (let i = 0; i < 10; i += 1) {
+      bed.run(1_000);
+      bed.answer();
+    }
+    expect(bed.take().map((what) => what.replace(/^\d+ /, ""))).toEqual(["disconnect"]);
+  });
+
+  it("and one that was taken before counts no more", () => {
+    bed.live(15_000);
+    bed.pong(bed.asked[0]?.nonce);
+    bed.triggerOk();
+    bed.run(3_000);
+    expect(bed.detour.isOn).toBe(true);
+    bed.live(30_000);
+    bed.detour.handleUdp(bed.nowMs, S1);
+    for (let i = 0; i < 3; i += 1) {
+      expect(bed.detour.isOn).toBe(false);
+      bed.run(1_000);
+      bed.answer();
+    }
+    expect(bed.detour.isOn).toBe(true);
+  });
+
+  it("but in another network one counts at once", () => {
+    bed.live(15_000);
+    bed.pong(bed.asked[0]?.nonce);
+    bed.run(3_000);
+    bed.detour.handleUdp(bed.nowMs, S1);
+    expect(bed.detour.isOn).toBe(true);
+    bed.detour.handlePlaces(bed.nowMs, [HERE]);
+    bed.detour.handleUdp(bed.nowMs, S1);
+    expect(bed.detour.isOn).toBe(false);
   });
 
   it("if nothing comes by it then for three seconds, it is dead", () => {
