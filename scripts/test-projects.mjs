@@ -20,7 +20,7 @@ const BESIDE = [
   'packages/i3-proxy/test/io/*.netns.test.ts',
   'test/interop/*.test.ts',
   'test/netns/test/{emulator-core,enter,firewall,nat,nat-kinds,nat-paths,plan,recipes,topology}.test.ts',
-  'test/system/{access,examples,first-use,own-key,rekeying,server-list,services,wrong-keys,zones}.test.ts',
+  'test/system/{access,examples,first-use,hip-direct,own-key,path-mtu,port-mapping,rekeying,server-list,services,two-families,wrong-keys,zones}.test.ts',
   'test/system/{guard,programs,start}-*.test.ts',
 ];
 

@@ -7,7 +7,7 @@
  */
 import { Laptop, startRing, type RingServer } from "@i3/demo";
 import { Topology, type Host } from "@i3/netns";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { eventually, pings } from "./pair-bed.js";
 
@@ -68,24 +68,41 @@ it("of which the first two never go straight", () => {
   expect([straight("four", "six.i3"), straight("six", "four.i3")]).toEqual([false, false]);
 });
 
-it("both and six find, past i3, that a link between them takes 1,400 bytes of IPv6, though nothing tells them", async () => {
-  const core = topology.node("core");
-  await core.setIcmpErrors({ dropped: true });
-  expect((await core.exec("ip", ["link", "set", "dev", "to-six", "mtu", "1400"])).status).toBe(0);
-  const lengths = (which: string, peer: string): readonly number[] => (laptop(which).child?.lines ?? []).flatMap(({ text }) => {
-    if (!text.includes('"event":"path-mtu"') || !text.includes(`"peer":"${peer}"`)) return [];
-    const { to, bytes } = JSON.parse(text) as { readonly to: string; readonly bytes: number };
-    return to.startsWith("[") ? [bytes] : [];
-  });
-  const ping = laptop("both").host.spawn("ping", ["-n", "-i", "0.1", laptop("six").address4]);
-  await eventually("both know what the path takes", 15_000, () => Promise.resolve(lengths("both", "six.i3").at(-1) === 1_400 && lengths("six", "both.i3").at(-1) === 1_400 ? true : undefined));
-  for (const [from, to] of [["both", "six"], ["six", "both"]] as const) {
-    const { stdout } = await laptop(from).host.exec(process.execPath, ["-e", NODE_SCRIPT, "ask", laptop(to).address4], { timeoutMs: TCP_MS });
-    expect(stdout.trim()).toBe("intact");
-  }
-  await ping.stop();
-  await core.setIcmpErrors({ dropped: false });
-}, 60_000);
+describe("a link of IPv6 that takes less, and nothing tells of it", () => {
+  /** Of six, both ways. */
+  const setLink = async (mtu: number): Promise<void> => {
+    const core = topology.node("core");
+    await core.setIcmpErrors({ dropped: mtu < 1_500 });
+    expect((await core.exec("ip", ["link", "set", "dev", "to-six", "mtu", String(mtu)])).status).toBe(0);
+  };
+  const carries = async (from: string, to: string): Promise<void> => {
+    const { host } = laptop(from);
+    expect(await pings(host, `${to}.i3`, 10)).toBe(true);
+    for (const address of [laptop(to).address4, laptop(to).hit]) expect((await host.exec(process.execPath, ["-e", NODE_SCRIPT, "ask", address], { timeoutMs: TCP_MS })).stdout.trim()).toBe("intact");
+  };
+
+  it("1,400 bytes are found by both ends, past i3", async () => {
+    await setLink(1_400);
+    const lengths = (which: string, peer: string): readonly number[] => (laptop(which).child?.lines ?? []).flatMap(({ text }) => {
+      if (!text.includes('"event":"path-mtu"') || !text.includes(`"peer":"${peer}"`)) return [];
+      const { to, bytes } = JSON.parse(text) as { readonly to: string; readonly bytes: number };
+      return to.startsWith("[") ? [bytes] : [];
+    });
+    const ping = laptop("both").host.spawn("ping", ["-n", "-i", "0.1", "six.i3"]);
+    await eventually("both know what the path takes", 15_000, () => Promise.resolve(lengths("both", "six.i3").at(-1) === 1_400 && lengths("six", "both.i3").at(-1) === 1_400 ? true : undefined));
+    await carries("both", "six");
+    await carries("six", "both");
+    await ping.stop();
+    await setLink(1_500);
+  }, 60_000);
+
+  it("1,280 bytes carry TCP by i3, where nothing is looked for", async () => {
+    await setLink(1_280);
+    await carries("four", "six");
+    await carries("six", "four");
+    await setLink(1_500);
+  }, 60_000);
+});
 
 it("and goes on when the server of its id dies: the one that takes over has its trigger, by IPv6", async () => {
   const { host, child } = laptop("four");

@@ -129,7 +129,7 @@ export type Flow =
       readonly action: "tunnel";
       readonly header: Uint8Array;
       readonly source: Uint8Array;
-      /** Largest inner packet, bytes: 576 (IPv4) or 1,280 (IPv6) to 65,535. Larger ones are cut or answered "too big", MSS options are clamped. @default none */
+      /** Largest inner packet, bytes, 576 to 65,535; of IPv6 1,280 at least pass (RFC 8200 §5). Larger ones are cut or answered "too big"; MSS options are clamped to it, whatever passes. @default none */
       readonly mtu?: number;
     }
   /**

@@ -33,7 +33,7 @@ import { HipSetup } from "./setup/hip-setup.js";
 import { MappingLog } from "./setup/mapping-log.js";
 import { ReturnIds } from "./setup/return-ids.js";
 import { RingLog } from "./setup/ring-log.js";
-import { RingSilence } from "./setup/ring-silence.js";
+import { RingReach } from "./setup/ring-reach.js";
 import { Setup } from "./setup/setup.js";
 import { Setups } from "./setup/setups.js";
 import { peerText, UnreachableLog } from "./setup/unreachable.js";
@@ -87,7 +87,7 @@ export class Proxy {
   #access: AccessList;
   readonly #accessLog: AccessLog;
   #hasServers = true;
-  readonly #ringSilence = new RingSilence();
+  readonly #ring = new RingReach();
   readonly #ringLog: RingLog;
   readonly #own: OwnLocators;
   /** Lines about hosts that only servers would lead to. */
@@ -141,7 +141,7 @@ export class Proxy {
     this.#sameKeyLog = new SameKeyLog(log, identity.hit);
     const securityLog = new SecurityLog(log, (hit) => this.#names.nameOfHit(hit), (name) => this.#names.policyOf(name));
     const both = {
-      mappingLog: new MappingLog(log, () => this.#nowMs, () => this.#access), unreachableLog: new UnreachableLog(log, () => this.#nowMs), isRingSilent: () => this.#ringSilence.isSilent, identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, flows: new FlowWays({ datapath, own4, identity }), wallMs, log,
+      mappingLog: new MappingLog(log, () => this.#nowMs, () => this.#access), unreachableLog: new UnreachableLog(log, () => this.#nowMs), ring: this.#ring, identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, flows: new FlowWays({ datapath, own4, identity }), wallMs, log,
       nameOf: (hit: Uint8Array) => this.#names.nameOfHit(hit), ownTriggerFor: (name: string | null) => this.#names.wantsOwnTrigger(name),
       onOwnTrigger: (mapping: Mapping) => this.#insertOwnTrigger(0, mapping), admits: (hit: Uint8Array) => this.#access.admits(hit), refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => this.#access.refuses(peer),
       drop: (mapping: Mapping) => this.#drop(this.#nowMs, mapping), onRefused: (hit: Uint8Array | null) => this.#accessLog.refused(this.#nowMs, hit, this.#access),
@@ -412,7 +412,7 @@ export class Proxy {
     this.detour?.handleTimer(nowMs);
     this.client.handleTimer(nowMs);
     this.#handleEvents(nowMs);
-    if (this.#ringSilence.handleTimer(nowMs)) this.setups.handleRing();
+    if (this.#ring.handleTimer(nowMs)) this.setups.handleRing();
     this.setups.handleTimer(nowMs);
     this.#endWaits(nowMs, null);
     if (nowMs >= this.#nextSweepMs) this.#sweep(nowMs);
@@ -428,7 +428,7 @@ export class Proxy {
   }
 
   nextDeadlineMs(): number {
-    return Math.min(this.detour?.nextDeadlineMs() ?? Infinity, this.#waitingCalls.deadlineMs(), this.#ringSilence.deadlineMs(), this.client.nextDeadlineMs(), this.setups.nextDeadlineMs(), this.#nextSweepMs);
+    return Math.min(this.detour?.nextDeadlineMs() ?? Infinity, this.#waitingCalls.deadlineMs(), this.#ring.deadlineMs(), this.client.nextDeadlineMs(), this.setups.nextDeadlineMs(), this.#nextSweepMs);
   }
 
   #hooks(): MappingHooks {
@@ -514,7 +514,7 @@ export class Proxy {
         if (sameBytes(event.id, this.ownId)) this.#sameKeyLog.replaced(nowMs);
         return;
       case "first-hop":
-        if (this.#ringSilence.handleFirstHop(nowMs, event.server !== null)) this.setups.handleRing();
+        if (this.#ring.handleFirstHop(nowMs, event.server)) this.setups.handleRing();
         break;
       case "near-key":
         this.#sharedKeys.handleNearKey(nowMs, event.server);

@@ -14,6 +14,9 @@ import type { EngineState } from "./state.js";
 import { trafficClassOf } from "./traffic-class.js";
 import { findTransport, isAnswer } from "./transport.js";
 
+/** Bytes that every link of IPv6 carries (RFC 8200 §5): packets of so many pass, whatever a flow's MTU is. */
+const LEAST_MTU6 = 1_280;
+
 type TunnelAction = FlowAction & { readonly action: "tunnel" };
 type EspAction = FlowAction & { readonly action: "esp" };
 type SendingAction = TunnelAction | EspAction;
@@ -35,7 +38,8 @@ export class FlowSender {
     const sourceAt = at + (action.source.length === 4 ? IPV4.source : IPV6.source);
     if (!equalAt(bytes, sourceAt, action.source)) return this.#state.counters.drop("inner-address");
     flow.lastUse = this.#state.nowMs;
-    if (action.mtu !== null && length > action.mtu) this.#sendTooLong(flow, packet, action.mtu);
+    const most = action.mtu === null ? null : innerVersion(bytes, at) === 4 ? action.mtu : Math.max(action.mtu, LEAST_MTU6);
+    if (most !== null && length > most) this.#sendTooLong(flow, packet, most);
     else this.#sendOne(flow, action, packet);
   }
 

@@ -67,8 +67,8 @@ export interface WaitingPacket extends Queued {
   readonly state: number;
 }
 
-/** Bytes. RFC 791 §3.1: what every host takes; RFC 8200 §5: what every link carries. */
-const MIN_MTU = { v4: 576, v6: 1_280 } as const;
+/** Bytes. RFC 791 §3.1: what every host takes. */
+const MIN_MTU = 576;
 const MAX_MTU = 65_535;
 const MAX_ACCOUNT = 0xffff_ffff;
 type CreditOf = NonNullable<(Flow & { action: "esp" })["credit"]>;
@@ -256,8 +256,7 @@ export function prepareAction(flow: Flow, addressBytes: number): FlowAction {
 
 function prepareSending({ source, mtu }: Flow & { action: "tunnel" | "esp" }, addressBytes: number): Sending {
   requireLength("flow source", source, addressBytes);
-  const least = addressBytes === 4 ? MIN_MTU.v4 : MIN_MTU.v6;
-  if (mtu !== undefined && (!Number.isInteger(mtu) || mtu < least || mtu > MAX_MTU)) throw new RangeError(`flow MTU ${mtu}, expected ${least} to ${MAX_MTU}`);
+  if (mtu !== undefined && (!Number.isInteger(mtu) || mtu < MIN_MTU || mtu > MAX_MTU)) throw new RangeError(`flow MTU ${mtu}, expected ${MIN_MTU} to ${MAX_MTU}`);
   return { source: ownBuffer(source), mtu: mtu === undefined || mtu === MAX_MTU ? null : mtu };
 }
 

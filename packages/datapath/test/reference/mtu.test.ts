@@ -14,7 +14,7 @@ function host(mtu = MTU): Harness {
   const harness = new Harness({ slots: 128, slotBytes: 70_000 });
   harness.engine.setDefaultServer(REMOTE);
   harness.engine.setFlow(PEER, { action: "tunnel", header: HEADER, source: OWN, mtu });
-  harness.engine.setFlow(PEER6, { action: "tunnel", header: HEADER, source: OWN6, mtu: Math.max(mtu, 1_280) });
+  harness.engine.setFlow(PEER6, { action: "tunnel", header: HEADER, source: OWN6, mtu });
   return harness;
 }
 
@@ -49,6 +49,13 @@ describe("too big", () => {
     const pseudo = concat(PEER6, OWN6, bytes(0, 0), be16(1_240), bytes(0, 0, 0, 58));
     expect(fullChecksum(pseudo, tun[0]?.subarray(40) ?? bytes())).toBe(0);
     expect(host(mtu).fromTun(udp6(Math.min(mtu, 60_000))).udp).toHaveLength(1);
+  });
+
+  it("IPv6, MTU 1,100: what every link carries passes, and is what programs are told", () => {
+    const sent = host(1_100).fromTun(udp6(1_280));
+    expect([sent.udp.length, sent.drops]).toEqual([1, {}]);
+    const { tun, drops } = host(1_100).fromTun(udp6(1_281));
+    expect([tun[0]?.subarray(44, 48), drops]).toEqual([be32(1_280), { "too-big": 1 }]);
   });
 
   it.each<readonly [string, Uint8Array, number]>([
@@ -221,6 +228,7 @@ describe("the MSS option", () => {
   it("IPv6: 60 below, behind extension headers", () => {
     const make = (value: number): Uint8Array => ip6Packet({ source: OWN6, destination: PEER6, nextHeader: 60 }, concat(bytes(6, 0, 1, 4, 0, 0, 0, 0), sealTransport(OWN6, PEER6, 6, tcpWith(SYN, mss(value)))));
     expect(host().fromTun(make(1_460)).udp[0]?.bytes).toEqual(concat(HEADER, make(1_240)));
+    expect(host(1_100).fromTun(make(1_220)).udp[0]?.bytes).toEqual(concat(HEADER, make(1_040)));
   });
 
   it.each<readonly [string, Uint8Array]>([

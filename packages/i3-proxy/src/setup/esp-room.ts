@@ -25,6 +25,15 @@ export function largestInner(outerBytes: number, family: 4 | 6, suite: EspSuite)
   return Math.floor(room / block) * block - TRAILER_BYTES - STATE_BLOCKS * block;
 }
 
+/** What every path takes, with the IP header: over i3 by IPv6, where no length is looked for and nobody on the way cuts (RFC 8200 §5). */
+const LEAST6 = 1_280;
+
+/** The longest inner packet behind a data header of that length that no path of IPv6 is too short for; in clear without a suite. */
+export const largestRelayed = (headerBytes: number, suite: EspSuite | null): number =>
+  Math.max(LEAST_MTU, suite === null ? LEAST6 - HEADER_BYTES[6] - headerBytes : largestInner(LEAST6 - headerBytes, 6, suite));
+/** That an inner packet is ever limited to (RFC 791 §3.1). */
+export const LEAST_MTU = 576;
+
 /** The longest outer packet that one of `innerBytes` can become, by whatever suite. */
 export function mostOuter(innerBytes: number, family: 4 | 6): number {
   const { iv, block } = CBC;

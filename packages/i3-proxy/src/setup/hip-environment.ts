@@ -12,6 +12,7 @@ import type { PeerPolicy } from "../policy/policy.js";
 import type { FlowWays } from "./flow-ways.js";
 import type { MappingLog } from "./mapping-log.js";
 import type { ReturnIds } from "./return-ids.js";
+import type { RingReach } from "./ring-reach.js";
 import type { UnreachableLog } from "./unreachable.js";
 
 export interface HipSetupEnvironment {
@@ -66,8 +67,8 @@ export interface HipSetupEnvironment {
   readonly onKeyed: (mapping: Mapping) => void;
   /** A mapping whose addresses are not to be used any more. */
   readonly drop: (mapping: Mapping) => void;
-  /** No server has answered for some seconds: packets that would go over i3 are refused, and what is open stays so. */
-  readonly isRingSilent: () => boolean;
+  /** While it is silent packets that would go over i3 are refused, and what is open stays so. */
+  readonly ring: Pick<RingReach, "isSilent" | "is6">;
   readonly log: Log;
   readonly mappingLog: MappingLog;
   readonly unreachableLog: UnreachableLog;

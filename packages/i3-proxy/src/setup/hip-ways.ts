@@ -6,10 +6,11 @@ import { ESP_SUITE, isReadableSuite, MAX_CREDIT_BYTES, RELAY, type EspSuite, typ
 import type { Mapping } from "../mappings/mapping.js";
 import { hasServices, STRENGTH, strengthsOf } from "../policy/policy.js";
 import { viaPlace } from "../paths/association-paths.js";
-import { largestInner } from "./esp-room.js";
+import { largestInner, largestRelayed, LEAST_MTU } from "./esp-room.js";
 import type { FlowWays } from "./flow-ways.js";
 import type { InboundForm, Link } from "./hip-link.js";
 import type { PeerPaths } from "./peer-paths.js";
+import type { RingReach } from "./ring-reach.js";
 
 // Ours:
 /** Inbound keys that were replaced are good for packets that are still on their way. */
@@ -27,8 +28,8 @@ const SETUP: Flow = { action: "setup" };
 type EspFlow = Extract<Flow, { action: "esp" }>;
 /** Of those that may be (docs/wire.md §7), the one that adds most. */
 const WIDEST_SUITE = ESP_SUITE.aes256CbcSha256;
-/** Of IPv4 (RFC 791) and IPv6 (RFC 8200 §5): no shorter packet may be called too long. */
-const LEAST_MTU = { 4: 576, 16: 1_280 } as const;
+/** Of IPv4 (RFC 791) and IPv6 (RFC 8200 §5): where less fits, packets must pass that do not. */
+const WHOLE_FROM = { 4: LEAST_MTU, 16: 1_280 } as const;
 /** HIP counts associations from 1. */
 const SECOND_NAMES = 0x8000_0000;
 
@@ -41,7 +42,7 @@ export interface HipWaysEnvironment {
   readonly datapath: Datapath;
   readonly flows: FlowWays;
   readonly paths: PeerPaths;
-  readonly isRingSilent: () => boolean;
+  readonly ring: Pick<RingReach, "isSilent" | "is6">;
   /** Where an association's packets go that may go past i3. */
   readonly choice: (association: number) => PathChoice;
 }
@@ -66,20 +67,24 @@ export class HipWays {
     this.#env.flows.install(mapping, (strength, source) => {
       // A host without i3 has no IPv4 address for us: it could make nothing of such a packet.
       const isNone = mapping.state === "open" && source.length === 4 && link?.form?.source4 === null;
-      const isCutOff = mapping.state === "open" && way.locator === null && this.#env.isRingSilent();
+      const isCutOff = mapping.state === "open" && way.locator === null && this.#env.ring.isSilent;
       if (mapping.state === "refused" || isNone || isCutOff) return REFUSE;
       if (mapping.state !== "open" || link?.activeFromMs !== null || link.association === null) return SETUP;
       // Of rules with cleartext alone, whose peer wanted keys, nothing goes without them.
       const isJudged = hasServices(mapping.policy) && mapping.security !== "none";
-      if (isJudged && strength === STRENGTH.none) return clear === null ? REFUSE : { action: "tunnel", header: clear, source };
+      if (isJudged && strength === STRENGTH.none) return clear === null ? REFUSE : { action: "tunnel", header: clear, source, ...this.#relayed(clear, null) };
       // Whoever does not take the readable pair takes more than was asked for.
       const isSecond = isJudged && strength !== link.strength && !(link.second === "refused" && link.strength > strength);
       if (isSecond && link.second !== "up") return link.second === "refused" ? REFUSE : SETUP;
       const association = isSecond ? secondName(link.association) : link.association;
       const suite = !isSecond ? (link.keys?.suite ?? WIDEST_SUITE) : strength === STRENGTH.auth ? ESP_SUITE.nullSha256 : WIDEST_SUITE;
-      return { action: "esp", association, ...way, ...fitted(choice, suite, source), source };
+      return { action: "esp", association, ...way, ...this.#relayed(way.header, suite), ...fitted(choice, suite, source), source };
     });
     this.#env.datapath.setInbound(mapping.ownPrivateId, this.#inboundOf(mapping, link));
+  }
+
+  #relayed(header: Uint8Array | null, suite: EspSuite | null): Partial<Pick<EspFlow, "mtu">> {
+    return header === null || !this.#env.ring.is6 ? {} : { mtu: largestRelayed(header.length, suite) };
   }
 
   /** Behind a header, straight, or for so many bytes straight and then behind the header, if there is one. */
@@ -201,8 +206,7 @@ export class HipWays {
 function fitted(choice: PathChoice, suite: EspSuite, source: Uint8Array): Partial<Pick<EspFlow, "mtu" | "locator">> {
   if (choice.kind === "relay" || choice.mtu === null) return {};
   const fits = largestInner(choice.mtu, choice.place.family, suite);
-  const least = LEAST_MTU[source.length as 4 | 16];
-  return fits < least ? { mtu: least } : { mtu: Math.min(fits, MAX_MTU), locator: viaPlace(choice.locator, choice.place, true) };
+  return fits < WHOLE_FROM[source.length as 4 | 16] ? { mtu: Math.max(fits, LEAST_MTU) } : { mtu: Math.min(fits, MAX_MTU), locator: viaPlace(choice.locator, choice.place, true) };
 }
 
 function hasRoom(install: () => void): boolean {

@@ -14,10 +14,12 @@ import type { MappingTable } from "../mappings/mapping-table.js";
 import { isPlain, type Mapping, type PeerSide } from "../mappings/mapping.js";
 import { selectorOfPacket } from "../policy/packet-selector.js";
 import { hasServices, isEnough, securityOf, STRENGTH, type PeerPolicy } from "../policy/policy.js";
+import { largestRelayed } from "./esp-room.js";
 import type { FlowWays } from "./flow-ways.js";
 import { decodeSetup, encodeConfirm, encodeInit, isHostOf, splitSetup, type AddressPairs, type ConfirmFields, type InitFields, type SetupMessage } from "./messages.js";
 import type { MappingLog } from "./mapping-log.js";
 import { PeerPaths } from "./peer-paths.js";
+import type { RingReach } from "./ring-reach.js";
 import { absenceOf, patienceMs, peerText, REFUSED_MS, type Absence, type UnreachableLog } from "./unreachable.js";
 
 // Ours:
@@ -66,8 +68,8 @@ export interface SetupEnvironment {
   readonly onOwnTrigger: (mapping: Mapping) => void;
   /** Takes a mapping out of the engine and out of the table. */
   readonly drop: (mapping: Mapping) => void;
-  /** No server has answered for some seconds: packets are refused, and what is open stays so. */
-  readonly isRingSilent: () => boolean;
+  /** While it is silent packets are refused, and what is open stays so. */
+  readonly ring: Pick<RingReach, "isSilent" | "is6">;
   readonly log: Log;
   readonly mappingLog: MappingLog;
   readonly unreachableLog: UnreachableLog;
@@ -115,9 +117,11 @@ export class Setup {
   /** Programs the engine for a mapping as it is now. */
   install(mapping: Mapping): void {
     const header = this.#headerOf(mapping);
+    // Behind the first packets only.
+    const initBytes = mapping.state === "calling" ? (this.#calls.get(mapping)?.init.length ?? 0) : 0;
     this.#env.flows.install(mapping, (_, source) => {
-      if (mapping.state === "refused" || (mapping.state === "open" && this.#env.isRingSilent())) return { action: "refuse" };
-      return header === null ? { action: "setup" } : { action: "tunnel", header, source };
+      if (mapping.state === "refused" || (mapping.state === "open" && this.#env.ring.isSilent)) return { action: "refuse" };
+      return header === null ? { action: "setup" } : { action: "tunnel", header, source, ...(this.#env.ring.is6 && { mtu: largestRelayed(header.length - initBytes, null) }) };
     });
     this.#env.datapath.setInbound(mapping.ownPrivateId, mapping.peer === null ? { action: "upcall" } : this.#inboundOf(mapping, mapping.peer));
   }

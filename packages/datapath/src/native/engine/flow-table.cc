@@ -1,5 +1,7 @@
 #include "flow-table.h"
 
+#include "mtu.h"
+
 namespace i3 {
 
 bool FlowTable::is_valid(Bytes address, const FlowSpec& spec) {
@@ -9,8 +11,7 @@ bool FlowTable::is_valid(Bytes address, const FlowSpec& spec) {
   const bool header_fits = !has_header || (spec.header[0] == 0x11 && data_header::parse(spec.header) != 0);
   const bool is_limited = spec.credit_bytes != 0;
   const bool way_fits = spec.action == FlowAction::tunnel ? has_header && !spec.locator && !is_limited : is_limited ? spec.locator.has_value() : has_header != spec.locator.has_value();
-  const bool mtu_fits = spec.mtu >= (address.size() == 4 ? 576 : 1'280);
-  return header_fits && way_fits && mtu_fits && spec.source.size() == address.size() && (!spec.locator || spec.locator->port() != 0);
+  return header_fits && way_fits && spec.mtu >= least_mtu && spec.source.size() == address.size() && (!spec.locator || spec.locator->port() != 0);
 }
 
 void FlowWay::set(const FlowSpec& spec, const Hasher& hasher, std::shared_ptr<Credit> credit) {

@@ -164,17 +164,18 @@ void HostRules::send(Flow& flow, const FlowWay& way, const Inner& inner) {
 // False: it was answered or sent in pieces.
 bool HostRules::fits_mtu(Flow& flow, const FlowWay& way, const Inner& inner) {
   const MutableBytes packet = inner.packet();
-  if (packet.size() <= way.mtu) {
+  const bool is_v4 = inner_version(packet) == 4;
+  const uint16_t most = is_v4 ? way.mtu : std::max(way.mtu, least_mtu6);
+  if (packet.size() <= most) {
     clamp_mss(packet, find_transport(packet), way.mtu, effective_state(packet, inner.checksum));
     return true;
   }
-  const bool is_v4 = inner_version(packet) == 4;
   if (is_v4 && (u16(packet, ipv4::fragment) & ipv4::dont_fragment) == 0) {
     send_fragments(flow, way, inner);
     return false;
   }
   lane_.drop(Drop::too_big);
-  answer(IcmpError::too_big(way.mtu), packet);
+  answer(IcmpError::too_big(most), packet);
   return false;
 }
 

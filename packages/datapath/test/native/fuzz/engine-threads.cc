@@ -36,7 +36,7 @@ FlowSpec flow_to(unsigned version, Random& random, std::vector<uint8_t>& header,
   source = address_of(version, own);
   spec.source = source;
   spec.association = 1 + static_cast<uint32_t>(random() % 3);
-  if (random() % 2 == 0) spec.mtu = version == 4 ? 576 : 1'280;
+  if (random() % 2 == 0) spec.mtu = version == 4 ? 576 : 1'100;
   if (spec.action == FlowAction::esp && random() % 2 == 0) {
     spec.locator = endpoint(1);
     if (random() % 2 == 0) spec.credit_bytes = 1 + random() % 5'000, spec.credit_account = static_cast<uint32_t>(random() % 2);

@@ -129,7 +129,7 @@ class Program {
     if (spec.action == FlowAction::esp && !has_header) spec.locator = any_endpoint();
     if (moves) spec.source = keep(address_of(to.size() == 4 ? 4 : 6, own));
     spec.association = name();
-    if ((bits & 8) != 0) spec.mtu = static_cast<uint16_t>((to.size() == 4 ? 576 : 1'280) + choices_.byte());
+    if ((bits & 8) != 0) spec.mtu = static_cast<uint16_t>(((bits & 16) != 0 ? 576 : 1'200) + choices_.byte());
     // To both, or to one.
     if (spec.action == FlowAction::esp && (bits & 0xc0) == 0x80) {
       spec.locator = any_endpoint();
