@@ -12,15 +12,10 @@ export const NAMED_OF_ONE = 4;
 /** Of all. Nearly all servers prove where they are. */
 export const MAX_NAMED = 1_024;
 
-interface Named {
-  readonly member: string;
-  readonly endMs: number;
-}
-
 export class ServerPlaces {
-  /** When each ends. */
+  /** When each ends; {@link #named} likewise. */
   readonly #proven = new Map<string, number>();
-  readonly #named = new Map<string, Named>();
+  readonly #named = new Map<string, number>();
   /** By member, the oldest first. */
   readonly #namedOf = new Map<string, Set<string>>();
 
@@ -38,14 +33,19 @@ export class ServerPlaces {
     for (const oldest of places) {
       if (places.size <= NAMED_OF_ONE) break;
       places.delete(oldest);
-      if (this.#named.get(oldest)?.member === member) this.#named.delete(oldest);
+      if (!this.#isNamedOfAny(oldest)) this.#named.delete(oldest);
     }
     remember(this.#namedOf, member, places, MAX_NAMED);
-    remember(this.#named, place, { member, endMs: nowMs + PLACE_MS }, MAX_NAMED);
+    remember(this.#named, place, nowMs + PLACE_MS, MAX_NAMED);
   }
 
   has(nowMs: number, locator: Locator): boolean {
     const place = locatorKey(locator);
-    return Math.max(this.#proven.get(place) ?? -Infinity, this.#named.get(place)?.endMs ?? -Infinity) > nowMs;
+    return Math.max(this.#proven.get(place) ?? -Infinity, this.#named.get(place) ?? -Infinity) > nowMs;
+  }
+
+  #isNamedOfAny(place: string): boolean {
+    for (const places of this.#namedOf.values()) if (places.has(place)) return true;
+    return false;
   }
 }

@@ -33,6 +33,15 @@ describe("places of servers", () => {
     expect([places.has(0, at(1)), places.has(0, at(2))]).toEqual([true, true]);
   });
 
+  it("are still a member's own when another that named them last is elsewhere", () => {
+    places.noteNamed(0, key(2), at(2));
+    places.noteNamed(0, key(1), at(2));
+    for (let i = 10; i < 20; i += 1) places.noteNamed(0, key(1), at(i));
+    expect(places.has(0, at(2))).toBe(true);
+    for (let i = 20; i < 30; i += 1) places.noteNamed(0, key(2), at(i));
+    expect(places.has(0, at(2))).toBe(false);
+  });
+
   it("that were only said are bounded in all, and take none of the proven ones' room", () => {
     places.note(0, at(0));
     for (let i = 1; i <= 10_000; i += 1) places.noteNamed(0, key(i), at(i));
