@@ -41,14 +41,14 @@ export class Allowance {
 
 /** What many may say together: half of it is divided among those that are here, the other half is of who comes first. */
 export class CommonAllowance {
-  readonly divided: number;
+  readonly dividedPerSecond: number;
   readonly undivided: Allowance;
 
   constructor(
     perSecond: number,
     readonly leastRestMs: number,
   ) {
-    this.divided = perSecond / 2;
+    this.dividedPerSecond = perSecond / 2;
     this.undivided = new Allowance(perSecond / 2, perSecond / 2, leastRestMs);
   }
 }
@@ -70,15 +70,18 @@ export class Part {
   }
 
   get #perSecond(): number {
-    return this.common.divided * this.share();
+    return this.common.dividedPerSecond * this.share();
   }
 
-  /** Whether something was left before, here or of what is not divided. */
-  spend(nowMs: number, amount: number): boolean {
+  /**
+   * Whether something was left before, here or of what is not divided.
+   * @param mayShare false: it takes nothing of that
+   */
+  spend(nowMs: number, amount: number, mayShare = true): boolean {
     this.#refill(nowMs);
     const own = this.#left >= 1 ? Math.min(this.#left, amount) : 0;
     const { undivided } = this.common;
-    const isCovered = own === amount || (this.#left >= 0 && undivided.restMs(nowMs) === 0);
+    const isCovered = own === amount || (mayShare && this.#left >= 0 && undivided.restMs(nowMs) === 0);
     if (isCovered) undivided.spend(nowMs, amount - own);
     this.#left = Math.max((-MAX_OWED_MS / 1_000) * this.#perSecond, this.#left - (isCovered ? own : amount));
     return isCovered || own > 0;

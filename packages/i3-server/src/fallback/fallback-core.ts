@@ -18,7 +18,7 @@ import { Allowance, CommonAllowance, Part } from "./allowance.js";
 import {
   ALL_BYTES_PER_SECOND, ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, ALL_MESSAGES_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST,
   HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST, HANDSHAKES_PER_SOURCE_PER_SECOND, IDLE_MS, LEAST_REST_MS, MAX_CONNECTIONS,
-  MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_HANDSHAKE_BYTES, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_RATED_SOURCES, MAX_WAITING_BYTES, NETWORK_BYTES_PER_SECOND, NETWORK_MESSAGES_PER_SECOND, NETWORK_SHARE,
+  MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_HANDSHAKE_BYTES, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_PINGS, MAX_RATED_SOURCES, MAX_WAITING_BYTES, NETWORK_BYTES_PER_SECOND, NETWORK_MESSAGES_PER_SECOND, NETWORK_SHARE,
   PORTS_BURST, PORTS_PER_SECOND, STRANGERS_BURST, STRANGERS_PER_SECOND,
 } from "./limits.js";
 
@@ -34,7 +34,7 @@ export interface FallbackCounters {
   toHosts: number;
   /** Messages that are no frame, or hold what no host says. */
   malformed: number;
-  /** Connections that were closed: for too many of these, or for bytes that are no messages. */
+  /** Connections that were closed: for too many of these, for PINGs of WebSockets, or for bytes that are no messages. */
   misused: number;
   /** To or from somebody who is no server of the ring. */
   strangers: number;
@@ -191,6 +191,7 @@ export class FallbackConnection {
   /** Its own, and those that others have too. */
   readonly #messages: readonly (Allowance | Part)[];
   readonly #bytes: readonly (Allowance | Part)[];
+  readonly #ownMessages = new Allowance(DATAGRAMS_PER_SECOND, DATAGRAMS_BURST, LEAST_REST_MS);
   readonly #ownBytes = new Allowance(BYTES_PER_SECOND, BYTES_BURST, LEAST_REST_MS);
   #handshakeBytes = 0;
   /** To the port that it has now. */
@@ -206,11 +207,12 @@ export class FallbackConnection {
   #isFlooded = false;
   #isMisused = false;
   #malformed = 0;
+  #pings = 0;
   #endMs: number;
 
   constructor(nowMs: number, shares: Shares) {
     this.#shares = shares;
-    this.#messages = [new Allowance(DATAGRAMS_PER_SECOND, DATAGRAMS_BURST, LEAST_REST_MS), ...shares.messages];
+    this.#messages = [this.#ownMessages, ...shares.messages];
     this.#bytes = [this.#ownBytes, ...shares.bytes];
     this.#endMs = nowMs + HANDSHAKE_MS;
   }
@@ -240,7 +242,7 @@ export class FallbackConnection {
     return true;
   }
 
-  /** Whether it is to be closed, for no host says so much that is no frame, or goes on while nothing is read of it. */
+  /** Whether it is to be closed, for no host says so much that is no frame, so many PINGs, or goes on while nothing is read of it. */
   get isMisused(): boolean {
     return this.#isMisused;
   }
@@ -268,9 +270,12 @@ export class FallbackConnection {
     if (this.#handshakeBytes > MAX_HANDSHAKE_BYTES || this.#ownBytes.isOverdrawn) this.#misuse();
   }
 
-  /** A PING or PONG of WebSockets, which nobody answers. */
+  /** A PING or PONG of WebSockets, which nobody answers and no proxy sends. */
   pinged(nowMs: number): void {
+    if (this.#isClosed || this.#isMisused) return;
     this.#maySay(nowMs, 1);
+    this.#pings += 1;
+    if (this.#pings > MAX_PINGS) this.#misuse();
   }
 
   /** For how long, in ms, nothing is to be read from the host; 0: it may go on. */
@@ -280,9 +285,12 @@ export class FallbackConnection {
     return restMs;
   }
 
-  /** What is beyond its own is no other's matter: it is not looked at. */
+  /** What is beyond its own is no other's matter: it is not looked at. What is beyond its part of the network's is owed of all hosts' too: many networks may say more than these. */
   #maySay(nowMs: number, messages: number): boolean {
-    return this.#messages.every((each) => each.spend(nowMs, messages));
+    if (!this.#ownMessages.spend(nowMs, messages)) return false;
+    let isCovered = true;
+    for (const part of this.#shares.messages) isCovered = part.spend(nowMs, messages, isCovered) && isCovered;
+    return isCovered;
   }
 
   #misuse(): void {

@@ -21,7 +21,7 @@ export const HANDSHAKE_MS = 10_000;
 export const IDLE_MS = 90_000;
 /** Longer messages count as several: what a packet of an Ethernet fills, with its frame. */
 export const FULL_BYTES = 1_500;
-/** Messages of one host, whatever they hold: 60 Mbit/s of full ones. PINGs and PONGs of WebSockets count too. */
+/** Messages of one host, whatever they hold: 60 Mbit/s of full ones. */
 export const DATAGRAMS_PER_SECOND = 5_000;
 export const DATAGRAMS_BURST = 5_000;
 /** Bytes of one host's TCP connection, so TLS and frames too: what so many full messages take, each in a TLS record of its own. */
@@ -37,8 +37,8 @@ export const NETWORK_MESSAGES_PER_SECOND = 2 * DATAGRAMS_PER_SECOND;
 export const ALL_MESSAGES_PER_SECOND = 40_000;
 export const NETWORK_BYTES_PER_SECOND = 2 * BYTES_PER_SECOND;
 export const ALL_BYTES_PER_SECOND = 64_000_000;
-/** So long at most a host rests for what was beyond its part: a piece of TLS may hold a thousand messages. */
-export const MAX_OWED_MS = 5_000;
+/** What a host owes beyond this is forgiven. A piece of TLS is read whole and may hold a thousand messages: the smallest part must have paid for these by then. */
+export const MAX_OWED_MS = 60_000;
 /** Of TLS and HTTP, before the WebSocket. */
 export const MAX_HANDSHAKE_BYTES = 64 * 1024;
 /** Of all hosts. */
@@ -54,6 +54,8 @@ export const ALL_CONTROL_PER_SECOND = 1_000;
 export const NETWORK_SHARE = 0.25;
 /** From one host, over the life of its connection. */
 export const MAX_MALFORMED = 1_000;
+/** PINGs and PONGs of WebSockets, likewise: a proxy sends none, and thousands of them fill one piece of TLS. */
+export const MAX_PINGS = 100;
 /**
  * Of what comes to one host's UDP port, from others than servers or malformed; then it has another port, and this one is closed: only the kernel drops
  * for nothing. A server that the host does not know of may send data for a second, when the ring has just changed.

@@ -175,12 +175,14 @@ class Host {
   /** Only one WebSocket each. */
   bind(onBound: () => void): void {
     if (this.#isEnded || this.#udp !== undefined) return this.end();
-    this.#udp = this.#bindUdp(onBound);
+    this.#bindUdp(onBound);
   }
 
-  #bindUdp(onBound: () => void): UdpSocket {
+  #bindUdp(onBound: () => void): void {
     const family = this.#isDual ? 6 : 4;
     const udp = createSocket({ type: `udp${family}`, recvBufferSize: RECEIVE_BUFFER_BYTES, lookup: (name, _options, callback) => callback(null, name, family) });
+    // First: bind may fail before it returns.
+    this.#udp = udp;
     udp.on("error", () => {
       this.core.counters.ioErrors += 1;
       if (udp === this.#udp) this.end();
@@ -191,14 +193,13 @@ class Host {
     udp.bind({ address: this.listen.host.text, port: 0, exclusive: true }, () => {
       if (!this.#isEnded) onBound();
     });
-    return udp;
   }
 
   /** Another port: the ring sees it by what the host sends next, and the host by the answers. */
   #move(): void {
     if (!this.connection.moved(this.#nowMs())) return this.end();
     this.#udp?.close();
-    this.#udp = this.#bindUdp(() => undefined);
+    this.#bindUdp(() => undefined);
   }
 
   open(webSocket: WebSocket): void {
@@ -231,15 +232,26 @@ class Host {
 
   /** Counts what has come. Reads nothing for a moment when the host has said too much: TCP pushes back; and ends one that goes on nevertheless. */
   count(): void {
+    // What is left of a piece of TLS comes nevertheless.
+    if (this.#isEnded) return;
     const [nowMs, { bytesRead }] = [this.#nowMs(), this.socket];
     this.connection.heard(nowMs, bytesRead - this.#read);
     this.#read = bytesRead;
     if (this.connection.isMisused) return this.end();
+    // Before there is a WebSocket nothing can be paused.
+    if (this.#webSocket === undefined || this.#rest !== undefined) return;
     const restMs = this.connection.restMs(nowMs);
-    if (restMs === 0 || this.#isEnded || this.#rest !== undefined) return;
+    if (restMs === 0) return;
     this.core.counters.rests += 1;
-    this.#webSocket?.pause();
+    this.#webSocket.pause();
+    this.#restFor(restMs);
+  }
+
+  /** Longer when more of the same piece of TLS was counted meanwhile. */
+  #restFor(restMs: number): void {
     this.#rest = setTimeout(() => {
+      const moreMs = this.connection.restMs(this.#nowMs());
+      if (moreMs > 0) return this.#restFor(moreMs);
       this.#rest = undefined;
       this.#webSocket?.resume();
     }, restMs).unref();

@@ -4,7 +4,7 @@ import { encodeDataHeader } from "@i3/datapath";
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { FallbackCore, type FallbackConnection } from "../../src/fallback/fallback-core.js";
-import { ALL_CONTROL_PER_SECOND, ALL_MESSAGES_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, LEAST_REST_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_HANDSHAKE_BYTES, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_OWED_MS, MAX_WAITING_BYTES, NETWORK_BYTES_PER_SECOND, NETWORK_MESSAGES_PER_SECOND, PORTS_BURST, PORTS_PER_SECOND, STRANGERS_BURST, STRANGERS_PER_SECOND } from "../../src/fallback/limits.js";
+import { ALL_CONTROL_PER_SECOND, ALL_MESSAGES_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, LEAST_REST_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_HANDSHAKE_BYTES, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_OWED_MS, MAX_PINGS, MAX_WAITING_BYTES, NETWORK_BYTES_PER_SECOND, NETWORK_MESSAGES_PER_SECOND, PORTS_BURST, PORTS_PER_SECOND, STRANGERS_BURST, STRANGERS_PER_SECOND } from "../../src/fallback/limits.js";
 
 const at = (a: number, b: number, c: number, d: number, port = 5_610): Locator => makeLocator(Uint8Array.of(a, b, c, d), port);
 const at6 = (...groups: readonly number[]): Locator => makeLocator(Uint8Array.from(Array.from({ length: 8 }, (_, i) => groups[i] ?? 0).flatMap((group) => [group >> 8, group & 0xff])), 9);
@@ -220,7 +220,7 @@ describe("hosts of one network that say all that they may", () => {
     expect(bytes).toBeGreaterThan(4 * NETWORK_BYTES_PER_SECOND);
   });
 
-  it("rest for what they said beyond, each itself, and for some seconds at most", () => {
+  it("rest for what they said beyond, each itself, and for a minute at most", () => {
     const [one, ...others] = hosts(4) as [FallbackConnection, ...FallbackConnection[]];
     runs([one, ...others], 3_000, [frame(STRANGER, DATA)]);
     for (const host of [one, ...others]) while (host.restMs(nowMs) === 0) host.fromHost(nowMs, frame(STRANGER, DATA));
@@ -235,6 +235,26 @@ describe("hosts of one network that say all that they may", () => {
       say();
     }
     expect(one.restMs(nowMs)).toBeLessThanOrEqual(MAX_OWED_MS + LEAST_REST_MS);
+  });
+
+  it("pay for each piece of TLS that was read whole, however many they are and however small their parts", () => {
+    // 16 KiB of frames of 20 bytes.
+    const piece = 819;
+    const many = Array.from({ length: 32 }, (_, i) => hosts(MAX_CONNECTIONS_PER_SOURCE, at(198, 51, 101, i))).flat();
+    expect(many.length).toBe(MAX_CONNECTIONS);
+    const nextMs = many.map(() => nowMs);
+    const message = frame(STRANGER, DATA);
+    const [sinceMs, forMs] = [nowMs, 60_000];
+    for (; nowMs < sinceMs + forMs; nowMs += 100) {
+      many.forEach((host, i) => {
+        if ((nextMs[i] ?? 0) > nowMs) return;
+        for (let n = 0; n < piece; n += 1) host.fromHost(nowMs, message);
+        nextMs[i] = nowMs + host.restMs(nowMs);
+      });
+    }
+    // Besides what each says before it has to rest.
+    const looked = core.counters.strangers + core.counters.rate - piece * many.length;
+    expect(looked / (forMs / 1_000)).toBeLessThan(ALL_MESSAGES_PER_SECOND);
   });
 });
 
@@ -274,14 +294,12 @@ describe("a host that says too much", () => {
     expect(core.counters.fromHosts - before).toBe((DATAGRAMS_PER_SECOND * LEAST_REST_MS) / 1_000);
   });
 
-  it("is read no more when its connection has taken more bytes than its messages need, or PINGs", () => {
-    const [one, two] = [open(), open()];
+  it("is read no more when its connection has taken more bytes than its messages need", () => {
+    const one = open();
     one.heard(nowMs, BYTES_BURST - 1);
     expect(one.restMs(nowMs)).toBe(0);
     one.heard(nowMs, 1 + BYTES_PER_SECOND / 100);
     expect(one.restMs(nowMs)).toBe(LEAST_REST_MS + 10);
-    for (let i = 0; i < DATAGRAMS_BURST; i += 1) two.pinged(nowMs);
-    expect(two.restMs(nowMs)).toBe(LEAST_REST_MS);
     // Full messages, each in a TLS record and a frame of its own.
     expect(DATAGRAMS_PER_SECOND * (FULL_BYTES + 29 + 8)).toBeLessThan(BYTES_PER_SECOND);
   });
@@ -304,6 +322,14 @@ describe("a host that says too much", () => {
     say(host, new Uint8Array(1), 100);
     expect([host.isMisused, host.fromHost(nowMs, frame(SELF, DATA)), other.isMisused]).toEqual([true, null, false]);
     expect(core.counters).toMatchObject({ malformed: MAX_MALFORMED, misused: 1 });
+  });
+
+  it("is over after so many PINGs of WebSockets, which no proxy sends, counted once", () => {
+    const host = open();
+    for (let i = 0; i < MAX_PINGS; i += 1) host.pinged(nowMs);
+    expect([host.isMisused, host.fromHost(nowMs, frame(SELF, DATA)) !== null]).toEqual([false, true]);
+    for (let i = 0; i < 3_000; i += 1) host.pinged(nowMs);
+    expect([host.isMisused, core.counters.misused, host.restMs(nowMs)]).toEqual([true, 1, 0]);
   });
 });
 

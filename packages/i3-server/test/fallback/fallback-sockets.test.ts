@@ -1,6 +1,6 @@
 /** WebSockets of hosts at a server's real sockets, on loopback: what a host says goes to servers, and what it should not do ends in silence. */
 import { spawnSync } from "node:child_process";
-import { createSocket, type Socket as UdpSocket } from "node:dgram";
+import { createSocket, Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect as connectTcp, type Socket } from "node:net";
@@ -213,11 +213,46 @@ describe("a host's WebSocket", () => {
     expect(counted().rate).toBeLessThan(2 * counted().rests);
   });
 
-  it("that is full of PINGs is not read for a moment", async () => {
+  it("ends with PINGs of WebSockets, which no proxy sends", async () => {
     const host = await opened();
+    const closed = once(host, "close");
     for (let i = 0; i < DATAGRAMS_BURST; i += 1) host.ping();
+    await closed;
+    expect(fallback.counters()).toMatchObject({ open: 0, misused: 1 });
+  });
+
+  it("is read again when all is paid that came in one piece with what was too much", async () => {
+    const [host, resume, rest] = [await opened(), vi.spyOn(WebSocket.prototype, "resume"), vi.spyOn(FallbackConnection.prototype, "restMs")];
+    for (let i = 0; i < DATAGRAMS_BURST + 1_000; i += 1) host.send(frame(stranger.locator));
     while ((fallback.counters() as { readonly rests: number }).rests === 0) await new Promise(setImmediate);
-    expect(fallback.counters()).toMatchObject({ open: 1, misused: 0 });
+    const before = rest.mock.calls.length;
+    rest.mockReturnValueOnce(5).mockReturnValueOnce(0);
+    while (resume.mock.calls.length === 0) await new Promise(setImmediate);
+    const [[resumed = 0], asked] = [resume.mock.invocationCallOrder, rest.mock.invocationCallOrder.slice(before)];
+    for (const spy of [resume, rest]) spy.mockRestore();
+    expect(asked.filter((order) => order < resumed)).toHaveLength(2);
+  });
+
+  it("does not rest before it is one: that would hold it back afterwards", async () => {
+    const raw = connectTls({ port: fallback.port, host: "127.0.0.1", rejectUnauthorized: false });
+    raw.on("error", () => undefined);
+    open.push(raw);
+    await once(raw, "secureConnect");
+    const rest = vi.spyOn(FallbackConnection.prototype, "restMs").mockReturnValue(10_000);
+    fallback.sweep();
+    rest.mockRestore();
+    expect(fallback.counters()).toMatchObject({ open: 1, rests: 0 });
+  });
+
+  it("ends at once when there is no UDP socket for it", async () => {
+    const { bind } = UdpSocket.prototype;
+    const elsewhere = vi.spyOn(UdpSocket.prototype, "bind").mockImplementation(function (this: UdpSocket, ...[, done]: unknown[]) {
+      return bind.call(this, { address: "203.0.113.1", port: 0, exclusive: true }, done as () => void);
+    });
+    const host = webSocket();
+    await new Promise((resolve) => void host.once("close", resolve));
+    elsewhere.mockRestore();
+    expect(fallback.counters()).toMatchObject({ open: 0, ioErrors: 1 });
   });
 
   it("has all bytes of its connection counted, those of TLS too", async () => {
