@@ -302,6 +302,11 @@ export class I3Client {
     return this.#servers.configured();
   }
 
+  /** To the nearest server that lives, ms; Infinity: none does. */
+  roundTripMs(): number {
+    return this.#servers.roundTripMs();
+  }
+
   triggers(nowMs: number): readonly TriggerStatus[] {
     return this.#triggers.list(nowMs);
   }
@@ -325,12 +330,12 @@ export class I3Client {
 
   /**
    * False: it answers nothing that was asked of this server.
-   * @param isDetoured it came by TCP (docs/wire.md §10), so it tells of no interface
+   * @param cameByTcp it came by TCP (docs/wire.md §10), so it tells of no interface
    */
-  handleDecoded(nowMs: number, from: Locator, { message, nonce }: DecodedControl, isDetoured = false): boolean {
+  handleDecoded(nowMs: number, from: Locator, { message, nonce }: DecodedControl, cameByTcp = false): boolean {
     this.#nowMs = nowMs;
     const handled = message.type === "PONG"
-      ? (!isDetoured && this.#uplinks.handlePong(nowMs, from, nonce)) || this.#servers.handlePong(nowMs, from, nonce, message)
+      ? (!cameByTcp && this.#uplinks.handlePong(nowMs, from, nonce)) || this.#servers.handlePong(nowMs, from, nonce, message)
       : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, from, nonce, message) || this.#shortcuts.handle(nowMs, from, nonce, message) || this.#shortcutAnswers.handle(nowMs, from, nonce, message) || this.#records.handle(nowMs, from, nonce, message) || this.#nearIds.handle(nowMs, from, nonce, message);
     if (!handled) this.counters.unexpected += 1;
     this.#settle(nowMs);

@@ -118,7 +118,7 @@ export class Proxy {
     this.client = new I3Client({ datapath, randomBytes, wallMs });
     const { detourLink: link } = environment;
     this.detour = link === undefined ? undefined : new Detour({
-      link, datapath, randomBytes, log, servers: () => this.client.configuredServers(), onTurned: (nowMs, isOn, answered) => this.#handleDetour(nowMs, isOn, answered),
+      link, datapath, randomBytes, log, servers: () => this.client.configuredServers(), roundTripMs: () => this.client.roundTripMs(), onTurned: (nowMs, isOn, answered) => this.#handleDetour(nowMs, isOn, answered),
     });
     this.#uses = new MappingUses(datapath, wallMs);
     this.mappings = new MappingTable({ limits: environment.limits, addresses, hooks: this.#hooks(), sharedPrefix: () => this.#sharedKeys.prefix, randomBytes, packetsOut: (mapping) => this.#uses.packetsOut(mapping), nearKey: () => this.client.takeNearKey(this.#nowMs)?.key ?? null });
@@ -395,12 +395,12 @@ export class Proxy {
     if (decoded === null) return;
     if (decoded.message.type === "PONG") this.#handlePong(nowMs, from, decoded);
     else if (this.setups.hip?.straight.handleControl(nowMs, from, decoded) === true) return;
-    else if (this.client.handleDecoded(nowMs, from, decoded) && decoded.message.type === "TRIGGER_OK") this.detour?.handleTriggerOk(decoded.nonce);
+    else if (this.client.handleDecoded(nowMs, from, decoded) && decoded.message.type === "TRIGGER_OK") this.detour?.handleTriggerOk(nowMs, from, decoded.nonce);
   }
 
   /** What answers a question of this host over UDP, and nothing else, says that UDP works: anybody can send a PONG. */
   #handlePong(nowMs: number, from: Locator, decoded: DecodedControl): void {
-    if (this.detour?.isDetoured(decoded.nonce) === true) this.client.handleDecoded(nowMs, from, decoded, true);
+    if (this.detour?.cameByTcp(decoded.nonce) === true) this.client.handleDecoded(nowMs, from, decoded, true);
     else if (this.detour?.handlePong(nowMs, from, decoded.nonce) === true) return;
     else if (this.setups.hip?.straight.handleControl(nowMs, from, decoded) === true) this.detour?.handleUdp(nowMs, from);
     else if (this.client.handleDecoded(nowMs, from, decoded)) this.detour?.handleAnswer(nowMs, from);

@@ -7,10 +7,10 @@
  *      └── a server answers a PING over UDP, and then takes a trigger: the WebSocket stays for a while┤
  *                                                          a move: a WebSocket from there ◄───────┘
  *
- * While it stays and no server answers over UDP for 3 s, or has taken no trigger within the first 3 s, the detour is on again at once.
+ * While it stays and no server answers over UDP for 3 s, or has taken no trigger within the first 3 s and three round trips, the detour is on again at once.
  * While trying and on the detour each server that is configured is asked over UDP itself, so that UDP is used as soon as it works.
  */
-import { bytesKey, CONTROL_HEADER_BYTES, CONTROL_TYPES, dropOldest, encodeControl, NONCE_BYTES, sameBytes, sameLocator, type Locator, type Log } from "@i3/common";
+import { bytesKey, CONTROL_HEADER_BYTES, CONTROL_TYPES, dropOldest, encodeControl, NONCE_BYTES, sameBytes, sameLocator, sourceKey, type Locator, type Log } from "@i3/common";
 import { CONTROL_FIRST_BYTE, DATA_FIRST_BYTE, type Datapath, type Upcall } from "@i3/datapath";
 
 // Ours:
@@ -35,6 +35,12 @@ const LINGER_MS = 10_000;
 const MAX_ASKED = 512;
 /** PONGs and TRIGGER_OKs by TCP that are on their way through the engine. */
 const MAX_DETOURED = 512;
+/** LOCATE, CHALLENGE, TRIGGER: before a trigger is taken. Slower than that nobody waits, so that this ends before LINGER_MS. */
+const ROUND_TRIPS = 3;
+const MAX_ROUND_TRIP_MS = 2_000;
+/** Servers with triggers of ours take them again each 5 s. */
+const TAKEN_MS = 12_000;
+const MAX_TAKERS = 16;
 const SILENT = "no i3 server answers over UDP";
 
 /** How WebSockets are opened; {@link Detour.handleOpened} or {@link Detour.handleClosed} follows. One at a time. */
@@ -53,8 +59,10 @@ export interface DetourEnvironment {
   readonly link: DetourLink;
   readonly datapath: Pick<Datapath, "send" | "setDetour" | "takeDetoured">;
   readonly randomBytes: (length: number) => Uint8Array;
-  /** Whom to ask over UDP, and whose answers count: those of the configuration or of a list. Who was only heard of may be anybody. */
+  /** Whom to ask over UDP, and whose answers count: those of the configuration or of a list. Who was only heard of may be anybody, so two must take triggers. */
   readonly servers: () => readonly Locator[];
+  /** To the nearest server, ms, as packets go; Infinity: none answers. */
+  readonly roundTripMs: () => number;
   /** The detour is on now, or off: this host is reached elsewhere. `answered`: the server that has over UDP; null: none. */
   readonly onTurned: (nowMs: number, isOn: boolean, answered: Locator | null) => void;
   readonly log: Log;
@@ -62,11 +70,17 @@ export interface DetourEnvironment {
 
 type State = "udp" | "trying" | "detour" | "lingering";
 
+/** A server that takes triggers of ours by UDP: when it has taken one last, and when it has answered, if it was only heard of. */
+interface Taker {
+  takenMs: number;
+  heardMs: number;
+}
+
 export class Detour {
   readonly counters = { turns: 0, moves: 0, failed: 0, out: 0, in: 0, straight: 0, refused: 0 };
   readonly #env: DetourEnvironment;
   #state: State = "udp";
-  /** An answer over UDP was heard then, or could have been for the first time. */
+  /** An answer over UDP that counts was heard then, or could have been for the first time. */
   #heardMs = Infinity;
   /** When this state began. */
   #sinceMs = 0;
@@ -81,8 +95,12 @@ export class Detour {
   #detouredMs = 0;
   #askMs = Infinity;
   #askEveryMs = ASK_MS;
-  /** On the detour answers over UDP count from then on: they were not enough before. */
+  /** On the detour answers over UDP count from then on: before, none had taken a trigger. */
   #heldUntilMs = -Infinity;
+  /** By {@link sourceKey}, the one that took a trigger longest ago first. */
+  readonly #takers = new Map<string, Taker>();
+  /** When, after the detour was left, a server must have taken a trigger. */
+  #acknowledgeByMs = Infinity;
   /** A server has taken a trigger by UDP since the detour was left. */
   #isAcknowledged = false;
   /** By nonce, the oldest first: who was asked. */
@@ -106,7 +124,7 @@ export class Detour {
   }
 
   /** Whether a PONG, or TRIGGER_OK, has come by the WebSocket: it says nothing of UDP. */
-  isDetoured(nonce: Uint8Array): boolean {
+  cameByTcp(nonce: Uint8Array): boolean {
     return this.#detoured.has(bytesKey(nonce));
   }
 
@@ -127,15 +145,37 @@ export class Detour {
 
   /** A server has answered over UDP what was asked over UDP itself. */
   handleUdp(nowMs: number, from: Locator): void {
-    if (!this.#env.servers().some((server) => sameLocator(server, from))) return;
-    this.#heardMs = nowMs;
-    if (this.isOn && nowMs >= this.#heldUntilMs) this.#leave(nowMs, from);
-    else if (this.#state === "trying") this.#end();
+    const isConfigured = this.#env.servers().some((server) => sameLocator(server, from));
+    if (isConfigured) this.#heardMs = nowMs;
+    else if (!this.#isHeardFromTwo(nowMs, from)) return;
+    if (this.#state === "trying") this.#end();
+    else if (isConfigured && this.isOn && nowMs >= this.#heldUntilMs) this.#leave(nowMs, from);
+  }
+
+  /** Whether this one and another at another address answer now, and have taken triggers by UDP lately: UDP works although those that are configured are silent. */
+  #isHeardFromTwo(nowMs: number, from: Locator): boolean {
+    const leastTakenMs = nowMs - TAKEN_MS;
+    const taker = this.#takers.get(sourceKey(from.address));
+    if (taker === undefined || taker.takenMs < leastTakenMs) return false;
+    taker.heardMs = nowMs;
+    let otherMs = -Infinity;
+    for (const one of this.#takers.values()) {
+      if (one !== taker && one.takenMs >= leastTakenMs) otherMs = Math.max(otherMs, one.heardMs);
+    }
+    if (nowMs - otherMs >= SILENT_MS) return false;
+    this.#heardMs = Math.max(this.#heardMs, otherMs);
+    return true;
   }
 
   /** A server has taken a trigger of ours: by UDP that is more than a PONG, which any router can give that reads the question. */
-  handleTriggerOk(nonce: Uint8Array): void {
-    if (!this.isDetoured(nonce)) this.#isAcknowledged = true;
+  handleTriggerOk(nowMs: number, from: Locator, nonce: Uint8Array): void {
+    if (this.cameByTcp(nonce)) return;
+    this.#isAcknowledged = true;
+    const key = sourceKey(from.address);
+    const heardMs = this.#takers.get(key)?.heardMs ?? -Infinity;
+    this.#takers.delete(key);
+    this.#takers.set(key, { takenMs: nowMs, heardMs });
+    dropOldest(this.#takers, MAX_TAKERS);
   }
 
   /**
@@ -247,16 +287,16 @@ export class Detour {
 
   /** When UDP does not work, while lingering: no server answers by it any more, or none has taken a trigger. */
   get #doubtMs(): number {
-    return (this.#isAcknowledged ? this.#heardMs : this.#sinceMs) + SILENT_MS;
+    return this.#isAcknowledged ? this.#heardMs + SILENT_MS : this.#acknowledgeByMs;
   }
 
-  /** Where UDP answers now and then the WebSocket that is still open is used again, and for twice as long as before no answer ends that. */
+  /** Where UDP answers now and then the WebSocket that is still open is used again, and servers are asked half as often; when none took a trigger no answer counts before. */
   #linger(nowMs: number): void {
     if (nowMs < this.#doubtMs) {
       if (nowMs >= this.#sinceMs + LINGER_MS) this.#end();
     } else if (this.#isOpen) {
       this.#askEveryMs = Math.min(2 * this.#askEveryMs, MAX_ASK_MS);
-      this.#heldUntilMs = nowMs + this.#askEveryMs;
+      if (!this.#isAcknowledged) this.#heldUntilMs = nowMs + this.#askEveryMs;
       this.#turnOn(nowMs, nowMs + SILENT_MS - DEAD_MS, this.#isAcknowledged ? SILENT : "an i3 server answers over UDP, but none has taken a trigger so");
     } else {
       this.#state = "trying";
@@ -306,7 +346,7 @@ export class Detour {
     if (this.#state === "detour") this.#turnOff(nowMs, `the connection to ${name} is lost: ${why}`, null);
     else if (!this.#told.has(this.#index)) {
       this.#told.add(this.#index);
-      this.#env.log("warn", "detour-failed", { server: name, why, remedy: "No i3 server answers over UDP, and this one takes no connection by TCP either; it is tried again. Look whether it has <fallback>, whether this network and its own let that TCP port through, and whether tls-pin is that of its certificate." });
+      this.#env.log("warn", "detour-failed", { server: name, why, remedy: "No i3 server that is configured answers over UDP, and this one takes no connection by TCP either; it is tried again. Look whether it has <fallback>, whether this network and its own let that TCP port through, and whether tls-pin is that of its certificate." });
     }
     if (this.#state !== "trying") {
       this.#state = "trying";
@@ -323,6 +363,7 @@ export class Detour {
   /** UDP works. */
   #leave(nowMs: number, answered: Locator): void {
     this.#isAcknowledged = false;
+    this.#acknowledgeByMs = nowMs + SILENT_MS + ROUND_TRIPS * Math.min(this.#env.roundTripMs(), MAX_ROUND_TRIP_MS);
     this.#turnOff(nowMs, "a server answers over UDP again", answered);
     this.#state = "lingering";
     this.#sinceMs = nowMs;

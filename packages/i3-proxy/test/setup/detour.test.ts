@@ -9,8 +9,9 @@ const S1 = makeLocator(Uint8Array.of(192, 0, 2, 1), 5_610);
 const HERE = Uint8Array.of(10, 1, 0, 2);
 const THERE = Uint8Array.of(10, 2, 0, 2);
 const S2 = makeLocator(Uint8Array.of(192, 0, 2, 2), 5_610);
-/** That is not configured. */
+/** These are not configured. */
 const S3 = makeLocator(Uint8Array.of(192, 0, 2, 3), 5_610);
+const S4 = makeLocator(Uint8Array.of(192, 0, 2, 4), 5_610);
 
 class Bed {
   nowMs = 50_000;
@@ -21,6 +22,7 @@ class Bed {
   readonly taken: Detoured[] = [];
   /** Of the WebSocket. */
   local: Uint8Array | null = HERE;
+  roundTripMs = 0;
   #nonces = 0;
   readonly detour = new Detour({
     link: {
@@ -36,7 +38,7 @@ class Bed {
       },
       setDetour: (isOn) => void this.note(isOn ? "on" : "off"), takeDetoured: (datagrams) => void this.taken.push(...datagrams),
     },
-    randomBytes: (length) => Uint8Array.from({ length }, (_, i) => (i === 0 ? (this.#nonces += 1) : i === 1 ? this.#nonces >> 8 : 0)), servers: () => [S1, S2],
+    randomBytes: (length) => Uint8Array.from({ length }, (_, i) => (i === 0 ? (this.#nonces += 1) : i === 1 ? this.#nonces >> 8 : 0)), servers: () => [S1, S2], roundTripMs: () => this.roundTripMs,
     onTurned: (_, isOn, answered) => void this.note(`turned ${isOn}${answered === null ? "" : ` by ${answered.address.at(-1)}`}`), log: (level, event, { server = "", why }) => void this.note(`${level} ${event} ${server as string} ${why as string}`.replace("  ", " ")),
   });
 
@@ -69,8 +71,8 @@ class Bed {
   }
 
   /** A server takes a trigger, by UDP. */
-  triggerOk(nonce: Uint8Array = new Uint8Array(8).fill(0xcc)): void {
-    this.detour.handleTriggerOk(nonce);
+  triggerOk(nonce: Uint8Array = new Uint8Array(8).fill(0xcc), from = S1): void {
+    this.detour.handleTriggerOk(this.nowMs, from, nonce);
   }
 
   /** On the detour since now. */
@@ -184,6 +186,56 @@ describe("over UDP", () => {
     expect(bed.take()).toEqual(["3000 connect 0", "3999 disconnect"]);
     bed.run(2_999);
     expect(bed.detour.isOn).toBe(false);
+  });
+
+  describe("of servers that were only heard of", () => {
+    /** Each answers each second, and takes a trigger each five. */
+    const live = (forS: number, servers: readonly Locator[], takers = servers): void => {
+      for (let s = 0; s < forS; s += 1) {
+        if (s % 5 === 0) for (const server of takers) bed.triggerOk(undefined, server);
+        for (const server of servers) bed.answer(server);
+        bed.run(1_000);
+      }
+    };
+    beforeEach(() => bed.detour.start(bed.nowMs));
+
+    it("two that take triggers say that UDP works, as long as both answer", () => {
+      live(60, [S3, S4]);
+      expect(bed.take()).toEqual([]);
+      live(3, [S4]);
+      expect(bed.take()).toEqual(["62000 connect 0"]);
+    });
+
+    it("two end a WebSocket that opens", () => {
+      bed.run(3_000);
+      bed.triggerOk(undefined, S3);
+      bed.triggerOk(undefined, S4);
+      for (const server of [S3, S4]) bed.answer(server);
+      expect(bed.take()).toEqual(["3000 connect 0", "3000 disconnect"]);
+    });
+
+    it.each<readonly [string, readonly Locator[], readonly Locator[]]>([
+      ["one alone", [S3], [S3]], ["one at two ports", [S3, makeLocator(S3.address, 53)], [S3, makeLocator(S3.address, 53)]], ["two of which one takes triggers", [S3, S4], [S3]], ["two of which one answers", [S3], [S3, S4]],
+    ])("%s: does not", (_, servers, takers) => {
+      live(4, servers, takers);
+      expect(bed.take()).toEqual(["3000 connect 0"]);
+    });
+
+    it("two that take no trigger any more do not", () => {
+      live(1, [S3, S4]);
+      live(20, [S3, S4], []);
+      expect(bed.take()).toEqual(["15000 connect 0"]);
+    });
+
+    it("two do not end the detour: what they take there goes by TCP", () => {
+      live(1, [S3, S4]);
+      bed.run(3_000);
+      bed.detour.handleOpened(bed.nowMs);
+      bed.run(1_000);
+      expect(bed.detour.isOn).toBe(true);
+      for (const server of [S3, S4, S3]) bed.detour.handleUdp(bed.nowMs, server);
+      expect(bed.detour.isOn).toBe(true);
+    });
   });
 });
 
@@ -318,6 +370,29 @@ describe("on the detour", () => {
     expect(bed.take().map((what) => what.replace(/^\d+ /, ""))).toEqual(["disconnect"]);
   });
 
+  it("after plain silence an answer over UDP counts at once, whoever has asked", () => {
+    bed.live(15_000);
+    bed.pong(bed.asked[0]?.nonce);
+    bed.triggerOk();
+    bed.run(3_000);
+    expect(bed.detour.isOn).toBe(true);
+    bed.detour.handleUdp(bed.nowMs, S2);
+    expect(bed.detour.isOn).toBe(false);
+  });
+
+  it.each([[1_500, 7_500], [Infinity, 9_000]])("at %s ms to a server a trigger has as much longer as three round trips take, and less than the WebSocket stays", (roundTripMs, leastMs) => {
+    bed.live(15_000);
+    bed.roundTripMs = roundTripMs;
+    bed.pong(bed.asked[0]?.nonce);
+    // What is measured over UDP later does not matter.
+    bed.roundTripMs = 0;
+    bed.take();
+    bed.run(leastMs - 1);
+    expect(bed.take()).toEqual([]);
+    bed.run(1);
+    expect(bed.take().map((what) => what.replace(/^\d+ /, ""))).toEqual(["on", "warn detour one:443 an i3 server answers over UDP, but none has taken a trigger so", "turned true"]);
+  });
+
   it("and one that was taken before counts no more", () => {
     bed.live(15_000);
     bed.pong(bed.asked[0]?.nonce);
@@ -373,11 +448,11 @@ describe("on the detour", () => {
     const nonce = (n: number): Uint8Array => Uint8Array.of(0xdd, n, n >> 8, 0, 0, 0, 0, 0);
     const come = (n: number): void => bed.detour.handleDatagram(bed.nowMs, S1, encodeControl({ type: "PONG", timeMs: 0, observed: S2, nodeKey: new Uint8Array(16) }, nonce(n)));
     come(0);
-    expect([bed.detour.isDetoured(nonce(0)), bed.detour.isDetoured(nonce(1))]).toEqual([true, false]);
+    expect([bed.detour.cameByTcp(nonce(0)), bed.detour.cameByTcp(nonce(1))]).toEqual([true, false]);
     for (let n = 1; n < 512; n += 1) come(n);
-    expect(bed.detour.isDetoured(nonce(0))).toBe(true);
+    expect(bed.detour.cameByTcp(nonce(0))).toBe(true);
     come(512);
-    expect([0, 1, 512].map((n) => bed.detour.isDetoured(nonce(n)))).toEqual([false, true, true]);
+    expect([0, 1, 512].map((n) => bed.detour.cameByTcp(nonce(n)))).toEqual([false, true, true]);
   });
 
   it("an answer counts once", () => {
