@@ -116,14 +116,13 @@ export class PortMapping {
     const { renewMs = RENEW_MS } = this.#options;
     const mapped = await this.#open(asking);
     if (end.signal.aborted) return;
-    if (mapped !== "failed") this.#mapped(asking, mapped);
-    else if (!asking.isMapped) this.#mapped(asking, null);
+    if (mapped !== null || !asking.isMapped) this.#mapped(asking, mapped);
     const againMs = asking.hasBeenMapped ? Math.min(renewMs, asking.lifeMs / 2) : RETRY_MS;
     asking.timer = setTimeout(() => this.#askInTurn(asking), againMs);
     asking.timer.unref();
   }
 
-  /** Tells it, until its life ends at the latest: questions that fail meanwhile say nothing of it. */
+  /** Tells it until its life ends. */
   #mapped(asking: Asking, mapped: Checked | null): void {
     const { onMapped, log } = this.#options;
     const { key, gateway } = asking.place;
@@ -141,8 +140,11 @@ export class PortMapping {
     onMapped(key, mapped?.locator ?? null);
   }
 
-  /** Null: no router does, or its answer is of no use. "failed": its thread has not answered. */
-  async #open(asking: Asking): Promise<Checked | null | "failed"> {
+  /**
+   * Null: no router does, its answer is of no use, or its thread has none. What was opened before stays so then, for all we know: a lost datagram or a forged one tells as much.
+   * It is still told, and to be closed.
+   */
+  async #open(asking: Asking): Promise<Checked | null> {
     const { place, end } = asking;
     const { port, program } = this.#options;
     this.#asked += 1;
@@ -150,26 +152,27 @@ export class PortMapping {
     try {
       said = await inThread(questionOf("open", asking, port), ASK_MS, end.signal, program);
     } catch (error) {
-      // What is open stays so, for all we know: it is still to be closed.
       if (end.signal.aborted) return null;
       this.#failed += 1;
       this.#tell(place, error instanceof Error ? error.message : String(error));
-      return "failed";
-    }
-    if (said === null) {
-      asking.opened = null;
       return null;
     }
+    if (said === null) return null;
     const answer = checked(said, place);
     if (answer === null) {
       this.#refused += 1;
       this.#tell(place, "malformed answer");
       return null;
     }
-    asking.opened = answer.opened;
-    if (this.#isUseful(place, answer.locator.address)) return answer;
+    if (this.#isUseful(place, answer.locator.address)) {
+      asking.opened = answer.opened;
+      return answer;
+    }
     this.#refused += 1;
     this.#tell(place, `at ${locatorText(answer.locator)}, where peers cannot reach it`);
+    // Routers keep one mapping of our port: to close this one would close the one that is told.
+    if (asking.isMapped) return null;
+    asking.opened = answer.opened;
     await this.#shut(asking);
     return null;
   }

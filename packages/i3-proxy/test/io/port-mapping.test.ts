@@ -2,6 +2,8 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { createServer, type Server } from "node:http";
 import { EventEmitter, once } from "node:events";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { BroadcastChannel, type Worker } from "node:worker_threads";
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
@@ -164,45 +166,73 @@ describe("what was opened, as its router said for one second", () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
   afterEach(() => void vi.useRealTimers());
 
-  /** The first question is answered; `then` is what later threads run. */
+  /** The first question is answered; `then` is what the threads of later ones run. `closed`: what the threads were asked to close. */
   async function opened(then: string) {
     const told: (string | null)[] = [];
     const events = new EventEmitter();
+    const closing = new BroadcastChannel("closing");
+    closers.push(() => closing.close());
+    const closed = new Promise<unknown>((resolve) => (closing.onmessage = (event) => resolve((event as MessageEvent).data)));
     const mapping = new PortMapping({
-      port: PORT, program: thread(`import { workerData } from "node:worker_threads"; if (workerData.opened === null) parentPort.postMessage(${JSON.stringify(GOOD)}); else { ${then} }`),
+      port: PORT,
+      program: thread(`import { workerData } from "node:worker_threads";
+        if (workerData.kind === "close") { new BroadcastChannel("closing").postMessage(workerData.opened); parentPort.postMessage(null); }
+        else if (workerData.opened === null) parentPort.postMessage(${JSON.stringify(GOOD)});
+        else { ${then} }`),
       onMapped: (_key, locator) => {
         told.push(locator === null ? null : locatorText(locator));
         events.emit("told");
       },
-      log: (_level, event) => void events.emit(event),
+      log: () => undefined,
     });
     closers.push(() => mapping.close());
     const first = once(events, "told");
     mapping.setPlaces([place]);
     await first;
-    return { told, mapping, events };
+    return { told, mapping, closed };
   }
 
-  it("is asked for anew after 150 s, and stays told when that fails, until five minutes are over", async () => {
-    const { told, mapping, events } = await opened("throw new Error('x')");
-    const failed = once(events, "port-mapping-failed");
+  /** The question that is asked `forMs` from now, and what its answer does. */
+  async function nextQuestion(forMs: number): Promise<void> {
+    const started = once(process, "worker");
+    await vi.advanceTimersByTimeAsync(forMs);
+    const [worker] = (await started) as [Worker];
+    await new Promise((resolve) => worker.once("exit", resolve));
+    await nextTurn();
+  }
+
+  it("is asked for anew after 150 s", async () => {
+    const { mapping } = await opened("");
     await vi.advanceTimersByTimeAsync(149_999);
-    expect([mapping.counters.asked, told]).toEqual([1, ["9.9.9.9:1"]]);
+    expect(mapping.counters.asked).toBe(1);
     await vi.advanceTimersByTimeAsync(1);
     expect(mapping.counters.asked).toBe(2);
-    await failed;
-    await vi.advanceTimersByTimeAsync(149_999);
-    expect([mapping.counters.failed, told]).toEqual([1, ["9.9.9.9:1"]]);
-    await vi.advanceTimersByTimeAsync(1);
-    expect(told).toEqual(["9.9.9.9:1", null]);
   });
 
-  it("is told no more when the router opens nothing now", async () => {
-    const { told, events } = await opened("parentPort.postMessage(null)");
-    const over = once(events, "told");
-    await vi.advanceTimersByTimeAsync(150_000);
-    await over;
-    expect(told).toEqual(["9.9.9.9:1", null]);
+  const says = (answer: unknown): string => `parentPort.postMessage(${JSON.stringify(answer)})`;
+  describe.for<[string, string, { readonly failed: number; readonly refused: number }]>([
+    ["its thread fails", "throw new Error('x')", { failed: 1, refused: 0 }],
+    ["nobody answers, or the router says no", says(null), { failed: 0, refused: 0 }],
+    ["the answer is malformed", says({ ...GOOD, lifeS: 0 }), { failed: 0, refused: 1 }],
+    ["the address is of no use", says({ ...GOOD, externalHost: "10.1.2.3" }), { failed: 0, refused: 1 }],
+  ])("when %s", ([, then, counters]) => {
+    it("stays told until five minutes are over", async () => {
+      const { told, mapping } = await opened(then);
+      await nextQuestion(150_000);
+      expect(mapping.counters).toEqual({ asked: 2, ...counters });
+      await vi.advanceTimersByTimeAsync(149_999);
+      expect(told).toEqual(["9.9.9.9:1"]);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(told).toEqual(["9.9.9.9:1", null]);
+    });
+
+    it("is closed at the end, and not before", async () => {
+      const { mapping, closed } = await opened(then);
+      await nextQuestion(150_000);
+      expect(await Promise.race([closed, nextTurn()])).toBeUndefined();
+      await mapping.close();
+      expect(await closed).toEqual(GOOD.opened);
+    });
   });
 });
 
