@@ -13,6 +13,17 @@ describe("a row", () => {
   it("of which nothing is wanted is good when there is nothing, and bad otherwise", () => {
     expect([lost([0]).ratios["limit"], lost([3]).ratios["limit"]]).toEqual([1, 0]);
   });
+
+  it.each([["lower", [0, 0, 3, 0, 0], 3], ["higher", [9, 9, 2, 9, 9], 2]] as const)("of which each run counts is as good as its worst, where %s is better", (better, runs, ours) => {
+    const [least, row] = [{ lower: 0, higher: 5 }[better], { name: "x", unit: "", better, runs, limits: { limit: 1 }, isRequired: true }];
+    expect(makeRow({ ...row, judged: "worst", baselines: { limit: least } }).ours).toBe(ours);
+    expect(missedRows([makeRow({ ...row, judged: "worst", baselines: { limit: least } })])).toEqual(["x"]);
+    expect(missedRows([makeRow({ ...row, baselines: { limit: least } })])).toEqual([]);
+  });
+
+  it("of which each run counts, and there is none, was not measured", () => {
+    expect(makeRow({ name: "x", unit: "", better: "lower", judged: "worst", runs: [], baselines: {} }).ours).toBeNaN();
+  });
 });
 
 describe("conditions of a run", () => {

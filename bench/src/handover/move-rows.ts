@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import type { NetNode } from "@i3/netns";
 
-import { makeRow, median, type Row } from "../report.js";
+import { makeRow, median, worst, type Row } from "../report.js";
 import { pings } from "../handshake/first-answer-rows.js";
 import { openBed, type Bed } from "./bed.js";
 import { MOVES, type Figure, type Move, type Wanted } from "./moves.js";
@@ -113,9 +113,10 @@ function rowOf({ name: move }: Move, { name, figure, directions, atMost }: Wante
   const of = (subject: SubjectName, what: keyof Figures): readonly number[] => (measured.get(subject)?.runs ?? []).map((run) => ofRun(run, what));
   const others = [...measured.keys()].filter((subject) => subject !== "ours");
   const plainMs = measured.get("ours")?.roundTripMs ?? NaN;
+  const isLost = figure === "lost";
   const row = makeRow({
-    name: `${move}, ${pathMs} ms: ${name}`, unit: figure === "lost" ? "" : "ms", better: "lower", runs: of("ours", figure),
-    baselines: { limit: atMost(plainMs), ...Object.fromEntries(others.map((subject) => [subject, median(of(subject, figure))])) }, limits: { limit: 1 },
+    name: `${move}, ${pathMs} ms: ${name}`, unit: isLost ? "" : "ms", better: "lower", ...(isLost && { judged: "worst" as const }), runs: of("ours", figure),
+    baselines: { limit: atMost(plainMs), ...Object.fromEntries(others.map((subject) => [subject, isLost ? worst(of(subject, figure), "lower") : median(of(subject, figure))])) }, limits: { limit: 1 },
   });
   const beside = (what: keyof Figures): Readonly<Record<string, number>> => Object.fromEntries([...measured.keys()].map((subject) => [subject, median(of(subject, what))]));
   const plainGaps = Object.fromEntries([...measured].map(([subject, { runs }]) => [subject, median(runs.map(({ plainGap }) => plainGap))]));

@@ -7,7 +7,7 @@ import { INTERVAL_MS, type Direction } from "./probe.js";
 import type { OurSubject, Subject } from "./subject.js";
 import { succeed } from "../tunnel/bed.js";
 
-/** `gap`: the longest time without an arrival. `own`: the same without what is the machine's. `after`: from the end of {@link Move.act} to the first arrival after it. `behind`: the longest time without an arrival from then on. */
+/** `gap`: the longest time without an arrival. `own`: the same without what is the machine's. `after`: from the end of {@link Move.act} to the first arrival after it. `behind`: the longest time without an arrival from then on. `lost` is judged by the worst run, all others by the median. */
 export type Figure = "gap" | "own" | "after" | "behind" | "lost";
 
 export interface Wanted {
@@ -89,7 +89,7 @@ export const MOVES: readonly Move[] = [
       await mover.setInterface("eth1", { up: false });
     },
     wanted: [
-      { name: "packets lost", figure: "lost", directions: BOTH, atMost: () => 0 },
+      { name: "packets lost, worst run", figure: "lost", directions: BOTH, atMost: () => 0 },
       { name: "longest gap", figure: "own", directions: BOTH, atMost: () => 2 * INTERVAL_MS },
     ],
   },
