@@ -62,7 +62,7 @@ export async function startOurs({ mover, desk, servers }: Bed, { mayGoStraight }
     name: "ours", ring, proxies, deskAddress: proxies.desk.hit, moverAddress: proxies.mover.hit,
     settle: async () => {
       if (!mayGoStraight) return void (await sleep(STEADY_MS));
-      // What the move before has left behind: of an association with many lines the log has one in 10 s only.
+      // What the move before has left behind: of a peer with many lines the log has one in 10 s only.
       await sleep(STEADY_MS);
       for (const startMs = Date.now(); Date.now() < startMs + SETTLE_MS; await sleep(LOOK_MS)) {
         const last = both.map((proxy) => pathEvents(proxy).at(-1));

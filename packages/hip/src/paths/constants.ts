@@ -58,7 +58,7 @@ export const MTU_TRIES = 3;
 export const MTU_RAISE_MS = 600_000;
 /** How long an answer to a probe is awaited: three that are lost after one that is due show a hole within 2 s. */
 export const MTU_PATIENCE = { roundTrips: 2, addMs: 100, atLeastMs: 150, atMostMs: 1_000 } as const;
-/** What is known is asked for again when so much was sent since the last answer, and not more often: at most a sixth is added. */
+/** What is known is asked for again when so much was sent since the last answer, and not more often: less than a fifth is added (1,476 bytes). */
 export const MTU_AGAIN_BYTES = 8_192;
 export const MTU_AGAIN_MS = 500;
 
