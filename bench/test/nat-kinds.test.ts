@@ -39,6 +39,8 @@ describe("the plan of the suite", () => {
   it("takes kinds by their names, and all of what is not named", () => {
     expect(makePlan({ quick: false, only: "two-levels,ei/apd,apd/apd" })).toMatchObject({ rows: new Set(["two-levels"]), kinds: [{ mapping: "ei", filtering: "apd" }, { mapping: "apd", filtering: "apd" }] });
     expect([...makePlan({ quick: true, only: "none" }).rows]).toEqual(["one-level", "two-levels", "two-families"]);
+    expect(makePlan({ quick: true, only: "ad/ad" }).kinds).toEqual([{ mapping: "ad", filtering: "ad" }]);
+    expect(makePlan({ quick: true, only: undefined }).kinds).toHaveLength(5);
     expect(makePlan({ quick: false, only: undefined }).kinds).toHaveLength(KINDS.length);
     expect(() => makePlan({ quick: false, only: "ei" })).toThrow(RangeError);
   });

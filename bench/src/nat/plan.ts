@@ -13,14 +13,14 @@ export interface Plan {
 /** Those that show most: open, endpoint-independent with each filtering, and symmetric. */
 const QUICK: readonly (readonly [By, By] | null)[] = [null, ["ei", "ei"], ["ei", "ad"], ["ei", "apd"], ["apd", "apd"]];
 
-/** `only`: names of {@link ROWS} and {@link KINDS} with commas between; undefined, or none of either: all of them. Throws RangeError for another name. */
+/** `quick`: kinds that show most, where `only` names none. `only`: names of {@link ROWS} and {@link KINDS} with commas between; undefined, or none of either: all of them. Throws RangeError for another name. */
 export function makePlan({ quick, only }: { readonly quick: boolean; readonly only: string | undefined }): Plan {
   const quickNames = QUICK.map((pair) => kindName(pair === null ? null : { mapping: pair[0], filtering: pair[1] }));
   const wanted = wantedRows<string>([...ROWS, ...KINDS.map(kindName)], only);
   const rows = ROWS.filter((row) => wanted.has(row));
   const chosen = KINDS.filter((kind) => wanted.has(kindName(kind)));
-  const kinds = chosen.length > 0 ? chosen : KINDS;
-  return { rows: new Set(rows.length > 0 ? rows : ROWS), kinds: quick ? kinds.filter((kind) => quickNames.includes(kindName(kind))) : kinds };
+  const kinds = chosen.length > 0 ? chosen : KINDS.filter((kind) => !quick || quickNames.includes(kindName(kind)));
+  return { rows: new Set(rows.length > 0 ? rows : ROWS), kinds };
 }
 
 /** What is going on, for people who wait. */

@@ -29,9 +29,9 @@ export interface CarriersOptions extends TopologyOptions {
 
 export interface UplinksOptions extends TopologyOptions {
   /** In place of a router before each uplink. @default none */
-  readonly wifi?: NatOptions;
-  readonly lte?: NatOptions;
-  readonly dsl?: NatOptions;
+  readonly wifi?: NatKind | NatOptions;
+  readonly lte?: NatKind | NatOptions;
+  readonly dsl?: NatKind | NatOptions;
   /** Of core to wifi, lte and dsl. @default { delayMs: 5 } */
   readonly wan?: WanOptions;
 }
@@ -46,7 +46,8 @@ function addServers(topology: Topology, core: Router): readonly Host[] {
   });
 }
 
-const natOptions = (given: NatKind | NatOptions | undefined): NatOptions => (typeof given === "object" ? given : { kind: given ?? "port-restricted" });
+/** People type these: a name is a kind. */
+const natOptions = (given: NatKind | NatOptions = "port-restricted"): NatOptions => (typeof given === "object" ? given : { kind: given });
 const wanOf = (wan: WanOptions | undefined): { readonly wan?: WanOptions } => (wan === undefined ? {} : { wan });
 
 async function carriers({ carrier, home, wan, ...options }: CarriersOptions): Promise<Topology> {
@@ -74,7 +75,7 @@ async function uplinks({ wifi, lte, dsl, wan = { delayMs: 5 }, ...options }: Upl
   addServers(topology, core);
   const [mover, desk] = [topology.host("mover"), topology.host("desk")];
   for (const [i, { name, nat, host }] of [{ name: "wifi", nat: wifi, host: mover }, { name: "lte", nat: lte, host: mover }, { name: "dsl", nat: dsl, host: desk }].entries()) {
-    const gateway = nat === undefined ? topology.router(name) : topology.nat(name, nat);
+    const gateway = nat === undefined ? topology.router(name) : topology.nat(name, natOptions(nat));
     topology.link(core, gateway, { subnet: `203.0.113.${4 * i}/30`, wan });
     topology.lan(`${name}-lan`, { subnet: `198.51.${100 + i}.0/24`, gateway, members: [host] });
   }

@@ -47,6 +47,7 @@ test("a name that there is not is refused", async () => {
 test.each([
   ["standard", { nat9: "symmetric" }, /standard has no option "nat9"; there are: servers, nat1/],
   ["uplinks", { nat1: "symmetric" }, /uplinks has no option "nat1"/],
+  ["uplinks", { wifi: "symetric" }, /symetric is none of/],
   ["standard", { nat1: { egres: "no-udp" } }, /nat1 has no option "egres"/],
   ["standard", { nat1: { egress: "tcp443" } }, /egress tcp443 is none of all, no-udp, tcp-443/],
   ["carriers", { carrier: null }, /carrier: expected names and values/],
