@@ -18,8 +18,8 @@ export function makePlan({ quick, only }: { readonly quick: boolean; readonly on
   const quickNames = QUICK.map((pair) => kindName(pair === null ? null : { mapping: pair[0], filtering: pair[1] }));
   const wanted = wantedRows<string>([...ROWS, ...KINDS.map(kindName)], only);
   const rows = ROWS.filter((row) => wanted.has(row));
-  const chosen = KINDS.filter((kind) => wanted.has(kindName(kind)));
-  const kinds = chosen.length > 0 ? chosen : KINDS.filter((kind) => !quick || quickNames.includes(kindName(kind)));
+  const named = only === undefined ? [] : KINDS.filter((kind) => wanted.has(kindName(kind)));
+  const kinds = named.length > 0 ? named : KINDS.filter((kind) => !quick || quickNames.includes(kindName(kind)));
   return { rows: new Set(rows.length > 0 ? rows : ROWS), kinds };
 }
 
