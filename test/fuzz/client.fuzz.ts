@@ -206,8 +206,8 @@ class Scene {
       case "CHECKED": return { type, spi: random.below(2 ** 32), observed: this.locator() };
       case "FIND": return { type, from, ringKey: key };
       case "FOUND": return { type, from, final: random.below(2) === 0, node };
-      case "ROUTE": return { type, from, ringKey: key, asker: node, last: false, hops: random.below(60) };
-      case "ROUTED": return { type, from, hops: random.below(60) };
+      case "ROUTE": return { type, from, ringKey: key, asker: node, last: false, hops: random.below(60), credential: random.bytes(153) };
+      case "ROUTED": return { type, from, hops: random.below(60), credential: null };
       case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from };
       case "STATE_IS": return { type, from, pending: false, predecessor: null, successors: [node] };
       case "LEAVING": return { type, from, predecessor: null, successors: [node] };

@@ -61,8 +61,10 @@ class World {
   readonly net: ChannelNet;
   readonly honest: ChannelNode[];
   readonly bad: ChannelNode;
-  /** Unique keys of honest FINDs, by who sent which to whom. */
+  /** Unique keys of honest FINDs and ROUTEs, by who sent which to whom. */
   readonly said = new Map<string, { readonly from: ChannelNode; readonly to: ChannelNode }>();
+  /** ROUTED that were sent to each; none is heard twice. */
+  readonly answers = new Map<ChannelNode, number>();
   readonly #heard = new Map<ChannelNode, number>();
   readonly #once = new Set<string>();
 
@@ -71,6 +73,19 @@ class World {
     this.honest = [this.net.add(), this.net.add(), this.net.add()];
     this.bad = this.net.add();
     this.net.passes = () => this.random.below(10) > 0;
+  }
+
+  /** One asks through a second, and a third answers, whom it may never have met. */
+  answerTo(asker: ChannelNode): void {
+    const [friend, owner] = this.honest.filter((node) => node !== asker) as [ChannelNode, ChannelNode];
+    const nonce = this.net.bytes(8);
+    const ringKey = this.net.bytes(16);
+    const credential = asker.membership.credential.bytes;
+    this.said.set(toHex(ringKey), { from: asker, to: friend });
+    asker.channel.send(this.net.nowMs, friend.locator, friend.node.key, nonce, { type: "ROUTE", from: asker.node, ringKey, asker: asker.node, last: false, hops: 1, credential }, Infinity);
+    const sent = { type: "ROUTED", from: owner.node, hops: 1, credential: null } as const;
+    owner.channel.send(this.net.nowMs, asker.locator, asker.node.key, nonce, sent, Infinity, credential);
+    this.answers.set(asker, (this.answers.get(asker) ?? 0) + 1);
   }
 
   say(from: ChannelNode, to: ChannelNode): string {
@@ -84,7 +99,7 @@ class World {
     const { random, net } = this;
     const target = random.pick(this.honest);
     const seen = net.wire.length === 0 ? null : random.pick(net.wire.slice(-400));
-    switch (random.below(12)) {
+    switch (random.below(14)) {
       case 0: case 1: case 2: this.say(target, random.pick(this.honest.filter((node) => node !== target))); break;
       case 3: net.run(random.below(400)); break;
       case 4: if (seen !== null) this.attack(target, seen.bytes); break;
@@ -93,6 +108,7 @@ class World {
       case 8: this.attack(target, Uint8Array.from([0x19, random.pick(Object.values(CONTROL_TYPES)), random.below(2), 0, 0, random.below(60), 0, 0, ...random.bytes(random.below(300))])); break;
       case 9: this.bad.send(target, random.pick([{ type: "NOTIFY", from: random.pick(this.honest).node }, { type: "LEAVING", from: this.bad.node, predecessor: null, successors: [] }])); break;
       case 10: if (seen !== null) this.attack(target, encodeControl({ type: "HELLO_AGAIN", counter: random.below(20) }, seen.bytes.slice(8, 16))); break;
+      case 11: case 12: this.answerTo(target); break;
       default:
         if (random.below(6) > 0) break;
         target.clockErrorMs = random.pick([0, -net.nowMs, -86_400_000, 86_400_000, random.below(10_000) - 5_000]);
@@ -121,7 +137,8 @@ class World {
       for (const message of node.heard.slice(this.#heard.get(node) ?? 0)) {
         const speaker = this.net.nodes.find(({ node: { key } }) => sameBytes(key, message.from.key));
         if (speaker === this.bad) continue;
-        if (message.type !== "FIND") throw new Error(`${message.type} that nobody said`);
+        if (message.type === "ROUTED" && this.#mayHearAnswer(node)) continue;
+        if (message.type !== "FIND" && message.type !== "ROUTE") throw new Error(`${message.type} that nobody said`);
         const key = toHex(message.ringKey);
         expect(this.said.get(key)).toEqual({ from: speaker, to: node });
         expect(this.#once.has(key), "heard twice").toBe(false);
@@ -129,6 +146,13 @@ class World {
       }
       this.#heard.set(node, node.heard.length);
     }
+  }
+
+  /** Fewer than were sent to it. */
+  #mayHearAnswer(node: ChannelNode): boolean {
+    const left = this.answers.get(node) ?? 0;
+    this.answers.set(node, left - 1);
+    return left > 0;
   }
 
   /** Once the attack is over everybody hears everybody within what chord gives a request, and a second for the last HELLO_AGAIN. */

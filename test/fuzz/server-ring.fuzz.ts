@@ -82,6 +82,11 @@ class World {
     return this.random() < 0.5 ? this.pick(this.peers).node : { key: this.key(), locator: this.pick(this.locators) };
   }
 
+  /** A credential that is not signed, or of a peer, or none. */
+  shown(): Uint8Array | null {
+    return this.pick([null, this.bytes(153), this.pick(this.peers).credential]);
+  }
+
   ofMember(from: RingNode): ControlMessage {
     const predecessor = this.random() < 0.3 ? null : this.node();
     const successors = Array.from({ length: this.below(9) }, () => this.node());
@@ -92,8 +97,8 @@ class World {
       case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from };
       case "STATE_IS": return { type, from, pending: this.random() < 0.2, predecessor, successors };
       case "LEAVING": return { type, from, predecessor, successors };
-      case "ROUTE": return { type, from, ringKey: this.key(), asker: this.node(), last: this.random() < 0.5, hops: this.below(50) };
-      case "ROUTED": return { type, from, hops: 3 };
+      case "ROUTE": return { type, from, ringKey: this.key(), asker: this.node(), last: this.random() < 0.5, hops: this.below(50), credential: this.shown() };
+      case "ROUTED": return { type, from, hops: 3, credential: this.shown() };
     }
   }
 

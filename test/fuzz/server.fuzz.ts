@@ -55,6 +55,10 @@ class World {
     return values[this.below(values.length)] as T;
   }
 
+  shown(): Uint8Array | null {
+    return this.pick([null, this.bytes(153), admitServer(RING_AUTHORITY, this.bytes).credential.bytes, this.pick(this.peers).credential]);
+  }
+
   node(): RingNode {
     return this.random() < 0.1 ? this.bench.self : this.pick(this.peers).node;
   }
@@ -97,12 +101,12 @@ class World {
       case "CHECKED": return { type, spi: this.below(2 ** 32), observed: THIEF };
       case "FIND": return { type, from, ringKey };
       case "FOUND": return { type, from, final: this.random() < 0.5, node };
-      case "ROUTE": return { type, from, ringKey, asker: this.random() < 0.5 ? from : node, last: this.random() < 0.5, hops: this.below(60) };
-      case "ROUTED": return { type, from, hops: this.below(60) };
+      case "ROUTE": return { type, from, ringKey, asker: this.random() < 0.5 ? from : node, last: this.random() < 0.5, hops: this.below(60), credential: this.shown() };
+      case "ROUTED": return { type, from, hops: this.below(60), credential: this.shown() };
       case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from };
       case "STATE_IS": return { type, from, pending: this.random() < 0.2, predecessor, successors };
       case "LEAVING": return { type, from, predecessor, successors };
-      case "HELLO": case "HELLO_YES": return { type, credential: this.random() < 0.5 ? admitServer(RING_AUTHORITY, this.bytes).credential.bytes : this.bytes(153) };
+      case "HELLO": case "HELLO_YES": return { type, credential: this.shown() ?? this.bytes(153) };
       case "HELLO_AGAIN": return { type, counter: this.below(20) };
       case "RECORD_PUT": return { type, flags: this.below(3), cookie: this.recordCookie(), record: this.record() };
       case "RECORD_GET": return { type, flags: this.below(3), ringKey: this.random() < 0.5 ? RECORD_KEY : ringKey };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { makeLocator, type RingNode } from "@i3/common";
+import { CREDENTIAL_BYTES, makeLocator, type RingNode } from "@i3/common";
 
 import { Chord, type ChordOutput, type RingMessage } from "../src/chord/chord.js";
 import { MAX_HOPS, ROUTE_ATTEMPTS, ROUTE_MS } from "../src/chord/constants.js";
@@ -11,6 +11,7 @@ const NONCE: Uint8Array = new Uint8Array(8).fill(3);
 const node = (byte: number): RingNode => ({ key: new Uint8Array(16).fill(byte), locator: makeLocator(Uint8Array.of(10, 9, 0, byte), 4_000) });
 const keyAt = (byte: number): Uint8Array => new Uint8Array(16).fill(byte);
 const ASKER = node(0xee);
+const CREDENTIAL: Uint8Array = new Uint8Array(CREDENTIAL_BYTES).fill(5);
 
 /** Node 50 of a ring 10 – 20 – … – 90: knows those after it up to 90, and its predecessor 40. */
 function member(): { readonly chord: Chord; readonly say: (message: RingMessage, nonce?: Uint8Array) => readonly ChordOutput[]; readonly drain: () => readonly ChordOutput[] } {
@@ -35,10 +36,10 @@ function member(): { readonly chord: Chord; readonly say: (message: RingMessage,
 const sends = (outputs: readonly ChordOutput[]): readonly Extract<ChordOutput, { kind: "send" }>[] => outputs.flatMap((output) => (output.kind === "send" ? [output] : []));
 
 describe("a question that is passed on", () => {
-  const ask = (key: number, fields: Partial<Extract<RingMessage, { type: "ROUTE" }>> = {}): RingMessage => ({ type: "ROUTE", from: node(40), ringKey: keyAt(key), asker: ASKER, last: false, hops: 3, ...fields });
+  const ask = (key: number, fields: Partial<Extract<RingMessage, { type: "ROUTE" }>> = {}): RingMessage => ({ type: "ROUTE", from: node(40), ringKey: keyAt(key), asker: ASKER, last: false, hops: 3, credential: CREDENTIAL, ...fields });
 
   it("is answered to the asker by the node that is responsible, with its nonce", () => {
-    const expected = { kind: "send", to: ASKER.locator, toKey: ASKER.key, nonce: NONCE, message: { type: "ROUTED", from: node(50), hops: 3 } };
+    const expected = { kind: "send", to: ASKER.locator, toKey: ASKER.key, nonce: NONCE, message: { type: "ROUTED", from: node(50), hops: 3, credential: null }, shown: CREDENTIAL };
     expect(member().say(ask(50))).toEqual([expected]);
     expect(member().say(ask(41, { last: true }))).toEqual([expected]);
   });
@@ -46,7 +47,7 @@ describe("a question that is passed on", () => {
   it.each([
     [55, 60, true], [60, 60, true], [61, 70, true], [90, 90, true], [95, 90, false], [39, 90, false],
   ])("for key %d goes from 50 to %d, as the last: %s", (key, to, last) => {
-    expect(sends(member().say(ask(key)))).toMatchObject([{ toKey: keyAt(to), nonce: NONCE, message: { type: "ROUTE", from: node(50), asker: ASKER, ringKey: keyAt(key), last, hops: 4 } }]);
+    expect(sends(member().say(ask(key)))).toMatchObject([{ toKey: keyAt(to), nonce: NONCE, message: { type: "ROUTE", from: node(50), asker: ASKER, ringKey: keyAt(key), last, hops: 4, credential: CREDENTIAL } }]);
   });
 
   it("that was to end here goes back to the predecessor, which has come between", () => {
@@ -78,18 +79,18 @@ describe("the asker", () => {
   it("takes the answer of the responsible node, whoever that is, once", () => {
     const { say, question, id } = asked(95);
     expect(question).toMatchObject({ toKey: keyAt(90), message: { hops: 1, asker: node(50) } });
-    expect(found(say({ type: "ROUTED", from: node(97), hops: 4 }, question.nonce))).toEqual({ kind: "found", id, key: keyAt(95), node: node(97), hops: 4 });
-    expect(say({ type: "ROUTED", from: node(98), hops: 4 }, question.nonce)).toEqual([]);
+    expect(found(say({ type: "ROUTED", from: node(97), hops: 4, credential: null }, question.nonce))).toEqual({ kind: "found", id, key: keyAt(95), node: node(97), hops: 4 });
+    expect(say({ type: "ROUTED", from: node(98), hops: 4, credential: null }, question.nonce)).toEqual([]);
   });
 
   it("takes none with another nonce, of a node before the key, or to another question", () => {
     const { say, question, chord, drain } = asked(95);
-    expect(say({ type: "ROUTED", from: node(97), hops: 4 }, NONCE)).toEqual([]);
-    expect(say({ type: "ROUTED", from: node(94), hops: 4 }, question.nonce)).toEqual([]);
+    expect(say({ type: "ROUTED", from: node(97), hops: 4, credential: null }, NONCE)).toEqual([]);
+    expect(say({ type: "ROUTED", from: node(94), hops: 4, credential: null }, question.nonce)).toEqual([]);
     chord.handleTimer(600); // By when it was passed on again.
     const state = sends(drain()).find(({ message }) => message.type === "STATE");
-    expect(say({ type: "ROUTED", from: node(97), hops: 4 }, state?.nonce ?? NONCE)).toEqual([]);
-    expect(found(say({ type: "ROUTED", from: node(97), hops: 4 }, question.nonce))).toBeDefined();
+    expect(say({ type: "ROUTED", from: node(97), hops: 4, credential: null }, state?.nonce ?? NONCE)).toEqual([]);
+    expect(found(say({ type: "ROUTED", from: node(97), hops: 4, credential: null }, question.nonce))).toBeDefined();
   });
 
   it("passes it on again when no answer comes, by other nodes, and takes an answer by any of them", () => {
@@ -101,7 +102,7 @@ describe("the asker", () => {
     };
     expect(again(ROUTE_MS)).toMatchObject([{ nonce: question.nonce, toKey: keyAt(80), message: { last: false } }]);
     expect(again(2 * ROUTE_MS)).toMatchObject([{ nonce: question.nonce, toKey: keyAt(70), message: { last: false } }]);
-    expect(found(say({ type: "ROUTED", from: node(90), hops: 1 }, question.nonce))).toEqual({ kind: "found", id, key: keyAt(85), node: node(90), hops: 1 });
+    expect(found(say({ type: "ROUTED", from: node(90), hops: 1, credential: null }, question.nonce))).toEqual({ kind: "found", id, key: keyAt(85), node: node(90), hops: 1 });
   });
 
   it("asks by itself when no answer comes, and who is named has to confirm it", () => {

@@ -23,12 +23,15 @@ export function memberWhere(holds: (nodeKey: Uint8Array) => boolean): RingMember
 
 export class RingPeer {
   readonly node: RingNode;
+  /** 153 bytes. */
+  readonly credential: Uint8Array;
   readonly counters = new ServerCounters();
   readonly #channel: Channel;
   #out: Uint8Array[] = [];
 
   constructor(locator: Locator, membership = anyMember(), wallMs = PEER_WALL_MS) {
     this.node = { key: membership.credential.nodeKey, locator };
+    this.credential = membership.credential.bytes;
     const transmit = (_to: Locator, bytes: Uint8Array): void => void this.#out.push(bytes);
     this.#channel = new Channel({ membership, random, wallMs: (nowMs) => wallMs + nowMs, counters: this.counters, log: () => undefined, transmit });
     this.#channel.start(0);

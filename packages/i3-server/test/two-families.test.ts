@@ -83,7 +83,7 @@ class World {
     for (const answer of sent) this.pump(this.bench.sendBytes(answer, this.peer.node.locator));
     const from = this.#sender();
     if (message?.type === "FIND") this.say({ type: "FOUND", from, final: true, node: this.peer.node }, nonce);
-    if (message?.type === "ROUTE") this.say({ type: "ROUTED", from, hops: 1 }, nonce);
+    if (message?.type === "ROUTE") this.say({ type: "ROUTED", from, hops: 1, credential: null }, nonce);
     if (message?.type === "STATE") this.say({ type: "STATE_IS", from, pending: false, predecessor: this.bench.self, successors: [this.bench.self] }, nonce);
     if (message?.type === "ALIVE") this.say({ type: "ALIVE_YES", from }, nonce);
   }

@@ -130,10 +130,10 @@ export type ControlMessage =
   | { readonly type: "ALIVE"; readonly from: RingSender }
   | { readonly type: "ALIVE_YES"; readonly from: RingSender }
   | { readonly type: "LEAVING"; readonly from: RingSender; readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] }
-  /** `asker`: who gets the answer; `last`: the sender takes the receiver for responsible; `hops`: servers that were asked, the receiver among them. */
-  | { readonly type: "ROUTE"; readonly from: RingSender; readonly ringKey: Uint8Array; readonly asker: RingNode; readonly last: boolean; readonly hops: number }
-  /** `from` is responsible for the key. */
-  | { readonly type: "ROUTED"; readonly from: RingSender; readonly hops: number }
+  /** `asker`: who gets the answer; `last`: the sender takes the receiver for responsible; `hops`: servers that were asked, the receiver among them; `credential`: the asker's, 153 bytes, so that one who has never met it can seal the answer. */
+  | { readonly type: "ROUTE"; readonly from: RingSender; readonly ringKey: Uint8Array; readonly asker: RingNode; readonly last: boolean; readonly hops: number; readonly credential: Uint8Array | null }
+  /** `from` is responsible for the key. `credential`: the sender's, 153 bytes, when it has no session with the asker. */
+  | { readonly type: "ROUTED"; readonly from: RingSender; readonly hops: number; readonly credential: Uint8Array | null }
   /** `credential`: the sender's, 153 bytes. */
   | { readonly type: "HELLO" | "HELLO_YES"; readonly credential: Uint8Array }
   /** `counter`: of the message that could not be taken. */
@@ -210,8 +210,8 @@ function bodyOf(m: ControlMessage, nonce: Uint8Array): readonly BodyValue[] {
     case "ALIVE": case "ALIVE_YES": return [nodeValue(m.from)];
     case "STATE_IS": return [senderValue(m.from), m.pending, nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
     case "LEAVING": return [senderValue(m.from), nodeValueOrNull(m.predecessor), m.successors.map(nodeValue)];
-    case "ROUTE": return [senderValue(m.from), m.ringKey, nodeValue(m.asker), m.last, m.hops];
-    case "ROUTED": return [senderValue(m.from), m.hops];
+    case "ROUTE": return [senderValue(m.from), m.ringKey, nodeValue(m.asker), m.last, m.hops, m.credential];
+    case "ROUTED": return [senderValue(m.from), m.hops, m.credential];
     case "HELLO": case "HELLO_YES": return [m.credential];
     case "HELLO_AGAIN": return [m.counter];
     case "RECORD_PUT": return [m.flags, m.cookie, m.record];
@@ -315,8 +315,8 @@ function messageOf(type: ControlType, r: BodyReader, nonce: Uint8Array): Control
     case "STATE": case "NOTIFY": case "ALIVE": case "ALIVE_YES": return { type, from: readFrom(r) };
     case "STATE_IS": return { type, from: readFrom(r), pending: r.boolean("pending"), ...readRingState(r) };
     case "LEAVING": return { type, from: readFrom(r), ...readRingState(r) };
-    case "ROUTE": return { type, from: readFrom(r), ringKey: r.bytes("ringKey", 16), asker: readNodeAt(r, "asker"), last: r.boolean("last"), hops: r.uint("hops", 255) };
-    case "ROUTED": return { type, from: readFrom(r), hops: r.uint("hops", 255) };
+    case "ROUTE": return { type, from: readFrom(r), ringKey: r.bytes("ringKey", 16), asker: readNodeAt(r, "asker"), last: r.boolean("last"), hops: r.uint("hops", 255), credential: r.bytesOrNull("credential", CREDENTIAL_BYTES) };
+    case "ROUTED": return { type, from: readFrom(r), hops: r.uint("hops", 255), credential: r.bytesOrNull("credential", CREDENTIAL_BYTES) };
     case "HELLO": case "HELLO_YES": return { type, credential: r.bytes("credential", CREDENTIAL_BYTES) };
     case "HELLO_AGAIN": return { type, counter: r.uint("counter") };
     case "RECORD_PUT": return { type, flags: r.uint("flags", 0xffff), cookie: r.bytes("cookie", COOKIE_BYTES), record: r.bytesWithin("record", MIN_RECORD_BYTES, MAX_RECORD_BYTES) };

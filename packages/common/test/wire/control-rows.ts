@@ -169,10 +169,12 @@ export const CONTROL_ROWS: readonly ControlRow[] = [
   },
   {
     name: "ROUTE",
-    message: { type: "ROUTE", from: node4, ringKey, asker: node6, last: true, hops: 255 },
-    hex: `${header("32", "0058")} 95 ${NODE4} ${bin(16, "bb")} ${NODE6} c3 cc ff`,
+    message: { type: "ROUTE", from: node4, ringKey, asker: node6, last: true, hops: 255, credential: filled(153, 0xcc) },
+    hex: `${header("32", "00f3")} 96 ${NODE4} ${bin(16, "bb")} ${NODE6} c3 cc ff ${bin(153, "cc")}`,
   },
-  { name: "ROUTED", message: { type: "ROUTED", from: node4, hops: 1 }, hex: `${header("33", "001d")} 92 ${NODE4} 01` },
+  { name: "ROUTE of who shows no credential", message: { type: "ROUTE", from: node4, ringKey, asker: node6, last: true, hops: 255, credential: null }, hex: `${header("32", "0059")} 96 ${NODE4} ${bin(16, "bb")} ${NODE6} c3 cc ff c0` },
+  { name: "ROUTED", message: { type: "ROUTED", from: node4, hops: 1, credential: null }, hex: `${header("33", "001e")} 93 ${NODE4} 01 c0` },
+  { name: "ROUTED to who was never met", message: { type: "ROUTED", from: node4, hops: 1, credential: filled(153, 0xcc) }, hex: `${header("33", "00b8")} 93 ${NODE4} 01 ${bin(153, "cc")}` },
   { name: "STATE of a server with both families", message: { type: "STATE", from: { ...node4, other: node6.locator } }, hex: `${header("22", "0030")} 91 93 ${bin(16, "44")} ${FOUR} ${SIX}` },
   { name: "STATE", message: { type: "STATE", from: node4 }, hex: `${header("22", "001c")} 91 ${NODE4}` },
   {

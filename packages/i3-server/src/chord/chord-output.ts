@@ -5,8 +5,8 @@ import type { Responsibility } from "@i3/datapath";
 export type RingMessage = Extract<ControlMessage, { readonly from: RingNode }>;
 
 export type ChordOutput =
-  /** `toKey`: the receiver's node key for the MAC, null when not known. */
-  | { readonly kind: "send"; readonly to: Locator; readonly toKey: Uint8Array | null; readonly nonce: Uint8Array; readonly message: ControlMessage }
+  /** `toKey`: the receiver's node key for the MAC, null when not known; `shown`: the credential that the question has shown which this answers. */
+  | { readonly kind: "send"; readonly to: Locator; readonly toKey: Uint8Array | null; readonly nonce: Uint8Array; readonly message: ControlMessage; readonly shown?: Uint8Array | null }
   | { readonly kind: "responsibility"; readonly range: Responsibility }
   | { readonly kind: "found"; readonly id: number; readonly key: Uint8Array; readonly node: RingNode; readonly hops: number }
   | { readonly kind: "not-found"; readonly id: number; readonly key: Uint8Array }

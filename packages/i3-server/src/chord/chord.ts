@@ -34,6 +34,8 @@ export interface ChordInit {
   readonly hasUnknownMembers?: boolean | undefined;
   /** `length` unpredictable bytes. */
   readonly random: (length: number) => Uint8Array;
+  /** This node's, shown in lookups to those who answer them; null: none, so only who knows this node can. @default null */
+  readonly credential?: Uint8Array | null;
 }
 
 type Purpose =
@@ -50,6 +52,7 @@ export class Chord {
   readonly #ring: RingState;
   readonly #members: KnownMembers;
   readonly #random: (length: number) => Uint8Array;
+  readonly #credential: Uint8Array | null;
   readonly #requests = new Requests<Purpose>();
   readonly #lookups: Lookups;
   readonly #fingerSearch: FingerSearch;
@@ -81,6 +84,7 @@ export class Chord {
     this.#members = new KnownMembers(init.self.locator, init.members);
     this.#ring.settled = init.hasUnknownMembers !== true && !this.#members.hasConfigured;
     this.#random = init.random;
+    this.#credential = init.credential ?? null;
     this.#lookups = new Lookups({
       self: init.self,
       answer: (nowMs, key) => this.#ring.answer(nowMs, key),
@@ -261,7 +265,7 @@ export class Chord {
     const hop = this.#ring.nextHop(nowMs, key, (node) => passedTo.has(bytesKey(node.key))) ?? this.#ring.nextHop(nowMs, key);
     if (hop === null) return false;
     passedTo.add(bytesKey(hop.node.key));
-    const message = { type: "ROUTE", from: this.self, ringKey: key, asker: this.self, last: hop.last, hops: 1 } as const;
+    const message = { type: "ROUTE", from: this.self, ringKey: key, asker: this.self, last: hop.last, hops: 1, credential: this.#credential } as const;
     const request = { nonce, to: hop.node.locator, toKey: hop.node.key, message, purpose: { kind: "route", lookup, node: hop.node } as const };
     this.#transmit(this.#requests.add(nowMs, request, { attempts: 1, firstMs: ROUTE_MS, againMs: ROUTE_MS }));
     return true;
@@ -271,16 +275,16 @@ export class Chord {
    * A question on its way to the node responsible for a key. One message for one, smaller or as large: nothing is to be gained by a wrong asker. A node that
    * is taken for responsible and is not passes it back to its predecessor, which has come between.
    */
-  #passOn(nowMs: number, nonce: Uint8Array, { from, ringKey, asker, last, hops }: Extract<RingMessage, { type: "ROUTE" }>): void {
+  #passOn(nowMs: number, nonce: Uint8Array, { from, ringKey, asker, last, hops, credential }: Extract<RingMessage, { type: "ROUTE" }>): void {
     const ring = this.#ring;
     // Our own, come round: to us as the responsible one, who may know that another has come between. Otherwise the FINDs behind it go on.
     if (sameNode(asker, this.self) && (!last || ring.owns(ringKey))) return;
-    if (ring.owns(ringKey)) return this.#reply(asker, nonce, { type: "ROUTED", from: this.self, hops });
+    if (ring.owns(ringKey)) return void this.#outputs.push({ kind: "send", to: asker.locator, toKey: asker.key, nonce, message: { type: "ROUTED", from: this.self, hops, credential: null }, shown: credential });
     if (hops >= MAX_HOPS) return;
     const before = last && inHalfOpen(from.key, ringKey, this.self.key) ? ring.livePredecessor : null;
     const hop = last ? (before === null ? null : { node: before, last }) : ring.nextHop(nowMs, ringKey);
     if (hop === null || (sameNode(hop.node, asker) && !hop.last)) return;
-    this.#reply(hop.node, nonce, { type: "ROUTE", from: this.self, ringKey, asker, last: hop.last, hops: hops + 1 });
+    this.#reply(hop.node, nonce, { type: "ROUTE", from: this.self, ringKey, asker, last: hop.last, hops: hops + 1, credential });
   }
 
   /** Reports what changed; called at the end of every input. */

@@ -4,8 +4,7 @@ import { bytesKey, locatorKey, sameBytes, type ControlMessage, type Locator } fr
 import { CALLS, MAX_CHECKS_PER_HELLO, MAX_WAITING_PER_CALL } from "./constants.js";
 
 /**
- * What a call is for: `own`, the ring as this server knows it; `lookup`, a node that others have named in a lookup of ours;
- * `asker`, one whose question was passed on to us, and whom nobody vouches for.
+ * What a call is for: `own`, the ring as this server knows it; `lookup`, a node that others have named in a lookup, and whom nobody vouches for.
  */
 export type CallPurpose = keyof typeof CALLS;
 
@@ -36,7 +35,7 @@ const idOf = (to: Locator, toKey: Uint8Array | null): string => `${locatorKey(to
 export class Calls {
   readonly #byId = new Map<string, Call>();
   readonly #byNonce = new Map<string, Call>();
-  readonly #running: Record<CallPurpose, number> = { own: 0, lookup: 0, asker: 0 };
+  readonly #running: Record<CallPurpose, number> = { own: 0, lookup: 0 };
 
   get size(): number {
     return this.#byId.size;

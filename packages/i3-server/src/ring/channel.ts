@@ -15,7 +15,7 @@ import { remember } from "../remember.js";
 import { SourceRate, sourceOf } from "../triggers/source-rate.js";
 import { Calls, type Call, type CallPurpose } from "./calls.js";
 import {
-  EPOCH_UNIT_MS, EPOCHS_PER_UNIT, HELLO_YES_PER_SECOND, HELLOS_PER_SECOND, HELLOS_PER_SOURCE_PER_SECOND, LOCATOR_MS, MAX_LOCATORS, MAX_SENT, MAX_SESSIONS, OUTDONE_TIMES,
+  EPOCH_UNIT_MS, EPOCHS_PER_UNIT, HELLO_YES_PER_SECOND, HELLOS_PER_SECOND, HELLOS_PER_SOURCE_PER_SECOND, LOCATOR_MS, MAX_LOCATORS, MAX_SENT, MAX_SESSIONS, OUTDONE_TIMES, STRANGERS_PER_SECOND,
 } from "./constants.js";
 import { readCredential, type Credential, type RingMembership } from "./credential.js";
 import { privateKeyOf } from "./raw-keys.js";
@@ -41,11 +41,16 @@ export interface ChannelInit {
   readonly credentials?: CredentialChecks | undefined;
 }
 
-/** They go to who has just asked, so there is a session; and never are they larger than what they answer. */
-const ANSWERS: ReadonlySet<ControlType> = new Set(["FOUND", "STATE_IS", "ALIVE_YES"]);
+/** They wait for nobody: to who has just asked there is a session, and an asker of ROUTE has shown his credential. Never are they larger than what they answer. */
+const ANSWERS: ReadonlySet<ControlType> = new Set(["FOUND", "STATE_IS", "ALIVE_YES", "ROUTED"]);
 
-/** For what a server is called that a message waits for. ROUTED goes to whom a ROUTE names as its asker, FIND to whom a FOUND has named. */
-const purposeOf = ({ type }: ControlMessage, toKey: Uint8Array | null): CallPurpose => (type === "ROUTED" ? "asker" : type === "FIND" && toKey !== null ? "lookup" : "own");
+/** For what the receiver of a message is called. FIND goes to whom a FOUND has named, ROUTED to whom a ROUTE names as its asker. */
+const purposeOf = ({ type }: ControlMessage, toKey: Uint8Array | null): CallPurpose => (type === "ROUTED" || (type === "FIND" && toKey !== null) ? "lookup" : "own");
+
+type Routed = Extract<ControlMessage, { type: "ROUTED" }>;
+
+/** Receiver's epoch of a ROUTED to who has no session with its sender: of no run. */
+const NO_EPOCH = 0;
 
 /** Counter of the HELLO_YES that nobody has asked for: of one with our credential, who knows that we have it. */
 const DOUBLE_TOO = 1;
@@ -63,6 +68,7 @@ export class Channel {
   readonly #hellosOfSource = new SourceRate(HELLOS_PER_SOURCE_PER_SECOND);
   readonly #hellos = new TokenBucket(HELLOS_PER_SECOND, HELLOS_PER_SECOND);
   readonly #checks = new TokenBucket(HELLO_YES_PER_SECOND, HELLO_YES_PER_SECOND);
+  readonly #strangers = new TokenBucket(STRANGERS_PER_SECOND, STRANGERS_PER_SECOND);
   readonly #refusals: RefusalLog;
   /** Of new sessions. Each session that goes makes it larger, so that nothing that was said in it is taken again. */
   #epoch = 0;
@@ -92,12 +98,14 @@ export class Channel {
    * Sends a message, or keeps it until its receiver has answered a HELLO.
    * @param toKey node key of the receiver, 16 bytes; null: whoever is at `to`
    * @param maxBytes the longest an answer may be; others may be as long as they are
+   * @param shown the receiver's credential as the question has shown it that this answers
    */
-  send(nowMs: number, to: Locator, toKey: Uint8Array | null, nonce: Uint8Array, message: ControlMessage, maxBytes: number): void {
+  send(nowMs: number, to: Locator, toKey: Uint8Array | null, nonce: Uint8Array, message: ControlMessage, maxBytes: number, shown: Uint8Array | null = null): void {
     const isAnswer = ANSWERS.has(message.type);
     const there = toKey ?? this.#whoIsAt(nowMs, to);
     const session = there === null ? undefined : this.#sessions.use(there);
     if (session !== undefined && !this.#hasEnded(nowMs, session)) return this.#seal(session, to, toKey, nonce, message, isAnswer ? maxBytes : Infinity);
+    if (message.type === "ROUTED" && shown !== null && toKey !== null) return this.#answerStranger(nowMs, to, toKey, nonce, message, maxBytes, shown);
     if (isAnswer) return this.#count("session");
     const call = this.#call(nowMs, to, toKey, purposeOf(message, toKey));
     if (call !== null && !this.#calls.wait(call, { nonce, message })) this.#count("waiting-dropped");
@@ -158,6 +166,7 @@ export class Channel {
   #open(nowMs: number, from: Locator, bytes: number, decoded: DecodedControl, message: RingMessage): boolean {
     const trailer = trailerOf(decoded);
     if (trailer === null) return this.#drop("mac");
+    if (message.type === "ROUTED" && message.credential !== null) return trailer.receiverEpoch === NO_EPOCH ? this.#openStranger(nowMs, decoded, message, message.credential) : this.#drop("epoch");
     const session = this.#sessions.peek(message.from.key);
     if (session === undefined) {
       // Nobody shares a key with himself; all others can say who they are.
@@ -180,6 +189,37 @@ export class Channel {
     if (trailer.senderEpoch > session.peerEpoch) renewPeer(nowMs, session, trailer.senderEpoch);
     if (!session.window.take(trailer.counter)) return this.#drop("replay");
     if (!this.#sessions.touch(session)) this.#prove(session);
+    return true;
+  }
+
+  // --- answers to who was never met ------------------------------------------------------------------------------
+
+  /** The session with whoever has shown this credential in a lookup, or in its answer; null, and counted, when he has none that is good. */
+  #strangerOf(nowMs: number, shown: Uint8Array, nodeKey: Uint8Array): Session | null {
+    const credential = this.#read(shown);
+    if (credential === null || !sameBytes(credential.nodeKey, nodeKey) || !sameBytes(credential.authority, this.#own.authority)) return this.#none("credential");
+    if (credential.endMs <= this.#init.wallMs(nowMs)) return this.#none("credential-ended");
+    return this.#sessionFor(credential, () => this.#strangers.take(nowMs));
+  }
+
+  /** Shows our own credential, and names no epoch: it is new by the asker's nonce alone. */
+  #answerStranger(nowMs: number, to: Locator, toKey: Uint8Array, nonce: Uint8Array, message: Routed, maxBytes: number, shown: Uint8Array): void {
+    const session = this.#strangerOf(nowMs, shown, toKey);
+    if (session === null) return;
+    session.counter += 1;
+    const trailer = { senderEpoch: session.ownEpoch, receiverEpoch: NO_EPOCH, counter: session.counter };
+    const bytes = sealRingMessage({ ...message, credential: this.#own.bytes }, nonce, this.#towards(session), trailer, this.#init.mac);
+    if (bytes.length > maxBytes) return this.#count("amplification");
+    this.#init.transmit(to, bytes);
+  }
+
+  /** New by the nonce, which we made, and which is good once. */
+  #openStranger(nowMs: number, decoded: DecodedControl, { from }: RingMessage, shown: Uint8Array): boolean {
+    if (!this.#sent.has(decoded.nonce)) return this.#drop("session");
+    const session = this.#strangerOf(nowMs, shown, from.key);
+    if (session === null) return false;
+    if (!isMacRight(decoded, this.#fromPeer(session), this.#init.mac)) return this.#drop("mac");
+    this.#sent.forgetNonce(decoded.nonce);
     return true;
   }
 
@@ -213,15 +253,21 @@ export class Channel {
     if (credential === null) return this.#count("credential");
     if (sameBytes(credential.nodeKey, this.#own.nodeKey)) return this.#answerDouble(nowMs, from, bytes, nonce, credential);
     if (this.#isRefused(nowMs, from, credential)) return;
+    const session = this.#sessionFor(credential, () => this.#hellosOfSource.allow(nowMs, sourceOf(from)) && this.#hellos.take(nowMs));
+    if (session !== null) this.#sayYes(from, bytes, nonce, session);
+  }
+
+  /** The session with who shows this credential, a half-open one when it is new; null, and counted, when it is not good, or `mayCheck` says that too many are looked at. */
+  #sessionFor(credential: Credential, mayCheck: () => boolean): Session | null {
     const known = this.#sessions.peek(credential.nodeKey);
-    if (known !== undefined && sameBytes(known.credential.bytes, shown)) return this.#sayYes(from, bytes, nonce, known);
-    if (!this.#hellosOfSource.allow(nowMs, sourceOf(from)) || !this.#hellos.take(nowMs)) return this.#count("hello-rate");
-    if (!this.#credentials.isSigned(credential)) return this.#count("credential");
-    if (known !== undefined) return this.#sayYes(from, bytes, nonce, known); // another end, the same keys
+    if (known !== undefined && sameBytes(known.credential.bytes, credential.bytes)) return known;
+    if (!mayCheck()) return this.#none("hello-rate");
+    if (!this.#credentials.isSigned(credential)) return this.#none("credential");
+    if (known !== undefined) return known; // another end, the same keys
     const session = this.#newSession(credential);
-    if (session === null) return this.#count("credential");
+    if (session === null) return this.#none("credential");
     this.#sessions.addHalfOpen(session);
-    this.#sayYes(from, bytes, nonce, session);
+    return session;
   }
 
   #sayYes(to: Locator, requestBytes: number, nonce: Uint8Array, session: Session): void {

@@ -1,5 +1,5 @@
 /** Numbers of what passes between servers; all ours. */
-import { ATTEMPT_MS, ATTEMPTS, FIND_ATTEMPTS, ROUTE_ATTEMPTS, ROUTE_MS } from "../chord/constants.js";
+import { ATTEMPT_MS, ATTEMPTS, FIND_ATTEMPTS } from "../chord/constants.js";
 
 /** HELLOs to one server because of its HELLO_AGAIN, which anybody on the path can forge. Two at once: a server whose clock was set back needs both. */
 export const CALLS_AGAIN_PER_SECOND = 1;
@@ -10,18 +10,19 @@ export const HELLOS_PER_SECOND = 200;
 /** Signatures under HELLO_YES that are checked for one HELLO, and in all: only who saw our HELLO can send one. */
 export const MAX_CHECKS_PER_HELLO = 4;
 export const HELLO_YES_PER_SECOND = 200;
+/** Signatures under credentials that lookups and their answers show, between servers that have not met. */
+export const STRANGERS_PER_SECOND = 100;
 /** Servers that a session is kept with. */
 export const MAX_SESSIONS = 4_096;
 /** Servers whose credential was seen, and that have not shown yet that it is theirs. */
 export const MAX_HALF_OPEN = 256;
 /**
  * Calls by what they are for: how many at once, how often HELLO is said in each, and how long an answer to it is awaited. Who is named by others may be made up,
- * so these calls have few places of their own. An asker's one HELLO is waited for as long as he waits for ROUTED.
+ * so these calls have few places of their own.
  */
 export const CALLS = {
   own: { atOnce: 64, attempts: ATTEMPTS, everyMs: ATTEMPT_MS },
   lookup: { atOnce: 16, attempts: FIND_ATTEMPTS, everyMs: ATTEMPT_MS },
-  asker: { atOnce: 16, attempts: 1, everyMs: ROUTE_ATTEMPTS * ROUTE_MS },
 } as const;
 /** Messages that wait for one who is being called. */
 export const MAX_WAITING_PER_CALL = 4;

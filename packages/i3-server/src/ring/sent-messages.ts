@@ -31,6 +31,11 @@ export class SentMessages {
     this.#next = (this.#next + 1) % this.#max;
   }
 
+  /** Whether a message with this nonce is among them. */
+  has(nonce: Uint8Array): boolean {
+    return this.#places.some((message) => message !== null && sameBytes(message.nonce, nonce));
+  }
+
   /** Removes it too. Of several, a question that was passed on more than once, the last; and removes all of them. */
   take(nonce: Uint8Array, counter: number): SentMessage | null {
     let last: SentMessage | null = null;
@@ -46,8 +51,17 @@ export class SentMessages {
 
   /** All of one session. */
   forget(session: Session): void {
+    this.#drop((message) => message.session === session);
+  }
+
+  /** All with this nonce. */
+  forgetNonce(nonce: Uint8Array): void {
+    this.#drop((message) => sameBytes(message.nonce, nonce));
+  }
+
+  #drop(which: (message: SentMessage) => boolean): void {
     this.#places.forEach((message, place) => {
-      if (message?.session === session) this.#places[place] = null;
+      if (message !== null && which(message)) this.#places[place] = null;
     });
   }
 }

@@ -126,7 +126,7 @@ export class ServerCore {
     this.#init = init;
     const { ring, self } = init;
     if (ring !== null && !sameBytes(ring.credential.nodeKey, self.key)) throw new RangeError("the node key is not the credential's");
-    this.#chord = new Chord({ self, members: ring === null ? [] : init.members, hasUnknownMembers: ring !== null && init.hasUnknownMembers, random: init.random });
+    this.#chord = new Chord({ self, members: ring === null ? [] : init.members, hasUnknownMembers: ring !== null && init.hasUnknownMembers, random: init.random, credential: ring?.credential.bytes ?? null });
     const transmit = (locator: Locator, bytes: Uint8Array): void => void this.#datagrams.push({ locator, bytes });
     this.#channel = ring === null ? null : new Channel({ ...init, membership: ring, counters: this.counters, transmit });
     this.#others = new OtherLocators({ ...init, counters: this.counters, transmit });
@@ -498,7 +498,7 @@ export class ServerCore {
   #handleChord(nowMs: number, output: ChordOutput, requestBytes: number): void {
     const { log, datapath } = this.#init;
     switch (output.kind) {
-      case "send": return this.#channel?.send(nowMs, output.to, output.toKey, output.nonce, output.message, requestBytes);
+      case "send": return this.#channel?.send(nowMs, output.to, output.toKey, output.nonce, output.message, requestBytes, output.shown);
       case "responsibility":
         this.#handOver(nowMs, output.range);
         this.#range = output.range;

@@ -65,7 +65,7 @@ describe("a sealed message", () => {
     expect(bytesOf({ type: "FOUND", from: dual, final: true, node })).toBeLessThanOrEqual(bytesOf({ type: "FIND", from: asker, ringKey }));
     expect(bytesOf({ type: "STATE_IS", from: dual, pending: false, predecessor: node, successors: Array.from({ length: SUCCESSORS }, () => node) })).toBeLessThanOrEqual(bytesOf({ type: "STATE", from: asker }));
     expect(bytesOf({ type: "ALIVE_YES", from: dual })).toBeLessThanOrEqual(bytesOf({ type: "ALIVE", from: asker }));
-    expect(bytesOf({ type: "ROUTED", from: dual, hops: 255 })).toBeLessThanOrEqual(bytesOf({ type: "ROUTE", from: asker, ringKey, asker, last: false, hops: 1 }));
+    for (const credential of [null, one.credential.bytes]) expect(bytesOf({ type: "ROUTED", from: dual, hops: 255, credential })).toBeLessThanOrEqual(bytesOf({ type: "ROUTE", from: asker, ringKey, asker, last: false, hops: 1, credential }));
   });
 
   it("has no trailer where its body is, and none of numbers that are too large", () => {

@@ -157,6 +157,29 @@ describe("rings", () => {
   });
 });
 
+it("in a large ring a lookup takes one way to the responsible server and one back, though the two have never met", () => {
+  const rings = new Rings(11);
+  const servers = rings.add(48, AUTHORITY, 0, 1);
+  expect(rings.until(() => isRing(servers), 20_000)).toBeLessThan(20_000);
+  const client = makeLocator(Uint8Array.of(198, 51, 100, 1), 7_000);
+  const isBetween = ({ from, to }: Datagram, a: Server, b: Server): boolean => [[a, b], [b, a]].some(([x, y]) => sameLocator(from, (x as Server).locator) && sameLocator(to, (y as Server).locator));
+  let met = 0;
+  for (const owner of servers) {
+    const asker = servers.find((server) => server !== owner && !rings.wire.some((datagram) => isBetween(datagram, server, owner)));
+    if (asker === undefined) continue;
+    const since = rings.wire.length;
+    asker.take(client, encodeControl({ type: "LOCATE", ringKey: owner.membership.credential.nodeKey }, rings.bytes(8)));
+    rings.run(100);
+    const told = rings.wire.slice(since).find((datagram) => sameLocator(datagram.to, client));
+    const between = rings.wire.slice(since).filter((datagram) => isBetween(datagram, asker, owner));
+    expect([told === undefined ? null : typeOf(told), between.filter(({ atMs }) => atMs <= (told?.atMs ?? 0)).map(typeOf)]).toEqual(["LOCATED", ["ROUTED"]]);
+    const routed = between[0] as Datagram;
+    expect((told?.atMs ?? Infinity) - routed.atMs, "one way back").toBe(DELAY_MS);
+    met += 1;
+  }
+  expect(met, "pairs that have never met").toBeGreaterThan(20);
+});
+
 describe("a server that restarts", () => {
   it.each([[0, 1], [-3_600_000, 2], [3_600_000, 3], [-10, 4]])("at once, with its clock %i ms off, is in its place within a second and nobody is taken for dead (seed %i)", (clockErrorMs, seed) => {
     const rings = new Rings(seed);

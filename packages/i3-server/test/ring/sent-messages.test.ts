@@ -32,6 +32,14 @@ it("the oldest make room, also when some were taken", () => {
   expect([1, 2, 3, 4, 5, 6].filter((counter) => messages.take(sent(counter).nonce, counter) !== null)).toEqual([4, 5, 6]);
 });
 
+it("are found by nonce alone, and can be forgotten by it", () => {
+  const messages = new SentMessages(8);
+  for (const counter of [1, 2, 3, 4]) messages.add(sent(counter));
+  messages.forgetNonce(sent(1).nonce); // of the fourth too
+  expect([1, 2, 3].map((counter) => messages.has(sent(counter).nonce))).toEqual([false, true, true]);
+  expect([1, 2, 3, 4].filter((counter) => messages.take(sent(counter).nonce, counter) !== null)).toEqual([2, 3]);
+});
+
 it("those of a session can be forgotten", () => {
   const messages = new SentMessages(4);
   for (const counter of [1, 2, 3, 4]) messages.add(sent(counter, counter % 2 === 0 ? one : other));
