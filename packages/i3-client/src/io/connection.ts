@@ -35,9 +35,9 @@ const CLOSE_MS = 1_000;
 const OWN_SIGNATURE_MS = 10 * 365 * 86_400_000;
 
 export interface InsertOptions {
-  /** Services that what is sent to the id passes first, in this order: their consents for it, at most 3. What comes out of the last of them arrives here. */
+  /** Services that what is sent to the id passes first, in this order: their consents for it, at most 3. What comes out of the last of them arrives here. No id that leads elsewhere should be of the same key (README.md). */
   readonly via?: readonly Uint8Array[];
-  /** Leads on to these ids, by their consents for it, at most 4, and nothing arrives here. */
+  /** Leads on to these ids, by their consents for it, at most 4, and nothing arrives here. No id that leads elsewhere should be of the same key (README.md). */
   readonly to?: readonly Uint8Array[];
   /** Senders who allow it too are told this machine's address, and send straight to it (docs/wire.md §5.1). Not with `via` or `to`, nor for a host with an RSA key. @default false: the address stays private */
   readonly shortcut?: boolean;
@@ -290,11 +290,11 @@ export class I3Connection extends EventEmitter<ConnectionEvents> {
     return this.#untilLive(trigger, timeoutMs, insert, true);
   }
 
-  /** The stack ends in an id of ours that nobody is told. */
+  /** The stack ends in an id of ours that only the services are told, of a key that nothing else is of. */
   async #insertVia(own: Uint8Array, signer: Exclude<TriggerSigner, { kind: "name" }>, via: readonly Uint8Array[], timeoutMs: number): Promise<Trigger> {
     const old = this.#triggers.get(bytesKey(own));
     const oldInner = old?.parts[1];
-    const inner = oldInner ?? this.id();
+    const inner = oldInner ?? this.#keys.drawInner();
     const innerSigner = { kind: "private", key: this.#keys.keyOf(inner) ?? this.#key } as const;
     const steps = [...readConsents(via, own, MAX_TRIGGER_STACK - 1), signStep(innerSigner, own, inner, secondsOf(Date.now() + OWN_SIGNATURE_MS))];
     const insert: Insertion = (core, nowMs) => {

@@ -1,6 +1,7 @@
 /**
  * Of which key each private id of a connection is. All ids of one key have one prefix, and so one server, which holds so many triggers of it and no more:
- * beyond that ids are of further keys, which follow from the first one, so that they are the same after a restart.
+ * beyond that ids are of further keys, which follow from the first one, so that they are the same after a restart. Ids at the end of the stacks that lead
+ * here are of keys that no other id is of: while a server joins, a packet can go by another trigger of its id's key (docs/wire.md §4.2), and these all lead here.
  */
 import { createHmac } from "node:crypto";
 
@@ -14,6 +15,8 @@ export const TRIGGERS_PER_KEY = LIMITS.triggersPerRingKey;
 const DRAWN_PER_KEY = TRIGGERS_PER_KEY - 16;
 /** Enough for 1,024 triggers. */
 const FURTHER_KEYS = 10;
+/** Enough for 512: each is half of what makes a trigger with a stack. */
+const INNER_KEYS = 5;
 const NEAR_KEYS = 10;
 /** Ids that were drawn and are not inserted: the place of the oldest is given away. */
 const MAX_DRAWN = 1_024;
@@ -22,6 +25,7 @@ export class OwnKeys {
   readonly #first: TriggerKey;
   readonly #random: (length: number) => Uint8Array;
   readonly #further: TriggerKey[] = [];
+  readonly #inner: TriggerKey[] = [];
   readonly #near: TriggerKey[] = [];
   /** Prefix → triggers. */
   readonly #inserted = new Map<string, number>();
@@ -42,11 +46,12 @@ export class OwnKeys {
 
   /** Another each time, of the first key that has room. */
   draw(): Uint8Array {
-    for (let i = 0; i < FURTHER_KEYS; i += 1) {
-      const key = this.#furtherKey(i);
-      if (this.#hasRoom(key)) return this.#drawOf(key);
-    }
-    return this.#drawOf(this.#furtherKey(FURTHER_KEYS - 1));
+    return this.#drawFrom(FURTHER_KEYS, (index) => this.#furtherKey(index));
+  }
+
+  /** Another each time, for the end of a stack that leads here; only the services on it see the id, so it need not be known again after a restart. */
+  drawInner(): Uint8Array {
+    return this.#drawFrom(INNER_KEYS, (index) => this.#innerKey(index));
   }
 
   /** The same at a near server; null: another near key is needed first. */
@@ -62,7 +67,7 @@ export class OwnKeys {
   /** Undefined: not an id of this connection. */
   keyOf(id: Uint8Array): TriggerKey | undefined {
     const isOf = (key: TriggerKey): boolean => sameBytes(ringKey(id), key.prefix);
-    const known = [this.#first, ...this.#further, ...this.#near].find(isOf);
+    const known = [this.#first, ...this.#further, ...this.#inner, ...this.#near].find(isOf);
     for (let i = this.#further.length; known === undefined && i < FURTHER_KEYS; i += 1) if (isOf(this.#furtherKey(i))) return this.#further[i];
     return known;
   }
@@ -87,6 +92,15 @@ export class OwnKeys {
     return (this.#inserted.get(text) ?? 0) + (this.#drawnOf.get(text) ?? 0) < DRAWN_PER_KEY;
   }
 
+  /** Of the first of so many keys that has room; of the last, if none has. */
+  #drawFrom(keys: number, keyAt: (index: number) => TriggerKey): Uint8Array {
+    for (let i = 0; i < keys; i += 1) {
+      const key = keyAt(i);
+      if (this.#hasRoom(key)) return this.#drawOf(key);
+    }
+    return this.#drawOf(keyAt(keys - 1));
+  }
+
   #drawOf({ prefix }: TriggerKey): Uint8Array {
     const id = privateId(prefix, this.#random(SUFFIX_BYTES));
     const [oldest] = this.#drawn.keys();
@@ -106,6 +120,11 @@ export class OwnKeys {
   #furtherKey(index: number): TriggerKey {
     for (let i = this.#further.length; i <= index; i += 1) this.#further.push(triggerKeyFromSeed(this.#derived(`i3/1 client key\0${i}`)));
     return this.#further[index] as TriggerKey;
+  }
+
+  #innerKey(index: number): TriggerKey {
+    for (let i = this.#inner.length; i <= index; i += 1) this.#inner.push(triggerKeyFromSeed(this.#derived(`i3/1 client inner key\0${i}`)));
+    return this.#inner[index] as TriggerKey;
   }
 
   /** 32 bytes. */

@@ -202,6 +202,19 @@ describe("two programs", () => {
     expect(await take(plain, 1)).toEqual(["by a chain"]);
   });
 
+  it("put a service on the way: what comes from it goes to an id of a key that no other id of the receiver is of", async () => {
+    const [box, home, sender] = [await open(), await open(), await open()];
+    const service = await box.insert();
+    const through = once(service, "message") as Promise<[Message]>;
+    const id = home.id();
+    await home.insert(id, { via: [box.consent(service.id, id, TOMORROW)] });
+    sender.send(id, "by the service");
+    const [{ stack }] = await through;
+    const prefix = (of: Uint8Array | undefined): string => toHex(of?.subarray(0, 16) ?? new Uint8Array(0));
+    expect(stack).toHaveLength(1);
+    expect([id, home.id(), home.id("shop")].map(prefix)).not.toContain(prefix(stack[0]));
+  });
+
   it("make a tree of groups: a member that leads on, with a later certificate too, under the same trigger", async () => {
     const [root, left, right] = [newGroup(), newGroup(), newGroup()];
     const [founder, other, sender] = [await open(), await open(), await open()];

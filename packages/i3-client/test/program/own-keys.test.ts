@@ -80,6 +80,24 @@ describe("of one key", () => {
   });
 });
 
+describe("ids at the end of stacks that lead here", () => {
+  it("are of keys that nothing else is of, as many as there can be stacks", () => {
+    const keys = open();
+    keys.addNear(triggerKeyFromSeed(filled(32, 100)));
+    const others = [...times(1_024, () => keys.draw()), keys.labelled("box"), keys.drawNear() as Uint8Array].map((id) => toHex(ringKey(id)));
+    const ids = times(512, () => {
+      const id = keys.drawInner();
+      expect(keys.take(id)).toBe(true);
+      return id;
+    });
+    expect(perPrefix(ids)).toEqual([112, 112, 112, 112, 64]);
+    expect(ids.filter((id) => others.includes(toHex(ringKey(id))))).toEqual([]);
+    expect(ids.filter((id) => keys.keyOf(id)?.prefix.join() !== ringKey(id).join())).toEqual([]);
+    ids.forEach((id) => keys.free(id));
+    expect(perPrefix([...ids.slice(0, 1), keys.drawInner()])).toEqual([2]);
+  });
+});
+
 describe("near ids", () => {
   it("need a near key first, and another for each 112 that are in use; of ten at most", () => {
     const keys = open();
