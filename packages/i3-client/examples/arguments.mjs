@@ -1,17 +1,9 @@
 // @ts-check
-/** The command line of an example: --help says how it is used, and what it does not know it names in one line. So does what goes wrong later. */
+/** The command line of an example: --help says how it is used, and what it does not know it names in one line. */
 import { basename } from "node:path";
 import { parseArgs } from "node:util";
 
-import { I3Error } from "@i3/i3-client";
-
 const example = basename(process.argv[1] ?? "");
-
-// What the user or the world did is said with its remedy, and nothing else; a fault of the example keeps its stack.
-process.on("uncaughtException", (error) => {
-  console.error(`${example}: ${error instanceof I3Error ? `${error.message}. ${error.remedy ?? ""}` : error.stack}`);
-  process.exit(1);
-});
 
 /**
  * The options that were given, each with a text behind it. With --help it prints them and ends the process; with anything else that is not named here, with status 2.

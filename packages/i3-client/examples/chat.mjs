@@ -13,6 +13,8 @@ import { createInterface } from "node:readline";
 import { connect, Group, newGroup, toHex } from "@i3/i3-client";
 
 import { readArguments, SERVERS_OPTION } from "./arguments.mjs";
+import { closeAtEnd } from "./ending.mjs";
+import { whyNotSent } from "./questions.mjs";
 import { openRing } from "./ring.mjs";
 
 const values = readArguments("Chat by multicast: what one types, all others read.", { name: "yours, as others read it; somebody unless given", servers: SERVERS_OPTION, group: "the secret of the group to join, 64 hex digits; without it a new group" });
@@ -20,7 +22,7 @@ const { name = "somebody" } = values;
 const group = values.group === undefined ? newGroup() : Group.fromSecret(values.group);
 const ring = await openRing(values.servers);
 
-const i3 = await connect({ servers: ring.servers });
+const i3 = closeAtEnd(await connect({ servers: ring.servers }));
 /** @param {string | null} server */
 const tellServer = (server) => console.log(server === null ? "* no server answers" : `* by the server ${server}`);
 i3.on("server", tellServer);
@@ -62,7 +64,7 @@ let number = 0;
 for await (const text of createInterface({ input: process.stdin })) {
   number += 1;
   try {
-    if (!i3.send(group.id, JSON.stringify({ run, from: name, number, text }))) console.log("* not sent: no server answers");
+    if (!i3.send(group.id, JSON.stringify({ run, from: name, number, text }))) console.log(`* not sent: ${whyNotSent(i3)}`);
   } catch (error) {
     console.log(`* not sent: ${error instanceof Error ? error.message : error}`); // too long for one packet
   }

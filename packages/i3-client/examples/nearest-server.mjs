@@ -9,9 +9,9 @@
 import { connect, newGroup, toHex } from "@i3/i3-client";
 
 import { readArguments, SERVERS_OPTION } from "./arguments.mjs";
+import { closeAtEnd } from "./ending.mjs";
+import { answerTo, readAnswer, readQuestion } from "./questions.mjs";
 import { openRing } from "./ring.mjs";
-
-/** @typedef {import("@i3/i3-client").Group} Group */
 
 const PLACES = ["eu/berlin", "eu/paris", "us/boston"];
 const values = readArguments("Server selection by anycast: a client is served by the nearest of three.", { servers: SERVERS_OPTION });
@@ -20,34 +20,30 @@ const group = newGroup();
 
 /** Answers every question with where it is. @param {string} place */
 async function serve(place) {
-  const i3 = await connect({ servers: ring.servers });
+  const i3 = closeAtEnd(await connect({ servers: ring.servers }));
   const work = await i3.join(group, { preference: place });
   work.on("message", ({ payload }) => {
     // i3 names no sender: a question says where its answer goes.
-    const { replyTo, number } = JSON.parse(Buffer.from(payload).toString());
-    i3.send(replyTo, JSON.stringify({ number, place }));
+    const question = readQuestion(payload);
+    if (question !== undefined) i3.send(question.replyTo, JSON.stringify({ number: question.number, place }));
   });
   return i3;
 }
 
 const machines = new Map(await Promise.all(PLACES.map(async (place) => /** @type {const} */ ([place, await serve(place)]))));
 
-const client = await connect({ servers: ring.servers });
+const client = closeAtEnd(await connect({ servers: ring.servers }));
 const inbox = await client.insert();
 
 let number = 0;
-/** Packets may get lost, so it asks again every second, and takes the first answer to this question. @param {string} preference */
-async function ask(preference) {
+/** Takes the first answer to this question. @param {string} preference @returns {Promise<string>} */
+function ask(preference) {
   number += 1;
-  const question = () => client.anycast(group, JSON.stringify({ replyTo: toHex(inbox.id), number }), { preference });
-  question();
-  const again = setInterval(question, 1_000);
-  for await (const { payload } of inbox) {
-    const answer = JSON.parse(Buffer.from(payload).toString());
-    if (answer.number !== number) continue;
-    clearInterval(again);
-    return answer.place;
-  }
+  const question = JSON.stringify({ replyTo: toHex(inbox.id), number });
+  return answerTo(client, () => client.anycast(group, question, { preference }), inbox, ({ payload }) => {
+    const answer = readAnswer(payload);
+    return answer?.number === number && PLACES.includes(answer.place) ? answer.place : undefined;
+  });
 }
 
 for (const preference of ["eu/paris", "us/boston", "us/chicago"]) console.log(`a client in ${preference} is served by ${await ask(preference)}`);

@@ -18,6 +18,7 @@ import { promisify } from "node:util";
 import { I3Error } from "@i3/i3-client";
 
 import { readArguments } from "./arguments.mjs";
+import "./ending.mjs";
 
 const SERVER = fileURLToPath(new URL("../../i3-server/dist/main.js", import.meta.url));
 const SIZE = 3;
@@ -40,8 +41,7 @@ export async function openRing(given) {
     for (const child of children) child.kill("SIGKILL");
     rmSync(folder, { recursive: true, force: true });
   };
-  process.once("exit", close);
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
+  process.once("exit", close); // signals: ending.mjs
   console.log("starting a ring of three on this machine, which takes some eight seconds …");
   const ports = await freePorts(SIZE);
   const authority = join(folder, "authority");

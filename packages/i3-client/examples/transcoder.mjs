@@ -9,11 +9,13 @@
 import { connect } from "@i3/i3-client";
 
 import { readArguments, SERVERS_OPTION } from "./arguments.mjs";
+import { closeAtEnd } from "./ending.mjs";
+import { answerTo } from "./questions.mjs";
 import { openRing } from "./ring.mjs";
 
 const values = readArguments("A composed service: a transcoder on the path from a sender to a receiver.", { servers: SERVERS_OPTION });
 const ring = await openRing(values.servers);
-const open = () => connect({ servers: ring.servers });
+const open = async () => closeAtEnd(await connect({ servers: ring.servers }));
 
 // The transcoder: takes what comes for its id, and sends what it has made of it to the next id of the message's stack.
 const transcoder = await open();
@@ -39,14 +41,9 @@ console.log(`sent to one id, by the receiver's stack: ${await sendAlong([behind.
 await Promise.all([transcoder, receiver, sender].map((i3) => i3.close()));
 ring.close();
 
-/** Again every second, since packets may get lost. @param {Uint8Array[]} ids @param {import("@i3/i3-client").Trigger} inbox */
-async function sendAlong(ids, inbox) {
-  sender.send(ids, speech);
-  const again = setInterval(() => sender.send(ids, speech), 1_000);
-  for await (const { payload } of inbox) {
-    clearInterval(again);
-    return `${speech.length} bytes went out, ${payload.length} arrived`;
-  }
+/** @param {Uint8Array[]} ids @param {import("@i3/i3-client").Trigger} inbox */
+function sendAlong(ids, inbox) {
+  return answerTo(sender, () => sender.send(ids, speech), inbox, ({ payload }) => `${speech.length} bytes went out, ${payload.length} arrived`);
 }
 
 /** 16-bit samples, little-endian, to ITU-T G.711 µ-law, one byte each. @param {Uint8Array} pcm */

@@ -46,9 +46,21 @@ it.each([["chat.mjs", "SIGINT"], ["chat.mjs", "SIGTERM"], ["ring.mjs", "SIGINT"]
   expect([servers.map(isAlive), (await readdir(folder)).length]).toEqual([[true, true, true], 1]);
   const exited = once(child, "exit");
   child.kill(signal);
-  await exited;
+  expect(await exited).toEqual([0, null]);
   await expect.poll(() => servers.filter(isAlive)).toEqual([]);
   expect(await readdir(folder)).toEqual([]);
+}, 30_000);
+
+it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)("chat.mjs on a given ring, ended by %s, leaves its group first", async (signal) => {
+  const server = await LoopbackServer.open();
+  onTestFinished(() => server.close());
+  const child = example(await folderFor(), "chat.mjs", "--servers", server.address);
+  for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) if (line.startsWith("you are ")) break;
+  expect(server.core.inspect().triggers).toBe(1);
+  const exited = once(child, "exit");
+  child.kill(signal);
+  expect(await exited).toEqual([0, null]);
+  expect(server.core.inspect().triggers).toBe(0);
 }, 30_000);
 
 /** Until it has ended by itself. */
@@ -89,6 +101,17 @@ it("chat.mjs: two of one name read each other, and not themselves", async () => 
   expect(said.map(([first]) => first)).toEqual([`* by the server ${server.address}`, `* by the server ${server.address}`]);
   expect(said.map((lines) => lines.at(-1))).toEqual([expect.stringMatching(/^somebody: two/), expect.stringMatching(/^somebody: one/)]);
 }, 60_000);
+
+it.each([
+  ["nearest-server.mjs", ["a client in eu/paris is served by eu/paris", "a client in us/boston is served by us/boston", "a client in us/chicago is served by us/boston", "eu/paris is gone: a client there is served by eu/berlin"]],
+  ["transcoder.mjs", ["sent by the sender's stack: 320 bytes went out, 160 arrived", "sent to one id, by the receiver's stack: 320 bytes went out, 160 arrived"]],
+])("%s on a given ring shows what it says, and leaves nothing there", async (name, lines) => {
+  const server = await LoopbackServer.open();
+  onTestFinished(() => server.close());
+  const { status, said, wrong } = await ended(name, "--servers", server.address);
+  expect([status, said.trimEnd().split("\n"), wrong]).toEqual([0, lines, ""]);
+  expect(server.core.inspect().triggers).toBe(0);
+}, 30_000);
 
 it.each([["chat.mjs", ["name", "servers", "group"]], ["nearest-server.mjs", ["servers"]], ["transcoder.mjs", ["servers"]], ["ring.mjs", []]])("%s says how it is used", async (name, options) => {
   const help = await ended(name, "--help");
