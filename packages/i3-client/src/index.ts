@@ -5,11 +5,11 @@
 export { connect, newGroup, type ConnectOptions, type ServerListOptions } from "./io/connect.js";
 export { I3Connection, type ConnectionCounters, type ConnectionEvents, type InsertOptions, type JoinOptions, type KnownServer } from "./io/connection.js";
 export { ClientError, type ClientErrorCode } from "./errors.js";
-export { maxPayloadBytes, type Id, type Payload } from "./program/arguments.js";
+export { maxPayloadBytes, readHex as fromHex, type Id, type Payload } from "./program/arguments.js";
 export { Group, MAX_PREFERENCE_BYTES, type Preference } from "./program/group.js";
 export type { Message } from "./program/message.js";
 export { MAX_WAITING_MESSAGES, type Trigger, type TriggerEvents } from "./program/trigger.js";
-export { fromHex, I3Error, publicId, toHex } from "@i3/common";
+export { I3Error, publicId, toHex } from "@i3/common";
 export { readHostKey, type HostIdentity } from "@i3/hip";
 
 export * from "./environment.js";

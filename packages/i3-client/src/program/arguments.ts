@@ -25,6 +25,12 @@ export function readId(id: Id, what = "the id"): Uint8Array {
   throw usageError(`${what} is ${shown(id)}`, "An id is a Uint8Array of 32 bytes, or 64 hex digits.");
 }
 
+/** Bytes of hex digits, two for each. Throws ERR_I3_USAGE. */
+export function readHex(text: string): Uint8Array {
+  if (typeof text === "string" && /^(?:[0-9a-fA-F]{2})*$/.test(text)) return fromHex(text);
+  throw usageError(`the hex digits are ${shown(text)}`, "Write two digits, 0 to 9 and a to f, for each byte, and nothing between them.");
+}
+
 /** One id, or a stack of them. Throws ERR_I3_USAGE. */
 export function readStack(to: Id | readonly Id[]): readonly Uint8Array[] {
   if (!Array.isArray(to)) return [readId(to as Id)];

@@ -4,7 +4,7 @@ import type { EventEmitter } from "node:events";
 import { I3Error } from "@i3/common";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { connect, newGroup, type ConnectOptions, type I3Connection, type Trigger } from "../../src/index.js";
+import { connect, fromHex, newGroup, toHex, type ConnectOptions, type I3Connection, type Trigger } from "../../src/index.js";
 import { LoopbackServer } from "./loopback-server.js";
 
 const TOMORROW = new Date(Date.now() + 86_400_000);
@@ -91,6 +91,13 @@ describe("a connection refuses", () => {
     ["a trigger's on(event)", (wrong) => plain(inbox).on(wrong, () => undefined), ["mesage"], /^there is no event "mesage"$/],
   ])("%s", async (_, act, wrongs, said) => {
     for (const wrong of wrongs) expect((await refusalOf(() => act(wrong as never)))[0]).toMatch(said);
+  });
+
+  it("what are no hex digits", async () => {
+    for (const [text, said] of [["zz", '"zz"'], ["abc", '"abc"'], [undefined, "missing"], [["ab"], "an array"], ["z".repeat(64), "a text of 64 characters"]] as const) {
+      expect(await refusalOf(() => fromHex(text as string))).toEqual([`the hex digits are ${said}`, expect.stringContaining("two digits")]);
+    }
+    expect([toHex(fromHex("00fF")), fromHex("")]).toEqual(["00ff", new Uint8Array(0)]);
   });
 
   it("with what was probably meant", async () => {
