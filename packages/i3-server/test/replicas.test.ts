@@ -1,11 +1,12 @@
 /** Replicas of triggers (docs/wire.md §4.1): taken for another server's keys, used when that is gone, and not before. */
-import { makeLocator, REFUSAL, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage } from "@i3/common";
+import { makeLocator, REFUSAL, sameLocator, toHex, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage } from "@i3/common";
+import { generateTriggerKey, type TriggerKey } from "@i3/hip";
 import { describe, expect, it } from "vitest";
 
 import { inHalfOpen } from "../src/chord/ring-key.js";
 import type { TriggerLimits } from "../src/triggers/trigger-table.js";
 import { anyMember, memberWhere, RingPeer } from "./ring-peer.js";
-import { CLIENT, idOf, KEY, ServerBench, THIEF, tokenAt } from "./server-bench.js";
+import { CLIENT, idOf, KEY, NONCE, ServerBench, THIEF, tokenAt } from "./server-bench.js";
 
 const RING = anyMember();
 const PREFIX = idOf(KEY).slice(0, 16);
@@ -106,6 +107,41 @@ describe("a replica", () => {
     expect(bench.ask({ ...message, signature: new Uint8Array(64) })).toEqual(refused(REFUSAL.badSignature));
     expect(bench.ask(message, THIEF)).toEqual(refused(REFUSAL.badCookie));
     expect(bench.core.inspect().replicas).toBe(0);
+  });
+
+  it("comes into use with some others at a time, at once when a packet comes for it, and goes out of it as well", () => {
+    const { bench, peer } = successor({ triggers: 10_000, perSource: 1_000 });
+    const keys: TriggerKey[] = [];
+    while (keys.length < 600) {
+      const key = generateTriggerKey();
+      if (!inHalfOpen(peer.node.key, key.prefix, bench.self.key)) keys.push(key);
+    }
+    keys.forEach((key, i) => {
+      expect(replica(bench, { id: idOf(key), signer: { kind: "private", key }, from: makeLocator(CLIENT.address, 6_000 + (i % 8)) })).toMatchObject({ type: "TRIGGER_OK" });
+    });
+    const inUse = (): number => bench.engine.triggers.size;
+    const isSome = (count: number): boolean => count > 100 && count < 500;
+    const leaving = { type: "LEAVING", from: peer.node, predecessor: null, successors: [bench.self] } as const;
+    bench.ring(peer, leaving);
+    const first = inUse();
+    expect(isSome(first)).toBe(true);
+    expect(bench.core.deadlineMs()).toBeLessThanOrEqual(bench.nowMs);
+    const [last, lastButOne] = [keys[599], keys[598]] as [TriggerKey, TriggerKey];
+    bench.core.handleUpcalls(bench.nowMs, [
+      { kind: "no-trigger", id: idOf(last), from: THIEF, nonce: NONCE, requestBytes: 1_000, forwarded: false }, { kind: "route-miss", ringKey: lastButOne.prefix, from: THIEF },
+    ]);
+    expect([...bench.engine.triggers.keys()].slice(first, first + 2)).toEqual([last, lastButOne].map(({ prefix }) => toHex(prefix)));
+    expect(bench.engine.discarded).toEqual([lastButOne.prefix]);
+    expect(bench.engine.take().filter(({ locator }) => sameLocator(locator, THIEF))).toEqual([]);
+    bench.advance(0);
+    expect([inUse(), bench.core.counters.get("replicas-taken-over")]).toEqual([600, 600]);
+    expect(bench.core.deadlineMs()).toBeGreaterThan(bench.nowMs);
+    bench.ring(peer, { type: "NOTIFY", from: peer.node });
+    expect(isSome(inUse())).toBe(true);
+    bench.ring(peer, leaving);
+    bench.ring(peer, { type: "NOTIFY", from: peer.node });
+    bench.advance(0);
+    expect(inUse()).toBe(0);
   });
 
   it("has bounds of its own: half of the server, and a source's quota once more", () => {

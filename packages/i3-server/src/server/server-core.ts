@@ -6,10 +6,9 @@ import {
   bytesKey, decodeControl, encodeControl, isRingMessage, isSameFamily, locatorText, REFUSAL, ringKey, sameBytes, sameLocator, toHex, WireError,
   type ControlMessage, type DecodedControl, type Locator, type Log, type RingNode, type RingSender, type StackStep, type TriggerMessage,
 } from "@i3/common";
-import type { ChallengeAnswers, Datagram, Datapath, PassOn, RefreshAnswers, Responsibility, Upcall } from "@i3/datapath";
+import type { ChallengeAnswers, Datagram, Datapath, RefreshAnswers, Upcall } from "@i3/datapath";
 
 import { Chord, type ChordOutput } from "../chord/chord.js";
-import { inHalfOpen, inOpen, minusOne } from "../chord/ring-key.js";
 import { ServerCounters, type CounterName } from "../counters.js";
 import { Channel } from "../ring/channel.js";
 import type { RingMembership } from "../ring/credential.js";
@@ -21,9 +20,10 @@ import type { CredentialChecks, RingMac } from "../ring/ring-message.js";
 import { TRIGGER_LIFE_MS } from "../triggers/constants.js";
 import { TriggerCore } from "../triggers/trigger-core.js";
 import type { TriggerLimits } from "../triggers/trigger-table.js";
-import { CLAIM_AFTER_JOIN_MS, DEFAULT_RECORD_LIMITS, HANDOVER_MS, LAST_PASS_ON_MS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS, MAX_WAITING_PER_KEY, MAX_WALL_ERROR_MS, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
+import { DEFAULT_RECORD_LIMITS, LINGER_MS, LOCATE_ROUTE_MS, MAX_CLIENT_LOOKUPS, MAX_PROVEN_LOOKUPS, MAX_WAITING_PER_KEY, MAX_WALL_ERROR_MS, ROUTE_LIFE_MS, ROUTE_RENEW_MS } from "./constants.js";
 import { LookupPlaces } from "./lookup-places.js";
 import { OtherLocators } from "./other-locators.js";
+import { NO_KEYS, OwnKeys, rangeText } from "./own-keys.js";
 import { ProvenSources } from "./proven-sources.js";
 import { RecentSenders } from "./recent-senders.js";
 import { Routes } from "./routes.js";
@@ -82,6 +82,7 @@ export class ServerCore {
   readonly #channel: Channel | null;
   /** As the channel knows them. */
   #neighbours: { readonly predecessor: RingNode | null; readonly successors: readonly RingNode[] } = { predecessor: null, successors: [] };
+  readonly #keys: OwnKeys;
   readonly #triggers: TriggerCore;
   readonly #records: RecordCore;
   readonly #routes: Routes;
@@ -100,27 +101,12 @@ export class ServerCore {
   #heir: RingNode | null = null;
   /** Until then we pass packets on. */
   #lingerMs = Infinity;
-  /** After a join the engine claims our keys this late: until their owners have registered here, the successor has the triggers. Infinity: it has claimed them, or has not joined. */
-  #claimMs = Infinity;
-  /** Until then what our predecessor sends on to us goes to our successor, if we have no trigger for it: it has joined a moment ago, as we have. Infinity: it does not. */
-  #passOnMs = Infinity;
-  /** Not later than this. */
-  #lastPassOnMs = Infinity;
-  /** As the engine knows it. */
-  #passOn: PassOn | null = null;
-  /** Keys behind `from`, up to `to`, which were ours until another came before us; until `endMs` those who share one of them may still be on their way there. */
-  #handover: { readonly from: Uint8Array; readonly to: Uint8Array; readonly endMs: number } | null = null;
-  #range: Responsibility = NO_KEYS;
   /** By which the engine answers refreshes; null: not yet. */
   #answers: RefreshAnswers | null = null;
   /** By which it answers requests for a challenge; null: not now. */
   #challenges: ChallengeAnswers | null = null;
   /** What the clock on the wall showed at 0 ms of ours, whole ms. */
   #wallOffsetMs = 0;
-  /** As the triggers know it. */
-  #isPredecessorDead = false;
-  /** Whether it answers for more than its own key since it joined. */
-  #hasClaimed = false;
 
   constructor(init: ServerCoreInit) {
     this.#init = init;
@@ -131,8 +117,9 @@ export class ServerCore {
     this.#channel = ring === null ? null : new Channel({ ...init, membership: ring, counters: this.counters, transmit });
     this.#others = new OtherLocators({ ...init, counters: this.counters, transmit });
     this.#routes = new Routes(init.datapath, { watch: (node) => void this.#chord.watch(node), unwatch: (node) => this.#chord.unwatch(node) });
-    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#owns(key), takesOver: (key) => this.#takesOver(key), replica: (nowMs, owner) => this.#others.tell(nowMs, this.#successor(), owner), isNew: () => this.#claimMs !== Infinity, isHandingOver: (key) => this.#handover !== null && inHalfOpen(this.#handover.from, key, this.#handover.to) });
-    this.#records = new RecordCore({ ...init, limits: init.records ?? DEFAULT_RECORD_LIMITS, nodeKey: self.key, counters: this.counters, owns: (key) => this.#owns(key), successor: (nowMs, asker) => this.#others.tell(nowMs, this.#successor(), asker) });
+    this.#keys = new OwnKeys({ ...init, chord: this.#chord, successor: () => this.#successor(), changed: (nowMs) => this.#triggers.ringChanged(nowMs), release: () => this.#triggers.release(), dropRoutes: (from, to) => this.#countDropped(this.#routes.dropRange(from, to)) });
+    this.#triggers = new TriggerCore({ ...init, nodeKey: init.self.key, counters: this.counters, owns: (key) => this.#keys.owns(key), takesOver: (key) => this.#keys.takesOver(key), replica: (nowMs, owner) => this.#others.tell(nowMs, this.#successor(), owner), isNew: () => this.#keys.isNew, isHandingOver: (key) => this.#keys.isHandingOver(key) });
+    this.#records = new RecordCore({ ...init, limits: init.records ?? DEFAULT_RECORD_LIMITS, nodeKey: self.key, counters: this.counters, owns: (key) => this.#keys.owns(key), successor: (nowMs, asker) => this.#others.tell(nowMs, this.#successor(), asker) });
   }
 
   #successor(): RingNode | null {
@@ -164,22 +151,13 @@ export class ServerCore {
     this.#records.handleTimer(nowMs);
     this.#routes.expire(nowMs);
     if (nowMs >= this.#lingerMs) this.#end();
-    if (nowMs >= this.#claimMs) {
-      this.#claimMs = Infinity;
-      this.#triggers.release();
-      this.#claim();
-    }
-    if (nowMs >= this.#passOnMs) this.#passOnMs = Infinity;
-    if (this.#handover !== null && nowMs >= this.#handover.endMs) {
-      this.#handover = null;
-      this.#triggers.ringChanged();
-    }
+    this.#keys.handleTimer(nowMs);
     this.#finish(nowMs);
   }
 
   /** Next call of handleTimer, ms. */
   deadlineMs(): number {
-    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), this.#lingerMs, this.#claimMs, this.#passOnMs, this.#handover?.endMs ?? Infinity);
+    return Math.min(this.#chord.deadlineMs(), this.#channel?.deadlineMs() ?? Infinity, this.#triggers.deadlineMs(), this.#records.deadlineMs(), this.#routes.deadlineMs(), this.#lingerMs, this.#keys.deadlineMs());
   }
 
   /** The configured members' names came to mean other addresses. */
@@ -191,7 +169,7 @@ export class ServerCore {
   leave(nowMs: number): void {
     if (this.#heir !== null) return;
     this.#heir = this.#chord.successors[0] ?? null;
-    if (this.#heir !== null) this.#init.datapath.setResponsibility({ kind: "range", from: minusOne(this.#init.self.key), to: this.#init.self.key });
+    if (this.#heir !== null) this.#keys.leave();
     this.#chord.leave(nowMs);
     this.#finish(nowMs);
   }
@@ -233,14 +211,16 @@ export class ServerCore {
         const { id, from, nonce, shortcutOk, requestBytes } = upcall;
         const key = ringKey(id);
         this.#senders.remember(nowMs, nonce, { from, ringKey: key, requestBytes });
-        const target = shortcutOk && this.#owns(key) ? this.#triggers.shortcutOf(nowMs, id) : null;
+        const target = shortcutOk && this.#keys.owns(key) ? this.#triggers.shortcutOf(nowMs, id) : null;
         // Of the other family the sender cannot use it.
         if (target !== null && isSameFamily(target, from)) return this.#tell(from, requestBytes, { type: "SHORTCUT", id, target }, nonce, "shortcut-sent");
         return this.#answerWhenKnown(nowMs, key, { kind: "cache", from, nonce, requestBytes });
       }
       case "no-trigger": {
+        // Of a server that is gone, whose replicas are not all in use yet: the next packet goes by this one.
+        if (this.#triggers.serveNow(ringKey(upcall.id))) return;
         // Forwarded, and not ours: it came from where our route leads. Both routes may be of the time before the ring changed.
-        if (upcall.forwarded && !this.#owns(ringKey(upcall.id))) this.#wentAstray(nowMs, ringKey(upcall.id));
+        if (upcall.forwarded && !this.#keys.owns(ringKey(upcall.id))) this.#wentAstray(nowMs, ringKey(upcall.id));
         const sent = this.#reply(upcall.from, upcall.requestBytes, { type: "NOT_PRESENT", id: upcall.id }, upcall.nonce);
         if (sent > 0) this.counters.count("not-present-sent");
         return;
@@ -319,11 +299,8 @@ export class ServerCore {
     return this.#chord.owns(key) ? { node: this.#heir ?? this.#init.self, ageMs: 0 } : this.#routes.get(nowMs, key);
   }
 
-  #owns(key: Uint8Array): boolean {
-    return this.#heir === null && this.#chord.owns(key);
-  }
-
   #routeMiss(nowMs: number, key: Uint8Array, from: Locator): void {
+    if (this.#triggers.serveNow(key)) return this.#init.datapath.discardRoute(key);
     const known = this.#nodeOf(nowMs, key);
     if (known !== undefined) return this.#program(nowMs, key, known.node);
     if (this.#heir !== null) return this.#program(nowMs, key, this.#heir);
@@ -416,7 +393,7 @@ export class ServerCore {
   #program(nowMs: number, key: Uint8Array, node: RingNode): void {
     const isSelf = bytesKey(node.key) === bytesKey(this.#init.self.key);
     const [successor] = this.#chord.successors;
-    if (isSelf && this.#claimMs !== Infinity && successor !== undefined) return this.#program(nowMs, key, successor);
+    if (isSelf && this.#keys.isNew && successor !== undefined) return this.#program(nowMs, key, successor);
     if (isSelf || !this.#routes.set(nowMs, key, node, true)) this.#init.datapath.discardRoute(key);
   }
 
@@ -433,28 +410,17 @@ export class ServerCore {
   #finish(nowMs: number): void {
     this.#drainChord(nowMs, Infinity);
     this.#meetNeighbours(nowMs);
-    this.#sayPassOn();
+    this.#triggers.serveSome(nowMs);
+    this.#keys.follow(nowMs);
     this.#sayWhoAnswers(nowMs);
     this.#sayHowToChallenge(nowMs);
-    if (this.#chord.isPredecessorDead !== this.#isPredecessorDead) {
-      this.#isPredecessorDead = this.#chord.isPredecessorDead;
-      this.#triggers.ringChanged();
-    }
     this.#flush();
-  }
-
-  #sayPassOn(): void {
-    const [{ predecessor }, to] = [this.#chord, this.#successor()?.locator ?? null];
-    const wanted = this.#passOnMs === Infinity || predecessor === null || to === null || sameLocator(predecessor.locator, to) ? null : { from: predecessor.locator, to };
-    if (wanted?.from === this.#passOn?.from && wanted?.to === this.#passOn?.to) return;
-    this.#passOn = wanted;
-    this.#init.datapath.setPassOn(wanted);
   }
 
   /** The engine answers refreshes as the trigger core would. */
   #sayWhoAnswers(nowMs: number): void {
     const [replica, other] = this.#others.both(nowMs, this.#successor());
-    const range = this.#heir === null && !this.#hasOnlyItsKey() ? this.#range : NO_KEYS;
+    const range = this.#keys.answered;
     const [oldReplica = null, oldOther = null] = this.#answers?.replicas ?? [];
     if (this.#answers?.range === range && oldReplica === replica && oldOther === other) return;
     this.#answers = { range, replicas: [replica, other].filter((locator) => locator !== null), lifeMs: TRIGGER_LIFE_MS };
@@ -496,31 +462,22 @@ export class ServerCore {
   }
 
   #handleChord(nowMs: number, output: ChordOutput, requestBytes: number): void {
-    const { log, datapath } = this.#init;
+    const { log } = this.#init;
     switch (output.kind) {
       case "send": return this.#channel?.send(nowMs, output.to, output.toKey, output.nonce, output.message, requestBytes, output.shown);
       case "responsibility":
-        this.#handOver(nowMs, output.range);
-        this.#range = output.range;
-        this.#triggers.ringChanged();
-        if (this.#claimMs === Infinity) this.#claim();
+        this.#keys.setRange(nowMs, output.range);
         return log("debug", "responsibility", rangeText(output.range));
       case "found": return this.#lookedUp(nowMs, output.key, output.node);
       case "not-found": return this.#lookedUp(nowMs, output.key, null);
-      case "gone": {
-        // Who had our keys is gone: nobody else has their triggers.
-        if (this.#claimMs !== Infinity && sameBytes(this.#neighbours.successors[0]?.key ?? NOBODY, output.node.key)) this.#claimMs = nowMs;
+      case "gone":
+        if (sameBytes(this.#neighbours.successors[0]?.key ?? NOBODY, output.node.key)) this.#keys.hurry(nowMs);
         this.#dropRoutesOf(output.node);
         return log("info", output.left ? "node-left" : "node-dead", { node: nodeText(output.node) });
-      }
       case "back":
         return log("info", "node-back", { node: nodeText(output.node) });
       case "joined":
-        this.#claimMs = nowMs + CLAIM_AFTER_JOIN_MS;
-        this.#passOnMs = this.#claimMs;
-        this.#lastPassOnMs = nowMs + LAST_PASS_ON_MS;
-        this.#hasClaimed = false;
-        datapath.setResponsibility({ kind: "range", from: minusOne(this.#init.self.key), to: this.#init.self.key });
+        this.#keys.joined(nowMs);
         return log("info", "joined", { through: nodeText(output.through) });
       case "alone":
         return log("warn", "alone", { message: "no ring member answers, or none lets this server in; serving alone and trying on", remedy: "Check the members' addresses and ports. When this server has a credential of another ring, they name it in their logs: foreign-ring." });
@@ -537,37 +494,6 @@ export class ServerCore {
     this.#lingerMs = Infinity;
     this.#hasLeft = true;
     this.#channel?.close();
-  }
-
-  /** Until the ring agrees who comes before us now, packets for the dead one's keys find us, its successor; we have the replicas. */
-  #takesOver(key: Uint8Array): boolean {
-    return this.#chord.isPredecessorDead || this.#owns(key);
-  }
-
-  /** When another has come before us. Who has just joined itself has never had the keys of its predecessor, though it has replicas of some. */
-  #handOver(nowMs: number, range: Responsibility): void {
-    const self = this.#init.self.key;
-    const before = this.#range.kind === "range" ? this.#range.from : this.#range.kind === "all" ? self : null;
-    if (range.kind !== "range" || before === null || !inOpen(before, range.from, self)) return;
-    this.#handover = { from: this.#handover?.from ?? before, to: range.from, endMs: nowMs + HANDOVER_MS };
-    // Ways of the time when we left our keys to our successor, to whoever was it then: of some another is the server now.
-    this.#countDropped(this.#routes.dropRange(before, self));
-    if (this.#passOnMs !== Infinity) this.#passOnMs = Math.min(nowMs + CLAIM_AFTER_JOIN_MS, this.#lastPassOnMs);
-  }
-
-  /** It knows of no predecessor: nothing is its own. */
-  #hasOnlyItsKey(): boolean {
-    return this.#range.kind === "range" && sameBytes(this.#range.from, minusOne(this.#init.self.key));
-  }
-
-  /** From now on this server says who has no trigger. */
-  #claim(): void {
-    if (this.#heir !== null) return;
-    this.#init.datapath.setResponsibility(this.#range);
-    if (this.#hasClaimed || this.#range.kind === "none") return;
-    if (this.#hasOnlyItsKey()) return;
-    this.#hasClaimed = true;
-    this.#init.log("info", "claims", rangeText(this.#range));
   }
 
   /** Bytes sent: 0 when the answer would be larger than what it answers. */
@@ -589,11 +515,6 @@ export class ServerCore {
   }
 }
 
-const NO_KEYS: Responsibility = { kind: "none" };
-
 const NOBODY = new Uint8Array(0);
 
 const nodeText = (node: RingNode): string => `${toHex(node.key).slice(0, 8)}@${locatorText(node.locator)}`;
-
-const rangeText = (range: Parameters<Datapath["setResponsibility"]>[0]): Record<string, string> =>
-  range.kind === "range" ? { from: toHex(range.from), to: toHex(range.to) } : { keys: range.kind };

@@ -25,6 +25,10 @@ export const CLAIMS_SHARE_OF_NETWORK = 1 / 4;
 export const P384_VERIFICATION_COST = 10;
 /** A group's member brings a certificate, which is a signature more. */
 export const MEMBER_VERIFICATION_COST = 2;
+/** When the ring changes, replicas come into use in turns of so much work, with the ring's messages in between; looking at one is 1, */
+export const SERVE_WORK = 4_096;
+/** and telling the engine of it so much more. */
+export const PROGRAM_WORK = 16;
 /** Triggers of one group at a time, whatever their suffixes; a packet becomes at most 255 copies, trees included (docs/wire.md §3). */
 export const TRIGGERS_PER_GROUP = LIMITS.triggersPerRingKey;
 /** Of these, from one network (networkOf): behind one NAT there may be many members, but some places are for others. */

@@ -54,6 +54,8 @@ export class TriggerCore {
   readonly #table: TriggerTable;
   readonly #cookies: Cookies;
   readonly #rate: SourceRate;
+  /** When serveSome goes on; Infinity: there is nothing left. */
+  #serveMs = Infinity;
 
   constructor(init: TriggerCoreInit) {
     this.#init = init;
@@ -70,9 +72,28 @@ export class TriggerCore {
     return this.#table.replicaCount;
   }
 
-  /** Who is responsible for what has changed. */
-  ringChanged(): void {
-    for (let left = this.#table.serveReplicas(); left > 0; left -= 1) this.#init.counters.count("replicas-taken-over");
+  /** Who is responsible for what has changed: replicas come into use, or go out of it, the first ones at once. */
+  ringChanged(nowMs: number): void {
+    this.#table.ringChanged();
+    this.serveSome(nowMs);
+  }
+
+  /** Some more of them; to be called as long as deadlineMs says so. */
+  serveSome(nowMs: number): void {
+    if (!this.#table.hasToServe) return;
+    this.#countTakenOver(this.#table.serveSome());
+    this.#serveMs = this.#table.hasToServe ? nowMs : Infinity;
+  }
+
+  /** A packet for a ring key is here that nobody has a trigger for. Returns whether that has a replica, which is in use from now on. */
+  serveNow(key: Uint8Array): boolean {
+    const taken = this.#table.serveNow(key);
+    this.#countTakenOver(taken);
+    return taken > 0;
+  }
+
+  #countTakenOver(replicas: number): void {
+    for (let left = replicas; left > 0; left -= 1) this.#init.counters.count("replicas-taken-over");
   }
 
   /** This server is new no more. */
@@ -92,7 +113,7 @@ export class TriggerCore {
   }
 
   deadlineMs(): number {
-    return this.#table.deadlineMs();
+    return Math.min(this.#table.deadlineMs(), this.#serveMs);
   }
 
   handleTimer(nowMs: number): void {
@@ -175,11 +196,8 @@ export class TriggerCore {
   }
 
   #verified(nowMs: number, from: Locator, message: TriggerMessage, record: NewTrigger): ControlMessage | null {
-    if (!this.#rate.allowLocator(nowMs, from, verificationCost(message))) {
-      this.#init.counters.count("rate");
-      return null;
-    }
     const { action, id } = message;
+    if (!this.#rate.allowLocator(nowMs, from, verificationCost(message))) return this.#overRate();
     const { verify = verifyTrigger, verifyStep: consents = verifyStep, nodeKey } = this.#init;
     if (!verify(message, nodeKey) || !stepsOf(message).every((step) => consents(step, id))) return this.#refuse("badSignature", id);
     if (action === TRIGGER_ACTION.remove) {
@@ -195,7 +213,12 @@ export class TriggerCore {
     return this.#ok(nowMs, action, record, (this.#table.get(record)?.endMs ?? nowMs) - nowMs);
   }
 
-  #refresh(nowMs: number, from: Locator, message: Extract<ControlMessage, { type: "REFRESH" }>): ControlMessage {
+  #overRate(): null {
+    this.#init.counters.count("rate");
+    return null;
+  }
+
+  #refresh(nowMs: number, from: Locator, message: Extract<ControlMessage, { type: "REFRESH" }>): ControlMessage | null {
     const { id, index, token } = message;
     const record = this.#table.get(message);
     if (!this.#init.owns(ringKey(id)) && !(record?.live === true && record.isReplica)) return this.#refuse("notResponsible", id);
@@ -236,10 +259,16 @@ function signatureCost(keyKind: KeyKind): number {
   return keyKind === KEY_KIND.groupMember ? MEMBER_VERIFICATION_COST : 1;
 }
 
-/** Whether hashing `token` forward, at most REFRESH_MAX_SKIP steps, gives the last value seen. */
-function leadsTo(record: TriggerRecord, index: number, token: Uint8Array): boolean {
+/** How many it takes to check refresh number `index`: at most REFRESH_MAX_SKIP; 0 when it is none that could be next. */
+function hashesOf(record: TriggerRecord, index: number): number {
   const steps = index - record.index;
-  if (steps < 1 || steps > REFRESH_MAX_SKIP) return false;
+  return steps < 1 || steps > REFRESH_MAX_SKIP ? 0 : steps;
+}
+
+/** Whether hashing `token` forward gives the last value seen. */
+function leadsTo(record: TriggerRecord, index: number, token: Uint8Array): boolean {
+  const steps = hashesOf(record, index);
+  if (steps === 0) return false;
   let value = token;
   for (let i = 0; i < steps; i += 1) value = refreshStep(value);
   return sameBytes(value, record.token);

@@ -2,7 +2,7 @@
 import { bytesKey, ID_BYTES, ringKey, sameBytes, type Locator } from "@i3/common";
 import { DatapathError, LIMITS, type Datapath, type TriggerEntry } from "@i3/datapath";
 
-import { CLAIMS_SHARE_OF_NETWORK, COUNTER_MEMORY_MS, TRIGGER_LIFE_MS, TRIGGERS_PER_GROUP, TRIGGERS_PER_GROUP_AND_NETWORK } from "./constants.js";
+import { CLAIMS_SHARE_OF_NETWORK, COUNTER_MEMORY_MS, PROGRAM_WORK, SERVE_WORK, TRIGGER_LIFE_MS, TRIGGERS_PER_GROUP, TRIGGERS_PER_GROUP_AND_NETWORK } from "./constants.js";
 import { EarlyEnds } from "./early-ends.js";
 import { accountOf, SourceAccounts } from "./source-accounts.js";
 import { networkOf, sourceOf } from "./source-rate.js";
@@ -83,6 +83,8 @@ export class TriggerTable {
   readonly #byRingKey = new Map<string, number>();
   /** Ring keys with live replicas → how many, and whether the engine has them. */
   readonly #replicas = new Map<string, { count: number; isServed: boolean }>();
+  /** Of these the ones that are still to be looked at since the ring has changed; null: none. */
+  #toServe: Iterator<[string, { count: number; isServed: boolean }]> | null = null;
   #replicaCount = 0;
   /** Shared ring keys that the engine does not get yet. */
   readonly #held = new Set<string>();
@@ -100,16 +102,42 @@ export class TriggerTable {
     return this.#replicaCount;
   }
 
-  /** Who is responsible has changed: replicas come into use, or go out of it. Returns how many came. */
-  serveReplicas(): number {
+  /** Who is responsible has changed: all replicas are looked at again, by {@link serveSome}. */
+  ringChanged(): void {
+    this.#toServe = this.#replicas.entries();
+  }
+
+  /** Whether some replicas may have to come into use yet, or to go out of it. */
+  get hasToServe(): boolean {
+    return this.#toServe !== null;
+  }
+
+  /** They do, some at a time: all at once would take as long as it takes the neighbours to bury this server. Returns how many came. */
+  serveSome(): number {
     let taken = 0;
-    for (const [text, replicas] of this.#replicas) {
+    for (let left = SERVE_WORK; left > 0 && this.#toServe !== null; ) {
+      const next = this.#toServe.next();
+      if (next.done === true) {
+        this.#toServe = null;
+        break;
+      }
+      const [text, replicas] = next.value;
+      left -= replicas.count;
       const key = Buffer.from(text, "latin1");
       const isServed = this.#areServed(key);
       if (isServed === replicas.isServed) continue;
+      left -= replicas.count * PROGRAM_WORK;
       if (this.#program(key) && isServed) taken += replicas.count;
     }
     return taken;
+  }
+
+  /** A packet for a ring key is here: its replicas come into use before others. Returns how many. */
+  serveNow(key: Uint8Array): number {
+    if (this.#toServe === null) return 0;
+    const replicas = this.#replicas.get(bytesKey(key));
+    if (replicas === undefined || replicas.isServed || !this.#areServed(key)) return 0;
+    return this.#program(key) ? replicas.count : 0;
   }
 
   /** It is new no more: the engine gets what was held. */
@@ -148,7 +176,7 @@ export class TriggerTable {
       (old === undefined && this.#named.size >= this.#limits.triggers) ||
       !this.#accountsOf(isReplica).hasRoom(accountOf(target), old !== undefined && isSameKind ? accountOf(old.target) : null) ||
       (isReplica && old?.isReplica !== true && this.#replicaCount >= this.#limits.triggers / 2) ||
-      (old?.live !== true && this.#siblingCount(bytesKey(ringKey(id))) >= this.#siblingLimit(isClaim, member)) ||
+      (old?.live !== true && this.siblingCount(ringKey(id)) >= this.#siblingLimit(isClaim, member)) ||
       (member !== null && !(isSameKind && old.live && networkOf(old.target) === networkOf(target)) && (this.#perGroupAndNetwork.get(groupAndNetwork(id, target)) ?? 0) >= TRIGGERS_PER_GROUP_AND_NETWORK) ||
       (isClaim && this.#hasClaimsBeside(id, target))
     );
@@ -170,9 +198,10 @@ export class TriggerTable {
     return others.some((other) => sourceOf(other) === sourceOf(target)) || ofNetwork >= Math.max(1, (this.#limits.claimsPerName ?? 0) * CLAIMS_SHARE_OF_NETWORK);
   }
 
-  #siblingCount(ringKeyText: string): number {
+  /** How many live triggers a ring key has. */
+  siblingCount(key: Uint8Array): number {
     let count = 0;
-    for (let slot = this.#byRingKey.get(ringKeyText) ?? NO_SLOT; slot !== NO_SLOT; slot = this.#slots.sibling(slot)) count += 1;
+    for (let slot = this.#byRingKey.get(bytesKey(key)) ?? NO_SLOT; slot !== NO_SLOT; slot = this.#slots.sibling(slot)) count += 1;
     return count;
   }
 
