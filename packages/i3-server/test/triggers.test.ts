@@ -290,6 +290,36 @@ describe("bounds", () => {
     expect(verified).toBe(27);
   });
 
+  it("a refresh that skips others counts as a signature, right or wrong; the next one does not", () => {
+    bench = new ServerBench({ verificationsPerSourcePerSecond: 10 });
+    insert();
+    bench.advance(1_000);
+    const wrong = (index: number): string | undefined => refresh(index, new Uint8Array(16))?.type;
+    // A locator has its half of what its source has.
+    expect(Array.from({ length: 10 }, () => wrong(64)).filter((type) => type === "CHALLENGE").length).toBe(5);
+    expect(bench.core.counters.get("rate")).toBe(5);
+    expect(refresh(64)).toBeNull();
+    expect([wrong(1), wrong(65), refresh(1)?.type]).toEqual(["CHALLENGE", "CHALLENGE", "TRIGGER_OK"]);
+    bench.advance(1_000);
+    expect(refresh(3)).toMatchObject({ type: "TRIGGER_OK" });
+  });
+
+  it("a signature counts for more at a ring key that has many triggers", () => {
+    bench = new ServerBench({ verificationsPerSourcePerSecond: 20 });
+    const forged = (): number => {
+      const message = bench.trigger({ id: idOf(KEY, 200), from: THIEF });
+      const before = bench.core.counters.get("signature");
+      for (let i = 0; i < 20; i += 1) bench.send({ ...message, signature: new Uint8Array(64) }, THIEF);
+      return bench.core.counters.get("signature") - before;
+    };
+    expect(forged()).toBe(10);
+    for (let i = 0; i < 64; i += 1) {
+      if (i % 8 === 0) bench.advance(1_000);
+      expect(insert({ id: idOf(KEY, i) })).toMatchObject({ type: "TRIGGER_OK" });
+    }
+    expect(forged()).toBe(5);
+  });
+
   it("a signature with P-384, which costs ten times as much to check, counts for ten", () => {
     let verified = 0;
     bench = new ServerBench({ verify: () => ((verified += 1), false), verificationsPerSourcePerSecond: 50 });

@@ -25,6 +25,8 @@ export const CLAIMS_SHARE_OF_NETWORK = 1 / 4;
 export const P384_VERIFICATION_COST = 10;
 /** A group's member brings a certificate, which is a signature more. */
 export const MEMBER_VERIFICATION_COST = 2;
+/** With so many triggers at its ring key a signature counts for one more: the engine is given all of them with each one that changes, 0.1 ms for so many. */
+export const SIBLINGS_PER_VERIFICATION = 64;
 /** When the ring changes, replicas come into use in turns of so much work, with the ring's messages in between; looking at one is 1, */
 export const SERVE_WORK = 4_096;
 /** and telling the engine of it so much more. */

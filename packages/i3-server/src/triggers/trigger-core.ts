@@ -8,7 +8,7 @@ import {
 import { keyOwnsId, readMembership, REFRESH_MAX_SKIP, refreshStep, stepOwnsId, verifyStep, verifyTrigger } from "@i3/hip";
 
 import type { CounterName, ServerCounters } from "../counters.js";
-import { MEMBER_VERIFICATION_COST, P384_VERIFICATION_COST, VERIFICATIONS_PER_SOURCE_PER_SECOND } from "./constants.js";
+import { MEMBER_VERIFICATION_COST, P384_VERIFICATION_COST, SIBLINGS_PER_VERIFICATION, VERIFICATIONS_PER_SOURCE_PER_SECOND } from "./constants.js";
 import { Cookies } from "./cookies.js";
 import { EarlyEnds } from "./early-ends.js";
 import { SourceRate } from "./source-rate.js";
@@ -197,7 +197,9 @@ export class TriggerCore {
 
   #verified(nowMs: number, from: Locator, message: TriggerMessage, record: NewTrigger): ControlMessage | null {
     const { action, id } = message;
-    if (!this.#rate.allowLocator(nowMs, from, verificationCost(message))) return this.#overRate();
+    // The engine is given all triggers of the ring key anew.
+    const siblings = this.#table.siblingCount(ringKey(id));
+    if (!this.#rate.allowLocator(nowMs, from, verificationCost(message) + Math.floor(siblings / SIBLINGS_PER_VERIFICATION))) return this.#overRate();
     const { verify = verifyTrigger, verifyStep: consents = verifyStep, nodeKey } = this.#init;
     if (!verify(message, nodeKey) || !stepsOf(message).every((step) => consents(step, id))) return this.#refuse("badSignature", id);
     if (action === TRIGGER_ACTION.remove) {
@@ -230,6 +232,8 @@ export class TriggerCore {
       this.#init.counters.count("repeated");
       return this.#ok(nowMs, TRIGGER_ACTION.insert, record, record.endMs - nowMs);
     }
+    // One that skips others takes up to 64 hashes, about the time of a signature. Right ones too: a chain of one's own has them without end.
+    if (hashesOf(record, index) > 1 && !this.#rate.allowLocator(nowMs, from)) return this.#overRate();
     if (!leadsTo(record, index, token)) {
       this.#init.counters.count("refresh-token");
       return this.#challenge(nowMs, from, ringKey(id));
