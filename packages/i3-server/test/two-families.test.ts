@@ -122,6 +122,32 @@ describe("where the server of a key is", () => {
     expect([world.peer.node.locator, ...said].map((locator) => world.bench.core.isServer(world.bench.nowMs, locator))).toEqual([true, false, false, true, true, true, true]);
   });
 
+  it("is, for hosts by TCP, not wherever its datagrams seem to come from", () => {
+    const { bench, peer } = world;
+    const sayFrom = (source: Locator): void => void bench.sendBytes(peer.seal(bench.nowMs, bench.self, { type: "NOTIFY", from: peer.node }, NONCE), source);
+    const isServer = (locator: Locator): boolean => bench.core.isServer(bench.nowMs, locator);
+    const machine = makeLocator(Uint8Array.of(127, 0, 0, 1), 5_610);
+    sayFrom(machine);
+    expect(isServer(machine)).toBe(false);
+    const forged = Array.from({ length: 100 }, (_, i) => makeLocator(Uint8Array.of(198, 51, 100, i), 5_610));
+    for (const source of forged) sayFrom(source);
+    expect(forged.filter(isServer).length).toBeLessThanOrEqual(4);
+    expect(isServer(peer.node.locator)).toBe(true);
+  });
+
+  it("is on this machine's address at another port only when it has sent from there", () => {
+    const at = makeLocator(world.bench.self.locator.address, 22);
+    world.other = at;
+    world.say({ type: "NOTIFY", from: { ...world.peer.node, other: at } });
+    expect(world.bench.core.isServer(world.bench.nowMs, at)).toBe(false);
+    const beside = new RingPeer(at);
+    world.bench.ring(beside, { type: "NOTIFY", from: beside.node });
+    expect(world.bench.core.isServer(world.bench.nowMs, at)).toBe(true);
+    const within = new RingPeer(makeLocator(Uint8Array.of(127, 0, 0, 1), 22));
+    world.bench.ring(within, { type: "NOTIFY", from: within.node });
+    expect(world.bench.core.isServer(world.bench.nowMs, within.node.locator)).toBe(false);
+  });
+
   it("is told by CACHE as well, and a receiver of the other family by no SHORTCUT", () => {
     const asked = (from: Locator, shortcutOk: boolean): ControlMessage | null => {
       world.pump(world.bench.upcall({ kind: "cache-request", id: ID, from, nonce: NONCE, shortcutOk, requestBytes: 200 }));

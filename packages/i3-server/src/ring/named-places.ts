@@ -16,6 +16,10 @@ export function mayBeNamed({ address, port }: Locator, own: readonly Locator[]):
   return self === undefined || ownScope === SCOPE.machine || port === self.port || !sameBytes(address, self.address);
 }
 
+/** The same of one that sends from there: from this machine's own address only those can who are on it. */
+export const mayBeProven = (locator: Locator, own: readonly Locator[]): boolean =>
+  own.some(({ address }) => sameBytes(address, locator.address)) || mayBeNamed(locator, own);
+
 /** -1: nobody's alone. */
 function scopeOf(address: Uint8Array): number {
   const [first = 0, second = 0] = address;

@@ -14,7 +14,7 @@ import { Channel } from "../ring/channel.js";
 import type { RingMembership } from "../ring/credential.js";
 import { RecordCore } from "../records/record-core.js";
 import type { RecordLimits } from "../records/record-store.js";
-import { mayBeNamed } from "../ring/named-places.js";
+import { mayBeNamed, mayBeProven } from "../ring/named-places.js";
 import { ServerPlaces } from "../ring/server-places.js";
 import type { CredentialChecks, RingMac } from "../ring/ring-message.js";
 import { TRIGGER_LIFE_MS } from "../triggers/constants.js";
@@ -274,10 +274,8 @@ export class ServerCore {
     if (this.#channel === null) return this.counters.count("session");
     const message = this.#channel.receive(nowMs, from, bytes, decoded);
     if (message === null) return;
-    this.#proven.add(nowMs, from);
-    this.#servers.note(nowMs, from);
+    this.#noteServer(nowMs, from, message.from);
     if (message.type !== "ALIVE" && message.type !== "ALIVE_YES") this.#others.heard(message.from);
-    this.#noteNamed(nowMs, message.from.key, message.from.other);
     this.#chord.handleMessage(nowMs, decoded.nonce, message);
   }
 
@@ -365,10 +363,26 @@ export class ServerCore {
     return waiting;
   }
 
-  /** What a member says of another server, or of its own other place: it could be anybody's address. */
+  /** A member was heard, `from` there. The seal covers where it says that it is, not where the datagram came from: it is there when the two are one. */
+  #noteServer(nowMs: number, from: Locator, { key, locator, other }: RingSender): void {
+    if (sameLocator(from, locator)) {
+      this.#proven.add(nowMs, from);
+      if (mayBeProven(from, this.#ownLocators())) this.#servers.note(nowMs, key, from);
+    } else {
+      this.#noteNamed(nowMs, key, from);
+      this.#noteNamed(nowMs, key, locator);
+    }
+    this.#noteNamed(nowMs, key, other);
+  }
+
+  /** What a member says of another server, or of a place of its own: it could be anybody's address. */
   #noteNamed(nowMs: number, nodeKey: Uint8Array, locator: Locator | undefined): void {
-    const { self } = this.#init;
-    if (locator !== undefined && mayBeNamed(locator, self.other === undefined ? [self.locator] : [self.locator, self.other])) this.#servers.noteNamed(nowMs, nodeKey, locator);
+    if (locator !== undefined && mayBeNamed(locator, this.#ownLocators())) this.#servers.noteNamed(nowMs, nodeKey, locator);
+  }
+
+  #ownLocators(): readonly Locator[] {
+    const { locator, other } = this.#init.self;
+    return other === undefined ? [locator] : [locator, other];
   }
 
   #lookedUp(nowMs: number, key: Uint8Array, node: RingNode | null): void {
