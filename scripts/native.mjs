@@ -2,11 +2,12 @@
 // Builds the native engine of packages/datapath; without dependencies but node-gyp, which npm has brought before.
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { PrepareError } from './prepare-error.mjs';
 import { runKept } from './processes.mjs';
 import { listFiles } from './test-projects.mjs';
 
-const ROOT = path.resolve(import.meta.dirname, '..');
+const ROOT = path.resolve(fileURLToPath(new URL('..', import.meta.url)));
 const NATIVE = path.join(ROOT, 'packages/datapath');
 const NATIVE_SOURCE = /^(binding\.gyp|src\/.*\.(cc|h))$/;
 

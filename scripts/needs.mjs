@@ -4,6 +4,16 @@ import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 
+const NODE_MINIMUM = [20, 19];
+
+/** What is wrong with the node that runs this, in one line. @returns {string | undefined} */
+export function nodeProblem() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const [needMajor = 0, needMinor = 0] = NODE_MINIMUM;
+  if (major > needMajor || (major === needMajor && minor >= needMinor)) return undefined;
+  return `node ${process.versions.node} is too old: install node ${NODE_MINIMUM.join('.')} or newer, from nodejs.org or NodeSource (Debian 12's own is 18)`;
+}
+
 /** What the native engine is built with. @type {Record<string, string>} */
 export const BUILD = { 'g++': 'g++', make: 'make', python3: 'python3' };
 

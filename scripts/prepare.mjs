@@ -1,17 +1,16 @@
 // @ts-check
 // Makes a machine and a checkout ready for a command: node, Debian packages, /dev/net/tun, npm packages, the native engine, tsc.
-// Plain JavaScript without dependencies, since it runs before `npm ci`.
+// Plain JavaScript without dependencies, since it runs before `npm ci`; what it loads runs on an old node as far as the line that says so.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { installPackages, openTun } from './machine.mjs';
 import { buildNative } from './native.mjs';
-import { isProgram, missingPackages, NEEDS, NEEDS_TUN } from './needs.mjs';
+import { isProgram, missingPackages, NEEDS, NEEDS_TUN, nodeProblem } from './needs.mjs';
 import { PrepareError } from './prepare-error.mjs';
 import { runKept } from './processes.mjs';
 
-export const ROOT = path.resolve(import.meta.dirname, '..');
-
-const NODE_MINIMUM = [20, 19];
+export const ROOT = path.resolve(fileURLToPath(new URL('..', import.meta.url)));
 
 /** @param {string} text */
 export function say(text) {
@@ -23,7 +22,8 @@ export function say(text) {
  * @param {Record<string, string>} [more] further programs and their packages, for example of one bench suite
  */
 export async function prepare(purpose, more = {}) {
-  checkNode();
+  const tooOld = nodeProblem();
+  if (tooOld !== undefined) throw new PrepareError(tooOld, 'machine');
   // Debian keeps ip, nft and others where an ordinary user's PATH does not look.
   process.env['PATH'] = [process.env['PATH'], '/usr/local/sbin', '/usr/sbin', '/sbin'].join(':');
   await checkPackages({ ...NEEDS[purpose], ...more });
@@ -34,13 +34,6 @@ export async function prepare(purpose, more = {}) {
   await installModules();
   await buildNative(say);
   await buildTypeScript();
-}
-
-function checkNode() {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  const [needMajor = 0, needMinor = 0] = NODE_MINIMUM;
-  if (major > needMajor || (major === needMajor && minor >= needMinor)) return;
-  throw new PrepareError(`node ${process.versions.node} is too old: install node ${NODE_MINIMUM.join('.')} or newer`, 'machine');
 }
 
 /** @param {Record<string, string>} needs */

@@ -1,7 +1,7 @@
 // @ts-check
 // What `npm ci` says when the native engine cannot be built: the scripts as they are, in a checkout with nothing else, on a machine that lacks something.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -87,6 +87,25 @@ describe('a machine without what the build needs', () => {
     expect(status).toBe(1);
     expect(stdout + stderr).toContain('the native engine was not built: missing Debian packages: g++ (as root: apt-get install g++)');
     expect(stdout + stderr).toContain(REFERENCE);
+  });
+});
+
+describe('an old node', () => {
+  test.each(['18.20.4', '20.18.3', '16.0.0'])('%s: one line says so, whatever else is missing', (version) => {
+    put('old.cjs', `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${version}' } });`);
+    expect(runNode('--require', './old.cjs', 'scripts/install-native.mjs')).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: `the native engine was not built: node ${version} is too old: install node 20.19 or newer, from nodejs.org or NodeSource (Debian 12's own is 18)\n`,
+    });
+    const stderr = expect.stringMatching(new RegExp(`^node ${version.replaceAll('.', '\\.')} is too old: install node 20\\.19 or newer.*\n$`));
+    for (const command of ['demo', 'lint', 'sim']) expect(runNode('--require', './old.cjs', `scripts/${command}.mjs`, '--seed', '1')).toMatchObject({ status: 1, stderr });
+  });
+
+  test('gets as far as that line: import.meta.dirname is of 20.11', () => {
+    const files = readdirSync(SCRIPTS).filter((file) => file.endsWith('.mjs'));
+    expect(files).toContain('prepare.mjs');
+    expect(files.filter((file) => /import\.meta\.(dirname|filename)/.test(readFileSync(path.join(SCRIPTS, file), 'utf8')))).toEqual([]);
   });
 });
 
