@@ -255,7 +255,7 @@ describe("one daemon", () => {
     expect(bad.line).toMatch(/^i3-server: .*server\.xml:1/);
     expect(await failure("--confg", "x")).toMatchObject({ status: 2, line: expect.stringMatching(/--help/) as string });
     expect(await failure()).toMatchObject({ status: 2, line: expect.stringMatching(/--config/) as string });
-    expect(await failure("--config", join(folder.path, "nothing.xml"))).toMatchObject({ status: 2 });
+    expect(await failure("--config", join(folder.path, "nothing.xml"))).toMatchObject({ status: 2, line: expect.stringMatching(/^i3-server: \S+\/nothing\.xml: cannot be read; .*\(ENOENT.*\)\. Write it after deploy\/examples\/i3-server\.xml/) as string });
   });
 
   it("checks without changing anything", async () => {

@@ -10,7 +10,7 @@ export interface ConfigErrorSite {
   readonly expected: string;
 }
 
-/** A configuration file or address book that is refused: `FILE:LINE: PATH: what is wrong; expected …`. */
+/** A configuration file or address book that is refused: `FILE:LINE: PATH: what is wrong; expected …`; of a file as a whole `FILE: what is wrong; expected …`. */
 export class ConfigError extends I3Error {
   override readonly name = "ConfigError";
   readonly file: string;
@@ -20,7 +20,8 @@ export class ConfigError extends I3Error {
 
   constructor(site: ConfigErrorSite, problem: string, options: { readonly cause?: unknown; readonly remedy?: string } = {}) {
     const where = site.line === 0 ? site.file : `${site.file}:${site.line}`;
-    super("ERR_I3_CONFIG", `${where}: ${printable(`${site.path}: ${problem}; expected ${site.expected}`)}`, options);
+    const what = site.line === 0 && site.path === "/" ? problem : `${site.path}: ${problem}`;
+    super("ERR_I3_CONFIG", `${where}: ${printable(`${what}; expected ${site.expected}`)}`, options);
     this.file = site.file;
     this.line = site.line;
     this.path = site.path;

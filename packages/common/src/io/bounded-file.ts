@@ -44,8 +44,8 @@ async function readAll(handle: FileHandle, size: number): Promise<Uint8Array> {
   return buffer.subarray(0, length);
 }
 
-const refuse = (file: string, problem: string, expected: string, cause?: unknown): never => {
-  throw new ConfigError({ file, line: 0, path: "/", expected }, problem, { cause });
+const refuse = (file: string, problem: string, expected: string, more: { readonly cause?: unknown; readonly remedy?: string } = {}): never => {
+  throw new ConfigError({ file, line: 0, path: "/", expected }, problem, more);
 };
 
 /** The stamp of a file as it is now. Throws ConfigError when it is missing. */
@@ -53,15 +53,16 @@ export async function readStamp(file: string): Promise<FileStamp> {
   try {
     return toStamp(await stat(file, { bigint: true }));
   } catch (error) {
-    return refuse(file, "cannot be read", "a readable file", error);
+    return refuse(file, "cannot be read", "a readable file", { cause: error });
   }
 }
 
 /**
  * A whole regular file and its stamp from before it was read. Symbolic links are followed.
+ * @param remedy what the reader should do when there is none
  * @throws ConfigError when it is missing, cannot be read, is no regular file or is larger than `maxBytes`
  */
-export async function readBoundedFile(file: string, maxBytes: number): Promise<FileContent> {
+export async function readBoundedFile(file: string, maxBytes: number, remedy?: string): Promise<FileContent> {
   let handle: FileHandle | undefined;
   try {
     // O_NONBLOCK: opening a FIFO would wait for a writer.
@@ -75,7 +76,8 @@ export async function readBoundedFile(file: string, maxBytes: number): Promise<F
     return { bytes, stamp };
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    return refuse(file, "cannot be read", "a readable file", error);
+    const isMissing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    return refuse(file, "cannot be read", "a readable file", { cause: error, ...(isMissing && remedy !== undefined ? { remedy } : {}) });
   } finally {
     await handle?.close();
   }

@@ -63,7 +63,8 @@ async function run<Config>(daemon: DaemonDescription<Config>): Promise<void> {
   if (values["version"] === true) return print(`${daemon.name} ${versionOf(daemon.manifest)}\n`);
   const file = values["config"];
   if (typeof file !== "string") throw usageError(daemon.name, "no --config FILE");
-  const config = override(daemon, daemon.parse((await readBoundedFile(file, MAX_CONFIG_BYTES)).bytes, file), values);
+  const { bytes } = await readBoundedFile(file, MAX_CONFIG_BYTES, `Write it after deploy/examples/${daemon.name}.xml, which explains every setting.`);
+  const config = override(daemon, daemon.parse(bytes, file), values);
   if (values["check"] === true) {
     for (const warning of await daemon.check(config)) process.stderr.write(`${daemon.name}: warning: ${warning}\n`);
     for (const note of daemon.notes?.(config) ?? []) process.stderr.write(`${daemon.name}: note: ${note}\n`);

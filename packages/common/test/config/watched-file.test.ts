@@ -129,7 +129,7 @@ describe("watched file", () => {
     await unlink(file);
     const error = await openManual().catch((caught: unknown) => caught);
     expect(error).toBeInstanceOf(ConfigError);
-    expect(error).toMatchObject({ file, line: 0, message: `${file}: /: cannot be read; expected a readable file` });
+    expect(error).toMatchObject({ file, line: 0, message: `${file}: cannot be read; expected a readable file` });
   });
 
   it("sees a change that came between its first reading and the watch", async () => {
