@@ -4,13 +4,13 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { CREDENTIAL_BYTES, errorLine, I3Error, locatorText, nodeKey, toHex, WireError } from "@i3/common";
 import { readServerList } from "@i3/i3-client";
 
 import { ringCommand } from "../src/io/ring-command.js";
-import { endingSoon, readRingAuthority, readRingCredential } from "../src/io/ring-credential.js";
+import { endingSoon, readRingAuthority, readRingCredential, tellEnds } from "../src/io/ring-credential.js";
 import { admitServer, isSigned, issueCredential, readCredential } from "../src/ring/credential.js";
 import { publicBytesOf } from "../src/ring/raw-keys.js";
 import { authorityFromText, authorityOf, authorityToText, membershipFromText, membershipToText } from "../src/ring/ring-files.js";
@@ -141,6 +141,32 @@ describe("i3-server ring", () => {
     expect(said).not.toContain(toHex(two.privateKey));
     expect([endingSoon(one, NOW_MS), endingSoon(two, NOW_MS)]).toEqual([null, null]);
     expect(endingSoon(two, NOW_MS + 20 * DAY_MS)).toMatch(/ends on 2027-02-14/);
+    expect(endingSoon(two, NOW_MS + 30 * DAY_MS)).toMatch(/has ended on 2027-02-14/);
+  });
+
+  it("tells of a credential that ends soon at the start and once a day, also when the start was long before", () => {
+    vi.useFakeTimers({ now: NOW_MS });
+    try {
+      ring("make", at("authority"));
+      const told: unknown[][] = [];
+      const watch = (days: number): (() => void) => {
+        ring("admit", at("authority"), at(`of-${days}`), "--days", `${days}`);
+        return tellEnds(readRingCredential(at(`of-${days}`), NOW_MS), () => Date.now(), (...line) => void told.push(line));
+      };
+      const [soon, later] = [watch(14), watch(17)];
+      expect(told).toMatchObject([["warn", "credential-ends", { message: expect.stringMatching(/ends on 2027-01-29/) as string, remedy: expect.stringMatching(/ring admit.*the next server only when this one has said claims/) as string }]]);
+      soon();
+      vi.advanceTimersByTime(2.5 * DAY_MS);
+      expect(told).toHaveLength(1);
+      vi.advanceTimersByTime(15 * DAY_MS);
+      const messages = told.slice(1).map(([, , fields]) => (fields as { readonly message: string }).message);
+      expect(messages.map((message) => message.replace(/;.*/, ""))).toEqual([...new Array<string>(14).fill("the ring credential ends on 2027-02-01"), "the ring credential has ended on 2027-02-01"]);
+      later();
+      vi.advanceTimersByTime(3 * DAY_MS);
+      expect(told).toHaveLength(16);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it("signs lists of servers for clients, each newer than the last", () => {
@@ -163,6 +189,12 @@ describe("i3-server ring", () => {
     expect(refusal(() => ring("list", at("authority"), at("servers"), at("list")))).toMatch(why);
     expect(refusal(() => ring("list", at("authority"), at("nothing"), at("list")))).toMatch(/cannot read the servers .*A line for each/);
     expect(readdirSync(folder).sort()).toEqual(["authority", "servers"]);
+  });
+
+  it("says how many servers fit into a list", () => {
+    ring("make", at("authority"));
+    writeFileSync(at("servers"), Array.from({ length: 32 }, (_, i) => `[2001:db8::${i + 1}]:5610 ${"11".repeat(15)}${String(i + 10)}\n`).join(""));
+    expect(refusal(() => ring("list", at("authority"), at("servers"), at("list")))).toMatch(/servers has too many servers for one list.* About 25 over IPv6 fit\.$/);
   });
 
   it("does not overwrite another file with a list", () => {

@@ -3,7 +3,9 @@ import { createSocket } from "node:dgram";
 import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 
-import { makeLocator, parseIpText, type Endpoint, type IpEndpoint, type Locator, type ServerConfig } from "@i3/common";
+import { locatorText, makeLocator, parseIpText, type Endpoint, type IpEndpoint, type Locator, type ServerConfig } from "@i3/common";
+
+import { isNearbyOnly, isPublic } from "../ring/named-places.js";
 
 /** Documentation addresses (RFC 5737, RFC 3849): nothing is sent there, the kernel only says which source it would use. */
 const ANYWHERE = ["192.0.2.1", "2001:db8::1"] as const;
@@ -95,12 +97,40 @@ const locatorOf = ({ host, port }: IpEndpoint): Locator => makeLocator(host.byte
 
 const isLoopback = (bytes: Uint8Array): boolean => (bytes.length === 4 ? bytes[0] === 127 : bytes.every((byte, i) => byte === (i === 15 ? 1 : 0)));
 
+/** For people. */
+export type AddressProblem = Readonly<Record<"message" | "remedy", string>>;
+
 /** What is wrong when this machine alone can reach the server, and members are elsewhere; null when nothing is. */
-export function cutOffProblem({ listen, advertise, ring }: ServerConfig): { readonly message: string; readonly remedy: string } | null {
+export function cutOffProblem({ listen, advertise, ring }: ServerConfig): AddressProblem | null {
   const elsewhere = ring?.members.find(({ host }) => (host.kind === "name" ? host.text !== "localhost" : !isLoopback(host.bytes)));
   if (elsewhere === undefined) return null;
   const member = `the member ${elsewhere.host.text} is elsewhere`;
   if (isLoopback(listen.host.bytes)) return { message: `<listen address="${listen.host.text}"> is for this machine alone, and ${member}`, remedy: "Listen at an address that the members can reach, or at :: for all." };
   if (advertise === undefined || !isLoopback(advertise.host.bytes)) return null;
   return { message: `<advertise address="${advertise.host.text}"> is for this machine alone, and ${member}`, remedy: "Advertise the address at which the members reach this server, or leave <advertise> out." };
+}
+
+/**
+ * What is probably wrong when only a private network can reach the server where it says it is, and members are outside; null when nothing is.
+ * @param own where others are told to reach it
+ */
+export function privateProblem({ advertise }: ServerConfig, own: Locator, members: readonly Locator[]): AddressProblem | null {
+  if (advertise !== undefined || !isNearbyOnly(own.address)) return null;
+  const outside = members.find(({ address }) => address.length === own.address.length && isPublic(address));
+  if (outside === undefined) return null;
+  return {
+    message: `others are told to reach this server at ${locatorText(own)}, an address of a private network, and the member ${locatorText(outside)} has a public one`,
+    remedy: 'Behind a NAT, as in most clouds, name the public address of this server with <advertise address="…"/>; without it the members\' answers go nowhere, and this server stays alone.',
+  };
+}
+
+/** The same, before the server runs: names of members are looked up, if that matters. */
+export async function checkPrivate(config: ServerConfig): Promise<AddressProblem | null> {
+  const { locator } = await ownLocators(config, config.listen.port);
+  if (config.advertise !== undefined || !isNearbyOnly(locator.address)) return null;
+  const looking = new MemberLookup(config.ring?.members ?? []);
+  const problem = privateProblem(config, locator, looking.now().locators);
+  if (problem !== null) return problem;
+  await looking.done;
+  return privateProblem(config, locator, looking.now().locators);
 }

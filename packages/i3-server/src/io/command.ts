@@ -20,8 +20,10 @@ const HELP = `Usage: i3-server --config FILE.xml [--port N] [--check]
                   says locator and node; the list ends after N days (without --days 90)
 
 Prints "READY i3-server port=… locator=… [other=…] node=… engine=… io=…" to stdout when it serves; logs to stderr.
-SIGTERM leaves the ring and ends; SIGUSR1 logs the counters.
-Exit status: 0 after SIGTERM, 1 when the server cannot run, 2 for wrong arguments or a bad configuration.
+SIGTERM, SIGINT (Ctrl-C) and SIGHUP leave the ring and end; SIGUSR1 logs the counters.
+A terminal that is closed sends SIGHUP, under nohup too, for Node takes no notice of nohup. What shall stay runs as a service of the system, or so:
+  setsid i3-server --config FILE </dev/null >>LOG 2>&1 &
+Exit status: 0 after such a signal, 1 when the server cannot run, 2 for wrong arguments or a bad configuration.
 `;
 
 function withPort(config: ServerConfig, value: string): ServerConfig {

@@ -11,9 +11,9 @@ import { checkOwnKey, hostPublicKey, openOwnKey, verifyStep, verifyTrigger, type
 
 import { ServerCore } from "../server/server-core.js";
 import { Fallback, readTlsFiles } from "./fallback.js";
-import { cutOffProblem, MemberLookup, ownLocators } from "./addresses.js";
+import { checkPrivate, cutOffProblem, MemberLookup, ownLocators, privateProblem } from "./addresses.js";
 import type { RingMembership } from "../ring/credential.js";
-import { endingSoon, readRingCredential } from "./ring-credential.js";
+import { endingSoon, readRingCredential, tellEnds } from "./ring-credential.js";
 
 /** Names of members are looked up again this often. */
 const RESOLVE_MS = 30_000;
@@ -30,14 +30,14 @@ const MAX_LEAVING_MS = 5_000;
 /** A server without a ring has no authority that chooses one (docs/wire.md §2). */
 const NO_NONCE = new Uint8Array(16);
 
-/** Checks everything that the configuration names, and creates nothing. Throws I3Error. */
-export function checkFiles(config: ServerConfig): readonly string[] {
+/** Checks everything that the configuration names, and creates nothing. Throws (rejects with) I3Error. */
+export async function checkFiles(config: ServerConfig): Promise<readonly string[]> {
   const ring = membershipOf(config);
   checkOwnKey(config.identity);
   if (config.fallback !== undefined) readTlsFiles(config.fallback);
   const ending = ring === null ? null : endingSoon(ring, Date.now());
-  const cutOff = cutOffProblem(config);
-  return [...(ending === null ? [] : [ending]), ...(cutOff === null ? [] : [`${cutOff.message}. ${cutOff.remedy}`])];
+  const unreached = cutOffProblem(config) ?? (await checkPrivate(config));
+  return [...(ending === null ? [] : [ending]), ...(unreached === null ? [] : [`${unreached.message}. ${unreached.remedy}`])];
 }
 
 /** What the first start will make. */
@@ -53,8 +53,6 @@ const membershipOf = ({ ring }: ServerConfig): RingMembership | null => (ring ==
 export async function startServer(config: ServerConfig, onFailure: (error: I3Error) => void): Promise<RunningDaemon> {
   const log = stderrLog(config.log);
   const ring = membershipOf(config);
-  const ending = ring === null ? null : endingSoon(ring, Date.now());
-  if (ending !== null) log("warn", "credential-ends", { message: ending, remedy: "Make one where the ring's authority is, with: i3-server ring admit." });
   const cutOff = cutOffProblem(config);
   if (cutOff !== null) log("warn", "loopback-only", cutOff);
   const { keyFile } = config.identity;
@@ -85,6 +83,8 @@ class Daemon implements RunningDaemon {
   #timer: NodeJS.Timeout | undefined;
   #resolver: NodeJS.Timeout | undefined;
   #unknownMembers = "";
+  #quietEnds: () => void = () => undefined;
+  #saidPrivate = false;
   #stopping = false;
   ready = "";
 
@@ -95,6 +95,7 @@ class Daemon implements RunningDaemon {
   }
 
   async open(identity: HostIdentity, ring: RingMembership | null, onFailure: (error: I3Error) => void): Promise<void> {
+    if (ring !== null) this.#quietEnds = tellEnds(ring, () => Date.now(), this.#log);
     const engine = await this.#openEngine(onFailure);
     const { locator, other, guessed } = await ownLocators(this.#config, engine.udp.port);
     if (guessed) this.#log("warn", "loopback-only", { message: "this machine has no route; others cannot reach this server", remedy: "Name its address with <advertise>." });
@@ -103,6 +104,7 @@ class Daemon implements RunningDaemon {
     const looking = new MemberLookup(members);
     await Promise.race([looking.done, sleep(FIRST_RESOLVE_MS, undefined, { ref: false })]);
     const { locators, unknown } = looking.now();
+    this.#tellPrivate(locator, locators);
     const { triggers, triggersPerSource, claimsPerName, records, recordsPerSource } = this.#config.limits;
     const self = { key: ring?.credential.nodeKey ?? nodeKey(hostPublicKey(identity), NO_NONCE), locator, ...(other === undefined ? {} : { other }) };
     const ed25519 = engine.implementation === "native" ? loadNativeEd25519() : undefined;
@@ -119,7 +121,15 @@ class Daemon implements RunningDaemon {
     const otherText = other === undefined ? undefined : locatorText(other);
     this.ready = `port=${engine.udp.port} locator=${locatorText(locator)}${otherText === undefined ? "" : ` other=${otherText}`} node=${key} engine=${engine.implementation} io=${engine.io}`;
     this.#log("info", "started", { port: engine.udp.port, locator: locatorText(locator), ...(otherText === undefined ? {} : { other: otherText }), node: key, engine: engine.implementation, io: engine.io, members: members.length });
-    if (named) void this.#follow(looking);
+    if (named) void this.#follow(looking, locator);
+  }
+
+  /** Once. */
+  #tellPrivate(own: Locator, members: readonly Locator[]): void {
+    const problem = this.#saidPrivate ? null : privateProblem(this.#config, own, members);
+    if (problem === null) return;
+    this.#saidPrivate = true;
+    this.#log("warn", "private-address", problem);
   }
 
   /** Throws (rejects with) I3Error; what is open then is closed. */
@@ -163,15 +173,16 @@ class Daemon implements RunningDaemon {
   }
 
   /** Tells the core what names of members mean, and looks them up again. */
-  async #follow(looking: MemberLookup): Promise<void> {
+  async #follow(looking: MemberLookup, own: Locator): Promise<void> {
     await looking.done;
     if (this.#stopping) return;
     const { locators, unknown } = looking.now();
     const text = unknown.join(" ");
     if (text !== this.#unknownMembers && text !== "") this.#log("warn", "member-unknown", { names: unknown, remedy: "Check the names, and this machine's resolver; they are looked up again, and then this server joins." });
     this.#unknownMembers = text;
+    this.#tellPrivate(own, locators);
     this.#run((core, nowMs) => core.setMembers(nowMs, locators));
-    this.#resolver = setTimeout(() => void this.#follow(new MemberLookup(this.#config.ring?.members ?? [])), text === "" ? RESOLVE_MS : RESOLVE_UNKNOWN_MS);
+    this.#resolver = setTimeout(() => void this.#follow(new MemberLookup(this.#config.ring?.members ?? []), own), text === "" ? RESOLVE_MS : RESOLVE_UNKNOWN_MS);
   }
 
   stop(): void {
@@ -185,6 +196,7 @@ class Daemon implements RunningDaemon {
   #close(): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#resolver);
+    this.#quietEnds();
     this.#fallback?.close();
     this.#core = undefined;
     setTimeout(() => {

@@ -1,7 +1,7 @@
 /** The files of a ring on disk: what a server is admitted with, and what admits it. */
 import { randomBytes } from "node:crypto";
 
-import { toHex } from "@i3/common";
+import { toHex, type Log } from "@i3/common";
 
 import { admitServer, type RingMembership } from "../ring/credential.js";
 import { RAW_KEY_BYTES } from "../ring/raw-keys.js";
@@ -26,9 +26,21 @@ export function readRingCredential(file: string, wallMs: number): RingMembership
   return membership;
 }
 
-/** What is to be known of a credential that ends soon; null for others. */
+/** What is to be known of a credential that ends soon, or has ended; null for others. */
 export function endingSoon({ credential: { endMs } }: RingMembership, wallMs: number): string | null {
-  return endMs - wallMs > WARN_DAYS * DAY_MS ? null : `the ring credential ends on ${dateText(endMs)}; get another one before`;
+  if (endMs - wallMs > WARN_DAYS * DAY_MS) return null;
+  return endMs > wallMs ? `the ring credential ends on ${dateText(endMs)}; get another one before` : `the ring credential has ended on ${dateText(endMs)}; the ring does without this server until it has another one`;
+}
+
+/** Tells of a credential that ends soon: now, and then once a day. What is returned ends that. `wallMs`: ms since 1970. */
+export function tellEnds(membership: RingMembership, wallMs: () => number, log: Log): () => void {
+  const tell = (): void => {
+    const message = endingSoon(membership, wallMs());
+    if (message !== null) log("warn", "credential-ends", { message, remedy: "Make one where the ring's authority is, with: i3-server ring admit, put it in the place of this one, and restart; the next server only when this one has said claims." });
+  };
+  tell();
+  const timer = setInterval(tell, DAY_MS).unref();
+  return () => clearInterval(timer);
 }
 
 /** Throws I3Error ERR_I3_RING_CREDENTIAL. */

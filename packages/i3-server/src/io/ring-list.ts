@@ -31,7 +31,7 @@ export function listServers(authority: RingAuthority, { serversFile, outFile, wa
     const list = serverListOf(signRecord(triggerKeyFromSeed(authority.secret), fields), authority.publicKey);
     replacePublicly(outFile, serverListToText(list));
   } catch (cause) {
-    if (cause instanceof WireError) throw fileError(`${serversFile} has too many servers for one list`, "About 38 over IPv4 or 25 over IPv6 fit.", cause);
+    if (cause instanceof WireError) throw fileError(`${serversFile} has too many servers for one list`, "About 25 over IPv6 fit.", cause);
     throw fileError(`cannot write ${outFile}`, "Check that its folder is there, and its permissions.", cause);
   }
   return `${outFile}: ${servers.length} servers, for ${days} days, signed by ${toHex(authority.publicKey)}

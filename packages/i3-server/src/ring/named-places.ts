@@ -19,6 +19,13 @@ export function mayBeNamed({ address, port }: Locator, own: readonly Locator[]):
 /** The same of one that sends from there: from this machine's own address only those can who are on it. */
 export const mayBeProven = (locator: Locator, own: readonly Locator[]): boolean =>
   own.some(({ address }) => sameBytes(address, locator.address)) || mayBeNamed(locator, own);
+/** Of a network that is not everywhere: private, shared by a carrier's customers, or a link. */
+export function isNearbyOnly(address: Uint8Array): boolean {
+  const scope = scopeOf(address);
+  return scope === SCOPE.link || scope === SCOPE.site;
+}
+
+export const isPublic = (address: Uint8Array): boolean => scopeOf(address) === SCOPE.all;
 
 /** -1: nobody's alone. */
 function scopeOf(address: Uint8Array): number {

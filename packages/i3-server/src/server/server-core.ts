@@ -494,7 +494,7 @@ export class ServerCore {
         this.#keys.joined(nowMs);
         return log("info", "joined", { through: nodeText(output.through) });
       case "alone":
-        return log("warn", "alone", { message: "no ring member answers, or none lets this server in; serving alone and trying on", remedy: "Check the members' addresses and ports. When this server has a credential of another ring, they name it in their logs: foreign-ring." });
+        return log("warn", "alone", { message: "no ring member answers, or none lets this server in; serving alone and trying on", remedy: `Check the members' addresses and ports, and that they reach this server at ${locatorText(this.#init.self.locator)}: behind a NAT name the public address with <advertise>. When this server has a credential of another ring, they name it in their logs: foreign-ring.` });
       case "duplicate-key":
         return log("error", "duplicate-key", { from: locatorText(output.locator), message: "another server has this server's key", remedy: "Admit each server on its own, with: i3-server ring admit." });
       case "left":
