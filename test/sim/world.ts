@@ -135,12 +135,12 @@ export class World {
   /** A server's place on the ring, to be chosen by a test. */
   membership = (): RingMembership => admitServer(RING_AUTHORITY, this.random);
 
-  /** A server at 192.0.2.`n`; all know the first. */
-  server(n: number, members: readonly Node[] = [], ring = this.membership()): Node {
+  /** A server at 192.0.2.`n`; all know the first. `clockErrorMs`: what its clock is wrong by. */
+  server(n: number, members: readonly Node[] = [], ring = this.membership(), clockErrorMs = 0): Node {
     const node = this.node(`192.0.2.${n}`);
     const core = new ServerCore({
       self: { key: ring.credential.nodeKey, locator: node.locator }, members: members.map((m) => m.locator), ring,
-      datapath: node.engine, limits: { triggers: 10_000, perSource: 1_000, claimsPerName: 4 }, random: this.random, wallMs: (nowMs) => Math.floor(WALL_START_MS + nowMs),
+      datapath: node.engine, limits: { triggers: 10_000, perSource: 1_000, claimsPerName: 4 }, random: this.random, wallMs: (nowMs) => Math.floor(WALL_START_MS + nowMs + clockErrorMs),
       log: (level, event, fields) => node.log.push({ atMs: this.nowMs, level, event, fields }),
     });
     node.core = core;

@@ -197,8 +197,8 @@ describe("a machine that the proxy cannot run on", () => {
   });
 });
 
-/** Answers every PING with a clock an hour ahead. */
-const WRONG_CLOCK = `
+/** Answers every PING with a clock that is so far ahead, after so long. */
+const clockServer = (port: number, aheadMs: number, afterMs: number): string => `
 import { createSocket } from "node:dgram";
 import { decodeControl, encodeControl, makeLocator } from ${JSON.stringify(COMMON)};
 const socket = createSocket("udp4");
@@ -206,17 +206,48 @@ socket.on("message", (bytes, { port, address }) => {
   const { message, nonce } = decodeControl(new Uint8Array(bytes));
   if (message.type !== "PING") return;
   const observed = makeLocator(Uint8Array.from(address.split(".").map(Number)), port);
-  socket.send(encodeControl({ type: "PONG", timeMs: Date.now() + 3_600_000, observed, nodeKey: new Uint8Array(16) }, nonce), port, address);
+  const answer = encodeControl({ type: "PONG", timeMs: Date.now() + ${aheadMs}, observed, nodeKey: new Uint8Array(16).fill(${port} % 256) }, nonce);
+  setTimeout(() => socket.send(answer, port, address), ${afterMs});
 });
-socket.bind(5610, () => console.log("ready"));
+socket.bind(${port}, () => console.log("ready"));
 `;
 
 describe("servers that are of no use", () => {
-  it("one whose clock is far off", async () => {
-    const clock = bed.resolver.spawn(process.execPath, ["--input-type=module", "-e", WRONG_CLOCK]);
-    await clock.waitForLine(/ready/);
-    expect(await proxyRefusal(third)).toEqual({ status: 1, line: expect.stringMatching(/^i3-proxy: this machine's clock is 60 minutes behind the servers'.*timedatectl/) as string });
+  let clocks: Child[] = [];
+  const serve = async (port: number, aheadMs: number, afterMs = 0): Promise<void> => {
+    const child = bed.resolver.spawn(process.execPath, ["--input-type=module", "-e", clockServer(port, aheadMs, afterMs)]);
+    clocks.push(child);
+    await child.waitForLine(/ready/);
+  };
+  const servers = (...ports: readonly number[]): string => `<servers>${ports.map((port) => `<server address="${bed.resolver.address4}" port="${port}"/>`).join("")}</servers>`;
+  afterEach(async () => {
+    await Promise.all(clocks.map((child) => child.stop()));
+    clocks = [];
+    await third.writeConfig();
     expect(await traces(bed.neighbour)).toBe("");
+  });
+
+  it("one whose clock is far off", async () => {
+    await serve(5_610, 3_600_000);
+    const alone = `(the only server that has answered: ${bed.resolver.address4}:5610)`;
+    const { status, line } = await proxyRefusal(third);
+    expect({ status, line }).toEqual({ status: 1, line: expect.stringMatching(/^i3-proxy: this machine's clock is 60 minutes behind the servers'.*timedatectl/) as string });
+    expect(line).toContain(alone);
+  }, 60_000);
+
+  it("most of them", async () => {
+    await Promise.all([serve(5_610, -3_600_000), serve(5_611, 0, 200), serve(5_612, -3_600_000, 300)]);
+    await third.writeConfig({ serverAddresses: [], serverList: servers(5_610, 5_611, 5_612) });
+    expect(await proxyRefusal(third)).toEqual({ status: 1, line: expect.stringMatching(/^i3-proxy: this machine's clock is 60 minutes ahead of the servers' \(2 of 3 servers: .*:5610, .*:5612\).*timedatectl/) as string });
+  }, 60_000);
+
+  it("one of three, the first that answers: its address is told, and the start goes on", async () => {
+    await Promise.all([serve(5_610, 3_600_000), serve(5_611, 0, 300), serve(5_612, 0, 300)]);
+    await third.writeConfig({ serverAddresses: [], serverList: servers(5_610, 5_611, 5_612) });
+    const child = bed.neighbour.spawn(process.execPath, [PROXY, "--config", third.configFile]);
+    const told = await child.waitForLine(/"event":"clock"/, 20_000);
+    expect(JSON.parse(told.input)).toMatchObject({ level: "warn", why: `servers' clocks differ from this machine's: ${bed.resolver.address4}:5610 is 60 minutes ahead` });
+    expect((await child.stop(10_000)).status).toBe(0);
   }, 60_000);
 });
 

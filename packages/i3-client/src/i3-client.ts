@@ -17,7 +17,7 @@ import { Records } from "./records.js";
 import { SenderPaths, WHOLE_LIMITS, type PacketLimits } from "./sender-paths.js";
 import { ShortcutAnswers } from "./shortcut-answers.js";
 import { Shortcuts } from "./shortcuts.js";
-import { Servers, type ServerStatus } from "./servers.js";
+import { Servers, type ServerClock, type ServerStatus } from "./servers.js";
 import { TriggerKeeper, type TriggerStatus } from "./trigger-keeper.js";
 import { Uplinks, type UplinkCounters, type UplinkPlace } from "./uplinks.js";
 
@@ -289,8 +289,9 @@ export class I3Client {
     return this.#servers.firstHop();
   }
 
-  clockOffsetMs(): number | null {
-    return this.#servers.clockOffsetMs();
+  /** Of the configured servers that are not dead, against ours. */
+  clocks(): readonly ServerClock[] {
+    return this.#servers.clocks();
   }
 
   servers(): readonly ServerStatus[] {

@@ -22,6 +22,6 @@ export * from "./io/server-list-file.js";
 export type { NearKey } from "./near-ids.js";
 export { Replacements } from "./replacements.js";
 export type { PacketLimits } from "./sender-paths.js";
-export type { ServerStatus } from "./servers.js";
+export type { ServerClock, ServerStatus } from "./servers.js";
 export type { TriggerStatus } from "./trigger-keeper.js";
 export type { UplinkCounters, UplinkPlace } from "./uplinks.js";

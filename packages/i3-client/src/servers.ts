@@ -67,7 +67,9 @@ interface Server {
   lastInUseMs: number;
   /** Where it sees us. */
   observed: Locator | null;
-  clockOffsetMs: number | null;
+  clockAheadMs: number | null;
+  /** Its node key, as it says itself; null before the first answer. */
+  node: string | null;
 }
 
 /** Where a server sees us. */
@@ -81,6 +83,13 @@ export interface ServerStatus {
   readonly liveness: Liveness;
   readonly rttMs: number;
   readonly inUse: boolean;
+}
+
+/** A server's clock against ours. */
+export interface ServerClock {
+  readonly server: Locator;
+  /** What it is ahead of ours, ms; null before the first answer. */
+  readonly aheadMs: number | null;
 }
 
 export class Servers {
@@ -113,7 +122,7 @@ export class Servers {
     if (this.#servers.has(key) || (!configured && this.#servers.size >= MAX_SERVERS && !this.#forgetOne())) return;
     this.#environment.datapath.setKnownSource(locator.address, true);
     this.#servers.set(key, {
-      locator, configured, liveness: "unknown", rttMs: Infinity, lastRttMs: Infinity, lastHeardMs: -Infinity, isAwaited: false, misses: 0, lastPingMs: -Infinity, questions: [], waiting: false, lastInUseMs: nowMs, observed: null, clockOffsetMs: null,
+      locator, configured, liveness: "unknown", rttMs: Infinity, lastRttMs: Infinity, lastHeardMs: -Infinity, isAwaited: false, misses: 0, lastPingMs: -Infinity, questions: [], waiting: false, lastInUseMs: nowMs, observed: null, clockAheadMs: null, node: null,
     });
   }
 
@@ -224,10 +233,15 @@ export class Servers {
     this.#ping(nowMs, server);
   }
 
-  /** Median of what the servers' clocks are ahead of ours, ms; null before one has answered. */
-  clockOffsetMs(): number | null {
-    const offsets = [...this.#servers.values()].flatMap((s) => (s.clockOffsetMs === null ? [] : [s.clockOffsetMs])).sort((a, b) => a - b);
-    return offsets[Math.floor((offsets.length - 1) / 2)] ?? null;
+  /** Of the configured servers that are not dead: who was only heard of has no say. One with an address of each family is one, with what is nearer to ours. */
+  clocks(): readonly ServerClock[] {
+    const clocks = new Map<string, ServerClock>();
+    for (const [key, { configured, liveness, locator: server, clockAheadMs: aheadMs, node }] of this.#servers) {
+      if (!configured || liveness === "dead") continue;
+      const before = clocks.get(node ?? key)?.aheadMs ?? Infinity;
+      if (Math.abs(aheadMs ?? 0) < Math.abs(before)) clocks.set(node ?? key, { server, aheadMs });
+    }
+    return [...clocks.values()];
   }
 
   /** Those of the family in use. */
@@ -250,7 +264,8 @@ export class Servers {
     server.rttMs = server.rttMs === Infinity ? sampleMs : server.rttMs * 0.8 + sampleMs * 0.2;
     server.lastRttMs = sampleMs;
     server.lastHeardMs = nowMs;
-    server.clockOffsetMs = message.timeMs + sampleMs / 2 - this.#environment.wallMs();
+    server.clockAheadMs = message.timeMs + sampleMs / 2 - this.#environment.wallMs();
+    server.node = bytesKey(message.nodeKey);
     server.questions = server.questions.filter((asked) => asked.sentMs > question.sentMs);
     server.waiting = false;
     server.misses = 0;

@@ -207,24 +207,54 @@ describe("forged answers to PING", () => {
 });
 
 describe("the servers' clocks", () => {
-  it("are compared with ours by their median", () => {
+  const clocks = (ring: FakeRing): readonly (readonly [number | undefined, number | null])[] =>
+    ring.client.clocks().map(({ server, aheadMs }) => [server.address[3], aheadMs === null ? null : Math.round(aheadMs) + 0]);
+
+  it("are each compared with ours, as far as they have answered", () => {
     const ring = new FakeRing(5);
-    expect(ring.client.clockOffsetMs()).toBe(null);
-    [-3_000, 1e15, 200, -1e12, 500].forEach((clockAheadMs, i) => {
-      ring.server(i + 1).clockAheadMs = clockAheadMs === 1e15 ? 1e15 - WALL_START_MS : clockAheadMs;
+    const aheadMs = [-3_000, 1e15 - WALL_START_MS, 200, -1e12, 500];
+    aheadMs.forEach((clockAheadMs, i) => {
+      ring.server(i + 1).clockAheadMs = clockAheadMs;
       ring.server(i + 1).delayMs = 10 * (i + 1);
     });
+    expect(clocks(ring)).toEqual([1, 2, 3, 4, 5].map((number) => [number, null]));
+    ring.run(65);
+    expect(clocks(ring)).toEqual(aheadMs.map((ms, i) => [i + 1, i < 3 ? ms : null]));
     ring.run(1_000);
-    expect(ring.client.clockOffsetMs()).toBeCloseTo(200, 0);
+    expect(clocks(ring)).toEqual(aheadMs.map((ms, i) => [i + 1, ms]));
+  });
+
+  it("have no say when they are dead, or of servers that were only heard of", () => {
+    const ring = new FakeRing(2);
+    const stranger = ring.addStranger();
+    stranger.clockAheadMs = 3_600_000;
+    ring.server(2).clockAheadMs = -3_600_000;
+    ring.run(100);
+    ring.client.openPath(filled(32, 9));
+    ring.inject(ring.server(1).locator, { type: "CACHE", ringKey: filled(16, 9), node: { key: stranger.key, locator: stranger.locator }, lifeMs: 30_000 }, ring.client.pathHeader(filled(32, 9), 1).slice(8, 16));
+    ring.run(3_000);
+    expect([status(ring, 3), clocks(ring)]).toEqual(["alive", [[1, 0], [2, -3_600_000]]]);
+    ring.server(2).down = true;
+    ring.run(60_000);
+    expect([status(ring, 2), clocks(ring)]).toEqual(["dead", [[1, 0]]]);
+  });
+
+  it("of a server with an address of each family is one, as near to ours as one of them says", () => {
+    const ring = new FakeRing(2);
+    const [first, second] = [ring.server(1), ring.server(2)];
+    first.clockAheadMs = 3_600_000;
+    second.script = (message) => (message.type === "PING" ? { type: "PONG", timeMs: WALL_START_MS + 1_000 + Math.floor(ring.nowMs), observed: CLIENT, nodeKey: first.key } : undefined);
+    ring.run(1_000);
+    expect(clocks(ring)).toEqual([[2, 1_000]]);
   });
 
   it("are compared anew when ours is set", () => {
     const ring = new FakeRing(1);
     ring.run(1_000);
-    expect(ring.client.clockOffsetMs()).toBeCloseTo(0, 0);
+    expect(clocks(ring)).toEqual([[1, 0]]);
     ring.wallAheadMs = -90_000;
     ring.run(2_000);
-    expect(ring.client.clockOffsetMs()).toBeCloseTo(90_000, 0);
+    expect(clocks(ring)).toEqual([[1, 90_000]]);
   });
 });
 

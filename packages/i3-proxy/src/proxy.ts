@@ -149,7 +149,7 @@ export class Proxy {
       onUnwanted: (hit: Uint8Array | null, asked: Security) => securityLog.refused(this.#nowMs, hit, asked),
     };
     this.#returnIds = new ReturnIds({ randomBytes, open: (id, key) => this.#openReturnId(id, key), close: (id) => this.#closeReturnId(id) });
-    this.#ringLog = new RingLog({ log, clockOffsetMs: () => this.client.clockOffsetMs(), isReturnId: (id) => this.#returnIds.has(id) });
+    this.#ringLog = new RingLog({ log, clocks: () => this.client.clocks(), isReturnId: (id) => this.#returnIds.has(id) });
     this.setups = new Setups(this.mappings, new Setup({ ...both, plainPolicyOf: (name) => this.#names.plainPolicyOf(name), onReadable: (mapping, packet) => this.#protectionLog.came(peerText(mapping), packet) }), () => new HipSetup({
       ...both, returnIds: this.#returnIds, randomBytes, dhSource: (group) => dhKeyPair(group, randomBytes, identity.p256), directOf: (hit) => this.#names.directOf(hit), ports: environment.hip, own: this.#own, range: environment.addresses.range, tunMtu: environment.tunMtu, rekeyAfterMs: environment.rekeyAfterMs, policyOf: (name) => this.#names.policyOf(name),
       onKeyed: (mapping) => this.setups.plain.giveAway(mapping), onNamed: (mapping) => void this.#setPolicy(mapping), trust: this.#trust, openIds: [this.ownId, ...this.#claims.ids],
@@ -428,7 +428,7 @@ export class Proxy {
   }
 
   nextDeadlineMs(): number {
-    return Math.min(this.detour?.nextDeadlineMs() ?? Infinity, this.#waitingCalls.deadlineMs(), this.#ring.deadlineMs(), this.client.nextDeadlineMs(), this.setups.nextDeadlineMs(), this.#nextSweepMs);
+    return Math.min(this.detour?.nextDeadlineMs() ?? Infinity, this.#waitingCalls.deadlineMs(), this.#ring.deadlineMs(), this.#ringLog.deadlineMs(), this.client.nextDeadlineMs(), this.setups.nextDeadlineMs(), this.#nextSweepMs);
   }
 
   #hooks(): MappingHooks {
@@ -501,6 +501,7 @@ export class Proxy {
 
   #handleEvents(nowMs: number): void {
     for (const event of this.client.takeEvents()) this.#handleEvent(nowMs, event);
+    this.#ringLog.look(nowMs);
   }
 
   #handleEvent(nowMs: number, event: ClientEvent): void {
@@ -536,7 +537,7 @@ export class Proxy {
       case "uplink": return this.#tellUplink(event);
       case "trigger-lost": break;
     }
-    this.#ringLog.tell(event);
+    this.#ringLog.tell(nowMs, event);
   }
 
   #tellUplink({ interfaceIndex, why }: Extract<ClientEvent, { kind: "uplink" }>): void {

@@ -248,7 +248,29 @@ describe("the log", () => {
 
   it("says that the clock is wrong, by what servers say that were found later", () => {
     const { laptop, home } = pair({ clockErrorMs: -3_600_000 }, { clockErrorMs: 299_000 });
-    expect([logged(laptop, "clock"), logged(home, "clock")]).toMatchObject([[], [{ why: "this machine's clock is 60 minutes behind the servers'" }]]);
+    expect([logged(laptop, "clock"), logged(home, "clock")]).toMatchObject([[], [{ why: "this machine's clock is 60 minutes behind the servers' (3 of 3 servers: 192.0.2.1:5610, 192.0.2.2:5610, 192.0.2.3:5610)" }]]);
+  });
+
+  it("of a server whose clock is wrong and that answers first, names it once, and finds nothing wrong here", () => {
+    const isNear = (address: Uint8Array): boolean => address[3] === 2;
+    const world = new World({ delayBetweenMs: (from, to) => (isNear(from) || isNear(to) ? 1 : 80) });
+    const first = world.server(1);
+    const ring = [first, world.server(2, [first], world.membership(), 3_600_000), world.server(3, [first])];
+    world.run(3_000);
+    const identity = generateHostIdentity();
+    const laptop = addHost(world, "198.51.100.1", { servers: ring, identity, book: bookOf({ "laptop.i3": identity }), security: "esp" });
+    world.run(10_000, () => laptop.proxy.isReady(world.nowMs));
+    world.run(2_000);
+    expect(logged(laptop, "server")).toMatchObject([{ server: "192.0.2.2:5610" }]);
+    const told = [{ why: "servers' clocks differ from this machine's: 192.0.2.2:5610 is 60 minutes ahead" }];
+    expect(logged(laptop, "clock")).toMatchObject(told);
+    const near = world.nodes.get(locatorKey((ring[1] as (typeof ring)[number]).locator));
+    for (const down of [true, false]) {
+      if (near !== undefined) near.down = down;
+      world.run(12_000);
+    }
+    expect(logged(laptop, "server").length).toBeGreaterThan(1);
+    expect(logged(laptop, "clock")).toMatchObject(told);
   });
 
   it.each(["esp", "none"] as const)("of a call while no server answers says so, and not that the host is off, with security=\"%s\"", (security) => {

@@ -22,11 +22,14 @@ const HELP = `Usage: i3-proxy --config FILE.xml [--check | --identity | --clean]
                   of <zones>. The record ends after N days (1 to 36500; without --days 365); signed again into the same file, it replaces the older
 
 Prints "READY i3-proxy hit=… address=… tun=… port=… engine=…" to stdout when names can be used; logs to stderr.
-SIGTERM tells peers and ends it, within two seconds. SIGUSR1 logs counters, and the
+SIGTERM, SIGINT (Ctrl-C) and SIGHUP tell peers and end it, within two seconds.
+A terminal that is closed sends SIGHUP, under nohup too, for Node takes no notice of nohup. What shall stay runs as a service of the system, or so:
+  setsid i3-proxy --config FILE </dev/null >>LOG 2>&1 &
+SIGUSR1 logs counters, and the
 mappings: name, HIT, state, security, virtual address; with an association also
 suite, pairs of keys, their age (s), who began (role) and the way ("i3", or the
 address that packets go to); where rules have services, the kind of each. No key or id is among them.
-Exit status: 0 after SIGTERM, 1 when the proxy cannot run, 2 for wrong arguments or a bad configuration.
+Exit status: 0 after such a signal, 1 when the proxy cannot run, 2 for wrong arguments or a bad configuration.
 `;
 
 function identityText(config: ProxyConfig): string {

@@ -15,7 +15,7 @@ import { ListedServers } from "@i3/i3-client";
 
 import type { NameSource } from "../dns/dns-core.js";
 import { addressesOf } from "../mappings/mapping-table.js";
-import { CLOCK_REMEDY, clockTrouble } from "../policy/clock.js";
+import { clockTrouble, isUndecided } from "../policy/clock.js";
 import type { Pins } from "../policy/pins.js";
 import { refusalText } from "../policy/refusal-text.js";
 import { unruledNames, unruledText, unruledZones } from "../policy/unruled-names.js";
@@ -43,6 +43,8 @@ import { readZoneRecords, ZoneRecordFile, zoneRecordFileOf } from "./zone-record
 const OWN_MARK = 0x6933;
 /** A start waits this long for a server's answer, and then goes on without. */
 const NO_SERVER_MS = 8_000;
+/** And this long for all to tell their clocks, when those that have answered say that this machine's is wrong. */
+const CLOCKS_MS = 1_000;
 /** READY waits this long for the triggers; names work after it too, as soon as they are in. */
 const TRIGGERS_MS = 10_000;
 const POLL_READY_MS = 20;
@@ -405,9 +407,16 @@ class Daemon implements RunningDaemon {
       this.#log("warn", "no-server", { servers, remedy: `No i3 server answers. Until one does, only hosts with an address in the address book can be reached. Check <servers>, whether this machine is online, and whether UDP to these ports is allowed.${byTcp}` });
       return false;
     }
-    const trouble = clockTrouble(proxy.client.clockOffsetMs());
-    if (trouble === null) return true;
-    throw new I3Error("ERR_I3_CLOCK", trouble, { remedy: CLOCK_REMEDY });
+    await this.#checkClock(proxy);
+    return !this.#signal.aborted;
+  }
+
+  /** Whoever answers first may be the one whose clock is wrong. Throws (rejects with) I3Error when this machine's is, by majority. */
+  async #checkClock({ client }: Proxy): Promise<void> {
+    if (clockTrouble(client.clocks())?.isOwn !== true) return;
+    await this.#until(() => this.#signal.aborted || !isUndecided(client.clocks()), CLOCKS_MS);
+    const trouble = clockTrouble(client.clocks());
+    if (trouble?.isOwn === true && !this.#signal.aborted) throw new I3Error("ERR_I3_CLOCK", trouble.why, { remedy: trouble.remedy });
   }
 
   async #awaitTriggers(): Promise<void> {

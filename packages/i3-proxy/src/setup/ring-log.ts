@@ -1,15 +1,18 @@
 /** Tells people what the ring does to this host: its server, its triggers. */
 import { locatorText, REFUSAL, toHex, type Log } from "@i3/common";
-import type { ClientEvent } from "@i3/i3-client";
+import type { ClientEvent, ServerClock } from "@i3/i3-client";
 
-import { CLOCK_REMEDY, clockTrouble } from "../policy/clock.js";
+import { clockTrouble, isUndecided } from "../policy/clock.js";
+
+/** Clocks are compared when all servers have answered, so long at most after the first. */
+const CLOCKS_MS = 1_000;
 
 export type ToldEvent = Extract<ClientEvent, { kind: "first-hop" | "near-key" | "trigger-live" | "trigger-lost" | "trigger-refused" }>;
 
 export interface RingLogEnvironment {
   readonly log: Log;
-  /** Of the ring's servers against ours; null: not known. */
-  readonly clockOffsetMs: () => number | null;
+  /** The servers' against ours. */
+  readonly clocks: () => readonly ServerClock[];
   /** Those of single calls come and go all the time. */
   readonly isReturnId: (id: Uint8Array) => boolean;
 }
@@ -19,14 +22,18 @@ export class RingLog {
   /** That were said to be in the ring: put in again elsewhere is no news. */
   readonly #live = new Set<string>();
   #saidFamily = false;
+  /** When the clocks are compared at the latest. */
+  #clocksMs = Infinity;
+  /** Servers whose wrong clocks were told. */
+  readonly #saidClocks = new Set<string>();
 
   constructor(environment: RingLogEnvironment) {
     this.#env = environment;
   }
 
-  tell(event: ToldEvent): void {
+  tell(nowMs: number, event: ToldEvent): void {
     switch (event.kind) {
-      case "first-hop": return this.#server(event.server);
+      case "first-hop": return this.#server(nowMs, event.server);
       case "near-key": return this.#env.log("debug", "near-key", { server: locatorText(event.server), rttMs: Math.round(event.rttMs * 10) / 10 });
       case "trigger-live": return this.#triggerLive(event);
       case "trigger-lost": return this.#triggerLost(event);
@@ -39,12 +46,27 @@ export class RingLog {
     this.#live.delete(toHex(id));
   }
 
-  #server(server: Extract<ToldEvent, { kind: "first-hop" }>["server"]): void {
-    const { log, clockOffsetMs } = this.#env;
+  /** Compares clocks, when it is time to. */
+  look(nowMs: number): void {
+    if (this.#clocksMs === Infinity) return;
+    const clocks = this.#env.clocks();
+    if (nowMs < this.#clocksMs && isUndecided(clocks)) return;
+    this.#clocksMs = Infinity;
+    const trouble = clockTrouble(clocks);
+    if (trouble === null || (!trouble.isOwn && trouble.servers.every((server) => this.#saidClocks.has(server)))) return;
+    if (!trouble.isOwn) for (const server of trouble.servers) this.#saidClocks.add(server);
+    this.#env.log("warn", "clock", { why: trouble.why, remedy: trouble.remedy });
+  }
+
+  deadlineMs(): number {
+    return this.#clocksMs;
+  }
+
+  #server(nowMs: number, server: Extract<ToldEvent, { kind: "first-hop" }>["server"]): void {
+    const { log } = this.#env;
+    this.#clocksMs = server === null ? Infinity : nowMs + CLOCKS_MS;
     if (server === null) return log("warn", "no-server", { remedy: "No i3 server answers. Is this machine online?" });
     log("info", "server", { server: locatorText(server) });
-    const why = clockTrouble(clockOffsetMs());
-    if (why !== null) log("warn", "clock", { why, remedy: CLOCK_REMEDY });
   }
 
   #triggerLive({ id, server }: Extract<ToldEvent, { kind: "trigger-live" }>): void {
