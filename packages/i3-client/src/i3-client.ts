@@ -6,12 +6,13 @@
  */
 import {
   concatBytes, COOKIE_BYTES, decodeControl, encodeControl, isSameFamily, KEY_KIND, MAX_TRIGGER_STACK, NONCE_BYTES, Pace, sameBytes, TRIGGER_ACTION, WireError,
-  type DecodedControl, type Locator, type SignedRecord, type StackStep,
+  type ControlMessage, type DecodedControl, type Locator, type SignedRecord, type StackStep,
 } from "@i3/common";
 import type { Datagram } from "@i3/datapath";
 import { canProveShortcut, keyOwnsId, readMembership, signTrigger, stepOwnsId, verifyStep, type TriggerKey, type TriggerSigner } from "@i3/hip";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
+import { plausibly } from "./named-places.js";
 import { NearIds, type NearKey } from "./near-ids.js";
 import { Records } from "./records.js";
 import { SenderPaths, WHOLE_LIMITS, type PacketLimits } from "./sender-paths.js";
@@ -335,12 +336,16 @@ export class I3Client {
    */
   handleDecoded(nowMs: number, from: Locator, { message, nonce }: DecodedControl, cameByTcp = false): boolean {
     this.#nowMs = nowMs;
-    const handled = message.type === "PONG"
-      ? (!cameByTcp && this.#uplinks.handlePong(nowMs, from, nonce)) || this.#servers.handlePong(nowMs, from, nonce, message)
-      : this.#triggers.handle(nowMs, from, nonce, message) || this.#paths.handle(nowMs, from, nonce, message) || this.#shortcuts.handle(nowMs, from, nonce, message) || this.#shortcutAnswers.handle(nowMs, from, nonce, message) || this.#records.handle(nowMs, from, nonce, message) || this.#nearIds.handle(nowMs, from, nonce, message);
+    const said = plausibly(message, from);
+    const handled = said !== null && this.#handle(nowMs, from, nonce, said, cameByTcp);
     if (!handled) this.counters.unexpected += 1;
     this.#settle(nowMs);
     return handled;
+  }
+
+  #handle(nowMs: number, from: Locator, nonce: Uint8Array, message: ControlMessage, cameByTcp: boolean): boolean {
+    if (message.type === "PONG") return (!cameByTcp && this.#uplinks.handlePong(nowMs, from, nonce)) || this.#servers.handlePong(nowMs, from, nonce, message);
+    return [this.#triggers, this.#paths, this.#shortcuts, this.#shortcutAnswers, this.#records, this.#nearIds].some((part) => part.handle(nowMs, from, nonce, message));
   }
 
   handleTimer(nowMs: number): void {

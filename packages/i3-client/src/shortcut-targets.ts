@@ -13,15 +13,6 @@ const MAX_PAUSED = 256;
 
 const machineOf = ({ address }: Locator): string => sourceKey(address);
 
-const isLoopback = ({ address }: Locator): boolean => (address.length === 4 ? address[0] === 127 : address[15] === 1 && address.subarray(0, 15).every((byte) => byte === 0));
-
-/** Not one host: unspecified, multicast, broadcast, reserved. */
-const isNobodys = ({ address }: Locator): boolean =>
-  address.length === 4 ? address[0] === 0 || (address[0] as number) >= 224 : address[0] === 0xff || address.every((byte) => byte === 0);
-
-/** Whether it can be one host's, as `server` has seen it: ourselves only when the server is on this machine too. */
-export const isPlausible = (target: Locator, server: Locator): boolean => !isNobodys(target) && (!isLoopback(target) || isLoopback(server));
-
 export class ShortcutTargets {
   /** Machine → since when. */
   readonly #asked = new Map<string, number>();

@@ -14,8 +14,9 @@ import { DATA_FLAG, dataHeaderBytes, encodeDataHeader, HOP_LIMIT, PAYLOAD_KIND }
 import { verifyShortcut } from "@i3/hip";
 
 import type { ClientEnvironment, ClientEvent } from "./environment.js";
+import { isPlausible } from "./named-places.js";
 import { Questions } from "./questions.js";
-import { isPlausible, ShortcutTargets } from "./shortcut-targets.js";
+import { ShortcutTargets } from "./shortcut-targets.js";
 
 // As of cache entries (§5):
 const LIFE_MS = 30_000;

@@ -160,6 +160,8 @@ export class FakeRing {
   owner: FakeServer | null = null;
   /** Whether what leaves by an interface is lost; 0: by the one that the system chooses. */
   isDeadEnd: (interfaceIndex: number, to: Locator) => boolean = () => false;
+  /** For who listens where the client is. */
+  leaves: (to: Locator, bytes: Uint8Array) => void = () => undefined;
   /** For who listens where a server is. */
   overhears: (message: ControlMessage, nonce: Uint8Array) => void = () => undefined;
   readonly #flights: Flight[] = [];
@@ -173,6 +175,7 @@ export class FakeRing {
       wallMs: () => WALL_START_MS + this.nowMs + this.wallAheadMs,
       datapath: {
         send: (datagrams) => {
+          for (const { locator, bytes } of datagrams) this.leaves(locator, bytes);
           for (const { locator, bytes } of datagrams) if (!this.isDeadEnd(locator.interfaceIndex ?? this.#uplink, locator)) this.#fly(this.clientAt, locator, bytes, this.#at(locator)?.delayMs ?? 10);
         },
         setNextServer: (key, locator) => void (locator === null ? this.nextServers.delete(bytesKey(key)) : this.nextServers.set(bytesKey(key), locator)),
