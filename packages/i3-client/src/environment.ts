@@ -56,5 +56,5 @@ export type ClientEvent =
   | { readonly kind: "record"; readonly ringKey: Uint8Array; readonly record: SignedRecord | null; readonly why: "found" | "absent" | "no-answer" }
   /** These servers have it now, the responsible one first. */
   | { readonly kind: "record-kept"; readonly ringKey: Uint8Array; readonly servers: readonly Locator[] }
-  /** With code 6 it is tried again; with another it is kept no more (docs/wire.md §4.3). */
+  /** With code 20 at its own end it is kept no more; otherwise it is tried again (docs/wire.md §4.3). */
   | { readonly kind: "record-refused"; readonly ringKey: Uint8Array; readonly code: number };

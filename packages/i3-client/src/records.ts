@@ -18,7 +18,7 @@ import { Questions } from "./questions.js";
 // Ours:
 /** A record lives an hour on a server: it is put again long before, so that servers that joined have it too. */
 const AGAIN_MS = 600_000;
-/** A copy is missing, or the store was full: sooner. */
+/** A copy is missing, or the store was full: sooner. After other refusals too, twice as long each time more, up to AGAIN_MS: one can be forged, and a true one may not last. */
 const SOON_MS = 60_000;
 const RETRY_MS = 500;
 const MAX_RETRY_MS = 8_000;
@@ -48,6 +48,8 @@ interface Job {
   cookie: Uint8Array;
   tries: number;
   rounds: number;
+  /** In a row, for which it rests. */
+  refusals: number;
   nextMs: number;
 }
 
@@ -94,7 +96,7 @@ export class Records {
   }
 
   #job(nowMs: number, key: Uint8Array, record: SignedRecord | null, leastSequence: number): Job {
-    return { key, record, leastSequence, server: null, passed: [], cookie: new Uint8Array(COOKIE_BYTES), tries: 0, rounds: 0, nextMs: nowMs };
+    return { key, record, leastSequence, server: null, passed: [], cookie: new Uint8Array(COOKIE_BYTES), tries: 0, rounds: 0, refusals: 0, nextMs: nowMs };
   }
 
   /** False when nobody asked. */
@@ -123,7 +125,7 @@ export class Records {
 
   #act(nowMs: number, job: Job): void {
     const { record } = job;
-    if (record !== null && record.notAfterS * 1_000 <= this.#environment.wallMs()) return this.#giveUp(job, REFUSED_ENDED);
+    if (record !== null && record.notAfterS * 1_000 <= this.#environment.wallMs()) return this.#giveUp(job);
     if (job.server !== null && job.tries >= TRIES_PER_SERVER) {
       if (job.passed.length > 0) return this.#endRound(nowMs, job);
       job.server = null;
@@ -201,6 +203,7 @@ export class Records {
   #endRound(nowMs: number, job: Job, whole = false): void {
     if (job.record === null) return this.#found(job, null, "absent");
     job.rounds = 0;
+    job.refusals = 0;
     this.#emit({ kind: "record-kept", ringKey: job.key, servers: job.passed });
     this.#rest(job, nowMs + (whole ? AGAIN_MS : SOON_MS));
   }
@@ -231,15 +234,20 @@ export class Records {
         this.#rest(job, nowMs + SOON_MS);
         return true;
       default:
-        this.#giveUp(job, code);
+        if (job.record === null) this.#found(job, null, "absent");
+        else {
+          this.#emit({ kind: "record-refused", ringKey: job.key, code });
+          this.#rest(job, nowMs + Math.min(SOON_MS * 2 ** job.refusals, AGAIN_MS));
+          job.refusals += 1;
+        }
         return true;
     }
   }
 
-  #giveUp(job: Job, code: number): void {
-    if (job.record === null) return this.#found(job, null, "absent");
+  /** Past its end, by our own clock: nothing else ends what is kept. */
+  #giveUp(job: Job): void {
     this.#end(this.#kept, job);
-    this.#emit({ kind: "record-refused", ringKey: job.key, code });
+    this.#emit({ kind: "record-refused", ringKey: job.key, code: REFUSED_ENDED });
   }
 
   #found(job: Job, record: SignedRecord | null, why: "found" | "absent" | "no-answer"): void {

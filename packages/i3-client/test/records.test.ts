@@ -66,7 +66,7 @@ describe("records of the ring", () => {
     expect(bed.find()).toMatchObject({ why: "found", record: { bytes: record.bytes } });
   });
 
-  it("give way to newer ones; who signs an older one again hears so, and keeps it no more", () => {
+  it("give way to newer ones; who signs an older one again hears so", () => {
     const newer = bed.record({ sequence: 7 });
     bed.keep(newer);
     bed.owner.client.dropRecord(recordKey(newer));
@@ -137,6 +137,43 @@ describe("with the years", () => {
     ring.run(3_000_000);
     expect(putsMs).toHaveLength(2);
     expect(ring.events.at(-1)).toMatchObject({ kind: "record-refused", code: 20 });
+  });
+});
+
+describe("a server that refuses a record", () => {
+  /** Which of the servers that take it answer otherwise, minutes from the start. */
+  function refusingRing(refuses: (n: number) => number | null): { readonly ring: FakeRing; readonly putsMin: number[] } {
+    const ring = new FakeRing(1);
+    const putsMin: number[] = [];
+    ring.server(1).script = (message) => {
+      if (message.type !== "RECORD_PUT") return undefined;
+      const code = refuses(putsMin.push(Math.round(ring.nowMs / 60_000)));
+      const { sequence, ...fields } = decodeRecord(message.record);
+      if (code !== null) return { type: "REFUSED", code, subject: recordKey(fields) };
+      return { type: "RECORD_OK", ringKey: recordKey(fields), sequence, lifeMs: 3_600_000, successor: null };
+    };
+    ring.client.keepRecord(0, signRecord(KEY, { kind: RECORD_KIND.name, label: "box", sequence: 1, notAfterS: WALL_START_MS / 1_000 + 3_000, value: HIT }).bytes);
+    return { ring, putsMin };
+  }
+
+  it.each([2, 3, 4, 5, 7, 8, 9, 10, 11, 20, 255])("once, with code %i, is told, and has it a minute later", (code) => {
+    const { ring, putsMin } = refusingRing((n) => (n === 1 ? code : null));
+    ring.run(700_000);
+    expect(ring.events.filter(({ kind }) => kind.startsWith("record"))).toMatchObject([{ kind: "record-refused", code }, { kind: "record-kept" }, { kind: "record-kept" }]);
+    expect(putsMin).toEqual([0, 1, 11]);
+  });
+
+  it("always is asked ever more seldom, until the record ends", () => {
+    const { ring, putsMin } = refusingRing(() => 4);
+    ring.run(3_600_000);
+    expect(putsMin).toEqual([0, 1, 3, 7, 15, 25, 35, 45]);
+    expect(ring.events.at(-1)).toMatchObject({ kind: "record-refused", code: 20 });
+  });
+
+  it("for a while, and takes it then, is as good as before", () => {
+    const { ring, putsMin } = refusingRing((n) => (n <= 4 || n === 6 ? 3 : null));
+    ring.run(1_800_000);
+    expect(putsMin).toEqual([0, 1, 3, 7, 15, 25, 26]);
   });
 });
 
