@@ -16,7 +16,7 @@ import { plausibly } from "./named-places.js";
 import { NearIds, type NearKey } from "./near-ids.js";
 import { Records } from "./records.js";
 import { SenderPaths, WHOLE_LIMITS, type PacketLimits } from "./sender-paths.js";
-import { ShortcutAnswers } from "./shortcut-answers.js";
+import { isTooShort, ShortcutAnswers } from "./shortcut-answers.js";
 import { Shortcuts } from "./shortcuts.js";
 import { Servers, type ServerClock, type ServerStatus } from "./servers.js";
 import { TriggerKeeper, type TriggerStatus } from "./trigger-keeper.js";
@@ -39,7 +39,7 @@ export interface ClientCounters {
 export interface ShortcutCounters {
   /** Told addresses that are not used: nobody there has proven to hold the id, or it cannot be one host's. */
   failed: number;
-  /** Senders who were not shown that we hold an id, since too many asked. */
+  /** How often a sender was not shown that we hold an id, since too many asked. */
   proofsRefused: number;
 }
 
@@ -319,15 +319,16 @@ export class I3Client {
     if (decoded !== null) this.handleDecoded(nowMs, from, decoded);
   }
 
-  /** Null: it is none, and counted. For an owner who has messages of its own, and gives the others to {@link handleDecoded}. */
+  /** Null: it is none, or its answer could be longer than it is; counted. For an owner who has messages of its own, and gives the others to {@link handleDecoded}. */
   decode(bytes: Uint8Array): DecodedControl | null {
     try {
-      return decodeControl(bytes);
+      const decoded = decodeControl(bytes);
+      if (!isTooShort(decoded.message, bytes.length)) return decoded;
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      this.counters.malformed += 1;
-      return null;
     }
+    this.counters.malformed += 1;
+    return null;
   }
 
   /**

@@ -2,7 +2,7 @@
  * The receiver's side of shortcuts (docs/wire.md §5.1): shows senders that it holds the trigger at an id, where they ask. Only of triggers that
  * were inserted for shortcuts; of all others it says nothing. Keeps nothing about who asks, but how often.
  */
-import { domainHash, encodeControl, encodeLocator, SourceBuckets, TokenBucket, type ControlMessage, type Locator } from "@i3/common";
+import { domainHash, encodeControl, encodeLocator, PADDED_BYTES, SourceBuckets, TokenBucket, type ControlMessage, type Locator } from "@i3/common";
 import { signShortcut, type TriggerSigner } from "@i3/hip";
 
 import type { ClientEnvironment } from "./environment.js";
@@ -12,9 +12,14 @@ const PROOFS_PER_SECOND = 50;
 const PROOFS_AT_ONCE = 100;
 const PROOFS_PER_SOURCE_PER_SECOND = 4;
 const PROOFS_PER_SOURCE_AT_ONCE = 16;
+/** As many as a sender with 256 shortcuts to us asks for: 0.4 s apart. */
+const PROBES_PER_SOURCE_PER_SECOND = 640;
 const MAX_SOURCES = 1_024;
 const SECRET_BYTES = 32;
 const TOKEN_BYTES = 16;
+
+/** PROVE and PROBE are padded, so that no answer is longer than what asks: somebody else's address may have been given for the sender's. */
+export const isTooShort = ({ type }: ControlMessage, bytes: number): boolean => (type === "PROVE" || type === "PROBE") && bytes < (PADDED_BYTES[type] ?? Infinity);
 
 /** A trigger of ours that may be proven. */
 export interface ShortcutHeld {
@@ -29,6 +34,7 @@ export class ShortcutAnswers {
   readonly #onRefused: () => void;
   readonly #proofs = new TokenBucket(PROOFS_PER_SECOND, PROOFS_AT_ONCE);
   readonly #sources = new SourceBuckets({ perSecond: PROOFS_PER_SOURCE_PER_SECOND, burst: PROOFS_PER_SOURCE_AT_ONCE, maxSources: MAX_SOURCES });
+  readonly #probed = new SourceBuckets({ perSecond: PROBES_PER_SOURCE_PER_SECOND, burst: PROBES_PER_SOURCE_PER_SECOND, maxSources: MAX_SOURCES });
   #secret: Uint8Array | null = null;
 
   /** `heldAt`: what is held for packets to an id, if it was inserted for shortcuts. */
@@ -44,10 +50,12 @@ export class ShortcutAnswers {
     const { id } = message;
     const held = this.#heldAt(id);
     if (held === null) return false;
+    if (message.type === "PROBE" ? !this.#probed.take(nowMs, from.address) : !this.#mayProve(nowMs, from)) {
+      this.#onRefused();
+      return true;
+    }
     const token = this.#tokenOf(from, id, held.target);
-    if (message.type === "PROBE") this.#answer(from, { type: "PROBED", id, token }, nonce);
-    else if (this.#mayProve(nowMs, from)) this.#answer(from, signShortcut(held.signer, { id, nonce, target: held.target, token }), nonce);
-    else this.#onRefused();
+    this.#answer(from, message.type === "PROBE" ? { type: "PROBED", id, token } : signShortcut(held.signer, { id, nonce, target: held.target, token }), nonce);
     return true;
   }
 

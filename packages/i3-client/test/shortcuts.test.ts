@@ -488,6 +488,28 @@ describe("what it costs the receiver", () => {
     }
   });
 
+  it("questions that are shorter than their answers could be get none", () => {
+    const { receiver, id } = pair();
+    const { counters } = receiver.core.client;
+    const [startMs, before] = [world.nowMs, counters.malformed];
+    for (const [i, type] of (["PROVE", "PROBE"] as const).entries()) {
+      const whole = ask(type, id, 20 + i);
+      for (const bytes of [51, whole.length - 1, whole.length]) world.inject(receiver.node, { udp: { from: strangerAt(20 + i), bytes: whole.subarray(0, bytes) } });
+      expect(since(startMs).filter(isTo(strangerAt(20 + i))).length).toBe(1);
+    }
+    expect(counters.malformed - before).toBe(4);
+  });
+
+  it("of a flood of PROBEs from one address 640 are answered, and who has a shortcut keeps it", () => {
+    const { sender, receiver, id } = shortPair();
+    const [startMs, before] = [world.nowMs, receiver.core.client.shortcutCounters.proofsRefused];
+    for (let i = 0; i < 2_000; i += 1) world.inject(receiver.node, { udp: { from: strangerAt(30), bytes: ask("PROBE", id, i) } });
+    expect(since(startMs).filter(isTo(strangerAt(30))).length).toBe(640);
+    expect(receiver.core.client.shortcutCounters.proofsRefused - before).toBe(1_360);
+    talk(sender, id, 3_000);
+    expect(sender.core.client.shortcutOf(id)).toEqual(receiver.node.locator);
+  });
+
   it("of a flood of questions, from one address and from many, few are signed for, and who has a shortcut keeps it", () => {
     const { sender, receiver, id } = shortPair();
     const startMs = world.nowMs;
