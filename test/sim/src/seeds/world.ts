@@ -196,6 +196,8 @@ export class World implements Surroundings, ClientEvents, ServerEvents {
     if (list.length === machine.list.length && list.every((server, i) => server === machine.list[i])) return;
     machine.list = list;
     this.#hasRingChanged = true;
+    // Who has no list counts as no member, so the invariant says nothing of it.
+    if (this.isFair && list.length === 0 && machine.memberSinceMs !== null && !machine.isLeaving) throw new CheckFailed("live-successor", `${machine.name} has lost all its successors`);
     if (list.length === 0) machine.memberSinceMs = null;
     else machine.memberSinceMs ??= this.nowMs;
   }

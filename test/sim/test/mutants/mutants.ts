@@ -17,6 +17,10 @@ export const MUTANTS: readonly Mutant[] = [
     from: "this.successors = this.successors.filter((entry) => !sameNode(entry, node));", to: "",
   },
   {
+    name: "forgets all its successors with the first one, and asks for others", checker: "live-successor", file: "i3-server/src/chord/ring-state.ts",
+    from: "this.successors = this.successors.filter((entry) => !sameNode(entry, node));", to: "this.successors = wasHead ? [] : this.successors.filter((entry) => !sameNode(entry, node));",
+  },
+  {
     name: "joins on an answer that is pending", seed: "5", checker: "principals", file: "i3-server/src/chord/chord.ts",
     from: `    if (state.pending) {
       // Those whom`, to: `    if (state.pending && this.#pendings > 1_000) {
