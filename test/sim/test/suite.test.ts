@@ -1,11 +1,16 @@
+import { execFile } from "node:child_process";
+import path from "node:path";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 
 import { Draw } from "../src/suite/draw.js";
 import { measureChurn } from "../src/suite/churn.js";
 import { measureLookups } from "../src/suite/lookups.js";
 import { measureNearness } from "../src/suite/nearness.js";
-import { hopsAllowed, measureSuite, parseSuiteArgs, QUICK, WHOLE } from "../src/suite/suite.js";
+import { hopsAllowed, measureSuite, memoryProblem, parseSuiteArgs, QUICK, WHOLE } from "../src/suite/suite.js";
 import { TOPOLOGY_NODES, transitStub } from "../src/suite/topology.js";
+
+const MAIN = path.resolve(import.meta.dirname, "../dist/main.js");
 
 describe("sim --suite, its small rings", () => {
   it("of 16 and 256 nodes need as few hops as is demanded, and all lookups are right", () => {
@@ -74,6 +79,25 @@ it("arguments are read, and of bad ones it is said what is wrong", () => {
     [["--largest", "3"], /leaves no ring/], [["--only", "churn", "--largest", "16"], /--largest is of the part lookups/], [["--events", "3"], /--events is no option/],
   ];
   for (const [args, wrong] of bad) expect(() => parseSuiteArgs(args), args.join(" ")).toThrow(wrong);
+});
+
+describe("memory", () => {
+  const GB = 1e9;
+
+  it("that the largest ring needs and is not there is said, and what to do", () => {
+    expect(memoryProblem(WHOLE, 8 * GB, 12 * GB)).toBeNull();
+    expect(memoryProblem(WHOLE, 4 * GB, 12 * GB)).toBe("the ring of 65536 takes 4.6 GB, and this machine has 4.0 GB. --largest 4096 leaves it out");
+    expect(memoryProblem(WHOLE, 8 * GB, 2.2 * GB)).toBe("the ring of 65536 takes 4.6 GB, and node may use 2.2 GB: start it with --max-old-space-size=12000. --largest 4096 leaves it out");
+  });
+
+  it("is not looked at without that ring", () => {
+    for (const args of [["--quick"], ["--largest", "4096"], ["--only", "churn,nearness"]]) expect(memoryProblem(parseSuiteArgs(args), GB, GB), args.join(" ")).toBeNull();
+  });
+
+  it("that node may not use ends the suite with status 2 before it measures", async () => {
+    const run = promisify(execFile)(process.execPath, ["--max-old-space-size=500", MAIN, "--suite", "--only", "lookups"], { timeout: 15_000 });
+    await expect(run).rejects.toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(/^sim: the ring of 65536 takes 4\.6 GB, and .*See: npm run sim -- --help\n$/) as unknown });
+  });
 });
 
 it("nothing measured is not all met", () => {

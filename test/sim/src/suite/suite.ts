@@ -2,6 +2,9 @@
  * The figures of large rings (docs/simulation-suite.md): `npm run sim -- --suite [--quick] [--seed S] [--only lookups,churn,nearness] [--largest SIZE] [--churn-minutes M]`.
  * Exit status 0: all are met; 1: one is not; 2: bad arguments.
  */
+import { totalmem } from "node:os";
+import { getHeapStatistics } from "node:v8";
+
 import { BadArgument, readOptions, wholeNumber } from "../options.js";
 import { measureChurn, type ChurnOptions } from "./churn.js";
 import { measureLookups } from "./lookups.js";
@@ -118,9 +121,26 @@ function partsOf(text: string | undefined): readonly Part[] {
   return PARTS.filter((part) => names.includes(part));
 }
 
+/** Bytes of a node that looks up, and of the largest ring that goes without a look at the memory. */
+const NODE_BYTES = 70_000;
+const SMALL_RING = 4_096;
+
+/** What the rings need and there is not, for people; null: there is enough. `machine`, `heap`: bytes that this machine has, and that node may use. */
+export function memoryProblem({ only, sizes }: SuiteOptions, machine: number, heap: number): string | null {
+  const largest = only.includes("lookups") ? Math.max(...sizes) : 0;
+  const need = largest * NODE_BYTES;
+  if (largest <= SMALL_RING || Math.min(machine, heap) >= need) return null;
+  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
+  const has = machine < need ? `this machine has ${gigabytes(machine)}` : `node may use ${gigabytes(heap)}: start it with --max-old-space-size=12000`;
+  return `the ring of ${largest} takes ${gigabytes(need)}, and ${has}. --largest ${SMALL_RING} leaves it out`;
+}
+
 /** 0: all figures are met, 1: one is not. Throws BadArgument. */
 export function runSuite(args: readonly string[]): number {
   const options = parseSuiteArgs(args);
+  // Half an hour on it would otherwise end without a figure of what comes after it.
+  const problem = memoryProblem(options, totalmem(), getHeapStatistics().heap_size_limit);
+  if (problem !== null) throw new BadArgument(problem);
   console.log(`sim --suite: seed ${options.seed}`);
   const met = measureSuite(options, (line) => console.log(line));
   console.log(met ? "sim --suite: all figures are met" : "sim --suite: not all figures are met");
