@@ -18,21 +18,29 @@ interface Options {
 
 const SUITES: Readonly<Record<string, (options: Options) => Promise<readonly Row[]>>> = { handover, handshake, micro, nat, server, tunnel };
 
-const { values, positionals } = parseArgs({ options: { json: { type: "string" }, quick: { type: "boolean" }, only: { type: "string" } }, allowPositionals: true });
-const suite = positionals[0] ?? "";
-const measure = SUITES[suite];
-if (measure === undefined) {
-  process.stderr.write(`bench: no suite "${suite}"; there are: ${Object.keys(SUITES).join(", ")}\n`);
+const refuse = (message: string): never => {
+  process.stderr.write(`bench: ${message}\n`);
   process.exit(2);
+};
+
+/** scripts/bench.mjs has looked at them before. */
+function readArguments() {
+  try {
+    return parseArgs({ options: { json: { type: "string" }, quick: { type: "boolean" }, only: { type: "string" } }, allowPositionals: true });
+  } catch (error) {
+    return refuse((error as Error).message);
+  }
 }
+
+const { values, positionals } = readArguments();
+const suite = positionals[0] ?? "";
+const measure = SUITES[suite] ?? refuse(`no suite "${suite}"; there are: ${Object.keys(SUITES).join(", ")}`);
+// A name that is not there; everything else deserves its stack.
 const rows = await measure({ quick: values.quick ?? false, only: values.only }).catch((error: unknown) => {
-  // A name that is not there; everything else deserves its stack.
   if (!(error instanceof RangeError)) throw error;
-  process.stderr.write(`bench: ${error.message}\n`);
-  process.exit(2);
+  return refuse(error.message);
 });
 printTable(rows);
-if (values.json !== undefined) writeJson(values.json, suite, rows);
 const broken = brokenConditions(rows);
 if (broken.length > 0) {
   process.stderr.write(`bench: this is no result, for it was not measured under the conditions that it is about: ${broken.join("; ")}\n`);
@@ -43,3 +51,4 @@ if (missed.length > 0) {
   process.stderr.write(`bench: limits missed: ${missed.join("; ")}\n`);
   process.exitCode = 1;
 }
+if (values.json !== undefined) writeJson(values.json, suite, rows);
