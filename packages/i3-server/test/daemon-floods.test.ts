@@ -14,7 +14,8 @@ import { decodeControl, encodeControl, TRIGGER_ACTION, type ControlMessage, type
 import { DATA_FLAG, encodeDataHeader } from "@i3/datapath";
 import { generateTriggerKey, refreshChain, signTrigger, type TriggerKey } from "@i3/hip";
 
-import { at, DaemonProcess, Folder, freePort, serverXml, UdpClient, until } from "./daemon-process.js";
+import { admitServer } from "../src/ring/credential.js";
+import { at, DaemonProcess, Folder, freePort, RING, serverXml, UdpClient, until } from "./daemon-process.js";
 import { randomBytesFrom, seeded } from "./ring-net.js";
 
 /** To each server; what a socket holds that was given no more than Linux allows everybody. */
@@ -38,8 +39,30 @@ const idOf = (key: TriggerKey, suffix = 0): Uint8Array => Uint8Array.from([...ke
 const UNPACED_MS = 1_000;
 const MAX_UNPACED = 200_000;
 const UNPACED_PER_TURN = 5_000;
-const SENT_KINDS = ["CHALLENGE_REQUEST", "TRIGGER", "LOCATE", "data"] as const;
+const HELLO_KINDS = ["HELLO of who is not admitted", "HELLO for a ground place"] as const;
+/** Those of the flood that is mixed: signatures under HELLOs cost so much that on a slow machine triggers would end before it is over. */
+const MIXED_KINDS = ["CHALLENGE_REQUEST", "TRIGGER", "LOCATE", "data"] as const;
+const SENT_KINDS = [...MIXED_KINDS, ...HELLO_KINDS] as const;
 type SentKind = (typeof SENT_KINDS)[number];
+type HelloKind = (typeof HELLO_KINDS)[number];
+const isHello = (kind: SentKind): kind is HelloKind => HELLO_KINDS.some((hello) => hello === kind);
+
+/** Fields of a credential (src/ring/credential.ts). */
+const OFFSET_KEY = 33;
+const OFFSET_NONCE = 65;
+const STRANGERS = Array.from({ length: 16 }, () => admitServer(random(32), random).credential);
+/** He holds a real one, and it is not the place that he wants. */
+const INSIDER = admitServer(RING.secret, random).credential;
+
+/** In the name of the ring's authority, who has not signed it: every one for another place, and with a signature that is whole, so that it has to be checked. */
+function shownCredential(kind: HelloKind, number: number): Uint8Array {
+  const stranger = STRANGERS[number % STRANGERS.length] as typeof INSIDER;
+  const bytes = Uint8Array.from((kind === "HELLO for a ground place" ? INSIDER : stranger).bytes);
+  bytes.set(INSIDER.bytes.subarray(0, OFFSET_KEY));
+  bytes.set(stranger.publicKey, OFFSET_KEY);
+  bytes.set(random(16), OFFSET_NONCE);
+  return bytes;
+}
 
 /** One attacker: everything that costs a server something, from one address, with cookies that are good for it. */
 class Flooder {
@@ -50,7 +73,8 @@ class Flooder {
   readonly #forged = new Map<number, Uint8Array>();
   readonly #forgedAtMs = new Map<number, number>();
   #turn = 0;
-  /** TRIGGER_OK that it got. */
+  #hellos = 0;
+  /** TRIGGER_OK and HELLO_YES that it got. */
   through = 0;
   /** All that it got. */
   answers = 0;
@@ -78,7 +102,7 @@ class Flooder {
 
   /** A TRIGGER whose signature is of another key: all that is cheap to check is right. */
   #take(message: ControlMessage, port: number): void {
-    if (message.type === "TRIGGER_OK") this.through += 1;
+    if (message.type === "TRIGGER_OK" || message.type === "HELLO_YES") this.through += 1;
     // Signing takes longer than the server's answer: once for many datagrams.
     if (message.type !== "CHALLENGE" || performance.now() < (this.#forgedAtMs.get(port) ?? -Infinity) + REUSE_MS) return;
     this.#forgedAtMs.set(port, performance.now());
@@ -94,8 +118,8 @@ class Flooder {
     this.#forgedAtMs.clear();
   }
 
-  /** @default each kind in turn */
-  send(port: number, kind: SentKind = SENT_KINDS[(this.#turn += 1) % SENT_KINDS.length] as SentKind): void {
+  /** @default each of MIXED_KINDS in turn */
+  send(port: number, kind: SentKind = MIXED_KINDS[(this.#turn += 1) % MIXED_KINDS.length] as SentKind): void {
     this.#socket.send(this.#next(port, kind), port, "127.0.0.1");
   }
 
@@ -104,6 +128,7 @@ class Flooder {
     if (kind === "TRIGGER" && forged !== undefined) return forged;
     if (kind === "LOCATE") return encodeControl({ type: "LOCATE", ringKey: random(16) }, random(8));
     if (kind === "data") return Buffer.concat([encodeDataHeader({ flags: DATA_FLAG.cacheRequest, hopLimit: 16, copyBudget: 255, payloadKind: 5, nonce: random(8), ids: [random(32)] }), new Uint8Array(100)]);
+    if (isHello(kind)) return encodeControl({ type: "HELLO", credential: shownCredential(kind, (this.#hellos += 1)) }, random(8));
     return encodeControl({ type: "CHALLENGE_REQUEST", ringKey: this.#key.prefix, flags: 0 }, new Uint8Array(8));
   }
 }
@@ -142,6 +167,8 @@ class HonestClient {
   readonly kept: { readonly key: TriggerKey; readonly port: number; refreshes: number }[] = [];
   inserts = 0;
   removals = 0;
+  /** To its own triggers, and how often one had to be sent to each server. */
+  readonly packets = { sent: 0, all: 0, most: 0 };
   /** Kind of request → how many there were, all tries, and the most of one. */
   readonly tries = new Map<ControlType, { requests: number; all: number; most: number }>();
   readonly #at: readonly [UdpClient, UdpClient];
@@ -195,12 +222,18 @@ class HonestClient {
   /** Datagrams may be lost under a flood, as on any network: each is sent again until it is there. */
   async #deliver(key: TriggerKey, to: UdpClient, what: string): Promise<void> {
     await this.#timed("send", async () => {
+      let looks = 0;
       let tries = 0;
       await until(() => {
         if (to.payloads().includes(what)) return true;
-        if ((tries += 1) % 5 === 1) for (const port of this.#ports) this.#at[0].sendData(port, idOf(key), what);
+        if ((looks += 1) % 5 !== 1) return false;
+        tries += 1;
+        for (const port of this.#ports) this.#at[0].sendData(port, idOf(key), what);
         return false;
       }, PATIENCE_MS);
+      this.packets.sent += 1;
+      this.packets.all += tries;
+      this.packets.most = Math.max(this.packets.most, tries);
     });
   }
 
@@ -331,6 +364,8 @@ describe.each([["native", 1], ["native", 200], ["reference", 1], ["reference", 2
       }, PATIENCE_MS);
     }
     client.tries.clear();
+    Object.assign(client.packets, { sent: 0, all: 0, most: 0 });
+    const calm = await Promise.all(daemons.map((daemon) => daemon.counters()));
     const counted = (): { readonly answers: number; readonly lost: number } => ({ answers: flooders.reduce((all, { answers }) => all + answers, 0), lost: ports.reduce((all, port) => all + overrun(port), 0) });
     const before = counted();
     let sent = 0;
@@ -339,11 +374,11 @@ describe.each([["native", 1], ["native", 200], ["reference", 1], ["reference", 2
         for (let n = 0; n < UNPACED_PER_TURN; n += 1, sent += 1) flooders[sent % sources]?.send(ports[sent % ports.length] as number, kind);
       }
     };
-    await Promise.all([flood(), client.refreshKept()]);
+    await Promise.all([flood(), client.refreshKept().then(() => client.areThere(`while ${kind}`))]);
     await client.refreshKept();
     const { answers, lost } = counted();
     const { requests, all, most } = client.tries.get("REFRESH") ?? { requests: 0, all: 0, most: 0 };
-    process.stdout.write(`${engine}, ${sources} sources, without a pause: of ${sent} ${kind} ${answers - before.answers} answered, ${lost - before.lost} lost since sockets were full; ${requests} refreshes of others in ${all} tries, at most ${most}\n`);
+    process.stdout.write(`${engine}, ${sources} sources, without a pause: of ${sent} ${kind} ${answers - before.answers} answered, ${lost - before.lost} lost since sockets were full; ${requests} refreshes of others in ${all} tries, at most ${most}, ${client.packets.sent} packets in ${client.packets.all}, at most ${client.packets.most}\n`);
 
     expect(daemons.map(({ child }) => child.exitCode ?? child.signalCode)).toEqual([null, null]);
     await client.areThere(`after ${kind}`);
@@ -352,5 +387,10 @@ describe.each([["native", 1], ["native", 200], ["reference", 1], ["reference", 2
     expect(counters.reduce((sum, { control }) => sum + (control["expired"] ?? 0), 0)).toBe(0);
     expect(flooders.reduce((sum, { through }) => sum + through, 0)).toBe(0);
     expect(requests).toBe(2 * client.kept.length);
+    expect(counters.map(({ ring }) => ring["sessions"])).toEqual(calm.map(({ ring }) => ring["sessions"]));
+    if (!isHello(kind)) return;
+    const [checked, refused] = ["credential", "hello-rate"].map((name) => counters.reduce((sum, { control }, i) => sum + (control[name] ?? 0) - (calm[i]?.control[name] ?? 0), 0));
+    process.stdout.write(`    signatures checked ${checked}, HELLOs not looked at ${refused}\n`);
+    expect(checked).toBeGreaterThan(0);
   }, 120_000);
 });
