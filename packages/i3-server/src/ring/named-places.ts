@@ -19,6 +19,7 @@ export function mayBeNamed({ address, port }: Locator, own: readonly Locator[]):
 /** The same of one that sends from there: from this machine's own address only those can who are on it. */
 export const mayBeProven = (locator: Locator, own: readonly Locator[]): boolean =>
   own.some(({ address }) => sameBytes(address, locator.address)) || mayBeNamed(locator, own);
+
 /** Of a network that is not everywhere: private, shared by a carrier's customers, or a link. */
 export function isNearbyOnly(address: Uint8Array): boolean {
   const scope = scopeOf(address);
