@@ -35,11 +35,13 @@ function readArguments() {
 const { values, positionals } = readArguments();
 const suite = positionals[0] ?? "";
 const measure = SUITES[suite] ?? refuse(`no suite "${suite}"; there are: ${Object.keys(SUITES).join(", ")}`);
+const startMs = performance.now();
 // A name that is not there; everything else deserves its stack.
 const rows = await measure({ quick: values.quick ?? false, only: values.only }).catch((error: unknown) => {
   if (!(error instanceof RangeError)) throw error;
   return refuse(error.message);
 });
+process.stderr.write(`bench: ${suite} took ${((performance.now() - startMs) / 60_000).toFixed(1)} minutes\n`);
 printTable(rows);
 const broken = brokenConditions(rows);
 if (broken.length > 0) {

@@ -11,6 +11,8 @@ export interface Insert {
   readonly signer: TriggerSigner;
   /** 16 bytes. */
   readonly commitment: Uint8Array;
+  /** The token before `commitment`: with it the trigger is refreshed once, as soon as it is in. */
+  readonly token?: Uint8Array;
 }
 
 export interface Inserted {
@@ -37,6 +39,7 @@ interface UnderWay {
   readonly insert: Insert;
   readonly host: Host;
   readonly sentMs: number;
+  readonly isRefresh?: boolean;
 }
 
 /** The nonce of a request, or of its answer. */
@@ -73,7 +76,7 @@ export class Clients {
   }
 
   /**
-   * Inserts what `next` gives for 0, 1, 2 …, host after host, `atOnce` at a time, until it gives null and all are answered. Rejects when one is refused.
+   * Inserts what `next` gives for 0, 1, 2 …, host after host, `atOnce` at a time, until it gives null and all are answered, refreshes too. Rejects when one is refused.
    */
   insert(atOnce: number, next: (number: number) => Insert | null): Promise<Inserted> {
     const startMs = performance.now();
@@ -108,6 +111,7 @@ export class Clients {
           clearInterval(timer);
           return reject(new Error(`${message.type} ${"code" in message ? message.code : ""}`));
         }
+        if (underWay.insert.token !== undefined && underWay.isRefresh !== true) return this.#refresh(underWay, underWay.insert.token);
         inserted += 1;
         lastMs = performance.now();
         begin();
@@ -120,9 +124,14 @@ export class Clients {
     this.#send({ insert, host, sentMs: performance.now() }, { type: "CHALLENGE_REQUEST", ringKey: ringKey(insert.id), flags: 0 });
   }
 
-  #sign({ insert: { id, signer, commitment }, host }: UnderWay, { cookie, nodeKey }: Extract<ControlMessage, { type: "CHALLENGE" }>): void {
+  #sign({ insert, host }: UnderWay, { cookie, nodeKey }: Extract<ControlMessage, { type: "CHALLENGE" }>): void {
+    const { id, signer, commitment } = insert;
     const message = signTrigger(signer, { action: TRIGGER_ACTION.insert, id, target: host.locator, flags: 0, counter: Date.now(), commitment, cookie }, nodeKey);
-    this.#send({ insert: { id, signer, commitment }, host, sentMs: performance.now() }, message);
+    this.#send({ insert, host, sentMs: performance.now() }, message);
+  }
+
+  #refresh({ insert, host }: UnderWay, token: Uint8Array): void {
+    this.#send({ insert, host, sentMs: performance.now(), isRefresh: true }, { type: "REFRESH", id: insert.id, index: 1, token, member: null });
   }
 
   #send(underWay: UnderWay, message: ControlMessage): void {

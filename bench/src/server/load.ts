@@ -8,14 +8,14 @@ import { createPrivateKey, createPublicKey, randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 
 import { encodeControl, groupId, privateId, privatePrefix } from "@i3/common";
-import { certifyMember, generateTriggerKey, REFRESH_CHAIN_LENGTH, refreshChain, type TriggerKey } from "@i3/hip";
+import { certifyMember, generateTriggerKey, REFRESH_CHAIN_LENGTH, refreshChain, refreshStep, type TriggerKey } from "@i3/hip";
 
 import { Clients, type Insert } from "./clients.js";
 
 export type Load = { readonly port: number } & (
   /** As many as go, `underWay` at any time. */
   | { readonly task: "insert"; readonly seconds: number; readonly keys: number; readonly underWay: number; readonly sources: number }
-  /** So many, each with a key of its own. */
+  /** So many, each with a key of its own, refreshed once: from then on the engine has a lease of it. */
   | { readonly task: "fill"; readonly triggers: number; readonly underWay: number; readonly sources: number }
   /** Triggers of `sources` hosts, and a file with `requests` refreshes of each, for native/ask-answer.c. */
   | { readonly task: "prepare-refreshes"; readonly sources: number; readonly requests: number; readonly file: string }
@@ -32,6 +32,7 @@ export interface LoadResult {
 
 const UNDER_WAY = 8;
 const SUFFIX_BYTES = 16;
+const TOKEN_BYTES = 16;
 const NO_COMMITMENT = new Uint8Array(16);
 const DAY_S = 86_400;
 const PUBLISHER_HOST = 3;
@@ -70,7 +71,12 @@ async function insert(load: Extract<Load, { task: "insert" }>): Promise<LoadResu
 
 async function fill(load: Extract<Load, { task: "fill" }>): Promise<LoadResult> {
   const clients = await Clients.open(load.port, load.sources);
-  const result = await clients.insert(load.underWay, (i) => (i < load.triggers ? privateInsert(newKey(), 0) : null));
+  const result = await clients.insert(load.underWay, (i) => {
+    if (i >= load.triggers) return null;
+    // A chain of one step.
+    const token = randomBytes(TOKEN_BYTES);
+    return { ...privateInsert(newKey(), 0, refreshStep(token)), token };
+  });
   clients.close();
   return result;
 }
