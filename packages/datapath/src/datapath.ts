@@ -280,7 +280,7 @@ export const LIMITS = {
   queuedBytes: 4 * 1024 * 1024,
   upcallsPerBatch: 256,
   upcallsPerSourcePerSecond: 2_000,
-  /** Of control, R1s and I2s: sources beyond those that have a bucket of their own share so many, by a seeded hash. A flood from made-up sources leaves most of them full. */
+  /** Of control, copies, R1s and I2s: sources beyond those that have a bucket of their own share so many, by a seeded hash. A flood from made-up sources leaves most of them full. */
   sharedBuckets: 65_536,
   /** Copies at a server beyond the first of each packet of one source (an IPv4 address, an IPv6 /64): so many a second, and so many at once. */
   copiesPerSourcePerSecond: 100_000,

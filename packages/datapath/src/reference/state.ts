@@ -31,6 +31,6 @@ export class EngineState {
   /** Endpoints; null: none. */
   passOn: { readonly from: Uint8Array; readonly to: Uint8Array } | null = null;
   readonly waitingRoutes = new WaitingRoutes(this.budget);
-  readonly copyRates = new SourceRates(LIMITS.copiesPerSourcePerSecond, LIMITS.copiesPerSourceBurst);
+  readonly copyRates = new SourceRates(LIMITS.copiesPerSourcePerSecond, LIMITS.copiesPerSourceBurst, LIMITS.sharedBuckets);
   readonly range = new RingRange();
 }

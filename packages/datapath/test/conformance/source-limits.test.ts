@@ -273,6 +273,15 @@ describe("copies", () => {
     expect(send([toGroup(OTHER)])).toEqual({ out: GROUP, upcalls: 0, drops: {} });
   });
 
+  it("sources beyond 4,096 share 65,536 buckets: a flood of groups takes the copies of few newcomers", () => {
+    const stranger = (i: number): Uint8Array => bytes(10, i >> 16, i >> 8, i);
+    send([], 1_000);
+    for (let i = 0; i < 4_096; i += 512) expect(send(many(512, (k) => from(stranger(i + k), dataPacket({ ids: [ID], copyBudget: 2 }))))).toMatchObject({ out: 1_024 });
+    use(ATTACKER);
+    // Which sources share one is for each engine's hash to say: once in 65,536 runs these two do.
+    expect(send([toGroup(OTHER), toGroup(ATTACKER)])).toMatchObject({ out: GROUP + 1, drops: { rate: GROUP - 1 } });
+  });
+
   it("from a server too", () => {
     use(ATTACKER);
     expect(send([toGroup(ATTACKER, { flags: DATA_FLAG.forwarded })])).toMatchObject({ out: 1, drops: { rate: GROUP - 1 } });

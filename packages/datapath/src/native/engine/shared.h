@@ -60,7 +60,7 @@ struct Shared {
       : known(hasher),
         control_rates(hasher, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second, limits::shared_buckets),
         data_rates(hasher, limits::upcalls_per_source_per_second, limits::upcalls_per_source_per_second),
-        copy_rates(hasher, limits::copies_per_source_per_second, limits::copies_per_source_burst),
+        copy_rates(hasher, limits::copies_per_source_per_second, limits::copies_per_source_burst, limits::shared_buckets),
         r1_rates(hasher, limits::r1_per_source_per_second, limits::r1_per_source_burst, limits::shared_buckets),
         i2_rates(hasher, limits::hip_i2s_per_source_per_second, limits::hip_i2s_per_source_burst, limits::shared_buckets),
         r1_limit(hasher),
