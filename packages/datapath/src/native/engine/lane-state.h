@@ -95,13 +95,21 @@ struct LaneContext {
                          : known != nullptr   ? allows(what == Upward::data ? known->data : known->control, limits::upcalls_per_source_per_second)
                                               : rates_of(what).allow(now_ms, source_key(from));
     if (!allowed) drop(Drop::rate);
-    else if (answer()) return false;
-    else if (upcalls_full(neighbour != nullptr ? 2 : known != nullptr ? 1 : 0)) drop(Drop::queue_full);
-    else return true;
+    else if (!answer()) return has_room(neighbour != nullptr ? 2 : known != nullptr ? 1 : 0);
     return false;
+  }
+  // For what was allowed and has no answer after all: counts the drop when there is none. The shared mutex is held.
+  bool has_room(Upward what, const Endpoint& from) {
+    if (what == Upward::ring && shared.known.neighbour(from) != nullptr) return has_room(2);
+    return has_room(what != Upward::solved_i2 && shared.known.find(from.address()) != nullptr ? 1 : 0);
   }
 
  private:
+  bool has_room(size_t shares) {
+    if (!upcalls_full(shares)) return true;
+    drop(Drop::queue_full);
+    return false;
+  }
   SourceRates& rates_of(Upward what) { return what == Upward::data ? shared.data_rates : what == Upward::solved_i2 ? shared.i2_rates : shared.control_rates; }
   bool allows(TokenLevel& level, double per_second) const { return level.take(now_ms, per_second, per_second, 1) == 1; }
 

@@ -22,46 +22,53 @@ void hash_once(std::array<uint8_t, refresh::token_bytes>& value) {
   copy_to(value, 0, Bytes(digest).first(value.size()));
 }
 
-// Whether so many hashes make `last` of `token`.
-bool leads_to(Bytes token, int steps, Bytes last) {
-  if (steps < 1 || steps > static_cast<int>(limits::refresh_skip)) return false;
-  std::array<uint8_t, refresh::token_bytes> value{};
-  copy_to(value, 0, token);
-  for (int i = 0; i < steps; i++) hash_once(value);
-  return equal(value, last);
-}
-
 }  // namespace
 
-bool RefreshRules::take(Bytes datagram, const Endpoint& from, Answer& answer) {
+std::optional<RefreshRules::Claim> RefreshRules::claimed(Bytes datagram, const Endpoint& from) const {
   const RefreshAnswers* answers = lane_.tables.answers.get();
-  if (answers == nullptr) return false;
+  if (answers == nullptr) return std::nullopt;
   const std::optional<refresh::Refresh> asked = refresh::parse(datagram);
-  if (!asked) return false;
-  LeaseTable& leases = lane_.tables.leases;
-  const uint32_t entry = leases.find(asked->id, lane_.tables.hasher);
-  if (entry == HashIndex::none) return false;
-  Lease& lease = leases[entry];
-  if (lease.owner != from || lane_.now_ms >= lease.end_ms - limits::lease_margin_ms) return false;
-  if (!lease.is_replica && !answers->range.owns(asked->id.first(ring_key_bytes))) return false;
+  if (!asked) return std::nullopt;
+  const uint32_t entry = lane_.tables.leases.find(asked->id, lane_.tables.hasher);
+  if (entry == HashIndex::none) return std::nullopt;
+  const Lease& lease = lane_.tables.leases[entry];
+  if (lease.owner != from || lane_.now_ms >= lease.end_ms - limits::lease_margin_ms) return std::nullopt;
+  if (!lease.is_replica && !answers->range.owns(asked->id.first(ring_key_bytes))) return std::nullopt;
+  if (asked->index <= lease.index || asked->index - lease.index > static_cast<int>(limits::refresh_skip)) return std::nullopt;
   const double end_ms = lane_.now_ms + answers->life_ms;
   const auto life_ms = static_cast<uint16_t>(std::floor(end_ms - lane_.now_ms));
   const std::optional<Endpoint>& successor = answers->replicas[from.is_mapped() ? 0 : 1];
   const Bytes replica = successor && !lease.is_replica ? successor->locator() : Bytes();
-  answer.length = refresh::write_ok(answer.bytes, asked->id, life_ms, replica, part(datagram, refresh::nonce_at, refresh::nonce_bytes));
-  if (answer.length > datagram.size() || !leads_to(asked->token, asked->index - lease.index, lease.token)) return false;
-  copy_to(lease.token, 0, asked->token);
-  lease.index = asked->index;
-  lease.end_ms = end_ms;
-  leases.refreshed(entry, lane_.now_ms);
+  Claim claim{entry, asked->index, lease.index, lease.token, asked->token, {}, 0};
+  claim.answer_bytes = refresh::write_ok(claim.answer, asked->id, life_ms, replica, part(datagram, refresh::nonce_at, refresh::nonce_bytes));
+  if (claim.answer_bytes > datagram.size()) return std::nullopt;
+  return claim;
+}
+
+bool RefreshRules::is_proven(const Claim& claim) {
+  std::array<uint8_t, refresh::token_bytes> value{};
+  copy_to(value, 0, claim.token);
+  for (int i = claim.last_index; i < claim.index; i++) hash_once(value);
+  return equal(value, claim.last);
+}
+
+bool RefreshRules::take(const Claim& claim) {
+  LeaseTable& leases = lane_.tables.leases;
+  Lease& lease = leases[claim.entry];
+  // The gate keeps the lease itself.
+  if (lease.index != claim.last_index) return false;
+  copy_to(lease.token, 0, claim.token);
+  lease.index = claim.index;
+  lease.end_ms = lane_.now_ms + lane_.tables.answers->life_ms;
+  leases.refreshed(claim.entry, lane_.now_ms);
   lane_.counters.refreshed.add();
   return true;
 }
 
-void RefreshRules::send(const Answer& answer, const Endpoint& to) {
-  const auto [refused, room] = lane_.udp.reserve(to, 0, answer.length);
+void RefreshRules::send(const Claim& claim, const Endpoint& to) {
+  const auto [refused, room] = lane_.udp.reserve(to, 0, claim.answer_bytes);
   if (refused != Drop::none) return lane_.drop(refused);
-  copy_to(room, 0, Bytes(answer.bytes).first(answer.length));
+  copy_to(room, 0, Bytes(claim.answer).first(claim.answer_bytes));
 }
 
 }  // namespace i3

@@ -100,28 +100,39 @@ void UdpRules::from_ip(const Datagram& datagram) {
 void UdpRules::control(const Datagram& datagram) {
   if (datagram.bytes.size() > (is_check(datagram.bytes) ? limits::check_bytes : limits::control_bytes)) return lane_.drop(Drop::malformed);
   const Endpoint& from = datagram.input->from;
-  RefreshRules::Answer answer;
+  const Upward what = is_between_servers(datagram.bytes) ? Upward::ring : Upward::control;
   const std::optional<challenge::Request> asked = challenge_.asked(datagram.bytes, from);
-  bool is_refresh = false;
+  std::optional<RefreshRules::Claim> claim;
   bool is_challenge = false;
   {
     const std::lock_guard lock(lane_.shared.mutex);
     const auto take = [&] {
       is_challenge = asked.has_value();
-      is_refresh = !is_challenge && refresh_.take(datagram.bytes, from, answer);
-      return is_challenge || is_refresh;
+      if (!is_challenge) claim = refresh_.claimed(datagram.bytes, from);
+      return is_challenge || claim;
     };
-    if (lane_.may_go_up(is_between_servers(datagram.bytes) ? Upward::ring : Upward::control, from, take)) {
-      Upcall upcall;
-      upcall.kind = UpcallKind::control;
-      upcall.from = from;
-      upcall.bytes.assign(datagram.bytes.begin(), datagram.bytes.end());
-      lane_.push_upcall(std::move(upcall));
-    }
+    if (lane_.may_go_up(what, from, take)) control_up(datagram);
   }
   // What has only to be computed does not keep others waiting.
   if (is_challenge) challenge_.answer(*asked, from);
-  else if (is_refresh) refresh_.send(answer, from);
+  if (!claim) return;
+  const bool is_proven = RefreshRules::is_proven(*claim);
+  {
+    const std::lock_guard lock(lane_.shared.mutex);
+    if (!is_proven || !refresh_.take(*claim)) {
+      if (lane_.has_room(what, from)) control_up(datagram);
+      return;
+    }
+  }
+  refresh_.send(*claim, from);
+}
+
+void UdpRules::control_up(const Datagram& datagram) {
+  Upcall upcall;
+  upcall.kind = UpcallKind::control;
+  upcall.from = datagram.input->from;
+  upcall.bytes.assign(datagram.bytes.begin(), datagram.bytes.end());
+  lane_.push_upcall(std::move(upcall));
 }
 
 void UdpRules::data(const Datagram& datagram) {

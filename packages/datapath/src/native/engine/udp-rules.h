@@ -36,6 +36,8 @@ class UdpRules {
   void one(const Datagram& datagram);
   void from_ip(const Datagram& datagram);
   void control(const Datagram& datagram);
+  // The shared mutex is held.
+  void control_up(const Datagram& datagram);
   void data(const Datagram& datagram);
   void for_this_host(const InboundEntry& entry, const Datagram& datagram, size_t header_bytes);
 

@@ -4,8 +4,8 @@
 
 #include "checking-sink.h"
 #include "inner-maker.h"
-#include "lane.h"
 #include "limits.h"
+#include "refresh-rules.h"
 #include "specs.h"
 
 namespace i3::test {
@@ -94,6 +94,23 @@ void upcalls_follow_packets() {
   mend(outward, Mend(16), own, 1, 17);
   engine.submit(outward);
   CHECK(told == 4);
+}
+
+// Each looks at one of the same lease, and hashes without the mutex: who comes second takes none.
+void one_lane_takes_a_refresh() {
+  Engine engine(seed, 2);
+  const auto last = refresh_token(3);
+  CHECK(engine.set_lease(make_id(1), {endpoint(1), last, 3, 60'000, false}) == Status::ok && engine.set_refresh_answers(0, {}, {}, {}, 30'000) == Status::ok);
+  const auto fifth = make_refresh(make_id(1), 5, refresh_token(5)), sixth = make_refresh(make_id(1), 6, refresh_token(6)), wrong = make_refresh(make_id(1), 6, refresh_token(7));
+  RefreshRules first(engine.lane(0).context()), second(engine.lane(1).context());
+  const auto slow = first.claimed(fifth, endpoint(1)), fast = second.claimed(sixth, endpoint(1)), forged = second.claimed(wrong, endpoint(1));
+  CHECK(slow && fast && forged);
+  CHECK(RefreshRules::is_proven(*slow) && RefreshRules::is_proven(*fast) && !RefreshRules::is_proven(*forged));
+  CHECK(second.take(*fast) && !first.take(*slow) && !second.take(*fast));
+  CHECK(!first.claimed(fifth, endpoint(1)) && !first.claimed(sixth, endpoint(1)));
+  std::vector<Refreshed> told;
+  engine.take_refreshed(told);
+  CHECK(told.size() == 1 && told[0].index == 6 && told[0].times == 1);
 }
 
 }  // namespace i3::test

@@ -1,9 +1,10 @@
-// What a batch puts out, and in which order.
+// What a batch puts out, in which order, and what two lanes do at a time.
 #pragma once
 
 namespace i3::test {
 
 void batches_end();
 void upcalls_follow_packets();
+void one_lane_takes_a_refresh();
 
 }  // namespace i3::test
