@@ -285,6 +285,8 @@ export const LIMITS = {
   /** Copies at a server beyond the first of each packet of one source (an IPv4 address, an IPv6 /64): so many a second, and so many at once. */
   copiesPerSourcePerSecond: 100_000,
   copiesPerSourceBurst: 20_000,
+  /** Hops of a copy from id to id at a server that cost its source nothing; each further one takes what a copy takes. */
+  freeHops: 4,
   /** R1 packets to one source (an IPv4 address, an IPv6 /64) without a data header: so many a second, and so many at once. */
   r1PerSourcePerSecond: 10,
   r1PerSourceBurst: 20,

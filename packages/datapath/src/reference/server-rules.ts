@@ -3,13 +3,13 @@
  *
  *     not ours, no trigger ─► next server, FORWARDED set          ours, no trigger ─► dropped, `no-trigger`
  *     trigger ─► one copy per longest match ─► address: sent, stack unchanged
- *                                        └► stack: takes the place of id[0], and again from the top
+ *                                        └► stack: takes the place of id[0], and again from the top (a hop)
  *
  * Everything leaves with the traffic class that it came with.
  */
 import { sameBytes } from "@i3/common";
 
-import type { DropReason } from "../datapath.js";
+import { LIMITS, type DropReason } from "../datapath.js";
 import { DATA_FLAG, DATA_OFFSET, HOP_LIMIT, ID_BYTES, MAX_STACK_LENGTH, NONCE_BYTES, dataHeaderBytes } from "../wire/data-header.js";
 import type { Arrival } from "./arrival.js";
 import { decodeEndpoint } from "./endpoints.js";
@@ -29,6 +29,8 @@ interface Work extends Omit<Arrival, "ways" | "wayAt"> {
   readonly head: Buffer | null;
   readonly hopLimit: number;
   readonly copyBudget: number;
+  /** From id to id at this server. */
+  readonly hops: number;
 }
 
 export class ServerRules {
@@ -43,7 +45,7 @@ export class ServerRules {
     const hopLimit = Math.min(u8(bytes, at + DATA_OFFSET.hopLimit), HOP_LIMIT);
     const copyBudget = u8(bytes, at + DATA_OFFSET.copyBudget);
     // Spelt out: a copy by `...` that then grows makes every later copy slow.
-    this.#route({ bytes, at, length, origins, originAt, trafficClass, head: null, hopLimit, copyBudget });
+    this.#route({ bytes, at, length, origins, originAt, trafficClass, head: null, hopLimit, copyBudget, hops: 0 });
   }
 
   /** The packets that wait for a ring key are looked at again, as the tables now are. */
@@ -56,7 +58,7 @@ export class ServerRules {
     const head = replaced ? bytes.subarray(DATA_OFFSET.ids, dataHeaderBytes(1)) : null;
     const hopLimit = u8(bytes, DATA_OFFSET.hopLimit);
     const copyBudget = u8(bytes, DATA_OFFSET.copyBudget);
-    this.#route({ bytes, at: 0, length: bytes.length, origins: from, originAt: 0, trafficClass, head, hopLimit, copyBudget });
+    this.#route({ bytes, at: 0, length: bytes.length, origins: from, originAt: 0, trafficClass, head, hopLimit, copyBudget, hops: 0 });
   }
 
   #route(work: Work): void {
@@ -79,14 +81,14 @@ export class ServerRules {
     const remainder = work.copyBudget - share * targets.length;
     // Those that the copy budget does not allow cost nothing.
     const allowed = Math.min(targets.length, work.copyBudget);
-    const sent = allowed === 0 ? 0 : 1 + this.#paidCopies(work, allowed - 1);
+    const sent = allowed === 0 ? 0 : 1 + this.#paid(work, allowed - 1);
     this.#state.counters.drop("copy-budget", targets.length - allowed);
     this.#state.counters.drop("rate", allowed - sent);
     targets.slice(0, sent).forEach((target, i) => this.#copy(work, target, i < remainder ? share + 1 : share));
   }
 
-  /** How many of so many copies beyond the first the source may still make. */
-  #paidCopies(work: Work, wanted: number): number {
+  /** How many of so many copies beyond the first, or further hops, the source may still make. */
+  #paid(work: Work, wanted: number): number {
     return this.#state.copyRates.take(this.#state.nowMs, sourceKeyAt(work.origins, work.originAt), wanted);
   }
 
@@ -95,8 +97,9 @@ export class ServerRules {
     const hopLimit = work.hopLimit - 1;
     if (target.kind === "locator") return this.#emit({ ...work, hopLimit, copyBudget }, target.endpoint, flagsOf(work));
     const head = work.head === null ? target.ids : Buffer.concat([target.ids, work.head.subarray(ID_BYTES)]);
-    const copy = { ...work, hopLimit, copyBudget, head };
+    const copy = { ...work, hopLimit, copyBudget, head, hops: work.hops + 1 };
     if (stackLength(copy) > MAX_STACK_LENGTH) return this.#state.counters.drop("malformed");
+    if (copy.hops > LIMITS.freeHops && this.#paid(copy, 1) === 0) return this.#state.counters.drop("rate");
     if (this.#isServedHere(head, 0)) this.#match(copy);
     else this.#send(copy);
   }

@@ -1,5 +1,6 @@
 /** How much work one source may make, the same in both engines. */
 import { makeLocator, type Locator } from "@i3/common";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { LIMITS, type Counters, type DropReason, type TriggerEntry } from "../../src/datapath.js";
 import type { RawDatagram } from "../../src/native-addon.js";
@@ -240,6 +241,62 @@ describe("route-miss", () => {
       discard(n, 500);
     }
     expect(send([from(ATTACKER, bytes(0x19, 1))])).toMatchObject({ upcalls: 1, drops: {} });
+  });
+});
+
+describe("hops from id to id", () => {
+  const RING = [5, 6, 7, 8];
+  const ids = RING.flatMap((ring) => [makeId(ring, 1), makeId(ring, 2), makeId(ring, 3)]);
+  const address = (port: number): TriggerEntry["target"] => ({ kind: "locator", locator: makeLocator(ip4("198.51.100.1"), port) });
+  const on = (...to: readonly number[]): TriggerEntry["target"] => ({ kind: "stack", ids: to.map((i) => ids[i]!) });
+  /** Triggers at `ids`, by their numbers. */
+  const set = (triggers: readonly { readonly at: number; readonly target: TriggerEntry["target"] }[]): void => {
+    for (const ring of RING) {
+      const entries = triggers.map(({ at, target }) => ({ id: ids[at]!, target })).filter(({ id }) => id[0] === ring);
+      pair.change("setTriggers", (engine) => engine.setTriggers(makeId(ring).slice(0, 16), entries));
+    }
+  };
+  const toId = (i: number, source = ATTACKER): RawDatagram => from(source, dataPacket({ ids: [ids[i]!] }, bytes(1)));
+  /** Takes all tokens of the source but `left` by a loop of two ids: 15 hops, 11 of them paid. */
+  const use = (): number => {
+    set([{ at: 0, target: on(3) }, { at: 3, target: on(0) }]);
+    const [whole, left] = [Math.floor(LIMITS.copiesPerSourceBurst / 11), LIMITS.copiesPerSourceBurst % 11];
+    expect(send(many(whole, () => toId(0)))).toEqual({ out: 0, upcalls: 0, drops: { "hop-limit": whole } });
+    return left;
+  };
+
+  it("four of a copy are free, each further one takes a token of the source", () => {
+    const left = use();
+    set([...many(6, (at) => ({ at, target: on(at + 1) })), { at: 6, target: address(9) }]);
+    expect(send([toId(2), toId(0), toId(0), toId(1), toId(1), toId(0, OTHER)])).toEqual({ out: 1 + 1 + 1, upcalls: 0, drops: { rate: 3 } });
+    expect(left).toBe(2);
+    expect(send(many(60, () => toId(0)), 1)).toMatchObject({ out: LIMITS.copiesPerSourcePerSecond / 2_000, drops: { rate: 10 } });
+  });
+
+  it("a tree of three branchings costs no more than its copies", () => {
+    const left = use();
+    const [twigs, leaves] = [[1, 2, 3, 4], [5, 6, 7, 8]];
+    set([...twigs.map((i) => ({ at: 0, target: on(i) })), ...twigs.flatMap((at) => leaves.map((i) => ({ at, target: on(i) }))), ...leaves.flatMap((at) => many(4, (i) => ({ at, target: address(100 * at + i) })))]);
+    expect(send([toId(0)], 1)).toEqual({ out: 64, upcalls: 0, drops: {} });
+    expect(send([toId(0)])).toMatchObject({ out: left + LIMITS.copiesPerSourcePerSecond / 1_000 - 63 + 1 });
+  });
+
+  it("of random sets have the same end in both engines, with tokens and without", () => {
+    use();
+    const target = fc.oneof({ arbitrary: fc.nat(ids.length - 1).map((i) => on(i)), weight: 6 }, { arbitrary: fc.tuple(fc.nat(ids.length - 1), fc.nat(ids.length - 1)).map((two) => on(...two)), weight: 1 }, { arbitrary: fc.integer({ min: 1, max: 4 }).map(address), weight: 1 });
+    const triggers = fc.array(fc.record({ at: fc.nat(ids.length - 1), target }), { minLength: 12, maxLength: 40 });
+    const seen = { out: 0, rate: 0, hopLimit: 0 };
+    fc.assert(
+      fc.property(triggers, fc.array(fc.nat(ids.length - 1), { minLength: 1, maxLength: 4 }), fc.constantFrom(0, 0, 1, 3), (set_, heads, passedMs) => {
+        set(set_);
+        const { out, drops } = send(heads.map((i) => toId(i)), passedMs);
+        seen.out += out;
+        seen.rate += drops.rate ?? 0;
+        seen.hopLimit += drops["hop-limit"] ?? 0;
+      }),
+      { numRuns: 200 },
+    );
+    expect(Math.min(seen.out, seen.rate, seen.hopLimit)).toBeGreaterThan(0);
   });
 });
 

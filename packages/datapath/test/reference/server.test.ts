@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { Responsibility, TriggerEntry } from "../../src/datapath.js";
+import { LIMITS, type Responsibility, type TriggerEntry } from "../../src/datapath.js";
 import { MAX_NOTICES } from "../../src/reference/rate-limits.js";
 import { MAX_WAITING_ROUTES } from "../../src/reference/next-servers.js";
-import { COPY_BUDGET, DATA_FLAG } from "../../src/wire/data-header.js";
+import { COPY_BUDGET, DATA_FLAG, HOP_LIMIT } from "../../src/wire/data-header.js";
 import { Harness, NONCE, dataPacket, locator } from "./harness.js";
 import { bytes, concat, data, makeId } from "./packets.js";
 
@@ -114,6 +114,37 @@ describe("stack targets", () => {
     const { udp, drops } = bomb.fromUdp(SENDER, dataPacket({ ids: [ID], hopLimit: 255, copyBudget: 255 }));
     expect(udp.length).toBeGreaterThan(0);
     expect(udp.length + (drops["hop-limit"] ?? 0)).toBeLessThanOrEqual(COPY_BUDGET);
+  });
+
+  it("four hops of a copy are free; without tokens of its source it goes no further, and is dropped", () => {
+    // From id to id: 0, 1 … 5 and to an address; and a loop.
+    const ids = Array.from({ length: 6 }, (_, i) => makeId(0x54, i));
+    const harness = server(chain(A, B), chain(B, A), ...ids.map((id, i) => (i === 5 ? to(id, 0) : chain(id, ids[i + 1] ?? ID))));
+    const led = (hops: number, from = SENDER) => harness.fromUdp(from, dataPacket({ ids: [ids[5 - hops] ?? ID] }));
+    const paid = HOP_LIMIT - 1 - LIMITS.freeHops;
+    const whole = Math.floor(LIMITS.copiesPerSourceBurst / paid);
+    expect(harness.fromUdp(SENDER, ...Array.from({ length: whole }, () => dataPacket({ ids: [A] }))).drops).toEqual({ "hop-limit": whole });
+    expect(harness.fromUdp(SENDER, dataPacket({ ids: [A] })).drops).toEqual({ rate: 1 });
+    expect([4, 5, 0, 1, 2, 3].map((hops) => led(hops).udp.length)).toEqual([1, 0, 1, 1, 1, 1]);
+    expect(led(5).drops).toEqual({ rate: 1 });
+    expect(led(5, HOME[2]).udp).toEqual([{ to: HOME[0], bytes: dataPacket({ ids: [ids[5] ?? ID], hopLimit: 10 }) }]);
+    harness.nowMs += 1;
+    const more = Array.from({ length: LIMITS.copiesPerSourcePerSecond / 1_000 }, () => dataPacket({ ids: [ids[0] ?? ID] }));
+    expect(harness.fromUdp(SENDER, ...more).udp).toHaveLength(more.length);
+    expect([led(5).drops, led(4).udp.length]).toEqual([{ rate: 1 }, 1]);
+  });
+
+  it("a group whose members all lead in circles takes its source's tokens, and ends with them", () => {
+    const members = Array.from({ length: 112 }, (_, i) => [makeId(0x55, i), makeId(0x56, i)] as const);
+    const bomb = server(...members.flatMap(([x, y]) => [chain(ID, x), chain(x, y), chain(y, x)]));
+    const cost = members.length - 1 + members.length * (HOP_LIMIT - 1 - LIMITS.freeHops);
+    const whole = Math.floor(LIMITS.copiesPerSourceBurst / cost);
+    for (let i = 0; i < whole; i++) expect(bomb.fromUdp(SENDER, dataPacket({ ids: [ID] }))).toEqual({ tun: [], udp: [], upcalls: [], drops: { "hop-limit": members.length } });
+    const left = LIMITS.copiesPerSourceBurst - whole * cost - (members.length - 1);
+    const ended = Math.floor(left / (HOP_LIMIT - 1 - LIMITS.freeHops));
+    expect(bomb.fromUdp(SENDER, dataPacket({ ids: [ID] })).drops).toEqual({ "hop-limit": ended, rate: members.length - ended });
+    expect(bomb.fromUdp(SENDER, dataPacket({ ids: [ID] })).drops).toEqual({ rate: members.length });
+    expect(bomb.fromUdp(HOME[2], dataPacket({ ids: [ID] })).drops).toEqual({ "hop-limit": members.length });
   });
 
   it("a chain that ends in nothing tells nobody of it", () => {

@@ -57,6 +57,8 @@ struct LaneContext {
   UdpOutbox udp;
   TunOutbox tun;
   double now_ms = 0;
+  // From id to id, of all packets so far.
+  uint64_t hops = 0;
 
   void drop(Drop reason, uint64_t count = 1) { counters.drop(reason, count); }
 

@@ -18,6 +18,7 @@ constexpr double upcalls_per_source_per_second = 2'000;
 constexpr size_t shared_buckets = 65'536;
 constexpr double copies_per_source_per_second = 100'000;
 constexpr double copies_per_source_burst = 20'000;
+constexpr unsigned free_hops = 4;
 constexpr double r1_per_source_per_second = 10;
 constexpr double r1_per_source_burst = 20;
 constexpr unsigned r1_per_second = 4'000;
@@ -76,5 +77,7 @@ constexpr size_t gso_segments = 64;
 constexpr size_t gso_bytes = 65'000;
 // Ours: what one batch may put out, datagrams and packets, and the copies of one more; the control plane waits for a batch.
 constexpr uint64_t batch_output = 512;
+// Ours: so many hops from id to id take about as long as one datagram out, with its part of the system call.
+constexpr uint64_t hops_per_output = 8;
 
 }  // namespace i3::limits

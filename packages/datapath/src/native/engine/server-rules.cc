@@ -47,7 +47,7 @@ void ServerRules::match(const Work& work, const TriggerTable::Match& found) {
   const unsigned remainder = work.copy_budget - share * copies;
   // Those that the copy budget does not allow cost nothing.
   const unsigned allowed = std::min(copies, work.copy_budget);
-  const unsigned sent = allowed == 0 ? 0 : 1 + paid_copies(work, allowed - 1);
+  const unsigned sent = allowed == 0 ? 0 : 1 + paid(work, allowed - 1);
   lane_.drop(Drop::copy_budget, copies - allowed);
   lane_.drop(Drop::rate, allowed - sent);
   for (size_t i = 0, made = 0; made < sent; i++) {
@@ -59,7 +59,7 @@ void ServerRules::match(const Work& work, const TriggerTable::Match& found) {
 
 bool ServerRules::is_of_server(const Work& work) { return work.head.empty() && is_forwarded(work.flags()); }
 
-unsigned ServerRules::paid_copies(const Work& work, unsigned wanted) {
+unsigned ServerRules::paid(const Work& work, unsigned wanted) {
   const std::lock_guard lock(lane_.shared.mutex);
   return lane_.shared.copy_rates.take(lane_.now_ms, source_key(*work.from), wanted);
 }
@@ -70,6 +70,8 @@ void ServerRules::copy(const Work& work, const Target& target, Bytes stacks, uns
   made.hop_limit--;
   made.copy_budget = copy_budget;
   if (target.stack_ids == 0) return emit(made, target.endpoint, work.flags());
+  made.hops++;
+  lane_.hops++;
   const Bytes stack = part(stacks, target.stack_at, target.stack_ids * id_bytes);
   const Bytes rest = work.head.empty() ? Bytes{} : work.head.subspan(id_bytes);
   // Whatever is longer is refused below.
@@ -78,6 +80,7 @@ void ServerRules::copy(const Work& work, const Target& target, Bytes stacks, uns
   copy_to(head, stack.size(), rest);
   made.head = Bytes(head).first(stack.size() + rest.size());
   if (made.stack() > limits::stack_length) return lane_.drop(Drop::malformed);
+  if (made.hops > limits::free_hops && paid(made, 1) == 0) return lane_.drop(Drop::rate);
   const uint32_t key_hash = lane_.tables.hasher.bytes(made.ring_key());
   const TriggerTable::Match found = lane_.tables.triggers.match(made.id(), key_hash);
   if (!found.targets.empty() || lane_.tables.range.owns(made.ring_key())) match(made, found);

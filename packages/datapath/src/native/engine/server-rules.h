@@ -2,7 +2,7 @@
 //
 //     not ours, no trigger ─► next server, FORWARDED set          ours, no trigger ─► dropped, `no-trigger`
 //     trigger ─► one copy per longest match ─► address: sent, stack unchanged
-//                                        └► stack: takes the place of id[0], and again from the top
+//                                        └► stack: takes the place of id[0], and again from the top (a hop)
 #pragma once
 
 #include "lane-state.h"
@@ -34,6 +34,8 @@ class ServerRules {
     unsigned hop_limit;
     unsigned copy_budget;
     Bytes head;
+    // From id to id at this server.
+    unsigned hops = 0;
 
     Bytes id() const { return head.empty() ? part(datagram, data_header::ids, id_bytes) : head.first(id_bytes); }
     Bytes ring_key() const { return id().first(ring_key_bytes); }
@@ -45,8 +47,8 @@ class ServerRules {
 
   void route(const Work& work);
   void match(const Work& work, const TriggerTable::Match& found);
-  // How many of so many copies beyond the first the source may still make.
-  unsigned paid_copies(const Work& work, unsigned wanted);
+  // How many of so many copies beyond the first, or further hops, the source may still make.
+  unsigned paid(const Work& work, unsigned wanted);
   void copy(const Work& work, const Target& target, Bytes stacks, unsigned copy_budget);
   void send_on(const Work& work);
   void send(const Work& work, uint32_t key_hash);

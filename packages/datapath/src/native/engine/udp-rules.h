@@ -13,7 +13,7 @@ class UdpRules {
  public:
   UdpRules(LaneContext& lane, HostRules& host, ServerRules& server, HipRules& hip, RefreshRules& refresh, ChallengeRules& challenge)
       : lane_(lane), host_(host), server_(server), hip_(hip), refresh_(refresh), challenge_(challenge) {}
-  // What the batch puts out is counted from now on.
+  // What the batch puts out, and its hops, are counted from now on.
   void begin() { output_before_ = output(); }
   // Lane::from_udp.
   bool arrived(std::span<const UdpInput> inputs, UdpPlace& place);
@@ -31,7 +31,8 @@ class UdpRules {
   // False, of both: the batch has put out enough, and the window goes on with `stopped_`.
   bool add(const Datagram& datagram);
   bool finish_window();
-  uint64_t output() const { return lane_.counters.udp_out.read() + lane_.counters.tun_out.read(); }
+  // Packets may lead from id to id for long and put out nothing.
+  uint64_t output() const { return lane_.counters.udp_out.read() + lane_.counters.tun_out.read() + lane_.hops / limits::hops_per_output; }
   bool has_put_out_enough() const { return output() - output_before_ >= limits::batch_output; }
   void one(const Datagram& datagram);
   void from_ip(const Datagram& datagram);

@@ -54,6 +54,49 @@ void batches_end() {
   for (size_t i = 0; i < sink.datagrams.size(); i++) CHECK(sink.datagrams[i].bytes[8] == i / group);
 }
 
+// Trains of ten sources for a group of which each member leads in a circle of two ids: nothing is put out, and yet each batch ends after about as much work.
+void silent_batches_end() {
+  constexpr unsigned group = 112, sources = 10, packets = 6, most_hops = limits::hop_limit - 1;
+  const auto engine = std::make_unique<Engine>(seed, 1);
+  engine->set_responsibility_all();
+  std::vector<uint8_t> at_group, at_first, at_second;
+  const auto lead = [](std::vector<uint8_t>& triggers, const std::vector<uint8_t>& from, const std::vector<uint8_t>& to) {
+    append(triggers, from);
+    append(triggers, std::vector<uint8_t>{1, 1});
+    append(triggers, to);
+  };
+  for (uint8_t n = 0; n < group; n++) {
+    lead(at_group, make_id(1, 0), make_id(2, n));
+    lead(at_first, make_id(2, n), make_id(3, n));
+    lead(at_second, make_id(3, n), make_id(2, n));
+  }
+  CHECK(engine->set_triggers(Bytes(make_id(1)).first(16), at_group) == Status::ok && engine->set_triggers(Bytes(make_id(2)).first(16), at_first) == Status::ok &&
+        engine->set_triggers(Bytes(make_id(3)).first(16), at_second) == Status::ok);
+  const std::vector<uint8_t> one = data_header_to(make_id(1, 0), 0);
+  std::vector<uint8_t> train;
+  for (unsigned n = 0; n < packets; n++) append(train, one);
+  const Exact bytes{Bytes(train)};
+  std::vector<UdpInput> inputs;
+  for (uint8_t n = 0; n < sources; n++) inputs.push_back({bytes.view(), one.size(), endpoint(n), 0});
+  CheckingSink sink;
+  Lane& lane = engine->lane(0);
+  UdpPlace place;
+  bool is_done = false;
+  unsigned batches = 0;
+  for (uint64_t before = 0; !is_done; before = lane.context().hops, batches++) {
+    lane.lock();
+    lane.begin(1, sink, sink.capabilities);
+    is_done = lane.from_udp(inputs, place);
+    lane.end();
+    lane.unlock();
+    const uint64_t made = lane.context().hops - before;
+    CHECK(made <= limits::batch_output * limits::hops_per_output + group * most_hops);
+  }
+  constexpr uint64_t all = uint64_t{sources} * packets * group * most_hops;
+  CHECK(lane.context().hops == all && batches >= all / (limits::batch_output * limits::hops_per_output + group * most_hops));
+  CHECK(sink.datagrams.empty() && lane.counters().drops[static_cast<size_t>(Drop::hop_limit)].read() == sources * packets * group);
+}
+
 // Who is told may take the processor: packets of the batch have left by then, and the gate is open.
 void upcalls_follow_packets() {
   Engine engine(seed, 1);

@@ -4,6 +4,7 @@
 namespace i3::test {
 
 void batches_end();
+void silent_batches_end();
 void upcalls_follow_packets();
 void one_lane_takes_a_refresh();
 

@@ -551,7 +551,7 @@ int main(int count, char** arguments) {
   const std::pair<const char*, void (*)()> tests[] = {
       {"checksums", checksums}, {"hash index", hash_index}, {"replay window", replay_window}, {"round trips", round_trips}, {"sequence numbers", sequence_numbers},
       {"key wiping", key_wiping}, {"responder wiping", responder_wiping}, {"answers allocate nothing", answers_allocate_nothing}, {"nothing leaks", nothing_leaks}, {"table bounds", table_bounds}, {"wrong shapes", wrong_shapes},
-      {"service shapes", service_shapes}, {"service packets", service_packets}, {"service table", service_table}, {"batches end", batches_end}, {"upcalls follow packets", upcalls_follow_packets}, {"one lane takes a refresh", one_lane_takes_a_refresh}, {"detours", detours}};
+      {"service shapes", service_shapes}, {"service packets", service_packets}, {"service table", service_table}, {"batches end", batches_end}, {"silent batches end", silent_batches_end}, {"upcalls follow packets", upcalls_follow_packets}, {"one lane takes a refresh", one_lane_takes_a_refresh}, {"detours", detours}};
   for (const auto& [name, test] : tests) {
     std::printf("%s\n", name);
     std::fflush(stdout);
