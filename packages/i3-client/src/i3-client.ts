@@ -345,7 +345,7 @@ export class I3Client {
   }
 
   #handle(nowMs: number, from: Locator, nonce: Uint8Array, message: ControlMessage, cameByTcp: boolean): boolean {
-    if (message.type === "PONG") return (!cameByTcp && this.#uplinks.handlePong(nowMs, from, nonce)) || this.#servers.handlePong(nowMs, from, nonce, message);
+    if (message.type === "PONG") return (!cameByTcp && this.#uplinks.handlePong(nowMs, from, nonce)) || this.#servers.handlePong(nowMs, from, nonce, message) || this.#triggers.handlePong(nowMs, from, nonce);
     return [this.#triggers, this.#paths, this.#shortcuts, this.#shortcutAnswers, this.#records, this.#nearIds].some((part) => part.handle(nowMs, from, nonce, message));
   }
 

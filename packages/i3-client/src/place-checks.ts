@@ -27,6 +27,8 @@ export class PlaceChecks {
   readonly #owner: PlaceChecksOwner;
   readonly #places = new Map<string, Place>();
   readonly #questions: PlaceQuestions<Place>;
+  /** Not later than the first deadline; found anew when it has passed. */
+  #deadlineMs = Infinity;
 
   constructor(environment: ClientEnvironment, owner: PlaceChecksOwner) {
     this.#owner = owner;
@@ -38,6 +40,7 @@ export class PlaceChecks {
     const place = this.#places.get(bytesKey(ringKey));
     if (place === undefined) this.#places.set(bytesKey(ringKey), { ringKey: ringKey.slice(), nextMs: nowMs + FIRST_CHECK_MS });
     else place.nextMs = Math.min(place.nextMs, nowMs + FIRST_CHECK_MS);
+    this.#deadlineMs = Math.min(this.#deadlineMs, nowMs + FIRST_CHECK_MS);
   }
 
   /** The server that a key belongs to; null: not what we asked. After a contradiction it is asked for again soon. */
@@ -45,17 +48,19 @@ export class PlaceChecks {
     const answer = this.#questions.answer(nowMs, from, nonce, message);
     if (answer === null) return null;
     answer.asker.nextMs = nowMs + (answer.isDisputed ? FIRST_CHECK_MS : CHECK_MS);
+    this.#deadlineMs = Math.min(this.#deadlineMs, answer.asker.nextMs);
     return { ringKey: answer.asker.ringKey, server: answer.server };
   }
 
   handleTimer(nowMs: number): void {
+    if (nowMs < this.#deadlineMs) return;
     for (const place of this.#places.values()) if (place.nextMs <= nowMs) this.#check(nowMs, place);
+    this.#deadlineMs = Infinity;
+    for (const { nextMs } of this.#places.values()) this.#deadlineMs = Math.min(this.#deadlineMs, nextMs);
   }
 
   nextDeadlineMs(): number {
-    let deadline = Infinity;
-    for (const { nextMs } of this.#places.values()) deadline = Math.min(deadline, nextMs);
-    return deadline;
+    return this.#deadlineMs;
   }
 
   #check(nowMs: number, place: Place): void {

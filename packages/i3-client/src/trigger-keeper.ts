@@ -9,8 +9,8 @@
  * A trigger that is removed goes the same way with the action remove; TRIGGER_OK, or a few seconds, end it.
  *
  * TRIGGER_OK names the server that takes over when the responsible one is gone. A trigger's replica is inserted there in the same way,
- * from `challenging` on, so that our NAT lets that server in before it is needed. It is `parked` when there is no such server or it does not
- * want it, until the next TRIGGER_OK.
+ * from `challenging` on, so that our NAT lets that server in before it is needed; if that is not known to be one, once it has answered a PING (replica-places.ts). It is
+ * `parked` when there is no such server or it does not want it, until the next TRIGGER_OK.
  */
 import {
   bytesKey, locatorKey, REFUSAL, ringKey, sameBytes, sameLocator, TRIGGER_ACTION, TRIGGER_FLAG, type ControlMessage, type Locator, type StackStep,
@@ -23,6 +23,7 @@ import { LocatorCount } from "./locator-count.js";
 import { PlaceChecks } from "./place-checks.js";
 import { Questions } from "./questions.js";
 import type { ShortcutHeld } from "./shortcut-answers.js";
+import { ReplicaPlaces } from "./replica-places.js";
 import { Sightings, type Sighting } from "./sightings.js";
 
 // Ours. A refresh costs the server one hash, so it is sent more often than the 20 s of the paper: a server that has lost
@@ -101,18 +102,24 @@ export class TriggerKeeper {
   readonly #learn: (locator: Locator) => void;
   readonly #leaveFamily: () => void;
   readonly #kept = new Map<string, Kept>();
-  /** By the same ids. One that is removed may outlive its trigger. */
+  /** The same by ring key. */
+  readonly #byRingKey = new Map<string, Set<Kept>>();
+  /** By the same ids as `#kept`. One that is removed may outlive its trigger. */
   readonly #replicas = new Map<string, Kept>();
   readonly #questions: Questions<Kept>;
   readonly #checks: PlaceChecks;
+  readonly #places: ReplicaPlaces<Kept>;
   readonly #uses = new LocatorCount();
   readonly #sightings = new Sightings();
+  /** Not later than the first deadline of a trigger or replica; found anew when it has passed: asked for after every message, so it must not walk through all of them. */
+  #deadlineMs = Infinity;
   #lastCounter = 0;
 
   constructor(environment: ClientEnvironment, owner: { emit(event: ClientEvent): void; firstHop(): Locator | null; learn(locator: Locator): void; leaveFamily(): void; witness(besides: readonly Locator[]): Locator | null }) {
     this.#environment = environment;
     this.#checks = new PlaceChecks(environment, { serverOf: (key) => this.#placed(key)[0]?.server ?? null, witness: (besides) => owner.witness(besides) });
     this.#questions = new Questions(environment);
+    this.#places = new ReplicaPlaces(environment);
     this.#emit = (event) => owner.emit(event);
     this.#firstHop = () => owner.firstHop();
     this.#learn = (locator) => owner.learn(locator);
@@ -134,7 +141,11 @@ export class TriggerKeeper {
     for (const leaving of [old, this.#replicas.get(key)]) if (leaving !== undefined) this.#forget(leaving);
     const fresh = { id: id.slice(), signer, steps, shortcut, removeUntilMs: null, server: null, target: null, isOutdated: false, tries: 0, setbacks: 0, liveUntilMs: 0, chain: [], refreshIndex: 0, pushes: 0, refusal: null };
     this.#replicas.set(key, { ...fresh, isReplica: true, state: "parked", nextMs: Infinity });
-    this.#kept.set(key, { ...fresh, isReplica: false, state: "locating", nextMs: nowMs });
+    const kept: Kept = { ...fresh, isReplica: false, state: "locating", nextMs: nowMs };
+    this.#kept.set(key, kept);
+    this.#deadlineMs = Math.min(this.#deadlineMs, nowMs);
+    const place = bytesKey(ringKey(id));
+    this.#byRingKey.set(place, (this.#byRingKey.get(place) ?? new Set()).add(kept));
   }
 
   #change(nowMs: number, kept: Kept, signer: TriggerSigner, steps: readonly StackStep[], shortcut: boolean): void {
@@ -153,6 +164,7 @@ export class TriggerKeeper {
 
   #remove(nowMs: number, kept: Kept): void {
     if (kept.server === null && kept.liveUntilMs <= nowMs) return this.#forget(kept);
+    this.#places.leave(kept);
     kept.removeUntilMs = nowMs + REMOVAL_MS;
     this.#enter(nowMs, kept, kept.server === null ? "locating" : "challenging");
   }
@@ -163,8 +175,7 @@ export class TriggerKeeper {
 
   /** Where a trigger of ours that packets for an id come by leads, and who signs for it; null unless it was inserted for shortcuts. Of a group it may be at another id: the server has chosen. */
   shortcutAt(id: Uint8Array): ShortcutHeld | null {
-    const exact = this.#kept.get(bytesKey(id));
-    const kept = exact ?? [...this.#kept.values()].find(({ signer, id: own }) => signer.kind === "member" && sameBytes(ringKey(own), ringKey(id)));
+    const kept = this.#kept.get(bytesKey(id)) ?? this.#ofKey(ringKey(id)).find(({ signer }) => signer.kind === "member");
     if (kept === undefined || !kept.shortcut || kept.removeUntilMs !== null || kept.target === null) return null;
     return { signer: kept.signer, target: kept.target };
   }
@@ -233,17 +244,25 @@ export class TriggerKeeper {
     }
   }
 
+  /** A server has answered where replicas are to go; false when nobody asked. */
+  handlePong(nowMs: number, from: Locator, nonce: Uint8Array): boolean {
+    const replicas = this.#places.handlePong(nowMs, from, nonce);
+    for (const replica of replicas ?? []) this.#moveReplica(nowMs, replica, from);
+    return replicas !== null;
+  }
+
   handleTimer(nowMs: number): void {
     if (this.nextDeadlineMs() > nowMs) return;
-    for (const kept of this.#all()) if (dueMs(kept) <= nowMs) this.#act(nowMs, kept);
+    this.#places.handleTimer(nowMs);
     this.#checks.handleTimer(nowMs);
+    if (this.#deadlineMs > nowMs) return;
+    for (const kept of this.#all()) if (dueMs(kept) <= nowMs) this.#act(nowMs, kept);
+    this.#deadlineMs = Infinity;
+    for (const kept of this.#all()) this.#deadlineMs = Math.min(this.#deadlineMs, dueMs(kept));
   }
 
   nextDeadlineMs(): number {
-    let deadline = Math.min(this.#checks.nextDeadlineMs(), this.#sightings.nextDeadlineMs());
-    for (const kept of this.#kept.values()) deadline = Math.min(deadline, dueMs(kept));
-    for (const replica of this.#replicas.values()) deadline = Math.min(deadline, dueMs(replica));
-    return deadline;
+    return Math.min(this.#deadlineMs, this.#places.nextDeadlineMs(), this.#checks.nextDeadlineMs(), this.#sightings.nextDeadlineMs());
   }
 
   #all(): readonly Kept[] {
@@ -258,8 +277,13 @@ export class TriggerKeeper {
   #replicate(nowMs: number, replica: Kept, from: Locator, to: Locator | null): void {
     if (replica.removeUntilMs !== null) return;
     const there = replica.server;
+    this.#places.leave(replica);
     if (to === null || sameLocator(to, from)) return this.#giveUp(nowMs, replica);
     if (there !== null && sameLocator(to, there)) return;
+    if (this.#places.reach(nowMs, replica, to)) this.#moveReplica(nowMs, replica, to);
+  }
+
+  #moveReplica(nowMs: number, replica: Kept, to: Locator): void {
     this.#enter(nowMs, replica, "challenging");
     replica.liveUntilMs = 0;
     this.#setServer(replica, to);
@@ -267,10 +291,9 @@ export class TriggerKeeper {
 
   #giveUp(nowMs: number, replica: Kept): void {
     if (replica.removeUntilMs !== null) return this.#forget(replica);
-    this.#enter(nowMs, replica, "parked");
+    this.#enter(nowMs, replica, "parked", Infinity);
     this.#setServer(replica, null);
     replica.liveUntilMs = 0;
-    replica.nextMs = Infinity;
   }
 
   #located(nowMs: number, kept: Kept, message: Extract<ControlMessage, { type: "LOCATED" }>): boolean {
@@ -289,7 +312,12 @@ export class TriggerKeeper {
 
   /** Triggers of a ring key that are at a server, or on the way into it. */
   #placed(key: Uint8Array): readonly Kept[] {
-    return [...this.#kept.values()].filter((kept) => kept.server !== null && sameBytes(ringKey(kept.id), key));
+    return this.#ofKey(key).filter(({ server }) => server !== null);
+  }
+
+  /** No walk over all: anybody may ask about any key. */
+  #ofKey(key: Uint8Array): readonly Kept[] {
+    return [...(this.#byRingKey.get(bytesKey(key)) ?? [])];
   }
 
   /** Another server says where triggers belong: those that are elsewhere go there. */
@@ -317,7 +345,7 @@ export class TriggerKeeper {
     // Removed by an id's owner, who need not have a token for that.
     const target = kept.steps.length > 0 && kept.removeUntilMs === null ? { steps: kept.steps } : message.observed;
     const trigger = { action: actionOf(kept), id: kept.id, target, flags: flagsOf(kept), counter: this.#nextCounter(kept), commitment, cookie: message.cookie };
-    kept.nextMs = nowMs + RETRY_MS;
+    this.#wait(kept, nowMs + RETRY_MS);
     this.#questions.ask(kept, locator, (this.#environment.signTrigger ?? signTrigger)(kept.signer, trigger, message.nodeKey));
     return true;
   }
@@ -325,6 +353,7 @@ export class TriggerKeeper {
   #acknowledged(nowMs: number, kept: Kept, message: Extract<ControlMessage, { type: "TRIGGER_OK" }>): boolean {
     if (kept.server === null || message.action !== actionOf(kept) || !sameBytes(message.id, kept.id)) return false;
     if (kept.state !== "inserting" && kept.state !== "live") return false;
+    this.#places.heard(nowMs, kept.server);
     if (kept.removeUntilMs !== null) {
       this.#forget(kept);
       return true;
@@ -335,8 +364,8 @@ export class TriggerKeeper {
     kept.pushes = 0;
     kept.setbacks = 0;
     kept.refusal = null;
-    this.#enter(nowMs, kept, kept.isOutdated ? "challenging" : "live");
-    if (!kept.isOutdated) kept.nextMs = nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));
+    if (kept.isOutdated) this.#enter(nowMs, kept, "challenging");
+    else this.#enter(nowMs, kept, "live", nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3)));
     if (isNew) this.#emit({ kind: "trigger-live", id: kept.id, server: kept.server });
     if (!kept.isReplica) this.#replicate(nowMs, this.#replicaOf(kept), kept.server, message.replica);
     return true;
@@ -364,8 +393,7 @@ export class TriggerKeeper {
     else if (kept.isReplica) this.#giveUp(nowMs, kept);
     else {
       this.#emit({ kind: "trigger-refused", id: kept.id, code });
-      this.#enter(nowMs, kept, "locating");
-      kept.nextMs = nowMs + QUOTA_PAUSE_MS;
+      this.#enter(nowMs, kept, "locating", nowMs + QUOTA_PAUSE_MS);
     }
     return true;
   }
@@ -375,7 +403,7 @@ export class TriggerKeeper {
     kept.refusal = REFUSAL.otherFamily;
     this.#questions.drop(kept);
     this.#emit({ kind: "trigger-refused", id: kept.id, code: REFUSAL.otherFamily });
-    kept.nextMs = nowMs + QUOTA_PAUSE_MS;
+    this.#wait(kept, nowMs + QUOTA_PAUSE_MS);
     this.#leaveFamily();
     return true;
   }
@@ -385,11 +413,14 @@ export class TriggerKeeper {
     if (kept.removeUntilMs !== null && kept.removeUntilMs <= nowMs) return this.#forget(kept);
     if (kept.liveUntilMs !== 0 && kept.liveUntilMs <= nowMs) this.#lose(kept, "not acknowledged for its whole life");
     if (kept.tries >= TRIES_PER_STATE && kept.state !== "locating") {
-      if (kept.isReplica) return this.#giveUp(nowMs, kept);
+      if (kept.isReplica) {
+        if (kept.server !== null) this.#places.doubt(nowMs, kept.server);
+        return this.#giveUp(nowMs, kept);
+      }
       this.#enter(nowMs, kept, "locating");
     }
     kept.tries += 1;
-    kept.nextMs = nowMs + Math.min(RETRY_MS * 2 ** Math.max(0, kept.tries - TRIES_PER_STATE), MAX_RETRY_MS);
+    this.#wait(kept, nowMs + Math.min(RETRY_MS * 2 ** Math.max(0, kept.tries - TRIES_PER_STATE), MAX_RETRY_MS));
     if (kept.state === "locating") {
       const firstHop = this.#firstHop();
       if (firstHop !== null) this.#questions.ask(kept, firstHop, { type: "LOCATE", ringKey: ringKey(kept.id) });
@@ -407,18 +438,22 @@ export class TriggerKeeper {
     return { type: "REFRESH", id: kept.id, index: kept.refreshIndex, token, member: memberOf(kept.signer) };
   }
 
-  #enter(nowMs: number, kept: Kept, state: State): void {
+  #wait(kept: Kept, untilMs: number): void {
+    kept.nextMs = untilMs;
+    this.#deadlineMs = Math.min(this.#deadlineMs, untilMs);
+  }
+
+  #enter(nowMs: number, kept: Kept, state: State, untilMs = nowMs): void {
     kept.state = state;
     kept.tries = 0;
-    kept.nextMs = nowMs;
+    this.#wait(kept, untilMs);
     this.#questions.drop(kept);
     if (state === "locating") this.#setServer(kept, null);
   }
 
   /** After a refusal: at once the first time, then ever more slowly. */
   #retreat(nowMs: number, kept: Kept, state: State): void {
-    this.#enter(nowMs, kept, state);
-    if (kept.setbacks > 0) kept.nextMs = nowMs + Math.min(RETRY_MS * 2 ** (kept.setbacks - 1), MAX_SETBACK_MS);
+    this.#enter(nowMs, kept, state, nowMs + (kept.setbacks === 0 ? 0 : Math.min(RETRY_MS * 2 ** (kept.setbacks - 1), MAX_SETBACK_MS)));
     kept.setbacks += 1;
   }
 
@@ -439,7 +474,16 @@ export class TriggerKeeper {
   #forget(kept: Kept): void {
     this.#questions.drop(kept);
     this.#setServer(kept, null);
-    (kept.isReplica ? this.#replicas : this.#kept).delete(bytesKey(kept.id));
+    if (kept.isReplica) {
+      this.#places.leave(kept);
+      this.#replicas.delete(bytesKey(kept.id));
+      return;
+    }
+    this.#kept.delete(bytesKey(kept.id));
+    const place = bytesKey(ringKey(kept.id));
+    const others = this.#byRingKey.get(place);
+    others?.delete(kept);
+    if (others?.size === 0) this.#byRingKey.delete(place);
   }
 
   #nextCounter(kept: Kept): number {

@@ -1,6 +1,6 @@
 /** What a client keeps is bounded; who asks for more hears so. */
-import { makeLocator, RECORD_KIND, recordKey } from "@i3/common";
-import { signRecord, triggerKeyFromSeed } from "@i3/hip";
+import { encodeControl, makeLocator, RECORD_KIND, recordKey } from "@i3/common";
+import { signRecord, triggerKeyFromSeed, type TriggerSigner } from "@i3/hip";
 import { describe, expect, it } from "vitest";
 
 import { FakeRing, filled, WALL_START_MS } from "./fake-ring.js";
@@ -30,6 +30,27 @@ describe("a client", () => {
     ring.run(60_000);
     expect(ring.kinds().filter((kind) => kind === "record")).toHaveLength(64);
     expect(() => ring.client.findRecord(ring.nowMs, filled(16, 64))).not.toThrow();
+  });
+
+  it("looks at no trigger when it is asked to prove what it has not, nor for its next deadline", () => {
+    const ring = new FakeRing(1);
+    let looks = 0;
+    const signer: TriggerSigner = { get kind() { looks += 1; return "private" as const; }, key: KEY };
+    const values = Map.prototype.values;
+    const walked: number[] = [];
+    for (let i = 0; i < 1_000; i += 1) ring.client.insertTrigger(0, Uint8Array.from([...filled(14, 1), i >> 8, i, ...filled(16, 1)]), signer);
+    looks = 0;
+    Map.prototype.values = function (this: Map<unknown, unknown>) {
+      walked.push(this.size);
+      return values.call(this) as MapIterator<unknown>;
+    };
+    try {
+      ring.client.handleControl(0, ring.server(1).locator, encodeControl({ type: "PROVE", id: filled(32, 9) }, filled(8, 1)));
+      ring.client.nextDeadlineMs();
+    } finally {
+      Map.prototype.values = values;
+    }
+    expect([looks, Math.max(...walked)]).toEqual([0, 1]);
   });
 
   it("takes 64 places of a list: 32 servers with one of each family", () => {
