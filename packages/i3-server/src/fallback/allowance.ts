@@ -28,6 +28,12 @@ export class Allowance {
     return this.#left >= 1 ? 0 : Math.ceil(this.leastRestMs - (this.#left / this.perSecond) * 1_000);
   }
 
+  /** What may be spent now. */
+  left(nowMs: number): number {
+    this.#refill(nowMs);
+    return Math.max(0, this.#left);
+  }
+
   /** Whether it owes as much as it may: what it said came although nothing was read of it. */
   get isOverdrawn(): boolean {
     return this.#left <= -this.burst;
@@ -58,14 +64,17 @@ export class Part {
   #left: number;
   #lastMs: number;
 
-  /** @param share of what is divided, from 0 to 1; it changes as others come and go */
+  /**
+   * @param share of what is divided, from 0 to 1; it changes as others come and go
+   * @param beginS so many seconds' worth it has at first: by coming anew as much is had again
+   */
   constructor(
     nowMs: number,
     private readonly common: CommonAllowance,
     private readonly share: () => number,
+    beginS = 0.1,
   ) {
-    // A second's worth would be had by coming anew.
-    this.#left = this.#perSecond / 10;
+    this.#left = this.#perSecond * beginS;
     this.#lastMs = nowMs;
   }
 
@@ -85,6 +94,20 @@ export class Part {
     if (isCovered) undivided.spend(nowMs, amount - own);
     this.#left = Math.max((-MAX_OWED_MS / 1_000) * this.#perSecond, this.#left - (isCovered ? own : amount));
     return isCovered || own > 0;
+  }
+
+  /** Whether {@link take} takes no more than there is. */
+  has(nowMs: number, amount: number): boolean {
+    this.#refill(nowMs);
+    return Math.max(0, this.#left) + this.common.undivided.left(nowMs) >= amount;
+  }
+
+  /** Without owing: its own first, then of what is not divided. */
+  take(nowMs: number, amount: number): void {
+    this.#refill(nowMs);
+    const own = Math.min(Math.max(0, this.#left), amount);
+    this.#left -= own;
+    this.common.undivided.spend(nowMs, amount - own);
   }
 
   /** ms until there is something to spend again; 0: now. */

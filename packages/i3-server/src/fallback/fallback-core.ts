@@ -7,7 +7,7 @@
  * Nothing goes to, or comes from, anybody but servers: those of the ring, and those that these (not those that they name) name to the host when it asks.
  */
 import {
-  bytesKey, CONTROL_FIRST_BYTE, decodeControl, decodeDetourFrame, encodeDetourFrame, KeyedBuckets, locatorKey, NONCE_BYTES, sameLocator, TokenBucket, WireError, type ControlMessage, type DetourFrame, type Locator,
+  bytesKey, CONTROL_FIRST_BYTE, CONTROL_TYPES, decodeControl, decodeDetourFrame, encodeDetourFrame, locatorKey, NONCE_BYTES, sameLocator, TokenBucket, WireError, type ControlMessage, type DetourFrame, type Locator,
 } from "@i3/common";
 import { DATA_FIRST_BYTE, DATA_FLAG, DATA_OFFSET, isBetweenServers, parseDataHeader } from "@i3/datapath";
 
@@ -15,17 +15,22 @@ import { remember } from "../remember.js";
 import { mayBeNamed } from "../ring/named-places.js";
 import { networkOf, sourceOf } from "../triggers/source-rate.js";
 import { Allowance, CommonAllowance, Part } from "./allowance.js";
+import { FairRate, FairShares } from "./fair-rate.js";
+import { FarPlaces, FarShares, type FarRefusal } from "./far-shares.js";
 import {
-  ALL_BYTES_PER_SECOND, ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, ALL_MESSAGES_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_PER_NETWORK_BURST,
-  HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST, HANDSHAKES_PER_SOURCE_PER_SECOND, IDLE_MS, LEAST_REST_MS, MAX_CONNECTIONS,
-  MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_HANDSHAKE_BYTES, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_PINGS, MAX_RATED_SOURCES, MAX_WAITING_BYTES, NETWORK_BYTES_PER_SECOND, NETWORK_MESSAGES_PER_SECOND, NETWORK_SHARE,
-  PORTS_BURST, PORTS_PER_SECOND, STRANGERS_BURST, STRANGERS_PER_SECOND,
+  ALL_BYTES_PER_SECOND, ALL_CONTROL_PER_SECOND, ALL_DATAGRAMS_PER_SECOND, ALL_MESSAGES_PER_SECOND, BYTES_BURST, BYTES_PER_SECOND, CONTROL_BURST, CONTROL_PER_SECOND, DATAGRAMS_BURST, DATAGRAMS_PER_SECOND, FULL_BYTES, HANDSHAKE_MS, HANDSHAKES_BURST, HANDSHAKES_LATELY_MS, HANDSHAKES_PER_NETWORK_BURST,
+  HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST, HANDSHAKES_PER_SOURCE_PER_SECOND, IDLE_MS, LEAST_REST_MS, LOOKUPS_BURST, LOOKUPS_PER_SECOND, MAX_CONNECTIONS,
+  MAX_CONNECTIONS_PER_NETWORK, MAX_CONNECTIONS_PER_SOURCE, MAX_HANDSHAKE_BYTES, MAX_MALFORMED, MAX_NAMED_SERVERS, MAX_NONCES, MAX_PINGS, MAX_RATED_SOURCES, MAX_WAITING_BYTES,
+  PORTS_BURST, PORTS_PER_SECOND, STRANGERS_BURST, STRANGERS_PER_SECOND, TO_ALL_PER_SECOND, TO_HOST_BURST, TO_HOST_PER_SECOND, TO_HOST_UNIT_BYTES, UNUSED_MS,
 } from "./limits.js";
+import { Admitted, Capped, Network, takeDivided, type DividedShare, type Rates } from "./networks.js";
 
 export interface FallbackCounters {
   /** Connections that were taken, and those that were not: there are too many. */
   connections: number;
   refused: number;
+  /** Those that made room for others. */
+  displaced: number;
   /** No WebSocket in time, or nothing on one that went on for too long. */
   slow: number;
   idle: number;
@@ -43,6 +48,10 @@ export interface FallbackCounters {
   /** WebSockets that were closed, for that came to nothing. */
   flooded: number;
   rate: number;
+  /** TRIGGERs and RECORD_PUTs that did not go on: there are too many of its host's, or of all, where they should be kept. */
+  full: number;
+  /** CACHE_REQUESTs that were taken from their packets, which went on. */
+  unasked: number;
   /** How often nothing was read of a host for a moment, since it said too much. */
   rests: number;
   /** More waits for a host than it takes. */
@@ -61,19 +70,25 @@ export interface FallbackInit {
 }
 
 export class FallbackCore {
-  readonly counters: FallbackCounters = { connections: 0, refused: 0, slow: 0, idle: 0, fromHosts: 0, toHosts: 0, malformed: 0, misused: 0, strangers: 0, moved: 0, flooded: 0, rate: 0, rests: 0, queueFull: 0, ioErrors: 0 };
+  readonly counters: FallbackCounters = { connections: 0, refused: 0, displaced: 0, slow: 0, idle: 0, fromHosts: 0, toHosts: 0, malformed: 0, misused: 0, strangers: 0, moved: 0, flooded: 0, rate: 0, full: 0, unasked: 0, rests: 0, queueFull: 0, ioErrors: 0 };
   readonly #init: FallbackInit;
   readonly #own: readonly Locator[];
   readonly #ofSources = new Admitted(MAX_CONNECTIONS_PER_SOURCE, HANDSHAKES_PER_SOURCE_PER_SECOND, HANDSHAKES_PER_SOURCE_BURST);
   readonly #ofNetworks = new Admitted(MAX_CONNECTIONS_PER_NETWORK, HANDSHAKES_PER_NETWORK_PER_SECOND, HANDSHAKES_PER_NETWORK_BURST);
-  #count = 0;
-  readonly #handshakes = new TokenBucket(HANDSHAKES_PER_SECOND, HANDSHAKES_BURST);
-  readonly #datagrams = new Shared(ALL_DATAGRAMS_PER_SECOND);
-  readonly #control = new Shared(ALL_CONTROL_PER_SECOND);
+  /** Those that are open, the oldest first. */
+  readonly #places = new Map<FallbackConnection, Place>();
+  #lastHost = 0;
+  readonly #handshakes = new FairRate(HANDSHAKES_PER_SECOND, HANDSHAKES_BURST, HANDSHAKES_LATELY_MS);
+  readonly #datagrams = new Capped(ALL_DATAGRAMS_PER_SECOND);
+  readonly #control = new Capped(ALL_CONTROL_PER_SECOND);
   /** Those that have connections. */
   readonly #networks = new Map<string, Network>();
+  /** Those that had, as they were: coming anew wins nothing. */
+  readonly #past = new Map<string, Network>();
   readonly #messages = new CommonAllowance(ALL_MESSAGES_PER_SECOND, LEAST_REST_MS);
   readonly #bytes = new CommonAllowance(ALL_BYTES_PER_SECOND, LEAST_REST_MS);
+  readonly #rates: Rates = { lookups: new FairRate(LOOKUPS_PER_SECOND, LOOKUPS_BURST), toHosts: new FairRate(TO_ALL_PER_SECOND, TO_ALL_PER_SECOND), excess: new FairRate(TO_ALL_PER_SECOND, TO_ALL_PER_SECOND) };
+  readonly #far = new FarPlaces();
 
   constructor(init: FallbackInit) {
     this.#init = init;
@@ -82,106 +97,120 @@ export class FallbackCore {
 
   /** Connections that are open. */
   get size(): number {
-    return this.#count;
+    return this.#places.size;
   }
 
-  /** A TCP connection from there, which is to be closed at once, without a word, when this is null. */
-  admit(nowMs: number, from: Locator): FallbackConnection | null {
-    const [source, network] = [sourceOf(from), networkOf(from)];
-    const hasRoom = this.#count < MAX_CONNECTIONS && this.#ofSources.hasRoom(source) && this.#ofNetworks.hasRoom(network);
-    if (!hasRoom || !this.#ofSources.mayCome(nowMs, source) || !this.#ofNetworks.mayCome(nowMs, network) || !this.#handshakes.take(nowMs)) {
+  /**
+   * A TCP connection from there, which is to be closed at once, without a word, when this is null.
+   * @param onDisplaced it has made room for another, its place is another's: it is to be closed
+   */
+  admit(nowMs: number, from: Locator, onDisplaced: () => void = () => undefined): FallbackConnection | null {
+    const [source, name] = [sourceOf(from), networkOf(from)];
+    const network = this.#networks.get(name) ?? this.#past.get(name) ?? new Network();
+    const room = this.#ofSources.mayCome(nowMs, source) && this.#ofNetworks.mayCome(nowMs, name) ? this.#roomFor(nowMs, source, name) : null;
+    if (room === null || !this.#handshakes.has(nowMs, network.handshakes)) {
       this.counters.refused += 1;
       return null;
     }
-    this.#count += 1;
-    this.#ofSources.add(source, 1);
-    this.#ofNetworks.add(network, 1);
+    if (room !== "free") this.#displace(room);
+    this.#handshakes.take(nowMs, network.handshakes);
+    this.#join(source, name, network);
     this.counters.connections += 1;
-    const common = this.#join(network);
-    const [ofNetwork, ofAll] = [() => 1 / common.connections, () => 1 / (common.connections * this.#networks.size)];
+    const connection = this.#connect(nowMs, source, name, network);
+    this.#places.set(connection, { source, network: name, onDisplaced });
+    return connection;
+  }
+
+  #connect(nowMs: number, source: string, name: string, network: Network): FallbackConnection {
+    const [ofNetwork, ofAll] = [() => 1 / network.connections, () => 1 / (network.connections * this.#networks.size)];
+    const divided = (kind: "control" | "datagrams"): DividedShare => {
+      const capped = kind === "control" ? this.#control : this.#datagrams;
+      return { capped, network: name, parts: [new Part(nowMs, network[kind], ofNetwork, 1), new Part(nowMs, capped.common, ofAll, 1)] };
+    };
+    const fair = (kind: keyof Rates): FairShares => new FairShares(network.rates[kind], this.#rates[kind], () => network.connections);
     const { isServer } = this.#init;
-    return new FallbackConnection(nowMs, {
-      counters: this.counters, datagrams: this.#datagrams, control: this.#control, network, own: this.#own,
-      messages: [new Part(nowMs, common.messages, ofNetwork), new Part(nowMs, this.#messages, ofAll)], bytes: [new Part(nowMs, common.bytes, ofNetwork), new Part(nowMs, this.#bytes, ofAll)],
-      isServer: (atMs, locator) => this.#own.some((own) => sameLocator(locator, own)) || isServer(atMs, locator), onClosed: () => this.#release(source, network),
+    this.#lastHost += 1;
+    const connection: FallbackConnection = new FallbackConnection(nowMs, {
+      counters: this.counters, datagrams: divided("datagrams"), control: divided("control"), own: this.#own,
+      messages: [new Part(nowMs, network.messages, ofNetwork), new Part(nowMs, this.#messages, ofAll)], bytes: [new Part(nowMs, network.bytes, ofNetwork), new Part(nowMs, this.#bytes, ofAll)],
+      far: new FarShares({ host: this.#lastHost, network: name }, this.#far, fair("lookups")), toHost: fair("toHosts"), excess: fair("excess"),
+      isServer: (atMs, locator) => this.#own.some((own) => sameLocator(locator, own)) || isServer(atMs, locator), onClosed: () => this.#release(connection, source, name),
     });
+    return connection;
   }
 
-  #join(network: string): Network {
-    const joined = this.#networks.get(network) ?? new Network();
-    this.#networks.set(network, joined);
-    joined.connections += 1;
-    return joined;
+  /** Null: none, and nobody who should make room. */
+  #roomFor(nowMs: number, source: string, network: string): FallbackConnection | "free" | null {
+    const isSourceFull = !this.#ofSources.hasRoom(source);
+    const isNetworkFull = !this.#ofNetworks.hasRoom(network);
+    if (!isSourceFull && !isNetworkFull && this.size < MAX_CONNECTIONS) return "free";
+    let [last, lastRank]: [FallbackConnection | null, readonly number[]] = [null, []];
+    for (const [connection, place] of this.#places) {
+      if ((isSourceFull && place.source !== source) || (isNetworkFull && place.network !== network)) continue;
+      const isUnused = connection.isUnused(nowMs);
+      if (!isUnused && !this.#hasMore(place, source, network)) continue;
+      const rank = [isUnused ? 1 : 0, this.#ofNetworks.count(place.network), this.#ofSources.count(place.source), connection.hasTrigger ? 0 : 1];
+      // Of equals the youngest.
+      if (last === null || compare(rank, lastRank) >= 0) [last, lastRank] = [connection, rank];
+    }
+    return last;
   }
 
-  #release(source: string, network: string): void {
-    this.#count -= 1;
+  /** Whether the network of another, or its source in the same network, has more than the newcomer's would with its place. */
+  #hasMore(other: Place, source: string, network: string): boolean {
+    if (other.network !== network) return this.#ofNetworks.count(other.network) > this.#ofNetworks.count(network) + 1;
+    return other.source !== source && this.#ofSources.count(other.source) > this.#ofSources.count(source) + 1;
+  }
+
+  #displace(connection: FallbackConnection): void {
+    const place = this.#places.get(connection);
+    connection.closed();
+    this.counters.displaced += 1;
+    place?.onDisplaced();
+  }
+
+  #join(source: string, name: string, network: Network): void {
+    this.#ofSources.add(source, 1);
+    this.#ofNetworks.add(name, 1);
+    this.#past.delete(name);
+    this.#networks.set(name, network);
+    network.connections += 1;
+  }
+
+  #release(connection: FallbackConnection, source: string, name: string): void {
+    this.#places.delete(connection);
     this.#ofSources.add(source, -1);
-    this.#ofNetworks.add(network, -1);
-    const left = this.#networks.get(network);
-    if (left !== undefined && (left.connections -= 1) === 0) this.#networks.delete(network);
+    this.#ofNetworks.add(name, -1);
+    const left = this.#networks.get(name);
+    if (left === undefined || (left.connections -= 1) > 0) return;
+    this.#networks.delete(name);
+    remember(this.#past, name, left, MAX_RATED_SOURCES);
   }
 }
 
-/** How many connections each source, or each network, has, and how fast new ones come. */
-class Admitted {
-  readonly #counts = new Map<string, number>();
-  readonly #rates: KeyedBuckets;
-
-  constructor(
-    private readonly limit: number,
-    perSecond: number,
-    burst: number,
-  ) {
-    this.#rates = new KeyedBuckets({ perSecond, burst, maxKeys: MAX_RATED_SOURCES });
-  }
-
-  hasRoom(key: string): boolean {
-    return (this.#counts.get(key) ?? 0) < this.limit;
-  }
-
-  mayCome(nowMs: number, key: string): boolean {
-    return this.#rates.take(nowMs, key);
-  }
-
-  add(key: string, by: 1 | -1): void {
-    const count = (this.#counts.get(key) ?? 0) + by;
-    if (count > 0) this.#counts.set(key, count);
-    else this.#counts.delete(key);
-  }
+interface Place {
+  readonly source: string;
+  readonly network: string;
+  readonly onDisplaced: () => void;
 }
 
-/** What the hosts of one network may say together. */
-class Network {
-  connections = 0;
-  readonly messages = new CommonAllowance(NETWORK_MESSAGES_PER_SECOND, LEAST_REST_MS);
-  readonly bytes = new CommonAllowance(NETWORK_BYTES_PER_SECOND, LEAST_REST_MS);
-}
-
-/** A rate for all, of which no network has more than its part. */
-class Shared {
-  readonly #all: TokenBucket;
-  readonly #networks: KeyedBuckets;
-
-  constructor(perSecond: number) {
-    this.#all = new TokenBucket(perSecond, perSecond);
-    this.#networks = new KeyedBuckets({ perSecond: perSecond * NETWORK_SHARE, burst: perSecond * NETWORK_SHARE, maxKeys: MAX_RATED_SOURCES });
-  }
-
-  take(nowMs: number, network: string): boolean {
-    return this.#networks.take(nowMs, network) && this.#all.take(nowMs);
-  }
+/** The first difference counts. */
+function compare(a: readonly number[], b: readonly number[]): number {
+  for (const [i, one] of a.entries()) if (one !== b[i]) return one - (b[i] ?? 0);
+  return 0;
 }
 
 interface Shares {
   readonly counters: FallbackCounters;
-  readonly datagrams: Shared;
-  readonly control: Shared;
-  readonly network: string;
+  readonly datagrams: DividedShare;
+  readonly control: DividedShare;
   readonly own: readonly Locator[];
   /** Of its network and of all. */
   readonly messages: readonly Part[];
   readonly bytes: readonly Part[];
+  readonly far: FarShares;
+  readonly toHost: FairShares;
+  readonly excess: FairShares;
   readonly isServer: (nowMs: number, locator: Locator) => boolean;
   readonly onClosed: () => void;
 }
@@ -198,6 +227,9 @@ export class FallbackConnection {
   #ofStrangers = new TokenBucket(STRANGERS_PER_SECOND, STRANGERS_BURST);
   readonly #ports = new TokenBucket(PORTS_PER_SECOND, PORTS_BURST);
   readonly #control = new TokenBucket(CONTROL_PER_SECOND, CONTROL_BURST);
+  readonly #toHost = new TokenBucket(TO_HOST_PER_SECOND, TO_HOST_BURST);
+  /** Of what could not go on of it. */
+  #excess = new TokenBucket(TO_HOST_PER_SECOND, TO_HOST_BURST);
   /** Named to this host by servers, by locator; those that were heard of or spoken to longest ago first. */
   readonly #named = new Map<string, true>();
   /** Nonces of its requests, and of its packets that asked for CACHE: only answers to these name anybody. */
@@ -209,12 +241,16 @@ export class FallbackConnection {
   #malformed = 0;
   #pings = 0;
   #endMs: number;
+  /** When it came, or a server said last that it has a trigger. */
+  #usedMs: number;
+  #hasTrigger = false;
 
   constructor(nowMs: number, shares: Shares) {
     this.#shares = shares;
     this.#messages = [this.#ownMessages, ...shares.messages];
     this.#bytes = [this.#ownBytes, ...shares.bytes];
     this.#endMs = nowMs + HANDSHAKE_MS;
+    this.#usedMs = nowMs;
   }
 
   /** It is a WebSocket now. */
@@ -242,6 +278,16 @@ export class FallbackConnection {
     return true;
   }
 
+  /** Whether a server has ever said that it has a trigger. */
+  get hasTrigger(): boolean {
+    return this.#hasTrigger;
+  }
+
+  /** Whether no server has said for long that it has a trigger. */
+  isUnused(nowMs: number): boolean {
+    return this.#isOpen && nowMs >= this.#usedMs + UNUSED_MS;
+  }
+
   /** Whether it is to be closed, for no host says so much that is no frame, so many PINGs, or goes on while nothing is read of it. */
   get isMisused(): boolean {
     return this.#isMisused;
@@ -260,6 +306,7 @@ export class FallbackConnection {
     if (!mayMove) return false;
     this.#isFlooded = false;
     this.#ofStrangers = new TokenBucket(STRANGERS_PER_SECOND, STRANGERS_BURST);
+    this.#excess = new TokenBucket(TO_HOST_PER_SECOND, TO_HOST_BURST);
     return true;
   }
 
@@ -313,15 +360,15 @@ export class FallbackConnection {
       counters.strangers += 1;
       return null;
     }
-    if (!this.#mayPass(nowMs, frame.bytes)) {
-      counters.rate += 1;
-      return null;
-    }
+    const refusal = this.#refusalOf(nowMs, frame);
+    if (refusal !== null) counters[refusal] += 1;
+    if (refusal !== null && refusal !== "unasked") return null;
     // Nothing else keeps it open.
     this.#endMs = nowMs + IDLE_MS;
     counters.fromHosts += 1;
-    this.#noteQuestion(frame.bytes);
-    return frame;
+    const passed = refusal === "unasked" ? { ...frame, bytes: withoutQuestion(frame.bytes) } : frame;
+    this.#noteQuestion(passed.bytes);
+    return passed;
   }
 
   /**
@@ -334,13 +381,24 @@ export class FallbackConnection {
     if (this.#isFlooded) return null;
     if (!this.#knows(nowMs, from)) this.#refuse(nowMs, "strangers");
     else if (!isControl(bytes) && !isData(bytes)) this.#refuse(nowMs, "malformed");
-    else if (waitingBytes + bytes.length > MAX_WAITING_BYTES) counters.queueFull += 1;
+    else if (waitingBytes + bytes.length > MAX_WAITING_BYTES) this.#dropExcess(nowMs, "queueFull", bytes);
+    else if (!this.#mayCome(nowMs, bytes)) this.#dropExcess(nowMs, "rate", bytes);
     else {
       if (isControl(bytes)) this.#learn(nowMs, from, bytes);
       counters.toHosts += 1;
       return encodeDetourFrame({ locator: from, bytes });
     }
     return null;
+  }
+
+  #mayCome(nowMs: number, bytes: Uint8Array): boolean {
+    return takeUnits(nowMs, this.#toHost, bytes) && this.#shares.toHost.take(nowMs, unitsOf(bytes));
+  }
+
+  /** What servers send beyond what the host may have, or takes. */
+  #dropExcess(nowMs: number, why: "queueFull" | "rate", bytes: Uint8Array): void {
+    this.#shares.counters[why] += 1;
+    if (!takeUnits(nowMs, this.#excess, bytes) || !this.#shares.excess.take(nowMs, unitsOf(bytes))) this.#isFlooded = true;
   }
 
   /** What came to the host's socket. */
@@ -366,11 +424,11 @@ export class FallbackConnection {
     return null;
   }
 
-  #mayPass(nowMs: number, bytes: Uint8Array): boolean {
-    const { control, datagrams, network } = this.#shares;
-    if (isControl(bytes) && !(this.#control.take(nowMs) && control.take(nowMs, network))) return false;
-    for (let left = packetsOf(bytes.length); left > 0; left -= 1) if (!datagrams.take(nowMs, network)) return false;
-    return true;
+  #refusalOf(nowMs: number, { locator, bytes }: DetourFrame): FarRefusal | null {
+    const { control, datagrams, far } = this.#shares;
+    if (isControl(bytes) && !(this.#control.take(nowMs) && takeDivided(nowMs, control, 1))) return "rate";
+    if (!takeDivided(nowMs, datagrams, packetsOf(bytes.length))) return "rate";
+    return isControl(bytes) ? far.control(nowMs, locator, bytes) : far.data(nowMs, locator, bytes);
   }
 
   #knows(nowMs: number, locator: Locator): boolean {
@@ -391,12 +449,14 @@ export class FallbackConnection {
    * server could name whom it likes.
    */
   #learn(nowMs: number, from: Locator, bytes: Uint8Array): void {
-    if (!this.#shares.isServer(nowMs, from)) return;
+    const mayName = this.#shares.isServer(nowMs, from);
+    if (!mayName && bytes[1] !== CONTROL_TYPES.TRIGGER_OK) return;
     try {
       const { message, nonce } = decodeControl(bytes);
-      const named = serverNamedBy(message);
-      if (named === null || !this.#asked[message.type === "CACHE" ? "data" : "control"].has(bytesKey(nonce))) return;
-      if (mayBeNamed(named, this.#shares.own)) remember(this.#named, locatorKey(named), true, MAX_NAMED_SERVERS);
+      if (!this.#asked[message.type === "CACHE" ? "data" : "control"].has(bytesKey(nonce))) return;
+      if (message.type === "TRIGGER_OK") [this.#hasTrigger, this.#usedMs] = [true, nowMs];
+      const named = mayName ? serverNamedBy(message) : null;
+      if (named !== null && mayBeNamed(named, this.#shares.own)) remember(this.#named, locatorKey(named), true, MAX_NAMED_SERVERS);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
     }
@@ -408,6 +468,17 @@ const nonceOf = (bytes: Uint8Array): Uint8Array => bytes.subarray(DATA_OFFSET.no
 
 /** One for each packet of usual size that begins. */
 const packetsOf = (bytes: number): number => Math.max(1, Math.ceil(bytes / FULL_BYTES));
+
+/** Of what comes to a host. */
+const unitsOf = (bytes: Uint8Array): number => Math.max(1, Math.ceil(bytes.length / TO_HOST_UNIT_BYTES));
+
+function takeUnits(nowMs: number, bucket: TokenBucket, bytes: Uint8Array): boolean {
+  for (let left = unitsOf(bytes); left > 0; left -= 1) if (!bucket.take(nowMs)) return false;
+  return true;
+}
+
+/** A copy of data that asks for no CACHE. */
+const withoutQuestion = (bytes: Uint8Array): Uint8Array => Uint8Array.from(bytes).fill((bytes[DATA_OFFSET.flags] ?? 0) & ~DATA_FLAG.cacheRequest, DATA_OFFSET.flags, DATA_OFFSET.flags + 1);
 
 const isControl = (bytes: Uint8Array): boolean => bytes[0] === CONTROL_FIRST_BYTE;
 

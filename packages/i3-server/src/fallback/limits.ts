@@ -6,14 +6,17 @@ export const MAX_CONNECTIONS = 1_024;
 export const MAX_CONNECTIONS_PER_SOURCE = 32;
 /** Of one network: an IPv6 /48, of which one subscriber may have all /64s (of IPv4 the source). */
 export const MAX_CONNECTIONS_PER_NETWORK = 64;
-/** Each is signatures and key agreement in the thread that keeps the ring. */
+/** A host whose triggers nobody has taken for so long (they live 30 s) makes room for another where there is none. */
+export const UNUSED_MS = 30_000;
+/** Each is signatures and key agreement in the thread that keeps the ring. Networks share them by what they had lately: so who had none gets in while fewer than a thousand others take all. */
 export const HANDSHAKES_PER_SECOND = 50;
 export const HANDSHAKES_BURST = 100;
+export const HANDSHAKES_LATELY_MS = 20_000;
 export const HANDSHAKES_PER_SOURCE_PER_SECOND = 2;
 export const HANDSHAKES_PER_SOURCE_BURST = 16;
 export const HANDSHAKES_PER_NETWORK_PER_SECOND = 4;
 export const HANDSHAKES_PER_NETWORK_BURST = 32;
-/** Sources, and networks, whose rate is remembered. */
+/** Sources, and networks, whose rate is remembered. Beyond them, networks that have connections. */
 export const MAX_RATED_SOURCES = 4_096;
 /** From the TCP connection to the WebSocket. */
 export const HANDSHAKE_MS = 10_000;
@@ -50,8 +53,28 @@ export const ALL_DATAGRAMS_PER_SECOND = 20_000;
 export const CONTROL_PER_SECOND = 50;
 export const CONTROL_BURST = 200;
 export const ALL_CONTROL_PER_SECOND = 1_000;
-/** Of what all may have, one network has at most this part: 32 connections of one address want more than there is. */
+/** Of what all may have, one network has at most this part: 32 connections of one address want more than there is. Half of all, and of a network's part, is divided evenly. */
 export const NETWORK_SHARE = 0.25;
+/**
+ * To other servers all hosts here are one source, which has 4,096 triggers and 256 records there (docs/wire.md §4.1, §4.3). These are what all have at one
+ * server, those of one network at one server, and those of all at all servers, which bounds the memory.
+ */
+export const TRIGGER_PLACES = { perServer: 4_096, perNetwork: 512, inAll: 65_536 } as const;
+export const RECORD_PLACES = { perServer: 256, perNetwork: 32, inAll: 8_192 } as const;
+/** A trigger's 30 s, and 60 s in which its counter is remembered. */
+export const TRIGGER_PLACE_MS = 90_000;
+/** As long as a server keeps a record. */
+export const RECORD_PLACE_MS = 3_600_000;
+/** What makes a server look up a ring key, or answer for it: one source has 2,000 upcalls a second, and some 40 places for lookups, at a server. */
+export const LOOKUPS_PER_SECOND = 400;
+export const LOOKUPS_BURST = 800;
+export const NETWORK_LOOKUPS_PER_SECOND = 100;
+export const NETWORK_LOOKUPS_BURST = 200;
+/** Ring keys that one host has sent to lately. A server keeps the way to one for 30 s. */
+export const MAX_SEEN_KEYS = 256;
+export const SEEN_KEY_MS = 20_000;
+/** A server tells a source of one ring key once in this time, however often it is asked (docs/datapath.md, "notice"). */
+export const ASKED_MS = 100;
 /** From one host, over the life of its connection. */
 export const MAX_MALFORMED = 1_000;
 /** PINGs and PONGs of WebSockets, likewise: a proxy sends none, and thousands of them fill one piece of TLS. */
@@ -62,6 +85,15 @@ export const MAX_PINGS = 100;
  */
 export const STRANGERS_PER_SECOND = 200;
 export const STRANGERS_BURST = 5_000;
+/**
+ * Of what servers send to hosts: to one, to those of one network, and to all; each costs an event, a copy and TLS, and one of more than 16 KiB as several.
+ * Beyond it nothing goes on; and who has that much again beyond is flooded, too: not even the dropping is for nothing.
+ */
+export const TO_HOST_PER_SECOND = 5_000;
+export const TO_HOST_BURST = 10_000;
+export const TO_NETWORK_PER_SECOND = 2 * TO_HOST_PER_SECOND;
+export const TO_ALL_PER_SECOND = 40_000;
+export const TO_HOST_UNIT_BYTES = 16 * 1024;
 /** Other ports for one host. When these are used up its WebSocket is closed. */
 export const PORTS_PER_SECOND = 1 / 60;
 export const PORTS_BURST = 4;

@@ -115,7 +115,7 @@ export class Fallback {
 
   #take(socket: Socket): void {
     const [name, from] = [nameOf(socket), originOf(socket.remoteAddress, socket.remotePort)];
-    const connection = from === null ? null : this.#core.admit(this.#nowMs(), from);
+    const connection = from === null ? null : this.#core.admit(this.#nowMs(), from, () => this.#hosts.get(name)?.end());
     if (connection === null) return void socket.destroy();
     const host = new Host(socket, connection, this.#core, this.#options.listen, this.#nowMs);
     this.#hosts.set(name, host);

@@ -14,7 +14,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { WebSocket } from "ws";
 
 import { FallbackConnection } from "../../src/fallback/fallback-core.js";
-import { DATAGRAMS_BURST, HANDSHAKE_MS, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, MAX_MALFORMED, PORTS_BURST, STRANGERS_BURST } from "../../src/fallback/limits.js";
+import { DATAGRAMS_BURST, HANDSHAKE_MS, HANDSHAKES_PER_SOURCE_BURST, IDLE_MS, MAX_CONNECTIONS_PER_SOURCE, MAX_MALFORMED, PORTS_BURST, STRANGERS_BURST, UNUSED_MS } from "../../src/fallback/limits.js";
 import { Fallback, readTlsFiles } from "../../src/io/fallback.js";
 
 const directory = mkdtempSync(join(tmpdir(), "i3-fallback-"));
@@ -313,6 +313,18 @@ describe("a host's WebSocket", () => {
     fallback.sweep();
     await closed;
     expect(fallback.counters()).toMatchObject({ open: 0, idle: 1 });
+  });
+
+  it("ends when it makes room for another", async () => {
+    const hosts: WebSocket[] = [];
+    for (let i = 0; i < MAX_CONNECTIONS_PER_SOURCE; i += 1) {
+      nowMs += 500;
+      hosts.push(await opened());
+    }
+    const closed = Promise.race(hosts.map((host) => once(host, "close")));
+    nowMs += UNUSED_MS;
+    await Promise.all([opened(), closed]);
+    expect(fallback.counters()).toMatchObject({ open: MAX_CONNECTIONS_PER_SOURCE, displaced: 1, refused: 0 });
   });
 
   it("gives its place back when it ends", async () => {
