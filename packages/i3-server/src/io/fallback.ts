@@ -21,6 +21,11 @@ const MAX_HEADER_BYTES = 8 * 1024;
 /** Datagrams wait in the kernel while JavaScript is busy. */
 const RECEIVE_BUFFER_BYTES = 512 * 1024;
 const SWEEP_MS = 1_000;
+/**
+ * Not 1.3: there OpenSSL takes any number of KeyUpdates, which JavaScript neither sees nor is asked about, and one read may hold thousands. In 1.2 node ends a
+ * connection that begins another handshake more than three times, and OpenSSL one with more than a few alerts or empty records.
+ */
+const TLS_VERSION = "TLSv1.2";
 const MAX_CACHED_ORIGINS = 64;
 
 export interface FallbackOptions extends FallbackInit {
@@ -65,7 +70,7 @@ export class Fallback {
     this.#options = options;
     this.#nowMs = options.nowMs ?? (() => performance.now());
     this.#core = new FallbackCore(options);
-    this.#https = createHttpsServer({ ...readTlsFiles(options.config), minVersion: "TLSv1.2", maxHeaderSize: MAX_HEADER_BYTES });
+    this.#https = createHttpsServer({ ...readTlsFiles(options.config), minVersion: TLS_VERSION, maxVersion: TLS_VERSION, maxHeaderSize: MAX_HEADER_BYTES });
     // Nothing but WebSockets: whoever wants something else hears nothing.
     this.#https.on("request", (request) => void request.socket.destroy());
     this.#https.on("tlsClientError", (_error, socket) => void socket.destroy());

@@ -362,6 +362,22 @@ describe("whoever wants something else", () => {
     expect(fallback.counters()).toMatchObject({ open: 1, slow: 3 });
   });
 
+  it("has TLS in which nothing goes on for nothing: no KeyUpdates, and few new handshakes", async () => {
+    const socket = connectTls({ port: fallback.port, host: "127.0.0.1", rejectUnauthorized: false });
+    const errors: unknown[] = [];
+    socket.on("error", (error) => errors.push(error));
+    open.push(socket);
+    await once(socket, "secureConnect");
+    expect(socket.getProtocol()).toBe("TLSv1.2");
+    const closed = new Promise<false>((resolve) => void socket.once("close", () => resolve(false)));
+    let more = 0;
+    const renegotiated = (): Promise<boolean> => new Promise((resolve) => void (socket.renegotiate({ rejectUnauthorized: false }, (error) => resolve(error === null)) === false && resolve(false)));
+    while (more < 10 && (await Promise.race([renegotiated(), closed]))) more += 1;
+    await closed;
+    expect(more).toBe(3);
+    expect(fallback.counters()).toMatchObject({ open: 0 });
+  });
+
   it.each([["a page", "GET /i3 HTTP/1.1\r\nHost: a\r\n\r\n"], ["another path", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"], ["nothing that is HTTP", "hello\r\n\r\n"]])("hears nothing: %s", async (_, text) => {
     const socket = connectTls({ port: fallback.port, host: "127.0.0.1", rejectUnauthorized: false });
     socket.on("error", () => undefined);
