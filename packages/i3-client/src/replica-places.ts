@@ -13,13 +13,13 @@ const PING_EVERY_MS = 500;
 const PING_TRIES = 3;
 /** Who has answered anything is not asked before. */
 const KNOWN_MS = 60_000;
-const SILENT_MS = 60_000;
-/** Of one who was known, and has left the requests of a replica unanswered: then he is asked like any other. */
-const DOUBT_MS = 10_000;
+/** So long who was silent is let alone the first time; then twice as long each time, until he is heard. A server that was cut off for a moment gets its replicas back soon. */
+const SILENT_MS = 5_000;
+const MAX_SILENT_MS = 30_000;
 const MAX_CHECKS = 8;
 /** Places and machines. */
 const MAX_KNOWN = 2_048;
-/** More than can be asked, eight at a time, in {@link SILENT_MS}. */
+/** More than can be asked, eight at a time, in {@link MAX_SILENT_MS}. */
 const MAX_SILENT = 512;
 
 interface Check<Asker> {
@@ -33,10 +33,15 @@ interface Check<Asker> {
 /** What is flooded by whatever goes there: of this machine one port. */
 const machineOf = (place: Locator): string => (isOnThisMachine(place) ? locatorKey(place) : sourceKey(place.address));
 
+interface Rest {
+  readonly untilMs: number;
+  readonly ms: number;
+}
+
 /** `key` is the newest of them. */
-function note(map: Map<string, number>, key: string, untilMs: number, most: number): void {
+function note<Value>(map: Map<string, Value>, key: string, value: Value, most: number): void {
   map.delete(key);
-  map.set(key, untilMs);
+  map.set(key, value);
   dropOldest(map, most);
 }
 
@@ -47,8 +52,8 @@ export class ReplicaPlaces<Asker extends object> {
   readonly #waiting = new Map<Asker, Check<Asker>>();
   /** Places and machines that have answered → until when that counts. */
   readonly #known = new Map<string, number>();
-  /** Places, and machines none of whose places is known → until when they are let alone. */
-  readonly #silent = new Map<string, number>();
+  /** Places, and machines none of whose places is known, that are let alone. */
+  readonly #silent = new Map<string, Rest>();
 
   constructor(environment: ClientEnvironment) {
     this.#questions = new Questions(environment);
@@ -74,14 +79,16 @@ export class ReplicaPlaces<Asker extends object> {
 
   /** A server there has answered a request of ours. */
   heard(nowMs: number, place: Locator): void {
-    note(this.#known, locatorKey(place), nowMs + KNOWN_MS, MAX_KNOWN);
-    note(this.#known, machineOf(place), nowMs + KNOWN_MS, MAX_KNOWN);
+    for (const key of [locatorKey(place), machineOf(place)]) {
+      note(this.#known, key, nowMs + KNOWN_MS, MAX_KNOWN);
+      this.#silent.delete(key);
+    }
   }
 
-  /** It has left requests unanswered. */
+  /** It was known, and has left requests unanswered. */
   doubt(nowMs: number, place: Locator): void {
     this.#known.delete(locatorKey(place));
-    note(this.#silent, locatorKey(place), nowMs + DOUBT_MS, MAX_SILENT);
+    this.#letAlone(nowMs, locatorKey(place));
   }
 
   /** Who may go there now; null: it answers none of our questions. */
@@ -97,7 +104,7 @@ export class ReplicaPlaces<Asker extends object> {
       if (check.sentMs + PING_EVERY_MS > nowMs) continue;
       if (check.tries < PING_TRIES) this.#ping(nowMs, check);
       else {
-        note(this.#silent, this.#isKnown(nowMs, check.machine) ? locatorKey(check.place) : check.machine, nowMs + SILENT_MS, MAX_SILENT);
+        this.#letAlone(nowMs, this.#isKnown(nowMs, check.machine) ? locatorKey(check.place) : check.machine);
         this.#end(check);
       }
     }
@@ -136,6 +143,11 @@ export class ReplicaPlaces<Asker extends object> {
   }
 
   #isSilent(nowMs: number, key: string): boolean {
-    return (this.#silent.get(key) ?? 0) > nowMs;
+    return (this.#silent.get(key)?.untilMs ?? 0) > nowMs;
+  }
+
+  #letAlone(nowMs: number, key: string): void {
+    const ms = Math.min(MAX_SILENT_MS, 2 * (this.#silent.get(key)?.ms ?? SILENT_MS / 2));
+    note(this.#silent, key, { untilMs: nowMs + ms, ms }, MAX_SILENT);
   }
 }

@@ -8,6 +8,8 @@ import { countingBytes, FakeRing, filled, WALL_START_MS, type FakeServer } from 
 
 const PING_BYTES = 96;
 const PING_TRIES = 3;
+/** 0, 6.5, 18 and 39.5 s after the first; then one each 31.5 s. */
+const ROUNDS_OF_FIRST_MINUTE = 4;
 const MINUTE_MS = 60_000;
 const TRIGGERS = 20;
 
@@ -42,7 +44,7 @@ describe("a victim that a server names for the replicas of 20 triggers", () => {
     ["at one port", () => makeLocator(victim, 53)],
     ["at another port each time", (n) => makeLocator(victim, 1 + (n % 65_535))],
     ["at another address of its /64 each time", (n) => makeLocator(Uint8Array.of(0x20, 1, 0x0d, 0xb8, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, n >> 8, n), 53)],
-  ])("%s gets three PINGs a minute", (_how, names) => {
+  ])("%s gets twelve PINGs in the first minute, and then one each ten seconds", (_how, names) => {
     const { ring, got, named } = liars(names);
     ring.run(150_000);
     const [[, all] = []] = got;
@@ -50,16 +52,16 @@ describe("a victim that a server names for the replicas of 20 triggers", () => {
     expect(named()).toBeGreaterThan(3_000);
     expect(got.size).toBe(1);
     expect(all?.every(({ type }) => type === "PING")).toBe(true);
-    expect(all?.length).toBe(3 * PING_TRIES);
-    expect(mostBytes(all ?? [])).toBeLessThanOrEqual(PING_TRIES * PING_BYTES);
+    expect(all?.length).toBe((ROUNDS_OF_FIRST_MINUTE + 3) * PING_TRIES);
+    expect(mostBytes(all ?? [])).toBe(ROUNDS_OF_FIRST_MINUTE * PING_TRIES * PING_BYTES);
     expect(IDS.every((id) => ring.live(id))).toBe(true);
   });
 
-  it("among 399 others, of which 320 can be asked in a minute, gets no more, and all together 16 PINGs a second", () => {
+  it("among 399 others gets no more, and all together 16 PINGs a second", () => {
     const { ring, got } = liars((n) => makeLocator(Uint8Array.of(203, 0, 114 + ((n % 400) >> 8), (n % 400) & 255), 53));
     ring.run(150_000);
-    expect(got.size).toBeGreaterThan(300);
-    expect(Math.max(...[...got.values()].map(mostBytes))).toBeLessThanOrEqual(PING_TRIES * PING_BYTES);
+    expect(got.size).toBeGreaterThan(150);
+    expect(Math.max(...[...got.values()].map(mostBytes))).toBeLessThanOrEqual(ROUNDS_OF_FIRST_MINUTE * PING_TRIES * PING_BYTES);
     expect([...got.values()].flat().length).toBeLessThanOrEqual(16 * 150 + 8);
   });
 });
@@ -89,7 +91,7 @@ describe("replicas", () => {
     expect(ring.until(() => have() === TRIGGERS, 2_000)).toBeLessThanOrEqual(700);
   });
 
-  it("leave a server that has died alone, and are back within 70 s when it is", () => {
+  it("leave a server that has died alone, and are back within 35 s when it is", () => {
     const { ring, third, have } = replicated();
     ring.until(() => have() === TRIGGERS, 1_000);
     third.down = true;
@@ -97,10 +99,18 @@ describe("replicas", () => {
     let sent = 0;
     ring.leaves = (to) => void (sent += locatorKey(to) === locatorKey(third.locator) ? 1 : 0);
     ring.run(MINUTE_MS);
-    expect(sent).toBeLessThanOrEqual(PING_TRIES);
+    expect(sent).toBeLessThanOrEqual(2 * PING_TRIES);
     expect(have()).toBe(0);
     third.down = false;
-    expect(ring.until(() => have() === TRIGGERS, 70_000)).toBeGreaterThan(0);
+    expect(ring.until(() => have() === TRIGGERS, 35_000)).toBeGreaterThan(0);
+  });
+
+  it("are back within 10 s after a server was cut off for 2 s", () => {
+    const { ring, third, have } = replicated();
+    third.down = true;
+    ring.run(2_000);
+    third.down = false;
+    expect(ring.until(() => have() === TRIGGERS, 10_000)).toBeGreaterThan(0);
   });
 
   it("of a trigger that was removed meanwhile go nowhere", () => {

@@ -117,7 +117,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "takes a credential that is not signed", checker: "no-member", file: "i3-server/src/ring/channel.ts",
-    from: `    if (!this.#credentials.isSigned(credential)) return this.#count("credential");
+    from: `    if (!this.#credentials.isSigned(credential)) return this.#none("credential");
     if (known !== undefined)`, to: "    if (known !== undefined)",
   },
   {
@@ -209,7 +209,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: `for (const text of held) this.#program(Buffer.from(text, "latin1"));`, to: "",
   },
   {
-    name: "refreshes triggers that have become another's", seed: "160", checker: "misplaced", file: "i3-server/src/triggers/trigger-core.ts",
+    name: "refreshes triggers that have become another's", seed: "15", checker: "misplaced", file: "i3-server/src/triggers/trigger-core.ts",
     from: "if (!this.#init.owns(ringKey(id)) && !(record?.live === true && record.isReplica)) return", to: "if (record?.live !== true) return",
   },
 ];
