@@ -179,10 +179,10 @@ export const MUTANTS: readonly Mutant[] = [
     from: "way.nextConfirmMs = nowMs + CONFIRM_AT_MS;", to: "way.nextConfirmMs = Infinity;",
   },
   {
-    name: "stays at a server that says that it is not responsible", seed: "104", checker: "not-handed-over", file: "i3-client/src/trigger-keeper.ts",
+    name: "stays at a server that says that it is not responsible", seed: "7", checker: "not-handed-over", file: "i3-client/src/trigger-keeper.ts",
     from: `if (kept.isReplica) break;
         this.#retreat(nowMs, kept, "locating");`, to: `if (kept.isReplica) break;
-        kept.nextMs = nowMs + 20_000;`,
+        kept.nextMs = nowMs + 120_000;`,
   },
   {
     name: "keeps no replicas", checker: "replica-lost", file: "i3-client/src/trigger-keeper.ts",
