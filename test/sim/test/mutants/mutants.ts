@@ -194,7 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "never refreshes a replica", seed: "19", checker: "replica-lost", file: "i3-client/src/trigger-keeper.ts",
-    from: "kept.nextMs = nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));", to: "kept.nextMs = kept.isReplica ? Infinity : nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3));",
+    from: `"live", nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3))`, to: `"live", kept.isReplica ? Infinity : nowMs + Math.max(RETRY_MS, Math.min(REFRESH_MS, lifeMs / 3))`,
   },
   {
     name: "leaves without a word", seed: "2", checker: "no-farewell", file: "i3-server/src/chord/leaving.ts",
