@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { Laptop } from "@i3/demo";
 
-import { capture } from "./capture.js";
+import { capture, cutBeforeCapture } from "./capture.js";
 import { eventually, pairBed, type PairBed } from "./pair-bed.js";
 
 const ICMP = '<rule name=".*\\.i3" go="i3" security="none" protocol="icmp"/>';
@@ -26,6 +26,7 @@ let serving: Laptop;
 beforeAll(async () => {
   const all = { rules: rules(ICMP, NFS, REST) };
   bed = await pairBed({ laptopOptions: all, homeOptions: all });
+  await Promise.all([bed.laptop, bed.home].map(cutBeforeCapture)); // a train of datagrams would look like one
   serving = bed.homeProxy;
   const server = serving.host.spawn(process.execPath, ["-e", SERVE]);
   await server.waitForLine(/listening 8080/);
