@@ -5,3 +5,10 @@ export function dropOldest<Key>(kept: Map<Key, unknown> | Set<Key>, most: number
     kept.delete(oldest);
   }
 }
+
+/** Puts an entry into a map that keeps so many, as its newest: the one that was put longest ago makes room. */
+export function remember<Value>(map: Map<string, Value>, key: string, value: Value, most: number): void {
+  map.delete(key);
+  map.set(key, value);
+  dropOldest(map, most);
+}

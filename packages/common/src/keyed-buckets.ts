@@ -1,5 +1,5 @@
 /** A bound for each of many, by name. */
-import { dropOldest } from "./drop-oldest.js";
+import { remember } from "./drop-oldest.js";
 import { TokenBucket } from "./token-bucket.js";
 
 export interface KeyedBucketOptions {
@@ -27,9 +27,7 @@ export class KeyedBuckets {
   take(nowMs: number, key: string): boolean {
     const { perSecond, burst, maxKeys } = this.#options;
     const bucket = this.#buckets.get(key) ?? new TokenBucket(perSecond, burst);
-    this.#buckets.delete(key);
-    this.#buckets.set(key, bucket);
-    dropOldest(this.#buckets, maxKeys);
+    remember(this.#buckets, key, bucket, maxKeys);
     return bucket.take(nowMs);
   }
 }

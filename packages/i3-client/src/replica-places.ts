@@ -2,7 +2,7 @@
  * Whether a server is where another says that triggers have their replicas (docs/wire.md §4.1, 10): it may name anybody. One PING asks for all triggers, three times if
  * need be, at one place of a machine at a time. Who does not answer is let alone for a while, whatever triggers he is named for.
  */
-import { dropOldest, locatorKey, sameLocator, sourceKey, type Locator } from "@i3/common";
+import { locatorKey, remember, sameLocator, sourceKey, type Locator } from "@i3/common";
 
 import type { ClientEnvironment } from "./environment.js";
 import { isOnThisMachine } from "./named-places.js";
@@ -36,13 +36,6 @@ const machineOf = (place: Locator): string => (isOnThisMachine(place) ? locatorK
 interface Rest {
   readonly untilMs: number;
   readonly ms: number;
-}
-
-/** `key` is the newest of them. */
-function note<Value>(map: Map<string, Value>, key: string, value: Value, most: number): void {
-  map.delete(key);
-  map.set(key, value);
-  dropOldest(map, most);
 }
 
 export class ReplicaPlaces<Asker extends object> {
@@ -80,7 +73,7 @@ export class ReplicaPlaces<Asker extends object> {
   /** A server there has answered a request of ours. */
   heard(nowMs: number, place: Locator): void {
     for (const key of [locatorKey(place), machineOf(place)]) {
-      note(this.#known, key, nowMs + KNOWN_MS, MAX_KNOWN);
+      remember(this.#known, key, nowMs + KNOWN_MS, MAX_KNOWN);
       this.#silent.delete(key);
     }
   }
@@ -148,6 +141,6 @@ export class ReplicaPlaces<Asker extends object> {
 
   #letAlone(nowMs: number, key: string): void {
     const ms = Math.min(MAX_SILENT_MS, 2 * (this.#silent.get(key)?.ms ?? SILENT_MS / 2));
-    note(this.#silent, key, { untilMs: nowMs + ms, ms }, MAX_SILENT);
+    remember(this.#silent, key, { untilMs: nowMs + ms, ms }, MAX_SILENT);
   }
 }

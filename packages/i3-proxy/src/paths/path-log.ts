@@ -1,5 +1,5 @@
 /** What people are told of the ways of associations: lines `path` and `path-mtu` (docs/logs.md). Without I/O. */
-import { dropOldest, locatorText, type Log } from "@i3/common";
+import { locatorText, remember, type Log } from "@i3/common";
 import type { PathChoice } from "@i3/hip";
 
 // Ours:
@@ -110,9 +110,7 @@ export class PathLog {
 
   #spend(nowMs: number, about: string): void {
     const restedMs = Math.max(this.#restedMs.get(about) ?? -Infinity, nowMs) + LINE_EVERY_MS;
-    this.#restedMs.delete(about);
-    this.#restedMs.set(about, restedMs);
-    dropOldest(this.#restedMs, MAX_REMEMBERED);
+    remember(this.#restedMs, about, restedMs, MAX_REMEMBERED);
   }
 }
 

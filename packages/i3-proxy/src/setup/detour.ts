@@ -10,7 +10,7 @@
  * While it stays and no server answers over UDP for 3 s, or has taken no trigger within the first 3 s and three round trips, the detour is on again at once.
  * While trying and on the detour each server that is configured is asked over UDP itself, so that UDP is used as soon as it works.
  */
-import { bytesKey, CONTROL_HEADER_BYTES, CONTROL_TYPES, dropOldest, encodeControl, NONCE_BYTES, sameBytes, sameLocator, sourceKey, type Locator, type Log } from "@i3/common";
+import { bytesKey, CONTROL_HEADER_BYTES, CONTROL_TYPES, dropOldest, encodeControl, NONCE_BYTES, remember, sameBytes, sameLocator, sourceKey, type Locator, type Log } from "@i3/common";
 import { CONTROL_FIRST_BYTE, DATA_FIRST_BYTE, type Datapath, type Upcall } from "@i3/datapath";
 
 // Ours:
@@ -173,9 +173,7 @@ export class Detour {
     this.#isAcknowledged = true;
     const key = sourceKey(from.address);
     const heardMs = this.#takers.get(key)?.heardMs ?? -Infinity;
-    this.#takers.delete(key);
-    this.#takers.set(key, { takenMs: nowMs, heardMs });
-    dropOldest(this.#takers, MAX_TAKERS);
+    remember(this.#takers, key, { takenMs: nowMs, heardMs }, MAX_TAKERS);
   }
 
   /**

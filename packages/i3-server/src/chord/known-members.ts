@@ -2,9 +2,8 @@
  * Where a ring may be found again, or another that is to become one with it: the configured members, and nodes that were met and lost.
  * They take turns; those that are neighbours anyway are passed over.
  */
-import { bytesKey, sameLocator, type Locator, type RingNode } from "@i3/common";
+import { bytesKey, remember, sameLocator, type Locator, type RingNode } from "@i3/common";
 
-import { remember } from "../remember.js";
 import { MAX_REMEMBERED, REMEMBERED_MS } from "./constants.js";
 
 export class KnownMembers {

@@ -1,7 +1,6 @@
 /** Which nodes are known to live or to be dead, and when each was last heard. */
-import { bytesKey, type Locator, type RingNode } from "@i3/common";
+import { bytesKey, remember, type Locator, type RingNode } from "@i3/common";
 
-import { remember } from "../remember.js";
 import { LEAVING_AGAIN_MS, LEAVING_TIMES, MAX_HEARD, MAX_TOMBSTONES, MAX_WATCHED, TOMBSTONE_MS } from "./constants.js";
 
 interface LastHeard {

@@ -7,11 +7,10 @@
  * Nothing goes to, or comes from, anybody but servers: those of the ring, and those that these (not those that they name) name to the host when it asks.
  */
 import {
-  bytesKey, CONTROL_FIRST_BYTE, CONTROL_TYPES, decodeControl, decodeDetourFrame, encodeDetourFrame, locatorKey, NONCE_BYTES, sameLocator, TokenBucket, WireError, type ControlMessage, type DetourFrame, type Locator,
+  bytesKey, CONTROL_FIRST_BYTE, CONTROL_TYPES, decodeControl, decodeDetourFrame, encodeDetourFrame, locatorKey, NONCE_BYTES, remember, sameLocator, TokenBucket, WireError, type ControlMessage, type DetourFrame, type Locator,
 } from "@i3/common";
 import { DATA_FIRST_BYTE, DATA_FLAG, DATA_OFFSET, isBetweenServers, parseDataHeader } from "@i3/datapath";
 
-import { remember } from "../remember.js";
 import { mayBeNamed } from "../ring/named-places.js";
 import { networkOf, sourceOf } from "../triggers/source-rate.js";
 import { Allowance, CommonAllowance, Part } from "./allowance.js";

@@ -2,11 +2,10 @@
  * What of a host's datagrams would use up, at the server that they go to, what this server's address may have there: triggers and records that are kept, and
  * ring keys that are looked up. docs/wire.md §10.
  */
-import { bytesKey, decodeControl, decodeRecord, KEY_KIND, locatorKey, recordKey, WireError, type ControlMessage, type Locator } from "@i3/common";
+import { bytesKey, decodeControl, decodeRecord, KEY_KIND, locatorKey, recordKey, remember, WireError, type ControlMessage, type Locator } from "@i3/common";
 import { DATA_FLAG, DATA_OFFSET } from "@i3/datapath";
 import { readMembership } from "@i3/hip";
 
-import { remember } from "../remember.js";
 import type { FairShares } from "./fair-rate.js";
 import { ASKED_MS, MAX_SEEN_KEYS, RECORD_PLACE_MS, RECORD_PLACES, SEEN_KEY_MS, TRIGGER_PLACE_MS, TRIGGER_PLACES } from "./limits.js";
 import { Places, type Holder } from "./places.js";

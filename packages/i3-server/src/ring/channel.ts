@@ -6,12 +6,11 @@
 import type { KeyObject } from "node:crypto";
 
 import {
-  encodeControl, locatorKey, locatorText, sameBytes, TokenBucket, WireError, type ControlMessage, type ControlType, type DecodedControl, type Locator, type Log, type RingNode,
+  encodeControl, locatorKey, locatorText, remember, sameBytes, TokenBucket, WireError, type ControlMessage, type ControlType, type DecodedControl, type Locator, type Log, type RingNode,
 } from "@i3/common";
 
 import type { RingMessage } from "../chord/chord.js";
 import type { CounterName, ServerCounters } from "../counters.js";
-import { remember } from "../remember.js";
 import { SourceRate, sourceOf } from "../triggers/source-rate.js";
 import { Calls, type Call, type CallPurpose } from "./calls.js";
 import {

@@ -1,7 +1,6 @@
 /** Names servers that are kept out in the log, seldom: who calls can make up the address it calls from. */
-import { locatorText, TokenBucket, toHex, type Locator, type Log } from "@i3/common";
+import { locatorText, remember, toHex, TokenBucket, type Locator, type Log } from "@i3/common";
 
-import { remember } from "../remember.js";
 import { MAX_REFUSED_LOGGED, REFUSED_LOG_PAUSE_MS, REFUSED_LOGS_AT_ONCE, REFUSED_LOGS_PER_SECOND } from "./constants.js";
 import type { Credential } from "./credential.js";
 

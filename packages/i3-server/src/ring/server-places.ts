@@ -1,7 +1,6 @@
 /** Where servers of the ring are: who has proven to be one, and whom those name. For what goes to nobody else (fallback/). */
-import { bytesKey, locatorKey, type Locator } from "@i3/common";
+import { bytesKey, locatorKey, remember, type Locator } from "@i3/common";
 
-import { remember } from "../remember.js";
 
 // Ours:
 const MAX_PROVEN_MEMBERS = 8_192;

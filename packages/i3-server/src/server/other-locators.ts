@@ -2,10 +2,9 @@
  * Where clients of the family that servers do not use among each other find them (docs/wire.md §4.2, "Two families"). A member says that itself,
  * and could name any address: so it is told to nobody before it has answered a PING of ours from there.
  */
-import { bytesKey, encodeControl, isSameFamily, NONCE_BYTES, sameBytes, sameLocator, type Locator, type RingNode, type RingSender } from "@i3/common";
+import { bytesKey, encodeControl, isSameFamily, NONCE_BYTES, remember, sameBytes, sameLocator, type Locator, type RingNode, type RingSender } from "@i3/common";
 
 import type { ServerCounters } from "../counters.js";
-import { remember } from "../remember.js";
 import { ANSWER_WAIT_MS, MAX_OTHER_LOCATORS, MAX_UNANSWERED_PING_MS, MAX_WAITING_PER_KEY, OTHER_PROVEN_MS, OTHER_RENEW_MS, UNANSWERED_PING_MS } from "./constants.js";
 
 /** What one server says of itself. */

@@ -3,9 +3,8 @@
  * proven may take a token as long as it has taken fewer lately than are left (Choudhury and Hahne's dynamic thresholds, α = 1), so k that flood leave a
  * (k+1)th of the bucket, and one alone still gets the whole rate. The sources of an IPv6 network share a larger bucket in the same way.
  */
-import { bytesKey, locatorKey, type Locator } from "@i3/common";
+import { bytesKey, locatorKey, remember, type Locator } from "@i3/common";
 
-import { remember } from "../remember.js";
 import { MAX_RATED_LOCATORS, MAX_RATED_SOURCES, RATED_SOURCES_PER_NETWORK } from "./constants.js";
 
 const IPV6_SITE_BYTES = 8;
