@@ -283,7 +283,7 @@ export const LIMITS = {
   /** Of control, copies, R1s and I2s: sources beyond those that have a bucket of their own share so many, by a seeded hash. A flood from made-up sources leaves most of them full. */
   sharedBuckets: 65_536,
   /** Copies at a server beyond the first of each packet of one source (an IPv4 address, an IPv6 /64): so many a second, and so many at once. */
-  copiesPerSourcePerSecond: 100_000,
+  copiesPerSourcePerSecond: 200_000,
   copiesPerSourceBurst: 20_000,
   /** Hops of a copy from id to id at a server that cost its source nothing; each further one takes what a copy takes. */
   freeHops: 4,
