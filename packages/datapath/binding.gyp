@@ -6,7 +6,6 @@
       'sources': [
         'src/native/addon.cc',
         'src/native/check.cc',
-        'src/native/ed25519.cc',
         'src/native/engine-handle.cc',
         'src/native/engine-open.cc',
         'src/native/engine-report.cc',

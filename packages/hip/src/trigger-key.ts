@@ -43,8 +43,8 @@ function publicKeyOf(publicKey: Uint8Array): KeyObject {
 }
 
 /**
- * Whether `signature` (64 bytes) is that of `publicKey` (32 bytes) over `message`; never for what is no point on the curve. @i3/datapath has one in its
- * addon (native-ed25519.ts), which need not make a key object first.
+ * Whether `signature` (64 bytes) is that of `publicKey` (32 bytes) over `message`; never for what is no point on the curve. libsodium.ts has one
+ * that takes half the time.
  */
 export type Ed25519Verify = (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean;
 

@@ -1,5 +1,4 @@
 import { fromHex, groupId, privateId, publicId, toHex, type StackStep } from "@i3/common";
-import { loadNativeEd25519 } from "@i3/datapath/native-ed25519";
 import { describe, expect, it } from "vitest";
 
 import { generateHostIdentity, hostIdentityFromPem, signStep, stepOwnsId, triggerKeyFromSeed, verifyStep, verifyWithTriggerKey, type StepSigner } from "../src/index.js";
@@ -31,7 +30,7 @@ describe.each(SIGNERS)("a step of a %s id", (_, signer, id) => {
   });
 
   it("is looked at by the Ed25519 that is given, if it is of such a key", () => {
-    expect(verifyStep(step, SOURCE, loadNativeEd25519())).toBe(true);
+    expect(verifyStep(step, SOURCE, verifyWithTriggerKey)).toBe(true);
     expect(verifyStep(step, SOURCE, () => false)).toBe(signer.kind === "host");
   });
 

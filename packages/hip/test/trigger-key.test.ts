@@ -1,11 +1,11 @@
 import { fromHex, I3Error, privatePrefix, toHex } from "@i3/common";
-import { loadNativeEd25519 } from "@i3/datapath/native-ed25519";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import {
   certifyMember, generateTriggerKey, signWithTriggerKey, triggerKeyFromSeed, triggerKeySeed, verifyMembership, verifyWithTriggerKey, type Ed25519Verify,
 } from "../src/index.js";
+import { loadLibsodiumEd25519 } from "../src/libsodium.js";
 
 // RFC 8032 §7.1, tests 1 to 3.
 const ROWS = [
@@ -23,7 +23,9 @@ const ROWS = [
   },
 ] as const;
 
-const IMPLEMENTATIONS: readonly (readonly [name: string, ed25519: Ed25519Verify | undefined])[] = [["node:crypto", undefined], ["the addon", loadNativeEd25519()]];
+const libsodium = loadLibsodiumEd25519();
+if (libsodium === null) throw new Error("no libsodium here");
+const IMPLEMENTATIONS: readonly (readonly [name: string, ed25519: Ed25519Verify | undefined])[] = [["node:crypto", undefined], ["libsodium", libsodium]];
 
 describe("trigger keys", () => {
   it.each(ROWS)("sign $message as RFC 8032 has it", ({ seed, key, message, signature }) => {

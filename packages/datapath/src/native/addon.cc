@@ -3,7 +3,6 @@
 
 #include <array>
 
-#include "ed25519.h"
 #include "engine-skin.h"
 #include "environment.h"
 #include "netlink-dump.h"
@@ -91,7 +90,6 @@ constexpr std::array<Entry, 74> entries{{
     {"engineUpcallsWait", i3io::engine_upcalls_wait},
     {"engineCounters", i3io::engine_counters},
     {"engineOffloads", i3io::engine_offloads},
-    {"ed25519Verify", i3io::ed25519_verify},
     {"p256IsPoint", i3io::p256_is_point},
     {"p256Verify", i3io::p256_verify},
     {"p256OpenKey", i3io::p256_open_key},

@@ -6,8 +6,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { I3Error, locatorText, nodeKey, stderrLog, toHex, type Locator, type Log, type RunningDaemon, type ServerConfig } from "@i3/common";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
-import { loadNativeEd25519 } from "@i3/datapath/native-ed25519";
 import { checkOwnKey, hostPublicKey, openOwnKey, verifyStep, verifyTrigger, type HostIdentity } from "@i3/hip";
+import { loadLibsodiumEd25519 } from "@i3/hip/libsodium";
 
 import { ServerCore } from "../server/server-core.js";
 import { Fallback, readTlsFiles } from "./fallback.js";
@@ -107,7 +107,7 @@ class Daemon implements RunningDaemon {
     this.#tellPrivate(locator, locators);
     const { triggers, triggersPerSource, claimsPerName, records, recordsPerSource } = this.#config.limits;
     const self = { key: ring?.credential.nodeKey ?? nodeKey(hostPublicKey(identity), NO_NONCE), locator, ...(other === undefined ? {} : { other }) };
-    const ed25519 = engine.implementation === "native" ? loadNativeEd25519() : undefined;
+    const ed25519 = loadLibsodiumEd25519() ?? undefined;
     this.#core = new ServerCore({
       self, ring,
       members: locators, hasUnknownMembers: unknown.length > 0,

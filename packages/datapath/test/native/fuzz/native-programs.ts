@@ -41,7 +41,6 @@ const PROGRAMS = {
   "ports-check": { sanitizer: "address", sources: ["ports-check.cc", "checking-sink.cc"], link: ["-pthread"], ports: true },
   "ports-threads": { sanitizer: "thread", sources: ["ports-check.cc", "checking-sink.cc"], link: ["-pthread"], ports: true },
   "p256-check": { sanitizer: "address", sources: ["p256-check.cc", "node-stand-in.cc"], link: [], addon: ["p256.cc"] },
-  "ed25519-check": { sanitizer: "address", sources: ["ed25519-check.cc", "node-stand-in.cc"], link: [], addon: ["ed25519.cc"] },
 } as const satisfies Record<string, Program>;
 export type ProgramName = keyof typeof PROGRAMS;
 
