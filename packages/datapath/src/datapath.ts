@@ -316,6 +316,9 @@ export const LIMITS = {
   /** Of an epoch each: those of one and two minutes ago, and those that a rise of the difficulty has ended. */
   hipPuzzles: 8,
   flows: 65_536,
+  /** Single addresses of {@link Datapath.setBehind}, and shorter prefixes. */
+  behind: 65_536,
+  behindPrefixes: 256,
   /** Flows that have services, or ways besides that of strength 2. */
   flowsWithServices: 16_384,
   servicesPerFlow: 32,
@@ -378,6 +381,13 @@ export interface Datapath {
    * ERR_I3_TABLE_FULL, RangeError also for services of an address that has no flow.
    */
   setServices(address: Uint8Array, services: Services | null): void;
+  /**
+   * The hosts whose addresses begin with the first `bits` of `address` (the others are 0) are behind the peer whose flow has the address `flow`, of the same family: packets for them take that flow, whole, and
+   * that peer may send what comes from them (docs/datapath.md, "Behind a peer"). The longest prefix decides; an address with a flow of its own is nobody's. The flow need not be there. `null` removes. Throws DatapathError ERR_I3_TABLE_FULL, RangeError.
+   */
+  setBehind(address: Uint8Array, bits: number, flow: Uint8Array | null): void;
+  /** Whether this host passes packets on for the peer with that flow: between it and others than this host's own address. Ends with the flow. Throws RangeError when there is none. */
+  setForwarding(flow: Uint8Array, isOn: boolean): void;
   setInbound(id: Uint8Array, inbound: Inbound | null): void;
   /** `name` is the caller's: an integer from 0 to 2^32 - 1. Flows that name a missing one drop their packets, `no-route`. `null` removes and wipes. */
   setOutboundAssociation(name: number, association: OutboundAssociation | null): void;

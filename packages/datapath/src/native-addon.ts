@@ -105,6 +105,11 @@ export interface NativeEngineAddon {
   /** `packed`: for each service protocol, strength, number of port ranges, and of each first and last port, 2 bytes each. `rest` 3: refused. Wrong shape also: no such flow. */
   engineSetServices(handle: EngineHandle, address: Uint8Array, packed: Uint8Array, rest: number): EngineStatus;
   engineRemoveServices(handle: EngineHandle, address: Uint8Array): void;
+  /** Wrong shape also: families that differ, bits beyond the prefix. */
+  engineSetBehind(handle: EngineHandle, address: Uint8Array, bits: number, flow: Uint8Array): EngineStatus;
+  engineRemoveBehind(handle: EngineHandle, address: Uint8Array, bits: number): void;
+  /** Wrong shape also: no such flow. */
+  engineSetForwarding(handle: EngineHandle, flow: Uint8Array, isOn: boolean): EngineStatus;
   engineSetInboundUpcall(handle: EngineHandle, id: Uint8Array): EngineStatus;
   /** `pairs4`: source from, to, destination from, to, 16 bytes in all, or empty; `pairs6` the same with 64. */
   engineSetInboundTun(handle: EngineHandle, id: Uint8Array, flow: Uint8Array, pairs4: Uint8Array, pairs6: Uint8Array, strength: number): EngineStatus;
@@ -161,6 +166,8 @@ export interface NativeEngineAddon {
   engineDeliver(handle: EngineHandle, id: Uint8Array, packet: Uint8Array): EngineStatus;
   /** [last use ms or NaN, packets out, bytes out, packets in, bytes in]; undefined: no such flow. */
   engineFlowReport(handle: EngineHandle, address: Uint8Array): Float64Array | undefined;
+  /** [ms], of a single address behind a peer; undefined: there is none, or it was never used. */
+  engineBehindLastUse(handle: EngineHandle, address: Uint8Array): Float64Array | undefined;
   /** At most LIMITS.upcallsPerBatch. */
   engineTakeUpcalls(handle: EngineHandle): readonly RawUpcall[];
   engineUpcallsWait(handle: EngineHandle): boolean;

@@ -12,12 +12,13 @@ import type { EngineHandle, EngineStatus, NativeEngineAddon, RawDatagram, VnetPa
 import { brokenPort, loadNativeEngine, openNativePorts, type EngineAddon, type NativePorts } from "./native-engine-open.js";
 import { ALL_WAYS, NOTHING, packDatagrams, packFlow, packPuzzles, packRewrites, packServices, packTransform, packTriggers } from "./native-engine-pack.js";
 import { decodeRefreshed, decodeUpcall, SEND_FAILURES } from "./native-engine-upcalls.js";
+import { behindBound, requirePrefix } from "./reference/behind-table.js";
 import { makeRewritePlan } from "./reference/address-rewrite.js";
 import { requireChallengeAnswers } from "./reference/challenge-rules.js";
 import { prepareOutbound, prepareWatch, requireFamily, requireName, requireSpi, SEQUENCE_END } from "./reference/association-table.js";
 import { encodeAddress, encodeDatagramRoute, encodeEndpoint, requireInterface } from "./reference/endpoints.js";
 import { makeCipher, wipeKeys } from "./reference/esp-transforms.js";
-import { noFlow, prepareAction } from "./reference/flow-table.js";
+import { noFlow, noFlowToForward, prepareAction } from "./reference/flow-table.js";
 import { requireResponder } from "./reference/hip-responder.js";
 import { requireLength } from "./reference/octets.js";
 import { prepareServices, requireStrength, STRONGEST } from "./reference/services.js";
@@ -97,6 +98,20 @@ export class NativeEngine implements Datapath {
     const packed = packServices(prepareServices(services));
     if (this.#addon.engineFlowReport(this.#handle, address) === undefined) throw noFlow();
     settle(this.#addon.engineSetServices(this.#handle, address, ...packed));
+  }
+
+  setBehind(address: Uint8Array, bits: number, flow: Uint8Array | null): void {
+    requireAddress(address);
+    requirePrefix(address, bits, flow);
+    if (flow === null) return this.#addon.engineRemoveBehind(this.#handle, address, bits);
+    const [what, limit] = behindBound(address, bits);
+    settle(this.#addon.engineSetBehind(this.#handle, address, bits, flow), what, limit);
+  }
+
+  setForwarding(flow: Uint8Array, isOn: boolean): void {
+    requireAddress(flow);
+    if (this.#addon.engineFlowReport(this.#handle, flow) === undefined) throw noFlowToForward();
+    settle(this.#addon.engineSetForwarding(this.#handle, flow, isOn));
   }
 
   setInbound(id: Uint8Array, inbound: Inbound | null): void {
@@ -254,8 +269,10 @@ export class NativeEngine implements Datapath {
 
   lastUse(address: Uint8Array): number | undefined {
     requireAddress(address);
-    const lastUseMs = this.#addon.engineFlowReport(this.#handle, address)?.[0];
-    return lastUseMs === undefined || Number.isNaN(lastUseMs) ? undefined : lastUseMs;
+    const flow = this.#addon.engineFlowReport(this.#handle, address);
+    if (flow === undefined) return this.#addon.engineBehindLastUse(this.#handle, address)?.[0];
+    const [lastUseMs = NaN] = flow;
+    return Number.isNaN(lastUseMs) ? undefined : lastUseMs;
   }
 
   flowCounters(address: Uint8Array): FlowCounters | undefined {

@@ -21,7 +21,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 74> entries{{
+constexpr std::array<Entry, 77> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -48,6 +48,10 @@ constexpr std::array<Entry, 74> entries{{
     {"engineSetFlow", i3io::engine_set_flow},
     {"engineRemoveFlow", i3io::engine_remove_flow},
     {"engineSetServices", i3io::engine_set_services},
+    {"engineSetBehind", i3io::engine_set_behind},
+    {"engineRemoveBehind", i3io::engine_remove_behind},
+    {"engineSetForwarding", i3io::engine_set_forwarding},
+    {"engineBehindLastUse", i3io::engine_behind_last_use},
     {"engineRemoveServices", i3io::engine_remove_services},
     {"engineSendFailed", i3io::engine_send_failed},
     {"engineSetInboundUpcall", i3io::engine_set_inbound_upcall},

@@ -55,6 +55,16 @@ napi_value engine_take_refreshed(napi_env env, napi_callback_info info) {
   return make_bytes(env, packed);
 }
 
+napi_value engine_behind_last_use(napi_env env, napi_callback_info info) {
+  Check check(env);
+  Arguments arguments(env, info);
+  const i3::Bytes address = check.bytes(arguments[1], "address");
+  EngineInstance* instance = take_engine(check, arguments[0]);
+  if (instance == nullptr) return nullptr;
+  const auto last_use_ms = instance->engine().behind_last_use_ms(address);
+  return last_use_ms ? make_doubles(env, std::array{*last_use_ms}) : make_undefined(env);
+}
+
 napi_value engine_flow_report(napi_env env, napi_callback_info info) {
   Check check(env);
   Arguments arguments(env, info);

@@ -63,6 +63,8 @@ i3::TransformSpec take_transform(Check& check, const Arguments& arguments, size_
 
 uint8_t take_strength(Check& check, napi_value value, uint8_t most = i3::strongest) { return static_cast<uint8_t>(check.integer(value, "strength", 0, most)); }
 
+uint8_t take_bits(Check& check, napi_value value) { return static_cast<uint8_t>(check.integer(value, "bits", 0, 128)); }
+
 uint8_t take_beet(Check& check, napi_value value) {
   const int64_t beet = check.integer(value, "beet", 0, 6);
   if (beet != 0 && beet != 4 && beet != 6) check.fail("beet", "expected 0, 4 or 6");
@@ -189,6 +191,35 @@ napi_value engine_set_services(napi_env env, napi_callback_info info) {
 
 napi_value engine_remove_services(napi_env env, napi_callback_info info) {
   return with_bytes(env, info, "address", [](i3::Engine& engine, i3::Bytes address) { (void)engine.remove_services(address); });
+}
+
+napi_value engine_set_behind(napi_env env, napi_callback_info info) {
+  struct Values {
+    Two bytes;
+    uint8_t bits = 0;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) {
+    return Values{{check.bytes(arguments[1], "address"), check.bytes(arguments[3], "flow")}, take_bits(check, arguments[2])};
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { return engine.set_behind(values.bytes.first, values.bits, values.bytes.second); });
+}
+
+napi_value engine_remove_behind(napi_env env, napi_callback_info info) {
+  struct Values {
+    i3::Bytes address;
+    uint8_t bits = 0;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) { return Values{check.bytes(arguments[1], "address"), take_bits(check, arguments[2])}; };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { (void)engine.remove_behind(values.address, values.bits); });
+}
+
+napi_value engine_set_forwarding(napi_env env, napi_callback_info info) {
+  struct Values {
+    i3::Bytes flow;
+    bool is_on = false;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) { return Values{check.bytes(arguments[1], "flow"), check.boolean(arguments[2], "isOn")}; };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { return engine.set_forwarding(values.flow, values.is_on); });
 }
 
 napi_value engine_set_inbound_upcall(napi_env env, napi_callback_info info) {

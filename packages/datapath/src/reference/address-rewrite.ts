@@ -62,20 +62,34 @@ export function matchesPlan(bytes: Uint8Array, at: number, version: number, plan
  * of one to say: a peer has nothing to tell about the way to others. Of fragments the first decides, without which there is no packet.
  */
 export function isErrorAboutOthers(bytes: Uint8Array, at: number, length: number, found: number, plan: RewritePlan): boolean {
-  if (found < 0) return false;
-  const version = innerVersion(bytes, at);
-  const icmp = at + transportOffset(found);
-  const end = at + length;
-  return isQuotingError(bytes, icmp, end, version, transportProtocol(found)) && !wentBack(bytes, icmp + ICMP.quote, end, version, plan);
+  const quoted = quotedDestination(bytes, at, length, found, plan);
+  return quoted === NOBODY || (quoted >= 0 && !equalAt(bytes, quoted, plan.source.from));
 }
 
-/** The packet at `at` went the other way: from the destination to the source. */
-function wentBack(bytes: Uint8Array, at: number, end: number, version: number, plan: RewritePlan): boolean {
+/** There is no error; or one about what did not come from here, or about too little to say. */
+export const [NO_ERROR, NOBODY] = [-1, -2];
+
+/** Where in an ICMP error the destination stands of the packet from `plan.destination` that it quotes; or {@link NO_ERROR}, {@link NOBODY}. */
+export function quotedDestination(bytes: Uint8Array, start: number, length: number, found: number, plan: RewritePlan): number {
+  if (found < 0) return NO_ERROR;
+  const version = innerVersion(bytes, start);
+  const icmp = start + transportOffset(found);
+  const [at, end] = [icmp + ICMP.quote, start + length];
+  if (!isQuotingError(bytes, icmp, end, version, transportProtocol(found))) return NO_ERROR;
   const headerBytes = version === 4 ? IPV4.minBytes : IPV6.headerBytes;
-  if (at + headerBytes > end || innerVersion(bytes, at) !== version) return false;
-  if (version === 4 && ipv4HeaderBytes(bytes, at) < headerBytes) return false;
-  return equalAt(bytes, at + sourceOffset(version), plan.destination.from) && equalAt(bytes, at + destinationOffset(version), plan.source.from);
+  if (at + headerBytes > end || innerVersion(bytes, at) !== version) return NOBODY;
+  if (version === 4 && ipv4HeaderBytes(bytes, at) < headerBytes) return NOBODY;
+  return equalAt(bytes, at + sourceOffset(version), plan.destination.from) ? at + destinationOffset(version) : NOBODY;
 }
+
+/** As `plan`, for what another host than its source has sent, or another than its destination is to get: that address stays. */
+export function planKeeping(plan: RewritePlan, which: "source" | "destination", address: Uint8Array): RewritePlan {
+  const kept = { from: address, to: address };
+  return makeRewritePlan(which === "source" ? kept : plan.source, which === "source" ? plan.destination : kept, address.length) as RewritePlan;
+}
+
+export const sourceAt = (bytes: Buffer, at: number, version: number): Buffer => bytes.subarray(at + sourceOffset(version), at + destinationOffset(version));
+export const destinationAt = (bytes: Buffer, at: number, version: number): Buffer => bytes.subarray(at + destinationOffset(version), at + destinationOffset(version) + (version === 4 ? 4 : 16));
 
 /** Rewrites a packet that {@link matchesPlan} and is no error about others; `found` is its {@link findTransport}, `length` its own, `state` its checksum's. */
 export function rewriteAddresses(bytes: Uint8Array, at: number, length: number, found: number, plan: RewritePlan, state: number): void {
@@ -111,7 +125,8 @@ function rewriteQuote(bytes: Uint8Array, icmp: number, end: number, version: num
   if (!isQuotingError(bytes, icmp, end, version, protocol)) return 0;
   const at = icmp + ICMP.quote;
   putBytes(bytes, at + sourceOffset(version), plan.destination.to);
-  putBytes(bytes, at + destinationOffset(version), plan.source.to);
+  // A source that stays may be another than the one the error is about (docs/datapath.md, "Behind a peer").
+  if (!equalAt(plan.source.from, 0, plan.source.to)) putBytes(bytes, at + destinationOffset(version), plan.source.to);
   const headerDelta = version === 4 ? adjustChecksum(bytes, at + IPV4.checksum, plan.delta) : 0;
   return fold(plan.delta + headerDelta + adjustQuotedTransport(bytes, at, end, version, plan.delta));
 }

@@ -181,6 +181,14 @@ export class ReferenceEngine implements StepCore {
     if (flow !== undefined) this.#host.judgeAgain(flow, flow.ways);
   }
 
+  setBehind(address: Uint8Array, bits: number, flow: Uint8Array | null): void {
+    this.#state.behind.set(address, bits, flow);
+  }
+
+  setForwarding(flow: Uint8Array, isOn: boolean): void {
+    this.#state.flows.setForwarding(flow, isOn);
+  }
+
   setInbound(id: Uint8Array, inbound: Inbound | null): void {
     this.#state.inbound.set(id, inbound);
   }
@@ -319,7 +327,8 @@ export class ReferenceEngine implements StepCore {
   }
 
   lastUse(address: Uint8Array): number | undefined {
-    return this.#state.flows.byKey(addressKey(address))?.lastUse;
+    const key = addressKey(address);
+    return (this.#state.flows.byKey(key) ?? this.#state.behind.host(key))?.lastUse;
   }
 
   flowCounters(address: Uint8Array): FlowCounters | undefined {

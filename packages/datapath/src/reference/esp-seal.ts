@@ -23,11 +23,12 @@ export interface SealPlan {
   readonly totalBytes: number;
 }
 
-export function planSeal(association: OutboundEntry, inner: InnerPacket): SealPlan {
+/** `isBare`: its addresses are the association's. */
+export function planSeal(association: OutboundEntry, inner: InnerPacket, isBare: boolean): SealPlan {
   const { cipher, beet, checksumState } = association;
   const packet = checksumState ? inner : completed(inner);
   const version = innerVersion(packet.bytes, packet.at);
-  const isBeet = canLeaveHeaderOut(packet, beet);
+  const isBeet = isBare && canLeaveHeaderOut(packet, beet);
   const skippedBytes = isBeet ? headerBytesOf(version) : 0;
   const payloadBytes = packet.length - skippedBytes;
   const paddingBytes = leastPadding(payloadBytes, cipher.blockBytes) + (checksumState ? packet.state * cipher.blockBytes : 0);

@@ -35,8 +35,8 @@ export class FlowSender {
 
   send(flow: FlowEntry, action: SendingAction, packet: InnerPacket): void {
     const { bytes, at, length } = packet;
-    const sourceAt = at + (action.source.length === 4 ? IPV4.source : IPV6.source);
-    if (!equalAt(bytes, sourceAt, action.source)) return this.#state.counters.drop("inner-address");
+    const isOwn = equalAt(bytes, at + (action.source.length === 4 ? IPV4.source : IPV6.source), action.source);
+    if (!isOwn && !flow.forwards) return this.#state.counters.drop("inner-address");
     flow.lastUse = this.#state.nowMs;
     const most = action.mtu === null ? null : innerVersion(bytes, at) === 4 ? action.mtu : Math.max(action.mtu, LEAST_MTU6);
     if (most !== null && length > most) this.#sendTooLong(flow, packet, most);
@@ -55,7 +55,7 @@ export class FlowSender {
 
   #sendOne(flow: FlowEntry, action: SendingAction, packet: InnerPacket): void {
     const clamped = action.mtu === null ? packet : withClampedMss(packet, action.mtu);
-    const reason = action.action === "tunnel" ? this.#tunnel(action, clamped) : this.#esp(action, clamped);
+    const reason = action.action === "tunnel" ? this.#tunnel(action, clamped) : this.#esp(action, clamped, isBetween(packet, action.source, flow.address));
     if (reason !== null) return this.#state.counters.drop(reason);
     flow.packetsOut++;
     flow.bytesOut += packet.length;
@@ -74,11 +74,12 @@ export class FlowSender {
     return null;
   }
 
-  #esp({ association: name, straight, relay }: EspAction, packet: InnerPacket): DropReason | null {
+  /** `isBare`: between the two hosts whose addresses the association stands for, so that its header may be left out. */
+  #esp({ association: name, straight, relay }: EspAction, packet: InnerPacket, isBare: boolean): DropReason | null {
     const association = this.#state.outboundAssociations.get(name);
     if (association === undefined || (straight === null && this.#server(relay) === null)) return "no-route";
     if (association.nextSequence === SEQUENCE_END) return "sequence";
-    const plan = planSeal(association, packet);
+    const plan = planSeal(association, packet, isBare);
     if (straight === null) return this.#sealed(plan, packet, relay, this.#server(relay));
     if (straight.credit === null) return this.#sealed(plan, packet, null, straight.endpoint);
     const bytes = plan.totalBytes + udpHeaderBytes(straight.endpoint);
@@ -105,6 +106,11 @@ export class FlowSender {
     seal(plan, udpOut.buffer, udpOut.at + headerBytes);
     return null;
   }
+}
+
+function isBetween({ bytes, at }: InnerPacket, source: Uint8Array, destination: Uint8Array): boolean {
+  const { source: sourceAt, destination: destinationAt } = destination.length === 4 ? IPV4 : IPV6;
+  return equalAt(bytes, at + sourceAt, source) && equalAt(bytes, at + destinationAt, destination);
 }
 
 /** The packet itself, or a copy whose MSS option is lowered. */

@@ -93,6 +93,8 @@ export class FlowEntry {
   readonly #ways = new Map<Strength, Way>();
   /** null: every packet takes way 2. */
   services: Services | null = null;
+  /** Its peer sends to, and hears from, others than this host. */
+  forwards = false;
   /** ms. */
   lastUse: number | undefined = undefined;
   packetsOut = 0;
@@ -190,6 +192,13 @@ export class FlowTable {
     return entry;
   }
 
+  /** Throws RangeError. */
+  setForwarding(address: Uint8Array, isOn: boolean): void {
+    const entry = this.#entries.get(addressKey(address));
+    if (entry === undefined) throw noFlowToForward();
+    entry.forwards = isOn;
+  }
+
   /** Returns the ways that are gone, one or all, whose waiting packets the caller drops. */
   remove(address: Uint8Array, strength: Strength | undefined): readonly Way[] {
     const key = addressKey(address);
@@ -241,6 +250,8 @@ export class FlowTable {
 
 /** Services need a flow that they are of. */
 export const noFlow = (): RangeError => new RangeError("services of an address that has no flow");
+
+export const noFlowToForward = (): RangeError => new RangeError("forwarding for an address that has no flow");
 
 export function prepareAction(flow: Flow, addressBytes: number): FlowAction {
   switch (flow.action) {

@@ -1,11 +1,13 @@
 /** What a host does with packets from its TUN, and with packets that arrive for its ids (docs/datapath.md). */
 import type { DropReason } from "../datapath.js";
-import { isErrorAboutOthers, matchesPlan, rewriteAddresses, type RewritePlan } from "./address-rewrite.js";
+import { destinationAt, isErrorAboutOthers, matchesPlan, NO_ERROR, planKeeping, quotedDestination, rewriteAddresses, sourceAt, type RewritePlan } from "./address-rewrite.js";
+import type { BehindEntry } from "./behind-table.js";
 import { completed, effectiveState } from "./checksum-state.js";
 import type { FlowEntry, Way } from "./flow-table.js";
 import { FlowSender } from "./flow-sender.js";
 import type { IcmpErrors } from "./icmp-errors.js";
 import type { TunTarget } from "./inbound-table.js";
+import { addressKey } from "./keys.js";
 import { IPV4, IPV6, hasRefusedOptions4, innerLength, innerVersion, isUnassignable, type InnerPacket } from "./inner-packet.js";
 import { findHighMss, lowerMss } from "./mss-clamp.js";
 import { copyBytes } from "./octets.js";
@@ -33,10 +35,18 @@ export class HostRules {
     const version = innerVersion(bytes, at);
     if (isUnassignable(bytes, at, version)) return this.#state.counters.drop("not-allocated");
     const packet = { bytes, at, length: size, state: effectiveState(bytes, at, size, checksum) };
-    const flow =
-      version === 4 ? this.#state.flows.at(bytes, at + IPV4.destination, 4) : this.#state.flows.at(bytes, at + IPV6.destination, 16);
+    const [destination, addressBytes] = version === 4 ? [at + IPV4.destination, 4] : [at + IPV6.destination, 16];
+    const flow = this.#state.flows.at(bytes, destination, addressBytes) ?? this.#flowBehind(bytes, destination, addressBytes);
     if (flow === undefined) return this.#refuse("not-allocated", packet);
     this.#useFlow(flow, packet);
+  }
+
+  /** Of the peer behind which the host is. */
+  #flowBehind(bytes: Buffer, at: number, length: number): FlowEntry | undefined {
+    const behind = this.#state.behind.at(bytes, at, length);
+    const flow = behind && this.#state.flows.byKey(behind.flow);
+    if (behind !== undefined && flow !== undefined) behind.lastUse = this.#state.nowMs;
+    return flow;
   }
 
   /** By the way of the strength that the packet needs. */
@@ -105,21 +115,35 @@ export class HostRules {
     const size = innerLength(bytes, at, length);
     if (size < 0) return "inner-malformed";
     const version = innerVersion(bytes, at);
-    const plan = version === 4 ? target.plan4 : target.plan6;
-    if (plan === null || !matchesPlan(bytes, at, version, plan)) return "inner-address";
+    const peers = version === 4 ? target.plan4 : target.plan6;
+    const flow = this.#state.flows.byKey(target.flow);
+    const whose = peers === null ? null : whoseOf(bytes, at, version, peers, flow?.forwards === true);
+    if (peers === null || whose === null) return "inner-address";
     const found = findTransport(bytes, at, size);
     if (found === BROKEN_CHAIN || (version === 4 && hasRefusedOptions4(bytes, at))) return "inner-malformed";
+    const behind = whose === "behind" ? this.#behind(bytes, at, size, found, peers) : undefined;
+    if (whose === "behind" && behind === undefined) return "inner-address";
+    const plan = whose === "peer" ? peers : whose === "behind" ? planKeeping(peers, "source", sourceAt(bytes, at, version)) : planKeeping(peers, "destination", destinationAt(bytes, at, version));
     const innerClass = trafficClassOf(bytes, at);
     const ecn = combineEcn(innerClass, outerClass ?? innerClass);
     if (ecn === null) return "ecn";
-    if (isErrorAboutOthers(bytes, at, size, found, plan)) return "inner-address";
-    const flow = this.#state.flows.byKey(target.flow);
+    if (behind === undefined && isErrorAboutOthers(bytes, at, size, found, plan)) return "inner-address";
     const needed = flow === undefined || flow.services === null ? STRONGEST : strengthFor(flow.services, bytes, at, size);
     // More than is needed is always welcome: the two ends need not have the same rules.
     if (flow !== undefined && flow.services !== null && (needed === null || target.strength < needed)) return "policy";
     if (flow !== undefined) flow.lastUse = this.#state.nowMs;
+    if (behind !== undefined) behind.lastUse = this.#state.nowMs;
     const answers = needed === null ? undefined : flow?.way(needed);
     return this.#write({ bytes, at, length: size, state: effectiveState(bytes, at, size, state) }, found, plan, ecn, flow, answers?.mtu ?? null);
+  }
+
+  /** Of a host behind the peer that sent the packet, or about a packet to which it is an error, whoever on the way to it said so; undefined: nobody's. */
+  #behind(bytes: Buffer, at: number, size: number, found: number, peers: RewritePlan): BehindEntry | undefined {
+    const quoted = quotedDestination(bytes, at, size, found, peers);
+    const { length } = peers.source.to;
+    const host = quoted === NO_ERROR ? at + (length === 4 ? IPV4.source : IPV6.source) : quoted;
+    const entry = host < 0 ? undefined : this.#state.behind.at(bytes, host, length);
+    return entry?.flow === addressKey(peers.source.to) ? entry : undefined;
   }
 
   /** `mtu`: of the way that answers take. */
@@ -138,4 +162,12 @@ export class HostRules {
     flow.bytesIn += length;
     return null;
   }
+}
+
+/** Who sends to whom: the peer to us, a host behind it to us, or the peer to a host that we pass packets on to; null: none of these. */
+function whoseOf(bytes: Buffer, at: number, version: number, peers: RewritePlan, forwards: boolean): "peer" | "behind" | "forwarded" | null {
+  if (matchesPlan(bytes, at, version, peers)) return "peer";
+  if (Buffer.compare(destinationAt(bytes, at, version), peers.destination.from) === 0) return "behind";
+  const isOfPeer = Buffer.compare(sourceAt(bytes, at, version), peers.source.from) === 0;
+  return isOfPeer && forwards && !isUnassignable(bytes, at, version) ? "forwarded" : null;
 }

@@ -1,6 +1,7 @@
 /** Everything that the rules of one engine share. */
 import { LIMITS } from "../datapath.js";
 import { InboundAssociations, OutboundAssociations } from "./association-table.js";
+import { BehindTable } from "./behind-table.js";
 import { CounterSet } from "./counters.js";
 import { FlowTable } from "./flow-table.js";
 import { InboundTable } from "./inbound-table.js";
@@ -23,6 +24,7 @@ export class EngineState {
   readonly upcalls = new Upcalls(this.counters, this.knownSources);
   readonly budget = new QueueBudget(LIMITS.queuedBytes);
   readonly flows = new FlowTable(this.budget);
+  readonly behind = new BehindTable();
   readonly inbound = new InboundTable();
   readonly outboundAssociations = new OutboundAssociations();
   readonly inboundAssociations = new InboundAssociations();

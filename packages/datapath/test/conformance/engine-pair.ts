@@ -15,7 +15,7 @@ import { ReferenceEngine } from "../../src/reference/engine.js";
 import { ADDRESS_SLOT_BYTES, CHECKSUM, WAY_SLOT_BYTES, makeDatagramBatch, makePacketBatch, type DatagramBatch, type PacketBatch } from "../../src/reference/step.js";
 import { be16, fullChecksum } from "../reference/packets.js";
 import { checksumPlace, completedPacket, packetsOfTrain, cutTrain, GSO, lengthOf, NEEDS_CHECKSUM, placeOf, summed, takeVnet, TCP, UDP, versionOf } from "./cut.js";
-import { FLOW_ADDRESSES, NAMES } from "./pools.js";
+import { addressOf, BEHIND, FLOW_ADDRESSES, NAMES } from "./pools.js";
 
 /** One read of the native engine's TUN, and the packets that it stands for. */
 export interface TunArrival {
@@ -104,6 +104,12 @@ export class EnginePair {
     return this.#reference.counters();
   }
 
+  lastUse(address: Uint8Array): number | undefined {
+    const [native, reference] = [this.#native.lastUse(address), this.#reference.lastUse(address)];
+    if (native !== reference) throw new Difference("the last use", native, reference);
+    return reference;
+  }
+
   /** Of any address; those of the pools are compared after each step. */
   flowCounters(address: Uint8Array): FlowCounters | undefined {
     const [native, reference] = [this.#native.flowCounters(address), this.#reference.flowCounters(address)];
@@ -173,6 +179,7 @@ export class EnginePair {
     const [native, reference] = [this.#native, this.#reference].map(
       (engine): unknown => ({
         counters: engine.counters(),
+        behind: ([4, 6] as const).map((version) => engine.lastUse(addressOf(version, BEHIND))),
         flows: FLOW_ADDRESSES.map((address) => [engine.lastUse(address), engine.flowCounters(address)]),
         sequences: NAMES.map((name) => engine.nextSequence(name)),
       }),

@@ -1,7 +1,7 @@
 /** IP packets of every kind, right and wrong, as recipes: records of small numbers, which fast-check shrinks well. */
 import fc from "fast-check";
 import { be16, be32, bytes, concat, data, icmp, ip4Packet, ip6Packet, packet, sealTransport } from "../reference/packets.js";
-import { addressOf, type Family } from "./pools.js";
+import { addressOf, BEHIND, type Family } from "./pools.js";
 
 /** Changes of bytes that a packet had when it was right. */
 export interface Damage {
@@ -80,6 +80,8 @@ export interface PacketRecipe {
   readonly quoted: "udp" | "tcp" | "echo" | "other";
   readonly quotedBytes: number;
   readonly quotesBack: boolean;
+  /** What is quoted went to a host behind the one that sends the error. */
+  readonly quotesBehind: boolean;
   readonly icmpType: number;
   readonly damage: Damage;
 }
@@ -94,8 +96,8 @@ const rareSizes = fc.oneof({ arbitrary: sizes, weight: 60 }, { arbitrary: fc.con
 
 export const packetRecipes: fc.Arbitrary<PacketRecipe> = fc.record({
   family: fc.constantFrom<Family>(4, 6),
-  source: common(0, fc.nat(8), 6),
-  destination: fc.oneof({ arbitrary: fc.integer({ min: 0, max: 3 }), weight: 9 }, { arbitrary: fc.nat(8), weight: 1 }),
+  source: common(0, fc.oneof(fc.nat(8), fc.constant(BEHIND)), 6),
+  destination: fc.oneof({ arbitrary: fc.integer({ min: 0, max: 3 }), weight: 8 }, { arbitrary: fc.constant(BEHIND), weight: 1 }, { arbitrary: fc.nat(8), weight: 1 }),
   message: fc.constantFrom("udp", "tcp", "tcp", "echo", "error", "error", "other"),
   payloadBytes: rareSizes,
   trafficClass: common(0, fc.oneof(fc.constantFrom(1, 2, 3, 0xb8), fc.nat(255)), 3),
@@ -114,6 +116,7 @@ export const packetRecipes: fc.Arbitrary<PacketRecipe> = fc.record({
   // Most end before, in or behind the quoted checksum.
   quotedBytes: fc.oneof(fc.nat(120), fc.constantFrom(28, 29, 36, 38, 40, 44, 46, 47, 48, 56, 57, 58, 60, 100, 548, 1_232)),
   quotesBack: common(true, fc.boolean(), 8),
+  quotesBehind: common(false, fc.boolean(), 7),
   icmpType: fc.oneof(fc.constantFrom(3, 4, 5, 11, 12, 1, 2, 137), fc.nat(255)),
   damage: damages,
 });
@@ -121,7 +124,7 @@ export const packetRecipes: fc.Arbitrary<PacketRecipe> = fc.record({
 /** What a recipe says when nothing else is asked for. */
 export const PLAIN: PacketRecipe = {
   family: 4, source: 0, destination: 1, message: "udp", payloadBytes: 20, trafficClass: 0, ttl: 64, fragment: 0x4000, identification: 0, options: "none", extensions: [], ports: [5_000, 7_000], tcpFlags: 0x10, tcpOptions: "none", sequence: 1,
-  protocol: 47, checksum: "right", quoted: "udp", quotedBytes: 60, quotesBack: true, icmpType: 3, damage: NO_DAMAGE,
+  protocol: 47, checksum: "right", quoted: "udp", quotedBytes: 60, quotesBack: true, quotesBehind: false, icmpType: 3, damage: NO_DAMAGE,
 };
 
 export function tcpMessage(flags: number, options: Uint8Array, sequence: number, payload: Uint8Array, portPair: readonly [number, number] = [ports.source, ports.destination]): Uint8Array {
@@ -131,8 +134,8 @@ export function tcpMessage(flags: number, options: Uint8Array, sequence: number,
 export const udpMessage = (payload: Uint8Array, portPair: readonly [number, number] = [ports.source, ports.destination]): Uint8Array =>
   concat(be16(portPair[0]), be16(portPair[1]), be16((8 + payload.length) & 0xffff), be16(0), payload);
 
-function quotedPacket({ family, source, destination, quoted, quotedBytes, quotesBack, protocol, payloadBytes, ports: portPair }: PacketRecipe): Uint8Array {
-  const [from, to] = quotesBack ? [destination, source] : [source, destination];
+function quotedPacket({ family, source, destination, quoted, quotedBytes, quotesBack, quotesBehind, protocol, payloadBytes, ports: portPair }: PacketRecipe): Uint8Array {
+  const [from, to] = !quotesBack ? [source, destination] : [destination, quotesBehind ? BEHIND : source];
   const message = quoted === "udp" ? udpMessage(data(payloadBytes % 100), portPair) : quoted === "tcp" ? tcpMessage(0x10, bytes(), 1, data(payloadBytes % 100), portPair) : icmp(family === 4 ? 8 : 128, 0, data(payloadBytes % 100));
   const number = quoted === "udp" ? 17 : quoted === "tcp" ? 6 : quoted === "echo" ? (family === 4 ? 1 : 58) : protocol;
   return packet(addressOf(family, from), addressOf(family, to), number, message).subarray(0, quotedBytes);

@@ -5,14 +5,15 @@ import { CBC, CBC_128, GCM, GCM_128, NULL } from "../reference/associations.js";
 import { hit, NO_HIT, OWN_HIT, responder } from "../reference/hip.js";
 import { bytes, concat, data, ip4, ip6, makeId } from "../reference/packets.js";
 
-/** The first four of each family have flows; the others never lead anywhere. */
+/** The first four of each family have flows, the tenth is behind a peer ({@link BEHIND}); the others never lead anywhere. */
 export const ADDRESSES = {
-  4: [...["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "0.0.0.0", "224.0.0.1", "255.255.255.255", "169.254.3.3", "127.0.0.1"].map(ip4)],
-  6: [ip6(1), ip6(2), ip6(3), ip6(4), new Uint8Array(16), concat(bytes(0xff, 2), new Uint8Array(13), bytes(1)), concat(bytes(0xfe, 0x80), new Uint8Array(13), bytes(1))],
+  4: [...["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "0.0.0.0", "224.0.0.1", "255.255.255.255", "169.254.3.3", "127.0.0.1", "10.0.9.7"].map(ip4)],
+  6: [ip6(1), ip6(2), ip6(3), ip6(4), new Uint8Array(16), concat(bytes(0xff, 2), new Uint8Array(13), bytes(1)), concat(bytes(0xfe, 0x80), new Uint8Array(13), bytes(1)), ip6(5), ip6(6), ip6(0x907)],
 } as const satisfies Record<4 | 6, readonly Uint8Array[]>;
 
 export type Family = keyof typeof ADDRESSES;
 export const addressOf = (family: Family, index: number): Uint8Array => ADDRESSES[family][index % ADDRESSES[family].length] ?? ADDRESSES[family][0] ?? bytes();
+export const BEHIND = 9;
 export const FLOW_ADDRESSES = ([4, 6] as const).flatMap((family) => ADDRESSES[family].slice(0, 4));
 
 export const LOCATORS: readonly Locator[] = [

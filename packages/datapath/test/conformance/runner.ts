@@ -40,6 +40,10 @@ export class Runner {
         return void pair.change(kind, (engine) => engine.setFlow(operation.address, operation.flow, operation.strength));
       case "setServices":
         return void pair.change(kind, (engine) => engine.setServices(operation.address, operation.services));
+      case "setBehind":
+        return void pair.change(kind, (engine) => engine.setBehind(operation.address, operation.bits, operation.flow));
+      case "setForwarding":
+        return void pair.change(kind, (engine) => engine.setForwarding(operation.flow, operation.isOn));
       case "setInbound":
         return void pair.change(kind, (engine) => engine.setInbound(operation.id, operation.inbound));
       case "setOutboundAssociation":

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { AddressRewrite, Flow, InboundAssociation, Responsibility, Service, Services, Strength, TriggerEntry } from "../../src/datapath.js";
 import { dataPacket } from "../reference/harness.js";
 import { concat, data } from "../reference/packets.js";
-import { addressOf, ID_COUNT, idOf, LOCATORS, ROUTES, NAMES, ringKeyOf, RING_BYTES, SPIS, TRANSFORMS, type Family } from "./pools.js";
+import { addressOf, BEHIND, ID_COUNT, idOf, LOCATORS, ROUTES, NAMES, ringKeyOf, RING_BYTES, SPIS, TRANSFORMS, type Family } from "./pools.js";
 
 export const family = fc.constantFrom<Family>(4, 6);
 export const address = fc.tuple(family, fc.oneof({ arbitrary: fc.nat(3), weight: 12 }, { arbitrary: fc.nat(8), weight: 1 })).map(([version, index]) => addressOf(version, index));
@@ -38,6 +38,13 @@ export function flowOf(version: Family): fc.Arbitrary<Flow | null> {
     { arbitrary: fc.tuple(sending, way, name).map(([more, route, association]): Flow => ({ action: "esp", association, ...route, ...withoutNone(more) })), weight: 6 },
   );
 }
+
+/** A host behind a peer, or a prefix in which it is, or others are. */
+export const prefix = fc.tuple(family, fc.constantFrom(0, 1, 8, 22, 24, 31, 32, 32, 64, 120, 127, 128, 128, 128)).map(([version, bits]) => {
+  const address = addressOf(version, BEHIND);
+  const whole = Math.min(bits, address.length * 8);
+  return { version, bits: whole, address: address.map((byte, i) => byte & (0xff00 >> Math.min(8, Math.max(0, whole - i * 8)))) };
+});
 
 const someStrength = fc.constantFrom<Strength[]>(0, 1, 2);
 /** Of a way; undefined: as if nobody knew of strengths. */

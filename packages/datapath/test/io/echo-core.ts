@@ -42,6 +42,8 @@ export abstract class TestCore implements StepCore {
   sendFailed(): void {}
   setFlow(): void {}
   setServices(): void {}
+  setBehind(): void {}
+  setForwarding(): void {}
   setInbound(): void {}
   setOutboundAssociation(): void {}
   setInboundAssociation(): void {}

@@ -48,20 +48,13 @@ uint32_t adjust_transport(MutableBytes packet, size_t header, const Change& chan
   return 0;
 }
 
-// A packet went the other way: from the destination to the source.
-bool went_back(Bytes quote, unsigned version, const RewritePlan& plan) {
-  const size_t header_bytes = version == 4 ? ipv4::min_bytes : ipv6::header_bytes;
-  if (quote.size() < header_bytes || inner_version(quote) != version) return false;
-  if (version == 4 && ipv4_header_bytes(quote) < header_bytes) return false;
-  return equal(source_of(quote), plan.view(plan.destination_from)) && equal(destination_of(quote), plan.view(plan.source_from));
-}
-
 // Rewrites the packet that an ICMP error quotes, which went back. Returns the delta of all it changed, 0 for nothing.
 uint32_t rewrite_quote(MutableBytes packet, size_t header, unsigned version, uint8_t next, const RewritePlan& plan) {
   if (!is_quoting_error(packet, header, version, next)) return 0;
   const MutableBytes quote = packet.subspan(header + icmp::quote);
   copy_to(quote, source_offset(version), plan.view(plan.destination_to));
-  copy_to(quote, destination_offset(version), plan.view(plan.source_to));
+  // A source that stays may be another than the one the error is about (docs/datapath.md, "Behind a peer").
+  if (plan.source_from != plan.source_to) copy_to(quote, destination_offset(version), plan.view(plan.source_to));
   const uint32_t header_delta = version == 4 ? adjust_checksum(quote, ipv4::checksum, plan.delta) : 0;
   const Transport transport = find_transport(quote);
   uint32_t transport_delta = 0;
@@ -81,9 +74,28 @@ RewritePlan RewritePlan::from_pairs(Bytes pairs) {
   copy_address(plan.source_to, part(pairs, size, size));
   copy_address(plan.destination_from, part(pairs, 2 * size, size));
   copy_address(plan.destination_to, part(pairs, 3 * size, size));
-  plan.changes = plan.source_from != plan.source_to || plan.destination_from != plan.destination_to;
-  plan.delta = fold(uint64_t{field_delta(plan.view(plan.source_from), plan.view(plan.source_to))} +
-                    field_delta(plan.view(plan.destination_from), plan.view(plan.destination_to)));
+  plan.settle();
+  return plan;
+}
+
+void RewritePlan::settle() {
+  changes = source_from != source_to || destination_from != destination_to;
+  delta = !changes ? 0 : fold(uint64_t{field_delta(view(source_from), view(source_to))} + field_delta(view(destination_from), view(destination_to)));
+}
+
+RewritePlan RewritePlan::keeping_source(Bytes address) const {
+  RewritePlan plan = *this;
+  copy_address(plan.source_from, address);
+  plan.source_to = plan.source_from;
+  plan.settle();
+  return plan;
+}
+
+RewritePlan RewritePlan::keeping_destination(Bytes address) const {
+  RewritePlan plan = *this;
+  copy_address(plan.destination_from, address);
+  plan.destination_to = plan.destination_from;
+  plan.settle();
   return plan;
 }
 
@@ -97,11 +109,20 @@ bool matches_plan(Bytes packet, const RewritePlan& plan) {
   return equal(source_of(packet), plan.view(plan.source_from)) && equal(destination_of(packet), plan.view(plan.destination_from));
 }
 
-bool is_error_about_others(Bytes packet, const Transport& transport, const RewritePlan& plan) {
+std::optional<Bytes> quoted_destination(Bytes packet, const Transport& transport, const RewritePlan& plan) {
   const unsigned version = inner_version(packet);
-  if (!transport.found() || !is_quoting_error(packet, transport.offset, version, transport.protocol)) return false;
-  const size_t quote = transport.offset + icmp::quote;
-  return quote > packet.size() || !went_back(packet.subspan(quote), version, plan);
+  if (!transport.found() || !is_quoting_error(packet, transport.offset, version, transport.protocol)) return std::nullopt;
+  const size_t at = transport.offset + icmp::quote;
+  const size_t header_bytes = version == 4 ? ipv4::min_bytes : ipv6::header_bytes;
+  if (at + header_bytes > packet.size()) return Bytes();
+  const Bytes quote = packet.subspan(at);
+  if (inner_version(quote) != version || (version == 4 && ipv4_header_bytes(quote) < header_bytes)) return Bytes();
+  return equal(source_of(quote), plan.view(plan.destination_from)) ? destination_of(quote) : Bytes();
+}
+
+bool is_error_about_others(Bytes packet, const Transport& transport, const RewritePlan& plan) {
+  const auto quoted = quoted_destination(packet, transport, plan);
+  return quoted && !equal(*quoted, plan.view(plan.source_from));
 }
 
 void rewrite_addresses(MutableBytes packet, const Transport& transport, const RewritePlan& plan, ChecksumState state) {

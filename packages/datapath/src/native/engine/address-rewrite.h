@@ -19,7 +19,14 @@ struct RewritePlan {
 
   // `pairs`: source from, to, destination from, to; 4 × 4 or 4 × 16 bytes.
   static RewritePlan from_pairs(Bytes pairs);
+  // For what another host than the source has sent, or another than the destination is to get: that address stays.
+  RewritePlan keeping_source(Bytes address) const;
+  RewritePlan keeping_destination(Bytes address) const;
   Bytes view(const std::array<uint8_t, 16>& address) const { return Bytes(address).first(address_size); }
+
+ private:
+  // What follows from the addresses.
+  void settle();
 };
 
 // Where in an ICMP error the packet begins that it quotes.
@@ -28,6 +35,8 @@ constexpr size_t icmp_quote = 8;
 bool is_quoting_error(Bytes packet, size_t at, unsigned version, uint8_t next);
 // The packet carries the two `from` addresses of its family.
 bool matches_plan(Bytes packet, const RewritePlan& plan);
+// What an ICMP error quotes of a packet from the plan's destination: to whom it went, empty where that cannot be said, or it was another's. None: no error.
+std::optional<Bytes> quoted_destination(Bytes packet, const Transport& transport, const RewritePlan& plan);
 // An ICMP error, of a packet that matches, about anything else than a packet from the destination to the source, or about too little of
 // one to say: a peer has nothing to tell about the way to others. Of fragments the first decides, without which there is no packet.
 bool is_error_about_others(Bytes packet, const Transport& transport, const RewritePlan& plan);

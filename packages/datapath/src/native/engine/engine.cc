@@ -61,6 +61,28 @@ Status Engine::change_services(Bytes address, std::optional<Services> services) 
   return status;
 }
 
+Status Engine::set_behind(Bytes address, uint8_t bits, Bytes flow) { return tables_->behind.set(address, bits, flow, tables_->hasher, tables_->gates); }
+
+Status Engine::remove_behind(Bytes address, uint8_t bits) {
+  if (!BehindTable::is_valid(address, bits, address)) return Status::invalid;
+  tables_->behind.remove(address, bits, tables_->hasher, tables_->gates);
+  return Status::ok;
+}
+
+Status Engine::set_forwarding(Bytes address, bool is_on) {
+  Flow* flow = FlowName::is_valid(address) ? tables_->flows.find(address, tables_->hasher) : nullptr;
+  if (flow == nullptr) return Status::invalid;
+  Closed closed(tables_->gates);
+  flow->forwards = is_on;
+  return Status::ok;
+}
+
+std::optional<double> Engine::behind_last_use_ms(Bytes address) const {
+  const Behind* host = FlowName::is_valid(address) ? tables_->behind.host(address, tables_->hasher) : nullptr;
+  const double last_use_ms = host == nullptr ? std::nan("") : host->last_use_ms.load(std::memory_order_relaxed);
+  return std::isnan(last_use_ms) ? std::nullopt : std::optional(last_use_ms);
+}
+
 Status Engine::set_inbound_upcall(Bytes id) {
   if (id.size() != id_bytes) return Status::invalid;
   InboundEntry entry;
@@ -409,7 +431,7 @@ Engine::Totals Engine::totals() const {
 
 size_t Engine::table_bytes() const {
   const Tables& t = *tables_;
-  return t.flows.memory_bytes() + t.inbound.memory_bytes() + t.outbound_associations.memory_bytes() + t.inbound_associations.memory_bytes() +
+  return t.flows.memory_bytes() + t.behind.memory_bytes() + t.inbound.memory_bytes() + t.outbound_associations.memory_bytes() + t.inbound_associations.memory_bytes() +
          t.triggers.memory_bytes() + t.leases.memory_bytes() + t.next_servers.memory_bytes();
 }
 

@@ -178,6 +178,10 @@ class Engine {
   // `packed`: Services::parse. Invalid also without a flow.
   Status set_services(Bytes address, Bytes packed, uint8_t rest);
   Status remove_services(Bytes address);
+  Status set_behind(Bytes address, uint8_t bits, Bytes flow);
+  Status remove_behind(Bytes address, uint8_t bits);
+  // Invalid also without a flow.
+  Status set_forwarding(Bytes flow, bool is_on);
   Status set_inbound_upcall(Bytes id);
   Status set_inbound_tun(Bytes id, Bytes flow, const RewriteSpec& rewrites, uint8_t strength = strongest);
   Status remove_inbound(Bytes id);
@@ -233,6 +237,8 @@ class Engine {
   void submit(Bytes packet);
   Status deliver(Bytes id, Bytes packet);
   std::optional<FlowReport> report(Bytes address) const;
+  // Of a single address behind a peer. No value: there is none, or it was never used.
+  std::optional<double> behind_last_use_ms(Bytes address) const;
 
   // Appends at most limits::upcalls_per_batch and returns how many more wait.
   size_t take_upcalls(std::vector<Upcall>& out);

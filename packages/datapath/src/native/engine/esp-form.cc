@@ -7,7 +7,7 @@ namespace {
 
 constexpr uint8_t rebuilt_ttl = 64;
 
-// The header is exactly the one that the receiver will rebuild (the addresses are the association's: the flow saw to that).
+// The header is exactly the one that the receiver will rebuild, but for its addresses.
 bool can_travel_bare(Bytes packet) {
   if (inner_version(packet) == 4) {
     return ipv4_header_bytes(packet) == ipv4::min_bytes && u16(packet, ipv4::fragment) == ipv4::dont_fragment && u8(packet, ipv4::ttl) == rebuilt_ttl &&
@@ -25,10 +25,10 @@ bool may_travel_bare(uint8_t next) {
          next != protocol::none && next != protocol::destination_options;
 }
 
-EspForm esp_form(const OutboundAssociation& association, Bytes packet, ChecksumState state) {
+EspForm esp_form(const OutboundAssociation& association, Bytes packet, ChecksumState state, bool bare) {
   EspForm form;
   const unsigned version = inner_version(packet);
-  if (association.beet == version && can_travel_bare(packet)) {
+  if (bare && association.beet == version && can_travel_bare(packet)) {
     form.skipped = version == 4 ? ipv4::min_bytes : ipv6::header_bytes;
     form.next_header = u8(packet, version == 4 ? ipv4::protocol : ipv6::next_header);
   } else {

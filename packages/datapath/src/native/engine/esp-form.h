@@ -19,7 +19,8 @@ struct EspForm {
   Bytes put_trailer(MutableBytes buffer, size_t at, size_t length) const;
 };
 
-EspForm esp_form(const OutboundAssociation& association, Bytes packet, ChecksumState state);
+// `bare`: the addresses are the association's, so that the header may stay away.
+EspForm esp_form(const OutboundAssociation& association, Bytes packet, ChecksumState state, bool bare);
 ChecksumState state_of_padding(size_t payload, size_t padding, TransformKind kind);
 // A protocol that may stand where the receiver has to guess nothing.
 bool may_travel_bare(uint8_t protocol);

@@ -75,6 +75,8 @@ struct Flow : FlowWay {
   FlowName address;
   // It has services, or other ways: FlowTable::more knows them.
   bool has_more = false;
+  // Its peer sends to, and hears from, others than this host.
+  bool forwards = false;
   // NaN: never.
   std::atomic<double> last_use_ms{std::nan("")};
   std::atomic<uint64_t> packets_out{0}, bytes_out{0}, packets_in{0}, bytes_in{0}, answers_out{0};

@@ -37,11 +37,20 @@ void HostRules::from_tun(const Inner& inner) {
   const Bytes packet = cut.packet();
   if (is_unassignable(packet)) return lane_.drop(Drop::not_allocated);
   Flow* flow = lane_.tables.flows.find(destination_of(packet), lane_.tables.hasher);
+  if (flow == nullptr) flow = flow_behind(destination_of(packet));
   if (flow == nullptr) {
     lane_.drop(Drop::not_allocated);
     return answer(IcmpError::unreachable(), packet);
   }
   use_flow(*flow, cut);
+}
+
+// Of the peer behind which the host is; nullptr: none.
+Flow* HostRules::flow_behind(Bytes address) {
+  Behind* behind = lane_.tables.behind.find(address, lane_.tables.hasher);
+  Flow* flow = behind == nullptr ? nullptr : lane_.tables.flows.find(behind->flow.view(), lane_.tables.hasher);
+  if (flow != nullptr) behind->use(lane_.now_ms);
+  return flow;
 }
 
 void HostRules::use_flow(Flow& flow, const Inner& inner) {
@@ -153,10 +162,14 @@ void HostRules::discard(Flow& flow, Drop reason, bool answers) {
   lane_.tables.flows.each_way(flow, lane_.tables.hasher, [&](FlowWay& way) { discard(way, reason, answers); });
 }
 
+bool HostRules::is_own(const FlowWay& way, Bytes packet) {
+  const Bytes source = source_of(packet);
+  return equal(source, Bytes(way.source).first(source.size()));
+}
+
 void HostRules::send(Flow& flow, const FlowWay& way, const Inner& inner) {
   const MutableBytes packet = inner.packet();
-  const Bytes source = source_of(packet);
-  if (!equal(source, Bytes(way.source).first(source.size()))) return lane_.drop(Drop::inner_address);
+  if (!flow.forwards && !is_own(way, packet)) return lane_.drop(Drop::inner_address);
   flow.use(lane_.now_ms);
   if (way.mtu == no_mtu || fits_mtu(flow, way, inner)) emit(flow, way, inner);
 }
@@ -231,7 +244,8 @@ void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) 
     complete_checksum(packet);
     state = ChecksumState::complete;
   }
-  const EspForm form = esp_form(*association, packet, state);
+  const bool bare = equal(destination_of(packet), flow.address.view()) && (!flow.forwards || is_own(way, packet));
+  const EspForm form = esp_form(*association, packet, state, bare);
   const size_t sealed_bytes = form.sealed_bytes(association->keys.kind());
   Credit* credit = straight == nullptr ? nullptr : straight->credit.get();
   const uint64_t cost = credit == nullptr ? 0 : credit->cost(sealed_bytes);
@@ -270,29 +284,44 @@ Flow* HostRules::flow_named(const FlowName& name) {
   return cached_flow_;
 }
 
-// The packet is as long as its header says. Sets the plan and the place of the transport header.
-Drop HostRules::check(const Rewrites& rewrites, Bytes packet, const RewritePlan*& plan, Transport& transport) const {
-  plan = rewrites.plan(inner_version(packet));
-  if (plan == nullptr || !matches_plan(packet, *plan)) return Drop::inner_address;
-  transport = find_transport(packet);
-  const bool refused = transport.kind == Transport::Kind::broken_chain || (inner_version(packet) == 4 && has_refused_options4(packet));
-  return refused ? Drop::inner_malformed : Drop::none;
+// The packet is as long as its header says. Which plan is its, by who sends to whom, and whether it may come.
+Drop HostRules::judge(const TunTarget& target, Bytes packet, Judged& judged) {
+  const RewritePlan* peers = target.rewrites.plan(inner_version(packet));
+  if (peers == nullptr) return Drop::inner_address;
+  judged.plan = peers;
+  bool is_behind = false;
+  if (!matches_plan(packet, *peers)) [[unlikely]] {
+    is_behind = equal(destination_of(packet), peers->view(peers->destination_from));
+    const Flow* flow = is_behind ? nullptr : flow_named(target.flow);
+    const bool is_forwarded = flow != nullptr && flow->forwards && equal(source_of(packet), peers->view(peers->source_from)) && !is_unassignable(packet);
+    if (!is_behind && !is_forwarded) return Drop::inner_address;
+    judged.kept.emplace(is_behind ? peers->keeping_source(source_of(packet)) : peers->keeping_destination(destination_of(packet)));
+    judged.plan = &*judged.kept;
+  }
+  judged.transport = find_transport(packet);
+  if (judged.transport.kind == Transport::Kind::broken_chain || (inner_version(packet) == 4 && has_refused_options4(packet))) return Drop::inner_malformed;
+  if (!is_behind) return Drop::none;
+  // Of the host, or about a packet to it, whoever on the way to it says so.
+  const Bytes host = quoted_destination(packet, judged.transport, *peers).value_or(source_of(packet));
+  judged.behind = host.empty() ? nullptr : lane_.tables.behind.find(host, lane_.tables.hasher);
+  return judged.behind != nullptr && equal(judged.behind->flow.view(), peers->view(peers->source_to)) ? Drop::none : Drop::inner_address;
 }
 
 void HostRules::arrived(const TunTarget& target, MutableBytes bytes, uint8_t outer_class, ChecksumState state) {
   const auto length = inner_length(bytes);
   if (!length) return lane_.drop(Drop::inner_malformed);
   const MutableBytes packet = bytes.first(*length);
-  const RewritePlan* plan = nullptr;
-  Transport transport;
-  Drop reason = check(target.rewrites, packet, plan, transport);
+  Judged judged;
+  Drop reason = judge(target, packet, judged);
   if (reason == Drop::none && !combine_ecn(packet, outer_class)) reason = Drop::ecn;
-  if (reason == Drop::none) reason = deliver(target, *plan, packet, transport, state);
+  if (reason == Drop::none) reason = deliver(target, judged, packet, state);
   if (reason != Drop::none) lane_.drop(reason);
 }
 
-Drop HostRules::deliver(const TunTarget& target, const RewritePlan& plan, MutableBytes packet, const Transport& transport, ChecksumState state) {
-  if (is_error_about_others(packet, transport, plan)) return Drop::inner_address;
+Drop HostRules::deliver(const TunTarget& target, const Judged& judged, MutableBytes packet, ChecksumState state) {
+  const RewritePlan& plan = *judged.plan;
+  const Transport& transport = judged.transport;
+  if (judged.behind == nullptr && is_error_about_others(packet, transport, plan)) return Drop::inner_address;
   Flow* flow = flow_named(target.flow);
   const FlowWay* answers = flow;
   if (flow != nullptr && flow->has_more) [[unlikely]] {
@@ -303,6 +332,7 @@ Drop HostRules::deliver(const TunTarget& target, const RewritePlan& plan, Mutabl
     answers = more.way(need);
   }
   if (flow != nullptr) flow->use(lane_.now_ms);
+  if (judged.behind != nullptr) judged.behind->use(lane_.now_ms);
   const ChecksumState effective = effective_state(packet, state);
   if (answers != nullptr && answers->mtu != no_mtu) clamp_mss(packet, transport, answers->mtu, effective);
   rewrite_addresses(packet, transport, plan, effective);
@@ -394,7 +424,10 @@ void HostRules::beet_arrived(const InboundAssociation& association, const Opened
     const MutableBytes packet = lane_.copy_room(header_bytes + opened.payload.size());
     copy_to(packet, 0, ip);
     copy_to(packet, header_bytes, opened.payload);
-    const Drop reason = deliver({association.rewrites, association.flow, association.strength}, *plan, packet, find_transport(packet), opened.checksum);
+    Judged judged;
+    judged.plan = plan;
+    judged.transport = find_transport(packet);
+    const Drop reason = deliver({association.rewrites, association.flow, association.strength}, judged, packet, opened.checksum);
     if (reason != Drop::none) lane_.drop(reason);
     return;
   }

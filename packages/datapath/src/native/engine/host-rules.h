@@ -47,6 +47,7 @@ class HostRules {
   void forget() { cached_name_ = nullptr; }
 
  private:
+  Flow* flow_behind(Bytes address);
   void use_flow(Flow& flow, const Inner& inner);
   void use_needed_way(Flow& flow, const Inner& inner);
   void use_way(Flow& flow, FlowWay& way, const Inner& inner);
@@ -54,6 +55,7 @@ class HostRules {
   void take_waiting(FlowWay& way, std::vector<Waiting>& into);
   void use_again(Flow& flow, std::vector<Waiting>& packets);
   void answer(const IcmpError& error, Bytes packet);
+  static bool is_own(const FlowWay& way, Bytes packet);
   void send(Flow& flow, const FlowWay& way, const Inner& inner);
   bool fits_mtu(Flow& flow, const FlowWay& way, const Inner& inner);
   void send_fragments(Flow& flow, const FlowWay& way, const Inner& inner);
@@ -72,8 +74,16 @@ class HostRules {
   bool tell_elsewhere(const InboundAssociation& association, const UdpInput& origin);
   static bool needs_look_inside(uint8_t next_header, Bytes payload);
   void beet_arrived(const InboundAssociation& association, const Opened& opened, uint8_t traffic_class);
-  Drop deliver(const TunTarget& target, const RewritePlan& plan, MutableBytes packet, const Transport& transport, ChecksumState state);
-  Drop check(const Rewrites& rewrites, Bytes packet, const RewritePlan*& plan, Transport& transport) const;
+  struct Judged {
+    const RewritePlan* plan = nullptr;
+    // Where `plan` points, for what is not between the peer and this host.
+    std::optional<RewritePlan> kept;
+    Transport transport;
+    // Of a host behind the peer, or about it.
+    Behind* behind = nullptr;
+  };
+  Drop judge(const TunTarget& target, Bytes packet, Judged& judged);
+  Drop deliver(const TunTarget& target, const Judged& judged, MutableBytes packet, ChecksumState state);
 
   LaneContext& lane_;
   // For fragments, and for those of fragments that take another way; `cutting_` says how many of them are in use.

@@ -1,6 +1,7 @@
 // Everything that the rules of one lane share.
 #pragma once
 
+#include "behind-table.h"
 #include "challenge-answers.h"
 #include "flow-table.h"
 #include "hip-responder.h"
@@ -28,6 +29,7 @@ struct Tables {
   Gates gates;
   size_t lane_count;
   FlowTable flows;
+  BehindTable behind;
   InboundTable inbound;
   AssociationTable<OutboundAssociation> outbound_associations;
   AssociationTable<InboundAssociation> inbound_associations;

@@ -134,6 +134,14 @@ void set_services(Engine& engine, unsigned version) {
   }
 }
 
+// All hosts behind the peers that are seen as 12, but for one behind 1; and flows whose peers send to others than us.
+void set_behind(Engine& engine, unsigned version) {
+  const auto all = std::vector<uint8_t>(version == 4 ? 4 : 16);
+  CHECK(engine.set_behind(all, 0, address_of(version, 12)) == Status::ok);
+  CHECK(engine.set_behind(address_of(version, 14), version == 4 ? 32 : 128, address_of(version, 1)) == Status::ok);
+  for (uint8_t n = 3; n < 5; n++) CHECK(engine.set_forwarding(address_of(version, n), true) == Status::ok);
+}
+
 // Of host 1 and, a replica, of host 2.
 void set_leases(Engine& engine) {
   const auto token = refresh_token(0);
@@ -155,6 +163,10 @@ class World {
     if ((options & 32) != 0) {
       set_services(engine_, 4);
       set_services(engine_, 6);
+    }
+    if ((options & 128) != 0) {
+      set_behind(engine_, 4);
+      set_behind(engine_, 6);
     }
     if ((options & 8) == 0) CHECK(engine_.set_hip_responder(ResponderBytes(Rhash::sha256, 200).spec()) == Status::ok);
     if ((options & 64) != 0) {

@@ -78,6 +78,7 @@ class Program {
       case 17: return output();
       case 18: return look();
       case 19: return detour();
+      case 20: return choices_.flag() ? set_behind() : lane_batch();
       case 21: return leases();
       case 22: return set_services();
       case 23: return set_hip_responder();
@@ -153,6 +154,16 @@ class Program {
   void remove_flow() {
     const Bytes to = address();
     status(strength_ == strongest ? engine_.remove_flow(to) : engine_.remove_flow(to, strength_));
+  }
+  void set_behind() {
+    const uint8_t bits = choices_.byte();
+    const Bytes flow = address();
+    if ((bits & 7) == 7) return status(engine_.set_forwarding(flow, (bits & 8) != 0));
+    const size_t whole = flow.size() * 8;
+    const auto length = static_cast<uint8_t>((bits & 8) != 0 ? choices_.byte() : (bits & 16) != 0 ? 0 : whole);
+    const Bytes host = (bits & 16) != 0 && flow.size() <= 16 ? keep(std::vector<uint8_t>(flow.size())) : address();
+    status((bits & 0xc0) == 0xc0 ? engine_.remove_behind(host, length) : engine_.set_behind(host, length, flow));
+    (void)engine_.behind_last_use_ms(host);
   }
   // And of which strength the next ways are.
   void set_services() {
