@@ -21,6 +21,9 @@ const LIMIT_MS = 60_000 + 100 * RUNS;
 /** Programs after which nearly every reason of a drop has been met, whatever the seed. */
 const RUNS_THAT_MEET_MOST = 300;
 
+/** No program gets there: I2s are made right or with a puzzle of nobody's, ports are not open, and upcalls do not fill up. Tests of their own have these. */
+const OTHERS_TESTS: ReadonlySet<string> = new Set(["puzzle", "detour", "io-error"]);
+
 const KINDS: readonly (readonly [name: string, arbitrary: fc.Arbitrary<Program>, meetsMost: boolean])[] = [
   ["changes, calls and packets", programs, true],
   ["packets for a host", packetPrograms, false],
@@ -44,6 +47,6 @@ it.each(KINDS)("random programs have the same outcome in both engines: %s", { ti
   );
   process.stdout.write(`conformance: ${JSON.stringify(Object.fromEntries(seen))}\n`);
   // Rare ones may be missing; many missing would mean that the programs do nothing.
-  const missing = [...DROP_REASONS, "joined"].filter((what) => (seen.get(what) ?? 0) === 0);
+  const missing = [...DROP_REASONS, "joined"].filter((what) => !OTHERS_TESTS.has(what) && (seen.get(what) ?? 0) === 0);
   if (meetsMost && RUNS >= RUNS_THAT_MEET_MOST && PATH === undefined) expect(missing.length, missing.join()).toBeLessThan(5);
 });
