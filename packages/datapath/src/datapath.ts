@@ -123,7 +123,7 @@ export type Flow =
   | { readonly action: "setup" }
   /**
    * Put `header` (data header, perhaps a set-up message) in front and send to the server that the next-server table names
-   * for the ring key of its first id. `source`: the only inner source address that may use the flow.
+   * for the ring key of its first id. `source`: the only inner source address that may use the flow, unless it forwards.
    */
   | {
       readonly action: "tunnel";
@@ -159,7 +159,7 @@ export type Inbound =
   | { readonly action: "upcall" }
   /**
    * Payload kind 1 goes to the TUN after the rewrites of its family; other kinds go up. A packet whose addresses do not
-   * match is dropped, counted `inner-address`. `flow` is the virtual address whose last use it also marks, and whose services it must satisfy.
+   * match, and whose peer leads to no others, is dropped, counted `inner-address`. `flow` is the virtual address whose last use it also marks, and whose services it must satisfy.
    */
   | {
       readonly action: "tun";
@@ -383,10 +383,10 @@ export interface Datapath {
   setServices(address: Uint8Array, services: Services | null): void;
   /**
    * The hosts whose addresses begin with the first `bits` of `address` (the others are 0) are behind the peer whose flow has the address `flow`, of the same family: packets for them take that flow, whole, and
-   * that peer may send what comes from them (docs/datapath.md, "Behind a peer"). The longest prefix decides; an address with a flow of its own is nobody's. The flow need not be there. `null` removes. Throws DatapathError ERR_I3_TABLE_FULL, RangeError.
+   * that peer may send what comes from them (docs/datapath.md, "Behind a peer"). The longest prefix decides; an address with a flow of its own is nobody's, either way. The flow need not be there. `null` removes. Throws DatapathError ERR_I3_TABLE_FULL, RangeError.
    */
   setBehind(address: Uint8Array, bits: number, flow: Uint8Array | null): void;
-  /** Whether this host passes packets on for the peer with that flow: between it and others than this host's own address. Ends with the flow. Throws RangeError when there is none. */
+  /** Whether this host passes packets on for the peer with that flow: between it and others than this host's own address, of that flow's family; what comes of it in cleartext, no. Ends with the flow. Throws RangeError when there is none. */
   setForwarding(flow: Uint8Array, isOn: boolean): void;
   setInbound(id: Uint8Array, inbound: Inbound | null): void;
   /** `name` is the caller's: an integer from 0 to 2^32 - 1. Flows that name a missing one drop their packets, `no-route`. `null` removes and wipes. */
@@ -447,7 +447,7 @@ export interface Datapath {
   submit(packets: readonly Uint8Array[]): void;
   /** An IP packet that came inside a set-up message: treated as if it had arrived for `id` with payload kind 1. */
   deliver(id: Uint8Array, packets: readonly Uint8Array[]): void;
-  /** ms (the engine's clock, see `step`) of the last packet either way through a flow; undefined when there is none. */
+  /** ms (the engine's clock, see `step`) of the last packet either way through a flow, or to and from a single address behind a peer; undefined when there is none. */
   lastUse(address: Uint8Array): number | undefined;
   flowCounters(address: Uint8Array): FlowCounters | undefined;
   counters(): Counters;

@@ -58,7 +58,7 @@ export function matchesPlan(bytes: Uint8Array, at: number, version: number, plan
 }
 
 /**
- * An ICMP error, of a packet that {@link matchesPlan}, about anything else than a packet from the destination to the source, or about too little
+ * An ICMP error, of a packet between the two, about anything else than a packet from the destination to the source, or about too little
  * of one to say: a peer has nothing to tell about the way to others. Of fragments the first decides, without which there is no packet.
  */
 export function isErrorAboutOthers(bytes: Uint8Array, at: number, length: number, found: number, plan: RewritePlan): boolean {
@@ -91,8 +91,14 @@ export function planKeeping(plan: RewritePlan, which: "source" | "destination", 
 export const sourceAt = (bytes: Buffer, at: number, version: number): Buffer => bytes.subarray(at + sourceOffset(version), at + destinationOffset(version));
 export const destinationAt = (bytes: Buffer, at: number, version: number): Buffer => bytes.subarray(at + destinationOffset(version), at + destinationOffset(version) + (version === 4 ? 4 : 16));
 
+/** What is done with a packet, and, the other way round, with what it quotes. */
+export interface RewritePlans {
+  readonly plan: RewritePlan;
+  readonly quoted: RewritePlan;
+}
+
 /** Rewrites a packet that {@link matchesPlan} and is no error about others; `found` is its {@link findTransport}, `length` its own, `state` its checksum's. */
-export function rewriteAddresses(bytes: Uint8Array, at: number, length: number, found: number, plan: RewritePlan, state: number): void {
+export function rewriteAddresses(bytes: Uint8Array, at: number, length: number, found: number, { plan, quoted }: RewritePlans, state: number): void {
   if (!plan.changes) return;
   const version = innerVersion(bytes, at);
   putBytes(bytes, at + sourceOffset(version), plan.source.to);
@@ -102,7 +108,7 @@ export function rewriteAddresses(bytes: Uint8Array, at: number, length: number, 
   const header = at + transportOffset(found);
   const protocol = transportProtocol(found);
   if (state === CHECKSUM.partial) return adjustPartial(bytes, header + (protocol === PROTOCOL.tcp ? TCP.checksum : UDP.checksum), plan.delta);
-  const quoteDelta = rewriteQuote(bytes, header, at + length, version, protocol, plan);
+  const quoteDelta = rewriteQuote(bytes, header, at + length, version, protocol, quoted);
   adjustTransport(bytes, header, at + length, version, protocol, plan.delta, quoteDelta);
 }
 
@@ -120,7 +126,7 @@ function adjustTransport(bytes: Uint8Array, header: number, end: number, version
   return 0;
 }
 
-/** Rewrites the packet that an ICMP error quotes, which {@link wentBack}. Returns the delta of all it changed, 0 for nothing. */
+/** Rewrites the packet that an ICMP error quotes, which came from the destination. Returns the delta of all it changed, 0 for nothing. */
 function rewriteQuote(bytes: Uint8Array, icmp: number, end: number, version: number, protocol: number, plan: RewritePlan): number {
   if (!isQuotingError(bytes, icmp, end, version, protocol)) return 0;
   const at = icmp + ICMP.quote;

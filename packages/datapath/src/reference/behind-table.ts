@@ -60,5 +60,5 @@ export function requirePrefix(address: Uint8Array, bits: number, flow: Uint8Arra
   if (flow !== null && flow.length !== address.length) throw new RangeError("hosts behind a flow of the other family");
 }
 
-const maskAt = (i: number, bits: number): number => (0xff00 >> Math.min(8, Math.max(0, bits - i * 8))) & 0xff;
+const maskAt = (i: number, bits: number): number => ~(0xff >> Math.min(8, Math.max(0, bits - i * 8))) & 0xff;
 const beginsWith = (address: Uint8Array, { address: prefix, bits }: { readonly address: Uint8Array; readonly bits: number }): boolean => prefix.every((byte, i) => ((byte ^ (address[i] ?? 0)) & maskAt(i, bits)) === 0);

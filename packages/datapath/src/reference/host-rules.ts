@@ -1,6 +1,7 @@
 /** What a host does with packets from its TUN, and with packets that arrive for its ids (docs/datapath.md). */
+import { sameBytes } from "@i3/common";
 import type { DropReason } from "../datapath.js";
-import { destinationAt, isErrorAboutOthers, matchesPlan, NO_ERROR, planKeeping, quotedDestination, rewriteAddresses, sourceAt, type RewritePlan } from "./address-rewrite.js";
+import { destinationAt, isErrorAboutOthers, matchesPlan, NO_ERROR, NOBODY, planKeeping, quotedDestination, rewriteAddresses, sourceAt, type RewritePlan, type RewritePlans } from "./address-rewrite.js";
 import type { BehindEntry } from "./behind-table.js";
 import { completed, effectiveState } from "./checksum-state.js";
 import type { FlowEntry, Way } from "./flow-table.js";
@@ -8,13 +9,21 @@ import { FlowSender } from "./flow-sender.js";
 import type { IcmpErrors } from "./icmp-errors.js";
 import type { TunTarget } from "./inbound-table.js";
 import { addressKey } from "./keys.js";
-import { IPV4, IPV6, hasRefusedOptions4, innerLength, innerVersion, isUnassignable, type InnerPacket } from "./inner-packet.js";
+import { IPV4, IPV6, hasRefusedOptions4, innerLength, innerVersion, isOneHost, isUnassignable, type InnerPacket } from "./inner-packet.js";
 import { findHighMss, lowerMss } from "./mss-clamp.js";
-import { copyBytes } from "./octets.js";
+import { copyBytes, equalAt } from "./octets.js";
 import { strengthFor, STRONGEST } from "./services.js";
 import type { EngineState } from "./state.js";
 import { combineEcn, setEcn, trafficClassOf } from "./traffic-class.js";
 import { BROKEN_CHAIN, findTransport } from "./transport.js";
+
+/** A packet that may come. */
+interface Judged extends RewritePlans {
+  /** Its transport header: {@link findTransport}. */
+  readonly found: number;
+  /** Of a host behind the peer, or about a packet to it. */
+  readonly behind: BehindEntry | undefined;
+}
 
 export class HostRules {
   readonly #state: EngineState;
@@ -115,46 +124,73 @@ export class HostRules {
     const size = innerLength(bytes, at, length);
     if (size < 0) return "inner-malformed";
     const version = innerVersion(bytes, at);
-    const peers = version === 4 ? target.plan4 : target.plan6;
-    const flow = this.#state.flows.byKey(target.flow);
-    const whose = peers === null ? null : whoseOf(bytes, at, version, peers, flow?.forwards === true);
-    if (peers === null || whose === null) return "inner-address";
-    const found = findTransport(bytes, at, size);
-    if (found === BROKEN_CHAIN || (version === 4 && hasRefusedOptions4(bytes, at))) return "inner-malformed";
-    const behind = whose === "behind" ? this.#behind(bytes, at, size, found, peers) : undefined;
-    if (whose === "behind" && behind === undefined) return "inner-address";
-    const plan = whose === "peer" ? peers : whose === "behind" ? planKeeping(peers, "source", sourceAt(bytes, at, version)) : planKeeping(peers, "destination", destinationAt(bytes, at, version));
+    const judged = this.#judge(target, bytes, at, size, version);
+    if (typeof judged === "string") return judged;
+    const { behind } = judged;
     const innerClass = trafficClassOf(bytes, at);
     const ecn = combineEcn(innerClass, outerClass ?? innerClass);
     if (ecn === null) return "ecn";
-    if (behind === undefined && isErrorAboutOthers(bytes, at, size, found, plan)) return "inner-address";
+    const flow = this.#state.flows.byKey(target.flow);
     const needed = flow === undefined || flow.services === null ? STRONGEST : strengthFor(flow.services, bytes, at, size);
     // More than is needed is always welcome: the two ends need not have the same rules.
     if (flow !== undefined && flow.services !== null && (needed === null || target.strength < needed)) return "policy";
     if (flow !== undefined) flow.lastUse = this.#state.nowMs;
     if (behind !== undefined) behind.lastUse = this.#state.nowMs;
     const answers = needed === null ? undefined : flow?.way(needed);
-    return this.#write({ bytes, at, length: size, state: effectiveState(bytes, at, size, state) }, found, plan, ecn, flow, answers?.mtu ?? null);
+    return this.#write({ bytes, at, length: size, state: effectiveState(bytes, at, size, state) }, judged, ecn, flow, answers?.mtu ?? null);
   }
 
-  /** Of a host behind the peer that sent the packet, or about a packet to which it is an error, whoever on the way to it said so; undefined: nobody's. */
-  #behind(bytes: Buffer, at: number, size: number, found: number, peers: RewritePlan): BehindEntry | undefined {
+  /** Which rewrites a packet gets, by who sends to whom; or why it may not come. */
+  #judge(target: TunTarget, bytes: Buffer, at: number, size: number, version: number): Judged | DropReason {
+    const peers = version === 4 ? target.plan4 : target.plan6;
+    if (peers === null) return "inner-address";
+    const [source, destination] = [sourceAt(bytes, at, version), destinationAt(bytes, at, version)];
+    const isPeers = matchesPlan(bytes, at, version, peers);
+    const isToUs = isPeers || sameBytes(destination, peers.destination.from);
+    if (!isToUs && !this.#isForwarded(target, peers, source, destination)) return "inner-address";
+    const found = findTransport(bytes, at, size);
+    if (found === BROKEN_CHAIN || (version === 4 && hasRefusedOptions4(bytes, at))) return "inner-malformed";
     const quoted = quotedDestination(bytes, at, size, found, peers);
-    const { length } = peers.source.to;
-    const host = quoted === NO_ERROR ? at + (length === 4 ? IPV4.source : IPV6.source) : quoted;
-    const entry = host < 0 ? undefined : this.#state.behind.at(bytes, host, length);
-    return entry?.flow === addressKey(peers.source.to) ? entry : undefined;
+    if (isPeers && (quoted === NO_ERROR || (quoted >= 0 && equalAt(bytes, quoted, peers.source.from)))) return { found, plan: peers, quoted: peers, behind: undefined };
+    if (!isToUs) {
+      const plan = planKeeping(peers, "destination", destination);
+      return isErrorAboutOthers(bytes, at, size, found, plan) ? "inner-address" : { found, plan, quoted: plan, behind: undefined };
+    }
+    // Of a host behind the peer; or about a packet to one, by the peer or whoever is on the way.
+    if (quoted === NOBODY || (!isPeers && !this.#maySpeak(peers, source))) return "inner-address";
+    const behind = this.#behindOf(peers, quoted === NO_ERROR ? source : bytes.subarray(quoted, quoted + source.length));
+    if (behind === undefined) return "inner-address";
+    const kept = planKeeping(peers, "source", source);
+    return { found, plan: isPeers ? peers : kept, quoted: kept, behind };
+  }
+
+  /** The entry of a host for which the peer passes: nobody with a flow of its own has one. */
+  #behindOf(peers: RewritePlan, host: Buffer): BehindEntry | undefined {
+    const entry = this.#state.behind.at(host, 0, host.length);
+    return entry?.flow === addressKey(peers.source.to) && this.#state.flows.byKey(addressKey(host)) === undefined ? entry : undefined;
+  }
+
+  /** The peer, whose packets come protected, may send to a host that is not this one. */
+  #isForwarded({ strength }: TunTarget, peers: RewritePlan, source: Buffer, destination: Buffer): boolean {
+    if (strength === 0 || !sameBytes(source, peers.source.from) || !isOneHost(destination)) return false;
+    return this.#state.flows.byKey(addressKey(peers.source.to))?.forwards === true;
+  }
+
+  /** A host that is no other peer and not this one may say something of its own, or of a packet on its way to a host behind the peer. */
+  #maySpeak({ destination }: RewritePlan, source: Buffer): boolean {
+    return isOneHost(source) && !sameBytes(source, destination.from) && !sameBytes(source, destination.to) && this.#state.flows.byKey(addressKey(source)) === undefined;
   }
 
   /** `mtu`: of the way that answers take. */
-  #write({ bytes, at, length, state }: InnerPacket, found: number, plan: RewritePlan, ecn: number, flow: FlowEntry | undefined, mtu: number | null): DropReason | null {
+  #write({ bytes, at, length, state }: InnerPacket, judged: Judged, ecn: number, flow: FlowEntry | undefined, mtu: number | null): DropReason | null {
     const { tunOut } = this.#state;
     const refusal = tunOut.reserve(length, null, state);
     if (refusal !== null) return refusal;
     const { buffer, at: start } = tunOut;
     bytes.copy(buffer, start, at, at + length);
     setEcn(buffer, start, ecn);
-    rewriteAddresses(buffer, start, length, found, plan, state);
+    const { found } = judged;
+    rewriteAddresses(buffer, start, length, found, judged, state);
     if (flow === undefined) return null;
     const value = mtu === null ? -1 : findHighMss(buffer, start, length, found, mtu);
     if (value >= 0) lowerMss(buffer, start, found, value, mtu as number, state);
@@ -162,12 +198,4 @@ export class HostRules {
     flow.bytesIn += length;
     return null;
   }
-}
-
-/** Who sends to whom: the peer to us, a host behind it to us, or the peer to a host that we pass packets on to; null: none of these. */
-function whoseOf(bytes: Buffer, at: number, version: number, peers: RewritePlan, forwards: boolean): "peer" | "behind" | "forwarded" | null {
-  if (matchesPlan(bytes, at, version, peers)) return "peer";
-  if (Buffer.compare(destinationAt(bytes, at, version), peers.destination.from) === 0) return "behind";
-  const isOfPeer = Buffer.compare(sourceAt(bytes, at, version), peers.source.from) === 0;
-  return isOfPeer && forwards && !isUnassignable(bytes, at, version) ? "forwarded" : null;
 }

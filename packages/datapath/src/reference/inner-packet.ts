@@ -49,6 +49,14 @@ export function isUnassignable(bytes: Uint8Array, at: number, version: number): 
 
 const isMulticast4 = (address: number): boolean => address >>> 28 === 0xe;
 
+/** It may be the address of one host that is reached over a network: not "this", loopback, link-local, multicast or reserved (RFC 1122 §3.2.1.3, RFC 1112 §4, RFC 4291 §2.4). */
+export function isOneHost(address: Uint8Array): boolean {
+  const first = u8(address, 0);
+  if (address.length === 4) return first !== 0 && first !== 127 && first < 224 && u16(address, 0) !== 0xa9fe;
+  const isLow = address.subarray(0, 15).every((byte) => byte === 0) && u8(address, 15) <= 1;
+  return !isLow && first !== 0xff && (u16(address, 0) & 0xffc0) !== 0xfe80;
+}
+
 /** The sender is one host that an answer can reach (RFC 1122 §3.2.2, RFC 4443 §2.4 e.6). */
 export function isSingleHostSource(bytes: Uint8Array, at: number, version: number): boolean {
   if (version === 4) {

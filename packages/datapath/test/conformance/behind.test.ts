@@ -23,21 +23,23 @@ const SPIS = { toGateway: MIN_SPI + 1, toLaptop: MIN_SPI + 2 } as const;
 const WHERE = LOCATORS[0]!;
 const ID = makeId(0x42, 1);
 
-/** `seen`: the laptop as the gateway's system sees it. */
+/** `seen`: the laptop as the gateway's system sees it; `near`: the gateway as the laptop does. */
 const HOSTS = {
-  4: { laptop: ip4("10.0.0.1"), gateway: ip4("10.0.0.2"), seen: ip4("10.7.7.7"), server: ip4("10.0.9.7"), other: ip4("10.0.10.7"), router: ip4("198.51.100.9"), group: ip4("224.0.0.5") },
-  6: { laptop: ip6(1), gateway: ip6(2), seen: ip6(0x777), server: ip6(0x907), other: ip6(0xa07), router: ip6(0x5109), group: concat(bytes(0xff, 2), new Uint8Array(13), bytes(5)) },
+  4: { laptop: ip4("10.0.0.1"), gateway: ip4("10.0.0.2"), seen: ip4("10.7.7.7"), near: ip4("10.8.8.8"), friend: ip4("10.0.0.5"), server: ip4("10.0.9.7"), other: ip4("10.0.10.7"), router: ip4("198.51.100.9"), group: ip4("224.0.0.5") },
+  6: { laptop: ip6(1), gateway: ip6(2), seen: ip6(0x777), near: ip6(0x888), friend: ip6(5), server: ip6(0x907), other: ip6(0xa07), router: ip6(0x5109), group: concat(bytes(0xff, 2), new Uint8Array(13), bytes(5)) },
 } as const;
 
 const message = (from: Uint8Array, to: Uint8Array, protocol = UDP): Uint8Array => packet(from, to, protocol, sealTransport(from, to, protocol, protocol === UDP ? udp(data(30)) : tcp(data(30))));
 const icmpPacket = (family: Family, from: Uint8Array, to: Uint8Array, type: number, rest: Uint8Array): Uint8Array => packet(from, to, ICMP[family], sealTransport(from, to, ICMP[family], icmp(type, 0, rest)));
 const errorAbout = (family: Family, from: Uint8Array, to: Uint8Array, quote: Uint8Array): Uint8Array => icmpPacket(family, from, to, UNREACHABLE[family], concat(bytes(0, 0, 0, 0), quote));
+/** ::last. */
+const ip6Of = (last: number): Uint8Array => concat(new Uint8Array(15), bytes(last));
 const hex = (packets: readonly Uint8Array[]): readonly string[] => packets.map((one) => Buffer.from(one).toString("hex"));
 
 describe.each([4, 6] as const)("IPv%i", (family) => {
-  describe.each(["preserved", "changed"] as const)("the laptop's address %s", (headers) => {
-    const { laptop, gateway, server, other, router, group } = HOSTS[family];
-    const seen = headers === "preserved" ? laptop : HOSTS[family].seen;
+  describe.each(["preserved", "changed"] as const)("the addresses of the two %s", (headers) => {
+    const { laptop, gateway, server, other, router, group, friend } = HOSTS[family];
+    const [seen, near] = headers === "preserved" ? [laptop, gateway] : [HOSTS[family].seen, HOSTS[family].near];
     let here: EnginePair;
     let there: EnginePair;
 
@@ -51,9 +53,9 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
         pair.change("in", (engine) => engine.setInboundAssociation(spis.in, { ...both, flow: peer, ...target } as Parameters<typeof engine.setInboundAssociation>[1]));
         pair.change("id", (engine) => engine.setInbound(ID, { action: "tun", flow: peer, ...target } as Parameters<typeof engine.setInbound>[1]));
       };
-      install(here, gateway, laptop, { out: SPIS.toGateway, in: SPIS.toLaptop }, rewrites({ from: gateway, to: gateway }, { from: seen, to: laptop }));
-      install(there, seen, gateway, { out: SPIS.toLaptop, in: SPIS.toGateway }, rewrites({ from: laptop, to: seen }, { from: gateway, to: gateway }));
-      here.change("behind", (engine) => engine.setBehind(server, WHOLE[family], gateway));
+      install(here, near, laptop, { out: SPIS.toGateway, in: SPIS.toLaptop }, rewrites({ from: gateway, to: near }, { from: seen, to: laptop }));
+      install(there, seen, gateway, { out: SPIS.toLaptop, in: SPIS.toGateway }, rewrites({ from: laptop, to: seen }, { from: near, to: gateway }));
+      here.change("behind", (engine) => engine.setBehind(server, WHOLE[family], near));
       there.change("forwarding", (engine) => engine.setForwarding(seen, true));
     });
     afterEach(() => [here, there].forEach((pair) => pair.close()));
@@ -82,7 +84,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       expect(pass(here, there, icmpPacket(family, laptop, server, ECHO[family], data(8)))).toEqual(taken(icmpPacket(family, seen, server, ECHO[family], data(8))));
       // The gateway itself is spoken with as ever, without its header.
       const plain = (to: Uint8Array): Uint8Array => (family === 6 ? message(laptop, to) : ip4Packet({ source: laptop, destination: to, protocol: UDP, fragment: 0x4000, identification: 0 }, sealTransport(laptop, to, UDP, udp(data(30)))));
-      const [whole, bare] = [sent(here, plain(server))[0], sent(here, plain(gateway))[0]];
+      const [whole, bare] = [sent(here, plain(server))[0], sent(here, plain(near))[0]];
       expect((whole?.length ?? 0) - (bare?.length ?? 0)).toBe(family === 4 ? 20 : 40);
       expect(arrive(there, bare === undefined ? [] : [bare])).toMatchObject({ drops: {} });
       expect(there.written).toHaveLength(1);
@@ -92,6 +94,11 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       expect(plainly(there, message(laptop, server))).toEqual(taken(message(seen, server)));
       expect(plainly(here, message(server, seen))).toEqual(taken(message(server, laptop)));
       expect(plainly(here, message(other, seen))).toEqual(refused);
+      // Nothing that nobody has proven is passed on.
+      const target = { [`source${family}`]: { from: laptop, to: seen }, [`destination${family}`]: { from: near, to: gateway }, [`source${10 - family}`]: null, [`destination${10 - family}`]: null };
+      there.change("readable", (engine) => engine.setInbound(ID, { action: "tun", flow: seen, strength: 0, ...target } as Parameters<typeof engine.setInbound>[1]));
+      expect(plainly(there, message(laptop, server))).toEqual(refused);
+      expect(plainly(there, message(laptop, near))).toEqual(taken(message(seen, gateway)));
     });
 
     it("nobody else is behind the gateway, nor the server behind another peer", () => {
@@ -113,7 +120,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       expect(counted(there, () => void sent(there, message(server, seen)))).toEqual({ "inner-address": 1 });
       expect(pass(here, there, message(laptop, server))).toEqual(refused);
       // As between any two hosts.
-      expect(pass(here, there, message(laptop, gateway))).toEqual(taken(message(seen, gateway)));
+      expect(pass(here, there, message(laptop, near))).toEqual(taken(message(seen, gateway)));
     });
 
     it("what is passed on has the peer's address, and goes to one host", () => {
@@ -134,6 +141,7 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
         expect(plainly(here, errorAbout(family, who, seen, message(seen, server)))).toEqual(taken(errorAbout(family, who, laptop, message(laptop, server))));
         expect(plainly(here, errorAbout(family, who, seen, message(seen, other)))).toEqual(refused);
         expect(plainly(here, errorAbout(family, who, seen, message(seen, gateway)))).toEqual(refused);
+        expect(plainly(here, errorAbout(family, who, seen, message(laptop, server)))).toEqual(headers === "preserved" ? taken(errorAbout(family, who, laptop, message(laptop, server))) : refused);
         expect(plainly(here, errorAbout(family, who, seen, message(other, server)))).toEqual(refused);
         expect(plainly(here, errorAbout(family, who, seen, message(server, seen)))).toEqual(refused);
         for (const cut of [0, 1, 19, 39]) {
@@ -143,18 +151,43 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
       }
     });
 
+    it("errors: of the gateway itself about packets to the server", () => {
+      expect(plainly(here, errorAbout(family, gateway, seen, message(seen, server)))).toEqual(taken(errorAbout(family, near, laptop, message(laptop, server))));
+      expect(plainly(here, errorAbout(family, gateway, seen, message(seen, server, TCP)))).toEqual(taken(errorAbout(family, near, laptop, message(laptop, server, TCP))));
+      expect(plainly(here, errorAbout(family, gateway, seen, message(seen, gateway)))).toEqual(taken(errorAbout(family, near, laptop, message(laptop, near))));
+      expect(plainly(here, errorAbout(family, gateway, seen, message(seen, other)))).toEqual(refused);
+      expect(plainly(here, errorAbout(family, gateway, seen, message(server, seen)))).toEqual(refused);
+    });
+
+    it("with all behind the gateway, it passes for no other peer, for no address of ours, and for nothing that is no host", () => {
+      here.change("all", (engine) => engine.setBehind(new Uint8Array(laptop.length), 0, near));
+      here.change("friend", (engine) => engine.setFlow(friend, { action: "refuse" }));
+      const nobody = family === 4
+        ? ["0.0.0.0", "0.1.2.3", "127.0.0.1", "169.254.1.1", "224.0.0.1", "240.0.0.1", "255.255.255.255"].map(ip4)
+        : [new Uint8Array(16), ip6Of(1), concat(bytes(0xfe, 0x80), ip6Of(1).subarray(2)), concat(bytes(0xfe, 0xbf), ip6Of(1).subarray(2)), group];
+      expect(plainly(here, message(router, seen))).toEqual(taken(message(router, laptop)));
+      for (const who of [friend, laptop, seen, near, ...nobody]) {
+        if (who === near && headers === "preserved") continue;
+        expect(plainly(here, message(who, seen)), String(who)).toEqual(refused);
+        expect(plainly(here, errorAbout(family, who, seen, message(seen, server))), String(who)).toEqual(refused);
+      }
+      expect(plainly(here, errorAbout(family, router, seen, message(seen, friend)))).toEqual(refused);
+      expect(plainly(here, errorAbout(family, gateway, seen, message(seen, friend)))).toEqual(refused);
+      for (const to of nobody) expect(plainly(there, message(laptop, to)), String(to)).toEqual(refused);
+    });
+
     it("the longest prefix decides; a flow of its own comes before", () => {
       const all = new Uint8Array(laptop.length);
       const net = server.map((byte, i) => (i === server.length - 1 ? 0 : byte));
       const bits = WHOLE[family] - 8;
-      here.change("all", (engine) => engine.setBehind(all, 0, gateway));
+      here.change("all", (engine) => engine.setBehind(all, 0, near));
       expect(pass(here, there, message(laptop, router))).toEqual(taken(message(seen, router)));
       expect(pass(there, here, message(router, seen))).toEqual(taken(message(router, laptop)));
       here.change("net", (engine) => engine.setBehind(net, bits, other));
       here.change("host", (engine) => engine.setBehind(server, WHOLE[family], null));
       expect(counted(here, () => void sent(here, message(laptop, server)))).toEqual({ "not-allocated": 1 });
       expect(pass(there, here, message(server, seen))).toEqual(refused);
-      here.change("net again", (engine) => engine.setBehind(net, bits, gateway));
+      here.change("net again", (engine) => engine.setBehind(net, bits, near));
       expect(pass(here, there, message(laptop, server))).toEqual(taken(message(seen, server)));
       here.change("a flow", (engine) => engine.setFlow(server, { action: "refuse" }));
       expect(counted(here, () => void sent(here, message(laptop, server)))).toEqual({ refused: 1 });
@@ -163,12 +196,12 @@ describe.each([4, 6] as const)("IPv%i", (family) => {
     });
 
     it("wait for the peer's flow, and say when they were last spoken with", () => {
-      here.change("setup", (engine) => engine.setFlow(gateway, { action: "setup" }));
+      here.change("setup", (engine) => engine.setFlow(near, { action: "setup" }));
       expect(here.lastUse(server)).toBeUndefined();
       expect(sent(here, message(laptop, server))).toEqual([]);
-      expect(here.upcalls).toMatchObject([{ kind: "flow-setup", address: gateway, packet: message(laptop, server) }]);
+      expect(here.upcalls).toMatchObject([{ kind: "flow-setup", address: near, packet: message(laptop, server) }]);
       const first = here.lastUse(server) ?? NaN;
-      here.change("up", (engine) => engine.setFlow(gateway, { action: "esp", association: 1, header: null, locator: WHERE, source: laptop }));
+      here.change("up", (engine) => engine.setFlow(near, { action: "esp", association: 1, header: null, locator: WHERE, source: laptop }));
       expect(arrive(there, here.step(1, [], [], true))).toEqual(taken(message(seen, server)));
       pass(there, here, message(server, seen));
       expect(here.lastUse(server)).toBeGreaterThan(first);

@@ -80,7 +80,7 @@ RewritePlan RewritePlan::from_pairs(Bytes pairs) {
 
 void RewritePlan::settle() {
   changes = source_from != source_to || destination_from != destination_to;
-  delta = !changes ? 0 : fold(uint64_t{field_delta(view(source_from), view(source_to))} + field_delta(view(destination_from), view(destination_to)));
+  delta = fold(uint64_t{field_delta(view(source_from), view(source_to))} + field_delta(view(destination_from), view(destination_to)));
 }
 
 RewritePlan RewritePlan::keeping_source(Bytes address) const {
@@ -125,14 +125,14 @@ bool is_error_about_others(Bytes packet, const Transport& transport, const Rewri
   return quoted && !equal(*quoted, plan.view(plan.source_from));
 }
 
-void rewrite_addresses(MutableBytes packet, const Transport& transport, const RewritePlan& plan, ChecksumState state) {
+void rewrite_addresses(MutableBytes packet, const Transport& transport, const RewritePlan& plan, const RewritePlan& quoted, ChecksumState state) {
   if (!plan.changes) return;
   const unsigned version = inner_version(packet);
   copy_to(packet, source_offset(version), plan.view(plan.source_to));
   copy_to(packet, destination_offset(version), plan.view(plan.destination_to));
   if (version == 4) adjust_checksum(packet, ipv4::checksum, plan.delta);
   if (!transport.found()) return;
-  const uint32_t quote_delta = rewrite_quote(packet, transport.offset, version, transport.protocol, plan);
+  const uint32_t quote_delta = rewrite_quote(packet, transport.offset, version, transport.protocol, quoted);
   adjust_transport(packet, transport.offset, {version, transport.protocol, plan.delta, quote_delta, state});
 }
 

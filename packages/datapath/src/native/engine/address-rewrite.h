@@ -40,7 +40,7 @@ std::optional<Bytes> quoted_destination(Bytes packet, const Transport& transport
 // An ICMP error, of a packet that matches, about anything else than a packet from the destination to the source, or about too little of
 // one to say: a peer has nothing to tell about the way to others. Of fragments the first decides, without which there is no packet.
 bool is_error_about_others(Bytes packet, const Transport& transport, const RewritePlan& plan);
-// Rewrites a packet that matches and is no such error.
-void rewrite_addresses(MutableBytes packet, const Transport& transport, const RewritePlan& plan, ChecksumState state);
+// Rewrites a packet that matches and is no such error, and what it quotes, to which `quoted` applies the other way round.
+void rewrite_addresses(MutableBytes packet, const Transport& transport, const RewritePlan& plan, const RewritePlan& quoted, ChecksumState state);
 
 }  // namespace i3

@@ -3,42 +3,40 @@
 namespace i3 {
 namespace {
 
-// Of the byte at `i`, what belongs to a prefix of so many bits.
-uint8_t mask_at(size_t i, size_t bits) {
-  const size_t before = i * 8;
-  return bits <= before ? 0 : static_cast<uint8_t>(0xff00u >> std::min<size_t>(8, bits - before));
+size_t bits_of(const FlowName& address) { return address.size * size_t{8}; }
+
+// With zeros behind the prefix.
+FlowName prefix_of(Bytes address, size_t bits) {
+  FlowName prefix(address);
+  for (size_t i = bits / 8; i < prefix.size; i++) prefix.bytes[i] = static_cast<uint8_t>(i == bits / 8 ? prefix.bytes[i] & (0xff00u >> (bits % 8)) : 0);
+  return prefix;
 }
 
-size_t bits_of(Bytes address) { return address.size() * 8; }
+// Prefixes of one address that differ only in their length are apart.
+uint32_t hash_of(const FlowName& prefix, uint8_t bits, const Hasher& hasher) { return hasher.bytes(prefix.view()) ^ hasher.number(bits); }
 
 }  // namespace
 
-bool Behind::covers(Bytes other) const {
-  const Bytes prefix = address.view();
-  if (other.size() != prefix.size()) return false;
-  for (size_t i = 0; i < prefix.size(); i++) {
-    if (((prefix[i] ^ other[i]) & mask_at(i, bits)) != 0) return false;
-  }
-  return true;
-}
-
 bool BehindTable::is_valid(Bytes address, size_t bits, Bytes flow) {
-  if (!FlowName::is_valid(address) || flow.size() != address.size() || bits > bits_of(address)) return false;
-  for (size_t i = 0; i < address.size(); i++) {
-    if ((address[i] & ~mask_at(i, bits) & 0xff) != 0) return false;
-  }
-  return true;
+  if (!FlowName::is_valid(address) || flow.size() != address.size() || bits > address.size() * 8) return false;
+  return equal(prefix_of(address, bits).view(), address);
 }
 
-Behind* BehindTable::find_prefix(Bytes address) const {
-  for (const auto& prefix : prefixes_) {
-    if (prefix->covers(address)) return prefix.get();
-  }
-  return nullptr;
+Behind* BehindTable::find(Bytes address, uint8_t bits, const Hasher& hasher) const {
+  const FlowName prefix = prefix_of(address, bits);
+  const uint32_t entry = lookup(prefix, bits, hash_of(prefix, bits, hasher));
+  return entry == HashIndex::none ? nullptr : entries_[entry].get();
 }
 
-BehindTable::Prefixes::iterator BehindTable::place_of(Bytes address, uint8_t bits) {
-  return std::find_if(prefixes_.begin(), prefixes_.end(), [&](const auto& prefix) { return prefix->bits == bits && equal(prefix->address.view(), address); });
+// The gates are closed.
+void BehindTable::count(const FlowName& prefix, uint8_t bits, int by) {
+  const size_t family = prefix.size == 4 ? 0 : 1;
+  uint32_t& number = counts_[family][bits];
+  std::vector<uint8_t>& lengths = lengths_[family];
+  if (by > 0 && number == 0) lengths.insert(std::find_if(lengths.begin(), lengths.end(), [&](uint8_t other) { return other < bits; }), bits);
+  if (by < 0 && number == 1) std::erase(lengths, bits);
+  number = static_cast<uint32_t>(static_cast<int>(number) + by);
+  if (bits < bits_of(prefix)) prefixes_ = by > 0 ? prefixes_ + 1 : prefixes_ - 1;
 }
 
 Status BehindTable::set(Bytes address, uint8_t bits, Bytes flow, const Hasher& hasher, Gates& gates) {
@@ -47,53 +45,36 @@ Status BehindTable::set(Bytes address, uint8_t bits, Bytes flow, const Hasher& h
   made->address = FlowName(address);
   made->bits = bits;
   made->flow = FlowName(flow);
-  if (bits < bits_of(address)) return set_prefix(std::move(made), gates);
-  const uint32_t hash = hasher.bytes(address);
-  uint32_t entry = lookup(address, hash);
-  if (entry == HashIndex::none && index_.size() >= limits::behind) return Status::full;
-  if (entry == HashIndex::none) grow_if_full(index_, hosts_, gates);
+  const uint32_t hash = hash_of(made->address, bits, hasher);
+  uint32_t entry = lookup(made->address, bits, hash);
+  const bool is_new = entry == HashIndex::none;
+  const bool is_host = bits == bits_of(made->address);
+  if (is_new && (is_host ? index_.size() - prefixes_ >= limits::behind : prefixes_ >= limits::behind_prefixes)) return Status::full;
+  if (is_new) grow_if_full(index_, entries_, gates);
   Closed closed(gates);
-  if (entry == HashIndex::none) {
-    entry = hosts_.add();
+  if (is_new) {
+    entry = entries_.add();
     index_.insert(hash, entry);
+    count(made->address, bits, 1);
   } else {
-    made->use(hosts_[entry]->last_use_ms.load(std::memory_order_relaxed));
+    made->use(entries_[entry]->last_use_ms.load(std::memory_order_relaxed));
   }
-  std::swap(hosts_[entry], made);
-  return Status::ok;
-}
-
-Status BehindTable::set_prefix(std::unique_ptr<Behind> made, Gates& gates) {
-  const auto known = place_of(made->address.view(), made->bits);
-  if (known == prefixes_.end() && prefixes_.size() >= limits::behind_prefixes) return Status::full;
-  Closed closed(gates);
-  if (known != prefixes_.end()) {
-    made->use((*known)->last_use_ms.load(std::memory_order_relaxed));
-    std::swap(*known, made);
-  } else {
-    const auto shorter = std::find_if(prefixes_.begin(), prefixes_.end(), [&](const auto& prefix) { return prefix->bits < made->bits; });
-    prefixes_.insert(shorter, std::move(made));
-  }
+  // What was there is freed when the gates are open again.
+  std::swap(entries_[entry], made);
   return Status::ok;
 }
 
 void BehindTable::remove(Bytes address, uint8_t bits, const Hasher& hasher, Gates& gates) {
-  std::unique_ptr<Behind> gone;
-  if (bits < bits_of(address)) {
-    const auto known = place_of(address, bits);
-    if (known == prefixes_.end()) return;
-    Closed closed(gates);
-    gone = std::move(*known);
-    prefixes_.erase(known);
-    return;
-  }
-  const uint32_t hash = hasher.bytes(address);
-  const uint32_t entry = lookup(address, hash);
+  const FlowName prefix(address);
+  const uint32_t hash = hash_of(prefix, bits, hasher);
+  const uint32_t entry = lookup(prefix, bits, hash);
   if (entry == HashIndex::none) return;
+  std::unique_ptr<Behind> gone;
   Closed closed(gates);
-  std::swap(hosts_[entry], gone);
+  std::swap(entries_[entry], gone);
   index_.remove(hash, entry);
-  hosts_.remove(entry);
+  entries_.remove(entry);
+  count(prefix, bits, -1);
 }
 
 }  // namespace i3

@@ -78,7 +78,7 @@ Status Engine::set_forwarding(Bytes address, bool is_on) {
 }
 
 std::optional<double> Engine::behind_last_use_ms(Bytes address) const {
-  const Behind* host = FlowName::is_valid(address) ? tables_->behind.host(address, tables_->hasher) : nullptr;
+  const Behind* host = FlowName::is_valid(address) ? tables_->behind.find(address, static_cast<uint8_t>(address.size() * 8), tables_->hasher) : nullptr;
   const double last_use_ms = host == nullptr ? std::nan("") : host->last_use_ms.load(std::memory_order_relaxed);
   return std::isnan(last_use_ms) ? std::nullopt : std::optional(last_use_ms);
 }

@@ -284,27 +284,50 @@ Flow* HostRules::flow_named(const FlowName& name) {
   return cached_flow_;
 }
 
+// Whether the peer passes for the host at that address: nobody with a flow of its own does.
+Behind* HostRules::behind_of(const RewritePlan& peers, Bytes host) const {
+  Behind* behind = lane_.tables.behind.find(host, lane_.tables.hasher);
+  if (behind == nullptr || !equal(behind->flow.view(), peers.view(peers.source_to))) return nullptr;
+  return lane_.tables.flows.find(host, lane_.tables.hasher) == nullptr ? behind : nullptr;
+}
+
+// The peer, whose packets come protected, may send to a host that is not this one.
+bool HostRules::is_forwarded(const TunTarget& target, const RewritePlan& peers, Bytes packet) const {
+  if (target.strength == 0 || !equal(source_of(packet), peers.view(peers.source_from)) || !is_one_host(destination_of(packet))) return false;
+  const Flow* flow = lane_.tables.flows.find(peers.view(peers.source_to), lane_.tables.hasher);
+  return flow != nullptr && flow->forwards;
+}
+
+// A host that is no other peer and not this one may say something of its own, or of a packet on its way to a host behind the peer.
+bool HostRules::may_speak(const RewritePlan& peers, Bytes source) const {
+  return is_one_host(source) && !equal(source, peers.view(peers.destination_from)) && !equal(source, peers.view(peers.destination_to)) &&
+         lane_.tables.flows.find(source, lane_.tables.hasher) == nullptr;
+}
+
 // The packet is as long as its header says. Which plan is its, by who sends to whom, and whether it may come.
-Drop HostRules::judge(const TunTarget& target, Bytes packet, Judged& judged) {
+Drop HostRules::judge(const TunTarget& target, Bytes packet, Judged& judged) const {
   const RewritePlan* peers = target.rewrites.plan(inner_version(packet));
   if (peers == nullptr) return Drop::inner_address;
-  judged.plan = peers;
-  bool is_behind = false;
-  if (!matches_plan(packet, *peers)) [[unlikely]] {
-    is_behind = equal(destination_of(packet), peers->view(peers->destination_from));
-    const Flow* flow = is_behind ? nullptr : flow_named(target.flow);
-    const bool is_forwarded = flow != nullptr && flow->forwards && equal(source_of(packet), peers->view(peers->source_from)) && !is_unassignable(packet);
-    if (!is_behind && !is_forwarded) return Drop::inner_address;
-    judged.kept.emplace(is_behind ? peers->keeping_source(source_of(packet)) : peers->keeping_destination(destination_of(packet)));
-    judged.plan = &*judged.kept;
-  }
+  const bool is_peers = matches_plan(packet, *peers);
+  const bool is_to_us = is_peers || equal(destination_of(packet), peers->view(peers->destination_from));
+  if (!is_to_us && !is_forwarded(target, *peers, packet)) return Drop::inner_address;
   judged.transport = find_transport(packet);
   if (judged.transport.kind == Transport::Kind::broken_chain || (inner_version(packet) == 4 && has_refused_options4(packet))) return Drop::inner_malformed;
-  if (!is_behind) return Drop::none;
-  // Of the host, or about a packet to it, whoever on the way to it says so.
-  const Bytes host = quoted_destination(packet, judged.transport, *peers).value_or(source_of(packet));
-  judged.behind = host.empty() ? nullptr : lane_.tables.behind.find(host, lane_.tables.hasher);
-  return judged.behind != nullptr && equal(judged.behind->flow.view(), peers->view(peers->source_to)) ? Drop::none : Drop::inner_address;
+  judged.plan = judged.quoted = peers;
+  const auto quoted = quoted_destination(packet, judged.transport, *peers);
+  if (is_peers && (!quoted || equal(*quoted, peers->view(peers->source_from)))) [[likely]] return Drop::none;
+  if (!is_to_us) {
+    judged.plan = judged.quoted = &judged.kept.emplace(peers->keeping_destination(destination_of(packet)));
+    return is_error_about_others(packet, judged.transport, *judged.plan) ? Drop::inner_address : Drop::none;
+  }
+  // Of a host behind the peer; or about a packet to one, by the peer or whoever is on the way.
+  const Bytes host = quoted.value_or(source_of(packet));
+  if (host.empty() || (!is_peers && !may_speak(*peers, source_of(packet)))) return Drop::inner_address;
+  judged.behind = behind_of(*peers, host);
+  if (judged.behind == nullptr) return Drop::inner_address;
+  judged.quoted = &judged.kept.emplace(peers->keeping_source(source_of(packet)));
+  if (!is_peers) judged.plan = judged.quoted;
+  return Drop::none;
 }
 
 void HostRules::arrived(const TunTarget& target, MutableBytes bytes, uint8_t outer_class, ChecksumState state) {
@@ -319,9 +342,7 @@ void HostRules::arrived(const TunTarget& target, MutableBytes bytes, uint8_t out
 }
 
 Drop HostRules::deliver(const TunTarget& target, const Judged& judged, MutableBytes packet, ChecksumState state) {
-  const RewritePlan& plan = *judged.plan;
   const Transport& transport = judged.transport;
-  if (judged.behind == nullptr && is_error_about_others(packet, transport, plan)) return Drop::inner_address;
   Flow* flow = flow_named(target.flow);
   const FlowWay* answers = flow;
   if (flow != nullptr && flow->has_more) [[unlikely]] {
@@ -335,7 +356,7 @@ Drop HostRules::deliver(const TunTarget& target, const Judged& judged, MutableBy
   if (judged.behind != nullptr) judged.behind->use(lane_.now_ms);
   const ChecksumState effective = effective_state(packet, state);
   if (answers != nullptr && answers->mtu != no_mtu) clamp_mss(packet, transport, answers->mtu, effective);
-  rewrite_addresses(packet, transport, plan, effective);
+  rewrite_addresses(packet, transport, *judged.plan, *judged.quoted, effective);
   const Drop reason = lane_.tun.add(packet, effective);
   if (reason == Drop::none && flow != nullptr) flow->count_in(packet.size());
   return reason;
@@ -425,9 +446,9 @@ void HostRules::beet_arrived(const InboundAssociation& association, const Opened
     copy_to(packet, 0, ip);
     copy_to(packet, header_bytes, opened.payload);
     Judged judged;
-    judged.plan = plan;
-    judged.transport = find_transport(packet);
-    const Drop reason = deliver({association.rewrites, association.flow, association.strength}, judged, packet, opened.checksum);
+    const TunTarget target{association.rewrites, association.flow, association.strength};
+    Drop reason = judge(target, packet, judged);
+    if (reason == Drop::none) reason = deliver(target, judged, packet, opened.checksum);
     if (reason != Drop::none) lane_.drop(reason);
     return;
   }

@@ -76,13 +76,18 @@ class HostRules {
   void beet_arrived(const InboundAssociation& association, const Opened& opened, uint8_t traffic_class);
   struct Judged {
     const RewritePlan* plan = nullptr;
-    // Where `plan` points, for what is not between the peer and this host.
+    // For what it quotes, the other way round.
+    const RewritePlan* quoted = nullptr;
+    // Where they point for what is not between the peer and this host alone.
     std::optional<RewritePlan> kept;
     Transport transport;
     // Of a host behind the peer, or about it.
     Behind* behind = nullptr;
   };
-  Drop judge(const TunTarget& target, Bytes packet, Judged& judged);
+  Behind* behind_of(const RewritePlan& peers, Bytes host) const;
+  bool is_forwarded(const TunTarget& target, const RewritePlan& peers, Bytes packet) const;
+  bool may_speak(const RewritePlan& peers, Bytes source) const;
+  Drop judge(const TunTarget& target, Bytes packet, Judged& judged) const;
   Drop deliver(const TunTarget& target, const Judged& judged, MutableBytes packet, ChecksumState state);
 
   LaneContext& lane_;

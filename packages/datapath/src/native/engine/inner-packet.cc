@@ -62,6 +62,15 @@ bool is_unassignable(Bytes packet) {
   return first >> 8 == 0xff || (first & 0xffc0) == 0xfe80;
 }
 
+bool is_one_host(Bytes address) {
+  if (address.size() == 4) {
+    const uint8_t first = u8(address, 0);
+    return first != 0 && first != 127 && first < 224 && u16(address, 0) != 0xa9fe;
+  }
+  const bool is_low = u64(address, 0) == 0 && u64(address, 8) <= 1;
+  return !is_low && u8(address, 0) != 0xff && (u16(address, 0) & 0xffc0) != 0xfe80;
+}
+
 bool is_single_host_source(Bytes packet) {
   if (inner_version(packet) == 4) {
     const uint8_t first = u8(packet, ipv4::source);

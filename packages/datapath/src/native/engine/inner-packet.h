@@ -43,6 +43,8 @@ inline Bytes destination_of(Bytes packet) {
 std::optional<size_t> inner_length(Bytes packet);
 // The destination can be no peer's: multicast, broadcast or link-local.
 bool is_unassignable(Bytes packet);
+// It may be the address of one host that is reached over a network: not "this", loopback, link-local, multicast or reserved (RFC 1122 §3.2.1.3, RFC 1112 §4, RFC 4291 §2.4).
+bool is_one_host(Bytes address);
 // The sender is one host that an answer can reach (RFC 1122 §3.2.2, RFC 4443 §2.4 e.6).
 bool is_single_host_source(Bytes packet);
 // IPv4 options that cannot be walked, or a source route (RFC 791 §3.1, RFC 7126 §4.3-4.4).
