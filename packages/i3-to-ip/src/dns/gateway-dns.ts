@@ -1,0 +1,221 @@
+/**
+ * What a gateway answers to DNS questions of its clients (docs/adr/0013-gateways.md): the name is looked up where the gateway is, both families at once, and the servers that it stands for get
+ * virtual addresses there. The resolver's errors are passed on as they are. Without I/O.
+ *
+ * DEVIATION: CNAMEs are left out, the name itself has the addresses; signatures too, which would be about others.
+ */
+import { bytesKey, formatIpText } from "@i3/common";
+import { decode, encode, type DecodedPacket, type Packet } from "dns-packet";
+import { Buffer } from "node:buffer";
+
+import type { ServerLeases } from "../leases/server-leases.js";
+import { reachOf, type Reach } from "./reach.js";
+import { decodeVirtualOption, encodeVirtualOption, VIRTUAL_OPTION, type VirtualOption } from "./virtual-option.js";
+
+// Of RFC 1035, 6891, 8914:
+const HEADER_BYTES = 12;
+const FLAG_RESPONSE = 0x8000;
+const OPCODE_QUERY = 0;
+const FLAGS = { recursionDesired: 0x0100, recursionAvailable: 0x0080, truncated: 0x0200 } as const;
+const RCODE = { noError: 0, formatError: 1, serverFailure: 2, notImplemented: 4, refused: 5, badVersion: 16 } as const;
+const EDE_OPTION = 15;
+const EDE = { blocked: 15, filtered: 17, prohibited: 18 } as const;
+const MIN_UDP_BYTES = 512;
+const FAMILY: Readonly<Record<string, 4 | 16>> = { A: 4, AAAA: 16 };
+const ANY = "ANY";
+/** Their hints are real addresses, past the virtual ones (RFC 9460 §7.3). */
+const WITHOUT_ANSWER: ReadonlySet<string> = new Set(["HTTPS", "SVCB", "UNKNOWN_64", "UNKNOWN_65"]);
+
+// Ours:
+/** Longest datagram that goes whole (DNS flag day 2020). */
+const OUR_UDP_BYTES = 1_232;
+/** Of one name and family: what programs try. */
+const MAX_SERVERS = 8;
+
+type Opt = Extract<NonNullable<Packet["additionals"]>[number], { type: "OPT" }>;
+
+/** A question that the gateway's resolver is to answer. */
+export interface GatewayQuestion {
+  /** As it came. */
+  readonly query: DecodedPacket;
+  /** Lower case, without the last dot. */
+  readonly name: string;
+  /** What to ask for: A and AAAA together, or another type alone. */
+  readonly types: readonly string[];
+  readonly virtual: VirtualOption;
+  readonly limit: number;
+}
+
+export type GatewayVerdict = { readonly kind: "ask"; readonly question: GatewayQuestion } | { readonly kind: "answer"; readonly bytes: Uint8Array } | { readonly kind: "drop" };
+
+/** What the resolver said to one of {@link GatewayQuestion.types}; null: nothing. */
+export type ResolverAnswer = DecodedPacket | null;
+
+export interface GatewayDnsOptions {
+  readonly leases: ServerLeases;
+  /** Whether the access list lets the client reach a server by that name. */
+  readonly mayReach: (client: Uint8Array, name: string, real: Uint8Array, reach: Exclude<Reach, "nowhere">) => boolean;
+  /** An address of this host, or one that is reached over the overlay: never a server's. */
+  readonly isOwn: (address: Uint8Array) => boolean;
+  /** Whether servers with IPv6 addresses can be reached from here. */
+  readonly hasIpv6: () => boolean;
+  /** A server that a client is told of: it is reached from then on. */
+  readonly onLeased: (client: Uint8Array, name: string, real: Uint8Array, virtual: Uint8Array) => void;
+  /** Addresses that nobody is led to. */
+  readonly onRefused: (client: Uint8Array, name: string, addresses: readonly string[], why: RefusalReason) => void;
+}
+
+/** own: of the gateway or the overlay, or special; access: by the list; full: of leases. */
+export type RefusalReason = "own" | "access" | "full";
+
+export class GatewayDns {
+  readonly #options: GatewayDnsOptions;
+
+  constructor(options: GatewayDnsOptions) {
+    this.#options = options;
+  }
+
+  /** Decides about one message of a client. Never throws, whatever the bytes are. */
+  read(message: Uint8Array, transport: "udp" | "tcp"): GatewayVerdict {
+    if (message.length < HEADER_BYTES || ((message[2] ?? 0) & (FLAG_RESPONSE >> 8)) !== 0) return { kind: "drop" };
+    const query = decoded(message);
+    const [question] = query?.questions ?? [];
+    if (query === null || question === undefined || query.questions?.length !== 1 || !isAsItCame(message, query)) return { kind: "answer", bytes: refusalOf(message, RCODE.formatError) };
+    if ((((query.flags ?? 0) >> 11) & 0xf) !== OPCODE_QUERY) return { kind: "answer", bytes: refusalOf(message, RCODE.notImplemented) };
+    const opts = optsOf(query);
+    const [opt] = opts;
+    if (opts.length > 1) return { kind: "answer", bytes: refusalOf(message, RCODE.formatError) };
+    const limit = transport === "tcp" ? 65_535 : Math.min(OUR_UDP_BYTES, Math.max(MIN_UDP_BYTES, opt?.udpPayloadSize ?? MIN_UDP_BYTES));
+    if (opt !== undefined && opt.ednsVersion > 0) return answer(query, { rcode: RCODE.badVersion }, limit);
+    const option = opt?.options.find(({ code }) => (code as number) === VIRTUAL_OPTION);
+    const virtual = option?.data === undefined ? null : decodeVirtualOption(option.data);
+    if (option !== undefined && virtual === null) return answer(query, { rcode: RCODE.formatError }, limit);
+    // Whoever does not ask for virtual addresses would be told real ones, which lead nowhere from there.
+    if (virtual === null || question.class !== "IN") return answer(query, { rcode: RCODE.refused, ede: EDE.prohibited }, limit);
+    if (WITHOUT_ANSWER.has(question.type)) return answer(query, { rcode: RCODE.noError, virtual }, limit);
+    const type: string = question.type;
+    const types = type in FAMILY || type === ANY ? ["A", "AAAA"] : [type];
+    return { kind: "ask", question: { query, name: question.name.toLowerCase().replace(/\.$/, ""), types, virtual, limit } };
+  }
+
+  /** The answer to a client's question, from those of the resolver, in the order of its types. */
+  answer(nowMs: number, client: Uint8Array, question: GatewayQuestion, answers: readonly ResolverAnswer[]): Uint8Array {
+    const { query, virtual, limit, types } = question;
+    const asked: string = query.questions?.[0]?.type ?? "";
+    const wanted = types.flatMap((type, i) => (asked === type || asked === ANY || types.length === 1 ? [answers[i] ?? null] : []));
+    const failed = wanted.find((one) => one === null || rcodeOf(one) !== RCODE.noError);
+    if (failed === null) return answer(query, { rcode: RCODE.serverFailure }, limit).bytes;
+    if (failed !== undefined) return answer(query, { rcode: rcodeOf(failed), authorities: failed.authorities }, limit).bytes;
+    const [first] = wanted;
+    if (!types.some((type) => type in FAMILY)) return answer(query, { rcode: RCODE.noError, answers: first?.answers, authorities: first?.authorities, virtual }, limit).bytes;
+    const found = wanted.flatMap((one) => addressesIn(one));
+    const servers = found.flatMap((real) => this.#serverOf(nowMs, client, question, real));
+    const refused = servers.filter((one): one is Refused => "why" in one);
+    const led = servers.filter((one): one is Led => "virtual" in one);
+    for (const why of new Set(refused.map((one) => one.why))) this.#options.onRefused(client, question.name, refused.filter((one) => one.why === why).map(({ real }) => formatIpText(real)), why);
+    if (led.length === 0 && refused.length > 0) {
+      const isFull = refused.every(({ why }) => why === "full");
+      return answer(query, { rcode: isFull ? RCODE.serverFailure : RCODE.refused, ede: refused.some(({ why }) => why === "own") ? EDE.filtered : EDE.blocked }, limit).bytes;
+    }
+    const name = query.questions?.[0]?.name ?? "";
+    const records = led.map(({ virtual: address }) => ({ type: address.length === 4 ? "A" as const : "AAAA" as const, name, class: "IN" as const, ttl: 0, data: formatIpText(address) }));
+    return answer(query, { rcode: RCODE.noError, answers: records, authorities: records.length === 0 ? first?.authorities : undefined, virtual }, limit).bytes;
+  }
+
+  /** Nothing for a family that cannot be reached from here. */
+  #serverOf(nowMs: number, client: Uint8Array, { name, virtual }: GatewayQuestion, real: Uint8Array): readonly (Led | Refused)[] {
+    const { leases, mayReach, isOwn, hasIpv6, onLeased } = this.#options;
+    const reach = reachOf(real);
+    if (reach === "nowhere" || isOwn(real)) return [{ real, why: "own" }];
+    if (real.length === 16 && !hasIpv6()) return [];
+    if (!mayReach(client, name, real, reach)) return [{ real, why: "access" }];
+    const lease = leases.lease(nowMs, real, virtual.range, virtual.tries);
+    if (typeof lease === "string") return [{ real, why: "full" }];
+    onLeased(client, name, real, lease.virtual);
+    return [{ real, virtual: lease.virtual }];
+  }
+}
+
+interface Led {
+  readonly real: Uint8Array;
+  readonly virtual: Uint8Array;
+}
+interface Refused {
+  readonly real: Uint8Array;
+  readonly why: RefusalReason;
+}
+
+/** Null: it is none. */
+export function decoded(message: Uint8Array): DecodedPacket | null {
+  try {
+    return decode(Buffer.from(message.buffer, message.byteOffset, message.length));
+  } catch {
+    return null;
+  }
+}
+
+/** Names whose bytes are no text would come back changed. */
+function isAsItCame(message: Uint8Array, { questions = [] }: DecodedPacket): boolean {
+  const again = encode({ type: "query", questions });
+  return Buffer.compare(again.subarray(HEADER_BYTES), message.subarray(HEADER_BYTES, again.length)) === 0;
+}
+
+const optsOf = ({ additionals = [] }: DecodedPacket): readonly Opt[] => additionals.filter((record): record is Opt => record.type === "OPT");
+const rcodeOf = (packet: DecodedPacket): number => {
+  const [opt] = optsOf(packet);
+  return ((opt?.extendedRcode ?? 0) << 4) | ((packet.flags ?? 0) & 0xf);
+};
+
+/** Without doubles, and no more than programs try. */
+function addressesIn(packet: ResolverAnswer): readonly Uint8Array[] {
+  const found = new Map<string, Uint8Array>();
+  for (const record of packet?.answers ?? []) {
+    if (record.type !== "A" && record.type !== "AAAA") continue;
+    const bytes = addressBytes(record.data, FAMILY[record.type] ?? 4);
+    if (bytes !== null && found.size < MAX_SERVERS) found.set(bytesKey(bytes), bytes);
+  }
+  return [...found.values()];
+}
+
+/** What dns-packet has made text of. */
+function addressBytes(text: string, length: number): Uint8Array | null {
+  const type = length === 4 ? "A" : "AAAA";
+  const made = encode({ type: "response", answers: [{ type, name: ".", data: text }] });
+  return made.length < length ? null : Uint8Array.from(made.subarray(made.length - length));
+}
+
+interface Parts {
+  readonly rcode: number;
+  readonly answers?: Packet["answers"];
+  readonly authorities?: Packet["authorities"];
+  /** RFC 8914. */
+  readonly ede?: number;
+  readonly virtual?: VirtualOption;
+}
+
+/** What is longer than `limit` loses its records and says so, so that the client asks again over TCP. */
+function answer(query: DecodedPacket, parts: Parts, limit: number): { readonly kind: "answer"; readonly bytes: Uint8Array } {
+  const whole = encoded(query, parts, 0);
+  return { kind: "answer", bytes: whole.length <= limit ? whole : encoded(query, { ...parts, answers: [], authorities: [] }, FLAGS.truncated) };
+}
+
+function encoded(query: DecodedPacket, { rcode, answers = [], authorities = [], ede, virtual }: Parts, more: number): Uint8Array {
+  const options = [
+    ...(virtual === undefined ? [] : [{ code: VIRTUAL_OPTION, data: Buffer.from(encodeVirtualOption(virtual)) }]),
+    ...(ede === undefined ? [] : [{ code: EDE_OPTION, data: Buffer.of(0, ede) }]),
+  ];
+  const opt = { type: "OPT", name: ".", udpPayloadSize: OUR_UDP_BYTES, extendedRcode: rcode >> 4, ednsVersion: 0, flags: 0, options } as unknown as Opt;
+  return Uint8Array.from(encode({
+    type: "response", id: query.id ?? 0, flags: ((query.flags ?? 0) & FLAGS.recursionDesired) | FLAGS.recursionAvailable | more | (rcode & 0xf),
+    questions: query.questions ?? [], answers, authorities, additionals: optsOf(query).length === 0 ? [] : [opt],
+  }));
+}
+
+/** To what cannot be read: its header alone (RFC 1035 §4.1.1). */
+function refusalOf(message: Uint8Array, rcode: number): Uint8Array {
+  const out = new Uint8Array(HEADER_BYTES);
+  out.set(message.subarray(0, 4));
+  out[2] = ((out[2] ?? 0) & 0x79) | (FLAG_RESPONSE >> 8);
+  out[3] = FLAGS.recursionAvailable | rcode;
+  return out;
+}
