@@ -38,6 +38,40 @@ export function processTicks(root, proc = '/proc') {
   return found;
 }
 
+/**
+ * What a process and all that it started wait for: one line each, with the kernel functions in which their threads are.
+ * @param {number} root @param {string} [proc]
+ */
+export function describeProcesses(root, proc = '/proc') {
+  return [...processTicks(root, proc).keys()].map((pid) => `  ${pid} ${readKernel(`${proc}/${pid}/cmdline`).replaceAll('\0', ' ').slice(0, 120)}: ${threadsOf(`${proc}/${pid}/task`)}`).join('\n');
+}
+
+/** @param {string} tasks */
+function threadsOf(tasks) {
+  /** @type {Map<string, number>} */
+  const waits = new Map();
+  let names;
+  try {
+    names = readdirSync(tasks);
+  } catch {
+    return 'has ended';
+  }
+  for (const name of names) {
+    const wait = `${readKernel(`${tasks}/${name}/comm`).trim()} ${readKernel(`${tasks}/${name}/wchan`) || '?'}`;
+    waits.set(wait, (waits.get(wait) ?? 0) + 1);
+  }
+  return [...waits].map(([wait, count]) => (count === 1 ? wait : `${count} ${wait}`)).join(', ');
+}
+
+/** @param {string} file @returns {string} empty when there is none, or not for us */
+function readKernel(file) {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
 /** Told now and then how a stage is; says when it has not moved for so many looks. Looks are counted, not time: a machine that slept has not been looked at. */
 export class Watchdog {
   #quiet = 0;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { runWatched } from '../vitest-stage.mjs';
-import { processTicks, Watchdog } from '../watchdog.mjs';
+import { describeProcesses, processTicks, Watchdog } from '../watchdog.mjs';
 
 const directory = mkdtempSync(path.join(tmpdir(), 'i3-watchdog-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -56,4 +56,10 @@ test('processor time is that of a process and all below it', () => {
   expect(own.get(process.pid)).toBeGreaterThan(0);
   expect(processTicks(process.ppid).get(process.pid)).toBeGreaterThanOrEqual(own.get(process.pid) ?? 0);
   expect([...processTicks(2 ** 30).keys()]).toEqual([]);
+});
+
+test('processes are described by what their threads wait for', () => {
+  const [own = ''] = describeProcesses(process.pid).split('\n');
+  expect(own).toMatch(new RegExp(`^  ${process.pid} \\S.*: .*\\S \\S`));
+  expect(describeProcesses(2 ** 30)).toBe('');
 });
