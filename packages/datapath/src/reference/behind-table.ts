@@ -1,4 +1,5 @@
 /** Addresses of hosts behind peers → the peer's flow (docs/datapath.md, "Behind a peer"). */
+import { commonPrefixBits } from "@i3/common";
 import { LIMITS } from "../datapath.js";
 import { tableFull } from "../errors.js";
 import { addressKey, type AddressKey } from "./keys.js";
@@ -20,7 +21,7 @@ export class BehindTable {
   at(bytes: Uint8Array, at: number, length: number): BehindEntry | undefined {
     if (this.#hosts.size === 0 && this.#prefixes.length === 0) return undefined;
     const address = bytes.subarray(at, at + length);
-    return this.#hosts.get(addressKey(address)) ?? this.#prefixes.find((prefix) => prefix.address.length === length && beginsWith(address, prefix));
+    return this.#hosts.get(addressKey(address)) ?? this.#prefixes.find((prefix) => prefix.address.length === length && commonPrefixBits(prefix.address, address) >= prefix.bits);
   }
 
   /** Of a single address. */
@@ -56,9 +57,6 @@ export const behindBound = (address: Uint8Array, bits: number): readonly [what: 
 /** Throws RangeError. */
 export function requirePrefix(address: Uint8Array, bits: number, flow: Uint8Array | null): void {
   if (!Number.isInteger(bits) || bits < 0 || bits > address.length * 8) throw new RangeError(`prefix of ${bits} bits`);
-  if (address.some((byte, i) => (byte & ~maskAt(i, bits)) !== 0)) throw new RangeError(`prefix of ${bits} bits with more behind them`);
+  if (address.some((byte, i) => (byte & (0xff >> Math.min(8, Math.max(0, bits - i * 8)))) !== 0)) throw new RangeError(`prefix of ${bits} bits with more behind them`);
   if (flow !== null && flow.length !== address.length) throw new RangeError("hosts behind a flow of the other family");
 }
-
-const maskAt = (i: number, bits: number): number => ~(0xff >> Math.min(8, Math.max(0, bits - i * 8))) & 0xff;
-const beginsWith = (address: Uint8Array, { address: prefix, bits }: { readonly address: Uint8Array; readonly bits: number }): boolean => prefix.every((byte, i) => ((byte ^ (address[i] ?? 0)) & maskAt(i, bits)) === 0);

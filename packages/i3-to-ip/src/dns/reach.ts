@@ -3,7 +3,7 @@
  * is embedded in, would lead a client, or a browser with somebody's page (DNS rebinding), where nobody meant it to go. Of IANA's registries of special addresses; those for documents and
  * benchmarks count as what they are used as.
  */
-import { parseIpText } from "@i3/common";
+import { commonPrefixBits, parseIpText } from "@i3/common";
 
 /** private: of somebody's own network, which the gateway's configuration has to name. */
 export type Reach = "internet" | "private" | "nowhere";
@@ -32,11 +32,4 @@ export function reachOf(address: Uint8Array): Reach {
   return PRIVATE.some((one) => begins(one, address)) ? "private" : "internet";
 }
 
-function begins({ address, bits }: Prefix, other: Uint8Array): boolean {
-  if (address.length !== other.length) return false;
-  for (let i = 0; i * 8 < bits; i += 1) {
-    const mask = (0xff00 >> Math.min(8, bits - i * 8)) & 0xff;
-    if ((((address[i] ?? 0) ^ (other[i] ?? 0)) & mask) !== 0) return false;
-  }
-  return true;
-}
+const begins = ({ address, bits }: Prefix, other: Uint8Array): boolean => address.length === other.length && commonPrefixBits(address, other) >= bits;

@@ -83,18 +83,11 @@ void RewritePlan::settle() {
   delta = fold(uint64_t{field_delta(view(source_from), view(source_to))} + field_delta(view(destination_from), view(destination_to)));
 }
 
-RewritePlan RewritePlan::keeping_source(Bytes address) const {
+RewritePlan RewritePlan::keeping(Side side, Bytes address) const {
   RewritePlan plan = *this;
-  copy_address(plan.source_from, address);
-  plan.source_to = plan.source_from;
-  plan.settle();
-  return plan;
-}
-
-RewritePlan RewritePlan::keeping_destination(Bytes address) const {
-  RewritePlan plan = *this;
-  copy_address(plan.destination_from, address);
-  plan.destination_to = plan.destination_from;
+  auto& from = side == Side::source ? plan.source_from : plan.destination_from;
+  copy_address(from, address);
+  (side == Side::source ? plan.source_to : plan.destination_to) = from;
   plan.settle();
   return plan;
 }

@@ -20,8 +20,8 @@ struct RewritePlan {
   // `pairs`: source from, to, destination from, to; 4 × 4 or 4 × 16 bytes.
   static RewritePlan from_pairs(Bytes pairs);
   // For what another host than the source has sent, or another than the destination is to get: that address stays.
-  RewritePlan keeping_source(Bytes address) const;
-  RewritePlan keeping_destination(Bytes address) const;
+  enum class Side : uint8_t { source, destination };
+  RewritePlan keeping(Side side, Bytes address) const;
   Bytes view(const std::array<uint8_t, 16>& address) const { return Bytes(address).first(address_size); }
 
  private:

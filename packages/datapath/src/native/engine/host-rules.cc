@@ -317,7 +317,7 @@ Drop HostRules::judge(const TunTarget& target, Bytes packet, Judged& judged) con
   const auto quoted = quoted_destination(packet, judged.transport, *peers);
   if (is_peers && (!quoted || equal(*quoted, peers->view(peers->source_from)))) [[likely]] return Drop::none;
   if (!is_to_us) {
-    judged.plan = judged.quoted = &judged.kept.emplace(peers->keeping_destination(destination_of(packet)));
+    judged.plan = judged.quoted = &judged.kept.emplace(peers->keeping(RewritePlan::Side::destination, destination_of(packet)));
     return is_error_about_others(packet, judged.transport, *judged.plan) ? Drop::inner_address : Drop::none;
   }
   // Of a host behind the peer; or about a packet to one, by the peer or whoever is on the way.
@@ -325,7 +325,7 @@ Drop HostRules::judge(const TunTarget& target, Bytes packet, Judged& judged) con
   if (host.empty() || (!is_peers && !may_speak(*peers, source_of(packet)))) return Drop::inner_address;
   judged.behind = behind_of(*peers, host);
   if (judged.behind == nullptr) return Drop::inner_address;
-  judged.quoted = &judged.kept.emplace(peers->keeping_source(source_of(packet)));
+  judged.quoted = &judged.kept.emplace(peers->keeping(RewritePlan::Side::source, source_of(packet)));
   if (!is_peers) judged.plan = judged.quoted;
   return Drop::none;
 }
