@@ -1,7 +1,7 @@
 /**
  * The EDNS option by which a client asks a gateway's DNS server for virtual addresses (RFC 6891 §6.1.2; 65001 is for local use), and which an answer with such ones has too:
  *
- *     | version 1: 1 | try 1: 0 to 7 | prefix length 1: 8 to 30 | network 4, of the client's virtual IPv4 range |
+ *     | version 1: 1 | try 1: 0 to 7 | prefix length 1: 8 to 24 | network 4, of the client's virtual IPv4 range |
  */
 import { concatBytes, type AddressRange } from "@i3/common";
 import { MAX_TRY } from "../leases/server-leases.js";
@@ -9,7 +9,7 @@ import { MAX_TRY } from "../leases/server-leases.js";
 export const VIRTUAL_OPTION = 65_001;
 const VERSION = 1;
 const BYTES = 7;
-const [LEAST_BITS, MOST_BITS] = [8, 30] as const;
+const [LEAST_BITS, MOST_BITS] = [8, 24] as const;
 
 export interface VirtualOption {
   readonly tries: number;

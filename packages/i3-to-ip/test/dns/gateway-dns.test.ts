@@ -139,7 +139,7 @@ describe("nobody is led", () => {
     const at = world();
     expect(rcode(answered(at, query("A", "wiki.corp.example", [])))).toBe(5);
     expect(rcode(answered(at, query("A", "wiki.corp.example", [opt([])])))).toBe(5);
-    for (const data of [Buffer.alloc(0), Buffer.of(2, 0, 8, 10, 0, 0, 0), Buffer.of(1, 8, 8, 10, 0, 0, 0), Buffer.of(1, 0, 7, 10, 0, 0, 0), Buffer.of(1, 0, 31, 10, 0, 0, 0), Buffer.of(1, 0, 8, 10, 1, 0, 0), Buffer.of(1, 0, 8, 10, 0, 0, 0, 0)]) {
+    for (const data of [Buffer.alloc(0), Buffer.of(2, 0, 8, 10, 0, 0, 0), Buffer.of(1, 8, 8, 10, 0, 0, 0), Buffer.of(1, 0, 7, 10, 0, 0, 0), Buffer.of(1, 0, 25, 10, 0, 0, 0), Buffer.of(1, 0, 8, 10, 1, 0, 0), Buffer.of(1, 0, 8, 10, 0, 0, 0, 0)]) {
       expect(decodeVirtualOption(data)).toBeNull();
       expect(rcode(answered(at, query("A", "wiki.corp.example", [opt([{ code: VIRTUAL_OPTION, data }])])))).toBe(1);
     }
