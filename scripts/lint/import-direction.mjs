@@ -8,7 +8,8 @@ export const LAYERS = [
   ['common'],
   ['datapath', 'hip'],
   ['i3-client'],
-  ['i3-server', 'i3-proxy', 'i3-to-ip', 'ip-to-i3', 'i3-middlebox'],
+  ['i3-server', 'i3-proxy'],
+  ['i3-to-ip', 'ip-to-i3', 'i3-middlebox'],
   ['i3ctl', 'dashboard'],
 ];
 

@@ -1,7 +1,15 @@
-/** The proxy's parts, for benches and for daemons that will be built on them. The daemon is main.ts. */
+/** The proxy's parts, for benches and for daemons that are built on them: what they add is a DaemonPart. The daemon of the proxy alone is main.ts. */
 export { Proxy } from "./proxy.js";
 export type { ProxyEnvironment } from "./proxy-environment.js";
 export { DnsPort, type DnsPortOptions } from "./io/dns-port.js";
+export type { DaemonPart, OpenPart, PartHost } from "./io/daemon-part.js";
+export { runProxyDaemon } from "./io/run-proxy-daemon.js";
+export { UdpUpstream } from "./io/dns-upstream.js";
+export type { Resolver } from "./io/dns-upstream-resolvers.js";
+export { readStateFile } from "./io/state-file.js";
+export { replaceTable, tableName } from "./io/interception-nft.js";
+export { FewLines } from "./policy/few-lines.js";
+export type { Mapping } from "./mappings/mapping.js";
 export { Guard } from "./io/guard.js";
 export { NftSession } from "./io/interception-nft-session.js";
 export { Journal } from "./io/journal.js";

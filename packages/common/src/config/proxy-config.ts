@@ -3,6 +3,7 @@ import type { AddressRange } from "../ids.js";
 import { ACCESS, type AccessConfig } from "./access.js";
 import { ENGINE_ATTRIBUTES, I3_PORT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
+import { GATEWAY, type GatewayConfig } from "./gateway.js";
 import { RULES, type ProxyRule } from "./rules.js";
 import { element, implied, list, maybe, one, optional, readDocument, required, withDefault, type Site } from "./schema.js";
 import { BOOLEAN, FILE, HOST, INTERFACE_NAME, KEY_PIN, PORT, PUBLIC_KEY, RECORD_LABEL, SOCKET_FILE } from "./value-types.js";
@@ -107,6 +108,8 @@ export interface ProxyConfig {
   readonly hip: HipConfig | undefined;
   readonly shortcuts: ShortcutsConfig;
   readonly esp: EspConfig;
+  /** Of i3-to-ip alone. */
+  readonly gateway: GatewayConfig | undefined;
   readonly control: { readonly socket: string } | undefined;
   readonly log: LogConfig;
   readonly engine: EngineConfig;
@@ -166,7 +169,10 @@ function checkWithoutServers({ hip, rules, publishedNames, serverList, zones }: 
   if (firstUse !== undefined) site.fail(undefined, `trust="first-use" on line ${firstUse.line}, without servers`, "<servers>, where names are claimed");
 }
 
-const PROXY = element(
+/** The daemons that are a proxy, and the element that only one of them reads. */
+const PARTS = { "i3-proxy": null, "i3-to-ip": "gateway" } as const;
+
+const proxyOf = (daemon: keyof typeof PARTS) => element(
   {},
   {
     identity: one(IDENTITY),
@@ -203,11 +209,17 @@ const PROXY = element(
     hip: maybe(HIP),
     shortcuts: implied(element({ strangers: withDefault(BOOLEAN, false), "port-mapping": withDefault(BOOLEAN, true) })),
     esp: implied(element({ "rekey-after-s": withDefault(wholeNumber(MIN_REKEY_S, MAX_REKEY_S), 3600) })),
+    gateway: maybe(GATEWAY),
     control: maybe(element({ socket: required(SOCKET_FILE) })),
     log: implied(LOG),
     engine: implied(element(ENGINE_ATTRIBUTES)),
   },
   ({ servers, rules, ...config }, site): ProxyConfig => {
+    const part = PARTS[daemon];
+    if (part !== null && config[part] === undefined) site.fail(undefined, `no element ${part}`, `<${part}>, which ${daemon} is for`, "Without it the command is i3-proxy.");
+    for (const [other, name] of Object.entries(PARTS)) {
+      if (name !== null && name !== part && config[name] !== undefined) site.fail(undefined, `the element ${name} is not for ${daemon}`, `no element ${name}`, `The command that reads it is ${other}, which is a proxy as well.`);
+    }
     const { hip, listen } = config;
     if (hip?.udpPort !== undefined && hip.udpPort === listen.port) {
       site.fail(undefined, `udp-port="${hip.udpPort}" of hip is the port of listen too`, "two ports", "The main port takes HIP too; the other one is for hosts that expect 10500.");
@@ -223,6 +235,8 @@ const PROXY = element(
   },
 );
 
+const [PROXY, GATEWAY_PROXY] = [proxyOf("i3-proxy"), proxyOf("i3-to-ip")];
+
 /**
  * Parses the configuration of a proxy.
  * @param input text, or bytes in UTF-8; at most 1 MiB
@@ -231,3 +245,9 @@ const PROXY = element(
  */
 export const parseProxyConfig = (input: string | Uint8Array, file: string): ProxyConfig =>
   readDocument({ root: "i3-proxy", element: PROXY, maxBytes: MAX_CONFIG_BYTES }, input, file);
+
+export type GatewayProxyConfig = ProxyConfig & { readonly gateway: GatewayConfig };
+
+/** As {@link parseProxyConfig}, of i3-to-ip: a proxy with `<gateway>`. */
+export const parseGatewayProxyConfig = (input: string | Uint8Array, file: string): GatewayProxyConfig =>
+  readDocument({ root: "i3-proxy", element: GATEWAY_PROXY, maxBytes: MAX_CONFIG_BYTES }, input, file) as GatewayProxyConfig;

@@ -33,6 +33,7 @@ describe("proxy configuration", () => {
       hip: undefined,
       shortcuts: { strangers: false, portMapping: true },
       esp: { rekeyAfterS: 3600 },
+      gateway: undefined,
       control: undefined,
       log: { level: "info", format: "json" },
       engine: { workers: 1, without: [] },

@@ -7,7 +7,8 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ConfigError } from "../../src/index.js";
-import { BAD_DOCUMENTS, FORMATS, book, proxy, server } from "./bad-documents.js";
+import { BAD_DOCUMENTS, FORMATS, book, proxy, rootOf, server } from "./bad-documents.js";
+import { BAD_GATEWAYS } from "./bad-gateways.js";
 import { BAD_POLICIES } from "./bad-policies.js";
 
 const DEPLOY = fileURLToPath(new URL("../../../../deploy/", import.meta.url));
@@ -16,7 +17,7 @@ if (!present) console.log("skipped: xmllint is not installed (Debian: libxml2-ut
 
 /** Which of the files xmllint accepts. */
 function accepted(format: string, files: readonly string[]): ReadonlySet<string> {
-  const schema = join(DEPLOY, "schema", `${format}.xsd`);
+  const schema = join(DEPLOY, "schema", `${rootOf(format)}.xsd`);
   const { stderr, error } = spawnSync("xmllint", ["--noout", "--nonet", "--schema", schema, ...files], { encoding: "utf8" });
   if (error !== undefined) throw error;
   return new Set(files.filter((file) => stderr.includes(`${file} validates\n`)));
@@ -44,6 +45,14 @@ const GOOD = [
   { format: "i3-proxy", what: "with zones", input: proxy(`<zones><zone suffix="I3" key="${"aB".repeat(32)}"/><zone suffix="a.i3" key="${"01".repeat(32)}"><record file="r"/><record file="q"/></zone></zones>`) },
   { format: "i3-proxy", what: "without zones", input: proxy("<zones/>") },
   { format: "i3-proxy", what: "that admits nobody", input: proxy("<access/>") },
+  {
+    format: "i3-to-ip",
+    what: "with a list",
+    input: proxy(
+      '<gateway out=" eth0\tb-1.2 " max-servers="1"><refuse/><allow hit="2001:22::1" networks="internet"/><refuse group="a" names="x"/>',
+      '<allow group="b" names=".*" networks="0.0.0.0/0 internet ::/0 fd00:5::/64" protocol="tcp" ports="22,80-90"/></gateway>',
+    ),
+  },
   { format: "i3-server", what: "minimal", input: server() },
   { format: "i3-server", what: "with a ring", input: server('<ring credential-file="s"><member address="a_b.c1"/><member address="1::2"/></ring>') },
   { format: "i3-server", what: "with an engine", input: server('<engine kind="native" workers="16" without=" tunTcp6  udpReceive"/>') },
@@ -90,7 +99,7 @@ describe.skipIf(!present)("schemas", () => {
   });
 
   it.each(Object.keys(FORMATS))("refuse what the parser refuses, as far as XSD can say it: %s", (format) => {
-    const rows = [...BAD_DOCUMENTS, ...BAD_POLICIES].filter((row) => row.format === format).map((row) => ({ ...row, file: write(row.input) }));
+    const rows = [...BAD_DOCUMENTS, ...BAD_GATEWAYS, ...BAD_POLICIES].filter((row) => row.format === format).map((row) => ({ ...row, file: write(row.input) }));
     const valid = accepted(format, rows.map((row) => row.file));
     const wrong = rows.filter((row) => valid.has(row.file) !== (row.schemaAccepts === true));
     expect(wrong.map((row) => row.what)).toEqual([]);
@@ -118,11 +127,11 @@ describe.skipIf(!present)("schemas", () => {
     for (const [format, parse] of Object.entries(FORMATS)) {
       const source = spawnSync("xmllint", ["--nonet", join(DEPLOY, "examples", `${format}.xml`)], { encoding: "utf8" }).stdout;
       const text = source.replaceAll(/<!--[^]*?-->/g, "");
-      const attributes = [...text.slice(text.indexOf(`<${format}`)).matchAll(/ ([a-z-]+)="[^"]*"/g)];
-      const offset = text.indexOf(`<${format}`);
+      const attributes = [...text.slice(text.indexOf(`<${rootOf(format)}`)).matchAll(/ ([a-z-]+)="[^"]*"/g)];
+      const offset = text.indexOf(`<${rootOf(format)}`);
       const variants = attributes.flatMap((match) => {
         const at = offset + match.index;
-        const free = /note|file|directory|socket/.test(match[1] ?? "") || text.slice(0, at).endsWith("<rule");
+        const free = /note|file|directory|socket|names/.test(match[1] ?? "") || text.slice(0, at).endsWith("<rule");
         const replace = (attribute: string): string => text.slice(0, at) + attribute + text.slice(at + match[0].length);
         return [replace(match[0].replace("=", "x=")), ...(free ? [] : [replace(` ${match[1]}="?"`)])];
       });

@@ -1,10 +1,7 @@
 /** What the proxy daemon is run with. */
-import { formatIpText, parseProxyConfig, publicId, runDaemon, runKeyCommand, toHex, type ProxyConfig } from "@i3/common";
+import { parseProxyConfig, runKeyCommand } from "@i3/common";
 
-import { checkFiles } from "./check-files.js";
-import { cleanUp } from "./clean-up.js";
-import { startProxy } from "./daemon.js";
-import { openIdentity } from "./own-identity.js";
+import { runProxyDaemon } from "./run-proxy-daemon.js";
 import { zoneCommand } from "./zone-command.js";
 
 const HELP = `Usage: i3-proxy --config FILE.xml [--check | --identity | --clean]
@@ -32,19 +29,5 @@ address that packets go to); where rules have services, the kind of each. No key
 Exit status: 0 after such a signal, 1 when the proxy cannot run, 2 for wrong arguments or a bad configuration.
 `;
 
-function identityText(config: ProxyConfig): string {
-  const { identity } = openIdentity(config);
-  const hit = formatIpText(identity.hit);
-  return `hit ${hit}\nid ${toHex(publicId(identity.hit))}\nbook <host name="NAME.i3" hit="${hit}"/>\n`;
-}
-
 if (process.argv[2] === "zone") runKeyCommand("i3-proxy", HELP, () => zoneCommand(process.argv.slice(3), Date.now()));
-else await runDaemon<ProxyConfig>({
-  name: "i3-proxy",
-  help: HELP,
-  manifest: new URL("../../package.json", import.meta.url),
-  parse: parseProxyConfig,
-  check: checkFiles,
-  start: startProxy,
-  actions: { identity: identityText, clean: cleanUp },
-});
+else await runProxyDaemon({ name: "i3-proxy", help: HELP, manifest: new URL("../../package.json", import.meta.url), parse: parseProxyConfig, part: null });

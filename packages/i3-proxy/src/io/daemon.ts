@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 
 import {
-  EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, inRange, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook, parseProxyConfig,
+  EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, inRange, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook,
   sameBytes, stderrLog, WatchedFile, type AddressBook, type AddressRange, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator, type SignedRecord,
 } from "@i3/common";
 import { LIMITS, type Datapath } from "@i3/datapath";
@@ -23,6 +23,7 @@ import { coreCounterFields } from "../core-counter-fields.js";
 import type { OwnPlace } from "../paths/own-locators.js";
 import { Proxy } from "../proxy.js";
 import { readBook } from "./check-files.js";
+import type { DaemonPart, OpenPart } from "./daemon-part.js";
 import { DetourSocket, tcpServers } from "./detour-socket.js";
 import { Interception } from "./interception.js";
 import { watchMachine } from "./machine-watch.js";
@@ -73,11 +74,21 @@ function pooledRandom(): (length: number) => Uint8Array {
 
 const rangeText = ({ network, prefixBits }: AddressRange): string => `${formatIpText(network)}/${prefixBits}`;
 
+export interface ProxyStart<Config extends ProxyConfig> {
+  readonly config: Config;
+  readonly onFailure: (error: I3Error) => void;
+  readonly file: string;
+  readonly signal: AbortSignal;
+  readonly parse: (bytes: Uint8Array, file: string) => Config;
+  readonly part: DaemonPart<Config> | null;
+}
+
 /** Starts the proxy. Rejects with I3Error for what a person must mend. */
-export async function startProxy(config: ProxyConfig, onFailure: (error: I3Error) => void, file: string, signal: AbortSignal): Promise<RunningDaemon> {
+export async function startProxy<Config extends ProxyConfig>(start: ProxyStart<Config>): Promise<RunningDaemon> {
+  const { config } = start;
   const log = stderrLog(config.log);
   if (config.control !== undefined) log("warn", "control-unused", { remedy: "The control socket is of a later version: nothing listens there yet." });
-  const daemon = new Daemon(config, file, log, onFailure, signal);
+  const daemon = new Daemon(start, log);
   try {
     await daemon.open();
     return daemon;
@@ -98,13 +109,12 @@ interface KeptState {
   readonly zoneRecords: readonly SignedRecord[];
 }
 
-class Daemon implements RunningDaemon {
+class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   readonly ended: Promise<void>;
   ready = "";
-  readonly #config: ProxyConfig;
-  readonly #configFile: string;
+  readonly #start: ProxyStart<Config>;
+  readonly #config: Config;
   readonly #log: Log;
-  readonly #onFailure: (error: I3Error) => void;
   /** The start is not to wait for anybody any more. */
   readonly #signal: AbortSignal;
   #end: () => void = () => undefined;
@@ -124,6 +134,7 @@ class Daemon implements RunningDaemon {
   #timer: NodeJS.Timeout | undefined;
   #list: ListedServers | undefined;
   #portMapping: PortMapping | undefined;
+  #part: OpenPart<Config> | undefined;
   #askedPlaces: readonly OwnPlace[] = [];
   #stopping = false;
   readonly #zoneFile: ZoneRecordFile;
@@ -133,13 +144,13 @@ class Daemon implements RunningDaemon {
   /** The timers of searches that DNS questions began are set anew soon. */
   #lookSoon: NodeJS.Immediate | undefined;
 
-  constructor(config: ProxyConfig, configFile: string, log: Log, onFailure: (error: I3Error) => void, signal: AbortSignal) {
+  constructor(start: ProxyStart<Config>, log: Log) {
+    const { config, signal } = start;
+    this.#start = start;
     this.#signal = signal;
     this.#config = config;
     this.#rules = config.rules;
-    this.#configFile = configFile;
     this.#log = log;
-    this.#onFailure = onFailure;
     this.ended = new Promise((resolve) => (this.#end = resolve));
     this.#addresses = new VirtualAddressesInUse({
       proxy: () => this.#proxy, routes: () => this.#routes, interception: () => this.#interception, onGiven: () => setImmediate(() => this.#run((proxy) => proxy.installFresh())),
@@ -192,6 +203,7 @@ class Daemon implements RunningDaemon {
     this.#closers.push(() => this.#published.close());
     await this.#published.start();
     this.#book = book;
+    await this.#openPart(io, view, resolvers);
     this.#logUnruled();
     for (const why of unruledZones(config.zones, config.rules)) this.#log("warn", "no-rule", { why, remedy: 'Its names are not looked for. Add a rule with go="i3".' });
     if (!hasServers) this.#log("info", "no-servers", { remedy: "<servers> is left out: hosts are called by address, none over i3." });
@@ -199,9 +211,22 @@ class Daemon implements RunningDaemon {
     if (this.#signal.aborted) return;
     await this.#interception?.enable();
     await this.#watch(view);
-    this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${engine.tun?.name ?? ""} port=${engine.udp.port} engine=${engine.implementation}`;
+    this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${engine.tun?.name ?? ""} port=${engine.udp.port} engine=${engine.implementation}${this.#part === undefined ? "" : ` ${this.#part.ready}`}`;
     if (this.#proxy.setups.hip !== undefined) this.#closers.push(beginRehearsals(this.#log));
     this.#log("info", "started", { hit: formatIpText(identity.hit), address: formatIpText(this.#proxy.own4), mappings: this.#proxy.mappings.size, engine: engine.implementation });
+  }
+
+  async #openPart(io: NativeIo, view: SystemView, resolvers: ResolverFiles): Promise<void> {
+    const { config, part } = this.#start;
+    const [proxy, engine] = [this.#proxy, this.#engine];
+    if (part === null || proxy === undefined || engine?.tun == null) return;
+    const own = config.dns.resolvers.map(({ host, port }) => ({ address: host.bytes, port, zone: null }));
+    const { tun, datapath } = engine;
+    const open = await part.open({
+      config, book: this.#book, log: this.#log, io, tun, mark: OWN_MARK, datapath, proxy, view, names: this.#names(proxy), resolvers: () => (own.length > 0 ? own : resolvers.resolvers), run: (work) => this.#run(work),
+    });
+    this.#part = open;
+    this.#closers.push(() => open.close());
   }
 
   stop(): void {
@@ -234,7 +259,7 @@ class Daemon implements RunningDaemon {
     if (proxy === undefined || engine === undefined) return;
     this.#log("info", "counters", {
       engine: engineCounterFields(engine),
-      ...coreCounterFields(proxy), detourSocket: this.#detour?.counters, portMapping: this.#portMapping?.counters, dns: this.#interception?.counters(),
+      ...coreCounterFields(proxy), detourSocket: this.#detour?.counters, portMapping: this.#portMapping?.counters, dns: this.#interception?.counters(), ...this.#part?.counters(),
       mappings: proxy.report(performance.now()),
       servers: proxy.client.servers().map((s) => ({ server: locatorText(s.locator), liveness: s.liveness, rttMs: Math.round(s.rttMs * 10) / 10, inUse: s.inUse })),
     });
@@ -245,7 +270,7 @@ class Daemon implements RunningDaemon {
     const engine = await openEngine({
       ...settings, kind: "native", tun, udp: { address: listen.host.text, port: listen.port, mark: OWN_MARK },
       hip: hip?.udpPort === undefined ? undefined : { port: hip.udpPort }, ip: hip?.ipProtocol, clock: { nowMs: () => performance.now() },
-      onUpcalls: (upcalls) => this.#run((proxy, nowMs) => proxy.handleUpcalls(nowMs, upcalls)), onFailure: this.#onFailure,
+      onUpcalls: (upcalls) => this.#run((proxy, nowMs) => proxy.handleUpcalls(nowMs, upcalls)), onFailure: this.#start.onFailure,
     });
     this.#engine = engine;
     this.#closers.push(() => {
@@ -306,7 +331,10 @@ class Daemon implements RunningDaemon {
         limits: { max: Math.min(max, LIMITS.flows / 2, (2 ** (32 - range.prefixBits) * 3) / 4), maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
         hooks: {
           allocated: (addresses) => this.#addresses.allocated(addresses),
-          released: (addresses) => this.#addresses.released(addresses),
+          released: (addresses) => {
+            this.#addresses.released(addresses);
+            this.#part?.released(addresses);
+          },
           changed: (mapping) => journal.put(mapping),
           removed: (mapping) => journal.remove(mapping),
         },
@@ -459,8 +487,8 @@ class Daemon implements RunningDaemon {
 
   async #watch(view: SystemView): Promise<void> {
     const { addressBook } = this.#config;
-    const config = await WatchedFile.open<ProxyConfig>({
-      file: this.#configFile, maxBytes: MAX_CONFIG_BYTES, parse: parseProxyConfig, onUpdate: (update) => this.#onConfig(update),
+    const config = await WatchedFile.open<Config>({
+      file: this.#start.file, maxBytes: MAX_CONFIG_BYTES, parse: this.#start.parse, onUpdate: (update) => this.#onConfig(update),
     });
     this.#closers.push(() => config.close());
     if (addressBook !== undefined) {
@@ -471,6 +499,7 @@ class Daemon implements RunningDaemon {
             this.#run((proxy) => proxy.setBook(update.value));
             this.#addresses.guardBook();
             this.#book = update.value;
+            this.#part?.setBook(update.value);
             this.#logUnruled();
           }
           this.#log(update.ok ? "info" : "error", "address-book", update.ok ? { entries: update.value.entries.length } : { error: errorLine(update.error), remedy: "The last good address book stays in use." });
@@ -490,7 +519,7 @@ class Daemon implements RunningDaemon {
   }
 
   /** Rules and the access list act at once; everything else of the configuration is read at the start only, and the log says so. */
-  #onConfig(update: FileUpdate<ProxyConfig>): void {
+  #onConfig(update: FileUpdate<Config>): void {
     if (!update.ok) return this.#log("error", "config", { error: errorLine(update.error), remedy: "The last good configuration stays in use." });
     const { rules, access } = update.value;
     this.#run((proxy, nowMs) => {
@@ -499,8 +528,9 @@ class Daemon implements RunningDaemon {
     });
     this.#rules = rules;
     this.#logUnruled();
-    const rest = (config: ProxyConfig): string => JSON.stringify({ ...config, rules: [], access: null });
-    const isSame = rest(update.value) === rest(this.#config);
+    const own = Object.fromEntries((this.#start.part?.elements ?? []).map((name) => [name, null]));
+    const rest = (config: Config): string => JSON.stringify({ ...config, rules: [], access: null, ...own });
+    const isSame = rest(update.value) === rest(this.#config) && this.#part?.setConfig(update.value) !== false;
     this.#log(isSame ? "info" : "warn", "config", { rules: rules.length, ...(isSame ? {} : { remedy: "Rules and access are in use now; other changes act after a restart." }) });
   }
 }

@@ -1,0 +1,115 @@
+/** `<gateway>`: what of this machine's networks hosts of the overlay may reach, and who of them (docs/gateways.md; read by i3-to-ip alone). The first entry that matches decides; without one nobody may. */
+import { parseIpText } from "./ip-text.js";
+import { element, list, optional, Refusal, required, withDefault, type Site, type ValueType } from "./schema.js";
+import { hasPorts, PORTS, PROTOCOL, PROTOCOLS_WITH_PORTS, type ServiceSelector } from "./services.js";
+import { GROUP, HIT, INTERFACE_NAME, NAME_PATTERN, wholeNumber, type NamePattern } from "./value-types.js";
+
+/** Of each kind. */
+const MAX_ENTRIES = 1024;
+const MAX_NETWORKS = 64;
+const MAX_INTERFACES = 16;
+
+export interface Network {
+  /** 4 or 16 bytes. */
+  readonly address: Uint8Array;
+  readonly bits: number;
+}
+
+/** internet: every address that is not of somebody's own network. */
+export interface Networks {
+  readonly internet: boolean;
+  readonly prefixes: readonly Network[];
+}
+
+export interface GatewayEntry {
+  readonly admits: boolean;
+  /** Exactly one of these, or neither: everybody whose key is proven (of an entry that refuses). 16 bytes; lower case. */
+  readonly hit?: Uint8Array;
+  readonly group?: string;
+  /** Of servers, as clients ask for them; undefined: any. */
+  readonly names: NamePattern | undefined;
+  /** Where servers are; undefined: the internet alone for an entry that admits, anywhere for one that refuses. */
+  readonly networks: Networks | undefined;
+  /** Undefined: all packets. */
+  readonly service: ServiceSelector | undefined;
+  readonly line: number;
+}
+
+export interface GatewayConfig {
+  /** Interfaces by which servers are reached. */
+  readonly out: readonly string[];
+  /** Servers that virtual addresses are kept for. */
+  readonly maxServers: number;
+  /** In the order of the file. */
+  readonly entries: readonly GatewayEntry[];
+}
+
+const NETWORKS: ValueType<Networks> = {
+  expected: `internet, or prefixes with blanks between, such as "192.168.5.0/24 fd00:5::/64" (at most ${MAX_NETWORKS})`,
+  parse: (text) => {
+    const words = text.split(/[ \t\r\n]+/).filter((one) => one !== "");
+    if (words.length === 0) return new Refusal("is empty");
+    if (words.length > MAX_NETWORKS) return new Refusal("has too many parts");
+    const prefixes: Network[] = [];
+    for (const one of words.filter((each) => each !== "internet")) {
+      const prefix = networkOf(one);
+      if (prefix instanceof Refusal) return prefix;
+      prefixes.push(prefix);
+    }
+    return Object.freeze({ internet: prefixes.length < words.length, prefixes: Object.freeze(prefixes) });
+  },
+};
+
+function networkOf(text: string): Network | Refusal {
+  const [address = "", length = "", ...rest] = text.split("/");
+  const bytes = parseIpText(address);
+  if (bytes === undefined || rest.length > 0 || !/^(?:0|[1-9][0-9]{0,2})$/.test(length)) return new Refusal("has something else than prefixes");
+  const bits = Number(length);
+  if (bits > bytes.length * 8) return new Refusal(`has ${text}, which is too long a prefix`);
+  const isRest = bytes.every((byte, i) => (byte & (0xff >> Math.min(8, Math.max(0, bits - i * 8)))) === 0);
+  return isRest ? Object.freeze({ address: bytes, bits }) : new Refusal(`has ${text}, with bits behind the first ${bits}`);
+}
+
+const INTERFACES: ValueType<readonly string[]> = {
+  expected: `names of at most ${MAX_INTERFACES} interfaces, with blanks between`,
+  parse: (text, file) => {
+    const names = text.split(/[ \t\r\n]+/).filter((name) => name !== "");
+    if (names.length === 0) return new Refusal("is empty");
+    if (names.length > MAX_INTERFACES) return new Refusal("has too many names");
+    if (names.some((name) => INTERFACE_NAME.parse(name, file) instanceof Refusal)) return new Refusal("has something else than names of interfaces");
+    return new Set(names).size < names.length ? new Refusal("names one twice") : Object.freeze(names);
+  },
+};
+
+interface PlacedEntry {
+  readonly entry: GatewayEntry;
+  readonly position: number;
+}
+
+const entryElement = (admits: boolean) =>
+  element(
+    { hit: optional(HIT), group: optional(GROUP), names: optional(NAME_PATTERN), networks: optional(NETWORKS), protocol: optional(PROTOCOL), ports: optional(PORTS) },
+    {},
+    ({ hit, group, names, networks, protocol: protocols, ports }, site): PlacedEntry => {
+      const { line, position } = site;
+      if (hit !== undefined && group !== undefined) site.fail("group", "given beside hit", "at most one of hit and group");
+      if (admits && hit === undefined && group === undefined) site.fail(undefined, "neither hit nor group", "exactly one of hit and group", "A gateway lets in only whom its list names.");
+      if (admits && names === undefined && networks === undefined) site.fail(undefined, "neither names nor networks", 'names="…", networks="…" or both', 'networks="internet" is everything but private networks.');
+      if (ports !== undefined && protocols?.every(hasPorts) !== true) {
+        site.fail("ports", protocols === undefined ? "given without protocol" : "given with a protocol that has none", `protocol ${PROTOCOLS_WITH_PORTS} beside ports`);
+      }
+      const service = protocols === undefined ? undefined : Object.freeze({ protocols, ports: ports ?? Object.freeze([]) });
+      return { entry: Object.freeze({ admits, ...(hit === undefined ? {} : { hit }), ...(group === undefined ? {} : { group }), names, networks, service, line }), position };
+    },
+  );
+
+function inOrder(placed: readonly PlacedEntry[], site: Site): readonly GatewayEntry[] {
+  if (!placed.some(({ entry }) => entry.admits)) site.fail(undefined, "it lets nobody in", "an <allow> at least");
+  return Object.freeze([...placed].sort((a, b) => a.position - b.position).map(({ entry }) => entry));
+}
+
+export const GATEWAY = element(
+  { out: required(INTERFACES), "max-servers": withDefault(wholeNumber(1, 65_536), 16_384) },
+  { allow: list(entryElement(true), 0, MAX_ENTRIES), refuse: list(entryElement(false), 0, MAX_ENTRIES) },
+  ({ out, maxServers, allow, refuse }, site): GatewayConfig => Object.freeze({ out, maxServers, entries: inOrder([...allow, ...refuse], site) }),
+);
