@@ -81,6 +81,7 @@ export class Proxy {
   readonly #fresh: Mapping[] = [];
   readonly #waitingCalls = new WaitingCalls();
   readonly #returnIds: ReturnIds;
+  readonly #flows: FlowWays;
   #rules: readonly ProxyRule[];
   #book: AddressBook;
   #accessConfig: AccessConfig | undefined;
@@ -140,8 +141,9 @@ export class Proxy {
     this.#protectionLog = new ProtectionLog(log, () => this.#judged());
     this.#sameKeyLog = new SameKeyLog(log, identity.hit);
     const securityLog = new SecurityLog(log, (hit) => this.#names.nameOfHit(hit), (name) => this.#names.policyOf(name));
+    this.#flows = new FlowWays({ datapath, own4, identity });
     const both = {
-      mappingLog: new MappingLog(log, () => this.#nowMs, () => this.#access), unreachableLog: new UnreachableLog(log, () => this.#nowMs), ring: this.#ring, identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, flows: new FlowWays({ datapath, own4, identity }), wallMs, log,
+      mappingLog: new MappingLog(log, () => this.#nowMs, () => this.#access), unreachableLog: new UnreachableLog(log, () => this.#nowMs), ring: this.#ring, identity, ownId: this.ownId, own4, datapath, client: this.client, mappings: this.mappings, flows: this.#flows, wallMs, log,
       nameOf: (hit: Uint8Array) => this.#names.nameOfHit(hit), ownTriggerFor: (name: string | null) => this.#names.wantsOwnTrigger(name),
       onOwnTrigger: (mapping: Mapping) => this.#insertOwnTrigger(0, mapping), admits: (hit: Uint8Array) => this.#access.admits(hit), refuses: (peer: Pick<Mapping, "peerHit" | "peerId">) => this.#access.refuses(peer),
       drop: (mapping: Mapping) => this.#drop(this.#nowMs, mapping), onRefused: (hit: Uint8Array | null) => this.#accessLog.refused(this.#nowMs, hit, this.#access),
@@ -345,6 +347,11 @@ export class Proxy {
       this.#insertOwnTrigger(0, mapping);
       this.setups.install(mapping);
     }
+  }
+
+  /** Whether this host passes packets on for a peer, as a gateway does. */
+  setForwarding(mapping: Mapping, isOn: boolean): void {
+    this.#flows.setForwarding(mapping, isOn);
   }
 
   /** First step of a stop: nobody can call this host any more, and peers hear that it goes. To be called again until it is true: all know. */

@@ -4,6 +4,8 @@
  */
 import { bytesKey, publicId, type AccessConfig, type AccessEntry, type AddressBook } from "@i3/common";
 
+import { BookGroups } from "./book-groups.js";
+
 export interface AccessDecision {
   readonly admits: boolean;
   /** Line of the entry that decided; null: the default did. */
@@ -20,26 +22,13 @@ export const whyText = (line: number | null): string => (line === null ? "no ent
 export class AccessList {
   readonly #entries: readonly AccessEntry[];
   readonly #default: boolean;
-  /** Groups by HIT and by id, of those that entries name. */
-  readonly #groups = new Map<string, Set<string>>();
-  readonly #hasIds: boolean;
+  readonly #groups: BookGroups;
 
   /** @param access undefined: everybody may */
   constructor(access: AccessConfig | undefined, book: AddressBook) {
     this.#entries = access?.entries ?? [];
     this.#default = access === undefined || access.default === "allow";
-    const named = new Set(this.#entries.flatMap(({ group }) => group ?? []));
-    let hasIds = false;
-    for (const { hit, id, groups } of named.size === 0 ? [] : book.entries) {
-      const key = hit ?? id;
-      const wanted = groups?.filter((group) => named.has(group)) ?? [];
-      if (key === undefined || wanted.length === 0) continue;
-      hasIds ||= hit === undefined;
-      const all = this.#groups.get(bytesKey(key)) ?? new Set();
-      for (const group of wanted) all.add(group);
-      this.#groups.set(bytesKey(key), all);
-    }
-    this.#hasIds = hasIds;
+    this.#groups = new BookGroups(this.#entries.flatMap(({ group }) => group ?? []), book);
   }
 
   /** @param hit 16 bytes */
@@ -60,10 +49,7 @@ export class AccessList {
   /** As {@link admits}, with the reason, for logs. */
   decide(hit: Uint8Array): AccessDecision {
     const key = bytesKey(hit);
-    const byHit = this.#groups.get(key);
-    // A host that the book knows by its id: that is a hash of the HIT.
-    const byId = this.#hasIds ? this.#groups.get(bytesKey(publicId(hit))) : undefined;
-    const isIn = (group: string): boolean => byHit?.has(group) === true || byId?.has(group) === true;
+    const isIn = this.#groups.of(hit);
     for (const { admits, line, hit: of, group } of this.#entries) {
       if (of === undefined ? isIn(group ?? "") : bytesKey(of) === key) return { admits, line };
     }
@@ -84,8 +70,8 @@ export class AccessList {
 
   #decideById(id: Uint8Array): AccessDecision {
     const key = bytesKey(id);
-    const groups = this.#groups.get(key);
-    const found = this.#entries.find(({ hit, group }) => (hit === undefined ? groups?.has(group ?? "") === true : bytesKey(publicId(hit)) === key));
+    const isIn = this.#groups.ofId(id);
+    const found = this.#entries.find(({ hit, group }) => (hit === undefined ? isIn(group ?? "") : bytesKey(publicId(hit)) === key));
     return found === undefined ? { admits: this.#default, line: null } : { admits: found.admits, line: found.line };
   }
 
@@ -99,7 +85,7 @@ export class AccessList {
 
   /** Groups that entries name and no host is in, each once: probably a typing error, for the log. */
   emptyGroups(): readonly string[] {
-    const inUse = new Set([...this.#groups.values()].flatMap((groups) => [...groups]));
+    const inUse = this.#groups.inUse();
     return this.#entries.flatMap(({ group }) => (group === undefined || inUse.has(group) ? [] : group));
   }
 }

@@ -29,6 +29,8 @@ const SETUP: Flow = { action: "setup" };
 export class FlowWays {
   readonly #env: FlowWaysEnvironment;
   readonly #installed = new WeakMap<Mapping, Installed>();
+  /** Peers that this host passes packets on for. */
+  readonly #forwarded = new WeakSet<Mapping>();
 
   constructor(environment: FlowWaysEnvironment) {
     this.#env = environment;
@@ -55,7 +57,22 @@ export class FlowWays {
       if (judged === null && before.policy !== null) datapath.setServices(address, null);
       for (const old of before.ways) if (!ways.includes(old)) datapath.setFlow(address, null, old);
     }
-    if (!isKnown) this.#installed.set(mapping, { ways, policy: judged, addresses });
+    if (isKnown) return;
+    this.#installed.set(mapping, { ways, policy: judged, addresses });
+    if (this.#forwarded.has(mapping)) this.#forward(mapping, true);
+  }
+
+  /** Whether this host is a gateway for a peer (docs/datapath.md, "Behind a peer"), as long as it is one of ours. */
+  setForwarding(mapping: Mapping, isOn: boolean): void {
+    if (this.#forwarded.has(mapping) === isOn) return;
+    if (isOn) this.#forwarded.add(mapping);
+    else this.#forwarded.delete(mapping);
+    if (this.#installed.has(mapping)) this.#forward(mapping, isOn);
+  }
+
+  #forward({ local4, local6 }: Mapping, isOn: boolean): void {
+    this.#env.datapath.setForwarding(local4, isOn);
+    if (local6 !== null) this.#env.datapath.setForwarding(local6, isOn);
   }
 
   remove(mapping: Mapping): void {

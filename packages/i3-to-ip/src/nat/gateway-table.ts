@@ -1,0 +1,103 @@
+/**
+ * The gateway's nftables table, as text. It stays when the gateway ends, for what its NAT no longer knows the gateway's own system would answer with a reset (docs/gateways.md, K1).
+ *
+ *     lead    from the TUN to a virtual address of a server: to its real one
+ *     arrive  from the TUN to another local address than the gateway's own virtual ones: dropped (A4)
+ *     pass    between the TUN and the servers' interfaces: by `granted`, client and server → what the list says of them
+ *     leave   to servers: from the gateway's own address
+ *
+ * What a rule set has let through carries its number in the upper half of the conntrack mark, which related flows inherit (FTP's data, ICMP errors); another set, or none, judges it anew (A9).
+ */
+import { formatIpText } from "@i3/common";
+import { tableName } from "@i3/i3-proxy";
+
+import type { RuleSet } from "../policy/rule-sets.js";
+import type { Verdict } from "../policy/grants.js";
+
+/** Before those of others, who may still refuse what this one lets through. */
+const PRIORITY = { lead: -105, filter: -5, leave: 95 } as const;
+/** Of the conntrack mark: ours, and others'. */
+const OURS = "0xffff0000";
+const OTHERS = "0x0000ffff";
+const [ICMP, ICMPV6] = [1, 58] as const;
+const NAMES: ReadonlyMap<number, string> = new Map([[6, "tcp"], [17, "udp"], [132, "sctp"], [33, "dccp"], [136, "udplite"]]);
+
+export interface TableSettings {
+  readonly tunName: string;
+  /** Interfaces by which servers are reached. */
+  readonly out: readonly string[];
+  /** The gateway's own virtual addresses. */
+  readonly own4: Uint8Array;
+  readonly own6: Uint8Array;
+  /** Whether this system passed packets on before it was a gateway: what others send through it is theirs then. */
+  readonly wasRouter: boolean;
+}
+
+export interface TableElement {
+  readonly set: string;
+  readonly key: string;
+  readonly value: string;
+}
+
+export const gatewayTable = (tunName: string): string => tableName("gateway", tunName);
+
+/** A server's virtual address and its real one, of one family. */
+export const serverElement = (virtual: Uint8Array, real: Uint8Array): TableElement => ({ set: `servers${family(real)}`, key: formatIpText(virtual), value: formatIpText(real) });
+
+/** What a client may send to a server. @param client its virtual address here, of the server's family */
+export const grantElement = (client: Uint8Array, real: Uint8Array, set: RuleSet): TableElement =>
+  ({ set: `granted${family(real)}`, key: `${formatIpText(client)} . ${formatIpText(real)}`, value: `goto ${chainOf(set)}` });
+
+const family = ({ length }: Uint8Array): 4 | 6 => (length === 4 ? 4 : 6);
+const chainOf = ({ number }: RuleSet): string => `set_${number}`;
+
+/** What stands between the table's braces. */
+export function tableBody({ tunName, out, own4, own6, wasRouter }: TableSettings, sets: Iterable<RuleSet>, elements: readonly TableElement[]): string {
+  const tun = `"${tunName}"`;
+  const outside = `{ ${out.map((name) => `"${name}"`).join(", ")} }`;
+  const map = (name: string, type: string): string => {
+    const found = elements.filter(({ set }) => set === name).map(({ key, value }) => `${key} : ${value}`);
+    return `map ${name} { type ${type};${found.length === 0 ? "" : ` elements = { ${found.join(", ")} };`} };`;
+  };
+  return [
+    map("servers4", "ipv4_addr : ipv4_addr"), map("servers6", "ipv6_addr : ipv6_addr"),
+    "chain refused { meta l4proto tcp counter reject with tcp reset; counter reject with icmpx admin-prohibited; };",
+    ...[...sets].map((set) => `chain ${chainOf(set)} { ${rulesOf(set).join("; ")}; };`),
+    map("granted4", "ipv4_addr . ipv4_addr : verdict"), map("granted6", "ipv6_addr . ipv6_addr : verdict"),
+    `chain lead { type nat hook prerouting priority ${PRIORITY.lead}; policy accept; iifname != ${tun} return; dnat ip to ip daddr map @servers4; dnat ip6 to ip6 daddr map @servers6; };`,
+    `chain arrive { type filter hook input priority ${PRIORITY.filter}; policy accept; iifname != ${tun} return; ip daddr ${formatIpText(own4)} return; ip6 daddr ${formatIpText(own6)} return; counter drop; };`,
+    `chain from_clients { oifname ${tun} counter reject with icmpx admin-prohibited; oifname != ${outside} counter reject with icmpx host-unreachable;`,
+    "ct status & dnat == 0 counter reject with icmpx host-unreachable; ip saddr . ip daddr vmap @granted4; ip6 saddr . ip6 daddr vmap @granted6; goto refused; };",
+    // An error of a router on the way is about a flow that a set has let through.
+    `chain to_clients { ip daddr . ip saddr vmap @granted4; ip6 daddr . ip6 saddr vmap @granted6; meta l4proto { icmp, ipv6-icmp } ct state related ct mark & ${OURS} != 0 accept; counter drop; };`,
+    `chain pass { type filter hook forward priority ${PRIORITY.filter}; policy accept; iifname ${tun} goto from_clients; oifname ${tun} goto to_clients;${wasRouter ? "" : " counter drop;"} };`,
+    `chain leave { type nat hook postrouting priority ${PRIORITY.leave}; policy accept; iifname ${tun} oifname ${outside} masquerade; };`,
+  ].join(" ");
+}
+
+/** Adds the chain of a set that the table does not have yet. */
+export const addSet = (tunName: string, set: RuleSet): string =>
+  [`add chain inet ${gatewayTable(tunName)} ${chainOf(set)};`, ...rulesOf(set).map((rule) => `add rule inet ${gatewayTable(tunName)} ${chainOf(set)} ${rule};`)].join(" ");
+
+export const removeSet = (tunName: string, set: RuleSet): string => `delete chain inet ${gatewayTable(tunName)} ${chainOf(set)};`;
+
+function rulesOf({ number, verdicts }: RuleSet): readonly string[] {
+  const mark = `0x${(number * 0x10000).toString(16)}`;
+  const accept = `ct mark set ct mark & ${OTHERS} | ${mark} accept`;
+  return [`ct mark & ${OURS} == ${mark} accept`, ...verdicts.flatMap((verdict) => matchesOf(verdict).map((match) => `${match}${verdict.admits ? accept : "goto refused"}`)), "goto refused"];
+}
+
+/** What stands before the verdict: for each way of a flow, and for each protocol. */
+function matchesOf({ service }: Verdict): readonly string[] {
+  if (service === undefined) return [""];
+  const { protocols, ports } = service;
+  return protocols.flatMap((protocol) => {
+    // Its errors are about other flows, and related to them; only what asks and answers is a flow of its own.
+    if (protocol === ICMP) return ["icmp type { echo-request, echo-reply } "];
+    if (protocol === ICMPV6) return ["icmpv6 type { echo-request, echo-reply } "];
+    const name = NAMES.get(protocol);
+    if (name === undefined || ports.length === 0) return [`meta l4proto ${protocol} `];
+    const list = `{ ${ports.map(({ first, last }) => (first === last ? first : `${first}-${last}`)).join(", ")} }`;
+    return [`ct direction original ${name} dport ${list} `, `ct direction reply ${name} sport ${list} `];
+  });
+}

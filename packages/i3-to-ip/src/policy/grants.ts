@@ -1,0 +1,66 @@
+/** What clients of a gateway may send to which servers: `<gateway>` of the configuration with the groups of the address book (docs/gateways.md, A2). Without I/O; another one is made when either changes. */
+import { bytesKey, commonPrefixBits, type AddressBook, type GatewayConfig, type GatewayEntry, type Networks, type ServiceSelector } from "@i3/common";
+import { BookGroups } from "@i3/i3-proxy";
+
+import { reachOf } from "../dns/reach.js";
+
+/** What an entry says of a client's packets to a server; undefined: of all that are left. */
+export interface Verdict {
+  readonly admits: boolean;
+  readonly service: ServiceSelector | undefined;
+}
+
+export class Grants {
+  readonly #entries: readonly GatewayEntry[];
+  readonly #groups: BookGroups;
+
+  constructor({ entries }: GatewayConfig, book: AddressBook) {
+    this.#entries = entries;
+    this.#groups = new BookGroups(entries.flatMap(({ group }) => group ?? []), book);
+  }
+
+  /**
+   * The verdicts on a client's packets to a server, in the order in which they hold; none: it may send nothing there.
+   * @param hit of the client, proven, 16 bytes
+   * @param names by which it has asked for the server, lower case, without the last dot
+   * @param real address of the server, 4 or 16 bytes
+   */
+  verdictsOf(hit: Uint8Array, names: readonly string[], real: Uint8Array): readonly Verdict[] {
+    const reach = reachOf(real);
+    if (reach === "nowhere") return [];
+    const verdicts: Verdict[] = [];
+    for (const entry of this.#entriesOf(hit)) {
+      const isNamed = entry.names === undefined || names.some((name) => entry.names?.expression.test(name));
+      if (!isNamed || !isWithin(entry, real, reach === "internet")) continue;
+      verdicts.push({ admits: entry.admits, service: entry.service });
+      if (entry.service === undefined) break;
+    }
+    return verdicts.some(({ admits }) => admits) ? verdicts : [];
+  }
+
+  /** Whether the list lets a host reach anything at all. */
+  admits(hit: Uint8Array): boolean {
+    const first = this.#entriesOf(hit).find((entry) => entry.admits || isForAll(entry));
+    return first?.admits === true;
+  }
+
+  /** Groups that entries name and no host is in, each once: probably a typing error. */
+  emptyGroups(): readonly string[] {
+    const inUse = this.#groups.inUse();
+    return [...new Set(this.#entries.flatMap(({ group }) => (group === undefined || inUse.has(group) ? [] : group)))];
+  }
+
+  #entriesOf(hit: Uint8Array): readonly GatewayEntry[] {
+    const [key, isIn] = [bytesKey(hit), this.#groups.of(hit)];
+    return this.#entries.filter(({ hit: of, group }) => (of !== undefined ? bytesKey(of) === key : group === undefined || isIn(group)));
+  }
+}
+
+const isForAll = ({ names, networks, service }: GatewayEntry): boolean => names === undefined && networks === undefined && service === undefined;
+
+function isWithin({ admits, networks }: GatewayEntry, real: Uint8Array, isInternet: boolean): boolean {
+  return networks === undefined ? !admits || isInternet : contains(networks, real, isInternet);
+}
+
+const contains = ({ internet, prefixes }: Networks, real: Uint8Array, isInternet: boolean): boolean =>
+  (internet && isInternet) || prefixes.some(({ address, bits }) => address.length === real.length && commonPrefixBits(address, real) >= bits);
