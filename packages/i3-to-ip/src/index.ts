@@ -1,4 +1,4 @@
-/** The parts of the gateway from the overlay to plain hosts that are built: what its DNS server says (docs/gateways.md). The daemon is not. */
+/** The gateway's parts, for tests and benches: what its DNS server says, and to whom. The daemon is main.ts. */
 export * from "./dns/gateway-dns.js";
 export * from "./dns/reach.js";
 export * from "./dns/virtual-option.js";

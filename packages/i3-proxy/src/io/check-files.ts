@@ -13,9 +13,12 @@ import { readZoneRecords, zoneRecordFileOf } from "./zone-record-file.js";
 /** Rejects with I3Error. */
 export const readBook = async (file: string): Promise<AddressBook> => parseAddressBook((await readBoundedFile(file, MAX_ADDRESS_BOOK_BYTES)).bytes, file);
 
+/** Rejects with I3Error. */
+export const readBookOf = async ({ addressBook }: ProxyConfig): Promise<AddressBook> => (addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(addressBook.file));
+
 /** Returns what may be a mistake, a line each. Rejects with I3Error. */
 export async function checkFiles(config: ProxyConfig): Promise<readonly string[]> {
-  const book = config.addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(config.addressBook.file);
+  const book = await readBookOf(config);
   checkStateDirectory(config.state.directory);
   checkJournal(config.state.directory);
   checkIdentity(config);

@@ -37,6 +37,8 @@ export interface OpenPart<Config extends ProxyConfig> {
   /** A new configuration file. What of it acts at once is the part's to say: true when all of it does. */
   readonly setConfig: (config: Config) => boolean;
   readonly setBook: (book: AddressBook) => void;
+  /** Virtual addresses that a peer has been given; its mapping is in the table, its flows are not there yet. */
+  readonly allocated: (addresses: readonly Uint8Array[]) => void;
   /** Virtual addresses that a peer had. */
   readonly released: (addresses: readonly Uint8Array[]) => void;
   /** The proxy goes, and its peers have not been told yet. */

@@ -22,7 +22,7 @@ import { unruledNames, unruledText, unruledZones } from "../policy/unruled-names
 import { coreCounterFields } from "../core-counter-fields.js";
 import type { OwnPlace } from "../paths/own-locators.js";
 import { Proxy } from "../proxy.js";
-import { readBook } from "./check-files.js";
+import { readBookOf } from "./check-files.js";
 import type { DaemonPart, OpenPart } from "./daemon-part.js";
 import { DetourSocket, tcpServers } from "./detour-socket.js";
 import { Interception } from "./interception.js";
@@ -168,7 +168,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   async open(): Promise<void> {
     const config = this.#config;
     const io = loadNativeIo();
-    const book = config.addressBook === undefined ? EMPTY_ADDRESS_BOOK : await readBook(config.addressBook.file);
+    const book = await readBookOf(config);
     const { identity, created } = openIdentity(config);
     if (created) this.#log("info", "key-created", { file: config.identity.keyFile, hit: formatIpText(identity.hit) });
     const listed = this.#readList();
@@ -330,7 +330,10 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
         // Two flows a mapping; a quarter of a small range is left free, so that drawing an address does not take long.
         limits: { max: Math.min(max, LIMITS.flows / 2, (2 ** (32 - range.prefixBits) * 3) / 4), maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
         hooks: {
-          allocated: (addresses) => this.#addresses.allocated(addresses),
+          allocated: (addresses) => {
+            this.#addresses.allocated(addresses);
+            this.#part?.allocated(addresses);
+          },
           released: (addresses) => {
             this.#addresses.released(addresses);
             this.#part?.released(addresses);

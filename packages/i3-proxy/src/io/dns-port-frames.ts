@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 const LENGTH_BYTES = 2;
 
 /** Cuts a stream into messages; holds at most one unfinished message of 64 KiB and what came with it. */
-export class FrameReader {
+export class DnsFrameReader {
   #rest: Buffer = Buffer.alloc(0);
 
   /** The messages that a chunk completes. */
@@ -23,7 +23,7 @@ export class FrameReader {
 }
 
 /** Length and message in one piece, so that they leave in one segment (RFC 7766 §8). */
-export function frame(message: Uint8Array): Buffer {
+export function dnsFrame(message: Uint8Array): Buffer {
   const out = Buffer.allocUnsafe(LENGTH_BYTES + message.length);
   out.writeUInt16BE(message.length, 0);
   out.set(message, LENGTH_BYTES);

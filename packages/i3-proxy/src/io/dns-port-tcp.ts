@@ -6,7 +6,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { connectMarkedTcp } from "@i3/datapath/io";
 import type { NativeIo } from "@i3/datapath/native-io";
 import type { DnsVerdict } from "../dns/dns-core.js";
-import { frame, FrameReader } from "./dns-port-frames.js";
+import { dnsFrame, DnsFrameReader } from "./dns-port-frames.js";
 import { UPSTREAM_TIMEOUT_MS } from "./dns-upstream.js";
 import { type Resolver, resolverText } from "./dns-upstream-resolvers.js";
 
@@ -82,7 +82,7 @@ class TcpClient {
   readonly #socket: Socket;
   readonly #options: TcpListenerOptions;
   readonly #events: ClientEvents;
-  readonly #reader = new FrameReader();
+  readonly #reader = new DnsFrameReader();
   #upstream: Socket | null = null;
   /** Questions that went upstream and have no answer. */
   #waiting = 0;
@@ -146,7 +146,7 @@ class TcpClient {
     const upstream = (this.#upstream ??= this.#connect());
     if (upstream === null) return this.destroy();
     this.#waiting += 1;
-    if (!upstream.write(frame(query)) && upstream.writableLength > MAX_BUFFERED_BYTES) this.#socket.pause();
+    if (!upstream.write(dnsFrame(query)) && upstream.writableLength > MAX_BUFFERED_BYTES) this.#socket.pause();
   }
 
   /** Null when there is no such way; the program sees its connection end, as it would without us. */
@@ -162,7 +162,7 @@ class TcpClient {
   }
 
   #listenTo(socket: Socket): Socket {
-    const reader = new FrameReader();
+    const reader = new DnsFrameReader();
     socket.setNoDelay(true);
     socket.setTimeout(UPSTREAM_TIMEOUT_MS, () => this.#onUpstreamEnd(socket));
     socket.on("data", (chunk: Buffer) => {
@@ -190,7 +190,7 @@ class TcpClient {
   #write(message: Uint8Array): void {
     if (this.#socket.destroyed) return;
     if (this.#socket.writableLength > MAX_BUFFERED_BYTES * 4) return this.destroy();
-    this.#socket.write(frame(message));
+    this.#socket.write(dnsFrame(message));
   }
 
   #endWhenDone(): void {

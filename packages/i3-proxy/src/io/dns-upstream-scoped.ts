@@ -5,7 +5,7 @@
 import { connectMarkedTcp } from "@i3/datapath/io";
 import type { NativeIo } from "@i3/datapath/native-io";
 import { sameQuestion } from "../dns/question.js";
-import { frame, FrameReader } from "./dns-port-frames.js";
+import { dnsFrame, DnsFrameReader } from "./dns-port-frames.js";
 import { type Reply, UPSTREAM_TIMEOUT_MS } from "./dns-upstream.js";
 import { type Resolver, resolverText } from "./dns-upstream-resolvers.js";
 
@@ -29,7 +29,7 @@ export class ScopedUpstream {
     const head = query.slice(0, questionEnd);
     try {
       const socket = connectMarkedTcp(this.#io, { address: resolverText(resolver), port: resolver.port, mark: this.#mark });
-      const reader = new FrameReader();
+      const reader = new DnsFrameReader();
       this.#connections += 1;
       socket.setTimeout(UPSTREAM_TIMEOUT_MS, () => socket.destroy());
       socket.on("data", (chunk: Buffer) => {
@@ -41,7 +41,7 @@ export class ScopedUpstream {
       });
       socket.on("error", () => undefined);
       socket.on("close", () => (this.#connections -= 1));
-      socket.write(frame(query));
+      socket.write(dnsFrame(query));
       return true;
     } catch {
       return false;

@@ -1,7 +1,7 @@
 /** What the commands of all daemons that are a proxy do alike. */
-import { formatIpText, publicId, runDaemon, toHex, type ProxyConfig } from "@i3/common";
+import { formatIpText, publicId, runDaemon, toHex, type AddressBook, type ProxyConfig } from "@i3/common";
 
-import { checkFiles } from "./check-files.js";
+import { checkFiles, readBookOf } from "./check-files.js";
 import { cleanUp } from "./clean-up.js";
 import { startProxy, type ProxyStart } from "./daemon.js";
 import { openIdentity } from "./own-identity.js";
@@ -12,7 +12,7 @@ export interface ProxyDaemon<Config extends ProxyConfig> extends Pick<ProxyStart
   /** URL of the package's package.json. */
   readonly manifest: URL;
   /** More of what a configuration names, as of i3-proxy: warnings, a line each. Rejects with I3Error. */
-  readonly check?: (config: Config) => readonly string[] | Promise<readonly string[]>;
+  readonly check?: (config: Config, book: AddressBook) => readonly string[];
   /** Removes what the part leaves on a machine. Rejects with I3Error. */
   readonly clean?: (config: Config) => Promise<void>;
 }
@@ -27,7 +27,7 @@ function identityText(config: ProxyConfig): string {
 export const runProxyDaemon = async <Config extends ProxyConfig>({ name, help, manifest, parse, part, check, clean }: ProxyDaemon<Config>): Promise<void> =>
   await runDaemon<Config>({
     name, help, manifest, parse,
-    check: async (config) => [...(await checkFiles(config)), ...((await check?.(config)) ?? [])],
+    check: async (config) => [...(await checkFiles(config)), ...(check?.(config, await readBookOf(config)) ?? [])],
     start: async (config, onFailure, file, signal) => await startProxy({ config, onFailure, file, signal, parse, part }),
     actions: {
       identity: identityText,

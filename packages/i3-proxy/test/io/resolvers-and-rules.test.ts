@@ -2,7 +2,7 @@
 import { parseIpText } from "@i3/common";
 import type { AddressEntry, RouteEntry } from "@i3/datapath/native-io";
 import { describe, expect, test } from "vitest";
-import { FrameReader, frame } from "../../src/io/dns-port-frames.js";
+import { dnsFrame, DnsFrameReader } from "../../src/io/dns-port-frames.js";
 import { parsePort53Uids, parseResolvConf, resolverText } from "../../src/io/dns-upstream-resolvers.js";
 import { guardRules } from "../../src/io/guard.js";
 import { tableName } from "../../src/io/interception-nft.js";
@@ -135,9 +135,9 @@ describe("what the machine uses", () => {
 
 test("messages in a TCP stream, however it is cut", () => {
   const messages = [Buffer.from("a"), Buffer.alloc(0), Buffer.alloc(300, 7), Buffer.from("last")];
-  const stream = Buffer.concat(messages.map(frame));
+  const stream = Buffer.concat(messages.map(dnsFrame));
   for (const step of [1, 2, 3, 7, 1_000]) {
-    const reader = new FrameReader();
+    const reader = new DnsFrameReader();
     const read: Buffer[] = [];
     for (let at = 0; at < stream.length; at += step) read.push(...reader.push(stream.subarray(at, at + step)));
     expect(read.map((message) => message.toString("hex"))).toEqual(messages.map((message) => message.toString("hex")));

@@ -59,8 +59,8 @@ export interface GatewayDnsOptions {
   readonly isOwn: (address: Uint8Array) => boolean;
   /** Whether servers with IPv6 addresses can be reached from here. */
   readonly hasIpv6: () => boolean;
-  /** A server that a client is told of: it is reached from then on. */
-  readonly onLeased: (client: Uint8Array, name: string, real: Uint8Array, virtual: Uint8Array) => void;
+  /** A server that a client is told of: it is reached from then on. False: there is no room for one more. */
+  readonly onLeased: (client: Uint8Array, name: string, real: Uint8Array, virtual: Uint8Array) => boolean;
   /** Addresses that nobody is led to. */
   readonly onRefused: (client: Uint8Array, name: string, addresses: readonly string[], why: RefusalReason) => void;
 }
@@ -130,8 +130,7 @@ export class GatewayDns {
     if (real.length === 16 && !hasIpv6()) return [];
     if (!mayReach(client, name, real, reach)) return [{ real, why: "access" }];
     const lease = leases.lease(nowMs, real, virtual.range, virtual.tries);
-    if (typeof lease === "string") return [{ real, why: "full" }];
-    onLeased(client, name, real, lease.virtual);
+    if (typeof lease === "string" || !onLeased(client, name, real, lease.virtual)) return [{ real, why: "full" }];
     return [{ real, virtual: lease.virtual }];
   }
 }
@@ -144,6 +143,9 @@ interface Refused {
   readonly real: Uint8Array;
   readonly why: RefusalReason;
 }
+
+/** To a client that the list lets reach nothing. */
+export const refusedAnswer = ({ query, limit }: GatewayQuestion): Uint8Array => answer(query, { rcode: RCODE.refused, ede: EDE.prohibited }, limit).bytes;
 
 /** Null: it is none. */
 export function decoded(message: Uint8Array): DecodedPacket | null {

@@ -68,6 +68,15 @@ export class ServerLeases {
     return this.#byVirtual.get(bytesKey(virtual))?.real;
   }
 
+  all(): readonly ServerLease[] {
+    return [...this.#byVirtual.values()];
+  }
+
+  /** One of an earlier run; those that end first are to come first. */
+  restore(lease: ServerLease): void {
+    if (this.#byVirtual.size < this.#options.most && !this.#options.isTaken(lease.virtual)) this.#byVirtual.set(bytesKey(lease.virtual), { ...lease });
+  }
+
   /** Those that have ended: they are no servers any more. */
   takeEnded(nowMs: number): readonly ServerLease[] {
     const ended: ServerLease[] = [];

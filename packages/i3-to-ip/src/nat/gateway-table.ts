@@ -3,7 +3,7 @@
  *
  *     lead    from the TUN to a virtual address of a server: to its real one
  *     arrive  from the TUN to another local address than the gateway's own virtual ones: dropped (A4)
- *     pass    between the TUN and the servers' interfaces: by `granted`, client and server → what the list says of them
+ *     pass    between the TUN and the servers' interfaces: by `granted`, client and server → what the list says of them; what the TUN, when it is gone, no longer takes goes nowhere else
  *     leave   to servers: from the gateway's own address
  *
  * What a rule set has let through carries its number in the upper half of the conntrack mark, which related flows inherit (FTP's data, ICMP errors); another set, or none, judges it anew (A9).
@@ -70,7 +70,7 @@ export function tableBody({ tunName, out, own4, own6, wasRouter }: TableSettings
     "ct status & dnat == 0 counter reject with icmpx host-unreachable; ip saddr . ip daddr vmap @granted4; ip6 saddr . ip6 daddr vmap @granted6; goto refused; };",
     // An error of a router on the way is about a flow that a set has let through.
     `chain to_clients { ip daddr . ip saddr vmap @granted4; ip6 daddr . ip6 saddr vmap @granted6; meta l4proto { icmp, ipv6-icmp } ct state related ct mark & ${OURS} != 0 accept; counter drop; };`,
-    `chain pass { type filter hook forward priority ${PRIORITY.filter}; policy accept; iifname ${tun} goto from_clients; oifname ${tun} goto to_clients;${wasRouter ? "" : " counter drop;"} };`,
+    `chain pass { type filter hook forward priority ${PRIORITY.filter}; policy accept; iifname ${tun} goto from_clients; oifname ${tun} goto to_clients; ct mark & ${OURS} != 0 counter drop;${wasRouter ? "" : " counter drop;"} };`,
     `chain leave { type nat hook postrouting priority ${PRIORITY.leave}; policy accept; iifname ${tun} oifname ${outside} masquerade; };`,
   ].join(" ");
 }

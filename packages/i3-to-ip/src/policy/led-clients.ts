@@ -68,6 +68,15 @@ export class LedClients {
     return { led, gone };
   }
 
+  /** One of an earlier run; those asked for first are to come first. */
+  restore(led: Led): void {
+    if (this.#size >= this.#most) return;
+    const servers = this.#byClient.get(bytesKey(led.hit)) ?? new Map<string, Led>();
+    if (servers.size >= MOST_PER_CLIENT || servers.has(bytesKey(led.real))) return;
+    this.#byClient.set(bytesKey(led.hit), servers.set(bytesKey(led.real), { ...led }));
+    this.#size += 1;
+  }
+
   remove({ hit, real }: Led): void {
     const servers = this.#byClient.get(bytesKey(hit));
     if (servers?.delete(bytesKey(real)) !== true) return;

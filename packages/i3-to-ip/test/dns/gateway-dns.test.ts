@@ -18,12 +18,12 @@ interface World extends Seen {
   readonly dns: GatewayDns;
 }
 
-function world({ ipv6 = true, most = 100, may = () => true, own = [] }: { ipv6?: boolean; most?: number; may?: (name: string, real: string, reach: string) => boolean; own?: readonly string[] } = {}): World {
+function world({ ipv6 = true, most = 100, may = () => true, own = [], room = true }: { ipv6?: boolean; most?: number; may?: (name: string, real: string, reach: string) => boolean; own?: readonly string[]; room?: boolean } = {}): World {
   const seen: Seen = { leased: [], refused: [] };
   const dns = new GatewayDns({
     leases: new ServerLeases({ hit: ip("2001:22::1"), most, isTaken: () => false }), hasIpv6: () => ipv6, isOwn: (address) => own.includes(formatIpText(address)),
     mayReach: (client, name, real, reach) => client === CLIENT && may(name, formatIpText(real), reach),
-    onLeased: (_client, name, real, virtual) => void seen.leased.push(`${name} ${formatIpText(real)} ${formatIpText(virtual)}`),
+    onLeased: (_client, name, real, virtual) => seen.leased.push(`${name} ${formatIpText(real)} ${formatIpText(virtual)}`) > 0 && room,
     onRefused: (_client, name, addresses, why) => void seen.refused.push([name, addresses, why]),
   });
   return { ...seen, dns };

@@ -1,0 +1,133 @@
+/** Where clients' DNS questions arrive: UDP and TCP, port 53 of the gateway's own virtual addresses, which only the overlay reaches. Who asks is known by the address: only the holder of its key sends from it. */
+import { createSocket, type Socket as UdpSocket } from "node:dgram";
+import { createServer, type Server, type Socket } from "node:net";
+
+import { formatIpText, I3Error, parseIpText } from "@i3/common";
+import { dnsFrame, DnsFrameReader } from "@i3/i3-proxy";
+
+// Ours:
+const PORT = 53;
+const IDLE_MS = 10_000;
+const MAX_CONNECTIONS = 256;
+const MAX_CONNECTIONS_EACH = 4;
+const MAX_BUFFERED_BYTES = 256 * 1024;
+
+export interface ClientQuestionsOptions {
+  /** 4 and 16 bytes. */
+  readonly own: readonly Uint8Array[];
+  /** The answer to one message from an address (4 or 16 bytes); null: there is none. */
+  readonly answer: (from: Uint8Array, message: Uint8Array, transport: "udp" | "tcp") => Promise<Uint8Array | null>;
+}
+
+export class ClientQuestions {
+  readonly counters = { udp: 0, tcp: 0, connections: 0, refusedConnections: 0, unsent: 0 };
+  readonly #options: ClientQuestionsOptions;
+  readonly #udp: UdpSocket[] = [];
+  readonly #tcp: Server[] = [];
+  /** Connections by client. */
+  readonly #connections = new Map<string, Set<Socket>>();
+
+  constructor(options: ClientQuestionsOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with I3Error ERR_I3_PORT_IN_USE or ERR_I3_DNS_PORT. */
+  async open(): Promise<void> {
+    for (const own of this.#options.own) {
+      const address = formatIpText(own);
+      try {
+        await this.#openUdp(address, own.length === 4 ? "udp4" : "udp6");
+        await this.#openTcp(address);
+      } catch (cause) {
+        await this.close();
+        throw portError(cause, address);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const connections of this.#connections.values()) for (const socket of connections) socket.destroy();
+    await Promise.all([...this.#udp.splice(0).map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))), ...this.#tcp.splice(0).map((server) => new Promise<void>((resolve) => server.close(() => resolve())))]);
+  }
+
+  async #openUdp(address: string, type: "udp4" | "udp6"): Promise<void> {
+    const socket = createSocket({ type, ipv6Only: type === "udp6" });
+    this.#udp.push(socket);
+    await new Promise<void>((resolve, reject) => {
+      socket.once("error", reject);
+      socket.bind({ address, port: PORT, exclusive: true }, () => {
+        socket.off("error", reject);
+        // An ICMP error about an answer: the client's program is gone.
+        socket.on("error", () => undefined);
+        resolve();
+      });
+    });
+    socket.on("message", (message, from) => {
+      this.counters.udp += 1;
+      void this.#answer(from.address, message, "udp").then((answer) => {
+        if (answer === null || !this.#udp.includes(socket)) return;
+        socket.send(answer, from.port, from.address, (error) => {
+          if (error !== null) this.counters.unsent += 1;
+        });
+      });
+    });
+  }
+
+  async #openTcp(address: string): Promise<void> {
+    const server = createServer({ noDelay: true }, (socket) => this.#onConnection(socket));
+    this.#tcp.push(server);
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ host: address, port: PORT, exclusive: true }, () => {
+        server.off("error", reject);
+        // EMFILE on accept: the connection is lost, the server is not.
+        server.on("error", () => undefined);
+        resolve();
+      });
+    });
+  }
+
+  #onConnection(socket: Socket): void {
+    const from = socket.remoteAddress ?? "";
+    const others = this.#connections.get(from) ?? new Set<Socket>();
+    socket.on("error", () => socket.destroy());
+    if (others.size >= MAX_CONNECTIONS_EACH || this.counters.connections >= MAX_CONNECTIONS) {
+      this.counters.refusedConnections += 1;
+      socket.destroy();
+      return;
+    }
+    others.add(socket);
+    this.#connections.set(from, others);
+    this.counters.connections += 1;
+    socket.on("close", () => {
+      this.counters.connections -= 1;
+      others.delete(socket);
+      if (others.size === 0) this.#connections.delete(from);
+    });
+    const reader = new DnsFrameReader();
+    socket.setTimeout(IDLE_MS, () => socket.destroy());
+    socket.on("data", (chunk: Buffer) => {
+      for (const message of reader.push(chunk)) void this.#onTcp(socket, from, message);
+    });
+  }
+
+  async #onTcp(socket: Socket, from: string, message: Uint8Array): Promise<void> {
+    this.counters.tcp += 1;
+    const answer = await this.#answer(from, message, "tcp");
+    // A client that cannot be answered is one too many.
+    if (answer === null || socket.writableLength > MAX_BUFFERED_BYTES) return void socket.destroy();
+    socket.write(dnsFrame(answer));
+  }
+
+  #answer(from: string, message: Uint8Array, transport: "udp" | "tcp"): Promise<Uint8Array | null> {
+    const address = parseIpText(from);
+    return address === undefined ? Promise.resolve(null) : this.#options.answer(address, new Uint8Array(message), transport);
+  }
+}
+
+function portError(cause: unknown, address: string): I3Error {
+  if ((cause as NodeJS.ErrnoException).code === "EADDRINUSE") {
+    return new I3Error("ERR_I3_PORT_IN_USE", `port ${PORT} of ${address} is in use: clients' names arrive there`, { cause, remedy: "A DNS server of this machine listens on all of its addresses: have it listen on those of its network alone." });
+  }
+  return new I3Error("ERR_I3_DNS_PORT", `DNS port ${PORT} of ${address} cannot be opened`, { cause, remedy: "Run as root or with CAP_NET_BIND_SERVICE." });
+}

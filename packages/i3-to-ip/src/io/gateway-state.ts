@@ -1,0 +1,79 @@
+/** What a gateway keeps over a restart, so that connections go on: `gateway.json` in the state directory, mode 0600, written whole or not at all. */
+import { join } from "node:path";
+
+import { formatIpText, I3Error, parseIpText } from "@i3/common";
+import { replaceDurably } from "@i3/i3-client";
+import { readStateFile } from "@i3/i3-proxy";
+
+import type { ServerLease } from "../leases/server-leases.js";
+import type { Led } from "../policy/led-clients.js";
+import type { RouterSettings } from "./router-settings.js";
+
+// Ours:
+/** Those asked for last: a file of 4 MiB has room for them. */
+const MOST_LED = 16_384;
+const MOST_LEASES = 16_384;
+
+export interface GatewayState {
+  /** Number of the rule set that was made last. */
+  readonly lastSet: number;
+  /** Of the system before the gateway; null: the gateway ended in order and has restored them. */
+  readonly router: RouterSettings | null;
+  /** Times are wall clock, ms. */
+  readonly leases: readonly ServerLease[];
+  readonly led: readonly Led[];
+}
+
+export const stateFileOf = (stateDirectory: string): string => join(stateDirectory, "gateway.json");
+
+const EMPTY: GatewayState = { lastSet: 0, router: null, leases: [], led: [] };
+
+/** Throws I3Error ERR_I3_STATE. */
+export function readGatewayState(file: string): GatewayState {
+  const text = readStateFile(file, "the gateway's state");
+  if (text === null) return EMPTY;
+  try {
+    return stateOf(JSON.parse(text));
+  } catch (cause) {
+    throw new I3Error("ERR_I3_STATE", `${file} is damaged`, { cause, remedy: "Move it away: clients' connections through this gateway end then." });
+  }
+}
+
+/** Throws I3Error ERR_I3_STATE; the file is then as it was. */
+export function writeGatewayState(file: string, { lastSet, router, leases, led }: GatewayState): void {
+  const text = JSON.stringify({
+    version: 1, lastSet, router,
+    leases: leases.slice(-MOST_LEASES).map(({ real, virtual, untilMs }) => [formatIpText(real), formatIpText(virtual), untilMs]),
+    led: [...led].sort((a, b) => a.askedMs - b.askedMs).slice(-MOST_LED).map(({ hit, real, names, askedMs }) => [formatIpText(hit), formatIpText(real), askedMs, ...names]),
+  });
+  try {
+    replaceDurably(file, text);
+  } catch (cause) {
+    throw new I3Error("ERR_I3_STATE", `cannot write ${file}`, { cause, remedy: "Is the disk full? Until it can be written, connections through this gateway do not outlive its restart." });
+  }
+}
+
+function stateOf(json: unknown): GatewayState {
+  const { version, lastSet, router, leases, led } = json as Record<string, unknown>;
+  if (version !== 1 || !isCount(lastSet) || lastSet > 65_535) throw new RangeError("not a state of this version");
+  return {
+    lastSet, router: router === null ? null : routerOf(router),
+    leases: rows(leases).map(([real, virtual, untilMs]) => ({ real: addressOf(real), virtual: addressOf(virtual), untilMs: numberOf(untilMs) })),
+    led: rows(led).map(([hit, real, askedMs, ...names]) => ({ hit: addressOf(hit), real: addressOf(real), askedMs: numberOf(askedMs), names: names.map(textOf) })),
+  };
+}
+
+function routerOf(json: unknown): RouterSettings {
+  const { forward4, forward6 } = json as Record<string, unknown>;
+  const setting = (value: unknown): string | null => (value === null || (typeof value === "string" && /^[0-9]$/.test(value)) ? value : wrong());
+  return { forward4: setting(forward4), forward6: setting(forward6) };
+}
+
+const wrong = (): never => {
+  throw new RangeError("a field of another kind");
+};
+const rows = (json: unknown): unknown[][] => (Array.isArray(json) && json.every((row) => Array.isArray(row)) ? (json as unknown[][]) : wrong());
+const isCount = (value: unknown): value is number => typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+const numberOf = (value: unknown): number => (isCount(value) ? value : wrong());
+const textOf = (value: unknown): string => (typeof value === "string" && value.length <= 255 ? value : wrong());
+const addressOf = (value: unknown): Uint8Array => (typeof value === "string" ? (parseIpText(value) ?? wrong()) : wrong());

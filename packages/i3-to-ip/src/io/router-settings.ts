@@ -1,0 +1,47 @@
+/** The system passes packets on while the gateway runs, and does as before when it ends (docs/host-changes.md). */
+import { readFileSync, writeFileSync } from "node:fs";
+
+import { I3Error } from "@i3/common";
+
+const FILES = {
+  forward4: "/proc/sys/net/ipv4/ip_forward",
+  forward6: "/proc/sys/net/ipv6/conf/all/forwarding",
+} as const;
+type Setting = keyof typeof FILES;
+
+/** Before the gateway; null: the system has none of that family. */
+export type RouterSettings = Readonly<Record<Setting, string | null>>;
+
+/** Throws I3Error. */
+export const readRouterSettings = (): RouterSettings => ({ forward4: read(FILES.forward4), forward6: read(FILES.forward6) });
+
+/** As long as forwarding of IPv6 is on, routers' advertisements are no longer followed unless they are asked for so. */
+const acceptRa = (name: string): string => `/proc/sys/net/ipv6/conf/${name}/accept_ra`;
+
+/** Throws I3Error. @param out interfaces that may have learned their routes of a router */
+export function passPackets(before: RouterSettings, out: readonly string[]): void {
+  for (const name of out) if (read(acceptRa(name)) === "1") write(acceptRa(name), "2");
+  for (const [setting, value] of Object.entries(before)) if (value !== null && value !== "1") write(FILES[setting as Setting], "1");
+}
+
+/** What was turned on is turned off again. */
+export function restoreRouterSettings(before: RouterSettings): void {
+  for (const [setting, value] of Object.entries(before)) if (value !== null && value !== "1") write(FILES[setting as Setting], value);
+}
+
+function read(file: string): string | null {
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw new I3Error("ERR_I3_FORWARDING", `cannot read ${file}`, { cause: error });
+  }
+}
+
+function write(file: string, value: string): void {
+  try {
+    writeFileSync(file, value);
+  } catch (cause) {
+    throw new I3Error("ERR_I3_FORWARDING", `cannot write ${value} to ${file}`, { cause, remedy: "A gateway passes packets on: run it as root, where /proc/sys may be written (a container needs it so)." });
+  }
+}

@@ -1,0 +1,54 @@
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { parseIpText } from "@i3/common";
+import { expect, it, onTestFinished } from "vitest";
+
+import { readGatewayState, stateFileOf, writeGatewayState, type GatewayState } from "../../src/io/gateway-state.js";
+
+const ip = (text: string): Uint8Array => parseIpText(text) as Uint8Array;
+const STATE: GatewayState = {
+  lastSet: 17, router: { forward4: "0", forward6: null },
+  leases: [{ real: ip("192.168.5.1"), virtual: ip("10.1.2.3"), untilMs: 5 }, { real: ip("fd00::1"), virtual: ip("fd12::1"), untilMs: 6 }],
+  led: [{ hit: ip("2001:22::a"), real: ip("192.168.5.1"), names: ["wiki.corp", "b"], askedMs: 4 }],
+};
+
+function file(): string {
+  const directory = mkdtempSync(join(tmpdir(), "i3-gateway-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  return stateFileOf(directory);
+}
+
+it("comes back as it was, and nobody else may read it", () => {
+  const at = file();
+  expect(readGatewayState(at)).toEqual({ lastSet: 0, router: null, leases: [], led: [] });
+  writeGatewayState(at, STATE);
+  expect(readGatewayState(at)).toEqual(STATE);
+  expect(statSync(at).mode & 0o777).toBe(0o600);
+});
+
+it("keeps what was asked for last", () => {
+  const at = file();
+  const led = Array.from({ length: 20_000 }, (_, i) => ({ hit: ip("2001:22::a"), real: Uint8Array.of(10, 0, i >> 8, i & 0xff), names: ["a.b"], askedMs: 20_000 - i }));
+  writeGatewayState(at, { ...STATE, led });
+  const back = readGatewayState(at).led;
+  expect([back.length, back[0]?.askedMs, back.at(-1)?.askedMs]).toEqual([16_384, 3_617, 20_000]);
+});
+
+it("that is damaged, or open to others, is never taken for an empty one", () => {
+  const at = file();
+  writeGatewayState(at, STATE);
+  const text = readFileSync(at, "utf8");
+  const field = (from: string, to: string): string => {
+    expect(text).toContain(from);
+    return text.replace(from, to);
+  };
+  for (const bad of [text.slice(0, -2), "", "null", "[]", field('"version":1', '"version":2'), field("17", "-1"), field("17", "65536"), field('"192.168.5.1"', '"192.168.5.256"'), field('"wiki.corp"', "7"), field('"forward4":"0"', '"forward4":"/etc/passwd"'), field(",5]", ',"5"]'), field('"led":[[', '"led":[')]) {
+    writeFileSync(at, bad);
+    expect(() => readGatewayState(at), bad).toThrow(/damaged/);
+  }
+  writeFileSync(at, text);
+  chmodSync(at, 0o644);
+  expect(() => readGatewayState(at)).toThrow(/can be read or changed by others/);
+});

@@ -1,0 +1,71 @@
+/** The gateway's table as the kernel's nft takes it: whole, element by element, set by set. What it does with packets: test/system/gateway.test.ts. */
+import { execFileSync } from "node:child_process";
+
+import { parseIpText } from "@i3/common";
+import { NftElements, NftSession, replaceTable } from "@i3/i3-proxy";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { addSet, gatewayTable, grantElement, removeSet, serverElement, tableBody, type TableSettings } from "../../src/nat/gateway-table.js";
+import type { Verdict } from "../../src/policy/grants.js";
+
+const ip = (text: string): Uint8Array => parseIpText(text) as Uint8Array;
+const TABLE = gatewayTable("i3");
+const SETTINGS: TableSettings = { tunName: "i3", out: ["eth0", "a-b_c.1"], own4: ip("10.1.1.1"), own6: ip("2001:22::1"), wasRouter: false };
+const service = (protocols: readonly number[], ...ports: readonly [number, number][]): Verdict => ({ admits: true, service: { protocols, ports: ports.map(([first, last]) => ({ first, last })) } });
+const VERDICTS: readonly Verdict[] = [
+  service([6], [22, 22], [8_000, 8_080]), { ...service([17], [53, 53]), admits: false }, service([1, 58]), service([132], [1, 65_535]), service([33], [1, 1]), service([136], [1, 1]), service([47]), service([6]), { admits: true, service: undefined },
+];
+const SET = { number: 0xfedc, verdicts: VERDICTS };
+
+const listed = (): string => execFileSync("nft", ["list", "table", "inet", TABLE], { encoding: "utf8" });
+let nft: NftSession;
+let elements: NftElements;
+beforeAll(() => {
+  nft = new NftSession({ log: () => undefined });
+  elements = new NftElements(nft, { table: TABLE, coalesceMs: 0, onError: (error) => { throw error; } });
+});
+afterAll(async () => {
+  await nft.close();
+  execFileSync("nft", ["delete", "table", "inet", TABLE]);
+});
+
+describe("the gateway's table", () => {
+  it("is taken whole, with what was there before, and again", async () => {
+    const before = [serverElement(ip("10.5.5.5"), ip("192.168.5.1")), serverElement(ip("fd12::1"), ip("fd00::1")), grantElement(ip("10.7.7.7"), ip("192.168.5.1"), SET), grantElement(ip("2001:22::7"), ip("fd00::1"), SET)];
+    for (const wasRouter of [true, false]) await nft.run(replaceTable(TABLE, tableBody({ ...SETTINGS, wasRouter }, [SET], before)));
+    const text = listed();
+    for (const part of ["10.5.5.5 : 192.168.5.1", "fd12::1 : fd00::1", "10.7.7.7 . 192.168.5.1 : goto set_65244", "2001:22::7 . fd00::1 : goto set_65244", 'oifname { "eth0", "a-b_c.1" }']) expect(text).toContain(part);
+    for (const { set, key, value } of before) elements.told(set, key, value);
+  });
+
+  it("has each verdict for both ways of a flow, the mark, and refuses the rest", () => {
+    const chain = /chain set_65244 \{([^}]*(?:\{[^}]*\}[^}]*)*?)\n\t\}/.exec(listed())?.[1] ?? "";
+    expect(chain.split("\n").map((line) => line.trim()).filter(Boolean).map((line) => line.replaceAll(/ct mark set [^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+ /g, "mark ").replaceAll(/ct mark set \S+.*? accept/g, "mark accept"))).toEqual([
+      "ct mark 0xfedc0000/16 accept",
+      "ct direction original tcp dport { 22, 8000-8080 } mark accept", "ct direction reply tcp sport { 22, 8000-8080 } mark accept",
+      "ct direction original udp dport 53 goto refused", "ct direction reply udp sport 53 goto refused",
+      "icmp type { echo-reply, echo-request } mark accept", "icmpv6 type { echo-request, echo-reply } mark accept",
+      "ct direction original sctp dport 1-65535 mark accept", "ct direction reply sctp sport 1-65535 mark accept",
+      "ct direction original dccp dport 1 mark accept", "ct direction reply dccp sport 1 mark accept", "ct direction original udplite dport 1 mark accept", "ct direction reply udplite sport 1 mark accept",
+      "meta l4proto gre mark accept", "meta l4proto tcp mark accept", "mark accept", "goto refused",
+    ]);
+  });
+
+  it("takes another set, and elements that change to it; the old one goes behind them", async () => {
+    const other = { number: 1, verdicts: [{ admits: true, service: undefined }] };
+    void nft.run(addSet("i3", other));
+    const { set, key, value } = grantElement(ip("10.7.7.7"), ip("192.168.5.1"), other);
+    elements.set(set, key, value);
+    elements.set("granted6", "2001:22::7 . fd00::1", null);
+    await elements.settled();
+    await nft.run(removeSet("i3", SET));
+    expect(listed()).toContain("10.7.7.7 . 192.168.5.1 : goto set_1");
+    expect(listed()).not.toContain("65244");
+  });
+
+  it("stays when who made it ends", async () => {
+    await nft.close();
+    expect(listed()).toContain("10.5.5.5 : 192.168.5.1");
+    nft = new NftSession({ log: () => undefined });
+  });
+});
