@@ -16,6 +16,7 @@ export const repositoryPath = (path: string): string => fileURLToPath(new URL(`.
 
 const SERVER = repositoryPath("packages/i3-server/dist/main.js");
 const PROXY = repositoryPath("packages/i3-proxy/dist/main.js");
+const GATEWAY = repositoryPath("packages/i3-to-ip/dist/main.js");
 const RANGE = { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 };
 
 /** A server of the ring on one host. */
@@ -110,6 +111,8 @@ export interface LaptopOptions {
   readonly access?: string;
   readonly tun?: string;
   readonly hip?: string;
+  /** The element `<gateway>`: the machine runs i3-to-ip. */
+  readonly gateway?: string;
   /** @default "debug" */
   readonly logLevel?: "debug" | "info";
 }
@@ -129,9 +132,9 @@ export class Laptop {
     const laptop = new Laptop(host, options);
     await laptop.writeConfig();
     await laptop.writeBook({});
-    const { status, stdout, stderr } = await host.exec(process.execPath, [PROXY, "--config", laptop.configFile, "--identity"]);
+    const { status, stdout, stderr } = await host.exec(process.execPath, [laptop.#program, "--config", laptop.configFile, "--identity"]);
     const found = /^hit (\S+)$/m.exec(stdout);
-    if (status !== 0 || found?.[1] === undefined) throw new Error(`i3-proxy --identity: status ${status}: ${stderr}`);
+    if (status !== 0 || found?.[1] === undefined) throw new Error(`--identity: status ${status}: ${stderr}`);
     laptop.hit = found[1];
     return laptop;
   }
@@ -140,13 +143,17 @@ export class Laptop {
     return `${this.host.directory}/i3-proxy.xml`;
   }
 
+  get #program(): string {
+    return this.options.gateway === undefined ? PROXY : GATEWAY;
+  }
+
   /** `10.H24(id)`: what the proxy's own address is, and its name's unless there is a collision. */
   get address4(): string {
     return virtualAddress(RANGE, publicId(parseIpText(this.hit) as Uint8Array)).join(".");
   }
 
   async writeConfig(changes: Partial<LaptopOptions> = {}): Promise<void> {
-    const { serverAddresses, serverAttributes, serverList, zones, mappings, virtualAddresses, dns, rules, access, tun, hip, logLevel } = { ...this.options, ...changes };
+    const { serverAddresses, serverAttributes, serverList, zones, mappings, virtualAddresses, dns, rules, access, tun, hip, gateway, logLevel } = { ...this.options, ...changes };
     await this.host.writeFile("i3-proxy.xml", `<i3-proxy version="1">
   <identity key-file="host.key"/>
   <state directory="state"/>
@@ -154,7 +161,7 @@ export class Laptop {
   ${tun ?? ""}${hip ?? ""}${virtualAddresses ?? ""}${dns ?? ""}
   <address-book file="book.xml"/>
   ${zones ?? ""}${mappings ?? ""}
-  ${rules ?? RULES}${access ?? ""}
+  ${rules ?? RULES}${access ?? ""}${gateway ?? ""}
   <log level="${logLevel ?? "debug"}" format="json"/>
 </i3-proxy>
 `);
@@ -168,8 +175,8 @@ export class Laptop {
 
   /** Starts the proxy and waits until it is registered with the ring and answers DNS. */
   async start(): Promise<void> {
-    this.child = this.host.spawn(process.execPath, [PROXY, "--config", this.configFile]);
-    await this.child.waitForLine(/READY i3-proxy/, READY_MS);
+    this.child = this.host.spawn(process.execPath, [this.#program, "--config", this.configFile]);
+    await this.child.waitForLine(/READY i3-/, READY_MS);
   }
 
   async kill(): Promise<void> {
