@@ -22,6 +22,7 @@ export * from "./wire/control.js";
 export * from "./wire/detour-frame.js";
 export * from "./wire/record.js";
 export * from "./wire/hip-header.js";
+export * from "./wire/virtual-option.js";
 export * from "./drop-oldest.js";
 export * from "./token-bucket.js";
 export * from "./keyed-buckets.js";

@@ -8,7 +8,7 @@ export * from "./ip-text.js";
 export type { GatewayConfig, GatewayEntry, Network, Networks } from "./gateway.js";
 export { nearestName } from "./nearest-name.js";
 export * from "./proxy-config.js";
-export { bareName, findRule, MAX_SERVICES, type OverlayRule, type ProxyRule, type Security, type Trust } from "./rules.js";
+export { bareName, findRule, MAX_SERVICES, type GatewayRule, type OverlayRule, type ProxyRule, type Security, type Trust } from "./rules.js";
 export * from "./server-config.js";
 export { hasPorts, protocolName, type PortRange, type ServiceSelector } from "./services.js";
 export { MAX_ZONE_RECORDS, type ZoneConfig } from "./zones.js";

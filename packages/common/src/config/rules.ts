@@ -5,7 +5,7 @@
 import { MAX_NAME_CHARACTERS } from "../normal-name.js";
 import { element, list, optional, required, type Site } from "./schema.js";
 import { hasPorts, PORTS, PROTOCOL, PROTOCOLS_WITH_PORTS, serviceCovers, type ServiceSelector } from "./services.js";
-import { NAME_PATTERN, word, type NamePattern } from "./value-types.js";
+import { dnsName, NAME_PATTERN, word, type NamePattern } from "./value-types.js";
 
 const MAX_RULES = 1024;
 /** Rules with a service for one name: each takes places in tables of the packet engine. */
@@ -35,8 +35,15 @@ export interface OverlayRule extends RuleBase {
   readonly shortcut: boolean;
 }
 
+/** Names that a gateway is asked for, and whose servers are behind it. */
+export interface GatewayRule extends RuleBase {
+  readonly go: "gateway";
+  /** The gateway's own name, which an {@link OverlayRule} leads to: lower case. */
+  readonly via: string;
+}
+
 /** How names that match a pattern are reached. */
-export type ProxyRule = (RuleBase & { readonly go: "direct" }) | OverlayRule;
+export type ProxyRule = (RuleBase & { readonly go: "direct" }) | OverlayRule | GatewayRule;
 
 /** A rule, and what of it was written out. */
 interface WrittenRule {
@@ -50,7 +57,8 @@ const RULE =
   element(
     {
       name: required(NAME_PATTERN),
-      go: required(word(["i3", "direct"], ["gateway", "via", "anonymous"])),
+      go: required(word(["i3", "direct", "gateway"], ["anonymous"])),
+      via: optional(dnsName(1)),
       security: optional(word(["esp", "auth", "none"])),
       "private-id": optional(word(["shared", "own"])),
       shortcut: optional(word(["yes", "no"])),
@@ -59,15 +67,18 @@ const RULE =
       trust: optional(word(["book", "first-use"])),
     },
     {},
-    ({ name: pattern, go, security, privateId, shortcut, protocol: protocols, ports, trust }, site): WrittenRule => {
+    ({ name: pattern, go, via, security, privateId, shortcut, protocol: protocols, ports, trust }, site): WrittenRule => {
       const { line } = site;
-      if (go === "direct") {
+      if (go !== "gateway" && via !== undefined) site.fail("via", `not for go="${go}"`, 'no attribute via, or go="gateway"');
+      if (go !== "i3") {
         // A name is looked up before anybody knows which packets will follow.
         const given = { security, "private-id": privateId, shortcut, protocol: protocols, ports, trust };
         for (const [attribute, value] of Object.entries(given)) {
-          if (value !== undefined) site.fail(attribute, 'not for go="direct"', `no attribute ${attribute}`);
+          if (value !== undefined) site.fail(attribute, `not for go="${go}"`, `no attribute ${attribute}`, go === "gateway" ? "It stands on the rule for the gateway's own name, and holds for all that goes by it." : undefined);
         }
-        return { rule: Object.freeze({ pattern, line, go }), trust, privateId, shortcut };
+        if (go === "direct") return { rule: Object.freeze({ pattern, line, go }), trust, privateId, shortcut };
+        if (via === undefined) return site.fail("via", 'required for go="gateway"', 'via="office.i3", the name of the gateway');
+        return { rule: Object.freeze({ pattern, line, go, via }), trust, privateId, shortcut };
       }
       if (ports !== undefined && protocols?.every(hasPorts) !== true) {
         site.fail("ports", protocols === undefined ? "given without protocol" : "given with a protocol that has none", `protocol ${PROTOCOLS_WITH_PORTS} beside ports`);
@@ -118,18 +129,36 @@ function checkRules(written: readonly WrittenRule[], site: Site): readonly Proxy
     checkRule(here, earlier, (problem, expected, remedy) => site.failInside(`rule[${i + 1}]`, here.rule.line, problem, expected, remedy));
     earlier.push(here);
   }
-  return Object.freeze(written.map(({ rule }) => rule));
+  const rules = Object.freeze(written.map(({ rule }) => rule));
+  for (const [i, rule] of rules.entries()) {
+    if (rule.go === "gateway") checkVia(rule.via, rules, (problem, expected, remedy) => site.failInside(`rule[${i + 1}]`, rule.line, problem, expected, remedy));
+  }
+  return rules;
 }
 
-function checkRule(here: PlacedRule, earlier: readonly PlacedRule[], refuse: (problem: string, expected: string, remedy?: string) => never): void {
+/** A gateway is a host like any other, but never in cleartext: there nobody sends beyond it. */
+function checkVia(via: string, rules: readonly ProxyRule[], refuse: Refuse): void {
+  const expected = 'a via that has a rule with go="i3" and security="esp" or "auth"';
+  const first = findRule(rules, via);
+  if (first === undefined) return refuse(`no rule matches its via, ${via}`, expected, `Add <rule name="${via.replaceAll(".", "\\.")}" go="i3"/> before rules that are for it too.`);
+  if (first.go !== "i3") return refuse(`its via, ${via}, is matched first by line ${first.line}, which has go="${first.go}"`, expected, `Put <rule name="${via.replaceAll(".", "\\.")}" go="i3"/> before that line.`);
+  const matching = rules.filter((rule) => rule.pattern.expression.test(via));
+  const last = matching.findIndex((rule) => rule.go !== "i3" || rule.service === undefined);
+  const ofVia = last < 0 ? matching : matching.slice(0, last + 1);
+  if (ofVia.every((rule) => rule.go !== "i3" || rule.security === "none")) refuse(`its via, ${via}, has security="none" on line ${first.line}`, expected, "A gateway takes nothing in cleartext to send it on.");
+}
+
+type Refuse = (problem: string, expected: string, remedy?: string) => never;
+
+function checkRule(here: PlacedRule, earlier: readonly PlacedRule[], refuse: Refuse): void {
   const { rule } = here;
   const same = earlier.filter((other) => namesCover(other, here));
   for (const { rule: { line, ...other } } of same) {
-    if (other.go === "direct" || (rule.go === "i3" && serviceCovers(other.service, rule.service)) || other.service === undefined) {
+    if (other.go !== "i3" || (rule.go === "i3" && serviceCovers(other.service, rule.service)) || other.service === undefined) {
       refuse(`never used, because the rule on line ${line} matches first`, "no rule behind one that takes everything from it", "Put the narrower rule first.");
     }
-    if (rule.go === "direct") {
-      refuse(`go="direct" for names that have a service over i3 by line ${line}`, 'one go for a name: go="i3" for the rest of its packets, or no rule for them');
+    if (rule.go !== "i3") {
+      refuse(`go="${rule.go}" for names that have a service over i3 by line ${line}`, 'one go for a name: go="i3" for the rest of its packets, or no rule for them');
     }
   }
   const first = same[0];

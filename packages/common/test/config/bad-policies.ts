@@ -26,6 +26,30 @@ const BESIDE_PORTS = "expected protocol tcp, udp, sctp, dccp or udplite beside p
 const NEVER_USED = (line: number): string => `never used, because the rule on line ${line} matches first; expected no rule behind one that takes everything from it`;
 const NARROWER = { remedy: "Put the narrower rule first." } as const;
 
+const OF_GATEWAY = 'name=".*\\.corp" go="gateway" via="office.i3"';
+const VIA_EXPECTED = 'expected a via that has a rule with go="i3" and security="esp" or "auth"';
+/** Rules of which the first, on line 4, is refused because of its via. */
+const viaRow = (what: string, lines: readonly string[], message: string, remedy: string): BadDocument =>
+  row("i3-proxy", what, rules(...lines), `:4: /i3-proxy/rules/rule[1]: its via, office.i3, ${message}; ${VIA_EXPECTED}`, { ...quiet, remedy });
+
+const GATEWAYS: readonly BadDocument[] = [
+  ruleRow("a gateway without via", 'name="a" go="gateway"', '/@via: required for go="gateway"; expected via="office.i3", the name of the gateway', quiet),
+  ruleRow("via of an overlay rule", 'name="a" go="i3" via="b.i3"', '/@via: not for go="i3"; expected no attribute via, or go="gateway"', quiet),
+  ruleRow("via of a direct way", 'name="a" go="direct" via="b.i3"', '/@via: not for go="direct"; expected no attribute via, or go="gateway"', quiet),
+  ruleRow("via that is an address", 'name="a" go="gateway" via="192.0.2.1"', '/@via: "192.0.2.1" is not a DNS name; expected a DNS name (letters, digits and hyphens; at most 253 characters, labels of at most 63)'),
+  ...['security="esp"', 'private-id="own"', 'shortcut="no"', 'protocol="tcp"', 'protocol="tcp" ports="22"', 'trust="book"'].map((attributes) => {
+    const [attribute = ""] = attributes.split("=");
+    return ruleRow(`a gateway with ${attributes}`, `${OF_GATEWAY} ${attributes}`, `/@${attribute}: not for go="gateway"; expected no attribute ${attribute}`, { ...quiet, remedy: "It stands on the rule for the gateway's own name, and holds for all that goes by it." });
+  }),
+  row("i3-proxy", "a via without a rule", rules(OF_GATEWAY, 'name="home\\.i3" go="i3"'), `:4: /i3-proxy/rules/rule[1]: no rule matches its via, office.i3; ${VIA_EXPECTED}`, { ...quiet, remedy: 'Add <rule name="office\\.i3" go="i3"/> before rules that are for it too.' }),
+  viaRow("a via that goes direct", [OF_GATEWAY, 'name="office.*" go="direct"', 'name=".*\\.i3" go="i3"'], 'is matched first by line 5, which has go="direct"', 'Put <rule name="office\\.i3" go="i3"/> before that line.'),
+  viaRow("a via behind itself", ['name=".*(corp|i3)" go="gateway" via="office.i3"', 'name="o.*" go="i3"'], 'is matched first by line 4, which has go="gateway"', 'Put <rule name="office\\.i3" go="i3"/> before that line.'),
+  viaRow("a via in cleartext", [OF_GATEWAY, 'name="o.*" go="i3" security="none"', 'name=".*\\.i3" go="i3"'], 'has security="none" on line 5', "A gateway takes nothing in cleartext to send it on."),
+  rulesRow("a name behind those of a gateway", ['name="office\\.i3" go="i3"', OF_GATEWAY, 'name="a\\.corp" go="i3"'], NEVER_USED(5), NARROWER),
+  rulesRow("a gateway behind a rule over i3", ['name=".*" go="i3"', OF_GATEWAY], NEVER_USED(4), NARROWER),
+  rulesRow("a gateway beside a service", ['name=".*" go="i3" protocol="tcp"', OF_GATEWAY], 'go="gateway" for names that have a service over i3 by line 4; expected one go for a name: go="i3" for the rest of its packets, or no rule for them'),
+];
+
 const SERVICES: readonly BadDocument[] = [
   ...(
     [
@@ -178,4 +202,4 @@ const ZONES: readonly BadDocument[] = [
   zonesRow("too many zones", Array.from({ length: 33 }, (_, i) => `<zone suffix="z${i}.i3" key="${KEY(String(i + 10))}"/>`), ":36: /i3-proxy/zones/zone[33]: one too many; expected at most 32 <zone>"),
 ];
 
-export const BAD_POLICIES: readonly BadDocument[] = [...ZONES, ...SERVICES, ...ORDER, ...ACCESS, ...HOSTS];
+export const BAD_POLICIES: readonly BadDocument[] = [...ZONES, ...GATEWAYS, ...SERVICES, ...ORDER, ...ACCESS, ...HOSTS];

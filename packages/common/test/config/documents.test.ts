@@ -61,6 +61,7 @@ describe("proxy configuration", () => {
       ["nas\\.i3", { go: "i3", security: "esp", trust: "book", privateId: "shared", shortcut: true }],
       [".*\\.try\\.i3", { go: "i3", security: "esp", trust: "first-use", privateId: "shared", shortcut: true }],
       [".*\\.friends\\.i3", { go: "i3", security: "none", trust: "book", privateId: "own", shortcut: true }],
+      [".*\\.corp\\.example", { go: "gateway", via: "office.i3" }],
       [".*\\.i3", { go: "i3", security: "esp", trust: "book", privateId: "shared", shortcut: true }],
       ["(hip|old)\\.example\\.net", { go: "i3", security: "esp", trust: "book", privateId: "shared", shortcut: true }],
     ]);

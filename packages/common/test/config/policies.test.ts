@@ -52,6 +52,18 @@ describe("rules that have their use", () => {
   });
 });
 
+describe("a rule for a gateway", () => {
+  it.each([
+    ["a name of the book", ['name=".*\\.corp" go="gateway" via="Office.I3"', 'name=".*\\.i3" go="i3"']],
+    ["with services, of which one is in cleartext", ['name=".*\\.corp" go="gateway" via="office.i3"', 'name="office\\.i3" go="i3" security="none" protocol="icmp"', 'name=".*\\.i3" go="i3"']],
+    ["whose rule comes first", ['name="office\\.i3" go="i3" security="auth"', 'name=".*" go="gateway" via="office.i3"']],
+  ])("with a via: %s", (_, lines) => {
+    const rule = rulesOf(...lines).find(({ go }) => go === "gateway");
+    expect(rule).toMatchObject({ go: "gateway", via: "office.i3" });
+    expect(Object.isFrozen(rule)).toBe(true);
+  });
+});
+
 it("1,024 rules are compared in a moment", () => {
   const lines = Array.from({ length: 1_023 }, (_, i) => `name="host-${i}\\.i3" go="i3"`);
   const startMs = performance.now();
@@ -153,12 +165,13 @@ describe("what the examples show", () => {
 
   it("is a configuration", () => {
     const { rules, access } = parseProxyConfig(example("i3-proxy"), "x.xml");
-    expect(rules.map((rule) => (rule.go === "direct" ? rule.go : [rule.security, rule.service?.ports[0]?.first, rule.trust]))).toEqual([
+    expect(rules.map((rule) => (rule.go !== "i3" ? rule.go : [rule.security, rule.service?.ports[0]?.first, rule.trust]))).toEqual([
       "direct",
       ["auth", 2049, "book"],
       ["esp", undefined, "book"],
       ["esp", undefined, "first-use"],
       ["none", undefined, "book"],
+      "gateway",
       ["esp", undefined, "book"],
       ["esp", undefined, "book"],
     ]);

@@ -42,7 +42,7 @@ export const PLAIN_POLICY: PeerPolicy = Object.freeze({ ...UNNAMED_POLICY, rest:
 export const STRENGTH = { none: 0, auth: 1, esp: 2 } as const satisfies Readonly<Record<Security, 0 | 1 | 2>>;
 
 /**
- * The policy of one name, or null when it is not reached over i3: the first rule that matches says direct, or none does. What
+ * The policy of one name, or null when it is not reached over i3: the first rule that matches says otherwise, or none does. What
  * matches behind a rule for the whole name is not looked at.
  */
 export function policyFor(name: string, rules: readonly ProxyRule[]): PeerPolicy | null {
@@ -55,7 +55,7 @@ export function policyFor(name: string, rules: readonly ProxyRule[]): PeerPolicy
   for (const rule of rules) {
     if (!rule.pattern.expression.test(bare)) continue;
     // A virtual address has no other way than the overlay: what services leave is refused, not sent past it.
-    if (rule.go === "direct") break;
+    if (rule.go !== "i3") break;
     first ??= rule;
     if (rule.service === undefined) {
       rest = rule.security;

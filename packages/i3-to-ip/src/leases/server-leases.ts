@@ -5,11 +5,9 @@
  *     IPv4: in the client's virtual range, H24 of H("gateway server", HIT 16, address 4, try 1)
  *     IPv6: fd | H("gateway", HIT)[5] | 0 0 | H("gateway server", HIT 16, address 16, try 1)[8]
  */
-import { bytesKey, concatBytes, domainHash, virtualAddress, type AddressRange } from "@i3/common";
+import { bytesKey, concatBytes, domainHash, serverPrefix6, virtualAddress, type AddressRange } from "@i3/common";
 
 // Ours:
-/** A client that has a virtual address already asks for another one. */
-export const MAX_TRY = 7;
 /** After the last answer in which it was. Longer than any program goes on with what it was once told. */
 export const LEASE_MS = 24 * 3_600_000;
 
@@ -36,7 +34,7 @@ export class ServerLeases {
 
   constructor(options: ServerLeasesOptions) {
     this.#options = options;
-    this.#prefix6 = concatBytes(Uint8Array.of(0xfd), domainHash("gateway", options.hit).subarray(0, 5), new Uint8Array(2));
+    this.#prefix6 = serverPrefix6(options.hit);
   }
 
   get size(): number {
@@ -46,7 +44,7 @@ export class ServerLeases {
   /**
    * The virtual address of a server, made or kept for {@link LEASE_MS} more.
    * @param range of an IPv4 server: the client's
-   * @param tries 0 to {@link MAX_TRY}
+   * @param tries 0 to MAX_TRY
    * @returns taken: it is somebody else's, another try may do; full: no more servers
    */
   lease(nowMs: number, real: Uint8Array, range: AddressRange, tries: number): ServerLease | "taken" | "full" {
