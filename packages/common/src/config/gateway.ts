@@ -1,8 +1,8 @@
 /** `<gateway>`: what of this machine's networks hosts of the overlay may reach, and who of them (docs/gateways.md; read by i3-to-ip alone). The first entry that matches decides; without one nobody may. */
 import { parseIpText } from "./ip-text.js";
 import { element, list, optional, Refusal, required, withDefault, type Site, type ValueType } from "./schema.js";
-import { hasPorts, PORTS, PROTOCOL, PROTOCOLS_WITH_PORTS, type ServiceSelector } from "./services.js";
-import { GROUP, HIT, INTERFACE_NAME, NAME_PATTERN, wholeNumber, type NamePattern } from "./value-types.js";
+import { hasPorts, PORTS, PROTOCOL, PROTOCOLS_WITH_PORTS, type PortRange, type ServiceSelector } from "./services.js";
+import { GROUP, HIT, INTERFACE_NAME, NAME_PATTERN, wholeNumber, word, type NamePattern } from "./value-types.js";
 
 /** Of each kind. */
 const MAX_ENTRIES = 1024;
@@ -35,6 +35,19 @@ export interface GatewayEntry {
   readonly line: number;
 }
 
+/** Protocols that name addresses and ports inside, and what their first connection is: the kernel's helpers follow them. */
+export const HELPERS = {
+  ftp: { type: "ftp", transport: "tcp", ports: [21] }, tftp: { type: "tftp", transport: "udp", ports: [69] }, sip: { type: "sip", transport: "udp", ports: [5060] },
+  pptp: { type: "pptp", transport: "tcp", ports: [1723] }, snmp: { type: "snmp", transport: "udp", ports: [161] },
+  "h323-ras": { type: "RAS", transport: "udp", ports: [1719] }, "h323-q931": { type: "Q.931", transport: "tcp", ports: [1720] },
+} as const;
+
+export interface GatewayHelper {
+  readonly protocol: keyof typeof HELPERS;
+  /** Of servers. */
+  readonly ports: readonly PortRange[];
+}
+
 export interface GatewayConfig {
   /** Interfaces by which servers are reached. */
   readonly out: readonly string[];
@@ -42,6 +55,8 @@ export interface GatewayConfig {
   readonly maxServers: number;
   /** In the order of the file. */
   readonly entries: readonly GatewayEntry[];
+  /** Each protocol at most once; none unless it is asked for: a helper lets servers and clients open ways that only they know. */
+  readonly helpers: readonly GatewayHelper[];
 }
 
 const NETWORKS: ValueType<Networks> = {
@@ -108,8 +123,14 @@ function inOrder(placed: readonly PlacedEntry[], site: Site): readonly GatewayEn
   return Object.freeze([...placed].sort((a, b) => a.position - b.position).map(({ entry }) => entry));
 }
 
+const HELPER = element(
+  { protocol: required(word(Object.keys(HELPERS) as (keyof typeof HELPERS)[])), ports: optional(PORTS) },
+  {},
+  ({ protocol, ports }): GatewayHelper => Object.freeze({ protocol, ports: ports ?? Object.freeze(HELPERS[protocol].ports.map((port) => Object.freeze({ first: port, last: port }))) }),
+);
+
 export const GATEWAY = element(
   { out: required(INTERFACES), "max-servers": withDefault(wholeNumber(1, 65_536), 16_384) },
-  { allow: list(entryElement(true), 0, MAX_ENTRIES), refuse: list(entryElement(false), 0, MAX_ENTRIES) },
-  ({ out, maxServers, allow, refuse }, site): GatewayConfig => Object.freeze({ out, maxServers, entries: inOrder([...allow, ...refuse], site) }),
+  { allow: list(entryElement(true), 0, MAX_ENTRIES), refuse: list(entryElement(false), 0, MAX_ENTRIES), helper: list(HELPER, 0, Object.keys(HELPERS).length, "protocol") },
+  ({ out, maxServers, allow, refuse, helper: helpers }, site): GatewayConfig => Object.freeze({ out, maxServers, entries: inOrder([...allow, ...refuse], site), helpers }),
 );

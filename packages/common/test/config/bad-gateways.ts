@@ -20,6 +20,8 @@ export const BAD_GATEWAYS: readonly BadDocument[] = [
   gatewayRow("both kinds of hosts", '<allow hit="2001:22::1" group="staff" names="x"/>', "/allow[1]/@group: given beside hit; expected at most one of hit and group", quiet),
   gatewayRow("ports of no protocol", '<allow group="a" names="x" ports="22"/>', "/allow[1]/@ports: given without protocol; expected protocol tcp, udp, sctp, dccp or udplite beside ports", quiet),
   gatewayRow("ports of icmp", '<allow group="a" names="x" protocol="icmp" ports="22"/>', "/allow[1]/@ports: given with a protocol that has none; expected protocol tcp, udp, sctp, dccp or udplite beside ports", quiet),
+  gatewayRow("a helper that nobody knows", '<allow group="a" names="x"/><helper protocol="irc"/>', '/helper[1]/@protocol: "irc" is not known; expected ftp, tftp, sip, pptp, snmp, h323-ras or h323-q931'),
+  gatewayRow("one helper twice", '<allow group="a" names="x"/><helper protocol="ftp"/><helper protocol="ftp" ports="2121"/>', '/helper[2]/@protocol: "ftp" is already given on line 3; expected every protocol once', quiet),
   outRow("no interface", " ", "is empty"),
   outRow("an interface with a slash", "eth0 a/b", "has something else than names of interfaces"),
   outRow("one interface twice", "eth0 eth0", "names one twice", quiet),

@@ -104,10 +104,10 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   }
 
   setConfig(config: GatewayProxyConfig): boolean {
-    const { out, maxServers } = this.#host.config.gateway;
     this.#config = config.gateway;
     this.#judgeAll();
-    return this.#config.maxServers === maxServers && this.#config.out.join(" ") === out.join(" ");
+    const rest = (one: GatewayConfig): string => JSON.stringify({ ...one, entries: null });
+    return rest(this.#config) === rest(this.#host.config.gateway);
   }
 
   setBook(book: AddressBook): void {
@@ -146,7 +146,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   }
 
   async #start(): Promise<void> {
-    const { config: { gateway: { out } }, proxy, tun, log } = this.#host;
+    const { config: { gateway: { out, helpers } }, proxy, tun, log } = this.#host;
     for (const group of this.#grants.emptyGroups()) log("warn", "no-group", { group, remedy: "<gateway> names this group, and no host of the address book is in it." });
     const missing = this.#networks.missing();
     if (missing.length > 0) log("warn", "no-interface", { interfaces: missing, remedy: "<gateway out> names these, and they are not there: servers are not reached by them." });
@@ -161,7 +161,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     }
     this.#host.run(() => undefined);
     const wasRouter = this.#router.forward4 === "1" || (this.#router.forward6 ?? "0") !== "0";
-    await this.#nft.run(replaceTable(gatewayTable(tun.name), tableBody({ tunName: tun.name, out, own4: proxy.own4, own6: proxy.own6, wasRouter }, this.#chains, elements)));
+    await this.#nft.run(replaceTable(gatewayTable(tun.name), tableBody({ tunName: tun.name, out, own4: proxy.own4, own6: proxy.own6, wasRouter, helpers }, this.#chains, elements)));
     this.#hasTable = true;
     for (const { set, key, value } of elements) this.#elements.told(set, key, value);
     passPackets(this.#router, out);

@@ -4,18 +4,19 @@
  *     lead    from the TUN to a virtual address of a server: to its real one
  *     arrive  from the TUN to another local address than the gateway's own virtual ones: dropped (A4)
  *     pass    between the TUN and the servers' interfaces: by `granted`, client and server → what the list says of them; what the TUN, when it is gone, no longer takes goes nowhere else
+ *     follow  protocols with a helper
  *     leave   to servers: from the gateway's own address
  *
  * What a rule set has let through carries its number in the upper half of the conntrack mark, which related flows inherit (FTP's data, ICMP errors); another set, or none, judges it anew (A9).
  */
-import { formatIpText } from "@i3/common";
+import { formatIpText, HELPERS, type GatewayHelper, type PortRange } from "@i3/common";
 import { tableName } from "@i3/i3-proxy";
 
 import type { RuleSet } from "../policy/rule-sets.js";
 import type { Verdict } from "../policy/grants.js";
 
 /** Before those of others, who may still refuse what this one lets through. */
-const PRIORITY = { lead: -105, filter: -5, leave: 95 } as const;
+const PRIORITY = { lead: -105, follow: -6, filter: -5, leave: 95 } as const;
 /** Of the conntrack mark: ours, and others'. */
 const OURS = "0xffff0000";
 const OTHERS = "0x0000ffff";
@@ -31,6 +32,7 @@ export interface TableSettings {
   readonly own6: Uint8Array;
   /** Whether this system passed packets on before it was a gateway: what others send through it is theirs then. */
   readonly wasRouter: boolean;
+  readonly helpers: readonly GatewayHelper[];
 }
 
 export interface TableElement {
@@ -52,7 +54,7 @@ const family = ({ length }: Uint8Array): 4 | 6 => (length === 4 ? 4 : 6);
 const chainOf = ({ number }: RuleSet): string => `set_${number}`;
 
 /** What stands between the table's braces. */
-export function tableBody({ tunName, out, own4, own6, wasRouter }: TableSettings, sets: Iterable<RuleSet>, elements: readonly TableElement[]): string {
+export function tableBody({ tunName, out, own4, own6, wasRouter, helpers }: TableSettings, sets: Iterable<RuleSet>, elements: readonly TableElement[]): string {
   const tun = `"${tunName}"`;
   const outside = `{ ${out.map((name) => `"${name}"`).join(", ")} }`;
   const map = (name: string, type: string): string => {
@@ -71,9 +73,22 @@ export function tableBody({ tunName, out, own4, own6, wasRouter }: TableSettings
     // An error of a router on the way is about a flow that a set has let through.
     `chain to_clients { ip daddr . ip saddr vmap @granted4; ip6 daddr . ip6 saddr vmap @granted6; meta l4proto { icmp, ipv6-icmp } ct state related ct mark & ${OURS} != 0 accept; counter drop; };`,
     `chain pass { type filter hook forward priority ${PRIORITY.filter}; policy accept; iifname ${tun} goto from_clients; oifname ${tun} goto to_clients; ct mark & ${OURS} != 0 counter drop;${wasRouter ? "" : " counter drop;"} };`,
+    ...helperRules(tun, helpers),
     `chain leave { type nat hook postrouting priority ${PRIORITY.leave}; policy accept; iifname ${tun} oifname ${outside} masquerade; };`,
   ].join(" ");
 }
+
+/** Connections whose contents the kernel reads, before they are confirmed. */
+function helperRules(tun: string, helpers: readonly GatewayHelper[]): readonly string[] {
+  if (helpers.length === 0) return [];
+  const named = helpers.map(({ protocol, ports }) => ({ ...HELPERS[protocol], name: `follow_${protocol.replace("-", "_")}`, list: portsText(ports) }));
+  return [
+    ...named.map(({ name, type, transport }) => `ct helper ${name} { type "${type}" protocol ${transport}; };`),
+    `chain follow { type filter hook forward priority ${PRIORITY.follow}; policy accept; iifname != ${tun} return; ${named.map(({ name, transport, list }) => `ct state new ${transport} dport ${list} ct helper set "${name}";`).join(" ")} };`,
+  ];
+}
+
+const portsText = (ports: readonly PortRange[]): string => `{ ${ports.map(({ first, last }) => (first === last ? first : `${first}-${last}`)).join(", ")} }`;
 
 /** Adds the chain of a set that the table does not have yet. */
 export const addSet = (tunName: string, set: RuleSet): string =>
@@ -97,7 +112,7 @@ function matchesOf({ service }: Verdict): readonly string[] {
     if (protocol === ICMPV6) return ["icmpv6 type { echo-request, echo-reply } "];
     const name = NAMES.get(protocol);
     if (name === undefined || ports.length === 0) return [`meta l4proto ${protocol} `];
-    const list = `{ ${ports.map(({ first, last }) => (first === last ? first : `${first}-${last}`)).join(", ")} }`;
+    const list = portsText(ports);
     return [`ct direction original ${name} dport ${list} `, `ct direction reply ${name} sport ${list} `];
   });
 }
