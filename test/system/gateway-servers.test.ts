@@ -1,0 +1,88 @@
+/** Programs reach servers of an office through a gateway, by name: none of them knows of it (issue 7, line 1). */
+import { rm } from "node:fs/promises";
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+import { succeed } from "../demo/src/checks.js";
+import { startSshd } from "../demo/src/sshd.js";
+import { digShort, fetchText, gatewayBed, writeStaff, type GatewayBed } from "./gateway-bed.js";
+import { eventually } from "./pair-bed.js";
+import { randomFile, sha256OfFile, startFtpServer } from "./programs-bed.js";
+
+const LIST = `<gateway out="eth1 eth0">
+  <allow group="staff" names="narrow\\.corp\\.example" networks="192.168.5.0/24" protocol="tcp" ports="80"/><refuse names="narrow\\..*"/>
+  <allow group="staff" names=".*\\.corp\\.example" networks="192.168.5.0/24 fd00:5::/64 internet"/><helper protocol="ftp"/></gateway>`;
+let bed: GatewayBed;
+beforeAll(async () => {
+  bed = await gatewayBed({ gateway: LIST });
+});
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail") console.log(`${bed.laptop.child?.tail(20) ?? ""}\n${bed.gate.child?.tail(20) ?? ""}\n${await bed.topology.diagnose()}`);
+});
+afterAll(() => bed?.topology.close());
+
+describe("a server of the office", () => {
+  it("answers over IPv4 and IPv6, and sees the gateway", async () => {
+    expect(await fetchText(bed.laptop.host, "http://wiki.corp.example/", "-4")).toBe("hello 192.168.5.1, this is wiki.corp.example");
+    expect(await fetchText(bed.laptop.host, "http://six.corp.example/", "-6")).toBe("hello fd00:5::1, this is six.corp.example");
+    expect(await fetchText(bed.laptop.host, "http://web.corp.example/")).toBe("hello 198.51.100.14, this is web.corp.example");
+  });
+
+  it("answers pings, and its errors come to the program", async () => {
+    expect((await bed.laptop.host.exec("ping", ["-c", "2", "-i", "0.2", "-W", "2", "wiki.corp.example"])).stdout).toContain(" 0% packet loss");
+    expect((await bed.laptop.host.exec("ping", ["-6", "-c", "1", "-W", "2", "six.corp.example"])).stdout).toContain(" 0% packet loss");
+    const refused = await bed.laptop.host.exec("curl", ["-sS", "--max-time", "5", "http://four.corp.example:81/"]);
+    expect(refused.stderr).toMatch(/refused|Failed to connect/);
+    const gone = await bed.laptop.host.exec("dig", ["+tries=1", "+timeout=5", "-p", "54", `@${await digShort(bed.laptop.host, "four.corp.example")}`, "x"]);
+    expect(gone.stdout + gone.stderr).toMatch(/connection refused/);
+  });
+
+  it("has a name: reverse DNS answers it", async () => {
+    expect(await digShort(bed.laptop.host, "-x", await digShort(bed.laptop.host, "four.corp.example"))).toBe("four.corp.example.");
+  });
+
+  it.each([["passive", ["--disable-epsv"]], ["passive, extended", []], ["active", ["--ftp-port", "-", "--disable-eprt"]], ["active, extended", ["--ftp-port", "-"]]])("takes files by ftp, %s", async (_, mode) => {
+    ftpRoot = ftpRoot === "" ? await startFtpServer(bed.wiki) : ftpRoot;
+    const host = bed.laptop.host;
+    const { path, sha256 } = await randomFile(host, "out.bin", 4);
+    const back = `${host.directory}/back.bin`;
+    await succeed(host, "curl", ["-sS", "--max-time", "30", ...mode, "-T", path, "ftp://four.corp.example/in.bin"]);
+    expect(await sha256OfFile(`${ftpRoot}/in.bin`)).toBe(sha256);
+    await succeed(host, "curl", ["-sS", "--max-time", "30", ...mode, "-o", back, "ftp://four.corp.example/in.bin"]);
+    expect(await sha256OfFile(back)).toBe(sha256);
+    await Promise.all([path, back, `${ftpRoot}/in.bin`].map((file) => rm(file)));
+  });
+
+  it("is reached only as the list says", async () => {
+    await fetchText(bed.guest.host, "http://wiki.corp.example/").then(() => expect.unreachable(), (error: Error) => expect(error.message).toMatch(/Could not resolve|resolve host/));
+  });
+});
+let ftpRoot = "";
+
+describe("an ssh session to a server", () => {
+  it("goes on over a restart of the gateway, a kill of it, and ends within a second when it is not allowed any more", async () => {
+    const ssh = await startSshd(bed.wiki, bed.laptop.host);
+    const session = bed.laptop.host.spawn("ssh", ["-tt", ...ssh.options, "-4", "four.corp.example", "sh"]);
+    let count = 0;
+    const typed = async (limitMs: number): Promise<void> => {
+      count += 1;
+      session.stdin.write(`echo answer-$((1000 + ${count}))\n`);
+      await session.waitForLine(new RegExp(`answer-${1000 + count}`), limitMs);
+    };
+    await typed(20_000);
+    await bed.gate.stop();
+    await bed.gate.start();
+    await typed(20_000);
+    await bed.gate.kill();
+    await bed.gate.start();
+    await typed(20_000);
+    await writeStaff(bed.gate, { "guest.i3": bed.guest });
+    const startMs = performance.now();
+    await eventually("the session ends", 5_000, async () => {
+      session.stdin.write("echo more\n");
+      return session.running ? undefined : true;
+    });
+    expect(performance.now() - startMs).toBeLessThan(2_000);
+    await eventually("the guest may", 5_000, async () => (await bed.guest.host.exec("curl", ["-sS", "--max-time", "2", "http://wiki.corp.example/"])).status === 0 ? true : undefined);
+  }, 180_000);
+});
