@@ -4,7 +4,7 @@ import { FewLines, NftElements, NftSession, replaceTable, type DaemonPart, type 
 
 import { GatewayDns, refusedAnswer, type RefusalReason } from "../dns/gateway-dns.js";
 import { ServerLeases } from "../leases/server-leases.js";
-import { addSet, gatewayTable, grantElement, removeSet, serverElement, tableBody, type TableElement } from "../nat/gateway-table.js";
+import { addSet, gatewayTable, grantElement, placeElement, removeSet, serverElement, tableBody, type TableElement } from "../nat/gateway-table.js";
 import { Grants } from "../policy/grants.js";
 import { LedClients, type Led } from "../policy/led-clients.js";
 import { QuestionShares } from "../policy/question-shares.js";
@@ -20,6 +20,9 @@ import { SystemNetworks } from "./system-networks.js";
 const MOST_LED = 65_536;
 const SWEEP_MS = 60_000;
 const SAVE_MS = 5_000;
+
+/** For what only the key of an element is asked. */
+const NO_SET: RuleSet = { number: 0, verdicts: [] };
 
 type Host = PartHost<GatewayProxyConfig>;
 
@@ -119,11 +122,14 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   allocated(addresses: readonly Uint8Array[]): void {
     const [address] = addresses;
     const mapping = address === undefined ? undefined : this.#host.proxy.mappings.byAddress(address);
-    if (mapping?.peerHit != null) for (const led of this.#led.of(mapping.peerHit)) this.#judge(led, mapping);
+    if (mapping?.peerHit == null) return;
+    for (const led of this.#led.of(mapping.peerHit)) this.#judge(led, mapping);
+    this.#judgePlaces(mapping);
   }
 
   /** Another client may get them. */
   released(addresses: readonly Uint8Array[]): void {
+    for (const address of addresses) this.#setPlaces(address, null);
     for (const client of addresses.map(formatIpText)) {
       for (const [key, set] of this.#granted.get(client) ?? []) this.#elements.set(set, key, null);
       this.#granted.delete(client);
@@ -157,6 +163,12 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
       const element = mapping === undefined ? null : this.#elementOf(led, mapping);
       if (element === null || mapping === undefined) continue;
       elements.push(element);
+      proxy.setForwarding(mapping, true);
+    }
+    for (const mapping of proxy.mappings.all()) {
+      const set = this.#placesOf(mapping);
+      if (set === null) continue;
+      elements.push(...addressesOf(mapping).map((address) => placeElement(address, set)));
       proxy.setForwarding(mapping, true);
     }
     this.#host.run(() => undefined);
@@ -225,13 +237,14 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
       const mapping = this.#mappingOf(led);
       if (mapping !== undefined) this.#judge(led, mapping);
     }
+    for (const mapping of this.#host.proxy.mappings.all()) this.#judgePlaces(mapping);
     this.#dropUnusedSets();
     this.#host.run(() => undefined);
   }
 
   /** Chains of rule sets that no pair has any more go, behind what still named them. */
   #dropUnusedSets(): void {
-    const inUse = new Set([...this.#led.all()].flatMap((led) => this.#setOf(led) ?? []));
+    const inUse = new Set([...[...this.#led.all()].map((led) => this.#setOf(led)), ...[...this.#host.proxy.mappings.all()].map((mapping) => this.#placesOf(mapping))].filter((set) => set !== null));
     const gone = this.#sets.forgetOthers(inUse).filter((set) => this.#chains.delete(set));
     if (gone.length === 0) return;
     void this.#elements.settled().then(() => this.#nft.run(gone.map((set) => removeSet(this.#host.tun.name, set)).join(" "))).catch((error: unknown) => this.#host.log("warn", "nft", { error: errorLine(error) }));
@@ -245,11 +258,28 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     this.#host.proxy.setForwarding(mapping, true);
   }
 
+  /** What a client may send to servers' own addresses. */
+  #judgePlaces(mapping: Mapping): void {
+    const set = this.#placesOf(mapping);
+    for (const address of addressesOf(mapping)) this.#setPlaces(address, set);
+    if (set !== null) this.#host.proxy.setForwarding(mapping, true);
+  }
+
+  #setPlaces(client: Uint8Array, set: RuleSet | null): void {
+    const element = placeElement(client, set ?? NO_SET);
+    this.#elements.set(element.set, element.key, set === null ? null : element.value);
+  }
+
+  #placesOf({ peerHit }: Mapping): RuleSet | null {
+    const verdicts = peerHit === null ? [] : this.#grants.addressVerdictsOf(peerHit);
+    return verdicts.length === 0 ? null : this.#withChain(this.#sets.of(verdicts));
+  }
+
   #forget(led: Led): void {
     const mapping = this.#mappingOf(led);
     const client = mapping === undefined ? null : clientAddress(mapping, led.real);
     if (client === null) return;
-    const { set, key } = grantElement(client, led.real, { number: 0, verdicts: [] });
+    const { set, key } = grantElement(client, led.real, NO_SET);
     this.#elements.set(set, key, null);
     this.#granted.get(formatIpText(client))?.delete(key);
   }
@@ -257,11 +287,6 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   #elementOf(led: Led, mapping: Mapping): TableElement | null {
     const [set, client] = [this.#setOf(led), clientAddress(mapping, led.real)];
     if (set === null || client === null) return null;
-    if (!this.#chains.has(set)) {
-      this.#chains.add(set);
-      // A chain that the table is made with, at the start, stands in its body.
-      if (this.#hasTable) void this.#nft.run(addSet(this.#host.tun.name, set)).catch((error: unknown) => this.#host.log("error", "nft", { error: errorLine(error) }));
-    }
     const element = grantElement(client, led.real, set);
     const text = formatIpText(client);
     const keys = this.#granted.get(text) ?? new Map<string, string>();
@@ -271,7 +296,15 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
 
   #setOf({ hit, names, real }: Led): RuleSet | null {
     const verdicts = this.#grants.verdictsOf(hit, names, real);
-    return verdicts.length === 0 ? null : this.#sets.of(verdicts);
+    return verdicts.length === 0 ? null : this.#withChain(this.#sets.of(verdicts));
+  }
+
+  #withChain(set: RuleSet | null): RuleSet | null {
+    if (set === null || this.#chains.has(set)) return set;
+    this.#chains.add(set);
+    // A chain that the table is made with, at the start, stands in its body.
+    if (this.#hasTable) void this.#nft.run(addSet(this.#host.tun.name, set)).catch((error: unknown) => this.#host.log("error", "nft", { error: errorLine(error) }));
+    return set;
   }
 
   #mappingOf({ hit }: Led): Mapping | undefined {
@@ -324,6 +357,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   }
 }
 
+const addressesOf = ({ local4, local6 }: Mapping): readonly Uint8Array[] => (local6 === null ? [local4] : [local4, local6]);
 const clientAddress = ({ local4, local6 }: Mapping, { length }: Uint8Array): Uint8Array | null => (length === 4 ? local4 : local6);
 
 export const GATEWAY_PART: DaemonPart<GatewayProxyConfig> = { elements: ["gateway"], open: (host) => Gateway.open(host) };

@@ -12,6 +12,7 @@
 import { formatIpText, HELPERS, type GatewayHelper, type PortRange } from "@i3/common";
 import { tableName } from "@i3/i3-proxy";
 
+import { SPECIAL_PREFIXES } from "../dns/reach.js";
 import type { RuleSet } from "../policy/rule-sets.js";
 import type { Verdict } from "../policy/grants.js";
 
@@ -21,6 +22,9 @@ const PRIORITY = { lead: -105, follow: -6, filter: -5, leave: 95 } as const;
 const OURS = "0xffff0000";
 const OTHERS = "0x0000ffff";
 const [ICMP, ICMPV6] = [1, 58] as const;
+const ORIGINAL = { 4: "ct original ip daddr", 6: "ct original ip6 daddr" } as const;
+const noServer = (of: 4 | 6): string => `${ORIGINAL[of]} != { ${SPECIAL_PREFIXES.nowhere.filter((one) => one.includes(":") === (of === 6)).join(", ")} } `;
+const NO_SERVER = { 4: noServer(4), 6: noServer(6) } as const;
 const NAMES: ReadonlyMap<number, string> = new Map([[6, "tcp"], [17, "udp"], [132, "sctp"], [33, "dccp"], [136, "udplite"]]);
 
 export interface TableSettings {
@@ -50,6 +54,9 @@ export const serverElement = (virtual: Uint8Array, real: Uint8Array): TableEleme
 export const grantElement = (client: Uint8Array, real: Uint8Array, set: RuleSet): TableElement =>
   ({ set: `granted${family(real)}`, key: `${formatIpText(client)} . ${formatIpText(real)}`, value: `goto ${chainOf(set)}` });
 
+/** What a client may send to addresses that no name has led to. @param client its virtual address here */
+export const placeElement = (client: Uint8Array, set: RuleSet): TableElement => ({ set: `places${family(client)}`, key: formatIpText(client), value: `goto ${chainOf(set)}` });
+
 const family = ({ length }: Uint8Array): 4 | 6 => (length === 4 ? 4 : 6);
 const chainOf = ({ number }: RuleSet): string => `set_${number}`;
 
@@ -65,13 +72,15 @@ export function tableBody({ tunName, out, own4, own6, wasRouter, helpers }: Tabl
     map("servers4", "ipv4_addr : ipv4_addr"), map("servers6", "ipv6_addr : ipv6_addr"),
     "chain refused { meta l4proto tcp counter reject with tcp reset; counter reject with icmpx admin-prohibited; };",
     ...[...sets].map((set) => `chain ${chainOf(set)} { ${rulesOf(set).join("; ")}; };`),
-    map("granted4", "ipv4_addr . ipv4_addr : verdict"), map("granted6", "ipv6_addr . ipv6_addr : verdict"),
+    map("places4", "ipv4_addr : verdict"), map("places6", "ipv6_addr : verdict"), map("granted4", "ipv4_addr . ipv4_addr : verdict"), map("granted6", "ipv6_addr . ipv6_addr : verdict"),
     `chain lead { type nat hook prerouting priority ${PRIORITY.lead}; policy accept; iifname != ${tun} return; dnat ip to ip daddr map @servers4; dnat ip6 to ip6 daddr map @servers6; };`,
     `chain arrive { type filter hook input priority ${PRIORITY.filter}; policy accept; iifname != ${tun} return; ip daddr ${formatIpText(own4)} return; ip6 daddr ${formatIpText(own6)} return; counter drop; };`,
+    "chain to_places { ip saddr vmap @places4; ip6 saddr vmap @places6; counter reject with icmpx host-unreachable; };",
     `chain from_clients { oifname ${tun} counter reject with icmpx admin-prohibited; oifname != ${outside} counter reject with icmpx host-unreachable;`,
-    "ct status & dnat == 0 counter reject with icmpx host-unreachable; ip saddr . ip daddr vmap @granted4; ip6 saddr . ip6 daddr vmap @granted6; goto refused; };",
+    // A virtual address that is no server's any more must not lead to a real host that has it.
+    "ct status & dnat == 0 goto to_places; ip saddr . ip daddr vmap @granted4; ip6 saddr . ip6 daddr vmap @granted6; goto refused; };",
     // An error of a router on the way is about a flow that a set has let through.
-    `chain to_clients { ip daddr . ip saddr vmap @granted4; ip6 daddr . ip6 saddr vmap @granted6; meta l4proto { icmp, ipv6-icmp } ct state related ct mark & ${OURS} != 0 accept; counter drop; };`,
+    `chain to_clients { ip daddr . ip saddr vmap @granted4; ip6 daddr . ip6 saddr vmap @granted6; ip daddr vmap @places4; ip6 daddr vmap @places6; meta l4proto { icmp, ipv6-icmp } ct state related ct mark & ${OURS} != 0 accept; counter drop; };`,
     `chain pass { type filter hook forward priority ${PRIORITY.filter}; policy accept; iifname ${tun} goto from_clients; oifname ${tun} goto to_clients; ct mark & ${OURS} != 0 counter drop;${wasRouter ? "" : " counter drop;"} };`,
     ...helperRules(tun, helpers),
     `chain leave { type nat hook postrouting priority ${PRIORITY.leave}; policy accept; iifname ${tun} oifname ${outside} masquerade; };`,
@@ -99,7 +108,17 @@ export const removeSet = (tunName: string, set: RuleSet): string => `delete chai
 function rulesOf({ number, verdicts }: RuleSet): readonly string[] {
   const mark = `0x${(number * 0x10000).toString(16)}`;
   const accept = `ct mark set ct mark & ${OTHERS} | ${mark} accept`;
-  return [`ct mark & ${OURS} == ${mark} accept`, ...verdicts.flatMap((verdict) => matchesOf(verdict).map((match) => `${match}${verdict.admits ? accept : "goto refused"}`)), "goto refused"];
+  return [`ct mark & ${OURS} == ${mark} accept`, ...verdicts.flatMap((verdict) => placesOf(verdict).flatMap((place) => matchesOf(verdict).map((match) => `${place}${match}${verdict.admits ? accept : "goto refused"}`))), "goto refused"];
+}
+
+/** By the address that the flow was begun to, which is the same both ways. What can be no server's is none of these. */
+function placesOf({ networks }: Verdict): readonly string[] {
+  if (networks === undefined) return [""];
+  const listed = ([4, 6] as const).flatMap((of) => {
+    const prefixes = networks.prefixes.filter(({ address }) => family(address) === of).map(({ address, bits }) => `${formatIpText(address)}/${bits}`);
+    return prefixes.map((prefix) => `${NO_SERVER[of]}${ORIGINAL[of]} ${prefix} `);
+  });
+  return networks.internet ? [...listed, ...([4, 6] as const).map((of) => `${ORIGINAL[of]} != { ${[...SPECIAL_PREFIXES.nowhere, ...SPECIAL_PREFIXES.private].filter((one) => one.includes(":") === (of === 6)).join(", ")} } `)] : listed;
 }
 
 /** What stands before the verdict: for each way of a flow, and for each protocol. */

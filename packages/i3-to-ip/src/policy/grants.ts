@@ -4,11 +4,15 @@ import { BookGroups } from "@i3/i3-proxy";
 
 import { reachOf } from "../dns/reach.js";
 
-/** What an entry says of a client's packets to a server; undefined: of all that are left. */
+/** What an entry says of a client's packets; undefined: of all that are left. */
 export interface Verdict {
   readonly admits: boolean;
   readonly service: ServiceSelector | undefined;
+  /** Of packets to addresses that no name has led to: where they go. Otherwise the server is one of those that the entry is for. */
+  readonly networks?: Networks;
 }
+
+const INTERNET: Networks = Object.freeze({ internet: true, prefixes: Object.freeze([]) });
 
 export class Grants {
   readonly #entries: readonly GatewayEntry[];
@@ -34,6 +38,20 @@ export class Grants {
       if (!isNamed || !isWithin(entry, real, reach === "internet")) continue;
       verdicts.push({ admits: entry.admits, service: entry.service });
       if (entry.service === undefined) break;
+    }
+    return verdicts.some(({ admits }) => admits) ? verdicts : [];
+  }
+
+  /**
+   * The verdicts on a client's packets to servers' own addresses, as rules by address and a way out for everything send them; none: it may send nothing there. Entries with names are not for
+   * such packets.
+   */
+  addressVerdictsOf(hit: Uint8Array): readonly Verdict[] {
+    const verdicts: Verdict[] = [];
+    for (const { admits, names, networks = admits ? INTERNET : undefined, service } of this.#entriesOf(hit)) {
+      if (names !== undefined) continue;
+      verdicts.push({ admits, service, ...(networks === undefined ? {} : { networks }) });
+      if (networks === undefined && service === undefined) break;
     }
     return verdicts.some(({ admits }) => admits) ? verdicts : [];
   }

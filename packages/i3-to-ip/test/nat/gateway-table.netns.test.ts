@@ -5,7 +5,7 @@ import { HELPERS, parseIpText } from "@i3/common";
 import { NftElements, NftSession, replaceTable } from "@i3/i3-proxy";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { addSet, gatewayTable, grantElement, removeSet, serverElement, tableBody, type TableSettings } from "../../src/nat/gateway-table.js";
+import { addSet, gatewayTable, grantElement, placeElement, removeSet, serverElement, tableBody, type TableSettings } from "../../src/nat/gateway-table.js";
 import type { Verdict } from "../../src/policy/grants.js";
 
 const ip = (text: string): Uint8Array => parseIpText(text) as Uint8Array;
@@ -15,6 +15,12 @@ const service = (protocols: readonly number[], ...ports: readonly [number, numbe
 const VERDICTS: readonly Verdict[] = [
   service([6], [22, 22], [8_000, 8_080]), { ...service([17], [53, 53]), admits: false }, service([1, 58]), service([132], [1, 65_535]), service([33], [1, 1]), service([136], [1, 1]), service([47]), service([6]), { admits: true, service: undefined },
 ];
+const PLACES = {
+  number: 3,
+  verdicts: [
+    { admits: false, service: undefined, networks: { internet: false, prefixes: [{ address: ip("10.9.0.0"), bits: 16 }] } }, { ...service([6], [22, 22]), networks: { internet: true, prefixes: [{ address: ip("10.0.0.0"), bits: 8 }, { address: ip("fd00:5::"), bits: 64 }] } },
+  ],
+};
 const SET = { number: 0xfedc, verdicts: VERDICTS };
 
 const listed = (): string => execFileSync("nft", ["list", "table", "inet", TABLE], { encoding: "utf8" });
@@ -31,8 +37,8 @@ afterAll(async () => {
 
 describe("the gateway's table", () => {
   it("is taken whole, with what was there before, and again", async () => {
-    const before = [serverElement(ip("10.5.5.5"), ip("192.168.5.1")), serverElement(ip("fd12::1"), ip("fd00::1")), grantElement(ip("10.7.7.7"), ip("192.168.5.1"), SET), grantElement(ip("2001:22::7"), ip("fd00::1"), SET)];
-    for (const wasRouter of [true, false]) await nft.run(replaceTable(TABLE, tableBody({ ...SETTINGS, wasRouter }, [SET], before)));
+    const before = [serverElement(ip("10.5.5.5"), ip("192.168.5.1")), serverElement(ip("fd12::1"), ip("fd00::1")), grantElement(ip("10.7.7.7"), ip("192.168.5.1"), SET), grantElement(ip("2001:22::7"), ip("fd00::1"), SET), placeElement(ip("10.7.7.7"), PLACES), placeElement(ip("2001:22::7"), PLACES)];
+    for (const wasRouter of [true, false]) await nft.run(replaceTable(TABLE, tableBody({ ...SETTINGS, wasRouter }, [SET, PLACES], before)));
     const text = listed();
     for (const part of ["10.5.5.5 : 192.168.5.1", "fd12::1 : fd00::1", "10.7.7.7 . 192.168.5.1 : goto set_65244", "2001:22::7 . fd00::1 : goto set_65244", 'oifname { "eth0", "a-b_c.1" }']) expect(text).toContain(part);
     for (const { set, key, value } of before) elements.told(set, key, value);
@@ -49,6 +55,15 @@ describe("the gateway's table", () => {
       "ct direction original dccp dport 1 mark accept", "ct direction reply dccp sport 1 mark accept", "ct direction original udplite dport 1 mark accept", "ct direction reply udplite sport 1 mark accept",
       "meta l4proto gre mark accept", "meta l4proto tcp mark accept", "mark accept", "goto refused",
     ]);
+  });
+
+  it("judges packets to real addresses by where they were begun to, special ones aside", () => {
+    const chain = /chain set_3 \{\n([^]*?)\n\t\}/.exec(listed())?.[1] ?? "";
+    const lines = chain.split("\n").map((line) => line.trim());
+    expect(lines.filter((line) => line.includes("10.9.0.0/16"))).toEqual([expect.stringMatching(/^ct original ip daddr != \{ 0\.0\.0\.0\/8, .*\} ct original ip daddr 10\.9\.0\.0\/16 goto refused$/)]);
+    for (const [prefix, direction] of [["10.0.0.0/8", "original tcp dport 22"], ["10.0.0.0/8", "reply tcp sport 22"], ["fd00:5::/64", "original tcp dport 22"]]) expect(lines).toContainEqual(expect.stringMatching(new RegExp(`daddr ${prefix} ct direction ${direction} ct mark set .* accept$`)));
+    expect(lines.filter((line) => /^ct original ip daddr != \{.*10\.0\.0\.0\/8.*\} ct direction/.test(line)), "the internet").toHaveLength(2);
+    expect(lines.at(-1)).toBe("goto refused");
   });
 
   it("takes another set, and elements that change to it; the old one goes behind them", async () => {

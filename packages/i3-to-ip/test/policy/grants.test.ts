@@ -61,6 +61,14 @@ describe("what a client may reach", () => {
     expect(grants('<refuse/>', '<allow group="staff" networks="internet"/>').admits(ANN)).toBe(false);
   });
 
+  it("by address, without a name, is by entries without names alone", () => {
+    const list = grants('<allow group="staff" names=".*" networks="10.0.0.0/8"/>', '<refuse group="staff" networks="192.168.5.9/32"/>', '<allow group="staff" protocol="tcp" ports="22" networks="192.168.5.0/24"/>', '<refuse group="guests"/>', '<allow group="staff" networks="internet"/>');
+    const text = (hit: Uint8Array): string => list.addressVerdictsOf(hit).map(({ admits, networks, service }) => `${admits ? "+" : "-"}${networks === undefined ? "anywhere" : networks.internet ? "internet" : (networks.prefixes[0]?.address.join(".") ?? "")}${service === undefined ? "" : ":22"}`).join(" ");
+    expect(text(ANN)).toBe("-192.168.5.9 +192.168.5.0:22 +internet");
+    expect(text(BOB)).toBe("-192.168.5.9 +192.168.5.0:22 -anywhere");
+    expect([text(EVE), grants('<allow group="staff" names="x"/>').addressVerdictsOf(ANN).length]).toEqual(["", 0]);
+  });
+
   it("tells of groups that nobody is in", () => {
     expect(grants('<allow group="staff" networks="internet"/>', '<refuse group="stuff"/>').emptyGroups()).toEqual(["stuff"]);
   });
