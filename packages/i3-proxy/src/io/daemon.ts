@@ -219,7 +219,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   async #openPart(io: NativeIo, view: SystemView, resolvers: ResolverFiles): Promise<void> {
     const { config, part } = this.#start;
     const [proxy, engine] = [this.#proxy, this.#engine];
-    if (part === null || proxy === undefined || engine?.tun == null) return;
+    if (part === null || proxy === undefined || engine?.tun === undefined || engine.tun === null) return;
     const own = config.dns.resolvers.map(({ host, port }) => ({ address: host.bytes, port, zone: null }));
     const { tun, datapath } = engine;
     const open = await part.open({

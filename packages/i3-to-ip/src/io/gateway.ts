@@ -122,7 +122,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   allocated(addresses: readonly Uint8Array[]): void {
     const [address] = addresses;
     const mapping = address === undefined ? undefined : this.#host.proxy.mappings.byAddress(address);
-    if (mapping?.peerHit == null) return;
+    if (mapping === undefined || mapping.peerHit === null) return;
     for (const led of this.#led.of(mapping.peerHit)) this.#judge(led, mapping);
     this.#judgePlaces(mapping);
   }
