@@ -1,6 +1,6 @@
 /**
- * The native addon beside the packet engine (native-addon.ts): netlink, the sockets of the proxy's DNS, and TUN devices for the
- * tests' WAN emulator, with packets in batches. Linux only. All calls are synchronous and never block. Errors of the system are thrown as Error with `code` (EPERM,
+ * The native addon beside the packet engine (native-addon.ts): netlink, also netfilter's (NFLOG, conntrack), the sockets of the proxy's DNS, and
+ * TUN devices for the tests' WAN emulator, with packets in batches. Linux only. All calls are synchronous and never block. Errors of the system are thrown as Error with `code` (EPERM,
  * EBUSY, …), `syscall` and `errno` (negative); arguments that are wrong are a TypeError. Descriptors are those that this addon
  * opened in the same thread; any other number throws EBADF.
  *
@@ -59,6 +59,102 @@ export interface NativeIo {
   listAddresses(family: 4 | 6): readonly AddressEntry[];
   /** Calls back when something of these kinds changed, at most once per turn of the event loop; changes made here are told too. */
   watchNetlink(callback: (events: readonly NetlinkEvent[]) => void): { close(): void };
+  /**
+   * Binds a group of NFLOG in this network namespace: what rules log to it (`log prefix "…" group N`) can be read until closeFd. `openNflog` in io/
+   * reads and counts. Throws EPERM without CAP_NET_ADMIN, EBUSY when the group is another socket's.
+   */
+  openNflog(options: NflogOptions): { readonly fd: number };
+  /** One datagram of the kernel, with up to `queueThreshold` packets. */
+  readNflog(fd: number): NflogBatch;
+  /** Asks for all entries of conntrack of this network namespace; closeFd ends it. `listConntrack` in io/ reads it in turns. */
+  openConntrackDump(family: 4 | 6): { readonly fd: number };
+  /**
+   * The next part, some 150 entries looked at: of these the entries whose original source, reply source or reply destination is `address` (4 or 16
+   * bytes), or all with null. Throws EPERM without CAP_NET_ADMIN, EAGAIN behind the part that is `isDone`.
+   */
+  readConntrackDump(fd: number, address: Uint8Array | null): ConntrackPart;
+  /**
+   * Deletes the one entry with this original tuple, `zone` and `id`. false: there is none any more. Throws EPERM without CAP_NET_ADMIN.
+   * Entries whose zone holds in one direction only are not found.
+   */
+  deleteConntrack(entry: Pick<ConntrackEntry, "protocol" | "original" | "id" | "zone">): boolean;
+}
+
+export interface NflogOptions {
+  /** 0–65,535. */
+  readonly group: number;
+  /** Of each packet from its IP header on, 1–4,096. 64 hold the addresses and ports of IPv4 and IPv6 without options. */
+  readonly copyBytes: number;
+  /** The socket's; 0: the system's. */
+  readonly bufferBytes: number;
+  /** The kernel gathers so many packets, 1–256, or 32 KiB, before it tells … */
+  readonly queueThreshold: number;
+  /** … but waits no longer than this, 10–10,000, in steps of 10. */
+  readonly flushMs: number;
+}
+
+export interface NflogBatch {
+  readonly entries: readonly NflogEntry[];
+  /** Messages that were not as the kernel makes them, of this call. */
+  readonly malformed: number;
+  /** Datagrams that found no room in the buffer (ENOBUFS), since the group was opened. */
+  readonly drops: number;
+  /** false: there was nothing to read. */
+  readonly more: boolean;
+}
+
+/** A packet that a rule has logged. */
+export interface NflogEntry {
+  /** The rule's, at most 127 bytes. */
+  readonly prefix: string;
+  /** 0: neither. */
+  readonly family: 4 | 6 | 0;
+  /** NF_INET_…: 0 prerouting, 1 input, 2 forward, 3 output, 4 postrouting. */
+  readonly hook: number;
+  /** 0: none. */
+  readonly inIndex: number;
+  readonly outIndex: number;
+  /** The packet's, 0 for none. */
+  readonly mark: number;
+  /** EtherType, 0x0800 or 0x86dd; 0 when the packet has none yet. */
+  readonly hardwareProtocol: number;
+  /** Counts what the group was told, also what was lost on the way, from 0, in 32 bits. */
+  readonly sequence: number;
+  /** From the IP header on, at most `copyBytes`; the memory is shared with the others of its batch. */
+  readonly packet: Uint8Array;
+}
+
+export interface ConntrackPart {
+  readonly entries: readonly ConntrackEntry[];
+  /** Messages that were not as the kernel makes them. */
+  readonly malformed: number;
+  readonly isDone: boolean;
+}
+
+export interface ConntrackEntry {
+  readonly family: 4 | 6;
+  /** IP protocol. */
+  readonly protocol: number;
+  readonly original: ConntrackTuple;
+  readonly reply: ConntrackTuple;
+  /** `ct mark`. */
+  readonly mark: number;
+  /** Differs for the entries that one tuple has in the course of time. */
+  readonly id: number;
+  /** Bits IPS_…: 1 expected, 2 seen in both directions, 4 assured, 8 confirmed, 16 source NAT, 32 destination NAT, … */
+  readonly status: number;
+  readonly zone: number;
+}
+
+/** Addresses of 4 or 16 bytes, whose memory is shared with the others of their part. What the protocol does not have is 0. */
+export interface ConntrackTuple {
+  readonly source: Uint8Array;
+  readonly destination: Uint8Array;
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+  readonly icmpType: number;
+  readonly icmpCode: number;
+  readonly icmpId: number;
 }
 
 export type NetlinkEvent = "address" | "link" | "route";

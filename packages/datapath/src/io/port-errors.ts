@@ -1,4 +1,4 @@
-/** What a TUN device and a UDP socket are opened with, and the errors for people when that fails. */
+/** What a TUN device and a UDP socket are opened with, and the errors for people when that, or netfilter, fails. */
 import { I3Error } from "@i3/common";
 
 export interface TunOptions {
@@ -80,6 +80,24 @@ export function ipError(cause: unknown): I3Error {
   return new I3Error("ERR_I3_NO_RAW", `IP protocols 139 and 50 ${isRight ? "may not be opened by this user" : "cannot be opened"}`, {
     cause,
     remedy: 'They need CAP_NET_RAW: run as root or grant the capability, or leave ip-protocol="true" out of <hip>.',
+  });
+}
+
+/** The error for a group of NFLOG that cannot be opened. */
+export function nflogError(group: number, cause: unknown): I3Error {
+  if (systemCode(cause) !== "EBUSY") return netfilterError(`group ${group} of NFLOG`, cause);
+  return new I3Error("ERR_I3_NFLOG_BUSY", `group ${group} of NFLOG is used by another process`, {
+    cause,
+    remedy: "Stop the program that has it (/proc/net/netfilter/nfnetlink_log lists groups with the port id of each), or choose another group.",
+  });
+}
+
+/** The error for what netfilter refuses: `what` cannot be used. */
+export function netfilterError(what: string, cause: unknown): I3Error {
+  const isRight = ["EPERM", "EACCES"].includes(systemCode(cause));
+  return new I3Error("ERR_I3_NO_NETFILTER", `${what} ${isRight ? "may not be used by this user" : "cannot be used"}`, {
+    cause,
+    remedy: isRight ? "It needs CAP_NET_ADMIN: run as root or grant the capability." : 'The kernel needs nfnetlink_log and nf_conntrack_netlink: as root, "modprobe nfnetlink_log nf_conntrack_netlink".',
   });
 }
 

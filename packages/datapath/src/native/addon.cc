@@ -3,11 +3,13 @@
 
 #include <array>
 
+#include "conntrack.h"
 #include "engine-skin.h"
 #include "environment.h"
 #include "netlink-dump.h"
 #include "netlink-monitor.h"
 #include "netlink-set.h"
+#include "nflog.h"
 #include "p256.h"
 #include "tcp.h"
 #include "tun.h"
@@ -21,7 +23,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 77> entries{{
+constexpr std::array<Entry, 82> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -41,6 +43,11 @@ constexpr std::array<Entry, 77> entries{{
     {"listRoutes", i3io::list_routes},
     {"listAddresses", i3io::list_addresses},
     {"watchNetlink", i3io::watch_netlink},
+    {"openNflog", i3io::open_nflog},
+    {"readNflog", i3io::read_nflog},
+    {"openConntrackDump", i3io::open_conntrack_dump},
+    {"readConntrackDump", i3io::read_conntrack_dump},
+    {"deleteConntrack", i3io::delete_conntrack},
     {"openEngine", i3io::open_engine},
     {"createSteppedEngine", i3io::create_stepped_engine},
     {"stepEngine", i3io::step_engine},

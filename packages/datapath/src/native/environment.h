@@ -1,4 +1,4 @@
-// What one JavaScript environment (the main thread or a worker) owns: descriptors, watches, engines, the netlink socket.
+// What one JavaScript environment (the main thread or a worker) owns: descriptors, watches, engines, the netlink sockets.
 #pragma once
 
 #include <node_api.h>
@@ -18,7 +18,7 @@ namespace i3io {
 class EngineInstance;
 class Watch;
 
-enum class Kind : uint8_t { tun, udp4, udp6 };
+enum class Kind : uint8_t { tun, udp4, udp6, nflog, conntrack };
 
 struct Environment {
   explicit Environment(napi_env owner) : env(owner) {}
@@ -37,7 +37,8 @@ struct Environment {
   size_t closing = 0;
   bool ending = false;
   napi_async_cleanup_hook_handle cleanup = nullptr;
-  NetlinkSocket netlink;
+  NetlinkSocket netlink{NETLINK_ROUTE};
+  NetlinkSocket netfilter{NETLINK_NETFILTER};
 
   static Environment& of(napi_env env);
   // Throws EBADF for descriptors that are not ours; returns false then.

@@ -30,60 +30,77 @@ NetlinkResult read_error(const NetlinkMessage& message) {
 
 }  // namespace
 
-void for_each_message(std::span<const uint8_t> bytes, const MessageVisitor& visit) {
+bool for_each_message(std::span<const uint8_t> bytes, const MessageVisitor& visit) {
   while (bytes.size() >= sizeof(nlmsghdr)) {
     const auto header = read_as<nlmsghdr>(bytes);
-    if (header.nlmsg_len < sizeof(nlmsghdr) || header.nlmsg_len > bytes.size()) return;
+    if (header.nlmsg_len < sizeof(nlmsghdr) || header.nlmsg_len > bytes.size()) return false;
     visit({header.nlmsg_type, header.nlmsg_flags, header.nlmsg_seq, bytes.subspan(sizeof(nlmsghdr), header.nlmsg_len - sizeof(nlmsghdr))});
     bytes = bytes.subspan(std::min<size_t>(NLMSG_ALIGN(header.nlmsg_len), bytes.size()));
   }
+  return bytes.empty();
 }
 
-void for_each_attribute(std::span<const uint8_t> bytes, const AttributeVisitor& visit) {
+bool for_each_attribute(std::span<const uint8_t> bytes, const AttributeVisitor& visit) {
   while (bytes.size() >= sizeof(rtattr)) {
     const auto header = read_as<rtattr>(bytes);
-    if (header.rta_len < sizeof(rtattr) || header.rta_len > bytes.size()) return;
+    if (header.rta_len < sizeof(rtattr) || header.rta_len > bytes.size()) return false;
     visit(header.rta_type & NLA_TYPE_MASK, bytes.subspan(sizeof(rtattr), header.rta_len - sizeof(rtattr)));
     bytes = bytes.subspan(std::min<size_t>(RTA_ALIGN(header.rta_len), bytes.size()));
   }
+  return bytes.empty();
 }
 
-int NetlinkSocket::open() {
-  if (fd_) return 0;
-  UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-  if (!fd) return errno;
+UniqueFd open_netlink(int protocol) {
+  UniqueFd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+  if (!fd) return fd;
   const int on = 1;
   // Both only make errors readable; old kernels have neither.
   setsockopt(fd.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
   setsockopt(fd.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
-  if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0) return errno;
-  buffer_.resize(receive_bytes);
-  fd_ = std::move(fd);
-  return 0;
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0) return UniqueFd();
+  return fd;
 }
 
-int NetlinkSocket::send(Request& request) {
-  if (const int error = open()) return error;
+int send_to_kernel(int fd, Request& request, uint32_t sequence) {
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
-  const std::span<const uint8_t> bytes = request.finish(++sequence_);
-  while (sendto(fd_.get(), bytes.data(), bytes.size(), 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel) < 0) {
+  const std::span<const uint8_t> bytes = request.finish(sequence);
+  if (bytes.empty()) return EMSGSIZE;
+  while (sendto(fd, bytes.data(), bytes.size(), 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel) < 0) {
     if (errno != EINTR) return errno;
   }
   return 0;
 }
 
-std::span<const uint8_t> NetlinkSocket::receive() {
+std::span<const uint8_t> receive_from_kernel(int fd, std::span<uint8_t> buffer, int flags) {
   for (;;) {
     sockaddr_nl from{};
     socklen_t from_bytes = sizeof from;
-    const ssize_t length = recvfrom(fd_.get(), buffer_.data(), buffer_.size(), 0, reinterpret_cast<sockaddr*>(&from), &from_bytes);
+    const ssize_t length = recvfrom(fd, buffer.data(), buffer.size(), flags | MSG_TRUNC, reinterpret_cast<sockaddr*>(&from), &from_bytes);
     if (length < 0 && errno == EINTR) continue;
-    if (length <= 0) return {};
-    // Other processes may send to this socket too; only the kernel is port 0.
-    if (from.nl_pid == 0) return std::span<const uint8_t>(buffer_).first(static_cast<size_t>(length));
+    if (length < 0) return {};
+    // Only the kernel is port 0.
+    if (from.nl_pid != 0) continue;
+    if (length > 0 && static_cast<size_t>(length) <= buffer.size()) return buffer.first(static_cast<size_t>(length));
+    errno = EMSGSIZE;
+    return {};
   }
 }
+
+int NetlinkSocket::open() {
+  if (fd_) return 0;
+  fd_ = open_netlink(protocol_);
+  if (!fd_) return errno;
+  buffer_.resize(receive_bytes);
+  return 0;
+}
+
+int NetlinkSocket::send(Request& request) {
+  const int error = open();
+  return error != 0 ? error : send_to_kernel(fd_.get(), request, ++sequence_);
+}
+
+std::span<const uint8_t> NetlinkSocket::receive() { return receive_from_kernel(fd_.get(), buffer_, 0); }
 
 // A socket that failed half-way may still hold answers to an old request: the next request opens a new one.
 NetlinkResult NetlinkSocket::fail(int error) {

@@ -1,6 +1,6 @@
-// Route netlink (rtnetlink(7)): building requests, waiting for their acknowledgement, walking answers.
+// Netlink (rtnetlink(7), and netfilter's): building requests, waiting for their acknowledgement, walking answers.
 //
-//     nlmsghdr | family header (ifinfomsg, ifaddrmsg, rtmsg, fib_rule_hdr) | rtattr, rtattr, …
+//     nlmsghdr | family header (ifinfomsg, ifaddrmsg, rtmsg, fib_rule_hdr, nfgenmsg) | rtattr, rtattr, …
 #pragma once
 
 #include <linux/netlink.h>
@@ -41,10 +41,26 @@ class Request {
     append(value.data(), value.size());
   }
   void attribute_u32(uint16_t type, uint32_t value) {
+    attribute_of(type, value);
+  }
+  template <typename Value>
+  void attribute_of(uint16_t type, const Value& value) {
     attribute(type, std::span(reinterpret_cast<const uint8_t*>(&value), sizeof value));
   }
+  // Attributes up to `end_nest` are inside this one. Returns what `end_nest` wants.
+  size_t begin_nest(uint16_t type) {
+    const size_t at = length_;
+    attribute(static_cast<uint16_t>(type | NLA_F_NESTED), {});
+    return at;
+  }
+  void end_nest(size_t at) {
+    const auto length = static_cast<uint16_t>(length_ - at);
+    if (is_whole_) std::memcpy(buffer_.data() + at, &length, sizeof length);  // rta_len is first
+  }
 
+  // Empty when not everything fitted: a request that is cut may mean another thing.
   std::span<const uint8_t> finish(uint32_t sequence) {
+    if (!is_whole_) return {};
     header().nlmsg_len = static_cast<uint32_t>(length_);
     header().nlmsg_seq = sequence;
     return std::span(buffer_).first(length_);
@@ -52,15 +68,17 @@ class Request {
 
  private:
   nlmsghdr& header() { return *reinterpret_cast<nlmsghdr*>(buffer_.data()); }
-  // Every part is padded to four bytes. What does not fit is left out; the kernel then refuses the message.
+  // Every part is padded to four bytes.
   void append(const void* data, size_t size) {
-    if (size == 0 || length_ + NLMSG_ALIGN(size) > buffer_.size()) return;
+    if (length_ + NLMSG_ALIGN(size) > buffer_.size()) is_whole_ = false;
+    if (size == 0 || !is_whole_) return;
     std::memcpy(buffer_.data() + length_, data, size);
     length_ += NLMSG_ALIGN(size);
   }
 
   alignas(nlmsghdr) std::array<uint8_t, 512> buffer_{};
   size_t length_ = sizeof(nlmsghdr);
+  bool is_whole_ = true;
 };
 
 struct NetlinkResult {
@@ -79,9 +97,9 @@ struct NetlinkMessage {
 using MessageVisitor = std::function<void(const NetlinkMessage&)>;
 using AttributeVisitor = std::function<void(uint16_t type, std::span<const uint8_t> value)>;
 
-// Bytes that are no whole message or attribute end the walk.
-void for_each_message(std::span<const uint8_t> bytes, const MessageVisitor& visit);
-void for_each_attribute(std::span<const uint8_t> bytes, const AttributeVisitor& visit);
+// Bytes that are no whole message or attribute end the walk; false then.
+bool for_each_message(std::span<const uint8_t> bytes, const MessageVisitor& visit);
+bool for_each_attribute(std::span<const uint8_t> bytes, const AttributeVisitor& visit);
 
 // Copies a value of fixed size out of possibly unaligned bytes; zeros when there are too few.
 template <typename Value>
@@ -98,13 +116,23 @@ std::span<const uint8_t> after(std::span<const uint8_t> body) {
   return body.size() > offset ? body.subspan(offset) : std::span<const uint8_t>();
 }
 
+// A socket of the protocol (NETLINK_ROUTE, NETLINK_NETFILTER), or none with errno set.
+UniqueFd open_netlink(int protocol);
+// EMSGSIZE when the request is not whole. 0: sent.
+int send_to_kernel(int fd, Request& request, uint32_t sequence);
+// One datagram of the kernel; others may send to the socket too. Empty with errno set on failure, EMSGSIZE: it was longer than `buffer`, and is gone.
+std::span<const uint8_t> receive_from_kernel(int fd, std::span<uint8_t> buffer, int flags);
+
 // The socket for requests, opened by the first one and kept. The kernel answers within the call that asks.
 class NetlinkSocket {
  public:
+  explicit NetlinkSocket(int protocol) : protocol_(protocol) {}
   // Sends and waits for the acknowledgement.
   NetlinkResult acknowledge(Request& request);
   // Sends a dump request and visits every message of the answer. EAGAIN when tables kept changing meanwhile.
   NetlinkResult dump(Request& request, const MessageVisitor& visit);
+  // The socket itself, which is no longer this one's.
+  UniqueFd take() { return std::move(fd_); }
 
  private:
   int open();
@@ -113,6 +141,7 @@ class NetlinkSocket {
   std::span<const uint8_t> receive();
   NetlinkResult fail(int error);
 
+  int protocol_;
   UniqueFd fd_;
   uint32_t sequence_ = 0;
   std::vector<uint8_t> buffer_;

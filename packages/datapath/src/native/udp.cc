@@ -70,7 +70,7 @@ int take_socket(Check& check, Arguments& arguments, const char* syscall, bool* i
   const int fd = static_cast<int>(check.integer(arguments[0], "fd", 0, INT_MAX));
   Kind kind{};
   if (!Environment::of(check.env()).owns(check, fd, syscall, &kind)) return -1;
-  if (kind == Kind::tun) check.fail("fd", "not a UDP socket");
+  if (kind != Kind::udp4 && kind != Kind::udp6) check.fail("fd", "not a UDP socket");
   *is_v6 = kind == Kind::udp6;
   return check.valid() ? fd : -1;
 }

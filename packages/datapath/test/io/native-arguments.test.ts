@@ -45,7 +45,7 @@ const options = fc.record(
 
 /** What a call opened is closed again. */
 function undo(name: keyof NativeIo, result: unknown): void {
-  if (name === "openUdp" || name === "openTun") io.closeFd((result as { fd: number }).fd);
+  if (["openUdp", "openTun", "openNflog", "openConntrackDump"].includes(name)) io.closeFd((result as { fd: number }).fd);
   if (name === "openMarkedTcp") closeSync((result as { fd: number }).fd);
   if (name === "watchReadable" || name === "watchNetlink") (result as { close(): void }).close();
 }
@@ -86,6 +86,20 @@ describe("arguments of any kind", () => {
     expect(fill(arena, 100, lengths, addresses)()).toBe(0);
   });
 
+  it("wants groups of NFLOG and entries of conntrack within their bounds", () => {
+    const nflog = { group: 1, copyBytes: 64, bufferBytes: 0, queueThreshold: 1, flushMs: 10 };
+    const wrong = { group: [-1, 65_536], copyBytes: [0, 4_097], bufferBytes: [-1, 2 ** 31], queueThreshold: [0, 257], flushMs: [0, 9, 10_001] };
+    for (const [name, values] of Object.entries(wrong)) {
+      for (const value of [...values, 1.5, "1", undefined]) expect(() => untyped.openNflog({ ...nflog, [name]: value }), `${name} ${value}`).toThrow(TypeError);
+    }
+    const original = { source: new Uint8Array(4), destination: new Uint8Array(4), sourcePort: 0, destinationPort: 0, icmpType: 0, icmpCode: 0, icmpId: 0 };
+    const entry = { protocol: 17, id: 0, zone: 0, original };
+    for (const name of ["protocol", "id", "zone", "original"]) expect(() => untyped.deleteConntrack({ ...entry, [name]: -1 }), name).toThrow(TypeError);
+    for (const name of Object.keys(original)) {
+      for (const value of [-1, 65_536, new Uint8Array(5), new Uint8Array(16), null]) expect(() => untyped.deleteConntrack({ ...entry, original: { ...original, [name]: value } }), name).toThrow(TypeError);
+    }
+  });
+
   it("sees a detached array as an empty one", () => {
     const detached = new Uint8Array(400);
     structuredClone(detached.buffer, { transfer: [detached.buffer] });
@@ -115,7 +129,9 @@ describe("descriptors", () => {
     }
   });
 
-  it("refuses a socket where a TUN is wanted", () => {
+  it("refuses a socket where a TUN or a netlink socket is wanted", () => {
+    expect(() => io.readNflog(udp.fd)).toThrow("not a group of NFLOG");
+    expect(() => io.readConntrackDump(udp.fd, null)).toThrow("not a dump of conntrack");
     expect(() => io.readBatch(udp.fd, arena, 100, lengths)).toThrow("not a TUN");
     expect(() => io.writeBatch(udp.fd, arena, 100, lengths, 1)).toThrow("not a TUN");
   });

@@ -41,6 +41,7 @@ const PROGRAMS = {
   "ports-check": { sanitizer: "address", sources: ["ports-check.cc", "checking-sink.cc"], link: ["-pthread"], ports: true },
   "ports-threads": { sanitizer: "thread", sources: ["ports-check.cc", "checking-sink.cc"], link: ["-pthread"], ports: true },
   "p256-check": { sanitizer: "address", sources: ["p256-check.cc", "node-stand-in.cc"], link: [], addon: ["p256.cc"] },
+  "netfilter-check": { sanitizer: "address", sources: ["netfilter-check.cc", "node-stand-in.cc"], link: [], addon: ["netfilter-messages.cc", "netlink.cc"] },
 } as const satisfies Record<string, Program>;
 export type ProgramName = keyof typeof PROGRAMS;
 

@@ -1,4 +1,4 @@
-// What the addon's cryptography (src/native/p256.cc) needs of node, and of its checks: values, calls as JavaScript makes them, noise, what OpenSSL
+// What parts of the addon (src/native/p256.cc, netlink.cc) need of node, and of their checks: values, calls as JavaScript makes them, noise, what OpenSSL
 // holds, and the run of the tests. Each test prints its name; the first that fails ends the program.
 #pragma once
 
