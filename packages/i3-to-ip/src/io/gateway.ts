@@ -1,15 +1,18 @@
 /** The gateway beside its proxy: clients' questions, their servers' addresses, the packet filter and NAT of the system (docs/gateways.md). */
 import { errorLine, formatIpText, I3Error, inRange, publicId, sameBytes, type AddressBook, type GatewayConfig, type GatewayProxyConfig } from "@i3/common";
+import { endConntrackOf, type Nflog } from "@i3/datapath/io";
 import { FewLines, NftElements, NftSession, replaceTable, type DaemonPart, type Mapping, type OpenPart, type PartHost } from "@i3/i3-proxy";
 
 import { GatewayDns, refusedAnswer, type RefusalReason } from "../dns/gateway-dns.js";
 import { ServerLeases } from "../leases/server-leases.js";
 import { addSet, gatewayTable, grantElement, placeElement, removeSet, serverElement, tableBody, type TableElement } from "../nat/gateway-table.js";
+import { DecisionLog } from "../policy/decision-log.js";
 import { Grants } from "../policy/grants.js";
 import { LedClients, type Led } from "../policy/led-clients.js";
 import { QuestionShares } from "../policy/question-shares.js";
 import { RuleSets, type RuleSet } from "../policy/rule-sets.js";
 import { ClientQuestions } from "./client-questions.js";
+import { readDecisions } from "./decisions.js";
 import { readGatewayState, stateFileOf, writeGatewayState, type GatewayState } from "./gateway-state.js";
 import { AskedResolvers } from "./resolver.js";
 import { passPackets, readRouterSettings, restoreRouterSettings, type RouterSettings } from "./router-settings.js";
@@ -20,6 +23,9 @@ import { SystemNetworks } from "./system-networks.js";
 const MOST_LED = 65_536;
 const SWEEP_MS = 60_000;
 const SAVE_MS = 5_000;
+const TELL_MS = 2_000;
+/** Of NFLOG: one for each gateway of a network namespace. */
+const [LOG_GROUP, LOG_GROUPS] = [26_000, 1_000] as const;
 
 /** For what only the key of an element is asked. */
 const NO_SET: RuleSet = { number: 0, verdicts: [] };
@@ -53,10 +59,15 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   readonly #chains = new Set<RuleSet>();
   /** Keys of `granted` by client address, as nft writes them. */
   readonly #granted = new Map<string, Map<string, string>>();
+  /** Client addresses in `places`. */
+  readonly #placed = new Set<string>();
   #config: GatewayConfig;
   #book: AddressBook;
   #grants: Grants;
   #hasTable = false;
+  readonly #logGroup: number;
+  readonly #decisions: DecisionLog;
+  #reading: Nflog | undefined;
   #timers: NodeJS.Timeout[] = [];
   #isSaved = true;
 
@@ -81,6 +92,8 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
       onLeased: (hit, name, real, virtual) => this.#lead(hit, name, real, virtual),
       onRefused: (hit, name, addresses, why) => this.#tellRefused(hit, name, addresses, why),
     });
+    this.#logGroup = LOG_GROUP + (host.tun.index % LOG_GROUPS);
+    this.#decisions = new DecisionLog({ log, whoIs: (client) => this.#whoIs(client) });
     this.ready = `gateway=${config.gateway.out.join(",")}`;
     for (const lease of state.leases) this.#leases.restore(lease);
     for (const led of state.led) this.#led.restore(led);
@@ -101,7 +114,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   counters(): object {
     return {
       gateway: {
-        ...this.#counts, servers: this.#leases.size, pairs: this.#led.size, sets: this.#chains.size, questions: this.#questions.counters, shares: this.#shares.counters, resolvers: this.#resolvers.counters,
+        ...this.#counts, servers: this.#leases.size, pairs: this.#led.size, sets: this.#chains.size, questions: this.#questions.counters, shares: this.#shares.counters, resolvers: this.#resolvers.counters, decisions: this.#reading?.counters(),
       },
     };
   }
@@ -127,12 +140,16 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     this.#judgePlaces(mapping);
   }
 
-  /** Another client may get them. */
+  /** Another client may get them: nothing of this one's is to be found there. */
   released(addresses: readonly Uint8Array[]): void {
-    for (const address of addresses) this.#setPlaces(address, null);
-    for (const client of addresses.map(formatIpText)) {
-      for (const [key, set] of this.#granted.get(client) ?? []) this.#elements.set(set, key, null);
+    for (const address of addresses) {
+      const client = formatIpText(address);
+      const granted = this.#granted.get(client);
+      if (granted === undefined && !this.#placed.has(client)) continue;
+      this.#setPlaces(address, null);
+      for (const [key, set] of granted ?? []) this.#elements.set(set, key, null);
       this.#granted.delete(client);
+      void this.#elements.settled().then(() => endConntrackOf(this.#host.io, address)).catch((error: unknown) => this.#host.log("warn", "conntrack", { error: errorLine(error) }));
     }
   }
 
@@ -140,6 +157,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
     await this.#questions.close();
     this.#resolvers.close();
+    this.#reading?.close();
     await this.#elements.settled().catch(() => undefined);
     // The table stays: without it the system would answer servers for its clients.
     await this.#nft.close();
@@ -168,17 +186,20 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     for (const mapping of proxy.mappings.all()) {
       const set = this.#placesOf(mapping);
       if (set === null) continue;
-      elements.push(...addressesOf(mapping).map((address) => placeElement(address, set)));
+      const placed = addressesOf(mapping).map((address) => placeElement(address, set));
+      for (const { key } of placed) this.#placed.add(key);
+      elements.push(...placed);
       proxy.setForwarding(mapping, true);
     }
     this.#host.run(() => undefined);
     const wasRouter = this.#router.forward4 === "1" || (this.#router.forward6 ?? "0") !== "0";
-    await this.#nft.run(replaceTable(gatewayTable(tun.name), tableBody({ tunName: tun.name, out, own4: proxy.own4, own6: proxy.own6, wasRouter, helpers }, this.#chains, elements)));
+    await this.#nft.run(replaceTable(gatewayTable(tun.name), tableBody({ tunName: tun.name, out, own4: proxy.own4, own6: proxy.own6, wasRouter, helpers, logGroup: this.#logGroup }, this.#chains, elements)));
     this.#hasTable = true;
     for (const { set, key, value } of elements) this.#elements.told(set, key, value);
+    this.#reading = readDecisions({ io: this.#host.io, group: this.#logGroup, decisions: this.#decisions, log });
     passPackets(this.#router, out);
     await this.#questions.open();
-    this.#timers = [setInterval(() => this.#sweep(), SWEEP_MS), setInterval(() => this.#saveChanges(), SAVE_MS)];
+    this.#timers = [setInterval(() => this.#sweep(), SWEEP_MS), setInterval(() => this.#saveChanges(), SAVE_MS), setInterval(() => this.#decisions.tellMore(performance.now()), TELL_MS)];
   }
 
   async #answer(from: Uint8Array, message: Uint8Array, transport: "udp" | "tcp"): Promise<Uint8Array | null> {
@@ -267,6 +288,8 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
 
   #setPlaces(client: Uint8Array, set: RuleSet | null): void {
     const element = placeElement(client, set ?? NO_SET);
+    if (set === null) this.#placed.delete(element.key);
+    else this.#placed.add(element.key);
     this.#elements.set(element.set, element.key, set === null ? null : element.value);
   }
 
@@ -303,7 +326,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     if (set === null || this.#chains.has(set)) return set;
     this.#chains.add(set);
     // A chain that the table is made with, at the start, stands in its body.
-    if (this.#hasTable) void this.#nft.run(addSet(this.#host.tun.name, set)).catch((error: unknown) => this.#host.log("error", "nft", { error: errorLine(error) }));
+    if (this.#hasTable) void this.#nft.run(addSet(this.#host.tun.name, set, this.#logGroup)).catch((error: unknown) => this.#host.log("error", "nft", { error: errorLine(error) }));
     return set;
   }
 
@@ -321,6 +344,11 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   #isVirtual(address: Uint8Array): boolean {
     const { config: { virtualAddresses: { range } }, view } = this.#host;
     return address.length === 4 && inRange(range, address) && !view.isTaken(address);
+  }
+
+  #whoIs(client: Uint8Array): { readonly name: string | null; readonly hit: Uint8Array | null } {
+    const mapping = this.#host.proxy.mappings.byAddress(client);
+    return { name: mapping?.name ?? null, hit: mapping?.peerHit ?? null };
   }
 
   #tellRefused(hit: Uint8Array, name: string, addresses: readonly string[], why: RefusalReason): void {

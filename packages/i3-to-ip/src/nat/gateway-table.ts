@@ -37,7 +37,12 @@ export interface TableSettings {
   /** Whether this system passed packets on before it was a gateway: what others send through it is theirs then. */
   readonly wasRouter: boolean;
   readonly helpers: readonly GatewayHelper[];
+  /** Of NFLOG, for each decision on a new flow. */
+  readonly logGroup: number;
 }
+
+/** Prefixes of what is logged: short, for nft itself dies of long ones (docs/gateways.md, K3). */
+export const LOGGED = { allowed: "i3+", refused: "i3-" } as const;
 
 export interface TableElement {
   readonly set: string;
@@ -61,7 +66,7 @@ const family = ({ length }: Uint8Array): 4 | 6 => (length === 4 ? 4 : 6);
 const chainOf = ({ number }: RuleSet): string => `set_${number}`;
 
 /** What stands between the table's braces. */
-export function tableBody({ tunName, out, own4, own6, wasRouter, helpers }: TableSettings, sets: Iterable<RuleSet>, elements: readonly TableElement[]): string {
+export function tableBody({ tunName, out, own4, own6, wasRouter, helpers, logGroup }: TableSettings, sets: Iterable<RuleSet>, elements: readonly TableElement[]): string {
   const tun = `"${tunName}"`;
   const outside = `{ ${out.map((name) => `"${name}"`).join(", ")} }`;
   const map = (name: string, type: string): string => {
@@ -70,8 +75,9 @@ export function tableBody({ tunName, out, own4, own6, wasRouter, helpers }: Tabl
   };
   return [
     map("servers4", "ipv4_addr : ipv4_addr"), map("servers6", "ipv6_addr : ipv6_addr"),
-    "chain refused { meta l4proto tcp counter reject with tcp reset; counter reject with icmpx admin-prohibited; };",
-    ...[...sets].map((set) => `chain ${chainOf(set)} { ${rulesOf(set).join("; ")}; };`),
+    // Of a flood of refused packets the log needs no more than shows it.
+    `chain refused { iifname ${tun} limit rate 100/second burst 200 packets ${logOf(logGroup, "refused")}; meta l4proto tcp counter reject with tcp reset; counter reject with icmpx admin-prohibited; };`,
+    ...[...sets].map((set) => `chain ${chainOf(set)} { ${rulesOf(set, logGroup).join("; ")}; };`),
     map("places4", "ipv4_addr : verdict"), map("places6", "ipv6_addr : verdict"), map("granted4", "ipv4_addr . ipv4_addr : verdict"), map("granted6", "ipv6_addr . ipv6_addr : verdict"),
     `chain lead { type nat hook prerouting priority ${PRIORITY.lead}; policy accept; iifname != ${tun} return; dnat ip to ip daddr map @servers4; dnat ip6 to ip6 daddr map @servers6; };`,
     `chain arrive { type filter hook input priority ${PRIORITY.filter}; policy accept; iifname != ${tun} return; ip daddr ${formatIpText(own4)} return; ip6 daddr ${formatIpText(own6)} return; counter drop; };`,
@@ -100,14 +106,16 @@ function helperRules(tun: string, helpers: readonly GatewayHelper[]): readonly s
 const portsText = (ports: readonly PortRange[]): string => `{ ${ports.map(({ first, last }) => (first === last ? first : `${first}-${last}`)).join(", ")} }`;
 
 /** Adds the chain of a set that the table does not have yet. */
-export const addSet = (tunName: string, set: RuleSet): string =>
-  [`add chain inet ${gatewayTable(tunName)} ${chainOf(set)};`, ...rulesOf(set).map((rule) => `add rule inet ${gatewayTable(tunName)} ${chainOf(set)} ${rule};`)].join(" ");
+export const addSet = (tunName: string, set: RuleSet, logGroup: number): string =>
+  [`add chain inet ${gatewayTable(tunName)} ${chainOf(set)};`, ...rulesOf(set, logGroup).map((rule) => `add rule inet ${gatewayTable(tunName)} ${chainOf(set)} ${rule};`)].join(" ");
 
 export const removeSet = (tunName: string, set: RuleSet): string => `delete chain inet ${gatewayTable(tunName)} ${chainOf(set)};`;
 
-function rulesOf({ number, verdicts }: RuleSet): readonly string[] {
+const logOf = (group: number, what: keyof typeof LOGGED): string => `log prefix "${LOGGED[what]}" group ${group}`;
+
+function rulesOf({ number, verdicts }: RuleSet, logGroup: number): readonly string[] {
   const mark = `0x${(number * 0x10000).toString(16)}`;
-  const accept = `ct mark set ct mark & ${OTHERS} | ${mark} accept`;
+  const accept = `ct mark set ct mark & ${OTHERS} | ${mark} ${logOf(logGroup, "allowed")} accept`;
   return [`ct mark & ${OURS} == ${mark} accept`, ...verdicts.flatMap((verdict) => placesOf(verdict).flatMap((place) => matchesOf(verdict).map((match) => `${place}${match}${verdict.admits ? accept : "goto refused"}`))), "goto refused"];
 }
 
