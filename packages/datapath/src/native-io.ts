@@ -69,7 +69,7 @@ export interface NativeIo {
   /** Asks for all entries of conntrack of this network namespace; closeFd ends it. `listConntrack` in io/ reads it in turns. */
   openConntrackDump(family: 4 | 6): { readonly fd: number };
   /**
-   * The next part, some 150 entries looked at: of these the entries whose original source, reply source or reply destination is `address` (4 or 16
+   * The next part, some 200 entries looked at: of these the entries whose original source, reply source or reply destination is `address` (4 or 16
    * bytes), or all with null. Throws EPERM without CAP_NET_ADMIN, EAGAIN behind the part that is `isDone`.
    */
   readConntrackDump(fd: number, address: Uint8Array | null): ConntrackPart;

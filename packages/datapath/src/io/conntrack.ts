@@ -12,7 +12,7 @@ export interface ConntrackUse {
 }
 
 /**
- * The entries of a family in parts of some 150, with a turn of the event loop before each. With `address` (4 or 16 bytes) those whose original
+ * The entries of a family in parts of some 200, with a turn of the event loop before each. With `address` (4 or 16 bytes) those whose original
  * source, reply source or reply destination it is; parts may be empty. What begins or ends meanwhile may be missed, and may come twice.
  * Rejects with I3Error ERR_I3_NO_NETFILTER (no CAP_NET_ADMIN, or not in this kernel), and with ERR_I3_BAD_NETFILTER behind the last part when
  * there were entries that could not be read.

@@ -18,7 +18,7 @@
 namespace i3io {
 namespace {
 
-// The kernel fills at most 32 KiB, some 150 entries, for one read of a dump.
+// The kernel fills at most 32 KiB, some 200 entries, for one read of a dump.
 constexpr size_t datagram_bytes = 64 * 1024;
 constexpr uint32_t dump_sequence = 1;
 

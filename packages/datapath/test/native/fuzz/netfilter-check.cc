@@ -171,7 +171,7 @@ void cut_everywhere() {
 }
 
 void changed_and_noise() {
-  constexpr int rounds = 30'000;
+  constexpr int rounds = 10'000;
   for (int n = 0; n < rounds; n++) {
     Buffer bytes = below(2) == 0 ? log_message() : entry_message(below(2) == 0 ? 4 : 16);
     for (uint64_t bits = 1 + below(8); bits > 0; bits--) bytes = changed(std::move(bytes));
