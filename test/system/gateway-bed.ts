@@ -6,7 +6,7 @@
  *                      s1 (ring)          web 203.0.113.10: a server of the internet
  */
 import { Laptop, startRing } from "@i3/demo";
-import { Topology, type Host, type Router } from "@i3/netns";
+import { Topology, type Child, type Host, type Router } from "@i3/netns";
 
 import { succeed } from "../demo/src/checks.js";
 import { repositoryPath } from "../demo/src/overlay.js";
@@ -51,7 +51,7 @@ export async function gatewayBed(options: { readonly gateway?: string; readonly 
   topology.lan("office", { subnet: "192.168.5.0/24", subnet6: "fd00:5::/64", gateway: gateHost, members: [wiki, dns] });
   await topology.up();
   try {
-    await startUnbound(dns);
+    await startUnbound(dns, RECORDS);
     const [ring] = await Promise.all([startRing([s1]), ...[wiki, web].map((one) => startWeb(one))]);
     const serverAddresses = ring.map(({ host: { address4 } }) => address4);
     const rules = options.laptopRules ?? RULES;
@@ -73,16 +73,17 @@ export async function gatewayBed(options: { readonly gateway?: string; readonly 
 export const writeStaff = (gate: Laptop, staff: Readonly<Record<string, Laptop>>): Promise<void> => gate.writeBook(staff, 'group="staff"');
 
 /** Says who it thinks is calling. */
-async function startWeb(host: Host): Promise<void> {
+export async function startWeb(host: Host): Promise<Child> {
   const child = host.spawn(process.execPath, [repositoryPath("test/demo/dist/web-server.js"), "80"]);
   await child.waitForLine(/serving/);
+  return child;
 }
 
-async function startUnbound(host: Host): Promise<void> {
+export async function startUnbound(host: Host, records: readonly string[]): Promise<void> {
   const big = Array.from({ length: 10 }, (_, i) => `"${"x".repeat(200)}${i}"`).join(" ");
   const config = await host.writeFile("unbound.conf", [
     "server:", "  interface: 0.0.0.0", "  access-control: 0.0.0.0/0 allow", '  username: ""', '  chroot: ""', '  directory: ""', '  pidfile: ""', "  use-syslog: no", "  do-daemonize: no", "  num-threads: 1", '  local-zone: "corp.example." static',
-    '  local-data: "corp.example. 60 IN SOA ns.corp.example. root.corp.example. 7 1 1 1 60"', ...RECORDS.map((record) => `  local-data: '${record}'`), `  local-data: 'big.corp.example. 60 IN TXT ${big}'`, "remote-control:", "  control-enable: no", "",
+    '  local-data: "corp.example. 60 IN SOA ns.corp.example. root.corp.example. 7 1 1 1 60"', ...records.map((record) => `  local-data: '${record}'`), `  local-data: 'big.corp.example. 60 IN TXT ${big}'`, "remote-control:", "  control-enable: no", "",
   ].join("\n"));
   await host.spawn("unbound", ["-d", "-c", config]).waitForLine(/start of service/);
 }
