@@ -227,6 +227,8 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     });
     this.#part = open;
     this.#closers.push(() => open.close());
+    // What came while it opened.
+    open.setBook(this.#book);
   }
 
   stop(): void {
@@ -494,20 +496,14 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
       file: this.#start.file, maxBytes: MAX_CONFIG_BYTES, parse: this.#start.parse, onUpdate: (update) => this.#onConfig(update),
     });
     this.#closers.push(() => config.close());
+    // The start may have waited for servers, and the file was changed meanwhile.
+    if (JSON.stringify(config.current) !== JSON.stringify(this.#config)) this.#onConfig({ ok: true, value: config.current });
     if (addressBook !== undefined) {
       const watched = await WatchedFile.open<AddressBook>({
         file: addressBook.file, maxBytes: MAX_ADDRESS_BOOK_BYTES, parse: parseAddressBook,
-        onUpdate: (update) => {
-          if (update.ok) {
-            this.#run((proxy) => proxy.setBook(update.value));
-            this.#addresses.guardBook();
-            this.#book = update.value;
-            this.#part?.setBook(update.value);
-            this.#logUnruled();
-          }
-          this.#log(update.ok ? "info" : "error", "address-book", update.ok ? { entries: update.value.entries.length } : { error: errorLine(update.error), remedy: "The last good address book stays in use." });
-        },
+        onUpdate: (update) => this.#onBook(update),
       });
+      if (JSON.stringify(watched.current) !== JSON.stringify(this.#book)) this.#onBook({ ok: true, value: watched.current });
       this.#closers.push(() => watched.close());
     }
     const changes = view.watch(() => {
@@ -519,6 +515,16 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
       this.#addresses.guardBook();
     });
     this.#closers.push(() => changes.close());
+  }
+
+  #onBook(update: FileUpdate<AddressBook>): void {
+    if (!update.ok) return this.#log("error", "address-book", { error: errorLine(update.error), remedy: "The last good address book stays in use." });
+    this.#run((proxy) => proxy.setBook(update.value));
+    this.#addresses.guardBook();
+    this.#book = update.value;
+    this.#part?.setBook(update.value);
+    this.#logUnruled();
+    this.#log("info", "address-book", { entries: update.value.entries.length });
   }
 
   /** Rules and the access list act at once; everything else of the configuration is read at the start only, and the log says so. */
@@ -533,7 +539,9 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#logUnruled();
     const own = Object.fromEntries((this.#start.part?.elements ?? []).map((name) => [name, null]));
     const rest = (config: Config): string => JSON.stringify({ ...config, rules: [], access: null, ...own });
-    const isSame = rest(update.value) === rest(this.#config) && this.#part?.setConfig(update.value) !== false;
+    // It acts whatever else has changed.
+    const isPartSame = this.#part?.setConfig(update.value) !== false;
+    const isSame = rest(update.value) === rest(this.#config) && isPartSame;
     this.#log(isSame ? "info" : "warn", "config", { rules: rules.length, ...(isSame ? {} : { remedy: "Rules and access are in use now; other changes act after a restart." }) });
   }
 }

@@ -22,8 +22,9 @@ export class NftSession implements NftRunner {
     this.#child = this.#start();
   }
 
-  run(line: string): Promise<void> {
-    return this.#child.run(line);
+  async run(line: string): Promise<void> {
+    await this.#child.run(line);
+    this.#waitMs = RESTART_MS;
   }
 
   async close(): Promise<void> {

@@ -15,7 +15,7 @@ export interface NftElementsOptions {
   readonly onError: (error: I3Error) => void;
 }
 
-interface Element {
+export interface NftElement {
   /** Of the set or map. */
   readonly set: string;
   /** As nft writes it: "10.0.0.1 . 192.0.2.1". */
@@ -28,8 +28,8 @@ export class NftElements {
   readonly #nft: NftRunner;
   readonly #options: NftElementsOptions;
   /** What nft was told, and what it should know. */
-  readonly #told = new Map<string, Element>();
-  readonly #wanted = new Map<string, Element>();
+  readonly #told = new Map<string, NftElement>();
+  readonly #wanted = new Map<string, NftElement>();
   /** Ids that may differ between the two; never more than the elements there are. */
   readonly #changed = new Set<string>();
   #running: Promise<void> | null = null;
@@ -50,6 +50,17 @@ export class NftElements {
     this.#wanted.set(idOf(element), element);
   }
 
+  /** The table was made anew with the elements `told`; `wanted` are to be in it. */
+  restart(told: readonly NftElement[], wanted: readonly NftElement[]): void {
+    for (const [map, elements] of [[this.#told, told], [this.#wanted, wanted]] as const) {
+      map.clear();
+      for (const element of elements) map.set(idOf(element), element);
+    }
+    this.#changed.clear();
+    for (const id of [...this.#told.keys(), ...this.#wanted.keys()]) if (!this.#isTold(id)) this.#changed.add(id);
+    this.#begin();
+  }
+
   /** Takes effect in the background. @param value null: there is to be no such element */
   set(set: string, key: string, value: string | null = ""): void {
     const id = idOf({ set, key });
@@ -57,6 +68,10 @@ export class NftElements {
     else this.#wanted.set(id, { set, key, value });
     if (this.#isTold(id)) this.#changed.delete(id);
     else this.#changed.add(id);
+    this.#begin();
+  }
+
+  #begin(): void {
     if (this.#running !== null || this.#changed.size === 0) return;
     this.#running = this.#drain().finally(() => {
       this.#running = null;
@@ -103,7 +118,7 @@ export class NftElements {
     for (const id of ids) if (!this.#isTold(id)) this.#changed.add(id);
   }
 
-  #commands(verb: "add" | "delete", elements: readonly Element[]): string[] {
+  #commands(verb: "add" | "delete", elements: readonly NftElement[]): string[] {
     return [...new Set(elements.map(({ set }) => set))].map((name) => {
       const texts = elements.filter(({ set }) => set === name).map(({ key, value }) => (value === "" ? key : `${key} : ${value}`));
       return `${verb} element inet ${this.#options.table} ${name} { ${texts.join(", ")} };`;
@@ -111,4 +126,4 @@ export class NftElements {
   }
 }
 
-const idOf = ({ set, key }: Pick<Element, "set" | "key">): string => `${set} ${key}`;
+const idOf = ({ set, key }: Pick<NftElement, "set" | "key">): string => `${set} ${key}`;

@@ -67,12 +67,15 @@ export class FlowWays {
     if (this.#forwarded.has(mapping) === isOn) return;
     if (isOn) this.#forwarded.add(mapping);
     else this.#forwarded.delete(mapping);
-    if (this.#installed.has(mapping)) this.#forward(mapping, isOn);
+    this.#forward(mapping, isOn);
   }
 
-  #forward({ local4, local6 }: Mapping, isOn: boolean): void {
-    this.#env.datapath.setForwarding(local4, isOn);
-    if (local6 !== null) this.#env.datapath.setForwarding(local6, isOn);
+  /** A peer whose key has just become known has an address whose flow is not there yet: it follows with that. */
+  #forward(mapping: Mapping, isOn: boolean): void {
+    const installed = this.#installed.get(mapping);
+    if (installed === undefined) return;
+    this.#env.datapath.setForwarding(mapping.local4, isOn);
+    if (mapping.local6 !== null && installed.addresses === 2) this.#env.datapath.setForwarding(mapping.local6, isOn);
   }
 
   remove(mapping: Mapping): void {

@@ -8,7 +8,6 @@ import { bytesKey, formatIpText } from "@i3/common";
 import { decode, encode, type DecodedPacket, type Packet } from "dns-packet";
 import { Buffer } from "node:buffer";
 
-import type { ServerLeases } from "../leases/server-leases.js";
 import { reachOf, type Reach } from "./reach.js";
 import { decodeVirtualOption, encodeVirtualOption, VIRTUAL_OPTION, type VirtualOption } from "./virtual-option.js";
 
@@ -52,20 +51,19 @@ export type GatewayVerdict = { readonly kind: "ask"; readonly question: GatewayQ
 export type ResolverAnswer = DecodedPacket | null;
 
 export interface GatewayDnsOptions {
-  readonly leases: ServerLeases;
   /** Whether the access list lets the client reach a server by that name. */
   readonly mayReach: (client: Uint8Array, name: string, real: Uint8Array, reach: Exclude<Reach, "nowhere">) => boolean;
   /** An address of this host, or one that is reached over the overlay: never a server's. */
   readonly isOwn: (address: Uint8Array) => boolean;
   /** Whether servers with IPv6 addresses can be reached from here. */
   readonly hasIpv6: () => boolean;
-  /** A server that a client is told of: it is reached from then on. False: there is no room for one more. */
-  readonly onLeased: (client: Uint8Array, name: string, real: Uint8Array, virtual: Uint8Array) => boolean;
+  /** A client is told of a server, which it reaches from then on at the address that is returned. Null: there is no room for one more, or at this try. */
+  readonly lead: (client: Uint8Array, name: string, real: Uint8Array, virtual: VirtualOption) => Uint8Array | null;
   /** Addresses that nobody is led to. */
   readonly onRefused: (client: Uint8Array, name: string, addresses: readonly string[], why: RefusalReason) => void;
 }
 
-/** own: of the gateway or the overlay, or special; access: by the list; full: of leases. */
+/** own: of the gateway or the overlay, or special; access: by the list; full: too many are led already. */
 export type RefusalReason = "own" | "access" | "full";
 
 export class GatewayDns {
@@ -99,7 +97,7 @@ export class GatewayDns {
   }
 
   /** The answer to a client's question, from those of the resolver, in the order of its types. */
-  answer(nowMs: number, client: Uint8Array, question: GatewayQuestion, answers: readonly ResolverAnswer[]): Uint8Array {
+  answer(client: Uint8Array, question: GatewayQuestion, answers: readonly ResolverAnswer[]): Uint8Array {
     const { query, virtual, limit, types } = question;
     const asked: string = query.questions?.[0]?.type ?? "";
     const wanted = types.flatMap((type, i) => (asked === type || asked === ANY || types.length === 1 ? [answers[i] ?? null] : []));
@@ -109,7 +107,7 @@ export class GatewayDns {
     const [first] = wanted;
     if (!types.some((type) => type in FAMILY)) return answer(query, { rcode: RCODE.noError, answers: first?.answers, authorities: first?.authorities, virtual }, limit).bytes;
     const found = wanted.flatMap((one) => addressesIn(one));
-    const servers = found.flatMap((real) => this.#serverOf(nowMs, client, question, real));
+    const servers = found.flatMap((real) => this.#serverOf(client, question, real));
     const refused = servers.filter((one): one is Refused => "why" in one);
     const led = servers.filter((one): one is Led => "virtual" in one);
     for (const why of new Set(refused.map((one) => one.why))) this.#options.onRefused(client, question.name, refused.filter((one) => one.why === why).map(({ real }) => formatIpText(real)), why);
@@ -123,15 +121,14 @@ export class GatewayDns {
   }
 
   /** Nothing for a family that cannot be reached from here. */
-  #serverOf(nowMs: number, client: Uint8Array, { name, virtual }: GatewayQuestion, real: Uint8Array): readonly (Led | Refused)[] {
-    const { leases, mayReach, isOwn, hasIpv6, onLeased } = this.#options;
+  #serverOf(client: Uint8Array, { name, virtual }: GatewayQuestion, real: Uint8Array): readonly (Led | Refused)[] {
+    const { mayReach, isOwn, hasIpv6, lead } = this.#options;
     const reach = reachOf(real);
     if (reach === "nowhere" || isOwn(real)) return [{ real, why: "own" }];
     if (real.length === 16 && !hasIpv6()) return [];
     if (!mayReach(client, name, real, reach)) return [{ real, why: "access" }];
-    const lease = leases.lease(nowMs, real, virtual.range, virtual.tries);
-    if (typeof lease === "string" || !onLeased(client, name, real, lease.virtual)) return [{ real, why: "full" }];
-    return [{ real, virtual: lease.virtual }];
+    const address = lead(client, name, real, virtual);
+    return [address === null ? { real, why: "full" } : { real, virtual: address }];
   }
 }
 
@@ -172,9 +169,10 @@ const rcodeOf = (packet: DecodedPacket): number => {
 function addressesIn(packet: ResolverAnswer): readonly Uint8Array[] {
   const found = new Map<string, Uint8Array>();
   for (const record of packet?.answers ?? []) {
+    if (found.size >= MAX_SERVERS) break;
     if (record.type !== "A" && record.type !== "AAAA") continue;
     const bytes = addressBytes(record.data, FAMILY[record.type] ?? 4);
-    if (bytes !== null && found.size < MAX_SERVERS) found.set(bytesKey(bytes), bytes);
+    if (bytes !== null) found.set(bytesKey(bytes), bytes);
   }
   return [...found.values()];
 }

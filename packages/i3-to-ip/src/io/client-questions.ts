@@ -15,6 +15,8 @@ const MAX_BUFFERED_BYTES = 256 * 1024;
 export interface ClientQuestionsOptions {
   /** 4 and 16 bytes. */
   readonly own: readonly Uint8Array[];
+  /** Whether an address is a client's: nobody else holds a connection. */
+  readonly isClient: (from: Uint8Array) => boolean;
   /** The answer to one message from an address (4 or 16 bytes); null: there is none. */
   readonly answer: (from: Uint8Array, message: Uint8Array, transport: "udp" | "tcp") => Promise<Uint8Array | null>;
 }
@@ -64,13 +66,21 @@ export class ClientQuestions {
     });
     socket.on("message", (message, from) => {
       this.counters.udp += 1;
-      void this.#answer(from.address, message, "udp").then((answer) => {
-        if (answer === null || !this.#udp.includes(socket)) return;
-        socket.send(answer, from.port, from.address, (error) => {
-          if (error !== null) this.counters.unsent += 1;
-        });
-      });
+      // Nobody can be answered at port 0, which send would throw for.
+      if (from.port > 0) void this.#onUdp(socket, message, from);
     });
+  }
+
+  async #onUdp(socket: UdpSocket, message: Uint8Array, { address, port }: { readonly address: string; readonly port: number }): Promise<void> {
+    const answer = await this.#answer(address, message, "udp");
+    if (answer === null || !this.#udp.includes(socket)) return;
+    try {
+      socket.send(answer, port, address, (error) => {
+        if (error !== null) this.counters.unsent += 1;
+      });
+    } catch {
+      this.counters.unsent += 1;
+    }
   }
 
   async #openTcp(address: string): Promise<void> {
@@ -91,7 +101,8 @@ export class ClientQuestions {
     const from = socket.remoteAddress ?? "";
     const others = this.#connections.get(from) ?? new Set<Socket>();
     socket.on("error", () => socket.destroy());
-    if (others.size >= MAX_CONNECTIONS_EACH || this.counters.connections >= MAX_CONNECTIONS) {
+    const address = parseIpText(from);
+    if (address === undefined || !this.#options.isClient(address) || others.size >= MAX_CONNECTIONS_EACH || this.counters.connections >= MAX_CONNECTIONS) {
       this.counters.refusedConnections += 1;
       socket.destroy();
       return;

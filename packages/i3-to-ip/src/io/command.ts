@@ -34,7 +34,8 @@ await runProxyDaemon({
   part: GATEWAY_PART,
   check: ({ state, gateway }, book) => {
     readGatewayState(stateFileOf(state.directory));
-    return new Grants(gateway, book).emptyGroups().map((group) => `<gateway> has the group "${group}", and no host of the address book is in it`);
+    const grants = new Grants(gateway, book);
+    return [...grants.oddities(), ...grants.emptyGroups().map((group) => `<gateway> has the group "${group}", and no host of the address book is in it`)];
   },
   clean: async ({ tun }) => {
     const nft = new NftSession({ log: () => undefined });

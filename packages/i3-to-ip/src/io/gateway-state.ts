@@ -5,28 +5,23 @@ import { formatIpText, I3Error, parseIpText } from "@i3/common";
 import { replaceDurably } from "@i3/i3-client";
 import { readStateFile } from "@i3/i3-proxy";
 
-import type { ServerLease } from "../leases/server-leases.js";
 import type { Led } from "../policy/led-clients.js";
 import type { RouterSettings } from "./router-settings.js";
 
 // Ours:
-/** Those asked for last: a file of 4 MiB has room for them. */
-const MOST_LED = 16_384;
-const MOST_LEASES = 16_384;
+/** Those asked for last: so many characters are read again. */
+const MOST_CHARACTERS = 3_000_000;
 
 export interface GatewayState {
-  /** Number of the rule set that was made last. */
-  readonly lastSet: number;
   /** Of the system before the gateway; null: the gateway ended in order and has restored them. */
   readonly router: RouterSettings | null;
   /** Times are wall clock, ms. */
-  readonly leases: readonly ServerLease[];
   readonly led: readonly Led[];
 }
 
 export const stateFileOf = (stateDirectory: string): string => join(stateDirectory, "gateway.json");
 
-const EMPTY: GatewayState = { lastSet: 0, router: null, leases: [], led: [] };
+const EMPTY: GatewayState = { router: null, led: [] };
 
 /** Throws I3Error ERR_I3_STATE. */
 export function readGatewayState(file: string): GatewayState {
@@ -40,26 +35,28 @@ export function readGatewayState(file: string): GatewayState {
 }
 
 /** Throws I3Error ERR_I3_STATE; the file is then as it was. */
-export function writeGatewayState(file: string, { lastSet, router, leases, led }: GatewayState): void {
-  const text = JSON.stringify({
-    version: 1, lastSet, router,
-    leases: leases.slice(-MOST_LEASES).map(({ real, virtual, untilMs }) => [formatIpText(real), formatIpText(virtual), untilMs]),
-    led: [...led].sort((a, b) => a.askedMs - b.askedMs).slice(-MOST_LED).map(({ hit, real, names, askedMs }) => [formatIpText(hit), formatIpText(real), askedMs, ...names]),
-  });
+export function writeGatewayState(file: string, { router, led }: GatewayState): void {
+  const rows: string[] = [];
+  let characters = 0;
+  for (const { hit, real, virtual, names, askedMs } of [...led].sort((a, b) => b.askedMs - a.askedMs)) {
+    const row = JSON.stringify([formatIpText(hit), formatIpText(real), formatIpText(virtual), askedMs, ...names]);
+    characters += row.length + 1;
+    if (characters > MOST_CHARACTERS) break;
+    rows.unshift(row);
+  }
   try {
-    replaceDurably(file, text);
+    replaceDurably(file, `{"version":1,"router":${JSON.stringify(router)},"led":[\n${rows.join(",\n")}\n]}\n`);
   } catch (cause) {
     throw new I3Error("ERR_I3_STATE", `cannot write ${file}`, { cause, remedy: "Is the disk full? Until it can be written, connections through this gateway do not outlive its restart." });
   }
 }
 
 function stateOf(json: unknown): GatewayState {
-  const { version, lastSet, router, leases, led } = json as Record<string, unknown>;
-  if (version !== 1 || !isCount(lastSet) || lastSet > 65_535) throw new RangeError("not a state of this version");
+  const { version, router, led } = json as Record<string, unknown>;
+  if (version !== 1) throw new RangeError("not a state of this version");
   return {
-    lastSet, router: router === null ? null : routerOf(router),
-    leases: rows(leases).map(([real, virtual, untilMs]) => ({ real: addressOf(real), virtual: addressOf(virtual), untilMs: numberOf(untilMs) })),
-    led: rows(led).map(([hit, real, askedMs, ...names]) => ({ hit: addressOf(hit), real: addressOf(real), askedMs: numberOf(askedMs), names: names.map(textOf) })),
+    router: router === null ? null : routerOf(router),
+    led: rows(led).map(([hit, real, virtual, askedMs, ...names]) => ({ hit: addressOf(hit), real: addressOf(real), virtual: addressOf(virtual), askedMs: numberOf(askedMs), names: names.map(textOf) })),
   };
 }
 

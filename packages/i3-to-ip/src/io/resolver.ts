@@ -1,7 +1,6 @@
 /** Asks the resolvers of the gateway's system, past its own redirect of DNS: one after the other, over UDP, and over TCP what is too long. */
 import { randomBytes } from "node:crypto";
 
-import type { Log } from "@i3/common";
 import { connectMarkedTcp } from "@i3/datapath/io";
 import type { NativeIo } from "@i3/datapath/native-io";
 import { dnsFrame, DnsFrameReader, resolverText, UdpUpstream, type Resolver } from "@i3/i3-proxy";
@@ -15,6 +14,8 @@ const NEXT_MS = 1_500;
 const MOST_RESOLVERS = 3;
 const TCP_MS = 4_000;
 const MAX_TCP = 64;
+/** Longer ones, of thousands of addresses, would keep this thread busy for a client. */
+const MAX_ANSWER_BYTES = 16_384;
 const UDP_BYTES = 1_232;
 const HEADER_BYTES = 12;
 const RECURSION_DESIRED = 0x0100;
@@ -26,7 +27,6 @@ export interface AskingOptions {
   /** SO_MARK, which the redirect spares. */
   readonly mark: number;
   readonly resolvers: () => readonly Resolver[];
-  readonly log: Log;
 }
 
 export class AskedResolvers {
@@ -106,7 +106,7 @@ export class AskedResolvers {
       socket.on("data", (chunk: Buffer) => {
         const [answer] = reader.push(chunk);
         // A connection answers the question that it was asked, which the id and the question show.
-        if (answer !== undefined) end(answer.subarray(0, 2).equals(query.subarray(0, 2)) ? answer : null);
+        if (answer !== undefined) end(answer.length <= MAX_ANSWER_BYTES && answer.subarray(0, 2).equals(query.subarray(0, 2)) ? answer : null);
       });
       socket.write(dnsFrame(query));
     }).finally(() => {

@@ -15,6 +15,11 @@ export type RouterSettings = Readonly<Record<Setting, string | null>>;
 /** Throws I3Error. */
 export const readRouterSettings = (): RouterSettings => ({ forward4: read(FILES.forward4), forward6: read(FILES.forward6) });
 
+/** Families whose packets the system passed on before. */
+export const routedFamilies = ({ forward4, forward6 }: RouterSettings): readonly (4 | 6)[] => [...(isOn(forward4) ? [4 as const] : []), ...(isOn(forward6) ? [6 as const] : [])];
+
+const isOn = (value: string | null): boolean => value !== null && value !== "0";
+
 /** As long as forwarding of IPv6 is on, routers' advertisements are no longer followed unless they are asked for so. */
 const acceptRa = (name: string): string => `/proc/sys/net/ipv6/conf/${name}/accept_ra`;
 

@@ -1,5 +1,5 @@
 /** What the gateway's system has of its own: addresses that nobody is led to, and whether IPv6 leads anywhere. */
-import { bytesKey } from "@i3/common";
+import { bytesKey, commonPrefixBits, type Network } from "@i3/common";
 import type { NativeIo } from "@i3/datapath/native-io";
 
 // Ours:
@@ -18,6 +18,7 @@ export class SystemNetworks {
   readonly #options: SystemNetworksOptions;
   #local: ReadonlySet<string> = new Set();
   #hasIpv6 = false;
+  #inside: readonly Network[] = [];
   #lookedMs = -Infinity;
 
   constructor(options: SystemNetworksOptions) {
@@ -36,6 +37,16 @@ export class SystemNetworks {
     return this.#hasIpv6;
   }
 
+  /** Networks that begin at this machine, without a router between, by an interface of {@link SystemNetworksOptions.out}. */
+  inside(): readonly Network[] {
+    this.#look();
+    return this.#inside;
+  }
+
+  isInside(address: Uint8Array): boolean {
+    return this.inside().some(({ address: network, bits }) => network.length === address.length && commonPrefixBits(network, address) >= bits);
+  }
+
   /** Those of the configuration that are not there now. */
   missing(): readonly string[] {
     return this.#options.out.filter((name) => this.#indexOf(name) === 0);
@@ -48,7 +59,9 @@ export class SystemNetworks {
     const { io, out } = this.#options;
     this.#local = new Set(([4, 6] as const).flatMap((family) => io.listAddresses(family)).map(({ address }) => bytesKey(address)));
     const indexes = out.map((name) => this.#indexOf(name)).filter((index) => index > 0);
-    this.#hasIpv6 = io.listRoutes(6).some(({ type, index, destination }) => type === "unicast" && indexes.includes(index) && !isOfLink(destination));
+    const routes = ([4, 6] as const).flatMap((family) => io.listRoutes(family)).filter(({ type, index, destination }) => type === "unicast" && indexes.includes(index) && !isOfLink(destination));
+    this.#hasIpv6 = routes.some(({ destination }) => destination.length === 16);
+    this.#inside = routes.filter(({ gateway, prefixBits }) => gateway === null && prefixBits > 0).map(({ destination, prefixBits }) => ({ address: destination, bits: prefixBits }));
   }
 
   #indexOf(name: string): number {
@@ -60,4 +73,4 @@ export class SystemNetworks {
   }
 }
 
-const isOfLink = ([first = 0, second = 0]: Uint8Array): boolean => first === MULTICAST || (first === LINK_LOCAL[0] && (second & 0xc0) === LINK_LOCAL[1]);
+const isOfLink = ({ length, 0: first = 0, 1: second = 0 }: Uint8Array): boolean => length === 16 && (first === MULTICAST || (first === LINK_LOCAL[0] && (second & 0xc0) === LINK_LOCAL[1]));

@@ -9,7 +9,7 @@
  *
  * What a rule set has let through carries its number in the upper half of the conntrack mark, which related flows inherit (FTP's data, ICMP errors); another set, or none, judges it anew (A9).
  */
-import { formatIpText, HELPERS, type GatewayHelper, type PortRange } from "@i3/common";
+import { formatIpText, HELPERS, type GatewayHelper, type Network, type PortRange } from "@i3/common";
 import { tableName } from "@i3/i3-proxy";
 
 import { SPECIAL_PREFIXES } from "../dns/reach.js";
@@ -34,8 +34,8 @@ export interface TableSettings {
   /** The gateway's own virtual addresses. */
   readonly own4: Uint8Array;
   readonly own6: Uint8Array;
-  /** Whether this system passed packets on before it was a gateway: what others send through it is theirs then. */
-  readonly wasRouter: boolean;
+  /** Families whose packets this system passed on before it was a gateway: what others send through it is theirs then. */
+  readonly routed: readonly (4 | 6)[];
   readonly helpers: readonly GatewayHelper[];
   /** Of NFLOG, for each decision on a new flow. */
   readonly logGroup: number;
@@ -52,8 +52,11 @@ export interface TableElement {
 
 export const gatewayTable = (tunName: string): string => tableName("gateway", tunName);
 
-/** A server's virtual address and its real one, of one family. */
-export const serverElement = (virtual: Uint8Array, real: Uint8Array): TableElement => ({ set: `servers${family(real)}`, key: formatIpText(virtual), value: formatIpText(real) });
+/** Where a virtual address leads, of one client: none can have what is another's, nor take the place of a real address that another one uses. */
+export const serverElement = (client: Uint8Array, virtual: Uint8Array, real: Uint8Array): TableElement => ({ set: `servers${family(real)}`, key: `${formatIpText(client)} . ${formatIpText(virtual)}`, value: formatIpText(real) });
+
+/** A network in which the gateway itself is: no part of the internet, whatever its addresses are. */
+export const insideElement = ({ address, bits }: Network): TableElement => ({ set: `inside${family(address)}`, key: `${formatIpText(address)}/${bits}`, value: "" });
 
 /** What a client may send to a server. @param client its virtual address here, of the server's family */
 export const grantElement = (client: Uint8Array, real: Uint8Array, set: RuleSet): TableElement =>
@@ -66,32 +69,50 @@ const family = ({ length }: Uint8Array): 4 | 6 => (length === 4 ? 4 : 6);
 const chainOf = ({ number }: RuleSet): string => `set_${number}`;
 
 /** What stands between the table's braces. */
-export function tableBody({ tunName, out, own4, own6, wasRouter, helpers, logGroup }: TableSettings, sets: Iterable<RuleSet>, elements: readonly TableElement[]): string {
+export function tableBody({ tunName, out, own4, own6, routed, helpers, logGroup }: TableSettings, sets: Iterable<RuleSet>, elements: readonly TableElement[]): string {
   const tun = `"${tunName}"`;
   const outside = `{ ${out.map((name) => `"${name}"`).join(", ")} }`;
   const map = (name: string, type: string): string => {
     const found = elements.filter(({ set }) => set === name).map(({ key, value }) => `${key} : ${value}`);
     return `map ${name} { type ${type};${found.length === 0 ? "" : ` elements = { ${found.join(", ")} };`} };`;
   };
+  const inside = (name: string, type: string): string => {
+    const found = elements.filter(({ set }) => set === name).map(({ key }) => key);
+    return `set ${name} { type ${type}; flags interval; auto-merge;${found.length === 0 ? "" : ` elements = { ${found.join(", ")} };`} };`;
+  };
   return [
-    map("servers4", "ipv4_addr : ipv4_addr"), map("servers6", "ipv6_addr : ipv6_addr"),
-    // Of a flood of refused packets the log needs no more than shows it.
-    `chain refused { iifname ${tun} limit rate 100/second burst 200 packets ${logOf(logGroup, "refused")}; meta l4proto tcp counter reject with tcp reset; counter reject with icmpx admin-prohibited; };`,
+    map("servers4", "ipv4_addr . ipv4_addr : ipv4_addr"), map("servers6", "ipv6_addr . ipv6_addr : ipv6_addr"), inside("inside4", "ipv4_addr"), inside("inside6", "ipv6_addr"),
+    `chain refused { iifname ${tun} ${logOf(logGroup, "refused")}; meta l4proto tcp counter reject with tcp reset; counter reject with icmpx admin-prohibited; };`,
     ...[...sets].map((set) => `chain ${chainOf(set)} { ${rulesOf(set, logGroup).join("; ")}; };`),
     map("places4", "ipv4_addr : verdict"), map("places6", "ipv6_addr : verdict"), map("granted4", "ipv4_addr . ipv4_addr : verdict"), map("granted6", "ipv6_addr . ipv6_addr : verdict"),
-    `chain lead { type nat hook prerouting priority ${PRIORITY.lead}; policy accept; iifname != ${tun} return; dnat ip to ip daddr map @servers4; dnat ip6 to ip6 daddr map @servers6; };`,
+    `chain lead { type nat hook prerouting priority ${PRIORITY.lead}; policy accept; iifname != ${tun} return; dnat ip to ip saddr . ip daddr map @servers4; dnat ip6 to ip6 saddr . ip6 daddr map @servers6; };`,
     `chain arrive { type filter hook input priority ${PRIORITY.filter}; policy accept; iifname != ${tun} return; ip daddr ${formatIpText(own4)} return; ip6 daddr ${formatIpText(own6)} return; counter drop; };`,
     "chain to_places { ip saddr vmap @places4; ip6 saddr vmap @places6; counter reject with icmpx host-unreachable; };",
     `chain from_clients { oifname ${tun} counter reject with icmpx admin-prohibited; oifname != ${outside} counter reject with icmpx host-unreachable;`,
     // A virtual address that is no server's any more must not lead to a real host that has it.
     "ct status & dnat == 0 goto to_places; ip saddr . ip daddr vmap @granted4; ip6 saddr . ip6 daddr vmap @granted6; goto refused; };",
     // An error of a router on the way is about a flow that a set has let through.
-    `chain to_clients { ip daddr . ip saddr vmap @granted4; ip6 daddr . ip6 saddr vmap @granted6; ip daddr vmap @places4; ip6 daddr vmap @places6; meta l4proto { icmp, ipv6-icmp } ct state related ct mark & ${OURS} != 0 accept; counter drop; };`,
-    `chain pass { type filter hook forward priority ${PRIORITY.filter}; policy accept; iifname ${tun} goto from_clients; oifname ${tun} goto to_clients; ct mark & ${OURS} != 0 counter drop;${wasRouter ? "" : " counter drop;"} };`,
+    // Servers begin nothing but what belongs to a flow of a client's.
+    `chain to_clients { ct state new counter drop; ip daddr . ip saddr vmap @granted4; ip6 daddr . ip6 saddr vmap @granted6; ip daddr vmap @places4; ip6 daddr vmap @places6; meta l4proto { icmp, ipv6-icmp } ct state related ct mark & ${OURS} != 0 accept; counter drop; };`,
+    `chain pass { type filter hook forward priority ${PRIORITY.filter}; policy accept; ${passRules(tunName, routed).join("; ")}; };`,
     ...helperRules(tun, helpers),
     `chain leave { type nat hook postrouting priority ${PRIORITY.leave}; policy accept; iifname ${tun} oifname ${outside} masquerade; };`,
   ].join(" ");
 }
+
+/** What the TUN, when it is gone, no longer takes goes nowhere else. */
+const passRules = (tunName: string, routed: readonly (4 | 6)[]): readonly string[] => [
+  // Behind a window, or of a flow that the kernel has forgotten: an answer to it would end the flow of whoever sent it in vain.
+  `iifname "${tunName}" ct state invalid counter drop`, `iifname "${tunName}" goto from_clients`, `oifname "${tunName}" goto to_clients`, `ct mark & ${OURS} != 0 counter drop`,
+  ...([4, 6] as const).filter((of) => !routed.includes(of)).map((of) => `meta nfproto ipv${of} counter drop`),
+];
+
+/** The table without a gateway: what others send through this system, which may be a router by then, is not its affair any more. */
+export const leaveTable = (tunName: string): string =>
+  [`flush chain inet ${gatewayTable(tunName)} pass;`, ...passRules(tunName, [4, 6]).map((rule) => `add rule inet ${gatewayTable(tunName)} pass ${rule};`)].join(" ");
+
+/** Fails when the table is not there: whoever cleared all tables cleared this too. */
+export const seekTable = (tunName: string): string => `list chain inet ${gatewayTable(tunName)} pass`;
 
 /** Connections whose contents the kernel reads, before they are confirmed. */
 function helperRules(tun: string, helpers: readonly GatewayHelper[]): readonly string[] {
@@ -111,12 +132,14 @@ export const addSet = (tunName: string, set: RuleSet, logGroup: number): string 
 
 export const removeSet = (tunName: string, set: RuleSet): string => `delete chain inet ${gatewayTable(tunName)} ${chainOf(set)};`;
 
-const logOf = (group: number, what: keyof typeof LOGGED): string => `log prefix "${LOGGED[what]}" group ${group}`;
+/** Of a flood the log needs no more than shows it. */
+const LOG_LIMIT = { allowed: "limit rate 500/second burst 1000 packets", refused: "limit rate 100/second burst 200 packets" } as const;
+const logOf = (group: number, what: keyof typeof LOGGED): string => `${LOG_LIMIT[what]} log prefix "${LOGGED[what]}" group ${group}`;
 
 function rulesOf({ number, verdicts }: RuleSet, logGroup: number): readonly string[] {
   const mark = `0x${(number * 0x10000).toString(16)}`;
-  const accept = `ct mark set ct mark & ${OTHERS} | ${mark} ${logOf(logGroup, "allowed")} accept`;
-  return [`ct mark & ${OURS} == ${mark} accept`, ...verdicts.flatMap((verdict) => placesOf(verdict).flatMap((place) => matchesOf(verdict).map((match) => `${place}${match}${verdict.admits ? accept : "goto refused"}`))), "goto refused"];
+  const accept = `ct mark set ct mark & ${OTHERS} | ${mark} accept`;
+  return [`ct mark & ${OURS} == ${mark} accept`, ...verdicts.flatMap((verdict) => placesOf(verdict).flatMap((place) => matchesOf(verdict).flatMap((match) => (verdict.admits ? [`${place}${match}${logOf(logGroup, "allowed")}`, `${place}${match}${accept}`] : [`${place}${match}goto refused`])))), "goto refused"];
 }
 
 /** By the address that the flow was begun to, which is the same both ways. What can be no server's is none of these. */
@@ -126,7 +149,7 @@ function placesOf({ networks }: Verdict): readonly string[] {
     const prefixes = networks.prefixes.filter(({ address }) => family(address) === of).map(({ address, bits }) => `${formatIpText(address)}/${bits}`);
     return prefixes.map((prefix) => `${NO_SERVER[of]}${ORIGINAL[of]} ${prefix} `);
   });
-  return networks.internet ? [...listed, ...([4, 6] as const).map((of) => `${ORIGINAL[of]} != { ${[...SPECIAL_PREFIXES.nowhere, ...SPECIAL_PREFIXES.private].filter((one) => one.includes(":") === (of === 6)).join(", ")} } `)] : listed;
+  return networks.internet ? [...listed, ...([4, 6] as const).map((of) => `${ORIGINAL[of]} != @inside${of} ${ORIGINAL[of]} != { ${[...SPECIAL_PREFIXES.nowhere, ...SPECIAL_PREFIXES.private].filter((one) => one.includes(":") === (of === 6)).join(", ")} } `)] : listed;
 }
 
 /** What stands before the verdict: for each way of a flow, and for each protocol. */

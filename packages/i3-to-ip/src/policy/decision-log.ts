@@ -1,13 +1,14 @@
 /**
- * Lines about who was let to which server, or refused: one for each new flow, the same again within a minute counted, and so many a second; what is more than that is told as a number, so that a
+ * Lines about who was let to which server, or refused: one for each new flow, the same again within a minute counted, and so many a second of one client; what is more than that is told as a number, so that a
  * client that opens 100,000 flows fills no disk. Without I/O.
  */
 import { bytesKey, formatIpText, protocolName, TokenBucket, type Log } from "@i3/common";
 
 // Ours:
 const AGAIN_MS = 60_000;
-const PER_SECOND = 20;
-const BURST = 200;
+/** Of one client, so that one does not hide in its own flood what others do. */
+const [PER_SECOND, BURST] = [2, 50] as const;
+const MOST_CLIENTS = 1_024;
 const MOST_REMEMBERED = 4_096;
 const MORE_MS = 10_000;
 
@@ -31,7 +32,8 @@ export interface DecisionLogOptions {
 
 export class DecisionLog {
   readonly #options: DecisionLogOptions;
-  readonly #lines = new TokenBucket(PER_SECOND, BURST);
+  /** By client; whose line was last is last. */
+  readonly #lines = new Map<string, TokenBucket>();
   /** When it was told last, and how often it has come since; told last is last. */
   readonly #told = new Map<string, { atMs: number; since: number }>();
   #more = { allowed: 0, refused: 0 };
@@ -49,7 +51,7 @@ export class DecisionLog {
       told.since += 1;
       return;
     }
-    if (!this.#lines.take(nowMs)) {
+    if (!this.#linesOf(client).take(nowMs)) {
       this.#more[admits ? "allowed" : "refused"] += 1;
       return;
     }
@@ -60,6 +62,15 @@ export class DecisionLog {
     this.#options.log("info", admits ? "flow-allowed" : "flow-refused", {
       client: name, hit: hit === null ? null : formatIpText(hit), server: formatIpText(server), protocol: protocolName(protocol), ...(port === null ? {} : { port }), ...(told === undefined || told.since === 0 ? {} : { before: told.since }),
     });
+  }
+
+  #linesOf(client: Uint8Array): TokenBucket {
+    const key = bytesKey(client);
+    const lines = this.#lines.get(key) ?? new TokenBucket(PER_SECOND, BURST);
+    this.#lines.delete(key);
+    if (this.#lines.size >= MOST_CLIENTS) this.#lines.delete(this.#lines.keys().next().value as string);
+    this.#lines.set(key, lines);
+    return lines;
   }
 
   /** To be called every few seconds: what had no line of its own. */

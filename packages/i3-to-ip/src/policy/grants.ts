@@ -17,9 +17,12 @@ const INTERNET: Networks = Object.freeze({ internet: true, prefixes: Object.free
 export class Grants {
   readonly #entries: readonly GatewayEntry[];
   readonly #groups: BookGroups;
+  readonly #isInside: (address: Uint8Array) => boolean;
 
-  constructor({ entries }: GatewayConfig, book: AddressBook) {
+  /** @param isInside a network in which the gateway itself is: no part of the internet, whatever its addresses are */
+  constructor({ entries }: GatewayConfig, book: AddressBook, isInside: (address: Uint8Array) => boolean = () => false) {
     this.#entries = entries;
+    this.#isInside = isInside;
     this.#groups = new BookGroups(entries.flatMap(({ group }) => group ?? []), book);
   }
 
@@ -32,10 +35,11 @@ export class Grants {
   verdictsOf(hit: Uint8Array, names: readonly string[], real: Uint8Array): readonly Verdict[] {
     const reach = reachOf(real);
     if (reach === "nowhere") return [];
+    const isInternet = reach === "internet" && !this.#isInside(real);
     const verdicts: Verdict[] = [];
     for (const entry of this.#entriesOf(hit)) {
       const isNamed = entry.names === undefined || names.some((name) => entry.names?.expression.test(name));
-      if (!isNamed || !isWithin(entry, real, reach === "internet")) continue;
+      if (!isNamed || !isWithin(entry, real, isInternet)) continue;
       verdicts.push({ admits: entry.admits, service: entry.service });
       if (entry.service === undefined) break;
     }
@@ -60,6 +64,17 @@ export class Grants {
   admits(hit: Uint8Array): boolean {
     const first = this.#entriesOf(hit).find((entry) => entry.admits || isForAll(entry));
     return first?.admits === true;
+  }
+
+  /** Whether a host may ask what a name stands for: an entry admits it to what may be there. Otherwise the gateway's resolver is not its business. */
+  mayAsk(hit: Uint8Array, name: string): boolean {
+    return this.#entriesOf(hit).some(({ admits, names }) => admits && (names === undefined || names.expression.test(name)));
+  }
+
+  /** What guards less than it seems to: packets have no names. A sentence each. */
+  oddities(): readonly string[] {
+    const isNarrow = ({ admits, names }: GatewayEntry): boolean => !admits && names !== undefined;
+    return this.#entries.flatMap((entry, i) => (isNarrow(entry) && this.#entries.slice(i + 1).some(({ admits, networks }) => admits && networks !== undefined) ? [`the <refuse> on line ${entry.line} of <gateway> goes by names, and a later <allow> by networks: a server that has another name too, or is asked for by its address, is not refused. Write its network into the <refuse>`] : []));
   }
 
   /** Groups that entries name and no host is in, each once: probably a typing error. */

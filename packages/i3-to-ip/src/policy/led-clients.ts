@@ -1,12 +1,12 @@
-/** Which clients have been led to which servers, and by which names: what a gateway's packet filter is made of. Without I/O. */
+/** Which clients have been led to which servers, by which names, at which virtual addresses: what a gateway's NAT and packet filter are made of. Each client has its own: none can have what is another's. Without I/O. */
 import { bytesKey } from "@i3/common";
 
 // Ours:
-/** Of one client; those of the least lately asked one make room. */
+/** Of one client; that which was asked for least lately makes room. */
 export const MOST_PER_CLIENT = 4_096;
 /** Of one server that a client knows by several names. */
 const MOST_NAMES = 8;
-/** After the last answer, as long as the server's lease. */
+/** After the last answer: longer than any program goes on with what it was once told. */
 export const LED_MS = 24 * 3_600_000;
 /** What was asked for so lately is not given up for another one. */
 const FRESH_MS = 120_000;
@@ -16,15 +16,28 @@ export interface Led {
   readonly hit: Uint8Array;
   /** Of the server, 4 or 16 bytes. */
   readonly real: Uint8Array;
+  /** What the client calls it, of the same family. */
+  readonly virtual: Uint8Array;
   /** Asked for last is last. */
-  names: readonly string[];
-  askedMs: number;
+  readonly names: readonly string[];
+  readonly askedMs: number;
+}
+
+export interface LedResult {
+  readonly led: Led;
+  /** What is so no more: what had to make room, and the same server at another virtual address. */
+  readonly gone: readonly Led[];
+}
+
+/** Servers of one client, by real and by virtual address; asked for last is last. */
+interface Servers {
+  readonly byReal: Map<string, Led>;
+  readonly byVirtual: Map<string, Led>;
 }
 
 export class LedClients {
   readonly #most: number;
-  /** By HIT, then by the server's address; asked for last is last. */
-  readonly #byClient = new Map<string, Map<string, Led>>();
+  readonly #byClient = new Map<string, Servers>();
   #size = 0;
 
   /** @param most of all clients */
@@ -37,63 +50,70 @@ export class LedClients {
   }
 
   *all(): Generator<Led> {
-    for (const servers of this.#byClient.values()) yield* servers.values();
+    for (const { byReal } of this.#byClient.values()) yield* byReal.values();
   }
 
   /** Of one client. */
   of(hit: Uint8Array): readonly Led[] {
-    return [...(this.#byClient.get(bytesKey(hit))?.values() ?? [])];
+    return [...(this.#byClient.get(bytesKey(hit))?.byReal.values() ?? [])];
   }
 
-  /** A client is told of a server. `gone` is what had to make room for it; null: there is no room. */
-  lead(nowMs: number, hit: Uint8Array, real: Uint8Array, name: string): { readonly led: Led; readonly gone: Led | null } | null {
-    const clientKey = bytesKey(hit);
-    const servers = this.#byClient.get(clientKey) ?? new Map<string, Led>();
-    const key = bytesKey(real);
-    const known = servers.get(key);
-    let gone: Led | null = null;
-    if (known === undefined && (servers.size >= MOST_PER_CLIENT || this.#size >= this.#most)) {
-      const [oldest] = servers.values();
-      if (oldest === undefined || nowMs - oldest.askedMs < FRESH_MS) return null;
-      gone = oldest;
+  /** A client is told of a server. taken: it has another one at this virtual address; full: there is no room. */
+  lead(nowMs: number, hit: Uint8Array, real: Uint8Array, virtual: Uint8Array, name: string): LedResult | "taken" | "full" {
+    const servers = this.#byClient.get(bytesKey(hit));
+    const known = servers?.byReal.get(bytesKey(real));
+    const there = servers?.byVirtual.get(bytesKey(virtual));
+    if (there !== undefined && there !== known) return "taken";
+    const gone: Led[] = [];
+    if (known === undefined && ((servers?.byReal.size ?? 0) >= MOST_PER_CLIENT || this.#size >= this.#most)) {
+      const [oldest] = servers?.byReal.values() ?? [];
+      if (oldest === undefined || nowMs - oldest.askedMs < FRESH_MS) return "full";
+      gone.push(oldest);
       this.remove(oldest);
     }
-    const led = known ?? { hit: hit.slice(), real: real.slice(), names: [], askedMs: nowMs };
-    led.askedMs = nowMs;
-    led.names = [...led.names.filter((other) => other !== name), name].slice(-MOST_NAMES);
-    if (known === undefined) this.#size += 1;
-    servers.delete(key);
-    servers.set(key, led);
-    this.#byClient.set(clientKey, servers);
+    if (known !== undefined && there === undefined) gone.push(known);
+    if (known !== undefined) this.remove(known);
+    const led: Led = { hit: hit.slice(), real: real.slice(), virtual: virtual.slice(), askedMs: nowMs, names: [...(known?.names ?? []).filter((other) => other !== name), name].slice(-MOST_NAMES) };
+    this.#add(led);
     return { led, gone };
   }
 
   /** One of an earlier run; those asked for first are to come first. */
   restore(led: Led): void {
-    if (this.#size >= this.#most) return;
-    const servers = this.#byClient.get(bytesKey(led.hit)) ?? new Map<string, Led>();
-    if (servers.size >= MOST_PER_CLIENT || servers.has(bytesKey(led.real))) return;
-    this.#byClient.set(bytesKey(led.hit), servers.set(bytesKey(led.real), { ...led }));
-    this.#size += 1;
+    const servers = this.#byClient.get(bytesKey(led.hit));
+    if (this.#size >= this.#most || (servers?.byReal.size ?? 0) >= MOST_PER_CLIENT) return;
+    if (servers?.byReal.has(bytesKey(led.real)) !== true && servers?.byVirtual.has(bytesKey(led.virtual)) !== true) this.#add(led);
   }
 
   remove({ hit, real }: Led): void {
     const servers = this.#byClient.get(bytesKey(hit));
-    if (servers?.delete(bytesKey(real)) !== true) return;
+    const known = servers?.byReal.get(bytesKey(real));
+    if (servers === undefined || known === undefined) return;
+    servers.byReal.delete(bytesKey(real));
+    servers.byVirtual.delete(bytesKey(known.virtual));
     this.#size -= 1;
-    if (servers.size === 0) this.#byClient.delete(bytesKey(hit));
+    if (servers.byReal.size === 0) this.#byClient.delete(bytesKey(hit));
   }
 
   /** Those that have not been asked for in {@link LED_MS}, taken out. */
   takeEnded(nowMs: number): readonly Led[] {
     const ended: Led[] = [];
-    for (const servers of this.#byClient.values()) {
-      for (const led of servers.values()) {
+    for (const { byReal } of this.#byClient.values()) {
+      for (const led of byReal.values()) {
         if (nowMs - led.askedMs < LED_MS) break;
         ended.push(led);
       }
     }
     for (const led of ended) this.remove(led);
     return ended;
+  }
+
+  #add(led: Led): void {
+    const key = bytesKey(led.hit);
+    const servers = this.#byClient.get(key) ?? { byReal: new Map<string, Led>(), byVirtual: new Map<string, Led>() };
+    servers.byReal.set(bytesKey(led.real), led);
+    servers.byVirtual.set(bytesKey(led.virtual), led);
+    this.#byClient.set(key, servers);
+    this.#size += 1;
   }
 }

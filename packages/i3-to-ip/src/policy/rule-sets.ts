@@ -1,8 +1,15 @@
-/** Numbers for lists of verdicts: what one of them lets through carries its number as conntrack mark, so that another list judges it anew (docs/gateways.md, A9). Without I/O. */
+/**
+ * Numbers for lists of verdicts: what one of them lets through carries its number as conntrack mark, so that another list judges it anew (docs/gateways.md, A9). A list has the same number in
+ * every run, by a hash of it, so that connections that outlive a restart are not taken for those of another list; two lists of one run never have the same. Without I/O.
+ */
+import { domainHash } from "@i3/common";
+
 import type { Verdict } from "./grants.js";
 
-// Ours: half of the mark is others'.
-const MOST = 65_535;
+// Ours: half of the mark is others'. 0 is no mark.
+const NUMBERS = 65_535;
+/** More make one wait for the next start: lists are made by people. */
+const MOST = 16_384;
 
 export interface RuleSet {
   /** 1 to 65,535. */
@@ -11,41 +18,25 @@ export interface RuleSet {
 }
 
 export class RuleSets {
+  /** All of this run, those too that nobody has any more: their marks may still be on connections. */
   readonly #byText = new Map<string, RuleSet>();
-  #last: number;
-
-  /** @param last number of an earlier run, whose marks are still on connections; 0: none */
-  constructor(last: number) {
-    this.#last = last;
-  }
-
-  /** The number given last. */
-  get last(): number {
-    return this.#last;
-  }
-
-  all(): Iterable<RuleSet> {
-    return this.#byText.values();
-  }
+  readonly #taken = new Set<number>();
 
   /** The set of these verdicts; null: there are too many sets. */
   of(verdicts: readonly Verdict[]): RuleSet | null {
     const text = JSON.stringify(verdicts);
     const known = this.#byText.get(text);
-    if (known !== undefined) return known;
-    if (this.#byText.size >= MOST) return null;
-    const taken = new Set([...this.#byText.values()].map(({ number }) => number));
-    do this.#last = (this.#last % MOST) + 1;
-    while (taken.has(this.#last));
-    const set = { number: this.#last, verdicts };
+    if (known !== undefined || this.#byText.size >= MOST) return known ?? null;
+    let number = numberOf(text);
+    while (this.#taken.has(number)) number = (number % NUMBERS) + 1;
+    this.#taken.add(number);
+    const set = { number, verdicts };
     this.#byText.set(text, set);
     return set;
   }
+}
 
-  /** Sets that nobody has any more: their numbers are given again when all others have been. */
-  forgetOthers(inUse: ReadonlySet<RuleSet>): readonly RuleSet[] {
-    const gone = [...this.#byText].filter(([, set]) => !inUse.has(set));
-    for (const [text] of gone) this.#byText.delete(text);
-    return gone.map(([, set]) => set);
-  }
+function numberOf(text: string): number {
+  const [first = 0, second = 0] = domainHash("gateway rule set", new TextEncoder().encode(text));
+  return (((first << 8) | second) % NUMBERS) + 1;
 }

@@ -9,9 +9,7 @@ import { readGatewayState, stateFileOf, writeGatewayState, type GatewayState } f
 
 const ip = (text: string): Uint8Array => parseIpText(text) as Uint8Array;
 const STATE: GatewayState = {
-  lastSet: 17, router: { forward4: "0", forward6: null },
-  leases: [{ real: ip("192.168.5.1"), virtual: ip("10.1.2.3"), untilMs: 5 }, { real: ip("fd00::1"), virtual: ip("fd12::1"), untilMs: 6 }],
-  led: [{ hit: ip("2001:22::a"), real: ip("192.168.5.1"), names: ["wiki.corp", "b"], askedMs: 4 }],
+  router: { forward4: "0", forward6: null }, led: [{ hit: ip("2001:22::a"), real: ip("192.168.5.1"), virtual: ip("10.1.2.3"), names: ["wiki.corp", "b"], askedMs: 4 }, { hit: ip("2001:22::a"), real: ip("fd00::1"), virtual: ip("fd12::1"), names: ["six"], askedMs: 5 }],
 };
 
 function file(): string {
@@ -22,7 +20,7 @@ function file(): string {
 
 it("comes back as it was, and nobody else may read it", () => {
   const at = file();
-  expect(readGatewayState(at)).toEqual({ lastSet: 0, router: null, leases: [], led: [] });
+  expect(readGatewayState(at)).toEqual({ router: null, led: [] });
   writeGatewayState(at, STATE);
   expect(readGatewayState(at)).toEqual(STATE);
   expect(statSync(at).mode & 0o777).toBe(0o600);
@@ -30,10 +28,12 @@ it("comes back as it was, and nobody else may read it", () => {
 
 it("keeps what was asked for last", () => {
   const at = file();
-  const led = Array.from({ length: 20_000 }, (_, i) => ({ hit: ip("2001:22::a"), real: Uint8Array.of(10, 0, i >> 8, i & 0xff), names: ["a.b"], askedMs: 20_000 - i }));
+  const names = Array.from({ length: 8 }, (_, i) => `${i}${"x".repeat(240)}`);
+  const led = Array.from({ length: 3_000 }, (_, i) => ({ hit: ip("2001:22::a"), real: Uint8Array.of(192, 0, i >> 8, i & 0xff), virtual: Uint8Array.of(10, 0, i >> 8, i & 0xff), names, askedMs: 3_000 - i }));
   writeGatewayState(at, { ...STATE, led });
   const back = readGatewayState(at).led;
-  expect([back.length, back[0]?.askedMs, back.at(-1)?.askedMs]).toEqual([16_384, 3_617, 20_000]);
+  expect(back.length).toBeGreaterThan(1_000);
+  expect([back.length < 3_000, back[0]?.askedMs, back.at(-1)?.askedMs]).toEqual([true, 3_000 - back.length + 1, 3_000]);
 });
 
 it("that is damaged, or open to others, is never taken for an empty one", () => {
@@ -44,7 +44,7 @@ it("that is damaged, or open to others, is never taken for an empty one", () => 
     expect(text).toContain(from);
     return text.replace(from, to);
   };
-  for (const bad of [text.slice(0, -2), "", "null", "[]", field('"version":1', '"version":2'), field("17", "-1"), field("17", "65536"), field('"192.168.5.1"', '"192.168.5.256"'), field('"wiki.corp"', "7"), field('"forward4":"0"', '"forward4":"/etc/passwd"'), field(",5]", ',"5"]'), field('"led":[[', '"led":[')]) {
+  for (const bad of [text.slice(0, -4), "", "null", "[]", field('"version":1', '"version":2'), field('"192.168.5.1"', '"192.168.5.256"'), field('"wiki.corp"', "7"), field('"forward4":"0"', '"forward4":"/etc/passwd"'), field(",4,", ',"4",'), field(",4,", ",-4,"), field('"led":[\n[', '"led":[\n')]) {
     writeFileSync(at, bad);
     expect(() => readGatewayState(at), bad).toThrow(/damaged/);
   }

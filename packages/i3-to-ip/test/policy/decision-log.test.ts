@@ -26,16 +26,23 @@ it("says the same again after a minute, with how often it came", () => {
   expect(lines).toMatchObject([["info", "flow-allowed", {}], ["info", "flow-allowed", { before: 2 }]]);
 });
 
+it("does not hide one client behind another's flood", () => {
+  const { log, lines } = world();
+  for (let port = 1; port <= 1_000; port += 1) log.note(0, { ...SSH, port });
+  log.note(0, { ...SSH, client: ip("10.9.9.9") });
+  expect(lines).toHaveLength(51);
+});
+
 it("counts what is too much for lines", () => {
   const { log, lines } = world();
   for (let port = 1; port <= 10_000; port += 1) log.note(0, { ...SSH, port, admits: port % 2 === 0 });
-  expect(lines).toHaveLength(200);
+  expect(lines).toHaveLength(50);
   log.tellMore(5);
   log.tellMore(6);
-  expect(lines.slice(200)).toEqual([["warn", "flows-more", { allowed: 4_900, refused: 4_900, remedy: expect.any(String) }]]);
+  expect(lines.slice(50)).toEqual([["warn", "flows-more", { allowed: 4_975, refused: 4_975, remedy: expect.any(String) }]]);
   log.note(9, { ...SSH, port: 20_000 });
   log.tellMore(100);
-  expect(lines).toHaveLength(201);
+  expect(lines).toHaveLength(51);
   log.tellMore(10_005);
   expect(lines.at(-1)).toMatchObject(["warn", "flows-more", { allowed: 1, refused: 0 }]);
 });

@@ -7,53 +7,67 @@ import { RuleSets } from "../../src/policy/rule-sets.js";
 
 const hit = (n: number): Uint8Array => Uint8Array.from({ length: 16 }, (_, i) => (i === 15 ? n : 0x20));
 const real = (n: number): Uint8Array => Uint8Array.of(10, 0, n >> 8, n & 0xff);
+const virtual = (n: number): Uint8Array => Uint8Array.of(10, 77, n >> 8, n & 0xff);
 const verdict = (port: number) => [{ admits: true, service: { protocols: [6], ports: [{ first: port, last: port }] } }];
 
 describe("rule sets", () => {
-  it("have one number for the same verdicts, behind those of earlier runs", () => {
-    const sets = new RuleSets(7);
-    expect([sets.of(verdict(1))?.number, sets.of(verdict(2))?.number, sets.of(verdict(1))?.number, sets.last]).toEqual([8, 9, 8, 9]);
+  it("have one number for the same verdicts, in every run", () => {
+    const [sets, later] = [new RuleSets(), new RuleSets()];
+    const first = sets.of(verdict(1));
+    expect(sets.of(verdict(1))).toBe(first);
+    expect(sets.of(verdict(2))?.number).not.toBe(first?.number);
+    later.of(verdict(3));
+    expect(later.of(verdict(1))?.number).toBe(first?.number);
   });
 
-  it("give a number again only when all others have been given, and nobody has it", () => {
-    const sets = new RuleSets(65_534);
-    const [first, second] = [sets.of(verdict(1)), sets.of(verdict(2))];
-    expect([first?.number, second?.number]).toEqual([65_535, 1]);
-    expect(sets.forgetOthers(new Set(second === null ? [] : [second]))).toEqual([first]);
-    expect(sets.of(verdict(1))?.number).toBe(2);
-    expect(new RuleSets(65_535).of(verdict(1))?.number).toBe(1);
+  it("never share a number, and are bounded", () => {
+    const sets = new RuleSets();
+    const numbers = Array.from({ length: 16_384 }, (_, i) => sets.of(verdict(i))?.number ?? 0);
+    expect([new Set(numbers).size, Math.min(...numbers) > 0, Math.max(...numbers) <= 65_535]).toEqual([16_384, true, true]);
+    expect([sets.of(verdict(20_000)), sets.of(verdict(5))?.number]).toEqual([null, numbers[5]]);
   });
 });
 
 describe("clients that were led somewhere", () => {
+  const at = (led: LedClients, nowMs: number, who: number, to: number, name = "n", as = to): ReturnType<LedClients["lead"]> => led.lead(nowMs, hit(who), real(to), virtual(as), name);
+  const goneOf = (result: ReturnType<LedClients["lead"]>): readonly Uint8Array[] | string => (typeof result === "string" ? result : result.gone.map((one) => one.real));
+
   it("keep the names, the last eight of a server", () => {
     const led = new LedClients(100);
-    for (let i = 0; i < 10; i += 1) led.lead(i, hit(1), real(1), `n${i}`);
-    led.lead(11, hit(1), real(1), "n5");
+    for (let i = 0; i < 10; i += 1) at(led, i, 1, 1, `n${i}`);
+    at(led, 11, 1, 1, "n5");
     expect(led.of(hit(1)).map(({ names }) => names)).toEqual([["n2", "n3", "n4", "n6", "n7", "n8", "n9", "n5"]]);
     expect(led.size).toBe(1);
   });
 
+  it("have one virtual address for a server, the last, and one server there, each client for itself", () => {
+    const led = new LedClients(100);
+    at(led, 0, 1, 1, "n", 7);
+    expect(at(led, 1, 1, 2, "n", 7)).toBe("taken");
+    expect(goneOf(at(led, 1, 2, 2, "n", 7))).toEqual([]);
+    expect(at(led, 2, 1, 1, "n", 8)).toMatchObject({ led: { virtual: virtual(8) }, gone: [{ virtual: virtual(7) }] });
+    expect(goneOf(at(led, 3, 1, 2, "n", 7))).toEqual([]);
+    expect(led.size).toBe(3);
+  });
+
   it("make room among their own alone, and not for what was asked just now", () => {
     const led = new LedClients(10_000);
-    led.lead(0, hit(2), real(1), "other's");
-    for (let i = 0; i < MOST_PER_CLIENT; i += 1) led.lead(i === 0 ? 0 : 100_000, hit(1), real(i), "n");
-    expect(led.lead(119_999, hit(1), real(9_000), "n")).toBeNull();
-    expect(led.lead(120_000, hit(1), real(9_000), "n")?.gone).toMatchObject({ hit: hit(1), real: real(0) });
+    at(led, 0, 2, 1);
+    for (let i = 0; i < MOST_PER_CLIENT; i += 1) at(led, i === 0 ? 0 : 100_000, 1, i);
+    expect(at(led, 119_999, 1, 9_000)).toBe("full");
+    expect(goneOf(at(led, 120_000, 1, 9_000))).toEqual([real(0)]);
     expect([led.size, led.of(hit(1)).length, led.of(hit(2)).length]).toEqual([MOST_PER_CLIENT + 1, MOST_PER_CLIENT, 1]);
   });
 
   it("are bounded in all", () => {
     const led = new LedClients(2);
-    expect([led.lead(0, hit(1), real(1), "n"), led.lead(0, hit(2), real(1), "n"), led.lead(LED_MS, hit(3), real(1), "n")].map((one) => one === null)).toEqual([false, false, true]);
-    expect(led.lead(200_000, hit(1), real(2), "n")?.gone).toMatchObject({ real: real(1) });
+    expect([at(led, 0, 1, 1), at(led, 0, 2, 1), at(led, LED_MS, 3, 1)].map((one) => typeof one)).toEqual(["object", "object", "string"]);
+    expect(goneOf(at(led, 200_000, 1, 2))).toEqual([real(1)]);
   });
 
   it("end when they have not asked for a day", () => {
     const led = new LedClients(100);
-    led.lead(0, hit(1), real(1), "n");
-    led.lead(5, hit(1), real(2), "n");
-    led.lead(9, hit(1), real(1), "n");
+    for (const [nowMs, to] of [[0, 1], [5, 2], [9, 1]] as const) at(led, nowMs, 1, to);
     expect(led.takeEnded(LED_MS + 5).map(({ real: of }) => of)).toEqual([real(2)]);
     expect(led.takeEnded(LED_MS + 9)).toHaveLength(1);
     expect([led.size, led.of(hit(1))]).toEqual([0, []]);
@@ -61,9 +75,9 @@ describe("clients that were led somewhere", () => {
 
   it("come back from an earlier run", () => {
     const [led, next] = [new LedClients(100), new LedClients(2)];
-    for (const n of [1, 2, 3]) led.lead(n, hit(n), real(n), "n");
-    for (const one of led.all()) next.restore(one);
-    expect([next.size, next.of(hit(1)), next.of(hit(3))]).toEqual([2, [{ hit: hit(1), real: real(1), names: ["n"], askedMs: 1 }], []]);
+    for (const n of [1, 2, 3]) at(led, n, n, n);
+    for (const one of [...led.all(), ...led.all()]) next.restore(one);
+    expect([next.size, next.of(hit(1)), next.of(hit(3))]).toEqual([2, [{ hit: hit(1), real: real(1), virtual: virtual(1), names: ["n"], askedMs: 1 }], []]);
   });
 });
 

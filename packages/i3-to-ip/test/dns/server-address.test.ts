@@ -1,0 +1,25 @@
+import { formatIpText, parseIpText, type AddressRange } from "@i3/common";
+import { expect, it } from "vitest";
+
+import { MAX_TRY, serverAddress } from "../../src/index.js";
+
+const ip = (text: string): Uint8Array => parseIpText(text) as Uint8Array;
+const RANGE: AddressRange = { network: ip("10.0.0.0"), prefixBits: 8 };
+const [HIT, OTHER] = [ip("2001:22::1"), ip("2001:22::2")];
+const text = (hit: Uint8Array, real: string, tries = 0, range = RANGE): string => formatIpText(serverAddress(hit, ip(real), { range, tries }));
+
+it("is the same for a server whenever it is asked for, and another for others, gateways and tries", () => {
+  expect(text(HIT, "192.168.5.9")).toBe(text(HIT, "192.168.5.9"));
+  const others = [text(HIT, "192.168.5.10"), text(OTHER, "192.168.5.9"), ...Array.from({ length: MAX_TRY + 1 }, (_, tries) => text(HIT, "192.168.5.9", tries))];
+  expect(new Set(others).size).toBe(2 + MAX_TRY + 1);
+  expect(others.every((one) => one.startsWith("10."))).toBe(true);
+});
+
+it("is in the client's range, and of IPv6 in the gateway's own", () => {
+  expect(text(HIT, "192.168.5.9", 0, { network: ip("172.20.0.0"), prefixBits: 16 })).toMatch(/^172\.20\./);
+  const [one, two, other] = [serverAddress(HIT, ip("2001:db8::1"), { range: RANGE, tries: 0 }), serverAddress(HIT, ip("2001:db8::2"), { range: RANGE, tries: 0 }), serverAddress(OTHER, ip("2001:db8::1"), { range: RANGE, tries: 0 })];
+  expect(one.subarray(0, 8)).toEqual(two.subarray(0, 8));
+  expect(one[0]).toBe(0xfd);
+  expect(other.subarray(1, 6)).not.toEqual(one.subarray(1, 6));
+  expect(one).not.toEqual(two);
+});
