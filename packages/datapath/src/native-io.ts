@@ -24,6 +24,11 @@ export interface NativeIo {
   /** Binds a UDP socket: `mark` = SO_MARK (0 none; needs CAP_NET_ADMIN); dual stack when family is 6; `bufferBytes` each way (0 = the system's). */
   openUdp(options: UdpOptions): { readonly fd: number; readonly port: number };
   /**
+   * The same, not this addon's any more, for node:dgram (`bind({ fd })` at once): once connected it hears every ICMP error (IP_RECVERR), as host unreachable, which Linux otherwise
+   * keeps from UDP sockets. To be closed at the first one: the error stays readable.
+   */
+  openReportingUdp(options: UdpOptions): { readonly fd: number };
+  /**
    * recvmmsg. Source of datagram i at addresses[i*18]: IPv6 or IPv4-mapped address 16, port 2. Returns the number received.
    * lengths[i] is the datagram's real length: more than `slotBytes` when it was cut.
    */

@@ -23,11 +23,12 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 82> entries{{
+constexpr std::array<Entry, 83> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
     {"openUdp", i3io::open_udp},
+    {"openReportingUdp", i3io::open_reporting_udp},
     {"receiveBatch", i3io::receive_batch},
     {"sendBatch", i3io::send_batch},
     {"openMarkedTcp", i3io::open_marked_tcp},

@@ -138,6 +138,23 @@ napi_value open_udp(napi_env env, napi_callback_info info) {
   return result;
 }
 
+napi_value open_reporting_udp(napi_env env, napi_callback_info info) {
+  Check check(env);
+  Arguments arguments(env, info);
+  const i3::UdpOptions options = take_udp_options(check, arguments[0], "options");
+  if (!check.valid()) return nullptr;
+  UniqueFd fd(socket(options.is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return throw_system(env, errno, "socket");
+  const int on = 1;
+  if (setsockopt(fd.get(), IPPROTO_IP, IP_RECVERR, &on, sizeof on) < 0) return throw_system(env, errno, "setsockopt IP_RECVERR");
+  if (options.is_v6 && setsockopt(fd.get(), IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on) < 0) return throw_system(env, errno, "setsockopt IPV6_RECVERR");
+  if (const char* failed = configure(fd.get(), options)) return throw_system(env, errno, failed);
+  napi_value result = nullptr;
+  napi_create_object(env, &result);
+  set_property(env, result, "fd", make_integer(env, fd.release()));
+  return result;
+}
+
 napi_value receive_batch(napi_env env, napi_callback_info info) {
   Check check(env);
   Arguments arguments(env, info);

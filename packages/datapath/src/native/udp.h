@@ -6,6 +6,8 @@
 namespace i3io {
 
 napi_value open_udp(napi_env env, napi_callback_info info);
+// For node:dgram, which cannot ask for all ICMP errors: not kept here.
+napi_value open_reporting_udp(napi_env env, napi_callback_info info);
 napi_value receive_batch(napi_env env, napi_callback_info info);
 napi_value send_batch(napi_env env, napi_callback_info info);
 

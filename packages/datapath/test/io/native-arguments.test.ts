@@ -46,7 +46,7 @@ const options = fc.record(
 /** What a call opened is closed again. */
 function undo(name: keyof NativeIo, result: unknown): void {
   if (["openUdp", "openTun", "openNflog", "openConntrackDump"].includes(name)) io.closeFd((result as { fd: number }).fd);
-  if (name === "openMarkedTcp") closeSync((result as { fd: number }).fd);
+  if (name === "openMarkedTcp" || name === "openReportingUdp") closeSync((result as { fd: number }).fd);
   if (name === "watchReadable" || name === "watchNetlink") (result as { close(): void }).close();
 }
 
