@@ -4,6 +4,8 @@
  *     rule P      lookup T                      T:    ADDRESS dev TUN src OWN metric 10
  *                                                     unreachable ADDRESS metric 1000     stays when the TUN vanishes
  *     rule P+1    from OWN to RANGE lookup T+1  T+1:  RANGE dev TUN metric 10             so that the engine refuses what nobody was given
+ *
+ * For IPv6 the ranges are that of HITs and fd00::/8, where servers behind gateways are: what a program still sends to one that is gone does not leave in clear.
  */
 import { bytesKey } from "@i3/common";
 import { type NativeIo, ROUTE_PROTOCOL, type RouteOptions, type RuleOptions } from "@i3/datapath/native-io";
@@ -14,7 +16,7 @@ export interface VirtualRoutesOptions {
   /** Index of the TUN, which must be up. */
   readonly tunIndex: number;
   readonly own: readonly Uint8Array[];
-  /** The IPv4 range, and the HIT prefix for IPv6. */
+  /** The IPv4 range. */
   readonly range: { readonly network: Uint8Array; readonly prefixBits: number };
   /** This and the next number are ours. @default 1313 */
   readonly table?: number;
@@ -28,6 +30,8 @@ const TUN_METRIC = 10;
 const UNREACHABLE_METRIC = 1_000;
 
 const FAMILIES = [4, 6] as const;
+/** Of virtual IPv6 addresses that are no HITs: unique local ones (RFC 4193). */
+const SERVER_RANGE = Object.freeze({ network: Uint8Array.from({ length: 16 }, (_, i) => (i === 0 ? 0xfd : 0)), prefixBits: 8 });
 
 export class VirtualRoutes {
   readonly #options: VirtualRoutesOptions;
@@ -57,7 +61,7 @@ export class VirtualRoutes {
     const kept = new Set(restored.map(bytesKey));
     this.#removeRoutes((destination) => !kept.has(bytesKey(destination)));
     this.#setLater();
-    for (const own of this.#options.own) this.#options.io.setRoute(this.#rangeRoute(own));
+    for (const own of this.#options.own) for (const range of this.#rangesOf(own)) this.#options.io.setRoute(this.#rangeRoute(own, range));
     for (const rule of this.#rules()) this.#options.io.setRule(rule);
   }
 
@@ -105,18 +109,16 @@ export class VirtualRoutes {
 
   #rules(): RuleOptions[] {
     const everything = FAMILIES.map((family) => ({ family, priority: this.#priority, table: this.#table, from: null, to: null }));
-    const fromOwn = this.#options.own.map((address) => {
-      const { network, prefixBits } = this.#rangeOf(address);
+    const fromOwn = this.#options.own.flatMap((address) => this.#rangesOf(address).map(({ network, prefixBits }) => {
       const from = { address, prefixBits: address.length * 8 };
       return { family: familyOf(address), priority: this.#priority + 1, table: this.#table + 1, from, to: { address: network, prefixBits } };
-    });
+    }));
     return [...everything, ...fromOwn];
   }
 
-  #rangeOf = (address: Uint8Array): VirtualRoutesOptions["range"] => (address.length === 4 ? this.#options.range : HIT_RANGE);
+  #rangesOf = (address: Uint8Array): readonly VirtualRoutesOptions["range"][] => (address.length === 4 ? [this.#options.range] : [HIT_RANGE, SERVER_RANGE]);
 
-  #rangeRoute(own: Uint8Array): RouteOptions {
-    const { network, prefixBits } = this.#rangeOf(own);
+  #rangeRoute(own: Uint8Array, { network, prefixBits }: VirtualRoutesOptions["range"]): RouteOptions {
     return { ...this.#unicast(network), prefixBits, table: this.#table + 1, source: preferredSource([own], own.length) };
   }
 
