@@ -358,6 +358,8 @@ export interface Host {
   readonly identity: HostIdentity;
   readonly sharedKey: ReturnType<typeof generateTriggerKey>;
   readonly changed: Mapping[];
+  /** Names behind gateways that the proxy would ask for again, with the length of their addresses. */
+  readonly askedAgain: string[];
 }
 
 /** A book that names hosts by HIT. */
@@ -375,6 +377,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   const identity = options.identity ?? generateHostIdentity();
   const sharedKey = options.sharedKey ?? generateTriggerKey();
   const changed: Mapping[] = [];
+  const askedAgain: string[] = [];
   const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared", shortcut: options.shortcut ?? false } as unknown as ProxyRule;
   const proxy = new Proxy({
     identity, sharedKey, nearerKeys: options.nearerKeys ?? [], keepNearerKeys: options.keepNearerKeys ?? (() => undefined), datapath: node.engine, tunMtu: 1_360, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, detourLink: options.detourLink, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, port: node.locator.port, shortcutsToStrangers: options.shortcutsToStrangers ?? false, randomBytes: options.randomBytes ?? world.random, wallMs: () => Math.floor(world.wallMs() + (options.clockErrorMs ?? 0)),
@@ -383,6 +386,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },
     limits: { max: options.maxMappings ?? 1_000, maxUnproven: 8, lifetimeMs: options.lifetimeMs ?? 7_200_000, unprovenLifetimeMs: 120_000 },
     hooks: { allocated: () => undefined, released: () => undefined, changed: (m) => void changed.push(m), removed: () => undefined },
+    onAskAgain: (name, family) => void askedAgain.push(`${name} ${family}`),
     log: (level, event, fields) => node.log.push({ atMs: world.nowMs, level, event, fields }),
   }, options.book ?? EMPTY_ADDRESS_BOOK);
   node.core = {
@@ -392,7 +396,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   if (secondAddress !== undefined) node.uplinks = [node.locator.address, Uint8Array.from(secondAddress.split(".").map(Number))].map((uplink, i) => ({ interfaceIndex: i + 1, address: uplink, isDead: false }));
   if (options.shortcut === true || secondAddress !== undefined) proxy.setPlaces(world.nowMs, placesOf(node));
   proxy.start(world.nowMs, options.servers.map((s) => s.locator), options.restored ?? []);
-  return { node, proxy, identity, sharedKey, changed };
+  return { node, proxy, identity, sharedKey, changed, askedAgain };
 }
 
 /** What a proxy is told of its machine's interfaces. */

@@ -26,6 +26,8 @@ export interface NamesEnvironment {
   /** An id that is likely to be asked for. */
   readonly prepare: (id: Uint8Array) => void;
   readonly onCreated: (mapping: Mapping) => void;
+  /** Of the virtual address of a server behind a gateway. */
+  readonly serverName: (address: Uint8Array) => string | null;
   readonly log: Log;
 }
 
@@ -43,17 +45,20 @@ export class Names implements NameSource {
   #shared: ReadonlyMap<string, readonly string[]> = new Map();
   #book: AddressBook;
   #rules: readonly ProxyRule[];
+  #hasGateways: boolean;
 
   constructor(environment: NamesEnvironment, book: AddressBook) {
     this.#env = environment;
     this.#book = book;
     this.#rules = environment.rules;
+    this.#hasGateways = hasGateways(environment.rules);
     this.#readBook();
   }
 
   /** Other rules for names from now on; mappings stay. */
   setRules(rules: readonly ProxyRule[]): void {
     this.#rules = rules;
+    this.#hasGateways = hasGateways(rules);
     this.#cutOff.clear();
     this.#warnOfDifferences([...this.#shared.values()]);
   }
@@ -87,12 +92,28 @@ export class Names implements NameSource {
     if (!mapping.isNameOnly) mapping.name = mapping.peerId === null ? null : this.#nameOf(mapping.peerId, mapping.peerHit);
   }
 
+  gatewayOf(name: string): string | null {
+    if (!this.#hasGateways || name === this.#env.suffix) return null;
+    const rule = findRule(this.#rules, name);
+    return rule?.go === "gateway" ? rule.via : null;
+  }
+
+  /** The id of the host that a name over i3 stands for, as far as is known without asking. */
+  idOfName(name: string): Uint8Array {
+    const entry = this.#book.lookup(name);
+    if (entry !== undefined) return this.#idOf(entry);
+    const hit = this.#hitOf(name);
+    return hit === undefined ? nameId(name) : publicId(hit);
+  }
+
   resolve(name: string): NameVerdict {
     const { suffix } = this.#env;
     if (name === suffix) return { v4: null, v6: null };
     const isOurs = name.endsWith(`.${suffix}`);
     const rule = findRule(this.#rules, name);
     if (rule?.go === "direct") return "elsewhere";
+    // Only a gateway is looked up so, and none is behind another one.
+    if (rule?.go === "gateway") return "unavailable";
     // A name of our suffix that no rule admits never leaves this machine.
     if (rule === undefined) return isOurs ? "unknown" : "elsewhere";
     const entry = this.#book.lookup(name);
@@ -136,7 +157,7 @@ export class Names implements NameSource {
     const { own, mappings } = this.#env;
     if (sameBytes(address, own.v4) || sameBytes(address, own.v6)) return this.#nameOf(own.id, own.v6);
     const mapping = mappings.byAddress(address);
-    return mapping?.name ?? null;
+    return mapping === undefined ? this.#env.serverName(address) : mapping.name;
   }
 
   /** Name of a host in the address book, else in a zone or a pinned one, by its HIT. */
@@ -166,7 +187,7 @@ export class Names implements NameSource {
   #otherNames(name: string): readonly string[] {
     const entry = this.#book.lookup(name);
     const hit = entry === undefined ? this.#hitOf(name) : entry.hit;
-    const id = entry === undefined ? (hit === undefined ? nameId(name) : publicId(hit)) : this.#idOf(entry);
+    const id = this.idOfName(name);
     const one = entry === undefined && hit !== undefined ? this.#bookNameOf(id, hit) : null;
     const inBook = this.#shared.get(bytesKey(id)) ?? (one === null ? [] : [one]);
     return [...inBook, ...(hit === undefined ? [] : this.#env.trust.namesOf(hit))].filter((other) => other !== name);
@@ -267,3 +288,5 @@ export class Names implements NameSource {
     return ((hit === null ? undefined : this.#book.reverse(hit)) ?? this.#book.reverse(id))?.name ?? null;
   }
 }
+
+const hasGateways = (rules: readonly ProxyRule[]): boolean => rules.some(({ go }) => go === "gateway");

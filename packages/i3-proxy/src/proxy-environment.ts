@@ -4,6 +4,7 @@ import type { Datapath } from "@i3/datapath";
 import type { HostIdentity, TriggerKey } from "@i3/hip";
 import type { RecordEvent } from "@i3/i3-client";
 
+import type { ServerAddress } from "./gateways/server-addresses.js";
 import type { MappingHooks, MappingLimits } from "./mappings/mapping-table.js";
 import type { AddressSource } from "./mappings/virtual-addresses.js";
 import type { Pins } from "./policy/pins.js";
@@ -55,6 +56,10 @@ export interface ProxyEnvironment {
   readonly zoneRecords?: readonly SignedRecord[];
   /** There are others of them, to be written. */
   readonly onZoneRecords?: () => void;
+  /** A name is to be asked for again as by a program: servers that it stands for are in use. @default nobody asks */
+  readonly onAskAgain?: (name: string, family: 4 | 16) => void;
+  /** A server behind a gateway is there, or no more: to be written to the journal. @default it is not */
+  readonly onServer?: (server: ServerAddress, isThere: boolean) => void;
   /** Of records of the ring that the owner keeps or looks for with `Proxy.client`. */
   readonly onRecord?: (event: RecordEvent) => void;
   readonly randomBytes: (length: number) => Uint8Array;

@@ -10,6 +10,7 @@ import { dhKeyPair, type TriggerKey } from "@i3/hip";
 import { I3Client, type ClientEvent } from "@i3/i3-client";
 
 import type { NameSource } from "./dns/dns-core.js";
+import { Gateways } from "./gateways/gateways.js";
 import { adoptPolicy, isPlain, type Mapping } from "./mappings/mapping.js";
 import { addressesOf, MappingTable, type MappingHooks } from "./mappings/mapping-table.js";
 import { MappingUses } from "./mappings/mapping-uses.js";
@@ -67,6 +68,7 @@ export class Proxy {
   readonly mappings: MappingTable;
   readonly setups: Setups;
   readonly zones: ZoneNames;
+  readonly gateways: Gateways;
   /** The way to the ring by TCP; undefined: there is none. */
   readonly detour: Detour | undefined;
   /** Exceptions that an upcall caused: each is a fault of ours. */
@@ -133,8 +135,12 @@ export class Proxy {
     this.#claims = new NameClaims({ names: publishedNames, sharedKey, datapath, client: this.client, log });
     this.#names = new Names({
       trust: this.#trust, zones: this.zones, published: publishedNames, suffix: environment.suffix, rules: environment.rules, unnamed: Object.freeze({ ...UNNAMED_POLICY, shortcut: environment.shortcutsToStrangers }), own: { id: this.ownId, v4: own4, v6: this.own6 }, mappings: this.mappings, wallMs,
-      prepare: (id) => addresses.prepare(id), onCreated: (mapping) => void this.#fresh.push(mapping), log,
+      prepare: (id) => addresses.prepare(id), onCreated: (mapping) => void this.#fresh.push(mapping), serverName: (address) => this.gateways.servers.nameOf(address), log,
     }, book);
+    this.gateways = new Gateways({
+      own4, own6: this.own6, range: environment.addresses.range, addresses, mappings: this.mappings, datapath, lifetimeMs: environment.limits.lifetimeMs, names: this.#names, log,
+      allocated: (given) => environment.hooks.allocated(given), released: (given) => environment.hooks.released(given), changed: (server, isThere) => environment.onServer?.(server, isThere), askAgain: (name, family) => environment.onAskAgain?.(name, family),
+    });
     this.#accessLog = new AccessLog(log, (hit) => this.#names.nameOfHit(hit));
     this.#accessLog.oddities(this.#access);
     this.#accessLog.emptyGroups(this.#access);
@@ -236,6 +242,7 @@ export class Proxy {
     this.#names.setRules(rules);
     this.#prepareEncryption();
     this.#setPolicies();
+    this.gateways.rulesChanged();
   }
 
   /** Rules or names have changed: living mappings follow them. */
@@ -266,6 +273,11 @@ export class Proxy {
     return this.#names.bookAddresses(this.#env.addresses.range).filter((address) => !this.#env.addresses.isTaken(address));
   }
 
+  /** Whether a virtual address stands for somebody now: a host, or a server behind one. */
+  isGiven(address: Uint8Array): boolean {
+    return this.mappings.byAddress(address) !== undefined || this.gateways.servers.has(address);
+  }
+
   /** Mappings whose address something real of this machine has now: their programs cannot be helped, the real one must be reachable. */
   dropOverlapping(nowMs: number): void {
     for (const mapping of [...this.mappings.all()]) {
@@ -273,6 +285,7 @@ export class Proxy {
       this.#env.log("warn", "mapping-lost", { name: mapping.name, why: "its virtual address is used by something else now", remedy: "Ask for the name again: it gets another address." });
       this.#drop(nowMs, mapping);
     }
+    this.gateways.dropTaken(this.#env.addresses.isTaken);
   }
 
   /**
@@ -447,7 +460,10 @@ export class Proxy {
         this.#uses.saved(mapping);
         hooks.changed(mapping);
       },
-      removed: (mapping) => hooks.removed(mapping),
+      removed: (mapping) => {
+        this.gateways.servers.removeGateway(mapping);
+        hooks.removed(mapping);
+      },
     };
   }
 
@@ -564,6 +580,7 @@ export class Proxy {
       if (this.#uses.isToBeSaved(mapping)) this.mappings.changed(mapping);
     }
     this.mappings.lookAtStrangers(nowMs);
+    this.gateways.handleTimer(nowMs);
     this.zones.sweep(nowMs);
     this.#protectionLog.look(nowMs, this.#env.datapath.counters().drops.policy + this.setups.plain.counters.tooLittleProtection);
     for (const mapping of this.mappings.expired(this.#env.wallMs())) this.#drop(nowMs, mapping);

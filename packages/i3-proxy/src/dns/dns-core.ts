@@ -5,7 +5,8 @@
  * DEVIATION: class ANY is treated as not ours, as is every class but IN.
  */
 import { type AnswerParts, RCODE, encodeAnswer } from "./dns-answer.js";
-import { FLAG_DNSSEC_OK, readOpt } from "./edns.js";
+import { takesOption } from "../gateways/gateway-messages.js";
+import { FLAG_DNSSEC_OK, readOpt, type Opt } from "./edns.js";
 import { HEADER_BYTES, type Question, readQuestion, readUint16 } from "./question.js";
 import { addressOfReverseName, inHitTree } from "./reverse-name.js";
 
@@ -15,6 +16,8 @@ export interface NameSource {
    * does). A call counts as use, which keeps the mapping alive.
    */
   resolve(name: string): NameVerdict;
+  /** The name of the gateway that is asked for a name; null: none is, and {@link resolve} knows more. @default none ever is */
+  gatewayOf?(name: string): string | null;
   /** Calls once when what is "looking" now may be known, at once if it is none. Returns what takes the wish back. Required of sources that say "looking". */
   whenKnown?(name: string, done: () => void): () => void;
   /** A virtual address (4 or 16 bytes) → name, or null when not ours. */
@@ -38,7 +41,17 @@ export type DnsVerdict =
   | { readonly kind: "forward" }
   /** To be asked again when this name {@link NameSource.whenKnown is known}. */
   | { readonly kind: "wait"; readonly name: string }
+  | GatewayQuestion
   | { readonly kind: "drop"; readonly reason: DropReason };
+
+/** Somebody else answers, inside the association with the gateway of that name. The query has one question and can be read to its end. */
+export interface GatewayQuestion {
+  readonly kind: "gateway";
+  readonly via: string;
+  readonly question: Question;
+  /** Bytes that the program takes. */
+  readonly limit: number;
+}
 
 // Of RFC 1035, 3596, 6891, 8482:
 const TYPE = { A: 1, PTR: 12, AAAA: 28, ANY: 255 } as const;
@@ -74,18 +87,23 @@ export function answerQuery(query: Uint8Array, names: NameSource, transport: "ud
   if (known === null) return FORWARD;
   if (known === "looking") return { kind: "wait", name: question.name };
   if (opcode !== OPCODE_QUERY) return failure(query, question, RCODE.notImplemented);
+  if ("via" in known) return toGateway(query, question, known.via, transport);
   return answerOwn(query, question, known, transport, names);
 }
 
 /** Null: not ours. */
-function look(name: string, names: NameSource): Known | "looking" | null {
+function look(name: string, names: NameSource): Known | { readonly via: string } | "looking" | null {
   const address = addressOfReverseName(name);
   if (address !== null) {
     const pointer = names.reverse(address);
     if (pointer !== null) return { rcode: RCODE.noError, addresses: null, pointer };
-    return inHitTree(name) ? NO_SUCH_NAME : null;
+    if (inHitTree(name)) return NO_SUCH_NAME;
+    const via = names.gatewayOf?.(name) ?? null;
+    return via === null ? null : { via };
   }
   if (inHitTree(name)) return NO_DATA;
+  const via = names.gatewayOf?.(name) ?? null;
+  if (via !== null) return { via };
   const found = names.resolve(name);
   if (found === "elsewhere") return null;
   if (found === "looking") return found;
@@ -94,10 +112,21 @@ function look(name: string, names: NameSource): Known | "looking" | null {
   return { rcode: RCODE.noError, addresses: found, pointer: null };
 }
 
+/** What its gateway could not answer is answered here. */
+function toGateway(query: Uint8Array, question: Question, via: string, transport: "udp" | "tcp"): DnsVerdict {
+  const opt = readOpt(query, question.end);
+  if (opt === "malformed" || !takesOption(query, question.end)) return failure(query, question, RCODE.formatError);
+  const limit = limitOf(opt, transport);
+  if (opt !== null && opt.version > 0) return answer(query, question, { rcode: RCODE.badVersion, records: [], negative: false, edns: { dnssecOk: (opt.flags & FLAG_DNSSEC_OK) !== 0 } }, limit);
+  return { kind: "gateway", via, question, limit };
+}
+
+const limitOf = (opt: Opt | null, transport: "udp" | "tcp"): number => (transport === "tcp" ? 65_535 : Math.max(MIN_UDP_BYTES, opt?.udpBytes ?? MIN_UDP_BYTES));
+
 function answerOwn(query: Uint8Array, question: Question, known: Known, transport: "udp" | "tcp", names: NameSource): DnsVerdict {
   const opt = readOpt(query, question.end);
   if (opt === "malformed") return failure(query, question, RCODE.formatError);
-  const limit = transport === "tcp" ? 65_535 : Math.max(MIN_UDP_BYTES, opt?.udpBytes ?? MIN_UDP_BYTES);
+  const limit = limitOf(opt, transport);
   const edns = opt === null ? null : { dnssecOk: (opt.flags & FLAG_DNSSEC_OK) !== 0 };
   // RFC 6891 §6.1.3: nothing but the version is answered to a version that is not known.
   if (opt !== null && opt.version > 0) return answer(query, question, { rcode: RCODE.badVersion, records: [], negative: false, edns }, limit);

@@ -26,6 +26,7 @@ SIGUSR1 logs counters, and the
 mappings: name, HIT, state, security, virtual address; with an association also
 suite, pairs of keys, their age (s), who began (role) and the way ("i3", or the
 address that packets go to); where rules have services, the kind of each. No key or id is among them.
+gateways: name in the rule, addresses of servers, questions, answers, failures by reason.
 Exit status: 0 after such a signal, 1 when the proxy cannot run, 2 for wrong arguments or a bad configuration.
 `;
 

@@ -262,7 +262,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#log("info", "counters", {
       engine: engineCounterFields(engine),
       ...coreCounterFields(proxy), detourSocket: this.#detour?.counters, portMapping: this.#portMapping?.counters, dns: this.#interception?.counters(), ...this.#part?.counters(),
-      mappings: proxy.report(performance.now()),
+      mappings: proxy.report(performance.now()), gateways: proxy.gateways.report(),
       servers: proxy.client.servers().map((s) => ({ server: locatorText(s.locator), liveness: s.liveness, rttMs: Math.round(s.rttMs * 10) / 10, inUse: s.inUse })),
     });
   }
@@ -324,6 +324,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
           this.#zoneFile.changed();
           this.#addresses.guardBookSoon();
         },
+        onAskAgain: (name, family) => this.#interception?.askAgain(name, family),
         onRecord: (event) => {
           this.#list?.handleRecord(event);
           this.#published.handleRecord(event);
@@ -362,7 +363,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
 
   #names({ names }: Proxy): NameSource {
     return {
-      resolve: (name) => names.resolve(name), reverse: (address) => names.reverse(address), told: (address) => this.#addresses.told(address),
+      resolve: (name) => names.resolve(name), gatewayOf: (name) => names.gatewayOf?.(name) ?? null, reverse: (address) => names.reverse(address), told: (address) => this.#addresses.told(address),
       whenKnown: (name, done) => {
         this.#lookSoon ??= setImmediate(() => {
           this.#lookSoon = undefined;
@@ -408,7 +409,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   async #openInterception(io: NativeIo, view: SystemView, resolvers: ResolverFiles, restored: readonly Uint8Array[]): Promise<void> {
     const proxy = this.#proxy as Proxy;
     const interception = await Interception.open({
-      io, tunName: this.#engine?.tun?.name ?? "", mark: OWN_MARK, config: this.#config, names: this.#names(proxy), own: [proxy.own4, proxy.own6], restored, resolvers, view, log: this.#log,
+      io, tunName: this.#engine?.tun?.name ?? "", mark: OWN_MARK, config: this.#config, names: this.#names(proxy), gateways: proxy.gateways, own: [proxy.own4, proxy.own6], restored, resolvers, view, log: this.#log,
     });
     this.#interception = interception;
     this.#closers.push(() => interception.close());

@@ -5,7 +5,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { connectMarkedTcp } from "@i3/datapath/io";
 import type { NativeIo } from "@i3/datapath/native-io";
-import type { DnsVerdict } from "../dns/dns-core.js";
+import type { DnsVerdict, GatewayQuestion } from "../dns/dns-core.js";
 import { dnsFrame, DnsFrameReader } from "./dns-port-frames.js";
 import { UPSTREAM_TIMEOUT_MS } from "./dns-upstream.js";
 import { type Resolver, resolverText } from "./dns-upstream-resolvers.js";
@@ -16,6 +16,8 @@ export interface TcpListenerOptions {
   readonly answer: (query: Uint8Array) => DnsVerdict;
   /** For a verdict "wait": gives another one, once. */
   readonly wait: (query: Uint8Array, name: string, settled: (verdict: DnsVerdict) => void) => void;
+  /** For a verdict "gateway": gives the answer, once. */
+  readonly toGateway: (query: Uint8Array, verdict: GatewayQuestion, reply: (answer: Uint8Array) => void) => void;
   readonly resolver: () => Resolver;
 }
 
@@ -86,7 +88,7 @@ class TcpClient {
   #upstream: Socket | null = null;
   /** Questions that went upstream and have no answer. */
   #waiting = 0;
-  /** Those whose names are looked for. */
+  /** Those whose names are looked for, or that gateways are asked. */
   #looking = 0;
   #ended = false;
 
@@ -125,6 +127,7 @@ class TcpClient {
     if (verdict.kind === "answer") this.#write(verdict.bytes);
     else if (verdict.kind === "forward") this.#forward(query);
     else if (verdict.kind === "wait") this.#wait(query, verdict.name);
+    else if (verdict.kind === "gateway") this.#toGateway(query, verdict);
     else {
       // RFC 7766 §8 knows no message that is neither: whoever sends such a thing has lost count.
       this.destroy();
@@ -138,6 +141,15 @@ class TcpClient {
     this.#options.wait(query, name, (verdict) => {
       this.#looking -= 1;
       if (this.#socket.destroyed || !this.#follow(query, verdict)) return;
+      this.#endWhenDone();
+    });
+  }
+
+  #toGateway(query: Buffer, verdict: GatewayQuestion): void {
+    this.#looking += 1;
+    this.#options.toGateway(query, verdict, (answer) => {
+      this.#looking -= 1;
+      this.#write(answer);
       this.#endWhenDone();
     });
   }

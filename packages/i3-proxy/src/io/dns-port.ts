@@ -7,13 +7,14 @@
  */
 import { I3Error } from "@i3/common";
 import type { NativeIo } from "@i3/datapath/native-io";
-import { answerQuery, type DnsVerdict, type DropReason, type NameSource } from "../dns/dns-core.js";
+import { answerQuery, type DnsVerdict, type DropReason, type GatewayQuestion, type NameSource } from "../dns/dns-core.js";
 import { HEADER_BYTES, readQuestion } from "../dns/question.js";
 import { TcpListener } from "./dns-port-tcp.js";
 import { WaitingQuestions, type WaitingCounters } from "./dns-port-waiting.js";
 import { SOCKET_ADDRESS_BYTES, UdpUpstream, type UpstreamCounters } from "./dns-upstream.js";
 import { MAX_RESOLVERS, type Resolver } from "./dns-upstream-resolvers.js";
 import { ScopedUpstream } from "./dns-upstream-scoped.js";
+import { GatewayUpstream, type GatewayUpstreamOptions } from "./gateway-upstream.js";
 
 export interface DnsPortOptions {
   readonly io: NativeIo;
@@ -22,6 +23,8 @@ export interface DnsPortOptions {
   /** SO_MARK of the questions that we pass on. */
   readonly mark: number;
   readonly names: NameSource;
+  /** Whom names are asked that are behind gateways. @default nobody: they fail */
+  readonly gateways?: GatewayUpstreamOptions["gateways"] | undefined;
 }
 
 export interface DnsCounters extends UpstreamCounters {
@@ -56,6 +59,7 @@ export class DnsPort {
   readonly #upstream: UdpUpstream;
   readonly #scoped: ScopedUpstream;
   readonly #ports: PortSockets[] = [];
+  readonly #gateways: GatewayUpstream | undefined;
   readonly #waiting: WaitingQuestions;
   readonly #counts = { own: 0, drops: { short: 0, response: 0, oversize: 0, unreadable: 0 } };
   readonly #queries = new Uint8Array(SLOTS * SLOT_BYTES);
@@ -71,6 +75,8 @@ export class DnsPort {
     this.#waiting = new WaitingQuestions(options.names);
     this.#upstream = new UdpUpstream(options);
     this.#scoped = new ScopedUpstream(options.io, options.mark);
+    const { io, names, gateways } = options;
+    this.#gateways = gateways === undefined ? undefined : new GatewayUpstream({ io, names, gateways });
   }
 
   /** Throws I3Error ERR_I3_PORT_IN_USE or ERR_I3_DNS_PORT with a remedy. `resolvers` must not be empty. */
@@ -106,8 +112,15 @@ export class DnsPort {
     return { ...this.#upstream.counters, own: this.#counts.own, drops: { ...this.#counts.drops }, tcpConnections, waiting: { ...this.#waiting.counters } };
   }
 
+  /** Asks a gateway for a name once more, as for a program. */
+  askAgain(name: string, family: 4 | 16): void {
+    const via = this.#options.names.gatewayOf?.(name) ?? null;
+    if (via !== null) this.#gateways?.askAgain(via, name, family);
+  }
+
   async close(): Promise<void> {
     this.#waiting.close();
+    this.#gateways?.close();
     this.#upstream.close();
     for (const { udp, tcp } of this.#ports.splice(0)) {
       for (const { fd, watch } of udp) {
@@ -144,7 +157,7 @@ export class DnsPort {
       this.#ipv6 = false;
       return;
     }
-    const tcp = new TcpListener({ io, mark, resolver, answer: (query) => this.#answer(query, "tcp"), wait: (query, name, settled) => this.#wait(query, name, "tcp", settled) });
+    const tcp = new TcpListener({ io, mark, resolver, answer: (query) => this.#answer(query, "tcp"), wait: (query, name, settled) => this.#wait(query, name, "tcp", settled), toGateway: (query, verdict, reply) => this.#toGateway(query, verdict, "tcp", reply) });
     await tcp.listen(LOOPBACK[family], sockets.port);
     sockets.tcp.push(tcp);
   }
@@ -175,17 +188,26 @@ export class DnsPort {
   }
 
   #onQuery(fd: number, query: Uint8Array, client: Uint8Array, resolver: Resolver): void {
-    const verdict = this.#answer(query, "udp");
+    this.#follow(this.#answer(query, "udp"), query, fd, client, resolver);
+  }
+
+  #follow(verdict: DnsVerdict, query: Uint8Array, fd: number, client: Uint8Array, resolver: Resolver): void {
     if (verdict.kind === "answer") this.#send(fd, verdict.bytes, client);
     else if (verdict.kind === "forward") this.#forward(fd, query, client, resolver);
     else if (verdict.kind === "wait") this.#whenKnown(query.slice(), verdict.name, fd, client.slice(), resolver);
+    else if (verdict.kind === "gateway") {
+      const to = client.slice();
+      this.#toGateway(query, verdict, "udp", (bytes) => this.#send(fd, bytes, to));
+    }
+  }
+
+  #toGateway(query: Uint8Array, { via, question, limit }: GatewayQuestion, transport: "udp" | "tcp", reply: (answer: Uint8Array) => void): void {
+    if (this.#gateways === undefined) return reply(failureOf(query, question.end));
+    this.#gateways.ask({ query: Uint8Array.from(query), question, via, limit, transport, reply });
   }
 
   #whenKnown(query: Uint8Array, name: string, fd: number, client: Uint8Array, resolver: Resolver): void {
-    this.#wait(query, name, "udp", (verdict) => {
-      if (verdict.kind === "answer") this.#send(fd, verdict.bytes, client);
-      else if (verdict.kind === "forward") this.#forward(fd, query, client, resolver);
-    });
+    this.#wait(query, name, "udp", (verdict) => this.#follow(verdict, query, fd, client, resolver));
   }
 
   /** Gives the verdict once, which is none to wait any more. */

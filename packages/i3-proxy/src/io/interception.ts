@@ -8,7 +8,7 @@
 import { formatIpText, type I3Error, type IpEndpoint, type Log, type ProxyConfig } from "@i3/common";
 import type { NativeIo } from "@i3/datapath/native-io";
 import type { NameSource } from "../dns/dns-core.js";
-import { type DnsCounters, DnsPort } from "./dns-port.js";
+import { type DnsCounters, DnsPort, type DnsPortOptions } from "./dns-port.js";
 import { localServerUids, type Resolver, type ResolverFiles } from "./dns-upstream-resolvers.js";
 import { Guard } from "./guard.js";
 import { NftSession } from "./interception-nft-session.js";
@@ -25,6 +25,7 @@ export interface InterceptionOptions {
     readonly virtualAddresses: ProxyConfig["virtualAddresses"];
   };
   readonly names: NameSource;
+  readonly gateways?: DnsPortOptions["gateways"];
   /** Our own virtual addresses. */
   readonly own: readonly Uint8Array[];
   /** Addresses of restored mappings. */
@@ -114,6 +115,11 @@ export class Interception {
   /** Resolves when the guard knows all that was given out so far. Rejects with I3Error. */
   settled(): Promise<void> {
     return this.#guard.settled();
+  }
+
+  /** Asks a gateway for a name once more, as for a program. */
+  askAgain(name: string, family: 4 | 16): void {
+    this.#dns.askAgain(name, family);
   }
 
   counters(): DnsCounters {

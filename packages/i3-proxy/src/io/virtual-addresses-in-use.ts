@@ -10,7 +10,7 @@ import type { VirtualRoutes } from "./virtual-routes.js";
 
 export interface VirtualAddressesInUseEnvironment {
   /** Each undefined while it is not there. */
-  readonly proxy: () => Pick<Proxy, "installFresh" | "bookAddresses" | "mappings"> | undefined;
+  readonly proxy: () => Pick<Proxy, "installFresh" | "bookAddresses" | "isGiven"> | undefined;
   readonly routes: () => VirtualRoutes | undefined;
   readonly interception: () => Interception | undefined;
   /** The engine is to be programmed for them in a later turn of the event loop. */
@@ -64,7 +64,7 @@ export class VirtualAddressesInUse {
     if (proxy === undefined || interception === undefined) return;
     const wanted = new Map(proxy.bookAddresses().map((address) => [bytesKey(address), address]));
     for (const [key, address] of this.#ofBook) {
-      if (!wanted.has(key) && proxy.mappings.byAddress(address) === undefined) interception.released(address);
+      if (!wanted.has(key) && !proxy.isGiven(address)) interception.released(address);
     }
     for (const [key, address] of wanted) if (!this.#ofBook.has(key)) interception.allocated(address);
     this.#ofBook = wanted;
@@ -81,7 +81,7 @@ export class VirtualAddressesInUse {
   /** At a stop the guard forgets those that no program was given. */
   unguardBook(): void {
     for (const address of this.#ofBook.values()) {
-      if (this.#env.proxy()?.mappings.byAddress(address) === undefined) this.#env.interception()?.released(address);
+      if (this.#env.proxy()?.isGiven(address) !== true) this.#env.interception()?.released(address);
     }
     this.#ofBook = new Map();
   }
