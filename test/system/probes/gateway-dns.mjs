@@ -5,7 +5,7 @@
 import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import { encodeVirtualOption, parseIpText } from "@i3/common";
-import { GatewayDns, ServerLeases, VIRTUAL_OPTION } from "@i3/i3-to-ip";
+import { GatewayDns, serverAddress, VIRTUAL_OPTION } from "@i3/i3-to-ip";
 import dnsPacket from "dns-packet";
 
 const [address = "", hit = ""] = process.argv.slice(2);
@@ -14,7 +14,7 @@ const RECORDS = {
 };
 const client = parseIpText("2001:22::7");
 const dns = new GatewayDns({
-  leases: new ServerLeases({ hit: parseIpText(hit), most: 100, isTaken: () => false }), hasIpv6: () => true, isOwn: () => false, mayReach: () => true, onLeased: () => {}, onRefused: () => {},
+  hasIpv6: () => true, isOwn: () => false, mayReach: () => true, lead: (_client, _name, real, option) => serverAddress(parseIpText(hit), real, option), onRefused: () => {},
 });
 
 /** @param {string} name @param {string} type */
@@ -31,7 +31,7 @@ function answerTo(message, transport) {
   if (verdict.kind !== "ask") return verdict.bytes ?? null;
   const { name, types, query, virtual } = verdict.question;
   if (name === "silent.corp.example") return null;
-  if (name !== "evil.corp.example") return dns.answer(Date.now(), client, verdict.question, types.map((type) => resolve(name, type)));
+  if (name !== "evil.corp.example") return dns.answer(client, verdict.question, types.map((type) => resolve(name, type)));
   const options = [{ code: VIRTUAL_OPTION, data: Buffer.from(encodeVirtualOption(virtual)) }];
   return dnsPacket.encode({ type: "response", id: query.id, flags: 0x180, questions: query.questions, answers: [{ type: "A", name: query.questions[0].name, data: "127.0.0.1" }], additionals: [{ type: "OPT", name: ".", udpPayloadSize: 1_232, extendedRcode: 0, ednsVersion: 0, flags: 0, options }] });
 }
