@@ -319,6 +319,8 @@ export const LIMITS = {
   /** Single addresses of {@link Datapath.setBehind}, and shorter prefixes. */
   behind: 65_536,
   behindPrefixes: 256,
+  /** Pairs of {@link Datapath.setTranslation}. */
+  translations: 65_536,
   /** Flows that have services, or ways besides that of strength 2. */
   flowsWithServices: 16_384,
   servicesPerFlow: 32,
@@ -340,7 +342,7 @@ export const LIMITS = {
 /** Why a packet was dropped (docs/wire.md §8). */
 export type DropReason =
   | "malformed" | "version" | "hip" | "puzzle" | "unknown-spi" | "replay" | "integrity" | "sequence" | "ecn" | "unknown-id" | "hop-limit" | "copy-budget" | "queue-full" | "no-trigger"
-  | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "amplification" | "refused" | "policy" | "credit" | "detour" | "too-big" | "io-error";
+  | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "amplification" | "refused" | "policy" | "credit" | "detour" | "too-big" | "translation" | "io-error";
 
 export interface Counters {
   readonly drops: Readonly<Record<DropReason, number>>;
@@ -386,8 +388,16 @@ export interface Datapath {
    * that peer may send what comes from them (docs/datapath.md, "Behind a peer"). The longest prefix decides; an address with a flow of its own is nobody's, either way. The flow need not be there. `null` removes. Throws DatapathError ERR_I3_TABLE_FULL, RangeError.
    */
   setBehind(address: Uint8Array, bits: number, flow: Uint8Array | null): void;
-  /** Whether this host passes packets on for the peer with that flow: between it and others than this host's own address, of that flow's family; what comes of it in cleartext, no. Ends with the flow. Throws RangeError when there is none. */
-  setForwarding(flow: Uint8Array, isOn: boolean): void;
+  /**
+   * Whether this host passes packets on for the peer with that flow: between it and others than this host's own address, of that flow's family; what comes of it in cleartext, no. Ends with the flow. `other`: the same peer's
+   * flow of the other family, which need not be there, for {@link Datapath.setTranslation}; both name each other. @default null, none. Throws RangeError when there is no flow, and for two of one family.
+   */
+  setForwarding(flow: Uint8Array, isOn: boolean, other?: Uint8Array | null): void;
+  /**
+   * What peers for which this host passes packets on send to `from` goes to `to`, an address of the other family, as a packet of that family (RFC 7915), and what comes from there goes to them as from `from`
+   * (docs/datapath.md, "Translation"). `null` removes. Throws DatapathError ERR_I3_TABLE_FULL, RangeError also for two of one family, and for a `to` that another `from` has.
+   */
+  setTranslation(from: Uint8Array, to: Uint8Array | null): void;
   setInbound(id: Uint8Array, inbound: Inbound | null): void;
   /** `name` is the caller's: an integer from 0 to 2^32 - 1. Flows that name a missing one drop their packets, `no-route`. `null` removes and wipes. */
   setOutboundAssociation(name: number, association: OutboundAssociation | null): void;

@@ -3,8 +3,8 @@
  * Arguments are checked there: a wrong shape is a TypeError, and what the engine itself refuses is a status.
  */
 
-/** `enum class Status` in native/engine/engine.h: 0 ok, 1 table full, 2 ring key's group full, 3 wrong shape, 4 table of flows' services full. */
-export type EngineStatus = 0 | 1 | 2 | 3 | 4;
+/** `enum class Status` in native/engine/engine.h: 0 ok, 1 table full, 2 ring key's group full, 3 wrong shape, 4 table of flows' services full, 5 another translation's. */
+export type EngineStatus = 0 | 1 | 2 | 3 | 4 | 5;
 
 /** An engine; lives until `closeEngine` or until nobody has it any more. */
 export type EngineHandle = object & { readonly __brand: "i3-engine" };
@@ -108,8 +108,11 @@ export interface NativeEngineAddon {
   /** Wrong shape also: families that differ, bits beyond the prefix. */
   engineSetBehind(handle: EngineHandle, address: Uint8Array, bits: number, flow: Uint8Array): EngineStatus;
   engineRemoveBehind(handle: EngineHandle, address: Uint8Array, bits: number): void;
-  /** Wrong shape also: no such flow. */
-  engineSetForwarding(handle: EngineHandle, flow: Uint8Array, isOn: boolean): EngineStatus;
+  /** `other`: of the other family, or empty. Wrong shape also: no such flow. */
+  engineSetForwarding(handle: EngineHandle, flow: Uint8Array, isOn: boolean, other: Uint8Array): EngineStatus;
+  /** Wrong shape also: of one family. */
+  engineSetTranslation(handle: EngineHandle, from: Uint8Array, to: Uint8Array): EngineStatus;
+  engineRemoveTranslation(handle: EngineHandle, from: Uint8Array): void;
   engineSetInboundUpcall(handle: EngineHandle, id: Uint8Array): EngineStatus;
   /** `pairs4`: source from, to, destination from, to, 16 bytes in all, or empty; `pairs6` the same with 64. */
   engineSetInboundTun(handle: EngineHandle, id: Uint8Array, flow: Uint8Array, pairs4: Uint8Array, pairs6: Uint8Array, strength: number): EngineStatus;

@@ -23,12 +23,13 @@ import { requireResponder } from "./reference/hip-responder.js";
 import { requireLength } from "./reference/octets.js";
 import { prepareServices, requireStrength, STRONGEST } from "./reference/services.js";
 import { replicasOf, requireAnswers, requireLease } from "./reference/refresh-rules.js";
+import { requireFamilies, takenTranslation } from "./reference/translation-table.js";
 import { ID_BYTES, RING_KEY_BYTES } from "./wire/data-header.js";
 
 /** In the order of `enum class Drop` in native/engine/counters.h. */
 export const DROP_REASONS = [
   "malformed", "version", "hip", "puzzle", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger",
-  "no-route", "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "credit", "detour", "too-big", "io-error",
+  "no-route", "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "credit", "detour", "too-big", "translation", "io-error",
 ] as const satisfies readonly DropReason[];
 
 /** Behind the drops in what `engineCounters` yields. */
@@ -108,10 +109,18 @@ export class NativeEngine implements Datapath {
     settle(this.#addon.engineSetBehind(this.#handle, address, bits, flow), what, limit);
   }
 
-  setForwarding(flow: Uint8Array, isOn: boolean): void {
+  setForwarding(flow: Uint8Array, isOn: boolean, other: Uint8Array | null = null): void {
     requireAddress(flow);
+    if (other !== null) requireFamilies(flow, other);
     if (this.#addon.engineFlowReport(this.#handle, flow) === undefined) throw noFlowToForward();
-    settle(this.#addon.engineSetForwarding(this.#handle, flow, isOn));
+    settle(this.#addon.engineSetForwarding(this.#handle, flow, isOn, other ?? NOTHING));
+  }
+
+  setTranslation(from: Uint8Array, to: Uint8Array | null): void {
+    requireAddress(from);
+    if (to === null) return this.#addon.engineRemoveTranslation(this.#handle, from);
+    requireFamilies(from, to);
+    settle(this.#addon.engineSetTranslation(this.#handle, from, to), "translation", LIMITS.translations);
   }
 
   setInbound(id: Uint8Array, inbound: Inbound | null): void {
@@ -350,6 +359,7 @@ function settle(status: EngineStatus, table?: string, limit = 0): void {
   if (status === 0) return;
   if (status === 2) throw groupFull();
   if (status === 4) throw tableFull("flow services", LIMITS.flowsWithServices);
+  if (status === 5) throw takenTranslation();
   if (status === 1 && table !== undefined) throw tableFull(table, limit);
   throw new RangeError("the native engine refuses an argument that it should have got in another shape");
 }

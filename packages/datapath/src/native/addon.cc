@@ -23,7 +23,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 83> entries{{
+constexpr std::array<Entry, 84> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -59,6 +59,8 @@ constexpr std::array<Entry, 83> entries{{
     {"engineSetBehind", i3io::engine_set_behind},
     {"engineRemoveBehind", i3io::engine_remove_behind},
     {"engineSetForwarding", i3io::engine_set_forwarding},
+    {"engineSetTranslation", i3io::engine_set_translation},
+    {"engineRemoveTranslation", i3io::engine_remove_translation},
     {"engineBehindLastUse", i3io::engine_behind_last_use},
     {"engineRemoveServices", i3io::engine_remove_services},
     {"engineSendFailed", i3io::engine_send_failed},

@@ -15,6 +15,8 @@ napi_value engine_set_services(napi_env env, napi_callback_info info);
 napi_value engine_set_behind(napi_env env, napi_callback_info info);
 napi_value engine_remove_behind(napi_env env, napi_callback_info info);
 napi_value engine_set_forwarding(napi_env env, napi_callback_info info);
+napi_value engine_set_translation(napi_env env, napi_callback_info info);
+napi_value engine_remove_translation(napi_env env, napi_callback_info info);
 napi_value engine_behind_last_use(napi_env env, napi_callback_info info);
 napi_value engine_remove_services(napi_env env, napi_callback_info info);
 napi_value engine_set_inbound_upcall(napi_env env, napi_callback_info info);

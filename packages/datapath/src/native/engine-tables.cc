@@ -215,11 +215,21 @@ napi_value engine_remove_behind(napi_env env, napi_callback_info info) {
 
 napi_value engine_set_forwarding(napi_env env, napi_callback_info info) {
   struct Values {
-    i3::Bytes flow;
+    Two flows;
     bool is_on = false;
   };
-  const auto read = [](Check& check, const Arguments& arguments) { return Values{check.bytes(arguments[1], "flow"), check.boolean(arguments[2], "isOn")}; };
-  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { return engine.set_forwarding(values.flow, values.is_on); });
+  const auto read = [](Check& check, const Arguments& arguments) {
+    return Values{{check.bytes(arguments[1], "flow"), check.bytes(arguments[3], "other")}, check.boolean(arguments[2], "isOn")};
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { return engine.set_forwarding(values.flows.first, values.is_on, values.flows.second); });
+}
+
+napi_value engine_set_translation(napi_env env, napi_callback_info info) {
+  return with_two(env, info, "from", "to", [](i3::Engine& engine, const Two& values) { return engine.set_translation(values.first, values.second); });
+}
+
+napi_value engine_remove_translation(napi_env env, napi_callback_info info) {
+  return with_bytes(env, info, "from", [](i3::Engine& engine, i3::Bytes from) { (void)engine.remove_translation(from); });
 }
 
 napi_value engine_set_inbound_upcall(napi_env env, napi_callback_info info) {

@@ -185,8 +185,12 @@ export class ReferenceEngine implements StepCore {
     this.#state.behind.set(address, bits, flow);
   }
 
-  setForwarding(flow: Uint8Array, isOn: boolean): void {
-    this.#state.flows.setForwarding(flow, isOn);
+  setForwarding(flow: Uint8Array, isOn: boolean, other: Uint8Array | null = null): void {
+    this.#state.flows.setForwarding(flow, isOn, other);
+  }
+
+  setTranslation(from: Uint8Array, to: Uint8Array | null): void {
+    this.#state.translations.set(from, to);
   }
 
   setInbound(id: Uint8Array, inbound: Inbound | null): void {

@@ -9,8 +9,10 @@ import { canCut, cutPacket, isUnfragmentable4 } from "./fragments.js";
 import type { IcmpErrors } from "./icmp-errors.js";
 import { IPV4, IPV6, innerVersion, type InnerPacket } from "./inner-packet.js";
 import { findHighMss, lowerMss } from "./mss-clamp.js";
-import { equalAt } from "./octets.js";
+import { canCut6, cutPacket6, dataOffset6, mayBeCut } from "./ip-translation.js";
+import { equalAt, u16 } from "./octets.js";
 import type { EngineState } from "./state.js";
+import { IDENTIFICATION4 } from "./translation-header.js";
 import { trafficClassOf } from "./traffic-class.js";
 import { findTransport, isAnswer } from "./transport.js";
 
@@ -44,13 +46,24 @@ export class FlowSender {
   }
 
   #sendTooLong(flow: FlowEntry, packet: InnerPacket, mtu: number): void {
-    const { bytes, at, length } = packet;
+    const { bytes, at } = packet;
+    if (isCutBefore(packet)) return this.#sendPieces6(flow, packet, mtu);
     if (innerVersion(bytes, at) === 6 || isUnfragmentable4(bytes, at)) {
       this.#state.counters.drop("too-big");
-      return this.#icmp.tooBig(this.#state.nowMs, bytes, at, length, mtu);
+      const sender = senderOf(packet, mtu);
+      return this.#icmp.tooBig(this.#state.nowMs, sender.packet.bytes, sender.packet.at, sender.packet.length, sender.mtu);
     }
     if (!canCut(packet)) return this.#state.counters.drop("too-big");
     for (const fragment of cutPacket(completed(packet), mtu)) this.#sendPiece(flow, fragment);
+  }
+
+  #sendPieces6(flow: FlowEntry, packet: InnerPacket, mtu: number): void {
+    const whole = completed(packet);
+    const made = whole.bytes.subarray(whole.at, whole.at + whole.length);
+    if (!canCut6(made)) return this.#state.counters.drop("too-big");
+    const { original } = packet;
+    const identification = original === undefined ? 0 : u16(original.bytes, original.at + IDENTIFICATION4);
+    for (const piece of cutPacket6(made, mtu, identification)) this.#sendPiece(flow, piece);
   }
 
   #sendOne(flow: FlowEntry, action: SendingAction, packet: InnerPacket): void {
@@ -111,6 +124,17 @@ export class FlowSender {
 function isBetween({ bytes, at }: InnerPacket, source: Uint8Array, destination: Uint8Array): boolean {
   const { source: sourceAt, destination: destinationAt } = destination.length === 4 ? IPV4 : IPV6;
   return equalAt(bytes, at + sourceAt, source) && equalAt(bytes, at + destinationAt, destination);
+}
+
+/** It may be cut though it is IPv6: it was IPv4 that may. */
+const isCutBefore = ({ original }: InnerPacket): boolean => original !== undefined && mayBeCut(original.bytes.subarray(original.at, original.at + original.length));
+
+/** Who hears of a packet that is too long, and how much passes there: of what it sent, the packet differs by the headers. */
+function senderOf(packet: InnerPacket, mtu: number): { readonly packet: InnerPacket; readonly mtu: number } {
+  const { bytes, at, original } = packet;
+  if (original === undefined) return { packet, mtu };
+  if (innerVersion(original.bytes, original.at) === 6) return { packet: original, mtu: Math.min(Math.max(mtu + IPV6.headerBytes - IPV4.minBytes, LEAST_MTU6), 0xffff) };
+  return { packet: original, mtu: mtu - dataOffset6(bytes.subarray(at)) + IPV4.minBytes };
 }
 
 /** The packet itself, or a copy whose MSS option is lowered. */

@@ -10,6 +10,7 @@ import { addressKey, addressKeyAt, ringKeyAt, type AddressKey } from "./keys.js"
 import { equalAt, ownBuffer, requireLength } from "./octets.js";
 import { PacketQueue, type QueueBudget, type Queued } from "./queues.js";
 import { prepareServices, requireStrength, STRENGTHS, STRONGEST } from "./services.js";
+import { requireFamilies } from "./translation-table.js";
 
 /** Behind a header to the server of its first id. */
 export interface HeaderRoute {
@@ -95,6 +96,8 @@ export class FlowEntry {
   services: Services | null = null;
   /** Its peer sends to, and hears from, others than this host. */
   forwards = false;
+  /** The same peer's flow of the other family. */
+  other: AddressKey | null = null;
   /** ms. */
   lastUse: number | undefined = undefined;
   packetsOut = 0;
@@ -193,10 +196,12 @@ export class FlowTable {
   }
 
   /** Throws RangeError. */
-  setForwarding(address: Uint8Array, isOn: boolean): void {
+  setForwarding(address: Uint8Array, isOn: boolean, other: Uint8Array | null): void {
     const entry = this.#entries.get(addressKey(address));
+    if (other !== null) requireFamilies(address, other);
     if (entry === undefined) throw noFlowToForward();
     entry.forwards = isOn;
+    entry.other = other === null || !isOn ? null : addressKey(other);
   }
 
   /** Returns the ways that are gone, one or all, whose waiting packets the caller drops. */

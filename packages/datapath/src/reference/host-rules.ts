@@ -1,21 +1,25 @@
 /** What a host does with packets from its TUN, and with packets that arrive for its ids (docs/datapath.md). */
 import { sameBytes } from "@i3/common";
 import type { DropReason } from "../datapath.js";
-import { destinationAt, isErrorAboutOthers, matchesPlan, NO_ERROR, NOBODY, planKeeping, quotedDestination, rewriteAddresses, sourceAt, type RewritePlan, type RewritePlans } from "./address-rewrite.js";
+import { destinationAt, ICMP_QUOTE, isErrorAboutOthers, isQuotingError, matchesPlan, NO_ERROR, NOBODY, planKeeping, quotedDestination, rewriteAddresses, sourceAt, type RewritePlan, type RewritePlans } from "./address-rewrite.js";
 import type { BehindEntry } from "./behind-table.js";
-import { completed, effectiveState } from "./checksum-state.js";
+import { completeChecksum, completed, effectiveState } from "./checksum-state.js";
 import type { FlowEntry, Way } from "./flow-table.js";
 import { FlowSender } from "./flow-sender.js";
 import type { IcmpErrors } from "./icmp-errors.js";
 import type { TunTarget } from "./inbound-table.js";
 import { addressKey } from "./keys.js";
 import { IPV4, IPV6, hasRefusedOptions4, innerLength, innerVersion, isOneHost, isUnassignable, type InnerPacket } from "./inner-packet.js";
+import { canCut6, cutPacket6, hopsLeft, mayBeCut, translatePacket, TRANSLATED_PIECE_BYTES } from "./ip-translation.js";
 import { findHighMss, lowerMss } from "./mss-clamp.js";
-import { copyBytes, equalAt } from "./octets.js";
+import { asBuffer, copyBytes, equalAt, u16 } from "./octets.js";
 import { strengthFor, STRONGEST } from "./services.js";
 import type { EngineState } from "./state.js";
+import { CHECKSUM } from "./step.js";
 import { combineEcn, setEcn, trafficClassOf } from "./traffic-class.js";
-import { BROKEN_CHAIN, findTransport } from "./transport.js";
+import { addressesOf, IDENTIFICATION4 } from "./translation-header.js";
+import type { Translation } from "./translation-table.js";
+import { BROKEN_CHAIN, findTransport, transportOffset, transportProtocol } from "./transport.js";
 
 /** A packet that may come. */
 interface Judged extends RewritePlans {
@@ -23,6 +27,8 @@ interface Judged extends RewritePlans {
   readonly found: number;
   /** Of a host behind the peer, or about a packet to it. */
   readonly behind: BehindEntry | undefined;
+  /** It goes on as a packet of the other family. */
+  readonly translation?: Translation | undefined;
 }
 
 export class HostRules {
@@ -44,6 +50,7 @@ export class HostRules {
     const version = innerVersion(bytes, at);
     if (isUnassignable(bytes, at, version)) return this.#state.counters.drop("not-allocated");
     const packet = { bytes, at, length: size, state: effectiveState(bytes, at, size, checksum) };
+    if (!this.#state.translations.isEmpty && this.#turnBack(packet)) return;
     const [destination, addressBytes] = version === 4 ? [at + IPV4.destination, 4] : [at + IPV6.destination, 16];
     const flow = this.#state.flows.at(bytes, destination, addressBytes) ?? this.#flowBehind(bytes, destination, addressBytes);
     if (flow === undefined) return this.#refuse("not-allocated", packet);
@@ -76,12 +83,15 @@ export class HostRules {
   }
 
   /** Drops a packet and tells its sender that nobody is there. */
-  #refuse(reason: DropReason, { bytes, at, length }: InnerPacket): void {
+  #refuse(reason: DropReason, packet: InnerPacket): void {
+    const { bytes, at, length } = packet.original ?? packet;
     this.#state.counters.drop(reason);
     this.#icmp.unreachable(this.#state.nowMs, bytes, at, length);
   }
 
-  #wait(flow: FlowEntry, way: Way, packet: InnerPacket): void {
+  #wait(flow: FlowEntry, way: Way, turned: InnerPacket): void {
+    // As it came: it is judged again, and its sender may have to be told.
+    const packet = turned.original ?? turned;
     const { bytes, at, length, state } = packet;
     flow.lastUse = this.#state.nowMs;
     const queued = way.waiting.push(length, () => ({ bytes: Buffer.from(bytes.subarray(at, at + length)), state }));
@@ -102,7 +112,10 @@ export class HostRules {
   /** As {@link release}, but set-ups that the control plane knows of go on. */
   judgeAgain(flow: FlowEntry, ways: readonly Way[]): void {
     const packets = ways.flatMap(({ waiting }) => waiting.takeAll());
-    for (const { bytes, state } of packets) this.#useFlow(flow, { bytes, at: 0, length: bytes.length, state });
+    for (const { bytes, state } of packets) {
+      if ((innerVersion(bytes, 0) === 4) === (flow.address.length === 4)) this.#useFlow(flow, { bytes, at: 0, length: bytes.length, state });
+      else this.fromTun(bytes, 0, bytes.length, state);
+    }
   }
 
   /** The waiting packets are dropped; the next one asks again. */
@@ -154,7 +167,8 @@ export class HostRules {
     if (isPeers && (quoted === NO_ERROR || (quoted >= 0 && equalAt(bytes, quoted, peers.source.from)))) return { found, plan: peers, quoted: peers, behind: undefined };
     if (!isToUs) {
       const plan = planKeeping(peers, "destination", destination);
-      return isErrorAboutOthers(bytes, at, size, found, plan) ? "inner-address" : { found, plan, quoted: plan, behind: undefined };
+      const translation = this.#state.translations.findFrom(destination);
+      return isErrorAboutOthers(bytes, at, size, found, plan) ? "inner-address" : { found, plan, quoted: plan, behind: undefined, translation };
     }
     // Of a host behind the peer; or about a packet to one, by the peer or whoever is on the way.
     if (quoted === NOBODY || (!isPeers && !this.#maySpeak(peers, source))) return "inner-address";
@@ -182,20 +196,108 @@ export class HostRules {
   }
 
   /** `mtu`: of the way that answers take. */
-  #write({ bytes, at, length, state }: InnerPacket, judged: Judged, ecn: number, flow: FlowEntry | undefined, mtu: number | null): DropReason | null {
+  #write(packet: InnerPacket, judged: Judged, ecn: number, flow: FlowEntry | undefined, mtu: number | null): DropReason | null {
+    const { translation } = judged;
+    const refusal = translation === undefined ? this.#writeAsItIs(packet, judged, ecn, mtu) : this.#writeTranslated(translation, packet, judged, ecn, mtu);
+    if (refusal !== null || flow === undefined) return refusal;
+    flow.packetsIn++;
+    flow.bytesIn += packet.length;
+    return null;
+  }
+
+  #writeAsItIs({ bytes, at, length, state }: InnerPacket, judged: Judged, ecn: number, mtu: number | null): DropReason | null {
     const { tunOut } = this.#state;
     const refusal = tunOut.reserve(length, null, state);
     if (refusal !== null) return refusal;
     const { buffer, at: start } = tunOut;
     bytes.copy(buffer, start, at, at + length);
-    setEcn(buffer, start, ecn);
-    const { found } = judged;
-    rewriteAddresses(buffer, start, length, found, judged, state);
-    if (flow === undefined) return null;
-    const value = mtu === null ? -1 : findHighMss(buffer, start, length, found, mtu);
-    if (value >= 0) lowerMss(buffer, start, found, value, mtu as number, state);
-    flow.packetsIn++;
-    flow.bytesIn += length;
+    finish(buffer, start, length, state, judged, ecn, mtu);
     return null;
   }
+
+  #writeTranslated(translation: Translation, { bytes, at, length, state }: InnerPacket, judged: Judged, ecn: number, mtu: number | null): DropReason | null {
+    const packet = Buffer.from(bytes.subarray(at, at + length));
+    finish(packet, 0, length, state, judged, ecn, mtu);
+    const { source } = addressesOf(packet);
+    const peer = this.#state.flows.byKey(addressKey(source));
+    const other = peer && this.#otherOf(peer);
+    if (peer === undefined || other === undefined) return "translation";
+    if (hopsLeft(packet) < 2) {
+      const error = this.#icmp.timeExceededPacket(this.#state.nowMs, packet, 0, length);
+      if (error !== null) this.#useFlow(peer, { bytes: error, at: 0, length: error.length, state: CHECKSUM.complete });
+      return "hop-limit";
+    }
+    const ends = { before: { source, destination: translation.from }, after: { source: asBuffer(other.address), destination: translation.to } };
+    const made = translatePacket(packet, ends, state, this.#state.identifications);
+    if (made === null) return "translation";
+    return made.length <= TRANSLATED_PIECE_BYTES || !mayBeCut(packet) ? this.#put(made, state) : this.#putPieces6(made, u16(packet, IDENTIFICATION4), state);
+  }
+
+  #putPieces6(packet: Buffer, identification: number, state: number): DropReason | null {
+    if (state === CHECKSUM.partial) completeChecksum(packet, 0, packet.length);
+    if (!canCut6(packet)) return "translation";
+    for (const { bytes } of cutPacket6(packet, TRANSLATED_PIECE_BYTES, identification)) {
+      const refusal = this.#put(bytes, CHECKSUM.complete);
+      if (refusal !== null) return refusal;
+    }
+    return null;
+  }
+
+  #put(packet: Buffer, state: number): DropReason | null {
+    const { tunOut } = this.#state;
+    const refusal = tunOut.reserve(packet.length, null, state);
+    if (refusal === null) packet.copy(tunOut.buffer, tunOut.at);
+    return refusal;
+  }
+
+  /** The same peer's flow of the other family, when the peer's packets go on there too. */
+  #otherOf({ other }: FlowEntry): FlowEntry | undefined {
+    const found = other === null ? undefined : this.#state.flows.byKey(other);
+    return found?.forwards === true ? found : undefined;
+  }
+
+  /** What the packet comes from, or, of an error, to what the packet was sent that it is about: routers on the way have addresses of their own. */
+  #translationOf(packet: Buffer): Translation | undefined {
+    const { translations } = this.#state;
+    const version = innerVersion(packet, 0);
+    const found = findTransport(packet, 0, packet.length);
+    if (found >= 0 && isQuotingError(packet, transportOffset(found), packet.length, version, transportProtocol(found))) {
+      const quote = packet.subarray(transportOffset(found) + ICMP_QUOTE);
+      const [from, to] = version === 4 ? [IPV4.destination, IPV4.minBytes] : [IPV6.destination, IPV6.headerBytes];
+      const translation = quote.length < to ? undefined : translations.findTo(quote.subarray(from, to));
+      if (translation !== undefined) return translation;
+    }
+    return translations.findTo(addressesOf(packet).source);
+  }
+
+  /** A packet for a peer that knows its sender by an address of the other family. False: it is none, and nothing was done. */
+  #turnBack(original: InnerPacket): boolean {
+    const { bytes, at, length, state } = original;
+    const { counters, flows, identifications, nowMs } = this.#state;
+    const packet = bytes.subarray(at, at + length);
+    const translation = this.#translationOf(packet);
+    const { destination } = addressesOf(packet);
+    const flow = translation && flows.byKey(addressKey(destination));
+    if (translation === undefined || flow?.forwards !== true) return false;
+    const other = this.#otherOf(flow);
+    if (other !== undefined && hopsLeft(packet) < 2) {
+      counters.drop("hop-limit");
+      this.#icmp.timeExceeded(nowMs, packet, 0, length);
+      return true;
+    }
+    const ends = other && { before: { source: translation.to, destination }, after: { source: translation.from, destination: asBuffer(other.address) } };
+    const made = ends === undefined ? null : translatePacket(packet, ends, state, identifications);
+    if (other === undefined || made === null) counters.drop("translation");
+    else this.#useFlow(other, { bytes: made, at: 0, length: made.length, state, original });
+    return true;
+  }
+}
+
+/** What a packet gets on its way to the TUN. `mtu`: of the way that answers take. */
+function finish(buffer: Buffer, start: number, length: number, state: number, judged: Judged, ecn: number, mtu: number | null): void {
+  const { found } = judged;
+  setEcn(buffer, start, ecn);
+  rewriteAddresses(buffer, start, length, found, judged, state);
+  const value = mtu === null ? -1 : findHighMss(buffer, start, length, found, mtu);
+  if (value >= 0) lowerMss(buffer, start, found, value, mtu as number, state);
 }

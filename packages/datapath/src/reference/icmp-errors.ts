@@ -1,7 +1,7 @@
 /**
  * ICMP errors for packets that came from the TUN, written to the TUN. "Nobody is there": host unreachable (RFC 792, type 3 code 1),
  * address unreachable (RFC 4443 §3.1, type 1 code 3). "Too big": fragmentation needed (RFC 1191 §4, type 3 code 4), packet too big
- * (RFC 4443 §3.2, type 2).
+ * (RFC 4443 §3.2, type 2). "Too many hops", where it is translated: RFC 792 type 11, RFC 4443 §3.3 type 3.
  *
  *     | IP header, source = where the packet was to go | type, code, checksum, unused or MTU 4 | as much of the packet as fits |
  *
@@ -10,7 +10,7 @@
 import { isIcmpError4, isIcmpError6 } from "./address-rewrite.js";
 import { fold, sumWords } from "./checksum.js";
 import { IPV4, IPV6, PROTOCOL, innerVersion, isSingleHostSource, isUnassignable } from "./inner-packet.js";
-import { put16, put32, putBytes, u8 } from "./octets.js";
+import { put16, put32, u8 } from "./octets.js";
 import type { Output } from "./outputs.js";
 import { SecondLimit } from "./rate-limits.js";
 import { CHECKSUM } from "./step.js";
@@ -31,6 +31,7 @@ interface IcmpError {
 
 const UNREACHABLE: IcmpError = { v4: { type: 3, code: 1 }, v6: { type: 1, code: 3 } };
 const TOO_BIG: IcmpError = { v4: { type: 3, code: 4 }, v6: { type: 2, code: 0 } };
+const TIME_EXCEEDED: IcmpError = { v4: { type: 11, code: 0 }, v6: { type: 3, code: 0 } };
 
 export class IcmpErrors {
   readonly #out: Output;
@@ -50,47 +51,56 @@ export class IcmpErrors {
     this.#answer(nowMs, TOO_BIG, mtu, bytes, at, length);
   }
 
+  /** It has passed as many routers as it may. As {@link unreachable}. */
+  timeExceeded(nowMs: number, bytes: Buffer, at: number, length: number): void {
+    this.#answer(nowMs, TIME_EXCEEDED, 0, bytes, at, length);
+  }
+
+  /** The same for a sender that is a peer: the packet, or null. */
+  timeExceededPacket(nowMs: number, bytes: Buffer, at: number, length: number): Buffer | null {
+    return this.#make(nowMs, TIME_EXCEEDED, 0, bytes, at, length);
+  }
+
   #answer(nowMs: number, error: IcmpError, value: number, bytes: Buffer, at: number, length: number): void {
-    if (!mayBeAnswered(bytes, at, length) || !this.#limit.allow(nowMs)) return;
-    if (innerVersion(bytes, at) === 4) this.#answer4(error.v4, value, bytes, at, length);
-    else this.#answer6(error.v6, value, bytes, at, length);
+    const made = this.#make(nowMs, error, value, bytes, at, length);
+    if (made === null || this.#out.reserve(made.length, null, CHECKSUM.complete) !== null) return;
+    made.copy(this.#out.buffer, this.#out.at);
   }
 
-  #answer4(form: IcmpError["v4"], value: number, bytes: Buffer, at: number, length: number): void {
-    const quoted = Math.min(length, MAX_QUOTE_BYTES.v4);
-    const total = IPV4.minBytes + ICMP_HEADER_BYTES + quoted;
-    if (this.#out.reserve(total, null, CHECKSUM.complete) !== null) return;
-    const { buffer, at: start } = this.#out;
-    const source = bytes.subarray(at + IPV4.destination, at + IPV4.destination + 4);
-    buffer.fill(0, start, start + IPV4.minBytes);
-    buffer[start] = 0x45;
-    put16(buffer, start + IPV4.totalLength, total);
-    // Never fragmented, so its identification may be 0 (RFC 6864 §4.1).
-    put16(buffer, start + IPV4.fragment, 0x4000);
-    buffer[start + IPV4.ttl] = TTL;
-    buffer[start + IPV4.protocol] = PROTOCOL.icmp;
-    putBytes(buffer, start + IPV4.source, source);
-    bytes.copy(buffer, start + IPV4.destination, at + IPV4.source, at + IPV4.source + 4);
-    put16(buffer, start + IPV4.checksum, ~sumWords(buffer, start, start + IPV4.minBytes) & 0xffff);
-    putIcmp(buffer, start + IPV4.minBytes, form, value, bytes, at, quoted, 0);
+  #make(nowMs: number, error: IcmpError, value: number, bytes: Buffer, at: number, length: number): Buffer | null {
+    if (!mayBeAnswered(bytes, at, length) || !this.#limit.allow(nowMs)) return null;
+    return innerVersion(bytes, at) === 4 ? make4(error.v4, value, bytes, at, length) : make6(error.v6, value, bytes, at, length);
   }
+}
 
-  #answer6(form: IcmpError["v6"], value: number, bytes: Buffer, at: number, length: number): void {
-    const quoted = Math.min(length, MAX_QUOTE_BYTES.v6);
-    const payload = ICMP_HEADER_BYTES + quoted;
-    if (this.#out.reserve(IPV6.headerBytes + payload, null, CHECKSUM.complete) !== null) return;
-    const { buffer, at: start } = this.#out;
-    const source = bytes.subarray(at + IPV6.destination, at + IPV6.destination + 16);
-    buffer.fill(0, start, start + IPV6.headerBytes);
-    buffer[start] = 0x60;
-    put16(buffer, start + IPV6.payloadLength, payload);
-    buffer[start + IPV6.nextHeader] = PROTOCOL.icmp6;
-    buffer[start + IPV6.hopLimit] = TTL;
-    putBytes(buffer, start + IPV6.source, source);
-    bytes.copy(buffer, start + IPV6.destination, at + IPV6.source, at + IPV6.source + 16);
-    const pseudo = sumWords(buffer, start + IPV6.source, start + IPV6.headerBytes) + payload + PROTOCOL.icmp6;
-    putIcmp(buffer, start + IPV6.headerBytes, form, value, bytes, at, quoted, pseudo);
-  }
+function make4(form: IcmpError["v4"], value: number, bytes: Buffer, at: number, length: number): Buffer {
+  const quoted = Math.min(length, MAX_QUOTE_BYTES.v4);
+  const out = Buffer.alloc(IPV4.minBytes + ICMP_HEADER_BYTES + quoted);
+  out[0] = 0x45;
+  put16(out, IPV4.totalLength, out.length);
+  // Never fragmented, so its identification may be 0 (RFC 6864 §4.1).
+  put16(out, IPV4.fragment, 0x4000);
+  out[IPV4.ttl] = TTL;
+  out[IPV4.protocol] = PROTOCOL.icmp;
+  bytes.copy(out, IPV4.source, at + IPV4.destination, at + IPV4.destination + 4);
+  bytes.copy(out, IPV4.destination, at + IPV4.source, at + IPV4.source + 4);
+  put16(out, IPV4.checksum, ~sumWords(out, 0, IPV4.minBytes) & 0xffff);
+  putIcmp(out, IPV4.minBytes, form, value, bytes, at, quoted, 0);
+  return out;
+}
+
+function make6(form: IcmpError["v6"], value: number, bytes: Buffer, at: number, length: number): Buffer {
+  const quoted = Math.min(length, MAX_QUOTE_BYTES.v6);
+  const payload = ICMP_HEADER_BYTES + quoted;
+  const out = Buffer.alloc(IPV6.headerBytes + payload);
+  out[0] = 0x60;
+  put16(out, IPV6.payloadLength, payload);
+  out[IPV6.nextHeader] = PROTOCOL.icmp6;
+  out[IPV6.hopLimit] = TTL;
+  bytes.copy(out, IPV6.source, at + IPV6.destination, at + IPV6.destination + 16);
+  bytes.copy(out, IPV6.destination, at + IPV6.source, at + IPV6.source + 16);
+  putIcmp(out, IPV6.headerBytes, form, value, bytes, at, quoted, sumWords(out, IPV6.source, IPV6.headerBytes) + payload + PROTOCOL.icmp6);
+  return out;
 }
 
 function putIcmp(buffer: Buffer, start: number, { type, code }: IcmpError["v4"], value: number, bytes: Buffer, at: number, quoted: number, pseudo: number): void {

@@ -11,6 +11,8 @@ export interface InnerPacket {
   readonly at: number;
   readonly length: number;
   readonly state: number;
+  /** Of the other family, from which it was made. */
+  readonly original?: InnerPacket;
 }
 
 /** 4 or 6; of a packet that {@link innerLength} accepted. */

@@ -11,6 +11,8 @@ import { Output } from "./outputs.js";
 import { QueueBudget } from "./queues.js";
 import { SourceRates } from "./rate-limits.js";
 import { RingRange } from "./ring-range.js";
+import { Identifications } from "./translation-header.js";
+import { TranslationTable } from "./translation-table.js";
 import { TriggerTable } from "./trigger-table.js";
 import { Upcalls } from "./upcalls.js";
 
@@ -25,6 +27,8 @@ export class EngineState {
   readonly budget = new QueueBudget(LIMITS.queuedBytes);
   readonly flows = new FlowTable(this.budget);
   readonly behind = new BehindTable();
+  readonly translations = new TranslationTable();
+  readonly identifications = new Identifications();
   readonly inbound = new InboundTable();
   readonly outboundAssociations = new OutboundAssociations();
   readonly inboundAssociations = new InboundAssociations();

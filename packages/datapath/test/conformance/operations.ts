@@ -10,16 +10,17 @@ import { bytes } from "../reference/packets.js";
 import { datagramRecipes, streamRecipes, tunRecipes, type DatagramRecipe, type StreamRecipe, type TunRecipe } from "./arrival-recipes.js";
 import { challengeAnswers, challengeRecipes, type ChallengeRecipe } from "./challenge-recipes.js";
 import { packetRecipes, type PacketRecipe } from "./packet-recipes.js";
-import { addressOf, BEHIND, idOf, LOCATORS, NAMES, RECEIVER_SPIS, RESPONDERS, ringKeyOf, ROUTES, SPIS, TRANSFORMS, type Family } from "./pools.js";
+import { addressOf, BEHIND, TRANSLATED, idOf, LOCATORS, NAMES, RECEIVER_SPIS, RESPONDERS, ringKeyOf, ROUTES, SPIS, TRANSFORMS, type Family } from "./pools.js";
 import { leases, refreshAnswers, refreshRecipes, tokenAt, type RefreshRecipe } from "./refresh-recipes.js";
-import { address, association, family, firstSequence, flowOf, id, locator, name, prefix, responsibility, ringKey, services, spiIndex, strength, triggers, tunTarget, watch } from "./table-recipes.js";
+import { address, association, behind, family, firstSequence, flowOf, id, locator, name, prefix, responsibility, ringKey, services, spiIndex, strength, triggers, tunTarget, watch } from "./table-recipes.js";
 
 export type WindowNumber = { readonly advance: number } | { readonly behind: number; readonly which: number };
 export type Operation =
   | { readonly kind: "setFlow"; readonly address: Uint8Array; readonly flow: Flow | null; readonly strength?: Strength | undefined }
   | { readonly kind: "setServices"; readonly address: Uint8Array; readonly services: Services | null }
   | { readonly kind: "setBehind"; readonly address: Uint8Array; readonly bits: number; readonly flow: Uint8Array | null }
-  | { readonly kind: "setForwarding"; readonly flow: Uint8Array; readonly isOn: boolean }
+  | { readonly kind: "setForwarding"; readonly flow: Uint8Array; readonly isOn: boolean; readonly other?: Uint8Array | null }
+  | { readonly kind: "setTranslation"; readonly from: Uint8Array; readonly to: Uint8Array | null }
   | { readonly kind: "setInbound"; readonly id: Uint8Array; readonly inbound: Inbound | null }
   | { readonly kind: "setOutboundAssociation"; readonly name: number; readonly association: OutboundAssociation | null }
   | { readonly kind: "setInboundAssociation"; readonly spi: number; readonly association: InboundAssociation | null }
@@ -75,7 +76,8 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.tuple(family, fc.nat(3)).chain(([version, index]) => fc.record({ kind: fc.constant("setFlow" as const), address: fc.constant(addressOf(version, index)), flow: flowOf(version), strength })), weight: 7 },
   { arbitrary: fc.record({ kind: fc.constant("setServices" as const), address, services: fc.option(services, { freq: 5 }) }), weight: 4 },
   { arbitrary: prefix.chain(({ version, ...behind }) => fc.record({ kind: fc.constant("setBehind" as const), address: fc.constant(behind.address), bits: fc.constant(behind.bits), flow: fc.option(fc.nat(3).map((index) => addressOf(version, index)), { freq: 4 }) })), weight: 3 },
-  { arbitrary: fc.record({ kind: fc.constant("setForwarding" as const), flow: address, isOn: fc.boolean() }), weight: 2 },
+  { arbitrary: fc.record({ kind: fc.constant("setForwarding" as const), flow: address, isOn: fc.boolean(), other: fc.option(address) }), weight: 2 },
+  { arbitrary: fc.record({ kind: fc.constant("setTranslation" as const), from: fc.oneof(address, behind), to: fc.option(fc.oneof(address, behind), { freq: 4 }) }), weight: 2 },
   { arbitrary: fc.record({ kind: fc.constant("setInbound" as const), id, inbound: fc.oneof({ arbitrary: tunTarget.map((entry): Inbound => ({ action: "tun", ...entry })), weight: 4 }, { arbitrary: fc.constantFrom<(Inbound | null)[]>(null, { action: "upcall" }), weight: 1 }) }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("setOutboundAssociation" as const), name, association: fc.option(fc.tuple(association, fc.constantFrom(...RECEIVER_SPIS), firstSequence).map(([base, spi, first]): OutboundAssociation => ({ ...base, spi, ...(first === undefined ? {} : { firstSequence: first }) })), { freq: 10 }) }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("setInboundAssociation" as const), spi: spiIndex.map((index) => SPIS[index] ?? SPIS[0]), association: fc.option(fc.tuple(association, tunTarget, watch).map(([base, entry, watched]): InboundAssociation => ({ ...base, ...entry, ...(watched === undefined ? {} : { watch: watched }) })), { freq: 10 }) }), weight: 4 },
@@ -106,26 +108,26 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 const flood: fc.Arbitrary<Operation> = fc.record({ kind: fc.constant("flood" as const), what: fc.constantFrom<("control" | "payload" | "refused" | "setup" | "notice" | "hip")[]>("control", "payload", "refused", "setup", "notice", "hip"), count: fc.constantFrom(20, 40, 300, 1_100, 2_100, 4_200), sources: fc.constantFrom(1, 2, 50) });
 
 /** Where a program begins, so that short ones do something. */
-export type Beginning = "nothing" | "host" | "services" | "forwarding" | "server" | "both";
+export type Beginning = "nothing" | "host" | "services" | "forwarding" | "translation" | "server" | "both";
 export interface Program {
   readonly beginning: Beginning;
   readonly operations: readonly Operation[];
 }
 
 export const programs: fc.Arbitrary<Program> = fc.record({
-  beginning: fc.constantFrom<Beginning[]>("host", "services", "forwarding", "server", "both", "nothing"),
+  beginning: fc.constantFrom<Beginning[]>("host", "services", "forwarding", "translation", "server", "both", "nothing"),
   operations: fc.array(fc.oneof({ arbitrary: operation, weight: 200 }, { arbitrary: flood, weight: 1 }), { minLength: 1, maxLength: 60, size: "max" }),
 });
 
 /** Without changes: packets that the entries of a host are for, so that every form of them gets far. */
 export const packetPrograms: fc.Arbitrary<Program> = fc.record({
-  beginning: fc.constantFrom<Beginning[]>("host", "services", "forwarding", "both"),
+  beginning: fc.constantFrom<Beginning[]>("host", "services", "forwarding", "translation", "both"),
   operations: fc.array(
     fc.record({
       kind: fc.constant("step" as const),
       passedMs: fc.constantFrom(1, 20),
       offloads,
-      tun: fc.array(tunRecipes.chain((recipe) => fc.constantFrom(0, 0, 0, BEHIND).map((source) => ({ ...recipe, packet: { ...recipe.packet, source } }))), { maxLength: 2 }),
+      tun: fc.array(tunRecipes.chain((recipe) => fc.constantFrom(0, 0, 0, BEHIND, TRANSLATED).map((source) => ({ ...recipe, packet: { ...recipe.packet, source } }))), { maxLength: 2 }),
       udp: fc.array(fc.tuple(datagramRecipes, fc.constantFrom(1, 5)).map(([recipe, only]): DatagramRecipe => ({ ...recipe, form: recipe.form === "bare" ? "bare" : "data", ids: [only], overstated: 0, payloadKind: null, port: null, train: null })), { minLength: 1, maxLength: 4 }),
     }),
     { minLength: 1, maxLength: 30, size: "max" },
@@ -189,6 +191,17 @@ const FORWARDING: readonly Operation[] = [
   ]),
 ];
 
+/** The same, and what the first address sends to the one behind is of the other family for the TUN. */
+const TRANSLATION: readonly Operation[] = [
+  ...FORWARDING,
+  ...([4, 6] as const).flatMap((version): Operation[] => [
+    { kind: "setForwarding", flow: addressOf(version, 0), isOn: true, other: addressOf(version === 4 ? 6 : 4, 0) },
+    { kind: "setForwarding", flow: addressOf(version, 1), isOn: true, other: addressOf(version === 4 ? 6 : 4, 1) },
+    { kind: "setTranslation", from: addressOf(version, BEHIND), to: addressOf(version === 4 ? 6 : 4, TRANSLATED) },
+  ]),
+  { kind: "setFlow", address: addressOf(6, 1), flow: { action: "tunnel", header: dataPacket({ ids: [idOf(0)] }), source: addressOf(6, 0), mtu: 1_280 } },
+];
+
 const SERVER: readonly Operation[] = [
   { kind: "setResponsibility", range: { kind: "range", from: ringKeyOf(1), to: ringKeyOf(0) } },
   { kind: "setTriggers", ringKey: ringKeyOf(0), triggers: [{ id: idOf(0), target: { kind: "locator", locator: LOCATORS[2] ?? LOCATORS[0]! } }] },
@@ -200,4 +213,4 @@ const SERVER: readonly Operation[] = [
   { kind: "setLease", id: idOf(1), lease: { owner: LOCATORS[1]!, token: tokenAt(200), index: 200, endMs: 60_000, isReplica: true } },
 ];
 
-export const BEGINNINGS: Readonly<Record<Beginning, readonly Operation[]>> = { nothing: [], host: HOST, services: SERVICES, forwarding: FORWARDING, server: SERVER, both: [...HOST, ...SERVER] };
+export const BEGINNINGS: Readonly<Record<Beginning, readonly Operation[]>> = { nothing: [], host: HOST, services: SERVICES, forwarding: FORWARDING, translation: TRANSLATION, server: SERVER, both: [...HOST, ...SERVER] };

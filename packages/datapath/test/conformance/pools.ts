@@ -14,6 +14,8 @@ export const ADDRESSES = {
 export type Family = keyof typeof ADDRESSES;
 export const addressOf = (family: Family, index: number): Uint8Array => ADDRESSES[family][index % ADDRESSES[family].length] ?? ADDRESSES[family][0] ?? bytes();
 export const BEHIND = 9;
+/** What the one behind a peer stands for, in the other family. */
+export const TRANSLATED = 3;
 export const FLOW_ADDRESSES = ([4, 6] as const).flatMap((family) => ADDRESSES[family].slice(0, 4));
 
 export const LOCATORS: readonly Locator[] = [

@@ -43,7 +43,9 @@ export class Runner {
       case "setBehind":
         return void pair.change(kind, (engine) => engine.setBehind(operation.address, operation.bits, operation.flow));
       case "setForwarding":
-        return void pair.change(kind, (engine) => engine.setForwarding(operation.flow, operation.isOn));
+        return void pair.change(kind, (engine) => engine.setForwarding(operation.flow, operation.isOn, operation.other ?? null));
+      case "setTranslation":
+        return void pair.change(kind, (engine) => engine.setTranslation(operation.from, operation.to));
       case "setInbound":
         return void pair.change(kind, (engine) => engine.setInbound(operation.id, operation.inbound));
       case "setOutboundAssociation":

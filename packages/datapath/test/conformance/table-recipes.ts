@@ -7,6 +7,7 @@ import { addressOf, BEHIND, ID_COUNT, idOf, LOCATORS, ROUTES, NAMES, ringKeyOf, 
 
 export const family = fc.constantFrom<Family>(4, 6);
 export const address = fc.tuple(family, fc.oneof({ arbitrary: fc.nat(3), weight: 12 }, { arbitrary: fc.nat(8), weight: 1 })).map(([version, index]) => addressOf(version, index));
+export const behind = family.map((version) => addressOf(version, BEHIND));
 export const idIndex = fc.nat(ID_COUNT - 1);
 export const id = idIndex.map(idOf);
 export const ringKey = fc.nat(RING_BYTES.length - 1).map(ringKeyOf);

@@ -13,7 +13,7 @@ import {
 
 const REASONS: readonly DropReason[] = [
   "malformed", "version", "hip", "puzzle", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger", "no-route",
-  "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "credit", "detour", "too-big", "io-error",
+  "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "credit", "detour", "too-big", "translation", "io-error",
 ];
 
 /** A core that does nothing; subclasses say what a step does. */
@@ -44,6 +44,7 @@ export abstract class TestCore implements StepCore {
   setServices(): void {}
   setBehind(): void {}
   setForwarding(): void {}
+  setTranslation(): void {}
   setInbound(): void {}
   setOutboundAssociation(): void {}
   setInboundAssociation(): void {}

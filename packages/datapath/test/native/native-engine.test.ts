@@ -84,6 +84,12 @@ describe("arguments of a wrong shape are the same RangeErrors as the reference's
     ["ESP MTU", flow({ mtu: 100 }, ESP)],
     ["negative association of a flow", flow({ association: -1 }, ESP)],
     ["too large an association of a flow", flow({ association: 2 ** 32 }, ESP)],
+    ["translation within a family", (engine) => engine.setTranslation(ADDRESS, ip4("10.0.0.9"))],
+    ["translation from no address", (engine) => engine.setTranslation(bytes(1), ip6(1))],
+    ["translation to no address", (engine) => engine.setTranslation(ADDRESS, bytes(1))],
+    ["translation to remove", (engine) => engine.setTranslation(bytes(1), null)],
+    ["other flow of one family", (engine) => engine.setForwarding(ADDRESS, true, ip4("10.0.0.9"))],
+    ["other flow of no address", (engine) => engine.setForwarding(ADDRESS, true, bytes(1))],
     ["inbound id", (engine) => engine.setInbound(bytes(1), { action: "upcall" })],
     ["inbound id to remove", (engine) => engine.setInbound(bytes(1), null)],
     ["inbound flow", (engine) => engine.setInbound(makeId(1), { action: "tun", ...TARGET, flow: bytes(1) })],
@@ -222,6 +228,8 @@ describe("calls of the addon", () => {
     ["ESP straight for a while", (engine) => engine.setFlow(ADDRESS, { ...ESP, locator: AT, credit: { account: 2 ** 32 - 1, bytes: 2 ** 53 - 1 } }), ["engineSetFlow", ADDRESS, 2, ESP.header, STRAIGHT, source, 7, 65_535, 2 ** 53 - 1, 2 ** 32 - 1, 2]],
     ["ESP straight for a while, and nowhere else", (engine) => engine.setFlow(ADDRESS, { ...ESP, header: null, locator: AT, credit: { account: 1, bytes: 1 } }), ["engineSetFlow", ADDRESS, 2, NONE, STRAIGHT, source, 7, 65_535, 1, 1, 2]],
     ["refuse", (engine) => engine.setFlow(ip6(9), { action: "refuse" }), ["engineSetFlow", ip6(9), 3, NONE, null, NONE, 0, 65_535, 0, 0, 2]],
+    ["translation", (engine) => engine.setTranslation(ADDRESS, ip6(9)), ["engineSetTranslation", ADDRESS, ip6(9)]],
+    ["no translation", (engine) => engine.setTranslation(ADDRESS, null), ["engineRemoveTranslation", ADDRESS]],
     ["no flow", (engine) => engine.setFlow(ADDRESS, null), ["engineRemoveFlow", ADDRESS, 3]],
     ["a weaker way", (engine) => engine.setFlow(ADDRESS, { action: "setup" }, 1), ["engineSetFlow", ADDRESS, 0, NONE, null, NONE, 0, 65_535, 0, 0, 1]],
     ["one way less", (engine) => engine.setFlow(ADDRESS, null, 0), ["engineRemoveFlow", ADDRESS, 0]],
@@ -389,10 +397,10 @@ describe("answers", () => {
     const { engine } = stepped({ engineCounters: () => Float64Array.from({ length: DROP_REASONS.length + 13 }, (_, i) => i + 1) });
     const counters = engine.counters();
     expect(Object.keys(counters.drops).toSorted()).toEqual(Object.keys(new ReferenceEngine().counters().drops).toSorted());
-    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 26]);
-    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 27, tunOut: 28, udpIn: 29, udpOut: 30, upcalls: 31, hipAnswered: 32, refreshed: 33, challenged: 34 });
-    expect(engine.systemCalls()).toEqual({ tunReads: 35, tunWrites: 36, udpReads: 37, udpSends: 38 });
-    expect(engine.tableBytes()).toBe(39);
+    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 27]);
+    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 28, tunOut: 29, udpIn: 30, udpOut: 31, upcalls: 32, hipAnswered: 33, refreshed: 34, challenged: 35 });
+    expect(engine.systemCalls()).toEqual({ tunReads: 36, tunWrites: 37, udpReads: 38, udpSends: 39 });
+    expect(engine.tableBytes()).toBe(40);
   });
 });
 

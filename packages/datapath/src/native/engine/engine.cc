@@ -69,11 +69,21 @@ Status Engine::remove_behind(Bytes address, uint8_t bits) {
   return Status::ok;
 }
 
-Status Engine::set_forwarding(Bytes address, bool is_on) {
+Status Engine::set_forwarding(Bytes address, bool is_on, Bytes other) {
   Flow* flow = FlowName::is_valid(address) ? tables_->flows.find(address, tables_->hasher) : nullptr;
-  if (flow == nullptr) return Status::invalid;
+  if (flow == nullptr || (!other.empty() && !TranslationTable::is_valid(address, other))) return Status::invalid;
+  auto made = other.empty() || !is_on ? nullptr : std::make_unique<FlowName>(other);
   Closed closed(tables_->gates);
   flow->forwards = is_on;
+  std::swap(flow->other, made);
+  return Status::ok;
+}
+
+Status Engine::set_translation(Bytes from, Bytes to) { return tables_->translations.set(from, to, tables_->hasher, tables_->gates); }
+
+Status Engine::remove_translation(Bytes from) {
+  if (!FlowName::is_valid(from)) return Status::invalid;
+  tables_->translations.remove(from, tables_->hasher, tables_->gates);
   return Status::ok;
 }
 
@@ -431,7 +441,7 @@ Engine::Totals Engine::totals() const {
 
 size_t Engine::table_bytes() const {
   const Tables& t = *tables_;
-  return t.flows.memory_bytes() + t.behind.memory_bytes() + t.inbound.memory_bytes() + t.outbound_associations.memory_bytes() + t.inbound_associations.memory_bytes() +
+  return t.flows.memory_bytes() + t.behind.memory_bytes() + t.translations.memory_bytes() + t.inbound.memory_bytes() + t.outbound_associations.memory_bytes() + t.inbound_associations.memory_bytes() +
          t.triggers.memory_bytes() + t.leases.memory_bytes() + t.next_servers.memory_bytes();
 }
 

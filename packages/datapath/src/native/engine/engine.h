@@ -18,7 +18,7 @@
 
 namespace i3 {
 
-enum class Status : uint8_t { ok, full, group_full, invalid, services_full };
+enum class Status : uint8_t { ok, full, group_full, invalid, services_full, taken };
 
 // none: not set; no spec has it.
 enum class FlowAction : uint8_t { setup, tunnel, esp, refuse, none };
@@ -180,8 +180,10 @@ class Engine {
   Status remove_services(Bytes address);
   Status set_behind(Bytes address, uint8_t bits, Bytes flow);
   Status remove_behind(Bytes address, uint8_t bits);
-  // Invalid also without a flow.
-  Status set_forwarding(Bytes flow, bool is_on);
+  // Invalid also without a flow. `other`: of the other family, or empty.
+  Status set_forwarding(Bytes flow, bool is_on, Bytes other = {});
+  Status set_translation(Bytes from, Bytes to);
+  Status remove_translation(Bytes from);
   Status set_inbound_upcall(Bytes id);
   Status set_inbound_tun(Bytes id, Bytes flow, const RewriteSpec& rewrites, uint8_t strength = strongest);
   Status remove_inbound(Bytes id);

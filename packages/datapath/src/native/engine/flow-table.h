@@ -77,6 +77,8 @@ struct Flow : FlowWay {
   bool has_more = false;
   // Its peer sends to, and hears from, others than this host.
   bool forwards = false;
+  // The same peer's flow of the other family; nullptr: none is known.
+  std::unique_ptr<FlowName> other;
   // NaN: never.
   std::atomic<double> last_use_ms{std::nan("")};
   std::atomic<uint64_t> packets_out{0}, bytes_out{0}, packets_in{0}, bytes_in{0}, answers_out{0};
@@ -93,7 +95,7 @@ struct Flow : FlowWay {
   }
 };
 // There are 65,536 of them (docs/datapath.md, LIMITS).
-static_assert(sizeof(Flow) <= 160);
+static_assert(sizeof(Flow) <= 168);
 
 // What few flows have.
 struct MoreOfFlow {

@@ -2,6 +2,7 @@
 
 #include "checksum.h"
 #include "esp-form.h"
+#include "ip-translation.h"
 #include "mtu.h"
 #include "segments.h"
 
@@ -9,6 +10,7 @@ namespace i3 {
 
 HostRules::HostRules(LaneContext& lane) : lane_(lane) {
   for (auto& scratch : scratch_) scratch.resize(Lane::tun_packet_bytes + Lane::tun_slack_bytes);
+  turned_.resize(Lane::tun_packet_bytes + translation_growth + Lane::tun_slack_bytes);
 }
 
 void HostRules::from_tun(MutableBytes buffer, size_t bytes, const VnetHeader& vnet) {
@@ -36,6 +38,7 @@ void HostRules::from_tun(const Inner& inner) {
   const Inner cut{inner.buffer, inner.at, *length, inner.checksum};
   const Bytes packet = cut.packet();
   if (is_unassignable(packet)) return lane_.drop(Drop::not_allocated);
+  if (!lane_.tables.translations.is_empty() && turn_back(cut)) return;
   Flow* flow = lane_.tables.flows.find(destination_of(packet), lane_.tables.hasher);
   if (flow == nullptr) flow = flow_behind(destination_of(packet));
   if (flow == nullptr) {
@@ -65,7 +68,7 @@ void HostRules::use_needed_way(Flow& flow, const Inner& inner) {
   FlowWay* way = more.way(need);
   if (way != nullptr) return use_way(flow, *way, inner);
   lane_.drop(Drop::policy);
-  if (need == refused_strength) answer(IcmpError::unreachable(), inner.packet());
+  if (need == refused_strength) answer_sender(IcmpError::unreachable(), inner);
 }
 
 void HostRules::use_way(Flow& flow, FlowWay& way, const Inner& inner) {
@@ -74,7 +77,7 @@ void HostRules::use_way(Flow& flow, FlowWay& way, const Inner& inner) {
       return wait(flow, way, inner);
     case FlowAction::refuse:
       lane_.drop(Drop::refused);
-      return answer(IcmpError::unreachable(), inner.packet());
+      return answer_sender(IcmpError::unreachable(), inner);
     case FlowAction::tunnel:
     case FlowAction::esp:
       return send(flow, way, inner);
@@ -84,12 +87,14 @@ void HostRules::use_way(Flow& flow, FlowWay& way, const Inner& inner) {
 }
 
 // Tells the sender, unless the standards forbid it or there were too many.
+bool HostRules::may_answer(Bytes packet) {
+  if (!may_be_answered(packet)) return false;
+  const std::lock_guard lock(lane_.shared.mutex);
+  return lane_.shared.errors.allow(lane_.now_ms);
+}
+
 void HostRules::answer(const IcmpError& error, Bytes packet) {
-  if (!may_be_answered(packet)) return;
-  {
-    const std::lock_guard lock(lane_.shared.mutex);
-    if (!lane_.shared.errors.allow(lane_.now_ms)) return;
-  }
+  if (!may_answer(packet)) return;
   const MutableBytes made = make_icmp_error(lane_.copy_room(max_icmp_error_bytes), error, packet);
   lane_.tun.add(made, ChecksumState::complete);
 }
@@ -97,7 +102,8 @@ void HostRules::answer(const IcmpError& error, Bytes packet) {
 void HostRules::wait(Flow& flow, FlowWay& way, const Inner& inner) {
   flow.use(lane_.now_ms);
   const std::lock_guard lock(lane_.shared.mutex);
-  const Bytes packet = inner.packet();
+  // As it came: it is judged again, and its sender may have to be told.
+  const Bytes packet = inner.original.empty() ? Bytes(inner.packet()) : inner.original;
   if (way.waiting.has_room(packet.size(), limits::queued_packets_per_flow, lane_.shared.budget)) {
     Waiting waiting;
     waiting.buffer.resize(packet.size() + Lane::tun_slack_bytes);
@@ -127,7 +133,11 @@ void HostRules::take_waiting(FlowWay& way, std::vector<Waiting>& into) {
 }
 
 void HostRules::use_again(Flow& flow, std::vector<Waiting>& packets) {
-  for (Waiting& packet : packets) use_flow(flow, {packet.buffer, 0, packet.length, packet.checksum});
+  for (Waiting& packet : packets) {
+    const Inner inner{packet.buffer, 0, packet.length, packet.checksum};
+    if (address_bytes(inner_version(inner.packet())) == flow.address.size) use_flow(flow, inner);
+    else from_tun(inner);
+  }
 }
 
 void HostRules::release(Flow& flow, FlowWay& way) {
@@ -187,8 +197,12 @@ bool HostRules::fits_mtu(Flow& flow, const FlowWay& way, const Inner& inner) {
     send_fragments(flow, way, inner);
     return false;
   }
+  if (!inner.original.empty() && may_be_cut(inner.original)) {
+    send_fragments6(flow, way, inner, most);
+    return false;
+  }
   lane_.drop(Drop::too_big);
-  answer(IcmpError::too_big(most), packet);
+  answer_sender(IcmpError::too_big(most), inner);
   return false;
 }
 
@@ -318,6 +332,7 @@ Drop HostRules::judge(const TunTarget& target, Bytes packet, Judged& judged) con
   if (is_peers && (!quoted || equal(*quoted, peers->view(peers->source_from)))) [[likely]] return Drop::none;
   if (!is_to_us) {
     judged.plan = judged.quoted = &judged.kept.emplace(peers->keeping(RewritePlan::Side::destination, destination_of(packet)));
+    if (!lane_.tables.translations.is_empty()) judged.translation = lane_.tables.translations.find_from(destination_of(packet), lane_.tables.hasher);
     return is_error_about_others(packet, judged.transport, *judged.plan) ? Drop::inner_address : Drop::none;
   }
   // Of a host behind the peer; or about a packet to one, by the peer or whoever is on the way.
@@ -357,7 +372,7 @@ Drop HostRules::deliver(const TunTarget& target, const Judged& judged, MutableBy
   const ChecksumState effective = effective_state(packet, state);
   if (answers != nullptr && answers->mtu != no_mtu) clamp_mss(packet, transport, answers->mtu, effective);
   rewrite_addresses(packet, transport, *judged.plan, *judged.quoted, effective);
-  const Drop reason = lane_.tun.add(packet, effective);
+  const Drop reason = judged.translation != nullptr ? write_translated(*judged.translation, packet, effective) : lane_.tun.add(packet, effective);
   if (reason == Drop::none && flow != nullptr) flow->count_in(packet.size());
   return reason;
 }

@@ -12,6 +12,8 @@ struct Inner {
   size_t at;
   size_t length;
   ChecksumState checksum;
+  // Of the other family, from which it was made; empty: none.
+  Bytes original{};
 
   MutableBytes packet() const { return part(buffer, at, length); }
 };
@@ -54,11 +56,14 @@ class HostRules {
   void wait(Flow& flow, FlowWay& way, const Inner& inner);
   void take_waiting(FlowWay& way, std::vector<Waiting>& into);
   void use_again(Flow& flow, std::vector<Waiting>& packets);
+  bool may_answer(Bytes packet);
   void answer(const IcmpError& error, Bytes packet);
+  void answer_sender(IcmpError error, const Inner& inner);
   static bool is_own(const FlowWay& way, Bytes packet);
   void send(Flow& flow, const FlowWay& way, const Inner& inner);
   bool fits_mtu(Flow& flow, const FlowWay& way, const Inner& inner);
   void send_fragments(Flow& flow, const FlowWay& way, const Inner& inner);
+  void send_fragments6(Flow& flow, const FlowWay& way, const Inner& inner, size_t most);
   void emit(Flow& flow, const FlowWay& way, const Inner& inner);
   void emit_plain(Flow& flow, const FlowWay& way, const Inner& inner);
   void emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner);
@@ -83,6 +88,8 @@ class HostRules {
     Transport transport;
     // Of a host behind the peer, or about it.
     Behind* behind = nullptr;
+    // It goes on as a packet of the other family; nullptr: as it is.
+    const Translation* translation = nullptr;
   };
   Behind* behind_of(const RewritePlan& peers, Bytes host) const;
   bool is_forwarded(const TunTarget& target, const RewritePlan& peers, Bytes packet) const;
@@ -90,10 +97,19 @@ class HostRules {
   Drop judge(const TunTarget& target, Bytes packet, Judged& judged) const;
   Drop deliver(const TunTarget& target, const Judged& judged, MutableBytes packet, ChecksumState state);
 
+  // In host-translation.cc.
+  Flow* other_of(const Flow& flow) const;
+  const Translation* translation_of(Bytes packet) const;
+  bool turn_back(const Inner& inner);
+  Drop write_translated(const Translation& translation, MutableBytes packet, ChecksumState state);
+  Drop write_fragments6(MutableBytes packet, uint32_t identification);
+
   LaneContext& lane_;
   // For fragments, and for those of fragments that take another way; `cutting_` says how many of them are in use.
   std::array<std::vector<uint8_t>, 2> scratch_;
   size_t cutting_ = 0;
+  // For packets from the TUN that become ones of the other family.
+  std::vector<uint8_t> turned_;
   const FlowName* cached_name_ = nullptr;
   Flow* cached_flow_ = nullptr;
 };

@@ -1,4 +1,5 @@
-// Answers to programs: "nobody is there" (RFC 792 type 3 code 1; RFC 4443 §3.1 type 1 code 3) and "too big" (RFC 1191; RFC 4443 §3.2).
+// Answers to programs: "nobody is there" (RFC 792 type 3 code 1; RFC 4443 §3.1 type 1 code 3), "too big" (RFC 1191; RFC 4443 §3.2),
+// and, where it is translated, "too many hops" (RFC 792 type 11; RFC 4443 §3.3).
 //
 //     | IP header, source = where the packet was to go | type, code, checksum, 4 bytes (MTU) | as much of the packet as fits |
 #pragma once
@@ -17,6 +18,7 @@ struct IcmpError {
   uint16_t mtu;
   static IcmpError unreachable() { return {3, 1, 1, 3, 0}; }
   static IcmpError too_big(uint16_t mtu) { return {3, 4, 2, 0, mtu}; }
+  static IcmpError time_exceeded() { return {11, 0, 3, 0, 0}; }
 };
 // The largest answer.
 constexpr size_t max_icmp_error_bytes = 1'280;

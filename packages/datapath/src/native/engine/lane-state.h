@@ -10,6 +10,7 @@
 #include "lease-table.h"
 #include "next-servers.h"
 #include "ring-range.h"
+#include "translation-table.h"
 #include "trigger-table.h"
 #include "tun-outbox.h"
 #include "udp-outbox.h"
@@ -30,6 +31,9 @@ struct Tables {
   size_t lane_count;
   FlowTable flows;
   BehindTable behind;
+  TranslationTable translations;
+  // Of IPv4 packets that translations make and that may be fragmented (RFC 6864 §4.3): none comes again within 65,536.
+  std::atomic<uint16_t> identifications{0};
   InboundTable inbound;
   AssociationTable<OutboundAssociation> outbound_associations;
   AssociationTable<InboundAssociation> inbound_associations;

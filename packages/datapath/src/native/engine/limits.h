@@ -42,6 +42,7 @@ constexpr size_t dh_groups = 16;
 constexpr size_t flows = 65'536;
 constexpr size_t behind = 65'536;
 constexpr size_t behind_prefixes = 256;
+constexpr size_t translations = 65'536;
 constexpr size_t flows_with_services = 16'384;
 constexpr size_t services_per_flow = 32;
 constexpr size_t port_ranges_per_service = 16;

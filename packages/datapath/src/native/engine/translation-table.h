@@ -1,0 +1,43 @@
+// Virtual addresses of one family ↔ addresses of the other that they stand for (docs/datapath.md, "Translation").
+#pragma once
+
+#include <memory>
+
+#include "associations.h"
+
+namespace i3 {
+
+// What the peers of a gateway send to, and what that is to its system.
+struct Translation {
+  FlowName from;
+  FlowName to;
+};
+
+class TranslationTable {
+ public:
+  // Addresses of both families.
+  static bool is_valid(Bytes from, Bytes to) { return FlowName::is_valid(from) && FlowName::is_valid(to) && from.size() != to.size(); }
+
+  bool is_empty() const { return by_from_.size() == 0; }
+  const Translation* find_from(Bytes address, const Hasher& hasher) const { return entry_at(lookup_from(address, hasher.bytes(address))); }
+  const Translation* find_to(Bytes address, const Hasher& hasher) const { return entry_at(lookup_to(address, hasher.bytes(address))); }
+
+  Status set(Bytes from, Bytes to, const Hasher& hasher, Gates& gates);
+  void remove(Bytes from, const Hasher& hasher, Gates& gates);
+  size_t memory_bytes() const { return by_from_.memory_bytes() + by_to_.memory_bytes() + entries_.memory_bytes() + by_from_.size() * sizeof(Translation); }
+
+ private:
+  const Translation* entry_at(uint32_t entry) const { return entry == HashIndex::none ? nullptr : entries_[entry].get(); }
+  uint32_t lookup_from(Bytes address, uint32_t hash) const {
+    return by_from_.find(hash, [&](uint32_t entry) { return equal(entries_[entry]->from.view(), address); });
+  }
+  uint32_t lookup_to(Bytes address, uint32_t hash) const {
+    return by_to_.find(hash, [&](uint32_t entry) { return equal(entries_[entry]->to.view(), address); });
+  }
+
+  HashIndex by_from_;
+  HashIndex by_to_;
+  Slab<std::unique_ptr<Translation>> entries_;
+};
+
+}  // namespace i3
