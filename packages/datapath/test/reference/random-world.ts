@@ -120,6 +120,9 @@ export class RandomWorld {
       () => engine.setFlow(address, this.#flow(address.length)),
       () => engine.setInbound(this.#id(), this.#inbound()),
       () => engine.setInbound(this.#id(), this.#inbound()),
+      () => this.#setForwarding(address),
+      () => this.#setForwarding(address),
+      () => this.#setTranslation(),
       () => this.#setTriggers(),
       () => this.#setTriggers(),
       () => engine.setOutboundAssociation(this.#random(2), this.#outbound()),
@@ -186,6 +189,19 @@ export class RandomWorld {
     this.harness.engine.setTriggers(new Uint8Array(16).fill(ringByte), Array.from({ length: this.#random(most) }, () => ({ id: this.#id(ringByte), target: target() })));
   }
 
+  #setForwarding(flow: Uint8Array): void {
+    const other = flow.length === 4 ? this.#address6() : this.#address4();
+    if (this.harness.engine.flowCounters(flow) !== undefined) this.harness.engine.setForwarding(flow, this.#random(4) !== 0, this.#pick(null, other, other));
+  }
+
+  /** Of each `to` one `from`: the two have the same places in their pools. */
+  #setTranslation(): void {
+    const which = this.#random(3);
+    const [four, six] = [ip4(`10.0.0.${which + 1}`), ip6(which + 1)];
+    const [from, to] = this.#pick([four, six] as const, [six, four] as const);
+    this.harness.engine.setTranslation(from, this.#pick(null, to, to, to));
+  }
+
   #responsibility(): Responsibility {
     const end = (): Uint8Array => new Uint8Array(16).fill(this.#random(256));
     return this.#pick<Responsibility>({ kind: "none" }, { kind: "all" }, { kind: "range", from: end(), to: end() });
@@ -197,7 +213,7 @@ export class RandomWorld {
     const outcome = this.harness.step([inner], [], [this.#random(4)]);
     const ends = outcome.udp.length + dropped(outcome) + this.harness.engine.queuedPackets() - queued;
     if (ends !== 1) throw new Error(`packet from the TUN has ${ends} ends: ${hex(inner)}`);
-    if (outcome.tun.length > (outcome.drops["not-allocated"] ?? 0) + (outcome.drops.refused ?? 0) + (outcome.drops.policy ?? 0)) throw new Error(`too many ICMP errors: ${hex(inner)}`);
+    if (outcome.tun.length > (outcome.drops["not-allocated"] ?? 0) + (outcome.drops.refused ?? 0) + (outcome.drops.policy ?? 0) + (outcome.drops["hop-limit"] ?? 0)) throw new Error(`too many ICMP errors: ${hex(inner)}`);
     this.#checkForm(outcome, inner);
   }
 
@@ -207,10 +223,12 @@ export class RandomWorld {
     const outcome = this.harness.step([], [{ from: this.#locator(), bytes: datagram, trafficClass: this.#random(256) }]);
     const up = outcome.upcalls.filter(({ kind }) => kind === "control" || kind === "hip" || kind === "payload").length;
     const ends = outcome.udp.length + outcome.tun.length + up + dropped(outcome) + this.harness.engine.queuedPackets() - queued;
+    // Of a translation's last hop its sender hears.
+    const most = outcome.drops["hop-limit"] === undefined ? 1 : 2;
     const keepAlive = datagram.length === 1 && datagram[0] === 0xff;
-    if (keepAlive ? ends !== 0 : this.#multicast ? ends < 1 || outcome.udp.length > COPY_BUDGET : ends !== 1) throw new Error(`datagram has ${ends} ends: ${hex(datagram)}`);
+    if (keepAlive ? ends !== 0 : this.#multicast ? ends < 1 || outcome.udp.length > COPY_BUDGET : ends < 1 || ends > most) throw new Error(`datagram has ${ends} ends: ${hex(datagram)}`);
     if (this.harness.engine.counters().hipAnswered > answered) return this.#checkAnswer(outcome, datagram);
-    for (const { bytes: sent } of outcome.udp) if ((sent[2] ?? 0) < 1 || (sent[2] ?? 0) > 15 || (this.#multicast && (sent[3] ?? 0) > 255)) throw new Error(`limits of ${hex(sent)}`);
+    if (most === 1) for (const { bytes: sent } of outcome.udp) if ((sent[2] ?? 0) < 1 || (sent[2] ?? 0) > 15 || (this.#multicast && (sent[3] ?? 0) > 255)) throw new Error(`limits of ${hex(sent)}`);
     this.#checkForm(outcome, datagram);
   }
 

@@ -81,12 +81,13 @@ void change(Engine& engine, Random& random) {
   const auto key = static_cast<uint8_t>(random() % 4);
   const uint32_t n = 1 + static_cast<uint32_t>(random() % 3);
   std::vector<uint8_t> header, source;
-  switch (random() % 27) {
+  switch (random() % 28) {
     case 0: case 1: engine.set_flow(address, flow_to(version, random, header, source), weighted(random)); break;
     case 2: random() % 2 == 0 ? engine.remove_flow(address) : engine.remove_flow(address, weighted(random)); break;
     case 16: case 17: engine.set_services(address, packed_services, static_cast<uint8_t>(random() % 4)); break;
     case 18: engine.remove_services(address); break;
-    case 24: engine.set_forwarding(address, random() % 2 == 0); break;
+    case 24: engine.set_forwarding(address, random() % 4 != 0, address_of(10 - version, address.back())); break;
+    case 27: random() % 4 == 0 ? engine.remove_translation(address) : engine.set_translation(address, address_of(10 - version, random() % 2 == 0 ? own : static_cast<uint8_t>(random() % 8))); break;
     case 25: {
       const auto bits = static_cast<uint8_t>(random() % 2 == 0 ? 0 : address.size() * 8);
       engine.set_behind(bits == 0 ? std::vector<uint8_t>(address.size()) : address, bits, address_of(version, 1));

@@ -142,6 +142,14 @@ void set_behind(Engine& engine, unsigned version) {
   for (uint8_t n = 3; n < 5; n++) CHECK(engine.set_forwarding(address_of(version, n), true) == Status::ok);
 }
 
+// What peers send to 14 goes to this host's address of the other family, and what programs here send comes from there.
+void set_translations(Engine& engine) {
+  for (const unsigned version : {4u, 6u}) {
+    for (const uint8_t n : {uint8_t{1}, uint8_t{3}, uint8_t{4}, uint8_t{12}}) CHECK(engine.set_forwarding(address_of(version, n), true, n == 4 ? Bytes() : address_of(10 - version, n)) == Status::ok);
+    CHECK(engine.set_translation(address_of(version, 14), address_of(10 - version, own)) == Status::ok);
+  }
+}
+
 // Of host 1 and, a replica, of host 2.
 void set_leases(Engine& engine) {
   const auto token = refresh_token(0);
@@ -168,6 +176,7 @@ class World {
       set_behind(engine_, 4);
       set_behind(engine_, 6);
     }
+    if ((options & 129) == 129) set_translations(engine_);
     if ((options & 8) == 0) CHECK(engine_.set_hip_responder(ResponderBytes(Rhash::sha256, 200).spec()) == Status::ok);
     if ((options & 64) != 0) {
       operations_ = 15;

@@ -87,7 +87,7 @@ class Program {
   }
 
   // The output is checked in whole by the sink; a status can only be one of these.
-  static void status(Status got) { CHECK(got == Status::ok || got == Status::full || got == Status::group_full || got == Status::invalid || got == Status::services_full); }
+  static void status(Status got) { CHECK(got == Status::ok || got == Status::full || got == Status::group_full || got == Status::invalid || got == Status::services_full || got == Status::taken); }
 
   // Of a pool, and rarely of a wrong size. What it returns lives until the program ends.
   Bytes keep(std::vector<uint8_t> bytes) { return kept_.emplace_back(std::move(bytes)); }
@@ -158,7 +158,8 @@ class Program {
   void set_behind() {
     const uint8_t bits = choices_.byte();
     const Bytes flow = address();
-    if ((bits & 7) == 7) return status(engine_.set_forwarding(flow, (bits & 8) != 0));
+    if ((bits & 7) == 7) return status((bits & 16) != 0 ? engine_.set_forwarding(flow, (bits & 8) != 0, address()) : engine_.set_forwarding(flow, (bits & 8) != 0));
+    if ((bits & 7) == 6) return status((bits & 0x38) == 0 ? engine_.remove_translation(flow) : engine_.set_translation(flow, address()));
     const size_t whole = flow.size() * 8;
     const auto length = static_cast<uint8_t>((bits & 8) != 0 ? choices_.byte() : (bits & 16) != 0 ? 0 : whole);
     const Bytes host = (bits & 16) != 0 && flow.size() <= 16 ? keep(std::vector<uint8_t>(flow.size())) : address();

@@ -15,7 +15,7 @@ inline std::vector<uint8_t> address_of(unsigned version, uint8_t n) { return ver
 
 // How a packet is mended: bits of one byte.
 struct Mend {
-  explicit Mend(uint8_t bits) : version((bits & 1) != 0 ? 6 : 4), length((bits & 2) == 0), addresses((bits & 4) == 0), transport((bits & 8) == 0), plain((bits & 16) != 0), sums((bits & 32) != 0), special((bits & 64) != 0) {}
+  explicit Mend(uint8_t bits) : version((bits & 1) != 0 ? 6 : 4), length((bits & 2) == 0), addresses((bits & 4) == 0), transport((bits & 8) == 0), plain((bits & 16) != 0), sums((bits & 32) != 0), special((bits & 64) != 0), elsewhere((bits & 128) != 0) {}
   unsigned version;
   bool length, addresses, transport;
   // No options, DF, TTL 64: what BEET takes and neighbours need to join.
@@ -23,6 +23,8 @@ struct Mend {
   bool sums;
   // A SYN with an MSS option, or an ICMP error with a quoted packet.
   bool special;
+  // To another than this host.
+  bool elsewhere;
 };
 
 inline void put_sum(MutableBytes packet, size_t at, uint8_t next) {
@@ -114,7 +116,7 @@ inline std::vector<uint8_t> choose_packet(Choices& choices, bool from_peer, size
   const uint8_t peer = wanted ? *wanted : static_cast<uint8_t>(choices.below(peers));
   const uint8_t next = choose_protocol(choices);
   std::vector<uint8_t> packet = choose_bytes(choices, most);
-  mend(packet, how, from_peer ? peer : own, from_peer ? own : peer, next);
+  mend(packet, how, from_peer ? peer : own, !from_peer ? peer : how.elsewhere ? uint8_t{14} : own, next);
   return packet;
 }
 
