@@ -41,7 +41,9 @@ export interface OpenPart<Config extends ProxyConfig> {
   readonly allocated: (addresses: readonly Uint8Array[]) => void;
   /** Virtual addresses that a peer had. */
   readonly released: (addresses: readonly Uint8Array[]) => void;
-  /** The proxy goes, and its peers have not been told yet. */
+  /** The daemon shall end: resolves when what others have begun is over, soon. Until then the proxy goes on as ever, and peers hear nothing. */
+  readonly drain?: () => Promise<void>;
+  /** The proxy goes. */
   readonly close: () => Promise<void>;
 }
 

@@ -235,7 +235,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     if (this.#stopping) return;
     this.#stopping = true;
     this.#log("info", "stopping", {});
-    void this.#leave().then(() => this.abandon()).then(() => this.#end());
+    void Promise.resolve(this.#part?.drain?.()).then(() => this.#leave()).then(() => this.abandon()).then(() => this.#end());
   }
 
   /** While peers answer, our private ids are still needed. */
