@@ -9,6 +9,7 @@ export { HELPERS, type GatewayConfig, type GatewayEntry, type GatewayHelper, typ
 export { nearestName } from "./nearest-name.js";
 export * from "./proxy-config.js";
 export { bareName, findRule, MAX_SERVICES, type GatewayRule, type OverlayRule, type ProxyRule, type Security, type Trust } from "./rules.js";
+export type { FixedPort, ProxyProtocol, PublishConfig, PublishedName, SharedPort } from "./publish.js";
 export * from "./server-config.js";
 export { hasPorts, protocolName, type PortRange, type ServiceSelector } from "./services.js";
 export { MAX_ZONE_RECORDS, type ZoneConfig } from "./zones.js";

@@ -4,6 +4,7 @@ import { ACCESS, type AccessConfig } from "./access.js";
 import { ENGINE_ATTRIBUTES, I3_PORT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
 import { GATEWAY, type GatewayConfig } from "./gateway.js";
+import { checkPublishedRules, PUBLISH, type PublishConfig } from "./publish.js";
 import { RULES, type ProxyRule } from "./rules.js";
 import { element, implied, list, maybe, one, optional, readDocument, required, withDefault, type Site } from "./schema.js";
 import { BOOLEAN, FILE, HOST, INTERFACE_NAME, KEY_PIN, PORT, PUBLIC_KEY, RECORD_LABEL, SOCKET_FILE } from "./value-types.js";
@@ -110,6 +111,8 @@ export interface ProxyConfig {
   readonly esp: EspConfig;
   /** Of i3-to-ip alone. */
   readonly gateway: GatewayConfig | undefined;
+  /** Of ip-to-i3 alone. */
+  readonly publish: PublishConfig | undefined;
   readonly control: { readonly socket: string } | undefined;
   readonly log: LogConfig;
   readonly engine: EngineConfig;
@@ -170,7 +173,7 @@ function checkWithoutServers({ hip, rules, publishedNames, serverList, zones }: 
 }
 
 /** The daemons that are a proxy, and the element that only one of them reads. */
-const PARTS = { "i3-proxy": null, "i3-to-ip": "gateway" } as const;
+const PARTS = { "i3-proxy": null, "i3-to-ip": "gateway", "ip-to-i3": "publish" } as const;
 
 const proxyOf = (daemon: keyof typeof PARTS) => element(
   {},
@@ -210,6 +213,7 @@ const proxyOf = (daemon: keyof typeof PARTS) => element(
     shortcuts: implied(element({ strangers: withDefault(BOOLEAN, false), "port-mapping": withDefault(BOOLEAN, true) })),
     esp: implied(element({ "rekey-after-s": withDefault(wholeNumber(MIN_REKEY_S, MAX_REKEY_S), 3600) })),
     gateway: maybe(GATEWAY),
+    publish: maybe(PUBLISH),
     control: maybe(element({ socket: required(SOCKET_FILE) })),
     log: implied(LOG),
     engine: implied(element(ENGINE_ATTRIBUTES)),
@@ -220,6 +224,7 @@ const proxyOf = (daemon: keyof typeof PARTS) => element(
     for (const [other, name] of Object.entries(PARTS)) {
       if (name !== null && name !== part && config[name] !== undefined) site.fail(undefined, `the element ${name} is not for ${daemon}`, `no element ${name}`, `The command that reads it is ${other}, which is a proxy as well.`);
     }
+    if (config.publish !== undefined) checkPublishedRules(config.publish, rules, site);
     const { hip, listen } = config;
     if (hip?.udpPort !== undefined && hip.udpPort === listen.port) {
       site.fail(undefined, `udp-port="${hip.udpPort}" of hip is the port of listen too`, "two ports", "The main port takes HIP too; the other one is for hosts that expect 10500.");
@@ -235,7 +240,7 @@ const proxyOf = (daemon: keyof typeof PARTS) => element(
   },
 );
 
-const [PROXY, GATEWAY_PROXY] = [proxyOf("i3-proxy"), proxyOf("i3-to-ip")];
+const [PROXY, GATEWAY_PROXY, PUBLISHING_PROXY] = [proxyOf("i3-proxy"), proxyOf("i3-to-ip"), proxyOf("ip-to-i3")];
 
 /**
  * Parses the configuration of a proxy.
@@ -251,3 +256,9 @@ export type GatewayProxyConfig = ProxyConfig & { readonly gateway: GatewayConfig
 /** As {@link parseProxyConfig}, of i3-to-ip: a proxy with `<gateway>`. */
 export const parseGatewayProxyConfig = (input: string | Uint8Array, file: string): GatewayProxyConfig =>
   readDocument({ root: "i3-proxy", element: GATEWAY_PROXY, maxBytes: MAX_CONFIG_BYTES }, input, file) as GatewayProxyConfig;
+
+export type PublishingProxyConfig = ProxyConfig & { readonly publish: PublishConfig };
+
+/** As {@link parseProxyConfig}, of ip-to-i3: a proxy with `<publish>`. */
+export const parsePublishingProxyConfig = (input: string | Uint8Array, file: string): PublishingProxyConfig =>
+  readDocument({ root: "i3-proxy", element: PUBLISHING_PROXY, maxBytes: MAX_CONFIG_BYTES }, input, file) as PublishingProxyConfig;

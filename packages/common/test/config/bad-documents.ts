@@ -1,18 +1,19 @@
 /** Documents that must be refused, with the whole message: `{file}` stands for the file's name. */
 import type { AddressBook, ProxyConfig, ServerConfig } from "../../src/index.js";
-import { parseAddressBook, parseGatewayProxyConfig, parseProxyConfig, parseServerConfig } from "../../src/index.js";
+import { parseAddressBook, parseGatewayProxyConfig, parseProxyConfig, parsePublishingProxyConfig, parseServerConfig } from "../../src/index.js";
 
 export const FORMATS: Readonly<
   Record<string, (input: string | Uint8Array, file: string) => ProxyConfig | ServerConfig | AddressBook>
 > = {
   "i3-proxy": parseProxyConfig,
   "i3-to-ip": parseGatewayProxyConfig,
+  "ip-to-i3": parsePublishingProxyConfig,
   "i3-server": parseServerConfig,
   "address-book": parseAddressBook,
 };
 
 /** Root and schema of a format, where they have another name. */
-export const rootOf = (format: string): string => (format === "i3-to-ip" ? "i3-proxy" : format);
+export const rootOf = (format: string): string => (format === "i3-to-ip" || format === "ip-to-i3" ? "i3-proxy" : format);
 
 export interface BadDocument {
   readonly what: string;
@@ -53,7 +54,7 @@ const PORT_EXPECTED = "expected a whole number from 1 to 65535";
 const OFFLOADS_EXPECTED = "expected some of tunChecksum tunTcp4 tunTcp6 tunUdp udpSegment udpReceive trafficClass";
 const FILE_EXPECTED = "expected the name of a file (at most 4095 bytes)";
 const ELEMENTS =
-  "expected <identity>, <state>, <servers>, <server-list>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <zones>, <mappings>, <published-names>, <rules>, <access>, <hip>, <shortcuts>, <esp>, <gateway>, <control>, <log>, <engine>";
+  "expected <identity>, <state>, <servers>, <server-list>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <zones>, <mappings>, <published-names>, <rules>, <access>, <hip>, <shortcuts>, <esp>, <gateway>, <publish>, <control>, <log>, <engine>";
 
 const proxyRow = (what: string, lines: readonly string[], message: string, more: Partial<BadDocument> = {}): BadDocument => ({
   what,

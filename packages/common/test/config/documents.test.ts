@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { findRule, OFFLOAD_NAMES, parseProxyConfig, parseServerConfig, type ProxyConfig } from "../../src/index.js";
+import { findRule, OFFLOAD_NAMES, parseProxyConfig, parsePublishingProxyConfig, parseServerConfig, type ProxyConfig } from "../../src/index.js";
 import { proxy, server } from "./bad-documents.js";
 
 const EXAMPLES = new URL("../../../../deploy/examples/", import.meta.url);
@@ -34,6 +34,7 @@ describe("proxy configuration", () => {
       shortcuts: { strangers: false, portMapping: true },
       esp: { rekeyAfterS: 3600 },
       gateway: undefined,
+      publish: undefined,
       control: undefined,
       log: { level: "info", format: "json" },
       engine: { workers: 1, without: [] },
@@ -68,6 +69,19 @@ describe("proxy configuration", () => {
     expect(config.access).toMatchObject({ default: "refuse", entries: [{ admits: false }, { admits: true }, { admits: true }] });
     expect([config.addressBook?.file, config.control?.socket]).toEqual(["/etc/i3/address-book.xml", "/run/i3-proxy/control.sock"]);
     expect(config.hip).toEqual({ udpPort: 10_500, ipProtocol: false });
+  });
+
+  it("reads what the example of ip-to-i3 publishes", () => {
+    const { publish } = parsePublishingProxyConfig(example("ip-to-i3.xml"), "x.xml");
+    expect(publish.listen.map(({ text }) => text)).toEqual(["192.0.2.5", "2001:db8::5"]);
+    expect(publish.shared).toMatchObject([{ port: 443, by: "sni", forwarded: false }, { port: 80, by: "host", forwarded: true }]);
+    expect(publish.ports).toMatchObject([{ listen: 2222, to: "home.i3", port: 22, proxyProtocol: "none" }, { listen: 2525, to: "mail.i3", port: 25, proxyProtocol: "v2" }]);
+    expect(publish.names).toMatchObject([
+      { name: "home.example.org", to: "home.i3", https: 443, http: 80, proxyProtocol: "none" }, { name: "*.shop.example.org", to: "shop.i3", https: 8443, http: 8080, proxyProtocol: "v2" },
+    ]);
+    expectFrozen(publish);
+    const least = parsePublishingProxyConfig(proxy('<rules><rule name="a" go="i3"/></rules><publish><shared port="80" by="host" forwarded="no"/><name name="B.c" to="A"/></publish>'), "x.xml").publish;
+    expect([least.listen.map(({ text }) => text), least.shared[0]?.forwarded, least.names[0]]).toMatchObject([["::"], false, { name: "b.c", to: "a" }]);
   });
 
   it("reads values other than the defaults", () => {

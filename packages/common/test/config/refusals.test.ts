@@ -3,6 +3,7 @@ import { ConfigError, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook
 import { BAD_DOCUMENTS, FORMATS, book, proxy } from "./bad-documents.js";
 import { BAD_GATEWAYS } from "./bad-gateways.js";
 import { BAD_POLICIES } from "./bad-policies.js";
+import { BAD_PUBLICATIONS } from "./bad-publications.js";
 
 function refusal(parse: () => unknown): ConfigError {
   try {
@@ -15,7 +16,7 @@ function refusal(parse: () => unknown): ConfigError {
 }
 
 describe("documents that are refused", () => {
-  it.each([...BAD_DOCUMENTS, ...BAD_GATEWAYS, ...BAD_POLICIES])("$format: $what", ({ format, input, message, remedy }) => {
+  it.each([...BAD_DOCUMENTS, ...BAD_GATEWAYS, ...BAD_POLICIES, ...BAD_PUBLICATIONS])("$format: $what", ({ format, input, message, remedy }) => {
     const error = refusal(() => FORMATS[format]?.(input, "x.xml"));
     expect(error.message).toBe(`x.xml${message}`);
     expect(error.remedy).toBe(remedy);

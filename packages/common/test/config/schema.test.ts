@@ -10,6 +10,7 @@ import { ConfigError } from "../../src/index.js";
 import { BAD_DOCUMENTS, FORMATS, book, proxy, rootOf, server } from "./bad-documents.js";
 import { BAD_GATEWAYS } from "./bad-gateways.js";
 import { BAD_POLICIES } from "./bad-policies.js";
+import { BAD_PUBLICATIONS } from "./bad-publications.js";
 
 const DEPLOY = fileURLToPath(new URL("../../../../deploy/", import.meta.url));
 const present = spawnSync("xmllint", ["--version"]).error === undefined;
@@ -53,6 +54,15 @@ const GOOD = [
       '<allow group="b" names=".*" networks="0.0.0.0/0 internet ::/0 fd00:5::/64" protocol="tcp" ports="22,80-90"/></gateway>',
     ),
   },
+  {
+    format: "ip-to-i3",
+    what: "that publishes",
+    input: proxy(
+      '<rules><rule name=".*\\.i3" go="i3"/></rules><publish listen=" 192.0.2.5\t2001:db8::5 "><port listen="2222" to="Home.i3" port="22" proxy-protocol="v2"/><shared port="443" by="sni"/>',
+      '<name name="*.Home.example.org" to="home.i3" https="8443" http="8080" proxy-protocol="none"/><shared port="80" by="host" forwarded="no"/><name name="home" to="home.i3"/></publish>',
+    ),
+  },
+  { format: "ip-to-i3", what: "that publishes a port", input: proxy('<rules><rule name=".*\\.i3" go="i3"/></rules><publish><port listen="1" to="home.i3" port="65535"/></publish>') },
   { format: "i3-server", what: "minimal", input: server() },
   { format: "i3-server", what: "with a ring", input: server('<ring credential-file="s"><member address="a_b.c1"/><member address="1::2"/></ring>') },
   { format: "i3-server", what: "with an engine", input: server('<engine kind="native" workers="16" without=" tunTcp6  udpReceive"/>') },
@@ -99,7 +109,7 @@ describe.skipIf(!present)("schemas", () => {
   });
 
   it.each(Object.keys(FORMATS))("refuse what the parser refuses, as far as XSD can say it: %s", (format) => {
-    const rows = [...BAD_DOCUMENTS, ...BAD_GATEWAYS, ...BAD_POLICIES].filter((row) => row.format === format).map((row) => ({ ...row, file: write(row.input) }));
+    const rows = [...BAD_DOCUMENTS, ...BAD_GATEWAYS, ...BAD_POLICIES, ...BAD_PUBLICATIONS].filter((row) => row.format === format).map((row) => ({ ...row, file: write(row.input) }));
     const valid = accepted(format, rows.map((row) => row.file));
     const wrong = rows.filter((row) => valid.has(row.file) !== (row.schemaAccepts === true));
     expect(wrong.map((row) => row.what)).toEqual([]);
