@@ -1,0 +1,26 @@
+import type { PublishedName } from "@i3/common";
+import { expect, it } from "vitest";
+
+import { PublishedNames } from "../../src/names/published-names.js";
+
+const entry = (name: string): PublishedName => ({ name, to: "home.i3", https: 443, http: 80, proxyProtocol: "none", line: 1 });
+const names = new PublishedNames(["home.example.org", "*.home.example.org", "*.a.home.example.org", "www.home.example.org", "short"].map(entry));
+
+it.each([
+  ["home.example.org", "home.example.org"],
+  ["www.home.example.org", "www.home.example.org"],
+  ["any.home.example.org", "*.home.example.org"],
+  ["two.labels.home.example.org", "*.home.example.org"],
+  ["x.a.home.example.org", "*.a.home.example.org"],
+  ["a.home.example.org", "*.home.example.org"],
+  ["short", "short"],
+  ["example.org", undefined],
+  ["nothome.example.org", undefined],
+  ["home.example.org.evil.net", undefined],
+  ["*.home.example.org", undefined],
+  ["*.a.home.example.org", undefined],
+  ["", undefined],
+  [".home.example.org", undefined],
+])("%s is published as %s", (name, found) => {
+  expect(names.find(name)?.name).toBe(found);
+});
