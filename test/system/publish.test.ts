@@ -4,7 +4,7 @@
  *     neighbour ──LAN── laptop (ip-to-i3) ──NAT── i3 ──NAT── home (i3-proxy): web server, TLS, sshd
  */
 import { repositoryPath } from "@i3/demo";
-import type { Child, CommandResult } from "@i3/netns";
+import type { Child, RunResult } from "@i3/netns";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { succeed } from "../demo/src/checks.js";
@@ -56,7 +56,7 @@ beforeAll(async () => {
 afterAll(() => bed?.close());
 
 /** curl on the neighbour, to whom DNS would say that all these names are the gateway. */
-const curl = async (...args: readonly string[]): Promise<CommandResult> => {
+const curl = async (...args: readonly string[]): Promise<RunResult> => {
   const names = ["home", "www.shop", "self", "nobody", "other", "new"].flatMap((name) => [80, 443].flatMap((port) => ["--resolve", `${name}.example.org:${port}:${GATEWAY}`]));
   return await bed.neighbour.exec("curl", ["-sS", "--max-time", "20", "--cacert", `${bed.home.directory}/tls.crt`, ...names, ...args]);
 };

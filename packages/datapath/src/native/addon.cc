@@ -23,7 +23,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 84> entries{{
+constexpr std::array<Entry, 85> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
