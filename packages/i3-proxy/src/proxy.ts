@@ -26,6 +26,7 @@ import { ProtectionLog } from "./policy/protection-log.js";
 import { SameKeyLog } from "./policy/same-key-log.js";
 import { SecurityLog } from "./policy/security-log.js";
 import { OwnLocators, type MachinePlace, type OwnPlace } from "./paths/own-locators.js";
+import { tellUplink } from "./paths/uplink-log.js";
 import type { ProxyEnvironment } from "./proxy-environment.js";
 import { Detour } from "./setup/detour.js";
 import { FlowWays } from "./setup/flow-ways.js";
@@ -54,7 +55,6 @@ const CALL_AGAIN_AFTER_MS = 60_000;
 /** Ready for peers that get a key of their own: a few programs call a few hosts at a time. Otherwise one, for what peers share. */
 const NEAR_KEYS = 4;
 const NO_PLACES: readonly OwnPlace[] = Object.freeze([]);
-const WHY_UPLINK = { back: "servers answer again by an interface that is preferred to the other one", preferred: "the system prefers the one in use now", gone: "the interface that was chosen is gone" } as const;
 /** What the access list is asked with for one who proves none. */
 const NO_HIT = new Uint8Array(16);
 
@@ -557,17 +557,10 @@ export class Proxy {
         this.setups.hip?.straight.handleMoved(nowMs);
         return;
       case "udp": return this.detour?.handleUdp(nowMs, event.server);
-      case "uplink": return this.#tellUplink(event);
+      case "uplink": return tellUplink(this.#env.log, this.#own.places, event);
       case "trigger-lost": break;
     }
     this.#ringLog.tell(nowMs, event);
-  }
-
-  #tellUplink({ interfaceIndex, why }: Extract<ClientEvent, { kind: "uplink" }>): void {
-    const addresses = this.#own.places.filter((place) => place.interfaceIndex === interfaceIndex).flatMap((place) => place.addresses.map(formatIpText));
-    const by = interfaceIndex === 0 ? { by: "the routes of the system" } : { by: addresses.join(" "), interface: interfaceIndex };
-    if (why === "silent") this.#env.log("warn", "uplink", { ...by, why: "no server answers by the other one", remedy: "Look for what is broken behind the other one." });
-    else this.#env.log("info", "uplink", { ...by, why: WHY_UPLINK[why] });
   }
 
   /** Reads the uses from the engine, watches the servers of active paths, and ends mappings whose time is over. */
