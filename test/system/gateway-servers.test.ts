@@ -60,7 +60,7 @@ describe("a server of the office", () => {
 let ftpRoot = "";
 
 describe("an ssh session to a server", () => {
-  it("goes on over a restart of the gateway, a kill of it, and ends within a second when it is not allowed any more", async () => {
+  it("goes on over a restart of the gateway and of the laptop's proxy, a kill of each, and ends within a second when it is not allowed any more", async () => {
     const ssh = await startSshd(bed.wiki, bed.laptop.host);
     const session = bed.laptop.host.spawn("ssh", ["-tt", ...ssh.options, "-4", "four.corp.example", "sh"]);
     let count = 0;
@@ -75,6 +75,12 @@ describe("an ssh session to a server", () => {
     await typed(20_000);
     await bed.gate.kill();
     await bed.gate.start();
+    await typed(20_000);
+    await bed.laptop.stop();
+    await bed.laptop.start();
+    await typed(20_000);
+    await bed.laptop.kill();
+    await bed.laptop.start();
     await typed(20_000);
     await writeStaff(bed.gate, { "guest.i3": bed.guest });
     const startMs = performance.now();

@@ -1,7 +1,7 @@
 /**
  * Gateways as their clients see them (docs/gateways.md): where the gateway of a rule is asked, what its answers lead to, and what people hear of it. Without I/O.
  */
-import { bytesKey, formatIpText, MAX_TRY, sameBytes, type AddressRange, type Log, type VirtualOption } from "@i3/common";
+import { bytesKey, formatIpText, MAX_TRY, publicId, sameBytes, type AddressRange, type Log, type VirtualOption } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
 
 import type { NameVerdict } from "../dns/dns-core.js";
@@ -10,6 +10,7 @@ import type { MappingTable } from "../mappings/mapping-table.js";
 import type { VirtualAddresses } from "../mappings/virtual-addresses.js";
 import { FewLines } from "../policy/few-lines.js";
 import { ServerAddresses, type ServerAddress } from "./server-addresses.js";
+import type { KnownServer } from "./server-text.js";
 
 // Ours:
 /** Counters by gateway: a configuration has at most so many rules. */
@@ -46,7 +47,7 @@ export interface GatewaysEnvironment {
   readonly own6: Uint8Array;
   readonly range: AddressRange;
   readonly addresses: VirtualAddresses;
-  readonly mappings: Pick<MappingTable, "byAddress">;
+  readonly mappings: Pick<MappingTable, "byAddress" | "byPeer">;
   readonly datapath: Pick<Datapath, "setBehind" | "lastUse">;
   readonly lifetimeMs: number;
   readonly names: { resolve(name: string): NameVerdict; gatewayOf(name: string): string | null; idOfName(name: string): Uint8Array };
@@ -109,6 +110,16 @@ export class Gateways {
   foreign(nowMs: number, via: string, name: string, addresses: readonly Uint8Array[]): void {
     if (!this.#foreign.take(nowMs, textKey(via))) return;
     this.#env.log("warn", "gateway-answer", { via, name, addresses: addresses.slice(0, 4).map(formatIpText), why: "it leads to addresses that the gateway has no say in, or that others have here", remedy: FOREIGN_REMEDY });
+  }
+
+  /** Servers of an earlier run, whose rules still lead there. */
+  restore(nowMs: number, known: readonly KnownServer[]): void {
+    const { mappings, names } = this.#env;
+    for (const { hit, address, names: all } of known) {
+      const mapping = mappings.byPeer(publicId(hit));
+      const led = all.filter(([name, via]) => names.gatewayOf(name) === via);
+      if (mapping !== undefined && led.length > 0) this.servers.restore(nowMs, mapping, address, led);
+    }
   }
 
   countQuestion(via: string): void {

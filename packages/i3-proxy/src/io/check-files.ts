@@ -7,6 +7,7 @@ import { checkJournal } from "./journal.js";
 import { checkHipIdentity, checkIdentity } from "./own-identity.js";
 import { pinFileOf, readPins } from "./pin-file.js";
 import { checkPublishedRecords } from "./published-records.js";
+import { readServers, serverFileOf } from "./server-file.js";
 import { checkStateDirectory } from "./state-directory.js";
 import { readZoneRecords, zoneRecordFileOf } from "./zone-record-file.js";
 
@@ -25,6 +26,7 @@ export async function checkFiles(config: ProxyConfig): Promise<readonly string[]
   checkHipIdentity(config);
   readPins(pinFileOf(config.state.directory));
   readZoneRecords(zoneRecordFileOf(config.state.directory));
+  readServers(serverFileOf(config.state.directory));
   const records = checkPublishedRecords(config.zones, Date.now());
   const access = new AccessList(config.access, book);
   const groups = access.emptyGroups().map((group) => `<access> has the group "${group}", and no host of the address book is in it`);

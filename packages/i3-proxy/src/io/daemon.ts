@@ -35,6 +35,7 @@ import { PublishedRecords } from "./published-records.js";
 import { beginRehearsals } from "./rehearsals.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
 import { overlapText, SystemView } from "./system-view.js";
+import { readServers, ServerFile, serverFileOf } from "./server-file.js";
 import { ServerNames } from "./server-names.js";
 import { VirtualAddressesInUse } from "./virtual-addresses-in-use.js";
 import { VirtualRoutes } from "./virtual-routes.js";
@@ -138,6 +139,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   #askedPlaces: readonly OwnPlace[] = [];
   #stopping = false;
   readonly #zoneFile: ZoneRecordFile;
+  readonly #serverFile: ServerFile;
   readonly #published: PublishedRecords;
   readonly #addresses: VirtualAddressesInUse;
   readonly #detour: DetourSocket | undefined;
@@ -162,6 +164,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     });
     this.#closers.push(() => this.#detour?.disconnect());
     this.#zoneFile = new ZoneRecordFile(zoneRecordFileOf(config.state.directory), log, () => this.#proxy?.zones.records() ?? []);
+    this.#serverFile = new ServerFile(serverFileOf(config.state.directory), log, () => this.#proxy?.gateways.servers.all() ?? []);
     this.#published = new PublishedRecords({ zones: config.zones, log, wallMs: () => Date.now(), run: (work) => this.#run((proxy, nowMs) => work(proxy.client, nowMs)) });
   }
 
@@ -187,6 +190,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     if (content.damage !== null) this.#log("warn", "journal-damaged", { at: content.damage, mappings: content.mappings.length, remedy: "The file was set aside, as mappings.journal.damaged. As many mappings of it as this line says go on; other hosts are met as if for the first time." });
     const view = this.#systemView(io, resolvers);
     const zoneRecords = readZoneRecords(zoneRecordFileOf(config.state.directory));
+    const knownServers = readServers(serverFileOf(config.state.directory));
     this.#proxy = this.#makeProxy(book, withP256(identity, loadNativeP256()), { content, journal, pins, zoneRecords }, view, engine.datapath);
     journal.setOwn(identity.hit, this.#proxy.own4);
     const restored = content.mappings.flatMap((mapping) => addressesOf(mapping));
@@ -197,9 +201,11 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#run((proxy, nowMs) => {
       proxy.start(nowMs, servers.length > 0 ? servers : listed, content.mappings, hasServers);
       proxy.client.setListedServers(nowMs, listed);
+      proxy.gateways.restore(nowMs, knownServers);
     });
     this.#list?.start();
     this.#closers.push(() => this.#zoneFile.close());
+    this.#closers.push(() => this.#serverFile.close());
     this.#closers.push(() => this.#published.close());
     await this.#published.start();
     this.#book = book;
@@ -324,6 +330,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
           this.#zoneFile.changed();
           this.#addresses.guardBookSoon();
         },
+        onServer: () => this.#serverFile.changed(),
         onAskAgain: (name, family) => this.#interception?.askAgain(name, family),
         onRecord: (event) => {
           this.#list?.handleRecord(event);
