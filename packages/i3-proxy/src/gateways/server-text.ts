@@ -62,7 +62,7 @@ function serverOf(line: string): KnownServer | undefined {
 function fieldsOf(line: string): readonly string[] | null {
   try {
     const json: unknown = JSON.parse(line);
-    return Array.isArray(json) && json.every((field) => typeof field === "string") ? (json as string[]) : null;
+    return Array.isArray(json) && json.every((field) => typeof field === "string") ? json : null;
   } catch {
     return null;
   }
