@@ -9,7 +9,8 @@ import { HEADER_BYTES, readQuestion, readUint16, type Question } from "../dns/qu
 import { isOfQuestion, readOptions, readRecords, type RawRecord } from "../dns/records.js";
 
 // Of RFC 1035, 3596, 6891, 9460:
-const TYPE = { A: 1, AAAA: 28, OPT: 41, SVCB: 64, HTTPS: 65, ANY: 255 } as const;
+const TYPE = { CNAME: 5, DNAME: 39, A: 1, AAAA: 28, OPT: 41, SVCB: 64, HTTPS: 65, ANY: 255 } as const;
+const ADDRESS_QUESTIONS: ReadonlySet<number> = new Set([TYPE.A, TYPE.AAAA, TYPE.ANY]);
 const CLASS_IN = 1;
 const FLAG = { response: 0x8000, opcode: 0x7800, truncated: 0x0200, authentic: 0x0020, recursionAvailable: 0x0080, rcode: 0xf } as const;
 const KEPT_IN_FAILURE = 0x7910;
@@ -112,6 +113,8 @@ function addressesIn(answer: Uint8Array, question: Question, records: readonly R
     const { type, dataAt, end } = record;
     // Their hints are addresses.
     if (type === TYPE.HTTPS || type === TYPE.SVCB) return null;
+    // A resolver here that follows them would look for their target where the gateway has no say: localhost, a peer, the router.
+    if ((type === TYPE.CNAME || type === TYPE.DNAME) && ADDRESS_QUESTIONS.has(question.type)) return null;
     if (type !== TYPE.A && type !== TYPE.AAAA) continue;
     const isAsked = record.section === "answer" && record.dnsClass === CLASS_IN && (question.type === type || question.type === TYPE.ANY) && isOfQuestion(answer, record);
     if (!isAsked || end - dataAt !== (type === TYPE.A ? 4 : 16)) return null;

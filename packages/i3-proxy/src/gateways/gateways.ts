@@ -98,6 +98,8 @@ export class Gateways {
   learn(nowMs: number, via: string, { mapping }: GatewayPlace, name: string, addresses: readonly Uint8Array[], tries: number): "ok" | "again" | GatewayFailure {
     // Its mapping may have ended while it answered.
     if (this.#env.mappings.byAddress(mapping.local4) !== mapping) return "unreachable";
+    // And so may its rule.
+    if (this.#env.names.gatewayOf(name) !== via) return "nowhere";
     const learned = this.servers.learn(nowMs, mapping, via, name, addresses);
     if (learned === "taken") {
       if (tries < MAX_TRY) return "again";

@@ -11,6 +11,8 @@ import type { VirtualAddresses } from "../mappings/virtual-addresses.js";
 // Ours:
 const MAX_SERVERS = 16_384;
 const MAX_OF_GATEWAY = 4_096;
+/** Of the virtual range: the rest is for hosts. */
+const RANGE_PART = 4;
 /** Of one answer: a gateway names eight of each family. */
 const MAX_OF_ANSWER = 16;
 /** Names that one server is remembered by. */
@@ -201,8 +203,9 @@ export class ServerAddresses {
 
   /** False: all that there is no room beside are in use. */
   #makeRoom(nowMs: number, gateway: Mapping): boolean {
+    const most = Math.min(MAX_SERVERS, 2 ** (32 - this.#init.range.prefixBits) / RANGE_PART);
     const isFull = this.countOf(gateway) >= MAX_OF_GATEWAY;
-    if (!isFull && this.#servers.size < MAX_SERVERS) return true;
+    if (!isFull && this.#servers.size < most) return true;
     for (let i = 0; i < MAX_LOOKS; i += 1) {
       let unused: ServerAddress | undefined;
       for (const server of this.#servers.values()) {

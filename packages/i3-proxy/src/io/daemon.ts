@@ -292,7 +292,10 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
 
   #systemView(io: NativeIo, resolvers: ResolverFiles): SystemView {
     const tunIndex = this.#engine?.tun?.index ?? 0;
-    const view = new SystemView({ io, tunIndex: () => tunIndex, resolvers: () => resolvers.resolvers.map((r) => r.address) });
+    // Whoever has a say in virtual addresses, as gateways have, is not to take the place of these.
+    const { dns, servers } = this.#config;
+    const configured = [...dns.resolvers.map(({ host }) => host.bytes), ...servers.flatMap(({ host }) => (host.kind === "name" ? [] : [host.bytes]))];
+    const view = new SystemView({ io, tunIndex: () => tunIndex, resolvers: () => [...resolvers.resolvers.map((r) => r.address), ...configured] });
     this.#logOverlaps(view);
     return view;
   }

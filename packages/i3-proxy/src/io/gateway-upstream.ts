@@ -187,11 +187,13 @@ class Exchange {
     socket.on("message", (answer: Uint8Array) => this.#read(answer));
     const send = (): void => socket.send(this.#sent, (error) => void (error !== null && this.#socket === socket && this.fail("unreachable")));
     socket.bind({ fd });
-    socket.connect(this.#port, formatIpText(address), () => {
+    // Node tells the callback of an error too: the TUN may be down.
+    socket.connect(this.#port, formatIpText(address), ((error?: Error) => {
       if (this.#socket !== socket) return;
+      if (error !== undefined && error !== null) return this.fail("unreachable");
       send();
       this.#again = AGAIN_MS.map((ms) => setTimeout(send, ms).unref());
-    });
+    }) as () => void);
   }
 
   #askTcp({ address, local }: GatewayPlace): void {

@@ -81,7 +81,7 @@ export class NftElements {
   /** Resolves when everything asked for so far is in force; rejects when nft refused it. */
   async settled(): Promise<void> {
     while (this.#running !== null) await this.#running;
-    if (this.#changed.size > 0) await this.#flush();
+    while (this.#changed.size > 0) await this.#flush();
   }
 
   #isTold(id: string): boolean {

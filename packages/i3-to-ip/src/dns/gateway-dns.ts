@@ -144,6 +144,9 @@ interface Refused {
 /** To a client that the list lets reach nothing. */
 export const refusedAnswer = ({ query, limit }: GatewayQuestion): Uint8Array => answer(query, { rcode: RCODE.refused, ede: EDE.prohibited }, limit).bytes;
 
+/** SERVFAIL. */
+export const failedAnswer = ({ query, limit }: GatewayQuestion): Uint8Array => answer(query, { rcode: RCODE.serverFailure }, limit).bytes;
+
 /** Null: it is none. */
 export function decoded(message: Uint8Array): DecodedPacket | null {
   try {

@@ -1,9 +1,9 @@
 /** The gateway beside its proxy: clients' questions, their servers' addresses, the packet filter and NAT of the system (docs/gateways.md). */
-import { errorLine, formatIpText, inRange, publicId, sameBytes, TokenBucket, type AddressBook, type GatewayConfig, type GatewayProxyConfig, type VirtualOption } from "@i3/common";
+import { errorLine, formatIpText, inRange, MAX_TRY, publicId, sameBytes, TokenBucket, type AddressBook, type GatewayConfig, type GatewayProxyConfig, type VirtualOption } from "@i3/common";
 import { endConntrackOf, type Nflog } from "@i3/datapath/io";
 import { FewLines, type DaemonPart, type Mapping, type OpenPart, type PartHost } from "@i3/i3-proxy";
 
-import { GatewayDns, refusedAnswer, type RefusalReason } from "../dns/gateway-dns.js";
+import { failedAnswer, GatewayDns, refusedAnswer, type RefusalReason } from "../dns/gateway-dns.js";
 import { serverAddress } from "../dns/server-address.js";
 import { insideElement } from "../nat/gateway-table.js";
 import { PacketFilter } from "../nat/packet-filter.js";
@@ -210,24 +210,34 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     const answers = await Promise.all(question.types.map((type) => this.#resolvers.ask(question.name, type)));
     const bytes = this.#dns.answer(hit, question, answers);
     this.#host.run(() => undefined);
-    // Before the client hears of an address, packets for it pass.
-    await this.#nat.settled();
-    return bytes;
+    try {
+      // Before the client hears of an address, packets for it pass.
+      await this.#nat.settled();
+      return bytes;
+    } catch {
+      this.#counts.failed += 1;
+      return failedAnswer(question);
+    }
   }
 
   /** Null: there is no room for one more, or the client has another server there. */
   #lead(hit: Uint8Array, name: string, real: Uint8Array, option: VirtualOption): Uint8Array | null {
     const { proxy } = this.#host;
     const mapping = proxy.mappings.byPeer(publicId(hit));
-    const virtual = serverAddress(proxy.own6, real, option);
-    if (mapping === undefined || this.#isGiven(virtual)) return null;
-    const found = this.#led.lead(Date.now(), hit, real, virtual, name);
-    if (typeof found === "string") return null;
-    this.#isSaved = false;
-    this.#counts.led += 1;
-    for (const gone of found.gone) this.#forget(gone);
-    this.#judge(found.led, mapping);
-    return virtual;
+    // The client asks for another try only when it has the address itself; what is taken here is passed over.
+    for (let { tries } = option; mapping !== undefined && tries <= MAX_TRY; tries += 1) {
+      const virtual = serverAddress(proxy.own6, real, { ...option, tries });
+      if (this.#isGiven(virtual)) continue;
+      const found = this.#led.lead(Date.now(), hit, real, virtual, name);
+      if (found === "taken") continue;
+      if (found === "full") return null;
+      this.#isSaved = false;
+      this.#counts.led += 1;
+      for (const gone of found.gone) this.#forget(gone);
+      this.#judge(found.led, mapping);
+      return virtual;
+    }
+    return null;
   }
 
   #makeGrants(): Grants {
@@ -301,7 +311,12 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
 
   #look(): void {
     this.#decisions.tellMore(performance.now());
-    const inside = JSON.stringify(this.#networks.inside());
+    let inside = this.#inside;
+    try {
+      inside = JSON.stringify(this.#networks.inside());
+    } catch {
+      // Too many routes, or a table that never stands still: as it was.
+    }
     if (inside === this.#inside) return;
     this.#inside = inside;
     this.#judgeAll();

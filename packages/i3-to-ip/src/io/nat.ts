@@ -114,8 +114,9 @@ export class Nat implements Table {
     // What changed meanwhile is told now: the chains first.
     const known = new Set(sets);
     const now = content();
-    for (const set of now.sets) if (!known.has(set)) await this.#nft.run(addSet(settings.tunName, set, settings.logGroup));
+    const added = now.sets.filter((set) => !known.has(set)).map((set) => this.#nft.run(addSet(settings.tunName, set, settings.logGroup)));
     this.#elements.restart(elements, now.elements);
+    await Promise.all(added);
     await this.#elements.settled();
   }
 }

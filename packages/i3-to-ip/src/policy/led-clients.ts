@@ -2,7 +2,7 @@
 import { bytesKey } from "@i3/common";
 
 // Ours:
-/** Of one client; that which was asked for least lately makes room. */
+/** Of one client; that which was asked for least lately makes room, when all have too many that of the client with most. */
 export const MOST_PER_CLIENT = 4_096;
 /** Of one server that a client knows by several names. */
 const MOST_NAMES = 8;
@@ -66,7 +66,9 @@ export class LedClients {
     if (there !== undefined && there !== known) return "taken";
     const gone: Led[] = [];
     if (known === undefined && ((servers?.byReal.size ?? 0) >= MOST_PER_CLIENT || this.#size >= this.#most)) {
-      const [oldest] = servers?.byReal.values() ?? [];
+      // Whoever has most makes room for those who have little.
+      const giving = (servers?.byReal.size ?? 0) >= MOST_PER_CLIENT ? servers : this.#largest();
+      const [oldest] = giving?.byReal.values() ?? [];
       if (oldest === undefined || nowMs - oldest.askedMs < FRESH_MS) return "full";
       gone.push(oldest);
       this.remove(oldest);
@@ -106,6 +108,10 @@ export class LedClients {
     }
     for (const led of ended) this.remove(led);
     return ended;
+  }
+
+  #largest(): Servers | undefined {
+    return [...this.#byClient.values()].reduce<Servers | undefined>((most, one) => (most === undefined || one.byReal.size > most.byReal.size ? one : most), undefined);
   }
 
   #add(led: Led): void {

@@ -59,10 +59,13 @@ describe("clients that were led somewhere", () => {
     expect([led.size, led.of(hit(1)).length, led.of(hit(2)).length]).toEqual([MOST_PER_CLIENT + 1, MOST_PER_CLIENT, 1]);
   });
 
-  it("are bounded in all", () => {
-    const led = new LedClients(2);
-    expect([at(led, 0, 1, 1), at(led, 0, 2, 1), at(led, LED_MS, 3, 1)].map((one) => typeof one)).toEqual(["object", "object", "string"]);
-    expect(goneOf(at(led, 200_000, 1, 2))).toEqual([real(1)]);
+  it("are bounded in all: who has most makes room for others", () => {
+    const led = new LedClients(3);
+    for (const [who, to] of [[1, 1], [1, 2], [2, 1]] as const) at(led, 0, who, to);
+    expect(at(led, 119_999, 3, 1)).toBe("full");
+    const made = at(led, 120_000, 3, 1);
+    expect(typeof made === "string" ? made : made.gone.map((one) => [one.hit, one.real])).toEqual([[hit(1), real(1)]]);
+    expect([led.size, led.of(hit(3)).length]).toEqual([3, 1]);
   });
 
   it("end when they have not asked for a day", () => {

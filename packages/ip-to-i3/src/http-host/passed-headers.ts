@@ -4,8 +4,10 @@ import { valuesOf, type Framing, type RequestHead } from "./request-name.js";
 /** Of one connection, or made anew. */
 const OWN = new Set(["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"]);
 const MADE_ANEW = new Set(["host", "content-length"]);
-/** Programs that put fields into variables of the environment take `_` for `-` (RFC 3875 §4.1.18). */
-const isForwarding = (name: string): boolean => /^(?:x-forwarded-.*|forwarded|x-real-ip)$/.test(name.replaceAll("_", "-"));
+/** Programs that put fields into variables of the environment take `_`, and some any other sign, for `-` (RFC 3875 §4.1.18). */
+const isForwarding = (name: string): boolean => /^(?:x-forwarded(?:-.*)?|forwarded|x-real-ip|x-client-ip|true-client-ip)$/.test(name.replaceAll(/[^a-z0-9]/g, "-"));
+/** Such a program would take it for its own proxy, HTTP_PROXY. */
+const NEVER = new Set(["proxy"]);
 /** Of them a body is expected: RFC 9110 §8.6 wants its length said when there is none. */
 const WITH_BODY = new Set(["POST", "PUT", "PATCH"]);
 
@@ -22,11 +24,11 @@ export interface Forwarded {
  * @param connection fields of the connection to the host, names and values in turn
  */
 export function passedRequest(head: RequestHead, host: string, framing: Framing, forwarded: Forwarded | null, connection: readonly string[]): string[] {
-  const out = ["Host", host, ...kept(head.rawHeaders, (name) => MADE_ANEW.has(name) || (forwarded !== null && isForwarding(name)))];
+  const own = forwarded === null ? [] : ["X-Forwarded-For", forwarded.client, "X-Forwarded-Proto", "http", "X-Forwarded-Host", host];
+  const out = ["Host", host, ...own, ...kept(head.rawHeaders, (name) => MADE_ANEW.has(name) || NEVER.has(name) || (forwarded !== null && isForwarding(name)))];
   if (framing?.kind === "length") out.push("Content-Length", framing.length);
   else if (framing?.kind === "chunked") out.push("Transfer-Encoding", "chunked");
   else if (WITH_BODY.has(head.method ?? "")) out.push("Content-Length", "0");
-  if (forwarded !== null) out.push("X-Forwarded-For", forwarded.client, "X-Forwarded-Proto", "http", "X-Forwarded-Host", host);
   return [...out, ...connection];
 }
 

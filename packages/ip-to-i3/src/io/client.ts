@@ -66,3 +66,13 @@ function endOf(text: string | undefined, port: number | undefined): TcpEnd | nul
 
 /** What a host gets before the client's first byte. */
 export const firstBytes = (client: Client, protocol: "none" | "v2"): Uint8Array => (protocol === "v2" ? proxyHeader(client.source, client.destination) : new Uint8Array(0));
+
+/** A fault of ours that a connection has found costs that connection, never the proxy. */
+export async function endOnFault(env: PortEnvironment, socket: Socket, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch {
+    env.log.count("internal");
+    socket.resetAndDestroy();
+  }
+}

@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 
 import type { FixedPort } from "@i3/common";
 
-import { admit, firstBytes, type Client, type PortEnvironment } from "./client.js";
+import { admit, endOnFault, firstBytes, type Client, type PortEnvironment } from "./client.js";
 import { HostError } from "./errors.js";
 import { relay } from "./relay.js";
 
@@ -14,7 +14,7 @@ export function fixedServer(env: PortEnvironment, target: () => FixedPort | unde
     const fixed = target();
     if (client === null) return;
     if (fixed === undefined) socket.resetAndDestroy();
-    else void pass(env, socket, client, fixed);
+    else void endOnFault(env, socket, pass(env, socket, client, fixed));
   });
 }
 

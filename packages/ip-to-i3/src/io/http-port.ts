@@ -2,7 +2,7 @@
  * `<shared by="host">`: a reverse proxy for HTTP/1.x. node:http reads and writes every message anew (strictly: RFC 9112), so that what a host gets is what was looked at
  * here, on a kept connection too: each request is for the name of the first, and says who asks.
  */
-import { Agent, createServer, request, ServerResponse, type ClientRequest, type IncomingMessage, type Server } from "node:http";
+import { Agent, createServer, request, type ClientRequest, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { pipeline, type Duplex } from "node:stream";
 
@@ -17,7 +17,9 @@ import { endWith, relay } from "./relay.js";
 
 const MAX_HEAD_BYTES = 16_384;
 /** Requests of one connection that came before the answers to others. */
-const MAX_PIPELINED = 16;
+const MAX_PIPELINED = 4;
+/** Of a head; node would leave out what is more without a word. */
+const MAX_FIELDS = 200;
 const LOOK_MS = 500;
 /** Of which a second one does no harm (RFC 9110 §9.2.2), and that have no body. */
 const REPEATABLE = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -76,6 +78,7 @@ export class HttpPort {
       insecureHTTPParser: false, requireHostHeader: false, noDelay: true,
     });
     this.server.timeout = idleMs;
+    this.server.maxHeadersCount = 0;
     // Before node's own listener, which reads.
     this.server.prependListener("connection", (socket) => this.#onConnection(socket));
     this.server.on("request", (req, res) => this.#onRequest(req, res));
@@ -116,6 +119,7 @@ export class HttpPort {
       connection.open -= 1;
       if (this.#isStopping) endIfIdle(connection);
     });
+    if (req.rawHeaders.length > 2 * MAX_FIELDS) return refuse(res, 431);
     const verdict = nameOfRequest(req);
     const published = this.#judge(connection, verdict);
     if (typeof published === "number" || verdict.kind === "refuse") refuse(res, published as RefusalStatus);
@@ -151,7 +155,10 @@ export class HttpPort {
     out.on("continue", () => res.writeContinue());
     out.on("response", (answer) => {
       this.#env.log.count("passed");
-      if (this.#isStopping) res.shouldKeepAlive = false;
+      // A host that is through with a body before it has come: the rest of it is nobody's.
+      const isEarly = !req.complete && answer.headers.connection?.toLowerCase() === "close";
+      if (isEarly) req.unpipe(out).resume();
+      if (this.#isStopping || isEarly) res.shouldKeepAlive = false;
       sendOn(answer, res);
     });
     // Nobody asked for it.
@@ -210,7 +217,9 @@ export class HttpPort {
     socket.on("error", () => undefined);
     connection.isRelay = true;
     const { timings, log } = this.#env;
-    const end = (status: RefusalStatus): void => endWith(connection.socket, rawAnswer(status), timings.lingerMs);
+    let hasBegun = false;
+    // Amid an answer nothing can be said.
+    const end = (status: RefusalStatus): void => (hasBegun ? void socket.destroy() : endWith(connection.socket, rawAnswer(status), timings.lingerMs));
     // Answers to earlier requests would have to be waited for.
     if (connection.open > 0) return void socket.destroy();
     const verdict = nameOfRequest(req);
@@ -222,22 +231,29 @@ export class HttpPort {
       log.refused(connection.client.source.address, "host", "bad-upgrade", verdict.name);
       return end(400);
     }
+    // node has let go of the connection: nothing else would end a wait for the host.
+    const late = setTimeout(() => out.destroy(new HostError("timeout", "no answer to an upgrade")), timings.keepAliveMs);
+    out.once("close", () => clearTimeout(late));
     out.on("upgrade", (answer, host, hostHead) => {
       log.count("upgraded");
       const fields = [...passedAnswer(answer.rawHeaders), "Connection", "Upgrade", "Upgrade", answer.headers.upgrade ?? upgrade];
-      const lines = fields.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${fields[i + 1] ?? ""}`] : []));
-      socket.write(["HTTP/1.1 101 Switching Protocols", ...lines, "", ""].join("\r\n"), "latin1");
+      clearTimeout(late);
+      hasBegun = true;
+      socket.write(headText("101 Switching Protocols", fields), "latin1");
       if (head.length > 0) socket.unshift(head);
       if (hostHead.length > 0) host.unshift(hostHead);
       relay(connection.socket, host, timings.idleMs);
     });
     out.on("response", (answer) => {
-      const res = new ServerResponse(req);
-      res.shouldKeepAlive = false;
-      res.sendDate = false;
-      res.assignSocket(connection.socket);
-      res.once("finish", () => connection.socket.destroySoon());
-      sendOn(answer, res);
+      clearTimeout(late);
+      if (!isFinal(answer)) return out.destroy(new HostError("refused", "a status that is none"));
+      hasBegun = true;
+      // What else the client sends is nobody's; its end, or silence, is that of the answer.
+      connection.socket.setTimeout(timings.idleMs, () => socket.destroy());
+      socket.on("end", () => socket.destroy());
+      socket.resume();
+      socket.write(headText(`${answer.statusCode} ${answer.statusMessage ?? ""}`, [...passedAnswer(answer.rawHeaders), "Connection", "close"]), "latin1");
+      pipeline(answer, socket, () => connection.socket.destroySoon());
     });
     out.on("error", (error) => {
       if (socket.destroyed) return;
@@ -298,13 +314,20 @@ function refuse(res: ServerResponse, status: RefusalStatus): void {
   res.end(body);
 }
 
+/** A status that ends a request (RFC 9110 §15): node's parser takes others, which its writer throws for. */
+const isFinal = ({ statusCode = 0 }: IncomingMessage): boolean => statusCode >= 200 && statusCode <= 999;
+
+/** @param fields names and values in turn */
+const headText = (status: string, fields: readonly string[]): string =>
+  [`HTTP/1.1 ${status}`, ...fields.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${fields[i + 1] ?? ""}`] : [])), "", ""].join("\r\n");
+
 /** What comes of a host to the client, and if it breaks off there, it does so here. */
 function sendOn(answer: IncomingMessage, res: ServerResponse): void {
   try {
-    res.writeHead(answer.statusCode ?? 502, answer.statusMessage, passedAnswer(answer.rawHeaders));
-  } catch (error) {
+    if (!isFinal(answer)) throw new RangeError("a status that is none");
+    res.writeHead(answer.statusCode ?? 0, answer.statusMessage, passedAnswer(answer.rawHeaders));
+  } catch {
     // A head that node's parser takes and its writer does not.
-    if (!(error instanceof TypeError)) throw error;
     answer.destroy();
     return refuse(res, 502);
   }

@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 
 import { HANDSHAKE_FAILURES } from "../sni/alert.js";
 import { ClientHelloReader } from "../sni/client-hello-reader.js";
-import { admit, firstBytes, type Client, type PortEnvironment } from "./client.js";
+import { admit, endOnFault, firstBytes, type Client, type PortEnvironment } from "./client.js";
 import { HostError } from "./errors.js";
 import { endWith, relay } from "./relay.js";
 
@@ -36,7 +36,7 @@ function readHello(env: PortEnvironment, socket: Socket, client: Client): void {
     if (verdict.kind === "more") return;
     forget();
     socket.pause();
-    if (verdict.kind === "name") void pass(env, socket, client, verdict.name, chunks);
+    if (verdict.kind === "name") void endOnFault(env, socket, pass(env, socket, client, verdict.name, chunks));
     else refuse(env, socket, client, verdict.reason, null);
   };
   socket.on("data", onData);

@@ -380,6 +380,32 @@ describe("an upgrade", () => {
     expect(bed.asked).toHaveLength(1);
   });
 
+  it("that the host declines at length is its whole answer, also to a client that has ended", async () => {
+    const bed = await web((_, res) => void res.end("x".repeat(3_000_000)));
+    const one = client(bed.port);
+    one.write(upgrade);
+    expect((await rest(one)).toString().replace(/^[^]*?\r\n\r\n/, "")).toHaveLength(3_000_000);
+    const left = client(bed.port);
+    left.resume().end(upgrade);
+    await once(left, "close");
+    await until(() => bed.counters()["open"] === 0);
+  });
+
+  it("that the host does not answer ends", async () => {
+    const bed = await web(() => undefined, { timings: { keepAliveMs: 100 } });
+    expect((await ask(bed, upgrade)).status).toBe(504);
+    await until(() => bed.counters()["open"] === 0);
+  });
+
+  it("that breaks off amid the host's answer is no other answer", async () => {
+    const to = await listening(createServer((socket) => void socket.on("error", () => undefined).once("data", () => socket.write("HTTP/1.1 403 No\r\nContent-Length: 300\r\n\r\nabc", () => socket.resetAndDestroy()))));
+    const bed = await publish({ by: "host", to });
+    const one = client(bed.port);
+    one.on("error", () => undefined);
+    one.write(upgrade);
+    expect((await rest(one)).toString()).not.toContain("502");
+  });
+
   it("with a body is refused", async () => {
     const bed = await publish({ by: "host", to: null });
     expect((await ask(bed, upgrade.replace("\r\n\r\n", "\r\nContent-Length: 3\r\n\r\nabc"))).status).toBe(400);
@@ -390,6 +416,21 @@ describe("an upgrade", () => {
     const bed = await publish({ by: "host", to: null });
     expect((await ask(bed, upgrade)).status).toBe(502);
   });
+});
+
+describe("a host that answers with no status", () => {
+  it.each(["099 x", "101 Switching Protocols"])("%s: the client hears 502, and the publisher goes on", async (status) => {
+    const to = await listening(createServer((socket) => void socket.on("error", () => undefined).on("data", () => socket.write(`HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`))));
+    const bed = await publish({ by: "host", to });
+    expect((await ask(bed, `GET / HTTP/1.1\r\n${HOST}\r\n`)).status).toBe(502);
+    expect((await ask(bed, `GET / HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`)).status).toBe(502);
+    expect((await ask(bed, `GET / HTTP/1.1\r\n${HOST}\r\n`)).status).toBe(502);
+  });
+});
+
+it("a head of too many fields is refused, not cut", async () => {
+  const bed = await web(echo);
+  expect((await ask(bed, `POST / HTTP/1.1\r\n${HOST}${"a:\r\n".repeat(300)}Content-Length: 2\r\n\r\nhi`)).status).toBe(431);
 });
 
 describe("a client that leaves", () => {
