@@ -9,7 +9,7 @@ import path from 'node:path';
 /** @typedef {{ passed: number, failed: string[], skipped: Skipped[] }} Counts */
 /** @typedef {Counts & { files: string[], isWhole: boolean }} WrittenCounts of the files that have ended */
 
-/** How the progress begins while no test runs: files are loaded or put away, and whatever stands still then is not a test. */
+/** How the progress begins while no test is known to run: files are loaded or put away, or the report of one that has just begun is not there yet. */
 export const BETWEEN_TESTS = 'between tests';
 
 export default class CountsReporter {

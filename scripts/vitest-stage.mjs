@@ -39,7 +39,8 @@ export async function runWatched(command, args, { progressFile, everyMs = LOOK_E
 
 /**
  * Runs a vitest project; what goes wrong outside a test (a crash, no test at all, the time limit) becomes a failed entry. When it stands still while no
- * test runs, it is not a test that did it (Node can deadlock when a process or a thread of it ends, nodejs/node#54918): the files that are left are run once more.
+ * test is known to run, the files that are left are run once more: Node can deadlock when a process or a thread of it ends (nodejs/node#54918). Reports lag, so
+ * a test that blocks its thread at once looks the same, and so would a rare deadlock of ours: what was printed then is to be read.
  * @param {'unit' | 'system' | 'fuzz'} project
  * @param {{ args?: string[], env?: NodeJS.ProcessEnv, isPiped?: boolean, limitMs: number, emptyIsFine?: boolean, cwd?: string, everyMs?: number, quietMs?: number }} options
  * @returns {Promise<Counts & { interrupted: boolean }>}

@@ -1,7 +1,8 @@
 /** What a gateway says to questions that come over the overlay by hand, with real unbound behind it: dig with our option (docs/wire.md §11). */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
-import { dig, digShort, gatewayBed, writeStaff, type GatewayBed } from "./gateway-bed.js";
+import { succeed } from "../demo/src/checks.js";
+import { dig, digShort, gatewayBed, LIST, writeStaff, type GatewayBed } from "./gateway-bed.js";
 import { eventually } from "./pair-bed.js";
 
 /** Version 1, no other try, 10.0.0.0/8. */
@@ -55,6 +56,33 @@ describe("clients on the list", () => {
 
   it("are led to what is left when a name leads elsewhere too", async () => {
     expect(await ask("laptop", "both.corp.example", "A")).toBe(await ask("laptop", "wiki.corp.example", "A"));
+  });
+});
+
+describe("what would end or open a gateway", () => {
+  it("is not a question from port 0, which nobody can be answered at", async () => {
+    await ask("laptop", "wiki.corp.example", "A");
+    const raw = "import socket,struct,sys; s=socket.socket(socket.AF_INET,socket.SOCK_RAW,socket.IPPROTO_UDP); m=b'\\x12\\x34\\x01\\x00\\x00\\x01'+bytes(6)+b'\\x01x\\x00\\x00\\x01\\x00\\x01'; s.sendto(struct.pack('!HHHH',0,53,8+len(m),0)+m,(sys.argv[1],0))";
+    for (let i = 0; i < 3; i += 1) await succeed(bed.laptop.host, "python3", ["-c", raw, gate]);
+    expect(await ask("laptop", "wiki.corp.example", "A")).toMatch(/^NOERROR/);
+    expect(bed.gate.child?.running).toBe(true);
+  });
+
+  it("is not somebody who clears all tables: its own is there again", async () => {
+    await succeed(bed.gate.host, "nft", ["flush", "ruleset"]);
+    const text = await eventually("the table is back", 5_000, async () => {
+      const { status, stdout } = await bed.gate.host.exec("nft", ["list", "table", "inet", "i3_gateway_i3"]);
+      return status === 0 ? stdout : undefined;
+    });
+    expect(text, "with who was led where").toMatch(/granted4 \{[^}]*192\.168\.5\.10 : goto set_/);
+    expect(await ask("laptop", "four.corp.example", "A")).toMatch(/^NOERROR/);
+  });
+
+  it("is not a change of the list beside others of the file: it acts", async () => {
+    await bed.gate.writeConfig({ gateway: LIST.replace('group="staff"', 'group="nobody"'), logLevel: "info" });
+    await eventually("the laptop is refused", 5_000, async () => ((await ask("laptop", "wiki.corp.example", "A")) === "REFUSED" ? true : undefined));
+    await bed.gate.writeConfig();
+    await eventually("the laptop is led", 5_000, async () => ((await ask("laptop", "wiki.corp.example", "A")).startsWith("NOERROR") ? true : undefined));
   });
 });
 

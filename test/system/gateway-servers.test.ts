@@ -88,7 +88,9 @@ describe("an ssh session to a server", () => {
       session.stdin.write("echo more\n");
       return session.running ? undefined : true;
     });
-    expect(performance.now() - startMs).toBeLessThan(2_000);
+    const tookMs = performance.now() - startMs;
+    console.log(`ended ${Math.round(tookMs)} ms after the list was saved`);
+    expect(tookMs).toBeLessThan(1_000);
     await eventually("the guest may", 5_000, async () => (await bed.guest.host.exec("curl", ["-sS", "--max-time", "2", "http://wiki.corp.example/"])).status === 0 ? true : undefined);
   }, 180_000);
 });
