@@ -14,6 +14,9 @@ export function samePrefix(a: Uint8Array, b: Uint8Array, bits: number): boolean 
   return (((a[whole] ?? 0) ^ (b[whole] ?? 0)) & mask) === 0;
 }
 
+/** Whether all bits behind the first `bits` are 0. */
+export const isPrefix = (address: Uint8Array, bits: number): boolean => address.every((byte, i) => (byte & (0xff >> Math.min(8, Math.max(0, bits - i * 8)))) === 0);
+
 export const toHex = (bytes: Uint8Array): string => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
 
 /** Throws RangeError unless `text` is an even number of hex digits. */

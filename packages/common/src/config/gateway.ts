@@ -1,8 +1,9 @@
 /** `<gateway>`: what of this machine's networks hosts of the overlay may reach, and who of them (docs/gateways.md; read by i3-to-ip alone). The first entry that matches decides; without one nobody may. */
+import { isPrefix, samePrefix } from "../bytes.js";
 import { parseIpText } from "./ip-text.js";
 import { element, list, optional, Refusal, required, withDefault, type Site, type ValueType } from "./schema.js";
-import { hasPorts, PORTS, PROTOCOL, PROTOCOLS_WITH_PORTS, type PortRange, type ServiceSelector } from "./services.js";
-import { GROUP, HIT, INTERFACE_NAME, NAME_PATTERN, wholeNumber, word, type NamePattern } from "./value-types.js";
+import { PORTS, PROTOCOL, serviceOf, type PortRange, type ServiceSelector } from "./services.js";
+import { GROUP, HIT, INTERFACE_NAME, NAME_PATTERN, wholeNumber, word, wordsOf, type NamePattern } from "./value-types.js";
 
 /** Of each kind. */
 const MAX_ENTRIES = 1024;
@@ -14,6 +15,8 @@ export interface Network {
   readonly address: Uint8Array;
   readonly bits: number;
 }
+
+export const isInNetwork = ({ address, bits }: Network, other: Uint8Array): boolean => address.length === other.length && samePrefix(address, other, bits);
 
 /** internet: every address that is not of somebody's own network. */
 export interface Networks {
@@ -62,7 +65,7 @@ export interface GatewayConfig {
 const NETWORKS: ValueType<Networks> = {
   expected: `internet, or prefixes with blanks between, such as "192.168.5.0/24 fd00:5::/64" (at most ${MAX_NETWORKS})`,
   parse: (text) => {
-    const words = text.split(/[ \t\r\n]+/).filter((one) => one !== "");
+    const words = wordsOf(text);
     if (words.length === 0) return new Refusal("is empty");
     if (words.length > MAX_NETWORKS) return new Refusal("has too many parts");
     const prefixes: Network[] = [];
@@ -81,14 +84,13 @@ function networkOf(text: string): Network | Refusal {
   if (bytes === undefined || rest.length > 0 || !/^(?:0|[1-9][0-9]{0,2})$/.test(length)) return new Refusal("has something else than prefixes");
   const bits = Number(length);
   if (bits > bytes.length * 8) return new Refusal(`has ${text}, which is too long a prefix`);
-  const isRest = bytes.every((byte, i) => (byte & (0xff >> Math.min(8, Math.max(0, bits - i * 8)))) === 0);
-  return isRest ? Object.freeze({ address: bytes, bits }) : new Refusal(`has ${text}, with bits behind the first ${bits}`);
+  return isPrefix(bytes, bits) ? Object.freeze({ address: bytes, bits }) : new Refusal(`has ${text}, with bits behind the first ${bits}`);
 }
 
 const INTERFACES: ValueType<readonly string[]> = {
   expected: `names of at most ${MAX_INTERFACES} interfaces, with blanks between`,
   parse: (text, file) => {
-    const names = text.split(/[ \t\r\n]+/).filter((name) => name !== "");
+    const names = wordsOf(text);
     if (names.length === 0) return new Refusal("is empty");
     if (names.length > MAX_INTERFACES) return new Refusal("has too many names");
     if (names.some((name) => INTERFACE_NAME.parse(name, file) instanceof Refusal)) return new Refusal("has something else than names of interfaces");
@@ -110,10 +112,7 @@ const entryElement = (admits: boolean) =>
       if (hit !== undefined && group !== undefined) site.fail("group", "given beside hit", "at most one of hit and group");
       if (admits && hit === undefined && group === undefined) site.fail(undefined, "neither hit nor group", "exactly one of hit and group", "A gateway lets in only whom its list names.");
       if (admits && names === undefined && networks === undefined) site.fail(undefined, "neither names nor networks", 'names="…", networks="…" or both', 'networks="internet" is everything but private networks.');
-      if (ports !== undefined && protocols?.every(hasPorts) !== true) {
-        site.fail("ports", protocols === undefined ? "given without protocol" : "given with a protocol that has none", `protocol ${PROTOCOLS_WITH_PORTS} beside ports`);
-      }
-      const service = protocols === undefined ? undefined : Object.freeze({ protocols, ports: ports ?? Object.freeze([]) });
+      const service = serviceOf(protocols, ports, site);
       return { entry: Object.freeze({ admits, ...(hit === undefined ? {} : { hit }), ...(group === undefined ? {} : { group }), names, networks, service, line }), position };
     },
   );

@@ -5,7 +5,7 @@ export { I3_PORT, MAX_CONFIG_BYTES, OFFLOAD_NAMES } from "./common-elements.js";
 export type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig, OffloadName } from "./common-elements.js";
 export * from "./config-error.js";
 export * from "./ip-text.js";
-export { HELPERS, type GatewayConfig, type GatewayEntry, type GatewayHelper, type Network, type Networks } from "./gateway.js";
+export { HELPERS, isInNetwork, type GatewayConfig, type GatewayEntry, type GatewayHelper, type Network, type Networks } from "./gateway.js";
 export { nearestName } from "./nearest-name.js";
 export * from "./proxy-config.js";
 export { bareName, findRule, MAX_SERVICES, type GatewayRule, type OverlayRule, type ProxyRule, type Security, type Trust } from "./rules.js";

@@ -4,7 +4,7 @@
  */
 import { findRule, type ProxyRule } from "./rules.js";
 import { element, list, optional, Refusal, required, withDefault, type Site, type ValueType } from "./schema.js";
-import { dnsName, LISTEN_ADDRESS, PORT, word, type IpHost } from "./value-types.js";
+import { dnsName, LISTEN_ADDRESS, PORT, word, wordsOf, type IpHost } from "./value-types.js";
 
 const MAX_ADDRESSES = 8;
 const MAX_SHARED = 16;
@@ -64,7 +64,7 @@ const ADDRESSES: ValueType<readonly IpHost[]> = {
   expected: `one to ${MAX_ADDRESSES} IPv4 or IPv6 addresses of this machine with blanks between, each once, such as "192.0.2.5 2001:db8::5"; without it all`,
   parse: (text, file) => {
     const hosts: IpHost[] = [];
-    for (const part of text.split(/[ \t\r\n]+/).filter((each) => each !== "")) {
+    for (const part of wordsOf(text)) {
       const host = LISTEN_ADDRESS.parse(part, file);
       if (host instanceof Refusal) return host;
       hosts.push(host);

@@ -4,7 +4,7 @@
  */
 import { MAX_NAME_CHARACTERS } from "../normal-name.js";
 import { element, list, optional, required, type Site } from "./schema.js";
-import { hasPorts, PORTS, PROTOCOL, PROTOCOLS_WITH_PORTS, serviceCovers, type ServiceSelector } from "./services.js";
+import { PORTS, PROTOCOL, serviceCovers, serviceOf, type ServiceSelector } from "./services.js";
 import { dnsName, NAME_PATTERN, word, type NamePattern } from "./value-types.js";
 
 const MAX_RULES = 1024;
@@ -80,10 +80,7 @@ const RULE =
         if (via === undefined) return site.fail("via", 'required for go="gateway"', 'via="office.i3", the name of the gateway');
         return { rule: Object.freeze({ pattern, line, go, via }), trust, privateId, shortcut };
       }
-      if (ports !== undefined && protocols?.every(hasPorts) !== true) {
-        site.fail("ports", protocols === undefined ? "given without protocol" : "given with a protocol that has none", `protocol ${PROTOCOLS_WITH_PORTS} beside ports`);
-      }
-      const service = protocols === undefined ? undefined : Object.freeze({ protocols, ports: ports ?? Object.freeze([]) });
+      const service = serviceOf(protocols, ports, site);
       if (trust === "first-use" && security === "none" && service === undefined) {
         site.fail("trust", 'first-use with security="none"', 'security="esp" or "auth"', "In cleartext nobody proves a key that could be remembered");
       }

@@ -1,6 +1,6 @@
 /** Services of a peer, as rules select them: a protocol above IP, and ports. The granularity of the E2E paper (section III). */
 import { nearestName } from "./nearest-name.js";
-import { Refusal, type ValueType } from "./schema.js";
+import { Refusal, type Site, type ValueType } from "./schema.js";
 
 /** Both ends belong to it. */
 export interface PortRange {
@@ -73,6 +73,14 @@ export const PORTS: ValueType<readonly PortRange[]> = {
     return overlaps ? new Refusal("names a port twice") : Object.freeze(ranges);
   },
 };
+
+/** What the attributes protocol and ports of an element select; undefined: every packet. Refuses ports of what has none. */
+export function serviceOf(protocols: readonly number[] | undefined, ports: readonly PortRange[] | undefined, site: Site): ServiceSelector | undefined {
+  if (ports !== undefined && protocols?.every(hasPorts) !== true) {
+    site.fail("ports", protocols === undefined ? "given without protocol" : "given with a protocol that has none", `protocol ${PROTOCOLS_WITH_PORTS} beside ports`);
+  }
+  return protocols === undefined ? undefined : Object.freeze({ protocols, ports: ports ?? Object.freeze([]) });
+}
 
 /** Whether every packet of `part` is one of `whole`; undefined is every packet. */
 export function serviceCovers(whole: ServiceSelector | undefined, part: ServiceSelector | undefined): boolean {

@@ -47,11 +47,14 @@ export const word = <const W extends string>(words: readonly W[], later: readonl
   },
 });
 
+/** What stands between blanks. */
+export const wordsOf = (text: string): readonly string[] => text.split(/[ \t\r\n]+/).filter((each) => each !== "");
+
 /** Some of the words, each at most once, with blanks between; none is empty. */
 export const someOf = <const W extends string>(words: readonly W[]): ValueType<readonly W[]> => ({
   expected: `some of ${words.join(" ")}`,
   parse: (text) => {
-    const given = text.split(/[ \t\r\n]+/).filter((name) => name !== "");
+    const given = wordsOf(text);
     const found = given.flatMap((name) => words.filter((known) => known === name));
     const unknown = given.find((name) => !(words as readonly string[]).includes(name));
     if (unknown !== undefined) return new Refusal("has a word that is not known", nearestName(unknown, words));
@@ -249,7 +252,7 @@ export const GROUP: ValueType<string> = {
 export const GROUPS: ValueType<readonly string[]> = {
   expected: `${GROUP_EXPECTED}, or up to ${MAX_GROUPS} with blanks between`,
   parse: (text) => {
-    const groups = text.toLowerCase().split(/[ \t\r\n]+/).filter((group) => group !== "");
+    const groups = wordsOf(text.toLowerCase());
     if (groups.length === 0) return new Refusal("is empty");
     if (groups.length > MAX_GROUPS) return new Refusal("has too many groups");
     if (!groups.every((group) => GROUP_NAME.test(group))) return new Refusal("has something else than names of groups");

@@ -166,12 +166,7 @@ napi_value open_conntrack_dump(napi_env env, napi_callback_info info) {
   if (!fd) return throw_system(env, errno, "socket");
   Request request(netfilter_type(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET), NLM_F_DUMP, header_of(family == 4 ? AF_INET : AF_INET6));
   if (const int error = send_to_kernel(fd.get(), request, dump_sequence)) return throw_system(env, error, "IPCTNL_MSG_CT_GET");
-  napi_value object = nullptr;
-  napi_create_object(env, &object);
-  set_property(env, object, "fd", make_integer(env, fd.get()));
-  Environment::of(env).descriptors[fd.get()] = Kind::conntrack;
-  fd.release();
-  return object;
+  return give_descriptor(env, std::move(fd), Kind::conntrack);
 }
 
 napi_value read_conntrack_dump(napi_env env, napi_callback_info info) {

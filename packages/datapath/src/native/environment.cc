@@ -70,4 +70,13 @@ void set_property(napi_env env, napi_value object, const char* key, napi_value v
   napi_set_named_property(env, object, key, value);
 }
 
+napi_value give_descriptor(napi_env env, UniqueFd fd, Kind kind) {
+  napi_value object = nullptr;
+  napi_create_object(env, &object);
+  set_property(env, object, "fd", make_integer(env, fd.get()));
+  Environment::of(env).descriptors[fd.get()] = kind;
+  fd.release();
+  return object;
+}
+
 }  // namespace i3io

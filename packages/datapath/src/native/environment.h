@@ -51,5 +51,7 @@ Environment* create_environment(napi_env env);
 
 napi_value make_integer(napi_env env, int64_t value);
 void set_property(napi_env env, napi_value object, const char* key, napi_value value);
+// { fd }: the descriptor is the environment's from now on, and JavaScript may name it.
+napi_value give_descriptor(napi_env env, UniqueFd fd, Kind kind);
 
 }  // namespace i3io

@@ -133,12 +133,7 @@ napi_value open_nflog(napi_env env, napi_callback_info info) {
   if (result.error != 0) return finish_request(env, result, "NFULNL_MSG_CONFIG");
   UniqueFd fd = socket.take();
   set_buffer(fd.get(), options.buffer_bytes);
-  napi_value object = nullptr;
-  napi_create_object(env, &object);
-  set_property(env, object, "fd", make_integer(env, fd.get()));
-  Environment::of(env).descriptors[fd.get()] = Kind::nflog;
-  fd.release();
-  return object;
+  return give_descriptor(env, std::move(fd), Kind::nflog);
 }
 
 napi_value read_nflog(napi_env env, napi_callback_info info) {

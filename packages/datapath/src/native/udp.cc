@@ -117,6 +117,10 @@ size_t send_chunk(int fd, Headers& headers, size_t prepared, int& error) {
   return sent;
 }
 
+UniqueFd open_datagrams(const i3::UdpOptions& options) {
+  return UniqueFd(socket(options.is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
 }  // namespace
 
 napi_value open_udp(napi_env env, napi_callback_info info) {
@@ -124,17 +128,13 @@ napi_value open_udp(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   const i3::UdpOptions options = take_udp_options(check, arguments[0], "options");
   if (!check.valid()) return nullptr;
-  UniqueFd fd(socket(options.is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  UniqueFd fd = open_datagrams(options);
   if (!fd) return throw_system(env, errno, "socket");
   if (const char* failed = configure(fd.get(), options)) return throw_system(env, errno, failed);
   const int port = i3::bound_port(fd.get());
   if (port < 0) return throw_system(env, errno, "getsockname");
-  napi_value result = nullptr;
-  napi_create_object(env, &result);
-  set_property(env, result, "fd", make_integer(env, fd.get()));
+  napi_value result = give_descriptor(env, std::move(fd), options.is_v6 ? Kind::udp6 : Kind::udp4);
   set_property(env, result, "port", make_integer(env, port));
-  Environment::of(env).descriptors[fd.get()] = options.is_v6 ? Kind::udp6 : Kind::udp4;
-  fd.release();
   return result;
 }
 
@@ -143,7 +143,7 @@ napi_value open_reporting_udp(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   const i3::UdpOptions options = take_udp_options(check, arguments[0], "options");
   if (!check.valid()) return nullptr;
-  UniqueFd fd(socket(options.is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  UniqueFd fd = open_datagrams(options);
   if (!fd) return throw_system(env, errno, "socket");
   const int on = 1;
   if (setsockopt(fd.get(), IPPROTO_IP, IP_RECVERR, &on, sizeof on) < 0) return throw_system(env, errno, "setsockopt IP_RECVERR");

@@ -1,5 +1,5 @@
 /** Addresses of hosts behind peers → the peer's flow (docs/datapath.md, "Behind a peer"). */
-import { commonPrefixBits } from "@i3/common";
+import { isPrefix, samePrefix } from "@i3/common";
 import { LIMITS } from "../datapath.js";
 import { tableFull } from "../errors.js";
 import { addressKey, type AddressKey } from "./keys.js";
@@ -21,7 +21,7 @@ export class BehindTable {
   at(bytes: Uint8Array, at: number, length: number): BehindEntry | undefined {
     if (this.#hosts.size === 0 && this.#prefixes.length === 0) return undefined;
     const address = bytes.subarray(at, at + length);
-    return this.#hosts.get(addressKey(address)) ?? this.#prefixes.find((prefix) => prefix.address.length === length && commonPrefixBits(prefix.address, address) >= prefix.bits);
+    return this.#hosts.get(addressKey(address)) ?? this.#prefixes.find((prefix) => prefix.address.length === length && samePrefix(prefix.address, address, prefix.bits));
   }
 
   /** Of a single address. */
@@ -57,6 +57,6 @@ export const behindBound = (address: Uint8Array, bits: number): readonly [what: 
 /** Throws RangeError. */
 export function requirePrefix(address: Uint8Array, bits: number, flow: Uint8Array | null): void {
   if (!Number.isInteger(bits) || bits < 0 || bits > address.length * 8) throw new RangeError(`prefix of ${bits} bits`);
-  if (address.some((byte, i) => (byte & (0xff >> Math.min(8, Math.max(0, bits - i * 8)))) !== 0)) throw new RangeError(`prefix of ${bits} bits with more behind them`);
+  if (!isPrefix(address, bits)) throw new RangeError(`prefix of ${bits} bits with more behind them`);
   if (flow !== null && flow.length !== address.length) throw new RangeError("hosts behind a flow of the other family");
 }

@@ -7,15 +7,14 @@ import { concatBytes, decodeVirtualOption, encodeVirtualOption, sameBytes, VIRTU
 
 import { HEADER_BYTES, readQuestion, readUint16, type Question } from "../dns/question.js";
 import { isOfQuestion, readOptions, readRecords, type RawRecord } from "../dns/records.js";
+import { failureOf } from "../dns/short-answers.js";
 
 // Of RFC 1035, 3596, 6891, 9460:
 const TYPE = { CNAME: 5, DNAME: 39, A: 1, AAAA: 28, OPT: 41, SVCB: 64, HTTPS: 65, ANY: 255 } as const;
 const ADDRESS_QUESTIONS: ReadonlySet<number> = new Set([TYPE.A, TYPE.AAAA, TYPE.ANY]);
 const CLASS_IN = 1;
-const FLAG = { response: 0x8000, opcode: 0x7800, truncated: 0x0200, authentic: 0x0020, recursionAvailable: 0x0080, rcode: 0xf } as const;
-const KEPT_IN_FAILURE = 0x7910;
+const FLAG = { response: 0x8000, opcode: 0x7800, truncated: 0x0200, authentic: 0x0020, rcode: 0xf } as const;
 const OPT_HEAD_BYTES = 11;
-const SERVFAIL = 2;
 
 // Ours:
 /** That a gateway may send without fragments, to a program that has not said what it takes (DNS flag day 2020). */
@@ -80,7 +79,7 @@ export function isAnswerTo(sent: Uint8Array, questionEnd: number, answer: Uint8A
  * asked with; anything else that could lead a program to an address makes the answer foreign.
  */
 export function readAnswer({ query, question }: GatewayQuery, answer: Uint8Array, option: VirtualOption): GatewayAnswer | AnswerFault {
-  if (readUint16(answer, 4) === 0) return { bytes: failure(query, question.end, readUint16(answer, 2) & FLAG.rcode), addresses: [], isCut: false };
+  if (readUint16(answer, 4) === 0) return { bytes: failureOf(query, question.end, readUint16(answer, 2) & FLAG.rcode), addresses: [], isCut: false };
   const records = readRecords(answer, question.end);
   if (records === null) return "malformed";
   const opts = records.filter(({ type }) => type === TYPE.OPT);
@@ -126,23 +125,6 @@ function addressesIn(answer: Uint8Array, question: Question, records: readonly R
 function isSameOption(data: Uint8Array, { tries, range }: VirtualOption): boolean {
   const option = decodeVirtualOption(data);
   return option !== null && option.tries === tries && option.range.prefixBits === range.prefixBits && sameBytes(option.range.network, range.network);
-}
-
-/** An answer cut to `limit` bytes: header, question and TC, so that the program comes by TCP. */
-export function cutTo(answer: Uint8Array, limit: number): Uint8Array {
-  if (answer.length <= limit) return answer;
-  const out = answer.slice(0, readQuestion(answer)?.end ?? HEADER_BYTES);
-  writeUint16(out, 2, readUint16(out, 2) | FLAG.truncated);
-  out.fill(0, 6, HEADER_BYTES);
-  return out;
-}
-
-/** Header and question of a query, and an RCODE. */
-export function failure(query: Uint8Array, questionEnd: number, rcode: number = SERVFAIL): Uint8Array {
-  const out = query.slice(0, questionEnd);
-  writeUint16(out, 2, (readUint16(query, 2) & KEPT_IN_FAILURE) | FLAG.response | FLAG.recursionAvailable | rcode);
-  out.fill(0, 6, HEADER_BYTES);
-  return out;
 }
 
 /** A question of our own for a name that a program has asked for; its id is set when it is sent. Null: no name that can be asked for. */

@@ -9,6 +9,7 @@ import { I3Error } from "@i3/common";
 import type { NativeIo } from "@i3/datapath/native-io";
 import { answerQuery, type DnsVerdict, type DropReason, type GatewayQuestion, type NameSource } from "../dns/dns-core.js";
 import { HEADER_BYTES, readQuestion } from "../dns/question.js";
+import { failureOf } from "../dns/short-answers.js";
 import { TcpListener } from "./dns-port-tcp.js";
 import { WaitingQuestions, type WaitingCounters } from "./dns-port-waiting.js";
 import { SOCKET_ADDRESS_BYTES, UdpUpstream, type UpstreamCounters } from "./dns-upstream.js";
@@ -40,7 +41,6 @@ const SLOT_BYTES = 4_096;
 const SLOTS = 32;
 const BUFFER_BYTES = 1024 * 1024;
 const LOOPBACK = { 4: "127.0.0.1", 6: "::1" } as const;
-const SERVFAIL = 2;
 
 interface UdpListener {
   readonly fd: number;
@@ -249,15 +249,6 @@ export class DnsPort {
       // The port was closed meanwhile.
     }
   }
-}
-
-/** SERVFAIL: header and question of the query. */
-function failureOf(query: Uint8Array, questionEnd: number): Uint8Array {
-  const out = query.slice(0, questionEnd);
-  out[2] = (out[2] ?? 0) | 0x80;
-  out[3] = 0x80 | ((out[3] ?? 0) & 0x10) | SERVFAIL;
-  out.fill(0, 6, HEADER_BYTES);
-  return out;
 }
 
 function portError(cause: unknown, port: number): I3Error {

@@ -12,7 +12,8 @@ import { connect, type Socket as TcpSocket } from "node:net";
 import { formatIpText } from "@i3/common";
 import type { NativeIo } from "@i3/datapath/native-io";
 import type { NameSource } from "../dns/dns-core.js";
-import { cutTo, failure, isAnswerTo, ownQuery, readAnswer, withOption, type GatewayQuery } from "../gateways/gateway-messages.js";
+import { cutTo, failureOf } from "../dns/short-answers.js";
+import { isAnswerTo, ownQuery, readAnswer, withOption, type GatewayQuery } from "../gateways/gateway-messages.js";
 import type { GatewayFailure, GatewayPlace, Gateways } from "../gateways/gateways.js";
 import { dnsFrame, DnsFrameReader } from "./dns-port-frames.js";
 import { WaitingQuestions } from "./dns-port-waiting.js";
@@ -99,7 +100,7 @@ export class GatewayUpstream {
 
   #refuse({ via, query, question, reply }: AskedOfGateway, why: GatewayFailure): void {
     this.#options.gateways.countFailure(via, why);
-    reply(failure(query, question.end));
+    reply(failureOf(query, question.end));
   }
 }
 

@@ -5,7 +5,8 @@ import { describe, expect, it } from "vitest";
 
 import { answerQuery, type GatewayQuestion, type NameSource } from "../../src/dns/dns-core.js";
 import { readQuestion } from "../../src/dns/question.js";
-import { cutTo, failure, isAnswerTo, ownQuery, readAnswer, takesOption, withOption, type GatewayQuery } from "../../src/gateways/gateway-messages.js";
+import { cutTo, failureOf } from "../../src/dns/short-answers.js";
+import { isAnswerTo, ownQuery, readAnswer, takesOption, withOption, type GatewayQuery } from "../../src/gateways/gateway-messages.js";
 
 type Records = NonNullable<Packet["answers"]>;
 type Option = { readonly code: number; readonly data: Uint8Array };
@@ -155,7 +156,7 @@ describe("what the program gets", () => {
     const long = reply("TXT", { answers: Array.from({ length: 9 }, () => ({ type: "TXT", name: NAME, data: "x".repeat(200) })) });
     expect(cutTo(long, long.length)).toBe(long);
     expect(decoded(cutTo(long, 512))).toMatchObject({ flag_tc: true, rcode: "NOERROR", questions: [{ name: NAME }], answers: [], additionals: [] });
-    expect(decoded(failure(plain.query, plain.question.end))).toMatchObject({ id: 0x1234, rcode: "SERVFAIL", questions: [{ name: NAME }], flag_rd: true, flag_cd: true });
+    expect(decoded(failureOf(plain.query, plain.question.end))).toMatchObject({ id: 0x1234, rcode: "SERVFAIL", questions: [{ name: NAME }], flag_rd: true, flag_cd: true });
   });
 
   it("of any bytes is an answer that can be sent, or a fault; every cut of a good one is malformed", () => {

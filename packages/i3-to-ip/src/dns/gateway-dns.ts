@@ -4,7 +4,7 @@
  *
  * DEVIATION: CNAMEs are left out, the name itself has the addresses; signatures too, which would be about others.
  */
-import { bytesKey, formatIpText } from "@i3/common";
+import { bytesKey, formatIpText, parseIpText } from "@i3/common";
 import { decode, encode, type DecodedPacket, type Packet } from "dns-packet";
 import { Buffer } from "node:buffer";
 
@@ -174,17 +174,10 @@ function addressesIn(packet: ResolverAnswer): readonly Uint8Array[] {
   for (const record of packet?.answers ?? []) {
     if (found.size >= MAX_SERVERS) break;
     if (record.type !== "A" && record.type !== "AAAA") continue;
-    const bytes = addressBytes(record.data, FAMILY[record.type] ?? 4);
-    if (bytes !== null) found.set(bytesKey(bytes), bytes);
+    const bytes = parseIpText(record.data);
+    if (bytes !== undefined && bytes.length === FAMILY[record.type]) found.set(bytesKey(bytes), bytes);
   }
   return [...found.values()];
-}
-
-/** What dns-packet has made text of. */
-function addressBytes(text: string, length: number): Uint8Array | null {
-  const type = length === 4 ? "A" : "AAAA";
-  const made = encode({ type: "response", answers: [{ type, name: ".", data: text }] });
-  return made.length < length ? null : Uint8Array.from(made.subarray(made.length - length));
 }
 
 interface Parts {

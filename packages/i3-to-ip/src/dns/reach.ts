@@ -3,17 +3,12 @@
  * is embedded in, would lead a client, or a browser with somebody's page (DNS rebinding), where nobody meant it to go. Of IANA's registries of special addresses; those for documents and
  * benchmarks count as what they are used as.
  */
-import { commonPrefixBits, parseIpText } from "@i3/common";
+import { isInNetwork, parseIpText, type Network } from "@i3/common";
 
 /** private: of somebody's own network, which the gateway's configuration has to name. */
 export type Reach = "internet" | "private" | "nowhere";
 
-interface Prefix {
-  readonly address: Uint8Array;
-  readonly bits: number;
-}
-
-const prefix = (text: string): Prefix => {
+const prefix = (text: string): Network => {
   const [address = "", bits = ""] = text.split("/");
   return { address: parseIpText(address) as Uint8Array, bits: Number(bits) };
 };
@@ -32,8 +27,6 @@ const [PRIVATE, NOWHERE] = [SPECIAL_PREFIXES.private.map(prefix), SPECIAL_PREFIX
 
 /** @param address 4 or 16 bytes */
 export function reachOf(address: Uint8Array): Reach {
-  if (NOWHERE.some((one) => begins(one, address))) return "nowhere";
-  return PRIVATE.some((one) => begins(one, address)) ? "private" : "internet";
+  if (NOWHERE.some((one) => isInNetwork(one, address))) return "nowhere";
+  return PRIVATE.some((one) => isInNetwork(one, address)) ? "private" : "internet";
 }
-
-const begins = ({ address, bits }: Prefix, other: Uint8Array): boolean => address.length === other.length && commonPrefixBits(address, other) >= bits;

@@ -1,5 +1,5 @@
 /** Reads what the gateway's table logs (NFLOG): of each new flow who was let where, or refused. */
-import { errorLine, type Log } from "@i3/common";
+import { errorLine, hasPorts, type Log } from "@i3/common";
 import { openNflog, type Nflog } from "@i3/datapath/io";
 import type { NativeIo, NflogEntry } from "@i3/datapath/native-io";
 
@@ -15,7 +15,6 @@ const FLUSH_MS = 200;
 // Of RFC 791, 8200:
 const [IPV4_HEADER_BYTES, IPV6_HEADER_BYTES] = [20, 40] as const;
 const EXTENSION_HEADERS: readonly number[] = [0, 43, 60];
-const WITH_PORTS: readonly number[] = [6, 17, 33, 132, 136];
 
 export interface DecisionsOptions {
   readonly io: NativeIo;
@@ -45,7 +44,7 @@ export function decisionOf({ prefix, packet }: Pick<NflogEntry, "prefix" | "pack
   const found = (packet[0] ?? 0) >> 4 === 4 ? readIpv4(packet) : readIpv6(packet);
   if (found === null) return null;
   const { source, destination, protocol, rest } = found;
-  const port = WITH_PORTS.includes(protocol) && rest.length >= 4 ? ((rest[2] ?? 0) << 8) | (rest[3] ?? 0) : null;
+  const port = hasPorts(protocol) && rest.length >= 4 ? ((rest[2] ?? 0) << 8) | (rest[3] ?? 0) : null;
   return { admits, client: source, server: destination, protocol, port };
 }
 

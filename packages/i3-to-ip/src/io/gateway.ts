@@ -1,7 +1,7 @@
 /** The gateway beside its proxy: clients' questions, their servers' addresses, the packet filter and NAT of the system (docs/gateways.md). */
 import { errorLine, formatIpText, inRange, MAX_TRY, publicId, sameBytes, TokenBucket, type AddressBook, type GatewayConfig, type GatewayProxyConfig, type VirtualOption } from "@i3/common";
 import { endConntrackOf, type Nflog } from "@i3/datapath/io";
-import { FewLines, type DaemonPart, type Mapping, type OpenPart, type PartHost } from "@i3/i3-proxy";
+import { addressesOf, FewLines, type DaemonPart, type Mapping, type OpenPart, type PartHost } from "@i3/i3-proxy";
 
 import { failedAnswer, GatewayDns, refusedAnswer, type RefusalReason } from "../dns/gateway-dns.js";
 import { serverAddress } from "../dns/server-address.js";
@@ -338,7 +338,6 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   }
 }
 
-const addressesOf = ({ local4, local6 }: Mapping): readonly Uint8Array[] => (local6 === null ? [local4] : [local4, local6]);
 const clientAddress = ({ local4, local6 }: Mapping, { length }: Uint8Array): Uint8Array | null => (length === 4 ? local4 : local6);
 
 export const GATEWAY_PART: DaemonPart<GatewayProxyConfig> = { elements: ["gateway"], open: (host) => Gateway.open(host) };

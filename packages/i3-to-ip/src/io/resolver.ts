@@ -1,9 +1,8 @@
 /** Asks the resolvers of the gateway's system, past its own redirect of DNS: one after the other, over UDP, and over TCP what is too long. */
 import { randomBytes } from "node:crypto";
 
-import { connectMarkedTcp } from "@i3/datapath/io";
 import type { NativeIo } from "@i3/datapath/native-io";
-import { dnsFrame, DnsFrameReader, resolverText, UdpUpstream, type Resolver } from "@i3/i3-proxy";
+import { askByTcp, UdpUpstream, type Resolver } from "@i3/i3-proxy";
 import { encode } from "dns-packet";
 
 import { decoded, type ResolverAnswer } from "../dns/gateway-dns.js";
@@ -64,8 +63,8 @@ export class AskedResolvers {
     const bytes = await this.#byUdp(resolver, query, questionEnd);
     const found = bytes === null ? null : decoded(bytes);
     if (found === null || ((found.flags ?? 0) & TRUNCATED) === 0) return found;
-    const whole = await this.#byTcp(resolver, query);
-    return whole === null ? null : decoded(whole);
+    const whole = await this.#byTcp(resolver, query, questionEnd);
+    return whole === null || whole.length > MAX_ANSWER_BYTES ? null : decoded(whole);
   }
 
   #byUdp(resolver: Resolver, query: Uint8Array, questionEnd: number): Promise<Uint8Array | null> {
@@ -81,34 +80,20 @@ export class AskedResolvers {
     });
   }
 
-  #byTcp(resolver: Resolver, query: Uint8Array): Promise<Uint8Array | null> {
+  #byTcp(resolver: Resolver, query: Uint8Array, questionEnd: number): Promise<Uint8Array | null> {
     if (this.#tcp >= MAX_TCP) {
       this.counters.busy += 1;
       return Promise.resolve(null);
     }
+    const { io, mark } = this.#options;
     this.#tcp += 1;
     this.counters.byTcp += 1;
     return new Promise<Uint8Array | null>((resolve) => {
-      const reader = new DnsFrameReader();
-      let socket: ReturnType<typeof connectMarkedTcp>;
       try {
-        socket = connectMarkedTcp(this.#options.io, { address: resolverText(resolver), port: resolver.port, mark: this.#options.mark });
+        askByTcp({ io, mark, resolver, query, questionEnd, timeoutMs: TCP_MS }, resolve);
       } catch {
-        return resolve(null);
+        resolve(null);
       }
-      const end = (answer: Uint8Array | null): void => {
-        socket.destroy();
-        resolve(answer);
-      };
-      socket.setTimeout(TCP_MS, () => end(null));
-      socket.on("error", () => end(null));
-      socket.on("close", () => end(null));
-      socket.on("data", (chunk: Buffer) => {
-        const [answer] = reader.push(chunk);
-        // A connection answers the question that it was asked, which the id and the question show.
-        if (answer !== undefined) end(answer.length <= MAX_ANSWER_BYTES && answer.subarray(0, 2).equals(query.subarray(0, 2)) ? answer : null);
-      });
-      socket.write(dnsFrame(query));
     }).finally(() => {
       this.#tcp -= 1;
     });

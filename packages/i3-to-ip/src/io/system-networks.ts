@@ -1,5 +1,5 @@
 /** What the gateway's system has of its own: addresses that nobody is led to, and whether IPv6 leads anywhere. */
-import { bytesKey, commonPrefixBits, type Network } from "@i3/common";
+import { bytesKey, isInNetwork, type Network } from "@i3/common";
 import type { NativeIo } from "@i3/datapath/native-io";
 
 // Ours:
@@ -44,7 +44,7 @@ export class SystemNetworks {
   }
 
   isInside(address: Uint8Array): boolean {
-    return this.inside().some(({ address: network, bits }) => network.length === address.length && commonPrefixBits(network, address) >= bits);
+    return this.inside().some((network) => isInNetwork(network, address));
   }
 
   /** Those of the configuration that are not there now. */

@@ -9,7 +9,7 @@
  *
  * What a rule set has let through carries its number in the upper half of the conntrack mark, which related flows inherit (FTP's data, ICMP errors); another set, or none, judges it anew (A9).
  */
-import { formatIpText, HELPERS, type GatewayHelper, type Network, type PortRange } from "@i3/common";
+import { formatIpText, hasPorts, HELPERS, protocolName, type GatewayHelper, type Network, type PortRange } from "@i3/common";
 import { tableName } from "@i3/i3-proxy";
 
 import { SPECIAL_PREFIXES } from "../dns/reach.js";
@@ -23,9 +23,8 @@ const OURS = "0xffff0000";
 const OTHERS = "0x0000ffff";
 const [ICMP, ICMPV6] = [1, 58] as const;
 const ORIGINAL = { 4: "ct original ip daddr", 6: "ct original ip6 daddr" } as const;
-const noServer = (of: 4 | 6): string => `${ORIGINAL[of]} != { ${SPECIAL_PREFIXES.nowhere.filter((one) => one.includes(":") === (of === 6)).join(", ")} } `;
-const NO_SERVER = { 4: noServer(4), 6: noServer(6) } as const;
-const NAMES: ReadonlyMap<number, string> = new Map([[6, "tcp"], [17, "udp"], [132, "sctp"], [33, "dccp"], [136, "udplite"]]);
+const outside = (of: 4 | 6, prefixes: readonly string[]): string => `${ORIGINAL[of]} != { ${prefixes.filter((one) => one.includes(":") === (of === 6)).join(", ")} } `;
+const NO_SERVER = { 4: outside(4, SPECIAL_PREFIXES.nowhere), 6: outside(6, SPECIAL_PREFIXES.nowhere) } as const;
 
 export interface TableSettings {
   readonly tunName: string;
@@ -60,26 +59,26 @@ export const insideElement = ({ address, bits }: Network): TableElement => ({ se
 
 /** What a client may send to a server. @param client its virtual address here, of the server's family */
 export const grantElement = (client: Uint8Array, real: Uint8Array, set: RuleSet): TableElement =>
-  ({ set: `granted${family(real)}`, key: `${formatIpText(client)} . ${formatIpText(real)}`, value: `goto ${chainOf(set)}` });
+  ({ set: `granted${family(real)}`, key: `${formatIpText(client)} . ${formatIpText(real)}`, value: verdictOf(set) });
 
 /** What a client may send to addresses that no name has led to. @param client its virtual address here */
-export const placeElement = (client: Uint8Array, set: RuleSet): TableElement => ({ set: `places${family(client)}`, key: formatIpText(client), value: `goto ${chainOf(set)}` });
+export const placeElement = (client: Uint8Array, set: RuleSet): TableElement => ({ set: `places${family(client)}`, key: formatIpText(client), value: verdictOf(set) });
 
 const family = ({ length }: Uint8Array): 4 | 6 => (length === 4 ? 4 : 6);
+/** The value of elements by which a rule set judges. */
+export const verdictOf = (set: RuleSet): string => `goto ${chainOf(set)}`;
 const chainOf = ({ number }: RuleSet): string => `set_${number}`;
 
 /** What stands between the table's braces. */
 export function tableBody({ tunName, out, own4, own6, routed, helpers, logGroup }: TableSettings, sets: Iterable<RuleSet>, elements: readonly TableElement[]): string {
   const tun = `"${tunName}"`;
   const outside = `{ ${out.map((name) => `"${name}"`).join(", ")} }`;
-  const map = (name: string, type: string): string => {
-    const found = elements.filter(({ set }) => set === name).map(({ key, value }) => `${key} : ${value}`);
-    return `map ${name} { type ${type};${found.length === 0 ? "" : ` elements = { ${found.join(", ")} };`} };`;
+  const holding = (name: string, declared: string): string => {
+    const found = elements.filter(({ set }) => set === name).map(({ key, value }) => (value === "" ? key : `${key} : ${value}`));
+    return `${declared}${found.length === 0 ? "" : ` elements = { ${found.join(", ")} };`} };`;
   };
-  const inside = (name: string, type: string): string => {
-    const found = elements.filter(({ set }) => set === name).map(({ key }) => key);
-    return `set ${name} { type ${type}; flags interval; auto-merge;${found.length === 0 ? "" : ` elements = { ${found.join(", ")} };`} };`;
-  };
+  const map = (name: string, type: string): string => holding(name, `map ${name} { type ${type};`);
+  const inside = (name: string, type: string): string => holding(name, `set ${name} { type ${type}; flags interval; auto-merge;`);
   return [
     map("servers4", "ipv4_addr . ipv4_addr : ipv4_addr"), map("servers6", "ipv6_addr . ipv6_addr : ipv6_addr"), inside("inside4", "ipv4_addr"), inside("inside6", "ipv6_addr"),
     `chain refused { iifname ${tun} ${logOf(logGroup, "refused")}; meta l4proto tcp counter reject with tcp reset; counter reject with icmpx admin-prohibited; };`,
@@ -149,7 +148,7 @@ function placesOf({ networks }: Verdict): readonly string[] {
     const prefixes = networks.prefixes.filter(({ address }) => family(address) === of).map(({ address, bits }) => `${formatIpText(address)}/${bits}`);
     return prefixes.map((prefix) => `${NO_SERVER[of]}${ORIGINAL[of]} ${prefix} `);
   });
-  return networks.internet ? [...listed, ...([4, 6] as const).map((of) => `${ORIGINAL[of]} != @inside${of} ${ORIGINAL[of]} != { ${[...SPECIAL_PREFIXES.nowhere, ...SPECIAL_PREFIXES.private].filter((one) => one.includes(":") === (of === 6)).join(", ")} } `)] : listed;
+  return networks.internet ? [...listed, ...([4, 6] as const).map((of) => `${ORIGINAL[of]} != @inside${of} ${outside(of, [...SPECIAL_PREFIXES.nowhere, ...SPECIAL_PREFIXES.private])}`)] : listed;
 }
 
 /** What stands before the verdict: for each way of a flow, and for each protocol. */
@@ -160,9 +159,8 @@ function matchesOf({ service }: Verdict): readonly string[] {
     // Its errors are about other flows, and related to them; only what asks and answers is a flow of its own.
     if (protocol === ICMP) return ["icmp type { echo-request, echo-reply } "];
     if (protocol === ICMPV6) return ["icmpv6 type { echo-request, echo-reply } "];
-    const name = NAMES.get(protocol);
-    if (name === undefined || ports.length === 0) return [`meta l4proto ${protocol} `];
-    const list = portsText(ports);
+    if (!hasPorts(protocol) || ports.length === 0) return [`meta l4proto ${protocol} `];
+    const [name, list] = [protocolName(protocol), portsText(ports)];
     return [`ct direction original ${name} dport ${list} `, `ct direction reply ${name} sport ${list} `];
   });
 }

@@ -7,7 +7,7 @@ import { formatIpText } from "@i3/common";
 import type { Verdict } from "../policy/grants.js";
 import type { Led } from "../policy/led-clients.js";
 import { RuleSets, type RuleSet } from "../policy/rule-sets.js";
-import { grantElement, placeElement, serverElement, type TableElement } from "./gateway-table.js";
+import { grantElement, placeElement, serverElement, verdictOf, type TableElement } from "./gateway-table.js";
 
 export interface Table {
   /** Before any element that names it. */
@@ -81,7 +81,7 @@ export class PacketFilter {
   /** Chains that no element names any more, which the table may lose behind what named them. */
   takeUnused(): readonly RuleSet[] {
     const named = new Set([...this.elements()].map(({ value }) => value));
-    const unused = [...this.#chains].filter((set) => !named.has(grantElement(Uint8Array.of(0, 0, 0, 0), Uint8Array.of(0, 0, 0, 0), set).value));
+    const unused = [...this.#chains].filter((set) => !named.has(verdictOf(set)));
     for (const set of unused) this.#chains.delete(set);
     return unused;
   }

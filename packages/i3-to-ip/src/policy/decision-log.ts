@@ -2,7 +2,7 @@
  * Lines about who was let to which server, or refused: one for each new flow, the same again within a minute counted, and so many a second of one client; what is more than that is told as a number, so that a
  * client that opens 100,000 flows fills no disk. Without I/O.
  */
-import { bytesKey, formatIpText, protocolName, TokenBucket, type Log } from "@i3/common";
+import { bytesKey, formatIpText, KeyedBuckets, protocolName, remember, type Log } from "@i3/common";
 
 // Ours:
 const AGAIN_MS = 60_000;
@@ -32,8 +32,8 @@ export interface DecisionLogOptions {
 
 export class DecisionLog {
   readonly #options: DecisionLogOptions;
-  /** By client; whose line was last is last. */
-  readonly #lines = new Map<string, TokenBucket>();
+  /** By client. */
+  readonly #lines = new KeyedBuckets({ perSecond: PER_SECOND, burst: BURST, maxKeys: MOST_CLIENTS });
   /** When it was told last, and how often it has come since; told last is last. */
   readonly #told = new Map<string, { atMs: number; since: number }>();
   #more = { allowed: 0, refused: 0 };
@@ -51,26 +51,15 @@ export class DecisionLog {
       told.since += 1;
       return;
     }
-    if (!this.#linesOf(client).take(nowMs)) {
+    if (!this.#lines.take(nowMs, bytesKey(client))) {
       this.#more[admits ? "allowed" : "refused"] += 1;
       return;
     }
-    this.#told.delete(key);
-    if (this.#told.size >= MOST_REMEMBERED) this.#told.delete(this.#told.keys().next().value as string);
-    this.#told.set(key, { atMs: nowMs, since: 0 });
+    remember(this.#told, key, { atMs: nowMs, since: 0 }, MOST_REMEMBERED);
     const { name, hit } = this.#options.whoIs(client);
     this.#options.log("info", admits ? "flow-allowed" : "flow-refused", {
       client: name, hit: hit === null ? null : formatIpText(hit), server: formatIpText(server), protocol: protocolName(protocol), ...(port === null ? {} : { port }), ...(told === undefined || told.since === 0 ? {} : { before: told.since }),
     });
-  }
-
-  #linesOf(client: Uint8Array): TokenBucket {
-    const key = bytesKey(client);
-    const lines = this.#lines.get(key) ?? new TokenBucket(PER_SECOND, BURST);
-    this.#lines.delete(key);
-    if (this.#lines.size >= MOST_CLIENTS) this.#lines.delete(this.#lines.keys().next().value as string);
-    this.#lines.set(key, lines);
-    return lines;
   }
 
   /** To be called every few seconds: what had no line of its own. */

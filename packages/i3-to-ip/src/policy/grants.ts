@@ -1,5 +1,5 @@
 /** What clients of a gateway may send to which servers: `<gateway>` of the configuration with the groups of the address book (docs/gateways.md, A2). Without I/O; another one is made when either changes. */
-import { bytesKey, commonPrefixBits, type AddressBook, type GatewayConfig, type GatewayEntry, type Networks, type ServiceSelector } from "@i3/common";
+import { bytesKey, isInNetwork, type AddressBook, type GatewayConfig, type GatewayEntry, type Networks, type ServiceSelector } from "@i3/common";
 import { BookGroups } from "@i3/i3-proxy";
 
 import { reachOf } from "../dns/reach.js";
@@ -96,4 +96,4 @@ function isWithin({ admits, networks }: GatewayEntry, real: Uint8Array, isIntern
 }
 
 const contains = ({ internet, prefixes }: Networks, real: Uint8Array, isInternet: boolean): boolean =>
-  (internet && isInternet) || prefixes.some(({ address, bits }) => address.length === real.length && commonPrefixBits(address, real) >= bits);
+  (internet && isInternet) || prefixes.some((network) => isInNetwork(network, real));
