@@ -56,6 +56,8 @@ export interface GatewayConfig {
   readonly out: readonly string[];
   /** Servers that virtual addresses are kept for. */
   readonly maxServers: number;
+  /** Whether servers of one family are given addresses of the other too. */
+  readonly translates: boolean;
   /** In the order of the file. */
   readonly entries: readonly GatewayEntry[];
   /** Each protocol at most once; none unless it is asked for: a helper lets servers and clients open ways that only they know. */
@@ -129,7 +131,7 @@ const HELPER = element(
 );
 
 export const GATEWAY = element(
-  { out: required(INTERFACES), "max-servers": withDefault(wholeNumber(1, 65_536), 16_384) },
+  { out: required(INTERFACES), "max-servers": withDefault(wholeNumber(1, 65_536), 16_384), translate: withDefault(word(["yes", "no"]), "no") },
   { allow: list(entryElement(true), 0, MAX_ENTRIES), refuse: list(entryElement(false), 0, MAX_ENTRIES), helper: list(HELPER, 0, Object.keys(HELPERS).length, "protocol") },
-  ({ out, maxServers, allow, refuse, helper: helpers }, site): GatewayConfig => Object.freeze({ out, maxServers, entries: inOrder([...allow, ...refuse], site), helpers }),
+  ({ out, maxServers, translate, allow, refuse, helper: helpers }, site): GatewayConfig => Object.freeze({ out, maxServers, translates: translate === "yes", entries: inOrder([...allow, ...refuse], site), helpers }),
 );

@@ -74,8 +74,9 @@ export class FlowWays {
   #forward(mapping: Mapping, isOn: boolean): void {
     const installed = this.#installed.get(mapping);
     if (installed === undefined) return;
-    this.#env.datapath.setForwarding(mapping.local4, isOn);
-    if (mapping.local6 !== null && installed.addresses === 2) this.#env.datapath.setForwarding(mapping.local6, isOn);
+    const { local4, local6 } = mapping;
+    this.#env.datapath.setForwarding(local4, isOn, local6);
+    if (local6 !== null && installed.addresses === 2) this.#env.datapath.setForwarding(local6, isOn, local4);
   }
 
   remove(mapping: Mapping): void {

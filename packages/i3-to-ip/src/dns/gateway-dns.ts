@@ -57,8 +57,10 @@ export interface GatewayDnsOptions {
   readonly isOwn: (address: Uint8Array) => boolean;
   /** Whether servers with IPv6 addresses can be reached from here. */
   readonly hasIpv6: () => boolean;
-  /** A client is told of a server, which it reaches from then on at the address that is returned. Null: there is no room for one more, or at this try. */
-  readonly lead: (client: Uint8Array, name: string, real: Uint8Array, virtual: VirtualOption) => Uint8Array | null;
+  /** Whether a server that has only the other family is given an address of the one that was asked for. */
+  readonly translates: () => boolean;
+  /** A client is told of a server, which it reaches from then on at the address that is returned, of so many bytes. Null: there is no room for one more, or at this try. */
+  readonly lead: (client: Uint8Array, name: string, real: Uint8Array, virtual: VirtualOption, bytes: 4 | 16) => Uint8Array | null;
   /** Addresses that nobody is led to. */
   readonly onRefused: (client: Uint8Array, name: string, addresses: readonly string[], why: RefusalReason) => void;
 }
@@ -106,8 +108,10 @@ export class GatewayDns {
     if (failed !== undefined) return answer(query, { rcode: rcodeOf(failed), authorities: failed.authorities }, limit).bytes;
     const [first] = wanted;
     if (!types.some((type) => type in FAMILY)) return answer(query, { rcode: RCODE.noError, answers: first?.answers, authorities: first?.authorities, virtual }, limit).bytes;
-    const found = wanted.flatMap((one) => addressesIn(one));
-    const servers = found.flatMap((real) => this.#serverOf(client, question, real));
+    const servers = this.#serversOf(client, question, wanted, asked);
+    const other = FAMILY[asked] === undefined ? undefined : answers[types.findIndex((type) => type !== asked)];
+    // As DNS64 does: only where the name has nothing of the family that was asked for (RFC 6147 §5.1.6).
+    if (servers.length === 0 && other !== null && other !== undefined && rcodeOf(other) === RCODE.noError && this.#options.translates()) servers.push(...this.#serversOf(client, question, [other], asked));
     const refused = servers.filter((one): one is Refused => "why" in one);
     const led = servers.filter((one): one is Led => "virtual" in one);
     for (const why of new Set(refused.map((one) => one.why))) this.#options.onRefused(client, question.name, refused.filter((one) => one.why === why).map(({ real }) => formatIpText(real)), why);
@@ -120,14 +124,18 @@ export class GatewayDns {
     return answer(query, { rcode: RCODE.noError, answers: records, authorities: records.length === 0 ? first?.authorities : undefined, virtual }, limit).bytes;
   }
 
+  #serversOf(client: Uint8Array, question: GatewayQuestion, answers: readonly ResolverAnswer[], asked: string): (Led | Refused)[] {
+    return answers.flatMap((one) => addressesIn(one)).flatMap((real) => this.#serverOf(client, question, real, FAMILY[asked] ?? (real.length === 4 ? 4 : 16)));
+  }
+
   /** Nothing for a family that cannot be reached from here. */
-  #serverOf(client: Uint8Array, { name, virtual }: GatewayQuestion, real: Uint8Array): readonly (Led | Refused)[] {
+  #serverOf(client: Uint8Array, { name, virtual }: GatewayQuestion, real: Uint8Array, bytes: 4 | 16): readonly (Led | Refused)[] {
     const { mayReach, isOwn, hasIpv6, lead } = this.#options;
     const reach = reachOf(real);
     if (reach === "nowhere" || isOwn(real)) return [{ real, why: "own" }];
     if (real.length === 16 && !hasIpv6()) return [];
     if (!mayReach(client, name, real, reach)) return [{ real, why: "access" }];
-    const address = lead(client, name, real, virtual);
+    const address = lead(client, name, real, virtual, bytes);
     return [address === null ? { real, why: "full" } : { real, virtual: address }];
   }
 }

@@ -1,11 +1,11 @@
 /** What a gateway keeps over a restart, so that connections go on: `gateway.json` in the state directory, mode 0600, written whole or not at all. */
 import { join } from "node:path";
 
-import { formatIpText, I3Error, parseIpText } from "@i3/common";
+import { formatIpText, I3Error, parseIpText, sameBytes } from "@i3/common";
 import { replaceDurably } from "@i3/i3-client";
 import { readStateFile } from "@i3/i3-proxy";
 
-import type { Led } from "../policy/led-clients.js";
+import type { Called, Led } from "../policy/led-clients.js";
 import type { RouterSettings } from "./router-settings.js";
 
 // Ours:
@@ -38,8 +38,8 @@ export function readGatewayState(file: string): GatewayState {
 export function writeGatewayState(file: string, { router, led }: GatewayState): void {
   const rows: string[] = [];
   let characters = 0;
-  for (const { hit, real, virtual, names, askedMs } of [...led].sort((a, b) => b.askedMs - a.askedMs)) {
-    const row = JSON.stringify([formatIpText(hit), formatIpText(real), formatIpText(virtual), askedMs, ...names]);
+  for (const { hit, real, called, names, askedMs } of [...led].sort((a, b) => b.askedMs - a.askedMs)) {
+    const row = JSON.stringify([formatIpText(hit), formatIpText(real), called.map(calledText).join(" "), askedMs, ...names]);
     characters += row.length + 1;
     if (characters > MOST_CHARACTERS) break;
     rows.unshift(row);
@@ -56,8 +56,20 @@ function stateOf(json: unknown): GatewayState {
   if (version !== 1) throw new RangeError("not a state of this version");
   return {
     router: router === null ? null : routerOf(router),
-    led: rows(led).map(([hit, real, virtual, askedMs, ...names]) => ({ hit: addressOf(hit), real: addressOf(real), virtual: addressOf(virtual), askedMs: numberOf(askedMs), names: names.map(textOf) })),
+    led: rows(led).map(([hit, real, called, askedMs, ...names]) => ({ hit: addressOf(hit), real: addressOf(real), called: calledOf(called, addressOf(real)), askedMs: numberOf(askedMs), names: names.map(textOf) })),
   };
+}
+
+/** `virtual`, or `virtual=inside` of a server that the engine translates for. */
+const calledText = ({ virtual, inside }: Called): string => (sameBytes(virtual, inside) ? formatIpText(virtual) : `${formatIpText(virtual)}=${formatIpText(inside)}`);
+
+function calledOf(json: unknown, real: Uint8Array): readonly Called[] {
+  const all = textOf(json).split(" ").map((one) => {
+    const [virtual, inside = virtual, ...more] = one.split("=");
+    const called = { virtual: addressOf(virtual), inside: addressOf(inside) };
+    return more.length > 0 || called.inside.length !== real.length || (called.virtual.length === real.length) !== sameBytes(called.virtual, called.inside) ? wrong() : called;
+  });
+  return new Set(all.map(({ virtual }) => virtual.length)).size === all.length ? all : wrong();
 }
 
 function routerOf(json: unknown): RouterSettings {

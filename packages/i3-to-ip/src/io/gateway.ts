@@ -7,6 +7,7 @@ import { failedAnswer, GatewayDns, refusedAnswer, type RefusalReason } from "../
 import { serverAddress } from "../dns/server-address.js";
 import { insideElement } from "../nat/gateway-table.js";
 import { PacketFilter } from "../nat/packet-filter.js";
+import { Translations } from "../nat/translations.js";
 import { DecisionLog } from "../policy/decision-log.js";
 import { Grants } from "../policy/grants.js";
 import { LedClients, type Led } from "../policy/led-clients.js";
@@ -39,6 +40,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   readonly #host: Host;
   readonly #stateFile: string;
   readonly #router: RouterSettings;
+  readonly #translations: Translations;
   readonly #led: LedClients;
   readonly #shares = new QuestionShares();
   readonly #filter: PacketFilter;
@@ -72,7 +74,8 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     this.#config = config.gateway;
     this.#book = host.book;
     this.#grants = this.#makeGrants();
-    this.#led = new LedClients(maxServers);
+    this.#translations = new Translations({ isOn: config.gateway.translates, hit: own6, range: config.virtualAddresses.range, isGiven: (address) => this.#isGiven(address), set: (from, to) => host.datapath.setTranslation(from, to) });
+    this.#led = new LedClients(maxServers, this.#translations);
     this.#logGroup = LOG_GROUP + (tun.index % LOG_GROUPS);
     this.#nat = new Nat({
       settings: { tunName: tun.name, out, own4, own6, routed: routedFamilies(this.#router), helpers, logGroup: this.#logGroup }, log,
@@ -85,7 +88,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     this.#dns = new GatewayDns({
       isOwn: (address) => this.#isGiven(address) || this.#networks.isLocal(address) || this.#isVirtual(address), hasIpv6: () => this.#networks.hasIpv6(),
       mayReach: (hit, name, real) => this.#grants.verdictsOf(hit, [name], real).length > 0,
-      lead: (hit, name, real, option) => this.#lead(hit, name, real, option), onRefused: (hit, name, addresses, why) => this.#tellRefused(hit, name, addresses, why),
+      translates: () => config.gateway.translates, lead: (hit, name, real, option, bytes) => this.#lead(hit, name, real, option, bytes), onRefused: (hit, name, addresses, why) => this.#tellRefused(hit, name, addresses, why),
     });
     this.ready = `gateway=${out.join(",")}`;
     for (const led of state.led) this.#led.restore(led);
@@ -106,7 +109,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   counters(): object {
     return {
       gateway: {
-        ...this.#counts, servers: this.#led.size, sets: this.#filter.sets.length, questions: this.#questions.counters, shares: this.#shares.counters, resolvers: this.#resolvers.counters, decisions: this.#reading?.counters(),
+        ...this.#counts, servers: this.#led.size, translations: this.#translations.size, sets: this.#filter.sets.length, questions: this.#questions.counters, shares: this.#shares.counters, resolvers: this.#resolvers.counters, decisions: this.#reading?.counters(),
       },
     };
   }
@@ -221,14 +224,15 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   }
 
   /** Null: there is no room for one more, or the client has another server there. */
-  #lead(hit: Uint8Array, name: string, real: Uint8Array, option: VirtualOption): Uint8Array | null {
+  #lead(hit: Uint8Array, name: string, real: Uint8Array, option: VirtualOption, bytes: 4 | 16): Uint8Array | null {
     const { proxy } = this.#host;
     const mapping = proxy.mappings.byPeer(publicId(hit));
     // The client asks for another try only when it has the address itself; what is taken here is passed over.
     for (let { tries } = option; mapping !== undefined && tries <= MAX_TRY; tries += 1) {
-      const virtual = serverAddress(proxy.own6, real, { ...option, tries });
+      const virtual = serverAddress(proxy.own6, real, { ...option, tries }, bytes);
       if (this.#isGiven(virtual)) continue;
-      const found = this.#led.lead(Date.now(), hit, real, virtual, name);
+      const called = this.#led.calledBy(hit, real, virtual) ?? this.#translations.calledFor(virtual, real);
+      const found = called === null ? "taken" : this.#led.lead(Date.now(), hit, real, called, name);
       if (found === "taken") continue;
       if (found === "full") return null;
       this.#isSaved = false;

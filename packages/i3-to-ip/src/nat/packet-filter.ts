@@ -52,14 +52,14 @@ export class PacketFilter {
       this.forget(client, led);
       return false;
     }
-    this.#put(client, serverElement(client, led.virtual, led.real));
+    for (const { inside } of led.called) this.#put(client, serverElement(client, inside, led.real));
     this.#put(client, grantElement(client, led.real, set));
     return true;
   }
 
-  /** The server is the client's no more, or not at this virtual address. */
-  forget(client: Uint8Array, { virtual, real }: Led): void {
-    this.#take(client, serverElement(client, virtual, real));
+  /** The server is the client's no more, or not at these virtual addresses. */
+  forget(client: Uint8Array, { called, real }: Led): void {
+    for (const { inside } of called) this.#take(client, serverElement(client, inside, real));
     this.#take(client, grantElement(client, real, NO_SET));
   }
 

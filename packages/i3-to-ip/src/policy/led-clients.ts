@@ -1,5 +1,5 @@
 /** Which clients have been led to which servers, by which names, at which virtual addresses: what a gateway's NAT and packet filter are made of. Each client has its own: none can have what is another's. Without I/O. */
-import { bytesKey } from "@i3/common";
+import { bytesKey, sameBytes } from "@i3/common";
 
 // Ours:
 /** Of one client; that which was asked for least lately makes room, when all have too many that of the client with most. */
@@ -11,13 +11,21 @@ export const LED_MS = 24 * 3_600_000;
 /** What was asked for so lately is not given up for another one. */
 const FRESH_MS = 120_000;
 
+/** What a client calls a server. */
+export interface Called {
+  /** 4 or 16 bytes. */
+  readonly virtual: Uint8Array;
+  /** What the TUN has in its place, of the server's family: the same, unless the engine translates. */
+  readonly inside: Uint8Array;
+}
+
 export interface Led {
   /** Of the client, 16 bytes. */
   readonly hit: Uint8Array;
   /** Of the server, 4 or 16 bytes. */
   readonly real: Uint8Array;
-  /** What the client calls it, of the same family. */
-  readonly virtual: Uint8Array;
+  /** At most one of each family, at least one. */
+  readonly called: readonly Called[];
   /** Asked for last is last. */
   readonly names: readonly string[];
   readonly askedMs: number;
@@ -29,20 +37,30 @@ export interface LedResult {
   readonly gone: readonly Led[];
 }
 
-/** Servers of one client, by real and by virtual address; asked for last is last. */
+/** What no two clients may see in two ways. */
+export interface Translating {
+  /** False: the address is in the way of others. */
+  readonly takes: (called: Called) => boolean;
+  readonly added: (called: Called) => void;
+  readonly removed: (called: Called) => void;
+}
+
+/** Servers of one client, by real address, and by what the client and the TUN call them; asked for last is last. */
 interface Servers {
   readonly byReal: Map<string, Led>;
-  readonly byVirtual: Map<string, Led>;
+  readonly byCalled: Map<string, Led>;
 }
 
 export class LedClients {
   readonly #most: number;
+  readonly #translating: Translating;
   readonly #byClient = new Map<string, Servers>();
   #size = 0;
 
   /** @param most of all clients */
-  constructor(most: number) {
+  constructor(most: number, translating: Translating) {
     this.#most = most;
+    this.#translating = translating;
   }
 
   get size(): number {
@@ -58,12 +76,16 @@ export class LedClients {
     return [...(this.#byClient.get(bytesKey(hit))?.byReal.values() ?? [])];
   }
 
-  /** A client is told of a server. taken: it has another one at this virtual address; full: there is no room. */
-  lead(nowMs: number, hit: Uint8Array, real: Uint8Array, virtual: Uint8Array, name: string): LedResult | "taken" | "full" {
+  /** What a client calls a server already; undefined: not by that address. */
+  calledBy(hit: Uint8Array, real: Uint8Array, virtual: Uint8Array): Called | undefined {
+    return this.#byClient.get(bytesKey(hit))?.byReal.get(bytesKey(real))?.called.find((one) => sameBytes(one.virtual, virtual));
+  }
+
+  /** A client is told of a server. taken: another one is at one of these addresses; full: there is no room. */
+  lead(nowMs: number, hit: Uint8Array, real: Uint8Array, called: Called, name: string): LedResult | "taken" | "full" {
     const servers = this.#byClient.get(bytesKey(hit));
     const known = servers?.byReal.get(bytesKey(real));
-    const there = servers?.byVirtual.get(bytesKey(virtual));
-    if (there !== undefined && there !== known) return "taken";
+    if (this.#isInTheWay(servers, known, called)) return "taken";
     const gone: Led[] = [];
     if (known === undefined && ((servers?.byReal.size ?? 0) >= MOST_PER_CLIENT || this.#size >= this.#most)) {
       // Whoever has most makes room for those who have little.
@@ -73,9 +95,10 @@ export class LedClients {
       gone.push(oldest);
       this.remove(oldest);
     }
-    if (known !== undefined && there === undefined) gone.push(known);
+    const [others, before] = [known?.called.filter((one) => !isOneFamily(one, called)) ?? [], known?.called.find((one) => isOneFamily(one, called))];
+    if (known !== undefined && before !== undefined && !isSame(before, called)) gone.push({ ...known, called: [before] });
     if (known !== undefined) this.remove(known);
-    const led: Led = { hit: hit.slice(), real: real.slice(), virtual: virtual.slice(), askedMs: nowMs, names: [...(known?.names ?? []).filter((other) => other !== name), name].slice(-MOST_NAMES) };
+    const led: Led = { hit: hit.slice(), real: real.slice(), called: [...others, called], askedMs: nowMs, names: [...(known?.names ?? []).filter((other) => other !== name), name].slice(-MOST_NAMES) };
     this.#add(led);
     return { led, gone };
   }
@@ -84,7 +107,8 @@ export class LedClients {
   restore(led: Led): void {
     const servers = this.#byClient.get(bytesKey(led.hit));
     if (this.#size >= this.#most || (servers?.byReal.size ?? 0) >= MOST_PER_CLIENT) return;
-    if (servers?.byReal.has(bytesKey(led.real)) !== true && servers?.byVirtual.has(bytesKey(led.virtual)) !== true) this.#add(led);
+    if (servers?.byReal.has(bytesKey(led.real)) === true || led.called.some((called) => this.#isInTheWay(servers, undefined, called))) return;
+    this.#add(led);
   }
 
   remove({ hit, real }: Led): void {
@@ -92,7 +116,10 @@ export class LedClients {
     const known = servers?.byReal.get(bytesKey(real));
     if (servers === undefined || known === undefined) return;
     servers.byReal.delete(bytesKey(real));
-    servers.byVirtual.delete(bytesKey(known.virtual));
+    for (const called of known.called) {
+      for (const key of keysOf(called)) servers.byCalled.delete(key);
+      this.#translating.removed(called);
+    }
     this.#size -= 1;
     if (servers.byReal.size === 0) this.#byClient.delete(bytesKey(hit));
   }
@@ -110,16 +137,28 @@ export class LedClients {
     return ended;
   }
 
+  #isInTheWay(servers: Servers | undefined, known: Led | undefined, called: Called): boolean {
+    if (keysOf(called).some((key) => (servers?.byCalled.get(key) ?? known) !== known)) return true;
+    return known?.called.some((one) => isSame(one, called)) !== true && !this.#translating.takes(called);
+  }
+
   #largest(): Servers | undefined {
     return [...this.#byClient.values()].reduce<Servers | undefined>((most, one) => (most === undefined || one.byReal.size > most.byReal.size ? one : most), undefined);
   }
 
   #add(led: Led): void {
     const key = bytesKey(led.hit);
-    const servers = this.#byClient.get(key) ?? { byReal: new Map<string, Led>(), byVirtual: new Map<string, Led>() };
+    const servers = this.#byClient.get(key) ?? { byReal: new Map<string, Led>(), byCalled: new Map<string, Led>() };
     servers.byReal.set(bytesKey(led.real), led);
-    servers.byVirtual.set(bytesKey(led.virtual), led);
+    for (const called of led.called) {
+      for (const key of keysOf(called)) servers.byCalled.set(key, led);
+      this.#translating.added(called);
+    }
     this.#byClient.set(key, servers);
     this.#size += 1;
   }
 }
+
+const keysOf = ({ virtual, inside }: Called): readonly string[] => [bytesKey(virtual), bytesKey(inside)];
+const isSame = (a: Called, b: Called): boolean => sameBytes(a.virtual, b.virtual) && sameBytes(a.inside, b.inside);
+const isOneFamily = (a: Called, b: Called): boolean => a.virtual.length === b.virtual.length;

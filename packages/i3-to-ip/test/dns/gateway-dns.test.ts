@@ -18,13 +18,13 @@ interface World extends Seen {
   readonly dns: GatewayDns;
 }
 
-function world({ ipv6 = true, most = 100, may = () => true, own = [] }: { ipv6?: boolean; most?: number; may?: (name: string, real: string, reach: string) => boolean; own?: readonly string[] } = {}): World {
+function world({ ipv6 = true, translates = false, most = 100, may = () => true, own = [] }: { ipv6?: boolean; translates?: boolean; most?: number; may?: (name: string, real: string, reach: string) => boolean; own?: readonly string[] } = {}): World {
   const seen: Seen = { leased: [], refused: [] };
   const dns = new GatewayDns({
-    hasIpv6: () => ipv6, isOwn: (address) => own.includes(formatIpText(address)),
+    hasIpv6: () => ipv6, translates: () => translates, isOwn: (address) => own.includes(formatIpText(address)),
     mayReach: (client, name, real, reach) => client === CLIENT && may(name, formatIpText(real), reach),
-    lead: (_client, name, real, option) => {
-      const virtual = serverAddress(ip("2001:22::1"), real, option);
+    lead: (_client, name, real, option, bytes) => {
+      const virtual = serverAddress(ip("2001:22::1"), real, option, bytes);
       if (seen.leased.length >= most) return null;
       seen.leased.push(`${name} ${formatIpText(real)} ${formatIpText(virtual)}`);
       return virtual;
@@ -78,6 +78,31 @@ describe("a name that the access list allows", () => {
     expect(addresses(ask(world(), "A", both))).toEqual([expect.stringMatching(/^10\./)]);
     expect(addresses(ask(world(), "ANY", both))).toHaveLength(2);
     expect(addresses(ask(world({ ipv6: false }), "AAAA", both))).toEqual([]);
+  });
+
+  it("that has only the other family has addresses of the one that was asked for, where the gateway translates", () => {
+    const [none, six, four] = [resolved(0, [], [SOA]), resolved(0, [aaaa("2001:db8::9")]), resolved(0, [a("192.168.5.9")])];
+    const at = world({ translates: true });
+    const reply = ask(at, "A", [none, six]);
+    expect([addresses(reply), reply.authorities]).toEqual([[expect.stringMatching(/^10\./)], []]);
+    expect(addresses(ask(at, "AAAA", [four, none]))).toEqual([expect.stringMatching(/^fd/)]);
+    expect(at.leased.map((line) => line.split(" ")[1])).toEqual(["2001:db8::9", "192.168.5.9"]);
+    // What it has of the family is enough; what cannot be reached from here is not had.
+    expect(addresses(ask(at, "A", [four, resolved(0, [aaaa("2001:db8::9"), aaaa("2001:db8::a")])]))).toHaveLength(1);
+    expect(addresses(ask(world({ translates: true, ipv6: false }), "AAAA", [four, six]))).toHaveLength(1);
+    expect(addresses(ask(world({ translates: true, ipv6: false }), "A", [none, six]))).toEqual([]);
+  });
+
+  it("is not translated for what was refused, failed, or asked of both, nor where the gateway does not", () => {
+    const [none, six] = [resolved(0, [], [SOA]), resolved(0, [aaaa("2001:db8::9")])];
+    expect(addresses(ask(world(), "A", [none, six]))).toEqual([]);
+    const refused = ask(world({ translates: true, may: (_, real) => real.includes(":") }), "A", [resolved(0, [a("192.168.5.9")]), six]);
+    expect([rcode(refused), addresses(refused)]).toEqual([5, []]);
+    expect(rcode(ask(world({ translates: true, may: () => false }), "A", [none, six]))).toBe(5);
+    for (const failed of [null, resolved(2), resolved(3, [], [SOA])]) expect(addresses(ask(world({ translates: true }), "A", [failed, six]))).toEqual([]);
+    expect(rcode(ask(world({ translates: true }), "A", [none, resolved(2, [aaaa("2001:db8::9")])]))).toBe(0);
+    expect(addresses(ask(world({ translates: true }), "A", [none, resolved(2, [aaaa("2001:db8::9")])]))).toEqual([]);
+    expect(addresses(ask(world({ translates: true }), "ANY", [none, six]))).toEqual([expect.stringMatching(/^fd/)]);
   });
 
   it("has what else the resolver says of it, but for addresses past the virtual ones", () => {

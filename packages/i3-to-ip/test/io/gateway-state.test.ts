@@ -9,7 +9,7 @@ import { readGatewayState, stateFileOf, writeGatewayState, type GatewayState } f
 
 const ip = (text: string): Uint8Array => parseIpText(text) as Uint8Array;
 const STATE: GatewayState = {
-  router: { forward4: "0", forward6: null }, led: [{ hit: ip("2001:22::a"), real: ip("192.168.5.1"), virtual: ip("10.1.2.3"), names: ["wiki.corp", "b"], askedMs: 4 }, { hit: ip("2001:22::a"), real: ip("fd00::1"), virtual: ip("fd12::1"), names: ["six"], askedMs: 5 }],
+  router: { forward4: "0", forward6: null }, led: [{ hit: ip("2001:22::a"), real: ip("192.168.5.1"), called: [{ virtual: ip("10.1.2.3"), inside: ip("10.1.2.3") }, { virtual: ip("fd12::4"), inside: ip("10.9.9.9") }], names: ["wiki.corp", "b"], askedMs: 4 }, { hit: ip("2001:22::a"), real: ip("fd00::1"), called: [{ virtual: ip("fd12::1"), inside: ip("fd12::1") }], names: ["six"], askedMs: 5 }],
 };
 
 function file(): string {
@@ -29,7 +29,7 @@ it("comes back as it was, and nobody else may read it", () => {
 it("keeps what was asked for last", () => {
   const at = file();
   const names = Array.from({ length: 8 }, (_, i) => `${i}${"x".repeat(240)}`);
-  const led = Array.from({ length: 3_000 }, (_, i) => ({ hit: ip("2001:22::a"), real: Uint8Array.of(192, 0, i >> 8, i & 0xff), virtual: Uint8Array.of(10, 0, i >> 8, i & 0xff), names, askedMs: 3_000 - i }));
+  const led = Array.from({ length: 3_000 }, (_, i) => ({ hit: ip("2001:22::a"), real: Uint8Array.of(192, 0, i >> 8, i & 0xff), called: [{ virtual: Uint8Array.of(10, 0, i >> 8, i & 0xff), inside: Uint8Array.of(10, 0, i >> 8, i & 0xff) }], names, askedMs: 3_000 - i }));
   writeGatewayState(at, { ...STATE, led });
   const back = readGatewayState(at).led;
   expect(back.length).toBeGreaterThan(1_000);
@@ -44,7 +44,7 @@ it("that is damaged, or open to others, is never taken for an empty one", () => 
     expect(text).toContain(from);
     return text.replace(from, to);
   };
-  for (const bad of [text.slice(0, -4), "", "null", "[]", field('"version":1', '"version":2'), field('"192.168.5.1"', '"192.168.5.256"'), field('"wiki.corp"', "7"), field('"forward4":"0"', '"forward4":"/etc/passwd"'), field(",4,", ',"4",'), field(",4,", ",-4,"), field('"led":[\n[', '"led":[\n')]) {
+  for (const bad of [text.slice(0, -4), "", "null", "[]", field('"version":1', '"version":2'), field('"192.168.5.1"', '"192.168.5.256"'), field('"wiki.corp"', "7"), field("10.1.2.3 ", "10.1.2.3=10.1.2.4 "), field("=10.9.9.9", "=fd12::9"), field("fd12::4=", "10.1.2.4="), field("fd12::4=10.9.9.9", "fd12::4"), field('"forward4":"0"', '"forward4":"/etc/passwd"'), field(",4,", ',"4",'), field(",4,", ",-4,"), field('"led":[\n[', '"led":[\n')]) {
     writeFileSync(at, bad);
     expect(() => readGatewayState(at), bad).toThrow(/damaged/);
   }

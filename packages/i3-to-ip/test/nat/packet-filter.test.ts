@@ -7,7 +7,7 @@ import type { Led } from "../../src/policy/led-clients.js";
 
 const ip = (text: string): Uint8Array => parseIpText(text) as Uint8Array;
 const [CLIENT, OTHER] = [ip("10.7.7.7"), ip("10.8.8.8")];
-const led = (real: string, virtual: string): Led => ({ hit: ip("2001:22::a"), real: ip(real), virtual: ip(virtual), names: ["n"], askedMs: 0 });
+const led = (real: string, virtual: string): Led => ({ hit: ip("2001:22::a"), real: ip(real), called: [{ virtual: ip(virtual), inside: ip(virtual) }], names: ["n"], askedMs: 0 });
 const WIKI = led("192.168.5.1", "10.1.1.1");
 const all: readonly Verdict[] = [{ admits: true, service: undefined }];
 const ssh: readonly Verdict[] = [{ admits: true, service: { protocols: [6], ports: [{ first: 22, last: 22 }] } }];

@@ -1,7 +1,7 @@
 /** Bounded tables of the gateway: rule sets, pairs, shares of questions. */
 import { describe, expect, it } from "vitest";
 
-import { LED_MS, LedClients, MOST_PER_CLIENT } from "../../src/policy/led-clients.js";
+import { LED_MS, LedClients, MOST_PER_CLIENT, type Called } from "../../src/policy/led-clients.js";
 import { QuestionShares } from "../../src/policy/question-shares.js";
 import { RuleSets } from "../../src/policy/rule-sets.js";
 
@@ -29,11 +29,12 @@ describe("rule sets", () => {
 });
 
 describe("clients that were led somewhere", () => {
-  const at = (led: LedClients, nowMs: number, who: number, to: number, name = "n", as = to): ReturnType<LedClients["lead"]> => led.lead(nowMs, hit(who), real(to), virtual(as), name);
+  const clients = (most: number): LedClients => new LedClients(most, { takes: () => true, added: () => undefined, removed: () => undefined });
+  const at = (led: LedClients, nowMs: number, who: number, to: number, name = "n", as = to): ReturnType<LedClients["lead"]> => led.lead(nowMs, hit(who), real(to), { virtual: virtual(as), inside: virtual(as) }, name);
   const goneOf = (result: ReturnType<LedClients["lead"]>): readonly Uint8Array[] | string => (typeof result === "string" ? result : result.gone.map((one) => one.real));
 
   it("keep the names, the last eight of a server", () => {
-    const led = new LedClients(100);
+    const led = clients(100);
     for (let i = 0; i < 10; i += 1) at(led, i, 1, 1, `n${i}`);
     at(led, 11, 1, 1, "n5");
     expect(led.of(hit(1)).map(({ names }) => names)).toEqual([["n2", "n3", "n4", "n6", "n7", "n8", "n9", "n5"]]);
@@ -41,17 +42,34 @@ describe("clients that were led somewhere", () => {
   });
 
   it("have one virtual address for a server, the last, and one server there, each client for itself", () => {
-    const led = new LedClients(100);
+    const led = clients(100);
     at(led, 0, 1, 1, "n", 7);
     expect(at(led, 1, 1, 2, "n", 7)).toBe("taken");
     expect(goneOf(at(led, 1, 2, 2, "n", 7))).toEqual([]);
-    expect(at(led, 2, 1, 1, "n", 8)).toMatchObject({ led: { virtual: virtual(8) }, gone: [{ virtual: virtual(7) }] });
+    expect(at(led, 2, 1, 1, "n", 8)).toMatchObject({ led: { called: [{ virtual: virtual(8) }] }, gone: [{ called: [{ virtual: virtual(7) }] }] });
     expect(goneOf(at(led, 3, 1, 2, "n", 7))).toEqual([]);
     expect(led.size).toBe(3);
   });
 
+  it("call a server in both families, and lose both with it", () => {
+    const seen: string[] = [];
+    const called = (v: Uint8Array, inside: Uint8Array): Called => ({ virtual: v, inside });
+    const led = new LedClients(100, { takes: ({ inside }) => inside[3] !== 66, added: ({ virtual: [first] }) => void seen.push(`+${first}`), removed: ({ virtual: [first] }) => void seen.push(`-${first}`) });
+    const [four, six] = [called(virtual(1), virtual(1)), called(hit(9), virtual(2))];
+    led.lead(0, hit(1), real(1), four, "a");
+    expect(led.lead(1, hit(1), real(1), six, "b")).toMatchObject({ led: { called: [four, six], names: ["a", "b"] }, gone: [] });
+    expect([led.size, led.calledBy(hit(1), real(1), hit(9)), led.calledBy(hit(1), real(1), virtual(2))]).toEqual([1, six, undefined]);
+    // Of this client, by either name of it; of all, by what the others say.
+    for (const other of [four, six, called(virtual(2), virtual(2)), called(hit(8), virtual(1)), called(virtual(66), virtual(66))]) expect(led.lead(2, hit(1), real(2), other, "c")).toBe("taken");
+    expect(led.lead(3, hit(1), real(1), called(hit(7), virtual(3)), "a")).toMatchObject({ gone: [{ called: [six] }], led: { called: [four, { virtual: hit(7) }] } });
+    for (const one of led.takeEnded(LED_MS + 3)) expect(one.called).toHaveLength(2);
+    expect([led.size, led.lead(4, hit(1), real(2), six, "c")]).toMatchObject([0, { gone: [] }]);
+    const sum = (text: string): number => seen.filter((one) => one === `+${text}`).length - seen.filter((one) => one === `-${text}`).length;
+    expect([sum("10"), sum("32")]).toEqual([0, 1]);
+  });
+
   it("make room among their own alone, and not for what was asked just now", () => {
-    const led = new LedClients(10_000);
+    const led = clients(10_000);
     at(led, 0, 2, 1);
     for (let i = 0; i < MOST_PER_CLIENT; i += 1) at(led, i === 0 ? 0 : 100_000, 1, i);
     expect(at(led, 119_999, 1, 9_000)).toBe("full");
@@ -60,7 +78,7 @@ describe("clients that were led somewhere", () => {
   });
 
   it("are bounded in all: who has most makes room for others", () => {
-    const led = new LedClients(3);
+    const led = clients(3);
     for (const [who, to] of [[1, 1], [1, 2], [2, 1]] as const) at(led, 0, who, to);
     expect(at(led, 119_999, 3, 1)).toBe("full");
     const made = at(led, 120_000, 3, 1);
@@ -69,7 +87,7 @@ describe("clients that were led somewhere", () => {
   });
 
   it("end when they have not asked for a day", () => {
-    const led = new LedClients(100);
+    const led = clients(100);
     for (const [nowMs, to] of [[0, 1], [5, 2], [9, 1]] as const) at(led, nowMs, 1, to);
     expect(led.takeEnded(LED_MS + 5).map(({ real: of }) => of)).toEqual([real(2)]);
     expect(led.takeEnded(LED_MS + 9)).toHaveLength(1);
@@ -77,10 +95,10 @@ describe("clients that were led somewhere", () => {
   });
 
   it("come back from an earlier run", () => {
-    const [led, next] = [new LedClients(100), new LedClients(2)];
+    const [led, next] = [clients(100), clients(2)];
     for (const n of [1, 2, 3]) at(led, n, n, n);
     for (const one of [...led.all(), ...led.all()]) next.restore(one);
-    expect([next.size, next.of(hit(1)), next.of(hit(3))]).toEqual([2, [{ hit: hit(1), real: real(1), virtual: virtual(1), names: ["n"], askedMs: 1 }], []]);
+    expect([next.size, next.of(hit(1)), next.of(hit(3))]).toEqual([2, [{ hit: hit(1), real: real(1), called: [{ virtual: virtual(1), inside: virtual(1) }], names: ["n"], askedMs: 1 }], []]);
   });
 });
 
