@@ -111,6 +111,8 @@ export interface LaptopOptions {
   readonly access?: string;
   readonly tun?: string;
   readonly hip?: string;
+  /** The element `<site>`. */
+  readonly site?: string;
   /** The element `<gateway>`: the machine runs i3-to-ip. */
   readonly gateway?: string;
   /** @default "debug" */
@@ -153,7 +155,7 @@ export class Laptop {
   }
 
   async writeConfig(changes: Partial<LaptopOptions> = {}): Promise<void> {
-    const { serverAddresses, serverAttributes, serverList, zones, mappings, virtualAddresses, dns, rules, access, tun, hip, gateway, logLevel } = { ...this.options, ...changes };
+    const { serverAddresses, serverAttributes, serverList, zones, mappings, virtualAddresses, dns, rules, access, tun, hip, site, gateway, logLevel } = { ...this.options, ...changes };
     await this.host.writeFile("i3-proxy.xml", `<i3-proxy version="1">
   <identity key-file="host.key"/>
   <state directory="state"/>
@@ -161,7 +163,7 @@ export class Laptop {
   ${tun ?? ""}${hip ?? ""}${virtualAddresses ?? ""}${dns ?? ""}
   <address-book file="book.xml"/>
   ${zones ?? ""}${mappings ?? ""}
-  ${rules ?? RULES}${access ?? ""}${gateway ?? ""}
+  ${rules ?? RULES}${access ?? ""}${site ?? ""}${gateway ?? ""}
   <log level="${logLevel ?? "debug"}" format="json"/>
 </i3-proxy>
 `);

@@ -1,22 +1,12 @@
 /** `<gateway>`: what of this machine's networks hosts of the overlay may reach, and who of them (docs/gateways.md; read by i3-to-ip alone). The first entry that matches decides; without one nobody may. */
-import { isPrefix, samePrefix } from "../bytes.js";
-import { parseIpText } from "./ip-text.js";
+import { NETWORKS, type Network } from "./networks.js";
 import { element, list, optional, Refusal, required, withDefault, type Site, type ValueType } from "./schema.js";
 import { PORTS, PROTOCOL, serviceOf, type PortRange, type ServiceSelector } from "./services.js";
 import { GROUP, HIT, INTERFACE_NAME, NAME_PATTERN, wholeNumber, word, wordsOf, type NamePattern } from "./value-types.js";
 
 /** Of each kind. */
 const MAX_ENTRIES = 1024;
-const MAX_NETWORKS = 64;
 const MAX_INTERFACES = 16;
-
-export interface Network {
-  /** 4 or 16 bytes. */
-  readonly address: Uint8Array;
-  readonly bits: number;
-}
-
-export const isInNetwork = ({ address, bits }: Network, other: Uint8Array): boolean => address.length === other.length && samePrefix(address, other, bits);
 
 /** internet: every address that is not of somebody's own network. */
 export interface Networks {
@@ -64,30 +54,16 @@ export interface GatewayConfig {
   readonly helpers: readonly GatewayHelper[];
 }
 
-const NETWORKS: ValueType<Networks> = {
-  expected: `internet, or prefixes with blanks between, such as "192.168.5.0/24 fd00:5::/64" (at most ${MAX_NETWORKS})`,
-  parse: (text) => {
+const PLACES: ValueType<Networks> = {
+  expected: `internet, or ${NETWORKS.expected}`,
+  parse: (text, file) => {
     const words = wordsOf(text);
-    if (words.length === 0) return new Refusal("is empty");
-    if (words.length > MAX_NETWORKS) return new Refusal("has too many parts");
-    const prefixes: Network[] = [];
-    for (const one of words.filter((each) => each !== "internet")) {
-      const prefix = networkOf(one);
-      if (prefix instanceof Refusal) return prefix;
-      prefixes.push(prefix);
-    }
-    return Object.freeze({ internet: prefixes.length < words.length, prefixes: Object.freeze(prefixes) });
+    const prefixes = words.filter((one) => one !== "internet");
+    if (words.length > 0 && prefixes.length === 0) return Object.freeze({ internet: true, prefixes: Object.freeze([]) });
+    const networks = NETWORKS.parse(prefixes.join(" "), file);
+    return networks instanceof Refusal ? networks : Object.freeze({ internet: prefixes.length < words.length, prefixes: networks });
   },
 };
-
-function networkOf(text: string): Network | Refusal {
-  const [address = "", length = "", ...rest] = text.split("/");
-  const bytes = parseIpText(address);
-  if (bytes === undefined || rest.length > 0 || !/^(?:0|[1-9][0-9]{0,2})$/.test(length)) return new Refusal("has something else than prefixes");
-  const bits = Number(length);
-  if (bits > bytes.length * 8) return new Refusal(`has ${text}, which is too long a prefix`);
-  return isPrefix(bytes, bits) ? Object.freeze({ address: bytes, bits }) : new Refusal(`has ${text}, with bits behind the first ${bits}`);
-}
 
 const INTERFACES: ValueType<readonly string[]> = {
   expected: `names of at most ${MAX_INTERFACES} interfaces, with blanks between`,
@@ -107,7 +83,7 @@ interface PlacedEntry {
 
 const entryElement = (admits: boolean) =>
   element(
-    { hit: optional(HIT), group: optional(GROUP), names: optional(NAME_PATTERN), networks: optional(NETWORKS), protocol: optional(PROTOCOL), ports: optional(PORTS) },
+    { hit: optional(HIT), group: optional(GROUP), names: optional(NAME_PATTERN), networks: optional(PLACES), protocol: optional(PROTOCOL), ports: optional(PORTS) },
     {},
     ({ hit, group, names, networks, protocol: protocols, ports }, site): PlacedEntry => {
       const { line, position } = site;

@@ -6,6 +6,7 @@ import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } fr
 import { GATEWAY, type GatewayConfig } from "./gateway.js";
 import { checkPublishedRules, PUBLISH, type PublishConfig } from "./publish.js";
 import { RULES, type ProxyRule } from "./rules.js";
+import { SITE, type SiteConfig } from "./site.js";
 import { element, implied, list, maybe, one, optional, readDocument, required, withDefault, type Site } from "./schema.js";
 import { BOOLEAN, FILE, HOST, INTERFACE_NAME, KEY_PIN, PORT, PUBLIC_KEY, RECORD_LABEL, SOCKET_FILE } from "./value-types.js";
 import { addressRange, dnsName, wholeNumber, word } from "./value-types.js";
@@ -109,6 +110,8 @@ export interface ProxyConfig {
   readonly hip: HipConfig | undefined;
   readonly shortcuts: ShortcutsConfig;
   readonly esp: EspConfig;
+  /** Of i3-proxy alone. */
+  readonly site: SiteConfig | undefined;
   /** Of i3-to-ip alone. */
   readonly gateway: GatewayConfig | undefined;
   /** Of ip-to-i3 alone. */
@@ -173,7 +176,7 @@ function checkWithoutServers({ hip, rules, publishedNames, serverList, zones }: 
 }
 
 /** The daemons that are a proxy, and the element that only one of them reads. */
-const PARTS = { "i3-proxy": null, "i3-to-ip": "gateway", "ip-to-i3": "publish" } as const;
+const PARTS = { "i3-proxy": "site", "i3-to-ip": "gateway", "ip-to-i3": "publish" } as const;
 
 const proxyOf = (daemon: keyof typeof PARTS) => element(
   {},
@@ -212,6 +215,7 @@ const proxyOf = (daemon: keyof typeof PARTS) => element(
     hip: maybe(HIP),
     shortcuts: implied(element({ strangers: withDefault(BOOLEAN, false), "port-mapping": withDefault(BOOLEAN, true) })),
     esp: implied(element({ "rekey-after-s": withDefault(wholeNumber(MIN_REKEY_S, MAX_REKEY_S), 3600) })),
+    site: maybe(SITE),
     gateway: maybe(GATEWAY),
     publish: maybe(PUBLISH),
     control: maybe(element({ socket: required(SOCKET_FILE) })),
@@ -220,9 +224,9 @@ const proxyOf = (daemon: keyof typeof PARTS) => element(
   },
   ({ servers, rules, ...config }, site): ProxyConfig => {
     const part = PARTS[daemon];
-    if (part !== null && config[part] === undefined) site.fail(undefined, `no element ${part}`, `<${part}>, which ${daemon} is for`, "Without it the command is i3-proxy.");
+    if (daemon !== "i3-proxy" && config[part] === undefined) site.fail(undefined, `no element ${part}`, `<${part}>, which ${daemon} is for`, "Without it the command is i3-proxy.");
     for (const [other, name] of Object.entries(PARTS)) {
-      if (name !== null && name !== part && config[name] !== undefined) site.fail(undefined, `the element ${name} is not for ${daemon}`, `no element ${name}`, `The command that reads it is ${other}, which is a proxy as well.`);
+      if (name !== part && config[name] !== undefined) site.fail(undefined, `the element ${name} is not for ${daemon}`, `no element ${name}`, `The command that reads it is ${other}, which is a proxy as well.`);
     }
     if (config.publish !== undefined) checkPublishedRules(config.publish, rules, site);
     const { hip, listen } = config;

@@ -44,6 +44,7 @@ const GOOD = [
     ),
   },
   { format: "i3-proxy", what: "with zones", input: proxy(`<zones><zone suffix="I3" key="${"aB".repeat(32)}"/><zone suffix="a.i3" key="${"01".repeat(32)}"><record file="r"/><record file="q"/></zone></zones>`) },
+  { format: "i3-proxy", what: "of a site", input: proxy('<site interface="lan.0" listen=" 192.168.1.1 fd00:1::1" networks="192.168.1.0/24 fd00:1::/64 "/>') },
   { format: "i3-proxy", what: "without zones", input: proxy("<zones/>") },
   { format: "i3-proxy", what: "that admits nobody", input: proxy("<access/>") },
   {

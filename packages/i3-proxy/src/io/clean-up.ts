@@ -4,6 +4,7 @@ import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 
 import { removeGuard } from "./guard.js";
 import { NftChild } from "./interception-nft.js";
+import { removeSite } from "./site-table.js";
 import { VirtualRoutes } from "./virtual-routes.js";
 
 /** Returns what to tell. Rejects with I3Error, also when the proxy runs. */
@@ -17,6 +18,7 @@ export async function cleanUp({ tun, virtualAddresses: { range } }: ProxyConfig)
   }
   const nft = new NftChild({ onExit: () => undefined });
   await removeGuard(nft, tun.name);
+  await nft.run(removeSite(tun.name));
   await nft.close();
   return "nothing of i3-proxy is left on this machine's network\n";
 }

@@ -2,6 +2,7 @@
 import { parseProxyConfig, runKeyCommand } from "@i3/common";
 
 import { runProxyDaemon } from "./run-proxy-daemon.js";
+import { SITE_PART } from "./site.js";
 import { zoneCommand } from "./zone-command.js";
 
 const HELP = `Usage: i3-proxy --config FILE.xml [--check | --identity | --clean]
@@ -31,4 +32,4 @@ Exit status: 0 after such a signal, 1 when the proxy cannot run, 2 for wrong arg
 `;
 
 if (process.argv[2] === "zone") runKeyCommand("i3-proxy", HELP, () => zoneCommand(process.argv.slice(3), Date.now()));
-else await runProxyDaemon({ name: "i3-proxy", help: HELP, manifest: new URL("../../package.json", import.meta.url), parse: parseProxyConfig, part: null });
+else await runProxyDaemon({ name: "i3-proxy", help: HELP, manifest: new URL("../../package.json", import.meta.url), parse: parseProxyConfig, part: SITE_PART });

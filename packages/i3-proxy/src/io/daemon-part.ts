@@ -50,6 +50,6 @@ export interface OpenPart<Config extends ProxyConfig> {
 export interface DaemonPart<Config extends ProxyConfig> {
   /** Names of the configuration's elements that are the part's: changes of them are told to it alone. */
   readonly elements: readonly (keyof Config)[];
-  /** Rejects with I3Error for what a person must mend. */
-  readonly open: (host: PartHost<Config>) => Promise<OpenPart<Config>>;
+  /** Null: the configuration asks for nothing of it. Rejects with I3Error for what a person must mend. */
+  readonly open: (host: PartHost<Config>) => Promise<OpenPart<Config> | null>;
 }

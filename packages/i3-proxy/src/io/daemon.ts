@@ -231,6 +231,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     const open = await part.open({
       config, book: this.#book, log: this.#log, io, tun, mark: OWN_MARK, datapath, proxy, view, names: this.#names(proxy), resolvers: () => (own.length > 0 ? own : resolvers.resolvers), run: (work) => this.#run(work),
     });
+    if (open === null) return;
     this.#part = open;
     this.#closers.push(() => open.close());
     // What came while it opened.

@@ -5,7 +5,8 @@
  *     port     first resolver, and every server that resolv.conf does not name
  *     port+1   second resolver …
  */
-import { I3Error } from "@i3/common";
+import { isIPv6 } from "node:net";
+import { formatIpText, I3Error } from "@i3/common";
 import type { NativeIo } from "@i3/datapath/native-io";
 import { answerQuery, type DnsVerdict, type DropReason, type GatewayQuestion, type NameSource } from "../dns/dns-core.js";
 import { HEADER_BYTES, readQuestion } from "../dns/question.js";
@@ -24,6 +25,10 @@ export interface DnsPortOptions {
   /** SO_MARK of the questions that we pass on. */
   readonly mark: number;
   readonly names: NameSource;
+  /** Where it listens, instead of on the loopback interface; 4 or 16 bytes. */
+  readonly at?: readonly Uint8Array[];
+  /** Answers with addresses behind gateways wait for it. @default nothing has to come into force */
+  readonly inForce?: () => Promise<void>;
   /** Whom names are asked that are behind gateways. @default nobody: they fail */
   readonly gateways?: GatewayUpstreamOptions["gateways"] | undefined;
 }
@@ -137,28 +142,28 @@ export class DnsPort {
       const sockets: PortSockets = { port: this.#options.port + i, udp: [], tcp: [] };
       this.#ports.push(sockets);
       try {
-        await this.#openSockets(sockets, 4, i);
-        if (this.#ipv6) await this.#openSockets(sockets, 6, i);
+        for (const address of this.#options.at?.map(formatIpText) ?? [LOOPBACK[4], ...(this.#ipv6 ? [LOOPBACK[6]] : [])]) await this.#openSockets(sockets, address, i);
       } catch (cause) {
         throw portError(cause, sockets.port);
       }
     }
   }
 
-  async #openSockets(sockets: PortSockets, family: 4 | 6, index: number): Promise<void> {
+  async #openSockets(sockets: PortSockets, address: string, index: number): Promise<void> {
     const { io, mark } = this.#options;
+    const family = isIPv6(address) ? 6 : 4;
     const resolver = (): Resolver => this.#resolvers[index] ?? this.#firstResolver();
     try {
-      const { fd } = io.openUdp({ family, address: LOOPBACK[family], port: sockets.port, mark: 0, bufferBytes: BUFFER_BYTES });
+      const { fd } = io.openUdp({ family, address, port: sockets.port, mark: 0, bufferBytes: BUFFER_BYTES });
       sockets.udp.push({ fd, watch: io.watchReadable(fd, () => this.#onReadable(fd, resolver())) });
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
-      if (family === 4 || (code !== "EADDRNOTAVAIL" && code !== "EAFNOSUPPORT")) throw error;
+      if (address !== LOOPBACK[6] || (code !== "EADDRNOTAVAIL" && code !== "EAFNOSUPPORT")) throw error;
       this.#ipv6 = false;
       return;
     }
     const tcp = new TcpListener({ io, mark, resolver, answer: (query) => this.#answer(query, "tcp"), wait: (query, name, settled) => this.#wait(query, name, "tcp", settled), toGateway: (query, verdict, reply) => this.#toGateway(query, verdict, "tcp", reply) });
-    await tcp.listen(LOOPBACK[family], sockets.port);
+    await tcp.listen(address, sockets.port);
     sockets.tcp.push(tcp);
   }
 
@@ -203,7 +208,9 @@ export class DnsPort {
 
   #toGateway(query: Uint8Array, { via, question, limit }: GatewayQuestion, transport: "udp" | "tcp", reply: (answer: Uint8Array) => void): void {
     if (this.#gateways === undefined) return reply(failureOf(query, question.end));
-    this.#gateways.ask({ query: Uint8Array.from(query), question, via, limit, transport, reply });
+    const { inForce } = this.#options;
+    const later = (answer: Uint8Array): void => void inForce?.().then(() => reply(answer), () => reply(failureOf(query, question.end)));
+    this.#gateways.ask({ query: Uint8Array.from(query), question, via, limit, transport, reply: inForce === undefined ? reply : later });
   }
 
   #whenKnown(query: Uint8Array, name: string, fd: number, client: Uint8Array, resolver: Resolver): void {

@@ -2,19 +2,22 @@
  * The guard: nftables rules that outlive the proxy (docs/host-changes.md: virtual addresses mean something only on the TUN).
  *
  *     arrive   on another interface than lo and the TUN, from or for a virtual address: dropped
- *     leave    by another interface than lo and the TUN, to an allocated address: refused
+ *     leave    by another interface than lo and the TUN, to an allocated address: refused; also what hosts of a site send there
  *
  * It knows exactly the addresses that were given out and our own, never a range, so that it can lock nobody out. It stays after our
  * death, since programs still hold those addresses: nothing for them may leave in clear, and no neighbour may answer for them.
  */
-import { formatIpText, type I3Error } from "@i3/common";
+import { formatIpText, type I3Error, type SiteConfig } from "@i3/common";
 import { type NftRunner, replaceTable, tableName } from "./interception-nft.js";
 import { NftElements } from "./nft-elements.js";
+import { fromSite } from "./site-table.js";
 
 export interface GuardSettings {
   readonly tunName: string;
   /** Our own virtual addresses. */
   readonly own: readonly Uint8Array[];
+  /** Whose hosts' packets for virtual addresses take the TUN. */
+  readonly site?: SiteConfig | undefined;
   /** nft refused a later change: the guard is out of date until the next one succeeds. */
   readonly onError: (error: I3Error) => void;
 }
@@ -30,8 +33,9 @@ const CONNECTING = "tcp flags & (fin | syn | rst | ack) == syn";
 export const guardTable = (tunName: string): string => tableName("guard", tunName);
 
 /** One line for nft. */
-export function guardRules(tunName: string, own: readonly Uint8Array[], allocated: readonly Uint8Array[]): string {
+export function guardRules({ tunName, own, site }: Omit<GuardSettings, "onError">, allocated: readonly Uint8Array[]): string {
   const inside = `{ "lo", "${tunName}" }`;
+  const hosts = site === undefined ? [] : fromSite(site);
   const drop = (field: string, family: 4 | 6): string =>
     ["allocated", "own"].map((set) => `${family === 4 ? "ip" : "ip6"} ${field} @${set}${family} counter drop;`).join(" ");
   const body = [
@@ -39,13 +43,15 @@ export function guardRules(tunName: string, own: readonly Uint8Array[], allocate
     setOf("allocated6", "ipv6_addr", allocated.filter(isV6)),
     setOf("own4", "ipv4_addr", own.filter(isV4)),
     setOf("own6", "ipv6_addr", own.filter(isV6)),
-    `chain arrive { type filter hook prerouting priority ${ARRIVE_PRIORITY}; policy accept; iifname ${inside} accept;`,
+    `chain arrive { type filter hook prerouting priority ${ARRIVE_PRIORITY}; policy accept; iifname ${inside} accept; ${hosts.map(({ family, match }) => `${match} ${family === 4 ? "ip" : "ip6"} daddr @allocated${family} accept;`).join(" ")}`,
     `${drop("saddr", 4)} ${drop("daddr", 4)} ${drop("saddr", 6)} ${drop("daddr", 6)} };`,
     `chain leave { type filter hook output priority ${LEAVE_PRIORITY}; policy accept; oifname ${inside} accept;`,
     `ip daddr @allocated4 ${CONNECTING} counter reject with tcp reset;`,
     "ip daddr @allocated4 counter reject with icmp host-unreachable;",
     `ip6 daddr @allocated6 ${CONNECTING} counter reject with tcp reset;`,
     "ip6 daddr @allocated6 counter reject with icmpv6 addr-unreachable; };",
+    // What a site sends when the TUN is gone.
+    ...(hosts.length === 0 ? [] : [`chain pass { type filter hook forward priority ${LEAVE_PRIORITY}; policy accept; oifname ${inside} accept; ip daddr @allocated4 counter reject with icmp host-unreachable; ip6 daddr @allocated6 counter reject with icmpv6 addr-unreachable; };`]),
   ];
   return replaceTable(guardTable(tunName), body.join(" "));
 }
@@ -72,7 +78,7 @@ export class Guard {
   /** Replaces, in one transaction, the guard that an earlier run left behind. Throws I3Error (nft missing, no permission). */
   static async start(nft: NftRunner, settings: GuardSettings, allocated: readonly Uint8Array[]): Promise<Guard> {
     const guard = new Guard(nft, settings);
-    await nft.run(guardRules(settings.tunName, settings.own, allocated));
+    await nft.run(guardRules(settings, allocated));
     for (const address of allocated) guard.#elements.told(setFor(address), formatIpText(address));
     return guard;
   }

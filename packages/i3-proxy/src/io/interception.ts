@@ -23,6 +23,7 @@ export interface InterceptionOptions {
   readonly config: {
     readonly dns: Pick<ProxyConfig["dns"], "port" | "intercept" | "resolvers">;
     readonly virtualAddresses: ProxyConfig["virtualAddresses"];
+    readonly site?: ProxyConfig["site"];
   };
   readonly names: NameSource;
   readonly gateways?: DnsPortOptions["gateways"];
@@ -73,7 +74,7 @@ export class Interception {
     let dns: DnsPort | undefined;
     try {
       const onError = (error: I3Error): void => log("warn", "guard-failed", { error: error.message, remedy: "It is tried again with the next change." });
-      guard = await Guard.start(nft, { tunName, own, onError }, restored);
+      guard = await Guard.start(nft, { tunName, own, site: options.config.site, onError }, restored);
       dns = await DnsPort.open({ ...options, port: options.config.dns.port }, upstreams(options));
       return new Interception(options, nft, guard, dns);
     } catch (error) {

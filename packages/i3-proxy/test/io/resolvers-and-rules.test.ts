@@ -75,7 +75,7 @@ describe("the rules", () => {
   });
 
   test("the guard knows addresses, never ranges", () => {
-    const rules = guardRules("i3", [bytes("10.9.9.9"), bytes("2001:25::9")], [bytes("10.1.2.3"), bytes("2001:25::3")]);
+    const rules = guardRules({ tunName: "i3", own: [bytes("10.9.9.9"), bytes("2001:25::9")] }, [bytes("10.1.2.3"), bytes("2001:25::3")]);
     expect(rules).toContain("set allocated4 { type ipv4_addr; elements = { 10.1.2.3 }; }");
     expect(rules).toContain("set own6 { type ipv6_addr; elements = { 2001:25::9 }; }");
     expect(rules).not.toContain("/");
