@@ -15,7 +15,7 @@ interface World {
   settle(isGood?: boolean): Promise<void>;
 }
 
-function world({ hasIpv6 = true, verdict = HOME } = {}): World {
+function world({ hasIpv6 = true, verdict = HOME }: { hasIpv6?: boolean; verdict?: NameVerdict } = {}): World {
   const [asked, told, waits] = [[] as (readonly Uint8Array[])[], [] as Uint8Array[], [] as ((isGood: boolean) => void)[]];
   const names = new SiteNames({
     hasIpv6, names: { resolve: () => verdict, reverse: () => "home.i3", told: (address) => void told.push(address) },
