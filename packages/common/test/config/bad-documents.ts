@@ -54,7 +54,7 @@ const PORT_EXPECTED = "expected a whole number from 1 to 65535";
 const OFFLOADS_EXPECTED = "expected some of tunChecksum tunTcp4 tunTcp6 tunUdp udpSegment udpReceive trafficClass";
 const FILE_EXPECTED = "expected the name of a file (at most 4095 bytes)";
 const ELEMENTS =
-  "expected <identity>, <state>, <servers>, <server-list>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <zones>, <mappings>, <published-names>, <rules>, <access>, <hip>, <shortcuts>, <esp>, <site, gateway>, <publish>, <control>, <log>, <engine>";
+  "expected <identity>, <state>, <servers>, <server-list>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <zones>, <mappings>, <published-names>, <rules>, <access>, <hip>, <shortcuts>, <esp>, <site>, <gateway>, <publish>, <control>, <log>, <engine>";
 
 const proxyRow = (what: string, lines: readonly string[], message: string, more: Partial<BadDocument> = {}): BadDocument => ({
   what,
