@@ -144,6 +144,9 @@ describe("what the program gets", () => {
     ["with the option of another range", "A", { answers: [a("10.1.2.3")], additionals: [opt([{ ...OURS, data: encodeVirtualOption({ tries: 3, range: { ...RANGE, prefixBits: 9 } }) }])] }, "foreign"],
     ["as hints", "UNKNOWN_65", { answers: [{ type: "UNKNOWN_65", name: NAME, data: Buffer.of(0, 1, 0) } as never] }, "foreign"],
     ["as hints for another type", "A", { answers: [{ type: "UNKNOWN_64", name: NAME, data: Buffer.of(0, 1, 0) } as never] }, "foreign"],
+    ["by an alias, which a resolver here would follow", "A", { answers: [{ type: "CNAME", name: NAME, data: "localhost" }] }, "foreign"],
+    ["beside an alias", "AAAA", { answers: [{ type: "CNAME", name: NAME, data: "home.i3" }, aaaa("fd01::1")] }, "foreign"],
+    ["by an alias of a whole tree", "ANY", { answers: [{ type: "DNAME", name: "corp.example", data: "i3" }] }, "foreign"],
     ["with two OPT records", "A", { additionals: [opt([OURS]), opt([OURS])] }, "malformed"],
     ["with an RCODE that the program could not read", "A", { additionals: [opt([OURS], { extendedRcode: 1 })] }, "malformed"],
   ] as const)("is nothing when addresses come %s", (_, type, parts, expected) => {

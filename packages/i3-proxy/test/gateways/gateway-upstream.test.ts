@@ -135,6 +135,13 @@ describe.each(["udp", "tcp"] as const)("over %s", (transport) => {
     expect(failures).toEqual(["unreachable"]);
   });
 
+  it("a way that is not there is heard at once, and ends nothing", async () => {
+    // Of IPv6 no socket that is bound to an IPv4 address can go.
+    place = () => ({ ...PLACE, address: Uint8Array.of(0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1) });
+    expect((await ask(transport)).rcode).toBe("SERVFAIL");
+    expect(failures).toEqual(["unreachable"]);
+  });
+
   it("without an answer it is given up after six seconds", async () => {
     answers = () => [Uint8Array.of(1)];
     const done = ask(transport);

@@ -121,6 +121,14 @@ describe("what a gateway may not", () => {
     expect(at.laptop.proxy.gateways.learn(at.world.nowMs, "office.i3", place, "www.corp", [SERVER], 0)).toBe("unreachable");
     expect(at.laptop.proxy.gateways.servers.size).toBe(0);
   });
+
+  it.each([["none", '<rule name="x" go="direct"/>'], ["another gateway", RULES.replace('via="office.i3"', 'via="lab.i3"')]])("answer for a name whose rule leads to %s by then", (_, rules) => {
+    const at = bed();
+    const place = placeOf(at);
+    at.laptop.proxy.setRules(at.world.nowMs, rulesOf(`${rules.includes("lab") ? "" : '<rule name=".*\\.i3" go="i3"/>'}${rules}`));
+    expect(at.laptop.proxy.gateways.learn(at.world.nowMs, "office.i3", place, "www.corp", [SERVER], 0)).not.toBe("ok");
+    expect([at.laptop.proxy.gateways.servers.size, at.laptop.proxy.isGiven(SERVER)]).toEqual([0, false]);
+  });
 });
 
 describe("names", () => {

@@ -21,14 +21,14 @@ const OTHER = gateway(2);
 const six = (of: Mapping, end: number): Uint8Array => concatBytes(serverPrefix6(of.peerHit as Uint8Array), Uint8Array.of(0, 0, 0, 0, 0, 0, 0, end));
 
 /** With the reference engine; what programs use is set by hand. */
-function bed({ isTaken = () => false }: { isTaken?: (address: Uint8Array) => boolean } = {}) {
+function bed({ isTaken = () => false, range = RANGE }: { isTaken?: (address: Uint8Array) => boolean; range?: AddressRange } = {}) {
   const engine = new ReferenceEngine();
   const uses = new Map<string, number>();
   const seen: string[] = [];
   const behind: string[] = [];
-  const addresses = new VirtualAddresses({ range: RANGE, isTaken, randomBytes: (length) => new Uint8Array(length) });
+  const addresses = new VirtualAddresses({ range, isTaken, randomBytes: (length) => new Uint8Array(length) });
   const servers = new ServerAddresses({
-    range: RANGE, addresses, lifetimeMs: 2 * HOUR_MS,
+    range, addresses, lifetimeMs: 2 * HOUR_MS,
     datapath: {
       setBehind: (address, bits, flow) => {
         engine.setBehind(address, bits, flow);
@@ -160,6 +160,12 @@ describe("when it is full", () => {
     uses.set(bytesKey(ip(nth(1))), 3 * MINUTE_MS);
     expect(learn(3 * MINUTE_MS, OFFICE, "more.corp", "10.3.0.1")).toBe("ok");
     expect([servers.has(ip(nth(1))), servers.has(ip(nth(2))), servers.has(ip("10.2.0.1")), servers.countOf(OFFICE)]).toEqual([true, false, true, 4_096]);
+  });
+
+  it("a quarter of a small range is all that there is for servers: the rest is for hosts", () => {
+    const at = bed({ range: { network: ip("10.1.0.0"), prefixBits: 24 } });
+    for (let i = 1; i <= 64; i += 1) expect(at.learn(0, OFFICE, `n${i}.corp`, nth(i))).toBe("ok");
+    expect([at.learn(MINUTE_MS, OTHER, "more.corp", nth(65)), at.servers.size]).toEqual(["full", 64]);
   });
 
   it("of all, whoever's was unused longest goes; those of the answer itself stay", () => {
