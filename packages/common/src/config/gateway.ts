@@ -1,6 +1,6 @@
 /** `<gateway>`: what of this machine's networks hosts of the overlay may reach, and who of them (docs/gateways.md; read by i3-to-ip alone). The first entry that matches decides; without one nobody may. */
 import { NETWORKS, type Network } from "./networks.js";
-import { element, list, optional, Refusal, required, withDefault, type Site, type ValueType } from "./schema.js";
+import { element, implied, list, optional, Refusal, required, withDefault, type Site, type ValueType } from "./schema.js";
 import { PORTS, PROTOCOL, serviceOf, type PortRange, type ServiceSelector } from "./services.js";
 import { GROUP, HIT, INTERFACE_NAME, NAME_PATTERN, wholeNumber, word, wordsOf, type NamePattern } from "./value-types.js";
 
@@ -41,6 +41,13 @@ export interface GatewayHelper {
   readonly ports: readonly PortRange[];
 }
 
+/** Of each client's addresses, one for each family, by itself. */
+export interface GatewayLimits {
+  /** Through the gateway at once. */
+  readonly connectionsPerClient: number;
+  readonly newPerSecond: number;
+}
+
 export interface GatewayConfig {
   /** Interfaces by which servers are reached. */
   readonly out: readonly string[];
@@ -48,6 +55,7 @@ export interface GatewayConfig {
   readonly maxServers: number;
   /** Whether servers of one family are given addresses of the other too. */
   readonly translates: boolean;
+  readonly limits: GatewayLimits;
   /** In the order of the file. */
   readonly entries: readonly GatewayEntry[];
   /** Each protocol at most once; none unless it is asked for: a helper lets servers and clients open ways that only they know. */
@@ -106,8 +114,14 @@ const HELPER = element(
   ({ protocol, ports }): GatewayHelper => Object.freeze({ protocol, ports: ports ?? Object.freeze(HELPERS[protocol].ports.map((port) => Object.freeze({ first: port, last: port }))) }),
 );
 
+const LIMITS = element(
+  { "connections-per-client": withDefault(wholeNumber(1, 1_048_576), 4_096), "new-per-second": withDefault(wholeNumber(1, 100_000), 200) },
+  {},
+  (limits): GatewayLimits => Object.freeze(limits),
+);
+
 export const GATEWAY = element(
   { out: required(INTERFACES), "max-servers": withDefault(wholeNumber(1, 65_536), 16_384), translate: withDefault(word(["yes", "no"]), "no") },
-  { allow: list(entryElement(true), 0, MAX_ENTRIES), refuse: list(entryElement(false), 0, MAX_ENTRIES), helper: list(HELPER, 0, Object.keys(HELPERS).length, "protocol") },
-  ({ out, maxServers, translate, allow, refuse, helper: helpers }, site): GatewayConfig => Object.freeze({ out, maxServers, translates: translate === "yes", entries: inOrder([...allow, ...refuse], site), helpers }),
+  { limits: implied(LIMITS), allow: list(entryElement(true), 0, MAX_ENTRIES), refuse: list(entryElement(false), 0, MAX_ENTRIES), helper: list(HELPER, 0, Object.keys(HELPERS).length, "protocol") },
+  ({ out, maxServers, translate, limits, allow, refuse, helper: helpers }, site): GatewayConfig => Object.freeze({ out, maxServers, translates: translate === "yes", limits, entries: inOrder([...allow, ...refuse], site), helpers }),
 );

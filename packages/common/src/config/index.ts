@@ -5,7 +5,7 @@ export { I3_PORT, MAX_CONFIG_BYTES, OFFLOAD_NAMES } from "./common-elements.js";
 export type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig, OffloadName } from "./common-elements.js";
 export * from "./config-error.js";
 export * from "./ip-text.js";
-export { HELPERS, type GatewayConfig, type GatewayEntry, type GatewayHelper, type Networks } from "./gateway.js";
+export { HELPERS, type GatewayConfig, type GatewayEntry, type GatewayHelper, type GatewayLimits, type Networks } from "./gateway.js";
 export { isInNetwork, type Network } from "./networks.js";
 export { nearestName } from "./nearest-name.js";
 export * from "./proxy-config.js";

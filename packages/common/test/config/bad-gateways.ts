@@ -30,6 +30,8 @@ export const BAD_GATEWAYS: readonly BadDocument[] = [
   siteRow("one address of a site twice", 'listen="fd00::1 fd00:0::1" networks="fd00::/64"', '/@listen: "fd00::1 fd00:0::1" names one twice; expected addresses with blanks between (at most 4)', quiet),
   siteRow("a name for an address", 'listen="lan" networks="fd00::/64"', '/@listen: "lan" has something else than addresses; expected addresses with blanks between (at most 4)'),
   { format: "i3-to-ip", what: "a site of another daemon", input: proxy('<gateway out="eth0"><allow hit="2001:22::1" networks="internet"/></gateway>', '<site interface="a" listen="fd00::1" networks="fd00::/64"/>'), message: ":1: /i3-proxy: the element site is not for i3-to-ip; expected no element site", remedy: "The command that reads it is i3-proxy, which is a proxy as well.", ...quiet },
+  gatewayRow("no connections at all", '<limits connections-per-client="0"/><allow group="a" names="x"/>', '/limits/@connections-per-client: "0" is out of range; expected a whole number from 1 to 1048576'),
+  gatewayRow("two limits", '<limits/><limits/><allow group="a" names="x"/>', "/limits[2]: already given on line 3; expected at most one <limits>", quiet),
   outRow("no interface", " ", "is empty"),
   outRow("an interface with a slash", "eth0 a/b", "has something else than names of interfaces"),
   outRow("one interface twice", "eth0 eth0", "names one twice", quiet),

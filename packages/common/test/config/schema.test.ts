@@ -51,7 +51,7 @@ const GOOD = [
     format: "i3-to-ip",
     what: "with a list",
     input: proxy(
-      '<gateway out=" eth0\tb-1.2 " max-servers="1" translate="yes"><refuse/><allow hit="2001:22::1" networks="internet"/><refuse group="a" names="x"/>',
+      '<gateway out=" eth0\tb-1.2 " max-servers="1" translate="yes"><limits connections-per-client="1" new-per-second="100000"/><refuse/><allow hit="2001:22::1" networks="internet"/><refuse group="a" names="x"/>',
       '<allow group="b" names=".*" networks="0.0.0.0/0 internet ::/0 fd00:5::/64" protocol="tcp" ports="22,80-90"/></gateway>',
     ),
   },

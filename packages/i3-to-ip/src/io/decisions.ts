@@ -12,6 +12,7 @@ const COPY_BYTES = 96;
 const BUFFER_BYTES = 1024 * 1024;
 const QUEUE_THRESHOLD = 64;
 const FLUSH_MS = 200;
+const WHAT: ReadonlyMap<string, keyof typeof LOGGED> = new Map((Object.keys(LOGGED) as (keyof typeof LOGGED)[]).map((what) => [LOGGED[what], what]));
 // Of RFC 791, 8200:
 const [IPV4_HEADER_BYTES, IPV6_HEADER_BYTES] = [20, 40] as const;
 const EXTENSION_HEADERS: readonly number[] = [0, 43, 60];
@@ -39,13 +40,13 @@ export const readDecisions = ({ io, group, decisions, log }: DecisionsOptions): 
 
 /** Null: nothing of ours, or too short. Exported for its test. */
 export function decisionOf({ prefix, packet }: Pick<NflogEntry, "prefix" | "packet">): Decision | null {
-  const admits = prefix === LOGGED.allowed;
-  if (!admits && prefix !== LOGGED.refused) return null;
+  const what = WHAT.get(prefix);
+  if (what === undefined) return null;
   const found = (packet[0] ?? 0) >> 4 === 4 ? readIpv4(packet) : readIpv6(packet);
   if (found === null) return null;
   const { source, destination, protocol, rest } = found;
   const port = hasPorts(protocol) && rest.length >= 4 ? ((rest[2] ?? 0) << 8) | (rest[3] ?? 0) : null;
-  return { admits, client: source, server: destination, protocol, port };
+  return { admits: what === "allowed", over: what === "too-fast" || what === "too-many" ? what : null, client: source, server: destination, protocol, port };
 }
 
 interface Headers {

@@ -1,6 +1,6 @@
 /** The gateway beside its proxy: clients' questions, their servers' addresses, the packet filter and NAT of the system (docs/gateways.md). */
 import { errorLine, formatIpText, inRange, MAX_TRY, publicId, sameBytes, TokenBucket, type AddressBook, type GatewayConfig, type GatewayProxyConfig, type VirtualOption } from "@i3/common";
-import { endConntrackOf, type Nflog } from "@i3/datapath/io";
+import { conntrackUse, endConntrackOf, type Nflog } from "@i3/datapath/io";
 import { addressesOf, FewLines, type DaemonPart, type Mapping, type OpenPart, type PartHost } from "@i3/i3-proxy";
 
 import { failedAnswer, GatewayDns, refusedAnswer, type RefusalReason } from "../dns/gateway-dns.js";
@@ -24,6 +24,8 @@ import { SystemNetworks } from "./system-networks.js";
 const SWEEP_MS = 60_000;
 const SAVE_MS = 5_000;
 const TELL_MS = 2_000;
+/** At their limits at once, that the kernel's table of connections should have room for. */
+const CROWDED_CLIENTS = 16;
 /** Of NFLOG: one for each gateway of a network namespace. */
 const [LOG_GROUP, LOG_GROUPS] = [26_000, 1_000] as const;
 
@@ -66,7 +68,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   private constructor(host: Host, state: GatewayState) {
     const { config, proxy, log, io, tun } = host;
     const { own4, own6 } = proxy;
-    const { out, helpers, maxServers } = config.gateway;
+    const { out, helpers, limits, maxServers } = config.gateway;
     this.#host = host;
     this.#stateFile = stateFileOf(config.state.directory);
     this.#router = state.router ?? readRouterSettings();
@@ -78,7 +80,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     this.#led = new LedClients(maxServers, this.#translations);
     this.#logGroup = LOG_GROUP + (tun.index % LOG_GROUPS);
     this.#nat = new Nat({
-      settings: { tunName: tun.name, out, own4, own6, routed: routedFamilies(this.#router), helpers, logGroup: this.#logGroup }, log,
+      settings: { tunName: tun.name, out, own4, own6, routed: routedFamilies(this.#router), helpers, limits, logGroup: this.#logGroup }, log,
       content: () => ({ sets: this.#filter.sets, elements: [...this.#networks.inside().map(insideElement), ...this.#filter.elements()] }),
     });
     this.#filter = new PacketFilter(this.#nat);
@@ -164,6 +166,8 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     for (const why of this.#grants.oddities()) log("warn", "gateway-list", { why });
     const missing = this.#networks.missing();
     if (missing.length > 0) log("warn", "no-interface", { interfaces: missing, remedy: "<gateway out> names these, and they are not there: servers are not reached by them." });
+    const [room, wanted] = [conntrackUse()?.max, this.#config.limits.connectionsPerClient * CROWDED_CLIENTS];
+    if (room !== undefined && room < wanted) log("warn", "conntrack-room", { room, wanted, remedy: `${CROWDED_CLIENTS} clients with as many connections as <limits> lets them have would leave no room for others: raise net.netfilter.nf_conntrack_max of the system, or lower connections-per-client.` });
     this.#save(this.#router);
     this.#isOpen = true;
     for (const mapping of proxy.mappings.all()) this.#judgeAddresses(mapping);

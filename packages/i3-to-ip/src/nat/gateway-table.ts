@@ -3,13 +3,14 @@
  *
  *     lead    from the TUN to a virtual address of a server: to its real one
  *     arrive  from the TUN to another local address than the gateway's own virtual ones: dropped (A4)
+ *     begin   of each client's flows so many at once, and so many new ones in a second (A5, A6)
  *     pass    between the TUN and the servers' interfaces: by `granted`, client and server → what the list says of them; what the TUN, when it is gone, no longer takes goes nowhere else
  *     follow  protocols with a helper
  *     leave   to servers: from the gateway's own address
  *
  * What a rule set has let through carries its number in the upper half of the conntrack mark, which related flows inherit (FTP's data, ICMP errors); another set, or none, judges it anew (A9).
  */
-import { formatIpText, hasPorts, HELPERS, protocolName, type GatewayHelper, type Network, type PortRange } from "@i3/common";
+import { formatIpText, hasPorts, HELPERS, protocolName, type GatewayHelper, type GatewayLimits, type Network, type PortRange } from "@i3/common";
 import { tableName } from "@i3/i3-proxy";
 
 import { SPECIAL_PREFIXES } from "../dns/reach.js";
@@ -36,12 +37,13 @@ export interface TableSettings {
   /** Families whose packets this system passed on before it was a gateway: what others send through it is theirs then. */
   readonly routed: readonly (4 | 6)[];
   readonly helpers: readonly GatewayHelper[];
+  readonly limits: GatewayLimits;
   /** Of NFLOG, for each decision on a new flow. */
   readonly logGroup: number;
 }
 
 /** Prefixes of what is logged: short, for nft itself dies of long ones (docs/gateways.md, K3). */
-export const LOGGED = { allowed: "i3+", refused: "i3-" } as const;
+export const LOGGED = { allowed: "i3+", refused: "i3-", "too-fast": "i3f", "too-many": "i3m" } as const;
 
 export interface TableElement {
   readonly set: string;
@@ -70,7 +72,7 @@ export const verdictOf = (set: RuleSet): string => `goto ${chainOf(set)}`;
 const chainOf = ({ number }: RuleSet): string => `set_${number}`;
 
 /** What stands between the table's braces. */
-export function tableBody({ tunName, out, own4, own6, routed, helpers, logGroup }: TableSettings, sets: Iterable<RuleSet>, elements: readonly TableElement[]): string {
+export function tableBody({ tunName, out, own4, own6, routed, helpers, limits, logGroup }: TableSettings, sets: Iterable<RuleSet>, elements: readonly TableElement[]): string {
   const tun = `"${tunName}"`;
   const outside = `{ ${out.map((name) => `"${name}"`).join(", ")} }`;
   const holding = (name: string, declared: string): string => {
@@ -87,7 +89,8 @@ export function tableBody({ tunName, out, own4, own6, routed, helpers, logGroup 
     `chain lead { type nat hook prerouting priority ${PRIORITY.lead}; policy accept; iifname != ${tun} return; dnat ip to ip saddr . ip daddr map @servers4; dnat ip6 to ip6 saddr . ip6 daddr map @servers6; };`,
     `chain arrive { type filter hook input priority ${PRIORITY.filter}; policy accept; iifname != ${tun} return; ip daddr ${formatIpText(own4)} return; ip6 daddr ${formatIpText(own6)} return; counter drop; };`,
     "chain to_places { ip saddr vmap @places4; ip6 saddr vmap @places6; counter reject with icmpx host-unreachable; };",
-    `chain from_clients { oifname ${tun} counter reject with icmpx admin-prohibited; oifname != ${outside} counter reject with icmpx host-unreachable;`,
+    ...limitRules(limits, logGroup),
+    `chain from_clients { ct status & confirmed == 0 jump begin; oifname ${tun} counter reject with icmpx admin-prohibited; oifname != ${outside} counter reject with icmpx host-unreachable;`,
     // A virtual address that is no server's any more must not lead to a real host that has it.
     "ct status & dnat == 0 goto to_places; ip saddr . ip daddr vmap @granted4; ip6 saddr . ip6 daddr vmap @granted6; goto refused; };",
     // An error of a router on the way is about a flow that a set has let through.
@@ -97,6 +100,30 @@ export function tableBody({ tunName, out, own4, own6, routed, helpers, logGroup 
     ...helperRules(tun, helpers),
     `chain leave { type nat hook postrouting priority ${PRIORITY.leave}; policy accept; iifname ${tun} oifname ${outside} masquerade; };`,
   ].join(" ");
+}
+
+// Ours:
+/** Addresses that clients have had since the table was made, or for the others in a minute. */
+const MOST_CLIENTS = 65_536;
+/** New flows at once, in seconds' worth: pages of a browser begin many. */
+const BURST_S = 5;
+
+/**
+ * For packets that the kernel has no flow of yet, before the list is asked. A flow whose packets nobody answers is no new one with each.
+ * What is refused here stays in no table of the kernel's: a flow is confirmed when its first packet has left.
+ */
+function limitRules({ connectionsPerClient, newPerSecond }: GatewayLimits, logGroup: number): readonly string[] {
+  const families = [{ of: 4, key: "ip saddr", type: "ipv4_addr" }, { of: 6, key: "ip6 saddr", type: "ipv6_addr" }] as const;
+  const over = (why: "too-fast" | "too-many"): string => why.replace("-", "_");
+  const chain = (why: "too-fast" | "too-many"): string =>
+    `chain ${over(why)} { ${families.map(({ of, key }) => `update @told${of} { ${key} limit rate 1/second } log prefix "${LOGGED[why]}" group ${logGroup};`).join(" ")} meta l4proto tcp counter reject with tcp reset; counter reject with icmpx admin-prohibited; };`;
+  return [
+    ...families.flatMap(({ of, type }) => [
+      `set connections${of} { type ${type}; size ${MOST_CLIENTS}; flags dynamic; };`, ...["pace", "told"].map((name) => `set ${name}${of} { type ${type}; size ${MOST_CLIENTS}; flags dynamic,timeout; timeout 1m; };`),
+    ]),
+    chain("too-fast"), chain("too-many"),
+    `chain begin { ${families.map(({ of, key }) => `update @pace${of} { ${key} limit rate over ${newPerSecond}/second burst ${newPerSecond * BURST_S} packets } goto too_fast; add @connections${of} { ${key} ct count over ${connectionsPerClient} } goto too_many;`).join(" ")} };`,
+  ];
 }
 
 /** What the TUN, when it is gone, no longer takes goes nowhere else. */
@@ -133,7 +160,7 @@ export const removeSet = (tunName: string, set: RuleSet): string => `delete chai
 
 /** Of a flood the log needs no more than shows it. */
 const LOG_LIMIT = { allowed: "limit rate 500/second burst 1000 packets", refused: "limit rate 100/second burst 200 packets" } as const;
-const logOf = (group: number, what: keyof typeof LOGGED): string => `${LOG_LIMIT[what]} log prefix "${LOGGED[what]}" group ${group}`;
+const logOf = (group: number, what: keyof typeof LOG_LIMIT): string => `${LOG_LIMIT[what]} log prefix "${LOGGED[what]}" group ${group}`;
 
 function rulesOf({ number, verdicts }: RuleSet, logGroup: number): readonly string[] {
   const mark = `0x${(number * 0x10000).toString(16)}`;

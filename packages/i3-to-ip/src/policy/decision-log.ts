@@ -12,8 +12,15 @@ const MOST_CLIENTS = 1_024;
 const MOST_REMEMBERED = 4_096;
 const MORE_MS = 10_000;
 
+const OVER_REMEDY = {
+  "too-fast": "Its new flows are refused while there are more than <gateway><limits new-per-second> lets it have. If it needs them, raise that.",
+  "too-many": "It has as many flows as <gateway><limits connections-per-client> lets it have, and gets no more until some have ended. If it needs them, raise that.",
+} as const;
+
 export interface Decision {
   readonly admits: boolean;
+  /** It has more flows than a client may, or begins them faster; null: the list has decided. */
+  readonly over: "too-fast" | "too-many" | null;
   /** Virtual address of the client. */
   readonly client: Uint8Array;
   /** Real address of the server. */
@@ -36,6 +43,8 @@ export class DecisionLog {
   readonly #lines = new KeyedBuckets({ perSecond: PER_SECOND, burst: BURST, maxKeys: MOST_CLIENTS });
   /** When it was told last, and how often it has come since; told last is last. */
   readonly #told = new Map<string, { atMs: number; since: number }>();
+  /** By client: when it was told last that it is over a limit. */
+  readonly #toldOver = new Map<string, number>();
   #more = { allowed: 0, refused: 0 };
   #nextMoreMs = 0;
 
@@ -44,7 +53,11 @@ export class DecisionLog {
   }
 
   note(nowMs: number, decision: Decision): void {
-    const { admits, client, server, protocol, port } = decision;
+    const { admits, over, client, server, protocol, port } = decision;
+    if (over !== null) {
+      this.#noteOver(nowMs, client, over);
+      return;
+    }
     const key = `${admits} ${bytesKey(client)} ${bytesKey(server)} ${protocol} ${port}`;
     const told = this.#told.get(key);
     if (told !== undefined && nowMs - told.atMs < AGAIN_MS) {
@@ -60,6 +73,15 @@ export class DecisionLog {
     this.#options.log("info", admits ? "flow-allowed" : "flow-refused", {
       client: name, hit: hit === null ? null : formatIpText(hit), server: formatIpText(server), protocol: protocolName(protocol), ...(port === null ? {} : { port }), ...(told === undefined || told.since === 0 ? {} : { before: told.since }),
     });
+  }
+
+  /** The server says nothing: another one would have been refused as well. */
+  #noteOver(nowMs: number, client: Uint8Array, why: "too-fast" | "too-many"): void {
+    const { name, hit } = this.#options.whoIs(client);
+    const key = `${why} ${bytesKey(hit ?? client)}`;
+    if (nowMs - (this.#toldOver.get(key) ?? -Infinity) < AGAIN_MS) return;
+    remember(this.#toldOver, key, nowMs, MOST_CLIENTS);
+    this.#options.log("warn", "flows-over", { client: name, hit: hit === null ? null : formatIpText(hit), why, remedy: OVER_REMEDY[why] });
   }
 
   /** To be called every few seconds: what had no line of its own. */

@@ -16,8 +16,9 @@ it.each([
   ["TCP over IPv6", ipv6(6, ...TO_22), "2001:22::a", 6, 22], ["UDP behind extension headers", ipv6(0, 60, 0, 0, 0, 0, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0, 0, ...TO_22), "2001:22::a", 17, 22], ["no ports any more", ipv4(6, [], 0, 1), "10.1.2.3", 6, null],
 ])("%s", (_, packet, client, protocol, port) => {
   const server = packet[0] === 0x60 ? "fd00::1" : "192.168.5.10";
-  expect(decisionOf({ prefix: LOGGED.allowed, packet })).toEqual({ admits: true, client: ip(client), server: ip(server), protocol, port });
+  expect(decisionOf({ prefix: LOGGED.allowed, packet })).toEqual({ admits: true, over: null, client: ip(client), server: ip(server), protocol, port });
   expect(decisionOf({ prefix: LOGGED.refused, packet })?.admits).toBe(false);
+  for (const over of ["too-fast", "too-many"] as const) expect(decisionOf({ prefix: LOGGED[over], packet })).toMatchObject({ admits: false, over });
 });
 
 it("knows what is not ours, or too short", () => {

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { DecisionLog, type Decision } from "../../src/policy/decision-log.js";
 
 const ip = (text: string): Uint8Array => parseIpText(text) as Uint8Array;
-const SSH: Decision = { admits: true, client: ip("10.1.2.3"), server: ip("192.168.5.10"), protocol: 6, port: 22 };
+const SSH: Decision = { admits: true, over: null, client: ip("10.1.2.3"), server: ip("192.168.5.10"), protocol: 6, port: 22 };
 
 function world(): { readonly log: DecisionLog; readonly lines: unknown[] } {
   const lines: unknown[] = [];
@@ -45,4 +45,14 @@ it("counts what is too much for lines", () => {
   expect(lines).toHaveLength(51);
   log.tellMore(10_005);
   expect(lines.at(-1)).toMatchObject(["warn", "flows-more", { allowed: 1, refused: 0 }]);
+});
+
+it("says once a minute who has too many flows, whatever they are to, beside what else is said of it", () => {
+  const { log, lines } = world();
+  for (const port of [1, 2, 3]) log.note(port, { ...SSH, admits: false, over: "too-fast", port });
+  log.note(4, { ...SSH, admits: false, over: "too-many", client: ip("2001:22::a") });
+  log.note(5, SSH);
+  log.note(60_001, { ...SSH, admits: false, over: "too-fast" });
+  const over = (why: string): unknown => ["warn", "flows-over", { client: "ann.i3", hit: "2001:22::a", why, remedy: expect.stringContaining("<limits") }];
+  expect(lines).toEqual([over("too-fast"), over("too-many"), ["info", "flow-allowed", expect.anything()], over("too-fast")]);
 });

@@ -1,0 +1,76 @@
+/** A client of a gateway that opens 100,000 flows: it hears no, the kernel's table stays small, and others notice nothing (docs/gateways.md, A5, A6). */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+import type { Laptop } from "@i3/demo";
+import { succeed } from "../demo/src/checks.js";
+import { digShort, fetchText, gatewayBed, writeStaff, type GatewayBed } from "./gateway-bed.js";
+import { eventually } from "./pair-bed.js";
+
+const list = (limits: string): string => `<gateway out="eth1 eth0"><limits ${limits}/><allow group="staff" names=".*\\.corp\\.example" networks="192.168.5.0/24 fd00:5::/64"/></gateway>`;
+/** Sends a datagram from each of 50,000 ports to each of two, by one source port after the other. */
+const OPEN_FLOWS = `
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+sent = 0
+for port in range(10000, 60000):
+    s = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        s.bind(("", port))
+        for to in (7001, 7002):
+            try:
+                s.sendto(b"x", (sys.argv[1], to))
+            except OSError:
+                pass
+            sent += 1
+    except OSError:
+        pass
+    s.close()
+print(sent)
+`;
+let bed: GatewayBed;
+beforeAll(async () => {
+  bed = await gatewayBed({ gateway: list('connections-per-client="2000" new-per-second="40"') });
+  await writeStaff(bed.gate, { "laptop.i3": bed.laptop, "guest.i3": bed.guest });
+});
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail") console.log(`${bed.laptop.child?.tail(20) ?? ""}\n${bed.gate.child?.tail(20) ?? ""}\n${await bed.topology.diagnose()}`);
+});
+afterAll(() => bed?.topology.close());
+
+const fetches = async (who: Laptop): Promise<string> => fetchText(who.host, "http://four.corp.example/");
+const ANSWER = "hello 192.168.5.1, this is four.corp.example";
+/** In the gateway's namespace. */
+const tracked = async (): Promise<number> => Number((await succeed(bed.gate.host, "cat", ["/proc/sys/net/netfilter/nf_conntrack_count"])).stdout);
+/** Refused by a chain, all in all. */
+async function refused(chain: string): Promise<number> {
+  const { stdout } = await succeed(bed.gate.host, "nft", ["list", "chain", "inet", "i3_gateway_i3", chain]);
+  return [...stdout.matchAll(/counter packets (\d+)/g)].reduce((sum, [, packets]) => sum + Number(packets), 0);
+}
+
+describe("a client that opens 100,000 flows", () => {
+  it.each([["four", "as fast as it can", 'connections-per-client="2000" new-per-second="40"', "too_fast"], ["six", "and may open them fast", 'connections-per-client="300" new-per-second="100000"', "too_many"]])("over IPv%s, %s, hears no, and nobody else does", async (name, _, limits, chain) => {
+    await bed.gate.stop();
+    await bed.gate.writeConfig({ gateway: list(limits) });
+    await bed.gate.start();
+    const virtual = await eventually("the laptop is led", 20_000, async () => (await digShort(bed.laptop.host, `${name}.corp.example`, name === "six" ? "AAAA" : "A")) || undefined);
+    expect(await fetches(bed.guest)).toBe(ANSWER);
+    const before = await tracked();
+    const flood = succeed(bed.laptop.host, "python3", ["-c", OPEN_FLOWS, virtual]).then(({ stdout }) => Number(stdout));
+    let most = 0;
+    let answers = 0;
+    let isOver = false;
+    void flood.finally(() => (isOver = true)).catch(() => undefined);
+    do {
+      expect(await fetches(bed.guest)).toBe(ANSWER);
+      answers += 1;
+      most = Math.max(most, await tracked());
+    } while (!isOver);
+    expect(await flood).toBeGreaterThan(90_000);
+    expect(answers).toBeGreaterThan(2);
+    expect(await refused(chain), "refused").toBeGreaterThan(10_000);
+    expect(most - before, "in the kernel's table").toBeLessThan(2_100);
+    await eventually("the log names it", 5_000, async () => (new RegExp(`flows-over.*laptop\\.i3.*${chain.replace("_", "-")}`).test(bed.gate.child?.tail(500) ?? "") ? true : undefined));
+    const again = await bed.laptop.host.exec("curl", ["-sS", "--max-time", "5", "-o", "/dev/null", name === "six" ? `http://[${virtual}]/` : `http://${virtual}/`]);
+    if (chain === "too_many") expect(again.stderr, "a reset").toMatch(/refused|Failed to connect|Couldn't connect/);
+  });
+});
