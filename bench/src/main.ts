@@ -1,6 +1,7 @@
 /** npm run bench -- SUITE --json FILE: measures one suite and prints its table. */
 import { parseArgs } from "node:util";
 
+import { gateway } from "./gateway/suite.js";
 import { handover } from "./handover/suite.js";
 import { handshake } from "./handshake/suite.js";
 import { micro } from "./micro.js";
@@ -16,7 +17,7 @@ interface Options {
   readonly only: string | undefined;
 }
 
-const SUITES: Readonly<Record<string, (options: Options) => Promise<readonly Row[]>>> = { handover, handshake, micro, nat, server, tunnel };
+const SUITES: Readonly<Record<string, (options: Options) => Promise<readonly Row[]>>> = { gateway, handover, handshake, micro, nat, server, tunnel };
 
 const refuse = (message: string): never => {
   process.stderr.write(`bench: ${message}\n`);

@@ -29,6 +29,8 @@ export interface Subject {
   readonly a: Host;
   readonly b: Host;
   readonly address: string;
+  /** The address that a program on `b` then listens at. @default `address` */
+  readonly listensAt?: string;
   /** Processes that carry packets, on either host and between them. */
   readonly pids: { readonly a: number; readonly b: number; readonly between: readonly number[] };
 }
@@ -150,8 +152,8 @@ export async function startPeer(peer: Peer, a: Host, b: Host): Promise<Subject> 
 }
 
 /** Runs a program to its end. Rejects unless its status is 0. */
-export async function succeed(host: Pick<Host, "name" | "exec">, program: string, args: readonly string[], timeoutMs?: number): Promise<string> {
-  const { status, stdout, stderr } = await host.exec(program, args, timeoutMs === undefined ? {} : { timeoutMs });
+export async function succeed(host: Pick<Host, "name" | "exec">, program: string, args: readonly string[], timeoutMs?: number, input = ""): Promise<string> {
+  const { status, stdout, stderr } = await host.exec(program, args, { input, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
   if (status === 0) return stdout;
   throw new Error(`${host.name}: ${program} ${args.join(" ")}: status ${status}: ${(stderr || stdout).trim().slice(-1_000)}`);
 }

@@ -34,9 +34,9 @@ export interface TcpRun {
   readonly segmentBytes: number;
 }
 
-/** One stream from a to b. */
-export async function tcpRun(subject: Subject, seconds: number): Promise<TcpRun> {
-  const { start, end, intervals = [] } = await iperf(subject, seconds + OMITTED_S, ["-C", "cubic", "-O", String(OMITTED_S), "-t", String(seconds)]);
+/** One stream, up from a to b or down from b to a. */
+export async function tcpRun(subject: Subject, seconds: number, direction: "up" | "down" = "up"): Promise<TcpRun> {
+  const { start, end, intervals = [] } = await iperf(subject, seconds + OMITTED_S, ["-C", "cubic", "-O", String(OMITTED_S), "-t", String(seconds), ...(direction === "down" ? ["-R"] : [])]);
   if (end.sender_tcp_congestion !== "cubic") throw new Error(`TCP used ${end.sender_tcp_congestion ?? "?"} instead of cubic`);
   return { mbitPerSecond: (end.sum_received?.bits_per_second ?? NaN) / 1e6, bytes: intervals.reduce((sum, interval) => sum + interval.sum.bytes, 0), segmentBytes: start?.tcp_mss_default ?? NaN };
 }
@@ -72,9 +72,9 @@ function socketBufferBytes(): number {
   return Math.min(SOCKET_BUFFER_BYTES, ...limits);
 }
 
-async function iperf({ a, b, address }: Subject, seconds: number, args: readonly string[]): Promise<Output> {
+async function iperf({ a, b, address, listensAt = address }: Subject, seconds: number, args: readonly string[]): Promise<Output> {
   // One server for each run: one that lost its client would be busy in the next.
-  const server = b.spawn("taskset", ["-c", SERVER_CORE, "iperf3", "-s", "-1", "-B", address, "-p", String(PORT), "--forceflush"]);
+  const server = b.spawn("taskset", ["-c", SERVER_CORE, "iperf3", "-s", "-1", "-B", listensAt, "-p", String(PORT), "--forceflush"]);
   try {
     await server.waitForLine(/Server listening/);
     const client = ["-c", CLIENT_CORE, "iperf3", "-c", address, "-p", String(PORT), "--connect-timeout", String(CONNECT_MS), "-J", ...args];
