@@ -29,11 +29,12 @@ socket.bind(0, from, () => { socket.setMulticastInterface(from); socket.send(tex
  * Captures on the first interface of `host` while `work` runs, all of it: ends when a datagram that is sent afterwards is in the file too.
  *
  * @param filter of libpcap; must let UDP over IPv4 through
+ * @param on another interface, or "any": all of them
  * @returns path of the file, in pcap's classic format
  */
-export async function capture(host: Host, filter: string, work: () => Promise<void>): Promise<string> {
+export async function capture(host: Host, filter: string, work: () => Promise<void>, on = host.interfaces[0]?.name ?? ""): Promise<string> {
   const file = `${host.directory}/capture.pcap`;
-  const dump = host.spawn("dumpcap", ["-q", "-P", "-B", "16", "-i", host.interfaces[0]?.name ?? "", "-f", filter, "-w", file]);
+  const dump = host.spawn("dumpcap", ["-q", "-P", "-B", "16", "-i", on, "-f", filter, "-w", file]);
   await dump.waitForLine(/^File: /);
   await work();
   const end = `end of capture ${randomUUID()}`;

@@ -4,6 +4,7 @@
  */
 import { bytesKey, findRule, formatIpText, nameId, normalName, publicId, sameBytes, virtualAddress, type AddressBook, type AddressRange, type BookEntry, type HipAddress, type Log, type ProxyRule } from "@i3/common";
 
+import { asksForAnonymity } from "./anonymous/anonymous-names.js";
 import type { NameAddresses, NameSource, NameVerdict } from "./dns/dns-core.js";
 import type { Mapping } from "./mappings/mapping.js";
 import type { MappingTable } from "./mappings/mapping-table.js";
@@ -93,7 +94,7 @@ export class Names implements NameSource {
   }
 
   gatewayOf(name: string): string | null {
-    if (!this.#hasGateways || name === this.#env.suffix) return null;
+    if (!this.#hasGateways || name === this.#env.suffix || asksForAnonymity(name, this.#env.suffix)) return null;
     const rule = findRule(this.#rules, name);
     return rule?.go === "gateway" ? rule.via : null;
   }
@@ -111,6 +112,9 @@ export class Names implements NameSource {
     if (name === suffix) return { v4: null, v6: null };
     const isOurs = name.endsWith(`.${suffix}`);
     const rule = findRule(this.#rules, name);
+    // Others answer for these, and what asks for anonymity has no other way.
+    if (rule?.go === "anonymous") return "unavailable";
+    if (asksForAnonymity(name, suffix)) return "unknown";
     if (rule?.go === "direct") return "elsewhere";
     // Only a gateway is looked up so, and none is behind another one.
     if (rule?.go === "gateway") return "unavailable";

@@ -45,6 +45,8 @@ export interface ProxyEnvironment {
   readonly hip?: HipConfig | undefined;
   /** Whether packets of hosts that no rule names may go straight. */
   readonly shortcutsToStrangers: boolean;
+  /** Nobody is to learn that this host is there: it has no public id in the ring, and its private ids are at whatever server the ring gives them. @default false */
+  readonly isHidden?: boolean;
   /** The engine's main UDP port. */
   readonly port: number;
   /** WebSockets to the servers that take them. @default none do */

@@ -179,7 +179,7 @@ export class Proxy {
   /** Whoever calls may call encrypted. Own calls, once a rule wants them so, need ids for their answers that are in the ring by then. */
   #prepareEncryption(): void {
     this.setups.enableHip();
-    this.client.wantNearKeys(this.#nowMs, this.#rules.some((rule) => rule.go === "i3" && rule.privateId === "own") ? NEAR_KEYS : 1);
+    if (this.#env.isHidden !== true) this.client.wantNearKeys(this.#nowMs, this.#rules.some((rule) => rule.go === "i3" && rule.privateId === "own") ? NEAR_KEYS : 1);
     if (this.#claims.ids.length > 0 || this.#rules.some((rule) => rule.go === "i3" && rule.security !== "none")) this.#returnIds.fill();
   }
 
@@ -296,7 +296,7 @@ export class Proxy {
     this.#hasServers = hasServers;
     this.addServers(nowMs, servers);
     this.#env.datapath.setInbound(this.ownId, { action: "upcall" });
-    this.client.insertTrigger(nowMs, this.ownId, { kind: "host", identity: this.#env.identity });
+    if (this.#env.isHidden !== true) this.client.insertTrigger(nowMs, this.ownId, { kind: "host", identity: this.#env.identity });
     this.#sharedKeys.start(nowMs);
     this.#prepareEncryption();
     this.#claims.start(nowMs);

@@ -16,9 +16,11 @@ export interface Networks {
 
 export interface GatewayEntry {
   readonly admits: boolean;
-  /** Exactly one of these, or neither: everybody whose key is proven (of an entry that refuses). 16 bytes; lower case. */
+  /** Exactly one of these three, or none: everybody whose key is proven (of an entry that refuses). 16 bytes; lower case. */
   readonly hit?: Uint8Array;
   readonly group?: string;
+  /** Instead of these: everybody whose key is proven, and whom neither the address book nor a `hit` of the list names. Whoever makes a new key is one of them. */
+  readonly anonymous?: true;
   /** Of servers, as clients ask for them; undefined: any. */
   readonly names: NamePattern | undefined;
   /** Where servers are; undefined: the internet alone for an entry that admits, anywhere for one that refuses. */
@@ -91,15 +93,16 @@ interface PlacedEntry {
 
 const entryElement = (admits: boolean) =>
   element(
-    { hit: optional(HIT), group: optional(GROUP), names: optional(NAME_PATTERN), networks: optional(PLACES), protocol: optional(PROTOCOL), ports: optional(PORTS) },
+    { hit: optional(HIT), group: optional(GROUP), anonymous: optional(word(["yes"])), names: optional(NAME_PATTERN), networks: optional(PLACES), protocol: optional(PROTOCOL), ports: optional(PORTS) },
     {},
-    ({ hit, group, names, networks, protocol: protocols, ports }, site): PlacedEntry => {
+    ({ hit, group, anonymous, names, networks, protocol: protocols, ports }, site): PlacedEntry => {
       const { line, position } = site;
+      if (anonymous !== undefined && (hit !== undefined || group !== undefined)) site.fail("anonymous", "given beside hit or group", "one of hit, group and anonymous");
       if (hit !== undefined && group !== undefined) site.fail("group", "given beside hit", "at most one of hit and group");
-      if (admits && hit === undefined && group === undefined) site.fail(undefined, "neither hit nor group", "exactly one of hit and group", "A gateway lets in only whom its list names.");
+      if (admits && hit === undefined && group === undefined && anonymous === undefined) site.fail(undefined, "neither hit nor group", "exactly one of hit and group", "A gateway lets in only whom its list names.");
       if (admits && names === undefined && networks === undefined) site.fail(undefined, "neither names nor networks", 'names="…", networks="…" or both', 'networks="internet" is everything but private networks.');
       const service = serviceOf(protocols, ports, site);
-      return { entry: Object.freeze({ admits, ...(hit === undefined ? {} : { hit }), ...(group === undefined ? {} : { group }), names, networks, service, line }), position };
+      return { entry: Object.freeze({ admits, ...(hit === undefined ? {} : { hit }), ...(group === undefined ? {} : { group }), ...(anonymous === undefined ? {} : { anonymous: true as const }), names, networks, service, line }), position };
     },
   );
 

@@ -23,6 +23,10 @@ const MAX_LIFETIME_S = 30 * 86_400;
 /** A peer takes a few rekeys a minute without complaint, and keeps the keys before them for 30 s. */
 const MIN_REKEY_S = 5;
 const MAX_REKEY_S = 86_400;
+/** Each is an engine with a thread and some 8 MB. */
+const MAX_ANONYMOUS = 64;
+/** Shorter ones would end between two packets of a program. */
+const MIN_ANONYMOUS_S = 5;
 const DEFAULT_RANGE: AddressRange = Object.freeze({ network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 });
 
 export interface HipConfig {
@@ -54,6 +58,16 @@ export interface ShortcutsConfig {
   readonly strangers: boolean;
   /** Whether routers are asked to open a port for us (NAT-PMP, UPnP-IGD). */
   readonly portMapping: boolean;
+}
+
+/** Destinations of rules with go="anonymous": each has a key, an engine, a port and a TUN of its own. */
+export interface AnonymousConfig {
+  /** At once. */
+  readonly max: number;
+  /** Unused for so long, one ends; the next question for its name begins another one. */
+  readonly idleS: number;
+  /** When one is so old, a question begins another one; what is open goes on by the old one until that is idle. */
+  readonly renewAfterS: number;
 }
 
 /** Where a server takes WebSockets over TLS, for networks that let no UDP through. */
@@ -104,6 +118,7 @@ export interface ProxyConfig {
   readonly publishedNames: readonly string[];
   /** First match wins. */
   readonly rules: readonly ProxyRule[];
+  readonly anonymous: AnonymousConfig;
   /** Who may connect to this host; undefined: everybody. */
   readonly access: AccessConfig | undefined;
   /** What is opened for hosts without i3, beside the main port; undefined: nothing. */
@@ -211,6 +226,7 @@ const proxyOf = (daemon: keyof typeof PARTS) => element(
       element({}, { publish: list(element({ name: required(dnsName(2)) }), 0, MAX_PUBLISHED_NAMES, "name") }, ({ publish }) => Object.freeze(publish.map(({ name }) => name))),
     ),
     rules: implied(RULES),
+    anonymous: implied(element({ max: withDefault(wholeNumber(1, MAX_ANONYMOUS), 32), "idle-s": withDefault(wholeNumber(MIN_ANONYMOUS_S, 86_400), 300), "renew-after-s": withDefault(wholeNumber(MIN_ANONYMOUS_S, 86_400), 3_600) })),
     access: maybe(ACCESS),
     hip: maybe(HIP),
     shortcuts: implied(element({ strangers: withDefault(BOOLEAN, false), "port-mapping": withDefault(BOOLEAN, true) })),

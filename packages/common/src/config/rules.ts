@@ -42,8 +42,15 @@ export interface GatewayRule extends RuleBase {
   readonly via: string;
 }
 
+/** Names that are reached by relays alone, with keys and addresses of their own (docs/anonymity.md). */
+export interface AnonymousRule extends RuleBase {
+  readonly go: "anonymous";
+  /** The gateway that leads there, lower case; undefined: the name is a host of the overlay. */
+  readonly via: string | undefined;
+}
+
 /** How names that match a pattern are reached. */
-export type ProxyRule = (RuleBase & { readonly go: "direct" }) | OverlayRule | GatewayRule;
+export type ProxyRule = (RuleBase & { readonly go: "direct" }) | OverlayRule | GatewayRule | AnonymousRule;
 
 /** A rule, and what of it was written out. */
 interface WrittenRule {
@@ -57,7 +64,7 @@ const RULE =
   element(
     {
       name: required(NAME_PATTERN),
-      go: required(word(["i3", "direct", "gateway"], ["anonymous"])),
+      go: required(word(["i3", "direct", "gateway", "anonymous"])),
       via: optional(dnsName(1)),
       security: optional(word(["esp", "auth", "none"])),
       "private-id": optional(word(["shared", "own"])),
@@ -69,7 +76,7 @@ const RULE =
     {},
     ({ name: pattern, go, via, security, privateId, shortcut, protocol: protocols, ports, trust }, site): WrittenRule => {
       const { line } = site;
-      if (go !== "gateway" && via !== undefined) site.fail("via", `not for go="${go}"`, 'no attribute via, or go="gateway"');
+      if (go !== "gateway" && go !== "anonymous" && via !== undefined) site.fail("via", `not for go="${go}"`, 'no attribute via, or go="gateway"');
       if (go !== "i3") {
         // A name is looked up before anybody knows which packets will follow.
         const given = { security, "private-id": privateId, shortcut, protocol: protocols, ports, trust };
@@ -77,6 +84,7 @@ const RULE =
           if (value !== undefined) site.fail(attribute, `not for go="${go}"`, `no attribute ${attribute}`, go === "gateway" ? "It stands on the rule for the gateway's own name, and holds for all that goes by it." : undefined);
         }
         if (go === "direct") return { rule: Object.freeze({ pattern, line, go }), trust, privateId, shortcut };
+        if (go === "anonymous") return { rule: Object.freeze({ pattern, line, go, via }), trust, privateId, shortcut };
         if (via === undefined) return site.fail("via", 'required for go="gateway"', 'via="office.i3", the name of the gateway');
         return { rule: Object.freeze({ pattern, line, go, via }), trust, privateId, shortcut };
       }

@@ -54,7 +54,7 @@ const PORT_EXPECTED = "expected a whole number from 1 to 65535";
 const OFFLOADS_EXPECTED = "expected some of tunChecksum tunTcp4 tunTcp6 tunUdp udpSegment udpReceive trafficClass";
 const FILE_EXPECTED = "expected the name of a file (at most 4095 bytes)";
 const ELEMENTS =
-  "expected <identity>, <state>, <servers>, <server-list>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <zones>, <mappings>, <published-names>, <rules>, <access>, <hip>, <shortcuts>, <esp>, <site>, <gateway>, <publish>, <control>, <log>, <engine>";
+  "expected <identity>, <state>, <servers>, <server-list>, <listen>, <tun>, <virtual-addresses>, <dns>, <address-book>, <zones>, <mappings>, <published-names>, <rules>, <anonymous>, <access>, <hip>, <shortcuts>, <esp>, <site>, <gateway>, <publish>, <control>, <log>, <engine>";
 
 const proxyRow = (what: string, lines: readonly string[], message: string, more: Partial<BadDocument> = {}): BadDocument => ({
   what,
@@ -458,8 +458,8 @@ const RULES: readonly BadDocument[] = [
   ruleRow("an empty pattern", 'name="" go="direct"', `/@name: "" is empty; ${PATTERN_EXPECTED}`),
   ruleRow("a long pattern", `name="${"a".repeat(257)}" go="direct"`, `/@name: "${"a".repeat(60)}…" is too long; ${PATTERN_EXPECTED}`),
   ruleRow("no pattern", 'go="direct"', `/@name: missing; ${PATTERN_EXPECTED}`),
-  ruleRow('go="anonymous"', 'name="a" go="anonymous"', '/@go: "anonymous" is not built yet; expected i3, direct or gateway'),
-  ruleRow("go by another word", 'name="a" go="I3"', '/@go: "I3" is not known; expected i3, direct or gateway', { remedy: "Did you mean i3?" }),
+  ruleRow("security of an anonymous way", 'name="a" go="anonymous" security="esp"', '/@security: not for go="anonymous"; expected no attribute security', { schemaAccepts: true }),
+  ruleRow("go by another word", 'name="a" go="I3"', '/@go: "I3" is not known; expected i3, direct, gateway or anonymous', { remedy: "Did you mean i3?" }),
   ruleRow(
     "security of a direct way",
     'name="a" go="direct" security="none"',

@@ -20,6 +20,8 @@ export const BAD_GATEWAYS: readonly BadDocument[] = [
   gatewayRow("an entry for everybody", '<allow networks="internet"/>', "/allow[1]: neither hit nor group; expected exactly one of hit and group", { ...quiet, remedy: "A gateway lets in only whom its list names." }),
   gatewayRow("an entry for anywhere", '<allow group="staff"/>', '/allow[1]: neither names nor networks; expected names="…", networks="…" or both', { ...quiet, remedy: 'networks="internet" is everything but private networks.'  }),
   gatewayRow("both kinds of hosts", '<allow hit="2001:22::1" group="staff" names="x"/>', "/allow[1]/@group: given beside hit; expected at most one of hit and group", quiet),
+  gatewayRow("a group of whom nothing names", '<allow group="staff" anonymous="yes" names="x"/>', "/allow[1]/@anonymous: given beside hit or group; expected one of hit, group and anonymous", quiet),
+  gatewayRow("not anonymous", '<allow anonymous="no" names="x"/>', '/allow[1]/@anonymous: "no" is not known; expected yes'),
   gatewayRow("ports of no protocol", '<allow group="a" names="x" ports="22"/>', "/allow[1]/@ports: given without protocol; expected protocol tcp, udp, sctp, dccp or udplite beside ports", quiet),
   gatewayRow("ports of icmp", '<allow group="a" names="x" protocol="icmp" ports="22"/>', "/allow[1]/@ports: given with a protocol that has none; expected protocol tcp, udp, sctp, dccp or udplite beside ports", quiet),
   gatewayRow("a helper that nobody knows", '<allow group="a" names="x"/><helper protocol="irc"/>', '/helper[1]/@protocol: "irc" is not known; expected ftp, tftp, sip, pptp, snmp, h323-ras or h323-q931'),

@@ -29,6 +29,7 @@ describe("proxy configuration", () => {
       mappings: { lifetimeS: 7200, unprovenLifetimeS: 120, max: 65_536, maxUnproven: 256 },
       publishedNames: [],
       rules: [],
+      anonymous: { max: 32, idleS: 300, renewAfterS: 3600 },
       access: undefined,
       hip: undefined,
       shortcuts: { strangers: false, portMapping: true },
@@ -63,6 +64,8 @@ describe("proxy configuration", () => {
       [".*\\.try\\.i3", { go: "i3", security: "esp", trust: "first-use", privateId: "shared", shortcut: true }],
       [".*\\.friends\\.i3", { go: "i3", security: "none", trust: "book", privateId: "own", shortcut: true }],
       [".*\\.corp\\.example", { go: "gateway", via: "office.i3" }],
+      [".*\\.anon\\.i3", { go: "anonymous", via: "exit.i3" }],
+      [".*\\.relay\\.i3", { go: "anonymous", via: undefined }],
       [".*\\.i3", { go: "i3", security: "esp", trust: "book", privateId: "shared", shortcut: true }],
       ["(hip|old)\\.example\\.net", { go: "i3", security: "esp", trust: "book", privateId: "shared", shortcut: true }],
     ]);

@@ -172,6 +172,8 @@ describe("what the examples show", () => {
       ["esp", undefined, "first-use"],
       ["none", undefined, "book"],
       "gateway",
+      "anonymous",
+      "anonymous",
       ["esp", undefined, "book"],
       ["esp", undefined, "book"],
     ]);

@@ -18,6 +18,8 @@ export interface NameSource {
   resolve(name: string): NameVerdict;
   /** The name of the gateway that is asked for a name; null: none is, and {@link resolve} knows more. @default none ever is */
   gatewayOf?(name: string): string | null;
+  /** Whether the name is reached anonymously, and so answered elsewhere. @default none is */
+  isAnonymous?(name: string): boolean;
   /** Calls once when what is "looking" now may be known, at once if it is none. Returns what takes the wish back. Required of sources that say "looking". */
   whenKnown?(name: string, done: () => void): () => void;
   /** A virtual address (4 or 16 bytes) → name, or null when not ours. */
@@ -44,10 +46,11 @@ export type DnsVerdict =
   | GatewayQuestion
   | { readonly kind: "drop"; readonly reason: DropReason };
 
-/** Somebody else answers, inside the association with the gateway of that name. The query has one question and can be read to its end. */
+/** Somebody else answers, inside the association with the gateway of that name, or for names that are reached anonymously. The query has one question and can be read to its end. */
 export interface GatewayQuestion {
   readonly kind: "gateway";
-  readonly via: string;
+  /** Null: an anonymous name. */
+  readonly via: string | null;
   readonly question: Question;
   /** Bytes that the program takes. */
   readonly limit: number;
@@ -92,7 +95,7 @@ export function answerQuery(query: Uint8Array, names: NameSource, transport: "ud
 }
 
 /** Null: not ours. */
-function look(name: string, names: NameSource): Known | { readonly via: string } | "looking" | null {
+function look(name: string, names: NameSource): Known | { readonly via: string | null } | "looking" | null {
   const address = addressOfReverseName(name);
   if (address !== null) {
     const pointer = names.reverse(address);
@@ -102,6 +105,7 @@ function look(name: string, names: NameSource): Known | { readonly via: string }
     return via === null ? null : { via };
   }
   if (inHitTree(name)) return NO_DATA;
+  if (names.isAnonymous?.(name) === true) return { via: null };
   const via = names.gatewayOf?.(name) ?? null;
   if (via !== null) return { via };
   const found = names.resolve(name);
@@ -113,7 +117,7 @@ function look(name: string, names: NameSource): Known | { readonly via: string }
 }
 
 /** What its gateway could not answer is answered here. */
-function toGateway(query: Uint8Array, question: Question, via: string, transport: "udp" | "tcp"): DnsVerdict {
+function toGateway(query: Uint8Array, question: Question, via: string | null, transport: "udp" | "tcp"): DnsVerdict {
   const opt = readOpt(query, question.end);
   if (opt === "malformed" || !takesOption(query, question.end)) return failure(query, question, RCODE.formatError);
   const limit = limitOf(opt, transport);

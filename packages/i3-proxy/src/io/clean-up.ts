@@ -2,6 +2,7 @@
 import { I3Error, type ProxyConfig } from "@i3/common";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 
+import { anonymousTuns, removeAnonymousGuard } from "./anonymous-guard.js";
 import { removeGuard } from "./guard.js";
 import { NftChild } from "./interception-nft.js";
 import { removeSite } from "./site-table.js";
@@ -19,6 +20,7 @@ export async function cleanUp({ tun, virtualAddresses: { range } }: ProxyConfig)
   const nft = new NftChild({ onExit: () => undefined });
   await removeGuard(nft, tun.name);
   await nft.run(removeSite(tun.name));
+  await removeAnonymousGuard(nft, anonymousTuns(tun.name));
   await nft.close();
   return "nothing of i3-proxy is left on this machine's network\n";
 }

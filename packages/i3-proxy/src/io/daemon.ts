@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import {
   EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, inRange, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook,
-  sameBytes, stderrLog, WatchedFile, type AddressBook, type AddressRange, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator, type SignedRecord,
+  sameBytes, sameLocator, stderrLog, WatchedFile, type AddressBook, type AddressRange, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator, type SignedRecord,
 } from "@i3/common";
 import { LIMITS, type Datapath } from "@i3/datapath";
 import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
@@ -22,6 +22,8 @@ import { unruledNames, unruledText, unruledZones } from "../policy/unruled-names
 import { coreCounterFields } from "../core-counter-fields.js";
 import type { OwnPlace } from "../paths/own-locators.js";
 import { Proxy } from "../proxy.js";
+import { AnonymousClients } from "./anonymous-clients.js";
+import { anonymousTuns } from "./anonymous-guard.js";
 import { readBookOf } from "./check-files.js";
 import type { DaemonPart, OpenPart } from "./daemon-part.js";
 import { DetourSocket, tcpServers } from "./detour-socket.js";
@@ -125,6 +127,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   #engine: RunningEngine | undefined;
   #routes: VirtualRoutes | undefined;
   #interception: Interception | undefined;
+  #anonymous: AnonymousClients | undefined;
   #overlaps: readonly string[] = [];
   /** As they are in use now. */
   #rules: readonly ProxyRule[];
@@ -248,6 +251,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   /** While peers answer, our private ids are still needed. */
   async #leave(): Promise<void> {
     if (this.#proxy === undefined) return;
+    const others = this.#anonymous?.close();
     let isTold = false;
     await this.#until(() => {
       this.#run((proxy, nowMs) => void (isTold = proxy.leave(nowMs)));
@@ -255,6 +259,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     }, LEAVE_MS);
     this.#run((proxy, nowMs) => proxy.stop(nowMs));
     await this.#until(() => this.#proxy?.client.triggers(performance.now()).length === 0, UNREGISTER_MS);
+    await others;
   }
 
   /** Closes whatever is open. */
@@ -268,7 +273,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     if (proxy === undefined || engine === undefined) return;
     this.#log("info", "counters", {
       engine: engineCounterFields(engine),
-      ...coreCounterFields(proxy), detourSocket: this.#detour?.counters, portMapping: this.#portMapping?.counters, dns: this.#interception?.counters(), ...this.#part?.counters(),
+      ...coreCounterFields(proxy), detourSocket: this.#detour?.counters, portMapping: this.#portMapping?.counters, dns: this.#interception?.counters(), anonymous: this.#anonymous?.report(), ...this.#part?.counters(),
       mappings: proxy.report(performance.now()), gateways: proxy.gateways.report(),
       servers: proxy.client.servers().map((s) => ({ server: locatorText(s.locator), liveness: s.liveness, rttMs: Math.round(s.rttMs * 10) / 10, inUse: s.inUse })),
     });
@@ -296,7 +301,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     // Whoever has a say in virtual addresses, as gateways have, is not to take the place of these.
     const { dns, servers } = this.#config;
     const configured = [...dns.resolvers.map(({ host }) => host.bytes), ...servers.flatMap(({ host }) => (host.kind === "name" ? [] : [host.bytes]))];
-    const view = new SystemView({ io, tunIndex: () => tunIndex, resolvers: () => [...resolvers.resolvers.map((r) => r.address), ...configured] });
+    const view = new SystemView({ io, tunIndex: () => tunIndex, isOurs: (index) => this.#anonymous?.isTun(index) === true, resolvers: () => [...resolvers.resolvers.map((r) => r.address), ...configured] });
     this.#logOverlaps(view);
     return view;
   }
@@ -340,7 +345,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
           this.#list?.handleRecord(event);
           this.#published.handleRecord(event);
         },
-        addresses: { range, isTaken: (address) => view.isTaken(address), randomBytes: random },
+        addresses: { range, isTaken: (address) => view.isTaken(address) || this.#anonymous?.has(address) === true, randomBytes: random },
         // Two flows a mapping; a quarter of a small range is left free, so that drawing an address does not take long.
         limits: { max: Math.min(max, LIMITS.flows / 2, (2 ** (32 - range.prefixBits) * 3) / 4), maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
         hooks: {
@@ -374,7 +379,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
 
   #names({ names }: Proxy): NameSource {
     return {
-      resolve: (name) => names.resolve(name), gatewayOf: (name) => names.gatewayOf?.(name) ?? null, reverse: (address) => names.reverse(address), told: (address) => this.#addresses.told(address),
+      resolve: (name) => names.resolve(name), gatewayOf: (name) => names.gatewayOf?.(name) ?? null, isAnonymous: (name) => this.#anonymous?.isOne(name) === true, reverse: (address) => names.reverse(address) ?? this.#anonymous?.reverse(address) ?? null, told: (address) => this.#addresses.told(address),
       whenKnown: (name, done) => {
         this.#lookSoon ??= setImmediate(() => {
           this.#lookSoon = undefined;
@@ -399,7 +404,10 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   }
 
   #openPlaces(io: NativeIo, { tun, udp }: RunningEngine): void {
-    const machine = watchMachine({ io, tunIndex: tun?.index ?? 0, listen: this.#config.listen.host.bytes, log: this.#log, run: (work) => this.#run(work) });
+    const machine = watchMachine({ io, tunIndex: tun?.index ?? 0, listen: this.#config.listen.host.bytes, log: this.#log, run: (work) => {
+      this.#run(work);
+      this.#anonymous?.moved();
+    } });
     this.#closers.push(() => machine.close());
     if (!this.#config.shortcuts.portMapping) return;
     const { range } = this.#config.virtualAddresses;
@@ -419,11 +427,24 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
 
   async #openInterception(io: NativeIo, view: SystemView, resolvers: ResolverFiles, restored: readonly Uint8Array[]): Promise<void> {
     const proxy = this.#proxy as Proxy;
+    const anonymous = new AnonymousClients({
+      io, config: this.#config, mark: OWN_MARK, nft: { run: (line) => interception.run(line) }, rules: this.#rules, book: () => this.#book, log: this.#log,
+      servers: () => {
+        const servers = proxy.client.servers().filter(({ locator }) => proxy.client.configuredServers().some((one) => sameLocator(one, locator)));
+        const alive = servers.filter(({ liveness }) => liveness === "alive");
+        return (alive.length > 0 ? alive : servers).map(({ locator }) => locator);
+      },
+      isTaken: (address) => view.isTaken(address) || proxy.isGiven(address) || sameBytes(proxy.own4, address) || this.#addresses.isOfBook(address),
+    });
     const interception = await Interception.open({
+      anonymous, anonymousTuns: anonymousTuns(this.#config.tun.name),
       io, tunName: this.#engine?.tun?.name ?? "", mark: OWN_MARK, config: this.#config, names: this.#names(proxy), gateways: proxy.gateways, own: [proxy.own4, proxy.own6], restored, resolvers, view, log: this.#log,
     });
     this.#interception = interception;
     this.#closers.push(() => interception.close());
+    await anonymous.open();
+    this.#anonymous = anonymous;
+    this.#closers.push(() => anonymous.close());
     this.#closers.push(() => this.#addresses.unguardBook());
     this.#addresses.guardBook();
     this.#onResolvers = () => {
@@ -534,6 +555,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#run((proxy) => proxy.setBook(update.value));
     this.#addresses.guardBook();
     this.#book = update.value;
+    this.#anonymous?.setBook(update.value);
     this.#part?.setBook(update.value);
     this.#logUnruled();
     this.#log("info", "address-book", { entries: update.value.entries.length });
@@ -548,6 +570,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
       proxy.setAccess(nowMs, access);
     });
     this.#rules = rules;
+    this.#anonymous?.setRules(rules);
     this.#logUnruled();
     const own = Object.fromEntries((this.#start.part?.elements ?? []).map((name) => [name, null]));
     const rest = (config: Config): string => JSON.stringify({ ...config, rules: [], access: null, ...own });

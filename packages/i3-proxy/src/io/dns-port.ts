@@ -9,7 +9,7 @@ import { isIPv6 } from "node:net";
 import { formatIpText, I3Error } from "@i3/common";
 import type { NativeIo } from "@i3/datapath/native-io";
 import { answerQuery, type DnsVerdict, type DropReason, type GatewayQuestion, type NameSource } from "../dns/dns-core.js";
-import { HEADER_BYTES, readQuestion } from "../dns/question.js";
+import { HEADER_BYTES, readQuestion, type Question } from "../dns/question.js";
 import { failureOf } from "../dns/short-answers.js";
 import { TcpListener } from "./dns-port-tcp.js";
 import { WaitingQuestions, type WaitingCounters } from "./dns-port-waiting.js";
@@ -31,6 +31,20 @@ export interface DnsPortOptions {
   readonly inForce?: () => Promise<void>;
   /** Whom names are asked that are behind gateways. @default nobody: they fail */
   readonly gateways?: GatewayUpstreamOptions["gateways"] | undefined;
+  /** Who answers for names that are reached anonymously. @default nobody: they fail */
+  readonly anonymous?: { ask(asked: AskedAnonymously): void } | undefined;
+}
+
+/** A program's question for a name that is reached anonymously. */
+export interface AskedAnonymously {
+  /** Readable to its end; the caller's no more. */
+  readonly query: Uint8Array;
+  readonly question: Question;
+  readonly transport: "udp" | "tcp";
+  /** Bytes that the program takes. */
+  readonly limit: number;
+  /** Called once, unless everything is closed before. */
+  readonly reply: (answer: Uint8Array) => void;
 }
 
 export interface DnsCounters extends UpstreamCounters {
@@ -207,7 +221,8 @@ export class DnsPort {
   }
 
   #toGateway(query: Uint8Array, { via, question, limit }: GatewayQuestion, transport: "udp" | "tcp", reply: (answer: Uint8Array) => void): void {
-    if (this.#gateways === undefined) return reply(failureOf(query, question.end));
+    if (via === null && this.#options.anonymous !== undefined) return this.#options.anonymous.ask({ query: Uint8Array.from(query), question, limit, transport, reply });
+    if (via === null || this.#gateways === undefined) return reply(failureOf(query, question.end));
     const { inForce } = this.#options;
     const later = (answer: Uint8Array): void => void inForce?.().then(() => reply(answer), () => reply(failureOf(query, question.end)));
     this.#gateways.ask({ query: Uint8Array.from(query), question, via, limit, transport, reply: inForce === undefined ? reply : later });

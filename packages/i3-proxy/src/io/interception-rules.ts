@@ -12,6 +12,8 @@ import { replaceOwnedTable, tableName } from "./interception-nft.js";
 
 export interface InterceptionSettings {
   readonly tunName: string;
+  /** What the names of TUNs that anonymous names have begin with. @default there are none */
+  readonly anonymousTuns?: string | undefined;
   /** SO_MARK of our own sockets. */
   readonly mark: number;
   readonly range: { readonly network: Uint8Array; readonly prefixBits: number };
@@ -56,22 +58,25 @@ export function interceptionRules(settings: InterceptionSettings, state: Interce
 
 const toAddress = (address: string): string => `${isIPv6(address) ? "ip6" : "ip"} daddr ${address}`;
 
-function dnsChains({ tunName, mark }: InterceptionSettings, { ports, otherPort, exemptUids, ipv6 }: DnsRedirect): string {
+const inside = ({ tunName, anonymousTuns }: InterceptionSettings): readonly string[] => [tunName, ...(anonymousTuns === undefined ? [] : [`${anonymousTuns}*`])];
+
+function dnsChains(settings: InterceptionSettings, { ports, otherPort, exemptUids, ipv6 }: DnsRedirect): string {
   const listed = ports.filter(({ address }) => ipv6 || !isIPv6(address)).map(({ address, port }) => `${toAddress(address)} ${TCP_OR_UDP} redirect to :${port};`);
   const exempt = exemptUids.length === 0 ? "" : `meta skuid { ${exemptUids.join(", ")} } return;`;
   const others = otherPort === null ? "" : `${exempt} ${ipv6 ? "" : "meta nfproto ipv4 "}${TCP_OR_UDP} redirect to :${otherPort};`;
   return [
     // A DNS server in the overlay, asked by its virtual address, answers itself.
-    `chain ask { meta mark ${mark} return; ${listed.join(" ")} oifname "${tunName}" return; ${others} };`,
+    `chain ask { meta mark ${settings.mark} return; ${listed.join(" ")} ${inside(settings).map((name) => `oifname "${name}" return;`).join(" ")} ${others} };`,
     `chain output_dns { type nat hook output priority ${NAT_PRIORITY}; policy accept; ${TCP_OR_UDP} th dport 53 goto ask; };`,
   ].join(" ");
 }
 
 /** Never silent, never about what is established or comes from outside. Allocated addresses leave by the TUN, which is let through. */
-function refuseChain({ tunName, mark, range }: InterceptionSettings, { refuse4, refuse6, resolvers }: InterceptionState): string {
+function refuseChain(settings: InterceptionSettings, { refuse4, refuse6, resolvers }: InterceptionState): string {
   if (!refuse4 && !refuse6) return "";
+  const { mark, range } = settings;
   const rules = [
-    `oifname { "lo", "${tunName}" } accept;`,
+    ...["lo", ...inside(settings)].map((name) => `oifname "${name}" accept;`),
     `meta mark ${mark} accept;`,
     ...resolvers.map((address) => `${toAddress(address)} accept;`),
     ...(refuse4 ? refusals(`ip daddr ${formatIpText(range.network)}/${range.prefixBits}`, "icmp host-unreachable") : []),

@@ -11,6 +11,7 @@ import type { NameSource } from "../dns/dns-core.js";
 import { type DnsCounters, DnsPort, type DnsPortOptions } from "./dns-port.js";
 import { localServerUids, type Resolver, type ResolverFiles } from "./dns-upstream-resolvers.js";
 import { Guard } from "./guard.js";
+import type { NftRunner } from "./interception-nft.js";
 import { NftSession } from "./interception-nft-session.js";
 import { type DnsRedirect, interceptionRules, type InterceptionState } from "./interception-rules.js";
 import { HIT_RANGE, type Prefix, type SystemView } from "./system-view.js";
@@ -27,6 +28,9 @@ export interface InterceptionOptions {
   };
   readonly names: NameSource;
   readonly gateways?: DnsPortOptions["gateways"];
+  readonly anonymous?: DnsPortOptions["anonymous"];
+  /** What the names of its TUNs begin with. */
+  readonly anonymousTuns?: string;
   /** Our own virtual addresses. */
   readonly own: readonly Uint8Array[];
   /** Addresses of restored mappings. */
@@ -41,7 +45,7 @@ export interface InterceptionOptions {
 /** DNS servers that start on this machine are noticed this late. */
 const LOOK_MS = 5_000;
 
-export class Interception {
+export class Interception implements NftRunner {
   readonly #options: InterceptionOptions;
   readonly #dns: DnsPort;
   readonly #guard: Guard;
@@ -123,6 +127,11 @@ export class Interception {
     this.#dns.askAgain(name, family);
   }
 
+  /** Another table beside these. Rejects with I3Error. */
+  run(line: string): Promise<void> {
+    return this.#nft.run(line);
+  }
+
   counters(): DnsCounters {
     return this.#dns.counters();
   }
@@ -138,8 +147,8 @@ export class Interception {
   }
 
   async #apply(): Promise<void> {
-    const { tunName, mark, config } = this.#options;
-    const rules = interceptionRules({ tunName, mark, range: config.virtualAddresses.range }, this.#state());
+    const { tunName, anonymousTuns, mark, config } = this.#options;
+    const rules = interceptionRules({ tunName, anonymousTuns, mark, range: config.virtualAddresses.range }, this.#state());
     if (rules === this.#rules) return;
     await this.#nft.run(rules);
     this.#rules = rules;

@@ -30,6 +30,8 @@ export interface SystemViewOptions {
   readonly io: Pick<NativeIo, "listRoutes" | "listAddresses" | "watchNetlink">;
   /** The TUN's index, whose addresses and routes are ours; 0 before there is one. */
   readonly tunIndex: () => number;
+  /** Other interfaces that are ours too. @default none */
+  readonly isOurs?: (index: number) => boolean;
   readonly resolvers: () => readonly Uint8Array[];
 }
 
@@ -105,14 +107,14 @@ export class SystemView {
 
   #addresses(): Omit<Overlap, "coversRange">[] {
     return FAMILIES.flatMap((family) => this.#options.io.listAddresses(family))
-      .filter(({ index }) => index !== this.#options.tunIndex())
+      .filter(({ index }) => index !== this.#options.tunIndex() && this.#options.isOurs?.(index) !== true)
       .map(({ address, name }) => ({ kind: "address", prefix: single(address), what: formatIpText(address), where: `interface ${name}` }));
   }
 
   #routes(): Omit<Overlap, "coversRange">[] {
     const names = this.#interfaceNames();
     return FAMILIES.flatMap((family) => this.#options.io.listRoutes(family).filter(({ prefixBits }) => prefixBits > WIDE_BITS[family]))
-      .filter(({ type, index, protocol }) => type !== "multicast" && protocol !== ROUTE_PROTOCOL && (index === 0 || index !== this.#options.tunIndex()))
+      .filter(({ type, index, protocol }) => type !== "multicast" && protocol !== ROUTE_PROTOCOL && (index === 0 || (index !== this.#options.tunIndex() && this.#options.isOurs?.(index) !== true)))
       .map(({ destination, prefixBits, table, index, type }) => ({
         kind: "route",
         prefix: { network: destination, prefixBits },

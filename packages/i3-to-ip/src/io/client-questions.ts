@@ -10,6 +10,7 @@ const PORT = 53;
 const IDLE_MS = 10_000;
 const MAX_CONNECTIONS = 256;
 const MAX_CONNECTIONS_EACH = 4;
+const MAX_ANONYMOUS_CONNECTIONS = 32;
 const MAX_BUFFERED_BYTES = 256 * 1024;
 
 export interface ClientQuestionsOptions {
@@ -17,6 +18,8 @@ export interface ClientQuestionsOptions {
   readonly own: readonly Uint8Array[];
   /** Whether an address is a client's: nobody else holds a connection. */
   readonly isClient: (from: Uint8Array) => boolean;
+  /** Whether a client is one of those that all together have as many connections as a few. */
+  readonly isAnonymous: (from: Uint8Array) => boolean;
   /** The answer to one message from an address (4 or 16 bytes); null: there is none. */
   readonly answer: (from: Uint8Array, message: Uint8Array, transport: "udp" | "tcp") => Promise<Uint8Array | null>;
 }
@@ -26,7 +29,7 @@ export class ClientQuestions {
   readonly #options: ClientQuestionsOptions;
   readonly #udp: UdpSocket[] = [];
   readonly #tcp: Server[] = [];
-  /** Connections by client. */
+  /** Connections by client, and of all anonymous ones. */
   readonly #connections = new Map<string, Set<Socket>>();
 
   constructor(options: ClientQuestionsOptions) {
@@ -99,21 +102,23 @@ export class ClientQuestions {
 
   #onConnection(socket: Socket): void {
     const from = socket.remoteAddress ?? "";
-    const others = this.#connections.get(from) ?? new Set<Socket>();
     socket.on("error", () => socket.destroy());
     const address = parseIpText(from);
-    if (address === undefined || !this.#options.isClient(address) || others.size >= MAX_CONNECTIONS_EACH || this.counters.connections >= MAX_CONNECTIONS) {
+    const isAnonymous = address !== undefined && this.#options.isAnonymous(address);
+    const whose = isAnonymous ? "anonymous" : from;
+    const others = this.#connections.get(whose) ?? new Set<Socket>();
+    if (address === undefined || !this.#options.isClient(address) || others.size >= (isAnonymous ? MAX_ANONYMOUS_CONNECTIONS : MAX_CONNECTIONS_EACH) || this.counters.connections >= MAX_CONNECTIONS) {
       this.counters.refusedConnections += 1;
       socket.destroy();
       return;
     }
     others.add(socket);
-    this.#connections.set(from, others);
+    this.#connections.set(whose, others);
     this.counters.connections += 1;
     socket.on("close", () => {
       this.counters.connections -= 1;
       others.delete(socket);
-      if (others.size === 0) this.#connections.delete(from);
+      if (others.size === 0) this.#connections.delete(whose);
     });
     const reader = new DnsFrameReader();
     socket.setTimeout(IDLE_MS, () => socket.destroy());

@@ -29,6 +29,9 @@ const CROWDED_CLIENTS = 16;
 /** Of NFLOG: one for each gateway of a network namespace. */
 const [LOG_GROUP, LOG_GROUPS] = [26_000, 1_000] as const;
 
+/** Whose share all clients have together that nothing names: each can make any number of keys. */
+const ANONYMOUS = new Uint8Array(16);
+
 type Host = PartHost<GatewayProxyConfig>;
 
 const REFUSED_REMEDY: Readonly<Record<RefusalReason, string>> = {
@@ -77,16 +80,16 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     this.#book = host.book;
     this.#grants = this.#makeGrants();
     this.#translations = new Translations({ isOn: config.gateway.translates, hit: own6, range: config.virtualAddresses.range, isGiven: (address) => this.#isGiven(address), set: (from, to) => host.datapath.setTranslation(from, to) });
-    this.#led = new LedClients(maxServers, this.#translations);
+    this.#led = new LedClients(maxServers, this.#translations, (hit) => this.#grants.isAnonymous(hit));
     this.#logGroup = LOG_GROUP + (tun.index % LOG_GROUPS);
     this.#nat = new Nat({
       settings: { tunName: tun.name, out, own4, own6, routed: routedFamilies(this.#router), helpers, limits, logGroup: this.#logGroup }, log,
       content: () => ({ sets: this.#filter.sets, elements: [...this.#networks.inside().map(insideElement), ...this.#filter.elements()] }),
     });
     this.#filter = new PacketFilter(this.#nat);
-    this.#decisions = new DecisionLog({ log, whoIs: (client) => this.#whoIs(client) });
+    this.#decisions = new DecisionLog({ log, shareOf: (client) => this.#shareAt(client), whoIs: (client) => this.#whoIs(client) });
     this.#resolvers = new AskedResolvers({ io, mark: host.mark, resolvers: host.resolvers });
-    this.#questions = new ClientQuestions({ own: [own4, own6], isClient: (from) => this.#clientAt(from) !== null, answer: (from, message, transport) => this.#answer(from, message, transport) });
+    this.#questions = new ClientQuestions({ own: [own4, own6], isClient: (from) => this.#clientAt(from) !== null, isAnonymous: (from) => this.#shareAt(from) === ANONYMOUS, answer: (from, message, transport) => this.#answer(from, message, transport) });
     this.#dns = new GatewayDns({
       isOwn: (address) => this.#isGiven(address) || this.#networks.isLocal(address) || this.#isVirtual(address), hasIpv6: () => this.#networks.hasIpv6(),
       mayReach: (hit, name, real) => this.#grants.verdictsOf(hit, [name], real).length > 0,
@@ -187,13 +190,23 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     return mapping?.isKeyed === true ? mapping.peerHit : null;
   }
 
+  #shareOf(hit: Uint8Array): Uint8Array {
+    return this.#grants.isAnonymous(hit) ? ANONYMOUS : hit;
+  }
+
+  #shareAt(client: Uint8Array): Uint8Array {
+    const hit = this.#host.proxy.mappings.byAddress(client)?.peerHit ?? null;
+    return hit === null ? client : this.#shareOf(hit);
+  }
+
   async #answer(from: Uint8Array, message: Uint8Array, transport: "udp" | "tcp"): Promise<Uint8Array | null> {
     const hit = this.#clientAt(from);
     if (hit === null) {
       this.#counts.strangers += 1;
       return null;
     }
-    if (!this.#shares.begin(performance.now(), hit)) return null;
+    const share = this.#shareOf(hit);
+    if (!this.#shares.begin(performance.now(), share)) return null;
     try {
       return await this.#answerTo(hit, message, transport);
     } catch (error) {
@@ -201,7 +214,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
       if (this.#faultLines.take(performance.now())) this.#host.log("warn", "unanswered", { error: errorLine(error) });
       return null;
     } finally {
-      this.#shares.end(hit);
+      this.#shares.end(share);
     }
   }
 

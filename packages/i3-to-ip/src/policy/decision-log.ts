@@ -34,6 +34,8 @@ export interface Decision {
 export interface DecisionLogOptions {
   readonly log: Log;
   /** Who has an address now. */
+  /** Whose lines a client's are counted among. @default its own */
+  readonly shareOf?: (client: Uint8Array) => Uint8Array;
   readonly whoIs: (client: Uint8Array) => { readonly name: string | null; readonly hit: Uint8Array | null };
 }
 
@@ -64,7 +66,7 @@ export class DecisionLog {
       told.since += 1;
       return;
     }
-    if (!this.#lines.take(nowMs, bytesKey(client))) {
+    if (!this.#lines.take(nowMs, bytesKey(this.#options.shareOf?.(client) ?? client))) {
       this.#more[admits ? "allowed" : "refused"] += 1;
       return;
     }

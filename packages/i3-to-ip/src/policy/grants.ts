@@ -17,12 +17,14 @@ const INTERNET: Networks = Object.freeze({ internet: true, prefixes: Object.free
 export class Grants {
   readonly #entries: readonly GatewayEntry[];
   readonly #groups: BookGroups;
+  readonly #book: AddressBook;
   readonly #isInside: (address: Uint8Array) => boolean;
 
   /** @param isInside a network in which the gateway itself is: no part of the internet, whatever its addresses are */
   constructor({ entries }: GatewayConfig, book: AddressBook, isInside: (address: Uint8Array) => boolean = () => false) {
     this.#entries = entries;
     this.#isInside = isInside;
+    this.#book = book;
     this.#groups = new BookGroups(entries.flatMap(({ group }) => group ?? []), book);
   }
 
@@ -60,6 +62,12 @@ export class Grants {
     return verdicts.some(({ admits }) => admits) ? verdicts : [];
   }
 
+  /** Whether nothing here names a host: neither the address book nor an entry's HIT. All of them together are one client where clients are bounded, since each key costs nothing. */
+  isAnonymous(hit: Uint8Array): boolean {
+    const key = bytesKey(hit);
+    return this.#book.reverse(hit) === undefined && !this.#entries.some(({ hit: of }) => of !== undefined && bytesKey(of) === key);
+  }
+
   /** Whether the list lets a host reach anything at all. */
   admits(hit: Uint8Array): boolean {
     const first = this.#entriesOf(hit).find((entry) => entry.admits || isForAll(entry));
@@ -85,7 +93,8 @@ export class Grants {
 
   #entriesOf(hit: Uint8Array): readonly GatewayEntry[] {
     const [key, isIn] = [bytesKey(hit), this.#groups.of(hit)];
-    return this.#entries.filter(({ hit: of, group }) => (of !== undefined ? bytesKey(of) === key : group === undefined || isIn(group)));
+    const isAnonymous = this.isAnonymous(hit);
+    return this.#entries.filter(({ hit: of, group, anonymous }) => (of !== undefined ? bytesKey(of) === key : anonymous === true ? isAnonymous : group === undefined || isIn(group)));
   }
 }
 

@@ -54,13 +54,15 @@ interface Servers {
 export class LedClients {
   readonly #most: number;
   readonly #translating: Translating;
+  readonly #isAnonymous: (hit: Uint8Array) => boolean;
   readonly #byClient = new Map<string, Servers>();
   #size = 0;
 
-  /** @param most of all clients */
-  constructor(most: number, translating: Translating) {
+  /** @param most of all clients @param isAnonymous clients that count as one, all together */
+  constructor(most: number, translating: Translating, isAnonymous: (hit: Uint8Array) => boolean = () => false) {
     this.#most = most;
     this.#translating = translating;
+    this.#isAnonymous = isAnonymous;
   }
 
   get size(): number {
@@ -87,10 +89,11 @@ export class LedClients {
     const known = servers?.byReal.get(bytesKey(real));
     if (this.#isInTheWay(servers, known, called)) return "taken";
     const gone: Led[] = [];
-    if (known === undefined && ((servers?.byReal.size ?? 0) >= MOST_PER_CLIENT || this.#size >= this.#most)) {
+    const share = known === undefined ? this.#shareOf(hit, servers) : [];
+    const isShareFull = sizeOf(share) >= MOST_PER_CLIENT;
+    if (isShareFull || (known === undefined && this.#size >= this.#most)) {
       // Whoever has most makes room for those who have little.
-      const giving = (servers?.byReal.size ?? 0) >= MOST_PER_CLIENT ? servers : this.#largest();
-      const [oldest] = giving?.byReal.values() ?? [];
+      const [oldest] = largestOf(isShareFull ? share : this.#largestShare())?.byReal.values() ?? [];
       if (oldest === undefined || nowMs - oldest.askedMs < FRESH_MS) return "full";
       gone.push(oldest);
       this.remove(oldest);
@@ -142,8 +145,24 @@ export class LedClients {
     return known?.called.some((one) => isSame(one, called)) !== true && !this.#translating.takes(called);
   }
 
-  #largest(): Servers | undefined {
-    return [...this.#byClient.values()].reduce<Servers | undefined>((most, one) => (most === undefined || one.byReal.size > most.byReal.size ? one : most), undefined);
+  /** Those that are bounded together. */
+  #shareOf(hit: Uint8Array, servers: Servers | undefined): readonly Servers[] {
+    return this.#isAnonymous(hit) ? this.#anonymous() : servers === undefined ? [] : [servers];
+  }
+
+  #anonymous(): readonly Servers[] {
+    return [...this.#byClient.values()].filter((servers) => this.#isOfAnonymous(servers));
+  }
+
+  #isOfAnonymous({ byReal }: Servers): boolean {
+    const [led] = byReal.values();
+    return led !== undefined && this.#isAnonymous(led.hit);
+  }
+
+  #largestShare(): readonly Servers[] {
+    const named = largestOf([...this.#byClient.values()].filter((servers) => !this.#isOfAnonymous(servers)));
+    const anonymous = this.#anonymous();
+    return named !== undefined && named.byReal.size >= sizeOf(anonymous) ? [named] : anonymous;
   }
 
   #add(led: Led): void {
@@ -162,3 +181,5 @@ export class LedClients {
 const keysOf = ({ virtual, inside }: Called): readonly string[] => [bytesKey(virtual), bytesKey(inside)];
 const isSame = (a: Called, b: Called): boolean => sameBytes(a.virtual, b.virtual) && sameBytes(a.inside, b.inside);
 const isOneFamily = (a: Called, b: Called): boolean => a.virtual.length === b.virtual.length;
+const sizeOf = (share: readonly Servers[]): number => share.reduce((sum, { byReal }) => sum + byReal.size, 0);
+const largestOf = (share: readonly Servers[]): Servers | undefined => share.reduce<Servers | undefined>((most, one) => (most === undefined || one.byReal.size > most.byReal.size ? one : most), undefined);

@@ -19,7 +19,7 @@ export class QuestionShares {
   readonly #byClient = new Map<string, Share>();
   #asked = 0;
 
-  /** A question of a client begins; false: not now. Whoever gets true calls {@link end} once. @param hit 16 bytes */
+  /** A question of a client begins; false: not now. Whoever gets true calls {@link end} once. @param hit 16 bytes; of all clients that nothing names one */
   begin(nowMs: number, hit: Uint8Array): boolean {
     const key = bytesKey(hit);
     const share = this.#byClient.get(key) ?? this.#remember(key);

@@ -55,6 +55,14 @@ describe("what a client may reach", () => {
     expect(list.verdictsOf(ANN, ["c"], ip("10.0.0.1"))).toEqual([]);
   });
 
+  it("is for whom nothing names what an entry for anonymous ones says, and never that for hosts which the book or the list names", () => {
+    const list = grants('<refuse anonymous="yes" protocol="tcp" ports="25"/>', '<allow anonymous="yes" names=".*"/>', '<allow hit="2001:22::b" networks="10.0.0.0/8"/>');
+    expect([ANN, BOB, EVE].map((hit) => list.isAnonymous(hit))).toEqual([false, false, true]);
+    expect([ANN, BOB, EVE].map((hit) => shown(list, hit, "x", "8.8.8.8"))).toEqual(["", "", "-25 +all"]);
+    expect([shown(list, EVE, "x", "10.0.0.5"), list.admits(EVE), list.mayAsk(EVE, "x"), list.mayAsk(ANN, "x")]).toEqual(["", true, true, false]);
+    expect(shown(grants('<allow hit="2001:22::e" names="a"/>', '<allow anonymous="yes" names=".*"/>'), EVE, "x", "8.8.8.8"), "named by the list").toBe("");
+  });
+
   it("is nothing when all verdicts refuse", () => {
     expect(shown(grants('<refuse group="guests"/>', '<allow group="staff" networks="internet"/>'), BOB, "x", "8.8.8.8")).toBe("");
     expect(shown(grants('<refuse group="staff" protocol="tcp"/>', '<allow hit="2001:22::e" networks="internet"/>'), BOB, "x", "8.8.8.8")).toBe("");

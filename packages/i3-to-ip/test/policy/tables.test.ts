@@ -29,7 +29,7 @@ describe("rule sets", () => {
 });
 
 describe("clients that were led somewhere", () => {
-  const clients = (most: number): LedClients => new LedClients(most, { takes: () => true, added: () => undefined, removed: () => undefined });
+  const clients = (most: number, isAnonymous?: (hit: Uint8Array) => boolean): LedClients => new LedClients(most, { takes: () => true, added: () => undefined, removed: () => undefined }, isAnonymous);
   const at = (led: LedClients, nowMs: number, who: number, to: number, name = "n", as = to): ReturnType<LedClients["lead"]> => led.lead(nowMs, hit(who), real(to), { virtual: virtual(as), inside: virtual(as) }, name);
   const goneOf = (result: ReturnType<LedClients["lead"]>): readonly Uint8Array[] | string => (typeof result === "string" ? result : result.gone.map((one) => one.real));
 
@@ -84,6 +84,23 @@ describe("clients that were led somewhere", () => {
     const made = at(led, 120_000, 3, 1);
     expect(typeof made === "string" ? made : made.gone.map((one) => [one.hit, one.real])).toEqual([[hit(1), real(1)]]);
     expect([led.size, led.of(hit(3)).length]).toEqual([3, 1]);
+  });
+
+  it("count as one when nothing names them: new keys are no way to more", () => {
+    const led = clients(10_000, ([, , , , , , , , , , , , , , , last]) => (last ?? 0) >= 100);
+    at(led, 0, 1, 1);
+    for (let i = 0; i < MOST_PER_CLIENT; i += 1) at(led, i === 0 ? 0 : 100_000, 100 + (i % 100), i);
+    expect(at(led, 119_999, 250, 9_000)).toBe("full");
+    const made = at(led, 300_000, 250, 9_000);
+    expect(typeof made === "string" ? made : made.gone.map((one) => (one.hit[15] ?? 0) >= 100)).toEqual([true]);
+    expect([led.size, led.of(hit(1)).length, led.of(hit(250)).length]).toEqual([MOST_PER_CLIENT + 1, 1, 1]);
+  });
+
+  it("make room for one that is named, when they are most together and it is most alone", () => {
+    const led = clients(5, ([, , , , , , , , , , , , , , , last]) => (last ?? 0) >= 100);
+    for (const [who, to] of [[1, 1], [1, 2], [101, 1], [102, 1], [103, 1]] as const) at(led, 0, who, to);
+    const made = at(led, 120_000, 2, 1);
+    expect(typeof made === "string" ? made : made.gone.map((one) => one.hit[15])).toEqual([101]);
   });
 
   it("end when they have not asked for a day", () => {

@@ -1,0 +1,264 @@
+/**
+ * Names that are reached anonymously (docs/anonymity.md): each has an instance of its own, made at the first question for it. What cannot be made fails: such a name is never looked for or
+ * reached in another way.
+ */
+import { randomBytes } from "node:crypto";
+import { bytesKey, I3Error, TokenBucket, type AddressBook, type Locator, type Log, type ProxyConfig, type ProxyRule } from "@i3/common";
+import type { NativeIo } from "@i3/datapath/native-io";
+
+import { anonymousTarget, targetKey, type AnonymousTarget } from "../anonymous/anonymous-names.js";
+import { Destinations } from "../anonymous/destinations.js";
+import { rangePart } from "../anonymous/range-part.js";
+import { encodeAnswer, RCODE } from "../dns/dns-answer.js";
+import { FLAG_DNSSEC_OK, readOpt } from "../dns/edns.js";
+import { failureOf } from "../dns/short-answers.js";
+import { AnonymousGuard, anonymousTuns, removeAnonymousGuard } from "./anonymous-guard.js";
+import { AnonymousInstance, untelling, type AnonymousAnswer } from "./anonymous-instance.js";
+import type { AskedAnonymously } from "./dns-port.js";
+import type { NftRunner } from "./interception-nft.js";
+
+export interface AnonymousClientsOptions {
+  readonly io: NativeIo;
+  readonly config: ProxyConfig;
+  readonly mark: number;
+  readonly nft: NftRunner;
+  readonly rules: readonly ProxyRule[];
+  readonly book: () => AddressBook;
+  /** Of the ring, those first that live as far as is known; the rest when none does. */
+  readonly servers: () => readonly Locator[];
+  /** Whether an address (4 bytes) is the machine's, or somebody's of its own proxy. */
+  readonly isTaken: (address: Uint8Array) => boolean;
+  readonly log: Log;
+}
+
+// Ours:
+const LOOK_MS = 1_000;
+const MAX_ASKED = 256;
+/** Each costs a key, a thread and an interface. */
+const [MADE_PER_SECOND, MADE_BURST] = [2, 32] as const;
+/** Addresses of one that has ended are nobody's for so long, and refused: programs may still hold them. */
+const REST_MS = 300_000;
+const MAX_RESTING = 256;
+const TYPE = { A: 1, ANY: 255 } as const;
+
+interface Resting {
+  readonly addresses: readonly Uint8Array[];
+  readonly untilMs: number;
+}
+
+export class AnonymousClients {
+  readonly counters = { made: 0, failed: 0, full: 0, ended: 0, questions: 0, crowded: 0 };
+  readonly #options: AnonymousClientsOptions;
+  readonly #tuns: string;
+  readonly #guard: AnonymousGuard;
+  readonly #destinations: Destinations<AnonymousInstance>;
+  /** By key; each is waited for by all who ask. */
+  readonly #coming = new Map<string, Promise<AnonymousInstance | null>>();
+  readonly #opening = new Set<AnonymousInstance>();
+  /** Those that tell the far end that they go; their addresses are theirs until they rest. */
+  readonly #leaving = new Map<AnonymousInstance, Promise<void>>();
+  readonly #targets = new WeakMap<AnonymousInstance, AnonymousTarget>();
+  /** Names that programs asked for, by virtual address: for reverse questions. */
+  readonly #askedNames = new WeakMap<AnonymousInstance, Map<string, string>>();
+  #resting: Resting[] = [];
+  readonly #made = new TokenBucket(MADE_PER_SECOND, MADE_BURST);
+  readonly #lines = new TokenBucket(1 / 60, 1);
+  #rules: readonly ProxyRule[];
+  #asked = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: AnonymousClientsOptions) {
+    const { config: { tun, anonymous: { max, idleS, renewAfterS } }, nft, log } = options;
+    this.#options = options;
+    this.#rules = options.rules;
+    this.#tuns = anonymousTuns(tun.name);
+    this.#guard = new AnonymousGuard(nft, this.#tuns, (error) => log("warn", "guard-failed", { error: error.message, remedy: "It is tried again with the next change." }));
+    this.#destinations = new Destinations({ max, idleMs: idleS * 1_000, renewAfterMs: renewAfterS * 1_000 });
+  }
+
+  /** Removes what an earlier run has left. Rejects with I3Error. */
+  async open(): Promise<void> {
+    await removeAnonymousGuard(this.#options.nft, this.#tuns);
+    this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
+  }
+
+  /** Whether a name is one of these. @param name as of a question */
+  isOne(name: string): boolean {
+    return this.#targetOf(name) !== null;
+  }
+
+  isTun(index: number): boolean {
+    return index !== 0 && [...this.#all()].some(({ tunIndex }) => tunIndex === index);
+  }
+
+  /** Whether an address is one of an instance, or was lately. */
+  has(address: Uint8Array): boolean {
+    return this.#hasOther(null, address);
+  }
+
+  #hasOther(than: AnonymousInstance | null, address: Uint8Array): boolean {
+    if (address.length !== 4) return false;
+    const key = bytesKey(address);
+    return [...this.#all()].some((instance) => instance !== than && instance.has(address)) || this.#resting.some(({ addresses }) => addresses.some((one) => bytesKey(one) === key));
+  }
+
+  /** The name that a program was told this address for; null: it is none of these. */
+  reverse(address: Uint8Array): string | null {
+    for (const instance of this.#destinations.all()) {
+      const name = this.#askedNames.get(instance)?.get(bytesKey(address));
+      if (name !== undefined) return name;
+    }
+    return null;
+  }
+
+  ask({ query, question, limit, reply }: AskedAnonymously): void {
+    this.counters.questions += 1;
+    const fail = (): void => reply(failureOf(query, question.end));
+    if (this.#asked >= MAX_ASKED || this.#isClosed) {
+      this.counters.crowded += 1;
+      return fail();
+    }
+    const opt = readOpt(query, question.end);
+    const edns = opt === null || opt === "malformed" ? null : { dnssecOk: (opt.flags & FLAG_DNSSEC_OK) !== 0 };
+    const answer = ({ rcode, addresses }: AnonymousAnswer): void =>
+      reply(encodeAnswer(query, question, { rcode, records: addresses.map((data) => ({ type: TYPE.A, data })), negative: addresses.length === 0 && rcode !== RCODE.serverFailure, edns }, limit));
+    // IPv6 has the host's own identity tag as address, which its other ways have too.
+    if (question.type !== TYPE.A && question.type !== TYPE.ANY) return answer({ rcode: RCODE.noError, addresses: [] });
+    this.#asked += 1;
+    void this.#lookUp(question.name).then(answer, fail).finally(() => (this.#asked -= 1));
+  }
+
+  setRules(rules: readonly ProxyRule[]): void {
+    this.#rules = rules;
+    for (const instance of [...this.#destinations.all()]) {
+      const target = this.#targets.get(instance);
+      const names = new Set(this.#askedNames.get(instance)?.values());
+      if (![...names].some((name) => target !== undefined && keyOf(this.#targetOf(name)) === targetKey(target))) this.#end(instance);
+    }
+  }
+
+  setBook(book: AddressBook): void {
+    for (const instance of this.#destinations.all()) instance.setBook(book);
+  }
+
+  /** The machine is elsewhere. */
+  moved(): void {
+    for (const instance of this.#destinations.all()) instance.moved();
+  }
+
+  report(): Readonly<Record<string, number>> {
+    return { open: this.#destinations.size, coming: this.#coming.size, leaving: this.#leaving.size, resting: this.#resting.length, ...this.counters };
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    await Promise.all(this.#coming.values());
+    for (const instance of [...this.#destinations.all()]) this.#end(instance);
+    await Promise.all(this.#leaving.values());
+    await this.#guard.close().catch(() => undefined);
+  }
+
+  *#all(): Generator<AnonymousInstance> {
+    yield* this.#destinations.all();
+    yield* this.#opening;
+    yield* this.#leaving.keys();
+  }
+
+  #targetOf(name: string): AnonymousTarget | null {
+    return anonymousTarget(name, this.#options.config.dns.suffix, this.#rules);
+  }
+
+  async #lookUp(name: string): Promise<AnonymousAnswer> {
+    const target = this.#targetOf(name);
+    if (target === null) return { rcode: RCODE.serverFailure, addresses: [] };
+    if (!this.#isKnown(target.via ?? target.name)) return { rcode: target.via === null ? RCODE.nxDomain : RCODE.serverFailure, addresses: [] };
+    const instance = await this.#instanceOf(target);
+    if (instance === null) return { rcode: RCODE.serverFailure, addresses: [] };
+    const answer = await instance.lookUp();
+    const names = this.#askedNames.get(instance) ?? new Map<string, string>();
+    for (const address of answer.addresses) names.set(bytesKey(address), name);
+    this.#askedNames.set(instance, names);
+    return answer;
+  }
+
+  /** Whether there may be such a host: for a typing error no instance is made. */
+  #isKnown(name: string): boolean {
+    return this.#options.book().lookup(name) !== undefined || this.#options.config.zones.some(({ suffix }) => name.endsWith(`.${suffix}`));
+  }
+
+  #instanceOf(target: AnonymousTarget): Promise<AnonymousInstance | null> {
+    const key = targetKey(target);
+    const found = this.#destinations.find(performance.now(), key);
+    if (found !== undefined) return Promise.resolve(found);
+    const coming = this.#coming.get(key) ?? this.#make(key, target).finally(() => this.#coming.delete(key));
+    this.#coming.set(key, coming);
+    return coming;
+  }
+
+  /** Null: it cannot be made, or there is no room. */
+  async #make(key: string, target: AnonymousTarget): Promise<AnonymousInstance | null> {
+    const nowMs = performance.now();
+    const room = this.#destinations.room(nowMs, this.#opening.size);
+    if (room === "full" || !this.#made.take(nowMs)) {
+      this.counters.full += 1;
+      return this.#warn({ why: "all places are in use", remedy: "Raise <anonymous max>, or wait: what is unused for a minute makes room." });
+    }
+    if (room !== "free") this.#end(room.ends);
+    const { io, config, mark, book, servers, isTaken, log } = this.#options;
+    const range = rangePart(config.virtualAddresses.range, (length) => new Uint8Array(randomBytes(length)));
+    const instance: AnonymousInstance = new AnonymousInstance({
+      io, config, target, book: book(), servers, tunName: this.#freeTun(), mark, guard: this.#guard, range, isTaken: (address) => isTaken(address) || this.#hasOther(instance, address), log: untelling(log), onFailure: (broken) => this.#end(broken),
+    });
+    this.#opening.add(instance);
+    try {
+      await this.#guard.open();
+      await instance.open();
+      this.counters.made += 1;
+      this.#targets.set(instance, target);
+      this.#destinations.add(performance.now(), key, instance);
+      return instance;
+    } catch (error) {
+      this.counters.failed += 1;
+      // Messages of the system may name what was being made; its kind does not.
+      return this.#warn({ error: error instanceof I3Error ? error.code : error instanceof Error ? error.message.split(/[:"]/)[0] : "", remedy: "Names with go=\"anonymous\" fail until it can be made. Does a server of <servers> answer over UDP?" });
+    } finally {
+      this.#opening.delete(instance);
+    }
+  }
+
+  #warn(fields: Readonly<Record<string, unknown>>): null {
+    if (this.#lines.take(performance.now())) this.#options.log("warn", "anonymous-failed", fields);
+    return null;
+  }
+
+  #freeTun(): string {
+    const taken = new Set(Array.from(this.#all(), ({ tunName }) => tunName));
+    for (let i = 0; ; i += 1) if (!taken.has(`${this.#tuns}${i}`)) return `${this.#tuns}${i}`;
+  }
+
+  #look(): void {
+    const nowMs = performance.now();
+    for (const instance of this.#destinations.takeIdle(nowMs, (one) => one.lastUseMs())) this.#end(instance);
+    const over = this.#resting.filter(({ untilMs }) => untilMs <= nowMs);
+    this.#resting = this.#resting.filter(({ untilMs }) => untilMs > nowMs);
+    for (const { addresses } of over) for (const address of addresses) this.#guard.remove(address);
+  }
+
+  #end(instance: AnonymousInstance): void {
+    this.#destinations.remove(instance);
+    if (this.#leaving.has(instance)) return;
+    this.counters.ended += 1;
+    this.#leaving.set(instance, instance.leave().finally(() => {
+      this.#leaving.delete(instance);
+      this.#resting.push({ addresses: instance.addresses(), untilMs: performance.now() + REST_MS });
+      if (this.#resting.length <= MAX_RESTING) return;
+      for (const address of this.#resting.shift()?.addresses ?? []) this.#guard.remove(address);
+    }));
+  }
+}
+
+const keyOf = (target: AnonymousTarget | null): string | null => (target === null ? null : targetKey(target));
+

@@ -1,0 +1,84 @@
+/**
+ * nftables for the TUNs of anonymous names, all in one table that outlives the proxy as the guard does (guard.ts):
+ *
+ *     arrive   on another interface, from or for a virtual address of theirs: dropped
+ *     enter    by one of them: answers to what programs here have begun, and errors about it, alone. The far end reaches no service of this machine, which would tell it whose it is
+ *     pass     to or from one of them and another machine: dropped
+ *     leave    by another interface, to or from such an address: refused, dropped
+ */
+import { formatIpText, type I3Error } from "@i3/common";
+import { replaceTable, tableName, type NftRunner } from "./interception-nft.js";
+import { NftElements } from "./nft-elements.js";
+
+// As of the guard:
+const ARRIVE_PRIORITY = -310;
+const LEAVE_PRIORITY = 60;
+const COALESCE_MS = 20;
+/** Of a name of an interface (IFNAMSIZ), without the number. */
+const PREFIX_CHARACTERS = 10;
+
+/** What the names of these TUNs begin with; a number of two digits at most follows. */
+export const anonymousTuns = (tunName: string): string => `${tunName.slice(0, PREFIX_CHARACTERS)}-an`;
+
+const tableOf = (tuns: string): string => tableName("anonymous", tuns);
+
+/** One line for nft. */
+export function anonymousGuardRules(tuns: string): string {
+  const theirs = `"${tuns}*"`;
+  return replaceTable(tableOf(tuns), [
+    "set addresses { type ipv4_addr; };",
+    `chain arrive { type filter hook prerouting priority ${ARRIVE_PRIORITY}; policy accept; iifname "lo" accept; iifname ${theirs} accept; ip saddr @addresses counter drop; ip daddr @addresses counter drop; };`,
+    `chain enter { type filter hook input priority 0; policy accept; iifname != ${theirs} accept; ct state { established, related } accept; counter drop; };`,
+    `chain pass { type filter hook forward priority 0; policy accept; iifname ${theirs} counter drop; oifname ${theirs} counter drop; };`,
+    `chain leave { type filter hook output priority ${LEAVE_PRIORITY}; policy accept; oifname "lo" accept; oifname ${theirs} accept; ip saddr @addresses counter drop;`,
+    "ip daddr @addresses tcp flags & (fin | syn | rst | ack) == syn counter reject with tcp reset; ip daddr @addresses counter reject with icmp host-unreachable; };",
+  ].join(" "));
+}
+
+/** Rejects with I3Error. */
+export const removeAnonymousGuard = (nft: NftRunner, tuns: string): Promise<void> => nft.run(`add table inet ${tableOf(tuns)}; delete table inet ${tableOf(tuns)}`);
+
+export class AnonymousGuard {
+  readonly #nft: NftRunner;
+  readonly #tuns: string;
+  readonly #elements: NftElements;
+  #opening: Promise<void> | null = null;
+
+  /** @param onError nft refused a later change: it is tried again with the next one */
+  constructor(nft: NftRunner, tuns: string, onError: (error: I3Error) => void) {
+    this.#nft = nft;
+    this.#tuns = tuns;
+    this.#elements = new NftElements(nft, { table: tableOf(tuns), coalesceMs: COALESCE_MS, onError });
+  }
+
+  /** The table is there from the first time on. Rejects with I3Error. */
+  async open(): Promise<void> {
+    this.#opening ??= this.#nft.run(anonymousGuardRules(this.#tuns));
+    try {
+      await this.#opening;
+    } catch (error) {
+      this.#opening = null;
+      throw error;
+    }
+  }
+
+  /** An address of a TUN, or a virtual one behind it; 4 bytes. In the background. */
+  add(address: Uint8Array): void {
+    this.#elements.set("addresses", formatIpText(address));
+  }
+
+  remove(address: Uint8Array): void {
+    this.#elements.set("addresses", formatIpText(address), null);
+  }
+
+  /** Resolves when everything asked for so far is in force; rejects when nft refused it. */
+  settled(): Promise<void> {
+    return this.#elements.settled();
+  }
+
+  /** With addresses that programs may still hold it stays. Rejects with I3Error. */
+  async close(): Promise<void> {
+    await this.settled().catch(() => undefined);
+    if (this.#elements.size === 0) await removeAnonymousGuard(this.#nft, this.#tuns);
+  }
+}

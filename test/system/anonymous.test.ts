@@ -1,0 +1,201 @@
+/**
+ * Anonymous names (docs/anonymity.md), with real daemons and captures of everything that the others see: no byte of the laptop's identity, addresses or names is at the gateway, at the far end or at a
+ * host of the overlay, and two names have nothing in common.
+ *
+ *     laptop ── core ── s1 s2 s3 (ring), gate (i3-to-ip), dns, web, web2 (servers of the internet), home (of the overlay, takes strangers)
+ */
+import { createPublicKey } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { hostname } from "node:os";
+
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+import { parseIpText } from "@i3/common";
+import { Laptop, startRing, type RingServer } from "@i3/demo";
+import { Topology, type Host } from "@i3/netns";
+
+import { capture } from "./capture.js";
+import { dig, digShort, fetchText, startUnbound, startWeb } from "./gateway-bed.js";
+import { eventually } from "./pair-bed.js";
+
+const RULES = '<rules><rule name="plain\\.example|.*\\.anon\\.i3" go="anonymous" via="exit.i3"/><rule name=".*\\.relay\\.i3" go="anonymous"/><rule name=".*\\.i3" go="i3"/></rules>';
+const LIST = '<gateway out="eth0"><allow anonymous="yes" names=".*"/></gateway>';
+const IDLE_S = 6;
+
+let topology: Topology;
+let ring: readonly RingServer[];
+let [laptop, gate, home] = [] as unknown as [Laptop, Laptop, Laptop];
+let [web, web2] = [] as unknown as [Host, Host];
+
+beforeAll(async () => {
+  topology = await Topology.create({ seed: 1 });
+  const core = topology.router("core");
+  const host = (name: string, subnet: string, resolvers: readonly string[] = []): Host => {
+    const made = topology.host(name, { resolvers });
+    topology.link(core, made, { subnet });
+    return made;
+  };
+  const servers = [1, 2, 3].map((n) => host(`s${n}`, `192.0.2.${4 * n}/30`));
+  [web, web2] = [host("web", "203.0.113.8/30"), host("web2", "203.0.113.12/30")];
+  const dns = host("dns", "203.0.113.16/30");
+  const [laptopHost, gateHost, homeHost] = [host("laptop", "198.51.100.4/30", ["203.0.113.18"]), host("gate", "198.51.100.8/30", ["203.0.113.18"]), host("home", "198.51.100.12/30")];
+  await topology.up();
+  await startUnbound(dns, [`site.example. 60 IN A ${web.address4}`, `other.example. 60 IN A ${web2.address4}`, `plain.example. 60 IN A ${web.address4}`, "inside.example. 60 IN A 192.168.7.1"]);
+  [ring] = [(await Promise.all([startRing(servers), startWeb(web), startWeb(web2), startWeb(homeHost), startWeb(laptopHost)]))[0]];
+  const serverAddresses = servers.map(({ address4 }) => address4);
+  [laptop, gate, home] = await Promise.all([
+    Laptop.make(laptopHost, { serverAddresses, rules: RULES, mappings: `<anonymous idle-s="${IDLE_S}"/>` }), Laptop.make(gateHost, { serverAddresses, gateway: LIST }), Laptop.make(homeHost, { serverAddresses }),
+  ]);
+  await laptop.writeBook({ "exit.i3": gate, "home.i3": home });
+  await Promise.all([laptop, gate, home].map((one) => one.start()));
+}, 180_000);
+afterEach(async ({ task }) => {
+  if (task.result?.state === "fail") console.log(`${laptop.child?.tail(40) ?? ""}\n${gate.child?.tail(20) ?? ""}\n${await topology.diagnose()}`);
+});
+afterAll(() => topology?.close());
+
+/** What tells the laptop: a name for each, and its bytes. */
+async function secrets(): Promise<readonly (readonly [string, Uint8Array])[]> {
+  const { x } = createPublicKey(await readFile(`${laptop.host.directory}/host.key`)).export({ format: "jwk" });
+  const [address, hit, own4] = [laptop.host.address4, laptop.hit, laptop.address4];
+  const texts = [address, hit, own4, "laptop", hostname(), laptop.host.name].map((text) => [`text ${text}`, Buffer.from(text)] as const);
+  const ids = new Set((laptop.child?.lines ?? []).flatMap(({ text }) => (text.includes('"event":"trigger-live"') ? (JSON.parse(text) as { readonly id?: string }).id ?? [] : [])));
+  expect(ids.size, "private ids of the laptop's own proxy").toBeGreaterThan(1);
+  return [
+    ...texts, ...[...ids].map((id) => [`id ${id}`, Buffer.from(id, "hex").subarray(0, 16)] as const),
+    ...[address, hit, own4].map((text) => [`bytes of ${text}`, parseIpText(text) as Uint8Array] as const), ["host key", Buffer.from(x ?? "", "base64url")],
+  ];
+}
+
+const bytesOf = (address: string): Buffer => Buffer.from(parseIpText(address) ?? "no address");
+
+/** Names of the secrets that a capture has. */
+const found = async (file: string): Promise<readonly string[]> => {
+  const bytes = await readFile(file);
+  return (await secrets()).filter(([, secret]) => bytes.includes(Buffer.from(secret))).map(([name]) => name);
+};
+
+/** By file of each host, everything on all of its interfaces, its TUN too, while `work` runs. */
+async function captured(hosts: readonly Host[], work: () => Promise<void>): Promise<readonly string[]> {
+  const files: string[] = [];
+  const [first, ...others] = hosts;
+  if (first === undefined) {
+    await work();
+    return files;
+  }
+  const file = await capture(first, "ip or ip6", async () => void files.push(...(await captured(others, work))), "any");
+  return [file, ...files];
+}
+
+interface Anonymous {
+  readonly hit: string;
+  readonly address: string;
+}
+
+let asked = 0;
+/** Hosts that another one has mappings with and no name for. */
+async function strangersOf(proxy: Laptop): Promise<readonly Anonymous[]> {
+  const had = proxy.child?.lines.length ?? 0;
+  proxy.child?.kill("SIGUSR1");
+  asked += 1;
+  const line = await eventually(`counters ${asked}`, 5_000, () => Promise.resolve(proxy.child?.lines.slice(had).map(({ text }) => text).find((text) => text.includes('"event":"counters"'))));
+  return (JSON.parse(line) as { readonly mappings: readonly (Anonymous & { readonly name: string | null })[] }).mappings.filter(({ name }) => name === null);
+}
+
+/** Interfaces, addresses and UDP ports that the laptop has for anonymous names. */
+async function instances(): Promise<{ readonly addresses: readonly string[]; readonly ports: readonly string[] }> {
+  const { stdout } = await laptop.host.exec("ip", ["-o", "-4", "address", "show"]);
+  const { stdout: sockets } = await laptop.host.exec("ss", ["-Huln"]);
+  const addresses = [...stdout.matchAll(/\bi3-an\d+\s+inet (\S+)\//g)].map(([, address = ""]) => address);
+  const ports = [...new Set([...sockets.matchAll(/:(\d+)\s+\S+:\*/g)].map(([, port = ""]) => port))].filter((port) => Number(port) > 32_767);
+  return { addresses, ports };
+}
+
+const status = async (name: string, ...args: readonly string[]): Promise<string> => /status: (\w+)/.exec(await dig(laptop.host, name, ...args))?.[1] ?? "none";
+
+describe("sites of the internet, through a gateway", () => {
+  it("hear of nothing that is the laptop's, nor does the gateway; each name has a key, an address and a port of its own", async () => {
+    const [atWeb = "", atWeb2 = "", atGate = "", atServer = ""] = await captured([web, web2, gate.host, ring[0]?.host as Host], async () => {
+      expect(await fetchText(laptop.host, "http://site.example.anon.i3/")).toContain(gate.host.address4);
+      expect(await fetchText(laptop.host, "http://other.example.anon.i3/")).toContain(gate.host.address4);
+      expect(await fetchText(laptop.host, "http://plain.example/"), "by a rule alone").toContain(gate.host.address4);
+    });
+    expect(await found(atServer), "where the ring is entered it is known").toContain(`bytes of ${laptop.host.address4}`);
+    expect([await found(atGate), await found(atWeb), await found(atWeb2)]).toEqual([[], [], []]);
+    const [clients, { addresses, ports }] = [await strangersOf(gate), await instances()];
+    expect([new Set(clients.map(({ hit }) => hit)).size, new Set(clients.map(({ address }) => address)).size, addresses.length, ports.length]).toEqual([3, 3, 3, 3]);
+    expect((await readFile(atGate)).includes(bytesOf(clients[0]?.hit ?? "")), "and what it does see is in the capture").toBe(true);
+  }, 60_000);
+
+  it("have other keys, addresses and ports when they were not used for a while, and nothing of the ones before is left", async () => {
+    const [before, had] = [await strangersOf(gate), await instances()];
+    await eventually("all have ended", 30_000, async () => ((await instances()).addresses.length === 0 ? true : undefined));
+    expect((await instances()).ports).toEqual([]);
+    const { stdout: old } = await laptop.host.exec("ip", ["-4", "route", "show", "table", "1313"]);
+    expect(old).not.toContain("i3-an");
+    await fetchText(laptop.host, "http://site.example.anon.i3/");
+    const [after, has] = [await strangersOf(gate), await instances()];
+    const [hits, addresses] = [new Set(before.map(({ hit }) => hit)), new Set(before.map(({ address }) => address))];
+    const others = after.filter(({ hit }) => !hits.has(hit));
+    expect([others.length, others.filter(({ address }) => addresses.has(address)).length, had.addresses.filter((address) => has.addresses.includes(address)), has.addresses.length]).toEqual([1, 0, [], 1]);
+  }, 60_000);
+
+  it("have IPv4 alone, and the gateway's errors; what is inside its networks is refused", async () => {
+    expect(await status("site.example.anon.i3", "AAAA")).toBe("NOERROR");
+    expect(await digShort(laptop.host, "site.example.anon.i3", "AAAA")).toBe("");
+    expect(await status("nothing.corp.example.anon.i3")).toBe("NXDOMAIN");
+    expect(await status("inside.example.anon.i3")).toBe("REFUSED");
+    expect(await digShort(laptop.host, "+tcp", "site.example.anon.i3")).toMatch(/^10\./);
+  });
+
+  it("are in no line of the laptop's log, nor are the keys", async () => {
+    const text = (laptop.child?.lines ?? []).map((line) => line.text).join("\n");
+    for (const { hit, address } of await strangersOf(gate)) expect([text.includes(hit), text.includes(`${address}"`)]).toEqual([false, false]);
+    expect(["site.example", "other.example", "plain.example"].filter((name) => text.includes(name))).toEqual([]);
+    expect(text).toContain('"event":"anonymous-line"');
+  });
+});
+
+describe("a host of the overlay", () => {
+  it("is reached by the ring alone, and sees a stranger whom nothing ties to the laptop", async () => {
+    const [atHome = "", atLaptop = ""] = await captured([home.host, laptop.host], async () => {
+      expect(await fetchText(laptop.host, "http://home.relay.i3/")).not.toContain(laptop.address4);
+      const ping = laptop.host.spawn("ping", ["-n", "-i", "0.2", "-c", "20", "home.relay.i3"]);
+      await ping.waitForLine(/icmp_seq=20 ttl/, 20_000);
+    });
+    expect(await found(atHome)).toEqual([]);
+    expect((await readFile(atLaptop)).includes(bytesOf(home.host.address4)), "no packet goes straight").toBe(false);
+    expect((await strangersOf(home)).length).toBe(1);
+  }, 60_000);
+
+  it("reaches nothing of the laptop by the way that the laptop has begun", async () => {
+    const [, caller = ""] = /hello (\S+),/.exec(await fetchText(laptop.host, "http://home.relay.i3/")) ?? [];
+    expect((await strangersOf(home)).map(({ address }) => address)).toContain(caller);
+    expect((await home.host.exec("curl", ["-sS", "--max-time", "2", `http://${caller}/`])).status).not.toBe(0);
+    expect((await home.host.exec("ping", ["-c", "2", "-W", "1", caller])).status).not.toBe(0);
+    const [own4 = ""] = (await instances()).addresses;
+    expect(await fetchText(laptop.host, `http://${own4}/`), "a service is there, for the machine itself").toContain("hello");
+  }, 30_000);
+
+  it("is another one for the laptop's own proxy, beside it", async () => {
+    const [plain, relayed] = [await digShort(laptop.host, "home.i3"), await digShort(laptop.host, "home.relay.i3")];
+    expect(plain).not.toBe(relayed);
+    expect(await fetchText(laptop.host, "http://home.i3/", "-4")).toContain(laptop.address4);
+    expect(await fetchText(laptop.host, "http://home.relay.i3/")).not.toContain(laptop.address4);
+  }, 30_000);
+});
+
+describe("what cannot be anonymous", () => {
+  it("fails, and is asked for nowhere else: names without a host, and all when the ring is gone", async () => {
+    const file = await capture(laptop.host, "ip or ip6", async () => {
+      expect(await status("nobody.relay.i3")).toBe("NXDOMAIN");
+      await eventually("all have ended", 30_000, async () => ((await instances()).addresses.length === 0 ? true : undefined));
+      for (const server of ring) server.child?.kill("SIGKILL");
+      expect([await status("plain.example"), await status("other.example.anon.i3"), await status("home.relay.i3")]).toEqual(["SERVFAIL", "SERVFAIL", "SERVFAIL"]);
+    });
+    const bytes = await readFile(file);
+    expect(bytes.includes(bytesOf("203.0.113.18")), "the resolver of its network").toBe(false);
+    expect(["plain", "other", "relay", "nobody"].filter((label) => bytes.includes(label))).toEqual([]);
+    expect((await instances()).addresses).toEqual([]);
+  }, 90_000);
+});
