@@ -37,6 +37,17 @@ describe("a server of the office", () => {
     expect(gone.stdout + gone.stderr).toMatch(/connection refused/);
   });
 
+  it("sends much at once: its trains come into the TUN whole", async () => {
+    const server = bed.wiki.spawn("iperf3", ["-s", "-1", "--forceflush"]);
+    await server.waitForLine(/Server listening/);
+    const sent = async (what: "bytes" | "packets"): Promise<number> => Number((await succeed(bed.gate.host, "cat", [`/sys/class/net/i3/statistics/tx_${what}`])).stdout);
+    const before = [await sent("bytes"), await sent("packets")] as const;
+    await succeed(bed.laptop.host, "iperf3", ["-c", "four.corp.example", "-R", "-n", "50M"]);
+    // Cut, no packet is longer than the TUN's 1,360 bytes.
+    expect(((await sent("bytes")) - before[0]) / ((await sent("packets")) - before[1])).toBeGreaterThan(8_000);
+    await server.ended;
+  });
+
   it("has a name: reverse DNS answers it", async () => {
     expect(await digShort(bed.laptop.host, "-x", await digShort(bed.laptop.host, "four.corp.example"))).toBe("four.corp.example.");
   });

@@ -49,6 +49,8 @@ export interface NativeIo {
   interfaceIndex(name: string): number;
   /** `mtu` in bytes, 0 = as it is. */
   setLink(options: { readonly index: number; readonly up: boolean; readonly mtu: number }): void;
+  /** The longest train (GSO) that a device takes in one; the kernel cuts longer ones into packets before. `segments` up to 65,535, `bytes` with headers up to 65,536. */
+  setTrains(options: { readonly index: number; readonly segments: number; readonly bytes: number }): void;
   /** An equal address is not an error. */
   addAddress(options: { readonly index: number; readonly address: Uint8Array; readonly prefixBits: number }): void;
   /** `type` unreachable needs no index (0). Replaces an equal route (same destination, table and metric). */

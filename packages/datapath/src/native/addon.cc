@@ -23,7 +23,7 @@ struct Entry {
   napi_callback call;
 };
 
-constexpr std::array<Entry, 85> entries{{
+constexpr std::array<Entry, 86> entries{{
     {"openTun", i3io::open_tun},
     {"readBatch", i3io::read_batch},
     {"writeBatch", i3io::write_batch},
@@ -36,6 +36,7 @@ constexpr std::array<Entry, 85> entries{{
     {"closeFd", i3io::close_fd},
     {"interfaceIndex", i3io::interface_index},
     {"setLink", i3io::set_link},
+    {"setTrains", i3io::set_trains},
     {"addAddress", i3io::add_address},
     {"setRoute", i3io::set_route},
     {"removeRoute", i3io::remove_route},

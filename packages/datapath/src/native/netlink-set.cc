@@ -192,6 +192,22 @@ napi_value set_link(napi_env env, napi_callback_info info) {
   return finish_request(env, Environment::of(env).netlink.acknowledge(request), "RTM_NEWLINK");
 }
 
+napi_value set_trains(napi_env env, napi_callback_info info) {
+  Check check(env);
+  Arguments arguments(env, info);
+  napi_value options = check.object(arguments[0], "options");
+  ifinfomsg body{};
+  body.ifi_family = AF_UNSPEC;
+  body.ifi_index = static_cast<int>(take_index(check, options, 1));
+  const auto segments = static_cast<uint32_t>(check.integer(check.property(options, "segments"), "segments", 1, 65'535));
+  const auto bytes = static_cast<uint32_t>(check.integer(check.property(options, "bytes"), "bytes", 1, 65'536));
+  if (!check.valid()) return nullptr;
+  Request request(RTM_NEWLINK, NLM_F_ACK, body);
+  request.attribute_u32(IFLA_GSO_MAX_SEGS, segments);
+  request.attribute_u32(IFLA_GSO_MAX_SIZE, bytes);
+  return finish_request(env, Environment::of(env).netlink.acknowledge(request), "RTM_NEWLINK");
+}
+
 napi_value add_address(napi_env env, napi_callback_info info) {
   Check check(env);
   Arguments arguments(env, info);

@@ -33,6 +33,14 @@ describe("setLink and addAddress", () => {
     io.setLink({ index: tun.index, up: true, mtu: 1_360 });
   });
 
+  it("sets how long trains may be", () => {
+    for (const [segments, bytes] of [[44, 60_864], [65_535, 65_536]] as const) {
+      io.setTrains({ index: tun.index, segments, bytes });
+      expect(ipJson("-d", "link", "show", "i3n0")[0]).toMatchObject({ gso_max_segs: segments, gso_max_size: bytes, flags: expect.arrayContaining(["UP"]) });
+    }
+    expect(() => io.setTrains({ index: tun.index, segments: 0, bytes: 65_536 })).toThrow(/segments/);
+  });
+
   it("adds addresses, twice without complaint, IPv6 usable at once", () => {
     for (let i = 0; i < 2; i++) {
       io.addAddress({ index: tun.index, address: Uint8Array.of(10, 98, 7, 1), prefixBits: 32 });

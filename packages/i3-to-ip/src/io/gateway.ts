@@ -17,7 +17,7 @@ import { readDecisions } from "./decisions.js";
 import { readGatewayState, stateFileOf, writeGatewayState, type GatewayState } from "./gateway-state.js";
 import { Nat } from "./nat.js";
 import { AskedResolvers } from "./resolver.js";
-import { passPackets, readRouterSettings, restoreRouterSettings, routedFamilies, type RouterSettings } from "./router-settings.js";
+import { passPackets, readRouterSettings, restoreRouterSettings, routedFamilies, takeWholeTrains, type RouterSettings } from "./router-settings.js";
 import { SystemNetworks } from "./system-networks.js";
 
 // Ours:
@@ -164,7 +164,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   }
 
   async #start(): Promise<void> {
-    const { proxy, log, io } = this.#host;
+    const { proxy, log, io, tun } = this.#host;
     for (const group of this.#grants.emptyGroups()) log("warn", "no-group", { group, remedy: "<gateway> names this group, and no host of the address book is in it." });
     for (const why of this.#grants.oddities()) log("warn", "gateway-list", { why });
     const missing = this.#networks.missing();
@@ -179,6 +179,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     // Nothing passes before the filter is there.
     this.#judgeAll();
     passPackets(this.#router, this.#config.out);
+    takeWholeTrains(io, tun.index);
     this.#reading = readDecisions({ io, group: this.#logGroup, decisions: this.#decisions, log });
     await this.#questions.open();
     this.#timers = [setInterval(() => this.#sweep(), SWEEP_MS), setInterval(() => this.#saveChanges(), SAVE_MS), setInterval(() => this.#look(), TELL_MS)];

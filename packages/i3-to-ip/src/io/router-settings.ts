@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 
 import { I3Error } from "@i3/common";
+import type { NativeIo } from "@i3/datapath/native-io";
 
 const FILES = {
   forward4: "/proc/sys/net/ipv4/ip_forward",
@@ -27,6 +28,18 @@ const acceptRa = (name: string): string => `/proc/sys/net/ipv6/conf/${name}/acce
 export function passPackets(before: RouterSettings, out: readonly string[]): void {
   for (const name of out) if (read(acceptRa(name)) === "1") write(acceptRa(name), "2");
   for (const [setting, value] of Object.entries(before)) if (value !== null && value !== "1") write(FILES[setting as Setting], "1");
+}
+
+/**
+ * Trains of servers (GSO) go into the TUN as they came. It is made for the shorter ones of this machine's own programs, and what is longer the kernel would cut into packets, which overflow its
+ * queue. The device ends with the proxy. A kernel that refuses costs speed alone.
+ */
+export function takeWholeTrains(io: Pick<NativeIo, "setTrains">, tunIndex: number): void {
+  try {
+    io.setTrains({ index: tunIndex, segments: 65_535, bytes: 65_536 });
+  } catch {
+    // They are cut.
+  }
 }
 
 /** What was turned on is turned off again. */
