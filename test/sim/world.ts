@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 
-import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, parseAddressBook, formatIpText, toHex, publicId, sameBytes, type AddressBook, type Locator, type ProxyRule, type AccessConfig, type HipConfig, type Via, type ViaLocator, type Security, type SignedRecord, type ZoneConfig } from "@i3/common";
+import { EMPTY_ADDRESS_BOOK, locatorKey, makeLocator, parseAddressBook, formatIpText, toHex, publicId, sameBytes, type AddressBook, type Locator, type AddressRule, type ProxyRule, type AccessConfig, type HipConfig, type Via, type ViaLocator, type Security, type SignedRecord, type ZoneConfig } from "@i3/common";
 import { IP_PROTOCOL, makeDatagramBatch, makePacketBatch, ReferenceEngine, WAY_SLOT_BYTES, type Batch, type DatagramBatch, type PacketBatch, type Upcall } from "@i3/datapath";
 import { generateHostIdentity, generateTriggerKey, hipChecksum, setChecksum, type HostIdentity } from "@i3/hip";
 import { admitServer, ServerCore, type RingMembership } from "@i3/i3-server";
@@ -325,6 +325,7 @@ export interface HostOptions {
   readonly security?: Security;
   /** In place of one for all names. */
   readonly rules?: readonly ProxyRule[];
+  readonly addressRules?: readonly AddressRule[];
   readonly access?: AccessConfig | undefined;
   readonly hip?: HipConfig;
   /** @default an hour */
@@ -380,7 +381,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
   const askedAgain: string[] = [];
   const rule = { pattern: { source: ".*\\.i3", expression: /^.*\.i3$/i }, line: 1, go: "i3", security: options.security ?? "none", privateId: options.privateId ?? "shared", shortcut: options.shortcut ?? false } as unknown as ProxyRule;
   const proxy = new Proxy({
-    identity, sharedKey, nearerKeys: options.nearerKeys ?? [], keepNearerKeys: options.keepNearerKeys ?? (() => undefined), datapath: node.engine, tunMtu: 1_360, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], access: options.access, hip: options.hip, detourLink: options.detourLink, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, port: node.locator.port, shortcutsToStrangers: options.shortcutsToStrangers ?? false, randomBytes: options.randomBytes ?? world.random, wallMs: () => Math.floor(world.wallMs() + (options.clockErrorMs ?? 0)),
+    identity, sharedKey, nearerKeys: options.nearerKeys ?? [], keepNearerKeys: options.keepNearerKeys ?? (() => undefined), datapath: node.engine, tunMtu: 1_360, lastOwn4: options.lastOwn4 ?? null, suffix: "i3", rules: options.rules ?? [rule], addressRules: options.addressRules ?? [], access: options.access, hip: options.hip, detourLink: options.detourLink, rekeyAfterMs: options.rekeyAfterMs ?? 3_600_000, port: node.locator.port, shortcutsToStrangers: options.shortcutsToStrangers ?? false, randomBytes: options.randomBytes ?? world.random, wallMs: () => Math.floor(world.wallMs() + (options.clockErrorMs ?? 0)),
     pins: options.pins ?? new Pins(), pinFile: "/s/pins", onPinned: () => undefined, publishedNames: options.publishedNames ?? [], zones: options.zones ?? [], zoneRecords: options.zoneRecords ?? [],
     leastGeneration: options.leastGeneration ?? 0n, keepGeneration: options.keepGeneration ?? (() => undefined),
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },

@@ -196,6 +196,10 @@ export interface RuleOptions {
   readonly table: number;
   /** Only packets with this SO_MARK or nft mark (0 or absent: all). */
   readonly mark?: number;
+  /** Only packets that all of this is not true of. @default false */
+  readonly invert?: boolean;
+  /** Routes whose prefix is no longer than this are passed over, and the next rule is asked. @default none is */
+  readonly suppressPrefixBits?: number;
   readonly from: { readonly address: Uint8Array; readonly prefixBits: number } | null;
   readonly to: { readonly address: Uint8Array; readonly prefixBits: number } | null;
 }

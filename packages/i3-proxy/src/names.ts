@@ -29,6 +29,8 @@ export interface NamesEnvironment {
   readonly onCreated: (mapping: Mapping) => void;
   /** Of the virtual address of a server behind a gateway. */
   readonly serverName: (address: Uint8Array) => string | null;
+  /** The gateway that is asked for names which no rule sends elsewhere; null: the system's resolvers are. */
+  readonly exit: () => string | null;
   readonly log: Log;
 }
 
@@ -94,9 +96,21 @@ export class Names implements NameSource {
   }
 
   gatewayOf(name: string): string | null {
-    if (!this.#hasGateways || name === this.#env.suffix || asksForAnonymity(name, this.#env.suffix)) return null;
+    const exit = this.#env.exit();
+    if ((!this.#hasGateways && exit === null) || name === this.#env.suffix || asksForAnonymity(name, this.#env.suffix)) return null;
     const rule = findRule(this.#rules, name);
-    return rule?.go === "gateway" ? rule.via : null;
+    if (rule?.go === "gateway") return rule.via;
+    return exit !== null && rule?.go !== "direct" && this.#isElsewhere(name, rule !== undefined) ? exit : null;
+  }
+
+  /** Whether a name can be no host's of the overlay, and is none of our suffix. @param isRuled a rule with go="i3" is for it */
+  #isElsewhere(name: string, isRuled: boolean): boolean {
+    const { suffix, zones, trust } = this.#env;
+    if (name.endsWith(`.${suffix}`)) return false;
+    if (!isRuled) return true;
+    if (this.#book.lookup(name) !== undefined || trust.isFirstUse(name)) return false;
+    const zoned = zones.resolve(name);
+    return zoned !== "looking" && zoned !== "unavailable" && typeof zoned === "string";
   }
 
   /** The id of the host that a name over i3 stands for, as far as is known without asking. */

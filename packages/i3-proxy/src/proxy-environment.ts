@@ -1,5 +1,5 @@
 /** What the proxy as a core is given by its owner: keys, addresses, settings, what it tells and whom it asks. */
-import type { AccessConfig, HipConfig, Log, ProxyRule, SignedRecord, ZoneConfig } from "@i3/common";
+import type { AccessConfig, AddressRule, HipConfig, Log, ProxyRule, SignedRecord, ZoneConfig } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
 import type { HostIdentity, TriggerKey } from "@i3/hip";
 import type { RecordEvent } from "@i3/i3-client";
@@ -32,6 +32,12 @@ export interface ProxyEnvironment {
   readonly hooks: MappingHooks;
   readonly suffix: string;
   readonly rules: readonly ProxyRule[];
+  /** @default none */
+  readonly addressRules?: readonly AddressRule[];
+  /** `Proxy.gateways.networks` has other ways. @default nobody sets routes */
+  readonly onNetworks?: () => void;
+  /** A packet is to go to the gateway of that name, as a program's would. @default none does */
+  readonly onCallGateway?: (via: string) => void;
   /** Keys of names that are trusted on first use, and the file that they are kept in, for messages. */
   readonly pins: Pins;
   readonly pinFile: string;

@@ -3,7 +3,7 @@
  * I/O, clock or randomness of its own. After every call the owner wakes the engine and arms its timer for `nextDeadlineMs`.
  */
 import {
-  bytesKey, errorLine, formatIpText, inRange, locatorText, nameId, publicId, sameBytes, TokenBucket, type AccessConfig, type AddressBook, type DecodedControl, type Locator, type ProxyRule, type Security,
+  bytesKey, errorLine, formatIpText, inRange, locatorText, nameId, publicId, sameBytes, TokenBucket, type AccessConfig, type AddressBook, type AddressRule, type DecodedControl, type Locator, type ProxyRule, type Security,
 } from "@i3/common";
 import type { Upcall } from "@i3/datapath";
 import { dhKeyPair, type TriggerKey } from "@i3/hip";
@@ -135,11 +135,12 @@ export class Proxy {
     this.#claims = new NameClaims({ names: publishedNames, sharedKey, datapath, client: this.client, log });
     this.#names = new Names({
       trust: this.#trust, zones: this.zones, published: publishedNames, suffix: environment.suffix, rules: environment.rules, unnamed: Object.freeze({ ...UNNAMED_POLICY, shortcut: environment.shortcutsToStrangers }), own: { id: this.ownId, v4: own4, v6: this.own6 }, mappings: this.mappings, wallMs,
-      prepare: (id) => addresses.prepare(id), onCreated: (mapping) => void this.#fresh.push(mapping), serverName: (address) => this.gateways.servers.nameOf(address), log,
+      prepare: (id) => addresses.prepare(id), onCreated: (mapping) => void this.#fresh.push(mapping), serverName: (address) => this.gateways.servers.nameOf(address), exit: () => this.gateways.networks.exit, log,
     }, book);
     this.gateways = new Gateways({
       own4, own6: this.own6, range: environment.addresses.range, addresses, mappings: this.mappings, datapath, lifetimeMs: environment.limits.lifetimeMs, names: this.#names, log,
       allocated: (given) => environment.hooks.allocated(given), released: (given) => environment.hooks.released(given), changed: (server, isThere) => environment.onServer?.(server, isThere), askAgain: (name, family) => environment.onAskAgain?.(name, family),
+      addressRules: environment.addressRules ?? [], networksChanged: () => environment.onNetworks?.(), call: (via) => environment.onCallGateway?.(via),
     });
     this.#accessLog = new AccessLog(log, (hit) => this.#names.nameOfHit(hit));
     this.#accessLog.oddities(this.#access);
@@ -194,6 +195,7 @@ export class Proxy {
     this.#names.setBook(book);
     this.#setPolicies();
     this.#setAccess(this.#accessConfig);
+    this.gateways.networks.refresh(this.#nowMs);
   }
 
   /** Names to which the book now gives another key or id: what lives under the old one ends. A name that is in it no more keeps what it has. */
@@ -235,13 +237,14 @@ export class Proxy {
     this.setups.recheckAccess(this.#nowMs);
   }
 
-  setRules(nowMs: number, rules: readonly ProxyRule[]): void {
+  setRules(nowMs: number, rules: readonly ProxyRule[], addressRules: readonly AddressRule[] = []): void {
     this.#nowMs = nowMs;
     this.#rules = rules;
     this.#trust.setRules(rules);
     this.#names.setRules(rules);
     this.#prepareEncryption();
     this.#setPolicies();
+    this.gateways.networks.setRules(nowMs, addressRules);
     this.gateways.rulesChanged();
   }
 
@@ -301,6 +304,7 @@ export class Proxy {
     this.#prepareEncryption();
     this.#claims.start(nowMs);
     for (const mapping of restored) this.#restore(nowMs, mapping);
+    this.gateways.networks.refresh(nowMs);
     this.#nextSweepMs = nowMs + SWEEP_MS;
   }
 
@@ -428,6 +432,7 @@ export class Proxy {
 
   handleTimer(nowMs: number): void {
     this.#nowMs = nowMs;
+    this.gateways.networks.handleTimer(nowMs);
     this.installFresh();
     this.detour?.handleTimer(nowMs);
     this.client.handleTimer(nowMs);
@@ -461,7 +466,7 @@ export class Proxy {
         hooks.changed(mapping);
       },
       removed: (mapping) => {
-        this.gateways.servers.removeGateway(mapping);
+        this.gateways.removed(mapping);
         hooks.removed(mapping);
       },
     };

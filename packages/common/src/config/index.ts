@@ -1,6 +1,7 @@
 /** XML configuration and address book: text in, frozen typed objects or a ConfigError out. */
 export type { AccessConfig, AccessEntry } from "./access.js";
 export * from "./address-book.js";
+export { exitOf, prefixText, type AddressRule } from "./address-rules.js";
 export { I3_PORT, MAX_CONFIG_BYTES, OFFLOAD_NAMES } from "./common-elements.js";
 export type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig, OffloadName } from "./common-elements.js";
 export * from "./config-error.js";

@@ -1,6 +1,7 @@
 /** `<i3-proxy>`: the configuration of the laptop daemon. deploy/examples/i3-proxy.xml explains every line. */
 import type { AddressRange } from "../ids.js";
 import { ACCESS, type AccessConfig } from "./access.js";
+import { exitOf, type AddressRule } from "./address-rules.js";
 import { ENGINE_ATTRIBUTES, I3_PORT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ipEndpoint } from "./common-elements.js";
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
 import { GATEWAY, type GatewayConfig } from "./gateway.js";
@@ -116,9 +117,11 @@ export interface ProxyConfig {
   };
   /** Names that this host claims in the ring, for those who trust on first use: lower case, at most {@link MAX_PUBLISHED_NAMES}. */
   readonly publishedNames: readonly string[];
-  /** First match wins. */
+  /** Of names: first match wins. */
   readonly rules: readonly ProxyRule[];
   readonly anonymous: AnonymousConfig;
+  /** The longest prefix wins; no prefix is in two. Of i3-proxy alone. */
+  readonly addressRules: readonly AddressRule[];
   /** Who may connect to this host; undefined: everybody. */
   readonly access: AccessConfig | undefined;
   /** What is opened for hosts without i3, beside the main port; undefined: nothing. */
@@ -193,6 +196,14 @@ function checkWithoutServers({ hip, rules, publishedNames, serverList, zones }: 
 /** The daemons that are a proxy, and the element that only one of them reads. */
 const PARTS = { "i3-proxy": "site", "i3-to-ip": "gateway", "ip-to-i3": "publish" } as const;
 
+function checkAddressRules(daemon: keyof typeof PARTS, rules: readonly AddressRule[], { intercept }: Pick<ProxyConfig["dns"], "intercept">, site: Site): void {
+  const [first] = rules;
+  if (first === undefined) return;
+  if (daemon !== "i3-proxy") site.fail(undefined, `a rule by address on line ${first.line}`, `no such rule for ${daemon}`, "What it answers and passes on for others would take that way. They are for i3-proxy, on the machines that use a gateway.");
+  const exit = exitOf(rules);
+  if (exit !== undefined && !intercept) site.fail(undefined, `everything goes by ${exit.via} on line ${exit.line}, but for names: dns has intercept="false"`, 'intercept="true" beside such a rule', "Otherwise programs ask the resolver of the network where they are.");
+}
+
 const proxyOf = (daemon: keyof typeof PARTS) => element(
   {},
   {
@@ -238,13 +249,14 @@ const proxyOf = (daemon: keyof typeof PARTS) => element(
     log: implied(LOG),
     engine: implied(element(ENGINE_ATTRIBUTES)),
   },
-  ({ servers, rules, ...config }, site): ProxyConfig => {
+  ({ servers, rules: { names: rules, addresses: addressRules }, ...config }, site): ProxyConfig => {
     const part = PARTS[daemon];
     if (daemon !== "i3-proxy" && config[part] === undefined) site.fail(undefined, `no element ${part}`, `<${part}>, which ${daemon} is for`, "Without it the command is i3-proxy.");
     for (const [other, name] of Object.entries(PARTS)) {
       if (name !== part && config[name] !== undefined) site.fail(undefined, `the element ${name} is not for ${daemon}`, `no element ${name}`, `The command that reads it is ${other}, which is a proxy as well.`);
     }
     if (config.publish !== undefined) checkPublishedRules(config.publish, rules, site);
+    checkAddressRules(daemon, addressRules, config.dns, site);
     const { hip, listen } = config;
     if (hip?.udpPort !== undefined && hip.udpPort === listen.port) {
       site.fail(undefined, `udp-port="${hip.udpPort}" of hip is the port of listen too`, "two ports", "The main port takes HIP too; the other one is for hosts that expect 10500.");
@@ -256,7 +268,7 @@ const proxyOf = (daemon: keyof typeof PARTS) => element(
       site.fail(undefined, `security="none" on line ${plain.line}, with an identity of algorithm="${algorithm}"`, 'algorithm="ecdsa-p256" with security="none"');
     }
     if (servers === undefined) checkWithoutServers({ ...config, rules }, site);
-    return { ...config, servers: servers?.server ?? Object.freeze([]), rules };
+    return { ...config, servers: servers?.server ?? Object.freeze([]), rules, addressRules };
   },
 );
 

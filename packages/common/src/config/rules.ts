@@ -1,8 +1,9 @@
 /**
- * `<rules>`: how names are reached, and how each service there is protected (architecture §7). The first rule that matches decides; a
+ * `<rules>`: how names, and addresses (address-rules.ts), are reached, and how each service there is protected (architecture §7). The first rule that matches decides; a
  * rule that no name or packet can reach, or that contradicts an earlier one, is refused: nothing that was written is ignored.
  */
 import { MAX_NAME_CHARACTERS } from "../normal-name.js";
+import { checkAddressRules, PREFIXES, type AddressRule } from "./address-rules.js";
 import { element, list, optional, required, type Site } from "./schema.js";
 import { PORTS, PROTOCOL, serviceCovers, serviceOf, type ServiceSelector } from "./services.js";
 import { dnsName, NAME_PATTERN, word, type NamePattern } from "./value-types.js";
@@ -63,9 +64,11 @@ interface WrittenRule {
 const RULE =
   element(
     {
-      name: required(NAME_PATTERN),
+      name: optional(NAME_PATTERN),
+      address: optional(PREFIXES),
       go: required(word(["i3", "direct", "gateway", "anonymous"])),
       via: optional(dnsName(1)),
+      "when-down": optional(word(["refuse", "direct"])),
       security: optional(word(["esp", "auth", "none"])),
       "private-id": optional(word(["shared", "own"])),
       shortcut: optional(word(["yes", "no"])),
@@ -74,8 +77,12 @@ const RULE =
       trust: optional(word(["book", "first-use"])),
     },
     {},
-    ({ name: pattern, go, via, security, privateId, shortcut, protocol: protocols, ports, trust }, site): WrittenRule => {
+    ({ name: pattern, address: prefixes, go, via, whenDown, security, privateId, shortcut, protocol: protocols, ports, trust }, site): WrittenRule | AddressRule => {
       const { line } = site;
+      const named = (): NamePattern => pattern ?? site.fail(undefined, "neither name nor address", "one of name and address");
+      if (pattern !== undefined && prefixes !== undefined) site.fail("address", "given beside name", "one of name and address");
+      if (prefixes !== undefined && go !== "gateway") site.fail("go", `"${go}" of addresses`, 'go="gateway" beside address', "What no rule sends to a gateway goes the ordinary way.");
+      if (prefixes === undefined && whenDown !== undefined) site.fail("when-down", "given without address", "no attribute when-down, or address instead of name", "Names of a gateway that cannot be reached fail.");
       if (go !== "gateway" && go !== "anonymous" && via !== undefined) site.fail("via", `not for go="${go}"`, 'no attribute via, or go="gateway"');
       if (go !== "i3") {
         // A name is looked up before anybody knows which packets will follow.
@@ -83,16 +90,17 @@ const RULE =
         for (const [attribute, value] of Object.entries(given)) {
           if (value !== undefined) site.fail(attribute, `not for go="${go}"`, `no attribute ${attribute}`, go === "gateway" ? "It stands on the rule for the gateway's own name, and holds for all that goes by it." : undefined);
         }
-        if (go === "direct") return { rule: Object.freeze({ pattern, line, go }), trust, privateId, shortcut };
-        if (go === "anonymous") return { rule: Object.freeze({ pattern, line, go, via }), trust, privateId, shortcut };
+        if (go === "direct") return { rule: Object.freeze({ pattern: named(), line, go }), trust, privateId, shortcut };
+        if (go === "anonymous") return { rule: Object.freeze({ pattern: named(), line, go, via }), trust, privateId, shortcut };
         if (via === undefined) return site.fail("via", 'required for go="gateway"', 'via="office.i3", the name of the gateway');
-        return { rule: Object.freeze({ pattern, line, go, via }), trust, privateId, shortcut };
+        if (prefixes !== undefined) return Object.freeze({ prefixes, via, whenDown: whenDown ?? "refuse", line });
+        return { rule: Object.freeze({ pattern: named(), line, go, via }), trust, privateId, shortcut };
       }
       const service = serviceOf(protocols, ports, site);
       if (trust === "first-use" && security === "none" && service === undefined) {
         site.fail("trust", 'first-use with security="none"', 'security="esp" or "auth"', "In cleartext nobody proves a key that could be remembered");
       }
-      const rule: ProxyRule = { pattern, line, go, service, security: security ?? "esp", trust: trust ?? "book", privateId: privateId ?? "shared", shortcut: shortcut !== "no" };
+      const rule: ProxyRule = { pattern: named(), line, go, service, security: security ?? "esp", trust: trust ?? "book", privateId: privateId ?? "shared", shortcut: shortcut !== "no" };
       return { rule: Object.freeze(rule), trust, privateId, shortcut };
     },
   );
@@ -127,18 +135,31 @@ function namesCover(whole: PlacedRule, part: PlacedRule): boolean {
   return whole.sample?.kind === "name" ? whole.sample.name === part.sample.name : whole.rule.pattern.expression.test(part.sample.name);
 }
 
-function checkRules(written: readonly WrittenRule[], site: Site): readonly ProxyRule[] {
+/** All rules: the first that matches a name decides, and the longest prefix that has an address. */
+interface Rules {
+  readonly names: readonly ProxyRule[];
+  readonly addresses: readonly AddressRule[];
+}
+
+function checkRules(all: readonly (WrittenRule | AddressRule)[], site: Site): Rules {
   const earlier: PlacedRule[] = [];
-  for (const [i, rule] of written.entries()) {
+  const addresses: { readonly rule: AddressRule; readonly place: number }[] = [];
+  for (const [i, rule] of all.entries()) {
+    if ("prefixes" in rule) {
+      addresses.push({ rule, place: i + 1 });
+      continue;
+    }
     const here = { ...rule, sample: sampleOf(rule.rule.pattern) };
     checkRule(here, earlier, (problem, expected, remedy) => site.failInside(`rule[${i + 1}]`, here.rule.line, problem, expected, remedy));
     earlier.push(here);
   }
-  const rules = Object.freeze(written.map(({ rule }) => rule));
-  for (const [i, rule] of rules.entries()) {
-    if (rule.go === "gateway") checkVia(rule.via, rules, (problem, expected, remedy) => site.failInside(`rule[${i + 1}]`, rule.line, problem, expected, remedy));
+  const names = Object.freeze(earlier.map(({ rule }) => rule));
+  for (const [i, each] of all.entries()) {
+    const rule = "prefixes" in each ? each : each.rule;
+    if ("prefixes" in rule || rule.go === "gateway") checkVia(rule.via, names, (problem, expected, remedy) => site.failInside(`rule[${i + 1}]`, rule.line, problem, expected, remedy));
   }
-  return rules;
+  checkAddressRules(addresses, site);
+  return Object.freeze({ names, addresses: Object.freeze(addresses.map(({ rule }) => rule)) });
 }
 
 /** A gateway is a host like any other, but never in cleartext: there nobody sends beyond it. */
@@ -176,7 +197,7 @@ function checkRule(here: PlacedRule, earlier: readonly PlacedRule[], refuse: Ref
   if (rule.service !== undefined && same.length >= MAX_SERVICES) refuse("one service too many for a name", `at most ${MAX_SERVICES} rules with a protocol for a name`);
 }
 
-export const RULES = element({}, { rule: list(RULE, 0, MAX_RULES) }, ({ rule }, site): readonly ProxyRule[] => checkRules(rule, site));
+export const RULES = element({}, { rule: list(RULE, 0, MAX_RULES) }, ({ rule }, site): Rules => checkRules(rule, site));
 
 /**
  * The first rule whose pattern matches the whole name; its service is not looked at. Ignores case and one trailing dot; no rule

@@ -457,7 +457,7 @@ const RULES: readonly BadDocument[] = [
   ),
   ruleRow("an empty pattern", 'name="" go="direct"', `/@name: "" is empty; ${PATTERN_EXPECTED}`),
   ruleRow("a long pattern", `name="${"a".repeat(257)}" go="direct"`, `/@name: "${"a".repeat(60)}…" is too long; ${PATTERN_EXPECTED}`),
-  ruleRow("no pattern", 'go="direct"', `/@name: missing; ${PATTERN_EXPECTED}`),
+  ruleRow("neither pattern nor prefix", 'go="direct"', ": neither name nor address; expected one of name and address", { schemaAccepts: true }),
   ruleRow("security of an anonymous way", 'name="a" go="anonymous" security="esp"', '/@security: not for go="anonymous"; expected no attribute security', { schemaAccepts: true }),
   ruleRow("go by another word", 'name="a" go="I3"', '/@go: "I3" is not known; expected i3, direct, gateway or anonymous', { remedy: "Did you mean i3?" }),
   ruleRow(

@@ -50,6 +50,31 @@ const GATEWAYS: readonly BadDocument[] = [
   rulesRow("a gateway beside a service", ['name=".*" go="i3" protocol="tcp"', OF_GATEWAY], 'go="gateway" for names that have a service over i3 by line 4; expected one go for a name: go="i3" for the rest of its packets, or no rule for them'),
 ];
 
+const OFFICE = 'go="gateway" via="office.i3"';
+const OVER_I3 = 'name=".*\\.i3" go="i3"';
+const addressRow = (what: string, address: string, why: string, more: More = {}): BadDocument =>
+  ruleRow(what, `address="${address}" ${OFFICE}`, `/@address: "${address}" ${why}; expected prefixes with blanks between, such as "192.168.5.0/24 fd00:5::/64", or "0.0.0.0/0 ::/0" for everything (at most 64)`, more);
+const BY_ADDRESS: readonly BadDocument[] = [
+  addressRow("no prefix", " ", "is empty"),
+  addressRow("a word for a prefix", "internet", "has something else than prefixes"),
+  addressRow("an address for a prefix", "192.168.5.1", "has something else than prefixes"),
+  addressRow("bits behind a prefix", "192.168.5.1/24", "has 192.168.5.1/24, with bits behind the first 24", quiet),
+  ...["127.0.0.0/8", "169.254.169.254/32", "224.0.0.0/4", "2001:22::/32", "fe80::/64", "ff02::/16"].map((prefix) => addressRow(`a rule for ${prefix}`, prefix, `has ${prefix}, where no server can be`, quiet)),
+  ruleRow("a name and an address", `name="a" address="192.168.5.0/24" ${OFFICE}`, "/@address: given beside name; expected one of name and address", quiet),
+  ruleRow("addresses over i3", 'address="192.168.5.0/24" go="i3"', '/@go: "i3" of addresses; expected go="gateway" beside address', { ...quiet, remedy: "What no rule sends to a gateway goes the ordinary way." }),
+  ruleRow("addresses without via", 'address="192.168.5.0/24" go="gateway"', '/@via: required for go="gateway"; expected via="office.i3", the name of the gateway', quiet),
+  ruleRow("when-down of names", `${OF_GATEWAY} when-down="direct"`, "/@when-down: given without address; expected no attribute when-down, or address instead of name", { ...quiet, remedy: "Names of a gateway that cannot be reached fail." }),
+  ruleRow("another when-down", `address="::/0" ${OFFICE} when-down="drop"`, '/@when-down: "drop" is not known; expected refuse or direct'),
+  ruleRow("ports of addresses", `address="::/0" ${OFFICE} protocol="tcp"`, '/@protocol: not for go="gateway"; expected no attribute protocol', { ...quiet, remedy: "It stands on the rule for the gateway's own name, and holds for all that goes by it." }),
+  rulesRow("addresses by a name that has no rule", [`address="::/0" ${OFFICE}`], `no rule matches its via, office.i3; ${VIA_EXPECTED}`, { remedy: 'Add <rule name="office\\.i3" go="i3"/> before rules that are for it too.' }),
+  ...[["two ways out", "0.0.0.0/0", "0.0.0.0/0 ::/0"], ["two networks with the same addresses", "10.0.0.0/24", "10.0.1.0/24 10.0.0.0/24"]].map(([what = "", first = "", second = ""]) =>
+    row("i3-proxy", what, rules(OVER_I3, `address="${first}" ${OFFICE}`, `address="${second}" go="gateway" via="other.i3"`), `:6: /i3-proxy/rules/rule[3]/@address: ${first} is of office.i3 on line 5 already; expected every prefix once`, { ...quiet, remedy: 'Two networks with the same addresses are told apart by names: <rule name="…" go="gateway" via="…"/> for each, whose servers get addresses that differ.' })),
+  row("i3-proxy", "one prefix twice", rules(OVER_I3, `address="::/0 ::/0" ${OFFICE}`), ":5: /i3-proxy/rules/rule[2]/@address: ::/0 is of office.i3 on line 5 already; expected every prefix once", quiet),
+  row("i3-proxy", "more prefixes than there is room for", rules(OVER_I3, ...Array.from({ length: 5 }, (_, i) => `address="${Array.from({ length: 64 }, (__, j) => `10.${i}.${j}.0/24`).join(" ")}" ${OFFICE}`)), ":9: /i3-proxy/rules/rule[6]/@address: 320 prefixes with those of the rules before; expected at most 256 prefixes in all rules", quiet),
+  row("i3-proxy", "a way out for everything but names", proxy(`<dns intercept="false"/><rules><rule ${OVER_I3}/><rule address="0.0.0.0/0" ${OFFICE}/></rules>`), ':1: /i3-proxy: everything goes by office.i3 on line 3, but for names: dns has intercept="false"; expected intercept="true" beside such a rule', { ...quiet, remedy: "Otherwise programs ask the resolver of the network where they are." }),
+  { format: "i3-to-ip", what: "a gateway behind a gateway", input: proxy(`<gateway out="eth0"><allow group="a" networks="internet"/></gateway><rules><rule ${OVER_I3}/><rule address="192.168.5.0/24" ${OFFICE}/></rules>`), message: ":1: /i3-proxy: a rule by address on line 3; expected no such rule for i3-to-ip", remedy: "What it answers and passes on for others would take that way. They are for i3-proxy, on the machines that use a gateway.", ...quiet },
+];
+
 const SERVICES: readonly BadDocument[] = [
   ...(
     [
@@ -202,4 +227,4 @@ const ZONES: readonly BadDocument[] = [
   zonesRow("too many zones", Array.from({ length: 33 }, (_, i) => `<zone suffix="z${i}.i3" key="${KEY(String(i + 10))}"/>`), ":36: /i3-proxy/zones/zone[33]: one too many; expected at most 32 <zone>"),
 ];
 
-export const BAD_POLICIES: readonly BadDocument[] = [...ZONES, ...GATEWAYS, ...SERVICES, ...ORDER, ...ACCESS, ...HOSTS];
+export const BAD_POLICIES: readonly BadDocument[] = [...ZONES, ...GATEWAYS, ...BY_ADDRESS, ...SERVICES, ...ORDER, ...ACCESS, ...HOSTS];

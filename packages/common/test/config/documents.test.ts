@@ -30,6 +30,7 @@ describe("proxy configuration", () => {
       publishedNames: [],
       rules: [],
       anonymous: { max: 32, idleS: 300, renewAfterS: 3600 },
+      addressRules: [],
       access: undefined,
       hip: undefined,
       shortcuts: { strangers: false, portMapping: true },

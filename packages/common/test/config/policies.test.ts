@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { parseAddressBook, parseIpText, parseProxyConfig, parseServerConfig, renderAddressBook, type BookEntry, type ProxyRule } from "../../src/index.js";
+import { exitOf, parseAddressBook, parseIpText, parseProxyConfig, parseServerConfig, prefixText, renderAddressBook, type BookEntry, type ProxyRule } from "../../src/index.js";
 import { book, proxy } from "./bad-documents.js";
 
 const rulesOf = (...lines: readonly string[]): readonly ProxyRule[] =>
@@ -61,6 +61,26 @@ describe("a rule for a gateway", () => {
     const rule = rulesOf(...lines).find(({ go }) => go === "gateway");
     expect(rule).toMatchObject({ go: "gateway", via: "office.i3" });
     expect(Object.isFrozen(rule)).toBe(true);
+  });
+});
+
+describe("a rule by address", () => {
+  const of = (...lines: readonly string[]): ReturnType<typeof parseProxyConfig> => parseProxyConfig(proxy("<rules>", ...[...lines, 'name=".*\\.i3" go="i3"'].map((attributes) => `<rule ${attributes}/>`), "</rules>"), "x.xml");
+
+  it("is no rule of names, and refuses while its gateway is down unless it says otherwise", () => {
+    const { rules, addressRules } = of('address="192.168.5.0/24 fd00:5::/64" go="gateway" via="Office.i3"', 'address="0.0.0.0/0" go="gateway" via="exit.i3" when-down="direct"', 'address="192.168.0.0/16" go="gateway" via="exit.i3"');
+    expect(rules.map(({ go }) => go)).toEqual(["i3"]);
+    expect(addressRules.map(({ prefixes, ...rest }) => [prefixes.map(prefixText), rest])).toEqual([
+      [["192.168.5.0/24", "fd00:5::/64"], { via: "office.i3", whenDown: "refuse", line: 4 }], [["0.0.0.0/0"], { via: "exit.i3", whenDown: "direct", line: 5 }], [["192.168.0.0/16"], { via: "exit.i3", whenDown: "refuse", line: 6 }],
+    ]);
+    expect(exitOf(addressRules)?.via).toBe("exit.i3");
+    expect(Object.isFrozen(addressRules)).toBe(true);
+  });
+
+  it("for everything, of each family one, has its names asked at the gateway of IPv4", () => {
+    expect(exitOf(of('address="::/0" go="gateway" via="six.i3"', 'address="0.0.0.0/0" go="gateway" via="four.i3"').addressRules)?.via).toBe("four.i3");
+    expect(exitOf(of('address="::/0" go="gateway" via="six.i3"').addressRules)?.via).toBe("six.i3");
+    expect(exitOf(of('address="0.0.0.0/1" go="gateway" via="half.i3"').addressRules)).toBeUndefined();
   });
 });
 

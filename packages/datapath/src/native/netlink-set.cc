@@ -94,6 +94,9 @@ struct Rule {
   uint32_t priority = 0;
   uint32_t table = 0;
   uint32_t mark = 0;
+  bool invert = false;
+  // Longest prefix of routes that are passed over; -1: none.
+  int64_t suppress = -1;
   Prefix from;
   Prefix to;
 };
@@ -116,6 +119,10 @@ Rule take_rule(Check& check, napi_value argument) {
   rule.table = take_u32(check, object, "table", 1);
   napi_value mark = check.property(object, "mark");
   if (check.valid() && !check.is_nullish(mark)) rule.mark = static_cast<uint32_t>(check.integer(mark, "mark", 0, UINT32_MAX));
+  napi_value invert = check.property(object, "invert");
+  if (check.valid() && !check.is_nullish(invert)) rule.invert = check.boolean(invert, "invert");
+  napi_value suppress = check.property(object, "suppressPrefixBits");
+  if (check.valid() && !check.is_nullish(suppress)) rule.suppress = check.integer(suppress, "suppressPrefixBits", 0, 128);
   rule.from = take_selector(check, object, "from", rule.family);
   rule.to = take_selector(check, object, "to", rule.family);
   return rule;
@@ -128,10 +135,12 @@ Request rule_request(const Rule& rule, uint16_t type, uint16_t flags) {
   body.dst_len = rule.to.bits;
   body.table = short_table(rule.table);
   body.action = FR_ACT_TO_TBL;
+  if (rule.invert) body.flags |= FIB_RULE_INVERT;
   Request request(type, flags, body);
   request.attribute_u32(FRA_PRIORITY, rule.priority);
   request.attribute_u32(FRA_TABLE, rule.table);
   if (rule.mark != 0) request.attribute_u32(FRA_FWMARK, rule.mark);
+  if (rule.suppress >= 0) request.attribute_u32(FRA_SUPPRESS_PREFIXLEN, static_cast<uint32_t>(rule.suppress));
   if (rule.from.bits != 0) request.attribute(FRA_SRC, rule.from.address.bytes());
   if (rule.to.bits != 0) request.attribute(FRA_DST, rule.to.address.bytes());
   const uint8_t protocol = route_protocol;

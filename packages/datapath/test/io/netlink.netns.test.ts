@@ -157,6 +157,20 @@ describe("rules", () => {
     io.removeRule(six);
     expect(rules(6)).toEqual([]);
   });
+
+  it.each([4, 6] as const)("selects what is not so, and passes over routes of short prefixes: family %i", (family) => {
+    const not = rule({ family, mark: 0x33, invert: true, suppressPrefixBits: 23 });
+    io.setRule(not);
+    expect(rules(family)).toEqual([expect.objectContaining({ not: null, fwmark: "0x33", suppress_prefixlen: 23 })]);
+    io.removeRule({ ...not, suppressPrefixBits: 22 });
+    expect(rules(family)).toHaveLength(1);
+    io.removeRule(not);
+    expect(rules(family)).toEqual([]);
+    io.setRule(rule({ family, suppressPrefixBits: 0 }));
+    expect(rules(family)).toEqual([expect.objectContaining({ suppress_prefixlen: 0 })]);
+    io.removeRule(rule({ family, suppressPrefixBits: 0 }));
+    expect(() => io.setRule(rule({ family, suppressPrefixBits: 129 }))).toThrow(/suppressPrefixBits/);
+  });
 });
 
 describe("listRoutes and listAddresses", () => {

@@ -7,7 +7,7 @@
 import { concatBytes } from "@i3/common";
 import { HEADER_BYTES, type Question, readUint16 } from "./question.js";
 
-export const RCODE = { noError: 0, formatError: 1, serverFailure: 2, nxDomain: 3, notImplemented: 4, badVersion: 16 } as const;
+export const RCODE = { noError: 0, formatError: 1, serverFailure: 2, nxDomain: 3, notImplemented: 4, refused: 5, badVersion: 16 } as const;
 
 export interface AnswerParts {
   /** Above 15 only with `edns`. */

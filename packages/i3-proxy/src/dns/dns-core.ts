@@ -2,7 +2,7 @@
  * What the proxy answers to DNS questions of local programs (paper §3.1, §3.2): A and AAAA of overlay names with
  * TTL 0, names of virtual addresses, and for everything else "forward": the system's resolvers get the bytes as they came.
  *
- * DEVIATION: class ANY is treated as not ours, as is every class but IN.
+ * DEVIATION: class ANY is treated as not ours, as is every class but IN: forwarded, or refused for names that a gateway is asked for.
  */
 import { type AnswerParts, RCODE, encodeAnswer } from "./dns-answer.js";
 import { takesOption } from "../gateways/gateway-messages.js";
@@ -85,7 +85,8 @@ export function answerQuery(query: Uint8Array, names: NameSource, transport: "ud
   if (questions !== 1) return failure(query, null, questions === 0 && opcode !== OPCODE_QUERY ? RCODE.notImplemented : RCODE.formatError);
   const question = readQuestion(query);
   if (question === null) return failure(query, null, RCODE.formatError);
-  if (question.dnsClass !== CLASS_IN) return FORWARD;
+  // A gateway has no other classes (docs/wire.md §11), and its names are nobody else's to hear.
+  if (question.dnsClass !== CLASS_IN) return (names.gatewayOf?.(question.name) ?? null) === null ? FORWARD : failure(query, question, RCODE.refused);
   const known = look(question.name, names);
   if (known === null) return FORWARD;
   if (known === "looking") return { kind: "wait", name: question.name };

@@ -1,7 +1,7 @@
 /**
  * Gateways as their clients see them (docs/gateways.md): where the gateway of a rule is asked, what its answers lead to, and what people hear of it. Without I/O.
  */
-import { bytesKey, formatIpText, MAX_TRY, publicId, sameBytes, type AddressRange, type Log, type VirtualOption } from "@i3/common";
+import { bytesKey, formatIpText, MAX_TRY, publicId, sameBytes, type AddressRange, type AddressRule, type Log, type VirtualOption } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
 
 import type { NameVerdict } from "../dns/dns-core.js";
@@ -9,6 +9,7 @@ import type { Mapping } from "../mappings/mapping.js";
 import type { MappingTable } from "../mappings/mapping-table.js";
 import type { VirtualAddresses } from "../mappings/virtual-addresses.js";
 import { FewLines } from "../policy/few-lines.js";
+import { GatewayNetworks } from "./gateway-networks.js";
 import { ServerAddresses, type ServerAddress } from "./server-addresses.js";
 import type { KnownServer } from "./server-text.js";
 
@@ -54,6 +55,11 @@ export interface GatewaysEnvironment {
   readonly allocated: (addresses: readonly Uint8Array[]) => void;
   readonly released: (addresses: readonly Uint8Array[]) => void;
   readonly changed: (server: ServerAddress, isThere: boolean) => void;
+  readonly addressRules: readonly AddressRule[];
+  /** Ways of networks behind gateways are others. */
+  readonly networksChanged: () => void;
+  /** A packet is to go to a gateway, as a program's would. */
+  readonly call: (via: string) => void;
   /** A name is to be asked for again, as by a program. */
   readonly askAgain: (name: string, family: 4 | 16) => void;
   readonly log: Log;
@@ -61,6 +67,7 @@ export interface GatewaysEnvironment {
 
 export class Gateways {
   readonly servers: ServerAddresses;
+  readonly networks: GatewayNetworks;
   readonly #env: GatewaysEnvironment;
   readonly #counters = new Map<string, GatewayCounters>();
   readonly #nowhere = new FewLines();
@@ -71,6 +78,8 @@ export class Gateways {
     this.#env = environment;
     const { range, addresses, datapath, lifetimeMs, allocated, released, changed } = environment;
     this.servers = new ServerAddresses({ range, addresses, datapath, lifetimeMs, allocated, released, changed });
+    const { networksChanged, call, log, addressRules } = environment;
+    this.networks = new GatewayNetworks({ rangeBits: range.prefixBits, locate: (nowMs, via) => this.locate(nowMs, via), datapath, changed: networksChanged, call, log }, addressRules);
   }
 
   /** What a question has to be asked with. @param tries 0 to MAX_TRY */
@@ -148,6 +157,12 @@ export class Gateways {
       const via = names.gatewayOf(name);
       return via !== null && (via === before || (peerId !== null && sameBytes(names.idOfName(via), peerId)));
     });
+  }
+
+  /** The mapping of a gateway is no more. */
+  removed(mapping: Mapping): void {
+    this.servers.removeGateway(mapping);
+    this.networks.forget(mapping);
   }
 
   handleTimer(nowMs: number): void {

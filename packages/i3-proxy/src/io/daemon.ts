@@ -14,6 +14,7 @@ import { withP256, type HostIdentity } from "@i3/hip";
 import { ListedServers } from "@i3/i3-client";
 
 import type { NameSource } from "../dns/dns-core.js";
+import { takenBy } from "../gateways/gateway-networks.js";
 import { addressesOf } from "../mappings/mapping-table.js";
 import { clockTrouble, isUndecided } from "../policy/clock.js";
 import type { Pins } from "../policy/pins.js";
@@ -30,7 +31,9 @@ import { DetourSocket, tcpServers } from "./detour-socket.js";
 import { Interception } from "./interception.js";
 import { watchMachine } from "./machine-watch.js";
 import { Journal, type JournalContent } from "./journal.js";
+import { Networks } from "./networks.js";
 import { openIdentity } from "./own-identity.js";
+import { OWN_MARK } from "./own-mark.js";
 import { pinFileOf, readPins, writePins } from "./pin-file.js";
 import { PortMapping } from "./port-mapping.js";
 import { PublishedRecords } from "./published-records.js";
@@ -43,8 +46,6 @@ import { VirtualAddressesInUse } from "./virtual-addresses-in-use.js";
 import { VirtualRoutes } from "./virtual-routes.js";
 import { readZoneRecords, ZoneRecordFile, zoneRecordFileOf } from "./zone-record-file.js";
 
-/** SO_MARK of everything we send, so that it never enters our own TUN or DNS redirect: "i3". */
-const OWN_MARK = 0x6933;
 /** A start waits this long for a server's answer, and then goes on without. */
 const NO_SERVER_MS = 8_000;
 /** And this long for all to tell their clocks, when those that have answered say that this machine's is wrong. */
@@ -128,6 +129,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   #routes: VirtualRoutes | undefined;
   #interception: Interception | undefined;
   #anonymous: AnonymousClients | undefined;
+  #networks: Networks | undefined;
   #overlaps: readonly string[] = [];
   /** As they are in use now. */
   #rules: readonly ProxyRule[];
@@ -219,6 +221,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     else if (await this.#awaitServer()) await this.#awaitTriggers();
     if (this.#signal.aborted) return;
     await this.#interception?.enable();
+    await this.#openNetworks(io, engine);
     await this.#watch(view);
     this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${engine.tun?.name ?? ""} port=${engine.udp.port} engine=${engine.implementation}${this.#part === undefined ? "" : ` ${this.#part.ready}`}`;
     if (this.#proxy.setups.hip !== undefined) this.#closers.push(beginRehearsals(this.#log));
@@ -328,11 +331,11 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   }
 
   #makeProxy(book: AddressBook, identity: HostIdentity, { content, journal, pins, zoneRecords }: KeptState, view: SystemView, datapath: Datapath): Proxy {
-    const { virtualAddresses: { range }, mappings: { max, maxUnproven, lifetimeS, unprovenLifetimeS }, dns, rules, access, publishedNames, zones } = this.#config;
+    const { virtualAddresses: { range }, mappings: { max, maxUnproven, lifetimeS, unprovenLifetimeS }, dns, rules, addressRules, access, publishedNames, zones } = this.#config;
     const random = pooledRandom();
     try {
       return new Proxy({
-        identity, sharedKey: content.sharedKey, nearerKeys: content.nearerKeys, keepNearerKeys: (keys) => journal.keepNearerKeys(keys), lastOwn4: content.own4, leastGeneration: content.generation, keepGeneration: (generation) => journal.keepGeneration(generation), datapath, tunMtu: this.#config.tun.mtu, suffix: dns.suffix, rules, access, hip: this.#config.hip, detourLink: this.#detour, rekeyAfterMs: this.#config.esp.rekeyAfterS * 1_000, publishedNames, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
+        identity, sharedKey: content.sharedKey, nearerKeys: content.nearerKeys, keepNearerKeys: (keys) => journal.keepNearerKeys(keys), lastOwn4: content.own4, leastGeneration: content.generation, keepGeneration: (generation) => journal.keepGeneration(generation), datapath, tunMtu: this.#config.tun.mtu, suffix: dns.suffix, rules, addressRules, access, hip: this.#config.hip, detourLink: this.#detour, rekeyAfterMs: this.#config.esp.rekeyAfterS * 1_000, publishedNames, randomBytes: random, wallMs: () => Date.now(), log: this.#log,
         pins, pinFile: pinFileOf(this.#config.state.directory), onPinned: () => this.#writePins(pins), zones, zoneRecords, port: this.#engine?.udp.port ?? 0, shortcutsToStrangers: this.#config.shortcuts.strangers,
         // Their addresses are guarded like those of the book.
         onZoneRecords: () => {
@@ -340,12 +343,14 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
           this.#addresses.guardBookSoon();
         },
         onServer: () => this.#serverFile.changed(),
+        onNetworks: () => this.#networks?.update(this.#proxy?.gateways.networks.ways ?? []),
+        onCallGateway: (via) => this.#interception?.callGateway(via),
         onAskAgain: (name, family) => this.#interception?.askAgain(name, family),
         onRecord: (event) => {
           this.#list?.handleRecord(event);
           this.#published.handleRecord(event);
         },
-        addresses: { range, isTaken: (address) => view.isTaken(address) || this.#anonymous?.has(address) === true, randomBytes: random },
+        addresses: { range, isTaken: (address) => view.isTaken(address) || this.#takes(address), randomBytes: random },
         // Two flows a mapping; a quarter of a small range is left free, so that drawing an address does not take long.
         limits: { max: Math.min(max, LIMITS.flows / 2, (2 ** (32 - range.prefixBits) * 3) / 4), maxUnproven, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
         hooks: {
@@ -365,6 +370,11 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
       if (!(cause instanceof RangeError)) throw cause;
       throw new I3Error("ERR_I3_RANGE_FULL", `no address of ${rangeText(range)} is free on this machine`, { cause, remedy: "Choose another <virtual-addresses range>." });
     }
+  }
+
+  /** Before there is a proxy, which draws its own address first, those of the configuration. */
+  #takes(address: Uint8Array): boolean {
+    return this.#anonymous?.has(address) === true || (this.#proxy?.gateways.networks.takes(address) ?? takenBy(this.#config.addressRules, this.#config.virtualAddresses.range.prefixBits, address));
   }
 
   /** At once, so that a crash does not let another key be the first; and its addresses are guarded like those of the book. */
@@ -451,6 +461,16 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
       view.refresh();
       interception.update();
     };
+  }
+
+  async #openNetworks(io: NativeIo, { tun, udp }: RunningEngine): Promise<void> {
+    const [proxy, interception] = [this.#proxy, this.#interception];
+    if (proxy === undefined || interception === undefined || tun === null) return;
+    const { hip, state } = this.#config;
+    const ports = [udp.port, ...(hip?.udpPort === undefined ? [] : [hip.udpPort])];
+    const { own4, own6, gateways: { networks } } = proxy;
+    this.#networks = await Networks.open({ io, nft: interception.nft, tunIndex: tun.index, tunName: tun.name, own4, own6, mark: OWN_MARK, ports, hasIpProtocols: hip?.ipProtocol === true, stateDirectory: state.directory, log: this.#log }, networks.ways);
+    this.#closers.push(async () => await this.#networks?.close());
   }
 
   #readList(): readonly Locator[] {
@@ -564,19 +584,20 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   /** Rules and the access list act at once; everything else of the configuration is read at the start only, and the log says so. */
   #onConfig(update: FileUpdate<Config>): void {
     if (!update.ok) return this.#log("error", "config", { error: errorLine(update.error), remedy: "The last good configuration stays in use." });
-    const { rules, access } = update.value;
+    const { rules, addressRules, access } = update.value;
     this.#run((proxy, nowMs) => {
-      proxy.setRules(nowMs, rules);
+      proxy.setRules(nowMs, rules, addressRules);
       proxy.setAccess(nowMs, access);
+      proxy.dropOverlapping(nowMs);
     });
     this.#rules = rules;
     this.#anonymous?.setRules(rules);
     this.#logUnruled();
     const own = Object.fromEntries((this.#start.part?.elements ?? []).map((name) => [name, null]));
-    const rest = (config: Config): string => JSON.stringify({ ...config, rules: [], access: null, ...own });
+    const rest = (config: Config): string => JSON.stringify({ ...config, rules: [], addressRules: [], access: null, ...own });
     // It acts whatever else has changed.
     const isPartSame = this.#part?.setConfig(update.value) !== false;
     const isSame = rest(update.value) === rest(this.#config) && isPartSame;
-    this.#log(isSame ? "info" : "warn", "config", { rules: rules.length, ...(isSame ? {} : { remedy: "Rules and access are in use now; other changes act after a restart." }) });
+    this.#log(isSame ? "info" : "warn", "config", { rules: rules.length + addressRules.length, ...(isSame ? {} : { remedy: "Rules and access are in use now; other changes act after a restart." }) });
   }
 }

@@ -137,6 +137,11 @@ export class DnsPort {
     if (via !== null) this.#gateways?.askAgain(via, name, family);
   }
 
+  /** Sends a gateway a question, so that it is called. */
+  callGateway(via: string): void {
+    this.#gateways?.askAgain(via, via, 4);
+  }
+
   async close(): Promise<void> {
     this.#waiting.close();
     this.#gateways?.close();

@@ -89,6 +89,11 @@ export class Interception implements NftRunner {
     }
   }
 
+  /** For tables that are no part of this; until {@link close}. */
+  get nft(): NftRunner {
+    return this.#nft;
+  }
+
   /** From now on redirects DNS questions (when the configuration says so) and refuses addresses that nobody was given. Rejects with I3Error. */
   async enable(): Promise<void> {
     this.#timer ??= setInterval(() => this.update(), LOOK_MS).unref();
@@ -130,6 +135,11 @@ export class Interception implements NftRunner {
   /** Another table beside these. Rejects with I3Error. */
   run(line: string): Promise<void> {
     return this.#nft.run(line);
+  }
+
+  /** Sends a gateway a question, as for a program. */
+  callGateway(via: string): void {
+    this.#dns.callGateway(via);
   }
 
   counters(): DnsCounters {

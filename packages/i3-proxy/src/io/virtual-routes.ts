@@ -85,8 +85,10 @@ export class VirtualRoutes {
   close(): void {
     this.#setLater();
     for (const rule of this.#rules()) this.#options.io.removeRule(rule);
-    // Whatever address the rules of an earlier run name: priority and table tell that they are ours.
-    for (const family of FAMILIES) this.#options.io.removeRule({ family, priority: this.#priority + 1, table: this.#table + 1, from: null, to: null });
+    // Whatever address the rules of an earlier run name, one for each range: priority and table tell that they are ours.
+    for (const own of [new Uint8Array(4), new Uint8Array(16)]) {
+      for (let i = 0; i < this.#rangesOf(own).length; i += 1) this.#options.io.removeRule({ family: familyOf(own), priority: this.#priority + 1, table: this.#table + 1, from: null, to: null });
+    }
     this.#removeRoutes(() => true);
   }
 

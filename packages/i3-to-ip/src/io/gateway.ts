@@ -275,7 +275,12 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
 
   /** What the list says of a client is what the filter does, from now on. */
   #judgeClient(mapping: Mapping): void {
-    if (this.#judgeAddresses(mapping)) this.#host.proxy.setForwarding(mapping, true);
+    if (!this.#judgeAddresses(mapping)) return;
+    // What comes before nftables knows the client it would refuse, which ends a connection that is being made; the engine drops it, and it comes again.
+    const forward = (): void => this.#host.run(({ mappings }) => {
+      if (mappings.byAddress(mapping.local4) === mapping) this.#host.proxy.setForwarding(mapping, true);
+    });
+    void this.#nat.settled().then(forward, forward);
   }
 
   /** Whether the client may send anything beyond this host. */

@@ -1,0 +1,78 @@
+/** What the system needs for rules by address: nftables rules and a setting, then routes (docs/host-changes.md). Nothing of it is there while there is no such rule. */
+import { errorLine, exitOf, type Log } from "@i3/common";
+
+import type { NetworkWay } from "../gateways/gateway-networks.js";
+import type { NftRunner } from "./interception-nft.js";
+import { NetworkRoutes, type NetworkRoutesOptions } from "./network-routes.js";
+import { networkRules, removeNetworkRules, type NetworkTable } from "./network-table.js";
+import { restoreSourceMark, setSourceMark } from "./source-mark.js";
+
+export interface NetworksOptions extends NetworkRoutesOptions, Omit<NetworkTable, "refusesNames"> {
+  readonly nft: NftRunner;
+  readonly stateDirectory: string;
+  readonly log: Log;
+}
+
+const REMEDY = "It is tried again with the next change of rules. Until then packets for networks behind gateways may go the ordinary way, or nowhere.";
+
+export class Networks {
+  readonly #options: NetworksOptions;
+  readonly #routes: NetworkRoutes;
+  /** Rules that nft has; "": none of ours. */
+  #table = "";
+  #work: Promise<void> = Promise.resolve();
+
+  private constructor(options: NetworksOptions) {
+    this.#options = options;
+    this.#routes = new NetworkRoutes(options);
+  }
+
+  /** Takes over, or removes, what an earlier run has left behind. Rejects with what nft or the system says. */
+  static async open(options: NetworksOptions, ways: readonly NetworkWay[]): Promise<Networks> {
+    const networks = new Networks(options);
+    await networks.#prepare(ways);
+    networks.#routes.start(ways);
+    if (ways.length === 0) await networks.#end();
+    return networks;
+  }
+
+  /** Other rules, or another gateway is down: in the background. */
+  update(ways: readonly NetworkWay[]): void {
+    this.#work = this.#work.then(async () => {
+      try {
+        await this.#prepare(ways);
+        this.#routes.set(ways);
+        if (ways.length === 0) await this.#end();
+      } catch (error) {
+        this.#options.log("error", "networks-failed", { error: errorLine(error), remedy: REMEDY });
+      }
+    });
+  }
+
+  /** Everything is as it was before. */
+  async close(): Promise<void> {
+    await this.#work;
+    try {
+      this.#routes.close();
+      await this.#end();
+    } catch (error) {
+      this.#options.log("error", "networks-failed", { error: errorLine(error), remedy: "Run i3-proxy --config FILE --clean." });
+    }
+  }
+
+  async #prepare(ways: readonly NetworkWay[]): Promise<void> {
+    if (ways.length === 0) return;
+    const exit = exitOf(ways.map(({ rule }) => rule));
+    const table = networkRules({ ...this.#options, refusesNames: exit?.whenDown === "refuse" });
+    if (table !== this.#table) await this.#options.nft.run(table);
+    this.#table = table;
+    setSourceMark(this.#options.stateDirectory);
+  }
+
+  async #end(): Promise<void> {
+    const { nft, tunName, stateDirectory } = this.#options;
+    await nft.run(removeNetworkRules(tunName));
+    this.#table = "";
+    restoreSourceMark(stateDirectory);
+  }
+}

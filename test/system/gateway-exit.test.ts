@@ -1,0 +1,192 @@
+/**
+ * A gateway as the way out for everything, and another for one network beside it (docs/gateways.md):
+ *
+ *     laptop .10, neighbour .11 (the LAN's resolver) ── 192.168.1.0/24, 2001:db8:1::/64 ── router ── core ── web 203.0.113.10, names 203.0.113.14 (unbound)
+ *                                                                                             │  └── s1 (ring), exit (i3-to-ip), office (i3-to-ip) ── 192.168.5.0/24: wiki .10
+ *
+ * What leaves the laptop in plain is counted at the other end of its wire. rp_filter is 1 all the time.
+ */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
+import { Laptop, startRing } from "@i3/demo";
+import { Topology, type Host } from "@i3/netns";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+
+import { succeed } from "../demo/src/checks.js";
+import { startSshd } from "../demo/src/sshd.js";
+import { dig, digShort, fetchText, startUnbound, startWeb } from "./gateway-bed.js";
+import { eventually } from "./pair-bed.js";
+
+const exitRule = (more = ""): string => `<rule address="0.0.0.0/0 ::/0" go="gateway" via="exit.i3" ${more}/>`;
+const OFFICE = '<rule address="192.168.5.0/24" go="gateway" via="office.i3"/>';
+const rules = (...more: readonly string[]): string => `<rules><rule name=".*\\.i3" go="i3"/><rule name=".*\\.lan" go="direct"/>${more.join("")}</rules>`;
+
+let topology: Topology;
+let [neighbour, web, names, wiki] = [] as unknown as [Host, Host, Host, Host];
+let [laptop, exit, office] = [] as unknown as [Laptop, Laptop, Laptop];
+/** Of the laptop before anything of ours was there. */
+let before: string;
+beforeAll(async () => {
+  topology = await Topology.create({ seed: 1 });
+  const core = topology.router("core");
+  let links = 0;
+  const host = (name: string, subnet: string, resolvers: readonly string[] = []): Host => {
+    const made = topology.host(name, { resolvers });
+    topology.link(core, made, { subnet, subnet6: `2001:db8:0:${(links += 1)}::/64` });
+    return made;
+  };
+  const s1 = host("s1", "192.0.2.4/30");
+  [web, names] = [host("web", "203.0.113.8/30"), host("names", "203.0.113.12/30")];
+  const [exitHost, officeHost] = [host("exit", "198.51.100.4/30", ["203.0.113.14"]), host("office", "198.51.100.8/30", ["203.0.113.14"])];
+  const router = topology.router("router");
+  topology.link(core, router, { subnet: "198.51.100.12/30", subnet6: "2001:db8:0:20::/64" });
+  const laptopHost = topology.host("laptop", { resolvers: ["192.168.1.11"] });
+  neighbour = topology.host("neighbour");
+  topology.lan("home", { subnet: "192.168.1.0/24", subnet6: "2001:db8:1::/64", gateway: router, members: [laptopHost, neighbour] });
+  wiki = topology.host("wiki");
+  topology.lan("office-lan", { subnet: "192.168.5.0/24", gateway: officeHost, members: [wiki] });
+  await topology.up();
+  for (const one of ["all", "default", "eth0"]) await succeed(laptopHost, "sysctl", ["-qw", `net.ipv4.conf.${one}.rp_filter=1`]);
+  await startUnbound(names, ["web.corp.example. 60 IN A 203.0.113.10", `web.corp.example. 60 IN AAAA ${web.address6}`]);
+  // Somebody who would lead everybody to himself.
+  await startUnbound(neighbour, ["web.corp.example. 60 IN A 192.168.1.11", "printer.lan. 60 IN A 192.168.1.11"]);
+  const [ring] = await Promise.all([startRing([s1]), ...[web, wiki, neighbour].map((one) => startWeb(one))]);
+  const serverAddresses = ring.map(({ host: { address4 } }) => address4);
+  [laptop, exit, office] = await Promise.all([
+    Laptop.make(laptopHost, { serverAddresses, rules: rules(exitRule(), OFFICE) }),
+    Laptop.make(exitHost, { serverAddresses, gateway: '<gateway out="eth0"><allow group="staff" networks="internet"/></gateway>' }),
+    Laptop.make(officeHost, { serverAddresses, gateway: '<gateway out="eth1"><allow group="staff" networks="192.168.5.0/24"/></gateway>' }),
+  ]);
+  await laptop.writeBook({ "exit.i3": exit, "office.i3": office });
+  await Promise.all([exit, office].map((gate) => gate.writeBook({ "laptop.i3": laptop }, 'group="staff"')));
+  const device = laptopHost.interfaces[0]?.far.interfaceName ?? "";
+  await laptopHost.interfaces[0]?.far.namespace.nft(`table netdev witness { chain plain { type filter hook ingress device "${device}" priority 0;
+    ip daddr { 203.0.113.10, 192.168.5.10 } counter; ip6 daddr ${web.address6} counter; udp dport 53 counter; tcp dport 53 counter
+    }
+  }`);
+  before = await stateOf(laptopHost);
+  await Promise.all([exit, office].map((gate) => gate.start()));
+  await laptop.start();
+}, 120_000);
+afterAll(async () => await topology.close());
+afterEach(async (context) => {
+  if (context.task.result?.state === "fail") console.log(await stateOf(laptop.host), await topology.diagnose());
+});
+
+/** Rules, routes, tables and settings. Counters and what the kernel ages are left out. */
+async function stateOf(host: Host): Promise<string> {
+  const commands = [["ip", "-4", "rule"], ["ip", "-6", "rule"], ["ip", "-4", "route", "show", "table", "all"], ["ip", "-6", "route", "show", "table", "all"], ["nft", "-s", "list", "ruleset"], ["sysctl", "net.ipv4.conf.all.src_valid_mark", "net.ipv4.conf.all.rp_filter"]];
+  return (await Promise.all(commands.map(async ([program = "", ...args]) => (await host.exec(program, args)).stdout))).join("\n");
+}
+
+/** Packets to the servers, and questions, that have left the laptop as they are. */
+async function plain(): Promise<number> {
+  const lan = laptop.host.interfaces[0]?.far.namespace.name ?? "";
+  const { stdout } = await promisify(execFile)("ip", ["netns", "exec", lan, "nft", "list", "chain", "netdev", "witness", "plain"]);
+  return Array.from(stdout.matchAll(/counter packets (\d+)/g), ([, count]) => Number(count)).reduce((sum, count) => sum + count, 0);
+}
+
+const web6 = (): string => `http://[${web.address6}]/`;
+const curl = async (url: string, ...args: readonly string[]): Promise<string> => await fetchText(laptop.host, url, ...args);
+const fails = async (url: string): Promise<boolean> => (await laptop.host.exec("curl", ["-sS", "--max-time", "8", "-o", "/dev/null", url])).status !== 0;
+const reached = (what: string, url: string, by: string): Promise<true> => eventually(what, 30_000, async () => (await laptop.host.exec("curl", ["-sS", "--max-time", "5", url])).stdout.includes(`hello ${by},`) || undefined);
+
+describe("the way out for everything", () => {
+  it("is taken by literal addresses of both families, which see the gateway's, from the first packet on", async () => {
+    expect(await curl("http://203.0.113.10/")).toMatch(new RegExp(`^hello ${exit.host.address4}, `));
+    expect(await curl(web6())).toMatch(new RegExp(`^hello ${exit.host.address6}, `));
+    expect((await laptop.host.exec("ping", ["-n", "-c", "2", "-W", "4", "203.0.113.10"])).status).toBe(0);
+    expect((await laptop.host.exec("ping", ["-n", "-c", "2", "-W", "4", web.address6])).status).toBe(0);
+    const { options } = await startSshd(web, laptop.host);
+    expect((await succeed(laptop.host, "ssh", [...options, "203.0.113.10", "echo $SSH_CONNECTION"])).stdout).toContain(exit.host.address4);
+    expect(await plain()).toBe(0);
+  }, 60_000);
+
+  it("is asked for names, in both transports; the resolver of the LAN hears those alone that a rule leaves to it", async () => {
+    expect(await curl("http://web.corp.example/")).toContain(`hello ${exit.host.address4}, this is web.corp.example`);
+    expect(await digShort(laptop.host, "+tcp", "web.corp.example")).toMatch(/^10\./);
+    expect(await dig(laptop.host, "nobody.corp.example")).toContain("status: NXDOMAIN");
+    expect(await dig(laptop.host, "@192.168.1.11", "CH", "TXT", "version.bind")).toContain("status: REFUSED");
+    expect(await plain()).toBe(0);
+    expect(await digShort(laptop.host, "printer.lan")).toBe("192.168.1.11");
+    expect(await plain()).toBe(1);
+  });
+
+  it("leaves the local network, the ring and other networks' gateways as they are", async () => {
+    expect(await curl("http://192.168.1.11/")).toContain("hello 192.168.1.10,");
+    expect(await curl(`http://[${neighbour.address6}]/`)).toContain(`hello ${laptop.host.address6},`);
+    expect(await curl("http://192.168.5.10/")).toContain("hello 192.168.5.1,");
+    expect((await laptop.host.exec("ping", ["-n", "-c", "1", "-W", "4", "exit.i3"])).status).toBe(0);
+    expect((await laptop.host.exec("ip", ["route", "get", "239.255.255.250"])).stdout).toContain("dev eth0");
+    expect((await laptop.host.exec("ip", ["route", "get", "203.0.113.10"])).stdout).toContain("dev i3");
+    expect((await laptop.host.exec("ip", ["route", "get", "203.0.113.10", "mark", "0x6933"])).stdout).toContain("dev eth0");
+  });
+
+  it("is followed by live rules at once", async () => {
+    await laptop.writeConfig({ rules: rules(OFFICE) });
+    await reached("web, directly", "http://203.0.113.10/", "192.168.1.10");
+    await laptop.writeConfig({ rules: rules(exitRule()) });
+    await reached("web, by the exit", "http://203.0.113.10/", exit.host.address4);
+    expect(await fails("http://192.168.5.10/")).toBe(true);
+    await laptop.writeConfig({ rules: rules(exitRule(), OFFICE) });
+    await reached("wiki", "http://192.168.5.10/", "192.168.5.1");
+  }, 60_000);
+});
+
+describe("a gateway that is down", () => {
+  it("closes the way out, names too", async () => {
+    await exit.kill();
+    const packets = await plain();
+    expect(await fails("http://203.0.113.10/")).toBe(true);
+    expect(await fails(web6())).toBe(true);
+    expect(await fails("http://web.corp.example/")).toBe(true);
+    expect(await curl("http://192.168.1.11/")).toContain("hello 192.168.1.10,");
+    expect(await plain()).toBe(packets);
+  }, 60_000);
+
+  it('opens it where the rule says when-down="direct", until it answers again', async () => {
+    await laptop.writeConfig({ rules: rules(exitRule('when-down="direct"'), OFFICE) });
+    await reached("web, directly", "http://203.0.113.10/", "192.168.1.10");
+    await laptop.child?.waitForLine(/"event":"gateway-down".*exit\.i3/);
+    expect(await digShort(laptop.host, "web.corp.example")).toBe("192.168.1.11");
+    await exit.start();
+    await reached("web, by the exit", "http://203.0.113.10/", exit.host.address4);
+    expect(await digShort(laptop.host, "web.corp.example")).toMatch(/^10\./);
+    await laptop.writeConfig({ rules: rules(exitRule(), OFFICE) });
+    await eventually("the way is closed again", 10_000, async () => (await stateOf(laptop.host)).includes("unreachable default") || undefined);
+  }, 120_000);
+});
+
+describe("a proxy that is gone", () => {
+  it("by SIGKILL leaves the way closed, also for names, until it is started again", async () => {
+    await laptop.kill();
+    const packets = await plain();
+    expect(await fails("http://203.0.113.10/")).toBe(true);
+    expect(await fails(web6())).toBe(true);
+    expect(await fails("http://192.168.5.10/")).toBe(true);
+    expect(await dig(laptop.host, "+timeout=2", "@192.168.1.11", "web.corp.example")).not.toContain("status:");
+    expect(await dig(laptop.host, "+tcp", "+timeout=2", "@192.168.1.11", "web.corp.example")).not.toContain("status:");
+    expect(await curl("http://192.168.1.11/")).toContain("hello 192.168.1.10,");
+    expect(await plain()).toBe(packets);
+    await laptop.start();
+    await reached("web, by the exit", "http://203.0.113.10/", exit.host.address4);
+    expect(await plain()).toBe(packets);
+  }, 60_000);
+
+  it("by a stop, or by --clean after SIGKILL, leaves the machine as it was", async () => {
+    const withoutGuard = async (): Promise<string> => {
+      await laptop.host.exec("nft", ["delete", "table", "inet", "i3_guard_i3"]);
+      return await stateOf(laptop.host);
+    };
+    expect((await laptop.child?.stop())?.status).toBe(0);
+    expect(await withoutGuard()).toBe(before);
+    await laptop.start();
+    await reached("web, by the exit", "http://203.0.113.10/", exit.host.address4);
+    await laptop.kill();
+    expect(await stateOf(laptop.host)).toContain("src_valid_mark = 1");
+    await succeed(laptop.host, process.execPath, ["packages/i3-proxy/dist/main.js", "--config", laptop.configFile, "--clean"]);
+    expect(await stateOf(laptop.host)).toBe(before);
+    expect(await curl("http://203.0.113.10/")).toContain("hello 192.168.1.10,");
+  }, 60_000);
+});
