@@ -326,6 +326,8 @@ export interface HostOptions {
   /** In place of one for all names. */
   readonly rules?: readonly ProxyRule[];
   readonly addressRules?: readonly AddressRule[];
+  /** @default false */
+  readonly isHidden?: boolean;
   readonly access?: AccessConfig | undefined;
   readonly hip?: HipConfig;
   /** @default an hour */
@@ -386,6 +388,7 @@ export function addHost(world: World, address: string, options: HostOptions): Ho
     leastGeneration: options.leastGeneration ?? 0n, keepGeneration: options.keepGeneration ?? (() => undefined),
     addresses: { range: { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 }, isTaken: options.isTaken ?? (() => false), randomBytes: world.random },
     limits: { max: options.maxMappings ?? 1_000, maxUnproven: 8, lifetimeMs: options.lifetimeMs ?? 7_200_000, unprovenLifetimeMs: 120_000 },
+    isHidden: options.isHidden === true,
     hooks: { allocated: () => undefined, released: () => undefined, changed: (m) => void changed.push(m), removed: () => undefined },
     onAskAgain: (name, family) => void askedAgain.push(`${name} ${family}`),
     log: (level, event, fields) => node.log.push({ atMs: world.nowMs, level, event, fields }),

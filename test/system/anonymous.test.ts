@@ -2,7 +2,7 @@
  * Anonymous names (docs/anonymity.md), with real daemons and captures of everything that the others see: no byte of the laptop's identity, addresses or names is at the gateway, at the far end or at a
  * host of the overlay, and two names have nothing in common.
  *
- *     laptop ── core ── s1 s2 s3 (ring), gate (i3-to-ip), dns, web, web2 (servers of the internet), home (of the overlay, takes strangers)
+ *     laptop ── core ── s1 s2 s3 (ring), gate (i3-to-ip), dns, web, web2 (servers of the internet), home (of the overlay: takes strangers, and would take their packets straight)
  */
 import { createPublicKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -11,9 +11,11 @@ import { hostname } from "node:os";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { parseIpText } from "@i3/common";
-import { Laptop, startRing, type RingServer } from "@i3/demo";
+import { I3_PORT, Laptop, startRing, type RingServer } from "@i3/demo";
+import { encodeDhGroupList, encodeHipPacket, HIP_PACKET, PARAMETER } from "@i3/hip";
 import { Topology, type Host } from "@i3/netns";
 
+import { succeed } from "../demo/src/checks.js";
 import { capture } from "./capture.js";
 import { dig, digShort, fetchText, startUnbound, startWeb } from "./gateway-bed.js";
 import { eventually } from "./pair-bed.js";
@@ -44,7 +46,7 @@ beforeAll(async () => {
   [ring] = [(await Promise.all([startRing(servers), startWeb(web), startWeb(web2), startWeb(homeHost), startWeb(laptopHost)]))[0]];
   const serverAddresses = servers.map(({ address4 }) => address4);
   [laptop, gate, home] = await Promise.all([
-    Laptop.make(laptopHost, { serverAddresses, rules: RULES, mappings: `<anonymous idle-s="${IDLE_S}"/>` }), Laptop.make(gateHost, { serverAddresses, gateway: LIST }), Laptop.make(homeHost, { serverAddresses }),
+    Laptop.make(laptopHost, { serverAddresses, rules: RULES, mappings: `<anonymous idle-s="${IDLE_S}"/>` }), Laptop.make(gateHost, { serverAddresses, gateway: LIST }), Laptop.make(homeHost, { serverAddresses, hip: '<shortcuts strangers="true"/>' }),
   ]);
   await laptop.writeBook({ "exit.i3": gate, "home.i3": home });
   await Promise.all([laptop, gate, home].map((one) => one.start()));
@@ -58,7 +60,8 @@ afterAll(() => topology?.close());
 async function secrets(): Promise<readonly (readonly [string, Uint8Array])[]> {
   const { x } = createPublicKey(await readFile(`${laptop.host.directory}/host.key`)).export({ format: "jwk" });
   const [address, hit, own4] = [laptop.host.address4, laptop.hit, laptop.address4];
-  const texts = [address, hit, own4, "laptop", hostname(), laptop.host.name].map((text) => [`text ${text}`, Buffer.from(text)] as const);
+  // A shorter name of the machine is in every long capture, by chance.
+  const texts = [address, hit, own4, "laptop", ...[hostname()].filter(({ length }) => length > 5)].map((text) => [`text ${text}`, Buffer.from(text)] as const);
   const ids = new Set((laptop.child?.lines ?? []).flatMap(({ text }) => (text.includes('"event":"trigger-live"') ? (JSON.parse(text) as { readonly id?: string }).id ?? [] : [])));
   expect(ids.size, "private ids of the laptop's own proxy").toBeGreaterThan(1);
   return [
@@ -111,6 +114,19 @@ async function instances(): Promise<{ readonly addresses: readonly string[]; rea
   return { addresses, ports };
 }
 
+const SEND = `
+const socket = require("node:dgram").createSocket("udp4");
+socket.on("message", (answer) => { console.log("answer of " + answer.length); process.exit(0); });
+socket.send(Buffer.from(process.argv[3], "hex"), Number(process.argv[2]), process.argv[1], () => setTimeout(() => process.exit(0), 1500));`;
+
+/** Whether who has this key answers at that port of the laptop's address: an I1 straight to it, in UDP behind four zero bytes. */
+async function isThere(hit: string, port: number): Promise<boolean> {
+  const header = { type: HIP_PACKET.i1, version: 2, controls: 0, senderHit: Uint8Array.from(parseIpText(home.hit) ?? []), receiverHit: Uint8Array.from(parseIpText(hit) ?? []) };
+  const i1 = encodeHipPacket(header, [{ type: PARAMETER.dhGroupList, contents: encodeDhGroupList([7, 8, 4]) }]);
+  const { stdout } = await home.host.exec(process.execPath, ["-e", SEND, laptop.host.address4, String(port), Buffer.concat([Buffer.alloc(4), i1]).toString("hex")]);
+  return stdout.startsWith("answer of");
+}
+
 const status = async (name: string, ...args: readonly string[]): Promise<string> => /status: (\w+)/.exec(await dig(laptop.host, name, ...args))?.[1] ?? "none";
 
 describe("sites of the internet, through a gateway", () => {
@@ -139,6 +155,17 @@ describe("sites of the internet, through a gateway", () => {
     const others = after.filter(({ hit }) => !hits.has(hit));
     expect([others.length, others.filter(({ address }) => addresses.has(address)).length, had.addresses.filter((address) => has.addresses.includes(address)), has.addresses.length]).toEqual([1, 0, [], 1]);
   }, 60_000);
+
+  it("are guarded again within seconds when somebody has cleared all tables", async () => {
+    await fetchText(laptop.host, "http://site.example.anon.i3/");
+    await succeed(laptop.host, "nft", ["flush", "ruleset"]);
+    const table = await eventually("the table is back", 10_000, async () => {
+      const { stdout } = await laptop.host.exec("nft", ["list", "ruleset"]);
+      return stdout.includes("i3_anonymous") && /set ports \{[^}]*elements/.test(stdout) ? stdout : undefined;
+    });
+    for (const part of [...(await instances()).addresses, ...(await instances()).ports]) expect(table).toContain(part);
+    expect(await fetchText(laptop.host, "http://site.example.anon.i3/")).toContain("hello");
+  }, 30_000);
 
   it("have IPv4 alone, and the gateway's errors; what is inside its networks is refused", async () => {
     expect(await status("site.example.anon.i3", "AAAA")).toBe("NOERROR");
@@ -176,6 +203,17 @@ describe("a host of the overlay", () => {
     const [own4 = ""] = (await instances()).addresses;
     expect(await fetchText(laptop.host, `http://${own4}/`), "a service is there, for the machine itself").toContain("hello");
   }, 30_000);
+
+  it("cannot ask an address whether it is the one, by its HIT, as it can ask the laptop's own proxy", async () => {
+    const before = await strangersOf(home);
+    await eventually("all have ended", 30_000, async () => ((await instances()).addresses.length === 0 ? true : undefined));
+    await fetchText(laptop.host, "http://home.relay.i3/");
+    const { hit = "" } = (await strangersOf(home)).find((one) => before.every((other) => other.hit !== one.hit)) ?? {};
+    const { ports: [port = ""] } = await instances();
+    expect([await isThere(laptop.hit, I3_PORT), await isThere(hit, Number(port))]).toEqual([true, false]);
+    // Of a program's first packet there is an answer, so the port is in use.
+    expect(await fetchText(laptop.host, "http://home.relay.i3/")).toContain("hello");
+  }, 60_000);
 
   it("is another one for the laptop's own proxy, beside it", async () => {
     const [plain, relayed] = [await digShort(laptop.host, "home.i3"), await digShort(laptop.host, "home.relay.i3")];

@@ -156,7 +156,7 @@ export class AnonymousClients {
     this.#isClosed = true;
     clearInterval(this.#timer);
     await Promise.all(this.#coming.values());
-    for (const instance of [...this.#destinations.all()]) this.#end(instance);
+    this.#endAll();
     await Promise.all(this.#leaving.values());
     await this.#guard.close().catch(() => undefined);
   }
@@ -245,6 +245,11 @@ export class AnonymousClients {
     const over = this.#resting.filter(({ untilMs }) => untilMs <= nowMs);
     this.#resting = this.#resting.filter(({ untilMs }) => untilMs > nowMs);
     for (const { addresses } of over) for (const address of addresses) this.#guard.remove(address);
+    if (this.#destinations.size > 0) void this.#guard.check().catch(() => this.#endAll());
+  }
+
+  #endAll(): void {
+    for (const instance of [...this.#destinations.all()]) this.#end(instance);
   }
 
   #end(instance: AnonymousInstance): void {

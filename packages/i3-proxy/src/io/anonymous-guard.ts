@@ -2,13 +2,15 @@
  * nftables for the TUNs of anonymous names, all in one table that outlives the proxy as the guard does (guard.ts):
  *
  *     arrive   on another interface, from or for a virtual address of theirs: dropped
- *     enter    by one of them: answers to what programs here have begun, and errors about it, alone. The far end reaches no service of this machine, which would tell it whose it is
+ *     enter    by one of them: answers to what programs here have begun, and errors about it, alone. The far end reaches no service of this machine, which would tell it whose it is.
+ *              To the UDP ports of their engines: from servers of the ring alone, to which these have sent before. Otherwise whoever knows the HIT of an anonymous name, or has its keys, could
+ *              ask at an address whether it is there: HIP and ESP are answered by whoever is meant
  *     pass     to or from one of them and another machine: dropped
  *     leave    by another interface, to or from such an address: refused, dropped
  */
 import { formatIpText, type I3Error } from "@i3/common";
 import { replaceTable, tableName, type NftRunner } from "./interception-nft.js";
-import { NftElements } from "./nft-elements.js";
+import { NftElements, type NftElement } from "./nft-elements.js";
 
 // As of the guard:
 const ARRIVE_PRIORITY = -310;
@@ -26,9 +28,9 @@ const tableOf = (tuns: string): string => tableName("anonymous", tuns);
 export function anonymousGuardRules(tuns: string): string {
   const theirs = `"${tuns}*"`;
   return replaceTable(tableOf(tuns), [
-    "set addresses { type ipv4_addr; };",
+    "set addresses { type ipv4_addr; }; set ports { type inet_service; };",
     `chain arrive { type filter hook prerouting priority ${ARRIVE_PRIORITY}; policy accept; iifname "lo" accept; iifname ${theirs} accept; ip saddr @addresses counter drop; ip daddr @addresses counter drop; };`,
-    `chain enter { type filter hook input priority 0; policy accept; iifname != ${theirs} accept; ct state { established, related } accept; counter drop; };`,
+    `chain enter { type filter hook input priority 0; policy accept; udp dport @ports ct state != established counter drop; iifname != ${theirs} accept; ct state { established, related } accept; counter drop; };`,
     `chain pass { type filter hook forward priority 0; policy accept; iifname ${theirs} counter drop; oifname ${theirs} counter drop; };`,
     `chain leave { type filter hook output priority ${LEAVE_PRIORITY}; policy accept; oifname "lo" accept; oifname ${theirs} accept; ip saddr @addresses counter drop;`,
     "ip daddr @addresses tcp flags & (fin | syn | rst | ack) == syn counter reject with tcp reset; ip daddr @addresses counter reject with icmp host-unreachable; };",
@@ -42,6 +44,8 @@ export class AnonymousGuard {
   readonly #nft: NftRunner;
   readonly #tuns: string;
   readonly #elements: NftElements;
+  /** By set and text. */
+  readonly #wanted = new Map<string, NftElement>();
   #opening: Promise<void> | null = null;
 
   /** @param onError nft refused a later change: it is tried again with the next one */
@@ -62,18 +66,43 @@ export class AnonymousGuard {
     }
   }
 
-  /** An address of a TUN, or a virtual one behind it; 4 bytes. In the background. */
+  /** Makes the table anew if somebody has removed it (`nft flush ruleset`). Rejects with I3Error when it is not there and cannot be made. */
+  async check(): Promise<void> {
+    if (this.#opening === null) return;
+    const isThere = await this.#nft.run(`list chain inet ${tableOf(this.#tuns)} enter`).then(() => true, () => false);
+    if (isThere) return;
+    await this.#nft.run(anonymousGuardRules(this.#tuns));
+    this.#elements.restart([], [...this.#wanted.values()]);
+    await this.settled();
+  }
+
+  /** An address of a TUN, or a virtual one behind it; 4 bytes. In the background, as is what follows. */
   add(address: Uint8Array): void {
-    this.#elements.set("addresses", formatIpText(address));
+    this.#set("addresses", formatIpText(address), true);
   }
 
   remove(address: Uint8Array): void {
-    this.#elements.set("addresses", formatIpText(address), null);
+    this.#set("addresses", formatIpText(address), false);
+  }
+
+  /** The UDP port of an engine. */
+  addPort(port: number): void {
+    this.#set("ports", String(port), true);
+  }
+
+  removePort(port: number): void {
+    this.#set("ports", String(port), false);
   }
 
   /** Resolves when everything asked for so far is in force; rejects when nft refused it. */
   settled(): Promise<void> {
     return this.#elements.settled();
+  }
+
+  #set(set: "addresses" | "ports", key: string, isThere: boolean): void {
+    if (isThere) this.#wanted.set(`${set} ${key}`, { set, key, value: "" });
+    else this.#wanted.delete(`${set} ${key}`);
+    this.#elements.set(set, key, isThere ? "" : null);
   }
 
   /** With addresses that programs may still hold it stays. Rejects with I3Error. */

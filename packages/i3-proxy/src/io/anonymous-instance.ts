@@ -154,7 +154,9 @@ export class AnonymousInstance {
     this.#waiting?.close();
     this.#proxy = undefined;
     for (const address of this.#given.values()) this.#routes?.remove(address);
-    this.#engine?.close();
+    if (this.#engine === undefined) return;
+    this.#options.guard.removePort(this.#engine.udp.port);
+    this.#engine.close();
   }
 
   async #open(): Promise<void> {
@@ -178,6 +180,7 @@ export class AnonymousInstance {
     }, bookOf(book, target));
     this.#given.set(bytesKey(proxy.own4), proxy.own4);
     guard.add(proxy.own4);
+    guard.addPort(engine.udp.port);
     await guard.settled();
     io.addAddress({ index: engine.tun.index, address: proxy.own4, prefixBits: 32 });
     this.#routes = new VirtualRoutes({ io, tunIndex: engine.tun.index, own: [proxy.own4], range });
