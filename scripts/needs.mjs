@@ -51,6 +51,9 @@ const REAL_PROGRAMS = {
   iperf3: 'iperf3',
 };
 
+/** A browser, a site for it, and what its list of authorities is written with. @type {Record<string, string>} */
+const BROWSER = { chromium: 'chromium', nginx: 'nginx-light', certutil: 'libnss3-tools', '/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf': 'fonts-dejavu-core' };
+
 /** The test bed's home routers that map ports, and who asks them to. @type {Record<string, string>} */
 const PORT_MAPPING = { miniupnpd: 'miniupnpd-nftables', natpmpc: 'natpmpc', upnpc: 'miniupnpc' };
 
@@ -70,7 +73,7 @@ export const NEEDS = {
   fuzz: { ...BUILD, ...clang() },
   sim: { ...BUILD },
   demo: { ...BUILD, ...NETWORK, dig: 'bind9-dnsutils', sysctl: 'procps' },
-  test: { ...BUILD, ...clang(), ...NETWORK, ...REAL_PROGRAMS, ...OTHERS_READING, ...PORT_MAPPING, unbound: 'unbound', pgrep: 'procps', nc: 'netcat-openbsd', xmllint: 'libxml2-utils', ss: 'iproute2', dumpcap: 'wireshark-common' },
+  test: { ...BUILD, ...clang(), ...NETWORK, ...REAL_PROGRAMS, ...OTHERS_READING, ...PORT_MAPPING, ...BROWSER, unbound: 'unbound', pgrep: 'procps', nc: 'netcat-openbsd', xmllint: 'libxml2-utils', ss: 'iproute2', dumpcap: 'wireshark-common' },
   bench: { ...BUILD, ...NETWORK, iperf3: 'iperf3' },
 };
 
