@@ -11,6 +11,7 @@ import { Topology, type Host, type Router } from "@i3/netns";
 import { succeed } from "../demo/src/checks.js";
 import { startSshd } from "../demo/src/sshd.js";
 import { dig, digShort, fetchText, startUnbound, startWeb } from "./gateway-bed.js";
+import { eventually } from "./pair-bed.js";
 
 const RULES = '<rules><rule name="office\\.i3" go="i3"/><rule name=".*\\.corp\\.example" go="gateway" via="office.i3"/><rule name=".*\\.i3" go="i3"/></rules>';
 const SITE = '<site interface="eth1" listen="192.168.1.1 fd00:1::1" networks="192.168.1.0/24 fd00:1::/64"/>';
@@ -98,23 +99,56 @@ describe("a host of the site, which runs nothing", () => {
   it("sends nothing in clear while the proxy is dead", async () => {
     const address = await digShort(pc, "home.i3");
     await machines.router.kill();
-    const witness = machines.router.host.interfaces[0]?.far.namespace;
-    const device = machines.router.host.interfaces[0]?.far.interfaceName ?? "";
-    await witness?.nft(`table netdev site_witness { chain seen { type filter hook ingress device "${device}" priority 0; \n ip daddr ${address} counter\n }\n }`);
-    expect((await pc.exec("curl", ["-sS", "--max-time", "3", `http://${address}/`])).stderr).toMatch(/No route|unreachable|Failed to connect|Couldn't connect/i);
+    await witnessed(address);
+    expect((await pc.exec("curl", ["-sS", "--max-time", "20", `http://${address}/`])).stderr).toMatch(/No route|unreachable|Failed to connect|Couldn't connect/i);
     const { stdout } = await core.exec("nft", ["list", "chain", "netdev", "site_witness", "seen"]);
     expect(stdout).toContain("counter packets 0 ");
     await machines.router.start();
     expect(await fetchText(pc, `http://${address}/`)).toContain("hello");
   });
 
+  it("sends nothing in clear to addresses that nobody was given, or that have ended", async () => {
+    const counted = async (work: () => Promise<void>): Promise<number> => {
+      await core.exec("nft", ["delete", "table", "netdev", "site_witness"]);
+      await witnessed("10.0.0.0/8");
+      await work();
+      return Number(/counter packets (\d+)/.exec((await core.exec("nft", ["list", "chain", "netdev", "site_witness", "seen"])).stdout)?.[1]);
+    };
+    expect(await counted(async () => expect((await pc.exec("curl", ["-sS", "--max-time", "3", "http://10.200.1.2/"])).stderr).toMatch(/No route|unreachable|prohibited|Failed to connect|Couldn't connect/i))).toBe(0);
+    // A session to a server behind a gateway whose rule is taken away.
+    const address = await digShort(pc, "wiki.corp.example");
+    const session = pc.spawn(process.execPath, ["-e", `const s = require("node:net").connect(80, "${address}", () => console.log("open")); s.on("error", () => {}); setInterval(() => s.write("x"), 50);`]);
+    await session.waitForLine(/open/);
+    expect(await counted(async () => {
+      await machines.router.writeConfig({ rules: RULES.replace(/<rule name="[^"]*corp.*?\/>/, "") });
+      await eventually("the server is gone", 10_000, async () => ((await machines.router.host.exec("nft", ["list", "set", "inet", "i3_site_i3", "named4"])).stdout.includes(address) ? undefined : true));
+      expect((await pc.exec("curl", ["-sS", "--max-time", "3", `http://${address}/`])).status).not.toBe(0);
+    })).toBe(0);
+    session.kill("SIGKILL");
+    await session.ended;
+    await machines.router.writeConfig({});
+    await eventually("the rule acts again", 10_000, async () => ((await digShort(pc, "wiki.corp.example")).startsWith("10.") ? true : undefined));
+  }, 60_000);
+
+  it("is served again when somebody has cleared a set, or all tables, and the guard is there again", async () => {
+    for (const command of [["flush", "set", "inet", "i3_site_i3", "named4"], ["flush", "ruleset"]]) {
+      await succeed(machines.router.host, "nft", command);
+      // A name that is taken out of nft's set, which does not have it any more, is refused by nft.
+      await machines.router.writeBook({ "office.i3": machines.gate });
+      await machines.router.writeBook({ "office.i3": machines.gate, "home.i3": machines.home });
+      await eventually("home is reached", 15_000, async () => ((await pc.exec("curl", ["-sS", "--max-time", "2", "http://home.i3/"])).status === 0 ? true : undefined));
+    }
+    await eventually("the guard", 15_000, async () => ((await machines.router.host.exec("nft", ["list", "tables"])).stdout.includes("i3_guard_i3") ? true : undefined));
+    expect((await pc.exec("ping", ["-c", "1", "-W", "1", machines.router.address4])).status).not.toBe(0);
+  }, 90_000);
+
   it("has its answers whoever else floods the resolver", async () => {
-    const flood = phone.spawn(process.execPath, ["-e", 'const s = require("node:dgram").createSocket("udp4"); const q = Buffer.from("000101000001000000000000076578616d706c65036f72670000010001", "hex"); setInterval(() => { for (let i = 0; i < 100; i += 1) s.send(q, 53, "192.168.1.1"); }, 5); console.log("flooding");']);
+    const flood = phone.spawn(process.execPath, ["-e", 'const s = require("node:dgram").createSocket("udp4"); const q = Buffer.concat([Buffer.from("000101000001000000000000047769 6b6904636f7270076578616d706c6500".replaceAll(" ", ""), "hex"), Buffer.from("00010001", "hex")]); setInterval(() => { for (let i = 0; i < 100; i += 1) s.send(q, 53, "192.168.1.1"); }, 5); console.log("flooding");']);
     await flood.waitForLine(/flooding/);
-    for (let i = 0; i < 5; i += 1) expect(await digShort(pc, "home.i3")).toMatch(/^10\./);
+    for (let i = 0; i < 5; i += 1) for (const name of ["home.i3", "wiki.corp.example"]) expect(await digShort(pc, name)).toMatch(/^10\./);
     flood.kill("SIGKILL");
     await flood.ended;
-    expect((await succeed(machines.router.host, "nft", ["list", "chain", "inet", "i3_site_i3", "ask4"])).stdout).toMatch(/limit rate over [^}]*} counter packets [1-9]/);
+    expect((await succeed(machines.router.host, "nft", ["list", "chain", "inet", "i3_site_i3", "asking_host"])).stdout).toMatch(/limit rate over [^}]*} counter packets [1-9]/);
   });
 
   it("has the router as before when the site is cleaned away", async () => {
@@ -125,3 +159,9 @@ describe("a host of the site, which runs nothing", () => {
     expect(await fetchText(pc, "http://home.i3/")).toContain("hello");
   });
 });
+
+/** Counts what the router sends there by its uplink. */
+async function witnessed(to: string): Promise<void> {
+  const { namespace, interfaceName } = machines.router.host.interfaces[0]?.far ?? {};
+  await namespace?.nft(`table netdev site_witness {\n chain seen { type filter hook ingress device "${interfaceName ?? ""}" priority 0\n ip daddr ${to} counter\n }\n }`);
+}

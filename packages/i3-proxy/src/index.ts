@@ -24,3 +24,4 @@ export { MAX_PINS, Pins, pinsFromText, pinsToText, type Pin } from "./policy/pin
 export { isEnough, policyFor, securitiesOf, securityOf, UNNAMED_POLICY, type PacketSelector, type PeerPolicy, type Service } from "./policy/policy.js";
 export { judgeKey, type TrustEnvironment, type TrustVerdict } from "./policy/trust.js";
 export { pinFileOf, readPins, writePins } from "./io/pin-file.js";
+export { QuestionShares } from "./dns/question-shares.js";

@@ -593,7 +593,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#rules = rules;
     this.#anonymous?.setRules(rules);
     this.#logUnruled();
-    const own = Object.fromEntries((this.#start.part?.elements ?? []).map((name) => [name, null]));
+    const own = Object.fromEntries((this.#part === undefined ? [] : this.#start.part?.elements ?? []).map((name) => [name, null]));
     const rest = (config: Config): string => JSON.stringify({ ...config, rules: [], addressRules: [], access: null, ...own });
     // It acts whatever else has changed.
     const isPartSame = this.#part?.setConfig(update.value) !== false;

@@ -17,7 +17,7 @@ export interface TcpListenerOptions {
   /** For a verdict "wait": gives another one, once. */
   readonly wait: (query: Uint8Array, name: string, settled: (verdict: DnsVerdict) => void) => void;
   /** For a verdict "gateway": gives the answer, once. */
-  readonly toGateway: (query: Uint8Array, verdict: GatewayQuestion, reply: (answer: Uint8Array) => void) => void;
+  readonly toGateway: (query: Uint8Array, verdict: GatewayQuestion, client: string, reply: (answer: Uint8Array) => void) => void;
   readonly resolver: () => Resolver;
 }
 
@@ -147,7 +147,7 @@ class TcpClient {
 
   #toGateway(query: Buffer, verdict: GatewayQuestion): void {
     this.#looking += 1;
-    this.#options.toGateway(query, verdict, (answer) => {
+    this.#options.toGateway(query, verdict, this.#socket.remoteAddress ?? "", (answer) => {
       this.#looking -= 1;
       this.#write(answer);
       this.#endWhenDone();

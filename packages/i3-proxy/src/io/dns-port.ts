@@ -25,10 +25,12 @@ export interface DnsPortOptions {
   /** SO_MARK of the questions that we pass on. */
   readonly mark: number;
   readonly names: NameSource;
-  /** Where it listens, instead of on the loopback interface; 4 or 16 bytes. */
+  /** Where it listens, instead of on the loopback interface, at one port: whoever asks there knows one resolver, so that ours take turns. 4 or 16 bytes. */
   readonly at?: readonly Uint8Array[];
   /** Answers with addresses behind gateways wait for it. @default nothing has to come into force */
   readonly inForce?: () => Promise<void>;
+  /** Whether one more question may go to a gateway, of whoever asks; what is over is to be told. @default yes */
+  readonly shares?: { readonly begin: (client: string) => boolean; readonly end: (client: string) => void };
   /** Whom names are asked that are behind gateways. @default nobody: they fail */
   readonly gateways?: GatewayUpstreamOptions["gateways"] | undefined;
   /** Who answers for names that are reached anonymously. @default nobody: they fail */
@@ -87,6 +89,7 @@ export class DnsPort {
   readonly #oneLength = new Int32Array(1);
   #resolvers: readonly Resolver[];
   #ipv6 = true;
+  #turn = 0;
 
   private constructor(options: DnsPortOptions, resolvers: readonly Resolver[]) {
     this.#options = options;
@@ -157,13 +160,13 @@ export class DnsPort {
 
   /** Ports stay open when there are fewer resolvers: programs may still be waiting there. */
   async #openPorts(): Promise<void> {
-    for (let i = this.#ports.length; i < Math.min(this.#resolvers.length, MAX_RESOLVERS); i += 1) {
+    for (let i = this.#ports.length; i < (this.#options.at === undefined ? Math.min(this.#resolvers.length, MAX_RESOLVERS) : 1); i += 1) {
       const sockets: PortSockets = { port: this.#options.port + i, udp: [], tcp: [] };
       this.#ports.push(sockets);
       try {
         for (const address of this.#options.at?.map(formatIpText) ?? [LOOPBACK[4], ...(this.#ipv6 ? [LOOPBACK[6]] : [])]) await this.#openSockets(sockets, address, i);
       } catch (cause) {
-        throw portError(cause, sockets.port);
+        throw this.#options.at === undefined ? portError(cause, sockets.port) : siteError(cause, this.#options.at);
       }
     }
   }
@@ -171,7 +174,7 @@ export class DnsPort {
   async #openSockets(sockets: PortSockets, address: string, index: number): Promise<void> {
     const { io, mark } = this.#options;
     const family = isIPv6(address) ? 6 : 4;
-    const resolver = (): Resolver => this.#resolvers[index] ?? this.#firstResolver();
+    const resolver = (): Resolver => (this.#options.at === undefined ? this.#resolvers[index] : this.#resolvers[(this.#turn += 1) % this.#resolvers.length]) ?? this.#firstResolver();
     try {
       const { fd } = io.openUdp({ family, address, port: sockets.port, mark: 0, bufferBytes: BUFFER_BYTES });
       sockets.udp.push({ fd, watch: io.watchReadable(fd, () => this.#onReadable(fd, resolver())) });
@@ -181,7 +184,7 @@ export class DnsPort {
       this.#ipv6 = false;
       return;
     }
-    const tcp = new TcpListener({ io, mark, resolver, answer: (query) => this.#answer(query, "tcp"), wait: (query, name, settled) => this.#wait(query, name, "tcp", settled), toGateway: (query, verdict, reply) => this.#toGateway(query, verdict, "tcp", reply) });
+    const tcp = new TcpListener({ io, mark, resolver, answer: (query) => this.#answer(query, "tcp"), wait: (query, name, settled) => this.#wait(query, name, "tcp", settled), toGateway: (query, verdict, from, reply) => this.#toGateway(query, verdict, "tcp", from, reply) });
     await tcp.listen(address, sockets.port);
     sockets.tcp.push(tcp);
   }
@@ -221,16 +224,22 @@ export class DnsPort {
     else if (verdict.kind === "wait") this.#whenKnown(query.slice(), verdict.name, fd, client.slice(), resolver);
     else if (verdict.kind === "gateway") {
       const to = client.slice();
-      this.#toGateway(query, verdict, "udp", (bytes) => this.#send(fd, bytes, to));
+      this.#toGateway(query, verdict, "udp", textOf(to), (bytes) => this.#send(fd, bytes, to));
     }
   }
 
-  #toGateway(query: Uint8Array, { via, question, limit }: GatewayQuestion, transport: "udp" | "tcp", reply: (answer: Uint8Array) => void): void {
+  #toGateway(query: Uint8Array, { via, question, limit }: GatewayQuestion, transport: "udp" | "tcp", client: string, reply: (answer: Uint8Array) => void): void {
     if (via === null && this.#options.anonymous !== undefined) return this.#options.anonymous.ask({ query: Uint8Array.from(query), question, limit, transport, reply });
     if (via === null || this.#gateways === undefined) return reply(failureOf(query, question.end));
-    const { inForce } = this.#options;
-    const later = (answer: Uint8Array): void => void inForce?.().then(() => reply(answer), () => reply(failureOf(query, question.end)));
-    this.#gateways.ask({ query: Uint8Array.from(query), question, via, limit, transport, reply: inForce === undefined ? reply : later });
+    const { inForce, shares } = this.#options;
+    // Whoever asks so much asks again later.
+    if (shares?.begin(client) === false) return;
+    const done = (answer: Uint8Array): void => {
+      shares?.end(client);
+      if (inForce === undefined) reply(answer);
+      else void inForce().then(() => reply(answer), () => reply(failureOf(query, question.end)));
+    };
+    this.#gateways.ask({ query: Uint8Array.from(query), question, via, limit, transport, reply: done });
   }
 
   #whenKnown(query: Uint8Array, name: string, fd: number, client: Uint8Array, resolver: Resolver): void {
@@ -276,6 +285,22 @@ export class DnsPort {
       // The port was closed meanwhile.
     }
   }
+}
+
+/** Of who asks, an address as NativeIo has it. */
+function textOf(address: Uint8Array): string {
+  const ip = address.subarray(0, 16);
+  return formatIpText(isMapped(ip) ? ip.subarray(12) : ip);
+}
+
+const isMapped = (ip: Uint8Array): boolean => ip[10] === 0xff && ip[11] === 0xff && ip.subarray(0, 10).every((byte) => byte === 0);
+
+function siteError(cause: unknown, at: readonly Uint8Array[]): I3Error {
+  const places = at.map(formatIpText).join(", ");
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === "EADDRINUSE") return new I3Error("ERR_I3_PORT_IN_USE", `<site>: another DNS server answers at ${places}`, { cause, remedy: "Stop it, or let it listen elsewhere (ss -lnptu sport = :53)." });
+  if (code === "EADDRNOTAVAIL") return new I3Error("ERR_I3_DNS_PORT", `<site>: this machine does not have all of ${places}`, { cause, remedy: "Is the interface up, and are these its addresses?" });
+  return new I3Error("ERR_I3_DNS_PORT", `<site>: port 53 of ${places} cannot be opened`, { cause, remedy: "Run as root or with CAP_NET_BIND_SERVICE." });
 }
 
 function portError(cause: unknown, port: number): I3Error {

@@ -2,7 +2,7 @@
  * The system's resolvers: resolv.conf, read again when it changes and never written to, and the servers that systemd-resolved asks.
  * Also who else on this machine answers on port 53, since what those ask must not come back to them through us.
  */
-import { readFileSync, unwatchFile, watchFile } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, unwatchFile, watchFile } from "node:fs";
 import { bytesKey, formatIpText, parseIpText } from "@i3/common";
 
 export interface Resolver {
@@ -43,15 +43,15 @@ export function parseResolvConf(text: string): Resolver[] {
   return [...resolvers.values()];
 }
 
-/** User ids of sockets bound to port 53, from the text of /proc/net/udp or udp6. */
-export function parsePort53Uids(text: string): number[] {
+/** User ids of sockets bound to port 53, from the text of /proc/net/udp or udp6. @param own inodes of sockets that are left out */
+export function parsePort53Uids(text: string, own: ReadonlySet<string> = new Set()): number[] {
   const uids = new Set<number>();
   for (const line of text.split("\n").slice(1)) {
-    // sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid …
+    // sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …
     const fields = line.trim().split(/\s+/);
     const local = fields[1] ?? "";
     const state = fields[3];
-    if (state === UNCONNECTED && local.endsWith(`:${DNS_PORT_HEX}`) && fields[7] !== undefined) uids.add(Number(fields[7]));
+    if (state === UNCONNECTED && local.endsWith(`:${DNS_PORT_HEX}`) && fields[7] !== undefined && !own.has(fields[9] ?? "")) uids.add(Number(fields[7]));
   }
   return [...uids];
 }
@@ -99,9 +99,23 @@ export class ResolverFiles {
 
 const describe = (resolvers: readonly Resolver[]): string => resolvers.map(({ address, zone }) => `${bytesKey(address)}%${zone ?? ""}`).join();
 
-/** User ids under which programs of this network namespace serve port 53. */
+/** User ids under which other programs of this network namespace serve port 53. */
 export function localServerUids(): number[] {
-  return [...new Set(["udp", "udp6"].flatMap((name) => parsePort53Uids(readText(`/proc/net/${name}`))))];
+  const own = ownSockets();
+  return [...new Set(["udp", "udp6"].flatMap((name) => parsePort53Uids(readText(`/proc/net/${name}`), own)))];
+}
+
+/** Inodes of this process's own. */
+function ownSockets(): ReadonlySet<string> {
+  const inodes = readdirSync("/proc/self/fd").map((fd) => {
+    try {
+      return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+    } catch {
+      // Closed meanwhile, such as that of the directory.
+      return undefined;
+    }
+  });
+  return new Set(inodes.filter((inode) => inode !== undefined));
 }
 
 /** Empty when it cannot be read. */

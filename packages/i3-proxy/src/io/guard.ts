@@ -7,7 +7,7 @@
  * It knows exactly the addresses that were given out and our own, never a range, so that it can lock nobody out. It stays after our
  * death, since programs still hold those addresses: nothing for them may leave in clear, and no neighbour may answer for them.
  */
-import { formatIpText, type I3Error, type SiteConfig } from "@i3/common";
+import { formatIpText, parseIpText, type I3Error, type SiteConfig } from "@i3/common";
 import { type NftRunner, replaceTable, tableName } from "./interception-nft.js";
 import { NftElements } from "./nft-elements.js";
 import { fromSite } from "./site-table.js";
@@ -90,6 +90,18 @@ export class Guard {
 
   remove(address: Uint8Array): void {
     this.#elements.set(setFor(address), formatIpText(address), null);
+  }
+
+  /** Whoever cleared all tables cleared this one too: made anew. Rejects with I3Error. */
+  async look(): Promise<void> {
+    const { tunName } = this.#settings;
+    try {
+      await this.#nft.run(`list chain inet ${guardTable(tunName)} arrive`);
+    } catch {
+      const told = this.#elements.wanted();
+      await this.#nft.run(guardRules(this.#settings, told.flatMap(({ key }) => parseIpText(key) ?? [])));
+      this.#elements.restart(told, this.#elements.wanted());
+    }
   }
 
   /** Resolves when everything asked for so far is in force; rejects when nft refused it. */

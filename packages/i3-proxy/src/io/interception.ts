@@ -107,6 +107,7 @@ export class Interception implements NftRunner {
       try {
         await this.#dns.setResolvers(upstreams(this.#options));
         await this.#apply();
+        await this.#guard.look();
       } catch (error) {
         this.#options.log("warn", "interception-failed", { error: (error as Error).message, remedy: "It is tried again within seconds." });
       }

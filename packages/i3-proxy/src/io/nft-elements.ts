@@ -43,6 +43,16 @@ export class NftElements {
     return this.#wanted.size;
   }
 
+  /** As they should be. */
+  wanted(): readonly NftElement[] {
+    return [...this.#wanted.values()];
+  }
+
+  /** Whether it should be there. */
+  has(set: string, key: string): boolean {
+    return this.#wanted.has(idOf({ set, key }));
+  }
+
   /** nft knows this one already. */
   told(set: string, key: string, value = ""): void {
     const element = { set, key, value };

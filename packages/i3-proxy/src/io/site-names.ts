@@ -5,6 +5,8 @@ import type { NameAddresses, NameSource, NameVerdict } from "../dns/dns-core.js"
 
 export interface SiteNamesOptions {
   readonly names: NameSource;
+  /** Whether an address is our own, which no host of the site can reach. */
+  readonly isOwn: (address: Uint8Array) => boolean;
   /** Whether the site has hosts with IPv6. */
   readonly hasIpv6: boolean;
   /** Packets of the site's hosts are to pass to these; resolves when they do. */
@@ -26,7 +28,9 @@ export class SiteNames implements NameSource {
   resolve(name: string): NameVerdict {
     const verdict = this.#options.names.resolve(name);
     if (typeof verdict === "string") return verdict;
-    const found: NameAddresses = this.#options.hasIpv6 ? verdict : { v4: verdict.v4, v6: null };
+    const { hasIpv6, isOwn } = this.#options;
+    const isReached = (address: Uint8Array | null): boolean => address !== null && !isOwn(address);
+    const found: NameAddresses = { v4: isReached(verdict.v4) ? verdict.v4 : null, v6: hasIpv6 && isReached(verdict.v6) ? verdict.v6 : null };
     const addresses = [found.v4, found.v6].filter((one) => one !== null);
     if (addresses.every((one) => this.#passing.has(bytesKey(one)))) return found;
     if (this.#pending.size >= MAX_PENDING) return "unavailable";
@@ -60,6 +64,11 @@ export class SiteNames implements NameSource {
 
   told(address: Uint8Array): void {
     this.#options.names.told?.(address);
+  }
+
+  /** Nothing passes for certain: every answer waits once more. */
+  forget(): void {
+    this.#passing.clear();
   }
 
   /** A virtual address is nobody's any more. */

@@ -116,7 +116,7 @@ describe("a gateway that is down", () => {
     const made = new GatewayNetworks({
       rangeBits: 8, locate: () => place, datapath: { setBehind: (address, bits, flow) => void behind.push(`${address.join(".")}/${bits} ${flow === null ? "gone" : bytesKey(flow) === bytesKey(mapping.local4) ? "there" : "elsewhere"}`) },
       changed: () => (changes += 1), call: (via) => void calls.push(via), log: (_, event) => void log.push(event),
-    }, addressRules as readonly AddressRule[]);
+    }, addressRules);
     made.refresh(0);
     return { made, mapping, behind, log, calls, changes: () => changes, lose: () => (place = "nowhere") };
   }

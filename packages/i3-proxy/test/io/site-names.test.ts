@@ -18,7 +18,7 @@ interface World {
 function world({ hasIpv6 = true, verdict = HOME }: { hasIpv6?: boolean; verdict?: NameVerdict } = {}): World {
   const [asked, told, waits] = [[] as (readonly Uint8Array[])[], [] as Uint8Array[], [] as ((isGood: boolean) => void)[]];
   const names = new SiteNames({
-    hasIpv6, names: { resolve: () => verdict, reverse: () => "home.i3", told: (address) => void told.push(address) },
+    hasIpv6, isOwn: (address) => address[3] === 99, names: { resolve: () => verdict, reverse: () => "home.i3", told: (address) => void told.push(address) },
     pass: (addresses) => {
       asked.push(addresses);
       return new Promise((resolve, reject) => waits.push((isGood) => (isGood ? resolve() : reject(new Error("nft")))));
@@ -46,6 +46,11 @@ describe("a name that a site's host asks for", () => {
     expect([known, names.resolve("home.i3"), asked.length]).toEqual([1, HOME, 1]);
     names.released(HOME.v4);
     expect(names.resolve("home.i3")).toBe("looking");
+  });
+
+  it("has no address that is the router's own", () => {
+    const { names, asked } = world({ verdict: { v4: ip("10.9.9.99"), v6: null } });
+    expect([names.resolve("router.i3"), asked]).toEqual([{ v4: null, v6: null }, []]);
   });
 
   it("has no IPv6 address for a site without", async () => {

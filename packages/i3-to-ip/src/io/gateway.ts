@@ -1,7 +1,7 @@
 /** The gateway beside its proxy: clients' questions, their servers' addresses, the packet filter and NAT of the system (docs/gateways.md). */
-import { errorLine, formatIpText, inRange, MAX_TRY, publicId, sameBytes, TokenBucket, type AddressBook, type GatewayConfig, type GatewayProxyConfig, type VirtualOption } from "@i3/common";
+import { bytesKey, errorLine, formatIpText, inRange, MAX_TRY, publicId, sameBytes, TokenBucket, type AddressBook, type GatewayConfig, type GatewayProxyConfig, type VirtualOption } from "@i3/common";
 import { conntrackUse, endConntrackOf, type Nflog } from "@i3/datapath/io";
-import { addressesOf, FewLines, type DaemonPart, type Mapping, type OpenPart, type PartHost } from "@i3/i3-proxy";
+import { addressesOf, FewLines, QuestionShares, type DaemonPart, type Mapping, type OpenPart, type PartHost } from "@i3/i3-proxy";
 
 import { failedAnswer, GatewayDns, refusedAnswer, type RefusalReason } from "../dns/gateway-dns.js";
 import { serverAddress } from "../dns/server-address.js";
@@ -11,7 +11,6 @@ import { Translations } from "../nat/translations.js";
 import { DecisionLog } from "../policy/decision-log.js";
 import { Grants } from "../policy/grants.js";
 import { LedClients, type Led } from "../policy/led-clients.js";
-import { QuestionShares } from "../policy/question-shares.js";
 import { ClientQuestions } from "./client-questions.js";
 import { readDecisions } from "./decisions.js";
 import { readGatewayState, stateFileOf, writeGatewayState, type GatewayState } from "./gateway-state.js";
@@ -21,6 +20,8 @@ import { passPackets, readRouterSettings, restoreRouterSettings, routedFamilies,
 import { SystemNetworks } from "./system-networks.js";
 
 // Ours:
+/** Of one client. */
+const SHARES = { perSecond: 50, burst: 200, mostOfOne: 32, mostOfAll: 1_024 } as const;
 const SWEEP_MS = 60_000;
 const SAVE_MS = 5_000;
 const TELL_MS = 2_000;
@@ -47,7 +48,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   readonly #router: RouterSettings;
   readonly #translations: Translations;
   readonly #led: LedClients;
-  readonly #shares = new QuestionShares();
+  readonly #shares = new QuestionShares(SHARES);
   readonly #filter: PacketFilter;
   readonly #nat: Nat;
   readonly #networks: SystemNetworks;
@@ -207,7 +208,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
       return null;
     }
     const share = this.#shareOf(hit);
-    if (!this.#shares.begin(performance.now(), share)) return null;
+    if (!this.#shares.begin(performance.now(), bytesKey(share))) return null;
     try {
       return await this.#answerTo(hit, message, transport);
     } catch (error) {
@@ -215,7 +216,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
       if (this.#faultLines.take(performance.now())) this.#host.log("warn", "unanswered", { error: errorLine(error) });
       return null;
     } finally {
-      this.#shares.end(share);
+      this.#shares.end(bytesKey(share));
     }
   }
 

@@ -2,7 +2,6 @@
 import { describe, expect, it } from "vitest";
 
 import { LED_MS, LedClients, MOST_PER_CLIENT, type Called } from "../../src/policy/led-clients.js";
-import { QuestionShares } from "../../src/policy/question-shares.js";
 import { RuleSets } from "../../src/policy/rule-sets.js";
 
 const hit = (n: number): Uint8Array => Uint8Array.from({ length: 16 }, (_, i) => (i === 15 ? n : 0x20));
@@ -116,36 +115,5 @@ describe("clients that were led somewhere", () => {
     for (const n of [1, 2, 3]) at(led, n, n, n);
     for (const one of [...led.all(), ...led.all()]) next.restore(one);
     expect([next.size, next.of(hit(1)), next.of(hit(3))]).toEqual([2, [{ hit: hit(1), real: real(1), called: [{ virtual: virtual(1), inside: virtual(1) }], names: ["n"], askedMs: 1 }], []]);
-  });
-});
-
-describe("shares of questions", () => {
-  it("bound what one client has on its way, and leave others theirs", () => {
-    const shares = new QuestionShares();
-    expect(Array.from({ length: 40 }, () => shares.begin(0, hit(1))).filter(Boolean)).toHaveLength(32);
-    expect(shares.begin(0, hit(2))).toBe(true);
-    shares.end(hit(1));
-    expect([shares.begin(0, hit(1)), shares.begin(0, hit(1))]).toEqual([true, false]);
-    expect(shares.counters.tooMany).toBe(9);
-  });
-
-  it("bound how fast one asks", () => {
-    const shares = new QuestionShares();
-    const ask = (nowMs: number): boolean => {
-      const may = shares.begin(nowMs, hit(1));
-      if (may) shares.end(hit(1));
-      return may;
-    };
-    expect(Array.from({ length: 300 }, () => ask(0)).filter(Boolean)).toHaveLength(200);
-    expect(Array.from({ length: 300 }, () => ask(1_000)).filter(Boolean)).toHaveLength(50);
-    expect(shares.counters.tooFast).toBe(350);
-  });
-
-  it("bound all of them, and forget who is idle", () => {
-    const shares = new QuestionShares();
-    const key = (n: number): Uint8Array => Uint8Array.of(n >> 8, n & 0xff);
-    expect(Array.from({ length: 5_000 }, (_, n) => shares.begin(0, key(n))).filter(Boolean)).toHaveLength(1_024);
-    for (let n = 0; n < 1_024; n += 1) shares.end(key(n));
-    expect(shares.begin(0, key(9_999))).toBe(true);
   });
 });

@@ -1,12 +1,17 @@
-/** How many questions each client may have on their way, and how fast it may ask: by identity, so that one host cannot keep others from being answered (docs/gateways.md, A7). Without I/O. */
-import { bytesKey, TokenBucket } from "@i3/common";
+/** How many questions each of many clients may have on their way, and how fast it may ask, so that one cannot keep others from being answered (docs/gateways.md, A7). Without I/O. */
+import { TokenBucket } from "@i3/common";
 
 // Ours:
-const PER_SECOND = 50;
-const BURST = 200;
-const MOST_OF_ONE = 32;
-const MOST_OF_ALL = 1_024;
 const MOST_REMEMBERED = 4_096;
+
+export interface QuestionSharesOptions {
+  /** Of one client. */
+  readonly perSecond: number;
+  readonly burst: number;
+  /** On their way at once. */
+  readonly mostOfOne: number;
+  readonly mostOfAll: number;
+}
 
 interface Share {
   readonly bucket: TokenBucket;
@@ -15,13 +20,18 @@ interface Share {
 
 export class QuestionShares {
   readonly counters = { tooFast: 0, tooMany: 0 };
+  readonly #options: QuestionSharesOptions;
   /** Asked last is last. */
   readonly #byClient = new Map<string, Share>();
   #asked = 0;
 
-  /** A question of a client begins; false: not now. Whoever gets true calls {@link end} once. @param hit 16 bytes; of all clients that nothing names one */
-  begin(nowMs: number, hit: Uint8Array): boolean {
-    const key = bytesKey(hit);
+  constructor(options: QuestionSharesOptions) {
+    this.#options = options;
+  }
+
+  /** A question of a client begins; false: not now. Whoever gets true calls {@link end} once. @param key who asks */
+  begin(nowMs: number, key: string): boolean {
+    const { mostOfOne, mostOfAll } = this.#options;
     const share = this.#byClient.get(key) ?? this.#remember(key);
     if (share === null || !share.bucket.take(nowMs)) {
       this.counters.tooFast += 1;
@@ -29,7 +39,7 @@ export class QuestionShares {
     }
     this.#byClient.delete(key);
     this.#byClient.set(key, share);
-    if (share.asked >= MOST_OF_ONE || this.#asked >= MOST_OF_ALL) {
+    if (share.asked >= mostOfOne || this.#asked >= mostOfAll) {
       this.counters.tooMany += 1;
       return false;
     }
@@ -38,8 +48,8 @@ export class QuestionShares {
     return true;
   }
 
-  end(hit: Uint8Array): void {
-    const share = this.#byClient.get(bytesKey(hit));
+  end(key: string): void {
+    const share = this.#byClient.get(key);
     if (share !== undefined) share.asked -= 1;
     this.#asked -= 1;
   }
@@ -51,7 +61,7 @@ export class QuestionShares {
       if (idle === undefined) return null;
       this.#byClient.delete(idle[0]);
     }
-    const share = { bucket: new TokenBucket(PER_SECOND, BURST), asked: 0 };
+    const share = { bucket: new TokenBucket(this.#options.perSecond, this.#options.burst), asked: 0 };
     this.#byClient.set(key, share);
     return share;
   }
