@@ -215,6 +215,7 @@ export class AnonymousClients {
     this.#opening.add(instance);
     try {
       await this.#guard.open();
+      await this.#guard.check();
       await instance.open();
       this.counters.made += 1;
       this.#targets.set(instance, target);

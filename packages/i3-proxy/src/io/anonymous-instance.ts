@@ -64,7 +64,7 @@ export interface AnonymousAnswer {
 const FAILED: AnonymousAnswer = { rcode: RCODE.serverFailure, addresses: [] };
 
 /** Lines of an instance name hosts, keys and ids: none of that comes into the log, at any level. That something happened does, at "debug". */
-export const untelling = (log: Log): Log => (level, event) => log("debug", "anonymous-line", { of: event, level });
+export const untelling = (log: Log): Log => (_level, event) => log("debug", "anonymous-line", { of: event });
 
 export class AnonymousInstance {
   readonly #options: InstanceOptions;
