@@ -22,6 +22,9 @@ const exitRule = (more = ""): string => `<rule address="0.0.0.0/0 ::/0" go="gate
 const OFFICE = '<rule address="192.168.5.0/24" go="gateway" via="office.i3"/>';
 const rules = (...more: readonly string[]): string => `<rules><rule name=".*\\.i3" go="i3"/><rule name=".*\\.lan" go="direct"/>${more.join("")}</rules>`;
 
+/** A and AAAA of the ring's server, at each start. */
+const RING_QUESTIONS = 2;
+
 let topology: Topology;
 let [neighbour, web, names, wiki] = [] as unknown as [Host, Host, Host, Host];
 let [laptop, exit, office] = [] as unknown as [Laptop, Laptop, Laptop];
@@ -50,11 +53,12 @@ beforeAll(async () => {
   for (const one of ["all", "default", "eth0"]) await succeed(laptopHost, "sysctl", ["-qw", `net.ipv4.conf.${one}.rp_filter=1`]);
   await startUnbound(names, ["web.corp.example. 60 IN A 203.0.113.10", `web.corp.example. 60 IN AAAA ${web.address6}`]);
   // Somebody who would lead everybody to himself.
-  await startUnbound(neighbour, ["web.corp.example. 60 IN A 192.168.1.11", "printer.lan. 60 IN A 192.168.1.11"]);
+  await startUnbound(neighbour, ["web.corp.example. 60 IN A 192.168.1.11", "printer.lan. 60 IN A 192.168.1.11", `ring.example. 60 IN A ${s1.address4}`]);
   const [ring] = await Promise.all([startRing([s1]), ...[web, wiki, neighbour].map((one) => startWeb(one))]);
   const serverAddresses = ring.map(({ host: { address4 } }) => address4);
   [laptop, exit, office] = await Promise.all([
-    Laptop.make(laptopHost, { serverAddresses, rules: rules(exitRule(), OFFICE) }),
+    // By a name, which the resolver of the LAN is asked for past the way out.
+    Laptop.make(laptopHost, { serverAddresses: ["ring.example"], rules: rules(exitRule(), OFFICE) }),
     Laptop.make(exitHost, { serverAddresses, gateway: '<gateway out="eth0"><allow group="staff" networks="internet"/></gateway>' }),
     Laptop.make(officeHost, { serverAddresses, gateway: '<gateway out="eth1"><allow group="staff" networks="192.168.5.0/24"/></gateway>' }),
   ]);
@@ -68,6 +72,7 @@ beforeAll(async () => {
   before = await stateOf(laptopHost);
   await Promise.all([exit, office].map((gate) => gate.start()));
   await laptop.start();
+  expect(await plain()).toBe(RING_QUESTIONS);
 }, 120_000);
 afterAll(async () => await topology.close());
 afterEach(async (context) => {
@@ -100,7 +105,7 @@ describe("the way out for everything", () => {
     expect((await laptop.host.exec("ping", ["-n", "-c", "2", "-W", "4", web.address6])).status).toBe(0);
     const { options } = await startSshd(web, laptop.host);
     expect((await succeed(laptop.host, "ssh", [...options, "203.0.113.10", "echo $SSH_CONNECTION"])).stdout).toContain(exit.host.address4);
-    expect(await plain()).toBe(0);
+    expect(await plain()).toBe(RING_QUESTIONS);
   }, 60_000);
 
   it("is asked for names, in both transports; the resolver of the LAN hears those alone that a rule leaves to it", async () => {
@@ -108,9 +113,9 @@ describe("the way out for everything", () => {
     expect(await digShort(laptop.host, "+tcp", "web.corp.example")).toMatch(/^10\./);
     expect(await dig(laptop.host, "nobody.corp.example")).toContain("status: NXDOMAIN");
     expect(await dig(laptop.host, "@192.168.1.11", "CH", "TXT", "version.bind")).toContain("status: REFUSED");
-    expect(await plain()).toBe(0);
+    expect(await plain()).toBe(RING_QUESTIONS);
     expect(await digShort(laptop.host, "printer.lan")).toBe("192.168.1.11");
-    expect(await plain()).toBe(1);
+    expect(await plain()).toBe(RING_QUESTIONS + 1);
   });
 
   it("leaves the local network, the ring and other networks' gateways as they are", async () => {
@@ -121,6 +126,16 @@ describe("the way out for everything", () => {
     expect((await laptop.host.exec("ip", ["route", "get", "239.255.255.250"])).stdout).toContain("dev eth0");
     expect((await laptop.host.exec("ip", ["route", "get", "203.0.113.10"])).stdout).toContain("dev i3");
     expect((await laptop.host.exec("ip", ["route", "get", "203.0.113.10", "mark", "0x6933"])).stdout).toContain("dev eth0");
+  });
+
+  it("cannot speak as a neighbour", async () => {
+    await succeed(exit.host, "ip", ["address", "add", "192.168.1.11/32", "dev", "lo"]);
+    const send = `import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(("192.168.1.11", 0)); s.sendto(b"x", ("${laptop.address4}", 9))`;
+    await eventually("a packet in a neighbour's name is dropped", 10_000, async () => {
+      await succeed(exit.host, "python3", ["-c", send]);
+      return /fib saddr \. iif .* packets [1-9]/.test((await laptop.host.exec("nft", ["list", "table", "inet", "i3_networks_i3"])).stdout) || undefined;
+    });
+    await succeed(exit.host, "ip", ["address", "delete", "192.168.1.11/32", "dev", "lo"]);
   });
 
   it("is followed by live rules at once", async () => {
@@ -171,7 +186,7 @@ describe("a proxy that is gone", () => {
     expect(await plain()).toBe(packets);
     await laptop.start();
     await reached("web, by the exit", "http://203.0.113.10/", exit.host.address4);
-    expect(await plain()).toBe(packets);
+    expect(await plain()).toBe(packets + RING_QUESTIONS);
   }, 60_000);
 
   it("by a stop, or by --clean after SIGKILL, leaves the machine as it was", async () => {

@@ -43,7 +43,8 @@ export class GatewayNetworks {
   readonly #mappings = new Map<string, Mapping>();
   /** Gateways that could not be reached, of rules that go direct then: when each is called again. */
   readonly #down = new Map<string, number>();
-  #nextRefreshMs = 0;
+  /** Not before the mappings of an earlier run are there. */
+  #nextRefreshMs = Infinity;
 
   constructor(environment: GatewayNetworksEnvironment, rules: readonly AddressRule[]) {
     this.#env = environment;

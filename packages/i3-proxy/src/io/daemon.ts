@@ -1,13 +1,14 @@
 /** The running proxy: the core, an engine on TUN and UDP, DNS, routes, guard, journal, clock and signals. */
 import { randomBytes } from "node:crypto";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 
 import {
   EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, inRange, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook,
-  sameBytes, sameLocator, stderrLog, WatchedFile, type AddressBook, type AddressRange, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator, type SignedRecord,
+  sameBytes, sameLocator, stderrLog, WatchedFile, type AddressBook, type AddressRange, type AddressRule, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator, type SignedRecord,
 } from "@i3/common";
 import { LIMITS, type Datapath } from "@i3/datapath";
-import { engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
+import { connectMarkedTcp, engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 import { loadNativeP256 } from "@i3/datapath/native-p256";
 import { withP256, type HostIdentity } from "@i3/hip";
@@ -29,6 +30,7 @@ import { readBookOf } from "./check-files.js";
 import type { DaemonPart, OpenPart } from "./daemon-part.js";
 import { DetourSocket, tcpServers } from "./detour-socket.js";
 import { Interception } from "./interception.js";
+import { markedLookup } from "./marked-lookup.js";
 import { watchMachine } from "./machine-watch.js";
 import { Journal, type JournalContent } from "./journal.js";
 import { Networks } from "./networks.js";
@@ -41,7 +43,7 @@ import { beginRehearsals } from "./rehearsals.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
 import { overlapText, SystemView } from "./system-view.js";
 import { readServers, ServerFile, serverFileOf } from "./server-file.js";
-import { ServerNames } from "./server-names.js";
+import { ServerNames, systemLookup } from "./server-names.js";
 import { VirtualAddressesInUse } from "./virtual-addresses-in-use.js";
 import { VirtualRoutes } from "./virtual-routes.js";
 import { readZoneRecords, ZoneRecordFile, zoneRecordFileOf } from "./zone-record-file.js";
@@ -133,6 +135,9 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   #overlaps: readonly string[] = [];
   /** As they are in use now. */
   #rules: readonly ProxyRule[];
+  #addressRules: readonly AddressRule[];
+  /** Of the ring's servers. */
+  #lookup: (name: string) => Promise<readonly string[]> = systemLookup;
   #book = EMPTY_ADDRESS_BOOK;
   /** What the log has said of names without a rule. */
   #unruled: string | null = null;
@@ -157,6 +162,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#signal = signal;
     this.#config = config;
     this.#rules = config.rules;
+    this.#addressRules = config.addressRules;
     this.#log = log;
     this.ended = new Promise((resolve) => (this.#end = resolve));
     this.#addresses = new VirtualAddressesInUse({
@@ -166,6 +172,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#detour = servers.length === 0 ? undefined : new DetourSocket({
       servers, onOpened: () => this.#run((proxy, nowMs) => proxy.detour?.handleOpened(nowMs)), onClosed: (why) => this.#run((proxy, nowMs) => proxy.detour?.handleClosed(nowMs, why)),
       onDatagram: (from, bytes) => this.#proxy?.detour?.handleDatagram(performance.now(), from, bytes),
+      connectTcp: ({ host, tcp: { port } }) => (this.#addressRules.length === 0 ? null : this.#connectMarked(host.text, host.kind === "name", port)),
     });
     this.#closers.push(() => this.#detour?.disconnect());
     this.#zoneFile = new ZoneRecordFile(zoneRecordFileOf(config.state.directory), log, () => this.#proxy?.zones.records() ?? []);
@@ -180,12 +187,13 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     const { identity, created } = openIdentity(config);
     if (created) this.#log("info", "key-created", { file: config.identity.keyFile, hit: formatIpText(identity.hit) });
     const listed = this.#readList();
-    const serverNames = new ServerNames({ log: this.#log, onFound: (found) => this.#run((proxy, nowMs) => proxy.addServers(nowMs, found)) });
+    const resolvers = new ResolverFiles({ onChange: () => this.#onResolvers?.() });
+    this.#closers.push(() => resolvers.close());
+    this.#lookup = async (name) => await (this.#addressRules.length === 0 ? systemLookup(name) : markedLookup(io, OWN_MARK, resolvers.resolvers, name));
+    const serverNames = new ServerNames({ log: this.#log, lookup: this.#lookup, onFound: (found) => this.#run((proxy, nowMs) => proxy.addServers(nowMs, found)) });
     this.#closers.push(() => serverNames.close());
     const servers = await Promise.race([serverNames.first(config.servers), aborted(this.#signal)]);
     if (servers === null) return;
-    const resolvers = new ResolverFiles({ onChange: () => this.#onResolvers?.() });
-    this.#closers.push(() => resolvers.close());
     const engine = await this.#openEngine();
     // Only now: the ports and the TUN show that no other proxy writes this journal.
     const { journal, content } = Journal.open(config.state.directory, (error) =>
@@ -299,6 +307,12 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     return engine;
   }
 
+  /** Past rules by address. */
+  async #connectMarked(host: string, isName: boolean, port: number): Promise<Socket> {
+    const [address = host] = isName ? await this.#lookup(host) : [host];
+    return connectMarkedTcp(loadNativeIo(), { address, port, mark: OWN_MARK });
+  }
+
   #systemView(io: NativeIo, resolvers: ResolverFiles): SystemView {
     const tunIndex = this.#engine?.tun?.index ?? 0;
     // Whoever has a say in virtual addresses, as gateways have, is not to take the place of these.
@@ -374,7 +388,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
 
   /** Before there is a proxy, which draws its own address first, those of the configuration. */
   #takes(address: Uint8Array): boolean {
-    return this.#anonymous?.has(address) === true || (this.#proxy?.gateways.networks.takes(address) ?? takenBy(this.#config.addressRules, this.#config.virtualAddresses.range.prefixBits, address));
+    return this.#anonymous?.has(address) === true || (this.#proxy?.gateways.networks.takes(address) ?? takenBy(this.#addressRules, this.#config.virtualAddresses.range.prefixBits, address));
   }
 
   /** At once, so that a crash does not let another key be the first; and its addresses are guarded like those of the book. */
@@ -592,6 +606,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     });
     this.#rules = rules;
     this.#anonymous?.setRules(rules);
+    this.#addressRules = addressRules;
     this.#logUnruled();
     const own = Object.fromEntries((this.#part === undefined ? [] : this.#start.part?.elements ?? []).map((name) => [name, null]));
     const rest = (config: Config): string => JSON.stringify({ ...config, rules: [], addressRules: [], access: null, ...own });

@@ -1,9 +1,10 @@
 /** WebSockets over TLS to servers of the ring (docs/wire.md §10): one at a time, and one datagram a message. What is sent when is setup/detour.ts. */
 import { createHash } from "node:crypto";
-import { TLSSocket } from "node:tls";
+import { isIP, type Socket } from "node:net";
+import { connect as connectTls, TLSSocket, type ConnectionOptions } from "node:tls";
 
 import { decodeDetourFrame, DETOUR_PATH, DETOUR_PIECES, encodeDetourFrame, errorLine, makeLocator, MAX_DETOUR_FRAME_BYTES, parseIpText, sameBytes, WireError, type Locator, type ServerEndpoint, type TcpEntry } from "@i3/common";
-import { WebSocket } from "ws";
+import { WebSocket, type ClientOptions } from "ws";
 
 import type { DetourLink } from "../setup/detour.js";
 
@@ -19,9 +20,17 @@ export interface DetourSocketOptions {
   readonly onOpened: () => void;
   readonly onClosed: (why: string) => void;
   readonly onDatagram: (from: Locator, bytes: Uint8Array) => void;
+  /** Begins a connection past rules by address; null: there are none, and the system's way is good. @default it always is */
+  readonly connectTcp?: (server: ServerEndpoint & { readonly tcp: TcpEntry }) => Promise<Socket> | null;
 }
 
 export const tcpServers = (servers: readonly ServerEndpoint[]): DetourSocketOptions["servers"] => servers.flatMap((server) => (server.tcp === undefined ? [] : { ...server, tcp: server.tcp }));
+
+/** What node calls with options of TLS and what takes the connection once it is there. */
+const connectionOver = (tcp: Promise<Socket>): NonNullable<ClientOptions["createConnection"]> => ((options: ConnectionOptions, taken: (error: Error | null, socket?: TLSSocket) => void): undefined => {
+  const { host = "" } = options;
+  tcp.then((socket) => taken(null, connectTls({ ...options, path: undefined, socket, servername: isIP(host) === 0 ? host : "" })), (error: unknown) => taken(error as Error));
+}) as unknown as NonNullable<ClientOptions["createConnection"]>;
 
 export class DetourSocket implements DetourLink {
   readonly names: readonly string[];
@@ -41,8 +50,9 @@ export class DetourSocket implements DetourLink {
     const server = this.#options.servers[index];
     if (server === undefined) throw new RangeError(`server ${index} of ${this.names.length}`);
     // Any certificate: what is inside is protected from end to end, and servers have no names that anybody vouches for.
+    const tcp = this.#options.connectTcp?.(server) ?? null;
     const socket = new WebSocket(`wss://${this.names[index]}${DETOUR_PATH}`, {
-      ...DETOUR_PIECES, rejectUnauthorized: false, perMessageDeflate: false, maxPayload: MAX_DETOUR_FRAME_BYTES, handshakeTimeout: HANDSHAKE_MS, followRedirects: false, autoPong: false,
+      ...DETOUR_PIECES, rejectUnauthorized: false, perMessageDeflate: false, maxPayload: MAX_DETOUR_FRAME_BYTES, handshakeTimeout: HANDSHAKE_MS, followRedirects: false, autoPong: false, ...(tcp === null ? {} : { createConnection: connectionOver(tcp) }),
     });
     this.#socket = socket;
     let tls: unknown;

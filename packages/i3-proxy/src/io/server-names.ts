@@ -18,7 +18,8 @@ export interface ServerNamesEnvironment {
   readonly lookup?: (name: string) => Promise<readonly string[]>;
 }
 
-const systemLookup = async (name: string): Promise<readonly string[]> => (await lookup(name, { all: true })).map(({ address }) => address);
+/** As programs look names up; rejects when there is no address. */
+export const systemLookup = async (name: string): Promise<readonly string[]> => (await lookup(name, { all: true })).map(({ address }) => address);
 
 export class ServerNames {
   readonly #env: ServerNamesEnvironment;

@@ -1,7 +1,7 @@
 /** Networks behind gateways, whole proxies and engines in virtual time: which prefixes are behind whose mapping, and who is asked for names. Routes are not there. */
 import { describe, expect, it } from "vitest";
 
-import { bytesKey, parseIpText, parseProxyConfig, type AddressRule, type ProxyConfig } from "@i3/common";
+import { bytesKey, parseIpText, parseProxyConfig, type ProxyConfig } from "@i3/common";
 import { generateHostIdentity } from "@i3/hip";
 
 import { addHost, bookOf, World, type Host } from "../../../../test/sim/world.js";

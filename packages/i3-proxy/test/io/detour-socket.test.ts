@@ -3,8 +3,9 @@ import { spawnSync } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
 import { createServer, type Server } from "node:https";
-import { createServer as createTcpServer, type AddressInfo, type Socket as TcpSocket } from "node:net";
+import { connect, createServer as createTcpServer, type AddressInfo, type Socket as TcpSocket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -41,16 +42,29 @@ afterAll(() => {
 });
 
 /** To the server with these attributes besides, as a configuration names it. Emits opened, closed and datagram. */
-function make(attributes: string, port = (https.address() as AddressInfo).port): EventEmitter {
+function make(attributes: string, port = (https.address() as AddressInfo).port, connectTcp?: () => Promise<TcpSocket>): EventEmitter {
   const text = `<i3-proxy version="1"><identity key-file="k"/><state directory="s"/><servers><server address="192.0.2.9"/><server address="127.0.0.1" tcp-port="${port}" ${attributes}/></servers></i3-proxy>`;
   const events = new EventEmitter();
   socket = new DetourSocket({
     servers: tcpServers(parseProxyConfig(text, "x.xml").servers), onOpened: () => void events.emit("opened"), onClosed: (why) => void events.emit("closed", why),
-    onDatagram: (from, bytes) => void events.emit("datagram", from, bytes),
+    onDatagram: (from, bytes) => void events.emit("datagram", from, bytes), ...(connectTcp === undefined ? {} : { connectTcp }),
   });
   expect(socket.names).toEqual([`127.0.0.1:${port}`]);
   return events;
 }
+
+it("goes over a connection that somebody else begins, and says why there is none", async () => {
+  const { port } = https.address() as AddressInfo;
+  const begun = connect(port, "127.0.0.1");
+  const accepted = once(sockets, "connection") as Promise<[WebSocket, IncomingMessage]>;
+  const opened = make(`tls-pin="${pin}"`, port, () => Promise.resolve(begun));
+  socket?.connect(0);
+  await once(opened, "opened");
+  expect((await accepted)[1].socket.remotePort).toBe(begun.localPort);
+  const closed = make("", port, () => Promise.reject(new Error("nobody knows the name")));
+  socket?.connect(0);
+  expect(await once(closed, "closed")).toEqual([expect.stringContaining("nobody knows the name")]);
+});
 
 it("opens with any certificate, and carries datagrams both ways", async () => {
   const events = make("");
