@@ -2,8 +2,9 @@
  * `<publish>`: which hosts of the overlay hosts without i3 reach by way of this one, and how: TLS by the name in its ClientHello and HTTP by its Host on
  * ports that all share, or a port for one host. Read by ip-to-i3. What is not listed is not published.
  */
+import { checkDomain, DOMAIN, WAYPOINT_SERVICES, WAYPOINTS, type PublishedDomain, type WaypointsConfig, type WaypointService } from "./publish-domain.js";
 import { findRule, type ProxyRule } from "./rules.js";
-import { element, list, optional, Refusal, required, withDefault, type Site, type ValueType } from "./schema.js";
+import { element, list, maybe, optional, Refusal, required, withDefault, type Site, type ValueType } from "./schema.js";
 import { dnsName, LISTEN_ADDRESS, PORT, word, wordsOf, type IpHost } from "./value-types.js";
 
 const MAX_ADDRESSES = 8;
@@ -16,6 +17,9 @@ const STAR = "*.";
 
 /** none: the host sees the gateway; v2: a header before all else tells it who connects. */
 export type ProxyProtocol = "none" | "v2";
+
+/** i3: a host of the overlay; gateway: a plain server behind a gateway of it. What the rule of the name must say too. */
+export type PublishedWay = "i3" | "gateway";
 
 /** A port for all published names. */
 export interface SharedPort {
@@ -33,6 +37,7 @@ export interface FixedPort {
   readonly listen: number;
   /** Name of a host of the overlay, lower case. */
   readonly to: string;
+  readonly go: PublishedWay;
   readonly port: number;
   readonly proxyProtocol: ProxyProtocol;
   readonly line: number;
@@ -43,6 +48,9 @@ export interface PublishedName {
   readonly name: string;
   /** Name of a host of the overlay, lower case. */
   readonly to: string;
+  readonly go: PublishedWay;
+  /** What of the host is reached at an address that is the name's for as long as it is used; undefined: the name is for the shared ports. */
+  readonly waypoint: readonly WaypointService[] | undefined;
   /** Port there of what comes by `sni`. */
   readonly https: number;
   /** Port there of what comes by `host`. */
@@ -58,6 +66,10 @@ export interface PublishConfig {
   readonly ports: readonly FixedPort[];
   /** No name twice. */
   readonly names: readonly PublishedName[];
+  /** Whose names this machine answers for; undefined: none. */
+  readonly domain: PublishedDomain | undefined;
+  /** With `domain` only. */
+  readonly waypoints: WaypointsConfig | undefined;
 }
 
 const ADDRESSES: ValueType<readonly IpHost[]> = {
@@ -96,6 +108,7 @@ const PUBLIC_NAME: ValueType<string> = {
 
 const OVERLAY_NAME = dnsName(1);
 const PROXY_PROTOCOL = word(["none", "v2"]);
+const WAY = word(["i3", "gateway"]);
 
 const SHARED = element(
   { port: required(PORT), by: required(word(["sni", "host"])), forwarded: optional(word(["yes", "no"])) },
@@ -109,7 +122,7 @@ const SHARED = element(
 );
 
 const FIXED = element(
-  { listen: required(PORT), to: required(OVERLAY_NAME), port: required(PORT), "proxy-protocol": withDefault(PROXY_PROTOCOL, "none") },
+  { listen: required(PORT), to: required(OVERLAY_NAME), go: withDefault(WAY, "i3"), port: required(PORT), "proxy-protocol": withDefault(PROXY_PROTOCOL, "none") },
   {},
   (fixed, { line }): FixedPort => ({ ...fixed, line }),
 );
@@ -123,11 +136,18 @@ interface PlacedName {
 }
 
 const NAME = element(
-  { name: required(PUBLIC_NAME), to: required(OVERLAY_NAME), https: optional(PORT), http: optional(PORT), "proxy-protocol": withDefault(PROXY_PROTOCOL, "none") },
+  {
+    name: required(PUBLIC_NAME), to: required(OVERLAY_NAME), go: withDefault(WAY, "i3"), waypoint: optional(WAYPOINT_SERVICES), https: optional(PORT), http: optional(PORT),
+    "proxy-protocol": optional(PROXY_PROTOCOL),
+  },
   {},
-  ({ name, to, https, http, proxyProtocol }, { line }): PlacedName => ({
-    published: Object.freeze({ name, to, https: https ?? HTTPS_PORT, http: http ?? HTTP_PORT, proxyProtocol, line }), name, https, http,
-  }),
+  ({ name, to, go, waypoint, https, http, proxyProtocol }, site): PlacedName => {
+    if (waypoint !== undefined) {
+      const odd = https !== undefined ? "https" : http !== undefined ? "http" : proxyProtocol !== undefined ? "proxy-protocol" : undefined;
+      if (odd !== undefined) site.fail(odd, "given beside waypoint", `waypoint alone, or ${odd} without it`, "What comes by a waypoint goes to the ports that it came for, as it is.");
+    }
+    return { published: Object.freeze({ name, to, go, waypoint, https: https ?? HTTPS_PORT, http: http ?? HTTP_PORT, proxyProtocol: proxyProtocol ?? "none", line: site.line }), name, https, http };
+  },
 );
 
 /** Refuses a child by its element, its place among those, and its line. */
@@ -146,38 +166,46 @@ function checkPorts(shared: readonly SharedPort[], ports: readonly FixedPort[], 
 
 /** What was written and would have no effect is refused. */
 function checkUses(shared: readonly SharedPort[], names: readonly PlacedName[], refuse: Refuse): void {
-  const [first] = names;
-  if (first !== undefined && shared.length === 0) refuse("name[1]", first.published.line, "no shared port", '<shared port="443" by="sni"/> or <shared port="80" by="host"/> beside <name>');
+  const at = names.findIndex(({ published }) => published.waypoint === undefined);
+  const first = names[at];
+  if (first !== undefined && shared.length === 0) refuse(`name[${at + 1}]`, first.published.line, "no shared port", '<shared port="443" by="sni"/> or <shared port="80" by="host"/> beside <name>');
   const [port] = shared;
-  if (port !== undefined && names.length === 0) refuse("shared[1]", port.line, "no name", '<name name="home.example.org" to="home.i3"/> beside <shared>', "Only names that are listed are published.");
+  if (port !== undefined && first === undefined) refuse("shared[1]", port.line, "no name", '<name name="home.example.org" to="home.i3"/> beside <shared>', "Only names that are listed are published.");
   for (const [attribute, by] of [["https", "sni"], ["http", "host"]] as const) {
     if (shared.some((each) => each.by === by)) continue;
-    const at = names.findIndex((each) => each[attribute] !== undefined);
-    const name = names[at];
-    if (name !== undefined) refuse(`name[${at + 1}]/@${attribute}`, name.published.line, `there is no <shared by="${by}">`, `<shared port="…" by="${by}"/>, or no attribute ${attribute}`);
+    const odd = names.findIndex((each) => each[attribute] !== undefined);
+    const name = names[odd];
+    if (name !== undefined) refuse(`name[${odd + 1}]/@${attribute}`, name.published.line, `there is no <shared by="${by}">`, `<shared port="…" by="${by}"/>, or no attribute ${attribute}`);
   }
 }
 
 export const PUBLISH = element(
   { listen: withDefault(ADDRESSES, ALL) },
-  { shared: list(SHARED, 0, MAX_SHARED), port: list(FIXED, 0, MAX_PORTS), name: list(NAME, 0, MAX_NAMES, "name") },
-  ({ listen, shared, port: ports, name: names }, site): PublishConfig => {
+  { shared: list(SHARED, 0, MAX_SHARED), port: list(FIXED, 0, MAX_PORTS), name: list(NAME, 0, MAX_NAMES, "name"), domain: maybe(DOMAIN), waypoints: maybe(WAYPOINTS) },
+  ({ listen, shared, port: ports, name: placed, domain, waypoints }, site): PublishConfig => {
     const refuse: Refuse = (below, line, problem, expected, remedy) => site.failInside(below, line, problem, expected, remedy);
+    const names = Object.freeze(placed.map(({ published }) => published));
     if (shared.length + ports.length + names.length === 0) site.fail(undefined, "it publishes nothing", "<shared> and <name>, <port>, or no element publish");
     checkPorts(shared, ports, refuse);
-    checkUses(shared, names, refuse);
-    return { listen, shared, ports, names: Object.freeze(names.map(({ published }) => published)) };
+    checkUses(shared, placed, refuse);
+    return { listen, shared, ports, names, waypoints, domain: checkDomain({ listen, names, domain, waypoints }, refuse) };
   },
 );
 
-/** Refuses what is published of names that the rules do not lead to a host of the overlay. @param site of what contains `<publish>` and `<rules>` */
+const EXPECTED_WAY: Readonly<Record<PublishedWay, readonly [string, string]>> = {
+  i3: ["Only hosts of the overlay are published.", 'a name that a rule with go="i3" matches first'],
+  gateway: ["The server is looked up by the gateway of that rule, which must let this machine reach it.", 'a name that a rule with go="gateway" matches first'],
+};
+
+/** Refuses what is published of names that the rules do not lead where it says. @param site of what contains `<publish>` and `<rules>` */
 export function checkPublishedRules({ ports, names }: PublishConfig, rules: readonly ProxyRule[], site: Site): void {
   for (const [tag, targets] of [["port", ports], ["name", names]] as const) {
-    for (const [i, { to, line }] of targets.entries()) {
+    for (const [i, { to, go, line }] of targets.entries()) {
       const rule = findRule(rules, to);
-      if (rule?.go === "i3") continue;
+      if (rule?.go === go) continue;
+      const [remedy, expected] = EXPECTED_WAY[go];
       const why = rule === undefined ? "no rule matches" : `the rule on line ${rule.line} has go="${rule.go}" for`;
-      site.failInside(`publish/${tag}[${i + 1}]/@to`, line, `${why} ${to}`, 'a name that a rule with go="i3" matches first', "Only hosts of the overlay are published.");
+      site.failInside(`publish/${tag}[${i + 1}]/@to`, line, `${why} ${to}`, expected, rule?.go === "gateway" ? 'If everybody may reach that server of the gateway, write go="gateway" here too.' : remedy);
     }
   }
 }

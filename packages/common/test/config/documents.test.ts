@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { findRule, OFFLOAD_NAMES, parseProxyConfig, parsePublishingProxyConfig, parseServerConfig, type ProxyConfig } from "../../src/index.js";
+import { findRule, formatIpText, OFFLOAD_NAMES, parseProxyConfig, parsePublishingProxyConfig, parseServerConfig, type ProxyConfig } from "../../src/index.js";
 import { proxy, server } from "./bad-documents.js";
 
 const EXAMPLES = new URL("../../../../deploy/examples/", import.meta.url);
@@ -81,8 +81,12 @@ describe("proxy configuration", () => {
     expect(publish.shared).toMatchObject([{ port: 443, by: "sni", forwarded: false }, { port: 80, by: "host", forwarded: true }]);
     expect(publish.ports).toMatchObject([{ listen: 2222, to: "home.i3", port: 22, proxyProtocol: "none" }, { listen: 2525, to: "mail.i3", port: 25, proxyProtocol: "v2" }]);
     expect(publish.names).toMatchObject([
-      { name: "home.example.org", to: "home.i3", https: 443, http: 80, proxyProtocol: "none" }, { name: "*.shop.example.org", to: "shop.i3", https: 8443, http: 8080, proxyProtocol: "v2" },
+      { name: "home.example.org", to: "home.i3", go: "i3", waypoint: undefined, https: 443, http: 80, proxyProtocol: "none" }, { name: "*.shop.example.org", to: "shop.i3", https: 8443, http: 8080, proxyProtocol: "v2" },
+      { name: "wiki.example.org", to: "wiki.corp.example", go: "gateway" },
+      { name: "home.i3.example.org", waypoint: [{ protocol: "tcp", ports: [{ first: 22, last: 22 }, { first: 8_000, last: 8_080 }] }, { protocol: "udp", ports: [{ first: 53, last: 53 }] }, { protocol: "ping", ports: [] }] },
     ]);
+    expect(publish.domain).toMatchObject({ name: "i3.example.org", ns: "ns1.i3.example.org", listen: publish.listen, nsAddresses: publish.listen, addresses: publish.listen });
+    expect([publish.waypoints?.claimMs, publish.waypoints?.restS, publish.waypoints?.addresses.map(formatIpText)]).toEqual([1_000, 60, [...Array.from({ length: 8 }, (_, i) => `198.51.100.${8 + i}`), ...Array.from({ length: 8 }, (_, i) => (i === 0 ? "2001:db8:9::" : `2001:db8:9::${i}`))]]);
     expectFrozen(publish);
     const least = parsePublishingProxyConfig(proxy('<rules><rule name="a" go="i3"/></rules><publish><shared port="80" by="host" forwarded="no"/><name name="B.c" to="A"/></publish>'), "x.xml").publish;
     expect([least.listen.map(({ text }) => text), least.shared[0]?.forwarded, least.names[0]]).toMatchObject([["::"], false, { name: "b.c", to: "a" }]);

@@ -63,6 +63,14 @@ const GOOD = [
       '<name name="*.Home.example.org" to="home.i3" https="8443" http="8080" proxy-protocol="none"/><shared port="80" by="host" forwarded="no"/><name name="home" to="home.i3"/></publish>',
     ),
   },
+  {
+    format: "ip-to-i3",
+    what: "that answers for a domain",
+    input: proxy(
+      '<rules><rule name="w" go="gateway" via="g.i3"/><rule name=".*\\.i3" go="i3"/></rules><publish><domain name="D.example" listen="192.0.2.5 2001:db8::5" ns="ns.other.example" ns-addresses="192.0.2.6" addresses="192.0.2.7"/>',
+      '<waypoints addresses=" 198.51.100.8  198.51.100.16/28\t2001:db8:9::/125 " claim-ms="100" rest-s="3600"/><port listen="1" to="w" go="gateway" port="2"/><name name="a.d.example" to="a.i3" go="i3" waypoint=" ping\ttcp/1,3-4 "/></publish>',
+    ),
+  },
   { format: "ip-to-i3", what: "that publishes a port", input: proxy('<rules><rule name=".*\\.i3" go="i3"/></rules><publish><port listen="1" to="home.i3" port="65535"/></publish>') },
   { format: "i3-server", what: "minimal", input: server() },
   { format: "i3-server", what: "with a ring", input: server('<ring credential-file="s"><member address="a_b.c1"/><member address="1::2"/></ring>') },

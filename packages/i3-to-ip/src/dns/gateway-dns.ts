@@ -5,15 +5,14 @@
  * DEVIATION: CNAMEs are left out, the name itself has the addresses; signatures too, which would be about others.
  */
 import { bytesKey, formatIpText, parseIpText } from "@i3/common";
-import { decode, encode, type DecodedPacket, type Packet } from "dns-packet";
+import { decodedMessage, headerAnswer, isAsItCame, isQuery, optRecord, optRecordsOf } from "@i3/i3-proxy";
+import { encode, type DecodedPacket, type Packet } from "dns-packet";
 import { Buffer } from "node:buffer";
 
 import { reachOf, type Reach } from "./reach.js";
 import { decodeVirtualOption, encodeVirtualOption, VIRTUAL_OPTION, type VirtualOption } from "./virtual-option.js";
 
 // Of RFC 1035, 6891, 8914:
-const HEADER_BYTES = 12;
-const FLAG_RESPONSE = 0x8000;
 const OPCODE_QUERY = 0;
 const FLAGS = { recursionDesired: 0x0100, recursionAvailable: 0x0080, truncated: 0x0200 } as const;
 const RCODE = { noError: 0, formatError: 1, serverFailure: 2, notImplemented: 4, refused: 5, badVersion: 16 } as const;
@@ -30,8 +29,6 @@ const WITHOUT_ANSWER: ReadonlySet<string> = new Set(["HTTPS", "SVCB", "UNKNOWN_6
 const OUR_UDP_BYTES = 1_232;
 /** Of one name and family: what programs try. */
 const MAX_SERVERS = 8;
-
-type Opt = Extract<NonNullable<Packet["additionals"]>[number], { type: "OPT" }>;
 
 /** A question that the gateway's resolver is to answer. */
 export interface GatewayQuestion {
@@ -77,14 +74,14 @@ export class GatewayDns {
 
   /** Decides about one message of a client. Never throws, whatever the bytes are. */
   read(message: Uint8Array, transport: "udp" | "tcp"): GatewayVerdict {
-    if (message.length < HEADER_BYTES || ((message[2] ?? 0) & (FLAG_RESPONSE >> 8)) !== 0) return { kind: "drop" };
-    const query = decoded(message);
+    if (!isQuery(message)) return { kind: "drop" };
+    const query = decodedMessage(message);
     const [question] = query?.questions ?? [];
-    if (query === null || question === undefined || query.questions?.length !== 1 || !isAsItCame(message, query)) return { kind: "answer", bytes: refusalOf(message, RCODE.formatError) };
-    if ((((query.flags ?? 0) >> 11) & 0xf) !== OPCODE_QUERY) return { kind: "answer", bytes: refusalOf(message, RCODE.notImplemented) };
-    const opts = optsOf(query);
+    if (query === null || question === undefined || query.questions?.length !== 1 || !isAsItCame(message, query)) return { kind: "answer", bytes: headerAnswer(message, FLAGS.recursionAvailable, RCODE.formatError) };
+    if ((((query.flags ?? 0) >> 11) & 0xf) !== OPCODE_QUERY) return { kind: "answer", bytes: headerAnswer(message, FLAGS.recursionAvailable, RCODE.notImplemented) };
+    const opts = optRecordsOf(query);
     const [opt] = opts;
-    if (opts.length > 1) return { kind: "answer", bytes: refusalOf(message, RCODE.formatError) };
+    if (opts.length > 1) return { kind: "answer", bytes: headerAnswer(message, FLAGS.recursionAvailable, RCODE.formatError) };
     const limit = transport === "tcp" ? 65_535 : Math.min(OUR_UDP_BYTES, Math.max(MIN_UDP_BYTES, opt?.udpPayloadSize ?? MIN_UDP_BYTES));
     if (opt !== undefined && opt.ednsVersion > 0) return answer(query, { rcode: RCODE.badVersion }, limit);
     const option = opt?.options.find(({ code }) => (code as number) === VIRTUAL_OPTION);
@@ -155,24 +152,8 @@ export const refusedAnswer = ({ query, limit }: GatewayQuestion): Uint8Array => 
 /** SERVFAIL. */
 export const failedAnswer = ({ query, limit }: GatewayQuestion): Uint8Array => answer(query, { rcode: RCODE.serverFailure }, limit).bytes;
 
-/** Null: it is none. */
-export function decoded(message: Uint8Array): DecodedPacket | null {
-  try {
-    return decode(Buffer.from(message.buffer, message.byteOffset, message.length));
-  } catch {
-    return null;
-  }
-}
-
-/** Names whose bytes are no text would come back changed. */
-function isAsItCame(message: Uint8Array, { questions = [] }: DecodedPacket): boolean {
-  const again = encode({ type: "query", questions });
-  return Buffer.compare(again.subarray(HEADER_BYTES), message.subarray(HEADER_BYTES, again.length)) === 0;
-}
-
-const optsOf = ({ additionals = [] }: DecodedPacket): readonly Opt[] => additionals.filter((record): record is Opt => record.type === "OPT");
 const rcodeOf = (packet: DecodedPacket): number => {
-  const [opt] = optsOf(packet);
+  const [opt] = optRecordsOf(packet);
   return ((opt?.extendedRcode ?? 0) << 4) | ((packet.flags ?? 0) & 0xf);
 };
 
@@ -208,18 +189,8 @@ function encoded(query: DecodedPacket, { rcode, answers = [], authorities = [], 
     ...(virtual === undefined ? [] : [{ code: VIRTUAL_OPTION, data: Buffer.from(encodeVirtualOption(virtual)) }]),
     ...(ede === undefined ? [] : [{ code: EDE_OPTION, data: Buffer.of(0, ede) }]),
   ];
-  const opt = { type: "OPT", name: ".", udpPayloadSize: OUR_UDP_BYTES, extendedRcode: rcode >> 4, ednsVersion: 0, flags: 0, options } as unknown as Opt;
   return Uint8Array.from(encode({
     type: "response", id: query.id ?? 0, flags: ((query.flags ?? 0) & FLAGS.recursionDesired) | FLAGS.recursionAvailable | more | (rcode & 0xf),
-    questions: query.questions ?? [], answers, authorities, additionals: optsOf(query).length === 0 ? [] : [opt],
+    questions: query.questions ?? [], answers, authorities, additionals: optRecordsOf(query).length === 0 ? [] : [optRecord(OUR_UDP_BYTES, rcode, options)],
   }));
-}
-
-/** To what cannot be read: its header alone (RFC 1035 §4.1.1). */
-function refusalOf(message: Uint8Array, rcode: number): Uint8Array {
-  const out = new Uint8Array(HEADER_BYTES);
-  out.set(message.subarray(0, 4));
-  out[2] = ((out[2] ?? 0) & 0x79) | (FLAG_RESPONSE >> 8);
-  out[3] = FLAGS.recursionAvailable | rcode;
-  return out;
 }

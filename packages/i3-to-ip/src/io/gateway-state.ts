@@ -3,10 +3,9 @@ import { join } from "node:path";
 
 import { formatIpText, I3Error, parseIpText, sameBytes } from "@i3/common";
 import { replaceDurably } from "@i3/i3-client";
-import { readStateFile } from "@i3/i3-proxy";
+import { readStateFile, routerSettingsOf, type RouterSettings } from "@i3/i3-proxy";
 
 import type { Called, Led } from "../policy/led-clients.js";
-import type { RouterSettings } from "./router-settings.js";
 
 // Ours:
 /** Those asked for last: so many characters are read again. */
@@ -55,7 +54,7 @@ function stateOf(json: unknown): GatewayState {
   const { version, router, led } = json as Record<string, unknown>;
   if (version !== 1) throw new RangeError("not a state of this version");
   return {
-    router: router === null ? null : routerOf(router),
+    router: router === null ? null : routerSettingsOf(router),
     led: rows(led).map(([hit, real, called, askedMs, ...names]) => ({ hit: addressOf(hit), real: addressOf(real), called: calledOf(called, addressOf(real)), askedMs: numberOf(askedMs), names: names.map(textOf) })),
   };
 }
@@ -70,12 +69,6 @@ function calledOf(json: unknown, real: Uint8Array): readonly Called[] {
     return more.length > 0 || called.inside.length !== real.length || (called.virtual.length === real.length) !== sameBytes(called.virtual, called.inside) ? wrong() : called;
   });
   return new Set(all.map(({ virtual }) => virtual.length)).size === all.length ? all : wrong();
-}
-
-function routerOf(json: unknown): RouterSettings {
-  const { forward4, forward6 } = json as Record<string, unknown>;
-  const setting = (value: unknown): string | null => (value === null || (typeof value === "string" && /^[0-9]$/.test(value)) ? value : wrong());
-  return { forward4: setting(forward4), forward6: setting(forward6) };
 }
 
 const wrong = (): never => {

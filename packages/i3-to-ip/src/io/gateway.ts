@@ -1,7 +1,9 @@
 /** The gateway beside its proxy: clients' questions, their servers' addresses, the packet filter and NAT of the system (docs/gateways.md). */
 import { bytesKey, errorLine, formatIpText, inRange, MAX_TRY, publicId, sameBytes, TokenBucket, type AddressBook, type GatewayConfig, type GatewayProxyConfig, type VirtualOption } from "@i3/common";
 import { conntrackUse, endConntrackOf, type Nflog } from "@i3/datapath/io";
-import { addressesOf, FewLines, QuestionShares, type DaemonPart, type Mapping, type OpenPart, type PartHost } from "@i3/i3-proxy";
+import {
+  addressesOf, DnsListener, FewLines, passPackets, QuestionShares, readRouterSettings, restoreRouterSettings, routedFamilies, takeWholeTrains, type DaemonPart, type Mapping, type OpenPart, type PartHost, type RouterSettings,
+} from "@i3/i3-proxy";
 
 import { failedAnswer, GatewayDns, refusedAnswer, type RefusalReason } from "../dns/gateway-dns.js";
 import { serverAddress } from "../dns/server-address.js";
@@ -11,17 +13,17 @@ import { Translations } from "../nat/translations.js";
 import { DecisionLog } from "../policy/decision-log.js";
 import { Grants } from "../policy/grants.js";
 import { LedClients, type Led } from "../policy/led-clients.js";
-import { ClientQuestions } from "./client-questions.js";
 import { readDecisions } from "./decisions.js";
 import { readGatewayState, stateFileOf, writeGatewayState, type GatewayState } from "./gateway-state.js";
 import { Nat } from "./nat.js";
 import { AskedResolvers } from "./resolver.js";
-import { passPackets, readRouterSettings, restoreRouterSettings, routedFamilies, takeWholeTrains, type RouterSettings } from "./router-settings.js";
 import { SystemNetworks } from "./system-networks.js";
 
 // Ours:
 /** Of one client. */
 const SHARES = { perSecond: 50, burst: 200, mostOfOne: 32, mostOfAll: 1_024 } as const;
+/** For questions by TCP: of one client, and of those that nothing names, together. */
+const CONNECTIONS = { each: 4, anonymous: 32 } as const;
 const SWEEP_MS = 60_000;
 const SAVE_MS = 5_000;
 const TELL_MS = 2_000;
@@ -53,7 +55,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   readonly #nat: Nat;
   readonly #networks: SystemNetworks;
   readonly #resolvers: AskedResolvers;
-  readonly #questions: ClientQuestions;
+  readonly #questions: DnsListener;
   readonly #dns: GatewayDns;
   readonly #lines = new FewLines();
   readonly #faultLines = new TokenBucket(1, 10);
@@ -90,7 +92,11 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     this.#filter = new PacketFilter(this.#nat);
     this.#decisions = new DecisionLog({ log, shareOf: (client) => this.#shareAt(client), whoIs: (client) => this.#whoIs(client) });
     this.#resolvers = new AskedResolvers({ io, mark: host.mark, resolvers: host.resolvers });
-    this.#questions = new ClientQuestions({ own: [own4, own6], isClient: (from) => this.#clientAt(from) !== null, isAnonymous: (from) => this.#shareAt(from) === ANONYMOUS, answer: (from, message, transport) => this.#answer(from, message, transport) });
+    this.#questions = new DnsListener({
+      // Reached over the overlay alone. Who asks is known by the address: only the holder of its key sends from it.
+      own: [own4, own6], isClient: (from) => this.#clientAt(from) !== null, clientOf: (from) => (this.#shareAt(from) === ANONYMOUS ? { key: "anonymous", most: CONNECTIONS.anonymous } : { key: formatIpText(from), most: CONNECTIONS.each }), answer: (from, message, transport) => this.#answer(from, message, transport),
+      remedy: "A DNS server of this machine listens on all of its addresses: have it listen on those of its network alone.",
+    });
     this.#dns = new GatewayDns({
       isOwn: (address) => this.#isGiven(address) || this.#networks.isLocal(address) || this.#isVirtual(address), hasIpv6: () => this.#networks.hasIpv6(),
       mayReach: (hit, name, real) => this.#grants.verdictsOf(hit, [name], real).length > 0,

@@ -2,10 +2,10 @@
 import { randomBytes } from "node:crypto";
 
 import type { NativeIo } from "@i3/datapath/native-io";
-import { askByTcp, UdpUpstream, type Resolver } from "@i3/i3-proxy";
+import { askByTcp, decodedMessage, UdpUpstream, type Resolver } from "@i3/i3-proxy";
 import { encode } from "dns-packet";
 
-import { decoded, type ResolverAnswer } from "../dns/gateway-dns.js";
+import type { ResolverAnswer } from "../dns/gateway-dns.js";
 
 // Ours:
 /** The next resolver is asked after this. Clients ask again after some 1 to 5 s. */
@@ -61,10 +61,10 @@ export class AskedResolvers {
   async #askOne(resolver: Resolver, name: string, type: string): Promise<ResolverAnswer> {
     const { query, questionEnd } = queryFor(name, type);
     const bytes = await this.#byUdp(resolver, query, questionEnd);
-    const found = bytes === null ? null : decoded(bytes);
+    const found = bytes === null ? null : decodedMessage(bytes);
     if (found === null || ((found.flags ?? 0) & TRUNCATED) === 0) return found;
     const whole = await this.#byTcp(resolver, query, questionEnd);
-    return whole === null || whole.length > MAX_ANSWER_BYTES ? null : decoded(whole);
+    return whole === null || whole.length > MAX_ANSWER_BYTES ? null : decodedMessage(whole);
   }
 
   #byUdp(resolver: Resolver, query: Uint8Array, questionEnd: number): Promise<Uint8Array | null> {

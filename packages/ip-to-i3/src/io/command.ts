@@ -1,13 +1,15 @@
 /** What the daemon is run with. */
 import { parsePublishingProxyConfig, type PublishingProxyConfig } from "@i3/common";
-import { runProxyDaemon } from "@i3/i3-proxy";
+import { NftSession, runProxyDaemon } from "@i3/i3-proxy";
 
+import { waypointTable } from "../waypoints/waypoint-table.js";
 import { publishPart } from "./publish-part.js";
+import { readWaypointState, waypointStateFile } from "./waypoint-state.js";
 
 const HELP = `Usage: ip-to-i3 --config FILE.xml [--check | --identity | --clean]
 
 A proxy (see i3-proxy --help) that also lets hosts without i3 reach hosts of the overlay: TLS by the name that a client asks for (SNI), HTTP by Host, and
-fixed ports. What is published stands in <publish> of the configuration; all the rest of it is that of i3-proxy.
+fixed ports, and by the names of a domain that this machine answers for (DNS), whose hosts have addresses of their own for a time. What is published stands in <publish> of the configuration; all the rest of it is that of i3-proxy.
 
   --config FILE   the configuration; deploy/examples/ip-to-i3.xml explains <publish>, deploy/examples/i3-proxy.xml the rest
   --check         check the configuration and the files it names, change nothing, and exit
@@ -25,4 +27,14 @@ Exit status: 0 after such a signal, 1 when it cannot run, 2 for wrong arguments 
 
 await runProxyDaemon<PublishingProxyConfig>({
   name: "ip-to-i3", help: HELP, manifest: new URL("../../package.json", import.meta.url), parse: parsePublishingProxyConfig, part: publishPart,
+  check: ({ state }) => {
+    readWaypointState(waypointStateFile(state.directory));
+    return [];
+  },
+  clean: async ({ tun }) => {
+    const nft = new NftSession({ log: () => undefined });
+    const table = waypointTable(tun.name);
+    await nft.run(`add table inet ${table}; delete table inet ${table}`);
+    await nft.close();
+  },
 });

@@ -18,15 +18,15 @@ export function fixedServer(env: PortEnvironment, target: () => FixedPort | unde
   });
 }
 
-async function pass(env: PortEnvironment, socket: Socket, client: Client, { to, port, proxyProtocol }: FixedPort): Promise<void> {
+async function pass(env: PortEnvironment, socket: Socket, client: Client, fixed: FixedPort): Promise<void> {
   socket.on("error", () => undefined);
   try {
-    const host = await env.hosts.connect(to, port, firstBytes(client, proxyProtocol), client.gone);
+    const host = await env.hosts.connect(fixed, fixed.port, firstBytes(client, fixed.proxyProtocol), client.gone);
     env.log.count("passed");
     relay(socket, host, env.timings.idleMs);
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
-    env.log.failed(to, error);
+    env.log.failed(fixed.to, error);
     socket.resetAndDestroy();
   }
 }

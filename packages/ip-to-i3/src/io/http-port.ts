@@ -187,7 +187,7 @@ export class HttpPort {
   /** Null: it cannot be asked for. */
   #ask({ connection, req, verdict, published }: Asked, upgrade: string | null): ClientRequest | null {
     const { client } = connection;
-    const connect = (): Promise<Socket> => this.#env.hosts.connect(published.to, published.http, firstBytes(client, published.proxyProtocol), client.gone);
+    const connect = (): Promise<Socket> => this.#env.hosts.connect(published, published.http, firstBytes(client, published.proxyProtocol), client.gone);
     const forwarded = this.#forwarded ? { client: formatIpText(client.source.address) } : null;
     const { method = "" } = req;
     const isKept = upgrade === null && verdict.framing === undefined && REPEATABLE.has(method);

@@ -1,10 +1,10 @@
 /**
- * Connections to hosts of the overlay, by their virtual addresses. Nowhere else do any lead: an address must be that of a mapping of the proxy's, not its own, and
- * is looked at again just before each connect. So what clients say never opens a way to this machine, its networks or the internet.
+ * Hosts of the overlay by their virtual addresses, and connections to them. Nowhere else do any lead: an address must be that of a mapping of the proxy's, not its own, or where the configuration says
+ * so (go="gateway") that of a server behind a gateway, and is looked at again just before each connect. So what clients say never opens a way to this machine, its networks or the internet.
  */
 import { connect, type Socket } from "node:net";
 
-import { formatIpText } from "@i3/common";
+import { formatIpText, type PublishedWay } from "@i3/common";
 
 import { HostError } from "./errors.js";
 
@@ -17,8 +17,25 @@ export interface OverlayNames {
   told?(address: Uint8Array): void;
 }
 
+/** Servers behind gateways, as programs of this machine find them. */
+export interface GatewayServers {
+  /** Whether a rule leads the name to a gateway now. */
+  leads(name: string): boolean;
+  /** Virtual addresses of 4 and 16 bytes; the way to them exists. Rejects when nobody answers. */
+  ask(name: string, signal: AbortSignal): Promise<readonly Uint8Array[]>;
+  /** Whether an address is such a server's now. */
+  has(address: Uint8Array): boolean;
+}
+
+/** What is published of: a name, and where it must lead. */
+export interface Destination {
+  readonly to: string;
+  readonly go: PublishedWay;
+}
+
 export interface OverlayHostsOptions {
   readonly names: OverlayNames;
+  readonly gateways: GatewayServers;
   /** Whether an address is now that of another host, by a mapping. */
   readonly isMapped: (address: Uint8Array) => boolean;
   /** All of it: the name, the keys, the host's answer. */
@@ -36,42 +53,71 @@ export class OverlayHosts {
   }
 
   /**
-   * A connection to a host; half of it may be closed.
+   * A connection to a host or server; half of it may be closed.
    * @param first its first bytes
    * @param signal who wanted it has gone
    * @throws (rejects with) HostError
    */
-  async connect(name: string, port: number, first: Uint8Array, signal: AbortSignal): Promise<Socket> {
+  async connect(destination: Destination, port: number, first: Uint8Array, signal: AbortSignal): Promise<Socket> {
+    return await this.#within(`${destination.to} does not answer on port ${port}`, signal, async (ended) => {
+      const socket = await this.#connect(destination, port, ended);
+      if (first.length > 0) socket.write(first);
+      return socket;
+    });
+  }
+
+  /** Its virtual addresses, of 4 and 16 bytes, IPv4 first; the way to them exists. @throws (rejects with) HostError */
+  async addressesOf(destination: Destination, signal: AbortSignal): Promise<readonly Uint8Array[]> {
+    const found = await this.#within(`${destination.to} is not found in time`, signal, (ended) => this.#addresses(destination, ended));
+    if (!found.every((address) => this.#isThere(destination, address))) throw new HostError("refused", `${destination.to} is not a host behind the overlay`);
+    return found;
+  }
+
+  async #within<T>(late: string, signal: AbortSignal, work: (ended: AbortSignal) => Promise<T>): Promise<T> {
     const ended = new AbortController();
-    const leave = (): void => ended.abort(new HostError("left", `who wanted ${name} has gone`));
-    const timer = setTimeout(() => ended.abort(new HostError("timeout", `${name} does not answer on port ${port}`)), this.#options.connectMs);
+    const leave = (): void => ended.abort(new HostError("left", "who wanted it has gone"));
+    const timer = setTimeout(() => ended.abort(new HostError("timeout", late)), this.#options.connectMs);
     signal.addEventListener("abort", leave, { once: true });
     if (signal.aborted) leave();
     try {
-      const socket = await this.#connect(name, port, ended.signal);
-      if (first.length > 0) socket.write(first);
-      return socket;
+      return await work(ended.signal);
     } finally {
       clearTimeout(timer);
       signal.removeEventListener("abort", leave);
     }
   }
 
-  async #connect(name: string, port: number, ended: AbortSignal): Promise<Socket> {
+  async #connect(destination: Destination, port: number, ended: AbortSignal): Promise<Socket> {
     let last: unknown;
-    for (const address of await this.#addresses(name, ended)) {
+    for (const address of await this.#addresses(destination, ended)) {
       try {
-        return await this.#connectTo(name, address, port, ended);
+        return await this.#connectTo(destination, address, port, ended);
       } catch (error) {
         if (error instanceof HostError) throw error;
         last = error;
         if (!TRY_OTHER.has((error as NodeJS.ErrnoException).code ?? "")) break;
       }
     }
-    throw new HostError("unreachable", `${name} cannot be reached on port ${port}`, last);
+    throw new HostError("unreachable", `${destination.to} cannot be reached on port ${port}`, last);
   }
 
-  async #addresses(name: string, ended: AbortSignal): Promise<readonly Uint8Array[]> {
+  #isThere({ go }: Destination, address: Uint8Array): boolean {
+    return go === "gateway" ? this.#options.gateways.has(address) : this.#options.isMapped(address);
+  }
+
+  async #addresses({ to, go }: Destination, ended: AbortSignal): Promise<readonly Uint8Array[]> {
+    if (go === "i3") return await this.#hostAddresses(to, ended);
+    const { gateways } = this.#options;
+    if (!gateways.leads(to)) throw new HostError("refused", `${to} leads to no gateway`);
+    try {
+      return await gateways.ask(to, ended);
+    } catch (error) {
+      if (ended.aborted) throw ended.reason;
+      throw new HostError("unreachable", `the gateway does not say where ${to} is`, error);
+    }
+  }
+
+  async #hostAddresses(name: string, ended: AbortSignal): Promise<readonly Uint8Array[]> {
     const { names } = this.#options;
     let verdict = names.resolve(name);
     while (verdict === "looking") {
@@ -105,8 +151,8 @@ export class OverlayHosts {
     });
   }
 
-  #connectTo(name: string, address: Uint8Array, port: number, ended: AbortSignal): Promise<Socket> {
-    if (!this.#options.isMapped(address)) return Promise.reject(new HostError("refused", `${name} is not a host behind the overlay`));
+  #connectTo(destination: Destination, address: Uint8Array, port: number, ended: AbortSignal): Promise<Socket> {
+    if (!this.#isThere(destination, address)) return Promise.reject(new HostError("refused", `${destination.to} is not a host behind the overlay`));
     return new Promise((resolve, reject) => {
       if (ended.aborted) return reject(ended.reason as HostError);
       const socket = connect({ host: formatIpText(address), port, allowHalfOpen: true, noDelay: true });

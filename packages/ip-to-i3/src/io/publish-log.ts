@@ -44,7 +44,7 @@ export class PublishLog {
 }
 
 const REMEDIES: Readonly<Record<HostError["why"] | "failed", string>> = {
-  refused: "Clients hear that it cannot be reached. Only hosts of the overlay other than this one are published: correct to= of <publish>.",
+  refused: "Clients hear that it cannot be reached. Only hosts of the overlay other than this one are published, and servers of gateways where go=\"gateway\" says so: correct to= of <publish>.",
   unknown: "Clients hear that it cannot be reached. Put it into the address book, or correct to= of <publish>.",
   unreachable: "Clients hear that it cannot be reached. Is the host running, does a program listen on that port there, and does its <access> admit this machine?",
   timeout: "Clients hear that it does not answer. Is the host running, and does its <access> admit this machine?",

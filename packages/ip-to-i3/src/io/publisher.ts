@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import type { Server } from "node:net";
 
-import { I3Error, type FixedPort, type Log, type PublishConfig } from "@i3/common";
+import { I3Error, type FixedPort, type PublishConfig } from "@i3/common";
 
 import { PublishedNames } from "../names/published-names.js";
 import { PLACE_LIMITS, Places, type PlaceLimits } from "../places/places.js";
@@ -16,7 +16,7 @@ import { tlsServer } from "./tls-port.js";
 export interface PublisherOptions {
   readonly config: PublishConfig;
   readonly hosts: Pick<OverlayHosts, "connect">;
-  readonly log: Log;
+  readonly log: PublishLog;
   /** @default PLACE_LIMITS */
   readonly limits?: PlaceLimits;
   /** @default TIMINGS */
@@ -47,9 +47,9 @@ export class Publisher {
   private constructor(options: PublisherOptions) {
     this.#options = options;
     this.#config = options.config;
-    this.#names = new PublishedNames(options.config.names);
+    this.#names = sharedNames(options.config);
     this.#places = new Places(options.limits ?? PLACE_LIMITS);
-    this.#log = new PublishLog(options.log);
+    this.#log = options.log;
   }
 
   /** Opens all ports. Rejects with I3Error when one cannot be; then none is open. */
@@ -72,7 +72,7 @@ export class Publisher {
   setConfig(config: PublishConfig): boolean {
     const ports = ({ listen, shared, ports }: PublishConfig): string =>
       JSON.stringify([listen.map(({ text }) => text), shared.map(({ port, by, forwarded }) => [port, by, forwarded]), ports.map((each) => each.listen)]);
-    this.#names = new PublishedNames(config.names);
+    this.#names = sharedNames(config);
     this.#config = config;
     return ports(config) === ports(this.#options.config);
   }
@@ -127,6 +127,9 @@ export class Publisher {
     await this.close();
   }
 }
+
+/** Names with a waypoint lead elsewhere in DNS. */
+const sharedNames = ({ names }: PublishConfig): PublishedNames => new PublishedNames(names.filter(({ waypoint }) => waypoint === undefined));
 
 const plain = (server: Server): OpenPort => ({ server, stop: () => server.close() });
 const http = (port: HttpPort): OpenPort => ({ server: port.server, stop: () => port.stop() });

@@ -57,7 +57,7 @@ async function pass(env: PortEnvironment, socket: Socket, client: Client, name: 
   if (published === undefined) return refuse(env, socket, client, "not-published", name);
   client.place.settle();
   try {
-    const host = await env.hosts.connect(published.to, published.https, Buffer.concat([firstBytes(client, published.proxyProtocol), ...chunks]), client.gone);
+    const host = await env.hosts.connect(published, published.https, Buffer.concat([firstBytes(client, published.proxyProtocol), ...chunks]), client.gone);
     env.log.count("passed");
     relay(socket, host, env.timings.idleMs);
   } catch (error) {

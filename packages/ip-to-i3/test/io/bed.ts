@@ -7,6 +7,7 @@ import { onTestFinished } from "vitest";
 
 import { HostError } from "../../src/io/errors.js";
 import { TIMINGS, type Timings } from "../../src/io/client.js";
+import { PublishLog } from "../../src/io/publish-log.js";
 import { Publisher, type PublisherOptions } from "../../src/io/publisher.js";
 import { PLACE_LIMITS, type PlaceLimits } from "../../src/places/places.js";
 
@@ -113,8 +114,9 @@ export async function publish(options: BedOptions): Promise<PublishBed> {
   const config: PublishConfig = {
     listen: [LOOPBACK],
     shared: by === "fixed" ? [] : [{ port, by, forwarded: options.forwarded ?? true, line: 1 }],
-    ports: by === "fixed" ? [{ listen: port, to: "home.i3", port: 22, proxyProtocol, line: 1 }] : [],
-    names: names.map((each) => ({ name: "home.example.org", to: "home.i3", https: 443, http: 80, proxyProtocol, line: 1, ...each })),
+    ports: by === "fixed" ? [{ listen: port, to: "home.i3", go: "i3", port: 22, proxyProtocol, line: 1 }] : [],
+    names: names.map((each) => ({ name: "home.example.org", to: "home.i3", go: "i3" as const, waypoint: undefined, https: 443, http: 80, proxyProtocol, line: 1, ...each })),
+    domain: undefined, waypoints: undefined,
   };
   const lines: PublishBed["lines"] = [];
   const heard: (() => void)[] = [];
@@ -123,8 +125,8 @@ export async function publish(options: BedOptions): Promise<PublishBed> {
     for (const each of heard.splice(0)) each();
   };
   const asked: string[] = [];
-  const connect: PublisherOptions["hosts"]["connect"] = async (name, hostPort, first) => {
-    asked.push(`${name}:${hostPort}`);
+  const connect: PublisherOptions["hosts"]["connect"] = async (host, hostPort, first) => {
+    asked.push(`${host.to}:${hostPort}`);
     if (to === null) throw new HostError(options.why ?? "unreachable", "a test");
     const socket = connectTcp({ host: "127.0.0.1", port: to, allowHalfOpen: true });
     await once(socket, "connect");
@@ -132,7 +134,7 @@ export async function publish(options: BedOptions): Promise<PublishBed> {
     return socket;
   };
   const publisher = await Publisher.open({
-    config, log, hosts: { connect: options.connect ?? connect }, timings: { ...TIMINGS, ...options.timings }, limits: { ...PLACE_LIMITS, ...options.limits }, drainMs: options.drainMs ?? 10_000,
+    config, log: new PublishLog(log), hosts: { connect: options.connect ?? connect }, timings: { ...TIMINGS, ...options.timings }, limits: { ...PLACE_LIMITS, ...options.limits }, drainMs: options.drainMs ?? 10_000,
   });
   onTestFinished(() => publisher.close());
   const line = async (event: string): Promise<Readonly<Record<string, unknown>>> => {

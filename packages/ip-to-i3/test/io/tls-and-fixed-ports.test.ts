@@ -9,6 +9,7 @@ import { connect as connectTls, createServer as createTlsServer } from "node:tls
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
+import { PublishLog } from "../../src/io/publish-log.js";
 import { records, hello, serverName } from "../sni/hello.js";
 import { atLeast, client, connectionsOf, listening, publish, rest, until } from "./bed.js";
 
@@ -268,23 +269,23 @@ describe("another configuration", () => {
   it("acts on names and hosts at once; ports need a start", async () => {
     const to = await listening(createServer((socket) => socket.end("x")));
     const bed = await publish({ by: "sni", to });
-    const name = { name: "new.example.org", to: "new.i3", https: 443, http: 80, proxyProtocol: "none", line: 1 } as const;
+    const name = { name: "new.example.org", to: "new.i3", go: "i3", waypoint: undefined, https: 443, http: 80, proxyProtocol: "none", line: 1 } as const;
     const shared = [{ port: bed.port, by: "sni", forwarded: true, line: 9 }] as const;
     const listen = [{ kind: "ipv4", text: "127.0.0.1", bytes: Uint8Array.of(127, 0, 0, 1) }] as const;
-    expect(bed.publisher.setConfig({ listen, shared, ports: [], names: [name] })).toBe(true);
+    expect(bed.publisher.setConfig({ listen, shared, ports: [], names: [name], domain: undefined, waypoints: undefined })).toBe(true);
     const [old, fresh] = [client(bed.port), client(bed.port)];
     old.write(HELLO);
     fresh.write(records(hello({ extensions: serverName("new.example.org") })));
     expect(await rest(old)).toEqual(ALERT);
     expect((await rest(fresh)).toString()).toBe("x");
     expect(bed.asked).toEqual(["new.i3:443"]);
-    expect(bed.publisher.setConfig({ listen, shared: [...shared, { port: 1, by: "host", forwarded: true, line: 1 }], ports: [], names: [name] })).toBe(false);
+    expect(bed.publisher.setConfig({ listen, shared: [...shared, { port: 1, by: "host", forwarded: true, line: 1 }], ports: [], names: [name], domain: undefined, waypoints: undefined })).toBe(false);
   });
 });
 
 it("a port that another program has is an error with a remedy", async () => {
   const bed = await publish({ by: "sni", to: null });
-  const config = { listen: [{ kind: "ipv4", text: "127.0.0.1", bytes: Uint8Array.of(127, 0, 0, 1) }], shared: [{ port: bed.port, by: "sni", forwarded: false, line: 1 }], ports: [], names: [] } as const;
+  const config = { listen: [{ kind: "ipv4", text: "127.0.0.1", bytes: Uint8Array.of(127, 0, 0, 1) }], shared: [{ port: bed.port, by: "sni", forwarded: false, line: 1 }], ports: [], names: [], domain: undefined, waypoints: undefined } as const;
   const { Publisher } = await import("../../src/io/publisher.js");
-  await expect(Publisher.open({ config, hosts: { connect: () => Promise.reject(new Error("none")) }, log: () => undefined })).rejects.toMatchObject({ code: "ERR_I3_PORT", remedy: expect.stringContaining("Another program") as unknown });
+  await expect(Publisher.open({ config, hosts: { connect: () => Promise.reject(new Error("none")) }, log: new PublishLog(() => undefined) })).rejects.toMatchObject({ code: "ERR_I3_PORT", remedy: expect.stringContaining("Another program") as unknown });
 });

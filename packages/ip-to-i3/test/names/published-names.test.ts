@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 
 import { PublishedNames } from "../../src/names/published-names.js";
 
-const entry = (name: string): PublishedName => ({ name, to: "home.i3", https: 443, http: 80, proxyProtocol: "none", line: 1 });
+const entry = (name: string): PublishedName => ({ name, to: "home.i3", go: "i3" as const, waypoint: undefined, https: 443, http: 80, proxyProtocol: "none", line: 1 });
 const names = new PublishedNames(["home.example.org", "*.home.example.org", "*.a.home.example.org", "www.home.example.org", "short"].map(entry));
 
 it.each([

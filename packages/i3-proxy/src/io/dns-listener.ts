@@ -1,38 +1,40 @@
-/** Where clients' DNS questions arrive: UDP and TCP, port 53 of the gateway's own virtual addresses, which only the overlay reaches. Who asks is known by the address: only the holder of its key sends from it. */
+/** Where others' DNS questions arrive: UDP and TCP, port 53 of some addresses of this machine. */
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { createServer, type Server, type Socket } from "node:net";
 
-import { formatIpText, I3Error, parseIpText } from "@i3/common";
-import { dnsFrame, DnsFrameReader } from "@i3/i3-proxy";
+import { formatIpText, I3Error, parseIpText, sourceKey } from "@i3/common";
+
+import { dnsFrame, DnsFrameReader } from "./dns-port-frames.js";
 
 // Ours:
 const PORT = 53;
 const IDLE_MS = 10_000;
 const MAX_CONNECTIONS = 256;
 const MAX_CONNECTIONS_EACH = 4;
-const MAX_ANONYMOUS_CONNECTIONS = 32;
 const MAX_BUFFERED_BYTES = 256 * 1024;
 
-export interface ClientQuestionsOptions {
-  /** 4 and 16 bytes. */
+export interface DnsListenerOptions {
+  /** 4 or 16 bytes each. */
   readonly own: readonly Uint8Array[];
-  /** Whether an address is a client's: nobody else holds a connection. */
+  /** Whether an address may hold a connection. */
   readonly isClient: (from: Uint8Array) => boolean;
-  /** Whether a client is one of those that all together have as many connections as a few. */
-  readonly isAnonymous: (from: Uint8Array) => boolean;
+  /** Who shares how many connections. @default an IPv4 address, an IPv6 /64, each 4 */
+  readonly clientOf?: (from: Uint8Array) => { readonly key: string; readonly most: number };
+  /** What to do where another program has the port. */
+  readonly remedy: string;
   /** The answer to one message from an address (4 or 16 bytes); null: there is none. */
   readonly answer: (from: Uint8Array, message: Uint8Array, transport: "udp" | "tcp") => Promise<Uint8Array | null>;
 }
 
-export class ClientQuestions {
+export class DnsListener {
   readonly counters = { udp: 0, tcp: 0, connections: 0, refusedConnections: 0, unsent: 0 };
-  readonly #options: ClientQuestionsOptions;
+  readonly #options: DnsListenerOptions;
   readonly #udp: UdpSocket[] = [];
   readonly #tcp: Server[] = [];
-  /** Connections by client, and of all anonymous ones. */
+  /** Connections by client. */
   readonly #connections = new Map<string, Set<Socket>>();
 
-  constructor(options: ClientQuestionsOptions) {
+  constructor(options: DnsListenerOptions) {
     this.#options = options;
   }
 
@@ -45,7 +47,7 @@ export class ClientQuestions {
         await this.#openTcp(address);
       } catch (cause) {
         await this.close();
-        throw portError(cause, address);
+        throw portError(cause, address, this.#options.remedy);
       }
     }
   }
@@ -102,23 +104,22 @@ export class ClientQuestions {
 
   #onConnection(socket: Socket): void {
     const from = socket.remoteAddress ?? "";
+    const address = parseIpText(from.replace(/%.*$/, ""));
+    const { key: client, most } = address === undefined ? { key: "", most: 0 } : (this.#options.clientOf?.(address) ?? { key: sourceKey(address), most: MAX_CONNECTIONS_EACH });
+    const others = this.#connections.get(client) ?? new Set<Socket>();
     socket.on("error", () => socket.destroy());
-    const address = parseIpText(from);
-    const isAnonymous = address !== undefined && this.#options.isAnonymous(address);
-    const whose = isAnonymous ? "anonymous" : from;
-    const others = this.#connections.get(whose) ?? new Set<Socket>();
-    if (address === undefined || !this.#options.isClient(address) || others.size >= (isAnonymous ? MAX_ANONYMOUS_CONNECTIONS : MAX_CONNECTIONS_EACH) || this.counters.connections >= MAX_CONNECTIONS) {
+    if (address === undefined || !this.#options.isClient(address) || others.size >= most || this.counters.connections >= MAX_CONNECTIONS) {
       this.counters.refusedConnections += 1;
       socket.destroy();
       return;
     }
     others.add(socket);
-    this.#connections.set(whose, others);
+    this.#connections.set(client, others);
     this.counters.connections += 1;
     socket.on("close", () => {
       this.counters.connections -= 1;
       others.delete(socket);
-      if (others.size === 0) this.#connections.delete(whose);
+      if (others.size === 0) this.#connections.delete(client);
     });
     const reader = new DnsFrameReader();
     socket.setTimeout(IDLE_MS, () => socket.destroy());
@@ -136,14 +137,14 @@ export class ClientQuestions {
   }
 
   #answer(from: string, message: Uint8Array, transport: "udp" | "tcp"): Promise<Uint8Array | null> {
-    const address = parseIpText(from);
+    const address = parseIpText(from.replace(/%.*$/, ""));
     return address === undefined ? Promise.resolve(null) : this.#options.answer(address, new Uint8Array(message), transport);
   }
 }
 
-function portError(cause: unknown, address: string): I3Error {
-  if ((cause as NodeJS.ErrnoException).code === "EADDRINUSE") {
-    return new I3Error("ERR_I3_PORT_IN_USE", `port ${PORT} of ${address} is in use: clients' names arrive there`, { cause, remedy: "A DNS server of this machine listens on all of its addresses: have it listen on those of its network alone." });
-  }
+function portError(cause: unknown, address: string, remedy: string): I3Error {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === "EADDRINUSE") return new I3Error("ERR_I3_PORT_IN_USE", `port ${PORT} of ${address} is in use: names are asked for there`, { cause, remedy });
+  if (code === "EADDRNOTAVAIL") return new I3Error("ERR_I3_DNS_PORT", `no interface of this machine has the address ${address}`, { cause, remedy: "DNS is to listen there: correct the configuration, or give an interface that address." });
   return new I3Error("ERR_I3_DNS_PORT", `DNS port ${PORT} of ${address} cannot be opened`, { cause, remedy: "Run as root or with CAP_NET_BIND_SERVICE." });
 }

@@ -16,6 +16,16 @@ export type RouterSettings = Readonly<Record<Setting, string | null>>;
 /** Throws I3Error. */
 export const readRouterSettings = (): RouterSettings => ({ forward4: read(FILES.forward4), forward6: read(FILES.forward6) });
 
+/** As JSON had them. Throws RangeError for something else. */
+export function routerSettingsOf(json: unknown): RouterSettings {
+  const { forward4, forward6 } = json as Record<string, unknown>;
+  const setting = (value: unknown): string | null => {
+    if (value === null || (typeof value === "string" && /^[0-9]$/.test(value))) return value;
+    throw new RangeError("a field of another kind");
+  };
+  return { forward4: setting(forward4), forward6: setting(forward6) };
+}
+
 /** Families whose packets the system passed on before. */
 export const routedFamilies = ({ forward4, forward6 }: RouterSettings): readonly (4 | 6)[] => [...(isOn(forward4) ? [4 as const] : []), ...(isOn(forward6) ? [6 as const] : [])];
 

@@ -1,0 +1,179 @@
+/** Waypoints of both families: which host has which, the table of nftables that leads there, and what of it outlives a restart. */
+import { networkInterfaces } from "node:os";
+
+import { errorLine, I3Error, type PublishConfig, type PublishingProxyConfig, type WaypointsConfig } from "@i3/common";
+import { endConntrackOf } from "@i3/datapath/io";
+import { FewLines, passPackets, readRouterSettings, restoreRouterSettings, routedFamilies, type PartHost, type RouterSettings } from "@i3/i3-proxy";
+
+import type { WaypointQuestion } from "../dns/authority.js";
+import { servicesByHost } from "../waypoints/services.js";
+import { Tenures } from "../waypoints/tenures.js";
+import { tenureElements, type TableElement } from "../waypoints/waypoint-table.js";
+import { Windows } from "../waypoints/windows.js";
+import { HostError } from "./errors.js";
+import type { OverlayHosts } from "./overlay-hosts.js";
+import type { PublishLog } from "./publish-log.js";
+import { readWaypointState, waypointStateFile, writeWaypointState } from "./waypoint-state.js";
+import { WaypointNat } from "./waypoint-nat.js";
+
+// Ours:
+/** Answers that wait for a host's addresses, or for nft. */
+const MOST_WAITING = 1_024;
+
+export interface WaypointsOptions {
+  readonly host: Pick<PartHost<PublishingProxyConfig>, "config" | "proxy" | "log" | "io" | "tun" | "datapath">;
+  readonly config: WaypointsConfig;
+  readonly hosts: Pick<OverlayHosts, "addressesOf">;
+  readonly log: PublishLog;
+}
+
+/** An address; none: the host has none of that family; null: not now. */
+export type WaypointAnswer = Uint8Array | "none" | null;
+
+export class Waypoints {
+  readonly #options: WaypointsOptions;
+  readonly #stateFile: string;
+  readonly #router: RouterSettings;
+  readonly #tenures: Readonly<Record<4 | 16, Tenures>>;
+  readonly #windows: Windows;
+  readonly #nat: WaypointNat;
+  readonly #closing = new AbortController();
+  readonly #fullLines = new FewLines();
+  readonly #counts = { asked: 0, crowded: 0, failed: 0 };
+  #services: ReturnType<typeof servicesByHost> = new Map();
+  #waiting = 0;
+  #isOpen = false;
+
+  private constructor(options: WaypointsOptions) {
+    const { host: { config: { state }, proxy: { own4, own6 }, tun, datapath, log }, config: { addresses, claimMs, restS } } = options;
+    this.#options = options;
+    this.#stateFile = waypointStateFile(state.directory);
+    const kept = readWaypointState(this.#stateFile);
+    this.#router = kept.router ?? readRouterSettings();
+    const tenures = (length: 4 | 16): Tenures => new Tenures({ waypoints: addresses.filter((one) => one.length === length), restMs: restS * 1_000, lastUse: (virtual) => datapath.lastUse(virtual) });
+    this.#tenures = { 4: tenures(4), 16: tenures(16) };
+    this.#windows = new Windows(claimMs);
+    this.#nat = new WaypointNat({ settings: { tunName: tun.name, waypoints: addresses, own4, own6, routed: routedFamilies(this.#router), restS }, elements: () => this.#elements(), log });
+    for (const { waypoint, host } of kept.tenures) this.#of(waypoint).restore(performance.now(), waypoint, host);
+  }
+
+  /** Rejects with I3Error. */
+  static async open(options: WaypointsOptions, publish: PublishConfig): Promise<Waypoints> {
+    const waypoints = new Waypoints(options);
+    waypoints.setNames(publish);
+    try {
+      await waypoints.#start();
+      return waypoints;
+    } catch (error) {
+      await waypoints.close();
+      throw error;
+    }
+  }
+
+  /** That there are waypoints of. */
+  get families(): readonly (4 | 16)[] {
+    return ([4, 16] as const).filter((length) => this.#options.config.addresses.some((one) => one.length === length));
+  }
+
+  counters(): object {
+    return { ...this.#counts, waiting: this.#waiting, ipv4: this.#tenures[4].counters, ipv6: this.#tenures[16].counters };
+  }
+
+  /** Hosts and what of them is reached, from now on; flows that are there go on. */
+  setNames({ names }: PublishConfig): void {
+    this.#services = servicesByHost(names);
+    for (const tenures of Object.values(this.#tenures)) tenures.setHosts(performance.now(), new Set(this.#services.keys()));
+    this.#nat.sync();
+  }
+
+  /** The address that stands for the name's host now; when it is there, whoever gets it may connect. */
+  async answer({ published, family, site }: WaypointQuestion): Promise<WaypointAnswer> {
+    this.#counts.asked += 1;
+    if (this.#waiting >= MOST_WAITING) {
+      this.#counts.crowded += 1;
+      return null;
+    }
+    this.#waiting += 1;
+    try {
+      const found = await this.#options.hosts.addressesOf(published, this.#closing.signal);
+      const virtual = found.find(({ length }) => length === family);
+      return virtual === undefined ? "none" : await this.#give(published.to, virtual, site);
+    } catch (error) {
+      this.#counts.failed += 1;
+      if (error instanceof HostError) this.#options.log.failed(published.to, error);
+      else if (!(error instanceof I3Error)) throw error;
+      return null;
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  /** Somebody else may get these: nothing that was meant for who had them is to come there. */
+  released(addresses: readonly Uint8Array[]): void {
+    const { io, log } = this.#options.host;
+    const led = addresses.filter((address) => [...this.#of(address).all()].some(({ virtual }) => virtual !== null && Buffer.compare(virtual, address) === 0));
+    if (led.length === 0) return;
+    for (const address of led) this.#of(address).release(performance.now(), address);
+    this.#nat.sync();
+    this.#nat.forgetClaims();
+    for (const address of led) void this.#nat.settled(null).then(() => endConntrackOf(io, address)).catch((error: unknown) => log("warn", "conntrack", { error: errorLine(error) }));
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#nat.close();
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    for (const end of [() => restoreRouterSettings(this.#turned()), () => this.#save(null)]) {
+      try {
+        end();
+      } catch (error) {
+        this.#options.host.log("warn", "gateway-left", { error: errorLine(error) });
+      }
+    }
+  }
+
+  async #start(): Promise<void> {
+    this.#save(this.#router);
+    this.#isOpen = true;
+    // Nothing is passed on before the table is there.
+    await this.#nat.open();
+    const { tun } = this.#options.host;
+    passPackets(this.#turned(), this.families.includes(16) ? Object.keys(networkInterfaces()).filter((name) => name !== "lo" && name !== tun.name) : []);
+  }
+
+  async #give(host: string, virtual: Uint8Array, site: WaypointQuestion["site"]): Promise<Uint8Array | null> {
+    const { log } = this.#options.host;
+    const tenures = this.#of(virtual);
+    const { given } = tenures.counters;
+    const tenure = this.#services.has(host) ? tenures.give(performance.now(), host, virtual) : null;
+    if (tenure === null) {
+      if (this.#fullLines.take(performance.now(), null)) log("warn", "waypoints-full", { host, remedy: "All waypoints stand for other hosts that are in use: clients of this one hear that its name cannot be looked up. Give <waypoints> as many addresses as there are hosts." });
+      return null;
+    }
+    if (tenures.counters.given !== given) this.#save(this.#router);
+    this.#nat.sync();
+    await this.#nat.settled(tenures.isEnough ? null : this.#windows.open(performance.now(), tenure.waypoint, site));
+    // While nft was at work the host may have lost it.
+    return tenure.virtual === null ? null : tenure.waypoint;
+  }
+
+  #elements(): readonly TableElement[] {
+    return Object.values(this.#tenures).flatMap((tenures) => [...tenures.all()].flatMap((tenure) => tenureElements(tenure, this.#services.get(tenure.host) ?? [], tenures.isEnough)));
+  }
+
+  #of({ length }: Uint8Array): Tenures {
+    return this.#tenures[length === 4 ? 4 : 16];
+  }
+
+  /** What is turned on for the families that there are waypoints of. */
+  #turned(): RouterSettings {
+    const { forward4, forward6 } = this.#router;
+    return { forward4: this.families.includes(4) ? forward4 : null, forward6: this.families.includes(16) ? forward6 : null };
+  }
+
+  #save(router: RouterSettings | null): void {
+    const tenures = Object.values(this.#tenures).flatMap((each) => [...each.all()].map(({ waypoint, host }) => ({ waypoint, host })));
+    writeWaypointState(this.#stateFile, { router, tenures });
+  }
+}
