@@ -6,8 +6,8 @@
  *     pass     of flows that began at a waypoint: to the TUN what the name publishes, and back; where this system was no router before, nothing else
  *     leave    to hosts: from the gateway's own virtual address
  *
- * Who may: everybody while `always` has the waypoint; whom `open` or `near` has for a moment; and `claimed`, a client whose connection to the host that has the waypoint now came about: no address that a
- * flood of SYNs makes up is ever in there.
+ * Who may: everybody while `always` has the waypoint; whom `open` or `near` has for a moment; and `claimed`, a client whose TCP connection to the host that has the waypoint now came about (assured: it knows the
+ * host's sequence numbers; a second SYN of one port is "established" already): no address that somebody makes up is in there.
  */
 import { formatIpText, type WaypointService } from "@i3/common";
 import { tableName } from "@i3/i3-proxy";
@@ -109,7 +109,7 @@ export function tableBody(settings: WaypointTableSettings, elements: readonly Ta
     `chain refuse { type filter hook prerouting priority ${PRIORITY.refuse}; policy accept;`,
     each(({ of, ip }) => `${ip} daddr @waypoints${of} goto answer; ct state new ct original ${ip} daddr @waypoints${of} meta l4proto tcp ct timeout set "tcp${of}"; ct state new ct original ${ip} daddr @waypoints${of} meta l4proto udp ct timeout set "udp${of}";`), "};",
     `chain ours { ct state invalid counter drop; tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu; iifname ${tun} ct state established,related accept; oifname != ${tun} counter drop;`,
-    each(({ of, ip }) => `ct state established ct direction original ct original ${ip} daddr . ${ip} daddr @owned${of} update @claimed${of} { ${ip} saddr . ct original ${ip} daddr };`), "ct state established,related accept;",
+    each(({ of, ip }) => `meta l4proto tcp ct status assured ct direction original ct original ${ip} daddr . ${ip} daddr @owned${of} update @claimed${of} { ${ip} saddr . ct original ${ip} daddr };`), "ct state established,related accept;",
     each(({ of, ip }) => `${ip} daddr . meta l4proto . th dport @services${of} accept;`), "icmp type echo-request ip daddr @pinged4 accept; icmpv6 type echo-request ip6 daddr @pinged6 accept;", `${refused} };`,
     `chain pass { type filter hook forward priority ${PRIORITY.filter}; policy accept; ${passRules(routed).join("; ")}; };`,
     `chain leave { type nat hook postrouting priority ${PRIORITY.leave}; policy accept; oifname != ${tun} return; ct original ip daddr @waypoints4 snat ip to ${formatIpText(own4)}; ct original ip6 daddr @waypoints6 snat ip6 to ${formatIpText(own6)}; };`,

@@ -14,6 +14,12 @@ it("a network gets so many answers, then every second one cut, and others are as
   expect(rate.counters).toEqual({ cut: 100, dropped: 100 });
 });
 
+it("a network that floods leaves to others what is theirs", () => {
+  const rate = new ResponseRate();
+  for (let i = 0; i < 100_000; i += 1) rate.decide(0, from(0, i % 256));
+  expect(Array.from({ length: 18 }, (_, i) => Array.from({ length: 200 }, () => rate.decide(0, from(i + 1, 1)))).flat().every((one) => one === "answer")).toBe(true);
+});
+
 it("all together get no more than a bound, whoever they say they are", () => {
   const rate = new ResponseRate();
   const said = Array.from({ length: 10_000 }, (_, i) => rate.decide(0, Uint8Array.of(i >> 8, i & 0xff, 0, 1)));
