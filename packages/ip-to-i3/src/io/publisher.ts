@@ -10,7 +10,7 @@ import { TIMINGS, type PortEnvironment, type Timings } from "./client.js";
 import { fixedServer } from "./fixed-port.js";
 import { HttpPort } from "./http-port.js";
 import type { OverlayHosts } from "./overlay-hosts.js";
-import { PublishLog } from "./publish-log.js";
+import type { PublishLog } from "./publish-log.js";
 import { tlsServer } from "./tls-port.js";
 
 export interface PublisherOptions {
