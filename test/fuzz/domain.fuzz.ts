@@ -27,7 +27,7 @@ const pick = <T>(items: readonly [T, ...T[]]): T => items[below(items.length)] ?
 const bytes = (length: number): Buffer => Buffer.from(Array.from({ length }, () => below(256)));
 
 const authority = new Authority({ zone: new PublishedZone(DOMAIN, NAMES), families: [4, 16], serial: 1 });
-const CASES = [["www.i3.example.org", 0], ["I3.Example.ORG", 0], ["a.b.shop.i3.example.org", 0], ["home.i3.example.org", 0], ["way.i3.example.org", 0], ["ns1.i3.example.org", 0], ["no.i3.example.org", 3], ["example.org", 5], [".", 5], ["xi3.example.org", 5]] as const;
+const CASES: readonly [readonly [string, number], ...(readonly [string, number])[]] = [["www.i3.example.org", 0], ["I3.Example.ORG", 0], ["a.b.shop.i3.example.org", 0], ["home.i3.example.org", 0], ["way.i3.example.org", 0], ["ns1.i3.example.org", 0], ["no.i3.example.org", 3], ["example.org", 5], [".", 5], ["xi3.example.org", 5]];
 const TYPES = ["A", "AAAA", "NS", "SOA", "TXT", "ANY", "HTTPS", "PTR"] as const;
 
 function question(name: string): Buffer {

@@ -17,9 +17,7 @@ import { ListedServers } from "@i3/i3-client";
 import type { NameSource } from "../dns/dns-core.js";
 import { takenBy } from "../gateways/gateway-networks.js";
 import { addressesOf } from "../mappings/mapping-table.js";
-import { clockTrouble, isUndecided } from "../policy/clock.js";
 import type { Pins } from "../policy/pins.js";
-import { refusalText } from "../policy/refusal-text.js";
 import { unruledNames, unruledText, unruledZones } from "../policy/unruled-names.js";
 import { coreCounterFields } from "../core-counter-fields.js";
 import type { OwnPlace } from "../paths/own-locators.js";
@@ -44,17 +42,11 @@ import { ResolverFiles } from "./dns-upstream-resolvers.js";
 import { overlapText, SystemView } from "./system-view.js";
 import { readServers, ServerFile, serverFileOf } from "./server-file.js";
 import { ServerNames, systemLookup } from "./server-names.js";
+import { awaitRing, until } from "./start-waits.js";
 import { VirtualAddressesInUse } from "./virtual-addresses-in-use.js";
 import { VirtualRoutes } from "./virtual-routes.js";
 import { readZoneRecords, ZoneRecordFile, zoneRecordFileOf } from "./zone-record-file.js";
 
-/** A start waits this long for a server's answer, and then goes on without. */
-const NO_SERVER_MS = 8_000;
-/** And this long for all to tell their clocks, when those that have answered say that this machine's is wrong. */
-const CLOCKS_MS = 1_000;
-/** READY waits this long for the triggers; names work after it too, as soon as they are in. */
-const TRIGGERS_MS = 10_000;
-const POLL_READY_MS = 20;
 const MAX_SLEEP_MS = 1_000;
 /** A stop waits this long for peers to have heard of it: a CLOSE that was lost comes again after half a second. */
 const LEAVE_MS = 700;
@@ -226,7 +218,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#logUnruled();
     for (const why of unruledZones(config.zones, config.rules)) this.#log("warn", "no-rule", { why, remedy: 'Its names are not looked for. Add a rule with go="i3".' });
     if (!hasServers) this.#log("info", "no-servers", { remedy: "<servers> is left out: hosts are called by address, none over i3." });
-    else if (await this.#awaitServer()) await this.#awaitTriggers();
+    else await awaitRing({ proxy: this.#proxy, servers: config.servers, signal: this.#signal, log: this.#log });
     if (this.#signal.aborted) return;
     await this.#interception?.enable();
     await this.#openNetworks(io, engine);
@@ -264,12 +256,12 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     if (this.#proxy === undefined) return;
     const others = this.#anonymous?.close();
     let isTold = false;
-    await this.#until(() => {
+    await until(() => {
       this.#run((proxy, nowMs) => void (isTold = proxy.leave(nowMs)));
       return isTold;
     }, LEAVE_MS);
     this.#run((proxy, nowMs) => proxy.stop(nowMs));
-    await this.#until(() => this.#proxy?.client.triggers(performance.now()).length === 0, UNREGISTER_MS);
+    await until(() => this.#proxy?.client.triggers(performance.now()).length === 0, UNREGISTER_MS);
     await others;
   }
 
@@ -494,47 +486,6 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#list = list;
     this.#closers.push(() => list.close());
     return list.read();
-  }
-
-  /** False: none answers yet; the log says so when one does. */
-  async #awaitServer(): Promise<boolean> {
-    const proxy = this.#proxy as Proxy;
-    const isFound = await this.#until(() => this.#signal.aborted || proxy.client.firstHop() !== null, NO_SERVER_MS);
-    if (this.#signal.aborted) return false;
-    if (!isFound) {
-      const servers = this.#config.servers.map(({ host, port }) => `${host.text}:${port}`);
-      const byTcp = this.#config.servers.some(({ tcp }) => tcp !== undefined) ? "" : " A server that has <fallback> is reached where UDP is not allowed when it has its tcp-port in <servers>.";
-      this.#log("warn", "no-server", { servers, remedy: `No i3 server answers. Until one does, only hosts with an address in the address book can be reached. Check <servers>, whether this machine is online, and whether UDP to these ports is allowed.${byTcp}` });
-      return false;
-    }
-    await this.#checkClock(proxy);
-    return !this.#signal.aborted;
-  }
-
-  /** Whoever answers first may be the one whose clock is wrong. Throws (rejects with) I3Error when this machine's is, by majority. */
-  async #checkClock({ client }: Proxy): Promise<void> {
-    if (clockTrouble(client.clocks())?.isOwn !== true) return;
-    await this.#until(() => this.#signal.aborted || !isUndecided(client.clocks()), CLOCKS_MS);
-    const trouble = clockTrouble(client.clocks());
-    if (trouble?.isOwn === true && !this.#signal.aborted) throw new I3Error("ERR_I3_CLOCK", trouble.why, { remedy: trouble.remedy });
-  }
-
-  async #awaitTriggers(): Promise<void> {
-    const proxy = this.#proxy as Proxy;
-    if (await this.#until(() => this.#signal.aborted || proxy.isReady(performance.now()), TRIGGERS_MS)) return;
-    const codes = proxy.client.triggers(performance.now()).flatMap(({ live, refusal }) => (live || refusal === null ? [] : refusal));
-    const why = codes.length === 0 ? {} : { why: `the servers refuse: ${[...new Set(codes)].map(refusalText).join("; ")}` };
-    this.#log("warn", "not-registered", { ...why, remedy: "The servers answer but have not taken this host's triggers yet; it goes on trying, at least every few seconds. Names of others work." });
-  }
-
-  /** False when `done` does not hold within the time. */
-  async #until(done: () => boolean, limitMs: number): Promise<boolean> {
-    const endMs = performance.now() + limitMs;
-    while (!done()) {
-      if (performance.now() > endMs) return false;
-      await new Promise((resolve) => setTimeout(resolve, POLL_READY_MS));
-    }
-    return true;
   }
 
   /** Calls the core, then sends what it left in the engine and sets the clock for its next deadline. */

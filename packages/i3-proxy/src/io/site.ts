@@ -11,6 +11,7 @@ import { DnsPort } from "./dns-port.js";
 import type { Resolver } from "./dns-upstream-resolvers.js";
 import { NftSession } from "./interception-nft-session.js";
 import { NftElements } from "./nft-elements.js";
+import { takeWholeTrains } from "./router-settings.js";
 import { leaveSite, namedSet, removeSite, seekSite, siteRules, siteTable, type SiteContent, type SiteTableSettings } from "./site-table.js";
 import { SiteNames } from "./site-names.js";
 
@@ -113,10 +114,11 @@ class Site implements OpenPart<ProxyConfig> {
   }
 
   async #start(): Promise<void> {
-    const { io, mark, proxy, view } = this.#host;
+    const { io, mark, proxy, tun, view } = this.#host;
     const resolvers = this.#resolvers();
     if (resolvers.length === 0) throw new I3Error("ERR_I3_DNS_PORT", "<site>: resolv.conf names only this machine's own addresses of <site listen>", { remedy: 'Name other resolvers: <dns><resolver address="…"/></dns>.' });
     await this.#make();
+    takeWholeTrains(io, tun.index);
     this.#dns = await DnsPort.open({
       io, port: DNS_PORT, mark, names: this.#names, gateways: proxy.gateways, at: this.#site.listen, inForce: () => this.#settled(),
       shares: { begin: (client) => this.#shares.begin(performance.now(), client), end: (client) => this.#shares.end(client) },
