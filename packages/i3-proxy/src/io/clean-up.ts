@@ -5,6 +5,7 @@ import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 import { anonymousTuns, removeAnonymousGuard } from "./anonymous-guard.js";
 import { removeGuard } from "./guard.js";
 import { NftChild } from "./interception-nft.js";
+import { allLengths, keepLengths } from "./network-lengths.js";
 import { NetworkRoutes } from "./network-routes.js";
 import { removeNetworkRules } from "./network-table.js";
 import { OWN_MARK } from "./own-mark.js";
@@ -18,7 +19,8 @@ export async function cleanUp({ tun, virtualAddresses: { range }, state }: Proxy
   if (exists(io, tun.name)) throw new I3Error("ERR_I3_RUNNING", `i3-proxy is running: the TUN device ${tun.name} is there`, { remedy: "Stop it first." });
   try {
     new VirtualRoutes({ io, tunIndex: 0, own: [], range }).close();
-    new NetworkRoutes({ io, tunIndex: 0, own4: new Uint8Array(4), own6: new Uint8Array(16), mark: OWN_MARK }).close();
+    // Whatever the state directory says of them: it may be gone.
+    new NetworkRoutes({ io, tunIndex: 0, own4: new Uint8Array(4), own6: new Uint8Array(16), mark: OWN_MARK, keepLengths: () => keepLengths(state.directory, []) }).start([], allLengths());
   } catch (cause) {
     throw new I3Error("ERR_I3_CLEAN", "rules and routes cannot be removed", { cause, remedy: "Run as root or with CAP_NET_ADMIN." });
   }

@@ -22,6 +22,8 @@ export interface NetworkRoutesOptions {
   readonly own6: Uint8Array;
   /** SO_MARK of what goes past the TUN. */
   readonly mark: number;
+  /** Told before there are rules for lengths of prefixes, `4 24`, and when there are no more: those that a crash would leave behind. */
+  readonly keepLengths: (lengths: readonly string[]) => void;
 }
 
 const TABLE = 1_315;
@@ -29,7 +31,7 @@ const MAIN_TABLE = 254;
 const FIRST_PRIORITY = 1_315;
 const TUN_METRIC = 10;
 const UNREACHABLE_METRIC = 1_000;
-const MAX_BITS = { 4: 32, 6: 128 } as const;
+const MAX_BITS = 128;
 const FAMILIES = [4, 6] as const;
 
 /** RFC 5771, 919, 3927; 4291. */
@@ -39,9 +41,11 @@ const OF_THE_LINK = {
 } as const;
 
 /** One number for each length, so that what another run has left behind is found. */
-const priorityOf = (bits: number): number => FIRST_PRIORITY + 2 * (MAX_BITS[6] - bits) + (bits === 0 ? 1 : 0);
+const priorityOf = (bits: number): number => FIRST_PRIORITY + 2 * (MAX_BITS - bits) + (bits === 0 ? 1 : 0);
 
-function rulesOf(family: 4 | 6, bits: number, mark: number): readonly RuleOptions[] {
+/** @param length `4 24`: family and bits */
+function rulesOf(length: string, mark: number): readonly RuleOptions[] {
+  const [family, bits] = length.split(" ").map(Number) as [4 | 6, number];
   const base = { family, from: null, to: null };
   const priority = priorityOf(bits);
   const pair: readonly RuleOptions[] = [
@@ -56,14 +60,17 @@ export class NetworkRoutes {
   readonly #options: NetworkRoutesOptions;
   readonly #routes = new Map<string, RouteOptions>();
   readonly #rules = new Map<string, readonly RuleOptions[]>();
+  #earlier: readonly string[] = [];
 
   /** Sets nothing. */
   constructor(options: NetworkRoutesOptions) {
     this.#options = options;
   }
 
-  /** Removes what an earlier run has left behind and `ways` do not have. Throws what NativeIo throws (EPERM without CAP_NET_ADMIN). */
-  start(ways: readonly NetworkWay[]): void {
+  /** Removes what an earlier run has left behind and `ways` do not have. Throws what NativeIo throws (EPERM without CAP_NET_ADMIN). @param earlier lengths that it kept */
+  start(ways: readonly NetworkWay[], earlier: readonly string[]): void {
+    if (ways.length === 0 && earlier.length === 0) return;
+    this.#earlier = earlier;
     this.set(ways);
     this.#removeOthers();
   }
@@ -74,10 +81,11 @@ export class NetworkRoutes {
     const routes = new Map(ways.flatMap((way) => this.#routesOf(way)));
     const lengths = new Set(ways.flatMap(({ rule, isDown }) => (isDown ? [] : rule.prefixes.map(({ address, bits }) => `${address.length === 4 ? 4 : 6} ${bits}`))));
     for (const [key, route] of routes) if (!this.#routes.has(key)) io.setRoute(route);
+    const known = [...this.#rules.keys()];
+    if ([...lengths].some((length) => !this.#rules.has(length))) this.#options.keepLengths([...new Set([...this.#earlier, ...known, ...lengths])]);
     for (const length of lengths) {
       if (this.#rules.has(length)) continue;
-      const [family, bits] = length.split(" ").map(Number);
-      const rules = rulesOf(family === 4 ? 4 : 6, bits ?? 0, mark);
+      const rules = rulesOf(length, mark);
       for (const rule of rules) io.setRule(rule);
       this.#rules.set(length, rules);
     }
@@ -86,23 +94,23 @@ export class NetworkRoutes {
       for (const rule of rules) io.removeRule(rule);
       this.#rules.delete(length);
     }
+    if (this.#earlier.length === 0 && known.some((length) => !lengths.has(length))) this.#options.keepLengths([...lengths]);
     for (const [key, route] of this.#routes) if (!routes.has(key)) io.removeRoute(route);
     this.#routes.clear();
     for (const [key, route] of routes) this.#routes.set(key, route);
   }
 
-  /** Removes all that is ours, of earlier runs too. */
+  /** Removes all that is ours. */
   close(): void {
-    this.set([]);
-    this.#removeOthers();
+    this.start([], [...this.#rules.keys()]);
   }
 
   #removeOthers(): void {
-    const { io, mark } = this.#options;
+    const { io, mark, keepLengths } = this.#options;
+    for (const length of this.#earlier) if (!this.#rules.has(length)) for (const rule of rulesOf(length, mark)) io.removeRule(rule);
+    this.#earlier = [];
+    keepLengths([...this.#rules.keys()]);
     for (const family of FAMILIES) {
-      for (let bits = 0; bits <= MAX_BITS[family]; bits += 1) {
-        if (!this.#rules.has(`${family} ${bits}`)) for (const rule of rulesOf(family, bits, mark)) io.removeRule(rule);
-      }
       for (const route of io.listRoutes(family)) {
         if (route.table !== TABLE || route.protocol !== ROUTE_PROTOCOL) continue;
         const type = route.type === "unreachable" ? "unreachable" : "unicast";

@@ -3,11 +3,12 @@ import { errorLine, exitOf, type Log } from "@i3/common";
 
 import type { NetworkWay } from "../gateways/gateway-networks.js";
 import type { NftRunner } from "./interception-nft.js";
+import { keepLengths, readLengths } from "./network-lengths.js";
 import { NetworkRoutes, type NetworkRoutesOptions } from "./network-routes.js";
 import { networkRules, removeNetworkRules, type NetworkTable } from "./network-table.js";
 import { restoreSourceMark, setSourceMark } from "./source-mark.js";
 
-export interface NetworksOptions extends NetworkRoutesOptions, Omit<NetworkTable, "refusesNames"> {
+export interface NetworksOptions extends Omit<NetworkRoutesOptions, "keepLengths">, Omit<NetworkTable, "refusesNames"> {
   readonly nft: NftRunner;
   readonly stateDirectory: string;
   readonly log: Log;
@@ -20,18 +21,22 @@ export class Networks {
   readonly #routes: NetworkRoutes;
   /** Rules that nft has; "": none of ours. */
   #table = "";
+  /** There may be something of ours. */
+  #isUsed = false;
   #work: Promise<void> = Promise.resolve();
 
   private constructor(options: NetworksOptions) {
     this.#options = options;
-    this.#routes = new NetworkRoutes(options);
+    this.#routes = new NetworkRoutes({ ...options, keepLengths: (lengths) => keepLengths(options.stateDirectory, lengths) });
   }
 
   /** Takes over, or removes, what an earlier run has left behind. Rejects with what nft or the system says. */
   static async open(options: NetworksOptions, ways: readonly NetworkWay[]): Promise<Networks> {
     const networks = new Networks(options);
+    const earlier = readLengths(options.stateDirectory);
+    networks.#isUsed = earlier.length > 0;
     await networks.#prepare(ways);
-    networks.#routes.start(ways);
+    networks.#routes.start(ways, earlier);
     if (ways.length === 0) await networks.#end();
     return networks;
   }
@@ -62,6 +67,7 @@ export class Networks {
 
   async #prepare(ways: readonly NetworkWay[]): Promise<void> {
     if (ways.length === 0) return;
+    this.#isUsed = true;
     const exit = exitOf(ways.map(({ rule }) => rule));
     const table = networkRules({ ...this.#options, refusesNames: exit?.whenDown === "refuse" });
     if (table !== this.#table) await this.#options.nft.run(table);
@@ -70,9 +76,11 @@ export class Networks {
   }
 
   async #end(): Promise<void> {
+    if (!this.#isUsed) return;
     const { nft, tunName, stateDirectory } = this.#options;
     await nft.run(removeNetworkRules(tunName));
     this.#table = "";
     restoreSourceMark(stateDirectory);
+    this.#isUsed = false;
   }
 }
