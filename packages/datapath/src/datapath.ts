@@ -394,10 +394,11 @@ export interface Datapath {
    */
   setForwarding(flow: Uint8Array, isOn: boolean, other?: Uint8Array | null): void;
   /**
-   * What peers for which this host passes packets on send to `from` goes to `to`, an address of the other family, as a packet of that family (RFC 7915), and what comes from there goes to them as from `from`
-   * (docs/datapath.md, "Translation"). `null` removes. Throws DatapathError ERR_I3_TABLE_FULL, RangeError also for two of one family, and for a `to` that another `from` has.
+   * What a peer for which this host passes packets on, by its flow of the family of `from`, sends to `from` goes to `to`, an address of the other family, as a packet of that family (RFC 7915), and what comes to
+   * that peer from there comes as from `from` (docs/datapath.md, "Translation"). Other peers have their own. The flow need not be there. `null` removes. Throws DatapathError ERR_I3_TABLE_FULL, RangeError also
+   * for `from` and `to` of one family, a flow of the other than `from`, and for a `to` that another `from` of that flow has.
    */
-  setTranslation(from: Uint8Array, to: Uint8Array | null): void;
+  setTranslation(flow: Uint8Array, from: Uint8Array, to: Uint8Array | null): void;
   setInbound(id: Uint8Array, inbound: Inbound | null): void;
   /** `name` is the caller's: an integer from 0 to 2^32 - 1. Flows that name a missing one drop their packets, `no-route`. `null` removes and wipes. */
   setOutboundAssociation(name: number, association: OutboundAssociation | null): void;

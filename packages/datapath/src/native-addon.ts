@@ -110,9 +110,9 @@ export interface NativeEngineAddon {
   engineRemoveBehind(handle: EngineHandle, address: Uint8Array, bits: number): void;
   /** `other`: of the other family, or empty. Wrong shape also: no such flow. */
   engineSetForwarding(handle: EngineHandle, flow: Uint8Array, isOn: boolean, other: Uint8Array): EngineStatus;
-  /** Wrong shape also: of one family. */
-  engineSetTranslation(handle: EngineHandle, from: Uint8Array, to: Uint8Array): EngineStatus;
-  engineRemoveTranslation(handle: EngineHandle, from: Uint8Array): void;
+  /** Wrong shape also: `from` and `to` of one family, `flow` and `from` of two. */
+  engineSetTranslation(handle: EngineHandle, flow: Uint8Array, from: Uint8Array, to: Uint8Array): EngineStatus;
+  engineRemoveTranslation(handle: EngineHandle, flow: Uint8Array, from: Uint8Array): void;
   engineSetInboundUpcall(handle: EngineHandle, id: Uint8Array): EngineStatus;
   /** `pairs4`: source from, to, destination from, to, 16 bytes in all, or empty; `pairs6` the same with 64. */
   engineSetInboundTun(handle: EngineHandle, id: Uint8Array, flow: Uint8Array, pairs4: Uint8Array, pairs6: Uint8Array, strength: number): EngineStatus;

@@ -23,7 +23,7 @@ import { requireResponder } from "./reference/hip-responder.js";
 import { requireLength } from "./reference/octets.js";
 import { prepareServices, requireStrength, STRONGEST } from "./reference/services.js";
 import { replicasOf, requireAnswers, requireLease } from "./reference/refresh-rules.js";
-import { requireFamilies, takenTranslation } from "./reference/translation-table.js";
+import { requireFamilies, requireTranslation, takenTranslation } from "./reference/translation-table.js";
 import { ID_BYTES, RING_KEY_BYTES } from "./wire/data-header.js";
 
 /** In the order of `enum class Drop` in native/engine/counters.h. */
@@ -116,11 +116,10 @@ export class NativeEngine implements Datapath {
     settle(this.#addon.engineSetForwarding(this.#handle, flow, isOn, other ?? NOTHING));
   }
 
-  setTranslation(from: Uint8Array, to: Uint8Array | null): void {
-    requireAddress(from);
-    if (to === null) return this.#addon.engineRemoveTranslation(this.#handle, from);
-    requireFamilies(from, to);
-    settle(this.#addon.engineSetTranslation(this.#handle, from, to), "translation", LIMITS.translations);
+  setTranslation(flow: Uint8Array, from: Uint8Array, to: Uint8Array | null): void {
+    requireTranslation(flow, from, to);
+    if (to === null) return this.#addon.engineRemoveTranslation(this.#handle, flow, from);
+    settle(this.#addon.engineSetTranslation(this.#handle, flow, from, to), "translation", LIMITS.translations);
   }
 
   setInbound(id: Uint8Array, inbound: Inbound | null): void {

@@ -225,11 +225,18 @@ napi_value engine_set_forwarding(napi_env env, napi_callback_info info) {
 }
 
 napi_value engine_set_translation(napi_env env, napi_callback_info info) {
-  return with_two(env, info, "from", "to", [](i3::Engine& engine, const Two& values) { return engine.set_translation(values.first, values.second); });
+  struct Values {
+    i3::Bytes flow;
+    Two addresses;
+  };
+  const auto read = [](Check& check, const Arguments& arguments) {
+    return Values{check.bytes(arguments[1], "flow"), {check.bytes(arguments[2], "from"), check.bytes(arguments[3], "to")}};
+  };
+  return with_engine(env, info, read, [](i3::Engine& engine, const Values& values) { return engine.set_translation(values.flow, values.addresses.first, values.addresses.second); });
 }
 
 napi_value engine_remove_translation(napi_env env, napi_callback_info info) {
-  return with_bytes(env, info, "from", [](i3::Engine& engine, i3::Bytes from) { (void)engine.remove_translation(from); });
+  return with_two(env, info, "flow", "from", [](i3::Engine& engine, const Two& values) { (void)engine.remove_translation(values.first, values.second); });
 }
 
 napi_value engine_set_inbound_upcall(napi_env env, napi_callback_info info) {

@@ -189,8 +189,8 @@ export class ReferenceEngine implements StepCore {
     this.#state.flows.setForwarding(flow, isOn, other);
   }
 
-  setTranslation(from: Uint8Array, to: Uint8Array | null): void {
-    this.#state.translations.set(from, to);
+  setTranslation(flow: Uint8Array, from: Uint8Array, to: Uint8Array | null): void {
+    this.#state.translations.set(flow, from, to);
   }
 
   setInbound(id: Uint8Array, inbound: Inbound | null): void {

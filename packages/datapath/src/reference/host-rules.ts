@@ -8,7 +8,7 @@ import type { FlowEntry, Way } from "./flow-table.js";
 import { FlowSender } from "./flow-sender.js";
 import type { IcmpErrors } from "./icmp-errors.js";
 import type { TunTarget } from "./inbound-table.js";
-import { addressKey } from "./keys.js";
+import { addressKey, type AddressKey } from "./keys.js";
 import { IPV4, IPV6, hasRefusedOptions4, innerLength, innerVersion, isOneHost, isUnassignable, type InnerPacket } from "./inner-packet.js";
 import { canCut6, cutPacket6, hopsLeft, mayBeCut, translatePacket, TRANSLATED_PIECE_BYTES } from "./ip-translation.js";
 import { findHighMss, lowerMss } from "./mss-clamp.js";
@@ -50,9 +50,10 @@ export class HostRules {
     const version = innerVersion(bytes, at);
     if (isUnassignable(bytes, at, version)) return this.#state.counters.drop("not-allocated");
     const packet = { bytes, at, length: size, state: effectiveState(bytes, at, size, checksum) };
-    if (!this.#state.translations.isEmpty && this.#turnBack(packet)) return;
     const [destination, addressBytes] = version === 4 ? [at + IPV4.destination, 4] : [at + IPV6.destination, 16];
-    const flow = this.#state.flows.at(bytes, destination, addressBytes) ?? this.#flowBehind(bytes, destination, addressBytes);
+    const own = this.#state.flows.at(bytes, destination, addressBytes);
+    if (own !== undefined && !this.#state.translations.isEmpty && this.#turnBack(own, packet)) return;
+    const flow = own ?? this.#flowBehind(bytes, destination, addressBytes);
     if (flow === undefined) return this.#refuse("not-allocated", packet);
     this.#useFlow(flow, packet);
   }
@@ -167,7 +168,8 @@ export class HostRules {
     if (isPeers && (quoted === NO_ERROR || (quoted >= 0 && equalAt(bytes, quoted, peers.source.from)))) return { found, plan: peers, quoted: peers, behind: undefined };
     if (!isToUs) {
       const plan = planKeeping(peers, "destination", destination);
-      const translation = this.#state.translations.findFrom(destination);
+      const { translations } = this.#state;
+      const translation = translations.isEmpty ? undefined : translations.findFrom(addressKey(peers.source.to), destination);
       return isErrorAboutOthers(bytes, at, size, found, plan) ? "inner-address" : { found, plan, quoted: plan, behind: undefined, translation };
     }
     // Of a host behind the peer; or about a packet to one, by the peer or whoever is on the way.
@@ -256,29 +258,29 @@ export class HostRules {
     return found?.forwards === true ? found : undefined;
   }
 
-  /** What the packet comes from, or, of an error, to what the packet was sent that it is about: routers on the way have addresses of their own. */
-  #translationOf(packet: Buffer): Translation | undefined {
+  /** What the packet comes from, or, of an error, to what the packet was sent that it is about: routers on the way have addresses of their own. `flow`: of the peer, in the family that it would become. */
+  #translationOf(flow: AddressKey, packet: Buffer): Translation | undefined {
     const { translations } = this.#state;
     const version = innerVersion(packet, 0);
     const found = findTransport(packet, 0, packet.length);
     if (found >= 0 && isQuotingError(packet, transportOffset(found), packet.length, version, transportProtocol(found))) {
       const quote = packet.subarray(transportOffset(found) + ICMP_QUOTE);
       const [from, to] = version === 4 ? [IPV4.destination, IPV4.minBytes] : [IPV6.destination, IPV6.headerBytes];
-      const translation = quote.length < to ? undefined : translations.findTo(quote.subarray(from, to));
+      const translation = quote.length < to ? undefined : translations.findTo(flow, quote.subarray(from, to));
       if (translation !== undefined) return translation;
     }
-    return translations.findTo(addressesOf(packet).source);
+    return translations.findTo(flow, addressesOf(packet).source);
   }
 
-  /** A packet for a peer that knows its sender by an address of the other family. False: it is none, and nothing was done. */
-  #turnBack(original: InnerPacket): boolean {
+  /** A packet for a flow whose peer may know its sender by an address of the other family. False: it does not, and nothing was done. */
+  #turnBack(flow: FlowEntry, original: InnerPacket): boolean {
+    if (!flow.forwards || flow.other === null) return false;
     const { bytes, at, length, state } = original;
-    const { counters, flows, identifications, nowMs } = this.#state;
+    const { counters, identifications, nowMs } = this.#state;
     const packet = bytes.subarray(at, at + length);
-    const translation = this.#translationOf(packet);
+    const translation = this.#translationOf(flow.other, packet);
+    if (translation === undefined) return false;
     const { destination } = addressesOf(packet);
-    const flow = translation && flows.byKey(addressKey(destination));
-    if (translation === undefined || flow?.forwards !== true) return false;
     const other = this.#otherOf(flow);
     if (other !== undefined && hopsLeft(packet) < 2) {
       counters.drop("hop-limit");

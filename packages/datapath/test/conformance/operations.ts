@@ -20,7 +20,7 @@ export type Operation =
   | { readonly kind: "setServices"; readonly address: Uint8Array; readonly services: Services | null }
   | { readonly kind: "setBehind"; readonly address: Uint8Array; readonly bits: number; readonly flow: Uint8Array | null }
   | { readonly kind: "setForwarding"; readonly flow: Uint8Array; readonly isOn: boolean; readonly other?: Uint8Array | null }
-  | { readonly kind: "setTranslation"; readonly from: Uint8Array; readonly to: Uint8Array | null }
+  | { readonly kind: "setTranslation"; readonly flow: Uint8Array; readonly from: Uint8Array; readonly to: Uint8Array | null }
   | { readonly kind: "setInbound"; readonly id: Uint8Array; readonly inbound: Inbound | null }
   | { readonly kind: "setOutboundAssociation"; readonly name: number; readonly association: OutboundAssociation | null }
   | { readonly kind: "setInboundAssociation"; readonly spi: number; readonly association: InboundAssociation | null }
@@ -77,7 +77,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { arbitrary: fc.record({ kind: fc.constant("setServices" as const), address, services: fc.option(services, { freq: 5 }) }), weight: 4 },
   { arbitrary: prefix.chain(({ version, ...behind }) => fc.record({ kind: fc.constant("setBehind" as const), address: fc.constant(behind.address), bits: fc.constant(behind.bits), flow: fc.option(fc.nat(3).map((index) => addressOf(version, index)), { freq: 4 }) })), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("setForwarding" as const), flow: address, isOn: fc.boolean(), other: fc.option(address) }), weight: 2 },
-  { arbitrary: fc.record({ kind: fc.constant("setTranslation" as const), from: fc.oneof(address, behind), to: fc.option(fc.oneof(address, behind), { freq: 4 }) }), weight: 2 },
+  { arbitrary: fc.record({ kind: fc.constant("setTranslation" as const), flow: address, from: fc.oneof(address, behind), to: fc.option(fc.oneof(address, behind), { freq: 4 }) }), weight: 2 },
   { arbitrary: fc.record({ kind: fc.constant("setInbound" as const), id, inbound: fc.oneof({ arbitrary: tunTarget.map((entry): Inbound => ({ action: "tun", ...entry })), weight: 4 }, { arbitrary: fc.constantFrom<(Inbound | null)[]>(null, { action: "upcall" }), weight: 1 }) }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("setOutboundAssociation" as const), name, association: fc.option(fc.tuple(association, fc.constantFrom(...RECEIVER_SPIS), firstSequence).map(([base, spi, first]): OutboundAssociation => ({ ...base, spi, ...(first === undefined ? {} : { firstSequence: first }) })), { freq: 10 }) }), weight: 3 },
   { arbitrary: fc.record({ kind: fc.constant("setInboundAssociation" as const), spi: spiIndex.map((index) => SPIS[index] ?? SPIS[0]), association: fc.option(fc.tuple(association, tunTarget, watch).map(([base, entry, watched]): InboundAssociation => ({ ...base, ...entry, ...(watched === undefined ? {} : { watch: watched }) })), { freq: 10 }) }), weight: 4 },
@@ -197,7 +197,8 @@ const TRANSLATION: readonly Operation[] = [
   ...([4, 6] as const).flatMap((version): Operation[] => [
     { kind: "setForwarding", flow: addressOf(version, 0), isOn: true, other: addressOf(version === 4 ? 6 : 4, 0) },
     { kind: "setForwarding", flow: addressOf(version, 1), isOn: true, other: addressOf(version === 4 ? 6 : 4, 1) },
-    { kind: "setTranslation", from: addressOf(version, BEHIND), to: addressOf(version === 4 ? 6 : 4, TRANSLATED) },
+    // The second peer calls so what is another one to the system.
+    ...[0, 1].map((peer): Operation => ({ kind: "setTranslation", flow: addressOf(version, peer), from: addressOf(version, BEHIND), to: addressOf(version === 4 ? 6 : 4, peer === 0 ? TRANSLATED : 2) })),
   ]),
   { kind: "setFlow", address: addressOf(6, 1), flow: { action: "tunnel", header: dataPacket({ ids: [idOf(0)] }), source: addressOf(6, 0), mtu: 1_280 } },
 ];

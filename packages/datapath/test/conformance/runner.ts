@@ -45,7 +45,7 @@ export class Runner {
       case "setForwarding":
         return void pair.change(kind, (engine) => engine.setForwarding(operation.flow, operation.isOn, operation.other ?? null));
       case "setTranslation":
-        return void pair.change(kind, (engine) => engine.setTranslation(operation.from, operation.to));
+        return void pair.change(kind, (engine) => engine.setTranslation(operation.flow, operation.from, operation.to));
       case "setInbound":
         return void pair.change(kind, (engine) => engine.setInbound(operation.id, operation.inbound));
       case "setOutboundAssociation":

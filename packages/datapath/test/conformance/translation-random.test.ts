@@ -29,7 +29,7 @@ function openGateway(mtus: Readonly<Record<Family, number>>): EnginePair {
   for (const family of [4, 6] as const) {
     pair.change("flow", (engine) => engine.setFlow(addressOf(family, 0), { action: "tunnel", header: dataPacket({ ids: [idOf(family)] }), source: addressOf(family, 1), mtu: mtus[family] }));
     pair.change("forwarding", (engine) => engine.setForwarding(addressOf(family, 0), true, addressOf(otherOf(family), 0)));
-    pair.change("translation", (engine) => engine.setTranslation(addressOf(family, BEHIND), addressOf(otherOf(family), TRANSLATED)));
+    pair.change("translation", (engine) => engine.setTranslation(addressOf(family, 0), addressOf(family, BEHIND), addressOf(otherOf(family), TRANSLATED)));
   }
   return pair;
 }

@@ -6,7 +6,7 @@
  *                   ◀── data packet ──                 ◀── its TUN        from TO, or an error about what went there →  from FROM
  */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { LIMITS, type DropReason, type Flow } from "../../src/datapath.js";
+import { LIMITS, type Datapath, type DropReason, type Flow } from "../../src/datapath.js";
 import { encodeEndpoint } from "../../src/reference/endpoints.js";
 import { CHECKSUM } from "../../src/reference/step.js";
 import { dataPacket, risen } from "../reference/harness.js";
@@ -28,6 +28,8 @@ const HOSTS = {
   4: { client: ip4("10.0.0.1"), own: ip4("10.0.0.2"), seen: ip4("10.7.7.7"), from: ip4("10.3.3.3"), to: ip4("192.0.2.77"), router: ip4("198.51.100.9"), other: ip4("10.0.10.7") },
   6: { client: ip6(1), own: ip6(2), seen: ip6(0x777), from: ip6(0x3333), to: ip6(0x7007), router: ip6(0x5109), other: ip6(0xa07) },
 } as const;
+/** Another client, which sends from what the gateway calls it. */
+const SECOND = { 4: ip4("10.8.8.8"), 6: ip6(0x888) } as const;
 const otherOf = (family: Family): Family => (family === 4 ? 6 : 4);
 
 interface Fields {
@@ -69,7 +71,7 @@ beforeEach(() => {
   must("inbound", (engine) => engine.setInbound(ID, { action: "tun", ...target }));
   for (const family of [4, 6] as const) must("flow", (engine) => engine.setFlow(HOSTS[family].seen, flowOf(family)));
   for (const family of [4, 6] as const) must("forwarding", (engine) => engine.setForwarding(HOSTS[family].seen, true, HOSTS[otherOf(family)].seen));
-  for (const family of [4, 6] as const) must("translation", (engine) => engine.setTranslation(HOSTS[family].from, HOSTS[otherOf(family)].to));
+  for (const family of [4, 6] as const) must("translation", (engine) => engine.setTranslation(HOSTS[family].seen, HOSTS[family].from, HOSTS[otherOf(family)].to));
 });
 afterEach(() => gateway.close());
 
@@ -266,7 +268,8 @@ describe.each(WAYS)("$what", ({ family, go, out, before, after }) => {
   it("a peer without the other flow gets none", () => {
     const packet = whole(...before, UDP, udp(data(9)));
     must("no other", (engine) => engine.setForwarding(HOSTS[family].seen, true));
-    expect(go(packet)).toEqual(dropped("translation"));
+    // Whose translation it would be does not show then.
+    expect(go(packet)).toEqual(go === arrive ? dropped("translation") : sent(packet));
     must("again", (engine) => engine.setForwarding(HOSTS[family].seen, true, HOSTS[there].seen));
     must("not forwarding there", (engine) => engine.setForwarding(HOSTS[there].seen, false, HOSTS[family].seen));
     expect(go(packet)).toEqual(dropped("translation"));
@@ -275,7 +278,7 @@ describe.each(WAYS)("$what", ({ family, go, out, before, after }) => {
   });
 
   it("without the translation packets are as they are", () => {
-    for (const which of [4, 6] as const) must("none", (engine) => engine.setTranslation(HOSTS[which].from, null));
+    for (const which of [4, 6] as const) must("none", (engine) => engine.setTranslation(HOSTS[which].seen, HOSTS[which].from, null));
     const [source, destination] = go === arrive ? [HOSTS[family].seen, HOSTS[family].from] : before;
     expect(go(whole(...before, UDP, udp(data(9))))).toEqual((go === arrive ? written : sent)(whole(source, destination, UDP, udp(data(9)))));
   });
@@ -482,35 +485,88 @@ it("in cleartext nothing is passed on, translated neither", () => {
   expect(arrive(whole(HOSTS[4].client, HOSTS[4].from, UDP, udp(data(9))))).toEqual(dropped("inner-address"));
 });
 
+describe.each([4, 6] as const)("another peer, IPv%i", (family) => {
+  const [own, there] = [HOSTS[family], HOSTS[otherOf(family)]];
+  const [own2, there2] = [SECOND[family], SECOND[otherOf(family)]];
+  const packet = (source: Uint8Array, destination: Uint8Array): Uint8Array => whole(source, destination, UDP, udp(data(9)));
+  let number: number;
+  const made = (source: Uint8Array, destination: Uint8Array): Uint8Array => whole(source, destination, UDP, udp(data(9)), { hops: 63, fragment: 0, identification: number++ });
+  const cross = (engine: Datapath): void => {
+    for (const which of [4, 6] as const) engine.setForwarding(SECOND[which], true, SECOND[otherOf(which)]);
+  };
+  beforeEach(() => {
+    number = 0;
+    for (const which of [4, 6] as const) must("flow", (engine) => engine.setFlow(SECOND[which], flowOf(which)));
+    must("forwarding", cross);
+    const source = (which: Family) => ({ from: SECOND[which], to: SECOND[which] });
+    must("inbound", (engine) => engine.setInbound(makeId(0x42, 2), { ...target, action: "tun", flow: SECOND[4], source4: source(4), source6: source(6) }));
+  });
+  const arrive2 = (one: Uint8Array): Seen => seen(() => gateway.step(1, [], [{ bytes: dataPacket({ ids: [makeId(0x42, 2)] }, one), segmentBytes: 0, endpoint: encodeEndpoint(LOCATORS[0]!), trafficClass: 0 }], true));
+
+  it("has nothing of the first one's, either way", () => {
+    expect(arrive2(packet(own2, own.from))).toEqual(written(packet(own2, own.from)));
+    expect(leave(packet(own.to, own2))).toEqual(sent(packet(own.to, own2)));
+    const about = whole(own.router, own2, ICMP[family], error(family === 4 ? 11 : 3, 0, be32(0), packet(own2, own.to)));
+    expect(leave(about)).toEqual(sent(about));
+  });
+
+  it("calls so what is another host to the system, and another what the first one calls so, whatever becomes of the first one's", () => {
+    // The first one's `from` is another server; its `to` has another name.
+    must("another server", (engine) => engine.setTranslation(own2, own.from, there.other));
+    must("another name", (engine) => engine.setTranslation(there2, there.other, own.to));
+    const works = (): void => {
+      expect(arrive2(packet(own2, own.from))).toEqual(written(made(there2, there.other)));
+      expect(leave(packet(own.to, own2))).toEqual(sent(made(there.other, there2)));
+    };
+    works();
+    expect(arrive(packet(own.client, own.from))).toEqual(written(made(there.seen, there.to)));
+    expect(leave(packet(own.to, own.seen))).toEqual(sent(made(there.from, there.seen)));
+    for (const which of [4, 6] as const) must("none", (engine) => engine.setTranslation(HOSTS[which].seen, HOSTS[which].from, null));
+    expect(arrive(packet(own.client, own.from))).toEqual(written(packet(own.seen, own.from)));
+    works();
+  });
+
+  it("keeps its own when its flow ends and comes again", () => {
+    must("its own", (engine) => engine.setTranslation(own2, own.from, there.other));
+    must("no flow", (engine) => engine.setFlow(own2, null));
+    expect(arrive2(packet(own2, own.from))).toEqual(dropped("inner-address"));
+    must("a flow", (engine) => engine.setFlow(own2, flowOf(family)));
+    must("forwarding", cross);
+    expect(arrive2(packet(own2, own.from))).toEqual(written(made(there2, there.other)));
+  });
+});
+
 it("what cannot be is refused, and pairs are replaced whole", () => {
   const works = (act: Parameters<EnginePair["change"]>[1]): boolean => gateway.change("perhaps", act);
   const { from, to, other, seen: client } = HOSTS[4];
-  expect(works((engine) => engine.setTranslation(from, to))).toBe(false);
-  expect(works((engine) => engine.setTranslation(HOSTS[6].from, HOSTS[6].to))).toBe(false);
-  expect(works((engine) => engine.setTranslation(bytes(1, 2, 3), HOSTS[6].to))).toBe(false);
-  expect(works((engine) => engine.setTranslation(from, bytes()))).toBe(false);
-  expect(works((engine) => engine.setTranslation(bytes(), null))).toBe(false);
-  expect(works((engine) => engine.setTranslation(other, null))).toBe(true);
-  expect(works((engine) => engine.setTranslation(other, HOSTS[6].to))).toBe(false);
-  expect(works((engine) => engine.setTranslation(from, HOSTS[6].to))).toBe(true);
+  expect(works((engine) => engine.setTranslation(client, from, to))).toBe(false);
+  expect(works((engine) => engine.setTranslation(HOSTS[6].seen, HOSTS[6].from, HOSTS[6].to))).toBe(false);
+  for (const flow of [HOSTS[6].seen, bytes(1)]) for (const far of [HOSTS[6].to, null]) expect(works((engine) => engine.setTranslation(flow, from, far))).toBe(false);
+  expect(works((engine) => engine.setTranslation(client, bytes(1, 2, 3), HOSTS[6].to))).toBe(false);
+  expect(works((engine) => engine.setTranslation(client, from, bytes()))).toBe(false);
+  expect(works((engine) => engine.setTranslation(bytes(), bytes(), null))).toBe(false);
+  expect(works((engine) => engine.setTranslation(client, other, null))).toBe(true);
+  expect(works((engine) => engine.setTranslation(client, other, HOSTS[6].to))).toBe(false);
+  expect(works((engine) => engine.setTranslation(client, from, HOSTS[6].to))).toBe(true);
   expect(works((engine) => engine.setForwarding(client, true, other))).toBe(false);
   expect(works((engine) => engine.setForwarding(client, true, bytes(1)))).toBe(false);
   expect(works((engine) => engine.setForwarding(other, true, HOSTS[6].seen))).toBe(false);
-  expect(works((engine) => engine.setTranslation(from, HOSTS[6].other))).toBe(true);
+  expect(works((engine) => engine.setTranslation(client, from, HOSTS[6].other))).toBe(true);
   // The old one leads nowhere any more, and may be another's.
   expect(leave(whole(HOSTS[6].to, HOSTS[6].seen, UDP, udp(data(9)))).sent).toEqual(hex([whole(HOSTS[6].to, HOSTS[6].seen, UDP, udp(data(9)))]));
   expect(arrive(whole(HOSTS[4].client, from, UDP, udp(data(9))))).toEqual(written(whole(HOSTS[6].seen, HOSTS[6].other, UDP, udp(data(9)), { hops: 63 })));
-  expect(works((engine) => engine.setTranslation(other, HOSTS[6].to))).toBe(true);
+  expect(works((engine) => engine.setTranslation(client, other, HOSTS[6].to))).toBe(true);
   expect(leave(whole(HOSTS[6].to, HOSTS[6].seen, UDP, udp(data(9))))).toEqual(sent(whole(other, HOSTS[4].seen, UDP, udp(data(9)), { hops: 63, fragment: 0 })));
 });
 
 it("65,536 translations, and no more", { timeout: 120_000 }, () => {
   const host = (i: number): Uint8Array => bytes(10, 64 + (i >> 16), (i >> 8) & 255, i & 255);
+  const flow = (i: number): Uint8Array => bytes(10, 9, 0, i % 7);
   const far = (i: number): Uint8Array => concat(bytes(0x20, 1), new Uint8Array(10), be32(i));
   gateway.only((engine) => {
-    for (let i = 0; i < LIMITS.translations - 2; i += 1) engine.setTranslation(host(i), far(i));
+    for (let i = 0; i < LIMITS.translations - 2; i += 1) engine.setTranslation(flow(i), host(i), far(i));
   });
-  expect(gateway.change("one more", (engine) => engine.setTranslation(host(LIMITS.translations), far(LIMITS.translations)))).toBe(false);
-  gateway.only((engine) => engine.setTranslation(host(5), null));
-  expect(gateway.change("in its place", (engine) => engine.setTranslation(host(LIMITS.translations), far(5)))).toBe(true);
+  expect(gateway.change("one more", (engine) => engine.setTranslation(flow(0), host(LIMITS.translations), far(LIMITS.translations)))).toBe(false);
+  gateway.only((engine) => engine.setTranslation(flow(5), host(5), null));
+  expect(gateway.change("in its place", (engine) => engine.setTranslation(flow(0), host(LIMITS.translations), far(5)))).toBe(true);
 });

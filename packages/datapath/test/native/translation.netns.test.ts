@@ -98,7 +98,7 @@ function direct(near: RunningNativeEngine, far: RunningNativeEngine, family: Fam
   }
   near.setBehind(NAMED[family][1], WHOLE[family], ROUTER[family][1]);
   for (const which of FAMILIES) far.setForwarding(CLIENT[which][1], true, CLIENT[otherOf(which)][1]);
-  far.setTranslation(NAMED[family][1], LINK[otherOf(family)][2]);
+  far.setTranslation(CLIENT[family][1], NAMED[family][1], LINK[otherOf(family)][2]);
 }
 
 const hashOf = (parts: readonly Uint8Array[]): string => parts.reduce((hash, part) => hash.update(part), createHash("sha256")).digest("hex");

@@ -194,12 +194,13 @@ export class RandomWorld {
     if (this.harness.engine.flowCounters(flow) !== undefined) this.harness.engine.setForwarding(flow, this.#random(4) !== 0, this.#pick(null, other, other));
   }
 
-  /** Of each `to` one `from`: the two have the same places in their pools. */
+  /** Of each `to` one `from` of a flow: the two have the same places in their pools. */
   #setTranslation(): void {
     const which = this.#random(3);
     const [four, six] = [ip4(`10.0.0.${which + 1}`), ip6(which + 1)];
     const [from, to] = this.#pick([four, six] as const, [six, four] as const);
-    this.harness.engine.setTranslation(from, this.#pick(null, to, to, to));
+    const flow = from.length === 4 ? this.#address4() : this.#address6();
+    this.harness.engine.setTranslation(flow, from, this.#pick(null, to, to, to));
   }
 
   #responsibility(): Responsibility {

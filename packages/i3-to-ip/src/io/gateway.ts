@@ -82,8 +82,8 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     this.#config = config.gateway;
     this.#book = host.book;
     this.#grants = this.#makeGrants();
-    this.#translations = new Translations({ isOn: config.gateway.translates, hit: own6, range: config.virtualAddresses.range, isGiven: (address) => this.#isGiven(address), set: (from, to) => host.datapath.setTranslation(from, to) });
-    this.#led = new LedClients(maxServers, this.#translations, (hit) => this.#grants.isAnonymous(hit));
+    this.#translations = new Translations({ isOn: config.gateway.translates, hit: own6, range: config.virtualAddresses.range, isOwn: (address) => this.#isOwn(address), set: (client, from, to) => host.datapath.setTranslation(client, from, to) });
+    this.#led = new LedClients(maxServers, (hit) => this.#grants.isAnonymous(hit));
     this.#logGroup = LOG_GROUP + (tun.index % LOG_GROUPS);
     this.#nat = new Nat({
       settings: { tunName: tun.name, out, own4, own6, routed: routedFamilies(this.#router), helpers, limits, logGroup: this.#logGroup }, log,
@@ -103,7 +103,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
       translates: () => config.gateway.translates, lead: (hit, name, real, option, bytes) => this.#lead(hit, name, real, option, bytes), onRefused: (hit, name, addresses, why) => this.#tellRefused(hit, name, addresses, why),
     });
     this.ready = `gateway=${out.join(",")}`;
-    for (const led of state.led) this.#led.restore(led);
+    for (const led of state.led) this.#led.restore({ ...led, called: led.called.filter((called) => this.#translations.takes(called)) });
   }
 
   /** Rejects with I3Error. */
@@ -147,6 +147,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
 
   /** Another client may get them: nothing of this one's is to be found there. */
   released(addresses: readonly Uint8Array[]): void {
+    for (const address of addresses) this.#translations.release(address);
     for (const address of addresses.filter((one) => this.#filter.has(one))) {
       this.#filter.release(address);
       void this.#nat.settled().then(() => endConntrackOf(this.#host.io, address)).catch((error: unknown) => this.#host.log("warn", "conntrack", { error: errorLine(error) }));
@@ -255,7 +256,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     // The client asks for another try only when it has the address itself; what is taken here is passed over.
     for (let { tries } = option; mapping !== undefined && tries <= MAX_TRY; tries += 1) {
       const virtual = serverAddress(proxy.own6, real, { ...option, tries }, bytes);
-      if (this.#isGiven(virtual)) continue;
+      if (this.#isOwn(virtual)) continue;
       const called = this.#led.calledBy(hit, real, virtual) ?? this.#translations.calledFor(virtual, real);
       const found = called === null ? "taken" : this.#led.lead(Date.now(), hit, real, called, name);
       if (found === "taken") continue;
@@ -305,19 +306,27 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
 
   #judgeOne(led: Led, mapping: Mapping): boolean {
     const client = clientAddress(mapping, led.real);
+    // Also of one that it may not reach any more: what ends its connections is translated too.
+    this.#translations.tell(addressesOf(mapping), led);
     return client !== null && this.#filter.judge(client, led, this.#grants.verdictsOf(led.hit, led.names, led.real));
   }
 
   #forget(led: Led): void {
     const mapping = this.#host.proxy.mappings.byPeer(publicId(led.hit));
-    const client = mapping === undefined ? null : clientAddress(mapping, led.real);
+    if (mapping === undefined) return;
+    this.#translations.forget(addressesOf(mapping), led);
+    const client = clientAddress(mapping, led.real);
     if (client !== null) this.#filter.forget(client, led);
+  }
+
+  #isOwn(address: Uint8Array): boolean {
+    const { own4, own6 } = this.#host.proxy;
+    return sameBytes(own4, address) || sameBytes(own6, address);
   }
 
   /** To this host, or to a client. */
   #isGiven(address: Uint8Array): boolean {
-    const { own4, own6, mappings } = this.#host.proxy;
-    return sameBytes(own4, address) || sameBytes(own6, address) || mappings.byAddress(address) !== undefined;
+    return this.#isOwn(address) || this.#host.proxy.mappings.byAddress(address) !== undefined;
   }
 
   /** Of the virtual range, and no network that is really there has it. */

@@ -37,14 +37,6 @@ export interface LedResult {
   readonly gone: readonly Led[];
 }
 
-/** What no two clients may see in two ways. */
-export interface Translating {
-  /** False: the address is in the way of others. */
-  readonly takes: (called: Called) => boolean;
-  readonly added: (called: Called) => void;
-  readonly removed: (called: Called) => void;
-}
-
 /** Servers of one client, by real address, and by what the client and the TUN call them; asked for last is last. */
 interface Servers {
   readonly byReal: Map<string, Led>;
@@ -53,15 +45,13 @@ interface Servers {
 
 export class LedClients {
   readonly #most: number;
-  readonly #translating: Translating;
   readonly #isAnonymous: (hit: Uint8Array) => boolean;
   readonly #byClient = new Map<string, Servers>();
   #size = 0;
 
   /** @param most of all clients @param isAnonymous clients that count as one, all together */
-  constructor(most: number, translating: Translating, isAnonymous: (hit: Uint8Array) => boolean = () => false) {
+  constructor(most: number, isAnonymous: (hit: Uint8Array) => boolean = () => false) {
     this.#most = most;
-    this.#translating = translating;
     this.#isAnonymous = isAnonymous;
   }
 
@@ -87,7 +77,7 @@ export class LedClients {
   lead(nowMs: number, hit: Uint8Array, real: Uint8Array, called: Called, name: string): LedResult | "taken" | "full" {
     const servers = this.#byClient.get(bytesKey(hit));
     const known = servers?.byReal.get(bytesKey(real));
-    if (this.#isInTheWay(servers, known, called)) return "taken";
+    if (isInTheWay(servers, known, called)) return "taken";
     const gone: Led[] = [];
     const share = known === undefined ? this.#shareOf(hit, servers) : [];
     const isShareFull = sizeOf(share) >= MOST_PER_CLIENT;
@@ -106,12 +96,12 @@ export class LedClients {
     return { led, gone };
   }
 
-  /** One of an earlier run; those asked for first are to come first. */
+  /** One of an earlier run, at those of its virtual addresses where no other one is; those asked for first are to come first. */
   restore(led: Led): void {
     const servers = this.#byClient.get(bytesKey(led.hit));
     if (this.#size >= this.#most || (servers?.byReal.size ?? 0) >= MOST_PER_CLIENT) return;
-    if (servers?.byReal.has(bytesKey(led.real)) === true || led.called.some((called) => this.#isInTheWay(servers, undefined, called))) return;
-    this.#add(led);
+    const called = led.called.filter((one) => !isInTheWay(servers, undefined, one));
+    if (servers?.byReal.has(bytesKey(led.real)) !== true && called.length > 0) this.#add({ ...led, called });
   }
 
   remove({ hit, real }: Led): void {
@@ -119,10 +109,7 @@ export class LedClients {
     const known = servers?.byReal.get(bytesKey(real));
     if (servers === undefined || known === undefined) return;
     servers.byReal.delete(bytesKey(real));
-    for (const called of known.called) {
-      for (const key of keysOf(called)) servers.byCalled.delete(key);
-      this.#translating.removed(called);
-    }
+    for (const key of known.called.flatMap(keysOf)) servers.byCalled.delete(key);
     this.#size -= 1;
     if (servers.byReal.size === 0) this.#byClient.delete(bytesKey(hit));
   }
@@ -138,11 +125,6 @@ export class LedClients {
     }
     for (const led of ended) this.remove(led);
     return ended;
-  }
-
-  #isInTheWay(servers: Servers | undefined, known: Led | undefined, called: Called): boolean {
-    if (keysOf(called).some((key) => (servers?.byCalled.get(key) ?? known) !== known)) return true;
-    return known?.called.some((one) => isSame(one, called)) !== true && !this.#translating.takes(called);
   }
 
   /** Those that are bounded together. */
@@ -169,16 +151,15 @@ export class LedClients {
     const key = bytesKey(led.hit);
     const servers = this.#byClient.get(key) ?? { byReal: new Map<string, Led>(), byCalled: new Map<string, Led>() };
     servers.byReal.set(bytesKey(led.real), led);
-    for (const called of led.called) {
-      for (const key of keysOf(called)) servers.byCalled.set(key, led);
-      this.#translating.added(called);
-    }
+    for (const called of led.called.flatMap(keysOf)) servers.byCalled.set(called, led);
     this.#byClient.set(key, servers);
     this.#size += 1;
   }
 }
 
 const keysOf = ({ virtual, inside }: Called): readonly string[] => [bytesKey(virtual), bytesKey(inside)];
+/** Another server of the client is at one of these addresses. */
+const isInTheWay = (servers: Servers | undefined, known: Led | undefined, called: Called): boolean => keysOf(called).some((key) => (servers?.byCalled.get(key) ?? known) !== known);
 const isSame = (a: Called, b: Called): boolean => sameBytes(a.virtual, b.virtual) && sameBytes(a.inside, b.inside);
 const isOneFamily = (a: Called, b: Called): boolean => a.virtual.length === b.virtual.length;
 const sizeOf = (share: readonly Servers[]): number => share.reduce((sum, { byReal }) => sum + byReal.size, 0);

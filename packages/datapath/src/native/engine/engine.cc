@@ -79,11 +79,11 @@ Status Engine::set_forwarding(Bytes address, bool is_on, Bytes other) {
   return Status::ok;
 }
 
-Status Engine::set_translation(Bytes from, Bytes to) { return tables_->translations.set(from, to, tables_->hasher, tables_->gates); }
+Status Engine::set_translation(Bytes flow, Bytes from, Bytes to) { return tables_->translations.set(flow, from, to, tables_->hasher, tables_->gates); }
 
-Status Engine::remove_translation(Bytes from) {
-  if (!FlowName::is_valid(from)) return Status::invalid;
-  tables_->translations.remove(from, tables_->hasher, tables_->gates);
+Status Engine::remove_translation(Bytes flow, Bytes from) {
+  if (!TranslationTable::is_of(flow, from)) return Status::invalid;
+  tables_->translations.remove(flow, from, tables_->hasher, tables_->gates);
   return Status::ok;
 }
 

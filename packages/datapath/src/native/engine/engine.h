@@ -182,8 +182,9 @@ class Engine {
   Status remove_behind(Bytes address, uint8_t bits);
   // Invalid also without a flow. `other`: of the other family, or empty.
   Status set_forwarding(Bytes flow, bool is_on, Bytes other = {});
-  Status set_translation(Bytes from, Bytes to);
-  Status remove_translation(Bytes from);
+  // `flow`: of the family of `from`. It need not be there.
+  Status set_translation(Bytes flow, Bytes from, Bytes to);
+  Status remove_translation(Bytes flow, Bytes from);
   Status set_inbound_upcall(Bytes id);
   Status set_inbound_tun(Bytes id, Bytes flow, const RewriteSpec& rewrites, uint8_t strength = strongest);
   Status remove_inbound(Bytes id);

@@ -38,8 +38,8 @@ void HostRules::from_tun(const Inner& inner) {
   const Inner cut{inner.buffer, inner.at, *length, inner.checksum};
   const Bytes packet = cut.packet();
   if (is_unassignable(packet)) return lane_.drop(Drop::not_allocated);
-  if (!lane_.tables.translations.is_empty() && turn_back(cut)) return;
   Flow* flow = lane_.tables.flows.find(destination_of(packet), lane_.tables.hasher);
+  if (flow != nullptr && !lane_.tables.translations.is_empty() && turn_back(*flow, cut)) return;
   if (flow == nullptr) flow = flow_behind(destination_of(packet));
   if (flow == nullptr) {
     lane_.drop(Drop::not_allocated);
@@ -332,7 +332,7 @@ Drop HostRules::judge(const TunTarget& target, Bytes packet, Judged& judged) con
   if (is_peers && (!quoted || equal(*quoted, peers->view(peers->source_from)))) [[likely]] return Drop::none;
   if (!is_to_us) {
     judged.plan = judged.quoted = &judged.kept.emplace(peers->keeping(RewritePlan::Side::destination, destination_of(packet)));
-    if (!lane_.tables.translations.is_empty()) judged.translation = lane_.tables.translations.find_from(destination_of(packet), lane_.tables.hasher);
+    if (!lane_.tables.translations.is_empty()) judged.translation = lane_.tables.translations.find_from(peers->view(peers->source_to), destination_of(packet), lane_.tables.hasher);
     return is_error_about_others(packet, judged.transport, *judged.plan) ? Drop::inner_address : Drop::none;
   }
   // Of a host behind the peer; or about a packet to one, by the peer or whoever is on the way.

@@ -99,8 +99,8 @@ class HostRules {
 
   // In host-translation.cc.
   Flow* other_of(const Flow& flow) const;
-  const Translation* translation_of(Bytes packet) const;
-  bool turn_back(const Inner& inner);
+  const Translation* translation_of(Bytes flow, Bytes packet) const;
+  bool turn_back(const Flow& flow, const Inner& inner);
   Drop write_translated(const Translation& translation, MutableBytes packet, ChecksumState state);
   Drop write_fragments6(MutableBytes packet, uint32_t identification);
 

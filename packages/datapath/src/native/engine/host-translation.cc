@@ -13,8 +13,8 @@ Flow* HostRules::other_of(const Flow& flow) const {
   return other != nullptr && other->forwards ? other : nullptr;
 }
 
-// What the packet comes from, or, of an error, to what the packet was sent that it is about: routers on the way have addresses of their own.
-const Translation* HostRules::translation_of(Bytes packet) const {
+// What the packet comes from, or, of an error, to what the packet was sent that it is about: routers on the way have addresses of their own. `flow`: of the peer, in the family that it would become.
+const Translation* HostRules::translation_of(Bytes flow, Bytes packet) const {
   const TranslationTable& translations = lane_.tables.translations;
   const Hasher& hasher = lane_.tables.hasher;
   const unsigned version = inner_version(packet);
@@ -22,20 +22,19 @@ const Translation* HostRules::translation_of(Bytes packet) const {
   if (transport.found() && is_quoting_error(packet, transport.offset, version, transport.protocol)) {
     const size_t at = transport.offset + icmp_quote + destination_offset(version);
     const bool is_whole = at + address_bytes(version) <= packet.size();
-    const Translation* quoted = is_whole ? translations.find_to(part(packet, at, address_bytes(version)), hasher) : nullptr;
+    const Translation* quoted = is_whole ? translations.find_to(flow, part(packet, at, address_bytes(version)), hasher) : nullptr;
     if (quoted != nullptr) return quoted;
   }
-  return translations.find_to(source_of(packet), hasher);
+  return translations.find_to(flow, source_of(packet), hasher);
 }
 
-// A packet for a peer that knows its sender by an address of the other family. False: it is none, and nothing was done.
-bool HostRules::turn_back(const Inner& inner) {
+// A packet for a flow whose peer may know its sender by an address of the other family. False: it does not, and nothing was done.
+bool HostRules::turn_back(const Flow& flow, const Inner& inner) {
+  if (!flow.forwards || flow.other == nullptr) return false;
   const Bytes packet = inner.packet();
-  const Translation* translation = translation_of(packet);
+  const Translation* translation = translation_of(flow.other->view(), packet);
   if (translation == nullptr) return false;
-  Flow* flow = lane_.tables.flows.find(destination_of(packet), lane_.tables.hasher);
-  if (flow == nullptr || !flow->forwards) return false;
-  Flow* other = other_of(*flow);
+  Flow* other = other_of(flow);
   if (other == nullptr) {
     lane_.drop(Drop::translation);
     return true;
@@ -45,7 +44,7 @@ bool HostRules::turn_back(const Inner& inner) {
     answer(IcmpError::time_exceeded(), packet);
     return true;
   }
-  const AddressPair before{translation->to.view(), flow->address.view()}, after{translation->from.view(), other->address.view()};
+  const AddressPair before{translation->to.view(), flow.address.view()}, after{translation->from.view(), other->address.view()};
   const ChecksumState state = effective_state(packet, inner.checksum);
   const auto length = translate_packet(turned_, packet, before, after, state, lane_.tables.identifications);
   if (!length) lane_.drop(Drop::translation);

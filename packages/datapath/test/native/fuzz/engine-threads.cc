@@ -87,7 +87,11 @@ void change(Engine& engine, Random& random) {
     case 16: case 17: engine.set_services(address, packed_services, static_cast<uint8_t>(random() % 4)); break;
     case 18: engine.remove_services(address); break;
     case 24: engine.set_forwarding(address, random() % 4 != 0, address_of(10 - version, address.back())); break;
-    case 27: random() % 4 == 0 ? engine.remove_translation(address) : engine.set_translation(address, address_of(10 - version, random() % 2 == 0 ? own : static_cast<uint8_t>(random() % 8))); break;
+    case 27: {
+      const auto flow = address_of(version, static_cast<uint8_t>(random() % 4));
+      random() % 4 == 0 ? engine.remove_translation(flow, address) : engine.set_translation(flow, address, address_of(10 - version, random() % 2 == 0 ? own : static_cast<uint8_t>(random() % 8)));
+      break;
+    }
     case 25: {
       const auto bits = static_cast<uint8_t>(random() % 2 == 0 ? 0 : address.size() * 8);
       engine.set_behind(bits == 0 ? std::vector<uint8_t>(address.size()) : address, bits, address_of(version, 1));

@@ -146,7 +146,7 @@ void set_behind(Engine& engine, unsigned version) {
 void set_translations(Engine& engine) {
   for (const unsigned version : {4u, 6u}) {
     for (const uint8_t n : {uint8_t{1}, uint8_t{3}, uint8_t{4}, uint8_t{12}}) CHECK(engine.set_forwarding(address_of(version, n), true, n == 4 ? Bytes() : address_of(10 - version, n)) == Status::ok);
-    CHECK(engine.set_translation(address_of(version, 14), address_of(10 - version, own)) == Status::ok);
+    for (const uint8_t n : {uint8_t{1}, uint8_t{3}, uint8_t{4}, uint8_t{12}}) CHECK(engine.set_translation(address_of(version, n), address_of(version, 14), address_of(10 - version, n == 3 ? uint8_t{5} : own)) == Status::ok);
   }
 }
 

@@ -159,7 +159,10 @@ class Program {
     const uint8_t bits = choices_.byte();
     const Bytes flow = address();
     if ((bits & 7) == 7) return status((bits & 16) != 0 ? engine_.set_forwarding(flow, (bits & 8) != 0, address()) : engine_.set_forwarding(flow, (bits & 8) != 0));
-    if ((bits & 7) == 6) return status((bits & 0x38) == 0 ? engine_.remove_translation(flow) : engine_.set_translation(flow, address()));
+    if ((bits & 7) == 6) {
+      const Bytes from = address();
+      return status((bits & 0x38) == 0 ? engine_.remove_translation(flow, from) : engine_.set_translation(flow, from, address()));
+    }
     const size_t whole = flow.size() * 8;
     const auto length = static_cast<uint8_t>((bits & 8) != 0 ? choices_.byte() : (bits & 16) != 0 ? 0 : whole);
     const Bytes host = (bits & 16) != 0 && flow.size() <= 16 ? keep(std::vector<uint8_t>(flow.size())) : address();
