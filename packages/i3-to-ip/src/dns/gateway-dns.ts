@@ -15,7 +15,7 @@ import { decodeVirtualOption, encodeVirtualOption, VIRTUAL_OPTION, type VirtualO
 // Of RFC 1035, 6891, 8914:
 const OPCODE_QUERY = 0;
 const FLAGS = { recursionDesired: 0x0100, recursionAvailable: 0x0080, truncated: 0x0200 } as const;
-const RCODE = { noError: 0, formatError: 1, serverFailure: 2, notImplemented: 4, refused: 5, badVersion: 16 } as const;
+const RCODE = { noError: 0, formatError: 1, serverFailure: 2, noName: 3, notImplemented: 4, refused: 5, badVersion: 16 } as const;
 const EDE_OPTION = 15;
 const EDE = { blocked: 15, filtered: 17, prohibited: 18 } as const;
 const MIN_UDP_BYTES = 512;
@@ -99,16 +99,19 @@ export class GatewayDns {
   answer(client: Uint8Array, question: GatewayQuestion, answers: readonly ResolverAnswer[]): Uint8Array {
     const { query, virtual, limit, types } = question;
     const asked: string = query.questions?.[0]?.type ?? "";
-    const wanted = types.flatMap((type, i) => (asked === type || asked === ANY || types.length === 1 ? [answers[i] ?? null] : []));
-    const failed = wanted.find((one) => one === null || rcodeOf(one) !== RCODE.noError);
-    if (failed === null) return answer(query, { rcode: RCODE.serverFailure }, limit).bytes;
-    if (failed !== undefined) return answer(query, { rcode: rcodeOf(failed), authorities: failed.authorities }, limit).bytes;
-    const [first] = wanted;
+    const heard = types.map((type, i): Heard => ({ type, packet: answers[i] ?? null }));
+    const wanted = heard.filter(({ type }) => asked === type || asked === ANY || types.length === 1);
+    const failed = wanted.find(({ packet }) => packet === null || rcodeOf(packet) !== RCODE.noError);
+    const isNoName = failed !== undefined && failed.packet !== null && rcodeOf(failed.packet) === RCODE.noName;
+    const other = isNoName || FAMILY[asked] === undefined || !this.#options.translates() ? undefined : heard.find(({ type }) => type !== asked);
+    const servers = failed === undefined && types.some((type) => type in FAMILY) ? this.#serversOf(client, question, wanted, asked) : [];
+    // As DNS64 does: only where the name has nothing of the family that was asked for; an error but "no such name", and silence, are as nothing (RFC 6147 §5.1.2, §5.1.3, §5.1.6).
+    if (other !== undefined && servers.length === 0) servers.push(...this.#serversOf(client, question, [other], asked));
+    if (failed !== undefined && servers.length === 0) return answer(query, failed.packet === null ? { rcode: RCODE.serverFailure } : { rcode: rcodeOf(failed.packet), authorities: failed.packet.authorities }, limit).bytes;
+    const first = wanted[0]?.packet;
     if (!types.some((type) => type in FAMILY)) return answer(query, { rcode: RCODE.noError, answers: first?.answers, authorities: first?.authorities, virtual }, limit).bytes;
-    const servers = this.#serversOf(client, question, wanted, asked);
-    const other = FAMILY[asked] === undefined ? undefined : answers[types.findIndex((type) => type !== asked)];
-    // As DNS64 does: only where the name has nothing of the family that was asked for (RFC 6147 §5.1.6).
-    if (servers.length === 0 && other !== null && other !== undefined && rcodeOf(other) === RCODE.noError && this.#options.translates()) servers.push(...this.#serversOf(client, question, [other], asked));
+    // "Nothing there" would be kept, and another time there may be something.
+    if (servers.length === 0 && other !== undefined && this.#mayHaveMore(other)) return answer(query, { rcode: RCODE.serverFailure }, limit).bytes;
     const refused = servers.filter((one): one is Refused => "why" in one);
     const led = servers.filter((one): one is Led => "virtual" in one);
     for (const why of new Set(refused.map((one) => one.why))) this.#options.onRefused(client, question.name, refused.filter((one) => one.why === why).map(({ real }) => formatIpText(real)), why);
@@ -121,8 +124,14 @@ export class GatewayDns {
     return answer(query, { rcode: RCODE.noError, answers: records, authorities: records.length === 0 ? first?.authorities : undefined, virtual }, limit).bytes;
   }
 
-  #serversOf(client: Uint8Array, question: GatewayQuestion, answers: readonly ResolverAnswer[], asked: string): (Led | Refused)[] {
-    return answers.flatMap((one) => addressesIn(one)).flatMap((real) => this.#serverOf(client, question, real, FAMILY[asked] ?? (real.length === 4 ? 4 : 16)));
+  /** Not answered, or by an error that says nothing of the name; of a family that is reached from here. */
+  #mayHaveMore({ type, packet }: Heard): boolean {
+    if (FAMILY[type] === 16 && !this.#options.hasIpv6()) return false;
+    return packet === null || ![RCODE.noError, RCODE.noName].some((rcode) => rcode === rcodeOf(packet));
+  }
+
+  #serversOf(client: Uint8Array, question: GatewayQuestion, heard: readonly Heard[], asked: string): (Led | Refused)[] {
+    return heard.flatMap((one) => addressesIn(one)).flatMap((real) => this.#serverOf(client, question, real, FAMILY[asked] ?? (real.length === 4 ? 4 : 16)));
   }
 
   /** Nothing for a family that cannot be reached from here. */
@@ -137,6 +146,11 @@ export class GatewayDns {
   }
 }
 
+/** What the resolver said to a question of a type. */
+interface Heard {
+  readonly type: string;
+  readonly packet: ResolverAnswer;
+}
 interface Led {
   readonly real: Uint8Array;
   readonly virtual: Uint8Array;
@@ -157,12 +171,13 @@ const rcodeOf = (packet: DecodedPacket): number => {
   return ((opt?.extendedRcode ?? 0) << 4) | ((packet.flags ?? 0) & 0xf);
 };
 
-/** Without doubles, and no more than programs try. */
-function addressesIn(packet: ResolverAnswer): readonly Uint8Array[] {
+/** Of the type that was asked for, without doubles, and no more than programs try. Of an error none. */
+function addressesIn({ type, packet }: Heard): readonly Uint8Array[] {
   const found = new Map<string, Uint8Array>();
-  for (const record of packet?.answers ?? []) {
+  if (packet === null || rcodeOf(packet) !== RCODE.noError) return [];
+  for (const record of packet.answers ?? []) {
     if (found.size >= MAX_SERVERS) break;
-    if (record.type !== "A" && record.type !== "AAAA") continue;
+    if ((record.type !== "A" && record.type !== "AAAA") || record.type !== type) continue;
     const bytes = parseIpText(record.data);
     if (bytes !== undefined && bytes.length === FAMILY[record.type]) found.set(bytesKey(bytes), bytes);
   }

@@ -99,10 +99,44 @@ describe("a name that the access list allows", () => {
     const refused = ask(world({ translates: true, may: (_, real) => real.includes(":") }), "A", [resolved(0, [a("192.168.5.9")]), six]);
     expect([rcode(refused), addresses(refused)]).toEqual([5, []]);
     expect(rcode(ask(world({ translates: true, may: () => false }), "A", [none, six]))).toBe(5);
-    for (const failed of [null, resolved(2), resolved(3, [], [SOA])]) expect(addresses(ask(world({ translates: true }), "A", [failed, six]))).toEqual([]);
-    expect(rcode(ask(world({ translates: true }), "A", [none, resolved(2, [aaaa("2001:db8::9")])]))).toBe(0);
-    expect(addresses(ask(world({ translates: true }), "A", [none, resolved(2, [aaaa("2001:db8::9")])]))).toEqual([]);
+    const noName = ask(world({ translates: true }), "A", [resolved(3, [], [SOA]), six]);
+    expect([rcode(noName), addresses(noName), noName.authorities?.length]).toEqual([3, [], 1]);
+    for (const failed of [null, resolved(2)]) expect(rcode(ask(world(), "A", [failed, six]))).toBe(2);
     expect(addresses(ask(world({ translates: true }), "ANY", [none, six]))).toEqual([expect.stringMatching(/^fd/)]);
+  });
+
+  it("is translated when the family that was asked for fails, and not told to have nothing when the other one fails", () => {
+    const [none, six] = [resolved(0, [], [SOA]), resolved(0, [aaaa("2001:db8::9")])];
+    for (const failed of [null, resolved(2), resolved(5)]) {
+      const at = world({ translates: true });
+      const reply = ask(at, "A", [failed, six]);
+      expect([rcode(reply), addresses(reply)]).toEqual([0, [expect.stringMatching(/^10\./)]]);
+      // Neither has anything: what the one that was asked for says.
+      for (const other of [null, none, resolved(2)]) expect(rcode(ask(at, "A", [failed, other]))).toBe(failed === null ? 2 : rcode(failed));
+      expect(rcode(ask(world({ translates: true, ipv6: false }), "A", [failed, six]))).toBe(failed === null ? 2 : rcode(failed));
+      for (const [type, answers] of [["A", [none, failed]], ["AAAA", [failed, none]]] as const) {
+        const unsure = ask(at, type, answers);
+        expect([rcode(unsure), unsure.authorities]).toEqual([2, []]);
+        // Without translation, or without a way there, nothing more could be said.
+        expect(rcode(ask(world(), type, answers))).toBe(0);
+        expect(rcode(ask(world({ translates: true, ipv6: false }), type, answers))).toBe(type === "A" ? 0 : 2);
+      }
+    }
+    expect(rcode(ask(world({ translates: true }), "A", [none, resolved(2, [aaaa("2001:db8::9")])]))).toBe(2);
+    expect(rcode(ask(world({ translates: true }), "A", [none, resolved(3, [], [SOA])]))).toBe(0);
+  });
+
+  it("has addresses of the type that was asked for alone", () => {
+    const mixed = resolved(0, [aaaa("2001:db8::7"), a("192.168.5.7")]);
+    for (const translates of [false, true]) {
+      const at = world({ translates });
+      for (const [type, real] of [["A", "192.168.5.7"], ["AAAA", "2001:db8::7"]] as const) {
+        expect(addresses(ask(at, type, [mixed, mixed]))).toHaveLength(1);
+        expect(at.leased.map((line) => line.split(" ")[1]).at(-1)).toBe(real);
+      }
+      expect(addresses(ask(at, "ANY", [mixed, mixed]))).toHaveLength(2);
+    }
+    expect(addresses(ask(world(), "A", [resolved(0, [aaaa("2001:db8::7")]), resolved(0)]))).toEqual([]);
   });
 
   it("has what else the resolver says of it, but for addresses past the virtual ones", () => {
