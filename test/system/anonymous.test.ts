@@ -13,7 +13,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { parseIpText } from "@i3/common";
 import { I3_PORT, Laptop, startRing, type RingServer } from "@i3/demo";
 import { encodeDhGroupList, encodeHipPacket, HIP_PACKET, PARAMETER } from "@i3/hip";
-import { Topology, type Host } from "@i3/netns";
+import { Topology, type Host, type Router } from "@i3/netns";
 
 import { succeed } from "../demo/src/checks.js";
 import { capture } from "./capture.js";
@@ -25,13 +25,14 @@ const LIST = '<gateway out="eth0"><allow anonymous="yes" names=".*"/></gateway>'
 const IDLE_S = 8;
 
 let topology: Topology;
+let core: Router;
 let ring: readonly RingServer[];
 let [laptop, gate, home] = [] as unknown as [Laptop, Laptop, Laptop];
 let [web, web2] = [] as unknown as [Host, Host];
 
 beforeAll(async () => {
   topology = await Topology.create({ seed: 1 });
-  const core = topology.router("core");
+  core = topology.router("core");
   const host = (name: string, subnet: string, resolvers: readonly string[] = []): Host => {
     const made = topology.host(name, { resolvers });
     topology.link(core, made, { subnet });
@@ -158,6 +159,19 @@ describe("sites of the internet, through a gateway", () => {
     const others = after.filter(({ hit }) => !hits.has(hit));
     expect([others.length, others.filter(({ address }) => addresses.has(address)).length, had.addresses.filter((address) => has.addresses.includes(address)), has.addresses.length]).toEqual([1, 0, [], 1]);
   }, 60_000);
+
+  it("are not told to who asks on the wire which card has their address", async () => {
+    await fetchText(laptop.host, "http://site.example.anon.i3/");
+    const [address = ""] = (await instances()).addresses;
+    const card = async (asked: string): Promise<string> => {
+      await core.exec("ip", ["route", "replace", `${asked}/32`, "dev", "to-laptop"]);
+      await core.exec("ping", ["-c", "1", "-W", "1", asked]);
+      return (await core.exec("ip", ["neighbour", "show", asked])).stdout;
+    };
+    expect(address).toMatch(/^10\./);
+    expect(await card(laptop.address4), "that of the machine's own proxy is told: the way to ask works").toContain("lladdr");
+    expect(await card(address)).not.toContain("lladdr");
+  });
 
   it("are guarded again within seconds when somebody has cleared all tables", async () => {
     await fetchText(laptop.host, "http://site.example.anon.i3/");

@@ -128,6 +128,11 @@ describe("the way out for everything", () => {
     expect((await laptop.host.exec("ip", ["route", "get", "203.0.113.10", "mark", "0x6933"])).stdout).toContain("dev eth0");
   });
 
+  it("has its table again when somebody has cleared all", async () => {
+    await succeed(laptop.host, "nft", ["flush", "ruleset"]);
+    await eventually("the table", 15_000, async () => ((await laptop.host.exec("nft", ["list", "tables"])).stdout.includes("i3_networks") ? true : undefined));
+  }, 30_000);
+
   it("cannot speak as a neighbour", async () => {
     await succeed(exit.host, "ip", ["address", "add", "192.168.1.11/32", "dev", "lo"]);
     const send = `import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(("192.168.1.11", 0)); s.sendto(b"x", ("${laptop.address4}", 9))`;

@@ -10,7 +10,7 @@ export type { Resolver } from "./io/dns-upstream-resolvers.js";
 export { readStateFile } from "./io/state-file.js";
 export { dnsFrame, DnsFrameReader } from "./io/dns-port-frames.js";
 export { replaceTable, tableName } from "./io/interception-nft.js";
-export { decodedMessage, headerAnswer, isAsItCame, isQuery, optRecord, optRecordsOf } from "./dns/whole-messages.js";
+export { decodedMessage, headerAnswer, isAsItCame, isOneQuestion, isQuery, optRecord, optRecordsOf } from "./dns/whole-messages.js";
 export { DnsListener } from "./io/dns-listener.js";
 export { passPackets, readRouterSettings, restoreRouterSettings, routedFamilies, takeWholeTrains, routerSettingsOf, type RouterSettings } from "./io/router-settings.js";
 export { NftElements } from "./io/nft-elements.js";

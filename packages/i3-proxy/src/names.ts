@@ -100,6 +100,7 @@ export class Names implements NameSource {
     if ((!this.#hasGateways && exit === null) || name === this.#env.suffix || asksForAnonymity(name, this.#env.suffix)) return null;
     const rule = findRule(this.#rules, name);
     if (rule?.go === "gateway") return rule.via;
+    if (rule?.go === "anonymous") return null;
     return exit !== null && rule?.go !== "direct" && this.#isElsewhere(name, rule !== undefined) ? exit : null;
   }
 

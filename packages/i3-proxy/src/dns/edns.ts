@@ -7,6 +7,7 @@
 import { decode as decodePacket, type DecodedPacket } from "dns-packet";
 import { Buffer } from "node:buffer";
 import { readUint16 } from "./question.js";
+import { hasRoom } from "./whole-messages.js";
 
 export interface Opt {
   readonly udpBytes: number;
@@ -53,6 +54,7 @@ function decodedOpt(query: Uint8Array): Opt | null | "malformed" {
 }
 
 function decode(query: Uint8Array): DecodedPacket | null {
+  if (!hasRoom(query)) return null;
   try {
     return decodePacket(Buffer.from(query.buffer, query.byteOffset, query.length));
   } catch {

@@ -10,8 +10,29 @@ const KEPT_FLAGS = 0x7910;
 
 export type OptRecord = Extract<NonNullable<Packet["additionals"]>[number], { type: "OPT" }>;
 
+/** Least bytes of a question, and of another record. */
+const [QUESTION_BYTES, RECORD_BYTES] = [5, 11] as const;
+/** Of a query: OPT, and a signature (RFC 8945). */
+const MAX_ADDITIONALS = 2;
+
+/** Records that the header promises: question, answer, authority, additional. */
+const countsOf = (message: Uint8Array): readonly number[] => [4, 6, 8, 10].map((at) => ((message[at] ?? 0) << 8) | (message[at + 1] ?? 0));
+
+/** Whether there is room for the records that the header promises; dns-packet makes it before it looks. */
+export function hasRoom(message: Uint8Array): boolean {
+  const [questions = 0, ...records] = countsOf(message);
+  return HEADER_BYTES + questions * QUESTION_BYTES + records.reduce((sum, count) => sum + count, 0) * RECORD_BYTES <= message.length;
+}
+
+/** Whether a header is that of a query as programs send them: one question, no answers, and no more beside it than belongs there. */
+export function isOneQuestion(message: Uint8Array): boolean {
+  const [questions, answers, authorities, additionals = 0] = countsOf(message);
+  return questions === 1 && answers === 0 && authorities === 0 && additionals <= MAX_ADDITIONALS;
+}
+
 /** Null: it is none. */
 export function decodedMessage(message: Uint8Array): DecodedPacket | null {
+  if (!hasRoom(message)) return null;
   try {
     return decode(Buffer.from(message.buffer, message.byteOffset, message.length));
   } catch {

@@ -7,6 +7,7 @@
  *              ask at an address whether it is there: HIP and ESP are answered by whoever is meant
  *     pass     to or from one of them and another machine: dropped
  *     leave    by another interface, to or from such an address: refused, dropped
+ *     asked    (ARP) who has such an address, on any interface: not answered. Linux answers for every address that it has, wherever it is asked, and so tells the card of whoever has it
  */
 import { formatIpText, type I3Error } from "@i3/common";
 import { replaceTable, tableName, type NftRunner } from "./interception-nft.js";
@@ -37,13 +38,24 @@ export function anonymousGuardRules(tuns: string): string {
   ].join(" "));
 }
 
+/** One line for nft: of another family, since no inet table sees ARP. */
+export function anonymousArpRules(tuns: string): string {
+  const table = tableOf(tuns);
+  return [
+    `add table arp ${table}; delete table arp ${table}; add table arp ${table} { set addresses { type ipv4_addr; };`,
+    "chain asked { type filter hook input priority 0; policy accept; arp daddr ip @addresses counter drop; }; chain asks { type filter hook output priority 0; policy accept; arp saddr ip @addresses counter drop; }; }",
+  ].join(" ");
+}
+
 /** Rejects with I3Error. */
-export const removeAnonymousGuard = (nft: NftRunner, tuns: string): Promise<void> => nft.run(`add table inet ${tableOf(tuns)}; delete table inet ${tableOf(tuns)}`);
+export const removeAnonymousGuard = (nft: NftRunner, tuns: string): Promise<void> =>
+  nft.run(["inet", "arp"].map((family) => `add table ${family} ${tableOf(tuns)}; delete table ${family} ${tableOf(tuns)}`).join("; "));
 
 export class AnonymousGuard {
   readonly #nft: NftRunner;
   readonly #tuns: string;
   readonly #elements: NftElements;
+  readonly #arp: NftElements;
   /** By set and text. */
   readonly #wanted = new Map<string, NftElement>();
   #opening: Promise<void> | null = null;
@@ -53,11 +65,12 @@ export class AnonymousGuard {
     this.#nft = nft;
     this.#tuns = tuns;
     this.#elements = new NftElements(nft, { table: tableOf(tuns), coalesceMs: COALESCE_MS, onError });
+    this.#arp = new NftElements(nft, { table: tableOf(tuns), family: "arp", coalesceMs: COALESCE_MS, onError });
   }
 
   /** The table is there from the first time on. Rejects with I3Error. */
   async open(): Promise<void> {
-    this.#opening ??= this.#nft.run(anonymousGuardRules(this.#tuns));
+    this.#opening ??= this.#make();
     try {
       await this.#opening;
     } catch (error) {
@@ -69,11 +82,17 @@ export class AnonymousGuard {
   /** Makes the table anew if somebody has removed it (`nft flush ruleset`). Rejects with I3Error when it is not there and cannot be made. */
   async check(): Promise<void> {
     if (this.#opening === null) return;
-    const isThere = await this.#nft.run(`list chain inet ${tableOf(this.#tuns)} enter`).then(() => true, () => false);
+    const isThere = await this.#nft.run(`list chain inet ${tableOf(this.#tuns)} enter; list chain arp ${tableOf(this.#tuns)} asked`).then(() => true, () => false);
     if (isThere) return;
-    await this.#nft.run(anonymousGuardRules(this.#tuns));
+    await this.#make();
     this.#elements.restart([], [...this.#wanted.values()]);
+    this.#arp.restart([], [...this.#wanted.values()].filter(({ set }) => set === "addresses"));
     await this.settled();
+  }
+
+  async #make(): Promise<void> {
+    await this.#nft.run(anonymousArpRules(this.#tuns));
+    await this.#nft.run(anonymousGuardRules(this.#tuns));
   }
 
   /** An address of a TUN, or a virtual one behind it; 4 bytes. In the background, as is what follows. */
@@ -95,14 +114,16 @@ export class AnonymousGuard {
   }
 
   /** Resolves when everything asked for so far is in force; rejects when nft refused it. */
-  settled(): Promise<void> {
-    return this.#elements.settled();
+  async settled(): Promise<void> {
+    await this.#arp.settled();
+    await this.#elements.settled();
   }
 
   #set(set: "addresses" | "ports", key: string, isThere: boolean): void {
     if (isThere) this.#wanted.set(`${set} ${key}`, { set, key, value: "" });
     else this.#wanted.delete(`${set} ${key}`);
     this.#elements.set(set, key, isThere ? "" : null);
+    if (set === "addresses") this.#arp.set(set, key, isThere ? "" : null);
   }
 
   /** With addresses that programs may still hold it stays. Rejects with I3Error. */

@@ -33,7 +33,7 @@ export function networkRules({ tunName, mark, ports, hasIpProtocols, refusesName
   return replaceTable(networkTable(tunName), [
     `chain keep { type filter hook output priority ${PRIORITY.mangle}; policy accept; meta mark ${mark} ct mark set ct mark & ${OTHERS} | ${mark}; };`,
     `chain back { type filter hook prerouting priority ${PRIORITY.mangle}; policy accept; iifname ${tun} ${NO_ERRORS} fib saddr . iif oif missing counter drop; iifname ${tun} return;`,
-    `ct direction reply ct mark & ${OURS} == ${mark} meta mark set ${mark}; udp dport { ${ports.join(", ")} } meta mark set ${mark}; ${hasIpProtocols ? `meta l4proto { 50, 139 } meta mark set ${mark};` : ""} };`,
+    `ct direction reply ct mark & ${OURS} == ${mark} meta mark set ${mark}; fib daddr type local udp dport { ${ports.join(", ")} } meta mark set ${mark}; ${hasIpProtocols ? `fib daddr type local meta l4proto { 50, 139 } meta mark set ${mark};` : ""} };`,
     ...(refusesNames ? [namesChain(tun, mark)] : []),
   ].join(" "));
 }
@@ -43,5 +43,8 @@ const namesChain = (tun: string, mark: number): string => [
   `chain names { type filter hook output priority ${PRIORITY.names}; policy accept; meta mark ${mark} accept; oifname { "lo", ${tun} } accept; ip daddr 127.0.0.0/8 accept; ip6 daddr ::1 accept;`,
   "tcp dport 53 counter reject with tcp reset; udp dport 53 counter reject with icmpx admin-prohibited; };",
 ].join(" ");
+
+/** Fails when the table is not there. */
+export const seekNetworkRules = (tunName: string): string => `list chain inet ${networkTable(tunName)} back`;
 
 export const removeNetworkRules = (tunName: string): string => `add table inet ${networkTable(tunName)}; delete table inet ${networkTable(tunName)}`;

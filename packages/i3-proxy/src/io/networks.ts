@@ -5,7 +5,7 @@ import type { NetworkWay } from "../gateways/gateway-networks.js";
 import type { NftRunner } from "./interception-nft.js";
 import { keepLengths, readLengths } from "./network-lengths.js";
 import { NetworkRoutes, type NetworkRoutesOptions } from "./network-routes.js";
-import { networkRules, removeNetworkRules, type NetworkTable } from "./network-table.js";
+import { networkRules, removeNetworkRules, seekNetworkRules, type NetworkTable } from "./network-table.js";
 import { restoreSourceMark, setSourceMark } from "./source-mark.js";
 
 export interface NetworksOptions extends Omit<NetworkRoutesOptions, "keepLengths">, Omit<NetworkTable, "refusesNames"> {
@@ -16,6 +16,9 @@ export interface NetworksOptions extends Omit<NetworkRoutesOptions, "keepLengths
 
 const REMEDY = "It is tried again with the next change of rules. Until then packets for networks behind gateways may go the ordinary way, or nowhere.";
 
+/** Somebody may have cleared all tables. */
+const LOOK_MS = 5_000;
+
 export class Networks {
   readonly #options: NetworksOptions;
   readonly #routes: NetworkRoutes;
@@ -23,6 +26,7 @@ export class Networks {
   #table = "";
   /** There may be something of ours. */
   #isUsed = false;
+  #timer: NodeJS.Timeout | undefined;
   #work: Promise<void> = Promise.resolve();
 
   private constructor(options: NetworksOptions) {
@@ -38,6 +42,7 @@ export class Networks {
     await networks.#prepare(ways);
     networks.#routes.start(ways, earlier);
     if (ways.length === 0) await networks.#end();
+    networks.#timer = setInterval(() => networks.#look(), LOOK_MS);
     return networks;
   }
 
@@ -56,6 +61,7 @@ export class Networks {
 
   /** Everything is as it was before. */
   async close(): Promise<void> {
+    clearInterval(this.#timer);
     await this.#work;
     try {
       this.#routes.close();
@@ -63,6 +69,19 @@ export class Networks {
     } catch (error) {
       this.#options.log("error", "networks-failed", { error: errorLine(error), remedy: "Run i3-proxy --config FILE --clean." });
     }
+  }
+
+  #look(): void {
+    const { nft, tunName, log } = this.#options;
+    this.#work = this.#work.then(async () => {
+      const table = this.#table;
+      if (table === "") return;
+      try {
+        await nft.run(seekNetworkRules(tunName)).catch(() => nft.run(table));
+      } catch (error) {
+        log("error", "networks-failed", { error: errorLine(error), remedy: "It is tried again within seconds. Until then packets for networks behind gateways may go the ordinary way, or nowhere." });
+      }
+    });
   }
 
   async #prepare(ways: readonly NetworkWay[]): Promise<void> {

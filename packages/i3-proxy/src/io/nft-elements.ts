@@ -9,6 +9,8 @@ const BATCH_ELEMENTS = 512;
 
 export interface NftElementsOptions {
   readonly table: string;
+  /** @default "inet" */
+  readonly family?: "inet" | "arp";
   /** A burst of changes makes one command, this long after the first. */
   readonly coalesceMs: number;
   /** nft refused a change: the table is out of date until the next one succeeds. */
@@ -131,7 +133,7 @@ export class NftElements {
   #commands(verb: "add" | "delete", elements: readonly NftElement[]): string[] {
     return [...new Set(elements.map(({ set }) => set))].map((name) => {
       const texts = elements.filter(({ set }) => set === name).map(({ key, value }) => (value === "" ? key : `${key} : ${value}`));
-      return `${verb} element inet ${this.#options.table} ${name} { ${texts.join(", ")} };`;
+      return `${verb} element ${this.#options.family ?? "inet"} ${this.#options.table} ${name} { ${texts.join(", ")} };`;
     });
   }
 }

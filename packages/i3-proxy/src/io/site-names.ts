@@ -46,6 +46,11 @@ export class SiteNames implements NameSource {
     return this.#options.names.gatewayOf?.(name) ?? null;
   }
 
+  /** A host of the site gets none: they are this machine's programs'. */
+  isAnonymous(name: string): boolean {
+    return this.#options.names.isAnonymous?.(name) === true;
+  }
+
   whenKnown(name: string, done: () => void): () => void {
     const pending = this.#pending.get(name);
     if (pending === undefined) return this.#options.names.whenKnown?.(name, done) ?? (() => undefined);

@@ -5,7 +5,7 @@
  * DEVIATION: CNAMEs are left out, the name itself has the addresses; signatures too, which would be about others.
  */
 import { bytesKey, formatIpText, parseIpText } from "@i3/common";
-import { decodedMessage, headerAnswer, isAsItCame, isQuery, optRecord, optRecordsOf } from "@i3/i3-proxy";
+import { decodedMessage, headerAnswer, isAsItCame, isOneQuestion, isQuery, optRecord, optRecordsOf } from "@i3/i3-proxy";
 import { encode, type DecodedPacket, type Packet } from "dns-packet";
 import { Buffer } from "node:buffer";
 
@@ -75,7 +75,7 @@ export class GatewayDns {
   /** Decides about one message of a client. Never throws, whatever the bytes are. */
   read(message: Uint8Array, transport: "udp" | "tcp"): GatewayVerdict {
     if (!isQuery(message)) return { kind: "drop" };
-    const query = decodedMessage(message);
+    const query = isOneQuestion(message) ? decodedMessage(message) : null;
     const [question] = query?.questions ?? [];
     if (query === null || question === undefined || query.questions?.length !== 1 || !isAsItCame(message, query)) return { kind: "answer", bytes: headerAnswer(message, FLAGS.recursionAvailable, RCODE.formatError) };
     if ((((query.flags ?? 0) >> 11) & 0xf) !== OPCODE_QUERY) return { kind: "answer", bytes: headerAnswer(message, FLAGS.recursionAvailable, RCODE.notImplemented) };

@@ -4,7 +4,7 @@ import { NftSession, runProxyDaemon } from "@i3/i3-proxy";
 
 import { gatewayTable } from "../nat/gateway-table.js";
 import { Grants } from "../policy/grants.js";
-import { readGatewayState, stateFileOf } from "./gateway-state.js";
+import { leaveRouter, readGatewayState, stateFileOf } from "./gateway-state.js";
 import { GATEWAY_PART } from "./gateway.js";
 
 const HELP = `Usage: i3-to-ip --config FILE.xml [--check | --identity | --clean]
@@ -37,7 +37,9 @@ await runProxyDaemon({
     const grants = new Grants(gateway, book);
     return [...grants.oddities(), ...grants.emptyGroups().map((group) => `<gateway> has the group "${group}", and no host of the address book is in it`)];
   },
-  clean: async ({ tun }) => {
+  clean: async ({ tun, state }) => {
+    // Before the table goes, which keeps the system from passing on what others send.
+    leaveRouter(state.directory);
     const nft = new NftSession({ log: () => undefined });
     const table = gatewayTable(tun.name);
     await nft.run(`add table inet ${table}; delete table inet ${table}`);

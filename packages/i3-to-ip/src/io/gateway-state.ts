@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 import { formatIpText, I3Error, parseIpText, sameBytes } from "@i3/common";
 import { replaceDurably } from "@i3/i3-client";
-import { readStateFile, routerSettingsOf, type RouterSettings } from "@i3/i3-proxy";
+import { readStateFile, restoreRouterSettings, routerSettingsOf, type RouterSettings } from "@i3/i3-proxy";
 
 import type { Called, Led } from "../policy/led-clients.js";
 
@@ -48,6 +48,14 @@ export function writeGatewayState(file: string, { router, led }: GatewayState): 
   } catch (cause) {
     throw new I3Error("ERR_I3_STATE", `cannot write ${file}`, { cause, remedy: "Is the disk full? Until it can be written, connections through this gateway do not outlive its restart." });
   }
+}
+
+/** The system passes packets on as it did before a gateway that did not end in order. Throws I3Error. */
+export function leaveRouter(stateDirectory: string): void {
+  const state = readGatewayState(stateFileOf(stateDirectory));
+  if (state.router === null) return;
+  restoreRouterSettings(state.router);
+  writeGatewayState(stateFileOf(stateDirectory), { ...state, router: null });
 }
 
 function stateOf(json: unknown): GatewayState {

@@ -3,7 +3,7 @@
  * The zone is not signed. Without I/O.
  */
 import { formatIpText, type IpHost, type Network, type PublishedDomain, type PublishedName } from "@i3/common";
-import { decodedMessage, headerAnswer, isAsItCame, isQuery, optRecord, optRecordsOf } from "@i3/i3-proxy";
+import { decodedMessage, headerAnswer, isAsItCame, isOneQuestion, isQuery, optRecord, optRecordsOf } from "@i3/i3-proxy";
 import { encode, type Answer, type DecodedPacket } from "dns-packet";
 import { Buffer } from "node:buffer";
 
@@ -68,7 +68,7 @@ export class Authority {
   read(message: Uint8Array, transport: "udp" | "tcp", isCut = false): AuthorityVerdict {
     if (!isQuery(message)) return { kind: "drop" };
     if ((((message[2] ?? 0) >> 3) & 0xf) !== 0) return { kind: "answer", bytes: headerAnswer(message, 0, RCODE.notImplemented) };
-    const query = message.length > MAX_QUERY_BYTES ? null : decodedMessage(message);
+    const query = message.length > MAX_QUERY_BYTES || !isOneQuestion(message) ? null : decodedMessage(message);
     const [question] = query?.questions ?? [];
     const opts = query === null ? [] : optRecordsOf(query);
     if (query === null || question === undefined || query.questions?.length !== 1 || opts.length > 1 || !isAsItCame(message, query)) return { kind: "answer", bytes: headerAnswer(message, 0, RCODE.formatError) };

@@ -4,7 +4,7 @@ import { NftSession, runProxyDaemon } from "@i3/i3-proxy";
 
 import { waypointTable } from "../waypoints/waypoint-table.js";
 import { publishPart } from "./publish-part.js";
-import { readWaypointState, waypointStateFile } from "./waypoint-state.js";
+import { leaveWaypoints, readWaypointState, waypointStateFile } from "./waypoint-state.js";
 
 const HELP = `Usage: ip-to-i3 --config FILE.xml [--check | --identity | --clean]
 
@@ -31,7 +31,9 @@ await runProxyDaemon<PublishingProxyConfig>({
     readWaypointState(waypointStateFile(state.directory));
     return [];
   },
-  clean: async ({ tun }) => {
+  clean: async ({ tun, state, publish }) => {
+    // Before the table goes, which keeps the system from passing on what others send.
+    if (publish.waypoints !== undefined) leaveWaypoints(state.directory, publish.waypoints);
     const nft = new NftSession({ log: () => undefined });
     const table = waypointTable(tun.name);
     await nft.run(`add table inet ${table}; delete table inet ${table}`);

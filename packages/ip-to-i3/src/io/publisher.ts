@@ -129,7 +129,7 @@ export class Publisher {
 }
 
 /** Names with a waypoint lead elsewhere in DNS. */
-const sharedNames = ({ names }: PublishConfig): PublishedNames => new PublishedNames(names.filter(({ waypoint }) => waypoint === undefined));
+const sharedNames = ({ names }: PublishConfig): PublishedNames => new PublishedNames(names, ({ waypoint }) => waypoint === undefined);
 
 const plain = (server: Server): OpenPort => ({ server, stop: () => server.close() });
 const http = (port: HttpPort): OpenPort => ({ server: port.server, stop: () => port.stop() });

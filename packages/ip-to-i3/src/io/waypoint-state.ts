@@ -1,9 +1,9 @@
 /** What waypoints keep over a restart: `waypoints.json` in the state directory, mode 0600, written whole or not at all. */
 import { join } from "node:path";
 
-import { formatIpText, I3Error, parseIpText } from "@i3/common";
+import { formatIpText, I3Error, parseIpText, type WaypointsConfig } from "@i3/common";
 import { replaceDurably } from "@i3/i3-client";
-import { readStateFile, routerSettingsOf, type RouterSettings } from "@i3/i3-proxy";
+import { readStateFile, restoreRouterSettings, routerSettingsOf, type RouterSettings } from "@i3/i3-proxy";
 
 export interface WaypointState {
   /** Of the system before the gateway; null: the gateway ended in order and has restored them. */
@@ -35,6 +35,20 @@ export function writeWaypointState(file: string, { router, tenures }: WaypointSt
   } catch (cause) {
     throw new I3Error("ERR_I3_STATE", `cannot write ${file}`, { cause, remedy: "Is the disk full? Until it can be written, hosts may have other waypoints after a restart." });
   }
+}
+
+/** Of the settings of the system, those that the waypoints need. */
+export function turnedOn({ forward4, forward6 }: RouterSettings, { addresses }: WaypointsConfig): RouterSettings {
+  const has = (bytes: 4 | 16): boolean => addresses.some(({ length }) => length === bytes);
+  return { forward4: has(4) ? forward4 : null, forward6: has(16) ? forward6 : null };
+}
+
+/** The system passes packets on as it did before a gateway that did not end in order. Throws I3Error. */
+export function leaveWaypoints(stateDirectory: string, config: WaypointsConfig): void {
+  const state = readWaypointState(waypointStateFile(stateDirectory));
+  if (state.router === null) return;
+  restoreRouterSettings(turnedOn(state.router, config));
+  writeWaypointState(waypointStateFile(stateDirectory), { ...state, router: null });
 }
 
 function tenureOf(json: unknown): WaypointState["tenures"][number] {

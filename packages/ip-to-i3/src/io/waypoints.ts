@@ -13,7 +13,7 @@ import { Windows } from "../waypoints/windows.js";
 import { HostError } from "./errors.js";
 import type { OverlayHosts } from "./overlay-hosts.js";
 import type { PublishLog } from "./publish-log.js";
-import { readWaypointState, waypointStateFile, writeWaypointState } from "./waypoint-state.js";
+import { readWaypointState, turnedOn, waypointStateFile, writeWaypointState } from "./waypoint-state.js";
 import { WaypointNat } from "./waypoint-nat.js";
 
 // Ours:
@@ -50,7 +50,7 @@ export class Waypoints {
     this.#stateFile = waypointStateFile(state.directory);
     const kept = readWaypointState(this.#stateFile);
     this.#router = kept.router ?? readRouterSettings();
-    const tenures = (length: 4 | 16): Tenures => new Tenures({ waypoints: addresses.filter((one) => one.length === length), restMs: restS * 1_000, lastUse: (virtual) => datapath.lastUse(virtual) });
+    const tenures = (length: 4 | 16): Tenures => new Tenures({ waypoints: addresses.filter((one) => one.length === length), restMs: restS * 1_000, lastUse: (virtual) => datapath.lastUse(virtual), vacated: (virtual) => this.#end(virtual) });
     this.#tenures = { 4: tenures(4), 16: tenures(16) };
     this.#windows = new Windows(claimMs);
     this.#nat = new WaypointNat({ settings: { tunName: tun.name, waypoints: addresses, own4, own6, routed: routedFamilies(this.#router), restS }, elements: () => this.#elements(), log });
@@ -79,7 +79,7 @@ export class Waypoints {
     return { ...this.#counts, waiting: this.#waiting, ipv4: this.#tenures[4].counters, ipv6: this.#tenures[16].counters };
   }
 
-  /** Hosts and what of them is reached, from now on; flows that are there go on. */
+  /** Hosts and what of them is reached, from now on; flows to hosts that are published no more end. */
   setNames({ names }: PublishConfig): void {
     this.#services = servicesByHost(names);
     for (const tenures of Object.values(this.#tenures)) tenures.setHosts(performance.now(), new Set(this.#services.keys()));
@@ -110,13 +110,11 @@ export class Waypoints {
 
   /** Somebody else may get these: nothing that was meant for who had them is to come there. */
   released(addresses: readonly Uint8Array[]): void {
-    const { io, log } = this.#options.host;
     const led = addresses.filter((address) => [...this.#of(address).all()].some(({ virtual }) => virtual !== null && Buffer.compare(virtual, address) === 0));
     if (led.length === 0) return;
     for (const address of led) this.#of(address).release(performance.now(), address);
     this.#nat.sync();
     this.#nat.forgetClaims();
-    for (const address of led) void this.#nat.settled(null).then(() => endConntrackOf(io, address)).catch((error: unknown) => log("warn", "conntrack", { error: errorLine(error) }));
   }
 
   async close(): Promise<void> {
@@ -124,7 +122,7 @@ export class Waypoints {
     await this.#nat.close();
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    for (const end of [() => restoreRouterSettings(this.#turned()), () => this.#save(null)]) {
+    for (const end of [() => restoreRouterSettings(turnedOn(this.#router, this.#options.config)), () => this.#save(null)]) {
       try {
         end();
       } catch (error) {
@@ -139,7 +137,7 @@ export class Waypoints {
     // Nothing is passed on before the table is there.
     await this.#nat.open();
     const { tun } = this.#options.host;
-    passPackets(this.#turned(), this.families.includes(16) ? Object.keys(networkInterfaces()).filter((name) => name !== "lo" && name !== tun.name) : []);
+    passPackets(turnedOn(this.#router, this.#options.config), this.families.includes(16) ? Object.keys(networkInterfaces()).filter((name) => name !== "lo" && name !== tun.name) : []);
   }
 
   async #give(host: string, virtual: Uint8Array, site: WaypointQuestion["site"]): Promise<Uint8Array | null> {
@@ -153,23 +151,23 @@ export class Waypoints {
     }
     if (tenures.counters.given !== given) this.#save(this.#router);
     this.#nat.sync();
-    await this.#nat.settled(tenures.isEnough ? null : this.#windows.open(performance.now(), tenure.waypoint, site));
+    await this.#nat.settled(tenures.isEnough(performance.now()) ? null : this.#windows.open(performance.now(), tenure.waypoint, site));
     // While nft was at work the host may have lost it.
     return tenure.virtual === null ? null : tenure.waypoint;
   }
 
+  /** A waypoint leads there no more: neither does what has begun. */
+  #end(virtual: Uint8Array): void {
+    const { io, log } = this.#options.host;
+    void this.#nat.settled(null).then(() => endConntrackOf(io, virtual)).catch((error: unknown) => log("warn", "conntrack", { error: errorLine(error) }));
+  }
+
   #elements(): readonly TableElement[] {
-    return Object.values(this.#tenures).flatMap((tenures) => [...tenures.all()].flatMap((tenure) => tenureElements(tenure, this.#services.get(tenure.host) ?? [], tenures.isEnough)));
+    return Object.values(this.#tenures).flatMap((tenures) => [...tenures.all()].flatMap((tenure) => tenureElements(tenure, this.#services.get(tenure.host) ?? [], tenures.isEnough(performance.now()))));
   }
 
   #of({ length }: Uint8Array): Tenures {
     return this.#tenures[length === 4 ? 4 : 16];
-  }
-
-  /** What is turned on for the families that there are waypoints of. */
-  #turned(): RouterSettings {
-    const { forward4, forward6 } = this.#router;
-    return { forward4: this.families.includes(4) ? forward4 : null, forward6: this.families.includes(16) ? forward6 : null };
   }
 
   #save(router: RouterSettings | null): void {

@@ -18,6 +18,8 @@ export interface TenuresOptions {
   readonly restMs: number;
   /** When packets were last sent to a virtual address or came from there; undefined: never. */
   readonly lastUse: (virtual: Uint8Array) => number | undefined;
+  /** A waypoint leads there no more. */
+  readonly vacated: (virtual: Uint8Array) => void;
 }
 
 export class Tenures {
@@ -31,9 +33,10 @@ export class Tenures {
     this.#options = options;
   }
 
-  /** Whether each host can have its own, so that whoever connects is led to the only host that the waypoint ever had. */
-  get isEnough(): boolean {
-    return [...this.#byWaypoint.values()].every(({ host }) => this.#hosts.has(host)) && this.#hosts.size <= this.#options.waypoints.length;
+  /** Whether each host can have its own, so that whoever connects is led to the only host that the waypoint has had since it rested. */
+  isEnough(nowMs: number): boolean {
+    const isRested = (tenure: Tenure): boolean => nowMs - this.#lastOf(tenure) >= this.#options.restMs;
+    return [...this.#byWaypoint.values()].every((tenure) => this.#hosts.has(tenure.host) || isRested(tenure)) && this.#hosts.size <= this.#options.waypoints.length;
   }
 
   all(): Iterable<Tenure> {
@@ -71,6 +74,7 @@ export class Tenures {
 
   #vacate(nowMs: number, tenure: Tenure): void {
     tenure.lastMs = Math.max(tenure.lastMs, this.#lastOf(tenure), tenure.virtual === null ? -Infinity : nowMs);
+    if (tenure.virtual !== null) this.#options.vacated(tenure.virtual);
     tenure.virtual = null;
   }
 
@@ -82,6 +86,7 @@ export class Tenures {
     // A host that is published still loses its own only where there are too few.
     const longest = rested.find((tenure) => !this.#hosts.has(tenure.host)) ?? (this.#hosts.size > waypoints.length ? rested[0] : undefined);
     if (longest === undefined) return null;
+    if (longest.virtual !== null) this.#options.vacated(longest.virtual);
     this.#byHost.delete(longest.host);
     return this.#put({ waypoint: longest.waypoint, host, virtual: null, lastMs: nowMs });
   }

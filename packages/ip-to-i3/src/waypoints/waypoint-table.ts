@@ -55,7 +55,7 @@ export function tenureElements({ waypoint, virtual }: Tenure, services: readonly
   const [from, to] = [formatIpText(waypoint), formatIpText(virtual)];
   return [
     { set: `owners${of}`, key: from, value: to }, { set: `owned${of}`, key: `${from} . ${to}`, value: "" }, ...(isEnough ? [{ set: `always${of}`, key: from, value: "" }] : []),
-    ...services.flatMap(({ protocol, ports }) => (protocol === "ping" ? [{ set: `pinged${of}`, key: to, value: "" }] : ports.map(({ first, last }) => ({ set: `services${of}`, key: `${to} . ${protocol} . ${first}-${last}`, value: "" })))),
+    ...services.flatMap(({ protocol, ports }) => (protocol === "ping" ? [{ set: `pinged${of}`, key: from, value: "" }] : ports.map(({ first, last }) => ({ set: `services${of}`, key: `${from} . ${protocol} . ${first}-${last}`, value: "" })))),
   ];
 }
 
@@ -104,13 +104,15 @@ export function tableBody(settings: WaypointTableSettings, elements: readonly Ta
       `add @held${of} { ${source} ct count over ${LIMITS.flows} } counter drop; dnat ${ip} to ${ip} daddr map @owners${of}; };`,
     ].join(" ")),
     `chain lead { type nat hook prerouting priority ${PRIORITY.lead}; policy accept; iifname ${tun} return;`,
+    // What begins in the middle would be kept for minutes.
+    "meta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn return;",
     each(({ of, ip }) => `${ip} daddr @always${of} goto begin${of}; ${ip} daddr @open${of} goto begin${of}; ${ip} saddr . ${ip} daddr @near${of} goto begin${of}; ${ip} saddr . ${ip} daddr @claimed${of} goto begin${of};`), "};",
     `chain answer { limit rate over ${LIMITS.refusals} counter drop; ${refused} };`,
-    `chain refuse { type filter hook prerouting priority ${PRIORITY.refuse}; policy accept;`,
+    `chain refuse { type filter hook prerouting priority ${PRIORITY.refuse}; policy accept; icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } return; ct direction reply return;`,
     each(({ of, ip }) => `${ip} daddr @waypoints${of} goto answer; ct state new ct original ${ip} daddr @waypoints${of} meta l4proto tcp ct timeout set "tcp${of}"; ct state new ct original ${ip} daddr @waypoints${of} meta l4proto udp ct timeout set "udp${of}";`), "};",
     `chain ours { ct state invalid counter drop; tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu; iifname ${tun} ct state established,related accept; oifname != ${tun} counter drop;`,
     each(({ of, ip }) => `meta l4proto tcp ct status assured ct direction original ct original ${ip} daddr . ${ip} daddr @owned${of} update @claimed${of} { ${ip} saddr . ct original ${ip} daddr };`), "ct state established,related accept;",
-    each(({ of, ip }) => `${ip} daddr . meta l4proto . th dport @services${of} accept;`), "icmp type echo-request ip daddr @pinged4 accept; icmpv6 type echo-request ip6 daddr @pinged6 accept;", `${refused} };`,
+    each(({ of, ip }) => `ct original ${ip} daddr . meta l4proto . th dport @services${of} accept;`), "icmp type echo-request ct original ip daddr @pinged4 accept; icmpv6 type echo-request ct original ip6 daddr @pinged6 accept;", `${refused} };`,
     `chain pass { type filter hook forward priority ${PRIORITY.filter}; policy accept; ${passRules(routed).join("; ")}; };`,
     `chain leave { type nat hook postrouting priority ${PRIORITY.leave}; policy accept; oifname != ${tun} return; ct original ip daddr @waypoints4 snat ip to ${formatIpText(own4)}; ct original ip6 daddr @waypoints6 snat ip6 to ${formatIpText(own6)}; };`,
   ].join(" ");

@@ -24,3 +24,9 @@ it.each([
 ])("%s is published as %s", (name, found) => {
   expect(names.find(name)?.name).toBe(found);
 });
+
+it("a name that leads nowhere here is not its wildcard's host", () => {
+  const published = (name: string): PublishedName => ({ name, to: name === "home.example.org" ? "home.i3" : "shop.i3" }) as PublishedName;
+  const names = new PublishedNames([published("*.example.org"), published("home.example.org")], ({ to }) => to !== "home.i3");
+  expect([names.find("home.example.org"), names.find("other.example.org")?.to]).toEqual([undefined, "shop.i3"]);
+});

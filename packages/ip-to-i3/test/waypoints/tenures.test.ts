@@ -10,8 +10,8 @@ const [W1, W2] = [Uint8Array.of(198, 51, 100, 8), Uint8Array.of(198, 51, 100, 9)
 const [V1, V2, V3] = [1, 2, 3].map((i) => Uint8Array.of(10, 0, 0, i)) as [Uint8Array, Uint8Array, Uint8Array];
 const REST_MS = 60_000;
 
-function make(uses: Map<Uint8Array, number> = new Map(), hosts = ["a", "b", "c"]): Tenures {
-  const tenures = new Tenures({ waypoints: [W1, W2], restMs: REST_MS, lastUse: (virtual) => uses.get(virtual) });
+function make(uses: Map<Uint8Array, number> = new Map(), hosts = ["a", "b", "c"], vacated: Uint8Array[] = []): Tenures {
+  const tenures = new Tenures({ waypoints: [W1, W2], restMs: REST_MS, lastUse: (virtual) => uses.get(virtual), vacated: (virtual) => void vacated.push(virtual) });
   tenures.setHosts(0, new Set(hosts));
   return tenures;
 }
@@ -20,29 +20,33 @@ describe("as many waypoints as hosts", () => {
   it("each host keeps its own, however long it is not asked for", () => {
     const tenures = make(new Map(), ["a", "b"]);
     expect([tenures.give(0, "b", V2)?.waypoint, tenures.give(0, "a", V1)?.waypoint]).toEqual([W1, W2]);
-    expect([tenures.give(1e9, "a", V1)?.waypoint, tenures.give(1e9, "b", V2)?.waypoint, tenures.isEnough]).toEqual([W2, W1, true]);
+    expect([tenures.give(1e9, "a", V1)?.waypoint, tenures.give(1e9, "b", V2)?.waypoint, tenures.isEnough(1e9)]).toEqual([W2, W1, true]);
   });
 
-  it("are not enough while one was of a host that is published no more", () => {
-    const tenures = make(new Map(), ["a", "b"]);
+  it("are not enough until one that was of a host that is published no more has rested; its flows end at once", () => {
+    const vacated: Uint8Array[] = [];
+    const tenures = make(new Map(), ["a", "b"], vacated);
     tenures.give(0, "a", V1);
     tenures.give(0, "b", V2);
     tenures.setHosts(1_000, new Set(["b", "c"]));
-    expect([tenures.isEnough, tenures.give(2_000, "c", V3)]).toEqual([false, null]);
+    expect([tenures.isEnough(2_000), tenures.give(2_000, "c", V3), vacated]).toEqual([false, null, [V1]]);
+    expect([tenures.isEnough(60_999), tenures.isEnough(61_000)]).toEqual([false, true]);
     expect([...tenures.all()].map(({ virtual }) => virtual)).toEqual([null, V2]);
     expect(tenures.give(61_000, "c", V3)?.waypoint).toBe(W1);
-    expect(tenures.isEnough).toBe(true);
+    expect(tenures.isEnough(1e9)).toBe(true);
   });
 });
 
 describe("fewer waypoints than hosts", () => {
   it("one that was not used for the time of rest is another's", () => {
-    const tenures = make();
-    expect(tenures.isEnough).toBe(false);
+    const vacated: Uint8Array[] = [];
+    const tenures = make(new Map(), ["a", "b", "c"], vacated);
+    expect(tenures.isEnough(1e9)).toBe(false);
     tenures.give(0, "a", V1);
     tenures.give(1_000, "b", V2);
     expect(tenures.give(59_999, "c", V3)).toBeNull();
-    expect(tenures.give(60_000, "c", V3)?.waypoint).toBe(W1);
+    expect(vacated).toEqual([]);
+    expect([tenures.give(60_000, "c", V3)?.waypoint, vacated]).toEqual([W1, [V1]]);
     expect(tenures.give(60_500, "a", V1)).toBeNull();
     expect(tenures.give(61_000, "a", V1)?.waypoint).toBe(W2);
     expect(tenures.counters).toEqual({ given: 4, full: 2 });
