@@ -45,6 +45,26 @@ it("what a name has of the family that was asked for is what it has", async () =
   expect(await digShort(host, "text.corp.example", "A")).toBe("");
 });
 
+it("another client, with the same virtual addresses and then with others, has its own, and the first one keeps what it has", async () => {
+  const { laptop, guest, gate } = bed;
+  await writeStaff(gate, { "laptop.i3": laptop, "guest.i3": guest });
+  const address = (one: typeof guest): Promise<string> => digShort(one.host, "six.corp.example", "A");
+  const fetched = async (...who: readonly (typeof guest)[]): Promise<void> => {
+    await Promise.all(who.flatMap(({ host }) => WAYS.map(async ([, family, name, from]) => expect(await fetchText(host, `http://${name}/`, family)).toBe(`hello ${from}, this is ${name}`))));
+  };
+  await eventually("the guest is let in", 5_000, async () => ((await address(guest)) === "" ? undefined : true));
+  expect(await address(guest)).toBe(await address(laptop));
+  await fetched(laptop, guest);
+  await guest.stop();
+  await fetched(laptop);
+  await guest.writeConfig({ virtualAddresses: '<virtual-addresses range="10.64.0.0/10"/>' });
+  await guest.start();
+  expect(await address(guest)).toMatch(/^10\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\./);
+  await fetched(laptop, guest);
+  await writeStaff(gate, { "laptop.i3": laptop });
+  await fetched(laptop);
+}, 60_000);
+
 it("files of any size pass whole, a session goes on over a restart and a kill of the gateway, and ends when it is not allowed any more", async () => {
   const { host } = bed.laptop;
   const ssh = await startSshd(bed.wiki, host);
