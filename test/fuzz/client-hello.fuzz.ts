@@ -2,6 +2,7 @@
  * Any bytes as a ClientHello, and any heads as HTTP requests: a verdict, never an exception, the same however the bytes are cut, with a bounded part of them read; what is
  * well-formed is understood, and a name is always one that may be published.
  */
+import { Random } from "@i3/common/testing";
 import { expect, test } from "vitest";
 import { normalName } from "@i3/common";
 import { ClientHelloReader, MAX_READ_BYTES, nameOfClientHello, nameOfRequest, passedRequest, type HelloVerdict } from "@i3/ip-to-i3";
@@ -9,19 +10,8 @@ import { ClientHelloReader, MAX_READ_BYTES, nameOfClientHello, nameOfRequest, pa
 const seed = Number(process.env["I3_FUZZ_SEED"] ?? String(Date.now() >>> 0)) >>> 0;
 const seconds = Number(process.env["I3_FUZZ_SECONDS"] ?? "2");
 
-/** mulberry32. */
-function random(state: number): () => number {
-  let a = state;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return (t ^ (t >>> 14)) >>> 0;
-  };
-}
-
-const next = random(seed);
-const below = (limit: number): number => next() % limit;
+const random = new Random(seed);
+const below = (limit: number): number => random.below(limit);
 const pick = <T>(items: readonly [T, ...T[]]): T => items[below(items.length)] ?? items[0];
 const bytes = (length: number): number[] => Array.from({ length }, () => below(256));
 const uint16 = (value: number): number[] => [value >> 8, value & 0xff];

@@ -1,4 +1,5 @@
 /** Any bytes as a DNS query: an answer that dns-packet can read and that repeats the question, or a forward, or a drop; never an exception. */
+import { Random } from "@i3/common/testing";
 import * as dnsPacket from "dns-packet";
 import { expect, test } from "vitest";
 import { answerQuery } from "../../packages/i3-proxy/src/dns/dns-core.js";
@@ -9,19 +10,8 @@ import { testNames } from "../../packages/i3-proxy/test/dns/names.js";
 const seed = Number(process.env["I3_FUZZ_SEED"] ?? String(Date.now() >>> 0)) >>> 0;
 const seconds = Number(process.env["I3_FUZZ_SECONDS"] ?? "2");
 
-/** mulberry32. */
-function random(state: number): () => number {
-  let a = state;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return (t ^ (t >>> 14)) >>> 0;
-  };
-}
-
-const next = random(seed);
-const below = (limit: number): number => next() % limit;
+const random = new Random(seed);
+const below = (limit: number): number => random.below(limit);
 const pick = <T>(items: readonly [T, ...T[]]): T => items[below(items.length)] ?? items[0];
 const bytes = (length: number): Buffer => Buffer.from(Array.from({ length }, () => below(256)));
 

@@ -1,6 +1,7 @@
 /**
  * Any bytes as questions for a domain: an answer that dns-packet reads, of the question's id and of the size that was asked for, or none; never an exception. What is well-formed has the RCODE that the zone says.
  */
+import { Random } from "@i3/common/testing";
 import { Authority, PublishedZone } from "@i3/ip-to-i3";
 import { decode, encode, type Packet } from "dns-packet";
 import { expect, test } from "vitest";
@@ -10,19 +11,8 @@ import { DOMAIN, NAMES } from "../../packages/ip-to-i3/test/dns/published.js";
 const seed = Number(process.env["I3_FUZZ_SEED"] ?? String(Date.now() >>> 0)) >>> 0;
 const seconds = Number(process.env["I3_FUZZ_SECONDS"] ?? "2");
 
-/** mulberry32. */
-function random(state: number): () => number {
-  let a = state;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return (t ^ (t >>> 14)) >>> 0;
-  };
-}
-
-const next = random(seed);
-const below = (limit: number): number => next() % limit;
+const random = new Random(seed);
+const below = (limit: number): number => random.below(limit);
 const pick = <T>(items: readonly [T, ...T[]]): T => items[below(items.length)] ?? items[0];
 const bytes = (length: number): Buffer => Buffer.from(Array.from({ length }, () => below(256)));
 

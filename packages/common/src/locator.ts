@@ -41,11 +41,14 @@ function isMapped(address: Uint8Array): boolean {
   return true;
 }
 
+/** An IPv4-mapped address as IPv4, every other one as it is. Shares its bytes. */
+export const unmapped = (address: Uint8Array): Uint8Array => (isMapped(address) ? address.subarray(12) : address);
+
 /** Makes a locator from 4 or 16 address bytes (copied); IPv4-mapped becomes IPv4. Throws WireError on other lengths or port 0. */
 export function makeLocator(address: Uint8Array, port: number): Locator {
   if (address.length !== 4 && address.length !== 16) throw new WireError("locator address", `length ${address.length}`);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new WireError("locator port", String(port));
-  return Object.freeze({ address: address.slice(isMapped(address) ? 12 : 0), port });
+  return Object.freeze({ address: unmapped(address).slice(), port });
 }
 
 /** 6 or 18 bytes. */

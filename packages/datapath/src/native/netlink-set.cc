@@ -28,6 +28,14 @@ uint32_t take_index(Check& check, napi_value object, int64_t minimum) {
   return static_cast<uint32_t>(check.integer(check.property(object, "index"), "index", minimum, INT_MAX));
 }
 
+// Of the interface that `options` names.
+ifinfomsg link_of(Check& check, napi_value options) {
+  ifinfomsg body{};
+  body.ifi_family = AF_UNSPEC;
+  body.ifi_index = static_cast<int>(take_index(check, options, 1));
+  return body;
+}
+
 struct Prefix {
   Address address;
   uint8_t bits = 0;
@@ -189,9 +197,7 @@ napi_value set_link(napi_env env, napi_callback_info info) {
   Check check(env);
   Arguments arguments(env, info);
   napi_value options = check.object(arguments[0], "options");
-  ifinfomsg body{};
-  body.ifi_family = AF_UNSPEC;
-  body.ifi_index = static_cast<int>(take_index(check, options, 1));
+  ifinfomsg body = link_of(check, options);
   body.ifi_flags = check.boolean(check.property(options, "up"), "up") ? static_cast<unsigned>(IFF_UP) : 0;
   body.ifi_change = IFF_UP;
   const auto mtu = static_cast<uint32_t>(check.integer(check.property(options, "mtu"), "mtu", 0, 65'535));
@@ -205,9 +211,7 @@ napi_value set_trains(napi_env env, napi_callback_info info) {
   Check check(env);
   Arguments arguments(env, info);
   napi_value options = check.object(arguments[0], "options");
-  ifinfomsg body{};
-  body.ifi_family = AF_UNSPEC;
-  body.ifi_index = static_cast<int>(take_index(check, options, 1));
+  ifinfomsg body = link_of(check, options);
   const auto segments = static_cast<uint32_t>(check.integer(check.property(options, "segments"), "segments", 1, 65'535));
   const auto bytes = static_cast<uint32_t>(check.integer(check.property(options, "bytes"), "bytes", 1, 65'536));
   if (!check.valid()) return nullptr;

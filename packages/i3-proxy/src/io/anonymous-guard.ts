@@ -10,7 +10,7 @@
  *     asked    (ARP) who has such an address, on any interface: not answered. Linux answers for every address that it has, wherever it is asked, and so tells the card of whoever has it
  */
 import { formatIpText, type I3Error } from "@i3/common";
-import { replaceTable, tableName, type NftRunner } from "./interception-nft.js";
+import { removeTable, replaceTable, tableName, type NftRunner } from "./interception-nft.js";
 import { NftElements, type NftElement } from "./nft-elements.js";
 
 // As of the guard:
@@ -39,17 +39,14 @@ export function anonymousGuardRules(tuns: string): string {
 }
 
 /** One line for nft: of another family, since no inet table sees ARP. */
-export function anonymousArpRules(tuns: string): string {
-  const table = tableOf(tuns);
-  return [
-    `add table arp ${table}; delete table arp ${table}; add table arp ${table} { set addresses { type ipv4_addr; };`,
-    "chain asked { type filter hook input priority 0; policy accept; arp daddr ip @addresses counter drop; }; chain asks { type filter hook output priority 0; policy accept; arp saddr ip @addresses counter drop; }; }",
-  ].join(" ");
-}
+export const anonymousArpRules = (tuns: string): string => replaceTable(tableOf(tuns), [
+  "set addresses { type ipv4_addr; };", "chain asked { type filter hook input priority 0; policy accept; arp daddr ip @addresses counter drop; };",
+  "chain asks { type filter hook output priority 0; policy accept; arp saddr ip @addresses counter drop; };",
+].join(" "), "arp");
 
 /** Rejects with I3Error. */
 export const removeAnonymousGuard = (nft: NftRunner, tuns: string): Promise<void> =>
-  nft.run(["inet", "arp"].map((family) => `add table ${family} ${tableOf(tuns)}; delete table ${family} ${tableOf(tuns)}`).join("; "));
+  nft.run(`${removeTable(tableOf(tuns))}; ${removeTable(tableOf(tuns), "arp")}`);
 
 export class AnonymousGuard {
   readonly #nft: NftRunner;

@@ -20,17 +20,14 @@ import { Proxy } from "../proxy.js";
 import type { AnonymousGuard } from "./anonymous-guard.js";
 import { WaitingQuestions } from "./dns-port-waiting.js";
 import { GatewayUpstream } from "./gateway-upstream.js";
+import { leaveRing, until } from "./ring-waits.js";
 import { VirtualRoutes } from "./virtual-routes.js";
 
 // Ours:
 /** A server that has not answered by then is joined by another one, at random too. */
 const NEXT_SERVER_MS = 1_000;
 const MAX_SERVERS = 4;
-const POLL_MS = 20;
 const MAX_SLEEP_MS = 1_000;
-/** As of the machine's own proxy. */
-const LEAVE_MS = 700;
-const UNREGISTER_MS = 1_000;
 /** It calls one host, and nobody calls it. */
 const MAX_MAPPINGS = 4;
 const TYPE_A = 1;
@@ -135,13 +132,7 @@ export class AnonymousInstance {
 
   /** The far end hears that it goes, and the ring forgets it; then {@link close}. */
   async leave(): Promise<void> {
-    let isTold = false;
-    await this.#until(() => {
-      this.#run((proxy, nowMs) => void (isTold = proxy.leave(nowMs)));
-      return isTold;
-    }, LEAVE_MS);
-    this.#run((proxy, nowMs) => proxy.stop(nowMs));
-    await this.#until(() => (this.#proxy?.client.triggers(performance.now()).length ?? 0) === 0, UNREGISTER_MS);
+    if (this.#proxy !== undefined) await leaveRing(this.#proxy, (work) => this.#run(work), () => this.#isClosed);
     this.close();
   }
 
@@ -195,7 +186,7 @@ export class AnonymousInstance {
   async #awaitServer(): Promise<void> {
     const asked = (): readonly Locator[] => this.#proxy?.client.configuredServers() ?? [];
     const hasAnswer = (): boolean => this.#isClosed || this.#proxy?.client.firstHop() !== null;
-    for (let i = 0; i < MAX_SERVERS && !(await this.#until(hasAnswer, NEXT_SERVER_MS)); i += 1) this.#run((proxy, nowMs) => proxy.addServers(nowMs, this.#drawServer(asked())));
+    for (let i = 0; i < MAX_SERVERS && !(await until(hasAnswer, NEXT_SERVER_MS, () => this.#isClosed)); i += 1) this.#run((proxy, nowMs) => proxy.addServers(nowMs, this.#drawServer(asked())));
     if (this.#isClosed || !hasAnswer()) throw new RangeError("no i3 server answers");
   }
 
@@ -249,15 +240,6 @@ export class AnonymousInstance {
     const [own, upstream] = [ownQuery(name, 4), this.#upstream];
     if (own === null || upstream === undefined) return Promise.resolve(FAILED);
     return new Promise((resolve) => upstream.ask({ ...own, via, transport: "udp", limit: 65_535, reply: (answer) => resolve(readReply(answer)) }));
-  }
-
-  async #until(done: () => boolean, limitMs: number): Promise<boolean> {
-    const endMs = performance.now() + limitMs;
-    while (!done()) {
-      if (this.#isClosed || performance.now() > endMs) return false;
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    }
-    return true;
   }
 
   #run(work: (proxy: Proxy, nowMs: number) => void): void {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import {
   EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, inRange, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook,
-  sameBytes, sameLocator, stderrLog, WatchedFile, type AddressBook, type AddressRange, type AddressRule, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator, type SignedRecord,
+  sameBytes, sameLocator, stderrLog, WatchedFile, type AddressBook, type AddressRule, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator, type SignedRecord,
 } from "@i3/common";
 import { LIMITS, type Datapath } from "@i3/datapath";
 import { connectMarkedTcp, engineCounterFields, engineFields, openEngine, type RunningEngine } from "@i3/datapath/io";
@@ -39,19 +39,15 @@ import { PortMapping } from "./port-mapping.js";
 import { PublishedRecords } from "./published-records.js";
 import { beginRehearsals } from "./rehearsals.js";
 import { ResolverFiles } from "./dns-upstream-resolvers.js";
-import { overlapText, SystemView } from "./system-view.js";
+import { overlapText, rangeText, SystemView } from "./system-view.js";
 import { readServers, ServerFile, serverFileOf } from "./server-file.js";
 import { ServerNames, systemLookup } from "./server-names.js";
-import { awaitRing, until } from "./start-waits.js";
+import { awaitRing, leaveRing } from "./ring-waits.js";
 import { VirtualAddressesInUse } from "./virtual-addresses-in-use.js";
 import { VirtualRoutes } from "./virtual-routes.js";
 import { readZoneRecords, ZoneRecordFile, zoneRecordFileOf } from "./zone-record-file.js";
 
 const MAX_SLEEP_MS = 1_000;
-/** A stop waits this long for peers to have heard of it: a CLOSE that was lost comes again after half a second. */
-const LEAVE_MS = 700;
-/** And this long for the ring to have removed our triggers. */
-const UNREGISTER_MS = 1_000;
 const RANDOM_POOL_BYTES = 4_096;
 
 /** Randomness from the system, fetched for many uses at once; no byte is used twice. */
@@ -70,7 +66,6 @@ function pooledRandom(): (length: number) => Uint8Array {
   };
 }
 
-const rangeText = ({ network, prefixBits }: AddressRange): string => `${formatIpText(network)}/${prefixBits}`;
 
 export interface ProxyStart<Config extends ProxyConfig> {
   readonly config: Config;
@@ -255,13 +250,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   async #leave(): Promise<void> {
     if (this.#proxy === undefined) return;
     const others = this.#anonymous?.close();
-    let isTold = false;
-    await until(() => {
-      this.#run((proxy, nowMs) => void (isTold = proxy.leave(nowMs)));
-      return isTold;
-    }, LEAVE_MS);
-    this.#run((proxy, nowMs) => proxy.stop(nowMs));
-    await until(() => this.#proxy?.client.triggers(performance.now()).length === 0, UNREGISTER_MS);
+    await leaveRing(this.#proxy, (work) => this.#run(work), () => this.#proxy === undefined);
     await others;
   }
 

@@ -6,7 +6,7 @@
  *     port+1   second resolver …
  */
 import { isIPv6 } from "node:net";
-import { formatIpText, I3Error } from "@i3/common";
+import { formatIpText, I3Error, unmapped } from "@i3/common";
 import type { NativeIo } from "@i3/datapath/native-io";
 import { answerQuery, type DnsVerdict, type DropReason, type GatewayQuestion, type NameSource } from "../dns/dns-core.js";
 import { HEADER_BYTES, readQuestion, type Question } from "../dns/question.js";
@@ -288,12 +288,7 @@ export class DnsPort {
 }
 
 /** Of who asks, an address as NativeIo has it. */
-function textOf(address: Uint8Array): string {
-  const ip = address.subarray(0, 16);
-  return formatIpText(isMapped(ip) ? ip.subarray(12) : ip);
-}
-
-const isMapped = (ip: Uint8Array): boolean => ip[10] === 0xff && ip[11] === 0xff && ip.subarray(0, 10).every((byte) => byte === 0);
+const textOf = (address: Uint8Array): string => formatIpText(unmapped(address.subarray(0, 16)));
 
 function siteError(cause: unknown, at: readonly Uint8Array[]): I3Error {
   const places = at.map(formatIpText).join(", ");

@@ -8,7 +8,7 @@
  * death, since programs still hold those addresses: nothing for them may leave in clear, and no neighbour may answer for them.
  */
 import { formatIpText, parseIpText, type I3Error, type SiteConfig } from "@i3/common";
-import { type NftRunner, replaceTable, tableName } from "./interception-nft.js";
+import { type NftRunner, removeTable, replaceTable, tableName } from "./interception-nft.js";
 import { NftElements } from "./nft-elements.js";
 import { fromSite } from "./site-table.js";
 
@@ -120,5 +120,5 @@ const setFor = (address: Uint8Array): string => (isV4(address) ? "allocated4" : 
 
 /** Removes the guard of a TUN name, for those who mean to be without: until then it outlives the proxy. */
 export async function removeGuard(nft: NftRunner, tunName: string): Promise<void> {
-  await nft.run(`add table inet ${guardTable(tunName)}; delete table inet ${guardTable(tunName)}`);
+  await nft.run(removeTable(guardTable(tunName)));
 }

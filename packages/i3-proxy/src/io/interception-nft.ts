@@ -108,9 +108,12 @@ function commandError(text: string): I3Error {
 export const tableName = (kind: string, tunName: string): string =>
   `i3_${kind}_${tunName.replace(/[^A-Za-z0-9]/g, (char) => `_${char.charCodeAt(0).toString(16)}`)}`;
 
+/** Removes a table, which need not be there. */
+export const removeTable = (name: string, family: "inet" | "arp" = "inet"): string => `add table ${family} ${name}; delete table ${family} ${name}`;
+
 /** Replaces a whole table in one transaction; `body` is what stands between its braces. */
-export const replaceTable = (name: string, body: string): string =>
-  `add table inet ${name}; delete table inet ${name}; add table inet ${name} { ${body} }`;
+export const replaceTable = (name: string, body: string, family: "inet" | "arp" = "inet"): string =>
+  `${removeTable(name, family)}; add table ${family} ${name} { ${body} }`;
 
 /** As {@link replaceTable}, for a table that vanishes with the child. */
 export const replaceOwnedTable = (name: string, body: string): string =>

@@ -7,8 +7,8 @@
  *     our questions to resolvers carry SO_MARK and pass
  */
 import { isIPv6 } from "node:net";
-import { formatIpText } from "@i3/common";
 import { replaceOwnedTable, tableName } from "./interception-nft.js";
+import { HIT_RANGE, rangeText } from "./system-view.js";
 
 export interface InterceptionSettings {
   readonly tunName: string;
@@ -40,8 +40,6 @@ export interface InterceptionState {
   readonly refuse6: boolean;
 }
 
-/** Host identity tags (RFC 7343): never routed on the Internet. */
-const HIT_PREFIX = "2001:20::/28";
 /** dstnat. */
 const NAT_PRIORITY = -100;
 /** After every address translation in the output hook. */
@@ -79,8 +77,8 @@ function refuseChain(settings: InterceptionSettings, { refuse4, refuse6, resolve
     ...["lo", ...inside(settings)].map((name) => `oifname "${name}" accept;`),
     `meta mark ${mark} accept;`,
     ...resolvers.map((address) => `${toAddress(address)} accept;`),
-    ...(refuse4 ? refusals(`ip daddr ${formatIpText(range.network)}/${range.prefixBits}`, "icmp host-unreachable") : []),
-    ...(refuse6 ? refusals(`ip6 daddr ${HIT_PREFIX}`, "icmpv6 addr-unreachable") : []),
+    ...(refuse4 ? refusals(`ip daddr ${rangeText(range)}`, "icmp host-unreachable") : []),
+    ...(refuse6 ? refusals(`ip6 daddr ${rangeText(HIT_RANGE)}`, "icmpv6 addr-unreachable") : []),
   ];
   return `chain output_refuse { type filter hook output priority ${REFUSE_PRIORITY}; policy accept; ${rules.join(" ")} };`;
 }

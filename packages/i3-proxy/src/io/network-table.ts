@@ -6,7 +6,7 @@
  *             From the TUN nobody is heard in the name of an address that is reached by another interface; routers' errors may be anybody's, the engine looks at what they quote
  *     names   questions that no longer come to the proxy are refused, if a way out for everything is to be closed while it is down
  */
-import { replaceTable, tableName } from "./interception-nft.js";
+import { removeTable, replaceTable, tableName } from "./interception-nft.js";
 
 export interface NetworkTable {
   readonly tunName: string;
@@ -47,4 +47,4 @@ const namesChain = (tun: string, mark: number): string => [
 /** Fails when the table is not there. */
 export const seekNetworkRules = (tunName: string): string => `list chain inet ${networkTable(tunName)} back`;
 
-export const removeNetworkRules = (tunName: string): string => `add table inet ${networkTable(tunName)}; delete table inet ${networkTable(tunName)}`;
+export const removeNetworkRules = (tunName: string): string => removeTable(networkTable(tunName));

@@ -5,9 +5,10 @@
  *     pass    from the site to the TUN: to addresses that names lead to; from the TUN to the site: what belongs to that; from the site elsewhere: nothing that a virtual address is or was of
  *     leave   into the TUN: from our own virtual addresses
  */
-import { formatIpText, type Network, type SiteConfig } from "@i3/common";
+import { formatIpText, prefixText, type SiteConfig } from "@i3/common";
 
-import { replaceTable, tableName } from "./interception-nft.js";
+import { removeTable, replaceTable, tableName } from "./interception-nft.js";
+import { HIT_RANGE, rangeText } from "./system-view.js";
 
 const DNS_PORT = 53;
 /** Before those of others, who may still refuse what this one lets through. */
@@ -18,7 +19,6 @@ const QUESTIONS = "limit rate over 200/second burst 400 packets";
 /** Whoever takes the place of many has a share of this. */
 const ALL_QUESTIONS = "limit rate over 4000/second burst 8000 packets";
 const MAX_ASKING = 4_096;
-const HIT_PREFIX = "2001:20::/28";
 
 export interface SiteTableSettings {
   readonly tunName: string;
@@ -46,13 +46,12 @@ export const namedSet = (address: Uint8Array): string => `named${familyOf(addres
 const FAMILIES = [4, 6] as const;
 const familyOf = ({ length }: Uint8Array): 4 | 6 => (length === 4 ? 4 : 6);
 const fieldOf = (family: 4 | 6): string => (family === 4 ? "ip" : "ip6");
-const networkText = ({ address, bits }: Network): string => `${formatIpText(address)}/${bits}`;
 
 /** A match for each family that the site has, on who sends: its hosts. */
 export function fromSite({ interface: name, networks }: SiteConfig): readonly { readonly family: 4 | 6; readonly match: string }[] {
   return FAMILIES.flatMap((family) => {
     const own = networks.filter(({ address }) => familyOf(address) === family);
-    return own.length === 0 ? [] : [{ family, match: `iifname "${name}" ${fieldOf(family)} saddr { ${own.map(networkText).join(", ")} }` }];
+    return own.length === 0 ? [] : [{ family, match: `iifname "${name}" ${fieldOf(family)} saddr { ${own.map(prefixText).join(", ")} }` }];
   });
 }
 
@@ -79,7 +78,7 @@ export function siteRules({ tunName, site, own4, own6 }: SiteTableSettings, { na
     `chain asking_host { update @asking { ether saddr ${QUESTIONS} } counter drop; ${ALL_QUESTIONS} counter drop; accept; };`,
     `chain ask_us { iifname "lo" accept; ${hosts.map(({ match }) => `${match} goto asking_host;`).join(" ")} counter drop; };`,
     // What was on its way when its address ended, and what still holds one that is nobody's any more.
-    `chain past_tun { ${refuse(`ct reply ip daddr ${formatIpText(own4)}`)} ${refuse(`ct reply ip6 daddr ${formatIpText(own6)}`)} ${virtual === null ? "" : refuse(`ip daddr ${virtual.range} ip daddr != @real4`)} ${refuse(`ip6 daddr { ${[HIT_PREFIX, ...behind6].join(", ")} }`)} };`,
+    `chain past_tun { ${refuse(`ct reply ip daddr ${formatIpText(own4)}`)} ${refuse(`ct reply ip6 daddr ${formatIpText(own6)}`)} ${virtual === null ? "" : refuse(`ip daddr ${virtual.range} ip daddr != @real4`)} ${refuse(`ip6 daddr { ${[rangeText(HIT_RANGE), ...behind6].join(", ")} }`)} };`,
     `chain ask { type filter hook input priority ${PRIORITY.filter}; policy accept; ${FAMILIES.map(to).join(" ")} };`,
     `chain to_tun { ct state invalid counter drop; ${passing.join(" ")} counter reject with icmpx admin-prohibited; };`,
     `chain from_tun { oifname "${site.interface}" ct state established,related accept; counter drop; };`,
@@ -95,4 +94,4 @@ export const leaveSite = (tunName: string): string => `flush chain inet ${siteTa
 export const seekSite = (tunName: string): string => `list chain inet ${siteTable(tunName)} pass`;
 
 /** For those who mean to be without. */
-export const removeSite = (tunName: string): string => `add table inet ${siteTable(tunName)}; delete table inet ${siteTable(tunName)}`;
+export const removeSite = (tunName: string): string => removeTable(siteTable(tunName));

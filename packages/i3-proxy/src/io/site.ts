@@ -1,7 +1,7 @@
 /** A site beside the proxy: its hosts ask us for names, and their packets to virtual addresses take the TUN as ours (docs/gateways.md, "A site"). */
 import { readFileSync } from "node:fs";
 
-import { concatBytes, errorLine, formatIpText, I3Error, sameBytes, serverPrefix6, SERVER_PREFIX6_BITS, type Log, type ProxyConfig, type SiteConfig } from "@i3/common";
+import { concatBytes, errorLine, formatIpText, I3Error, prefixText, sameBytes, serverPrefix6, SERVER_PREFIX6_BITS, type Log, type ProxyConfig, type SiteConfig } from "@i3/common";
 import { endConntrackOf } from "@i3/datapath/io";
 
 import { QuestionShares } from "../dns/question-shares.js";
@@ -12,6 +12,7 @@ import type { Resolver } from "./dns-upstream-resolvers.js";
 import { NftSession } from "./interception-nft-session.js";
 import { NftElements } from "./nft-elements.js";
 import { takeWholeTrains } from "./router-settings.js";
+import { rangeText } from "./system-view.js";
 import { leaveSite, namedSet, removeSite, seekSite, siteRules, siteTable, type SiteContent, type SiteTableSettings } from "./site-table.js";
 import { SiteNames } from "./site-names.js";
 
@@ -193,12 +194,12 @@ class Site implements OpenPart<ProxyConfig> {
   #contentNow(): SiteContent {
     const { proxy: { mappings, gateways }, config: { virtualAddresses: { range, unallocated } }, view } = this.#host;
     const servers = [...gateways.servers.all()];
-    for (const { gateway: { peerHit } } of servers) if (peerHit !== null) this.#behind6.add(`${formatIpText(concatBytes(serverPrefix6(peerHit), new Uint8Array(8)))}/${SERVER_PREFIX6_BITS}`);
+    for (const { gateway: { peerHit } } of servers) if (peerHit !== null) this.#behind6.add(prefixText({ address: concatBytes(serverPrefix6(peerHit), new Uint8Array(8)), bits: SERVER_PREFIX6_BITS }));
     const named = [...[...mappings.all()].flatMap((mapping) => addressesOf(mapping)), ...servers.map(({ address }) => address)].filter((address) => this.#isNamed(address));
     const overlaps = view.findOverlaps(range);
     const isReal = unallocated === "pass" || overlaps.some(({ coversRange }) => coversRange);
-    const except = [...new Set(overlaps.map(({ prefix: { network, prefixBits } }) => `${formatIpText(network)}/${prefixBits}`))];
-    return { named, virtual: isReal ? null : { range: `${formatIpText(range.network)}/${range.prefixBits}`, except }, behind6: [...this.#behind6] };
+    const except = [...new Set(overlaps.map(({ prefix }) => rangeText(prefix)))];
+    return { named, virtual: isReal ? null : { range: rangeText(range), except }, behind6: [...this.#behind6] };
   }
 
 }

@@ -11,6 +11,8 @@ export interface Prefix {
   readonly prefixBits: number;
 }
 
+export const rangeText = ({ network, prefixBits }: Prefix): string => `${formatIpText(network)}/${prefixBits}`;
+
 /** Host identity tags, 2001:20::/28 (RFC 7343). */
 export const HIT_RANGE: Prefix = { network: Uint8Array.of(0x20, 0x01, 0x00, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), prefixBits: 28 };
 
@@ -118,7 +120,7 @@ export class SystemView {
       .map(({ destination, prefixBits, table, index, type }) => ({
         kind: "route",
         prefix: { network: destination, prefixBits },
-        what: `${formatIpText(destination)}/${prefixBits}`,
+        what: rangeText({ network: destination, prefixBits }),
         where: `table ${table}${index === 0 ? `, ${type}` : ` by ${names.get(index) ?? `interface ${index}`}`}`,
       }));
   }

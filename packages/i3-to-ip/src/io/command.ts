@@ -1,6 +1,6 @@
 /** What the gateway daemon is run with. */
 import { parseGatewayProxyConfig } from "@i3/common";
-import { NftSession, runProxyDaemon } from "@i3/i3-proxy";
+import { NftSession, removeTable, runProxyDaemon } from "@i3/i3-proxy";
 
 import { gatewayTable } from "../nat/gateway-table.js";
 import { Grants } from "../policy/grants.js";
@@ -41,8 +41,7 @@ await runProxyDaemon({
     // Before the table goes, which keeps the system from passing on what others send.
     leaveRouter(state.directory);
     const nft = new NftSession({ log: () => undefined });
-    const table = gatewayTable(tun.name);
-    await nft.run(`add table inet ${table}; delete table inet ${table}`);
+    await nft.run(removeTable(gatewayTable(tun.name)));
     await nft.close();
   },
 });

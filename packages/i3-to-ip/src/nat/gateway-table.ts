@@ -10,7 +10,7 @@
  *
  * What a rule set has let through carries its number in the upper half of the conntrack mark, which related flows inherit (FTP's data, ICMP errors); another set, or none, judges it anew (A9).
  */
-import { formatIpText, hasPorts, HELPERS, protocolName, type GatewayHelper, type GatewayLimits, type Network, type PortRange } from "@i3/common";
+import { formatIpText, hasPorts, HELPERS, prefixText, protocolName, type GatewayHelper, type GatewayLimits, type Network, type PortRange } from "@i3/common";
 import { tableName } from "@i3/i3-proxy";
 
 import { SPECIAL_PREFIXES } from "../dns/reach.js";
@@ -57,7 +57,7 @@ export const gatewayTable = (tunName: string): string => tableName("gateway", tu
 export const serverElement = (client: Uint8Array, virtual: Uint8Array, real: Uint8Array): TableElement => ({ set: `servers${family(real)}`, key: `${formatIpText(client)} . ${formatIpText(virtual)}`, value: formatIpText(real) });
 
 /** A network in which the gateway itself is: no part of the internet, whatever its addresses are. */
-export const insideElement = ({ address, bits }: Network): TableElement => ({ set: `inside${family(address)}`, key: `${formatIpText(address)}/${bits}`, value: "" });
+export const insideElement = (network: Network): TableElement => ({ set: `inside${family(network.address)}`, key: prefixText(network), value: "" });
 
 /** What a client may send to a server. @param client its virtual address here, of the server's family */
 export const grantElement = (client: Uint8Array, real: Uint8Array, set: RuleSet): TableElement =>
@@ -172,7 +172,7 @@ function rulesOf({ number, verdicts }: RuleSet, logGroup: number): readonly stri
 function placesOf({ networks }: Verdict): readonly string[] {
   if (networks === undefined) return [""];
   const listed = ([4, 6] as const).flatMap((of) => {
-    const prefixes = networks.prefixes.filter(({ address }) => family(address) === of).map(({ address, bits }) => `${formatIpText(address)}/${bits}`);
+    const prefixes = networks.prefixes.filter(({ address }) => family(address) === of).map(prefixText);
     return prefixes.map((prefix) => `${NO_SERVER[of]}${ORIGINAL[of]} ${prefix} `);
   });
   return networks.internet ? [...listed, ...([4, 6] as const).map((of) => `${ORIGINAL[of]} != @inside${of} ${outside(of, [...SPECIAL_PREFIXES.nowhere, ...SPECIAL_PREFIXES.private])}`)] : listed;

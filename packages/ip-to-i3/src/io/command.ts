@@ -1,6 +1,6 @@
 /** What the daemon is run with. */
 import { parsePublishingProxyConfig, type PublishingProxyConfig } from "@i3/common";
-import { NftSession, runProxyDaemon } from "@i3/i3-proxy";
+import { NftSession, removeTable, runProxyDaemon } from "@i3/i3-proxy";
 
 import { waypointTable } from "../waypoints/waypoint-table.js";
 import { publishPart } from "./publish-part.js";
@@ -35,8 +35,7 @@ await runProxyDaemon<PublishingProxyConfig>({
     // Before the table goes, which keeps the system from passing on what others send.
     if (publish.waypoints !== undefined) leaveWaypoints(state.directory, publish.waypoints);
     const nft = new NftSession({ log: () => undefined });
-    const table = waypointTable(tun.name);
-    await nft.run(`add table inet ${table}; delete table inet ${table}`);
+    await nft.run(removeTable(waypointTable(tun.name)));
     await nft.close();
   },
 });

@@ -9,7 +9,7 @@
  * Who may: everybody while `always` has the waypoint; whom `open` or `near` has for a moment; and `claimed`, a client whose TCP connection to the host that has the waypoint now came about (assured: it knows the
  * host's sequence numbers; a second SYN of one port is "established" already): no address that somebody makes up is in there.
  */
-import { formatIpText, type WaypointService } from "@i3/common";
+import { formatIpText, prefixText, type WaypointService } from "@i3/common";
 import { tableName } from "@i3/i3-proxy";
 
 import type { Tenure } from "./tenures.js";
@@ -62,7 +62,7 @@ export function tenureElements({ waypoint, virtual }: Tenure, services: readonly
 /** Commands that open windows, whether or not they are open already. */
 export const openWindows = (tunName: string, windows: readonly Window[]): string => windows.map(({ waypoint, site, forMs }) => {
   const of = family(waypoint);
-  const [set, key] = site === null ? [`open${of}`, formatIpText(waypoint)] : [`near${of}`, `${formatIpText(site.address)}/${site.bits} . ${formatIpText(waypoint)}`];
+  const [set, key] = site === null ? [`open${of}`, formatIpText(waypoint)] : [`near${of}`, `${prefixText(site)} . ${formatIpText(waypoint)}`];
   const [table, ends] = [`inet ${waypointTable(tunName)} ${set}`, `timeout ${forMs}ms`];
   // An element that is there keeps its end: it goes first, and to go it must be there.
   return `add element ${table} { ${key} ${ends} }; delete element ${table} { ${key} }; add element ${table} { ${key} ${ends} };`;

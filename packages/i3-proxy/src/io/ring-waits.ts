@@ -1,4 +1,4 @@
-/** What a start of the proxy waits for, and what it says when that does not come. */
+/** What a proxy waits for when it starts, and says when that does not come, and when it leaves. */
 import { I3Error, type Log, type ProxyConfig } from "@i3/common";
 
 import { clockTrouble, isUndecided } from "../policy/clock.js";
@@ -11,6 +11,10 @@ const NO_SERVER_MS = 8_000;
 const CLOCKS_MS = 1_000;
 /** READY waits this long for the triggers; names work after it too, as soon as they are in. */
 const TRIGGERS_MS = 10_000;
+/** A stop waits this long for peers to have heard of it: a CLOSE that was lost comes again after half a second. */
+const LEAVE_MS = 700;
+/** And this long for the ring to have removed our triggers. */
+const UNREGISTER_MS = 1_000;
 const POLL_MS = 20;
 
 export interface StartWaits {
@@ -26,11 +30,23 @@ export async function awaitRing(waits: StartWaits): Promise<void> {
   if (await awaitServer(waits)) await awaitTriggers(waits);
 }
 
-/** False when `done` does not hold within the time. */
-export async function until(done: () => boolean, limitMs: number): Promise<boolean> {
+/** Peers hear that a proxy goes, and the ring forgets it. @param run calls the core while there is one @param isGone there is none any more */
+export async function leaveRing({ client }: Proxy, run: (work: (proxy: Proxy, nowMs: number) => void) => void, isGone: () => boolean): Promise<void> {
+  let isTold = false;
+  const tell = (): boolean => {
+    run((proxy, nowMs) => void (isTold = proxy.leave(nowMs)));
+    return isTold;
+  };
+  await until(tell, LEAVE_MS, isGone);
+  run((proxy, nowMs) => proxy.stop(nowMs));
+  await until(() => client.triggers(performance.now()).length === 0, UNREGISTER_MS, isGone);
+}
+
+/** False when `done` does not hold within the time, or nobody waits any more. */
+export async function until(done: () => boolean, limitMs: number, isGivenUp: () => boolean = () => false): Promise<boolean> {
   const endMs = performance.now() + limitMs;
   while (!done()) {
-    if (performance.now() > endMs) return false;
+    if (isGivenUp() || performance.now() > endMs) return false;
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
   return true;
