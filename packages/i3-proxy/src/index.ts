@@ -5,6 +5,8 @@ export { DnsPort, type DnsPortOptions } from "./io/dns-port.js";
 export type { DaemonPart, OpenPart, PartHost } from "./io/daemon-part.js";
 export { runProxyDaemon } from "./io/run-proxy-daemon.js";
 export { askByTcp } from "./io/dns-tcp-question.js";
+export { GatewayUpstream, type GatewayUpstreamOptions } from "./io/gateway-upstream.js";
+export { ownQuery } from "./gateways/gateway-messages.js";
 export { UdpUpstream } from "./io/dns-upstream.js";
 export type { Resolver } from "./io/dns-upstream-resolvers.js";
 export { readStateFile } from "./io/state-file.js";

@@ -28,12 +28,12 @@ struct TokenLevel {
   }
 };
 
-// A token bucket per source, filled at `per_second` tokens up to `burst`. The sources beyond those that may have one share `shared_buckets`. Once as many were there
-// it allocates nothing.
+// A token bucket per source, filled at `per_second` tokens up to `burst`. The sources beyond those that may have one share `shared_buckets`, which are made when the first of them comes.
+// Once as many were there it allocates nothing.
 class SourceRates {
  public:
   SourceRates(const Hasher& hasher, double per_second, double burst, size_t shared_buckets = 1)
-      : hasher_(hasher), per_second_(per_second), burst_(burst), full_ms_(1000 * burst / per_second), shared_(shared_buckets, TokenLevel{burst, 0}) {}
+      : hasher_(hasher), per_second_(per_second), burst_(burst), full_ms_(1000 * burst / per_second), shared_buckets_(shared_buckets) {}
 
   // False: too much from there.
   bool allow(double now_ms, const SourceKey& source) { return take(now_ms, source, 1) == 1; }
@@ -53,13 +53,17 @@ class SourceRates {
     const uint32_t known = index_.find(hash, [&](uint32_t entry) { return buckets_[entry].source == source; });
     if (known != HashIndex::none) return buckets_[known].level;
     if (index_.size() >= limits::rated_sources) sweep(now_ms);
-    if (index_.size() >= limits::rated_sources) return shared_[hash % shared_.size()];
+    if (index_.size() >= limits::rated_sources) return shared_bucket(hash);
     if (index_.is_full()) index_ = index_.grown();
     const uint32_t entry = buckets_.add();
     end_ = std::max(end_, entry + 1);
     index_.insert(hash, entry);
     buckets_[entry] = {source, {burst_, now_ms}, true};
     return buckets_[entry].level;
+  }
+  TokenLevel& shared_bucket(uint32_t hash) {
+    if (shared_.empty()) [[unlikely]] shared_.assign(shared_buckets_, TokenLevel{burst_, 0});
+    return shared_[hash % shared_.size()];
   }
   // Forgetting a full bucket changes nothing.
   void sweep(double now_ms) {
@@ -81,6 +85,7 @@ class SourceRates {
   HashIndex index_;
   Slab<Bucket> buckets_;
   uint32_t end_ = 0;
+  size_t shared_buckets_;
   std::vector<TokenLevel> shared_;
   double swept_ms_ = 0;
 };
@@ -153,7 +158,7 @@ class SecondLimit {
 };
 
 // R1s in all. Who is refused and asks again, as a flood's made-up senders do not, has a share of its own, and of that one R1 in `r1_again_from_ms`: so a newcomer is
-// in with its second I1. Remembered are 262,144 in sets of eight, a cache line each, where the oldest makes room.
+// in with its second I1. Remembered are 262,144 in sets of eight, a cache line each, where the oldest makes room; there is room for them from the first refusal on.
 class AnswerLimit {
  public:
   explicit AnswerLimit(const Hasher& hasher) : hasher_(hasher) {}
@@ -161,6 +166,7 @@ class AnswerLimit {
   // `asker`: 32 bytes that name who asks, and from where.
   bool allow(double now_ms, Bytes asker) {
     if (first_.allow(now_ms)) return true;
+    if (refused_.empty()) [[unlikely]] refused_.resize(sets);
     // 2^32 ms are 50 days: an entry that old may stand for a second I1 that is none.
     const auto now = static_cast<uint32_t>(static_cast<uint64_t>(now_ms));
     const uint32_t hash = hasher_.bytes(asker);
@@ -204,7 +210,7 @@ class AnswerLimit {
   Hasher hasher_;
   SecondLimit first_{limits::r1_per_second};
   SecondLimit again_{limits::r1_again_per_second};
-  std::vector<Set> refused_ = std::vector<Set>(sets);
+  std::vector<Set> refused_;
 };
 
 }  // namespace i3
