@@ -337,12 +337,14 @@ export const LIMITS = {
   /** In the last of a trigger's life its refreshes go up, so that the control plane does not end one that has just been refreshed. */
   leaseMarginMs: 1_000,
   refreshedPerBatch: 256,
+  /** In 10 ms whose share is known; the others have no limit in these. */
+  sharePeers: 4_096,
 } as const;
 
 /** Why a packet was dropped (docs/wire.md §8). */
 export type DropReason =
   | "malformed" | "version" | "hip" | "puzzle" | "unknown-spi" | "replay" | "integrity" | "sequence" | "ecn" | "unknown-id" | "hop-limit" | "copy-budget" | "queue-full" | "no-trigger"
-  | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "amplification" | "refused" | "policy" | "credit" | "detour" | "too-big" | "translation" | "io-error";
+  | "no-route" | "inner-address" | "inner-malformed" | "not-allocated" | "rate" | "amplification" | "refused" | "policy" | "credit" | "detour" | "too-big" | "translation" | "unfair-in" | "unfair-out" | "io-error";
 
 export interface Counters {
   readonly drops: Readonly<Record<DropReason, number>>;

@@ -29,7 +29,7 @@ import { ID_BYTES, RING_KEY_BYTES } from "./wire/data-header.js";
 /** In the order of `enum class Drop` in native/engine/counters.h. */
 export const DROP_REASONS = [
   "malformed", "version", "hip", "puzzle", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger",
-  "no-route", "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "credit", "detour", "too-big", "translation", "io-error",
+  "no-route", "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "credit", "detour", "too-big", "translation", "unfair-in", "unfair-out", "io-error",
 ] as const satisfies readonly DropReason[];
 
 /** Behind the drops in what `engineCounters` yields. */
@@ -407,6 +407,8 @@ export class RunningNativeEngine extends NativeEngine {
 export interface RawStepInput {
   readonly tun?: readonly VnetPacket[];
   readonly udp?: readonly RawDatagram[];
+  /** Whether more waits behind what came, of both kinds; undefined: nobody has looked. */
+  readonly more?: boolean;
 }
 
 export interface RawStepOutput {
@@ -428,8 +430,8 @@ export class SteppedNativeEngine extends NativeEngine {
   }
 
   /** `offloads` false: nothing leaves for the TUN with a partial checksum or as a train. */
-  step(nowMs: number, { tun = [], udp = [] }: RawStepInput, offloads = true): RawStepOutput {
-    const output = this.#addon.stepEngine(this.#handle, nowMs, tun, udp, offloads);
+  step(nowMs: number, { tun = [], udp = [], more }: RawStepInput, offloads = true): RawStepOutput {
+    const output = this.#addon.stepEngine(this.#handle, nowMs, tun, udp, offloads, more === undefined ? 0 : more ? 2 : 1);
     return { tun: output.tun, udp: output.udp, upcalls: output.upcalls.map(decodeUpcall) };
   }
 

@@ -22,6 +22,9 @@ void put_little(std::vector<uint8_t>& bytes, uint16_t value) {
   bytes.push_back(static_cast<uint8_t>(value >> 8));
 }
 
+// Behind what came; of both kinds.
+enum class More : uint8_t { unknown, no, yes };
+
 struct TunInput {
   i3::VnetHeader vnet;
   // With slack behind.
@@ -143,7 +146,7 @@ napi_value make_all(napi_env env, const std::vector<Output>& outputs, napi_value
   return array;
 }
 
-void run_batch(i3::Lane& lane, double now_ms, std::vector<TunInput>& tun, std::vector<TrainInput>& udp, bool offloads, i3::Sink& sink) {
+void run_batch(i3::Lane& lane, double now_ms, std::vector<TunInput>& tun, std::vector<TrainInput>& udp, bool offloads, More more, i3::Sink& sink) {
   std::vector<i3::UdpInput> inputs;
   inputs.reserve(udp.size());
   for (TrainInput& train : udp) inputs.push_back({train.bytes, train.segment_bytes, train.from.endpoint, train.traffic_class, train.from.way});
@@ -156,6 +159,10 @@ void run_batch(i3::Lane& lane, double now_ms, std::vector<TunInput>& tun, std::v
     lane.end();
     lane.begin(now_ms, sink, capabilities);
   }
+  if (more != More::unknown) {
+    lane.saw_tun(more == More::yes);
+    lane.saw_udp(more == More::yes);
+  }
   lane.end();
   lane.unlock();
 }
@@ -167,6 +174,7 @@ napi_value step_engine(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   const double now_ms = check.number(arguments[1], "nowMs");
   const bool offloads = check.boolean(arguments[4], "offloads");
+  const auto more = static_cast<More>(check.integer(arguments[5], "more", 0, 2));
   std::vector<TunInput> tun = take_all(check, arguments[2], "tun", take_packet);
   std::vector<TrainInput> udp = take_all(check, arguments[3], "udp", take_train);
   EngineInstance* instance = take_engine(check, arguments[0]);
@@ -174,7 +182,7 @@ napi_value step_engine(napi_env env, napi_callback_info info) {
   if (instance->has_ports()) return throw_system(env, EBUSY, "stepEngine", "(the engine has ports)");
   Collector collector;
   i3::Engine& engine = instance->engine();
-  run_batch(engine.lane(0), now_ms, tun, udp, offloads, collector);
+  run_batch(engine.lane(0), now_ms, tun, udp, offloads, more, collector);
   std::vector<i3::Upcall> upcalls;
   engine.take_upcalls(upcalls);
   napi_value result = nullptr;

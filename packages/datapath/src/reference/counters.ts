@@ -3,7 +3,7 @@ import type { Counters, DropReason } from "../datapath.js";
 
 const noDrops = (): Record<DropReason, number> => ({
   malformed: 0, version: 0, hip: 0, puzzle: 0, "unknown-spi": 0, replay: 0, integrity: 0, sequence: 0, ecn: 0, "unknown-id": 0, "hop-limit": 0, "copy-budget": 0, "queue-full": 0, "no-trigger": 0,
-  "no-route": 0, "inner-address": 0, "inner-malformed": 0, "not-allocated": 0, rate: 0, amplification: 0, refused: 0, policy: 0, credit: 0, detour: 0, "too-big": 0, translation: 0, "io-error": 0,
+  "no-route": 0, "inner-address": 0, "inner-malformed": 0, "not-allocated": 0, rate: 0, amplification: 0, refused: 0, policy: 0, credit: 0, detour: 0, "too-big": 0, translation: 0, "unfair-in": 0, "unfair-out": 0, "io-error": 0,
 });
 
 export class CounterSet {

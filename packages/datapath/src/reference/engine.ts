@@ -44,11 +44,14 @@ export class ReferenceEngine implements StepCore {
   step(nowMs: number, input: StepInput, tunOut: PacketBatch, udpOut: DatagramBatch): readonly Upcall[] {
     const state = this.#state;
     state.nowMs = Math.max(state.nowMs, nowMs);
+    state.shares.begin(state.nowMs);
     state.tunOut.attach(tunOut);
     state.udpOut.attach(udpOut);
     this.#readDetoured();
     if (input.tun !== null) this.#readTun(input.tun);
     if (input.udp !== null) this.#readUdp(input.udp);
+    if (input.more !== undefined && input.tun !== null) state.shares.saw("tun", input.more);
+    if (input.more !== undefined && input.udp !== null) state.shares.saw("udp", input.more);
     state.tunOut.detach();
     state.udpOut.detach();
     return state.upcalls.take();

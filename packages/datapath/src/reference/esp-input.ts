@@ -41,8 +41,11 @@ export class EspInput {
     const spi = u32(packet, 0);
     const association = this.#state.inboundAssociations.get(spi);
     if (association === undefined) return "unknown-spi";
-    const opened = openEsp(association, packet, () => {
-      if (origin !== null) this.#watch(spi, association, origin);
+    const peer = this.#state.flows.byKey(association.flow);
+    if (!this.#state.shares.may(peer)) return "unfair-in";
+    const opened = openEsp(association, packet, (isNewest) => {
+      this.#state.shares.charge(peer, packet.length);
+      if (isNewest && origin !== null) this.#watch(spi, association, origin);
     });
     if (typeof opened === "string") return opened;
     switch (opened.nextHeader) {

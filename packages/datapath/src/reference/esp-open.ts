@@ -15,14 +15,14 @@ export interface Opened {
   readonly checksumState: number;
 }
 
-/** What is in the packet (SPI to ICV, at least {@link ESP_HEADER_BYTES}) of an association, or why it is dropped. `onNewest`: it is genuine, and no number was higher so far. */
-export function openEsp({ cipher, window, checksumState }: InboundAssociationEntry, packet: Buffer, onNewest: () => void): Opened | DropReason {
+/** What is in the packet (SPI to ICV, at least {@link ESP_HEADER_BYTES}) of an association, or why it is dropped. `onGenuine`: it is, and whether no number was higher so far. */
+export function openEsp({ cipher, window, checksumState }: InboundAssociationEntry, packet: Buffer, onGenuine: (isNewest: boolean) => void): Opened | DropReason {
   if (!hasForm(cipher, packet.length)) return "malformed";
   const sequence = window.infer(u32(packet, 4));
   if (sequence === null) return "replay";
   const text = cipher.open(packet, sequence);
   if (text === null) return "integrity";
-  if (window.accept(sequence)) onNewest();
+  onGenuine(window.accept(sequence));
   const paddingBytes = u8(text, text.length - 2);
   const payloadBytes = text.length - TRAILER_BYTES - paddingBytes;
   if (payloadBytes < 0) return "inner-malformed";

@@ -67,9 +67,11 @@ export class FlowSender {
   }
 
   #sendOne(flow: FlowEntry, action: SendingAction, packet: InnerPacket): void {
+    if (!this.#state.shares.may(flow)) return this.#state.counters.drop("unfair-out");
     const clamped = action.mtu === null ? packet : withClampedMss(packet, action.mtu);
     const reason = action.action === "tunnel" ? this.#tunnel(action, clamped) : this.#esp(action, clamped, isBetween(packet, action.source, flow.address));
     if (reason !== null) return this.#state.counters.drop(reason);
+    this.#state.shares.charge(flow, packet.length);
     flow.packetsOut++;
     flow.bytesOut += packet.length;
     if (isAnswer(packet)) flow.answersOut++;

@@ -3,7 +3,8 @@ import { LIMITS } from "../datapath.js";
 import { InboundAssociations, OutboundAssociations } from "./association-table.js";
 import { BehindTable } from "./behind-table.js";
 import { CounterSet } from "./counters.js";
-import { FlowTable } from "./flow-table.js";
+import { FairShares } from "./fair-shares.js";
+import { FlowTable, type FlowEntry } from "./flow-table.js";
 import { InboundTable } from "./inbound-table.js";
 import { KnownSources } from "./known-sources.js";
 import { NextServers, WaitingRoutes } from "./next-servers.js";
@@ -39,4 +40,5 @@ export class EngineState {
   readonly waitingRoutes = new WaitingRoutes(this.budget);
   readonly copyRates = new SourceRates(LIMITS.copiesPerSourcePerSecond, LIMITS.copiesPerSourceBurst, LIMITS.sharedBuckets);
   readonly range = new RingRange();
+  readonly shares = new FairShares<FlowEntry>();
 }

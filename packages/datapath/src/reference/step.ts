@@ -42,6 +42,8 @@ export interface DatagramBatch extends Batch {
 export interface StepInput {
   readonly tun: PacketBatch | null;
   readonly udp: DatagramBatch | null;
+  /** Whether more waits behind what came, of each kind that is not null; undefined: nobody has looked. */
+  readonly more?: boolean;
 }
 
 export interface StepCore extends Datapath {

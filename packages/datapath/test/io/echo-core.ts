@@ -13,7 +13,7 @@ import {
 
 const REASONS: readonly DropReason[] = [
   "malformed", "version", "hip", "puzzle", "unknown-spi", "replay", "integrity", "sequence", "ecn", "unknown-id", "hop-limit", "copy-budget", "queue-full", "no-trigger", "no-route",
-  "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "credit", "detour", "too-big", "translation", "io-error",
+  "inner-address", "inner-malformed", "not-allocated", "rate", "amplification", "refused", "policy", "credit", "detour", "too-big", "translation", "unfair-in", "unfair-out", "io-error",
 ];
 
 /** A core that does nothing; subclasses say what a step does. */

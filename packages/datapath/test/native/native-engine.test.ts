@@ -4,6 +4,7 @@ import { MAX_CHECK_BYTES, MAX_CONTROL_BYTES } from "@i3/common";
 import { describe, expect, it } from "vitest";
 import { LIMITS, MAX_SPI, MIN_RECEIVER_SPI, MIN_SPI, type Datapath, type EspTransform, type Flow, type HipResponder, type InboundAssociation, type OutboundAssociation, type Service, type Strength } from "../../src/datapath.js";
 import type { RawUpcall } from "../../src/native-addon.js";
+import * as SHARES from "../../src/reference/fair-shares.js";
 import { DROP_REASONS, NativeEngine } from "../../src/native-engine.js";
 import { encodeEndpoint, encodeRoute } from "../../src/reference/endpoints.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
@@ -371,7 +372,8 @@ describe("answers", () => {
     const engine = NativeEngine.stepped(addon);
     expect(engine.step(9, { tun: [bytes(1)], udp: output.udp })).toEqual(output);
     engine.step(10, {}, false);
-    expect(calls.map(([, , ...values]) => values)).toEqual([[9, [bytes(1)], output.udp, true], [10, [], [], false]]);
+    for (const more of [false, true]) engine.step(11, { more });
+    expect(calls.map(([, , ...values]) => values)).toEqual([[9, [bytes(1)], output.udp, true, 0], [10, [], [], false, 0], [11, [], [], true, 1], [11, [], [], true, 2]]);
   });
 
   it("puzzles go down packed, and the copy is wiped", () => {
@@ -400,10 +402,10 @@ describe("answers", () => {
     const { engine } = stepped({ engineCounters: () => Float64Array.from({ length: DROP_REASONS.length + 13 }, (_, i) => i + 1) });
     const counters = engine.counters();
     expect(Object.keys(counters.drops).toSorted()).toEqual(Object.keys(new ReferenceEngine().counters().drops).toSorted());
-    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 27]);
-    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 28, tunOut: 29, udpIn: 30, udpOut: 31, upcalls: 32, hipAnswered: 33, refreshed: 34, challenged: 35 });
-    expect(engine.systemCalls()).toEqual({ tunReads: 36, tunWrites: 37, udpReads: 38, udpSends: 39 });
-    expect(engine.tableBytes()).toBe(40);
+    expect([counters.drops.malformed, counters.drops["io-error"]]).toEqual([1, 29]);
+    expect({ ...counters, drops: null }).toEqual({ drops: null, tunIn: 30, tunOut: 31, udpIn: 32, udpOut: 33, upcalls: 34, hipAnswered: 35, refreshed: 36, challenged: 37 });
+    expect(engine.systemCalls()).toEqual({ tunReads: 38, tunWrites: 39, udpReads: 40, udpSends: 41 });
+    expect(engine.tableBytes()).toBe(42);
   });
 });
 
@@ -423,7 +425,7 @@ describe("C++ and TypeScript agree", () => {
       found.set(name, factors.reduce((product, factor) => product * factor, 1));
     }
     const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, moreKnownUpcalls: MORE_KNOWN_UPCALLS, moreKnownUpcallBytes: MORE_KNOWN_UPCALL_BYTES, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, i1Parameters: MAX_I1_PARAMETERS, i2Parameters: MAX_I2_PARAMETERS, dhGroups: MAX_DH_GROUPS, controlBytes: MAX_CONTROL_BYTES, checkBytes: MAX_CHECK_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET };
+    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, moreKnownUpcalls: MORE_KNOWN_UPCALLS, moreKnownUpcallBytes: MORE_KNOWN_UPCALL_BYTES, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, i1Parameters: MAX_I1_PARAMETERS, i2Parameters: MAX_I2_PARAMETERS, dhGroups: MAX_DH_GROUPS, controlBytes: MAX_CONTROL_BYTES, checkBytes: MAX_CHECK_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, shareWindowMs: SHARES.WINDOW_MS, shareStandingMs: SHARES.STANDING_MS, shareAloneMs: SHARES.ALONE_MS, sharePacketCost: SHARES.PACKET_COST, shareCut: SHARES.CUT, shareGrowth: SHARES.GROWTH, shareLeast: SHARES.LEAST, shareMost: SHARES.MOST };
     const both = Object.entries(limits).map(([name, value]) => [name, value, found.get(snake(name))]);
     expect(both.filter(([, ours, theirs]) => ours !== theirs)).toEqual([]);
     expect([...found.values()].some(Number.isNaN)).toBe(false);

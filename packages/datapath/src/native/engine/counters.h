@@ -11,7 +11,7 @@ namespace i3 {
 // In the order of DROP_REASONS in src/native-engine.ts.
 enum class Drop : uint8_t {
   malformed, version, hip, puzzle, unknown_spi, replay, integrity, sequence, ecn, unknown_id, hop_limit, copy_budget, queue_full, no_trigger,
-  no_route, inner_address, inner_malformed, not_allocated, rate, amplification, refused, policy, credit, detour, too_big, translation, io_error,
+  no_route, inner_address, inner_malformed, not_allocated, rate, amplification, refused, policy, credit, detour, too_big, translation, unfair_in, unfair_out, io_error,
   none,  // not a reason: the packet was not dropped
 };
 constexpr size_t drop_reasons = static_cast<size_t>(Drop::none);

@@ -230,6 +230,7 @@ void HostRules::send_fragments(Flow& flow, const FlowWay& way, const Inner& inne
 const Endpoint* HostRules::server_of(const FlowWay& way) const { return lane_.tables.next_servers.lookup(way.ring_key(), way.ring_key_hash); }
 
 void HostRules::emit(Flow& flow, const FlowWay& way, const Inner& inner) {
+  if (!lane_.shares.may(&flow)) [[unlikely]] return lane_.drop(Drop::unfair_out);
   if (way.action == FlowAction::esp) emit_sealed(flow, way, inner);
   else emit_plain(flow, way, inner);
 }
@@ -243,7 +244,7 @@ void HostRules::emit_plain(Flow& flow, const FlowWay& way, const Inner& inner) {
   if (refused != Drop::none) return lane_.drop(refused);
   copy_to(room, 0, way.header);
   copy_to(room, way.header.size(), packet);
-  flow.count_out(packet);
+  count_out(flow, packet);
 }
 
 void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) {
@@ -288,7 +289,12 @@ void HostRules::emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner) 
     if (credit != nullptr) credit->give_back(cost);
     return lane_.drop(Drop::sequence);
   }
+  count_out(flow, packet);
+}
+
+void HostRules::count_out(Flow& flow, Bytes packet) {
   flow.count_out(packet);
+  lane_.shares.charge(&flow, packet.size());
 }
 
 Flow* HostRules::flow_named(const FlowName& name) {
@@ -381,6 +387,7 @@ void HostRules::esp_arrived(MutableBytes packet, uint8_t outer_class, const UdpI
   if (packet.size() < esp_header_bytes) return lane_.drop(Drop::malformed);
   InboundAssociation* association = lane_.tables.inbound_associations.find(u32(packet, 0), lane_.tables.hasher);
   if (association == nullptr) return lane_.drop(Drop::unknown_spi);
+  if (!lane_.shares.may(flow_named(association->flow))) [[unlikely]] return lane_.drop(Drop::unfair_in);
   if (!Cipher::has_room(association->keys.kind(), packet.size())) return lane_.drop(Drop::malformed);
   std::optional<uint64_t> sequence;
   {
@@ -415,6 +422,7 @@ std::optional<HostRules::Opened> HostRules::open(InboundAssociation& association
     if (association.watches && straight != nullptr && association.window.is_newest(sequence)) tells = association.tells_of(straight->from, lane_.now_ms);
     association.window.mark(sequence);
   }
+  lane_.shares.charge(flow_named(association.flow), packet.size());
   if (tells && !tell_elsewhere(association, *straight)) association.forget_told();
   const size_t padding = u8(plaintext, plaintext.size() - 2);
   if (padding + 2 > plaintext.size()) {

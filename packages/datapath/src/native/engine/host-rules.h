@@ -67,6 +67,7 @@ class HostRules {
   void emit(Flow& flow, const FlowWay& way, const Inner& inner);
   void emit_plain(Flow& flow, const FlowWay& way, const Inner& inner);
   void emit_sealed(Flow& flow, const FlowWay& way, const Inner& inner);
+  void count_out(Flow& flow, Bytes packet);
   const Endpoint* server_of(const FlowWay& way) const;
   Flow* flow_named(const FlowName& name);
 

@@ -3,6 +3,7 @@
 
 #include "behind-table.h"
 #include "challenge-answers.h"
+#include "fair-shares.h"
 #include "flow-table.h"
 #include "hip-responder.h"
 #include "inbound-table.h"
@@ -62,6 +63,7 @@ struct LaneContext {
   LaneCounters counters;
   UdpOutbox udp;
   TunOutbox tun;
+  FairShares shares;
   double now_ms = 0;
   // From id to id, of all packets so far.
   uint64_t hops = 0;

@@ -64,6 +64,7 @@ void Lane::unlock() {
 void Lane::begin(double now_ms, Sink& sink, const Capabilities& capabilities) {
   LaneContext& context = state_->context;
   context.now_ms = std::max(context.now_ms, now_ms);
+  context.shares.begin(context.now_ms);
   context.udp.attach(sink);
   context.tun.attach(sink, capabilities);
   state_->host.forget();
@@ -74,6 +75,9 @@ void Lane::begin(double now_ms, Sink& sink, const Capabilities& capabilities) {
 
 void Lane::from_tun(MutableBytes buffer, size_t packet_bytes, const VnetHeader& vnet) { state_->host.from_tun(buffer, packet_bytes, vnet); }
 bool Lane::from_udp(std::span<const UdpInput> inputs, UdpPlace& place) { return state_->udp.arrived(inputs, place); }
+
+void Lane::saw_tun(bool more) { state_->context.shares.saw(FairShares::Side::tun, more); }
+void Lane::saw_udp(bool more) { state_->context.shares.saw(FairShares::Side::udp, more); }
 
 void Lane::end() {
   LaneContext& context = state_->context;

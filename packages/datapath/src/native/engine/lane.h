@@ -34,6 +34,9 @@ class Lane {
   // Begins at `place`. Their bytes may be changed, and must stay until end(): output refers to them. False: this batch has put out enough;
   // end it, and call this again in another, which goes on at `place`.
   bool from_udp(std::span<const UdpInput> inputs, UdpPlace& place);
+  // A port was read, now or before the next batch: whether more waits behind it.
+  void saw_tun(bool more);
+  void saw_udp(bool more);
   // Everything goes to the sink.
   void end();
 

@@ -75,6 +75,17 @@ constexpr unsigned hop_limit = 16;
 constexpr unsigned copy_budget = 255;
 constexpr size_t extension_headers = 8;
 
+// What a peer may take of a lane (docs/datapath.md, "Shares"): src/reference/fair-shares.ts.
+constexpr size_t share_peers = 4'096;
+constexpr double share_window_ms = 10;
+constexpr double share_standing_ms = 100;
+constexpr double share_alone_ms = 1'000;
+constexpr uint64_t share_packet_cost = 1'024;
+constexpr uint64_t share_cut = 8;
+constexpr uint64_t share_growth = 8;
+constexpr uint64_t share_least = 4'096;
+constexpr uint64_t share_most = 1'099'511'627'776;
+
 // Ours: one GSO send. The kernel takes 64 segments and, with its headers, 65,535 bytes.
 constexpr size_t gso_segments = 64;
 constexpr size_t gso_bytes = 65'000;

@@ -233,6 +233,7 @@ void Worker::pump_tun() {
     bytes += gathered_bytes_;
     if (gathered_ > 0) run_tun_batch();
   }
+  lane_.saw_tun(error == 0);
   if (TunQueue::is_broken(error)) break_port(tun_port_, error, "read");
 }
 
@@ -254,6 +255,8 @@ void Worker::pump_udp(Socket& socket, Port& port) {
     more = received.full;
     if (received.error == 0) counters_.udp_reads.add();
     if (is_socket_broken(received.error)) break_port(port, received.error, "recvmmsg");
+    // Nearly everything comes by the main port.
+    if (&port == &udp_port_) lane_.saw_udp(more);
     if (received.inputs.empty() && received.cut == 0) continue;
     for (const UdpInput& input : received.inputs) small_reads_ += input.bytes.size() < small_bytes ? 1 : 0;
     run_udp_batches(received);
