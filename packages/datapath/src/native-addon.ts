@@ -91,9 +91,9 @@ export interface NativeEngineAddon {
   openEngine(options: EngineOptions): OpenedEngine;
   /** An engine without ports and threads, driven by `stepEngine`: for the conformance suite. */
   createSteppedEngine(): EngineHandle;
-  /** Throws when the engine has ports. Input arrays are copied. `offloads` false: the TUN takes no partial checksum and no train. `more` waits behind what came: 0 unknown, 1 no, 2 yes. */
+  /** Throws when the engine has ports. Input arrays are copied. `offloads` false: the TUN takes no partial checksum and no train. `queue`: what was behind what came; 0 unknown, 1 nothing, 2 more, 3 more, and the kernel had no room for some. */
   stepEngine(
-    handle: EngineHandle, nowMs: number, tun: readonly VnetPacket[], udp: readonly RawDatagram[], offloads: boolean, more: 0 | 1 | 2,
+    handle: EngineHandle, nowMs: number, tun: readonly VnetPacket[], udp: readonly RawDatagram[], offloads: boolean, queue: number,
   ): { readonly tun: readonly VnetPacket[]; readonly udp: readonly RawDatagram[]; readonly upcalls: readonly RawUpcall[] };
   /** Joins the threads, closes the ports, frees the tables. What waits to be sent is given to the system first. Twice is no error. */
   closeEngine(handle: EngineHandle): void;

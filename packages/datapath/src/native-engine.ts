@@ -20,6 +20,7 @@ import { encodeAddress, encodeDatagramRoute, encodeEndpoint, requireInterface } 
 import { makeCipher, wipeKeys } from "./reference/esp-transforms.js";
 import { noFlow, noFlowToForward, prepareAction } from "./reference/flow-table.js";
 import { requireResponder } from "./reference/hip-responder.js";
+import type { QueueState } from "./reference/fair-shares.js";
 import { requireLength } from "./reference/octets.js";
 import { prepareServices, requireStrength, STRONGEST } from "./reference/services.js";
 import { replicasOf, requireAnswers, requireLease } from "./reference/refresh-rules.js";
@@ -404,11 +405,13 @@ export class RunningNativeEngine extends NativeEngine {
   }
 }
 
+const QUEUE_STATES: readonly QueueState[] = ["empty", "waiting", "lost"];
+
 export interface RawStepInput {
   readonly tun?: readonly VnetPacket[];
   readonly udp?: readonly RawDatagram[];
-  /** Whether more waits behind what came, of both kinds; undefined: nobody has looked. */
-  readonly more?: boolean;
+  /** What was behind what came, of both kinds; undefined: nobody has looked. */
+  readonly queue?: QueueState;
 }
 
 export interface RawStepOutput {
@@ -430,8 +433,8 @@ export class SteppedNativeEngine extends NativeEngine {
   }
 
   /** `offloads` false: nothing leaves for the TUN with a partial checksum or as a train. */
-  step(nowMs: number, { tun = [], udp = [], more }: RawStepInput, offloads = true): RawStepOutput {
-    const output = this.#addon.stepEngine(this.#handle, nowMs, tun, udp, offloads, more === undefined ? 0 : more ? 2 : 1);
+  step(nowMs: number, { tun = [], udp = [], queue }: RawStepInput, offloads = true): RawStepOutput {
+    const output = this.#addon.stepEngine(this.#handle, nowMs, tun, udp, offloads, queue === undefined ? 0 : 1 + QUEUE_STATES.indexOf(queue));
     return { tun: output.tun, udp: output.udp, upcalls: output.upcalls.map(decodeUpcall) };
   }
 

@@ -99,16 +99,15 @@ export class EngineDriver {
     let reading = readable;
     for (let i = 0; i < BATCHES_PER_TURN && !this.#closed; i++) {
       const mayHaveMore = reading && this.#read();
-      this.#step(reading, mayHaveMore);
+      this.#step(reading);
       reading = mayHaveMore;
       if (!reading && (this.#closed || !this.#options.core.pending())) return;
     }
   }
 
-  /** `more`: what could not be read yet. */
-  #step(hasRead: boolean, more: boolean): void {
+  #step(hasRead: boolean): void {
     const { core, clock, onUpcalls } = this.#options;
-    const upcalls = core.step(clock.nowMs(), { tun: null, udp: hasRead ? this.#udpIn : null, ...(hasRead ? { more } : {}) }, this.#tunOut, this.#udpOut);
+    const upcalls = core.step(clock.nowMs(), { tun: null, udp: hasRead ? this.#udpIn : null }, this.#tunOut, this.#udpOut);
     this.#undeliverable += this.#tunOut.count;
     this.#tunOut.count = 0;
     this.#write();

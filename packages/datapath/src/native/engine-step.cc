@@ -23,7 +23,7 @@ void put_little(std::vector<uint8_t>& bytes, uint16_t value) {
 }
 
 // Behind what came; of both kinds.
-enum class More : uint8_t { unknown, no, yes };
+enum class Queue : uint8_t { unknown, empty, waiting, lost };
 
 struct TunInput {
   i3::VnetHeader vnet;
@@ -146,7 +146,7 @@ napi_value make_all(napi_env env, const std::vector<Output>& outputs, napi_value
   return array;
 }
 
-void run_batch(i3::Lane& lane, double now_ms, std::vector<TunInput>& tun, std::vector<TrainInput>& udp, bool offloads, More more, i3::Sink& sink) {
+void run_batch(i3::Lane& lane, double now_ms, std::vector<TunInput>& tun, std::vector<TrainInput>& udp, bool offloads, Queue queue, i3::Sink& sink) {
   std::vector<i3::UdpInput> inputs;
   inputs.reserve(udp.size());
   for (TrainInput& train : udp) inputs.push_back({train.bytes, train.segment_bytes, train.from.endpoint, train.traffic_class, train.from.way});
@@ -159,10 +159,11 @@ void run_batch(i3::Lane& lane, double now_ms, std::vector<TunInput>& tun, std::v
     lane.end();
     lane.begin(now_ms, sink, capabilities);
   }
-  if (more != More::unknown) {
-    lane.saw_tun(more == More::yes);
-    lane.saw_udp(more == More::yes);
+  if (queue != Queue::unknown) {
+    lane.saw_tun(queue != Queue::empty);
+    lane.saw_udp(queue != Queue::empty);
   }
+  if (queue == Queue::lost) lane.saw_loss();
   lane.end();
   lane.unlock();
 }
@@ -174,7 +175,7 @@ napi_value step_engine(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
   const double now_ms = check.number(arguments[1], "nowMs");
   const bool offloads = check.boolean(arguments[4], "offloads");
-  const auto more = static_cast<More>(check.integer(arguments[5], "more", 0, 2));
+  const auto queue = static_cast<Queue>(check.integer(arguments[5], "queue", 0, 3));
   std::vector<TunInput> tun = take_all(check, arguments[2], "tun", take_packet);
   std::vector<TrainInput> udp = take_all(check, arguments[3], "udp", take_train);
   EngineInstance* instance = take_engine(check, arguments[0]);
@@ -182,7 +183,7 @@ napi_value step_engine(napi_env env, napi_callback_info info) {
   if (instance->has_ports()) return throw_system(env, EBUSY, "stepEngine", "(the engine has ports)");
   Collector collector;
   i3::Engine& engine = instance->engine();
-  run_batch(engine.lane(0), now_ms, tun, udp, offloads, more, collector);
+  run_batch(engine.lane(0), now_ms, tun, udp, offloads, queue, collector);
   std::vector<i3::Upcall> upcalls;
   engine.take_upcalls(upcalls);
   napi_value result = nullptr;

@@ -50,8 +50,8 @@ export class ReferenceEngine implements StepCore {
     this.#readDetoured();
     if (input.tun !== null) this.#readTun(input.tun);
     if (input.udp !== null) this.#readUdp(input.udp);
-    if (input.more !== undefined && input.tun !== null) state.shares.saw("tun", input.more);
-    if (input.more !== undefined && input.udp !== null) state.shares.saw("udp", input.more);
+    if (input.queue !== undefined && input.tun !== null) state.shares.saw("tun", input.queue);
+    if (input.queue !== undefined && input.udp !== null) state.shares.saw("udp", input.queue);
     state.tunOut.detach();
     state.udpOut.detach();
     return state.upcalls.take();

@@ -1,7 +1,7 @@
 /**
- * How much of the engine each peer may take while more comes than it can do (docs/datapath.md, "Shares"): who took most gives way first, so that what others send neither waits long nor is lost
- * in the kernel's queues. What a peer may have in a window is lowered while there is always more to read (a standing queue, as RFC 8289 has it), and rises else, so that nothing is dropped that there is
- * time for. A peer's packets are charged when they are genuine, and dropped before anything costs.
+ * How much of the engine each peer may take while more comes than it can do (docs/datapath.md, "Shares"): who took most gives way first, so that what others send is not lost in the kernel's queues.
+ * It begins when these have lost something, since senders that wait for answers fill them too, and never beyond. From then on, for a while, what a peer may have in a window is lowered while there is always
+ * more to read (a standing queue, as RFC 8289 has it), and rises else. A peer's packets are charged when they are genuine, and dropped before anything costs.
  */
 import { LIMITS } from "../datapath.js";
 
@@ -12,8 +12,10 @@ type Used<Peer> = Map<Peer, number>;
 export const WINDOW_MS = 10;
 /** A packet costs as much as so many bytes. */
 export const PACKET_COST = 1_024;
-/** A burst need not be shared. */
-export const STANDING_MS = 100;
+/** Shares last so long after the last loss, twice as long each time that they have hardly ended before the next: a flood is shared on, a burst is not. */
+export const HOLD_MS = 100;
+export const MAX_HOLD_MS = 10_000;
+export const SOON_MS = 1_000;
 /** Whoever was alone for so long has nobody to share with. */
 export const ALONE_MS = 1_000;
 /** Windows take a part less, or more, than the one before. */
@@ -24,12 +26,21 @@ export const LEAST = 4_096;
 /** More than any engine does in a window. */
 export const MOST = 2 ** 40;
 
+/** What was found in the queue before a port when it was read: nothing more, more, or more and that the kernel had no room for some. */
+export type QueueState = "empty" | "waiting" | "lost";
+
 export class FairShares<Peer> {
   readonly #used: Used<Peer> = new Map();
   #level = Infinity;
   #nowMs = 0;
   #windowMs = 0;
   #standingMs = { tun: Infinity, udp: Infinity };
+  #hasLost = false;
+  #holdMs = HOLD_MS;
+  #untilMs = -Infinity;
+  #endedMs = -Infinity;
+  /** When shares ended. */
+  #lastLevel = Infinity;
   #last: Peer | undefined;
   #changedMs = -Infinity;
 
@@ -44,9 +55,10 @@ export class FairShares<Peer> {
     if (nowMs >= this.#windowMs + WINDOW_MS) this.#roll();
   }
 
-  /** A port was read: whether more waits behind it. */
-  saw(side: "tun" | "udp", more: boolean): void {
-    this.#standingMs[side] = more ? Math.min(this.#standingMs[side], this.#nowMs) : Infinity;
+  /** A port was read. */
+  saw(side: "tun" | "udp", queue: QueueState): void {
+    this.#standingMs[side] = queue === "empty" ? Infinity : Math.min(this.#standingMs[side], this.#nowMs);
+    this.#hasLost ||= queue === "lost";
   }
 
   /** Before anything costs. */
@@ -65,16 +77,36 @@ export class FairShares<Peer> {
 
   #roll(): void {
     const standingMs = this.#nowMs - Math.min(this.#standingMs.tun, this.#standingMs.udp);
-    if (this.#nowMs - this.#changedMs > ALONE_MS) this.#level = Infinity;
-    else if (standingMs >= (this.#level === Infinity ? STANDING_MS : WINDOW_MS)) this.#level = Math.min(this.#level, this.#lowerLevel());
-    else if (this.#level !== Infinity) this.#rise(Math.floor((this.#nowMs - this.#windowMs) / WINDOW_MS));
+    const isShared = this.#level !== Infinity;
+    if (this.#nowMs - this.#changedMs > ALONE_MS || (isShared && !this.#hasLost && this.#nowMs >= this.#untilMs)) this.#end();
+    else if (!isShared && this.#hasLost) this.#share();
+    else if (isShared) {
+      if (this.#hasLost) this.#untilMs = this.#nowMs + this.#holdMs;
+      if (standingMs >= WINDOW_MS) this.#level = Math.min(this.#level, this.#lowerLevel());
+      else this.#rise(Math.floor((this.#nowMs - this.#windowMs) / WINDOW_MS));
+    }
+    this.#hasLost = false;
     this.#windowMs = this.#nowMs;
     this.#used.clear();
   }
 
+  #share(): void {
+    const isSoon = this.#nowMs - this.#endedMs < SOON_MS;
+    this.#holdMs = isSoon ? Math.min(2 * this.#holdMs, MAX_HOLD_MS) : HOLD_MS;
+    this.#untilMs = this.#nowMs + this.#holdMs;
+    this.#level = Math.min(isSoon ? this.#lastLevel : Infinity, this.#lowerLevel());
+  }
+
+  #end(): void {
+    if (this.#level === Infinity) return;
+    this.#endedMs = this.#nowMs;
+    this.#lastLevel = this.#level;
+    this.#level = Infinity;
+  }
+
   #rise(windows: number): void {
     for (let i = 0; i < windows && this.#level < MOST; i += 1) this.#level += Math.floor(this.#level / GROWTH);
-    if (this.#level >= MOST) this.#level = Infinity;
+    if (this.#level >= MOST) this.#end();
   }
 
   /** So that all together take an eighth less than they did, and those who took little as much as before: max-min. */

@@ -4,6 +4,7 @@
  * allocation.
  */
 import type { Datapath, SendFailure, Upcall } from "../datapath.js";
+import type { QueueState } from "./fair-shares.js";
 
 /** Packet i is `arena[i * slotBytes … + lengths[i]]`; packets 0…count-1 are there. */
 export interface Batch {
@@ -42,8 +43,8 @@ export interface DatagramBatch extends Batch {
 export interface StepInput {
   readonly tun: PacketBatch | null;
   readonly udp: DatagramBatch | null;
-  /** Whether more waits behind what came, of each kind that is not null; undefined: nobody has looked. */
-  readonly more?: boolean;
+  /** What was behind what came, of each kind that is not null; undefined: nobody has looked. */
+  readonly queue?: QueueState;
 }
 
 export interface StepCore extends Datapath {

@@ -12,6 +12,7 @@ import type { NativeEngineAddon, RawDatagram, VnetPacket } from "../../src/nativ
 import { NativeEngine, type SteppedNativeEngine } from "../../src/native-engine.js";
 import { encodeRoute } from "../../src/reference/endpoints.js";
 import { ReferenceEngine } from "../../src/reference/engine.js";
+import type { QueueState } from "../../src/reference/fair-shares.js";
 import { ADDRESS_SLOT_BYTES, CHECKSUM, WAY_SLOT_BYTES, makeDatagramBatch, makePacketBatch, type DatagramBatch, type PacketBatch, type StepInput } from "../../src/reference/step.js";
 import { be16, fullChecksum } from "../reference/packets.js";
 import { checksumPlace, completedPacket, packetsOfTrain, cutTrain, GSO, lengthOf, NEEDS_CHECKSUM, placeOf, summed, takeVnet, TCP, UDP, versionOf } from "./cut.js";
@@ -117,11 +118,11 @@ export class EnginePair {
     return reference;
   }
 
-  /** `passedMs` later than the last step. `more`: whether more waits behind what comes. Yields the datagrams that left. */
-  step(passedMs: number, tun: readonly TunArrival[], udp: readonly RawDatagram[], offloads: boolean, more?: boolean): readonly Uint8Array[] {
+  /** `passedMs` later than the last step. `queue`: what is behind what comes. Yields the datagrams that left. */
+  step(passedMs: number, tun: readonly TunArrival[], udp: readonly RawDatagram[], offloads: boolean, queue?: QueueState): readonly Uint8Array[] {
     this.#nowMs += passedMs;
-    const native = this.#stepNative(tun, udp, offloads, more);
-    const reference = this.#stepReference(tun, udp, more);
+    const native = this.#stepNative(tun, udp, offloads, queue);
+    const reference = this.#stepReference(tun, udp, queue);
     compareLists("datagrams", native.udp, reference.udp);
     compareLists("upcalls", native.upcalls, reference.upcalls);
     if (offloads) compareTun(native.tun, reference.tun);
@@ -132,12 +133,12 @@ export class EnginePair {
     return reference.datagrams;
   }
 
-  #stepNative(tun: readonly TunArrival[], udp: readonly RawDatagram[], offloads: boolean, more: boolean | undefined): Outcome {
+  #stepNative(tun: readonly TunArrival[], udp: readonly RawDatagram[], offloads: boolean, queue: QueueState | undefined): Outcome {
     const packets: TunPacket[] = [];
     const datagrams: RawDatagram[] = [];
     const upcalls: Upcall[] = [];
     let [nextTun, nextUdp] = [tun.map(({ vnetPacket }) => vnetPacket), udp];
-    let seen = more === undefined ? {} : { more };
+    let seen = queue === undefined ? {} : { queue };
     do {
       const output = this.#native.step(this.#nowMs, { tun: nextTun, udp: nextUdp, ...seen }, offloads);
       for (const vnetPacket of output.tun) packets.push(...cutOutput(vnetPacket, offloads));
@@ -151,10 +152,10 @@ export class EnginePair {
     return { tun: packets, udp: udpTexts, datagrams: datagrams.map(({ bytes }) => bytes), upcalls: upcalls.map(upcallText) };
   }
 
-  #stepReference(tun: readonly TunArrival[], udp: readonly RawDatagram[], more: boolean | undefined): Outcome {
+  #stepReference(tun: readonly TunArrival[], udp: readonly RawDatagram[], queue: QueueState | undefined): Outcome {
     const out = { tun: [] as TunPacket[], udp: [] as string[], datagrams: [] as Uint8Array[], upcalls: [] as string[] };
     const upcalls: Upcall[] = [];
-    let input: StepInput = { tun: packetBatch(tun), udp: datagramBatch(udp), ...(more === undefined ? {} : { more }) };
+    let input: StepInput = { tun: packetBatch(tun), udp: datagramBatch(udp), ...(queue === undefined ? {} : { queue }) };
     do {
       tunOut.count = 0;
       udpOut.count = 0;

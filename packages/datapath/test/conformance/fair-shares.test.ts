@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MIN_SPI } from "../../src/datapath.js";
 import type { RawDatagram } from "../../src/native-addon.js";
+import type { QueueState } from "../../src/reference/fair-shares.js";
 import { encodeEndpoint } from "../../src/reference/endpoints.js";
 import { makeCipher } from "../../src/reference/esp-transforms.js";
 import { CHECKSUM } from "../../src/reference/step.js";
@@ -39,7 +40,7 @@ const question = (to: Peer): TunArrival => plainArrival(message(OWN, PEERS[to]),
 const times = <T>(count: number, make: () => T): readonly T[] => Array.from({ length: count }, make);
 
 /** So many milliseconds of the greedy one's and a packet of the modest one's; what each was given, and what was dropped. */
-function pass(ms: number, more: boolean, side: "udp" | "tun", greedy = 20): { readonly given: readonly number[]; readonly dropped: number } {
+function pass(ms: number, queue: QueueState, side: "udp" | "tun", greedy = 20): { readonly given: readonly number[]; readonly dropped: number } {
   const reason = side === "udp" ? "unfair-in" : "unfair-out";
   const count = (peer: Uint8Array): number => {
     const { packetsIn = 0, packetsOut = 0 } = pair.flowCounters(peer) ?? {};
@@ -47,32 +48,32 @@ function pass(ms: number, more: boolean, side: "udp" | "tun", greedy = 20): { re
   };
   const before = [PEERS.map(count), pair.counters().drops[reason]] as const;
   for (let i = 0; i < ms; i += 1) {
-    if (side === "udp") pair.step(1, [], [...times(greedy, () => arrival(GREEDY)), arrival(MODEST)], false, more);
-    else pair.step(1, [...times(greedy, () => question(GREEDY)), question(MODEST)], [], false, more);
+    if (side === "udp") pair.step(1, [], [...times(greedy, () => arrival(GREEDY)), arrival(MODEST)], false, queue);
+    else pair.step(1, [...times(greedy, () => question(GREEDY)), question(MODEST)], [], false, queue);
   }
   return { given: PEERS.map((peer, i) => count(peer) - (before[0][i] ?? 0)), dropped: pair.counters().drops[reason] - before[1] };
 }
 
 describe.each(["udp", "tun"] as const)("what comes from the %s", (side) => {
-  it("is not dropped while it is read in time, nor in a burst", () => {
-    expect(pass(300, false, side)).toEqual({ given: [6_000, 300, 0], dropped: 0 });
-    expect(pass(90, true, side)).toEqual({ given: [1_800, 90, 0], dropped: 0 });
+  it("is not dropped while nothing is lost", () => {
+    expect(pass(300, "empty", side)).toEqual({ given: [6_000, 300, 0], dropped: 0 });
+    expect(pass(90, "waiting", side)).toEqual({ given: [1_800, 90, 0], dropped: 0 });
   });
 
-  it("is less and less of whoever takes most, when there is always more, and all of the others'", () => {
-    pass(200, true, side);
-    const { given, dropped } = pass(80, true, side);
-    expect(given[MODEST]).toBe(80);
-    expect(given[GREEDY]).toBeLessThan(800);
-    expect((given[GREEDY] ?? 0) + dropped).toBe(1_600);
-    expect(pass(300, false, side).given[MODEST]).toBe(300);
-    expect(pass(100, false, side).dropped, "it rises while nothing waits").toBe(0);
+  it("is less and less of whoever takes most, when the kernel loses some, and all of the others'", () => {
+    pass(100, "lost", side);
+    const { given, dropped } = pass(60, "lost", side);
+    expect(given[MODEST]).toBe(60);
+    expect(given[GREEDY]).toBeLessThan(600);
+    expect((given[GREEDY] ?? 0) + dropped).toBe(1_200);
+    expect(pass(300, "empty", side).given[MODEST]).toBe(300);
+    expect(pass(100, "empty", side).dropped, "it rises while nothing waits").toBe(0);
   });
 
   it("is all of one who is alone", () => {
     for (let i = 0; i < 300; i += 1) {
-      if (side === "udp") pair.step(1, [], times(20, () => arrival(GREEDY)), false, true);
-      else pair.step(1, times(20, () => question(GREEDY)), [], false, true);
+      if (side === "udp") pair.step(1, [], times(20, () => arrival(GREEDY)), false, "lost");
+      else pair.step(1, times(20, () => question(GREEDY)), [], false, "lost");
     }
     expect(pair.counters().drops).toMatchObject({ "unfair-in": 0, "unfair-out": 0 });
   });
@@ -80,17 +81,17 @@ describe.each(["udp", "tun"] as const)("what comes from the %s", (side) => {
 
 describe("what is charged to a peer", () => {
   it("is not what others forge in its name", () => {
-    pass(50, true, "udp");
+    pass(50, "lost", "udp");
     // A copier of the modest one's packets, who changes them.
-    for (let i = 0; i < 200; i += 1) pair.step(1, [], [...times(20, () => arrival(GREEDY)), ...times(30, () => arrival(MODEST, false)), arrival(MODEST)], false, true);
-    expect(pair.flowCounters(PEERS[MODEST])?.packetsIn).toBe(250);
-    expect(pair.counters().drops.integrity).toBe(6_000);
+    for (let i = 0; i < 100; i += 1) pair.step(1, [], [...times(20, () => arrival(GREEDY)), ...times(30, () => arrival(MODEST, false)), arrival(MODEST)], false, "lost");
+    expect(pair.flowCounters(PEERS[MODEST])?.packetsIn).toBe(150);
+    expect(pair.counters().drops.integrity).toBe(3_000);
     expect(pair.counters().drops["unfair-in"]).toBeGreaterThan(0);
   });
 
   it("is both ways of a peer together", () => {
-    pass(200, true, "udp");
-    const { given, dropped } = pass(80, true, "tun");
-    expect([given[MODEST], dropped > 500]).toEqual([80, true]);
+    pass(100, "lost", "udp");
+    const { given, dropped } = pass(60, "lost", "tun");
+    expect([given[MODEST], dropped > 300]).toEqual([60, true]);
   });
 });

@@ -372,8 +372,8 @@ describe("answers", () => {
     const engine = NativeEngine.stepped(addon);
     expect(engine.step(9, { tun: [bytes(1)], udp: output.udp })).toEqual(output);
     engine.step(10, {}, false);
-    for (const more of [false, true]) engine.step(11, { more });
-    expect(calls.map(([, , ...values]) => values)).toEqual([[9, [bytes(1)], output.udp, true, 0], [10, [], [], false, 0], [11, [], [], true, 1], [11, [], [], true, 2]]);
+    for (const queue of ["empty", "waiting", "lost"] as const) engine.step(11, { queue });
+    expect(calls.map(([, , ...values]) => values)).toEqual([[9, [bytes(1)], output.udp, true, 0], [10, [], [], false, 0], [11, [], [], true, 1], [11, [], [], true, 2], [11, [], [], true, 3]]);
   });
 
   it("puzzles go down packed, and the copy is wiped", () => {
@@ -425,7 +425,7 @@ describe("C++ and TypeScript agree", () => {
       found.set(name, factors.reduce((product, factor) => product * factor, 1));
     }
     const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, moreKnownUpcalls: MORE_KNOWN_UPCALLS, moreKnownUpcallBytes: MORE_KNOWN_UPCALL_BYTES, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, i1Parameters: MAX_I1_PARAMETERS, i2Parameters: MAX_I2_PARAMETERS, dhGroups: MAX_DH_GROUPS, controlBytes: MAX_CONTROL_BYTES, checkBytes: MAX_CHECK_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, shareWindowMs: SHARES.WINDOW_MS, shareStandingMs: SHARES.STANDING_MS, shareAloneMs: SHARES.ALONE_MS, sharePacketCost: SHARES.PACKET_COST, shareCut: SHARES.CUT, shareGrowth: SHARES.GROWTH, shareLeast: SHARES.LEAST, shareMost: SHARES.MOST };
+    const limits = { ...LIMITS, waitingUpcalls: MAX_WAITING_UPCALLS, moreKnownUpcalls: MORE_KNOWN_UPCALLS, moreKnownUpcallBytes: MORE_KNOWN_UPCALL_BYTES, waitingRoutes: MAX_WAITING_ROUTES, waitingRoutesPerSource: MAX_WAITING_ROUTES_PER_SOURCE, waitingBytesPerSource: MAX_WAITING_BYTES_PER_SOURCE, i1Parameters: MAX_I1_PARAMETERS, i2Parameters: MAX_I2_PARAMETERS, dhGroups: MAX_DH_GROUPS, controlBytes: MAX_CONTROL_BYTES, checkBytes: MAX_CHECK_BYTES, stackLength: MAX_STACK_LENGTH, hopLimit: HOP_LIMIT, copyBudget: COPY_BUDGET, shareWindowMs: SHARES.WINDOW_MS, shareHoldMs: SHARES.HOLD_MS, shareMostHoldMs: SHARES.MAX_HOLD_MS, shareSoonMs: SHARES.SOON_MS, shareAloneMs: SHARES.ALONE_MS, sharePacketCost: SHARES.PACKET_COST, shareCut: SHARES.CUT, shareGrowth: SHARES.GROWTH, shareLeast: SHARES.LEAST, shareMost: SHARES.MOST };
     const both = Object.entries(limits).map(([name, value]) => [name, value, found.get(snake(name))]);
     expect(both.filter(([, ours, theirs]) => ours !== theirs)).toEqual([]);
     expect([...found.values()].some(Number.isNaN)).toBe(false);

@@ -1,7 +1,7 @@
 /** Who gets how much of an engine for which more comes than it can do, in virtual time: a queue before it that is bounded as the kernel's are, and peers that send at steady rates. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FairShares, PACKET_COST, STANDING_MS, WINDOW_MS } from "../../src/reference/fair-shares.js";
+import { FairShares, HOLD_MS, MAX_HOLD_MS, PACKET_COST, WINDOW_MS, type QueueState } from "../../src/reference/fair-shares.js";
 
 /** Of a packet, bytes and all. */
 const COST = 1_000 + PACKET_COST;
@@ -33,10 +33,12 @@ function run(rates: readonly number[], ms: number): Outcome {
       return new Array<number>(whole).fill(peer);
     });
     // Mixed, as they come.
+    let hasLost = false;
     arriving.forEach((_, i) => {
       const peer = arriving[(i * 7_919) % arriving.length] ?? 0;
-      if (queue.length < QUEUE) queue.push(peer);
-      else if (nowMs > ms / 2) lost[peer] = (lost[peer] ?? 0) + 1;
+      if (queue.length < QUEUE) return void queue.push(peer);
+      hasLost = true;
+      if (nowMs > ms / 2) lost[peer] = (lost[peer] ?? 0) + 1;
     });
     shares.begin(nowMs);
     let left = CAPACITY;
@@ -54,8 +56,8 @@ function run(rates: readonly number[], ms: number): Outcome {
       left -= 1;
     }
     queue = queue.slice(taken);
-    shares.saw("udp", queue.length > 0);
-    shares.saw("tun", false);
+    shares.saw("udp", hasLost ? "lost" : queue.length > 0 ? "waiting" : "empty");
+    shares.saw("tun", "empty");
   }
   return { served: served.map((packets) => packets / (ms / 2)), dropped, lost };
 }
@@ -82,54 +84,78 @@ describe("shares", () => {
     expect(run([20, 5, 5, 5], 3_000).dropped).toBe(0);
   });
 
-  it("let a burst be", () => {
+  it("are nobody's while nothing is lost, however long there is more to read", () => {
     const shares = new FairShares<number>();
-    for (let nowMs = 1; nowMs < STANDING_MS; nowMs += 1) {
+    for (let nowMs = 1; nowMs < 5_000; nowMs += 1) {
       shares.begin(nowMs);
       for (const peer of [1, 2]) {
         expect(shares.may(peer)).toBe(true);
         shares.charge(peer, 1_000_000);
       }
-      shares.saw("udp", true);
+      shares.saw("udp", "waiting");
     }
     expect(shares.level).toBe(Infinity);
   });
 
+  it("last a moment after one loss, and longer and longer when the next comes soon", () => {
+    const shares = new FairShares<number>();
+    let nowMs = 0;
+    /** Loses something, and yields how long there are shares then. */
+    const lose = (): number => {
+      let sharedMs = 0;
+      for (let i = 0; i < 30_000; i += 1) {
+        nowMs += 1;
+        shares.begin(nowMs);
+        if (shares.level !== Infinity) sharedMs += 1;
+        else if (i > 2 * WINDOW_MS) return sharedMs;
+        for (const peer of [1, 2]) shares.charge(peer, 50_000);
+        shares.saw("tun", i === 0 ? "lost" : "waiting");
+      }
+      return sharedMs;
+    };
+    const held = [lose(), lose(), lose()];
+    for (const [i, one] of held.entries()) expect(Math.abs(one - HOLD_MS * 2 ** i)).toBeLessThanOrEqual(WINDOW_MS);
+    for (let i = 0; i < 8; i += 1) lose();
+    expect(Math.abs(lose() - MAX_HOLD_MS)).toBeLessThanOrEqual(WINDOW_MS);
+    nowMs += 2_000;
+    expect(Math.abs(lose() - HOLD_MS)).toBeLessThanOrEqual(WINDOW_MS);
+  });
+
   it("give 499 what they had, beside one at six times what there is time for", () => {
     const rates = [240, ...new Array<number>(499).fill(0.03)];
-    const { served, lost } = run(rates, 4_000);
-    expect(lost.slice(1).reduce((sum, one) => sum + one, 0), "in the queue").toBe(0);
+    const { served, lost } = run(rates, 8_000);
+    expect(lost.slice(1).reduce((sum, one) => sum + one, 0), "in the queue, of 60,000").toBeLessThan(600);
     for (const one of served.slice(1)) expect(one).toBeGreaterThan(0.9 * 0.03);
   });
 
   it("are whole again soon when the others have gone", () => {
     const shares = new FairShares<number>();
     let nowMs = 0;
-    const pass = (ms: number, more: boolean, peers: readonly number[]): void => {
+    const pass = (ms: number, queue: QueueState, peers: readonly number[]): void => {
       for (const end = nowMs + ms; nowMs < end; ) {
         nowMs += 1;
         shares.begin(nowMs);
         for (const peer of peers) shares.charge(peer, 10_000);
-        shares.saw("udp", more);
+        shares.saw("udp", queue);
       }
     };
-    pass(300, true, [1, 2]);
+    pass(300, "lost", [1, 2]);
     expect(shares.level).toBeLessThan(200_000);
-    pass(1_100, true, [1]);
+    pass(1_100, "lost", [1]);
     expect(shares.level).toBe(Infinity);
-    pass(300, true, [1, 2]);
+    pass(300, "lost", [1, 2]);
     expect(shares.level).toBeLessThan(200_000);
     // Or when nothing waits any more.
-    pass(10_000, false, [1, 2]);
+    pass(10_000, "empty", [1, 2]);
     expect(shares.level).toBe(Infinity);
   });
 
   it("know so many peers, and leave the others alone", () => {
     const shares = new FairShares<number>();
-    for (let nowMs = 1; nowMs <= STANDING_MS + 4 * WINDOW_MS - 1; nowMs += 1) {
+    for (let nowMs = 1; nowMs <= 6 * WINDOW_MS - 1; nowMs += 1) {
       shares.begin(nowMs);
       for (let peer = 0; peer < 5_000; peer += 1) shares.charge(peer, 50_000);
-      shares.saw("udp", true);
+      shares.saw("udp", "lost");
     }
     expect([shares.may(0), shares.may(4_095), shares.may(4_096)]).toEqual([false, false, true]);
   });

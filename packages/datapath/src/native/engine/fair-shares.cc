@@ -6,20 +6,40 @@ namespace i3 {
 
 void FairShares::roll() {
   const double standing_ms = now_ms_ - std::min(standing_ms_[0], standing_ms_[1]);
-  const bool is_alone = now_ms_ - changed_ms_ > limits::share_alone_ms;
-  if (is_alone) {
-    level_ = unlimited;
-  } else if (standing_ms >= (level_ == unlimited ? limits::share_standing_ms : limits::share_window_ms)) {
-    level_ = std::min(level_, lower_level());
-  } else if (level_ != unlimited) {
-    const double passed = std::floor((now_ms_ - window_ms_) / limits::share_window_ms);
-    for (double i = 0; i < passed && level_ < limits::share_most; i++) level_ += level_ / limits::share_growth;
-    if (level_ >= limits::share_most) level_ = unlimited;
+  const bool is_shared = level_ != unlimited;
+  if (now_ms_ - changed_ms_ > limits::share_alone_ms || (is_shared && !has_lost_ && now_ms_ >= until_ms_)) {
+    end();
+  } else if (!is_shared && has_lost_) {
+    share();
+  } else if (is_shared) {
+    if (has_lost_) until_ms_ = now_ms_ + hold_ms_;
+    if (standing_ms >= limits::share_window_ms) level_ = std::min(level_, lower_level());
+    else rise(std::floor((now_ms_ - window_ms_) / limits::share_window_ms));
   }
+  has_lost_ = false;
   window_ms_ = now_ms_;
   peers_ = 0;
   // Slots of 2^32 windows ago: a year and more.
   window_++;
+}
+
+void FairShares::share() {
+  const bool is_soon = now_ms_ - ended_ms_ < limits::share_soon_ms;
+  hold_ms_ = is_soon ? std::min(2 * hold_ms_, limits::share_most_hold_ms) : limits::share_hold_ms;
+  until_ms_ = now_ms_ + hold_ms_;
+  level_ = std::min(is_soon ? last_level_ : unlimited, lower_level());
+}
+
+void FairShares::end() {
+  if (level_ == unlimited) return;
+  ended_ms_ = now_ms_;
+  last_level_ = level_;
+  level_ = unlimited;
+}
+
+void FairShares::rise(double windows) {
+  for (double i = 0; i < windows && level_ < limits::share_most; i++) level_ += level_ / limits::share_growth;
+  if (level_ >= limits::share_most) end();
 }
 
 // So that all together take an eighth less than they did, and those who took little as much as before: max-min.

@@ -28,6 +28,7 @@ class FairShares {
     if (!more) since = never;
     else if (since == never) since = now_ms_;
   }
+  void saw_loss() { has_lost_ = true; }
   // Before anything costs.
   bool may(const Flow* flow) {
     if (level_ == unlimited || flow == nullptr) [[likely]] return true;
@@ -71,6 +72,9 @@ class FairShares {
     return &slots_[at];
   }
   void roll();
+  void share();
+  void end();
+  void rise(double windows);
   uint64_t lower_level() const;
 
   std::vector<Slot> slots_;
@@ -80,6 +84,11 @@ class FairShares {
   double now_ms_ = 0;
   double window_ms_ = 0;
   std::array<double, 2> standing_ms_{never, never};
+  bool has_lost_ = false;
+  double hold_ms_ = limits::share_hold_ms;
+  double until_ms_ = -never;
+  double ended_ms_ = -never;
+  uint64_t last_level_ = unlimited;
   const Flow* last_flow_ = nullptr;
   double changed_ms_ = -never;
 };

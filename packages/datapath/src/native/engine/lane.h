@@ -37,6 +37,8 @@ class Lane {
   // A port was read, now or before the next batch: whether more waits behind it.
   void saw_tun(bool more);
   void saw_udp(bool more);
+  // The kernel had no room for some of what came, since this was looked at before.
+  void saw_loss();
   // Everything goes to the sink.
   void end();
 

@@ -78,7 +78,9 @@ constexpr size_t extension_headers = 8;
 // What a peer may take of a lane (docs/datapath.md, "Shares"): src/reference/fair-shares.ts.
 constexpr size_t share_peers = 4'096;
 constexpr double share_window_ms = 10;
-constexpr double share_standing_ms = 100;
+constexpr double share_hold_ms = 100;
+constexpr double share_most_hold_ms = 10'000;
+constexpr double share_soon_ms = 1'000;
 constexpr double share_alone_ms = 1'000;
 constexpr uint64_t share_packet_cost = 1'024;
 constexpr uint64_t share_cut = 8;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <span>
 
@@ -86,6 +87,38 @@ std::optional<PortError> tune_link(unsigned index, uint32_t mtu, bool trains) {
   const std::array train{attribute(IFLA_GSO_MAX_SEGS, segments), attribute(IFLA_GSO_MAX_SIZE, bytes)};
   (void)set_link(socket.get(), index, train);
   return std::nullopt;
+}
+
+void QueueLosses::open(unsigned index) {
+  index_ = index;
+  socket_ = i3io::UniqueFd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (socket_ && setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0) socket_.reset(-1);
+}
+
+uint64_t QueueLosses::read() {
+  if (!socket_) return last_;
+  struct {
+    nlmsghdr head{};
+    if_stats_msg body{};
+  } request;
+  request.head.nlmsg_len = NLMSG_LENGTH(sizeof(if_stats_msg));
+  request.head.nlmsg_type = RTM_GETSTATS;
+  request.head.nlmsg_flags = NLM_F_REQUEST;
+  request.body.ifindex = index_;
+  request.body.filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
+  sockaddr_nl kernel{};
+  kernel.nl_family = AF_NETLINK;
+  if (sendto(socket_.get(), &request, request.head.nlmsg_len, 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel) < 0) return last_;
+  struct {
+    nlmsghdr head;
+    if_stats_msg body;
+    rtattr attribute;
+    rtnl_link_stats64 stats;
+  } answer{};
+  const ssize_t length = recv(socket_.get(), &answer, sizeof answer, 0);
+  const size_t least = offsetof(decltype(answer), stats) + offsetof(rtnl_link_stats64, collisions);
+  if (length < static_cast<ssize_t>(least) || answer.head.nlmsg_type != RTM_NEWSTATS || answer.attribute.rta_type != IFLA_STATS_LINK_64) return last_;
+  return last_ = answer.stats.tx_dropped;
 }
 
 }  // namespace i3

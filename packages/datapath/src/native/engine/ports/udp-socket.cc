@@ -1,9 +1,11 @@
 #include "udp-socket.h"
 
 #include <arpa/inet.h>
+#include <linux/sock_diag.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 
 namespace i3 {
@@ -65,6 +67,12 @@ std::optional<PortError> UdpSocket::open(const UdpOptions& options, bool several
   sender_.open(fd(), options.is_v6, possible);
   sender_.keep_whole();
   return std::nullopt;
+}
+
+uint32_t UdpSocket::losses() const {
+  std::array<uint32_t, SK_MEMINFO_VARS> memory{};
+  socklen_t length = sizeof memory;
+  return getsockopt(fd(), SOL_SOCKET, SO_MEMINFO, memory.data(), &length) == 0 ? memory[SK_MEMINFO_DROPS] : 0;
 }
 
 }  // namespace i3

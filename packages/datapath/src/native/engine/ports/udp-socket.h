@@ -48,6 +48,8 @@ class UdpSocket {
 
   void on_refusal(UdpSender::RefusalHandler handler) { sender_.on_refusal(std::move(handler)); }
   UdpReceiver::Received receive() { return receiver_.receive(fd()); }
+  // Datagrams that its buffer has had no room for; 0 when the kernel does not tell.
+  uint32_t losses() const;
   int send(std::span<const UdpMessage> messages, LaneCounters& counters) { return sender_.send(messages, counters); }
 
  private:

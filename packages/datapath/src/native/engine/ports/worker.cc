@@ -12,6 +12,8 @@
 #include <ctime>
 #include <utility>
 
+#include "../limits.h"
+
 namespace i3 {
 namespace {
 
@@ -140,6 +142,7 @@ void Worker::run() {
     if (tun_port_.is_ready) pump_tun();
     if (udp_port_.is_ready) pump_udp(udp_, udp_port_);
     pump_sockets();
+    if (is_behind_) look_for_losses();
     if (owes_batch_) run_empty_batch();
     remove_broken();
     let_gather();
@@ -180,6 +183,16 @@ double Worker::now_ms() const {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6 + clock_offset_ms_;
+}
+
+void Worker::look_for_losses() {
+  const double now = now_ms();
+  if (now - looked_ms_ < limits::share_window_ms) return;
+  looked_ms_ = now;
+  is_behind_ = false;
+  const uint64_t tun = std::exchange(tun_lost_, tun_losses_.read());
+  const uint32_t udp = std::exchange(udp_lost_, udp_.losses());
+  if (tun != tun_lost_ || udp != udp_lost_) lane_.saw_loss();
 }
 
 void Worker::begin_batch() {
@@ -234,6 +247,7 @@ void Worker::pump_tun() {
     if (gathered_ > 0) run_tun_batch();
   }
   lane_.saw_tun(error == 0);
+  is_behind_ |= error == 0;
   if (TunQueue::is_broken(error)) break_port(tun_port_, error, "read");
 }
 
@@ -256,7 +270,10 @@ void Worker::pump_udp(Socket& socket, Port& port) {
     if (received.error == 0) counters_.udp_reads.add();
     if (is_socket_broken(received.error)) break_port(port, received.error, "recvmmsg");
     // Nearly everything comes by the main port.
-    if (&port == &udp_port_) lane_.saw_udp(more);
+    if (&port == &udp_port_) {
+      lane_.saw_udp(more);
+      is_behind_ |= more;
+    }
     if (received.inputs.empty() && received.cut == 0) continue;
     for (const UdpInput& input : received.inputs) small_reads_ += input.bytes.size() < small_bytes ? 1 : 0;
     run_udp_batches(received);

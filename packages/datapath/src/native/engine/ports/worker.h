@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "../lane.h"
+#include "link.h"
 #include "pace.h"
 #include "raw-sockets.h"
 #include "tun-queue.h"
@@ -40,6 +41,11 @@ class Worker final : public Sink {
   std::optional<PortError> start();
   // Any thread, any number of times: a batch is done soon, also when nothing comes in.
   void wake();
+  // Of the TUN's queue, by the device's index. Before start().
+  void watch_losses(unsigned tun_index) {
+    tun_losses_.open(tun_index);
+    tun_lost_ = tun_losses_.read();
+  }
   // Twice is no error. What waits from the control plane is sent before the thread ends.
   void stop();
 
@@ -83,6 +89,8 @@ class Worker final : public Sink {
   void remove_broken();
   void remove_if_broken(Port& port, int fd);
   double now_ms() const;
+  // More was waiting than could be read: whether the kernel had room for it.
+  void look_for_losses();
   // Room for a header, a packet and slack.
   MutableBytes tun_slot(size_t index) { return {arena_.get() + index * tun_stride, tun_stride}; }
 
@@ -108,6 +116,11 @@ class Worker final : public Sink {
   // Something was asked for that a batch does: it is owed until one began.
   bool owes_batch_ = false;
   Pace pace_;
+  QueueLosses tun_losses_;
+  uint64_t tun_lost_ = 0;
+  uint32_t udp_lost_ = 0;
+  bool is_behind_ = false;
+  double looked_ms_ = 0;
   // Packets and short trains that this round of the loop read one by one.
   size_t small_reads_ = 0;
 
