@@ -1,7 +1,7 @@
 /** Which rows of the suite are wanted, and how much of each. */
 import { wantedRows } from "../wanted-rows.js";
 
-export const ROWS = ["throughput", "round-trip", "connections", "sni"] as const;
+export const ROWS = ["throughput", "round-trip", "connections", "sni", "crowd"] as const;
 export type RowName = (typeof ROWS)[number];
 
 export interface Plan {

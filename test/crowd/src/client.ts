@@ -34,7 +34,6 @@ const SUFFIX = "i3";
 const LIMITS = { max: 64, maxUnproven: 8, lifetimeMs: DAY_MS, unprovenLifetimeMs: DAY_MS } as const;
 
 export class CrowdClient {
-  readonly #options: ClientOptions;
   readonly #proxy: Proxy;
   readonly #engine: RunningEngine;
   readonly #upstream: GatewayUpstream;
@@ -59,7 +58,6 @@ export class CrowdClient {
     const { io, number, identity, gateway, pattern } = options;
     const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
     const range = { network: Uint8Array.of(10, number >> 8, number & 0xff, 0), prefixBits: 24 };
-    this.#options = options;
     this.#engine = engine;
     this.#proxy = new Proxy({
       identity: withP256(identity, loadNativeP256()), sharedKey: generateTriggerKey(), nearerKeys: [], keepNearerKeys: () => undefined, datapath: engine.datapath, tunMtu: MTU, addresses: { range, isTaken: () => false, randomBytes: random },
@@ -100,10 +98,6 @@ export class CrowdClient {
     clearTimeout(this.#timer);
     const sleepMs = Math.min(MAX_SLEEP_MS, Math.max(0, this.#proxy.nextDeadlineMs() - performance.now()));
     this.#timer = setTimeout(() => this.run((core, nowMs) => core.handleTimer(nowMs)), Math.ceil(sleepMs));
-  }
-
-  get address(): string {
-    return this.#options.address;
   }
 
   #installSoon(): void {

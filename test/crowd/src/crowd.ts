@@ -7,8 +7,7 @@ import type { Child, Host } from "@i3/netns";
 import type { LoadOptions, LoadResult } from "./load.js";
 import type { CrowdFile } from "./main.js";
 
-export interface CrowdOptions {
-  readonly clients: number;
+interface CrowdOptions {
   /** The gateway's HIT and address; a name that it leads to a web server, and the pattern of the rule that names it. */
   readonly gateway: { readonly hit: string; readonly address: string };
   readonly name: string;
@@ -20,14 +19,12 @@ const READY_MS = 180_000;
 const END_MS = 60_000;
 
 /** What client `number` sends from, in 198.18.0.0/16; the first 256 are the topology's own. */
-export const crowdAddress = (number: number): string => `198.18.${(number >> 8) + 1}.${number & 0xff}`;
+const crowdAddress = (number: number): string => `198.18.${(number >> 8) + 1}.${number & 0xff}`;
 
 export class Crowd {
-  readonly #host: Host;
   readonly #child: Child;
 
-  private constructor(host: Host, child: Child) {
-    this.#host = host;
+  private constructor(child: Child) {
     this.#child = child;
   }
 
@@ -40,19 +37,11 @@ export class Crowd {
   }
 
   /** Resolves when all clients have been led to the server. Its subnet has 198.18.0.0/16. */
-  static async start(host: Host, keys: readonly { readonly key: string }[], { gateway, name, pattern }: Omit<CrowdOptions, "clients">): Promise<Crowd> {
+  static async start(host: Host, keys: readonly { readonly key: string }[], { gateway, name, pattern }: CrowdOptions): Promise<Crowd> {
     const file: CrowdFile = { clients: keys.map(({ key }, i) => ({ key, address: crowdAddress(i) })), interface: host.interfaces[0]?.name ?? "", gateway, name, pattern };
     const child = host.spawn(process.execPath, [PROGRAM, await host.writeFile("crowd.json", JSON.stringify(file))]);
     await child.waitForLine(/^READY$/, READY_MS);
-    return new Crowd(host, child);
-  }
-
-  get pid(): number {
-    return this.#child.pid ?? 0;
-  }
-
-  get name(): string {
-    return this.#host.name;
+    return new Crowd(child);
   }
 
   /** One at a time. */

@@ -1,4 +1,3 @@
 /** A crowd of clients of one gateway, for tests and benches. */
 export { openCrowdBed, type CrowdBed } from "./crowd-bed.js";
-export { Crowd, crowdAddress, type CrowdOptions } from "./crowd.js";
 export type { LoadOptions, LoadResult } from "./load.js";
