@@ -5,7 +5,7 @@
 namespace i3 {
 
 void FairShares::roll() {
-  const double standing_ms = now_ms_ - std::min(standing_ms_[0], standing_ms_[1]);
+  const double standing_ms = now_ms_ - *std::min_element(standing_ms_.begin(), standing_ms_.end());
   const bool is_shared = level_ != unlimited;
   if (now_ms_ - changed_ms_ > limits::share_alone_ms || (is_shared && !has_lost_ && now_ms_ >= until_ms_)) {
     end();

@@ -14,7 +14,7 @@ namespace i3 {
 
 class FairShares {
  public:
-  enum class Side : uint8_t { tun, udp };
+  enum class Side : uint8_t { tun, udp, hip };
 
   FairShares() : slots_(slot_count) {}
 
@@ -83,7 +83,7 @@ class FairShares {
   uint64_t level_ = unlimited;
   double now_ms_ = 0;
   double window_ms_ = 0;
-  std::array<double, 2> standing_ms_{never, never};
+  std::array<double, 3> standing_ms_{never, never, never};
   bool has_lost_ = false;
   double hold_ms_ = limits::share_hold_ms;
   double until_ms_ = -never;

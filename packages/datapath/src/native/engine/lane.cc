@@ -78,6 +78,7 @@ bool Lane::from_udp(std::span<const UdpInput> inputs, UdpPlace& place) { return 
 
 void Lane::saw_tun(bool more) { state_->context.shares.saw(FairShares::Side::tun, more); }
 void Lane::saw_udp(bool more) { state_->context.shares.saw(FairShares::Side::udp, more); }
+void Lane::saw_hip(bool more) { state_->context.shares.saw(FairShares::Side::hip, more); }
 void Lane::saw_loss() { state_->context.shares.saw_loss(); }
 
 void Lane::end() {

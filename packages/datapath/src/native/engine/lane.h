@@ -37,6 +37,7 @@ class Lane {
   // A port was read, now or before the next batch: whether more waits behind it.
   void saw_tun(bool more);
   void saw_udp(bool more);
+  void saw_hip(bool more);
   // The kernel had no room for some of what came, since this was looked at before.
   void saw_loss();
   // Everything goes to the sink.

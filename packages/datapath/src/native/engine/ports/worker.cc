@@ -192,7 +192,8 @@ void Worker::look_for_losses() {
   is_behind_ = false;
   const uint64_t tun = std::exchange(tun_lost_, tun_losses_.read());
   const uint32_t udp = std::exchange(udp_lost_, udp_.losses());
-  if (tun != tun_lost_ || udp != udp_lost_) lane_.saw_loss();
+  const uint32_t hip = std::exchange(hip_lost_, hip_ ? hip_->losses() : 0);
+  if (tun != tun_lost_ || udp != udp_lost_ || hip != hip_lost_) lane_.saw_loss();
 }
 
 void Worker::begin_batch() {
@@ -269,15 +270,19 @@ void Worker::pump_udp(Socket& socket, Port& port) {
     more = received.full;
     if (received.error == 0) counters_.udp_reads.add();
     if (is_socket_broken(received.error)) break_port(port, received.error, "recvmmsg");
-    // Nearly everything comes by the main port.
-    if (&port == &udp_port_) {
-      lane_.saw_udp(more);
-      is_behind_ |= more;
-    }
+    saw_queue(port, more);
     if (received.inputs.empty() && received.cut == 0) continue;
     for (const UdpInput& input : received.inputs) small_reads_ += input.bytes.size() < small_bytes ? 1 : 0;
     run_udp_batches(received);
   }
+}
+
+// Bare in IP comes what a few hosts send.
+void Worker::saw_queue(const Port& port, bool more) {
+  if (&port == &udp_port_) lane_.saw_udp(more);
+  else if (&port == &hip_port_) lane_.saw_hip(more);
+  else return;
+  is_behind_ |= more;
 }
 
 // One, but for packets that become many: the control plane has its turn between.

@@ -77,6 +77,7 @@ class Worker final : public Sink {
   void run_tun_batch();
   template <typename Socket>
   void pump_udp(Socket& socket, Port& port);
+  void saw_queue(const Port& port, bool more);
   void pump_sockets();
   void send_by(Via via, std::span<const UdpMessage> messages);
   void run_udp_batches(const UdpReceiver::Received& received);
@@ -119,6 +120,7 @@ class Worker final : public Sink {
   QueueLosses tun_losses_;
   uint64_t tun_lost_ = 0;
   uint32_t udp_lost_ = 0;
+  uint32_t hip_lost_ = 0;
   bool is_behind_ = false;
   double looked_ms_ = 0;
   // Packets and short trains that this round of the loop read one by one.
