@@ -49,6 +49,7 @@ const REAL_PROGRAMS = {
   dnsmasq: 'dnsmasq-base',
   dig: 'bind9-dnsutils',
   iperf3: 'iperf3',
+  sipp: 'sip-tester',
 };
 
 /** A browser, a site for it, and what its list of authorities is written with. @type {Record<string, string>} */

@@ -11,7 +11,22 @@ import { randomFile, sha256OfFile, startFtpServer } from "./programs-bed.js";
 
 const LIST = `<gateway out="eth1 eth0">
   <allow group="staff" names="narrow\\.corp\\.example" networks="192.168.5.0/24" protocol="tcp" ports="80"/><refuse names="narrow\\..*"/>
-  <allow group="staff" names=".*\\.corp\\.example" networks="192.168.5.0/24 fd00:5::/64 internet"/><helper protocol="ftp"/></gateway>`;
+  <allow group="staff" names=".*\\.corp\\.example" networks="192.168.5.0/24 fd00:5::/64 internet"/><helper protocol="ftp"/><helper protocol="tftp"/><helper protocol="sip"/></gateway>`;
+const [CALLER_VOICE, CALLEE_VOICE] = [6_000, 7_000] as const;
+/** To where the caller wants to be spoken to, as the callee was told. */
+const SPEAK = `
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(0.3)
+for _ in range(8):
+    s.sendto(b"hello" * 30, ("192.168.5.1", int(sys.argv[1])))
+    try:
+        if s.recv(2000) == b"hello" * 30:
+            print("heard")
+            break
+    except OSError:
+        pass
+`;
 let bed: GatewayBed;
 beforeAll(async () => {
   bed = await gatewayBed({ gateway: LIST });
@@ -62,6 +77,34 @@ describe("a server of the office", () => {
     await succeed(host, "curl", ["-sS", "--max-time", "30", ...mode, "-o", back, "ftp://four.corp.example/in.bin"]);
     expect(await sha256OfFile(back)).toBe(sha256);
     await Promise.all([path, back, `${ftpRoot}/in.bin`].map((file) => rm(file)));
+  });
+
+  it("takes files by tftp, whose server answers from another port", async () => {
+    const { path, sha256 } = await randomFile(bed.wiki, "tftp.bin", 1);
+    const options = ["--no-daemon", "--port=0", "--conf-file=/dev/null", "--user=root", "--log-facility=-", "--enable-tftp", `--tftp-root=${bed.wiki.directory}`];
+    const server = bed.wiki.spawn("dnsmasq", options);
+    await server.waitForLine(/TFTP root is/);
+    const back = `${bed.laptop.host.directory}/tftp-back.bin`;
+    await succeed(bed.laptop.host, "curl", ["-sS", "--max-time", "30", "-o", back, "tftp://four.corp.example/tftp.bin"]);
+    expect(await sha256OfFile(back)).toBe(sha256);
+    await server.stop();
+    await Promise.all([path, back].map((file) => rm(file)));
+  });
+
+  it("is called by SIP, and its voice comes back to the caller", async () => {
+    const [caller, callee] = [bed.laptop.host, bed.wiki];
+    const address = await digShort(caller, "four.corp.example");
+    const answering = callee.spawn("sipp", ["-sn", "uas", "-i", callee.address4, "-mi", callee.address4, "-mp", String(CALLEE_VOICE), "-nostdin", "-m", "1", "-trace_msg", "-message_file", `${callee.directory}/sip.log`]);
+    await eventually("the callee listens", 10_000, async () => ((await callee.exec("ss", ["-Huln", "sport", "=", ":5060"])).stdout === "" ? undefined : true));
+    // For four seconds; what it hears it says again.
+    const calling = succeed(caller, "sipp", ["-sn", "uac", `${address}:5060`, "-i", bed.laptop.address4, "-mi", bed.laptop.address4, "-mp", String(CALLER_VOICE), "-rtp_echo", "-nostdin", "-m", "1", "-d", "4000"]);
+    const invite = await eventually("the callee is invited", 10_000, async () => /INVITE [^]*?\nm=audio (\d+) /.exec((await callee.exec("cat", [`${callee.directory}/sip.log`])).stdout) ?? undefined);
+    // A call's id is only that.
+    expect(invite[0].replace(/^Call-ID: .*$/m, ""), "of the caller's virtual address nothing").not.toContain(bed.laptop.address4);
+    expect(invite[0]).toMatch(/\nc=IN IP4 192\.168\.5\.1\r?\n/);
+    expect((await succeed(callee, "python3", ["-c", SPEAK, invite[1] ?? ""])).stdout.trim()).toBe("heard");
+    await Promise.all([calling, answering.ended]);
+    expect(await answering.ended).toMatchObject({ status: 0 });
   });
 
   it("is reached only as the list says", async () => {
