@@ -57,10 +57,10 @@ export interface NativeIo {
   setRoute(options: RouteOptions): void;
   /** Missing routes are not an error. */
   removeRoute(options: RouteOptions): void;
-  /** `ip rule`: lookups (optionally only from a source prefix) go to `table` at `priority`. Existing equal rules are not an error. */
-  setRule(options: RuleOptions): void;
-  /** Missing rules are not an error. */
-  removeRule(options: RuleOptions): void;
+  /** `ip rule`: lookups (optionally only from a source prefix) go to `table` at `priority`. Existing equal rules are not an error. @returns whether it was not there */
+  setRule(options: RuleOptions): boolean;
+  /** Missing rules are not an error. @returns whether it was there */
+  removeRule(options: RuleOptions): boolean;
   /** All routes of all tables. Throws E2BIG above 262,144 of them. */
   listRoutes(family: 4 | 6): readonly RouteEntry[];
   listAddresses(family: 4 | 6): readonly AddressEntry[];
@@ -164,7 +164,7 @@ export interface ConntrackTuple {
   readonly icmpId: number;
 }
 
-export type NetlinkEvent = "address" | "link" | "route";
+export type NetlinkEvent = "address" | "link" | "route" | "rule";
 
 /** What routes and rules set here carry as `proto` (ip-route(8)): finds the leftovers of a killed process. */
 export const ROUTE_PROTOCOL = 105;

@@ -1,4 +1,4 @@
-// Tells that links, addresses or routes changed (not how: the listener lists them anew).
+// Tells that links, addresses, routes or rules changed (not how: the listener lists them anew).
 #include "netlink-monitor.h"
 
 #include <sys/socket.h>
@@ -15,18 +15,22 @@ namespace {
 // Datagrams read in one turn; more wait for the next.
 constexpr int max_datagrams = 64;
 constexpr size_t datagram_bytes = 32 * 1024;
-constexpr uint32_t groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+// The header has no name of this kind for the group of IPv6 rules.
+constexpr uint32_t ipv6_rule_group = 1U << (RTNLGRP_IPV6_RULE - 1);
+constexpr uint32_t groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE | ipv6_rule_group;
 
 struct Changes {
   bool link = false;
   bool address = false;
   bool route = false;
+  bool rule = false;
 
-  bool any() const { return link || address || route; }
+  bool any() const { return link || address || route || rule; }
   void note(uint16_t type) {
     if (type == RTM_NEWLINK || type == RTM_DELLINK) link = true;
     if (type == RTM_NEWADDR || type == RTM_DELADDR) address = true;
     if (type == RTM_NEWROUTE || type == RTM_DELROUTE) route = true;
+    if (type == RTM_NEWRULE || type == RTM_DELRULE) rule = true;
   }
 };
 
@@ -50,6 +54,7 @@ class MonitorWatch final : public Watch {
     push(changes.address, "address");
     push(changes.link, "link");
     push(changes.route, "route");
+    push(changes.rule, "rule");
     *argument_count = 1;
     return true;
   }
@@ -58,10 +63,10 @@ class MonitorWatch final : public Watch {
   // ENOBUFS, here or as the socket's error: the kernel had more to say than the buffer holds, so anything may have changed.
   Changes drain() {
     Changes changes;
-    if (socket_error != 0) changes = {true, true, true};
+    if (socket_error != 0) changes = {true, true, true, true};
     for (int i = 0; i < max_datagrams; i++) {
       const ssize_t length = recv(fd, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-      if (length < 0 && errno == ENOBUFS) changes = {true, true, true};
+      if (length < 0 && errno == ENOBUFS) changes = {true, true, true, true};
       else if (length < 0) break;
       else
         for_each_message(std::span<const uint8_t>(buffer_).first(static_cast<size_t>(length)),

@@ -177,8 +177,11 @@ napi_value change_rule(napi_env env, napi_callback_info info, bool removing) {
   Request request = removing ? rule_request(rule, RTM_DELRULE, NLM_F_ACK)
                              : rule_request(rule, RTM_NEWRULE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
   NetlinkResult result = Environment::of(env).netlink.acknowledge(request);
+  const bool changed = result.error == 0;
   if (result.error == (removing ? ENOENT : EEXIST)) result.error = 0;
-  return finish_request(env, result, removing ? "RTM_DELRULE" : "RTM_NEWRULE");
+  if (result.error != 0) return finish_request(env, result, removing ? "RTM_DELRULE" : "RTM_NEWRULE");
+  napi_value answer = nullptr;
+  return napi_get_boolean(env, changed, &answer) == napi_ok ? answer : nullptr;
 }
 
 }  // namespace

@@ -139,13 +139,11 @@ describe("routes", () => {
 describe("rules", () => {
   it("sets one once, finds it by all its parts, and removes it", () => {
     const from = { address: Uint8Array.of(10, 98, 0, 0), prefixBits: 16 };
-    io.setRule(rule({ from }));
-    io.setRule(rule({ from }));
+    expect([io.setRule(rule({ from })), io.setRule(rule({ from }))]).toEqual([true, false]);
     expect(rules()).toEqual([expect.objectContaining({ src: "10.98.0.0", srclen: 16, table: `${TABLE}` })]);
     io.removeRule(rule({ from: { ...from, prefixBits: 17 } }));
     expect(rules()).toHaveLength(1);
-    io.removeRule(rule({ from }));
-    io.removeRule(rule({ from }));
+    expect([io.removeRule(rule({ from })), io.removeRule(rule({ from }))]).toEqual([true, false]);
     expect(rules()).toEqual([]);
   });
 
@@ -229,6 +227,12 @@ describe("watchNetlink", () => {
     expect(await next()).toEqual(["link"]);
     ip("address", "add", "10.95.0.1/32", "dev", "i3n0");
     expect(await next()).toEqual(expect.arrayContaining(["address"]));
+    for (const family of [4, 6] as const) {
+      io.setRule(rule({ family }));
+      expect(await next()).toEqual(["rule"]);
+      io.removeRule(rule({ family }));
+      expect(await next()).toEqual(["rule"]);
+    }
     let told = 0;
     const other = io.watchNetlink(() => (told += 1));
     watch.close();
@@ -247,7 +251,7 @@ describe("watchNetlink", () => {
       for (const event of events) seen.add(event);
     });
     for (let i = 0; i < 5_000; i++) io.setRoute(route({ destination: Uint8Array.of(10, 97, i >> 8, i & 0xff) }));
-    await until(() => seen.size === 3, "everything may have changed");
+    await until(() => seen.size === 4, "everything may have changed");
     expect(calls).toBeLessThan(1_000);
     watch.close();
     ip("route", "flush", "table", `${TABLE}`);
