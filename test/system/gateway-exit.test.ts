@@ -7,6 +7,8 @@
  * What leaves the laptop in plain is counted at the other end of its wire. rp_filter is 1 all the time.
  */
 import { execFile } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
 import { Laptop, startRing } from "@i3/demo";
@@ -53,7 +55,7 @@ beforeAll(async () => {
   for (const one of ["all", "default", "eth0"]) await succeed(laptopHost, "sysctl", ["-qw", `net.ipv4.conf.${one}.rp_filter=1`]);
   await startUnbound(names, ["web.corp.example. 60 IN A 203.0.113.10", `web.corp.example. 60 IN AAAA ${web.address6}`]);
   // Somebody who would lead everybody to himself.
-  await startUnbound(neighbour, ["web.corp.example. 60 IN A 192.168.1.11", "printer.lan. 60 IN A 192.168.1.11", `ring.example. 60 IN A ${s1.address4}`]);
+  await startUnbound(neighbour, ["web.corp.example. 60 IN A 192.168.1.11", "printer.lan. 60 IN A 192.168.1.11", "nobody.i3.lan. 60 IN A 192.168.1.11", "nobody.corp.example.lan. 60 IN A 192.168.1.11", `ring.example. 60 IN A ${s1.address4}`]);
   const [ring] = await Promise.all([startRing([s1]), ...[web, wiki, neighbour].map((one) => startWeb(one))]);
   const serverAddresses = ring.map(({ host: { address4 } }) => address4);
   [laptop, exit, office] = await Promise.all([
@@ -118,6 +120,27 @@ describe("the way out for everything", () => {
     expect(await plain()).toBe(RING_QUESTIONS + 1);
   });
 
+  it("does not ask a server of the internet for our names, whoever is meant", async () => {
+    expect(await digShort(laptop.host, "@203.0.113.14", "exit.i3")).toBe(exit.address4);
+    expect(await dig(laptop.host, "@203.0.113.14", "nobody.i3")).toContain("status: NXDOMAIN");
+    expect(await digShort(laptop.host, "@203.0.113.14", "web.corp.example")).toMatch(/^10\./);
+    expect(await dig(laptop.host, "@203.0.113.14", "CH", "TXT", "exit.i3")).toContain("status: REFUSED");
+  });
+
+  it("does not let the resolver of the LAN answer for a name that failed, with its search domain behind it", async () => {
+    const resolvConf = join(dirname(laptop.host.directory), "etc", "resolv.conf");
+    const own = await readFile(resolvConf, "utf8");
+    const getent = async (name: string): Promise<string> => (await laptop.host.exec("getent", ["ahostsv4", name])).stdout;
+    await writeFile(resolvConf, `${own}search lan\n`);
+    await eventually("the search domain acts", 10_000, async () => ((await getent("printer")).includes("192.168.1.11") ? true : undefined));
+    // The proxy looks once a second.
+    await eventually("the proxy knows it", 10_000, async () => ((await dig(laptop.host, "nobody.i3.lan")).includes("status: NXDOMAIN") ? true : undefined));
+    expect(await getent("nobody.i3")).toBe("");
+    expect(await getent("nobody.corp.example")).toBe("");
+    expect(await getent("printer.lan")).toContain("192.168.1.11");
+    await writeFile(resolvConf, own);
+  }, 30_000);
+
   it("leaves the local network, the ring and other networks' gateways as they are", async () => {
     expect(await curl("http://192.168.1.11/")).toContain("hello 192.168.1.10,");
     expect(await curl(`http://[${neighbour.address6}]/`)).toContain(`hello ${laptop.host.address6},`);
@@ -131,6 +154,45 @@ describe("the way out for everything", () => {
   it("has its table again when somebody has cleared all", async () => {
     await succeed(laptop.host, "nft", ["flush", "ruleset"]);
     await eventually("the table", 15_000, async () => ((await laptop.host.exec("nft", ["list", "tables"])).stdout.includes("i3_networks") ? true : undefined));
+  }, 30_000);
+
+  it("has its rules and routes again when somebody has removed them, and lets nothing out meanwhile", async () => {
+    const packets = await plain();
+    const ruleCount = async (): Promise<number> => (await Promise.all(["-4", "-6"].map(async (family) => (await laptop.host.exec("ip", [family, "rule"])).stdout))).join("").split("proto 105").length;
+    const [rulesBefore, stateBefore] = [await ruleCount(), await stateOf(laptop.host)];
+    for (const what of [["-4", "rule", "flush", "protocol", "105"], ["-6", "rule", "flush", "protocol", "105"], ["route", "flush", "table", "1315"], ["-6", "route", "flush", "table", "1315"], ["route", "flush", "table", "1313"]]) {
+      await succeed(laptop.host, "ip", what);
+      await laptop.host.exec("curl", ["-sS", "--max-time", "3", "-o", "/dev/null", "http://203.0.113.10/"]);
+    }
+    await eventually("everything as before", 10_000, async () => ((await stateOf(laptop.host)) === stateBefore ? true : undefined));
+    expect(await ruleCount()).toBe(rulesBefore);
+    await laptop.child?.waitForLine(/"event":"networks-restored"/);
+    // Without anybody who sets them again.
+    laptop.child?.kill("SIGSTOP");
+    for (const family of ["-4", "-6"]) await succeed(laptop.host, "ip", [family, "rule", "flush", "protocol", "105"]);
+    expect(await fails("http://203.0.113.10/")).toBe(true);
+    expect(await fails(web6())).toBe(true);
+    expect(await curl("http://192.168.1.11/")).toContain("hello 192.168.1.10,");
+    expect(await plain()).toBe(packets);
+    laptop.child?.kill("SIGCONT");
+    await reached("web, by the exit", "http://203.0.113.10/", exit.host.address4);
+    expect(await plain()).toBe(packets);
+  }, 60_000);
+
+  it("is not passed by programs that bind to an interface, but for the local network", async () => {
+    const packets = await plain();
+    for (const url of ["http://203.0.113.10/", web6(), "http://192.168.5.10/"]) expect((await laptop.host.exec("curl", ["-sS", "--max-time", "4", "--interface", "if!eth0", "-o", "/dev/null", url])).status).not.toBe(0);
+    expect(await curl("http://192.168.1.11/", "--interface", "if!eth0")).toContain("hello 192.168.1.10,");
+    expect((await laptop.host.exec("ping", ["-n", "-c", "1", "-W", "2", "-I", "eth0", "203.0.113.10"])).status).not.toBe(0);
+    expect(await plain()).toBe(packets);
+  }, 30_000);
+
+  it("does not get packets for virtual addresses that nobody has", async () => {
+    for (const address of ["10.99.99.99", "2001:20::99", "fd99::99"]) {
+      expect((await laptop.host.exec("ip", ["route", "get", address])).stderr).toMatch(/No route to host|unreachable/);
+      // From its own address, which the kernel leads to the engine.
+      expect((await laptop.host.exec("ping", ["-n", "-c", "1", "-W", "4", "-I", address.includes(":") ? laptop.hit : laptop.address4, address])).stdout).toMatch(/unreachable/i);
+    }
   }, 30_000);
 
   it("cannot speak as a neighbour", async () => {
@@ -179,6 +241,12 @@ describe("a gateway that is down", () => {
 });
 
 describe("a proxy that is gone", () => {
+  const cleaned = async (): Promise<void> => {
+    await succeed(laptop.host, process.execPath, ["packages/i3-proxy/dist/main.js", "--config", laptop.configFile, "--clean"]);
+    expect(await stateOf(laptop.host)).toBe(before);
+    expect(await curl("http://203.0.113.10/")).toContain("hello 192.168.1.10,");
+  };
+
   it("by SIGKILL leaves the way closed, also for names, until it is started again", async () => {
     await laptop.kill();
     const packets = await plain();
@@ -205,8 +273,45 @@ describe("a proxy that is gone", () => {
     await reached("web, by the exit", "http://203.0.113.10/", exit.host.address4);
     await laptop.kill();
     expect(await stateOf(laptop.host)).toContain("src_valid_mark = 1");
-    await succeed(laptop.host, process.execPath, ["packages/i3-proxy/dist/main.js", "--config", laptop.configFile, "--clean"]);
-    expect(await stateOf(laptop.host)).toBe(before);
+    await cleaned();
+  }, 60_000);
+
+  it("by SIGKILL leaves the local network open, also where a rule is for a part of it", async () => {
+    await laptop.writeConfig({ rules: rules(exitRule(), '<rule address="192.168.1.128/25 2001:db8:1:0:8000::/65" go="gateway" via="office.i3"/>') });
+    await laptop.start();
+    await reached("web, by the exit", "http://203.0.113.10/", exit.host.address4);
+    await laptop.kill();
+    expect(await curl("http://192.168.1.11/")).toContain("hello 192.168.1.10,");
+    expect(await curl(`http://[${neighbour.address6}]/`)).toContain(`hello ${laptop.host.address6},`);
+    for (const url of ["http://203.0.113.10/", web6(), "http://192.168.1.130/"]) expect(await fails(url)).toBe(true);
+    await cleaned();
+  }, 60_000);
+
+  it("or is not there yet, for no server answers, lets nothing out; a stop opens everything again", async () => {
+    await laptop.writeConfig({ serverAddresses: ["192.0.2.99"] });
+    const child = laptop.host.spawn(process.execPath, ["packages/i3-proxy/dist/main.js", "--config", laptop.configFile]);
+    await eventually("the table", 20_000, async () => (await stateOf(laptop.host)).includes("i3_networks") || undefined);
+    expect(child.lines.map(({ text }) => text).join()).not.toMatch(/no-server|READY/);
+    const packets = await plain();
+    expect(await dig(laptop.host, "web.corp.example")).not.toContain("status: NOERROR");
+    expect(await fails("http://203.0.113.10/")).toBe(true);
+    expect(await fails(web6())).toBe(true);
+    expect(await plain()).toBe(packets);
+    expect((await child.stop()).status).toBe(0);
     expect(await curl("http://203.0.113.10/")).toContain("hello 192.168.1.10,");
+  }, 90_000);
+
+  it("because its start failed leaves the way closed", async () => {
+    const other = laptop.host.spawn("python3", ["-uc", 'import socket, time; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(("127.0.0.1", 5335)); print("bound"); time.sleep(999)']);
+    await other.waitForLine(/bound/);
+    const child = laptop.host.spawn(process.execPath, ["packages/i3-proxy/dist/main.js", "--config", laptop.configFile]);
+    expect((await child.ended).status).not.toBe(0);
+    const packets = await plain();
+    expect(await fails("http://203.0.113.10/")).toBe(true);
+    expect(await fails(web6())).toBe(true);
+    expect(await curl("http://192.168.1.11/")).toContain("hello 192.168.1.10,");
+    expect(await plain()).toBe(packets);
+    await other.stop();
+    await cleaned();
   }, 60_000);
 });

@@ -104,6 +104,20 @@ export class Names implements NameSource {
     return exit !== null && rule?.go !== "direct" && this.#isElsewhere(name, rule !== undefined) ? exit : null;
   }
 
+  isKept(name: string): boolean {
+    return this.keeps(name, name) !== null;
+  }
+
+  /** As SearchNames asks for. */
+  keeps(name: string, beside: string): "named" | "swept" | null {
+    const { suffix, exit } = this.#env;
+    if (name === suffix || name.endsWith(`.${suffix}`)) return "named";
+    const rule = findRule(this.#rules, name);
+    if (rule === undefined) return exit() === null ? null : "swept";
+    if (rule.go === "direct") return null;
+    return name !== beside && findRule([rule], beside) === undefined ? "named" : "swept";
+  }
+
   /** Whether a name can be no host's of the overlay, and is none of our suffix. @param isRuled a rule with go="i3" is for it */
   #isElsewhere(name: string, isRuled: boolean): boolean {
     const { suffix, zones, trust } = this.#env;

@@ -184,7 +184,7 @@ export class Proxy {
     if (this.#claims.ids.length > 0 || this.#rules.some((rule) => rule.go === "i3" && rule.security !== "none")) this.#returnIds.fill();
   }
 
-  get names(): NameSource {
+  get names(): NameSource & Pick<Names, "keeps"> {
     return this.#names;
   }
 

@@ -6,8 +6,8 @@ import { formatIpText, parseIpText } from "./ip-text.js";
 import { isInNetwork, MAX_NETWORKS, NETWORKS, type Network } from "./networks.js";
 import { Refusal, type Site, type ValueType } from "./schema.js";
 
-/** Of all rules: the packet engine has room for so many. */
-const MAX_ALL_PREFIXES = 256;
+/** Of all rules: the packet engine has room for these, and for the ranges of virtual addresses. */
+const MAX_ALL_PREFIXES = 250;
 
 export interface AddressRule {
   /** At least one. */

@@ -2,7 +2,7 @@
  * What the proxy answers to DNS questions of local programs (paper §3.1, §3.2): A and AAAA of overlay names with
  * TTL 0, names of virtual addresses, and for everything else "forward": the system's resolvers get the bytes as they came.
  *
- * DEVIATION: class ANY is treated as not ours, as is every class but IN: forwarded, or refused for names that a gateway is asked for.
+ * DEVIATION: class ANY is treated as not ours, as is every class but IN: forwarded, or refused for names that a rule or the suffix keeps here.
  */
 import { type AnswerParts, RCODE, encodeAnswer } from "./dns-answer.js";
 import { takesOption } from "../gateways/gateway-messages.js";
@@ -18,6 +18,10 @@ export interface NameSource {
   resolve(name: string): NameVerdict;
   /** The name of the gateway that is asked for a name; null: none is, and {@link resolve} knows more. @default none ever is */
   gatewayOf?(name: string): string | null;
+  /** Whether a rule, or the suffix, keeps a name from the system's resolvers. @default none is, but by a gateway */
+  isKept?(name: string): boolean;
+  /** Whether a resolver library has made the name of a kept one and a search domain: it does not exist then. To be asked once for each question. @default none is */
+  isSearched?(name: string): boolean;
   /** Whether the name is reached anonymously, and so answered elsewhere. @default none is */
   isAnonymous?(name: string): boolean;
   /** Calls once when what is "looking" now may be known, at once if it is none. Returns what takes the wish back. Required of sources that say "looking". */
@@ -85,8 +89,8 @@ export function answerQuery(query: Uint8Array, names: NameSource, transport: "ud
   if (questions !== 1) return failure(query, null, questions === 0 && opcode !== OPCODE_QUERY ? RCODE.notImplemented : RCODE.formatError);
   const question = readQuestion(query);
   if (question === null) return failure(query, null, RCODE.formatError);
-  // A gateway has no other classes (docs/wire.md §11), and its names are nobody else's to hear.
-  if (question.dnsClass !== CLASS_IN) return (names.gatewayOf?.(question.name) ?? null) === null ? FORWARD : failure(query, question, RCODE.refused);
+  // A gateway has no other classes (docs/wire.md §11), nor have hosts of the overlay, and their names are nobody else's to hear.
+  if (question.dnsClass !== CLASS_IN) return (names.gatewayOf?.(question.name) ?? null) === null && names.isKept?.(question.name) !== true ? FORWARD : failure(query, question, RCODE.refused);
   const known = look(question.name, names);
   if (known === null) return FORWARD;
   if (known === "looking") return { kind: "wait", name: question.name };
@@ -106,6 +110,7 @@ function look(name: string, names: NameSource): Known | { readonly via: string |
     return via === null ? null : { via };
   }
   if (inHitTree(name)) return NO_DATA;
+  if (names.isSearched?.(name) === true) return NO_SUCH_NAME;
   if (names.isAnonymous?.(name) === true) return { via: null };
   const via = names.gatewayOf?.(name) ?? null;
   if (via !== null) return { via };

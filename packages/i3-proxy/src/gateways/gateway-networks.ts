@@ -2,7 +2,7 @@
  * Networks that rules by address lead to through gateways (docs/gateways.md): each prefix is behind the mapping of its rule's gateway as long as the rule is, whoever the gateway's name stands for.
  * Without I/O: routes are the owner's, who is told when they change.
  */
-import { bytesKey, exitOf, isInNetwork, prefixText, type AddressRule, type Log, type Network } from "@i3/common";
+import { bytesKey, exitOf, isInNetwork, parseIpText, prefixText, type AddressRange, type AddressRule, type Log, type Network } from "@i3/common";
 import type { Datapath } from "@i3/datapath";
 
 import type { Mapping } from "../mappings/mapping.js";
@@ -15,9 +15,16 @@ const REFRESH_MS = 2_000;
 /** Shorter prefixes of IPv6 have room for virtual addresses: theirs go before, as in the virtual range of IPv4. */
 const SERVERS6_BITS = 32;
 
+/** HITs (RFC 7343), and where gateways' IPv6 servers are (RFC 4193). */
+const VIRTUAL6: readonly Network[] = [["2001:20::", 28], ["fd00::", 8]].map(([text, bits]) => ({ address: parseIpText(text as string) as Uint8Array, bits: bits as number }));
+
+/** Ranges of virtual addresses that a shorter prefix contains. @param range of IPv4 */
+export const virtualRangesIn = (prefix: Network, { network, prefixBits }: AddressRange): readonly Network[] =>
+  [{ address: network, bits: prefixBits }, ...VIRTUAL6].filter(({ address, bits }) => bits > prefix.bits && isInNetwork(prefix, address));
+
 export interface GatewayNetworksEnvironment {
-  /** Of the IPv4 virtual range. */
-  readonly rangeBits: number;
+  /** Of IPv4 virtual addresses. */
+  readonly range: AddressRange;
   /** As for a program's question: the mapping is there afterwards, and may call. */
   readonly locate: (nowMs: number, via: string) => GatewayPlace | "looking" | "nowhere";
   readonly datapath: Pick<Datapath, "setBehind">;
@@ -37,10 +44,12 @@ export interface NetworkWay {
 export class GatewayNetworks {
   readonly #env: GatewayNetworksEnvironment;
   #rules: readonly AddressRule[];
-  /** Prefixes as the engine has them. */
-  readonly #behind = new Map<string, { readonly prefix: Network; readonly flow: Uint8Array; readonly mapping: Mapping }>();
+  /** Prefixes as the engine has them; of those with null everything is refused. */
+  readonly #behind = new Map<string, { readonly prefix: Network; readonly flow: Uint8Array; readonly mapping: Mapping | null }>();
   /** By the gateway's name in the rules. */
   readonly #mappings = new Map<string, Mapping>();
+  /** Names in the rules that lead to no host. */
+  readonly #nowhere = new Set<string>();
   /** Gateways that could not be reached, of rules that go direct then: when each is called again. */
   readonly #down = new Map<string, number>();
   /** Not before the mappings of an earlier run are there. */
@@ -63,7 +72,7 @@ export class GatewayNetworks {
 
   /** Whether a network has the address that is not to be given to anybody. Beyond the size of the virtual range it is the other way round. */
   takes(address: Uint8Array): boolean {
-    return takenBy(this.#rules, this.#env.rangeBits, address);
+    return takenBy(this.#rules, this.#env.range.prefixBits, address);
   }
 
   setRules(nowMs: number, rules: readonly AddressRule[]): void {
@@ -79,18 +88,25 @@ export class GatewayNetworks {
   refresh(nowMs: number): void {
     this.#nextRefreshMs = nowMs + REFRESH_MS;
     this.#mappings.clear();
+    this.#nowhere.clear();
     for (const via of new Set(this.#rules.map((rule) => rule.via))) {
       const place = this.#env.locate(nowMs, via);
       if (typeof place !== "string") this.#mappings.set(via, place.mapping);
+      else if (place === "nowhere") this.#nowhere.add(via);
     }
-    const wanted = new Map(this.#rules.flatMap(({ prefixes, via }) => prefixes.map((prefix) => [prefixText(prefix), { prefix, mapping: this.#mappings.get(via) }] as const)));
-    for (const [text, { prefix }] of this.#behind) if (wanted.get(text)?.mapping === undefined) this.#remove(text, prefix);
-    for (const [text, { prefix, mapping }] of wanted) if (mapping !== undefined) this.#put(text, prefix, mapping);
+    const wanted = new Map<string, { readonly prefix: Network; readonly mapping: Mapping | undefined }>();
+    for (const { prefixes, via } of this.#rules) for (const prefix of prefixes) wanted.set(prefixText(prefix), { prefix, mapping: this.#mappings.get(via) });
+    for (const range of this.#rules.flatMap(({ prefixes }) => prefixes.flatMap((prefix) => virtualRangesIn(prefix, this.#env.range)))) {
+      const text = prefixText(range);
+      if (!wanted.has(text)) wanted.set(text, { prefix: range, mapping: undefined });
+    }
+    for (const [text, { prefix }] of this.#behind) if (!wanted.has(text)) this.#remove(text, prefix);
+    for (const [text, { prefix, mapping }] of wanted) this.#put(text, prefix, mapping ?? null);
   }
 
   /** The mapping is no more. What still comes for its prefixes is refused. */
   forget(mapping: Mapping): void {
-    for (const [text, { prefix, mapping: of }] of this.#behind) if (of === mapping) this.#remove(text, prefix);
+    for (const [text, { prefix, mapping: of }] of this.#behind) if (of === mapping) this.#put(text, prefix, null);
     for (const [via, of] of this.#mappings) if (of === mapping) this.#mappings.delete(via);
     this.#nextRefreshMs = 0;
   }
@@ -102,7 +118,7 @@ export class GatewayNetworks {
   }
 
   #look(nowMs: number, via: string): void {
-    const state = this.#mappings.get(via)?.state;
+    const state = this.#nowhere.has(via) ? "refused" : this.#mappings.get(via)?.state;
     const againMs = this.#down.get(via);
     if (againMs === undefined && state === "refused") {
       this.#down.set(via, nowMs + CALL_AGAIN_MS);
@@ -122,13 +138,11 @@ export class GatewayNetworks {
     return whenDown === "direct" && this.#down.has(via);
   }
 
-  #put(text: string, prefix: Network, mapping: Mapping): void {
-    const flow = prefix.address.length === 4 ? mapping.local4 : mapping.local6;
+  /** Behind nobody, or by a mapping without an address of the family: behind a flow that is none. Left out, it would be behind the next shorter prefix's gateway. */
+  #put(text: string, prefix: Network, mapping: Mapping | null): void {
+    const size = prefix.address.length;
+    const flow = (size === 4 ? mapping?.local4 : mapping?.local6) ?? new Uint8Array(size);
     const before = this.#behind.get(text);
-    if (flow === null) {
-      if (before !== undefined) this.#remove(text, prefix);
-      return;
-    }
     if (before?.mapping === mapping && bytesKey(before.flow) === bytesKey(flow)) return;
     this.#env.datapath.setBehind(prefix.address, prefix.bits, flow);
     this.#behind.set(text, { prefix, flow: flow.slice(), mapping });

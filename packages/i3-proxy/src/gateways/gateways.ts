@@ -79,7 +79,7 @@ export class Gateways {
     const { range, addresses, datapath, lifetimeMs, allocated, released, changed } = environment;
     this.servers = new ServerAddresses({ range, addresses, datapath, lifetimeMs, allocated, released, changed });
     const { networksChanged, call, log, addressRules } = environment;
-    this.networks = new GatewayNetworks({ rangeBits: range.prefixBits, locate: (nowMs, via) => this.locate(nowMs, via), datapath, changed: networksChanged, call, log }, addressRules);
+    this.networks = new GatewayNetworks({ range, locate: (nowMs, via) => this.locate(nowMs, via), datapath, changed: networksChanged, call, log }, addressRules);
   }
 
   /** What a question has to be asked with. @param tries 0 to MAX_TRY */

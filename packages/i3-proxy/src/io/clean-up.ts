@@ -20,7 +20,7 @@ export async function cleanUp({ tun, virtualAddresses: { range }, state }: Proxy
   try {
     new VirtualRoutes({ io, tunIndex: 0, own: [], range }).close();
     // Whatever the state directory says of them: it may be gone.
-    new NetworkRoutes({ io, tunIndex: 0, own4: new Uint8Array(4), own6: new Uint8Array(16), mark: OWN_MARK, keepLengths: () => keepLengths(state.directory, []) }).start([], allLengths());
+    new NetworkRoutes({ io, tunIndex: 0, own4: new Uint8Array(4), own6: new Uint8Array(16), range, mark: OWN_MARK, keepLengths: () => keepLengths(state.directory, []) }).start([], allLengths());
   } catch (cause) {
     throw new I3Error("ERR_I3_CLEAN", "rules and routes cannot be removed", { cause, remedy: "Run as root or with CAP_NET_ADMIN." });
   }

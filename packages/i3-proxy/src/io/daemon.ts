@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 
 import {
-  EMPTY_ADDRESS_BOOK, errorLine, formatIpText, I3Error, inRange, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook,
+  EMPTY_ADDRESS_BOOK, errorLine, findRule, formatIpText, I3Error, inRange, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook,
   sameBytes, sameLocator, stderrLog, WatchedFile, type AddressBook, type AddressRule, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator, type SignedRecord,
 } from "@i3/common";
 import { LIMITS, type Datapath } from "@i3/datapath";
@@ -15,6 +15,7 @@ import { withP256, type HostIdentity } from "@i3/hip";
 import { ListedServers } from "@i3/i3-client";
 
 import type { NameSource } from "../dns/dns-core.js";
+import { SearchNames } from "../dns/search-names.js";
 import { takenBy } from "../gateways/gateway-networks.js";
 import { addressesOf } from "../mappings/mapping-table.js";
 import type { Pins } from "../policy/pins.js";
@@ -28,6 +29,7 @@ import { readBookOf } from "./check-files.js";
 import type { DaemonPart, OpenPart } from "./daemon-part.js";
 import { DetourSocket, tcpServers } from "./detour-socket.js";
 import { Interception } from "./interception.js";
+import type { NftRunner } from "./interception-nft.js";
 import { markedLookup } from "./marked-lookup.js";
 import { watchMachine } from "./machine-watch.js";
 import { Journal, type JournalContent } from "./journal.js";
@@ -86,7 +88,7 @@ export async function startProxy<Config extends ProxyConfig>(start: ProxyStart<C
     await daemon.open();
     return daemon;
   } catch (error) {
-    await daemon.abandon();
+    await daemon.fail();
     throw error;
   }
 }
@@ -135,6 +137,8 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   #part: OpenPart<Config> | undefined;
   #askedPlaces: readonly OwnPlace[] = [];
   #stopping = false;
+  #hasBegun = false;
+  #hasFailed = false;
   readonly #zoneFile: ZoneRecordFile;
   readonly #serverFile: ServerFile;
   readonly #published: PublishedRecords;
@@ -159,7 +163,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#detour = servers.length === 0 ? undefined : new DetourSocket({
       servers, onOpened: () => this.#run((proxy, nowMs) => proxy.detour?.handleOpened(nowMs)), onClosed: (why) => this.#run((proxy, nowMs) => proxy.detour?.handleClosed(nowMs, why)),
       onDatagram: (from, bytes) => this.#proxy?.detour?.handleDatagram(performance.now(), from, bytes),
-      connectTcp: ({ host, tcp: { port } }) => (this.#addressRules.length === 0 ? null : this.#connectMarked(host.text, host.kind === "name", port)),
+      connectTcp: ({ host, tcp: { port } }) => (this.#isRuled(host.text) ? this.#connectMarked(host.text, host.kind === "name", port) : null),
     });
     this.#closers.push(() => this.#detour?.disconnect());
     this.#zoneFile = new ZoneRecordFile(zoneRecordFileOf(config.state.directory), log, () => this.#proxy?.zones.records() ?? []);
@@ -176,11 +180,10 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     const listed = this.#readList();
     const resolvers = new ResolverFiles({ onChange: () => this.#onResolvers?.() });
     this.#closers.push(() => resolvers.close());
-    this.#lookup = async (name) => await (this.#addressRules.length === 0 ? systemLookup(name) : markedLookup(io, OWN_MARK, resolvers.resolvers, name));
+    this.#lookup = async (name) => await (this.#isRuled(name) ? markedLookup(io, OWN_MARK, resolvers.resolvers, name) : systemLookup(name));
     const serverNames = new ServerNames({ log: this.#log, lookup: this.#lookup, onFound: (found) => this.#run((proxy, nowMs) => proxy.addServers(nowMs, found)) });
     this.#closers.push(() => serverNames.close());
-    const servers = await Promise.race([serverNames.first(config.servers), aborted(this.#signal)]);
-    if (servers === null) return;
+    const looked = serverNames.first(config.servers);
     const engine = await this.#openEngine();
     // Only now: the ports and the TUN show that no other proxy writes this journal.
     const { journal, content } = Journal.open(config.state.directory, (error) =>
@@ -196,27 +199,29 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     const restored = content.mappings.flatMap((mapping) => addressesOf(mapping));
     this.#openRoutes(io, restored);
     this.#openPlaces(io, engine);
-    await this.#openInterception(io, view, resolvers, restored);
+    await this.#openInterception(io, view, resolvers, restored, engine);
+    const servers = await Promise.race([looked, aborted(this.#signal)]);
+    if (servers === null) return;
     const hasServers = config.servers.length > 0 || config.serverList !== undefined;
+    this.#hasBegun = true;
+    this.#book = book;
     this.#run((proxy, nowMs) => {
       proxy.start(nowMs, servers.length > 0 ? servers : listed, content.mappings, hasServers);
       proxy.client.setListedServers(nowMs, listed);
       proxy.gateways.restore(nowMs, knownServers);
     });
+    await this.#interception?.enable();
     this.#list?.start();
     this.#closers.push(() => this.#zoneFile.close());
     this.#closers.push(() => this.#serverFile.close());
     this.#closers.push(() => this.#published.close());
     await this.#published.start();
-    this.#book = book;
     await this.#openPart(io, view, resolvers);
     this.#logUnruled();
     for (const why of unruledZones(config.zones, config.rules)) this.#log("warn", "no-rule", { why, remedy: 'Its names are not looked for. Add a rule with go="i3".' });
     if (!hasServers) this.#log("info", "no-servers", { remedy: "<servers> is left out: hosts are called by address, none over i3." });
     else await awaitRing({ proxy: this.#proxy, servers: config.servers, signal: this.#signal, log: this.#log });
     if (this.#signal.aborted) return;
-    await this.#interception?.enable();
-    await this.#openNetworks(io, engine);
     await this.#watch(view);
     this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${engine.tun?.name ?? ""} port=${engine.udp.port} engine=${engine.implementation}${this.#part === undefined ? "" : ` ${this.#part.ready}`}`;
     if (this.#proxy.setups.hip !== undefined) this.#closers.push(beginRehearsals(this.#log));
@@ -230,7 +235,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     const own = config.dns.resolvers.map(({ host, port }) => ({ address: host.bytes, port, zone: null }));
     const { tun, datapath } = engine;
     const open = await part.open({
-      config, book: this.#book, log: this.#log, io, tun, mark: OWN_MARK, datapath, proxy, view, names: this.#names(proxy), resolvers: () => (own.length > 0 ? own : resolvers.resolvers), run: (work) => this.#run(work),
+      config, book: this.#book, log: this.#log, io, tun, mark: OWN_MARK, datapath, proxy, view, names: this.#names(proxy, resolvers), resolvers: () => (own.length > 0 ? own : resolvers.resolvers), run: (work) => this.#run(work),
     });
     if (open === null) return;
     this.#part = open;
@@ -252,6 +257,14 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     const others = this.#anonymous?.close();
     await leaveRing(this.#proxy, (work) => this.#run(work), () => this.#proxy === undefined);
     await others;
+  }
+
+  /** A start that failed: as {@link abandon}, but what is to be closed while there is no proxy stays so. */
+  async fail(): Promise<void> {
+    this.#hasFailed = true;
+    if (this.#networks?.isShut === true) this.#log("warn", "left-shut", { remedy: 'What rules with when-down="refuse" lead to gateways is refused until i3-proxy has started, or --clean.' });
+    await this.#networks?.leave();
+    await this.abandon();
   }
 
   /** Closes whatever is open. */
@@ -276,7 +289,8 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     const engine = await openEngine({
       ...settings, kind: "native", tun, udp: { address: listen.host.text, port: listen.port, mark: OWN_MARK },
       hip: hip?.udpPort === undefined ? undefined : { port: hip.udpPort }, ip: hip?.ipProtocol, clock: { nowMs: () => performance.now() },
-      onUpcalls: (upcalls) => this.#run((proxy, nowMs) => proxy.handleUpcalls(nowMs, upcalls)), onFailure: this.#start.onFailure,
+      // Before the mappings of an earlier run are there, nobody is to begin others.
+      onUpcalls: (upcalls) => void (this.#hasBegun && this.#run((proxy, nowMs) => proxy.handleUpcalls(nowMs, upcalls))), onFailure: this.#start.onFailure,
     });
     this.#engine = engine;
     this.#closers.push(() => {
@@ -286,6 +300,12 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     });
     this.#log("info", "engine", engineFields(engine));
     return engine;
+  }
+
+  /** Whether the way to a server, or the question for its name, may go to a gateway that only the ring leads to. */
+  #isRuled(host: string): boolean {
+    const go = findRule(this.#rules, host.toLowerCase())?.go;
+    return this.#addressRules.length > 0 || (go !== undefined && go !== "direct");
   }
 
   /** Past rules by address. */
@@ -382,8 +402,10 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#addresses.guardBook();
   }
 
-  #names({ names }: Proxy): NameSource {
+  #names({ names }: Proxy, resolvers: ResolverFiles): NameSource {
+    const searches = new SearchNames({ domains: () => resolvers.searchDomains, keeps: (name, beside) => names.keeps(name, beside) });
     return {
+      isKept: (name) => names.isKept?.(name) === true, isSearched: (name) => searches.isSearched(performance.now(), name),
       resolve: (name) => names.resolve(name), gatewayOf: (name) => names.gatewayOf?.(name) ?? null, isAnonymous: (name) => this.#anonymous?.isOne(name) === true, reverse: (address) => names.reverse(address) ?? this.#anonymous?.reverse(address) ?? null, told: (address) => this.#addresses.told(address),
       whenKnown: (name, done) => {
         this.#lookSoon ??= setImmediate(() => {
@@ -430,7 +452,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#portMapping.setPlaces(places.flatMap(({ key, family, gateway, addresses: [address] }) => (family === 4 && gateway?.length === 4 && address !== undefined ? [{ key, gateway, address }] : [])));
   }
 
-  async #openInterception(io: NativeIo, view: SystemView, resolvers: ResolverFiles, restored: readonly Uint8Array[]): Promise<void> {
+  async #openInterception(io: NativeIo, view: SystemView, resolvers: ResolverFiles, restored: readonly Uint8Array[], engine: RunningEngine): Promise<void> {
     const proxy = this.#proxy as Proxy;
     const anonymous = new AnonymousClients({
       io, config: this.#config, mark: OWN_MARK, nft: { run: (line) => interception.run(line) }, rules: this.#rules, book: () => this.#book, log: this.#log,
@@ -442,11 +464,12 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
       isTaken: (address) => view.isTaken(address) || proxy.isGiven(address) || sameBytes(proxy.own4, address) || this.#addresses.isOfBook(address),
     });
     const interception = await Interception.open({
-      anonymous, anonymousTuns: anonymousTuns(this.#config.tun.name),
-      io, tunName: this.#engine?.tun?.name ?? "", mark: OWN_MARK, config: this.#config, names: this.#names(proxy), gateways: proxy.gateways, own: [proxy.own4, proxy.own6], restored, resolvers, view, log: this.#log,
+      networks: () => this.#addressRules.flatMap(({ prefixes }) => prefixes), beforePorts: async (nft) => await this.#openNetworks(io, engine, nft), anonymous, anonymousTuns: anonymousTuns(this.#config.tun.name),
+      io, tunName: this.#engine?.tun?.name ?? "", mark: OWN_MARK, config: this.#config, names: this.#names(proxy, resolvers), gateways: proxy.gateways, own: [proxy.own4, proxy.own6], restored, resolvers, view, log: this.#log,
     });
     this.#interception = interception;
     this.#closers.push(() => interception.close());
+    this.#closers.push(async () => await (this.#hasFailed ? this.#networks?.leave() : this.#networks?.close()));
     await anonymous.open();
     this.#anonymous = anonymous;
     this.#closers.push(() => anonymous.close());
@@ -458,14 +481,18 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     };
   }
 
-  async #openNetworks(io: NativeIo, { tun, udp }: RunningEngine): Promise<void> {
-    const [proxy, interception] = [this.#proxy, this.#interception];
-    if (proxy === undefined || interception === undefined || tun === null) return;
-    const { hip, state } = this.#config;
+  /** Before anybody is waited for: what goes to gateways, or is refused, does so from now on. */
+  async #openNetworks(io: NativeIo, { tun, udp }: RunningEngine, nft: NftRunner): Promise<void> {
+    const proxy = this.#proxy;
+    if (proxy === undefined || tun === null) return;
+    const { hip, state, virtualAddresses } = this.#config;
     const ports = [udp.port, ...(hip?.udpPort === undefined ? [] : [hip.udpPort])];
     const { own4, own6, gateways: { networks } } = proxy;
-    this.#networks = await Networks.open({ io, nft: interception.nft, tunIndex: tun.index, tunName: tun.name, own4, own6, mark: OWN_MARK, ports, hasIpProtocols: hip?.ipProtocol === true, stateDirectory: state.directory, log: this.#log }, networks.ways);
-    this.#closers.push(async () => await this.#networks?.close());
+    this.#networks = new Networks({
+      io, nft, tunIndex: tun.index, tunName: tun.name, anonymousTuns: anonymousTuns(tun.name), own4, own6, range: virtualAddresses.range, mark: OWN_MARK, ports, hasIpProtocols: hip?.ipProtocol === true, stateDirectory: state.directory,
+      keepOthers: (entries) => this.#routes?.keep(entries) ?? 0, log: this.#log,
+    });
+    await this.#networks.start(networks.ways);
   }
 
   #readList(): readonly Locator[] {
@@ -547,6 +574,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#rules = rules;
     this.#anonymous?.setRules(rules);
     this.#addressRules = addressRules;
+    this.#interception?.update();
     this.#logUnruled();
     const own = Object.fromEntries((this.#part === undefined ? [] : this.#start.part?.elements ?? []).map((name) => [name, null]));
     const rest = (config: Config): string => JSON.stringify({ ...config, rules: [], addressRules: [], access: null, ...own });

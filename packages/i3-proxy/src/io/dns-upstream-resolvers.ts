@@ -3,6 +3,7 @@
  * Also who else on this machine answers on port 53, since what those ask must not come back to them through us.
  */
 import { readdirSync, readFileSync, readlinkSync, unwatchFile, watchFile } from "node:fs";
+import { hostname } from "node:os";
 import { bytesKey, formatIpText, parseIpText } from "@i3/common";
 
 export interface Resolver {
@@ -22,6 +23,8 @@ export const resolverText = ({ address, zone }: Resolver): string => (zone === n
 
 /** Each has local ports of its own. libc asks at most the first three. */
 export const MAX_RESOLVERS = 8;
+/** Ours. */
+const MAX_SEARCH_DOMAINS = 32;
 const DNS_PORT = 53;
 const MAX_FILE_CHARS = 65_536;
 const POLL_MS = 1_000;
@@ -41,6 +44,16 @@ export function parseResolvConf(text: string): Resolver[] {
     if (address !== undefined) resolvers.set(`${bytesKey(address)}%${zone ?? ""}`, { address, port: DNS_PORT, zone });
   }
   return [...resolvers.values()];
+}
+
+/**
+ * Domains that libc tries behind names, of the last line that says so (resolv.conf(5)); without one that of the machine's own name. Lower case, without a dot at the end.
+ * @param hostName of this machine
+ */
+export function parseSearchDomains(text: string, hostName: string): string[] {
+  const lines = text.slice(0, MAX_FILE_CHARS).split("\n").flatMap((line) => /^(?:search|domain)[ \t]+([^#;]*)/.exec(line)?.[1] ?? []);
+  const words = lines.at(-1)?.split(/[ \t]+/) ?? [/^[^.]+\.(.+)$/.exec(hostName)?.[1] ?? ""];
+  return [...new Set(words.map((word) => word.toLowerCase().replace(/\.+$/, "")).filter((word) => word !== ""))].slice(0, MAX_SEARCH_DOMAINS);
 }
 
 /** User ids of sockets bound to port 53, from the text of /proc/net/udp or udp6. @param own inodes of sockets that are left out */
@@ -66,17 +79,24 @@ export class ResolverFiles {
   readonly #files: readonly string[];
   readonly #onChange: () => void;
   #resolvers: readonly Resolver[];
+  #searchDomains: readonly string[];
 
   constructor(options: ResolverFilesOptions) {
     this.#files = options.files ?? [RESOLV_CONF, RESOLVED_CONF];
     this.#onChange = options.onChange;
     this.#resolvers = this.#read();
+    this.#searchDomains = this.#readSearch();
     for (const file of this.#files) watchFile(file, { interval: POLL_MS, persistent: false }, () => this.#onFile());
   }
 
   /** Those that programs ask come first; at least one, at most {@link MAX_RESOLVERS}. */
   get resolvers(): readonly Resolver[] {
     return this.#resolvers;
+  }
+
+  /** As {@link parseSearchDomains}, of what libc reads. */
+  get searchDomains(): readonly string[] {
+    return this.#searchDomains;
   }
 
   close(): void {
@@ -86,7 +106,12 @@ export class ResolverFiles {
   #onFile(): void {
     const before = describe(this.#resolvers);
     this.#resolvers = this.#read();
+    this.#searchDomains = this.#readSearch();
     if (describe(this.#resolvers) !== before) this.#onChange();
+  }
+
+  #readSearch(): readonly string[] {
+    return parseSearchDomains(readText(this.#files[0] ?? ""), hostname());
   }
 
   #read(): readonly Resolver[] {

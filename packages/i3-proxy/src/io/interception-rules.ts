@@ -7,8 +7,11 @@
  *     our questions to resolvers carry SO_MARK and pass
  */
 import { isIPv6 } from "node:net";
+
+import { prefixText, type Network } from "@i3/common";
+
 import { replaceOwnedTable, tableName } from "./interception-nft.js";
-import { HIT_RANGE, rangeText } from "./system-view.js";
+import { HIT_RANGE, rangeText, SERVER_RANGE } from "./system-view.js";
 
 export interface InterceptionSettings {
   readonly tunName: string;
@@ -17,6 +20,8 @@ export interface InterceptionSettings {
   /** SO_MARK of our own sockets. */
   readonly mark: number;
   readonly range: { readonly network: Uint8Array; readonly prefixBits: number };
+  /** Networks behind gateways. @default none */
+  readonly networks?: readonly Network[];
 }
 
 export interface DnsRedirect {
@@ -58,13 +63,19 @@ const toAddress = (address: string): string => `${isIPv6(address) ? "ip6" : "ip"
 
 const inside = ({ tunName, anonymousTuns }: InterceptionSettings): readonly string[] => [tunName, ...(anonymousTuns === undefined ? [] : [`${anonymousTuns}*`])];
 
+/** A DNS server in the overlay, asked by its virtual address, or in a network that a rule names. What only a way out for everything leads to is a server of the internet, which is not asked for our names. */
+function answersItself({ tunName, anonymousTuns, range, networks = [] }: InterceptionSettings): string {
+  const parts = networks.filter(({ bits }) => bits > 0);
+  const of = (size: number, ranges: readonly string[]): string => [...ranges, ...parts.filter(({ address }) => address.length === size).map(prefixText)].map((prefix) => `oifname "${tunName}" ${size === 4 ? "ip" : "ip6"} daddr ${prefix} return;`).join(" ");
+  return `${of(4, [rangeText(range)])} ${of(16, [rangeText(HIT_RANGE), rangeText(SERVER_RANGE)])} ${anonymousTuns === undefined ? "" : `oifname "${anonymousTuns}*" return;`}`;
+}
+
 function dnsChains(settings: InterceptionSettings, { ports, otherPort, exemptUids, ipv6 }: DnsRedirect): string {
   const listed = ports.filter(({ address }) => ipv6 || !isIPv6(address)).map(({ address, port }) => `${toAddress(address)} ${TCP_OR_UDP} redirect to :${port};`);
   const exempt = exemptUids.length === 0 ? "" : `meta skuid { ${exemptUids.join(", ")} } return;`;
   const others = otherPort === null ? "" : `${exempt} ${ipv6 ? "" : "meta nfproto ipv4 "}${TCP_OR_UDP} redirect to :${otherPort};`;
   return [
-    // A DNS server in the overlay, asked by its virtual address, answers itself.
-    `chain ask { meta mark ${settings.mark} return; ${listed.join(" ")} ${inside(settings).map((name) => `oifname "${name}" return;`).join(" ")} ${others} };`,
+    `chain ask { meta mark ${settings.mark} return; ${listed.join(" ")} ${answersItself(settings)} ${others} };`,
     `chain output_dns { type nat hook output priority ${NAT_PRIORITY}; policy accept; ${TCP_OR_UDP} th dport 53 goto ask; };`,
   ].join(" ");
 }

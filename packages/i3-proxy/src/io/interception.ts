@@ -5,7 +5,7 @@
  * Three things must hold at any moment: a question that is not ours reaches the resolver that the program meant; what a local
  * resolver asks in turn does not come back to it; and when we die, nothing of it is left.
  */
-import { formatIpText, type I3Error, type IpEndpoint, type Log, type ProxyConfig } from "@i3/common";
+import { formatIpText, type I3Error, type IpEndpoint, type Log, type Network, type ProxyConfig } from "@i3/common";
 import type { NativeIo } from "@i3/datapath/native-io";
 import type { NameSource } from "../dns/dns-core.js";
 import { type DnsCounters, DnsPort, type DnsPortOptions } from "./dns-port.js";
@@ -29,6 +29,8 @@ export interface InterceptionOptions {
   readonly names: NameSource;
   readonly gateways?: DnsPortOptions["gateways"];
   readonly anonymous?: DnsPortOptions["anonymous"];
+  /** Networks behind gateways, as the rules by address have them now. @default none */
+  readonly networks?: () => readonly Network[];
   /** What the names of its TUNs begin with. */
   readonly anonymousTuns?: string;
   /** Our own virtual addresses. */
@@ -40,6 +42,8 @@ export interface InterceptionOptions {
   readonly log: Log;
   /** @default "nft" */
   readonly nftProgram?: string;
+  /** Called when nft is there, and before any port is opened: for what is to stay when the rest fails. */
+  readonly beforePorts?: (nft: NftRunner) => Promise<void>;
 }
 
 /** DNS servers that start on this machine are noticed this late. */
@@ -79,6 +83,7 @@ export class Interception implements NftRunner {
     try {
       const onError = (error: I3Error): void => log("warn", "guard-failed", { error: error.message, remedy: "It is tried again with the next change." });
       guard = await Guard.start(nft, { tunName, own, site: options.config.site, onError }, restored);
+      await options.beforePorts?.(nft);
       dns = await DnsPort.open({ ...options, port: options.config.dns.port }, upstreams(options));
       return new Interception(options, nft, guard, dns);
     } catch (error) {
@@ -87,11 +92,6 @@ export class Interception implements NftRunner {
       await nft.close();
       throw error;
     }
-  }
-
-  /** For tables that are no part of this; until {@link close}. */
-  get nft(): NftRunner {
-    return this.#nft;
   }
 
   /** From now on redirects DNS questions (when the configuration says so) and refuses addresses that nobody was given. Rejects with I3Error. */
@@ -159,7 +159,7 @@ export class Interception implements NftRunner {
 
   async #apply(): Promise<void> {
     const { tunName, anonymousTuns, mark, config } = this.#options;
-    const rules = interceptionRules({ tunName, anonymousTuns, mark, range: config.virtualAddresses.range }, this.#state());
+    const rules = interceptionRules({ tunName, anonymousTuns, mark, range: config.virtualAddresses.range, networks: this.#options.networks?.() ?? [] }, this.#state());
     if (rules === this.#rules) return;
     await this.#nft.run(rules);
     this.#rules = rules;

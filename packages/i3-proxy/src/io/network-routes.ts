@@ -1,18 +1,19 @@
 /**
- * Routes of networks behind gateways, in a table of our own behind that of virtual addresses (virtual-routes.ts). What the machine's own table has with a prefix as long, or longer, goes before: the
+ * Routes of networks behind gateways, in tables of our own behind that of virtual addresses (virtual-routes.ts). What the machine's own table has with a prefix as long, or longer, goes before: the
  * local network stays, and the longest prefix decides between the two. For each length L that rules have, the longest first:
  *
  *     rule P(L)     lookup main suppress_prefixlength L-1           0 for L = 0: the machine's default route never goes before ours
- *     rule P(L)+1   not fwmark MARK lookup T suppress_prefixlength L-1
+ *     rule P(L)+1   not fwmark MARK lookup T(L)                     a table each: "unreachable" is never suppressed, and would end the search before main is asked with a shorter one
  *     rule P(0)-1   to 224.0.0.0/4 … lookup main                    with L = 0: what is said to the link stays there
  *
- *     T:  PREFIX dev TUN src OWN metric 10
- *         unreachable PREFIX metric 1000                            stays when the TUN vanishes, unless the rule goes direct then
+ *     T(L):  PREFIX dev TUN src OWN metric 10
+ *            unreachable PREFIX metric 1000                         stays when the TUN vanishes, unless the rule goes direct then
+ *            unreachable VIRTUAL metric 5                           a range of virtual addresses in PREFIX: those that nobody has are nobody's behind a gateway either; dev TUN where the rule goes direct
  */
-import { prefixText, type Network } from "@i3/common";
-import { type NativeIo, ROUTE_PROTOCOL, type RouteOptions, type RuleOptions } from "@i3/datapath/native-io";
+import { type NativeIo, ROUTE_PROTOCOL, type RouteEntry, type RouteOptions, type RuleOptions } from "@i3/datapath/native-io";
 
-import type { NetworkWay } from "../gateways/gateway-networks.js";
+import { virtualRangesIn, type NetworkWay } from "../gateways/gateway-networks.js";
+import { routeKey } from "./virtual-routes.js";
 
 export interface NetworkRoutesOptions {
   readonly io: Pick<NativeIo, "setRoute" | "removeRoute" | "setRule" | "removeRule" | "listRoutes">;
@@ -20,15 +21,18 @@ export interface NetworkRoutesOptions {
   readonly tunIndex: number;
   readonly own4: Uint8Array;
   readonly own6: Uint8Array;
+  /** Of IPv4 virtual addresses. */
+  readonly range: { readonly network: Uint8Array; readonly prefixBits: number };
   /** SO_MARK of what goes past the TUN. */
   readonly mark: number;
   /** Told before there are rules for lengths of prefixes, `4 24`, and when there are no more: those that a crash would leave behind. */
   readonly keepLengths: (lengths: readonly string[]) => void;
 }
 
-const TABLE = 1_315;
-const MAIN_TABLE = 254;
+const FIRST_TABLE = 1_315;
+export const MAIN_TABLE = 254;
 const FIRST_PRIORITY = 1_315;
+const VIRTUAL_METRIC = 5;
 const TUN_METRIC = 10;
 const UNREACHABLE_METRIC = 1_000;
 const MAX_BITS = 128;
@@ -40,6 +44,9 @@ const OF_THE_LINK = {
   6: [[Uint8Array.of(0xff, ...Array<number>(15).fill(0)), 8], [Uint8Array.of(0xfe, 0x80, ...Array<number>(14).fill(0)), 10]],
 } as const;
 
+const tableOf = (bits: number): number => FIRST_TABLE + bits;
+const isOurs = ({ table, protocol }: RouteEntry): boolean => table >= FIRST_TABLE && table <= tableOf(MAX_BITS) && protocol === ROUTE_PROTOCOL;
+
 /** One number for each length, so that what another run has left behind is found. */
 const priorityOf = (bits: number): number => FIRST_PRIORITY + 2 * (MAX_BITS - bits) + (bits === 0 ? 1 : 0);
 
@@ -50,7 +57,7 @@ function rulesOf(length: string, mark: number): readonly RuleOptions[] {
   const priority = priorityOf(bits);
   const pair: readonly RuleOptions[] = [
     { ...base, priority, table: MAIN_TABLE, suppressPrefixBits: Math.max(0, bits - 1) },
-    { ...base, priority: priority + 1, table: TABLE, mark, invert: true, ...(bits === 0 ? {} : { suppressPrefixBits: bits - 1 }) },
+    { ...base, priority: priority + 1, table: tableOf(bits), mark, invert: true },
   ];
   if (bits > 0) return pair;
   return [...OF_THE_LINK[family].map(([address, prefixBits]) => ({ ...base, priority: priority - 1, table: MAIN_TABLE, to: { address, prefixBits } })), ...pair];
@@ -100,6 +107,19 @@ export class NetworkRoutes {
     for (const [key, route] of routes) this.#routes.set(key, route);
   }
 
+  /**
+   * Sets what somebody has removed. Throws what NativeIo throws.
+   * @param entries all routes of the machine
+   * @returns how many rules and routes were missing
+   */
+  keep(entries: readonly RouteEntry[]): number {
+    const { io } = this.#options;
+    const there = new Set(entries.filter(isOurs).map(routeKey));
+    const missing = [...this.#routes].filter(([key]) => !there.has(key));
+    for (const [, route] of missing) io.setRoute(route);
+    return missing.length + [...this.#rules.values()].flat().reduce((sum, rule) => sum + Number(io.setRule(rule)), 0);
+  }
+
   /** Removes all that is ours. */
   close(): void {
     this.start([], [...this.#rules.keys()]);
@@ -110,25 +130,24 @@ export class NetworkRoutes {
     for (const length of this.#earlier) if (!this.#rules.has(length)) for (const rule of rulesOf(length, mark)) io.removeRule(rule);
     this.#earlier = [];
     keepLengths([...this.#rules.keys()]);
-    for (const family of FAMILIES) {
-      for (const route of io.listRoutes(family)) {
-        if (route.table !== TABLE || route.protocol !== ROUTE_PROTOCOL) continue;
-        const type = route.type === "unreachable" ? "unreachable" : "unicast";
-        if (!this.#routes.has(keyOf(type, { address: route.destination, bits: route.prefixBits }))) io.removeRoute({ ...route, type, source: null });
-      }
+    for (const route of FAMILIES.flatMap((family) => io.listRoutes(family)).filter(isOurs)) {
+      if (!this.#routes.has(routeKey(route))) io.removeRoute({ ...route, type: route.type === "unreachable" ? "unreachable" : "unicast", source: null });
     }
   }
 
   #routesOf({ rule: { prefixes, whenDown }, isDown }: NetworkWay): readonly (readonly [string, RouteOptions])[] {
     if (isDown) return [];
-    const { tunIndex, own4, own6 } = this.#options;
+    const isRefused = whenDown === "refuse";
+    const { tunIndex, own4, own6, range } = this.#options;
     return prefixes.flatMap((prefix) => {
-      const to = { destination: prefix.address, prefixBits: prefix.bits, table: TABLE };
+      const to = { destination: prefix.address, prefixBits: prefix.bits, table: tableOf(prefix.bits) };
       const unicast: RouteOptions = { ...to, type: "unicast", index: tunIndex, metric: TUN_METRIC, source: prefix.address.length === 4 ? own4 : own6 };
       const unreachable: RouteOptions = { ...to, type: "unreachable", index: 0, metric: UNREACHABLE_METRIC, source: null };
-      return [[keyOf("unicast", prefix), unicast] as const, ...(whenDown === "refuse" ? [[keyOf("unreachable", prefix), unreachable] as const] : [])];
+      const virtual = virtualRangesIn(prefix, range).map(({ address, bits }): RouteOptions => {
+        const inside = { destination: address, prefixBits: bits };
+        return isRefused ? { ...unreachable, ...inside, metric: VIRTUAL_METRIC } : { ...unicast, ...inside };
+      });
+      return [unicast, ...(isRefused ? [unreachable] : []), ...virtual].map((route) => [routeKey(route), route] as const);
     });
   }
 }
-
-const keyOf = (type: RouteOptions["type"], prefix: Network): string => `${type} ${prefixText(prefix)}`;

@@ -16,6 +16,9 @@ export const rangeText = ({ network, prefixBits }: Prefix): string => `${formatI
 /** Host identity tags, 2001:20::/28 (RFC 7343). */
 export const HIT_RANGE: Prefix = { network: Uint8Array.of(0x20, 0x01, 0x00, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), prefixBits: 28 };
 
+/** Of virtual IPv6 addresses that are no HITs, servers behind gateways: unique local ones (RFC 4193). */
+export const SERVER_RANGE: Prefix = { network: Uint8Array.from({ length: 16 }, (_, i) => (i === 0 ? 0xfd : 0)), prefixBits: 8 };
+
 export interface Overlap {
   readonly kind: "address" | "route" | "resolver";
   /** Network in bytes and length: what of the address space it takes. */

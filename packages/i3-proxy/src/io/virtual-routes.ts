@@ -8,8 +8,8 @@
  * For IPv6 the ranges are that of HITs and fd00::/8, where servers behind gateways are: what a program still sends to one that is gone does not leave in clear.
  */
 import { bytesKey } from "@i3/common";
-import { type NativeIo, ROUTE_PROTOCOL, type RouteOptions, type RuleOptions } from "@i3/datapath/native-io";
-import { HIT_RANGE } from "./system-view.js";
+import { type NativeIo, ROUTE_PROTOCOL, type RouteEntry, type RouteOptions, type RuleOptions } from "@i3/datapath/native-io";
+import { HIT_RANGE, SERVER_RANGE } from "./system-view.js";
 
 export interface VirtualRoutesOptions {
   readonly io: Pick<NativeIo, "setRoute" | "removeRoute" | "setRule" | "removeRule" | "listRoutes">;
@@ -30,8 +30,6 @@ const TUN_METRIC = 10;
 const UNREACHABLE_METRIC = 1_000;
 
 const FAMILIES = [4, 6] as const;
-/** Of virtual IPv6 addresses that are no HITs: unique local ones (RFC 4193). */
-const SERVER_RANGE = Object.freeze({ network: Uint8Array.from({ length: 16 }, (_, i) => (i === 0 ? 0xfd : 0)), prefixBits: 8 });
 
 export class VirtualRoutes {
   readonly #options: VirtualRoutesOptions;
@@ -39,6 +37,8 @@ export class VirtualRoutes {
   readonly #priority: number;
   readonly #unicasts: Readonly<Record<4 | 6, Template>>;
   readonly #unreachables: Readonly<Record<4 | 6, Template>>;
+  /** Those that have routes. */
+  readonly #given = new Map<string, Uint8Array>();
   /** Addresses whose unreachable route is still to be set. */
   readonly #later: Uint8Array[] = [];
   #timer: NodeJS.Immediate | null = null;
@@ -71,14 +71,40 @@ export class VirtualRoutes {
    */
   add(address: Uint8Array): void {
     this.#options.io.setRoute(this.#unicast(address));
-    this.#later.push(address.slice());
+    const kept = address.slice();
+    this.#given.set(bytesKey(kept), kept);
+    this.#later.push(kept);
     this.#timer ??= setImmediate(() => this.#setLater());
   }
 
   remove(address: Uint8Array): void {
     this.#setLater();
+    this.#given.delete(bytesKey(address));
     this.#options.io.removeRoute(this.#unicast(address));
     this.#options.io.removeRoute(this.#unreachable(address));
+  }
+
+  /**
+   * Sets what somebody has removed. Throws what NativeIo throws.
+   * @param entries all routes of the machine
+   * @returns how many rules and routes were missing
+   */
+  keep(entries: readonly RouteEntry[]): number {
+    const { io, own } = this.#options;
+    this.#setLater();
+    const there = new Set(entries.filter(({ protocol }) => protocol === ROUTE_PROTOCOL).map(routeKey));
+    let missing = 0;
+    const put = (route: RouteOptions): void => {
+      if (there.has(routeKey(route))) return;
+      missing += 1;
+      io.setRoute(route);
+    };
+    for (const address of this.#given.values()) {
+      put(this.#unicast(address));
+      put(this.#unreachable(address));
+    }
+    for (const one of own) for (const range of this.#rangesOf(one)) put(this.#rangeRoute(one, range));
+    return missing + this.#rules().reduce((sum, rule) => sum + Number(io.setRule(rule)), 0);
   }
 
   /** Removes all that is ours; the guard goes on refusing what is still allocated. */
@@ -157,3 +183,6 @@ const familyOf = (address: Uint8Array): 4 | 6 => (address.length === 4 ? 4 : 6);
  */
 const preferredSource = (own: readonly Uint8Array[], bytes: number): Uint8Array | null =>
   bytes === 4 ? (own.find((address) => address.length === bytes) ?? null) : null;
+
+/** Of a route, whoever lists or sets it. */
+export const routeKey = ({ type, table, metric, destination, prefixBits }: Pick<RouteEntry, "type" | "table" | "metric" | "destination" | "prefixBits">): string => `${type} ${table} ${metric} ${prefixBits} ${bytesKey(destination)}`;

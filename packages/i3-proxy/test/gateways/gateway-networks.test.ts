@@ -81,6 +81,18 @@ describe("networks behind gateways", () => {
     expect(arrivesAt(at, "192.168.7.10", "nobody's")).toBe("");
   });
 
+  it("never lead to virtual addresses that nobody has, nor to what is behind a gateway that nobody knows", () => {
+    const at = bed(rule("0.0.0.0/0 ::/0", "exit.i3") + rule("192.168.5.0/24", "nobody.i3") + rule("10.20.0.0/16", "office.i3"));
+    const { exit, world, laptop } = at;
+    expect([arrivesAt(at, "203.0.113.10", "web"), arrivesAt(at, "10.20.0.1", "office"), arrivesAt(at, "10.99.99.99", "ended"), arrivesAt(at, "2001:20::9", "hit"), arrivesAt(at, "fd99::9", "server"), arrivesAt(at, "192.168.5.10", "nobody")]).toEqual(["exit", "office", "", "", "", ""]);
+    // Nor is the gateway heard in their names.
+    const client = exit.node.received.find((packet) => textOf(packet).startsWith("web"))?.slice(12, 16) as Uint8Array;
+    world.inject(exit.node, { tun: packet4(ip("203.0.113.10"), client, "its own") });
+    world.inject(exit.node, { tun: packet4(ip("10.99.99.99"), client, "in another's name") });
+    world.run(2_000);
+    expect(laptop.node.received.map(textOf).filter((text) => text.includes("own") || text.includes("name"))).toEqual(["its own"]);
+  });
+
   it("keep their addresses from names, but for networks as large as the virtual range", () => {
     const { addressRules } = configOf(rule("10.0.0.0/8 10.1.0.0/16 fd00:5::/64 ::/0", "office.i3"));
     expect(["10.1.2.3", "10.2.2.3", "fd00:5::1", "fd00:6::1"].map((text) => takenBy(addressRules, 8, ip(text)))).toEqual([true, false, true, false]);
@@ -101,7 +113,7 @@ describe("names under a way out for everything", () => {
     expect([asked(at, "web.example", 3), asked(at, "web.example", 255), asked(at, "printer.lan", 3)]).toEqual(["rcode 5", "rcode 5", "forward"]);
     const { rules, addressRules } = configOf(rule("192.168.5.0/24", "exit.i3"));
     at.laptop.proxy.setRules(at.world.nowMs, rules, addressRules);
-    expect([asked(at, "web.example"), asked(at, "web.example", 3)]).toEqual(["forward", "forward"]);
+    expect([asked(at, "web.example"), asked(at, "web.example", 3), asked(at, "exit.i3", 3), asked(at, "nobody.i3", 255)]).toEqual(["forward", "forward", "rcode 5", "rcode 5"]);
   });
 });
 
@@ -114,7 +126,7 @@ describe("a gateway that is down", () => {
     let changes = 0;
     let place: GatewayPlace | "nowhere" = { mapping, address: mapping.local4, local: mapping.local4 };
     const made = new GatewayNetworks({
-      rangeBits: 8, locate: () => place, datapath: { setBehind: (address, bits, flow) => void behind.push(`${address.join(".")}/${bits} ${flow === null ? "gone" : bytesKey(flow) === bytesKey(mapping.local4) ? "there" : "elsewhere"}`) },
+      range: { network: ip("10.0.0.0"), prefixBits: 8 }, locate: () => place, datapath: { setBehind: (address, bits, flow) => void behind.push(`${address.join(".")}/${bits} ${flow === null ? "gone" : flow.every((byte) => byte === 0) ? "refused" : bytesKey(flow) === bytesKey(mapping.local4) ? "there" : "elsewhere"}`) },
       changed: () => (changes += 1), call: (via) => void calls.push(via), log: (_, event) => void log.push(event),
     }, addressRules);
     made.refresh(0);
@@ -133,15 +145,22 @@ describe("a gateway that is down", () => {
     expect([made.ways.map(({ isDown }) => isDown), made.exit, changes(), log]).toEqual([[false, false], "exit.i3", 2, ["gateway-down", "gateway-up"]]);
   });
 
-  it("whose name leads nowhere any more, or whose mapping ends, has nothing behind it", () => {
-    const { made, mapping, behind, lose } = networks(rule("192.168.5.0/24 2001:db8::/32", "exit.i3"));
-    // It has no address of the other family yet.
+  it("is one whose name leads to no host, too", () => {
+    const { made, log, lose } = networks(rule("0.0.0.0/0", "exit.i3", 'when-down="direct"'));
+    lose();
+    made.refresh(0);
+    made.handleTimer(1);
+    expect([made.exit, made.ways.map(({ isDown }) => isDown), log]).toEqual([null, [true], ["gateway-down"]]);
+  });
+
+  it("whose name leads nowhere any more, or whose mapping ends, has nothing behind it, nor has a shorter prefix what was there", () => {
+    const { made, mapping, behind, lose } = networks(rule("192.168.5.0/24", "exit.i3"));
     expect(behind).toEqual(["192.168.5.0/24 there"]);
     made.forget(mapping);
     made.handleTimer(1);
     lose();
     made.refresh(10_000);
-    expect(behind).toEqual(["192.168.5.0/24 there", "192.168.5.0/24 gone", "192.168.5.0/24 there", "192.168.5.0/24 gone"]);
+    expect(behind).toEqual(["192.168.5.0/24 there", "192.168.5.0/24 refused", "192.168.5.0/24 there", "192.168.5.0/24 refused"]);
     expect(made.ways).toHaveLength(1);
   });
 });

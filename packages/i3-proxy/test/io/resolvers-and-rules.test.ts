@@ -3,7 +3,7 @@ import { parseIpText } from "@i3/common";
 import type { AddressEntry, RouteEntry } from "@i3/datapath/native-io";
 import { describe, expect, test } from "vitest";
 import { dnsFrame, DnsFrameReader } from "../../src/io/dns-port-frames.js";
-import { parsePort53Uids, parseResolvConf, resolverText } from "../../src/io/dns-upstream-resolvers.js";
+import { parsePort53Uids, parseResolvConf, parseSearchDomains, resolverText } from "../../src/io/dns-upstream-resolvers.js";
 import { guardRules } from "../../src/io/guard.js";
 import { tableName } from "../../src/io/interception-nft.js";
 import { interceptionRules, type InterceptionState } from "../../src/io/interception-rules.js";
@@ -29,6 +29,16 @@ describe("resolv.conf", () => {
     [" nameserver 192.0.2.1", []],
   ])("%j", (text, expected) => {
     expect(parseResolvConf(text).map(resolverText)).toEqual(expected);
+  });
+
+  test.each([
+    ["nameserver 192.0.2.1\nsearch Lan. corp.example lan # home\n", "laptop", ["lan", "corp.example"]],
+    ["search one\ndomain two\n", "laptop", ["two"]],
+    ["nameserver 192.0.2.1", "laptop.home.lan", ["home.lan"]],
+    ["search .\n", "laptop.home.lan", []],
+    ["#search lan", "laptop", []],
+  ])("search domains of %j on %s", (text, host, expected) => {
+    expect(parseSearchDomains(text, host)).toEqual(expected);
   });
 
   test("who serves port 53: not who only asks, not other ports", () => {
@@ -57,9 +67,15 @@ describe("the rules", () => {
     expect(rules).not.toContain("\n");
   });
 
+  test("a server behind the TUN is asked itself by a virtual address, or in a network that a rule names, and not because everything goes there", () => {
+    const networks = ["0.0.0.0/0", "192.168.5.0/24", "fd00:5::/64"].map((text) => ({ address: prefix(text).network, bits: prefix(text).prefixBits }));
+    const rules = interceptionRules({ ...settings, networks }, { ...quiet, dns });
+    expect(Array.from(rules.matchAll(/oifname "i3" (ip6? daddr \S+ )?return/g), ([, match]) => match)).toEqual(["ip daddr 10.0.0.0/8 ", "ip daddr 192.168.5.0/24 ", "ip6 daddr 2001:20::/28 ", "ip6 daddr fd00::/8 ", "ip6 daddr fd00:5::/64 "]);
+  });
+
   test("without ::1 no IPv6 question is redirected; without a port for others none of theirs", () => {
     const rules = interceptionRules(settings, { ...quiet, dns: { ...dns, ipv6: false } });
-    expect(rules).not.toContain("ip6 daddr");
+    expect(rules).not.toMatch(/ip6 daddr \S+ meta/);
     expect(rules).toContain("meta nfproto ipv4 meta l4proto { tcp, udp } redirect to :5300");
     expect(interceptionRules(settings, { ...quiet, dns: { ...dns, otherPort: null } }).match(/redirect/g)).toHaveLength(2);
   });
