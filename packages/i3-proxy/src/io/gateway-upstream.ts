@@ -44,6 +44,10 @@ const GIVE_UP_MS = 6_000;
 const MAX_IN_FLIGHT = 256;
 const MAX_OF_GATEWAY = 64;
 const MAX_CONNECTIONS = 64;
+/** Of them, for names of one zone, whose name server may be silent: asked at once, and with those that wait for these. A gateway answers 32 at once of a client. */
+const MAX_OF_ZONE = { asked: 8, all: 32 } as const;
+/** A zone is what the last labels of a name say, for nobody here knows where one begins. */
+const ZONE_LABELS = 2;
 
 export class GatewayUpstream {
   readonly #options: GatewayUpstreamOptions;
@@ -63,18 +67,20 @@ export class GatewayUpstream {
   ask(asked: AskedOfGateway): void {
     const { gateways } = this.#options;
     gateways.countQuestion(asked.via);
-    const ofGateway = [...this.#inFlight].reduce((sum, { via }) => sum + Number(via === asked.via), 0);
-    if (this.#inFlight.size >= MAX_IN_FLIGHT || ofGateway >= MAX_OF_GATEWAY || (asked.transport === "tcp" && this.#connections >= MAX_CONNECTIONS)) return this.#refuse(asked, "crowded");
+    const ofGateway = [...this.#inFlight].filter(({ via }) => via === asked.via);
+    const ofZone = ofGateway.filter(({ zone }) => zone === zoneOf(asked.question.name));
+    if (this.#inFlight.size >= MAX_IN_FLIGHT || ofGateway.length >= MAX_OF_GATEWAY || ofZone.length >= MAX_OF_ZONE.all || (asked.transport === "tcp" && this.#connections >= MAX_CONNECTIONS)) return this.#refuse(asked, "crowded");
     const exchange = new Exchange(asked, this.#options, (failed, answer) => {
       this.#inFlight.delete(exchange);
       if (asked.transport === "tcp") this.#connections -= 1;
+      if (!exchange.isWaiting) this.#beginWaiting(exchange);
       if (failed !== null) return this.#refuse(asked, failed);
       gateways.countAnswer(asked.via);
       asked.reply(asked.transport === "udp" ? cutTo(answer, asked.limit) : answer);
     });
     this.#inFlight.add(exchange);
     if (asked.transport === "tcp") this.#connections += 1;
-    this.#locate(exchange);
+    if (ofZone.filter(({ isWaiting }) => !isWaiting).length < MAX_OF_ZONE.asked) this.#begin(exchange);
   }
 
   /** A question of our own, whose answer only has to be learned. */
@@ -88,6 +94,17 @@ export class GatewayUpstream {
     this.#waiting.close();
     for (const exchange of this.#inFlight) exchange.close();
     this.#inFlight.clear();
+  }
+
+  #begin(exchange: Exchange): void {
+    exchange.isWaiting = false;
+    this.#locate(exchange);
+  }
+
+  /** One question of the zone is over: the next. */
+  #beginWaiting({ via, zone }: Exchange): void {
+    const next = [...this.#inFlight].find((other) => other.isWaiting && other.via === via && other.zone === zone);
+    if (next !== undefined) this.#begin(next);
   }
 
   #locate(exchange: Exchange, isLast = false): void {
@@ -104,12 +121,17 @@ export class GatewayUpstream {
   }
 }
 
+const zoneOf = (name: string): string => name.split(".").slice(-ZONE_LABELS).join(".");
+
 type Done = (failed: GatewayFailure | null, answer: Uint8Array) => void;
 
 const NOTHING: Uint8Array = new Uint8Array();
 
 /** One question, until it is answered or given up. */
 class Exchange {
+  /** For others of its zone. */
+  isWaiting = true;
+  readonly zone: string;
   readonly #asked: AskedOfGateway;
   readonly #options: GatewayUpstreamOptions;
   readonly #done: Done;
@@ -123,6 +145,7 @@ class Exchange {
 
   constructor(asked: AskedOfGateway, options: GatewayUpstreamOptions, done: Done) {
     this.#asked = asked;
+    this.zone = zoneOf(asked.question.name);
     this.#options = options;
     this.#done = done;
     this.#giveUp = setTimeout(() => this.fail("silent"), GIVE_UP_MS).unref();

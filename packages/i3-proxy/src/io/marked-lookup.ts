@@ -1,5 +1,5 @@
 /**
- * Addresses of the ring's own servers, while a gateway is the way out for everything: no question of the system's gets past our redirect then, and the gateway is only found by the ring. The resolvers of the
+ * Addresses of the ring's own servers, while a gateway is the way out for everything, or a rule sends their names to one: no question of the system's gets past our redirect then, and the gateway is only found by the ring. The resolvers of the
  * network where the machine is are asked, past the TUN, for these names alone. What only /etc/hosts knows is left to the system.
  */
 import { randomInt } from "node:crypto";
@@ -11,6 +11,7 @@ import { readRecords } from "../dns/records.js";
 import { ownQuery } from "../gateways/gateway-messages.js";
 import { UdpUpstream } from "./dns-upstream.js";
 import type { Resolver } from "./dns-upstream-resolvers.js";
+import { ScopedUpstream } from "./dns-upstream-scoped.js";
 import { systemLookup } from "./server-names.js";
 
 // RFC 1035, 3596:
@@ -28,10 +29,10 @@ export function addressesOfAnswer(answer: Uint8Array, questionEnd: number): read
 /** Both families. Rejects when no resolver knows an address, and neither does the system. */
 export async function markedLookup(io: NativeIo, mark: number, resolvers: readonly Resolver[], name: string): Promise<readonly string[]> {
   const upstream = new UdpUpstream({ io, mark });
+  const scoped = new ScopedUpstream(io, mark);
   try {
-    // Those with a zone are asked over TCP only, which is not worth it here: others stand beside them.
-    for (const resolver of resolvers.filter(({ zone }) => zone === null)) {
-      const found = (await Promise.all(([4, 16] as const).map((family) => ask(upstream, resolver, name, family)))).flat();
+    for (const resolver of resolvers) {
+      const found = (await Promise.all(([4, 16] as const).map((family) => ask(resolver.zone === null ? upstream : scoped, resolver, name, family)))).flat();
       if (found.length > 0) return found;
     }
   } finally {
@@ -40,7 +41,7 @@ export async function markedLookup(io: NativeIo, mark: number, resolvers: readon
   return await systemLookup(name);
 }
 
-function ask(upstream: UdpUpstream, resolver: Resolver, name: string, family: 4 | 16): Promise<readonly string[]> {
+function ask(upstream: Pick<UdpUpstream, "forward">, resolver: Resolver, name: string, family: 4 | 16): Promise<readonly string[]> {
   const own = ownQuery(name.toLowerCase(), family);
   if (own === null) return Promise.resolve([]);
   const { query, question } = own;

@@ -80,10 +80,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const query = (): Uint8Array => encode({ type: "query", id: 0x1234, flags: 0x0100, questions: [{ type: "A", name: NAME }] });
+const query = (name = NAME): Uint8Array => encode({ type: "query", id: 0x1234, flags: 0x0100, questions: [{ type: "A", name }] });
 /** The answer that the program gets. */
-function ask(transport: "udp" | "tcp" = "udp", via = "office.i3"): Promise<DecodedPacket & { readonly rcode?: string }> {
-  const bytes = query();
+function ask(transport: "udp" | "tcp" = "udp", via = "office.i3", name = NAME): Promise<DecodedPacket & { readonly rcode?: string }> {
+  const bytes = query(name);
   return new Promise((resolve) => upstream.ask({ query: bytes, question: readQuestion(bytes) as Question, via, transport, limit: 512, reply: (answer) => resolve(decode(Buffer.from(answer))) }));
 }
 /** Turns of the event loop: the clock of timers stands still. */
@@ -208,16 +208,29 @@ it("a gateway that is looked for is waited for; one that nobody is fails", async
 
 it("64 questions are in flight to a gateway, 256 to all, 64 of them by TCP; more fail at once", async () => {
   place = () => "looking";
-  for (let i = 0; i < 64; i += 1) void ask("udp", "a.i3");
-  expect((await ask("udp", "a.i3")).rcode).toBe("SERVFAIL");
+  for (let i = 0; i < 64; i += 1) void ask("udp", "a.i3", `www.corp${i % 2}.example`);
+  expect((await ask("udp", "a.i3", "www.other.example")).rcode).toBe("SERVFAIL");
   for (let i = 0; i < 64; i += 1) void ask("tcp", `t${i % 2}.i3`);
   expect((await ask("tcp", "b.i3")).rcode).toBe("SERVFAIL");
-  for (let i = 0; i < 128; i += 1) void ask("udp", `u${i % 3}.i3`);
+  for (let i = 0; i < 128; i += 1) void ask("udp", `u${i % 3}.i3`, `www.corp${i % 2}.example`);
   expect(upstream.inFlight).toBe(256);
   expect((await ask("udp", "v.i3")).rcode).toBe("SERVFAIL");
   expect(failures).toEqual(["crowded", "crowded", "crowded"]);
   vi.advanceTimersByTime(6_000);
   expect(upstream.inFlight).toBe(0);
+});
+
+it("a zone whose name server says nothing has 8 questions at the gateway, and 24 more wait; other names are asked", async () => {
+  answers = (packet) => (packet.questions?.[0]?.name.endsWith(".silent.example") === true ? [] : [good(packet)]);
+  for (let i = 0; i < 32; i += 1) void ask("udp", "a.i3", `n${i}.silent.example`);
+  expect((await ask("udp", "a.i3", "more.silent.example")).rcode).toBe("SERVFAIL");
+  expect((await ask("udp", "a.i3")).rcode).toBe("NOERROR");
+  expect([heard.length, failures]).toEqual([9, ["crowded"]]);
+  // Once they are answered those that wait are asked.
+  answers = (packet) => [good(packet)];
+  vi.advanceTimersByTime(1_000);
+  await until(() => upstream.inFlight === 0);
+  expect(new Set(heard.map(({ packet }) => packet.questions?.[0]?.name)).size).toBe(33);
 });
 
 it("a question of our own is learned from, and nobody is answered after the end", async () => {
