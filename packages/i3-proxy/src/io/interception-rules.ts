@@ -65,9 +65,11 @@ const inside = ({ tunName, anonymousTuns }: InterceptionSettings): readonly stri
 
 /** A DNS server in the overlay, asked by its virtual address, or in a network that a rule names. What only a way out for everything leads to is a server of the internet, which is not asked for our names. */
 function answersItself({ tunName, anonymousTuns, range, networks = [] }: InterceptionSettings): string {
+  const theirs = anonymousTuns === undefined ? "" : `oifname "${anonymousTuns}*" return;`;
   const parts = networks.filter(({ bits }) => bits > 0);
+  if (parts.length === networks.length) return `oifname "${tunName}" return; ${theirs}`;
   const of = (size: number, ranges: readonly string[]): string => [...ranges, ...parts.filter(({ address }) => address.length === size).map(prefixText)].map((prefix) => `oifname "${tunName}" ${size === 4 ? "ip" : "ip6"} daddr ${prefix} return;`).join(" ");
-  return `${of(4, [rangeText(range)])} ${of(16, [rangeText(HIT_RANGE), rangeText(SERVER_RANGE)])} ${anonymousTuns === undefined ? "" : `oifname "${anonymousTuns}*" return;`}`;
+  return `${of(4, [rangeText(range)])} ${of(16, [rangeText(HIT_RANGE), rangeText(SERVER_RANGE)])} ${theirs}`;
 }
 
 function dnsChains(settings: InterceptionSettings, { ports, otherPort, exemptUids, ipv6 }: DnsRedirect): string {
