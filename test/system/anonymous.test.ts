@@ -13,7 +13,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { parseIpText } from "@i3/common";
 import { I3_PORT, Laptop, startRing, type RingServer } from "@i3/demo";
 import { encodeDhGroupList, encodeHipPacket, HIP_PACKET, PARAMETER } from "@i3/hip";
-import { Topology, type Host, type Router } from "@i3/netns";
+import { Topology, type Child, type Host, type Router } from "@i3/netns";
 
 import { succeed } from "../demo/src/checks.js";
 import { capture } from "./capture.js";
@@ -168,7 +168,7 @@ describe("sites of the internet, through a gateway", () => {
       await core.exec("ping", ["-c", "1", "-W", "1", asked]);
       return (await core.exec("ip", ["neighbour", "show", asked])).stdout;
     };
-    expect(address).toMatch(/^10\./);
+    expect(address).toMatch(/^198\.1[89]\./);
     expect(await card(laptop.address4), "that of the machine's own proxy is told: the way to ask works").toContain("lladdr");
     expect(await card(address)).not.toContain("lladdr");
   });
@@ -192,7 +192,28 @@ describe("sites of the internet, through a gateway", () => {
     expect(await digShort(laptop.host, "site.example.anon.i3", "AAAA")).toBe("");
     expect(await status("nothing.corp.example.anon.i3")).toBe("NXDOMAIN");
     expect(await status("inside.example.anon.i3")).toBe("REFUSED");
-    expect(await digShort(laptop.host, "+tcp", "site.example.anon.i3")).toMatch(/^10\./);
+    expect(await digShort(laptop.host, "+tcp", "site.example.anon.i3")).toMatch(/^198\.1[89]\./);
+  });
+
+  it("have each a part of the range for itself, which their gateway is told: whatever it names, no other name and nobody else here has it", async () => {
+    const names = ["site.example.anon.i3", "other.example.anon.i3", "plain.example"];
+    const servers = await Promise.all(names.map((name) => digShort(laptop.host, name)));
+    const part = (address: string): number => Number(BigInt(`0x${bytesOf(address).toString("hex")}`) >> 10n);
+    const parts = servers.map(part);
+    const own = (await instances()).addresses.map(part);
+    expect([new Set(parts).size, new Set(own).size, parts.every((one) => own.includes(one))]).toEqual([3, own.length, true]);
+    expect(parts.every((one) => one >> 7 === part("198.18.0.0") >> 7)).toBe(true);
+  });
+
+  it("have no name for whoever asks this machine for that of their address, nor does the question leave it; what has ended is refused", async () => {
+    const address = await digShort(laptop.host, "site.example.anon.i3");
+    const file = await capture(laptop.host, "ip or ip6", async () => {
+      expect([await status("-x", address), await status("-x", "198.19.0.9"), await digShort(laptop.host, "-x", await digShort(laptop.host, "home.i3"))]).toEqual(["NXDOMAIN", "NXDOMAIN", "home.i3."]);
+      expect(await status("-c", "CH", "-t", "ANY", "plain.example")).toBe("REFUSED");
+      expect((await laptop.host.exec("curl", ["-sS", "--max-time", "5", "http://198.19.0.9/"])).stderr).toContain("Failed to connect");
+    });
+    const bytes = await readFile(file);
+    expect([bytes.includes("in-addr"), bytes.includes("plain"), bytes.includes(bytesOf("198.19.0.9"))]).toEqual([false, false, false]);
   });
 
   it("are in no line of the laptop's log, nor are the keys", async () => {
@@ -240,6 +261,58 @@ describe("a host of the overlay", () => {
     expect(plain).not.toBe(relayed);
     expect(await fetchText(laptop.host, "http://home.i3/", "-4")).toContain(laptop.address4);
     expect(await fetchText(laptop.host, "http://home.relay.i3/")).not.toContain(laptop.address4);
+  }, 30_000);
+});
+
+const start = (): Child => laptop.host.spawn(process.execPath, ["packages/i3-proxy/dist/main.js", "--config", laptop.configFile]);
+const tables = async (): Promise<string> => (await laptop.host.exec("nft", ["list", "tables"])).stdout;
+
+describe("names that are anonymous as they are, without a proxy", () => {
+  const asked = async (): Promise<readonly string[]> => {
+    const answers = await Promise.all([["plain.example"], ["+tcp", "plain.example"], ["@203.0.113.18", "plain.example"]].map((args) => dig(laptop.host, "+timeout=2", "+tries=1", ...args)));
+    return answers.filter((text) => text.includes("status:"));
+  };
+  const isHeard = async (work: () => Promise<void>): Promise<boolean> => (await readFile(await capture(laptop.host, "ip or ip6", work))).includes("plain");
+
+  it("are asked of nobody after SIGKILL, nor while the next one starts, tables cleared or not, until it is there", async () => {
+    expect(await isHeard(async () => {
+      await laptop.kill();
+      expect(await asked()).toEqual([]);
+      expect((await laptop.host.exec("curl", ["-sS", "--max-time", "5", "http://plain.example/"])).status).not.toBe(0);
+    })).toBe(false);
+    for (const server of ring) server.child?.kill("SIGSTOP");
+    await succeed(laptop.host, "nft", ["flush", "ruleset"]);
+    const child = start();
+    await eventually("closed by the one that starts", 20_000, async () => ((await tables()).includes("i3_names_i3") ? true : undefined));
+    expect(await isHeard(async () => expect(await asked()).toEqual([]))).toBe(false);
+    await succeed(laptop.host, "nft", ["flush", "ruleset"]);
+    await eventually("closed again", 20_000, async () => ((await tables()).includes("i3_names_i3") ? true : undefined));
+    for (const server of ring) server.child?.kill("SIGCONT");
+    await child.waitForLine(/READY i3-/, 60_000);
+    expect(await fetchText(laptop.host, "http://plain.example/")).toContain(gate.host.address4);
+    expect((await child.stop()).status).toBe(0);
+  }, 120_000);
+
+  it("are names like any other after a stop, and after --clean", async () => {
+    expect([(await tables()).includes("i3_names"), await digShort(laptop.host, "plain.example")]).toEqual([false, web.address4]);
+    await laptop.start();
+    await laptop.kill();
+    expect((await tables()).includes("i3_names")).toBe(true);
+    await succeed(laptop.host, process.execPath, ["packages/i3-proxy/dist/main.js", "--config", laptop.configFile, "--clean"]);
+    expect([(await tables()).includes("i3_names"), await digShort(laptop.host, "plain.example")]).toEqual([false, web.address4]);
+    await laptop.start();
+  }, 60_000);
+
+  it("stay here with a search domain of the network behind them, as libc asks when they have failed", async () => {
+    await succeed(laptop.host, "sh", ["-c", "echo search lan.example >> /etc/resolv.conf"]);
+    await eventually("the file is read", 10_000, async () => ((await status("plain.example.lan.example")) === "NXDOMAIN" ? true : undefined));
+    const file = await capture(laptop.host, "ip or ip6", async () => {
+      await laptop.host.exec("getent", ["ahostsv4", "nobody.relay.i3"]);
+      expect([await status("plain.example.lan.example"), await status("site.example.anon.i3.lan.example")]).toEqual(["NXDOMAIN", "NXDOMAIN"]);
+      await status("plain.other.example");
+    });
+    const bytes = await readFile(file);
+    expect(["nobody", "anon", "other"].map((label) => bytes.includes(label))).toEqual([false, false, true]);
   }, 30_000);
 });
 

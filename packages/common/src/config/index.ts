@@ -10,7 +10,7 @@ export { HELPERS, type GatewayConfig, type GatewayEntry, type GatewayHelper, typ
 export { isInNetwork, type Network } from "./networks.js";
 export { nearestName } from "./nearest-name.js";
 export * from "./proxy-config.js";
-export { bareName, findRule, MAX_SERVICES, type GatewayRule, type OverlayRule, type ProxyRule, type Security, type Trust } from "./rules.js";
+export { ANONYMOUS_LABELS, anonymousAsTheyAre, bareName, findRule, MAX_SERVICES, type GatewayRule, type OverlayRule, type ProxyRule, type Security, type Trust } from "./rules.js";
 export type { SiteConfig } from "./site.js";
 export type { FixedPort, ProxyProtocol, PublishConfig, PublishedName, PublishedWay, SharedPort } from "./publish.js";
 export { type PublishedDomain, type WaypointsConfig, type WaypointService } from "./publish-domain.js";

@@ -1,4 +1,5 @@
 /** `<i3-proxy>`: the configuration of the laptop daemon. deploy/examples/i3-proxy.xml explains every line. */
+import { samePrefix } from "../bytes.js";
 import type { AddressRange } from "../ids.js";
 import { ACCESS, type AccessConfig } from "./access.js";
 import { exitOf, type AddressRule } from "./address-rules.js";
@@ -6,7 +7,7 @@ import { ENGINE_ATTRIBUTES, I3_PORT, IDENTITY, LISTEN, LOG, MAX_CONFIG_BYTES, ip
 import type { Endpoint, EngineConfig, IdentityConfig, IpEndpoint, LogConfig } from "./common-elements.js";
 import { GATEWAY, type GatewayConfig } from "./gateway.js";
 import { checkPublishedRules, PUBLISH, type PublishConfig } from "./publish.js";
-import { RULES, type ProxyRule } from "./rules.js";
+import { anonymousAsTheyAre, RULES, type ProxyRule } from "./rules.js";
 import { SITE, type SiteConfig } from "./site.js";
 import { element, implied, list, maybe, one, optional, readDocument, required, withDefault, type Site } from "./schema.js";
 import { BOOLEAN, FILE, HOST, INTERFACE_NAME, KEY_PIN, PORT, PUBLIC_KEY, RECORD_LABEL, SOCKET_FILE } from "./value-types.js";
@@ -26,9 +27,15 @@ const MIN_REKEY_S = 5;
 const MAX_REKEY_S = 86_400;
 /** Each is an engine with a thread and some 8 MB. */
 const MAX_ANONYMOUS = 64;
+/** As large a prefix of its addresses has each of them: a thousand. Wider ones would be too few. */
+export const ANONYMOUS_PART_BITS = 22;
+/** Parts for each: while one is in use, others rest. */
+const ANONYMOUS_PARTS_EACH = 2;
 /** Shorter ones would end between two packets of a program. */
 const MIN_ANONYMOUS_S = 5;
 const DEFAULT_RANGE: AddressRange = Object.freeze({ network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 });
+/** For measurements (RFC 2544): nobody's in a network that is in use. */
+const DEFAULT_ANONYMOUS_RANGE: AddressRange = Object.freeze({ network: Uint8Array.of(198, 18, 0, 0), prefixBits: 15 });
 
 export interface HipConfig {
   /** UDP, of every address; undefined: not opened. */
@@ -69,6 +76,8 @@ export interface AnonymousConfig {
   readonly idleS: number;
   /** When one is so old, a question begins another one; what is open goes on by the old one until that is idle. */
   readonly renewAfterS: number;
+  /** Of their addresses; with such rules nothing of it is in the range of virtual addresses. */
+  readonly range: AddressRange;
 }
 
 /** Where a server takes WebSockets over TLS, for networks that let no UDP through. */
@@ -180,6 +189,19 @@ const SERVER_LIST = element(
   },
 );
 
+const ANONYMOUS = element(
+  {
+    max: withDefault(wholeNumber(1, MAX_ANONYMOUS), 32), "idle-s": withDefault(wholeNumber(MIN_ANONYMOUS_S, 86_400), 300), "renew-after-s": withDefault(wholeNumber(MIN_ANONYMOUS_S, 86_400), 3_600),
+    range: withDefault(addressRange(8, 20), DEFAULT_ANONYMOUS_RANGE),
+  },
+  {},
+  (anonymous, site): AnonymousConfig => {
+    const most = 2 ** (ANONYMOUS_PART_BITS - anonymous.range.prefixBits) / ANONYMOUS_PARTS_EACH;
+    if (anonymous.max > most) site.fail("range", `has room for ${most} names, max is ${anonymous.max}`, "a wider prefix, or a smaller max");
+    return anonymous;
+  },
+);
+
 /** What needs the ring could never act. */
 function checkWithoutServers({ hip, rules, publishedNames, serverList, zones }: Pick<ProxyConfig, "hip" | "rules" | "publishedNames" | "serverList" | "zones">, site: Site): void {
   if (serverList?.file !== undefined) return;
@@ -202,6 +224,21 @@ function checkAddressRules(daemon: keyof typeof PARTS, rules: readonly AddressRu
   if (daemon !== "i3-proxy") site.fail(undefined, `a rule by address on line ${first.line}`, `no such rule for ${daemon}`, "What it answers and passes on for others would take that way. They are for i3-proxy, on the machines that use a gateway.");
   const exit = exitOf(rules);
   if (exit !== undefined && !intercept) site.fail(undefined, `everything goes by ${exit.via} on line ${exit.line}, but for names: dns has intercept="false"`, 'intercept="true" beside such a rule', "Otherwise programs ask the resolver of the network where they are.");
+}
+
+/** If both had addresses of one range, what a gateway may name to the one would tell of the other. */
+function checkAnonymousRules({ rules, addressRules, anonymous: { range }, virtualAddresses, dns }: Pick<ProxyConfig, "rules" | "addressRules" | "anonymous" | "virtualAddresses" | "dns">, site: Site): void {
+  const rule = rules.find(({ go }) => go === "anonymous");
+  if (rule === undefined) return;
+  const remedy = 'Give <anonymous range="…"/> another one.';
+  const { network, prefixBits } = virtualAddresses.range;
+  if (samePrefix(range.network, network, Math.min(range.prefixBits, prefixBits))) site.fail(undefined, `anonymous names, by line ${rule.line}, with addresses that virtual-addresses has too`, "two ranges that have nothing in common", remedy);
+  const inside = addressRules.find(({ prefixes }) => prefixes.some(({ address, bits }) => address.length === 4 && bits >= range.prefixBits && samePrefix(range.network, address, range.prefixBits)));
+  const asTheyAre = anonymousAsTheyAre(rules, dns.suffix);
+  if (asTheyAre !== undefined && !dns.intercept) {
+    site.fail(undefined, `names are anonymous as they are, by line ${asTheyAre.line}, and dns has intercept="false"`, 'intercept="true", or names that end in .anon or .relay and the suffix', "Programs that ask another server would reach them in the ordinary way.");
+  }
+  if (inside !== undefined) site.fail(undefined, `anonymous names, by line ${rule.line}, with addresses of the rule on line ${inside.line}`, "another range for one of them", remedy);
 }
 
 const proxyOf = (daemon: keyof typeof PARTS) => element(
@@ -237,7 +274,7 @@ const proxyOf = (daemon: keyof typeof PARTS) => element(
       element({}, { publish: list(element({ name: required(dnsName(2)) }), 0, MAX_PUBLISHED_NAMES, "name") }, ({ publish }) => Object.freeze(publish.map(({ name }) => name))),
     ),
     rules: implied(RULES),
-    anonymous: implied(element({ max: withDefault(wholeNumber(1, MAX_ANONYMOUS), 32), "idle-s": withDefault(wholeNumber(MIN_ANONYMOUS_S, 86_400), 300), "renew-after-s": withDefault(wholeNumber(MIN_ANONYMOUS_S, 86_400), 3_600) })),
+    anonymous: implied(ANONYMOUS),
     access: maybe(ACCESS),
     hip: maybe(HIP),
     shortcuts: implied(element({ strangers: withDefault(BOOLEAN, false), "port-mapping": withDefault(BOOLEAN, true) })),
@@ -257,6 +294,7 @@ const proxyOf = (daemon: keyof typeof PARTS) => element(
     }
     if (config.publish !== undefined) checkPublishedRules(config.publish, rules, site);
     checkAddressRules(daemon, addressRules, config.dns, site);
+    checkAnonymousRules({ ...config, rules, addressRules }, site);
     const { hip, listen } = config;
     if (hip?.udpPort !== undefined && hip.udpPort === listen.port) {
       site.fail(undefined, `udp-port="${hip.udpPort}" of hip is the port of listen too`, "two ports", "The main port takes HIP too; the other one is for hosts that expect 10500.");

@@ -199,6 +199,37 @@ function checkRule(here: PlacedRule, earlier: readonly PlacedRule[], refuse: Ref
 
 export const RULES = element({}, { rule: list(RULE, 0, MAX_RULES) }, ({ rule }, site): Rules => checkRules(rule, site));
 
+/** Endings of names that ask for anonymity themselves (paper §3.1), before the suffix. */
+export const ANONYMOUS_LABELS = ["anon", "relay"] as const;
+
+/**
+ * The first rule that makes names anonymous as they are: others would reach them in the ordinary way. Not a rule all of whose names have an ending, as far as its pattern shows that.
+ * @param suffix as in dns
+ */
+export const anonymousAsTheyAre = (rules: readonly ProxyRule[], suffix: string): ProxyRule | undefined =>
+  rules.find(({ go, pattern }) => go === "anonymous" && !alternativesOf(pattern.source).every((one) => ANONYMOUS_LABELS.some((label) => endsInName(one, `${label}.${suffix}`))));
+
+/** Whether what a pattern matches certainly ends in a label or more before these. */
+function endsInName(source: string, name: string): boolean {
+  const end = `\\.${name.replaceAll(".", "\\.")}`;
+  const bare = source.replace(/(?<!\\)\$$/, "").toLowerCase();
+  return bare.endsWith(end) && !bare.slice(0, -end.length).endsWith("\\");
+}
+
+/** What stands between the `|` of a pattern that are in no parentheses and no brackets. */
+function alternativesOf(source: string): readonly string[] {
+  const found = [""];
+  let [depth, isInBrackets] = [0, false];
+  for (const [token] of source.matchAll(/\\[^]|[^]/g)) {
+    if (token === "[") isInBrackets = true;
+    else if (token === "]") isInBrackets = false;
+    else if (!isInBrackets && (token === "(" || token === ")")) depth += token === "(" ? 1 : -1;
+    if (token === "|" && !isInBrackets && depth === 0) found.push("");
+    else found.push(`${found.pop() ?? ""}${token}`);
+  }
+  return found;
+}
+
 /**
  * The first rule whose pattern matches the whole name; its service is not looked at. Ignores case and one trailing dot; no rule
  * matches longer than a DNS name.

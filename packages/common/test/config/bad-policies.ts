@@ -50,6 +50,14 @@ const GATEWAYS: readonly BadDocument[] = [
   rulesRow("a gateway beside a service", ['name=".*" go="i3" protocol="tcp"', OF_GATEWAY], 'go="gateway" for names that have a service over i3 by line 4; expected one go for a name: go="i3" for the rest of its packets, or no rule for them'),
 ];
 
+const ANONYMOUS_REMEDY = 'Give <anonymous range="…"/> another one.';
+const ANONYMOUS: readonly BadDocument[] = [
+  row("i3-proxy", "too few addresses for anonymous names", proxy('<anonymous range="198.18.0.0/17"/>'), ':3: /i3-proxy/anonymous/@range: has room for 16 names, max is 32; expected a wider prefix, or a smaller max', quiet),
+  row("i3-proxy", "anonymous names among the others", proxy('<virtual-addresses range="198.19.0.0/16"/><rules><rule name="a" go="anonymous"/></rules>'), ":1: /i3-proxy: anonymous names, by line 3, with addresses that virtual-addresses has too; expected two ranges that have nothing in common", { ...quiet, remedy: ANONYMOUS_REMEDY }),
+  row("i3-proxy", "names that are anonymous as they are, and asked elsewhere", proxy('<dns intercept="false"/><rules><rule name="a" go="anonymous"/></rules>'), ':1: /i3-proxy: names are anonymous as they are, by line 3, and dns has intercept="false"; expected intercept="true", or names that end in .anon or .relay and the suffix', { ...quiet, remedy: "Programs that ask another server would reach them in the ordinary way." }),
+  row("i3-proxy", "anonymous names in a network", proxy('<rules><rule name="a" go="anonymous"/><rule name=".*\\.i3" go="i3"/><rule address="0.0.0.0/0 198.18.4.0/24" go="gateway" via="office.i3"/></rules>'), ":1: /i3-proxy: anonymous names, by line 3, with addresses of the rule on line 3; expected another range for one of them", { ...quiet, remedy: ANONYMOUS_REMEDY }),
+];
+
 const OFFICE = 'go="gateway" via="office.i3"';
 const OVER_I3 = 'name=".*\\.i3" go="i3"';
 const addressRow = (what: string, address: string, why: string, more: More = {}): BadDocument =>
@@ -227,4 +235,4 @@ const ZONES: readonly BadDocument[] = [
   zonesRow("too many zones", Array.from({ length: 33 }, (_, i) => `<zone suffix="z${i}.i3" key="${KEY(String(i + 10))}"/>`), ":36: /i3-proxy/zones/zone[33]: one too many; expected at most 32 <zone>"),
 ];
 
-export const BAD_POLICIES: readonly BadDocument[] = [...ZONES, ...GATEWAYS, ...BY_ADDRESS, ...SERVICES, ...ORDER, ...ACCESS, ...HOSTS];
+export const BAD_POLICIES: readonly BadDocument[] = [...ANONYMOUS, ...ZONES, ...GATEWAYS, ...BY_ADDRESS, ...SERVICES, ...ORDER, ...ACCESS, ...HOSTS];

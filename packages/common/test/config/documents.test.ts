@@ -29,7 +29,7 @@ describe("proxy configuration", () => {
       mappings: { lifetimeS: 7200, unprovenLifetimeS: 120, max: 65_536, maxUnproven: 256 },
       publishedNames: [],
       rules: [],
-      anonymous: { max: 32, idleS: 300, renewAfterS: 3600 },
+      anonymous: { max: 32, idleS: 300, renewAfterS: 3600, range: { network: Uint8Array.of(198, 18, 0, 0), prefixBits: 15 } },
       addressRules: [],
       access: undefined,
       hip: undefined,

@@ -1,5 +1,5 @@
 /** Which names are reached anonymously, and what they stand for (docs/anonymity.md): by rule, and by their endings (paper §3.1). Without I/O. */
-import { findRule, normalName, sameBytes, type AddressBook, type BookEntry, type NamePattern, type ProxyRule } from "@i3/common";
+import { ANONYMOUS_LABELS, findRule, normalName, sameBytes, type AddressBook, type BookEntry, type NamePattern, type ProxyRule } from "@i3/common";
 
 /** Of what an instance is for. */
 export interface AnonymousTarget {
@@ -9,10 +9,8 @@ export interface AnonymousTarget {
   readonly via: string | null;
 }
 
-const LABELS = { anon: "anon", relay: "relay" } as const;
-
 /** Whether a name asks for anonymity itself, `site.example.anon.i3` or `home.relay.i3`: without a rule for that it has no way at all. @param name lower case */
-export const asksForAnonymity = (name: string, suffix: string): boolean => Object.values(LABELS).some((label) => name.endsWith(`.${label}.${suffix}`));
+export const asksForAnonymity = (name: string, suffix: string): boolean => ANONYMOUS_LABELS.some((label) => name.endsWith(`.${label}.${suffix}`));
 
 /** What a name stands for; null: no rule wants it anonymous. */
 export function anonymousTarget(name: string, suffix: string, rules: readonly ProxyRule[]): AnonymousTarget | null {
@@ -22,10 +20,16 @@ export function anonymousTarget(name: string, suffix: string, rules: readonly Pr
 }
 
 function withoutEnding(name: string, suffix: string): string {
-  const [anon, relay] = [`.${LABELS.anon}.${suffix}`, `.${LABELS.relay}.${suffix}`];
+  const [anon = "", relay = ""] = ANONYMOUS_LABELS.map((label) => `.${label}.${suffix}`);
   if (name.endsWith(anon)) return name.slice(0, -anon.length);
   return name.endsWith(relay) ? `${name.slice(0, -relay.length)}.${suffix}` : name;
 }
+
+/** Whether libc has made a name of an anonymous one that has failed, by a search domain of the network (resolv.conf): nobody there is to hear of it. */
+export const isSearchedFor = (name: string, searchDomains: readonly string[], suffix: string, rules: readonly ProxyRule[]): boolean => searchDomains.some((domain) => {
+  const asked = name.endsWith(`.${domain}`) ? name.slice(0, -domain.length - 1) : "";
+  return asked !== "" && (asksForAnonymity(asked, suffix) || anonymousTarget(asked, suffix, rules) !== null);
+});
 
 /** Instances have it by this. */
 export const targetKey = ({ name, via }: AnonymousTarget): string => `${via ?? ""} ${name}`;

@@ -24,6 +24,8 @@ export interface NameSource {
   isSearched?(name: string): boolean;
   /** Whether the name is reached anonymously, and so answered elsewhere. @default none is */
   isAnonymous?(name: string): boolean;
+  /** Whether an address (4 or 16 bytes) is one of which nobody may learn more: it has no name, and no resolver is asked. @default none is */
+  hides?(address: Uint8Array): boolean;
   /** Calls once when what is "looking" now may be known, at once if it is none. Returns what takes the wish back. Required of sources that say "looking". */
   whenKnown?(name: string, done: () => void): () => void;
   /** A virtual address (4 or 16 bytes) → name, or null when not ours. */
@@ -89,8 +91,8 @@ export function answerQuery(query: Uint8Array, names: NameSource, transport: "ud
   if (questions !== 1) return failure(query, null, questions === 0 && opcode !== OPCODE_QUERY ? RCODE.notImplemented : RCODE.formatError);
   const question = readQuestion(query);
   if (question === null) return failure(query, null, RCODE.formatError);
-  // A gateway has no other classes (docs/wire.md §11), nor have hosts of the overlay, and their names are nobody else's to hear.
-  if (question.dnsClass !== CLASS_IN) return (names.gatewayOf?.(question.name) ?? null) === null && names.isKept?.(question.name) !== true ? FORWARD : failure(query, question, RCODE.refused);
+  // A gateway has no other classes (docs/wire.md §11), nor have hosts of the overlay, and their names are nobody else's to hear, nor are anonymous ones.
+  if (question.dnsClass !== CLASS_IN) return (names.gatewayOf?.(question.name) ?? null) === null && names.isKept?.(question.name) !== true && !isHidden(question.name, names) ? FORWARD : failure(query, question, RCODE.refused);
   const known = look(question.name, names);
   if (known === null) return FORWARD;
   if (known === "looking") return { kind: "wait", name: question.name };
@@ -105,7 +107,7 @@ function look(name: string, names: NameSource): Known | { readonly via: string |
   if (address !== null) {
     const pointer = names.reverse(address);
     if (pointer !== null) return { rcode: RCODE.noError, addresses: null, pointer };
-    if (inHitTree(name)) return NO_SUCH_NAME;
+    if (inHitTree(name) || names.hides?.(address) === true) return NO_SUCH_NAME;
     const via = names.gatewayOf?.(name) ?? null;
     return via === null ? null : { via };
   }
@@ -120,6 +122,11 @@ function look(name: string, names: NameSource): Known | { readonly via: string |
   if (found === "unknown") return NO_SUCH_NAME;
   if (found === "unavailable") return FAILURE;
   return { rcode: RCODE.noError, addresses: found, pointer: null };
+}
+
+function isHidden(name: string, names: NameSource): boolean {
+  const address = addressOfReverseName(name);
+  return address === null ? names.isAnonymous?.(name) === true : names.hides?.(address) === true;
 }
 
 /** What its gateway could not answer is answered here. */

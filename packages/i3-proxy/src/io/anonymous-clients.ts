@@ -3,19 +3,21 @@
  * reached in another way.
  */
 import { randomBytes } from "node:crypto";
-import { bytesKey, I3Error, TokenBucket, type AddressBook, type Locator, type Log, type ProxyConfig, type ProxyRule } from "@i3/common";
+import { anonymousAsTheyAre, I3Error, inRange, TokenBucket, type AddressBook, type AddressRange, type Locator, type Log, type ProxyConfig, type ProxyRule } from "@i3/common";
 import type { NativeIo } from "@i3/datapath/native-io";
 
-import { anonymousTarget, targetKey, type AnonymousTarget } from "../anonymous/anonymous-names.js";
+import { AddressParts } from "../anonymous/address-parts.js";
+import { anonymousTarget, isSearchedFor, targetKey, type AnonymousTarget } from "../anonymous/anonymous-names.js";
 import { Destinations } from "../anonymous/destinations.js";
-import { rangePart } from "../anonymous/range-part.js";
 import { encodeAnswer, RCODE } from "../dns/dns-answer.js";
 import { FLAG_DNSSEC_OK, readOpt } from "../dns/edns.js";
 import { failureOf } from "../dns/short-answers.js";
 import { AnonymousGuard, anonymousTuns, removeAnonymousGuard } from "./anonymous-guard.js";
 import { AnonymousInstance, untelling, type AnonymousAnswer } from "./anonymous-instance.js";
+import { ClosedNames } from "./closed-names.js";
 import type { AskedAnonymously } from "./dns-port.js";
 import type { NftRunner } from "./interception-nft.js";
+import { rangeText, type SystemView } from "./system-view.js";
 
 export interface AnonymousClientsOptions {
   readonly io: NativeIo;
@@ -26,8 +28,9 @@ export interface AnonymousClientsOptions {
   readonly book: () => AddressBook;
   /** Of the ring, those first that live as far as is known; the rest when none does. */
   readonly servers: () => readonly Locator[];
-  /** Whether an address (4 bytes) is the machine's, or somebody's of its own proxy. */
-  readonly isTaken: (address: Uint8Array) => boolean;
+  readonly view: Pick<SystemView, "findOverlaps">;
+  /** That libc tries behind a name that fails. */
+  readonly searchDomains: () => readonly string[];
   readonly log: Log;
 }
 
@@ -38,11 +41,11 @@ const MAX_ASKED = 256;
 const [MADE_PER_SECOND, MADE_BURST] = [2, 32] as const;
 /** Addresses of one that has ended are nobody's for so long, and refused: programs may still hold them. */
 const REST_MS = 300_000;
-const MAX_RESTING = 256;
 const TYPE = { A: 1, ANY: 255 } as const;
 
 interface Resting {
   readonly addresses: readonly Uint8Array[];
+  readonly part: AddressRange;
   readonly untilMs: number;
 }
 
@@ -51,6 +54,7 @@ export class AnonymousClients {
   readonly #options: AnonymousClientsOptions;
   readonly #tuns: string;
   readonly #guard: AnonymousGuard;
+  readonly #closedNames: ClosedNames;
   readonly #destinations: Destinations<AnonymousInstance>;
   /** By key; each is waited for by all who ask. */
   readonly #coming = new Map<string, Promise<AnonymousInstance | null>>();
@@ -58,8 +62,9 @@ export class AnonymousClients {
   /** Those that tell the far end that they go; their addresses are theirs until they rest. */
   readonly #leaving = new Map<AnonymousInstance, Promise<void>>();
   readonly #targets = new WeakMap<AnonymousInstance, AnonymousTarget>();
-  /** Names that programs asked for, by virtual address: for reverse questions. */
-  readonly #askedNames = new WeakMap<AnonymousInstance, Map<string, string>>();
+  /** Names that programs asked for: of a target there are two, as it is and with an ending. */
+  readonly #askedNames = new WeakMap<AnonymousInstance, Set<string>>();
+  readonly #parts: AddressParts;
   #resting: Resting[] = [];
   readonly #made = new TokenBucket(MADE_PER_SECOND, MADE_BURST);
   readonly #lines = new TokenBucket(1 / 60, 1);
@@ -69,47 +74,54 @@ export class AnonymousClients {
   #isClosed = false;
 
   constructor(options: AnonymousClientsOptions) {
-    const { config: { tun, anonymous: { max, idleS, renewAfterS } }, nft, log } = options;
+    const { config: { tun, anonymous: { max, idleS, renewAfterS, range } }, nft, log } = options;
     this.#options = options;
     this.#rules = options.rules;
     this.#tuns = anonymousTuns(tun.name);
-    this.#guard = new AnonymousGuard(nft, this.#tuns, (error) => log("warn", "guard-failed", { error: error.message, remedy: "It is tried again with the next change." }));
+    this.#closedNames = new ClosedNames({ nft, tunName: tun.name, tuns: this.#tuns, mark: options.mark, log });
+    this.#parts = new AddressParts(range, (length) => new Uint8Array(randomBytes(length)));
+    this.#guard = new AnonymousGuard(nft, this.#tuns, () => (this.#isReal(range) ? null : rangeText(range)), (error) => log("warn", "guard-failed", { error: error.message, remedy: "It is tried again with the next change." }));
     this.#destinations = new Destinations({ max, idleMs: idleS * 1_000, renewAfterMs: renewAfterS * 1_000 });
   }
 
-  /** Removes what an earlier run has left. Rejects with I3Error. */
+  /** Takes over, or removes, what an earlier run has left. Rejects with I3Error. */
   async open(): Promise<void> {
-    await removeAnonymousGuard(this.#options.nft, this.#tuns);
+    await this.#closedNames.open(this.#isAsTheyAre());
+    if (this.#hasRules()) await this.#guard.open();
+    else await removeAnonymousGuard(this.#options.nft, this.#tuns);
     this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
   }
 
   /** Whether a name is one of these. @param name as of a question */
   isOne(name: string): boolean {
-    return this.#targetOf(name) !== null;
+    return this.#targetOf(name) !== null || this.#isSearchedFor(name);
   }
 
   isTun(index: number): boolean {
     return index !== 0 && [...this.#all()].some(({ tunIndex }) => tunIndex === index);
   }
 
-  /** Whether an address is one of an instance, or was lately. */
-  has(address: Uint8Array): boolean {
-    return this.#hasOther(null, address);
+  /** Whether an address may be one of an instance: of such a one no reverse question is anybody's to hear, nor answered with a name, since whoever uses this machine could ask. */
+  hides(address: Uint8Array): boolean {
+    const { range } = this.#options.config.anonymous;
+    return address.length === 4 && inRange(range, address) && (this.#hasRules() || this.#destinations.size > 0) && !this.#isReal({ network: address, prefixBits: 32 });
   }
 
-  #hasOther(than: AnonymousInstance | null, address: Uint8Array): boolean {
-    if (address.length !== 4) return false;
-    const key = bytesKey(address);
-    return [...this.#all()].some((instance) => instance !== than && instance.has(address)) || this.#resting.some(({ addresses }) => addresses.some((one) => bytesKey(one) === key));
+  #isSearchedFor(name: string): boolean {
+    return isSearchedFor(name, this.#options.searchDomains(), this.#options.config.dns.suffix, this.#rules);
   }
 
-  /** The name that a program was told this address for; null: it is none of these. */
-  reverse(address: Uint8Array): string | null {
-    for (const instance of this.#destinations.all()) {
-      const name = this.#askedNames.get(instance)?.get(bytesKey(address));
-      if (name !== undefined) return name;
-    }
-    return null;
+  #isAsTheyAre(): boolean {
+    return anonymousAsTheyAre(this.#rules, this.#options.config.dns.suffix) !== undefined;
+  }
+
+  #hasRules(): boolean {
+    return this.#rules.some(({ go }) => go === "anonymous");
+  }
+
+  /** Whether something real of this machine, or what it asks, has addresses there. */
+  #isReal(part: AddressRange): boolean {
+    return this.#options.view.findOverlaps(part).length > 0;
   }
 
   ask({ query, question, limit, reply }: AskedAnonymously): void {
@@ -131,10 +143,10 @@ export class AnonymousClients {
 
   setRules(rules: readonly ProxyRule[]): void {
     this.#rules = rules;
+    this.#closedNames.want(this.#isAsTheyAre());
     for (const instance of [...this.#destinations.all()]) {
       const target = this.#targets.get(instance);
-      const names = new Set(this.#askedNames.get(instance)?.values());
-      if (![...names].some((name) => target !== undefined && keyOf(this.#targetOf(name)) === targetKey(target))) this.#end(instance);
+      if (![...(this.#askedNames.get(instance) ?? [])].some((name) => target !== undefined && keyOf(this.#targetOf(name)) === targetKey(target))) this.#end(instance);
     }
   }
 
@@ -147,14 +159,21 @@ export class AnonymousClients {
     for (const instance of this.#destinations.all()) instance.moved();
   }
 
+  /** Something real may have addresses of an instance now. It ends: would it refuse some that its gateway names, other gateways would hear the same of it. */
+  routesChanged(): void {
+    for (const instance of [...this.#destinations.all()]) if (this.#isReal(instance.range)) this.#end(instance);
+  }
+
   report(): Readonly<Record<string, number>> {
     return { open: this.#destinations.size, coming: this.#coming.size, leaving: this.#leaving.size, resting: this.#resting.length, ...this.counters };
   }
 
-  async close(): Promise<void> {
+  /** @param isStop as somebody wanted: otherwise what is to stay closed while no proxy runs does */
+  async close(isStop: boolean): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearInterval(this.#timer);
+    await this.#closedNames.close(isStop);
     await Promise.all(this.#coming.values());
     this.#endAll();
     await Promise.all(this.#leaving.values());
@@ -173,15 +192,12 @@ export class AnonymousClients {
 
   async #lookUp(name: string): Promise<AnonymousAnswer> {
     const target = this.#targetOf(name);
-    if (target === null) return { rcode: RCODE.serverFailure, addresses: [] };
+    if (target === null) return { rcode: this.#isSearchedFor(name) ? RCODE.nxDomain : RCODE.serverFailure, addresses: [] };
     if (!this.#isKnown(target.via ?? target.name)) return { rcode: target.via === null ? RCODE.nxDomain : RCODE.serverFailure, addresses: [] };
     const instance = await this.#instanceOf(target);
     if (instance === null) return { rcode: RCODE.serverFailure, addresses: [] };
-    const answer = await instance.lookUp();
-    const names = this.#askedNames.get(instance) ?? new Map<string, string>();
-    for (const address of answer.addresses) names.set(bytesKey(address), name);
-    this.#askedNames.set(instance, names);
-    return answer;
+    this.#askedNames.set(instance, (this.#askedNames.get(instance) ?? new Set()).add(name));
+    return await instance.lookUp();
   }
 
   /** Whether there may be such a host: for a typing error no instance is made. */
@@ -207,11 +223,13 @@ export class AnonymousClients {
       return this.#warn({ why: "all places are in use", remedy: "Raise <anonymous max>, or wait: what is unused for a minute makes room." });
     }
     if (room !== "free") this.#end(room.ends);
-    const { io, config, mark, book, servers, isTaken, log } = this.#options;
-    const range = rangePart(config.virtualAddresses.range, (length) => new Uint8Array(randomBytes(length)));
-    const instance: AnonymousInstance = new AnonymousInstance({
-      io, config, target, book: book(), servers, tunName: this.#freeTun(), mark, guard: this.#guard, range, isTaken: (address) => isTaken(address) || this.#hasOther(instance, address), log: untelling(log), onFailure: (broken) => this.#end(broken),
-    });
+    const { io, config, mark, book, servers, log } = this.#options;
+    const range = this.#parts.take((part) => this.#isReal(part));
+    if (range === null) {
+      this.counters.full += 1;
+      return this.#warn({ why: "no part of <anonymous range> is free", remedy: "Those of names that have ended rest for five minutes, and those where this machine has routes are never used. Give it a wider range, or another one." });
+    }
+    const instance = new AnonymousInstance({ io, config, target, book: book(), servers, tunName: this.#freeTun(), mark, guard: this.#guard, range, log: untelling(log), onFailure: (broken) => this.#end(broken) });
     this.#opening.add(instance);
     try {
       await this.#guard.open();
@@ -223,6 +241,7 @@ export class AnonymousClients {
       return instance;
     } catch (error) {
       this.counters.failed += 1;
+      this.#parts.give(range);
       // Messages of the system may name what was being made; its kind does not.
       return this.#warn({ error: error instanceof I3Error ? error.code : error instanceof Error ? error.message.split(/[:"]/)[0] : "", remedy: "Names with go=\"anonymous\" fail until it can be made. Does a server of <servers> answer over UDP?" });
     } finally {
@@ -245,8 +264,8 @@ export class AnonymousClients {
     for (const instance of this.#destinations.takeIdle(nowMs, (one) => one.lastUseMs())) this.#end(instance);
     const over = this.#resting.filter(({ untilMs }) => untilMs <= nowMs);
     this.#resting = this.#resting.filter(({ untilMs }) => untilMs > nowMs);
-    for (const { addresses } of over) for (const address of addresses) this.#guard.remove(address);
-    if (this.#destinations.size > 0) void this.#guard.check().catch(() => this.#endAll());
+    for (const one of over) this.#forget(one);
+    if (this.#hasRules() || this.#destinations.size > 0) void this.#guard.check().catch(() => this.#endAll());
   }
 
   #endAll(): void {
@@ -259,10 +278,14 @@ export class AnonymousClients {
     this.counters.ended += 1;
     this.#leaving.set(instance, instance.leave().finally(() => {
       this.#leaving.delete(instance);
-      this.#resting.push({ addresses: instance.addresses(), untilMs: performance.now() + REST_MS });
-      if (this.#resting.length <= MAX_RESTING) return;
-      for (const address of this.#resting.shift()?.addresses ?? []) this.#guard.remove(address);
+      this.#resting.push({ addresses: instance.addresses(), part: instance.range, untilMs: performance.now() + REST_MS });
     }));
+  }
+
+  /** As many rest as there are parts, at most. */
+  #forget({ addresses, part }: Resting): void {
+    for (const address of addresses) this.#guard.remove(address);
+    this.#parts.give(part);
   }
 }
 

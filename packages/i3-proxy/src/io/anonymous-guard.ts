@@ -6,7 +6,7 @@
  *              To the UDP ports of their engines: from servers of the ring alone, to which these have sent before. Otherwise whoever knows the HIT of an anonymous name, or has its keys, could
  *              ask at an address whether it is there: HIP and ESP are answered by whoever is meant
  *     pass     to or from one of them and another machine: dropped
- *     leave    by another interface, to or from such an address: refused, dropped
+ *     leave    by another interface, to or from such an address: refused, dropped; to one of their range too, that of another TUN as well: a program may have it from before
  *     asked    (ARP) who has such an address, on any interface: not answered. Linux answers for every address that it has, wherever it is asked, and so tells the card of whoever has it
  */
 import { formatIpText, type I3Error } from "@i3/common";
@@ -25,16 +25,17 @@ export const anonymousTuns = (tunName: string): string => `${tunName.slice(0, PR
 
 const tableOf = (tuns: string): string => tableName("anonymous", tuns);
 
-/** One line for nft. */
-export function anonymousGuardRules(tuns: string): string {
+/** One line for nft. @param range of all of their addresses; null: something real is there */
+export function anonymousGuardRules(tuns: string, range: string | null): string {
   const theirs = `"${tuns}*"`;
+  const refused = [...(range === null ? [] : [range]), "@addresses"].map((place) => `ip daddr ${place} tcp flags & (fin | syn | rst | ack) == syn counter reject with tcp reset; ip daddr ${place} counter reject with icmp host-unreachable;`);
   return replaceTable(tableOf(tuns), [
     "set addresses { type ipv4_addr; }; set ports { type inet_service; };",
     `chain arrive { type filter hook prerouting priority ${ARRIVE_PRIORITY}; policy accept; iifname "lo" accept; iifname ${theirs} accept; ip saddr @addresses counter drop; ip daddr @addresses counter drop; };`,
     `chain enter { type filter hook input priority 0; policy accept; udp dport @ports ct state != established counter drop; iifname != ${theirs} accept; ct state { established, related } accept; counter drop; };`,
     `chain pass { type filter hook forward priority 0; policy accept; iifname ${theirs} counter drop; oifname ${theirs} counter drop; };`,
     `chain leave { type filter hook output priority ${LEAVE_PRIORITY}; policy accept; oifname "lo" accept; oifname ${theirs} accept; ip saddr @addresses counter drop;`,
-    "ip daddr @addresses tcp flags & (fin | syn | rst | ack) == syn counter reject with tcp reset; ip daddr @addresses counter reject with icmp host-unreachable; };",
+    `${refused.join(" ")} };`,
   ].join(" "));
 }
 
@@ -56,11 +57,14 @@ export class AnonymousGuard {
   /** By set and text. */
   readonly #wanted = new Map<string, NftElement>();
   #opening: Promise<void> | null = null;
+  readonly #range: () => string | null;
+  #made: string | null = null;
 
-  /** @param onError nft refused a later change: it is tried again with the next one */
-  constructor(nft: NftRunner, tuns: string, onError: (error: I3Error) => void) {
+  /** @param range of {@link anonymousGuardRules}, as it is now @param onError nft refused a later change: it is tried again with the next one */
+  constructor(nft: NftRunner, tuns: string, range: () => string | null, onError: (error: I3Error) => void) {
     this.#nft = nft;
     this.#tuns = tuns;
+    this.#range = range;
     this.#elements = new NftElements(nft, { table: tableOf(tuns), coalesceMs: COALESCE_MS, onError });
     this.#arp = new NftElements(nft, { table: tableOf(tuns), family: "arp", coalesceMs: COALESCE_MS, onError });
   }
@@ -76,11 +80,11 @@ export class AnonymousGuard {
     }
   }
 
-  /** Makes the table anew if somebody has removed it (`nft flush ruleset`). Rejects with I3Error when it is not there and cannot be made. */
+  /** Makes the table anew if somebody has removed it (`nft flush ruleset`), or its range is another. Rejects with I3Error when it is not there and cannot be made. */
   async check(): Promise<void> {
     if (this.#opening === null) return;
     const isThere = await this.#nft.run(`list chain inet ${tableOf(this.#tuns)} enter; list chain arp ${tableOf(this.#tuns)} asked`).then(() => true, () => false);
-    if (isThere) return;
+    if (isThere && this.#made === this.#range()) return;
     await this.#make();
     this.#elements.restart([], [...this.#wanted.values()]);
     this.#arp.restart([], [...this.#wanted.values()].filter(({ set }) => set === "addresses"));
@@ -89,7 +93,8 @@ export class AnonymousGuard {
 
   async #make(): Promise<void> {
     await this.#nft.run(anonymousArpRules(this.#tuns));
-    await this.#nft.run(anonymousGuardRules(this.#tuns));
+    this.#made = this.#range();
+    await this.#nft.run(anonymousGuardRules(this.#tuns, this.#made));
   }
 
   /** An address of a TUN, or a virtual one behind it; 4 bytes. In the background, as is what follows. */

@@ -43,9 +43,8 @@ export interface InstanceOptions {
   /** SO_MARK of what goes past all TUNs. */
   readonly mark: number;
   readonly guard: AnonymousGuard;
+  /** Nobody else here has addresses of it. */
   readonly range: AddressRange;
-  /** Whether an address is something else's on this machine. */
-  readonly isTaken: (address: Uint8Array) => boolean;
   /** Without anything that tells what was asked for: {@link untelling}. */
   readonly log: Log;
   /** Its engine has broken. */
@@ -103,8 +102,8 @@ export class AnonymousInstance {
     return [...this.#given.values()];
   }
 
-  has(address: Uint8Array): boolean {
-    return this.#given.has(bytesKey(address));
+  get range(): AddressRange {
+    return this.#options.range;
   }
 
   /** When a program last sent something, or it was last heard, by the monotonic clock in ms; -Infinity: never. */
@@ -151,7 +150,7 @@ export class AnonymousInstance {
   }
 
   async #open(): Promise<void> {
-    const { io, config, target, book, mark, tunName, guard, range, isTaken, log } = this.#options;
+    const { io, config, target, book, mark, tunName, guard, range, log } = this.#options;
     const { tun, listen, engine: settings, mappings: { lifetimeS, unprovenLifetimeS }, esp, dns, zones } = config;
     const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
     const engine = await openEngine({
@@ -162,7 +161,7 @@ export class AnonymousInstance {
     if (engine.tun === null) throw new RangeError("an instance without a TUN");
     const proxy = new Proxy({
       identity: withP256(generateHostIdentity(), loadNativeP256()), isHidden: true, sharedKey: generateTriggerKey(), nearerKeys: [], keepNearerKeys: () => undefined, datapath: engine.datapath, tunMtu: tun.mtu,
-      addresses: { range, isTaken: (address) => isTaken(address), randomBytes: random }, lastOwn4: null, leastGeneration: 0n, keepGeneration: () => undefined,
+      addresses: { range, isTaken: () => false, randomBytes: random }, lastOwn4: null, leastGeneration: 0n, keepGeneration: () => undefined,
       limits: { max: MAX_MAPPINGS, maxUnproven: 0, lifetimeMs: lifetimeS * 1_000, unprovenLifetimeMs: unprovenLifetimeS * 1_000 },
       hooks: { allocated: (addresses) => this.#allocated(addresses), released: (addresses) => this.#released(addresses), changed: () => undefined, removed: () => undefined },
       suffix: dns.suffix, rules: rulesOf(target), pins: new Pins(), pinFile: "", onPinned: () => undefined, publishedNames: [], access: { default: "refuse", entries: [] }, shortcutsToStrangers: false, port: engine.udp.port,

@@ -3,6 +3,7 @@ import { I3Error, type ProxyConfig } from "@i3/common";
 import { loadNativeIo, type NativeIo } from "@i3/datapath/native-io";
 
 import { anonymousTuns, removeAnonymousGuard } from "./anonymous-guard.js";
+import { openNamesRules } from "./closed-names.js";
 import { removeGuard } from "./guard.js";
 import { NftChild } from "./interception-nft.js";
 import { allLengths, keepLengths } from "./network-lengths.js";
@@ -28,6 +29,7 @@ export async function cleanUp({ tun, virtualAddresses: { range }, state }: Proxy
   await removeGuard(nft, tun.name);
   await nft.run(removeSite(tun.name));
   await removeAnonymousGuard(nft, anonymousTuns(tun.name));
+  await nft.run(openNamesRules(tun.name));
   await nft.run(removeNetworkRules(tun.name));
   restoreSourceMark(state.directory);
   await nft.close();

@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 
 import {
-  EMPTY_ADDRESS_BOOK, errorLine, findRule, formatIpText, I3Error, inRange, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook,
+  anonymousAsTheyAre, EMPTY_ADDRESS_BOOK, errorLine, findRule, formatIpText, I3Error, inRange, locatorText, MAX_ADDRESS_BOOK_BYTES, MAX_CONFIG_BYTES, parseAddressBook,
   sameBytes, sameLocator, stderrLog, WatchedFile, type AddressBook, type AddressRule, type FileUpdate, type Log, type ProxyConfig, type ProxyRule, type RunningDaemon, type Locator, type SignedRecord,
 } from "@i3/common";
 import { LIMITS, type Datapath } from "@i3/datapath";
@@ -254,7 +254,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   /** While peers answer, our private ids are still needed. */
   async #leave(): Promise<void> {
     if (this.#proxy === undefined) return;
-    const others = this.#anonymous?.close();
+    const others = this.#anonymous?.close(true);
     await leaveRing(this.#proxy, (work) => this.#run(work), () => this.#proxy === undefined);
     await others;
   }
@@ -302,10 +302,10 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     return engine;
   }
 
-  /** Whether the way to a server, or the question for its name, may go to a gateway that only the ring leads to. */
+  /** Whether the way to a server, or the question for its name, may go to a gateway that only the ring leads to, or where others are not let. */
   #isRuled(host: string): boolean {
     const go = findRule(this.#rules, host.toLowerCase())?.go;
-    return this.#addressRules.length > 0 || (go !== undefined && go !== "direct");
+    return this.#addressRules.length > 0 || anonymousAsTheyAre(this.#rules, this.#config.dns.suffix) !== undefined || (go !== undefined && go !== "direct");
   }
 
   /** Past rules by address. */
@@ -389,7 +389,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
 
   /** Before there is a proxy, which draws its own address first, those of the configuration. */
   #takes(address: Uint8Array): boolean {
-    return this.#anonymous?.has(address) === true || (this.#proxy?.gateways.networks.takes(address) ?? takenBy(this.#addressRules, this.#config.virtualAddresses.range.prefixBits, address));
+    return this.#proxy?.gateways.networks.takes(address) ?? takenBy(this.#addressRules, this.#config.virtualAddresses.range.prefixBits, address);
   }
 
   /** At once, so that a crash does not let another key be the first; and its addresses are guarded like those of the book. */
@@ -405,8 +405,8 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
   #names({ names }: Proxy, resolvers: ResolverFiles): NameSource {
     const searches = new SearchNames({ domains: () => resolvers.searchDomains, keeps: (name, beside) => names.keeps(name, beside) });
     return {
-      isKept: (name) => names.isKept?.(name) === true, isSearched: (name) => searches.isSearched(performance.now(), name),
-      resolve: (name) => names.resolve(name), gatewayOf: (name) => names.gatewayOf?.(name) ?? null, isAnonymous: (name) => this.#anonymous?.isOne(name) === true, reverse: (address) => names.reverse(address) ?? this.#anonymous?.reverse(address) ?? null, told: (address) => this.#addresses.told(address),
+      isKept: (name) => names.isKept?.(name) === true, isSearched: (name) => searches.isSearched(performance.now(), name), hides: (address) => this.#anonymous?.hides(address) === true,
+      resolve: (name) => names.resolve(name), gatewayOf: (name) => names.gatewayOf?.(name) ?? null, isAnonymous: (name) => this.#anonymous?.isOne(name) === true, reverse: (address) => names.reverse(address), told: (address) => this.#addresses.told(address),
       whenKnown: (name, done) => {
         this.#lookSoon ??= setImmediate(() => {
           this.#lookSoon = undefined;
@@ -461,7 +461,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
         const alive = servers.filter(({ liveness }) => liveness === "alive");
         return (alive.length > 0 ? alive : servers).map(({ locator }) => locator);
       },
-      isTaken: (address) => view.isTaken(address) || proxy.isGiven(address) || sameBytes(proxy.own4, address) || this.#addresses.isOfBook(address),
+      view, searchDomains: () => resolvers.searchDomains,
     });
     const interception = await Interception.open({
       networks: () => this.#addressRules.flatMap(({ prefixes }) => prefixes), beforePorts: async (nft) => await this.#openNetworks(io, engine, nft), anonymous, anonymousTuns: anonymousTuns(this.#config.tun.name),
@@ -470,9 +470,9 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.#interception = interception;
     this.#closers.push(() => interception.close());
     this.#closers.push(async () => await (this.#hasFailed ? this.#networks?.leave() : this.#networks?.close()));
+    this.#closers.push(() => anonymous.close(this.#stopping));
     await anonymous.open();
     this.#anonymous = anonymous;
-    this.#closers.push(() => anonymous.close());
     this.#closers.push(() => this.#addresses.unguardBook());
     this.#addresses.guardBook();
     this.#onResolvers = () => {
@@ -542,6 +542,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     }
     const changes = view.watch(() => {
       this.#logOverlaps(view);
+      this.#anonymous?.routesChanged();
       this.#interception?.update();
       this.#run((proxy, nowMs) => {
         proxy.dropOverlapping(nowMs);

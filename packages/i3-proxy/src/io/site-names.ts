@@ -51,6 +51,10 @@ export class SiteNames implements NameSource {
     return this.#options.names.isAnonymous?.(name) === true;
   }
 
+  hides(address: Uint8Array): boolean {
+    return this.#options.names.hides?.(address) === true;
+  }
+
   whenKnown(name: string, done: () => void): () => void {
     const pending = this.#pending.get(name);
     if (pending === undefined) return this.#options.names.whenKnown?.(name, done) ?? (() => undefined);

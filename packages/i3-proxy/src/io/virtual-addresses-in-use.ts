@@ -70,11 +70,6 @@ export class VirtualAddressesInUse {
     this.#ofBook = wanted;
   }
 
-  /** Whether an address is guarded because of the address book. */
-  isOfBook(address: Uint8Array): boolean {
-    return this.#ofBook.has(bytesKey(address));
-  }
-
   /** The same, once for the many changes of this turn of the event loop. */
   guardBookSoon(): void {
     this.#guardSoon ??= setImmediate(() => {

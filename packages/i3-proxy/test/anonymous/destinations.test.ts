@@ -2,8 +2,8 @@
 import { inRange } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
+import { AddressParts } from "../../src/anonymous/address-parts.js";
 import { Destinations, KEPT_MS } from "../../src/anonymous/destinations.js";
-import { rangePart } from "../../src/anonymous/range-part.js";
 
 const LIMITS = { max: 3, idleMs: 300_000, renewAfterMs: 3_600_000 };
 const none = (): number => -Infinity;
@@ -45,17 +45,29 @@ describe("instances", () => {
   });
 });
 
-describe("a part of the range", () => {
+describe("parts of the range", () => {
   const bytes = (number: number) => (): Uint8Array => Uint8Array.of(number >>> 24, number >>> 16, number >>> 8, number);
+  const none = (): boolean => false;
 
-  it("is one of those as wide as gateways can be told, wherever the dice fall", () => {
-    const ten = { network: Uint8Array.of(10, 0, 0, 0), prefixBits: 8 };
-    expect(rangePart(ten, bytes(0x1234_5678))).toEqual({ network: Uint8Array.of(10, 0x78, 0, 0), prefixBits: 16 });
-    expect(rangePart({ network: Uint8Array.of(172, 16, 0, 0), prefixBits: 12 }, bytes(0xffff_ffff))).toEqual({ network: Uint8Array.of(172, 31, 240, 0), prefixBits: 20 });
-    expect(rangePart({ network: Uint8Array.of(192, 168, 0, 0), prefixBits: 20 }, bytes(0xff))).toEqual({ network: Uint8Array.of(192, 168, 15, 0), prefixBits: 24 });
-    const narrow = { network: Uint8Array.of(192, 168, 3, 0), prefixBits: 24 };
-    expect(rangePart(narrow, bytes(0xffff))).toEqual(narrow);
-    expect(ten.network).toEqual(Uint8Array.of(10, 0, 0, 0));
-    expect(inRange(ten, rangePart(ten, bytes(0xdead_beef)).network)).toBe(true);
+  it("are drawn among those that nobody has, and where nothing is real; each is one's alone until it is given back", () => {
+    const range = { network: Uint8Array.of(198, 18, 0, 0), prefixBits: 20 };
+    const parts = new AddressParts(range, bytes(6));
+    const taken = [parts.take(none), parts.take(none), parts.take(none), parts.take(none)];
+    expect(taken.map((part) => [...(part?.network ?? [])].join("."))).toEqual(["198.18.8.0", "198.18.0.0", "198.18.4.0", "198.18.12.0"]);
+    expect([taken.every((part) => part?.prefixBits === 22 && inRange(range, part.network)), parts.take(none)]).toEqual([true, null]);
+    parts.give({ network: Uint8Array.of(198, 18, 12, 0), prefixBits: 22 });
+    expect([parts.take(({ network }) => network[2] === 12), parts.take(none)?.network, parts.take(none)]).toEqual([null, Uint8Array.of(198, 18, 12, 0), null]);
+    expect(range.network).toEqual(Uint8Array.of(198, 18, 0, 0));
+  });
+
+  it("are all of the range, the widest and the usual one", () => {
+    for (const [network, prefixBits, count] of [[Uint8Array.of(100, 0, 0, 0), 8, 16_384], [Uint8Array.of(198, 18, 0, 0), 15, 128]] as const) {
+      const seen = new Set<string>();
+      new AddressParts({ network, prefixBits }, bytes(0xffff_ffff)).take((part) => {
+        seen.add(part.network.join("."));
+        return true;
+      });
+      expect([seen.size, seen.has("198.19.252.0") || seen.has("100.255.252.0")]).toEqual([count, true]);
+    }
   });
 });

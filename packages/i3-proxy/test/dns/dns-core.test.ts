@@ -98,6 +98,17 @@ describe("answers", () => {
   });
 });
 
+describe("anonymous names and addresses", () => {
+  const names = { ...testNames, isAnonymous: (name: string) => name === "forum.example", hides: ([first]: Uint8Array) => first === 198 };
+
+  test("are asked of nobody else, in any class, and addresses have no name", () => {
+    expect(["forum.example", "example"].map((name) => answerQuery(queryBytes(name, "A"), names).kind)).toEqual(["gateway", "forward"]);
+    expect(["forum.example", "1.4.18.198.in-addr.arpa"].map((name) => inShort(answerQuery(queryBytes(name, "ANY", { class: "CH" }), names)))).toEqual(["REFUSED", "REFUSED"]);
+    expect(inShort(answerQuery(queryBytes("1.4.18.198.in-addr.arpa", "PTR"), names))).toMatch(/^NXDOMAIN/);
+    expect(inShort(answerQuery(queryBytes("1.4.18.199.in-addr.arpa", "PTR"), names))).toBe("forward");
+  });
+});
+
 describe("EDNS", () => {
   const additionals = (packet: dnsPacket.DecodedPacket): unknown => packet.additionals;
 
