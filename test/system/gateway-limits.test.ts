@@ -6,7 +6,19 @@ import { succeed } from "../demo/src/checks.js";
 import { digShort, fetchText, gatewayBed, writeStaff, type GatewayBed } from "./gateway-bed.js";
 import { eventually } from "./pair-bed.js";
 
-const list = (limits: string): string => `<gateway out="eth1 eth0"><limits ${limits}/><allow group="staff" names=".*\\.corp\\.example" networks="192.168.5.0/24 fd00:5::/64"/></gateway>`;
+const list = (limits: string, who = 'group="staff"'): string => `<gateway out="eth1 eth0"><limits ${limits}/><allow ${who} names=".*\\.corp\\.example" networks="192.168.5.0/24 fd00:5::/64"/></gateway>`;
+/** Datagrams from so many ports: a flow each. */
+const OPEN_SOME = `
+import socket, sys
+for port in range(20000, 20000 + int(sys.argv[2])):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("", port))
+    try:
+        s.sendto(b"x", (sys.argv[1], 7001))
+    except OSError:
+        pass
+    s.close()
+`;
 /** Sends a datagram from each of 50,000 ports to each of two, by one source port after the other. */
 const OPEN_FLOWS = `
 import socket, sys
@@ -46,6 +58,26 @@ async function refused(chain: string): Promise<number> {
   const { stdout } = await succeed(bed.gate.host, "nft", ["list", "chain", "inet", "i3_gateway_i3", chain]);
   return [...stdout.matchAll(/counter packets (\d+)/g)].reduce((sum, [, packets]) => sum + Number(packets), 0);
 }
+
+describe("clients that nothing names", () => {
+  it("have one limit together, beside that of each; others have theirs", async () => {
+    await bed.gate.stop();
+    await writeStaff(bed.gate, {});
+    const both = (limits: string): string => list(limits, 'anonymous="yes"').replace("</gateway>", '<allow group="staff" networks="192.168.5.0/24"/></gateway>');
+    await bed.gate.writeConfig({ gateway: both('connections-per-client="2000" new-per-second="1000" anonymous-connections="300"') });
+    await bed.gate.start();
+    const who = [bed.laptop, bed.guest];
+    const addresses = await Promise.all(who.map((one) => eventually("led", 20_000, async () => (await digShort(one.host, "four.corp.example")) || undefined)));
+    const before = await tracked();
+    for (const [i, one] of who.entries()) await succeed(one.host, "python3", ["-c", OPEN_SOME, addresses[i] ?? "", "220"]);
+    expect([await refused("too_many") > 100, await refused("too_fast")]).toEqual([true, 0]);
+    const held = (await tracked()) - before;
+    expect([held > 220, held < 340], `${held} flows`).toEqual([true, true]);
+    await writeStaff(bed.gate, { "guest.i3": bed.guest });
+    expect(await eventually("a named one goes on", 20_000, async () => (await bed.guest.host.exec("curl", ["-sS", "--max-time", "3", "http://four.corp.example/"])).stdout.trim() || undefined)).toContain("hello 192.168.5.1");
+    await writeStaff(bed.gate, { "laptop.i3": bed.laptop, "guest.i3": bed.guest });
+  }, 90_000);
+});
 
 describe("a client that opens 100,000 flows", () => {
   it.each([["four", "as fast as it can", 'connections-per-client="2000" new-per-second="40"', "too_fast"], ["six", "and may open them fast", 'connections-per-client="300" new-per-second="100000"', "too_many"]])("over IPv%s, %s, hears no, and nobody else does", async (name, _, limits, chain) => {

@@ -48,6 +48,9 @@ export interface GatewayLimits {
   /** Through the gateway at once. */
   readonly connectionsPerClient: number;
   readonly newPerSecond: number;
+  /** Of all clients together that nothing here names, over both families, beside what is said of each. */
+  readonly anonymousConnections: number;
+  readonly anonymousNewPerSecond: number;
 }
 
 export interface GatewayConfig {
@@ -118,7 +121,10 @@ const HELPER = element(
 );
 
 const LIMITS = element(
-  { "connections-per-client": withDefault(wholeNumber(1, 1_048_576), 4_096), "new-per-second": withDefault(wholeNumber(1, 100_000), 200) },
+  {
+    "connections-per-client": withDefault(wholeNumber(1, 1_048_576), 4_096), "new-per-second": withDefault(wholeNumber(1, 100_000), 200),
+    "anonymous-connections": withDefault(wholeNumber(1, 1_048_576), 8_192), "anonymous-new-per-second": withDefault(wholeNumber(1, 100_000), 400),
+  },
   {},
   (limits): GatewayLimits => Object.freeze(limits),
 );

@@ -276,6 +276,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
 
   #judgeAll(): void {
     this.#grants = this.#makeGrants();
+    this.#led.regrade();
     for (const mapping of this.#host.proxy.mappings.all()) this.#judgeClient(mapping);
     this.#nat.removeSets(this.#filter.takeUnused());
     this.#host.run(() => undefined);
@@ -295,12 +296,19 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   #judgeAddresses(mapping: Mapping): boolean {
     const hit = mapping.peerHit;
     if (hit === null) return false;
+    this.#share(mapping, hit);
     const led = this.#led.of(hit).map((one) => this.#judgeOne(one, mapping));
     const places = addressesOf(mapping).map((address) => this.#filter.judgePlaces(address, this.#grants.addressVerdictsOf(hit)));
     return [...led, ...places].includes(true);
   }
 
+  #share(mapping: Mapping, hit: Uint8Array): void {
+    const isAnonymous = this.#grants.isAnonymous(hit);
+    for (const address of addressesOf(mapping)) this.#filter.share(address, isAnonymous);
+  }
+
   #judge(led: Led, mapping: Mapping): void {
+    this.#share(mapping, led.hit);
     if (this.#judgeOne(led, mapping)) this.#host.proxy.setForwarding(mapping, true);
   }
 

@@ -3,7 +3,7 @@
  *
  *     lead    from the TUN to a virtual address of a server: to its real one
  *     arrive  from the TUN to another local address than the gateway's own virtual ones: dropped (A4)
- *     begin   of each client's flows so many at once, and so many new ones in a second (A5, A6)
+ *     begin   of each client's flows so many at once, and so many new ones in a second (A5, A6); so too of all anonymous clients' together
  *     pass    between the TUN and the servers' interfaces: by `granted`, client and server → what the list says of them; what the TUN, when it is gone, no longer takes goes nowhere else
  *     follow  protocols with a helper
  *     leave   to servers: from the gateway's own address
@@ -63,6 +63,9 @@ export const insideElement = (network: Network): TableElement => ({ set: `inside
 export const grantElement = (client: Uint8Array, real: Uint8Array, set: RuleSet): TableElement =>
   ({ set: `granted${family(real)}`, key: `${formatIpText(client)} . ${formatIpText(real)}`, value: verdictOf(set) });
 
+/** A client that is one of the anonymous. @param client its virtual address here */
+export const anonymousElement = (client: Uint8Array): TableElement => ({ set: `anonymous${family(client)}`, key: formatIpText(client), value: "" });
+
 /** What a client may send to addresses that no name has led to. @param client its virtual address here */
 export const placeElement = (client: Uint8Array, set: RuleSet): TableElement => ({ set: `places${family(client)}`, key: formatIpText(client), value: verdictOf(set) });
 
@@ -81,6 +84,7 @@ export function tableBody({ tunName, out, own4, own6, routed, helpers, limits, l
   };
   const map = (name: string, type: string): string => holding(name, `map ${name} { type ${type};`);
   const inside = (name: string, type: string): string => holding(name, `set ${name} { type ${type}; flags interval; auto-merge;`);
+  const set = (name: string, type: string): string => holding(name, `set ${name} { type ${type};`);
   return [
     map("servers4", "ipv4_addr . ipv4_addr : ipv4_addr"), map("servers6", "ipv6_addr . ipv6_addr : ipv6_addr"), inside("inside4", "ipv4_addr"), inside("inside6", "ipv6_addr"),
     `chain refused { iifname ${tun} ${logOf(logGroup, "refused")}; meta l4proto tcp counter reject with tcp reset; counter reject with icmpx admin-prohibited; };`,
@@ -89,7 +93,7 @@ export function tableBody({ tunName, out, own4, own6, routed, helpers, limits, l
     `chain lead { type nat hook prerouting priority ${PRIORITY.lead}; policy accept; iifname != ${tun} return; dnat ip to ip saddr . ip daddr map @servers4; dnat ip6 to ip6 saddr . ip6 daddr map @servers6; };`,
     `chain arrive { type filter hook input priority ${PRIORITY.filter}; policy accept; iifname != ${tun} return; ip daddr ${formatIpText(own4)} return; ip6 daddr ${formatIpText(own6)} return; counter drop; };`,
     "chain to_places { ip saddr vmap @places4; ip6 saddr vmap @places6; counter reject with icmpx host-unreachable; };",
-    ...limitRules(limits, logGroup),
+    set("anonymous4", "ipv4_addr"), set("anonymous6", "ipv6_addr"), ...limitRules(limits, logGroup),
     `chain from_clients { ct status & confirmed == 0 jump begin; oifname ${tun} counter reject with icmpx admin-prohibited; oifname != ${outside} counter reject with icmpx host-unreachable;`,
     // A virtual address that is no server's any more must not lead to a real host that has it.
     "ct status & dnat == 0 goto to_places; ip saddr . ip daddr vmap @granted4; ip6 saddr . ip6 daddr vmap @granted6; goto refused; };",
@@ -112,7 +116,7 @@ const BURST_S = 5;
  * For packets that the kernel has no flow of yet, before the list is asked. A flow whose packets nobody answers is no new one with each.
  * What is refused here stays in no table of the kernel's: a flow is confirmed when its first packet has left.
  */
-function limitRules({ connectionsPerClient, newPerSecond }: GatewayLimits, logGroup: number): readonly string[] {
+function limitRules({ connectionsPerClient, newPerSecond, anonymousConnections, anonymousNewPerSecond }: GatewayLimits, logGroup: number): readonly string[] {
   const families = [{ of: 4, key: "ip saddr", type: "ipv4_addr" }, { of: 6, key: "ip6 saddr", type: "ipv6_addr" }] as const;
   const over = (why: "too-fast" | "too-many"): string => why.replace("-", "_");
   const chain = (why: "too-fast" | "too-many"): string =>
@@ -122,7 +126,8 @@ function limitRules({ connectionsPerClient, newPerSecond }: GatewayLimits, logGr
       `set connections${of} { type ${type}; size ${MOST_CLIENTS}; flags dynamic; };`, ...["pace", "told"].map((name) => `set ${name}${of} { type ${type}; size ${MOST_CLIENTS}; flags dynamic,timeout; timeout 1m; };`),
     ]),
     chain("too-fast"), chain("too-many"),
-    `chain begin { ${families.map(({ of, key }) => `update @pace${of} { ${key} limit rate over ${newPerSecond}/second burst ${newPerSecond * BURST_S} packets } goto too_fast; add @connections${of} { ${key} ct count over ${connectionsPerClient} } goto too_many;`).join(" ")} };`,
+    `chain begin_anonymous { limit rate over ${anonymousNewPerSecond}/second burst ${anonymousNewPerSecond * BURST_S} packets goto too_fast; ct count over ${anonymousConnections} goto too_many; };`,
+    `chain begin { ${families.map(({ of, key }) => `update @pace${of} { ${key} limit rate over ${newPerSecond}/second burst ${newPerSecond * BURST_S} packets } goto too_fast; add @connections${of} { ${key} ct count over ${connectionsPerClient} } goto too_many;`).join(" ")} ${families.map(({ of, key }) => `${key} @anonymous${of} goto begin_anonymous;`).join(" ")} };`,
   ];
 }
 

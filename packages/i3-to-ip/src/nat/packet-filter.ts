@@ -7,7 +7,7 @@ import { formatIpText } from "@i3/common";
 import type { Verdict } from "../policy/grants.js";
 import type { Led } from "../policy/led-clients.js";
 import { RuleSets, type RuleSet } from "../policy/rule-sets.js";
-import { grantElement, placeElement, serverElement, verdictOf, type TableElement } from "./gateway-table.js";
+import { anonymousElement, grantElement, placeElement, serverElement, verdictOf, type TableElement } from "./gateway-table.js";
 
 export interface Table {
   /** Before any element that names it. */
@@ -69,6 +69,12 @@ export class PacketFilter {
     if (set === null) this.#take(client, placeElement(client, NO_SET));
     else this.#put(client, placeElement(client, set));
     return set !== null;
+  }
+
+  /** Whether a client's flows count with those of all anonymous ones too. */
+  share(client: Uint8Array, isAnonymous: boolean): void {
+    if (isAnonymous) this.#put(client, anonymousElement(client));
+    else this.#take(client, anonymousElement(client));
   }
 
   /** A client address is nobody's any more. */

@@ -39,6 +39,8 @@ export interface LedResult {
 
 /** Servers of one client, by real address, and by what the client and the TUN call them; asked for last is last. */
 interface Servers {
+  readonly hit: Uint8Array;
+  isAnonymous: boolean;
   readonly byReal: Map<string, Led>;
   readonly byCalled: Map<string, Led>;
 }
@@ -48,8 +50,10 @@ export class LedClients {
   readonly #isAnonymous: (hit: Uint8Array) => boolean;
   readonly #byClient = new Map<string, Servers>();
   #size = 0;
+  /** Of it, those of anonymous clients. */
+  #anonymousSize = 0;
 
-  /** @param most of all clients @param isAnonymous clients that count as one, all together */
+  /** @param most of all clients @param isAnonymous clients that count as one, all together: {@link regrade} when others are */
   constructor(most: number, isAnonymous: (hit: Uint8Array) => boolean = () => false) {
     this.#most = most;
     this.#isAnonymous = isAnonymous;
@@ -79,11 +83,12 @@ export class LedClients {
     const known = servers?.byReal.get(bytesKey(real));
     if (isInTheWay(servers, known, called)) return "taken";
     const gone: Led[] = [];
-    const share = known === undefined ? this.#shareOf(hit, servers) : [];
-    const isShareFull = sizeOf(share) >= MOST_PER_CLIENT;
+    const isAnonymous = servers?.isAnonymous ?? this.#isAnonymous(hit);
+    const isShareFull = known === undefined && (isAnonymous ? this.#anonymousSize : (servers?.byReal.size ?? 0)) >= MOST_PER_CLIENT;
     if (isShareFull || (known === undefined && this.#size >= this.#most)) {
       // Whoever has most makes room for those who have little.
-      const [oldest] = largestOf(isShareFull ? share : this.#largestShare())?.byReal.values() ?? [];
+      const share = !isShareFull ? this.#largestShare() : isAnonymous ? this.#anonymous() : servers === undefined ? [] : [servers];
+      const [oldest] = largestOf(share)?.byReal.values() ?? [];
       if (oldest === undefined || nowMs - oldest.askedMs < FRESH_MS) return "full";
       gone.push(oldest);
       this.remove(oldest);
@@ -110,7 +115,7 @@ export class LedClients {
     if (servers === undefined || known === undefined) return;
     servers.byReal.delete(bytesKey(real));
     for (const key of known.called.flatMap(keysOf)) servers.byCalled.delete(key);
-    this.#size -= 1;
+    this.#count(servers, -1);
     if (servers.byReal.size === 0) this.#byClient.delete(bytesKey(hit));
   }
 
@@ -127,33 +132,37 @@ export class LedClients {
     return ended;
   }
 
+  /** Other clients are anonymous now. */
+  regrade(): void {
+    this.#anonymousSize = 0;
+    for (const servers of this.#byClient.values()) {
+      servers.isAnonymous = this.#isAnonymous(servers.hit);
+      if (servers.isAnonymous) this.#anonymousSize += servers.byReal.size;
+    }
+  }
+
   /** Those that are bounded together. */
-  #shareOf(hit: Uint8Array, servers: Servers | undefined): readonly Servers[] {
-    return this.#isAnonymous(hit) ? this.#anonymous() : servers === undefined ? [] : [servers];
-  }
-
   #anonymous(): readonly Servers[] {
-    return [...this.#byClient.values()].filter((servers) => this.#isOfAnonymous(servers));
-  }
-
-  #isOfAnonymous({ byReal }: Servers): boolean {
-    const [led] = byReal.values();
-    return led !== undefined && this.#isAnonymous(led.hit);
+    return [...this.#byClient.values()].filter(({ isAnonymous }) => isAnonymous);
   }
 
   #largestShare(): readonly Servers[] {
-    const named = largestOf([...this.#byClient.values()].filter((servers) => !this.#isOfAnonymous(servers)));
-    const anonymous = this.#anonymous();
-    return named !== undefined && named.byReal.size >= sizeOf(anonymous) ? [named] : anonymous;
+    const named = largestOf([...this.#byClient.values()].filter(({ isAnonymous }) => !isAnonymous));
+    return named !== undefined && named.byReal.size >= this.#anonymousSize ? [named] : this.#anonymous();
   }
 
   #add(led: Led): void {
     const key = bytesKey(led.hit);
-    const servers = this.#byClient.get(key) ?? { byReal: new Map<string, Led>(), byCalled: new Map<string, Led>() };
+    const servers = this.#byClient.get(key) ?? { hit: led.hit, isAnonymous: this.#isAnonymous(led.hit), byReal: new Map<string, Led>(), byCalled: new Map<string, Led>() };
     servers.byReal.set(bytesKey(led.real), led);
     for (const called of led.called.flatMap(keysOf)) servers.byCalled.set(called, led);
     this.#byClient.set(key, servers);
-    this.#size += 1;
+    this.#count(servers, 1);
+  }
+
+  #count({ isAnonymous }: Servers, more: 1 | -1): void {
+    this.#size += more;
+    if (isAnonymous) this.#anonymousSize += more;
   }
 }
 
@@ -162,5 +171,4 @@ const keysOf = ({ virtual, inside }: Called): readonly string[] => [bytesKey(vir
 const isInTheWay = (servers: Servers | undefined, known: Led | undefined, called: Called): boolean => keysOf(called).some((key) => (servers?.byCalled.get(key) ?? known) !== known);
 const isSame = (a: Called, b: Called): boolean => sameBytes(a.virtual, b.virtual) && sameBytes(a.inside, b.inside);
 const isOneFamily = (a: Called, b: Called): boolean => a.virtual.length === b.virtual.length;
-const sizeOf = (share: readonly Servers[]): number => share.reduce((sum, { byReal }) => sum + byReal.size, 0);
 const largestOf = (share: readonly Servers[]): Servers | undefined => share.reduce<Servers | undefined>((most, one) => (most === undefined || one.byReal.size > most.byReal.size ? one : most), undefined);

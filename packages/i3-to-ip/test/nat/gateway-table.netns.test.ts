@@ -10,7 +10,7 @@ import type { Verdict } from "../../src/policy/grants.js";
 
 const ip = (text: string): Uint8Array => parseIpText(text) as Uint8Array;
 const TABLE = gatewayTable("i3");
-const SETTINGS: TableSettings = { tunName: "i3", out: ["eth0", "a-b_c.1"], own4: ip("10.1.1.1"), own6: ip("2001:22::1"), routed: [], helpers: (Object.keys(HELPERS) as (keyof typeof HELPERS)[]).map((protocol) => ({ protocol, ports: [{ first: 21, last: 21 }, { first: 2_000, last: 3_000 }] })), limits: { connectionsPerClient: 1_048_576, newPerSecond: 100_000 }, logGroup: 26_007 };
+const SETTINGS: TableSettings = { tunName: "i3", out: ["eth0", "a-b_c.1"], own4: ip("10.1.1.1"), own6: ip("2001:22::1"), routed: [], helpers: (Object.keys(HELPERS) as (keyof typeof HELPERS)[]).map((protocol) => ({ protocol, ports: [{ first: 21, last: 21 }, { first: 2_000, last: 3_000 }] })), limits: { connectionsPerClient: 1_048_576, newPerSecond: 100_000, anonymousConnections: 1_048_576, anonymousNewPerSecond: 100_000 }, logGroup: 26_007 };
 const service = (protocols: readonly number[], ...ports: readonly [number, number][]): Verdict => ({ admits: true, service: { protocols, ports: ports.map(([first, last]) => ({ first, last })) } });
 const VERDICTS: readonly Verdict[] = [
   service([6], [22, 22], [8_000, 8_080]), { ...service([17], [53, 53]), admits: false }, service([1, 58]), service([132], [1, 65_535]), service([33], [1, 1]), service([136], [1, 1]), service([47]), service([6]), { admits: true, service: undefined },

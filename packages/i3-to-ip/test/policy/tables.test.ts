@@ -96,6 +96,19 @@ describe("clients that were led somewhere", () => {
     expect([led.size, led.of(hit(1)).length, led.of(hit(250)).length]).toEqual([MOST_PER_CLIENT + 1, 1, 1]);
   });
 
+  it("count so when somebody stops naming them, and for themselves when somebody does", () => {
+    let least = 1_000;
+    const led = clients(10_000, ([, , , , , , , , , , , , , , , last]) => (last ?? 0) >= least);
+    for (let i = 0; i < MOST_PER_CLIENT; i += 1) at(led, 0, 100 + (i % 100), i);
+    expect(goneOf(at(led, 1, 250, 9_000))).toEqual([]);
+    least = 100;
+    led.regrade();
+    expect(at(led, 2, 251, 9_001)).toBe("full");
+    least = 200;
+    led.regrade();
+    expect([goneOf(at(led, 3, 251, 9_001)), goneOf(at(led, 3, 101, 9_001)), led.size]).toEqual([[], [], MOST_PER_CLIENT + 3]);
+  });
+
   it("make room for one that is named, when they are most together and it is most alone", () => {
     const led = clients(5, ([, , , , , , , , , , , , , , , last]) => (last ?? 0) >= 100);
     for (const [who, to] of [[1, 1], [1, 2], [101, 1], [102, 1], [103, 1]] as const) at(led, 0, who, to);
