@@ -2,6 +2,7 @@
 // The rules of this repository, by name.
 import { deadFiles, fileLength, fileNames, unfinished } from './files.mjs';
 import { importDirection } from './import-direction.mjs';
+import { logEvents } from './log-events.mjs';
 import { dependencies, manifests } from './manifests.mjs';
 import { pureCore } from './pure-core.mjs';
 
@@ -15,4 +16,5 @@ export const RULES = {
   unfinished,
   manifest: manifests,
   dependency: dependencies,
+  'log-event': logEvents,
 };

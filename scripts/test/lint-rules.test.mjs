@@ -61,6 +61,14 @@ describe('pure-core', () => {
   });
 });
 
+test('log-event refuses events that docs/logs.md does not have, of either level and either name', () => {
+  const source = `this.#log('warn', 'is-there', {}); env.log(bad ? 'warn' : 'info', which ? 'first' : 'second'); log(line); Math.log('warn-not', 'x');\nlog('info', 'third');`;
+  expect(check('log-event', { 'docs/logs.md': '| `is-there` | `first`, `second` | `third` |', 'packages/common/src/io/worker.ts': source })).toEqual([]);
+  expect(check('log-event', { 'docs/logs.md': '| `is-there` | first |', 'packages/common/src/io/worker.ts': source })).toEqual([
+    ['first', 1], ['second', 1], ['third', 2],
+  ].map(([event, line]) => `packages/common/src/io/worker.ts:${line} the event '${event}' is not in docs/logs.md; say there what it means`));
+});
+
 test('file-length refuses line 601', () => {
   expect(check('file-length', { 'packages/common/native/a.cc': 'int a;\n'.repeat(600) })).toEqual([]);
   expect(check('file-length', { 'packages/common/native/a.cc': 'int a;\n'.repeat(601) })).toEqual([
