@@ -16,6 +16,7 @@ import { encodeDhGroupList, encodeHipPacket, HIP_PACKET, PARAMETER } from "@i3/h
 import { Topology, type Child, type Host, type Router } from "@i3/netns";
 
 import { succeed } from "../demo/src/checks.js";
+import { startSshd } from "../demo/src/sshd.js";
 import { capture } from "./capture.js";
 import { dig, digShort, fetchText, startUnbound, startWeb } from "./gateway-bed.js";
 import { eventually } from "./pair-bed.js";
@@ -262,6 +263,39 @@ describe("a host of the overlay", () => {
     expect(await fetchText(laptop.host, "http://home.i3/", "-4")).toContain(laptop.address4);
     expect(await fetchText(laptop.host, "http://home.relay.i3/")).not.toContain(laptop.address4);
   }, 30_000);
+});
+
+describe("places for names", () => {
+  it("are not made where a program has a connection, however long it is silent: others make room, or the new name fails", async () => {
+    await laptop.stop();
+    await laptop.writeConfig({ mappings: '<anonymous max="2" idle-s="300"/>' });
+    await laptop.start();
+    const { options } = await startSshd(web, laptop.host);
+    const ssh = laptop.host.spawn("ssh", ["-o", "ServerAliveInterval=0", ...options, "site.example.anon.i3", "echo begun; until [ -e /tmp/anonymous-over ]; do sleep 0.2; done; rm /tmp/anonymous-over; echo still here"]);
+    await ssh.waitForLine(/begun/, 20_000);
+    expect(await fetchText(laptop.host, "http://other.example.anon.i3/")).toContain("hello");
+    const [first] = (await instances()).addresses;
+    expect(await status("plain.example")).toBe("SERVFAIL");
+    await eventually("a minute has passed without a packet of others", 90_000, async () => ((await status("plain.example")) === "NOERROR" ? true : undefined));
+    expect([await status("one.more.anon.i3"), (await instances()).addresses.includes(first ?? "")]).toEqual(["SERVFAIL", true]);
+    await web.exec("touch", ["/tmp/anonymous-over"]);
+    await ssh.waitForLine(/still here/, 20_000);
+    await laptop.stop();
+    await laptop.writeConfig();
+    await laptop.start();
+  }, 180_000);
+
+  it("that end tell those who still ask there", async () => {
+    gate.child?.kill("SIGSTOP");
+    const answer = dig(laptop.host, "+timeout=20", "+tries=1", "site.example.anon.i3");
+    await eventually("it is there", 10_000, async () => ((await instances()).addresses.length === 1 ? true : undefined));
+    await laptop.writeConfig({ rules: '<rules><rule name=".*\\.i3" go="i3"/></rules>' });
+    expect(await answer).toContain("status: SERVFAIL");
+    await eventually("it has ended", 10_000, async () => ((await instances()).addresses.length === 0 ? true : undefined));
+    gate.child?.kill("SIGCONT");
+    await laptop.writeConfig();
+    await eventually("the rules are back", 20_000, async () => ((await status("site.example.anon.i3")) === "NOERROR" ? true : undefined));
+  }, 60_000);
 });
 
 const start = (): Child => laptop.host.spawn(process.execPath, ["packages/i3-proxy/dist/main.js", "--config", laptop.configFile]);

@@ -43,11 +43,15 @@ export class Destinations<T> {
     return place.item;
   }
 
-  /** Whether there is room for one more than `coming`; otherwise what is to end for it, if there is any. */
-  room(nowMs: number, coming: number): "free" | "full" | { readonly ends: T } {
+  /**
+   * Whether there is room for one more than `coming`; otherwise what is to end for it, if there is any.
+   * @param isLive whether programs have connections by it: however long they say nothing, others make no room at their cost
+   */
+  room(nowMs: number, coming: number, isLive: (item: T) => boolean): "free" | "full" | { readonly ends: T } {
     if (this.#places.size + coming < this.#limits.max) return "free";
-    const [oldest] = [...this.#places.values()].sort((a, b) => a.usedMs - b.usedMs);
-    return oldest === undefined || nowMs - oldest.usedMs < Math.min(KEPT_MS, this.#limits.idleMs) ? "full" : { ends: oldest.item };
+    const unused = [...this.#places.values()].filter(({ usedMs }) => nowMs - usedMs >= Math.min(KEPT_MS, this.#limits.idleMs)).sort((a, b) => a.usedMs - b.usedMs);
+    const oldest = unused.find(({ item }) => !isLive(item));
+    return oldest === undefined ? "full" : { ends: oldest.item };
   }
 
   /** It takes the place of an older one of its key, which goes on. */

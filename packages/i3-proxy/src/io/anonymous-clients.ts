@@ -3,7 +3,7 @@
  * reached in another way.
  */
 import { randomBytes } from "node:crypto";
-import { anonymousAsTheyAre, I3Error, inRange, TokenBucket, type AddressBook, type AddressRange, type Locator, type Log, type ProxyConfig, type ProxyRule } from "@i3/common";
+import { anonymousAsTheyAre, bytesKey, I3Error, inRange, TokenBucket, type AddressBook, type AddressRange, type Locator, type Log, type ProxyConfig, type ProxyRule } from "@i3/common";
 import type { NativeIo } from "@i3/datapath/native-io";
 
 import { AddressParts } from "../anonymous/address-parts.js";
@@ -17,6 +17,7 @@ import { AnonymousInstance, untelling, type AnonymousAnswer } from "./anonymous-
 import { ClosedNames } from "./closed-names.js";
 import type { AskedAnonymously } from "./dns-port.js";
 import type { NftRunner } from "./interception-nft.js";
+import { liveAddresses } from "./live-sockets.js";
 import { rangeText, type SystemView } from "./system-view.js";
 
 export interface AnonymousClientsOptions {
@@ -69,6 +70,7 @@ export class AnonymousClients {
   readonly #made = new TokenBucket(MADE_PER_SECOND, MADE_BURST);
   readonly #lines = new TokenBucket(1 / 60, 1);
   #rules: readonly ProxyRule[];
+  #live: { readonly atMs: number; readonly addresses: ReadonlySet<string> } = { atMs: -Infinity, addresses: new Set() };
   #asked = 0;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -151,12 +153,12 @@ export class AnonymousClients {
   }
 
   setBook(book: AddressBook): void {
-    for (const instance of this.#destinations.all()) instance.setBook(book);
+    for (const instance of this.#inUse()) instance.setBook(book);
   }
 
   /** The machine is elsewhere. */
   moved(): void {
-    for (const instance of this.#destinations.all()) instance.moved();
+    for (const instance of this.#inUse()) instance.moved();
   }
 
   /** Something real may have addresses of an instance now. It ends: would it refuse some that its gateway names, other gateways would hear the same of it. */
@@ -180,9 +182,13 @@ export class AnonymousClients {
     await this.#guard.close().catch(() => undefined);
   }
 
-  *#all(): Generator<AnonymousInstance> {
+  *#inUse(): Generator<AnonymousInstance> {
     yield* this.#destinations.all();
     yield* this.#opening;
+  }
+
+  *#all(): Generator<AnonymousInstance> {
+    yield* this.#inUse();
     yield* this.#leaving.keys();
   }
 
@@ -195,7 +201,8 @@ export class AnonymousClients {
     if (target === null) return { rcode: this.#isSearchedFor(name) ? RCODE.nxDomain : RCODE.serverFailure, addresses: [] };
     if (!this.#isKnown(target.via ?? target.name)) return { rcode: target.via === null ? RCODE.nxDomain : RCODE.serverFailure, addresses: [] };
     const instance = await this.#instanceOf(target);
-    if (instance === null) return { rcode: RCODE.serverFailure, addresses: [] };
+    // It may have taken seconds, and the rules be others.
+    if (instance === null || keyOf(this.#targetOf(name)) !== targetKey(target)) return { rcode: RCODE.serverFailure, addresses: [] };
     this.#askedNames.set(instance, (this.#askedNames.get(instance) ?? new Set()).add(name));
     return await instance.lookUp();
   }
@@ -217,10 +224,10 @@ export class AnonymousClients {
   /** Null: it cannot be made, or there is no room. */
   async #make(key: string, target: AnonymousTarget): Promise<AnonymousInstance | null> {
     const nowMs = performance.now();
-    const room = this.#destinations.room(nowMs, this.#opening.size);
+    const room = this.#destinations.room(nowMs, this.#opening.size, this.#isLive(nowMs));
     if (room === "full" || !this.#made.take(nowMs)) {
       this.counters.full += 1;
-      return this.#warn({ why: "all places are in use", remedy: "Raise <anonymous max>, or wait: what is unused for a minute makes room." });
+      return this.#warn({ why: "all places are in use", remedy: "Raise <anonymous max>, or wait: what is unused for a minute, and has no connection open, makes room." });
     }
     if (room !== "free") this.#end(room.ends);
     const { io, config, mark, book, servers, log } = this.#options;
@@ -247,6 +254,14 @@ export class AnonymousClients {
     } finally {
       this.#opening.delete(instance);
     }
+  }
+
+  /** Sockets are looked at once for many names at once. */
+  #isLive(nowMs: number): (instance: AnonymousInstance) => boolean {
+    return ({ own4 }) => {
+      if (nowMs - this.#live.atMs >= LOOK_MS) this.#live = { atMs: nowMs, addresses: liveAddresses() };
+      return own4 !== null && this.#live.addresses.has(bytesKey(own4));
+    };
   }
 
   #warn(fields: Readonly<Record<string, unknown>>): null {

@@ -65,6 +65,9 @@ export const untelling = (log: Log): Log => (_level, event) => log("debug", "ano
 export class AnonymousInstance {
   readonly #options: InstanceOptions;
   readonly #given = new Map<string, Uint8Array>();
+  /** What ends each question that waits. */
+  readonly #asked = new Set<() => void>();
+  #book: AddressBook;
   #engine: RunningEngine | undefined;
   #proxy: Proxy | undefined;
   #routes: VirtualRoutes | undefined;
@@ -76,6 +79,7 @@ export class AnonymousInstance {
 
   constructor(options: InstanceOptions) {
     this.#options = options;
+    this.#book = options.book;
   }
 
   /** Once. Rejects (I3Error, RangeError, what the system says) when any part of it cannot be made, or no server answers; nothing of it stays then. */
@@ -114,13 +118,25 @@ export class AnonymousInstance {
     return addresses.reduce((last, address) => Math.max(last, datapath.lastUse(address) ?? -Infinity), -Infinity);
   }
 
-  /** What its name stands for now. Never rejects. */
-  async lookUp(): Promise<AnonymousAnswer> {
-    const { name, via } = this.#options.target;
-    return via === null ? await this.#lookUpHost(name) : await this.#askGateway(name, via);
+  /** Its own address on the TUN, 4 bytes; null: there is none yet, or no more. */
+  get own4(): Uint8Array | null {
+    return this.#proxy?.own4 ?? null;
   }
 
+  /** What its name stands for now; it fails when this ends. Never rejects. */
+  lookUp(): Promise<AnonymousAnswer> {
+    const { name, via } = this.#options.target;
+    return new Promise((resolve) => {
+      const fail = (): void => resolve(FAILED);
+      if (this.#isClosed) return fail();
+      this.#asked.add(fail);
+      void (via === null ? this.#lookUpHost(name) : this.#askGateway(name, via)).then(resolve, fail).finally(() => this.#asked.delete(fail));
+    });
+  }
+
+  /** Before it is open too. */
   setBook(book: AddressBook): void {
+    this.#book = book;
     this.#run((proxy) => proxy.setBook(bookOf(book, this.#options.target)));
   }
 
@@ -142,6 +158,8 @@ export class AnonymousInstance {
     clearImmediate(this.#soon);
     this.#upstream?.close();
     this.#waiting?.close();
+    // Those that ask there are told nothing.
+    for (const fail of this.#asked) fail();
     this.#proxy = undefined;
     for (const address of this.#given.values()) this.#routes?.remove(address);
     if (this.#engine === undefined) return;
@@ -150,7 +168,7 @@ export class AnonymousInstance {
   }
 
   async #open(): Promise<void> {
-    const { io, config, target, book, mark, tunName, guard, range, log } = this.#options;
+    const { io, config, target, mark, tunName, guard, range, log } = this.#options;
     const { tun, listen, engine: settings, mappings: { lifetimeS, unprovenLifetimeS }, esp, dns, zones } = config;
     const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
     const engine = await openEngine({
@@ -167,7 +185,7 @@ export class AnonymousInstance {
       suffix: dns.suffix, rules: rulesOf(target), pins: new Pins(), pinFile: "", onPinned: () => undefined, publishedNames: [], access: { default: "refuse", entries: [] }, shortcutsToStrangers: false, port: engine.udp.port,
       rekeyAfterMs: esp.rekeyAfterS * 1_000, zones: zones.map((zone) => ({ ...zone, records: [] })), onAskAgain: (name, family) => void (family === 4 && this.#upstream?.askAgain(target.via ?? "", name, family)),
       randomBytes: random, wallMs: () => Date.now(), log,
-    }, bookOf(book, target));
+    }, bookOf(this.#book, target));
     this.#given.set(bytesKey(proxy.own4), proxy.own4);
     guard.add(proxy.own4);
     guard.addPort(engine.udp.port);

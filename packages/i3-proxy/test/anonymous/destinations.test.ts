@@ -38,10 +38,12 @@ describe("instances", () => {
     const places = new Destinations<string>(LIMITS);
     for (const [at, key] of [[0, "a"], [10, "b"], [20, "c"]] as const) places.add(at, key, key.toUpperCase());
     places.find(30, "a");
-    expect(places.room(KEPT_MS, 0)).toBe("full");
-    expect(places.room(10 + KEPT_MS, 0)).toEqual({ ends: "B" });
+    const idle = (): boolean => false;
+    expect(places.room(KEPT_MS, 0, idle)).toBe("full");
+    expect(places.room(10 + KEPT_MS, 0, idle)).toEqual({ ends: "B" });
+    expect([places.room(30 + KEPT_MS, 0, (one) => one === "B"), places.room(30 + KEPT_MS, 0, () => true)], "nobody's connections end for it").toEqual([{ ends: "C" }, "full"]);
     places.remove("B");
-    expect([places.room(10 + KEPT_MS, 0), places.room(10 + KEPT_MS, 1)]).toEqual(["free", "full"]);
+    expect([places.room(10 + KEPT_MS, 0, idle), places.room(10 + KEPT_MS, 1, idle)]).toEqual(["free", "full"]);
   });
 });
 

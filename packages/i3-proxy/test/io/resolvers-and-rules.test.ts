@@ -1,5 +1,5 @@
 /** The parts of io/ that only read or make text. */
-import { parseIpText } from "@i3/common";
+import { bytesKey, parseIpText } from "@i3/common";
 import type { AddressEntry, RouteEntry } from "@i3/datapath/native-io";
 import { describe, expect, test } from "vitest";
 import { dnsFrame, DnsFrameReader } from "../../src/io/dns-port-frames.js";
@@ -7,6 +7,7 @@ import { parsePort53Uids, parseResolvConf, parseSearchDomains, resolverText } fr
 import { guardRules } from "../../src/io/guard.js";
 import { tableName } from "../../src/io/interception-nft.js";
 import { interceptionRules, type InterceptionState } from "../../src/io/interception-rules.js";
+import { localAddresses } from "../../src/io/live-sockets.js";
 import { intersects, overlapText, SystemView } from "../../src/io/system-view.js";
 
 const bytes = (text: string): Uint8Array => {
@@ -51,6 +52,15 @@ describe("resolv.conf", () => {
     ].join("\n");
     expect(parsePort53Uids(text)).toEqual([101, 0]);
   });
+});
+
+test("addresses that programs have connections from: both orders of bytes, IPv4 in IPv6 sockets, none that wait for nobody", () => {
+  const lines = ["  sl  local_address rem_address   st …"];
+  for (const [local, state] of [["0100120A:1F90", "01"], ["0200120A:1F90", "02"], ["0300120A:1F90", "0A"], ["0400120A:0016", "06"], ["0000000000000000FFFF00000500120A:0016", "08"], ["short:1", "01"], ["0600120A:0035", "07"]] as const) lines.push(`  1: ${local} 0100007F:9999 ${state} 0 0`);
+  const keys = (...texts: readonly string[]): ReadonlySet<string> => new Set(texts.map((text) => bytesKey(bytes(text))));
+  expect(localAddresses(lines.join("\n"), true)).toEqual(keys("10.18.0.1", "10.18.0.2", "10.18.0.5"));
+  expect(localAddresses(lines.join("\n"), false)).toEqual(keys("1.0.18.10", "2.0.18.10", "5.0.18.10"));
+  expect(localAddresses("", true)).toEqual(new Set());
 });
 
 describe("the rules", () => {
