@@ -15,6 +15,30 @@ import { eventually } from "./pair-bed.js";
 
 const RULES = '<rules><rule name="office\\.i3" go="i3"/><rule name=".*\\.corp\\.example" go="gateway" via="office.i3"/><rule name=".*\\.i3" go="i3"/></rules>';
 const SITE = '<site interface="eth1" listen="192.168.1.1 fd00:1::1" networks="192.168.1.0/24 fd00:1::/64"/>';
+/** Opens a connection, and asks by it when others have opened theirs. */
+const KEEP_CONNECTION = `
+import os, socket, sys, time
+s = socket.create_connection((sys.argv[1], 53))
+print("connected")
+while not os.path.exists("/tmp/i3-site-over"):
+    time.sleep(0.05)
+q = bytes.fromhex("000101000001000000000000" + "04686f6d65" + "026933" + "00" + "00010001")
+s.sendall(len(q).to_bytes(2, "big") + q)
+print("answer of", len(s.recv(512)))
+`;
+/** So many connections as it gets, of 200, and keeps them. */
+const OPEN_CONNECTIONS = `
+import socket, sys, time
+kept = []
+for i in range(200):
+    to, source = (("192.168.1.1", 53), None) if i % 2 == 0 else (("fd00:1::1", 53), (sys.argv[1 + i // 2 % (len(sys.argv) - 1)], 0))
+    try:
+        kept.append(socket.create_connection(to, timeout=2, source_address=source))
+    except OSError:
+        pass
+print("opened", len(kept))
+time.sleep(60)
+`;
 let topology: Topology;
 let core: Router;
 let machines: Record<"router" | "home" | "caller" | "gate", Laptop>;
@@ -150,6 +174,22 @@ describe("a host of the site, which runs nothing", () => {
     await flood.ended;
     expect((await succeed(machines.router.host, "nft", ["list", "chain", "inet", "i3_site_i3", "asking_host"])).stdout).toMatch(/limit rate over [^}]*} counter packets [1-9]/);
   });
+
+  it("keeps its connection to the resolver, and gets others, whatever another one opens, from as many addresses as it likes", async () => {
+    await succeed(pc, "rm", ["-f", "/tmp/i3-site-over"]);
+    const kept = pc.spawn("python3", ["-uc", KEEP_CONNECTION, "192.168.1.1"]);
+    await kept.waitForLine(/connected/);
+    const many = Array.from({ length: 20 }, (_, i) => `fd00:1::bad:${i + 1}`);
+    for (const address of many) await succeed(phone, "ip", ["address", "add", `${address}/64`, "dev", "eth0", "nodad"]);
+    const storm = phone.spawn("python3", ["-uc", OPEN_CONNECTIONS, ...many]);
+    expect(Number((await storm.waitForLine(/opened (\d+)/, 20_000))[1])).toBe(16);
+    expect(await digShort(pc, "+tcp", "home.i3")).toMatch(/^10\./);
+    await succeed(pc, "touch", ["/tmp/i3-site-over"]);
+    await kept.waitForLine(/answer of \d\d/, 10_000);
+    storm.kill("SIGKILL");
+    await storm.ended;
+    for (const address of many) await succeed(phone, "ip", ["address", "del", `${address}/64`, "dev", "eth0"]);
+  }, 60_000);
 
   it("has the router as before when the site is cleaned away", async () => {
     await machines.router.stop();

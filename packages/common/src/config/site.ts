@@ -28,7 +28,13 @@ const ADDRESSES: ValueType<readonly Uint8Array[]> = {
   },
 };
 
+/** Only of one interface, which programs would have to name too. */
+const isLinkLocal = ([first = 0, second = 0]: Uint8Array, bytes: number): boolean => (bytes === 16 ? first === 0xfe && (second & 0xc0) === 0x80 : first === 169 && second === 254);
+
 export const SITE = element({ interface: required(INTERFACE_NAME), listen: required(ADDRESSES), networks: required(NETWORKS) }, {}, (config, site): SiteConfig => {
+  if (config.listen.some((address) => isLinkLocal(address, address.length))) {
+    site.fail("listen", "an address that is of the link alone", "addresses of this machine in the site's networks, such as fd00:1::1", "A router that tells its link-local address as resolver (RFC 8106, RDNSS) has to tell another one.");
+  }
   if (config.listen.some((address) => !config.networks.some((network) => isInNetwork(network, address)))) {
     site.fail("listen", "it is in none of the networks", "addresses of this machine in the site's networks");
   }

@@ -6,6 +6,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { connectMarkedTcp } from "@i3/datapath/io";
 import type { NativeIo } from "@i3/datapath/native-io";
 import type { DnsVerdict, GatewayQuestion } from "../dns/dns-core.js";
+import { HostShares } from "../dns/host-shares.js";
 import { dnsFrame, DnsFrameReader } from "./dns-port-frames.js";
 import { UPSTREAM_TIMEOUT_MS } from "./dns-upstream.js";
 import { type Resolver, resolverText } from "./dns-upstream-resolvers.js";
@@ -15,7 +16,7 @@ export interface TcpListenerOptions {
   readonly mark: number;
   readonly answer: (query: Uint8Array) => DnsVerdict;
   /** For a verdict "wait": gives another one, once. */
-  readonly wait: (query: Uint8Array, name: string, settled: (verdict: DnsVerdict) => void) => void;
+  readonly wait: (query: Uint8Array, name: string, client: string, settled: (verdict: DnsVerdict) => void) => void;
   /** For a verdict "gateway": gives the answer, once. */
   readonly toGateway: (query: Uint8Array, verdict: GatewayQuestion, client: string, reply: (answer: Uint8Array) => void) => void;
   readonly resolver: () => Resolver;
@@ -30,8 +31,7 @@ const MAX_BUFFERED_BYTES = 256 * 1024;
 export class TcpListener {
   readonly #options: TcpListenerOptions;
   readonly #server: Server;
-  /** Longest idle first. */
-  readonly #clients = new Set<TcpClient>();
+  readonly #clients = new HostShares<TcpClient>();
 
   constructor(options: TcpListenerOptions) {
     this.#options = options;
@@ -57,21 +57,15 @@ export class TcpListener {
 
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const client of this.#clients) client.destroy();
+    for (const client of [...this.#clients.all()]) client.destroy();
     await closed;
   }
 
   #onConnection(socket: Socket): void {
-    const [longestIdle] = this.#clients;
-    if (this.#clients.size >= MAX_CONNECTIONS) longestIdle?.destroy();
-    const client = new TcpClient(socket, this.#options, {
-      onActivity: () => {
-        this.#clients.delete(client);
-        this.#clients.add(client);
-      },
-      onClose: () => this.#clients.delete(client),
-    });
-    this.#clients.add(client);
+    // The longest idle of the host that has most.
+    if (this.#clients.size >= MAX_CONNECTIONS) this.#clients.first()?.destroy();
+    const client = new TcpClient(socket, this.#options, { onActivity: () => this.#clients.use(client), onClose: () => this.#clients.delete(client) });
+    this.#clients.add(socket.remoteAddress ?? "", client);
   }
 }
 
@@ -138,7 +132,7 @@ class TcpClient {
 
   #wait(query: Buffer, name: string): void {
     this.#looking += 1;
-    this.#options.wait(query, name, (verdict) => {
+    this.#options.wait(query, name, this.#socket.remoteAddress ?? "", (verdict) => {
       this.#looking -= 1;
       if (this.#socket.destroyed || !this.#follow(query, verdict)) return;
       this.#endWhenDone();

@@ -184,7 +184,7 @@ export class DnsPort {
       this.#ipv6 = false;
       return;
     }
-    const tcp = new TcpListener({ io, mark, resolver, answer: (query) => this.#answer(query, "tcp"), wait: (query, name, settled) => this.#wait(query, name, "tcp", settled), toGateway: (query, verdict, from, reply) => this.#toGateway(query, verdict, "tcp", from, reply) });
+    const tcp = new TcpListener({ io, mark, resolver, answer: (query) => this.#answer(query, "tcp"), wait: (query, name, from, settled) => this.#wait(query, name, "tcp", from, settled), toGateway: (query, verdict, from, reply) => this.#toGateway(query, verdict, "tcp", from, reply) });
     await tcp.listen(address, sockets.port);
     sockets.tcp.push(tcp);
   }
@@ -243,18 +243,18 @@ export class DnsPort {
   }
 
   #whenKnown(query: Uint8Array, name: string, fd: number, client: Uint8Array, resolver: Resolver): void {
-    this.#wait(query, name, "udp", (verdict) => this.#follow(verdict, query, fd, client, resolver));
+    this.#wait(query, name, "udp", textOf(client), (verdict) => this.#follow(verdict, query, fd, client, resolver));
   }
 
   /** Gives the verdict once, which is none to wait any more. */
-  #wait(query: Uint8Array, name: string, transport: "udp" | "tcp", settled: (verdict: DnsVerdict) => void): void {
+  #wait(query: Uint8Array, name: string, transport: "udp" | "tcp", client: string, settled: (verdict: DnsVerdict) => void): void {
     const fail = (): void => settled({ kind: "answer", bytes: failureOf(query, readQuestion(query)?.end ?? HEADER_BYTES) });
     const know = (): void => {
       const verdict = this.#answer(query, transport);
       if (verdict.kind === "wait") fail();
       else settled(verdict);
     };
-    this.#waiting.add(name, know, fail);
+    this.#waiting.add(name, know, fail, client);
   }
 
   #answer(query: Uint8Array, transport: "udp" | "tcp"): DnsVerdict {

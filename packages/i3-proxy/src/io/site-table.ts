@@ -19,6 +19,8 @@ const QUESTIONS = "limit rate over 200/second burst 400 packets";
 /** Whoever takes the place of many has a share of this. */
 const ALL_QUESTIONS = "limit rate over 4000/second burst 8000 packets";
 const MAX_ASKING = 4_096;
+/** TCP connections for questions that one host has at once; those that have ended do not count. */
+const MAX_CONNECTIONS_EACH = 16;
 
 export interface SiteTableSettings {
   readonly tunName: string;
@@ -75,7 +77,8 @@ export function siteRules({ tunName, site, own4, own6 }: SiteTableSettings, { na
     `set real4 { type ipv4_addr; flags interval; auto-merge;${virtual === null || virtual.except.length === 0 ? "" : ` elements = { ${virtual.except.join(", ")} };`} };`,
     // By the sender's card, since a host has as many IPv6 addresses as it likes.
     `set asking { type ether_addr; size ${MAX_ASKING}; flags dynamic; timeout 1m; };`,
-    `chain asking_host { update @asking { ether saddr ${QUESTIONS} } counter drop; ${ALL_QUESTIONS} counter drop; accept; };`,
+    `set talking { type ether_addr; size ${MAX_ASKING}; flags dynamic; };`,
+    `chain asking_host { meta l4proto tcp ct state new add @talking { ether saddr ct count over ${MAX_CONNECTIONS_EACH} } counter reject with tcp reset; update @asking { ether saddr ${QUESTIONS} } counter drop; ${ALL_QUESTIONS} counter drop; accept; };`,
     `chain ask_us { iifname "lo" accept; ${hosts.map(({ match }) => `${match} goto asking_host;`).join(" ")} counter drop; };`,
     // What was on its way when its address ended, and what still holds one that is nobody's any more.
     `chain past_tun { ${refuse(`ct reply ip daddr ${formatIpText(own4)}`)} ${refuse(`ct reply ip6 daddr ${formatIpText(own6)}`)} ${virtual === null ? "" : refuse(`ip daddr ${virtual.range} ip daddr != @real4`)} ${refuse(`ip6 daddr { ${[rangeText(HIT_RANGE), ...behind6].join(", ")} }`)} };`,

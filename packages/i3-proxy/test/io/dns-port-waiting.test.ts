@@ -20,7 +20,7 @@ function bed(isKnown = false) {
   };
   const heard: string[] = [];
   const waiting = new WaitingQuestions({ whenKnown });
-  const add = (name: string): void => waiting.add(name, () => void heard.push(`known ${name}`), () => void heard.push(`failed ${name}`));
+  const add = (name: string, host?: string): void => waiting.add(name, () => void heard.push(`known ${name}`), () => void heard.push(`failed ${name}`), host);
   const tell = (name: string): void => [...(listeners.get(name) ?? [])].forEach((done) => done());
   const left = (): number => [...listeners.values()].reduce((sum, { size }) => sum + size, 0);
   return { waiting, heard, add, tell, left };
@@ -48,14 +48,25 @@ describe("questions about names that are looked for", () => {
     expect([heard, waiting.size]).toEqual([["known a.i3"], 0]);
   });
 
-  it("are 256 at a time; more fail at once, and are counted", () => {
+  it("are 256 at a time; of more the oldest fails at once, and is counted", () => {
     const { waiting, heard, add, tell } = bed();
-    for (let n = 0; n < 257; n++) add("a.i3");
-    expect([heard, waiting.size, waiting.counters]).toEqual([["failed a.i3"], 256, { waited: 256, late: 0, full: 1 }]);
+    for (let n = 0; n < 257; n++) add(n === 0 ? "first.i3" : "a.i3");
+    expect([heard, waiting.size, waiting.counters]).toEqual([["failed first.i3"], 256, { waited: 257, late: 0, full: 1 }]);
     tell("a.i3");
     expect([heard.length, waiting.size]).toEqual([257, 0]);
     add("a.i3");
-    expect(waiting.counters).toEqual({ waited: 257, late: 0, full: 1 });
+    expect(waiting.counters).toEqual({ waited: 258, late: 0, full: 1 });
+  });
+
+  it("of a host that asks for everything make room for the others', oldest first", () => {
+    const { heard, add, tell } = bed();
+    add("early.i3", "pc");
+    for (let n = 0; n < 300; n++) add(`${n}.i3`, "flood");
+    for (let n = 0; n < 20; n++) add("late.i3", `phone ${n}`);
+    expect(heard).toEqual(Array.from({ length: 65 }, (_, n) => `failed ${n}.i3`));
+    tell("early.i3");
+    tell("late.i3");
+    expect(heard.slice(65)).toEqual(["known early.i3", ...Array.from({ length: 20 }, () => "known late.i3")]);
   });
 
   it("fail at once where the source of names cannot tell, and are silent after the end", () => {
