@@ -27,4 +27,5 @@ export * from "./drop-oldest.js";
 export * from "./token-bucket.js";
 export * from "./keyed-buckets.js";
 export * from "./pace.js";
+export * from "./shared-room.js";
 export * from "./source-buckets.js";

@@ -65,13 +65,13 @@ export class DomainServer {
       return null;
     }
     this.#counts.answered += 1;
-    return verdict.kind === "answer" ? verdict.bytes : await this.#answerWaypoint(verdict.question);
+    return verdict.kind === "answer" ? verdict.bytes : await this.#answerWaypoint(verdict.question, from);
   }
 
-  async #answerWaypoint(question: WaypointQuestion): Promise<Uint8Array> {
+  async #answerWaypoint(question: WaypointQuestion, from: Uint8Array): Promise<Uint8Array> {
     const authority = this.#authority;
     try {
-      return authority.answerWaypoint(question, (await this.#options.waypoints?.answer(question)) ?? null);
+      return authority.answerWaypoint(question, (await this.#options.waypoints?.answer(question, from)) ?? null);
     } catch (error) {
       // A fault of ours that a question has found costs that question, never the proxy.
       this.#counts.internal += 1;

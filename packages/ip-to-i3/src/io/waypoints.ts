@@ -6,6 +6,7 @@ import { endConntrackOf } from "@i3/datapath/io";
 import { FewLines, passPackets, readRouterSettings, restoreRouterSettings, routedFamilies, type PartHost, type RouterSettings } from "@i3/i3-proxy";
 
 import type { WaypointQuestion } from "../dns/authority.js";
+import { WaitingAnswers } from "../dns/waiting-answers.js";
 import { servicesByHost } from "../waypoints/services.js";
 import { Tenures } from "../waypoints/tenures.js";
 import { tenureElements, type TableElement } from "../waypoints/waypoint-table.js";
@@ -15,10 +16,6 @@ import type { OverlayHosts } from "./overlay-hosts.js";
 import type { PublishLog } from "./publish-log.js";
 import { readWaypointState, turnedOn, waypointStateFile, writeWaypointState } from "./waypoint-state.js";
 import { WaypointNat } from "./waypoint-nat.js";
-
-// Ours:
-/** Answers that wait for a host's addresses, or for nft. */
-const MOST_WAITING = 1_024;
 
 export interface WaypointsOptions {
   readonly host: Pick<PartHost<PublishingProxyConfig>, "config" | "proxy" | "log" | "io" | "tun" | "datapath">;
@@ -37,11 +34,10 @@ export class Waypoints {
   readonly #tenures: Readonly<Record<4 | 16, Tenures>>;
   readonly #windows: Windows;
   readonly #nat: WaypointNat;
-  readonly #closing = new AbortController();
+  readonly #waiting = new WaitingAnswers();
   readonly #fullLines = new FewLines();
-  readonly #counts = { asked: 0, crowded: 0, failed: 0 };
+  readonly #counts = { asked: 0, failed: 0 };
   #services: ReturnType<typeof servicesByHost> = new Map();
-  #waiting = 0;
   #isOpen = false;
 
   private constructor(options: WaypointsOptions) {
@@ -76,7 +72,7 @@ export class Waypoints {
   }
 
   counters(): object {
-    return { ...this.#counts, waiting: this.#waiting, ipv4: this.#tenures[4].counters, ipv6: this.#tenures[16].counters };
+    return { ...this.#counts, ...this.#waiting.counters, waiting: this.#waiting.size, ipv4: this.#tenures[4].counters, ipv6: this.#tenures[16].counters };
   }
 
   /** Hosts and what of them is reached, from now on; flows to hosts that are published no more end. */
@@ -86,25 +82,20 @@ export class Waypoints {
     this.#nat.sync();
   }
 
-  /** The address that stands for the name's host now; when it is there, whoever gets it may connect. */
-  async answer({ published, family, site }: WaypointQuestion): Promise<WaypointAnswer> {
+  /** The address that stands for the name's host now; when it is there, whoever gets it may connect. @param from who asks, 4 or 16 bytes */
+  async answer({ published, family, site }: WaypointQuestion, from: Uint8Array): Promise<WaypointAnswer> {
     this.#counts.asked += 1;
-    if (this.#waiting >= MOST_WAITING) {
-      this.#counts.crowded += 1;
-      return null;
-    }
-    this.#waiting += 1;
     try {
-      const found = await this.#options.hosts.addressesOf(published, this.#closing.signal);
-      const virtual = found.find(({ length }) => length === family);
-      return virtual === undefined ? "none" : await this.#give(published.to, virtual, site);
+      return await this.#waiting.wait(published.to, from, async (signal) => {
+        const found = await this.#options.hosts.addressesOf(published, signal);
+        const virtual = found.find(({ length }) => length === family);
+        return virtual === undefined ? "none" : await this.#give(published.to, virtual, site);
+      });
     } catch (error) {
       this.#counts.failed += 1;
       if (error instanceof HostError) this.#options.log.failed(published.to, error);
       else if (!(error instanceof I3Error)) throw error;
       return null;
-    } finally {
-      this.#waiting -= 1;
     }
   }
 
@@ -118,7 +109,7 @@ export class Waypoints {
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
+    this.#waiting.close();
     await this.#nat.close();
     if (!this.#isOpen) return;
     this.#isOpen = false;
