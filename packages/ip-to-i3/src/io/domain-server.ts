@@ -57,6 +57,7 @@ export class DomainServer {
   }
 
   async #answer(from: Uint8Array, message: Uint8Array, transport: "udp" | "tcp"): Promise<Uint8Array | null> {
+    if (transport === "tcp") this.#rate.saw(performance.now(), from);
     const rate = transport === "tcp" ? "answer" : this.#rate.decide(performance.now(), from);
     if (rate === "drop") return null;
     const verdict = this.#authority.read(message, transport, rate === "cut");
