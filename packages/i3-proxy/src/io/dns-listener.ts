@@ -2,7 +2,7 @@
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { createServer, type Server, type Socket } from "node:net";
 
-import { formatIpText, I3Error, parseIpText, sourceKey } from "@i3/common";
+import { bytesKey, formatIpText, I3Error, parseIpText, SharedRoom, sourceKey } from "@i3/common";
 
 import { dnsFrame, DnsFrameReader } from "./dns-port-frames.js";
 
@@ -12,27 +12,30 @@ const IDLE_MS = 10_000;
 const MAX_CONNECTIONS = 256;
 const MAX_CONNECTIONS_EACH = 4;
 const MAX_BUFFERED_BYTES = 256 * 1024;
+/** What one owner has, most times: an IPv4 /24, an IPv6 /48. */
+const GROUP_BYTES = { 4: 3, 16: 6 } as const;
 
 export interface DnsListenerOptions {
   /** 4 or 16 bytes each. */
   readonly own: readonly Uint8Array[];
   /** Whether an address may hold a connection. */
   readonly isClient: (from: Uint8Array) => boolean;
-  /** Who shares how many connections. @default an IPv4 address, an IPv6 /64, each 4 */
-  readonly clientOf?: (from: Uint8Array) => { readonly key: string; readonly most: number };
+  /** Who shares connections: all of a group count together where room is short. @default an IPv4 address of its /24, an IPv6 /64 of its /48 */
+  readonly clientOf?: (from: Uint8Array) => { readonly group: string; readonly key: string };
   /** What to do where another program has the port. */
   readonly remedy: string;
   /** The answer to one message from an address (4 or 16 bytes); null: there is none. */
   readonly answer: (from: Uint8Array, message: Uint8Array, transport: "udp" | "tcp") => Promise<Uint8Array | null>;
 }
 
+/** All connections have their room: where it is short whoever has most gives the one that has been idle longest, so that nobody is kept out by connections that are held. */
 export class DnsListener {
-  readonly counters = { udp: 0, tcp: 0, connections: 0, refusedConnections: 0, unsent: 0 };
+  readonly counters = { udp: 0, tcp: 0, connections: 0, refusedConnections: 0, displacedConnections: 0, unsent: 0 };
   readonly #options: DnsListenerOptions;
   readonly #udp: UdpSocket[] = [];
   readonly #tcp: Server[] = [];
-  /** Connections by client. */
-  readonly #connections = new Map<string, Set<Socket>>();
+  readonly #room = new SharedRoom({ most: MAX_CONNECTIONS, mostOfOne: MAX_CONNECTIONS_EACH });
+  readonly #connections = new Set<Socket>();
 
   constructor(options: DnsListenerOptions) {
     this.#options = options;
@@ -53,7 +56,7 @@ export class DnsListener {
   }
 
   async close(): Promise<void> {
-    for (const connections of this.#connections.values()) for (const socket of connections) socket.destroy();
+    for (const socket of this.#connections) socket.destroy();
     await Promise.all([...this.#udp.splice(0).map((socket) => new Promise<void>((resolve) => socket.close(() => resolve()))), ...this.#tcp.splice(0).map((server) => new Promise<void>((resolve) => server.close(() => resolve())))]);
   }
 
@@ -105,26 +108,31 @@ export class DnsListener {
   #onConnection(socket: Socket): void {
     const from = socket.remoteAddress ?? "";
     const address = parseIpText(from.replace(/%.*$/, ""));
-    const { key: client, most } = address === undefined ? { key: "", most: 0 } : (this.#options.clientOf?.(address) ?? { key: sourceKey(address), most: MAX_CONNECTIONS_EACH });
-    const others = this.#connections.get(client) ?? new Set<Socket>();
     socket.on("error", () => socket.destroy());
-    if (address === undefined || !this.#options.isClient(address) || others.size >= most || this.counters.connections >= MAX_CONNECTIONS) {
+    if (address === undefined || !this.#options.isClient(address)) {
       this.counters.refusedConnections += 1;
       socket.destroy();
       return;
     }
-    others.add(socket);
-    this.#connections.set(client, others);
-    this.counters.connections += 1;
+    const { group, key } = this.#options.clientOf?.(address) ?? { group: bytesKey(address.subarray(0, address.length === 4 ? GROUP_BYTES[4] : GROUP_BYTES[16])), key: sourceKey(address) };
+    const place = this.#room.enter(group, key, () => {
+      this.counters.displacedConnections += 1;
+      socket.destroy();
+    });
+    this.#connections.add(socket);
+    this.counters.connections = this.#room.size;
     socket.on("close", () => {
-      this.counters.connections -= 1;
-      others.delete(socket);
-      if (others.size === 0) this.#connections.delete(client);
+      place.leave();
+      this.#connections.delete(socket);
+      this.counters.connections = this.#room.size;
     });
     const reader = new DnsFrameReader();
     socket.setTimeout(IDLE_MS, () => socket.destroy());
     socket.on("data", (chunk: Buffer) => {
-      for (const message of reader.push(chunk)) void this.#onTcp(socket, from, message);
+      for (const message of reader.push(chunk)) {
+        place.touch();
+        void this.#onTcp(socket, from, message);
+      }
     });
   }
 

@@ -22,8 +22,6 @@ import { SystemNetworks } from "./system-networks.js";
 // Ours:
 /** Of one client. */
 const SHARES = { perSecond: 50, burst: 200, mostOfOne: 32, mostOfAll: 1_024 } as const;
-/** For questions by TCP: of one client, and of those that nothing names, together. */
-const CONNECTIONS = { each: 4, anonymous: 32 } as const;
 const SWEEP_MS = 60_000;
 const SAVE_MS = 5_000;
 const TELL_MS = 2_000;
@@ -94,7 +92,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     this.#resolvers = new AskedResolvers({ io, mark: host.mark, resolvers: host.resolvers });
     this.#questions = new DnsListener({
       // Reached over the overlay alone. Who asks is known by the address: only the holder of its key sends from it.
-      own: [own4, own6], isClient: (from) => this.#clientAt(from) !== null, clientOf: (from) => (this.#shareAt(from) === ANONYMOUS ? { key: "anonymous", most: CONNECTIONS.anonymous } : { key: formatIpText(from), most: CONNECTIONS.each }), answer: (from, message, transport) => this.#answer(from, message, transport),
+      own: [own4, own6], isClient: (from) => this.#clientAt(from) !== null, clientOf: (from) => ({ group: bytesKey(this.#shareAt(from)), key: bytesKey(from) }), answer: (from, message, transport) => this.#answer(from, message, transport),
       remedy: "A DNS server of this machine listens on all of its addresses: have it listen on those of its network alone.",
     });
     this.#dns = new GatewayDns({
