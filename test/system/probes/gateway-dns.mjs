@@ -14,7 +14,7 @@ const RECORDS = {
 };
 const client = parseIpText("2001:22::7");
 const dns = new GatewayDns({
-  hasIpv6: () => true, translates: () => false, isOwn: () => false, mayReach: () => true, lead: (_client, _name, real, option, bytes) => serverAddress(parseIpText(hit), real, option, bytes), onRefused: () => {},
+  hasIpv6: () => true, translates: () => false, isOwn: () => false, mayReach: () => true, lead: (_client, _name, real, option, bytes) => serverAddress({ hit: parseIpText(hit), secret: new Uint8Array(32) }, real, option, bytes), onRefused: () => {},
 });
 
 /** @param {string} name @param {string} type */

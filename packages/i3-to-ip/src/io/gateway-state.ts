@@ -1,26 +1,30 @@
 /** What a gateway keeps over a restart, so that connections go on: `gateway.json` in the state directory, mode 0600, written whole or not at all. */
 import { join } from "node:path";
 
-import { formatIpText, I3Error, parseIpText, sameBytes } from "@i3/common";
+import { formatIpText, fromHex, I3Error, parseIpText, sameBytes, toHex } from "@i3/common";
 import { replaceDurably } from "@i3/i3-client";
 import { readStateFile, restoreRouterSettings, routerSettingsOf, type RouterSettings } from "@i3/i3-proxy";
 
+import { SECRET_BYTES } from "../dns/server-address.js";
 import type { Called, Led } from "../policy/led-clients.js";
 
 // Ours:
 /** Those asked for last: so many characters are read again. */
 const MOST_CHARACTERS = 3_000_000;
+const SECRET = new RegExp(`^[0-9a-f]{${2 * SECRET_BYTES}}$`);
 
 export interface GatewayState {
   /** Of the system before the gateway; null: the gateway ended in order and has restored them. */
   readonly router: RouterSettings | null;
+  /** By which servers' virtual addresses are made; null: there is none yet. */
+  readonly secret: Uint8Array | null;
   /** Times are wall clock, ms. */
   readonly led: readonly Led[];
 }
 
 export const stateFileOf = (stateDirectory: string): string => join(stateDirectory, "gateway.json");
 
-const EMPTY: GatewayState = { router: null, led: [] };
+const EMPTY: GatewayState = { router: null, secret: null, led: [] };
 
 /** Throws I3Error ERR_I3_STATE. */
 export function readGatewayState(file: string): GatewayState {
@@ -34,7 +38,7 @@ export function readGatewayState(file: string): GatewayState {
 }
 
 /** Throws I3Error ERR_I3_STATE; the file is then as it was. */
-export function writeGatewayState(file: string, { router, led }: GatewayState): void {
+export function writeGatewayState(file: string, { router, secret, led }: GatewayState): void {
   const rows: string[] = [];
   let characters = 0;
   for (const { hit, real, called, names, askedMs } of [...led].sort((a, b) => b.askedMs - a.askedMs)) {
@@ -44,7 +48,7 @@ export function writeGatewayState(file: string, { router, led }: GatewayState): 
     rows.unshift(row);
   }
   try {
-    replaceDurably(file, `{"version":1,"router":${JSON.stringify(router)},"led":[\n${rows.join(",\n")}\n]}\n`);
+    replaceDurably(file, `{"version":1,"router":${JSON.stringify(router)},"secret":${JSON.stringify(secret === null ? null : toHex(secret))},"led":[\n${rows.join(",\n")}\n]}\n`);
   } catch (cause) {
     throw new I3Error("ERR_I3_STATE", `cannot write ${file}`, { cause, remedy: "Is the disk full? Until it can be written, connections through this gateway do not outlive its restart." });
   }
@@ -59,10 +63,11 @@ export function leaveRouter(stateDirectory: string): void {
 }
 
 function stateOf(json: unknown): GatewayState {
-  const { version, router, led } = json as Record<string, unknown>;
+  const { version, router, secret = null, led } = json as Record<string, unknown>;
   if (version !== 1) throw new RangeError("not a state of this version");
   return {
     router: router === null ? null : routerSettingsOf(router),
+    secret: secret === null ? null : secretOf(textOf(secret)),
     led: rows(led).map(([hit, real, called, askedMs, ...names]) => ({ hit: addressOf(hit), real: addressOf(real), called: calledOf(called, addressOf(real)), askedMs: numberOf(askedMs), names: names.map(textOf) })),
   };
 }
@@ -82,6 +87,7 @@ function calledOf(json: unknown, real: Uint8Array): readonly Called[] {
 const wrong = (): never => {
   throw new RangeError("a field of another kind");
 };
+const secretOf = (text: string): Uint8Array => (SECRET.test(text) ? fromHex(text) : wrong());
 const rows = (json: unknown): unknown[][] => (Array.isArray(json) && json.every((row) => Array.isArray(row)) ? (json as unknown[][]) : wrong());
 const isCount = (value: unknown): value is number => typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 const numberOf = (value: unknown): number => (isCount(value) ? value : wrong());

@@ -1,4 +1,6 @@
 /** The gateway beside its proxy: clients' questions, their servers' addresses, the packet filter and NAT of the system (docs/gateways.md). */
+import { randomBytes } from "node:crypto";
+
 import { bytesKey, errorLine, formatIpText, inRange, MAX_TRY, publicId, sameBytes, TokenBucket, type AddressBook, type GatewayConfig, type GatewayProxyConfig, type VirtualOption } from "@i3/common";
 import { conntrackUse, endConntrackOf, type Nflog } from "@i3/datapath/io";
 import {
@@ -6,10 +8,10 @@ import {
 } from "@i3/i3-proxy";
 
 import { failedAnswer, GatewayDns, refusedAnswer, type RefusalReason } from "../dns/gateway-dns.js";
-import { serverAddress } from "../dns/server-address.js";
+import { SECRET_BYTES, serverAddress, type AddressKey } from "../dns/server-address.js";
 import { insideElement } from "../nat/gateway-table.js";
 import { PacketFilter } from "../nat/packet-filter.js";
-import { Translations } from "../nat/translations.js";
+import { INSIDE_RANGE, Translations } from "../nat/translations.js";
 import { DecisionLog } from "../policy/decision-log.js";
 import { Grants } from "../policy/grants.js";
 import { LedClients, type Led } from "../policy/led-clients.js";
@@ -46,6 +48,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   readonly #host: Host;
   readonly #stateFile: string;
   readonly #router: RouterSettings;
+  readonly #key: AddressKey;
   readonly #translations: Translations;
   readonly #led: LedClients;
   readonly #shares = new QuestionShares(SHARES);
@@ -80,7 +83,8 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     this.#config = config.gateway;
     this.#book = host.book;
     this.#grants = this.#makeGrants();
-    this.#translations = new Translations({ isOn: config.gateway.translates, hit: own6, range: config.virtualAddresses.range, isOwn: (address) => this.#isOwn(address), set: (client, from, to) => host.datapath.setTranslation(client, from, to) });
+    this.#key = { hit: own6, secret: state.secret ?? new Uint8Array(randomBytes(SECRET_BYTES)) };
+    this.#translations = new Translations({ isOn: config.gateway.translates, key: this.#key, range: INSIDE_RANGE, set: (client, from, to) => host.datapath.setTranslation(client, from, to) });
     this.#led = new LedClients(maxServers, (hit) => this.#grants.isAnonymous(hit));
     this.#logGroup = LOG_GROUP + (tun.index % LOG_GROUPS);
     this.#nat = new Nat({
@@ -253,7 +257,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
     const mapping = proxy.mappings.byPeer(publicId(hit));
     // The client asks for another try only when it has the address itself; what is taken here is passed over.
     for (let { tries } = option; mapping !== undefined && tries <= MAX_TRY; tries += 1) {
-      const virtual = serverAddress(proxy.own6, real, { ...option, tries }, bytes);
+      const virtual = serverAddress(this.#key, real, { ...option, tries }, bytes);
       if (this.#isOwn(virtual)) continue;
       const called = this.#led.calledBy(hit, real, virtual) ?? this.#translations.calledFor(virtual, real);
       const found = called === null ? "taken" : this.#led.lead(Date.now(), hit, real, called, name);
@@ -382,7 +386,7 @@ export class Gateway implements OpenPart<GatewayProxyConfig> {
   }
 
   #save(router: RouterSettings | null): void {
-    writeGatewayState(this.#stateFile, { router, led: [...this.#led.all()] });
+    writeGatewayState(this.#stateFile, { router, secret: this.#key.secret, led: [...this.#led.all()] });
     this.#isSaved = true;
   }
 }

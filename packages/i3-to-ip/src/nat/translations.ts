@@ -2,21 +2,25 @@
  * Virtual addresses of servers that have only the other family (RFC 7915; docs/datapath.md, "Translation"): what the TUN has in the place of each, and what the engine was told of it. Each client has its own: what
  * one calls a server is nothing to another. Without I/O.
  *
- *     IPv4 → IPv6: fd | H("gateway", HIT)[5] | 0 0 | H("gateway translation", HIT, virtual 4, try 1)[8]
- *     IPv6 → IPv4: in the gateway's own virtual range, H24 of H("gateway translation", HIT, virtual 16, try 1); on the TUN alone, so that a real network or another client may have it
+ *     IPv4 → IPv6: fd | H("gateway", HIT)[5] | 0 0 | H("gateway translation", secret, HIT, virtual 4)[8]
+ *     IPv6 → IPv4: in 240.0.0.0/8, H24 of H("gateway translation", secret, HIT, virtual 16); on the TUN alone
+ *
+ * No real host has either: what a client sends by address to a host never meets a server that a name has led it to, and the other way round, whatever servers somebody has names for.
  */
-import { bytesKey, concatBytes, domainHash, MAX_TRY, sameBytes, serverPrefix6, virtualAddress, type AddressRange } from "@i3/common";
+import { bytesKey, concatBytes, domainHash, inRange, sameBytes, serverPrefix6, virtualAddress, type AddressRange } from "@i3/common";
 
+import type { AddressKey } from "../dns/server-address.js";
 import type { Called, Led } from "../policy/led-clients.js";
+
+/** Reserved (RFC 1112 §4), and refused as an address of a server: reach.ts. */
+export const INSIDE_RANGE: AddressRange = { network: Uint8Array.of(240, 0, 0, 0), prefixBits: 8 };
 
 export interface TranslationsInit {
   /** Without, nothing is translated. */
   readonly isOn: boolean;
-  /** Of the gateway, 16 bytes. */
-  readonly hit: Uint8Array;
+  readonly key: AddressKey;
+  /** {@link INSIDE_RANGE} */
   readonly range: AddressRange;
-  /** This host's own, which sends by itself to clients. */
-  readonly isOwn: (address: Uint8Array) => boolean;
   /** In the engine; null: no more. @param client its virtual address here, of the family of `from` */
   readonly set: (client: Uint8Array, from: Uint8Array, to: Uint8Array | null) => void;
 }
@@ -36,18 +40,15 @@ export class Translations {
     return this.#size;
   }
 
-  /** What the TUN would have for a server at a virtual address, whoever else is there. Null: nothing may. */
+  /** What the TUN would have for a server at a virtual address, whoever else is there. Null: nothing is translated. */
   calledFor(virtual: Uint8Array, real: Uint8Array): Called | null {
     if (virtual.length === real.length) return { virtual, inside: virtual };
-    for (let tries = 0; tries <= MAX_TRY; tries += 1) {
-      const called = { virtual, inside: this.#insideOf(virtual, tries) };
-      if (this.takes(called)) return called;
-    }
-    return null;
+    return this.#init.isOn ? { virtual, inside: this.#insideOf(virtual) } : null;
   }
 
+  /** Of an earlier run, which may have been of another kind. */
   takes(called: Called): boolean {
-    return !isTranslated(called) || (this.#init.isOn && !this.#init.isOwn(called.inside));
+    return !isTranslated(called) || (this.#init.isOn && (called.inside.length === 16 || inRange(this.#init.range, called.inside)));
   }
 
   /** A client that is here, at these addresses, has been led to a server. Only what differs is told. */
@@ -85,9 +86,9 @@ export class Translations {
     this.#init.set(told.client, virtual, null);
   }
 
-  #insideOf(virtual: Uint8Array, tries: number): Uint8Array {
-    const { hit, range } = this.#init;
-    const id = domainHash("gateway translation", hit, virtual, Uint8Array.of(tries));
+  #insideOf(virtual: Uint8Array): Uint8Array {
+    const { key: { hit, secret }, range } = this.#init;
+    const id = domainHash("gateway translation", secret, hit, virtual);
     return virtual.length === 4 ? concatBytes(serverPrefix6(hit), id.subarray(0, 8)) : virtualAddress(range, id);
   }
 }

@@ -24,7 +24,7 @@ function world({ ipv6 = true, translates = false, most = 100, may = () => true, 
     hasIpv6: () => ipv6, translates: () => translates, isOwn: (address) => own.includes(formatIpText(address)),
     mayReach: (client, name, real, reach) => client === CLIENT && may(name, formatIpText(real), reach),
     lead: (_client, name, real, option, bytes) => {
-      const virtual = serverAddress(ip("2001:22::1"), real, option, bytes);
+      const virtual = serverAddress({ hit: ip("2001:22::1"), secret: new Uint8Array(32) }, real, option, bytes);
       if (seen.leased.length >= most) return null;
       seen.leased.push(`${name} ${formatIpText(real)} ${formatIpText(virtual)}`);
       return virtual;

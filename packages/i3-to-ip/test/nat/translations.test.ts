@@ -2,12 +2,13 @@ import { bytesKey, formatIpText, inRange, parseIpText, type AddressRange } from 
 import { Random } from "@i3/common/testing";
 import { describe, expect, it } from "vitest";
 
-import { serverAddress } from "../../src/index.js";
-import { Translations } from "../../src/nat/translations.js";
+import { reachOf, serverAddress } from "../../src/index.js";
+import { INSIDE_RANGE, Translations } from "../../src/nat/translations.js";
 import { LedClients, type Called, type Led } from "../../src/policy/led-clients.js";
 
 const ip = (text: string): Uint8Array => parseIpText(text) as Uint8Array;
 const HIT = ip("2001:22::1");
+const KEY = { hit: HIT, secret: new Uint8Array(32).fill(7) };
 const RANGE: AddressRange = { network: ip("10.0.0.0"), prefixBits: 8 };
 const [SERVER4, SERVER6] = [ip("192.168.5.9"), ip("2001:db8::9")];
 /** Of clients at the gateway. */
@@ -20,7 +21,7 @@ interface World {
   readonly engine: Map<string, string>;
   readonly calls: string[];
 }
-function world({ isOn = true, range = RANGE, own = [] as Uint8Array[] } = {}): World {
+function world({ isOn = true, range = INSIDE_RANGE, key = KEY } = {}): World {
   const [engine, calls] = [new Map<string, string>(), [] as string[]];
   const set = (client: Uint8Array, from: Uint8Array, to: Uint8Array | null): void => {
     const [flow, key] = [formatIpText(client), `${formatIpText(client)} ${formatIpText(from)}`];
@@ -31,7 +32,7 @@ function world({ isOn = true, range = RANGE, own = [] as Uint8Array[] } = {}): W
     expect([others, from.length === to.length], "one from for each to of a client").toEqual([[], false]);
     engine.set(key, bytesKey(to));
   };
-  return { engine, calls, translations: new Translations({ isOn, hit: HIT, range, isOwn: (address) => own.some((one) => bytesKey(one) === bytesKey(address)), set }) };
+  return { engine, calls, translations: new Translations({ isOn, key, range, set }) };
 }
 function calledFor({ translations }: World, virtual: string, real: Uint8Array): Called {
   const called = translations.calledFor(ip(virtual), real);
@@ -48,18 +49,20 @@ describe("what the TUN has for a server", () => {
     expect([of.engine.size, of.translations.takes({ virtual, inside: virtual }), of.translations.takes({ virtual, inside: SERVER6 })]).toEqual([0, true, false]);
   });
 
-  it("of the other family is an address of that: in the gateway's prefix, or in its range", () => {
+  it("of the other family is an address of that, which no host has: in the gateway's prefix, or of a reserved range", () => {
     const of = world();
     const [six, four] = [calledFor(of, "10.1.2.3", SERVER6), calledFor(of, "fd00::7", SERVER4)];
-    expect([six.inside.length, six.inside[0], four.inside.length, inRange(RANGE, four.inside)]).toEqual([16, 0xfd, 4, true]);
+    expect([six.inside.length, six.inside[0], four.inside.length, inRange(INSIDE_RANGE, four.inside)]).toEqual([16, 0xfd, 4, true]);
     expect(calledFor(of, "10.1.2.3", SERVER6)).toEqual(six);
+    expect(reachOf(four.inside)).toBe("nowhere");
+    const other = world({ key: { hit: HIT, secret: new Uint8Array(32).fill(8) } });
+    expect([calledFor(other, "10.1.2.3", SERVER6), calledFor(other, "fd00::7", SERVER4)], "known by the secret alone").not.toContainEqual(expect.objectContaining({ inside: four.inside }));
   });
 
-  it("is nothing where the gateway does not translate, and never an address of the gateway's own", () => {
+  it("is nothing where the gateway does not translate, and not what an earlier run took of the virtual range", () => {
     expect(world({ isOn: false }).translations.calledFor(ip("10.1.2.3"), SERVER6)).toBeNull();
-    const first = calledFor(world(), "fd00::7", SERVER4).inside;
-    const second = calledFor(world({ own: [first] }), "fd00::7", SERVER4).inside;
-    expect([second.length, second]).toEqual([4, expect.not.objectContaining(first)]);
+    const { translations } = world();
+    expect([translations.takes({ virtual: ip("fd00::7"), inside: ip("10.1.2.3") }), translations.takes({ virtual: ip("fd00::7"), inside: ip("240.1.2.3") })]).toEqual([false, true]);
   });
 });
 
@@ -96,7 +99,7 @@ describe("a client that is hostile", () => {
     const of = world();
     const led = new LedClients(10_000);
     const [hostile, other] = [ip("2001:22::bad"), ip("2001:22::7")];
-    const tries = Array.from({ length: 8 }, (_, i) => serverAddress(HIT, SERVER6, { range: RANGE, tries: i }, 4));
+    const tries = Array.from({ length: 8 }, (_, i) => serverAddress(KEY, SERVER6, { range: RANGE, tries: i }, 4));
     const inside = calledFor(of, [...(tries[0] ?? [])].join("."), SERVER6).inside;
     // All tries of the server: plain, as those of servers that hash to them in a range of its own; translated, to others; and what the TUN has for it.
     for (const [i, virtual] of [...tries, inside].entries()) {
@@ -135,7 +138,7 @@ it("what the engine has is what clients call their servers, whoever comes and go
     }
     const n = random.below(40);
     const real = n % 2 === 0 ? Uint8Array.of(192, 0, 2, n) : Uint8Array.from({ length: 16 }, (_, i) => (i === 15 ? n : 0x20));
-    const virtual = serverAddress(HIT, real, { range, tries: random.below(8) }, random.below(2) === 0 ? 4 : 16);
+    const virtual = serverAddress(KEY, real, { range, tries: random.below(8) }, random.below(2) === 0 ? 4 : 16);
     const called = led.calledBy(hit, real, virtual) ?? of.translations.calledFor(virtual, real);
     const found = called === null ? "taken" : led.lead(nowMs * 1_000, hit, real, called, "n");
     if (typeof found === "string") taken += 1;

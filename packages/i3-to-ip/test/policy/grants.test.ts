@@ -36,6 +36,8 @@ describe("what a client may reach", () => {
     const list = grants('<allow group="staff" networks="0.0.0.0/0 ::/0"/>');
     expect(["127.0.0.1", "169.254.169.254", "::1", "fe80::1", "::ffff:10.0.0.1", "2001:22::9", "224.0.0.1"].map((real) => shown(list, ANN, "x", real))).toEqual(["", "", "", "", "", "", ""]);
     expect(shown(list, ANN, "x", "10.0.0.1")).toBe("+all");
+    // 192.168.5.10: mapped, compatible, translated, NAT64 (both prefixes), 6to4, Teredo.
+    expect(["::ffff:c0a8:50a", "::c0a8:50a", "::ffff:0:c0a8:50a", "64:ff9b::c0a8:50a", "64:ff9b:1::c0a8:50a", "2002:c0a8:50a::1", "2001:0:c0a8:50a::1", "2001:0:102:304:0:f000:3f57:faf5"].filter((real) => shown(list, ANN, "x", real) !== "")).toEqual([]);
   });
 
   it("is decided by the first entry, of its services; nothing stands behind one for all", () => {
