@@ -19,6 +19,7 @@ const WINDOW_MS = 1_600;
 
 /** SYNs from addresses of nobody, as fast as they go: address, port, how many. */
 const SYNS = readFileSync(new URL("./probes/spoofed-syns.py", import.meta.url), "utf8");
+const LUCKY_ACK = readFileSync(new URL("./probes/lucky-ack.py", import.meta.url), "utf8");
 /** Questions over UDP, for names that are there and not: address, how many. */
 const QUESTIONS = `
   const socket = require("node:dgram").createSocket("udp6"), [, address, count] = process.argv;
@@ -84,16 +85,33 @@ describe("a flood", () => {
   it("of SYNs, of made-up addresses, in a window and out of it, has no claim to anything and takes none away", async () => {
     expect(await fetched(bed.two, `shop.${DOMAIN}`)).toBe("shop");
     const flood = bed.one.spawn("/usr/bin/python3", ["-c", SYNS, WAYPOINT, "8000", "6000"]);
+    await flood.waitForLine(/^ready$/, 20_000);
     expect(await digShort(bed.one, `@${GATE4}`, `shop.${DOMAIN}`)).toBe(WAYPOINT);
+    flood.stdin.write("go\n");
     await flood.waitForLine(/^sent$/, 60_000);
     expect((await claims()).filter((address) => address !== bed.two.address4)).toEqual([]);
-    const table = (await bed.gate.host.exec("nft", ["list", "table", "inet", "i3_waypoints_i3"])).stdout;
+    const table = (await bed.gate.host.exec("nft", ["list", "chain", "inet", "i3_waypoints_i3", "begin4"])).stdout;
     expect(Number(/limit rate over 300\/second burst 600 packets \} counter packets (\d+)/.exec(table)?.[1])).toBeGreaterThan(0);
     expect(await fetched(bed.two, `shop.${DOMAIN}`), "whoever asks again").toBe("shop");
     await windowOver();
     expect([await fetched(bed.two, WAYPOINT), await fetched(bed.one, WAYPOINT)]).toEqual(["shop", REFUSED]);
     // What came to nothing is forgotten soon.
     await eventually("half-open connections end", 60_000, async () => (Number((await bed.gate.host.exec("conntrack", ["-C"])).stdout) < 200 ? true : undefined));
+  }, 150_000);
+
+  it("of guesses at the host's sequence number makes no claim for somebody else, also when one is near", async () => {
+    const victim = "203.0.113.77";
+    await bed.topology.node("core").exec("ip", ["route", "add", `${victim}/32`, "via", bed.one.address4]);
+    const events = bed.gate.host.spawn("conntrack", ["-E", "-p", "tcp", "--orig-src", victim]);
+    const guess = bed.one.spawn("/usr/bin/python3", ["-c", LUCKY_ACK, victim, WAYPOINT, "8000"]);
+    await guess.waitForLine(/^ready$/, 20_000);
+    expect(await digShort(bed.two, `@${GATE4}`, `shop.${DOMAIN}`)).toBe(WAYPOINT);
+    guess.stdin.write("go\n");
+    await events.waitForLine(/ESTABLISHED .*\[ASSURED\]/, 20_000);
+    expect(await claims(), "what the kernel takes for a connection").not.toContain(victim);
+    expect(await fetched(bed.two, `shop.${DOMAIN}`)).toBe("shop");
+    expect(await claims()).toEqual([bed.two.address4]);
+    events.kill("SIGTERM");
   }, 150_000);
 
   it("of questions leaves others theirs, and the gateway up", async () => {

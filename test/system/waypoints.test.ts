@@ -1,8 +1,11 @@
 /** Plain hosts reach hosts of the overlay by names that real unbound asks the gateway for: addresses of their own, whatever they speak (docs/gateways.md, "Waypoints"). As many waypoints as hosts: nobody guesses. */
+import { readFileSync } from "node:fs";
+
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { startSshd } from "../demo/src/sshd.js";
 import { dig, digShort, fetchText, startUnbound } from "./gateway-bed.js";
+import { eventually } from "./pair-bed.js";
 import { ask, DOMAIN, GATE4, waypointBed, type WaypointBed } from "./waypoint-bed.js";
 
 const PUBLISH = `<publish listen="${GATE4}">
@@ -111,6 +114,24 @@ describe("nobody reaches", () => {
     expect(await dropped()).toBe(before + 1);
   });
 });
+
+it("a flood of SYNs from made-up addresses costs a client whose connection came about before nothing", async () => {
+  const home = await digShort(bed.one, `home.${DOMAIN}`);
+  const fetches = async (): Promise<string> => fetchText(bed.two, `http://${home}/`);
+  expect(await fetches()).toContain(bed.gate.address4);
+  const flood = bed.one.spawn("/usr/bin/python3", ["-c", readFileSync(new URL("./probes/spoofed-syns.py", import.meta.url), "utf8"), home, "80", "1000000", "4000"]);
+  flood.stdin.write("go\n");
+  const dropped = async (): Promise<number> => Number(/limit rate over 300\/second burst 600 packets \} counter packets (\d+)/.exec((await bed.gate.host.exec("nft", ["list", "chain", "inet", "i3_waypoints_i3", "begin4"])).stdout)?.[1]);
+  await eventually("the share of new connections is taken", 60_000, async () => ((await dropped()) > 3_000 ? true : undefined));
+  const synsAgain = async (): Promise<number> => Number(/^TcpExtTCPSynRetrans\s+(\d+)/m.exec((await bed.two.exec("nstat", ["-asz", "TcpExtTCPSynRetrans"])).stdout)?.[1]);
+  const [before, syns] = [await dropped(), await synsAgain()];
+  for (let i = 0; i < 20; i += 1) expect(await fetches()).toContain(bed.gate.address4);
+  // One for a machine that is busy; of a stranger's every second comes again at best.
+  expect(await synsAgain()).toBeLessThanOrEqual(syns + 1);
+  await eventually("it still is", 60_000, async () => ((await dropped()) > before + 1_000 ? true : undefined));
+  expect(flood.running).toBe(true);
+  flood.kill("SIGKILL");
+}, 180_000);
 
 it("a connection lives through a restart of the gateway, and the host keeps its waypoint", async () => {
   const before = await digShort(bed.one, `home.${DOMAIN}`);

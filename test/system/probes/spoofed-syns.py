@@ -1,7 +1,11 @@
-# SYNs to one port, from addresses of nobody, and all of them once more: address, port, how many.
-import random, socket, struct, sys
+# SYNs to one port, from addresses of nobody, and all of them once more: address, port, how many, and how many a second (otherwise as fast as they go). Begins when it is told a line.
+import random, socket, struct, sys, time
 
 to, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+pace = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+begun = time.monotonic()
 out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 
 
@@ -12,6 +16,8 @@ def checksum(data):
 
 
 for i in range(count):
+    if pace > 0 and i % 4 == 0:
+        time.sleep(max(0, begun + i / pace - time.monotonic()))
     if i % (count // 2) == 0:
         numbers = random.Random(1)
     source = bytes([203, 0, 113, numbers.randrange(1, 255)])

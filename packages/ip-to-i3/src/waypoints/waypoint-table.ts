@@ -6,8 +6,9 @@
  *     pass     of flows that began at a waypoint: to the TUN what the name publishes, and back; where this system was no router before, nothing else
  *     leave    to hosts: from the gateway's own virtual address
  *
- * Who may: everybody while `always` has the waypoint; whom `open` or `near` has for a moment; and `claimed`, a client whose TCP connection to the host that has the waypoint now came about (assured: it knows the
- * host's sequence numbers; a second SYN of one port is "established" already): no address that somebody makes up is in there.
+ * Who may: everybody while `always` has the waypoint; whom `open` or `near` has for a moment; and `claimed`, a client whose TCP connection to the host that has the waypoint now came about: the host has sent more
+ * than its SYN, and no reset, in a connection that is assured. The kernel alone takes an ACK within 66,000 of the right number for one, so somebody who guesses could claim for another; the host answers all but
+ * the right number with a reset. No address that somebody makes up is in there, nor in `known`: those, for an hour, have a share of new flows of their own, so that a flood of made-up SYNs does not keep them out.
  */
 import { formatIpText, prefixText, type WaypointService } from "@i3/common";
 import { tableName } from "@i3/i3-proxy";
@@ -20,6 +21,10 @@ const PRIORITY = { lead: -105, refuse: -95, filter: -5, leave: 95 } as const;
 /** Of one IPv4 address or IPv6 /64: new flows, and flows at once. And new ones of one waypoint. */
 const LIMITS = { perSource: "50/second burst 200 packets", perWaypoint: "300/second burst 600 packets", refusals: "200/second burst 400 packets", flows: 256 } as const;
 const MOST_KEPT = 65_535;
+/** So long a source counts as one that is there, behind the last packet that a host has sent it. */
+const KNOWN_S = 3_600;
+/** Longer than a pace takes to have its burst again. */
+const PACE_S = 10;
 /** Flows that came to nothing are forgotten so soon, in seconds. */
 const UNANSWERED_S = 10;
 const FAMILIES = [
@@ -89,8 +94,8 @@ export function tableBody(settings: WaypointTableSettings, elements: readonly Ta
       holding(`owned${of}`, `set owned${of} { type ${type} . ${type};`), holding(`always${of}`, `set always${of} { type ${type};`), holding(`pinged${of}`, `set pinged${of} { type ${type};`),
       holding(`services${of}`, `set services${of} { type ${type} . inet_proto . inet_service; flags interval;`), `set open${of} { type ${type}; flags timeout; };`,
       `set near${of} { type ${type} . ${type}; flags interval, timeout; };`, `set claimed${of} { type ${type} . ${type}; flags dynamic, timeout; timeout ${restS}s; size ${MOST_KEPT}; };`,
-      `set paces${of} { type ${type}; flags dynamic, timeout; timeout 60s; size ${MOST_KEPT}; };`, `set floods${of} { type ${type}; flags dynamic, timeout; timeout 60s; size ${MOST_KEPT}; };`,
-      `set held${of} { type ${type}; flags dynamic; size ${MOST_KEPT}; };`,
+      ...["paces", "floods", "known_paces", "known_floods"].map((name) => `set ${name}${of} { type ${type}; flags dynamic, timeout; timeout ${PACE_S}s; size ${MOST_KEPT}; };`),
+      `set known${of} { type ${type}; flags dynamic, timeout; timeout ${KNOWN_S}s; size ${MOST_KEPT}; };`, `set held${of} { type ${type}; flags dynamic; size ${MOST_KEPT}; };`,
       `ct timeout tcp${of} { protocol tcp; l3proto ${of === 4 ? "ip" : "ip6"}; policy = { syn_sent : ${UNANSWERED_S}, syn_recv : ${UNANSWERED_S} }; };`,
       `ct timeout udp${of} { protocol udp; l3proto ${of === 4 ? "ip" : "ip6"}; policy = { unreplied : ${UNANSWERED_S} }; };`,
     ];
@@ -99,10 +104,13 @@ export function tableBody(settings: WaypointTableSettings, elements: readonly Ta
   const each = (rules: (one: (typeof FAMILIES)[number]) => string): string => FAMILIES.map(rules).join(" ");
   return [
     ...sets,
-    ...FAMILIES.map(({ of, ip, source }) => [
-      `chain begin${of} { add @paces${of} { ${source} limit rate over ${LIMITS.perSource} } counter drop; add @floods${of} { ${ip} daddr limit rate over ${LIMITS.perWaypoint} } counter drop;`,
-      `add @held${of} { ${source} ct count over ${LIMITS.flows} } counter drop; dnat ${ip} to ${ip} daddr map @owners${of}; };`,
-    ].join(" ")),
+    ...FAMILIES.flatMap(({ of, ip, source }) => {
+      const paced = (kind: string): string => `update @${kind}paces${of} { ${source} limit rate over ${LIMITS.perSource} } counter drop; update @${kind}floods${of} { ${ip} daddr limit rate over ${LIMITS.perWaypoint} } counter drop; goto led${of}; };`;
+      return [
+        `chain led${of} { add @held${of} { ${source} ct count over ${LIMITS.flows} } counter drop; dnat ${ip} to ${ip} daddr map @owners${of}; };`,
+        `chain begin_known${of} { ${paced("known_")}`, `chain begin${of} { ${source} @known${of} goto begin_known${of}; ${paced("")}`,
+      ];
+    }),
     `chain lead { type nat hook prerouting priority ${PRIORITY.lead}; policy accept; iifname ${tun} return;`,
     // What begins in the middle would be kept for minutes.
     "meta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn return;",
@@ -110,8 +118,10 @@ export function tableBody(settings: WaypointTableSettings, elements: readonly Ta
     `chain answer { limit rate over ${LIMITS.refusals} counter drop; ${refused} };`,
     `chain refuse { type filter hook prerouting priority ${PRIORITY.refuse}; policy accept; icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } return; ct direction reply return;`,
     each(({ of, ip }) => `${ip} daddr @waypoints${of} goto answer; ct state new ct original ${ip} daddr @waypoints${of} meta l4proto tcp ct timeout set "tcp${of}"; ct state new ct original ${ip} daddr @waypoints${of} meta l4proto udp ct timeout set "udp${of}";`), "};",
-    `chain ours { ct state invalid counter drop; tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu; iifname ${tun} ct state established,related accept; oifname != ${tun} counter drop;`,
-    each(({ of, ip }) => `meta l4proto tcp ct status assured ct direction original ct original ${ip} daddr . ${ip} daddr @owned${of} update @claimed${of} { ${ip} saddr . ct original ${ip} daddr };`), "ct state established,related accept;",
+    // What the host sends once it has taken the client's number for right, to whom it is there now.
+    ...FAMILIES.map(({ of, ip, source }) => `chain proven${of} { update @known${of} { ${source.replace("saddr", "daddr")} }; ct original ${ip} daddr . ${ip} saddr @owned${of} update @claimed${of} { ${ip} daddr . ct original ${ip} daddr }; };`),
+    `chain ours { ct state invalid counter drop; tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu;`,
+    each(({ of }) => `meta nfproto ipv${of} iifname ${tun} tcp flags & (syn | rst | ack) == ack ct status assured ct direction reply jump proven${of};`), `iifname ${tun} ct state established,related accept; oifname != ${tun} counter drop; ct state established,related accept;`,
     each(({ of, ip }) => `ct original ${ip} daddr . meta l4proto . th dport @services${of} accept;`), "icmp type echo-request ct original ip daddr @pinged4 accept; icmpv6 type echo-request ct original ip6 daddr @pinged6 accept;", `${refused} };`,
     `chain pass { type filter hook forward priority ${PRIORITY.filter}; policy accept; ${passRules(routed).join("; ")}; };`,
     `chain leave { type nat hook postrouting priority ${PRIORITY.leave}; policy accept; oifname != ${tun} return; ct original ip daddr @waypoints4 snat ip to ${formatIpText(own4)}; ct original ip6 daddr @waypoints6 snat ip6 to ${formatIpText(own6)}; };`,
