@@ -113,6 +113,32 @@ describe("a server of the office", () => {
 });
 let ftpRoot = "";
 
+describe("when somebody clears all tables of the gateway's nftables", () => {
+  it("nothing passes until its own is back, and connections live through it", async () => {
+    const host = bed.gate.host;
+    // It says something each time that it is told to.
+    const server = bed.wiki.spawn(process.execPath, ["-e", 'require("node:net").createServer((s) => s.on("data", (d) => s.write(`heard ${d}`)).on("error", () => console.log("ended"))).listen(4000, () => console.log("listening"))']);
+    await server.waitForLine(/^listening$/);
+    const client = bed.laptop.host.spawn("nc", ["four.corp.example", "4000"]);
+    client.stdin.write("one\n");
+    await client.waitForLine(/^heard one$/, 20_000);
+    const programs = (await succeed(host, "pgrep", ["-P", String(bed.gate.child?.pid), "nft"])).stdout.trim().split("\n");
+    const dropped = async (): Promise<number> => Number(/counter packets (\d+)/.exec((await succeed(host, "nft", ["list", "chain", "inet", "i3_closed_i3", "judged"])).stdout)?.[1]);
+    // Whoever would make it anew waits.
+    await succeed(host, "kill", ["-STOP", ...programs]);
+    await succeed(host, "nft", ["flush", "ruleset"]);
+    client.stdin.write("two\n");
+    await eventually("what the client sends is dropped", 20_000, async () => ((await dropped()) > 0 ? true : undefined));
+    expect((await bed.laptop.host.exec("curl", ["-sS", "--max-time", "2", "http://wiki.corp.example/"])).status).not.toBe(0);
+    await succeed(host, "kill", ["-CONT", ...programs]);
+    await client.waitForLine(/^heard two$/, 30_000);
+    await eventually("the table is there", 20_000, async () => ((await host.exec("nft", ["list", "chain", "inet", "i3_gateway_i3", "lead"])).status === 0 ? true : undefined));
+    expect(await fetchText(bed.laptop.host, "http://wiki.corp.example/", "-4")).toContain("hello 192.168.5.1");
+    expect([client.running, server.tail(5)]).toEqual([true, expect.not.stringContaining("ended")]);
+    for (const child of [client, server]) child.kill("SIGKILL");
+  }, 120_000);
+});
+
 describe("an ssh session to a server", () => {
   it("goes on over a restart of the gateway and of the laptop's proxy, a kill of each, and ends within a second when it is not allowed any more", async () => {
     const ssh = await startSshd(bed.wiki, bed.laptop.host);

@@ -11,6 +11,7 @@ export { UdpUpstream } from "./io/dns-upstream.js";
 export type { Resolver } from "./io/dns-upstream-resolvers.js";
 export { readStateFile } from "./io/state-file.js";
 export { dnsFrame, DnsFrameReader } from "./io/dns-port-frames.js";
+export { closedTable, closedTableRules, JUDGED_HERE } from "./io/closed-table.js";
 export { removeTable, replaceTable, tableName } from "./io/interception-nft.js";
 export { decodedMessage, headerAnswer, isAsItCame, isOneQuestion, isQuery, optRecord, optRecordsOf } from "./dns/whole-messages.js";
 export { DnsListener } from "./io/dns-listener.js";

@@ -5,7 +5,7 @@
 import { errorLine, type Log } from "@i3/common";
 import { NftElements, NftSession, replaceTable } from "@i3/i3-proxy";
 
-import { addSet, gatewayTable, leaveTable, removeSet, seekTable, tableBody, type TableElement, type TableSettings } from "../nat/gateway-table.js";
+import { addSet, closeBehind, gatewayTable, leaveTable, removeSet, seekTable, tableBody, type TableElement, type TableSettings } from "../nat/gateway-table.js";
 import type { Table } from "../nat/packet-filter.js";
 import type { RuleSet } from "../policy/rule-sets.js";
 
@@ -109,7 +109,7 @@ export class Nat implements Table {
   async #makeTable(): Promise<void> {
     const { settings, content } = this.#options;
     const { sets, elements } = content();
-    await this.#nft.run(replaceTable(this.#name, tableBody(settings, sets, elements)));
+    await this.#nft.run(`${replaceTable(this.#name, tableBody(settings, sets, elements))}; ${closeBehind(settings.tunName)}`);
     this.#isWrong = false;
     // What changed meanwhile is told now: the chains first.
     const known = new Set(sets);

@@ -11,14 +11,14 @@
  * What a rule set has let through carries its number in the upper half of the conntrack mark, which related flows inherit (FTP's data, ICMP errors); another set, or none, judges it anew (A9).
  */
 import { formatIpText, hasPorts, HELPERS, prefixText, protocolName, type GatewayHelper, type GatewayLimits, type Network, type PortRange } from "@i3/common";
-import { tableName } from "@i3/i3-proxy";
+import { closedTableRules, JUDGED_HERE, tableName } from "@i3/i3-proxy";
 
 import { SPECIAL_PREFIXES } from "../dns/reach.js";
 import type { RuleSet } from "../policy/rule-sets.js";
 import type { Verdict } from "../policy/grants.js";
 
 /** Before those of others, who may still refuse what this one lets through. */
-const PRIORITY = { lead: -105, follow: -6, filter: -5, leave: 95 } as const;
+const PRIORITY = { lead: -105, follow: -6, filter: -5, closed: -4, leave: 95 } as const;
 /** Of the conntrack mark: ours, and others'. */
 const OURS = "0xffff0000";
 const OTHERS = "0x0000ffff";
@@ -91,7 +91,7 @@ export function tableBody({ tunName, out, own4, own6, routed, helpers, limits, l
     ...[...sets].map((set) => `chain ${chainOf(set)} { ${rulesOf(set, logGroup).join("; ")}; };`),
     map("places4", "ipv4_addr : verdict"), map("places6", "ipv6_addr : verdict"), map("granted4", "ipv4_addr . ipv4_addr : verdict"), map("granted6", "ipv6_addr . ipv6_addr : verdict"),
     `chain lead { type nat hook prerouting priority ${PRIORITY.lead}; policy accept; iifname != ${tun} return; dnat ip to ip saddr . ip daddr map @servers4; dnat ip6 to ip6 saddr . ip6 daddr map @servers6; };`,
-    `chain arrive { type filter hook input priority ${PRIORITY.filter}; policy accept; iifname != ${tun} return; ip daddr ${formatIpText(own4)} return; ip6 daddr ${formatIpText(own6)} return; counter drop; };`,
+    `chain arrive { type filter hook input priority ${PRIORITY.filter}; policy accept; iifname != ${tun} return; ${JUDGED_HERE}; ip daddr ${formatIpText(own4)} return; ip6 daddr ${formatIpText(own6)} return; counter drop; };`,
     "chain to_places { ip saddr vmap @places4; ip6 saddr vmap @places6; counter reject with icmpx host-unreachable; };",
     set("anonymous4", "ipv4_addr"), set("anonymous6", "ipv6_addr"), ...limitRules(limits, logGroup),
     `chain from_clients { ct status & confirmed == 0 jump begin; oifname ${tun} counter reject with icmpx admin-prohibited; oifname != ${outside} counter reject with icmpx host-unreachable;`,
@@ -133,10 +133,14 @@ function limitRules({ connectionsPerClient, newPerSecond, anonymousConnections, 
 
 /** What the TUN, when it is gone, no longer takes goes nowhere else. */
 const passRules = (tunName: string, routed: readonly (4 | 6)[]): readonly string[] => [
+  `iifname "${tunName}" ${JUDGED_HERE}`, `oifname "${tunName}" ${JUDGED_HERE}`,
   // Behind a window, or of a flow that the kernel has forgotten: an answer to it would end the flow of whoever sent it in vain.
   `iifname "${tunName}" ct state invalid counter drop`, `iifname "${tunName}" goto from_clients`, `oifname "${tunName}" goto to_clients`, `ct mark & ${OURS} != 0 counter drop`,
   ...([4, 6] as const).filter((of) => !routed.includes(of)).map((of) => `meta nfproto ipv${of} counter drop`),
 ];
+
+/** Beside the table, for as long as the gateway runs: where somebody clears all tables nothing passes until this one is made anew. */
+export const closeBehind = (tunName: string): string => closedTableRules(tunName, PRIORITY.closed);
 
 /** The table without a gateway: what others send through this system, which may be a router by then, is not its affair any more. */
 export const leaveTable = (tunName: string): string =>

@@ -80,7 +80,7 @@ describe("the gateway's table", () => {
 
   it("stays when who made it ends, and lets others' packets alone then", async () => {
     const pass = (): readonly string[] => (/chain pass \{([^]*?)\n\t\}/.exec(listed())?.[1] ?? "").split("\n").map((line) => line.trim().replace(/counter packets \d+ bytes \d+/, "counter")).slice(2);
-    const always = ['iifname "i3" ct state invalid counter drop', 'iifname "i3" goto from_clients', 'oifname "i3" goto to_clients', "ct mark != 0x00000000/16 counter drop"];
+    const always = [...["iifname", "oifname"].map((name) => `${name} "i3" meta mark set meta mark | 0x20000000`), 'iifname "i3" ct state invalid counter drop', 'iifname "i3" goto from_clients', 'oifname "i3" goto to_clients', "ct mark != 0x00000000/16 counter drop"];
     expect(pass()).toEqual([...always, "meta nfproto ipv4 counter drop", "meta nfproto ipv6 counter drop"]);
     await nft.run(seekTable("i3"));
     await nft.run(leaveTable("i3"));
