@@ -116,8 +116,8 @@ let ftpRoot = "";
 describe("when somebody clears all tables of the gateway's nftables", () => {
   it("nothing passes until its own is back, and connections live through it", async () => {
     const host = bed.gate.host;
-    // It says something each time that it is told to.
-    const server = bed.wiki.spawn(process.execPath, ["-e", 'require("node:net").createServer((s) => s.on("data", (d) => s.write(`heard ${d}`)).on("error", () => console.log("ended"))).listen(4000, () => console.log("listening"))']);
+    // It answers, and says something by itself all the time, to which the gateway's own system would say that it knows of no connection.
+    const server = bed.wiki.spawn(process.execPath, ["-e", 'require("node:net").createServer((s) => setInterval(() => s.write("tick\\n"), 100) && s.on("data", (d) => s.write(`heard ${d}`)).on("error", () => console.log("ended"))).listen(4000, () => console.log("listening"))']);
     await server.waitForLine(/^listening$/);
     const client = bed.laptop.host.spawn("nc", ["four.corp.example", "4000"]);
     client.stdin.write("one\n");

@@ -3,7 +3,7 @@
  * While the other one is gone what it did not judge goes nowhere, and connections that its NAT knows go on being translated, so that the system itself does not answer for them.
  *
  *     arrive, pass    behind the other table's: from and to the TUN what it has not marked is dropped; the mark is taken off
- *     keep_…          empty: a chain of NAT keeps the kernel translating
+ *     keep_…          empty: a chain of NAT keeps the kernel translating, as that of the DNS redirect does where there is one
  */
 import { replaceOwnedTable, tableName } from "./interception-nft.js";
 
