@@ -33,9 +33,9 @@ export interface Decision {
 
 export interface DecisionLogOptions {
   readonly log: Log;
-  /** Who has an address now. */
   /** Whose lines a client's are counted among. @default its own */
   readonly shareOf?: (client: Uint8Array) => Uint8Array;
+  /** Who has an address now. */
   readonly whoIs: (client: Uint8Array) => { readonly name: string | null; readonly hit: Uint8Array | null };
 }
 

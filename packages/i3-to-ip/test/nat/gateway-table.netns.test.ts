@@ -1,4 +1,4 @@
-/** The gateway's table as the kernel's nft takes it: whole, element by element, set by set. What it does with packets: test/system/gateway.test.ts. */
+/** The gateway's table as the kernel's nft takes it: whole, element by element, set by set. What it does with packets: test/system/gateway-servers.test.ts. */
 import { execFileSync } from "node:child_process";
 
 import { HELPERS, parseIpText } from "@i3/common";
