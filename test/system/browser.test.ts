@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { Browser } from "./browser.js";
 import { FILES, makeSiteCertificate, serveSite, type Loaded } from "./browser-site.js";
-import { gatewayBed, type GatewayBed } from "./gateway-bed.js";
+import { fetchText, gatewayBed, type GatewayBed } from "./gateway-bed.js";
 import { DOMAIN, GATE4, waypointBed, type WaypointBed } from "./waypoint-bed.js";
 
 const HTTP_PORT = 8_080;
@@ -55,6 +55,7 @@ describe("from a host that runs nothing, the site of two overlay hosts through i
     ${WAYPOINTS.map((name) => `<name name="${name}" to="${hostOf(name)}" waypoint="tcp/${WAYPOINT_PORT}"/>`).join("")}
   </publish>`;
   let bed: WaypointBed;
+  let shopAuthority = "";
   let browser: Browser;
   beforeAll(async () => {
     bed = await waypointBed(PUBLISH);
@@ -62,6 +63,7 @@ describe("from a host that runs nothing, the site of two overlay hosts through i
     for (const [which, { host }] of [[0, bed.home], [1, bed.shop]] as const) {
       const { authority, certificate, key } = await makeSiteCertificate(host, [NAMES[which]]);
       authorities.push(authority);
+      shopAuthority = authority;
       await serveSite(host, { origins: origins(PLAIN, NAMES), which, tls: null, port: HTTP_PORT });
       await serveSite(host, { origins: origins(SECURE, NAMES), which, tls: { certificate, key }, port: 443 });
       await serveSite(host, { origins: origins(["http://", `:${WAYPOINT_PORT}`], WAYPOINTS), which, tls: null, port: WAYPOINT_PORT });
@@ -80,6 +82,11 @@ describe("from a host that runs nothing, the site of two overlay hosts through i
   it("is there whole by https, by the name in the ClientHello", async () => {
     expect(await browser.load(`${origins(SECURE, NAMES)[0]}/`)).toEqual(ALL("h2"));
   }, 180_000);
+
+  it("is there for curl too, by the name in the ClientHello and by a port that is one host's", async () => {
+    expect(await fetchText(bed.one, `${origins(SECURE, NAMES)[1]}/`, "--cacert", shopAuthority)).toBe("");
+    expect(await fetchText(bed.one, `${fixed[0]}/`)).toContain("<html");
+  });
 
   it("is there whole by http, by Host", async () => {
     expect(await browser.load(`${origins(PLAIN, NAMES)[0]}/`)).toEqual(ALL("http/1.1"));

@@ -30,7 +30,7 @@ const RULES = '<rules><rule name="office\\.i3" go="i3"/><rule name=".*\\.corp\\.
 /** Records of the office's zone. */
 const RECORDS = [
   "wiki.corp.example. 60 IN A 192.168.5.10", "wiki.corp.example. 60 IN AAAA fd00:5::a", "four.corp.example. 60 IN A 192.168.5.10", "six.corp.example. 60 IN AAAA fd00:5::a",
-  "web.corp.example. 60 IN A 203.0.113.10", "mail.corp.example. 60 IN MX 10 wiki.corp.example.", "text.corp.example. 60 IN TXT \"plain words\"",
+  "web.corp.example. 60 IN A 203.0.113.10", "mail.corp.example. 60 IN MX 10 wiki.corp.example.", "text.corp.example. 60 IN TXT \"plain words\"", "narrow.corp.example. 60 IN A 192.168.5.11",
   // Where nobody is to be led.
   "loop.corp.example. 60 IN A 127.0.0.1", "cloud.corp.example. 60 IN A 169.254.169.254", "self.corp.example. 60 IN A 192.168.5.1", "overlay.corp.example. 60 IN A 10.11.12.13", "hit.corp.example. 60 IN AAAA 2001:22::1",
   "mapped.corp.example. 60 IN AAAA ::ffff:192.168.5.10", "elsewhere.corp.example. 60 IN A 192.168.6.1", "both.corp.example. 60 IN A 127.0.0.1", "both.corp.example. 60 IN A 192.168.5.10",
@@ -83,7 +83,9 @@ export async function startUnbound(host: Host, records: readonly string[]): Prom
   const big = Array.from({ length: 10 }, (_, i) => `"${"x".repeat(200)}${i}"`).join(" ");
   const config = await host.writeFile("unbound.conf", [
     "server:", "  interface: 0.0.0.0", "  access-control: 0.0.0.0/0 allow", '  username: ""', '  chroot: ""', '  directory: ""', '  pidfile: ""', "  use-syslog: no", "  do-daemonize: no", "  num-threads: 1", '  local-zone: "corp.example." static',
-    '  local-data: "corp.example. 60 IN SOA ns.corp.example. root.corp.example. 7 1 1 1 60"', ...records.map((record) => `  local-data: '${record}'`), `  local-data: 'big.corp.example. 60 IN TXT ${big}'`, "remote-control:", "  control-enable: no", "",
+    '  local-data: "corp.example. 60 IN SOA ns.corp.example. root.corp.example. 7 1 1 1 60"', ...records.map((record) => `  local-data: '${record}'`), `  local-data: 'big.corp.example. 60 IN TXT ${big}'`,
+    // Of these a server is asked that never answers.
+    '  local-zone: "silent.corp.example" transparent', "  do-not-query-localhost: no", "stub-zone:", '  name: "silent.corp.example"', "  stub-addr: 192.168.5.99", "remote-control:", "  control-enable: no", "",
   ].join("\n"));
   await host.spawn("unbound", ["-d", "-c", config]).waitForLine(/start of service/);
 }

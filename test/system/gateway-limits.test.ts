@@ -106,3 +106,40 @@ describe("a client that opens 100,000 flows", () => {
     if (chain === "too_many") expect(again.stderr, "a reset").toMatch(/refused|Failed to connect|Couldn't connect/);
   });
 });
+
+/** Questions for a name of the list, as fast as they go, to the gateway's virtual address; in the association, so that the gateway knows whose they are. */
+const ASK_MUCH = `
+import socket, struct, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+name = b"".join(bytes([len(one)]) + one for one in b"four.corp.example".split(b".")) + b"\\0"
+end = time.monotonic() + 6
+sent = 0
+while time.monotonic() < end:
+    for _ in range(20):
+        s.sendto(struct.pack("!HHHHHH", sent % 65536, 0x100, 1, 0, 0, 0) + name + struct.pack("!HH", 1, 1), (sys.argv[1], 53))
+        sent += 1
+    time.sleep(0.01)
+print(sent)
+`;
+
+describe("a client that asks 2,000 names a second", () => {
+  it("is not answered beyond its share, and others are answered each time", async () => {
+    const gate = await eventually("the laptop knows the gateway", 20_000, async () => (await digShort(bed.laptop.host, "office.i3")) || undefined);
+    expect(await fetches(bed.guest)).toBe(ANSWER);
+    const flood = succeed(bed.laptop.host, "python3", ["-c", ASK_MUCH, gate], 60_000).then(({ stdout }) => Number(stdout));
+    let isOver = false;
+    void flood.finally(() => (isOver = true)).catch(() => undefined);
+    let answers = 0;
+    do {
+      expect(await digShort(bed.guest.host, "four.corp.example")).toMatch(/^10\./);
+      answers += 1;
+    } while (!isOver);
+    expect(await flood).toBeGreaterThan(3_000);
+    expect(answers).toBeGreaterThan(5);
+    bed.gate.child?.kill("SIGUSR1");
+    const [, tooFast = "0"] = (await bed.gate.child?.waitForLine(/"shares":\{"tooFast":(\d{3,})/, 10_000)) ?? [];
+    expect(Number(tooFast)).toBeGreaterThan(1_000);
+    // What it asked for meanwhile it goes on having.
+    expect(await fetches(bed.laptop)).toBe(ANSWER);
+  }, 120_000);
+});

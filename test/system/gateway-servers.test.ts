@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { succeed } from "../demo/src/checks.js";
 import { startSshd } from "../demo/src/sshd.js";
-import { digShort, fetchText, gatewayBed, writeStaff, type GatewayBed } from "./gateway-bed.js";
+import { digShort, fetchText, gatewayBed, startWeb, writeStaff, type GatewayBed } from "./gateway-bed.js";
 import { eventually } from "./pair-bed.js";
 import { randomFile, sha256OfFile, startFtpServer } from "./programs-bed.js";
 
@@ -77,6 +77,41 @@ describe("a server of the office", () => {
     await succeed(host, "curl", ["-sS", "--max-time", "30", ...mode, "-o", back, "ftp://four.corp.example/in.bin"]);
     expect(await sha256OfFile(back)).toBe(sha256);
     await Promise.all([path, back, `${ftpRoot}/in.bin`].map((file) => rm(file)));
+  });
+
+  it("takes and gives a hundred megabytes whole", async () => {
+    ftpRoot = ftpRoot === "" ? await startFtpServer(bed.wiki) : ftpRoot;
+    const host = bed.laptop.host;
+    const { path, sha256 } = await randomFile(host, "large.bin", 100);
+    const back = `${host.directory}/large-back.bin`;
+    await succeed(host, "curl", ["-sS", "--max-time", "90", "-T", path, "ftp://four.corp.example/large.bin"], 100_000);
+    expect(await sha256OfFile(`${ftpRoot}/large.bin`)).toBe(sha256);
+    await succeed(host, "curl", ["-sS", "--max-time", "90", "-o", back, "ftp://four.corp.example/large.bin"], 100_000);
+    expect(await sha256OfFile(back)).toBe(sha256);
+    await Promise.all([path, back, `${ftpRoot}/large.bin`].map((file) => rm(file)));
+  }, 240_000);
+
+  it("is reached at the ports that the list names, and at no other, and the log says so of whom", async () => {
+    const name = "narrow.corp.example";
+    await startWeb(bed.dns);
+    expect(await fetchText(bed.laptop.host, `http://${name}/`)).toContain("192.168.5.1");
+    // unbound listens there.
+    expect((await bed.dns.exec("nc", ["-z", "-w", "2", "127.0.0.1", "53"])).status).toBe(0);
+    expect((await bed.laptop.host.exec("nc", ["-z", "-v", "-w", "5", name, "53"])).stderr).toContain("refused");
+    expect((await bed.laptop.host.exec("ping", ["-c", "1", "-W", "2", name])).status).not.toBe(0);
+    const line = (event: string, port: number): RegExp => new RegExp(`"event":"${event}","client":"laptop\\.i3","hit":"${bed.laptop.hit}","server":"192\\.168\\.5\\.11","protocol":"tcp","port":${port}`);
+    for (const one of [line("flow-allowed", 80), line("flow-refused", 53)]) expect(await bed.gate.child?.waitForLine(one, 10_000)).toBeDefined();
+  });
+
+  it("is found while another name's server is silent", async () => {
+    const silent = bed.laptop.host.exec("dig", ["+tries=1", "+timeout=10", "silent.corp.example"]);
+    let isOver = false;
+    void silent.finally(() => (isOver = true));
+    // A name that nobody has asked for.
+    expect(await digShort(bed.laptop.host, "text.corp.example", "TXT")).toBe('"plain words"');
+    expect(await digShort(bed.laptop.host, "web.corp.example")).toMatch(/^10\./);
+    expect(isOver, "the other one still waits").toBe(false);
+    expect((await silent).stdout).toMatch(/SERVFAIL|timed out/);
   });
 
   it("takes files by tftp, whose server answers from another port", async () => {

@@ -53,7 +53,7 @@ export async function waypointBed(publish: string): Promise<WaypointBed> {
   topology.route(core, "2001:db8:9::/125", "2001:db8:0:2::2");
   await topology.up();
   try {
-    await Promise.all([startUnbound(dns, ["wiki.corp.example. 60 IN A 192.168.5.10"]), startResolver(resolver)]);
+    await Promise.all([startUnbound(dns, ["wiki.corp.example. 60 IN A 192.168.5.10"]), startRoot(s1).then(() => startResolver(resolver))]);
     const ring = await startRing([s1]);
     const serverAddresses = ring.map((server) => server.host.address4);
     const [gate, home, shop, office] = await Promise.all([
@@ -89,14 +89,26 @@ export async function waypointBed(publish: string): Promise<WaypointBed> {
   }
 }
 
-/** A real recursive resolver, which knows of the internet's names this domain's server alone. */
-async function startResolver(host: Host): Promise<void> {
-  const config = await host.writeFile("unbound.conf", [
-    "server:", "  interface: 0.0.0.0", "  access-control: 0.0.0.0/0 allow", '  username: ""', '  chroot: ""', '  directory: ""', '  pidfile: ""', "  use-syslog: no", "  do-daemonize: no", "  num-threads: 1",
-    "  qname-minimisation: yes", "  use-caps-for-id: yes", "  verbosity: 1",
-    "stub-zone:", `  name: "${DOMAIN}"`, `  stub-addr: ${GATE4}`, "remote-control:", "  control-enable: no", "",
+const ROOT4 = "192.0.2.2";
+const UNBOUND = ["server:", "  interface: 0.0.0.0", "  access-control: 0.0.0.0/0 allow", '  username: ""', '  chroot: ""', '  directory: ""', '  pidfile: ""', "  use-syslog: no", "  do-daemonize: no", "  num-threads: 1", "  verbosity: 1"];
+const NO_CONTROL = ["remote-control:", "  control-enable: no", ""];
+
+/** The root of the bed's internet: it leads to the domain by NS and glue, and knows nothing else. */
+async function startRoot(host: Host): Promise<void> {
+  const zone = await host.writeFile("root.zone", [
+    ". 3600 IN SOA a.root. admin.root. 1 3600 900 86400 60", ". 3600 IN NS a.root.", `a.root. 3600 IN A ${ROOT4}`, `${DOMAIN}. 3600 IN NS ns1.${DOMAIN}.`, `ns1.${DOMAIN}. 3600 IN A ${GATE4}`, "",
   ].join("\n"));
-  await host.spawn("unbound", ["-d", "-c", config]).waitForLine(/start of service/);
+  await startUnboundWith(host, [...UNBOUND, "auth-zone:", '  name: "."', `  zonefile: "${zone}"`, "  for-upstream: no", "  for-downstream: yes", "  fallback-enabled: no", ...NO_CONTROL]);
+}
+
+/** A real recursive resolver, which begins at the root. */
+async function startResolver(host: Host): Promise<void> {
+  const hints = await host.writeFile("root.hints", `. 3600 IN NS a.root.\na.root. 3600 IN A ${ROOT4}\n`);
+  await startUnboundWith(host, [...UNBOUND, "  qname-minimisation: yes", "  use-caps-for-id: yes", '  module-config: "iterator"', `  root-hints: "${hints}"`, ...NO_CONTROL]);
+}
+
+async function startUnboundWith(host: Host, lines: readonly string[]): Promise<void> {
+  await host.spawn("unbound", ["-d", "-c", await host.writeFile("unbound.conf", lines.join("\n"))]).waitForLine(/start of service/);
 }
 
 /** Status, and the answer's data. */

@@ -18,7 +18,7 @@ const MS = 1_000;
 const END_MS = 30_000;
 
 const FLOODS = { "UDP up": ["-u", "-b", "0", "-l", "1200"], "UDP down": ["-u", "-b", "0", "-l", "1200", "-R"], "eight TCP streams down": ["-P", "8", "-R"] } as const;
-type Place = "at their gateway" | "at another one";
+type Place = "at their gateway" | "at another one" | "nowhere";
 
 export async function crowdRows({ rows, runs, loadSeconds }: Plan): Promise<readonly Row[]> {
   if (!rows.has("crowd")) return [];
@@ -26,8 +26,6 @@ export async function crowdRows({ rows, runs, loadSeconds }: Plan): Promise<read
   const bed = await openCrowdBed(CLIENTS, (server) => startNginx(server, { port: 80 }));
   try {
     await bed.server.spawn("iperf3", ["-s", "-p", String(IPERF_PORT), "--forceflush"]).waitForLine(/Server listening/);
-    const undisturbed = await bed.crowd.load({ ...PACE, seconds: loadSeconds });
-    tell("nobody floods", undisturbed, 0);
     const made: Row[] = [];
     for (const [what, args] of Object.entries(FLOODS)) made.push(await row(bed, { what, args, runs, loadSeconds }));
     return made;
@@ -44,10 +42,10 @@ interface Flood {
 }
 
 async function row(bed: CrowdBed, { what, args, runs, loadSeconds }: Flood): Promise<Row> {
-  const places: readonly Place[] = ["at another one", "at their gateway"];
+  const places: readonly Place[] = ["nowhere", "at another one", "at their gateway"];
   const samples = await inTurns(runs, places, async (place, run) => {
     const { child } = bed.gate;
-    const flooding = flood(bed, place === "at their gateway" ? bed.ways.crowded : bed.ways.alone, loadSeconds + 2 * AROUND_S, args);
+    const flooding = place === "nowhere" ? Promise.resolve(0) : flood(bed, place === "at their gateway" ? bed.ways.crowded : bed.ways.alone, loadSeconds + 2 * AROUND_S, args);
     await new Promise((resolve) => setTimeout(resolve, AROUND_S * MS));
     const before = processorSeconds(child?.pid ?? 0);
     const result = await bed.crowd.load({ ...PACE, seconds: loadSeconds });
@@ -57,11 +55,11 @@ async function row(bed: CrowdBed, { what, args, runs, loadSeconds }: Flood): Pro
     return { perSecond: result.answered / loadSeconds, medianMs: result.medianMs, p99Ms: result.p99Ms, megabits: bits / 1e6, gateSeconds };
   });
   const of = (place: Place, key: "perSecond" | "medianMs" | "p99Ms" | "megabits" | "gateSeconds"): number[] => (samples.get(place) ?? []).map((sample) => sample[key]);
-  const beside = (key: "medianMs" | "p99Ms" | "megabits" | "gateSeconds"): Record<string, number> => ({ ours: median(of("at their gateway", key)), "at another one": median(of("at another one", key)) });
+  const beside = (key: "medianMs" | "p99Ms" | "megabits" | "gateSeconds"): Record<string, number> => ({ ours: median(of("at their gateway", key)), "at another one": median(of("at another one", key)), "nobody floods": median(of("nowhere", key)) });
   return {
     ...makeRow({
       name: `answers of ${CLIENTS} clients in a second's time, one more floods: ${what}`, unit: "1/s", better: "higher", runs: of("at their gateway", "perSecond"),
-      baselines: { "the flood at another gateway": median(of("at another one", "perSecond")) }, limits: { "the flood at another gateway": KEPT },
+      baselines: { "what they had": median(of("nowhere", "perSecond")), "the flood at another gateway": median(of("at another one", "perSecond")) }, limits: { "what they had": KEPT, "the flood at another gateway": KEPT },
       beside: { "ms of an answer, median": beside("medianMs"), "ms of an answer, of 99 in 100": beside("p99Ms"), "flood that arrives, Mbit/s": beside("megabits"), "CPU s a second, their gateway": beside("gateSeconds") },
     }), isRequired: true,
   };

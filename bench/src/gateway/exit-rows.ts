@@ -12,6 +12,7 @@ import { loadsInTurns, rateRow, warmUp, type Way } from "./rate-rows.js";
 const THROUGHPUT_SHARE = 0.9;
 const CONNECTIONS_SHARE = 0.5;
 const ADDED_US = 300;
+const MS = 1_000;
 
 export async function throughputRows({ through, direct }: ExitBed, { runs, tcpSeconds }: Plan): Promise<readonly Row[]> {
   const rows: Row[] = [];
@@ -36,15 +37,17 @@ export async function throughputRows({ through, direct }: ExitBed, { runs, tcpSe
 
 export async function roundTripRow({ through, direct }: ExitBed, { runs, pings }: Plan): Promise<Row> {
   const trips = await inTurns(runs, [direct, through], async (subject, run) => {
-    const us = await medianRoundTrip(subject, pings);
+    const { result: us, used } = await withProcessorTime(subject, () => medianRoundTrip(subject, pings));
     say(`ping, run ${run + 1}: ${subject.name} ${us.toFixed(0)} µs`);
-    return us;
+    return { us, client: (used.a * MS) / pings, gate: (used.b * MS) / pings };
   });
-  const base = median(trips.get(direct) ?? []);
-  const ours = trips.get(through) ?? [];
+  const of = (subject: typeof direct, what: "us" | "client" | "gate"): number[] => (trips.get(subject) ?? []).map((trip) => trip[what]);
+  const base = median(of(direct, "us"));
+  const ours = of(through, "us");
+  const both = (what: "client" | "gate"): Record<string, number> => ({ ours: median(of(through, what)), [direct.name]: median(of(direct, what)) });
   return {
     ...makeRow({ name: "ping, median, through i3-to-IP", unit: "µs", better: "lower", runs: ours, baselines: { [direct.name]: base, [`that and ${ADDED_US} µs`]: base + ADDED_US }, limits: { [`that and ${ADDED_US} µs`]: 1 } }),
-    beside: { "longer, µs": { ours: median(ours) - base } }, isRequired: true,
+    beside: { "longer, µs": { ours: median(ours) - base }, "CPU ms for each, client's proxy": both("client"), "CPU ms for each, gateway": both("gate") }, isRequired: true,
   };
 }
 

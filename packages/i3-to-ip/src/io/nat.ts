@@ -48,7 +48,7 @@ export class Nat implements Table {
 
   addSet(set: RuleSet): void {
     // A chain that the table is made with stands in its body.
-    if (this.#isUp) void this.#nft.run(addSet(this.#options.settings.tunName, set, this.#options.settings.logGroup)).catch((error: unknown) => this.#tell("nftables refused a chain", error));
+    if (this.#isUp) void this.#nft.run(addSet(this.#options.settings.tunName, set)).catch((error: unknown) => this.#tell("nftables refused a chain", error));
   }
 
   add({ set, key, value }: TableElement): void {
@@ -114,7 +114,7 @@ export class Nat implements Table {
     // What changed meanwhile is told now: the chains first.
     const known = new Set(sets);
     const now = content();
-    const added = now.sets.filter((set) => !known.has(set)).map((set) => this.#nft.run(addSet(settings.tunName, set, settings.logGroup)));
+    const added = now.sets.filter((set) => !known.has(set)).map((set) => this.#nft.run(addSet(settings.tunName, set)));
     this.#elements.restart(elements, now.elements);
     await Promise.all(added);
     await this.#elements.settled();

@@ -87,8 +87,9 @@ export function tableBody({ tunName, out, own4, own6, routed, helpers, limits, l
   const set = (name: string, type: string): string => holding(name, `set ${name} { type ${type};`);
   return [
     map("servers4", "ipv4_addr . ipv4_addr : ipv4_addr"), map("servers6", "ipv6_addr . ipv6_addr : ipv6_addr"), inside("inside4", "ipv4_addr"), inside("inside6", "ipv6_addr"),
-    `chain refused { iifname ${tun} ${logOf(logGroup, "refused")}; meta l4proto tcp counter reject with tcp reset; counter reject with icmpx admin-prohibited; };`,
-    ...[...sets].map((set) => `chain ${chainOf(set)} { ${rulesOf(set, logGroup).join("; ")}; };`),
+    ...LINES.flatMap((what) => lineRules(what, logGroup)),
+    `chain refused { iifname ${tun} jump ${lineChain("refused")}; meta l4proto tcp counter reject with tcp reset; counter reject with icmpx admin-prohibited; };`,
+    ...[...sets].map((set) => `chain ${chainOf(set)} { ${rulesOf(set).join("; ")}; };`),
     map("places4", "ipv4_addr : verdict"), map("places6", "ipv6_addr : verdict"), map("granted4", "ipv4_addr . ipv4_addr : verdict"), map("granted6", "ipv6_addr . ipv6_addr : verdict"),
     `chain lead { type nat hook prerouting priority ${PRIORITY.lead}; policy accept; iifname != ${tun} return; dnat ip to ip saddr . ip daddr map @servers4; dnat ip6 to ip6 saddr . ip6 daddr map @servers6; };`,
     `chain arrive { type filter hook input priority ${PRIORITY.filter}; policy accept; iifname != ${tun} return; ${JUDGED_HERE}; ip daddr ${formatIpText(own4)} return; ip6 daddr ${formatIpText(own6)} return; counter drop; };`,
@@ -106,6 +107,9 @@ export function tableBody({ tunName, out, own4, own6, routed, helpers, limits, l
   ].join(" ");
 }
 
+/** Of a client's packets. */
+const CLIENT_KEYS = [{ of: 4, key: "ip saddr", type: "ipv4_addr" }, { of: 6, key: "ip6 saddr", type: "ipv6_addr" }] as const;
+
 // Ours:
 /** Addresses that clients have had since the table was made, or for the others in a minute. */
 const MOST_CLIENTS = 65_536;
@@ -117,17 +121,16 @@ const BURST_S = 5;
  * What is refused here stays in no table of the kernel's: a flow is confirmed when its first packet has left.
  */
 function limitRules({ connectionsPerClient, newPerSecond, anonymousConnections, anonymousNewPerSecond }: GatewayLimits, logGroup: number): readonly string[] {
-  const families = [{ of: 4, key: "ip saddr", type: "ipv4_addr" }, { of: 6, key: "ip6 saddr", type: "ipv6_addr" }] as const;
   const over = (why: "too-fast" | "too-many"): string => why.replace("-", "_");
   const chain = (why: "too-fast" | "too-many"): string =>
-    `chain ${over(why)} { ${families.map(({ of, key }) => `update @told${of} { ${key} limit rate 1/second } log prefix "${LOGGED[why]}" group ${logGroup};`).join(" ")} meta l4proto tcp counter reject with tcp reset; counter reject with icmpx admin-prohibited; };`;
+    `chain ${over(why)} { ${CLIENT_KEYS.map(({ of, key }) => `update @told${of} { ${key} limit rate 1/second } log prefix "${LOGGED[why]}" group ${logGroup};`).join(" ")} meta l4proto tcp counter reject with tcp reset; counter reject with icmpx admin-prohibited; };`;
   return [
-    ...families.flatMap(({ of, type }) => [
+    ...CLIENT_KEYS.flatMap(({ of, type }) => [
       `set connections${of} { type ${type}; size ${MOST_CLIENTS}; flags dynamic; };`, ...["pace", "told"].map((name) => `set ${name}${of} { type ${type}; size ${MOST_CLIENTS}; flags dynamic,timeout; timeout 1m; };`),
     ]),
     chain("too-fast"), chain("too-many"),
     `chain begin_anonymous { limit rate over ${anonymousNewPerSecond}/second burst ${anonymousNewPerSecond * BURST_S} packets goto too_fast; ct count over ${anonymousConnections} goto too_many; };`,
-    `chain begin { ${families.map(({ of, key }) => `update @pace${of} { ${key} limit rate over ${newPerSecond}/second burst ${newPerSecond * BURST_S} packets } goto too_fast; add @connections${of} { ${key} ct count over ${connectionsPerClient} } goto too_many;`).join(" ")} ${families.map(({ of, key }) => `${key} @anonymous${of} goto begin_anonymous;`).join(" ")} };`,
+    `chain begin { ${CLIENT_KEYS.map(({ of, key }) => `update @pace${of} { ${key} limit rate over ${newPerSecond}/second burst ${newPerSecond * BURST_S} packets } goto too_fast; add @connections${of} { ${key} ct count over ${connectionsPerClient} } goto too_many;`).join(" ")} ${CLIENT_KEYS.map(({ of, key }) => `${key} @anonymous${of} goto begin_anonymous;`).join(" ")} };`,
   ];
 }
 
@@ -162,19 +165,28 @@ function helperRules(tun: string, helpers: readonly GatewayHelper[]): readonly s
 const portsText = (ports: readonly PortRange[]): string => `{ ${ports.map(({ first, last }) => (first === last ? first : `${first}-${last}`)).join(", ")} }`;
 
 /** Adds the chain of a set that the table does not have yet. */
-export const addSet = (tunName: string, set: RuleSet, logGroup: number): string =>
-  [`add chain inet ${gatewayTable(tunName)} ${chainOf(set)};`, ...rulesOf(set, logGroup).map((rule) => `add rule inet ${gatewayTable(tunName)} ${chainOf(set)} ${rule};`)].join(" ");
+export const addSet = (tunName: string, set: RuleSet): string =>
+  [`add chain inet ${gatewayTable(tunName)} ${chainOf(set)};`, ...rulesOf(set).map((rule) => `add rule inet ${gatewayTable(tunName)} ${chainOf(set)} ${rule};`)].join(" ");
 
 export const removeSet = (tunName: string, set: RuleSet): string => `delete chain inet ${gatewayTable(tunName)} ${chainOf(set)};`;
 
-/** Of a flood the log needs no more than shows it. */
-const LOG_LIMIT = { allowed: "limit rate 500/second burst 1000 packets", refused: "limit rate 100/second burst 200 packets" } as const;
-const logOf = (group: number, what: keyof typeof LOG_LIMIT): string => `${LOG_LIMIT[what]} log prefix "${LOGGED[what]}" group ${group}`;
+const LINES = ["allowed", "refused"] as const;
+/** Of a flood the log needs no more than shows it; and no client, nor a few, may hide in theirs what others do. */
+const LINE_LIMITS = { allowed: { each: "limit rate 100/second burst 200 packets", all: "limit rate 2000/second burst 4000 packets" }, refused: { each: "limit rate 20/second burst 100 packets", all: "limit rate 1000/second burst 2000 packets" } } as const;
+const lineChain = (what: (typeof LINES)[number]): string => `tell_${what}`;
 
-function rulesOf({ number, verdicts }: RuleSet, logGroup: number): readonly string[] {
+function lineRules(what: (typeof LINES)[number], group: number): readonly string[] {
+  const { each, all } = LINE_LIMITS[what];
+  return [
+    ...CLIENT_KEYS.map(({ of, type }) => `set lines_${what}${of} { type ${type}; size ${MOST_CLIENTS}; flags dynamic,timeout; timeout 1m; };`),
+    `chain ${lineChain(what)} { ${CLIENT_KEYS.map(({ of, key }) => `update @lines_${what}${of} { ${key} ${each} } ${all} log prefix "${LOGGED[what]}" group ${group};`).join(" ")} };`,
+  ];
+}
+
+function rulesOf({ number, verdicts }: RuleSet): readonly string[] {
   const mark = `0x${(number * 0x10000).toString(16)}`;
   const accept = `ct mark set ct mark & ${OTHERS} | ${mark} accept`;
-  return [`ct mark & ${OURS} == ${mark} accept`, ...verdicts.flatMap((verdict) => placesOf(verdict).flatMap((place) => matchesOf(verdict).flatMap((match) => (verdict.admits ? [`${place}${match}${logOf(logGroup, "allowed")}`, `${place}${match}${accept}`] : [`${place}${match}goto refused`])))), "goto refused"];
+  return [`ct mark & ${OURS} == ${mark} accept`, ...verdicts.flatMap((verdict) => placesOf(verdict).flatMap((place) => matchesOf(verdict).flatMap((match) => (verdict.admits ? [`${place}${match}jump ${lineChain("allowed")}`, `${place}${match}${accept}`] : [`${place}${match}goto refused`])))), "goto refused"];
 }
 
 /** By the address that the flow was begun to, which is the same both ways. What can be no server's is none of these. */

@@ -68,7 +68,7 @@ describe("the gateway's table", () => {
 
   it("takes another set, and elements that change to it; the old one goes behind them", async () => {
     const other = { number: 1, verdicts: [{ admits: true, service: undefined }] };
-    void nft.run(addSet("i3", other, 26_007));
+    void nft.run(addSet("i3", other));
     const { set, key, value } = grantElement(ip("10.7.7.7"), ip("192.168.5.1"), other);
     elements.set(set, key, value);
     elements.set("granted6", "2001:22::7 . fd00::1", null);
