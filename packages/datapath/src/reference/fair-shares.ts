@@ -23,6 +23,8 @@ export const CUT = 8;
 export const GROWTH = 8;
 /** One of the longest packets in a window gets through, whatever the others do. */
 export const LEAST = 4_096;
+/** Of what peers had when shares began: where nobody's packets keep the queue standing, such as those of unknown SPIs, it does no good to take everything from peers. */
+export const FLOOR_PART = 16;
 /** More than any engine does in a window. */
 export const MOST = 2 ** 40;
 
@@ -39,6 +41,7 @@ export class FairShares<Peer> {
   #holdMs = HOLD_MS;
   #untilMs = -Infinity;
   #endedMs = -Infinity;
+  #floor = LEAST;
   /** When shares ended. */
   #lastLevel = Infinity;
   #last: Peer | undefined;
@@ -82,7 +85,7 @@ export class FairShares<Peer> {
     else if (!isShared && this.#hasLost) this.#share();
     else if (isShared) {
       if (this.#hasLost) this.#untilMs = this.#nowMs + this.#holdMs;
-      if (standingMs >= WINDOW_MS) this.#level = Math.min(this.#level, this.#lowerLevel());
+      if (standingMs >= WINDOW_MS) this.#level = Math.min(this.#level, Math.max(this.#lowerLevel(), this.#floor));
       else this.#rise(Math.floor((this.#nowMs - this.#windowMs) / WINDOW_MS));
     }
     this.#hasLost = false;
@@ -94,7 +97,9 @@ export class FairShares<Peer> {
     const isSoon = this.#nowMs - this.#endedMs < SOON_MS;
     this.#holdMs = isSoon ? Math.min(2 * this.#holdMs, MAX_HOLD_MS) : HOLD_MS;
     this.#untilMs = this.#nowMs + this.#holdMs;
-    this.#level = Math.min(isSoon ? this.#lastLevel : Infinity, this.#lowerLevel());
+    const lower = this.#lowerLevel();
+    if (!isSoon && lower !== Infinity) this.#floor = Math.max(LEAST, Math.floor(lower / FLOOR_PART));
+    this.#level = Math.min(isSoon ? this.#lastLevel : Infinity, lower);
   }
 
   #end(): void {

@@ -128,6 +128,18 @@ describe("shares", () => {
     for (const one of served.slice(1)) expect(one).toBeGreaterThan(0.9 * 0.03);
   });
 
+  it("leave peers a part of what they had when it is nobody's packets that are too many", () => {
+    const shares = new FairShares<number>();
+    for (let nowMs = 1; nowMs <= 5_000; nowMs += 1) {
+      shares.begin(nowMs);
+      for (const peer of [1, 2]) if (shares.may(peer)) shares.charge(peer, 50_000);
+      shares.saw("udp", "lost");
+    }
+    const had = (10 * 2 * (50_000 + PACKET_COST)) / 2;
+    expect(shares.level).toBeGreaterThan(had / 24);
+    expect(shares.level).toBeLessThan(had / 16);
+  });
+
   it("are whole again soon when the others have gone", () => {
     const shares = new FairShares<number>();
     let nowMs = 0;

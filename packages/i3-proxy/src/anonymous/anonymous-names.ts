@@ -25,12 +25,6 @@ function withoutEnding(name: string, suffix: string): string {
   return name.endsWith(relay) ? `${name.slice(0, -relay.length)}.${suffix}` : name;
 }
 
-/** Whether libc has made a name of an anonymous one that has failed, by a search domain of the network (resolv.conf): nobody there is to hear of it. */
-export const isSearchedFor = (name: string, searchDomains: readonly string[], suffix: string, rules: readonly ProxyRule[]): boolean => searchDomains.some((domain) => {
-  const asked = name.endsWith(`.${domain}`) ? name.slice(0, -domain.length - 1) : "";
-  return asked !== "" && (asksForAnonymity(asked, suffix) || anonymousTarget(asked, suffix, rules) !== null);
-});
-
 /** Instances have it by this. */
 export const targetKey = ({ name, via }: AnonymousTarget): string => `${via ?? ""} ${name}`;
 

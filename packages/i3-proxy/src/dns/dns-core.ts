@@ -20,7 +20,7 @@ export interface NameSource {
   gatewayOf?(name: string): string | null;
   /** Whether a rule, or the suffix, keeps a name from the system's resolvers. @default none is, but by a gateway */
   isKept?(name: string): boolean;
-  /** Whether a resolver library has made the name of a kept one and a search domain: it does not exist then. To be asked once for each question. @default none is */
+  /** Whether a resolver library has made the name of a kept one and a search domain: it does not exist then, unless it is answered here. To be asked once for each question. @default none is */
   isSearched?(name: string): boolean;
   /** Whether the name is reached anonymously, and so answered elsewhere. @default none is */
   isAnonymous?(name: string): boolean;
@@ -112,12 +112,12 @@ function look(name: string, names: NameSource): Known | { readonly via: string |
     return via === null ? null : { via };
   }
   if (inHitTree(name)) return NO_DATA;
-  if (names.isSearched?.(name) === true) return NO_SUCH_NAME;
+  const isSearched = names.isSearched?.(name) === true;
   if (names.isAnonymous?.(name) === true) return { via: null };
   const via = names.gatewayOf?.(name) ?? null;
   if (via !== null) return { via };
   const found = names.resolve(name);
-  if (found === "elsewhere") return null;
+  if (found === "elsewhere") return isSearched ? NO_SUCH_NAME : null;
   if (found === "looking") return found;
   if (found === "unknown") return NO_SUCH_NAME;
   if (found === "unavailable") return FAILURE;

@@ -27,10 +27,10 @@ export class SearchNames {
     this.#env = environment;
   }
 
-  /** Whether a name stands for another one that is kept, and would go to the system's resolvers; to be told each name that is asked for. @param name lower case */
+  /** Whether a name stands for another one that is kept: if it would go to the system's resolvers, it does not exist. To be told each name that is asked for. @param name lower case */
   isSearched(nowMs: number, name: string): boolean {
-    const found = this.#env.keeps(name, name) === null && this.#env.domains().some((domain) => name.endsWith(`.${domain}`) && this.#isKept(nowMs, name.slice(0, -domain.length - 1), name));
-    if (!found) this.#remember(nowMs, name);
+    const found = this.#env.domains().some((domain) => name.endsWith(`.${domain}`) && this.#isKept(nowMs, name.slice(0, -domain.length - 1), name));
+    this.#remember(nowMs, name);
     return found;
   }
 

@@ -7,7 +7,7 @@ import { anonymousAsTheyAre, bytesKey, I3Error, inRange, TokenBucket, type Addre
 import type { NativeIo } from "@i3/datapath/native-io";
 
 import { AddressParts } from "../anonymous/address-parts.js";
-import { anonymousTarget, isSearchedFor, targetKey, type AnonymousTarget } from "../anonymous/anonymous-names.js";
+import { anonymousTarget, targetKey, type AnonymousTarget } from "../anonymous/anonymous-names.js";
 import { Destinations } from "../anonymous/destinations.js";
 import { encodeAnswer, RCODE } from "../dns/dns-answer.js";
 import { FLAG_DNSSEC_OK, readOpt } from "../dns/edns.js";
@@ -30,8 +30,6 @@ export interface AnonymousClientsOptions {
   /** Of the ring, those first that live as far as is known; the rest when none does. */
   readonly servers: () => readonly Locator[];
   readonly view: Pick<SystemView, "findOverlaps">;
-  /** That libc tries behind a name that fails. */
-  readonly searchDomains: () => readonly string[];
   readonly log: Log;
 }
 
@@ -76,19 +74,23 @@ export class AnonymousClients {
   #isClosed = false;
 
   constructor(options: AnonymousClientsOptions) {
-    const { config: { tun, anonymous: { max, idleS, renewAfterS, range } }, nft, log } = options;
+    const { config: { tun, dns, anonymous: { max, idleS, renewAfterS, range } }, nft, log } = options;
     this.#options = options;
     this.#rules = options.rules;
     this.#tuns = anonymousTuns(tun.name);
-    this.#closedNames = new ClosedNames({ nft, tunName: tun.name, tuns: this.#tuns, mark: options.mark, log });
+    this.#closedNames = new ClosedNames({ nft, tunName: tun.name, tuns: this.#tuns, mark: options.mark, hasPort53: dns.port === 53, log });
     this.#parts = new AddressParts(range, (length) => new Uint8Array(randomBytes(length)));
     this.#guard = new AnonymousGuard(nft, this.#tuns, () => (this.#isReal(range) ? null : rangeText(range)), (error) => log("warn", "guard-failed", { error: error.message, remedy: "It is tried again with the next change." }));
     this.#destinations = new Destinations({ max, idleMs: idleS * 1_000, renewAfterMs: renewAfterS * 1_000 });
   }
 
-  /** Takes over, or removes, what an earlier run has left. Rejects with I3Error. */
-  async open(): Promise<void> {
+  /** Before the DNS port, which may fail to open: closes DNS around names as they are, or takes away what an earlier run has left. Rejects with I3Error. */
+  async shut(): Promise<void> {
     await this.#closedNames.open(this.#isAsTheyAre());
+  }
+
+  /** Behind {@link shut}. Takes over, or removes, what an earlier run has left. Rejects with I3Error. */
+  async open(): Promise<void> {
     if (this.#hasRules()) await this.#guard.open();
     else await removeAnonymousGuard(this.#options.nft, this.#tuns);
     this.#timer = setInterval(() => this.#look(), LOOK_MS).unref();
@@ -96,7 +98,7 @@ export class AnonymousClients {
 
   /** Whether a name is one of these. @param name as of a question */
   isOne(name: string): boolean {
-    return this.#targetOf(name) !== null || this.#isSearchedFor(name);
+    return this.#targetOf(name) !== null;
   }
 
   isTun(index: number): boolean {
@@ -107,10 +109,6 @@ export class AnonymousClients {
   hides(address: Uint8Array): boolean {
     const { range } = this.#options.config.anonymous;
     return address.length === 4 && inRange(range, address) && (this.#hasRules() || this.#destinations.size > 0) && !this.#isReal({ network: address, prefixBits: 32 });
-  }
-
-  #isSearchedFor(name: string): boolean {
-    return isSearchedFor(name, this.#options.searchDomains(), this.#options.config.dns.suffix, this.#rules);
   }
 
   #isAsTheyAre(): boolean {
@@ -198,7 +196,7 @@ export class AnonymousClients {
 
   async #lookUp(name: string): Promise<AnonymousAnswer> {
     const target = this.#targetOf(name);
-    if (target === null) return { rcode: this.#isSearchedFor(name) ? RCODE.nxDomain : RCODE.serverFailure, addresses: [] };
+    if (target === null) return { rcode: RCODE.serverFailure, addresses: [] };
     if (!this.#isKnown(target.via ?? target.name)) return { rcode: target.via === null ? RCODE.nxDomain : RCODE.serverFailure, addresses: [] };
     const instance = await this.#instanceOf(target);
     // It may have taken seconds, and the rules be others.
@@ -248,7 +246,8 @@ export class AnonymousClients {
       return instance;
     } catch (error) {
       this.counters.failed += 1;
-      this.#parts.give(range);
+      // One whose engine broke while it opened has ended: its part rests.
+      if (!this.#leaving.has(instance) && !this.#resting.some(({ part }) => part === range)) this.#parts.give(range);
       // Messages of the system may name what was being made; its kind does not.
       return this.#warn({ error: error instanceof I3Error ? error.code : error instanceof Error ? error.message.split(/[:"]/)[0] : "", remedy: "Names with go=\"anonymous\" fail until it can be made. Does a server of <servers> answer over UDP?" });
     } finally {

@@ -93,8 +93,9 @@ export class AnonymousGuard {
 
   async #make(): Promise<void> {
     await this.#nft.run(anonymousArpRules(this.#tuns));
-    this.#made = this.#range();
-    await this.#nft.run(anonymousGuardRules(this.#tuns, this.#made));
+    const range = this.#range();
+    await this.#nft.run(anonymousGuardRules(this.#tuns, range));
+    this.#made = range;
   }
 
   /** An address of a TUN, or a virtual one behind it; 4 bytes. In the background, as is what follows. */

@@ -16,10 +16,10 @@ const REMEDY = "It is tried again within seconds. Until then names with go=\"ano
 
 const closedTable = (tunName: string): string => tableName("names", tunName);
 
-/** One line for nft. @param uids of resolvers of this machine that nobody else's programs run under */
-export const closedNamesRules = (tunName: string, tuns: string, mark: number, uids: readonly number[]): string =>
+/** One line for nft. @param uids of resolvers of this machine that nobody else's programs run under @param hasPort53 the proxy's own port is 53, to which questions are led */
+export const closedNamesRules = (tunName: string, tuns: string, mark: number, uids: readonly number[], hasPort53: boolean): string =>
   replaceTable(closedTable(tunName), [
-    `chain names { type filter hook output priority ${PRIORITY}; policy accept; meta mark ${mark} accept; oifname "${tunName}" accept; oifname "${tuns}*" accept; ${uids.length === 0 ? "" : `meta skuid { ${uids.join(", ")} } accept;`}`,
+    `chain names { type filter hook output priority ${PRIORITY}; policy accept; meta mark ${mark} accept; oifname "${tunName}" accept; oifname "${tuns}*" accept; ${uids.length === 0 ? "" : `meta skuid { ${uids.join(", ")} } accept;`} ${hasPort53 ? "ip daddr 127.0.0.1 accept; ip6 daddr ::1 accept;" : ""}`,
     "tcp dport 53 counter reject with tcp reset; udp dport 53 counter reject with icmpx admin-prohibited; };",
   ].join(" "));
 
@@ -32,6 +32,8 @@ export interface ClosedNamesOptions {
   readonly tuns: string;
   /** SO_MARK of the proxy's own questions. */
   readonly mark: number;
+  /** The proxy's DNS port is 53. */
+  readonly hasPort53: boolean;
   readonly log: Log;
 }
 
@@ -74,14 +76,14 @@ export class ClosedNames {
   }
 
   async #set(): Promise<void> {
-    const { nft, tunName, tuns, mark } = this.#options;
+    const { nft, tunName, tuns, mark, hasPort53 } = this.#options;
     if (!this.#isWanted) {
       if (this.#table !== "") await nft.run(openNamesRules(tunName));
       this.#table = "";
       return;
     }
     const own = process.getuid?.() ?? 0;
-    const table = closedNamesRules(tunName, tuns, mark, localServerUids().filter((uid) => uid !== 0 && uid !== own).sort((a, b) => a - b));
+    const table = closedNamesRules(tunName, tuns, mark, localServerUids().filter((uid) => uid !== 0 && uid !== own).sort((a, b) => a - b), hasPort53);
     const isThere = table === this.#table && (await nft.run(`list chain inet ${closedTable(tunName)} names`).then(() => true, () => false));
     if (!isThere) await nft.run(table);
     this.#table = table;

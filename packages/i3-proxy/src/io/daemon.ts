@@ -406,7 +406,8 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     const searches = new SearchNames({ domains: () => resolvers.searchDomains, keeps: (name, beside) => names.keeps(name, beside) });
     return {
       isKept: (name) => names.isKept?.(name) === true, isSearched: (name) => searches.isSearched(performance.now(), name), hides: (address) => this.#anonymous?.hides(address) === true,
-      resolve: (name) => names.resolve(name), gatewayOf: (name) => names.gatewayOf?.(name) ?? null, isAnonymous: (name) => this.#anonymous?.isOne(name) === true, reverse: (address) => names.reverse(address), told: (address) => this.#addresses.told(address),
+      // Until the mappings of the last run are there, a question would make others in their place.
+      resolve: (name) => (this.#hasBegun ? names.resolve(name) : "unavailable"), gatewayOf: (name) => (this.#hasBegun ? (names.gatewayOf?.(name) ?? null) : null), isAnonymous: (name) => this.#anonymous?.isOne(name) === true, reverse: (address) => names.reverse(address), told: (address) => this.#addresses.told(address),
       whenKnown: (name, done) => {
         this.#lookSoon ??= setImmediate(() => {
           this.#lookSoon = undefined;
@@ -454,17 +455,24 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
 
   async #openInterception(io: NativeIo, view: SystemView, resolvers: ResolverFiles, restored: readonly Uint8Array[], engine: RunningEngine): Promise<void> {
     const proxy = this.#proxy as Proxy;
+    const early: { nft?: NftRunner } = {};
     const anonymous = new AnonymousClients({
-      io, config: this.#config, mark: OWN_MARK, nft: { run: (line) => interception.run(line) }, rules: this.#rules, book: () => this.#book, log: this.#log,
+      io, config: this.#config, mark: OWN_MARK, nft: { run: (line) => (early.nft ?? interception).run(line) }, rules: this.#rules, book: () => this.#book, log: this.#log,
       servers: () => {
         const servers = proxy.client.servers().filter(({ locator }) => proxy.client.configuredServers().some((one) => sameLocator(one, locator)));
         const alive = servers.filter(({ liveness }) => liveness === "alive");
         return (alive.length > 0 ? alive : servers).map(({ locator }) => locator);
       },
-      view, searchDomains: () => resolvers.searchDomains,
+      view,
     });
     const interception = await Interception.open({
-      networks: () => this.#addressRules.flatMap(({ prefixes }) => prefixes), beforePorts: async (nft) => await this.#openNetworks(io, engine, nft), anonymous, anonymousTuns: anonymousTuns(this.#config.tun.name),
+      networks: () => this.#addressRules.flatMap(({ prefixes }) => prefixes), anonymous,
+      beforePorts: async (nft) => {
+        early.nft = nft;
+        await this.#openNetworks(io, engine, nft);
+        await anonymous.shut();
+      },
+      anonymousTuns: anonymousTuns(this.#config.tun.name),
       io, tunName: this.#engine?.tun?.name ?? "", mark: OWN_MARK, config: this.#config, names: this.#names(proxy, resolvers), gateways: proxy.gateways, own: [proxy.own4, proxy.own6], restored, resolvers, view, log: this.#log,
     });
     this.#interception = interception;

@@ -234,12 +234,14 @@ export class DnsPort {
     const { inForce, shares } = this.#options;
     // Whoever asks so much asks again later.
     if (shares?.begin(client) === false) return;
+    // The buffer is another one's by then.
+    const kept = Uint8Array.from(query);
     const done = (answer: Uint8Array): void => {
       shares?.end(client);
       if (inForce === undefined) reply(answer);
-      else void inForce().then(() => reply(answer), () => reply(failureOf(query, question.end)));
+      else void inForce().then(() => reply(answer), () => reply(failureOf(kept, question.end)));
     };
-    this.#gateways.ask({ query: Uint8Array.from(query), question, via, limit, transport, reply: done });
+    this.#gateways.ask({ query: kept, question, via, limit, transport, reply: done });
   }
 
   #whenKnown(query: Uint8Array, name: string, fd: number, client: Uint8Array, resolver: Resolver): void {

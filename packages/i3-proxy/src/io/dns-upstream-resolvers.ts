@@ -23,8 +23,6 @@ export const resolverText = ({ address, zone }: Resolver): string => (zone === n
 
 /** Each has local ports of its own. libc asks at most the first three. */
 export const MAX_RESOLVERS = 8;
-/** Ours. */
-const MAX_SEARCH_DOMAINS = 32;
 const DNS_PORT = 53;
 const MAX_FILE_CHARS = 65_536;
 const POLL_MS = 1_000;
@@ -47,13 +45,13 @@ export function parseResolvConf(text: string): Resolver[] {
 }
 
 /**
- * Domains that libc tries behind names, of the last line that says so (resolv.conf(5)); without one that of the machine's own name. Lower case, without a dot at the end.
+ * Domains that libc tries behind names, of the last line that says so (resolv.conf(5)); without one that of the machine's own name. Lower case, without a dot at the end. As many as the file has room for, as with glibc.
  * @param hostName of this machine
  */
 export function parseSearchDomains(text: string, hostName: string): string[] {
   const lines = text.slice(0, MAX_FILE_CHARS).split("\n").flatMap((line) => /^(?:search|domain)[ \t]+([^#;]*)/.exec(line)?.[1] ?? []);
   const words = lines.at(-1)?.split(/[ \t]+/) ?? [/^[^.]+\.(.+)$/.exec(hostName)?.[1] ?? ""];
-  return [...new Set(words.map((word) => word.toLowerCase().replace(/\.+$/, "")).filter((word) => word !== ""))].slice(0, MAX_SEARCH_DOMAINS);
+  return [...new Set(words.map((word) => word.toLowerCase().replace(/\.+$/, "")).filter((word) => word !== ""))];
 }
 
 /** User ids of sockets bound to port 53, from the text of /proc/net/udp or udp6. @param own inodes of sockets that are left out */

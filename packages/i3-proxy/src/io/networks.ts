@@ -42,6 +42,7 @@ export class Networks {
   #watch: { close(): void } | undefined;
   #soon: NodeJS.Timeout | undefined;
   #restMs = 0;
+  #isClosed = false;
   #work: Promise<void> = Promise.resolve();
 
   /** Sets nothing. */
@@ -72,6 +73,7 @@ export class Networks {
   /** Other rules, or another gateway is down: in the background. */
   update(ways: readonly NetworkWay[]): void {
     this.#work = this.#work.then(async () => {
+      if (this.#isClosed) return;
       try {
         await this.#prepare(ways);
         this.#routes.set(ways);
@@ -99,6 +101,7 @@ export class Networks {
     clearTimeout(this.#soon);
     this.#watch?.close();
     this.#watch = undefined;
+    this.#isClosed = true;
     await this.#work;
   }
 

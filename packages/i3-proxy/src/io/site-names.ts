@@ -46,6 +46,14 @@ export class SiteNames implements NameSource {
     return this.#options.names.gatewayOf?.(name) ?? null;
   }
 
+  isKept(name: string): boolean {
+    return this.#options.names.isKept?.(name) === true;
+  }
+
+  isSearched(name: string): boolean {
+    return this.#options.names.isSearched?.(name) === true;
+  }
+
   /** A host of the site gets none: they are this machine's programs'. */
   isAnonymous(name: string): boolean {
     return this.#options.names.isAnonymous?.(name) === true;

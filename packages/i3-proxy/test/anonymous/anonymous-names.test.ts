@@ -1,7 +1,7 @@
 import { anonymousAsTheyAre, formatIpText, parseAddressBook, parseIpText, parseProxyConfig, publicId, type ProxyRule } from "@i3/common";
 import { describe, expect, it } from "vitest";
 
-import { anonymousTarget, asksForAnonymity, bookOf, isSearchedFor, rulesOf, targetKey } from "../../src/anonymous/anonymous-names.js";
+import { anonymousTarget, asksForAnonymity, bookOf, rulesOf, targetKey } from "../../src/anonymous/anonymous-names.js";
 import { policyFor } from "../../src/policy/policy.js";
 
 const rulesFrom = (...rules: readonly string[]): readonly ProxyRule[] =>
@@ -39,12 +39,6 @@ describe("names as they are", () => {
   ])("%s: only with an ending %s", (pattern, hasEnding) => {
     expect(anonymousAsTheyAre(rulesFrom(`name="${pattern}" go="anonymous"`), "i3") === undefined).toBe(hasEnding);
     expect(anonymousAsTheyAre(rulesFrom(`name="${pattern}" go="direct"`), "i3")).toBeUndefined();
-  });
-
-  it("are known with a search domain of the network behind them, and names with an ending too", () => {
-    const isOne = (name: string): boolean => isSearchedFor(name, ["lan", "corp.example"], "i3", RULES);
-    expect(["plain.example.lan", "plain.example.corp.example", "x.anon.i3.lan", "x.relay.i3.corp.example"].filter(isOne)).toHaveLength(4);
-    expect(["plain.example", "lan", "other.example.lan", "plain.example.net", "xplain.example.lan", "plain.examplelan"].filter(isOne)).toEqual([]);
   });
 });
 

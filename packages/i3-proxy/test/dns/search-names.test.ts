@@ -25,12 +25,6 @@ describe("names that libc makes of others", () => {
     expect(names.isSearched(40_001, "printer.lan")).toBe(false);
   });
 
-  it("are none where the gateway hears both", () => {
-    const names = searches(true, ["corp", "example"]);
-    names.isSearched(0, "www.shop");
-    expect([names.isSearched(1, "www.shop.corp"), names.isSearched(1, "www.shop.example")]).toEqual([false, false]);
-  });
-
   it("forget the oldest of many", () => {
     const names = searches(true);
     for (let i = 0; i <= 1_024; i += 1) names.isSearched(i, `n${i}.example`);

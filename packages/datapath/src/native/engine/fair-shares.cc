@@ -13,7 +13,7 @@ void FairShares::roll() {
     share();
   } else if (is_shared) {
     if (has_lost_) until_ms_ = now_ms_ + hold_ms_;
-    if (standing_ms >= limits::share_window_ms) level_ = std::min(level_, lower_level());
+    if (standing_ms >= limits::share_window_ms) level_ = std::min(level_, std::max(lower_level(), floor_));
     else rise(std::floor((now_ms_ - window_ms_) / limits::share_window_ms));
   }
   has_lost_ = false;
@@ -27,7 +27,9 @@ void FairShares::share() {
   const bool is_soon = now_ms_ - ended_ms_ < limits::share_soon_ms;
   hold_ms_ = is_soon ? std::min(2 * hold_ms_, limits::share_most_hold_ms) : limits::share_hold_ms;
   until_ms_ = now_ms_ + hold_ms_;
-  level_ = std::min(is_soon ? last_level_ : unlimited, lower_level());
+  const uint64_t lower = lower_level();
+  if (!is_soon && lower != unlimited) floor_ = std::max(limits::share_least, lower / limits::share_floor_part);
+  level_ = std::min(is_soon ? last_level_ : unlimited, lower);
 }
 
 void FairShares::end() {

@@ -88,6 +88,7 @@ class FairShares {
   double hold_ms_ = limits::share_hold_ms;
   double until_ms_ = -never;
   double ended_ms_ = -never;
+  uint64_t floor_ = limits::share_least;
   uint64_t last_level_ = unlimited;
   const Flow* last_flow_ = nullptr;
   double changed_ms_ = -never;

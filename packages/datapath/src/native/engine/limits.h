@@ -86,6 +86,7 @@ constexpr uint64_t share_packet_cost = 1'024;
 constexpr uint64_t share_cut = 8;
 constexpr uint64_t share_growth = 8;
 constexpr uint64_t share_least = 4'096;
+constexpr uint64_t share_floor_part = 16;
 constexpr uint64_t share_most = 1'099'511'627'776;
 
 // Ours: one GSO send. The kernel takes 64 segments and, with its headers, 65,535 bytes.

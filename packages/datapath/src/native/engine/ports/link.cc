@@ -1,17 +1,20 @@
 #include "link.h"
 
+#include <fcntl.h>
 #include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <span>
+#include <string>
 
 #include "../../unique-fd.h"
 #include "../limits.h"
@@ -89,36 +92,20 @@ std::optional<PortError> tune_link(unsigned index, uint32_t mtu, bool trains) {
   return std::nullopt;
 }
 
-void QueueLosses::open(unsigned index) {
-  index_ = index;
-  socket_ = i3io::UniqueFd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-  if (socket_ && setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0) socket_.reset(-1);
+// Not by netlink: RTM_GETSTATS waits for a lock that everybody on the machine can keep busy.
+void QueueLosses::open(const char* name, unsigned index) {
+  const std::string directory = std::string("/sys/class/net/") + name;
+  std::array<char, 24> text{};
+  const i3io::UniqueFd device(::open((directory + "/ifindex").c_str(), O_RDONLY | O_CLOEXEC));
+  // Where /sys is another network namespace's.
+  if (!device || ::read(device.get(), text.data(), text.size() - 1) <= 0 || std::strtoul(text.data(), nullptr, 10) != index) return;
+  file_ = i3io::UniqueFd(::open((directory + "/statistics/tx_dropped").c_str(), O_RDONLY | O_CLOEXEC));
 }
 
 uint64_t QueueLosses::read() {
-  if (!socket_) return last_;
-  struct {
-    nlmsghdr head{};
-    if_stats_msg body{};
-  } request;
-  request.head.nlmsg_len = NLMSG_LENGTH(sizeof(if_stats_msg));
-  request.head.nlmsg_type = RTM_GETSTATS;
-  request.head.nlmsg_flags = NLM_F_REQUEST;
-  request.body.ifindex = index_;
-  request.body.filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
-  sockaddr_nl kernel{};
-  kernel.nl_family = AF_NETLINK;
-  if (sendto(socket_.get(), &request, request.head.nlmsg_len, 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel) < 0) return last_;
-  struct {
-    nlmsghdr head;
-    if_stats_msg body;
-    rtattr attribute;
-    rtnl_link_stats64 stats;
-  } answer{};
-  const ssize_t length = recv(socket_.get(), &answer, sizeof answer, 0);
-  const size_t least = offsetof(decltype(answer), stats) + offsetof(rtnl_link_stats64, collisions);
-  if (length < static_cast<ssize_t>(least) || answer.head.nlmsg_type != RTM_NEWSTATS || answer.attribute.rta_type != IFLA_STATS_LINK_64) return last_;
-  return last_ = answer.stats.tx_dropped;
+  std::array<char, 24> text{};
+  if (file_ && pread(file_.get(), text.data(), text.size() - 1, 0) > 0) last_ = std::strtoull(text.data(), nullptr, 10);
+  return last_;
 }
 
 }  // namespace i3

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 namespace i3 {
 namespace {
@@ -69,10 +70,13 @@ std::optional<PortError> UdpSocket::open(const UdpOptions& options, bool several
   return std::nullopt;
 }
 
-uint32_t UdpSocket::losses() const {
+bool UdpSocket::has_lost() {
   std::array<uint32_t, SK_MEMINFO_VARS> memory{};
   socklen_t length = sizeof memory;
-  return getsockopt(fd(), SOL_SOCKET, SO_MEMINFO, memory.data(), &length) == 0 ? memory[SK_MEMINFO_DROPS] : 0;
+  if (getsockopt(fd(), SOL_SOCKET, SO_MEMINFO, memory.data(), &length) != 0) return false;
+  const bool more = std::exchange(drops_, memory[SK_MEMINFO_DROPS]) != memory[SK_MEMINFO_DROPS];
+  // Anybody can send what has a wrong checksum, which counts too: half full, and it may have been whole.
+  return more && memory[SK_MEMINFO_RMEM_ALLOC] >= memory[SK_MEMINFO_RCVBUF] / 2;
 }
 
 }  // namespace i3

@@ -48,8 +48,8 @@ class UdpSocket {
 
   void on_refusal(UdpSender::RefusalHandler handler) { sender_.on_refusal(std::move(handler)); }
   UdpReceiver::Received receive() { return receiver_.receive(fd()); }
-  // Datagrams that its buffer has had no room for; 0 when the kernel does not tell.
-  uint32_t losses() const;
+  // Since this was asked last its buffer has had no room for datagrams.
+  bool has_lost();
   int send(std::span<const UdpMessage> messages, LaneCounters& counters) { return sender_.send(messages, counters); }
 
  private:
@@ -57,6 +57,7 @@ class UdpSocket {
 
   i3io::UniqueFd fd_;
   uint16_t port_ = 0;
+  uint32_t drops_ = 0;
   bool receives_trains_ = false;
   bool has_traffic_class_ = false;
   UdpReceiver receiver_;

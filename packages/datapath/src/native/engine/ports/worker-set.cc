@@ -56,7 +56,7 @@ std::optional<PortError> WorkerSet::open_tuns(TunOptions& tun, const Offloads& w
   }
   tun_index_ = if_nametoindex(tun.name.data());
   if (tun_index_ == 0) return PortError{errno, "if_nametoindex"};
-  for (auto& worker : workers_) worker->watch_losses(tun_index_);
+  for (auto& worker : workers_) worker->watch_losses(tun.name.data(), tun_index_);
   const Capabilities got = workers_.front()->tun().capabilities();
   return tune_link(tun_index_, tun.mtu, got.tun_tcp4 || got.tun_tcp6 || got.tun_udp);
 }

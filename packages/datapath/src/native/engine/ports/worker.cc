@@ -191,9 +191,9 @@ void Worker::look_for_losses() {
   looked_ms_ = now;
   is_behind_ = false;
   const uint64_t tun = std::exchange(tun_lost_, tun_losses_.read());
-  const uint32_t udp = std::exchange(udp_lost_, udp_.losses());
-  const uint32_t hip = std::exchange(hip_lost_, hip_ ? hip_->losses() : 0);
-  if (tun != tun_lost_ || udp != udp_lost_ || hip != hip_lost_) lane_.saw_loss();
+  const bool udp = udp_.has_lost();
+  const bool hip = hip_ && hip_->has_lost();
+  if (tun != tun_lost_ || udp || hip) lane_.saw_loss();
 }
 
 void Worker::begin_batch() {

@@ -41,9 +41,9 @@ class Worker final : public Sink {
   std::optional<PortError> start();
   // Any thread, any number of times: a batch is done soon, also when nothing comes in.
   void wake();
-  // Of the TUN's queue, by the device's index. Before start().
-  void watch_losses(unsigned tun_index) {
-    tun_losses_.open(tun_index);
+  // Of the TUN's queue. Before start().
+  void watch_losses(const char* tun_name, unsigned tun_index) {
+    tun_losses_.open(tun_name, tun_index);
     tun_lost_ = tun_losses_.read();
   }
   // Twice is no error. What waits from the control plane is sent before the thread ends.
@@ -119,8 +119,6 @@ class Worker final : public Sink {
   Pace pace_;
   QueueLosses tun_losses_;
   uint64_t tun_lost_ = 0;
-  uint32_t udp_lost_ = 0;
-  uint32_t hip_lost_ = 0;
   bool is_behind_ = false;
   double looked_ms_ = 0;
   // Packets and short trains that this round of the loop read one by one.
