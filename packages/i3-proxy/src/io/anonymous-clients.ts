@@ -35,6 +35,7 @@ export interface AnonymousClientsOptions {
 
 // Ours:
 const LOOK_MS = 1_000;
+const MAX_REAL = 64;
 const MAX_ASKED = 256;
 /** Each costs a key, a thread and an interface. */
 const [MADE_PER_SECOND, MADE_BURST] = [2, 32] as const;
@@ -80,7 +81,7 @@ export class AnonymousClients {
     this.#tuns = anonymousTuns(tun.name);
     this.#closedNames = new ClosedNames({ nft, tunName: tun.name, tuns: this.#tuns, mark: options.mark, hasPort53: dns.port === 53, log });
     this.#parts = new AddressParts(range, (length) => new Uint8Array(randomBytes(length)));
-    this.#guard = new AnonymousGuard(nft, this.#tuns, () => (this.#isReal(range) ? null : rangeText(range)), (error) => log("warn", "guard-failed", { error: error.message, remedy: "It is tried again with the next change." }));
+    this.#guard = new AnonymousGuard(nft, this.#tuns, () => this.#refusedRange(), (error) => log("warn", "guard-failed", { error: error.message, remedy: "It is tried again with the next change." }));
     this.#destinations = new Destinations({ max, idleMs: idleS * 1_000, renewAfterMs: renewAfterS * 1_000 });
   }
 
@@ -109,6 +110,15 @@ export class AnonymousClients {
   hides(address: Uint8Array): boolean {
     const { range } = this.#options.config.anonymous;
     return address.length === 4 && inRange(range, address) && (this.#hasRules() || this.#destinations.size > 0) && !this.#isReal({ network: address, prefixBits: 32 });
+  }
+
+  /** The range as nft has it, but for what is real there; null: all of it is, or too much. */
+  #refusedRange(): string | null {
+    const { view, config: { anonymous: { range } } } = this.#options;
+    const real = view.findOverlaps(range);
+    const prefixes = [...new Set(real.map(({ prefix }) => rangeText(prefix)))].sort();
+    if (real.some(({ coversRange }) => coversRange) || prefixes.length > MAX_REAL) return null;
+    return [rangeText(range), ...prefixes.map((prefix) => `ip daddr != ${prefix}`)].join(" ");
   }
 
   #isAsTheyAre(): boolean {

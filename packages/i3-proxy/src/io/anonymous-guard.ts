@@ -25,7 +25,7 @@ export const anonymousTuns = (tunName: string): string => `${tunName.slice(0, PR
 
 const tableOf = (tuns: string): string => tableName("anonymous", tuns);
 
-/** One line for nft. @param range of all of their addresses; null: something real is there */
+/** One line for nft. @param range of all of their addresses, and conditions without what is real there, all of `ip daddr`; null: nothing is left of it */
 export function anonymousGuardRules(tuns: string, range: string | null): string {
   const theirs = `"${tuns}*"`;
   const refused = [...(range === null ? [] : [range]), "@addresses"].map((place) => `ip daddr ${place} tcp flags & (fin | syn | rst | ack) == syn counter reject with tcp reset; ip daddr ${place} counter reject with icmp host-unreachable;`);
