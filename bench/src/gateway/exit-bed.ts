@@ -17,6 +17,8 @@ import { startNginx } from "./nginx.js";
 const NO_SERVER = "192.0.2.250";
 const NAME = "server.corp.example";
 const FIRST_ANSWER_S = 10;
+/** What a client may begin; wireguard-go has no bound. */
+const LIMITS = '<limits connections-per-client="1048576" new-per-second="100000"/>';
 const RULES = '<rules><rule name="gate\\.i3" go="i3"/><rule name=".*\\.corp\\.example" go="gateway" via="gate.i3"/></rules>';
 
 export interface ExitBed {
@@ -70,7 +72,7 @@ async function startOurs(clientHost: Host, gateHost: Host): Promise<{ readonly c
   const out = gateHost.interfaces[1]?.name ?? "";
   const [client, gate] = [
     await Laptop.make(clientHost, { ...common, rules: RULES }),
-    await Laptop.make(gateHost, { ...common, gateway: `<gateway out="${out}"><allow group="staff" names=".*\\.corp\\.example" networks="203.0.113.0/24"/></gateway>` }),
+    await Laptop.make(gateHost, { ...common, gateway: `<gateway out="${out}">${LIMITS}<allow group="staff" names=".*\\.corp\\.example" networks="203.0.113.0/24"/></gateway>` }),
   ];
   await client.writeBook({ "gate.i3": gate }, `address="${gateHost.address4}"`);
   await gate.writeBook({ "client.i3": client }, `address="${clientHost.address4}" group="staff"`);

@@ -38,22 +38,22 @@ void HostRules::from_tun(const Inner& inner) {
   const Inner cut{inner.buffer, inner.at, *length, inner.checksum};
   const Bytes packet = cut.packet();
   if (is_unassignable(packet)) return lane_.drop(Drop::not_allocated);
-  Flow* flow = lane_.tables.flows.find(destination_of(packet), lane_.tables.hasher);
-  if (flow != nullptr && !lane_.tables.translations.is_empty() && turn_back(*flow, cut)) return;
-  if (flow == nullptr) flow = flow_behind(destination_of(packet));
+  const auto [known, destination, flow, behind] = flow_to(destination_of(packet));
   if (flow == nullptr) {
     lane_.drop(Drop::not_allocated);
     return answer(IcmpError::unreachable(), packet);
   }
+  if (behind != nullptr) behind->use(lane_.now_ms);
+  else if (!lane_.tables.translations.is_empty() && turn_back(*flow, cut)) return;
   use_flow(*flow, cut);
 }
 
-// Of the peer behind which the host is; nullptr: none.
-Flow* HostRules::flow_behind(Bytes address) {
-  Behind* behind = lane_.tables.behind.find(address, lane_.tables.hasher);
-  Flow* flow = behind == nullptr ? nullptr : lane_.tables.flows.find(behind->flow.view(), lane_.tables.hasher);
-  if (flow != nullptr) behind->use(lane_.now_ms);
-  return flow;
+const HostRules::ToFlow& HostRules::flow_to(Bytes destination) {
+  if (last_to_.is_known && equal(last_to_.destination.view(), destination)) return last_to_;
+  ToFlow to{true, FlowName(destination), lane_.tables.flows.find(destination, lane_.tables.hasher)};
+  if (to.flow == nullptr) to.behind = lane_.tables.behind.find(destination, lane_.tables.hasher);
+  if (to.behind != nullptr) to.flow = lane_.tables.flows.find(to.behind->flow.view(), lane_.tables.hasher);
+  return last_to_ = to;
 }
 
 void HostRules::use_flow(Flow& flow, const Inner& inner) {
@@ -133,6 +133,8 @@ void HostRules::take_waiting(FlowWay& way, std::vector<Waiting>& into) {
 }
 
 void HostRules::use_again(Flow& flow, std::vector<Waiting>& packets) {
+  // Tables have changed, and this may be outside of a batch.
+  forget();
   for (Waiting& packet : packets) {
     const Inner inner{packet.buffer, 0, packet.length, packet.checksum};
     if (address_bytes(inner_version(inner.packet())) == flow.address.size) use_flow(flow, inner);
@@ -324,21 +326,33 @@ bool HostRules::may_speak(const RewritePlan& peers, Bytes source) const {
          lane_.tables.flows.find(source, lane_.tables.hasher) == nullptr;
 }
 
+void HostRules::use_aside(const Aside& aside, Judged& judged) {
+  judged.plan = judged.quoted = &aside.plan;
+  judged.behind = aside.behind;
+  judged.translation = aside.translation;
+}
+
 // The packet is as long as its header says. Which plan is its, by who sends to whom, and whether it may come.
-Drop HostRules::judge(const TunTarget& target, Bytes packet, Judged& judged) const {
+Drop HostRules::judge(const TunTarget& target, Bytes packet, Judged& judged) {
   const RewritePlan* peers = target.rewrites.plan(inner_version(packet));
   if (peers == nullptr) return Drop::inner_address;
   const bool is_peers = matches_plan(packet, *peers);
+  const bool is_known = last_aside_.peers == peers && matches_plan(packet, last_aside_.plan);
   const bool is_to_us = is_peers || equal(destination_of(packet), peers->view(peers->destination_from));
-  if (!is_to_us && !is_forwarded(target, *peers, packet)) return Drop::inner_address;
+  if (!is_known && !is_to_us && !is_forwarded(target, *peers, packet)) return Drop::inner_address;
   judged.transport = find_transport(packet);
   if (judged.transport.kind == Transport::Kind::broken_chain || (inner_version(packet) == 4 && has_refused_options4(packet))) return Drop::inner_malformed;
   judged.plan = judged.quoted = peers;
   const auto quoted = quoted_destination(packet, judged.transport, *peers);
   if (is_peers && (!quoted || equal(*quoted, peers->view(peers->source_from)))) [[likely]] return Drop::none;
+  if (is_known && !quoted) {
+    use_aside(last_aside_, judged);
+    return Drop::none;
+  }
   if (!is_to_us) {
-    judged.plan = judged.quoted = &judged.kept.emplace(peers->keeping(RewritePlan::Side::destination, destination_of(packet)));
-    if (!lane_.tables.translations.is_empty()) judged.translation = lane_.tables.translations.find_from(peers->view(peers->source_to), destination_of(packet), lane_.tables.hasher);
+    Aside aside{peers, peers->keeping(RewritePlan::Side::destination, destination_of(packet))};
+    if (!lane_.tables.translations.is_empty()) aside.translation = lane_.tables.translations.find_from(peers->view(peers->source_to), destination_of(packet), lane_.tables.hasher);
+    use_aside(last_aside_ = aside, judged);
     return is_error_about_others(packet, judged.transport, *judged.plan) ? Drop::inner_address : Drop::none;
   }
   // Of a host behind the peer; or about a packet to one, by the peer or whoever is on the way.
@@ -346,7 +360,12 @@ Drop HostRules::judge(const TunTarget& target, Bytes packet, Judged& judged) con
   if (host.empty() || (!is_peers && !may_speak(*peers, source_of(packet)))) return Drop::inner_address;
   judged.behind = behind_of(*peers, host);
   if (judged.behind == nullptr) return Drop::inner_address;
-  judged.quoted = &judged.kept.emplace(peers->keeping(RewritePlan::Side::source, source_of(packet)));
+  const Aside aside{peers, peers->keeping(RewritePlan::Side::source, source_of(packet)), judged.behind};
+  if (!quoted) {
+    use_aside(last_aside_ = aside, judged);
+    return Drop::none;
+  }
+  judged.quoted = &judged.kept.emplace(aside.plan);
   if (!is_peers) judged.plan = judged.quoted;
   return Drop::none;
 }

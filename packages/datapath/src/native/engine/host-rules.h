@@ -46,10 +46,22 @@ class HostRules {
   // ESP from the SPI on. `straight`: the datagram that is nothing else; nullptr: it was behind a data header.
   void esp_arrived(MutableBytes packet, uint8_t outer_class, const UdpInput* straight);
   // A batch begins: tables may have changed.
-  void forget() { cached_name_ = nullptr; }
+  void forget() {
+    cached_name_ = nullptr;
+    last_to_.is_known = false;
+    last_aside_.peers = nullptr;
+  }
 
  private:
-  Flow* flow_behind(Bytes address);
+  // Where packets from the TUN go by their destination.
+  struct ToFlow {
+    bool is_known = false;
+    FlowName destination;
+    Flow* flow = nullptr;
+    // The destination is behind the flow's peer; nullptr: it is the peer.
+    Behind* behind = nullptr;
+  };
+  const ToFlow& flow_to(Bytes destination);
   void use_flow(Flow& flow, const Inner& inner);
   void use_needed_way(Flow& flow, const Inner& inner);
   void use_way(Flow& flow, FlowWay& way, const Inner& inner);
@@ -84,7 +96,7 @@ class HostRules {
     const RewritePlan* plan = nullptr;
     // For what it quotes, the other way round.
     const RewritePlan* quoted = nullptr;
-    // Where they point for what is not between the peer and this host alone.
+    // Where they point for an error about a host behind the peer.
     std::optional<RewritePlan> kept;
     Transport transport;
     // Of a host behind the peer, or about it.
@@ -95,7 +107,16 @@ class HostRules {
   Behind* behind_of(const RewritePlan& peers, Bytes host) const;
   bool is_forwarded(const TunTarget& target, const RewritePlan& peers, Bytes packet) const;
   bool may_speak(const RewritePlan& peers, Bytes source) const;
-  Drop judge(const TunTarget& target, Bytes packet, Judged& judged) const;
+  // A packet, no error, between a host behind the peer and this one, or between the peer and a host behind this one.
+  struct Aside {
+    // Of the peer and this host; nullptr: nothing is known.
+    const RewritePlan* peers = nullptr;
+    RewritePlan plan;
+    Behind* behind = nullptr;
+    const Translation* translation = nullptr;
+  };
+  static void use_aside(const Aside& aside, Judged& judged);
+  Drop judge(const TunTarget& target, Bytes packet, Judged& judged);
   Drop deliver(const TunTarget& target, const Judged& judged, MutableBytes packet, ChecksumState state);
 
   // In host-translation.cc.
@@ -113,6 +134,9 @@ class HostRules {
   std::vector<uint8_t> turned_;
   const FlowName* cached_name_ = nullptr;
   Flow* cached_flow_ = nullptr;
+  // Of the last packet of the batch: those of a train go the same way.
+  ToFlow last_to_;
+  Aside last_aside_;
 };
 
 }  // namespace i3
