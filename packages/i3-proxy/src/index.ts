@@ -1,6 +1,7 @@
 /** The proxy's parts, for benches and for daemons that are built on them: what they add is a DaemonPart. The daemon of the proxy alone is main.ts. */
 export { Proxy } from "./proxy.js";
 export type { ProxyEnvironment } from "./proxy-environment.js";
+export type { DaemonStatus, HealthStatus, PeerStatus, ProxyStatus, RingServerStatus, RingStatus, SelfStatus } from "./status/proxy-status.js";
 export { DnsPort, type DnsPortOptions } from "./io/dns-port.js";
 export type { DaemonPart, OpenPart, PartHost } from "./io/daemon-part.js";
 export { runProxyDaemon } from "./io/run-proxy-daemon.js";

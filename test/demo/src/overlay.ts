@@ -164,6 +164,7 @@ export class Laptop {
   <address-book file="book.xml"/>
   ${zones ?? ""}${mappings ?? ""}
   ${rules ?? RULES}${access ?? ""}${site ?? ""}${gateway ?? ""}
+  <control socket="control.sock"/>
   <log level="${logLevel ?? "debug"}" format="json"/>
 </i3-proxy>
 `);

@@ -115,4 +115,5 @@ function override<Config>(daemon: DaemonDescription<Config>, config: Config, val
   return result;
 }
 
-const versionOf = (manifest: URL): string => (JSON.parse(readFileSync(manifest, "utf8")) as { readonly version: string }).version;
+/** What package.json says. @param manifest its URL */
+export const versionOf = (manifest: URL): string => (JSON.parse(readFileSync(manifest, "utf8")) as { readonly version: string }).version;

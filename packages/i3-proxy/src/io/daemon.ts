@@ -1,5 +1,4 @@
 /** The running proxy: the core, an engine on TUN and UDP, DNS, routes, guard, journal, clock and signals. */
-import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 
@@ -23,9 +22,11 @@ import { unruledNames, unruledText, unruledZones } from "../policy/unruled-names
 import { coreCounterFields } from "../core-counter-fields.js";
 import type { OwnPlace } from "../paths/own-locators.js";
 import { Proxy } from "../proxy.js";
+import { proxyStatus, type ProxyStatus } from "../status/proxy-status.js";
 import { AnonymousClients } from "./anonymous-clients.js";
 import { anonymousTuns } from "./anonymous-guard.js";
 import { readBookOf } from "./check-files.js";
+import { openControl } from "./control-socket.js";
 import type { DaemonPart, OpenPart } from "./daemon-part.js";
 import { DetourSocket, tcpServers } from "./detour-socket.js";
 import { Interception } from "./interception.js";
@@ -37,6 +38,7 @@ import { Networks } from "./networks.js";
 import { openIdentity } from "./own-identity.js";
 import { OWN_MARK } from "./own-mark.js";
 import { pinFileOf, readPins, writePins } from "./pin-file.js";
+import { pooledRandom } from "./pooled-random.js";
 import { PortMapping } from "./port-mapping.js";
 import { PublishedRecords } from "./published-records.js";
 import { beginRehearsals } from "./rehearsals.js";
@@ -50,26 +52,10 @@ import { VirtualRoutes } from "./virtual-routes.js";
 import { readZoneRecords, ZoneRecordFile, zoneRecordFileOf } from "./zone-record-file.js";
 
 const MAX_SLEEP_MS = 1_000;
-const RANDOM_POOL_BYTES = 4_096;
-
-/** Randomness from the system, fetched for many uses at once; no byte is used twice. */
-function pooledRandom(): (length: number) => Uint8Array {
-  let pool = randomBytes(RANDOM_POOL_BYTES);
-  let used = 0;
-  return (length) => {
-    if (used + length > pool.length) {
-      pool = randomBytes(Math.max(RANDOM_POOL_BYTES, length));
-      used = 0;
-    }
-    const out = new Uint8Array(pool.subarray(used, used + length));
-    pool.fill(0, used, used + length);
-    used += length;
-    return out;
-  };
-}
-
 
 export interface ProxyStart<Config extends ProxyConfig> {
+  readonly name: string;
+  readonly release: string;
   readonly config: Config;
   readonly onFailure: (error: I3Error) => void;
   readonly file: string;
@@ -82,7 +68,6 @@ export interface ProxyStart<Config extends ProxyConfig> {
 export async function startProxy<Config extends ProxyConfig>(start: ProxyStart<Config>): Promise<RunningDaemon> {
   const { config } = start;
   const log = stderrLog(config.log);
-  if (config.control !== undefined) log("warn", "control-unused", { remedy: "The control socket is of a later version: nothing listens there yet." });
   const daemon = new Daemon(start, log);
   try {
     await daemon.open();
@@ -205,6 +190,7 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     const hasServers = config.servers.length > 0 || config.serverList !== undefined;
     this.#hasBegun = true;
     this.#book = book;
+    await this.#openControl();
     this.#run((proxy, nowMs) => {
       proxy.start(nowMs, servers.length > 0 ? servers : listed, content.mappings, hasServers);
       proxy.client.setListedServers(nowMs, listed);
@@ -226,6 +212,23 @@ class Daemon<Config extends ProxyConfig> implements RunningDaemon {
     this.ready = `hit=${formatIpText(identity.hit)} address=${formatIpText(this.#proxy.own4)} tun=${engine.tun?.name ?? ""} port=${engine.udp.port} engine=${engine.implementation}${this.#part === undefined ? "" : ` ${this.#part.ready}`}`;
     if (this.#proxy.setups.hip !== undefined) this.#closers.push(beginRehearsals(this.#log));
     this.#log("info", "started", { hit: formatIpText(identity.hit), address: formatIpText(this.#proxy.own4), mappings: this.#proxy.mappings.size, engine: engine.implementation });
+  }
+
+  /** Before anybody is waited for: who asks hears what is waited for. */
+  async #openControl(): Promise<void> {
+    const control = await openControl(this.#config.control?.socket, this.#log, { "/v1/status": () => this.#status() });
+    if (control !== null) this.#closers.push(() => control.close());
+  }
+
+  #status(): ProxyStatus {
+    const [proxy, engine] = [this.#proxy, this.#engine];
+    if (proxy === undefined || engine === undefined) throw new RangeError("the control socket outlives the proxy");
+    const { name, release, file } = this.#start;
+    const state = this.#stopping ? "stopping" : this.ready === "" ? "starting" : "running";
+    return proxyStatus(performance.now(), {
+      daemon: { name, release, pid: process.pid, uptimeS: Math.floor(process.uptime()), config: file, state }, proxy, engine, hasServers: this.#config.servers.length > 0 || this.#config.serverList !== undefined,
+      book: this.#book, overlaps: this.#overlaps, unruled: unruledNames(this.#book, this.#rules),
+    });
   }
 
   async #openPart(io: NativeIo, view: SystemView, resolvers: ResolverFiles): Promise<void> {

@@ -1,5 +1,5 @@
 /** What the commands of all daemons that are a proxy do alike. */
-import { formatIpText, publicId, runDaemon, toHex, type AddressBook, type ProxyConfig } from "@i3/common";
+import { formatIpText, publicId, runDaemon, toHex, versionOf, type AddressBook, type ProxyConfig } from "@i3/common";
 
 import { checkFiles, readBookOf } from "./check-files.js";
 import { cleanUp } from "./clean-up.js";
@@ -28,7 +28,7 @@ export const runProxyDaemon = async <Config extends ProxyConfig>({ name, help, m
   await runDaemon<Config>({
     name, help, manifest, parse,
     check: async (config) => [...(await checkFiles(config)), ...(check?.(config, await readBookOf(config)) ?? [])],
-    start: async (config, onFailure, file, signal) => await startProxy({ config, onFailure, file, signal, parse, part }),
+    start: async (config, onFailure, file, signal) => await startProxy({ name, release: versionOf(manifest), config, onFailure, file, signal, parse, part }),
     actions: {
       identity: identityText,
       clean: async (config) => {
